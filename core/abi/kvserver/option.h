@@ -1,0 +1,67 @@
+/*
+ * Options: what a module (or the server itself) takes from the YAML file, as a schema, and the
+ * checked, typed values that come back. A module never sees YAML, nor text where a number was
+ * asked for: the host checks types and ranges, fills the defaults in, and reports file, line
+ * and column of what is wrong.
+ */
+#ifndef KVSERVER_OPTION_H
+#define KVSERVER_OPTION_H
+
+#include <kvserver/types.h>
+
+enum kv_option_type {
+    KV_OPTION_BOOL = 1,     /* true, false                                    -> boolean */
+    KV_OPTION_INT = 2,      /* a whole number                                 -> integer */
+    KV_OPTION_REAL = 3,     /* a decimal number                               -> real */
+    KV_OPTION_DURATION = 4, /* `30s`, `1h 5m`, or plain milliseconds          -> integer, ms */
+    KV_OPTION_SIZE = 5,     /* `64MiB`, `10kB`, or plain bytes                -> integer, bytes */
+    KV_OPTION_STRING = 6,   /* any text                                       -> string */
+    KV_OPTION_CHOICE = 7, /* one of `choices`                               -> integer, its index */
+    KV_OPTION_LIST = 8,   /* a sequence of `fields[0]`                      -> list */
+    KV_OPTION_BLOCK = 9,  /* a mapping with `fields`             -> list, aligned with `fields` */
+    KV_OPTION_MAP = 10,   /* a mapping of text to text      -> list of strings: key, value, … */
+    KV_OPTION_TREE = 11,  /* a subtree kept as it is: for the server's own schema only */
+};
+
+enum kv_option_flag {
+    KV_OPTION_REQUIRED = 1u << 0, /* an error where it is not given; it has no default */
+    KV_OPTION_SECRET = 1u << 1,   /* never printed */
+};
+
+/* `integer` where the file said `keyword` instead of a number. */
+#define KV_OPTION_KEYWORD INT64_MIN
+
+/* One option of a schema. Constant data of the module, alive while it is loaded. Members that a
+ * type has no use for stay zero. */
+struct kv_option {
+    const char *name; /* snake_case; NULL for the element of a list */
+    enum kv_option_type type;
+    uint32_t flags;       /* enum kv_option_flag */
+    const char *fallback; /* the default, as one would write it in YAML (scalars only); NULL: zero,
+                             the empty string, the empty list, a block of defaults */
+    int64_t min, max;     /* INT, DURATION, SIZE: the range; 0 and 0: from 0 up */
+    const char *keyword;  /* INT, DURATION, SIZE: a word that stands for KV_OPTION_KEYWORD */
+    const char *const *choices;     /* CHOICE: the words, NULL at the end */
+    const struct kv_option *fields; /* BLOCK: its members; LIST: one, the element */
+    size_t n_fields;
+    const char *doc; /* one line, for messages and the printed configuration */
+};
+
+/* The value of one option. Strings are NUL-terminated as well. Everything belongs to the host
+ * and stays valid as long as the call that hands it over says (for `open`: until `close`). */
+struct kv_option_value {
+    bool is_given; /* it stood in the file; otherwise the default was filled in */
+    union {
+        bool boolean;
+        int64_t integer;
+        double real;
+        struct kv_slice string;
+        struct {
+            const struct kv_option_value *items;
+            size_t n;
+        } list;
+        const void *tree;
+    };
+};
+
+#endif

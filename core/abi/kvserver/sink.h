@@ -1,0 +1,51 @@
+/*
+ * Notification sinks: where changes go besides subscribers. The host keeps the queue of each sink
+ * (bounded, in order per key), retries with backoff, counts, and calls the sink on a thread that
+ * belongs to it alone; so a sink is a few synchronous calls of its library.
+ */
+#ifndef KVSERVER_SINK_H
+#define KVSERVER_SINK_H
+
+#include <kvserver/module.h>
+
+struct kv_sink; /* the module's own: one for each entry of `sinks:` */
+
+enum kv_event_type {
+    KV_EVENT_SET = 1,
+    KV_EVENT_DELETE = 2,
+    KV_EVENT_EXPIRE = 3
+};
+
+/* One change. Lent for the call. */
+struct kv_event {
+    enum kv_event_type type;
+    struct kv_slice id;       /* `<epoch>-<revision>`: the same at every retry */
+    struct kv_slice key;      /* UTF-8, any length */
+    struct kv_slice value;    /* SET: the JSON text; else empty */
+    struct kv_slice previous; /* DELETE, EXPIRE: what was taken away; else empty */
+    uint64_t revision;
+    int64_t time_us;      /* wall clock of the commit, microseconds since 1970 */
+    struct kv_slice json; /* the whole event as one JSON object, without a line end */
+};
+
+struct kv_sink_ops {
+    uint32_t size; /* sizeof(struct kv_sink_ops) */
+
+    /* As kv_store_ops.open. An outside peer that is not there yet is no error: deliver() says so.
+     */
+    int (*open)(const struct kv_host *host, const struct kv_option_value *options,
+                struct kv_sink **ret_sink, struct kv_error *reterr);
+
+    /* Delivers events in order. May block, for as long as its own time-outs allow. Returns how many
+     * from the front are settled (delivered, or given up for good); fewer than n means that the
+     * host is to wait and to come again with the rest, and *reterr says why. */
+    size_t (*deliver)(struct kv_sink *sink, const struct kv_event *events, size_t n,
+                      struct kv_error *reterr);
+
+    /* The operator asked to reopen files (SIGHUP). May be NULL. */
+    void (*reopen)(struct kv_sink *sink);
+
+    void (*close)(struct kv_sink *sink);
+};
+
+#endif

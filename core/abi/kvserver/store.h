@@ -1,0 +1,230 @@
+/*
+ * Stores: where keys and values live. A store takes vectors of commands from many event loops
+ * at once, never blocks them, and tells the server of every change at the moment it commits.
+ *
+ * What every store promises (the contract suite tests each sentence):
+ *
+ *  - Atomic commands. GET, SET, DELETE and TOUCH of one key take effect in one order that all
+ *    readers agree on; the moment a write takes effect is its commit point. Before it nobody sees
+ *    the write; at it the revision is taken and host->changed() is called, inside the same
+ *    critical section; after it every reader sees it. A store that promises durability reaches
+ *    the commit point after the data is safe.
+ *  - Order. Writes submitted by one loop take effect in the order submitted, within a vector and
+ *    across calls. A GET may take effect at any time between its submission and its completion,
+ *    but one that was completed within submit() has its place in the vector's order.
+ *  - Revisions. Every change gets a revision larger than every earlier one's in this store, above
+ *    0 and below 2^53. A volatile store starts at the wall clock's microseconds, so that what an
+ *    earlier life gave out never fits.
+ *  - Changes are: a SET that creates the key or alters its bytes, a DELETE of a key that is there,
+ *    an expiry. A SET of the same bytes takes the new deadline, keeps the revision, tells nobody.
+ *  - Expiry. From the millisecond of its deadline on (now_ms >= deadline_ms) no reader sees a key.
+ *    The clock is host->now_ms(), read at the commit point. A write or delete that meets a key past
+ *    its deadline commits the expiry first (with a revision and a change of its own), then finds
+ *    the key missing. A GET only finds it missing; expire() commits it.
+ *  - Memory ordering. A change is published to readers before host->changed() is called, and a
+ *    GET reads what is published, both sequentially consistent (a lock that both hold is enough).
+ *    So a reader that registered its interest with the host either sees a change or is told of it.
+ */
+#ifndef KVSERVER_STORE_H
+#define KVSERVER_STORE_H
+
+#include <kvserver/module.h>
+
+struct kv_store; /* the module's own */
+
+/* No expiry. */
+#define KV_NEVER INT64_MAX
+
+#define KV_REVISION_MAX ((UINT64_C(1) << 53) - 1)
+
+/* A snapshot of one stored state. Plain data, copied freely; the bytes are alive while the
+ * reference `ref` is held (ops->ref, ops->unref). */
+struct kv_item {
+    struct kv_slice value;
+    uint64_t revision;   /* 0: there is no state here, and nothing to release */
+    int64_t deadline_ms; /* KV_NEVER, or a time of host->now_ms(); TOUCH may have moved it since */
+    void *ref;           /* the store's; it keeps the key's bytes alive as well */
+};
+
+enum kv_op {
+    KV_OP_GET = 1,    /* ret: OK and `item`, or MISSING */
+    KV_OP_SET = 2,    /* ret: OK or UNCHANGED, and `revision`; sets value and deadline */
+    KV_OP_DELETE = 3, /* ret: OK and `revision` (of the delete), or MISSING */
+    KV_OP_TOUCH = 4,  /* ret: OK and `revision` (the standing one), or MISSING; sets the deadline */
+};
+
+/* Conditions of SET, DELETE and TOUCH, judged at the commit point; all that are set must hold. */
+enum kv_cond {
+    KV_COND_NONE = 0,
+    KV_COND_ABSENT = 1u << 0,   /* the key is not there */
+    KV_COND_PRESENT = 1u << 1,  /* the key is there */
+    KV_COND_REVISION = 1u << 2, /* it is there, and its revision is one of `if_revisions` */
+};
+
+enum kv_status {
+    KV_PENDING = 0,   /* under way: host->done() will bring it */
+    KV_OK = 1,        /* done */
+    KV_UNCHANGED = 2, /* a SET of the bytes that were there */
+    KV_MISSING = 3,   /* the key is not there */
+    KV_CONDITION = 4, /* the condition does not hold; `revision` is the standing one, 0 if none */
+    /* Failures: nothing has changed. */
+    KV_FULL = 5,    /* no room (memory or disk) */
+    KV_IO = 6,      /* the medium failed */
+    KV_TOO_BIG = 7, /* beyond what this store can hold in one key or value */
+    KV_CLOSED = 8,  /* the store is shutting down */
+};
+
+/* One command. Owned by the host and stable, the bytes it points to included, until its status is
+ * final. The store writes the members under "out" only, and `status` last. A store that works on
+ * the command from another thread hands it over by host->done(), which orders memory. */
+struct kv_cmd {
+    enum kv_op op;
+    uint32_t cond;                /* enum kv_cond */
+    const uint64_t *if_revisions; /* KV_COND_REVISION: any of these; there may be none */
+    size_t n_if_revisions;
+    uint64_t hash; /* of the key, keyed with a secret of this process: not to be stored */
+    struct kv_slice key;
+    struct kv_slice value; /* SET */
+    int64_t deadline_ms;   /* SET, TOUCH: KV_NEVER, or a time of host->now_ms() */
+    /* out */
+    enum kv_status status;
+    uint64_t revision;
+    struct kv_item item; /* GET with OK: a reference that the host releases */
+};
+
+/* Whether the condition of `cmd` holds for a key that is there or not. */
+static inline bool kv_cmd_holds(const struct kv_cmd *cmd, bool is_there, uint64_t revision)
+{
+    if ((cmd->cond & KV_COND_ABSENT) != 0 && is_there)
+        return false;
+    if ((cmd->cond & KV_COND_PRESENT) != 0 && !is_there)
+        return false;
+    if ((cmd->cond & KV_COND_REVISION) == 0)
+        return true;
+    for (size_t i = 0; is_there && i < cmd->n_if_revisions; i++)
+        if (cmd->if_revisions[i] == revision)
+            return true;
+    return false;
+}
+
+enum kv_reason {
+    KV_REASON_SET = 1,
+    KV_REASON_DELETE = 2,
+    KV_REASON_EXPIRE = 3
+};
+
+/* A change, told at its commit point. All of it is lent for the call; who keeps an item takes a
+ * reference (ops->ref). The key lives as long as the reference of `after`, or of `before` where
+ * there is no after. */
+struct kv_change {
+    enum kv_reason reason;
+    uint64_t revision;
+    uint64_t hash; /* as in kv_cmd; a store that has none at hand asks host->hash() */
+    struct kv_slice key;
+    struct kv_item before; /* revision 0: the key was not there */
+    struct kv_item after;  /* revision 0: the key is gone */
+};
+
+struct kv_scan_entry {
+    struct kv_slice key; /* alive with item.ref */
+    struct kv_item item; /* a reference that the host releases; the value may be empty
+                            where `wants_values` is not set */
+};
+
+/* One page of a scan: a walk over all keys in an order of the store's choosing (by key where it
+ * is KV_STORE_ORDERED). A key that is there during the whole walk is returned at least once; a
+ * key past its deadline is not returned. Owned by the host and stable until final. */
+struct kv_scan {
+    struct kv_slice prefix; /* only keys that begin so */
+    struct kv_slice cursor; /* empty: from the start; else `next` of the page before, any time
+                               earlier in this store's life, whatever has changed since */
+    bool wants_values;
+    struct kv_scan_entry *entries; /* room for `capacity` */
+    uint32_t capacity;             /* at least 1 */
+    /* out */
+    uint32_t n;            /* a page may be empty and yet have a next one */
+    struct kv_slice next;  /* empty: the walk is complete */
+    void *next_ref;        /* keeps `next` alive; released like an item's */
+    enum kv_status status; /* OK, PENDING, or a failure; KV_CONDITION: the cursor is none of ours */
+};
+
+/* The host of a store: struct kv_host with what stores need besides. The functions may be called
+ * from any thread. */
+struct kv_store_host {
+    struct kv_host base;
+
+    uint32_t n_loops; /* event loops that will submit: 0 … n_loops-1 */
+
+    /* The hash of a key, as kv_cmd.hash has it. */
+    uint64_t (*hash)(const struct kv_store_host *host, struct kv_slice key);
+
+    /* Tells a change, at its commit point. The one host call that is allowed, and expected, under
+     * the lock that orders the key's changes: a bounded append that never calls the store but for
+     * ops->ref. */
+    void (*changed)(const struct kv_store_host *host, uint32_t part,
+                    const struct kv_change *change);
+
+    /* Asks for expire(part) at `deadline_ms`, if that is earlier than what is planned. Cheap where
+     * it is not; allowed under a lock. */
+    void (*wake_at)(const struct kv_store_host *host, uint32_t part, int64_t deadline_ms);
+
+    /* Gives commands back that submit() left PENDING, now final, to the loop that submitted them.
+     * Not within submit(), and not under a lock that ops->unref takes. */
+    void (*done)(const struct kv_store_host *host, uint32_t loop, struct kv_cmd *const *cmds,
+                 size_t n);
+
+    /* The same for a scan. */
+    void (*scan_done)(const struct kv_store_host *host, uint32_t loop, struct kv_scan *scan);
+};
+
+/* What an open store is like. */
+struct kv_store_info {
+    uint32_t parts; /* 1 or more: the units of expiry. Every key belongs to one for ever; part p is
+                       worked off by loop p % n_loops */
+    char epoch[33]; /* a random text, new when the store began anew: revisions of different
+                       epochs can't be compared */
+};
+
+/* Capability bits of a store. */
+enum kv_store_capability {
+    KV_STORE_DURABLE = 1u << 0, /* data survives a restart */
+    KV_STORE_ORDERED = 1u << 1, /* scans go in byte order of the keys */
+    KV_STORE_SYNC = 1u << 2,    /* submit() never leaves a command PENDING: the host need not keep
+                                   the bytes of a command beyond the call */
+};
+
+struct kv_store_ops {
+    uint32_t size; /* sizeof(struct kv_store_ops) */
+
+    /* Opens the store. `options` is aligned with the module's schema; it and `host` stay valid
+     * until close() returns. May take long; runs on a thread of its own, before any other call.
+     * Returns 0, or -1 and *reterr with what is wrong and with what (the path). */
+    int (*open)(const struct kv_store_host *host, const struct kv_option_value *options,
+                struct kv_store **ret_store, struct kv_error *reterr);
+
+    void (*info)(struct kv_store *store, struct kv_store_info *ret_info);
+
+    /* Takes n commands from a loop. Never blocks on the medium and never calls host->done(): on
+     * return each command is final or PENDING. Runs on the loop's thread; different loops at the
+     * same time. */
+    void (*submit)(struct kv_store *store, uint32_t loop, struct kv_cmd *const *cmds, size_t n);
+
+    /* Fills one page, or leaves it PENDING. Bounded work per call, as submit(). */
+    void (*scan)(struct kv_store *store, uint32_t loop, struct kv_scan *scan);
+
+    /* Commits the expiry of at most `max` keys of the part whose deadline is at or before
+     * `now_ms`, and returns the next deadline of the part (at or before now_ms if there is more
+     * to do; KV_NEVER if there is none). Runs on the part's loop. */
+    int64_t (*expire)(struct kv_store *store, uint32_t part, int64_t now_ms, uint32_t max);
+
+    /* One reference more, or less, of an item. Any thread; ref() may run within host->changed()
+     * and takes no lock; unref() is never called there. */
+    void (*ref)(struct kv_store *store, void *ref);
+    void (*unref)(struct kv_store *store, void *ref);
+
+    /* Ends it: called once, on a thread that may block, when no command is under way and every
+     * reference has been given back. */
+    void (*close)(struct kv_store *store);
+};
+
+#endif

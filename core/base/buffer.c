@@ -1,0 +1,64 @@
+/* Doubling growth; every append reserves first, so that the fast path is a bounds check. */
+#include "base/buffer.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+void kv_buffer_fini(struct kv_buffer *buffer)
+{
+    free(buffer->bytes);
+    *buffer = (struct kv_buffer){0};
+}
+
+char *kv_buffer_reserve(struct kv_buffer *buffer, size_t more)
+{
+    if (buffer->capacity - buffer->len < more) {
+        size_t capacity = buffer->capacity == 0 ? 64 : buffer->capacity;
+        while (capacity - buffer->len < more)
+            capacity *= 2;
+        buffer->bytes = kv_realloc(buffer->bytes, capacity);
+        buffer->capacity = capacity;
+    }
+    return buffer->bytes + buffer->len;
+}
+
+void kv_buffer_append(struct kv_buffer *buffer, struct kv_slice bytes)
+{
+    if (bytes.len == 0)
+        return;
+    memcpy(kv_buffer_reserve(buffer, bytes.len), bytes.bytes, bytes.len);
+    buffer->len += bytes.len;
+}
+
+void kv_buffer_append_char(struct kv_buffer *buffer, char byte)
+{
+    *kv_buffer_reserve(buffer, 1) = byte;
+    buffer->len++;
+}
+
+void kv_buffer_append_u64(struct kv_buffer *buffer, uint64_t number)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number != 0);
+    kv_buffer_append(buffer, (struct kv_slice){digits + at, sizeof(digits) - at});
+}
+
+void kv_buffer_printf(struct kv_buffer *buffer, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (len <= 0)
+        return;
+    char *room = kv_buffer_reserve(buffer, (size_t)len + 1);
+    va_start(args, format);
+    vsnprintf(room, (size_t)len + 1, format, args);
+    va_end(args);
+    buffer->len += (size_t)len;
+}

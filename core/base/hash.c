@@ -1,0 +1,32 @@
+/* XXH3 (Yann Collet, https://xxhash.com) with a random secret in place of the public one. */
+#include "base/hash.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+static unsigned char secret[XXH3_SECRET_DEFAULT_SIZE];
+
+void kv_hash_init(void)
+{
+    kv_random(secret, sizeof(secret));
+}
+
+uint64_t kv_hash(struct kv_slice key)
+{
+    return XXH3_64bits_withSecret(key.bytes, key.len, secret, sizeof(secret));
+}
+
+void kv_random(void *bytes, size_t len)
+{
+    char *at = bytes;
+    while (len > 0) {
+        ssize_t got = getrandom(at, len, 0);
+        if (got < 0)
+            abort(); /* only EINTR of huge requests, or a kernel without it */
+        at += got;
+        len -= (size_t)got;
+    }
+}

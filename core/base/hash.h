@@ -1,0 +1,18 @@
+/*
+ * The keyed hash of keys: XXH3 with a secret of this process, so that no client can choose keys
+ * that collide. Never stored, never sent.
+ */
+#ifndef KV_BASE_HASH_H
+#define KV_BASE_HASH_H
+
+#include <kvserver/types.h>
+
+/* Draws the secret. Call once, before threads start. */
+void kv_hash_init(void);
+
+uint64_t kv_hash(struct kv_slice key);
+
+/* Random bytes from the system, for secrets and epochs. */
+void kv_random(void *bytes, size_t len);
+
+#endif

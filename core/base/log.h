@@ -1,0 +1,23 @@
+/*
+ * The log: one line an event on standard error, as text or as JSON. Only the edges of the program
+ * log (the daemon, the servers, modules through their host); the core returns errors instead.
+ */
+#ifndef KV_BASE_LOG_H
+#define KV_BASE_LOG_H
+
+#include <kvserver/types.h>
+
+enum kv_log_format {
+    KV_LOG_TEXT = 0,
+    KV_LOG_JSON = 1
+};
+
+/* Lines below `level` are dropped. Call before threads start. */
+void kv_log_configure(enum kv_log_level level, enum kv_log_format format);
+
+/* One line about `subject` (a part of the program: "http", "store/simple"). Threads: any; a line
+ * is written in one piece. */
+void kv_log(enum kv_log_level level, const char *subject, const char *format, ...) KV_PRINTF(3, 4);
+void kv_vlog(enum kv_log_level level, const char *subject, const char *format, va_list args);
+
+#endif

@@ -1,0 +1,1 @@
+kv_add_test(unit_heap SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/base/heap_test.c USES kv_base)
