@@ -1,0 +1,13 @@
+/*
+ * The libh2o side of a loop, for the folders that serve sockets (http, ws) and for nobody else.
+ */
+#ifndef KV_LOOP_EVLOOP_H
+#define KV_LOOP_EVLOOP_H
+
+#include <h2o.h>
+
+#include "loop/loop.h"
+
+h2o_evloop_t *kv_loop_evloop(struct kv_loop *loop);
+
+#endif

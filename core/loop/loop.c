@@ -1,0 +1,200 @@
+/*
+ * The turn, and the sleep between turns. Invariant: whoever adds work from another thread first
+ * makes it visible and then calls kv_loop_wake(); the loop first announces its sleep (`is_awake`
+ * false) and then looks for work. Both are sequentially consistent, so one of the two sees the
+ * other, and no wake-up is lost; and while the loop is awake a wake-up costs no system call.
+ *
+ * libh2o's evloop polls before it runs callbacks that became due outside of its own run (a write
+ * that completed at once); so a turn whose stages used sockets is followed by a poll that does
+ * not wait.
+ */
+#include "loop/evloop.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/inbox.h"
+#include "base/mem.h"
+
+struct kv_loop {
+    h2o_evloop_t *evloop;
+    const struct kv_clock *clock;
+    uint32_t index;
+    int64_t now_ms;
+    struct kv_heap timers;
+    struct kv_list stages;
+    h2o_socket_t *waker; /* an eventfd */
+    struct kv_inbox posts;
+    atomic_bool is_awake;
+    atomic_bool is_stopped;
+};
+
+enum {
+    LONGEST_SLEEP_MS = 60000
+};
+
+static void on_woken(h2o_socket_t *waker, const char *err)
+{
+    (void)err;
+    uint64_t count;
+    ssize_t got = read(h2o_socket_get_fd(waker), &count, sizeof(count));
+    (void)got; /* EAGAIN is fine: it was only to end the sleep */
+}
+
+struct kv_loop *kv_loop_create(uint32_t index, const struct kv_clock *clock)
+{
+    int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    struct kv_loop *loop = kv_calloc(1, sizeof(*loop));
+    loop->evloop = h2o_evloop_create();
+    loop->clock = clock;
+    loop->index = index;
+    loop->now_ms = kv_clock_now_ms(clock);
+    kv_list_init(&loop->stages);
+    atomic_init(&loop->is_awake, true);
+    loop->waker = h2o_evloop_socket_create(loop->evloop, fd, H2O_SOCKET_FLAG_DONT_READ);
+    h2o_socket_read_start(loop->waker, on_woken);
+    return loop;
+}
+
+void kv_loop_destroy(struct kv_loop *loop)
+{
+    if (loop == NULL)
+        return;
+    h2o_socket_close(loop->waker);
+    h2o_evloop_run(loop->evloop, 0); /* frees the sockets that were closed */
+    h2o_evloop_destroy(loop->evloop);
+    kv_heap_fini(&loop->timers);
+    free(loop);
+}
+
+h2o_evloop_t *kv_loop_evloop(struct kv_loop *loop)
+{
+    return loop->evloop;
+}
+
+uint32_t kv_loop_index(const struct kv_loop *loop)
+{
+    return loop->index;
+}
+
+int64_t kv_loop_now_ms(const struct kv_loop *loop)
+{
+    return loop->now_ms;
+}
+
+void kv_loop_wake(struct kv_loop *loop)
+{
+    if (atomic_exchange(&loop->is_awake, true))
+        return;
+    uint64_t one = 1;
+    ssize_t written = write(h2o_socket_get_fd(loop->waker), &one, sizeof(one));
+    (void)written; /* it fails only when the counter is full, and then the loop wakes anyway */
+}
+
+void kv_loop_stop(struct kv_loop *loop)
+{
+    atomic_store(&loop->is_stopped, true);
+    kv_loop_wake(loop);
+}
+
+void kv_loop_post(struct kv_loop *loop, struct kv_post *post)
+{
+    kv_inbox_push(&loop->posts, &post->link);
+    kv_loop_wake(loop);
+}
+
+void kv_timer_start(struct kv_loop *loop, struct kv_timer *timer, int64_t at_ms)
+{
+    kv_heap_put(&loop->timers, &timer->node, at_ms);
+}
+
+void kv_timer_stop(struct kv_loop *loop, struct kv_timer *timer)
+{
+    kv_heap_remove(&loop->timers, &timer->node);
+}
+
+void kv_loop_add_stage(struct kv_loop *loop, struct kv_loop_stage *stage)
+{
+    kv_list_append(&loop->stages, &stage->link);
+}
+
+static void run_posts(struct kv_loop *loop)
+{
+    for (struct kv_link *link = kv_inbox_take_all(&loop->posts), *next; link != NULL; link = next) {
+        struct kv_post *post = KV_CONTAINER(link, struct kv_post, link);
+        next = link->next;
+        post->run(post);
+    }
+}
+
+static void fire_timers(struct kv_loop *loop)
+{
+    struct kv_heap_node *first;
+    while ((first = kv_heap_first(&loop->timers)) != NULL && first->at <= loop->now_ms) {
+        struct kv_timer *timer = KV_CONTAINER(first, struct kv_timer, node);
+        kv_heap_remove(&loop->timers, first);
+        timer->fire(timer);
+    }
+}
+
+static void run_stages(struct kv_loop *loop)
+{
+    KV_LIST_EACH(&loop->stages, link, after)
+    {
+        struct kv_loop_stage *stage = KV_CONTAINER(link, struct kv_loop_stage, link);
+        stage->run(stage);
+    }
+}
+
+/* When the next turn has to begin; a past time for at once. */
+static int64_t next_turn_ms(struct kv_loop *loop)
+{
+    if (loop->evloop->_pending_as_server != NULL || loop->evloop->_pending_as_client != NULL ||
+        !kv_inbox_is_empty(&loop->posts) || atomic_load(&loop->is_stopped))
+        return INT64_MIN;
+    struct kv_heap_node *first = kv_heap_first(&loop->timers);
+    int64_t next = first == NULL ? INT64_MAX : first->at;
+    KV_LIST_EACH(&loop->stages, link, after)
+    {
+        struct kv_loop_stage *stage = KV_CONTAINER(link, struct kv_loop_stage, link);
+        int64_t wanted = stage->wake_at(stage);
+        if (wanted < next)
+            next = wanted;
+    }
+    return next;
+}
+
+static int32_t milliseconds_until(struct kv_loop *loop, int64_t at_ms)
+{
+    if (at_ms <= loop->now_ms)
+        return 0;
+    int64_t wait = at_ms == INT64_MAX ? LONGEST_SLEEP_MS : at_ms - kv_clock_now_ms(loop->clock);
+    if (wait < 0)
+        return 0;
+    return wait > LONGEST_SLEEP_MS ? LONGEST_SLEEP_MS : (int32_t)wait;
+}
+
+static void serve_sockets(struct kv_loop *loop)
+{
+    atomic_store(&loop->is_awake, false);
+    int32_t wait = milliseconds_until(loop, next_turn_ms(loop));
+    /* -1 is EINTR, or an epoll_ctl that failed for one socket: the turn goes on. */
+    (void)h2o_evloop_run(loop->evloop, wait);
+    atomic_store(&loop->is_awake, true);
+}
+
+void kv_loop_run(struct kv_loop *loop)
+{
+    while (!atomic_load(&loop->is_stopped)) {
+        serve_sockets(loop);
+        loop->now_ms = kv_clock_now_ms(loop->clock);
+        run_posts(loop);
+        fire_timers(loop);
+        run_stages(loop);
+    }
+}

@@ -1,0 +1,71 @@
+/*
+ * An event loop: one thread's sockets (libh2o's evloop), timers, posts from other threads, and
+ * the stages that finish every turn.
+ *
+ * A turn: sockets that are ready are served, then posts are run, timers fire, and the stages run
+ * in the order they were added. What sockets ask for in a turn is thus gathered, and the stages
+ * do it in one go: commands are submitted in vectors, and each connection writes once.
+ */
+#ifndef KV_LOOP_LOOP_H
+#define KV_LOOP_LOOP_H
+
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/heap.h"
+#include "base/list.h"
+
+struct kv_loop;
+
+/* Owns: the caller, by kv_loop_destroy() on the thread that ran it or after that thread ended. */
+struct kv_loop *kv_loop_create(uint32_t index, const struct kv_clock *clock);
+void kv_loop_destroy(struct kv_loop *loop);
+
+/* Runs turns on the calling thread until kv_loop_stop(). */
+void kv_loop_run(struct kv_loop *loop);
+
+/* Ends kv_loop_run() after the turn under way. Threads: any. */
+void kv_loop_stop(struct kv_loop *loop);
+
+/* Makes the loop begin another turn soon. Threads: any; cheap while the loop is awake. */
+void kv_loop_wake(struct kv_loop *loop);
+
+uint32_t kv_loop_index(const struct kv_loop *loop);
+
+/* The time of the turn; for deadlines that must not be seen late, ask the clock. */
+int64_t kv_loop_now_ms(const struct kv_loop *loop);
+
+/* A function to be run on the loop's thread. The caller's memory, busy until `run` is called;
+ * `run` may free it or post it again. */
+struct kv_post {
+    struct kv_link link;
+    void (*run)(struct kv_post *post);
+};
+
+/* Threads: any. Posts of one thread run in order. */
+void kv_loop_post(struct kv_loop *loop, struct kv_post *post);
+
+/* A timer of the loop's thread. The caller's memory; zero it, set `fire`. */
+struct kv_timer {
+    struct kv_heap_node node;
+    void (*fire)(struct kv_timer *timer);
+};
+
+/* Starts, or moves, the timer. It fires once, at or after `at_ms`. */
+void kv_timer_start(struct kv_loop *loop, struct kv_timer *timer, int64_t at_ms);
+void kv_timer_stop(struct kv_loop *loop, struct kv_timer *timer);
+
+/* Work at the end of every turn. The caller's memory, until the loop is destroyed. */
+struct kv_loop_stage {
+    struct kv_list link;
+    void (*run)(struct kv_loop_stage *stage);
+    /* When the stage has to run at the latest: a past time for at once, INT64_MAX for no need.
+     * Asked after the loop has announced that it will sleep; so what another thread makes known
+     * before it calls kv_loop_wake() is either seen here or wakes the loop. */
+    int64_t (*wake_at)(struct kv_loop_stage *stage);
+};
+
+/* Before the loop runs. */
+void kv_loop_add_stage(struct kv_loop *loop, struct kv_loop_stage *stage);
+
+#endif
