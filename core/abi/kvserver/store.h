@@ -62,7 +62,7 @@ enum kv_cond {
 };
 
 enum kv_status {
-    KV_PENDING = 0,   /* under way: host->done() will bring it */
+    KV_PENDING = 0,   /* not done yet */
     KV_OK = 1,        /* done */
     KV_UNCHANGED = 2, /* a SET of the bytes that were there */
     KV_MISSING = 3,   /* the key is not there */
@@ -74,9 +74,10 @@ enum kv_status {
     KV_CLOSED = 8,  /* the store is shutting down */
 };
 
-/* One command. Owned by the host and stable, the bytes it points to included, until its status is
- * final. The store writes the members under "out" only, and `status` last. A store that works on
- * the command from another thread hands it over by host->done(), which orders memory. */
+/* One command. Owned by the host and stable, the bytes it points to included, until it is final.
+ * The store writes the members under "out" only. Within submit() it either makes the command
+ * final, or sets `is_deferred` (before any other thread can see the command) and brings it later
+ * by host->done(); the host reads nothing of a deferred command until then. */
 struct kv_cmd {
     enum kv_op op;
     uint32_t cond;                /* enum kv_cond */
@@ -87,6 +88,7 @@ struct kv_cmd {
     struct kv_slice value; /* SET */
     int64_t deadline_ms;   /* SET, TOUCH: KV_NEVER, or a time of host->now_ms() */
     /* out */
+    bool is_deferred; /* false on entry */
     enum kv_status status;
     uint64_t revision;
     struct kv_item item; /* GET with OK: a reference that the host releases */
@@ -145,7 +147,7 @@ struct kv_scan {
     uint32_t n;            /* a page may be empty and yet have a next one */
     struct kv_slice next;  /* empty: the walk is complete */
     void *next_ref;        /* keeps `next` alive; released like an item's */
-    enum kv_status status; /* OK, PENDING, or a failure; KV_CONDITION: the cursor is none of ours */
+    enum kv_status status; /* OK, or a failure; KV_CONDITION: the cursor is none of ours */
 };
 
 /* The host of a store: struct kv_host with what stores need besides. The functions may be called
@@ -168,7 +170,7 @@ struct kv_store_host {
      * it is not; allowed under a lock. */
     void (*wake_at)(const struct kv_store_host *host, uint32_t part, int64_t deadline_ms);
 
-    /* Gives commands back that submit() left PENDING, now final, to the loop that submitted them.
+    /* Gives commands back that submit() deferred, now final, to the loop that submitted them.
      * Not within submit(), and not under a lock that ops->unref takes. */
     void (*done)(const struct kv_store_host *host, uint32_t loop, struct kv_cmd *const *cmds,
                  size_t n);
@@ -189,7 +191,7 @@ struct kv_store_info {
 enum kv_store_capability {
     KV_STORE_DURABLE = 1u << 0, /* data survives a restart */
     KV_STORE_ORDERED = 1u << 1, /* scans go in byte order of the keys */
-    KV_STORE_SYNC = 1u << 2,    /* submit() never leaves a command PENDING: the host need not keep
+    KV_STORE_SYNC = 1u << 2,    /* submit() never defers a command: the host need not keep
                                    the bytes of a command beyond the call */
 };
 
@@ -205,11 +207,11 @@ struct kv_store_ops {
     void (*info)(struct kv_store *store, struct kv_store_info *ret_info);
 
     /* Takes n commands from a loop. Never blocks on the medium and never calls host->done(): on
-     * return each command is final or PENDING. Runs on the loop's thread; different loops at the
+     * return each command is final or deferred. Runs on the loop's thread; different loops at the
      * same time. */
     void (*submit)(struct kv_store *store, uint32_t loop, struct kv_cmd *const *cmds, size_t n);
 
-    /* Fills one page, or leaves it PENDING. Bounded work per call, as submit(). */
+    /* Fills one page, or defers it. Bounded work per call, as submit(). */
     void (*scan)(struct kv_store *store, uint32_t loop, struct kv_scan *scan);
 
     /* Commits the expiry of at most `max` keys of the part whose deadline is at or before

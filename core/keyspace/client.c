@@ -1,0 +1,238 @@
+/*
+ * The order of one connection's commands; the rules are in client.h. `commands` holds every
+ * command that was sent and not yet handed back; the held ones among them are looked through
+ * again whenever one ahead of them moves on. Keys are compared by their hash: a collision makes
+ * a command wait without need, and nothing else.
+ */
+#include "keyspace/impl.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+struct kv_client *
+kv_client_create(struct kv_keyspace_loop *home, void *owner, uint32_t max_subscriptions,
+                 void (*on_change)(struct kv_subscription *subscription, struct kv_news *news))
+{
+    struct kv_client *client = kv_calloc(1, sizeof(*client));
+    client->home = home;
+    client->owner = owner;
+    client->max_subscriptions = max_subscriptions;
+    client->on_change = on_change;
+    kv_list_init(&client->commands);
+    kv_list_init(&client->subscriptions);
+    return client;
+}
+
+void kv_client_mark_dirty(struct kv_client *client)
+{
+    if (client->is_dirty)
+        return;
+    client->is_dirty = true;
+    kv_queue_push(&client->home->dirty, &client->in_dirty);
+}
+
+void kv_client_close(struct kv_client *client)
+{
+    client->owner = NULL;
+    while (!kv_list_is_empty(&client->subscriptions))
+        kv_topics_unsubscribe(
+            KV_CONTAINER(client->subscriptions.next, struct kv_subscription, in_client));
+    kv_client_mark_dirty(client);
+}
+
+static bool is_held(const struct kv_command *command)
+{
+    return command->state == KV_COMMAND_WAITING || command->state == KV_COMMAND_SUSPENDED;
+}
+
+static bool is_topic_command(const struct kv_command *command)
+{
+    return command->kind == KV_COMMAND_SUBSCRIBE || command->kind == KV_COMMAND_UNSUBSCRIBE;
+}
+
+/* Whether a store that completes within submit() executes `earlier` in its place anyway. */
+static bool is_in_step(const struct kv_command *earlier)
+{
+    return earlier->home->keyspace->is_sync && earlier->state == KV_COMMAND_BATCHED;
+}
+
+static bool read_waits_for(const struct kv_command *earlier)
+{
+    return kv_command_is_write(earlier) && earlier->state != KV_COMMAND_FINISHED &&
+           !is_in_step(earlier);
+}
+
+static bool write_waits_for(const struct kv_command *earlier)
+{
+    if (earlier->kind != KV_COMMAND_GET)
+        return false;
+    if (earlier->subscription != NULL)
+        return true;
+    return earlier->state != KV_COMMAND_FINISHED && !is_in_step(earlier);
+}
+
+static bool waits_for(const struct kv_command *command, const struct kv_command *earlier)
+{
+    if (kv_command_is_write(command) && kv_command_is_write(earlier) && is_held(earlier))
+        return true;
+    if (earlier->kind == KV_COMMAND_NOTE || command->hash != earlier->hash)
+        return false;
+    if (is_topic_command(earlier))
+        return true;
+    return kv_command_is_write(command) ? write_waits_for(earlier) : read_waits_for(earlier);
+}
+
+static bool may_go(const struct kv_command *command)
+{
+    const struct kv_client *client = command->client;
+    if (command->kind == KV_COMMAND_NOTE)
+        return true;
+    if (is_topic_command(command))
+        return false; /* only as the first of all: see run_topic_command() */
+    if (client->home->keyspace->is_sync && client->n_barriers == 0 && client->n_held == 0)
+        return true;
+    for (struct kv_list *link = client->commands.next; link != &command->in_client;
+         link = link->next)
+        if (waits_for(command, KV_CONTAINER(link, struct kv_command, in_client)))
+            return false;
+    return true;
+}
+
+static void let_in(struct kv_command *command)
+{
+    if (command->kind == KV_COMMAND_NOTE) {
+        kv_command_finish(command, KV_OK);
+        return;
+    }
+    if (command->kind == KV_COMMAND_GET)
+        command->subscription = kv_topics_find(command->client, command->key, command->hash);
+    if (command->subscription != NULL) {
+        command->is_barrier = true;
+        command->client->n_barriers++;
+    }
+    kv_keyspace_admit(command);
+}
+
+/* A command that is held keeps its bytes for longer than its caller does. */
+static void hold(struct kv_command *command)
+{
+    if (kv_command_keep(command) != 0) {
+        kv_command_finish(command, KV_FULL);
+        return;
+    }
+    command->state = KV_COMMAND_WAITING;
+    command->client->n_held++;
+    if (is_topic_command(command))
+        kv_client_mark_dirty(command->client);
+}
+
+void kv_client_send(struct kv_client *client, struct kv_command *command)
+{
+    command->client = client;
+    kv_list_append(&client->commands, &command->in_client);
+    client->n_commands++;
+    kv_keyspace_send(command);
+    if (may_go(command))
+        let_in(command);
+    else
+        hold(command);
+}
+
+/* Subscribes or unsubscribes, as the first of the client's commands: everything before it has been
+ * answered, and its own answer precedes the first change. What the feed has already brought
+ * belongs to the time before. */
+static void run_topic_command(struct kv_command *command)
+{
+    struct kv_client *client = command->client;
+    client->n_held--;
+    kv_feed_deliver(client->home);
+    command->status = KV_OK;
+    command->state = KV_COMMAND_FINISHED;
+    struct kv_subscription *subscription = kv_topics_find(client, command->key, command->hash);
+    if (client->owner == NULL)
+        return;
+    if (command->kind == KV_COMMAND_SUBSCRIBE)
+        command->status = kv_topics_subscribe(client, command->key, command->hash);
+    else if (subscription != NULL)
+        kv_topics_unsubscribe(subscription);
+}
+
+/* Changes were told while the GET was under way, the newest of them newer than what it read: then
+ * it is answered with that (see client.h). Returns: false where it has to be read again, because
+ * the deadline of that state has passed, or was moved, since it was told. */
+static bool catch_up(struct kv_command *command)
+{
+    const struct kv_topic *topic = command->subscription->topic;
+    struct kv_keyspace *keyspace = command->home->keyspace;
+    if (topic->n_told == command->told_before || topic->newest_revision <= command->item.revision)
+        return true;
+    if (topic->newest.revision != 0 &&
+        topic->newest.deadline_ms <= kv_clock_now_ms(keyspace->parts.clock))
+        return false;
+    kv_keyspace_release(keyspace, &command->item);
+    command->item = kv_keyspace_share(keyspace, &topic->newest);
+    command->status = command->item.revision != 0 ? KV_OK : KV_MISSING;
+    command->revision = command->item.revision;
+    return true;
+}
+
+static bool is_read(const struct kv_command *command)
+{
+    return command->kind == KV_COMMAND_GET &&
+           (command->status == KV_OK || command->status == KV_MISSING);
+}
+
+static void take_out(struct kv_command *command)
+{
+    struct kv_client *client = command->client;
+    kv_list_remove(&command->in_client);
+    client->n_commands--;
+    if (command->is_barrier)
+        client->n_barriers--;
+    if (client->owner == NULL)
+        command->finished = NULL;
+    command->client = NULL;
+}
+
+static void hand_back_finished(struct kv_client *client)
+{
+    while (!kv_list_is_empty(&client->commands)) {
+        struct kv_command *first =
+            KV_CONTAINER(client->commands.next, struct kv_command, in_client);
+        if (is_topic_command(first) && first->state == KV_COMMAND_WAITING)
+            run_topic_command(first);
+        if (first->state != KV_COMMAND_FINISHED)
+            return;
+        if (first->subscription != NULL && is_read(first) && !catch_up(first)) {
+            kv_keyspace_release(first->home->keyspace, &first->item);
+            kv_keyspace_admit(first);
+            return;
+        }
+        take_out(first);
+        kv_command_hand_back(first);
+    }
+}
+
+static void let_in_held(struct kv_client *client)
+{
+    KV_LIST_EACH(&client->commands, link, after)
+    {
+        if (client->n_held == 0)
+            return;
+        struct kv_command *command = KV_CONTAINER(link, struct kv_command, in_client);
+        if (command->state != KV_COMMAND_WAITING || !may_go(command))
+            continue;
+        client->n_held--;
+        let_in(command);
+    }
+}
+
+void kv_client_advance(struct kv_client *client)
+{
+    client->is_dirty = false;
+    hand_back_finished(client);
+    let_in_held(client);
+    if (client->owner == NULL && client->n_commands == 0 && !client->is_dirty)
+        free(client);
+}

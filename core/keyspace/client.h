@@ -1,0 +1,82 @@
+/*
+ * A client: a connection as the keyspace sees it. It keeps the order of the connection's commands
+ * and holds its subscriptions.
+ *
+ * Order (PROTOCOL A2): a client's commands take effect, and finish, in the order sent.
+ *  - A write goes to the store when every earlier write has gone there (stores keep that order).
+ *  - A read waits for earlier writes of the same key to be final.
+ *  - A write waits for earlier reads of the same key to be answered, where the store may complete
+ *    late or the client subscribes to the key.
+ *  - A subscribe or unsubscribe waits for everything before it to be answered, and what comes
+ *    after it with the same key waits for it.
+ * A store that completes within submit() (KV_STORE_SYNC) executes a vector in its order, so most
+ * of these waits fall away there.
+ *
+ * No older state after a newer one: the changes of a key reach a subscriber the moment its loop
+ * takes them from the feed. A `get` of a key that the client subscribes to may have been read
+ * before changes that were told meanwhile. It is answered as of the later of the two: if changes
+ * were told since it was submitted, and the newest of them is newer than what was read, then that
+ * change's state is the answer (it was the key's state at a moment between question and answer).
+ * As later writes of the client wait until it is answered, it never shows a write sent after it.
+ */
+#ifndef KV_KEYSPACE_CLIENT_H
+#define KV_KEYSPACE_CLIENT_H
+
+#include "keyspace/command.h"
+
+struct kv_topic;
+
+/* A change on its way to the subscribers of one loop. */
+struct kv_news {
+    const struct kv_change *change;
+    /* The change in the form in which it is sent: made by the first subscriber that needs it,
+     * shared by all, released after the last by `release_form`. */
+    void *form;
+    void (*release_form)(void *form);
+};
+
+/* A client's subscription to a key. */
+struct kv_subscription {
+    struct kv_topic *topic;
+    struct kv_client *client;
+    struct kv_list in_topic;
+    struct kv_list in_client;
+    struct kv_list
+        in_behind; /* the protocol layer's: keys whose newest state is still to be sent */
+};
+
+struct kv_client {
+    struct kv_keyspace_loop *home;
+    void *owner;             /* the protocol layer's connection; NULL once it is closed */
+    struct kv_list commands; /* sent and not yet handed back, in order */
+    uint32_t n_commands;
+    uint32_t n_held;         /* of these: WAITING or SUSPENDED */
+    uint32_t n_barriers;     /* of these: GETs of keys that the client subscribes to */
+    struct kv_link in_dirty; /* in the loop's list of clients to advance */
+    bool is_dirty;
+    struct kv_list subscriptions;
+    uint32_t n_subscriptions;
+    uint32_t max_subscriptions;
+    /* Runs on the loop for each change of a subscribed key. Must not send commands or close a
+     * client. */
+    void (*on_change)(struct kv_subscription *subscription, struct kv_news *news);
+};
+
+/* Owns: the caller, by kv_client_close(). */
+struct kv_client *
+kv_client_create(struct kv_keyspace_loop *home, void *owner, uint32_t max_subscriptions,
+                 void (*on_change)(struct kv_subscription *subscription, struct kv_news *news));
+
+/* The connection is gone: its subscriptions end, and the commands that it sent still take effect,
+ * in order, but their `finished` is not called any more. Not from within `finished`. */
+void kv_client_close(struct kv_client *client);
+
+/* Sends a command, in the client's order. Takes the command over. */
+void kv_client_send(struct kv_client *client, struct kv_command *command);
+
+/* The newest state of a subscribed key that was told on this loop. Returns: false where none was
+ * told yet. The item is borrowed until the loop's next turn; revision 0: no value. */
+bool kv_subscription_newest(const struct kv_subscription *subscription, struct kv_item *ret_item);
+struct kv_slice kv_subscription_key(const struct kv_subscription *subscription);
+
+#endif

@@ -1,0 +1,126 @@
+/*
+ * The memory of commands. A loop keeps some for reuse. A command borrows the caller's bytes until
+ * kv_command_keep() copies them, all in one block: most commands finish within their turn and are
+ * never copied.
+ */
+#include "keyspace/impl.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+enum {
+    MOST_FREE_COMMANDS = 1024
+};
+
+struct kv_command *kv_command_create(struct kv_keyspace_loop *home, enum kv_command_kind kind)
+{
+    struct kv_command *command;
+    if (home->free_commands != NULL) {
+        command = KV_CONTAINER(home->free_commands, struct kv_command, link);
+        home->free_commands = command->link.next;
+        home->n_free_commands--;
+    } else {
+        command = kv_alloc(sizeof(*command));
+    }
+    *command = (struct kv_command){.kind = kind, .home = home};
+    return command;
+}
+
+void kv_command_free(struct kv_command *command)
+{
+    struct kv_keyspace_loop *home = command->home;
+    kv_keyspace_release(home->keyspace, &command->item);
+    free(command->copy);
+    free(command->new_value);
+    if (home->n_free_commands >= MOST_FREE_COMMANDS) {
+        free(command);
+        return;
+    }
+    command->link.next = home->free_commands;
+    home->free_commands = &command->link;
+    home->n_free_commands++;
+}
+
+void kv_commands_fini(struct kv_keyspace_loop *here)
+{
+    while (here->free_commands != NULL) {
+        struct kv_command *command = KV_CONTAINER(here->free_commands, struct kv_command, link);
+        here->free_commands = command->link.next;
+        free(command);
+    }
+}
+
+static void move(struct kv_slice *slice, char **at)
+{
+    if (slice->len != 0)
+        memcpy(*at, slice->bytes, slice->len);
+    slice->bytes = *at;
+    *at += slice->len;
+}
+
+int kv_command_keep(struct kv_command *command)
+{
+    if (command->copy != NULL)
+        return 0;
+    size_t list = command->n_if_revisions * sizeof(uint64_t);
+    size_t value = command->new_value == NULL ? command->value.len : 0;
+    char *at = kv_try_alloc(list + command->key.len + value + command->note.len);
+    if (at == NULL)
+        return -1;
+    command->copy = at;
+    if (list != 0)
+        memcpy(at, command->if_revisions, list);
+    command->if_revisions = (const uint64_t *)(void *)at;
+    at += list;
+    move(&command->key, &at);
+    if (command->new_value == NULL)
+        move(&command->value, &at);
+    move(&command->note, &at);
+    return 0;
+}
+
+int kv_command_replace_value(struct kv_command *command, struct kv_slice value)
+{
+    char *copy = kv_try_alloc(value.len);
+    if (copy == NULL)
+        return -1;
+    memcpy(copy, value.bytes, value.len);
+    free(command->new_value);
+    command->new_value = copy;
+    command->value = (struct kv_slice){copy, value.len};
+    return 0;
+}
+
+struct kv_item kv_command_take_item(struct kv_command *command)
+{
+    struct kv_item item = command->item;
+    command->item = (struct kv_item){0};
+    return item;
+}
+
+const char *kv_command_status_text(int status)
+{
+    switch (status) {
+    case KV_OK:
+        return "done";
+    case KV_UNCHANGED:
+        return "unchanged";
+    case KV_MISSING:
+        return "the key has no value";
+    case KV_CONDITION:
+        return "the condition does not hold";
+    case KV_FULL:
+        return "the store is full";
+    case KV_IO:
+        return "the store failed to read or write";
+    case KV_TOO_BIG:
+        return "the key or value is too big for the store";
+    case KV_TOO_MANY_TOPICS:
+        return "too many subscriptions on this connection";
+    case KV_REFUSED:
+        return "refused";
+    default:
+        return "the store is not available";
+    }
+}

@@ -1,0 +1,113 @@
+/*
+ * Commands: what a connection asks of the keyspace. The protocol layers make them out of their
+ * messages, and get each back once, finished, by its `finished` function, on the same loop.
+ */
+#ifndef KV_KEYSPACE_COMMAND_H
+#define KV_KEYSPACE_COMMAND_H
+
+#include <kvserver/store.h>
+
+#include "base/list.h"
+
+struct kv_client;
+struct kv_command;
+struct kv_keyspace_loop;
+struct kv_subscription;
+
+enum kv_command_kind {
+    KV_COMMAND_GET,
+    KV_COMMAND_SET,
+    KV_COMMAND_DELETE,
+    KV_COMMAND_TOUCH, /* the keyspace's own: a deadline that a policy renewed */
+    KV_COMMAND_SUBSCRIBE,
+    KV_COMMAND_UNSUBSCRIBE,
+    KV_COMMAND_NOTE, /* does nothing but keep its place in the order of the answers */
+};
+
+enum kv_command_state {
+    KV_COMMAND_NEW,       /* the caller fills it in */
+    KV_COMMAND_WAITING,   /* for its turn among its client's commands */
+    KV_COMMAND_SUSPENDED, /* an interceptor will resume it */
+    KV_COMMAND_BATCHED,   /* goes to the store at the end of the loop's turn */
+    KV_COMMAND_SUBMITTED, /* the store has it */
+    KV_COMMAND_FINISHED,
+};
+
+/* How a command ended, besides what the store says (enum kv_status). */
+enum kv_command_status {
+    KV_REFUSED = 100,   /* an interceptor: `refusal` says why */
+    KV_TOO_MANY_TOPICS, /* SUBSCRIBE beyond the client's limit */
+    KV_UNAVAILABLE,     /* the keyspace is not open yet, or is closing */
+};
+
+/* Runs on the command's loop, never from within the call that sent it. The command is freed when
+ * it returns; kv_command_take_item() keeps what a GET found. It may send commands, and must not
+ * close a client. */
+typedef void (*kv_command_finished_fn)(struct kv_command *command);
+
+struct kv_command {
+    /* The caller's, before it is sent. The bytes of key, value and note, and the list of
+     * revisions, must stay as they are until the end of the loop's turn, or until
+     * kv_keyspace_submit_now() returns; the keyspace copies what it needs for longer. */
+    enum kv_command_kind kind;
+    struct kv_slice key;
+    struct kv_slice value; /* SET: JSON text */
+    struct kv_slice note;  /* the protocol layer's own: kept with the command */
+    uint32_t cond;         /* enum kv_cond */
+    const uint64_t *if_revisions;
+    size_t n_if_revisions;
+    bool ttl_is_given;
+    int64_t ttl_ms;                  /* SET: 0 is no expiry */
+    void *owner;                     /* the protocol layer's own */
+    kv_command_finished_fn finished; /* NULL: nobody asks */
+
+    /* The outcome. */
+    int status; /* enum kv_status or enum kv_command_status */
+    uint64_t revision;
+    struct kv_item item; /* GET with KV_OK */
+    const char *refusal; /* KV_REFUSED: constant or in the command's own memory */
+
+    /* The keyspace's. */
+    enum kv_command_state state;
+    struct kv_cmd cmd; /* as the store sees it */
+    uint64_t hash;
+    int64_t taken_up_ms; /* when its TTL began to count */
+    struct kv_keyspace_loop *home;
+    struct kv_client *client; /* NULL: in no order with others */
+    struct kv_list in_client;
+    struct kv_link link;                  /* in the batch, the free list, or an inbox */
+    struct kv_subscription *subscription; /* GET of a key that its client subscribes to */
+    uint64_t told_before; /* that topic's count of changes when the GET was submitted */
+    size_t next_interceptor;
+    bool is_barrier; /* counted in its client's n_barriers */
+    char *copy;      /* key, value, note and revisions, once they had to be kept */
+    char *new_value; /* what an interceptor put in the value's place */
+};
+
+/* A blank command of the loop. Owns: the caller, until it is sent or freed. */
+struct kv_command *kv_command_create(struct kv_keyspace_loop *home, enum kv_command_kind kind);
+
+/* Only for a command that is not sent. Releases its item. */
+void kv_command_free(struct kv_command *command);
+
+/* Copies the bytes that the caller lent, if that has not been done. Returns: -1 where there is no
+ * memory for it; the command is as before then. */
+int kv_command_keep(struct kv_command *command);
+
+/* Puts a copy of `value` in place of the value of a SET. For interceptors. Returns: as keep. */
+int kv_command_replace_value(struct kv_command *command, struct kv_slice value);
+
+/* Moves the item out of a finished command to the caller, who releases it with
+ * kv_keyspace_release(). */
+struct kv_item kv_command_take_item(struct kv_command *command);
+
+/* What a status means, in words for a client. */
+const char *kv_command_status_text(int status);
+
+static inline bool kv_command_is_write(const struct kv_command *command)
+{
+    return command->kind == KV_COMMAND_SET || command->kind == KV_COMMAND_DELETE ||
+           command->kind == KV_COMMAND_TOUCH;
+}
+
+#endif

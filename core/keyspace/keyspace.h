@@ -1,0 +1,102 @@
+/*
+ * The keyspace: the command core. It dispatches commands to the store through interceptors and
+ * TTL policies, carries every change from the store to all loops, and drives expiry. It knows no
+ * protocol and no module by name.
+ *
+ * Threads: one struct kv_keyspace for the process, one struct kv_keyspace_loop for each event
+ * loop; whatever takes the latter runs on that loop's thread.
+ */
+#ifndef KV_KEYSPACE_KEYSPACE_H
+#define KV_KEYSPACE_KEYSPACE_H
+
+#include <kvserver/store.h>
+#include <kvserver/ttl.h>
+
+#include "base/clock.h"
+#include "keyspace/client.h"
+#include "keyspace/command.h"
+#include "loop/loop.h"
+
+struct kv_keyspace;
+
+enum {
+    KV_KEYSPACE_MAX_LOOPS = 64
+};
+
+/* A policy of the TTL chain, opened. */
+struct kv_ttl_link {
+    const struct kv_ttl_ops *ops;
+    struct kv_ttl *policy;
+    bool renews; /* KV_TTL_RENEWS */
+};
+
+/* What an interceptor says of a write. */
+enum kv_verdict {
+    KV_PASS,    /* on to the next, as the command stands now */
+    KV_REFUSE,  /* ends the command with KV_REFUSED; command->refusal is set */
+    KV_SUSPEND, /* kv_command_resume() will bring the verdict */
+};
+
+/* Sees every write (SET, DELETE) before the TTL policies and the store, on the client's loop, in
+ * the client's order. May alter value (kv_command_replace_value) and TTL. The caller's memory. */
+struct kv_interceptor {
+    enum kv_verdict (*before_write)(struct kv_interceptor *self, struct kv_command *command);
+};
+
+/* Sees every change, once, on loop `hash(key) % n_loops`, in order per key. What it is given is
+ * lent for the call. It may send commands. The caller's memory. */
+struct kv_observer {
+    void (*on_change)(struct kv_observer *self, struct kv_keyspace_loop *loop,
+                      const struct kv_change *change);
+};
+
+/* Everything that a keyspace is made of. Lent until kv_keyspace_destroy(). */
+struct kv_keyspace_parts {
+    const struct kv_clock *clock;
+    struct kv_loop *const *loops;
+    uint32_t n_loops;
+    const struct kv_store_ops *store_ops;
+    uint64_t store_capabilities;
+    const char *store_name; /* for the log */
+    const struct kv_option_value *store_options;
+    const struct kv_ttl_link *ttl_chain;
+    size_t n_ttl_chain;
+    struct kv_interceptor *const *interceptors;
+    size_t n_interceptors;
+    struct kv_observer *const *observers;
+    size_t n_observers;
+};
+
+/* Adds a stage to each loop; before the loops run. The store is not open yet. */
+struct kv_keyspace *kv_keyspace_create(const struct kv_keyspace_parts *parts);
+
+/* Opens the store; may block for long. Threads: any but the loops'. */
+int kv_keyspace_open(struct kv_keyspace *keyspace, struct kv_error *reterr);
+
+/* Ends it and closes the store, if it was opened. After the loops have ended. */
+void kv_keyspace_destroy(struct kv_keyspace *keyspace);
+
+/* Whether the store is open; until then commands end with KV_UNAVAILABLE. Threads: any. */
+bool kv_keyspace_is_ready(const struct kv_keyspace *keyspace);
+
+/* Commands that have been sent and have not finished, on all loops. Threads: any. */
+uint64_t kv_keyspace_under_way(const struct kv_keyspace *keyspace);
+
+struct kv_keyspace_loop *kv_keyspace_on(struct kv_keyspace *keyspace, uint32_t loop);
+struct kv_keyspace *kv_keyspace_of(struct kv_keyspace_loop *here);
+
+/* Sends a command that stands in no order with others. Takes it over. */
+void kv_keyspace_send(struct kv_command *command);
+
+/* Gives what was sent in this turn to the store now, so that the bytes lent with it need not
+ * live on. `finished` is still called later, from the loop's stage. */
+void kv_keyspace_submit_now(struct kv_keyspace_loop *here);
+
+/* Gives a reference back, or takes one more. Threads: any. */
+void kv_keyspace_release(struct kv_keyspace *keyspace, struct kv_item *item);
+struct kv_item kv_keyspace_share(struct kv_keyspace *keyspace, const struct kv_item *item);
+
+/* Brings the verdict of an interceptor that suspended the command. */
+void kv_command_resume(struct kv_command *command, enum kv_verdict verdict);
+
+#endif
