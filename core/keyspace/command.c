@@ -23,7 +23,9 @@ struct kv_command *kv_command_create(struct kv_keyspace_loop *home, enum kv_comm
     } else {
         command = kv_alloc(sizeof(*command));
     }
-    *command = (struct kv_command){.kind = kind, .home = home};
+    memset(command, 0, offsetof(struct kv_command, small));
+    command->kind = kind;
+    command->home = home;
     return command;
 }
 
@@ -61,14 +63,14 @@ static void move(struct kv_slice *slice, char **at)
 
 int kv_command_keep(struct kv_command *command)
 {
-    if (command->copy != NULL)
+    if (command->is_kept)
         return 0;
     size_t list = command->n_if_revisions * sizeof(uint64_t);
     size_t value = command->new_value == NULL ? command->value.len : 0;
-    char *at = kv_try_alloc(list + command->key.len + value + command->note.len);
-    if (at == NULL)
+    size_t size = list + command->key.len + value + command->note.len;
+    if (size > sizeof(command->small) && (command->copy = kv_try_alloc(size)) == NULL)
         return -1;
-    command->copy = at;
+    char *at = command->copy != NULL ? command->copy : command->small;
     if (list != 0)
         memcpy(at, command->if_revisions, list);
     command->if_revisions = (const uint64_t *)(void *)at;
@@ -77,6 +79,7 @@ int kv_command_keep(struct kv_command *command)
     if (command->new_value == NULL)
         move(&command->value, &at);
     move(&command->note, &at);
+    command->is_kept = true;
     return 0;
 }
 

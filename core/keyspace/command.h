@@ -45,6 +45,10 @@ enum kv_command_status {
  * close a client. */
 typedef void (*kv_command_finished_fn)(struct kv_command *command);
 
+enum {
+    KV_COMMAND_SMALL = 160
+};
+
 struct kv_command {
     /* The caller's, before it is sent. The bytes of key, value and note, and the list of
      * revisions, must stay as they are until the end of the loop's turn, or until
@@ -56,6 +60,7 @@ struct kv_command {
     uint32_t cond;         /* enum kv_cond */
     const uint64_t *if_revisions;
     size_t n_if_revisions;
+    uint64_t if_revision; /* room for a list of one: `if_revisions` may point here */
     bool ttl_is_given;
     int64_t ttl_ms;                  /* SET: 0 is no expiry */
     void *owner;                     /* the protocol layer's own */
@@ -80,8 +85,10 @@ struct kv_command {
     uint64_t told_before; /* that topic's count of changes when the GET was submitted */
     size_t next_interceptor;
     bool is_barrier; /* counted in its client's n_barriers */
-    char *copy;      /* key, value, note and revisions, once they had to be kept */
     char *new_value; /* what an interceptor put in the value's place */
+    bool is_kept;    /* key, value, note and revisions are the command's own: */
+    char *copy;      /* here, or in `small` where they are short */
+    _Alignas(uint64_t) char small[KV_COMMAND_SMALL]; /* last: not zeroed */
 };
 
 /* A blank command of the loop. Owns: the caller, until it is sent or freed. */

@@ -441,6 +441,11 @@ bool kv_keyspace_is_ready(const struct kv_keyspace *keyspace)
     return atomic_load_explicit(&keyspace->is_ready, memory_order_acquire);
 }
 
+int64_t kv_keyspace_now_ms(const struct kv_keyspace *keyspace)
+{
+    return kv_clock_now_ms(keyspace->parts.clock);
+}
+
 uint64_t kv_keyspace_under_way(const struct kv_keyspace *keyspace)
 {
     uint64_t n = 0;

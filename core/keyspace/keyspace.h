@@ -79,6 +79,9 @@ void kv_keyspace_destroy(struct kv_keyspace *keyspace);
 /* Whether the store is open; until then commands end with KV_UNAVAILABLE. Threads: any. */
 bool kv_keyspace_is_ready(const struct kv_keyspace *keyspace);
 
+/* The clock that deadlines count on. Threads: any. */
+int64_t kv_keyspace_now_ms(const struct kv_keyspace *keyspace);
+
 /* Commands that have been sent and have not finished, on all loops. Threads: any. */
 uint64_t kv_keyspace_under_way(const struct kv_keyspace *keyspace);
 

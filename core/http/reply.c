@@ -1,0 +1,206 @@
+/*
+ * Answers. Every one has a Content-Length but 204 and 304, where none may stand: without it libh2o
+ * would close the connection. Small bodies are copied into the request's pool; large values are
+ * sent from the store's memory, under a reference that the pool gives back.
+ */
+#include "http/impl.h"
+
+#include "base/buffer.h"
+#include "wire/json.h"
+
+enum {
+    LARGEST_COPY = 16384
+};
+
+static const char *reason_of(int status)
+{
+    switch (status) {
+    case 200:
+        return "OK";
+    case 202:
+        return "Accepted";
+    case 204:
+        return "No Content";
+    case 304:
+        return "Not Modified";
+    case 400:
+        return "Bad Request";
+    case 403:
+        return "Forbidden";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 412:
+        return "Precondition Failed";
+    case 413:
+        return "Content Too Large";
+    case 414:
+        return "URI Too Long";
+    case 426:
+        return "Upgrade Required";
+    case 503:
+        return "Service Unavailable";
+    case 507:
+        return "Insufficient Storage";
+    default:
+        return "Error";
+    }
+}
+
+static void send_body(h2o_req_t *req, int status, h2o_iovec_t *parts, size_t n)
+{
+    static h2o_generator_t generator = {NULL, NULL};
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++)
+        len += parts[i].len;
+    req->res.status = status;
+    req->res.reason = reason_of(status);
+    req->res.content_length = status == 204 || status == 304 ? SIZE_MAX : len;
+    h2o_start_response(req, &generator);
+    bool has_no_body = n == 0 || kv_http_method_is(req, KV_SLICE("HEAD"));
+    h2o_send(req, parts, has_no_body ? 0 : n, H2O_SEND_STATE_FINAL);
+}
+
+void kv_http_reply_empty(h2o_req_t *req, int status)
+{
+    send_body(req, status, NULL, 0);
+}
+
+static void add_json_type(h2o_req_t *req)
+{
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL,
+                   H2O_STRLIT("application/json"));
+}
+
+void kv_http_reply_json(h2o_req_t *req, int status, struct kv_slice json)
+{
+    h2o_iovec_t body = h2o_strdup(&req->pool, json.bytes, json.len);
+    add_json_type(req);
+    send_body(req, status, &body, 1);
+}
+
+static void append_error(struct kv_buffer *out, struct kv_slice text)
+{
+    kv_buffer_append(out, KV_SLICE("{\"error\":"));
+    kv_json_append_string(out, text);
+    kv_buffer_append_char(out, '}');
+}
+
+void kv_http_reply_error(h2o_req_t *req, int status, const char *format, ...)
+{
+    struct kv_buffer json = {0};
+    char message[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    append_error(&json, kv_slice_of(message));
+    kv_http_reply_json(req, status, kv_buffer_slice(&json));
+    kv_buffer_fini(&json);
+}
+
+void kv_http_add_etag(h2o_req_t *req, uint64_t revision)
+{
+    char text[24];
+    int len = snprintf(text, sizeof(text), "\"%llu\"", (unsigned long long)revision);
+    h2o_iovec_t copy = h2o_strdup(&req->pool, text, (size_t)len);
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ETAG, NULL, copy.base, copy.len);
+}
+
+/* A value that stays in the store's memory while it is sent. */
+struct held_item {
+    struct kv_keyspace *keyspace;
+    struct kv_item item;
+};
+
+static void release_held(void *memory)
+{
+    struct held_item *held = memory;
+    kv_keyspace_release(held->keyspace, &held->item);
+}
+
+static void reply_held(h2o_req_t *req, struct kv_keyspace *keyspace, struct kv_item *item)
+{
+    struct held_item *held = h2o_mem_alloc_shared(&req->pool, sizeof(*held), release_held);
+    *held = (struct held_item){.keyspace = keyspace, .item = *item};
+    h2o_iovec_t parts[] = {
+        {H2O_STRLIT("{\"value\":")},
+        {(char *)(uintptr_t)item->value.bytes, item->value.len},
+        {H2O_STRLIT("}")},
+    };
+    *item = (struct kv_item){0};
+    send_body(req, 200, parts, 3);
+}
+
+static void reply_copied(h2o_req_t *req, struct kv_keyspace *keyspace, struct kv_item *item)
+{
+    static const struct kv_slice begin = {"{\"value\":", 9};
+    h2o_iovec_t body = {h2o_mem_alloc_pool(&req->pool, begin.len + item->value.len + 1),
+                        begin.len + item->value.len + 1};
+    memcpy(body.base, begin.bytes, begin.len);
+    memcpy(body.base + begin.len, item->value.bytes, item->value.len);
+    body.base[body.len - 1] = '}';
+    kv_keyspace_release(keyspace, item);
+    send_body(req, 200, &body, 1);
+}
+
+void kv_http_reply_item(h2o_req_t *req, struct kv_keyspace *keyspace, struct kv_item *item)
+{
+    add_json_type(req);
+    if (item->value.len > LARGEST_COPY)
+        reply_held(req, keyspace, item);
+    else
+        reply_copied(req, keyspace, item);
+}
+
+/* The library answers some requests itself (a body too large, a broken chunk), in plain text, and
+ * closes with input unread. */
+
+struct error_stream {
+    h2o_ostream_t super;
+    h2o_iovec_t body;
+};
+
+static void send_error_stream(h2o_ostream_t *super, h2o_req_t *req, h2o_iovec_t *bufs, size_t n,
+                              h2o_send_state_t state)
+{
+    struct error_stream *stream = (struct error_stream *)super;
+    bool has_no_body = n == 0;
+    (void)bufs;
+    h2o_ostream_send_next(super, req, &stream->body, has_no_body ? 0 : 1, state);
+}
+
+static const char *what_went_wrong(int status)
+{
+    switch (status) {
+    case 413:
+        return "the body is larger than this server takes";
+    case 417:
+        return "the expectation is not known";
+    default:
+        return "the body's framing is broken";
+    }
+}
+
+static void set_up_error_stream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
+{
+    (void)self;
+    struct kv_buffer json = {0};
+    append_error(&json, kv_slice_of(what_went_wrong(req->res.status)));
+    struct error_stream *stream = (void *)h2o_add_ostream(req, sizeof(*stream), slot);
+    stream->body = h2o_strdup(&req->pool, json.bytes, json.len);
+    kv_buffer_fini(&json);
+    stream->super.do_send = send_error_stream;
+    req->res.content_length = stream->body.len;
+    h2o_set_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE,
+                   H2O_STRLIT("application/json"), 1);
+    kv_http_connection_of(req)->lingers = true;
+    h2o_setup_next_ostream(req, &stream->super.next);
+}
+
+void kv_http_register_error_filter(h2o_pathconf_t *pathconf)
+{
+    h2o_filter_t *filter = h2o_create_filter(pathconf, sizeof(*filter));
+    filter->on_setup_ostream = set_up_error_stream;
+}

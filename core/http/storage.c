@@ -1,0 +1,338 @@
+/*
+ * /storage/:key: a request becomes one command, and the command's outcome the answer. The key and
+ * the value are slices of the request until the end of the loop's turn; a command that takes
+ * longer has its own copies (keyspace). A request whose connection is gone takes its answer with
+ * it: the link between the two is cut from either side.
+ */
+#include "http/impl.h"
+
+#include "wire/etag.h"
+#include "wire/json.h"
+#include "wire/key_path.h"
+#include "wire/ttl.h"
+
+/* A request under way. In the request's pool. */
+struct exchange {
+    h2o_req_t *req;
+    struct kv_http_loop *here;
+    struct kv_command *command; /* NULL when it is finished, or was never sent */
+    struct kv_buffer key;
+    struct kv_etags if_match;
+    struct kv_etags if_none_match;
+};
+
+static void dispose_exchange(void *memory)
+{
+    struct exchange *exchange = memory;
+    if (exchange->command != NULL)
+        exchange->command->owner = NULL;
+    kv_buffer_fini(&exchange->key);
+    kv_etags_fini(&exchange->if_match);
+    kv_etags_fini(&exchange->if_none_match);
+}
+
+static struct exchange *create_exchange(struct kv_http_loop *here, h2o_req_t *req)
+{
+    struct exchange *exchange =
+        h2o_mem_alloc_shared(&req->pool, sizeof(*exchange), dispose_exchange);
+    *exchange = (struct exchange){.req = req, .here = here};
+    return exchange;
+}
+
+/* Outcomes. */
+
+static int status_of(int outcome)
+{
+    switch (outcome) {
+    case KV_CONDITION:
+        return 412;
+    case KV_FULL:
+        return 507;
+    case KV_TOO_BIG:
+        return 413;
+    case KV_REFUSED:
+        return 403;
+    default:
+        return 503;
+    }
+}
+
+static void reply_failure(const struct exchange *exchange, const struct kv_command *command)
+{
+    h2o_req_t *req = exchange->req;
+    int status = status_of(command->status);
+    if (status == 503)
+        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_RETRY_AFTER, NULL, H2O_STRLIT("1"));
+    const char *text =
+        command->refusal != NULL ? command->refusal : kv_command_status_text(command->status);
+    kv_http_reply_error(req, status, "%s", text);
+}
+
+/* The exchange of a finished command; NULL where its connection is gone. */
+static struct exchange *exchange_of(struct kv_command *command)
+{
+    struct exchange *exchange = command->owner;
+    if (exchange != NULL)
+        exchange->command = NULL;
+    return exchange;
+}
+
+static void add_time_left(const struct exchange *exchange, int64_t deadline_ms)
+{
+    if (deadline_ms == KV_NEVER)
+        return;
+    int64_t left = deadline_ms - kv_keyspace_now_ms(exchange->here->http->keyspace);
+    char text[24];
+    int len = snprintf(text, sizeof(text), "%lld", (long long)(left < 1 ? 1 : left));
+    h2o_mem_pool_t *pool = &exchange->req->pool;
+    h2o_iovec_t copy = h2o_strdup(pool, text, (size_t)len);
+    h2o_add_header_by_str(pool, &exchange->req->res.headers, H2O_STRLIT("kv-ttl"), 0, "KV-TTL",
+                          copy.base, copy.len);
+}
+
+static void reply_found(struct exchange *exchange, struct kv_command *command)
+{
+    struct kv_item item = kv_command_take_item(command);
+    kv_http_add_etag(exchange->req, item.revision);
+    add_time_left(exchange, item.deadline_ms);
+    if (kv_etags_match_weakly(&exchange->if_none_match, item.revision)) {
+        kv_keyspace_release(exchange->here->http->keyspace, &item);
+        kv_http_reply_empty(exchange->req, 304);
+        return;
+    }
+    kv_http_reply_item(exchange->req, exchange->here->http->keyspace, &item);
+}
+
+static void on_read(struct kv_command *command)
+{
+    struct exchange *exchange = exchange_of(command);
+    if (exchange == NULL)
+        return;
+    if (command->status == KV_OK)
+        reply_found(exchange, command);
+    else if (command->status == KV_MISSING)
+        kv_http_reply_empty(exchange->req, 204);
+    else
+        reply_failure(exchange, command);
+}
+
+static void on_written(struct kv_command *command)
+{
+    struct exchange *exchange = exchange_of(command);
+    if (exchange == NULL)
+        return;
+    if (command->status != KV_OK && command->status != KV_UNCHANGED) {
+        reply_failure(exchange, command);
+        return;
+    }
+    kv_http_add_etag(exchange->req, command->revision);
+    kv_http_reply_empty(exchange->req, 202);
+}
+
+static void on_deleted(struct kv_command *command)
+{
+    struct exchange *exchange = exchange_of(command);
+    if (exchange == NULL)
+        return;
+    if (command->status == KV_OK || command->status == KV_MISSING)
+        kv_http_reply_empty(exchange->req, 200);
+    else
+        reply_failure(exchange, command);
+}
+
+/* Requests. Each step returns false where it has already answered. */
+
+static bool read_key(struct exchange *exchange, struct kv_slice escaped)
+{
+    const struct kv_http_config *config = &exchange->here->http->config;
+    const char *what;
+    size_t offset;
+    if (kv_key_path_decode(escaped, &exchange->key, &what, &offset) != 0) {
+        kv_http_reply_error(exchange->req, 400, "the key in the path: %s at byte %zu", what,
+                            offset);
+        return false;
+    }
+    if (exchange->key.len > config->max_key_bytes) {
+        kv_http_reply_error(exchange->req, 414, "the key has %zu bytes, the limit is %zu",
+                            exchange->key.len, config->max_key_bytes);
+        return false;
+    }
+    return true;
+}
+
+static bool read_etags(struct exchange *exchange, const h2o_token_t *header,
+                       struct kv_etags *ret_etags)
+{
+    const h2o_headers_t *headers = &exchange->req->headers;
+    for (ssize_t at = -1; (at = h2o_find_header(headers, header, at)) != -1;) {
+        const h2o_iovec_t *value = &headers->entries[at].value;
+        if (kv_etags_parse((struct kv_slice){value->base, value->len}, ret_etags) != 0) {
+            kv_http_reply_error(exchange->req, 400,
+                                "%.*s is malformed: it takes * or a list of "
+                                "entity tags in double quotes",
+                                (int)header->buf.len, header->buf.base);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void add_if_match(const struct exchange *exchange, struct kv_command *command)
+{
+    const struct kv_etags *etags = &exchange->if_match;
+    if (!etags->is_given)
+        return;
+    if (etags->is_any) {
+        command->cond |= KV_COND_PRESENT;
+        return;
+    }
+    command->cond |= KV_COND_REVISION;
+    command->if_revisions = etags->revisions;
+    command->n_if_revisions = etags->n;
+}
+
+static bool read_write_conditions(struct exchange *exchange, struct kv_command *command)
+{
+    if (!read_etags(exchange, H2O_TOKEN_IF_MATCH, &exchange->if_match) ||
+        !read_etags(exchange, H2O_TOKEN_IF_NONE_MATCH, &exchange->if_none_match))
+        return false;
+    add_if_match(exchange, command);
+    if (!exchange->if_none_match.is_given)
+        return true;
+    if (!exchange->if_none_match.is_any) {
+        kv_http_reply_error(exchange->req, 400, "if-none-match of a write takes * alone");
+        return false;
+    }
+    command->cond |= KV_COND_ABSENT;
+    return true;
+}
+
+static bool read_value(struct exchange *exchange, struct kv_command *command)
+{
+    const struct kv_http_config *config = &exchange->here->http->config;
+    h2o_req_t *req = exchange->req;
+    struct kv_json_field fields[] = {{.name = "value"}, {.name = "ttl"}};
+    struct kv_json_error bad;
+    struct kv_error error;
+    struct kv_slice body = {req->entity.base, req->entity.len};
+    if (kv_json_read_object(body, config->max_depth, fields, 2, &bad) != 0) {
+        kv_json_error_tell(&bad, &error);
+        kv_http_reply_error(req, 400, "%s", error.text);
+        return false;
+    }
+    command->value = fields[0].value;
+    command->ttl_is_given = fields[1].value.bytes != NULL;
+    if (command->value.bytes == NULL) {
+        kv_http_reply_error(req, 400, "the body has no member \"value\"");
+        return false;
+    }
+    if (command->ttl_is_given && kv_ttl_parse(fields[1].value, &command->ttl_ms, &error) != 0) {
+        kv_http_reply_error(req, 400, "%s", error.text);
+        return false;
+    }
+    if (command->value.len > config->max_value_bytes) {
+        kv_http_reply_error(req, 413, "the value has %zu bytes, the limit is %zu",
+                            command->value.len, config->max_value_bytes);
+        return false;
+    }
+    return true;
+}
+
+static void send_command(struct exchange *exchange, struct kv_command *command,
+                         kv_command_finished_fn finished)
+{
+    command->key = kv_buffer_slice(&exchange->key);
+    command->owner = exchange;
+    command->finished = finished;
+    exchange->command = command;
+    kv_keyspace_send(command);
+}
+
+static void serve_read(struct exchange *exchange)
+{
+    if (!read_etags(exchange, H2O_TOKEN_IF_NONE_MATCH, &exchange->if_none_match))
+        return;
+    struct kv_command *command = kv_command_create(exchange->here->keyspace, KV_COMMAND_GET);
+    send_command(exchange, command, on_read);
+}
+
+static void serve_write(struct exchange *exchange)
+{
+    struct kv_command *command = kv_command_create(exchange->here->keyspace, KV_COMMAND_SET);
+    if (read_value(exchange, command) && read_write_conditions(exchange, command))
+        send_command(exchange, command, on_written);
+    else
+        kv_command_free(command);
+}
+
+static void serve_delete(struct exchange *exchange)
+{
+    struct kv_command *command = kv_command_create(exchange->here->keyspace, KV_COMMAND_DELETE);
+    if (read_write_conditions(exchange, command))
+        send_command(exchange, command, on_deleted);
+    else
+        kv_command_free(command);
+}
+
+static void serve_options(h2o_req_t *req, const struct kv_http_route *route)
+{
+    h2o_mem_pool_t *pool = &req->pool;
+    h2o_headers_t *headers = &req->res.headers;
+    size_t len = strlen(route->methods);
+    h2o_add_header(pool, headers, H2O_TOKEN_ALLOW, NULL, route->methods, len);
+    if (h2o_find_header(headers, H2O_TOKEN_ACCESS_CONTROL_ALLOW_ORIGIN, -1) != -1) {
+        h2o_add_header_by_str(pool, headers, H2O_STRLIT("access-control-allow-methods"), 0, NULL,
+                              route->methods, len);
+        h2o_add_header_by_str(pool, headers, H2O_STRLIT("access-control-allow-headers"), 0, NULL,
+                              H2O_STRLIT("Content-Type, If-Match, If-None-Match"));
+        h2o_add_header_by_str(pool, headers, H2O_STRLIT("access-control-max-age"), 0, NULL,
+                              H2O_STRLIT("86400"));
+    }
+    kv_http_reply_empty(req, 204);
+}
+
+static bool is_write(const h2o_req_t *req)
+{
+    return kv_http_method_is(req, KV_SLICE("POST")) || kv_http_method_is(req, KV_SLICE("PUT"));
+}
+
+static void serve_change(struct exchange *exchange)
+{
+    if (!kv_http_origin_is_allowed(exchange->here, exchange->req))
+        kv_http_reply_error(exchange->req, 403, "pages of this origin may not write");
+    else if (is_write(exchange->req))
+        serve_write(exchange);
+    else
+        serve_delete(exchange);
+}
+
+static void serve_storage(struct kv_http_route *self, struct kv_http_loop *here, h2o_req_t *req,
+                          struct kv_slice rest)
+{
+    bool reads =
+        kv_http_method_is(req, KV_SLICE("GET")) || kv_http_method_is(req, KV_SLICE("HEAD"));
+    bool changes = is_write(req) || kv_http_method_is(req, KV_SLICE("DELETE"));
+    if (kv_http_method_is(req, KV_SLICE("OPTIONS"))) {
+        serve_options(req, self);
+        return;
+    }
+    if (!reads && !changes) {
+        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ALLOW, NULL, self->methods,
+                       strlen(self->methods));
+        kv_http_reply_error(req, 405, "this path takes %s", self->methods);
+        return;
+    }
+    struct exchange *exchange = create_exchange(here, req);
+    if (!read_key(exchange, rest))
+        return;
+    if (reads)
+        serve_read(exchange);
+    else
+        serve_change(exchange);
+}
+
+struct kv_http_route kv_http_storage_route = {
+    .path = "/storage/",
+    .methods = "GET, HEAD, POST, PUT, DELETE, OPTIONS",
+    .serve = serve_storage,
+};

@@ -1,0 +1,97 @@
+/*
+ * What the files of this folder share: the session, from the upgrade to its end.
+ *
+ * A session is served in three ways: its socket is readable (input.c makes commands), the keyspace
+ * hands commands back and tells changes (answer.c queues frames), and the stage of its loop goes
+ * on with every session that is active: input that waited, then one write. A session is destroyed
+ * from its socket, its timer or the stage only, never from within the keyspace's calls.
+ */
+#ifndef KV_WS_IMPL_H
+#define KV_WS_IMPL_H
+
+#include "base/buffer.h"
+#include "base/mem.h"
+#include "http/request.h"
+#include "ws/outbound.h"
+#include "ws/ws.h"
+
+#include <wslay/wslay.h>
+
+struct kv_ws_loop {
+    struct kv_ws *ws;
+    struct kv_loop *loop;
+    struct kv_keyspace_loop *keyspace;
+    struct kv_list sessions;
+    struct kv_list active;
+    struct kv_loop_stage stage;
+    struct kv_buffer scratch; /* for the message that is being read */
+    struct kv_buffer answer;  /* for the answer that is being made */
+    bool is_draining;
+};
+
+struct kv_ws {
+    struct kv_ws_config config;
+    struct kv_http *http;
+    struct kv_http_route route;
+    uint32_t n_loops;
+    struct kv_ws_loop loops[];
+};
+
+enum kv_session_state {
+    KV_SESSION_OPEN,
+    KV_SESSION_CLOSING, /* a close frame is on its way out; the timer ends it */
+    KV_SESSION_SHUT,    /* all is sent, and the sending side is shut down */
+};
+
+struct kv_session {
+    struct kv_list in_loop;
+    struct kv_list in_active;
+    struct kv_ws_loop *here;
+    h2o_socket_t *sock;
+    struct kv_client *client;
+    wslay_event_context_ptr wslay;
+    enum kv_session_state state;
+    struct kv_outbound out;
+    struct kv_list behind; /* subscriptions whose newest state waits for room */
+    size_t input_left;     /* bytes that may still be read in this turn */
+    struct kv_timer timer;
+    int64_t heard_ms;    /* when something was last read */
+    int64_t progress_ms; /* when the peer last took something */
+    uint64_t acked;      /* as of then */
+};
+
+static inline const struct kv_ws_config *kv_session_config(const struct kv_session *session)
+{
+    return &session->here->ws->config;
+}
+
+/* session.c */
+void kv_session_open(struct kv_ws_loop *here, h2o_socket_t *sock);
+void kv_session_destroy(struct kv_session *session);
+/* The stage will look at it. */
+void kv_session_activate(struct kv_session *session);
+/* Starts the closing handshake. */
+void kv_session_close(struct kv_session *session, uint16_t code, const char *reason);
+/* The stage's work on one session; may destroy it. */
+void kv_session_go_on(struct kv_session *session);
+/* Whether more of its messages may be taken now. */
+bool kv_session_may_read(const struct kv_session *session);
+
+/* input.c */
+int kv_input_init(struct kv_session *session);
+/* Takes messages from what has been read. May leave some for later. */
+void kv_input_process(struct kv_session *session);
+
+/* answer.c */
+void kv_answer_finished(struct kv_command *command);
+void kv_answer_change(struct kv_subscription *subscription, struct kv_news *news);
+/* Sends the newest state of keys that fell behind, while there is room. */
+void kv_answer_behind(struct kv_session *session);
+/* Answers with an error, in order. id: empty where there is none. */
+void kv_answer_error(struct kv_session *session, struct kv_slice id, const char *text);
+
+/* handshake.c */
+void kv_ws_serve(struct kv_http_route *route, struct kv_http_loop *http, h2o_req_t *req,
+                 struct kv_slice rest);
+
+#endif

@@ -1,0 +1,236 @@
+/*
+ * A queue of nodes: a chunk of copied frames, or a reference to a shared frame. Nodes in flight
+ * are left alone until the write is done; a chunk is filled while it is last and not in flight.
+ */
+#include "ws/outbound.h"
+
+#include <endian.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+enum {
+    LARGEST_COPY = 1024, /* up to here a copy is cheaper than a reference and an iovec */
+    FIRST_CHUNK = 512,
+    NEXT_CHUNK = 16384,
+    LONGEST_WRITE = 4 << 20,
+    LONGEST_HEADER = 10,
+    FIN_TEXT = 0x81,
+};
+
+struct kv_frame {
+    uint32_t refs;
+    struct kv_keyspace *keyspace;
+    struct kv_item item; /* between head and tail; ref NULL where it was copied into the head */
+    size_t head_len;
+    size_t tail_len;
+    char bytes[]; /* head, tail */
+};
+
+struct kv_outbound_node {
+    struct kv_link link;
+    struct kv_frame *frame; /* NULL: a chunk */
+    size_t len;
+    size_t capacity;
+    char bytes[];
+};
+
+static size_t write_header(char *at, uint64_t len)
+{
+    at[0] = (char)FIN_TEXT;
+    if (len < 126) {
+        at[1] = (char)len;
+        return 2;
+    }
+    if (len < 65536) {
+        uint16_t big = htobe16((uint16_t)len);
+        at[1] = 126;
+        memcpy(at + 2, &big, sizeof(big));
+        return 4;
+    }
+    uint64_t big = htobe64(len);
+    at[1] = 127;
+    memcpy(at + 2, &big, sizeof(big));
+    return LONGEST_HEADER;
+}
+
+static char *append(char *at, struct kv_slice bytes)
+{
+    if (bytes.len != 0)
+        memcpy(at, bytes.bytes, bytes.len);
+    return at + bytes.len;
+}
+
+struct kv_frame *kv_frame_create(struct kv_keyspace *keyspace, struct kv_slice head,
+                                 const struct kv_item *item, struct kv_slice tail)
+{
+    bool is_copied = item->value.len <= LARGEST_COPY;
+    size_t copied = is_copied ? item->value.len : 0;
+    struct kv_frame *frame =
+        kv_alloc(sizeof(*frame) + LONGEST_HEADER + head.len + copied + tail.len);
+    char *at = frame->bytes + write_header(frame->bytes, head.len + item->value.len + tail.len);
+    at = append(at, head);
+    if (is_copied)
+        at = append(at, item->value);
+    frame->refs = 1;
+    frame->keyspace = keyspace;
+    frame->item = is_copied ? (struct kv_item){0} : kv_keyspace_share(keyspace, item);
+    frame->head_len = (size_t)(at - frame->bytes);
+    frame->tail_len = tail.len;
+    append(at, tail);
+    return frame;
+}
+
+void kv_frame_unref(struct kv_frame *frame)
+{
+    if (--frame->refs != 0)
+        return;
+    kv_keyspace_release(frame->keyspace, &frame->item);
+    free(frame);
+}
+
+static size_t frame_len(const struct kv_frame *frame)
+{
+    return frame->head_len + frame->item.value.len + frame->tail_len;
+}
+
+void kv_outbound_init(struct kv_outbound *out)
+{
+    *out = (struct kv_outbound){0};
+    kv_queue_init(&out->nodes);
+}
+
+static void free_node(struct kv_outbound_node *node)
+{
+    if (node->frame != NULL)
+        kv_frame_unref(node->frame);
+    free(node);
+}
+
+static size_t node_len(const struct kv_outbound_node *node)
+{
+    return node->frame != NULL ? frame_len(node->frame) : node->len;
+}
+
+void kv_outbound_fini(struct kv_outbound *out)
+{
+    struct kv_link *link;
+    while ((link = kv_queue_pop(&out->nodes)) != NULL)
+        free_node(KV_CONTAINER(link, struct kv_outbound_node, link));
+    kv_outbound_init(out);
+}
+
+static struct kv_outbound_node *add_node(struct kv_outbound *out, size_t capacity)
+{
+    struct kv_outbound_node *node = kv_alloc(sizeof(*node) + capacity);
+    node->frame = NULL;
+    node->len = 0;
+    node->capacity = capacity;
+    kv_queue_push(&out->nodes, &node->link);
+    out->last = node;
+    return node;
+}
+
+/* Room for `len` bytes at the end of a chunk. */
+static char *reserve(struct kv_outbound *out, size_t len)
+{
+    struct kv_outbound_node *chunk = out->last;
+    if (chunk == NULL || chunk->frame != NULL || chunk->capacity - chunk->len < len) {
+        size_t capacity = out->bytes == 0 ? FIRST_CHUNK : NEXT_CHUNK;
+        chunk = add_node(out, capacity < len ? len : capacity);
+    }
+    char *room = chunk->bytes + chunk->len;
+    chunk->len += len;
+    out->bytes += len;
+    return room;
+}
+
+void kv_outbound_append_text(struct kv_outbound *out, struct kv_slice text)
+{
+    char header[LONGEST_HEADER];
+    size_t len = write_header(header, text.len);
+    char *at = reserve(out, len + text.len);
+    append(append(at, (struct kv_slice){header, len}), text);
+}
+
+void kv_outbound_append_raw(struct kv_outbound *out, struct kv_slice bytes)
+{
+    append(reserve(out, bytes.len), bytes);
+}
+
+void kv_outbound_append_frame(struct kv_outbound *out, struct kv_frame *frame)
+{
+    if (frame->item.ref == NULL && frame_len(frame) <= LARGEST_COPY) {
+        kv_outbound_append_raw(out, (struct kv_slice){frame->bytes, frame_len(frame)});
+        return;
+    }
+    frame->refs++;
+    add_node(out, 0)->frame = frame;
+    out->bytes += frame_len(frame);
+}
+
+static size_t describe_frame(const struct kv_frame *frame, struct iovec *iovecs)
+{
+    char *bytes = (char *)(uintptr_t)frame->bytes;
+    if (frame->item.ref == NULL) {
+        iovecs[0] = (struct iovec){bytes, frame->head_len + frame->tail_len};
+        return 1;
+    }
+    iovecs[0] = (struct iovec){bytes, frame->head_len};
+    iovecs[1] = (struct iovec){(char *)(uintptr_t)frame->item.value.bytes, frame->item.value.len};
+    iovecs[2] = (struct iovec){bytes + frame->head_len, frame->tail_len};
+    return 3;
+}
+
+static size_t describe(struct kv_outbound_node *node, struct iovec *iovecs)
+{
+    if (node->frame != NULL)
+        return describe_frame(node->frame, iovecs);
+    iovecs[0] = (struct iovec){node->bytes, node->len};
+    return 1;
+}
+
+size_t kv_outbound_next(struct kv_outbound *out, struct iovec iovecs[KV_OUTBOUND_IOVECS])
+{
+    size_t n = 0;
+    size_t bytes = 0;
+    if (out->in_flight != 0)
+        return 0;
+    for (struct kv_link *link = out->nodes.head;
+         link != NULL && n + 3 <= KV_OUTBOUND_IOVECS && bytes < LONGEST_WRITE; link = link->next) {
+        struct kv_outbound_node *node = KV_CONTAINER(link, struct kv_outbound_node, link);
+        n += describe(node, iovecs + n);
+        bytes += node_len(node);
+        out->in_flight++;
+        if (node == out->last)
+            out->last = NULL; /* not to be filled any more */
+    }
+    return n;
+}
+
+void kv_outbound_written(struct kv_outbound *out)
+{
+    for (; out->in_flight > 0; out->in_flight--) {
+        struct kv_outbound_node *node =
+            KV_CONTAINER(kv_queue_pop(&out->nodes), struct kv_outbound_node, link);
+        out->bytes -= node_len(node);
+        free_node(node);
+    }
+}
+
+void kv_outbound_drop(struct kv_outbound *out)
+{
+    struct kv_queue kept;
+    kv_queue_init(&kept);
+    for (size_t i = 0; i < out->in_flight; i++)
+        kv_queue_push(&kept, kv_queue_pop(&out->nodes));
+    struct kv_link *link;
+    while ((link = kv_queue_pop(&out->nodes)) != NULL) {
+        struct kv_outbound_node *node = KV_CONTAINER(link, struct kv_outbound_node, link);
+        out->bytes -= node_len(node);
+        free_node(node);
+    }
+    while ((link = kv_queue_pop(&kept)) != NULL)
+        kv_queue_push(&out->nodes, link);
+    out->last = NULL;
+}

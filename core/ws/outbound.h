@@ -1,0 +1,53 @@
+/*
+ * What a connection has still to send, as frames in order. Small frames are copied together into
+ * chunks; a frame that many connections send (a change), and a value that is long, stay where they
+ * are under a reference. One thread's.
+ */
+#ifndef KV_WS_OUTBOUND_H
+#define KV_WS_OUTBOUND_H
+
+#include <sys/uio.h>
+
+#include "base/list.h"
+#include "keyspace/keyspace.h"
+
+/* A text message in its frame, for any number of connections of one loop. */
+struct kv_frame;
+
+/* head + the item's value + tail. Takes a share of the item. Owns: the caller, one reference. */
+struct kv_frame *kv_frame_create(struct kv_keyspace *keyspace, struct kv_slice head,
+                                 const struct kv_item *item, struct kv_slice tail);
+void kv_frame_unref(struct kv_frame *frame);
+
+struct kv_outbound {
+    struct kv_queue nodes;
+    struct kv_outbound_node *last;
+    size_t bytes;     /* not yet taken by the kernel, as far as known */
+    size_t in_flight; /* nodes at the front that are being written */
+};
+
+enum {
+    KV_OUTBOUND_IOVECS = 512
+};
+
+void kv_outbound_init(struct kv_outbound *out);
+void kv_outbound_fini(struct kv_outbound *out);
+
+/* Appends a text message, copied. */
+void kv_outbound_append_text(struct kv_outbound *out, struct kv_slice text);
+
+/* Appends bytes that are frames already, copied. */
+void kv_outbound_append_raw(struct kv_outbound *out, struct kv_slice bytes);
+
+/* Appends a frame; takes a reference of its own where it does not copy. */
+void kv_outbound_append_frame(struct kv_outbound *out, struct kv_frame *frame);
+
+/* What to write next, for one write at a time: it is in flight until kv_outbound_written().
+ * Returns: the number of iovecs, 0 where there is nothing, or a write is under way. */
+size_t kv_outbound_next(struct kv_outbound *out, struct iovec iovecs[KV_OUTBOUND_IOVECS]);
+void kv_outbound_written(struct kv_outbound *out);
+
+/* Throws away what is not in flight. */
+void kv_outbound_drop(struct kv_outbound *out);
+
+#endif

@@ -1,0 +1,233 @@
+/*
+ * The life of a session. Reading stops while it has too many commands under way or too much
+ * unsent, and goes on in the stage. Closing: a close frame goes out behind what is queued; when
+ * all is sent the sending side is shut down; the socket is closed when the peer has closed its
+ * side too, or when the timer fires.
+ */
+#include "ws/impl.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "loop/progress.h"
+
+enum {
+    INPUT_PER_TURN = 1 << 20,
+    CLOSE_TIMEOUT_MS = 5000,
+    SHORTEST_TICK_MS = 20
+};
+
+static int64_t now_ms(const struct kv_session *session)
+{
+    return kv_loop_now_ms(session->here->loop);
+}
+
+void kv_session_activate(struct kv_session *session)
+{
+    if (kv_list_is_empty(&session->in_active))
+        kv_list_append(&session->here->active, &session->in_active);
+}
+
+void kv_session_destroy(struct kv_session *session)
+{
+    while (!kv_list_is_empty(&session->behind))
+        kv_list_remove(session->behind.next);
+    kv_timer_stop(session->here->loop, &session->timer);
+    kv_list_remove(&session->in_loop);
+    kv_list_remove(&session->in_active);
+    kv_client_close(session->client);
+    wslay_event_context_free(session->wslay);
+    h2o_socket_close(session->sock);
+    kv_outbound_fini(&session->out);
+    free(session);
+}
+
+bool kv_session_may_read(const struct kv_session *session)
+{
+    const struct kv_ws_config *config = kv_session_config(session);
+    if (session->state == KV_SESSION_CLOSING)
+        return true; /* until the peer's close has come */
+    return session->state == KV_SESSION_OPEN && !session->here->is_draining &&
+           session->client->n_commands < config->max_pending &&
+           session->out.bytes < config->max_unsent_bytes;
+}
+
+static void on_read(h2o_socket_t *sock, const char *err);
+
+static void watch_input(struct kv_session *session)
+{
+    bool wants = session->state != KV_SESSION_OPEN || kv_session_may_read(session);
+    if (wants == (bool)h2o_socket_is_reading(session->sock))
+        return;
+    if (wants)
+        h2o_socket_read_start(session->sock, on_read);
+    else
+        h2o_socket_read_stop(session->sock);
+}
+
+static void take_input(struct kv_session *session)
+{
+    session->input_left = INPUT_PER_TURN;
+    if (session->state == KV_SESSION_SHUT || !wslay_event_want_read(session->wslay))
+        h2o_buffer_consume(&session->sock->input, session->sock->input->size);
+    else
+        kv_input_process(session);
+    kv_session_activate(session);
+}
+
+static void on_read(h2o_socket_t *sock, const char *err)
+{
+    struct kv_session *session = sock->data;
+    if (err != NULL) {
+        kv_session_destroy(session);
+        return;
+    }
+    session->heard_ms = now_ms(session);
+    take_input(session);
+}
+
+static void on_written(h2o_socket_t *sock, const char *err)
+{
+    struct kv_session *session = sock->data;
+    if (err != NULL) {
+        kv_session_destroy(session);
+        return;
+    }
+    session->progress_ms = now_ms(session);
+    kv_outbound_written(&session->out);
+    kv_session_activate(session);
+}
+
+static void write_next(struct kv_session *session)
+{
+    _Static_assert(sizeof(struct iovec) == sizeof(h2o_iovec_t), "h2o's iovec is the system's");
+    struct iovec iovecs[KV_OUTBOUND_IOVECS];
+    size_t n = kv_outbound_next(&session->out, iovecs);
+    if (n == 0)
+        return;
+    session->progress_ms = now_ms(session);
+    session->acked = kv_socket_bytes_acked(h2o_socket_get_fd(session->sock));
+    h2o_socket_write(session->sock, (h2o_iovec_t *)(void *)iovecs, n, on_written);
+}
+
+static void shut_when_sent(struct kv_session *session)
+{
+    if (session->state != KV_SESSION_CLOSING || session->out.bytes != 0 ||
+        wslay_event_want_read(session->wslay))
+        return;
+    session->state = KV_SESSION_SHUT;
+    shutdown(h2o_socket_get_fd(session->sock), SHUT_WR);
+}
+
+void kv_session_go_on(struct kv_session *session)
+{
+    bool is_quiet = session->client->n_commands == 0;
+    if (session->state == KV_SESSION_OPEN && session->here->is_draining && is_quiet)
+        kv_session_close(session, WSLAY_CODE_GOING_AWAY, "the server is shutting down");
+    if (session->sock->input->size != 0 && kv_session_may_read(session))
+        take_input(session);
+    if (session->state == KV_SESSION_OPEN)
+        kv_answer_behind(session);
+    write_next(session);
+    shut_when_sent(session);
+    watch_input(session);
+    bool has_more = session->sock->input->size != 0 && kv_session_may_read(session);
+    kv_list_remove(&session->in_active);
+    if (has_more)
+        kv_session_activate(session);
+}
+
+/* code 0: wslay has queued its own close frame. */
+void kv_session_close(struct kv_session *session, uint16_t code, const char *reason)
+{
+    if (session->state != KV_SESSION_OPEN)
+        return;
+    if (code != 0) {
+        wslay_event_queue_close(session->wslay, code, (const uint8_t *)reason, strlen(reason));
+        wslay_event_send(session->wslay);
+    }
+    session->state = KV_SESSION_CLOSING;
+    kv_timer_start(session->here->loop, &session->timer, now_ms(session) + CLOSE_TIMEOUT_MS);
+    kv_session_activate(session);
+}
+
+/* Time. */
+
+static bool is_stalled(struct kv_session *session)
+{
+    if (session->out.in_flight == 0)
+        return false;
+    uint64_t acked = kv_socket_bytes_acked(h2o_socket_get_fd(session->sock));
+    if (acked != session->acked) {
+        session->acked = acked;
+        session->progress_ms = now_ms(session);
+    }
+    return now_ms(session) - session->progress_ms >= kv_session_config(session)->stalled_reader_ms;
+}
+
+static void ping(struct kv_session *session)
+{
+    struct wslay_event_msg message = {.opcode = WSLAY_PING};
+    if (wslay_event_queue_msg(session->wslay, &message) == 0)
+        wslay_event_send(session->wslay);
+    kv_session_activate(session);
+}
+
+static int64_t tick_ms(const struct kv_ws_config *config)
+{
+    int64_t least = config->ping_ms < config->idle_ms ? config->ping_ms : config->idle_ms;
+    least = (least < config->stalled_reader_ms ? least : config->stalled_reader_ms) / 2;
+    return least < SHORTEST_TICK_MS ? SHORTEST_TICK_MS : least;
+}
+
+static void watch_silence(struct kv_session *session)
+{
+    const struct kv_ws_config *config = kv_session_config(session);
+    if (!h2o_socket_is_reading(session->sock))
+        session->heard_ms = now_ms(session); /* it is us who do not listen */
+    int64_t silence = now_ms(session) - session->heard_ms;
+    if (silence >= config->idle_ms) {
+        kv_session_destroy(session);
+        return;
+    }
+    if (silence >= config->ping_ms && session->out.in_flight == 0)
+        ping(session);
+    kv_timer_start(session->here->loop, &session->timer, now_ms(session) + tick_ms(config));
+}
+
+static void on_timer(struct kv_timer *timer)
+{
+    struct kv_session *session = KV_CONTAINER(timer, struct kv_session, timer);
+    if (session->state != KV_SESSION_OPEN) {
+        kv_session_destroy(session);
+    } else if (is_stalled(session)) {
+        kv_outbound_drop(&session->out);
+        kv_session_close(session, 1013, "the connection does not read what it is sent");
+    } else {
+        watch_silence(session);
+    }
+}
+
+void kv_session_open(struct kv_ws_loop *here, h2o_socket_t *sock)
+{
+    struct kv_session *session = kv_calloc(1, sizeof(*session));
+    session->here = here;
+    session->sock = sock;
+    if (kv_input_init(session) != 0) {
+        free(session);
+        h2o_socket_close(sock);
+        return;
+    }
+    session->client = kv_client_create(here->keyspace, session, here->ws->config.max_subscriptions,
+                                       kv_answer_change);
+    session->heard_ms = session->progress_ms = kv_loop_now_ms(here->loop);
+    session->timer.fire = on_timer;
+    kv_outbound_init(&session->out);
+    kv_list_init(&session->behind);
+    kv_list_init(&session->in_active);
+    kv_list_append(&here->sessions, &session->in_loop);
+    kv_timer_start(here->loop, &session->timer, session->heard_ms + tick_ms(&here->ws->config));
+    sock->data = session;
+    h2o_socket_read_start(sock, on_read);
+    kv_session_activate(session); /* something may have come with the handshake */
+}

@@ -1,0 +1,73 @@
+/*
+ * The service: one route, and on each loop the stage that goes on with the active sessions, behind
+ * the keyspace's stage, so that what that has answered is written in the same turn.
+ */
+#include "ws/impl.h"
+
+#include <stdlib.h>
+
+static void run_stage(struct kv_loop_stage *stage)
+{
+    struct kv_ws_loop *here = KV_CONTAINER(stage, struct kv_ws_loop, stage);
+    KV_LIST_EACH(&here->active, link, after)
+    kv_session_go_on(KV_CONTAINER(link, struct kv_session, in_active));
+}
+
+static int64_t stage_wake_at(struct kv_loop_stage *stage)
+{
+    struct kv_ws_loop *here = KV_CONTAINER(stage, struct kv_ws_loop, stage);
+    return kv_list_is_empty(&here->active) ? INT64_MAX : INT64_MIN;
+}
+
+static void init_loop(struct kv_ws *ws, uint32_t index, struct kv_loop *loop)
+{
+    struct kv_ws_loop *here = &ws->loops[index];
+    here->ws = ws;
+    here->loop = loop;
+    here->keyspace = kv_http_keyspace(kv_http_on(ws->http, index));
+    here->stage.run = run_stage;
+    here->stage.wake_at = stage_wake_at;
+    kv_list_init(&here->sessions);
+    kv_list_init(&here->active);
+    kv_loop_add_stage(loop, &here->stage);
+}
+
+struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_http *http,
+                           struct kv_loop *const *loops, uint32_t n_loops)
+{
+    struct kv_ws *ws = kv_calloc(1, sizeof(*ws) + n_loops * sizeof(struct kv_ws_loop));
+    ws->config = *config;
+    ws->http = http;
+    ws->n_loops = n_loops;
+    ws->route = (struct kv_http_route){.path = "/ws", .methods = "GET", .serve = kv_ws_serve};
+    for (uint32_t i = 0; i < n_loops; i++)
+        init_loop(ws, i, loops[i]);
+    kv_http_add_route(http, &ws->route);
+    return ws;
+}
+
+void kv_ws_drain(struct kv_ws *ws, uint32_t loop)
+{
+    struct kv_ws_loop *here = &ws->loops[loop];
+    here->is_draining = true;
+    KV_LIST_EACH(&here->sessions, link, after)
+    kv_session_activate(KV_CONTAINER(link, struct kv_session, in_loop));
+}
+
+void kv_ws_abort(struct kv_ws *ws, uint32_t loop)
+{
+    struct kv_ws_loop *here = &ws->loops[loop];
+    KV_LIST_EACH(&here->sessions, link, after)
+    kv_session_destroy(KV_CONTAINER(link, struct kv_session, in_loop));
+}
+
+void kv_ws_destroy(struct kv_ws *ws)
+{
+    if (ws == NULL)
+        return;
+    for (uint32_t i = 0; i < ws->n_loops; i++) {
+        kv_buffer_fini(&ws->loops[i].scratch);
+        kv_buffer_fini(&ws->loops[i].answer);
+    }
+    free(ws);
+}
