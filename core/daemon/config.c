@@ -1,0 +1,272 @@
+/*
+ * From the file's values to the structs that the parts of the server are made from. Modules are
+ * loaded on the way, as their schemas are needed to check their blocks; the blocks of stores that
+ * are not selected are checked as well, so that swapping the store is one line.
+ */
+#include "daemon/config.h"
+
+#include <limits.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "conf/conf.h"
+#include "conf/schema.h"
+#include "daemon/schema.h"
+
+static const struct kv_option_value *field(const struct kv_option_value *block, int place)
+{
+    return &block->list.items[place];
+}
+
+/* Modules. */
+
+static char *folder_beside_program(void)
+{
+    char path[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    while (len > 0 && path[len - 1] != '/')
+        len--;
+    if (len <= 0)
+        return kv_strdup("modules");
+    path[len] = '\0';
+    struct kv_buffer folder = {0};
+    kv_buffer_printf(&folder, "%smodules", path);
+    kv_buffer_append_char(&folder, '\0');
+    return folder.bytes;
+}
+
+static void unload(struct kv_configured_module *module)
+{
+    kv_module_unload(module->module);
+    *module = (struct kv_configured_module){0};
+}
+
+/* Loads a module and checks its block (NULL: all defaults). at: what to complain about when it
+ * cannot be loaded. */
+static int configure_module(struct kv_config *config, enum kv_module_kind kind, const char *name,
+                            const struct kv_conf_node *at, const struct kv_conf_node *block,
+                            const char *path, struct kv_configured_module *ret,
+                            struct kv_error *reterr)
+{
+    struct kv_configured_module module = {0};
+    struct kv_error error;
+    if (kv_module_load(config->module_folder, kind, name, &module.module, &error) != 0)
+        return at == NULL ? kv_error_set(reterr, "%s", error.text)
+                          : kv_conf_error_at(config->conf, at, reterr, "%s", error.text);
+    const struct kv_module *identity = module.module->identity;
+    if (kv_schema_check(identity->options, identity->n_options, identity->option_size, &error) !=
+        0) {
+        kv_error_set(reterr, "%s: its options are unsound: %s", module.module->path, error.text);
+        unload(&module);
+        return -1;
+    }
+    if (kv_conf_check(config->conf, block, path, identity->options, identity->n_options,
+                      identity->option_size, &module.options, reterr) != 0) {
+        unload(&module);
+        return -1;
+    }
+    *ret = module;
+    return 0;
+}
+
+static int check_other_store(struct kv_config *config, const char *name,
+                             const struct kv_conf_node *block, struct kv_error *reterr)
+{
+    struct kv_configured_module other;
+    char path[256];
+    snprintf(path, sizeof(path), "storage.%s", name);
+    if (configure_module(config, KV_MODULE_STORE, name, block, block, path, &other, reterr) != 0)
+        return -1;
+    unload(&other);
+    return 0;
+}
+
+static int read_storage(struct kv_config *config, struct kv_error *reterr)
+{
+    const struct kv_conf_node *storage = config->values[CONFIG_STORAGE].tree;
+    if (!kv_conf_node_is_empty(storage) && !kv_conf_node_is_mapping(storage))
+        return kv_conf_error_at(config->conf, storage, reterr,
+                                "storage must be a mapping like {module: " KV_DEFAULT_STORE "}");
+    const struct kv_conf_node *named = kv_conf_node_find(storage, "module");
+    const char *name = kv_conf_node_text(named);
+    if (named != NULL && name == NULL && !kv_conf_node_is_empty(named))
+        return kv_conf_error_at(config->conf, named, reterr, "storage.module must be a name");
+    if (name == NULL)
+        name = KV_DEFAULT_STORE;
+    for (size_t i = 0; i < kv_conf_node_size(storage); i++) {
+        const char *block = kv_conf_node_name(storage, i);
+        if (strcmp(block, "module") != 0 && strcmp(block, name) != 0 &&
+            check_other_store(config, block, kv_conf_node_child(storage, i), reterr) != 0)
+            return -1;
+    }
+    char path[256];
+    snprintf(path, sizeof(path), "storage.%s", name);
+    return configure_module(config, KV_MODULE_STORE, name, named, kv_conf_node_find(storage, name),
+                            path, &config->store, reterr);
+}
+
+static int read_ttl(struct kv_config *config, struct kv_error *reterr)
+{
+    const struct kv_option_value *chain = &config->values[CONFIG_TTL];
+    config->ttl = kv_calloc(chain->list.n, sizeof(*config->ttl));
+    for (size_t i = 0; i < chain->list.n; i++) {
+        const struct kv_option_value *entry = &chain->list.items[i];
+        char path[64];
+        snprintf(path, sizeof(path), "ttl[%zu].options", i);
+        if (configure_module(config, KV_MODULE_TTL, field(entry, MODULE_NAME)->string.bytes, NULL,
+                             field(entry, MODULE_OPTIONS)->tree, path, &config->ttl[i],
+                             reterr) != 0)
+            return -1;
+        config->n_ttl++;
+    }
+    return 0;
+}
+
+/* Values. */
+
+static uint32_t cores(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n > KV_KEYSPACE_MAX_LOOPS ? KV_KEYSPACE_MAX_LOOPS : (uint32_t)n;
+}
+
+static void read_listen(struct kv_config *config)
+{
+    const struct kv_option_value *list = &config->values[CONFIG_LISTEN];
+    config->n_listen = list->list.n;
+    config->listen = kv_calloc(list->list.n, sizeof(*config->listen));
+    for (size_t i = 0; i < list->list.n; i++) {
+        config->listen[i].host = field(&list->list.items[i], LISTEN_HOST)->string.bytes;
+        config->listen[i].port = (uint16_t)field(&list->list.items[i], LISTEN_PORT)->integer;
+    }
+}
+
+static void read_origins(struct kv_config *config)
+{
+    const struct kv_option_value *list = &config->values[CONFIG_ORIGINS];
+    config->origins = kv_calloc(list->list.n, sizeof(*config->origins));
+    for (size_t i = 0; i < list->list.n; i++)
+        config->origins[i] = list->list.items[i].string;
+}
+
+static void read_http(struct kv_config *config)
+{
+    const struct kv_option_value *limits = &config->values[CONFIG_LIMITS];
+    const struct kv_option_value *timeouts = &config->values[CONFIG_TIMEOUTS];
+    config->http = (struct kv_http_config){
+        .max_key_bytes = (size_t)field(limits, LIMIT_KEY)->integer,
+        .max_value_bytes = (size_t)field(limits, LIMIT_VALUE)->integer,
+        .max_depth = (uint32_t)field(limits, LIMIT_DEPTH)->integer,
+        .max_connections = (uint32_t)field(limits, LIMIT_CONNECTIONS)->integer,
+        .idle_ms = field(timeouts, TIMEOUT_IDLE)->integer,
+        .request_progress_ms = field(timeouts, TIMEOUT_PROGRESS)->integer,
+        .stalled_reader_ms = field(timeouts, TIMEOUT_STALLED)->integer,
+        .origins = config->origins,
+        .n_origins = config->values[CONFIG_ORIGINS].list.n,
+    };
+}
+
+static void read_ws(struct kv_config *config)
+{
+    const struct kv_option_value *limits = &config->values[CONFIG_LIMITS];
+    const struct kv_option_value *timeouts = &config->values[CONFIG_TIMEOUTS];
+    config->ws = (struct kv_ws_config){
+        .max_key_bytes = config->http.max_key_bytes,
+        .max_value_bytes = config->http.max_value_bytes,
+        .max_message_bytes = (size_t)field(limits, LIMIT_MESSAGE)->integer,
+        .max_depth = config->http.max_depth,
+        .max_subscriptions = (uint32_t)field(limits, LIMIT_SUBSCRIPTIONS)->integer,
+        .max_unsent_bytes = (size_t)field(limits, LIMIT_UNSENT)->integer,
+        .max_pending = (uint32_t)field(limits, LIMIT_PENDING)->integer,
+        .ping_ms = field(timeouts, TIMEOUT_PING)->integer,
+        .idle_ms = config->http.idle_ms,
+        .stalled_reader_ms = config->http.stalled_reader_ms,
+    };
+}
+
+static void read_values(struct kv_config *config)
+{
+    const struct kv_option_value *threads = &config->values[CONFIG_THREADS];
+    const struct kv_option_value *log = &config->values[CONFIG_LOG];
+    const struct kv_option_value *folder = &config->values[CONFIG_MODULES];
+    config->n_threads =
+        threads->integer == KV_OPTION_KEYWORD ? cores() : (uint32_t)threads->integer;
+    config->module_folder =
+        folder->string.len == 0 ? folder_beside_program() : kv_strdup(folder->string.bytes);
+    config->drain_ms = field(&config->values[CONFIG_TIMEOUTS], TIMEOUT_DRAIN)->integer;
+    config->log_level = (enum kv_log_level)field(log, LOG_LEVEL)->integer;
+    config->log_format = (enum kv_log_format)field(log, LOG_FORMAT)->integer;
+    read_listen(config);
+    read_origins(config);
+    read_http(config);
+    read_ws(config);
+}
+
+static int check(struct kv_conf *conf, const struct kv_option_value **ret_values,
+                 struct kv_error *reterr)
+{
+    return kv_conf_check(conf, kv_conf_root(conf), "", config_options, N_CONFIG,
+                         sizeof(struct kv_option), ret_values, reterr);
+}
+
+/* The values of the file, with the default lists where it gives none. */
+static int check_with_default_lists(struct kv_config *config, struct kv_error *reterr)
+{
+    const struct kv_option_value *given, *fallback;
+    if (check(config->conf, &given, reterr) != 0 ||
+        kv_conf_parse("built-in", KV_SLICE(KV_DEFAULT_LISTS), &config->fallback_conf, reterr) !=
+            0 ||
+        check(config->fallback_conf, &fallback, reterr) != 0)
+        return -1;
+    config->owned_values = kv_memdup(given, N_CONFIG * sizeof(*given));
+    if (!given[CONFIG_LISTEN].is_given)
+        config->owned_values[CONFIG_LISTEN] = fallback[CONFIG_LISTEN];
+    if (!given[CONFIG_TTL].is_given)
+        config->owned_values[CONFIG_TTL] = fallback[CONFIG_TTL];
+    config->values = config->owned_values;
+    if (config->values[CONFIG_LISTEN].list.n == 0)
+        return kv_conf_error_at(config->conf,
+                                kv_conf_node_find(kv_conf_root(config->conf), "listen"), reterr,
+                                "listen must name at least one address");
+    return 0;
+}
+
+static int load(const char *path, struct kv_config *config, struct kv_error *reterr)
+{
+    int loaded = path == NULL
+                     ? kv_conf_parse("built-in defaults", KV_SLICE(""), &config->conf, reterr)
+                     : kv_conf_load(path, &config->conf, reterr);
+    if (loaded != 0 || check_with_default_lists(config, reterr) != 0)
+        return -1;
+    read_values(config);
+    return read_storage(config, reterr) != 0 || read_ttl(config, reterr) != 0 ? -1 : 0;
+}
+
+int kv_config_load(const char *path, struct kv_config *ret_config, struct kv_error *reterr)
+{
+    struct kv_config config = {0};
+    if (load(path, &config, reterr) != 0) {
+        kv_config_fini(&config);
+        return -1;
+    }
+    *ret_config = config;
+    return 0;
+}
+
+void kv_config_fini(struct kv_config *config)
+{
+    for (size_t i = 0; i < config->n_ttl; i++)
+        unload(&config->ttl[i]);
+    unload(&config->store);
+    kv_conf_destroy(config->conf);
+    kv_conf_destroy(config->fallback_conf);
+    free(config->owned_values);
+    free(config->module_folder);
+    free(config->listen);
+    free(config->ttl);
+    free(config->origins);
+    *config = (struct kv_config){0};
+}

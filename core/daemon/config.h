@@ -1,0 +1,56 @@
+/*
+ * The server's configuration: the YAML file checked against the server's own schema and against
+ * those of the modules that it names.
+ */
+#ifndef KV_DAEMON_CONFIG_H
+#define KV_DAEMON_CONFIG_H
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "http/http.h"
+#include "module/module.h"
+#include "ws/ws.h"
+
+struct kv_conf;
+
+/* A module that the file names, loaded, and its checked options. */
+struct kv_configured_module {
+    struct kv_loaded_module *module;
+    const struct kv_option_value *options;
+};
+
+struct kv_listen_address {
+    const char *host;
+    uint16_t port;
+};
+
+struct kv_config {
+    struct kv_conf *conf;                 /* owns every text and value below */
+    struct kv_conf *fallback_conf;        /* the same for defaults that are lists */
+    const struct kv_option_value *values; /* of the server's schema */
+    struct kv_option_value *owned_values;
+    char *module_folder;
+    struct kv_listen_address *listen;
+    size_t n_listen;
+    uint32_t n_threads;
+    struct kv_configured_module store;
+    struct kv_configured_module *ttl; /* the chain, in order */
+    size_t n_ttl;
+    struct kv_slice *origins;
+    struct kv_http_config http;
+    struct kv_ws_config ws;
+    int64_t drain_ms;
+    enum kv_log_level log_level;
+    enum kv_log_format log_format;
+};
+
+/* path: NULL for all defaults. Loads the modules too. Owns: the caller, by kv_config_fini(). */
+int kv_config_load(const char *path, struct kv_config *ret_config, struct kv_error *reterr);
+
+/* Accepts a config that is all zero. */
+void kv_config_fini(struct kv_config *config);
+
+/* The effective configuration as YAML. */
+void kv_config_print(const struct kv_config *config, struct kv_buffer *out);
+
+#endif

@@ -1,0 +1,51 @@
+/* The effective configuration: the server's own options as core/conf prints them, and the blocks
+ * of the modules by their own schemas. */
+#include "conf/print.h"
+#include "daemon/config.h"
+#include "daemon/schema.h"
+
+static void print_module_options(const struct kv_configured_module *module, unsigned indent,
+                                 struct kv_buffer *out)
+{
+    const struct kv_module *identity = module->module->identity;
+    kv_conf_print(identity->options, identity->n_options, identity->option_size, module->options,
+                  indent, out);
+}
+
+static void print_storage(const struct kv_config *config, struct kv_buffer *out)
+{
+    const struct kv_module *identity = config->store.module->identity;
+    kv_buffer_printf(out, "storage:\n  module: %s\n", identity->name);
+    if (identity->n_options == 0)
+        return;
+    kv_buffer_printf(out, "  %s:\n", identity->name);
+    print_module_options(&config->store, 4, out);
+}
+
+static void print_ttl(const struct kv_config *config, struct kv_buffer *out)
+{
+    kv_buffer_printf(out, config->n_ttl == 0 ? "ttl: []\n" : "ttl:\n");
+    for (size_t i = 0; i < config->n_ttl; i++) {
+        const struct kv_module *identity = config->ttl[i].module->identity;
+        kv_buffer_printf(out, "  - module: %s\n", identity->name);
+        if (identity->n_options == 0)
+            continue;
+        kv_buffer_append(out, KV_SLICE("    options:\n"));
+        print_module_options(&config->ttl[i], 6, out);
+    }
+}
+
+void kv_config_print(const struct kv_config *config, struct kv_buffer *out)
+{
+    for (int i = 0; i < N_CONFIG; i++) {
+        if (i == CONFIG_STORAGE)
+            print_storage(config, out);
+        else if (i == CONFIG_TTL)
+            print_ttl(config, out);
+        else if (i == CONFIG_MODULES)
+            kv_buffer_printf(out, "modules: \"%s\"\n", config->module_folder);
+        else
+            kv_conf_print(&config_options[i], 1, sizeof(struct kv_option), &config->values[i], 0,
+                          out);
+    }
+}

@@ -1,0 +1,176 @@
+/*
+ * The schema of the server's own configuration. The enums are the places of the options in their
+ * blocks.
+ */
+#ifndef KV_DAEMON_SCHEMA_H
+#define KV_DAEMON_SCHEMA_H
+
+#include <kvserver/option.h>
+
+#define KV_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+enum {
+    LISTEN_HOST,
+    LISTEN_PORT
+};
+enum {
+    MODULE_NAME,
+    MODULE_OPTIONS
+};
+enum {
+    LIMIT_KEY,
+    LIMIT_VALUE,
+    LIMIT_MESSAGE,
+    LIMIT_DEPTH,
+    LIMIT_CONNECTIONS,
+    LIMIT_SUBSCRIPTIONS,
+    LIMIT_UNSENT,
+    LIMIT_PENDING,
+};
+enum {
+    TIMEOUT_IDLE,
+    TIMEOUT_PROGRESS,
+    TIMEOUT_PING,
+    TIMEOUT_STALLED,
+    TIMEOUT_DRAIN
+};
+enum {
+    LOG_LEVEL,
+    LOG_FORMAT
+};
+enum {
+    CONFIG_LISTEN,
+    CONFIG_THREADS,
+    CONFIG_MODULES,
+    CONFIG_STORAGE,
+    CONFIG_TTL,
+    CONFIG_ORIGINS,
+    CONFIG_LIMITS,
+    CONFIG_TIMEOUTS,
+    CONFIG_LOG,
+    N_CONFIG,
+};
+
+/* Defaults that are lists: a schema's fallback is a scalar, so they are a file of their own. */
+#define KV_DEFAULT_LISTS "listen: [{host: 127.0.0.1, port: 3000}]\nttl: [{module: fixed}]\n"
+#define KV_DEFAULT_STORE "simple"
+
+static const struct kv_option listen_fields[] = {
+    {.name = "host",
+     .type = KV_OPTION_STRING,
+     .fallback = "127.0.0.1",
+     .doc = "a name or an address; 0.0.0.0 or :: for all"},
+    {.name = "port", .type = KV_OPTION_INT, .fallback = "3000", .max = 65535, .doc = "0: any"},
+};
+static const struct kv_option listen_element = {
+    .type = KV_OPTION_BLOCK, .fields = listen_fields, .n_fields = KV_COUNT(listen_fields)};
+
+static const struct kv_option module_fields[] = {
+    {.name = "module", .type = KV_OPTION_STRING, .flags = KV_OPTION_REQUIRED},
+    {.name = "options", .type = KV_OPTION_TREE},
+};
+static const struct kv_option module_element = {
+    .type = KV_OPTION_BLOCK, .fields = module_fields, .n_fields = KV_COUNT(module_fields)};
+
+static const struct kv_option origin_element = {.type = KV_OPTION_STRING,
+                                                .flags = KV_OPTION_REQUIRED};
+
+static const struct kv_option limit_fields[] = {
+    {.name = "key", .type = KV_OPTION_SIZE, .fallback = "1MiB", .min = 1, .max = 1 << 30},
+    {.name = "value",
+     .type = KV_OPTION_SIZE,
+     .fallback = "256MiB",
+     .min = 1,
+     .max = INT64_C(1) << 40},
+    {.name = "message",
+     .type = KV_OPTION_SIZE,
+     .fallback = "257MiB",
+     .min = 1,
+     .max = INT64_C(1) << 40},
+    {.name = "depth", .type = KV_OPTION_INT, .fallback = "1024", .min = 1, .max = 65536},
+    {.name = "connections", .type = KV_OPTION_INT, .fallback = "100000", .min = 1, .max = 1 << 30},
+    {.name = "subscriptions_per_connection",
+     .type = KV_OPTION_INT,
+     .fallback = "10000",
+     .max = 1 << 30},
+    {.name = "unsent_per_connection",
+     .type = KV_OPTION_SIZE,
+     .fallback = "16MiB",
+     .min = 1,
+     .max = INT64_C(1) << 40},
+    {.name = "pending_per_connection",
+     .type = KV_OPTION_INT,
+     .fallback = "1024",
+     .min = 1,
+     .max = 1 << 20},
+};
+
+#define KV_LONGEST_TIMEOUT_MS (INT64_C(1000) * 3600 * 24 * 365)
+
+static const struct kv_option timeout_fields[] = {
+    {.name = "idle",
+     .type = KV_OPTION_DURATION,
+     .fallback = "75s",
+     .min = 1,
+     .max = KV_LONGEST_TIMEOUT_MS},
+    {.name = "request_progress",
+     .type = KV_OPTION_DURATION,
+     .fallback = "30s",
+     .min = 1,
+     .max = KV_LONGEST_TIMEOUT_MS},
+    {.name = "websocket_ping",
+     .type = KV_OPTION_DURATION,
+     .fallback = "25s",
+     .min = 1,
+     .max = KV_LONGEST_TIMEOUT_MS},
+    {.name = "stalled_reader",
+     .type = KV_OPTION_DURATION,
+     .fallback = "30s",
+     .min = 1,
+     .max = KV_LONGEST_TIMEOUT_MS},
+    {.name = "drain", .type = KV_OPTION_DURATION, .fallback = "10s", .max = KV_LONGEST_TIMEOUT_MS},
+};
+
+static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+static const char *const log_formats[] = {"text", "json", NULL};
+static const struct kv_option log_fields[] = {
+    {.name = "level", .type = KV_OPTION_CHOICE, .choices = log_levels, .fallback = "info"},
+    {.name = "format", .type = KV_OPTION_CHOICE, .choices = log_formats, .fallback = "text"},
+};
+
+static const struct kv_option config_options[N_CONFIG] = {
+    [CONFIG_LISTEN] = {.name = "listen",
+                       .type = KV_OPTION_LIST,
+                       .fields = &listen_element,
+                       .n_fields = 1},
+    [CONFIG_THREADS] = {.name = "threads",
+                        .type = KV_OPTION_INT,
+                        .keyword = "auto",
+                        .fallback = "auto",
+                        .min = 1,
+                        .max = KV_KEYSPACE_MAX_LOOPS},
+    [CONFIG_MODULES] = {.name = "modules", .type = KV_OPTION_STRING},
+    [CONFIG_STORAGE] = {.name = "storage", .type = KV_OPTION_TREE},
+    [CONFIG_TTL] = {.name = "ttl",
+                    .type = KV_OPTION_LIST,
+                    .fields = &module_element,
+                    .n_fields = 1},
+    [CONFIG_ORIGINS] = {.name = "origins",
+                        .type = KV_OPTION_LIST,
+                        .fields = &origin_element,
+                        .n_fields = 1},
+    [CONFIG_LIMITS] = {.name = "limits",
+                       .type = KV_OPTION_BLOCK,
+                       .fields = limit_fields,
+                       .n_fields = KV_COUNT(limit_fields)},
+    [CONFIG_TIMEOUTS] = {.name = "timeouts",
+                         .type = KV_OPTION_BLOCK,
+                         .fields = timeout_fields,
+                         .n_fields = KV_COUNT(timeout_fields)},
+    [CONFIG_LOG] = {.name = "log",
+                    .type = KV_OPTION_BLOCK,
+                    .fields = log_fields,
+                    .n_fields = KV_COUNT(log_fields)},
+};
+
+#endif

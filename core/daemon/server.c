@@ -1,0 +1,317 @@
+/*
+ * The composition root. Threads: the main one waits for signals; one for each loop; one that opens
+ * the store, as that may take long. All are made with signals blocked, so that only the main
+ * thread takes them, by sigtimedwait().
+ */
+#include "daemon/server.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/chain.h"
+
+enum {
+    POLL_MS = 10,
+    ABORT_MS = 2000,
+    FEW_DESCRIPTORS = 64,
+    STACK_BYTES = 8 << 20
+};
+
+struct server;
+
+struct worker {
+    struct server *server;
+    uint32_t index;
+    pthread_t thread;
+    bool is_running;
+    struct kv_post drain;
+    struct kv_post abort;
+};
+
+struct server {
+    const struct kv_config *config;
+    struct kv_chain *chain;
+    struct kv_loop **loops;
+    struct worker *workers;
+    struct kv_keyspace *keyspace;
+    struct kv_http *http;
+    struct kv_ws *ws;
+    char store_name[64];
+    pthread_t opener;
+    bool is_opening;
+    atomic_bool has_failed; /* the store could not be opened */
+    struct kv_error why;
+    int64_t started_ms;
+};
+
+/* Descriptors. */
+
+static void raise_descriptor_limit(const struct kv_config *config)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    rlim_t wanted = (rlim_t)config->http.max_connections + FEW_DESCRIPTORS;
+    if (limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur < wanted)
+        kv_log(KV_LOG_WARN, "server",
+               "limits.connections is %u, but the system lets this process open %llu files only",
+               config->http.max_connections, (unsigned long long)limit.rlim_cur);
+}
+
+/* Threads. */
+
+static void *run_worker(void *argument)
+{
+    struct worker *worker = argument;
+    kv_loop_run(worker->server->loops[worker->index]);
+    return NULL;
+}
+
+static void drain_worker(struct kv_post *post)
+{
+    struct worker *worker = KV_CONTAINER(post, struct worker, drain);
+    kv_ws_drain(worker->server->ws, worker->index);
+    kv_http_drain(worker->server->http, worker->index);
+}
+
+static void abort_worker(struct kv_post *post)
+{
+    struct worker *worker = KV_CONTAINER(post, struct worker, abort);
+    kv_ws_abort(worker->server->ws, worker->index);
+    kv_http_abort(worker->server->http, worker->index);
+}
+
+static void *open_store(void *argument)
+{
+    struct server *server = argument;
+    if (kv_keyspace_open(server->keyspace, &server->why) == 0) {
+        kv_log(KV_LOG_INFO, "server", "ready after %lld ms",
+               (long long)(kv_clock_now_ms(&kv_clock_boot) - server->started_ms));
+        return NULL;
+    }
+    atomic_store(&server->has_failed, true);
+    kill(getpid(), SIGTERM); /* the main thread waits for signals */
+    return NULL;
+}
+
+static int start_thread(pthread_t *ret_thread, void *(*run)(void *), void *argument,
+                        struct kv_error *reterr)
+{
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    int failed = pthread_create(ret_thread, &attributes, run, argument);
+    pthread_attr_destroy(&attributes);
+    return failed == 0 ? 0 : kv_error_set(reterr, "cannot start a thread: %s", strerror(failed));
+}
+
+static int start_threads(struct server *server, struct kv_error *reterr)
+{
+    for (uint32_t i = 0; i < server->config->n_threads; i++) {
+        struct worker *worker = &server->workers[i];
+        if (start_thread(&worker->thread, run_worker, worker, reterr) != 0)
+            return -1;
+        worker->is_running = true;
+    }
+    if (start_thread(&server->opener, open_store, server, reterr) != 0)
+        return -1;
+    server->is_opening = true;
+    return 0;
+}
+
+/* Making. */
+
+static int create_loops(struct server *server, struct kv_error *reterr)
+{
+    uint32_t n = server->config->n_threads;
+    server->loops = kv_calloc(n, sizeof(struct kv_loop *));
+    server->workers = kv_calloc(n, sizeof(*server->workers));
+    for (uint32_t i = 0; i < n; i++) {
+        server->loops[i] = kv_loop_create(i, &kv_clock_boot);
+        if (server->loops[i] == NULL)
+            return kv_error_set(reterr, "cannot make an event loop: %s", strerror(errno));
+        server->workers[i] = (struct worker){.server = server,
+                                             .index = i,
+                                             .drain = {.run = drain_worker},
+                                             .abort = {.run = abort_worker}};
+    }
+    return 0;
+}
+
+static struct kv_keyspace *create_keyspace(struct server *server)
+{
+    const struct kv_loaded_module *store = server->config->store.module;
+    snprintf(server->store_name, sizeof(server->store_name), "store/%s", store->identity->name);
+    const struct kv_keyspace_parts parts = {
+        .clock = &kv_clock_boot,
+        .loops = server->loops,
+        .n_loops = server->config->n_threads,
+        .store_ops = kv_module_store_ops(store),
+        .store_capabilities = store->identity->capabilities,
+        .store_name = server->store_name,
+        .store_options = server->config->store.options,
+        .ttl_chain = kv_chain_links(server->chain),
+        .n_ttl_chain = server->config->n_ttl,
+    };
+    return kv_keyspace_create(&parts);
+}
+
+static int listen_everywhere(struct server *server, struct kv_error *reterr)
+{
+    for (size_t i = 0; i < server->config->n_listen; i++) {
+        const struct kv_listen_address *at = &server->config->listen[i];
+        bool is_ipv6 = strchr(at->host, ':') != NULL;
+        uint16_t port;
+        if (kv_http_listen(server->http, at->host, at->port, &port, reterr) != 0)
+            return -1;
+        kv_log(KV_LOG_INFO, "server", "listening on http://%s%s%s:%u", is_ipv6 ? "[" : "", at->host,
+               is_ipv6 ? "]" : "", port);
+    }
+    return 0;
+}
+
+static int start(struct server *server, struct kv_error *reterr)
+{
+    const struct kv_config *config = server->config;
+    if ((server->chain = kv_chain_open(config, reterr)) == NULL ||
+        create_loops(server, reterr) != 0)
+        return -1;
+    server->keyspace = create_keyspace(server);
+    server->http =
+        kv_http_create(&config->http, server->keyspace, server->loops, config->n_threads);
+    server->ws = kv_ws_create(&config->ws, server->http, server->loops, config->n_threads);
+    if (listen_everywhere(server, reterr) != 0)
+        return -1;
+    kv_log(KV_LOG_INFO, "server", "version %s, %s, %u thread%s", KV_VERSION, server->store_name,
+           config->n_threads, config->n_threads == 1 ? "" : "s");
+    return start_threads(server, reterr);
+}
+
+/* Signals. */
+
+static sigset_t handled_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    return set;
+}
+
+/* Returns: the signal, 0 when the time is over. */
+static int wait_for_signal(int64_t wait_ms)
+{
+    sigset_t set = handled_signals();
+    struct timespec wait = {.tv_sec = wait_ms / 1000, .tv_nsec = wait_ms % 1000 * 1000000};
+    int signal_number = wait_ms < 0 ? sigwaitinfo(&set, NULL) : sigtimedwait(&set, NULL, &wait);
+    return signal_number < 0 ? 0 : signal_number;
+}
+
+static void serve_until_signal(void)
+{
+    int signal_number;
+    while ((signal_number = wait_for_signal(-1)) != SIGTERM && signal_number != SIGINT)
+        continue; /* SIGHUP: there is nothing to reload yet, and it must not end the server */
+    kv_log(KV_LOG_INFO, "server", "shutting down on %s", strsignal(signal_number));
+}
+
+/* Ending. */
+
+static bool is_quiet(const struct server *server)
+{
+    return kv_http_n_connections(server->http) == 0 && kv_keyspace_under_way(server->keyspace) == 0;
+}
+
+/* Returns: whether it became quiet. */
+static bool wait_until_quiet(const struct server *server, int64_t patience_ms)
+{
+    int64_t until_ms = kv_clock_now_ms(&kv_clock_boot) + patience_ms;
+    while (!is_quiet(server)) {
+        int signal_number = wait_for_signal(POLL_MS);
+        if (signal_number == SIGTERM || signal_number == SIGINT ||
+            kv_clock_now_ms(&kv_clock_boot) >= until_ms)
+            return false;
+    }
+    return true;
+}
+
+static void drain(struct server *server)
+{
+    for (uint32_t i = 0; i < server->config->n_threads; i++)
+        kv_loop_post(server->loops[i], &server->workers[i].drain);
+    if (!wait_until_quiet(server, server->config->drain_ms))
+        kv_log(KV_LOG_WARN, "server", "closing %u connections that did not end in time",
+               kv_http_n_connections(server->http));
+    for (uint32_t i = 0; i < server->config->n_threads; i++)
+        kv_loop_post(server->loops[i], &server->workers[i].abort);
+    if (!wait_until_quiet(server, ABORT_MS)) {
+        kv_log(KV_LOG_WARN, "server", "the store still works on %llu commands",
+               (unsigned long long)kv_keyspace_under_way(server->keyspace));
+        _exit(0); /* what is left belongs to threads that cannot be stopped */
+    }
+}
+
+static void stop_threads(struct server *server)
+{
+    if (server->is_opening)
+        pthread_join(server->opener, NULL);
+    if (server->workers == NULL)
+        return;
+    for (uint32_t i = 0; i < server->config->n_threads; i++) {
+        if (!server->workers[i].is_running)
+            continue;
+        kv_loop_stop(server->loops[i]);
+        pthread_join(server->workers[i].thread, NULL);
+    }
+}
+
+static void destroy(struct server *server)
+{
+    kv_ws_destroy(server->ws);
+    kv_http_destroy(server->http);
+    kv_keyspace_destroy(server->keyspace);
+    for (uint32_t i = 0; server->loops != NULL && i < server->config->n_threads; i++)
+        kv_loop_destroy(server->loops[i]);
+    kv_chain_close(server->chain);
+    free(server->loops);
+    free(server->workers);
+}
+
+int kv_server_run(const struct kv_config *config, struct kv_error *reterr)
+{
+    struct server server = {.config = config, .started_ms = kv_clock_now_ms(&kv_clock_boot)};
+    sigset_t set = handled_signals();
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit(config);
+    kv_hash_init();
+    int result = start(&server, reterr);
+    if (result == 0) {
+        serve_until_signal();
+        drain(&server);
+    }
+    stop_threads(&server);
+    if (atomic_load(&server.has_failed)) {
+        *reterr = server.why;
+        result = -1;
+    }
+    destroy(&server);
+    if (result == 0)
+        kv_log(KV_LOG_INFO, "server", "stopped");
+    return result;
+}

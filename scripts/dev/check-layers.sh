@@ -1,0 +1,68 @@
+#!/bin/sh
+# Fails where a folder includes what it may not. The layers, from the ground up:
+#   abi <- base <- wire, conf, loop, module <- keyspace <- http <- ws <- daemon
+set -eu
+cd "$(dirname "$0")/../.."
+failed=0
+
+complain() {
+    echo "layers: $1" >&2
+    failed=1
+}
+
+# may <folder> <folders that it may include>
+may() {
+    folder="$1"
+    allowed=" $2 $folder "
+    for file in core/"$folder"/*.[ch]; do
+        [ -e "$file" ] || continue
+        for used in $(sed -n 's/^#include "\([a-z_]*\)\/.*/\1/p' "$file" | sort -u); do
+            case "$allowed" in
+            *" $used "*) ;;
+            *) complain "$file includes $used/, and core/$folder may include only: $2" ;;
+            esac
+        done
+    done
+}
+
+# only <header> <folders>: nobody else includes it
+only() {
+    for file in $(grep -rlE "^#include <$1>" core modules --include='*.[ch]' || true); do
+        case " $2 " in
+        *" $(dirname "$file") "*) ;;
+        *) complain "$file includes <$1>, which only these may: $2" ;;
+        esac
+    done
+}
+
+may base ""
+may wire "base"
+may conf "base"
+may loop "base"
+may module "base"
+may keyspace "base loop"
+may http "base wire loop keyspace"
+may ws "base wire loop keyspace http"
+may daemon "base conf module loop keyspace http ws"
+
+only 'yaml.h' "core/conf"
+only 'dlfcn.h' "core/module"
+only 'wslay/.*' "core/ws"
+only 'h2o.*' "core/loop core/http core/ws"
+only 'xxhash.h' "core/base"
+
+# The ABI stands alone, and modules know nothing else of the server.
+for file in core/abi/kvserver/*.h $(find modules -name '*.[ch]'); do
+    for used in $(sed -n 's/^#include "\(.*\)"/\1/p' "$file"); do
+        [ -e "$(dirname "$file")/$used" ] || complain "$file includes \"$used\""
+    done
+done
+
+# The core names no module but in the daemon's defaults.
+names="$(find modules -mindepth 2 -maxdepth 2 -type d -printf '%f|' | sed 's/|$//')"
+if grep -rnE "\"($names)\"" core --include='*.[ch]' | grep -v '^core/daemon/schema.h'; then
+    complain "the core names a module (above)"
+fi
+
+[ "$failed" -eq 0 ] && echo "layers: as they should be"
+exit "$failed"

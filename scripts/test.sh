@@ -1,0 +1,39 @@
+#!/bin/sh
+# Installs what is missing, builds, and runs all tests: the style checks, every test in a plain
+# build, every test under AddressSanitizer and UndefinedBehaviorSanitizer, and the threaded ones
+# under ThreadSanitizer. `scripts/test.sh plain|address|thread|checks` runs one of these.
+set -eu
+cd "$(dirname "$0")/.."
+what="${1:-all}"
+jobs="$(nproc)"
+
+scripts/dev/install-packages.sh
+
+build() { # folder, sanitizer
+    cmake -S . -B "$1" -G Ninja -DKV_TESTS=ON -DKV_WERROR=ON -DKV_SANITIZE="$2" >/dev/null
+    cmake --build "$1" -- --quiet
+}
+
+run() { # folder, arguments of ctest
+    folder="$1"
+    shift
+    ctest --test-dir "$folder" --output-on-failure --parallel "$jobs" "$@"
+}
+
+if [ "$what" = all ] || [ "$what" = checks ]; then
+    scripts/dev/check.sh
+fi
+if [ "$what" = all ] || [ "$what" = plain ]; then
+    build build ""
+    run build
+fi
+if [ "$what" = all ] || [ "$what" = thread ]; then
+    build build/thread thread
+    TSAN_OPTIONS="suppressions=$PWD/tests/support/tsan.supp second_deadlock_stack=1" \
+        run build/thread --label-regex threads
+fi
+if [ "$what" = all ] || [ "$what" = address ]; then
+    build build/address address
+    LSAN_OPTIONS="suppressions=$PWD/tests/support/lsan.supp print_suppressions=0" \
+        run build/address
+fi
