@@ -194,10 +194,10 @@ static int start(struct server *server, struct kv_error *reterr)
     server->http =
         kv_http_create(&config->http, server->keyspace, server->loops, config->n_threads);
     server->ws = kv_ws_create(&config->ws, server->http, server->loops, config->n_threads);
-    if (listen_everywhere(server, reterr) != 0)
-        return -1;
     kv_log(KV_LOG_INFO, "server", "version %s, %s, %u thread%s", KV_VERSION, server->store_name,
            config->n_threads, config->n_threads == 1 ? "" : "s");
+    if (listen_everywhere(server, reterr) != 0)
+        return -1;
     return start_threads(server, reterr);
 }
 

@@ -302,7 +302,8 @@ void kv_http_drain(struct kv_http *http, uint32_t loop)
     kv_timer_stop(here->loop, &here->resume);
     for (; here->n_listeners > 0; here->n_listeners--)
         h2o_socket_close(here->listeners[here->n_listeners - 1]);
-    h2o_context_request_shutdown(&here->context);
+    /* Not h2o_context_request_shutdown(): that starts a timer of HTTP/2's, which is off. */
+    here->context.shutdown_requested = 1;
     http->conf.http1.callbacks.foreach_request(&here->context, end_after_answer, NULL);
     on_sweep(&here->sweep);
 }

@@ -179,22 +179,26 @@ static int32_t milliseconds_until(struct kv_loop *loop, int64_t at_ms)
     return wait > LONGEST_SLEEP_MS ? LONGEST_SLEEP_MS : (int32_t)wait;
 }
 
-static void serve_sockets(struct kv_loop *loop)
+static void run_turn(struct kv_loop *loop, int32_t wait_ms)
 {
-    atomic_store(&loop->is_awake, false);
-    int32_t wait = milliseconds_until(loop, next_turn_ms(loop));
     /* -1 is EINTR, or an epoll_ctl that failed for one socket: the turn goes on. */
-    (void)h2o_evloop_run(loop->evloop, wait);
+    (void)h2o_evloop_run(loop->evloop, wait_ms);
     atomic_store(&loop->is_awake, true);
+    loop->now_ms = kv_clock_now_ms(loop->clock);
+    run_posts(loop);
+    fire_timers(loop);
+    run_stages(loop);
+}
+
+void kv_loop_turn(struct kv_loop *loop)
+{
+    run_turn(loop, 0);
 }
 
 void kv_loop_run(struct kv_loop *loop)
 {
     while (!atomic_load(&loop->is_stopped)) {
-        serve_sockets(loop);
-        loop->now_ms = kv_clock_now_ms(loop->clock);
-        run_posts(loop);
-        fire_timers(loop);
-        run_stages(loop);
+        atomic_store(&loop->is_awake, false);
+        run_turn(loop, milliseconds_until(loop, next_turn_ms(loop)));
     }
 }

@@ -24,6 +24,9 @@ void kv_loop_destroy(struct kv_loop *loop);
 /* Runs turns on the calling thread until kv_loop_stop(). */
 void kv_loop_run(struct kv_loop *loop);
 
+/* Runs one turn that does not wait, for a test that owns the loop. */
+void kv_loop_turn(struct kv_loop *loop);
+
 /* Ends kv_loop_run() after the turn under way. Threads: any. */
 void kv_loop_stop(struct kv_loop *loop);
 

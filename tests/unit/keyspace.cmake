@@ -1,0 +1,9 @@
+foreach(theme order subscriptions policies)
+  kv_add_test(unit_keyspace_${theme}
+              SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/${theme}_test.c
+                      ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/rig.c
+              USES kv_keyspace kv_module)
+  add_dependencies(test_unit_keyspace_${theme} store_simple)
+  target_compile_definitions(test_unit_keyspace_${theme}
+                             PRIVATE KV_MODULES="${CMAKE_BINARY_DIR}/modules")
+endforeach()

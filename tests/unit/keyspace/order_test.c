@@ -1,0 +1,206 @@
+/* One connection's commands take effect and are answered in the order sent, however late the
+ * store completes them. */
+#include "rig.h"
+
+static struct rig rig;
+
+static int set_up(void **state)
+{
+    (void)state;
+    rig_init(&rig);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    rig_fini(&rig);
+    return 0;
+}
+
+static void nobody_sees_a_write_before_its_commit_point(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    struct kv_client *writer = rig_client(&rig, 0), *reader = rig_client(&rig, 0);
+    rig.gate_is_shut = true;
+    rig_set(&rig, writer, "w", "k", "1", 0);
+    rig_turn(&rig);
+    rig.gate_is_shut = false;
+    rig_get(&rig, reader, "before", "k");
+    rig_turn(&rig);
+    rig_execute(&rig, 0);
+    rig_get(&rig, reader, "after", "k");
+    rig_turn(&rig);
+    rig_complete(&rig, 0);
+    rig_turn(&rig);
+    rig_expect(&rig, "before missing; after 1; w ok");
+    kv_client_close(writer);
+    kv_client_close(reader);
+}
+
+static void answers_keep_the_order_sent(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    struct kv_client *client = rig_client(&rig, 0);
+    rig.gate_is_shut = true;
+    rig_set(&rig, client, "a", "x", "1", 0);
+    rig_set(&rig, client, "b", "y", "1", 0);
+    rig_get(&rig, client, "c", "z");
+    rig_turn(&rig);
+    assert_int_equal(rig.n_waiting, 3);
+    for (size_t i = 0; i < 3; i++)
+        rig_execute(&rig, i);
+    rig_complete(&rig, 2);
+    rig_complete(&rig, 1);
+    rig_turn(&rig);
+    rig_expect(&rig, "");
+    rig_complete(&rig, 0);
+    rig_turn(&rig);
+    rig_expect(&rig, "a ok; b ok; c missing");
+    kv_client_close(client);
+}
+
+static void a_get_waits_for_pending_writes_of_its_key_and_no_others(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    struct kv_client *client = rig_client(&rig, 0);
+    rig.gate_is_shut = true;
+    rig_set(&rig, client, "a", "x", "1", 0);
+    rig_get(&rig, client, "b", "x");
+    rig_get(&rig, client, "c", "y");
+    rig_turn(&rig);
+    assert_int_equal(rig.n_waiting, 2); /* a and c */
+    rig_execute(&rig, 0);
+    rig_complete(&rig, 0);
+    rig_turn(&rig);
+    assert_int_equal(rig.n_waiting, 3); /* and now b */
+    rig_execute(&rig, 1);
+    rig_execute(&rig, 2);
+    rig_complete(&rig, 1);
+    rig_complete(&rig, 2);
+    rig_turn(&rig);
+    rig_expect(&rig, "a ok; b 1; c missing");
+    kv_client_close(client);
+}
+
+static void a_get_does_not_see_a_write_sent_after_it(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    struct kv_client *client = rig_client(&rig, 0);
+    rig.gate_is_shut = true;
+    rig_get(&rig, client, "a", "k");
+    rig_set(&rig, client, "b", "k", "1", 0);
+    rig_turn(&rig);
+    assert_int_equal(rig.n_waiting, 1);
+    rig_execute(&rig, 0);
+    rig_complete(&rig, 0);
+    rig_turn(&rig);
+    rig_execute(&rig, 1);
+    rig_complete(&rig, 1);
+    rig_turn(&rig);
+    rig_expect(&rig, "a missing; b ok");
+    kv_client_close(client);
+}
+
+static void commands_of_a_closed_client_still_take_effect_in_order(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    struct kv_client *client = rig_client(&rig, 0);
+    rig.gate_is_shut = true;
+    rig_get(&rig, client, "a", "k");
+    rig_set(&rig, client, "b", "k", "1", 0);
+    rig_set(&rig, client, "c", "k", "2", 0);
+    rig_turn(&rig);
+    kv_client_close(client);
+    rig.gate_is_shut = false;
+    rig_execute(&rig, 0);
+    rig_complete(&rig, 0);
+    rig_turn(&rig);
+    rig_get(&rig, NULL, "now", "k");
+    rig_turn(&rig);
+    rig_expect(&rig, "now 2");
+    assert_int_equal(kv_keyspace_under_way(rig.keyspace), 0);
+}
+
+static void lent_bytes_are_needed_until_the_end_of_the_turn_only(void **state)
+{
+    (void)state;
+    char *key = strdup("k"), *value = strdup("\"lent\""), *name = strdup("a");
+    rig_open(&rig, 1);
+    struct kv_client *client = rig_client(&rig, 0);
+    rig.gate_is_shut = true;
+    rig_get(&rig, client, "first", "k");
+    rig_set(&rig, client, name, key, value, 0);
+    rig_turn(&rig);
+    free(key);
+    free(value);
+    free(name);
+    rig.gate_is_shut = false;
+    rig_execute(&rig, 0);
+    rig_complete(&rig, 0);
+    rig_turn(&rig);
+    rig_get(&rig, client, "now", "k");
+    rig_turn(&rig);
+    rig_expect(&rig, "first missing; a ok; now \"lent\"");
+    kv_client_close(client);
+}
+
+static void a_burst_of_a_sync_store_is_executed_in_order(void **state)
+{
+    (void)state;
+    rig.is_sync = true;
+    rig_open(&rig, 1);
+    struct kv_client *client = rig_client(&rig, 0);
+    rig_set(&rig, client, "a", "k", "1", 0);
+    rig_get(&rig, client, "b", "k");
+    rig_set(&rig, client, "c", "k", "1", 0);
+    rig_delete(&rig, client, "d", "k");
+    rig_get(&rig, client, "e", "k");
+    rig_turn(&rig);
+    rig_expect(&rig, "a ok; b 1; c unchanged; d ok; e missing");
+    kv_client_close(client);
+}
+
+static void commands_before_the_store_is_open_end_as_unavailable(void **state)
+{
+    (void)state;
+    struct kv_loop *loop = kv_loop_create(0, &rig.clock);
+    struct kv_keyspace_parts parts = {.clock = &rig.clock,
+                                      .loops = &loop,
+                                      .n_loops = 1,
+                                      .store_ops = &rig.ops,
+                                      .store_name = "store"};
+    rig.keyspace = kv_keyspace_create(&parts);
+    rig.loops[0] = loop;
+    rig.n_loops = 1;
+    rig_get(&rig, NULL, "a", "k");
+    rig_turn(&rig);
+    rig_expect(&rig, "a the store is not available");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(nobody_sees_a_write_before_its_commit_point, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(answers_keep_the_order_sent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_get_waits_for_pending_writes_of_its_key_and_no_others,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_get_does_not_see_a_write_sent_after_it, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(commands_of_a_closed_client_still_take_effect_in_order,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(lent_bytes_are_needed_until_the_end_of_the_turn_only,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_burst_of_a_sync_store_is_executed_in_order, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(commands_before_the_store_is_open_end_as_unavailable,
+                                        set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,213 @@
+/* The rig: see rig.h. The gate's functions find their rig in a static, as the ABI gives them the
+ * store's own pointer only. */
+#include "rig.h"
+
+#include <stdio.h>
+
+#include "base/hash.h"
+
+static struct rig *the_rig;
+
+static int64_t now_ms(const struct kv_clock *clock)
+{
+    return ((const struct rig *)(const void *)clock)->now_ms;
+}
+
+static void gated_submit(struct kv_store *store, uint32_t loop, struct kv_cmd *const *cmds,
+                         size_t n)
+{
+    struct rig *rig = the_rig;
+    for (size_t i = 0; i < n; i++) {
+        if (!rig->gate_is_shut) {
+            kv_module_store_ops(rig->module)->submit(store, loop, &cmds[i], 1);
+            continue;
+        }
+        assert_true(rig->n_waiting < RIG_MAX_WAITING);
+        cmds[i]->is_deferred = true;
+        rig->waiting_loop[rig->n_waiting] = loop;
+        rig->waiting[rig->n_waiting++] = cmds[i];
+    }
+}
+
+static struct kv_store *opened_store;
+
+static int gated_open(const struct kv_store_host *host, const struct kv_option_value *options,
+                      struct kv_store **ret_store, struct kv_error *reterr)
+{
+    the_rig->host = host;
+    int result = kv_module_store_ops(the_rig->module)->open(host, options, ret_store, reterr);
+    opened_store = *ret_store;
+    return result;
+}
+
+void rig_execute(struct rig *rig, size_t i)
+{
+    assert_true(i < rig->n_waiting);
+    kv_module_store_ops(rig->module)
+        ->submit(opened_store, rig->waiting_loop[i], &rig->waiting[i], 1);
+}
+
+void rig_complete(struct rig *rig, size_t i)
+{
+    rig->host->done(rig->host, rig->waiting_loop[i], &rig->waiting[i], 1);
+}
+
+void rig_init(struct rig *rig)
+{
+    struct kv_error error;
+    *rig = (struct rig){.clock = {.now_ms = now_ms}, .now_ms = 1000000};
+    the_rig = rig;
+    kv_hash_init();
+    if (kv_module_load(KV_MODULES, KV_MODULE_STORE, "simple", &rig->module, &error) != 0)
+        fail_msg("%s", error.text);
+    rig->ops = *kv_module_store_ops(rig->module);
+    rig->ops.submit = gated_submit;
+    rig->ops.open = gated_open;
+}
+
+void rig_open(struct rig *rig, uint32_t n_loops)
+{
+    struct kv_error error;
+    static const struct kv_option_value options[8]; /* of simple: all zero are its defaults */
+    rig->n_loops = n_loops;
+    for (uint32_t i = 0; i < n_loops; i++)
+        rig->loops[i] = kv_loop_create(i, &rig->clock);
+    const struct kv_keyspace_parts parts = {
+        .clock = &rig->clock,
+        .loops = rig->loops,
+        .n_loops = n_loops,
+        .store_ops = &rig->ops,
+        .store_capabilities = rig->is_sync ? KV_STORE_SYNC : 0,
+        .store_name = "store",
+        .store_options = options,
+        .ttl_chain = rig->ttl_chain,
+        .n_ttl_chain = rig->n_ttl_chain,
+        .interceptors = rig->interceptors,
+        .n_interceptors = rig->n_interceptors,
+        .observers = rig->observers,
+        .n_observers = rig->n_observers,
+    };
+    rig->keyspace = kv_keyspace_create(&parts);
+    if (kv_keyspace_open(rig->keyspace, &error) != 0)
+        fail_msg("%s", error.text);
+}
+
+void rig_fini(struct rig *rig)
+{
+    kv_keyspace_destroy(rig->keyspace);
+    for (uint32_t i = 0; i < rig->n_loops; i++)
+        kv_loop_destroy(rig->loops[i]);
+    kv_module_unload(rig->module);
+}
+
+void rig_turn(struct rig *rig)
+{
+    for (int round = 0; round < 3; round++)
+        for (uint32_t i = 0; i < rig->n_loops; i++)
+            kv_loop_turn(rig->loops[i]);
+}
+
+void rig_note(struct rig *rig, const char *format, ...)
+{
+    size_t len = strlen(rig->log);
+    va_list args;
+    if (len != 0)
+        len += (size_t)snprintf(rig->log + len, sizeof(rig->log) - len, "; ");
+    va_start(args, format);
+    vsnprintf(rig->log + len, sizeof(rig->log) - len, format, args);
+    va_end(args);
+}
+
+void rig_expect(struct rig *rig, const char *log)
+{
+    assert_string_equal(rig->log, log);
+    rig->log[0] = '\0';
+}
+
+static void on_change(struct kv_subscription *subscription, struct kv_news *news)
+{
+    const struct kv_change *change = news->change;
+    struct kv_slice value = change->after.value;
+    if (change->after.revision == 0)
+        value = change->reason == KV_REASON_EXPIRE ? KV_SLICE("expired") : KV_SLICE("none");
+    (void)subscription;
+    rig_note(the_rig, "told %.*s=%.*s", (int)change->key.len, change->key.bytes, (int)value.len,
+             value.bytes);
+}
+
+struct kv_client *rig_client(struct rig *rig, uint32_t loop)
+{
+    return kv_client_create(kv_keyspace_on(rig->keyspace, loop), rig, 3, on_change);
+}
+
+static const char *outcome_of(const struct kv_command *command)
+{
+    static const char *const names[] = {[KV_OK] = "ok",
+                                        [KV_UNCHANGED] = "unchanged",
+                                        [KV_MISSING] = "missing",
+                                        [KV_CONDITION] = "condition",
+                                        [KV_FULL] = "full"};
+    if (command->status < KV_IO)
+        return names[command->status];
+    return command->refusal != NULL ? command->refusal : kv_command_status_text(command->status);
+}
+
+static void on_finished(struct kv_command *command)
+{
+    int name_len = (int)command->note.len;
+    if (command->kind == KV_COMMAND_GET && command->status == KV_OK)
+        rig_note(the_rig, "%.*s %.*s", name_len, command->note.bytes, (int)command->item.value.len,
+                 command->item.value.bytes);
+    else
+        rig_note(the_rig, "%.*s %s", name_len, command->note.bytes, outcome_of(command));
+}
+
+static struct kv_command *make(struct rig *rig, struct kv_client *client, const char *name,
+                               enum kv_command_kind kind, const char *key)
+{
+    struct kv_keyspace_loop *home =
+        client == NULL ? kv_keyspace_on(rig->keyspace, 0) : client->home;
+    struct kv_command *command = kv_command_create(home, kind);
+    command->key = kv_slice_of(key);
+    command->note = kv_slice_of(name);
+    command->finished = on_finished;
+    return command;
+}
+
+static void dispatch(struct kv_client *client, struct kv_command *command)
+{
+    if (client == NULL)
+        kv_keyspace_send(command);
+    else
+        kv_client_send(client, command);
+}
+
+void rig_get(struct rig *rig, struct kv_client *client, const char *name, const char *key)
+{
+    dispatch(client, make(rig, client, name, KV_COMMAND_GET, key));
+}
+
+void rig_set(struct rig *rig, struct kv_client *client, const char *name, const char *key,
+             const char *value, int64_t ttl_ms)
+{
+    struct kv_command *command = make(rig, client, name, KV_COMMAND_SET, key);
+    command->value = kv_slice_of(value);
+    command->ttl_is_given = ttl_ms != 0;
+    command->ttl_ms = ttl_ms;
+    dispatch(client, command);
+}
+
+void rig_delete(struct rig *rig, struct kv_client *client, const char *name, const char *key)
+{
+    dispatch(client, make(rig, client, name, KV_COMMAND_DELETE, key));
+}
+
+void rig_subscribe(struct rig *rig, struct kv_client *client, const char *name, const char *key)
+{
+    dispatch(client, make(rig, client, name, KV_COMMAND_SUBSCRIBE, key));
+}
+
+void rig_unsubscribe(struct rig *rig, struct kv_client *client, const char *name, const char *key)
+{
+    dispatch(client, make(rig, client, name, KV_COMMAND_UNSUBSCRIBE, key));
+}
