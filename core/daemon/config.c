@@ -52,7 +52,8 @@ static int configure_module(struct kv_config *config, enum kv_module_kind kind, 
 {
     struct kv_configured_module module = {0};
     struct kv_error error;
-    if (kv_module_load(config->module_folder, kind, name, &module.module, &error) != 0)
+    if (kv_module_load(config->values[CONFIG_MODULES].string.bytes, kind, name, &module.module,
+                       &error) != 0)
         return at == NULL ? kv_error_set(reterr, "%s", error.text)
                           : kv_conf_error_at(config->conf, at, reterr, "%s", error.text);
     const struct kv_module *identity = module.module->identity;
@@ -191,11 +192,11 @@ static void read_values(struct kv_config *config)
 {
     const struct kv_option_value *threads = &config->values[CONFIG_THREADS];
     const struct kv_option_value *log = &config->values[CONFIG_LOG];
-    const struct kv_option_value *folder = &config->values[CONFIG_MODULES];
+    struct kv_option_value *folder = &config->owned_values[CONFIG_MODULES];
     config->n_threads =
         threads->integer == KV_OPTION_KEYWORD ? cores() : (uint32_t)threads->integer;
-    config->module_folder =
-        folder->string.len == 0 ? folder_beside_program() : kv_strdup(folder->string.bytes);
+    if (folder->string.len == 0)
+        folder->string = kv_slice_of(config->module_folder = folder_beside_program());
     config->drain_ms = field(&config->values[CONFIG_TIMEOUTS], TIMEOUT_DRAIN)->integer;
     config->log_level = (enum kv_log_level)field(log, LOG_LEVEL)->integer;
     config->log_format = (enum kv_log_format)field(log, LOG_FORMAT)->integer;

@@ -29,7 +29,7 @@ struct kv_config {
     struct kv_conf *fallback_conf;        /* the same for defaults that are lists */
     const struct kv_option_value *values; /* of the server's schema */
     struct kv_option_value *owned_values;
-    char *module_folder;
+    char *module_folder; /* where it was not given */
     struct kv_listen_address *listen;
     size_t n_listen;
     uint32_t n_threads;

@@ -42,8 +42,6 @@ void kv_config_print(const struct kv_config *config, struct kv_buffer *out)
             print_storage(config, out);
         else if (i == CONFIG_TTL)
             print_ttl(config, out);
-        else if (i == CONFIG_MODULES)
-            kv_buffer_printf(out, "modules: \"%s\"\n", config->module_folder);
         else
             kv_conf_print(&config_options[i], 1, sizeof(struct kv_option), &config->values[i], 0,
                           out);

@@ -87,7 +87,7 @@ static const struct kv_option limit_fields[] = {
      .fallback = "257MiB",
      .min = 1,
      .max = INT64_C(1) << 40},
-    {.name = "depth", .type = KV_OPTION_INT, .fallback = "1024", .min = 1, .max = 65536},
+    {.name = "depth", .type = KV_OPTION_INT, .fallback = "1024", .min = 1, .max = 65534},
     {.name = "connections", .type = KV_OPTION_INT, .fallback = "100000", .min = 1, .max = 1 << 30},
     {.name = "subscriptions_per_connection",
      .type = KV_OPTION_INT,

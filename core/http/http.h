@@ -16,7 +16,7 @@ struct kv_http_loop;
 struct kv_http_config {
     size_t max_key_bytes;
     size_t max_value_bytes;
-    uint32_t max_depth;
+    uint32_t max_depth; /* of a value: what it stands in is not counted */
     uint32_t max_connections;
     int64_t idle_ms;                /* a connection without a request */
     int64_t request_progress_ms;    /* a request that does not go on arriving */

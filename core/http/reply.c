@@ -125,9 +125,9 @@ static void reply_held(h2o_req_t *req, struct kv_keyspace *keyspace, struct kv_i
     struct held_item *held = h2o_mem_alloc_shared(&req->pool, sizeof(*held), release_held);
     *held = (struct held_item){.keyspace = keyspace, .item = *item};
     h2o_iovec_t parts[] = {
-        {H2O_STRLIT("{\"value\":")},
+        h2o_iovec_init(H2O_STRLIT("{\"value\":")),
         {(char *)(uintptr_t)item->value.bytes, item->value.len},
-        {H2O_STRLIT("}")},
+        h2o_iovec_init(H2O_STRLIT("}")),
     };
     *item = (struct kv_item){0};
     send_body(req, 200, parts, 3);

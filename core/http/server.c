@@ -63,12 +63,25 @@ static void dispatch(struct kv_http_loop *here, h2o_req_t *req)
     kv_http_reply_error(req, 404, "there is nothing at this path");
 }
 
+/* RFC 9112, section 9.3. The library takes any `Connection` without `keep-alive`, one that asks for
+ * an upgrade too, for `close`. */
+static bool is_persistent(const h2o_req_t *req)
+{
+    if (req->version < 0x101)
+        return req->http1_is_persistent;
+    for (ssize_t at = -1; (at = h2o_find_header(&req->headers, H2O_TOKEN_CONNECTION, at)) != -1;) {
+        const h2o_iovec_t *value = &req->headers.entries[at].value;
+        if (h2o_contains_token(value->base, value->len, H2O_STRLIT("close"), ','))
+            return false;
+    }
+    return true;
+}
+
 static int on_request(h2o_handler_t *super, h2o_req_t *req)
 {
     struct kv_http_loop *here = KV_CONTAINER(req->conn->ctx, struct kv_http_loop, context);
     (void)super;
-    if (kv_http_is_draining(here))
-        req->http1_is_persistent = 0;
+    req->http1_is_persistent = !kv_http_is_draining(here) && is_persistent(req);
     kv_http_connection_of(req)->progress_ms = kv_loop_now_ms(here->loop);
     dispatch(here, req);
     return 0;

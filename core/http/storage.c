@@ -215,7 +215,7 @@ static bool read_value(struct exchange *exchange, struct kv_command *command)
     struct kv_json_error bad;
     struct kv_error error;
     struct kv_slice body = {req->entity.base, req->entity.len};
-    if (kv_json_read_object(body, config->max_depth, fields, 2, &bad) != 0) {
+    if (kv_json_read_object(body, config->max_depth + 1, fields, 2, &bad) != 0) {
         kv_json_error_tell(&bad, &error);
         kv_http_reply_error(req, 400, "%s", error.text);
         return false;

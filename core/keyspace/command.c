@@ -61,25 +61,37 @@ static void move(struct kv_slice *slice, char **at)
     *at += slice->len;
 }
 
-int kv_command_keep(struct kv_command *command)
+int kv_command_keep_key(struct kv_command *command)
 {
-    if (command->is_kept)
+    if (command->key_is_kept)
         return 0;
     size_t list = command->n_if_revisions * sizeof(uint64_t);
-    size_t value = command->new_value == NULL ? command->value.len : 0;
-    size_t size = list + command->key.len + value + command->note.len;
-    if (size > sizeof(command->small) && (command->copy = kv_try_alloc(size)) == NULL)
+    size_t size = list + command->key.len + command->note.len;
+    char *at = command->small;
+    if (size > sizeof(command->small) && (at = command->copy = kv_try_alloc(size)) == NULL)
         return -1;
-    char *at = command->copy != NULL ? command->copy : command->small;
+    command->small_used = at == command->small ? size : 0;
     if (list != 0)
         memcpy(at, command->if_revisions, list);
     command->if_revisions = (const uint64_t *)(void *)at;
     at += list;
     move(&command->key, &at);
-    if (command->new_value == NULL)
-        move(&command->value, &at);
     move(&command->note, &at);
-    command->is_kept = true;
+    command->key_is_kept = true;
+    return 0;
+}
+
+int kv_command_keep(struct kv_command *command)
+{
+    if (kv_command_keep_key(command) != 0)
+        return -1;
+    if (command->value_is_kept)
+        return 0;
+    if (command->value.len > sizeof(command->small) - command->small_used)
+        return kv_command_replace_value(command, command->value);
+    char *at = command->small + command->small_used;
+    move(&command->value, &at);
+    command->value_is_kept = true;
     return 0;
 }
 
@@ -88,10 +100,12 @@ int kv_command_replace_value(struct kv_command *command, struct kv_slice value)
     char *copy = kv_try_alloc(value.len);
     if (copy == NULL)
         return -1;
-    memcpy(copy, value.bytes, value.len);
+    if (value.len != 0)
+        memcpy(copy, value.bytes, value.len);
     free(command->new_value);
     command->new_value = copy;
     command->value = (struct kv_slice){copy, value.len};
+    command->value_is_kept = true;
     return 0;
 }
 

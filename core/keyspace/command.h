@@ -84,10 +84,12 @@ struct kv_command {
     struct kv_subscription *subscription; /* GET of a key that its client subscribes to */
     uint64_t told_before; /* that topic's count of changes when the GET was submitted */
     size_t next_interceptor;
-    bool is_barrier; /* counted in its client's n_barriers */
-    char *new_value; /* what an interceptor put in the value's place */
-    bool is_kept;    /* key, value, note and revisions are the command's own: */
-    char *copy;      /* here, or in `small` where they are short */
+    bool is_barrier;    /* counted in its client's n_barriers */
+    char *new_value;    /* the value's copy, or what an interceptor put in its place */
+    bool key_is_kept;   /* key, note and revisions are the command's own: */
+    char *copy;         /* here, or in `small` where they are short */
+    bool value_is_kept; /* and so is the value, in `new_value`, or in `small` behind them */
+    size_t small_used;
     _Alignas(uint64_t) char small[KV_COMMAND_SMALL]; /* last: not zeroed */
 };
 
@@ -98,8 +100,11 @@ struct kv_command *kv_command_create(struct kv_keyspace_loop *home, enum kv_comm
 void kv_command_free(struct kv_command *command);
 
 /* Copies the bytes that the caller lent, if that has not been done. Returns: -1 where there is no
- * memory for it; the command is as before then. */
+ * memory for it; the command is good for nothing but to be finished or freed then. */
 int kv_command_keep(struct kv_command *command);
+
+/* The same for all but the value, which may be long. */
+int kv_command_keep_key(struct kv_command *command);
 
 /* Puts a copy of `value` in place of the value of a SET. For interceptors. Returns: as keep. */
 int kv_command_replace_value(struct kv_command *command, struct kv_slice value);

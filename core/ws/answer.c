@@ -113,7 +113,7 @@ void kv_answer_finished(struct kv_command *command)
 {
     struct kv_session *session = command->owner;
     kv_session_activate(session);
-    if (session->state != KV_SESSION_OPEN)
+    if (!kv_session_talks(session))
         return;
     if (command->kind == KV_COMMAND_NOTE)
         kv_outbound_append_text(&session->out, command->note);
@@ -150,7 +150,7 @@ static void release_form(void *form)
 void kv_answer_change(struct kv_subscription *subscription, struct kv_news *news)
 {
     struct kv_session *session = subscription->client->owner;
-    if (session->state != KV_SESSION_OPEN || is_behind(subscription))
+    if (!kv_session_talks(session) || is_behind(subscription))
         return;
     if (session->out.bytes >= kv_session_config(session)->max_unsent_bytes) {
         kv_list_append(&session->behind, &subscription->in_behind);

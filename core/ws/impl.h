@@ -39,6 +39,7 @@ struct kv_ws {
 
 enum kv_session_state {
     KV_SESSION_OPEN,
+    KV_SESSION_ENDING,  /* no more messages; closes when those before are answered */
     KV_SESSION_CLOSING, /* a close frame is on its way out; the timer ends it */
     KV_SESSION_SHUT,    /* all is sent, and the sending side is shut down */
 };
@@ -51,6 +52,7 @@ struct kv_session {
     struct kv_client *client;
     wslay_event_context_ptr wslay;
     enum kv_session_state state;
+    bool is_broken; /* the peer's frames make no sense any more */
     struct kv_outbound out;
     struct kv_list behind; /* subscriptions whose newest state waits for room */
     size_t input_left;     /* bytes that may still be read in this turn */
@@ -65,11 +67,19 @@ static inline const struct kv_ws_config *kv_session_config(const struct kv_sessi
     return &session->here->ws->config;
 }
 
+/* Whether answers and changes may still be sent. */
+static inline bool kv_session_talks(const struct kv_session *session)
+{
+    return session->state == KV_SESSION_OPEN || session->state == KV_SESSION_ENDING;
+}
+
 /* session.c */
 void kv_session_open(struct kv_ws_loop *here, h2o_socket_t *sock);
 void kv_session_destroy(struct kv_session *session);
 /* The stage will look at it. */
 void kv_session_activate(struct kv_session *session);
+/* The peer has closed, or broken the protocol: closes when what it sent before is answered. */
+void kv_session_end(struct kv_session *session);
 /* Starts the closing handshake. */
 void kv_session_close(struct kv_session *session, uint16_t code, const char *reason);
 /* The stage's work on one session; may destroy it. */

@@ -75,10 +75,10 @@ static void send_command(struct kv_session *session, const struct kv_message *me
     command->owner = session;
     command->finished = kv_answer_finished;
     set_conditions(command, message);
-    /* The message's bytes end with this call. Short ones are copied and wait for the turn's
-     * batch; long ones go to the store at once, which spares the copy. */
-    bool is_long = message->key.len + message->value.len > LARGEST_COPY;
-    if (!is_long && kv_command_keep(command) != 0) {
+    /* The message's bytes end with this call. A short value is copied and waits for the turn's
+     * batch; a long one goes to the store at once, which spares the copy. */
+    bool is_long = message->value.len > LARGEST_COPY;
+    if ((is_long ? kv_command_keep_key(command) : kv_command_keep(command)) != 0) {
         kv_command_free(command);
         kv_answer_error(session, message->id, kv_command_status_text(KV_FULL));
         return;
@@ -93,7 +93,8 @@ static void handle_text(struct kv_session *session, struct kv_slice text)
     const struct kv_ws_config *config = kv_session_config(session);
     struct kv_message message;
     struct kv_error error;
-    if (kv_message_parse(text, config->max_depth, &session->here->scratch, &message, &error) != 0) {
+    if (kv_message_parse(text, config->max_depth + 2, &session->here->scratch, &message, &error) !=
+        0) {
         kv_answer_error(session, message.id, error.text);
         return;
     }
@@ -115,6 +116,8 @@ static void on_message(wslay_event_context_ptr wslay, const struct wslay_event_o
 {
     struct kv_session *session = user;
     (void)wslay;
+    if (arg->opcode == WSLAY_CONNECTION_CLOSE && arg->msg_length == 1)
+        session->is_broken = true; /* half a code: wslay lets it pass */
     if (session->state != KV_SESSION_OPEN)
         return;
     if (arg->opcode == WSLAY_TEXT_FRAME)
@@ -140,13 +143,10 @@ int kv_input_init(struct kv_session *session)
 
 void kv_input_process(struct kv_session *session)
 {
-    int failed = wslay_event_recv(session->wslay);
-    if (wslay_event_want_write(session->wslay) && wslay_event_send(session->wslay) != 0)
-        failed = -1;
-    if (session->state != KV_SESSION_OPEN)
-        return;
-    if (failed != 0 && !wslay_event_get_close_sent(session->wslay))
-        kv_session_close(session, WSLAY_CODE_PROTOCOL_ERROR, "protocol error");
-    else if (!wslay_event_want_read(session->wslay))
-        kv_session_close(session, 0, NULL); /* wslay has answered, or refused, in its own words */
+    if (wslay_event_recv(session->wslay) != 0)
+        session->is_broken = true;
+    if (session->is_broken || !wslay_event_want_read(session->wslay))
+        kv_session_end(session);
+    else if (wslay_event_want_write(session->wslay))
+        wslay_event_send(session->wslay);
 }

@@ -1,8 +1,8 @@
 /*
  * The life of a session. Reading stops while it has too many commands under way or too much
- * unsent, and goes on in the stage. Closing: a close frame goes out behind what is queued; when
- * all is sent the sending side is shut down; the socket is closed when the peer has closed its
- * side too, or when the timer fires.
+ * unsent, and goes on in the stage. Closing: when what the peer sent before is answered, a close
+ * frame goes out behind what is queued; when all is sent the sending side is shut down; the socket
+ * is closed when the peer has closed its side too, or when the timer fires.
  */
 #include "ws/impl.h"
 
@@ -56,7 +56,7 @@ static void on_read(h2o_socket_t *sock, const char *err);
 
 static void watch_input(struct kv_session *session)
 {
-    bool wants = session->state != KV_SESSION_OPEN || kv_session_may_read(session);
+    bool wants = session->state == KV_SESSION_SHUT || kv_session_may_read(session);
     if (wants == (bool)h2o_socket_is_reading(session->sock))
         return;
     if (wants)
@@ -119,13 +119,53 @@ static void shut_when_sent(struct kv_session *session)
     shutdown(h2o_socket_get_fd(session->sock), SHUT_WR);
 }
 
+static void begin_closing(struct kv_session *session)
+{
+    session->state = KV_SESSION_CLOSING;
+    kv_timer_start(session->here->loop, &session->timer, now_ms(session) + CLOSE_TIMEOUT_MS);
+    kv_session_activate(session);
+}
+
+static void send_close(struct kv_session *session, uint16_t code, const char *reason)
+{
+    wslay_event_queue_close(session->wslay, code, (const uint8_t *)reason, strlen(reason));
+    wslay_event_send(session->wslay);
+}
+
+void kv_session_close(struct kv_session *session, uint16_t code, const char *reason)
+{
+    send_close(session, code, reason);
+    begin_closing(session);
+}
+
+void kv_session_end(struct kv_session *session)
+{
+    if (session->state == KV_SESSION_OPEN)
+        session->state = KV_SESSION_ENDING;
+    kv_session_activate(session);
+}
+
+/* wslay has queued its answer to the peer's close, or its own close with the reason; but for frames
+ * whose header is broken it names none. */
+static void finish_ending(struct kv_session *session)
+{
+    static const struct kv_slice close_1002 = {"\x88\x02\x03\xea", 4};
+    if (session->is_broken)
+        kv_outbound_append_raw(&session->out, close_1002);
+    else
+        wslay_event_send(session->wslay);
+    begin_closing(session);
+}
+
 void kv_session_go_on(struct kv_session *session)
 {
-    bool is_quiet = session->client->n_commands == 0;
-    if (session->state == KV_SESSION_OPEN && session->here->is_draining && is_quiet)
-        kv_session_close(session, WSLAY_CODE_GOING_AWAY, "the server is shutting down");
     if (session->sock->input->size != 0 && kv_session_may_read(session))
         take_input(session);
+    if (session->client->n_commands == 0 && session->state == KV_SESSION_ENDING)
+        finish_ending(session);
+    else if (session->client->n_commands == 0 && session->state == KV_SESSION_OPEN &&
+             session->here->is_draining)
+        kv_session_close(session, WSLAY_CODE_GOING_AWAY, "the server is shutting down");
     if (session->state == KV_SESSION_OPEN)
         kv_answer_behind(session);
     write_next(session);
@@ -135,20 +175,6 @@ void kv_session_go_on(struct kv_session *session)
     kv_list_remove(&session->in_active);
     if (has_more)
         kv_session_activate(session);
-}
-
-/* code 0: wslay has queued its own close frame. */
-void kv_session_close(struct kv_session *session, uint16_t code, const char *reason)
-{
-    if (session->state != KV_SESSION_OPEN)
-        return;
-    if (code != 0) {
-        wslay_event_queue_close(session->wslay, code, (const uint8_t *)reason, strlen(reason));
-        wslay_event_send(session->wslay);
-    }
-    session->state = KV_SESSION_CLOSING;
-    kv_timer_start(session->here->loop, &session->timer, now_ms(session) + CLOSE_TIMEOUT_MS);
-    kv_session_activate(session);
 }
 
 /* Time. */
@@ -198,7 +224,7 @@ static void watch_silence(struct kv_session *session)
 static void on_timer(struct kv_timer *timer)
 {
     struct kv_session *session = KV_CONTAINER(timer, struct kv_session, timer);
-    if (session->state != KV_SESSION_OPEN) {
+    if (!kv_session_talks(session)) {
         kv_session_destroy(session);
     } else if (is_stalled(session)) {
         kv_outbound_drop(&session->out);

@@ -187,7 +187,7 @@ static void an_observer_sees_every_change_once_with_what_was_before(void **state
 {
     (void)state;
     rig.observers[rig.n_observers++] = &notes;
-    rig_open(&rig, 2);
+    rig_open(&rig, 1);
     rig_set(&rig, NULL, "a", "k", "1", 0);
     rig_turn(&rig);
     rig_set(&rig, NULL, "b", "k", "2", 30);
@@ -200,6 +200,19 @@ static void an_observer_sees_every_change_once_with_what_was_before(void **state
     rig_delete(&rig, NULL, "d", "k");
     rig_turn(&rig);
     rig_expect(&rig, "set >3; delete 3>; c ok; d ok");
+}
+
+static void an_observer_runs_on_the_keys_home_loop(void **state)
+{
+    (void)state;
+    rig.observers[rig.n_observers++] = &notes;
+    rig_open(&rig, 2);
+    for (char key[] = "a"; key[0] <= 'z'; key[0]++) {
+        rig_set(&rig, NULL, "w", key, "1", 0);
+        rig_turn(&rig); /* the observer asserts on which loop it runs */
+        assert_non_null(strstr(rig.log, "set >1"));
+        rig.log[0] = '\0';
+    }
 }
 
 int main(void)
@@ -216,6 +229,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_read_renews_where_a_policy_says_so, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_observer_sees_every_change_once_with_what_was_before,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_observer_runs_on_the_keys_home_loop, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

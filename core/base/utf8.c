@@ -1,0 +1,95 @@
+/*
+ * ASCII eight bytes at a time; else one character at a time. The lead byte decides what may stand
+ * second (that is where overlong forms, surrogates and too large numbers show); what may stand
+ * third and fourth is always the same. (The Unicode Standard, table 3-7.)
+ */
+#include "base/utf8.h"
+
+#include "base/swar.h"
+
+static inline bool is_in(char byte, unsigned min, unsigned max)
+{
+    return (unsigned char)byte - min <= max - min;
+}
+
+static inline bool is_continuation(char byte)
+{
+    return is_in(byte, 0x80, 0xbf);
+}
+
+static inline bool is_pair(const char *at)
+{
+    return is_in(at[0], 0xc2, 0xdf) && is_continuation(at[1]);
+}
+
+static inline bool is_triple(const char *at)
+{
+    unsigned char lead = (unsigned char)at[0];
+    unsigned min = lead == 0xe0 ? 0xa0 : 0x80;
+    unsigned max = lead == 0xed ? 0x9f : 0xbf;
+    return is_in(at[0], 0xe0, 0xef) && is_in(at[1], min, max) && is_continuation(at[2]);
+}
+
+static inline bool is_quadruple(const char *at)
+{
+    unsigned char lead = (unsigned char)at[0];
+    unsigned min = lead == 0xf0 ? 0x90 : 0x80;
+    unsigned max = lead == 0xf4 ? 0x8f : 0xbf;
+    return is_in(at[0], 0xf0, 0xf4) && is_in(at[1], min, max) && is_continuation(at[2]) &&
+           is_continuation(at[3]);
+}
+
+/* One loop for each length: scripts keep to one, and the next character's place then waits for no
+ * look-up. */
+size_t kv_utf8_run_len(const char *at, const char *end)
+{
+    const char *from = at;
+    for (;;) {
+        const char *before = at;
+        while (end - at >= 2 && is_pair(at))
+            at += 2;
+        while (end - at >= 3 && is_triple(at))
+            at += 3;
+        while (end - at >= 4 && is_quadruple(at))
+            at += 4;
+        if (at == before)
+            return (size_t)(at - from);
+    }
+}
+
+static const char *skip_ascii(const char *at, const char *end)
+{
+    for (; end - at >= 8; at += 8) {
+        uint64_t marks = kv_swar_not_ascii(kv_swar_load(at));
+        if (marks != 0)
+            return at + kv_swar_first(marks);
+    }
+    while (at < end && (unsigned char)*at < 0x80)
+        at++;
+    return at;
+}
+
+size_t kv_utf8_valid_len(struct kv_slice text)
+{
+    if (text.len == 0)
+        return 0;
+    const char *end = text.bytes + text.len;
+    const char *at = skip_ascii(text.bytes, end);
+    size_t len;
+    while (at < end && (len = kv_utf8_run_len(at, end)) != 0)
+        at = skip_ascii(at + len, end);
+    return (size_t)(at - text.bytes);
+}
+
+size_t kv_utf8_encode(uint32_t code, char out[4])
+{
+    if (code < 0x80) {
+        out[0] = (char)code;
+        return 1;
+    }
+    size_t len = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t i = len - 1; i > 0; i--, code >>= 6)
+        out[i] = (char)(0x80 | (code & 0x3f));
+    out[0] = (char)((0xf00 >> len & 0xff) | code);
+    return len;
+}

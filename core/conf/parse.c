@@ -1,0 +1,339 @@
+/*
+ * Recursive descent over libyaml's events, the only code that knows libyaml. The reader holds one
+ * event, the current one; every read_ function starts at the first event of what it reads and
+ * stops at the last. What goes wrong is said once, where it is found, and everything unwinds.
+ */
+#include "conf/parse.h"
+
+#include <stdlib.h>
+#include <yaml.h>
+
+#include "base/mem.h"
+#include "conf/text.h"
+#include "conf/tree.h"
+
+struct reader {
+    struct kv_conf *conf;
+    struct kv_slice text;
+    const struct kv_conf_env *env;
+    struct kv_error *reterr;
+    yaml_parser_t parser;
+    yaml_event_t event;
+};
+
+static struct kv_conf_mark mark_of(const yaml_mark_t *mark)
+{
+    return (struct kv_conf_mark){.line = mark->line + 1, .column = mark->column + 1};
+}
+
+static struct kv_conf_mark here(const struct reader *reader)
+{
+    return mark_of(&reader->event.start_mark);
+}
+
+static int refuse(struct reader *reader, const char *what)
+{
+    return kv_conf_error_mark(reader->conf, here(reader), reader->reterr, "%s", what);
+}
+
+/* The place of a byte; columns count characters. */
+static struct kv_conf_mark mark_of_byte(struct kv_slice text, size_t at)
+{
+    struct kv_conf_mark mark = {1, 1};
+    for (size_t i = 0; i < at && i < text.len; i++) {
+        if (text.bytes[i] == '\n')
+            mark = (struct kv_conf_mark){.line = mark.line + 1, .column = 1};
+        else if ((text.bytes[i] & 0xc0) != 0x80)
+            mark.column++;
+    }
+    return mark;
+}
+
+static int syntax_error(struct reader *reader)
+{
+    const yaml_parser_t *parser = &reader->parser;
+    const char *problem = parser->problem == NULL ? "out of memory" : parser->problem;
+    if (parser->error == YAML_READER_ERROR)
+        return kv_conf_error_mark(reader->conf, mark_of_byte(reader->text, parser->problem_offset),
+                                  reader->reterr, "%s", problem);
+    struct kv_conf_mark mark = mark_of(&parser->problem_mark);
+    if (parser->context == NULL)
+        return kv_conf_error_mark(reader->conf, mark, reader->reterr, "%s", problem);
+    return kv_conf_error_mark(reader->conf, mark, reader->reterr, "%s (%s from line %zu on)",
+                              problem, parser->context, parser->context_mark.line + 1);
+}
+
+/* On to the next event. */
+static int advance(struct reader *reader)
+{
+    yaml_event_delete(&reader->event);
+    return yaml_parser_parse(&reader->parser, &reader->event) ? 0 : syntax_error(reader);
+}
+
+/* Anchors, aliases and tags: more of YAML than a configuration needs. */
+static int refuse_extras(struct reader *reader)
+{
+    const yaml_event_t *event = &reader->event;
+    const yaml_char_t *anchor = NULL, *tag = NULL;
+    switch (event->type) {
+    case YAML_ALIAS_EVENT:
+        return refuse(reader, "aliases (*name) are not supported");
+    case YAML_SCALAR_EVENT:
+        anchor = event->data.scalar.anchor;
+        tag = event->data.scalar.tag;
+        break;
+    case YAML_SEQUENCE_START_EVENT:
+        anchor = event->data.sequence_start.anchor;
+        tag = event->data.sequence_start.tag;
+        break;
+    case YAML_MAPPING_START_EVENT:
+        anchor = event->data.mapping_start.anchor;
+        tag = event->data.mapping_start.tag;
+        break;
+    default:
+        break;
+    }
+    if (anchor != NULL)
+        return refuse(reader, "anchors (&name) are not supported");
+    if (tag != NULL)
+        return refuse(reader, "tags (!name) are not supported");
+    return 0;
+}
+
+/* The text of the current event, a scalar. */
+static int take_text(struct reader *reader, struct kv_slice *ret_text)
+{
+    struct kv_slice text = {.bytes = (const char *)reader->event.data.scalar.value,
+                            .len = reader->event.data.scalar.length};
+    if (memchr(text.bytes, '\0', text.len) != NULL)
+        return refuse(reader, "a NUL character");
+    *ret_text = text;
+    return 0;
+}
+
+static bool means_default(const struct reader *reader, struct kv_slice text)
+{
+    return reader->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+           (text.len == 0 || kv_slice_equals(text, KV_SLICE("~")) ||
+            kv_slice_equals(text, KV_SLICE("null")));
+}
+
+static int read_scalar(struct reader *reader, struct kv_conf_node **ret_node)
+{
+    struct kv_slice text;
+    if (take_text(reader, &text) != 0)
+        return -1;
+    struct kv_conf_node *node = kv_conf_node_create(reader->conf, KV_CONF_EMPTY, here(reader));
+    *ret_node = node;
+    if (means_default(reader, text))
+        return 0;
+    struct kv_buffer expanded = {0};
+    struct kv_error what;
+    int status = kv_conf_expand(text, reader->env, &expanded, &what);
+    if (status == 0) {
+        node->kind = KV_CONF_SCALAR;
+        node->text = kv_conf_copy(reader->conf, kv_buffer_slice(&expanded));
+    } else {
+        refuse(reader, what.text);
+    }
+    kv_buffer_fini(&expanded);
+    return status;
+}
+
+/* Children in the making: a chain first, an array once their number is known. */
+struct chain {
+    struct kv_conf_node *first, **tail;
+    size_t n;
+};
+
+static void chain_append(struct chain *chain, struct kv_conf_node *node)
+{
+    *chain->tail = node;
+    chain->tail = &node->next;
+    chain->n++;
+}
+
+static void chain_to_array(const struct chain *chain, struct kv_conf *conf,
+                           struct kv_conf_node *parent)
+{
+    parent->children = kv_conf_alloc(conf, chain->n, sizeof(*parent->children));
+    for (struct kv_conf_node *child = chain->first; child != NULL; child = child->next)
+        parent->children[parent->n_children++] = child;
+}
+
+static int read_node(struct reader *reader, unsigned depth, struct kv_conf_node **ret_node);
+
+static int read_sequence(struct reader *reader, unsigned depth, struct kv_conf_node **ret_node)
+{
+    *ret_node = kv_conf_node_create(reader->conf, KV_CONF_SEQUENCE, here(reader));
+    struct chain chain = {.tail = &chain.first};
+    for (;;) {
+        if (advance(reader) != 0)
+            return -1;
+        if (reader->event.type == YAML_SEQUENCE_END_EVENT)
+            break;
+        struct kv_conf_node *child;
+        if (read_node(reader, depth, &child) != 0)
+            return -1;
+        chain_append(&chain, child);
+    }
+    chain_to_array(&chain, reader->conf, *ret_node);
+    return 0;
+}
+
+static int read_key(struct reader *reader, struct kv_slice *ret_key)
+{
+    if (refuse_extras(reader) != 0)
+        return -1;
+    if (reader->event.type != YAML_SCALAR_EVENT)
+        return refuse(reader, "a key has to be plain text");
+    if (reader->event.data.scalar.length > KV_CONF_MAX_KEY)
+        return refuse(reader, "a key of more than 200 bytes");
+    struct kv_slice text;
+    if (take_text(reader, &text) != 0)
+        return -1;
+    *ret_key = kv_conf_copy(reader->conf, text);
+    return 0;
+}
+
+/* A key and its value. */
+static int read_member(struct reader *reader, unsigned depth, struct kv_conf_node **ret_node)
+{
+    struct kv_conf_mark key_mark = here(reader);
+    struct kv_slice key;
+    if (read_key(reader, &key) != 0 || advance(reader) != 0 ||
+        read_node(reader, depth, ret_node) != 0)
+        return -1;
+    (*ret_node)->name = key.bytes;
+    (*ret_node)->name_mark = key_mark;
+    return 0;
+}
+
+static int compare_members(const void *a_void, const void *b_void)
+{
+    const struct kv_conf_node *a = *(struct kv_conf_node *const *)a_void;
+    const struct kv_conf_node *b = *(struct kv_conf_node *const *)b_void;
+    int order = strcmp(a->name, b->name);
+    if (order == 0)
+        order = (a->name_mark.line > b->name_mark.line) - (a->name_mark.line < b->name_mark.line);
+    if (order == 0)
+        order = (a->name_mark.column > b->name_mark.column) ? 1 : -1;
+    return order;
+}
+
+/* Sorts, as a file may hold a hundred thousand keys. */
+static int refuse_duplicates(struct reader *reader, const struct kv_conf_node *mapping)
+{
+    size_t n = mapping->n_children;
+    if (n < 2)
+        return 0;
+    struct kv_conf_node **sorted = kv_memdup(mapping->children, n * sizeof(struct kv_conf_node *));
+    qsort(sorted, n, sizeof(struct kv_conf_node *), compare_members);
+    size_t i = 1;
+    while (i < n && strcmp(sorted[i - 1]->name, sorted[i]->name) != 0)
+        i++;
+    if (i < n)
+        kv_conf_error_mark(reader->conf, sorted[i]->name_mark, reader->reterr,
+                           "%s is given twice, first in line %zu",
+                           kv_text_show(kv_slice_of(sorted[i]->name)).text,
+                           sorted[i - 1]->name_mark.line);
+    free(sorted);
+    return i < n ? -1 : 0;
+}
+
+static int read_mapping(struct reader *reader, unsigned depth, struct kv_conf_node **ret_node)
+{
+    *ret_node = kv_conf_node_create(reader->conf, KV_CONF_MAPPING, here(reader));
+    struct chain chain = {.tail = &chain.first};
+    for (;;) {
+        if (advance(reader) != 0)
+            return -1;
+        if (reader->event.type == YAML_MAPPING_END_EVENT)
+            break;
+        struct kv_conf_node *child;
+        if (read_member(reader, depth, &child) != 0)
+            return -1;
+        chain_append(&chain, child);
+    }
+    chain_to_array(&chain, reader->conf, *ret_node);
+    return refuse_duplicates(reader, *ret_node);
+}
+
+/* `depth`: how many sequences and mappings are open around it. */
+static int read_node(struct reader *reader, unsigned depth, struct kv_conf_node **ret_node)
+{
+    if (refuse_extras(reader) != 0)
+        return -1;
+    if (reader->event.type == YAML_SCALAR_EVENT)
+        return read_scalar(reader, ret_node);
+    if (depth == KV_CONF_MAX_DEPTH)
+        return refuse(reader, "nested more than 32 levels deep");
+    if (reader->event.type == YAML_SEQUENCE_START_EVENT)
+        return read_sequence(reader, depth + 1, ret_node);
+    return read_mapping(reader, depth + 1, ret_node);
+}
+
+static int read_root(struct reader *reader)
+{
+    struct kv_conf_node *node;
+    if (read_node(reader, 0, &node) != 0)
+        return -1;
+    if (node->kind == KV_CONF_MAPPING)
+        reader->conf->root = node;
+    else if (node->kind != KV_CONF_EMPTY)
+        return kv_conf_error_at(reader->conf, node, reader->reterr,
+                                "the file has to be a mapping (name: value)");
+    return 0;
+}
+
+static int read_stream(struct reader *reader)
+{
+    if (advance(reader) != 0 || advance(reader) != 0) /* the start of the stream, what follows */
+        return -1;
+    if (reader->event.type == YAML_STREAM_END_EVENT)
+        return 0;
+    if (advance(reader) != 0 || read_root(reader) != 0)
+        return -1;
+    if (advance(reader) != 0 || advance(reader) != 0) /* the end of the document, what follows */
+        return -1;
+    if (reader->event.type != YAML_STREAM_END_EVENT)
+        return refuse(reader, "a second document");
+    return 0;
+}
+
+static int read_text(struct reader *reader)
+{
+    if (reader->text.len > KV_CONF_MAX_BYTES)
+        return kv_conf_error_at(reader->conf, NULL, reader->reterr, "larger than 1 MiB");
+    if (!yaml_parser_initialize(&reader->parser))
+        return kv_conf_error_at(reader->conf, NULL, reader->reterr, "out of memory");
+    yaml_parser_set_input_string(&reader->parser, (const unsigned char *)reader->text.bytes,
+                                 reader->text.len);
+    int status = read_stream(reader);
+    yaml_event_delete(&reader->event);
+    yaml_parser_delete(&reader->parser);
+    return status;
+}
+
+int kv_conf_parse_env(const char *name, struct kv_slice text, const struct kv_conf_env *env,
+                      struct kv_conf **ret_conf, struct kv_error *reterr)
+{
+    struct reader reader = {
+        .conf = kv_conf_create(name),
+        .text = text.len == 0 ? KV_SLICE("") : text, /* libyaml wants no NULL */
+        .env = env,
+        .reterr = reterr,
+    };
+    if (read_text(&reader) != 0) {
+        kv_conf_destroy(reader.conf);
+        return -1;
+    }
+    *ret_conf = reader.conf;
+    return 0;
+}
+
+int kv_conf_parse(const char *name, struct kv_slice text, struct kv_conf **ret_conf,
+                  struct kv_error *reterr)
+{
+    return kv_conf_parse_env(name, text, &kv_conf_env_process, ret_conf, reterr);
+}

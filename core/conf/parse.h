@@ -1,0 +1,21 @@
+/*
+ * From YAML to the tree.
+ */
+#ifndef KV_CONF_PARSE_H
+#define KV_CONF_PARSE_H
+
+#include "conf/conf.h"
+#include "conf/expand.h"
+
+enum {
+    KV_CONF_MAX_BYTES = 1 << 20,
+    KV_CONF_MAX_DEPTH = 32,
+    /* Below the 1024 characters that YAML allows a key before its colon, however it is escaped. */
+    KV_CONF_MAX_KEY = 200,
+};
+
+/* kv_conf_parse() with variables from elsewhere. */
+int kv_conf_parse_env(const char *name, struct kv_slice text, const struct kv_conf_env *env,
+                      struct kv_conf **ret_conf, struct kv_error *reterr);
+
+#endif

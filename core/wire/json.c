@@ -1,0 +1,506 @@
+/*
+ * One pass from left to right. Objects whose members somebody looks for are read by recursion, as
+ * deep as the caller's fields go; everything else is skipped by a loop that keeps one bit for each
+ * open container, so that hostile nesting costs neither stack nor heap. `at` never passes `end`,
+ * and where something is wrong it stands on the offending byte.
+ */
+#include "wire/json.h"
+
+#include <assert.h>
+
+#include "base/swar.h"
+#include "base/utf8.h"
+
+const char KV_JSON_TOO_DEEP[] = "the nesting is too deep";
+const char KV_JSON_NOT_OBJECT[] = "an object is expected";
+
+struct scanner {
+    const char *at;
+    const char *end;
+    uint32_t depth; /* containers that are open at `at` */
+    uint32_t max_depth;
+    const char *what; /* what is wrong */
+};
+
+/* The containers that skip_container() has open: the kind of each, the outermost in bit 0. A bit is
+ * written when its container opens, so that the array needs no clearing. */
+struct nesting {
+    uint32_t base; /* the scanner's depth around them */
+    uint64_t is_object[KV_JSON_MAX_DEPTH / 64];
+};
+
+enum byte_class {
+    IN_STRING = 1u << 0, /* stands for itself in a string, and is ASCII */
+    SPACE = 1u << 1,
+    DIGIT = 1u << 2,
+    HEX = 1u << 3,
+    ESCAPE = 1u << 4, /* may follow a backslash, `u` aside */
+};
+
+static const unsigned char classes[256] = {
+    ['\t'] = SPACE,
+    ['\n'] = SPACE,
+    ['\r'] = SPACE,
+    [' '] = IN_STRING | SPACE,
+    ['!'] = IN_STRING,
+    ['"'] = ESCAPE,
+    ['#' ... '.'] = IN_STRING,
+    ['/'] = IN_STRING | ESCAPE,
+    ['0' ... '9'] = IN_STRING | DIGIT | HEX,
+    [':' ... '@'] = IN_STRING,
+    ['A' ... 'F'] = IN_STRING | HEX,
+    ['G' ... '['] = IN_STRING,
+    ['\\'] = ESCAPE,
+    [']' ... '`'] = IN_STRING,
+    ['a'] = IN_STRING | HEX,
+    ['b'] = IN_STRING | HEX | ESCAPE,
+    ['c' ... 'e'] = IN_STRING | HEX,
+    ['f'] = IN_STRING | HEX | ESCAPE,
+    ['g' ... 'm'] = IN_STRING,
+    ['n'] = IN_STRING | ESCAPE,
+    ['o' ... 'q'] = IN_STRING,
+    ['r'] = IN_STRING | ESCAPE,
+    ['s'] = IN_STRING,
+    ['t'] = IN_STRING | ESCAPE,
+    ['u' ... 0x7f] = IN_STRING,
+};
+
+static bool fail(struct scanner *s, const char *what)
+{
+    s->what = what;
+    return false;
+}
+
+/* Whether the next byte is one of the class; false at the end. */
+static inline bool is_at(const struct scanner *s, enum byte_class class)
+{
+    return s->at < s->end && (classes[(unsigned char)*s->at] & class) != 0;
+}
+
+static inline bool is_at_byte(const struct scanner *s, char byte)
+{
+    return s->at < s->end && *s->at == byte;
+}
+
+static inline bool take(struct scanner *s, char byte)
+{
+    bool is_there = is_at_byte(s, byte);
+    s->at += is_there;
+    return is_there;
+}
+
+static inline void skip_space(struct scanner *s)
+{
+    while (is_at(s, SPACE))
+        s->at++;
+}
+
+/* The hot loop: eight bytes a step. `at` is local so that it stays in a register. */
+static inline void skip_plain(struct scanner *s)
+{
+    const char *at = s->at;
+    const char *end = s->end;
+    for (; end - at >= 8; at += 8) {
+        uint64_t word = kv_swar_load(at);
+        uint64_t marks = kv_swar_specials(word) | kv_swar_not_ascii(word);
+        if (marks != 0) {
+            s->at = at + kv_swar_first(marks);
+            return;
+        }
+    }
+    while (at < end && (classes[(unsigned char)*at] & IN_STRING) != 0)
+        at++;
+    s->at = at;
+}
+
+static bool skip_escape(struct scanner *s)
+{
+    s->at++;
+    if (is_at(s, ESCAPE)) {
+        s->at++;
+        return true;
+    }
+    if (!take(s, 'u'))
+        return fail(s, "unknown escape");
+    for (int i = 0; i < 4; i++, s->at++)
+        if (!is_at(s, HEX))
+            return fail(s, "four hexadecimal digits must follow \\u");
+    return true;
+}
+
+/* What is not plain and not the closing quote. */
+static bool skip_special(struct scanner *s)
+{
+    unsigned char byte = (unsigned char)*s->at;
+    if (byte == '\\')
+        return skip_escape(s);
+    if (byte < 0x20)
+        return fail(s, "a control character must be escaped");
+    size_t len = kv_utf8_run_len(s->at, s->end);
+    s->at += len;
+    return len != 0 || fail(s, "bytes that are not UTF-8");
+}
+
+/* Stands on the opening quote. */
+static bool skip_string(struct scanner *s)
+{
+    s->at++;
+    for (;;) {
+        skip_plain(s);
+        if (s->at == s->end)
+            return fail(s, "the string has no end");
+        if (take(s, '"'))
+            return true;
+        if (!skip_special(s))
+            return false;
+    }
+}
+
+static bool skip_digits(struct scanner *s)
+{
+    if (!is_at(s, DIGIT))
+        return fail(s, "a digit is expected");
+    do
+        s->at++;
+    while (is_at(s, DIGIT));
+    return true;
+}
+
+static bool skip_number(struct scanner *s)
+{
+    take(s, '-');
+    if (take(s, '0')) {
+        if (is_at(s, DIGIT))
+            return fail(s, "a number has no leading zeros");
+    } else if (!skip_digits(s)) {
+        return false;
+    }
+    if (take(s, '.') && !skip_digits(s))
+        return false;
+    if (take(s, 'e') || take(s, 'E')) {
+        if (!take(s, '+'))
+            take(s, '-');
+        return skip_digits(s);
+    }
+    return true;
+}
+
+static bool skip_word(struct scanner *s, struct kv_slice word)
+{
+    if (!kv_slice_has_prefix((struct kv_slice){s->at, (size_t)(s->end - s->at)}, word))
+        return fail(s, "a value is expected");
+    s->at += word.len;
+    return true;
+}
+
+static bool skip_scalar(struct scanner *s)
+{
+    if (s->at == s->end)
+        return fail(s, "the text ends where a value is expected");
+    switch (*s->at) {
+    case '"':
+        return skip_string(s);
+    case 't':
+        return skip_word(s, KV_SLICE("true"));
+    case 'f':
+        return skip_word(s, KV_SLICE("false"));
+    case 'n':
+        return skip_word(s, KV_SLICE("null"));
+    case '-':
+    case '0' ... '9':
+        return skip_number(s);
+    default:
+        return fail(s, "a value is expected");
+    }
+}
+
+/* A member's name and its colon, up to its value. */
+static bool skip_name(struct scanner *s, struct kv_slice *ret_name)
+{
+    skip_space(s);
+    if (!is_at_byte(s, '"'))
+        return fail(s, "a member's name is expected");
+    const char *from = s->at;
+    if (!skip_string(s))
+        return false;
+    *ret_name = (struct kv_slice){from, (size_t)(s->at - from)};
+    skip_space(s);
+    if (!take(s, ':'))
+        return fail(s, "':' is expected");
+    skip_space(s);
+    return true;
+}
+
+/* Takes an opening bracket in. */
+static bool deepen(struct scanner *s)
+{
+    if (s->depth == s->max_depth)
+        return fail(s, KV_JSON_TOO_DEEP);
+    s->depth++;
+    s->at++;
+    skip_space(s);
+    return true;
+}
+
+/* Notes the kind of the innermost container. */
+static void nesting_note(struct nesting *nesting, const struct scanner *s, bool is_object)
+{
+    uint32_t level = s->depth - nesting->base - 1;
+    uint64_t bit = UINT64_C(1) << (level % 64);
+    uint64_t *word = &nesting->is_object[level / 64];
+    *word = is_object ? *word | bit : *word & ~bit;
+}
+
+static bool nesting_is_object(const struct nesting *nesting, const struct scanner *s)
+{
+    uint32_t level = s->depth - nesting->base - 1;
+    return (nesting->is_object[level / 64] >> (level % 64) & 1) != 0;
+}
+
+/* From the start of a value over all brackets that open with it, to behind the innermost first
+ * scalar, or onto the closing bracket of an empty container. */
+static bool enter(struct scanner *s, struct nesting *nesting)
+{
+    struct kv_slice name;
+    while (is_at_byte(s, '{') || is_at_byte(s, '[')) {
+        bool is_object = *s->at == '{';
+        if (!deepen(s))
+            return false;
+        nesting_note(nesting, s, is_object);
+        if (is_at_byte(s, is_object ? '}' : ']'))
+            return true;
+        if (is_object && !skip_name(s, &name))
+            return false;
+    }
+    return skip_scalar(s);
+}
+
+/* From behind a value over all brackets that close with it, to the start of the next value where
+ * there is one: else the nesting is over, and the depth that of its base. */
+static bool leave(struct scanner *s, struct nesting *nesting)
+{
+    struct kv_slice name;
+    while (s->depth > nesting->base) {
+        bool is_object = nesting_is_object(nesting, s);
+        skip_space(s);
+        if (take(s, ',')) {
+            skip_space(s);
+            return !is_object || skip_name(s, &name);
+        }
+        if (!take(s, is_object ? '}' : ']'))
+            return fail(s, is_object ? "',' or '}' is expected" : "',' or ']' is expected");
+        s->depth--;
+    }
+    return true;
+}
+
+/* Kept out of line: its frame is large. */
+__attribute__((noinline)) static bool skip_container(struct scanner *s)
+{
+    struct nesting nesting;
+    nesting.base = s->depth;
+    do
+        if (!enter(s, &nesting) || !leave(s, &nesting))
+            return false;
+    while (s->depth > nesting.base);
+    return true;
+}
+
+static bool skip_value(struct scanner *s, struct kv_slice *ret_value)
+{
+    const char *from = s->at;
+    bool is_container = is_at_byte(s, '{') || is_at_byte(s, '[');
+    if (!(is_container ? skip_container(s) : skip_scalar(s)))
+        return false;
+    *ret_value = (struct kv_slice){from, (size_t)(s->at - from)};
+    return true;
+}
+
+static void forget(struct kv_json_field *fields, size_t n_fields)
+{
+    for (size_t i = 0; i < n_fields; i++) {
+        fields[i].value = (struct kv_slice){0};
+        forget(fields[i].members, fields[i].n_members);
+    }
+}
+
+static struct kv_json_field *find_field(struct kv_json_field *fields, size_t n_fields,
+                                        struct kv_slice name)
+{
+    for (size_t i = 0; i < n_fields; i++)
+        if (kv_json_string_equals(name, fields[i].name))
+            return &fields[i];
+    return NULL;
+}
+
+static bool read_members(struct scanner *s, struct kv_json_field *fields, size_t n_fields);
+
+static bool read_member(struct scanner *s, struct kv_json_field *fields, size_t n_fields)
+{
+    struct kv_slice name, value;
+    if (!skip_name(s, &name))
+        return false;
+    struct kv_json_field *field = find_field(fields, n_fields, name);
+    if (field == NULL)
+        return skip_value(s, &value);
+    forget(field->members, field->n_members);
+    if (field->members == NULL || !is_at_byte(s, '{'))
+        return skip_value(s, &field->value);
+    const char *from = s->at;
+    if (!read_members(s, field->members, field->n_members))
+        return false;
+    field->value = (struct kv_slice){from, (size_t)(s->at - from)};
+    return true;
+}
+
+/* Stands on the opening bracket of an object. */
+static bool read_members(struct scanner *s, struct kv_json_field *fields, size_t n_fields)
+{
+    if (!deepen(s))
+        return false;
+    if (!is_at_byte(s, '}')) {
+        do {
+            if (!read_member(s, fields, n_fields))
+                return false;
+            skip_space(s);
+        } while (take(s, ','));
+    }
+    if (!take(s, '}'))
+        return fail(s, "',' or '}' is expected");
+    s->depth--;
+    return true;
+}
+
+/* Up to the first value of the text. */
+static bool begin(struct scanner *s, struct kv_slice text, uint32_t max_depth)
+{
+    assert(max_depth <= KV_JSON_MAX_DEPTH);
+    if (text.len == 0)
+        text.bytes = "";
+    *s = (struct scanner){.at = text.bytes, .end = text.bytes + text.len, .max_depth = max_depth};
+    if (kv_slice_has_prefix(text, KV_SLICE("\xef\xbb\xbf")))
+        return fail(s, "a byte order mark is not allowed");
+    skip_space(s);
+    return true;
+}
+
+static bool finish(struct scanner *s)
+{
+    skip_space(s);
+    return s->at == s->end || fail(s, "something follows the value");
+}
+
+static int tell(const struct scanner *s, struct kv_slice text, struct kv_json_error *reterr)
+{
+    *reterr = (struct kv_json_error){
+        .what = s->what,
+        .offset = text.len - (size_t)(s->end - s->at),
+    };
+    return -1;
+}
+
+int kv_json_check(struct kv_slice text, uint32_t max_depth, struct kv_slice *ret_value,
+                  struct kv_json_error *reterr)
+{
+    struct scanner s;
+    struct kv_slice value;
+    if (!begin(&s, text, max_depth) || !skip_value(&s, &value) || !finish(&s))
+        return tell(&s, text, reterr);
+    *ret_value = value;
+    return 0;
+}
+
+/* A text that is no object: wrong as JSON in the first place, or wrong as what it is. */
+static bool refuse_other_value(struct scanner *s)
+{
+    const char *from = s->at;
+    struct kv_slice value;
+    if (!skip_value(s, &value) || !finish(s))
+        return false;
+    s->at = from;
+    return fail(s, KV_JSON_NOT_OBJECT);
+}
+
+static bool read_object(struct scanner *s, struct kv_json_field *fields, size_t n_fields)
+{
+    if (!is_at_byte(s, '{'))
+        return refuse_other_value(s);
+    return read_members(s, fields, n_fields) && finish(s);
+}
+
+int kv_json_read_object(struct kv_slice text, uint32_t max_depth, struct kv_json_field *fields,
+                        size_t n_fields, struct kv_json_error *reterr)
+{
+    struct scanner s;
+    forget(fields, n_fields);
+    if (!begin(&s, text, max_depth) || !read_object(&s, fields, n_fields))
+        return tell(&s, text, reterr);
+    return 0;
+}
+
+/* Over the bracket or comma before the next element. Returns: 1, 0 where there is none, -1. */
+static int find_element(struct scanner *s, bool is_first)
+{
+    if (is_first) {
+        if (!is_at_byte(s, '[')) {
+            fail(s, "an array is expected");
+            return -1;
+        }
+        if (!deepen(s))
+            return -1;
+        return !is_at_byte(s, ']');
+    }
+    s->depth = 1;
+    skip_space(s);
+    if (is_at_byte(s, ']'))
+        return 0;
+    if (!take(s, ',')) {
+        fail(s, "',' or ']' is expected");
+        return -1;
+    }
+    skip_space(s);
+    return 1;
+}
+
+int kv_json_read_array(struct kv_slice text, uint32_t max_depth, size_t *at,
+                       struct kv_slice *ret_element, struct kv_json_error *reterr)
+{
+    assert(*at <= text.len);
+    struct scanner s;
+    if (!begin(&s, text, max_depth))
+        return tell(&s, text, reterr);
+    if (*at != 0)
+        s.at = text.bytes + *at;
+    int found = find_element(&s, *at == 0);
+    if (found < 0 || (found == 1 && !skip_value(&s, ret_element)))
+        return tell(&s, text, reterr);
+    *at = text.len - (size_t)(s.end - s.at);
+    return found;
+}
+
+int kv_json_error_tell(const struct kv_json_error *error, struct kv_error *reterr)
+{
+    return kv_error_set(reterr, "bad JSON at byte %zu: %s", error->offset, error->what);
+}
+
+enum kv_json_type kv_json_type_of(struct kv_slice value)
+{
+    if (value.bytes == NULL)
+        return KV_JSON_NONE;
+    switch (value.bytes[0]) {
+    case 'n':
+        return KV_JSON_NULL;
+    case 't':
+        return KV_JSON_TRUE;
+    case 'f':
+        return KV_JSON_FALSE;
+    case '"':
+        return KV_JSON_STRING;
+    case '[':
+        return KV_JSON_ARRAY;
+    case '{':
+        return KV_JSON_OBJECT;
+    default:
+        return KV_JSON_NUMBER;
+    }
+}

@@ -1,0 +1,94 @@
+/*
+ * A strict scanner of JSON (RFC 8259). It builds no tree and allocates nothing: it checks the text
+ * and yields slices of it, so that a value is kept byte for byte as it came. UTF-8 is validated;
+ * surrogate escapes without their partner (`"\ud800"`) are legal text; numbers may have any size.
+ *
+ * Depth: every open array or object counts one, the outermost included.
+ * Threads: any; nothing is shared.
+ */
+#ifndef KV_WIRE_JSON_H
+#define KV_WIRE_JSON_H
+
+#include "base/buffer.h"
+
+enum {
+    KV_JSON_MAX_DEPTH = 65536 /* the largest `max_depth` that may be asked for */
+};
+
+/* What is wrong (a constant text), and at which byte of the text, counted from 0. */
+struct kv_json_error {
+    const char *what;
+    size_t offset;
+};
+
+/* The `what` of two errors that callers answer in their own way: compare the pointers. */
+extern const char KV_JSON_TOO_DEEP[];
+extern const char KV_JSON_NOT_OBJECT[];
+
+enum kv_json_type {
+    KV_JSON_NONE = 0, /* absent: `bytes` is NULL */
+    KV_JSON_NULL,
+    KV_JSON_TRUE,
+    KV_JSON_FALSE,
+    KV_JSON_NUMBER,
+    KV_JSON_STRING,
+    KV_JSON_ARRAY,
+    KV_JSON_OBJECT,
+};
+
+/* The type of a scanned value. */
+enum kv_json_type kv_json_type_of(struct kv_slice value);
+
+/* A member that the caller looks for. */
+struct kv_json_field {
+    const char *name;              /* UTF-8 */
+    struct kv_slice value;         /* out: a slice of the text without the white space around it;
+                                      `bytes` is NULL where the member is absent */
+    struct kv_json_field *members; /* where the value is an object: what to look for in it; all
+                                      are absent where it is none. May be NULL */
+    size_t n_members;
+};
+
+/* Checks that the whole text is one value, with or without white space around it.
+ * ret_value: the value, a slice of the text. Returns: 0, or -1 and *reterr. */
+int kv_json_check(struct kv_slice text, uint32_t max_depth, struct kv_slice *ret_value,
+                  struct kv_json_error *reterr);
+
+/* Checks that the whole text is one object, and picks the members in the same pass. Names compare
+ * after unescaping; of a member given twice the last counts, with what is in it; members that
+ * nobody looks for are checked and skipped.
+ * Returns: 0, or -1 and *reterr (the values of the fields then mean nothing). */
+int kv_json_read_object(struct kv_slice text, uint32_t max_depth, struct kv_json_field *fields,
+                        size_t n_fields, struct kv_json_error *reterr);
+
+/* Steps through the elements of an array that kv_json_check() has passed.
+ * at: in and out, 0 to begin with.
+ * Returns: 1 and *ret_element, a slice of the text; 0 at the end; -1 and *reterr where the text is
+ * no array. */
+int kv_json_read_array(struct kv_slice text, uint32_t max_depth, size_t *at,
+                       struct kv_slice *ret_element, struct kv_json_error *reterr);
+
+/* Writes `bad JSON at byte 17: …`, and returns -1. */
+int kv_json_error_tell(const struct kv_json_error *error, struct kv_error *reterr);
+
+/* Appends what a scanned string stands for, as UTF-8.
+ * string: with its quotes. Returns: 0, or -1 where it has a lone surrogate; `out` is then as it
+ * was. */
+int kv_json_unescape(struct kv_slice string, struct kv_buffer *out);
+
+/* Whether the string has escapes; where it has none, its text is what stands between the quotes. */
+bool kv_json_has_escapes(struct kv_slice string);
+
+/* What stands between the quotes of a scanned string, escapes and all. */
+static inline struct kv_slice kv_json_inside(struct kv_slice string)
+{
+    return (struct kv_slice){string.bytes + 1, string.len - 2};
+}
+
+/* Whether a scanned string stands for `text`. */
+bool kv_json_string_equals(struct kv_slice string, const char *text);
+
+/* Appends `utf8` as a JSON string with its quotes. Escapes what JSON demands and nothing else. */
+void kv_json_append_string(struct kv_buffer *out, struct kv_slice utf8);
+
+#endif

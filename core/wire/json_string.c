@@ -1,0 +1,196 @@
+/*
+ * Strings between JSON and UTF-8. What is read here has passed the scanner, so that every escape is
+ * whole; only the pairing of surrogates is still open.
+ */
+#include "wire/json.h"
+
+#include "base/swar.h"
+#include "base/utf8.h"
+
+static bool is_high_surrogate(uint32_t code)
+{
+    return code >= 0xd800 && code <= 0xdbff;
+}
+
+static bool is_low_surrogate(uint32_t code)
+{
+    return code >= 0xdc00 && code <= 0xdfff;
+}
+
+static uint32_t read_hex(const char *digits)
+{
+    uint32_t number = 0;
+    for (int i = 0; i < 4; i++) {
+        char digit = digits[i];
+        number = number * 16 + (uint32_t)(digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10);
+    }
+    return number;
+}
+
+/* Stands behind `\u`. A pair of surrogates is read as one character; a lone one as what it is. */
+static const char *read_unicode(const char *at, const char *end, uint32_t *ret_code)
+{
+    uint32_t code = read_hex(at);
+    at += 4;
+    if (is_high_surrogate(code) && end - at >= 6 && at[0] == '\\' && at[1] == 'u') {
+        uint32_t low = read_hex(at + 2);
+        if (is_low_surrogate(low)) {
+            *ret_code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+            return at + 6;
+        }
+    }
+    *ret_code = code;
+    return at;
+}
+
+/* Stands behind a backslash. Returns: where the escape ends. */
+static const char *read_escape(const char *at, const char *end, uint32_t *ret_code)
+{
+    switch (*at++) {
+    case 'b':
+        *ret_code = '\b';
+        return at;
+    case 'f':
+        *ret_code = '\f';
+        return at;
+    case 'n':
+        *ret_code = '\n';
+        return at;
+    case 'r':
+        *ret_code = '\r';
+        return at;
+    case 't':
+        *ret_code = '\t';
+        return at;
+    case 'u':
+        return read_unicode(at, end, ret_code);
+    default:
+        *ret_code = (unsigned char)at[-1];
+        return at;
+    }
+}
+
+/* Stands behind a backslash. Returns: where the escape ends; NULL for a lone surrogate. */
+static const char *decode_escape(const char *at, const char *end, char utf8[4], size_t *ret_len)
+{
+    uint32_t code;
+    at = read_escape(at, end, &code);
+    if (is_high_surrogate(code) || is_low_surrogate(code))
+        return NULL;
+    *ret_len = kv_utf8_encode(code, utf8);
+    return at;
+}
+
+/* Where the next backslash is, or the end. */
+static const char *find_backslash(const char *at, const char *end)
+{
+    const char *found = memchr(at, '\\', (size_t)(end - at));
+    return found != NULL ? found : end;
+}
+
+bool kv_json_has_escapes(struct kv_slice string)
+{
+    return memchr(string.bytes, '\\', string.len) != NULL;
+}
+
+int kv_json_unescape(struct kv_slice string, struct kv_buffer *out)
+{
+    struct kv_slice inside = kv_json_inside(string);
+    const char *end = inside.bytes + inside.len;
+    const char *at = inside.bytes;
+    /* Nothing gets longer, so that one reservation serves all. */
+    char *to = kv_buffer_reserve(out, string.len);
+    for (;;) {
+        const char *escape = find_backslash(at, end);
+        memcpy(to, at, (size_t)(escape - at));
+        to += escape - at;
+        if (escape == end)
+            break;
+        char utf8[4];
+        size_t len;
+        at = decode_escape(escape + 1, end, utf8, &len);
+        if (at == NULL)
+            return -1;
+        memcpy(to, utf8, len);
+        to += len;
+    }
+    out->len = (size_t)(to - out->bytes);
+    return 0;
+}
+
+/* Goes on where an escape has come up: `at` stands on its backslash. */
+static bool escaped_equals(const char *at, const char *end, const char *text)
+{
+    while (at < end) {
+        char utf8[4] = {*at};
+        size_t len = 1;
+        at = *at == '\\' ? decode_escape(at + 1, end, utf8, &len) : at + 1;
+        /* No text has a NUL inside; an escaped one must not pass for its end. */
+        if (at == NULL || utf8[0] == '\0' || strncmp(text, utf8, len) != 0)
+            return false;
+        text += len;
+    }
+    return *text == '\0';
+}
+
+bool kv_json_string_equals(struct kv_slice string, const char *text)
+{
+    struct kv_slice inside = kv_json_inside(string);
+    for (size_t i = 0; i < inside.len; i++) {
+        if (inside.bytes[i] == '\\')
+            return escaped_equals(inside.bytes + i, inside.bytes + inside.len, text + i);
+        if (inside.bytes[i] != text[i])
+            return false;
+    }
+    return text[inside.len] == '\0';
+}
+
+static bool is_special(char byte)
+{
+    return (unsigned char)byte < 0x20 || byte == '"' || byte == '\\';
+}
+
+/* The first byte that must be escaped, or the end. */
+static const char *find_special(const char *at, const char *end)
+{
+    for (; end - at >= 8; at += 8) {
+        uint64_t marks = kv_swar_specials(kv_swar_load(at));
+        if (marks != 0)
+            return at + kv_swar_first(marks);
+    }
+    while (at < end && !is_special(*at))
+        at++;
+    return at;
+}
+
+static void append_escaped(struct kv_buffer *out, char byte)
+{
+    static const char letters[0x20] = {
+        ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't',
+    };
+    if (byte == '"' || byte == '\\')
+        kv_buffer_append(out, (struct kv_slice){(char[]){'\\', byte}, 2});
+    else if (letters[(unsigned char)byte] != '\0')
+        kv_buffer_append(out, (struct kv_slice){(char[]){'\\', letters[(unsigned char)byte]}, 2});
+    else
+        kv_buffer_printf(out, "\\u%04x", (unsigned)byte);
+}
+
+void kv_json_append_string(struct kv_buffer *out, struct kv_slice utf8)
+{
+    kv_buffer_reserve(out, utf8.len + 2);
+    kv_buffer_append_char(out, '"');
+    const char *at = utf8.bytes;
+    for (size_t left = utf8.len; left > 0;) {
+        const char *special = find_special(at, at + left);
+        size_t run = (size_t)(special - at);
+        kv_buffer_append(out, (struct kv_slice){at, run});
+        left -= run;
+        at = special;
+        if (left > 0) {
+            append_escaped(out, *at++);
+            left--;
+        }
+    }
+    kv_buffer_append_char(out, '"');
+}

@@ -1,0 +1,77 @@
+/*
+ * Decodes first and validates the result: an escape may hold any part of a character. Where the
+ * result is no UTF-8, the place is looked up in the text that was sent.
+ */
+#include "wire/key_path.h"
+
+#include "base/utf8.h"
+
+/* Returns: 0 to 15, or -1. */
+static int hex_digit(char byte)
+{
+    if (byte >= '0' && byte <= '9')
+        return byte - '0';
+    if (byte >= 'a' && byte <= 'f')
+        return byte - 'a' + 10;
+    if (byte >= 'A' && byte <= 'F')
+        return byte - 'A' + 10;
+    return -1;
+}
+
+/* at: stands on a `%`. Returns: the byte, or -1. */
+static int read_escape(const char *at, const char *end)
+{
+    if (end - at < 3)
+        return -1;
+    int high = hex_digit(at[1]);
+    int low = hex_digit(at[2]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+/* Writes at most as many bytes as `escaped` has. Returns: NULL, or where an escape is broken. */
+static const char *decode(struct kv_slice escaped, char *to, size_t *ret_len)
+{
+    const char *at = escaped.bytes;
+    const char *end = escaped.bytes + escaped.len;
+    char *from = to;
+    while (at < end) {
+        int byte = (unsigned char)*at;
+        if (byte == '%' && (byte = read_escape(at, end)) < 0)
+            return at;
+        at += *at == '%' ? 3 : 1;
+        *to++ = (char)byte;
+    }
+    *ret_len = (size_t)(to - from);
+    return NULL;
+}
+
+/* Where in `escaped`, which has no broken escapes, the decoded byte `place` stands. */
+static size_t place_before_decoding(struct kv_slice escaped, size_t place)
+{
+    size_t at = 0;
+    for (; place > 0; place--)
+        at += escaped.bytes[at] == '%' ? 3 : 1;
+    return at;
+}
+
+int kv_key_path_decode(struct kv_slice escaped, struct kv_buffer *out, const char **ret_what,
+                       size_t *ret_offset)
+{
+    if (escaped.len == 0)
+        return 0;
+    struct kv_slice key = {.bytes = kv_buffer_reserve(out, escaped.len)};
+    const char *broken = decode(escaped, out->bytes + out->len, &key.len);
+    if (broken != NULL) {
+        *ret_what = "a broken percent escape";
+        *ret_offset = (size_t)(broken - escaped.bytes);
+        return -1;
+    }
+    size_t valid_len = kv_utf8_valid_len(key);
+    if (valid_len < key.len) {
+        *ret_what = "bytes that are not UTF-8";
+        *ret_offset = place_before_decoding(escaped, valid_len);
+        return -1;
+    }
+    out->len += key.len;
+    return 0;
+}

@@ -1,0 +1,181 @@
+/*
+ * One pass of the scanner picks every member that any type knows; then the id is judged, so that
+ * whatever is wrong after it can be answered under it, then the type, then what the type needs.
+ */
+#include "wire/message.h"
+
+#include <kvserver/store.h>
+
+#include "wire/decimal.h"
+#include "wire/json.h"
+#include "wire/quote.h"
+#include "wire/ttl.h"
+
+/* The places in the arrays of fields. */
+enum {
+    TYPE,
+    ID,
+    PAYLOAD,
+    N_MEMBERS
+};
+enum {
+    KEY,
+    VALUE,
+    TTL,
+    IF_REVISION,
+    IF_ABSENT,
+    N_PAYLOAD
+};
+
+static const char *const type_names[] = {
+    [KV_MESSAGE_GET] = "get",
+    [KV_MESSAGE_SET] = "set",
+    [KV_MESSAGE_DELETE] = "delete",
+    [KV_MESSAGE_SUBSCRIBE] = "subscribe",
+    [KV_MESSAGE_UNSUBSCRIBE] = "unsubscribe",
+};
+
+static int read_id(struct kv_slice id, struct kv_message *message, struct kv_error *reterr)
+{
+    switch (kv_json_type_of(id)) {
+    case KV_JSON_NONE:
+        return 0;
+    case KV_JSON_STRING:
+    case KV_JSON_NUMBER:
+        message->id = id;
+        return 0;
+    default:
+        return kv_error_set(reterr, "\"id\" must be a string or a number");
+    }
+}
+
+static int read_type(struct kv_slice type, struct kv_message *message, struct kv_error *reterr)
+{
+    if (type.bytes == NULL)
+        return kv_error_set(reterr, "\"type\" is missing");
+    if (kv_json_type_of(type) != KV_JSON_STRING)
+        return kv_error_set(reterr, "\"type\" is not a string");
+    for (size_t i = 0; i < sizeof(type_names) / sizeof(type_names[0]); i++) {
+        if (kv_json_string_equals(type, type_names[i])) {
+            message->type = (enum kv_message_type)i;
+            return 0;
+        }
+    }
+    return kv_error_set(reterr, "unknown type %s", kv_quote(type).text);
+}
+
+static int read_key(struct kv_slice key, struct kv_buffer *scratch, struct kv_message *message,
+                    struct kv_error *reterr)
+{
+    if (key.bytes == NULL)
+        return kv_error_set(reterr, "payload: \"key\" is missing");
+    if (kv_json_type_of(key) != KV_JSON_STRING)
+        return kv_error_set(reterr, "payload: \"key\" is not a string");
+    message->key = kv_json_inside(key);
+    if (!kv_json_has_escapes(key))
+        return 0;
+    if (kv_json_unescape(key, scratch) != 0)
+        return kv_error_set(reterr, "payload: \"key\" has a lone surrogate");
+    message->key = kv_buffer_slice(scratch);
+    return 0;
+}
+
+static int read_if_revision(struct kv_slice value, struct kv_message *message,
+                            struct kv_error *reterr)
+{
+    if (value.bytes == NULL)
+        return 0;
+    if (kv_json_type_of(value) != KV_JSON_NUMBER)
+        return kv_error_set(reterr, "payload: \"if_revision\" is not a number");
+    struct kv_decimal decimal = kv_decimal_read(value);
+    if (decimal.is_negative || !decimal.is_whole || decimal.rounded == 0 ||
+        decimal.rounded > KV_REVISION_MAX)
+        return kv_error_set(reterr, "payload: \"if_revision\" is no revision: %s",
+                            kv_quote(value).text);
+    message->if_revision = decimal.rounded;
+    return 0;
+}
+
+static int read_if_absent(struct kv_slice value, struct kv_message *message,
+                          struct kv_error *reterr)
+{
+    enum kv_json_type type = kv_json_type_of(value);
+    if (type != KV_JSON_NONE && type != KV_JSON_TRUE && type != KV_JSON_FALSE)
+        return kv_error_set(reterr, "payload: \"if_absent\" is neither true nor false");
+    message->if_absent = type == KV_JSON_TRUE;
+    return 0;
+}
+
+static int read_ttl(struct kv_slice value, struct kv_message *message, struct kv_error *reterr)
+{
+    message->has_ttl = value.bytes != NULL;
+    return message->has_ttl ? kv_ttl_parse(value, &message->ttl_ms, reterr) : 0;
+}
+
+static int read_set(const struct kv_json_field payload[N_PAYLOAD], struct kv_message *message,
+                    struct kv_error *reterr)
+{
+    message->value = payload[VALUE].value;
+    if (message->value.bytes == NULL)
+        return kv_error_set(reterr, "payload: \"value\" is missing");
+    if (read_ttl(payload[TTL].value, message, reterr) != 0 ||
+        read_if_absent(payload[IF_ABSENT].value, message, reterr) != 0)
+        return -1;
+    return read_if_revision(payload[IF_REVISION].value, message, reterr);
+}
+
+static int read_payload(const struct kv_json_field *field, struct kv_buffer *scratch,
+                        struct kv_message *message, struct kv_error *reterr)
+{
+    const struct kv_json_field *payload = field->members;
+    if (field->value.bytes == NULL)
+        return kv_error_set(reterr, "\"payload\" is missing");
+    if (kv_json_type_of(field->value) != KV_JSON_OBJECT)
+        return kv_error_set(reterr, "\"payload\" is not an object");
+    if (read_key(payload[KEY].value, scratch, message, reterr) != 0)
+        return -1;
+    switch (message->type) {
+    case KV_MESSAGE_SET:
+        return read_set(payload, message, reterr);
+    case KV_MESSAGE_DELETE:
+        return read_if_revision(payload[IF_REVISION].value, message, reterr);
+    case KV_MESSAGE_GET:
+    case KV_MESSAGE_SUBSCRIBE:
+    case KV_MESSAGE_UNSUBSCRIBE:
+        break;
+    }
+    return 0;
+}
+
+static int tell(const struct kv_json_error *error, struct kv_error *reterr)
+{
+    if (error->what == KV_JSON_NOT_OBJECT)
+        return kv_error_set(reterr, "the message is not an object");
+    return kv_json_error_tell(error, reterr);
+}
+
+int kv_message_parse(struct kv_slice text, uint32_t max_depth, struct kv_buffer *scratch,
+                     struct kv_message *ret, struct kv_error *reterr)
+{
+    struct kv_json_field payload[N_PAYLOAD] = {
+        [KEY].name = "key",
+        [VALUE].name = "value",
+        [TTL].name = "ttl",
+        [IF_REVISION].name = "if_revision",
+        [IF_ABSENT].name = "if_absent",
+    };
+    struct kv_json_field members[N_MEMBERS] = {
+        [TYPE].name = "type",
+        [ID].name = "id",
+        [PAYLOAD] = {.name = "payload", .members = payload, .n_members = N_PAYLOAD},
+    };
+    struct kv_json_error error;
+    *ret = (struct kv_message){0};
+    scratch->len = 0;
+    if (kv_json_read_object(text, max_depth, members, N_MEMBERS, &error) != 0)
+        return tell(&error, reterr);
+    if (read_id(members[ID].value, ret, reterr) != 0 ||
+        read_type(members[TYPE].value, ret, reterr) != 0)
+        return -1;
+    return read_payload(&members[PAYLOAD], scratch, ret, reterr);
+}

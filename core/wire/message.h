@@ -1,0 +1,38 @@
+/*
+ * One message of a client, as it comes over a WebSocket or in a batch: PROTOCOL A2, and of B2 the
+ * id, unsubscribe and the conditions.
+ */
+#ifndef KV_WIRE_MESSAGE_H
+#define KV_WIRE_MESSAGE_H
+
+#include "base/buffer.h"
+
+enum kv_message_type {
+    KV_MESSAGE_GET,
+    KV_MESSAGE_SET,
+    KV_MESSAGE_DELETE,
+    KV_MESSAGE_SUBSCRIBE,
+    KV_MESSAGE_UNSUBSCRIBE,
+};
+
+/* Slices point into the text or the scratch buffer that kv_message_parse() was given, and live as
+ * long as these. Members that the type has no use for are zero. */
+struct kv_message {
+    enum kv_message_type type;
+    struct kv_slice id;    /* the JSON text of a string or a number; empty: none */
+    struct kv_slice key;   /* UTF-8, decoded */
+    struct kv_slice value; /* SET: the JSON text */
+    int64_t ttl_ms;        /* SET: 0 is no expiry */
+    bool has_ttl;          /* SET: the client named a TTL, be it 0 */
+    bool if_absent;        /* SET */
+    uint64_t if_revision;  /* SET, DELETE: 0 is no condition */
+};
+
+/* Reads one message. Members that are unknown, or of no use to the type, are ignored.
+ * scratch: emptied first; holds the key where that has escapes.
+ * Returns: 0, or -1 and *reterr, which says what is wrong and where; ret->id is then the message's
+ * id where it had a valid one, so that the error can bear it. */
+int kv_message_parse(struct kv_slice text, uint32_t max_depth, struct kv_buffer *scratch,
+                     struct kv_message *ret, struct kv_error *reterr);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * Messages: every slice that comes out lies within the text or the scratch buffer and is what it
+ * claims to be; every error is a text.
+ */
+#include <kvserver/store.h>
+#include <kvserver/ttl.h>
+
+#include "fuzz.h"
+#include "wire/json.h"
+#include "wire/message.h"
+#include "base/utf8.h"
+
+enum {
+    DEPTH = 64
+};
+
+static bool lies_within(struct kv_slice part, struct kv_slice whole)
+{
+    return part.bytes >= whole.bytes && part.bytes + part.len <= whole.bytes + whole.len;
+}
+
+static void check_value(struct kv_slice value, struct kv_slice text)
+{
+    struct kv_slice again;
+    struct kv_json_error error;
+    assert(lies_within(value, text));
+    assert(kv_json_check(value, DEPTH, &again, &error) == 0);
+    assert(again.bytes == value.bytes && again.len == value.len);
+}
+
+static void check_message(const struct kv_message *message, struct kv_slice text,
+                          const struct kv_buffer *scratch)
+{
+    assert(lies_within(message->key, scratch->len > 0 ? kv_buffer_slice(scratch) : text));
+    assert(kv_utf8_is_valid(message->key));
+    assert((message->type == KV_MESSAGE_SET) == (message->value.len > 0));
+    if (message->type == KV_MESSAGE_SET)
+        check_value(message->value, text);
+    assert(message->ttl_ms >= 0 && message->ttl_ms <= KV_TTL_MAX_MS);
+    assert(message->has_ttl || message->ttl_ms == 0);
+    assert(message->if_revision <= KV_REVISION_MAX);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+    struct kv_slice text = fuzz_slice(bytes, len);
+    struct kv_buffer scratch = {0};
+    struct kv_message message;
+    struct kv_error error = {.text = ""};
+    if (kv_message_parse(text, DEPTH, &scratch, &message, &error) == 0)
+        check_message(&message, text, &scratch);
+    else
+        assert(error.text[0] != '\0' && kv_utf8_is_valid(kv_slice_of(error.text)));
+    if (message.id.len > 0)
+        check_value(message.id, text);
+    kv_buffer_fini(&scratch);
+    return 0;
+}

@@ -1,0 +1,322 @@
+/* Messages: what each type needs, and what an error says. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "wire/json.h"
+#include "wire/message.h"
+
+/* Each test reads into these. */
+static struct kv_buffer scratch;
+static struct kv_message message;
+static struct kv_error error;
+
+static int read_text(const char *text)
+{
+    return kv_message_parse(kv_slice_of(text), 1024, &scratch, &message, &error);
+}
+
+static void assert_read(const char *text, enum kv_message_type type)
+{
+    if (read_text(text) != 0)
+        fail_msg("%s: %s", text, error.text);
+    assert_int_equal(message.type, type);
+}
+
+static void assert_refused(const char *text, const char *expected)
+{
+    if (read_text(text) == 0)
+        fail_msg("%s was accepted", text);
+    assert_string_equal(error.text, expected);
+}
+
+static void assert_slice(struct kv_slice slice, struct kv_slice expected)
+{
+    if (!kv_slice_equals(slice, expected))
+        fail_msg("%.*s instead of %.*s", (int)slice.len, slice.bytes, (int)expected.len,
+                 expected.bytes);
+}
+
+static void every_type_has_its_name(void **state)
+{
+    (void)state;
+    assert_read("{\"type\":\"get\",\"payload\":{\"key\":\"k\"}}", KV_MESSAGE_GET);
+    assert_read("{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":1}}", KV_MESSAGE_SET);
+    assert_read("{\"type\":\"delete\",\"payload\":{\"key\":\"k\"}}", KV_MESSAGE_DELETE);
+    assert_read("{\"type\":\"subscribe\",\"payload\":{\"key\":\"k\"}}", KV_MESSAGE_SUBSCRIBE);
+    assert_read("{\"type\":\"unsubscribe\",\"payload\":{\"key\":\"k\"}}", KV_MESSAGE_UNSUBSCRIBE);
+    assert_read("{\"payload\":{\"key\":\"k\"},\"ty\\u0070e\":\"g\\u0065t\"}", KV_MESSAGE_GET);
+}
+
+static void a_set_has_its_key_value_and_ttl(void **state)
+{
+    (void)state;
+    assert_read(
+        "{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\": {\"a\" : 1.0} ,\"ttl\":\"1h\"}}",
+        KV_MESSAGE_SET);
+    assert_slice(message.key, KV_SLICE("k"));
+    assert_slice(message.value, KV_SLICE("{\"a\" : 1.0}"));
+    assert_true(message.has_ttl);
+    assert_int_equal(message.ttl_ms, 3600000);
+    assert_int_equal(message.id.len, 0);
+    assert_int_equal(message.if_revision, 0);
+    assert_false(message.if_absent);
+}
+
+static void a_ttl_of_zero_is_told_from_none(void **state)
+{
+    (void)state;
+    assert_read("{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":1,\"ttl\":0}}",
+                KV_MESSAGE_SET);
+    assert_true(message.has_ttl);
+    assert_int_equal(message.ttl_ms, 0);
+    assert_read("{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":1}}", KV_MESSAGE_SET);
+    assert_false(message.has_ttl);
+    assert_int_equal(message.ttl_ms, 0);
+}
+
+static void a_value_may_be_null(void **state)
+{
+    (void)state;
+    assert_read("{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":null}}", KV_MESSAGE_SET);
+    assert_slice(message.value, KV_SLICE("null"));
+}
+
+static void a_value_keeps_its_lone_surrogates(void **state)
+{
+    (void)state;
+    assert_read("{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":\"\\ud800\"}}",
+                KV_MESSAGE_SET);
+    assert_slice(message.value, KV_SLICE("\"\\ud800\""));
+}
+
+static void a_plain_key_points_into_the_text(void **state)
+{
+    static const char text[] = "{\"type\":\"get\",\"payload\":{\"key\":\"k\xc3\xa4\"}}";
+    (void)state;
+    assert_read(text, KV_MESSAGE_GET);
+    assert_ptr_equal(message.key.bytes, text + 32);
+    assert_slice(message.key, KV_SLICE("k\xc3\xa4"));
+}
+
+static void an_escaped_key_is_decoded_into_the_scratch(void **state)
+{
+    (void)state;
+    assert_read("{\"type\":\"get\",\"payload\":{\"key\":\"a\\u0000\\ud83d\\ude00\\/\"}}",
+                KV_MESSAGE_GET);
+    assert_slice(message.key, KV_SLICE("a\0\xf0\x9f\x98\x80/"));
+    assert_ptr_equal(message.key.bytes, scratch.bytes);
+    assert_read("{\"type\":\"get\",\"payload\":{\"key\":\"\\n\"}}", KV_MESSAGE_GET);
+    assert_slice(message.key, KV_SLICE("\n"));
+}
+
+static void the_empty_key_is_a_key(void **state)
+{
+    (void)state;
+    assert_read("{\"type\":\"get\",\"payload\":{\"key\":\"\"}}", KV_MESSAGE_GET);
+    assert_int_equal(message.key.len, 0);
+}
+
+static void an_id_is_kept_as_sent(void **state)
+{
+    (void)state;
+    assert_read("{\"id\":1.50e1,\"type\":\"get\",\"payload\":{\"key\":\"k\"}}", KV_MESSAGE_GET);
+    assert_slice(message.id, KV_SLICE("1.50e1"));
+    assert_read("{\"id\": \"\\u0041\" ,\"type\":\"get\",\"payload\":{\"key\":\"k\"}}",
+                KV_MESSAGE_GET);
+    assert_slice(message.id, KV_SLICE("\"\\u0041\""));
+}
+
+static void an_error_bears_the_id(void **state)
+{
+    (void)state;
+    assert_refused("{\"payload\":{},\"id\":7,\"type\":\"get\"}", "payload: \"key\" is missing");
+    assert_slice(message.id, KV_SLICE("7"));
+    assert_refused("{\"id\":\"x\"}", "\"type\" is missing");
+    assert_slice(message.id, KV_SLICE("\"x\""));
+    assert_refused("{\"id\":7", "bad JSON at byte 7: ',' or '}' is expected");
+    assert_int_equal(message.id.len, 0);
+}
+
+static void an_id_of_another_type_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "{\"id\":null,\"type\":\"get\",\"payload\":{\"key\":\"k\"}}",
+        "{\"id\":true,\"type\":\"get\",\"payload\":{\"key\":\"k\"}}",
+        "{\"id\":[],\"type\":\"get\",\"payload\":{\"key\":\"k\"}}",
+        "{\"id\":{},\"type\":\"get\",\"payload\":{\"key\":\"k\"}}",
+    };
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        assert_refused(texts[i], "\"id\" must be a string or a number");
+        assert_int_equal(message.id.len, 0);
+    }
+}
+
+static void a_text_that_is_no_object_is_refused(void **state)
+{
+    (void)state;
+    assert_refused("[]", "the message is not an object");
+    assert_refused("\"get\"", "the message is not an object");
+    assert_refused("", "bad JSON at byte 0: the text ends where a value is expected");
+    assert_refused("{\"type\":\"get\" \"payload\"", "bad JSON at byte 14: ',' or '}' is expected");
+    assert_refused("\xef\xbb\xbf{}", "bad JSON at byte 0: a byte order mark is not allowed");
+}
+
+static void a_type_must_be_a_known_string(void **state)
+{
+    (void)state;
+    assert_refused("{\"payload\":{\"key\":\"k\"}}", "\"type\" is missing");
+    assert_refused("{\"type\":1,\"payload\":{\"key\":\"k\"}}", "\"type\" is not a string");
+    assert_refused("{\"type\":\"foo\",\"payload\":{\"key\":\"k\"}}", "unknown type \"foo\"");
+    assert_refused("{\"type\":\"GET\",\"payload\":{\"key\":\"k\"}}", "unknown type \"GET\"");
+    assert_refused("{\"type\":\"\",\"payload\":{\"key\":\"k\"}}", "unknown type \"\"");
+}
+
+static void a_payload_must_be_an_object_with_a_key(void **state)
+{
+    (void)state;
+    assert_refused("{\"type\":\"get\"}", "\"payload\" is missing");
+    assert_refused("{\"type\":\"get\",\"payload\":\"k\"}", "\"payload\" is not an object");
+    assert_refused("{\"type\":\"get\",\"payload\":null}", "\"payload\" is not an object");
+    assert_refused("{\"type\":\"get\",\"payload\":{}}", "payload: \"key\" is missing");
+    assert_refused("{\"type\":\"get\",\"payload\":{\"key\":1}}",
+                   "payload: \"key\" is not a string");
+    assert_refused("{\"type\":\"get\",\"payload\":{\"key\":\"\\ud800\"}}",
+                   "payload: \"key\" has a lone surrogate");
+}
+
+static void a_set_needs_a_value_and_a_good_ttl(void **state)
+{
+    (void)state;
+    assert_refused("{\"type\":\"set\",\"payload\":{\"key\":\"k\"}}",
+                   "payload: \"value\" is missing");
+    assert_refused("{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":1,\"ttl\":null}}",
+                   "ttl: null is neither a number nor a string");
+    assert_refused("{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":1,\"ttl\":-1}}",
+                   "ttl: -1 is negative");
+}
+
+static void a_revision_is_any_spelling_of_a_positive_integer(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t revision;
+    } spellings[] = {
+        {"{\"type\":\"delete\",\"payload\":{\"key\":\"k\",\"if_revision\":1}}", 1},
+        {"{\"type\":\"delete\",\"payload\":{\"key\":\"k\",\"if_revision\":1.0}}", 1},
+        {"{\"type\":\"delete\",\"payload\":{\"key\":\"k\",\"if_revision\":12e2}}", 1200},
+        {"{\"type\":\"delete\",\"payload\":{\"key\":\"k\",\"if_revision\":9007199254740991}}",
+         UINT64_C(9007199254740991)},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++) {
+        assert_read(spellings[i].text, KV_MESSAGE_DELETE);
+        assert_int_equal(message.if_revision, spellings[i].revision);
+    }
+}
+
+static void what_is_no_revision_is_refused(void **state)
+{
+    static const char *const numbers[] = {"0", "-1", "1.5", "9007199254740992", "1e400", "1e-1"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        char text[128], expected[128];
+        snprintf(text, sizeof(text),
+                 "{\"type\":\"delete\",\"payload\":{\"key\":\"k\",\"if_revision\":%s}}",
+                 numbers[i]);
+        snprintf(expected, sizeof(expected), "payload: \"if_revision\" is no revision: %s",
+                 numbers[i]);
+        assert_refused(text, expected);
+    }
+    assert_refused(
+        "{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":1,\"if_revision\":\"1\"}}",
+        "payload: \"if_revision\" is not a number");
+}
+
+static void a_set_takes_conditions(void **state)
+{
+    (void)state;
+    assert_read("{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":1,\"if_absent\":true}}",
+                KV_MESSAGE_SET);
+    assert_true(message.if_absent);
+    assert_read("{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":1,\"if_absent\":false,"
+                "\"if_revision\":5}}",
+                KV_MESSAGE_SET);
+    assert_false(message.if_absent);
+    assert_int_equal(message.if_revision, 5);
+    assert_refused("{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":1,\"if_absent\":1}}",
+                   "payload: \"if_absent\" is neither true nor false");
+}
+
+static void members_of_no_use_are_ignored(void **state)
+{
+    (void)state;
+    assert_read("{\"type\":\"get\",\"x\":[{}],\"payload\":{\"key\":\"k\",\"ttl\":\"soon\","
+                "\"if_revision\":null,\"if_absent\":3,\"value\":1,\"y\":{\"key\":1}}}",
+                KV_MESSAGE_GET);
+    assert_int_equal(message.value.len, 0);
+    assert_false(message.has_ttl);
+    assert_read("{\"type\":\"delete\",\"payload\":{\"key\":\"k\",\"if_absent\":3}}",
+                KV_MESSAGE_DELETE);
+}
+
+static void of_a_member_given_twice_the_last_counts(void **state)
+{
+    (void)state;
+    assert_read("{\"type\":\"set\",\"type\":\"get\",\"payload\":{\"key\":\"a\"},"
+                "\"payload\":{\"key\":1,\"key\":\"b\"}}",
+                KV_MESSAGE_GET);
+    assert_slice(message.key, KV_SLICE("b"));
+    assert_refused("{\"type\":\"get\",\"payload\":{\"key\":\"a\"},\"payload\":{}}",
+                   "payload: \"key\" is missing");
+}
+
+static void nesting_deeper_than_the_limit_is_refused(void **state)
+{
+    (void)state;
+    struct kv_slice text =
+        KV_SLICE("{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":[[1]]}}");
+    assert_int_equal(kv_message_parse(text, 4, &scratch, &message, &error), 0);
+    assert_int_equal(kv_message_parse(text, 3, &scratch, &message, &error), -1);
+    assert_string_equal(error.text, "bad JSON at byte 44: the nesting is too deep");
+}
+
+static int empty_scratch(void **state)
+{
+    (void)state;
+    kv_buffer_fini(&scratch);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_type_has_its_name),
+        cmocka_unit_test(a_set_has_its_key_value_and_ttl),
+        cmocka_unit_test(a_ttl_of_zero_is_told_from_none),
+        cmocka_unit_test(a_value_may_be_null),
+        cmocka_unit_test(a_value_keeps_its_lone_surrogates),
+        cmocka_unit_test(a_plain_key_points_into_the_text),
+        cmocka_unit_test(an_escaped_key_is_decoded_into_the_scratch),
+        cmocka_unit_test(the_empty_key_is_a_key),
+        cmocka_unit_test(an_id_is_kept_as_sent),
+        cmocka_unit_test(an_error_bears_the_id),
+        cmocka_unit_test(an_id_of_another_type_is_refused),
+        cmocka_unit_test(a_text_that_is_no_object_is_refused),
+        cmocka_unit_test(a_type_must_be_a_known_string),
+        cmocka_unit_test(a_payload_must_be_an_object_with_a_key),
+        cmocka_unit_test(a_set_needs_a_value_and_a_good_ttl),
+        cmocka_unit_test(a_revision_is_any_spelling_of_a_positive_integer),
+        cmocka_unit_test(what_is_no_revision_is_refused),
+        cmocka_unit_test(a_set_takes_conditions),
+        cmocka_unit_test(members_of_no_use_are_ignored),
+        cmocka_unit_test(of_a_member_given_twice_the_last_counts),
+        cmocka_unit_test(nesting_deeper_than_the_limit_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, empty_scratch);
+}
