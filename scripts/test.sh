@@ -29,11 +29,9 @@ if [ "$what" = all ] || [ "$what" = plain ]; then
 fi
 if [ "$what" = all ] || [ "$what" = thread ]; then
     build build/thread thread
-    TSAN_OPTIONS="suppressions=$PWD/tests/support/tsan.supp second_deadlock_stack=1" \
-        run build/thread --label-regex threads
+    run build/thread --label-regex threads
 fi
 if [ "$what" = all ] || [ "$what" = address ]; then
     build build/address address
-    LSAN_OPTIONS="suppressions=$PWD/tests/support/lsan.supp print_suppressions=0" \
-        run build/address
+    run build/address
 fi

@@ -358,7 +358,7 @@ static struct kv_store_host make_host(uint32_t n_loops)
         .hash = host_hash,
         .changed = kv_feed_changed,
         .wake_at = kv_expiry_wake_at,
-        .done = host_done,
+        .done = host_done, /* no scan_done: nothing here scans */
     };
 }
 

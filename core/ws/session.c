@@ -86,6 +86,17 @@ static void on_read(h2o_socket_t *sock, const char *err)
     take_input(session);
 }
 
+/* libh2o reconsiders what to poll a socket for when its state was announced to have changed. A
+ * write that completes at once, outside of the library's own run, announces nothing; a poll for
+ * write from before would then go on, and its event find no write. */
+static void announce_state(struct kv_session *session)
+{
+    if (h2o_socket_is_reading(session->sock))
+        h2o_socket_read_start(session->sock, on_read);
+    else
+        h2o_socket_read_stop(session->sock);
+}
+
 static void on_written(h2o_socket_t *sock, const char *err)
 {
     struct kv_session *session = sock->data;
@@ -94,6 +105,7 @@ static void on_written(h2o_socket_t *sock, const char *err)
         return;
     }
     session->progress_ms = now_ms(session);
+    announce_state(session);
     kv_outbound_written(&session->out);
     kv_session_activate(session);
 }

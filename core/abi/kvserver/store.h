@@ -15,6 +15,8 @@
  *  - Revisions. Every change gets a revision larger than every earlier one's in this store, above
  *    0 and below 2^53. A volatile store starts at the wall clock's microseconds, so that what an
  *    earlier life gave out never fits.
+ *  - Conditions are judged first: a DELETE or TOUCH of a missing key is MISSING only where its
+ *    condition holds. A write whose condition fails still commits an expiry that it meets.
  *  - Changes are: a SET that creates the key or alters its bytes, a DELETE of a key that is there,
  *    an expiry. A SET of the same bytes takes the new deadline, keeps the revision, tells nobody.
  *  - Expiry. From the millisecond of its deadline on (now_ms >= deadline_ms) no reader sees a key.
@@ -144,6 +146,7 @@ struct kv_scan {
     struct kv_scan_entry *entries; /* room for `capacity` */
     uint32_t capacity;             /* at least 1 */
     /* out */
+    bool is_deferred;      /* as in struct kv_cmd; host->scan_done() brings it */
     uint32_t n;            /* a page may be empty and yet have a next one */
     struct kv_slice next;  /* empty: the walk is complete */
     void *next_ref;        /* keeps `next` alive; released like an item's */
@@ -160,9 +163,9 @@ struct kv_store_host {
     /* The hash of a key, as kv_cmd.hash has it. */
     uint64_t (*hash)(const struct kv_store_host *host, struct kv_slice key);
 
-    /* Tells a change, at its commit point. The one host call that is allowed, and expected, under
-     * the lock that orders the key's changes: a bounded append that never calls the store but for
-     * ops->ref. */
+    /* Tells a change, at its commit point; not before open() has returned. The one host call that
+     * is allowed, and expected, under the lock that orders the key's changes: a bounded append that
+     * never calls the store but for ops->ref. */
     void (*changed)(const struct kv_store_host *host, uint32_t part,
                     const struct kv_change *change);
 

@@ -1,0 +1,23 @@
+/*
+ * What the loader knows of each kind, and the check of an identity against it. Pure functions of
+ * constant data: private to this folder.
+ */
+#ifndef KV_MODULE_CHECK_H
+#define KV_MODULE_CHECK_H
+
+#include <kvserver/module.h>
+
+/* What a module that passed has said of itself, in this server's sizes. */
+struct kv_module_facts {
+    struct kv_module identity;
+    void *ops; /* zeros where the module's table ends; owned by the caller, by free() */
+};
+
+/* Whether `given`, the constant of the module at `path`, can run in this server as a module of that
+ * kind and of the file's name (`stem`, without `.so`). `given` may be NULL.
+ * Returns: 0, or -1 and *reterr, which begins with the path. */
+int kv_module_check(const char *path, struct kv_slice stem, enum kv_module_kind kind,
+                    const struct kv_module *given, struct kv_module_facts *ret,
+                    struct kv_error *reterr);
+
+#endif

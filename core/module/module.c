@@ -1,0 +1,179 @@
+/*
+ * The loader: from a name to a path, from a path to a shared object, from its one exported
+ * function to an identity that passed the checks (check.c). A loaded module owns copies of the
+ * identity and of the table, so that nobody reads beyond what the module's build knew; the texts,
+ * the schema and the functions stay in the shared object, and die with it.
+ */
+#include "module/module.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/mem.h"
+#include "module/check.h"
+
+/* What a caller sees, with the memory behind it. */
+struct loaded {
+    struct kv_loaded_module module;
+    struct kv_module_facts facts;
+};
+
+static const char suffix[] = ".so";
+
+/* The file's name without folder and suffix. */
+static struct kv_slice stem_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    struct kv_slice stem = kv_slice_of(slash == NULL ? path : slash + 1);
+    size_t len = strlen(suffix);
+    if (stem.len > len && memcmp(stem.bytes + stem.len - len, suffix, len) == 0)
+        stem.len -= len;
+    return stem;
+}
+
+static bool is_plain_name(const char *name)
+{
+    return name[0] != '\0' && name[0] != '.' && strchr(name, '/') == NULL;
+}
+
+static int is_module_file(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' && stem_of(entry->d_name).len < strlen(entry->d_name);
+}
+
+/* The modules of a folder, as `there are: memory, simple`. */
+static void list_modules(struct kv_buffer *text, const char *folder)
+{
+    struct dirent **entries;
+    int n = scandir(folder, &entries, is_module_file, alphasort);
+    if (n <= 0)
+        kv_buffer_printf(text, "there are none");
+    for (int i = 0; i < n; i++) {
+        kv_buffer_printf(text, i == 0 ? "there are: " : ", ");
+        kv_buffer_append(text, stem_of(entries[i]->d_name));
+        free(entries[i]);
+    }
+    if (n >= 0)
+        free(entries);
+}
+
+static int refuse_missing(const char *folder, enum kv_module_kind kind, const char *name,
+                          struct kv_error *reterr)
+{
+    struct kv_buffer names = {0};
+    list_modules(&names, folder);
+    kv_error_set(reterr, "no %s module \"%s\" in %s (%.*s)", kv_module_kind_name(kind), name,
+                 folder, (int)names.len, names.bytes);
+    kv_buffer_fini(&names);
+    return -1;
+}
+
+/* Returns: NULL and *reterr where it is no shared object or lacks a library. */
+static void *open_object(const char *path, struct kv_error *reterr)
+{
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (handle != NULL)
+        return handle;
+    const char *why = dlerror();
+    size_t len = strlen(path);
+    if (strncmp(why, path, len) == 0 && strncmp(why + len, ": ", 2) == 0)
+        why += len + 2;
+    kv_error_set(reterr, "%s cannot be loaded: %s", path, why);
+    return NULL;
+}
+
+static int check_object(struct loaded *loaded, enum kv_module_kind kind, struct kv_error *reterr)
+{
+    const char *path = loaded->module.path;
+    kv_module_entry_fn entry = (kv_module_entry_fn)dlsym(loaded->module.handle, KV_MODULE_ENTRY);
+    if (entry == NULL)
+        return kv_error_set(reterr, "%s is no module of this server: it exports no %s()", path,
+                            KV_MODULE_ENTRY);
+    if (kv_module_check(path, stem_of(path), kind, entry(), &loaded->facts, reterr) != 0)
+        return -1;
+    loaded->module.identity = &loaded->facts.identity;
+    loaded->module.ops = loaded->facts.ops;
+    return 0;
+}
+
+/* Takes `path` over. */
+static int load(char *path, enum kv_module_kind kind, struct kv_loaded_module **ret,
+                struct kv_error *reterr)
+{
+    struct loaded *loaded = kv_calloc(1, sizeof(*loaded));
+    loaded->module.path = path;
+    loaded->module.handle = open_object(path, reterr);
+    if (loaded->module.handle == NULL || check_object(loaded, kind, reterr) != 0) {
+        kv_module_unload(&loaded->module);
+        return -1;
+    }
+    *ret = &loaded->module;
+    return 0;
+}
+
+int kv_module_load(const char *folder, enum kv_module_kind kind, const char *name,
+                   struct kv_loaded_module **ret, struct kv_error *reterr)
+{
+    if (!is_plain_name(name))
+        return kv_error_set(reterr, "\"%s\" is not the name of a %s module", name,
+                            kv_module_kind_name(kind));
+    struct kv_buffer kind_folder = {0};
+    struct kv_buffer path = {0};
+    kv_buffer_printf(&kind_folder, "%s/%s", folder, kv_module_kind_name(kind));
+    kv_buffer_printf(&path, "%s/%s%s", kind_folder.bytes, name, suffix);
+    int rc;
+    if (access(path.bytes, F_OK) == 0)
+        rc = kv_module_load_file(path.bytes, kind, ret, reterr);
+    else
+        rc = refuse_missing(kind_folder.bytes, kind, name, reterr);
+    kv_buffer_fini(&kind_folder);
+    kv_buffer_fini(&path);
+    return rc;
+}
+
+int kv_module_load_file(const char *path, enum kv_module_kind kind, struct kv_loaded_module **ret,
+                        struct kv_error *reterr)
+{
+    assert(kv_module_kind_name(kind) != NULL);
+    /* dlopen() searches the system's folders for a name without a slash. */
+    struct kv_buffer found = {0};
+    kv_buffer_printf(&found, "%s%s", strchr(path, '/') == NULL ? "./" : "", path);
+    return load(found.bytes, kind, ret, reterr);
+}
+
+void kv_module_unload(struct kv_loaded_module *module)
+{
+    if (module == NULL)
+        return;
+    struct loaded *loaded = KV_CONTAINER(module, struct loaded, module);
+    if (module->handle != NULL)
+        dlclose(module->handle);
+    free(loaded->facts.ops);
+    free(module->path);
+    free(loaded);
+}
+
+static const void *ops_of(const struct kv_loaded_module *module, enum kv_module_kind kind)
+{
+    assert(module->identity->kind == kind);
+    return module->ops;
+}
+
+const struct kv_store_ops *kv_module_store_ops(const struct kv_loaded_module *module)
+{
+    return ops_of(module, KV_MODULE_STORE);
+}
+
+const struct kv_ttl_ops *kv_module_ttl_ops(const struct kv_loaded_module *module)
+{
+    return ops_of(module, KV_MODULE_TTL);
+}
+
+const struct kv_sink_ops *kv_module_sink_ops(const struct kv_loaded_module *module)
+{
+    return ops_of(module, KV_MODULE_SINK);
+}

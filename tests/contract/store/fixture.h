@@ -1,0 +1,150 @@
+/*
+ * A store under test, with a host that the tests own: its clock stands still until a test moves
+ * it, every change is kept, every promise that can be watched from outside is watched all the
+ * time, and completions are waited for, so that a store may answer at once or late.
+ *
+ * A test gets a store of its own, opened anew. What the host sees go wrong on a thread of the store
+ * is noted and fails the test at the next wait, or at its end.
+ */
+#ifndef KV_CONTRACT_FIXTURE_H
+#define KV_CONTRACT_FIXTURE_H
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "module/module.h"
+
+enum {
+    N_LOOPS = 4,
+    MAX_PARTS = 4096,
+    SCAN_CAPACITY = 64
+};
+
+/* The clocks' first readings. */
+#define START_MS      INT64_C(1000000)
+#define START_WALL_US INT64_C(1700000000000000)
+
+/* A change as it was told, with references of its own. */
+struct told {
+    uint32_t part;
+    struct kv_change change;
+};
+
+struct fixture {
+    struct kv_store_host host;
+    const struct kv_store_ops *ops;
+    uint64_t capabilities;
+    struct kv_store *store;
+    struct kv_store_info info;
+    char folder[32]; /* this test's, for stores with files */
+
+    _Atomic int64_t now_ms;
+    _Atomic int64_t wake_at_ms[MAX_PARTS]; /* the earliest asked for */
+
+    pthread_mutex_t lock; /* of everything below */
+    pthread_cond_t arrived;
+    struct told *told; /* may be read without the lock while no command is under way */
+    size_t n_told;
+    size_t capacity;
+    char violation[256]; /* the first one seen; empty: none */
+};
+
+/* A command under way: set `cmd` up by one of the makers below. */
+struct call {
+    struct kv_cmd cmd;
+    uint32_t loop;
+    bool is_done; /* came back by done(); under the fixture's lock */
+};
+
+/* A scan under way, with room for its page. */
+struct page {
+    struct kv_scan scan;
+    struct kv_scan_entry entries[SCAN_CAPACITY];
+    uint32_t loop;
+    bool is_done;
+};
+
+/* Every test's setup and teardown. */
+int fixture_open(void **state);
+int fixture_close(void **state);
+
+/* What the program was called with. */
+void fixture_configure(const struct kv_loaded_module *module, int n_settings, char **settings);
+
+/* ---- making commands ---- */
+
+struct call call_get(struct kv_slice key);
+struct call call_set(struct kv_slice key, struct kv_slice value);
+struct call call_set_until(struct kv_slice key, struct kv_slice value, int64_t deadline_ms);
+struct call call_delete(struct kv_slice key);
+struct call call_touch(struct kv_slice key, int64_t deadline_ms);
+struct call with_cond(struct call call, uint32_t cond);
+/* `revisions` are borrowed. */
+struct call with_revisions(struct call call, const uint64_t *revisions, size_t n);
+
+/* ---- running them ---- */
+
+/* Submits one vector from the loop. Threads: any, one at a time for each loop. */
+void submit(struct fixture *fixture, uint32_t loop, struct call *calls, size_t n);
+/* Returns: whether all came back within a long time; noted as a violation otherwise. May be called
+ * from any thread. */
+bool wait_for(struct fixture *fixture, struct call *calls, size_t n);
+/* Both, on loop 0, for one command; fails the test where the store breaks its promises. */
+struct call run(struct fixture *fixture, struct call call);
+void run_all(struct fixture *fixture, struct call *calls, size_t n);
+
+/* One page of a scan on loop 0; `page->scan` has prefix and cursor. */
+void run_scan(struct fixture *fixture, struct page *page);
+void release_page(struct fixture *fixture, struct page *page);
+
+/* Gives the item's reference back, if it has one. */
+void release(struct fixture *fixture, struct kv_item *item);
+
+/* expire() of every part at the clock's time until nothing is due. */
+void expire_all(struct fixture *fixture);
+
+void advance(struct fixture *fixture, int64_t ms);
+int64_t now(struct fixture *fixture);
+
+/* Something went wrong on any thread. */
+void note_violation(struct fixture *fixture, const char *format, ...) KV_PRINTF(2, 3);
+void assert_no_violation(struct fixture *fixture);
+
+/* ---- shorter still ---- */
+
+/* Sets and expects OK. Returns: the revision. */
+uint64_t put(struct fixture *fixture, struct kv_slice key, struct kv_slice value);
+uint64_t put_until(struct fixture *fixture, struct kv_slice key, struct kv_slice value,
+                   int64_t deadline_ms);
+
+void assert_status(struct fixture *fixture, struct call call, enum kv_status expected);
+void assert_holds(struct fixture *fixture, struct kv_slice key, struct kv_slice value);
+void assert_missing(struct fixture *fixture, struct kv_slice key);
+void assert_slice(struct kv_slice actual, struct kv_slice expected);
+
+/* Forgets the changes told so far. */
+void forget_changes(struct fixture *fixture);
+void assert_n_told(struct fixture *fixture, size_t n);
+/* The i-th change told; `before` and `after` are values, NULL where there is to be none. */
+const struct kv_change *assert_told(struct fixture *fixture, size_t i, enum kv_reason reason,
+                                    struct kv_slice key, const char *before, const char *after);
+
+#define CONTRACT_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_open, fixture_close)
+
+/* The suite's parts: each runs its group. Returns: how many tests failed. */
+int run_command_tests(void);
+int run_condition_tests(void);
+int run_expiry_tests(void);
+int run_order_tests(void);
+int run_scan_tests(void);
+int run_thread_tests(void);
+int run_random_tests(void);
+
+#endif

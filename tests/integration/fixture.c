@@ -1,0 +1,130 @@
+/*
+ * One server for a group of tests: each test keeps to keys of its own, so that none depends on what
+ * another left behind.
+ */
+#include "fixture.h"
+
+#include <setjmp.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+
+static const char *setting(const char *name)
+{
+    const char *value = getenv(name);
+    if (value == NULL)
+        fail_msg("%s is not set", name);
+    return value;
+}
+
+char *kv_test_yaml(const char *more)
+{
+    struct kv_buffer yaml = {0};
+    kv_buffer_append(&yaml, KV_SLICE("listen: [{host: 127.0.0.1, port: %port}]\nthreads: 2\n"));
+    kv_buffer_printf(&yaml, "modules: %s\nstorage: {module: %s}\n%s", setting("KV_TEST_MODULES"),
+                     setting("KV_TEST_STORE"), more);
+    kv_buffer_append_char(&yaml, '\0');
+    return yaml.bytes;
+}
+
+void kv_test_start(struct kv_test_server *server, const char *more)
+{
+    char *yaml = kv_test_yaml(more);
+    kv_test_server_start(server, yaml);
+    free(yaml);
+}
+
+int kv_test_group_start_with(void **state, const char *more)
+{
+    struct kv_test_server *server = kv_calloc(1, sizeof(*server));
+    kv_test_start(server, more);
+    *state = server;
+    return 0;
+}
+
+int kv_test_group_start(void **state)
+{
+    return kv_test_group_start_with(state, "");
+}
+
+int kv_test_group_stop(void **state)
+{
+    struct kv_test_server *server = *state;
+    int exit_code = kv_test_server_stop(server);
+    free(server);
+    return exit_code;
+}
+
+uint16_t kv_test_port(void **state)
+{
+    const struct kv_test_server *server = *state;
+    return server->port;
+}
+
+char *kv_test_letters(char letter, size_t len)
+{
+    char *text = kv_alloc(len + 1);
+    memset(text, letter, len);
+    text[len] = '\0';
+    return text;
+}
+
+bool kv_test_is_value_body(struct kv_slice body, struct kv_slice value)
+{
+    struct kv_slice start = KV_SLICE("{\"value\":");
+    if (!kv_slice_has_prefix(body, start) || body.len < start.len + value.len + 1)
+        return false;
+    struct kv_slice rest = {body.bytes + start.len, body.len - start.len - 1};
+    if (rest.len == value.len + 1 && rest.bytes[0] == ' ')
+        rest = (struct kv_slice){rest.bytes + 1, rest.len - 1};
+    return kv_slice_equals(rest, value) && body.bytes[body.len - 1] == '}';
+}
+
+static void exchange(uint16_t port, const char *method, const char *path, struct kv_slice body,
+                     struct kv_test_response *ret)
+{
+    struct kv_test_stream stream;
+    struct kv_buffer whole_path = {0};
+    kv_buffer_printf(&whole_path, "/storage/%s", path);
+    kv_test_stream_open(&stream, port);
+    kv_test_http_exchange(&stream, method, kv_buffer_slice(&whole_path), NULL, body, ret);
+    kv_test_stream_close(&stream);
+    kv_buffer_fini(&whole_path);
+}
+
+void kv_test_store_at(uint16_t port, const char *path, const char *value, const char *file,
+                      int line)
+{
+    struct kv_test_response response = {0};
+    struct kv_buffer body = {0};
+    kv_buffer_printf(&body, "{\"value\":%s}", value);
+    exchange(port, "POST", path, kv_buffer_slice(&body), &response);
+    _assert_int_equal((LargestIntegralType)response.status, 202, file, line);
+    kv_test_response_fini(&response);
+    kv_buffer_fini(&body);
+}
+
+void kv_test_expect_value_at(uint16_t port, const char *path, const char *value, const char *file,
+                             int line)
+{
+    struct kv_test_response response = {0};
+    exchange(port, "GET", path, (struct kv_slice){0}, &response);
+    _assert_int_equal((LargestIntegralType)response.status, 200, file, line);
+    if (!kv_test_is_value_body(kv_buffer_slice(&response.body), kv_slice_of(value))) {
+        print_error("expected the value %.300s, got the body %.*s\n", value,
+                    (int)(response.body.len < 300 ? response.body.len : 300), response.body.bytes);
+        _fail(file, line);
+    }
+    kv_test_response_fini(&response);
+}
+
+void kv_test_expect_missing_at(uint16_t port, const char *path, const char *file, int line)
+{
+    struct kv_test_response response = {0};
+    exchange(port, "GET", path, (struct kv_slice){0}, &response);
+    _assert_int_equal((LargestIntegralType)response.status, 204, file, line);
+    _assert_int_equal(response.body.len, 0, file, line);
+    kv_test_response_fini(&response);
+}

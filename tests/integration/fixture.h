@@ -1,0 +1,54 @@
+/*
+ * What the integration tests share: a server with the store under test, and the short way to write
+ * and read a key over HTTP where that is not what the test is about.
+ *
+ * The environment says which store: KV_TEST_STORE (its module's name) and KV_TEST_MODULES (the
+ * folder of modules).
+ */
+#ifndef KV_TEST_FIXTURE_H
+#define KV_TEST_FIXTURE_H
+
+#include "support/client/server.h"
+#include "support/client/ws.h"
+
+/* The smallest configuration that serves, with `more` (YAML, whole lines) behind it. Owns: the
+ * caller, by free(). */
+char *kv_test_yaml(const char *more);
+
+/* Starts a server with kv_test_yaml(more). */
+void kv_test_start(struct kv_test_server *server, const char *more);
+
+/* For cmocka_run_group_tests(): one server with the defaults for all tests; the stop fails the
+ * group unless the server ends cleanly. */
+int kv_test_group_start(void **state);
+int kv_test_group_stop(void **state);
+
+/* The same with further configuration, for a group's own setup. */
+int kv_test_group_start_with(void **state, const char *more);
+
+/* The port of the group's server. */
+uint16_t kv_test_port(void **state);
+
+/* `len` bytes of `letter`. Owns: the caller, by free(). */
+char *kv_test_letters(char letter, size_t len);
+
+/* Whether a body is {"value": …} with this value. */
+bool kv_test_is_value_body(struct kv_slice body, struct kv_slice value);
+
+/* Writes with a POST that must be accepted. path: behind `/storage/`, escaped. */
+#define kv_test_store(port, path, value) kv_test_store_at(port, path, value, __FILE__, __LINE__)
+
+/* Reads with a GET that must give this value. */
+#define kv_test_expect_value(port, path, value)                                                    \
+    kv_test_expect_value_at(port, path, value, __FILE__, __LINE__)
+
+/* Reads with a GET that must find nothing. */
+#define kv_test_expect_missing(port, path) kv_test_expect_missing_at(port, path, __FILE__, __LINE__)
+
+void kv_test_store_at(uint16_t port, const char *path, const char *value, const char *file,
+                      int line);
+void kv_test_expect_value_at(uint16_t port, const char *path, const char *value, const char *file,
+                             int line);
+void kv_test_expect_missing_at(uint16_t port, const char *path, const char *file, int line);
+
+#endif

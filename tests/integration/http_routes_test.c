@@ -1,0 +1,182 @@
+/* Which paths there are, which methods they take, and who may use them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+
+static int group_start(void **state)
+{
+    return kv_test_group_start_with(state,
+                                    "origins: ['https://app.example', 'http://b.example:81']\n");
+}
+
+static const char *const allowed_origins[] = {
+    "http://localhost:1234", "http://localhost",      "https://localhost",
+    "http://127.0.0.1",      "http://127.0.0.1:8080", "http://[::1]:80",
+    "http://[::1]",          "https://app.example",   "http://b.example:81",
+};
+
+static const char *const refused_origins[] = {
+    "null",
+    "http://evil.example",
+    "http://app.example",
+    "https://app.example:444",
+    "https://app.example.evil.example",
+    "https://evil-app.example",
+    "http://b.example",
+    "http://localhost.evil.example",
+    "http://127.0.0.1.evil.example",
+    "http://evil.example/http://localhost",
+    "http://localhost@evil.example",
+    "localhost",
+};
+
+static void expect_json_error(const struct kv_test_response *response)
+{
+    const char *type = kv_test_response_header(response, "content-type");
+    assert_non_null(type);
+    assert_int_equal(strncmp(type, "application/json", 16), 0);
+    assert_true(kv_slice_has_prefix(kv_buffer_slice(&response->body), KV_SLICE("{\"error\":")));
+}
+
+static void unknown_path_is_404(void **state)
+{
+    static const char *const paths[] = {
+        "/",         "/storage",        "/storages/k", "/Storage/k",   "/ws/",        "/WS",
+        "/healthz/", "/x/../storage/k", "//storage/k", "/%73torage/k", "/favicon.ico"};
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    kv_test_store(kv_test_port(state), "k", "1");
+    kv_test_stream_open(&stream, kv_test_port(state));
+    for (size_t i = 0; i < N(paths); i++) {
+        int status = kv_test_http_ask(&stream, "GET", paths[i], NULL, NULL, &response);
+        if (status != 404)
+            print_error("GET %s\n", paths[i]);
+        assert_int_equal(status, 404);
+        expect_json_error(&response);
+    }
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+}
+
+static void expect_allow(uint16_t port, const char *method, const char *path,
+                         const char *const allowed[])
+{
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    kv_test_stream_open(&stream, port);
+    assert_int_equal(kv_test_http_ask(&stream, method, path, NULL, NULL, &response), 405);
+    expect_json_error(&response);
+    const char *allow = kv_test_response_header(&response, "allow");
+    assert_non_null(allow);
+    for (size_t i = 0; allowed[i] != NULL; i++)
+        assert_non_null(strstr(allow, allowed[i]));
+    assert_null(strstr(allow, method));
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+}
+
+static void other_method_on_a_known_path_is_405_with_allow(void **state)
+{
+    static const char *const storage[] = {"GET", "HEAD", "POST", "PUT", "DELETE", NULL};
+    static const char *const get[] = {"GET", NULL};
+    expect_allow(kv_test_port(state), "PATCH", "/storage/k", storage);
+    expect_allow(kv_test_port(state), "BREW", "/storage/", storage);
+    expect_allow(kv_test_port(state), "POST", "/healthz", get);
+    expect_allow(kv_test_port(state), "DELETE", "/readyz", get);
+    expect_allow(kv_test_port(state), "POST", "/ws", get);
+}
+
+static void healthz_and_readyz_are_200(void **state)
+{
+    static const char *const paths[] = {"/healthz", "/readyz", "/healthz?verbose"};
+    for (size_t i = 0; i < N(paths); i++)
+        assert_int_equal(kv_test_http_status(kv_test_port(state), "GET", paths[i], NULL, NULL),
+                         200);
+    assert_int_equal(kv_test_http_status(kv_test_port(state), "HEAD", "/readyz", NULL, NULL), 200);
+}
+
+static int status_with_origin(void **state, const char *method, const char *path,
+                              const char *other_headers, const char *origin, const char *body)
+{
+    struct kv_buffer headers = {0};
+    kv_buffer_printf(&headers, "%sOrigin: %s\r\n", other_headers, origin);
+    kv_buffer_append_char(&headers, '\0');
+    int status = kv_test_http_status(kv_test_port(state), method, path, headers.bytes, body);
+    kv_buffer_fini(&headers);
+    return status;
+}
+
+static void write_from_an_allowed_origin_passes(void **state)
+{
+    for (size_t i = 0; i < N(allowed_origins); i++) {
+        assert_int_equal(status_with_origin(state, "POST", "/storage/from", "", allowed_origins[i],
+                                            "{\"value\":1}"),
+                         202);
+        assert_int_equal(
+            status_with_origin(state, "DELETE", "/storage/from", "", allowed_origins[i], NULL),
+            200);
+    }
+}
+
+static void write_from_another_origin_is_403_and_changes_nothing(void **state)
+{
+    kv_test_store(kv_test_port(state), "guarded", "\"as it was\"");
+    for (size_t i = 0; i < N(refused_origins); i++) {
+        const char *origin = refused_origins[i];
+        assert_int_equal(
+            status_with_origin(state, "POST", "/storage/guarded", "", origin, "{\"value\":1}"),
+            403);
+        assert_int_equal(
+            status_with_origin(state, "PUT", "/storage/guarded", "", origin, "{\"value\":1}"), 403);
+        assert_int_equal(status_with_origin(state, "DELETE", "/storage/guarded", "", origin, NULL),
+                         403);
+    }
+    kv_test_expect_value(kv_test_port(state), "guarded", "\"as it was\"");
+}
+
+static void get_from_any_origin_passes(void **state)
+{
+    kv_test_store(kv_test_port(state), "open", "1");
+    for (size_t i = 0; i < N(refused_origins); i++)
+        assert_int_equal(
+            status_with_origin(state, "GET", "/storage/open", "", refused_origins[i], NULL), 200);
+}
+
+static void upgrade_from_an_allowed_origin_passes(void **state)
+{
+    for (size_t i = 0; i < N(allowed_origins); i++)
+        assert_int_equal(
+            status_with_origin(state, "GET", "/ws", KV_TEST_WS_UPGRADE, allowed_origins[i], NULL),
+            101);
+}
+
+static void upgrade_from_another_origin_is_403(void **state)
+{
+    for (size_t i = 0; i < N(refused_origins); i++)
+        assert_int_equal(
+            status_with_origin(state, "GET", "/ws", KV_TEST_WS_UPGRADE, refused_origins[i], NULL),
+            403);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(unknown_path_is_404),
+        cmocka_unit_test(other_method_on_a_known_path_is_405_with_allow),
+        cmocka_unit_test(healthz_and_readyz_are_200),
+        cmocka_unit_test(write_from_an_allowed_origin_passes),
+        cmocka_unit_test(write_from_another_origin_is_403_and_changes_nothing),
+        cmocka_unit_test(get_from_any_origin_passes),
+        cmocka_unit_test(upgrade_from_an_allowed_origin_passes),
+        cmocka_unit_test(upgrade_from_another_origin_is_403),
+    };
+    return cmocka_run_group_tests(tests, group_start, kv_test_group_stop);
+}

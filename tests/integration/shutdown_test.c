@@ -1,0 +1,220 @@
+/* SIGTERM: what is under way is finished, connections end as their protocol wants, the exit is 0.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+
+enum {
+    PROMPTLY_MS = 5000 /* less than the drain's limit: nothing had to be cut off */
+};
+
+static void idle_server_ends_with_0(void **state)
+{
+    (void)state;
+    struct kv_test_server server;
+    kv_test_start(&server, "");
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void idle_connections_do_not_hold_the_server_up(void **state)
+{
+    (void)state;
+    struct kv_test_server server;
+    struct kv_test_stream fresh, used;
+    struct kv_test_response response = {0};
+    kv_test_start(&server, "");
+    kv_test_stream_open(&fresh, server.port);
+    kv_test_stream_open(&used, server.port);
+    assert_int_equal(kv_test_http_ask(&used, "GET", "/healthz", NULL, NULL, &response), 200);
+    int64_t began_ms = kv_test_now_ms();
+    kv_test_server_terminate(&server);
+    kv_test_stream_await_end(&fresh);
+    kv_test_stream_await_end(&used);
+    kv_test_server_stop_cleanly(&server);
+    assert_true(kv_test_now_ms() - began_ms < PROMPTLY_MS);
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&fresh);
+    kv_test_stream_close(&used);
+}
+
+static void websockets_are_closed_with_1001(void **state)
+{
+    (void)state;
+    enum {
+        SOCKETS = 8
+    };
+    struct kv_test_server server;
+    struct kv_test_ws all[SOCKETS];
+    kv_test_start(&server, "");
+    for (int i = 0; i < SOCKETS; i++) {
+        kv_test_ws_open(&all[i], server.port);
+        kv_test_ws_send_text(&all[i], "{\"type\":\"subscribe\",\"payload\":{\"key\":\"k\"}}");
+        kv_test_ws_expect_nothing(&all[i]);
+    }
+    int64_t began_ms = kv_test_now_ms();
+    kv_test_server_terminate(&server);
+    for (int i = 0; i < SOCKETS; i++) {
+        kv_test_ws_expect_closed(&all[i], 1001);
+        kv_test_ws_close(&all[i]);
+    }
+    kv_test_server_stop_cleanly(&server);
+    assert_true(kv_test_now_ms() - began_ms < PROMPTLY_MS);
+}
+
+static void response_under_way_is_finished(void **state)
+{
+    (void)state;
+    enum {
+        LARGE = 32 << 20
+    };
+    struct kv_test_server server;
+    struct kv_test_stream slow;
+    struct kv_test_response response = {0};
+    char *value = kv_test_letters('r', LARGE);
+    value[0] = '"';
+    value[LARGE - 1] = '"';
+    kv_test_start(&server, "");
+    kv_test_store(server.port, "large", value);
+    kv_test_stream_open_narrow(&slow, server.port, 16 * 1024);
+    kv_test_stream_put(&slow, KV_SLICE("GET /storage/large HTTP/1.1\r\nHost: test\r\n\r\n"));
+    assert_true(kv_test_stream_await(&slow, 0));
+    kv_test_stream_flush(&slow);
+    assert_true(kv_test_stream_await(&slow, 1));
+    kv_test_server_terminate(&server);
+    kv_test_sleep_ms(100);
+    assert_true(kv_test_http_receive(&slow, &response));
+    assert_int_equal(response.status, 200);
+    assert_true(kv_test_is_value_body(kv_buffer_slice(&response.body), kv_slice_of(value)));
+    kv_test_server_stop_cleanly(&server);
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&slow);
+    free(value);
+}
+
+static void websocket_answers_under_way_come_before_the_close(void **state)
+{
+    (void)state;
+    enum {
+        GETS = 300
+    };
+    struct kv_test_server server;
+    struct kv_test_ws ws;
+    char *value = kv_test_letters('w', 64 * 1024);
+    value[0] = '"';
+    value[64 * 1024 - 1] = '"';
+    kv_test_start(&server, "");
+    kv_test_store(server.port, "k", value);
+    kv_test_ws_open(&ws, server.port);
+    for (int i = 0; i < GETS; i++)
+        kv_test_ws_put_text(&ws, "{\"type\":\"get\",\"payload\":{\"key\":\"k\"}}");
+    kv_test_stream_flush(&ws.stream);
+    assert_true(kv_test_stream_await(&ws.stream, 1));
+    kv_test_server_terminate(&server);
+    struct kv_test_frame frame;
+    int n_answers = 0;
+    while (kv_test_ws_receive(&ws, &frame) && frame.opcode == KV_TEST_WS_TEXT)
+        n_answers++;
+    assert_int_equal(frame.opcode, KV_TEST_WS_CLOSE);
+    assert_int_equal(kv_test_ws_close_code(&frame), 1001);
+    assert_true(n_answers > 0);
+    kv_test_ws_close(&ws);
+    kv_test_server_stop_cleanly(&server);
+    free(value);
+}
+
+static void new_connections_are_refused_while_draining(void **state)
+{
+    (void)state;
+    struct kv_test_server server;
+    struct kv_test_ws ws;
+    struct kv_test_frame frame;
+    kv_test_start(&server, "");
+    kv_test_ws_open(&ws, server.port);
+    kv_test_server_terminate(&server);
+    assert_true(kv_test_ws_receive(&ws, &frame));
+    assert_int_equal(frame.opcode, KV_TEST_WS_CLOSE);
+    /* The close is not answered, so that the server is still draining. */
+    struct kv_test_stream late;
+    struct kv_test_response response = {0};
+    if (kv_test_stream_try_open(&late, server.port)) {
+        kv_test_stream_put(&late, KV_SLICE("GET /readyz HTTP/1.1\r\nHost: test\r\n\r\n"));
+        kv_test_stream_flush(&late);
+        if (kv_test_http_receive(&late, &response))
+            assert_int_equal(response.status, 503);
+        kv_test_stream_close(&late);
+    }
+    kv_test_response_fini(&response);
+    kv_test_ws_close(&ws);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void client_that_never_reads_is_cut_off_when_the_drain_is_over(void **state)
+{
+    (void)state;
+    enum {
+        LARGE = 32 << 20
+    };
+    struct kv_test_server server;
+    struct kv_test_stream stuck;
+    char *value = kv_test_letters('s', LARGE);
+    value[0] = '"';
+    value[LARGE - 1] = '"';
+    kv_test_start(&server, "timeouts: {drain: 300ms}\n");
+    kv_test_store(server.port, "large", value);
+    kv_test_stream_open_narrow(&stuck, server.port, 16 * 1024);
+    kv_test_stream_put(&stuck, KV_SLICE("GET /storage/large HTTP/1.1\r\nHost: test\r\n\r\n"));
+    kv_test_stream_flush(&stuck);
+    assert_true(kv_test_stream_await(&stuck, 1));
+    int64_t began_ms = kv_test_now_ms();
+    kv_test_server_stop_cleanly(&server);
+    assert_true(kv_test_now_ms() - began_ms < PROMPTLY_MS);
+    kv_test_stream_close(&stuck);
+    free(value);
+}
+
+static void writers_are_cut_at_a_whole_message(void **state)
+{
+    (void)state;
+    struct kv_test_server server;
+    struct kv_test_ws ws;
+    struct kv_test_frame frame;
+    kv_test_start(&server, "");
+    kv_test_ws_open(&ws, server.port);
+    for (int i = 0; i < 20000; i++)
+        kv_test_ws_put_text(
+            &ws, "{\"type\":\"set\",\"id\":%d,\"payload\":{\"key\":\"k\",\"value\":%d}}", i, i);
+    struct kv_test_stream *stream = &ws.stream;
+    assert_true(kv_test_stream_turn(&stream, 1, KV_TEST_LIMIT_MS));
+    kv_test_server_terminate(&server);
+    int n_oks = 0;
+    while (kv_test_ws_receive(&ws, &frame) && frame.opcode == KV_TEST_WS_TEXT) {
+        char id[16];
+        uint64_t revision;
+        snprintf(id, sizeof(id), "%d", n_oks++);
+        assert_true(kv_test_ws_is_ok(frame.payload, id, "\"k\"", &revision) ||
+                    kv_slice_has_prefix(frame.payload, KV_SLICE("{\"type\":\"error\"")));
+    }
+    kv_test_ws_close(&ws);
+    kv_test_server_stop_cleanly(&server);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(idle_server_ends_with_0),
+        cmocka_unit_test(idle_connections_do_not_hold_the_server_up),
+        cmocka_unit_test(websockets_are_closed_with_1001),
+        cmocka_unit_test(response_under_way_is_finished),
+        cmocka_unit_test(websocket_answers_under_way_come_before_the_close),
+        cmocka_unit_test(new_connections_are_refused_while_draining),
+        cmocka_unit_test(client_that_never_reads_is_cut_off_when_the_drain_is_over),
+        cmocka_unit_test(writers_are_cut_at_a_whole_message),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,176 @@
+/*
+ * A child and its folder. Output goes to files, not pipes, so that a talkative child never waits
+ * for the test to read.
+ */
+#include "support/client/program.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "support/client/stream.h"
+
+enum {
+    MAX_ARGUMENTS = 16,
+    RUN_LIMIT_MS = 20000,
+    WAIT_STEP_MS = 2,
+};
+
+static char *path_in(const struct kv_test_program *program, const char *name)
+{
+    char *path;
+    if (asprintf(&path, "%s/%s", program->folder, name) < 0)
+        fail_msg("no memory");
+    return path;
+}
+
+void kv_test_program_prepare(struct kv_test_program *program)
+{
+    *program = (struct kv_test_program){.folder = "/tmp/kvserver-test-XXXXXX"};
+    if (mkdtemp(program->folder) == NULL)
+        fail_msg("cannot make a folder: %s", strerror(errno));
+}
+
+void kv_test_program_remove(struct kv_test_program *program)
+{
+    DIR *folder = opendir(program->folder);
+    if (folder == NULL)
+        return;
+    for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder))
+        unlinkat(dirfd(folder), entry->d_name, 0);
+    closedir(folder);
+    rmdir(program->folder);
+}
+
+char *kv_test_program_write(const struct kv_test_program *program, const char *name,
+                            const char *text)
+{
+    char *path = path_in(program, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+    return path;
+}
+
+char *kv_test_program_read(const struct kv_test_program *program, const char *name)
+{
+    char *path = path_in(program, name);
+    FILE *file = fopen(path, "r");
+    free(path);
+    struct kv_buffer text = {0};
+    while (file != NULL && !feof(file) && !ferror(file))
+        text.len += fread(kv_buffer_reserve(&text, 4096), 1, 4096, file);
+    if (file != NULL)
+        fclose(file);
+    kv_buffer_append_char(&text, '\0');
+    return text.bytes;
+}
+
+static void redirect(const char *path, int to)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || dup2(fd, to) < 0)
+        _exit(127);
+}
+
+void kv_test_program_spawn(struct kv_test_program *program, const char *const arguments[])
+{
+    const char *argv[MAX_ARGUMENTS] = {KV_SERVER_PROGRAM};
+    for (size_t i = 0; arguments[i] != NULL; i++) {
+        assert_true(i + 2 < MAX_ARGUMENTS);
+        argv[i + 1] = arguments[i];
+    }
+    char *out = path_in(program, "out");
+    char *err = path_in(program, "err");
+    pid_t parent = getpid();
+    program->pid = fork();
+    if (program->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(127);
+        redirect("/dev/null", STDIN_FILENO);
+        redirect(out, STDOUT_FILENO);
+        redirect(err, STDERR_FILENO);
+        execv(argv[0], (char *const *)argv);
+        _exit(127);
+    }
+    free(out);
+    free(err);
+    assert_true(program->pid > 0);
+}
+
+bool kv_test_program_has_ended(struct kv_test_program *program, int *ret_exit_code)
+{
+    int status;
+    if (waitpid(program->pid, &status, WNOHANG) != program->pid)
+        return false;
+    program->pid = 0;
+    *ret_exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return true;
+}
+
+int kv_test_program_wait(struct kv_test_program *program, int64_t limit_ms)
+{
+    int64_t deadline_ms = kv_test_now_ms() + limit_ms;
+    int exit_code = -1;
+    while (!kv_test_program_has_ended(program, &exit_code)) {
+        if (kv_test_now_ms() >= deadline_ms) {
+            kv_test_program_kill(program);
+            return -1;
+        }
+        kv_test_sleep_ms(WAIT_STEP_MS);
+    }
+    return exit_code;
+}
+
+void kv_test_program_kill(struct kv_test_program *program)
+{
+    if (program->pid == 0)
+        return;
+    kill(program->pid, SIGKILL);
+    waitpid(program->pid, NULL, 0);
+    program->pid = 0;
+}
+
+static void run_in_folder(struct kv_test_program *program, const char *const arguments[],
+                          struct kv_test_outcome *ret)
+{
+    kv_test_program_spawn(program, arguments);
+    ret->exit_code = kv_test_program_wait(program, RUN_LIMIT_MS);
+    ret->out = kv_test_program_read(program, "out");
+    ret->err = kv_test_program_read(program, "err");
+    kv_test_program_remove(program);
+}
+
+void kv_test_program_run(const char *const arguments[], struct kv_test_outcome *ret)
+{
+    struct kv_test_program program;
+    kv_test_program_prepare(&program);
+    run_in_folder(&program, arguments, ret);
+}
+
+void kv_test_program_run_with_file(const char *argument, const char *yaml,
+                                   struct kv_test_outcome *ret)
+{
+    struct kv_test_program program;
+    kv_test_program_prepare(&program);
+    char *path = kv_test_program_write(&program, "kvserver.yaml", yaml);
+    run_in_folder(&program, (const char *[]){argument, "-c", path, NULL}, ret);
+    free(path);
+}
+
+void kv_test_outcome_fini(struct kv_test_outcome *outcome)
+{
+    free(outcome->out);
+    free(outcome->err);
+    *outcome = (struct kv_test_outcome){0};
+}

@@ -1,0 +1,157 @@
+/*
+ * The port is found by asking the system for a free one and giving it back: between that and the
+ * server's own bind another process may take it, which shows as a server that ends at once and
+ * says why; then the next port is tried.
+ */
+#include "support/client/server.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "support/client/http.h"
+
+enum {
+    MAX_CLASHES = 5,
+    READY_STEP_MS = 5,
+    STOP_LIMIT_MS = 20000,
+};
+
+static uint16_t free_port(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {
+        .sin_family = AF_INET,
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    socklen_t len = sizeof(address);
+    bool is_bound = fd >= 0 && bind(fd, (struct sockaddr *)&address, len) == 0 &&
+                    getsockname(fd, (struct sockaddr *)&address, &len) == 0;
+    if (fd >= 0)
+        close(fd);
+    assert_true(is_bound);
+    return ntohs(address.sin_port);
+}
+
+static char *yaml_with_port(const char *yaml, uint16_t port)
+{
+    struct kv_buffer text = {0};
+    for (const char *at = strstr(yaml, "%port"); at != NULL; at = strstr(yaml, "%port")) {
+        kv_buffer_append(&text, (struct kv_slice){yaml, (size_t)(at - yaml)});
+        kv_buffer_printf(&text, "%u", port);
+        yaml = at + strlen("%port");
+    }
+    kv_buffer_append(&text, kv_slice_of(yaml));
+    kv_buffer_append_char(&text, '\0');
+    return text.bytes;
+}
+
+static void show_log(const struct kv_test_server *server)
+{
+    char *log = kv_test_server_log(server);
+    print_error("the server's log:\n%s\n", log);
+    free(log);
+}
+
+static bool log_tells_of_clash(const struct kv_test_server *server)
+{
+    char *log = kv_test_server_log(server);
+    bool is_clash = strstr(log, "Address already in use") != NULL;
+    free(log);
+    return is_clash;
+}
+
+static bool is_ready(uint16_t port)
+{
+    struct kv_test_stream stream;
+    if (!kv_test_stream_try_open(&stream, port))
+        return false;
+    struct kv_test_response response = {0};
+    kv_test_stream_put(&stream, KV_SLICE("GET /readyz HTTP/1.1\r\nHost: test\r\n\r\n"));
+    kv_test_stream_flush(&stream);
+    bool says_so = kv_test_http_receive(&stream, &response) && response.status == 200;
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+    return says_so;
+}
+
+/* Returns: false where the port was taken meanwhile. */
+static bool await_ready(struct kv_test_server *server)
+{
+    int64_t deadline_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    int exit_code;
+    while (!is_ready(server->port)) {
+        if (kv_test_program_has_ended(&server->program, &exit_code)) {
+            if (log_tells_of_clash(server))
+                return false;
+            show_log(server);
+            fail_msg("the server ended at its start with exit code %d", exit_code);
+        }
+        if (kv_test_now_ms() > deadline_ms) {
+            show_log(server);
+            kv_test_server_kill(server);
+            fail_msg("the server did not get ready");
+        }
+        kv_test_sleep_ms(READY_STEP_MS);
+    }
+    return true;
+}
+
+static bool try_start(struct kv_test_server *server, const char *yaml)
+{
+    kv_test_program_prepare(&server->program);
+    server->port = free_port();
+    char *text = yaml_with_port(yaml, server->port);
+    char *path = kv_test_program_write(&server->program, "kvserver.yaml", text);
+    kv_test_program_spawn(&server->program, (const char *[]){"-c", path, NULL});
+    free(path);
+    free(text);
+    return await_ready(server);
+}
+
+void kv_test_server_start(struct kv_test_server *server, const char *yaml)
+{
+    for (int clashes = 0; !try_start(server, yaml); clashes++) {
+        kv_test_program_remove(&server->program);
+        if (clashes == MAX_CLASHES)
+            fail_msg("no free port");
+    }
+}
+
+void kv_test_server_terminate(struct kv_test_server *server)
+{
+    if (server->program.pid != 0)
+        kill(server->program.pid, SIGTERM);
+}
+
+int kv_test_server_stop(struct kv_test_server *server)
+{
+    kv_test_server_terminate(server);
+    int exit_code = kv_test_program_wait(&server->program, STOP_LIMIT_MS);
+    if (exit_code != 0)
+        show_log(server);
+    kv_test_program_remove(&server->program);
+    return exit_code;
+}
+
+void kv_test_server_stop_cleanly(struct kv_test_server *server)
+{
+    assert_int_equal(kv_test_server_stop(server), 0);
+}
+
+void kv_test_server_kill(struct kv_test_server *server)
+{
+    kv_test_program_kill(&server->program);
+    kv_test_program_remove(&server->program);
+}
+
+char *kv_test_server_log(const struct kv_test_server *server)
+{
+    return kv_test_program_read(&server->program, "err");
+}

@@ -1,0 +1,204 @@
+/*
+ * Non-blocking sockets under poll(): a turn first waits, then reads one piece and writes one piece
+ * of each stream that is ready. Only a turn reads, so slices of what came stay valid between turns.
+ */
+#include "support/client/stream.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum {
+    PIECE = 256 * 1024 /* bytes read at once */
+};
+
+int64_t kv_test_now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t kv_test_now_ms(void)
+{
+    return kv_test_now_us() / 1000;
+}
+
+void kv_test_sleep_ms(int64_t duration_ms)
+{
+    if (duration_ms <= 0)
+        return;
+    struct timespec left = {.tv_sec = duration_ms / 1000, .tv_nsec = duration_ms % 1000 * 1000000};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        continue;
+}
+
+/* receive_bytes must be set before connecting to bound the window; 0 leaves it to the system. */
+static bool stream_connect(struct kv_test_stream *stream, uint16_t port, int receive_bytes)
+{
+    *stream = (struct kv_test_stream){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    assert_true(stream->fd >= 0);
+    if (receive_bytes > 0)
+        setsockopt(stream->fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(receive_bytes));
+    setsockopt(stream->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    struct sockaddr_in address = {
+        .sin_family = AF_INET,
+        .sin_port = htons(port),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    if (connect(stream->fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+        return true;
+    kv_test_stream_close(stream);
+    return false;
+}
+
+bool kv_test_stream_try_open(struct kv_test_stream *stream, uint16_t port)
+{
+    return stream_connect(stream, port, 0);
+}
+
+void kv_test_stream_open(struct kv_test_stream *stream, uint16_t port)
+{
+    kv_test_stream_open_narrow(stream, port, 0);
+}
+
+void kv_test_stream_open_narrow(struct kv_test_stream *stream, uint16_t port, int receive_bytes)
+{
+    if (!stream_connect(stream, port, receive_bytes))
+        fail_msg("cannot connect to port %u", port);
+}
+
+void kv_test_stream_close(struct kv_test_stream *stream)
+{
+    if (stream->fd >= 0)
+        close(stream->fd);
+    stream->fd = -1;
+    stream->is_ended = true;
+    kv_buffer_fini(&stream->in);
+    kv_buffer_fini(&stream->out);
+    stream->in_at = 0;
+    stream->out_at = 0;
+}
+
+void kv_test_stream_put(struct kv_test_stream *stream, struct kv_slice bytes)
+{
+    if (!stream->is_ended)
+        kv_buffer_append(&stream->out, bytes);
+}
+
+static void drop_output(struct kv_test_stream *stream)
+{
+    stream->out.len = 0;
+    stream->out_at = 0;
+}
+
+static bool has_output(const struct kv_test_stream *stream)
+{
+    return stream->out_at < stream->out.len;
+}
+
+static void drop_used_input(struct kv_test_stream *stream)
+{
+    size_t left = stream->in.len - stream->in_at;
+    if (left > stream->in_at)
+        return;
+    if (left > 0)
+        memcpy(stream->in.bytes, stream->in.bytes + stream->in_at, left);
+    stream->in.len = left;
+    stream->in_at = 0;
+}
+
+static void stream_read(struct kv_test_stream *stream)
+{
+    drop_used_input(stream);
+    ssize_t n = recv(stream->fd, kv_buffer_reserve(&stream->in, PIECE), PIECE, MSG_DONTWAIT);
+    if (n > 0) {
+        stream->in.len += (size_t)n;
+    } else if (n == 0 || errno != EAGAIN) {
+        stream->is_ended = true;
+        drop_output(stream);
+    }
+}
+
+/* A broken pipe ends the writing only: the server's last words may still be there to be read. */
+static void stream_write(struct kv_test_stream *stream)
+{
+    ssize_t n = send(stream->fd, stream->out.bytes + stream->out_at,
+                     stream->out.len - stream->out_at, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n > 0)
+        stream->out_at += (size_t)n;
+    if ((n < 0 && errno != EAGAIN) || !has_output(stream))
+        drop_output(stream);
+}
+
+static struct pollfd stream_interest(const struct kv_test_stream *stream)
+{
+    short events = 0;
+    if (!stream->is_paused)
+        events |= POLLIN;
+    if (has_output(stream))
+        events |= POLLOUT;
+    bool is_of_interest = !stream->is_ended && events != 0;
+    return (struct pollfd){.fd = is_of_interest ? stream->fd : -1, .events = events};
+}
+
+bool kv_test_stream_turn(struct kv_test_stream *const streams[], size_t n, int64_t limit_ms)
+{
+    struct pollfd polled[KV_TEST_MAX_STREAMS];
+    assert_true(n <= KV_TEST_MAX_STREAMS);
+    for (size_t i = 0; i < n; i++)
+        polled[i] = stream_interest(streams[i]);
+    int ready = poll(polled, n, (int)limit_ms);
+    for (size_t i = 0; i < n && ready > 0; i++) {
+        if (polled[i].revents & POLLOUT)
+            stream_write(streams[i]);
+        if (polled[i].revents & (POLLIN | POLLHUP | POLLERR))
+            stream_read(streams[i]);
+    }
+    return ready > 0;
+}
+
+void kv_test_stream_wait(struct kv_test_stream *stream)
+{
+    if (!kv_test_stream_turn(&stream, 1, KV_TEST_LIMIT_MS))
+        fail_msg("nothing moved on a connection for %d ms", KV_TEST_LIMIT_MS);
+}
+
+void kv_test_stream_flush(struct kv_test_stream *stream)
+{
+    while (has_output(stream))
+        kv_test_stream_wait(stream);
+}
+
+struct kv_slice kv_test_stream_unread(const struct kv_test_stream *stream)
+{
+    if (stream->in.len == stream->in_at)
+        return KV_SLICE("");
+    return (struct kv_slice){stream->in.bytes + stream->in_at, stream->in.len - stream->in_at};
+}
+
+void kv_test_stream_use(struct kv_test_stream *stream, size_t len)
+{
+    stream->in_at += len;
+}
+
+bool kv_test_stream_await(struct kv_test_stream *stream, size_t len)
+{
+    while (stream->in.len - stream->in_at < len && !stream->is_ended)
+        kv_test_stream_wait(stream);
+    return stream->in.len - stream->in_at >= len;
+}
+
+void kv_test_stream_await_end(struct kv_test_stream *stream)
+{
+    while (!stream->is_ended)
+        kv_test_stream_wait(stream);
+}

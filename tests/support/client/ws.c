@@ -1,0 +1,339 @@
+/*
+ * Frames are masked with a changing key on the way out, and must be bare, whole messages on the way
+ * in: this server sends nothing fragmented and negotiates no extension.
+ */
+#include "support/client/ws.h"
+
+#include <setjmp.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum {
+    SHOWN = 300 /* bytes of a text in a failure's message */
+};
+
+/* The answer to the key of KV_TEST_WS_UPGRADE: the example of RFC 6455, section 1.3. */
+static const char ACCEPT[] = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+void kv_test_ws_open(struct kv_test_ws *ws, uint16_t port)
+{
+    *ws = (struct kv_test_ws){.mask = 0x9e3779b9};
+    kv_test_stream_open(&ws->stream, port);
+    kv_test_ws_upgrade(ws);
+}
+
+void kv_test_ws_upgrade(struct kv_test_ws *ws)
+{
+    struct kv_test_response response = {0};
+    int status = kv_test_http_ask(&ws->stream, "GET", "/ws", KV_TEST_WS_UPGRADE, NULL, &response);
+    const char *accept = kv_test_response_header(&response, "sec-websocket-accept");
+    if (status != 101 || accept == NULL || strcmp(accept, ACCEPT) != 0)
+        fail_msg("the upgrade was answered with %d", status);
+    kv_test_response_fini(&response);
+}
+
+void kv_test_ws_close(struct kv_test_ws *ws)
+{
+    kv_test_stream_close(&ws->stream);
+}
+
+static void append_big_endian(struct kv_buffer *out, uint64_t number, int n_bytes)
+{
+    for (int at = n_bytes - 1; at >= 0; at--)
+        kv_buffer_append_char(out, (char)(number >> (8 * at)));
+}
+
+static void append_header(struct kv_buffer *out, uint8_t first_byte, size_t len)
+{
+    const uint8_t is_masked = 0x80;
+    kv_buffer_append_char(out, (char)first_byte);
+    if (len < 126) {
+        kv_buffer_append_char(out, (char)(is_masked | len));
+    } else if (len <= UINT16_MAX) {
+        kv_buffer_append_char(out, (char)(is_masked | 126));
+        append_big_endian(out, len, 2);
+    } else {
+        kv_buffer_append_char(out, (char)(is_masked | 127));
+        append_big_endian(out, len, 8);
+    }
+}
+
+void kv_test_ws_put_frame(struct kv_test_ws *ws, uint8_t first_byte, struct kv_slice payload)
+{
+    struct kv_buffer *out = &ws->stream.out;
+    if (ws->stream.is_ended)
+        return;
+    append_header(out, first_byte, payload.len);
+    char mask[4];
+    memcpy(mask, &ws->mask, sizeof(mask));
+    kv_buffer_append(out, (struct kv_slice){mask, sizeof(mask)});
+    char *room = kv_buffer_reserve(out, payload.len);
+    for (size_t i = 0; i < payload.len; i++)
+        room[i] = payload.bytes[i] ^ mask[i % 4];
+    out->len += payload.len;
+    ws->mask = ws->mask * 1664525 + 1013904223;
+}
+
+void kv_test_ws_put(struct kv_test_ws *ws, struct kv_slice text)
+{
+    kv_test_ws_put_frame(ws, KV_TEST_WS_FINAL | KV_TEST_WS_TEXT, text);
+}
+
+static void put_formatted(struct kv_test_ws *ws, const char *format, va_list args)
+{
+    char *text;
+    int len = vasprintf(&text, format, args);
+    assert_true(len >= 0);
+    kv_test_ws_put(ws, (struct kv_slice){text, (size_t)len});
+    free(text);
+}
+
+void kv_test_ws_put_text(struct kv_test_ws *ws, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    put_formatted(ws, format, args);
+    va_end(args);
+}
+
+void kv_test_ws_send(struct kv_test_ws *ws, struct kv_slice text)
+{
+    kv_test_ws_put(ws, text);
+    kv_test_stream_flush(&ws->stream);
+}
+
+void kv_test_ws_send_text(struct kv_test_ws *ws, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    put_formatted(ws, format, args);
+    va_end(args);
+    kv_test_stream_flush(&ws->stream);
+}
+
+void kv_test_ws_send_frame(struct kv_test_ws *ws, uint8_t first_byte, struct kv_slice payload)
+{
+    kv_test_ws_put_frame(ws, first_byte, payload);
+    kv_test_stream_flush(&ws->stream);
+}
+
+static uint64_t read_big_endian(const char *bytes, int n_bytes)
+{
+    uint64_t number = 0;
+    for (int i = 0; i < n_bytes; i++)
+        number = number << 8 | (uint8_t)bytes[i];
+    return number;
+}
+
+/* Returns: the bytes of the header, 0 where it is not there in full. */
+static size_t parse_header(struct kv_slice bytes, uint64_t *ret_len)
+{
+    if (bytes.len < 2)
+        return 0;
+    uint8_t first = (uint8_t)bytes.bytes[0];
+    uint8_t second = (uint8_t)bytes.bytes[1];
+    if ((first & 0xf0) != KV_TEST_WS_FINAL || (second & 0x80) != 0)
+        fail_msg("a frame that this server must not send: %02x %02x", first, second);
+    int n_more = second == 126 ? 2 : second == 127 ? 8 : 0;
+    if (bytes.len < 2 + (size_t)n_more)
+        return 0;
+    *ret_len = n_more == 0 ? second : read_big_endian(bytes.bytes + 2, n_more);
+    return 2 + (size_t)n_more;
+}
+
+bool kv_test_ws_take(struct kv_test_ws *ws, struct kv_test_frame *ret)
+{
+    struct kv_slice unread = kv_test_stream_unread(&ws->stream);
+    uint64_t len;
+    size_t header = parse_header(unread, &len);
+    if (header == 0 || unread.len - header < len)
+        return false;
+    *ret = (struct kv_test_frame){
+        .opcode = (uint8_t)unread.bytes[0] & 0x0f,
+        .payload = {unread.bytes + header, len},
+    };
+    kv_test_stream_use(&ws->stream, header + len);
+    return true;
+}
+
+/* Returns: false where the connection ended instead. */
+static bool receive_any(struct kv_test_ws *ws, struct kv_test_frame *ret)
+{
+    while (!kv_test_ws_take(ws, ret)) {
+        if (ws->stream.is_ended)
+            return false;
+        kv_test_stream_wait(&ws->stream);
+    }
+    return true;
+}
+
+bool kv_test_ws_receive(struct kv_test_ws *ws, struct kv_test_frame *ret)
+{
+    int64_t began_ms = kv_test_now_ms();
+    while (receive_any(ws, ret)) {
+        if (ret->opcode != KV_TEST_WS_PING)
+            return true;
+        if (kv_test_now_ms() - began_ms > KV_TEST_LIMIT_MS)
+            fail_msg("nothing but pings came for %d ms", KV_TEST_LIMIT_MS);
+        kv_test_ws_put_frame(ws, KV_TEST_WS_FINAL | KV_TEST_WS_PONG, ret->payload);
+    }
+    return false;
+}
+
+int kv_test_ws_close_code(const struct kv_test_frame *frame)
+{
+    return frame->payload.len < 2 ? 1005 : (int)read_big_endian(frame->payload.bytes, 2);
+}
+
+static int shown_len(struct kv_slice text)
+{
+    return (int)(text.len < SHOWN ? text.len : SHOWN);
+}
+
+static void fail_with_frame(struct kv_slice expected, const struct kv_test_frame *frame,
+                            const char *file, int line)
+{
+    print_error("expected: %.*s (%zu bytes)\n", shown_len(expected), expected.bytes, expected.len);
+    if (frame == NULL)
+        print_error("but the connection ended\n");
+    else if (frame->opcode == KV_TEST_WS_CLOSE)
+        print_error("but the server closed with %d\n", kv_test_ws_close_code(frame));
+    else
+        print_error("but got opcode %x: %.*s (%zu bytes)\n", frame->opcode,
+                    shown_len(frame->payload), frame->payload.bytes, frame->payload.len);
+    _fail(file, line);
+}
+
+void kv_test_ws_expect_frame_at(struct kv_test_ws *ws, uint8_t opcode, struct kv_slice payload,
+                                const char *file, int line)
+{
+    struct kv_test_frame frame;
+    if (!kv_test_ws_receive(ws, &frame))
+        fail_with_frame(payload, NULL, file, line);
+    if (frame.opcode != opcode || !kv_slice_equals(frame.payload, payload))
+        fail_with_frame(payload, &frame, file, line);
+}
+
+void kv_test_ws_expect_slice_at(struct kv_test_ws *ws, struct kv_slice text, const char *file,
+                                int line)
+{
+    kv_test_ws_expect_frame_at(ws, KV_TEST_WS_TEXT, text, file, line);
+}
+
+void kv_test_ws_expect_at(struct kv_test_ws *ws, const char *file, int line, const char *format,
+                          ...)
+{
+    char *text;
+    va_list args;
+    va_start(args, format);
+    int len = vasprintf(&text, format, args);
+    va_end(args);
+    assert_true(len >= 0);
+    kv_test_ws_expect_slice_at(ws, (struct kv_slice){text, (size_t)len}, file, line);
+    free(text);
+}
+
+/* Waits for a text message. */
+static struct kv_slice receive_text(struct kv_test_ws *ws, const char *expected, const char *file,
+                                    int line)
+{
+    struct kv_test_frame frame;
+    if (!kv_test_ws_receive(ws, &frame))
+        fail_with_frame(kv_slice_of(expected), NULL, file, line);
+    if (frame.opcode != KV_TEST_WS_TEXT)
+        fail_with_frame(kv_slice_of(expected), &frame, file, line);
+    return frame.payload;
+}
+
+static bool has_suffix(struct kv_slice text, struct kv_slice suffix)
+{
+    return text.len >= suffix.len &&
+           memcmp(text.bytes + text.len - suffix.len, suffix.bytes, suffix.len) == 0;
+}
+
+/* What stands before the payload of a message of that type. */
+static struct kv_buffer message_start(const char *type, const char *id)
+{
+    struct kv_buffer start = {0};
+    kv_buffer_printf(&start, "{\"type\":\"%s\",", type);
+    if (id != NULL)
+        kv_buffer_printf(&start, "\"id\":%s,", id);
+    kv_buffer_printf(&start, "\"payload\":");
+    return start;
+}
+
+void kv_test_ws_expect_error_at(struct kv_test_ws *ws, const char *id, const char *file, int line)
+{
+    struct kv_slice text = receive_text(ws, "an error", file, line);
+    struct kv_buffer start = message_start("error", id);
+    kv_buffer_append_char(&start, '"');
+    bool is_error = kv_slice_has_prefix(text, kv_buffer_slice(&start)) &&
+                    has_suffix(text, KV_SLICE("\"}")) && text.len > start.len + 2;
+    kv_buffer_fini(&start);
+    if (!is_error)
+        fail_with_frame(KV_SLICE("an error"), &(struct kv_test_frame){KV_TEST_WS_TEXT, text}, file,
+                        line);
+}
+
+/* Reads `}}` or `,"revision":N}}`. */
+static bool parse_ok_end(struct kv_slice text, uint64_t *ret_revision)
+{
+    struct kv_slice name = KV_SLICE(",\"revision\":");
+    *ret_revision = 0;
+    if (kv_slice_equals(text, KV_SLICE("}}")))
+        return true;
+    if (!kv_slice_has_prefix(text, name) || !has_suffix(text, KV_SLICE("}}")))
+        return false;
+    /* The braces behind the digits keep strtoull() within the text. */
+    char *end;
+    *ret_revision = strtoull(text.bytes + name.len, &end, 10);
+    return end == text.bytes + text.len - 2;
+}
+
+bool kv_test_ws_is_ok(struct kv_slice text, const char *id, const char *key, uint64_t *ret_revision)
+{
+    struct kv_buffer start = message_start("ok", id);
+    kv_buffer_printf(&start, "{\"key\":%s", key);
+    bool is_ok =
+        kv_slice_has_prefix(text, kv_buffer_slice(&start)) &&
+        parse_ok_end((struct kv_slice){text.bytes + start.len, text.len - start.len}, ret_revision);
+    kv_buffer_fini(&start);
+    return is_ok;
+}
+
+uint64_t kv_test_ws_expect_ok_at(struct kv_test_ws *ws, const char *id, const char *key,
+                                 const char *file, int line)
+{
+    struct kv_slice text = receive_text(ws, "ok", file, line);
+    uint64_t revision;
+    if (!kv_test_ws_is_ok(text, id, key, &revision)) {
+        print_error("id %s, key %s\n", id, key);
+        fail_with_frame(KV_SLICE("ok"), &(struct kv_test_frame){KV_TEST_WS_TEXT, text}, file, line);
+    }
+    return revision;
+}
+
+void kv_test_ws_expect_nothing_at(struct kv_test_ws *ws, const char *file, int line)
+{
+    uint32_t fence = ws->n_fences++;
+    kv_test_ws_send_text(
+        ws, "{\"type\":\"get\",\"id\":\"fence-%u\",\"payload\":{\"key\":\"fence\"}}", fence);
+    kv_test_ws_expect_at(
+        ws, file, line,
+        "{\"type\":\"no-value\",\"id\":\"fence-%u\",\"payload\":{\"key\":\"fence\"}}", fence);
+}
+
+void kv_test_ws_expect_closed_at(struct kv_test_ws *ws, int code, const char *file, int line)
+{
+    struct kv_test_frame frame;
+    struct kv_slice expected = KV_SLICE("a close frame");
+    if (!kv_test_ws_receive(ws, &frame))
+        fail_with_frame(expected, NULL, file, line);
+    if (frame.opcode != KV_TEST_WS_CLOSE || kv_test_ws_close_code(&frame) != code) {
+        print_error("with the code %d\n", code);
+        fail_with_frame(expected, &frame, file, line);
+    }
+    kv_test_ws_put_frame(ws, KV_TEST_WS_FINAL | KV_TEST_WS_CLOSE, frame.payload);
+    kv_test_stream_await_end(&ws->stream);
+}
