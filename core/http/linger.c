@@ -42,7 +42,7 @@ static void on_timeout(struct kv_timer *timer)
 static void on_readable(h2o_socket_t *sock, const char *err)
 {
     struct lingering *one = sock->data;
-    static char discarded[65536]; /* written by all, read by none */
+    char discarded[16384];
     ssize_t got =
         err != NULL ? 0 : recv(h2o_socket_get_fd(sock), discarded, sizeof(discarded), MSG_TRUNC);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
