@@ -22,8 +22,10 @@ static int fault_mark(struct checker *checker, const struct kv_conf_mark *mark, 
     const char *path = kv_path_text(&checker->path);
     const char *colon = *path == '\0' ? "" : ": ";
     if (mark == NULL)
-        return kv_conf_error_at(checker->conf, NULL, checker->reterr, "%s%s%s", path, colon, what);
-    return kv_conf_error_mark(checker->conf, *mark, checker->reterr, "%s%s%s", path, colon, what);
+        kv_conf_error_at(checker->conf, NULL, checker->reterr, "%s%s%s", path, colon, what);
+    else
+        kv_conf_error_mark(checker->conf, *mark, checker->reterr, "%s%s%s", path, colon, what);
+    return -1;
 }
 
 static int fault(struct checker *checker, const struct kv_conf_node *node, const char *what)

@@ -33,7 +33,8 @@ static struct kv_conf_mark here(const struct reader *reader)
 
 static int refuse(struct reader *reader, const char *what)
 {
-    return kv_conf_error_mark(reader->conf, here(reader), reader->reterr, "%s", what);
+    kv_conf_error_mark(reader->conf, here(reader), reader->reterr, "%s", what);
+    return -1;
 }
 
 /* The place of a byte; columns count characters. */
@@ -54,13 +55,16 @@ static int syntax_error(struct reader *reader)
     const yaml_parser_t *parser = &reader->parser;
     const char *problem = parser->problem == NULL ? "out of memory" : parser->problem;
     if (parser->error == YAML_READER_ERROR)
-        return kv_conf_error_mark(reader->conf, mark_of_byte(reader->text, parser->problem_offset),
-                                  reader->reterr, "%s", problem);
-    struct kv_conf_mark mark = mark_of(&parser->problem_mark);
-    if (parser->context == NULL)
-        return kv_conf_error_mark(reader->conf, mark, reader->reterr, "%s", problem);
-    return kv_conf_error_mark(reader->conf, mark, reader->reterr, "%s (%s from line %zu on)",
-                              problem, parser->context, parser->context_mark.line + 1);
+        kv_conf_error_mark(reader->conf, mark_of_byte(reader->text, parser->problem_offset),
+                           reader->reterr, "%s", problem);
+    else if (parser->context == NULL)
+        kv_conf_error_mark(reader->conf, mark_of(&parser->problem_mark), reader->reterr, "%s",
+                           problem);
+    else
+        kv_conf_error_mark(reader->conf, mark_of(&parser->problem_mark), reader->reterr,
+                           "%s (%s from line %zu on)", problem, parser->context,
+                           parser->context_mark.line + 1);
+    return -1;
 }
 
 /* On to the next event. */

@@ -53,9 +53,13 @@ static int configure_module(struct kv_config *config, enum kv_module_kind kind, 
     struct kv_configured_module module = {0};
     struct kv_error error;
     if (kv_module_load(config->values[CONFIG_MODULES].string.bytes, kind, name, &module.module,
-                       &error) != 0)
-        return at == NULL ? kv_error_set(reterr, "%s", error.text)
-                          : kv_conf_error_at(config->conf, at, reterr, "%s", error.text);
+                       &error) != 0) {
+        if (at == NULL)
+            *reterr = error;
+        else
+            kv_conf_error_at(config->conf, at, reterr, "%s", error.text);
+        return -1;
+    }
     const struct kv_module *identity = module.module->identity;
     if (kv_schema_check(identity->options, identity->n_options, identity->option_size, &error) !=
         0) {

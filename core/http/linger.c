@@ -71,6 +71,6 @@ void kv_http_linger(struct kv_http_loop *here, int fd)
 
 void kv_http_linger_abort(struct kv_http_loop *here)
 {
-    while (!kv_list_is_empty(&here->lingering))
-        finish(KV_CONTAINER(here->lingering.next, struct lingering, link));
+    KV_LIST_EACH(&here->lingering, link, after)
+    finish(KV_CONTAINER(link, struct lingering, link));
 }

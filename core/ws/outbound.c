@@ -74,7 +74,9 @@ struct kv_frame *kv_frame_create(struct kv_keyspace *keyspace, struct kv_slice h
         at = append(at, item->value);
     frame->refs = 1;
     frame->keyspace = keyspace;
-    frame->item = is_copied ? (struct kv_item){0} : kv_keyspace_share(keyspace, item);
+    frame->item = (struct kv_item){0};
+    if (!is_copied)
+        frame->item = kv_keyspace_share(keyspace, item);
     frame->head_len = (size_t)(at - frame->bytes);
     frame->tail_len = tail.len;
     append(at, tail);

@@ -15,7 +15,6 @@ enum {
     MAX_MESSAGE = 2000,
     MAX_CONNECTIONS = 6,
     MAX_SUBSCRIPTIONS = 3,
-    FINAL_TEXT = KV_TEST_WS_FINAL | KV_TEST_WS_TEXT,
 };
 
 static const char small_limits[] =
