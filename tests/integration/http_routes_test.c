@@ -166,6 +166,64 @@ static void upgrade_from_another_origin_is_403(void **state)
             403);
 }
 
+static void answers_to_an_allowed_page_may_be_read_by_it_and_others_may_not(void **state)
+{
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    kv_test_store(kv_test_port(state), "page", "1");
+    kv_test_stream_open(&stream, kv_test_port(state));
+    kv_test_http_ask(&stream, "GET", "/storage/page", "Origin: https://app.example\r\n", NULL,
+                     &response);
+    assert_string_equal(kv_test_response_header(&response, "access-control-allow-origin"),
+                        "https://app.example");
+    assert_string_equal(kv_test_response_header(&response, "access-control-expose-headers"),
+                        "ETag, KV-TTL");
+    assert_string_equal(kv_test_response_header(&response, "vary"), "Origin");
+    kv_test_http_ask(&stream, "GET", "/storage/page", "Origin: https://evil.example\r\n", NULL,
+                     &response);
+    assert_null(kv_test_response_header(&response, "access-control-allow-origin"));
+    kv_test_stream_close(&stream);
+    kv_test_response_fini(&response);
+}
+
+static void preflight_of_an_allowed_page_names_methods_and_headers(void **state)
+{
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    kv_test_stream_open(&stream, kv_test_port(state));
+    int status = kv_test_http_ask(&stream, "OPTIONS", "/storage/page",
+                                  "Origin: http://localhost:5173\r\n"
+                                  "Access-Control-Request-Method: PUT\r\n"
+                                  "Access-Control-Request-Headers: content-type, if-match\r\n",
+                                  NULL, &response);
+    assert_int_equal(status, 204);
+    assert_non_null(
+        strstr(kv_test_response_header(&response, "access-control-allow-methods"), "PUT"));
+    assert_non_null(
+        strstr(kv_test_response_header(&response, "access-control-allow-headers"), "If-Match"));
+    status = kv_test_http_ask(&stream, "OPTIONS", "/storage/page",
+                              "Origin: https://evil.example\r\n", NULL, &response);
+    assert_int_equal(status, 204);
+    assert_null(kv_test_response_header(&response, "access-control-allow-methods"));
+    kv_test_stream_close(&stream);
+    kv_test_response_fini(&response);
+}
+
+static void refused_upgrade_leaves_the_connection_usable(void **state)
+{
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    kv_test_stream_open(&stream, kv_test_port(state));
+    assert_int_equal(kv_test_http_ask(&stream, "GET", "/ws",
+                                      "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+                                      "Sec-WebSocket-Version: 8\r\n",
+                                      NULL, &response),
+                     426);
+    assert_int_equal(kv_test_http_ask(&stream, "GET", "/healthz", NULL, NULL, &response), 200);
+    kv_test_stream_close(&stream);
+    kv_test_response_fini(&response);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +235,9 @@ int main(void)
         cmocka_unit_test(get_from_any_origin_passes),
         cmocka_unit_test(upgrade_from_an_allowed_origin_passes),
         cmocka_unit_test(upgrade_from_another_origin_is_403),
+        cmocka_unit_test(answers_to_an_allowed_page_may_be_read_by_it_and_others_may_not),
+        cmocka_unit_test(preflight_of_an_allowed_page_names_methods_and_headers),
+        cmocka_unit_test(refused_upgrade_leaves_the_connection_usable),
     };
     return cmocka_run_group_tests(tests, group_start, kv_test_group_stop);
 }

@@ -286,6 +286,31 @@ static void key_of_a_mebibyte_works_over_websocket_where_allowed(void **state)
     free(key);
 }
 
+static void full_store_is_507_and_an_error_and_keeps_what_it_has(void **state)
+{
+    (void)state;
+    struct kv_test_server server;
+    struct kv_test_ws ws;
+    struct kv_buffer yaml = {0};
+    kv_buffer_printf(&yaml,
+                     "listen: [{port: %%port}]\nmodules: %s\n"
+                     "storage: {module: simple, simple: {max_bytes: 100}}\n",
+                     getenv("KV_TEST_MODULES"));
+    kv_buffer_append_char(&yaml, '\0');
+    kv_test_server_start(&server, yaml.bytes);
+    kv_buffer_fini(&yaml);
+    char *large = kv_test_letters('1', 200);
+    kv_test_store(server.port, "k", "1");
+    kv_test_ws_open(&ws, server.port);
+    kv_test_ws_send_text(&ws, "{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":%s}}", large);
+    kv_test_ws_expect(&ws, "{\"type\":\"error\",\"payload\":\"the store is full\"}");
+    kv_test_ws_close(&ws);
+    assert_int_equal(post_value(server.port, "/storage/k", large), 507);
+    kv_test_expect_value(server.port, "k", "1");
+    kv_test_server_stop_cleanly(&server);
+    free(large);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +326,7 @@ int main(void)
         cmocka_unit_test(fragments_beyond_the_limit_together_close_with_1009),
         cmocka_unit_test(announced_length_beyond_the_limit_closes_before_the_bytes_come),
         cmocka_unit_test(subscription_beyond_the_limit_is_an_error),
+        cmocka_unit_test(full_store_is_507_and_an_error_and_keeps_what_it_has),
         cmocka_unit_test(connection_beyond_the_limit_is_503_and_room_comes_back),
         cmocka_unit_test(key_of_a_mebibyte_works_over_websocket_where_allowed),
     };
