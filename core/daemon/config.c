@@ -112,6 +112,37 @@ static int read_storage(struct kv_config *config, struct kv_error *reterr)
                             path, &config->store, reterr);
 }
 
+/* `scheme://host[:port]`, as browsers send it, or `null`. */
+static bool is_origin(struct kv_slice text)
+{
+    const char *colon = memmem(text.bytes, text.len, "://", 3);
+    if (kv_slice_equals(text, KV_SLICE("null")))
+        return true;
+    if (colon == NULL || colon == text.bytes)
+        return false;
+    size_t host_at = (size_t)(colon - text.bytes) + 3;
+    return host_at < text.len && strcspn(text.bytes + host_at, "/?#* ") == text.len - host_at;
+}
+
+/* What the schema cannot say of the texts in lists. */
+static int check_texts(const struct kv_config *config, struct kv_error *reterr)
+{
+    const struct kv_conf_node *root = kv_conf_root(config->conf);
+    const struct kv_conf_node *origins = kv_conf_node_find(root, "origins");
+    const struct kv_conf_node *listen = kv_conf_node_find(root, "listen");
+    for (size_t i = 0; i < kv_conf_node_size(origins); i++)
+        if (!is_origin(config->origins[i]))
+            return kv_conf_error_at(config->conf, kv_conf_node_child(origins, i), reterr,
+                                    "origins[%zu]: \"%s\" is not an origin like "
+                                    "https://example.org or http://example.org:8080",
+                                    i, config->origins[i].bytes);
+    for (size_t i = 0; i < kv_conf_node_size(listen); i++)
+        if (config->listen[i].host[0] == '\0')
+            return kv_conf_error_at(config->conf, kv_conf_node_child(listen, i), reterr,
+                                    "listen[%zu].host: a name or an address is expected", i);
+    return 0;
+}
+
 static int read_ttl(struct kv_config *config, struct kv_error *reterr)
 {
     const struct kv_option_value *chain = &config->values[CONFIG_TTL];
@@ -120,7 +151,10 @@ static int read_ttl(struct kv_config *config, struct kv_error *reterr)
         const struct kv_option_value *entry = &chain->list.items[i];
         char path[64];
         snprintf(path, sizeof(path), "ttl[%zu].options", i);
-        if (configure_module(config, KV_MODULE_TTL, field(entry, MODULE_NAME)->string.bytes, NULL,
+        const struct kv_conf_node *at = kv_conf_node_find(kv_conf_root(config->conf), "ttl");
+        if (at != NULL)
+            at = kv_conf_node_find(kv_conf_node_child(at, i), "module");
+        if (configure_module(config, KV_MODULE_TTL, field(entry, MODULE_NAME)->string.bytes, at,
                              field(entry, MODULE_OPTIONS)->tree, path, &config->ttl[i],
                              reterr) != 0)
             return -1;
@@ -247,6 +281,8 @@ static int load(const char *path, struct kv_config *config, struct kv_error *ret
     if (loaded != 0 || check_with_default_lists(config, reterr) != 0)
         return -1;
     read_values(config);
+    if (check_texts(config, reterr) != 0)
+        return -1;
     return read_storage(config, reterr) != 0 || read_ttl(config, reterr) != 0 ? -1 : 0;
 }
 

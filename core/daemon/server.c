@@ -48,7 +48,8 @@ struct server {
     struct kv_ws *ws;
     char store_name[64];
     pthread_t opener;
-    bool is_opening;
+    bool has_opener;
+    atomic_bool is_opening; /* the store */
     atomic_bool has_failed; /* the store could not be opened */
     struct kv_error why;
     int64_t started_ms;
@@ -98,7 +99,9 @@ static void abort_worker(struct kv_post *post)
 static void *open_store(void *argument)
 {
     struct server *server = argument;
-    if (kv_keyspace_open(server->keyspace, &server->why) == 0) {
+    int failed = kv_keyspace_open(server->keyspace, &server->why);
+    atomic_store(&server->is_opening, false);
+    if (failed == 0) {
         kv_log(KV_LOG_INFO, "server", "ready after %lld ms",
                (long long)(kv_clock_now_ms(&kv_clock_boot) - server->started_ms));
         return NULL;
@@ -127,9 +130,10 @@ static int start_threads(struct server *server, struct kv_error *reterr)
             return -1;
         worker->is_running = true;
     }
+    atomic_store(&server->is_opening, true);
     if (start_thread(&server->opener, open_store, server, reterr) != 0)
         return -1;
-    server->is_opening = true;
+    server->has_opener = true;
     return 0;
 }
 
@@ -226,7 +230,7 @@ static void serve_until_signal(void)
 {
     int signal_number;
     while ((signal_number = wait_for_signal(-1)) != SIGTERM && signal_number != SIGINT)
-        continue; /* SIGHUP: there is nothing to reload yet, and it must not end the server */
+        kv_log(KV_LOG_INFO, "server", "SIGHUP: there is nothing to reload");
     kv_log(KV_LOG_INFO, "server", "shutting down on %s", strsignal(signal_number));
 }
 
@@ -234,7 +238,8 @@ static void serve_until_signal(void)
 
 static bool is_quiet(const struct server *server)
 {
-    return kv_http_n_connections(server->http) == 0 && kv_keyspace_under_way(server->keyspace) == 0;
+    return kv_http_n_connections(server->http) == 0 &&
+           kv_keyspace_under_way(server->keyspace) == 0 && !atomic_load(&server->is_opening);
 }
 
 /* Returns: whether it became quiet. */
@@ -255,20 +260,22 @@ static void drain(struct server *server)
     for (uint32_t i = 0; i < server->config->n_threads; i++)
         kv_loop_post(server->loops[i], &server->workers[i].drain);
     if (!wait_until_quiet(server, server->config->drain_ms))
-        kv_log(KV_LOG_WARN, "server", "closing %u connections that did not end in time",
+        kv_log(KV_LOG_WARN, "server", "cutting off %u connections that did not end in time",
                kv_http_n_connections(server->http));
     for (uint32_t i = 0; i < server->config->n_threads; i++)
         kv_loop_post(server->loops[i], &server->workers[i].abort);
     if (!wait_until_quiet(server, ABORT_MS)) {
-        kv_log(KV_LOG_WARN, "server", "the store still works on %llu commands",
+        kv_log(KV_LOG_ERROR, "server",
+               "giving up: %u connections and %llu commands are left, and the store was not closed",
+               kv_http_n_connections(server->http),
                (unsigned long long)kv_keyspace_under_way(server->keyspace));
-        _exit(0); /* what is left belongs to threads that cannot be stopped */
+        _exit(EXIT_FAILURE); /* what is left belongs to threads that cannot be stopped */
     }
 }
 
 static void stop_threads(struct server *server)
 {
-    if (server->is_opening)
+    if (server->has_opener)
         pthread_join(server->opener, NULL);
     if (server->workers == NULL)
         return;

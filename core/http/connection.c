@@ -17,11 +17,10 @@ static void on_close(void *data)
 {
     struct kv_http_connection *connection = data;
     struct kv_http_loop *here = connection->here;
-    if (connection->lingers && !here->is_aborted) {
-        int fd = dup(h2o_socket_get_fd(connection->sock));
-        if (fd >= 0)
-            kv_http_linger(here, fd);
-    }
+    if (connection->linger_fd >= 0 && here->is_aborted)
+        close(connection->linger_fd);
+    else if (connection->linger_fd >= 0)
+        kv_http_linger(here, connection->linger_fd);
     kv_list_remove(&connection->link);
     atomic_fetch_sub(&here->http->n_connections, 1);
     free(connection);
@@ -32,11 +31,19 @@ void kv_http_connection_open(struct kv_http_loop *here, h2o_socket_t *sock)
     struct kv_http_connection *connection = kv_calloc(1, sizeof(*connection));
     connection->here = here;
     connection->sock = sock;
+    connection->linger_fd = -1;
     connection->progress_ms = kv_loop_now_ms(here->loop);
     kv_list_append(&here->connections, &connection->link);
     sock->on_close.cb = on_close;
     sock->on_close.data = connection;
     h2o_http1_accept(&here->accept, sock, *h2o_get_timestamp(&here->context, NULL, NULL));
+}
+
+/* In time: when `on_close` runs, the library has closed the descriptor already. */
+void kv_http_connection_linger(struct kv_http_connection *connection)
+{
+    if (connection->linger_fd < 0)
+        connection->linger_fd = dup(h2o_socket_get_fd(connection->sock));
 }
 
 struct kv_http_connection *kv_http_connection_of(h2o_req_t *req)

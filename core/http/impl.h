@@ -49,13 +49,16 @@ struct kv_http_connection {
     struct kv_http_loop *here;
     h2o_socket_t *sock;
     bool is_upgraded;
-    bool lingers;        /* it is closed with input unread: see linger.c */
+    int linger_fd;       /* another descriptor of the socket, for when it is closed with input
+                            unread (see linger.c); otherwise -1 */
     int64_t progress_ms; /* when it last made progress */
     uint64_t seen;       /* a measure of progress, as of then */
 };
 
 void kv_http_connection_open(struct kv_http_loop *here, h2o_socket_t *sock);
 struct kv_http_connection *kv_http_connection_of(h2o_req_t *req);
+/* The library will close it after the answer, with input unread. */
+void kv_http_connection_linger(struct kv_http_connection *connection);
 void kv_http_sweep(struct kv_http_loop *here);
 
 /* linger.c */

@@ -76,13 +76,14 @@ void kv_http_add_cors(const struct kv_http_loop *here, h2o_req_t *req)
 {
     struct kv_slice origin;
     ssize_t cursor = -1;
-    if (!next_origin(req, &cursor, &origin) || !kv_http_origin_is_allowed(here, req))
-        return;
     h2o_mem_pool_t *pool = &req->pool;
     h2o_headers_t *headers = &req->res.headers;
+    /* On every answer: a cache must not give one page's to another. */
+    h2o_add_header(pool, headers, H2O_TOKEN_VARY, NULL, H2O_STRLIT("Origin"));
+    if (!next_origin(req, &cursor, &origin) || !kv_http_origin_is_allowed(here, req))
+        return;
     h2o_iovec_t copy = h2o_strdup(pool, origin.bytes, origin.len);
     h2o_add_header(pool, headers, H2O_TOKEN_ACCESS_CONTROL_ALLOW_ORIGIN, NULL, copy.base, copy.len);
     h2o_add_header_by_str(pool, headers, H2O_STRLIT("access-control-expose-headers"), 0, NULL,
                           H2O_STRLIT("ETag, KV-TTL"));
-    h2o_add_header(pool, headers, H2O_TOKEN_VARY, NULL, H2O_STRLIT("Origin"));
 }

@@ -15,7 +15,7 @@
 /* A resource. The caller's memory, alive as long as the server. */
 struct kv_http_route {
     const char *path;    /* the whole path, or what it begins with where it ends in a slash */
-    const char *methods; /* for `Allow` */
+    const char *methods; /* for `Allow`; OPTIONS is answered without the route */
     /* rest: what follows `path`, as it was sent, without the query; alive with the request. */
     void (*serve)(struct kv_http_route *self, struct kv_http_loop *here, h2o_req_t *req,
                   struct kv_slice rest);

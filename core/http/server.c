@@ -28,10 +28,85 @@ struct dispatcher {
 
 /* Routes. */
 
+static size_t authority_len(struct kv_slice target)
+{
+    static const struct kv_slice schemes[] = {{"http://", 7}, {"https://", 8}};
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        if (!kv_slice_has_prefix(target, schemes[i]))
+            continue;
+        size_t len = schemes[i].len;
+        const char *slash = memchr(target.bytes + len, '/', target.len - len);
+        return slash == NULL ? target.len : (size_t)(slash - target.bytes);
+    }
+    return 0;
+}
+
+/* The path of the target without its query; of a target in absolute form, what follows the
+ * authority (RFC 9112, section 3.2.2). */
 static struct kv_slice path_of(const h2o_req_t *req)
 {
     size_t len = req->query_at == SIZE_MAX ? req->input.path.len : req->query_at;
-    return (struct kv_slice){req->input.path.base, len};
+    struct kv_slice target = {req->input.path.base, len};
+    size_t skipped = authority_len(target);
+    return (struct kv_slice){target.bytes + skipped, target.len - skipped};
+}
+
+static size_t count_in(struct kv_slice head, struct kv_slice name)
+{
+    size_t n = 0;
+    const char *end = head.bytes + head.len;
+    const char *at = head.bytes;
+    while ((at = memmem(at, (size_t)(end - at), name.bytes, name.len)) != NULL) {
+        at += name.len;
+        n++;
+    }
+    return n;
+}
+
+/* A body whose length is told twice: a proxy in front may have taken the other one (RFC 9112,
+ * section 6.3). The library keeps these headers to itself, but its input still has the head, with
+ * the names in small letters. */
+static bool has_ambiguous_length(h2o_req_t *req)
+{
+    if (req->entity.base == NULL)
+        return false;
+    const char *begin = kv_http_connection_of(req)->sock->input->bytes;
+    struct kv_slice head = {begin, (size_t)(req->entity.base - begin)};
+    return count_in(head, KV_SLICE("\ncontent-length:")) +
+               count_in(head, KV_SLICE("\ntransfer-encoding:")) >
+           1;
+}
+
+/* What RFC 9112 demands to be refused, and the library lets through. Returns: NULL where the
+ * request is well formed. */
+static const char *fault_of(h2o_req_t *req, struct kv_slice path)
+{
+    if (has_ambiguous_length(req))
+        return "the length of the body is given more than once";
+    /* The library puts its own default in the place of a missing one. */
+    if (req->version >= 0x101 &&
+        req->input.authority.base == req->hostconf->authority.hostport.base)
+        return "HTTP/1.1 demands a Host header";
+    if (path.len == 0 || path.bytes[0] != '/')
+        return "the request target must be a path that begins with a slash";
+    return NULL;
+}
+
+static void serve_options(h2o_req_t *req, const char *methods)
+{
+    h2o_mem_pool_t *pool = &req->pool;
+    h2o_headers_t *headers = &req->res.headers;
+    size_t len = strlen(methods);
+    h2o_add_header(pool, headers, H2O_TOKEN_ALLOW, NULL, methods, len);
+    if (h2o_find_header(headers, H2O_TOKEN_ACCESS_CONTROL_ALLOW_ORIGIN, -1) != -1) {
+        h2o_add_header_by_str(pool, headers, H2O_STRLIT("access-control-allow-methods"), 0, NULL,
+                              methods, len);
+        h2o_add_header_by_str(pool, headers, H2O_STRLIT("access-control-allow-headers"), 0, NULL,
+                              H2O_STRLIT("Content-Type, If-Match, If-None-Match"));
+        h2o_add_header_by_str(pool, headers, H2O_STRLIT("access-control-max-age"), 0, NULL,
+                              H2O_STRLIT("86400"));
+    }
+    kv_http_reply_empty(req, 204);
 }
 
 static bool leads_to(const struct kv_http_route *route, struct kv_slice path,
@@ -45,22 +120,33 @@ static bool leads_to(const struct kv_http_route *route, struct kv_slice path,
     return true;
 }
 
+static struct kv_http_route *route_to(const struct kv_http *http, struct kv_slice path,
+                                      struct kv_slice *ret_rest)
+{
+    for (size_t i = 0; i < http->n_routes; i++)
+        if (leads_to(http->routes[i], path, ret_rest))
+            return http->routes[i];
+    return NULL;
+}
+
 static void dispatch(struct kv_http_loop *here, h2o_req_t *req)
 {
     struct kv_slice path = path_of(req);
     struct kv_slice rest;
-    if (path.len == 0 || path.bytes[0] != '/') {
-        kv_http_reply_error(req, 400, "the request target must be a path that begins with a slash");
+    const char *fault = fault_of(req, path);
+    if (fault != NULL) {
+        req->http1_is_persistent = 0;
+        kv_http_reply_error(req, 400, "%s", fault);
         return;
     }
     kv_http_add_cors(here, req);
-    for (size_t i = 0; i < here->http->n_routes; i++) {
-        if (leads_to(here->http->routes[i], path, &rest)) {
-            here->http->routes[i]->serve(here->http->routes[i], here, req, rest);
-            return;
-        }
-    }
-    kv_http_reply_error(req, 404, "there is nothing at this path");
+    struct kv_http_route *route = route_to(here->http, path, &rest);
+    if (route == NULL)
+        kv_http_reply_error(req, 404, "there is nothing at this path");
+    else if (kv_http_method_is(req, KV_SLICE("OPTIONS")))
+        serve_options(req, route->methods);
+    else
+        route->serve(route, here, req, rest);
 }
 
 /* RFC 9112, section 9.3. The library takes any `Connection` without `keep-alive`, one that asks for
@@ -128,9 +214,9 @@ static void serve_readiness(struct kv_http_route *self, struct kv_http_loop *her
 }
 
 static struct kv_http_route health_route = {
-    .path = "/healthz", .methods = "GET, HEAD", .serve = serve_health};
+    .path = "/healthz", .methods = "GET, HEAD, OPTIONS", .serve = serve_health};
 static struct kv_http_route readiness_route = {
-    .path = "/readyz", .methods = "GET, HEAD", .serve = serve_readiness};
+    .path = "/readyz", .methods = "GET, HEAD, OPTIONS", .serve = serve_readiness};
 
 /* Accepting. */
 
@@ -272,22 +358,45 @@ static int listen_at(struct kv_http *http, struct addrinfo *at)
     return 0;
 }
 
+static void set_port(struct addrinfo *at, uint16_t port)
+{
+    if (at->ai_family == AF_INET6)
+        ((struct sockaddr_in6 *)(void *)at->ai_addr)->sin6_port = htons(port);
+    else
+        ((struct sockaddr_in *)(void *)at->ai_addr)->sin_port = htons(port);
+}
+
+/* On every address of a name; one of a family that this machine does not have is left out.
+ * port: in and out; 0 is any that is free, the same for all. Returns: -1 and errno where there is
+ * none. */
+static int listen_at_all(struct kv_http *http, struct addrinfo *all, uint16_t *port)
+{
+    int result = -1;
+    for (struct addrinfo *at = all; at != NULL; at = at->ai_next) {
+        set_port(at, *port);
+        if (listen_at(http, at) == 0) {
+            *port = port_of(at);
+            result = 0;
+        } else if (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL) {
+            return -1;
+        }
+    }
+    return result;
+}
+
 int kv_http_listen(struct kv_http *http, const char *host, uint16_t port, uint16_t *ret_port,
                    struct kv_error *reterr)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo *at;
-    char service[8];
-    snprintf(service, sizeof(service), "%u", port);
-    int failed = getaddrinfo(host, service, &hints, &at);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo *all;
+    int failed = getaddrinfo(host, "0", &hints, &all);
     if (failed != 0)
-        return kv_error_set(reterr, "cannot listen on %s: %s", host, gai_strerror(failed));
-    int result = listen_at(http, at);
+        return kv_error_set(reterr, "cannot listen on \"%s\": %s", host, gai_strerror(failed));
+    *ret_port = port;
+    int result = listen_at_all(http, all, ret_port);
     if (result != 0)
         kv_error_set(reterr, "cannot listen on %s port %u: %s", host, port, strerror(errno));
-    else
-        *ret_port = port_of(at);
-    freeaddrinfo(at);
+    freeaddrinfo(all);
     return result;
 }
 

@@ -103,12 +103,23 @@ static void reply_found(struct exchange *exchange, struct kv_command *command)
     kv_http_reply_item(exchange->req, exchange->here->http->keyspace, &item);
 }
 
+static bool if_match_holds(const struct exchange *exchange, const struct kv_command *command)
+{
+    if (!exchange->if_match.is_given)
+        return true;
+    return command->status == KV_OK &&
+           kv_etags_match_strongly(&exchange->if_match, command->item.revision);
+}
+
 static void on_read(struct kv_command *command)
 {
     struct exchange *exchange = exchange_of(command);
     if (exchange == NULL)
         return;
-    if (command->status == KV_OK)
+    bool is_there = command->status == KV_OK;
+    if ((is_there || command->status == KV_MISSING) && !if_match_holds(exchange, command))
+        kv_http_reply_error(exchange->req, 412, "%s", kv_command_status_text(KV_CONDITION));
+    else if (is_there)
         reply_found(exchange, command);
     else if (command->status == KV_MISSING)
         kv_http_reply_empty(exchange->req, 204);
@@ -250,7 +261,8 @@ static void send_command(struct exchange *exchange, struct kv_command *command,
 
 static void serve_read(struct exchange *exchange)
 {
-    if (!read_etags(exchange, H2O_TOKEN_IF_NONE_MATCH, &exchange->if_none_match))
+    if (!read_etags(exchange, H2O_TOKEN_IF_MATCH, &exchange->if_match) ||
+        !read_etags(exchange, H2O_TOKEN_IF_NONE_MATCH, &exchange->if_none_match))
         return;
     struct kv_command *command = kv_command_create(exchange->here->keyspace, KV_COMMAND_GET);
     send_command(exchange, command, on_read);
@@ -274,23 +286,6 @@ static void serve_delete(struct exchange *exchange)
         kv_command_free(command);
 }
 
-static void serve_options(h2o_req_t *req, const struct kv_http_route *route)
-{
-    h2o_mem_pool_t *pool = &req->pool;
-    h2o_headers_t *headers = &req->res.headers;
-    size_t len = strlen(route->methods);
-    h2o_add_header(pool, headers, H2O_TOKEN_ALLOW, NULL, route->methods, len);
-    if (h2o_find_header(headers, H2O_TOKEN_ACCESS_CONTROL_ALLOW_ORIGIN, -1) != -1) {
-        h2o_add_header_by_str(pool, headers, H2O_STRLIT("access-control-allow-methods"), 0, NULL,
-                              route->methods, len);
-        h2o_add_header_by_str(pool, headers, H2O_STRLIT("access-control-allow-headers"), 0, NULL,
-                              H2O_STRLIT("Content-Type, If-Match, If-None-Match"));
-        h2o_add_header_by_str(pool, headers, H2O_STRLIT("access-control-max-age"), 0, NULL,
-                              H2O_STRLIT("86400"));
-    }
-    kv_http_reply_empty(req, 204);
-}
-
 static bool is_write(const h2o_req_t *req)
 {
     return kv_http_method_is(req, KV_SLICE("POST")) || kv_http_method_is(req, KV_SLICE("PUT"));
@@ -312,10 +307,6 @@ static void serve_storage(struct kv_http_route *self, struct kv_http_loop *here,
     bool reads =
         kv_http_method_is(req, KV_SLICE("GET")) || kv_http_method_is(req, KV_SLICE("HEAD"));
     bool changes = is_write(req) || kv_http_method_is(req, KV_SLICE("DELETE"));
-    if (kv_http_method_is(req, KV_SLICE("OPTIONS"))) {
-        serve_options(req, self);
-        return;
-    }
     if (!reads && !changes) {
         h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ALLOW, NULL, self->methods,
                        strlen(self->methods));

@@ -32,9 +32,19 @@ void kv_client_mark_dirty(struct kv_client *client)
     kv_queue_push(&client->home->dirty, &client->in_dirty);
 }
 
+/* No command under way needs its subscription any more: nobody is told its answer. (An unsubscribe
+ * needs no such care: commands before it have been answered, and those behind it with the same key
+ * have waited for it.) */
+static void forget_subscriptions(struct kv_client *client)
+{
+    KV_LIST_EACH(&client->commands, link, after)
+    KV_CONTAINER(link, struct kv_command, in_client)->subscription = NULL;
+}
+
 void kv_client_close(struct kv_client *client)
 {
     client->owner = NULL;
+    forget_subscriptions(client);
     while (!kv_list_is_empty(&client->subscriptions))
         kv_topics_unsubscribe(
             KV_CONTAINER(client->subscriptions.next, struct kv_subscription, in_client));

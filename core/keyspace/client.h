@@ -22,6 +22,7 @@
 #ifndef KV_KEYSPACE_CLIENT_H
 #define KV_KEYSPACE_CLIENT_H
 
+#include "base/table.h"
 #include "keyspace/command.h"
 
 struct kv_topic;
@@ -39,6 +40,7 @@ struct kv_news {
 struct kv_subscription {
     struct kv_topic *topic;
     struct kv_client *client;
+    struct kv_table_node node; /* in the loop's table, by client and key */
     struct kv_list in_topic;
     struct kv_list in_client;
     struct kv_list

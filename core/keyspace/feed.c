@@ -4,7 +4,7 @@
  * reference count, is pushed to the inbox of each loop that wants it. As pushes that a lock orders
  * are taken in that order, every loop sees one key's changes in their order, each once.
  *
- * Bounded: when a loop is behind by more than it should be, the others submit no writes until it
+ * Bounded: when a loop is behind by more than it should be, the others submit nothing until it
  * has caught up (see kv_feed_is_congested); a loop never waits for itself.
  */
 #include "keyspace/impl.h"
@@ -125,8 +125,7 @@ bool kv_feed_deliver(struct kv_keyspace_loop *here)
 bool kv_feed_is_congested(struct kv_keyspace *keyspace)
 {
     for (uint32_t i = 0; i < keyspace->parts.n_loops; i++)
-        if (atomic_load_explicit(&keyspace->loops[i].feed_bytes, memory_order_relaxed) >=
-            CONGESTED_BYTES)
+        if (atomic_load(&keyspace->loops[i].feed_bytes) >= CONGESTED_BYTES)
             return true;
     return false;
 }

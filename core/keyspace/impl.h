@@ -46,6 +46,7 @@ struct kv_keyspace_loop {
     struct kv_inbox feed;
     _Atomic uint64_t feed_bytes; /* in the inbox */
     struct kv_table topics;
+    struct kv_table subscriptions;
     uint32_t *interests; /* how many topics fall into each bucket of the interest table */
 
     /* expiry */
@@ -90,7 +91,8 @@ void kv_feed_changed(const struct kv_store_host *host, uint32_t part,
                      const struct kv_change *change);
 /* Delivers what has arrived. Returns: whether there was anything. */
 bool kv_feed_deliver(struct kv_keyspace_loop *here);
-/* Some loop is behind by more than a loop should be: no more writes for now. */
+/* Some loop is behind by more than a loop should be: nothing is submitted for now. Sequentially
+ * consistent, as a loop looks here before it sleeps. */
 bool kv_feed_is_congested(struct kv_keyspace *keyspace);
 void kv_feed_fini(struct kv_keyspace_loop *here);
 

@@ -438,7 +438,7 @@ void kv_keyspace_destroy(struct kv_keyspace *keyspace)
 
 bool kv_keyspace_is_ready(const struct kv_keyspace *keyspace)
 {
-    return atomic_load_explicit(&keyspace->is_ready, memory_order_acquire);
+    return atomic_load(&keyspace->is_ready);
 }
 
 int64_t kv_keyspace_now_ms(const struct kv_keyspace *keyspace)

@@ -65,24 +65,20 @@ static void destroy_topic(struct kv_keyspace_loop *here, struct kv_topic *topic)
     free(topic);
 }
 
-/* A client's subscription is found along the client or along the topic, each a ring; both are
- * looked through in step, so that the shorter one decides the cost. */
+static uint64_t hash_of_pair(const struct kv_client *client, uint64_t hash)
+{
+    return hash ^ ((uint64_t)(uintptr_t)client * UINT64_C(0x9e3779b97f4a7c15));
+}
+
 struct kv_subscription *kv_topics_find(struct kv_client *client, struct kv_slice key, uint64_t hash)
 {
-    struct kv_topic *topic;
-    if (client->n_subscriptions == 0 || (topic = find_topic(client->home, key, hash)) == NULL)
+    if (client->n_subscriptions == 0)
         return NULL;
-    struct kv_list *by_topic = topic->subscriptions.next;
-    struct kv_list *by_client = client->subscriptions.next;
-    while (by_topic != &topic->subscriptions && by_client != &client->subscriptions) {
-        struct kv_subscription *one = KV_CONTAINER(by_topic, struct kv_subscription, in_topic);
-        struct kv_subscription *other = KV_CONTAINER(by_client, struct kv_subscription, in_client);
-        if (one->client == client)
+    KV_TABLE_EACH(&client->home->subscriptions, hash_of_pair(client, hash), node)
+    {
+        struct kv_subscription *one = KV_CONTAINER(node, struct kv_subscription, node);
+        if (one->client == client && kv_slice_equals(one->topic->key, key))
             return one;
-        if (other->topic == topic)
-            return other;
-        by_topic = by_topic->next;
-        by_client = by_client->next;
     }
     return NULL;
 }
@@ -99,6 +95,7 @@ int kv_topics_subscribe(struct kv_client *client, struct kv_slice key, uint64_t 
     struct kv_subscription *subscription = kv_alloc(sizeof(*subscription));
     subscription->topic = topic;
     subscription->client = client;
+    kv_table_insert(&client->home->subscriptions, &subscription->node, hash_of_pair(client, hash));
     kv_list_append(&topic->subscriptions, &subscription->in_topic);
     kv_list_append(&client->subscriptions, &subscription->in_client);
     kv_list_init(&subscription->in_behind);
@@ -106,21 +103,11 @@ int kv_topics_subscribe(struct kv_client *client, struct kv_slice key, uint64_t 
     return KV_OK;
 }
 
-static void forget_in_commands(struct kv_subscription *subscription)
-{
-    KV_LIST_EACH(&subscription->client->commands, link, after)
-    {
-        struct kv_command *command = KV_CONTAINER(link, struct kv_command, in_client);
-        if (command->subscription == subscription)
-            command->subscription = NULL; /* it stays a barrier: that does no harm */
-    }
-}
-
 void kv_topics_unsubscribe(struct kv_subscription *subscription)
 {
     struct kv_topic *topic = subscription->topic;
     struct kv_client *client = subscription->client;
-    forget_in_commands(subscription);
+    kv_table_remove(&client->home->subscriptions, &subscription->node);
     kv_list_remove(&subscription->in_topic);
     kv_list_remove(&subscription->in_client);
     kv_list_remove(&subscription->in_behind);
@@ -159,6 +146,7 @@ void kv_topics_tell(struct kv_keyspace_loop *here, const struct kv_change *chang
 void kv_topics_fini(struct kv_keyspace_loop *here)
 {
     kv_table_fini(&here->topics);
+    kv_table_fini(&here->subscriptions);
     free(here->interests);
 }
 

@@ -201,4 +201,5 @@ void kv_loop_run(struct kv_loop *loop)
         atomic_store(&loop->is_awake, false);
         run_turn(loop, milliseconds_until(loop, next_turn_ms(loop)));
     }
+    run_posts(loop); /* what came with the stop */
 }

@@ -88,14 +88,16 @@ static bool read_tag(struct scanner *s, struct kv_etags *etags)
 
 static bool read_list(struct scanner *s, struct kv_etags *etags)
 {
+    bool has_any = false;
     do {
         skip_space(s);
         bool is_empty = s->at == s->end || *s->at == ',';
         if (!is_empty && !read_tag(s, etags))
             return false;
+        has_any = has_any || !is_empty;
         skip_space(s);
     } while (take(s, ','));
-    return s->at == s->end;
+    return has_any && s->at == s->end;
 }
 
 int kv_etags_parse(struct kv_slice header_value, struct kv_etags *etags)

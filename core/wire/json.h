@@ -57,7 +57,8 @@ int kv_json_check(struct kv_slice text, uint32_t max_depth, struct kv_slice *ret
 /* Checks that the whole text is one object, and picks the members in the same pass. Names compare
  * after unescaping; of a member given twice the last counts, with what is in it; members that
  * nobody looks for are checked and skipped.
- * Returns: 0, or -1 and *reterr (the values of the fields then mean nothing). */
+ * Returns: 0, or -1 and *reterr; members that were complete before the fault have been picked then.
+ */
 int kv_json_read_object(struct kv_slice text, uint32_t max_depth, struct kv_json_field *fields,
                         size_t n_fields, struct kv_json_error *reterr);
 

@@ -172,8 +172,10 @@ int kv_message_parse(struct kv_slice text, uint32_t max_depth, struct kv_buffer 
     struct kv_json_error error;
     *ret = (struct kv_message){0};
     scratch->len = 0;
-    if (kv_json_read_object(text, max_depth, members, N_MEMBERS, &error) != 0)
+    if (kv_json_read_object(text, max_depth, members, N_MEMBERS, &error) != 0) {
+        read_id(members[ID].value, ret, NULL); /* where it stands before the fault */
         return tell(&error, reterr);
+    }
     if (read_id(members[ID].value, ret, reterr) != 0 ||
         read_type(members[TYPE].value, ret, reterr) != 0)
         return -1;

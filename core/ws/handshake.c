@@ -106,9 +106,12 @@ void kv_ws_serve(struct kv_http_route *route, struct kv_http_loop *http, h2o_req
     (void)rest;
     while (here->keyspace != keyspace)
         here++;
-    if (!kv_http_method_is(req, KV_SLICE("GET"))) {
-        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ALLOW, NULL, H2O_STRLIT("GET"));
-        kv_http_reply_error(req, 405, "this path takes GET with an upgrade");
+    if (kv_http_method_is(req, KV_SLICE("HEAD"))) {
+        demand_upgrade(req, "this path takes WebSocket connections");
+    } else if (!kv_http_method_is(req, KV_SLICE("GET"))) {
+        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ALLOW, NULL, route->methods,
+                       strlen(route->methods));
+        kv_http_reply_error(req, 405, "this path takes %s", route->methods);
     } else if (req->version != 0x101 || req->upgrade.base == NULL ||
                !h2o_lcstris(req->upgrade.base, req->upgrade.len, H2O_STRLIT("websocket"))) {
         demand_upgrade(req, "this path takes WebSocket connections");

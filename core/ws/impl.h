@@ -40,7 +40,8 @@ struct kv_ws {
 enum kv_session_state {
     KV_SESSION_OPEN,
     KV_SESSION_ENDING,  /* no more messages; closes when those before are answered */
-    KV_SESSION_CLOSING, /* a close frame is on its way out; the timer ends it */
+    KV_SESSION_CLOSING, /* a close frame is queued, behind answers */
+    KV_SESSION_SENT,    /* all is sent; waits for the peer's close, but not for long */
     KV_SESSION_SHUT,    /* all is sent, and the sending side is shut down */
 };
 
@@ -52,7 +53,8 @@ struct kv_session {
     struct kv_client *client;
     wslay_event_context_ptr wslay;
     enum kv_session_state state;
-    bool is_broken; /* the peer's frames make no sense any more */
+    bool is_broken;      /* the peer's frames make no sense any more */
+    bool is_half_closed; /* the peer sends no more */
     struct kv_outbound out;
     struct kv_list behind; /* subscriptions whose newest state waits for room */
     size_t input_left;     /* bytes that may still be read in this turn */

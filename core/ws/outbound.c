@@ -12,7 +12,7 @@
 enum {
     LARGEST_COPY = 1024, /* up to here a copy is cheaper than a reference and an iovec */
     FIRST_CHUNK = 512,
-    NEXT_CHUNK = 16384,
+    LARGEST_CHUNK = 16384,
     LONGEST_WRITE = 4 << 20,
     LONGEST_HEADER = 10,
     FIN_TEXT = 0x81,
@@ -21,7 +21,7 @@ enum {
 struct kv_frame {
     uint32_t refs;
     struct kv_keyspace *keyspace;
-    struct kv_item item; /* between head and tail; ref NULL where it was copied into the head */
+    struct kv_item item; /* between head and tail; empty where it was copied into the head */
     size_t head_len;
     size_t tail_len;
     char bytes[]; /* head, tail */
@@ -114,6 +114,12 @@ static size_t node_len(const struct kv_outbound_node *node)
     return node->frame != NULL ? frame_len(node->frame) : node->len;
 }
 
+/* What it counts for in `bytes`: the memory that it holds. */
+static size_t node_cost(const struct kv_outbound_node *node)
+{
+    return sizeof(*node) + node->capacity + (node->frame != NULL ? frame_len(node->frame) : 0);
+}
+
 void kv_outbound_fini(struct kv_outbound *out)
 {
     struct kv_link *link;
@@ -122,28 +128,36 @@ void kv_outbound_fini(struct kv_outbound *out)
     kv_outbound_init(out);
 }
 
-static struct kv_outbound_node *add_node(struct kv_outbound *out, size_t capacity)
+static struct kv_outbound_node *add_node(struct kv_outbound *out, size_t capacity,
+                                         struct kv_frame *frame)
 {
     struct kv_outbound_node *node = kv_alloc(sizeof(*node) + capacity);
-    node->frame = NULL;
+    node->frame = frame;
     node->len = 0;
     node->capacity = capacity;
     kv_queue_push(&out->nodes, &node->link);
     out->last = node;
+    out->bytes += node_cost(node);
     return node;
+}
+
+/* Chunks begin small, and double while one follows another. */
+static size_t next_capacity(const struct kv_outbound_node *last, size_t len)
+{
+    size_t capacity = last == NULL || last->frame != NULL ? FIRST_CHUNK : last->capacity * 2;
+    if (capacity > LARGEST_CHUNK)
+        capacity = LARGEST_CHUNK;
+    return capacity < len ? len : capacity;
 }
 
 /* Room for `len` bytes at the end of a chunk. */
 static char *reserve(struct kv_outbound *out, size_t len)
 {
     struct kv_outbound_node *chunk = out->last;
-    if (chunk == NULL || chunk->frame != NULL || chunk->capacity - chunk->len < len) {
-        size_t capacity = out->bytes == 0 ? FIRST_CHUNK : NEXT_CHUNK;
-        chunk = add_node(out, capacity < len ? len : capacity);
-    }
+    if (chunk == NULL || chunk->frame != NULL || chunk->capacity - chunk->len < len)
+        chunk = add_node(out, next_capacity(out->last, len), NULL);
     char *room = chunk->bytes + chunk->len;
     chunk->len += len;
-    out->bytes += len;
     return room;
 }
 
@@ -162,19 +176,18 @@ void kv_outbound_append_raw(struct kv_outbound *out, struct kv_slice bytes)
 
 void kv_outbound_append_frame(struct kv_outbound *out, struct kv_frame *frame)
 {
-    if (frame->item.ref == NULL && frame_len(frame) <= LARGEST_COPY) {
+    if (frame->item.value.len == 0 && frame_len(frame) <= LARGEST_COPY) {
         kv_outbound_append_raw(out, (struct kv_slice){frame->bytes, frame_len(frame)});
         return;
     }
     frame->refs++;
-    add_node(out, 0)->frame = frame;
-    out->bytes += frame_len(frame);
+    add_node(out, 0, frame);
 }
 
 static size_t describe_frame(const struct kv_frame *frame, struct iovec *iovecs)
 {
     char *bytes = (char *)(uintptr_t)frame->bytes;
-    if (frame->item.ref == NULL) {
+    if (frame->item.value.len == 0) {
         iovecs[0] = (struct iovec){bytes, frame->head_len + frame->tail_len};
         return 1;
     }
@@ -215,7 +228,7 @@ void kv_outbound_written(struct kv_outbound *out)
     for (; out->in_flight > 0; out->in_flight--) {
         struct kv_outbound_node *node =
             KV_CONTAINER(kv_queue_pop(&out->nodes), struct kv_outbound_node, link);
-        out->bytes -= node_len(node);
+        out->bytes -= node_cost(node);
         free_node(node);
     }
 }
@@ -229,7 +242,7 @@ void kv_outbound_drop(struct kv_outbound *out)
     struct kv_link *link;
     while ((link = kv_queue_pop(&out->nodes)) != NULL) {
         struct kv_outbound_node *node = KV_CONTAINER(link, struct kv_outbound_node, link);
-        out->bytes -= node_len(node);
+        out->bytes -= node_cost(node);
         free_node(node);
     }
     while ((link = kv_queue_pop(&kept)) != NULL)

@@ -22,7 +22,8 @@ void kv_frame_unref(struct kv_frame *frame);
 struct kv_outbound {
     struct kv_queue nodes;
     struct kv_outbound_node *last;
-    size_t bytes;     /* not yet taken by the kernel, as far as known */
+    size_t bytes;     /* of memory for what the kernel has not taken, as far as known; shared frames
+                         count in full */
     size_t in_flight; /* nodes at the front that are being written */
 };
 

@@ -45,7 +45,7 @@ void kv_session_destroy(struct kv_session *session)
 bool kv_session_may_read(const struct kv_session *session)
 {
     const struct kv_ws_config *config = kv_session_config(session);
-    if (session->state == KV_SESSION_CLOSING)
+    if (session->state == KV_SESSION_CLOSING || session->state == KV_SESSION_SENT)
         return true; /* until the peer's close has come */
     return session->state == KV_SESSION_OPEN && !session->here->is_draining &&
            session->client->n_commands < config->max_pending &&
@@ -54,9 +54,13 @@ bool kv_session_may_read(const struct kv_session *session)
 
 static void on_read(h2o_socket_t *sock, const char *err);
 
+/* What has been read is worked off before more is read: so input stays bounded, and the end of the
+ * connection is not seen before the last message. */
 static void watch_input(struct kv_session *session)
 {
-    bool wants = session->state == KV_SESSION_SHUT || kv_session_may_read(session);
+    bool has_input = session->sock->input->size != 0;
+    bool wants = !session->is_half_closed && (session->state == KV_SESSION_SHUT ||
+                                              (kv_session_may_read(session) && !has_input));
     if (wants == (bool)h2o_socket_is_reading(session->sock))
         return;
     if (wants)
@@ -75,9 +79,22 @@ static void take_input(struct kv_session *session)
     kv_session_activate(session);
 }
 
+/* The peer sends no more. It may still read: what it asked for is answered. */
+static void end_half_closed(struct kv_session *session)
+{
+    session->is_half_closed = true;
+    h2o_socket_read_stop(session->sock);
+    kv_session_end(session);
+}
+
 static void on_read(h2o_socket_t *sock, const char *err)
 {
     struct kv_session *session = sock->data;
+    bool owes_answers = session->client->n_commands != 0 || session->out.bytes != 0;
+    if (err == h2o_socket_error_closed && owes_answers) {
+        end_half_closed(session);
+        return;
+    }
     if (err != NULL) {
         kv_session_destroy(session);
         return;
@@ -122,19 +139,24 @@ static void write_next(struct kv_session *session)
     h2o_socket_write(session->sock, (h2o_iovec_t *)(void *)iovecs, n, on_written);
 }
 
-static void shut_when_sent(struct kv_session *session)
+/* All is sent, the close frame last: the peer has a moment to close as well. Returns: whether there
+ * is nothing left to wait for. */
+static bool finish_sending(struct kv_session *session)
 {
-    if (session->state != KV_SESSION_CLOSING || session->out.bytes != 0 ||
-        wslay_event_want_read(session->wslay))
-        return;
-    session->state = KV_SESSION_SHUT;
-    shutdown(h2o_socket_get_fd(session->sock), SHUT_WR);
+    if (session->state == KV_SESSION_CLOSING && session->out.bytes == 0) {
+        session->state = KV_SESSION_SENT;
+        kv_timer_start(session->here->loop, &session->timer, now_ms(session) + CLOSE_TIMEOUT_MS);
+    }
+    if (session->state == KV_SESSION_SENT && !wslay_event_want_read(session->wslay)) {
+        session->state = KV_SESSION_SHUT;
+        shutdown(h2o_socket_get_fd(session->sock), SHUT_WR);
+    }
+    return session->is_half_closed && session->state >= KV_SESSION_SENT;
 }
 
 static void begin_closing(struct kv_session *session)
 {
     session->state = KV_SESSION_CLOSING;
-    kv_timer_start(session->here->loop, &session->timer, now_ms(session) + CLOSE_TIMEOUT_MS);
     kv_session_activate(session);
 }
 
@@ -181,7 +203,10 @@ void kv_session_go_on(struct kv_session *session)
     if (session->state == KV_SESSION_OPEN)
         kv_answer_behind(session);
     write_next(session);
-    shut_when_sent(session);
+    if (finish_sending(session)) {
+        kv_session_destroy(session);
+        return;
+    }
     watch_input(session);
     bool has_more = session->sock->input->size != 0 && kv_session_may_read(session);
     kv_list_remove(&session->in_active);
@@ -236,13 +261,18 @@ static void watch_silence(struct kv_session *session)
 static void on_timer(struct kv_timer *timer)
 {
     struct kv_session *session = KV_CONTAINER(timer, struct kv_session, timer);
-    if (!kv_session_talks(session)) {
-        kv_session_destroy(session);
-    } else if (is_stalled(session)) {
+    bool has_time_left = session->state < KV_SESSION_SENT && !is_stalled(session);
+    if (has_time_left && kv_session_talks(session)) {
+        watch_silence(session);
+    } else if (has_time_left) {
+        kv_timer_start(session->here->loop, &session->timer,
+                       now_ms(session) + tick_ms(kv_session_config(session)));
+    } else if (kv_session_talks(session)) {
         kv_outbound_drop(&session->out);
         kv_session_close(session, 1013, "the connection does not read what it is sent");
+        kv_timer_start(session->here->loop, &session->timer, now_ms(session) + CLOSE_TIMEOUT_MS);
     } else {
-        watch_silence(session);
+        kv_session_destroy(session);
     }
 }
 

@@ -39,7 +39,8 @@ struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_http *ht
     ws->config = *config;
     ws->http = http;
     ws->n_loops = n_loops;
-    ws->route = (struct kv_http_route){.path = "/ws", .methods = "GET", .serve = kv_ws_serve};
+    ws->route = (struct kv_http_route){
+        .path = "/ws", .methods = "GET, HEAD, OPTIONS", .serve = kv_ws_serve};
     for (uint32_t i = 0; i < n_loops; i++)
         init_loop(ws, i, loops[i]);
     kv_http_add_route(http, &ws->route);

@@ -141,6 +141,18 @@ static void if_match_with_an_older_revision_is_412_and_changes_nothing(void **st
     talk_close(&talk);
 }
 
+static void if_match_of_a_read_that_does_not_match_is_412(void **state)
+{
+    struct talk talk;
+    talk_open(&talk, state);
+    store(&talk, "/storage/read", "{\"value\":1}");
+    assert_int_equal(ask_if(&talk, "GET", "/storage/read", "If-Match", talk.etag, NULL), 200);
+    assert_int_equal(ask_if(&talk, "GET", "/storage/read", "If-Match", "\"1\"", NULL), 412);
+    assert_int_equal(ask_if(&talk, "GET", "/storage/no-read", "If-Match", "*", NULL), 412);
+    assert_int_equal(ask_if(&talk, "GET", "/storage/read", "If-Match", "1", NULL), 400);
+    talk_close(&talk);
+}
+
 static void if_match_takes_a_list(void **state)
 {
     struct talk talk;
@@ -323,6 +335,7 @@ int main(void)
         cmocka_unit_test(write_that_alters_nothing_keeps_the_revision),
         cmocka_unit_test(if_match_lets_the_right_revision_write),
         cmocka_unit_test(if_match_with_an_older_revision_is_412_and_changes_nothing),
+        cmocka_unit_test(if_match_of_a_read_that_does_not_match_is_412),
         cmocka_unit_test(if_match_takes_a_list),
         cmocka_unit_test(if_match_compares_strongly),
         cmocka_unit_test(if_match_any_wants_the_key_to_be_there),

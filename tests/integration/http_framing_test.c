@@ -303,13 +303,53 @@ static void upgrade_to_h2c_is_not_made(void **state)
 
 static void target_that_is_no_path_is_400(void **state)
 {
-    static const char *const targets[] = {"*", "storage/k", "http://test/storage/k"};
+    static const char *const targets[] = {"*", "storage/k", "ftp://test/storage/k"};
     for (size_t i = 0; i < N(targets); i++) {
         struct kv_buffer request = {0};
         kv_buffer_printf(&request, "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", targets[i]);
         assert_int_equal(status_of(kv_test_port(state), kv_buffer_slice(&request)), 400);
         kv_buffer_fini(&request);
     }
+}
+
+static void target_in_absolute_form_is_served(void **state)
+{
+    kv_test_store(kv_test_port(state), "absolute", "1");
+    assert_int_equal(status_of(kv_test_port(state),
+                               KV_SLICE("GET http://any.example:80/storage/absolute?q HTTP/1.1\r\n"
+                                        "Host: any.example\r\n\r\n")),
+                     200);
+    assert_int_equal(status_of(kv_test_port(state), KV_SLICE("GET http://any.example HTTP/1.1\r\n"
+                                                             "Host: any.example\r\n\r\n")),
+                     400);
+}
+
+static void host_is_demanded_of_http_1_1_only(void **state)
+{
+    assert_int_equal(status_of(kv_test_port(state), KV_SLICE("GET /healthz HTTP/1.1\r\n\r\n")),
+                     400);
+    assert_int_equal(status_of(kv_test_port(state), KV_SLICE("GET /healthz HTTP/1.0\r\n\r\n")),
+                     200);
+}
+
+static void length_that_is_given_twice_is_400_and_nothing_is_stored(void **state)
+{
+    static const char *const lengths[] = {
+        "Content-Length: 11\r\nContent-Length: 12",
+        "Content-Length: 0\r\nContent-Length: 11",
+        "Content-Length: 11\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+    };
+    for (size_t i = 0; i < N(lengths); i++) {
+        struct kv_buffer request = {0};
+        kv_buffer_printf(&request,
+                         "POST /storage/twice HTTP/1.1\r\nHost: test\r\n%s\r\n\r\n"
+                         "b\r\n{\"value\":1}\r\n0\r\n\r\n",
+                         lengths[i]);
+        assert_int_equal(status_of(kv_test_port(state), kv_buffer_slice(&request)), 400);
+        kv_buffer_fini(&request);
+    }
+    kv_test_expect_missing(kv_test_port(state), "twice");
 }
 
 static void bytes_that_are_no_request_are_refused(void **state)
@@ -359,6 +399,9 @@ int main(void)
         cmocka_unit_test(http2_preface_is_refused),
         cmocka_unit_test(upgrade_to_h2c_is_not_made),
         cmocka_unit_test(target_that_is_no_path_is_400),
+        cmocka_unit_test(target_in_absolute_form_is_served),
+        cmocka_unit_test(host_is_demanded_of_http_1_1_only),
+        cmocka_unit_test(length_that_is_given_twice_is_400_and_nothing_is_stored),
         cmocka_unit_test(bytes_that_are_no_request_are_refused),
         cmocka_unit_test(path_beyond_the_header_block_is_400),
     };

@@ -286,6 +286,15 @@ static void key_of_a_mebibyte_works_over_websocket_where_allowed(void **state)
     free(key);
 }
 
+/* A server that closes with input unread resets the connection, and the answer is lost. */
+static void refusal_of_a_large_body_reaches_a_client_that_still_sends(void **state)
+{
+    char *value = kv_test_letters('1', 3 << 20);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(post_value(kv_test_port(state), "/storage/large", value), 413);
+    free(value);
+}
+
 static void full_store_is_507_and_an_error_and_keeps_what_it_has(void **state)
 {
     (void)state;
@@ -326,6 +335,7 @@ int main(void)
         cmocka_unit_test(fragments_beyond_the_limit_together_close_with_1009),
         cmocka_unit_test(announced_length_beyond_the_limit_closes_before_the_bytes_come),
         cmocka_unit_test(subscription_beyond_the_limit_is_an_error),
+        cmocka_unit_test(refusal_of_a_large_body_reaches_a_client_that_still_sends),
         cmocka_unit_test(full_store_is_507_and_an_error_and_keeps_what_it_has),
         cmocka_unit_test(connection_beyond_the_limit_is_503_and_room_comes_back),
         cmocka_unit_test(key_of_a_mebibyte_works_over_websocket_where_allowed),

@@ -352,6 +352,38 @@ static void value_of_64_mib_comes_back_byte_for_byte(void **state)
     kv_buffer_fini(&answer);
 }
 
+/* More than is read at once is under way when the connection ends. */
+static void messages_before_the_end_of_the_connection_take_effect(void **state)
+{
+    enum {
+        MESSAGES = 300
+    };
+    struct kv_test_ws ws;
+    char *filler = kv_test_letters('f', 60000);
+    char last[16];
+    kv_test_ws_open(&ws, kv_test_port(state));
+    for (int i = 1; i <= MESSAGES; i++) {
+        kv_test_ws_put_text(
+            &ws, "{\"type\":\"set\",\"payload\":{\"key\":\"filler\",\"value\":\"%s\"}}", filler);
+        kv_test_ws_put_text(&ws, "{\"type\":\"set\",\"payload\":{\"key\":\"last\",\"value\":%d}}",
+                            i);
+    }
+    kv_test_stream_flush(&ws.stream);
+    kv_test_ws_close(&ws);
+    snprintf(last, sizeof(last), "%d", MESSAGES);
+    int64_t limit_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    struct kv_test_response response = {0};
+    struct kv_test_stream stream;
+    kv_test_stream_open(&stream, kv_test_port(state));
+    do {
+        assert_true(kv_test_now_ms() < limit_ms);
+        kv_test_http_ask(&stream, "GET", "/storage/last", NULL, NULL, &response);
+    } while (!kv_test_is_value_body(kv_buffer_slice(&response.body), kv_slice_of(last)));
+    kv_test_stream_close(&stream);
+    kv_test_response_fini(&response);
+    free(filler);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +403,7 @@ int main(void)
         cmocka_unit_test(if_revision_writes_only_on_that_revision),
         cmocka_unit_test(failed_condition_without_id_is_an_error_too),
         cmocka_unit_test(both_protocols_see_the_same_revisions),
+        cmocka_unit_test(messages_before_the_end_of_the_connection_take_effect),
         cmocka_unit_test(value_of_64_mib_comes_back_byte_for_byte),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);

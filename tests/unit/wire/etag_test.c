@@ -70,8 +70,6 @@ static void empty_elements_are_skipped(void **state)
 {
     (void)state;
     assert_true(matches_strongly(", ,\t\"17\",,"));
-    assert_false(matches_strongly(""));
-    assert_false(matches_strongly(" , "));
 }
 
 static void tags_that_are_not_ours_match_nothing(void **state)
@@ -117,9 +115,9 @@ static void several_lines_are_one_list(void **state)
 static void malformed_lists_are_refused(void **state)
 {
     static const char *const lines[] = {
-        "17",       "\"17",     "17\"",     "\"1\" \"2\"", "w/\"1\"",   "W/1",        "W\"1\"",
-        "W/",       "W",        "W /\"1\"", "\"a b\"",     "\"a\x7f\"", "\"\t\"",     "\"1\";",
-        "*, \"1\"", "\"1\", *", "**",       "*,",          ",*",        "\"1\"\"2\"", "'1'",
+        "17", "\"17",     "17\"",    "\"1\" \"2\"", "w/\"1\"", "W/1",    "W\"1\"",   "W/",
+        "W",  "W /\"1\"", "\"a b\"", "\"a\x7f\"",   "\"\t\"",  "\"1\";", "*, \"1\"", "\"1\", *",
+        "**", "*,",       ",*",      "\"1\"\"2\"",  "'1'",     "",       " , ",      ",",
     };
     (void)state;
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {

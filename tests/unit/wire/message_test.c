@@ -138,8 +138,15 @@ static void an_error_bears_the_id(void **state)
     assert_slice(message.id, KV_SLICE("7"));
     assert_refused("{\"id\":\"x\"}", "\"type\" is missing");
     assert_slice(message.id, KV_SLICE("\"x\""));
-    assert_refused("{\"id\":7", "bad JSON at byte 7: ',' or '}' is expected");
+    assert_refused("{\"type\":\"get\",\"id\"", "bad JSON at byte 18: ':' is expected");
     assert_int_equal(message.id.len, 0);
+}
+
+static void an_error_bears_an_id_that_stands_before_broken_json(void **state)
+{
+    (void)state;
+    assert_int_equal(read_text("{\"id\":9,\"type\":\"get\",\"payload\":{\"key\":\"k\"},}"), -1);
+    assert_slice(message.id, KV_SLICE("9"));
 }
 
 static void an_id_of_another_type_is_refused(void **state)
@@ -306,6 +313,7 @@ int main(void)
         cmocka_unit_test(the_empty_key_is_a_key),
         cmocka_unit_test(an_id_is_kept_as_sent),
         cmocka_unit_test(an_error_bears_the_id),
+        cmocka_unit_test(an_error_bears_an_id_that_stands_before_broken_json),
         cmocka_unit_test(an_id_of_another_type_is_refused),
         cmocka_unit_test(a_text_that_is_no_object_is_refused),
         cmocka_unit_test(a_type_must_be_a_known_string),
