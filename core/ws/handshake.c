@@ -97,6 +97,13 @@ static void check_and_upgrade(struct kv_ws_loop *here, h2o_req_t *req)
         upgrade(here, req, key);
 }
 
+static bool asks_for_upgrade(const h2o_req_t *req)
+{
+    return kv_http_method_is(req, KV_SLICE("GET")) && req->version == 0x101 &&
+           req->upgrade.base != NULL &&
+           h2o_lcstris(req->upgrade.base, req->upgrade.len, H2O_STRLIT("websocket"));
+}
+
 void kv_ws_serve(struct kv_http_route *route, struct kv_http_loop *http, h2o_req_t *req,
                  struct kv_slice rest)
 {
@@ -106,14 +113,11 @@ void kv_ws_serve(struct kv_http_route *route, struct kv_http_loop *http, h2o_req
     (void)rest;
     while (here->keyspace != keyspace)
         here++;
-    if (kv_http_method_is(req, KV_SLICE("HEAD"))) {
-        demand_upgrade(req, "this path takes WebSocket connections");
-    } else if (!kv_http_method_is(req, KV_SLICE("GET"))) {
+    if (!kv_http_method_is(req, KV_SLICE("GET")) && !kv_http_method_is(req, KV_SLICE("HEAD"))) {
         h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ALLOW, NULL, route->methods,
                        strlen(route->methods));
         kv_http_reply_error(req, 405, "this path takes %s", route->methods);
-    } else if (req->version != 0x101 || req->upgrade.base == NULL ||
-               !h2o_lcstris(req->upgrade.base, req->upgrade.len, H2O_STRLIT("websocket"))) {
+    } else if (!asks_for_upgrade(req)) {
         demand_upgrade(req, "this path takes WebSocket connections");
     } else if (!kv_http_origin_is_allowed(http, req)) {
         kv_http_reply_error(req, 403, "pages of this origin may not open a WebSocket");

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <sys/socket.h>
 
 #include "fixture.h"
 
@@ -451,6 +452,21 @@ static void broken_protocol_of_one_connection_leaves_others_alone(void **state)
     kv_test_ws_close(&ws);
 }
 
+static void half_closed_connection_still_gets_its_answers(void **state)
+{
+    struct kv_test_ws ws;
+    kv_test_store(kv_test_port(state), "half", "1");
+    kv_test_ws_open(&ws, kv_test_port(state));
+    for (int i = 0; i < 100; i++)
+        kv_test_ws_put_text(&ws, "{\"type\":\"get\",\"id\":%d,\"payload\":{\"key\":\"half\"}}", i);
+    kv_test_stream_flush(&ws.stream);
+    shutdown(ws.stream.fd, SHUT_WR);
+    for (int i = 0; i < 100; i++)
+        kv_test_ws_expect(
+            &ws, "{\"type\":\"value\",\"id\":%d,\"payload\":{\"key\":\"half\",\"value\":1}}", i);
+    kv_test_ws_close(&ws);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -485,6 +501,7 @@ int main(void)
         cmocka_unit_test(bad_close_frames_close_with_1002),
         cmocka_unit_test(close_with_a_reason_that_is_no_utf8_closes_with_1007),
         cmocka_unit_test(messages_before_a_broken_frame_are_answered),
+        cmocka_unit_test(half_closed_connection_still_gets_its_answers),
         cmocka_unit_test(broken_protocol_of_one_connection_leaves_others_alone),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);
