@@ -1,0 +1,2 @@
+kv_add_test(unit_loop SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/loop/loop_test.c USES kv_loop
+            LABELS threads)
