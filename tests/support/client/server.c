@@ -67,13 +67,13 @@ static bool log_tells_of_clash(const struct kv_test_server *server)
     return is_clash;
 }
 
-static bool is_ready(uint16_t port)
+static bool says_200(uint16_t port, struct kv_slice request)
 {
     struct kv_test_stream stream;
     if (!kv_test_stream_try_open(&stream, port))
         return false;
     struct kv_test_response response = {0};
-    kv_test_stream_put(&stream, KV_SLICE("GET /readyz HTTP/1.1\r\nHost: test\r\n\r\n"));
+    kv_test_stream_put(&stream, request);
     kv_test_stream_flush(&stream);
     bool says_so = kv_test_http_receive(&stream, &response) && response.status == 200;
     kv_test_response_fini(&response);
@@ -81,12 +81,24 @@ static bool is_ready(uint16_t port)
     return says_so;
 }
 
+static bool is_ready(uint16_t port)
+{
+    return says_200(port, KV_SLICE("GET /readyz HTTP/1.1\r\nHost: test\r\n\r\n"));
+}
+
+static bool is_alive(uint16_t port)
+{
+    return says_200(port, KV_SLICE("GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"));
+}
+
+typedef bool (*is_up_fn)(uint16_t port);
+
 /* Returns: false where the port was taken meanwhile. */
-static bool await_ready(struct kv_test_server *server)
+static bool await_up(struct kv_test_server *server, is_up_fn is_up)
 {
     int64_t deadline_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
     int exit_code;
-    while (!is_ready(server->port)) {
+    while (!is_up(server->port)) {
         if (kv_test_program_has_ended(&server->program, &exit_code)) {
             if (log_tells_of_clash(server))
                 return false;
@@ -103,7 +115,7 @@ static bool await_ready(struct kv_test_server *server)
     return true;
 }
 
-static bool try_start(struct kv_test_server *server, const char *yaml)
+static bool try_start(struct kv_test_server *server, const char *yaml, is_up_fn is_up)
 {
     kv_test_program_prepare(&server->program);
     server->port = free_port();
@@ -112,16 +124,26 @@ static bool try_start(struct kv_test_server *server, const char *yaml)
     kv_test_program_spawn(&server->program, (const char *[]){"-c", path, NULL});
     free(path);
     free(text);
-    return await_ready(server);
+    return await_up(server, is_up);
 }
 
-void kv_test_server_start(struct kv_test_server *server, const char *yaml)
+static void start(struct kv_test_server *server, const char *yaml, is_up_fn is_up)
 {
-    for (int clashes = 0; !try_start(server, yaml); clashes++) {
+    for (int clashes = 0; !try_start(server, yaml, is_up); clashes++) {
         kv_test_program_remove(&server->program);
         if (clashes == MAX_CLASHES)
             fail_msg("no free port");
     }
+}
+
+void kv_test_server_start(struct kv_test_server *server, const char *yaml)
+{
+    start(server, yaml, is_ready);
+}
+
+void kv_test_server_start_alive(struct kv_test_server *server, const char *yaml)
+{
+    start(server, yaml, is_alive);
 }
 
 void kv_test_server_terminate(struct kv_test_server *server)

@@ -16,6 +16,9 @@ struct kv_test_server {
  * yaml: the configuration; each `%port` becomes the free port that was found. */
 void kv_test_server_start(struct kv_test_server *server, const char *yaml);
 
+/* The same, but returns when it is alive (`GET /healthz` says 200), be it ready or not. */
+void kv_test_server_start_alive(struct kv_test_server *server, const char *yaml);
+
 /* Asks it to end and returns at once. */
 void kv_test_server_terminate(struct kv_test_server *server);
 

@@ -213,6 +213,7 @@ enum {
     OPTION_MAX_BYTES, /* the inner store's options come first: it reads the same array */
     OPTION_DELAY,
     OPTION_SEED,
+    OPTION_OPEN_DELAY,
     N_OPTIONS
 };
 
@@ -226,6 +227,10 @@ static const struct kv_option late_options[N_OPTIONS] = {
                       .fallback = "2",
                       .max = 1000,
                       .doc = "the longest pause before a burst"},
+    [OPTION_OPEN_DELAY] = {.name = "open_delay",
+                           .type = KV_OPTION_DURATION,
+                           .fallback = "0",
+                           .doc = "how long opening takes"},
     [OPTION_SEED] = {.name = "seed",
                      .type = KV_OPTION_INT,
                      .fallback = "1",
@@ -263,12 +268,19 @@ static int start(struct kv_store *store, const struct kv_option_value *options,
     return 0;
 }
 
+static void pass_time(int64_t ms)
+{
+    struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    nanosleep(&time, NULL);
+}
+
 static int late_open(const struct kv_store_host *host, const struct kv_option_value *options,
                      struct kv_store **ret_store, struct kv_error *reterr)
 {
     struct kv_store *store = calloc(1, sizeof(*store));
     if (store == NULL)
         return kv_error_set(reterr, "store late: no memory");
+    pass_time(options[OPTION_OPEN_DELAY].integer);
     store->host = host;
     store->inner_ops = inner_module_entry()->ops;
     store->max_delay_us = options[OPTION_DELAY].integer * 1000;
