@@ -100,6 +100,12 @@ void kv_http_reply_error(h2o_req_t *req, int status, const char *format, ...)
     kv_buffer_fini(&json);
 }
 
+void kv_http_reply_not_allowed(h2o_req_t *req, const char *methods)
+{
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ALLOW, NULL, methods, strlen(methods));
+    kv_http_reply_error(req, 405, "this path takes %s", methods);
+}
+
 void kv_http_add_etag(h2o_req_t *req, uint64_t revision)
 {
     char text[24];

@@ -48,6 +48,8 @@ void kv_http_add_cors(const struct kv_http_loop *here, h2o_req_t *req);
 void kv_http_reply_empty(h2o_req_t *req, int status);
 /* `{"error": "…"}`. The text is UTF-8. */
 void kv_http_reply_error(h2o_req_t *req, int status, const char *format, ...) KV_PRINTF(3, 4);
+/* 405, with what the path does take. methods: constant, as `Allow` has them. */
+void kv_http_reply_not_allowed(h2o_req_t *req, const char *methods);
 /* A JSON text; copied. */
 void kv_http_reply_json(h2o_req_t *req, int status, struct kv_slice json);
 /* `{"value":…}`. Takes the item over. */

@@ -21,11 +21,6 @@ enum {
     NEVER_MS = INT32_MAX,
 };
 
-struct dispatcher {
-    h2o_handler_t super;
-    struct kv_http *http;
-};
-
 /* Routes. */
 
 static size_t authority_len(struct kv_slice target)
@@ -183,9 +178,7 @@ static bool refuse_method(h2o_req_t *req, const struct kv_http_route *route)
 {
     if (kv_http_method_is(req, KV_SLICE("GET")) || kv_http_method_is(req, KV_SLICE("HEAD")))
         return false;
-    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ALLOW, NULL, route->methods,
-                   strlen(route->methods));
-    kv_http_reply_error(req, 405, "this path takes %s", route->methods);
+    kv_http_reply_not_allowed(req, route->methods);
     return true;
 }
 
@@ -466,9 +459,7 @@ static void configure(struct kv_http *http)
     h2o_hostconf_t *host =
         h2o_config_register_host(&http->conf, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     h2o_pathconf_t *path = h2o_config_register_path(host, "/", 0);
-    struct dispatcher *dispatcher = (void *)h2o_create_handler(path, sizeof(*dispatcher));
-    dispatcher->super.on_req = on_request;
-    dispatcher->http = http;
+    h2o_create_handler(path, sizeof(h2o_handler_t))->on_req = on_request;
     kv_http_register_error_filter(&host->fallback_path);
     http->conf.server_name = (h2o_iovec_t){NULL, 0};
     http->conf.max_request_entity_size = http->config.max_value_bytes + BODY_OVERHEAD;

@@ -308,9 +308,7 @@ static void serve_storage(struct kv_http_route *self, struct kv_http_loop *here,
         kv_http_method_is(req, KV_SLICE("GET")) || kv_http_method_is(req, KV_SLICE("HEAD"));
     bool changes = is_write(req) || kv_http_method_is(req, KV_SLICE("DELETE"));
     if (!reads && !changes) {
-        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ALLOW, NULL, self->methods,
-                       strlen(self->methods));
-        kv_http_reply_error(req, 405, "this path takes %s", self->methods);
+        kv_http_reply_not_allowed(req, self->methods);
         return;
     }
     struct exchange *exchange = create_exchange(here, req);

@@ -114,9 +114,7 @@ void kv_ws_serve(struct kv_http_route *route, struct kv_http_loop *http, h2o_req
     while (here->keyspace != keyspace)
         here++;
     if (!kv_http_method_is(req, KV_SLICE("GET")) && !kv_http_method_is(req, KV_SLICE("HEAD"))) {
-        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ALLOW, NULL, route->methods,
-                       strlen(route->methods));
-        kv_http_reply_error(req, 405, "this path takes %s", route->methods);
+        kv_http_reply_not_allowed(req, route->methods);
     } else if (!asks_for_upgrade(req)) {
         demand_upgrade(req, "this path takes WebSocket connections");
     } else if (!kv_http_origin_is_allowed(http, req)) {
