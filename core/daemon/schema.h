@@ -53,7 +53,7 @@ enum {
 
 /* Defaults that are lists: a schema's fallback is a scalar, so they are a file of their own. */
 #define KV_DEFAULT_LISTS "listen: [{host: 127.0.0.1, port: 3000}]\nttl: [{module: fixed}]\n"
-#define KV_DEFAULT_STORE "simple"
+#define KV_DEFAULT_STORE "memory"
 
 static const struct kv_option listen_fields[] = {
     {.name = "host",

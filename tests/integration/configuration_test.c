@@ -230,7 +230,7 @@ static void printed_configuration_has_the_defaults_and_is_valid_itself(void **st
     assert_int_equal(printed.exit_code, 0);
     static const char *const parts[] = {"key: 64KiB",      "value: 256MiB", "port: 3999",
                                         "host: 127.0.0.1", "idle: ",        "module: fixed",
-                                        "module: simple",  "level: info"};
+                                        "module: memory",  "level: info"};
     for (size_t i = 0; i < N(parts); i++)
         expect_contains(printed.out, parts[i]);
     kv_test_program_run_with_file("--print-config", printed.out, &again);

@@ -1,0 +1,120 @@
+/*
+ * An entry: one key with its value, in one allocation. It is immutable once it is in a table, but
+ * for its deadline, so a reader that holds a reference needs no lock, and a value is sent to a
+ * client from where it lies.
+ *
+ *     untimed   | n_refs key_len | revision | value_len, - | key … value …
+ *     timed     | n_refs key_len | revision | value_len, p | deadline | links | key … value …
+ *
+ * An entry without a deadline has no room for one: 24 bytes ahead of the key against 40. Both sizes
+ * are chosen for an allocator that adds 8 bytes and rounds up to 16 (glibc's).
+ *
+ * `links` chains timed entries into the lists of the timing wheel. A list is a chain of words:
+ * each holds where the next word is, and where the word before it is, so that an entry can be
+ * taken out knowing nothing but itself (the hlist of Linux). Words lie at multiples of 16 below
+ * 2^48, which leaves 44 bits for an address; 44 for the next one and 20 of the one before share the
+ * word, and the other 24 stand in `prev_high`.
+ */
+#ifndef KV_MEMORY_ENTRY_H
+#define KV_MEMORY_ENTRY_H
+
+#include <kvserver/store.h>
+
+#include <stdatomic.h>
+
+struct entry {
+    _Atomic uint32_t n_refs;
+    uint32_t key_len;
+    uint64_t revision; /* with TIMED in its top bit; set before it is published */
+    uint32_t value_len_low;
+    uint8_t value_len_high;
+    uint8_t prev_high[3]; /* timed: under the shard's lock */
+    char bytes[];         /* untimed: key and value */
+};
+
+struct timed {
+    struct entry entry;
+    _Atomic int64_t deadline_ms; /* written under the shard's lock, read by anyone */
+    uint64_t links;              /* under the shard's lock; 0 and prev_high 0: in no list */
+    char bytes[];                /* key and value */
+};
+
+#define ENTRY_TIMED     (UINT64_C(1) << 63)
+#define ENTRY_MAX_KEY   UINT32_MAX
+#define ENTRY_MAX_VALUE ((UINT64_C(1) << 40) - 1)
+
+/* One reference, for the caller; no revision yet. It has room for a deadline where it is given one,
+ * or where the room does not matter. Returns: NULL where there is no memory. */
+struct entry *entry_create(struct kv_slice key, struct kv_slice value, int64_t deadline_ms);
+
+/* Threads: any; the caller has a reference, or the epoch keeps the table's. */
+static inline void entry_ref(struct entry *entry)
+{
+    atomic_fetch_add_explicit(&entry->n_refs, 1, memory_order_relaxed);
+}
+
+/* Threads: any. Accepts NULL. */
+void entry_unref(struct entry *entry);
+
+static inline bool entry_is_timed(const struct entry *entry)
+{
+    return (entry->revision & ENTRY_TIMED) != 0;
+}
+
+/* Of an entry that is timed. */
+static inline struct timed *entry_timed(struct entry *entry)
+{
+    return (struct timed *)entry;
+}
+
+static inline uint64_t entry_revision(const struct entry *entry)
+{
+    return entry->revision & ~ENTRY_TIMED;
+}
+
+/* Before it is published. */
+static inline void entry_set_revision(struct entry *entry, uint64_t revision)
+{
+    entry->revision = (entry->revision & ENTRY_TIMED) | revision;
+}
+
+static inline int64_t entry_deadline(struct entry *entry)
+{
+    return entry_is_timed(entry) ? atomic_load(&entry_timed(entry)->deadline_ms) : KV_NEVER;
+}
+
+static inline uint64_t entry_value_len(const struct entry *entry)
+{
+    return (uint64_t)entry->value_len_high << 32 | entry->value_len_low;
+}
+
+static inline struct kv_slice entry_key(const struct entry *entry)
+{
+    const char *bytes = entry_is_timed(entry) ? ((const struct timed *)entry)->bytes : entry->bytes;
+    return (struct kv_slice){.bytes = bytes, .len = entry->key_len};
+}
+
+static inline struct kv_slice entry_value(const struct entry *entry)
+{
+    return (struct kv_slice){.bytes = entry_key(entry).bytes + entry->key_len,
+                             .len = entry_value_len(entry)};
+}
+
+/* What it counts towards `max_bytes`. */
+static inline uint64_t entry_size(const struct entry *entry)
+{
+    return entry->key_len + entry_value_len(entry);
+}
+
+/* The entry as others see it, without a reference of its own. */
+static inline struct kv_item entry_item(struct entry *entry)
+{
+    return (struct kv_item){
+        .value = entry_value(entry),
+        .revision = entry_revision(entry),
+        .deadline_ms = entry_deadline(entry),
+        .ref = entry,
+    };
+}
+
+#endif

@@ -1,0 +1,128 @@
+/*
+ * The store `memory`: opening, closing, and what it tells of itself. README.md shows how the parts
+ * fit together; submit.c, scan.c and expire.c are its operations.
+ */
+#include "memory.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+static int make_epoch_name(char name[33], struct kv_error *reterr)
+{
+    unsigned char random[16];
+    if (getrandom(random, sizeof(random), 0) != sizeof(random))
+        return kv_error_set(reterr, "store memory: the system has no random bytes for the epoch");
+    for (size_t i = 0; i < sizeof(random); i++)
+        snprintf(name + 2 * i, 3, "%02x", random[i]);
+    return 0;
+}
+
+enum {
+    OPTION_MAX_BYTES,
+    N_OPTIONS
+};
+
+static const struct kv_option memory_options[N_OPTIONS] = {
+    [OPTION_MAX_BYTES] = {.name = "max_bytes",
+                          .type = KV_OPTION_SIZE,
+                          .fallback = "0",
+                          .doc = "the most that keys and values may add up to; 0: no limit"},
+};
+
+static int shard_init(struct shard *shard, uint32_t index, int64_t now_ms)
+{
+    pthread_mutexattr_t spins;
+    pthread_mutexattr_init(&spins);
+    /* Held for a fraction of a microsecond: shorter than it takes to go to sleep. */
+    pthread_mutexattr_settype(&spins, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutex_init(&shard->lock, &spins);
+    pthread_mutexattr_destroy(&spins);
+    wheel_init(&shard->wheel, index, now_ms);
+    return table_init(&shard->table);
+}
+
+static void memory_close(struct kv_store *store)
+{
+    for (uint32_t i = 0; i < N_SHARDS; i++) {
+        table_fini(&store->shards[i].table);
+        pthread_mutex_destroy(&store->shards[i].lock);
+    }
+    epochs_fini(&store->epochs);
+    free(store);
+}
+
+static int init(struct kv_store *store, struct kv_error *reterr)
+{
+    int64_t now_ms = store->host->base.now_ms(&store->host->base);
+    bool has_memory = epochs_init(&store->epochs, store->host->n_loops) == 0;
+    for (uint32_t i = 0; i < N_SHARDS; i++)
+        has_memory = shard_init(&store->shards[i], i, now_ms) == 0 && has_memory;
+    if (!has_memory)
+        return kv_error_set(reterr, "store memory: no memory");
+    return make_epoch_name(store->epoch_name, reterr);
+}
+
+static int memory_open(const struct kv_store_host *host, const struct kv_option_value *options,
+                       struct kv_store **ret_store, struct kv_error *reterr)
+{
+    if (host->n_loops > N_SHARDS) /* each loop needs a part of its own: see memory_leave() */
+        return kv_error_set(reterr, "store memory: %u event loops; it can serve %d", host->n_loops,
+                            N_SHARDS);
+    struct kv_store *store = aligned_alloc(_Alignof(struct kv_store), sizeof(*store));
+    if (store == NULL)
+        return kv_error_set(reterr, "store memory: no memory");
+    memset(store, 0, sizeof(*store));
+    store->host = host;
+    store->max_bytes = (uint64_t)options[OPTION_MAX_BYTES].integer;
+    atomic_init(&store->revision, (uint64_t)host->base.wall_us(&host->base) & KV_REVISION_MAX);
+    atomic_init(&store->bytes, 0);
+    if (init(store, reterr) != 0) {
+        memory_close(store);
+        return -1;
+    }
+    *ret_store = store;
+    return 0;
+}
+
+static void memory_info(struct kv_store *store, struct kv_store_info *ret_info)
+{
+    ret_info->parts = N_SHARDS;
+    memcpy(ret_info->epoch, store->epoch_name, sizeof(store->epoch_name));
+}
+
+static void memory_ref(struct kv_store *store, void *ref)
+{
+    (void)store;
+    entry_ref(ref);
+}
+
+static void memory_unref(struct kv_store *store, void *ref)
+{
+    (void)store;
+    entry_unref(ref);
+}
+
+static const struct kv_store_ops memory_ops = {
+    .size = sizeof(memory_ops),
+    .open = memory_open,
+    .info = memory_info,
+    .submit = memory_submit,
+    .scan = memory_scan,
+    .expire = memory_expire,
+    .ref = memory_ref,
+    .unref = memory_unref,
+    .close = memory_close,
+};
+
+static const struct kv_module memory_module = {
+    KV_MODULE_IDENTITY,
+    .kind = KV_MODULE_STORE,
+    .name = "memory",
+    .version = "1.0",
+    .capabilities = KV_STORE_SYNC,
+    .options = memory_options,
+    .n_options = N_OPTIONS,
+    .ops = &memory_ops,
+};
+
+KV_MODULE_EXPORT(&memory_module)

@@ -1,0 +1,401 @@
+/*
+ * Commands. A vector is worked off in its order, a few commands at a time: first the groups and
+ * entries that they will need are fetched into the cache, all at once, then each is executed as if
+ * it were alone. So a vector waits for memory once in a while, and not for every key.
+ *
+ * A GET takes no lock. A write prepares outside of the lock what takes long (allocating, copying
+ * and comparing values), then takes the lock of its shard for the commit.
+ */
+#include <assert.h>
+
+#include "memory.h"
+
+enum {
+    FETCHED_AHEAD = 32,
+    WRITE_RETIRES = TABLE_RETIRES + 2, /* the entry replaced, and one that had expired */
+    LONG_VALUE = 4096                  /* compared before the lock is taken */
+};
+
+/* A SET, DELETE or TOUCH at work. */
+struct work {
+    struct writer writer;
+    struct kv_cmd *cmd;
+    struct place place;   /* of `entry` */
+    struct entry *entry;  /* the key's; NULL where it is missing */
+    struct entry *fresh;  /* SET: what the key is to become; NULL once the table has it */
+    struct entry *equal;  /* SET: an entry that was seen to have the same value */
+    struct entry *unlike; /* SET: one that was seen to have another */
+};
+
+static void finish(struct kv_cmd *cmd, enum kv_status status, uint64_t revision)
+{
+    cmd->status = status;
+    cmd->revision = revision;
+}
+
+static int64_t now_of(const struct kv_store *store)
+{
+    return store->host->base.now_ms(&store->host->base);
+}
+
+/* ---- reading ---- */
+
+/* Whether the entry, just found, is past its deadline, and was still its key's entry by then. The
+ * clock is read before the deadline, and the key looked up after it: where that finds the same
+ * entry again, it was there all the time, as no entry comes back once it has been replaced. */
+static bool is_gone(struct kv_store *store, struct table *table, const struct probe *probe,
+                    struct entry *entry, bool *ret_again)
+{
+    if (!entry_is_timed(entry))
+        return false;
+    int64_t now_ms = now_of(store);
+    if (now_ms < entry_deadline(entry))
+        return false;
+    *ret_again = table_find(table, probe) != entry;
+    return !*ret_again;
+}
+
+/* The key's entry, borrowed for the epoch; NULL where the key is missing. */
+static struct entry *find_living(struct kv_store *store, struct table *table,
+                                 const struct probe *probe)
+{
+    struct entry *entry;
+    bool again;
+    do {
+        again = false;
+        entry = table_find(table, probe);
+        if (entry != NULL && is_gone(store, table, probe, entry, &again))
+            return NULL;
+    } while (again);
+    return entry;
+}
+
+static void get_key(struct kv_store *store, struct kv_cmd *cmd)
+{
+    uint64_t hash = table_hash(cmd->hash);
+    struct probe probe = table_probe(hash, cmd->key);
+    struct entry *entry = find_living(store, &store->shards[table_shard(hash)].table, &probe);
+    if (entry == NULL) {
+        finish(cmd, KV_MISSING, 0);
+        return;
+    }
+    entry_ref(entry);
+    cmd->item = entry_item(entry);
+    finish(cmd, KV_OK, cmd->item.revision);
+}
+
+/* ---- writing: the commit, under the shard's lock ---- */
+
+struct writer writer_of(struct kv_store *store, uint32_t loop, uint64_t hash, struct kv_slice key)
+{
+    uint64_t spread = table_hash(hash);
+    uint32_t part = table_shard(spread);
+    return (struct writer){
+        .store = store,
+        .shard = &store->shards[part],
+        .part = part,
+        .loop = loop,
+        .probe = table_probe(spread, key),
+        .hash = hash,
+    };
+}
+
+static struct gardener gardener_of(const struct writer *writer)
+{
+    struct kv_store *store = writer->store;
+    return (struct gardener){
+        .host = store->host, .epochs = &store->epochs, .participant = writer->loop};
+}
+
+static uint64_t next_revision(struct kv_store *store)
+{
+    return atomic_fetch_add(&store->revision, 1) + 1;
+}
+
+static void retire(const struct writer *writer, struct entry *entry)
+{
+    epoch_retire_entry(&writer->store->epochs, writer->loop, entry);
+}
+
+/* Counts what the bytes stored become. Returns: false where they would be too many. */
+static bool count_bytes(struct kv_store *store, uint64_t more, uint64_t less)
+{
+    if (store->max_bytes == 0)
+        return true;
+    uint64_t bytes = atomic_load(&store->bytes);
+    do {
+        if (more > less && bytes - less + more > store->max_bytes)
+            return false;
+    } while (!atomic_compare_exchange_weak(&store->bytes, &bytes, bytes - less + more));
+    return true;
+}
+
+static void set_deadline(const struct writer *writer, struct timed *timed, int64_t deadline_ms)
+{
+    wheel_remove(timed);
+    atomic_store(&timed->deadline_ms, deadline_ms);
+    if (deadline_ms == KV_NEVER)
+        return;
+    wheel_add(&writer->shard->wheel, timed);
+    writer->store->host->wake_at(writer->store->host, writer->part, deadline_ms);
+}
+
+/* Links a new entry that the table has, or is about to have, to the wheel. */
+static void start_deadline(const struct writer *writer, struct entry *entry)
+{
+    if (entry_is_timed(entry) && entry_deadline(entry) != KV_NEVER)
+        set_deadline(writer, entry_timed(entry), entry_deadline(entry));
+}
+
+static void stop_deadline(struct entry *entry)
+{
+    if (entry_is_timed(entry))
+        wheel_remove(entry_timed(entry));
+}
+
+uint64_t writer_take_away(const struct writer *writer, enum kv_reason reason, struct place *place)
+{
+    struct kv_store *store = writer->store;
+    struct entry *entry = place->entry;
+    struct gardener gardener = gardener_of(writer);
+    stop_deadline(entry);
+    table_remove(&writer->shard->table, &gardener, &writer->probe, place);
+    count_bytes(store, 0, entry_size(entry));
+    struct kv_change change = {
+        .reason = reason,
+        .revision = next_revision(store),
+        .hash = writer->hash,
+        .key = entry_key(entry),
+        .before = entry_item(entry),
+    };
+    store->host->changed(store->host, writer->part, &change);
+    retire(writer, entry);
+    return change.revision;
+}
+
+/* `before` may be NULL. */
+static void tell_set(const struct writer *writer, struct entry *before, struct entry *after)
+{
+    struct kv_change change = {
+        .reason = KV_REASON_SET,
+        .revision = entry_revision(after),
+        .hash = writer->hash,
+        .key = entry_key(after),
+        .after = entry_item(after),
+    };
+    if (before != NULL)
+        change.before = entry_item(before);
+    writer->store->host->changed(writer->store->host, writer->part, &change);
+}
+
+/* Puts `after` where `before` was; both are of the same key. */
+static void replace(struct work *work, struct entry *after)
+{
+    stop_deadline(work->entry);
+    table_replace(&work->place, after);
+    start_deadline(&work->writer, after);
+    retire(&work->writer, work->entry);
+}
+
+/* Gives the key another deadline. An entry without room for one is replaced by `copy`, which has
+ * room (and the same bytes). Returns: whether it was. */
+static bool change_deadline(struct work *work, struct entry *copy)
+{
+    if (entry_is_timed(work->entry)) {
+        set_deadline(&work->writer, entry_timed(work->entry), work->cmd->deadline_ms);
+        return false;
+    }
+    if (work->cmd->deadline_ms == KV_NEVER)
+        return false;
+    entry_set_revision(copy, entry_revision(work->entry));
+    replace(work, copy);
+    return true;
+}
+
+static bool has_same_value(const struct work *work)
+{
+    if (work->entry == work->equal)
+        return true;
+    return work->entry != work->unlike &&
+           kv_slice_equals(entry_value(work->entry), work->cmd->value);
+}
+
+static void set_same(struct work *work)
+{
+    uint64_t revision = entry_revision(work->entry);
+    if (change_deadline(work, work->fresh))
+        work->fresh = NULL;
+    finish(work->cmd, KV_UNCHANGED, revision);
+}
+
+/* Returns: false where there is no room for it. */
+static bool put_fresh(struct work *work)
+{
+    struct kv_store *store = work->writer.store;
+    uint64_t less = work->entry == NULL ? 0 : entry_size(work->entry);
+    if (!count_bytes(store, entry_size(work->fresh), less))
+        return false;
+    entry_set_revision(work->fresh, next_revision(store));
+    if (work->entry != NULL) {
+        replace(work, work->fresh);
+        return true;
+    }
+    struct gardener gardener = gardener_of(&work->writer);
+    if (!table_insert(&work->writer.shard->table, &gardener, &work->writer.probe, work->fresh)) {
+        count_bytes(store, 0, entry_size(work->fresh));
+        return false;
+    }
+    start_deadline(&work->writer, work->fresh);
+    return true;
+}
+
+static void set_key(struct work *work)
+{
+    assert(work->fresh != NULL);
+    if (work->entry != NULL && has_same_value(work)) {
+        set_same(work);
+        return;
+    }
+    if (!put_fresh(work)) {
+        finish(work->cmd, KV_FULL, 0);
+        return;
+    }
+    tell_set(&work->writer, work->entry, work->fresh);
+    finish(work->cmd, KV_OK, entry_revision(work->fresh));
+    work->fresh = NULL;
+}
+
+static void delete_key(struct work *work)
+{
+    if (work->entry == NULL)
+        finish(work->cmd, KV_MISSING, 0);
+    else
+        finish(work->cmd, KV_OK, writer_take_away(&work->writer, KV_REASON_DELETE, &work->place));
+}
+
+static void touch_key(struct work *work)
+{
+    struct kv_cmd *cmd = work->cmd;
+    struct entry *copy = NULL;
+    if (work->entry == NULL) {
+        finish(cmd, KV_MISSING, 0);
+        return;
+    }
+    uint64_t revision = entry_revision(work->entry);
+    if (!entry_is_timed(work->entry) && cmd->deadline_ms != KV_NEVER) {
+        copy = entry_create(cmd->key, entry_value(work->entry), cmd->deadline_ms);
+        if (copy == NULL) {
+            finish(cmd, KV_FULL, 0);
+            return;
+        }
+    }
+    change_deadline(work, copy);
+    finish(cmd, KV_OK, revision);
+}
+
+/* Finds the command's key. One past its deadline is taken away first, and then missing. */
+static void look_up(struct work *work)
+{
+    struct writer *writer = &work->writer;
+    work->entry = table_locate(&writer->shard->table, &writer->probe, &work->place);
+    if (work->entry == NULL)
+        return;
+    if (!entry_is_timed(work->entry) || now_of(writer->store) < entry_deadline(work->entry))
+        return;
+    writer_take_away(writer, KV_REASON_EXPIRE, &work->place);
+    work->entry = NULL;
+}
+
+static void commit(struct work *work)
+{
+    look_up(work);
+    struct kv_cmd *cmd = work->cmd;
+    uint64_t standing = work->entry == NULL ? 0 : entry_revision(work->entry);
+    if (!kv_cmd_holds(cmd, work->entry != NULL, standing))
+        finish(cmd, KV_CONDITION, standing);
+    else if (cmd->op == KV_OP_SET)
+        set_key(work);
+    else if (cmd->op == KV_OP_DELETE)
+        delete_key(work);
+    else
+        touch_key(work);
+}
+
+/* ---- writing: ahead of the lock ---- */
+
+/* Compares a long value with what the key has now. It may have changed until the commit, which then
+ * compares again. */
+static void compare_ahead(struct work *work)
+{
+    struct kv_slice value = work->cmd->value;
+    if (value.len < LONG_VALUE)
+        return;
+    struct entry *entry = table_find(&work->writer.shard->table, &work->writer.probe);
+    if (entry == NULL)
+        return;
+    if (kv_slice_equals(entry_value(entry), value))
+        work->equal = entry;
+    else
+        work->unlike = entry;
+}
+
+static enum kv_status prepare_set(struct work *work)
+{
+    struct kv_cmd *cmd = work->cmd;
+    if (cmd->key.len > ENTRY_MAX_KEY || cmd->value.len > ENTRY_MAX_VALUE)
+        return KV_TOO_BIG;
+    work->fresh = entry_create(cmd->key, cmd->value, cmd->deadline_ms);
+    if (work->fresh == NULL)
+        return KV_FULL;
+    compare_ahead(work);
+    return KV_PENDING;
+}
+
+static void run_write(struct kv_store *store, uint32_t loop, struct kv_cmd *cmd)
+{
+    struct work work = {.writer = writer_of(store, loop, cmd->hash, cmd->key), .cmd = cmd};
+    enum kv_status status = KV_PENDING;
+    if (!epoch_reserve(&store->epochs, loop, WRITE_RETIRES))
+        status = KV_FULL;
+    else if (cmd->op == KV_OP_SET)
+        status = prepare_set(&work);
+    if (status != KV_PENDING) {
+        finish(cmd, status, 0);
+        return;
+    }
+    pthread_mutex_lock(&work.writer.shard->lock);
+    commit(&work);
+    pthread_mutex_unlock(&work.writer.shard->lock);
+    entry_unref(work.fresh);
+}
+
+/* ---- vectors ---- */
+
+static void fetch(struct kv_store *store, struct kv_cmd *const *cmds, size_t n)
+{
+    struct table *tables[FETCHED_AHEAD];
+    struct probe probes[FETCHED_AHEAD];
+    for (size_t i = 0; i < n; i++) {
+        uint64_t hash = table_hash(cmds[i]->hash);
+        tables[i] = &store->shards[table_shard(hash)].table;
+        probes[i] = table_probe(hash, cmds[i]->key);
+        table_prefetch_group(tables[i], &probes[i]);
+    }
+    for (size_t i = 0; i < n; i++)
+        table_prefetch_entry(tables[i], &probes[i]);
+}
+
+void memory_submit(struct kv_store *store, uint32_t loop, struct kv_cmd *const *cmds, size_t n)
+{
+    epoch_enter(&store->epochs, loop);
+    for (size_t i = 0; i < n; i++) {
+        size_t left = n - i;
+        if (i % FETCHED_AHEAD == 0 && left > 1)
+            fetch(store, cmds + i, left < FETCHED_AHEAD ? left : FETCHED_AHEAD);
+        if (cmds[i]->op == KV_OP_GET)
+            get_key(store, cmds[i]);
+        else
+            run_write(store, loop, cmds[i]);
+    }
+    memory_leave(store, loop);
+}

@@ -1,0 +1,259 @@
+/*
+ * What a store costs by itself, without server and sockets:
+ *
+ *   store_bench MODULE.so memory           bytes for each key beyond key and value, at several
+ * sizes store_bench MODULE.so pause [KEYS]     the longest time one write takes while the store
+ * grows store_bench MODULE.so commands [KEYS]  time of a get and a set, alone and in vectors
+ *
+ * Keys have 16 bytes, values 32. Times of `pause` are thread CPU time: what the machine does
+ * meanwhile is not the store's.
+ */
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "module/module.h"
+
+enum {
+    KEY_LEN = 16,
+    VALUE_LEN = 32,
+    VECTOR = 64,
+    DAY_MS = 24 * 3600 * 1000
+};
+
+static const struct kv_store_ops *ops;
+static struct kv_store *store;
+
+/* ---- the least host that there can be ---- */
+
+static int64_t host_now_ms(const struct kv_host *host)
+{
+    (void)host;
+    return kv_clock_boot.now_ms(&kv_clock_boot);
+}
+
+static int64_t host_wall_us(const struct kv_host *host)
+{
+    (void)host;
+    return kv_wall_us();
+}
+
+static void host_log(const struct kv_host *host, enum kv_log_level level, const char *format, ...)
+{
+    (void)host;
+    (void)level;
+    (void)format;
+}
+
+static uint64_t host_hash(const struct kv_store_host *host, struct kv_slice key)
+{
+    (void)host;
+    return kv_hash(key);
+}
+
+static void host_changed(const struct kv_store_host *host, uint32_t part,
+                         const struct kv_change *change)
+{
+    (void)host;
+    (void)part;
+    (void)change;
+}
+
+static void host_wake_at(const struct kv_store_host *host, uint32_t part, int64_t deadline_ms)
+{
+    (void)host;
+    (void)part;
+    (void)deadline_ms;
+}
+
+static const struct kv_store_host host = {
+    .base = {.size = sizeof(host), .now_ms = host_now_ms, .wall_us = host_wall_us, .log = host_log},
+    .n_loops = 1,
+    .hash = host_hash,
+    .changed = host_changed,
+    .wake_at = host_wake_at,
+};
+
+/* ---- measuring ---- */
+
+static double seconds(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static size_t resident_bytes(void)
+{
+    size_t total = 0;
+    size_t resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file == NULL || fscanf(file, "%zu %zu", &total, &resident) != 2)
+        abort();
+    fclose(file);
+    return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* The splitmix64 generator (Steele, Lea and Flood, 2014). */
+static uint64_t draw(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+/* ---- commands ---- */
+
+struct vector {
+    struct kv_cmd cmds[VECTOR];
+    struct kv_cmd *refs[VECTOR];
+    char keys[VECTOR][32];
+};
+
+static const char value[VALUE_LEN + 1] = "\"abcdefghijklmnopqrstuvwxyz0123\"";
+
+static void fill(struct vector *vector, size_t i, enum kv_op op, uint64_t number,
+                 int64_t deadline_ms)
+{
+    snprintf(vector->keys[i], sizeof(vector->keys[i]), "key:%012ju", (uintmax_t)number);
+    struct kv_slice key = {vector->keys[i], KEY_LEN};
+    vector->cmds[i] = (struct kv_cmd){.op = op,
+                                      .hash = kv_hash(key),
+                                      .key = key,
+                                      .value = {value, VALUE_LEN},
+                                      .deadline_ms = deadline_ms};
+    vector->refs[i] = &vector->cmds[i];
+}
+
+static void run(struct vector *vector, size_t n)
+{
+    ops->submit(store, 0, vector->refs, n);
+    for (size_t i = 0; i < n; i++) {
+        if (vector->cmds[i].item.ref != NULL)
+            ops->unref(store, vector->cmds[i].item.ref);
+        if (vector->cmds[i].status > KV_MISSING) {
+            fprintf(stderr, "a command ended with status %d\n", vector->cmds[i].status);
+            exit(1);
+        }
+    }
+}
+
+static void load(size_t from, size_t to, bool with_ttl)
+{
+    static struct vector vector;
+    for (size_t i = from; i < to;) {
+        size_t n = 0;
+        for (; n < VECTOR && i < to; n++, i++)
+            fill(&vector, n, KV_OP_SET, i, with_ttl ? host_now_ms(NULL) + DAY_MS : KV_NEVER);
+        run(&vector, n);
+    }
+}
+
+/* ---- what is measured ---- */
+
+static void measure_memory(bool with_ttl)
+{
+    static const size_t sizes[] = {100000, 350000, 700000, 1000000, 1400000};
+    size_t before = resident_bytes();
+    size_t loaded = 0;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        load(loaded, sizes[i], with_ttl);
+        loaded = sizes[i];
+        double each = (double)(resident_bytes() - before) / (double)loaded;
+        printf("memory %s keys=%zu overhead=%.1f B/key\n", with_ttl ? "ttl   " : "no-ttl", loaded,
+               each - KEY_LEN - VALUE_LEN);
+    }
+}
+
+static void measure_pause(size_t n_keys)
+{
+    static struct vector vector;
+    double longest = 0;
+    double begin = seconds(CLOCK_THREAD_CPUTIME_ID);
+    for (size_t i = 0; i < n_keys; i++) {
+        fill(&vector, 0, KV_OP_SET, i, KV_NEVER);
+        double start = seconds(CLOCK_THREAD_CPUTIME_ID);
+        run(&vector, 1);
+        double took = seconds(CLOCK_THREAD_CPUTIME_ID) - start;
+        longest = took > longest ? took : longest;
+    }
+    printf("pause keys=%zu longest=%.3f ms mean=%.0f ns\n", n_keys, longest * 1e3,
+           (seconds(CLOCK_THREAD_CPUTIME_ID) - begin) / (double)n_keys * 1e9);
+}
+
+static void time_commands(enum kv_op op, size_t n_keys, size_t n_vector)
+{
+    static struct vector vector;
+    enum {
+        COMMANDS = 2000000
+    };
+    uint64_t state = 1;
+    double spent = 0;
+    for (size_t done = 0; done < COMMANDS; done += n_vector) {
+        for (size_t i = 0; i < n_vector; i++)
+            fill(&vector, i, op, draw(&state) % n_keys, KV_NEVER);
+        double start = seconds(CLOCK_MONOTONIC);
+        run(&vector, n_vector);
+        spent += seconds(CLOCK_MONOTONIC) - start;
+    }
+    printf("commands keys=%zu op=%s vector=%zu each=%.0f ns\n", n_keys,
+           op == KV_OP_GET ? "get" : "set", n_vector, spent / COMMANDS * 1e9);
+}
+
+static void measure_commands(size_t n_keys)
+{
+    load(0, n_keys, false);
+    for (size_t n = 1; n <= VECTOR; n *= 8) {
+        time_commands(KV_OP_GET, n_keys, n);
+        time_commands(KV_OP_SET, n_keys, n);
+    }
+}
+
+/* ---- the program ---- */
+
+static void open_store(const struct kv_loaded_module *module)
+{
+    static struct kv_option_value options[16]; /* the defaults of all that there are: zero */
+    struct kv_error error;
+    ops = kv_module_store_ops(module);
+    if (module->identity->n_options > 16 || ops->open(&host, options, &store, &error) != 0) {
+        fprintf(stderr, "%s\n", error.text);
+        exit(1);
+    }
+}
+
+static void measure(const struct kv_loaded_module *module, const char *what, size_t n_keys)
+{
+    open_store(module);
+    if (strcmp(what, "memory") == 0)
+        measure_memory(false);
+    else if (strcmp(what, "memory-ttl") == 0)
+        measure_memory(true);
+    else if (strcmp(what, "pause") == 0)
+        measure_pause(n_keys);
+    else if (strcmp(what, "commands") == 0)
+        measure_commands(n_keys);
+    ops->close(store);
+}
+
+int main(int argc, char **argv)
+{
+    struct kv_loaded_module *module;
+    struct kv_error error;
+    if (argc < 3) {
+        fprintf(stderr, "usage: %s MODULE.so memory|memory-ttl|pause|commands [KEYS]\n", argv[0]);
+        return 2;
+    }
+    kv_hash_init();
+    if (kv_module_load_file(argv[1], KV_MODULE_STORE, &module, &error) != 0) {
+        fprintf(stderr, "%s\n", error.text);
+        return 1;
+    }
+    measure(module, argv[2], argc > 3 ? strtoull(argv[3], NULL, 10) : 1000000);
+    kv_module_unload(module);
+    return 0;
+}
