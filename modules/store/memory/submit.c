@@ -158,6 +158,7 @@ uint64_t writer_take_away(const struct writer *writer, enum kv_reason reason, st
     struct kv_store *store = writer->store;
     struct entry *entry = place->entry;
     struct gardener gardener = gardener_of(writer);
+    assert(entry != NULL);
     stop_deadline(entry);
     table_remove(&writer->shard->table, &gardener, &writer->probe, place);
     count_bytes(store, 0, entry_size(entry));

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <sched.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -79,9 +80,21 @@ void assert_no_violation(struct fixture *fixture)
 
 /* ---- the host's functions ---- */
 
+/* Lets other threads go first now and then: what can happen between two steps of a store, and
+ * hardly ever does, happens often. */
+static void hold_up(struct fixture *fixture)
+{
+    static _Thread_local unsigned seed;
+    if (!atomic_load_explicit(&fixture->is_restless, memory_order_relaxed))
+        return;
+    if (rand_r(&seed) % 8 == 0)
+        sched_yield();
+}
+
 static int64_t host_now_ms(const struct kv_host *base)
 {
     const struct kv_store_host *host = KV_CONTAINER((uintptr_t)base, struct kv_store_host, base);
+    hold_up(fixture_of(host));
     return atomic_load(&fixture_of(host)->now_ms);
 }
 
@@ -125,18 +138,33 @@ static void keep_item(struct fixture *fixture, const struct kv_item *item)
         fixture->ops->ref(fixture->store, item->ref);
 }
 
+static struct told keep_change(struct fixture *fixture, uint32_t part,
+                               const struct kv_change *change)
+{
+    struct told told = {.part = part, .change = *change};
+    if (!atomic_load_explicit(&fixture->is_restless, memory_order_relaxed)) {
+        keep_item(fixture, &change->before);
+        keep_item(fixture, &change->after);
+        return told;
+    }
+    told.key_copy = kv_memdup(change->key.bytes, change->key.len);
+    told.change.key.bytes = told.key_copy;
+    told.change.before.value = told.change.after.value = (struct kv_slice){0};
+    return told;
+}
+
 static void host_changed(const struct kv_store_host *host, uint32_t part,
                          const struct kv_change *change)
 {
     struct fixture *fixture = fixture_of(host);
-    keep_item(fixture, &change->before);
-    keep_item(fixture, &change->after);
+    hold_up(fixture);
+    struct told told = keep_change(fixture, part, change);
     pthread_mutex_lock(&fixture->lock);
     if (fixture->n_told == fixture->capacity) {
         fixture->capacity = fixture->capacity == 0 ? 64 : 2 * fixture->capacity;
         fixture->told = kv_realloc(fixture->told, fixture->capacity * sizeof(*fixture->told));
     }
-    fixture->told[fixture->n_told++] = (struct told){.part = part, .change = *change};
+    fixture->told[fixture->n_told++] = told;
     if (change->hash != hash_of(change->key))
         note_locked(fixture, "a change bears another hash than its key");
     pthread_mutex_unlock(&fixture->lock);

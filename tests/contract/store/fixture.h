@@ -31,10 +31,12 @@ enum {
 #define START_MS      INT64_C(1000000)
 #define START_WALL_US INT64_C(1700000000000000)
 
-/* A change as it was told, with references of its own. */
+/* A change as it was told, with references of its own; or, of a restless fixture, with a copy of
+ * its key and without values, so that what the store lets go of is gone. */
 struct told {
     uint32_t part;
     struct kv_change change;
+    char *key_copy;
 };
 
 struct fixture {
@@ -46,6 +48,7 @@ struct fixture {
     char folder[32]; /* this test's, for stores with files */
 
     _Atomic int64_t now_ms;
+    atomic_bool is_restless; /* threads are held up where the store asks the host something */
     _Atomic int64_t wake_at_ms[MAX_PARTS]; /* the earliest asked for */
 
     pthread_mutex_t lock; /* of everything below */
@@ -146,5 +149,6 @@ int run_order_tests(void);
 int run_scan_tests(void);
 int run_thread_tests(void);
 int run_random_tests(void);
+int run_linear_tests(void);
 
 #endif
