@@ -69,8 +69,7 @@ static bool is_in_step(const struct kv_command *earlier)
 
 static bool read_waits_for(const struct kv_command *earlier)
 {
-    return kv_command_is_write(earlier) && earlier->state != KV_COMMAND_FINISHED &&
-           !is_in_step(earlier);
+    return earlier->state != KV_COMMAND_FINISHED && !is_in_step(earlier);
 }
 
 static bool write_waits_for(const struct kv_command *earlier)

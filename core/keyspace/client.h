@@ -4,7 +4,8 @@
  *
  * Order (PROTOCOL A2): a client's commands take effect, and finish, in the order sent.
  *  - A write goes to the store when every earlier write has gone there (stores keep that order).
- *  - A read waits for earlier writes of the same key to be final.
+ *  - A read waits for earlier commands of the same key to be final: reads that a store completes
+ *    late take effect in no order, and the second might see an older state than the first.
  *  - A write waits for earlier reads of the same key to be answered, where the store may complete
  *    late or the client subscribes to the key.
  *  - A subscribe or unsubscribe waits for everything before it to be answered, and what comes

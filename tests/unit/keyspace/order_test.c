@@ -86,6 +86,27 @@ static void a_get_waits_for_pending_writes_of_its_key_and_no_others(void **state
     kv_client_close(client);
 }
 
+/* The store may execute reads in any order, and another client may write in between. */
+static void a_get_does_not_see_an_older_state_than_the_get_before_it(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    struct kv_client *client = rig_client(&rig, 0);
+    rig.gate_is_shut = true;
+    rig_get(&rig, client, "a", "k");
+    rig_get(&rig, client, "b", "k");
+    rig_turn(&rig);
+    assert_int_equal(rig.n_waiting, 1);
+    rig.gate_is_shut = false;
+    rig_set(&rig, NULL, "w", "k", "1", 0);
+    rig_turn(&rig);
+    rig_execute(&rig, 0);
+    rig_complete(&rig, 0);
+    rig_turn(&rig);
+    rig_expect(&rig, "w ok; a 1; b 1");
+    kv_client_close(client);
+}
+
 static void a_get_does_not_see_a_write_sent_after_it(void **state)
 {
     (void)state;
@@ -190,6 +211,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(answers_keep_the_order_sent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_get_waits_for_pending_writes_of_its_key_and_no_others,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_get_does_not_see_an_older_state_than_the_get_before_it,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_get_does_not_see_a_write_sent_after_it, set_up,
                                         tear_down),
