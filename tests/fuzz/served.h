@@ -1,0 +1,28 @@
+/*
+ * A server's core in this process, for the targets that come in by a socket: one loop whose turns
+ * the target takes, a clock that it sets, the store `memory`, and a connection at a time.
+ * Everything between the socket and the store is the real thing.
+ */
+#ifndef KV_TESTS_FUZZ_SERVED_H
+#define KV_TESTS_FUZZ_SERVED_H
+
+#include "base/buffer.h"
+#include "fuzz.h"
+
+/* Opens a connection to the server, which is made at the first call. Its store is empty, its
+ * limits are small. */
+void served_open(void);
+
+/* Sends the bytes; the server takes them in pieces of at most `piece` bytes (0: as they come), with
+ * turns of its loop between them. What it answers is collected. Bytes that it does not take are
+ * dropped. */
+void served_send(struct kv_slice bytes, size_t piece);
+
+/* The client sends no more, waits until nothing more comes, and goes. The server must be rid of the
+ * connection then, with no command left. Returns: all that was answered, until the next open. */
+struct kv_slice served_close(void);
+
+/* Lets time pass, for idle and stalled connections. */
+void served_pass_time(int64_t ms);
+
+#endif
