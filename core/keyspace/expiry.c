@@ -11,8 +11,8 @@
 #include "base/mem.h"
 
 enum {
-    CHUNK = 64,
-    LONGEST_RUN = 256
+    CHUNK = 64,       /* keys of one part at a time */
+    CHUNKS_A_TURN = 8 /* so a turn of the loop is not held up for more than a millisecond */
 };
 
 /* Returns: the value before. */
@@ -48,10 +48,29 @@ static void run_part(struct kv_keyspace *keyspace, uint32_t part, int64_t now_ms
 {
     _Atomic int64_t *wake_at = &keyspace->store_parts[part].wake_at_ms;
     atomic_store(wake_at, INT64_MAX);
-    int64_t next = now_ms;
-    for (uint32_t n = 0; n < LONGEST_RUN && next <= now_ms; n += CHUNK)
-        next = keyspace->parts.store_ops->expire(keyspace->store, part, now_ms, CHUNK);
-    lower(wake_at, next);
+    lower(wake_at, keyspace->parts.store_ops->expire(keyspace->store, part, now_ms, CHUNK));
+}
+
+/* One chunk of each part that is due, as long as the turn may take; who had no turn is first in the
+ * next one, which comes at once. */
+static void run_parts(struct kv_keyspace_loop *here, int64_t now_ms)
+{
+    struct kv_keyspace *keyspace = here->keyspace;
+    uint32_t n_loops = keyspace->parts.n_loops;
+    uint32_t n_parts = (keyspace->store_info.parts + n_loops - 1 - here->index) / n_loops;
+    uint32_t first = here->next_part;
+    uint32_t n_run = 0;
+    for (uint32_t i = 0; i < n_parts; i++) {
+        uint32_t place = (first + i) % n_parts;
+        uint32_t part = here->index + place * n_loops;
+        if (n_run < CHUNKS_A_TURN &&
+            atomic_load(&keyspace->store_parts[part].wake_at_ms) <= now_ms) {
+            run_part(keyspace, part, now_ms);
+            here->next_part = place + 1;
+            n_run++;
+        }
+        lower(&here->wake_at_ms, atomic_load(&keyspace->store_parts[part].wake_at_ms));
+    }
 }
 
 void kv_expiry_run(struct kv_keyspace_loop *here)
@@ -63,10 +82,5 @@ void kv_expiry_run(struct kv_keyspace_loop *here)
     if (atomic_load(&here->wake_at_ms) > now_ms || kv_feed_is_congested(keyspace))
         return;
     atomic_store(&here->wake_at_ms, INT64_MAX);
-    for (uint32_t part = here->index; part < keyspace->store_info.parts;
-         part += keyspace->parts.n_loops) {
-        if (atomic_load(&keyspace->store_parts[part].wake_at_ms) <= now_ms)
-            run_part(keyspace, part, now_ms);
-        lower(&here->wake_at_ms, atomic_load(&keyspace->store_parts[part].wake_at_ms));
-    }
+    run_parts(here, now_ms);
 }

@@ -51,6 +51,7 @@ struct kv_keyspace_loop {
 
     /* expiry */
     _Atomic int64_t wake_at_ms; /* the earliest of this loop's parts */
+    uint32_t next_part;         /* among this loop's: where the next turn begins */
 };
 
 enum {
