@@ -11,16 +11,42 @@ void kv_buffer_fini(struct kv_buffer *buffer)
     *buffer = (struct kv_buffer){0};
 }
 
+static size_t capacity_for(const struct kv_buffer *buffer, size_t more)
+{
+    size_t capacity = buffer->capacity == 0 ? 64 : buffer->capacity;
+    while (capacity - buffer->len < more)
+        capacity *= 2;
+    return capacity;
+}
+
 char *kv_buffer_reserve(struct kv_buffer *buffer, size_t more)
 {
     if (buffer->capacity - buffer->len < more) {
-        size_t capacity = buffer->capacity == 0 ? 64 : buffer->capacity;
-        while (capacity - buffer->len < more)
-            capacity *= 2;
+        size_t capacity = capacity_for(buffer, more);
         buffer->bytes = kv_realloc(buffer->bytes, capacity);
         buffer->capacity = capacity;
     }
     return buffer->bytes + buffer->len;
+}
+
+char *kv_buffer_try_reserve(struct kv_buffer *buffer, size_t more)
+{
+    if (buffer->capacity - buffer->len < more) {
+        size_t capacity = capacity_for(buffer, more);
+        char *bytes = realloc(buffer->bytes, capacity);
+        if (bytes == NULL)
+            return NULL;
+        buffer->bytes = bytes;
+        buffer->capacity = capacity;
+    }
+    return buffer->bytes + buffer->len;
+}
+
+void kv_buffer_trim(struct kv_buffer *buffer, size_t most)
+{
+    buffer->len = 0;
+    if (buffer->capacity > most)
+        kv_buffer_fini(buffer);
 }
 
 void kv_buffer_append(struct kv_buffer *buffer, struct kv_slice bytes)

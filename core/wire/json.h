@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 
 enum {
+    KV_JSON_NO_MEMORY = -2,
     KV_JSON_MAX_DEPTH = 65536 /* the largest `max_depth` that may be asked for */
 };
 
@@ -73,8 +74,8 @@ int kv_json_read_array(struct kv_slice text, uint32_t max_depth, size_t *at,
 int kv_json_error_tell(const struct kv_json_error *error, struct kv_error *reterr);
 
 /* Appends what a scanned string stands for, as UTF-8.
- * string: with its quotes. Returns: 0, or -1 where it has a lone surrogate; `out` is then as it
- * was. */
+ * string: with its quotes. Returns: 0, -1 where it has a lone surrogate, or KV_JSON_NO_MEMORY; what
+ * `out` has is then as it was. */
 int kv_json_unescape(struct kv_slice string, struct kv_buffer *out);
 
 /* Whether the string has escapes; where it has none, its text is what stands between the quotes. */

@@ -99,7 +99,9 @@ int kv_json_unescape(struct kv_slice string, struct kv_buffer *out)
     const char *end = inside.bytes + inside.len;
     const char *at = inside.bytes;
     /* Nothing gets longer, so that one reservation serves all. */
-    char *to = kv_buffer_reserve(out, string.len);
+    char *to = kv_buffer_try_reserve(out, string.len);
+    if (to == NULL)
+        return KV_JSON_NO_MEMORY;
     for (;;) {
         const char *escape = find_backslash(at, end);
         memcpy(to, at, (size_t)(escape - at));

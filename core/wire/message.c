@@ -27,6 +27,10 @@ enum {
     N_PAYLOAD
 };
 
+enum {
+    LONGEST_ESCAPE = 6 /* `\\u0041` stands for one byte */
+};
+
 static const char *const type_names[] = {
     [KV_MESSAGE_GET] = "get",
     [KV_MESSAGE_SET] = "set",
@@ -35,13 +39,18 @@ static const char *const type_names[] = {
     [KV_MESSAGE_UNSUBSCRIBE] = "unsubscribe",
 };
 
-static int read_id(struct kv_slice id, struct kv_message *message, struct kv_error *reterr)
+/* An id that is too long is no id: the error that says so does not bear it. */
+static int read_id(struct kv_slice id, size_t max_bytes, struct kv_message *message,
+                   struct kv_error *reterr)
 {
     switch (kv_json_type_of(id)) {
     case KV_JSON_NONE:
         return 0;
     case KV_JSON_STRING:
     case KV_JSON_NUMBER:
+        if (id.len > max_bytes)
+            return kv_error_set(reterr, "\"id\" has %zu bytes, the limit is %zu", id.len,
+                                max_bytes);
         message->id = id;
         return 0;
     default:
@@ -64,20 +73,32 @@ static int read_type(struct kv_slice type, struct kv_message *message, struct kv
     return kv_error_set(reterr, "unknown type %s", kv_quote(type).text);
 }
 
-static int read_key(struct kv_slice key, struct kv_buffer *scratch, struct kv_message *message,
-                    struct kv_error *reterr)
+static int decode_key(struct kv_slice key, size_t max_bytes, struct kv_buffer *scratch,
+                      struct kv_message *message, struct kv_error *reterr)
+{
+    if (key.len / LONGEST_ESCAPE > max_bytes) /* whatever it says, it is too long */
+        return kv_error_set(reterr, "payload: \"key\" has more than %zu bytes, the limit",
+                            max_bytes);
+    switch (kv_json_unescape(key, scratch)) {
+    case 0:
+        message->key = kv_buffer_slice(scratch);
+        return 0;
+    case KV_JSON_NO_MEMORY:
+        return kv_error_set(reterr, "there is no memory to read the key");
+    default:
+        return kv_error_set(reterr, "payload: \"key\" has a lone surrogate");
+    }
+}
+
+static int read_key(struct kv_slice key, size_t max_bytes, struct kv_buffer *scratch,
+                    struct kv_message *message, struct kv_error *reterr)
 {
     if (key.bytes == NULL)
         return kv_error_set(reterr, "payload: \"key\" is missing");
     if (kv_json_type_of(key) != KV_JSON_STRING)
         return kv_error_set(reterr, "payload: \"key\" is not a string");
     message->key = kv_json_inside(key);
-    if (!kv_json_has_escapes(key))
-        return 0;
-    if (kv_json_unescape(key, scratch) != 0)
-        return kv_error_set(reterr, "payload: \"key\" has a lone surrogate");
-    message->key = kv_buffer_slice(scratch);
-    return 0;
+    return kv_json_has_escapes(key) ? decode_key(key, max_bytes, scratch, message, reterr) : 0;
 }
 
 static int read_if_revision(struct kv_slice value, struct kv_message *message,
@@ -124,15 +145,16 @@ static int read_set(const struct kv_json_field payload[N_PAYLOAD], struct kv_mes
     return read_if_revision(payload[IF_REVISION].value, message, reterr);
 }
 
-static int read_payload(const struct kv_json_field *field, struct kv_buffer *scratch,
-                        struct kv_message *message, struct kv_error *reterr)
+static int read_payload(const struct kv_json_field *field, const struct kv_message_limits *limits,
+                        struct kv_buffer *scratch, struct kv_message *message,
+                        struct kv_error *reterr)
 {
     const struct kv_json_field *payload = field->members;
     if (field->value.bytes == NULL)
         return kv_error_set(reterr, "\"payload\" is missing");
     if (kv_json_type_of(field->value) != KV_JSON_OBJECT)
         return kv_error_set(reterr, "\"payload\" is not an object");
-    if (read_key(payload[KEY].value, scratch, message, reterr) != 0)
+    if (read_key(payload[KEY].value, limits->max_key_bytes, scratch, message, reterr) != 0)
         return -1;
     switch (message->type) {
     case KV_MESSAGE_SET:
@@ -154,8 +176,8 @@ static int tell(const struct kv_json_error *error, struct kv_error *reterr)
     return kv_json_error_tell(error, reterr);
 }
 
-int kv_message_parse(struct kv_slice text, uint32_t max_depth, struct kv_buffer *scratch,
-                     struct kv_message *ret, struct kv_error *reterr)
+int kv_message_parse(struct kv_slice text, const struct kv_message_limits *limits,
+                     struct kv_buffer *scratch, struct kv_message *ret, struct kv_error *reterr)
 {
     struct kv_json_field payload[N_PAYLOAD] = {
         [KEY].name = "key",
@@ -172,12 +194,13 @@ int kv_message_parse(struct kv_slice text, uint32_t max_depth, struct kv_buffer 
     struct kv_json_error error;
     *ret = (struct kv_message){0};
     scratch->len = 0;
-    if (kv_json_read_object(text, max_depth, members, N_MEMBERS, &error) != 0) {
-        read_id(members[ID].value, ret, NULL); /* where it stands before the fault */
+    if (kv_json_read_object(text, limits->max_depth, members, N_MEMBERS, &error) != 0) {
+        read_id(members[ID].value, limits->max_key_bytes, ret,
+                NULL); /* where it stands before the fault */
         return tell(&error, reterr);
     }
-    if (read_id(members[ID].value, ret, reterr) != 0 ||
+    if (read_id(members[ID].value, limits->max_key_bytes, ret, reterr) != 0 ||
         read_type(members[TYPE].value, ret, reterr) != 0)
         return -1;
-    return read_payload(&members[PAYLOAD], scratch, ret, reterr);
+    return read_payload(&members[PAYLOAD], limits, scratch, ret, reterr);
 }

@@ -28,11 +28,16 @@ struct kv_message {
     uint64_t if_revision;  /* SET, DELETE: 0 is no condition */
 };
 
+struct kv_message_limits {
+    uint32_t max_depth;   /* of the whole message */
+    size_t max_key_bytes; /* of the key, decoded, and of the id, as sent */
+};
+
 /* Reads one message. Members that are unknown, or of no use to the type, are ignored.
- * scratch: emptied first; holds the key where that has escapes.
+ * scratch: emptied first; holds the key where that has escapes, and so grows to a bounded size.
  * Returns: 0, or -1 and *reterr, which says what is wrong and where; ret->id is then the message's
  * id where it had a valid one, so that the error can bear it. */
-int kv_message_parse(struct kv_slice text, uint32_t max_depth, struct kv_buffer *scratch,
-                     struct kv_message *ret, struct kv_error *reterr);
+int kv_message_parse(struct kv_slice text, const struct kv_message_limits *limits,
+                     struct kv_buffer *scratch, struct kv_message *ret, struct kv_error *reterr);
 
 #endif

@@ -28,8 +28,9 @@ static int parse_number(struct kv_slice number, int64_t *ret_ms, struct kv_error
 static int parse_escaped(struct kv_slice string, int64_t *ret_ms, const char **ret_what)
 {
     struct kv_buffer text = {0};
-    *ret_what = "is not a duration: it has a lone surrogate";
     int rc = kv_json_unescape(string, &text);
+    *ret_what = rc == KV_JSON_NO_MEMORY ? "is too long for this machine's memory"
+                                        : "is not a duration: it has a lone surrogate";
     if (rc == 0)
         rc = kv_duration_parse(kv_buffer_slice(&text), KV_TTL_MAX_MS, ret_ms, ret_what);
     kv_buffer_fini(&text);

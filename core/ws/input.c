@@ -91,10 +91,11 @@ static void send_command(struct kv_session *session, const struct kv_message *me
 static void handle_text(struct kv_session *session, struct kv_slice text)
 {
     const struct kv_ws_config *config = kv_session_config(session);
+    const struct kv_message_limits limits = {.max_depth = config->max_depth + 2,
+                                             .max_key_bytes = config->max_key_bytes};
     struct kv_message message;
     struct kv_error error;
-    if (kv_message_parse(text, config->max_depth + 2, &session->here->scratch, &message, &error) !=
-        0) {
+    if (kv_message_parse(text, &limits, &session->here->scratch, &message, &error) != 0) {
         kv_answer_error(session, message.id, error.text);
         return;
     }

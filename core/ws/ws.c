@@ -6,11 +6,17 @@
 
 #include <stdlib.h>
 
+enum {
+    LARGEST_KEPT = 1 << 16 /* of the buffers that serve one message after the other */
+};
+
 static void run_stage(struct kv_loop_stage *stage)
 {
     struct kv_ws_loop *here = KV_CONTAINER(stage, struct kv_ws_loop, stage);
     KV_LIST_EACH(&here->active, link, after)
     kv_session_go_on(KV_CONTAINER(link, struct kv_session, in_active));
+    kv_buffer_trim(&here->scratch, LARGEST_KEPT);
+    kv_buffer_trim(&here->answer, LARGEST_KEPT);
 }
 
 static int64_t stage_wake_at(struct kv_loop_stage *stage)

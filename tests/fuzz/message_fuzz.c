@@ -47,7 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     struct kv_buffer scratch = {0};
     struct kv_message message;
     struct kv_error error = {.text = ""};
-    if (kv_message_parse(text, DEPTH, &scratch, &message, &error) == 0)
+    const struct kv_message_limits limits = {.max_depth = DEPTH, .max_key_bytes = 100};
+    if (kv_message_parse(text, &limits, &scratch, &message, &error) == 0)
         check_message(&message, text, &scratch);
     else
         assert(error.text[0] != '\0' && kv_utf8_is_valid(kv_slice_of(error.text)));

@@ -5,7 +5,22 @@ target_compile_definitions(test_unit_module PRIVATE
                            BAD_MODULES="${CMAKE_BINARY_DIR}/modules-bad")
 add_dependencies(test_unit_module store_simple ttl_fixed bad_modules)
 
-kv_add_test(unit_store_simple SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/simple_test.c
-            USES kv_module)
-target_compile_definitions(test_unit_store_simple PRIVATE MODULES="${CMAKE_BINARY_DIR}/modules")
-add_dependencies(test_unit_store_simple store_simple)
+foreach(store memory simple)
+  set(name unit_store_limit_${store})
+  kv_add_test(${name} SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/limit_test.c
+              USES kv_module ARGS ${store})
+  target_compile_definitions(test_${name} PRIVATE MODULES="${CMAKE_BINARY_DIR}/modules")
+  add_dependencies(test_${name} store_${store})
+endforeach()
+
+# The store memory from within. Every allocation of its sources can be made to fail.
+file(GLOB memory_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/modules/store/memory/*.c)
+foreach(theme memory wheel)
+  set(name unit_store_${theme})
+  kv_add_test(${name}
+              SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/${theme}_test.c ${memory_sources}
+              USES kv_base)
+  target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/memory)
+  target_link_options(test_${name} PRIVATE -Wl,--wrap=malloc,--wrap=aligned_alloc
+                      -Wl,--wrap=reallocarray)
+endforeach()

@@ -100,6 +100,8 @@ void kv_test_program_spawn(struct kv_test_program *program, const char *const ar
         redirect("/dev/null", STDIN_FILENO);
         redirect(out, STDOUT_FILENO);
         redirect(err, STDERR_FILENO);
+        if (getenv("KV_TEST_PRELOAD") != NULL)
+            setenv("LD_PRELOAD", getenv("KV_TEST_PRELOAD"), 1);
         execv(argv[0], (char *const *)argv);
         _exit(127);
     }

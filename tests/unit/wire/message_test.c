@@ -15,9 +15,19 @@ static struct kv_buffer scratch;
 static struct kv_message message;
 static struct kv_error error;
 
+enum {
+    MAX_KEY = 100
+};
+
+static int parse_slice(struct kv_slice text, uint32_t max_depth)
+{
+    const struct kv_message_limits limits = {.max_depth = max_depth, .max_key_bytes = MAX_KEY};
+    return kv_message_parse(text, &limits, &scratch, &message, &error);
+}
+
 static int read_text(const char *text)
 {
-    return kv_message_parse(kv_slice_of(text), 1024, &scratch, &message, &error);
+    return parse_slice(kv_slice_of(text), 1024);
 }
 
 static void assert_read(const char *text, enum kv_message_type type)
@@ -288,9 +298,46 @@ static void nesting_deeper_than_the_limit_is_refused(void **state)
     (void)state;
     struct kv_slice text =
         KV_SLICE("{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":[[1]]}}");
-    assert_int_equal(kv_message_parse(text, 4, &scratch, &message, &error), 0);
-    assert_int_equal(kv_message_parse(text, 3, &scratch, &message, &error), -1);
+    assert_int_equal(parse_slice(text, 4), 0);
+    assert_int_equal(parse_slice(text, 3), -1);
     assert_string_equal(error.text, "bad JSON at byte 44: the nesting is too deep");
+}
+
+/* "<name>":"<n times text>" */
+static void append_member(struct kv_buffer *out, const char *name, const char *text, size_t n)
+{
+    kv_buffer_printf(out, "\"%s\":\"", name);
+    while (n-- > 0)
+        kv_buffer_printf(out, "%s", text);
+    kv_buffer_append_char(out, '"');
+}
+
+static void an_id_beyond_the_limit_is_refused_and_not_borne(void **state)
+{
+    (void)state;
+    struct kv_buffer text = {0};
+    kv_buffer_printf(&text, "{\"type\":\"get\",\"payload\":{\"key\":\"k\"},");
+    append_member(&text, "id", "i", MAX_KEY - 1);
+    kv_buffer_append_char(&text, '}');
+    assert_int_equal(parse_slice(kv_buffer_slice(&text), 8), -1);
+    assert_string_equal(error.text, "\"id\" has 101 bytes, the limit is 100");
+    assert_int_equal(message.id.len, 0);
+    kv_buffer_fini(&text);
+}
+
+static void an_escaped_key_far_beyond_the_limit_is_refused_before_it_is_decoded(void **state)
+{
+    (void)state;
+    struct kv_buffer text = {0};
+    kv_buffer_printf(&text, "{\"type\":\"get\",\"id\":1,\"payload\":{");
+    append_member(&text, "key", "\\u0041", 50000);
+    kv_buffer_printf(&text, "}}");
+    kv_buffer_fini(&scratch);
+    assert_int_equal(parse_slice(kv_buffer_slice(&text), 8), -1);
+    assert_string_equal(error.text, "payload: \"key\" has more than 100 bytes, the limit");
+    assert_int_equal(message.id.len, 1);
+    assert_int_equal(scratch.capacity, 0);
+    kv_buffer_fini(&text);
 }
 
 static int empty_scratch(void **state)
@@ -325,6 +372,8 @@ int main(void)
         cmocka_unit_test(members_of_no_use_are_ignored),
         cmocka_unit_test(of_a_member_given_twice_the_last_counts),
         cmocka_unit_test(nesting_deeper_than_the_limit_is_refused),
+        cmocka_unit_test(an_id_beyond_the_limit_is_refused_and_not_borne),
+        cmocka_unit_test(an_escaped_key_far_beyond_the_limit_is_refused_before_it_is_decoded),
     };
     return cmocka_run_group_tests(tests, NULL, empty_scratch);
 }
