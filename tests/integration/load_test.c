@@ -371,11 +371,11 @@ static void idle_websockets_cost_little_and_leave_nothing(void **state)
  * running out of ports. */
 static void come_and_go(uint16_t port, int i)
 {
-    static const struct kv_slice beginnings[] = {
+    const struct kv_slice beginnings[] = {
         {"", 0},
-        {"GET /storage/churn HTTP/1.1\r\nHost: x\r\n\r\n", 41},
-        {"POST /storage/churn HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{", 64},
-        {"GET /ws HTTP/1.1\r\nHost: x\r\n" KV_TEST_WS_UPGRADE "\r\n\x81\xfe", 169},
+        KV_SLICE("GET /storage/churn HTTP/1.1\r\nHost: x\r\n\r\n"),
+        KV_SLICE("POST /storage/churn HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{"),
+        KV_SLICE("GET /ws HTTP/1.1\r\nHost: x\r\n" KV_TEST_WS_UPGRADE "\r\n\x81\xfe"),
     };
     struct kv_test_stream stream;
     kv_test_stream_open(&stream, port);
