@@ -1,4 +1,4 @@
-foreach(theme order subscriptions policies)
+foreach(theme memory order subscriptions policies)
   kv_add_test(unit_keyspace_${theme}
               SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/${theme}_test.c
                       ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/rig.c
@@ -7,3 +7,4 @@ foreach(theme order subscriptions policies)
   target_compile_definitions(test_unit_keyspace_${theme}
                              PRIVATE KV_MODULES="${CMAKE_BINARY_DIR}/modules")
 endforeach()
+target_link_options(test_unit_keyspace_memory PRIVATE -Wl,--wrap=kv_try_alloc)
