@@ -10,6 +10,10 @@ if [ "${1:-}" = build ]; then
 libxxhash-dev libyaml-dev ninja-build pkg-config"
 fi
 
+if [ "${1:-}" = bench ]; then
+    packages="$packages python3 redis-server redis-tools util-linux webdis"
+fi
+
 missing=""
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||

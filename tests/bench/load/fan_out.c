@@ -1,0 +1,143 @@
+/*
+ * One key, or one channel of Redis, with many subscribers, each of which counts what it is told.
+ * The writer has `depth` changes in flight: a change is done when every subscriber has it. So none
+ * may be lost; one that is lost stops the run.
+ */
+#include <stdlib.h>
+
+#include "load.h"
+#include "base/mem.h"
+
+enum {
+    PATIENCE_MS = 5000,
+    WARM_UP_SHARE = 5
+};
+
+static struct fan_out {
+    bool is_redis;
+    size_t n_subscribers;
+    struct conn *subscribers;
+    uint64_t *n_told; /* of each */
+    struct conn writer;
+    struct poller poller;
+    uint64_t n_written;
+    uint64_t n_deliveries;
+} fan;
+
+/* ---- both protocols ---- */
+
+static void append_change(struct kv_buffer *out, uint64_t number)
+{
+    char text[160];
+    int len;
+    if (fan.is_redis) {
+        len = snprintf(text, sizeof(text), "*3\r\n$7\r\nPUBLISH\r\n$3\r\nfan\r\n$32\r\n%032ju\r\n",
+                       (uintmax_t)number);
+        kv_buffer_append(out, (struct kv_slice){text, (size_t)len});
+        return;
+    }
+    len = snprintf(text, sizeof(text),
+                   "{\"type\":\"set\",\"payload\":{\"key\":\"fan\",\"value\":\"%030ju\"}}",
+                   (uintmax_t)number);
+    ws_append_frame(out, (struct kv_slice){text, (size_t)len});
+}
+
+/* `*3 $7 message $3 fan $32 …`: the seventh line's end. */
+static size_t redis_message_len(const char *bytes, size_t len)
+{
+    const char *at = bytes;
+    for (int i = 0; i < 7; i++) {
+        at = memchr(at, '\n', len - (size_t)(at - bytes));
+        if (at == NULL)
+            return 0;
+        at++;
+    }
+    return (size_t)(at - bytes);
+}
+
+static size_t message_len(struct kv_slice unread)
+{
+    struct kv_slice payload;
+    return fan.is_redis ? redis_message_len(unread.bytes, unread.len)
+                        : ws_frame_len(unread.bytes, unread.len, &payload);
+}
+
+static void subscribe(struct conn *conn, uint16_t port)
+{
+    if (fan.is_redis) {
+        conn_open(conn, port, "*2\r\n$9\r\nSUBSCRIBE\r\n$3\r\nfan\r\n", ":1\r\n");
+        return;
+    }
+    conn_open(conn, port, ws_hello, "\r\n\r\n");
+    ws_append_frame(&conn->out,
+                    KV_SLICE("{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"key\":\"fan\"}}"));
+    conn_flush(conn);
+    struct kv_slice payload;
+    while (ws_frame_len(conn_unread(conn).bytes, conn_unread(conn).len, &payload) == 0)
+        conn_fill(conn);
+    conn_use(conn, conn_unread(conn).len);
+}
+
+/* ---- the run ---- */
+
+static void on_ready(struct conn *conn)
+{
+    if (conn == &fan.writer) {
+        conn_use(conn, conn_unread(conn).len); /* Redis says how many got it */
+        return;
+    }
+    size_t i = (size_t)(conn - fan.subscribers);
+    for (;;) {
+        struct kv_slice unread = conn_unread(conn);
+        size_t len = unread.len == 0 ? 0 : message_len(unread);
+        if (len == 0)
+            return;
+        conn_use(conn, len);
+        fan.n_told[i]++;
+        fan.n_deliveries++;
+    }
+}
+
+static uint64_t least_told(void)
+{
+    uint64_t least = UINT64_MAX;
+    for (size_t i = 0; i < fan.n_subscribers; i++)
+        least = fan.n_told[i] < least ? fan.n_told[i] : least;
+    return least;
+}
+
+static void turn_until(int64_t until_us, size_t depth)
+{
+    while (time_us() < until_us) {
+        uint64_t done = least_told();
+        while (fan.n_written < done + depth)
+            append_change(&fan.writer.out, ++fan.n_written);
+        conn_flush(&fan.writer);
+        if (poller_wait(&fan.poller, PATIENCE_MS, on_ready) == 0)
+            die("change %ju did not reach every subscriber", (uintmax_t)done + 1);
+    }
+}
+
+void load_fan_out(bool is_redis, const struct load_options *options)
+{
+    fan.is_redis = is_redis;
+    fan.n_subscribers = options->n_connections;
+    fan.subscribers = kv_calloc(fan.n_subscribers, sizeof(struct conn));
+    fan.n_told = kv_calloc(fan.n_subscribers, sizeof(uint64_t));
+    poller_open(&fan.poller);
+    for (size_t i = 0; i < fan.n_subscribers; i++) {
+        subscribe(&fan.subscribers[i], options->port);
+        poller_add(&fan.poller, &fan.subscribers[i]);
+    }
+    conn_open(&fan.writer, options->port, is_redis ? NULL : ws_hello, "\r\n\r\n");
+    poller_add(&fan.poller, &fan.writer);
+    int64_t lasting_us = (int64_t)(options->seconds * 1e6);
+    turn_until(time_us() + lasting_us / WARM_UP_SHARE, options->depth);
+    int64_t begin_us = time_us();
+    uint64_t before = fan.n_deliveries;
+    turn_until(begin_us + lasting_us, options->depth);
+    double seconds = (double)(time_us() - begin_us) / 1e6;
+    printf("{\"load\":\"%s\",\"subscribers\":%zu,\"depth\":%zu,\"rate\":%.0f}\n",
+           is_redis ? "fan-out-redis" : "fan-out", fan.n_subscribers, options->depth,
+           (double)(fan.n_deliveries - before) / seconds);
+}
