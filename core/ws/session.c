@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "loop/progress.h"
 
@@ -127,16 +128,45 @@ static void on_written(h2o_socket_t *sock, const char *err)
     kv_session_activate(session);
 }
 
+/* Takes what was written off the front of the pieces. Returns: how many are left. */
+static size_t skip_written(struct iovec *pieces, size_t n, size_t written)
+{
+    size_t done = 0;
+    while (done < n && written >= pieces[done].iov_len)
+        written -= pieces[done++].iov_len;
+    if (done == n)
+        return 0;
+    pieces[done].iov_base = (char *)pieces[done].iov_base + written;
+    pieces[done].iov_len -= written;
+    memmove(pieces, pieces + done, (n - done) * sizeof(*pieces));
+    return n - done;
+}
+
+/* Nearly every write is taken by the kernel at once. It is made here and not by libh2o, which would
+ * call back in another turn of the loop, for each connection that was written to; libh2o gets what
+ * is left, to go on with when there is room. */
 static void write_next(struct kv_session *session)
 {
     _Static_assert(sizeof(struct iovec) == sizeof(h2o_iovec_t), "h2o's iovec is the system's");
-    struct iovec iovecs[KV_OUTBOUND_IOVECS];
-    size_t n = kv_outbound_next(&session->out, iovecs);
+    struct iovec pieces[KV_OUTBOUND_IOVECS];
+    size_t n = kv_outbound_next(&session->out, pieces);
     if (n == 0)
         return;
     session->progress_ms = now_ms(session);
+    ssize_t written = writev(h2o_socket_get_fd(session->sock), pieces, (int)n);
+    size_t left = written < 0 ? n : skip_written(pieces, n, (size_t)written);
+    if (left == 0) {
+        kv_outbound_written(&session->out);
+        return;
+    }
     session->acked = kv_socket_bytes_acked(h2o_socket_get_fd(session->sock));
-    h2o_socket_write(session->sock, (h2o_iovec_t *)(void *)iovecs, n, on_written);
+    h2o_socket_write(session->sock, (h2o_iovec_t *)(void *)pieces, left, on_written);
+}
+
+static void write_all(struct kv_session *session)
+{
+    while (session->out.bytes != 0 && session->out.in_flight == 0)
+        write_next(session);
 }
 
 /* All is sent, the close frame last: the peer has a moment to close as well. Returns: whether there
@@ -202,15 +232,17 @@ void kv_session_go_on(struct kv_session *session)
         kv_session_close(session, WSLAY_CODE_GOING_AWAY, "the server is shutting down");
     if (session->state == KV_SESSION_OPEN)
         kv_answer_behind(session);
-    write_next(session);
+    write_all(session);
     if (finish_sending(session)) {
         kv_session_destroy(session);
         return;
     }
     watch_input(session);
+    bool may_catch_up = session->state == KV_SESSION_OPEN && session->out.in_flight == 0 &&
+                        !kv_list_is_empty(&session->behind);
     bool has_more = session->sock->input->size != 0 && kv_session_may_read(session);
     kv_list_remove(&session->in_active);
-    if (has_more)
+    if (may_catch_up || has_more)
         kv_session_activate(session);
 }
 

@@ -11,7 +11,7 @@ libxxhash-dev libyaml-dev ninja-build pkg-config"
 fi
 
 if [ "${1:-}" = bench ]; then
-    packages="$packages python3 redis-server redis-tools util-linux webdis"
+    packages="$packages python3 redis-server redis-tools util-linux valgrind webdis"
 fi
 
 missing=""

@@ -33,8 +33,9 @@ static struct run {
     struct histogram histogram;
     int64_t now_us;
     bool is_measuring;
-    bool is_ending; /* no more is sent */
-    uint64_t n_answers, n_failed, n_in_flight;
+    bool is_ending;     /* no more is sent */
+    uint64_t n_answers; /* while measuring */
+    uint64_t n_all_answers, n_failed, n_in_flight;
 } run;
 
 static uint64_t draw(uint64_t *state)
@@ -111,6 +112,7 @@ static void on_ready(struct conn *conn)
     struct channel *channel = conn->owner;
     size_t n = take_answers(channel);
     run.n_answers += run.is_measuring ? n : 0;
+    run.n_all_answers += n;
     run.n_in_flight -= n;
     if (!run.is_ending)
         send_requests(channel, n);
@@ -163,10 +165,12 @@ void load_requests(const struct protocol *protocol, const struct load_options *o
     begin_us = run.now_us;
     turn_until(begin_us + lasting_us);
     double seconds = (double)(run.now_us - begin_us) / 1e6;
-    printf("{\"load\":\"%s\",\"connections\":%zu,\"depth\":%zu,\"rate\":%.0f,\"failed\":%ju,"
+    printf("{\"load\":\"%s\",\"connections\":%zu,\"depth\":%zu,\"rate\":%.0f,\"answers\":%ju,"
+           "\"failed\":%ju,"
            "\"p50_us\":%ju,\"p99_us\":%ju,\"p999_us\":%ju}\n",
            protocol->name, options->n_connections, options->depth, (double)run.n_answers / seconds,
-           (uintmax_t)run.n_failed, (uintmax_t)histogram_at(&run.histogram, 0.5),
+           (uintmax_t)run.n_all_answers, (uintmax_t)run.n_failed,
+           (uintmax_t)histogram_at(&run.histogram, 0.5),
            (uintmax_t)histogram_at(&run.histogram, 0.99),
            (uintmax_t)histogram_at(&run.histogram, 0.999));
     close_channels();
