@@ -12,9 +12,11 @@
  *  - Order. Writes submitted by one loop take effect in the order submitted, within a vector and
  *    across calls. A GET may take effect at any time between its submission and its completion,
  *    but one that was completed within submit() has its place in the vector's order.
- *  - Revisions. Every change gets a revision larger than every earlier one's in this store, above
- *    0 and below 2^53. A volatile store starts at the wall clock's microseconds, so that what an
+ *  - Revisions. Every change gets a revision that no other has in this store, larger than those of
+ *    all changes whose commands had returned before, and of all earlier ones of its key; above 0
+ *    and below 2^53. A volatile store starts at the wall clock's microseconds, so that what an
  *    earlier life gave out never fits.
+ *  - A command that fails (KV_FULL and the like) changes nothing, but for an expiry that it met.
  *  - Conditions are judged first: a DELETE or TOUCH of a missing key is MISSING only where its
  *    condition holds. A write whose condition fails still commits an expiry that it meets.
  *  - Changes are: a SET that creates the key or alters its bytes, a DELETE of a key that is there,

@@ -1,11 +1,16 @@
 /* Entries: making and freeing. */
 #include "entry.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /* From here on an entry always has room for a deadline: 16 bytes more matter no longer, and a TTL
- * that comes later does not have to copy the value under the lock. */
-#define LONG_VALUE 1024
+ * that comes later does not have to copy it under the lock. */
+#define LONG 1024
+
+/* Addresses are packed into 44 bits of links, and into 48 of slots. */
+_Static_assert(sizeof(void *) == 8, "store/memory packs pointers of 64 bits");
+#define LOWEST_ADDRESS_BITS (UINT64_C(15) | ~UINT64_C(0) << 48)
 
 static char *init_head(struct entry *entry, struct kv_slice key, uint64_t value_len)
 {
@@ -18,23 +23,33 @@ static char *init_head(struct entry *entry, struct kv_slice key, uint64_t value_
     return entry->bytes;
 }
 
+/* Times before the clock's beginning are past like its beginning; those beyond what a TTL can be
+ * are never reached. */
+static int64_t word_of(int64_t deadline_ms)
+{
+    if (deadline_ms >= ENTRY_NEVER)
+        return deadline_ms == KV_NEVER ? ENTRY_NEVER : ENTRY_NEVER - 1;
+    return deadline_ms < 0 ? 0 : deadline_ms;
+}
+
 static char *init_timed(struct timed *timed, struct kv_slice key, uint64_t value_len,
                         int64_t deadline_ms)
 {
     init_head(&timed->entry, key, value_len);
     timed->entry.revision = ENTRY_TIMED;
-    atomic_init(&timed->deadline_ms, deadline_ms);
+    atomic_init(&timed->deadline, word_of(deadline_ms));
     timed->links = 0;
     return timed->bytes;
 }
 
 struct entry *entry_create(struct kv_slice key, struct kv_slice value, int64_t deadline_ms)
 {
-    bool is_timed = deadline_ms != KV_NEVER || value.len >= LONG_VALUE;
+    bool is_timed = deadline_ms != KV_NEVER || key.len + value.len >= LONG;
     size_t head = is_timed ? sizeof(struct timed) : sizeof(struct entry);
     struct entry *entry = malloc(head + key.len + value.len);
     if (entry == NULL)
         return NULL;
+    assert(((uintptr_t)entry & LOWEST_ADDRESS_BITS) == 0);
     char *bytes = is_timed ? init_timed((struct timed *)entry, key, value.len, deadline_ms)
                            : init_head(entry, key, value.len);
     if (key.len != 0)
@@ -42,6 +57,72 @@ struct entry *entry_create(struct kv_slice key, struct kv_slice value, int64_t d
     if (value.len != 0)
         memcpy(bytes + key.len, value.bytes, value.len);
     return entry;
+}
+
+int64_t entry_deadline(struct entry *entry)
+{
+    if (!entry_is_timed(entry))
+        return KV_NEVER;
+    int64_t word = atomic_load(&entry_timed(entry)->deadline);
+    if (word == ENTRY_NEVER)
+        return KV_NEVER;
+    return word < 0 ? ~word : word;
+}
+
+static struct entry *replacement_of(int64_t word)
+{
+    return (struct entry *)(uintptr_t)(word -
+                                       ENTRY_REPLACED); /* NOLINT(performance-no-int-to-ptr) */
+}
+
+/* Returns: whether the entry has not expired; *ret_word is what its word says. */
+static bool judge(struct entry *entry, const struct kv_host *host, int64_t *ret_word)
+{
+    _Atomic int64_t *at = &entry_timed(entry)->deadline;
+    *ret_word = atomic_load(at);
+    do {
+        if (*ret_word < 0)
+            return false;
+        if (*ret_word >= ENTRY_NEVER || host->now_ms(host) < *ret_word)
+            return true;
+    } while (!atomic_compare_exchange_weak(at, ret_word, ~*ret_word));
+    return false;
+}
+
+struct entry *entry_look(struct entry *entry, const struct kv_host *host, int64_t *ret_deadline_ms)
+{
+    int64_t word = ENTRY_NEVER;
+    while (entry_is_timed(entry)) {
+        if (!judge(entry, host, &word))
+            return NULL;
+        if (word <= ENTRY_NEVER)
+            break;
+        entry = replacement_of(word);
+        word = ENTRY_NEVER;
+    }
+    *ret_deadline_ms = word == ENTRY_NEVER ? KV_NEVER : word;
+    return entry;
+}
+
+/* Puts another word in place of one that is not sealed. */
+static bool change_word(struct entry *entry, int64_t to)
+{
+    _Atomic int64_t *at = &entry_timed(entry)->deadline;
+    int64_t word = atomic_load(at);
+    while (word >= 0)
+        if (atomic_compare_exchange_weak(at, &word, to))
+            return true;
+    return false;
+}
+
+bool entry_move_deadline(struct entry *entry, int64_t deadline_ms)
+{
+    return change_word(entry, word_of(deadline_ms));
+}
+
+bool entry_replace(struct entry *entry, struct entry *fresh)
+{
+    return !entry_is_timed(entry) || change_word(entry, ENTRY_REPLACED | (int64_t)(uintptr_t)fresh);
 }
 
 void entry_unref(struct entry *entry)

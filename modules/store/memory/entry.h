@@ -34,9 +34,9 @@ struct entry {
 
 struct timed {
     struct entry entry;
-    _Atomic int64_t deadline_ms; /* written under the shard's lock, read by anyone */
-    uint64_t links;              /* under the shard's lock; 0 and prev_high 0: in no list */
-    char bytes[];                /* key and value */
+    _Atomic int64_t deadline; /* see ENTRY_NEVER */
+    uint64_t links;           /* under the shard's lock; 0 and prev_high 0: in no list */
+    char bytes[];             /* key and value */
 };
 
 #define ENTRY_TIMED     (UINT64_C(1) << 63)
@@ -78,10 +78,35 @@ static inline void entry_set_revision(struct entry *entry, uint64_t revision)
     entry->revision = (entry->revision & ENTRY_TIMED) | revision;
 }
 
-static inline int64_t entry_deadline(struct entry *entry)
-{
-    return entry_is_timed(entry) ? atomic_load(&entry_timed(entry)->deadline_ms) : KV_NEVER;
-}
+/* The word of a timed entry's deadline. Everything that decides whether the entry is its key's
+ * state at some moment is this one word, so readers and a writer cannot come to different answers:
+ *
+ *   0 … 2^62-2     it expires then (milliseconds of the host's clock)
+ *   ENTRY_NEVER    it does not
+ *   negative       it has expired: ~deadline. Who finds a deadline in the past first seals it so;
+ * from then on everyone finds the same, and no writer can keep the entry by an earlier look at the
+ * clock ENTRY_REPLACED | address    it is being replaced, and its key's state is the entry there
+ * already, be this one still in the table or not
+ */
+#define ENTRY_NEVER    ((INT64_C(1) << 62) - 1)
+#define ENTRY_REPLACED (INT64_C(1) << 62)
+
+/* KV_NEVER, or when the entry expires or has expired. For entries of the caller's own, and for
+ * writers. */
+int64_t entry_deadline(struct entry *entry);
+
+/* What a reader sees who has found the entry in the table: the entry, or the one that has replaced
+ * it, with its deadline, borrowed for the epoch; NULL where it has expired. Threads: any. */
+struct entry *entry_look(struct entry *entry, const struct kv_host *host, int64_t *ret_deadline_ms);
+
+/* Gives a timed entry another deadline. The caller looks after the wheel. Returns: false where it
+ * has expired, with nothing done. Under the shard's lock. */
+bool entry_move_deadline(struct entry *entry, int64_t deadline_ms);
+
+/* From now on `fresh` is the key's state, and goes into the table at once. An entry that is not
+ * timed needs no more than that. Returns: false where the entry has expired, with nothing done.
+ * Under the shard's lock. */
+bool entry_replace(struct entry *entry, struct entry *fresh);
 
 static inline uint64_t entry_value_len(const struct entry *entry)
 {
@@ -107,12 +132,12 @@ static inline uint64_t entry_size(const struct entry *entry)
 }
 
 /* The entry as others see it, without a reference of its own. */
-static inline struct kv_item entry_item(struct entry *entry)
+static inline struct kv_item entry_item(struct entry *entry, int64_t deadline_ms)
 {
     return (struct kv_item){
         .value = entry_value(entry),
         .revision = entry_revision(entry),
-        .deadline_ms = entry_deadline(entry),
+        .deadline_ms = deadline_ms,
         .ref = entry,
     };
 }

@@ -11,7 +11,9 @@
 
 enum {
     LEAST_CAPACITY = 64,
-    IS_BLOCK = 1 /* in `what` */
+    LARGEST_KEPT = 4096, /* of an empty ring */
+    MOST_FREED = 1024,   /* by one call: nobody waits for what a burst has left behind */
+    IS_BLOCK = 1         /* in `what` */
 };
 
 int epochs_init(struct epochs *epochs, uint32_t n_participants)
@@ -122,18 +124,30 @@ static bool advance(struct epochs *epochs)
     return true;
 }
 
-static void free_what_is_safe(struct epochs *epochs, struct participant *self)
+static void free_what_is_safe(struct epochs *epochs, struct participant *self, int *left)
 {
     uint64_t current = atomic_load(&epochs->current);
-    while (self->n > 0 && self->retired[self->first].epoch + 2 <= current)
+    for (; *left > 0 && self->n > 0 && self->retired[self->first].epoch + 2 <= current; (*left)--)
         free_first(self);
+}
+
+static void shrink_ring(struct participant *self)
+{
+    if (self->n != 0 || self->capacity <= LARGEST_KEPT)
+        return;
+    free(self->retired);
+    self->retired = NULL;
+    self->capacity = 0;
+    self->first = 0;
 }
 
 bool epoch_reclaim(struct epochs *epochs, uint32_t participant)
 {
     struct participant *self = &epochs->participants[participant];
-    free_what_is_safe(epochs, self);
-    for (int i = 0; i < 2 && self->n > 0 && advance(epochs); i++)
-        free_what_is_safe(epochs, self);
+    int left = MOST_FREED;
+    free_what_is_safe(epochs, self, &left);
+    for (int i = 0; i < 2 && left > 0 && self->n > 0 && advance(epochs); i++)
+        free_what_is_safe(epochs, self, &left);
+    shrink_ring(self);
     return self->n == 0;
 }

@@ -56,7 +56,7 @@ bool epoch_reserve(struct epochs *epochs, uint32_t participant, size_t more);
 void epoch_retire_entry(struct epochs *epochs, uint32_t participant, struct entry *entry);
 void epoch_retire_block(struct epochs *epochs, uint32_t participant, void *block);
 
-/* Frees what can be freed, outside. Returns: whether everything was. */
+/* Frees a bounded number of what can be freed, outside. Returns: whether nothing is left. */
 bool epoch_reclaim(struct epochs *epochs, uint32_t participant);
 
 #endif

@@ -4,6 +4,7 @@
 enum {
     EXPIRY_RETIRES = TABLE_RETIRES + 1,
     MOVES_PER_KEY = 4, /* of a wheel's lists, for each key that a call may expire */
+    MOST_MOVES = 1024,
     LATER_MS = 1
 };
 
@@ -33,7 +34,7 @@ int64_t memory_expire(struct kv_store *store, uint32_t part, int64_t now_ms, uin
 {
     struct shard *shard = &store->shards[part];
     uint32_t loop = part % store->host->n_loops;
-    uint32_t moves = max * MOVES_PER_KEY;
+    uint32_t moves = max > MOST_MOVES / MOVES_PER_KEY ? MOST_MOVES : max * MOVES_PER_KEY;
     int64_t next = now_ms;
     bool goes_on = true;
     epoch_enter(&store->epochs, loop);
@@ -47,19 +48,17 @@ int64_t memory_expire(struct kv_store *store, uint32_t part, int64_t now_ms, uin
         next = wheel_next(&shard->wheel);
         pthread_mutex_unlock(&shard->lock);
     }
-    if (!memory_leave(store, loop) && next > now_ms + LATER_MS)
-        next = now_ms + LATER_MS;
+    memory_leave(store, loop);
     return next;
 }
 
-bool memory_leave(struct kv_store *store, uint32_t loop)
+void memory_leave(struct kv_store *store, uint32_t loop)
 {
     epoch_leave(&store->epochs, loop);
     if (epoch_reclaim(&store->epochs, loop))
-        return true;
-    /* Another loop was inside. Were this one to sleep now, what it retired would stay: so it is
-     * called once more, for the part that bears its number. */
+        return;
+    /* Another loop was inside, or there was much. Were this one to sleep now, what it retired would
+     * stay: so it is called once more, for the part that bears its number. */
     const struct kv_store_host *host = store->host;
     host->wake_at(host, loop, host->base.now_ms(&host->base) + LATER_MS);
-    return false;
 }

@@ -33,7 +33,7 @@ static int shard_init(struct shard *shard, uint32_t index, int64_t now_ms)
 {
     pthread_mutexattr_t spins;
     pthread_mutexattr_init(&spins);
-    /* Held for a fraction of a microsecond: shorter than it takes to go to sleep. */
+    /* Mostly held for less than it takes to go to sleep. */
     pthread_mutexattr_settype(&spins, PTHREAD_MUTEX_ADAPTIVE_NP);
     pthread_mutex_init(&shard->lock, &spins);
     pthread_mutexattr_destroy(&spins);

@@ -54,8 +54,7 @@ void memory_submit(struct kv_store *store, uint32_t loop, struct kv_cmd *const *
 void memory_scan(struct kv_store *store, uint32_t loop, struct kv_scan *scan);
 int64_t memory_expire(struct kv_store *store, uint32_t part, int64_t now_ms, uint32_t max);
 
-/* Ends a stay in the tables: frees what can be freed, and asks to be called again for the rest.
- * Returns: whether nothing is left. */
-bool memory_leave(struct kv_store *store, uint32_t loop);
+/* Ends a stay in the tables: frees what can be freed, and asks to be called again for the rest. */
+void memory_leave(struct kv_store *store, uint32_t loop);
 
 #endif

@@ -17,6 +17,9 @@ enum {
     HASH_BYTES = 8
 };
 
+/* Between hash and key: a cursor behind the empty key is none at the hash's beginning. */
+#define MARK '>'
+
 struct found {
     uint64_t hash; /* as table_hash() */
     struct entry *entry;
@@ -26,7 +29,6 @@ struct found {
 struct walk {
     struct kv_store *store;
     struct kv_scan *scan;
-    int64_t now_ms;
     uint64_t hash;       /* where it stands: at this hash */
     struct kv_slice key; /* and behind this key, where `is_behind` */
     bool is_behind;
@@ -43,12 +45,11 @@ static bool read_cursor(struct walk *walk, struct kv_slice cursor)
 {
     if (cursor.len == 0)
         return true;
-    if (cursor.len < HASH_BYTES)
+    if (cursor.len < HASH_BYTES || (cursor.len > HASH_BYTES && cursor.bytes[HASH_BYTES] != MARK))
         return false;
     for (size_t i = 0; i < HASH_BYTES; i++)
         walk->hash = walk->hash << 8 | (unsigned char)cursor.bytes[i];
     walk->is_behind = cursor.len > HASH_BYTES;
-    /* A mark, so that a cursor behind the empty key is none at the hash's beginning. */
     if (walk->is_behind)
         walk->key = (struct kv_slice){cursor.bytes + HASH_BYTES + 1, cursor.len - HASH_BYTES - 1};
     return true;
@@ -61,7 +62,7 @@ static bool write_cursor(struct walk *walk)
     char hash[HASH_BYTES + 1];
     for (size_t i = 0; i < HASH_BYTES; i++)
         hash[i] = (char)(walk->hash >> (56 - 8 * i));
-    hash[HASH_BYTES] = '>';
+    hash[HASH_BYTES] = MARK;
     struct kv_slice head = {hash, walk->is_behind ? HASH_BYTES + 1 : HASH_BYTES};
     struct kv_slice key = walk->is_behind ? walk->key : (struct kv_slice){0};
     struct entry *block = entry_create(head, key, KV_NEVER);
@@ -133,12 +134,15 @@ static size_t read_segment(struct walk *walk, uint64_t *ret_end)
 static void add_to_page(struct walk *walk, struct entry *entry)
 {
     struct kv_scan *scan = walk->scan;
-    if (!kv_slice_has_prefix(entry_key(entry), scan->prefix) ||
-        walk->now_ms >= entry_deadline(entry))
+    int64_t deadline_ms;
+    if (!kv_slice_has_prefix(entry_key(entry), scan->prefix))
+        return;
+    entry = entry_look(entry, &walk->store->host->base, &deadline_ms);
+    if (entry == NULL)
         return;
     entry_ref(entry);
     scan->entries[scan->n++] =
-        (struct kv_scan_entry){.key = entry_key(entry), .item = entry_item(entry)};
+        (struct kv_scan_entry){.key = entry_key(entry), .item = entry_item(entry, deadline_ms)};
 }
 
 /* Takes what fits. Returns: whether all of it did. */
@@ -172,7 +176,7 @@ static enum kv_status fill_page(struct walk *walk)
 {
     struct kv_scan *scan = walk->scan;
     while (!walk->is_complete && scan->n < scan->capacity &&
-           walk->n_seen < ENOUGH + scan->capacity) {
+           walk->n_seen < (size_t)ENOUGH + scan->capacity) {
         uint64_t end;
         size_t n = read_segment(walk, &end);
         if (n == SIZE_MAX)
@@ -191,8 +195,7 @@ static void drop_page(struct kv_scan *scan)
 
 void memory_scan(struct kv_store *store, uint32_t loop, struct kv_scan *scan)
 {
-    struct walk walk = {
-        .store = store, .scan = scan, .now_ms = store->host->base.now_ms(&store->host->base)};
+    struct walk walk = {.store = store, .scan = scan};
     scan->n = 0;
     scan->next = (struct kv_slice){0};
     scan->next_ref = NULL;

@@ -4,7 +4,8 @@
  * it were alone. So a vector waits for memory once in a while, and not for every key.
  *
  * A GET takes no lock. A write prepares outside of the lock what takes long (allocating, copying
- * and comparing values), then takes the lock of its shard for the commit.
+ * and comparing long values), then takes the lock of its shard for the commit. What a reader may
+ * find meanwhile about a deadline is settled in one word of the entry (entry.h).
  */
 #include <assert.h>
 
@@ -33,54 +34,22 @@ static void finish(struct kv_cmd *cmd, enum kv_status status, uint64_t revision)
     cmd->revision = revision;
 }
 
-static int64_t now_of(const struct kv_store *store)
-{
-    return store->host->base.now_ms(&store->host->base);
-}
-
 /* ---- reading ---- */
-
-/* Whether the entry, just found, is past its deadline, and was still its key's entry by then. The
- * clock is read before the deadline, and the key looked up after it: where that finds the same
- * entry again, it was there all the time, as no entry comes back once it has been replaced. */
-static bool is_gone(struct kv_store *store, struct table *table, const struct probe *probe,
-                    struct entry *entry, bool *ret_again)
-{
-    if (!entry_is_timed(entry))
-        return false;
-    int64_t now_ms = now_of(store);
-    if (now_ms < entry_deadline(entry))
-        return false;
-    *ret_again = table_find(table, probe) != entry;
-    return !*ret_again;
-}
-
-/* The key's entry, borrowed for the epoch; NULL where the key is missing. */
-static struct entry *find_living(struct kv_store *store, struct table *table,
-                                 const struct probe *probe)
-{
-    struct entry *entry;
-    bool again;
-    do {
-        again = false;
-        entry = table_find(table, probe);
-        if (entry != NULL && is_gone(store, table, probe, entry, &again))
-            return NULL;
-    } while (again);
-    return entry;
-}
 
 static void get_key(struct kv_store *store, struct kv_cmd *cmd)
 {
     uint64_t hash = table_hash(cmd->hash);
     struct probe probe = table_probe(hash, cmd->key);
-    struct entry *entry = find_living(store, &store->shards[table_shard(hash)].table, &probe);
+    int64_t deadline_ms = KV_NEVER;
+    struct entry *entry = table_find(&store->shards[table_shard(hash)].table, &probe);
+    if (entry != NULL)
+        entry = entry_look(entry, &store->host->base, &deadline_ms);
     if (entry == NULL) {
         finish(cmd, KV_MISSING, 0);
         return;
     }
     entry_ref(entry);
-    cmd->item = entry_item(entry);
+    cmd->item = entry_item(entry, deadline_ms);
     finish(cmd, KV_OK, cmd->item.revision);
 }
 
@@ -130,21 +99,17 @@ static bool count_bytes(struct kv_store *store, uint64_t more, uint64_t less)
     return true;
 }
 
-static void set_deadline(const struct writer *writer, struct timed *timed, int64_t deadline_ms)
-{
-    wheel_remove(timed);
-    atomic_store(&timed->deadline_ms, deadline_ms);
-    if (deadline_ms == KV_NEVER)
-        return;
-    wheel_add(&writer->shard->wheel, timed);
-    writer->store->host->wake_at(writer->store->host, writer->part, deadline_ms);
-}
-
-/* Links a new entry that the table has, or is about to have, to the wheel. */
+/* Puts a timed entry where its deadline belongs in the wheel. */
 static void start_deadline(const struct writer *writer, struct entry *entry)
 {
-    if (entry_is_timed(entry) && entry_deadline(entry) != KV_NEVER)
-        set_deadline(writer, entry_timed(entry), entry_deadline(entry));
+    if (!entry_is_timed(entry))
+        return;
+    wheel_remove(entry_timed(entry));
+    int64_t deadline_ms = entry_deadline(entry);
+    if (deadline_ms == KV_NEVER)
+        return;
+    wheel_add(&writer->shard->wheel, entry_timed(entry));
+    writer->store->host->wake_at(writer->store->host, writer->part, deadline_ms);
 }
 
 static void stop_deadline(struct entry *entry)
@@ -167,25 +132,24 @@ uint64_t writer_take_away(const struct writer *writer, enum kv_reason reason, st
         .revision = next_revision(store),
         .hash = writer->hash,
         .key = entry_key(entry),
-        .before = entry_item(entry),
+        .before = entry_item(entry, entry_deadline(entry)),
     };
     store->host->changed(store->host, writer->part, &change);
     retire(writer, entry);
     return change.revision;
 }
 
-/* `before` may be NULL. */
-static void tell_set(const struct writer *writer, struct entry *before, struct entry *after)
+/* `before`: revision 0 where the key was not there. */
+static void tell_set(const struct writer *writer, const struct kv_item *before, struct entry *after)
 {
     struct kv_change change = {
         .reason = KV_REASON_SET,
         .revision = entry_revision(after),
         .hash = writer->hash,
         .key = entry_key(after),
-        .after = entry_item(after),
+        .before = *before,
+        .after = entry_item(after, entry_deadline(after)),
     };
-    if (before != NULL)
-        change.before = entry_item(before);
     writer->store->host->changed(writer->store->host, writer->part, &change);
 }
 
@@ -198,19 +162,31 @@ static void replace(struct work *work, struct entry *after)
     retire(&work->writer, work->entry);
 }
 
-/* Gives the key another deadline. An entry without room for one is replaced by `copy`, which has
- * room (and the same bytes). Returns: whether it was. */
-static bool change_deadline(struct work *work, struct entry *copy)
+/* What becomes of an attempt to write an entry that was alive when it was looked up. */
+enum outcome {
+    DONE,
+    NO_ROOM,
+    EXPIRED /* it has expired meanwhile, with nothing done */
+};
+
+/* Gives the key another deadline. An entry without room for one is replaced by `*copy`, which has
+ * room (and the same bytes), and is NULL then. */
+static enum outcome change_deadline(struct work *work, struct entry **copy)
 {
     if (entry_is_timed(work->entry)) {
-        set_deadline(&work->writer, entry_timed(work->entry), work->cmd->deadline_ms);
-        return false;
+        if (!entry_move_deadline(work->entry, work->cmd->deadline_ms))
+            return EXPIRED;
+        start_deadline(&work->writer, work->entry);
+        return DONE;
     }
     if (work->cmd->deadline_ms == KV_NEVER)
-        return false;
-    entry_set_revision(copy, entry_revision(work->entry));
-    replace(work, copy);
-    return true;
+        return DONE;
+    if (*copy == NULL)
+        return NO_ROOM;
+    entry_set_revision(*copy, entry_revision(work->entry));
+    replace(work, *copy);
+    *copy = NULL;
+    return DONE;
 }
 
 static bool has_same_value(const struct work *work)
@@ -221,105 +197,129 @@ static bool has_same_value(const struct work *work)
            kv_slice_equals(entry_value(work->entry), work->cmd->value);
 }
 
-static void set_same(struct work *work)
+static enum outcome set_same(struct work *work)
 {
     uint64_t revision = entry_revision(work->entry);
-    if (change_deadline(work, work->fresh))
-        work->fresh = NULL;
-    finish(work->cmd, KV_UNCHANGED, revision);
+    enum outcome outcome = change_deadline(work, &work->fresh);
+    if (outcome == DONE)
+        finish(work->cmd, KV_UNCHANGED, revision);
+    return outcome;
 }
 
-/* Returns: false where there is no room for it. */
-static bool put_fresh(struct work *work)
+static enum outcome put_over(struct work *work)
 {
     struct kv_store *store = work->writer.store;
-    uint64_t less = work->entry == NULL ? 0 : entry_size(work->entry);
-    if (!count_bytes(store, entry_size(work->fresh), less))
-        return false;
+    uint64_t more = entry_size(work->fresh);
+    uint64_t less = entry_size(work->entry);
+    if (!count_bytes(store, more, less))
+        return NO_ROOM;
+    struct kv_item before = entry_item(work->entry, entry_deadline(work->entry));
     entry_set_revision(work->fresh, next_revision(store));
-    if (work->entry != NULL) {
-        replace(work, work->fresh);
-        return true;
+    if (!entry_replace(work->entry, work->fresh)) {
+        count_bytes(store, less, more);
+        return EXPIRED;
     }
+    replace(work, work->fresh);
+    tell_set(&work->writer, &before, work->fresh);
+    return DONE;
+}
+
+static enum outcome put_new(struct work *work)
+{
+    struct kv_store *store = work->writer.store;
     struct gardener gardener = gardener_of(&work->writer);
+    if (!count_bytes(store, entry_size(work->fresh), 0))
+        return NO_ROOM;
+    entry_set_revision(work->fresh, next_revision(store));
     if (!table_insert(&work->writer.shard->table, &gardener, &work->writer.probe, work->fresh)) {
         count_bytes(store, 0, entry_size(work->fresh));
-        return false;
+        return NO_ROOM;
     }
     start_deadline(&work->writer, work->fresh);
-    return true;
+    tell_set(&work->writer, &(struct kv_item){0}, work->fresh);
+    return DONE;
 }
 
-static void set_key(struct work *work)
+static enum outcome set_key(struct work *work)
 {
     assert(work->fresh != NULL);
-    if (work->entry != NULL && has_same_value(work)) {
-        set_same(work);
-        return;
-    }
-    if (!put_fresh(work)) {
-        finish(work->cmd, KV_FULL, 0);
-        return;
-    }
-    tell_set(&work->writer, work->entry, work->fresh);
+    if (work->entry != NULL && has_same_value(work))
+        return set_same(work);
+    enum outcome outcome = work->entry != NULL ? put_over(work) : put_new(work);
+    if (outcome != DONE)
+        return outcome;
     finish(work->cmd, KV_OK, entry_revision(work->fresh));
     work->fresh = NULL;
+    return DONE;
 }
 
-static void delete_key(struct work *work)
+static enum outcome delete_key(struct work *work)
 {
     if (work->entry == NULL)
         finish(work->cmd, KV_MISSING, 0);
     else
         finish(work->cmd, KV_OK, writer_take_away(&work->writer, KV_REASON_DELETE, &work->place));
+    return DONE;
 }
 
-static void touch_key(struct work *work)
+static enum outcome touch_key(struct work *work)
 {
     struct kv_cmd *cmd = work->cmd;
-    struct entry *copy = NULL;
     if (work->entry == NULL) {
         finish(cmd, KV_MISSING, 0);
-        return;
+        return DONE;
     }
     uint64_t revision = entry_revision(work->entry);
-    if (!entry_is_timed(work->entry) && cmd->deadline_ms != KV_NEVER) {
+    struct entry *copy = NULL; /* of a short entry, and seldom: it is made under the lock */
+    if (!entry_is_timed(work->entry) && cmd->deadline_ms != KV_NEVER)
         copy = entry_create(cmd->key, entry_value(work->entry), cmd->deadline_ms);
-        if (copy == NULL) {
-            finish(cmd, KV_FULL, 0);
-            return;
-        }
-    }
-    change_deadline(work, copy);
-    finish(cmd, KV_OK, revision);
+    enum outcome outcome = change_deadline(work, &copy);
+    if (outcome == DONE)
+        finish(cmd, KV_OK, revision);
+    return outcome;
 }
 
-/* Finds the command's key. One past its deadline is taken away first, and then missing. */
-static void look_up(struct work *work)
+/* The key's entry is past its deadline: it is taken away, and the key is missing. */
+static void expire_key(struct work *work)
 {
-    struct writer *writer = &work->writer;
-    work->entry = table_locate(&writer->shard->table, &writer->probe, &work->place);
-    if (work->entry == NULL)
-        return;
-    if (!entry_is_timed(work->entry) || now_of(writer->store) < entry_deadline(work->entry))
-        return;
-    writer_take_away(writer, KV_REASON_EXPIRE, &work->place);
+    writer_take_away(&work->writer, KV_REASON_EXPIRE, &work->place);
     work->entry = NULL;
 }
 
+static void look_up(struct work *work)
+{
+    struct writer *writer = &work->writer;
+    int64_t deadline_ms;
+    work->entry = table_locate(&writer->shard->table, &writer->probe, &work->place);
+    if (work->entry != NULL &&
+        entry_look(work->entry, &writer->store->host->base, &deadline_ms) == NULL)
+        expire_key(work);
+}
+
+static enum outcome execute(struct work *work)
+{
+    struct kv_cmd *cmd = work->cmd;
+    uint64_t standing = work->entry == NULL ? 0 : entry_revision(work->entry);
+    if (!kv_cmd_holds(cmd, work->entry != NULL, standing)) {
+        finish(cmd, KV_CONDITION, standing);
+        return DONE;
+    }
+    if (cmd->op == KV_OP_SET)
+        return set_key(work);
+    return cmd->op == KV_OP_DELETE ? delete_key(work) : touch_key(work);
+}
+
+/* An entry that expires under the write is met once at most: after that the key is missing. */
 static void commit(struct work *work)
 {
     look_up(work);
-    struct kv_cmd *cmd = work->cmd;
-    uint64_t standing = work->entry == NULL ? 0 : entry_revision(work->entry);
-    if (!kv_cmd_holds(cmd, work->entry != NULL, standing))
-        finish(cmd, KV_CONDITION, standing);
-    else if (cmd->op == KV_OP_SET)
-        set_key(work);
-    else if (cmd->op == KV_OP_DELETE)
-        delete_key(work);
-    else
-        touch_key(work);
+    enum outcome outcome = execute(work);
+    if (outcome == EXPIRED) {
+        expire_key(work);
+        outcome = execute(work);
+    }
+    if (outcome == NO_ROOM)
+        finish(work->cmd, KV_FULL, 0);
 }
 
 /* ---- writing: ahead of the lock ---- */

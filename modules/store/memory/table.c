@@ -1,6 +1,6 @@
 /*
  * Sizes. A segment is made for six entries a group and takes in seven; one of SPLIT_AT entries is
- * split where the directory may grow, and one that is down to two a group is merged with its
+ * split where the directory may grow, and one that is down to three a group is merged with its
  * sibling, or made smaller. The directory may have at most one word for eight entries: with a hash
  * that fails to tell keys apart, segments grow long instead, and the table degrades to a search.
  */
@@ -13,7 +13,7 @@ enum {
     SLOTS = 8,       /* of a group */
     FULL = 7,        /* entries for each group, on average, at which a segment has to grow */
     COMFORTABLE = 6, /* what a new segment is made for */
-    SPARSE = 2,
+    SPARSE = 3,
     SPLIT_AT = 448,
     MERGE_AT = SPLIT_AT / 2,
     MAX_GROUPS = UINT16_MAX, /* must fit beside the pointer in a word of the directory */
@@ -194,7 +194,7 @@ static void pass_by(struct segment *segment, struct group *group)
     uint64_t last = atomic_load_explicit(&group->slots[SLOTS - 1], memory_order_relaxed);
     if ((last & PASSED) != 0)
         return;
-    atomic_store_explicit(&group->slots[SLOTS - 1], last | PASSED, memory_order_release);
+    atomic_store(&group->slots[SLOTS - 1], last | PASSED);
     segment->n_passed++;
 }
 
@@ -224,7 +224,8 @@ static bool segment_has_room(const struct segment *segment)
         return false;
     /* Keys that came and went leave PASSED behind; a segment made anew is rid of it. */
     return segment->n_passed <= segment->n_groups / 2 ||
-           segment->n_entries + 1 > segment->n_groups * COMFORTABLE;
+           (segment->n_entries + 1 > segment->n_groups * COMFORTABLE &&
+            segment->n_passed <= segment->n_groups - segment->n_groups / 4);
 }
 
 #define SEGMENT_EACH(segment, tagged)                                                              \
@@ -464,7 +465,9 @@ static void merge_segments(struct table *table, const struct gardener *gardener,
     segment_copy(fresh, other);
     struct directory *directory = atomic_load(&table->directory);
     directory_turn(directory, hash, fresh);
-    if (one->depth == directory->depth && (directory->n_deepest -= 2) == 0)
+    if (one->depth == directory->depth)
+        directory->n_deepest -= 2;
+    if (directory->n_deepest == 0) /* one that could not be halved before, too */
         directory_halve(table, gardener);
     retire_segment(gardener, one);
     retire_segment(gardener, other);

@@ -17,8 +17,9 @@
  * and an entry never moves. A segment is never rearranged: to grow, shrink, split or merge, new
  * segments are made of it, then the directory's words are turned to them, and the old one is
  * retired (epoch.h). A reader that still holds the old one sees the state of that moment, which
- * lies within its own call. So growing costs a writer some hundred pointers at a time, whatever the
- * size of the table, and segments grow by a sixth: the memory they take is as even.
+ * lies within its own call. So growing costs a writer some hundred pointers at a time (the
+ * directory, one word for some hundred entries, is copied when it doubles), and segments grow by a
+ * sixth: the memory they take is as even.
  *
  * Writers hold the shard's lock. Stores that publish and loads that search are sequentially
  * consistent, which is what a change and a subscription that race need (kvserver/store.h, "Memory

@@ -7,6 +7,8 @@
  */
 #include "wheel.h"
 
+#include <assert.h>
+
 #define LAST_TIME ((INT64_C(1) << (WHEEL_BITS * WHEEL_LEVELS)) - 1)
 
 #define ADDRESS_BITS 44 /* of a word: its address without the 4 zeros at the end */
@@ -102,6 +104,7 @@ void wheel_remove(struct timed *timed)
 
 void wheel_init(struct wheel *wheel, uint32_t shard, int64_t now_ms)
 {
+    assert(now_ms >= 0);
     *wheel = (struct wheel){0};
     for (int level = 0; level < WHEEL_LEVELS - 1; level++)
         wheel->offset |= (int64_t)(shard % WHEEL_LISTS) << (WHEEL_BITS * level);
@@ -109,9 +112,9 @@ void wheel_init(struct wheel *wheel, uint32_t shard, int64_t now_ms)
 }
 
 /* A deadline in the wheel's own time. */
-static int64_t time_of(const struct wheel *wheel, const struct timed *timed)
+static int64_t time_of(const struct wheel *wheel, struct timed *timed)
 {
-    int64_t deadline_ms = atomic_load_explicit(&timed->deadline_ms, memory_order_relaxed);
+    int64_t deadline_ms = entry_deadline(&timed->entry);
     return deadline_ms > LAST_TIME - wheel->offset ? LAST_TIME : deadline_ms + wheel->offset;
 }
 

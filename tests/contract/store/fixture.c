@@ -95,7 +95,9 @@ static int64_t host_now_ms(const struct kv_host *base)
 {
     const struct kv_store_host *host = KV_CONTAINER((uintptr_t)base, struct kv_store_host, base);
     hold_up(fixture_of(host));
-    return atomic_load(&fixture_of(host)->now_ms);
+    int64_t now_ms = atomic_load(&fixture_of(host)->now_ms);
+    hold_up(fixture_of(host)); /* so that it may have passed when the store goes on */
+    return now_ms;
 }
 
 static int64_t host_wall_us(const struct kv_host *base)

@@ -41,7 +41,7 @@ static int tear_down(void **state)
 
 static void add(struct timed *timed, int64_t deadline_ms)
 {
-    atomic_store(&timed->deadline_ms, deadline_ms);
+    assert_true(entry_move_deadline(&timed->entry, deadline_ms));
     wheel_add(&wheel, timed);
 }
 
@@ -201,14 +201,14 @@ static void pass_time(struct model *model)
     for (struct timed *due; (due = take(model->now_ms)) != NULL;) {
         int i = index_of(due);
         assert_true(i >= 0 && model->is_in[i]);
-        assert_true(atomic_load(&due->deadline_ms) <= model->now_ms);
+        assert_true(entry_deadline(&due->entry) <= model->now_ms);
         model->is_in[i] = false;
     }
     int64_t next = wheel_next(&wheel);
     assert_true(next > model->now_ms);
     for (int i = 0; i < TIMERS; i++)
         if (model->is_in[i])
-            assert_true(atomic_load(&timers[i]->deadline_ms) >= next);
+            assert_true(entry_deadline(&timers[i]->entry) >= next);
 }
 
 static void random_deadlines_come_when_they_are_due(void **state)
