@@ -38,6 +38,15 @@ static int with_config(const struct kv_arguments *arguments, struct kv_error *re
     return result;
 }
 
+/* What was printed must have arrived. */
+static int end_output(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return EXIT_SUCCESS;
+    perror("kvserver: cannot write to the standard output");
+    return EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     struct kv_arguments arguments;
@@ -48,14 +57,14 @@ int main(int argc, char **argv)
     }
     if (arguments.action == KV_ACTION_HELP) {
         fputs(kv_usage, stdout);
-        return EXIT_SUCCESS;
+        return end_output();
     }
     if (arguments.action == KV_ACTION_VERSION) {
         puts("kvserver " KV_VERSION);
-        return EXIT_SUCCESS;
+        return end_output();
     }
     if (with_config(&arguments, &error) == 0)
-        return EXIT_SUCCESS;
+        return end_output();
     fprintf(stderr, "kvserver: %s\n", error.text);
     return EXIT_FAILURE;
 }

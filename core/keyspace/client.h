@@ -58,7 +58,7 @@ struct kv_client {
     struct kv_link in_dirty; /* in the loop's list of clients to advance */
     bool is_dirty;
     struct kv_list subscriptions;
-    uint32_t n_subscriptions;
+    uint32_t n_subscriptions; /* one of a long key counts once more for each KiB */
     uint32_t max_subscriptions;
     /* Runs on the loop for each change of a subscribed key. Must not send commands or close a
      * client. */

@@ -83,11 +83,17 @@ struct kv_subscription *kv_topics_find(struct kv_client *client, struct kv_slice
     return NULL;
 }
 
+/* What a subscription counts for: its key is kept, and keys may be long. */
+static uint32_t cost_of(struct kv_slice key)
+{
+    return 1 + (uint32_t)(key.len / 1024);
+}
+
 int kv_topics_subscribe(struct kv_client *client, struct kv_slice key, uint64_t hash)
 {
     if (kv_topics_find(client, key, hash) != NULL)
         return KV_OK;
-    if (client->n_subscriptions >= client->max_subscriptions)
+    if (client->n_subscriptions + cost_of(key) > client->max_subscriptions)
         return KV_TOO_MANY_TOPICS;
     struct kv_topic *topic = find_topic(client->home, key, hash);
     if (topic == NULL && (topic = create_topic(client->home, key, hash)) == NULL)
@@ -99,7 +105,7 @@ int kv_topics_subscribe(struct kv_client *client, struct kv_slice key, uint64_t 
     kv_list_append(&topic->subscriptions, &subscription->in_topic);
     kv_list_append(&client->subscriptions, &subscription->in_client);
     kv_list_init(&subscription->in_behind);
-    client->n_subscriptions++;
+    client->n_subscriptions += cost_of(key);
     return KV_OK;
 }
 
@@ -111,7 +117,7 @@ void kv_topics_unsubscribe(struct kv_subscription *subscription)
     kv_list_remove(&subscription->in_topic);
     kv_list_remove(&subscription->in_client);
     kv_list_remove(&subscription->in_behind);
-    client->n_subscriptions--;
+    client->n_subscriptions -= cost_of(topic->key);
     if (kv_list_is_empty(&topic->subscriptions))
         destroy_topic(client->home, topic);
     free(subscription);

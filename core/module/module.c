@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <dirent.h>
+#include <errno.h>
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -50,7 +51,9 @@ static void list_modules(struct kv_buffer *text, const char *folder)
 {
     struct dirent **entries;
     int n = scandir(folder, &entries, is_module_file, alphasort);
-    if (n <= 0)
+    if (n < 0)
+        kv_buffer_printf(text, "the folder cannot be read: %s", strerror(errno));
+    if (n == 0)
         kv_buffer_printf(text, "there are none");
     for (int i = 0; i < n; i++) {
         kv_buffer_printf(text, i == 0 ? "there are: " : ", ");

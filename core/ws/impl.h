@@ -37,6 +37,15 @@ struct kv_ws {
     struct kv_ws_loop loops[];
 };
 
+/* The message that is arriving. One that comes whole is read where it is. */
+struct kv_incoming {
+    bool is_control;   /* the frame is a ping, a pong or a close: wslay's */
+    bool may_be_whole; /* it is the only frame of its message */
+    size_t frame_len;
+    struct kv_slice whole;  /* the only frame, come in one piece; for the call only */
+    struct kv_buffer parts; /* otherwise */
+};
+
 enum kv_session_state {
     KV_SESSION_OPEN,
     KV_SESSION_ENDING,  /* no more messages; closes when those before are answered */
@@ -55,6 +64,7 @@ struct kv_session {
     enum kv_session_state state;
     bool is_broken;      /* the peer's frames make no sense any more */
     bool is_half_closed; /* the peer sends no more */
+    struct kv_incoming incoming;
     struct kv_outbound out;
     struct kv_list behind; /* subscriptions whose newest state waits for room */
     size_t input_left;     /* bytes that may still be read in this turn */
@@ -91,6 +101,7 @@ bool kv_session_may_read(const struct kv_session *session);
 
 /* input.c */
 int kv_input_init(struct kv_session *session);
+void kv_input_fini(struct kv_session *session);
 /* Takes messages from what has been read. May leave some for later. */
 void kv_input_process(struct kv_session *session);
 

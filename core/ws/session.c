@@ -37,7 +37,7 @@ void kv_session_destroy(struct kv_session *session)
     kv_list_remove(&session->in_loop);
     kv_list_remove(&session->in_active);
     kv_client_close(session->client);
-    wslay_event_context_free(session->wslay);
+    kv_input_fini(session);
     h2o_socket_close(session->sock);
     kv_outbound_fini(&session->out);
     free(session);

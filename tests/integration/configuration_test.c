@@ -243,6 +243,28 @@ static void printed_configuration_has_the_defaults_and_is_valid_itself(void **st
     free(yaml);
 }
 
+static void output_that_cannot_be_written_is_a_failure(void **state)
+{
+    static const char *const actions[] = {"--version", "--help", "--print-config"};
+    (void)state;
+    for (size_t i = 0; i < N(actions); i++) {
+        char command[1024];
+        char *yaml = with_modules("");
+        struct kv_test_program program;
+        kv_test_program_prepare(&program);
+        char *path = kv_test_program_write(&program, "kvserver.yaml", yaml);
+        snprintf(command, sizeof(command), "%s %s -c %s >/dev/full 2>%s/err", KV_SERVER_PROGRAM,
+                 actions[i], path, program.folder);
+        assert_int_not_equal(system(command), 0); /* NOLINT: a shell is what redirects */
+        char *err = kv_test_program_read(&program, "err");
+        expect_contains(err, "cannot write to the standard output");
+        free(err);
+        kv_test_program_remove(&program);
+        free(path);
+        free(yaml);
+    }
+}
+
 /* Runs the server, which must end at once. */
 static void expect_no_start(const char *listen, const char *word)
 {
@@ -320,6 +342,7 @@ int main(void)
         cmocka_unit_test(module_names_do_not_leave_their_folder),
         cmocka_unit_test(store_of_the_wrong_kind_is_refused),
         cmocka_unit_test(unknown_option_of_a_module_fails_with_its_place),
+        cmocka_unit_test(output_that_cannot_be_written_is_a_failure),
         cmocka_unit_test(printed_configuration_has_the_defaults_and_is_valid_itself),
         cmocka_unit_test(address_that_is_none_keeps_the_server_from_starting),
         cmocka_unit_test(port_that_another_program_holds_keeps_the_server_from_starting),

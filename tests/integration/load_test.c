@@ -34,6 +34,7 @@ enum {
     HALF_OPEN = 1000 / KV_TEST_SHARE,
     IDLE = 10000 / KV_TEST_SHARE,
     CHURN = 50000 / KV_TEST_SHARE,
+    FRAGMENTS = 1000000 / KV_TEST_SHARE,
     KEYS_A_SUBSCRIBER = 5000,
     PATIENCE_US = 500000, /* of a busy machine, for what takes milliseconds */
     BATCH = 64,
@@ -306,6 +307,33 @@ static void subscriber_that_never_reads_costs_its_limit_and_nobody_else(void **s
     free(filler);
 }
 
+/* ---- fragments ---- */
+
+static void fragments_of_one_byte_cost_what_they_hold(void **state)
+{
+    struct kv_test_server *server = *state;
+    struct kv_test_ws ws;
+    kv_test_ws_open(&ws, server->port);
+    size_t before = resident_bytes(server), most = 0;
+    kv_test_ws_put_frame(&ws, KV_TEST_WS_TEXT,
+                         KV_SLICE("{\"type\":\"get\",\"payload\":{\"key\":\"f\"}"));
+    for (int i = 0; i < FRAGMENTS; i++) {
+        kv_test_ws_put_frame(&ws, KV_TEST_WS_CONTINUATION, KV_SLICE(" "));
+        if (i % 10000 == 9999) {
+            kv_test_stream_flush(&ws.stream);
+            size_t now = resident_bytes(server);
+            most = now > most ? now : most;
+        }
+    }
+    kv_test_ws_send_frame(&ws, KV_TEST_WS_FINAL | KV_TEST_WS_CONTINUATION, KV_SLICE("}"));
+    kv_test_ws_expect(&ws, "{\"type\":\"no-value\",\"payload\":{\"key\":\"f\"}}");
+    kv_test_ws_close(&ws);
+    print_message("%d fragments: memory grew by %.1f MiB\n", FRAGMENTS,
+                  most < before ? 0.0 : (double)(most - before) / (1 << 20));
+    if (memory_is_ours)
+        assert_true(most < before + (16 << 20));
+}
+
 /* ---- connections ---- */
 
 static void allow_many_descriptors(void)
@@ -496,6 +524,7 @@ int main(void)
         cmocka_unit_test(each_of_many_expiries_is_told_once_and_on_time),
         cmocka_unit_test(reader_is_served_while_many_keys_expire_in_one_instant),
         cmocka_unit_test(subscriber_that_never_reads_costs_its_limit_and_nobody_else),
+        cmocka_unit_test(fragments_of_one_byte_cost_what_they_hold),
         cmocka_unit_test(half_open_requests_hold_nobody_up_and_are_cut),
         cmocka_unit_test(idle_websockets_cost_little_and_leave_nothing),
         cmocka_unit_test(connections_that_come_and_go_leave_nothing),
