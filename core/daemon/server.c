@@ -6,6 +6,7 @@
 #include "daemon/server.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -24,7 +25,8 @@ enum {
     POLL_MS = 10,
     ABORT_MS = 2000,
     FEW_DESCRIPTORS = 64,
-    STACK_BYTES = 8 << 20
+    STACK_BYTES = 8 << 20,
+    LARGE_BLOCK = 1 << 20
 };
 
 struct server;
@@ -71,6 +73,15 @@ static void raise_descriptor_limit(const struct kv_config *config)
         kv_log(KV_LOG_WARN, "server",
                "limits.connections is %u, but the system lets this process open %llu files only",
                config->http.max_connections, (unsigned long long)limit.rlim_cur);
+}
+
+/* What is freed in large pieces goes back to the system, and small change does not make the heaps
+ * of the threads grow and shrink with every turn. */
+static void tune_allocator(void)
+{
+    mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+    mallopt(M_TRIM_THRESHOLD, 4 * LARGE_BLOCK);
+    mallopt(M_TOP_PAD, LARGE_BLOCK / 4);
 }
 
 /* Threads. */
@@ -305,6 +316,7 @@ int kv_server_run(const struct kv_config *config, struct kv_error *reterr)
     sigset_t set = handled_signals();
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    tune_allocator();
     raise_descriptor_limit(config);
     kv_hash_init();
     int result = start(&server, reterr);

@@ -4,9 +4,11 @@
  * false) and then looks for work. Both are sequentially consistent, so one of the two sees the
  * other, and no wake-up is lost; and while the loop is awake a wake-up costs no system call.
  *
- * libh2o's evloop polls before it runs callbacks that became due outside of its own run (a write
- * that completed at once); so a turn whose stages used sockets is followed by a poll that does
- * not wait.
+ * Answers are written by the stages, outside of libh2o's own run. The call-backs of writes that
+ * completed at once are run right behind them (finish_writes()). Left to the next run, they would
+ * come after it has looked at what each socket waits for: a connection that does not read and is
+ * writing, as it is between its answer and its next request, would be polled for writing and then
+ * again for reading: two system calls and a turn of the loop more for each request.
  */
 #include "loop/evloop.h"
 
@@ -179,6 +181,11 @@ static int32_t milliseconds_until(struct kv_loop *loop, int64_t at_ms)
     return wait > LONGEST_SLEEP_MS ? LONGEST_SLEEP_MS : (int32_t)wait;
 }
 
+static void finish_writes(struct kv_loop *loop)
+{
+    h2o_timeout__do_post_callback(loop->evloop);
+}
+
 static void run_turn(struct kv_loop *loop, int32_t wait_ms)
 {
     /* -1 is EINTR, or an epoll_ctl that failed for one socket: the turn goes on. */
@@ -188,6 +195,7 @@ static void run_turn(struct kv_loop *loop, int32_t wait_ms)
     run_posts(loop);
     fire_timers(loop);
     run_stages(loop);
+    finish_writes(loop);
 }
 
 void kv_loop_turn(struct kv_loop *loop)
