@@ -46,6 +46,7 @@ struct server {
     struct kv_loop **loops;
     struct worker *workers;
     struct kv_keyspace *keyspace;
+    struct kv_worker *worker;
     struct kv_http *http;
     struct kv_ws *ws;
     char store_name[64];
@@ -206,8 +207,9 @@ static int start(struct server *server, struct kv_error *reterr)
         create_loops(server, reterr) != 0)
         return -1;
     server->keyspace = create_keyspace(server);
-    server->http =
-        kv_http_create(&config->http, server->keyspace, server->loops, config->n_threads);
+    server->worker = kv_worker_create();
+    server->http = kv_http_create(&config->http, server->keyspace, server->worker, server->loops,
+                                  config->n_threads);
     server->ws = kv_ws_create(&config->ws, server->http, server->loops, config->n_threads);
     kv_log(KV_LOG_INFO, "server", "version %s, %s, %u thread%s", KV_VERSION, server->store_name,
            config->n_threads, config->n_threads == 1 ? "" : "s");
@@ -300,6 +302,7 @@ static void stop_threads(struct server *server)
 
 static void destroy(struct server *server)
 {
+    kv_worker_destroy(server->worker);
     kv_ws_destroy(server->ws);
     kv_http_destroy(server->http);
     kv_keyspace_destroy(server->keyspace);

@@ -9,6 +9,7 @@
 
 #include "keyspace/keyspace.h"
 #include "loop/loop.h"
+#include "loop/worker.h"
 
 struct kv_http;
 struct kv_http_loop;
@@ -25,9 +26,10 @@ struct kv_http_config {
     size_t n_origins;
 };
 
-/* Lent until kv_http_destroy(): keyspace, loops, and what config points to. */
+/* Lent until kv_http_destroy(): keyspace, worker, loops, and what config points to. */
 struct kv_http *kv_http_create(const struct kv_http_config *config, struct kv_keyspace *keyspace,
-                               struct kv_loop *const *loops, uint32_t n_loops);
+                               struct kv_worker *worker, struct kv_loop *const *loops,
+                               uint32_t n_loops);
 
 /* Listens on each loop. host: a name or an address; port: 0 for any that is free. Before the loops
  * run. *ret_port: the port it is. */

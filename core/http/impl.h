@@ -34,6 +34,7 @@ struct kv_http_loop {
 struct kv_http {
     struct kv_http_config config;
     struct kv_keyspace *keyspace;
+    struct kv_worker *worker;
     h2o_globalconf_t conf;
     struct kv_http_route *routes[KV_HTTP_MAX_ROUTES];
     size_t n_routes;

@@ -29,6 +29,13 @@ const struct kv_http_config *kv_http_config(const struct kv_http_loop *here);
 struct kv_keyspace_loop *kv_http_keyspace(const struct kv_http_loop *here);
 bool kv_http_is_draining(const struct kv_http_loop *here);
 
+enum {
+    KV_HTTP_LONG_TEXT = 256 << 10 /* from here on, a text is not scanned on the loop */
+};
+
+/* Runs a job that would hold the loop up on the worker. */
+void kv_http_compute(const struct kv_http_loop *here, struct kv_job *job);
+
 /* A connection's socket is taken over by another protocol, which looks after its time-outs from
  * now on; it still counts as a connection. */
 void kv_http_connection_upgraded(h2o_socket_t *sock);

@@ -448,6 +448,11 @@ struct kv_keyspace_loop *kv_http_keyspace(const struct kv_http_loop *here)
     return here->keyspace;
 }
 
+void kv_http_compute(const struct kv_http_loop *here, struct kv_job *job)
+{
+    kv_worker_run(here->http->worker, here->loop, job);
+}
+
 bool kv_http_is_draining(const struct kv_http_loop *here)
 {
     return atomic_load_explicit(&here->http->is_draining, memory_order_relaxed);
@@ -483,11 +488,13 @@ static void init_loop(struct kv_http *http, uint32_t index, struct kv_loop *loop
 }
 
 struct kv_http *kv_http_create(const struct kv_http_config *config, struct kv_keyspace *keyspace,
-                               struct kv_loop *const *loops, uint32_t n_loops)
+                               struct kv_worker *worker, struct kv_loop *const *loops,
+                               uint32_t n_loops)
 {
     struct kv_http *http = kv_calloc(1, sizeof(*http) + n_loops * sizeof(struct kv_http_loop));
     http->config = *config;
     http->keyspace = keyspace;
+    http->worker = worker;
     http->n_loops = n_loops;
     configure(http);
     for (uint32_t i = 0; i < n_loops; i++)

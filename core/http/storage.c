@@ -6,24 +6,41 @@
  */
 #include "http/impl.h"
 
+#include <assert.h>
+
 #include "wire/etag.h"
 #include "wire/json.h"
 #include "wire/key_path.h"
 #include "wire/ttl.h"
 
-/* A request under way. In the request's pool. */
+/* What a body says, or what is wrong with it. Slices of the body. */
+struct reading {
+    struct kv_slice value;
+    bool ttl_is_given;
+    int64_t ttl_ms;
+    bool is_bad;
+};
+
+/* A request under way. In the request's pool. While its body is being read on the worker the
+ * request stays: no answer has been given, and the library does not look at a connection that waits
+ * for one. */
 struct exchange {
     h2o_req_t *req;
+    struct kv_job job;
+    struct reading reading;
+    bool is_reading; /* on the worker */
     struct kv_http_loop *here;
     struct kv_command *command; /* NULL when it is finished, or was never sent */
     struct kv_buffer key;
     struct kv_etags if_match;
     struct kv_etags if_none_match;
+    struct kv_error error; /* last: not zeroed */
 };
 
 static void dispose_exchange(void *memory)
 {
     struct exchange *exchange = memory;
+    assert(!exchange->is_reading);
     if (exchange->command != NULL)
         exchange->command->owner = NULL;
     kv_buffer_fini(&exchange->key);
@@ -35,7 +52,9 @@ static struct exchange *create_exchange(struct kv_http_loop *here, h2o_req_t *re
 {
     struct exchange *exchange =
         h2o_mem_alloc_shared(&req->pool, sizeof(*exchange), dispose_exchange);
-    *exchange = (struct exchange){.req = req, .here = here};
+    memset(exchange, 0, offsetof(struct exchange, error));
+    exchange->req = req;
+    exchange->here = here;
     return exchange;
 }
 
@@ -218,32 +237,40 @@ static bool read_write_conditions(struct exchange *exchange, struct kv_command *
     return true;
 }
 
-static bool read_value(struct exchange *exchange, struct kv_command *command)
+static int read_members(struct kv_slice body, uint32_t max_depth, struct reading *reading,
+                        struct kv_error *reterr)
 {
-    const struct kv_http_config *config = &exchange->here->http->config;
-    h2o_req_t *req = exchange->req;
     struct kv_json_field fields[] = {{.name = "value"}, {.name = "ttl"}};
     struct kv_json_error bad;
-    struct kv_error error;
-    struct kv_slice body = {req->entity.base, req->entity.len};
-    if (kv_json_read_object(body, config->max_depth + 1, fields, 2, &bad) != 0) {
-        kv_json_error_tell(&bad, &error);
-        kv_http_reply_error(req, 400, "%s", error.text);
+    if (kv_json_read_object(body, max_depth, fields, 2, &bad) != 0)
+        return kv_json_error_tell(&bad, reterr);
+    reading->value = fields[0].value;
+    reading->ttl_is_given = fields[1].value.bytes != NULL;
+    if (reading->value.bytes == NULL)
+        return kv_error_set(reterr, "the body has no member \"value\"");
+    return reading->ttl_is_given ? kv_ttl_parse(fields[1].value, &reading->ttl_ms, reterr) : 0;
+}
+
+/* Threads: any. */
+static void read_body(struct exchange *exchange)
+{
+    struct kv_slice body = {exchange->req->entity.base, exchange->req->entity.len};
+    uint32_t max_depth = exchange->here->http->config.max_depth + 1;
+    exchange->reading.is_bad =
+        read_members(body, max_depth, &exchange->reading, &exchange->error) != 0;
+}
+
+static bool accept_reading(const struct exchange *exchange)
+{
+    const struct reading *reading = &exchange->reading;
+    size_t max_bytes = exchange->here->http->config.max_value_bytes;
+    if (reading->is_bad) {
+        kv_http_reply_error(exchange->req, 400, "%s", exchange->error.text);
         return false;
     }
-    command->value = fields[0].value;
-    command->ttl_is_given = fields[1].value.bytes != NULL;
-    if (command->value.bytes == NULL) {
-        kv_http_reply_error(req, 400, "the body has no member \"value\"");
-        return false;
-    }
-    if (command->ttl_is_given && kv_ttl_parse(fields[1].value, &command->ttl_ms, &error) != 0) {
-        kv_http_reply_error(req, 400, "%s", error.text);
-        return false;
-    }
-    if (command->value.len > config->max_value_bytes) {
-        kv_http_reply_error(req, 413, "the value has %zu bytes, the limit is %zu",
-                            command->value.len, config->max_value_bytes);
+    if (reading->value.len > max_bytes) {
+        kv_http_reply_error(exchange->req, 413, "the value has %zu bytes, the limit is %zu",
+                            reading->value.len, max_bytes);
         return false;
     }
     return true;
@@ -268,13 +295,43 @@ static void serve_read(struct exchange *exchange)
     send_command(exchange, command, on_read);
 }
 
-static void serve_write(struct exchange *exchange)
+static void write_reading(struct exchange *exchange)
 {
+    if (!accept_reading(exchange))
+        return;
     struct kv_command *command = kv_command_create(exchange->here->keyspace, KV_COMMAND_SET);
-    if (read_value(exchange, command) && read_write_conditions(exchange, command))
+    command->value = exchange->reading.value;
+    command->ttl_is_given = exchange->reading.ttl_is_given;
+    command->ttl_ms = exchange->reading.ttl_ms;
+    if (read_write_conditions(exchange, command))
         send_command(exchange, command, on_written);
     else
         kv_command_free(command);
+}
+
+static void on_worker(struct kv_job *job)
+{
+    read_body(KV_CONTAINER(job, struct exchange, job));
+}
+
+static void on_body_read(struct kv_job *job)
+{
+    struct exchange *exchange = KV_CONTAINER(job, struct exchange, job);
+    exchange->is_reading = false;
+    write_reading(exchange);
+}
+
+static void serve_write(struct exchange *exchange)
+{
+    if (exchange->req->entity.len < KV_HTTP_LONG_TEXT) {
+        read_body(exchange);
+        write_reading(exchange);
+        return;
+    }
+    exchange->is_reading = true;
+    exchange->job.work = on_worker;
+    exchange->job.done = on_body_read;
+    kv_http_compute(exchange->here, &exchange->job);
 }
 
 static void serve_delete(struct exchange *exchange)

@@ -19,6 +19,7 @@
 
 struct kv_ws_loop {
     struct kv_ws *ws;
+    struct kv_http_loop *http;
     struct kv_loop *loop;
     struct kv_keyspace_loop *keyspace;
     struct kv_list sessions;
@@ -46,6 +47,8 @@ struct kv_incoming {
     struct kv_buffer parts; /* otherwise */
 };
 
+struct kv_reading; /* a long message that the worker reads: input.c */
+
 enum kv_session_state {
     KV_SESSION_OPEN,
     KV_SESSION_ENDING,  /* no more messages; closes when those before are answered */
@@ -62,9 +65,10 @@ struct kv_session {
     struct kv_client *client;
     wslay_event_context_ptr wslay;
     enum kv_session_state state;
-    bool is_broken;      /* the peer's frames make no sense any more */
-    bool is_half_closed; /* the peer sends no more */
+    uint16_t broken_with; /* what the peer sent makes no sense: the code to close with; else 0 */
+    bool is_half_closed;  /* the peer sends no more */
     struct kv_incoming incoming;
+    struct kv_reading *reading; /* NULL: none */
     struct kv_outbound out;
     struct kv_list behind; /* subscriptions whose newest state waits for room */
     size_t input_left;     /* bytes that may still be read in this turn */
@@ -77,6 +81,12 @@ struct kv_session {
 static inline const struct kv_ws_config *kv_session_config(const struct kv_session *session)
 {
     return &session->here->ws->config;
+}
+
+/* Whether something that the peer asked for is under way. */
+static inline bool kv_session_is_busy(const struct kv_session *session)
+{
+    return session->client->n_commands != 0 || session->reading != NULL;
 }
 
 /* Whether answers and changes may still be sent. */

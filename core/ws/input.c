@@ -8,6 +8,9 @@
  */
 #include "ws/impl.h"
 
+#include <stdlib.h>
+
+#include "base/utf8.h"
 #include "wire/message.h"
 
 enum {
@@ -92,28 +95,132 @@ static void send_command(struct kv_session *session, const struct kv_message *me
         kv_keyspace_submit_now(session->here->keyspace);
 }
 
-static void handle_text(struct kv_session *session, struct kv_slice text)
+static struct kv_message_limits limits_of(const struct kv_session *session)
 {
     const struct kv_ws_config *config = kv_session_config(session);
-    const struct kv_message_limits limits = {.max_depth = config->max_depth + 2,
-                                             .max_key_bytes = config->max_key_bytes};
-    struct kv_message message;
-    struct kv_error error;
-    if (kv_message_parse(text, &limits, &session->here->scratch, &message, &error) != 0) {
-        kv_answer_error(session, message.id, error.text);
+    return (struct kv_message_limits){.max_depth = config->max_depth + 2,
+                                      .max_key_bytes = config->max_key_bytes};
+}
+
+/* What kv_message_parse() made of a message: an error where it failed. */
+static void handle_message(struct kv_session *session, int failed, const struct kv_message *message,
+                           struct kv_error *error)
+{
+    const struct kv_ws_config *config = kv_session_config(session);
+    if (failed != 0) {
+        kv_answer_error(session, message->id, error->text);
         return;
     }
-    if (message.key.len > config->max_key_bytes)
-        kv_error_set(&error, "the key has %zu bytes, the limit is %zu", message.key.len,
+    if (message->key.len > config->max_key_bytes)
+        kv_error_set(error, "the key has %zu bytes, the limit is %zu", message->key.len,
                      config->max_key_bytes);
-    else if (message.value.len > config->max_value_bytes)
-        kv_error_set(&error, "the value has %zu bytes, the limit is %zu", message.value.len,
+    else if (message->value.len > config->max_value_bytes)
+        kv_error_set(error, "the value has %zu bytes, the limit is %zu", message->value.len,
                      config->max_value_bytes);
     else {
-        send_command(session, &message);
+        send_command(session, message);
         return;
     }
-    kv_answer_error(session, message.id, error.text);
+    kv_answer_error(session, message->id, error->text);
+}
+
+/* A long message, on the worker. What comes behind it in the same piece of input waits here. */
+struct kv_reading {
+    struct kv_job job;
+    struct kv_session *session; /* NULL: it is gone */
+    struct kv_message_limits limits;
+    struct kv_buffer text;
+    struct kv_buffer scratch;
+    struct kv_message message;
+    struct kv_error error;
+    int failed;
+    struct kv_buffer later; /* messages, each with its length and opcode ahead */
+};
+
+struct later {
+    size_t len;
+    uint8_t opcode;
+};
+
+static void handle(struct kv_session *session, uint8_t opcode, struct kv_slice text);
+
+static void read_on_worker(struct kv_job *job)
+{
+    struct kv_reading *reading = KV_CONTAINER(job, struct kv_reading, job);
+    reading->failed = kv_message_parse(kv_buffer_slice(&reading->text), &reading->limits,
+                                       &reading->scratch, &reading->message, &reading->error);
+}
+
+static void handle_later(struct kv_session *session, struct kv_slice later)
+{
+    struct later one;
+    while (later.len > 0) {
+        memcpy(&one, later.bytes, sizeof(one));
+        handle(session, one.opcode, (struct kv_slice){later.bytes + sizeof(one), one.len});
+        later.bytes += sizeof(one) + one.len;
+        later.len -= sizeof(one) + one.len;
+    }
+}
+
+static void on_read_by_worker(struct kv_job *job)
+{
+    struct kv_reading *reading = KV_CONTAINER(job, struct kv_reading, job);
+    struct kv_session *session = reading->session;
+    if (session != NULL) {
+        session->reading = NULL;
+        session->heard_ms = kv_loop_now_ms(session->here->loop);
+        handle_message(session, reading->failed, &reading->message, &reading->error);
+        handle_later(session, kv_buffer_slice(&reading->later));
+        kv_session_activate(session);
+    }
+    kv_buffer_fini(&reading->text);
+    kv_buffer_fini(&reading->scratch);
+    kv_buffer_fini(&reading->later);
+    free(reading);
+}
+
+/* Takes the message's parts over. */
+static void give_to_worker(struct kv_session *session)
+{
+    struct kv_reading *reading = kv_calloc(1, sizeof(*reading));
+    reading->session = session;
+    reading->limits = limits_of(session);
+    reading->text = session->incoming.parts;
+    session->incoming.parts = (struct kv_buffer){0};
+    session->reading = reading;
+    reading->job.work = read_on_worker;
+    reading->job.done = on_read_by_worker;
+    kv_http_compute(session->here->http, &reading->job);
+}
+
+static void put_off(struct kv_reading *reading, uint8_t opcode, struct kv_slice text)
+{
+    struct later one = {.len = text.len, .opcode = opcode};
+    kv_buffer_append(&reading->later, (struct kv_slice){(const char *)&one, sizeof(one)});
+    kv_buffer_append(&reading->later, text);
+}
+
+static void handle_text(struct kv_session *session, struct kv_slice text)
+{
+    const struct kv_message_limits limits = limits_of(session);
+    struct kv_message message;
+    struct kv_error error;
+    int failed = kv_message_parse(text, &limits, &session->here->scratch, &message, &error);
+    handle_message(session, failed, &message, &error);
+}
+
+/* A text or binary message, in its turn. */
+static void handle(struct kv_session *session, uint8_t opcode, struct kv_slice text)
+{
+    if (session->reading != NULL)
+        put_off(session->reading, opcode, text);
+    else if (opcode == WSLAY_BINARY_FRAME)
+        kv_answer_error(session, (struct kv_slice){0},
+                        "binary messages are not taken: send JSON as text");
+    else if (text.bytes == session->incoming.parts.bytes && text.len >= KV_HTTP_LONG_TEXT)
+        give_to_worker(session);
+    else
+        handle_text(session, text);
 }
 
 /* Closes with the code, behind the answers to what came before. */
@@ -168,23 +275,31 @@ static void forget_message(struct kv_incoming *incoming)
     kv_buffer_trim(&incoming->parts, LARGEST_KEPT);
 }
 
+/* What wslay lets pass: half a code, and a reason that is no UTF-8 and came in several pieces. */
+static uint16_t fault_of_close(const struct wslay_event_on_msg_recv_arg *arg)
+{
+    if (arg->msg_length == 1)
+        return WSLAY_CODE_PROTOCOL_ERROR;
+    struct kv_slice reason = {(const char *)arg->msg + 2, arg->msg_length - 2};
+    if (arg->msg_length > 2 && !kv_utf8_is_valid(reason))
+        return WSLAY_CODE_INVALID_FRAME_PAYLOAD_DATA;
+    return 0;
+}
+
 static void on_message(wslay_event_context_ptr wslay, const struct wslay_event_on_msg_recv_arg *arg,
                        void *user)
 {
     struct kv_session *session = user;
     if (!wslay_is_ctrl_frame(arg->opcode) && !wslay_event_get_read_enabled(wslay))
         return; /* it was refused */
-    if (arg->opcode == WSLAY_CONNECTION_CLOSE && arg->msg_length == 1)
-        session->is_broken = true; /* half a code: wslay lets it pass */
+    if (arg->opcode == WSLAY_CONNECTION_CLOSE)
+        session->broken_with = fault_of_close(arg);
     if (session->state != KV_SESSION_OPEN)
         return;
-    if (arg->opcode == WSLAY_TEXT_FRAME)
-        handle_text(session, text_of(&session->incoming));
-    else if (arg->opcode == WSLAY_BINARY_FRAME)
-        kv_answer_error(session, (struct kv_slice){0},
-                        "binary messages are not taken: send JSON as text");
-    if (!wslay_is_ctrl_frame(arg->opcode))
-        forget_message(&session->incoming);
+    if (wslay_is_ctrl_frame(arg->opcode))
+        return;
+    handle(session, arg->opcode, text_of(&session->incoming));
+    forget_message(&session->incoming);
 }
 
 int kv_input_init(struct kv_session *session)
@@ -208,13 +323,15 @@ void kv_input_fini(struct kv_session *session)
 {
     wslay_event_context_free(session->wslay);
     kv_buffer_fini(&session->incoming.parts);
+    if (session->reading != NULL)
+        session->reading->session = NULL;
 }
 
 void kv_input_process(struct kv_session *session)
 {
     if (wslay_event_recv(session->wslay) != 0)
-        session->is_broken = true;
-    if (session->is_broken || !wslay_event_want_read(session->wslay))
+        session->broken_with = WSLAY_CODE_PROTOCOL_ERROR;
+    if (session->broken_with != 0 || !wslay_event_want_read(session->wslay))
         kv_session_end(session);
     else if (wslay_event_want_write(session->wslay))
         wslay_event_send(session->wslay);

@@ -49,7 +49,7 @@ bool kv_session_may_read(const struct kv_session *session)
     if (session->state == KV_SESSION_CLOSING || session->state == KV_SESSION_SENT)
         return true; /* until the peer's close has come */
     return session->state == KV_SESSION_OPEN && !session->here->is_draining &&
-           session->client->n_commands < config->max_pending &&
+           session->reading == NULL && session->client->n_commands < config->max_pending &&
            session->out.bytes < config->max_unsent_bytes;
 }
 
@@ -91,7 +91,7 @@ static void end_half_closed(struct kv_session *session)
 static void on_read(h2o_socket_t *sock, const char *err)
 {
     struct kv_session *session = sock->data;
-    bool owes_answers = session->client->n_commands != 0 || session->out.bytes != 0;
+    bool owes_answers = kv_session_is_busy(session) || session->out.bytes != 0;
     if (err == h2o_socket_error_closed && owes_answers) {
         end_half_closed(session);
         return;
@@ -213,9 +213,10 @@ void kv_session_end(struct kv_session *session)
  * whose header is broken it names none. */
 static void finish_ending(struct kv_session *session)
 {
-    static const struct kv_slice close_1002 = {"\x88\x02\x03\xea", 4};
-    if (session->is_broken)
-        kv_outbound_append_raw(&session->out, close_1002);
+    const char frame[] = {(char)0x88, 2, (char)(session->broken_with >> 8),
+                          (char)session->broken_with};
+    if (session->broken_with != 0)
+        kv_outbound_append_raw(&session->out, (struct kv_slice){frame, sizeof(frame)});
     else
         wslay_event_send(session->wslay);
     begin_closing(session);
@@ -225,9 +226,9 @@ void kv_session_go_on(struct kv_session *session)
 {
     if (session->sock->input->size != 0 && kv_session_may_read(session))
         take_input(session);
-    if (session->client->n_commands == 0 && session->state == KV_SESSION_ENDING)
+    if (!kv_session_is_busy(session) && session->state == KV_SESSION_ENDING)
         finish_ending(session);
-    else if (session->client->n_commands == 0 && session->state == KV_SESSION_OPEN &&
+    else if (!kv_session_is_busy(session) && session->state == KV_SESSION_OPEN &&
              session->here->is_draining)
         kv_session_close(session, WSLAY_CODE_GOING_AWAY, "the server is shutting down");
     if (session->state == KV_SESSION_OPEN)

@@ -30,7 +30,8 @@ static void init_loop(struct kv_ws *ws, uint32_t index, struct kv_loop *loop)
     struct kv_ws_loop *here = &ws->loops[index];
     here->ws = ws;
     here->loop = loop;
-    here->keyspace = kv_http_keyspace(kv_http_on(ws->http, index));
+    here->http = kv_http_on(ws->http, index);
+    here->keyspace = kv_http_keyspace(here->http);
     here->stage.run = run_stage;
     here->stage.wake_at = stage_wake_at;
     kv_list_init(&here->sessions);

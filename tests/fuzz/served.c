@@ -27,6 +27,7 @@ static struct served {
     int64_t now_ms;
     struct kv_loop *loop;
     struct kv_keyspace *keyspace;
+    struct kv_worker *worker;
     struct kv_http *http;
     struct kv_ws *ws;
     int fd; /* the client's end */
@@ -76,6 +77,7 @@ static void make_keyspace(void)
 
 static void destroy_server(void)
 {
+    kv_worker_destroy(server.worker);
     kv_ws_destroy(server.ws);
     kv_http_destroy(server.http);
     kv_keyspace_destroy(server.keyspace);
@@ -112,7 +114,8 @@ static void make_server(void)
     server.now_ms = 1000000;
     server.loop = kv_loop_create(0, &server.clock);
     make_keyspace();
-    server.http = kv_http_create(&http, server.keyspace, &server.loop, 1);
+    server.worker = kv_worker_create();
+    server.http = kv_http_create(&http, server.keyspace, server.worker, &server.loop, 1);
     server.ws = kv_ws_create(&ws, server.http, &server.loop, 1);
     atexit(destroy_server);
 }

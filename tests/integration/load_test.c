@@ -334,6 +334,53 @@ static void fragments_of_one_byte_cost_what_they_hold(void **state)
         assert_true(most < before + (16 << 20));
 }
 
+/* ---- long bodies ---- */
+
+enum {
+    READERS = 8, /* some are on the loop of the writer */
+    BODY_BYTES = (64 << 20) / KV_TEST_SHARE
+};
+
+/* A value that takes long to scan. */
+static void append_objects(struct kv_buffer *out, size_t len)
+{
+    kv_buffer_printf(out, "{\"value\":[0");
+    while (out->len < len)
+        kv_buffer_append(out, KV_SLICE(",{\"a\":[{}]}"));
+    kv_buffer_printf(out, "]}");
+}
+
+static void others_are_served_while_a_long_body_is_read(void **state)
+{
+    static struct kv_test_ws readers[READERS];
+    struct kv_test_stream writer;
+    struct kv_test_response response = {0};
+    struct kv_buffer body = {0};
+    struct kv_test_stream *stream = &writer;
+    int64_t slowest_us = 0;
+    append_objects(&body, BODY_BYTES);
+    for (int i = 0; i < READERS; i++)
+        kv_test_ws_open(&readers[i], kv_test_port(state));
+    kv_test_stream_open(&writer, kv_test_port(state));
+    kv_test_http_write(&writer.out, "PUT", KV_SLICE("/storage/large"), NULL,
+                       kv_buffer_slice(&body));
+    for (int i = 0; writer.in.len == 0; i = (i + 1) % READERS) {
+        kv_test_stream_turn(&stream, 1, 0);
+        int64_t took_us = time_of_a_get(&readers[i]);
+        slowest_us = took_us > slowest_us ? took_us : slowest_us;
+    }
+    assert_true(kv_test_http_receive(&writer, &response));
+    assert_int_equal(response.status, 202);
+    print_message("a body of %d MiB: the slowest get meanwhile took %.1f ms\n", BODY_BYTES >> 20,
+                  (double)slowest_us / 1e3);
+    assert_true(slowest_us < PATIENCE_US);
+    for (int i = 0; i < READERS; i++)
+        kv_test_ws_close(&readers[i]);
+    kv_test_stream_close(&writer);
+    kv_test_response_fini(&response);
+    kv_buffer_fini(&body);
+}
+
 /* ---- connections ---- */
 
 static void allow_many_descriptors(void)
@@ -525,6 +572,7 @@ int main(void)
         cmocka_unit_test(reader_is_served_while_many_keys_expire_in_one_instant),
         cmocka_unit_test(subscriber_that_never_reads_costs_its_limit_and_nobody_else),
         cmocka_unit_test(fragments_of_one_byte_cost_what_they_hold),
+        cmocka_unit_test(others_are_served_while_a_long_body_is_read),
         cmocka_unit_test(half_open_requests_hold_nobody_up_and_are_cut),
         cmocka_unit_test(idle_websockets_cost_little_and_leave_nothing),
         cmocka_unit_test(connections_that_come_and_go_leave_nothing),

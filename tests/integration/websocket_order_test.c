@@ -299,6 +299,86 @@ static void bursts_of_many_connections_do_not_mix(void **state)
     }
 }
 
+/* ---- messages that are too long to be read on the loop ---- */
+
+enum {
+    LONG = 3 << 20
+};
+
+/* `set` of a long value with the id 1; the value is a JSON array of a letter and a filler. */
+static void put_long_set(struct kv_test_ws *ws, const char *key, char letter)
+{
+    char *filler = kv_test_letters(letter, LONG);
+    kv_test_ws_put_text(
+        ws, "{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":\"%s\",\"value\":[\"%s\"]}}", key,
+        filler);
+    free(filler);
+}
+
+static void what_follows_a_long_message_takes_effect_behind_it(void **state)
+{
+    struct kv_test_ws ws;
+    kv_test_ws_open(&ws, kv_test_port(state));
+    put_long_set(&ws, "long", 'a');
+    kv_test_ws_put_text(&ws,
+                        "{\"type\":\"set\",\"id\":2,\"payload\":{\"key\":\"long\",\"value\":1}}");
+    kv_test_ws_put_text(&ws, "{\"type\":\"nonsense\",\"id\":3,\"payload\":{}}");
+    kv_test_ws_put_frame(&ws, KV_TEST_WS_FINAL | KV_TEST_WS_BINARY, KV_SLICE("x"));
+    kv_test_ws_put_text(&ws, "{\"type\":\"get\",\"id\":4,\"payload\":{\"key\":\"long\"}}");
+    put_long_set(&ws, "long", 'b');
+    kv_test_ws_put_text(&ws, "{\"type\":\"delete\",\"id\":6,\"payload\":{\"key\":\"long\"}}");
+    kv_test_stream_flush(&ws.stream);
+    kv_test_ws_expect_ok(&ws, "1", "\"long\"");
+    kv_test_ws_expect_ok(&ws, "2", "\"long\"");
+    kv_test_ws_expect_error(&ws, "3");
+    kv_test_ws_expect_error(&ws, NULL);
+    kv_test_ws_expect(&ws,
+                      "{\"type\":\"value\",\"id\":4,\"payload\":{\"key\":\"long\",\"value\":1}}");
+    kv_test_ws_expect_ok(&ws, "1", "\"long\"");
+    assert_true(kv_test_ws_expect_ok(&ws, "6", "\"long\"") > 0);
+    kv_test_ws_close(&ws);
+}
+
+static void long_message_ahead_of_a_close_is_answered(void **state)
+{
+    struct kv_test_ws ws;
+    kv_test_ws_open(&ws, kv_test_port(state));
+    put_long_set(&ws, "last words", 'c');
+    kv_test_ws_send_frame(&ws, KV_TEST_WS_FINAL | KV_TEST_WS_CLOSE, KV_SLICE("\x03\xe8"));
+    kv_test_ws_expect_ok(&ws, "1", "\"last words\"");
+    kv_test_ws_expect_frame(&ws, KV_TEST_WS_CLOSE, KV_SLICE("\x03\xe8"));
+    kv_test_ws_close(&ws);
+}
+
+static void long_message_with_a_fault_is_an_error_that_says_where(void **state)
+{
+    struct kv_test_ws ws;
+    struct kv_test_frame frame;
+    char *filler = kv_test_letters('d', LONG);
+    kv_test_ws_open(&ws, kv_test_port(state));
+    kv_test_ws_send_text(&ws, "{\"type\":\"get\",\"payload\":{\"key\":\"k\",\"value\":[\"%s\"}}",
+                         filler);
+    assert_true(kv_test_ws_receive(&ws, &frame));
+    assert_true(kv_slice_has_prefix(
+        frame.payload, KV_SLICE("{\"type\":\"error\",\"payload\":\"bad JSON at byte 31457")));
+    kv_test_ws_expect_nothing(&ws);
+    kv_test_ws_close(&ws);
+    free(filler);
+}
+
+static void client_that_goes_while_its_long_message_is_read_leaves_the_server_well(void **state)
+{
+    for (int i = 0; i < 10; i++) {
+        struct kv_test_ws ws;
+        kv_test_ws_open(&ws, kv_test_port(state));
+        put_long_set(&ws, "gone", 'e');
+        kv_test_stream_flush(&ws.stream);
+        kv_test_ws_close(&ws);
+    }
+    kv_test_store(kv_test_port(state), "well", "1");
+    kv_test_expect_value(kv_test_port(state), "well", "1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +386,10 @@ int main(void)
         cmocka_unit_test(burst_over_subscribed_keys_never_shows_an_older_state),
         cmocka_unit_test(errors_within_a_burst_keep_their_places),
         cmocka_unit_test(bursts_of_many_connections_do_not_mix),
+        cmocka_unit_test(what_follows_a_long_message_takes_effect_behind_it),
+        cmocka_unit_test(long_message_ahead_of_a_close_is_answered),
+        cmocka_unit_test(long_message_with_a_fault_is_an_error_that_says_where),
+        cmocka_unit_test(client_that_goes_while_its_long_message_is_read_leaves_the_server_well),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);
 }
