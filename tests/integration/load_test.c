@@ -5,7 +5,6 @@
  *
  * A build with sanitizers takes a part of the numbers (KV_TEST_SHARE).
  */
-#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +12,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -46,35 +44,10 @@ static const bool memory_is_ours = KV_TEST_SHARE == 1;
 
 /* ---- the server from outside ---- */
 
-static size_t resident_bytes(const struct kv_test_server *server)
-{
-    char path[64];
-    size_t total = 0, resident = 0;
-    snprintf(path, sizeof(path), "/proc/%d/statm", (int)server->program.pid);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%zu %zu", &total, &resident), 2);
-    fclose(file);
-    return resident * (size_t)sysconf(_SC_PAGESIZE);
-}
-
-static size_t open_descriptors(const struct kv_test_server *server)
-{
-    char path[64];
-    size_t n = 0;
-    snprintf(path, sizeof(path), "/proc/%d/fd", (int)server->program.pid);
-    DIR *folder = opendir(path);
-    assert_non_null(folder);
-    while (readdir(folder) != NULL)
-        n++;
-    closedir(folder);
-    return n;
-}
-
 static void await_descriptors(const struct kv_test_server *server, size_t at_most)
 {
     int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
-    while (open_descriptors(server) > at_most) {
+    while (kv_test_program_descriptors(&server->program) > at_most) {
         assert_true(kv_test_now_ms() < until_ms);
         kv_test_sleep_ms(5);
     }
@@ -285,13 +258,13 @@ static void subscriber_that_never_reads_costs_its_limit_and_nobody_else(void **s
         kv_test_ws_expect_nothing(subscribers[i]);
     }
     slow.stream.is_paused = true;
-    size_t before = resident_bytes(server), most = 0;
+    size_t before = kv_test_program_resident(&server->program), most = 0;
     struct kv_test_ws *const both[] = {&writer, &reader};
     for (int n_sent = 0, last = 0; last < CHANGES;) {
         put_changes(&writer, &n_sent, last, filler);
         turn(both, 2);
         last = take_changes(&reader, last);
-        size_t now = resident_bytes(server);
+        size_t now = kv_test_program_resident(&server->program);
         most = now > most ? now : most;
     }
     print_message("%d changes of 1 KiB: memory grew by %.1f MiB\n", CHANGES,
@@ -314,14 +287,14 @@ static void fragments_of_one_byte_cost_what_they_hold(void **state)
     struct kv_test_server *server = *state;
     struct kv_test_ws ws;
     kv_test_ws_open(&ws, server->port);
-    size_t before = resident_bytes(server), most = 0;
+    size_t before = kv_test_program_resident(&server->program), most = 0;
     kv_test_ws_put_frame(&ws, KV_TEST_WS_TEXT,
                          KV_SLICE("{\"type\":\"get\",\"payload\":{\"key\":\"f\"}"));
     for (int i = 0; i < FRAGMENTS; i++) {
         kv_test_ws_put_frame(&ws, KV_TEST_WS_CONTINUATION, KV_SLICE(" "));
         if (i % 10000 == 9999) {
             kv_test_stream_flush(&ws.stream);
-            size_t now = resident_bytes(server);
+            size_t now = kv_test_program_resident(&server->program);
             most = now > most ? now : most;
         }
     }
@@ -400,7 +373,7 @@ static void half_open_requests_hold_nobody_up_and_are_cut(void **state)
 {
     static struct kv_test_stream streams[HALF_OPEN];
     struct kv_test_server *server = *state;
-    size_t before = open_descriptors(server);
+    size_t before = kv_test_program_descriptors(&server->program);
     for (int i = 0; i < HALF_OPEN; i++) {
         kv_test_stream_open(&streams[i], server->port);
         kv_test_stream_put(&streams[i], i % 2 == 0
@@ -424,11 +397,11 @@ static void idle_websockets_cost_little_and_leave_nothing(void **state)
     static struct kv_test_ws sockets[IDLE];
     struct kv_test_server *server = *state;
     allow_many_descriptors();
-    size_t descriptors = open_descriptors(server);
-    size_t before = resident_bytes(server);
+    size_t descriptors = kv_test_program_descriptors(&server->program);
+    size_t before = kv_test_program_resident(&server->program);
     for (int i = 0; i < IDLE; i++)
         kv_test_ws_open(&sockets[i], server->port);
-    size_t each = (resident_bytes(server) - before) / IDLE;
+    size_t each = (kv_test_program_resident(&server->program) - before) / IDLE;
     print_message("%d idle WebSockets: %zu bytes of the server's memory each\n", IDLE, each);
     if (memory_is_ours)
         assert_true(each < 16384);
@@ -467,15 +440,15 @@ static void come_and_go(uint16_t port, int i)
 static void connections_that_come_and_go_leave_nothing(void **state)
 {
     struct kv_test_server *server = *state;
-    size_t descriptors = open_descriptors(server);
+    size_t descriptors = kv_test_program_descriptors(&server->program);
     for (int i = 0; i < CHURN / 5; i++)
         come_and_go(server->port, i);
     await_descriptors(server, descriptors);
-    size_t before = resident_bytes(server);
+    size_t before = kv_test_program_resident(&server->program);
     for (int i = 0; i < CHURN; i++)
         come_and_go(server->port, i);
     await_descriptors(server, descriptors);
-    size_t after = resident_bytes(server);
+    size_t after = kv_test_program_resident(&server->program);
     print_message("%d connections: memory went from %.1f to %.1f MiB\n", CHURN,
                   (double)before / (1 << 20), (double)after / (1 << 20));
     if (memory_is_ours)

@@ -143,6 +143,54 @@ void kv_test_program_kill(struct kv_test_program *program)
     program->pid = 0;
 }
 
+/* An entry of /proc about the program. */
+static const char *proc_path(const struct kv_test_program *program, const char *entry)
+{
+    static char path[64];
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)program->pid, entry);
+    return path;
+}
+
+size_t kv_test_program_descriptors(const struct kv_test_program *program)
+{
+    size_t n = 0;
+    DIR *folder = opendir(proc_path(program, "fd"));
+    assert_non_null(folder);
+    while (readdir(folder) != NULL)
+        n++;
+    closedir(folder);
+    return n;
+}
+
+static void read_line(const struct kv_test_program *program, const char *entry, char *line,
+                      int room)
+{
+    FILE *file = fopen(proc_path(program, entry), "r");
+    assert_non_null(file);
+    assert_non_null(fgets(line, room, file));
+    fclose(file);
+}
+
+size_t kv_test_program_resident(const struct kv_test_program *program)
+{
+    char line[256];
+    size_t total, resident;
+    read_line(program, "statm", line, sizeof(line));
+    assert_int_equal(sscanf(line, "%zu %zu", &total, &resident), 2);
+    return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+int64_t kv_test_program_processor_ms(const struct kv_test_program *program)
+{
+    char line[1024];
+    unsigned long user, system;
+    read_line(program, "stat", line, sizeof(line));
+    assert_int_equal(sscanf(strrchr(line, ')') + 1,
+                            " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system),
+                     2);
+    return (int64_t)(user + system) * 1000 / sysconf(_SC_CLK_TCK);
+}
+
 static void run_in_folder(struct kv_test_program *program, const char *const arguments[],
                           struct kv_test_outcome *ret)
 {

@@ -49,6 +49,11 @@ int kv_test_program_wait(struct kv_test_program *program, int64_t limit_ms);
 
 void kv_test_program_kill(struct kv_test_program *program);
 
+/* What the running program has: open descriptors, memory in bytes, processor time so far. */
+size_t kv_test_program_descriptors(const struct kv_test_program *program);
+size_t kv_test_program_resident(const struct kv_test_program *program);
+int64_t kv_test_program_processor_ms(const struct kv_test_program *program);
+
 /* Runs the program to its end, with a folder of its own. */
 void kv_test_program_run(const char *const arguments[], struct kv_test_outcome *ret);
 
