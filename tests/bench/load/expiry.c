@@ -39,6 +39,8 @@ static void take(struct kv_slice payload)
 {
     static const struct kv_slice gone =
         KV_SLICE("{\"type\":\"no-value\",\"payload\":{\"key\":\"due-");
+    if (kv_slice_has_prefix(payload, KV_SLICE("{\"type\":\"error\"")))
+        die("the server says %.*s", (int)payload.len, payload.bytes);
     if (kv_slice_has_prefix(payload, KV_SLICE("{\"type\":\"ok\"")))
         expiry.has_answer = true;
     if (!kv_slice_has_prefix(payload, gone))
