@@ -138,6 +138,9 @@ static bool escaped_equals(const char *at, const char *end, const char *text)
 bool kv_json_string_equals(struct kv_slice string, const char *text)
 {
     struct kv_slice inside = kv_json_inside(string);
+    /* Most names differ in their first letters. */
+    if (inside.len != 0 && inside.bytes[0] != text[0] && inside.bytes[0] != '\\')
+        return false;
     for (size_t i = 0; i < inside.len; i++) {
         if (inside.bytes[i] == '\\')
             return escaped_equals(inside.bytes + i, inside.bytes + inside.len, text + i);
