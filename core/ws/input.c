@@ -280,10 +280,10 @@ static uint16_t fault_of_close(const struct wslay_event_on_msg_recv_arg *arg)
 {
     if (arg->msg_length == 1)
         return WSLAY_CODE_PROTOCOL_ERROR;
+    if (arg->msg_length <= 2)
+        return 0;
     struct kv_slice reason = {(const char *)arg->msg + 2, arg->msg_length - 2};
-    if (arg->msg_length > 2 && !kv_utf8_is_valid(reason))
-        return WSLAY_CODE_INVALID_FRAME_PAYLOAD_DATA;
-    return 0;
+    return kv_utf8_is_valid(reason) ? 0 : WSLAY_CODE_INVALID_FRAME_PAYLOAD_DATA;
 }
 
 static void on_message(wslay_event_context_ptr wslay, const struct wslay_event_on_msg_recv_arg *arg,
