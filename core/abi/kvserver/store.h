@@ -39,6 +39,9 @@ struct kv_store; /* the module's own */
 /* No expiry. */
 #define KV_NEVER INT64_MAX
 
+/* What expire() returns where the expiry is left to a thread of the store. */
+#define KV_EXPIRING (INT64_MAX - 1)
+
 #define KV_REVISION_MAX ((UINT64_C(1) << 53) - 1)
 
 /* A snapshot of one stored state. Plain data, copied freely; the bytes are alive while the
@@ -221,7 +224,9 @@ struct kv_store_ops {
 
     /* Commits the expiry of at most `max` keys of the part whose deadline is at or before
      * `now_ms`, and returns the next deadline of the part (at or before now_ms if there is more
-     * to do; KV_NEVER if there is none). Runs on the part's loop. */
+     * to do; KV_NEVER if there is none). Runs on the part's loop, and blocks on nothing: a store
+     * that has to wait for its medium returns KV_EXPIRING, commits them later, and tells the next
+     * deadline then by host->wake_at(), KV_NEVER included. */
     int64_t (*expire)(struct kv_store *store, uint32_t part, int64_t now_ms, uint32_t max);
 
     /* One reference more, or less, of an item. Any thread; ref() may run within host->changed()

@@ -219,7 +219,7 @@ static void expire_commits_at_most_max_keys_a_call(void **state)
         int64_t next;
         do {
             size_t before = fixture->n_told;
-            next = fixture->ops->expire(fixture->store, part, now(fixture), 7);
+            next = expire_part(fixture, part, 7);
             assert_true(fixture->n_told - before <= 7);
         } while (next <= now(fixture));
     }
@@ -231,7 +231,7 @@ static int64_t next_deadline(struct fixture *fixture)
 {
     int64_t earliest = KV_NEVER;
     for (uint32_t part = 0; part < fixture->info.parts; part++) {
-        int64_t next = fixture->ops->expire(fixture->store, part, now(fixture), 16);
+        int64_t next = expire_part(fixture, part, 16);
         earliest = next < earliest ? next : earliest;
     }
     return earliest;
@@ -309,7 +309,7 @@ static void part_that_is_woken_is_the_one_that_tells(void **state)
     uint32_t part = fixture->told[0].part;
     assert_true(atomic_load(&fixture->wake_at_ms[part]) <= SOON);
     advance(fixture, 10);
-    fixture->ops->expire(fixture->store, part, now(fixture), 16);
+    expire_part(fixture, part, 16);
     assert_n_told(fixture, 2);
     assert_int_equal(fixture->told[1].part, part);
 }

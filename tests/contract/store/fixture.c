@@ -183,6 +183,11 @@ static void host_wake_at(const struct kv_store_host *host, uint32_t part, int64_
     while (planned > deadline_ms &&
            !atomic_compare_exchange_weak(&fixture->wake_at_ms[part], &planned, deadline_ms))
         ;
+    pthread_mutex_lock(&fixture->lock);
+    fixture->woken_at_ms[part] = deadline_ms;
+    fixture->n_wakes[part]++;
+    pthread_cond_broadcast(&fixture->arrived);
+    pthread_mutex_unlock(&fixture->lock);
 }
 
 /* Under the lock. */
@@ -409,12 +414,18 @@ void submit(struct fixture *fixture, uint32_t loop, struct call *calls, size_t n
     }
 }
 
-/* Waits, under the lock, until *is_done. */
-static bool wait_until_done(struct fixture *fixture, const bool *is_done)
+static struct timespec patience(void)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += PATIENCE_S;
+    return until;
+}
+
+/* Waits, under the lock, until *is_done. */
+static bool wait_until_done(struct fixture *fixture, const bool *is_done)
+{
+    struct timespec until = patience();
     while (!*is_done)
         if (pthread_cond_timedwait(&fixture->arrived, &fixture->lock, &until) == ETIMEDOUT) {
             note_locked(fixture, "a deferred command did not come back");
@@ -491,10 +502,34 @@ void release(struct fixture *fixture, struct kv_item *item)
     *item = (struct kv_item){0};
 }
 
+/* What the store says by wake_at() after it has returned KV_EXPIRING. */
+static int64_t wait_for_wake(struct fixture *fixture, uint32_t part, uint64_t n_before)
+{
+    struct timespec until = patience();
+    pthread_mutex_lock(&fixture->lock);
+    while (fixture->n_wakes[part] == n_before)
+        if (pthread_cond_timedwait(&fixture->arrived, &fixture->lock, &until) == ETIMEDOUT) {
+            note_locked(fixture, "part %u was not woken after KV_EXPIRING", part);
+            break;
+        }
+    int64_t next_ms = fixture->woken_at_ms[part];
+    pthread_mutex_unlock(&fixture->lock);
+    return next_ms;
+}
+
+int64_t expire_part(struct fixture *fixture, uint32_t part, uint32_t max)
+{
+    pthread_mutex_lock(&fixture->lock);
+    uint64_t n_before = fixture->n_wakes[part];
+    pthread_mutex_unlock(&fixture->lock);
+    int64_t next_ms = fixture->ops->expire(fixture->store, part, now(fixture), max);
+    return next_ms == KV_EXPIRING ? wait_for_wake(fixture, part, n_before) : next_ms;
+}
+
 void expire_all(struct fixture *fixture)
 {
     for (uint32_t part = 0; part < fixture->info.parts; part++)
-        while (fixture->ops->expire(fixture->store, part, now(fixture), 16) <= now(fixture))
+        while (expire_part(fixture, part, 16) <= now(fixture))
             ;
 }
 

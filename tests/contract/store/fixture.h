@@ -50,6 +50,8 @@ struct fixture {
     _Atomic int64_t now_ms;
     atomic_bool is_restless; /* threads are held up where the store asks the host something */
     _Atomic int64_t wake_at_ms[MAX_PARTS]; /* the earliest asked for */
+    int64_t woken_at_ms[MAX_PARTS];        /* the latest asked for; under the lock */
+    uint64_t n_wakes[MAX_PARTS];           /* how often; under the lock */
 
     pthread_mutex_t lock; /* of everything below */
     pthread_cond_t arrived;
@@ -110,7 +112,11 @@ void release_page(struct fixture *fixture, struct page *page);
 /* Gives the item's reference back, if it has one. */
 void release(struct fixture *fixture, struct kv_item *item);
 
-/* expire() of every part at the clock's time until nothing is due. */
+/* expire() of the part at the clock's time. Returns: the next deadline, waited for where the store
+ * leaves the expiry to a thread of its own. Threads: one at a time for each part. */
+int64_t expire_part(struct fixture *fixture, uint32_t part, uint32_t max);
+
+/* The same for every part until nothing is due. */
 void expire_all(struct fixture *fixture);
 
 void advance(struct fixture *fixture, int64_t ms);

@@ -195,7 +195,7 @@ static void run_round(struct worker *worker)
             advance(fixture, 1);
         for (uint32_t part = worker->loop; draw(worker, 4) == 0 && part < fixture->info.parts;
              part += N_LOOPS)
-            fixture->ops->expire(fixture->store, part, now(fixture), 2);
+            expire_part(fixture, part, 2);
     }
 }
 

@@ -1,17 +1,9 @@
-/* Reads scalars as plainly as can be: what a test writes is not what an operator writes. */
+/* The scalars of a module's schema, read as the server reads them. */
 #include "contract/store/options.h"
 
 #include <stdlib.h>
 
-static int read_choice(const struct kv_option *option, const char *text, int64_t *ret)
-{
-    for (int64_t i = 0; option->choices[i] != NULL; i++)
-        if (strcmp(option->choices[i], text) == 0) {
-            *ret = i;
-            return 0;
-        }
-    return -1;
-}
+#include "conf/scalar.h"
 
 /* "@folder/x" with the folder in place. Returns: NULL where there is no memory. */
 static char *expand(const char *text, const char *folder)
@@ -26,43 +18,17 @@ static char *expand(const char *text, const char *folder)
     return expanded;
 }
 
-static int read_integer(const struct kv_option *option, const char *text, int64_t *ret)
-{
-    if (option->keyword != NULL && strcmp(option->keyword, text) == 0) {
-        *ret = KV_OPTION_KEYWORD;
-        return 0;
-    }
-    char *end;
-    *ret = strtoll(text, &end, 10);
-    return *end == '\0' ? 0 : -1;
-}
-
+/* A string is a copy, with the folder in place. */
 static int read_value(const struct kv_option *option, const char *text, const char *folder,
-                      struct kv_option_value *value)
+                      struct kv_option_value *value, struct kv_error *reterr)
 {
-    switch (option->type) {
-    case KV_OPTION_BOOL:
-        value->boolean = strcmp(text, "true") == 0;
-        return 0;
-    case KV_OPTION_INT:
-    case KV_OPTION_DURATION:
-    case KV_OPTION_SIZE:
-        return read_integer(option, text, &value->integer);
-    case KV_OPTION_REAL:
-        value->real = strtod(text, NULL);
-        return 0;
-    case KV_OPTION_CHOICE:
-        return read_choice(option, text, &value->integer);
-    case KV_OPTION_STRING: {
-        char *expanded = expand(text, folder);
-        if (expanded == NULL)
-            return -1;
-        value->string = kv_slice_of(expanded);
-        return 0;
-    }
-    default:
-        return -1;
-    }
+    if (option->type != KV_OPTION_STRING)
+        return kv_scalar_parse(option, kv_slice_of(text), value, reterr);
+    char *expanded = expand(text, folder);
+    if (expanded == NULL)
+        return kv_error_set(reterr, "no memory");
+    value->string = kv_slice_of(expanded);
+    return 0;
 }
 
 /* The value of the last setting of that name. Returns: NULL where there is none. */
@@ -87,8 +53,9 @@ struct kv_option_value *options_create(const struct kv_module *module, int n_set
             text = option->fallback;
         if (option->type == KV_OPTION_STRING && text == NULL)
             text = "";
-        if (text != NULL && read_value(option, text, folder, &values[i]) != 0) {
-            kv_error_set(reterr, "option %s can't be read from \"%s\"", option->name, text);
+        struct kv_error error;
+        if (text != NULL && read_value(option, text, folder, &values[i], &error) != 0) {
+            kv_error_set(reterr, "option %s: \"%s\" %s", option->name, text, error.text);
             options_destroy(module, values);
             return NULL;
         }

@@ -256,7 +256,7 @@ static void step_expire_some(struct trial *trial)
     struct fixture *fixture = trial->fixture;
     uint32_t max = 1 + (uint32_t)draw(trial, 3);
     uint32_t part = (uint32_t)draw(trial, fixture->info.parts);
-    fixture->ops->expire(fixture->store, part, now(fixture), max);
+    expire_part(fixture, part, max);
     assert_true(fixture->n_told <= max);
     follow_expiries(trial);
 }

@@ -204,7 +204,7 @@ static void expire_here(struct thread *here)
 {
     struct fixture *fixture = here->fixture;
     for (uint32_t part = here->loop; part < fixture->info.parts; part += N_LOOPS)
-        fixture->ops->expire(fixture->store, part, now(fixture), 4);
+        expire_part(fixture, part, 4);
 }
 
 static void *do_anything(void *arg)

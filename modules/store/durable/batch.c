@@ -1,0 +1,526 @@
+/*
+ * The order of things, which the rest of the store relies on: a key is held before the clock is
+ * read and its state judged (states.h); the engine has the rows before any of the batch is
+ * published; a state is published before it is told; every key is let go after its last state.
+ */
+#include "batch.h"
+
+#include <stdlib.h>
+
+#define HEAD KV_SLICE("head")
+
+enum {
+    FIRST_CAPACITY = 256,
+    SOON_MS = 1000
+};
+
+/* ---- memory: made room for before anything is begun ---- */
+
+/* Returns: false where there is no memory. */
+static bool reserve(void **items, size_t *capacity, size_t n, size_t size)
+{
+    if (n <= *capacity)
+        return true;
+    size_t wanted = *capacity == 0 ? FIRST_CAPACITY : *capacity;
+    while (wanted < n)
+        wanted *= 2;
+    void *more = reallocarray(*items, wanted, size);
+    if (more == NULL)
+        return false;
+    *items = more;
+    *capacity = wanted;
+    return true;
+}
+
+static size_t bucket_of(const struct batch *batch, uint64_t hash)
+{
+    return (hash >> 20) & (batch->n_buckets - 1);
+}
+
+static bool reserve_buckets(struct batch *batch)
+{
+    if (batch->n_buckets >= batch->touched_capacity)
+        return true;
+    uint32_t *buckets = calloc(batch->touched_capacity, sizeof(*buckets));
+    if (buckets == NULL)
+        return false;
+    free(batch->buckets);
+    batch->buckets = buckets;
+    batch->n_buckets = batch->touched_capacity;
+    for (size_t i = 0; i < batch->n_touched; i++) {
+        uint32_t *bucket = &buckets[bucket_of(batch, batch->touched[i].first->hash)];
+        batch->touched[i].in_chain = *bucket;
+        *bucket = (uint32_t)i + 1;
+    }
+    return true;
+}
+
+/* Room for n commands or deadlines more: each touches one key and makes two steps at most. */
+static bool reserve_all(struct batch *batch, size_t n)
+{
+    return reserve((void **)&batch->cmds, &batch->cmds_capacity, batch->n_cmds + n,
+                   sizeof(struct kv_cmd *)) &&
+           reserve((void **)&batch->due, &batch->due_capacity, batch->n_due + n,
+                   sizeof(struct deadline *)) &&
+           reserve((void **)&batch->touched, &batch->touched_capacity, batch->n_touched + n,
+                   sizeof(struct touched)) &&
+           reserve((void **)&batch->steps, &batch->steps_capacity, batch->n_steps + 2 * n,
+                   sizeof(struct step)) &&
+           reserve_buckets(batch);
+}
+
+/* ---- the keys of the batch ---- */
+
+static struct touched *find(const struct batch *batch, struct kv_slice key, uint64_t hash)
+{
+    uint32_t place = batch->n_buckets == 0 ? 0 : batch->buckets[bucket_of(batch, hash)];
+    while (place != 0) {
+        struct touched *touched = &batch->touched[place - 1];
+        if (touched->first->hash == hash && kv_slice_equals(entry_key(touched->first), key))
+            return touched;
+        place = touched->in_chain;
+    }
+    return NULL;
+}
+
+struct reading {
+    const struct batch *batch;
+    struct kv_slice key;
+    uint64_t hash;
+    struct entry *entry;
+    bool is_damaged;
+};
+
+static void take_record(void *context, struct kv_slice row)
+{
+    struct reading *reading = context;
+    reading->entry =
+        record_read(reading->key, reading->hash, row, reading->batch->clock, &reading->is_damaged);
+}
+
+/* Reads the state of a held key that is not in memory. */
+static enum kv_status learn(struct batch *batch, struct touched *touched)
+{
+    struct entry *unknown = touched->first;
+    struct reading reading = {.batch = batch, .key = entry_key(unknown), .hash = unknown->hash};
+    enum kv_engine_status status =
+        batch->ops->get(batch->engine, KV_ENGINE_RECORDS, reading.key, true, take_record, &reading);
+    if (status == KV_ENGINE_ABSENT)
+        reading.entry = entry_create_absent(reading.key, reading.hash);
+    else if (status != KV_ENGINE_OK || reading.is_damaged)
+        return KV_IO;
+    if (reading.entry == NULL)
+        return KV_FULL;
+    states_learn(batch->states, unknown, reading.entry);
+    entry_unref(unknown);
+    touched->first = reading.entry;
+    return KV_OK;
+}
+
+/* Gets hold of the key, if the batch has not. Returns: NULL where there is no memory. */
+static struct touched *touch(struct batch *batch, struct kv_slice key, uint64_t hash)
+{
+    struct touched *touched = find(batch, key, hash);
+    if (touched != NULL)
+        return touched;
+    struct entry *held = states_hold(batch->states, key, hash);
+    if (held == NULL)
+        return NULL;
+    touched = &batch->touched[batch->n_touched++];
+    *touched = (struct touched){.first = held, .fault = KV_OK};
+    if (held->is_unknown)
+        touched->fault = learn(batch, touched);
+    touched->shown = touched->current = touched->first;
+    uint32_t *bucket = &batch->buckets[bucket_of(batch, hash)];
+    touched->in_chain = *bucket;
+    *bucket = (uint32_t)batch->n_touched;
+    return touched;
+}
+
+/* ---- judging ---- */
+
+static void finish(struct kv_cmd *cmd, enum kv_status status, uint64_t revision)
+{
+    cmd->status = status;
+    cmd->revision = revision;
+}
+
+/* Takes `after` over. */
+static void add_step(struct batch *batch, struct touched *touched, enum kv_reason reason,
+                     uint64_t revision, struct entry *after)
+{
+    batch->steps[batch->n_steps++] = (struct step){.touched = (uint32_t)(touched - batch->touched),
+                                                   .reason = reason,
+                                                   .revision = revision,
+                                                   .before = touched->current,
+                                                   .after = after};
+    touched->current = after;
+    batch->bytes += after->key_len + after->value_len;
+}
+
+/* The key is taken away. Returns: the change's revision, 0 where there is no memory. */
+static uint64_t remove_key(struct batch *batch, struct touched *touched, enum kv_reason reason)
+{
+    struct entry *after = entry_create_absent(entry_key(touched->current), touched->current->hash);
+    if (after == NULL)
+        return 0;
+    add_step(batch, touched, reason, ++batch->revision, after);
+    return batch->revision;
+}
+
+/* Whether the key is there by the clock as it is now. */
+static bool is_alive(const struct batch *batch, const struct entry *entry)
+{
+    return entry_is_there(entry) &&
+           (entry->deadline_ms == KV_NEVER ||
+            batch->host->base.now_ms(&batch->host->base) < entry->deadline_ms);
+}
+
+static void get_key(struct kv_cmd *cmd, struct touched *touched, bool is_there)
+{
+    if (!is_there) {
+        finish(cmd, KV_MISSING, 0);
+        return;
+    }
+    cmd->item = entry_item(entry_ref(touched->current));
+    finish(cmd, KV_OK, touched->current->revision);
+}
+
+/* Gives the key another deadline. Returns: false where there is no memory. */
+static bool move_deadline(struct batch *batch, struct touched *touched, int64_t deadline_ms)
+{
+    struct entry *current = touched->current;
+    if (current->deadline_ms == deadline_ms)
+        return true;
+    struct entry *after = entry_create(entry_key(current), current->hash, entry_value(current),
+                                       current->revision, deadline_ms);
+    if (after == NULL)
+        return false;
+    add_step(batch, touched, 0, current->revision, after);
+    return true;
+}
+
+static void set_key(struct batch *batch, struct kv_cmd *cmd, struct touched *touched, bool is_there)
+{
+    struct entry *current = touched->current;
+    if (is_there && kv_slice_equals(entry_value(current), cmd->value)) {
+        bool is_moved = move_deadline(batch, touched, cmd->deadline_ms);
+        finish(cmd, is_moved ? KV_UNCHANGED : KV_FULL, is_moved ? current->revision : 0);
+        return;
+    }
+    struct entry *after =
+        entry_create(cmd->key, cmd->hash, cmd->value, batch->revision + 1, cmd->deadline_ms);
+    if (after == NULL) {
+        finish(cmd, KV_FULL, 0);
+        return;
+    }
+    add_step(batch, touched, KV_REASON_SET, ++batch->revision, after);
+    finish(cmd, KV_OK, after->revision);
+}
+
+static void delete_key(struct batch *batch, struct kv_cmd *cmd, struct touched *touched,
+                       bool is_there)
+{
+    uint64_t revision = is_there ? remove_key(batch, touched, KV_REASON_DELETE) : 0;
+    if (!is_there)
+        finish(cmd, KV_MISSING, 0);
+    else
+        finish(cmd, revision == 0 ? KV_FULL : KV_OK, revision);
+}
+
+static void touch_key(struct batch *batch, struct kv_cmd *cmd, struct touched *touched,
+                      bool is_there)
+{
+    if (!is_there)
+        finish(cmd, KV_MISSING, 0);
+    else if (!move_deadline(batch, touched, cmd->deadline_ms))
+        finish(cmd, KV_FULL, 0);
+    else
+        finish(cmd, KV_OK, touched->current->revision);
+}
+
+static void judge_write(struct batch *batch, struct kv_cmd *cmd, struct touched *touched,
+                        bool is_there)
+{
+    uint64_t standing = is_there ? touched->current->revision : 0;
+    if (!kv_cmd_holds(cmd, is_there, standing))
+        finish(cmd, KV_CONDITION, standing);
+    else if (cmd->op == KV_OP_SET)
+        set_key(batch, cmd, touched, is_there);
+    else if (cmd->op == KV_OP_DELETE)
+        delete_key(batch, cmd, touched, is_there);
+    else
+        touch_key(batch, cmd, touched, is_there);
+}
+
+static void judge(struct batch *batch, struct kv_cmd *cmd)
+{
+    struct touched *touched = touch(batch, cmd->key, cmd->hash);
+    if (touched == NULL || touched->fault != KV_OK) {
+        enum kv_status fault = touched == NULL ? KV_FULL : touched->fault;
+        finish(cmd, cmd->op == KV_OP_GET ? KV_IO : fault, 0);
+        return;
+    }
+    bool is_there = is_alive(batch, touched->current);
+    if (cmd->op == KV_OP_GET) {
+        get_key(cmd, touched, is_there);
+        return;
+    }
+    if (!is_there && entry_is_there(touched->current) &&
+        remove_key(batch, touched, KV_REASON_EXPIRE) == 0) {
+        finish(cmd, KV_FULL, 0);
+        return;
+    }
+    judge_write(batch, cmd, touched, is_there);
+}
+
+/* Whether the command meets a state of this very batch whose deadline may pass before the batch is
+ * published. Readers see the state before it until then, so it would have lived in no order of
+ * things at all: the batch has to be published first. (A sync that takes longer than SOON_MS makes
+ * no difference to anybody who has not asked for such a TTL.) */
+static bool has_to_wait(const struct batch *batch, const struct kv_cmd *cmd)
+{
+    const struct touched *touched = find(batch, cmd->key, cmd->hash);
+    if (touched == NULL || touched->current == touched->first ||
+        touched->current->deadline_ms == KV_NEVER)
+        return false;
+    return touched->current->deadline_ms <
+           batch->host->base.now_ms(&batch->host->base) + SOON_MS;
+}
+
+size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n)
+{
+    if (!reserve_all(batch, n)) {
+        for (size_t i = 0; i < n; i++)
+            finish(cmds[i], cmds[i]->op == KV_OP_GET ? KV_IO : KV_FULL, 0);
+        return n;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (has_to_wait(batch, cmds[i]))
+            return i;
+        batch->cmds[batch->n_cmds++] = cmds[i];
+        judge(batch, cmds[i]);
+    }
+    return n;
+}
+
+static void judge_deadline(struct batch *batch, const struct deadline *deadline)
+{
+    struct kv_slice key = {.bytes = deadline->key, .len = deadline->key_len};
+    struct touched *touched = touch(batch, key, deadline->hash);
+    if (touched == NULL || touched->fault != KV_OK)
+        return;
+    const struct entry *current = touched->current;
+    if (current->revision == deadline->revision && current->deadline_ms == deadline->deadline_ms &&
+        !is_alive(batch, current))
+        remove_key(batch, touched, KV_REASON_EXPIRE);
+}
+
+size_t batch_expire(struct batch *batch, uint32_t part, int64_t now_ms, uint32_t max)
+{
+    size_t n = 0;
+    struct deadline *deadline;
+    if (!reserve_all(batch, max))
+        return 0;
+    while (n < max && (deadline = deadlines_take(batch->deadlines, part, now_ms)) != NULL) {
+        batch->due[batch->n_due++] = deadline;
+        judge_deadline(batch, deadline);
+        n++;
+    }
+    return n;
+}
+
+/* ---- committing ---- */
+
+bool batch_has_changes(const struct batch *batch)
+{
+    return batch->n_steps != 0;
+}
+
+static void put_record(struct batch *batch, const struct entry *entry, struct kv_slice value)
+{
+    char head[RECORD_HEAD_MAX];
+    struct kv_slice parts[2] = {{.bytes = head, .len = record_head(entry, batch->clock, head)},
+                                value};
+    batch->ops->put(batch->engine, KV_ENGINE_RECORDS, entry_key(entry), parts, 2);
+}
+
+/* The rows of one key. */
+static void put_rows(struct batch *batch, const struct touched *touched)
+{
+    const struct entry *old = touched->first;
+    const struct entry *new = touched->current;
+    if (entry_is_there(old) && old->deadline_ms != KV_NEVER) {
+        struct deadline_row row = deadline_row(old->deadline_ms, old->revision, batch->clock);
+        batch->ops->erase(batch->engine, KV_ENGINE_DEADLINES, deadline_row_slice(&row));
+    }
+    if (!entry_is_there(new)) {
+        if (entry_is_there(old))
+            batch->ops->erase(batch->engine, KV_ENGINE_RECORDS, entry_key(old));
+        return;
+    }
+    put_record(batch, new, entry_value(new));
+    if (new->deadline_ms != KV_NEVER) {
+        struct deadline_row row = deadline_row(new->deadline_ms, new->revision, batch->clock);
+        struct kv_slice key = entry_key(new);
+        batch->ops->put(batch->engine, KV_ENGINE_DEADLINES, deadline_row_slice(&row), &key, 1);
+    }
+}
+
+static void put_head(struct batch *batch, const struct record_store_head *head)
+{
+    char bytes[RECORD_STORE_HEAD_BYTES];
+    record_store_head_write(head, bytes);
+    struct kv_slice value = {.bytes = bytes, .len = sizeof(bytes)};
+    batch->ops->put(batch->engine, KV_ENGINE_META, HEAD, &value, 1);
+}
+
+static int64_t store_now_ms(const struct batch *batch)
+{
+    return batch->host->base.now_ms(&batch->host->base) + batch->clock.offset_ms;
+}
+
+/* Writes the rows. Revisions beyond what the disk has set aside are synced whatever the mode, so
+ * that none is ever given out twice. */
+static enum kv_engine_status write_rows(struct batch *batch, bool is_synced)
+{
+    struct record_store_head head = {.revision = batch->revision,
+                                     .reserved = batch->head.reserved,
+                                     .seen_ms = store_now_ms(batch)};
+    if (head.revision > head.reserved) {
+        head.reserved = head.revision + BATCH_RESERVE;
+        is_synced = true;
+    }
+    for (size_t i = 0; i < batch->n_touched; i++)
+        if (batch->touched[i].current != batch->touched[i].first)
+            put_rows(batch, &batch->touched[i]);
+    put_head(batch, &head);
+    enum kv_engine_status status = batch->ops->commit(batch->engine, is_synced);
+    if (status == KV_ENGINE_OK)
+        batch->head = head;
+    return status;
+}
+
+static void publish(struct batch *batch, const struct step *step)
+{
+    struct touched *touched = &batch->touched[step->touched];
+    states_publish(batch->states, touched->shown, step->after);
+    touched->shown = step->after;
+    if (step->reason == 0)
+        return;
+    struct kv_change change = {
+        .reason = step->reason,
+        .revision = step->revision,
+        .hash = step->after->hash,
+        .key = entry_key(entry_is_there(step->after) ? step->after : step->before),
+        .before = entry_item(step->before),
+        .after = entry_item(step->after),
+    };
+    batch->host->changed(batch->host, deadlines_part(change.hash), &change);
+}
+
+/* Tells the new deadlines of the batch, once they are published. */
+static void plan_deadlines(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->n_touched; i++) {
+        const struct touched *touched = &batch->touched[i];
+        if (touched->current == touched->first || touched->current->deadline_ms == KV_NEVER)
+            continue;
+        deadlines_add(batch->deadlines, touched->current);
+        batch->host->wake_at(batch->host, deadlines_part(touched->current->hash),
+                             touched->current->deadline_ms);
+    }
+}
+
+/* Lets go of everything. */
+static void empty(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->n_touched; i++) {
+        struct touched *touched = &batch->touched[i];
+        batch->buckets[bucket_of(batch, touched->first->hash)] = 0;
+        states_let_go(batch->states, touched->shown);
+        entry_unref(touched->first);
+    }
+    for (size_t i = 0; i < batch->n_steps; i++)
+        entry_unref(batch->steps[i].after);
+    batch->n_touched = batch->n_steps = batch->n_cmds = batch->n_due = 0;
+    batch->bytes = 0;
+}
+
+static void take_effect(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->n_steps; i++)
+        publish(batch, &batch->steps[i]);
+    plan_deadlines(batch);
+    for (size_t i = 0; i < batch->n_due; i++)
+        free(batch->due[i]);
+    empty(batch);
+}
+
+/* A read is answered as of before the batch. */
+static void answer_again(struct batch *batch, struct kv_cmd *cmd)
+{
+    if (cmd->item.ref != NULL)
+        entry_unref(cmd->item.ref);
+    cmd->item = (struct kv_item){0};
+    struct touched *touched = find(batch, cmd->key, cmd->hash);
+    if (touched == NULL || touched->fault != KV_OK)
+        return;
+    touched->current = touched->first;
+    get_key(cmd, touched, is_alive(batch, touched->first));
+}
+
+void batch_refuse(struct batch *batch, enum kv_engine_status why)
+{
+    for (size_t i = 0; i < batch->n_cmds; i++) {
+        if (batch->cmds[i]->op == KV_OP_GET)
+            answer_again(batch, batch->cmds[i]);
+        else
+            finish(batch->cmds[i], why == KV_ENGINE_FULL ? KV_FULL : KV_IO, 0);
+    }
+    for (size_t i = 0; i < batch->n_due; i++)
+        deadlines_give_back(batch->deadlines, batch->due[i]);
+    empty(batch);
+}
+
+enum kv_engine_status batch_commit(struct batch *batch, bool is_synced)
+{
+    enum kv_engine_status status = KV_ENGINE_OK;
+    if (batch_has_changes(batch))
+        status = write_rows(batch, is_synced);
+    if (status == KV_ENGINE_OK)
+        take_effect(batch);
+    else
+        batch_refuse(batch, status);
+    return status;
+}
+
+enum kv_engine_status batch_write_head(struct batch *batch, bool is_clean)
+{
+    struct record_store_head head = {.revision = batch->revision,
+                                     .reserved = is_clean ? batch->revision
+                                                          : batch->revision + BATCH_RESERVE,
+                                     .seen_ms = store_now_ms(batch),
+                                     .is_clean = is_clean};
+    put_head(batch, &head);
+    enum kv_engine_status status = batch->ops->commit(batch->engine, true);
+    if (status == KV_ENGINE_OK)
+        batch->head = head;
+    return status;
+}
+
+/* ---- life ---- */
+
+void batch_init(struct batch *batch)
+{
+    *batch = (struct batch){0};
+}
+
+void batch_fini(struct batch *batch)
+{
+    free(batch->cmds);
+    free(batch->touched);
+    free(batch->steps);
+    free(batch->due);
+    free(batch->buckets);
+}

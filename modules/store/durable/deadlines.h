@@ -1,0 +1,71 @@
+/*
+ * The deadlines that come next, in memory; the others wait in the engine's table. So what opening
+ * costs, and what memory is taken, do not depend on how many keys have a deadline.
+ *
+ * In memory is every deadline ahead of the horizon, in one heap for each part; what lies behind it
+ * is loaded when its time comes. A deadline in memory may be out of date: its key has been written
+ * since. Who takes it has to compare it with the key's state.
+ *
+ * Threads: the writer's only.
+ */
+#ifndef KV_DURABLE_DEADLINES_H
+#define KV_DURABLE_DEADLINES_H
+
+#include "engine.h"
+#include "record.h"
+
+enum {
+    DEADLINES_PARTS = 8 /* the parts of the store: a key's hash decides */
+};
+
+struct deadline {
+    int64_t deadline_ms;
+    uint64_t revision;
+    uint64_t hash;
+    size_t key_len;
+    char key[];
+};
+
+struct deadline_heap {
+    struct deadline **items;
+    size_t n;
+    size_t capacity;
+};
+
+struct deadlines {
+    const struct kv_store_host *host;
+    const struct kv_engine_ops *ops;
+    struct kv_engine *engine;
+    struct record_clock clock;
+    struct deadline_heap heaps[DEADLINES_PARTS];
+    size_t n;                    /* in all heaps */
+    struct deadline_row horizon; /* every row before it is in a heap */
+    bool is_complete;            /* there is no row behind the horizon */
+};
+
+static inline uint32_t deadlines_part(uint64_t hash)
+{
+    return (uint32_t)(hash % DEADLINES_PARTS);
+}
+
+void deadlines_init(struct deadlines *deadlines, const struct kv_store_host *host,
+                    const struct kv_engine_ops *ops, struct kv_engine *engine,
+                    struct record_clock clock);
+void deadlines_fini(struct deadlines *deadlines);
+
+/* A deadline was committed. */
+void deadlines_add(struct deadlines *deadlines, const struct entry *entry);
+
+/* Loads what lies behind the horizon, if that is due at `now_ms`. After a commit, before the next
+ * one is begun. */
+void deadlines_load(struct deadlines *deadlines, int64_t now_ms);
+
+/* The part's first deadline, if it is due; NULL otherwise. Owns: the caller, by free() or
+ * deadlines_give_back(). */
+struct deadline *deadlines_take(struct deadlines *deadlines, uint32_t part, int64_t now_ms);
+void deadlines_give_back(struct deadlines *deadlines, struct deadline *deadline);
+
+/* When the part has to be looked at again: KV_NEVER where it has no deadlines. */
+int64_t deadlines_next(const struct deadlines *deadlines, uint32_t part);
+
+#endif

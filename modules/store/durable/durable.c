@@ -1,0 +1,228 @@
+#include "impl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+const char *const kv_durable_durabilities[] = {"always", "interval", "os", NULL};
+
+/* ---- commands ---- */
+
+/* The writes that a vector had so far, by a few bits of their hashes: a GET behind one of its key
+ * has to go the same way. */
+static uint64_t mark_of(uint64_t hash)
+{
+    return UINT64_C(1) << (hash & 63);
+}
+
+/* A vector on its way: what loops cannot answer themselves. */
+struct sorted {
+    struct job *writes;
+    struct job *reads;
+    uint64_t written;
+};
+
+/* Returns: false where there is no memory. */
+static bool put_in(struct job **job, uint32_t loop, struct kv_cmd *cmd, size_t n)
+{
+    if (*job == NULL && (*job = job_create(JOB_COMMANDS, loop, n)) == NULL)
+        return false;
+    cmd->is_deferred = true;
+    (*job)->cmds[(*job)->n_cmds++] = cmd;
+    return true;
+}
+
+static void fail(struct kv_cmd *cmd)
+{
+    cmd->is_deferred = false;
+    cmd->status = cmd->op == KV_OP_GET ? KV_IO : KV_FULL;
+    cmd->revision = 0;
+}
+
+static struct job **way_of(struct kv_store *store, struct sorted *sorted, struct kv_cmd *cmd)
+{
+    if (cmd->op != KV_OP_GET) {
+        sorted->written |= mark_of(cmd->hash);
+        return &sorted->writes;
+    }
+    if ((sorted->written & mark_of(cmd->hash)) != 0)
+        return &sorted->writes;
+    switch (reader_get(store, cmd, false)) {
+    case GLANCE_HELD:
+        return &sorted->writes;
+    case GLANCE_UNKNOWN:
+        return &sorted->reads;
+    default:
+        return NULL;
+    }
+}
+
+void kv_durable_submit(struct kv_store *store, uint32_t loop, struct kv_cmd *const *cmds, size_t n)
+{
+    struct sorted sorted = {0};
+    for (size_t i = 0; i < n; i++) {
+        struct job **way = way_of(store, &sorted, cmds[i]);
+        if (way != NULL && !put_in(way, loop, cmds[i], n - i))
+            fail(cmds[i]);
+    }
+    if (sorted.reads != NULL)
+        queue_push(&store->reads, sorted.reads);
+    if (sorted.writes != NULL)
+        queue_push(&store->writes, sorted.writes);
+}
+
+void kv_durable_scan(struct kv_store *store, uint32_t loop, struct kv_scan *scan)
+{
+    struct job *job = job_create(JOB_SCAN, loop, 0);
+    if (job == NULL) {
+        scan->n = 0;
+        scan->next = (struct kv_slice){0};
+        scan->next_ref = NULL;
+        scan->status = KV_FULL;
+        return;
+    }
+    scan->is_deferred = true;
+    job->scan = scan;
+    queue_push(&store->writes, job);
+}
+
+int64_t kv_durable_expire(struct kv_store *store, uint32_t part, int64_t now_ms, uint32_t max)
+{
+    if (atomic_exchange(&store->is_expiring[part], true))
+        return KV_EXPIRING;
+    struct job *job = job_create(JOB_EXPIRE, 0, 0);
+    if (job == NULL) {
+        atomic_store(&store->is_expiring[part], false);
+        return now_ms + 1000;
+    }
+    job->expire.part = part;
+    job->expire.now_ms = now_ms;
+    job->expire.max = max;
+    queue_push(&store->writes, job);
+    return KV_EXPIRING;
+}
+
+/* ---- items ---- */
+
+void kv_durable_ref(struct kv_store *store, void *ref)
+{
+    (void)store;
+    entry_ref(ref);
+}
+
+void kv_durable_unref(struct kv_store *store, void *ref)
+{
+    (void)store;
+    entry_unref(ref);
+}
+
+/* ---- life ---- */
+
+void kv_durable_info(struct kv_store *store, struct kv_store_info *ret_info)
+{
+    ret_info->parts = DEADLINES_PARTS;
+    memcpy(ret_info->epoch, store->epoch, sizeof(store->epoch));
+}
+
+static int start_thread(pthread_t *ret, void *(*run)(void *), struct kv_store *store,
+                        struct kv_error *reterr)
+{
+    int fault = pthread_create(ret, NULL, run, store);
+    return fault == 0 ? 0 : kv_error_set(reterr, "%s: no thread: %s", store->path, strerror(fault));
+}
+
+static int start_threads(struct kv_store *store, uint32_t n_readers, struct kv_error *reterr)
+{
+    store->readers = calloc(n_readers, sizeof(pthread_t));
+    if (store->readers == NULL)
+        return kv_error_set(reterr, "%s: no memory", store->path);
+    for (; store->n_readers < n_readers; store->n_readers++)
+        if (start_thread(&store->readers[store->n_readers], reader_run, store, reterr) != 0)
+            return -1;
+    if (start_thread(&store->writer, writer_run, store, reterr) != 0)
+        return -1;
+    store->has_writer = true;
+    return 0;
+}
+
+/* Readers first: what they cannot answer goes to the writer. */
+static void stop_threads(struct kv_store *store)
+{
+    queue_close(&store->reads);
+    while (store->n_readers != 0)
+        pthread_join(store->readers[--store->n_readers], NULL);
+    queue_close(&store->writes);
+    if (store->has_writer)
+        pthread_join(store->writer, NULL);
+}
+
+static void destroy(struct kv_store *store)
+{
+    stop_threads(store);
+    if (store->has_writer)
+        writer_close(store);
+    batch_fini(&store->batch);
+    deadlines_fini(&store->deadlines);
+    states_destroy(store->states);
+    if (store->engine != NULL)
+        store->ops->close(store->engine);
+    folder_close(&store->folder);
+    queue_fini(&store->writes);
+    queue_fini(&store->reads);
+    free(store->readers);
+    free(store);
+}
+
+static struct kv_store *create(const struct kv_store_host *host,
+                               const struct kv_option_value *options,
+                               const struct kv_engine_ops *ops)
+{
+    struct kv_store *store = calloc(1, sizeof(*store));
+    if (store == NULL)
+        return NULL;
+    store->host = host;
+    store->ops = ops;
+    store->path = options[KV_DURABLE_OPTION_PATH].string.bytes;
+    store->durability = (enum durability)options[KV_DURABLE_OPTION_DURABILITY].integer;
+    store->interval_ms = options[KV_DURABLE_OPTION_INTERVAL].integer;
+    store->folder.lock = -1;
+    store->states = states_create(&host->base, (size_t)options[KV_DURABLE_OPTION_CACHE].integer);
+    queue_init(&store->writes);
+    queue_init(&store->reads);
+    batch_init(&store->batch);
+    return store;
+}
+
+static int open_all(struct kv_store *store, const struct kv_option_value *options,
+                    struct kv_error *reterr)
+{
+    if (store->states == NULL)
+        return kv_error_set(reterr, "%s: no memory", store->path);
+    if (folder_open(store->path, store->ops->name, &store->folder, reterr) != 0)
+        return -1;
+    if (store->ops->open(&store->host->base, store->folder.database, options, &store->engine,
+                         reterr) != 0)
+        return -1;
+    if (writer_open(store, reterr) != 0)
+        return -1;
+    return start_threads(store, (uint32_t)options[KV_DURABLE_OPTION_READERS].integer, reterr);
+}
+
+int kv_durable_open(const struct kv_store_host *host, const struct kv_option_value *options,
+                    const struct kv_engine_ops *ops, struct kv_store **ret_store,
+                    struct kv_error *reterr)
+{
+    struct kv_store *store = create(host, options, ops);
+    if (store == NULL)
+        return kv_error_set(reterr, "%s: no memory", ops->name);
+    if (open_all(store, options, reterr) != 0) {
+        destroy(store);
+        return -1;
+    }
+    *ret_store = store;
+    return 0;
+}
+
+void kv_durable_close(struct kv_store *store)
+{
+    destroy(store);
+}

@@ -1,0 +1,84 @@
+/*
+ * A durable store, but for the engine: what `rocksdb` and `lmdb` have in common. One thread, the
+ * writer, judges and commits in batches that form by themselves while the commit before is under
+ * way; a few threads read what is not in memory; the event loops find the rest themselves.
+ *
+ *   loop --submit--> [states] found: answered at once
+ *                      |  not in memory --> readers --+
+ *                      +--writes--> writer (batch, engine, publish, tell) --+--> host->done()
+ *
+ * The README of this folder says what it promises and how the disk looks.
+ *
+ * A module is made of it by an engine (engine.h) and a few lines:
+ *
+ *   static int open_it(host, options, ret, reterr) { return kv_durable_open(host, options,
+ * &engine_ops, …); } static const struct kv_store_ops ops = KV_DURABLE_OPS(open_it);
+ */
+#ifndef KV_DURABLE_DURABLE_H
+#define KV_DURABLE_DURABLE_H
+
+#include "engine.h"
+
+/* The options that every durable store begins with; an engine's own follow from
+ * KV_DURABLE_N_OPTIONS on. */
+enum {
+    KV_DURABLE_OPTION_PATH,
+    KV_DURABLE_OPTION_DURABILITY,
+    KV_DURABLE_OPTION_INTERVAL,
+    KV_DURABLE_OPTION_CACHE,
+    KV_DURABLE_OPTION_READERS,
+    KV_DURABLE_N_OPTIONS
+};
+
+extern const char *const kv_durable_durabilities[];
+
+#define KV_DURABLE_OPTIONS(default_path)                                                           \
+    [KV_DURABLE_OPTION_PATH] = {.name = "path",                                                    \
+                                .type = KV_OPTION_STRING,                                          \
+                                .fallback = default_path,                                          \
+                                .doc = "the folder; made where it is missing"},                    \
+    [KV_DURABLE_OPTION_DURABILITY] = {.name = "durability",                                        \
+                                      .type = KV_OPTION_CHOICE,                                    \
+                                      .choices = kv_durable_durabilities,                          \
+                                      .fallback = "always",                                        \
+                                      .doc = "when a write is safe from a power cut"},             \
+    [KV_DURABLE_OPTION_INTERVAL] = {.name = "interval",                                            \
+                                    .type = KV_OPTION_DURATION,                                    \
+                                    .fallback = "1s",                                              \
+                                    .min = 1,                                                      \
+                                    .max = 3600000,                                                \
+                                    .doc = "between syncs, with `durability: interval`"},          \
+    [KV_DURABLE_OPTION_CACHE] = {.name = "cache",                                                  \
+                                 .type = KV_OPTION_SIZE,                                           \
+                                 .fallback = "256MiB",                                             \
+                                 .max = INT64_C(1) << 44,                                          \
+                                 .doc = "memory for keys and values that were used lately"},       \
+    [KV_DURABLE_OPTION_READERS] = {.name = "readers",                                              \
+                                   .type = KV_OPTION_INT,                                          \
+                                   .fallback = "2",                                                \
+                                   .min = 1,                                                       \
+                                   .max = 64,                                                      \
+                                   .doc = "threads that read from the disk"}
+
+/* As kv_store_ops.open, on that engine. */
+int kv_durable_open(const struct kv_store_host *host, const struct kv_option_value *options,
+                    const struct kv_engine_ops *ops, struct kv_store **ret_store,
+                    struct kv_error *reterr);
+
+/* The other functions of kv_store_ops. */
+void kv_durable_info(struct kv_store *store, struct kv_store_info *ret_info);
+void kv_durable_submit(struct kv_store *store, uint32_t loop, struct kv_cmd *const *cmds, size_t n);
+void kv_durable_scan(struct kv_store *store, uint32_t loop, struct kv_scan *scan);
+int64_t kv_durable_expire(struct kv_store *store, uint32_t part, int64_t now_ms, uint32_t max);
+void kv_durable_ref(struct kv_store *store, void *ref);
+void kv_durable_unref(struct kv_store *store, void *ref);
+void kv_durable_close(struct kv_store *store);
+
+#define KV_DURABLE_OPS(open_function)                                                              \
+    {                                                                                              \
+        .size = sizeof(struct kv_store_ops), .open = (open_function), .info = kv_durable_info,     \
+        .submit = kv_durable_submit, .scan = kv_durable_scan, .expire = kv_durable_expire,         \
+        .ref = kv_durable_ref, .unref = kv_durable_unref, .close = kv_durable_close,               \
+    }
+
+#endif

@@ -1,0 +1,56 @@
+#include "entry.h"
+
+#include <stdlib.h>
+
+static char *append(char *at, struct kv_slice bytes)
+{
+    if (bytes.len != 0)
+        memcpy(at, bytes.bytes, bytes.len);
+    return at + bytes.len;
+}
+
+struct entry *entry_create(struct kv_slice key, uint64_t hash, struct kv_slice value,
+                           uint64_t revision, int64_t deadline_ms)
+{
+    struct entry *entry = malloc(sizeof(*entry) + key.len + value.len);
+    if (entry == NULL)
+        return NULL;
+    memset(entry, 0, sizeof(*entry));
+    atomic_init(&entry->n_refs, 1);
+    entry->hash = hash;
+    entry->revision = revision;
+    entry->deadline_ms = deadline_ms;
+    entry->key_len = key.len;
+    entry->value_len = value.len;
+    append(append(entry->bytes, key), value);
+    return entry;
+}
+
+struct entry *entry_create_absent(struct kv_slice key, uint64_t hash)
+{
+    return entry_create(key, hash, (struct kv_slice){0}, 0, KV_NEVER);
+}
+
+struct entry *entry_ref(struct entry *entry)
+{
+    atomic_fetch_add_explicit(&entry->n_refs, 1, memory_order_relaxed);
+    return entry;
+}
+
+void entry_unref(struct entry *entry)
+{
+    if (entry != NULL && atomic_fetch_sub_explicit(&entry->n_refs, 1, memory_order_acq_rel) == 1)
+        free(entry);
+}
+
+struct kv_item entry_item(struct entry *entry)
+{
+    if (!entry_is_there(entry))
+        return (struct kv_item){0};
+    return (struct kv_item){
+        .value = entry_value(entry),
+        .revision = entry->revision,
+        .deadline_ms = entry->deadline_ms,
+        .ref = entry,
+    };
+}

@@ -1,0 +1,67 @@
+/*
+ * A state of a key: what was there, or that nothing was. Immutable and counted; what readers and
+ * subscribers get, and what is kept in memory of the published states (states.h).
+ */
+#ifndef KV_DURABLE_ENTRY_H
+#define KV_DURABLE_ENTRY_H
+
+#include <kvserver/store.h>
+
+#include <stdatomic.h>
+
+struct entry {
+    atomic_uint n_refs;
+
+    /* Its place among the published states: under the lock of its shard (states.c). */
+    uint32_t n_holds;             /* batches under way that may replace it */
+    bool is_published;            /* it is in its shard's table */
+    bool is_unknown;              /* held, and not read from the engine yet */
+    bool was_used;                /* since the hand of the clock came by */
+    struct entry *in_chain;       /* the next of the same bucket */
+    struct entry *before, *after; /* the ring of the clock */
+
+    uint64_t hash;
+    uint64_t revision;   /* 0: the key is not there */
+    int64_t deadline_ms; /* on the host's clock, or KV_NEVER */
+    size_t key_len;
+    size_t value_len;
+    char bytes[]; /* the key, the value */
+};
+
+/* A state with a value. Returns: NULL where there is no memory. Owns: the caller, one reference. */
+struct entry *entry_create(struct kv_slice key, uint64_t hash, struct kv_slice value,
+                           uint64_t revision, int64_t deadline_ms);
+
+/* The state of a key that is not there. */
+struct entry *entry_create_absent(struct kv_slice key, uint64_t hash);
+
+struct entry *entry_ref(struct entry *entry);
+
+/* Accepts NULL. Threads: any. */
+void entry_unref(struct entry *entry);
+
+static inline bool entry_is_there(const struct entry *entry)
+{
+    return entry->revision != 0;
+}
+
+static inline struct kv_slice entry_key(const struct entry *entry)
+{
+    return (struct kv_slice){.bytes = entry->bytes, .len = entry->key_len};
+}
+
+static inline struct kv_slice entry_value(const struct entry *entry)
+{
+    return (struct kv_slice){.bytes = entry->bytes + entry->key_len, .len = entry->value_len};
+}
+
+/* As others see it, without a reference of its own; of a key that is not there: all zero. */
+struct kv_item entry_item(struct entry *entry);
+
+/* The memory that it takes. */
+static inline size_t entry_size(const struct entry *entry)
+{
+    return sizeof(*entry) + entry->key_len + entry->value_len;
+}
+
+#endif

@@ -1,0 +1,184 @@
+/*
+ * A folder without a mark must be empty: so nothing is ever mixed with what somebody else keeps
+ * there. The mark is written beside its name and renamed, so it is there whole or not at all.
+ */
+#include "folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MARK "FORMAT"
+#define LOCK "kvserver.lock"
+
+enum {
+    MARK_MAX = 128
+};
+
+static int fail(const char *path, const char *what, struct kv_error *reterr)
+{
+    return kv_error_set(reterr, "%s: %s: %s", path, what, strerror(errno));
+}
+
+/* Returns: NULL where there is no memory. Owns: the caller. */
+static char *join(const char *path, const char *name)
+{
+    char *joined = NULL;
+    return asprintf(&joined, "%s/%s", path, name) < 0 ? NULL : joined;
+}
+
+/* Makes what is missing of the path. */
+static int make_folders(const char *path, struct kv_error *reterr)
+{
+    char *part = strdup(path);
+    if (part == NULL)
+        return fail(path, "no memory", reterr);
+    int result = 0;
+    for (char *slash = part + 1; result == 0; slash++) {
+        if (*slash != '/' && *slash != '\0')
+            continue;
+        char end = *slash;
+        *slash = '\0';
+        if (mkdir(part, 0750) != 0 && errno != EEXIST)
+            result = fail(part, "this folder cannot be made", reterr);
+        *slash = end;
+        if (end == '\0')
+            break;
+    }
+    free(part);
+    return result;
+}
+
+/* ---- the lock ---- */
+
+static int take_lock(const char *path, int at, struct kv_error *reterr)
+{
+    int lock = openat(at, LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (lock < 0)
+        return fail(path, "this folder cannot be written to", reterr);
+    if (flock(lock, LOCK_EX | LOCK_NB) == 0)
+        return lock;
+    if (errno == EWOULDBLOCK)
+        kv_error_set(reterr, "%s: in use by another server", path);
+    else
+        fail(path, "the lock cannot be taken", reterr);
+    close(lock);
+    return -1;
+}
+
+/* ---- the mark ---- */
+
+/* Whether there is nothing but what this file makes before the mark. */
+static bool is_empty(int at)
+{
+    int copy = openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = copy < 0 ? NULL : fdopendir(copy);
+    if (folder == NULL) {
+        if (copy >= 0)
+            close(copy);
+        return false;
+    }
+    bool is_empty = true;
+    for (struct dirent *entry; is_empty && (entry = readdir(folder)) != NULL;)
+        is_empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+                   strcmp(entry->d_name, LOCK) == 0 || strcmp(entry->d_name, MARK ".new") == 0 ||
+                   strcmp(entry->d_name, "lost+found") == 0;
+    closedir(folder);
+    return is_empty;
+}
+
+static int write_mark(const char *path, int at, const char *name, struct kv_error *reterr)
+{
+    char text[MARK_MAX];
+    int len = snprintf(text, sizeof(text), "kvserver store %s format %d\n", name, FOLDER_FORMAT);
+    int file = openat(at, MARK ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    if (file < 0)
+        return fail(path, "this folder cannot be written to", reterr);
+    bool is_written = write(file, text, (size_t)len) == len && fsync(file) == 0;
+    close(file);
+    if (!is_written || renameat(at, MARK ".new", at, MARK) != 0 || fsync(at) != 0)
+        return fail(path, "this folder cannot be written to", reterr);
+    return 0;
+}
+
+static int check_mark(const char *path, const char *text, const char *name, struct kv_error *reterr)
+{
+    char found[64];
+    int format;
+    if (sscanf(text, "kvserver store %63s format %d", found, &format) != 2)
+        return kv_error_set(reterr, "%s/" MARK ": damaged: it should say the store and its format",
+                            path);
+    if (strcmp(found, name) != 0)
+        return kv_error_set(reterr, "%s: belongs to the store %s, not to %s (see --export)", path,
+                            found, name);
+    if (format > FOLDER_FORMAT)
+        return kv_error_set(reterr, "%s: written by a newer version (format %d; this one knows %d)",
+                            path, format, FOLDER_FORMAT);
+    return 0;
+}
+
+/* Returns: 0 where the folder is this store's, new or old. */
+static int read_mark(const char *path, int at, const char *name, bool *ret_is_new,
+                     struct kv_error *reterr)
+{
+    char text[MARK_MAX] = {0};
+    int file = openat(at, MARK, O_RDONLY | O_CLOEXEC);
+    *ret_is_new = file < 0 && errno == ENOENT;
+    if (*ret_is_new) {
+        if (!is_empty(at))
+            return kv_error_set(reterr, "%s: neither empty nor a store (it has no " MARK ")", path);
+        return write_mark(path, at, name, reterr);
+    }
+    ssize_t len = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
+    if (len < 0)
+        fail(path, MARK " cannot be read", reterr);
+    if (file >= 0)
+        close(file);
+    return len < 0 ? -1 : check_mark(path, text, name, reterr);
+}
+
+/* ---- opening ---- */
+
+/* Makes the engine's folder, and its name in this one last. */
+static int make_database(const char *path, int at, struct folder *folder, struct kv_error *reterr)
+{
+    folder->database = join(path, "db");
+    if (folder->database == NULL)
+        return fail(path, "no memory", reterr);
+    if ((mkdir(folder->database, 0750) != 0 && errno != EEXIST) || fsync(at) != 0)
+        return fail(folder->database, "this folder cannot be made", reterr);
+    return 0;
+}
+
+int folder_open(const char *path, const char *name, struct folder *ret, struct kv_error *reterr)
+{
+    struct folder folder = {.lock = -1};
+    if (make_folders(path, reterr) != 0)
+        return -1;
+    int at = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (at < 0)
+        return fail(path, "this folder cannot be opened", reterr);
+    int result = (folder.lock = take_lock(path, at, reterr)) < 0 ||
+                         read_mark(path, at, name, &folder.is_new, reterr) != 0 ||
+                         make_database(path, at, &folder, reterr) != 0
+                     ? -1
+                     : 0;
+    close(at);
+    if (result == 0)
+        *ret = folder;
+    else
+        folder_close(&folder);
+    return result;
+}
+
+void folder_close(struct folder *folder)
+{
+    free(folder->database);
+    if (folder->lock >= 0)
+        close(folder->lock);
+    *folder = (struct folder){.lock = -1};
+}

@@ -1,0 +1,28 @@
+/*
+ * The folder of a durable store: made where it is missing, marked with the store's name and the
+ * version of its format, and locked against a second server.
+ *
+ *   <path>/FORMAT         `kvserver store <name> format <version>`
+ *   <path>/kvserver.lock  locked while a server has the store open
+ *   <path>/db/            the engine's
+ */
+#ifndef KV_DURABLE_FOLDER_H
+#define KV_DURABLE_FOLDER_H
+
+#include <kvserver/types.h>
+
+enum {
+    FOLDER_FORMAT = 1 /* of what this code reads and writes */
+};
+
+struct folder {
+    char *database; /* the engine's folder */
+    int lock;       /* a descriptor */
+    bool is_new;    /* the store began with this opening */
+};
+
+/* name: of the store. Returns: 0, or -1 and *reterr, which names the path. */
+int folder_open(const char *path, const char *name, struct folder *ret, struct kv_error *reterr);
+void folder_close(struct folder *folder);
+
+#endif

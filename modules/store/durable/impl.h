@@ -1,0 +1,66 @@
+/*
+ * What the files of this folder share. Locks: those of the queues and of the states' shards, each
+ * held for a few instructions and never together.
+ */
+#ifndef KV_DURABLE_IMPL_H
+#define KV_DURABLE_IMPL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "batch.h"
+#include "durable.h"
+#include "folder.h"
+#include "queue.h"
+
+enum durability {
+    DURABILITY_ALWAYS,
+    DURABILITY_INTERVAL,
+    DURABILITY_OS
+};
+
+struct kv_store {
+    const struct kv_store_host *host;
+    const struct kv_engine_ops *ops;
+    struct kv_engine *engine;
+    const char *path;
+    struct folder folder;
+    struct record_clock clock;
+    struct states *states;
+    char epoch[33];
+    enum durability durability;
+    int64_t interval_ms;
+
+    struct queue writes; /* for the writer: commands in order, scans, expiries */
+    struct queue reads;  /* for the readers: GETs */
+    pthread_t writer;
+    bool has_writer;
+    pthread_t *readers;
+    uint32_t n_readers;
+    atomic_bool is_expiring[DEADLINES_PARTS]; /* asked of the writer, and not done yet */
+
+    /* the writer's only */
+    struct batch batch;
+    struct deadlines deadlines;
+    bool is_unsynced;          /* committed, and not synced */
+    int64_t sync_at_ms;        /* CLOCK_MONOTONIC: when it is to be, with DURABILITY_INTERVAL */
+    enum kv_engine_status ill; /* why the engine takes no commits; OK where it does */
+    int64_t recover_at_ms;     /* CLOCK_MONOTONIC */
+};
+
+/* writer.c */
+void *writer_run(void *store);
+/* Opening and closing, where no thread runs: reads what the store knows of itself, or writes it. */
+int writer_open(struct kv_store *store, struct kv_error *reterr);
+void writer_close(struct kv_store *store);
+
+/* reader.c */
+void *reader_run(void *store);
+/* Answers a GET from memory, or from the engine where that need not wait (or may). Returns: the
+ * glance: UNKNOWN where a thread that may wait, HELD where the writer has to answer. */
+enum glance reader_get(struct kv_store *store, struct kv_cmd *cmd, bool may_wait);
+
+/* scan.c */
+void scan_fill(struct kv_store *store, struct kv_scan *scan);
+
+#endif

@@ -1,0 +1,95 @@
+#include "queue.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+void queue_init(struct queue *queue)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&queue->stirred, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&queue->lock, NULL);
+    queue->first = NULL;
+    queue->end = &queue->first;
+    queue->is_closed = false;
+}
+
+void queue_fini(struct queue *queue)
+{
+    pthread_cond_destroy(&queue->stirred);
+    pthread_mutex_destroy(&queue->lock);
+}
+
+void queue_push(struct queue *queue, struct job *job)
+{
+    job->next = NULL;
+    pthread_mutex_lock(&queue->lock);
+    *queue->end = job;
+    queue->end = &job->next;
+    pthread_cond_signal(&queue->stirred);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+void queue_close(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->is_closed = true;
+    pthread_cond_broadcast(&queue->stirred);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+/* Under the lock. */
+static void wait_for_jobs(struct queue *queue, int64_t until_ms)
+{
+    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    int fault = 0;
+    while (queue->first == NULL && !queue->is_closed && fault == 0) {
+        if (until_ms == KV_NEVER)
+            fault = pthread_cond_wait(&queue->stirred, &queue->lock);
+        else
+            fault = pthread_cond_timedwait(&queue->stirred, &queue->lock, &until);
+    }
+}
+
+struct job *queue_take_all(struct queue *queue, int64_t until_ms, bool *ret_is_closed)
+{
+    pthread_mutex_lock(&queue->lock);
+    wait_for_jobs(queue, until_ms);
+    struct job *jobs = queue->first;
+    *ret_is_closed = queue->is_closed;
+    queue->first = NULL;
+    queue->end = &queue->first;
+    pthread_mutex_unlock(&queue->lock);
+    return jobs;
+}
+
+struct job *queue_take(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    wait_for_jobs(queue, KV_NEVER);
+    struct job *job = queue->first;
+    if (job != NULL && (queue->first = job->next) == NULL)
+        queue->end = &queue->first;
+    pthread_mutex_unlock(&queue->lock);
+    return job;
+}
+
+struct job *job_create(enum job_kind kind, uint32_t loop, size_t n)
+{
+    struct job *job = malloc(sizeof(*job) + n * sizeof(struct kv_cmd *));
+    if (job == NULL)
+        return NULL;
+    memset(job, 0, sizeof(*job));
+    job->kind = kind;
+    job->loop = loop;
+    return job;
+}
+
+int64_t queue_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}

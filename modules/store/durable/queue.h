@@ -1,0 +1,63 @@
+/*
+ * Work for the store's threads: an unbounded list under a lock, bounded by what the server lets its
+ * connections have under way.
+ */
+#ifndef KV_DURABLE_QUEUE_H
+#define KV_DURABLE_QUEUE_H
+
+#include <kvserver/store.h>
+
+#include <pthread.h>
+
+enum job_kind {
+    JOB_COMMANDS,
+    JOB_SCAN,
+    JOB_EXPIRE
+};
+
+struct job {
+    struct job *next;
+    enum job_kind kind;
+    uint32_t loop; /* COMMANDS, SCAN */
+    union {
+        struct kv_scan *scan;
+        struct {
+            uint32_t part;
+            uint32_t max;
+            int64_t now_ms;
+        } expire;
+        size_t n_cmds;
+    };
+    struct kv_cmd *cmds[];
+};
+
+struct queue {
+    pthread_mutex_t lock;
+    pthread_cond_t stirred;
+    struct job *first;
+    struct job **end;
+    bool is_closed;
+};
+
+void queue_init(struct queue *queue);
+void queue_fini(struct queue *queue);
+
+void queue_push(struct queue *queue, struct job *job);
+
+/* No more is pushed; who waits is woken. */
+void queue_close(struct queue *queue);
+
+/* Waits for jobs until `until_ms` of CLOCK_MONOTONIC (KV_NEVER: for ever). Returns: all of them,
+ * chained; NULL when the time is over, or when the queue is closed and empty. */
+struct job *queue_take_all(struct queue *queue, int64_t until_ms, bool *ret_is_closed);
+
+/* The same for one. */
+struct job *queue_take(struct queue *queue);
+
+/* A job for n commands. Returns: NULL where there is no memory. Owns: the caller, by free(). */
+struct job *job_create(enum job_kind kind, uint32_t loop, size_t n);
+
+/* CLOCK_MONOTONIC, for the waits of threads. */
+int64_t queue_now_ms(void);
+
+#endif

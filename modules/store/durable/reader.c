@@ -1,0 +1,114 @@
+/*
+ * Reading: on the loop where everything is in memory, on a thread of its own where the engine may
+ * have to wait for the disk.
+ */
+#include "impl.h"
+
+#include <stdlib.h>
+
+enum {
+    MOST_LOOKS = 8 /* at a key whose shard is written to all the time; then the writer answers */
+};
+
+struct reading {
+    struct kv_store *store;
+    const struct kv_cmd *cmd;
+    struct entry *entry;
+    bool is_damaged;
+};
+
+static void take_record(void *context, struct kv_slice row)
+{
+    struct reading *reading = context;
+    reading->entry = record_read(reading->cmd->key, reading->cmd->hash, row, reading->store->clock,
+                                 &reading->is_damaged);
+}
+
+static enum glance finish(struct kv_cmd *cmd, enum glance glance, struct entry *entry)
+{
+    if (glance == GLANCE_FOUND) {
+        cmd->item = entry_item(entry);
+        cmd->status = KV_OK;
+        cmd->revision = entry->revision;
+    } else if (glance == GLANCE_MISSING) {
+        cmd->status = KV_MISSING;
+        cmd->revision = 0;
+    }
+    return glance;
+}
+
+static enum glance fail(struct kv_cmd *cmd)
+{
+    cmd->status = KV_IO;
+    cmd->revision = 0;
+    return GLANCE_MISSING;
+}
+
+/* The state was not in memory. */
+static enum glance read_engine(struct kv_store *store, struct kv_cmd *cmd, bool may_wait,
+                               uint64_t generation, struct entry **ret)
+{
+    struct reading reading = {.store = store, .cmd = cmd};
+    switch (store->ops->get(store->engine, KV_ENGINE_RECORDS, cmd->key, may_wait, take_record,
+                            &reading)) {
+    case KV_ENGINE_WAITING:
+        return GLANCE_UNKNOWN;
+    case KV_ENGINE_OK:
+        if (reading.entry == NULL)
+            return fail(cmd);
+        break;
+    case KV_ENGINE_ABSENT:
+        break;
+    default:
+        return fail(cmd);
+    }
+    return states_settle(store->states, cmd->hash, generation, reading.entry, ret);
+}
+
+enum glance reader_get(struct kv_store *store, struct kv_cmd *cmd, bool may_wait)
+{
+    struct entry *entry = NULL;
+    cmd->status = KV_PENDING;
+    for (int looks = 0; looks < MOST_LOOKS; looks++) {
+        uint64_t generation;
+        enum glance glance = states_look(store->states, cmd->key, cmd->hash, &entry, &generation);
+        if (glance == GLANCE_UNKNOWN)
+            glance = read_engine(store, cmd, may_wait, generation, &entry);
+        if (cmd->status != KV_PENDING)
+            return GLANCE_MISSING; /* it has failed */
+        if (glance != GLANCE_STALE)
+            return finish(cmd, glance, entry);
+    }
+    return GLANCE_HELD;
+}
+
+/* ---- the threads ---- */
+
+/* Answers what it can; what only the writer can answer is left in the job. */
+static void answer(struct kv_store *store, struct job *job)
+{
+    size_t n = job->n_cmds;
+    job->n_cmds = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct kv_cmd *cmd = job->cmds[i];
+        if (reader_get(store, cmd, true) != GLANCE_HELD)
+            continue;
+        job->cmds[i] = job->cmds[job->n_cmds];
+        job->cmds[job->n_cmds++] = cmd;
+    }
+    if (n != job->n_cmds)
+        store->host->done(store->host, job->loop, job->cmds + job->n_cmds, n - job->n_cmds);
+}
+
+void *reader_run(void *argument)
+{
+    struct kv_store *store = argument;
+    for (struct job *job; (job = queue_take(&store->reads)) != NULL;) {
+        answer(store, job);
+        if (job->n_cmds != 0)
+            queue_push(&store->writes, job);
+        else
+            free(job);
+    }
+    return NULL;
+}

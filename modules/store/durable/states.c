@@ -1,0 +1,326 @@
+/*
+ * Shards of chained hash tables. A shard's ring has all of its entries, in the order in which the
+ * clock's hand passes; an entry that is held, or was used since, is passed over.
+ *
+ * Invariants, under the lock: at most one entry of a key is in the table; it has one reference of
+ * the table. An entry of a key that is not there, or whose state is unknown, is in the table only
+ * while it is held.
+ */
+#include "states.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum {
+    N_SHARDS = 256,
+    FIRST_BUCKETS = 64,
+    MAX_PASSED = 16 /* entries that one insertion looks at to make room */
+};
+
+struct shard {
+    pthread_mutex_t lock;
+    uint64_t generation; /* moves on whenever a key is held, learned or published */
+    struct entry **buckets;
+    size_t n_buckets; /* a power of two */
+    size_t n_entries;
+    size_t bytes;
+    struct entry *hand; /* the ring's first to go */
+};
+
+struct states {
+    const struct kv_host *host;
+    size_t max_shard_bytes;
+    struct shard shards[N_SHARDS];
+};
+
+static struct shard *shard_of(struct states *states, uint64_t hash)
+{
+    return &states->shards[(hash >> 32) % N_SHARDS];
+}
+
+/* ---- the ring ---- */
+
+static void ring_add(struct shard *shard, struct entry *entry)
+{
+    struct entry *hand = shard->hand;
+    if (hand == NULL) {
+        entry->before = entry->after = entry;
+        shard->hand = entry;
+        return;
+    }
+    entry->after = hand;
+    entry->before = hand->before;
+    entry->before->after = entry;
+    hand->before = entry;
+}
+
+static void ring_remove(struct shard *shard, struct entry *entry)
+{
+    if (entry->after == entry)
+        shard->hand = NULL;
+    else if (shard->hand == entry)
+        shard->hand = entry->after;
+    entry->before->after = entry->after;
+    entry->after->before = entry->before;
+}
+
+/* ---- the table ---- */
+
+static struct entry **place_of(struct shard *shard, struct kv_slice key, uint64_t hash)
+{
+    struct entry **place = &shard->buckets[hash & (shard->n_buckets - 1)];
+    while (*place != NULL && ((*place)->hash != hash || !kv_slice_equals(entry_key(*place), key)))
+        place = &(*place)->in_chain;
+    return place;
+}
+
+/* Where there is no memory the chains grow longer. */
+static void grow(struct shard *shard)
+{
+    size_t n_buckets = 2 * shard->n_buckets;
+    struct entry **buckets = calloc(n_buckets, sizeof(struct entry *));
+    if (buckets == NULL)
+        return;
+    for (size_t i = 0; i < shard->n_buckets; i++)
+        for (struct entry *entry = shard->buckets[i], *next; entry != NULL; entry = next) {
+            next = entry->in_chain;
+            struct entry **bucket = &buckets[entry->hash & (n_buckets - 1)];
+            entry->in_chain = *bucket;
+            *bucket = entry;
+        }
+    free(shard->buckets);
+    shard->buckets = buckets;
+    shard->n_buckets = n_buckets;
+}
+
+static void insert(struct shard *shard, struct entry *entry)
+{
+    if (shard->n_entries >= shard->n_buckets)
+        grow(shard);
+    struct entry **bucket = &shard->buckets[entry->hash & (shard->n_buckets - 1)];
+    entry->in_chain = *bucket;
+    *bucket = entry_ref(entry);
+    entry->is_published = true;
+    shard->n_entries++;
+    shard->bytes += entry_size(entry);
+    ring_add(shard, entry);
+}
+
+/* Returns: the table's reference. */
+static struct entry *take_out(struct shard *shard, struct entry *entry)
+{
+    struct entry **place = &shard->buckets[entry->hash & (shard->n_buckets - 1)];
+    while (*place != entry)
+        place = &(*place)->in_chain;
+    *place = entry->in_chain;
+    entry->is_published = false;
+    shard->n_entries--;
+    shard->bytes -= entry_size(entry);
+    ring_remove(shard, entry);
+    return entry;
+}
+
+/* Takes what has not been used for long out while there is too much, a bounded number of them.
+ * Returns: the entries, chained, for free_chain() after the lock. */
+static struct entry *make_room(struct states *states, struct shard *shard)
+{
+    struct entry *out = NULL;
+    for (int i = 0; i < MAX_PASSED && shard->bytes > states->max_shard_bytes; i++) {
+        struct entry *entry = shard->hand;
+        if (entry == NULL)
+            break;
+        shard->hand = entry->after;
+        if (entry->n_holds != 0 || entry->was_used) {
+            entry->was_used = false;
+            continue;
+        }
+        take_out(shard, entry);
+        entry->in_chain = out;
+        out = entry;
+    }
+    return out;
+}
+
+static void free_chain(struct entry *entry)
+{
+    while (entry != NULL) {
+        struct entry *next = entry->in_chain;
+        entry_unref(entry);
+        entry = next;
+    }
+}
+
+/* ---- readers ---- */
+
+/* Under the lock, which makes this look at the clock later than any look of a writer that has let
+ * go of the key, and earlier than any of one that gets hold of it. */
+static bool has_expired(struct states *states, const struct entry *entry)
+{
+    return entry->deadline_ms != KV_NEVER &&
+           states->host->now_ms(states->host) >= entry->deadline_ms;
+}
+
+/* What a reader sees of an entry that is in the table. */
+static enum glance judge(struct states *states, struct entry *entry, struct entry **ret)
+{
+    if (!entry_is_there(entry))
+        return GLANCE_MISSING;
+    if (has_expired(states, entry))
+        return entry->n_holds != 0 ? GLANCE_HELD : GLANCE_MISSING;
+    entry->was_used = true;
+    *ret = entry_ref(entry);
+    return GLANCE_FOUND;
+}
+
+enum glance states_look(struct states *states, struct kv_slice key, uint64_t hash,
+                        struct entry **ret, uint64_t *ret_generation)
+{
+    struct shard *shard = shard_of(states, hash);
+    enum glance glance = GLANCE_UNKNOWN;
+    pthread_mutex_lock(&shard->lock);
+    struct entry *entry = *place_of(shard, key, hash);
+    if (entry != NULL && !entry->is_unknown)
+        glance = judge(states, entry, ret);
+    *ret_generation = shard->generation;
+    pthread_mutex_unlock(&shard->lock);
+    return glance;
+}
+
+/* Under the lock: `found` is what is published now. */
+static enum glance settle(struct states *states, struct shard *shard, struct entry *found,
+                          struct entry **ret)
+{
+    if (found == NULL)
+        return GLANCE_MISSING;
+    struct entry *present = *place_of(shard, entry_key(found), found->hash);
+    if (has_expired(states, found))
+        return present != NULL && present->n_holds != 0 ? GLANCE_HELD : GLANCE_MISSING;
+    if (present == NULL && entry_size(found) <= states->max_shard_bytes / 4)
+        insert(shard, found);
+    *ret = entry_ref(found);
+    return GLANCE_FOUND;
+}
+
+enum glance states_settle(struct states *states, uint64_t hash, uint64_t generation,
+                          struct entry *found, struct entry **ret)
+{
+    struct shard *shard = shard_of(states, hash);
+    enum glance glance = GLANCE_STALE;
+    struct entry *out = NULL;
+    pthread_mutex_lock(&shard->lock);
+    if (shard->generation == generation) {
+        glance = settle(states, shard, found, ret);
+        out = make_room(states, shard);
+    }
+    pthread_mutex_unlock(&shard->lock);
+    free_chain(out);
+    entry_unref(found);
+    return glance;
+}
+
+/* ---- the writer ---- */
+
+struct entry *states_hold(struct states *states, struct kv_slice key, uint64_t hash)
+{
+    struct shard *shard = shard_of(states, hash);
+    pthread_mutex_lock(&shard->lock);
+    struct entry *entry = *place_of(shard, key, hash);
+    if (entry != NULL) {
+        entry_ref(entry);
+    } else if ((entry = entry_create_absent(key, hash)) != NULL) {
+        entry->is_unknown = true;
+        insert(shard, entry);
+    }
+    if (entry != NULL) {
+        entry->n_holds++;
+        shard->generation++;
+    }
+    pthread_mutex_unlock(&shard->lock);
+    return entry;
+}
+
+/* Under the lock. Returns: the table's reference of `present`. */
+static struct entry *replace(struct shard *shard, struct entry *present, struct entry *next)
+{
+    take_out(shard, present);
+    insert(shard, next);
+    next->n_holds = present->n_holds;
+    next->was_used = true;
+    present->n_holds = 0;
+    shard->generation++;
+    return present;
+}
+
+static void put_in_place(struct states *states, struct entry *present, struct entry *next)
+{
+    struct shard *shard = shard_of(states, present->hash);
+    pthread_mutex_lock(&shard->lock);
+    replace(shard, present, next);
+    pthread_mutex_unlock(&shard->lock);
+    entry_unref(present);
+}
+
+void states_learn(struct states *states, struct entry *unknown, struct entry *known)
+{
+    put_in_place(states, unknown, known);
+}
+
+void states_publish(struct states *states, struct entry *published, struct entry *next)
+{
+    put_in_place(states, published, next);
+}
+
+void states_let_go(struct states *states, struct entry *published)
+{
+    struct shard *shard = shard_of(states, published->hash);
+    struct entry *out = NULL;
+    pthread_mutex_lock(&shard->lock);
+    bool is_free = --published->n_holds == 0;
+    bool is_kept = entry_is_there(published) && !published->is_unknown &&
+                   entry_size(published) <= states->max_shard_bytes / 4;
+    if (is_free && !is_kept)
+        take_out(shard, published);
+    else
+        out = make_room(states, shard);
+    pthread_mutex_unlock(&shard->lock);
+    free_chain(out);
+    if (is_free && !is_kept)
+        entry_unref(published);
+}
+
+/* ---- life ---- */
+
+struct states *states_create(const struct kv_host *host, size_t max_bytes)
+{
+    struct states *states = calloc(1, sizeof(*states));
+    if (states == NULL)
+        return NULL;
+    states->host = host;
+    states->max_shard_bytes = max_bytes / N_SHARDS;
+    for (size_t i = 0; i < N_SHARDS; i++) {
+        struct shard *shard = &states->shards[i];
+        pthread_mutex_init(&shard->lock, NULL);
+        shard->n_buckets = FIRST_BUCKETS;
+        shard->buckets = calloc(FIRST_BUCKETS, sizeof(struct entry *));
+        if (shard->buckets == NULL) {
+            states_destroy(states);
+            return NULL;
+        }
+    }
+    return states;
+}
+
+void states_destroy(struct states *states)
+{
+    if (states == NULL)
+        return;
+    for (size_t i = 0; i < N_SHARDS; i++) {
+        struct shard *shard = &states->shards[i];
+        while (shard->hand != NULL)
+            entry_unref(take_out(shard, shard->hand));
+        if (shard->n_buckets != 0)
+            pthread_mutex_destroy(&shard->lock);
+        free(shard->buckets);
+    }
+    free(states);
+}

@@ -1,0 +1,492 @@
+/*
+ * The engine `rocksdb`: a log-structured merge tree. Each table is a column family; a commit is one
+ * write batch, and with it one record of the write-ahead log.
+ *
+ * A read that may not wait asks for what is in the memtables and the block cache; RocksDB says
+ * "incomplete" where the answer may be on the disk.
+ *
+ * After a failed write RocksDB takes no more of them, and the C interface cannot resume it. So
+ * recover() closes it and opens it again, once the disk has room for it; `access` keeps readers out
+ * meanwhile. Where it cannot be opened for writing it is opened for reading.
+ *
+ * RocksDB leaves deleted rows where they are until it compacts a file for other reasons; `upkeep`
+ * compacts the tables once a good part of them has been deleted, so that the space comes back.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <rocksdb/c.h>
+
+#include "../durable/durable.h"
+
+enum {
+    ROOM_BYTES = 16 << 20, /* that the disk must have before writes are tried again */
+    UPKEEP_MIN = 100000,   /* rows deleted that are worth a compaction */
+    UPKEEP_SHARE = 4,      /* and this part of all rows */
+    READ_TIER_MEMORY = 1,  /* kBlockCacheTier */
+    BITS_PER_KEY = 10,     /* of the filters: 1 % of the missing keys are looked for in vain */
+    LOG_BYTES = 1 << 20,   /* RocksDB's own log */
+    LOG_FILES = 3,
+    LOG_WARN = 2,                  /* rocksdb's levels */
+    RESTART_LOG_BYTES = 128 << 20, /* write-ahead log that opening may have to read */
+};
+
+enum {
+    OPTION_BLOCK_CACHE = KV_DURABLE_N_OPTIONS,
+    OPTION_WRITE_BUFFER,
+    N_OPTIONS
+};
+
+static const char *const table_names[KV_ENGINE_N_TABLES] = {
+    [KV_ENGINE_RECORDS] = "default",
+    [KV_ENGINE_DEADLINES] = "deadlines",
+    [KV_ENGINE_META] = "meta",
+};
+
+struct kv_engine {
+    const struct kv_host *host;
+    char *folder;
+    rocksdb_options_t *options;
+    rocksdb_block_based_table_options_t *table_options;
+    rocksdb_cache_t *cache;
+    rocksdb_readoptions_t *read_anywhere;
+    rocksdb_readoptions_t *read_memory;
+    rocksdb_writeoptions_t *write_synced;
+    rocksdb_writeoptions_t *write_unsynced;
+
+    pthread_rwlock_t access; /* of the two below: written by recover() only */
+    rocksdb_t *db;           /* NULL where it could not be opened again */
+    rocksdb_column_family_handle_t *tables[KV_ENGINE_N_TABLES];
+    bool is_read_only;
+
+    rocksdb_writebatch_t *batch; /* the writer's */
+    size_t n_erased;             /* the writer's: records, since the last compaction */
+
+    pthread_t upkeep;
+    pthread_mutex_t upkeep_lock;
+    pthread_cond_t upkeep_stirred;
+    bool is_upkeep_due; /* under its lock */
+    bool is_closing;    /* under its lock */
+    bool has_upkeep;
+};
+
+/* ---- errors ---- */
+
+static enum kv_engine_status classify(const char *error)
+{
+    return strstr(error, "No space left") != NULL || strstr(error, "NoSpace") != NULL ||
+                   strstr(error, "Disk quota") != NULL
+               ? KV_ENGINE_FULL
+               : KV_ENGINE_FAILED;
+}
+
+/* Takes the text over, logs it, and says what it is. */
+static enum kv_engine_status report(struct kv_engine *engine, const char *what, char *error)
+{
+    enum kv_engine_status status = classify(error);
+    engine->host->log(engine->host, KV_LOG_WARN, "%s: %s: %s", engine->folder, what, error);
+    rocksdb_free(error);
+    return status;
+}
+
+/* ---- reading ---- */
+
+static bool enter(struct kv_engine *engine, bool may_wait)
+{
+    return may_wait ? pthread_rwlock_rdlock(&engine->access) == 0
+                    : pthread_rwlock_tryrdlock(&engine->access) == 0;
+}
+
+static enum kv_engine_status read_row(struct kv_engine *engine, enum kv_engine_table table,
+                                      struct kv_slice key, bool may_wait, kv_engine_take_fn take,
+                                      void *context)
+{
+    char *error = NULL;
+    if (engine->db == NULL)
+        return KV_ENGINE_FAILED;
+    rocksdb_pinnableslice_t *pinned = rocksdb_get_pinned_cf(
+        engine->db, may_wait ? engine->read_anywhere : engine->read_memory, engine->tables[table],
+        key.len == 0 ? "" : key.bytes, key.len, &error);
+    if (error != NULL && !may_wait && strstr(error, "incomplete") != NULL) {
+        rocksdb_free(error);
+        return KV_ENGINE_WAITING;
+    }
+    if (error != NULL)
+        return report(engine, "a row cannot be read", error);
+    if (pinned == NULL)
+        return KV_ENGINE_ABSENT;
+    struct kv_slice value;
+    value.bytes = rocksdb_pinnableslice_value(pinned, &value.len);
+    take(context, value);
+    rocksdb_pinnableslice_destroy(pinned);
+    return KV_ENGINE_OK;
+}
+
+static enum kv_engine_status engine_get(struct kv_engine *engine, enum kv_engine_table table,
+                                        struct kv_slice key, bool may_wait, kv_engine_take_fn take,
+                                        void *context)
+{
+    if (!enter(engine, may_wait))
+        return KV_ENGINE_WAITING;
+    enum kv_engine_status status = read_row(engine, table, key, may_wait, take, context);
+    pthread_rwlock_unlock(&engine->access);
+    return status;
+}
+
+static enum kv_engine_status engine_walk(struct kv_engine *engine, enum kv_engine_table table,
+                                         struct kv_slice from, kv_engine_visit_fn visit,
+                                         void *context)
+{
+    char *error = NULL;
+    if (engine->db == NULL)
+        return KV_ENGINE_FAILED;
+    rocksdb_iterator_t *row =
+        rocksdb_create_iterator_cf(engine->db, engine->read_anywhere, engine->tables[table]);
+    for (rocksdb_iter_seek(row, from.len == 0 ? "" : from.bytes, from.len); rocksdb_iter_valid(row);
+         rocksdb_iter_next(row)) {
+        struct kv_slice key;
+        struct kv_slice value;
+        key.bytes = rocksdb_iter_key(row, &key.len);
+        value.bytes = rocksdb_iter_value(row, &value.len);
+        if (!visit(context, key, value))
+            break;
+    }
+    rocksdb_iter_get_error(row, &error);
+    rocksdb_iter_destroy(row);
+    return error == NULL ? KV_ENGINE_OK : report(engine, "rows cannot be read", error);
+}
+
+/* ---- upkeep ---- */
+
+static void compact(struct kv_engine *engine)
+{
+    pthread_rwlock_rdlock(&engine->access);
+    if (engine->db != NULL && !engine->is_read_only) {
+        rocksdb_compact_range_cf(engine->db, engine->tables[KV_ENGINE_RECORDS], NULL, 0, NULL, 0);
+        rocksdb_compact_range_cf(engine->db, engine->tables[KV_ENGINE_DEADLINES], NULL, 0, NULL, 0);
+    }
+    pthread_rwlock_unlock(&engine->access);
+}
+
+static void *run_upkeep(void *argument)
+{
+    struct kv_engine *engine = argument;
+    pthread_mutex_lock(&engine->upkeep_lock);
+    while (!engine->is_closing) {
+        if (!engine->is_upkeep_due) {
+            pthread_cond_wait(&engine->upkeep_stirred, &engine->upkeep_lock);
+            continue;
+        }
+        engine->is_upkeep_due = false;
+        pthread_mutex_unlock(&engine->upkeep_lock);
+        compact(engine);
+        pthread_mutex_lock(&engine->upkeep_lock);
+    }
+    pthread_mutex_unlock(&engine->upkeep_lock);
+    return NULL;
+}
+
+static void stir_upkeep(struct kv_engine *engine, bool is_closing)
+{
+    pthread_mutex_lock(&engine->upkeep_lock);
+    engine->is_upkeep_due = true;
+    engine->is_closing = is_closing;
+    pthread_cond_signal(&engine->upkeep_stirred);
+    pthread_mutex_unlock(&engine->upkeep_lock);
+}
+
+static void count_erased(struct kv_engine *engine)
+{
+    uint64_t n_rows = 0;
+    if (++engine->n_erased % UPKEEP_MIN != 0)
+        return;
+    rocksdb_property_int_cf(engine->db, engine->tables[KV_ENGINE_RECORDS],
+                            "rocksdb.estimate-num-keys", &n_rows);
+    if (engine->n_erased < n_rows / UPKEEP_SHARE)
+        return;
+    engine->n_erased = 0;
+    stir_upkeep(engine, false);
+}
+
+/* ---- writing ---- */
+
+static void engine_put(struct kv_engine *engine, enum kv_engine_table table, struct kv_slice key,
+                       const struct kv_slice *value, size_t n_parts)
+{
+    enum {
+        MOST_PARTS = 4
+    };
+    const char *key_bytes = key.len == 0 ? "" : key.bytes;
+    const char *bytes[MOST_PARTS];
+    size_t lens[MOST_PARTS];
+    for (size_t i = 0; i < n_parts && i < MOST_PARTS; i++) {
+        bytes[i] = value[i].len == 0 ? "" : value[i].bytes;
+        lens[i] = value[i].len;
+    }
+    if (engine->db != NULL)
+        rocksdb_writebatch_putv_cf(engine->batch, engine->tables[table], 1, &key_bytes, &key.len,
+                                   (int)n_parts, bytes, lens);
+}
+
+static void engine_erase(struct kv_engine *engine, enum kv_engine_table table, struct kv_slice key)
+{
+    if (engine->db == NULL)
+        return;
+    rocksdb_writebatch_delete_cf(engine->batch, engine->tables[table],
+                                 key.len == 0 ? "" : key.bytes, key.len);
+    if (table == KV_ENGINE_RECORDS)
+        count_erased(engine);
+}
+
+static enum kv_engine_status engine_commit(struct kv_engine *engine, bool is_synced)
+{
+    char *error = NULL;
+    if (engine->db != NULL && !engine->is_read_only)
+        rocksdb_write(engine->db, is_synced ? engine->write_synced : engine->write_unsynced,
+                      engine->batch, &error);
+    rocksdb_writebatch_clear(engine->batch);
+    if (engine->db == NULL || engine->is_read_only)
+        return KV_ENGINE_FULL;
+    return error == NULL ? KV_ENGINE_OK : report(engine, "a write failed", error);
+}
+
+static enum kv_engine_status engine_sync(struct kv_engine *engine)
+{
+    char *error = NULL;
+    if (engine->db == NULL || engine->is_read_only)
+        return KV_ENGINE_FULL;
+    rocksdb_flush_wal(engine->db, 1, &error);
+    return error == NULL ? KV_ENGINE_OK : report(engine, "a sync failed", error);
+}
+
+/* ---- opening and closing ---- */
+
+static void close_database(struct kv_engine *engine)
+{
+    if (engine->db == NULL)
+        return;
+    for (int i = 0; i < KV_ENGINE_N_TABLES; i++)
+        rocksdb_column_family_handle_destroy(engine->tables[i]);
+    rocksdb_close(engine->db);
+    engine->db = NULL;
+}
+
+/* Returns: NULL, or what is wrong, for rocksdb_free(). */
+static char *open_database(struct kv_engine *engine, bool is_read_only)
+{
+    char *error = NULL;
+    const rocksdb_options_t *options[KV_ENGINE_N_TABLES];
+    for (int i = 0; i < KV_ENGINE_N_TABLES; i++)
+        options[i] = engine->options;
+    if (is_read_only)
+        engine->db = rocksdb_open_for_read_only_column_families(engine->options, engine->folder,
+                                                                KV_ENGINE_N_TABLES, table_names,
+                                                                options, engine->tables, 0, &error);
+    else
+        engine->db =
+            rocksdb_open_column_families(engine->options, engine->folder, KV_ENGINE_N_TABLES,
+                                         table_names, options, engine->tables, &error);
+    if (error != NULL)
+        engine->db = NULL;
+    engine->is_read_only = is_read_only;
+    return error;
+}
+
+/* Whether the disk takes a few more megabytes. */
+static enum kv_engine_status try_room(struct kv_engine *engine)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s/room.tmp", engine->folder) < 0)
+        return KV_ENGINE_FULL;
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    int fault = file < 0 ? errno : posix_fallocate(file, 0, ROOM_BYTES);
+    if (file >= 0)
+        close(file);
+    unlink(path);
+    free(path);
+    if (fault == 0)
+        return KV_ENGINE_OK;
+    return fault == ENOSPC || fault == EDQUOT ? KV_ENGINE_FULL : KV_ENGINE_FAILED;
+}
+
+static enum kv_engine_status reopen(struct kv_engine *engine)
+{
+    close_database(engine);
+    char *error = open_database(engine, false);
+    if (error == NULL)
+        return KV_ENGINE_OK;
+    enum kv_engine_status status = report(engine, "cannot be opened again", error);
+    if ((error = open_database(engine, true)) != NULL)
+        report(engine, "cannot be opened for reading", error);
+    return status;
+}
+
+static enum kv_engine_status engine_recover(struct kv_engine *engine)
+{
+    enum kv_engine_status status = try_room(engine);
+    if (status != KV_ENGINE_OK)
+        return status;
+    pthread_rwlock_wrlock(&engine->access);
+    status = reopen(engine);
+    pthread_rwlock_unlock(&engine->access);
+    return status;
+}
+
+static void set_options(struct kv_engine *engine, const struct kv_option_value *values)
+{
+    rocksdb_options_t *options = engine->options;
+    rocksdb_options_set_create_if_missing(options, 1);
+    rocksdb_options_set_create_missing_column_families(options, 1);
+    rocksdb_options_set_compression(options, rocksdb_lz4_compression);
+    rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
+    rocksdb_options_set_write_buffer_size(options, (size_t)values[OPTION_WRITE_BUFFER].integer);
+    rocksdb_options_set_max_write_buffer_number(options, 4);
+    rocksdb_options_set_max_background_jobs(options, 2);
+    rocksdb_options_set_max_total_wal_size(options, RESTART_LOG_BYTES);
+    rocksdb_options_set_bytes_per_sync(options, 1 << 20);
+    rocksdb_options_set_max_log_file_size(options, LOG_BYTES);
+    rocksdb_options_set_keep_log_file_num(options, LOG_FILES);
+    rocksdb_options_set_info_log_level(options, LOG_WARN);
+    rocksdb_options_set_stats_dump_period_sec(options, 0);
+    rocksdb_options_set_skip_stats_update_on_db_open(options, 1);
+
+    engine->cache = rocksdb_cache_create_lru((size_t)values[OPTION_BLOCK_CACHE].integer);
+    rocksdb_block_based_table_options_t *table = engine->table_options;
+    rocksdb_block_based_options_set_block_cache(table, engine->cache);
+    rocksdb_block_based_options_set_filter_policy(
+        table, rocksdb_filterpolicy_create_bloom_full(BITS_PER_KEY));
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);
+    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
+    rocksdb_options_set_block_based_table_factory(options, table);
+
+    rocksdb_readoptions_set_read_tier(engine->read_memory, READ_TIER_MEMORY);
+    rocksdb_writeoptions_set_sync(engine->write_synced, 1);
+}
+
+static void engine_close(struct kv_engine *engine)
+{
+    if (engine->has_upkeep) {
+        stir_upkeep(engine, true);
+        if (engine->db != NULL)
+            rocksdb_disable_manual_compaction(engine->db);
+        pthread_join(engine->upkeep, NULL);
+    }
+    close_database(engine);
+    rocksdb_writebatch_destroy(engine->batch);
+    rocksdb_readoptions_destroy(engine->read_anywhere);
+    rocksdb_readoptions_destroy(engine->read_memory);
+    rocksdb_writeoptions_destroy(engine->write_synced);
+    rocksdb_writeoptions_destroy(engine->write_unsynced);
+    rocksdb_block_based_options_destroy(engine->table_options);
+    rocksdb_options_destroy(engine->options);
+    if (engine->cache != NULL)
+        rocksdb_cache_destroy(engine->cache);
+    pthread_cond_destroy(&engine->upkeep_stirred);
+    pthread_mutex_destroy(&engine->upkeep_lock);
+    pthread_rwlock_destroy(&engine->access);
+    free(engine->folder);
+    free(engine);
+}
+
+static struct kv_engine *create(const struct kv_host *host, const char *folder)
+{
+    struct kv_engine *engine = calloc(1, sizeof(*engine));
+    if (engine == NULL || (engine->folder = strdup(folder)) == NULL) {
+        free(engine);
+        return NULL;
+    }
+    engine->host = host;
+    engine->options = rocksdb_options_create();
+    engine->table_options = rocksdb_block_based_options_create();
+    engine->read_anywhere = rocksdb_readoptions_create();
+    engine->read_memory = rocksdb_readoptions_create();
+    engine->write_synced = rocksdb_writeoptions_create();
+    engine->write_unsynced = rocksdb_writeoptions_create();
+    engine->batch = rocksdb_writebatch_create();
+    pthread_rwlock_init(&engine->access, NULL);
+    pthread_mutex_init(&engine->upkeep_lock, NULL);
+    pthread_cond_init(&engine->upkeep_stirred, NULL);
+    return engine;
+}
+
+static int engine_open(const struct kv_host *host, const char *folder,
+                       const struct kv_option_value *options, struct kv_engine **ret,
+                       struct kv_error *reterr)
+{
+    struct kv_engine *engine = create(host, folder);
+    if (engine == NULL)
+        return kv_error_set(reterr, "%s: no memory", folder);
+    set_options(engine, options);
+    char *error = open_database(engine, false);
+    if (error != NULL) {
+        kv_error_set(reterr, "%s: cannot be opened: %s", folder, error);
+        rocksdb_free(error);
+        engine_close(engine);
+        return -1;
+    }
+    engine->has_upkeep = pthread_create(&engine->upkeep, NULL, run_upkeep, engine) == 0;
+    if (!engine->has_upkeep) {
+        engine_close(engine);
+        return kv_error_set(reterr, "%s: no thread", folder);
+    }
+    *ret = engine;
+    return 0;
+}
+
+static const struct kv_engine_ops engine_ops = {
+    .name = "rocksdb",
+    .max_batch = 4096,
+    .open = engine_open,
+    .close = engine_close,
+    .get = engine_get,
+    .put = engine_put,
+    .erase = engine_erase,
+    .commit = engine_commit,
+    .sync = engine_sync,
+    .walk = engine_walk,
+    .recover = engine_recover,
+};
+
+/* ---- the module ---- */
+
+static const struct kv_option options[N_OPTIONS] = {
+    KV_DURABLE_OPTIONS("data"),
+    [OPTION_BLOCK_CACHE] = {.name = "block_cache",
+                            .type = KV_OPTION_SIZE,
+                            .fallback = "256MiB",
+                            .max = INT64_C(1) << 44,
+                            .doc = "memory for what was read from the disk"},
+    [OPTION_WRITE_BUFFER] = {.name = "write_buffer",
+                             .type = KV_OPTION_SIZE,
+                             .fallback = "64MiB",
+                             .min = 1 << 16,
+                             .max = INT64_C(1) << 36,
+                             .doc = "memory in which writes are gathered before they are sorted"},
+};
+
+static int rocksdb_store_open(const struct kv_store_host *host,
+                              const struct kv_option_value *values, struct kv_store **ret_store,
+                              struct kv_error *reterr)
+{
+    return kv_durable_open(host, values, &engine_ops, ret_store, reterr);
+}
+
+static const struct kv_store_ops ops = KV_DURABLE_OPS(rocksdb_store_open);
+
+static const struct kv_module module = {
+    KV_MODULE_IDENTITY,
+    .kind = KV_MODULE_STORE,
+    .name = "rocksdb",
+    .version = "1.0",
+    .capabilities = KV_STORE_DURABLE | KV_STORE_ORDERED,
+    .options = options,
+    .n_options = N_OPTIONS,
+    .ops = &ops,
+};
+
+KV_MODULE_EXPORT(&module)
