@@ -1,0 +1,67 @@
+#include "support/client/folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+char *kv_test_folder_make(void)
+{
+    char *path = strdup("/tmp/kvserver-disk-XXXXXX");
+    if (path == NULL || mkdtemp(path) == NULL)
+        fail_msg("cannot make a folder: %s", strerror(errno));
+    return path;
+}
+
+void kv_test_folder_empty(const char *path)
+{
+    DIR *folder = opendir(path);
+    if (folder == NULL)
+        return;
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        char *inner = kv_test_path(path, entry->d_name);
+        if (unlink(inner) != 0)
+            kv_test_folder_remove(inner);
+        free(inner);
+    }
+    closedir(folder);
+}
+
+void kv_test_folder_remove(const char *path)
+{
+    kv_test_folder_empty(path);
+    rmdir(path);
+}
+
+char *kv_test_path(const char *folder, const char *name)
+{
+    char *path;
+    if (asprintf(&path, "%s/%s", folder, name) < 0)
+        fail_msg("no memory");
+    return path;
+}
+
+void kv_test_file_read(const char *path, struct kv_buffer *ret)
+{
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        fail_msg("%s: %s", path, strerror(errno));
+    ret->len = 0;
+    for (size_t n = 1; n != 0; ret->len += n)
+        n = fread(kv_buffer_reserve(ret, 65536), 1, 65536, file);
+    fclose(file);
+}
+
+void kv_test_file_write(const char *path, struct kv_slice bytes)
+{
+    FILE *file = fopen(path, "w");
+    if (file == NULL || fwrite(bytes.bytes, 1, bytes.len, file) != bytes.len || fclose(file) != 0)
+        fail_msg("%s: %s", path, strerror(errno));
+}
