@@ -208,6 +208,10 @@ static void set_key(struct batch *batch, struct kv_cmd *cmd, struct touched *tou
         finish(cmd, is_moved ? KV_UNCHANGED : KV_FULL, is_moved ? current->revision : 0);
         return;
     }
+    if (cmd->key.len + cmd->value.len > batch->ops->max_row) {
+        finish(cmd, KV_TOO_BIG, 0);
+        return;
+    }
     struct entry *after =
         entry_create(cmd->key, cmd->hash, cmd->value, batch->revision + 1, cmd->deadline_ms);
     if (after == NULL) {
@@ -284,8 +288,7 @@ static bool has_to_wait(const struct batch *batch, const struct kv_cmd *cmd)
     if (touched == NULL || touched->current == touched->first ||
         touched->current->deadline_ms == KV_NEVER)
         return false;
-    return touched->current->deadline_ms <
-           batch->host->base.now_ms(&batch->host->base) + SOON_MS;
+    return touched->current->deadline_ms < batch->host->base.now_ms(&batch->host->base) + SOON_MS;
 }
 
 size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n)

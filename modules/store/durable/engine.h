@@ -40,13 +40,14 @@ typedef bool (*kv_engine_visit_fn)(void *context, struct kv_slice key, struct kv
 struct kv_engine_ops {
     const char *name;   /* of the store, as in the configuration */
     uint32_t max_batch; /* commands that one commit is to hold at most */
+    size_t max_row;     /* bytes of a key and its value */
 
     /* Opens or creates the database in `folder`, which exists and belongs to this process.
      * `host` and `options` as for kv_store_ops.open. The error text names the path. */
     int (*open)(const struct kv_host *host, const char *folder,
                 const struct kv_option_value *options, struct kv_engine **ret,
                 struct kv_error *reterr);
-    void (*close)(struct kv_engine *engine);
+    void (*close)(struct kv_engine *engine); /* accepts NULL */
 
     /* Reads a row, as of the last commit. */
     enum kv_engine_status (*get)(struct kv_engine *engine, enum kv_engine_table table,

@@ -16,7 +16,8 @@
 #define LOCK "kvserver.lock"
 
 enum {
-    MARK_MAX = 128
+    MARK_MAX = 128,
+    ROOM_BYTES = 16 << 20
 };
 
 static int fail(const char *path, const char *what, struct kv_error *reterr)
@@ -181,4 +182,20 @@ void folder_close(struct folder *folder)
     if (folder->lock >= 0)
         close(folder->lock);
     *folder = (struct folder){.lock = -1};
+}
+
+enum kv_engine_status folder_try_room(const char *path)
+{
+    char *probe = join(path, "room.tmp");
+    if (probe == NULL)
+        return KV_ENGINE_FULL;
+    int file = open(probe, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    int fault = file < 0 ? errno : posix_fallocate(file, 0, ROOM_BYTES);
+    if (file >= 0)
+        close(file);
+    unlink(probe);
+    free(probe);
+    if (fault == 0)
+        return KV_ENGINE_OK;
+    return fault == ENOSPC || fault == EDQUOT ? KV_ENGINE_FULL : KV_ENGINE_FAILED;
 }

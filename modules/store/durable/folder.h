@@ -9,7 +9,7 @@
 #ifndef KV_DURABLE_FOLDER_H
 #define KV_DURABLE_FOLDER_H
 
-#include <kvserver/types.h>
+#include "engine.h"
 
 enum {
     FOLDER_FORMAT = 1 /* of what this code reads and writes */
@@ -24,5 +24,8 @@ struct folder {
 /* name: of the store. Returns: 0, or -1 and *reterr, which names the path. */
 int folder_open(const char *path, const char *name, struct folder *ret, struct kv_error *reterr);
 void folder_close(struct folder *folder);
+
+/* Whether the disk takes some megabytes more. Returns: KV_ENGINE_FULL or _FAILED where not. */
+enum kv_engine_status folder_try_room(const char *path);
 
 #endif

@@ -12,24 +12,21 @@
  * RocksDB leaves deleted rows where they are until it compacts a file for other reasons; `upkeep`
  * compacts the tables once a good part of them has been deleted, so that the space comes back.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <rocksdb/c.h>
 
 #include "../durable/durable.h"
+#include "../durable/folder.h"
 
 enum {
-    ROOM_BYTES = 16 << 20, /* that the disk must have before writes are tried again */
-    UPKEEP_MIN = 100000,   /* rows deleted that are worth a compaction */
-    UPKEEP_SHARE = 4,      /* and this part of all rows */
-    READ_TIER_MEMORY = 1,  /* kBlockCacheTier */
-    BITS_PER_KEY = 10,     /* of the filters: 1 % of the missing keys are looked for in vain */
-    LOG_BYTES = 1 << 20,   /* RocksDB's own log */
+    UPKEEP_MIN = 100000,  /* rows deleted that are worth a compaction */
+    UPKEEP_SHARE = 4,     /* and this part of all rows */
+    READ_TIER_MEMORY = 1, /* kBlockCacheTier */
+    BITS_PER_KEY = 10,    /* of the filters: 1 % of the missing keys are looked for in vain */
+    LOG_BYTES = 1 << 20,  /* RocksDB's own log */
     LOG_FILES = 3,
     LOG_WARN = 2,                  /* rocksdb's levels */
     RESTART_LOG_BYTES = 128 << 20, /* write-ahead log that opening may have to read */
@@ -296,23 +293,6 @@ static char *open_database(struct kv_engine *engine, bool is_read_only)
     return error;
 }
 
-/* Whether the disk takes a few more megabytes. */
-static enum kv_engine_status try_room(struct kv_engine *engine)
-{
-    char *path = NULL;
-    if (asprintf(&path, "%s/room.tmp", engine->folder) < 0)
-        return KV_ENGINE_FULL;
-    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    int fault = file < 0 ? errno : posix_fallocate(file, 0, ROOM_BYTES);
-    if (file >= 0)
-        close(file);
-    unlink(path);
-    free(path);
-    if (fault == 0)
-        return KV_ENGINE_OK;
-    return fault == ENOSPC || fault == EDQUOT ? KV_ENGINE_FULL : KV_ENGINE_FAILED;
-}
-
 static enum kv_engine_status reopen(struct kv_engine *engine)
 {
     close_database(engine);
@@ -327,7 +307,7 @@ static enum kv_engine_status reopen(struct kv_engine *engine)
 
 static enum kv_engine_status engine_recover(struct kv_engine *engine)
 {
-    enum kv_engine_status status = try_room(engine);
+    enum kv_engine_status status = folder_try_room(engine->folder);
     if (status != KV_ENGINE_OK)
         return status;
     pthread_rwlock_wrlock(&engine->access);
@@ -370,6 +350,8 @@ static void set_options(struct kv_engine *engine, const struct kv_option_value *
 
 static void engine_close(struct kv_engine *engine)
 {
+    if (engine == NULL)
+        return;
     if (engine->has_upkeep) {
         stir_upkeep(engine, true);
         if (engine->db != NULL)
@@ -441,6 +423,7 @@ static int engine_open(const struct kv_host *host, const char *folder,
 static const struct kv_engine_ops engine_ops = {
     .name = "rocksdb",
     .max_batch = 4096,
+    .max_row = (size_t)2 << 30,
     .open = engine_open,
     .close = engine_close,
     .get = engine_get,
