@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -32,6 +33,34 @@ static char *join(const char *path, const char *name)
     return asprintf(&joined, "%s/%s", path, name) < 0 ? NULL : joined;
 }
 
+int folder_sync(const char *path)
+{
+    int at = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int result = at < 0 ? -1 : fsync(at);
+    if (at >= 0)
+        close(at);
+    return result;
+}
+
+static int sync_parent(const char *path)
+{
+    char *copy = strdup(path);
+    int result = copy == NULL ? -1 : folder_sync(dirname(copy));
+    free(copy);
+    return result;
+}
+
+/* A new folder survives a power cut once the one that it is in has been synced. One that is there
+ * may be from an opening that was cut short; but it need not be ours, and its parent may be closed
+ * to us. */
+static int make_folder(const char *path, struct kv_error *reterr)
+{
+    bool is_made = mkdir(path, 0750) == 0;
+    if ((!is_made && errno != EEXIST) || (sync_parent(path) != 0 && is_made))
+        return fail(path, "this folder cannot be made", reterr);
+    return 0;
+}
+
 /* Makes what is missing of the path. */
 static int make_folders(const char *path, struct kv_error *reterr)
 {
@@ -44,8 +73,7 @@ static int make_folders(const char *path, struct kv_error *reterr)
             continue;
         char end = *slash;
         *slash = '\0';
-        if (mkdir(part, 0750) != 0 && errno != EEXIST)
-            result = fail(part, "this folder cannot be made", reterr);
+        result = make_folder(part, reterr);
         *slash = end;
         if (end == '\0')
             break;
@@ -145,14 +173,12 @@ static int read_mark(const char *path, int at, const char *name, bool *ret_is_ne
 /* ---- opening ---- */
 
 /* Makes the engine's folder, and its name in this one last. */
-static int make_database(const char *path, int at, struct folder *folder, struct kv_error *reterr)
+static int make_database(const char *path, struct folder *folder, struct kv_error *reterr)
 {
     folder->database = join(path, "db");
     if (folder->database == NULL)
         return fail(path, "no memory", reterr);
-    if ((mkdir(folder->database, 0750) != 0 && errno != EEXIST) || fsync(at) != 0)
-        return fail(folder->database, "this folder cannot be made", reterr);
-    return 0;
+    return make_folder(folder->database, reterr);
 }
 
 int folder_open(const char *path, const char *name, struct folder *ret, struct kv_error *reterr)
@@ -165,7 +191,7 @@ int folder_open(const char *path, const char *name, struct folder *ret, struct k
         return fail(path, "this folder cannot be opened", reterr);
     int result = (folder.lock = take_lock(path, at, reterr)) < 0 ||
                          read_mark(path, at, name, &folder.is_new, reterr) != 0 ||
-                         make_database(path, at, &folder, reterr) != 0
+                         make_database(path, &folder, reterr) != 0
                      ? -1
                      : 0;
     close(at);
