@@ -1,0 +1,54 @@
+#include "support/durable/store.h"
+
+#include <setjmp.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "support/client/folder.h"
+
+void kv_test_store_make(struct kv_test_store *store)
+{
+    *store = (struct kv_test_store){.disk = kv_test_folder_make()};
+    store->path = kv_test_path(store->disk, "deep/data");
+}
+
+void kv_test_store_remove(struct kv_test_store *store)
+{
+    kv_test_folder_remove(store->disk);
+    free(store->disk);
+    free(store->path);
+    *store = (struct kv_test_store){0};
+}
+
+static const char *small_options(const char *module)
+{
+    return strcmp(module, "rocksdb") == 0 ? ", write_buffer: 64KiB, block_cache: 64KiB" : "";
+}
+
+char *kv_test_store_yaml(const struct kv_test_store *store, const char *options)
+{
+    struct kv_buffer yaml = {0};
+    const char *module = getenv("KV_TEST_STORE");
+    kv_buffer_printf(&yaml,
+                     "listen: [{host: 127.0.0.1, port: %%port}]\nthreads: 2\nmodules: %s\n"
+                     "storage: {module: %s, %s: {path: %s, cache: 64KiB%s%s}}\n",
+                     getenv("KV_TEST_MODULES"), module, module, store->path, small_options(module),
+                     options);
+    kv_buffer_append_char(&yaml, '\0');
+    return yaml.bytes;
+}
+
+void kv_test_store_start(struct kv_test_store *store, const char *options)
+{
+    char *yaml = kv_test_store_yaml(store, options);
+    kv_test_server_start(&store->server, yaml);
+    free(yaml);
+}
+
+uint64_t kv_test_setting(const char *name, uint64_t fallback)
+{
+    const char *text = getenv(name);
+    return text == NULL ? fallback : strtoull(text, NULL, 10);
+}
