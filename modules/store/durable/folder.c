@@ -217,6 +217,8 @@ enum kv_engine_status folder_try_room(const char *path)
         return KV_ENGINE_FULL;
     int file = open(probe, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     int fault = file < 0 ? errno : posix_fallocate(file, 0, ROOM_BYTES);
+    if (fault == 0 && fsync(file) != 0)
+        fault = errno;
     if (file >= 0)
         close(file);
     unlink(probe);

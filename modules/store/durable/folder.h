@@ -28,7 +28,8 @@ void folder_close(struct folder *folder);
 /* Makes the names in the folder survive a power cut. Returns: -1 and errno where it cannot. */
 int folder_sync(const char *path);
 
-/* Whether the disk takes some megabytes more. Returns: KV_ENGINE_FULL or _FAILED where not. */
+/* Whether the disk takes some megabytes more, and syncs. Returns: KV_ENGINE_FULL or _FAILED where
+ * not. */
 enum kv_engine_status folder_try_room(const char *path);
 
 #endif

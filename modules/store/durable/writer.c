@@ -71,6 +71,8 @@ static bool is_well(struct kv_store *store)
     if (queue_now_ms() < store->recover_at_ms)
         return false;
     enum kv_engine_status status = store->ops->recover(store->engine);
+    if (status == KV_ENGINE_OK)
+        status = batch_undo(&store->batch);
     if (status != KV_ENGINE_OK) {
         fall_ill(store, status);
         return false;
@@ -285,7 +287,8 @@ int writer_open(struct kv_store *store, struct kv_error *reterr)
 
 void writer_close(struct kv_store *store)
 {
-    if (store->ill == KV_ENGINE_OK && batch_write_head(&store->batch, true) == KV_ENGINE_OK)
+    store->recover_at_ms = 0; /* the last chance */
+    if (is_well(store) && batch_write_head(&store->batch, true) == KV_ENGINE_OK)
         return;
     store->host->base.log(&store->host->base, KV_LOG_ERROR,
                           "%s: closed without a last write: the disk is full or fails",
