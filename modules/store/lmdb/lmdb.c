@@ -412,19 +412,26 @@ static enum kv_engine_status engine_sync(struct kv_engine *engine)
 
 /* ---- opening and closing ---- */
 
-static int open_tables(struct kv_engine *engine)
+static int open_tables_with(struct kv_engine *engine, unsigned txn_flags, unsigned table_flags)
 {
     MDB_txn *txn;
-    int fault = mdb_txn_begin(engine->env, NULL, 0, &txn);
+    int fault = mdb_txn_begin(engine->env, NULL, txn_flags, &txn);
     if (fault != 0)
         return fault;
     for (int i = 0; i < KV_ENGINE_N_TABLES && fault == 0; i++)
-        fault = mdb_dbi_open(txn, table_names[i], MDB_CREATE, &engine->tables[i]);
+        fault = mdb_dbi_open(txn, table_names[i], table_flags, &engine->tables[i]);
     if (fault != 0) {
         mdb_txn_abort(txn);
         return fault;
     }
     return mdb_txn_commit(txn);
+}
+
+/* Without a write, where they are there: a disk that takes none is to be read nevertheless. */
+static int open_tables(struct kv_engine *engine)
+{
+    int fault = open_tables_with(engine, MDB_RDONLY, 0);
+    return fault == MDB_NOTFOUND ? open_tables_with(engine, 0, MDB_CREATE) : fault;
 }
 
 /* A file that is shorter than its tree would end the process when the missing part is read. */
@@ -458,7 +465,6 @@ static int open_database(struct kv_engine *engine)
     mdb_env_set_maxreaders(engine->env, MOST_READERS);
     if ((fault = mdb_env_set_mapsize(engine->env, engine->map_size)) != 0 ||
         (fault = mdb_env_open(engine->env, engine->folder, MDB_NOTLS | MDB_NORDAHEAD, 0640)) != 0 ||
-        (fault = folder_sync(engine->folder) == 0 ? 0 : errno) != 0 ||
         (fault = check_length(engine)) != 0 || (fault = open_tables(engine)) != 0)
         close_database(engine);
     return fault;
@@ -522,6 +528,8 @@ static int engine_open(const struct kv_host *host, const char *folder,
     engine->map_size = (size_t)options[OPTION_MAP_SIZE].integer;
     pthread_rwlock_init(&engine->access, NULL);
     int fault = open_database(engine);
+    if (fault == 0 && folder_sync(engine->folder) != 0) /* the new file's name */
+        fault = errno;
     if (fault == 0)
         fault = read_seed(engine);
     if (fault != 0) {
