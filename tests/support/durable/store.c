@@ -1,8 +1,9 @@
 #include "support/durable/store.h"
 
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -12,6 +13,25 @@ void kv_test_store_make(struct kv_test_store *store)
 {
     *store = (struct kv_test_store){.disk = kv_test_folder_make()};
     store->path = kv_test_path(store->disk, "deep/data");
+    setenv("KV_DISK_ROOT", store->disk, 1);
+}
+
+static char *state_path(const struct kv_test_store *store, const char *state)
+{
+    char *path;
+    if (asprintf(&path, "%s.%s", store->disk, state) < 0)
+        fail_msg("no memory");
+    return path;
+}
+
+void kv_test_store_set(const struct kv_test_store *store, const char *state, bool is_so)
+{
+    char *path = state_path(store, state);
+    if (is_so)
+        kv_test_file_write(path, KV_SLICE(""));
+    else
+        unlink(path);
+    free(path);
 }
 
 void kv_test_store_remove(struct kv_test_store *store)
@@ -24,7 +44,9 @@ void kv_test_store_remove(struct kv_test_store *store)
 
 static const char *small_options(const char *module)
 {
-    return strcmp(module, "rocksdb") == 0 ? ", write_buffer: 64KiB, block_cache: 64KiB" : "";
+    if (strcmp(module, "rocksdb") == 0)
+        return ", write_buffer: 64KiB, block_cache: 64KiB";
+    return ", map_size: 16GiB"; /* ThreadSanitizer has little room */
 }
 
 char *kv_test_store_yaml(const struct kv_test_store *store, const char *options)

@@ -12,7 +12,8 @@ struct kv_test_store {
     struct kv_test_server server;
 };
 
-/* Makes the disk. Owns: the caller, by kv_test_store_remove(). */
+/* Makes the disk, and tells kv_disk_faults.so of servers started from now on about it. Owns: the
+ * caller, by kv_test_store_remove(). */
 void kv_test_store_make(struct kv_test_store *store);
 void kv_test_store_remove(struct kv_test_store *store);
 
@@ -23,6 +24,9 @@ char *kv_test_store_yaml(const struct kv_test_store *store, const char *options)
 
 /* Starts the server, and returns when it is ready. */
 void kv_test_store_start(struct kv_test_store *store, const char *options);
+
+/* Puts the disk into a state of kv_disk_faults.so ("full", "broken", "stuck"), or out of it. */
+void kv_test_store_set(const struct kv_test_store *store, const char *state, bool is_so);
 
 /* A number of the environment, or `fallback`. */
 uint64_t kv_test_setting(const char *name, uint64_t fallback);
