@@ -29,7 +29,7 @@ enum {
     UPKEEP_SHARE = 4,     /* and this part of all rows */
     READ_TIER_MEMORY = 1, /* kBlockCacheTier */
     BITS_PER_KEY = 10,    /* of the filters: 1 % of the missing keys are looked for in vain */
-    LOG_NOTHING = 6,      /* beyond RocksDB's levels */
+    LOG_FATAL = 4,        /* of RocksDB's levels */
     LOG_FILES = 1,
     RESTART_LOG_BYTES = 128 << 20, /* write-ahead log that opening may have to read */
 };
@@ -331,7 +331,7 @@ static void set_options(struct kv_engine *engine, const struct kv_option_value *
     rocksdb_options_set_max_total_wal_size(options, RESTART_LOG_BYTES);
     rocksdb_options_set_bytes_per_sync(options, 1 << 20);
     rocksdb_options_set_keep_log_file_num(options, LOG_FILES);
-    rocksdb_options_set_info_log_level(options, LOG_NOTHING);
+    rocksdb_options_set_info_log_level(options, LOG_FATAL);
     rocksdb_options_set_stats_dump_period_sec(options, 0);
     rocksdb_options_set_skip_stats_update_on_db_open(options, 1);
 
