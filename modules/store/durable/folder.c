@@ -1,6 +1,8 @@
 /*
  * A folder without a mark must be empty: so nothing is ever mixed with what somebody else keeps
- * there. The mark is written beside its name and renamed, so it is there whole or not at all.
+ * there. The mark is written under another name first, and gets its own when the new store has its
+ * first rows. So a store that was never whole may be begun again, and one with a mark but no rows
+ * has lost them.
  */
 #include "folder.h"
 
@@ -13,8 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MARK "FORMAT"
-#define LOCK "kvserver.lock"
+#define MARK     "FORMAT"
+#define NEW_MARK MARK ".new"
+#define LOCK     "kvserver.lock"
 
 enum {
     MARK_MAX = 128,
@@ -114,22 +117,22 @@ static bool is_empty(int at)
     bool is_empty = true;
     for (struct dirent *entry; is_empty && (entry = readdir(folder)) != NULL;)
         is_empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-                   strcmp(entry->d_name, LOCK) == 0 || strcmp(entry->d_name, MARK ".new") == 0 ||
+                   strcmp(entry->d_name, LOCK) == 0 || strcmp(entry->d_name, NEW_MARK) == 0 ||
                    strcmp(entry->d_name, "lost+found") == 0;
     closedir(folder);
     return is_empty;
 }
 
-static int write_mark(const char *path, int at, const char *name, struct kv_error *reterr)
+static int write_new_mark(const char *path, int at, const char *name, struct kv_error *reterr)
 {
     char text[MARK_MAX];
     int len = snprintf(text, sizeof(text), "kvserver store %s format %d\n", name, FOLDER_FORMAT);
-    int file = openat(at, MARK ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    int file = openat(at, NEW_MARK, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     if (file < 0)
         return fail(path, "this folder cannot be written to", reterr);
     bool is_written = write(file, text, (size_t)len) == len && fsync(file) == 0;
     close(file);
-    if (!is_written || renameat(at, MARK ".new", at, MARK) != 0 || fsync(at) != 0)
+    if (!is_written || fsync(at) != 0)
         return fail(path, "this folder cannot be written to", reterr);
     return 0;
 }
@@ -150,24 +153,45 @@ static int check_mark(const char *path, const char *text, const char *name, stru
     return 0;
 }
 
+/* Returns: the length, -1 and errno where it cannot be read. */
+static ssize_t read_text(int at, const char *name, char text[MARK_MAX])
+{
+    int file = openat(at, name, O_RDONLY | O_CLOEXEC);
+    ssize_t len = file < 0 ? -1 : read(file, text, MARK_MAX - 1);
+    if (file >= 0)
+        close(file);
+    text[len < 0 ? 0 : len] = '\0';
+    return len;
+}
+
 /* Returns: 0 where the folder is this store's, new or old. */
 static int read_mark(const char *path, int at, const char *name, bool *ret_is_new,
                      struct kv_error *reterr)
 {
-    char text[MARK_MAX] = {0};
-    int file = openat(at, MARK, O_RDONLY | O_CLOEXEC);
-    *ret_is_new = file < 0 && errno == ENOENT;
-    if (*ret_is_new) {
-        if (!is_empty(at))
-            return kv_error_set(reterr, "%s: neither empty nor a store (it has no " MARK ")", path);
-        return write_mark(path, at, name, reterr);
-    }
-    ssize_t len = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
-    if (len < 0)
-        fail(path, MARK " cannot be read", reterr);
-    if (file >= 0)
-        close(file);
-    return len < 0 ? -1 : check_mark(path, text, name, reterr);
+    char text[MARK_MAX];
+    ssize_t len = read_text(at, MARK, text);
+    *ret_is_new = len < 0 && errno == ENOENT;
+    if (len >= 0)
+        return check_mark(path, text, name, reterr);
+    if (!*ret_is_new)
+        return fail(path, MARK " cannot be read", reterr);
+    if (read_text(at, NEW_MARK, text) > 0 && check_mark(path, text, name, NULL) == 0)
+        return 0;
+    if (!is_empty(at))
+        return kv_error_set(reterr, "%s: neither empty nor a store (it has no " MARK ")", path);
+    return write_new_mark(path, at, name, reterr);
+}
+
+int folder_mark(const char *path, struct folder *folder, struct kv_error *reterr)
+{
+    if (!folder->is_new)
+        return 0;
+    char *from = join(path, NEW_MARK);
+    char *to = join(path, MARK);
+    bool is_marked = from != NULL && to != NULL && rename(from, to) == 0 && folder_sync(path) == 0;
+    free(from);
+    free(to);
+    return is_marked ? 0 : fail(path, "this folder cannot be written to", reterr);
 }
 
 /* ---- opening ---- */

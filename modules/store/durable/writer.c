@@ -240,11 +240,12 @@ static int read_meta(struct kv_store *store, struct meta *meta, struct kv_error 
         store->ops->get(store->engine, KV_ENGINE_META, HEAD, true, take_head, meta);
     enum kv_engine_status epoch =
         store->ops->get(store->engine, KV_ENGINE_META, EPOCH, true, take_epoch, meta);
-    if (head == KV_ENGINE_ABSENT && epoch == KV_ENGINE_ABSENT)
+    if (head == KV_ENGINE_ABSENT && epoch == KV_ENGINE_ABSENT && store->folder.is_new)
         return make_meta(store, meta, reterr);
     if (head == KV_ENGINE_OK && epoch == KV_ENGINE_OK && meta->has_head && meta->epoch[0] != '\0')
         return 0;
-    return kv_error_set(reterr, "%s: damaged: its head cannot be read", store->path);
+    return kv_error_set(reterr, "%s: damaged: its database is empty, or cannot be read",
+                        store->path);
 }
 
 /* The store's clock goes on from the wall clock, or from where it was, if that is later: a wall
@@ -278,9 +279,11 @@ int writer_open(struct kv_store *store, struct kv_error *reterr)
     start_clock(store, &meta);
     start_batch(store, &meta);
     deadlines_init(&store->deadlines, store->host, store->ops, store->engine, store->clock);
-    if (batch_write_head(&store->batch, false) != KV_ENGINE_OK)
-        return kv_error_set(reterr, "%s: the store cannot be written to (is the disk full?)",
-                            store->path);
+    enum kv_engine_status status = batch_write_head(&store->batch, false);
+    if (status != KV_ENGINE_OK)
+        return kv_error_set(reterr, "%s: cannot be written to: %s", store->path,
+                            status == KV_ENGINE_FULL ? "the disk is full"
+                                                     : "the disk fails, or the files are damaged");
     deadlines_load(&store->deadlines, store->host->base.now_ms(&store->host->base));
     return 0;
 }
