@@ -257,6 +257,23 @@ static void file_system_that_is_really_full_is_no_different(void **state)
     kv_test_store_remove(&scene.store);
 }
 
+static void server_over_a_full_disk_ends_with_an_error(void **state)
+{
+    struct kv_test_store store;
+    (void)state;
+    kv_test_store_make(&store);
+    kv_test_store_start(&store, "");
+    kv_test_store(store.server.port, "key", "1");
+    kv_test_server_stop_cleanly(&store.server);
+    kv_test_store_set(&store, "full", true);
+    kv_test_store_expect_refusal(&store, store.path, "");
+    kv_test_store_set(&store, "full", false);
+    kv_test_store_start(&store, "");
+    kv_test_expect_value(store.server.port, "key", "1");
+    kv_test_server_stop_cleanly(&store.server);
+    kv_test_store_remove(&store);
+}
+
 /* ---- a disk that fails or hangs ---- */
 
 /* What was refused because it could not be synced must not come back later either. */
@@ -307,6 +324,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(full_disk_refuses_writes_and_serves_on_until_there_is_room),
         cmocka_unit_test(file_system_that_is_really_full_is_no_different),
+        cmocka_unit_test(server_over_a_full_disk_ends_with_an_error),
         cmocka_unit_test(disk_that_fails_to_sync_refuses_writes_for_good),
         cmocka_unit_test(disk_that_hangs_holds_up_writes_alone),
     };

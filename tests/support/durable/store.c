@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "support/client/folder.h"
+#include "support/client/stream.h"
 
 void kv_test_store_make(struct kv_test_store *store)
 {
@@ -66,6 +67,25 @@ void kv_test_store_start(struct kv_test_store *store, const char *options)
 {
     char *yaml = kv_test_store_yaml(store, options);
     kv_test_server_start(&store->server, yaml);
+    free(yaml);
+}
+
+void kv_test_store_expect_refusal(const struct kv_test_store *store, const char *path,
+                                  const char *what)
+{
+    struct kv_test_program program;
+    char *yaml = kv_test_store_yaml(store, "");
+    memcpy(strstr(yaml, "%port"), "0    ", strlen("%port")); /* any that is free */
+    kv_test_program_prepare(&program);
+    char *file = kv_test_program_write(&program, "kvserver.yaml", yaml);
+    kv_test_program_spawn(&program, (const char *[]){"-c", file, NULL});
+    int exit_code = kv_test_program_wait(&program, KV_TEST_LIMIT_MS);
+    char *log = kv_test_program_read(&program, "err");
+    if (exit_code != 1 || strstr(log, path) == NULL || strstr(log, what) == NULL)
+        fail_msg("exit code %d; expected of %s: %s; its log:\n%s", exit_code, path, what, log);
+    kv_test_program_remove(&program);
+    free(log);
+    free(file);
     free(yaml);
 }
 

@@ -25,6 +25,10 @@ char *kv_test_store_yaml(const struct kv_test_store *store, const char *options)
 /* Starts the server, and returns when it is ready. */
 void kv_test_store_start(struct kv_test_store *store, const char *options);
 
+/* A server that is started ends instead, with exit code 1 and a log that says this of the path. */
+void kv_test_store_expect_refusal(const struct kv_test_store *store, const char *path,
+                                  const char *what);
+
 /* Puts the disk into a state of kv_disk_faults.so ("full", "broken", "stuck"), or out of it. */
 void kv_test_store_set(const struct kv_test_store *store, const char *state, bool is_so);
 
