@@ -62,6 +62,8 @@ void kv_test_file_read(const char *path, struct kv_buffer *ret)
 void kv_test_file_write(const char *path, struct kv_slice bytes)
 {
     FILE *file = fopen(path, "w");
-    if (file == NULL || fwrite(bytes.bytes, 1, bytes.len, file) != bytes.len || fclose(file) != 0)
+    bool is_written =
+        file != NULL && (bytes.len == 0 || fwrite(bytes.bytes, bytes.len, 1, file) == 1);
+    if (file == NULL || fclose(file) != 0 || !is_written)
         fail_msg("%s: %s", path, strerror(errno));
 }
