@@ -341,7 +341,7 @@ void states_destroy(struct states *states)
         return;
     for (size_t i = 0; i < N_SHARDS; i++) {
         struct shard *shard = &states->shards[i];
-        while (shard->hand != NULL)
+        while (shard->buckets != NULL && shard->hand != NULL)
             entry_unref(take_out(shard, shard->hand));
         if (shard->n_buckets != 0)
             pthread_mutex_destroy(&shard->lock);
