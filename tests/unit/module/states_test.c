@@ -72,13 +72,13 @@ static enum glance settle(struct states *states, uint64_t generation, struct ent
     return glance;
 }
 
-/* The writer makes `next` of the key. */
-static void write_key(struct states *states, struct entry *known, struct entry *next)
+/* The writer makes `next` of a new key. */
+static void write_key(struct states *states, struct entry *next)
 {
     struct entry *held = states_hold(states, KEY, HASH);
     assert_true(held->is_unknown);
-    states_learn(states, held, known);
-    states_publish(states, known, next);
+    states_learn_absent(states, held);
+    states_publish(states, held, next);
     states_let_go(states, next);
     entry_unref(held);
 }
@@ -120,11 +120,9 @@ static void read_that_a_batch_overtook_is_stale(void **state)
 {
     uint64_t generation;
     look(*state, &generation);
-    struct entry *known = entry_create_absent(KEY, HASH);
     struct entry *next = state_of("1", 1, KV_NEVER);
-    write_key(*state, known, next);
+    write_key(*state, next);
     assert_int_equal(settle(*state, generation, state_of("1", 1, KV_NEVER)), GLANCE_STALE);
-    entry_unref(known);
     entry_unref(next);
 }
 
