@@ -274,6 +274,28 @@ static void server_over_a_full_disk_ends_with_an_error(void **state)
     kv_test_store_remove(&store);
 }
 
+/* With nothing lost, whether it has noticed or not. */
+static void server_that_is_ended_while_its_disk_is_full_ends(void **state)
+{
+    (void)state;
+    for (int has_noticed = 0; has_noticed < 2; has_noticed++) {
+        struct scene scene = {0};
+        kv_test_store_make(&scene.store);
+        begin(&scene);
+        kv_test_store_set(&scene.store, "full", true);
+        if (has_noticed)
+            assert_int_equal(put(&scene, "key0", 'b', VALUE), 507);
+        disconnect_clients(&scene);
+        kv_test_server_stop_cleanly(&scene.store.server);
+        kv_test_store_set(&scene.store, "full", false);
+        kv_test_store_start(&scene.store, "");
+        connect_clients(&scene);
+        expect_keys(&scene);
+        end(&scene);
+        kv_test_store_remove(&scene.store);
+    }
+}
+
 /* ---- a disk that fails or hangs ---- */
 
 /* What was refused because it could not be synced must not come back later either. */
@@ -325,6 +347,7 @@ int main(void)
         cmocka_unit_test(full_disk_refuses_writes_and_serves_on_until_there_is_room),
         cmocka_unit_test(file_system_that_is_really_full_is_no_different),
         cmocka_unit_test(server_over_a_full_disk_ends_with_an_error),
+        cmocka_unit_test(server_that_is_ended_while_its_disk_is_full_ends),
         cmocka_unit_test(disk_that_fails_to_sync_refuses_writes_for_good),
         cmocka_unit_test(disk_that_hangs_holds_up_writes_alone),
     };

@@ -19,7 +19,7 @@ enum {
     CUTS = 4,
     LONGEST_MS = 300, /* under load */
     INTERVAL_MS = 50,
-    SYNC_MS = 400, /* that the writer may be late, and a sync take, on a busy machine */
+    SYNC_MS = 700, /* that the writer may be late, and a sync take, on a busy machine */
     LONGEST_OPENING_MS = 30,
 };
 
@@ -84,7 +84,7 @@ static void no_more_than_the_interval_is_lost_and_from_the_end_only(void **state
     char options[64];
     snprintf(options, sizeof(options), ", durability: interval, interval: %d", INTERVAL_MS);
     cut_again_and_again(&(struct mode){options, KV_TEST_PREFIX, INTERVAL_MS + SYNC_MS,
-                                       3 * (INTERVAL_MS + SYNC_MS)});
+                                       2 * (INTERVAL_MS + SYNC_MS)});
 }
 
 static void what_is_lost_is_from_the_end_only_where_the_system_syncs(void **state)

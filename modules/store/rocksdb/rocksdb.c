@@ -9,8 +9,9 @@
  * recover() closes it and opens it again, once the disk has room for it; `access` keeps readers out
  * meanwhile. Where it cannot be opened for writing it is opened for reading.
  *
- * RocksDB's own log is empty: the second line that does not find room on the disk fails an
- * assertion of its, and Debian's library has them (7.8.3). What goes wrong is in the server's log.
+ * RocksDB's own log has its options and nothing else: the second line that finds no room on the
+ * disk fails an assertion of its, and Debian's library has them (7.8.3). What goes wrong is in the
+ * server's log.
  *
  * RocksDB leaves deleted rows where they are until it compacts a file for other reasons; `upkeep`
  * compacts the tables once a good part of them has been deleted, so that the space comes back.
