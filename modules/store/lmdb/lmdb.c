@@ -386,30 +386,6 @@ static void engine_erase(struct kv_engine *engine, enum kv_engine_table table, s
         engine->fault = fault;
 }
 
-/* Without a sync of its pages a commit could overwrite, on the disk, those of the tree that a power
- * cut leads back to. So what is not synced is only the page that makes it the tree: one sync
- * instead of two. */
-static enum kv_engine_status engine_commit(struct kv_engine *engine, bool is_synced)
-{
-    MDB_txn *txn = engine->batch;
-    int fault = engine->fault;
-    engine->batch = NULL;
-    engine->fault = 0;
-    if (txn != NULL && fault == 0) {
-        mdb_env_set_flags(engine->env, MDB_NOMETASYNC, !is_synced);
-        fault = mdb_txn_commit(txn);
-    } else if (txn != NULL) {
-        mdb_txn_abort(txn);
-    }
-    return fault == 0 ? KV_ENGINE_OK : report(engine, "a write failed", fault);
-}
-
-static enum kv_engine_status engine_sync(struct kv_engine *engine)
-{
-    int fault = engine->env == NULL ? MDB_PANIC : mdb_env_sync(engine->env, 1);
-    return fault == 0 ? KV_ENGINE_OK : report(engine, "a sync failed", fault);
-}
-
 /* ---- opening and closing ---- */
 
 static int open_tables_with(struct kv_engine *engine, unsigned txn_flags, unsigned table_flags)
@@ -470,16 +446,59 @@ static int open_database(struct kv_engine *engine)
     return fault;
 }
 
-static enum kv_engine_status engine_recover(struct kv_engine *engine)
+static int reopen(struct kv_engine *engine)
 {
-    enum kv_engine_status status = folder_try_room(engine->folder);
-    if (status != KV_ENGINE_OK)
-        return status;
     pthread_rwlock_wrlock(&engine->access);
     close_database(engine);
     int fault = open_database(engine);
     pthread_rwlock_unlock(&engine->access);
-    return fault == 0 ? KV_ENGINE_OK : report(engine, "cannot be opened again", fault);
+    return fault;
+}
+
+/* ---- committing ---- */
+
+/* Without a sync of its pages a commit could overwrite, on the disk, those of the tree that a power
+ * cut leads back to. So what is not synced is only the page that makes it the tree: one sync
+ * instead of two. */
+static int commit_batch(struct kv_engine *engine, bool is_synced)
+{
+    MDB_txn *txn = engine->batch;
+    int fault = engine->fault;
+    engine->batch = NULL;
+    engine->fault = 0;
+    if (txn == NULL)
+        return fault;
+    if (fault != 0) {
+        mdb_txn_abort(txn);
+        return fault;
+    }
+    mdb_env_set_flags(engine->env, MDB_NOMETASYNC, !is_synced);
+    return mdb_txn_commit(txn);
+}
+
+/* After some failures LMDB lets nobody read either, until the file is opened again. */
+static enum kv_engine_status engine_commit(struct kv_engine *engine, bool is_synced)
+{
+    int fault = commit_batch(engine, is_synced);
+    if (fault == 0)
+        return KV_ENGINE_OK;
+    reopen(engine);
+    return report(engine, "a write failed", fault);
+}
+
+static enum kv_engine_status engine_sync(struct kv_engine *engine)
+{
+    int fault = engine->env == NULL ? MDB_PANIC : mdb_env_sync(engine->env, 1);
+    return fault == 0 ? KV_ENGINE_OK : report(engine, "a sync failed", fault);
+}
+
+static enum kv_engine_status engine_recover(struct kv_engine *engine)
+{
+    enum kv_engine_status status = folder_try_room(engine->folder);
+    int fault = 0;
+    if (status == KV_ENGINE_OK && engine->env == NULL)
+        fault = reopen(engine);
+    return fault == 0 ? status : report(engine, "cannot be opened again", fault);
 }
 
 static void take_seed(void *context, struct kv_slice value)

@@ -29,7 +29,7 @@ void kv_test_store_start(struct kv_test_store *store, const char *options);
 void kv_test_store_expect_refusal(const struct kv_test_store *store, const char *path,
                                   const char *what);
 
-/* Puts the disk into a state of kv_disk_faults.so ("full", "broken", "stuck"), or out of it. */
+/* Puts the disk into a state of kv_disk_faults.so ("full", "broken", …), or out of it. */
 void kv_test_store_set(const struct kv_test_store *store, const char *state, bool is_so);
 
 /* A number of the environment, or `fallback`. */

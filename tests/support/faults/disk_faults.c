@@ -5,6 +5,7 @@
  * KV_DISK_ROOT=<folder, resolved>
  *   <folder>.full    writes, and whatever makes files or makes them longer: ENOSPC
  *   <folder>.broken  syncs, and writes that sync: EIO
+ *   <folder>.unsure  writes that sync are done, and say EIO
  *   <folder>.stuck   syncs do not return until it is gone
  */
 #include <dlfcn.h>
@@ -83,13 +84,24 @@ static bool fails_with(int fault)
     return true;
 }
 
+static bool syncs_by_itself(int fd)
+{
+    return (fcntl(fd, F_GETFL) & O_DSYNC) != 0;
+}
+
 static bool fails_to_write(int fd)
 {
     if (!is_below(fd))
         return false;
     if (is("full"))
         return fails_with(ENOSPC);
-    return (fcntl(fd, F_GETFL) & O_DSYNC) != 0 && is("broken") && fails_with(EIO);
+    return syncs_by_itself(fd) && is("broken") && fails_with(EIO);
+}
+
+/* After the write was done. */
+static bool fails_nevertheless(int fd)
+{
+    return is_below(fd) && syncs_by_itself(fd) && is("unsure") && fails_with(EIO);
 }
 
 static bool fails_to_sync(int fd)
@@ -130,7 +142,10 @@ EXPORT ssize_t writev(int fd, const struct iovec *parts, int n)
 EXPORT ssize_t pwrite(int fd, const void *bytes, size_t len, off_t at)
 {
     REAL(pwrite);
-    return fails_to_write(fd) ? -1 : real(fd, bytes, len, at);
+    if (fails_to_write(fd))
+        return -1;
+    ssize_t n = real(fd, bytes, len, at);
+    return fails_nevertheless(fd) ? -1 : n;
 }
 
 EXPORT ssize_t pwritev(int fd, const struct iovec *parts, int n, off_t at)

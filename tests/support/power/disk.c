@@ -40,6 +40,7 @@ struct kv_test_disk_node {
     struct name *names;     /* FOLDER */
     struct kv_buffer bytes; /* a file's, up to the last that was written */
     uint64_t size;
+    unsigned chance; /* of 4, that an unsynced page of it is on the disk; with 4 none is torn */
     uint64_t synced; /* what stands ahead of this place in the journal is on the disk */
 };
 
@@ -180,7 +181,6 @@ struct steps {
 
 struct luck {
     uint64_t state;         /* 0: there is none */
-    unsigned chance;        /* of 4, that a page has it; with 4 none is torn */
     uint64_t names_last_to; /* names have it up to this place in the journal */
 };
 
@@ -191,6 +191,13 @@ static uint64_t draw(struct luck *luck)
     z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
     return z ^ z >> 31;
+}
+
+/* Some files are written back as a whole, and others not at all. */
+static void give_chances(struct kv_test_disk_node *all, struct luck *luck)
+{
+    for (; all != NULL && luck->state != 0; all = all->next)
+        all->chance = (unsigned)(draw(luck) % 5);
 }
 
 /* A node that the journal speaks of. One that was made unseen (by stdio) is empty. */
@@ -259,8 +266,8 @@ static void redo_some_pages(const struct step *step, struct luck *luck)
         uint64_t drawn = draw(luck);
         uint64_t torn = at / SECTOR * SECTOR + (drawn >> 8) % (PAGE / SECTOR) * SECTOR;
         uint64_t until =
-            (drawn >> 32) % 8 == 0 && luck->chance < 4 && torn < page_end ? torn : page_end;
-        if (drawn % 4 < luck->chance && until > at)
+            (drawn >> 32) % 8 == 0 && step->node->chance < 4 && torn < page_end ? torn : page_end;
+        if (drawn % 4 < step->node->chance && until > at)
             write_bytes(step->node, at, step->more + (at - step->record.at), until - at);
     }
 }
@@ -270,7 +277,7 @@ static void redo_bytes(const struct step *step, struct luck *luck)
     const struct power_record *record = &step->record;
     bool is_durable = record->is_durable || is_synced(step, step->node);
     if (record->kind == POWER_SIZE) {
-        if (is_durable || (luck->state != 0 && draw(luck) % 4 < luck->chance))
+        if (is_durable || (luck->state != 0 && draw(luck) % 4 < step->node->chance))
             set_size(step->node, record->at);
     } else if (is_durable) {
         write_bytes(step->node, record->at, step->more, record->len);
@@ -302,7 +309,6 @@ static struct luck luck_of(uint64_t seed, size_t journal_len)
     struct luck luck = {.state = seed};
     if (seed == 0)
         return luck;
-    luck.chance = (unsigned)(draw(&luck) % 5);
     luck.names_last_to = draw(&luck) % (2 * journal_len + 1); /* half of the time all of them */
     return luck;
 }
@@ -335,6 +341,7 @@ void kv_test_disk_cut(struct kv_test_disk *disk, uint64_t seed)
     kv_test_file_read(disk->journal, &journal);
     struct steps steps = read_journal(kv_buffer_slice(&journal), &disk->base);
     struct luck luck = luck_of(seed, journal.len);
+    give_chances(disk->base, &luck);
     for (size_t i = 0; i < steps.n; i++)
         redo(&steps.all[i], &luck);
     assert_int_equal(stat(disk->root, &status), 0);
