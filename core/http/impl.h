@@ -66,7 +66,11 @@ void kv_http_sweep(struct kv_http_loop *here);
 void kv_http_linger(struct kv_http_loop *here, int fd);
 void kv_http_linger_abort(struct kv_http_loop *here);
 
-/* reply.c: answers that the library makes by itself become JSON. */
+/* reply.c */
+struct kv_http_answer;
+/* Takes the answer's item over. */
+void kv_http_reply(h2o_req_t *req, struct kv_keyspace *keyspace, struct kv_http_answer *answer);
+/* Answers that the library makes by itself become JSON. */
 void kv_http_register_error_filter(h2o_pathconf_t *pathconf);
 
 /* storage.c */
