@@ -1,0 +1,113 @@
+/*
+ * The front against libh2o's way: the same bytes get the same answers, byte for byte but for what
+ * no two servers have in common, the time of day and revisions; and the connection ends, or does
+ * not.
+ *
+ * The first byte of an input says in which pieces the rest arrives.
+ */
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "served.h"
+
+enum {
+    DATE_LEN = 29,
+    MOST_REVISIONS = 4096
+};
+
+struct outcome {
+    struct kv_buffer answers;
+    bool is_ended;
+};
+
+/* Revisions by the order in which they first appear. */
+struct numbering {
+    uint64_t seen[MOST_REVISIONS];
+    size_t n;
+};
+
+static size_t number_of(struct numbering *numbering, uint64_t revision)
+{
+    size_t i = 0;
+    while (i < numbering->n && numbering->seen[i] != revision)
+        i++;
+    if (i == numbering->n && i < MOST_REVISIONS)
+        numbering->seen[numbering->n++] = revision;
+    return i;
+}
+
+static bool begins_with(struct kv_slice text, size_t at, struct kv_slice what)
+{
+    return text.len - at > what.len && memcmp(text.bytes + at, what.bytes, what.len) == 0;
+}
+
+/* Frames follow an upgrade, and these are another protocol's. */
+static struct kv_slice before_upgrade(struct kv_slice text)
+{
+    const char *upgrade = memmem(text.bytes, text.len, "HTTP/1.1 101 ", 13);
+    return upgrade == NULL ? text
+                           : (struct kv_slice){text.bytes, (size_t)(upgrade - text.bytes) + 12};
+}
+
+/* Copies the answers without what two servers differ in. */
+static struct kv_buffer normalize(struct kv_slice text)
+{
+    struct kv_slice date = KV_SLICE("\r\nDate: "), etag = KV_SLICE("\r\netag: \"");
+    struct kv_buffer out = {0};
+    struct numbering numbering;
+    numbering.n = 0;
+    text = before_upgrade(text);
+    for (size_t at = 0; at < text.len;) {
+        if (begins_with(text, at, date)) {
+            kv_buffer_append(&out, date);
+            at += date.len + DATE_LEN;
+        } else if (begins_with(text, at, etag)) {
+            at += etag.len;
+            kv_buffer_append(&out, etag);
+            kv_buffer_append_u64(&out, number_of(&numbering, strtoull(text.bytes + at, NULL, 10)));
+            while (at < text.len && isdigit((unsigned char)text.bytes[at]))
+                at++;
+        } else {
+            kv_buffer_append_char(&out, text.bytes[at++]);
+        }
+    }
+    return out;
+}
+
+static struct outcome serve(enum served_way way, struct kv_slice input, size_t piece)
+{
+    struct outcome outcome;
+    served_open(way);
+    served_send(input, piece);
+    served_pass_time(0);
+    outcome.is_ended = served_is_ended();
+    outcome.answers = normalize(served_close());
+    return outcome;
+}
+
+static void show(const char *who, const struct outcome *outcome)
+{
+    fprintf(stderr, "%s%s:\n%.*s\n", who, outcome->is_ended ? " (ended)" : "",
+            (int)outcome->answers.len, outcome->answers.bytes);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+    if (len == 0)
+        return 0;
+    struct kv_slice input = fuzz_slice(bytes + 1, len - 1);
+    struct outcome front = serve(SERVED_BY_FRONT, input, bytes[0]);
+    struct outcome library = serve(SERVED_BY_LIBRARY, input, bytes[0]);
+    bool is_same =
+        front.is_ended == library.is_ended &&
+        kv_slice_equals(kv_buffer_slice(&front.answers), kv_buffer_slice(&library.answers));
+    if (!is_same) {
+        show("the front", &front);
+        show("the library", &library);
+        abort();
+    }
+    kv_buffer_fini(&front.answers);
+    kv_buffer_fini(&library.answers);
+    return 0;
+}
