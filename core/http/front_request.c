@@ -200,10 +200,10 @@ static bool is_old_explorer(struct kv_slice agent)
 }
 
 /* Returns: whether the front can serve a request that says so. */
-static bool accept_header(struct head *head, struct kv_slice name, struct kv_slice value)
+static bool accept_value(struct head *head, enum meaning meaning, struct kv_slice value)
 {
     bool is_first;
-    switch (meaning_of(name)) {
+    switch (meaning) {
     case HARMLESS:
         return true;
     case HOST:
@@ -223,23 +223,44 @@ static bool accept_header(struct head *head, struct kv_slice name, struct kv_sli
     }
 }
 
-static enum kv_front_verdict take_header(struct reader *r, struct head *head)
+/* libh2o refuses a name that cannot be one as soon as it sees it. */
+static enum kv_front_verdict judge_partial_name(struct kv_slice name)
+{
+    return is_token(name) ? KV_FRONT_PARTIAL : KV_FRONT_OTHER;
+}
+
+static enum kv_front_verdict take_name(struct reader *r, enum meaning *ret_meaning)
 {
     struct kv_slice name = {r->at, 0};
     r->at = find(*r, ' ' + 1, ':');
     name.len = (size_t)(r->at - name.bytes);
     enum kv_front_verdict verdict = take(r, KV_SLICE(":"));
-    if (verdict != KV_FRONT_SIMPLE)
-        return verdict;
+    if (verdict == KV_FRONT_PARTIAL)
+        return judge_partial_name(name);
+    *ret_meaning = meaning_of(name);
+    return *ret_meaning == UNKNOWN ? KV_FRONT_OTHER : verdict;
+}
+
+static enum kv_front_verdict take_value(struct reader *r, struct kv_slice *ret_value)
+{
     while (r->at < r->end && *r->at == ' ')
         r->at++;
-    struct kv_slice value = {r->at, 0};
+    ret_value->bytes = r->at;
     r->at = find(*r, ' ', DELETE_BYTE);
-    value.len = (size_t)(r->at - value.bytes);
-    verdict = take(r, KV_SLICE("\r\n"));
+    ret_value->len = (size_t)(r->at - ret_value->bytes);
+    return take(r, KV_SLICE("\r\n"));
+}
+
+static enum kv_front_verdict take_header(struct reader *r, struct head *head)
+{
+    enum meaning meaning;
+    struct kv_slice value;
+    enum kv_front_verdict verdict = take_name(r, &meaning);
+    if (verdict == KV_FRONT_SIMPLE)
+        verdict = take_value(r, &value);
     if (verdict != KV_FRONT_SIMPLE)
         return verdict;
-    bool is_accepted = ++head->n_headers <= MOST_HEADERS && accept_header(head, name, value);
+    bool is_accepted = ++head->n_headers <= MOST_HEADERS && accept_value(head, meaning, value);
     return is_accepted ? KV_FRONT_SIMPLE : KV_FRONT_OTHER;
 }
 
