@@ -1,6 +1,8 @@
 /* Outcomes of commands, as HTTP has them. */
 #include "http/answer.h"
 
+#include <assert.h>
+
 #include "wire/json.h"
 
 static int status_of_failure(int outcome)
@@ -68,39 +70,40 @@ struct kv_http_answer kv_http_answer_condition_failed(void)
     return (struct kv_http_answer){.status = 412, .error = kv_command_status_text(KV_CONDITION)};
 }
 
-struct kv_slice kv_http_reason(int status)
+struct kv_slice kv_http_status_text(int status)
 {
     switch (status) {
     case 200:
-        return KV_SLICE("OK");
+        return KV_SLICE("200 OK");
     case 202:
-        return KV_SLICE("Accepted");
+        return KV_SLICE("202 Accepted");
     case 204:
-        return KV_SLICE("No Content");
+        return KV_SLICE("204 No Content");
     case 304:
-        return KV_SLICE("Not Modified");
+        return KV_SLICE("304 Not Modified");
     case 400:
-        return KV_SLICE("Bad Request");
+        return KV_SLICE("400 Bad Request");
     case 403:
-        return KV_SLICE("Forbidden");
+        return KV_SLICE("403 Forbidden");
     case 404:
-        return KV_SLICE("Not Found");
+        return KV_SLICE("404 Not Found");
     case 405:
-        return KV_SLICE("Method Not Allowed");
+        return KV_SLICE("405 Method Not Allowed");
     case 412:
-        return KV_SLICE("Precondition Failed");
+        return KV_SLICE("412 Precondition Failed");
     case 413:
-        return KV_SLICE("Content Too Large");
+        return KV_SLICE("413 Content Too Large");
     case 414:
-        return KV_SLICE("URI Too Long");
+        return KV_SLICE("414 URI Too Long");
     case 426:
-        return KV_SLICE("Upgrade Required");
+        return KV_SLICE("426 Upgrade Required");
     case 503:
-        return KV_SLICE("Service Unavailable");
+        return KV_SLICE("503 Service Unavailable");
     case 507:
-        return KV_SLICE("Insufficient Storage");
+        return KV_SLICE("507 Insufficient Storage");
     default:
-        return KV_SLICE("Error");
+        assert(!"a status that is not listed");
+        return KV_SLICE("500 Error");
     }
 }
 

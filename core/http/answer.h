@@ -24,8 +24,8 @@ struct kv_http_answer kv_http_answer_to(struct kv_command *command);
 /* The answer where a condition failed that the keyspace does not know (If-Match of a GET). */
 struct kv_http_answer kv_http_answer_condition_failed(void);
 
-/* As a status line has it. */
-struct kv_slice kv_http_reason(int status);
+/* As a status line has it: the number, a space, the reason. */
+struct kv_slice kv_http_status_text(int status);
 
 /* Whether a response with this status, to whatever request, says how long its body is. */
 static inline bool kv_http_has_length(int status)

@@ -30,9 +30,7 @@ static char *put_etag(char *at, uint64_t revision)
 
 static char *put_start(char *at, int status, const struct kv_front_sending *sending)
 {
-    at = put_number(put(at, KV_SLICE("HTTP/1.1 ")), (uint64_t)status);
-    *at++ = ' ';
-    at = put(at, kv_http_reason(status));
+    at = put(put(at, KV_SLICE("HTTP/1.1 ")), kv_http_status_text(status));
     at = put(put(at, KV_SLICE("\r\nDate: ")), sending->date);
     return sending->is_last ? put(at, KV_SLICE("\r\nConnection: close\r\n"))
                             : put(at, KV_SLICE("\r\nConnection: keep-alive\r\n"));

@@ -9,6 +9,10 @@
 #include "base/digits.h"
 #include "http/answer.h"
 
+enum {
+    STATUS_DIGITS = 3
+};
+
 static void send_body(h2o_req_t *req, int status, h2o_iovec_t *parts, size_t n)
 {
     static h2o_generator_t generator = {NULL, NULL};
@@ -16,7 +20,7 @@ static void send_body(h2o_req_t *req, int status, h2o_iovec_t *parts, size_t n)
     for (size_t i = 0; i < n; i++)
         len += parts[i].len;
     req->res.status = status;
-    req->res.reason = kv_http_reason(status).bytes;
+    req->res.reason = kv_http_status_text(status).bytes + STATUS_DIGITS + 1;
     req->res.content_length = kv_http_has_length(status) ? len : SIZE_MAX;
     h2o_start_response(req, &generator);
     bool has_no_body = n == 0 || kv_http_method_is(req, KV_SLICE("HEAD"));
