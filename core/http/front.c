@@ -276,14 +276,16 @@ static void leave(struct kv_front *front)
     destroy(front);
 }
 
+/* What is held up is looked at last: either it may be taken now, or something is under way or in
+ * flight whose end will bring the connection here again. */
 static void go_on(struct kv_front *front)
 {
     give_input_back(front);
-    if (front->is_held_up && may_take(front))
-        take_held_up(front);
     kv_list_remove(&front->in_active);
     if (front->state != BROKEN)
         kv_outbound_write(&front->out, sock_of(front), on_written);
+    if (front->is_held_up && may_take(front))
+        take_held_up(front);
     if (is_through(front))
         leave(front);
     else
