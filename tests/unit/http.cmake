@@ -1,1 +1,4 @@
-kv_add_test(unit_outbound SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/http/outbound_test.c USES kv_http)
+foreach(subject front_request outbound)
+  kv_add_test(unit_${subject} SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/http/${subject}_test.c
+              USES kv_http)
+endforeach()
