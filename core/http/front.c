@@ -10,6 +10,7 @@
  */
 #include "http/front.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "http/body.h"
@@ -17,6 +18,10 @@
 #include "http/front_request.h"
 #include "http/impl.h"
 #include "wire/key_path.h"
+
+enum {
+    LARGEST_KEPT = 4096 /* of the memory for a decoded key */
+};
 
 enum state {
     SERVING,
@@ -210,6 +215,7 @@ static void on_read(h2o_socket_t *sock, const char *err)
         h2o_socket_read_stop(sock);
         return;
     }
+    assert(front->n_lent == 0); /* or reading would have moved what is lent */
     front->connection->progress_ms = kv_loop_now_ms(loop_of(front)->loop);
     take_input(front);
 }
@@ -299,6 +305,7 @@ static void run_stage(struct kv_loop_stage *stage)
     struct kv_front_loop *loop = KV_CONTAINER(stage, struct kv_front_loop, stage);
     KV_LIST_EACH(&loop->active, link, after)
     go_on(KV_CONTAINER(link, struct kv_front, in_active));
+    kv_buffer_trim(&loop->decoded, LARGEST_KEPT);
 }
 
 static int64_t stage_wake_at(struct kv_loop_stage *stage)

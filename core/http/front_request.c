@@ -9,6 +9,7 @@
 #include "base/swar.h"
 
 enum {
+    LONGEST_HEAD = 16384,
     MOST_HEADERS = 64,
     LARGEST_BODY = 16384,
     DELETE_BYTE = 0x7f
@@ -275,6 +276,17 @@ static enum kv_front_verdict take_headers(struct reader *r, struct head *head)
     return take(r, KV_SLICE("\r\n"));
 }
 
+static enum kv_front_verdict take_head(struct reader *r, struct head *head,
+                                       struct kv_front_request *request)
+{
+    enum kv_front_verdict verdict = take_request_line(r, request);
+    if (verdict == KV_FRONT_SIMPLE)
+        verdict = take_headers(r, head);
+    if (verdict == KV_FRONT_SIMPLE && !head->has_host)
+        verdict = KV_FRONT_OTHER;
+    return verdict;
+}
+
 static enum kv_front_verdict take_body(struct reader *r, const struct head *head,
                                        struct kv_front_request *request)
 {
@@ -288,13 +300,13 @@ static enum kv_front_verdict take_body(struct reader *r, const struct head *head
 enum kv_front_verdict kv_front_request_read(struct kv_slice input,
                                             struct kv_front_request *ret_request)
 {
-    struct reader r = {input.bytes, input.bytes + input.len};
+    bool may_be_long = input.len > LONGEST_HEAD;
+    struct reader r = {input.bytes, input.bytes + (may_be_long ? LONGEST_HEAD : input.len)};
     struct head head = {0};
-    enum kv_front_verdict verdict = take_request_line(&r, ret_request);
-    if (verdict == KV_FRONT_SIMPLE)
-        verdict = take_headers(&r, &head);
-    if (verdict == KV_FRONT_SIMPLE && !head.has_host)
+    enum kv_front_verdict verdict = take_head(&r, &head, ret_request);
+    if (verdict == KV_FRONT_PARTIAL && may_be_long)
         verdict = KV_FRONT_OTHER;
+    r.end = input.bytes + input.len;
     if (verdict == KV_FRONT_SIMPLE)
         verdict = take_body(&r, &head, ret_request);
     ret_request->len = (size_t)(r.at - input.bytes);

@@ -166,6 +166,25 @@ static void many_headers_are_left_to_libh2o(void **state)
     kv_buffer_fini(&text);
 }
 
+static void a_long_head_is_left_to_libh2o(void **state)
+{
+    enum {
+        LONGEST = 16384,
+        AROUND = sizeof("GET /storage/ HTTP/1.1\r\nHost: h\r\n\r\n") - 1
+    };
+    (void)state;
+    for (size_t len = LONGEST - 1; len <= LONGEST + 1; len++) {
+        struct kv_buffer text = {0};
+        char key[LONGEST];
+        memset(key, 'k', sizeof(key));
+        kv_buffer_printf(&text, "GET /storage/%.*s HTTP/1.1\r\nHost: h\r\n\r\nGET",
+                         (int)(len - AROUND), key);
+        enum kv_front_verdict expected = len <= LONGEST ? KV_FRONT_SIMPLE : KV_FRONT_OTHER;
+        assert_int_equal(read_copy(kv_buffer_slice(&text)), expected);
+        kv_buffer_fini(&text);
+    }
+}
+
 static void a_request_is_partial_until_its_last_byte(void **state)
 {
     static const char *const texts[] = {
@@ -204,6 +223,7 @@ int main(void)
         cmocka_unit_test(what_any_code_looks_at_is_left_to_libh2o),
         cmocka_unit_test(what_is_not_plain_is_left_to_libh2o),
         cmocka_unit_test(many_headers_are_left_to_libh2o),
+        cmocka_unit_test(a_long_head_is_left_to_libh2o),
         cmocka_unit_test(a_request_is_partial_until_its_last_byte),
         cmocka_unit_test(a_partial_request_that_can_be_none_is_left_to_libh2o),
     };
