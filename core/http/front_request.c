@@ -29,9 +29,13 @@ struct known {
     enum meaning meaning;
 };
 
-#define KNOWN(text, meaning_)                                                                      \
+#define TEXT(literal)                                                                              \
     {                                                                                              \
-        .name = {"" text, sizeof(text) - 1}, .meaning = (meaning_)                                 \
+        "" literal, sizeof(literal) - 1                                                            \
+    }
+#define KNOWN(literal, meaning_)                                                                   \
+    {                                                                                              \
+        .name = TEXT(literal), .meaning = (meaning_)                                               \
     }
 
 static const struct known headers[] = {
@@ -108,11 +112,11 @@ static enum kv_front_verdict take_start(struct reader *r, struct kv_front_reques
         enum kv_command_kind kind;
         bool is_head;
     } starts[] = {
-        {{"GET /storage/", 13}, KV_COMMAND_GET, false},
-        {{"POST /storage/", 14}, KV_COMMAND_SET, false},
-        {{"PUT /storage/", 13}, KV_COMMAND_SET, false},
-        {{"DELETE /storage/", 16}, KV_COMMAND_DELETE, false},
-        {{"HEAD /storage/", 14}, KV_COMMAND_GET, true},
+        {TEXT("GET /storage/"), KV_COMMAND_GET, false},
+        {TEXT("POST /storage/"), KV_COMMAND_SET, false},
+        {TEXT("PUT /storage/"), KV_COMMAND_SET, false},
+        {TEXT("DELETE /storage/"), KV_COMMAND_DELETE, false},
+        {TEXT("HEAD /storage/"), KV_COMMAND_GET, true},
     };
     for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
         enum kv_front_verdict verdict = take(r, starts[i].text);
