@@ -420,6 +420,7 @@ void kv_http_drain(struct kv_http *http, uint32_t loop)
     /* Not h2o_context_request_shutdown(): that starts a timer of HTTP/2's, which is off. */
     here->context.shutdown_requested = 1;
     http->conf.http1.callbacks.foreach_request(&here->context, end_after_answer, NULL);
+    kv_front_drain(here);
     on_sweep(&here->sweep);
 }
 
@@ -481,6 +482,7 @@ static void init_loop(struct kv_http *http, uint32_t index, struct kv_loop *loop
     here->keyspace = kv_keyspace_on(http->keyspace, index);
     kv_list_init(&here->connections);
     kv_list_init(&here->lingering);
+    kv_front_init(here);
     h2o_context_init(&here->context, kv_loop_evloop(loop), &http->conf);
     here->accept = (h2o_accept_ctx_t){.ctx = &here->context, .hosts = http->conf.hosts};
     here->sweep.fire = on_sweep;
@@ -515,6 +517,7 @@ void kv_http_destroy(struct kv_http *http)
             h2o_socket_close(here->listeners[here->n_listeners - 1]);
         kv_timer_stop(here->loop, &here->sweep);
         kv_timer_stop(here->loop, &here->resume);
+        kv_front_fini(here);
         h2o_context_dispose(&here->context);
     }
     h2o_config_dispose(&http->conf);

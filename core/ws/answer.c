@@ -35,7 +35,7 @@ static struct kv_buffer *begin_with_key(struct kv_ws_loop *here, struct kv_slice
 }
 
 /* The frame that shows a key's state: a value, or none (revision 0). */
-static struct kv_frame *frame_state(struct kv_ws_loop *here, struct kv_slice id,
+static struct kv_piece *frame_state(struct kv_ws_loop *here, struct kv_slice id,
                                     struct kv_slice key, const struct kv_item *item)
 {
     static const struct kv_slice types[] = {{"no-value", 8}, {"value", 5}};
@@ -47,10 +47,10 @@ static struct kv_frame *frame_state(struct kv_ws_loop *here, struct kv_slice id,
                            KV_SLICE("}}"));
 }
 
-static void send_frame(struct kv_session *session, struct kv_frame *frame)
+static void send_frame(struct kv_session *session, struct kv_piece *frame)
 {
-    kv_outbound_append_frame(&session->out, frame);
-    kv_frame_unref(frame);
+    kv_outbound_append_piece(&session->out, frame);
+    kv_piece_unref(frame);
 }
 
 static bool is_behind(const struct kv_subscription *subscription)
@@ -85,7 +85,7 @@ static void answer_ok(struct kv_session *session, struct kv_command *command)
         kv_buffer_append_u64(out, command->revision);
     }
     kv_buffer_append(out, KV_SLICE("}}"));
-    kv_outbound_append_text(&session->out, kv_buffer_slice(out));
+    kv_frame_append(&session->out, kv_buffer_slice(out));
 }
 
 static struct kv_slice write_error(struct kv_ws_loop *here, struct kv_slice id, const char *text)
@@ -100,7 +100,7 @@ static void answer_failure(struct kv_session *session, struct kv_command *comman
 {
     const char *text =
         command->refusal != NULL ? command->refusal : kv_command_status_text(command->status);
-    kv_outbound_append_text(&session->out, write_error(session->here, command->note, text));
+    kv_frame_append(&session->out, write_error(session->here, command->note, text));
 }
 
 static bool is_success(const struct kv_command *command)
@@ -116,7 +116,7 @@ void kv_answer_finished(struct kv_command *command)
     if (!kv_session_talks(session))
         return;
     if (command->kind == KV_COMMAND_NOTE)
-        kv_outbound_append_text(&session->out, command->note);
+        kv_frame_append(&session->out, command->note);
     else if (!is_success(command))
         answer_failure(session, command);
     else if (command->kind == KV_COMMAND_GET)
@@ -129,7 +129,7 @@ void kv_answer_error(struct kv_session *session, struct kv_slice id, const char 
 {
     struct kv_slice answer = write_error(session->here, id, text);
     if (session->client->n_commands == 0) {
-        kv_outbound_append_text(&session->out, answer);
+        kv_frame_append(&session->out, answer);
         return;
     }
     struct kv_command *note = kv_command_create(session->here->keyspace, KV_COMMAND_NOTE);
@@ -144,7 +144,7 @@ void kv_answer_error(struct kv_session *session, struct kv_slice id, const char 
 
 static void release_form(void *form)
 {
-    kv_frame_unref(form);
+    kv_piece_unref(form);
 }
 
 void kv_answer_change(struct kv_subscription *subscription, struct kv_news *news)
@@ -161,7 +161,7 @@ void kv_answer_change(struct kv_subscription *subscription, struct kv_news *news
                                  &news->change->after);
         news->release_form = release_form;
     }
-    kv_outbound_append_frame(&session->out, news->form);
+    kv_outbound_append_piece(&session->out, news->form);
     kv_session_activate(session);
 }
 

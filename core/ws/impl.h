@@ -12,7 +12,7 @@
 #include "base/buffer.h"
 #include "base/mem.h"
 #include "http/request.h"
-#include "ws/outbound.h"
+#include "ws/frame.h"
 #include "ws/ws.h"
 
 #include <wslay/wslay.h>

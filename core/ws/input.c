@@ -43,7 +43,7 @@ static ssize_t take_output(wslay_event_context_ptr wslay, const uint8_t *bytes, 
     struct kv_session *session = user;
     (void)wslay;
     (void)flags;
-    kv_outbound_append_raw(&session->out, (struct kv_slice){(const char *)bytes, len});
+    kv_outbound_append(&session->out, (struct kv_slice){(const char *)bytes, len});
     return (ssize_t)len;
 }
 

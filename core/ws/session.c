@@ -8,7 +8,6 @@
 
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #include "loop/progress.h"
 
@@ -128,45 +127,13 @@ static void on_written(h2o_socket_t *sock, const char *err)
     kv_session_activate(session);
 }
 
-/* Takes what was written off the front of the pieces. Returns: how many are left. */
-static size_t skip_written(struct iovec *pieces, size_t n, size_t written)
-{
-    size_t done = 0;
-    while (done < n && written >= pieces[done].iov_len)
-        written -= pieces[done++].iov_len;
-    if (done == n)
-        return 0;
-    pieces[done].iov_base = (char *)pieces[done].iov_base + written;
-    pieces[done].iov_len -= written;
-    memmove(pieces, pieces + done, (n - done) * sizeof(*pieces));
-    return n - done;
-}
-
-/* Nearly every write is taken by the kernel at once. It is made here and not by libh2o, which would
- * call back in another turn of the loop, for each connection that was written to; libh2o gets what
- * is left, to go on with when there is room. */
-static void write_next(struct kv_session *session)
-{
-    _Static_assert(sizeof(struct iovec) == sizeof(h2o_iovec_t), "h2o's iovec is the system's");
-    struct iovec pieces[KV_OUTBOUND_IOVECS];
-    size_t n = kv_outbound_next(&session->out, pieces);
-    if (n == 0)
-        return;
-    session->progress_ms = now_ms(session);
-    ssize_t written = writev(h2o_socket_get_fd(session->sock), pieces, (int)n);
-    size_t left = written < 0 ? n : skip_written(pieces, n, (size_t)written);
-    if (left == 0) {
-        kv_outbound_written(&session->out);
-        return;
-    }
-    session->acked = kv_socket_bytes_acked(h2o_socket_get_fd(session->sock));
-    h2o_socket_write(session->sock, (h2o_iovec_t *)(void *)pieces, left, on_written);
-}
-
 static void write_all(struct kv_session *session)
 {
-    while (session->out.bytes != 0 && session->out.in_flight == 0)
-        write_next(session);
+    if (session->out.bytes == 0 || session->out.in_flight != 0)
+        return;
+    session->progress_ms = now_ms(session);
+    if (!kv_outbound_write(&session->out, session->sock, on_written))
+        session->acked = kv_socket_bytes_acked(h2o_socket_get_fd(session->sock));
 }
 
 /* All is sent, the close frame last: the peer has a moment to close as well. Returns: whether there
@@ -216,7 +183,7 @@ static void finish_ending(struct kv_session *session)
     const char frame[] = {(char)0x88, 2, (char)(session->broken_with >> 8),
                           (char)session->broken_with};
     if (session->broken_with != 0)
-        kv_outbound_append_raw(&session->out, (struct kv_slice){frame, sizeof(frame)});
+        kv_outbound_append(&session->out, (struct kv_slice){frame, sizeof(frame)});
     else
         wslay_event_send(session->wslay);
     begin_closing(session);

@@ -156,6 +156,8 @@ def ratios():
     return [
         Ratio("http-get", load("http-get", "kvserver"), "bare libh2o", load("http-get", "bare"), 0.9),
         Ratio("http-get", load("http-get", "kvserver"), "webdis", load("webdis-get", "webdis"), 3.0),
+        Ratio("http-get x16", load("http-get", "kvserver", depth=16), "bare libh2o x16",
+              load("http-get", "bare", depth=16), 5.0),
         Ratio("http-post", load("http-post", "kvserver"), "bare libh2o", load("http-post", "bare"),
               0.9),
         Ratio("ws-get x16", load("ws-get", "kvserver", depth=16), "redis get x16",
@@ -168,6 +170,8 @@ def ratios():
               "redis pub/sub", load("fan-out-redis", "redis", connections=500, depth=16), 1.5),
         Ratio("client, http", load("http-get", "sink-http"), "kvserver http-get",
               load("http-get", "kvserver"), None),
+        Ratio("client, http x16", load("http-get", "sink-http", depth=16), "kvserver http-get x16",
+              load("http-get", "kvserver", depth=16), None),
         Ratio("client, ws x16", load("ws-get", "sink-ws", depth=16), "kvserver ws-get x16",
               load("ws-get", "kvserver", depth=16), None),
     ]
@@ -249,7 +253,7 @@ def two_threads(servers, options):
 def show(row):
     mark = row.get("mark")
     verdict = "" if mark is None else ("ok" if row["ratio"] >= mark else "BELOW")
-    print(f"{row['name']:<16} {row['rate']:>12,.0f}/s  {row['peer']:<20} {row['peer_rate']:>12,.0f}/s"
+    print(f"{row['name']:<16} {row['rate']:>12,.0f}/s  {row['peer']:<22} {row['peer_rate']:>12,.0f}/s"
           f"  {row['ratio']:>6.2f}  ({row['least']:.2f} - {row['most']:.2f})"
           f"  {'' if mark is None else '>= ' + str(mark):<7} {verdict}", flush=True)
 

@@ -1,0 +1,100 @@
+/* The headers of text messages: the length in its shortest form, and the message behind it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "ws/frame.h"
+
+enum {
+    LONGEST_HEADER = 10,
+    MOST_TURNS = 1000
+};
+
+static const struct {
+    size_t len; /* of the message */
+    struct kv_slice header;
+} cases[] = {
+    {0, {"\x81\x00", 2}},
+    {125, {"\x81\x7d", 2}},
+    {126, {"\x81\x7e\x00\x7e", 4}},
+    {65535, {"\x81\x7e\xff\xff", 4}},
+    {65536, {"\x81\x7f\0\0\0\0\0\x01\0\0", LONGEST_HEADER}},
+};
+
+static struct kv_outbound out;
+
+static void on_written(h2o_socket_t *sock, const char *err)
+{
+    (void)sock;
+    assert_null(err);
+    kv_outbound_written(&out);
+}
+
+/* What the queue holds comes out at the other end. */
+static void assert_sent(struct kv_slice header, size_t message_len)
+{
+    int ends[2];
+    struct kv_loop *loop = kv_loop_create(0, &kv_clock_boot);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+    h2o_socket_t *sock = h2o_evloop_socket_create(kv_loop_evloop(loop), ends[0], 0);
+    kv_outbound_write(&out, sock, on_written);
+    size_t whole = header.len + message_len;
+    char *sent = kv_calloc(1, whole + 1);
+    size_t n = 0;
+    for (int turns = 0; n < whole; turns++) {
+        assert_true(turns < MOST_TURNS);
+        ssize_t got = recv(ends[1], sent + n, whole + 1 - n, 0);
+        n += got > 0 ? (size_t)got : 0;
+        kv_loop_turn(loop);
+    }
+    assert_int_equal(n, whole);
+    assert_memory_equal(sent, header.bytes, header.len);
+    for (size_t i = header.len; i < whole; i++)
+        assert_int_equal(sent[i], 'm');
+    free(sent);
+    h2o_socket_close(sock);
+    close(ends[1]);
+    kv_loop_destroy(loop);
+}
+
+static void a_message_has_a_header_of_its_length(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char *text = kv_alloc(cases[i].len);
+        memset(text, 'm', cases[i].len);
+        kv_outbound_init(&out);
+        kv_frame_append(&out, (struct kv_slice){text, cases[i].len});
+        assert_sent(cases[i].header, cases[i].len);
+        kv_outbound_fini(&out);
+        free(text);
+    }
+}
+
+static void a_frame_has_a_header_of_all_its_parts(void **state)
+{
+    static const struct kv_item item = {.value = {"mm", 2}};
+    (void)state;
+    struct kv_piece *frame = kv_frame_create(NULL, KV_SLICE("mmm"), &item, KV_SLICE("m"));
+    kv_outbound_init(&out);
+    kv_outbound_append_piece(&out, frame);
+    kv_piece_unref(frame);
+    assert_sent(KV_SLICE("\x81\x06"), 6);
+    kv_outbound_fini(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_message_has_a_header_of_its_length),
+        cmocka_unit_test(a_frame_has_a_header_of_all_its_parts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
