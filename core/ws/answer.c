@@ -35,22 +35,22 @@ static struct kv_buffer *begin_with_key(struct kv_ws_loop *here, struct kv_slice
 }
 
 /* The frame that shows a key's state: a value, or none (revision 0). */
-static struct kv_frame *frame_state(struct kv_ws_loop *here, struct kv_slice id,
-                                    struct kv_slice key, const struct kv_item *item)
+static struct kv_shared_frame *frame_state(struct kv_ws_loop *here, struct kv_slice id,
+                                           struct kv_slice key, const struct kv_item *item)
 {
     static const struct kv_slice types[] = {{"no-value", 8}, {"value", 5}};
     bool has_value = item->revision != 0;
     struct kv_buffer *out = begin_with_key(here, types[has_value], id, key);
     if (has_value)
         kv_buffer_append(out, KV_SLICE(",\"value\":"));
-    return kv_frame_create(kv_keyspace_of(here->keyspace), kv_buffer_slice(out), item,
-                           KV_SLICE("}}"));
+    return kv_shared_frame_create(kv_keyspace_of(here->keyspace), kv_buffer_slice(out), item,
+                                  KV_SLICE("}}"));
 }
 
-static void send_frame(struct kv_session *session, struct kv_frame *frame)
+static void send_frame(struct kv_session *session, struct kv_shared_frame *frame)
 {
-    kv_outbound_append_frame(&session->out, frame);
-    kv_frame_unref(frame);
+    kv_outbound_append_shared(&session->out, frame);
+    kv_shared_frame_unref(frame);
 }
 
 static bool is_behind(const struct kv_subscription *subscription)
@@ -144,7 +144,7 @@ void kv_answer_error(struct kv_session *session, struct kv_slice id, const char 
 
 static void release_form(void *form)
 {
-    kv_frame_unref(form);
+    kv_shared_frame_unref(form);
 }
 
 void kv_answer_change(struct kv_subscription *subscription, struct kv_news *news)
@@ -161,7 +161,7 @@ void kv_answer_change(struct kv_subscription *subscription, struct kv_news *news
                                  &news->change->after);
         news->release_form = release_form;
     }
-    kv_outbound_append_frame(&session->out, news->form);
+    kv_outbound_append_shared(&session->out, news->form);
     kv_session_activate(session);
 }
 

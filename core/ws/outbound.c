@@ -4,7 +4,7 @@
  */
 #include "ws/outbound.h"
 
-#include <endian.h>
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -14,11 +14,9 @@ enum {
     FIRST_CHUNK = 512,
     LARGEST_CHUNK = 16384,
     LONGEST_WRITE = 4 << 20,
-    LONGEST_HEADER = 10,
-    FIN_TEXT = 0x81,
 };
 
-struct kv_frame {
+struct kv_shared_frame {
     uint32_t refs;
     struct kv_keyspace *keyspace;
     struct kv_item item; /* between head and tail; empty where it was copied into the head */
@@ -29,30 +27,11 @@ struct kv_frame {
 
 struct kv_outbound_node {
     struct kv_link link;
-    struct kv_frame *frame; /* NULL: a chunk */
+    struct kv_shared_frame *frame; /* NULL: a chunk */
     size_t len;
     size_t capacity;
     char bytes[];
 };
-
-static size_t write_header(char *at, uint64_t len)
-{
-    at[0] = (char)FIN_TEXT;
-    if (len < 126) {
-        at[1] = (char)len;
-        return 2;
-    }
-    if (len < 65536) {
-        uint16_t big = htobe16((uint16_t)len);
-        at[1] = 126;
-        memcpy(at + 2, &big, sizeof(big));
-        return 4;
-    }
-    uint64_t big = htobe64(len);
-    at[1] = 127;
-    memcpy(at + 2, &big, sizeof(big));
-    return LONGEST_HEADER;
-}
 
 static char *append(char *at, struct kv_slice bytes)
 {
@@ -61,14 +40,15 @@ static char *append(char *at, struct kv_slice bytes)
     return at + bytes.len;
 }
 
-struct kv_frame *kv_frame_create(struct kv_keyspace *keyspace, struct kv_slice head,
-                                 const struct kv_item *item, struct kv_slice tail)
+struct kv_shared_frame *kv_shared_frame_create(struct kv_keyspace *keyspace, struct kv_slice head,
+                                               const struct kv_item *item, struct kv_slice tail)
 {
     bool is_copied = item->value.len <= LARGEST_COPY;
     size_t copied = is_copied ? item->value.len : 0;
-    struct kv_frame *frame =
-        kv_alloc(sizeof(*frame) + LONGEST_HEADER + head.len + copied + tail.len);
-    char *at = frame->bytes + write_header(frame->bytes, head.len + item->value.len + tail.len);
+    struct kv_shared_frame *frame =
+        kv_alloc(sizeof(*frame) + KV_FRAME_LONGEST_HEADER + head.len + copied + tail.len);
+    char *at = frame->bytes + kv_frame_write_header(frame->bytes, KV_FRAME_TEXT,
+                                                    head.len + item->value.len + tail.len);
     at = append(at, head);
     if (is_copied)
         at = append(at, item->value);
@@ -83,7 +63,7 @@ struct kv_frame *kv_frame_create(struct kv_keyspace *keyspace, struct kv_slice h
     return frame;
 }
 
-void kv_frame_unref(struct kv_frame *frame)
+void kv_shared_frame_unref(struct kv_shared_frame *frame)
 {
     if (--frame->refs != 0)
         return;
@@ -91,7 +71,7 @@ void kv_frame_unref(struct kv_frame *frame)
     free(frame);
 }
 
-static size_t frame_len(const struct kv_frame *frame)
+static size_t frame_len(const struct kv_shared_frame *frame)
 {
     return frame->head_len + frame->item.value.len + frame->tail_len;
 }
@@ -105,7 +85,7 @@ void kv_outbound_init(struct kv_outbound *out)
 static void free_node(struct kv_outbound_node *node)
 {
     if (node->frame != NULL)
-        kv_frame_unref(node->frame);
+        kv_shared_frame_unref(node->frame);
     free(node);
 }
 
@@ -129,7 +109,7 @@ void kv_outbound_fini(struct kv_outbound *out)
 }
 
 static struct kv_outbound_node *add_node(struct kv_outbound *out, size_t capacity,
-                                         struct kv_frame *frame)
+                                         struct kv_shared_frame *frame)
 {
     struct kv_outbound_node *node = kv_alloc(sizeof(*node) + capacity);
     node->frame = frame;
@@ -161,30 +141,47 @@ static char *reserve(struct kv_outbound *out, size_t len)
     return room;
 }
 
+static void append_frame(struct kv_outbound *out, enum kv_frame_opcode opcode,
+                         struct kv_slice payload)
+{
+    char header[KV_FRAME_LONGEST_HEADER];
+    size_t len = kv_frame_write_header(header, opcode, payload.len);
+    char *at = reserve(out, len + payload.len);
+    append(append(at, (struct kv_slice){header, len}), payload);
+}
+
 void kv_outbound_append_text(struct kv_outbound *out, struct kv_slice text)
 {
-    char header[LONGEST_HEADER];
-    size_t len = write_header(header, text.len);
-    char *at = reserve(out, len + text.len);
-    append(append(at, (struct kv_slice){header, len}), text);
+    append_frame(out, KV_FRAME_TEXT, text);
 }
 
-void kv_outbound_append_raw(struct kv_outbound *out, struct kv_slice bytes)
+void kv_outbound_append_control(struct kv_outbound *out, enum kv_frame_opcode opcode,
+                                struct kv_slice payload)
 {
-    append(reserve(out, bytes.len), bytes);
+    assert(payload.len <= KV_FRAME_LONGEST_CONTROL);
+    append_frame(out, opcode, payload);
 }
 
-void kv_outbound_append_frame(struct kv_outbound *out, struct kv_frame *frame)
+void kv_outbound_append_close(struct kv_outbound *out, uint16_t code, struct kv_slice reason)
+{
+    char payload[KV_FRAME_LONGEST_CONTROL] = {(char)(code >> 8), (char)code};
+    assert(reason.len <= sizeof(payload) - 2);
+    append(payload + 2, reason);
+    append_frame(out, KV_FRAME_CLOSE,
+                 (struct kv_slice){payload, code == KV_CLOSE_NONE ? 0 : 2 + reason.len});
+}
+
+void kv_outbound_append_shared(struct kv_outbound *out, struct kv_shared_frame *frame)
 {
     if (frame->item.value.len == 0 && frame_len(frame) <= LARGEST_COPY) {
-        kv_outbound_append_raw(out, (struct kv_slice){frame->bytes, frame_len(frame)});
+        append(reserve(out, frame_len(frame)), (struct kv_slice){frame->bytes, frame_len(frame)});
         return;
     }
     frame->refs++;
     add_node(out, 0, frame);
 }
 
-static size_t describe_frame(const struct kv_frame *frame, struct iovec *iovecs)
+static size_t describe_frame(const struct kv_shared_frame *frame, struct iovec *iovecs)
 {
     char *bytes = (char *)(uintptr_t)frame->bytes;
     if (frame->item.value.len == 0) {

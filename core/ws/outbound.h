@@ -10,14 +10,15 @@
 
 #include "base/list.h"
 #include "keyspace/keyspace.h"
+#include "wire/frame.h"
 
 /* A text message in its frame, for any number of connections of one loop. */
-struct kv_frame;
+struct kv_shared_frame;
 
 /* head + the item's value + tail. Takes a share of the item. Owns: the caller, one reference. */
-struct kv_frame *kv_frame_create(struct kv_keyspace *keyspace, struct kv_slice head,
-                                 const struct kv_item *item, struct kv_slice tail);
-void kv_frame_unref(struct kv_frame *frame);
+struct kv_shared_frame *kv_shared_frame_create(struct kv_keyspace *keyspace, struct kv_slice head,
+                                               const struct kv_item *item, struct kv_slice tail);
+void kv_shared_frame_unref(struct kv_shared_frame *frame);
 
 struct kv_outbound {
     struct kv_queue nodes;
@@ -37,11 +38,15 @@ void kv_outbound_fini(struct kv_outbound *out);
 /* Appends a text message, copied. */
 void kv_outbound_append_text(struct kv_outbound *out, struct kv_slice text);
 
-/* Appends bytes that are frames already, copied. */
-void kv_outbound_append_raw(struct kv_outbound *out, struct kv_slice bytes);
+/* Appends a ping or a pong, copied. payload: at most KV_FRAME_LONGEST_CONTROL bytes. */
+void kv_outbound_append_control(struct kv_outbound *out, enum kv_frame_opcode opcode,
+                                struct kv_slice payload);
 
-/* Appends a frame; takes a reference of its own where it does not copy. */
-void kv_outbound_append_frame(struct kv_outbound *out, struct kv_frame *frame);
+/* Appends a close frame. code: KV_CLOSE_NONE for one without; reason: UTF-8, short enough. */
+void kv_outbound_append_close(struct kv_outbound *out, uint16_t code, struct kv_slice reason);
+
+/* Appends a shared frame; takes a reference of its own where it does not copy. */
+void kv_outbound_append_shared(struct kv_outbound *out, struct kv_shared_frame *frame);
 
 /* What to write next, for one write at a time: it is in flight until kv_outbound_written().
  * Returns: the number of iovecs, 0 where there is nothing, or a write is under way. */

@@ -34,9 +34,9 @@ static void append_long_frame(char letter)
     char text[2000];
     memset(text, letter, sizeof(text));
     struct kv_slice head = {text, sizeof(text)};
-    struct kv_frame *frame = kv_frame_create(NULL, head, &nothing, KV_SLICE(""));
-    kv_outbound_append_frame(&out, frame);
-    kv_frame_unref(frame);
+    struct kv_shared_frame *frame = kv_shared_frame_create(NULL, head, &nothing, KV_SLICE(""));
+    kv_outbound_append_shared(&out, frame);
+    kv_shared_frame_unref(frame);
 }
 
 /* Takes everything, write by write. */
@@ -59,15 +59,21 @@ static void what_is_appended_comes_out_in_order(void **state)
     kv_outbound_append_text(&out, KV_SLICE("one"));
     append_long_frame('2');
     kv_outbound_append_text(&out, KV_SLICE("three"));
-    kv_outbound_append_raw(&out, KV_SLICE("four"));
+    kv_outbound_append_control(&out, KV_FRAME_PONG, KV_SLICE("four"));
+    kv_outbound_append_close(&out, 1001, KV_SLICE("five"));
+    kv_outbound_append_close(&out, KV_CLOSE_NONE, KV_SLICE(""));
     struct kv_buffer taken = take_all();
     struct kv_slice bytes = kv_buffer_slice(&taken);
-    assert_int_equal(bytes.len, 5 + 2004 + 7 + 4);
+    assert_int_equal(bytes.len, 5 + 2004 + 7 + 6 + 8 + 2);
     assert_memory_equal(bytes.bytes,
                         "\x81\x03one\x81\x7e\x07\xd0"
                         "22",
                         11);
-    assert_memory_equal(bytes.bytes + 5 + 2004, "\x81\x05threefour", 11);
+    assert_memory_equal(bytes.bytes + 5 + 2004,
+                        "\x81\x05three\x8a\x04"
+                        "four\x88\x06\x03\xe9"
+                        "five\x88\x00",
+                        7 + 6 + 8 + 2);
     assert_int_equal(out.bytes, 0);
     kv_buffer_fini(&taken);
 }
