@@ -240,7 +240,7 @@ static bool read_write_conditions(struct exchange *exchange, struct kv_command *
 static int read_members(struct kv_slice body, uint32_t max_depth, struct reading *reading,
                         struct kv_error *reterr)
 {
-    struct kv_json_field fields[] = {{.name = "value"}, {.name = "ttl"}};
+    struct kv_json_field fields[] = {{.name = KV_SLICE("value")}, {.name = KV_SLICE("ttl")}};
     struct kv_json_error bad;
     if (kv_json_read_object(body, max_depth, fields, 2, &bad) != 0)
         return kv_json_error_tell(&bad, reterr);

@@ -236,22 +236,19 @@ int kv_frame_read(struct kv_frame_reader *reader, char *bytes, size_t len, size_
     return got;
 }
 
-size_t kv_frame_write_header(char at[KV_FRAME_LONGEST_HEADER], enum kv_frame_opcode opcode,
-                             uint64_t len)
+char *kv_frame_write_header(char *at, enum kv_frame_opcode opcode, uint64_t len)
 {
     at[0] = (char)(FINAL | opcode);
     if (len < LEN_16) {
         at[1] = (char)len;
-        return 2;
-    }
-    if (len <= UINT16_MAX) {
+    } else if (len <= UINT16_MAX) {
         uint16_t big = htobe16((uint16_t)len);
         at[1] = LEN_16;
         memcpy(at + 2, &big, sizeof(big));
-        return 2 + sizeof(big);
+    } else {
+        uint64_t big = htobe64(len);
+        at[1] = LEN_64;
+        memcpy(at + 2, &big, sizeof(big));
     }
-    uint64_t big = htobe64(len);
-    at[1] = LEN_64;
-    memcpy(at + 2, &big, sizeof(big));
-    return 2 + sizeof(big);
+    return at + kv_frame_header_len(len);
 }

@@ -75,9 +75,13 @@ int kv_frame_read(struct kv_frame_reader *reader, char *bytes, size_t len, size_
 /* The code of a close frame that was read. Returns: KV_CLOSE_NONE where it has none. */
 uint16_t kv_frame_close_code(struct kv_slice payload);
 
+static inline size_t kv_frame_header_len(uint64_t len)
+{
+    return len < 126 ? 2 : len <= UINT16_MAX ? 4 : KV_FRAME_LONGEST_HEADER;
+}
+
 /* Writes the header of a server's frame that is a whole message, or a control frame.
- * Returns: its length. */
-size_t kv_frame_write_header(char at[KV_FRAME_LONGEST_HEADER], enum kv_frame_opcode opcode,
-                             uint64_t len);
+ * at: room for kv_frame_header_len(). Returns: where the payload begins. */
+char *kv_frame_write_header(char *at, enum kv_frame_opcode opcode, uint64_t len);
 
 #endif

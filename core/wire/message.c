@@ -31,12 +31,12 @@ enum {
     LONGEST_ESCAPE = 6 /* `\\u0041` stands for one byte */
 };
 
-static const char *const type_names[] = {
-    [KV_MESSAGE_GET] = "get",
-    [KV_MESSAGE_SET] = "set",
-    [KV_MESSAGE_DELETE] = "delete",
-    [KV_MESSAGE_SUBSCRIBE] = "subscribe",
-    [KV_MESSAGE_UNSUBSCRIBE] = "unsubscribe",
+static const struct kv_slice type_names[] = {
+    [KV_MESSAGE_GET] = {"get", 3},
+    [KV_MESSAGE_SET] = {"set", 3},
+    [KV_MESSAGE_DELETE] = {"delete", 6},
+    [KV_MESSAGE_SUBSCRIBE] = {"subscribe", 9},
+    [KV_MESSAGE_UNSUBSCRIBE] = {"unsubscribe", 11},
 };
 
 /* An id that is too long is no id: the error that says so does not bear it. */
@@ -180,16 +180,16 @@ int kv_message_parse(struct kv_slice text, const struct kv_message_limits *limit
                      struct kv_buffer *scratch, struct kv_message *ret, struct kv_error *reterr)
 {
     struct kv_json_field payload[N_PAYLOAD] = {
-        [KEY].name = "key",
-        [VALUE].name = "value",
-        [TTL].name = "ttl",
-        [IF_REVISION].name = "if_revision",
-        [IF_ABSENT].name = "if_absent",
+        [KEY].name = KV_SLICE("key"),
+        [VALUE].name = KV_SLICE("value"),
+        [TTL].name = KV_SLICE("ttl"),
+        [IF_REVISION].name = KV_SLICE("if_revision"),
+        [IF_ABSENT].name = KV_SLICE("if_absent"),
     };
     struct kv_json_field members[N_MEMBERS] = {
-        [TYPE].name = "type",
-        [ID].name = "id",
-        [PAYLOAD] = {.name = "payload", .members = payload, .n_members = N_PAYLOAD},
+        [TYPE].name = KV_SLICE("type"),
+        [ID].name = KV_SLICE("id"),
+        [PAYLOAD] = {.name = KV_SLICE("payload"), .members = payload, .n_members = N_PAYLOAD},
     };
     struct kv_json_error error;
     *ret = (struct kv_message){0};

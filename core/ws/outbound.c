@@ -45,10 +45,10 @@ struct kv_shared_frame *kv_shared_frame_create(struct kv_keyspace *keyspace, str
 {
     bool is_copied = item->value.len <= LARGEST_COPY;
     size_t copied = is_copied ? item->value.len : 0;
+    size_t len = head.len + item->value.len + tail.len;
     struct kv_shared_frame *frame =
         kv_alloc(sizeof(*frame) + KV_FRAME_LONGEST_HEADER + head.len + copied + tail.len);
-    char *at = frame->bytes + kv_frame_write_header(frame->bytes, KV_FRAME_TEXT,
-                                                    head.len + item->value.len + tail.len);
+    char *at = kv_frame_write_header(frame->bytes, KV_FRAME_TEXT, len);
     at = append(at, head);
     if (is_copied)
         at = append(at, item->value);
@@ -121,10 +121,14 @@ static struct kv_outbound_node *add_node(struct kv_outbound *out, size_t capacit
     return node;
 }
 
-/* Chunks begin small, and double while one follows another. */
-static size_t next_capacity(const struct kv_outbound_node *last, size_t len)
+/* The first chunk has room for what the write before took, so that a connection whose writes are
+ * alike needs one for each; others double while one follows another. */
+static size_t next_capacity(const struct kv_outbound *out, size_t len)
 {
-    size_t capacity = last == NULL || last->frame != NULL ? FIRST_CHUNK : last->capacity * 2;
+    const struct kv_outbound_node *last = out->last;
+    size_t capacity = out->usual_bytes < FIRST_CHUNK ? FIRST_CHUNK : out->usual_bytes;
+    if (last != NULL && last->frame == NULL)
+        capacity = last->capacity * 2;
     if (capacity > LARGEST_CHUNK)
         capacity = LARGEST_CHUNK;
     return capacity < len ? len : capacity;
@@ -135,40 +139,54 @@ static char *reserve(struct kv_outbound *out, size_t len)
 {
     struct kv_outbound_node *chunk = out->last;
     if (chunk == NULL || chunk->frame != NULL || chunk->capacity - chunk->len < len)
-        chunk = add_node(out, next_capacity(out->last, len), NULL);
+        chunk = add_node(out, next_capacity(out, len), NULL);
     char *room = chunk->bytes + chunk->len;
     chunk->len += len;
     return room;
 }
 
-static void append_frame(struct kv_outbound *out, enum kv_frame_opcode opcode,
-                         struct kv_slice payload)
+/* Room for a payload, behind its header. */
+static char *reserve_frame(struct kv_outbound *out, enum kv_frame_opcode opcode, size_t len)
 {
-    char header[KV_FRAME_LONGEST_HEADER];
-    size_t len = kv_frame_write_header(header, opcode, payload.len);
-    char *at = reserve(out, len + payload.len);
-    append(append(at, (struct kv_slice){header, len}), payload);
+    char *at = reserve(out, kv_frame_header_len(len) + len);
+    return kv_frame_write_header(at, opcode, len);
 }
 
 void kv_outbound_append_text(struct kv_outbound *out, struct kv_slice text)
 {
-    append_frame(out, KV_FRAME_TEXT, text);
+    append(reserve_frame(out, KV_FRAME_TEXT, text.len), text);
+}
+
+void kv_outbound_append_item(struct kv_outbound *out, struct kv_keyspace *keyspace,
+                             struct kv_slice head, const struct kv_item *item, struct kv_slice tail)
+{
+    if (item->value.len > LARGEST_COPY) {
+        struct kv_shared_frame *frame = kv_shared_frame_create(keyspace, head, item, tail);
+        kv_outbound_append_shared(out, frame);
+        kv_shared_frame_unref(frame);
+        return;
+    }
+    size_t len = head.len + item->value.len + tail.len;
+    char *at = reserve_frame(out, KV_FRAME_TEXT, len);
+    append(append(append(at, head), item->value), tail);
 }
 
 void kv_outbound_append_control(struct kv_outbound *out, enum kv_frame_opcode opcode,
                                 struct kv_slice payload)
 {
     assert(payload.len <= KV_FRAME_LONGEST_CONTROL);
-    append_frame(out, opcode, payload);
+    append(reserve_frame(out, opcode, payload.len), payload);
 }
 
 void kv_outbound_append_close(struct kv_outbound *out, uint16_t code, struct kv_slice reason)
 {
-    char payload[KV_FRAME_LONGEST_CONTROL] = {(char)(code >> 8), (char)code};
-    assert(reason.len <= sizeof(payload) - 2);
-    append(payload + 2, reason);
-    append_frame(out, KV_FRAME_CLOSE,
-                 (struct kv_slice){payload, code == KV_CLOSE_NONE ? 0 : 2 + reason.len});
+    const char bytes[] = {(char)(code >> 8), (char)code};
+    bool has_code = code != KV_CLOSE_NONE;
+    size_t len = has_code ? sizeof(bytes) + reason.len : 0;
+    assert(len <= KV_FRAME_LONGEST_CONTROL);
+    char *at = reserve_frame(out, KV_FRAME_CLOSE, len);
+    if (has_code)
+        append(append(at, (struct kv_slice){bytes, sizeof(bytes)}), reason);
 }
 
 void kv_outbound_append_shared(struct kv_outbound *out, struct kv_shared_frame *frame)
@@ -217,6 +235,7 @@ size_t kv_outbound_next(struct kv_outbound *out, struct iovec iovecs[KV_OUTBOUND
         if (node == out->last)
             out->last = NULL; /* not to be filled any more */
     }
+    out->usual_bytes = bytes;
     return n;
 }
 

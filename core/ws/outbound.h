@@ -23,9 +23,10 @@ void kv_shared_frame_unref(struct kv_shared_frame *frame);
 struct kv_outbound {
     struct kv_queue nodes;
     struct kv_outbound_node *last;
-    size_t bytes;     /* of memory for what the kernel has not taken, as far as known; shared frames
-                         count in full */
-    size_t in_flight; /* nodes at the front that are being written */
+    size_t bytes; /* of memory for what the kernel has not taken, as far as known; shared frames
+                     count in full */
+    size_t usual_bytes; /* of a write: of the one before */
+    size_t in_flight;   /* nodes at the front that are being written */
 };
 
 enum {
@@ -37,6 +38,12 @@ void kv_outbound_fini(struct kv_outbound *out);
 
 /* Appends a text message, copied. */
 void kv_outbound_append_text(struct kv_outbound *out, struct kv_slice text);
+
+/* Appends a text message: head + the item's value + tail. Copies it, or where the value is long
+ * takes a share of the item. */
+void kv_outbound_append_item(struct kv_outbound *out, struct kv_keyspace *keyspace,
+                             struct kv_slice head, const struct kv_item *item,
+                             struct kv_slice tail);
 
 /* Appends a ping or a pong, copied. payload: at most KV_FRAME_LONGEST_CONTROL bytes. */
 void kv_outbound_append_control(struct kv_outbound *out, enum kv_frame_opcode opcode,

@@ -435,7 +435,7 @@ static void headers_are_written_in_the_shortest_form(void **state)
     };
     char at[KV_FRAME_LONGEST_HEADER];
     for (size_t i = 0; i < N(headers); i++) {
-        size_t len = kv_frame_write_header(at, KV_FRAME_TEXT, headers[i].len);
+        size_t len = (size_t)(kv_frame_write_header(at, KV_FRAME_TEXT, headers[i].len) - at);
         assert_int_equal(len, headers[i].header.len);
         assert_memory_equal(at, headers[i].header.bytes, len);
     }
