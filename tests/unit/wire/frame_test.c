@@ -469,68 +469,111 @@ static bool may_go_on(struct kv_slice text)
     return false;
 }
 
-/* Judges and notes one frame; returns the fault, or 0, or 1 where the input ends. */
-static unsigned plain_read_frame(struct plain *plain, struct kv_buffer *log)
+struct plain_frame {
+    bool is_final, is_control, is_whole;
+    unsigned opcode;
+    size_t header; /* with the mask */
+    uint64_t len;
+    struct kv_buffer payload; /* as much as there is */
+};
+
+enum {
+    ENOUGH = 1 /* no fault: the input ends, or the peer has closed */
+};
+
+/* Returns: the fault, ENOUGH, or 0. */
+static unsigned plain_read_header(const struct plain *plain, struct plain_frame *frame)
 {
     const unsigned char *from = plain->bytes + plain->at;
     size_t left = plain->len - plain->at, size = 2;
     if (left < 2)
-        return 1;
-    bool is_final = from[0] >= 0x80;
-    unsigned opcode = from[0] & 0xf;
-    uint64_t len = from[1] & 0x7f;
-    bool is_control = opcode >= 8;
-    if ((from[0] & 0x70) != 0 || from[1] < 0x80 || (opcode > 2 && opcode < 8) || opcode > 10)
+        return ENOUGH;
+    uint64_t len = from[1] & 0x7f, least = 0;
+    *frame = (struct plain_frame){.is_final = from[0] >= 0x80, .opcode = from[0] & 0xf};
+    frame->is_control = frame->opcode >= 8;
+    if ((from[0] & 0x70) != 0 || from[1] < 0x80 || (frame->opcode > 2 && frame->opcode < 8) ||
+        frame->opcode > 10)
         return 1002;
-    if (is_control ? !is_final || len > 125 : (opcode == 0) != plain->is_under_way)
+    if (frame->is_control ? !frame->is_final || len > 125
+                          : (frame->opcode == 0) != plain->is_under_way)
         return 1002;
-    if (len > 125) {
-        size_t n_more = len == 126 ? 2 : 8;
-        uint64_t least = len == 126 ? 126 : 65536;
-        if (left < size + n_more + 4)
-            return 1;
+    size_t n_more = len < 126 ? 0 : len == 126 ? 2 : 8;
+    if (left < size + n_more + 4)
+        return ENOUGH;
+    if (n_more != 0) {
+        least = n_more == 2 ? 126 : 65536;
         for (len = 0; n_more > 0; n_more--)
             len = len << 8 | from[size++];
-        if (len < least || len >> 63 != 0)
-            return 1002;
-    } else if (left < size + 4) {
-        return 1;
     }
-    if (!is_control && len + plain->message.len > LIMIT)
-        return 1009;
-    const unsigned char *key = from + size;
-    struct kv_buffer payload = {0};
-    size += 4;
-    bool is_whole = left - size >= len;
-    for (size_t i = 0; i < (is_whole ? len : left - size); i++)
-        kv_buffer_append_char(&payload, (char)(from[size + i] ^ key[i % 4]));
-    unsigned fault = is_whole ? 0 : 1;
-    plain->at += size + payload.len;
-    if (is_control && is_whole) {
-        unsigned code = kv_frame_close_code(kv_buffer_slice(&payload));
-        if (opcode == KV_FRAME_CLOSE && payload.len != 0) {
-            struct kv_slice reason = {payload.bytes + 2, payload.len - 2};
-            bool is_known = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
-                            (code >= 3000 && code <= 4999);
-            fault = payload.len == 1 || !is_known ? 1002 : kv_utf8_is_valid(reason) ? 0 : 1007;
-        }
-        if (fault == 0)
-            note(log, opcode, kv_buffer_slice(&payload));
-        fault = fault == 0 && opcode == KV_FRAME_CLOSE ? 1 : fault;
-    } else if (!is_control) {
-        plain->opcode = opcode != 0 ? opcode : plain->opcode;
-        plain->is_under_way = !is_final;
-        kv_buffer_append(&plain->message, kv_buffer_slice(&payload));
-        bool is_done = is_final && is_whole;
-        struct kv_slice text = kv_buffer_slice(&plain->message);
-        if (plain->opcode == KV_FRAME_TEXT && !(is_done ? kv_utf8_is_valid(text) : may_go_on(text)))
-            fault = 1007;
-        else if (is_done)
-            note(log, plain->opcode, text);
-        if (is_done)
-            plain->message.len = 0;
+    frame->header = size + 4;
+    frame->len = len;
+    if (len < least || len >> 63 != 0)
+        return 1002;
+    return !frame->is_control && len + plain->message.len > LIMIT ? 1009 : 0;
+}
+
+static void plain_read_payload(struct plain *plain, struct plain_frame *frame)
+{
+    const unsigned char *from = plain->bytes + plain->at + frame->header;
+    size_t left = plain->len - plain->at - frame->header;
+    frame->is_whole = left >= frame->len;
+    for (size_t i = 0; i < (frame->is_whole ? frame->len : left); i++)
+        kv_buffer_append_char(&frame->payload, (char)(from[i] ^ (from - 4)[i % 4]));
+    plain->at += frame->header + frame->payload.len;
+}
+
+static unsigned plain_judge_close(struct kv_slice payload)
+{
+    unsigned code = kv_frame_close_code(payload);
+    bool is_known = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
+                    (code >= 3000 && code <= 4999);
+    if (payload.len == 0)
+        return 0;
+    if (payload.len == 1 || !is_known)
+        return 1002;
+    return kv_utf8_is_valid((struct kv_slice){payload.bytes + 2, payload.len - 2}) ? 0 : 1007;
+}
+
+static unsigned plain_take_control(const struct plain_frame *frame, struct kv_buffer *log)
+{
+    struct kv_slice payload = kv_buffer_slice(&frame->payload);
+    unsigned fault = frame->opcode == KV_FRAME_CLOSE ? plain_judge_close(payload) : 0;
+    if (!frame->is_whole)
+        return ENOUGH;
+    if (fault != 0)
+        return fault;
+    note(log, frame->opcode, payload);
+    return frame->opcode == KV_FRAME_CLOSE ? ENOUGH : 0;
+}
+
+static unsigned plain_take_part(struct plain *plain, const struct plain_frame *frame,
+                                struct kv_buffer *log)
+{
+    bool is_done = frame->is_final && frame->is_whole;
+    plain->opcode = frame->opcode != 0 ? frame->opcode : plain->opcode;
+    plain->is_under_way = !frame->is_final;
+    kv_buffer_append(&plain->message, kv_buffer_slice(&frame->payload));
+    struct kv_slice text = kv_buffer_slice(&plain->message);
+    if (plain->opcode == KV_FRAME_TEXT && !(is_done ? kv_utf8_is_valid(text) : may_go_on(text)))
+        return 1007;
+    if (is_done) {
+        note(log, plain->opcode, text);
+        plain->message.len = 0;
     }
-    kv_buffer_fini(&payload);
+    return frame->is_whole ? 0 : ENOUGH;
+}
+
+/* Returns: the fault, ENOUGH, or 0. */
+static unsigned plain_read_frame(struct plain *plain, struct kv_buffer *log)
+{
+    struct plain_frame frame;
+    unsigned fault = plain_read_header(plain, &frame);
+    if (fault != 0)
+        return fault;
+    plain_read_payload(plain, &frame);
+    fault =
+        frame.is_control ? plain_take_control(&frame, log) : plain_take_part(plain, &frame, log);
+    kv_buffer_fini(&frame.payload);
     return fault;
 }
 
@@ -541,7 +584,7 @@ static struct kv_buffer plain_read(struct kv_slice bytes)
     unsigned fault;
     while ((fault = plain_read_frame(&plain, &log)) == 0)
         continue;
-    if (fault != 1)
+    if (fault != ENOUGH)
         note_fault(&log, fault);
     kv_buffer_fini(&plain.message);
     return log;
