@@ -76,7 +76,8 @@ static void give(struct outcome *outcome, struct kv_frame_reader *reader, struct
         else
             note_fault(outcome, reader->fault);
     }
-    memmove(input->bytes, input->bytes + at, input->len - at);
+    if (at != 0)
+        memmove(input->bytes, input->bytes + at, input->len - at);
     input->len -= at;
 }
 

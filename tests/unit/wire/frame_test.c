@@ -114,7 +114,8 @@ static void give(struct reading *reading, struct kv_slice chunk)
             reading->is_over = true;
         }
     }
-    memmove(input->bytes, input->bytes + at, input->len - at);
+    if (at != 0)
+        memmove(input->bytes, input->bytes + at, input->len - at);
     input->len -= at;
 }
 
