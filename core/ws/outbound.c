@@ -121,12 +121,12 @@ static struct kv_outbound_node *add_node(struct kv_outbound *out, size_t capacit
     return node;
 }
 
-/* The first chunk has room for what the write before took, so that a connection whose writes are
- * alike needs one for each; others double while one follows another. */
+/* The first chunk has room for what was copied for the write before, so that a connection whose
+ * writes are alike needs one for each; others double while one follows another. */
 static size_t next_capacity(const struct kv_outbound *out, size_t len)
 {
     const struct kv_outbound_node *last = out->last;
-    size_t capacity = out->usual_bytes < FIRST_CHUNK ? FIRST_CHUNK : out->usual_bytes;
+    size_t capacity = out->usual_copied < FIRST_CHUNK ? FIRST_CHUNK : out->usual_copied;
     if (last != NULL && last->frame == NULL)
         capacity = last->capacity * 2;
     if (capacity > LARGEST_CHUNK)
@@ -224,6 +224,7 @@ size_t kv_outbound_next(struct kv_outbound *out, struct iovec iovecs[KV_OUTBOUND
 {
     size_t n = 0;
     size_t bytes = 0;
+    size_t copied = 0;
     if (out->in_flight != 0)
         return 0;
     for (struct kv_link *link = out->nodes.head;
@@ -231,11 +232,12 @@ size_t kv_outbound_next(struct kv_outbound *out, struct iovec iovecs[KV_OUTBOUND
         struct kv_outbound_node *node = KV_CONTAINER(link, struct kv_outbound_node, link);
         n += describe(node, iovecs + n);
         bytes += node_len(node);
+        copied += node->len;
         out->in_flight++;
         if (node == out->last)
             out->last = NULL; /* not to be filled any more */
     }
-    out->usual_bytes = bytes;
+    out->usual_copied = copied;
     return n;
 }
 

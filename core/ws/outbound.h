@@ -25,8 +25,8 @@ struct kv_outbound {
     struct kv_outbound_node *last;
     size_t bytes; /* of memory for what the kernel has not taken, as far as known; shared frames
                      count in full */
-    size_t usual_bytes; /* of a write: of the one before */
-    size_t in_flight;   /* nodes at the front that are being written */
+    size_t usual_copied; /* bytes of the chunks in a write: of the one before */
+    size_t in_flight;    /* nodes at the front that are being written */
 };
 
 enum {

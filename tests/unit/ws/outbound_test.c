@@ -125,6 +125,36 @@ static void bytes_count_the_memory_that_is_held(void **state)
     assert_true(out.bytes < payload + 1000 * 1024); /* no large chunk for each short message */
 }
 
+static void item_is_sent_between_head_and_tail(void **state)
+{
+    char value[2000];
+    const struct kv_item small = {.value = KV_SLICE("12")}, large = {.value = {value, 2000}};
+    (void)state;
+    memset(value, '7', sizeof(value));
+    kv_outbound_append_item(&out, NULL, KV_SLICE("<"), &small, KV_SLICE(">"));
+    kv_outbound_append_item(&out, NULL, KV_SLICE("<"), &large, KV_SLICE(">"));
+    struct kv_buffer taken = take_all();
+    assert_int_equal(taken.len, 2 + 4 + 4 + 2002);
+    assert_memory_equal(taken.bytes, "\x81\x04<12>\x81\x7e\x07\xd2<", 11);
+    assert_memory_equal(taken.bytes + 11, value, sizeof(value));
+    assert_int_equal(taken.bytes[taken.len - 1], '>');
+    kv_buffer_fini(&taken);
+}
+
+static void writes_that_are_alike_have_one_piece_from_the_second_on(void **state)
+{
+    struct iovec iovecs[KV_OUTBOUND_IOVECS];
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 100; i++)
+            kv_outbound_append_text(&out, KV_SLICE("some thirty bytes are a message"));
+        size_t n = kv_outbound_next(&out, iovecs);
+        assert_true(round == 0 ? n > 1 : n == 1);
+        kv_outbound_written(&out);
+        assert_int_equal(out.bytes, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +164,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(drop_keeps_what_is_in_flight_and_what_comes_after, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(bytes_count_the_memory_that_is_held, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(item_is_sent_between_head_and_tail, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(writes_that_are_alike_have_one_piece_from_the_second_on,
+                                        set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
