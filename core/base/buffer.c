@@ -20,14 +20,11 @@ static size_t capacity_for(const struct kv_buffer *buffer, size_t more)
     return capacity;
 }
 
-char *kv_buffer_reserve(struct kv_buffer *buffer, size_t more)
+void kv_buffer_grow(struct kv_buffer *buffer, size_t more)
 {
-    if (buffer->capacity - buffer->len < more) {
-        size_t capacity = capacity_for(buffer, more);
-        buffer->bytes = kv_realloc(buffer->bytes, capacity);
-        buffer->capacity = capacity;
-    }
-    return buffer->bytes + buffer->len;
+    size_t capacity = capacity_for(buffer, more);
+    buffer->bytes = kv_realloc(buffer->bytes, capacity);
+    buffer->capacity = capacity;
 }
 
 char *kv_buffer_try_reserve(struct kv_buffer *buffer, size_t more)
@@ -48,20 +45,6 @@ void kv_buffer_trim(struct kv_buffer *buffer, size_t most)
     buffer->len = 0;
     if (buffer->capacity > most)
         kv_buffer_fini(buffer);
-}
-
-void kv_buffer_append(struct kv_buffer *buffer, struct kv_slice bytes)
-{
-    if (bytes.len == 0)
-        return;
-    memcpy(kv_buffer_reserve(buffer, bytes.len), bytes.bytes, bytes.len);
-    buffer->len += bytes.len;
-}
-
-void kv_buffer_append_char(struct kv_buffer *buffer, char byte)
-{
-    *kv_buffer_reserve(buffer, 1) = byte;
-    buffer->len++;
 }
 
 void kv_buffer_append_u64(struct kv_buffer *buffer, uint64_t number)

@@ -7,7 +7,7 @@
 int kv_http_body_read(struct kv_slice text, uint32_t max_depth, struct kv_http_body *ret_body,
                       struct kv_error *reterr)
 {
-    struct kv_json_field fields[] = {{.name = "value"}, {.name = "ttl"}};
+    struct kv_json_field fields[] = {{.name = KV_SLICE("value")}, {.name = KV_SLICE("ttl")}};
     struct kv_json_error bad;
     if (kv_json_read_object(text, max_depth + 1, fields, 2, &bad) != 0)
         return kv_json_error_tell(&bad, reterr);

@@ -9,12 +9,12 @@
 #include "http/outbound.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "base/mem.h"
 
 enum {
-    LARGEST_COPY = 1024, /* up to here a copy is cheaper than a reference and an iovec */
     FIRST_CHUNK = 512,
     LARGEST_CHUNK = 16384,
     LONGEST_WRITE = 4 << 20,
@@ -49,7 +49,7 @@ struct kv_piece *kv_piece_create(struct kv_keyspace *keyspace, struct kv_slice l
                                  struct kv_slice head, const struct kv_item *item,
                                  struct kv_slice tail)
 {
-    bool is_copied = item->value.len <= LARGEST_COPY;
+    bool is_copied = item->value.len <= KV_OUTBOUND_LARGEST_COPY;
     size_t copied = is_copied ? item->value.len : 0;
     struct kv_piece *piece = kv_alloc(sizeof(*piece) + lead.len + head.len + copied + tail.len);
     char *at = append(append(piece->bytes, lead), head);
@@ -124,10 +124,14 @@ static struct kv_outbound_node *add_node(struct kv_outbound *out, size_t capacit
     return node;
 }
 
-/* Chunks begin small, and double while one follows another. */
-static size_t next_capacity(const struct kv_outbound_node *last, size_t len)
+/* The first chunk has room for what was copied for the write before, so that a connection whose
+ * writes are alike needs one for each; others double while one follows another. */
+static size_t next_capacity(const struct kv_outbound *out, size_t len)
 {
-    size_t capacity = last == NULL || last->piece != NULL ? FIRST_CHUNK : last->capacity * 2;
+    const struct kv_outbound_node *last = out->last;
+    size_t capacity = out->usual_copied < FIRST_CHUNK ? FIRST_CHUNK : out->usual_copied;
+    if (last != NULL && last->piece == NULL)
+        capacity = last->capacity * 2;
     if (capacity > LARGEST_CHUNK)
         capacity = LARGEST_CHUNK;
     return capacity < len ? len : capacity;
@@ -137,7 +141,7 @@ char *kv_outbound_reserve(struct kv_outbound *out, size_t len)
 {
     struct kv_outbound_node *chunk = out->last;
     if (chunk == NULL || chunk->piece != NULL || chunk->capacity - chunk->len < len)
-        chunk = add_node(out, next_capacity(out->last, len), NULL);
+        chunk = add_node(out, next_capacity(out, len), NULL);
     char *room = chunk->bytes + chunk->len;
     chunk->len += len;
     return room;
@@ -150,7 +154,7 @@ void kv_outbound_append(struct kv_outbound *out, struct kv_slice bytes)
 
 void kv_outbound_append_piece(struct kv_outbound *out, struct kv_piece *piece)
 {
-    if (piece->item.value.len == 0 && piece_len(piece) <= LARGEST_COPY) {
+    if (piece->item.value.len == 0 && piece_len(piece) <= KV_OUTBOUND_LARGEST_COPY) {
         kv_outbound_append(out, (struct kv_slice){piece->bytes, piece_len(piece)});
         return;
     }
@@ -184,15 +188,18 @@ static size_t next_pieces(struct kv_outbound *out, struct iovec iovecs[MOST_IOVE
 {
     size_t n = 0;
     size_t bytes = 0;
+    size_t copied = 0;
     for (struct kv_link *link = out->nodes.head;
          link != NULL && n + 3 <= MOST_IOVECS && bytes < LONGEST_WRITE; link = link->next) {
         struct kv_outbound_node *node = KV_CONTAINER(link, struct kv_outbound_node, link);
         n += describe(node, iovecs + n);
         bytes += node_len(node);
+        copied += node->len;
         out->in_flight++;
         if (node == out->last)
             out->last = NULL; /* not to be filled any more */
     }
+    out->usual_copied = copied;
     return n;
 }
 
@@ -220,12 +227,18 @@ static size_t skip_written(struct iovec *iovecs, size_t n, size_t written)
     return n - done;
 }
 
+/* Most writes have one piece, for which send() takes the kernel less time. */
+static ssize_t write_iovecs(int fd, const struct iovec *iovecs, size_t n)
+{
+    return n == 1 ? send(fd, iovecs->iov_base, iovecs->iov_len, 0) : writev(fd, iovecs, (int)n);
+}
+
 static void write_next(struct kv_outbound *out, h2o_socket_t *sock, h2o_socket_cb on_written)
 {
     _Static_assert(sizeof(struct iovec) == sizeof(h2o_iovec_t), "h2o's iovec is the system's");
     struct iovec iovecs[MOST_IOVECS];
     size_t n = next_pieces(out, iovecs);
-    ssize_t written = writev(h2o_socket_get_fd(sock), iovecs, (int)n);
+    ssize_t written = write_iovecs(h2o_socket_get_fd(sock), iovecs, n);
     size_t left = written < 0 ? n : skip_written(iovecs, n, (size_t)written);
     if (left == 0)
         kv_outbound_written(out);

@@ -24,9 +24,14 @@ void kv_piece_unref(struct kv_piece *piece);
 struct kv_outbound {
     struct kv_queue nodes;
     struct kv_outbound_node *last;
-    size_t bytes;     /* of memory for what the kernel has not taken, as far as known; shared pieces
-                         count in full */
-    size_t in_flight; /* nodes at the front that are being written */
+    size_t bytes; /* of memory for what the kernel has not taken, as far as known; shared pieces
+                     count in full */
+    size_t usual_copied; /* bytes of the chunks in a write: of the one before */
+    size_t in_flight;    /* nodes at the front that are being written */
+};
+
+enum {
+    KV_OUTBOUND_LARGEST_COPY = 1024 /* up to here a copy is cheaper than a reference and an iovec */
 };
 
 void kv_outbound_init(struct kv_outbound *out);

@@ -40,7 +40,7 @@ struct kv_keyspace_loop {
     struct kv_queue dirty;    /* clients with commands to hand back or to let in */
     struct kv_link *free_commands;
     uint32_t n_free_commands;
-    _Atomic uint64_t under_way;
+    _Atomic uint64_t under_way; /* written by this loop alone */
 
     /* changes */
     struct kv_inbox feed;

@@ -234,13 +234,20 @@ void kv_command_resume(struct kv_command *command, enum kv_verdict verdict)
         intercept(command);
 }
 
+/* No bus is locked for it: others only read it. */
+static void count_under_way(struct kv_keyspace_loop *here, int change)
+{
+    uint64_t before = atomic_load_explicit(&here->under_way, memory_order_relaxed);
+    atomic_store_explicit(&here->under_way, before + (uint64_t)change, memory_order_relaxed);
+}
+
 void kv_keyspace_send(struct kv_command *command)
 {
     struct kv_keyspace *keyspace = command->home->keyspace;
     command->hash = kv_hash(command->key);
     if (command->kind == KV_COMMAND_SET)
         command->taken_up_ms = kv_clock_now_ms(keyspace->parts.clock);
-    atomic_fetch_add_explicit(&command->home->under_way, 1, memory_order_relaxed);
+    count_under_way(command->home, 1);
     if (command->client == NULL)
         kv_keyspace_admit(command);
 }
@@ -281,7 +288,7 @@ void kv_command_hand_back(struct kv_command *command)
     if (command->finished != NULL)
         command->finished(command);
     kv_command_free(command);
-    atomic_fetch_sub_explicit(&home->under_way, 1, memory_order_relaxed);
+    count_under_way(home, -1);
 }
 
 static void hand_back(struct kv_keyspace_loop *here)

@@ -47,7 +47,6 @@ may daemon "base conf module loop keyspace http ws"
 
 only 'yaml.h' "core/conf"
 only 'dlfcn.h' "core/module"
-only 'wslay/.*' "core/ws"
 only 'h2o.*' "core/loop core/http core/ws"
 only 'xxhash.h' "core/base modules/store/lmdb"
 only 'lmdb.h' "modules/store/lmdb"

@@ -1,5 +1,5 @@
 /*
- * WebSocket input through wslay and the session: whatever comes in after a right handshake, what
+ * WebSocket input through the session: whatever comes in after a right handshake, what
  * goes out are whole frames, texts that are JSON, and one close at most, with a code of RFC 6455.
  *
  * The first byte of an input says in which pieces the rest arrives, and its lowest bit whether that

@@ -162,6 +162,19 @@ static void bytes_count_the_memory_that_is_held(void **state)
     assert_true(rig.out.bytes < TIMES * (LONG + 5 + 1024));
 }
 
+static void writes_that_are_alike_have_one_piece_from_the_second_on(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 100; i++)
+            kv_outbound_append(&rig.out, KV_SLICE("some thirty bytes are a message"));
+        assert_true((rig.out.nodes.head->next == NULL) == (round > 0));
+        while (!write_out() || read_some())
+            continue;
+        assert_int_equal(rig.out.bytes, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +184,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(drop_keeps_what_is_in_flight_and_what_comes_after, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(bytes_count_the_memory_that_is_held, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(writes_that_are_alike_have_one_piece_from_the_second_on,
+                                        set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
