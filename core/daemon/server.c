@@ -251,8 +251,8 @@ static void serve_until_signal(void)
 
 static bool is_quiet(const struct server *server)
 {
-    return kv_http_n_connections(server->http) == 0 &&
-           kv_keyspace_under_way(server->keyspace) == 0 && !atomic_load(&server->is_opening);
+    return kv_http_is_quiet(server->http) && kv_keyspace_under_way(server->keyspace) == 0 &&
+           !atomic_load(&server->is_opening);
 }
 
 /* Returns: whether it became quiet. */

@@ -74,6 +74,11 @@ uint32_t kv_http_n_connections(const struct kv_http *http)
     return atomic_load(&http->n_connections);
 }
 
+bool kv_http_is_quiet(const struct kv_http *http)
+{
+    return atomic_load(&http->n_connections) == 0 && atomic_load(&http->n_lingering) == 0;
+}
+
 static void end(struct kv_http_connection *connection)
 {
     shutdown(h2o_socket_get_fd(connection->sock), SHUT_RDWR);

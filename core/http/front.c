@@ -23,6 +23,7 @@ enum {
     LARGEST_KEPT = 4096 /* of the memory for a decoded key */
 };
 
+/* A connection goes through these downwards only. */
 enum state {
     SERVING,
     LEAVING, /* what comes next is libh2o's */
@@ -55,6 +56,12 @@ static void activate(struct kv_front *front)
 {
     if (kv_list_is_empty(&front->in_active))
         kv_list_append(&loop_of(front)->front.active, &front->in_active);
+}
+
+static void turn_to(struct kv_front *front, enum state state)
+{
+    if (front->state < state)
+        front->state = state;
 }
 
 static bool has_commands(const struct kv_front *front)
@@ -100,8 +107,10 @@ static void answer(struct kv_front *front, struct kv_command *command, bool is_h
     struct kv_http_answer to_send = kv_http_answer_to(command);
     const struct kv_front_sending sending = {
         .date = date_of(here), .is_head = is_head, .is_last = is_last(front)};
-    if (sending.is_last)
-        front->state = ENDING;
+    if (sending.is_last) {
+        turn_to(front, ENDING);
+        kv_http_connection_linger(front->connection);
+    }
     kv_front_answer_write(&front->out, here->http->keyspace, &to_send, &sending);
 }
 
@@ -184,7 +193,7 @@ static size_t take_request(struct kv_front *front, struct kv_slice input)
     front->has_partial = false;
     if (verdict == KV_FRONT_SIMPLE && serve(front, &request))
         return request.len;
-    front->state = LEAVING;
+    turn_to(front, LEAVING);
     return 0;
 }
 
@@ -193,7 +202,7 @@ static void take_input(struct kv_front *front)
     struct kv_slice input = input_of(front);
     front->is_held_up = false;
     if (input.len != 0 && kv_http_is_draining(loop_of(front)))
-        front->state = LEAVING;
+        turn_to(front, LEAVING);
     while (input.len != 0 && front->state == SERVING) {
         front->is_held_up = !may_take(front);
         size_t taken = front->is_held_up ? 0 : take_request(front, input);
@@ -211,7 +220,7 @@ static void on_read(h2o_socket_t *sock, const char *err)
     struct kv_front *front = sock->data;
     activate(front);
     if (err != NULL) {
-        front->state = err == h2o_socket_error_closed ? ENDING : BROKEN;
+        turn_to(front, err == h2o_socket_error_closed ? ENDING : BROKEN);
         h2o_socket_read_stop(sock);
         return;
     }
@@ -238,7 +247,7 @@ static void on_written(h2o_socket_t *sock, const char *err)
     struct kv_front *front = sock->data;
     activate(front);
     if (err != NULL)
-        front->state = BROKEN;
+        turn_to(front, BROKEN);
     else
         kv_outbound_written(&front->out);
 }
@@ -343,9 +352,10 @@ void kv_front_drain(struct kv_http_loop *here)
     KV_LIST_EACH(&here->connections, link, after)
     {
         struct kv_front *front = KV_CONTAINER(link, struct kv_http_connection, link)->front;
-        if (front != NULL && front->state == SERVING && input_of(front).len != 0)
-            front->state = LEAVING;
-        if (front != NULL)
-            activate(front);
+        if (front == NULL)
+            continue;
+        if (input_of(front).len != 0)
+            turn_to(front, LEAVING);
+        activate(front);
     }
 }

@@ -243,7 +243,8 @@ static enum kv_front_verdict take_name(struct reader *r, enum meaning *ret_meani
     enum kv_front_verdict verdict = take(r, KV_SLICE(":"));
     if (verdict == KV_FRONT_PARTIAL)
         return judge_partial_name(name);
-    *ret_meaning = meaning_of(name);
+    if (verdict == KV_FRONT_SIMPLE)
+        *ret_meaning = meaning_of(name);
     return *ret_meaning == UNKNOWN ? KV_FRONT_OTHER : verdict;
 }
 
@@ -259,7 +260,7 @@ static enum kv_front_verdict take_value(struct reader *r, struct kv_slice *ret_v
 
 static enum kv_front_verdict take_header(struct reader *r, struct head *head)
 {
-    enum meaning meaning;
+    enum meaning meaning = UNKNOWN;
     struct kv_slice value;
     enum kv_front_verdict verdict = take_name(r, &meaning);
     if (verdict == KV_FRONT_SIMPLE)

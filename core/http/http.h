@@ -49,6 +49,10 @@ void kv_http_abort(struct kv_http *http, uint32_t loop);
 /* Open connections, WebSockets included. Threads: any. */
 uint32_t kv_http_n_connections(const struct kv_http *http);
 
+/* Whether every connection has ended, and no peer still has a last answer to take (linger.c).
+ * Threads: any. */
+bool kv_http_is_quiet(const struct kv_http *http);
+
 /* After the loops have ended. */
 void kv_http_destroy(struct kv_http *http);
 

@@ -27,7 +27,6 @@ struct kv_http_loop {
     size_t n_listeners;
     struct kv_list connections;
     struct kv_list lingering;
-    uint32_t n_lingering;
     struct kv_front_loop front;
     struct kv_timer sweep;  /* looks for connections that make no progress */
     struct kv_timer resume; /* accepts again after descriptors ran out */
@@ -42,6 +41,7 @@ struct kv_http {
     struct kv_http_route *routes[KV_HTTP_MAX_ROUTES];
     size_t n_routes;
     _Atomic uint32_t n_connections;
+    _Atomic uint32_t n_lingering;
     atomic_bool is_draining;
     uint32_t n_loops;
     struct kv_http_loop loops[];
@@ -64,7 +64,7 @@ void kv_http_connection_open(struct kv_http_loop *here, h2o_socket_t *sock);
 struct kv_http_connection *kv_http_connection_of(h2o_req_t *req);
 /* The library serves it from now on, beginning with the input that is there. */
 void kv_http_connection_give_to_library(struct kv_http_connection *connection);
-/* The library will close it after the answer, with input unread. */
+/* It will be closed after the answer, with input unread or yet to come. */
 void kv_http_connection_linger(struct kv_http_connection *connection);
 void kv_http_sweep(struct kv_http_loop *here);
 

@@ -158,11 +158,21 @@ static bool is_persistent(const h2o_req_t *req)
     return true;
 }
 
+/* The answer under way is the connection's last. What the peer has sent behind the request stays
+ * unread. */
+static void end_with_answer(h2o_req_t *req)
+{
+    req->http1_is_persistent = 0;
+    kv_http_connection_linger(kv_http_connection_of(req));
+}
+
 static int on_request(h2o_handler_t *super, h2o_req_t *req)
 {
     struct kv_http_loop *here = KV_CONTAINER(req->conn->ctx, struct kv_http_loop, context);
     (void)super;
-    req->http1_is_persistent = !kv_http_is_draining(here) && is_persistent(req);
+    req->http1_is_persistent = is_persistent(req);
+    if (kv_http_is_draining(here))
+        end_with_answer(req);
     kv_http_connection_of(req)->progress_ms = kv_loop_now_ms(here->loop);
     dispatch(here, req);
     return 0;
@@ -406,7 +416,8 @@ static void on_sweep(struct kv_timer *timer)
 static int end_after_answer(h2o_req_t *req, void *data)
 {
     (void)data;
-    req->http1_is_persistent = 0;
+    if (req->version != 0) /* or none has come */
+        end_with_answer(req);
     return 0;
 }
 
