@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -39,15 +40,17 @@ void kv_test_program_prepare(struct kv_test_program *program)
         fail_msg("cannot make a folder: %s", strerror(errno));
 }
 
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
 void kv_test_program_remove(struct kv_test_program *program)
 {
-    DIR *folder = opendir(program->folder);
-    if (folder == NULL)
-        return;
-    for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder))
-        unlinkat(dirfd(folder), entry->d_name, 0);
-    closedir(folder);
-    rmdir(program->folder);
+    nftw(program->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 char *kv_test_program_write(const struct kv_test_program *program, const char *name,
