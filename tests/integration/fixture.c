@@ -23,8 +23,10 @@ char *kv_test_yaml(const char *more)
 {
     struct kv_buffer yaml = {0};
     kv_buffer_append(&yaml, KV_SLICE("listen: [{host: 127.0.0.1, port: %port}]\nthreads: 2\n"));
-    kv_buffer_printf(&yaml, "modules: %s\nstorage: {module: %s}\n%s", setting("KV_TEST_MODULES"),
-                     setting("KV_TEST_STORE"), more);
+    const char *options = getenv("KV_TEST_STORE_OPTIONS");
+    kv_buffer_printf(&yaml, "modules: %s\nstorage:\n  module: %s\n  %s: {%s}\n%s",
+                     setting("KV_TEST_MODULES"), setting("KV_TEST_STORE"), setting("KV_TEST_STORE"),
+                     options == NULL ? "" : options, more);
     kv_buffer_append_char(&yaml, '\0');
     return yaml.bytes;
 }

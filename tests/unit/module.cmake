@@ -24,3 +24,19 @@ foreach(theme memory wheel)
   target_link_options(test_${name} PRIVATE -Wl,--wrap=malloc,--wrap=aligned_alloc
                       -Wl,--wrap=reallocarray)
 endforeach()
+
+# The durable stores from within.
+foreach(theme deadlines states)
+  set(name unit_store_${theme})
+  kv_add_test(${name} SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/${theme}_test.c
+              USES store_durable)
+  target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/durable)
+endforeach()
+
+foreach(store lmdb rocksdb)
+  set(name unit_store_durable_${store})
+  kv_add_test(${name} SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/durable_test.c
+              USES kv_module kv_conf ARGS ${store})
+  target_compile_definitions(test_${name} PRIVATE MODULES="${CMAKE_BINARY_DIR}/modules")
+  add_dependencies(test_${name} store_${store})
+endforeach()

@@ -105,9 +105,11 @@ static enum kv_status learn(struct batch *batch, struct touched *touched)
     struct reading reading = {.batch = batch, .key = entry_key(unknown), .hash = unknown->hash};
     enum kv_engine_status status =
         batch->ops->get(batch->engine, KV_ENGINE_RECORDS, reading.key, true, take_record, &reading);
-    if (status == KV_ENGINE_ABSENT)
-        reading.entry = entry_create_absent(reading.key, reading.hash);
-    else if (status != KV_ENGINE_OK || reading.is_damaged)
+    if (status == KV_ENGINE_ABSENT) {
+        states_learn_absent(batch->states, unknown);
+        return KV_OK;
+    }
+    if (status != KV_ENGINE_OK || reading.is_damaged)
         return KV_IO;
     if (reading.entry == NULL)
         return KV_FULL;

@@ -100,7 +100,6 @@ static void insert(struct shard *shard, struct entry *entry)
     struct entry **bucket = &shard->buckets[entry->hash & (shard->n_buckets - 1)];
     entry->in_chain = *bucket;
     *bucket = entry_ref(entry);
-    entry->is_published = true;
     shard->n_entries++;
     shard->bytes += entry_size(entry);
     ring_add(shard, entry);
@@ -113,7 +112,6 @@ static struct entry *take_out(struct shard *shard, struct entry *entry)
     while (*place != entry)
         place = &(*place)->in_chain;
     *place = entry->in_chain;
-    entry->is_published = false;
     shard->n_entries--;
     shard->bytes -= entry_size(entry);
     ring_remove(shard, entry);
@@ -239,16 +237,34 @@ struct entry *states_hold(struct states *states, struct kv_slice key, uint64_t h
     return entry;
 }
 
-/* Under the lock. Returns: the table's reference of `present`. */
-static struct entry *replace(struct shard *shard, struct entry *present, struct entry *next)
+static void ring_replace(struct shard *shard, struct entry *present, struct entry *next)
 {
-    take_out(shard, present);
-    insert(shard, next);
+    if (present->after == present) {
+        next->before = next->after = next;
+    } else {
+        next->before = present->before;
+        next->after = present->after;
+        next->before->after = next;
+        next->after->before = next;
+    }
+    if (shard->hand == present)
+        shard->hand = next;
+}
+
+/* Puts `next` in the place of `present`, which loses the table's reference after the lock. */
+static void replace(struct shard *shard, struct entry *present, struct entry *next)
+{
+    struct entry **place = &shard->buckets[present->hash & (shard->n_buckets - 1)];
+    while (*place != present)
+        place = &(*place)->in_chain;
+    next->in_chain = present->in_chain;
+    *place = entry_ref(next);
+    ring_replace(shard, present, next);
+    shard->bytes += entry_size(next) - entry_size(present);
     next->n_holds = present->n_holds;
     next->was_used = true;
     present->n_holds = 0;
     shard->generation++;
-    return present;
 }
 
 static void put_in_place(struct states *states, struct entry *present, struct entry *next)
@@ -263,6 +279,15 @@ static void put_in_place(struct states *states, struct entry *present, struct en
 void states_learn(struct states *states, struct entry *unknown, struct entry *known)
 {
     put_in_place(states, unknown, known);
+}
+
+void states_learn_absent(struct states *states, struct entry *unknown)
+{
+    struct shard *shard = shard_of(states, unknown->hash);
+    pthread_mutex_lock(&shard->lock);
+    unknown->is_unknown = false;
+    shard->generation++;
+    pthread_mutex_unlock(&shard->lock);
 }
 
 void states_publish(struct states *states, struct entry *published, struct entry *next)
@@ -316,7 +341,7 @@ void states_destroy(struct states *states)
         return;
     for (size_t i = 0; i < N_SHARDS; i++) {
         struct shard *shard = &states->shards[i];
-        while (shard->hand != NULL)
+        while (shard->buckets != NULL && shard->hand != NULL)
             entry_unref(take_out(shard, shard->hand));
         if (shard->n_buckets != 0)
             pthread_mutex_destroy(&shard->lock);

@@ -52,6 +52,9 @@ struct entry *states_hold(struct states *states, struct kv_slice key, uint64_t h
 /* The held key's state as the engine has it, in the place of the unknown one. */
 void states_learn(struct states *states, struct entry *unknown, struct entry *known);
 
+/* The engine has nothing: the unknown state becomes that of a key that is not there. */
+void states_learn_absent(struct states *states, struct entry *unknown);
+
 /* The held key's next state takes the place of `published`. */
 void states_publish(struct states *states, struct entry *published, struct entry *next);
 

@@ -28,8 +28,8 @@ enum {
     BITS_PER_KEY = 10,    /* of the filters: 1 % of the missing keys are looked for in vain */
     LOG_BYTES = 1 << 20,  /* RocksDB's own log */
     LOG_FILES = 3,
-    LOG_WARN = 2,                  /* rocksdb's levels */
-    RESTART_LOG_BYTES = 128 << 20, /* write-ahead log that opening may have to read */
+    LOG_WARN = 2,                 /* rocksdb's levels */
+    RESTART_LOG_BYTES = 64 << 20, /* write-ahead log that opening may have to read */
 };
 
 enum {
@@ -262,6 +262,19 @@ static enum kv_engine_status engine_sync(struct kv_engine *engine)
 
 /* ---- opening and closing ---- */
 
+/* So that the next opening need not read the write-ahead log. */
+static void flush(struct kv_engine *engine)
+{
+    rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+    for (int i = 0; i < KV_ENGINE_N_TABLES; i++) {
+        char *error = NULL;
+        rocksdb_flush_cf(engine->db, options, engine->tables[i], &error);
+        if (error != NULL)
+            report(engine, "not flushed", error);
+    }
+    rocksdb_flushoptions_destroy(options);
+}
+
 static void close_database(struct kv_engine *engine)
 {
     if (engine->db == NULL)
@@ -357,6 +370,8 @@ static void engine_close(struct kv_engine *engine)
         if (engine->db != NULL)
             rocksdb_disable_manual_compaction(engine->db);
         pthread_join(engine->upkeep, NULL);
+        if (engine->db != NULL && !engine->is_read_only)
+            flush(engine);
     }
     close_database(engine);
     rocksdb_writebatch_destroy(engine->batch);
@@ -446,7 +461,7 @@ static const struct kv_option options[N_OPTIONS] = {
                             .doc = "memory for what was read from the disk"},
     [OPTION_WRITE_BUFFER] = {.name = "write_buffer",
                              .type = KV_OPTION_SIZE,
-                             .fallback = "64MiB",
+                             .fallback = "32MiB",
                              .min = 1 << 16,
                              .max = INT64_C(1) << 36,
                              .doc = "memory in which writes are gathered before they are sorted"},

@@ -50,7 +50,7 @@ static int remove_one(const char *path, const struct stat *status, int type, str
 
 void kv_test_program_remove(struct kv_test_program *program)
 {
-    nftw(program->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    nftw(program->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 char *kv_test_program_write(const struct kv_test_program *program, const char *name,

@@ -39,13 +39,23 @@ static uint16_t free_port(void)
     return ntohs(address.sin_port);
 }
 
-static char *yaml_with_port(const char *yaml, uint16_t port)
+/* The configuration with what only this server knows in its places. */
+static char *fill_in(const char *yaml, uint16_t port, const char *folder)
 {
     struct kv_buffer text = {0};
-    for (const char *at = strstr(yaml, "%port"); at != NULL; at = strstr(yaml, "%port")) {
+    for (const char *at = strchr(yaml, '%'); at != NULL; at = strchr(at, '%')) {
+        bool is_port = strncmp(at, "%port", strlen("%port")) == 0;
+        bool is_folder = strncmp(at, "%folder", strlen("%folder")) == 0;
+        if (!is_port && !is_folder) {
+            at++;
+            continue;
+        }
         kv_buffer_append(&text, (struct kv_slice){yaml, (size_t)(at - yaml)});
-        kv_buffer_printf(&text, "%u", port);
-        yaml = at + strlen("%port");
+        if (is_port)
+            kv_buffer_printf(&text, "%u", port);
+        else
+            kv_buffer_append(&text, kv_slice_of(folder));
+        yaml = at += strlen(is_port ? "%port" : "%folder");
     }
     kv_buffer_append(&text, kv_slice_of(yaml));
     kv_buffer_append_char(&text, '\0');
@@ -120,7 +130,7 @@ static bool try_start(struct kv_test_server *server, const char *yaml, const cha
 {
     kv_test_program_prepare(&server->program);
     server->port = free_port();
-    char *text = yaml_with_port(yaml, server->port);
+    char *text = fill_in(yaml, server->port, server->program.folder);
     char *path = kv_test_program_write(&server->program, "kvserver.yaml", text);
     const char *import = import_path == NULL ? NULL : "--import";
     kv_test_program_spawn(&server->program,

@@ -13,7 +13,8 @@ struct kv_test_server {
 
 /* Starts the server, and returns when `GET /readyz` says 200. A server that does not come up fails
  * the test, with its log.
- * yaml: the configuration; each `%port` becomes the free port that was found. */
+ * yaml: the configuration; each `%port` becomes the free port that was found, each `%folder` the
+ * server's own folder, which goes with it. */
 void kv_test_server_start(struct kv_test_server *server, const char *yaml);
 
 /* The same, but returns when it is alive (`GET /healthz` says 200), be it ready or not. */

@@ -1,0 +1,584 @@
+/*
+ * What a durable store owes beyond the contract of all stores: what is still true after it was
+ * closed and opened again, on clocks that the test owns. durable_test <name of the store>.
+ */
+#include <ftw.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "conf/scalar.h"
+#include "module/module.h"
+
+#define KEY KV_SLICE("key")
+
+/* The clocks of one life: the host's begins anew with the machine, the wall's goes on. */
+#define BOOT_MS INT64_C(500000)
+#define WALL_US INT64_C(1700000000000000)
+
+static struct kv_loaded_module *module;
+static const struct kv_store_ops *ops;
+
+/* ---- a host ---- */
+
+static _Atomic int64_t now_ms;
+static _Atomic int64_t wall_us;
+
+/* What the store's threads have brought; one lock for all of it. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t arrived = PTHREAD_COND_INITIALIZER;
+static size_t n_done;
+static size_t n_scanned;
+static size_t n_wakes;
+static enum kv_reason told[16];
+static size_t n_told;
+
+static int64_t host_now_ms(const struct kv_host *base)
+{
+    (void)base;
+    return atomic_load(&now_ms);
+}
+
+static int64_t host_wall_us(const struct kv_host *base)
+{
+    (void)base;
+    return atomic_load(&wall_us);
+}
+
+static void host_log(const struct kv_host *base, enum kv_log_level level, const char *format, ...)
+{
+    (void)base;
+    (void)level;
+    (void)format;
+}
+
+static uint64_t host_hash(const struct kv_store_host *base, struct kv_slice key)
+{
+    uint64_t hash = 1;
+    (void)base;
+    for (size_t i = 0; i < key.len; i++)
+        hash = hash * UINT64_C(0x9e3779b97f4a7c15) + (unsigned char)key.bytes[i];
+    return hash;
+}
+
+static void count(size_t *counter, size_t n)
+{
+    pthread_mutex_lock(&lock);
+    *counter += n;
+    pthread_cond_broadcast(&arrived);
+    pthread_mutex_unlock(&lock);
+}
+
+static void host_changed(const struct kv_store_host *base, uint32_t part,
+                         const struct kv_change *change)
+{
+    (void)base;
+    (void)part;
+    pthread_mutex_lock(&lock);
+    if (n_told < sizeof(told) / sizeof(told[0]))
+        told[n_told++] = change->reason;
+    pthread_mutex_unlock(&lock);
+}
+
+static void host_wake_at(const struct kv_store_host *base, uint32_t part, int64_t deadline_ms)
+{
+    (void)base;
+    (void)part;
+    (void)deadline_ms;
+    count(&n_wakes, 1);
+}
+
+static void host_done(const struct kv_store_host *base, uint32_t loop, struct kv_cmd *const *cmds,
+                      size_t n)
+{
+    (void)base;
+    (void)loop;
+    (void)cmds;
+    count(&n_done, n);
+}
+
+static void host_scan_done(const struct kv_store_host *base, uint32_t loop, struct kv_scan *scan)
+{
+    (void)base;
+    (void)loop;
+    (void)scan;
+    count(&n_scanned, 1);
+}
+
+static const struct kv_store_host host = {
+    .base = {.size = sizeof(host), .now_ms = host_now_ms, .wall_us = host_wall_us, .log = host_log},
+    .n_loops = 1,
+    .hash = host_hash,
+    .changed = host_changed,
+    .wake_at = host_wake_at,
+    .done = host_done,
+    .scan_done = host_scan_done,
+};
+
+static void wait_until(const size_t *counter, size_t n)
+{
+    pthread_mutex_lock(&lock);
+    while (*counter < n)
+        pthread_cond_wait(&arrived, &lock);
+    pthread_mutex_unlock(&lock);
+}
+
+/* ---- a store in a folder of its own ---- */
+
+struct rig {
+    char folder[32];
+    char *path;
+    struct kv_option_value *options;
+    struct kv_store *store;
+};
+
+static void set_path(struct rig *rig, const char *path)
+{
+    for (size_t i = 0; i < module->identity->n_options; i++)
+        if (strcmp(module->identity->options[i].name, "path") == 0)
+            rig->options[i].string = kv_slice_of(path);
+}
+
+static struct kv_option_value *default_options(void)
+{
+    const struct kv_module *identity = module->identity;
+    struct kv_option_value *values = kv_calloc(identity->n_options, sizeof(*values));
+    for (size_t i = 0; i < identity->n_options; i++) {
+        const struct kv_option *option = &identity->options[i];
+        /* ThreadSanitizer leaves little address space. */
+        const char *text = strcmp(option->name, "map_size") == 0 ? "1GiB" : option->fallback;
+        assert_int_equal(kv_scalar_parse(option, kv_slice_of(text), &values[i], NULL), 0);
+    }
+    return values;
+}
+
+static int set_up(void **state)
+{
+    struct rig *rig = kv_calloc(1, sizeof(*rig));
+    strcpy(rig->folder, "/tmp/kv-durable-XXXXXX");
+    assert_non_null(mkdtemp(rig->folder));
+    assert_true(asprintf(&rig->path, "%s/deep/store", rig->folder) > 0);
+    rig->options = default_options();
+    set_path(rig, rig->path);
+    atomic_store(&now_ms, BOOT_MS);
+    atomic_store(&wall_us, WALL_US);
+    n_told = 0;
+    *state = rig;
+    return 0;
+}
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+static void close_store(struct rig *rig)
+{
+    if (rig->store != NULL)
+        ops->close(rig->store);
+    rig->store = NULL;
+}
+
+static int tear_down(void **state)
+{
+    struct rig *rig = *state;
+    close_store(rig);
+    nftw(rig->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    free(rig->options);
+    free(rig->path);
+    free(rig);
+    return 0;
+}
+
+static void open_store(struct rig *rig)
+{
+    struct kv_error error;
+    if (ops->open(&host, rig->options, &rig->store, &error) != 0)
+        fail_msg("%s", error.text);
+}
+
+/* The machine was off for `off_ms` by its wall clock, which may have been set back. */
+static void start_again(struct rig *rig, int64_t off_ms)
+{
+    close_store(rig);
+    atomic_store(&now_ms, BOOT_MS / 2);
+    atomic_fetch_add(&wall_us, off_ms * 1000);
+    n_told = 0;
+    open_store(rig);
+}
+
+static void pass(int64_t ms)
+{
+    atomic_fetch_add(&now_ms, ms);
+    atomic_fetch_add(&wall_us, ms * 1000);
+}
+
+/* ---- commands ---- */
+
+static struct kv_cmd run(struct rig *rig, struct kv_cmd cmd)
+{
+    struct kv_cmd *cmds[] = {&cmd};
+    size_t before = n_done;
+    cmd.hash = host_hash(&host, cmd.key);
+    ops->submit(rig->store, 0, cmds, 1);
+    if (cmd.is_deferred)
+        wait_until(&n_done, before + 1);
+    return cmd;
+}
+
+static uint64_t set_until(struct rig *rig, struct kv_slice key, struct kv_slice value,
+                          int64_t deadline_ms)
+{
+    struct kv_cmd cmd = run(
+        rig,
+        (struct kv_cmd){.op = KV_OP_SET, .key = key, .value = value, .deadline_ms = deadline_ms});
+    assert_int_equal(cmd.status, KV_OK);
+    return cmd.revision;
+}
+
+static uint64_t set(struct rig *rig, struct kv_slice key, struct kv_slice value)
+{
+    return set_until(rig, key, value, KV_NEVER);
+}
+
+static uint64_t delete_key(struct rig *rig, struct kv_slice key)
+{
+    struct kv_cmd cmd = run(rig, (struct kv_cmd){.op = KV_OP_DELETE, .key = key});
+    assert_int_equal(cmd.status, KV_OK);
+    return cmd.revision;
+}
+
+static enum kv_status get(struct rig *rig, struct kv_slice key)
+{
+    struct kv_cmd cmd = run(rig, (struct kv_cmd){.op = KV_OP_GET, .key = key});
+    if (cmd.status == KV_OK)
+        ops->unref(rig->store, cmd.item.ref);
+    return cmd.status;
+}
+
+static void assert_holds(struct rig *rig, struct kv_slice key, struct kv_slice value,
+                         uint64_t revision, int64_t deadline_ms)
+{
+    struct kv_cmd cmd = run(rig, (struct kv_cmd){.op = KV_OP_GET, .key = key});
+    assert_int_equal(cmd.status, KV_OK);
+    assert_true(kv_slice_equals(cmd.item.value, value));
+    assert_int_equal(cmd.item.revision, revision);
+    assert_int_equal(cmd.item.deadline_ms, deadline_ms);
+    ops->unref(rig->store, cmd.item.ref);
+}
+
+static void expire_all(struct rig *rig)
+{
+    struct kv_store_info info;
+    ops->info(rig->store, &info);
+    for (uint32_t part = 0; part < info.parts; part++) {
+        size_t before = n_wakes;
+        if (ops->expire(rig->store, part, atomic_load(&now_ms), 64) == KV_EXPIRING)
+            wait_until(&n_wakes, before + 1);
+    }
+}
+
+/* ---- what is there again ---- */
+
+static void everything_is_there_again(void **state)
+{
+    struct rig *rig = *state;
+    char *long_key = kv_alloc(100000);
+    memset(long_key, 'k', 100000);
+    struct kv_slice key = {long_key, 100000};
+    open_store(rig);
+    uint64_t empty = set(rig, KV_SLICE(""), KV_SLICE("{}"));
+    uint64_t first = set(rig, KEY, KV_SLICE("[1, 2]"));
+    uint64_t last = set(rig, key, KV_SLICE("\"long\""));
+    start_again(rig, 1000);
+    assert_holds(rig, KV_SLICE(""), KV_SLICE("{}"), empty, KV_NEVER);
+    assert_holds(rig, KEY, KV_SLICE("[1, 2]"), first, KV_NEVER);
+    assert_holds(rig, key, KV_SLICE("\"long\""), last, KV_NEVER);
+    free(long_key);
+}
+
+static void deleted_key_stays_away(void **state)
+{
+    struct rig *rig = *state;
+    open_store(rig);
+    set(rig, KEY, KV_SLICE("1"));
+    delete_key(rig, KEY);
+    start_again(rig, 1000);
+    assert_int_equal(get(rig, KEY), KV_MISSING);
+}
+
+static void revisions_go_on(void **state)
+{
+    struct rig *rig = *state;
+    open_store(rig);
+    uint64_t revision = set(rig, KEY, KV_SLICE("0"));
+    for (int life = 0; life < 3; life++) {
+        char value[16];
+        snprintf(value, sizeof(value), "%d", life + 1);
+        uint64_t deleted = delete_key(rig, KEY);
+        assert_true(deleted > revision);
+        start_again(rig, -1000);
+        revision = set(rig, KEY, kv_slice_of(value));
+        assert_true(revision > deleted);
+    }
+}
+
+static void epoch_stays(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_store_info first;
+    struct kv_store_info again;
+    open_store(rig);
+    ops->info(rig->store, &first);
+    start_again(rig, 1000);
+    ops->info(rig->store, &again);
+    assert_string_equal(first.epoch, again.epoch);
+    assert_int_equal(strlen(first.epoch), 32);
+}
+
+static void value_that_is_set_again_is_unchanged(void **state)
+{
+    struct rig *rig = *state;
+    open_store(rig);
+    uint64_t revision = set(rig, KEY, KV_SLICE("1"));
+    start_again(rig, 1000);
+    struct kv_cmd cmd =
+        run(rig, (struct kv_cmd){
+                     .op = KV_OP_SET, .key = KEY, .value = KV_SLICE("1"), .deadline_ms = KV_NEVER});
+    assert_int_equal(cmd.status, KV_UNCHANGED);
+    assert_int_equal(cmd.revision, revision);
+}
+
+/* ---- deadlines ---- */
+
+static void time_goes_on_while_it_is_closed(void **state)
+{
+    struct rig *rig = *state;
+    open_store(rig);
+    uint64_t revision = set_until(rig, KEY, KV_SLICE("1"), BOOT_MS + 10000);
+    start_again(rig, 4000);
+    assert_holds(rig, KEY, KV_SLICE("1"), revision, atomic_load(&now_ms) + 6000);
+}
+
+static void no_ttl_grows_where_the_clock_is_set_back(void **state)
+{
+    struct rig *rig = *state;
+    open_store(rig);
+    pass(5000);
+    uint64_t revision = set_until(rig, KEY, KV_SLICE("1"), BOOT_MS + 15000);
+    start_again(rig, -3600000);
+    assert_holds(rig, KEY, KV_SLICE("1"), revision, atomic_load(&now_ms) + 10000);
+    pass(10000);
+    assert_int_equal(get(rig, KEY), KV_MISSING);
+    expire_all(rig);
+    assert_int_equal(n_told, 1);
+    assert_int_equal(told[0], KV_REASON_EXPIRE);
+}
+
+static void touched_deadline_is_kept(void **state)
+{
+    struct rig *rig = *state;
+    open_store(rig);
+    uint64_t revision = set_until(rig, KEY, KV_SLICE("1"), BOOT_MS + 1000);
+    struct kv_cmd touch =
+        run(rig, (struct kv_cmd){.op = KV_OP_TOUCH, .key = KEY, .deadline_ms = BOOT_MS + 100000});
+    assert_int_equal(touch.status, KV_OK);
+    start_again(rig, 50000);
+    assert_holds(rig, KEY, KV_SLICE("1"), revision, atomic_load(&now_ms) + 50000);
+    expire_all(rig);
+    assert_int_equal(n_told, 0);
+}
+
+static void what_expired_meanwhile_is_missing_at_once_and_told_later(void **state)
+{
+    struct rig *rig = *state;
+    open_store(rig);
+    set_until(rig, KEY, KV_SLICE("1"), BOOT_MS + 1000);
+    start_again(rig, 5000);
+    assert_int_equal(get(rig, KEY), KV_MISSING);
+    assert_int_equal(n_told, 0);
+    expire_all(rig);
+    assert_int_equal(n_told, 1);
+    assert_int_equal(told[0], KV_REASON_EXPIRE);
+    expire_all(rig);
+    assert_int_equal(n_told, 1);
+}
+
+static void what_expired_meanwhile_is_told_before_the_next_change_of_its_key(void **state)
+{
+    struct rig *rig = *state;
+    open_store(rig);
+    set_until(rig, KEY, KV_SLICE("1"), BOOT_MS + 1000);
+    start_again(rig, 5000);
+    set(rig, KEY, KV_SLICE("1"));
+    assert_int_equal(n_told, 2);
+    assert_int_equal(told[0], KV_REASON_EXPIRE);
+    assert_int_equal(told[1], KV_REASON_SET);
+}
+
+/* ---- walks ---- */
+
+/* Keys that share more than any database takes as a key, in byte order. */
+static void long_keys_are_walked_in_order(void **state)
+{
+    enum {
+        MANY = 300,
+        SHARED = 700
+    };
+    struct rig *rig = *state;
+    struct kv_scan_entry entries[7];
+    struct kv_scan scan = {.entries = entries, .capacity = 7, .wants_values = true};
+    char key[SHARED + 8];
+    char *cursor = NULL;
+    int n = 0;
+    open_store(rig);
+    memset(key, 'k', sizeof(key));
+    for (int i = 0; i < MANY; i++) {
+        int len = SHARED + snprintf(key + SHARED, 8, "%03d", i * 7 % MANY);
+        set(rig, (struct kv_slice){key, (size_t)len}, KV_SLICE("1"));
+    }
+    do {
+        size_t before = n_scanned;
+        scan.is_deferred = false;
+        ops->scan(rig->store, 0, &scan);
+        if (scan.is_deferred)
+            wait_until(&n_scanned, before + 1);
+        assert_int_equal(scan.status, KV_OK);
+        for (uint32_t i = 0; i < scan.n; i++, n++) {
+            int len = SHARED + snprintf(key + SHARED, 8, "%03d", n);
+            assert_true(kv_slice_equals(entries[i].key, (struct kv_slice){key, (size_t)len}));
+            ops->unref(rig->store, entries[i].item.ref);
+        }
+        free(cursor);
+        cursor = kv_memdup(scan.next.bytes, scan.next.len);
+        scan.cursor = (struct kv_slice){cursor, scan.next.len};
+        if (scan.next_ref != NULL)
+            ops->unref(rig->store, scan.next_ref);
+    } while (scan.next.len != 0);
+    free(cursor);
+    assert_int_equal(n, MANY);
+}
+
+/* ---- what is refused ---- */
+
+static void assert_refused(struct rig *rig, const char *why)
+{
+    struct kv_error error;
+    struct kv_store *store;
+    assert_int_equal(ops->open(&host, rig->options, &store, &error), -1);
+    if (strstr(error.text, why) == NULL || strstr(error.text, rig->folder) == NULL)
+        fail_msg("expected the folder and \"%s\" in \"%s\"", why, error.text);
+}
+
+static void write_mark(struct rig *rig, const char *text)
+{
+    char *path;
+    assert_true(asprintf(&path, "%s/FORMAT", rig->path) > 0);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+    free(path);
+}
+
+static void folder_in_use_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    open_store(rig);
+    assert_refused(rig, "in use by another server");
+}
+
+static void folder_of_another_store_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    open_store(rig);
+    close_store(rig);
+    write_mark(rig, "kvserver store another format 1\n");
+    assert_refused(rig, "belongs to the store another");
+}
+
+static void newer_format_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    char text[64];
+    open_store(rig);
+    close_store(rig);
+    snprintf(text, sizeof(text), "kvserver store %s format 2\n", module->identity->name);
+    write_mark(rig, text);
+    assert_refused(rig, "written by a newer version (format 2; this one knows 1)");
+}
+
+static void damaged_mark_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    open_store(rig);
+    close_store(rig);
+    write_mark(rig, "?");
+    assert_refused(rig, "damaged");
+}
+
+static void folder_with_other_things_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    char *path;
+    set_path(rig, rig->folder);
+    assert_true(asprintf(&path, "%s/letter.txt", rig->folder) > 0);
+    fclose(fopen(path, "w"));
+    assert_refused(rig, "neither empty nor a store");
+    free(path);
+}
+
+static void path_that_is_a_file_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    char *path;
+    assert_true(asprintf(&path, "%s/deep", rig->folder) > 0);
+    fclose(fopen(path, "w"));
+    assert_refused(rig, "cannot be made");
+    free(path);
+}
+
+int main(int argc, char **argv)
+{
+#define DURABLE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        DURABLE_TEST(everything_is_there_again),
+        DURABLE_TEST(deleted_key_stays_away),
+        DURABLE_TEST(revisions_go_on),
+        DURABLE_TEST(epoch_stays),
+        DURABLE_TEST(value_that_is_set_again_is_unchanged),
+        DURABLE_TEST(time_goes_on_while_it_is_closed),
+        DURABLE_TEST(no_ttl_grows_where_the_clock_is_set_back),
+        DURABLE_TEST(touched_deadline_is_kept),
+        DURABLE_TEST(what_expired_meanwhile_is_missing_at_once_and_told_later),
+        DURABLE_TEST(what_expired_meanwhile_is_told_before_the_next_change_of_its_key),
+        DURABLE_TEST(long_keys_are_walked_in_order),
+        DURABLE_TEST(folder_in_use_is_refused),
+        DURABLE_TEST(folder_of_another_store_is_refused),
+        DURABLE_TEST(newer_format_is_refused),
+        DURABLE_TEST(damaged_mark_is_refused),
+        DURABLE_TEST(folder_with_other_things_is_refused),
+        DURABLE_TEST(path_that_is_a_file_is_refused),
+    };
+    struct kv_error error;
+    if (argc != 2 || kv_module_load(MODULES, KV_MODULE_STORE, argv[1], &module, &error) != 0) {
+        fprintf(stderr, "%s\n", argc == 2 ? error.text : "usage: durable_test NAME");
+        return EXIT_FAILURE;
+    }
+    ops = kv_module_store_ops(module);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    kv_module_unload(module);
+    return failed;
+}
