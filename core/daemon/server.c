@@ -1,7 +1,7 @@
 /*
  * The composition root. Threads: the main one waits for signals; one for each loop; one that opens
- * the store, as that may take long. All are made with signals blocked, so that only the main
- * thread takes them, by sigtimedwait().
+ * the store and loads what is imported, as that may take long. All are made with signals blocked,
+ * so that only the main thread takes them, by sigtimedwait().
  */
 #include "daemon/server.h"
 
@@ -44,7 +44,7 @@ struct worker {
 struct server {
     const struct kv_config *config;
     struct kv_import *import; /* NULL: none */
-    bool is_served;           /* it listens */
+    bool serves;              /* false: it ends when all is imported */
     struct kv_chain *chain;
     struct kv_loop **loops;
     struct worker *workers;
@@ -55,9 +55,9 @@ struct server {
     char store_name[64];
     pthread_t opener;
     bool has_opener;
-    atomic_bool is_opening; /* the store */
-    atomic_bool is_over;    /* there is nothing to be done any more, or the store has failed: */
-    atomic_bool has_failed; /* it could not be opened, or not be loaded */
+    atomic_bool is_opening; /* the store, or loading it */
+    atomic_bool has_ended;  /* of itself: all is imported, or it has failed */
+    atomic_bool has_failed; /* the store could not be opened, or not be loaded */
     struct kv_error why;
     int64_t started_ms;
 };
@@ -114,7 +114,7 @@ static void abort_worker(struct kv_post *post)
 
 static void end(struct server *server)
 {
-    atomic_store(&server->is_over, true);
+    atomic_store(&server->has_ended, true);
     kill(getpid(), SIGTERM); /* the main thread waits for signals */
 }
 
@@ -124,7 +124,7 @@ static void *open_store(void *argument)
     int failed = kv_keyspace_open(server->keyspace, &server->why);
     atomic_store(&server->has_failed, failed != 0);
     atomic_store(&server->is_opening, false);
-    if (failed != 0 || !server->is_served)
+    if (failed != 0 || !server->serves)
         end(server);
     else
         kv_log(KV_LOG_INFO, "server", "ready after %lld ms",
@@ -198,9 +198,6 @@ static struct kv_keyspace *create_keyspace(struct server *server)
 
 static int listen_everywhere(struct server *server, struct kv_error *reterr)
 {
-    raise_descriptor_limit(server->config);
-    kv_log(KV_LOG_INFO, "server", "version %s, %s, %u thread%s", KV_VERSION, server->store_name,
-           server->config->n_threads, server->config->n_threads == 1 ? "" : "s");
     for (size_t i = 0; i < server->config->n_listen; i++) {
         const struct kv_listen_address *at = &server->config->listen[i];
         bool is_ipv6 = strchr(at->host, ':') != NULL;
@@ -211,6 +208,15 @@ static int listen_everywhere(struct server *server, struct kv_error *reterr)
                is_ipv6 ? "]" : "", port);
     }
     return 0;
+}
+
+static int begin_service(struct server *server, struct kv_error *reterr)
+{
+    const struct kv_config *config = server->config;
+    raise_descriptor_limit(config);
+    kv_log(KV_LOG_INFO, "server", "version %s, %s, %u thread%s", KV_VERSION, server->store_name,
+           config->n_threads, config->n_threads == 1 ? "" : "s");
+    return listen_everywhere(server, reterr);
 }
 
 static int start(struct server *server, struct kv_error *reterr)
@@ -224,7 +230,7 @@ static int start(struct server *server, struct kv_error *reterr)
     server->http = kv_http_create(&config->http, server->keyspace, server->worker, server->loops,
                                   config->n_threads);
     server->ws = kv_ws_create(&config->ws, server->http, server->loops, config->n_threads);
-    if (server->is_served && listen_everywhere(server, reterr) != 0)
+    if (server->serves && begin_service(server, reterr) != 0)
         return -1;
     return start_threads(server, reterr);
 }
@@ -255,7 +261,7 @@ static void serve_until_signal(const struct server *server)
     int signal_number;
     while ((signal_number = wait_for_signal(-1)) != SIGTERM && signal_number != SIGINT)
         kv_log(KV_LOG_INFO, "server", "SIGHUP: there is nothing to reload");
-    if (!atomic_load(&server->is_over))
+    if (!atomic_load(&server->has_ended))
         kv_log(KV_LOG_INFO, "server", "shutting down on %s", strsignal(signal_number));
 }
 
@@ -335,7 +341,7 @@ int kv_server_run(const struct kv_config *config, struct kv_import *import, stru
     struct server server = {
         .config = config,
         .import = import,
-        .is_served = import == NULL || is_volatile(config->store.module),
+        .serves = import == NULL || is_volatile(config->store.module),
         .started_ms = kv_clock_now_ms(&kv_clock_boot),
     };
     sigset_t set = handled_signals();
@@ -356,7 +362,7 @@ int kv_server_run(const struct kv_config *config, struct kv_import *import, stru
         result = -1;
     }
     destroy(&server);
-    if (result == 0 && server.is_served)
+    if (result == 0 && server.serves)
         kv_log(KV_LOG_INFO, "server", "stopped");
     return result;
 }
