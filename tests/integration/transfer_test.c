@@ -424,7 +424,8 @@ static void many_keys_go_through_a_pipe_quickly(void **state)
     expect_in_file("err", "imported 100000 keys in ");
     expect_success("kvserver -c from.yaml --export 2>err | kvserver -c to.yaml --import - 2>err2");
     expect_success("kvserver -c to.yaml --export >out 2>err");
-    assert_true(kv_test_now_ms() - began_ms < 2 * KV_TEST_LIMIT_MS);
+    /* Far from what a sync for each key takes, under a sanitizer on a busy machine even. */
+    assert_true(kv_test_now_ms() - began_ms < 4 * KV_TEST_LIMIT_MS);
     assert_int_equal(count_lines("out"), MANY);
     expect_success("sed 's/,\"revision\":[0-9]*}/}/' out | sort | cmp - lines");
 }
