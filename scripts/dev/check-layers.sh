@@ -43,7 +43,7 @@ may module "base"
 may keyspace "base loop"
 may http "base wire loop keyspace"
 may ws "base wire loop keyspace http"
-may daemon "base conf module loop keyspace http ws"
+may daemon "base wire conf module loop keyspace http ws"
 
 only 'yaml.h' "core/conf"
 only 'dlfcn.h' "core/module"
