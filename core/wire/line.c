@@ -68,8 +68,9 @@ static int tell(const struct kv_json_error *error, struct kv_error *reterr)
 int kv_line_parse(struct kv_slice text, const struct kv_line_limits *limits,
                   struct kv_buffer *scratch, struct kv_line *ret, struct kv_error *reterr)
 {
-    struct kv_json_field members[N_MEMBERS] = {
-        [KEY].name = "key", [VALUE].name = "value", [TTL].name = "ttl"};
+    struct kv_json_field members[N_MEMBERS] = {[KEY] = {.name = KV_SLICE("key")},
+                                               [VALUE] = {.name = KV_SLICE("value")},
+                                               [TTL] = {.name = KV_SLICE("ttl")}};
     struct kv_json_error error;
     struct kv_line line = {0};
     scratch->len = 0;
