@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what is missing, builds, and runs all tests: the style checks, every test in a plain
-# build, every test under AddressSanitizer and UndefinedBehaviorSanitizer, and the threaded ones
-# under ThreadSanitizer. `scripts/test.sh plain|address|thread|checks` runs one of these.
+# build, every test under AddressSanitizer and UndefinedBehaviorSanitizer, the threaded ones under
+# ThreadSanitizer, and the benchmarks once with little load, to see that they run.
+# `scripts/test.sh checks|plain|thread|bench|address` runs one of these.
 set -eu
 cd "$(dirname "$0")/.."
 what="${1:-all}"
@@ -30,6 +31,10 @@ fi
 if [ "$what" = all ] || [ "$what" = thread ]; then
     build build/thread thread
     run build/thread --label-regex threads
+fi
+if [ "$what" = all ] || [ "$what" = bench ]; then
+    build build ""
+    KV_BENCH_BUILD="$PWD/build" tests/bench/run.sh --smoke
 fi
 if [ "$what" = all ] || [ "$what" = address ]; then
     build build/address address

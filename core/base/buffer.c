@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/digits.h"
 #include "base/mem.h"
 
 void kv_buffer_fini(struct kv_buffer *buffer)
@@ -19,14 +20,11 @@ static size_t capacity_for(const struct kv_buffer *buffer, size_t more)
     return capacity;
 }
 
-char *kv_buffer_reserve(struct kv_buffer *buffer, size_t more)
+void kv_buffer_grow(struct kv_buffer *buffer, size_t more)
 {
-    if (buffer->capacity - buffer->len < more) {
-        size_t capacity = capacity_for(buffer, more);
-        buffer->bytes = kv_realloc(buffer->bytes, capacity);
-        buffer->capacity = capacity;
-    }
-    return buffer->bytes + buffer->len;
+    size_t capacity = capacity_for(buffer, more);
+    buffer->bytes = kv_realloc(buffer->bytes, capacity);
+    buffer->capacity = capacity;
 }
 
 char *kv_buffer_try_reserve(struct kv_buffer *buffer, size_t more)
@@ -49,36 +47,9 @@ void kv_buffer_trim(struct kv_buffer *buffer, size_t most)
         kv_buffer_fini(buffer);
 }
 
-void kv_buffer_append(struct kv_buffer *buffer, struct kv_slice bytes)
-{
-    if (bytes.len == 0)
-        return;
-    memcpy(kv_buffer_reserve(buffer, bytes.len), bytes.bytes, bytes.len);
-    buffer->len += bytes.len;
-}
-
-void kv_buffer_append_char(struct kv_buffer *buffer, char byte)
-{
-    *kv_buffer_reserve(buffer, 1) = byte;
-    buffer->len++;
-}
-
-/* Two digits a step. */
 void kv_buffer_append_u64(struct kv_buffer *buffer, uint64_t number)
 {
-    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
-                                "25262728293031323334353637383940414243444546474849"
-                                "50515253545556575859606162636465666768697071727374"
-                                "75767778798081828384858687888990919293949596979899";
-    char digits[20];
-    size_t at = sizeof(digits);
-    for (; number >= 100; number /= 100)
-        memcpy(digits + (at -= 2), pairs + number % 100 * 2, 2);
-    if (number >= 10)
-        memcpy(digits + (at -= 2), pairs + number * 2, 2);
-    else
-        digits[--at] = (char)('0' + number);
-    kv_buffer_append(buffer, (struct kv_slice){digits + at, sizeof(digits) - at});
+    buffer->len += kv_digits_write(kv_buffer_reserve(buffer, KV_DIGITS_MAX), number);
 }
 
 void kv_buffer_printf(struct kv_buffer *buffer, const char *format, ...)

@@ -15,8 +15,16 @@ struct kv_buffer {
 
 void kv_buffer_fini(struct kv_buffer *buffer);
 
+/* Grows it so that `more` bytes have room behind `len`. */
+void kv_buffer_grow(struct kv_buffer *buffer, size_t more);
+
 /* Room for `more` bytes behind `len`, which the caller fills and then adds to `len`. */
-char *kv_buffer_reserve(struct kv_buffer *buffer, size_t more);
+static inline char *kv_buffer_reserve(struct kv_buffer *buffer, size_t more)
+{
+    if (buffer->capacity - buffer->len < more)
+        kv_buffer_grow(buffer, more);
+    return buffer->bytes + buffer->len;
+}
 
 /* The same for what a client can make large. Returns: NULL where there is no memory; the buffer is
  * then as it was. */
@@ -25,8 +33,20 @@ char *kv_buffer_try_reserve(struct kv_buffer *buffer, size_t more);
 /* Empties it, and gives its memory back where that is more than `most`. */
 void kv_buffer_trim(struct kv_buffer *buffer, size_t most);
 
-void kv_buffer_append(struct kv_buffer *buffer, struct kv_slice bytes);
-void kv_buffer_append_char(struct kv_buffer *buffer, char byte);
+static inline void kv_buffer_append(struct kv_buffer *buffer, struct kv_slice bytes)
+{
+    if (bytes.len == 0)
+        return;
+    memcpy(kv_buffer_reserve(buffer, bytes.len), bytes.bytes, bytes.len);
+    buffer->len += bytes.len;
+}
+
+static inline void kv_buffer_append_char(struct kv_buffer *buffer, char byte)
+{
+    *kv_buffer_reserve(buffer, 1) = byte;
+    buffer->len++;
+}
+
 void kv_buffer_append_u64(struct kv_buffer *buffer, uint64_t number);
 void kv_buffer_printf(struct kv_buffer *buffer, const char *format, ...) KV_PRINTF(2, 3);
 

@@ -22,15 +22,23 @@ static inline uint64_t kv_swar_load(const char *at)
     return le64toh(word);
 }
 
+/* Marks the byte. */
+static inline uint64_t kv_swar_equal(uint64_t word, unsigned char byte)
+{
+    uint64_t differences = word ^ KV_SWAR_EACH(byte);
+    return (differences - KV_SWAR_EACH(1)) & ~differences & KV_SWAR_HIGH;
+}
+
+/* Marks the bytes below `limit`, which is at most 0x80. */
+static inline uint64_t kv_swar_below(uint64_t word, unsigned char limit)
+{
+    return (word - KV_SWAR_EACH(limit)) & ~word & KV_SWAR_HIGH;
+}
+
 /* Marks what a JSON string must escape: `"`, `\` and controls. */
 static inline uint64_t kv_swar_specials(uint64_t word)
 {
-    uint64_t quotes = word ^ KV_SWAR_EACH('"');
-    uint64_t backslashes = word ^ KV_SWAR_EACH('\\');
-    uint64_t marks = (word - KV_SWAR_EACH(0x20)) & ~word;
-    marks |= (quotes - KV_SWAR_EACH(1)) & ~quotes;
-    marks |= (backslashes - KV_SWAR_EACH(1)) & ~backslashes;
-    return marks & KV_SWAR_HIGH;
+    return kv_swar_below(word, 0x20) | kv_swar_equal(word, '"') | kv_swar_equal(word, '\\');
 }
 
 /* Marks what is not ASCII. */

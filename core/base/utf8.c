@@ -81,6 +81,51 @@ size_t kv_utf8_valid_len(struct kv_slice text)
     return (size_t)(at - text.bytes);
 }
 
+/* Whether more bytes can make a character of these (fewer than it takes). What may follow is a
+ * range that includes the least or the greatest continuation byte. */
+static bool is_beginning(const char *at, size_t len)
+{
+    static const unsigned char fillers[] = {0x80, 0xbf};
+    for (size_t i = 0; i < sizeof(fillers); i++) {
+        char whole[4];
+        memset(whole, fillers[i], sizeof(whole));
+        memcpy(whole, at, len);
+        if ((len < 2 && is_pair(whole)) || (len < 3 && is_triple(whole)) ||
+            (len < 4 && is_quadruple(whole)))
+            return true;
+    }
+    return false;
+}
+
+/* The bytes of the piece, one by one, until the character that was cut is whole. */
+static bool complete_cut(struct kv_utf8_stream *stream, struct kv_slice *piece)
+{
+    while (stream->n_cut != 0 && piece->len != 0) {
+        stream->cut[stream->n_cut++] = *piece->bytes++;
+        piece->len--;
+        if (kv_utf8_run_len(stream->cut, stream->cut + stream->n_cut) == stream->n_cut)
+            stream->n_cut = 0;
+        else if (!is_beginning(stream->cut, stream->n_cut))
+            return false;
+    }
+    return true;
+}
+
+bool kv_utf8_stream_take(struct kv_utf8_stream *stream, struct kv_slice piece)
+{
+    if (!complete_cut(stream, &piece))
+        return false;
+    size_t valid = kv_utf8_valid_len(piece);
+    size_t rest = piece.len - valid;
+    if (rest == 0)
+        return true;
+    if (rest >= sizeof(stream->cut) || !is_beginning(piece.bytes + valid, rest))
+        return false;
+    memcpy(stream->cut, piece.bytes + valid, rest);
+    stream->n_cut = (uint8_t)rest;
+    return true;
+}
+
 size_t kv_utf8_encode(uint32_t code, char out[4])
 {
     if (code < 0x80) {

@@ -4,47 +4,71 @@
 #include <getopt.h>
 
 const char kv_usage[] =
-    "usage: kvserver [-c FILE] [--check-config | --print-config | --version | --help]\n"
+    "usage: kvserver [-c FILE] [--check-config | --print-config | --export | --import FILE |\n"
+    "                            --version | --help]\n"
     "\n"
     "  -c, --config FILE   the configuration, a YAML file; without it, all defaults\n"
     "      --check-config  check the configuration, modules and their options included, and exit\n"
     "      --print-config  print the configuration with the defaults filled in, and exit\n"
+    "      --export        write every key of the store to standard output, a line of JSON each\n"
+    "      --import FILE   read such lines (-: from standard input) into the store, and exit;\n"
+    "                      where the store is volatile, serve then\n"
     "      --version       print the version, and exit\n"
     "  -h, --help          print this, and exit\n";
 
-static const struct option options[] = {
-    {"config", required_argument, NULL, 'c'}, {"check-config", no_argument, NULL, 'k'},
-    {"print-config", no_argument, NULL, 'p'}, {"version", no_argument, NULL, 'V'},
-    {"help", no_argument, NULL, 'h'},         {0},
+enum {
+    ACTION = 256 /* and an enum kv_action: an option that names one */
 };
+
+static const struct option options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"check-config", no_argument, NULL, ACTION + KV_ACTION_CHECK_CONFIG},
+    {"print-config", no_argument, NULL, ACTION + KV_ACTION_PRINT_CONFIG},
+    {"export", no_argument, NULL, ACTION + KV_ACTION_EXPORT},
+    {"import", required_argument, NULL, ACTION + KV_ACTION_IMPORT},
+    {"version", no_argument, NULL, ACTION + KV_ACTION_VERSION},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+static int choose(struct kv_arguments *arguments, enum kv_action action, struct kv_error *reterr)
+{
+    if (arguments->action != KV_ACTION_SERVE && arguments->action != action)
+        return kv_error_set(reterr,
+                            "--check-config, --print-config, --export, --import, --version and "
+                            "--help exclude each other");
+    arguments->action = action;
+    if (action == KV_ACTION_IMPORT)
+        arguments->import_path = optarg;
+    return 0;
+}
+
+/* text: the last argument that getopt_long() has looked at. */
+static int take_option(struct kv_arguments *arguments, int option, const char *text,
+                       struct kv_error *reterr)
+{
+    switch (option) {
+    case 'c':
+        arguments->config_path = optarg;
+        return 0;
+    case 'h':
+        return choose(arguments, KV_ACTION_HELP, reterr);
+    case ':':
+        return kv_error_set(reterr, "%s needs a value", text);
+    case '?':
+        return kv_error_set(reterr, "unknown option %s", text);
+    default:
+        return choose(arguments, (enum kv_action)(option - ACTION), reterr);
+    }
+}
 
 int kv_arguments_parse(int argc, char **argv, struct kv_arguments *ret, struct kv_error *reterr)
 {
     struct kv_arguments arguments = {.action = KV_ACTION_SERVE};
     opterr = 0;
-    for (int option; (option = getopt_long(argc, argv, ":c:h", options, NULL)) != -1;) {
-        switch (option) {
-        case 'c':
-            arguments.config_path = optarg;
-            break;
-        case 'k':
-            arguments.action = KV_ACTION_CHECK_CONFIG;
-            break;
-        case 'p':
-            arguments.action = KV_ACTION_PRINT_CONFIG;
-            break;
-        case 'V':
-            arguments.action = KV_ACTION_VERSION;
-            break;
-        case 'h':
-            arguments.action = KV_ACTION_HELP;
-            break;
-        case ':':
-            return kv_error_set(reterr, "%s needs a value", argv[optind - 1]);
-        default:
-            return kv_error_set(reterr, "unknown option %s", argv[optind - 1]);
-        }
-    }
+    for (int option; (option = getopt_long(argc, argv, ":c:h", options, NULL)) != -1;)
+        if (take_option(&arguments, option, argv[optind - 1], reterr) != 0)
+            return -1;
     if (optind < argc)
         return kv_error_set(reterr, "unexpected argument %s", argv[optind]);
     *ret = arguments;

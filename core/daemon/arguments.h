@@ -10,6 +10,8 @@ enum kv_action {
     KV_ACTION_SERVE,
     KV_ACTION_CHECK_CONFIG,
     KV_ACTION_PRINT_CONFIG,
+    KV_ACTION_EXPORT,
+    KV_ACTION_IMPORT,
     KV_ACTION_VERSION,
     KV_ACTION_HELP,
 };
@@ -17,6 +19,7 @@ enum kv_action {
 struct kv_arguments {
     enum kv_action action;
     const char *config_path; /* NULL: all defaults */
+    const char *import_path; /* IMPORT: `-` is standard input */
 };
 
 int kv_arguments_parse(int argc, char **argv, struct kv_arguments *ret, struct kv_error *reterr);

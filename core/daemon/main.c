@@ -4,6 +4,8 @@
 
 #include "daemon/arguments.h"
 #include "daemon/config.h"
+#include "daemon/export.h"
+#include "daemon/import.h"
 #include "daemon/server.h"
 
 enum {
@@ -19,21 +21,46 @@ static int print_config(const struct kv_config *config)
     return 0;
 }
 
+static int say_valid(const char *path)
+{
+    printf("%s: the configuration is valid\n", path == NULL ? "defaults" : path);
+    return 0;
+}
+
+static int import(const struct kv_config *config, const char *path, struct kv_error *reterr)
+{
+    struct kv_import *import = kv_import_open(path, config, reterr);
+    if (import == NULL)
+        return -1;
+    int result = kv_server_run(config, import, reterr);
+    kv_import_close(import);
+    return result;
+}
+
+static int act(const struct kv_arguments *arguments, const struct kv_config *config,
+               struct kv_error *reterr)
+{
+    switch (arguments->action) {
+    case KV_ACTION_PRINT_CONFIG:
+        return print_config(config);
+    case KV_ACTION_CHECK_CONFIG:
+        return say_valid(arguments->config_path);
+    case KV_ACTION_EXPORT:
+        return kv_export_run(config, reterr);
+    case KV_ACTION_IMPORT:
+        return import(config, arguments->import_path, reterr);
+    default:
+        return kv_server_run(config, NULL, reterr);
+    }
+}
+
 static int with_config(const struct kv_arguments *arguments, struct kv_error *reterr)
 {
     struct kv_config config;
-    int result = 0;
     if (kv_config_load(arguments->config_path, &config, reterr) != 0)
         return -1;
-    if (arguments->action == KV_ACTION_PRINT_CONFIG) {
-        result = print_config(&config);
-    } else if (arguments->action == KV_ACTION_CHECK_CONFIG) {
-        printf("%s: the configuration is valid\n",
-               arguments->config_path == NULL ? "defaults" : arguments->config_path);
-    } else {
-        kv_log_configure(config.log_level, config.log_format);
-        result = kv_server_run(&config, reterr);
-    }
+    kv_log_configure(config.log_level, config.log_format);
+    int result = act(arguments, &config, reterr);
     kv_config_fini(&config);
     return result;
 }

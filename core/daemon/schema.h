@@ -35,6 +35,9 @@ enum {
     TIMEOUT_DRAIN
 };
 enum {
+    HTTP_FRONT
+};
+enum {
     LOG_LEVEL,
     LOG_FORMAT
 };
@@ -47,6 +50,7 @@ enum {
     CONFIG_ORIGINS,
     CONFIG_LIMITS,
     CONFIG_TIMEOUTS,
+    CONFIG_HTTP,
     CONFIG_LOG,
     N_CONFIG,
 };
@@ -131,6 +135,13 @@ static const struct kv_option timeout_fields[] = {
     {.name = "drain", .type = KV_OPTION_DURATION, .fallback = "10s", .max = KV_LONGEST_TIMEOUT_MS},
 };
 
+static const struct kv_option http_fields[] = {
+    {.name = "front",
+     .type = KV_OPTION_BOOL,
+     .fallback = "true",
+     .doc = "whether simple requests are served in front of libh2o"},
+};
+
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 static const struct kv_option log_fields[] = {
@@ -167,6 +178,10 @@ static const struct kv_option config_options[N_CONFIG] = {
                          .type = KV_OPTION_BLOCK,
                          .fields = timeout_fields,
                          .n_fields = KV_COUNT(timeout_fields)},
+    [CONFIG_HTTP] = {.name = "http",
+                     .type = KV_OPTION_BLOCK,
+                     .fields = http_fields,
+                     .n_fields = KV_COUNT(http_fields)},
     [CONFIG_LOG] = {.name = "log",
                     .type = KV_OPTION_BLOCK,
                     .fields = log_fields,

@@ -1,7 +1,7 @@
 /*
  * The composition root. Threads: the main one waits for signals; one for each loop; one that opens
- * the store, as that may take long. All are made with signals blocked, so that only the main
- * thread takes them, by sigtimedwait().
+ * the store and loads what is imported, as that may take long. All are made with signals blocked,
+ * so that only the main thread takes them, by sigtimedwait().
  */
 #include "daemon/server.h"
 
@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/chain.h"
+#include "daemon/import.h"
 
 enum {
     POLL_MS = 10,
@@ -42,6 +43,8 @@ struct worker {
 
 struct server {
     const struct kv_config *config;
+    struct kv_import *import; /* NULL: none */
+    bool serves;              /* false: it ends when all is imported */
     struct kv_chain *chain;
     struct kv_loop **loops;
     struct worker *workers;
@@ -52,8 +55,9 @@ struct server {
     char store_name[64];
     pthread_t opener;
     bool has_opener;
-    atomic_bool is_opening; /* the store */
-    atomic_bool has_failed; /* the store could not be opened */
+    atomic_bool is_opening; /* the store, or loading it */
+    atomic_bool has_ended;  /* of itself: all is imported, or it has failed */
+    atomic_bool has_failed; /* the store could not be opened, or not be loaded */
     struct kv_error why;
     int64_t started_ms;
 };
@@ -108,18 +112,23 @@ static void abort_worker(struct kv_post *post)
     kv_http_abort(worker->server->http, worker->index);
 }
 
+static void end(struct server *server)
+{
+    atomic_store(&server->has_ended, true);
+    kill(getpid(), SIGTERM); /* the main thread waits for signals */
+}
+
 static void *open_store(void *argument)
 {
     struct server *server = argument;
     int failed = kv_keyspace_open(server->keyspace, &server->why);
+    atomic_store(&server->has_failed, failed != 0);
     atomic_store(&server->is_opening, false);
-    if (failed == 0) {
+    if (failed != 0 || !server->serves)
+        end(server);
+    else
         kv_log(KV_LOG_INFO, "server", "ready after %lld ms",
                (long long)(kv_clock_now_ms(&kv_clock_boot) - server->started_ms));
-        return NULL;
-    }
-    atomic_store(&server->has_failed, true);
-    kill(getpid(), SIGTERM); /* the main thread waits for signals */
     return NULL;
 }
 
@@ -182,6 +191,7 @@ static struct kv_keyspace *create_keyspace(struct server *server)
         .store_options = server->config->store.options,
         .ttl_chain = kv_chain_links(server->chain),
         .n_ttl_chain = server->config->n_ttl,
+        .loader = server->import == NULL ? NULL : kv_import_loader(server->import),
     };
     return kv_keyspace_create(&parts);
 }
@@ -200,6 +210,15 @@ static int listen_everywhere(struct server *server, struct kv_error *reterr)
     return 0;
 }
 
+static int begin_service(struct server *server, struct kv_error *reterr)
+{
+    const struct kv_config *config = server->config;
+    raise_descriptor_limit(config);
+    kv_log(KV_LOG_INFO, "server", "version %s, %s, %u thread%s", KV_VERSION, server->store_name,
+           config->n_threads, config->n_threads == 1 ? "" : "s");
+    return listen_everywhere(server, reterr);
+}
+
 static int start(struct server *server, struct kv_error *reterr)
 {
     const struct kv_config *config = server->config;
@@ -211,9 +230,7 @@ static int start(struct server *server, struct kv_error *reterr)
     server->http = kv_http_create(&config->http, server->keyspace, server->worker, server->loops,
                                   config->n_threads);
     server->ws = kv_ws_create(&config->ws, server->http, server->loops, config->n_threads);
-    kv_log(KV_LOG_INFO, "server", "version %s, %s, %u thread%s", KV_VERSION, server->store_name,
-           config->n_threads, config->n_threads == 1 ? "" : "s");
-    if (listen_everywhere(server, reterr) != 0)
+    if (server->serves && begin_service(server, reterr) != 0)
         return -1;
     return start_threads(server, reterr);
 }
@@ -239,20 +256,21 @@ static int wait_for_signal(int64_t wait_ms)
     return signal_number < 0 ? 0 : signal_number;
 }
 
-static void serve_until_signal(void)
+static void serve_until_signal(const struct server *server)
 {
     int signal_number;
     while ((signal_number = wait_for_signal(-1)) != SIGTERM && signal_number != SIGINT)
         kv_log(KV_LOG_INFO, "server", "SIGHUP: there is nothing to reload");
-    kv_log(KV_LOG_INFO, "server", "shutting down on %s", strsignal(signal_number));
+    if (!atomic_load(&server->has_ended))
+        kv_log(KV_LOG_INFO, "server", "shutting down on %s", strsignal(signal_number));
 }
 
 /* Ending. */
 
 static bool is_quiet(const struct server *server)
 {
-    return kv_http_n_connections(server->http) == 0 &&
-           kv_keyspace_under_way(server->keyspace) == 0 && !atomic_load(&server->is_opening);
+    return kv_http_is_quiet(server->http) && kv_keyspace_under_way(server->keyspace) == 0 &&
+           !atomic_load(&server->is_opening);
 }
 
 /* Returns: whether it became quiet. */
@@ -313,18 +331,29 @@ static void destroy(struct server *server)
     free(server->workers);
 }
 
-int kv_server_run(const struct kv_config *config, struct kv_error *reterr)
+static bool is_volatile(const struct kv_loaded_module *store)
 {
-    struct server server = {.config = config, .started_ms = kv_clock_now_ms(&kv_clock_boot)};
+    return (store->identity->capabilities & KV_STORE_DURABLE) == 0;
+}
+
+int kv_server_run(const struct kv_config *config, struct kv_import *import, struct kv_error *reterr)
+{
+    struct server server = {
+        .config = config,
+        .import = import,
+        .serves = import == NULL || is_volatile(config->store.module),
+        .started_ms = kv_clock_now_ms(&kv_clock_boot),
+    };
     sigset_t set = handled_signals();
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     tune_allocator();
-    raise_descriptor_limit(config);
     kv_hash_init();
     int result = start(&server, reterr);
     if (result == 0) {
-        serve_until_signal();
+        serve_until_signal(&server);
+        if (import != NULL)
+            kv_import_stop(import);
         drain(&server);
     }
     stop_threads(&server);
@@ -333,7 +362,7 @@ int kv_server_run(const struct kv_config *config, struct kv_error *reterr)
         result = -1;
     }
     destroy(&server);
-    if (result == 0)
+    if (result == 0 && server.serves)
         kv_log(KV_LOG_INFO, "server", "stopped");
     return result;
 }

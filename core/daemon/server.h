@@ -6,8 +6,14 @@
 
 #include "daemon/config.h"
 
+struct kv_import;
+
 /* Serves until SIGTERM or SIGINT; then drains, for at most the configured time, or until a second
- * signal. Returns: 0, or -1 where it could not start. Call once, from the main thread. */
-int kv_server_run(const struct kv_config *config, struct kv_error *reterr);
+ * signal. Call once, from the main thread.
+ * import: NULL, or what fills the store first: a volatile one serves then; where the store is
+ * durable, nobody is served, and it returns when all is in the store.
+ * Returns: 0, or -1 where it could not start, or not all could be imported. */
+int kv_server_run(const struct kv_config *config, struct kv_import *import,
+                  struct kv_error *reterr);
 
 #endif

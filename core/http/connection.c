@@ -6,6 +6,7 @@
  */
 #include "http/impl.h"
 
+#include <assert.h>
 #include <h2o/http1.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -17,6 +18,7 @@ static void on_close(void *data)
 {
     struct kv_http_connection *connection = data;
     struct kv_http_loop *here = connection->here;
+    assert(connection->front == NULL);
     if (connection->linger_fd >= 0 && here->is_aborted)
         close(connection->linger_fd);
     else if (connection->linger_fd >= 0)
@@ -36,7 +38,17 @@ void kv_http_connection_open(struct kv_http_loop *here, h2o_socket_t *sock)
     kv_list_append(&here->connections, &connection->link);
     sock->on_close.cb = on_close;
     sock->on_close.data = connection;
-    h2o_http1_accept(&here->accept, sock, *h2o_get_timestamp(&here->context, NULL, NULL));
+    if (here->http->config.has_front)
+        kv_front_open(connection);
+    else
+        kv_http_connection_give_to_library(connection);
+}
+
+void kv_http_connection_give_to_library(struct kv_http_connection *connection)
+{
+    struct kv_http_loop *here = connection->here;
+    h2o_http1_accept(&here->accept, connection->sock,
+                     *h2o_get_timestamp(&here->context, NULL, NULL));
 }
 
 /* In time: when `on_close` runs, the library has closed the descriptor already. */
@@ -62,14 +74,25 @@ uint32_t kv_http_n_connections(const struct kv_http *http)
     return atomic_load(&http->n_connections);
 }
 
+bool kv_http_is_quiet(const struct kv_http *http)
+{
+    return atomic_load(&http->n_connections) == 0 && atomic_load(&http->n_lingering) == 0;
+}
+
 static void end(struct kv_http_connection *connection)
 {
     shutdown(h2o_socket_get_fd(connection->sock), SHUT_RDWR);
 }
 
+static bool is_busy_in_front(const struct kv_http_connection *connection)
+{
+    return connection->front != NULL && kv_front_is_busy(connection->front);
+}
+
 static bool is_idle(const struct kv_http_connection *connection)
 {
-    return h2o_socket_is_reading(connection->sock) && connection->sock->input->size == 0;
+    return h2o_socket_is_reading(connection->sock) && connection->sock->input->size == 0 &&
+           !is_busy_in_front(connection);
 }
 
 /* A number that changes while the connection makes progress, and how long it may stay the same;
@@ -82,7 +105,7 @@ static uint64_t measure(struct kv_http_connection *connection, int64_t *ret_pati
         *ret_patience_ms = config->stalled_reader_ms;
         return kv_socket_bytes_acked(h2o_socket_get_fd(sock));
     }
-    if (!h2o_socket_is_reading(sock)) {
+    if (!h2o_socket_is_reading(sock) || is_busy_in_front(connection)) {
         *ret_patience_ms = INT64_MAX;
         return 0;
     }

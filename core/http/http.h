@@ -19,6 +19,9 @@ struct kv_http_config {
     size_t max_value_bytes;
     uint32_t max_depth; /* of a value: what it stands in is not counted */
     uint32_t max_connections;
+    uint32_t max_pending;           /* commands of one connection: then it is not read on */
+    size_t max_unsent_bytes;        /* the same */
+    bool has_front;                 /* simple requests are served in front of libh2o (front.h) */
     int64_t idle_ms;                /* a connection without a request */
     int64_t request_progress_ms;    /* a request that does not go on arriving */
     int64_t stalled_reader_ms;      /* an answer that is not read */
@@ -45,6 +48,10 @@ void kv_http_abort(struct kv_http *http, uint32_t loop);
 
 /* Open connections, WebSockets included. Threads: any. */
 uint32_t kv_http_n_connections(const struct kv_http *http);
+
+/* Whether every connection has ended, and no peer still has a last answer to take (linger.c).
+ * Threads: any. */
+bool kv_http_is_quiet(const struct kv_http *http);
 
 /* After the loops have ended. */
 void kv_http_destroy(struct kv_http *http);

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 enum {
-    MOST_LINGERING = 256,
+    MOST_LINGERING = 1024,
     LONGEST_MS = 2000,
     MOST_BYTES = 64 << 20
 };
@@ -29,7 +29,7 @@ static void finish(struct lingering *one)
 {
     kv_timer_stop(one->here->loop, &one->timer);
     kv_list_remove(&one->link);
-    one->here->n_lingering--;
+    atomic_fetch_sub(&one->here->http->n_lingering, 1);
     h2o_socket_close(one->sock);
     free(one);
 }
@@ -54,7 +54,8 @@ static void on_readable(h2o_socket_t *sock, const char *err)
 void kv_http_linger(struct kv_http_loop *here, int fd)
 {
     shutdown(fd, SHUT_WR);
-    if (here->n_lingering >= MOST_LINGERING) {
+    if (atomic_fetch_add(&here->http->n_lingering, 1) >= MOST_LINGERING) {
+        atomic_fetch_sub(&here->http->n_lingering, 1);
         close(fd);
         return;
     }
@@ -65,7 +66,6 @@ void kv_http_linger(struct kv_http_loop *here, int fd)
     one->timer.fire = on_timeout;
     kv_timer_start(here->loop, &one->timer, kv_loop_now_ms(here->loop) + LONGEST_MS);
     kv_list_append(&here->lingering, &one->link);
-    here->n_lingering++;
     h2o_socket_read_start(one->sock, on_readable);
 }
 

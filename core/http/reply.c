@@ -6,47 +6,12 @@
 #include "http/impl.h"
 
 #include "base/buffer.h"
-#include "wire/json.h"
+#include "base/digits.h"
+#include "http/answer.h"
 
 enum {
-    LARGEST_COPY = 16384
+    STATUS_DIGITS = 3
 };
-
-static const char *reason_of(int status)
-{
-    switch (status) {
-    case 200:
-        return "OK";
-    case 202:
-        return "Accepted";
-    case 204:
-        return "No Content";
-    case 304:
-        return "Not Modified";
-    case 400:
-        return "Bad Request";
-    case 403:
-        return "Forbidden";
-    case 404:
-        return "Not Found";
-    case 405:
-        return "Method Not Allowed";
-    case 412:
-        return "Precondition Failed";
-    case 413:
-        return "Content Too Large";
-    case 414:
-        return "URI Too Long";
-    case 426:
-        return "Upgrade Required";
-    case 503:
-        return "Service Unavailable";
-    case 507:
-        return "Insufficient Storage";
-    default:
-        return "Error";
-    }
-}
 
 static void send_body(h2o_req_t *req, int status, h2o_iovec_t *parts, size_t n)
 {
@@ -55,8 +20,8 @@ static void send_body(h2o_req_t *req, int status, h2o_iovec_t *parts, size_t n)
     for (size_t i = 0; i < n; i++)
         len += parts[i].len;
     req->res.status = status;
-    req->res.reason = reason_of(status);
-    req->res.content_length = status == 204 || status == 304 ? SIZE_MAX : len;
+    req->res.reason = kv_http_status_text(status).bytes + STATUS_DIGITS + 1;
+    req->res.content_length = kv_http_has_length(status) ? len : SIZE_MAX;
     h2o_start_response(req, &generator);
     bool has_no_body = n == 0 || kv_http_method_is(req, KV_SLICE("HEAD"));
     h2o_send(req, parts, has_no_body ? 0 : n, H2O_SEND_STATE_FINAL);
@@ -80,13 +45,6 @@ void kv_http_reply_json(h2o_req_t *req, int status, struct kv_slice json)
     send_body(req, status, &body, 1);
 }
 
-static void append_error(struct kv_buffer *out, struct kv_slice text)
-{
-    kv_buffer_append(out, KV_SLICE("{\"error\":"));
-    kv_json_append_string(out, text);
-    kv_buffer_append_char(out, '}');
-}
-
 void kv_http_reply_error(h2o_req_t *req, int status, const char *format, ...)
 {
     struct kv_buffer json = {0};
@@ -95,7 +53,7 @@ void kv_http_reply_error(h2o_req_t *req, int status, const char *format, ...)
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
-    append_error(&json, kv_slice_of(message));
+    kv_http_append_error(&json, kv_slice_of(message));
     kv_http_reply_json(req, status, kv_buffer_slice(&json));
     kv_buffer_fini(&json);
 }
@@ -106,12 +64,20 @@ void kv_http_reply_not_allowed(h2o_req_t *req, const char *methods)
     kv_http_reply_error(req, 405, "this path takes %s", methods);
 }
 
-void kv_http_add_etag(h2o_req_t *req, uint64_t revision)
+static void add_etag(h2o_req_t *req, uint64_t revision)
 {
-    char text[24];
-    int len = snprintf(text, sizeof(text), "\"%llu\"", (unsigned long long)revision);
-    h2o_iovec_t copy = h2o_strdup(&req->pool, text, (size_t)len);
-    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ETAG, NULL, copy.base, copy.len);
+    char *text = h2o_mem_alloc_pool(&req->pool, KV_DIGITS_MAX + 2);
+    size_t len = kv_digits_write(text + 1, revision);
+    text[0] = text[len + 1] = '"';
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_ETAG, NULL, text, len + 2);
+}
+
+static void add_time_left(h2o_req_t *req, int64_t left_ms)
+{
+    char *text = h2o_mem_alloc_pool(&req->pool, KV_DIGITS_MAX);
+    size_t len = kv_digits_write(text, (uint64_t)left_ms);
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("kv-ttl"), 0, "KV-TTL", text,
+                          len);
 }
 
 /* A value that stays in the store's memory while it is sent. */
@@ -126,38 +92,57 @@ static void release_held(void *memory)
     kv_keyspace_release(held->keyspace, &held->item);
 }
 
+static h2o_iovec_t iovec_of(struct kv_slice bytes)
+{
+    return (h2o_iovec_t){(char *)(uintptr_t)bytes.bytes, bytes.len};
+}
+
 static void reply_held(h2o_req_t *req, struct kv_keyspace *keyspace, struct kv_item *item)
 {
     struct held_item *held = h2o_mem_alloc_shared(&req->pool, sizeof(*held), release_held);
     *held = (struct held_item){.keyspace = keyspace, .item = *item};
-    h2o_iovec_t parts[] = {
-        h2o_iovec_init(H2O_STRLIT("{\"value\":")),
-        {(char *)(uintptr_t)item->value.bytes, item->value.len},
-        h2o_iovec_init(H2O_STRLIT("}")),
-    };
+    h2o_iovec_t parts[] = {iovec_of(KV_HTTP_VALUE_HEAD), iovec_of(item->value),
+                           iovec_of(KV_HTTP_VALUE_TAIL)};
     *item = (struct kv_item){0};
     send_body(req, 200, parts, 3);
 }
 
 static void reply_copied(h2o_req_t *req, struct kv_keyspace *keyspace, struct kv_item *item)
 {
-    static const struct kv_slice begin = {"{\"value\":", 9};
-    h2o_iovec_t body = {h2o_mem_alloc_pool(&req->pool, begin.len + item->value.len + 1),
-                        begin.len + item->value.len + 1};
-    memcpy(body.base, begin.bytes, begin.len);
-    memcpy(body.base + begin.len, item->value.bytes, item->value.len);
-    body.base[body.len - 1] = '}';
+    struct kv_slice head = KV_HTTP_VALUE_HEAD;
+    struct kv_slice tail = KV_HTTP_VALUE_TAIL;
+    size_t len = head.len + item->value.len + tail.len;
+    h2o_iovec_t body = {h2o_mem_alloc_pool(&req->pool, len), len};
+    memcpy(body.base, head.bytes, head.len);
+    memcpy(body.base + head.len, item->value.bytes, item->value.len);
+    memcpy(body.base + head.len + item->value.len, tail.bytes, tail.len);
     kv_keyspace_release(keyspace, item);
     send_body(req, 200, &body, 1);
 }
 
-void kv_http_reply_item(h2o_req_t *req, struct kv_keyspace *keyspace, struct kv_item *item)
+static void reply_item(h2o_req_t *req, struct kv_keyspace *keyspace, struct kv_item *item)
 {
     add_json_type(req);
-    if (item->value.len > LARGEST_COPY)
+    if (item->value.len > KV_HTTP_LARGEST_COPY)
         reply_held(req, keyspace, item);
     else
         reply_copied(req, keyspace, item);
+}
+
+void kv_http_reply(h2o_req_t *req, struct kv_keyspace *keyspace, struct kv_http_answer *answer)
+{
+    if (answer->may_retry)
+        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_RETRY_AFTER, NULL, H2O_STRLIT("1"));
+    if (answer->revision != 0)
+        add_etag(req, answer->revision);
+    if (answer->ttl_left_ms != 0)
+        add_time_left(req, answer->ttl_left_ms);
+    if (answer->error != NULL)
+        kv_http_reply_error(req, answer->status, "%s", answer->error);
+    else if (answer->item.revision != 0)
+        reply_item(req, keyspace, &answer->item);
+    else
+        kv_http_reply_empty(req, answer->status);
 }
 
 /* The library answers some requests itself (a body too large, a broken chunk), in plain text, and
@@ -193,7 +178,7 @@ static void set_up_error_stream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_
 {
     (void)self;
     struct kv_buffer json = {0};
-    append_error(&json, kv_slice_of(what_went_wrong(req->res.status)));
+    kv_http_append_error(&json, kv_slice_of(what_went_wrong(req->res.status)));
     struct error_stream *stream = (void *)h2o_add_ostream(req, sizeof(*stream), slot);
     stream->body = h2o_strdup(&req->pool, json.bytes, json.len);
     kv_buffer_fini(&json);

@@ -59,9 +59,5 @@ void kv_http_reply_error(h2o_req_t *req, int status, const char *format, ...) KV
 void kv_http_reply_not_allowed(h2o_req_t *req, const char *methods);
 /* A JSON text; copied. */
 void kv_http_reply_json(h2o_req_t *req, int status, struct kv_slice json);
-/* `{"value":…}`. Takes the item over. */
-void kv_http_reply_item(h2o_req_t *req, struct kv_keyspace *keyspace, struct kv_item *item);
-
-void kv_http_add_etag(h2o_req_t *req, uint64_t revision);
 
 #endif

@@ -158,11 +158,21 @@ static bool is_persistent(const h2o_req_t *req)
     return true;
 }
 
+/* The answer under way is the connection's last. What the peer has sent behind the request stays
+ * unread. */
+static void end_with_answer(h2o_req_t *req)
+{
+    req->http1_is_persistent = 0;
+    kv_http_connection_linger(kv_http_connection_of(req));
+}
+
 static int on_request(h2o_handler_t *super, h2o_req_t *req)
 {
     struct kv_http_loop *here = KV_CONTAINER(req->conn->ctx, struct kv_http_loop, context);
     (void)super;
-    req->http1_is_persistent = !kv_http_is_draining(here) && is_persistent(req);
+    req->http1_is_persistent = is_persistent(req);
+    if (kv_http_is_draining(here))
+        end_with_answer(req);
     kv_http_connection_of(req)->progress_ms = kv_loop_now_ms(here->loop);
     dispatch(here, req);
     return 0;
@@ -406,7 +416,8 @@ static void on_sweep(struct kv_timer *timer)
 static int end_after_answer(h2o_req_t *req, void *data)
 {
     (void)data;
-    req->http1_is_persistent = 0;
+    if (req->version != 0) /* or none has come */
+        end_with_answer(req);
     return 0;
 }
 
@@ -420,6 +431,7 @@ void kv_http_drain(struct kv_http *http, uint32_t loop)
     /* Not h2o_context_request_shutdown(): that starts a timer of HTTP/2's, which is off. */
     here->context.shutdown_requested = 1;
     http->conf.http1.callbacks.foreach_request(&here->context, end_after_answer, NULL);
+    kv_front_drain(here);
     on_sweep(&here->sweep);
 }
 
@@ -481,6 +493,7 @@ static void init_loop(struct kv_http *http, uint32_t index, struct kv_loop *loop
     here->keyspace = kv_keyspace_on(http->keyspace, index);
     kv_list_init(&here->connections);
     kv_list_init(&here->lingering);
+    kv_front_init(here);
     h2o_context_init(&here->context, kv_loop_evloop(loop), &http->conf);
     here->accept = (h2o_accept_ctx_t){.ctx = &here->context, .hosts = http->conf.hosts};
     here->sweep.fire = on_sweep;
@@ -515,6 +528,7 @@ void kv_http_destroy(struct kv_http *http)
             h2o_socket_close(here->listeners[here->n_listeners - 1]);
         kv_timer_stop(here->loop, &here->sweep);
         kv_timer_stop(here->loop, &here->resume);
+        kv_front_fini(here);
         h2o_context_dispose(&here->context);
     }
     h2o_config_dispose(&http->conf);

@@ -7,43 +7,42 @@
 #include "http/impl.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
+#include "http/answer.h"
+#include "http/body.h"
 #include "wire/etag.h"
-#include "wire/json.h"
 #include "wire/key_path.h"
-#include "wire/ttl.h"
 
-/* What a body says, or what is wrong with it. Slices of the body. */
+/* A long body on the worker. The request stays meanwhile: no answer has been given, and the library
+ * does not look at a connection that waits for one. */
 struct reading {
-    struct kv_slice value;
-    bool ttl_is_given;
-    int64_t ttl_ms;
-    bool is_bad;
+    struct kv_job job;
+    struct exchange *exchange;
+    struct kv_http_body body;
+    struct kv_error error;
+    int failed;
 };
 
-/* A request under way. In the request's pool. While its body is being read on the worker the
- * request stays: no answer has been given, and the library does not look at a connection that waits
- * for one. */
+/* A request under way. In the request's pool. */
 struct exchange {
     h2o_req_t *req;
-    struct kv_job job;
-    struct reading reading;
-    bool is_reading; /* on the worker */
     struct kv_http_loop *here;
     struct kv_command *command; /* NULL when it is finished, or was never sent */
-    struct kv_buffer key;
+    struct reading *reading;    /* NULL: none is on the worker */
+    struct kv_slice key;        /* of the request's path, or of `decoded` */
+    struct kv_buffer decoded;
     struct kv_etags if_match;
     struct kv_etags if_none_match;
-    struct kv_error error; /* last: not zeroed */
 };
 
 static void dispose_exchange(void *memory)
 {
     struct exchange *exchange = memory;
-    assert(!exchange->is_reading);
+    assert(exchange->reading == NULL);
     if (exchange->command != NULL)
         exchange->command->owner = NULL;
-    kv_buffer_fini(&exchange->key);
+    kv_buffer_fini(&exchange->decoded);
     kv_etags_fini(&exchange->if_match);
     kv_etags_fini(&exchange->if_none_match);
 }
@@ -52,40 +51,11 @@ static struct exchange *create_exchange(struct kv_http_loop *here, h2o_req_t *re
 {
     struct exchange *exchange =
         h2o_mem_alloc_shared(&req->pool, sizeof(*exchange), dispose_exchange);
-    memset(exchange, 0, offsetof(struct exchange, error));
-    exchange->req = req;
-    exchange->here = here;
+    *exchange = (struct exchange){.req = req, .here = here};
     return exchange;
 }
 
 /* Outcomes. */
-
-static int status_of(int outcome)
-{
-    switch (outcome) {
-    case KV_CONDITION:
-        return 412;
-    case KV_FULL:
-        return 507;
-    case KV_TOO_BIG:
-        return 413;
-    case KV_REFUSED:
-        return 403;
-    default:
-        return 503;
-    }
-}
-
-static void reply_failure(const struct exchange *exchange, const struct kv_command *command)
-{
-    h2o_req_t *req = exchange->req;
-    int status = status_of(command->status);
-    if (status == 503)
-        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_RETRY_AFTER, NULL, H2O_STRLIT("1"));
-    const char *text =
-        command->refusal != NULL ? command->refusal : kv_command_status_text(command->status);
-    kv_http_reply_error(req, status, "%s", text);
-}
 
 /* The exchange of a finished command; NULL where its connection is gone. */
 static struct exchange *exchange_of(struct kv_command *command)
@@ -96,35 +66,15 @@ static struct exchange *exchange_of(struct kv_command *command)
     return exchange;
 }
 
-static void add_time_left(const struct exchange *exchange, int64_t deadline_ms)
+static void reply(struct exchange *exchange, struct kv_http_answer answer)
 {
-    if (deadline_ms == KV_NEVER)
-        return;
-    int64_t left = deadline_ms - kv_keyspace_now_ms(exchange->here->http->keyspace);
-    char text[24];
-    int len = snprintf(text, sizeof(text), "%lld", (long long)(left < 1 ? 1 : left));
-    h2o_mem_pool_t *pool = &exchange->req->pool;
-    h2o_iovec_t copy = h2o_strdup(pool, text, (size_t)len);
-    h2o_add_header_by_str(pool, &exchange->req->res.headers, H2O_STRLIT("kv-ttl"), 0, "KV-TTL",
-                          copy.base, copy.len);
+    kv_http_reply(exchange->req, exchange->here->http->keyspace, &answer);
 }
 
-static void reply_found(struct exchange *exchange, struct kv_command *command)
-{
-    struct kv_item item = kv_command_take_item(command);
-    kv_http_add_etag(exchange->req, item.revision);
-    add_time_left(exchange, item.deadline_ms);
-    if (kv_etags_match_weakly(&exchange->if_none_match, item.revision)) {
-        kv_keyspace_release(exchange->here->http->keyspace, &item);
-        kv_http_reply_empty(exchange->req, 304);
-        return;
-    }
-    kv_http_reply_item(exchange->req, exchange->here->http->keyspace, &item);
-}
-
+/* Whether the conditions let a GET's answer through as it is. */
 static bool if_match_holds(const struct exchange *exchange, const struct kv_command *command)
 {
-    if (!exchange->if_match.is_given)
+    if (!exchange->if_match.is_given || (command->status != KV_OK && command->status != KV_MISSING))
         return true;
     return command->status == KV_OK &&
            kv_etags_match_strongly(&exchange->if_match, command->item.revision);
@@ -135,39 +85,23 @@ static void on_read(struct kv_command *command)
     struct exchange *exchange = exchange_of(command);
     if (exchange == NULL)
         return;
-    bool is_there = command->status == KV_OK;
-    if ((is_there || command->status == KV_MISSING) && !if_match_holds(exchange, command))
-        kv_http_reply_error(exchange->req, 412, "%s", kv_command_status_text(KV_CONDITION));
-    else if (is_there)
-        reply_found(exchange, command);
-    else if (command->status == KV_MISSING)
-        kv_http_reply_empty(exchange->req, 204);
-    else
-        reply_failure(exchange, command);
-}
-
-static void on_written(struct kv_command *command)
-{
-    struct exchange *exchange = exchange_of(command);
-    if (exchange == NULL)
-        return;
-    if (command->status != KV_OK && command->status != KV_UNCHANGED) {
-        reply_failure(exchange, command);
+    if (!if_match_holds(exchange, command)) {
+        reply(exchange, kv_http_answer_condition_failed());
         return;
     }
-    kv_http_add_etag(exchange->req, command->revision);
-    kv_http_reply_empty(exchange->req, 202);
+    struct kv_http_answer answer = kv_http_answer_to(command);
+    if (answer.status == 200 && kv_etags_match_weakly(&exchange->if_none_match, answer.revision)) {
+        kv_keyspace_release(exchange->here->http->keyspace, &answer.item);
+        answer.status = 304;
+    }
+    reply(exchange, answer);
 }
 
-static void on_deleted(struct kv_command *command)
+static void on_changed(struct kv_command *command)
 {
     struct exchange *exchange = exchange_of(command);
-    if (exchange == NULL)
-        return;
-    if (command->status == KV_OK || command->status == KV_MISSING)
-        kv_http_reply_empty(exchange->req, 200);
-    else
-        reply_failure(exchange, command);
+    if (exchange != NULL)
+        reply(exchange, kv_http_answer_to(command));
 }
 
 /* Requests. Each step returns false where it has already answered. */
@@ -177,7 +111,7 @@ static bool read_key(struct exchange *exchange, struct kv_slice escaped)
     const struct kv_http_config *config = &exchange->here->http->config;
     const char *what;
     size_t offset;
-    if (kv_key_path_decode(escaped, &exchange->key, &what, &offset) != 0) {
+    if (kv_key_path_read(escaped, &exchange->decoded, &exchange->key, &what, &offset) != 0) {
         kv_http_reply_error(exchange->req, 400, "the key in the path: %s at byte %zu", what,
                             offset);
         return false;
@@ -237,49 +171,20 @@ static bool read_write_conditions(struct exchange *exchange, struct kv_command *
     return true;
 }
 
-static int read_members(struct kv_slice body, uint32_t max_depth, struct reading *reading,
-                        struct kv_error *reterr)
+static bool accept_body(const struct exchange *exchange, const struct kv_http_body *body)
 {
-    struct kv_json_field fields[] = {{.name = "value"}, {.name = "ttl"}};
-    struct kv_json_error bad;
-    if (kv_json_read_object(body, max_depth, fields, 2, &bad) != 0)
-        return kv_json_error_tell(&bad, reterr);
-    reading->value = fields[0].value;
-    reading->ttl_is_given = fields[1].value.bytes != NULL;
-    if (reading->value.bytes == NULL)
-        return kv_error_set(reterr, "the body has no member \"value\"");
-    return reading->ttl_is_given ? kv_ttl_parse(fields[1].value, &reading->ttl_ms, reterr) : 0;
-}
-
-/* Threads: any. */
-static void read_body(struct exchange *exchange)
-{
-    struct kv_slice body = {exchange->req->entity.base, exchange->req->entity.len};
-    uint32_t max_depth = exchange->here->http->config.max_depth + 1;
-    exchange->reading.is_bad =
-        read_members(body, max_depth, &exchange->reading, &exchange->error) != 0;
-}
-
-static bool accept_reading(const struct exchange *exchange)
-{
-    const struct reading *reading = &exchange->reading;
     size_t max_bytes = exchange->here->http->config.max_value_bytes;
-    if (reading->is_bad) {
-        kv_http_reply_error(exchange->req, 400, "%s", exchange->error.text);
-        return false;
-    }
-    if (reading->value.len > max_bytes) {
-        kv_http_reply_error(exchange->req, 413, "the value has %zu bytes, the limit is %zu",
-                            reading->value.len, max_bytes);
-        return false;
-    }
-    return true;
+    if (body->value.len <= max_bytes)
+        return true;
+    kv_http_reply_error(exchange->req, 413, "the value has %zu bytes, the limit is %zu",
+                        body->value.len, max_bytes);
+    return false;
 }
 
 static void send_command(struct exchange *exchange, struct kv_command *command,
                          kv_command_finished_fn finished)
 {
-    command->key = kv_buffer_slice(&exchange->key);
+    command->key = exchange->key;
     command->owner = exchange;
     command->finished = finished;
     exchange->command = command;
@@ -295,50 +200,74 @@ static void serve_read(struct exchange *exchange)
     send_command(exchange, command, on_read);
 }
 
-static void write_reading(struct exchange *exchange)
+static void set_value(struct exchange *exchange, const struct kv_http_body *body)
 {
-    if (!accept_reading(exchange))
+    if (!accept_body(exchange, body))
         return;
     struct kv_command *command = kv_command_create(exchange->here->keyspace, KV_COMMAND_SET);
-    command->value = exchange->reading.value;
-    command->ttl_is_given = exchange->reading.ttl_is_given;
-    command->ttl_ms = exchange->reading.ttl_ms;
+    kv_http_body_apply(body, command);
     if (read_write_conditions(exchange, command))
-        send_command(exchange, command, on_written);
+        send_command(exchange, command, on_changed);
     else
         kv_command_free(command);
 }
 
+/* failed: what kv_http_body_read() returned. */
+static void serve_body(struct exchange *exchange, int failed, const struct kv_http_body *body,
+                       const struct kv_error *error)
+{
+    if (failed != 0)
+        kv_http_reply_error(exchange->req, 400, "%s", error->text);
+    else
+        set_value(exchange, body);
+}
+
+static int read_body(const struct exchange *exchange, struct kv_http_body *ret_body,
+                     struct kv_error *reterr)
+{
+    struct kv_slice text = {exchange->req->entity.base, exchange->req->entity.len};
+    return kv_http_body_read(text, exchange->here->http->config.max_depth, ret_body, reterr);
+}
+
 static void on_worker(struct kv_job *job)
 {
-    read_body(KV_CONTAINER(job, struct exchange, job));
+    struct reading *reading = KV_CONTAINER(job, struct reading, job);
+    reading->failed = read_body(reading->exchange, &reading->body, &reading->error);
 }
 
 static void on_body_read(struct kv_job *job)
 {
-    struct exchange *exchange = KV_CONTAINER(job, struct exchange, job);
-    exchange->is_reading = false;
-    write_reading(exchange);
+    struct reading *reading = KV_CONTAINER(job, struct reading, job);
+    reading->exchange->reading = NULL;
+    serve_body(reading->exchange, reading->failed, &reading->body, &reading->error);
+    free(reading);
+}
+
+static void read_on_worker(struct exchange *exchange)
+{
+    struct reading *reading = kv_calloc(1, sizeof(*reading));
+    reading->exchange = exchange;
+    reading->job.work = on_worker;
+    reading->job.done = on_body_read;
+    exchange->reading = reading;
+    kv_http_compute(exchange->here, &reading->job);
 }
 
 static void serve_write(struct exchange *exchange)
 {
-    if (exchange->req->entity.len < KV_HTTP_LONG_TEXT) {
-        read_body(exchange);
-        write_reading(exchange);
-        return;
-    }
-    exchange->is_reading = true;
-    exchange->job.work = on_worker;
-    exchange->job.done = on_body_read;
-    kv_http_compute(exchange->here, &exchange->job);
+    struct kv_http_body body;
+    struct kv_error error;
+    if (exchange->req->entity.len < KV_HTTP_LONG_TEXT)
+        serve_body(exchange, read_body(exchange, &body, &error), &body, &error);
+    else
+        read_on_worker(exchange);
 }
 
 static void serve_delete(struct exchange *exchange)
 {
     struct kv_command *command = kv_command_create(exchange->here->keyspace, KV_COMMAND_DELETE);
     if (read_write_conditions(exchange, command))
-        send_command(exchange, command, on_deleted);
+        send_command(exchange, command, on_changed);
     else
         kv_command_free(command);
 }

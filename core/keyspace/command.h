@@ -63,6 +63,7 @@ struct kv_command {
     uint64_t if_revision; /* room for a list of one: `if_revisions` may point here */
     bool ttl_is_given;
     int64_t ttl_ms;                  /* SET: 0 is no expiry */
+    bool is_load;                    /* SET: a loader's (struct kv_loader) */
     void *owner;                     /* the protocol layer's own */
     kv_command_finished_fn finished; /* NULL: nobody asks */
 

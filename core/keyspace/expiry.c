@@ -36,7 +36,7 @@ void kv_expiry_wake_at(const struct kv_store_host *host, uint32_t part, int64_t 
 {
     struct kv_keyspace *keyspace = kv_keyspace_of_host(host);
     if (!atomic_load(&keyspace->is_ready))
-        return; /* every part is looked through when the store has opened */
+        return; /* every part is looked through when the keyspace is ready */
     if (lower(&keyspace->store_parts[part].wake_at_ms, deadline_ms) <= deadline_ms)
         return;
     struct kv_keyspace_loop *there = &keyspace->loops[part % keyspace->parts.n_loops];

@@ -40,7 +40,7 @@ struct kv_keyspace_loop {
     struct kv_queue dirty;    /* clients with commands to hand back or to let in */
     struct kv_link *free_commands;
     uint32_t n_free_commands;
-    _Atomic uint64_t under_way;
+    _Atomic uint64_t under_way; /* written by this loop alone */
 
     /* changes */
     struct kv_inbox feed;
@@ -65,7 +65,7 @@ struct kv_keyspace {
     struct kv_store_info store_info;
     bool is_sync;         /* KV_STORE_SYNC */
     bool renews;          /* some policy has KV_TTL_RENEWS */
-    atomic_bool is_ready; /* the store is open */
+    atomic_bool is_ready; /* the store is open, and loaded */
     struct kv_part *store_parts;
     _Atomic uint64_t *interests; /* for each bucket of key hashes: the loops that want changes */
     struct kv_keyspace_loop loops[KV_KEYSPACE_MAX_LOOPS];

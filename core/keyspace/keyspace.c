@@ -169,7 +169,7 @@ static int64_t deadline_of(struct kv_command *command)
         .is_given = command->ttl_is_given,
         .ttl_ms = command->ttl_ms,
     };
-    for (size_t i = 0; i < parts->n_ttl_chain; i++)
+    for (size_t i = 0; i < parts->n_ttl_chain && !command->is_load; i++)
         parts->ttl_chain[i].ops->on_write(parts->ttl_chain[i].policy, &write);
     return write.ttl_ms == 0 ? KV_NEVER : command->taken_up_ms + write.ttl_ms;
 }
@@ -212,9 +212,19 @@ static void intercept(struct kv_command *command)
     put_in_batch(command);
 }
 
+/* The loader keeps the bytes until it is finished. */
+static void admit_load(struct kv_command *command)
+{
+    command->key_is_kept = true;
+    command->value_is_kept = true;
+    put_in_batch(command);
+}
+
 void kv_keyspace_admit(struct kv_command *command)
 {
-    if (!kv_keyspace_is_ready(command->home->keyspace))
+    if (command->is_load)
+        admit_load(command);
+    else if (!kv_keyspace_is_ready(command->home->keyspace))
         kv_command_finish(command, KV_UNAVAILABLE);
     else if (command->kind == KV_COMMAND_SET || command->kind == KV_COMMAND_DELETE)
         intercept(command);
@@ -234,13 +244,20 @@ void kv_command_resume(struct kv_command *command, enum kv_verdict verdict)
         intercept(command);
 }
 
+/* No bus is locked for it: others only read it. */
+static void count_under_way(struct kv_keyspace_loop *here, int change)
+{
+    uint64_t before = atomic_load_explicit(&here->under_way, memory_order_relaxed);
+    atomic_store_explicit(&here->under_way, before + (uint64_t)change, memory_order_relaxed);
+}
+
 void kv_keyspace_send(struct kv_command *command)
 {
     struct kv_keyspace *keyspace = command->home->keyspace;
     command->hash = kv_hash(command->key);
     if (command->kind == KV_COMMAND_SET)
         command->taken_up_ms = kv_clock_now_ms(keyspace->parts.clock);
-    atomic_fetch_add_explicit(&command->home->under_way, 1, memory_order_relaxed);
+    count_under_way(command->home, 1);
     if (command->client == NULL)
         kv_keyspace_admit(command);
 }
@@ -281,7 +298,7 @@ void kv_command_hand_back(struct kv_command *command)
     if (command->finished != NULL)
         command->finished(command);
     kv_command_free(command);
-    atomic_fetch_sub_explicit(&home->under_way, 1, memory_order_relaxed);
+    count_under_way(home, -1);
 }
 
 static void hand_back(struct kv_keyspace_loop *here)
@@ -402,6 +419,8 @@ int kv_keyspace_open(struct kv_keyspace *keyspace, struct kv_error *reterr)
     }
     parts->store_ops->info(keyspace->store, &keyspace->store_info);
     kv_expiry_init(keyspace);
+    if (parts->loader != NULL && parts->loader->load(parts->loader, keyspace, reterr) != 0)
+        return -1;
     atomic_store(&keyspace->is_ready, true);
     for (uint32_t i = 0; i < parts->n_loops; i++)
         kv_loop_wake(parts->loops[i]);
@@ -462,6 +481,11 @@ struct kv_keyspace_loop *kv_keyspace_on(struct kv_keyspace *keyspace, uint32_t l
 struct kv_keyspace *kv_keyspace_of(struct kv_keyspace_loop *here)
 {
     return here->keyspace;
+}
+
+struct kv_loop *kv_keyspace_event_loop(struct kv_keyspace_loop *here)
+{
+    return here->loop;
 }
 
 void kv_keyspace_release(struct kv_keyspace *keyspace, struct kv_item *item)

@@ -50,6 +50,15 @@ struct kv_observer {
                       const struct kv_change *change);
 };
 
+/* Fills the store when it has opened, before it serves; meanwhile the keyspace is not ready. `load`
+ * runs on the thread of kv_keyspace_open(), and may block. It sends SETs with `is_load` from posts
+ * to a loop: only these are taken up before the keyspace is ready, no interceptor and no policy
+ * sees them, and their key and value are not copied but must stay as they are until `finished`.
+ * Returns: 0 once all of them are finished, or -1 and *reterr. The caller's memory. */
+struct kv_loader {
+    int (*load)(struct kv_loader *self, struct kv_keyspace *keyspace, struct kv_error *reterr);
+};
+
 /* Everything that a keyspace is made of. Lent until kv_keyspace_destroy(). */
 struct kv_keyspace_parts {
     const struct kv_clock *clock;
@@ -65,18 +74,20 @@ struct kv_keyspace_parts {
     size_t n_interceptors;
     struct kv_observer *const *observers;
     size_t n_observers;
+    struct kv_loader *loader; /* NULL: none */
 };
 
 /* Adds a stage to each loop; before the loops run. The store is not open yet. */
 struct kv_keyspace *kv_keyspace_create(const struct kv_keyspace_parts *parts);
 
-/* Opens the store; may block for long. Threads: any but the loops'. */
+/* Opens the store and has it loaded; may block for long. Threads: any but the loops'. */
 int kv_keyspace_open(struct kv_keyspace *keyspace, struct kv_error *reterr);
 
 /* Ends it and closes the store, if it was opened. After the loops have ended. */
 void kv_keyspace_destroy(struct kv_keyspace *keyspace);
 
-/* Whether the store is open; until then commands end with KV_UNAVAILABLE. Threads: any. */
+/* Whether the store is open, and loaded; until then commands end with KV_UNAVAILABLE. Threads: any.
+ */
 bool kv_keyspace_is_ready(const struct kv_keyspace *keyspace);
 
 /* The clock that deadlines count on. Threads: any. */
@@ -87,6 +98,7 @@ uint64_t kv_keyspace_under_way(const struct kv_keyspace *keyspace);
 
 struct kv_keyspace_loop *kv_keyspace_on(struct kv_keyspace *keyspace, uint32_t loop);
 struct kv_keyspace *kv_keyspace_of(struct kv_keyspace_loop *here);
+struct kv_loop *kv_keyspace_event_loop(struct kv_keyspace_loop *here);
 
 /* Sends a command that stands in no order with others. Takes it over. */
 void kv_keyspace_send(struct kv_command *command);

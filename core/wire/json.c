@@ -19,6 +19,7 @@ struct scanner {
     const char *end;
     uint32_t depth; /* containers that are open at `at` */
     uint32_t max_depth;
+    bool has_escapes; /* the string that was scanned last does */
     const char *what; /* what is wrong */
 };
 
@@ -115,6 +116,7 @@ static inline void skip_plain(struct scanner *s)
 
 static bool skip_escape(struct scanner *s)
 {
+    s->has_escapes = true;
     s->at++;
     if (is_at(s, ESCAPE)) {
         s->at++;
@@ -144,6 +146,7 @@ static bool skip_special(struct scanner *s)
 /* Stands on the opening quote. */
 static bool skip_string(struct scanner *s)
 {
+    s->has_escapes = false;
     s->at++;
     for (;;) {
         skip_plain(s);
@@ -316,6 +319,7 @@ static bool skip_value(struct scanner *s, struct kv_slice *ret_value)
     return true;
 }
 
+/* What was in a member that is given again. */
 static void forget(struct kv_json_field *fields, size_t n_fields)
 {
     for (size_t i = 0; i < n_fields; i++) {
@@ -324,11 +328,14 @@ static void forget(struct kv_json_field *fields, size_t n_fields)
     }
 }
 
-static struct kv_json_field *find_field(struct kv_json_field *fields, size_t n_fields,
-                                        struct kv_slice name)
+/* Stands behind the name. */
+static struct kv_json_field *find_field(const struct scanner *s, struct kv_json_field *fields,
+                                        size_t n_fields, struct kv_slice name)
 {
+    struct kv_slice inside = kv_json_inside(name);
     for (size_t i = 0; i < n_fields; i++)
-        if (kv_json_string_equals(name, fields[i].name))
+        if (s->has_escapes ? kv_json_string_equals(name, fields[i].name)
+                           : kv_slice_equals(inside, fields[i].name))
             return &fields[i];
     return NULL;
 }
@@ -340,10 +347,11 @@ static bool read_member(struct scanner *s, struct kv_json_field *fields, size_t 
     struct kv_slice name, value;
     if (!skip_name(s, &name))
         return false;
-    struct kv_json_field *field = find_field(fields, n_fields, name);
+    struct kv_json_field *field = find_field(s, fields, n_fields, name);
     if (field == NULL)
         return skip_value(s, &value);
-    forget(field->members, field->n_members);
+    if (field->value.bytes != NULL)
+        forget(field->members, field->n_members);
     if (field->members == NULL || !is_at_byte(s, '{'))
         return skip_value(s, &field->value);
     const char *from = s->at;
@@ -432,7 +440,6 @@ int kv_json_read_object(struct kv_slice text, uint32_t max_depth, struct kv_json
                         size_t n_fields, struct kv_json_error *reterr)
 {
     struct scanner s;
-    forget(fields, n_fields);
     if (!begin(&s, text, max_depth) || !read_object(&s, fields, n_fields))
         return tell(&s, text, reterr);
     return 0;

@@ -42,9 +42,9 @@ enum kv_json_type kv_json_type_of(struct kv_slice value);
 
 /* A member that the caller looks for. */
 struct kv_json_field {
-    const char *name;              /* UTF-8 */
-    struct kv_slice value;         /* out: a slice of the text without the white space around it;
-                                      `bytes` is NULL where the member is absent */
+    struct kv_slice name;          /* UTF-8 */
+    struct kv_slice value;         /* in: empty; out: a slice of the text without the white space
+                                      around it; `bytes` is NULL where the member is absent */
     struct kv_json_field *members; /* where the value is an object: what to look for in it; all
                                       are absent where it is none. May be NULL */
     size_t n_members;
@@ -88,7 +88,7 @@ static inline struct kv_slice kv_json_inside(struct kv_slice string)
 }
 
 /* Whether a scanned string stands for `text`. */
-bool kv_json_string_equals(struct kv_slice string, const char *text);
+bool kv_json_string_equals(struct kv_slice string, struct kv_slice text);
 
 /* Appends `utf8` as a JSON string with its quotes. Escapes what JSON demands and nothing else. */
 void kv_json_append_string(struct kv_buffer *out, struct kv_slice utf8);

@@ -121,33 +121,30 @@ int kv_json_unescape(struct kv_slice string, struct kv_buffer *out)
 }
 
 /* Goes on where an escape has come up: `at` stands on its backslash. */
-static bool escaped_equals(const char *at, const char *end, const char *text)
+static bool escaped_equals(const char *at, const char *end, struct kv_slice text)
 {
     while (at < end) {
         char utf8[4] = {*at};
         size_t len = 1;
         at = *at == '\\' ? decode_escape(at + 1, end, utf8, &len) : at + 1;
-        /* No text has a NUL inside; an escaped one must not pass for its end. */
-        if (at == NULL || utf8[0] == '\0' || strncmp(text, utf8, len) != 0)
+        if (at == NULL || !kv_slice_has_prefix(text, (struct kv_slice){utf8, len}))
             return false;
-        text += len;
+        text = (struct kv_slice){text.bytes + len, text.len - len};
     }
-    return *text == '\0';
+    return text.len == 0;
 }
 
-bool kv_json_string_equals(struct kv_slice string, const char *text)
+bool kv_json_string_equals(struct kv_slice string, struct kv_slice text)
 {
     struct kv_slice inside = kv_json_inside(string);
-    /* Most names differ in their first letters. */
-    if (inside.len != 0 && inside.bytes[0] != text[0] && inside.bytes[0] != '\\')
+    const char *escape = find_backslash(inside.bytes, inside.bytes + inside.len);
+    size_t plain = (size_t)(escape - inside.bytes);
+    if (plain == inside.len)
+        return kv_slice_equals(inside, text);
+    if (!kv_slice_has_prefix(text, (struct kv_slice){inside.bytes, plain}))
         return false;
-    for (size_t i = 0; i < inside.len; i++) {
-        if (inside.bytes[i] == '\\')
-            return escaped_equals(inside.bytes + i, inside.bytes + inside.len, text + i);
-        if (inside.bytes[i] != text[i])
-            return false;
-    }
-    return text[inside.len] == '\0';
+    return escaped_equals(escape, inside.bytes + inside.len,
+                          (struct kv_slice){text.bytes + plain, text.len - plain});
 }
 
 static bool is_special(char byte)

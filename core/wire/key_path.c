@@ -6,6 +6,8 @@
 
 #include "base/utf8.h"
 
+static const char NOT_UTF8[] = "bytes that are not UTF-8";
+
 /* Returns: 0 to 15, or -1. */
 static int hex_digit(char byte)
 {
@@ -54,6 +56,22 @@ static size_t place_before_decoding(struct kv_slice escaped, size_t place)
     return at;
 }
 
+int kv_key_path_read(struct kv_slice escaped, struct kv_buffer *scratch, struct kv_slice *ret_key,
+                     const char **ret_what, size_t *ret_offset)
+{
+    if (escaped.len == 0 || memchr(escaped.bytes, '%', escaped.len) == NULL) {
+        size_t valid_len = kv_utf8_valid_len(escaped);
+        *ret_key = escaped;
+        *ret_what = NOT_UTF8;
+        *ret_offset = valid_len;
+        return valid_len == escaped.len ? 0 : -1;
+    }
+    scratch->len = 0;
+    int failed = kv_key_path_decode(escaped, scratch, ret_what, ret_offset);
+    *ret_key = kv_buffer_slice(scratch);
+    return failed;
+}
+
 int kv_key_path_decode(struct kv_slice escaped, struct kv_buffer *out, const char **ret_what,
                        size_t *ret_offset)
 {
@@ -68,7 +86,7 @@ int kv_key_path_decode(struct kv_slice escaped, struct kv_buffer *out, const cha
     }
     size_t valid_len = kv_utf8_valid_len(key);
     if (valid_len < key.len) {
-        *ret_what = "bytes that are not UTF-8";
+        *ret_what = NOT_UTF8;
         *ret_offset = place_before_decoding(escaped, valid_len);
         return -1;
     }

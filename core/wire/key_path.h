@@ -13,4 +13,9 @@
 int kv_key_path_decode(struct kv_slice escaped, struct kv_buffer *out, const char **ret_what,
                        size_t *ret_offset);
 
+/* The same without a copy where there are no escapes: *ret_key is then `escaped` itself, otherwise
+ * it lies in `scratch`, whose contents it replaces. */
+int kv_key_path_read(struct kv_slice escaped, struct kv_buffer *scratch, struct kv_slice *ret_key,
+                     const char **ret_what, size_t *ret_offset);
+
 #endif

@@ -34,23 +34,26 @@ static struct kv_buffer *begin_with_key(struct kv_ws_loop *here, struct kv_slice
     return out;
 }
 
-/* The frame that shows a key's state: a value, or none (revision 0). */
-static struct kv_frame *frame_state(struct kv_ws_loop *here, struct kv_slice id,
-                                    struct kv_slice key, const struct kv_item *item)
+static const struct kv_slice END_OF_STATE = {"}}", 2};
+
+/* A message that shows a key's state, up to the value; where there is none (revision 0), all but
+ * the end. */
+static struct kv_slice begin_state(struct kv_ws_loop *here, struct kv_slice id, struct kv_slice key,
+                                   const struct kv_item *item)
 {
-    static const struct kv_slice types[] = {{"no-value", 8}, {"value", 5}};
     bool has_value = item->revision != 0;
-    struct kv_buffer *out = begin_with_key(here, types[has_value], id, key);
+    struct kv_buffer *out =
+        begin_with_key(here, has_value ? KV_SLICE("value") : KV_SLICE("no-value"), id, key);
     if (has_value)
         kv_buffer_append(out, KV_SLICE(",\"value\":"));
-    return kv_frame_create(kv_keyspace_of(here->keyspace), kv_buffer_slice(out), item,
-                           KV_SLICE("}}"));
+    return kv_buffer_slice(out);
 }
 
-static void send_frame(struct kv_session *session, struct kv_frame *frame)
+static void send_state(struct kv_session *session, struct kv_slice id, struct kv_slice key,
+                       const struct kv_item *item)
 {
-    kv_outbound_append_frame(&session->out, frame);
-    kv_frame_unref(frame);
+    kv_outgoing_item(&session->out, kv_keyspace_of(session->here->keyspace),
+                     begin_state(session->here, id, key, item), item, END_OF_STATE);
 }
 
 static bool is_behind(const struct kv_subscription *subscription)
@@ -63,15 +66,14 @@ static void send_newest(struct kv_session *session, struct kv_subscription *subs
     struct kv_item item;
     kv_list_remove(&subscription->in_behind);
     if (kv_subscription_newest(subscription, &item))
-        send_frame(session, frame_state(session->here, (struct kv_slice){0},
-                                        kv_subscription_key(subscription), &item));
+        send_state(session, (struct kv_slice){0}, kv_subscription_key(subscription), &item);
 }
 
 static void answer_get(struct kv_session *session, struct kv_command *command)
 {
     if (command->subscription != NULL && is_behind(command->subscription))
         send_newest(session, command->subscription);
-    send_frame(session, frame_state(session->here, command->note, command->key, &command->item));
+    send_state(session, command->note, command->key, &command->item);
 }
 
 static void answer_ok(struct kv_session *session, struct kv_command *command)
@@ -85,7 +87,7 @@ static void answer_ok(struct kv_session *session, struct kv_command *command)
         kv_buffer_append_u64(out, command->revision);
     }
     kv_buffer_append(out, KV_SLICE("}}"));
-    kv_outbound_append_text(&session->out, kv_buffer_slice(out));
+    kv_outgoing_text(&session->out, kv_buffer_slice(out));
 }
 
 static struct kv_slice write_error(struct kv_ws_loop *here, struct kv_slice id, const char *text)
@@ -100,7 +102,7 @@ static void answer_failure(struct kv_session *session, struct kv_command *comman
 {
     const char *text =
         command->refusal != NULL ? command->refusal : kv_command_status_text(command->status);
-    kv_outbound_append_text(&session->out, write_error(session->here, command->note, text));
+    kv_outgoing_text(&session->out, write_error(session->here, command->note, text));
 }
 
 static bool is_success(const struct kv_command *command)
@@ -116,7 +118,7 @@ void kv_answer_finished(struct kv_command *command)
     if (!kv_session_talks(session))
         return;
     if (command->kind == KV_COMMAND_NOTE)
-        kv_outbound_append_text(&session->out, command->note);
+        kv_outgoing_text(&session->out, command->note);
     else if (!is_success(command))
         answer_failure(session, command);
     else if (command->kind == KV_COMMAND_GET)
@@ -129,7 +131,7 @@ void kv_answer_error(struct kv_session *session, struct kv_slice id, const char 
 {
     struct kv_slice answer = write_error(session->here, id, text);
     if (session->client->n_commands == 0) {
-        kv_outbound_append_text(&session->out, answer);
+        kv_outgoing_text(&session->out, answer);
         return;
     }
     struct kv_command *note = kv_command_create(session->here->keyspace, KV_COMMAND_NOTE);
@@ -144,7 +146,13 @@ void kv_answer_error(struct kv_session *session, struct kv_slice id, const char 
 
 static void release_form(void *form)
 {
-    kv_frame_unref(form);
+    kv_piece_unref(form);
+}
+
+static struct kv_piece *frame_change(struct kv_ws_loop *here, const struct kv_change *change)
+{
+    struct kv_slice head = begin_state(here, (struct kv_slice){0}, change->key, &change->after);
+    return kv_outgoing_shared(kv_keyspace_of(here->keyspace), head, &change->after, END_OF_STATE);
 }
 
 void kv_answer_change(struct kv_subscription *subscription, struct kv_news *news)
@@ -157,11 +165,10 @@ void kv_answer_change(struct kv_subscription *subscription, struct kv_news *news
         return;
     }
     if (news->form == NULL) {
-        news->form = frame_state(session->here, (struct kv_slice){0}, news->change->key,
-                                 &news->change->after);
+        news->form = frame_change(session->here, news->change);
         news->release_form = release_form;
     }
-    kv_outbound_append_frame(&session->out, news->form);
+    kv_outbound_append_piece(&session->out, news->form);
     kv_session_activate(session);
 }
 

@@ -12,10 +12,8 @@
 #include "base/buffer.h"
 #include "base/mem.h"
 #include "http/request.h"
-#include "ws/outbound.h"
+#include "ws/outgoing.h"
 #include "ws/ws.h"
-
-#include <wslay/wslay.h>
 
 struct kv_ws_loop {
     struct kv_ws *ws;
@@ -38,13 +36,12 @@ struct kv_ws {
     struct kv_ws_loop loops[];
 };
 
-/* The message that is arriving. One that comes whole is read where it is. */
+/* What is arriving. */
 struct kv_incoming {
-    bool is_control;   /* the frame is a ping, a pong or a close: wslay's */
-    bool may_be_whole; /* it is the only frame of its message */
-    size_t frame_len;
-    struct kv_slice whole;  /* the only frame, come in one piece; for the call only */
-    struct kv_buffer parts; /* otherwise */
+    struct kv_frame_reader frames;
+    struct kv_buffer parts; /* of a message that comes in several pieces */
+    size_t n_short;         /* bytes of the input that begin a frame and wait for its rest */
+    bool is_over;           /* the peer has closed, or broken the protocol: the rest is dropped */
 };
 
 struct kv_reading; /* a long message that the worker reads: input.c */
@@ -63,15 +60,13 @@ struct kv_session {
     struct kv_ws_loop *here;
     h2o_socket_t *sock;
     struct kv_client *client;
-    wslay_event_context_ptr wslay;
     enum kv_session_state state;
-    uint16_t broken_with; /* what the peer sent makes no sense: the code to close with; else 0 */
-    bool is_half_closed;  /* the peer sends no more */
+    uint16_t farewell;   /* the code to close with after the answers; 0: no close frame is due */
+    bool is_half_closed; /* the peer sends no more */
     struct kv_incoming incoming;
     struct kv_reading *reading; /* NULL: none */
     struct kv_outbound out;
     struct kv_list behind; /* subscriptions whose newest state waits for room */
-    size_t input_left;     /* bytes that may still be read in this turn */
     struct kv_timer timer;
     int64_t heard_ms;    /* when something was last read */
     int64_t progress_ms; /* when the peer last took something */
@@ -110,10 +105,12 @@ void kv_session_go_on(struct kv_session *session);
 bool kv_session_may_read(const struct kv_session *session);
 
 /* input.c */
-int kv_input_init(struct kv_session *session);
+void kv_input_init(struct kv_session *session);
 void kv_input_fini(struct kv_session *session);
 /* Takes messages from what has been read. May leave some for later. */
 void kv_input_process(struct kv_session *session);
+/* Whether some were left, or may have been: the beginning of a frame does not count. */
+bool kv_input_is_left(const struct kv_session *session);
 
 /* answer.c */
 void kv_answer_finished(struct kv_command *command);

@@ -1,10 +1,10 @@
 /*
- * From the wire to the keyspace. wslay unmasks and checks what the peer sends, and makes pongs and
- * the close handshake; it writes nothing itself: its frames go into the session's queue. It is
- * given input only while the session may take more, so that what is read stays bounded.
+ * From the wire to the keyspace. Frames are taken from the input one by one, while the session may
+ * take more; so what is under way stays bounded, and what is left stays in the socket's buffer. A
+ * message that is there in one piece is read where it lies; others are put together first.
  *
- * Messages are put together here and not by wslay, which allocates for each fragment, however
- * short, and for a frame of any announced length before it comes.
+ * Of a message in one piece the scanner of JSON is the one to find bytes that are no UTF-8. As its
+ * first fault may be another one, a text that it refuses is looked through once more.
  */
 #include "ws/impl.h"
 
@@ -14,37 +14,21 @@
 #include "wire/message.h"
 
 enum {
+    INPUT_PER_TURN = 1 << 20,
     LARGEST_COPY = 65536,
     LARGEST_KEPT = 4096 /* of a message's parts, until the next one comes in parts */
 };
 
-static ssize_t give_input(wslay_event_context_ptr wslay, uint8_t *to, size_t room, int flags,
-                          void *user)
-{
-    struct kv_session *session = user;
-    h2o_buffer_t *input = session->sock->input;
-    size_t n = input->size < room ? input->size : room;
-    (void)flags;
-    if (n > session->input_left)
-        n = session->input_left;
-    if (n == 0 || !kv_session_may_read(session)) {
-        wslay_event_set_error(wslay, WSLAY_ERR_WOULDBLOCK);
-        return -1;
-    }
-    memcpy(to, input->bytes, n);
-    h2o_buffer_consume(&session->sock->input, n);
-    session->input_left -= n;
-    return (ssize_t)n;
-}
+enum {
+    NOT_UTF8 = -2 /* of read_text(): not even an error can be answered */
+};
 
-static ssize_t take_output(wslay_event_context_ptr wslay, const uint8_t *bytes, size_t len,
-                           int flags, void *user)
+/* Reads no more, and closes behind the answers to what came before. code: see kv_session. */
+static void hang_up(struct kv_session *session, uint16_t code)
 {
-    struct kv_session *session = user;
-    (void)wslay;
-    (void)flags;
-    kv_outbound_append_raw(&session->out, (struct kv_slice){(const char *)bytes, len});
-    return (ssize_t)len;
+    session->incoming.is_over = true;
+    session->farewell = code;
+    kv_session_end(session);
 }
 
 static enum kv_command_kind kind_of(enum kv_message_type type)
@@ -102,29 +86,44 @@ static struct kv_message_limits limits_of(const struct kv_session *session)
                                       .max_key_bytes = config->max_key_bytes};
 }
 
-/* What kv_message_parse() made of a message: an error where it failed. */
-static void handle_message(struct kv_session *session, int failed, const struct kv_message *message,
-                           struct kv_error *error)
+/* Returns: 0; -1 and *reterr, as kv_message_parse(); or NOT_UTF8. */
+static int read_text(struct kv_slice text, const struct kv_message_limits *limits,
+                     struct kv_buffer *scratch, struct kv_message *ret, struct kv_error *reterr)
+{
+    int failed = kv_message_parse(text, limits, scratch, ret, reterr);
+    return failed != 0 && !kv_utf8_is_valid(text) ? NOT_UTF8 : failed;
+}
+
+static void check_and_send(struct kv_session *session, const struct kv_message *message)
 {
     const struct kv_ws_config *config = kv_session_config(session);
-    if (failed != 0) {
-        kv_answer_error(session, message->id, error->text);
-        return;
-    }
+    struct kv_error error;
     if (message->key.len > config->max_key_bytes)
-        kv_error_set(error, "the key has %zu bytes, the limit is %zu", message->key.len,
+        kv_error_set(&error, "the key has %zu bytes, the limit is %zu", message->key.len,
                      config->max_key_bytes);
     else if (message->value.len > config->max_value_bytes)
-        kv_error_set(error, "the value has %zu bytes, the limit is %zu", message->value.len,
+        kv_error_set(&error, "the value has %zu bytes, the limit is %zu", message->value.len,
                      config->max_value_bytes);
     else {
         send_command(session, message);
         return;
     }
-    kv_answer_error(session, message->id, error->text);
+    kv_answer_error(session, message->id, error.text);
 }
 
-/* A long message, on the worker. What comes behind it in the same piece of input waits here. */
+/* What read_text() made of a message. error: where it failed. */
+static void handle_message(struct kv_session *session, int outcome,
+                           const struct kv_message *message, const struct kv_error *error)
+{
+    if (outcome == 0)
+        check_and_send(session, message);
+    else if (outcome == NOT_UTF8)
+        hang_up(session, KV_CLOSE_INVALID_TEXT);
+    else
+        kv_answer_error(session, message->id, error->text);
+}
+
+/* A long message, on the worker. */
 struct kv_reading {
     struct kv_job job;
     struct kv_session *session; /* NULL: it is gone */
@@ -133,33 +132,14 @@ struct kv_reading {
     struct kv_buffer scratch;
     struct kv_message message;
     struct kv_error error;
-    int failed;
-    struct kv_buffer later; /* messages, each with its length and opcode ahead */
+    int outcome;
 };
-
-struct later {
-    size_t len;
-    uint8_t opcode;
-};
-
-static void handle(struct kv_session *session, uint8_t opcode, struct kv_slice text);
 
 static void read_on_worker(struct kv_job *job)
 {
     struct kv_reading *reading = KV_CONTAINER(job, struct kv_reading, job);
-    reading->failed = kv_message_parse(kv_buffer_slice(&reading->text), &reading->limits,
-                                       &reading->scratch, &reading->message, &reading->error);
-}
-
-static void handle_later(struct kv_session *session, struct kv_slice later)
-{
-    struct later one;
-    while (later.len > 0) {
-        memcpy(&one, later.bytes, sizeof(one));
-        handle(session, one.opcode, (struct kv_slice){later.bytes + sizeof(one), one.len});
-        later.bytes += sizeof(one) + one.len;
-        later.len -= sizeof(one) + one.len;
-    }
+    reading->outcome = read_text(kv_buffer_slice(&reading->text), &reading->limits,
+                                 &reading->scratch, &reading->message, &reading->error);
 }
 
 static void on_read_by_worker(struct kv_job *job)
@@ -169,13 +149,11 @@ static void on_read_by_worker(struct kv_job *job)
     if (session != NULL) {
         session->reading = NULL;
         session->heard_ms = kv_loop_now_ms(session->here->loop);
-        handle_message(session, reading->failed, &reading->message, &reading->error);
-        handle_later(session, kv_buffer_slice(&reading->later));
+        handle_message(session, reading->outcome, &reading->message, &reading->error);
         kv_session_activate(session);
     }
     kv_buffer_fini(&reading->text);
     kv_buffer_fini(&reading->scratch);
-    kv_buffer_fini(&reading->later);
     free(reading);
 }
 
@@ -193,146 +171,111 @@ static void give_to_worker(struct kv_session *session)
     kv_http_compute(session->here->http, &reading->job);
 }
 
-static void put_off(struct kv_reading *reading, uint8_t opcode, struct kv_slice text)
-{
-    struct later one = {.len = text.len, .opcode = opcode};
-    kv_buffer_append(&reading->later, (struct kv_slice){(const char *)&one, sizeof(one)});
-    kv_buffer_append(&reading->later, text);
-}
-
 static void handle_text(struct kv_session *session, struct kv_slice text)
 {
     const struct kv_message_limits limits = limits_of(session);
     struct kv_message message;
     struct kv_error error;
-    int failed = kv_message_parse(text, &limits, &session->here->scratch, &message, &error);
-    handle_message(session, failed, &message, &error);
+    int outcome = read_text(text, &limits, &session->here->scratch, &message, &error);
+    handle_message(session, outcome, &message, &error);
 }
 
-/* A text or binary message, in its turn. */
-static void handle(struct kv_session *session, uint8_t opcode, struct kv_slice text)
+static void refuse_binary(struct kv_session *session)
 {
-    if (session->reading != NULL)
-        put_off(session->reading, opcode, text);
-    else if (opcode == WSLAY_BINARY_FRAME)
-        kv_answer_error(session, (struct kv_slice){0},
-                        "binary messages are not taken: send JSON as text");
-    else if (text.bytes == session->incoming.parts.bytes && text.len >= KV_HTTP_LONG_TEXT)
+    kv_answer_error(session, (struct kv_slice){0},
+                    "binary messages are not taken: send JSON as text");
+}
+
+static void handle_parts(struct kv_session *session, enum kv_frame_opcode opcode)
+{
+    struct kv_buffer *parts = &session->incoming.parts;
+    if (opcode == KV_FRAME_BINARY)
+        refuse_binary(session);
+    else if (parts->len >= KV_HTTP_LONG_TEXT)
         give_to_worker(session);
     else
-        handle_text(session, text);
+        handle_text(session, kv_buffer_slice(parts));
+    kv_buffer_trim(parts, LARGEST_KEPT);
 }
 
-/* Closes with the code, behind the answers to what came before. */
-static void refuse(struct kv_session *session, uint16_t code)
+static void take_part(struct kv_session *session, const struct kv_frame_piece *piece)
 {
-    wslay_event_queue_close(session->wslay, code, NULL, 0);
-    wslay_event_shutdown_read(session->wslay);
-}
-
-static void on_frame(wslay_event_context_ptr wslay,
-                     const struct wslay_event_on_frame_recv_start_arg *arg, void *user)
-{
-    struct kv_session *session = user;
-    struct kv_incoming *incoming = &session->incoming;
-    (void)wslay;
-    incoming->is_control = wslay_is_ctrl_frame(arg->opcode);
-    if (incoming->is_control)
-        return;
-    incoming->may_be_whole = arg->fin != 0 && arg->opcode != WSLAY_CONTINUATION_FRAME;
-    incoming->frame_len = (size_t)arg->payload_length;
-    if (incoming->parts.len + arg->payload_length > kv_session_config(session)->max_message_bytes)
-        refuse(session, WSLAY_CODE_MESSAGE_TOO_BIG);
-}
-
-static void on_part(wslay_event_context_ptr wslay,
-                    const struct wslay_event_on_frame_recv_chunk_arg *arg, void *user)
-{
-    struct kv_session *session = user;
-    struct kv_incoming *incoming = &session->incoming;
-    struct kv_slice part = {(const char *)arg->data, arg->data_length};
-    if (incoming->is_control || part.len == 0 || session->state != KV_SESSION_OPEN ||
-        !wslay_event_get_read_enabled(wslay))
-        return;
-    if (incoming->may_be_whole && part.len == incoming->frame_len) {
-        incoming->whole = part;
+    struct kv_buffer *parts = &session->incoming.parts;
+    if (piece->bytes.len != 0 && kv_buffer_try_reserve(parts, piece->bytes.len) == NULL) {
+        hang_up(session, KV_CLOSE_INTERNAL_ERROR);
         return;
     }
-    if (kv_buffer_try_reserve(&incoming->parts, part.len) == NULL)
-        refuse(session, WSLAY_CODE_INTERNAL_SERVER_ERROR);
+    kv_buffer_append(parts, piece->bytes);
+    if (piece->is_last)
+        handle_parts(session, piece->opcode);
+}
+
+static void take_control(struct kv_session *session, const struct kv_frame_piece *frame)
+{
+    if (frame->opcode == KV_FRAME_CLOSE)
+        hang_up(session, kv_frame_close_code(frame->bytes));
+    else if (frame->opcode == KV_FRAME_PING && kv_session_talks(session))
+        kv_outgoing_control(&session->out, KV_FRAME_PONG, frame->bytes);
+}
+
+static void take_piece(struct kv_session *session, const struct kv_frame_piece *piece)
+{
+    bool is_whole = piece->is_first && piece->is_last;
+    if (!is_whole || piece->bytes.len >= KV_HTTP_LONG_TEXT)
+        take_part(session, piece);
+    else if (piece->opcode == KV_FRAME_BINARY)
+        refuse_binary(session);
     else
-        kv_buffer_append(&incoming->parts, part);
+        handle_text(session, piece->bytes);
 }
 
-static struct kv_slice text_of(const struct kv_incoming *incoming)
+void kv_input_init(struct kv_session *session)
 {
-    return incoming->whole.len != 0 ? incoming->whole : kv_buffer_slice(&incoming->parts);
-}
-
-static void forget_message(struct kv_incoming *incoming)
-{
-    incoming->whole = (struct kv_slice){0};
-    kv_buffer_trim(&incoming->parts, LARGEST_KEPT);
-}
-
-/* What wslay lets pass: half a code, and a reason that is no UTF-8 and came in several pieces. */
-static uint16_t fault_of_close(const struct wslay_event_on_msg_recv_arg *arg)
-{
-    if (arg->msg_length == 1)
-        return WSLAY_CODE_PROTOCOL_ERROR;
-    if (arg->msg_length <= 2)
-        return 0;
-    struct kv_slice reason = {(const char *)arg->msg + 2, arg->msg_length - 2};
-    return kv_utf8_is_valid(reason) ? 0 : WSLAY_CODE_INVALID_FRAME_PAYLOAD_DATA;
-}
-
-static void on_message(wslay_event_context_ptr wslay, const struct wslay_event_on_msg_recv_arg *arg,
-                       void *user)
-{
-    struct kv_session *session = user;
-    if (!wslay_is_ctrl_frame(arg->opcode) && !wslay_event_get_read_enabled(wslay))
-        return; /* it was refused */
-    if (arg->opcode == WSLAY_CONNECTION_CLOSE)
-        session->broken_with = fault_of_close(arg);
-    if (session->state != KV_SESSION_OPEN)
-        return;
-    if (wslay_is_ctrl_frame(arg->opcode))
-        return;
-    handle(session, arg->opcode, text_of(&session->incoming));
-    forget_message(&session->incoming);
-}
-
-int kv_input_init(struct kv_session *session)
-{
-    static const struct wslay_event_callbacks callbacks = {
-        .recv_callback = give_input,
-        .send_callback = take_output,
-        .on_frame_recv_start_callback = on_frame,
-        .on_frame_recv_chunk_callback = on_part,
-        .on_msg_recv_callback = on_message,
-    };
-    if (wslay_event_context_server_init(&session->wslay, &callbacks, session) != 0)
-        return -1;
-    wslay_event_config_set_max_recv_msg_length(session->wslay,
-                                               kv_session_config(session)->max_message_bytes);
-    wslay_event_config_set_no_buffering(session->wslay, 1);
-    return 0;
+    kv_frame_reader_init(&session->incoming.frames, kv_session_config(session)->max_message_bytes);
 }
 
 void kv_input_fini(struct kv_session *session)
 {
-    wslay_event_context_free(session->wslay);
     kv_buffer_fini(&session->incoming.parts);
     if (session->reading != NULL)
         session->reading->session = NULL;
 }
 
+bool kv_input_is_left(const struct kv_session *session)
+{
+    return session->sock->input->size != session->incoming.n_short;
+}
+
+/* Returns: how many bytes are done with. */
+static size_t take_frames(struct kv_session *session, char *bytes, size_t len)
+{
+    struct kv_incoming *incoming = &session->incoming;
+    size_t at = 0;
+    incoming->n_short = 0;
+    while (!incoming->is_over && kv_session_may_read(session)) {
+        struct kv_frame_piece piece;
+        size_t used;
+        int got = kv_frame_read(&incoming->frames, bytes + at, len - at, &used, &piece);
+        at += used;
+        if (got == 0) {
+            incoming->n_short = len - at;
+            return at;
+        }
+        if (got < 0)
+            hang_up(session, incoming->frames.fault);
+        else if (kv_frame_is_control(piece.opcode))
+            take_control(session, &piece);
+        else if (session->state == KV_SESSION_OPEN)
+            take_piece(session, &piece);
+    }
+    return at;
+}
+
 void kv_input_process(struct kv_session *session)
 {
-    if (wslay_event_recv(session->wslay) != 0)
-        session->broken_with = WSLAY_CODE_PROTOCOL_ERROR;
-    if (session->broken_with != 0 || !wslay_event_want_read(session->wslay))
-        kv_session_end(session);
-    else if (wslay_event_want_write(session->wslay))
-        wslay_event_send(session->wslay);
+    h2o_buffer_t *input = session->sock->input;
+    size_t len = input->size < INPUT_PER_TURN ? input->size : INPUT_PER_TURN;
+    bool is_dropped = session->incoming.is_over || session->state == KV_SESSION_SHUT;
+    size_t used = is_dropped ? input->size : take_frames(session, input->bytes, len);
+    h2o_buffer_consume(&session->sock->input, used);
 }

@@ -8,12 +8,10 @@
 
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #include "loop/progress.h"
 
 enum {
-    INPUT_PER_TURN = 1 << 20,
     CLOSE_TIMEOUT_MS = 5000,
     SHORTEST_TICK_MS = 20
 };
@@ -59,9 +57,9 @@ static void on_read(h2o_socket_t *sock, const char *err);
  * connection is not seen before the last message. */
 static void watch_input(struct kv_session *session)
 {
-    bool has_input = session->sock->input->size != 0;
-    bool wants = !session->is_half_closed && (session->state == KV_SESSION_SHUT ||
-                                              (kv_session_may_read(session) && !has_input));
+    bool wants =
+        !session->is_half_closed && (session->state == KV_SESSION_SHUT ||
+                                     (kv_session_may_read(session) && !kv_input_is_left(session)));
     if (wants == (bool)h2o_socket_is_reading(session->sock))
         return;
     if (wants)
@@ -72,11 +70,7 @@ static void watch_input(struct kv_session *session)
 
 static void take_input(struct kv_session *session)
 {
-    session->input_left = INPUT_PER_TURN;
-    if (session->state == KV_SESSION_SHUT || !wslay_event_want_read(session->wslay))
-        h2o_buffer_consume(&session->sock->input, session->sock->input->size);
-    else
-        kv_input_process(session);
+    kv_input_process(session);
     kv_session_activate(session);
 }
 
@@ -128,45 +122,13 @@ static void on_written(h2o_socket_t *sock, const char *err)
     kv_session_activate(session);
 }
 
-/* Takes what was written off the front of the pieces. Returns: how many are left. */
-static size_t skip_written(struct iovec *pieces, size_t n, size_t written)
-{
-    size_t done = 0;
-    while (done < n && written >= pieces[done].iov_len)
-        written -= pieces[done++].iov_len;
-    if (done == n)
-        return 0;
-    pieces[done].iov_base = (char *)pieces[done].iov_base + written;
-    pieces[done].iov_len -= written;
-    memmove(pieces, pieces + done, (n - done) * sizeof(*pieces));
-    return n - done;
-}
-
-/* Nearly every write is taken by the kernel at once. It is made here and not by libh2o, which would
- * call back in another turn of the loop, for each connection that was written to; libh2o gets what
- * is left, to go on with when there is room. */
-static void write_next(struct kv_session *session)
-{
-    _Static_assert(sizeof(struct iovec) == sizeof(h2o_iovec_t), "h2o's iovec is the system's");
-    struct iovec pieces[KV_OUTBOUND_IOVECS];
-    size_t n = kv_outbound_next(&session->out, pieces);
-    if (n == 0)
-        return;
-    session->progress_ms = now_ms(session);
-    ssize_t written = writev(h2o_socket_get_fd(session->sock), pieces, (int)n);
-    size_t left = written < 0 ? n : skip_written(pieces, n, (size_t)written);
-    if (left == 0) {
-        kv_outbound_written(&session->out);
-        return;
-    }
-    session->acked = kv_socket_bytes_acked(h2o_socket_get_fd(session->sock));
-    h2o_socket_write(session->sock, (h2o_iovec_t *)(void *)pieces, left, on_written);
-}
-
 static void write_all(struct kv_session *session)
 {
-    while (session->out.bytes != 0 && session->out.in_flight == 0)
-        write_next(session);
+    if (session->out.bytes == 0 || session->out.in_flight != 0)
+        return;
+    session->progress_ms = now_ms(session);
+    if (!kv_outbound_write(&session->out, session->sock, on_written))
+        session->acked = kv_socket_bytes_acked(h2o_socket_get_fd(session->sock));
 }
 
 /* All is sent, the close frame last: the peer has a moment to close as well. Returns: whether there
@@ -177,7 +139,7 @@ static bool finish_sending(struct kv_session *session)
         session->state = KV_SESSION_SENT;
         kv_timer_start(session->here->loop, &session->timer, now_ms(session) + CLOSE_TIMEOUT_MS);
     }
-    if (session->state == KV_SESSION_SENT && !wslay_event_want_read(session->wslay)) {
+    if (session->state == KV_SESSION_SENT && session->incoming.is_over) {
         session->state = KV_SESSION_SHUT;
         shutdown(h2o_socket_get_fd(session->sock), SHUT_WR);
     }
@@ -190,15 +152,9 @@ static void begin_closing(struct kv_session *session)
     kv_session_activate(session);
 }
 
-static void send_close(struct kv_session *session, uint16_t code, const char *reason)
-{
-    wslay_event_queue_close(session->wslay, code, (const uint8_t *)reason, strlen(reason));
-    wslay_event_send(session->wslay);
-}
-
 void kv_session_close(struct kv_session *session, uint16_t code, const char *reason)
 {
-    send_close(session, code, reason);
+    kv_outgoing_close(&session->out, code, kv_slice_of(reason));
     begin_closing(session);
 }
 
@@ -209,28 +165,22 @@ void kv_session_end(struct kv_session *session)
     kv_session_activate(session);
 }
 
-/* wslay has queued its answer to the peer's close, or its own close with the reason; but for frames
- * whose header is broken it names none. */
 static void finish_ending(struct kv_session *session)
 {
-    const char frame[] = {(char)0x88, 2, (char)(session->broken_with >> 8),
-                          (char)session->broken_with};
-    if (session->broken_with != 0)
-        kv_outbound_append_raw(&session->out, (struct kv_slice){frame, sizeof(frame)});
-    else
-        wslay_event_send(session->wslay);
+    if (session->farewell != 0)
+        kv_outgoing_close(&session->out, session->farewell, KV_SLICE(""));
     begin_closing(session);
 }
 
 void kv_session_go_on(struct kv_session *session)
 {
-    if (session->sock->input->size != 0 && kv_session_may_read(session))
+    if (kv_input_is_left(session) && kv_session_may_read(session))
         take_input(session);
     if (!kv_session_is_busy(session) && session->state == KV_SESSION_ENDING)
         finish_ending(session);
     else if (!kv_session_is_busy(session) && session->state == KV_SESSION_OPEN &&
              session->here->is_draining)
-        kv_session_close(session, WSLAY_CODE_GOING_AWAY, "the server is shutting down");
+        kv_session_close(session, KV_CLOSE_GOING_AWAY, "the server is shutting down");
     if (session->state == KV_SESSION_OPEN)
         kv_answer_behind(session);
     write_all(session);
@@ -241,7 +191,7 @@ void kv_session_go_on(struct kv_session *session)
     watch_input(session);
     bool may_catch_up = session->state == KV_SESSION_OPEN && session->out.in_flight == 0 &&
                         !kv_list_is_empty(&session->behind);
-    bool has_more = session->sock->input->size != 0 && kv_session_may_read(session);
+    bool has_more = kv_input_is_left(session) && kv_session_may_read(session);
     kv_list_remove(&session->in_active);
     if (may_catch_up || has_more)
         kv_session_activate(session);
@@ -263,9 +213,7 @@ static bool is_stalled(struct kv_session *session)
 
 static void ping(struct kv_session *session)
 {
-    struct wslay_event_msg message = {.opcode = WSLAY_PING};
-    if (wslay_event_queue_msg(session->wslay, &message) == 0)
-        wslay_event_send(session->wslay);
+    kv_outgoing_control(&session->out, KV_FRAME_PING, KV_SLICE(""));
     kv_session_activate(session);
 }
 
@@ -302,7 +250,8 @@ static void on_timer(struct kv_timer *timer)
                        now_ms(session) + tick_ms(kv_session_config(session)));
     } else if (kv_session_talks(session)) {
         kv_outbound_drop(&session->out);
-        kv_session_close(session, 1013, "the connection does not read what it is sent");
+        kv_session_close(session, KV_CLOSE_TRY_AGAIN_LATER,
+                         "the connection does not read what it is sent");
         kv_timer_start(session->here->loop, &session->timer, now_ms(session) + CLOSE_TIMEOUT_MS);
     } else {
         kv_session_destroy(session);
@@ -314,11 +263,7 @@ void kv_session_open(struct kv_ws_loop *here, h2o_socket_t *sock)
     struct kv_session *session = kv_calloc(1, sizeof(*session));
     session->here = here;
     session->sock = sock;
-    if (kv_input_init(session) != 0) {
-        free(session);
-        h2o_socket_close(sock);
-        return;
-    }
+    kv_input_init(session);
     session->client = kv_client_create(here->keyspace, session, here->ws->config.max_subscriptions,
                                        kv_answer_change);
     session->heard_ms = session->progress_ms = kv_loop_now_ms(here->loop);

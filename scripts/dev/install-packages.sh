@@ -4,10 +4,10 @@ set -eu
 
 packages="build-essential clang clang-format clang-tidy cmake cppcheck curl libclang-rt-14-dev
 libcmocka-dev libh2o-dev-common libh2o-evloop-dev libjansson-dev liblmdb-dev librocksdb-dev
-libssl-dev libwslay-dev libxxhash-dev libyaml-dev ninja-build pkg-config"
+libssl-dev libxxhash-dev libyaml-dev ninja-build pkg-config"
 if [ "${1:-}" = build ]; then
     packages="build-essential cmake libh2o-dev-common libh2o-evloop-dev liblmdb-dev librocksdb-dev
-libssl-dev libwslay-dev libxxhash-dev libyaml-dev ninja-build pkg-config"
+libssl-dev libxxhash-dev libyaml-dev ninja-build pkg-config"
 fi
 
 if [ "${1:-}" = bench ]; then

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Instructions that a request costs, by where they are executed (callgrind counts them, so the figure
-# does not depend on the machine's mood): tests/bench/instructions.sh [http-get|http-post|ws-get|ws-set …]
+# does not depend on the machine's mood): tests/bench/instructions.sh [KIND[:IN_FLIGHT] …], where KIND is
+# http-get, http-post, ws-get or ws-set, and each of 16 connections has so many requests in flight (1).
 # Two runs of different length are compared, so that starting and stopping do not count.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -14,7 +15,7 @@ port=3791
 printf 'listen: [{port: %s}]\nthreads: 1\nmodules: %s\nlog: {level: error}\n' \
     "$port" "$PWD/$build/modules" >"$folder/kvserver.yaml"
 
-count() { # kind, seconds: leaves the totals of each object in $folder/totals, prints the requests
+count() { # kind, seconds, requests in flight: leaves the totals of each object in $folder/totals, prints the requests
     valgrind --tool=callgrind --callgrind-out-file="$folder/out" --log-file="$folder/log" \
         "$build/kvserver" -c "$folder/kvserver.yaml" &
     server=$!
@@ -39,12 +40,13 @@ print(json.dumps({"answers": load["answers"], "totals": totals}))
 EOF
 }
 
-[ $# -gt 0 ] || set -- http-get http-post ws-get ws-set
-for kind; do
-    case "$kind" in ws-*) depth=16 ;; *) depth=1 ;; esac
+[ $# -gt 0 ] || set -- http-get http-get:16 http-post http-post:16 ws-get:16 ws-set:16
+for load; do
+    kind="${load%:*}"
+    case "$load" in *:*) depth="${load#*:}" ;; *) depth=1 ;; esac
     count "$kind" 2 "$depth" >"$folder/short"
     count "$kind" 8 "$depth" >"$folder/long"
-    python3 - "$kind" "$folder/short" "$folder/long" <<'EOF'
+    python3 - "$load" "$folder/short" "$folder/long" <<'EOF'
 import json, sys
 short, long = (json.load(open(path)) for path in sys.argv[2:])
 n = long["answers"] - short["answers"]

@@ -1,9 +1,12 @@
 #!/bin/sh
 # Runs KvServer and its peers side by side and prints how they compare; see tests/bench/README.md.
-# Arguments are passed on: `tests/bench/run.sh --rounds 3 --only fan-out`.
+# Arguments are passed on: `tests/bench/run.sh --rounds 3 --only fan-out`. With KV_BENCH_BUILD the
+# programs of that build are taken, as they are.
 set -eu
 cd "$(dirname "$0")/../.."
 scripts/dev/install-packages.sh bench
-cmake -S . -B build/bench-build -G Ninja -DKV_TESTS=ON >/dev/null
-cmake --build build/bench-build -- --quiet
+if [ -z "${KV_BENCH_BUILD:-}" ]; then
+    cmake -S . -B build/bench-build -G Ninja -DKV_TESTS=ON >/dev/null
+    cmake --build build/bench-build -- --quiet
+fi
 exec python3 tests/bench/run.py "$@"

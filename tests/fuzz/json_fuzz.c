@@ -47,7 +47,7 @@ static void compare_string(struct kv_slice value, const json_t *expected)
     assert(kv_json_unescape(value, &text) == 0);
     struct kv_slice bytes = {json_string_value(expected), json_string_length(expected)};
     assert(kv_slice_equals(kv_buffer_slice(&text), bytes));
-    assert(kv_json_string_equals(value, bytes.bytes) == (strlen(bytes.bytes) == bytes.len));
+    assert(kv_json_string_equals(value, bytes));
     kv_json_append_string(&again, bytes);
     assert_same(kv_buffer_slice(&again), expected);
     kv_buffer_fini(&text);
@@ -70,7 +70,7 @@ static void compare_array(struct kv_slice value, const json_t *expected)
 
 static void compare_field(const struct kv_json_field *field, const json_t *object)
 {
-    const json_t *expected = json_object_get(object, field->name);
+    const json_t *expected = json_object_get(object, field->name.bytes);
     assert((field->value.bytes == NULL) == (expected == NULL));
     if (expected != NULL)
         assert_same(field->value, expected);
@@ -81,9 +81,10 @@ static void compare_field(const struct kv_json_field *field, const json_t *objec
 static void compare_object(struct kv_slice value, const json_t *expected)
 {
     struct kv_json_error error;
-    struct kv_json_field inner[] = {{.name = "a"}, {.name = "\xc3\xa4"}};
-    struct kv_json_field fields[] = {
-        {.name = "a"}, {.name = "bc"}, {.name = "d", .members = inner, .n_members = 2}};
+    struct kv_json_field inner[] = {{.name = KV_SLICE("a")}, {.name = KV_SLICE("\xc3\xa4")}};
+    struct kv_json_field fields[] = {{.name = KV_SLICE("a")},
+                                     {.name = KV_SLICE("bc")},
+                                     {.name = KV_SLICE("d"), .members = inner, .n_members = 2}};
     assert(kv_json_read_object(value, KV_JSON_MAX_DEPTH, fields, 3, &error) == 0);
     for (size_t i = 0; i < 3; i++)
         compare_field(&fields[i], expected);
@@ -110,7 +111,7 @@ static void compare(struct kv_slice value, const json_t *expected)
 static void read_alone(struct kv_slice text, bool is_accepted)
 {
     struct kv_json_error error = {0};
-    struct kv_json_field field = {.name = "a"};
+    struct kv_json_field field = {.name = KV_SLICE("a")};
     int rc = kv_json_read_object(text, KV_JSON_MAX_DEPTH, &field, 1, &error);
     assert(is_accepted ? rc == 0 || error.what == KV_JSON_NOT_OBJECT
                        : rc != 0 && error.what != KV_JSON_NOT_OBJECT);

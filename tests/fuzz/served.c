@@ -31,15 +31,17 @@ static struct served {
     struct kv_http *http;
     struct kv_ws *ws;
     int fd; /* the client's end */
+    bool is_ended;
     struct kv_buffer answers;
-} server;
+} servers[SERVED_WAYS];
+
+static struct served *server; /* of the connection that is open */
 
 const struct kv_module *kv_module_entry(void); /* the store, linked in */
 
 static int64_t now_ms(const struct kv_clock *clock)
 {
-    (void)clock;
-    return server.now_ms;
+    return KV_CONTAINER(clock, const struct served, clock)->now_ms;
 }
 
 /* Nothing stays from one input to the next. */
@@ -55,12 +57,10 @@ static void make_keyspace(void)
     static const struct kv_ttl_ops shortening = {.size = sizeof(shortening), .on_write = shorten};
     static const struct kv_ttl_link chain[] = {{.ops = &shortening}};
     static const struct kv_option_value options[8]; /* the store's: all zero are its defaults */
-    static struct kv_loop *loops[1];
     const struct kv_module *store = kv_module_entry();
-    loops[0] = server.loop;
     const struct kv_keyspace_parts parts = {
-        .clock = &server.clock,
-        .loops = loops,
+        .clock = &server->clock,
+        .loops = &server->loop,
         .n_loops = 1,
         .store_ops = store->ops,
         .store_capabilities = store->capabilities,
@@ -69,29 +69,35 @@ static void make_keyspace(void)
         .ttl_chain = chain,
         .n_ttl_chain = 1,
     };
-    server.keyspace = kv_keyspace_create(&parts);
+    server->keyspace = kv_keyspace_create(&parts);
     struct kv_error error;
-    if (kv_keyspace_open(server.keyspace, &error) != 0)
+    if (kv_keyspace_open(server->keyspace, &error) != 0)
         abort();
 }
 
-static void destroy_server(void)
+static void destroy_servers(void)
 {
-    kv_worker_destroy(server.worker);
-    kv_ws_destroy(server.ws);
-    kv_http_destroy(server.http);
-    kv_keyspace_destroy(server.keyspace);
-    kv_loop_destroy(server.loop);
-    kv_buffer_fini(&server.answers);
+    for (int way = 0; way < SERVED_WAYS; way++) {
+        struct served *one = &servers[way];
+        kv_worker_destroy(one->worker);
+        kv_ws_destroy(one->ws);
+        kv_http_destroy(one->http);
+        kv_keyspace_destroy(one->keyspace);
+        kv_loop_destroy(one->loop);
+        kv_buffer_fini(&one->answers);
+    }
 }
 
-static void make_server(void)
+static void make_server(bool has_front)
 {
-    static const struct kv_http_config http = {
+    const struct kv_http_config http = {
         .max_key_bytes = 4096,
         .max_value_bytes = 4096,
         .max_depth = 64,
         .max_connections = 8,
+        .max_pending = 16,
+        .max_unsent_bytes = 8192,
+        .has_front = has_front,
         .idle_ms = 10 * SECOND_MS,
         .request_progress_ms = 5 * SECOND_MS,
         .stalled_reader_ms = 5 * SECOND_MS,
@@ -108,25 +114,24 @@ static void make_server(void)
         .idle_ms = 10 * SECOND_MS,
         .stalled_reader_ms = 5 * SECOND_MS,
     };
-    signal(SIGPIPE, SIG_IGN);
-    kv_hash_init();
-    server.clock.now_ms = now_ms;
-    server.now_ms = 1000000;
-    server.loop = kv_loop_create(0, &server.clock);
+    server->clock.now_ms = now_ms;
+    server->now_ms = 1000000;
+    server->loop = kv_loop_create(0, &server->clock);
     make_keyspace();
-    server.worker = kv_worker_create();
-    server.http = kv_http_create(&http, server.keyspace, server.worker, &server.loop, 1);
-    server.ws = kv_ws_create(&ws, server.http, &server.loop, 1);
-    atexit(destroy_server);
+    server->worker = kv_worker_create();
+    server->http = kv_http_create(&http, server->keyspace, server->worker, &server->loop, 1);
+    server->ws = kv_ws_create(&ws, server->http, &server->loop, 1);
 }
 
 /* Returns: whether something came. */
 static bool collect(void)
 {
-    char *room = kv_buffer_reserve(&server.answers, 65536);
-    ssize_t got = recv(server.fd, room, 65536, MSG_DONTWAIT);
+    char *room = kv_buffer_reserve(&server->answers, 65536);
+    ssize_t got = recv(server->fd, room, 65536, MSG_DONTWAIT);
     if (got > 0)
-        server.answers.len += (size_t)got;
+        server->answers.len += (size_t)got;
+    else
+        server->is_ended = got == 0 || errno != EAGAIN;
     return got > 0;
 }
 
@@ -134,7 +139,7 @@ static bool collect(void)
 static void settle(void)
 {
     for (int quiet = 0; quiet < QUIET_TURNS; quiet++) {
-        kv_loop_turn(server.loop);
+        kv_loop_turn(server->loop);
         if (collect())
             quiet = -1;
     }
@@ -142,23 +147,37 @@ static void settle(void)
 
 void served_pass_time(int64_t ms)
 {
-    server.now_ms += ms;
+    server->now_ms += ms;
     settle();
 }
 
-void served_open(void)
+static void prepare_process(void)
+{
+    static bool is_prepared;
+    if (is_prepared)
+        return;
+    is_prepared = true;
+    signal(SIGPIPE, SIG_IGN);
+    kv_hash_init();
+    atexit(destroy_servers);
+}
+
+void served_open(enum served_way way)
 {
     int ends[2];
-    if (server.loop == NULL)
-        make_server();
+    prepare_process();
+    server = &servers[way];
+    if (server->loop == NULL)
+        make_server(way == SERVED_BY_FRONT);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0)
         abort();
-    server.fd = ends[0];
-    server.answers.len = 0;
-    struct kv_http_loop *here = kv_http_on(server.http, 0);
-    atomic_fetch_add(&server.http->n_connections, 1);
+    server->fd = ends[0];
+    server->answers.len = 0;
+    server->is_ended = false;
+    struct kv_http_loop *here = kv_http_on(server->http, 0);
+    atomic_fetch_add(&server->http->n_connections, 1);
     kv_http_connection_open(here,
-                            h2o_evloop_socket_create(kv_loop_evloop(server.loop), ends[1], 0));
+                            h2o_evloop_socket_create(kv_loop_evloop(server->loop), ends[1], 0));
     settle();
 }
 
@@ -166,28 +185,33 @@ void served_send(struct kv_slice bytes, size_t piece)
 {
     for (int turns = 0; bytes.len > 0 && turns < MOST_TURNS; turns++) {
         size_t len = piece != 0 && piece < bytes.len ? piece : bytes.len;
-        ssize_t sent = send(server.fd, bytes.bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t sent = send(server->fd, bytes.bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent > 0)
             bytes = (struct kv_slice){bytes.bytes + sent, bytes.len - (size_t)sent};
         else if (errno != EAGAIN)
             return;
-        kv_loop_turn(server.loop);
+        kv_loop_turn(server->loop);
         collect();
     }
+}
+
+bool served_is_ended(void)
+{
+    return server->is_ended;
 }
 
 struct kv_slice served_close(void)
 {
     settle();
-    shutdown(server.fd, SHUT_WR);
+    shutdown(server->fd, SHUT_WR);
     settle();
     served_pass_time(LONG_MS); /* whoever waits for us gives up, and every key expires */
     served_pass_time(LONG_MS);
-    close(server.fd);
-    for (int turns = 0; kv_http_n_connections(server.http) != 0; turns++) {
+    close(server->fd);
+    for (int turns = 0; kv_http_n_connections(server->http) != 0; turns++) {
         assert(turns < MOST_TURNS);
         served_pass_time(SECOND_MS);
     }
-    assert(kv_keyspace_under_way(server.keyspace) == 0);
-    return kv_buffer_slice(&server.answers);
+    assert(kv_keyspace_under_way(server->keyspace) == 0);
+    return kv_buffer_slice(&server->answers);
 }

@@ -9,9 +9,15 @@
 #include "base/buffer.h"
 #include "fuzz.h"
 
-/* Opens a connection to the server, which is made at the first call. Its store is empty, its
- * limits are small. */
-void served_open(void);
+enum served_way {
+    SERVED_BY_FRONT,   /* as by default */
+    SERVED_BY_LIBRARY, /* without the front (http/front.h) */
+    SERVED_WAYS
+};
+
+/* Opens a connection to the server of that kind, which is made at the first call. Its store is
+ * empty, its limits are small. */
+void served_open(enum served_way way);
 
 /* Sends the bytes; the server takes them in pieces of at most `piece` bytes (0: as they come), with
  * turns of its loop between them. What it answers is collected. Bytes that it does not take are
@@ -21,6 +27,9 @@ void served_send(struct kv_slice bytes, size_t piece);
 /* The client sends no more, waits until nothing more comes, and goes. The server must be rid of the
  * connection then, with no command left. Returns: all that was answered, until the next open. */
 struct kv_slice served_close(void);
+
+/* Whether the server has ended the connection, before served_close() did. */
+bool served_is_ended(void);
 
 /* Lets time pass, for idle and stalled connections. */
 void served_pass_time(int64_t ms);

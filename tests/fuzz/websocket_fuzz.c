@@ -1,5 +1,5 @@
 /*
- * WebSocket input through wslay and the session: whatever comes in after a right handshake, what
+ * WebSocket input through the session: whatever comes in after a right handshake, what
  * goes out are whole frames, texts that are JSON, and one close at most, with a code of RFC 6455.
  *
  * The first byte of an input says in which pieces the rest arrives, and its lowest bit whether that
@@ -135,7 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     if (len == 0)
         return 0;
-    served_open();
+    served_open(SERVED_BY_FRONT);
     served_send(handshake, 0);
     if ((bytes[0] & 1) != 0)
         served_send(fuzz_slice(bytes + 1, len - 1), bytes[0] / 2);

@@ -19,14 +19,21 @@ static const char *setting(const char *name)
     return value;
 }
 
+/* The front is on unless the tests are to run without it. */
+static const char *front_yaml(void)
+{
+    const char *front = getenv("KV_TEST_FRONT");
+    return front != NULL && strcmp(front, "off") == 0 ? "http: {front: false}\n" : "";
+}
+
 char *kv_test_yaml(const char *more)
 {
     struct kv_buffer yaml = {0};
     kv_buffer_append(&yaml, KV_SLICE("listen: [{host: 127.0.0.1, port: %port}]\nthreads: 2\n"));
     const char *options = getenv("KV_TEST_STORE_OPTIONS");
-    kv_buffer_printf(&yaml, "modules: %s\nstorage:\n  module: %s\n  %s: {%s}\n%s",
+    kv_buffer_printf(&yaml, "modules: %s\nstorage:\n  module: %s\n  %s: {%s}\n%s%s",
                      setting("KV_TEST_MODULES"), setting("KV_TEST_STORE"), setting("KV_TEST_STORE"),
-                     options == NULL ? "" : options, more);
+                     options == NULL ? "" : options, front_yaml(), more);
     kv_buffer_append_char(&yaml, '\0');
     return yaml.bytes;
 }

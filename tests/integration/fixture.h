@@ -3,7 +3,7 @@
  * and read a key over HTTP where that is not what the test is about.
  *
  * The environment says which store: KV_TEST_STORE (its module's name) and KV_TEST_MODULES (the
- * folder of modules).
+ * folder of modules); and KV_TEST_FRONT=off says that libh2o serves all of HTTP.
  */
 #ifndef KV_TEST_FIXTURE_H
 #define KV_TEST_FIXTURE_H

@@ -96,6 +96,51 @@ static void response_under_way_is_finished(void **state)
     free(value);
 }
 
+/* A server whose store takes up to a second for each answer. Only the late store does. */
+static void start_slow(struct kv_test_server *server, bool has_front)
+{
+    struct kv_buffer yaml = {0};
+    kv_buffer_printf(&yaml,
+                     "listen: [{port: %%port}]\nmodules: %s\nhttp: {front: %s}\n"
+                     "storage: {module: late, late: {delay: 1s}}\n",
+                     getenv("KV_TEST_MODULES"), has_front ? "true" : "false");
+    kv_buffer_append_char(&yaml, '\0');
+    kv_test_server_start(server, yaml.bytes);
+    kv_buffer_fini(&yaml);
+}
+
+static void last_answer_says_that_it_is_the_last(void **state)
+{
+    static const char get[] = "GET /storage/k HTTP/1.1\r\nHost: test\r\n\r\n";
+    (void)state;
+    if (strcmp(getenv("KV_TEST_STORE"), "late") != 0)
+        skip(); /* nothing would be under way */
+    for (int has_front = 0; has_front < 2; has_front++) {
+        struct kv_test_server server;
+        struct kv_test_stream stream;
+        struct kv_test_response response = {0};
+        start_slow(&server, has_front);
+        kv_test_stream_open(&stream, server.port);
+        for (int i = 0; i < 3; i++)
+            kv_test_stream_put(&stream, kv_slice_of(get));
+        kv_test_stream_flush(&stream);
+        kv_test_sleep_ms(100);
+        kv_test_server_terminate(&server);
+        int n_answers = 0;
+        bool is_last = false;
+        for (; kv_test_http_receive(&stream, &response); n_answers++) {
+            assert_int_equal(response.status, 204);
+            assert_false(is_last);
+            is_last = strcmp(kv_test_response_header(&response, "connection"), "close") == 0;
+        }
+        assert_true(is_last);
+        assert_int_equal(n_answers, has_front ? 3 : 1); /* libh2o takes one at a time */
+        kv_test_response_fini(&response);
+        kv_test_stream_close(&stream);
+        kv_test_server_stop_cleanly(&server);
+    }
+}
+
 static void websocket_answers_under_way_come_before_the_close(void **state)
 {
     (void)state;
@@ -210,6 +255,7 @@ int main(void)
         cmocka_unit_test(idle_connections_do_not_hold_the_server_up),
         cmocka_unit_test(websockets_are_closed_with_1001),
         cmocka_unit_test(response_under_way_is_finished),
+        cmocka_unit_test(last_answer_says_that_it_is_the_last),
         cmocka_unit_test(websocket_answers_under_way_come_before_the_close),
         cmocka_unit_test(new_connections_are_refused_while_draining),
         cmocka_unit_test(client_that_never_reads_is_cut_off_when_the_drain_is_over),

@@ -40,7 +40,7 @@ static void expect_unavailable(struct kv_test_stream *stream, const char *method
 static void server_that_starts_is_503_but_alive_and_serves_once_it_is_ready(void **state)
 {
     struct kv_test_server server;
-    struct kv_test_stream stream;
+    struct kv_test_stream stream, fresh; /* one that asks for nothing but keys */
     struct kv_test_response response = {0};
     (void)state;
     if (opens_at_once())
@@ -52,6 +52,10 @@ static void server_that_starts_is_503_but_alive_and_serves_once_it_is_ready(void
     expect_unavailable(&stream, "POST", "/storage/k", NULL, "{\"value\":1}");
     expect_unavailable(&stream, "DELETE", "/storage/k", NULL, NULL);
     expect_unavailable(&stream, "GET", "/ws", KV_TEST_WS_UPGRADE, NULL);
+    kv_test_stream_open(&fresh, server.port);
+    expect_unavailable(&fresh, "POST", "/storage/k", NULL, "{\"value\":1}");
+    expect_unavailable(&fresh, "GET", "/storage/k", NULL, NULL);
+    kv_test_stream_close(&fresh);
     int64_t limit_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
     while (kv_test_http_ask(&stream, "GET", "/readyz", NULL, NULL, &response) == 503)
         assert_true(kv_test_now_ms() < limit_ms);

@@ -283,9 +283,10 @@ static void close_is_answered_with_its_code(void **state)
         struct kv_slice payload;
         int code;
     } closes[] = {
-        {KV_SLICE("\x03\xe8"), 1000}, {KV_SLICE("\x03\xe9going away"), 1001},
-        {KV_SLICE("\x0b\xb8"), 3000}, {KV_SLICE("\x13\x87own"), 4999},
-        {KV_SLICE(""), 1005},
+        {KV_SLICE("\x03\xe8"), 1000},    {KV_SLICE("\x03\xe9going away"), 1001},
+        {KV_SLICE("\x03\xf4"), 1012},    {KV_SLICE("\x03\xf5later"), 1013},
+        {KV_SLICE("\x03\xf6"), 1014},    {KV_SLICE("\x0b\xb8"), 3000},
+        {KV_SLICE("\x13\x87own"), 4999}, {KV_SLICE(""), 1005},
     };
     for (size_t i = 0; i < N(closes); i++) {
         struct kv_test_ws ws;
@@ -360,6 +361,42 @@ static void invalid_utf8_in_a_later_fragment_closes_with_1007(void **state)
     kv_buffer_fini(&made.stream.out);
 }
 
+static void invalid_utf8_between_fragments_and_control_frames_closes_with_1007(void **state)
+{
+    struct kv_test_ws made = {.mask = 0x11223344};
+    kv_test_ws_put_frame(&made, KV_TEST_WS_TEXT, KV_SLICE("\"\xf0\x9f"));
+    kv_test_ws_put_frame(&made, FINAL_PONG, KV_SLICE("\x98\x80"));
+    kv_test_ws_put_frame(&made, KV_TEST_WS_CONTINUATION, KV_SLICE(""));
+    kv_test_ws_put_frame(&made, KV_TEST_WS_CONTINUATION, KV_SLICE("\x98"));
+    kv_test_ws_put_frame(&made, KV_TEST_WS_CONTINUATION, KV_SLICE("\""));
+    expect_bytes_close_with(state, kv_buffer_slice(&made.stream.out), 1007);
+    kv_buffer_fini(&made.stream.out);
+}
+
+/* The scanner of JSON meets another fault first. */
+static void invalid_utf8_behind_bad_json_closes_with_1007(void **state)
+{
+    expect_frame_closes_with(state, FINAL_TEXT, KV_SLICE("no JSON \xc3("), 1007);
+    expect_frame_closes_with(state, FINAL_TEXT, KV_SLICE("{} \xff"), 1007);
+    expect_frame_closes_with(state, FINAL_TEXT, KV_SLICE("{\"a\":1,}\xe2\x82"), 1007);
+}
+
+static void invalid_utf8_in_a_long_message_closes_with_1007(void **state)
+{
+    struct kv_test_ws ws;
+    char *text = kv_test_letters('x', 1 << 20);
+    text[(1 << 20) - 3] = (char)0xff;
+    kv_test_ws_open(&ws, kv_test_port(state));
+    kv_test_ws_put(&ws, GET);
+    kv_test_ws_put(&ws, kv_slice_of(text));
+    kv_test_ws_put(&ws, GET);
+    kv_test_stream_flush(&ws.stream);
+    kv_test_ws_expect_slice(&ws, NO_VALUE);
+    kv_test_ws_expect_closed(&ws, 1007);
+    kv_test_ws_close(&ws);
+    free(text);
+}
+
 static void unmasked_frame_closes_with_1002(void **state)
 {
     expect_bytes_close_with(state, KV_SLICE("\x81\x02{}"), 1002);
@@ -427,6 +464,30 @@ static void close_with_a_reason_that_is_no_utf8_closes_with_1007(void **state)
     expect_frame_closes_with(state, FINAL_CLOSE, KV_SLICE("\x03\xe8\xff"), 1007);
 }
 
+static void close_reason_that_comes_in_chunks_is_judged_whole(void **state)
+{
+    static const struct {
+        struct kv_slice payload;
+        int code;
+    } closes[] = {
+        {KV_SLICE("\x03\xe8 \xe2\x82\xac"), 1000},
+        {KV_SLICE("\x03\xe8 \xe2\x82("), 1007},
+        {KV_SLICE("\x03\xe8 \xe2\x82"), 1007},
+    };
+    for (size_t i = 0; i < N(closes); i++) {
+        struct kv_test_ws ws, made = {.mask = 0x11223344};
+        kv_test_ws_put_frame(&made, FINAL_CLOSE, closes[i].payload);
+        kv_test_ws_open(&ws, kv_test_port(state));
+        for (size_t at = 0; at < made.stream.out.len; at++) {
+            kv_test_stream_put(&ws.stream, (struct kv_slice){made.stream.out.bytes + at, 1});
+            kv_test_stream_flush(&ws.stream);
+        }
+        kv_test_ws_expect_closed(&ws, closes[i].code);
+        kv_buffer_fini(&made.stream.out);
+        kv_test_ws_close(&ws);
+    }
+}
+
 static void messages_before_a_broken_frame_are_answered(void **state)
 {
     struct kv_test_ws ws;
@@ -491,6 +552,9 @@ int main(void)
         cmocka_unit_test(messages_before_a_close_are_answered_and_those_after_ignored),
         cmocka_unit_test(invalid_utf8_closes_with_1007),
         cmocka_unit_test(invalid_utf8_in_a_later_fragment_closes_with_1007),
+        cmocka_unit_test(invalid_utf8_between_fragments_and_control_frames_closes_with_1007),
+        cmocka_unit_test(invalid_utf8_behind_bad_json_closes_with_1007),
+        cmocka_unit_test(invalid_utf8_in_a_long_message_closes_with_1007),
         cmocka_unit_test(unmasked_frame_closes_with_1002),
         cmocka_unit_test(reserved_bits_close_with_1002),
         cmocka_unit_test(reserved_opcodes_close_with_1002),
@@ -500,6 +564,7 @@ int main(void)
         cmocka_unit_test(length_with_the_highest_bit_closes_with_1002),
         cmocka_unit_test(bad_close_frames_close_with_1002),
         cmocka_unit_test(close_with_a_reason_that_is_no_utf8_closes_with_1007),
+        cmocka_unit_test(close_reason_that_comes_in_chunks_is_judged_whole),
         cmocka_unit_test(messages_before_a_broken_frame_are_answered),
         cmocka_unit_test(half_closed_connection_still_gets_its_answers),
         cmocka_unit_test(broken_protocol_of_one_connection_leaves_others_alone),

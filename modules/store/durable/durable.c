@@ -123,11 +123,15 @@ void kv_durable_info(struct kv_store *store, struct kv_store_info *ret_info)
     memcpy(ret_info->epoch, store->epoch, sizeof(store->epoch));
 }
 
-static int start_thread(pthread_t *ret, void *(*run)(void *), struct kv_store *store,
-                        struct kv_error *reterr)
+/* name: at most 15 letters, for who looks at the process's threads. */
+static int start_thread(pthread_t *ret, const char *name, void *(*run)(void *),
+                        struct kv_store *store, struct kv_error *reterr)
 {
     int fault = pthread_create(ret, NULL, run, store);
-    return fault == 0 ? 0 : kv_error_set(reterr, "%s: no thread: %s", store->path, strerror(fault));
+    if (fault != 0)
+        return kv_error_set(reterr, "%s: no thread: %s", store->path, strerror(fault));
+    pthread_setname_np(*ret, name);
+    return 0;
 }
 
 static int start_threads(struct kv_store *store, uint32_t n_readers, struct kv_error *reterr)
@@ -136,9 +140,10 @@ static int start_threads(struct kv_store *store, uint32_t n_readers, struct kv_e
     if (store->readers == NULL)
         return kv_error_set(reterr, "%s: no memory", store->path);
     for (; store->n_readers < n_readers; store->n_readers++)
-        if (start_thread(&store->readers[store->n_readers], reader_run, store, reterr) != 0)
+        if (start_thread(&store->readers[store->n_readers], "store-reader", reader_run, store,
+                         reterr) != 0)
             return -1;
-    if (start_thread(&store->writer, writer_run, store, reterr) != 0)
+    if (start_thread(&store->writer, "store-writer", writer_run, store, reterr) != 0)
         return -1;
     store->has_writer = true;
     return 0;

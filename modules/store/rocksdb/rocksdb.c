@@ -467,6 +467,7 @@ static int engine_open(const struct kv_host *host, const char *folder,
         engine_close(engine);
         return kv_error_set(reterr, "%s: no thread", folder);
     }
+    pthread_setname_np(engine->upkeep, "store-upkeep");
     *ret = engine;
     return 0;
 }

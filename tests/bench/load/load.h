@@ -14,6 +14,8 @@
 struct workload {
     size_t n_keys;
     size_t value_bytes;
+    size_t ttl_ms;    /* WS-SET: of the first key; 0: none has one */
+    size_t spread_ms; /* by how much that of the last one is longer */
 };
 
 /* How to speak to a server. */

@@ -2,7 +2,8 @@
  *   kv_load KIND PORT [name=number …]
  *
  * KIND: a protocol's name (http-get, http-post, webdis-get, ws-get, ws-set), fill, fan-out,
- * fan-out-redis or expiry. Numbers: connections, depth, seconds, keys, value, background, rate.
+ * fan-out-redis or expiry. Numbers: connections, depth, seconds, keys, value, ttl, spread,
+ * background, rate.
  */
 #include <stdlib.h>
 
@@ -18,6 +19,7 @@ static void read_setting(const char *text, struct load_options *options)
 
         {"keys=", &options->workload.n_keys},      {"value=", &options->workload.value_bytes},
         {"background=", &options->background},     {"rate=", &options->rate},
+        {"ttl=", &options->workload.ttl_ms},       {"spread=", &options->workload.spread_ms},
     };
     if (strncmp(text, "seconds=", 8) == 0) {
         options->seconds = strtod(text + 8, NULL);

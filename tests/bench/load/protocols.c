@@ -127,6 +127,10 @@ static void append_ws_set(struct kv_buffer *out, const struct workload *workload
                      "{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":\"key:%012ju\",\"value\":",
                      (uintmax_t)key);
     append_value(&text, workload, key + (uint64_t)rand());
+    if (workload->ttl_ms != 0)
+        kv_buffer_printf(
+            &text, ",\"ttl\":%ju",
+            (uintmax_t)(workload->ttl_ms + key * workload->spread_ms / workload->n_keys));
     kv_buffer_printf(&text, "}}");
     ws_append_frame(out, kv_buffer_slice(&text));
     kv_buffer_fini(&text);

@@ -176,23 +176,28 @@ void load_requests(const struct protocol *protocol, const struct load_options *o
     close_channels();
 }
 
+/* What is left to be sent, as far as the channel may have more in flight. Returns: how many. */
+static size_t refill(struct channel *channel, size_t n_left)
+{
+    size_t room = run.options.depth - channel->n;
+    size_t n = n_left < room ? n_left : room;
+    send_requests(channel, n);
+    conn_flush(&channel->conn);
+    return n;
+}
+
 void load_fill(const struct protocol *protocol, const struct load_options *options)
 {
     run.protocol = protocol;
     run.options = *options;
-    run.options.n_connections = 1;
     prepare(options->workload.n_keys, false);
     open_channels();
-    run.now_us = time_us();
-    int64_t begin_us = run.now_us;
-    size_t n_sent = 0;
-    while (n_sent < run.prepared.n || run.n_in_flight > 0) {
-        size_t room = options->depth - run.channels[0].n;
-        size_t n = run.prepared.n - n_sent < room ? run.prepared.n - n_sent : room;
-        run.is_ending = true; /* on_ready() sends nothing: this loop does */
-        send_requests(&run.channels[0], n);
-        n_sent += n;
-        conn_flush(&run.channels[0].conn);
+    run.is_ending = true; /* on_ready() sends nothing: this loop does */
+    int64_t begin_us = run.now_us = time_us();
+    size_t n_left = run.prepared.n;
+    while (n_left > 0 || run.n_in_flight > 0) {
+        for (size_t i = 0; n_left > 0 && i < options->n_connections; i++)
+            n_left -= refill(&run.channels[i], n_left);
         poller_wait(&run.poller, 10, on_ready);
     }
     printf("{\"load\":\"fill\",\"keys\":%zu,\"failed\":%ju,\"seconds\":%.2f}\n", run.prepared.n,

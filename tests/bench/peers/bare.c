@@ -5,6 +5,7 @@
 #include <h2o.h>
 
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -66,6 +67,7 @@ int main(int argc, char **argv)
 {
     if (argc != 2)
         return 2;
+    signal(SIGPIPE, SIG_IGN); /* a load that ends leaves answers that nobody reads */
     h2o_config_init(&conf);
     h2o_hostconf_t *host =
         h2o_config_register_host(&conf, h2o_iovec_init(H2O_STRLIT("default")), 65535);

@@ -27,7 +27,7 @@ struct kv_test_outcome {
 /* Makes a fresh, empty folder. Owns: the caller, by kv_test_program_remove(). */
 void kv_test_program_prepare(struct kv_test_program *program);
 
-/* Deletes the folder and what is in it. */
+/* Deletes the folder and all that is in it. */
 void kv_test_program_remove(struct kv_test_program *program);
 
 /* Writes a file into the folder. Returns: its path, owned by the caller, by free(). */

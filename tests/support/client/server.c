@@ -125,21 +125,25 @@ static bool await_up(struct kv_test_server *server, is_up_fn is_up)
     return true;
 }
 
-static bool try_start(struct kv_test_server *server, const char *yaml, is_up_fn is_up)
+static bool try_start(struct kv_test_server *server, const char *yaml, const char *import_path,
+                      is_up_fn is_up)
 {
     kv_test_program_prepare(&server->program);
     server->port = free_port();
     char *text = fill_in(yaml, server->port, server->program.folder);
     char *path = kv_test_program_write(&server->program, "kvserver.yaml", text);
-    kv_test_program_spawn(&server->program, (const char *[]){"-c", path, NULL});
+    const char *import = import_path == NULL ? NULL : "--import";
+    kv_test_program_spawn(&server->program,
+                          (const char *[]){"-c", path, import, import_path, NULL});
     free(path);
     free(text);
     return await_up(server, is_up);
 }
 
-static void start(struct kv_test_server *server, const char *yaml, is_up_fn is_up)
+static void start(struct kv_test_server *server, const char *yaml, const char *import_path,
+                  is_up_fn is_up)
 {
-    for (int clashes = 0; !try_start(server, yaml, is_up); clashes++) {
+    for (int clashes = 0; !try_start(server, yaml, import_path, is_up); clashes++) {
         kv_test_program_remove(&server->program);
         if (clashes == MAX_CLASHES)
             fail_msg("no free port");
@@ -148,12 +152,23 @@ static void start(struct kv_test_server *server, const char *yaml, is_up_fn is_u
 
 void kv_test_server_start(struct kv_test_server *server, const char *yaml)
 {
-    start(server, yaml, is_ready);
+    start(server, yaml, NULL, is_ready);
 }
 
 void kv_test_server_start_alive(struct kv_test_server *server, const char *yaml)
 {
-    start(server, yaml, is_alive);
+    start(server, yaml, NULL, is_alive);
+}
+
+void kv_test_server_start_importing(struct kv_test_server *server, const char *yaml,
+                                    const char *import_path)
+{
+    start(server, yaml, import_path, is_alive);
+}
+
+void kv_test_server_await_ready(struct kv_test_server *server)
+{
+    assert_true(await_up(server, is_ready));
 }
 
 void kv_test_server_terminate(struct kv_test_server *server)

@@ -20,6 +20,13 @@ void kv_test_server_start(struct kv_test_server *server, const char *yaml);
 /* The same, but returns when it is alive (`GET /healthz` says 200), be it ready or not. */
 void kv_test_server_start_alive(struct kv_test_server *server, const char *yaml);
 
+/* The same with `--import` of that file; may be ready already. */
+void kv_test_server_start_importing(struct kv_test_server *server, const char *yaml,
+                                    const char *import_path);
+
+/* Waits until one that is alive is ready; fails the test where it ends instead. */
+void kv_test_server_await_ready(struct kv_test_server *server);
+
 /* Asks it to end and returns at once. */
 void kv_test_server_terminate(struct kv_test_server *server);
 

@@ -100,6 +100,14 @@ EXPORT ssize_t write(int fd, const void *bytes, size_t len)
     return disturb(fd, &len) && len == 0 ? -1 : real(fd, bytes, len);
 }
 
+EXPORT ssize_t send(int fd, const void *bytes, size_t len, int flags)
+{
+    static ssize_t (*real)(int, const void *, size_t, int);
+    if (real == NULL)
+        *(void **)&real = next("send");
+    return disturb(fd, &len) && len == 0 ? -1 : real(fd, bytes, len, flags);
+}
+
 /* A short one writes a part of its first piece that has any bytes. */
 EXPORT ssize_t writev(int fd, const struct iovec *pieces, int n)
 {

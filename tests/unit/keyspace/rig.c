@@ -86,6 +86,7 @@ void rig_open(struct rig *rig, uint32_t n_loops)
         .n_interceptors = rig->n_interceptors,
         .observers = rig->observers,
         .n_observers = rig->n_observers,
+        .loader = rig->loader,
     };
     rig->keyspace = kv_keyspace_create(&parts);
     if (kv_keyspace_open(rig->keyspace, &error) != 0)

@@ -47,6 +47,7 @@ struct rig {
     size_t n_interceptors;
     struct kv_observer *observers[4];
     size_t n_observers;
+    struct kv_loader *loader;
     /* The gate. */
     bool gate_is_shut;
     struct kv_cmd *waiting[RIG_MAX_WAITING]; /* NULL: completed */

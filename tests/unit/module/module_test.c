@@ -163,7 +163,7 @@ static void entry_that_returns_null_is_refused(void **state)
 static void other_major_version_is_refused(void **state)
 {
     (void)state;
-    assert_store_refused("newer_major", "speaks module ABI 2.0, this server 1.1");
+    assert_store_refused("newer_major", "speaks module ABI 2.1, this server 1.1");
 }
 
 static void newer_minor_version_is_refused(void **state)

@@ -121,6 +121,39 @@ static void the_key_is_appended(void **state)
     kv_buffer_fini(&out);
 }
 
+static void a_key_without_escapes_is_read_where_it_is(void **state)
+{
+    struct kv_buffer scratch = {0};
+    struct kv_slice key, plain = KV_SLICE("plain/\xc3\xa4+");
+    const char *what;
+    size_t offset;
+    (void)state;
+    assert_int_equal(kv_key_path_read(plain, &scratch, &key, &what, &offset), 0);
+    assert_ptr_equal(key.bytes, plain.bytes);
+    assert_int_equal(key.len, plain.len);
+    assert_int_equal(kv_key_path_read(KV_SLICE("ab\xff"), &scratch, &key, &what, &offset), -1);
+    assert_string_equal(what, "bytes that are not UTF-8");
+    assert_int_equal(offset, 2);
+    assert_null(scratch.bytes);
+}
+
+static void a_key_with_escapes_is_read_into_the_scratch(void **state)
+{
+    struct kv_buffer scratch = {0};
+    struct kv_slice key;
+    const char *what;
+    size_t offset;
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(kv_key_path_read(KV_SLICE("a%2Fb"), &scratch, &key, &what, &offset), 0);
+        assert_true(kv_slice_equals(key, KV_SLICE("a/b")));
+    }
+    assert_int_equal(kv_key_path_read(KV_SLICE("a%2"), &scratch, &key, &what, &offset), -1);
+    assert_string_equal(what, "a broken percent escape");
+    assert_int_equal(offset, 1);
+    kv_buffer_fini(&scratch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +167,8 @@ int main(void)
         cmocka_unit_test(a_broken_escape_is_refused_where_it_is),
         cmocka_unit_test(bytes_that_are_not_utf8_are_refused_where_they_are),
         cmocka_unit_test(the_key_is_appended),
+        cmocka_unit_test(a_key_without_escapes_is_read_where_it_is),
+        cmocka_unit_test(a_key_with_escapes_is_read_into_the_scratch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

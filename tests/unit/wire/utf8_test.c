@@ -130,6 +130,70 @@ static void scripts_may_mix(void **state)
                                   "\xf0\x9f\x98\x80\xc3\xa9")));
 }
 
+/* Gives the text in pieces: it is cut behind byte i where bit i of `cuts` is set. */
+static bool is_valid_in_pieces(const unsigned char *bytes, size_t len, unsigned cuts)
+{
+    struct kv_utf8_stream stream = {0};
+    size_t from = 0;
+    for (size_t i = 0; i < len; i++) {
+        if ((cuts >> i & 1) == 0 && i + 1 < len)
+            continue;
+        struct kv_slice piece = {(const char *)bytes + from, i + 1 - from};
+        if (!kv_utf8_stream_take(&stream, piece))
+            return false;
+        from = i + 1;
+    }
+    return kv_utf8_stream_is_whole(&stream);
+}
+
+static void text_in_pieces_is_judged_as_the_whole(void **state)
+{
+    static const unsigned char edges[] = {0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f,
+                                          0xa0, 0xbf, 0xc2, 0xe0, 0xf4, 0xff};
+    const size_t n = sizeof(edges);
+    (void)state;
+    for (unsigned lead = 0; lead <= 0xff; lead++)
+        for (size_t i = 0; i < n * n * n; i++) {
+            unsigned char bytes[] = {(unsigned char)lead, edges[i / n / n], edges[i / n % n],
+                                     edges[i % n]};
+            bool expected = is_valid(bytes, 4);
+            for (unsigned cuts = 0; cuts < 8; cuts++)
+                if (is_valid_in_pieces(bytes, 4, cuts) != expected)
+                    fail_msg("%02x %02x %02x %02x, cuts %u", bytes[0], bytes[1], bytes[2], bytes[3],
+                             cuts);
+        }
+}
+
+/* Whatever may still become a text is taken, and nothing else. */
+static void wrong_piece_is_refused_at_once(void **state)
+{
+    static const struct {
+        struct kv_slice piece;
+        bool may_begin;
+    } pieces[] = {
+        {KV_SLICE("\xc2"), true},
+        {KV_SLICE("\xc1"), false},
+        {KV_SLICE("\xe0\xa0"), true},
+        {KV_SLICE("\xe0\x9f"), false},
+        {KV_SLICE("\xed\x9f"), true},
+        {KV_SLICE("\xed\xa0"), false},
+        {KV_SLICE("\xf0\x90\x80"), true},
+        {KV_SLICE("\xf0\x8f\x80"), false},
+        {KV_SLICE("\xf4\x8f\xbf"), true},
+        {KV_SLICE("\xf4\x90\x80"), false},
+        {KV_SLICE("text \xf4"), true},
+        {KV_SLICE("text \xf5"), false},
+        {KV_SLICE("\xe2\x82\xac\xe2"), true},
+        {KV_SLICE("\x80"), false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        struct kv_utf8_stream stream = {0};
+        assert_int_equal(kv_utf8_stream_take(&stream, pieces[i].piece), pieces[i].may_begin);
+        assert_true(!pieces[i].may_begin || !kv_utf8_stream_is_whole(&stream));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +205,8 @@ int main(void)
         cmocka_unit_test(a_bad_byte_is_found_at_every_place),
         cmocka_unit_test(a_character_that_the_end_cuts_is_not_valid),
         cmocka_unit_test(scripts_may_mix),
+        cmocka_unit_test(text_in_pieces_is_judged_as_the_whole),
+        cmocka_unit_test(wrong_piece_is_refused_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,357 @@
+/*
+ * Two threads: the keyspace's opener reads lines into chunks; the first event loop sends what is in
+ * a chunk to the store, and gives the chunk back when all of it is finished. So reading, judging
+ * and committing go on side by side; a durable store finds thousands of commands waiting and
+ * commits them together; and as one loop sends everything, the last of the lines of one key wins.
+ *
+ * Bounded: so many chunks, and where lines are long, so many bytes of them under way, but that one
+ * chunk may always be.
+ */
+#include "daemon/import.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "daemon/line_reader.h"
+#include "daemon/meter.h"
+#include "wire/line.h"
+
+enum {
+    CHUNKS = 8,
+    CHUNK_LINES = 1024,
+    CHUNK_BYTES = 1 << 20, /* then it is sent: a longer line is the last of its chunk */
+    UNDER_WAY_BYTES = 32 << 20
+};
+
+struct chunk;
+
+/* A line: its key and value stand one behind the other in the chunk's bytes. */
+struct item {
+    struct chunk *chunk;
+    uint64_t number;
+    size_t key_len, value_len;
+    int64_t ttl_ms;
+};
+
+/* Belongs to the loader, or, while it is posted, to the loop. */
+struct chunk {
+    struct kv_import *import;
+    struct kv_link link; /* idle */
+    struct kv_post post;
+    struct kv_buffer bytes;
+    uint32_t n_items;
+    uint32_t n_open;   /* sent, and not finished */
+    uint32_t n_loaded; /* finished, and in the store */
+    struct item items[CHUNK_LINES];
+};
+
+/* The first line that the store did not take; `number` 0: there is none. */
+struct refusal {
+    uint64_t number;
+    int status;
+};
+
+struct kv_import {
+    struct kv_loader loader;
+    const char *name; /* for messages */
+    int fd;
+    int stop_fd;
+    struct kv_line_limits limits;
+    struct kv_keyspace_loop *target;
+
+    /* the loader's thread only */
+    struct kv_line_reader reader;
+    struct kv_buffer scratch;
+    struct kv_meter meter;
+
+    pthread_mutex_t lock; /* of all below */
+    pthread_cond_t given_back;
+    struct kv_queue idle;
+    uint32_t n_under_way; /* chunks */
+    size_t bytes_under_way;
+    uint64_t n_loaded;
+    struct refusal refusal;
+};
+
+/* The loop's side. */
+
+static void note_refusal(struct kv_import *import, uint64_t number, int status)
+{
+    pthread_mutex_lock(&import->lock);
+    if (import->refusal.number == 0 || number < import->refusal.number)
+        import->refusal = (struct refusal){.number = number, .status = status};
+    pthread_mutex_unlock(&import->lock);
+}
+
+static void give_back(struct chunk *chunk)
+{
+    struct kv_import *import = chunk->import;
+    pthread_mutex_lock(&import->lock);
+    import->n_loaded += chunk->n_loaded;
+    import->n_under_way--;
+    import->bytes_under_way -= chunk->bytes.len;
+    kv_queue_push(&import->idle, &chunk->link);
+    pthread_cond_signal(&import->given_back);
+    pthread_mutex_unlock(&import->lock);
+}
+
+static void on_finished(struct kv_command *command)
+{
+    const struct item *item = command->owner;
+    struct chunk *chunk = item->chunk;
+    if (command->status == KV_OK || command->status == KV_UNCHANGED)
+        chunk->n_loaded++;
+    else
+        note_refusal(chunk->import, item->number, command->status);
+    if (--chunk->n_open == 0)
+        give_back(chunk);
+}
+
+static void send_item(struct item *item, const char *bytes)
+{
+    struct kv_command *command = kv_command_create(item->chunk->import->target, KV_COMMAND_SET);
+    command->is_load = true;
+    command->key = (struct kv_slice){bytes, item->key_len};
+    command->value = (struct kv_slice){bytes + item->key_len, item->value_len};
+    command->ttl_ms = item->ttl_ms;
+    command->owner = item;
+    command->finished = on_finished;
+    kv_keyspace_send(command);
+}
+
+static void send_chunk(struct kv_post *post)
+{
+    struct chunk *chunk = KV_CONTAINER(post, struct chunk, post);
+    const char *at = chunk->bytes.bytes;
+    chunk->n_open = chunk->n_items;
+    for (uint32_t i = 0; i < chunk->n_items; i++) {
+        struct item *item = &chunk->items[i];
+        send_item(item, at);
+        at += item->key_len + item->value_len;
+    }
+}
+
+/* The loader's side: chunks. */
+
+static void create_chunks(struct kv_import *import)
+{
+    kv_queue_init(&import->idle);
+    for (int i = 0; i < CHUNKS; i++) {
+        struct chunk *chunk = kv_calloc(1, sizeof(*chunk));
+        chunk->import = import;
+        chunk->post.run = send_chunk;
+        kv_queue_push(&import->idle, &chunk->link);
+    }
+}
+
+/* All of them are idle. */
+static void destroy_chunks(struct kv_import *import)
+{
+    for (struct kv_link *link; (link = kv_queue_pop(&import->idle)) != NULL;) {
+        struct chunk *chunk = KV_CONTAINER(link, struct chunk, link);
+        kv_buffer_fini(&chunk->bytes);
+        free(chunk);
+    }
+}
+
+/* Waits for one. Returns: NULL where the store has refused a line. */
+static struct chunk *take_chunk(struct kv_import *import)
+{
+    pthread_mutex_lock(&import->lock);
+    while (kv_queue_is_empty(&import->idle))
+        pthread_cond_wait(&import->given_back, &import->lock);
+    uint64_t n_loaded = import->n_loaded;
+    struct kv_link *link = import->refusal.number == 0 ? kv_queue_pop(&import->idle) : NULL;
+    pthread_mutex_unlock(&import->lock);
+    kv_meter_set(&import->meter, n_loaded);
+    if (link == NULL)
+        return NULL;
+    struct chunk *chunk = KV_CONTAINER(link, struct chunk, link);
+    kv_buffer_trim(&chunk->bytes, (size_t)2 * CHUNK_BYTES);
+    chunk->n_items = 0;
+    chunk->n_loaded = 0;
+    return chunk;
+}
+
+static void post_chunk(struct chunk *chunk)
+{
+    struct kv_import *import = chunk->import;
+    pthread_mutex_lock(&import->lock);
+    while (import->n_under_way != 0 && import->bytes_under_way + chunk->bytes.len > UNDER_WAY_BYTES)
+        pthread_cond_wait(&import->given_back, &import->lock);
+    import->n_under_way++;
+    import->bytes_under_way += chunk->bytes.len;
+    pthread_mutex_unlock(&import->lock);
+    kv_loop_post(kv_keyspace_event_loop(import->target), &chunk->post);
+}
+
+/* Nothing came that would fill it. */
+static void put_chunk_back(struct chunk *chunk)
+{
+    pthread_mutex_lock(&chunk->import->lock);
+    kv_queue_push(&chunk->import->idle, &chunk->link);
+    pthread_mutex_unlock(&chunk->import->lock);
+}
+
+static void wait_for_all(struct kv_import *import)
+{
+    pthread_mutex_lock(&import->lock);
+    while (import->n_under_way != 0)
+        pthread_cond_wait(&import->given_back, &import->lock);
+    pthread_mutex_unlock(&import->lock);
+    kv_meter_set(&import->meter, import->n_loaded);
+}
+
+/* Returns: -1 and *reterr where there is no memory. */
+static int add_line(struct chunk *chunk, const struct kv_line *line, struct kv_error *reterr)
+{
+    if (kv_buffer_try_reserve(&chunk->bytes, line->key.len + line->value.len) == NULL)
+        return kv_error_set(reterr, "there is no memory to keep the line");
+    kv_buffer_append(&chunk->bytes, line->key);
+    kv_buffer_append(&chunk->bytes, line->value);
+    chunk->items[chunk->n_items++] = (struct item){.chunk = chunk,
+                                                   .number = chunk->import->reader.number,
+                                                   .key_len = line->key.len,
+                                                   .value_len = line->value.len,
+                                                   .ttl_ms = line->ttl_ms};
+    return 0;
+}
+
+/* The loader's side: lines. */
+
+static int parse_into(struct chunk *chunk, struct kv_slice text, struct kv_error *reterr)
+{
+    struct kv_import *import = chunk->import;
+    struct kv_line line;
+    if (kv_line_is_blank(text))
+        return 0;
+    if (kv_line_parse(text, &import->limits, &import->scratch, &line, reterr) != 0)
+        return -1;
+    return add_line(chunk, &line, reterr);
+}
+
+/* Reads until the chunk is full, or something else comes in between. */
+static enum kv_line_status fill_chunk(struct chunk *chunk, struct kv_error *reterr)
+{
+    struct kv_line_reader *reader = &chunk->import->reader;
+    struct kv_slice text;
+    while (chunk->n_items < CHUNK_LINES && chunk->bytes.len < CHUNK_BYTES) {
+        enum kv_line_status status = kv_line_reader_next(reader, &text, reterr);
+        if (status != KV_LINE_READ)
+            return status;
+        if (parse_into(chunk, text, reterr) != 0)
+            return KV_LINE_FAILED;
+    }
+    return KV_LINE_READ;
+}
+
+/* Returns: END, or what ended it before. */
+static enum kv_line_status load_lines(struct kv_import *import, struct kv_error *reterr)
+{
+    enum kv_line_status status = KV_LINE_READ;
+    struct chunk *chunk;
+    while (status == KV_LINE_READ && (chunk = take_chunk(import)) != NULL) {
+        status = fill_chunk(chunk, reterr);
+        if (chunk->n_items != 0)
+            post_chunk(chunk);
+        else
+            put_chunk_back(chunk);
+    }
+    wait_for_all(import);
+    return status;
+}
+
+/* A line that the store refused comes before one that could not be read. */
+static int judge(const struct kv_import *import, enum kv_line_status status,
+                 const struct kv_error *error, struct kv_error *reterr)
+{
+    const struct refusal *refusal = &import->refusal;
+    if (refusal->number != 0)
+        return kv_error_set(reterr, "%s:%llu: %s", import->name,
+                            (unsigned long long)refusal->number,
+                            kv_command_status_text(refusal->status));
+    if (status == KV_LINE_END)
+        return 0;
+    if (status == KV_LINE_STOPPED)
+        return kv_error_set(reterr, "%s: interrupted before line %llu", import->name,
+                            (unsigned long long)import->reader.number);
+    return kv_error_set(reterr, "%s:%llu: %.900s", import->name,
+                        (unsigned long long)import->reader.number, error->text);
+}
+
+static int load(struct kv_loader *loader, struct kv_keyspace *keyspace, struct kv_error *reterr)
+{
+    struct kv_import *import = KV_CONTAINER(loader, struct kv_import, loader);
+    struct kv_error error;
+    import->target = kv_keyspace_on(keyspace, 0);
+    import->reader = (struct kv_line_reader){.fd = import->fd,
+                                             .stop_fd = import->stop_fd,
+                                             .max_bytes = kv_line_max_bytes(&import->limits)};
+    create_chunks(import);
+    kv_meter_start(&import->meter, "imported", true);
+    enum kv_line_status status = load_lines(import, &error);
+    kv_meter_finish(&import->meter);
+    destroy_chunks(import);
+    kv_line_reader_fini(&import->reader);
+    kv_buffer_fini(&import->scratch);
+    return judge(import, status, &error, reterr);
+}
+
+/* Its life. */
+
+struct kv_import *kv_import_open(const char *path, const struct kv_config *config,
+                                 struct kv_error *reterr)
+{
+    bool is_stdin = strcmp(path, "-") == 0;
+    int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC);
+    const char *name = is_stdin ? "standard input" : path;
+    if (fd < 0) {
+        kv_error_set(reterr, "%s: %s", name, strerror(errno));
+        return NULL;
+    }
+    int stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (stop_fd < 0) {
+        kv_error_set(reterr, "cannot make an event descriptor: %s", strerror(errno));
+        close(fd);
+        return NULL;
+    }
+    struct kv_import *import = kv_calloc(1, sizeof(*import));
+    import->loader.load = load;
+    import->name = name;
+    import->fd = fd;
+    import->stop_fd = stop_fd;
+    import->limits = (struct kv_line_limits){.max_depth = config->http.max_depth,
+                                             .max_key_bytes = config->http.max_key_bytes,
+                                             .max_value_bytes = config->http.max_value_bytes};
+    pthread_mutex_init(&import->lock, NULL);
+    pthread_cond_init(&import->given_back, NULL);
+    return import;
+}
+
+struct kv_loader *kv_import_loader(struct kv_import *import)
+{
+    return &import->loader;
+}
+
+void kv_import_stop(struct kv_import *import)
+{
+    uint64_t one = 1;
+    ssize_t written = write(import->stop_fd, &one, sizeof(one));
+    (void)written; /* it fails only when the counter is full, and then it is readable */
+}
+
+void kv_import_close(struct kv_import *import)
+{
+    if (import == NULL)
+        return;
+    pthread_cond_destroy(&import->given_back);
+    pthread_mutex_destroy(&import->lock);
+    close(import->fd);
+    close(import->stop_fd);
+    free(import);
+}

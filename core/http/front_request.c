@@ -1,0 +1,319 @@
+/*
+ * Strict: one byte out of the ordinary, and the request is libh2o's, which knows what to make of
+ * it. So is one with a header that is not in the table below. The table has those of whose absence
+ * no code of the server, nor libh2o as it is set up here, would take notice, and a few of which the
+ * one value that matters is known. Whoever makes the server look at a header takes it out of there.
+ */
+#include "http/front_request.h"
+
+#include "base/swar.h"
+
+enum {
+    LONGEST_HEAD = 16384,
+    MOST_HEADERS = 64,
+    LARGEST_BODY = 16384,
+    DELETE_BYTE = 0x7f
+};
+
+enum meaning {
+    UNKNOWN,
+    HARMLESS,
+    HOST,
+    LENGTH,
+    CONNECTION,
+    AGENT,
+};
+
+struct known {
+    struct kv_slice name; /* in small letters; what names begin with, where it ends in `-` */
+    enum meaning meaning;
+};
+
+#define TEXT(literal)                                                                              \
+    {                                                                                              \
+        "" literal, sizeof(literal) - 1                                                            \
+    }
+#define KNOWN(literal, meaning_)                                                                   \
+    {                                                                                              \
+        .name = TEXT(literal), .meaning = (meaning_)                                               \
+    }
+
+static const struct known headers[] = {
+    KNOWN("host", HOST),
+    KNOWN("user-agent", AGENT),
+    KNOWN("accept", HARMLESS),
+    KNOWN("accept-", HARMLESS),
+    KNOWN("content-length", LENGTH),
+    KNOWN("content-type", HARMLESS), /* PROTOCOL A1: it is not looked at */
+    KNOWN("connection", CONNECTION),
+    KNOWN("sec-fetch-", HARMLESS),
+    KNOWN("sec-ch-", HARMLESS),
+    KNOWN("x-", HARMLESS),
+    KNOWN("cookie", HARMLESS),
+    KNOWN("referer", HARMLESS),
+    KNOWN("cache-control", HARMLESS),
+    KNOWN("pragma", HARMLESS),
+    KNOWN("priority", HARMLESS),
+    KNOWN("dnt", HARMLESS),
+    KNOWN("upgrade-insecure-requests", HARMLESS),
+    KNOWN("via", HARMLESS),
+    KNOWN("forwarded", HARMLESS),
+    KNOWN("from", HARMLESS),
+    KNOWN("traceparent", HARMLESS),
+    KNOWN("tracestate", HARMLESS),
+};
+
+struct reader {
+    const char *at;
+    const char *end;
+};
+
+/* What the head has said so far. */
+struct head {
+    size_t n_headers;
+    bool has_host;
+    bool has_length;
+    size_t length;
+};
+
+/* The first byte that is below `limit`, or `stop`, or DEL; the end where there is none. */
+static inline const char *find(struct reader r, unsigned char limit, unsigned char stop)
+{
+    for (; r.end - r.at >= 8; r.at += 8) {
+        uint64_t word = kv_swar_load(r.at);
+        uint64_t marks = kv_swar_below(word, limit) | kv_swar_equal(word, stop) |
+                         kv_swar_equal(word, DELETE_BYTE);
+        if (marks != 0)
+            return r.at + kv_swar_first(marks);
+    }
+    while (r.at < r.end && (unsigned char)*r.at >= limit && (unsigned char)*r.at != stop &&
+           *r.at != DELETE_BYTE)
+        r.at++;
+    return r.at;
+}
+
+/* Takes the text, which must come next. Inline, so that a comparison with a constant is one. */
+static inline enum kv_front_verdict take(struct reader *r, struct kv_slice text)
+{
+    size_t left = (size_t)(r->end - r->at);
+    if (left < text.len)
+        return memcmp(r->at, text.bytes, left) == 0 ? KV_FRONT_PARTIAL : KV_FRONT_OTHER;
+    if (memcmp(r->at, text.bytes, text.len) != 0)
+        return KV_FRONT_OTHER;
+    r->at += text.len;
+    return KV_FRONT_SIMPLE;
+}
+
+/* The method, and the beginning of the target. */
+static enum kv_front_verdict take_start(struct reader *r, struct kv_front_request *request)
+{
+    static const struct {
+        struct kv_slice text;
+        enum kv_command_kind kind;
+        bool is_head;
+    } starts[] = {
+        {TEXT("GET /storage/"), KV_COMMAND_GET, false},
+        {TEXT("POST /storage/"), KV_COMMAND_SET, false},
+        {TEXT("PUT /storage/"), KV_COMMAND_SET, false},
+        {TEXT("DELETE /storage/"), KV_COMMAND_DELETE, false},
+        {TEXT("HEAD /storage/"), KV_COMMAND_GET, true},
+    };
+    for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+        enum kv_front_verdict verdict = take(r, starts[i].text);
+        request->kind = starts[i].kind;
+        request->is_head = starts[i].is_head;
+        if (verdict != KV_FRONT_OTHER)
+            return verdict;
+    }
+    return KV_FRONT_OTHER;
+}
+
+static enum kv_front_verdict take_request_line(struct reader *r, struct kv_front_request *request)
+{
+    enum kv_front_verdict verdict = take_start(r, request);
+    if (verdict != KV_FRONT_SIMPLE)
+        return verdict;
+    const char *key = r->at;
+    r->at = find(*r, ' ' + 1, '?');
+    request->escaped_key = (struct kv_slice){key, (size_t)(r->at - key)};
+    r->at = find(*r, ' ' + 1, DELETE_BYTE); /* the query means nothing */
+    return take(r, KV_SLICE(" HTTP/1.1\r\n"));
+}
+
+/* For letters, digits and `-`. No other byte becomes one of these but controls, which names and
+ * values have not. */
+static char small(char letter)
+{
+    return (char)(letter | 0x20);
+}
+
+static bool is_token(struct kv_slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char letter = small(text.bytes[i]);
+        bool is_plain = (letter >= 'a' && letter <= 'z') || (letter >= '0' && letter <= '9') ||
+                        text.bytes[i] == '-';
+        if (!is_plain)
+            return false;
+    }
+    return true;
+}
+
+static bool is_named(struct kv_slice name, const struct known *known)
+{
+    bool is_family = known->name.bytes[known->name.len - 1] == '-';
+    if (is_family ? name.len <= known->name.len : name.len != known->name.len)
+        return false;
+    for (size_t i = 0; i < known->name.len; i++)
+        if (small(name.bytes[i]) != known->name.bytes[i])
+            return false;
+    return is_token((struct kv_slice){name.bytes + known->name.len, name.len - known->name.len});
+}
+
+static enum meaning meaning_of(struct kv_slice name)
+{
+    for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
+        if (is_named(name, &headers[i]))
+            return headers[i].meaning;
+    return UNKNOWN;
+}
+
+/* Returns: false for anything but a few digits. */
+static bool read_length(struct kv_slice value, size_t *ret_length)
+{
+    size_t length = 0;
+    if (value.len == 0 || value.len > 5)
+        return false;
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.bytes[i] < '0' || value.bytes[i] > '9')
+            return false;
+        length = length * 10 + (size_t)(value.bytes[i] - '0');
+    }
+    *ret_length = length;
+    return length <= LARGEST_BODY;
+}
+
+static bool is_keep_alive(struct kv_slice value)
+{
+    static const struct known keep_alive = KNOWN("keep-alive", HARMLESS);
+    return is_named(value, &keep_alive);
+}
+
+/* libh2o answers this one browser in another way. */
+static bool is_old_explorer(struct kv_slice agent)
+{
+    return memmem(agent.bytes, agent.len, "; MSIE ", 7) != NULL;
+}
+
+/* Returns: whether the front can serve a request that says so. */
+static bool accept_value(struct head *head, enum meaning meaning, struct kv_slice value)
+{
+    bool is_first;
+    switch (meaning) {
+    case HARMLESS:
+        return true;
+    case HOST:
+        is_first = !head->has_host;
+        head->has_host = true;
+        return is_first;
+    case LENGTH:
+        is_first = !head->has_length;
+        head->has_length = true;
+        return is_first && read_length(value, &head->length);
+    case CONNECTION:
+        return is_keep_alive(value);
+    case AGENT:
+        return !is_old_explorer(value);
+    default:
+        return false;
+    }
+}
+
+/* libh2o refuses a name that cannot be one as soon as it sees it. */
+static enum kv_front_verdict judge_partial_name(struct kv_slice name)
+{
+    return is_token(name) ? KV_FRONT_PARTIAL : KV_FRONT_OTHER;
+}
+
+static enum kv_front_verdict take_name(struct reader *r, enum meaning *ret_meaning)
+{
+    struct kv_slice name = {r->at, 0};
+    r->at = find(*r, ' ' + 1, ':');
+    name.len = (size_t)(r->at - name.bytes);
+    enum kv_front_verdict verdict = take(r, KV_SLICE(":"));
+    if (verdict == KV_FRONT_PARTIAL)
+        return judge_partial_name(name);
+    if (verdict == KV_FRONT_SIMPLE)
+        *ret_meaning = meaning_of(name);
+    return *ret_meaning == UNKNOWN ? KV_FRONT_OTHER : verdict;
+}
+
+static enum kv_front_verdict take_value(struct reader *r, struct kv_slice *ret_value)
+{
+    while (r->at < r->end && *r->at == ' ')
+        r->at++;
+    ret_value->bytes = r->at;
+    r->at = find(*r, ' ', DELETE_BYTE);
+    ret_value->len = (size_t)(r->at - ret_value->bytes);
+    return take(r, KV_SLICE("\r\n"));
+}
+
+static enum kv_front_verdict take_header(struct reader *r, struct head *head)
+{
+    enum meaning meaning = UNKNOWN;
+    struct kv_slice value;
+    enum kv_front_verdict verdict = take_name(r, &meaning);
+    if (verdict == KV_FRONT_SIMPLE)
+        verdict = take_value(r, &value);
+    if (verdict != KV_FRONT_SIMPLE)
+        return verdict;
+    bool is_accepted = ++head->n_headers <= MOST_HEADERS && accept_value(head, meaning, value);
+    return is_accepted ? KV_FRONT_SIMPLE : KV_FRONT_OTHER;
+}
+
+static enum kv_front_verdict take_headers(struct reader *r, struct head *head)
+{
+    while (r->at < r->end && *r->at != '\r') {
+        enum kv_front_verdict verdict = take_header(r, head);
+        if (verdict != KV_FRONT_SIMPLE)
+            return verdict;
+    }
+    return take(r, KV_SLICE("\r\n"));
+}
+
+static enum kv_front_verdict take_head(struct reader *r, struct head *head,
+                                       struct kv_front_request *request)
+{
+    enum kv_front_verdict verdict = take_request_line(r, request);
+    if (verdict == KV_FRONT_SIMPLE)
+        verdict = take_headers(r, head);
+    if (verdict == KV_FRONT_SIMPLE && !head->has_host)
+        verdict = KV_FRONT_OTHER;
+    return verdict;
+}
+
+static enum kv_front_verdict take_body(struct reader *r, const struct head *head,
+                                       struct kv_front_request *request)
+{
+    if ((size_t)(r->end - r->at) < head->length)
+        return KV_FRONT_PARTIAL;
+    request->body = (struct kv_slice){r->at, head->length};
+    r->at += head->length;
+    return KV_FRONT_SIMPLE;
+}
+
+enum kv_front_verdict kv_front_request_read(struct kv_slice input,
+                                            struct kv_front_request *ret_request)
+{
+    bool may_be_long = input.len > LONGEST_HEAD;
+    struct reader r = {input.bytes, input.bytes + (may_be_long ? LONGEST_HEAD : input.len)};
+    struct head head = {0};
+    enum kv_front_verdict verdict = take_head(&r, &head, ret_request);
+    if (verdict == KV_FRONT_PARTIAL && may_be_long)
+        verdict = KV_FRONT_OTHER;
+    r.end = input.bytes + input.len;
+    if (verdict == KV_FRONT_SIMPLE)
+        verdict = take_body(&r, &head, ret_request);
+    ret_request->len = (size_t)(r.at - input.bytes);
+    return verdict;
+}

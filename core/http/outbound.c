@@ -1,0 +1,271 @@
+/*
+ * A queue of nodes: a chunk of copied bytes, or a reference to a shared piece. Nodes in flight are
+ * left alone until the write is done; a chunk is filled while it is last and not in flight.
+ *
+ * Nearly every write is taken by the kernel at once. It is made here and not by libh2o, which would
+ * call back in another turn of the loop, for each connection that was written to; libh2o gets what
+ * is left, to go on with when there is room.
+ */
+#include "http/outbound.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "base/mem.h"
+
+enum {
+    FIRST_CHUNK = 512,
+    LARGEST_CHUNK = 16384,
+    LONGEST_WRITE = 4 << 20,
+    MOST_IOVECS = 512
+};
+
+struct kv_piece {
+    uint32_t refs;
+    struct kv_keyspace *keyspace;
+    struct kv_item item; /* between head and tail; empty where it was copied into the head */
+    size_t head_len;
+    size_t tail_len;
+    char bytes[]; /* head, tail */
+};
+
+struct kv_outbound_node {
+    struct kv_link link;
+    struct kv_piece *piece; /* NULL: a chunk */
+    size_t len;
+    size_t capacity;
+    char bytes[];
+};
+
+static char *append(char *at, struct kv_slice bytes)
+{
+    if (bytes.len != 0)
+        memcpy(at, bytes.bytes, bytes.len);
+    return at + bytes.len;
+}
+
+struct kv_piece *kv_piece_create(struct kv_keyspace *keyspace, struct kv_slice lead,
+                                 struct kv_slice head, const struct kv_item *item,
+                                 struct kv_slice tail)
+{
+    bool is_copied = item->value.len <= KV_OUTBOUND_LARGEST_COPY;
+    size_t copied = is_copied ? item->value.len : 0;
+    struct kv_piece *piece = kv_alloc(sizeof(*piece) + lead.len + head.len + copied + tail.len);
+    char *at = append(append(piece->bytes, lead), head);
+    if (is_copied)
+        at = append(at, item->value);
+    piece->refs = 1;
+    piece->keyspace = keyspace;
+    piece->item = (struct kv_item){0};
+    if (!is_copied)
+        piece->item = kv_keyspace_share(keyspace, item);
+    piece->head_len = (size_t)(at - piece->bytes);
+    piece->tail_len = tail.len;
+    append(at, tail);
+    return piece;
+}
+
+void kv_piece_unref(struct kv_piece *piece)
+{
+    if (--piece->refs != 0)
+        return;
+    kv_keyspace_release(piece->keyspace, &piece->item);
+    free(piece);
+}
+
+static size_t piece_len(const struct kv_piece *piece)
+{
+    return piece->head_len + piece->item.value.len + piece->tail_len;
+}
+
+void kv_outbound_init(struct kv_outbound *out)
+{
+    *out = (struct kv_outbound){0};
+    kv_queue_init(&out->nodes);
+}
+
+static void free_node(struct kv_outbound_node *node)
+{
+    if (node->piece != NULL)
+        kv_piece_unref(node->piece);
+    free(node);
+}
+
+static size_t node_len(const struct kv_outbound_node *node)
+{
+    return node->piece != NULL ? piece_len(node->piece) : node->len;
+}
+
+/* What it counts for in `bytes`: the memory that it holds. */
+static size_t node_cost(const struct kv_outbound_node *node)
+{
+    return sizeof(*node) + node->capacity + (node->piece != NULL ? piece_len(node->piece) : 0);
+}
+
+void kv_outbound_fini(struct kv_outbound *out)
+{
+    struct kv_link *link;
+    while ((link = kv_queue_pop(&out->nodes)) != NULL)
+        free_node(KV_CONTAINER(link, struct kv_outbound_node, link));
+    kv_outbound_init(out);
+}
+
+static struct kv_outbound_node *add_node(struct kv_outbound *out, size_t capacity,
+                                         struct kv_piece *piece)
+{
+    struct kv_outbound_node *node = kv_alloc(sizeof(*node) + capacity);
+    node->piece = piece;
+    node->len = 0;
+    node->capacity = capacity;
+    kv_queue_push(&out->nodes, &node->link);
+    out->last = node;
+    out->bytes += node_cost(node);
+    return node;
+}
+
+/* The first chunk has room for what was copied for the write before, so that a connection whose
+ * writes are alike needs one for each; others double while one follows another. */
+static size_t next_capacity(const struct kv_outbound *out, size_t len)
+{
+    const struct kv_outbound_node *last = out->last;
+    size_t capacity = out->usual_copied < FIRST_CHUNK ? FIRST_CHUNK : out->usual_copied;
+    if (last != NULL && last->piece == NULL)
+        capacity = last->capacity * 2;
+    if (capacity > LARGEST_CHUNK)
+        capacity = LARGEST_CHUNK;
+    return capacity < len ? len : capacity;
+}
+
+char *kv_outbound_reserve(struct kv_outbound *out, size_t len)
+{
+    struct kv_outbound_node *chunk = out->last;
+    if (chunk == NULL || chunk->piece != NULL || chunk->capacity - chunk->len < len)
+        chunk = add_node(out, next_capacity(out, len), NULL);
+    char *room = chunk->bytes + chunk->len;
+    chunk->len += len;
+    return room;
+}
+
+void kv_outbound_append(struct kv_outbound *out, struct kv_slice bytes)
+{
+    append(kv_outbound_reserve(out, bytes.len), bytes);
+}
+
+void kv_outbound_append_piece(struct kv_outbound *out, struct kv_piece *piece)
+{
+    if (piece->item.value.len == 0 && piece_len(piece) <= KV_OUTBOUND_LARGEST_COPY) {
+        kv_outbound_append(out, (struct kv_slice){piece->bytes, piece_len(piece)});
+        return;
+    }
+    piece->refs++;
+    add_node(out, 0, piece);
+}
+
+static size_t describe_piece(const struct kv_piece *piece, struct iovec *iovecs)
+{
+    char *bytes = (char *)(uintptr_t)piece->bytes;
+    if (piece->item.value.len == 0) {
+        iovecs[0] = (struct iovec){bytes, piece->head_len + piece->tail_len};
+        return 1;
+    }
+    iovecs[0] = (struct iovec){bytes, piece->head_len};
+    iovecs[1] = (struct iovec){(char *)(uintptr_t)piece->item.value.bytes, piece->item.value.len};
+    iovecs[2] = (struct iovec){bytes + piece->head_len, piece->tail_len};
+    return 3;
+}
+
+static size_t describe(struct kv_outbound_node *node, struct iovec *iovecs)
+{
+    if (node->piece != NULL)
+        return describe_piece(node->piece, iovecs);
+    iovecs[0] = (struct iovec){node->bytes, node->len};
+    return 1;
+}
+
+/* What to write next: it is in flight until kv_outbound_written(). */
+static size_t next_pieces(struct kv_outbound *out, struct iovec iovecs[MOST_IOVECS])
+{
+    size_t n = 0;
+    size_t bytes = 0;
+    size_t copied = 0;
+    for (struct kv_link *link = out->nodes.head;
+         link != NULL && n + 3 <= MOST_IOVECS && bytes < LONGEST_WRITE; link = link->next) {
+        struct kv_outbound_node *node = KV_CONTAINER(link, struct kv_outbound_node, link);
+        n += describe(node, iovecs + n);
+        bytes += node_len(node);
+        copied += node->len;
+        out->in_flight++;
+        if (node == out->last)
+            out->last = NULL; /* not to be filled any more */
+    }
+    out->usual_copied = copied;
+    return n;
+}
+
+void kv_outbound_written(struct kv_outbound *out)
+{
+    for (; out->in_flight > 0; out->in_flight--) {
+        struct kv_outbound_node *node =
+            KV_CONTAINER(kv_queue_pop(&out->nodes), struct kv_outbound_node, link);
+        out->bytes -= node_cost(node);
+        free_node(node);
+    }
+}
+
+/* Takes what was written off the front of the iovecs. Returns: how many are left. */
+static size_t skip_written(struct iovec *iovecs, size_t n, size_t written)
+{
+    size_t done = 0;
+    while (done < n && written >= iovecs[done].iov_len)
+        written -= iovecs[done++].iov_len;
+    if (done == n)
+        return 0;
+    iovecs[done].iov_base = (char *)iovecs[done].iov_base + written;
+    iovecs[done].iov_len -= written;
+    memmove(iovecs, iovecs + done, (n - done) * sizeof(*iovecs));
+    return n - done;
+}
+
+/* Most writes have one piece, for which send() takes the kernel less time. */
+static ssize_t write_iovecs(int fd, const struct iovec *iovecs, size_t n)
+{
+    return n == 1 ? send(fd, iovecs->iov_base, iovecs->iov_len, 0) : writev(fd, iovecs, (int)n);
+}
+
+static void write_next(struct kv_outbound *out, h2o_socket_t *sock, h2o_socket_cb on_written)
+{
+    _Static_assert(sizeof(struct iovec) == sizeof(h2o_iovec_t), "h2o's iovec is the system's");
+    struct iovec iovecs[MOST_IOVECS];
+    size_t n = next_pieces(out, iovecs);
+    ssize_t written = write_iovecs(h2o_socket_get_fd(sock), iovecs, n);
+    size_t left = written < 0 ? n : skip_written(iovecs, n, (size_t)written);
+    if (left == 0)
+        kv_outbound_written(out);
+    else
+        h2o_socket_write(sock, (h2o_iovec_t *)(void *)iovecs, left, on_written);
+}
+
+bool kv_outbound_write(struct kv_outbound *out, h2o_socket_t *sock, h2o_socket_cb on_written)
+{
+    while (out->bytes != 0 && out->in_flight == 0)
+        write_next(out, sock, on_written);
+    return out->in_flight == 0;
+}
+
+void kv_outbound_drop(struct kv_outbound *out)
+{
+    struct kv_queue kept;
+    kv_queue_init(&kept);
+    for (size_t i = 0; i < out->in_flight; i++)
+        kv_queue_push(&kept, kv_queue_pop(&out->nodes));
+    struct kv_link *link;
+    while ((link = kv_queue_pop(&out->nodes)) != NULL) {
+        struct kv_outbound_node *node = KV_CONTAINER(link, struct kv_outbound_node, link);
+        out->bytes -= node_cost(node);
+        free_node(node);
+    }
+    while ((link = kv_queue_pop(&kept)) != NULL)
+        kv_queue_push(&out->nodes, link);
+    out->last = NULL;
+}

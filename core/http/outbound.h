@@ -1,0 +1,58 @@
+/*
+ * What a connection has still to send, in order. Small texts are copied together into chunks; a
+ * text that many connections send (a change), and a value that is long, stay where they are under a
+ * reference. One thread's.
+ */
+#ifndef KV_HTTP_OUTBOUND_H
+#define KV_HTTP_OUTBOUND_H
+
+#include "loop/evloop.h"
+
+#include "base/list.h"
+#include "keyspace/keyspace.h"
+
+/* A text for any number of connections of one loop. */
+struct kv_piece;
+
+/* lead + head + the item's value + tail. Takes a share of the item. Owns: the caller, one
+ * reference. */
+struct kv_piece *kv_piece_create(struct kv_keyspace *keyspace, struct kv_slice lead,
+                                 struct kv_slice head, const struct kv_item *item,
+                                 struct kv_slice tail);
+void kv_piece_unref(struct kv_piece *piece);
+
+struct kv_outbound {
+    struct kv_queue nodes;
+    struct kv_outbound_node *last;
+    size_t bytes; /* of memory for what the kernel has not taken, as far as known; shared pieces
+                     count in full */
+    size_t usual_copied; /* bytes of the chunks in a write: of the one before */
+    size_t in_flight;    /* nodes at the front that are being written */
+};
+
+enum {
+    KV_OUTBOUND_LARGEST_COPY = 1024 /* up to here a copy is cheaper than a reference and an iovec */
+};
+
+void kv_outbound_init(struct kv_outbound *out);
+void kv_outbound_fini(struct kv_outbound *out);
+
+/* Appends bytes, copied. */
+void kv_outbound_append(struct kv_outbound *out, struct kv_slice bytes);
+
+/* Appends `len` bytes that the caller writes to where the result points, at once. */
+char *kv_outbound_reserve(struct kv_outbound *out, size_t len);
+
+/* Appends a piece; takes a reference of its own where it does not copy. */
+void kv_outbound_append_piece(struct kv_outbound *out, struct kv_piece *piece);
+
+/* Writes what there is, unless a write is in flight. What the socket does not take at once is in
+ * flight until the socket calls `on_written`, which has to call kv_outbound_written().
+ * Returns: whether nothing is in flight. */
+bool kv_outbound_write(struct kv_outbound *out, h2o_socket_t *sock, h2o_socket_cb on_written);
+void kv_outbound_written(struct kv_outbound *out);
+
+/* Throws away what is not in flight. */
+void kv_outbound_drop(struct kv_outbound *out);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * A key as a line of text, as data is carried from one store to another: one JSON object,
+ *
+ *     {"key":"greeting","value":{"text": "hello"},"ttl":60000,"revision":1795464866373480}
+ *
+ * `value` is the text as it was stored. A line feed or carriage return in its white space (they
+ * can't stand anywhere else in JSON) is written as a space: a line stays a line. `ttl` is the time
+ * left in milliseconds, absent where there is no deadline.
+ */
+#ifndef KV_WIRE_LINE_H
+#define KV_WIRE_LINE_H
+
+#include "base/buffer.h"
+
+/* What a line says. The slices point into the text or the scratch buffer that kv_line_parse() was
+ * given, and live as long as these. */
+struct kv_line {
+    struct kv_slice key;   /* UTF-8, decoded */
+    struct kv_slice value; /* JSON text */
+    int64_t ttl_ms;        /* 0: no expiry */
+};
+
+struct kv_line_limits {
+    uint32_t max_depth; /* of a value: what it stands in is not counted */
+    size_t max_key_bytes;
+    size_t max_value_bytes;
+};
+
+/* Reads a line. `ttl` is read as that of any write (wire/ttl.h); a `revision` is ignored, as a
+ * store gives its own, and so are members that are unknown; of a member given twice the last
+ * counts. scratch: emptied first; holds the key where that has escapes. Returns: 0, or -1 and
+ * *reterr. */
+int kv_line_parse(struct kv_slice text, const struct kv_line_limits *limits,
+                  struct kv_buffer *scratch, struct kv_line *ret, struct kv_error *reterr);
+
+/* Whether nothing but white space stands there. */
+bool kv_line_is_blank(struct kv_slice text);
+
+/* No line that is written of a key within the limits is longer. */
+size_t kv_line_max_bytes(const struct kv_line_limits *limits);
+
+/* Writing: what stands before the value, and what stands behind it, its line feed included. The
+ * value itself may be long and goes past the buffer.
+ * ttl_ms: 0 is no expiry. */
+void kv_line_append_front(struct kv_buffer *out, struct kv_slice key);
+void kv_line_append_back(struct kv_buffer *out, int64_t ttl_ms, uint64_t revision);
+
+/* How many bytes from the front of a value are written as they are; a byte that follows them is
+ * written as a space. */
+size_t kv_line_value_run(struct kv_slice value);
+
+#endif

@@ -1,0 +1,155 @@
+/*
+ * The front against libh2o's way: the same bytes get the same answers, byte for byte but for what
+ * no two servers have in common, the time of day and revisions; and the connection ends, or does
+ * not.
+ *
+ * The first byte of an input says in which pieces the rest arrives.
+ */
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "served.h"
+
+enum {
+    DATE_LEN = 29,
+    MOST_REVISIONS = 4096
+};
+
+struct outcome {
+    struct kv_buffer answers;
+    bool is_ended;
+};
+
+/* Revisions by the order in which they first appear. */
+struct numbering {
+    uint64_t seen[MOST_REVISIONS];
+    size_t n;
+};
+
+static size_t number_of(struct numbering *numbering, uint64_t revision)
+{
+    size_t i = 0;
+    while (i < numbering->n && numbering->seen[i] != revision)
+        i++;
+    if (i == numbering->n && i < MOST_REVISIONS)
+        numbering->seen[numbering->n++] = revision;
+    return i;
+}
+
+static bool begins_with(struct kv_slice text, size_t at, struct kv_slice what)
+{
+    return text.len - at > what.len && memcmp(text.bytes + at, what.bytes, what.len) == 0;
+}
+
+/* Frames follow an upgrade, and these are another protocol's. */
+static struct kv_slice before_upgrade(struct kv_slice text)
+{
+    const char *upgrade = memmem(text.bytes, text.len, "HTTP/1.1 101 ", 13);
+    return upgrade == NULL ? text
+                           : (struct kv_slice){text.bytes, (size_t)(upgrade - text.bytes) + 12};
+}
+
+/* Copies the answers without what two servers differ in. */
+static struct kv_buffer normalize(struct kv_slice text)
+{
+    struct kv_slice date = KV_SLICE("\r\nDate: "), etag = KV_SLICE("\r\netag: \"");
+    struct kv_buffer out = {0};
+    struct numbering numbering;
+    numbering.n = 0;
+    text = before_upgrade(text);
+    for (size_t at = 0; at < text.len;) {
+        if (begins_with(text, at, date)) {
+            kv_buffer_append(&out, date);
+            at += date.len + DATE_LEN;
+        } else if (begins_with(text, at, etag)) {
+            at += etag.len;
+            kv_buffer_append(&out, etag);
+            kv_buffer_append_u64(&out, number_of(&numbering, strtoull(text.bytes + at, NULL, 10)));
+            while (at < text.len && isdigit((unsigned char)text.bytes[at]))
+                at++;
+        } else {
+            kv_buffer_append_char(&out, text.bytes[at++]);
+        }
+    }
+    return out;
+}
+
+static struct outcome serve(enum served_way way, struct kv_slice input, size_t piece)
+{
+    struct outcome outcome;
+    served_open(way);
+    served_send(input, piece);
+    served_pass_time(0);
+    outcome.is_ended = served_is_ended();
+    outcome.answers = normalize(served_close());
+    return outcome;
+}
+
+/* What libh2o says to what is no HTTP. */
+static const char refusal[] = "HTTP/1.1 400 Bad Request\r\n"
+                              "Content-Type: text/plain; charset=utf-8\r\n"
+                              "Connection: close\r\n"
+                              "Content-Length: 11\r\n\r\nBad Request";
+
+static bool is_refused_after(const struct outcome *longer, const struct outcome *shorter)
+{
+    struct kv_slice more = kv_buffer_slice(&longer->answers);
+    if (!longer->is_ended || !kv_slice_has_prefix(more, kv_buffer_slice(&shorter->answers)))
+        return false;
+    struct kv_slice rest = {more.bytes + shorter->answers.len, more.len - shorter->answers.len};
+    return kv_slice_equals(rest, (struct kv_slice){refusal, sizeof(refusal) - 1});
+}
+
+static void show(const char *who, const struct outcome *outcome)
+{
+    fprintf(stderr, "%s%s:\n%.*s\n", who, outcome->is_ended ? " (ended)" : "",
+            (int)outcome->answers.len, outcome->answers.bytes);
+}
+
+enum difference {
+    NONE,
+    IN_REFUSING, /* one of them refuses what the other still waits for the end of */
+    REAL
+};
+
+static enum difference compare(struct kv_slice input, size_t piece)
+{
+    struct outcome front = serve(SERVED_BY_FRONT, input, piece);
+    struct outcome library = serve(SERVED_BY_LIBRARY, input, piece);
+    enum difference difference = REAL;
+    if (front.is_ended == library.is_ended &&
+        kv_slice_equals(kv_buffer_slice(&front.answers), kv_buffer_slice(&library.answers)))
+        difference = NONE;
+    else if (is_refused_after(&front, &library) || is_refused_after(&library, &front))
+        difference = IN_REFUSING;
+    if (difference == REAL) {
+        show("the front", &front);
+        show("the library", &library);
+    }
+    kv_buffer_fini(&front.answers);
+    kv_buffer_fini(&library.answers);
+    return difference;
+}
+
+static enum difference compare_completed(struct kv_slice input, size_t piece)
+{
+    struct kv_buffer completed = {0};
+    kv_buffer_append(&completed, input);
+    kv_buffer_append(&completed, KV_SLICE("\r\n\r\n"));
+    enum difference difference = compare(kv_buffer_slice(&completed), piece);
+    kv_buffer_fini(&completed);
+    return difference;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+    if (len == 0)
+        return 0;
+    struct kv_slice input = fuzz_slice(bytes + 1, len - 1);
+    enum difference difference = compare(input, bytes[0]);
+    if (difference == IN_REFUSING)
+        difference = compare_completed(input, bytes[0]);
+    if (difference != NONE)
+        abort();
+    return 0;
+}

@@ -1,0 +1,231 @@
+/* Which requests are simple ones, and what is read from them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/buffer.h"
+#include "base/mem.h"
+#include "http/front_request.h"
+
+#define N(array)   (sizeof(array) / sizeof((array)[0]))
+#define GET(lines) "GET /storage/k HTTP/1.1\r\nHost: h\r\n" lines "\r\n"
+
+/* The input lies at the very end of its block, so that a sanitizer sees each step beyond it. */
+static enum kv_front_verdict read_copy(struct kv_slice input)
+{
+    struct kv_front_request request;
+    char *copy = kv_memdup(input.bytes, input.len);
+    enum kv_front_verdict verdict =
+        kv_front_request_read((struct kv_slice){copy, input.len}, &request);
+    free(copy);
+    return verdict;
+}
+
+static void assert_verdict(const char *text, enum kv_front_verdict expected)
+{
+    if (read_copy(kv_slice_of(text)) != expected)
+        fail_msg("misjudged: %s", text);
+}
+
+static void simple_requests_are_read(void **state)
+{
+    static const struct {
+        const char *text, *behind;
+        enum kv_command_kind kind;
+        bool is_head;
+        const char *key, *body;
+    } cases[] = {
+        {"GET /storage/ HTTP/1.1\r\nHost: h\r\n\r\n", "", KV_COMMAND_GET, false, "", ""},
+        {"GET /storage/a%2Fb/?c=d?e HTTP/1.1\r\nhost:h\r\n\r\n", "G", KV_COMMAND_GET, false,
+         "a%2Fb/", ""},
+        {"HEAD /storage/k HTTP/1.1\r\nHOST: \r\n\r\n", "\r\n", KV_COMMAND_GET, true, "k", ""},
+        {"DELETE /storage/k HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", "GET",
+         KV_COMMAND_DELETE, false, "k", ""},
+        {"POST /storage/k HTTP/1.1\r\nHost: h\r\nContent-Length: 003\r\n\r\nabc", "GET",
+         KV_COMMAND_SET, false, "k", "abc"},
+        {"PUT /storage/\xc3\xa4 HTTP/1.1\r\nContent-Length: 2\r\nHost: h\r\n\r\n{}", "",
+         KV_COMMAND_SET, false, "\xc3\xa4", "{}"},
+    };
+    (void)state;
+    for (size_t i = 0; i < N(cases); i++) {
+        struct kv_front_request request;
+        struct kv_buffer text = {0};
+        kv_buffer_printf(&text, "%s%s", cases[i].text, cases[i].behind);
+        assert_int_equal(kv_front_request_read(kv_buffer_slice(&text), &request), KV_FRONT_SIMPLE);
+        assert_int_equal(request.kind, cases[i].kind);
+        assert_int_equal(request.is_head, cases[i].is_head);
+        assert_true(kv_slice_equals(request.escaped_key, kv_slice_of(cases[i].key)));
+        assert_true(kv_slice_equals(request.body, kv_slice_of(cases[i].body)));
+        assert_int_equal(request.len, strlen(cases[i].text));
+        kv_buffer_fini(&text);
+    }
+}
+
+static void harmless_headers_are_accepted(void **state)
+{
+    static const char *const texts[] = {
+        GET("User-Agent: curl/7.88\r\nAccept: */*\r\n"),
+        GET("Accept-Encoding: gzip, br\r\naccept-language: de\r\nConnection: keep-alive\r\n"),
+        GET("Sec-Fetch-Mode: cors\r\nSec-CH-UA-Platform: \"x\"\r\nDNT: 1\r\nPriority: u=0\r\n"),
+        GET("X-Forwarded-For: ::1\r\nX-Real-IP: ::1\r\nVia: 1.1 a\r\nForwarded: for=b\r\n"),
+        GET("Cookie: a=b\r\nReferer: http://h/\r\nCache-Control: no-cache\r\nPragma: c\r\n"),
+        GET("Connection: Keep-Alive\r\nContent-Type: text/plain\r\nX-A:\r\nX-B:    c\r\n"),
+        GET("X-Umlaut: \xc3\xa4\r\n"),
+    };
+    (void)state;
+    for (size_t i = 0; i < N(texts); i++)
+        assert_verdict(texts[i], KV_FRONT_SIMPLE);
+}
+
+static void what_any_code_looks_at_is_left_to_libh2o(void **state)
+{
+    static const char *const texts[] = {
+        GET("Origin: http://localhost\r\n"),
+        GET("If-Match: *\r\n"),
+        GET("If-None-Match: *\r\n"),
+        GET("Connection: close\r\n"),
+        GET("Connection: keep-alive, TE\r\n"),
+        GET("Connection: Upgrade\r\nUpgrade: websocket\r\n"),
+        GET("Upgrade: h2c\r\n"),
+        GET("Transfer-Encoding: chunked\r\n"),
+        GET("Expect: 100-continue\r\n"),
+        GET("Host: again\r\n"),
+        GET("Content-Length: 0\r\nContent-Length: 0\r\n"),
+        GET("User-Agent: Mozilla/4.0 (compatible; MSIE 6.0; x)\r\n"),
+        GET("Authorization: Basic YTpi\r\n"),
+        GET("Unheard-Of: yes\r\n"),
+        GET("Sec-WebSocket-Version: 13\r\n"),
+        GET("Accepting: yes\r\n"),
+        GET("Hos: h\r\n"),
+        GET("X-: a\r\n"),
+        GET("X-(a): b\r\n"),
+    };
+    (void)state;
+    for (size_t i = 0; i < N(texts); i++)
+        assert_verdict(texts[i], KV_FRONT_OTHER);
+}
+
+static void what_is_not_plain_is_left_to_libh2o(void **state)
+{
+    static const char *const texts[] = {
+        "\r\n" GET(""),
+        " " GET(""),
+        "GET /storage HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /Storage/k HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /ws HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET http://h/storage/k HTTP/1.1\r\nHost: h\r\n\r\n",
+        "get /storage/k HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET  /storage/k HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /storage/k  HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /storage/k HTTP/1.0\r\nHost: h\r\n\r\n",
+        "GET /storage/k HTTP/1.1 \r\nHost: h\r\n\r\n",
+        "GET /storage/k\r\n\r\n",
+        "GET /storage/\x7f HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /storage/a\tb HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /storage/k HTTP/1.1\nHost: h\r\n\r\n",
+        "GET /storage/k HTTP/1.1\r\n\r\n",
+        "PATCH /storage/k HTTP/1.1\r\nHost: h\r\n\r\n",
+        "OPTIONS /storage/k HTTP/1.1\r\nHost: h\r\n\r\n",
+        GET(" folded\r\n"),
+        GET("X-Tab:\ta\r\n"),
+        GET("X-Tab: a\tb\r\n"),
+        GET("X-Bell: \a\r\n"),
+        GET("X-Return: a\rb\r\n"),
+        GET("X-Feed: a\nX-B: c\r\n"),
+        GET("X-Space : a\r\n"),
+        GET(": a\r\n"),
+        GET("no colon\r\n"),
+        GET("Content-Length:\r\n"),
+        GET("Content-Length: +1\r\n") "a",
+        GET("Content-Length: 1 \r\n") "a",
+        GET("Content-Length: 16385\r\n"),
+        GET("Content-Length: 000001\r\n") "a",
+    };
+    (void)state;
+    for (size_t i = 0; i < N(texts); i++)
+        assert_verdict(texts[i], KV_FRONT_OTHER);
+}
+
+static void many_headers_are_left_to_libh2o(void **state)
+{
+    struct kv_buffer text = {0};
+    (void)state;
+    kv_buffer_append(&text, KV_SLICE("GET /storage/k HTTP/1.1\r\nHost: h\r\n"));
+    for (int i = 1; i < 64; i++)
+        kv_buffer_append(&text, KV_SLICE("X-A: b\r\n"));
+    size_t len = text.len;
+    kv_buffer_append(&text, KV_SLICE("\r\n"));
+    assert_int_equal(read_copy(kv_buffer_slice(&text)), KV_FRONT_SIMPLE);
+    text.len = len;
+    kv_buffer_append(&text, KV_SLICE("X-A: b\r\n\r\n"));
+    assert_int_equal(read_copy(kv_buffer_slice(&text)), KV_FRONT_OTHER);
+    kv_buffer_fini(&text);
+}
+
+static void a_long_head_is_left_to_libh2o(void **state)
+{
+    enum {
+        LONGEST = 16384,
+        AROUND = sizeof("GET /storage/ HTTP/1.1\r\nHost: h\r\n\r\n") - 1
+    };
+    (void)state;
+    for (size_t len = LONGEST - 1; len <= LONGEST + 1; len++) {
+        struct kv_buffer text = {0};
+        char key[LONGEST];
+        memset(key, 'k', sizeof(key));
+        kv_buffer_printf(&text, "GET /storage/%.*s HTTP/1.1\r\nHost: h\r\n\r\nGET",
+                         (int)(len - AROUND), key);
+        enum kv_front_verdict expected = len <= LONGEST ? KV_FRONT_SIMPLE : KV_FRONT_OTHER;
+        assert_int_equal(read_copy(kv_buffer_slice(&text)), expected);
+        kv_buffer_fini(&text);
+    }
+}
+
+static void a_request_is_partial_until_its_last_byte(void **state)
+{
+    static const char *const texts[] = {
+        "POST /storage/a%20b?c HTTP/1.1\r\nHost: h\r\nX-Long-Name: value\r\n"
+        "Content-Length: 3\r\n\r\nabc",
+        "DELETE /storage/k HTTP/1.1\r\nHost:h\r\n\r\n",
+    };
+    (void)state;
+    for (size_t i = 0; i < N(texts); i++) {
+        for (size_t len = 1; len < strlen(texts[i]); len++)
+            assert_int_equal(read_copy((struct kv_slice){texts[i], len}), KV_FRONT_PARTIAL);
+        assert_verdict(texts[i], KV_FRONT_SIMPLE);
+    }
+}
+
+static void a_partial_request_that_can_be_none_is_left_to_libh2o(void **state)
+{
+    static const char *const texts[] = {
+        "GET /ws",
+        "PA",
+        "GET /storage/k HTTP/1.0",
+        "GET /storage/k HTTP/1.1\r\nHost: h\r\nUpgrade:",
+        "GET /storage/k HTTP/1.1\r\nHost: h\r\n\"name",
+        "GET /storage/k HTTP/1.1\r\nHost: h\r\nX-A: b\rc",
+    };
+    (void)state;
+    for (size_t i = 0; i < N(texts); i++)
+        assert_verdict(texts[i], KV_FRONT_OTHER);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(simple_requests_are_read),
+        cmocka_unit_test(harmless_headers_are_accepted),
+        cmocka_unit_test(what_any_code_looks_at_is_left_to_libh2o),
+        cmocka_unit_test(what_is_not_plain_is_left_to_libh2o),
+        cmocka_unit_test(many_headers_are_left_to_libh2o),
+        cmocka_unit_test(a_long_head_is_left_to_libh2o),
+        cmocka_unit_test(a_request_is_partial_until_its_last_byte),
+        cmocka_unit_test(a_partial_request_that_can_be_none_is_left_to_libh2o),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

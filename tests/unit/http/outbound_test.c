@@ -1,0 +1,191 @@
+/* The queue of what a connection has still to send: order, what it counts, and a socket that takes
+ * less than it is given. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/buffer.h"
+#include "http/outbound.h"
+
+enum {
+    LONG = 2000, /* too long to be copied */
+    MOST_TURNS = 1000
+};
+
+static struct {
+    struct kv_loop *loop;
+    struct kv_outbound out;
+    h2o_socket_t *sock;
+    int peer;
+    struct kv_buffer taken;
+} rig;
+
+static int set_up(void **state)
+{
+    int ends[2];
+    (void)state;
+    kv_outbound_init(&rig.out);
+    rig.loop = kv_loop_create(0, &kv_clock_boot);
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0)
+        return -1;
+    setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &(int){4096}, sizeof(int));
+    rig.sock = h2o_evloop_socket_create(kv_loop_evloop(rig.loop), ends[0], 0);
+    rig.peer = ends[1];
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    h2o_socket_close(rig.sock);
+    close(rig.peer);
+    kv_outbound_fini(&rig.out);
+    kv_buffer_fini(&rig.taken);
+    kv_loop_destroy(rig.loop);
+    return 0;
+}
+
+static void on_written(h2o_socket_t *sock, const char *err)
+{
+    assert_null(err);
+    kv_outbound_written(&rig.out);
+    kv_outbound_write(&rig.out, sock, on_written);
+}
+
+static bool write_out(void)
+{
+    return kv_outbound_write(&rig.out, rig.sock, on_written);
+}
+
+static void append_long(char letter)
+{
+    static const struct kv_item nothing = {0};
+    char text[LONG];
+    memset(text, letter, sizeof(text));
+    struct kv_piece *piece =
+        kv_piece_create(NULL, KV_SLICE(""), (struct kv_slice){text, LONG}, &nothing, KV_SLICE(""));
+    kv_outbound_append_piece(&rig.out, piece);
+    kv_piece_unref(piece);
+}
+
+/* The peer reads what is there. Returns: whether something was. */
+static bool read_some(void)
+{
+    ssize_t got = recv(rig.peer, kv_buffer_reserve(&rig.taken, 65536), 65536, 0);
+    if (got > 0)
+        rig.taken.len += (size_t)got;
+    kv_loop_turn(rig.loop);
+    return got > 0;
+}
+
+/* The peer reads until it has that many bytes. */
+static void take(size_t len)
+{
+    for (int turns = 0; rig.taken.len < len; turns++) {
+        assert_true(turns < MOST_TURNS);
+        read_some();
+    }
+    assert_int_equal(rig.taken.len, len);
+}
+
+static void what_is_appended_comes_out_in_order(void **state)
+{
+    (void)state;
+    kv_outbound_append(&rig.out, KV_SLICE("one"));
+    append_long('2');
+    kv_outbound_append(&rig.out, KV_SLICE("three"));
+    memcpy(kv_outbound_reserve(&rig.out, 4), "four", 4);
+    assert_true(write_out());
+    assert_int_equal(rig.out.bytes, 0);
+    take(3 + LONG + 9);
+    assert_memory_equal(rig.taken.bytes, "one222", 6);
+    assert_memory_equal(rig.taken.bytes + 3 + LONG, "threefour", 9);
+}
+
+static void what_the_socket_does_not_take_follows_when_there_is_room(void **state)
+{
+    enum {
+        PIECES = 50
+    };
+    (void)state;
+    for (int i = 0; i < PIECES; i++)
+        append_long((char)('A' + i));
+    assert_false(write_out());
+    assert_true(rig.out.in_flight > 0);
+    kv_outbound_append(&rig.out, KV_SLICE("meanwhile"));
+    assert_false(write_out());
+    take(PIECES * LONG + 9);
+    for (int i = 0; i < PIECES; i++)
+        assert_int_equal(rig.taken.bytes[i * LONG + LONG / 2], 'A' + i);
+    assert_memory_equal(rig.taken.bytes + PIECES * LONG, "meanwhile", 9);
+    assert_int_equal(rig.out.bytes, 0);
+}
+
+static void drop_keeps_what_is_in_flight_and_what_comes_after(void **state)
+{
+    (void)state;
+    append_long('1');
+    while (write_out())
+        append_long('1');
+    append_long('2');
+    kv_outbound_append(&rig.out, KV_SLICE("dropped"));
+    kv_outbound_drop(&rig.out);
+    kv_outbound_append(&rig.out, KV_SLICE("kept"));
+    while (rig.out.bytes != 0)
+        read_some();
+    while (read_some())
+        continue;
+    assert_memory_equal(rig.taken.bytes + rig.taken.len - 4, "kept", 4);
+    assert_null(memchr(rig.taken.bytes, '2', rig.taken.len));
+    assert_null(memmem(rig.taken.bytes, rig.taken.len, "dropped", 7));
+    assert_int_equal(rig.out.bytes, 0);
+}
+
+static void bytes_count_the_memory_that_is_held(void **state)
+{
+    enum {
+        TIMES = 1000
+    };
+    (void)state;
+    for (int i = 0; i < TIMES; i++) {
+        append_long('l');
+        kv_outbound_append(&rig.out, KV_SLICE("short"));
+    }
+    assert_true(rig.out.bytes > TIMES * (LONG + 5));
+    /* no large chunk for each short text */
+    assert_true(rig.out.bytes < TIMES * (LONG + 5 + 1024));
+}
+
+static void writes_that_are_alike_have_one_piece_from_the_second_on(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 100; i++)
+            kv_outbound_append(&rig.out, KV_SLICE("some thirty bytes are a message"));
+        assert_true((rig.out.nodes.head->next == NULL) == (round > 0));
+        while (!write_out() || read_some())
+            continue;
+        assert_int_equal(rig.out.bytes, 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_is_appended_comes_out_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_the_socket_does_not_take_follows_when_there_is_room,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(drop_keeps_what_is_in_flight_and_what_comes_after, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(bytes_count_the_memory_that_is_held, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(writes_that_are_alike_have_one_piece_from_the_second_on,
+                                        set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

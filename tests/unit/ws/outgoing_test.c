@@ -1,0 +1,142 @@
+/* What is sent in frames: headers with the length in its shortest form, and what is behind them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "ws/outgoing.h"
+
+enum {
+    LONGEST_HEADER = 10,
+    MOST_TURNS = 1000
+};
+
+static const struct {
+    size_t len; /* of the message */
+    struct kv_slice header;
+} cases[] = {
+    {0, {"\x81\x00", 2}},
+    {125, {"\x81\x7d", 2}},
+    {126, {"\x81\x7e\x00\x7e", 4}},
+    {65535, {"\x81\x7e\xff\xff", 4}},
+    {65536, {"\x81\x7f\0\0\0\0\0\x01\0\0", LONGEST_HEADER}},
+};
+
+static struct kv_outbound out;
+
+static void on_written(h2o_socket_t *sock, const char *err)
+{
+    (void)sock;
+    assert_null(err);
+    kv_outbound_written(&out);
+}
+
+/* What the queue holds comes out at the other end. Owns: the caller, by free(). */
+static char *send_all(size_t whole)
+{
+    int ends[2];
+    struct kv_loop *loop = kv_loop_create(0, &kv_clock_boot);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+    h2o_socket_t *sock = h2o_evloop_socket_create(kv_loop_evloop(loop), ends[0], 0);
+    kv_outbound_write(&out, sock, on_written);
+    char *sent = kv_calloc(1, whole + 1);
+    size_t n = 0;
+    for (int turns = 0; n < whole; turns++) {
+        assert_true(turns < MOST_TURNS);
+        ssize_t got = recv(ends[1], sent + n, whole + 1 - n, 0);
+        n += got > 0 ? (size_t)got : 0;
+        kv_loop_turn(loop);
+    }
+    assert_int_equal(n, whole);
+    h2o_socket_close(sock);
+    close(ends[1]);
+    kv_loop_destroy(loop);
+    return sent;
+}
+
+/* A header, and a message of one letter behind it. */
+static void assert_sent(struct kv_slice header, size_t message_len)
+{
+    char *sent = send_all(header.len + message_len);
+    assert_memory_equal(sent, header.bytes, header.len);
+    for (size_t i = header.len; i < header.len + message_len; i++)
+        assert_int_equal(sent[i], 'm');
+    free(sent);
+}
+
+static void a_message_has_a_header_of_its_length(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char *text = kv_alloc(cases[i].len);
+        memset(text, 'm', cases[i].len);
+        kv_outbound_init(&out);
+        kv_outgoing_text(&out, (struct kv_slice){text, cases[i].len});
+        assert_sent(cases[i].header, cases[i].len);
+        kv_outbound_fini(&out);
+        free(text);
+    }
+}
+
+static void a_frame_has_a_header_of_all_its_parts(void **state)
+{
+    static const struct kv_item item = {.value = {"mm", 2}};
+    (void)state;
+    struct kv_piece *frame = kv_outgoing_shared(NULL, KV_SLICE("mmm"), &item, KV_SLICE("m"));
+    kv_outbound_init(&out);
+    kv_outbound_append_piece(&out, frame);
+    kv_piece_unref(frame);
+    assert_sent(KV_SLICE("\x81\x06"), 6);
+    kv_outbound_fini(&out);
+}
+
+static void an_item_is_sent_between_head_and_tail(void **state)
+{
+    enum {
+        LONG = 2000
+    };
+    char value[LONG];
+    const struct kv_item small = {.value = KV_SLICE("mm")};
+    const struct kv_item large = {.value = {value, LONG}};
+    (void)state;
+    memset(value, 'm', LONG);
+    kv_outbound_init(&out);
+    kv_outgoing_item(&out, NULL, KV_SLICE("m"), &small, KV_SLICE("m"));
+    assert_sent(KV_SLICE("\x81\x04"), 4);
+    kv_outgoing_item(&out, NULL, KV_SLICE("m"), &large, KV_SLICE("m"));
+    assert_sent(KV_SLICE("\x81\x7e\x07\xd2"), LONG + 2);
+    kv_outbound_fini(&out);
+}
+
+static void control_frames_have_their_opcode_and_code(void **state)
+{
+    static const char expected[] = "\x8a\x04"
+                                   "four\x88\x06\x03\xe9"
+                                   "five\x88\x00";
+    (void)state;
+    kv_outbound_init(&out);
+    kv_outgoing_control(&out, KV_FRAME_PONG, KV_SLICE("four"));
+    kv_outgoing_close(&out, KV_CLOSE_GOING_AWAY, KV_SLICE("five"));
+    kv_outgoing_close(&out, KV_CLOSE_NONE, KV_SLICE(""));
+    char *sent = send_all(sizeof(expected) - 1);
+    assert_memory_equal(sent, expected, sizeof(expected) - 1);
+    free(sent);
+    kv_outbound_fini(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_message_has_a_header_of_its_length),
+        cmocka_unit_test(a_frame_has_a_header_of_all_its_parts),
+        cmocka_unit_test(an_item_is_sent_between_head_and_tail),
+        cmocka_unit_test(control_frames_have_their_opcode_and_code),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
