@@ -3,8 +3,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,6 +41,20 @@ void kv_test_folder_remove(const char *path)
 {
     kv_test_folder_empty(path);
     rmdir(path);
+}
+
+bool kv_test_folder_mount(const char *path, unsigned long flags, const char *options)
+{
+    if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+        mount("tmpfs", path, "tmpfs", flags, options) == 0)
+        return true;
+    print_message("file systems cannot be mounted here: %s\n", strerror(errno));
+    return false;
+}
+
+void kv_test_folder_unmount(const char *path)
+{
+    assert_int_equal(umount(path), 0);
 }
 
 char *kv_test_path(const char *folder, const char *name)

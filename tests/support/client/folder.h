@@ -13,6 +13,11 @@ char *kv_test_folder_make(void);
 void kv_test_folder_empty(const char *path);
 void kv_test_folder_remove(const char *path);
 
+/* Mounts a file system of its own there, in memory, which only this process and its children see
+ * and which ends with them. flags, options: as for mount(2). Returns: whether it may. */
+bool kv_test_folder_mount(const char *path, unsigned long flags, const char *options);
+void kv_test_folder_unmount(const char *path);
+
 /* `<folder>/<name>`. Owns: the caller, by free(). */
 char *kv_test_path(const char *folder, const char *name);
 
