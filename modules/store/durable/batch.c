@@ -2,6 +2,10 @@
  * The order of things, which the rest of the store relies on: a key is held before the clock is
  * read and its state judged (states.h); the engine has the rows before any of the batch is
  * published; a state is published before it is told; every key is let go after its last state.
+ *
+ * A commit that failed may be on the disk nevertheless (what could not be synced is often written),
+ * and would be back when the engine is opened again. What it was to change stays held, and is
+ * written once more as it was, before anything else.
  */
 #include "batch.h"
 
@@ -64,6 +68,8 @@ static bool reserve_all(struct batch *batch, size_t n)
                    sizeof(struct deadline *)) &&
            reserve((void **)&batch->touched, &batch->touched_capacity, batch->n_touched + n,
                    sizeof(struct touched)) &&
+           reserve((void **)&batch->doubts, &batch->doubts_capacity, batch->n_touched + n,
+                   sizeof(struct doubt)) &&
            reserve((void **)&batch->steps, &batch->steps_capacity, batch->n_steps + 2 * n,
                    sizeof(struct step)) &&
            reserve_buckets(batch);
@@ -351,10 +357,8 @@ static void put_record(struct batch *batch, const struct entry *entry, struct kv
 }
 
 /* The rows of one key. */
-static void put_rows(struct batch *batch, const struct touched *touched)
+static void put_rows(struct batch *batch, const struct entry *old, const struct entry *new)
 {
-    const struct entry *old = touched->first;
-    const struct entry *new = touched->current;
     if (entry_is_there(old) && old->deadline_ms != KV_NEVER) {
         struct deadline_row row = deadline_row(old->deadline_ms, old->revision, batch->clock);
         batch->ops->erase(batch->engine, KV_ENGINE_DEADLINES, deadline_row_slice(&row));
@@ -385,9 +389,9 @@ static int64_t store_now_ms(const struct batch *batch)
     return batch->host->base.now_ms(&batch->host->base) + batch->clock.offset_ms;
 }
 
-/* Writes the rows. Revisions beyond what the disk has set aside are synced whatever the mode, so
- * that none is ever given out twice. */
-static enum kv_engine_status write_rows(struct batch *batch, bool is_synced)
+/* Commits what was put. Revisions beyond what the disk has set aside are synced whatever the mode,
+ * so that none is ever given out twice. */
+static enum kv_engine_status commit_rows(struct batch *batch, bool is_synced)
 {
     struct record_store_head head = {.revision = batch->revision,
                                      .reserved = batch->head.reserved,
@@ -396,14 +400,19 @@ static enum kv_engine_status write_rows(struct batch *batch, bool is_synced)
         head.reserved = head.revision + BATCH_RESERVE;
         is_synced = true;
     }
-    for (size_t i = 0; i < batch->n_touched; i++)
-        if (batch->touched[i].current != batch->touched[i].first)
-            put_rows(batch, &batch->touched[i]);
     put_head(batch, &head);
     enum kv_engine_status status = batch->ops->commit(batch->engine, is_synced);
     if (status == KV_ENGINE_OK)
         batch->head = head;
     return status;
+}
+
+static enum kv_engine_status write_rows(struct batch *batch, bool is_synced)
+{
+    for (size_t i = 0; i < batch->n_touched; i++)
+        if (batch->touched[i].current != batch->touched[i].first)
+            put_rows(batch, batch->touched[i].first, batch->touched[i].current);
+    return commit_rows(batch, is_synced);
 }
 
 static void publish(struct batch *batch, const struct step *step)
@@ -443,7 +452,8 @@ static void empty(struct batch *batch)
     for (size_t i = 0; i < batch->n_touched; i++) {
         struct touched *touched = &batch->touched[i];
         batch->buckets[bucket_of(batch, touched->first->hash)] = 0;
-        states_let_go(batch->states, touched->shown);
+        if (touched->shown != NULL)
+            states_let_go(batch->states, touched->shown);
         entry_unref(touched->first);
     }
     for (size_t i = 0; i < batch->n_steps; i++)
@@ -488,15 +498,53 @@ void batch_refuse(struct batch *batch, enum kv_engine_status why)
     empty(batch);
 }
 
+/* The holds go over from the batch. There is room: the engine takes no second batch before the
+ * doubts of the first are gone. */
+static void note_doubts(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->n_touched; i++) {
+        struct touched *touched = &batch->touched[i];
+        if (touched->current == touched->first)
+            continue;
+        batch->doubts[batch->n_doubts++] = (struct doubt){.published = entry_ref(touched->first),
+                                                          .refused = entry_ref(touched->current)};
+        touched->shown = NULL;
+    }
+}
+
+static void forget_doubts(struct batch *batch)
+{
+    for (; batch->n_doubts != 0; batch->n_doubts--) {
+        struct doubt *doubt = &batch->doubts[batch->n_doubts - 1];
+        states_let_go(batch->states, doubt->published);
+        entry_unref(doubt->published);
+        entry_unref(doubt->refused);
+    }
+}
+
+enum kv_engine_status batch_undo(struct batch *batch)
+{
+    if (batch->n_doubts == 0)
+        return KV_ENGINE_OK;
+    for (size_t i = 0; i < batch->n_doubts; i++)
+        put_rows(batch, batch->doubts[i].refused, batch->doubts[i].published);
+    enum kv_engine_status status = commit_rows(batch, true);
+    if (status == KV_ENGINE_OK)
+        forget_doubts(batch);
+    return status;
+}
+
 enum kv_engine_status batch_commit(struct batch *batch, bool is_synced)
 {
     enum kv_engine_status status = KV_ENGINE_OK;
     if (batch_has_changes(batch))
         status = write_rows(batch, is_synced);
-    if (status == KV_ENGINE_OK)
+    if (status == KV_ENGINE_OK) {
         take_effect(batch);
-    else
+    } else {
+        note_doubts(batch);
         batch_refuse(batch, status);
+    }
     return status;
 }
 
@@ -523,6 +571,8 @@ void batch_init(struct batch *batch)
 
 void batch_fini(struct batch *batch)
 {
+    forget_doubts(batch);
+    free(batch->doubts);
     free(batch->cmds);
     free(batch->touched);
     free(batch->steps);

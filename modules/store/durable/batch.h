@@ -4,6 +4,7 @@
  *
  *   batch_add(), batch_expire()     hold the keys, judge, note what is to change
  *   batch_commit()                  the engine's rows; then the states are published and told
+ *   batch_undo()                    after a commit that failed, once the engine is well again
  *
  * Threads: the writer's only.
  */
@@ -18,10 +19,17 @@
 /* A key of the batch. */
 struct touched {
     struct entry *first;   /* published when the batch got hold of it; a reference */
-    struct entry *shown;   /* published now */
+    struct entry *shown;   /* published now; NULL where the key is in doubt, and stays held */
     struct entry *current; /* what the batch makes of it; no reference of its own */
     enum kv_status fault;  /* KV_OK, or why the state is not known */
     uint32_t in_chain;     /* the next of the same bucket, 1-based */
+};
+
+/* A key of a batch whose commit failed. Nobody knows whether the disk has it, so the key is held,
+ * and shown as it was, until the disk is known to have that. */
+struct doubt {
+    struct entry *published; /* a reference, and the hold */
+    struct entry *refused;   /* a reference */
 };
 
 /* A state to be published. */
@@ -52,6 +60,8 @@ struct batch {
     size_t n_steps, steps_capacity;
     struct deadline **due;
     size_t n_due, due_capacity;
+    struct doubt *doubts;
+    size_t n_doubts, doubts_capacity;
     uint32_t *buckets; /* 1-based places in `touched` */
     size_t n_buckets;  /* a power of two */
 };
@@ -81,6 +91,10 @@ enum kv_engine_status batch_commit(struct batch *batch, bool is_synced);
 
 /* The same without trying: the engine is known not to take any commit now. */
 void batch_refuse(struct batch *batch, enum kv_engine_status why);
+
+/* Makes sure that nothing of a batch whose commit failed is on the disk. Before the next commit;
+ * returns OK where there is nothing to be done. */
+enum kv_engine_status batch_undo(struct batch *batch);
 
 /* Writes the head by itself, synced: `is_clean` at the close. */
 enum kv_engine_status batch_write_head(struct batch *batch, bool is_clean);

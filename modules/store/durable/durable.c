@@ -207,7 +207,7 @@ static int open_all(struct kv_store *store, const struct kv_option_value *option
     if (store->ops->open(&store->host->base, store->folder.database, options, &store->engine,
                          reterr) != 0)
         return -1;
-    if (writer_open(store, reterr) != 0)
+    if (writer_open(store, reterr) != 0 || folder_mark(store->path, &store->folder, reterr) != 0)
         return -1;
     return start_threads(store, (uint32_t)options[KV_DURABLE_OPTION_READERS].integer, reterr);
 }

@@ -1,19 +1,23 @@
 /*
  * A folder without a mark must be empty: so nothing is ever mixed with what somebody else keeps
- * there. The mark is written beside its name and renamed, so it is there whole or not at all.
+ * there. The mark is written under another name first, and gets its own when the new store has its
+ * first rows. So a store that was never whole may be begun again, and one with a mark but no rows
+ * has lost them.
  */
 #include "folder.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MARK "FORMAT"
-#define LOCK "kvserver.lock"
+#define MARK     "FORMAT"
+#define NEW_MARK MARK ".new"
+#define LOCK     "kvserver.lock"
 
 enum {
     MARK_MAX = 128,
@@ -32,6 +36,34 @@ static char *join(const char *path, const char *name)
     return asprintf(&joined, "%s/%s", path, name) < 0 ? NULL : joined;
 }
 
+int folder_sync(const char *path)
+{
+    int at = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int result = at < 0 ? -1 : fsync(at);
+    if (at >= 0)
+        close(at);
+    return result;
+}
+
+static int sync_parent(const char *path)
+{
+    char *copy = strdup(path);
+    int result = copy == NULL ? -1 : folder_sync(dirname(copy));
+    free(copy);
+    return result;
+}
+
+/* A new folder survives a power cut once the one that it is in has been synced. One that is there
+ * may be from an opening that was cut short; but it need not be ours, and its parent may be closed
+ * to us. */
+static int make_folder(const char *path, struct kv_error *reterr)
+{
+    bool is_made = mkdir(path, 0750) == 0;
+    if ((!is_made && errno != EEXIST) || (sync_parent(path) != 0 && is_made))
+        return fail(path, "this folder cannot be made", reterr);
+    return 0;
+}
+
 /* Makes what is missing of the path. */
 static int make_folders(const char *path, struct kv_error *reterr)
 {
@@ -44,8 +76,7 @@ static int make_folders(const char *path, struct kv_error *reterr)
             continue;
         char end = *slash;
         *slash = '\0';
-        if (mkdir(part, 0750) != 0 && errno != EEXIST)
-            result = fail(part, "this folder cannot be made", reterr);
+        result = make_folder(part, reterr);
         *slash = end;
         if (end == '\0')
             break;
@@ -86,22 +117,22 @@ static bool is_empty(int at)
     bool is_empty = true;
     for (struct dirent *entry; is_empty && (entry = readdir(folder)) != NULL;)
         is_empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-                   strcmp(entry->d_name, LOCK) == 0 || strcmp(entry->d_name, MARK ".new") == 0 ||
+                   strcmp(entry->d_name, LOCK) == 0 || strcmp(entry->d_name, NEW_MARK) == 0 ||
                    strcmp(entry->d_name, "lost+found") == 0;
     closedir(folder);
     return is_empty;
 }
 
-static int write_mark(const char *path, int at, const char *name, struct kv_error *reterr)
+static int write_new_mark(const char *path, int at, const char *name, struct kv_error *reterr)
 {
     char text[MARK_MAX];
     int len = snprintf(text, sizeof(text), "kvserver store %s format %d\n", name, FOLDER_FORMAT);
-    int file = openat(at, MARK ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    int file = openat(at, NEW_MARK, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     if (file < 0)
         return fail(path, "this folder cannot be written to", reterr);
     bool is_written = write(file, text, (size_t)len) == len && fsync(file) == 0;
     close(file);
-    if (!is_written || renameat(at, MARK ".new", at, MARK) != 0 || fsync(at) != 0)
+    if (!is_written || fsync(at) != 0)
         return fail(path, "this folder cannot be written to", reterr);
     return 0;
 }
@@ -122,37 +153,56 @@ static int check_mark(const char *path, const char *text, const char *name, stru
     return 0;
 }
 
+/* Returns: the length, -1 and errno where it cannot be read. */
+static ssize_t read_text(int at, const char *name, char text[MARK_MAX])
+{
+    int file = openat(at, name, O_RDONLY | O_CLOEXEC);
+    ssize_t len = file < 0 ? -1 : read(file, text, MARK_MAX - 1);
+    if (file >= 0)
+        close(file);
+    text[len < 0 ? 0 : len] = '\0';
+    return len;
+}
+
 /* Returns: 0 where the folder is this store's, new or old. */
 static int read_mark(const char *path, int at, const char *name, bool *ret_is_new,
                      struct kv_error *reterr)
 {
-    char text[MARK_MAX] = {0};
-    int file = openat(at, MARK, O_RDONLY | O_CLOEXEC);
-    *ret_is_new = file < 0 && errno == ENOENT;
-    if (*ret_is_new) {
-        if (!is_empty(at))
-            return kv_error_set(reterr, "%s: neither empty nor a store (it has no " MARK ")", path);
-        return write_mark(path, at, name, reterr);
-    }
-    ssize_t len = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
-    if (len < 0)
-        fail(path, MARK " cannot be read", reterr);
-    if (file >= 0)
-        close(file);
-    return len < 0 ? -1 : check_mark(path, text, name, reterr);
+    char text[MARK_MAX];
+    ssize_t len = read_text(at, MARK, text);
+    *ret_is_new = len < 0 && errno == ENOENT;
+    if (len >= 0)
+        return check_mark(path, text, name, reterr);
+    if (!*ret_is_new)
+        return fail(path, MARK " cannot be read", reterr);
+    if (read_text(at, NEW_MARK, text) > 0 && check_mark(path, text, name, NULL) == 0)
+        return 0;
+    if (!is_empty(at))
+        return kv_error_set(reterr, "%s: neither empty nor a store (it has no " MARK ")", path);
+    return write_new_mark(path, at, name, reterr);
+}
+
+int folder_mark(const char *path, struct folder *folder, struct kv_error *reterr)
+{
+    if (!folder->is_new)
+        return 0;
+    char *from = join(path, NEW_MARK);
+    char *to = join(path, MARK);
+    bool is_marked = from != NULL && to != NULL && rename(from, to) == 0 && folder_sync(path) == 0;
+    free(from);
+    free(to);
+    return is_marked ? 0 : fail(path, "this folder cannot be written to", reterr);
 }
 
 /* ---- opening ---- */
 
 /* Makes the engine's folder, and its name in this one last. */
-static int make_database(const char *path, int at, struct folder *folder, struct kv_error *reterr)
+static int make_database(const char *path, struct folder *folder, struct kv_error *reterr)
 {
     folder->database = join(path, "db");
     if (folder->database == NULL)
         return fail(path, "no memory", reterr);
-    if ((mkdir(folder->database, 0750) != 0 && errno != EEXIST) || fsync(at) != 0)
-        return fail(folder->database, "this folder cannot be made", reterr);
-    return 0;
+    return make_folder(folder->database, reterr);
 }
 
 int folder_open(const char *path, const char *name, struct folder *ret, struct kv_error *reterr)
@@ -165,7 +215,7 @@ int folder_open(const char *path, const char *name, struct folder *ret, struct k
         return fail(path, "this folder cannot be opened", reterr);
     int result = (folder.lock = take_lock(path, at, reterr)) < 0 ||
                          read_mark(path, at, name, &folder.is_new, reterr) != 0 ||
-                         make_database(path, at, &folder, reterr) != 0
+                         make_database(path, &folder, reterr) != 0
                      ? -1
                      : 0;
     close(at);
@@ -191,6 +241,8 @@ enum kv_engine_status folder_try_room(const char *path)
         return KV_ENGINE_FULL;
     int file = open(probe, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     int fault = file < 0 ? errno : posix_fallocate(file, 0, ROOM_BYTES);
+    if (fault == 0 && fsync(file) != 0)
+        fault = errno;
     if (file >= 0)
         close(file);
     unlink(probe);

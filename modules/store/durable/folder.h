@@ -18,14 +18,21 @@ enum {
 struct folder {
     char *database; /* the engine's folder */
     int lock;       /* a descriptor */
-    bool is_new;    /* the store began with this opening */
+    bool is_new;    /* it has no mark yet */
 };
 
 /* name: of the store. Returns: 0, or -1 and *reterr, which names the path. */
 int folder_open(const char *path, const char *name, struct folder *ret, struct kv_error *reterr);
+
+/* The store has its first rows: marks the folder, if it is new. */
+int folder_mark(const char *path, struct folder *folder, struct kv_error *reterr);
 void folder_close(struct folder *folder);
 
-/* Whether the disk takes some megabytes more. Returns: KV_ENGINE_FULL or _FAILED where not. */
+/* Makes the names in the folder survive a power cut. Returns: -1 and errno where it cannot. */
+int folder_sync(const char *path);
+
+/* Whether the disk takes some megabytes more, and syncs. Returns: KV_ENGINE_FULL or _FAILED where
+ * not. */
 enum kv_engine_status folder_try_room(const char *path);
 
 #endif

@@ -71,6 +71,8 @@ static bool is_well(struct kv_store *store)
     if (queue_now_ms() < store->recover_at_ms)
         return false;
     enum kv_engine_status status = store->ops->recover(store->engine);
+    if (status == KV_ENGINE_OK)
+        status = batch_undo(&store->batch);
     if (status != KV_ENGINE_OK) {
         fall_ill(store, status);
         return false;
@@ -238,11 +240,12 @@ static int read_meta(struct kv_store *store, struct meta *meta, struct kv_error 
         store->ops->get(store->engine, KV_ENGINE_META, HEAD, true, take_head, meta);
     enum kv_engine_status epoch =
         store->ops->get(store->engine, KV_ENGINE_META, EPOCH, true, take_epoch, meta);
-    if (head == KV_ENGINE_ABSENT && epoch == KV_ENGINE_ABSENT)
+    if (head == KV_ENGINE_ABSENT && epoch == KV_ENGINE_ABSENT && store->folder.is_new)
         return make_meta(store, meta, reterr);
     if (head == KV_ENGINE_OK && epoch == KV_ENGINE_OK && meta->has_head && meta->epoch[0] != '\0')
         return 0;
-    return kv_error_set(reterr, "%s: damaged: its head cannot be read", store->path);
+    return kv_error_set(reterr, "%s: damaged: its database is empty, or cannot be read",
+                        store->path);
 }
 
 /* The store's clock goes on from the wall clock, or from where it was, if that is later: a wall
@@ -276,16 +279,19 @@ int writer_open(struct kv_store *store, struct kv_error *reterr)
     start_clock(store, &meta);
     start_batch(store, &meta);
     deadlines_init(&store->deadlines, store->host, store->ops, store->engine, store->clock);
-    if (batch_write_head(&store->batch, false) != KV_ENGINE_OK)
-        return kv_error_set(reterr, "%s: the store cannot be written to (is the disk full?)",
-                            store->path);
+    enum kv_engine_status status = batch_write_head(&store->batch, false);
+    if (status != KV_ENGINE_OK)
+        return kv_error_set(reterr, "%s: cannot be written to: %s", store->path,
+                            status == KV_ENGINE_FULL ? "the disk is full"
+                                                     : "the disk fails, or the files are damaged");
     deadlines_load(&store->deadlines, store->host->base.now_ms(&store->host->base));
     return 0;
 }
 
 void writer_close(struct kv_store *store)
 {
-    if (store->ill == KV_ENGINE_OK && batch_write_head(&store->batch, true) == KV_ENGINE_OK)
+    store->recover_at_ms = 0; /* the last chance */
+    if (is_well(store) && batch_write_head(&store->batch, true) == KV_ENGINE_OK)
         return;
     store->host->base.log(&store->host->base, KV_LOG_ERROR,
                           "%s: closed without a last write: the disk is full or fails",

@@ -386,42 +386,28 @@ static void engine_erase(struct kv_engine *engine, enum kv_engine_table table, s
         engine->fault = fault;
 }
 
-static enum kv_engine_status engine_commit(struct kv_engine *engine, bool is_synced)
-{
-    MDB_txn *txn = engine->batch;
-    int fault = engine->fault;
-    engine->batch = NULL;
-    engine->fault = 0;
-    if (txn != NULL && fault == 0) {
-        mdb_env_set_flags(engine->env, MDB_NOSYNC, !is_synced);
-        fault = mdb_txn_commit(txn);
-    } else if (txn != NULL) {
-        mdb_txn_abort(txn);
-    }
-    return fault == 0 ? KV_ENGINE_OK : report(engine, "a write failed", fault);
-}
-
-static enum kv_engine_status engine_sync(struct kv_engine *engine)
-{
-    int fault = engine->env == NULL ? MDB_PANIC : mdb_env_sync(engine->env, 1);
-    return fault == 0 ? KV_ENGINE_OK : report(engine, "a sync failed", fault);
-}
-
 /* ---- opening and closing ---- */
 
-static int open_tables(struct kv_engine *engine)
+static int open_tables_with(struct kv_engine *engine, unsigned txn_flags, unsigned table_flags)
 {
     MDB_txn *txn;
-    int fault = mdb_txn_begin(engine->env, NULL, 0, &txn);
+    int fault = mdb_txn_begin(engine->env, NULL, txn_flags, &txn);
     if (fault != 0)
         return fault;
     for (int i = 0; i < KV_ENGINE_N_TABLES && fault == 0; i++)
-        fault = mdb_dbi_open(txn, table_names[i], MDB_CREATE, &engine->tables[i]);
+        fault = mdb_dbi_open(txn, table_names[i], table_flags, &engine->tables[i]);
     if (fault != 0) {
         mdb_txn_abort(txn);
         return fault;
     }
     return mdb_txn_commit(txn);
+}
+
+/* Without a write, where they are there: a disk that takes none is to be read nevertheless. */
+static int open_tables(struct kv_engine *engine)
+{
+    int fault = open_tables_with(engine, MDB_RDONLY, 0);
+    return fault == MDB_NOTFOUND ? open_tables_with(engine, 0, MDB_CREATE) : fault;
 }
 
 /* A file that is shorter than its tree would end the process when the missing part is read. */
@@ -460,16 +446,59 @@ static int open_database(struct kv_engine *engine)
     return fault;
 }
 
-static enum kv_engine_status engine_recover(struct kv_engine *engine)
+static int reopen(struct kv_engine *engine)
 {
-    enum kv_engine_status status = folder_try_room(engine->folder);
-    if (status != KV_ENGINE_OK)
-        return status;
     pthread_rwlock_wrlock(&engine->access);
     close_database(engine);
     int fault = open_database(engine);
     pthread_rwlock_unlock(&engine->access);
-    return fault == 0 ? KV_ENGINE_OK : report(engine, "cannot be opened again", fault);
+    return fault;
+}
+
+/* ---- committing ---- */
+
+/* Without a sync of its pages a commit could overwrite, on the disk, those of the tree that a power
+ * cut leads back to. So what is not synced is only the page that makes it the tree: one sync
+ * instead of two. */
+static int commit_batch(struct kv_engine *engine, bool is_synced)
+{
+    MDB_txn *txn = engine->batch;
+    int fault = engine->fault;
+    engine->batch = NULL;
+    engine->fault = 0;
+    if (txn == NULL)
+        return fault;
+    if (fault != 0) {
+        mdb_txn_abort(txn);
+        return fault;
+    }
+    mdb_env_set_flags(engine->env, MDB_NOMETASYNC, !is_synced);
+    return mdb_txn_commit(txn);
+}
+
+/* After some failures LMDB lets nobody read either, until the file is opened again. */
+static enum kv_engine_status engine_commit(struct kv_engine *engine, bool is_synced)
+{
+    int fault = commit_batch(engine, is_synced);
+    if (fault == 0)
+        return KV_ENGINE_OK;
+    reopen(engine);
+    return report(engine, "a write failed", fault);
+}
+
+static enum kv_engine_status engine_sync(struct kv_engine *engine)
+{
+    int fault = engine->env == NULL ? MDB_PANIC : mdb_env_sync(engine->env, 1);
+    return fault == 0 ? KV_ENGINE_OK : report(engine, "a sync failed", fault);
+}
+
+static enum kv_engine_status engine_recover(struct kv_engine *engine)
+{
+    enum kv_engine_status status = folder_try_room(engine->folder);
+    int fault = 0;
+    if (status == KV_ENGINE_OK && engine->env == NULL)
+        fault = reopen(engine);
+    return fault == 0 ? status : report(engine, "cannot be opened again", fault);
 }
 
 static void take_seed(void *context, struct kv_slice value)
@@ -518,6 +547,8 @@ static int engine_open(const struct kv_host *host, const char *folder,
     engine->map_size = (size_t)options[OPTION_MAP_SIZE].integer;
     pthread_rwlock_init(&engine->access, NULL);
     int fault = open_database(engine);
+    if (fault == 0 && folder_sync(engine->folder) != 0) /* the new file's name */
+        fault = errno;
     if (fault == 0)
         fault = read_seed(engine);
     if (fault != 0) {

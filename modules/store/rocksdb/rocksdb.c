@@ -9,6 +9,10 @@
  * recover() closes it and opens it again, once the disk has room for it; `access` keeps readers out
  * meanwhile. Where it cannot be opened for writing it is opened for reading.
  *
+ * RocksDB's own log has its options and nothing else: the second line that finds no room on the
+ * disk fails an assertion of its, and Debian's library has them (7.8.3). What goes wrong is in the
+ * server's log.
+ *
  * RocksDB leaves deleted rows where they are until it compacts a file for other reasons; `upkeep`
  * compacts the tables once a good part of them has been deleted, so that the space comes back.
  */
@@ -26,9 +30,8 @@ enum {
     UPKEEP_SHARE = 4,     /* and this part of all rows */
     READ_TIER_MEMORY = 1, /* kBlockCacheTier */
     BITS_PER_KEY = 10,    /* of the filters: 1 % of the missing keys are looked for in vain */
-    LOG_BYTES = 1 << 20,  /* RocksDB's own log */
-    LOG_FILES = 3,
-    LOG_WARN = 2,                 /* rocksdb's levels */
+    LOG_FATAL = 4,        /* of RocksDB's levels */
+    LOG_FILES = 1,
     RESTART_LOG_BYTES = 64 << 20, /* write-ahead log that opening may have to read */
 };
 
@@ -62,6 +65,8 @@ struct kv_engine {
 
     rocksdb_writebatch_t *batch; /* the writer's */
     size_t n_erased;             /* the writer's: records, since the last compaction */
+    size_t log_bytes;            /* the writer's: since the present log began */
+    size_t write_buffer;
 
     pthread_t upkeep;
     pthread_mutex_t upkeep_lock;
@@ -239,18 +244,6 @@ static void engine_erase(struct kv_engine *engine, enum kv_engine_table table, s
         count_erased(engine);
 }
 
-static enum kv_engine_status engine_commit(struct kv_engine *engine, bool is_synced)
-{
-    char *error = NULL;
-    if (engine->db != NULL && !engine->is_read_only)
-        rocksdb_write(engine->db, is_synced ? engine->write_synced : engine->write_unsynced,
-                      engine->batch, &error);
-    rocksdb_writebatch_clear(engine->batch);
-    if (engine->db == NULL || engine->is_read_only)
-        return KV_ENGINE_FULL;
-    return error == NULL ? KV_ENGINE_OK : report(engine, "a write failed", error);
-}
-
 static enum kv_engine_status engine_sync(struct kv_engine *engine)
 {
     char *error = NULL;
@@ -260,12 +253,11 @@ static enum kv_engine_status engine_sync(struct kv_engine *engine)
     return error == NULL ? KV_ENGINE_OK : report(engine, "a sync failed", error);
 }
 
-/* ---- opening and closing ---- */
-
-/* So that the next opening need not read the write-ahead log. */
-static void flush(struct kv_engine *engine)
+/* Has the memtables written to files; with it a new log begins. */
+static void flush(struct kv_engine *engine, bool is_waited_for)
 {
     rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+    rocksdb_flushoptions_set_wait(options, is_waited_for);
     for (int i = 0; i < KV_ENGINE_N_TABLES; i++) {
         char *error = NULL;
         rocksdb_flush_cf(engine->db, options, engine->tables[i], &error);
@@ -273,7 +265,51 @@ static void flush(struct kv_engine *engine)
             report(engine, "not flushed", error);
     }
     rocksdb_flushoptions_destroy(options);
+    engine->log_bytes = 0;
 }
+
+/* Whether RocksDB may begin a new log at the next write, be it that a memtable is full (it says so
+ * a bit earlier), or that there is too much log. */
+static bool is_log_nearly_full(struct kv_engine *engine)
+{
+    uint64_t bytes;
+    for (int i = 0; i < KV_ENGINE_N_TABLES; i++)
+        if (rocksdb_property_int_cf(engine->db, engine->tables[i],
+                                    "rocksdb.cur-size-active-mem-table", &bytes) == 0 &&
+            bytes > engine->write_buffer / 4 * 3)
+            return true;
+    return engine->log_bytes > RESTART_LOG_BYTES / 4;
+}
+
+/* When RocksDB reads its logs it does not see that one has lost its end where the next has not, and
+ * goes on with what came later. So no log may be left that is not synced: a new one begins here,
+ * behind a sync, and never by itself. */
+static enum kv_engine_status end_log(struct kv_engine *engine)
+{
+    enum kv_engine_status status = engine_sync(engine);
+    if (status == KV_ENGINE_OK)
+        flush(engine, false);
+    return status;
+}
+
+static enum kv_engine_status engine_commit(struct kv_engine *engine, bool is_synced)
+{
+    char *error = NULL;
+    size_t bytes = 0;
+    rocksdb_writebatch_data(engine->batch, &bytes);
+    if (engine->db != NULL && !engine->is_read_only)
+        rocksdb_write(engine->db, is_synced ? engine->write_synced : engine->write_unsynced,
+                      engine->batch, &error);
+    rocksdb_writebatch_clear(engine->batch);
+    if (engine->db == NULL || engine->is_read_only)
+        return KV_ENGINE_FULL;
+    if (error != NULL)
+        return report(engine, "a write failed", error);
+    engine->log_bytes += bytes;
+    return !is_synced && is_log_nearly_full(engine) ? end_log(engine) : KV_ENGINE_OK;
+}
+
+/* ---- opening and closing ---- */
 
 static void close_database(struct kv_engine *engine)
 {
@@ -336,14 +372,14 @@ static void set_options(struct kv_engine *engine, const struct kv_option_value *
     rocksdb_options_set_create_missing_column_families(options, 1);
     rocksdb_options_set_compression(options, rocksdb_lz4_compression);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
-    rocksdb_options_set_write_buffer_size(options, (size_t)values[OPTION_WRITE_BUFFER].integer);
+    engine->write_buffer = (size_t)values[OPTION_WRITE_BUFFER].integer;
+    rocksdb_options_set_write_buffer_size(options, engine->write_buffer);
     rocksdb_options_set_max_write_buffer_number(options, 4);
     rocksdb_options_set_max_background_jobs(options, 2);
     rocksdb_options_set_max_total_wal_size(options, RESTART_LOG_BYTES);
     rocksdb_options_set_bytes_per_sync(options, 1 << 20);
-    rocksdb_options_set_max_log_file_size(options, LOG_BYTES);
     rocksdb_options_set_keep_log_file_num(options, LOG_FILES);
-    rocksdb_options_set_info_log_level(options, LOG_WARN);
+    rocksdb_options_set_info_log_level(options, LOG_FATAL);
     rocksdb_options_set_stats_dump_period_sec(options, 0);
     rocksdb_options_set_skip_stats_update_on_db_open(options, 1);
 
@@ -371,7 +407,7 @@ static void engine_close(struct kv_engine *engine)
             rocksdb_disable_manual_compaction(engine->db);
         pthread_join(engine->upkeep, NULL);
         if (engine->db != NULL && !engine->is_read_only)
-            flush(engine);
+            flush(engine, true); /* so that the next opening need not read the log */
     }
     close_database(engine);
     rocksdb_writebatch_destroy(engine->batch);

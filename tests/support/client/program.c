@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "support/client/folder.h"
 #include "support/client/stream.h"
 
 enum {
@@ -40,17 +40,9 @@ void kv_test_program_prepare(struct kv_test_program *program)
         fail_msg("cannot make a folder: %s", strerror(errno));
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    (void)status;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
 void kv_test_program_remove(struct kv_test_program *program)
 {
-    nftw(program->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    kv_test_folder_remove(program->folder);
 }
 
 char *kv_test_program_write(const struct kv_test_program *program, const char *name,

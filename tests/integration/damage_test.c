@@ -1,0 +1,356 @@
+/*
+ * Folders that a server must not open, or cannot: it ends with an error that names the path. What
+ * is damaged within is an error where it shows, and never a wrong answer.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+#include "support/client/folder.h"
+#include "support/durable/store.h"
+
+enum {
+    KEYS = 400, /* several of RocksDB's files */
+    FEW_KEYS = 50,
+    BATCH = 25, /* keys are written in multiples of it */
+    VALUE = 1000,
+};
+
+static bool is_store(const char *name)
+{
+    return strcmp(getenv("KV_TEST_STORE"), name) == 0;
+}
+
+/* ---- stores ---- */
+
+/* Nothing that can be compressed to little. */
+static char *value_of(int key)
+{
+    uint32_t random = (uint32_t)key;
+    char *value = kv_test_letters('"', VALUE + 2);
+    for (int i = 1; i <= VALUE; i++) {
+        random = random * 1664525 + 1013904223;
+        value[i] = (char)('a' + (random >> 16) % 26);
+    }
+    return value;
+}
+
+static void expect_oks(struct kv_test_ws *ws, int first)
+{
+    kv_test_stream_flush(&ws->stream);
+    for (int i = first; i < first + BATCH; i++) {
+        char id[16], key[24];
+        snprintf(id, sizeof(id), "%d", i);
+        snprintf(key, sizeof(key), "\"key%d\"", i);
+        kv_test_ws_expect_ok(ws, id, key);
+    }
+}
+
+/* A server over a new store with keys, which are written one batch after the other: a single one
+ * would stay in RocksDB's memory. */
+static void start_with_keys(struct kv_test_store *store, int n_keys)
+{
+    struct kv_test_ws ws;
+    kv_test_store_make(store);
+    kv_test_store_start(store, "");
+    kv_test_ws_open(&ws, store->server.port);
+    for (int i = 0; i < n_keys; i++) {
+        char *value = value_of(i);
+        kv_test_ws_put_text(
+            &ws, "{\"type\":\"set\",\"id\":%d,\"payload\":{\"key\":\"key%d\",\"value\":%s}}", i, i,
+            value);
+        free(value);
+        if ((i + 1) % BATCH == 0)
+            expect_oks(&ws, i + 1 - BATCH);
+    }
+    kv_test_ws_close(&ws);
+}
+
+static void make_store(struct kv_test_store *store)
+{
+    start_with_keys(store, FEW_KEYS);
+    kv_test_server_stop_cleanly(&store->server);
+}
+
+/* A file of the store. Owns: the caller, by free(). */
+static char *file_in(const struct kv_test_store *store, const char *name)
+{
+    return kv_test_path(store->path, name);
+}
+
+static void overwrite(const struct kv_test_store *store, const char *name, const char *text)
+{
+    char *path = file_in(store, name);
+    kv_test_file_write(path, kv_slice_of(text));
+    free(path);
+}
+
+/* Makes the file as long as the given part of it. */
+static void cut(const struct kv_test_store *store, const char *name, int percent)
+{
+    struct stat status;
+    char *path = file_in(store, name);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(truncate(path, status.st_size * percent / 100), 0);
+    free(path);
+}
+
+/* The first file of the database whose name begins so. Returns: NULL where there is none. Owns: the
+ * caller, by free(). */
+static char *find_in_database(const struct kv_test_store *store, const char *start)
+{
+    char *path = file_in(store, "db"), *found = NULL;
+    DIR *folder = opendir(path);
+    assert_non_null(folder);
+    for (struct dirent *entry; found == NULL && (entry = readdir(folder)) != NULL;)
+        if (strncmp(entry->d_name, start, strlen(start)) == 0)
+            assert_true(asprintf(&found, "db/%s", entry->d_name) > 0);
+    closedir(folder);
+    free(path);
+    return found;
+}
+
+/* ---- servers that do not come up ---- */
+
+static void expect_refusal_and_remove(struct kv_test_store *store, const char *what)
+{
+    kv_test_store_expect_refusal(store, store->path, what);
+    kv_test_store_remove(store);
+}
+
+static void folder_that_cannot_be_made_is_refused(void **state)
+{
+    struct kv_test_store store;
+    (void)state;
+    kv_test_store_make(&store);
+    char *in_the_way = kv_test_path(store.disk, "deep");
+    kv_test_file_write(in_the_way, KV_SLICE("a file"));
+    kv_test_store_expect_refusal(&store, in_the_way, "Not a directory");
+    free(in_the_way);
+    kv_test_store_remove(&store);
+}
+
+/* The superuser may write anywhere, but to a file system that is mounted for reading. */
+static bool make_read_only(const char *path)
+{
+    if (geteuid() != 0)
+        return chmod(path, 0500) == 0;
+    return kv_test_folder_mount(path, MS_RDONLY, "size=1m");
+}
+
+static void make_writable(const char *path)
+{
+    if (geteuid() != 0)
+        chmod(path, 0700);
+    else
+        kv_test_folder_unmount(path);
+}
+
+static void folder_that_may_not_be_written_to_is_refused(void **state)
+{
+    struct kv_test_store store;
+    (void)state;
+    kv_test_store_make(&store);
+    if (!make_read_only(store.disk)) {
+        kv_test_store_remove(&store);
+        skip();
+    }
+    char *deep = kv_test_path(store.disk, "deep");
+    kv_test_store_expect_refusal(&store, deep, "cannot be made");
+    free(deep);
+    make_writable(store.disk);
+    kv_test_store_remove(&store);
+}
+
+static void folder_in_use_is_refused(void **state)
+{
+    struct kv_test_store store;
+    (void)state;
+    kv_test_store_make(&store);
+    kv_test_store_start(&store, "");
+    kv_test_store_expect_refusal(&store, store.path, "in use by another server");
+    kv_test_store(store.server.port, "key", "1"); /* the one that is there serves on */
+    kv_test_server_stop_cleanly(&store.server);
+    kv_test_store_remove(&store);
+}
+
+/* What a mark may say that is not for this server. */
+static void mark_of_another_store_or_of_none_is_refused(void **state)
+{
+    struct kv_test_store store;
+    char newer[64];
+    (void)state;
+    make_store(&store);
+    snprintf(newer, sizeof(newer), "kvserver store %s format 99\n", getenv("KV_TEST_STORE"));
+    const struct {
+        const char *mark;
+        const char *refusal;
+    } marks[] = {
+        {newer, "written by a newer version (format 99"},
+        {"kvserver store other format 1\n", "belongs to the store other"},
+        {"", "FORMAT: damaged"},
+        {"\n", "FORMAT: damaged"},
+        {"kvserver store x format", "FORMAT: damaged"},
+        {"\377\1", "FORMAT: damaged"},
+    };
+    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+        overwrite(&store, "FORMAT", marks[i].mark);
+        kv_test_store_expect_refusal(&store, store.path, marks[i].refusal);
+    }
+    char *path = file_in(&store, "FORMAT");
+    assert_int_equal(unlink(path), 0);
+    free(path);
+    expect_refusal_and_remove(&store, "neither empty nor a store");
+}
+
+/* ---- databases ---- */
+
+/* The files without which there is no database: of each engine its own. */
+static void database_that_is_cut_short_is_refused(void **state)
+{
+    static const int percents[] = {0, 1, 50, 90};
+    /* RocksDB takes a manifest that ends early for one that was being written to. */
+    size_t n = is_store("lmdb") ? 4 : 2;
+    (void)state;
+    for (size_t i = 0; i < n; i++) {
+        struct kv_test_store store;
+        make_store(&store);
+        char *name = find_in_database(&store, is_store("lmdb") ? "data.mdb" : "MANIFEST");
+        cut(&store, name, percents[i]);
+        free(name);
+        expect_refusal_and_remove(&store, "");
+    }
+}
+
+static void database_that_is_gone_is_refused(void **state)
+{
+    struct kv_test_store store;
+    (void)state;
+    make_store(&store);
+    char *path = file_in(&store, "db");
+    kv_test_folder_remove(path);
+    free(path);
+    expect_refusal_and_remove(&store, "damaged");
+}
+
+static void database_of_garbage_is_refused(void **state)
+{
+    struct kv_test_store store;
+    struct kv_buffer bytes = {0};
+    (void)state;
+    make_store(&store);
+    char *name = find_in_database(&store, is_store("lmdb") ? "data.mdb" : "CURRENT");
+    char *path = file_in(&store, name);
+    kv_test_file_read(path, &bytes);
+    memset(bytes.bytes, 'g', bytes.len);
+    kv_test_file_write(path, kv_buffer_slice(&bytes));
+    kv_buffer_fini(&bytes);
+    free(path);
+    free(name);
+    expect_refusal_and_remove(&store, "");
+}
+
+/* Spoils a byte of each kilobyte of a file. */
+static void spoil(const char *path)
+{
+    char byte;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    for (off_t at = 20; pread(fd, &byte, 1, at) == 1; at += 1024)
+        assert_int_equal(pwrite(fd, "\xee", 1, at), 1);
+    close(fd);
+}
+
+/* Of each file of sorted rows but the smallest. */
+static void spoil_rows(const struct kv_test_store *store)
+{
+    struct stat status;
+    char *path = file_in(store, "db");
+    DIR *folder = opendir(path);
+    assert_non_null(folder);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        char *file = kv_test_path(path, entry->d_name);
+        if (strstr(file, ".sst") != NULL && stat(file, &status) == 0 && status.st_size > 4096)
+            spoil(file);
+        free(file);
+    }
+    closedir(folder);
+    free(path);
+}
+
+/* Returns: whether the key was read. */
+static bool read_key(struct kv_test_stream *stream, int key)
+{
+    struct kv_test_response response = {0};
+    char path[32], *value = value_of(key);
+    snprintf(path, sizeof(path), "/storage/key%d", key);
+    int status = kv_test_http_ask(stream, "GET", path, NULL, NULL, &response);
+    bool is_right =
+        status == 200 && kv_test_is_value_body(kv_buffer_slice(&response.body), kv_slice_of(value));
+    if (!is_right && status != 503)
+        fail_msg("key%d: %d %.*s", key, status, (int)response.body.len, response.body.bytes);
+    kv_test_response_fini(&response);
+    free(value);
+    return is_right;
+}
+
+/* Returns: the last key that cannot be read, -1 where there is none. */
+static int find_damaged(struct kv_test_stream *stream)
+{
+    int damaged = -1;
+    for (int i = 0; i < KEYS; i++)
+        if (!read_key(stream, i))
+            damaged = i;
+    return damaged;
+}
+
+/* Spoils what is there until that is noticed: what the server still has in memory, or is just
+ * sorting into another file, is not. LMDB has no sums. */
+static void damaged_rows_are_errors_and_no_wrong_answers(void **state)
+{
+    struct kv_test_store store;
+    struct kv_test_stream stream;
+    struct kv_test_ws ws;
+    int damaged;
+    int64_t limit_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    (void)state;
+    if (!is_store("rocksdb"))
+        skip();
+    start_with_keys(&store, KEYS);
+    kv_test_stream_open(&stream, store.server.port);
+    do {
+        assert_true(kv_test_now_ms() < limit_ms);
+        spoil_rows(&store);
+    } while ((damaged = find_damaged(&stream)) < 0);
+    kv_test_ws_open(&ws, store.server.port);
+    kv_test_ws_send_text(&ws, "{\"type\":\"get\",\"payload\":{\"key\":\"key%d\"}}", damaged);
+    kv_test_ws_expect_error(&ws, NULL);
+    kv_test_ws_close(&ws);
+    kv_test_stream_close(&stream);
+    kv_test_server_kill(&store.server);
+    kv_test_store_remove(&store);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(folder_that_cannot_be_made_is_refused),
+        cmocka_unit_test(folder_that_may_not_be_written_to_is_refused),
+        cmocka_unit_test(folder_in_use_is_refused),
+        cmocka_unit_test(mark_of_another_store_or_of_none_is_refused),
+        cmocka_unit_test(database_that_is_cut_short_is_refused),
+        cmocka_unit_test(database_that_is_gone_is_refused),
+        cmocka_unit_test(database_of_garbage_is_refused),
+        cmocka_unit_test(damaged_rows_are_errors_and_no_wrong_answers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

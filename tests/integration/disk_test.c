@@ -1,0 +1,391 @@
+/*
+ * A disk that is full, fails, or hangs under a running server: writes are refused and say so, reads
+ * and subscribers go on, and the server recovers by itself.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+#include "support/client/folder.h"
+#include "support/durable/store.h"
+
+enum {
+    KEYS = 150,
+    VALUE = 2000, /* bytes; all of them together are more than the server keeps in memory */
+    MORE = 4000,  /* values that no disk of the test has room for */
+    MORE_VALUE = 40000,
+    REFUSING_MS = 500, /* long enough for the server to try again a few times */
+};
+
+/* A server, with clients that stay with it. */
+struct scene {
+    struct kv_test_store store;
+    struct kv_test_stream http;
+    struct kv_test_ws subscriber;
+    struct kv_test_response response;
+};
+
+/* ---- keys ---- */
+
+static int ask(struct scene *scene, const char *method, const char *key, const char *body)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/storage/%s", key);
+    return kv_test_http_ask(&scene->http, method, path, NULL, body, &scene->response);
+}
+
+/* The value of a key in one of its versions: a string of one letter. */
+static int put(struct scene *scene, const char *key, char letter, size_t len)
+{
+    struct kv_buffer body = {0};
+    char *letters = kv_test_letters(letter, len);
+    kv_buffer_printf(&body, "{\"value\":\"%s\"}", letters);
+    kv_buffer_append_char(&body, '\0');
+    int status = ask(scene, "POST", key, body.bytes);
+    free(letters);
+    kv_buffer_fini(&body);
+    return status;
+}
+
+static void expect(struct scene *scene, const char *key, char letter, size_t len)
+{
+    struct kv_buffer value = {0};
+    char *letters = kv_test_letters(letter, len);
+    kv_buffer_printf(&value, "\"%s\"", letters);
+    if (ask(scene, "GET", key, NULL) != 200)
+        fail_msg("%s: %d", key, scene->response.status);
+    if (!kv_test_is_value_body(kv_buffer_slice(&scene->response.body), kv_buffer_slice(&value)))
+        fail_msg("%s is not %zu times %c", key, len, letter);
+    free(letters);
+    kv_buffer_fini(&value);
+}
+
+static const char *key_name(const char *kind, int number)
+{
+    static char name[32];
+    snprintf(name, sizeof(name), "%s%d", kind, number);
+    return name;
+}
+
+static void expect_keys(struct scene *scene)
+{
+    for (int i = 0; i < KEYS; i++)
+        expect(scene, key_name("key", i), 'a', VALUE);
+}
+
+/* ---- scenes ---- */
+
+static void connect_clients(struct scene *scene)
+{
+    kv_test_stream_open(&scene->http, scene->store.server.port);
+    kv_test_ws_open(&scene->subscriber, scene->store.server.port);
+    kv_test_ws_send_text(&scene->subscriber,
+                         "{\"type\":\"subscribe\",\"payload\":{\"key\":\"key0\"}}");
+    kv_test_ws_expect_nothing(&scene->subscriber);
+}
+
+static void disconnect_clients(struct scene *scene)
+{
+    kv_test_stream_close(&scene->http);
+    kv_test_ws_close(&scene->subscriber);
+}
+
+/* A server with keys, with a disk that is made already. */
+static void begin(struct scene *scene, const char *options)
+{
+    kv_test_store_start(&scene->store, options);
+    kv_test_stream_open(&scene->http, scene->store.server.port);
+    for (int i = 0; i < KEYS; i++)
+        assert_int_equal(put(scene, key_name("key", i), 'a', VALUE), 202);
+    kv_test_stream_close(&scene->http);
+    connect_clients(scene);
+}
+
+static void crash_and_start_again(struct scene *scene)
+{
+    disconnect_clients(scene);
+    kv_test_server_kill(&scene->store.server);
+    kv_test_store_start(&scene->store, "");
+    connect_clients(scene);
+}
+
+static void end(struct scene *scene)
+{
+    disconnect_clients(scene);
+    kv_test_response_fini(&scene->response);
+    kv_test_server_stop_cleanly(&scene->store.server);
+}
+
+static void expect_error(struct scene *scene, int status)
+{
+    assert_int_equal(scene->response.status, status);
+    assert_true(
+        kv_slice_has_prefix(kv_buffer_slice(&scene->response.body), KV_SLICE("{\"error\":\"")));
+}
+
+/* Every way to write is refused, and nothing else is the worse for it. */
+static void expect_refusals(struct scene *scene, int status)
+{
+    struct kv_test_ws *ws = &scene->subscriber;
+    int64_t end_ms = kv_test_now_ms() + REFUSING_MS;
+    do {
+        put(scene, "key0", 'b', VALUE);
+        expect_error(scene, status);
+        ask(scene, "DELETE", "key0", NULL);
+        expect_error(scene, status);
+        kv_test_ws_send_text(ws, "{\"type\":\"set\",\"payload\":{\"key\":\"key0\",\"value\":1}}");
+        kv_test_ws_expect_error(ws, NULL);
+        kv_test_ws_send_text(ws, "{\"type\":\"delete\",\"id\":1,\"payload\":{\"key\":\"key0\"}}");
+        kv_test_ws_expect_error(ws, "1");
+        expect_keys(scene);
+        kv_test_ws_expect_nothing(ws);
+        assert_int_equal(
+            kv_test_http_status(scene->store.server.port, "GET", "/readyz", NULL, NULL), 200);
+    } while (kv_test_now_ms() < end_ms);
+}
+
+/* Without a restart. */
+static void await_recovery(struct scene *scene, int status)
+{
+    int64_t end_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    while (put(scene, "after", 'c', 10) != 202) {
+        expect_error(scene, status);
+        assert_true(kv_test_now_ms() < end_ms);
+        kv_test_sleep_ms(20);
+    }
+}
+
+static void expect_as_before(struct scene *scene)
+{
+    expect_keys(scene);
+    expect(scene, "after", 'c', 10);
+    kv_test_ws_expect_nothing(&scene->subscriber);
+}
+
+/* ---- a full disk ---- */
+
+/* Returns: how many values were taken before one was refused. */
+static int fill_up(struct scene *scene)
+{
+    for (int i = 0; i < MORE; i++)
+        if (put(scene, key_name("more", i), 'm', MORE_VALUE) != 202) {
+            expect_error(scene, 507);
+            return i;
+        }
+    fail_msg("the disk does not get full");
+    return 0;
+}
+
+static void expect_more(struct scene *scene, int n_more)
+{
+    for (int i = 0; i < n_more; i++)
+        expect(scene, key_name("more", i), 'm', MORE_VALUE);
+    assert_int_equal(ask(scene, "GET", key_name("more", n_more), NULL), 204);
+}
+
+static void full_disk(struct scene *scene, void (*set_full)(const struct scene *, bool))
+{
+    begin(scene, "");
+    set_full(scene, true);
+    int n_more = fill_up(scene);
+    expect_refusals(scene, 507);
+    set_full(scene, false);
+    await_recovery(scene, 507);
+    expect_as_before(scene);
+    expect_more(scene, n_more);
+    assert_int_equal(put(scene, "key0", 'a', VALUE - 1), 202);
+    struct kv_test_frame frame;
+    assert_true(kv_test_ws_receive(&scene->subscriber, &frame)); /* it is told again */
+    assert_int_equal(put(scene, "key0", 'a', VALUE), 202);
+    crash_and_start_again(scene);
+    expect_as_before(scene);
+    expect_more(scene, n_more);
+    end(scene);
+}
+
+static void let_writes_fail(const struct scene *scene, bool is_full)
+{
+    kv_test_store_set(&scene->store, "full", is_full);
+}
+
+static void full_disk_refuses_writes_and_serves_on_until_there_is_room(void **state)
+{
+    struct scene scene = {0};
+    (void)state;
+    kv_test_store_make(&scene.store);
+    full_disk(&scene, let_writes_fail);
+    kv_test_store_remove(&scene.store);
+}
+
+/* A file beside the store takes what room there is. */
+static void take_room(const struct scene *scene, bool is_full)
+{
+    char *path = kv_test_path(scene->store.disk, "ballast");
+    if (is_full) {
+        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        static const char zeros[4096];
+        assert_true(fd >= 0);
+        while (write(fd, zeros, sizeof(zeros)) > 0)
+            continue;
+        close(fd);
+    } else {
+        assert_int_equal(unlink(path), 0);
+    }
+    free(path);
+}
+
+static void file_system_that_is_really_full_is_no_different(void **state)
+{
+    struct scene scene = {0};
+    (void)state;
+    kv_test_store_make(&scene.store);
+    if (!kv_test_folder_mount(scene.store.disk, 0, "size=64m")) {
+        kv_test_store_remove(&scene.store);
+        skip();
+    }
+    full_disk(&scene, take_room);
+    kv_test_folder_unmount(scene.store.disk);
+    kv_test_store_remove(&scene.store);
+}
+
+static void server_over_a_full_disk_ends_with_an_error(void **state)
+{
+    struct kv_test_store store;
+    (void)state;
+    kv_test_store_make(&store);
+    kv_test_store_start(&store, "");
+    kv_test_store(store.server.port, "key", "1");
+    kv_test_server_stop_cleanly(&store.server);
+    kv_test_store_set(&store, "full", true);
+    kv_test_store_expect_refusal(&store, store.path, "");
+    kv_test_store_set(&store, "full", false);
+    kv_test_store_start(&store, "");
+    kv_test_expect_value(store.server.port, "key", "1");
+    kv_test_server_stop_cleanly(&store.server);
+    kv_test_store_remove(&store);
+}
+
+/* With nothing lost, whether it has noticed or not. */
+static void server_that_is_ended_while_its_disk_is_full_ends(void **state)
+{
+    (void)state;
+    for (int has_noticed = 0; has_noticed < 2; has_noticed++) {
+        struct scene scene = {0};
+        kv_test_store_make(&scene.store);
+        begin(&scene, "");
+        kv_test_store_set(&scene.store, "full", true);
+        if (has_noticed)
+            assert_int_equal(put(&scene, "key0", 'b', VALUE), 507);
+        disconnect_clients(&scene);
+        kv_test_server_stop_cleanly(&scene.store.server);
+        kv_test_store_set(&scene.store, "full", false);
+        kv_test_store_start(&scene.store, "");
+        connect_clients(&scene);
+        expect_keys(&scene);
+        end(&scene);
+        kv_test_store_remove(&scene.store);
+    }
+}
+
+/* ---- a disk that fails or hangs ---- */
+
+/* What was refused because it could not be synced must not come back later either. */
+static void fail_to_sync(const char *how)
+{
+    struct scene scene = {0};
+    kv_test_store_make(&scene.store);
+    begin(&scene, "");
+    kv_test_store_set(&scene.store, how, true);
+    assert_int_equal(put(&scene, "refused", 'b', VALUE), 503);
+    expect_refusals(&scene, 503);
+    kv_test_store_set(&scene.store, how, false);
+    await_recovery(&scene, 503);
+    expect_as_before(&scene);
+    assert_int_equal(ask(&scene, "GET", "refused", NULL), 204);
+    crash_and_start_again(&scene);
+    expect_as_before(&scene);
+    assert_int_equal(ask(&scene, "GET", "refused", NULL), 204);
+    end(&scene);
+    kv_test_store_remove(&scene.store);
+}
+
+static void disk_that_fails_to_sync_refuses_writes_for_good(void **state)
+{
+    (void)state;
+    fail_to_sync("broken");
+}
+
+/* LMDB makes a commit valid by such a write. */
+static void write_that_is_done_but_fails_is_refused_for_good(void **state)
+{
+    (void)state;
+    if (strcmp(getenv("KV_TEST_STORE"), "lmdb") != 0)
+        skip();
+    fail_to_sync("unsure");
+}
+
+static void failing_sync_between_commits_refuses_the_next_and_loses_none(void **state)
+{
+    struct scene scene = {0};
+    int n = 0;
+    (void)state;
+    kv_test_store_make(&scene.store);
+    begin(&scene, ", durability: interval, interval: 50");
+    kv_test_store_set(&scene.store, "broken", true);
+    while (put(&scene, key_name("more", n), 'm', MORE_VALUE) == 202)
+        assert_true(n++ < MORE);
+    expect_error(&scene, 503);
+    kv_test_store_set(&scene.store, "broken", false);
+    await_recovery(&scene, 503);
+    expect_as_before(&scene);
+    expect_more(&scene, n);
+    crash_and_start_again(&scene);
+    expect_as_before(&scene);
+    expect_more(&scene, n);
+    end(&scene);
+    kv_test_store_remove(&scene.store);
+}
+
+static void disk_that_hangs_holds_up_writes_alone(void **state)
+{
+    struct scene scene = {0};
+    struct kv_test_ws writer;
+    (void)state;
+    kv_test_store_make(&scene.store);
+    begin(&scene, "");
+    kv_test_ws_open(&writer, scene.store.server.port);
+    kv_test_store_set(&scene.store, "stuck", true);
+    kv_test_ws_send_text(&writer,
+                         "{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":\"key0\",\"value\":1}}");
+    expect_keys(&scene);
+    kv_test_ws_expect_nothing(&scene.subscriber);
+    kv_test_store_set(&scene.store, "stuck", false);
+    kv_test_ws_expect_ok(&writer, "1", "\"key0\"");
+    kv_test_ws_expect(&scene.subscriber,
+                      "{\"type\":\"value\",\"payload\":{\"key\":\"key0\",\"value\":1}}");
+    kv_test_ws_close(&writer);
+    end(&scene);
+    kv_test_store_remove(&scene.store);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(full_disk_refuses_writes_and_serves_on_until_there_is_room),
+        cmocka_unit_test(file_system_that_is_really_full_is_no_different),
+        cmocka_unit_test(server_over_a_full_disk_ends_with_an_error),
+        cmocka_unit_test(server_that_is_ended_while_its_disk_is_full_ends),
+        cmocka_unit_test(disk_that_fails_to_sync_refuses_writes_for_good),
+        cmocka_unit_test(write_that_is_done_but_fails_is_refused_for_good),
+        cmocka_unit_test(failing_sync_between_commits_refuses_the_next_and_loses_none),
+        cmocka_unit_test(disk_that_hangs_holds_up_writes_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

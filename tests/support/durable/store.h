@@ -1,0 +1,38 @@
+/*
+ * A server over a durable store (KV_TEST_STORE, KV_TEST_MODULES) whose folder outlives it.
+ */
+#ifndef KV_TEST_DURABLE_STORE_H
+#define KV_TEST_DURABLE_STORE_H
+
+#include "support/client/server.h"
+
+struct kv_test_store {
+    char *disk; /* a folder, in which the store makes its own */
+    char *path; /* of the store: `<disk>/deep/data` */
+    struct kv_test_server server;
+};
+
+/* Makes the disk, and tells kv_disk_faults.so of servers started from now on about it. Owns: the
+ * caller, by kv_test_store_remove(). */
+void kv_test_store_make(struct kv_test_store *store);
+void kv_test_store_remove(struct kv_test_store *store);
+
+/* The configuration. options: of the store, each with a comma before it (`, cache: 1MiB`). The
+ * store's memory is small, so that much is read from the disk and written to it. Owns: the caller,
+ * by free(). */
+char *kv_test_store_yaml(const struct kv_test_store *store, const char *options);
+
+/* Starts the server, and returns when it is ready. */
+void kv_test_store_start(struct kv_test_store *store, const char *options);
+
+/* A server that is started ends instead, with exit code 1 and a log that says this of the path. */
+void kv_test_store_expect_refusal(const struct kv_test_store *store, const char *path,
+                                  const char *what);
+
+/* Puts the disk into a state of kv_disk_faults.so ("full", "broken", …), or out of it. */
+void kv_test_store_set(const struct kv_test_store *store, const char *state, bool is_so);
+
+/* A number of the environment, or `fallback`. */
+uint64_t kv_test_setting(const char *name, uint64_t fallback);
+
+#endif
