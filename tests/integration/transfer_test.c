@@ -83,12 +83,13 @@ static void configure(const struct kind *kind, const char *name, const char *mor
 
 /* Running. */
 
-/* Runs a command of the shell in the test's folder; `kvserver` in it is the program's path.
+/* Runs a command of the shell in the test's folder; `kvserver` in it is the program, which is ended
+ * where it does not end itself.
  * Returns: its exit code. */
 static int shell(const char *command)
 {
     struct kv_buffer line = {0};
-    kv_buffer_printf(&line, "cd %s && kvserver() { %s \"$@\"; } && %s", place.folder,
+    kv_buffer_printf(&line, "cd %s && kvserver() { timeout 120 %s \"$@\"; } && %s", place.folder,
                      KV_SERVER_PROGRAM, command);
     kv_buffer_append_char(&line, '\0');
     int status = system(line.bytes); /* NOLINT: a shell is what redirects */
