@@ -76,7 +76,7 @@ static void run_parts(struct kv_keyspace_loop *here, int64_t now_ms)
 void kv_expiry_run(struct kv_keyspace_loop *here)
 {
     struct kv_keyspace *keyspace = here->keyspace;
-    if (!atomic_load(&keyspace->is_ready))
+    if (!atomic_load(&keyspace->is_ready) || atomic_load(&keyspace->is_ending))
         return;
     int64_t now_ms = kv_clock_now_ms(keyspace->parts.clock);
     if (atomic_load(&here->wake_at_ms) > now_ms || kv_feed_is_congested(keyspace))

@@ -57,7 +57,7 @@ void kv_feed_changed(const struct kv_store_host *host, uint32_t part,
     (void)part;
     struct kv_keyspace *keyspace = kv_keyspace_of_host(host);
     uint64_t loops = interested_loops(keyspace, change->hash);
-    if (loops == 0)
+    if (loops == 0 || atomic_load(&keyspace->is_ending))
         return;
     uint32_t n = (uint32_t)__builtin_popcountll(loops);
     struct record *record = create_record(keyspace, change, n);

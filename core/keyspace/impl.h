@@ -63,9 +63,10 @@ struct kv_keyspace {
     struct kv_store_host host;
     struct kv_store *store;
     struct kv_store_info store_info;
-    bool is_sync;         /* KV_STORE_SYNC */
-    bool renews;          /* some policy has KV_TTL_RENEWS */
-    atomic_bool is_ready; /* the store is open, and loaded */
+    bool is_sync;          /* KV_STORE_SYNC */
+    bool renews;           /* some policy has KV_TTL_RENEWS */
+    atomic_bool is_ready;  /* the store is open, and loaded */
+    atomic_bool is_ending; /* the loops have ended: nothing expires, and no change is told */
     struct kv_part *store_parts;
     _Atomic uint64_t *interests; /* for each bucket of key hashes: the loops that want changes */
     struct kv_keyspace_loop loops[KV_KEYSPACE_MAX_LOOPS];

@@ -441,6 +441,7 @@ void kv_keyspace_destroy(struct kv_keyspace *keyspace)
 {
     if (keyspace == NULL)
         return;
+    atomic_store(&keyspace->is_ending, true); /* nobody is there to be told of an expiry */
     for (uint32_t i = 0; i < keyspace->parts.n_loops; i++)
         finish_loop(&keyspace->loops[i]);
     for (uint32_t i = 0; i < keyspace->parts.n_loops; i++) {

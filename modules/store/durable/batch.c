@@ -119,6 +119,7 @@ static enum kv_status learn(struct batch *batch, struct touched *touched)
         return KV_IO;
     if (reading.entry == NULL)
         return KV_FULL;
+    batch->bytes += entry_size(reading.entry);
     states_learn(batch->states, unknown, reading.entry);
     entry_unref(unknown);
     touched->first = reading.entry;
@@ -307,7 +308,7 @@ size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n)
         return n;
     }
     for (size_t i = 0; i < n; i++) {
-        if (has_to_wait(batch, cmds[i]))
+        if (batch_is_full(batch) || has_to_wait(batch, cmds[i]))
             return i;
         batch->cmds[batch->n_cmds++] = cmds[i];
         judge(batch, cmds[i]);
@@ -315,30 +316,34 @@ size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n)
     return n;
 }
 
-static void judge_deadline(struct batch *batch, const struct deadline *deadline)
+/* Returns: false where the deadline has to come again: there is no memory, its key cannot be read,
+ * or it is not due by the clock as it is now. */
+static bool judge_deadline(struct batch *batch, const struct deadline *deadline)
 {
     struct kv_slice key = {.bytes = deadline->key, .len = deadline->key_len};
     struct touched *touched = touch(batch, key, deadline->hash);
     if (touched == NULL || touched->fault != KV_OK)
-        return;
+        return false;
     const struct entry *current = touched->current;
-    if (current->revision == deadline->revision && current->deadline_ms == deadline->deadline_ms &&
-        !is_alive(batch, current))
-        remove_key(batch, touched, KV_REASON_EXPIRE);
+    if (current->revision != deadline->revision || current->deadline_ms != deadline->deadline_ms)
+        return true;
+    return !is_alive(batch, current) && remove_key(batch, touched, KV_REASON_EXPIRE) != 0;
 }
 
 size_t batch_expire(struct batch *batch, uint32_t part, int64_t now_ms, uint32_t max)
 {
-    size_t n = 0;
+    size_t n_decided = 0;
     struct deadline *deadline;
     if (!reserve_all(batch, max))
         return 0;
-    while (n < max && (deadline = deadlines_take(batch->deadlines, part, now_ms)) != NULL) {
+    for (uint32_t n = 0; n < max && !batch_is_full(batch) &&
+                         (deadline = deadlines_take(batch->deadlines, part, now_ms)) != NULL;
+         n++) {
         batch->due[batch->n_due++] = deadline;
-        judge_deadline(batch, deadline);
-        n++;
+        deadline->is_undecided = !judge_deadline(batch, deadline);
+        n_decided += deadline->is_undecided ? 0 : 1;
     }
-    return n;
+    return n_decided;
 }
 
 /* ---- committing ---- */
@@ -433,17 +438,20 @@ static void publish(struct batch *batch, const struct step *step)
     batch->host->changed(batch->host, deadlines_part(change.hash), &change);
 }
 
+static void plan_deadline(struct batch *batch, const struct entry *entry)
+{
+    if (entry->deadline_ms == KV_NEVER)
+        return;
+    deadlines_add(batch->deadlines, entry);
+    batch->host->wake_at(batch->host, deadlines_part(entry->hash), entry->deadline_ms);
+}
+
 /* Tells the new deadlines of the batch, once they are published. */
 static void plan_deadlines(struct batch *batch)
 {
-    for (size_t i = 0; i < batch->n_touched; i++) {
-        const struct touched *touched = &batch->touched[i];
-        if (touched->current == touched->first || touched->current->deadline_ms == KV_NEVER)
-            continue;
-        deadlines_add(batch->deadlines, touched->current);
-        batch->host->wake_at(batch->host, deadlines_part(touched->current->hash),
-                             touched->current->deadline_ms);
-    }
+    for (size_t i = 0; i < batch->n_touched; i++)
+        if (batch->touched[i].current != batch->touched[i].first)
+            plan_deadline(batch, batch->touched[i].current);
 }
 
 /* Lets go of everything. */
@@ -467,15 +475,19 @@ static void take_effect(struct batch *batch)
     for (size_t i = 0; i < batch->n_steps; i++)
         publish(batch, &batch->steps[i]);
     plan_deadlines(batch);
-    for (size_t i = 0; i < batch->n_due; i++)
-        free(batch->due[i]);
+    for (size_t i = 0; i < batch->n_due; i++) {
+        if (batch->due[i]->is_undecided)
+            deadlines_give_back(batch->deadlines, batch->due[i]);
+        else
+            free(batch->due[i]);
+    }
     empty(batch);
 }
 
 /* A read is answered as of before the batch. */
 static void answer_again(struct batch *batch, struct kv_cmd *cmd)
 {
-    if (cmd->item.ref != NULL)
+    if (cmd->status == KV_OK)
         entry_unref(cmd->item.ref);
     cmd->item = (struct kv_item){0};
     struct touched *touched = find(batch, cmd->key, cmd->hash);
@@ -529,9 +541,14 @@ enum kv_engine_status batch_undo(struct batch *batch)
     for (size_t i = 0; i < batch->n_doubts; i++)
         put_rows(batch, batch->doubts[i].refused, batch->doubts[i].published);
     enum kv_engine_status status = commit_rows(batch, true);
-    if (status == KV_ENGINE_OK)
-        forget_doubts(batch);
-    return status;
+    if (status != KV_ENGINE_OK)
+        return status;
+    /* The rows of the deadlines were not there for some time, in which they may have been missed.
+     */
+    for (size_t i = 0; i < batch->n_doubts; i++)
+        plan_deadline(batch, batch->doubts[i].published);
+    forget_doubts(batch);
+    return KV_ENGINE_OK;
 }
 
 enum kv_engine_status batch_commit(struct batch *batch, bool is_synced)

@@ -16,6 +16,11 @@
 #include "record.h"
 #include "states.h"
 
+enum {
+    BATCH_BYTES = 32 << 20, /* of keys and values; then a batch is full */
+    BATCH_RESERVE = 1 << 20 /* revisions set aside at a time */
+};
+
 /* A key of the batch. */
 struct touched {
     struct entry *first;   /* published when the batch got hold of it; a reference */
@@ -51,7 +56,7 @@ struct batch {
     struct record_store_head head; /* of the last commit that took effect */
 
     uint64_t revision; /* the last one given out in this batch */
-    size_t bytes;      /* of the values to be written */
+    size_t bytes;      /* of what was read for it, and is to be written */
     struct kv_cmd **cmds;
     size_t n_cmds, cmds_capacity;
     struct touched *touched;
@@ -74,12 +79,20 @@ void batch_fini(struct batch *batch);
  * not all, the batch has to be committed before the next one can be judged. */
 size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n);
 
-/* Judges at most `max` deadlines of a part that are due at `now_ms`. Returns: how many it took. */
+/* Judges at most `max` deadlines of a part that are due at `now_ms`. Returns: how many of them need
+ * not come again. */
 size_t batch_expire(struct batch *batch, uint32_t part, int64_t now_ms, uint32_t max);
 
 static inline bool batch_is_empty(const struct batch *batch)
 {
     return batch->n_cmds == 0 && batch->n_due == 0;
+}
+
+/* Whether it holds so much that it is to be committed before more is added. */
+static inline bool batch_is_full(const struct batch *batch)
+{
+    return batch->bytes >= BATCH_BYTES ||
+           batch->n_cmds + batch->n_due >= 2 * (size_t)batch->ops->max_batch;
 }
 
 /* Whether anything is to be written. */
@@ -98,9 +111,5 @@ enum kv_engine_status batch_undo(struct batch *batch);
 
 /* Writes the head by itself, synced: `is_clean` at the close. */
 enum kv_engine_status batch_write_head(struct batch *batch, bool is_clean);
-
-enum {
-    BATCH_RESERVE = 1 << 20 /* revisions set aside at a time */
-};
 
 #endif

@@ -8,7 +8,8 @@
 enum {
     LOAD = 8192,     /* rows at a time: some milliseconds of the writer */
     MOST = 4 * LOAD, /* in memory; then what comes last is forgotten */
-    FIRST_CAPACITY = 64
+    FIRST_CAPACITY = 64,
+    RETRY_MS = 1000 /* after the table could not be read */
 };
 
 /* ---- heaps: the earliest first ---- */
@@ -123,27 +124,31 @@ static bool load_row(void *context, struct kv_slice key, struct kv_slice value)
 }
 
 /* From the horizon on. */
-static void load(struct deadlines *deadlines)
+static void load(struct deadlines *deadlines, int64_t now_ms)
 {
     struct deadline_row before = deadlines->horizon;
-    struct loading loading = {.deadlines = deadlines};
+    struct loading loading = {.deadlines = deadlines, .last = before};
     deadlines->is_complete = true; /* so that running out of memory can draw it in */
-    if (deadlines->ops->walk(deadlines->engine, KV_ENGINE_DEADLINES, deadline_row_slice(&before),
-                             load_row, &loading) != KV_ENGINE_OK)
-        loading.last = before; /* to be tried again */
-    else if (loading.n < LOAD)
-        return;
-    draw_in(deadlines, &loading.last);
+    bool is_read =
+        deadlines->ops->walk(deadlines->engine, KV_ENGINE_DEADLINES, deadline_row_slice(&before),
+                             load_row, &loading) == KV_ENGINE_OK;
+    if (!is_read)
+        deadlines->retry_ms = now_ms + RETRY_MS;
+    if (!is_read || loading.n == LOAD)
+        draw_in(deadlines, &loading.last);
 }
 
+/* When what lies behind the horizon is to be looked at. */
 static int64_t horizon_ms(const struct deadlines *deadlines)
 {
-    return deadlines->is_complete ? KV_NEVER
-                                  : deadline_row_ms(&deadlines->horizon, deadlines->clock);
+    if (deadlines->is_complete)
+        return KV_NEVER;
+    int64_t at_ms = deadline_row_ms(&deadlines->horizon, deadlines->clock);
+    return at_ms < deadlines->retry_ms ? deadlines->retry_ms : at_ms;
 }
 
 /* Keeps the earliest and leaves the rest to the table. */
-static void shorten(struct deadlines *deadlines)
+static void shorten(struct deadlines *deadlines, int64_t now_ms)
 {
     int64_t first_ms = KV_NEVER;
     for (uint32_t part = 0; part < DEADLINES_PARTS; part++)
@@ -152,7 +157,7 @@ static void shorten(struct deadlines *deadlines)
             first_ms = deadlines->heaps[part].items[0]->deadline_ms;
     forget_all(deadlines);
     deadlines->horizon = deadline_row(first_ms, 0, deadlines->clock);
-    load(deadlines);
+    load(deadlines, now_ms);
 }
 
 /* ---- for the writer ---- */
@@ -161,7 +166,8 @@ void deadlines_init(struct deadlines *deadlines, const struct kv_store_host *hos
                     const struct kv_engine_ops *ops, struct kv_engine *engine,
                     struct record_clock clock)
 {
-    *deadlines = (struct deadlines){.host = host, .ops = ops, .engine = engine, .clock = clock};
+    *deadlines = (struct deadlines){
+        .host = host, .ops = ops, .engine = engine, .clock = clock, .retry_ms = INT64_MIN};
 }
 
 void deadlines_fini(struct deadlines *deadlines)
@@ -180,10 +186,13 @@ void deadlines_add(struct deadlines *deadlines, const struct entry *entry)
 
 void deadlines_load(struct deadlines *deadlines, int64_t now_ms)
 {
+    if (now_ms < deadlines->retry_ms)
+        return;
     if (deadlines->n > MOST)
-        shorten(deadlines);
-    if (deadlines->n == 0 ? !deadlines->is_complete : horizon_ms(deadlines) <= now_ms)
-        load(deadlines);
+        shorten(deadlines, now_ms);
+    bool is_due = deadlines->n == 0 ? !deadlines->is_complete : horizon_ms(deadlines) <= now_ms;
+    if (is_due && deadlines->n < LOAD) /* or there is enough to do */
+        load(deadlines, now_ms);
 }
 
 struct deadline *deadlines_take(struct deadlines *deadlines, uint32_t part, int64_t now_ms)

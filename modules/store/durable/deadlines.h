@@ -19,6 +19,7 @@ enum {
 };
 
 struct deadline {
+    bool is_undecided; /* taken, but its key could not be looked at */
     int64_t deadline_ms;
     uint64_t revision;
     uint64_t hash;
@@ -41,6 +42,7 @@ struct deadlines {
     size_t n;                    /* in all heaps */
     struct deadline_row horizon; /* every row before it is in a heap */
     bool is_complete;            /* there is no row behind the horizon */
+    int64_t retry_ms;            /* the table could not be read: not before then */
 };
 
 static inline uint32_t deadlines_part(uint64_t hash)

@@ -74,10 +74,7 @@ void kv_durable_scan(struct kv_store *store, uint32_t loop, struct kv_scan *scan
 {
     struct job *job = job_create(JOB_SCAN, loop, 0);
     if (job == NULL) {
-        scan->n = 0;
-        scan->next = (struct kv_slice){0};
-        scan->next_ref = NULL;
-        scan->status = KV_FULL;
+        scan_fail(scan, KV_FULL);
         return;
     }
     scan->is_deferred = true;

@@ -14,6 +14,8 @@
 
 #include <kvserver/store.h>
 
+#include <pthread.h>
+
 struct kv_engine; /* the engine's own */
 
 enum kv_engine_table {
@@ -72,5 +74,16 @@ struct kv_engine_ops {
      * commits again. Readers are served meanwhile. */
     enum kv_engine_status (*recover)(struct kv_engine *engine);
 };
+
+/* For a lock that every get() of an engine holds, so that the database can be opened anew: who
+ * waits for that goes before who comes to read. */
+static inline void kv_durable_init_access(pthread_rwlock_t *access)
+{
+    pthread_rwlockattr_t attributes;
+    pthread_rwlockattr_init(&attributes);
+    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(access, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
+}
 
 #endif

@@ -46,6 +46,7 @@ struct kv_store {
     int64_t sync_at_ms;        /* CLOCK_MONOTONIC: when it is to be, with DURABILITY_INTERVAL */
     enum kv_engine_status ill; /* why the engine takes no commits; OK where it does */
     int64_t recover_at_ms;     /* CLOCK_MONOTONIC */
+    int64_t recover_wait_ms;   /* before the next attempt */
 };
 
 /* writer.c */
@@ -62,5 +63,6 @@ enum glance reader_get(struct kv_store *store, struct kv_cmd *cmd, bool may_wait
 
 /* scan.c */
 void scan_fill(struct kv_store *store, struct kv_scan *scan);
+void scan_fail(struct kv_scan *scan, enum kv_status why);
 
 #endif

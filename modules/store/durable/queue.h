@@ -25,6 +25,7 @@ struct job {
             uint32_t part;
             uint32_t max;
             int64_t now_ms;
+            size_t n_decided; /* the writer's */
         } expire;
         size_t n_cmds;
     };

@@ -7,19 +7,25 @@
 #include <stdlib.h>
 
 enum {
+    LONGEST_ON_LOOP = 64 << 10, /* bytes of a row that a loop copies itself */
     MOST_LOOKS = 8 /* at a key whose shard is written to all the time; then the writer answers */
 };
 
 struct reading {
     struct kv_store *store;
     const struct kv_cmd *cmd;
+    bool may_wait;
     struct entry *entry;
     bool is_damaged;
+    bool is_left; /* too long to be copied on a loop */
 };
 
 static void take_record(void *context, struct kv_slice row)
 {
     struct reading *reading = context;
+    reading->is_left = !reading->may_wait && row.len > LONGEST_ON_LOOP;
+    if (reading->is_left)
+        return;
     reading->entry = record_read(reading->cmd->key, reading->cmd->hash, row, reading->store->clock,
                                  &reading->is_damaged);
 }
@@ -48,12 +54,14 @@ static enum glance fail(struct kv_cmd *cmd)
 static enum glance read_engine(struct kv_store *store, struct kv_cmd *cmd, bool may_wait,
                                uint64_t generation, struct entry **ret)
 {
-    struct reading reading = {.store = store, .cmd = cmd};
+    struct reading reading = {.store = store, .cmd = cmd, .may_wait = may_wait};
     switch (store->ops->get(store->engine, KV_ENGINE_RECORDS, cmd->key, may_wait, take_record,
                             &reading)) {
     case KV_ENGINE_WAITING:
         return GLANCE_UNKNOWN;
     case KV_ENGINE_OK:
+        if (reading.is_left)
+            return GLANCE_UNKNOWN;
         if (reading.entry == NULL)
             return fail(cmd);
         break;

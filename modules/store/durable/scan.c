@@ -101,11 +101,17 @@ static void fill(struct kv_store *store, struct kv_scan *scan)
     entry_unref(page.last);
 }
 
-void scan_fill(struct kv_store *store, struct kv_scan *scan)
+void scan_fail(struct kv_scan *scan, enum kv_status why)
 {
     scan->n = 0;
     scan->next = (struct kv_slice){0};
     scan->next_ref = NULL;
+    scan->status = why;
+}
+
+void scan_fill(struct kv_store *store, struct kv_scan *scan)
+{
+    scan_fail(scan, KV_PENDING); /* an empty page */
     if (scan->cursor.len != 0 && !kv_slice_has_prefix(scan->cursor, MARK))
         scan->status = KV_CONDITION;
     else

@@ -11,8 +11,9 @@
 #define EPOCH KV_SLICE("epoch")
 
 enum {
-    BATCH_BYTES = 32 << 20, /* of keys and values; then a batch is closed */
-    RECOVER_MS = 200        /* between attempts, and between looks for deadlines of an ill engine */
+    RETRY_MS = 200,          /* until deadlines that could not be judged are looked at again */
+    FIRST_RECOVERY_MS = 200, /* until an ill engine is tried; then twice as long */
+    LONGEST_RECOVERY_MS = 2000
 };
 
 /* ---- giving back ---- */
@@ -42,8 +43,9 @@ static void give_expiries_back(struct kv_store *store, struct job *job)
         uint32_t part = job->expire.part;
         int64_t now_ms = store->host->base.now_ms(&store->host->base);
         int64_t next_ms = deadlines_next(&store->deadlines, part);
-        if (store->ill != KV_ENGINE_OK && next_ms < now_ms + RECOVER_MS)
-            next_ms = now_ms + RECOVER_MS;
+        bool is_stuck = store->ill != KV_ENGINE_OK || job->expire.n_decided == 0;
+        if (is_stuck && next_ms <= now_ms)
+            next_ms = now_ms + RETRY_MS;
         free(job);
         atomic_store(&store->is_expiring[part], false);
         store->host->wake_at(store->host, part, next_ms);
@@ -59,8 +61,12 @@ static void fall_ill(struct kv_store *store, enum kv_engine_status why)
         store->host->base.log(&store->host->base, KV_LOG_ERROR, "%s: %s: writes are refused",
                               store->path,
                               why == KV_ENGINE_FULL ? "the disk is full" : "the disk fails");
+    if (store->ill == KV_ENGINE_OK)
+        store->recover_wait_ms = FIRST_RECOVERY_MS;
     store->ill = why;
-    store->recover_at_ms = queue_now_ms() + RECOVER_MS;
+    store->recover_at_ms = queue_now_ms() + store->recover_wait_ms;
+    if (store->recover_wait_ms < LONGEST_RECOVERY_MS)
+        store->recover_wait_ms *= 2;
 }
 
 /* Whether the engine takes commits, if need be again. */
@@ -106,6 +112,18 @@ static void commit(struct kv_store *store)
         note_unsynced(store);
 }
 
+static void sync_if_due(struct kv_store *store)
+{
+    if (!store->is_unsynced || queue_now_ms() < store->sync_at_ms)
+        return;
+    enum kv_engine_status status = is_well(store) ? store->ops->sync(store->engine) : store->ill;
+    store->is_unsynced = status != KV_ENGINE_OK;
+    if (status == KV_ENGINE_OK)
+        return;
+    fall_ill(store, status);
+    store->sync_at_ms = store->recover_at_ms;
+}
+
 static void finish_batch(struct kv_store *store, struct taken *taken)
 {
     if (!batch_is_empty(&store->batch))
@@ -113,13 +131,15 @@ static void finish_batch(struct kv_store *store, struct taken *taken)
     give_expiries_back(store, taken->expiries);
     give_commands_back(store, taken->first);
     *taken = (struct taken){.end = &taken->first};
+    sync_if_due(store);
 }
 
 /* ---- taking ---- */
 
 static void take_expiry(struct kv_store *store, struct job *job, struct taken *taken)
 {
-    batch_expire(&store->batch, job->expire.part, job->expire.now_ms, job->expire.max);
+    job->expire.n_decided =
+        batch_expire(&store->batch, job->expire.part, job->expire.now_ms, job->expire.max);
     job->next = taken->expiries;
     taken->expiries = job;
 }
@@ -134,17 +154,22 @@ static void take_commands(struct kv_store *store, struct job *job, struct taken 
     taken->end = &job->next;
 }
 
+/* While it is not known what the engine has of a failed commit, pages would show it. */
 static void run_scan(struct kv_store *store, struct job *job)
 {
-    scan_fill(store, job->scan);
+    if (store->batch.n_doubts == 0 || is_well(store))
+        scan_fill(store, job->scan);
+    else
+        scan_fail(job->scan, KV_IO);
     store->host->scan_done(store->host, job->loop, job->scan);
     free(job);
 }
 
+/* A vector is not parted for it. */
 static bool is_full(const struct kv_store *store)
 {
     return store->batch.n_cmds + store->batch.n_due >= store->ops->max_batch ||
-           store->batch.bytes >= BATCH_BYTES;
+           batch_is_full(&store->batch);
 }
 
 static void run_jobs(struct kv_store *store, struct job *job)
@@ -166,16 +191,13 @@ static void run_jobs(struct kv_store *store, struct job *job)
     finish_batch(store, &taken);
 }
 
-static void sync_if_due(struct kv_store *store)
+/* When there is something to do even if no job comes. */
+static int64_t wake_at_ms(const struct kv_store *store)
 {
-    if (!store->is_unsynced || queue_now_ms() < store->sync_at_ms)
-        return;
-    enum kv_engine_status status = is_well(store) ? store->ops->sync(store->engine) : store->ill;
-    store->is_unsynced = status != KV_ENGINE_OK;
-    if (status == KV_ENGINE_OK)
-        return;
-    fall_ill(store, status);
-    store->sync_at_ms = store->recover_at_ms;
+    int64_t at_ms = store->is_unsynced ? store->sync_at_ms : KV_NEVER;
+    if (store->ill != KV_ENGINE_OK && store->recover_at_ms < at_ms)
+        at_ms = store->recover_at_ms;
+    return at_ms;
 }
 
 void *writer_run(void *argument)
@@ -183,9 +205,8 @@ void *writer_run(void *argument)
     struct kv_store *store = argument;
     bool is_closed = false;
     while (!is_closed) {
-        int64_t until_ms = store->is_unsynced ? store->sync_at_ms : KV_NEVER;
-        run_jobs(store, queue_take_all(&store->writes, until_ms, &is_closed));
-        sync_if_due(store);
+        run_jobs(store, queue_take_all(&store->writes, wake_at_ms(store), &is_closed));
+        is_well(store); /* an ill engine is tried again whether or not there are writes */
     }
     return NULL;
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <lmdb.h>
 #include <xxhash.h>
@@ -27,7 +28,8 @@ enum {
     PREFIX_BYTES = MOST_KEY - HASH_BYTES - 1, /* of a long key; also the longest short one */
     LENGTH_BYTES = 8,                         /* of a long key, ahead of it in its row */
     SEED_BYTES = 8,
-    MOST_READERS = 128
+    MOST_READERS = 128,
+    FREE_PAGES = 0 /* the handle of LMDB's own database of free pages */
 };
 
 #define KEY_MARK 'k'
@@ -252,6 +254,8 @@ static bool visit_plain(struct walk *walk)
     struct kv_slice key = {.bytes = (const char *)walk->key.mv_data + mark,
                            .len = walk->key.mv_size - mark};
     struct kv_slice value = {.bytes = walk->row.mv_data, .len = walk->row.mv_size};
+    if (kv_slice_compare(key, walk->from) < 0)
+        return true; /* the first part of the key from which the walk begins */
     return walk->visit(walk->context, key, value);
 }
 
@@ -410,19 +414,54 @@ static int open_tables(struct kv_engine *engine)
     return fault == MDB_NOTFOUND ? open_tables_with(engine, 0, MDB_CREATE) : fault;
 }
 
-/* A file that is shorter than its tree would end the process when the missing part is read. */
+/* How many free pages of the file there are from `first` on: LMDB keeps them in a database of its
+ * own, the first, as lists of numbers with their length ahead. */
+static int count_free_pages(struct kv_engine *engine, size_t first, size_t *ret_n)
+{
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    MDB_val key;
+    MDB_val list;
+    *ret_n = 0;
+    int fault = mdb_txn_begin(engine->env, NULL, MDB_RDONLY, &txn);
+    if (fault != 0)
+        return fault;
+    if ((fault = mdb_cursor_open(txn, FREE_PAGES, &cursor)) == 0) {
+        while ((fault = mdb_cursor_get(cursor, &key, &list, MDB_NEXT)) == 0) {
+            const size_t *numbers = list.mv_data;
+            for (size_t i = 1; i <= numbers[0]; i++)
+                *ret_n += numbers[i] >= first ? 1 : 0;
+        }
+        mdb_cursor_close(cursor);
+    }
+    mdb_txn_abort(txn);
+    return fault == MDB_NOTFOUND ? 0 : fault;
+}
+
+/* A page that is read behind the file's end would end the process. Pages that LMDB had no need to
+ * write may lie there, but these are free: they get their place. If others are missing, the file is
+ * left as it was. */
 static int check_length(struct kv_engine *engine)
 {
     MDB_envinfo info;
     MDB_stat stat;
     mdb_filehandle_t file;
     struct stat status;
+    size_t n_free;
     mdb_env_info(engine->env, &info);
     mdb_env_stat(engine->env, &stat);
     if (mdb_env_get_fd(engine->env, &file) != 0 || fstat(file, &status) != 0)
         return errno;
-    uint64_t used = ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
-    return (uint64_t)status.st_size < used ? MDB_CORRUPTED : 0;
+    size_t n_needed = info.me_last_pgno + 1;
+    size_t n_there = (size_t)status.st_size / stat.ms_psize;
+    if (n_there >= n_needed)
+        return 0;
+    if (ftruncate(file, (off_t)(n_needed * stat.ms_psize)) != 0)
+        return errno;
+    int fault = count_free_pages(engine, n_there, &n_free);
+    if (fault == 0 && n_free == n_needed - n_there)
+        return 0;
+    return ftruncate(file, status.st_size) == 0 ? MDB_CORRUPTED : errno;
 }
 
 static void close_database(struct kv_engine *engine)
@@ -479,10 +518,12 @@ static int commit_batch(struct kv_engine *engine, bool is_synced)
 /* After some failures LMDB lets nobody read either, until the file is opened again. */
 static enum kv_engine_status engine_commit(struct kv_engine *engine, bool is_synced)
 {
+    bool is_refused = engine->fault != 0; /* before anything was written */
     int fault = commit_batch(engine, is_synced);
     if (fault == 0)
         return KV_ENGINE_OK;
-    reopen(engine);
+    if (!is_refused)
+        reopen(engine);
     return report(engine, "a write failed", fault);
 }
 
@@ -545,7 +586,7 @@ static int engine_open(const struct kv_host *host, const char *folder,
     }
     engine->host = host;
     engine->map_size = (size_t)options[OPTION_MAP_SIZE].integer;
-    pthread_rwlock_init(&engine->access, NULL);
+    kv_durable_init_access(&engine->access);
     int fault = open_database(engine);
     if (fault == 0 && folder_sync(engine->folder) != 0) /* the new file's name */
         fault = errno;

@@ -62,6 +62,7 @@ struct kv_engine {
     rocksdb_t *db;           /* NULL where it could not be opened again */
     rocksdb_column_family_handle_t *tables[KV_ENGINE_N_TABLES];
     bool is_read_only;
+    enum kv_engine_status why_not; /* where it is NULL or read only */
 
     rocksdb_writebatch_t *batch; /* the writer's */
     size_t n_erased;             /* the writer's: records, since the last compaction */
@@ -248,7 +249,7 @@ static enum kv_engine_status engine_sync(struct kv_engine *engine)
 {
     char *error = NULL;
     if (engine->db == NULL || engine->is_read_only)
-        return KV_ENGINE_FULL;
+        return engine->why_not;
     rocksdb_flush_wal(engine->db, 1, &error);
     return error == NULL ? KV_ENGINE_OK : report(engine, "a sync failed", error);
 }
@@ -302,11 +303,16 @@ static enum kv_engine_status engine_commit(struct kv_engine *engine, bool is_syn
                       engine->batch, &error);
     rocksdb_writebatch_clear(engine->batch);
     if (engine->db == NULL || engine->is_read_only)
-        return KV_ENGINE_FULL;
+        return engine->why_not;
     if (error != NULL)
         return report(engine, "a write failed", error);
     engine->log_bytes += bytes;
-    return !is_synced && is_log_nearly_full(engine) ? end_log(engine) : KV_ENGINE_OK;
+    if (!is_log_nearly_full(engine))
+        return KV_ENGINE_OK;
+    if (!is_synced)
+        return end_log(engine);
+    flush(engine, false);
+    return KV_ENGINE_OK;
 }
 
 /* ---- opening and closing ---- */
@@ -349,6 +355,7 @@ static enum kv_engine_status reopen(struct kv_engine *engine)
     if (error == NULL)
         return KV_ENGINE_OK;
     enum kv_engine_status status = report(engine, "cannot be opened again", error);
+    engine->why_not = status;
     if ((error = open_database(engine, true)) != NULL)
         report(engine, "cannot be opened for reading", error);
     return status;
@@ -359,6 +366,8 @@ static enum kv_engine_status engine_recover(struct kv_engine *engine)
     enum kv_engine_status status = folder_try_room(engine->folder);
     if (status != KV_ENGINE_OK)
         return status;
+    if (engine->db != NULL)
+        rocksdb_disable_manual_compaction(engine->db); /* which has the lock for reading */
     pthread_rwlock_wrlock(&engine->access);
     status = reopen(engine);
     pthread_rwlock_unlock(&engine->access);
@@ -376,7 +385,7 @@ static void set_options(struct kv_engine *engine, const struct kv_option_value *
     rocksdb_options_set_write_buffer_size(options, engine->write_buffer);
     rocksdb_options_set_max_write_buffer_number(options, 4);
     rocksdb_options_set_max_background_jobs(options, 2);
-    rocksdb_options_set_max_total_wal_size(options, RESTART_LOG_BYTES);
+    rocksdb_options_set_max_total_wal_size(options, 16 * (uint64_t)RESTART_LOG_BYTES);
     rocksdb_options_set_bytes_per_sync(options, 1 << 20);
     rocksdb_options_set_keep_log_file_num(options, LOG_FILES);
     rocksdb_options_set_info_log_level(options, LOG_FATAL);
@@ -441,7 +450,7 @@ static struct kv_engine *create(const struct kv_host *host, const char *folder)
     engine->write_synced = rocksdb_writeoptions_create();
     engine->write_unsynced = rocksdb_writeoptions_create();
     engine->batch = rocksdb_writebatch_create();
-    pthread_rwlock_init(&engine->access, NULL);
+    kv_durable_init_access(&engine->access);
     pthread_mutex_init(&engine->upkeep_lock, NULL);
     pthread_cond_init(&engine->upkeep_stirred, NULL);
     return engine;

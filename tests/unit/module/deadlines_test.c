@@ -189,7 +189,11 @@ static void table_that_cannot_be_read_is_read_again(void **state)
     struct bench *bench = *state;
     fill_table(bench, 1000);
     bench->engine.is_broken = true;
-    deadlines_load(&bench->deadlines, START_MS);
+    deadlines_load(&bench->deadlines, START_MS - 2000);
+    for (uint32_t part = 0; part < DEADLINES_PARTS; part++) {
+        assert_true(deadlines_next(&bench->deadlines, part) > START_MS - 2000); /* not at once */
+        assert_true(deadlines_next(&bench->deadlines, part) < START_MS);
+    }
     bench->engine.is_broken = false;
     drain(bench, 1000);
 }

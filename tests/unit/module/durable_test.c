@@ -471,6 +471,95 @@ static void long_keys_are_walked_in_order(void **state)
     assert_int_equal(n, MANY);
 }
 
+/* The first part of the prefix is a key as well. */
+static void long_prefix_finds_what_has_it(void **state)
+{
+    enum {
+        LONG = 600
+    };
+    struct rig *rig = *state;
+    struct kv_scan_entry entries[4];
+    char key[LONG];
+    memset(key, 'k', LONG);
+    struct kv_scan scan = {.entries = entries, .capacity = 4, .prefix = {key, LONG - 1}};
+    open_store(rig);
+    for (size_t len = 1; len < LONG; len++)
+        set(rig, (struct kv_slice){key, len}, KV_SLICE("1"));
+    set(rig, (struct kv_slice){key, LONG}, KV_SLICE("1"));
+    size_t before = n_scanned;
+    ops->scan(rig->store, 0, &scan);
+    if (scan.is_deferred)
+        wait_until(&n_scanned, before + 1);
+    assert_int_equal(scan.status, KV_OK);
+    assert_int_equal(scan.n, 2);
+    assert_int_equal(scan.next.len, 0);
+    for (uint32_t i = 0; i < scan.n; i++) {
+        assert_int_equal(entries[i].key.len, LONG - 1 + i);
+        ops->unref(rig->store, entries[i].item.ref);
+    }
+}
+
+/* ---- memory ---- */
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MEMORY_IS_OURS false /* the sanitizer keeps what is freed */
+#else
+#define MEMORY_IS_OURS true
+#endif
+
+/* VmHWM in bytes, since it was reset. */
+static size_t peak_memory(void)
+{
+    char line[128];
+    size_t kib = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+    while (fgets(line, sizeof(line), file) != NULL)
+        sscanf(line, "VmHWM: %zu kB", &kib);
+    fclose(file);
+    return kib * 1024;
+}
+
+static void reset_peak_memory(void)
+{
+    FILE *file = fopen("/proc/self/clear_refs", "w");
+    fputs("5", file);
+    fclose(file);
+}
+
+static void deleting_large_values_takes_no_memory_for_all_of_them(void **state)
+{
+    enum {
+        MANY = 64,
+        LARGE = 4 << 20
+    };
+    struct rig *rig = *state;
+    struct kv_cmd deletes[MANY];
+    struct kv_cmd *cmds[MANY];
+    char keys[MANY][8];
+    char *value = kv_alloc(LARGE);
+    if (!MEMORY_IS_OURS)
+        skip();
+    memset(value, '7', LARGE);
+    open_store(rig);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "%d", i);
+        struct kv_slice key = kv_slice_of(keys[i]);
+        set(rig, key, (struct kv_slice){value, LARGE});
+        deletes[i] = (struct kv_cmd){.op = KV_OP_DELETE, .key = key, .hash = host_hash(&host, key)};
+        cmds[i] = &deletes[i];
+    }
+    start_again(rig, 0);
+    reset_peak_memory();
+    size_t at_first = peak_memory();
+    size_t before = n_done;
+    ops->submit(rig->store, 0, cmds, MANY);
+    wait_until(&n_done, before + MANY);
+    /* A file that is mapped into memory counts as well. */
+    size_t mapped = strcmp(module->identity->name, "lmdb") == 0 ? (size_t)MANY * LARGE : 0;
+    assert_true(peak_memory() - at_first < mapped + (size_t)MANY * LARGE / 2);
+    free(value);
+}
+
 /* ---- what is refused ---- */
 
 static void assert_refused(struct rig *rig, const char *why)
@@ -565,6 +654,8 @@ int main(int argc, char **argv)
         DURABLE_TEST(what_expired_meanwhile_is_missing_at_once_and_told_later),
         DURABLE_TEST(what_expired_meanwhile_is_told_before_the_next_change_of_its_key),
         DURABLE_TEST(long_keys_are_walked_in_order),
+        DURABLE_TEST(long_prefix_finds_what_has_it),
+        DURABLE_TEST(deleting_large_values_takes_no_memory_for_all_of_them),
         DURABLE_TEST(folder_in_use_is_refused),
         DURABLE_TEST(folder_of_another_store_is_refused),
         DURABLE_TEST(newer_format_is_refused),
