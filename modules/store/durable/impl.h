@@ -19,6 +19,10 @@ enum durability {
     DURABILITY_OS
 };
 
+enum {
+    MOST_GIVEN_BACK = 1024 /* commands in one call of host->done(), of several jobs */
+};
+
 struct kv_store {
     const struct kv_store_host *host;
     const struct kv_engine_ops *ops;
@@ -42,6 +46,8 @@ struct kv_store {
     /* the writer's only */
     struct batch batch;
     struct deadlines deadlines;
+    struct queue_patience patience;
+    struct kv_cmd *given_back[MOST_GIVEN_BACK];
     bool is_unsynced;          /* committed, and not synced */
     int64_t sync_at_ms;        /* CLOCK_MONOTONIC: when it is to be, with DURABILITY_INTERVAL */
     enum kv_engine_status ill; /* why the engine takes no commits; OK where it does */
