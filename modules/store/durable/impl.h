@@ -46,7 +46,6 @@ struct kv_store {
     /* the writer's only */
     struct batch batch;
     struct deadlines deadlines;
-    struct queue_patience patience;
     struct kv_cmd *given_back[MOST_GIVEN_BACK];
     bool is_unsynced;          /* committed, and not synced */
     int64_t sync_at_ms;        /* CLOCK_MONOTONIC: when it is to be, with DURABILITY_INTERVAL */

@@ -37,14 +37,7 @@ struct queue {
     pthread_cond_t stirred;
     struct job *first;
     struct job **end;
-    size_t n_cmds; /* of all jobs */
     bool is_closed;
-};
-
-/* How long to wait for company once there is a job. */
-struct queue_patience {
-    size_t n_cmds; /* until there are so many commands */
-    int64_t us;    /* but no longer than this; 0: not at all */
 };
 
 void queue_init(struct queue *queue);
@@ -55,14 +48,9 @@ void queue_push(struct queue *queue, struct job *job);
 /* No more is pushed; who waits is woken. */
 void queue_close(struct queue *queue);
 
-/* Waits for jobs until `until_ms` of CLOCK_MONOTONIC (KV_NEVER: for ever), and then, with patience,
- * for more. Returns: all of them, chained; NULL when the time is over, or when the queue is closed
- * and empty. */
-struct job *queue_take_all(struct queue *queue, int64_t until_ms, struct queue_patience patience,
-                           bool *ret_is_closed);
-
-/* Commands that wait. */
-size_t queue_n_cmds(struct queue *queue);
+/* Waits for jobs until `until_ms` of CLOCK_MONOTONIC (KV_NEVER: for ever). Returns: all of them,
+ * chained; NULL when the time is over, or when the queue is closed and empty. */
+struct job *queue_take_all(struct queue *queue, int64_t until_ms, bool *ret_is_closed);
 
 /* The same for one. */
 struct job *queue_take(struct queue *queue);
@@ -71,10 +59,6 @@ struct job *queue_take(struct queue *queue);
 struct job *job_create(enum job_kind kind, uint32_t loop, size_t n);
 
 /* CLOCK_MONOTONIC, for the waits of threads. */
-int64_t queue_now_us(void);
-static inline int64_t queue_now_ms(void)
-{
-    return queue_now_us() / 1000;
-}
+int64_t queue_now_ms(void);
 
 #endif

@@ -1,10 +1,6 @@
 /*
  * The writer: takes what has come while it was busy, as one batch, and commits it. So batches grow
  * with the load and with what a sync takes, and a single write waits for nothing but its own.
- *
- * Clients that write again as soon as they are answered would part into two halves, each of which
- * waits for the sync of the other: after a commit the writer has a moment's patience for those that
- * it has just answered to come back (be_patient).
  */
 #include "impl.h"
 
@@ -15,8 +11,6 @@
 #define EPOCH KV_SLICE("epoch")
 
 enum {
-    PATIENCE_SHARE = 3, /* of a run, for clients to come back after it */
-    LEAST_PATIENCE_US = 20,
     RETRY_MS = 200,          /* until deadlines that could not be judged are looked at again */
     FIRST_RECOVERY_MS = 200, /* until an ill engine is tried; then twice as long */
     LONGEST_RECOVERY_MS = 2000
@@ -207,11 +201,9 @@ static bool is_full(const struct kv_store *store)
            batch_is_full(&store->batch);
 }
 
-/* Returns: how many commands there were. */
-static size_t run_jobs(struct kv_store *store, struct job *job)
+static void run_jobs(struct kv_store *store, struct job *job)
 {
     struct taken taken = {.end = &taken.first};
-    size_t n_cmds = 0;
     deadlines_load(&store->deadlines, store->host->base.now_ms(&store->host->base));
     while (job != NULL) {
         struct job *next = job->next;
@@ -221,28 +213,11 @@ static size_t run_jobs(struct kv_store *store, struct job *job)
             run_scan(store, job);
         else if (job->kind == JOB_EXPIRE)
             take_expiry(store, job, &taken);
-        else {
-            n_cmds += job->n_cmds;
+        else
             take_commands(store, job, &taken);
-        }
         job = next;
     }
     finish_batch(store, &taken);
-    return n_cmds;
-}
-
-/* Expects as many commands again as this run had, and those that have come meanwhile; for a part of
- * what the run took, most of which was the sync. A run that has waited in vain waits half as long
- * the next time. */
-static void be_patient(struct kv_store *store, size_t n_cmds, int64_t took_us)
-{
-    struct queue_patience *patience = &store->patience;
-    bool was_in_vain = patience->us != 0 && n_cmds < patience->n_cmds;
-    int64_t most_us = took_us / PATIENCE_SHARE;
-    patience->us = was_in_vain ? patience->us / 2 : 2 * patience->us + LEAST_PATIENCE_US;
-    if (patience->us > most_us)
-        patience->us = most_us;
-    patience->n_cmds = n_cmds + queue_n_cmds(&store->writes);
 }
 
 /* When there is something to do even if no job comes. */
@@ -259,12 +234,7 @@ void *writer_run(void *argument)
     struct kv_store *store = argument;
     bool is_closed = false;
     while (!is_closed) {
-        struct job *jobs =
-            queue_take_all(&store->writes, wake_at_ms(store), store->patience, &is_closed);
-        int64_t begin_us = queue_now_us();
-        size_t n_cmds = run_jobs(store, jobs);
-        if (store->durability == DURABILITY_ALWAYS && n_cmds != 0)
-            be_patient(store, n_cmds, queue_now_us() - begin_us);
+        run_jobs(store, queue_take_all(&store->writes, wake_at_ms(store), &is_closed));
         is_well(store); /* an ill engine is tried again whether or not there are writes */
     }
     return NULL;
