@@ -186,6 +186,23 @@ static bool catch_up(struct kv_command *command)
     return true;
 }
 
+/* Reads the first of the client's commands again. Those of the same key that have been read, or are
+ * being, while it was final would show an older state than its new one: they are to follow. */
+static void read_again(struct kv_command *first)
+{
+    struct kv_client *client = first->client;
+    kv_keyspace_release(first->home->keyspace, &first->item);
+    first->is_overtaken = false;
+    KV_LIST_EACH(&client->commands, link, after)
+    {
+        struct kv_command *later = KV_CONTAINER(link, struct kv_command, in_client);
+        if (later != first && later->kind == KV_COMMAND_GET && later->hash == first->hash &&
+            !is_held(later))
+            later->is_overtaken = true;
+    }
+    kv_keyspace_admit(first);
+}
+
 static bool is_read(const struct kv_command *command)
 {
     return command->kind == KV_COMMAND_GET &&
@@ -213,9 +230,9 @@ static void hand_back_finished(struct kv_client *client)
             run_topic_command(first);
         if (first->state != KV_COMMAND_FINISHED)
             return;
-        if (first->subscription != NULL && is_read(first) && !catch_up(first)) {
-            kv_keyspace_release(first->home->keyspace, &first->item);
-            kv_keyspace_admit(first);
+        if (first->subscription != NULL && is_read(first) &&
+            (first->is_overtaken || !catch_up(first))) {
+            read_again(first);
             return;
         }
         take_out(first);

@@ -18,6 +18,8 @@
  * before changes that were told meanwhile. It is answered as of the later of the two: if changes
  * were told since it was submitted, and the newest of them is newer than what was read, then that
  * change's state is the answer (it was the key's state at a moment between question and answer).
+ * Where that state has passed its deadline meanwhile, it is read again, and with it every later
+ * `get` of the key that has been read already.
  * As later writes of the client wait until it is answered, it never shows a write sent after it.
  */
 #ifndef KV_KEYSPACE_CLIENT_H

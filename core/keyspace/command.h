@@ -86,6 +86,7 @@ struct kv_command {
     uint64_t told_before; /* that topic's count of changes when the GET was submitted */
     size_t next_interceptor;
     bool is_barrier;    /* counted in its client's n_barriers */
+    bool is_overtaken;  /* GET: one ahead of it was read again after it, so it has to be, too */
     char *new_value;    /* the value's copy, or what an interceptor put in its place */
     bool key_is_kept;   /* key, note and revisions are the command's own: */
     char *copy;         /* here, or in `small` where they are short */

@@ -202,6 +202,32 @@ static void a_get_past_the_deadline_of_what_was_told_is_read_again(void **state)
     kv_client_close(client);
 }
 
+/* The second was read while the first was final and had to wait; then the first was read again. */
+static void a_get_behind_one_that_is_read_again_is_read_again_too(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    struct kv_client *client = subscriber(0, "k");
+    rig.gate_is_shut = true;
+    rig_set(&rig, client, "slow", "x", "1", 0);
+    rig_get(&rig, client, "g1", "k");
+    rig_turn(&rig);
+    rig_execute(&rig, 1);
+    rig_complete(&rig, 1); /* missing */
+    rig.gate_is_shut = false;
+    rig_set(&rig, NULL, "w", "k", "1", 50);
+    rig_turn(&rig);
+    rig_get(&rig, client, "g2", "k"); /* reads 1 */
+    rig_turn(&rig);
+    rig_expect(&rig, "told k=1; w ok");
+    rig.now_ms += 60;
+    rig_execute(&rig, 0);
+    rig_complete(&rig, 0);
+    rig_turn(&rig);
+    rig_expect(&rig, "slow ok; g1 missing; g2 missing; told k=expired");
+    kv_client_close(client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +248,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_get_of_a_subscribed_key_holds_back_later_writes_of_its_client, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_get_past_the_deadline_of_what_was_told_is_read_again,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_get_behind_one_that_is_read_again_is_read_again_too,
                                         set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
