@@ -163,7 +163,7 @@ static void folder_that_may_not_be_written_to_is_refused(void **state)
     kv_test_store_make(&store);
     if (!make_read_only(store.disk)) {
         kv_test_store_remove(&store);
-        skip();
+        skip(); /* neither a mount nor a mode makes a folder read-only for this user */
     }
     char *deep = kv_test_path(store.disk, "deep");
     kv_test_store_expect_refusal(&store, deep, "cannot be made");
@@ -324,7 +324,7 @@ static void damaged_rows_are_errors_and_no_wrong_answers(void **state)
     int64_t limit_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
     (void)state;
     if (!is_store("rocksdb"))
-        skip();
+        skip(); /* LMDB has no checksums: it cannot notice */
     start_with_keys(&store, KEYS);
     kv_test_stream_open(&stream, store.server.port);
     do {

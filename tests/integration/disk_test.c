@@ -248,7 +248,8 @@ static void file_system_that_is_really_full_is_no_different(void **state)
     kv_test_store_make(&scene.store);
     if (!kv_test_folder_mount(scene.store.disk, 0, "size=64m")) {
         kv_test_store_remove(&scene.store);
-        skip();
+        skip(); /* this user cannot mount a small disk; the others run on one that says it is full
+                 */
     }
     full_disk(&scene, take_room);
     kv_test_folder_unmount(scene.store.disk);
@@ -327,7 +328,7 @@ static void write_that_is_done_but_fails_is_refused_for_good(void **state)
 {
     (void)state;
     if (strcmp(getenv("KV_TEST_STORE"), "lmdb") != 0)
-        skip();
+        skip(); /* RocksDB has no such write */
     fail_to_sync("unsure");
 }
 

@@ -32,7 +32,7 @@ enum {
     BITS_PER_KEY = 10,    /* of the filters: 1 % of the missing keys are looked for in vain */
     LOG_FATAL = 4,        /* of RocksDB's levels */
     LOG_FILES = 1,
-    RESTART_LOG_BYTES = 64 << 20, /* write-ahead log that opening may have to read */
+    LOG_BYTES = 16 << 20, /* then a new write-ahead log is begun: opening may have to read a few */
 };
 
 enum {
@@ -279,7 +279,7 @@ static bool is_log_nearly_full(struct kv_engine *engine)
                                     "rocksdb.cur-size-active-mem-table", &bytes) == 0 &&
             bytes > engine->write_buffer / 4 * 3)
             return true;
-    return engine->log_bytes > RESTART_LOG_BYTES / 4;
+    return engine->log_bytes > LOG_BYTES;
 }
 
 /* When RocksDB reads its logs it does not see that one has lost its end where the next has not, and
@@ -385,7 +385,7 @@ static void set_options(struct kv_engine *engine, const struct kv_option_value *
     rocksdb_options_set_write_buffer_size(options, engine->write_buffer);
     rocksdb_options_set_max_write_buffer_number(options, 4);
     rocksdb_options_set_max_background_jobs(options, 2);
-    rocksdb_options_set_max_total_wal_size(options, 16 * (uint64_t)RESTART_LOG_BYTES);
+    rocksdb_options_set_max_total_wal_size(options, (uint64_t)1 << 30); /* never of itself */
     rocksdb_options_set_bytes_per_sync(options, 1 << 20);
     rocksdb_options_set_keep_log_file_num(options, LOG_FILES);
     rocksdb_options_set_info_log_level(options, LOG_FATAL);

@@ -8,7 +8,6 @@
  *   <folder>.unsure  writes that sync are done, and say EIO
  *   <folder>.stuck   syncs do not return until it is gone
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -20,6 +19,8 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "support/interpose.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -35,20 +36,6 @@ __attribute__((constructor)) static void begin(void)
     if (folder != NULL)
         snprintf(root, sizeof(root), "%s", folder);
 }
-
-static void *next(const char *name)
-{
-    void *found = dlsym(RTLD_NEXT, name);
-    if (found == NULL)
-        abort();
-    return found;
-}
-
-/* The function that this one stands in for. */
-#define REAL(name)                                                                                 \
-    static __typeof__(&name) real;                                                                 \
-    if (real == NULL)                                                                              \
-    *(void **)&real = next(#name)
 
 /* Whether the disk is in that state. */
 static bool is(const char *state)

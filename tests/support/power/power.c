@@ -11,7 +11,6 @@
  * Not seen, and so never durable: what is written through mmap(), stdio or the kernel's rings, and
  * sync_file_range(), which promises nothing.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -27,6 +26,7 @@
 #include <unistd.h>
 
 #include "journal.h"
+#include "support/interpose.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -34,20 +34,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char root[PATH_MAX];
 static int journal = -1;
 static uint64_t journal_len;
-
-static void *next(const char *name)
-{
-    void *found = dlsym(RTLD_NEXT, name);
-    if (found == NULL)
-        abort();
-    return found;
-}
-
-/* The function that this one stands in for. */
-#define REAL(name)                                                                                 \
-    static __typeof__(&name) real;                                                                 \
-    if (real == NULL)                                                                              \
-    *(void **)&real = next(#name)
 
 static ssize_t write_really(int fd, const void *bytes, size_t len)
 {
