@@ -2,16 +2,16 @@
 # Installs what building and testing need, on Debian 12; does nothing where all is there.
 set -eu
 
-packages="build-essential clang clang-format clang-tidy cmake cppcheck curl libclang-rt-14-dev
-libcmocka-dev libh2o-dev-common libh2o-evloop-dev libjansson-dev liblmdb-dev librocksdb-dev
+packages="build-essential cmake libcurl4-openssl-dev libh2o-dev-common libh2o-evloop-dev libhiredis-dev
+libjansson-dev liblmdb-dev liblua5.4-dev libmosquitto-dev libnats-dev librdkafka-dev librocksdb-dev
 libssl-dev libxxhash-dev libyaml-dev ninja-build pkg-config"
-if [ "${1:-}" = build ]; then
-    packages="build-essential cmake libh2o-dev-common libh2o-evloop-dev liblmdb-dev librocksdb-dev
-libssl-dev libxxhash-dev libyaml-dev ninja-build pkg-config"
+if [ "${1:-}" != build ]; then
+    packages="$packages clang clang-format clang-tidy cppcheck curl libclang-rt-14-dev libcmocka-dev
+mosquitto nats-server redis-server"
 fi
 
 if [ "${1:-}" = bench ]; then
-    packages="$packages python3 redis-server redis-tools util-linux valgrind webdis"
+    packages="$packages python3 redis-tools util-linux valgrind webdis"
 fi
 
 missing=""
