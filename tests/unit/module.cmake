@@ -33,6 +33,11 @@ foreach(theme deadlines states)
   target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/durable)
 endforeach()
 
+kv_add_test(unit_store_overlap SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/overlap_test.c
+            USES store_durable kv_test_client LABELS threads)
+target_include_directories(test_unit_store_overlap
+                           PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/durable)
+
 foreach(store lmdb rocksdb)
   set(name unit_store_durable_${store})
   kv_add_test(${name} SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/durable_test.c

@@ -3,9 +3,9 @@
  * read and its state judged (states.h); the engine has the rows before any of the batch is
  * published; a state is published before it is told; every key is let go after its last state.
  *
- * A commit that failed may be on the disk nevertheless (what could not be synced is often written),
- * and would be back when the engine is opened again. What it was to change stays held, and is
- * written once more as it was, before anything else.
+ * What a refused batch wrote may be on the disk nevertheless (what could not be synced is often
+ * there), and would be back when the engine is opened again. What it was to change stays held, and
+ * is written once more as it was, before anything else.
  */
 #include "batch.h"
 
@@ -68,6 +68,8 @@ static bool reserve_all(struct batch *batch, size_t n)
                    sizeof(struct deadline *)) &&
            reserve((void **)&batch->touched, &batch->touched_capacity, batch->n_touched + n,
                    sizeof(struct touched)) &&
+           reserve((void **)&batch->dirty, &batch->dirty_capacity, batch->n_touched + n,
+                   sizeof(uint32_t)) &&
            reserve((void **)&batch->doubts, &batch->doubts_capacity, batch->n_touched + n,
                    sizeof(struct doubt)) &&
            reserve((void **)&batch->steps, &batch->steps_capacity, batch->n_steps + 2 * n,
@@ -105,7 +107,7 @@ static void take_record(void *context, struct kv_slice row)
 }
 
 /* Reads the state of a held key that is not in memory. */
-static enum kv_status learn(struct batch *batch, struct touched *touched)
+static void learn(struct batch *batch, struct touched *touched)
 {
     struct entry *unknown = touched->first;
     struct reading reading = {.batch = batch, .key = entry_key(unknown), .hash = unknown->hash};
@@ -113,17 +115,25 @@ static enum kv_status learn(struct batch *batch, struct touched *touched)
         batch->ops->get(batch->engine, KV_ENGINE_RECORDS, reading.key, true, take_record, &reading);
     if (status == KV_ENGINE_ABSENT) {
         states_learn_absent(batch->states, unknown);
-        return KV_OK;
+    } else if (status != KV_ENGINE_OK || reading.is_damaged) {
+        touched->fault = KV_IO;
+    } else if (reading.entry == NULL) {
+        touched->fault = KV_FULL;
+    } else {
+        batch->bytes += entry_size(reading.entry);
+        states_learn(batch->states, unknown, reading.entry);
+        entry_unref(unknown);
+        touched->first = touched->shown = reading.entry;
     }
-    if (status != KV_ENGINE_OK || reading.is_damaged)
-        return KV_IO;
-    if (reading.entry == NULL)
-        return KV_FULL;
-    batch->bytes += entry_size(reading.entry);
-    states_learn(batch->states, unknown, reading.entry);
-    entry_unref(unknown);
-    touched->first = reading.entry;
-    return KV_OK;
+}
+
+/* The batch ahead has the key, too: this one begins with what becomes of it there. Both hold the
+ * state that is published, which needs no further reference for that. */
+static void follow(struct touched *touched, const struct touched *ahead)
+{
+    entry_unref(touched->first);
+    touched->first = entry_ref(ahead->current);
+    touched->fault = ahead->fault;
 }
 
 /* Gets hold of the key, if the batch has not. Returns: NULL where there is no memory. */
@@ -136,10 +146,13 @@ static struct touched *touch(struct batch *batch, struct kv_slice key, uint64_t 
     if (held == NULL)
         return NULL;
     touched = &batch->touched[batch->n_touched++];
-    *touched = (struct touched){.first = held, .fault = KV_OK};
-    if (held->is_unknown)
-        touched->fault = learn(batch, touched);
-    touched->shown = touched->current = touched->first;
+    *touched = (struct touched){.first = held, .shown = held, .fault = KV_OK};
+    const struct touched *ahead = batch->ahead == NULL ? NULL : find(batch->ahead, key, hash);
+    if (ahead != NULL)
+        follow(touched, ahead);
+    else if (held->is_unknown)
+        learn(batch, touched);
+    touched->written = touched->current = touched->first;
     uint32_t *bucket = &batch->buckets[bucket_of(batch, hash)];
     touched->in_chain = *bucket;
     *bucket = (uint32_t)batch->n_touched;
@@ -164,6 +177,9 @@ static void add_step(struct batch *batch, struct touched *touched, enum kv_reaso
                                                    .before = touched->current,
                                                    .after = after};
     touched->current = after;
+    if (!touched->is_dirty)
+        batch->dirty[batch->n_dirty++] = (uint32_t)(touched - batch->touched);
+    touched->is_dirty = true;
     batch->bytes += after->key_len + after->value_len;
 }
 
@@ -173,8 +189,8 @@ static uint64_t remove_key(struct batch *batch, struct touched *touched, enum kv
     struct entry *after = entry_create_absent(entry_key(touched->current), touched->current->hash);
     if (after == NULL)
         return 0;
-    add_step(batch, touched, reason, ++batch->revision, after);
-    return batch->revision;
+    add_step(batch, touched, reason, ++batch->head->revision, after);
+    return batch->head->revision;
 }
 
 /* Whether the key is there by the clock as it is now. */
@@ -185,14 +201,14 @@ static bool is_alive(const struct batch *batch, const struct entry *entry)
             batch->host->base.now_ms(&batch->host->base) < entry->deadline_ms);
 }
 
-static void get_key(struct kv_cmd *cmd, struct touched *touched, bool is_there)
+static void get_key(struct kv_cmd *cmd, struct entry *state, bool is_there)
 {
     if (!is_there) {
         finish(cmd, KV_MISSING, 0);
         return;
     }
-    cmd->item = entry_item(entry_ref(touched->current));
-    finish(cmd, KV_OK, touched->current->revision);
+    cmd->item = entry_item(entry_ref(state));
+    finish(cmd, KV_OK, state->revision);
 }
 
 /* Gives the key another deadline. Returns: false where there is no memory. */
@@ -222,12 +238,12 @@ static void set_key(struct batch *batch, struct kv_cmd *cmd, struct touched *tou
         return;
     }
     struct entry *after =
-        entry_create(cmd->key, cmd->hash, cmd->value, batch->revision + 1, cmd->deadline_ms);
+        entry_create(cmd->key, cmd->hash, cmd->value, batch->head->revision + 1, cmd->deadline_ms);
     if (after == NULL) {
         finish(cmd, KV_FULL, 0);
         return;
     }
-    add_step(batch, touched, KV_REASON_SET, ++batch->revision, after);
+    add_step(batch, touched, KV_REASON_SET, ++batch->head->revision, after);
     finish(cmd, KV_OK, after->revision);
 }
 
@@ -276,7 +292,7 @@ static void judge(struct batch *batch, struct kv_cmd *cmd)
     }
     bool is_there = is_alive(batch, touched->current);
     if (cmd->op == KV_OP_GET) {
-        get_key(cmd, touched, is_there);
+        get_key(cmd, touched->current, is_there);
         return;
     }
     if (!is_there && entry_is_there(touched->current) &&
@@ -287,14 +303,16 @@ static void judge(struct batch *batch, struct kv_cmd *cmd)
     judge_write(batch, cmd, touched, is_there);
 }
 
-/* Whether the command meets a state of this very batch whose deadline may pass before the batch is
- * published. Readers see the state before it until then, so it would have lived in no order of
+/* Whether the command meets a state that is not published yet and whose deadline may pass before it
+ * is. Readers see the state before it until then, so it would have lived in no order of
  * things at all: the batch has to be published first. (A sync that takes longer than SOON_MS makes
  * no difference to anybody who has not asked for such a TTL.) */
 static bool has_to_wait(const struct batch *batch, const struct kv_cmd *cmd)
 {
     const struct touched *touched = find(batch, cmd->key, cmd->hash);
-    if (touched == NULL || touched->current == touched->first ||
+    if (touched == NULL && batch->ahead != NULL)
+        touched = find(batch->ahead, cmd->key, cmd->hash);
+    if (touched == NULL || touched->current == touched->shown ||
         touched->current->deadline_ms == KV_NEVER)
         return false;
     return touched->current->deadline_ms < batch->host->base.now_ms(&batch->host->base) + SOON_MS;
@@ -346,12 +364,7 @@ size_t batch_expire(struct batch *batch, uint32_t part, int64_t now_ms, uint32_t
     return n_decided;
 }
 
-/* ---- committing ---- */
-
-bool batch_has_changes(const struct batch *batch)
-{
-    return batch->n_steps != 0;
-}
+/* ---- writing ---- */
 
 static void put_record(struct batch *batch, const struct entry *entry, struct kv_slice value)
 {
@@ -398,8 +411,8 @@ static int64_t store_now_ms(const struct batch *batch)
  * so that none is ever given out twice. */
 static enum kv_engine_status commit_rows(struct batch *batch, bool is_synced)
 {
-    struct record_store_head head = {.revision = batch->revision,
-                                     .reserved = batch->head.reserved,
+    struct record_store_head head = {.revision = batch->head->revision,
+                                     .reserved = batch->head->stored.reserved,
                                      .seen_ms = store_now_ms(batch)};
     if (head.revision > head.reserved) {
         head.reserved = head.revision + BATCH_RESERVE;
@@ -408,17 +421,32 @@ static enum kv_engine_status commit_rows(struct batch *batch, bool is_synced)
     put_head(batch, &head);
     enum kv_engine_status status = batch->ops->commit(batch->engine, is_synced);
     if (status == KV_ENGINE_OK)
-        batch->head = head;
+        batch->head->stored = head;
     return status;
 }
 
-static enum kv_engine_status write_rows(struct batch *batch, bool is_synced)
+enum kv_engine_status batch_write(struct batch *batch, bool is_synced)
 {
-    for (size_t i = 0; i < batch->n_touched; i++)
-        if (batch->touched[i].current != batch->touched[i].first)
-            put_rows(batch, batch->touched[i].first, batch->touched[i].current);
-    return commit_rows(batch, is_synced);
+    if (!batch_is_dirty(batch))
+        return KV_ENGINE_OK;
+    for (size_t i = 0; i < batch->n_dirty; i++) {
+        const struct touched *touched = &batch->touched[batch->dirty[i]];
+        put_rows(batch, touched->written, touched->current);
+    }
+    batch->is_written = true;
+    enum kv_engine_status status = commit_rows(batch, is_synced);
+    if (status != KV_ENGINE_OK)
+        return status;
+    for (size_t i = 0; i < batch->n_dirty; i++) {
+        struct touched *touched = &batch->touched[batch->dirty[i]];
+        touched->written = touched->current;
+        touched->is_dirty = false;
+    }
+    batch->n_dirty = 0;
+    return KV_ENGINE_OK;
 }
+
+/* ---- taking effect ---- */
 
 static void publish(struct batch *batch, const struct step *step)
 {
@@ -466,11 +494,25 @@ static void empty(struct batch *batch)
     }
     for (size_t i = 0; i < batch->n_steps; i++)
         entry_unref(batch->steps[i].after);
-    batch->n_touched = batch->n_steps = batch->n_cmds = batch->n_due = 0;
+    batch->n_touched = batch->n_steps = batch->n_cmds = batch->n_due = batch->n_dirty = 0;
     batch->bytes = 0;
+    batch->is_written = false;
+    batch->ahead = NULL;
 }
 
-static void take_effect(struct batch *batch)
+/* The keys that both have are shown to the one behind as this one leaves them. */
+static void hand_over(const struct batch *batch, struct batch *behind)
+{
+    for (size_t i = 0; i < batch->n_touched; i++) {
+        const struct touched *touched = &batch->touched[i];
+        struct touched *next = find(behind, entry_key(touched->first), touched->first->hash);
+        if (next != NULL)
+            next->shown = touched->shown;
+    }
+    behind->ahead = NULL;
+}
+
+void batch_publish(struct batch *batch, struct batch *behind)
 {
     for (size_t i = 0; i < batch->n_steps; i++)
         publish(batch, &batch->steps[i]);
@@ -481,20 +523,39 @@ static void take_effect(struct batch *batch)
         else
             free(batch->due[i]);
     }
+    if (behind != NULL)
+        hand_over(batch, behind);
     empty(batch);
 }
 
-/* A read is answered as of before the batch. */
+/* ---- failing ---- */
+
+/* A read is answered as of what is published. */
 static void answer_again(struct batch *batch, struct kv_cmd *cmd)
 {
     if (cmd->status == KV_OK)
         entry_unref(cmd->item.ref);
     cmd->item = (struct kv_item){0};
-    struct touched *touched = find(batch, cmd->key, cmd->hash);
-    if (touched == NULL || touched->fault != KV_OK)
-        return;
-    touched->current = touched->first;
-    get_key(cmd, touched, is_alive(batch, touched->first));
+    const struct touched *touched = find(batch, cmd->key, cmd->hash);
+    if (touched != NULL && touched->fault == KV_OK)
+        get_key(cmd, touched->shown, is_alive(batch, touched->shown));
+}
+
+/* The holds go over from the batch. There is room: the engine takes nothing more before the doubts
+ * are gone. */
+static void note_doubts(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->n_touched; i++) {
+        struct touched *touched = &batch->touched[i];
+        if (touched->current == touched->first)
+            continue;
+        struct doubt *doubt = &batch->doubts[batch->n_doubts++];
+        *doubt = (struct doubt){.published = entry_ref(touched->shown),
+                                .refused = {entry_ref(touched->current)}};
+        if (touched->written != touched->first && touched->written != touched->current)
+            doubt->refused[1] = entry_ref(touched->written);
+        touched->shown = NULL;
+    }
 }
 
 void batch_refuse(struct batch *batch, enum kv_engine_status why)
@@ -507,21 +568,9 @@ void batch_refuse(struct batch *batch, enum kv_engine_status why)
     }
     for (size_t i = 0; i < batch->n_due; i++)
         deadlines_give_back(batch->deadlines, batch->due[i]);
+    if (batch->is_written)
+        note_doubts(batch);
     empty(batch);
-}
-
-/* The holds go over from the batch. There is room: the engine takes no second batch before the
- * doubts of the first are gone. */
-static void note_doubts(struct batch *batch)
-{
-    for (size_t i = 0; i < batch->n_touched; i++) {
-        struct touched *touched = &batch->touched[i];
-        if (touched->current == touched->first)
-            continue;
-        batch->doubts[batch->n_doubts++] = (struct doubt){.published = entry_ref(touched->first),
-                                                          .refused = entry_ref(touched->current)};
-        touched->shown = NULL;
-    }
 }
 
 static void forget_doubts(struct batch *batch)
@@ -530,8 +579,17 @@ static void forget_doubts(struct batch *batch)
         struct doubt *doubt = &batch->doubts[batch->n_doubts - 1];
         states_let_go(batch->states, doubt->published);
         entry_unref(doubt->published);
-        entry_unref(doubt->refused);
+        entry_unref(doubt->refused[0]);
+        entry_unref(doubt->refused[1]);
     }
+}
+
+/* The rows come out the same in whatever order the doubts of one key are undone. */
+static void undo(struct batch *batch, const struct doubt *doubt)
+{
+    for (size_t i = 0; i < 2; i++)
+        if (doubt->refused[i] != NULL)
+            put_rows(batch, doubt->refused[i], doubt->published);
 }
 
 enum kv_engine_status batch_undo(struct batch *batch)
@@ -539,7 +597,7 @@ enum kv_engine_status batch_undo(struct batch *batch)
     if (batch->n_doubts == 0)
         return KV_ENGINE_OK;
     for (size_t i = 0; i < batch->n_doubts; i++)
-        put_rows(batch, batch->doubts[i].refused, batch->doubts[i].published);
+        undo(batch, &batch->doubts[i]);
     enum kv_engine_status status = commit_rows(batch, true);
     if (status != KV_ENGINE_OK)
         return status;
@@ -551,40 +609,21 @@ enum kv_engine_status batch_undo(struct batch *batch)
     return KV_ENGINE_OK;
 }
 
-enum kv_engine_status batch_commit(struct batch *batch, bool is_synced)
-{
-    enum kv_engine_status status = KV_ENGINE_OK;
-    if (batch_has_changes(batch))
-        status = write_rows(batch, is_synced);
-    if (status == KV_ENGINE_OK) {
-        take_effect(batch);
-    } else {
-        note_doubts(batch);
-        batch_refuse(batch, status);
-    }
-    return status;
-}
-
 enum kv_engine_status batch_write_head(struct batch *batch, bool is_clean)
 {
-    struct record_store_head head = {.revision = batch->revision,
-                                     .reserved = is_clean ? batch->revision
-                                                          : batch->revision + BATCH_RESERVE,
+    uint64_t revision = batch->head->revision;
+    struct record_store_head head = {.revision = revision,
+                                     .reserved = is_clean ? revision : revision + BATCH_RESERVE,
                                      .seen_ms = store_now_ms(batch),
                                      .is_clean = is_clean};
     put_head(batch, &head);
     enum kv_engine_status status = batch->ops->commit(batch->engine, true);
     if (status == KV_ENGINE_OK)
-        batch->head = head;
+        batch->head->stored = head;
     return status;
 }
 
 /* ---- life ---- */
-
-void batch_init(struct batch *batch)
-{
-    *batch = (struct batch){0};
-}
 
 void batch_fini(struct batch *batch)
 {
@@ -592,6 +631,7 @@ void batch_fini(struct batch *batch)
     free(batch->doubts);
     free(batch->cmds);
     free(batch->touched);
+    free(batch->dirty);
     free(batch->steps);
     free(batch->due);
     free(batch->buckets);

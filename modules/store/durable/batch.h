@@ -1,10 +1,15 @@
 /*
  * A batch: commands and expiries that are judged one after the other, each against what those
- * before it made of its key, and then take effect by one commit of the engine.
+ * before it made of its key, and then take effect together.
  *
  *   batch_add(), batch_expire()     hold the keys, judge, note what is to change
- *   batch_commit()                  the engine's rows; then the states are published and told
- *   batch_undo()                    after a commit that failed, once the engine is well again
+ *   batch_write()                   gives the engine the rows of what has been judged so far
+ *   batch_publish()                 the states are published and told
+ *   batch_refuse()                  instead of it: nothing has changed
+ *   batch_undo()                    after a refusal, once the engine is well again
+ *
+ * A second batch may be judged and written while the first waits for its sync: it goes by the
+ * states of the one ahead of it, and takes effect, or is refused, behind it.
  *
  * Threads: the writer's only.
  */
@@ -23,18 +28,26 @@ enum {
 
 /* A key of the batch. */
 struct touched {
-    struct entry *first;   /* published when the batch got hold of it; a reference */
-    struct entry *shown;   /* published now; NULL where the key is in doubt, and stays held */
+    struct entry *first;   /* from before the batch: published, or of the one ahead; a reference */
+    struct entry *shown;   /* published now, and held; NULL where the hold went to a doubt */
+    struct entry *written; /* what the engine was given last; no reference of its own */
     struct entry *current; /* what the batch makes of it; no reference of its own */
+    bool is_dirty;         /* among those to be written */
     enum kv_status fault;  /* KV_OK, or why the state is not known */
     uint32_t in_chain;     /* the next of the same bucket, 1-based */
 };
 
-/* A key of a batch whose commit failed. Nobody knows whether the disk has it, so the key is held,
- * and shown as it was, until the disk is known to have that. */
+/* A key of a refused batch of which the engine was given rows. Nobody knows whether the disk has
+ * them, so the key is held, and shown as it was, until the disk is known to have that. */
 struct doubt {
-    struct entry *published; /* a reference, and the hold */
-    struct entry *refused;   /* a reference */
+    struct entry *published;  /* a reference, and the hold */
+    struct entry *refused[2]; /* what may be there; references, the second may be NULL */
+};
+
+/* What batches have in common. */
+struct batch_head {
+    uint64_t revision;               /* the last one given out */
+    struct record_store_head stored; /* as of the last commit */
 };
 
 /* A state to be published. */
@@ -53,14 +66,17 @@ struct batch {
     struct states *states;
     struct deadlines *deadlines;
     struct record_clock clock;
-    struct record_store_head head; /* of the last commit that took effect */
+    struct batch_head *head;
 
-    uint64_t revision; /* the last one given out in this batch */
-    size_t bytes;      /* of what was read for it, and is to be written */
+    struct batch *ahead; /* not published yet, and earlier than this one; NULL: none */
+    bool is_written;     /* the engine was given rows of it, be it in vain */
+    size_t bytes;        /* of what was read for it, and is to be written */
     struct kv_cmd **cmds;
     size_t n_cmds, cmds_capacity;
     struct touched *touched;
     size_t n_touched, touched_capacity;
+    uint32_t *dirty; /* places in `touched` */
+    size_t n_dirty, dirty_capacity;
     struct step *steps;
     size_t n_steps, steps_capacity;
     struct deadline **due;
@@ -71,12 +87,12 @@ struct batch {
     size_t n_buckets;  /* a power of two */
 };
 
-void batch_init(struct batch *batch);
 void batch_fini(struct batch *batch);
 
-/* Judges the commands in order. They are final once the batch has been committed. Where there is no
- * memory they end as full, at once, and are not part of the batch. Returns: how many it took; if
- * not all, the batch has to be committed before the next one can be judged. */
+/* Judges the commands in order. They are final once the batch has taken effect, or was refused.
+ * Where there is no memory they end as full, at once, and are not part of the batch. Returns: how
+ * many it took; if not all, this batch and the one ahead have to be published before the next
+ * command can be judged. */
 size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n);
 
 /* Judges at most `max` deadlines of a part that are due at `now_ms`. Returns: how many of them need
@@ -95,18 +111,31 @@ static inline bool batch_is_full(const struct batch *batch)
            batch->n_cmds + batch->n_due >= 2 * (size_t)batch->ops->max_batch;
 }
 
-/* Whether anything is to be written. */
-bool batch_has_changes(const struct batch *batch);
+/* Whether it changes anything. */
+static inline bool batch_has_changes(const struct batch *batch)
+{
+    return batch->n_steps != 0;
+}
 
-/* Makes the batch take effect, or, where that fails, ends its commands with a failure; empties it.
- * Returns: what the engine said. */
-enum kv_engine_status batch_commit(struct batch *batch, bool is_synced);
+/* Whether there is something to be written. */
+static inline bool batch_is_dirty(const struct batch *batch)
+{
+    return batch->n_dirty != 0;
+}
 
-/* The same without trying: the engine is known not to take any commit now. */
+/* Gives the engine what has been judged since the last time. Returns: what the engine said; if not
+ * OK, the batch has to be refused. */
+enum kv_engine_status batch_write(struct batch *batch, bool is_synced);
+
+/* What was written takes effect, and nothing may be left to be written; empties the batch.
+ * `behind`, which may be NULL, goes by what is published now. */
+void batch_publish(struct batch *batch, struct batch *behind);
+
+/* Ends its commands with a failure; empties it. */
 void batch_refuse(struct batch *batch, enum kv_engine_status why);
 
-/* Makes sure that nothing of a batch whose commit failed is on the disk. Before the next commit;
- * returns OK where there is nothing to be done. */
+/* Makes sure that nothing of a refused batch is on the disk. Before the next is written; returns OK
+ * where there is nothing to be done. */
 enum kv_engine_status batch_undo(struct batch *batch);
 
 /* Writes the head by itself, synced: `is_clean` at the close. */

@@ -184,14 +184,23 @@ void deadlines_add(struct deadlines *deadlines, const struct entry *entry)
         keep(deadlines, &row, entry_key(entry), entry->hash);
 }
 
-void deadlines_load(struct deadlines *deadlines, int64_t now_ms)
+bool deadlines_are_due(const struct deadlines *deadlines, int64_t now_ms)
 {
     if (now_ms < deadlines->retry_ms)
+        return false;
+    if (deadlines->n == 0)
+        return !deadlines->is_complete;
+    return deadlines->n > MOST || /* or else: not while there is enough to do */
+           (deadlines->n < LOAD && horizon_ms(deadlines) <= now_ms);
+}
+
+void deadlines_load(struct deadlines *deadlines, int64_t now_ms)
+{
+    if (!deadlines_are_due(deadlines, now_ms))
         return;
     if (deadlines->n > MOST)
         shorten(deadlines, now_ms);
-    bool is_due = deadlines->n == 0 ? !deadlines->is_complete : horizon_ms(deadlines) <= now_ms;
-    if (is_due && deadlines->n < LOAD) /* or there is enough to do */
+    else
         load(deadlines, now_ms);
 }
 

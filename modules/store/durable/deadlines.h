@@ -58,8 +58,10 @@ void deadlines_fini(struct deadlines *deadlines);
 /* A deadline was committed. */
 void deadlines_add(struct deadlines *deadlines, const struct entry *entry);
 
-/* Loads what lies behind the horizon, if that is due at `now_ms`. After a commit, before the next
- * one is begun. */
+/* Whether more of them have to be loaded. */
+bool deadlines_are_due(const struct deadlines *deadlines, int64_t now_ms);
+
+/* Loads what lies behind the horizon, if that is due. Every commit has to be published. */
 void deadlines_load(struct deadlines *deadlines, int64_t now_ms);
 
 /* The part's first deadline, if it is due; NULL otherwise. Owns: the caller, by free() or

@@ -140,6 +140,9 @@ static int start_threads(struct kv_store *store, uint32_t n_readers, struct kv_e
         if (start_thread(&store->readers[store->n_readers], "store-reader", reader_run, store,
                          reterr) != 0)
             return -1;
+    int fault = store->ops->can_overlap ? syncer_start(&store->syncer, store->engine) : 0;
+    if (fault != 0)
+        return kv_error_set(reterr, "%s: no thread: %s", store->path, strerror(fault));
     if (start_thread(&store->writer, "store-writer", writer_run, store, reterr) != 0)
         return -1;
     store->has_writer = true;
@@ -162,7 +165,9 @@ static void destroy(struct kv_store *store)
     stop_threads(store);
     if (store->has_writer)
         writer_close(store);
-    batch_fini(&store->batch);
+    syncer_fini(&store->syncer);
+    batch_fini(&store->turns[0].batch);
+    batch_fini(&store->turns[1].batch);
     deadlines_fini(&store->deadlines);
     states_destroy(store->states);
     if (store->engine != NULL)
@@ -190,7 +195,7 @@ static struct kv_store *create(const struct kv_store_host *host,
     store->states = states_create(&host->base, (size_t)options[KV_DURABLE_OPTION_CACHE].integer);
     queue_init(&store->writes);
     queue_init(&store->reads);
-    batch_init(&store->batch);
+    syncer_init(&store->syncer, ops, &store->writes);
     return store;
 }
 

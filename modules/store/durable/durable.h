@@ -11,8 +11,11 @@
  *
  * A module is made of it by an engine (engine.h) and a few lines:
  *
- *   static int open_it(host, options, ret, reterr) { return kv_durable_open(host, options,
- * &engine_ops, …); } static const struct kv_store_ops ops = KV_DURABLE_OPS(open_it);
+ *   static int open_it(host, options, ret, reterr)
+ *   {
+ *       return kv_durable_open(host, options, &engine_ops, ret, reterr);
+ *   }
+ *   static const struct kv_store_ops ops = KV_DURABLE_OPS(open_it);
  */
 #ifndef KV_DURABLE_DURABLE_H
 #define KV_DURABLE_DURABLE_H

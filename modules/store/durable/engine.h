@@ -2,8 +2,9 @@
  * What a durable store is built on: an ordered, transactional table of bytes on a disk. The store
  * around it (durable.h) knows commands, revisions, deadlines and readers; an engine knows rows.
  *
- * Threads: get() may be called by many threads at any time. Everything else is called by one
- * thread, the store's writer, or before and after it lives.
+ * Threads: get() may be called by many threads at any time; sync(), where the engine `can_overlap`,
+ * by one other thread while rows are put and committed, but not during recover(). Everything else
+ * is called by one thread, the store's writer, or before and after it lives.
  *
  * What an engine promises: rows that were put and erased since the last commit are seen by nobody
  * until kv_engine_ops.commit() makes them all take effect at once, or none of them; with
@@ -41,6 +42,7 @@ typedef bool (*kv_engine_visit_fn)(void *context, struct kv_slice key, struct kv
 
 struct kv_engine_ops {
     const char *name;   /* of the store, as in the configuration */
+    bool can_overlap;   /* rows may be put and committed while others are being synced */
     uint32_t max_batch; /* commands that one commit is to hold at most */
     size_t max_row;     /* bytes of a key and its value */
 

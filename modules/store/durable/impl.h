@@ -12,6 +12,7 @@
 #include "durable.h"
 #include "folder.h"
 #include "queue.h"
+#include "syncer.h"
 
 enum durability {
     DURABILITY_ALWAYS,
@@ -21,6 +22,14 @@ enum durability {
 
 enum {
     MOST_GIVEN_BACK = 1024 /* commands in one call of host->done(), of several jobs */
+};
+
+/* A batch, and the jobs that wait for it. */
+struct turn {
+    struct batch batch;
+    struct job *first; /* in order */
+    struct job **end;
+    struct job *expiries;
 };
 
 struct kv_store {
@@ -44,7 +53,12 @@ struct kv_store {
     atomic_bool is_expiring[DEADLINES_PARTS]; /* asked of the writer, and not done yet */
 
     /* the writer's only */
-    struct batch batch;
+    struct batch_head head;
+    struct turn turns[2];
+    struct turn
+        *open; /* the turn that takes commands; while there is a sync, the other waits for it */
+    bool is_syncing;
+    struct syncer syncer;
     struct deadlines deadlines;
     struct kv_cmd *given_back[MOST_GIVEN_BACK];
     bool is_unsynced;          /* committed, and not synced */

@@ -14,6 +14,7 @@ void queue_init(struct queue *queue)
     queue->first = NULL;
     queue->end = &queue->first;
     queue->is_closed = false;
+    queue->is_stirred = false;
 }
 
 void queue_fini(struct queue *queue)
@@ -40,12 +41,20 @@ void queue_close(struct queue *queue)
     pthread_mutex_unlock(&queue->lock);
 }
 
+void queue_stir(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->is_stirred = true;
+    pthread_cond_signal(&queue->stirred);
+    pthread_mutex_unlock(&queue->lock);
+}
+
 /* Under the lock. */
 static void wait_for_jobs(struct queue *queue, int64_t until_ms)
 {
     struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
     int fault = 0;
-    while (queue->first == NULL && !queue->is_closed && fault == 0) {
+    while (queue->first == NULL && !queue->is_closed && !queue->is_stirred && fault == 0) {
         if (until_ms == KV_NEVER)
             fault = pthread_cond_wait(&queue->stirred, &queue->lock);
         else
@@ -59,6 +68,7 @@ struct job *queue_take_all(struct queue *queue, int64_t until_ms, bool *ret_is_c
     wait_for_jobs(queue, until_ms);
     struct job *jobs = queue->first;
     *ret_is_closed = queue->is_closed;
+    queue->is_stirred = false;
     queue->first = NULL;
     queue->end = &queue->first;
     pthread_mutex_unlock(&queue->lock);

@@ -38,6 +38,7 @@ struct queue {
     struct job *first;
     struct job **end;
     bool is_closed;
+    bool is_stirred;
 };
 
 void queue_init(struct queue *queue);
@@ -48,8 +49,12 @@ void queue_push(struct queue *queue, struct job *job);
 /* No more is pushed; who waits is woken. */
 void queue_close(struct queue *queue);
 
+/* Who waits, or is the next to wait, in queue_take_all() returns. */
+void queue_stir(struct queue *queue);
+
 /* Waits for jobs until `until_ms` of CLOCK_MONOTONIC (KV_NEVER: for ever). Returns: all of them,
- * chained; NULL when the time is over, or when the queue is closed and empty. */
+ * chained; NULL when the time is over, when it was stirred, or when the queue is closed and empty.
+ */
 struct job *queue_take_all(struct queue *queue, int64_t until_ms, bool *ret_is_closed);
 
 /* The same for one. */

@@ -1,6 +1,9 @@
 /*
  * The writer: takes what has come while it was busy, as one batch, and commits it. So batches grow
  * with the load and with what a sync takes, and a single write waits for nothing but its own.
+ *
+ * Where the engine can, a sync goes on by itself (syncer.h): meanwhile the next batch, the open
+ * one, is judged and written, bit by bit, and its sync begins when the one before is done.
  */
 #include "impl.h"
 
@@ -17,13 +20,6 @@ enum {
 };
 
 /* ---- giving back ---- */
-
-/* Jobs whose commands are in the batch, in order. */
-struct taken {
-    struct job *first;
-    struct job **end;
-    struct job *expiries;
-};
 
 /* Gives the commands of the first job, and of others of its loop as far as there is room, back in
  * one call. Returns: the jobs that are left, in order. */
@@ -98,7 +94,7 @@ static void fall_ill(struct kv_store *store, enum kv_engine_status why)
         store->recover_wait_ms *= 2;
 }
 
-/* Whether the engine takes commits, if need be again. */
+/* Whether the engine takes commits, if need be again. No sync is under way where it is ill. */
 static bool is_well(struct kv_store *store)
 {
     if (store->ill == KV_ENGINE_OK)
@@ -106,8 +102,8 @@ static bool is_well(struct kv_store *store)
     if (queue_now_ms() < store->recover_at_ms)
         return false;
     enum kv_engine_status status = store->ops->recover(store->engine);
-    if (status == KV_ENGINE_OK)
-        status = batch_undo(&store->batch);
+    for (size_t i = 0; i < 2 && status == KV_ENGINE_OK; i++)
+        status = batch_undo(&store->turns[i].batch);
     if (status != KV_ENGINE_OK) {
         fall_ill(store, status);
         return false;
@@ -118,27 +114,44 @@ static bool is_well(struct kv_store *store)
     return true;
 }
 
+/* ---- turns ---- */
+
+static struct turn *other_turn(struct kv_store *store)
+{
+    return store->open == &store->turns[0] ? &store->turns[1] : &store->turns[0];
+}
+
+static bool is_blank(const struct turn *turn)
+{
+    return batch_is_empty(&turn->batch) && turn->first == NULL && turn->expiries == NULL;
+}
+
+static void give_back(struct kv_store *store, struct turn *turn)
+{
+    give_expiries_back(store, turn->expiries);
+    give_commands_back(store, turn->first);
+    turn->expiries = turn->first = NULL;
+    turn->end = &turn->first;
+}
+
+static void publish(struct kv_store *store, struct turn *turn, struct turn *behind)
+{
+    batch_publish(&turn->batch, behind == NULL ? NULL : &behind->batch);
+    give_back(store, turn);
+}
+
+static void refuse(struct kv_store *store, struct turn *turn, enum kv_engine_status why)
+{
+    batch_refuse(&turn->batch, why);
+    give_back(store, turn);
+}
+
 static void note_unsynced(struct kv_store *store)
 {
     if (store->durability != DURABILITY_INTERVAL || store->is_unsynced)
         return;
     store->is_unsynced = true;
     store->sync_at_ms = queue_now_ms() + store->interval_ms;
-}
-
-static void commit(struct kv_store *store)
-{
-    struct batch *batch = &store->batch;
-    bool has_changes = batch_has_changes(batch);
-    if (has_changes && !is_well(store)) {
-        batch_refuse(batch, store->ill);
-        return;
-    }
-    enum kv_engine_status status = batch_commit(batch, store->durability == DURABILITY_ALWAYS);
-    if (status != KV_ENGINE_OK)
-        fall_ill(store, status);
-    else if (has_changes)
-        note_unsynced(store);
 }
 
 static void sync_if_due(struct kv_store *store)
@@ -153,40 +166,143 @@ static void sync_if_due(struct kv_store *store)
     store->sync_at_ms = store->recover_at_ms;
 }
 
-static void finish_batch(struct kv_store *store, struct taken *taken)
+/* Whether a commit of changes is followed by a sync on the syncer's thread. */
+static bool is_overlapping(const struct kv_store *store)
 {
-    if (!batch_is_empty(&store->batch))
+    return store->durability == DURABILITY_ALWAYS && store->ops->can_overlap;
+}
+
+/* The open turn has been written: its sync begins, and the other one takes commands, once it is
+ * blank. */
+static void begin_sync(struct kv_store *store)
+{
+    store->is_syncing = true;
+    syncer_begin(&store->syncer);
+    store->open = other_turn(store);
+}
+
+/* Nothing of what came behind it can take effect either. */
+static void fail_sync(struct kv_store *store, enum kv_engine_status why)
+{
+    fall_ill(store, why);
+    refuse(store, other_turn(store), why);
+    refuse(store, store->open, why);
+}
+
+static enum kv_engine_status write_open(struct kv_store *store)
+{
+    bool is_synced = store->durability == DURABILITY_ALWAYS && !is_overlapping(store);
+    return batch_write(&store->open->batch, is_synced);
+}
+
+/* The next sync begins before what the last one was for is published. */
+static void end_sync(struct kv_store *store, enum kv_engine_status status)
+{
+    store->is_syncing = false;
+    if (status != KV_ENGINE_OK) {
+        fail_sync(store, status);
+        return;
+    }
+    struct turn *synced = other_turn(store);
+    struct turn *next = store->open;
+    status = write_open(store);
+    bool goes_on = status == KV_ENGINE_OK && batch_has_changes(&next->batch);
+    if (goes_on)
+        begin_sync(store);
+    publish(store, synced, next);
+    if (goes_on)
+        store->open->batch.ahead = &next->batch;
+    if (status == KV_ENGINE_OK)
+        return;
+    fall_ill(store, status);
+    refuse(store, next, status);
+}
+
+static void look_after_sync(struct kv_store *store)
+{
+    enum kv_engine_status status;
+    if (store->is_syncing && syncer_is_done(&store->syncer, &status))
+        end_sync(store, status);
+}
+
+static void fail_write(struct kv_store *store, enum kv_engine_status why)
+{
+    if (store->is_syncing) {
+        enum kv_engine_status status = syncer_wait(&store->syncer);
+        store->is_syncing = false;
+        if (status != KV_ENGINE_OK) {
+            fail_sync(store, status);
+            return;
+        }
+        publish(store, other_turn(store), store->open);
+    }
+    fall_ill(store, why);
+    refuse(store, store->open, why);
+}
+
+/* Writes the open turn, and lets it take effect, or begins its sync; where another sync is under
+ * way it stays open. */
+static void commit(struct kv_store *store)
+{
+    struct turn *turn = store->open;
+    if (is_blank(turn))
+        return;
+    if (batch_is_dirty(&turn->batch) && !is_well(store)) {
+        refuse(store, turn, store->ill);
+        return;
+    }
+    enum kv_engine_status status = write_open(store);
+    bool has_changes = batch_has_changes(&turn->batch);
+    if (status != KV_ENGINE_OK) {
+        fail_write(store, status);
+    } else if (store->is_syncing) {
+        return;
+    } else if (has_changes && is_overlapping(store)) {
+        begin_sync(store);
+        store->open->batch.ahead = &turn->batch;
+    } else {
+        publish(store, turn, NULL);
+        if (has_changes)
+            note_unsynced(store);
+    }
+}
+
+/* Until nothing is under way. */
+static void settle(struct kv_store *store)
+{
+    commit(store);
+    while (store->is_syncing) {
+        end_sync(store, syncer_wait(&store->syncer));
         commit(store);
-    give_expiries_back(store, taken->expiries);
-    give_commands_back(store, taken->first);
-    *taken = (struct taken){.end = &taken->first};
-    sync_if_due(store);
+    }
 }
 
 /* ---- taking ---- */
 
-static void take_expiry(struct kv_store *store, struct job *job, struct taken *taken)
+static void take_expiry(struct kv_store *store, struct job *job)
 {
+    struct turn *turn = store->open;
     job->expire.n_decided =
-        batch_expire(&store->batch, job->expire.part, job->expire.now_ms, job->expire.max);
-    job->next = taken->expiries;
-    taken->expiries = job;
+        batch_expire(&turn->batch, job->expire.part, job->expire.now_ms, job->expire.max);
+    job->next = turn->expiries;
+    turn->expiries = job;
 }
 
-static void take_commands(struct kv_store *store, struct job *job, struct taken *taken)
+static void take_commands(struct kv_store *store, struct job *job)
 {
     size_t n = 0;
-    while ((n += batch_add(&store->batch, job->cmds + n, job->n_cmds - n)) < job->n_cmds)
-        commit(store);
+    while ((n += batch_add(&store->open->batch, job->cmds + n, job->n_cmds - n)) < job->n_cmds)
+        settle(store);
     job->next = NULL;
-    *taken->end = job;
-    taken->end = &job->next;
+    *store->open->end = job;
+    store->open->end = &job->next;
 }
 
 /* While it is not known what the engine has of a failed commit, pages would show it. */
 static void run_scan(struct kv_store *store, struct job *job)
 {
-    if (store->batch.n_doubts == 0 || is_well(store))
+    settle(store);
+    if (store->turns[0].batch.n_doubts + store->turns[1].batch.n_doubts == 0 || is_well(store))
         scan_fill(store, job->scan);
     else
         scan_fail(job->scan, KV_IO);
@@ -197,27 +313,47 @@ static void run_scan(struct kv_store *store, struct job *job)
 /* A vector is not parted for it. */
 static bool is_full(const struct kv_store *store)
 {
-    return store->batch.n_cmds + store->batch.n_due >= store->ops->max_batch ||
-           batch_is_full(&store->batch);
+    const struct batch *batch = &store->open->batch;
+    return batch->n_cmds + batch->n_due >= store->ops->max_batch || batch_is_full(batch);
+}
+
+static void make_room(struct kv_store *store)
+{
+    commit(store);
+    if (is_full(store))
+        end_sync(store, syncer_wait(&store->syncer));
+    if (is_full(store)) /* of reads, which no sync is for */
+        commit(store);
+}
+
+static void load_deadlines(struct kv_store *store)
+{
+    int64_t now_ms = store->host->base.now_ms(&store->host->base);
+    if (!deadlines_are_due(&store->deadlines, now_ms))
+        return;
+    settle(store);
+    deadlines_load(&store->deadlines, now_ms);
 }
 
 static void run_jobs(struct kv_store *store, struct job *job)
 {
-    struct taken taken = {.end = &taken.first};
-    deadlines_load(&store->deadlines, store->host->base.now_ms(&store->host->base));
+    load_deadlines(store);
     while (job != NULL) {
         struct job *next = job->next;
-        if (job->kind == JOB_SCAN || is_full(store))
-            finish_batch(store, &taken);
+        look_after_sync(store);
+        if (is_full(store))
+            make_room(store);
         if (job->kind == JOB_SCAN)
             run_scan(store, job);
         else if (job->kind == JOB_EXPIRE)
-            take_expiry(store, job, &taken);
+            take_expiry(store, job);
         else
-            take_commands(store, job, &taken);
+            take_commands(store, job);
         job = next;
     }
-    finish_batch(store, &taken);
+    look_after_sync(store);
+    commit(store);
+    sync_if_due(store);
 }
 
 /* When there is something to do even if no job comes. */
@@ -237,6 +373,7 @@ void *writer_run(void *argument)
         run_jobs(store, queue_take_all(&store->writes, wake_at_ms(store), &is_closed));
         is_well(store); /* an ill engine is tried again whether or not there are writes */
     }
+    settle(store);
     return NULL;
 }
 
@@ -308,16 +445,16 @@ static void start_clock(struct kv_store *store, const struct meta *meta)
     store->clock.offset_ms = start_ms - host->now_ms(host);
 }
 
-static void start_batch(struct kv_store *store, const struct meta *meta)
+static void start_turn(struct kv_store *store, struct turn *turn)
 {
-    struct batch *batch = &store->batch;
-    batch->host = store->host;
-    batch->ops = store->ops;
-    batch->engine = store->engine;
-    batch->states = store->states;
-    batch->deadlines = &store->deadlines;
-    batch->clock = store->clock;
-    batch->revision = meta->head.is_clean ? meta->head.revision : meta->head.reserved;
+    turn->end = &turn->first;
+    turn->batch = (struct batch){.host = store->host,
+                                 .ops = store->ops,
+                                 .engine = store->engine,
+                                 .states = store->states,
+                                 .deadlines = &store->deadlines,
+                                 .clock = store->clock,
+                                 .head = &store->head};
 }
 
 int writer_open(struct kv_store *store, struct kv_error *reterr)
@@ -327,9 +464,12 @@ int writer_open(struct kv_store *store, struct kv_error *reterr)
         return -1;
     memcpy(store->epoch, meta.epoch, sizeof(store->epoch));
     start_clock(store, &meta);
-    start_batch(store, &meta);
+    store->head.revision = meta.head.is_clean ? meta.head.revision : meta.head.reserved;
+    start_turn(store, &store->turns[0]);
+    start_turn(store, &store->turns[1]);
+    store->open = &store->turns[0];
     deadlines_init(&store->deadlines, store->host, store->ops, store->engine, store->clock);
-    enum kv_engine_status status = batch_write_head(&store->batch, false);
+    enum kv_engine_status status = batch_write_head(&store->open->batch, false);
     if (status != KV_ENGINE_OK)
         return kv_error_set(reterr, "%s: cannot be written to: %s", store->path,
                             status == KV_ENGINE_FULL ? "the disk is full"
@@ -341,7 +481,7 @@ int writer_open(struct kv_store *store, struct kv_error *reterr)
 void writer_close(struct kv_store *store)
 {
     store->recover_at_ms = 0; /* the last chance */
-    if (is_well(store) && batch_write_head(&store->batch, true) == KV_ENGINE_OK)
+    if (is_well(store) && batch_write_head(&store->open->batch, true) == KV_ENGINE_OK)
         return;
     store->host->base.log(&store->host->base, KV_LOG_ERROR,
                           "%s: closed without a last write: the disk is full or fails",

@@ -483,6 +483,7 @@ static int engine_open(const struct kv_host *host, const char *folder,
 
 static const struct kv_engine_ops engine_ops = {
     .name = "rocksdb",
+    .can_overlap = true,
     .max_batch = 4096,
     .max_row = (size_t)2 << 30,
     .open = engine_open,

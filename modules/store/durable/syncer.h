@@ -1,0 +1,47 @@
+/*
+ * A thread that syncs the engine while the writer goes on. One sync at a time: the writer begins
+ * it, and later learns what became of it.
+ */
+#ifndef KV_DURABLE_SYNCER_H
+#define KV_DURABLE_SYNCER_H
+
+#include "engine.h"
+#include "queue.h"
+
+enum syncer_state {
+    SYNCER_IDLE,
+    SYNCER_SYNCING,
+    SYNCER_DONE, /* and the writer has not learned of it */
+    SYNCER_CLOSING
+};
+
+struct syncer {
+    const struct kv_engine_ops *ops;
+    struct kv_engine *engine;
+    struct queue *writes; /* stirred when a sync is done */
+    pthread_t thread;
+    bool has_thread;
+    pthread_mutex_t lock;
+    pthread_cond_t moved; /* the state, which the lock guards with what follows */
+    enum syncer_state state;
+    enum kv_engine_status status;
+};
+
+void syncer_init(struct syncer *syncer, const struct kv_engine_ops *ops, struct queue *writes);
+
+/* No sync may be under way. */
+void syncer_fini(struct syncer *syncer);
+
+/* Returns: an error number, or 0. */
+int syncer_start(struct syncer *syncer, struct kv_engine *engine);
+
+/* Begins to sync what has been committed. */
+void syncer_begin(struct syncer *syncer);
+
+/* Returns: whether the sync is done; then *ret. */
+bool syncer_is_done(struct syncer *syncer, enum kv_engine_status *ret);
+
+/* Waits until it is. */
+enum kv_engine_status syncer_wait(struct syncer *syncer);
+
+#endif
