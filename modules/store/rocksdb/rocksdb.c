@@ -13,8 +13,8 @@
  * disk fails an assertion of its, and Debian's library has them (7.8.3). What goes wrong is in the
  * server's log.
  *
- * RocksDB leaves deleted rows where they are until it compacts a file for other reasons; `upkeep`
- * compacts the tables once a good part of them has been deleted, so that the space comes back.
+ * RocksDB leaves deleted rows where they are until it compacts a file for other reasons; so it is
+ * told to compact those that have many deletions close together, and the space comes back.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -26,11 +26,12 @@
 #include "../durable/folder.h"
 
 enum {
-    UPKEEP_MIN = 100000,  /* rows deleted that are worth a compaction */
-    UPKEEP_SHARE = 4,     /* and this part of all rows */
-    READ_TIER_MEMORY = 1, /* kBlockCacheTier */
-    BITS_PER_KEY = 10,    /* of the filters: 1 % of the missing keys are looked for in vain */
-    LOG_FATAL = 4,        /* of RocksDB's levels */
+    DELETIONS_AMONG = 1024, /* rows of a file that follow each other */
+    DELETIONS = 256,        /* of these that are worth a compaction */
+    ERASED = 50000,         /* records; then they are flushed, for the compaction to see them */
+    READ_TIER_MEMORY = 1,   /* kBlockCacheTier */
+    BITS_PER_KEY = 10,      /* of the filters: 1 % of the missing keys are looked for in vain */
+    LOG_FATAL = 4,          /* of RocksDB's levels */
     LOG_FILES = 1,
     LOG_BYTES = 16 << 20, /* then a new write-ahead log is begun: opening may have to read a few */
 };
@@ -65,16 +66,9 @@ struct kv_engine {
     enum kv_engine_status why_not; /* where it is NULL or read only */
 
     rocksdb_writebatch_t *batch; /* the writer's */
-    size_t n_erased;             /* the writer's: records, since the last compaction */
     size_t log_bytes;            /* the writer's: since the present log began */
+    size_t n_erased;             /* the writer's: records, since then */
     size_t write_buffer;
-
-    pthread_t upkeep;
-    pthread_mutex_t upkeep_lock;
-    pthread_cond_t upkeep_stirred;
-    bool is_upkeep_due; /* under its lock */
-    bool is_closing;    /* under its lock */
-    bool has_upkeep;
 };
 
 /* ---- errors ---- */
@@ -163,58 +157,6 @@ static enum kv_engine_status engine_walk(struct kv_engine *engine, enum kv_engin
     return error == NULL ? KV_ENGINE_OK : report(engine, "rows cannot be read", error);
 }
 
-/* ---- upkeep ---- */
-
-static void compact(struct kv_engine *engine)
-{
-    pthread_rwlock_rdlock(&engine->access);
-    if (engine->db != NULL && !engine->is_read_only) {
-        rocksdb_compact_range_cf(engine->db, engine->tables[KV_ENGINE_RECORDS], NULL, 0, NULL, 0);
-        rocksdb_compact_range_cf(engine->db, engine->tables[KV_ENGINE_DEADLINES], NULL, 0, NULL, 0);
-    }
-    pthread_rwlock_unlock(&engine->access);
-}
-
-static void *run_upkeep(void *argument)
-{
-    struct kv_engine *engine = argument;
-    pthread_mutex_lock(&engine->upkeep_lock);
-    while (!engine->is_closing) {
-        if (!engine->is_upkeep_due) {
-            pthread_cond_wait(&engine->upkeep_stirred, &engine->upkeep_lock);
-            continue;
-        }
-        engine->is_upkeep_due = false;
-        pthread_mutex_unlock(&engine->upkeep_lock);
-        compact(engine);
-        pthread_mutex_lock(&engine->upkeep_lock);
-    }
-    pthread_mutex_unlock(&engine->upkeep_lock);
-    return NULL;
-}
-
-static void stir_upkeep(struct kv_engine *engine, bool is_closing)
-{
-    pthread_mutex_lock(&engine->upkeep_lock);
-    engine->is_upkeep_due = true;
-    engine->is_closing = is_closing;
-    pthread_cond_signal(&engine->upkeep_stirred);
-    pthread_mutex_unlock(&engine->upkeep_lock);
-}
-
-static void count_erased(struct kv_engine *engine)
-{
-    uint64_t n_rows = 0;
-    if (++engine->n_erased % UPKEEP_MIN != 0)
-        return;
-    rocksdb_property_int_cf(engine->db, engine->tables[KV_ENGINE_RECORDS],
-                            "rocksdb.estimate-num-keys", &n_rows);
-    if (engine->n_erased < n_rows / UPKEEP_SHARE)
-        return;
-    engine->n_erased = 0;
-    stir_upkeep(engine, false);
-}
-
 /* ---- writing ---- */
 
 static void engine_put(struct kv_engine *engine, enum kv_engine_table table, struct kv_slice key,
@@ -242,7 +184,7 @@ static void engine_erase(struct kv_engine *engine, enum kv_engine_table table, s
     rocksdb_writebatch_delete_cf(engine->batch, engine->tables[table],
                                  key.len == 0 ? "" : key.bytes, key.len);
     if (table == KV_ENGINE_RECORDS)
-        count_erased(engine);
+        engine->n_erased++;
 }
 
 static enum kv_engine_status engine_sync(struct kv_engine *engine)
@@ -266,12 +208,12 @@ static void flush(struct kv_engine *engine, bool is_waited_for)
             report(engine, "not flushed", error);
     }
     rocksdb_flushoptions_destroy(options);
-    engine->log_bytes = 0;
+    engine->log_bytes = engine->n_erased = 0;
 }
 
 /* Whether RocksDB may begin a new log at the next write, be it that a memtable is full (it says so
- * a bit earlier), or that there is too much log. */
-static bool is_log_nearly_full(struct kv_engine *engine)
+ * a bit earlier), or that it is time for one. */
+static bool has_to_end_log(struct kv_engine *engine)
 {
     uint64_t bytes;
     for (int i = 0; i < KV_ENGINE_N_TABLES; i++)
@@ -279,7 +221,7 @@ static bool is_log_nearly_full(struct kv_engine *engine)
                                     "rocksdb.cur-size-active-mem-table", &bytes) == 0 &&
             bytes > engine->write_buffer / 4 * 3)
             return true;
-    return engine->log_bytes > LOG_BYTES;
+    return engine->log_bytes > LOG_BYTES || engine->n_erased > ERASED;
 }
 
 /* When RocksDB reads its logs it does not see that one has lost its end where the next has not, and
@@ -307,7 +249,7 @@ static enum kv_engine_status engine_commit(struct kv_engine *engine, bool is_syn
     if (error != NULL)
         return report(engine, "a write failed", error);
     engine->log_bytes += bytes;
-    if (!is_log_nearly_full(engine))
+    if (!has_to_end_log(engine))
         return KV_ENGINE_OK;
     if (!is_synced)
         return end_log(engine);
@@ -366,8 +308,6 @@ static enum kv_engine_status engine_recover(struct kv_engine *engine)
     enum kv_engine_status status = folder_try_room(engine->folder);
     if (status != KV_ENGINE_OK)
         return status;
-    if (engine->db != NULL)
-        rocksdb_disable_manual_compaction(engine->db); /* which has the lock for reading */
     pthread_rwlock_wrlock(&engine->access);
     status = reopen(engine);
     pthread_rwlock_unlock(&engine->access);
@@ -387,6 +327,7 @@ static void set_options(struct kv_engine *engine, const struct kv_option_value *
     rocksdb_options_set_max_background_jobs(options, 2);
     rocksdb_options_set_max_total_wal_size(options, (uint64_t)1 << 30); /* never of itself */
     rocksdb_options_set_bytes_per_sync(options, 1 << 20);
+    rocksdb_options_add_compact_on_deletion_collector_factory(options, DELETIONS_AMONG, DELETIONS);
     rocksdb_options_set_keep_log_file_num(options, LOG_FILES);
     rocksdb_options_set_info_log_level(options, LOG_FATAL);
     rocksdb_options_set_stats_dump_period_sec(options, 0);
@@ -410,14 +351,8 @@ static void engine_close(struct kv_engine *engine)
 {
     if (engine == NULL)
         return;
-    if (engine->has_upkeep) {
-        stir_upkeep(engine, true);
-        if (engine->db != NULL)
-            rocksdb_disable_manual_compaction(engine->db);
-        pthread_join(engine->upkeep, NULL);
-        if (engine->db != NULL && !engine->is_read_only)
-            flush(engine, true); /* so that the next opening need not read the log */
-    }
+    if (engine->db != NULL && !engine->is_read_only)
+        flush(engine, true); /* so that the next opening need not read the log */
     close_database(engine);
     rocksdb_writebatch_destroy(engine->batch);
     rocksdb_readoptions_destroy(engine->read_anywhere);
@@ -428,8 +363,6 @@ static void engine_close(struct kv_engine *engine)
     rocksdb_options_destroy(engine->options);
     if (engine->cache != NULL)
         rocksdb_cache_destroy(engine->cache);
-    pthread_cond_destroy(&engine->upkeep_stirred);
-    pthread_mutex_destroy(&engine->upkeep_lock);
     pthread_rwlock_destroy(&engine->access);
     free(engine->folder);
     free(engine);
@@ -451,8 +384,6 @@ static struct kv_engine *create(const struct kv_host *host, const char *folder)
     engine->write_unsynced = rocksdb_writeoptions_create();
     engine->batch = rocksdb_writebatch_create();
     kv_durable_init_access(&engine->access);
-    pthread_mutex_init(&engine->upkeep_lock, NULL);
-    pthread_cond_init(&engine->upkeep_stirred, NULL);
     return engine;
 }
 
@@ -471,12 +402,6 @@ static int engine_open(const struct kv_host *host, const char *folder,
         engine_close(engine);
         return -1;
     }
-    engine->has_upkeep = pthread_create(&engine->upkeep, NULL, run_upkeep, engine) == 0;
-    if (!engine->has_upkeep) {
-        engine_close(engine);
-        return kv_error_set(reterr, "%s: no thread", folder);
-    }
-    pthread_setname_np(engine->upkeep, "store-upkeep");
     *ret = engine;
     return 0;
 }
