@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -594,6 +595,56 @@ static void interrupted_import_leaves_what_was_read(void **state)
     assert_int_equal(count_lines("out"), 2);
 }
 
+/* A terminal. */
+
+/* Reads what was written to the terminal until it has `part`. */
+static void await_on_terminal(int terminal, struct kv_buffer *seen, const char *part)
+{
+    int64_t limit_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    while (memmem(seen->bytes, seen->len, part, strlen(part)) == NULL) {
+        struct pollfd polled = {.fd = terminal, .events = POLLIN};
+        if (kv_test_now_ms() >= limit_ms)
+            fail_msg("\"%s\" is not in %.*s", part, (int)seen->len, seen->bytes);
+        if (poll(&polled, 1, 100) != 1)
+            continue;
+        ssize_t n = read(terminal, kv_buffer_reserve(seen, 4096), 4096);
+        assert_true(n > 0);
+        seen->len += (size_t)n;
+    }
+}
+
+static void progress_is_drawn_on_a_terminal(void **state)
+{
+    (void)state;
+    char path[128], command[256];
+    struct kv_buffer seen = {0};
+    configure(ROCKSDB, "from", "");
+    int fd = open_pipe(path, sizeof(path));
+    int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
+    int other_end = open(ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(other_end >= 0);
+    snprintf(command, sizeof(command), "kvserver -c from.yaml --import pipe 2>%s &",
+             ptsname(terminal));
+    expect_success(command);
+    for (int i = 0; memmem(seen.bytes, seen.len, "keys/s", 6) == NULL; i++) {
+        char line[64];
+        snprintf(line, sizeof(line), "{\"key\":\"%d\",\"value\":1}\n", i);
+        write_to_pipe(fd, line);
+        kv_test_sleep_ms(20);
+        struct pollfd polled = {.fd = terminal, .events = POLLIN};
+        if (poll(&polled, 1, 0) == 1)
+            await_on_terminal(terminal, &seen, "\r\033[Kimported ");
+        assert_true(i < KV_TEST_LIMIT_MS / 20);
+    }
+    close(fd);
+    await_on_terminal(terminal, &seen, "\r\033[Kkvserver: imported ");
+    await_on_terminal(terminal, &seen, " s\r\n");
+    kv_buffer_fini(&seen);
+    close(other_end);
+    close(terminal);
+}
+
 static void volatile_store_is_served_once_it_is_loaded(void **state)
 {
     (void)state;
@@ -673,6 +724,7 @@ int main(void)
         TEST(file_that_cannot_be_read_is_named),
         TEST(actions_exclude_each_other),
         TEST(interrupted_import_leaves_what_was_read),
+        TEST(progress_is_drawn_on_a_terminal),
         TEST(volatile_store_is_served_once_it_is_loaded),
         TEST(server_that_is_ended_while_it_loads_says_so),
     };
