@@ -19,6 +19,7 @@
 #include "base/buffer.h"
 #include "base/mem.h"
 #include "support/client/folder.h"
+#include "support/client/stream.h"
 #include "support/power/journal.h"
 
 enum {
@@ -42,6 +43,7 @@ struct kv_test_disk_node {
     uint64_t size;
     unsigned chance; /* of 4, that an unsynced page of it is on the disk; with 4 none is torn */
     uint64_t synced; /* what stands ahead of this place in the journal is on the disk */
+    int64_t syncing_since_ms; /* 0: it is not being synced */
 };
 
 /* ---- nodes ---- */
@@ -304,6 +306,26 @@ static void redo(const struct step *step, struct luck *luck)
     }
 }
 
+/* Several threads may sync one file: the earliest counts. */
+static void time_sync(struct kv_test_disk *disk, const struct step *step)
+{
+    struct kv_test_disk_node *node = step->node;
+    if (step->record.kind == POWER_SYNCING && node->syncing_since_ms == 0)
+        node->syncing_since_ms = step->record.time_ms;
+    if (step->record.kind != POWER_SYNC || node->syncing_since_ms == 0)
+        return;
+    if (step->record.time_ms - node->syncing_since_ms > disk->longest_sync_ms)
+        disk->longest_sync_ms = step->record.time_ms - node->syncing_since_ms;
+    node->syncing_since_ms = 0;
+}
+
+static void time_unfinished_syncs(struct kv_test_disk *disk, int64_t now_ms)
+{
+    for (const struct kv_test_disk_node *node = disk->base; node != NULL; node = node->next)
+        if (node->syncing_since_ms != 0 && now_ms - node->syncing_since_ms > disk->longest_sync_ms)
+            disk->longest_sync_ms = now_ms - node->syncing_since_ms;
+}
+
 static struct luck luck_of(uint64_t seed, size_t journal_len)
 {
     struct luck luck = {.state = seed};
@@ -341,9 +363,13 @@ void kv_test_disk_cut(struct kv_test_disk *disk, uint64_t seed)
     kv_test_file_read(disk->journal, &journal);
     struct steps steps = read_journal(kv_buffer_slice(&journal), &disk->base);
     struct luck luck = luck_of(seed, journal.len);
+    int64_t now_ms = kv_test_now_ms();
     give_chances(disk->base, &luck);
-    for (size_t i = 0; i < steps.n; i++)
+    for (size_t i = 0; i < steps.n; i++) {
         redo(&steps.all[i], &luck);
+        time_sync(disk, &steps.all[i]);
+    }
+    time_unfinished_syncs(disk, now_ms);
     assert_int_equal(stat(disk->root, &status), 0);
     kv_test_folder_empty(disk->root);
     write_tree(find_node(disk->base, status.st_ino), disk->root);

@@ -18,6 +18,7 @@ struct kv_test_disk {
     char *root;                     /* the folder */
     char *journal;                  /* the file of kv_power.so */
     struct kv_test_disk_node *base; /* what is on the disk since the cut before */
+    int64_t longest_sync_ms; /* that a cut has ended, or one that ended; the caller's to reset */
 };
 
 /* Takes the folder's present content as synced, and begins a journal beside it; sets the

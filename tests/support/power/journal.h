@@ -9,13 +9,14 @@
 #include <stdint.h>
 
 enum power_kind {
-    POWER_MAKE,  /* a new node under a name */
-    POWER_LINK,  /* a further name of a node */
-    POWER_DROP,  /* a name is gone */
-    POWER_MOVE,  /* a name goes elsewhere, and takes the place of what is there */
-    POWER_WRITE, /* bytes of a file */
-    POWER_SIZE,  /* a file's size is set */
-    POWER_SYNC,  /* what stands in the journal ahead of `at` about this node is on the disk */
+    POWER_MAKE,    /* a new node under a name */
+    POWER_LINK,    /* a further name of a node */
+    POWER_DROP,    /* a name is gone */
+    POWER_MOVE,    /* a name goes elsewhere, and takes the place of what is there */
+    POWER_WRITE,   /* bytes of a file */
+    POWER_SIZE,    /* a file's size is set */
+    POWER_SYNCING, /* a sync of a node has begun */
+    POWER_SYNC,    /* what stands in the journal ahead of `at` about this node is on the disk */
 };
 
 struct power_record {
@@ -24,6 +25,7 @@ struct power_record {
     uint8_t is_durable;  /* WRITE: to a descriptor that syncs by itself */
     uint16_t name_len;   /* with its NUL */
     uint64_t node;       /* all but DROP */
+    int64_t time_ms;     /* SYNCING, SYNC: CLOCK_MONOTONIC */
     uint64_t folder;     /* of the name: MAKE, LINK, DROP, MOVE */
     uint64_t new_folder; /* MOVE */
     uint64_t at;         /* WRITE: offset; SIZE: the size; SYNC: a place in the journal */

@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "journal.h"
@@ -406,16 +407,27 @@ EXPORT int posix_fallocate(int fd, off_t at, off_t len)
 
 /* ---- syncs ---- */
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static int sync_noted(int fd, int (*real)(int))
 {
     struct stat status;
     if (!is_watched(fd, &status))
         return real(fd);
     pthread_mutex_lock(&lock);
-    struct power_record record = {.kind = POWER_SYNC, .node = status.st_ino, .at = journal_len};
+    struct power_record record = {
+        .kind = POWER_SYNCING, .node = status.st_ino, .at = journal_len, .time_ms = now_ms()};
+    note(&record, NULL, 0);
     pthread_mutex_unlock(&lock);
     int result = real(fd);
     pthread_mutex_lock(&lock);
+    record.kind = POWER_SYNC;
+    record.time_ms = now_ms();
     if (result == 0)
         note(&record, NULL, 0);
     pthread_mutex_unlock(&lock);
