@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "conf/conf.h"
 
 struct policy_host {
     struct kv_host base;
@@ -38,8 +39,8 @@ static void log_line(const struct kv_host *base, enum kv_log_level level, const 
     va_end(args);
 }
 
-static int open_policy(const struct kv_configured_module *module, struct policy_host *host,
-                       struct kv_ttl_link *link, struct kv_error *reterr)
+static int open_policy(const struct kv_conf *conf, const struct kv_configured_module *module,
+                       struct policy_host *host, struct kv_ttl_link *link, struct kv_error *reterr)
 {
     const struct kv_module *identity = module->module->identity;
     struct kv_error error;
@@ -49,7 +50,8 @@ static int open_policy(const struct kv_configured_module *module, struct policy_
     link->ops = kv_module_ttl_ops(module->module);
     link->renews = (identity->capabilities & KV_TTL_RENEWS) != 0;
     if (link->ops->open(&host->base, module->options, &link->policy, &error) != 0)
-        return kv_error_set(reterr, "ttl policy %s: %s", identity->name, error.text);
+        return kv_conf_error_at(conf, module->at, reterr, "ttl policy %s: %s", identity->name,
+                                error.text);
     return 0;
 }
 
@@ -60,7 +62,8 @@ struct kv_chain *kv_chain_open(const struct kv_config *config, struct kv_error *
     chain->links = kv_calloc(config->n_ttl, sizeof(*chain->links));
     for (; chain->n < config->n_ttl; chain->n++) {
         size_t i = chain->n;
-        if (open_policy(&config->ttl[i], &chain->hosts[i], &chain->links[i], reterr) != 0) {
+        if (open_policy(config->conf, &config->ttl[i], &chain->hosts[i], &chain->links[i],
+                        reterr) != 0) {
             kv_chain_close(chain);
             return NULL;
         }

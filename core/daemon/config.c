@@ -50,7 +50,7 @@ static int configure_module(struct kv_config *config, enum kv_module_kind kind, 
                             const char *path, struct kv_configured_module *ret,
                             struct kv_error *reterr)
 {
-    struct kv_configured_module module = {0};
+    struct kv_configured_module module = {.at = at};
     struct kv_error error;
     if (kv_module_load(config->values[CONFIG_MODULES].string.bytes, kind, name, &module.module,
                        &error) != 0) {

@@ -12,11 +12,13 @@
 #include "ws/ws.h"
 
 struct kv_conf;
+struct kv_conf_node;
 
 /* A module that the file names, loaded, and its checked options. */
 struct kv_configured_module {
     struct kv_loaded_module *module;
     const struct kv_option_value *options;
+    const struct kv_conf_node *at; /* where the file names it; NULL where it does not */
 };
 
 struct kv_listen_address {

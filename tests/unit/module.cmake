@@ -45,3 +45,8 @@ foreach(store lmdb rocksdb)
   target_compile_definitions(test_${name} PRIVATE MODULES="${CMAKE_BINARY_DIR}/modules")
   add_dependencies(test_${name} store_${store})
 endforeach()
+
+kv_add_test(unit_ttl_policies SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/policies_test.c
+            USES kv_test_module)
+target_compile_definitions(test_unit_ttl_policies PRIVATE MODULES="${CMAKE_BINARY_DIR}/modules")
+add_dependencies(test_unit_ttl_policies ttl_bounded ttl_jitter ttl_sliding)

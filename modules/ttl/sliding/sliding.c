@@ -1,0 +1,95 @@
+/*
+ * A read gives a key as much life as a write does. Only keys that have a deadline are renewed, and
+ * never to an earlier one. The new deadline is written by a TOUCH that holds for the revision that
+ * was read; where it would move by less than a step, nothing is written.
+ */
+#include <kvserver/store.h>
+
+#include "../prefixes.h"
+
+#include <stdlib.h>
+
+enum {
+    OPTION_TTL,
+    OPTION_STEP,
+    OPTION_PREFIXES,
+    N_OPTIONS
+};
+
+struct kv_ttl {
+    int64_t ttl_ms;
+    int64_t step_ms;
+    const struct kv_option_value *prefixes;
+};
+
+static const struct kv_option sliding_options[N_OPTIONS] = {
+    [OPTION_TTL] = {.name = "ttl",
+                    .type = KV_OPTION_DURATION,
+                    .flags = KV_OPTION_REQUIRED,
+                    .min = 1,
+                    .max = KV_TTL_MAX_MS,
+                    .doc = "the life that is left after a read, and after a write without a TTL"},
+    [OPTION_STEP] = {.name = "step",
+                     .type = KV_OPTION_DURATION,
+                     .max = KV_TTL_MAX_MS,
+                     .doc = "a deadline that would move by less is left; a tenth of ttl, if not "
+                            "given"},
+    [OPTION_PREFIXES] = PREFIXES_OPTION,
+};
+
+static int sliding_open(const struct kv_host *host, const struct kv_option_value *options,
+                        struct kv_ttl **ret_policy, struct kv_error *reterr)
+{
+    (void)host;
+    int64_t ttl_ms = options[OPTION_TTL].integer;
+    int64_t step_ms = options[OPTION_STEP].is_given ? options[OPTION_STEP].integer : ttl_ms / 10;
+    if (step_ms >= ttl_ms)
+        return kv_error_set(reterr,
+                            "step (%lld ms) has to be shorter than ttl (%lld ms), or keys would "
+                            "expire though they are read",
+                            (long long)step_ms, (long long)ttl_ms);
+    struct kv_ttl *policy = malloc(sizeof(*policy));
+    if (policy == NULL)
+        return kv_error_set(reterr, "no memory");
+    *policy = (struct kv_ttl){
+        .ttl_ms = ttl_ms, .step_ms = step_ms, .prefixes = &options[OPTION_PREFIXES]};
+    *ret_policy = policy;
+    return 0;
+}
+
+static void sliding_on_write(struct kv_ttl *policy, struct kv_ttl_write *write)
+{
+    if (!write->is_given && write->ttl_ms == 0 && prefixes_have(policy->prefixes, write->key))
+        write->ttl_ms = policy->ttl_ms;
+}
+
+static void sliding_on_read(struct kv_ttl *policy, struct kv_ttl_read *read)
+{
+    int64_t renewed_ms = read->now_ms + policy->ttl_ms;
+    if (read->deadline_ms == KV_NEVER || renewed_ms <= read->deadline_ms ||
+        renewed_ms - read->deadline_ms < policy->step_ms ||
+        !prefixes_have(policy->prefixes, read->key))
+        return;
+    read->deadline_ms = renewed_ms;
+}
+
+static void sliding_close(struct kv_ttl *policy)
+{
+    free(policy);
+}
+
+static const struct kv_ttl_ops sliding_ops = {
+    .size = sizeof(sliding_ops),
+    .open = sliding_open,
+    .on_write = sliding_on_write,
+    .on_read = sliding_on_read,
+    .close = sliding_close,
+};
+
+static const struct kv_module sliding_module = {
+    KV_MODULE_IDENTITY,     .kind = KV_MODULE_TTL,         .name = "sliding",
+    .version = "1.0",       .capabilities = KV_TTL_RENEWS, .options = sliding_options,
+    .n_options = N_OPTIONS, .ops = &sliding_ops,
+};
+
+KV_MODULE_EXPORT(&sliding_module)
