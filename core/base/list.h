@@ -65,6 +65,14 @@ static inline bool kv_queue_is_empty(const struct kv_queue *queue)
     return queue->head == NULL;
 }
 
+static inline void kv_queue_push_front(struct kv_queue *queue, struct kv_link *node)
+{
+    node->next = queue->head;
+    if (queue->head == NULL)
+        queue->tail = &node->next;
+    queue->head = node;
+}
+
 static inline void kv_queue_push(struct kv_queue *queue, struct kv_link *node)
 {
     node->next = NULL;

@@ -143,22 +143,90 @@ static int check_texts(const struct kv_config *config, struct kv_error *reterr)
     return 0;
 }
 
+/* The i-th module of a list of them, whose entries begin with its name and its options. */
+static int configure_listed(struct kv_config *config, enum kv_module_kind kind, const char *list,
+                            size_t i, const struct kv_option_value *entry,
+                            struct kv_configured_module *ret, struct kv_error *reterr)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "%s[%zu].options", list, i);
+    const struct kv_conf_node *at = kv_conf_node_find(kv_conf_root(config->conf), list);
+    if (at != NULL)
+        at = kv_conf_node_find(kv_conf_node_child(at, i), "module");
+    return configure_module(config, kind, field(entry, MODULE_NAME)->string.bytes, at,
+                            field(entry, MODULE_OPTIONS)->tree, path, ret, reterr);
+}
+
 static int read_ttl(struct kv_config *config, struct kv_error *reterr)
 {
     const struct kv_option_value *chain = &config->values[CONFIG_TTL];
     config->ttl = kv_calloc(chain->list.n, sizeof(*config->ttl));
-    for (size_t i = 0; i < chain->list.n; i++) {
-        const struct kv_option_value *entry = &chain->list.items[i];
-        char path[64];
-        snprintf(path, sizeof(path), "ttl[%zu].options", i);
-        const struct kv_conf_node *at = kv_conf_node_find(kv_conf_root(config->conf), "ttl");
-        if (at != NULL)
-            at = kv_conf_node_find(kv_conf_node_child(at, i), "module");
-        if (configure_module(config, KV_MODULE_TTL, field(entry, MODULE_NAME)->string.bytes, at,
-                             field(entry, MODULE_OPTIONS)->tree, path, &config->ttl[i],
+    for (; config->n_ttl < chain->list.n; config->n_ttl++)
+        if (configure_listed(config, KV_MODULE_TTL, "ttl", config->n_ttl,
+                             &chain->list.items[config->n_ttl], &config->ttl[config->n_ttl],
                              reterr) != 0)
             return -1;
-        config->n_ttl++;
+    return 0;
+}
+
+/* Sinks. */
+
+static uint32_t selected_events(const struct kv_option_value *events)
+{
+    uint32_t selected = 0;
+    for (size_t i = 0; i < events->list.n; i++)
+        selected |= 1u << (KV_EVENT_SET + events->list.items[i].integer);
+    return events->list.n == 0 ? ~0u : selected;
+}
+
+/* Several sinks of one module are told apart by their places. */
+static void name_sink(struct kv_config *config, size_t i)
+{
+    struct kv_configured_sink *sink = &config->sinks[i];
+    const char *module = sink->module.module->identity->name;
+    size_t n_before = 0;
+    for (size_t k = 0; k < i; k++)
+        n_before += strcmp(config->sinks[k].module.module->identity->name, module) == 0;
+    snprintf(sink->name, sizeof(sink->name), n_before == 0 ? "sink/%s" : "sink/%s#%zu", module,
+             n_before + 1);
+}
+
+static void read_sink(struct kv_config *config, size_t i, const struct kv_option_value *entry)
+{
+    struct kv_configured_sink *sink = &config->sinks[i];
+    const struct kv_option_value *prefixes = field(entry, SINK_PREFIXES);
+    const struct kv_option_value *queue = field(entry, SINK_QUEUE);
+    const struct kv_option_value *retry = field(entry, SINK_RETRY);
+    sink->prefixes = kv_calloc(prefixes->list.n, sizeof(*sink->prefixes));
+    for (size_t k = 0; k < prefixes->list.n; k++)
+        sink->prefixes[k] = prefixes->list.items[k].string;
+    name_sink(config, i);
+    sink->config = (struct kv_sink_config){
+        .name = sink->name,
+        .ops = kv_module_sink_ops(sink->module.module),
+        .options = sink->module.options,
+        .prefixes = sink->prefixes,
+        .n_prefixes = prefixes->list.n,
+        .events = selected_events(field(entry, SINK_EVENTS)),
+        .max_events = (uint64_t)field(queue, QUEUE_EVENTS)->integer,
+        .max_bytes = (size_t)field(queue, QUEUE_BYTES)->integer,
+        .when_full = (enum kv_sink_when_full)field(entry, SINK_WHEN_FULL)->integer,
+        .first_retry_ms = field(retry, RETRY_FIRST)->integer,
+        .longest_retry_ms = field(retry, RETRY_LONGEST)->integer,
+        .give_up_ms = field(retry, RETRY_GIVE_UP)->integer,
+    };
+}
+
+static int read_sinks(struct kv_config *config, struct kv_error *reterr)
+{
+    const struct kv_option_value *list = &config->values[CONFIG_SINKS];
+    config->sinks = kv_calloc(list->list.n, sizeof(*config->sinks));
+    for (; config->n_sinks < list->list.n; config->n_sinks++) {
+        size_t i = config->n_sinks;
+        if (configure_listed(config, KV_MODULE_SINK, "sinks", i, &list->list.items[i],
+                             &config->sinks[i].module, reterr) != 0)
+            return -1;
+        read_sink(config, i, &list->list.items[i]);
     }
     return 0;
 }
@@ -286,7 +354,10 @@ static int load(const char *path, struct kv_config *config, struct kv_error *ret
     read_values(config);
     if (check_texts(config, reterr) != 0)
         return -1;
-    return read_storage(config, reterr) != 0 || read_ttl(config, reterr) != 0 ? -1 : 0;
+    if (read_storage(config, reterr) != 0 || read_ttl(config, reterr) != 0 ||
+        read_sinks(config, reterr) != 0)
+        return -1;
+    return 0;
 }
 
 int kv_config_load(const char *path, struct kv_config *ret_config, struct kv_error *reterr)
@@ -304,6 +375,10 @@ void kv_config_fini(struct kv_config *config)
 {
     for (size_t i = 0; i < config->n_ttl; i++)
         unload(&config->ttl[i]);
+    for (size_t i = 0; i < config->n_sinks; i++) {
+        unload(&config->sinks[i].module);
+        free(config->sinks[i].prefixes);
+    }
     unload(&config->store);
     kv_conf_destroy(config->conf);
     kv_conf_destroy(config->fallback_conf);
@@ -311,6 +386,7 @@ void kv_config_fini(struct kv_config *config)
     free(config->module_folder);
     free(config->listen);
     free(config->ttl);
+    free(config->sinks);
     free(config->origins);
     *config = (struct kv_config){0};
 }

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "http/http.h"
 #include "module/module.h"
+#include "sink/sinks.h"
 #include "ws/ws.h"
 
 struct kv_conf;
@@ -19,6 +20,13 @@ struct kv_configured_module {
     struct kv_loaded_module *module;
     const struct kv_option_value *options;
     const struct kv_conf_node *at; /* where the file names it; NULL where it does not */
+};
+
+struct kv_configured_sink {
+    struct kv_configured_module module;
+    struct kv_sink_config config;
+    char name[64]; /* for the log */
+    struct kv_slice *prefixes;
 };
 
 struct kv_listen_address {
@@ -38,6 +46,8 @@ struct kv_config {
     struct kv_configured_module store;
     struct kv_configured_module *ttl; /* the chain, in order */
     size_t n_ttl;
+    struct kv_configured_sink *sinks;
+    size_t n_sinks;
     struct kv_slice *origins;
     struct kv_http_config http;
     struct kv_ws_config ws;

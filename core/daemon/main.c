@@ -7,6 +7,7 @@
 #include "daemon/config.h"
 #include "daemon/export.h"
 #include "daemon/import.h"
+#include "daemon/outlets.h"
 #include "daemon/server.h"
 
 enum {
@@ -22,13 +23,15 @@ static int print_config(const struct kv_config *config)
     return 0;
 }
 
-/* Policies say in their open() what no schema can. */
+/* Policies and sinks say in their open() what no schema can. */
 static int check_config(const struct kv_config *config, const char *path, struct kv_error *reterr)
 {
     struct kv_chain *chain = kv_chain_open(config, reterr);
-    if (chain == NULL)
-        return -1;
+    struct kv_outlets *outlets = chain == NULL ? NULL : kv_outlets_open(config, reterr);
+    kv_outlets_close(outlets);
     kv_chain_close(chain);
+    if (outlets == NULL)
+        return -1;
     printf("%s: the configuration is valid\n", path == NULL ? "defaults" : path);
     return 0;
 }

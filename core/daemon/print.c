@@ -35,6 +35,27 @@ static void print_ttl(const struct kv_config *config, struct kv_buffer *out)
     }
 }
 
+/* What the host of a sink is told stands behind the module's own options. */
+static void print_sink(const struct kv_configured_sink *sink, const struct kv_option_value *entry,
+                       struct kv_buffer *out)
+{
+    const struct kv_module *identity = sink->module.module->identity;
+    kv_buffer_printf(out, "  - module: %s\n", identity->name);
+    if (identity->n_options != 0) {
+        kv_buffer_append(out, KV_SLICE("    options:\n"));
+        print_module_options(&sink->module, 6, out);
+    }
+    for (size_t i = SINK_PREFIXES; i < KV_COUNT(sink_fields); i++)
+        kv_conf_print(&sink_fields[i], 1, sizeof(struct kv_option), &entry->list.items[i], 4, out);
+}
+
+static void print_sinks(const struct kv_config *config, struct kv_buffer *out)
+{
+    kv_buffer_printf(out, config->n_sinks == 0 ? "sinks: []\n" : "sinks:\n");
+    for (size_t i = 0; i < config->n_sinks; i++)
+        print_sink(&config->sinks[i], &config->values[CONFIG_SINKS].list.items[i], out);
+}
+
 void kv_config_print(const struct kv_config *config, struct kv_buffer *out)
 {
     for (int i = 0; i < N_CONFIG; i++) {
@@ -42,6 +63,8 @@ void kv_config_print(const struct kv_config *config, struct kv_buffer *out)
             print_storage(config, out);
         else if (i == CONFIG_TTL)
             print_ttl(config, out);
+        else if (i == CONFIG_SINKS)
+            print_sinks(config, out);
         else
             kv_conf_print(&config_options[i], 1, sizeof(struct kv_option), &config->values[i], 0,
                           out);

@@ -18,6 +18,24 @@ enum {
     MODULE_OPTIONS
 };
 enum {
+    SINK_MODULE,
+    SINK_OPTIONS,
+    SINK_PREFIXES,
+    SINK_EVENTS,
+    SINK_QUEUE,
+    SINK_WHEN_FULL,
+    SINK_RETRY
+};
+enum {
+    QUEUE_EVENTS,
+    QUEUE_BYTES
+};
+enum {
+    RETRY_FIRST,
+    RETRY_LONGEST,
+    RETRY_GIVE_UP
+};
+enum {
     LIMIT_KEY,
     LIMIT_VALUE,
     LIMIT_MESSAGE,
@@ -47,6 +65,7 @@ enum {
     CONFIG_MODULES,
     CONFIG_STORAGE,
     CONFIG_TTL,
+    CONFIG_SINKS,
     CONFIG_ORIGINS,
     CONFIG_LIMITS,
     CONFIG_TIMEOUTS,
@@ -58,6 +77,8 @@ enum {
 /* Defaults that are lists: a schema's fallback is a scalar, so they are a file of their own. */
 #define KV_DEFAULT_LISTS "listen: [{host: 127.0.0.1, port: 3000}]\nttl: [{module: fixed}]\n"
 #define KV_DEFAULT_STORE "memory"
+
+#define KV_LONGEST_TIMEOUT_MS (INT64_C(1000) * 3600 * 24 * 365)
 
 static const struct kv_option listen_fields[] = {
     {.name = "host",
@@ -75,6 +96,64 @@ static const struct kv_option module_fields[] = {
 };
 static const struct kv_option module_element = {
     .type = KV_OPTION_BLOCK, .fields = module_fields, .n_fields = KV_COUNT(module_fields)};
+
+static const struct kv_option prefix_element = {.type = KV_OPTION_STRING};
+static const char *const event_names[] = {"set", "delete", "expire", NULL};
+static const struct kv_option event_element = {.type = KV_OPTION_CHOICE, .choices = event_names};
+static const char *const when_full_names[] = {"drop_oldest", "block_writes", NULL};
+static const struct kv_option queue_fields[] = {
+    {.name = "events", .type = KV_OPTION_INT, .fallback = "100000", .min = 1, .max = 1 << 30},
+    {.name = "bytes",
+     .type = KV_OPTION_SIZE,
+     .fallback = "64MiB",
+     .min = 1,
+     .max = INT64_C(1) << 40},
+};
+static const struct kv_option retry_fields[] = {
+    {.name = "first",
+     .type = KV_OPTION_DURATION,
+     .fallback = "100ms",
+     .min = 1,
+     .max = KV_LONGEST_TIMEOUT_MS},
+    {.name = "longest",
+     .type = KV_OPTION_DURATION,
+     .fallback = "30s",
+     .min = 1,
+     .max = KV_LONGEST_TIMEOUT_MS},
+    {.name = "give_up",
+     .type = KV_OPTION_DURATION,
+     .fallback = "0",
+     .max = KV_LONGEST_TIMEOUT_MS,
+     .doc = "an event that could not be delivered for so long is dropped; 0: never"},
+};
+static const struct kv_option sink_fields[] = {
+    {.name = "module", .type = KV_OPTION_STRING, .flags = KV_OPTION_REQUIRED},
+    {.name = "options", .type = KV_OPTION_TREE},
+    {.name = "prefixes",
+     .type = KV_OPTION_LIST,
+     .fields = &prefix_element,
+     .n_fields = 1,
+     .doc = "only keys that begin with one of these; none: all keys"},
+    {.name = "events",
+     .type = KV_OPTION_LIST,
+     .fields = &event_element,
+     .n_fields = 1,
+     .doc = "set, delete, expire; none: all of them"},
+    {.name = "queue",
+     .type = KV_OPTION_BLOCK,
+     .fields = queue_fields,
+     .n_fields = KV_COUNT(queue_fields)},
+    {.name = "when_full",
+     .type = KV_OPTION_CHOICE,
+     .choices = when_full_names,
+     .fallback = "drop_oldest"},
+    {.name = "retry",
+     .type = KV_OPTION_BLOCK,
+     .fields = retry_fields,
+     .n_fields = KV_COUNT(retry_fields)},
+};
+static const struct kv_option sink_element = {
+    .type = KV_OPTION_BLOCK, .fields = sink_fields, .n_fields = KV_COUNT(sink_fields)};
 
 static const struct kv_option origin_element = {.type = KV_OPTION_STRING,
                                                 .flags = KV_OPTION_REQUIRED};
@@ -108,8 +187,6 @@ static const struct kv_option limit_fields[] = {
      .min = 1,
      .max = 1 << 20},
 };
-
-#define KV_LONGEST_TIMEOUT_MS (INT64_C(1000) * 3600 * 24 * 365)
 
 static const struct kv_option timeout_fields[] = {
     {.name = "idle",
@@ -166,6 +243,10 @@ static const struct kv_option config_options[N_CONFIG] = {
                     .type = KV_OPTION_LIST,
                     .fields = &module_element,
                     .n_fields = 1},
+    [CONFIG_SINKS] = {.name = "sinks",
+                      .type = KV_OPTION_LIST,
+                      .fields = &sink_element,
+                      .n_fields = 1},
     [CONFIG_ORIGINS] = {.name = "origins",
                         .type = KV_OPTION_LIST,
                         .fields = &origin_element,

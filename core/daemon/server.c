@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "daemon/chain.h"
 #include "daemon/import.h"
+#include "daemon/outlets.h"
 
 enum {
     POLL_MS = 10,
@@ -46,6 +47,11 @@ struct server {
     struct kv_import *import; /* NULL: none */
     bool serves;              /* false: it ends when all is imported */
     struct kv_chain *chain;
+    struct kv_outlets *outlets;
+    struct kv_sinks *sinks; /* NULL: there are none */
+    struct kv_observer *observers[1];
+    size_t n_observers;
+    int64_t ends_by_ms; /* when the time for draining is over */
     struct kv_loop **loops;
     struct worker *workers;
     struct kv_keyspace *keyspace;
@@ -181,6 +187,8 @@ static struct kv_keyspace *create_keyspace(struct server *server)
 {
     const struct kv_loaded_module *store = server->config->store.module;
     snprintf(server->store_name, sizeof(server->store_name), "store/%s", store->identity->name);
+    if (server->sinks != NULL)
+        server->observers[server->n_observers++] = kv_sinks_observer(server->sinks);
     const struct kv_keyspace_parts parts = {
         .clock = &kv_clock_boot,
         .loops = server->loops,
@@ -191,6 +199,8 @@ static struct kv_keyspace *create_keyspace(struct server *server)
         .store_options = server->config->store.options,
         .ttl_chain = kv_chain_links(server->chain),
         .n_ttl_chain = server->config->n_ttl,
+        .observers = server->observers,
+        .n_observers = server->n_observers,
         .loader = server->import == NULL ? NULL : kv_import_loader(server->import),
     };
     return kv_keyspace_create(&parts);
@@ -223,9 +233,13 @@ static int start(struct server *server, struct kv_error *reterr)
 {
     const struct kv_config *config = server->config;
     if ((server->chain = kv_chain_open(config, reterr)) == NULL ||
+        (server->outlets = kv_outlets_open(config, reterr)) == NULL ||
         create_loops(server, reterr) != 0)
         return -1;
+    server->sinks = kv_outlets_sinks(server->outlets);
     server->keyspace = create_keyspace(server);
+    if (server->sinks != NULL && kv_sinks_start(server->sinks, server->keyspace, reterr) != 0)
+        return -1;
     server->worker = kv_worker_create();
     server->http = kv_http_create(&config->http, server->keyspace, server->worker, server->loops,
                                   config->n_threads);
@@ -256,16 +270,30 @@ static int wait_for_signal(int64_t wait_ms)
     return signal_number < 0 ? 0 : signal_number;
 }
 
+/* SIGHUP. */
+static void reload(const struct server *server)
+{
+    kv_log(KV_LOG_INFO, "server", "reloading");
+    if (server->sinks != NULL)
+        kv_sinks_reopen(server->sinks);
+}
+
 static void serve_until_signal(const struct server *server)
 {
     int signal_number;
     while ((signal_number = wait_for_signal(-1)) != SIGTERM && signal_number != SIGINT)
-        kv_log(KV_LOG_INFO, "server", "SIGHUP: there is nothing to reload");
+        if (signal_number == SIGHUP)
+            reload(server);
     if (!atomic_load(&server->has_ended))
         kv_log(KV_LOG_INFO, "server", "shutting down on %s", strsignal(signal_number));
 }
 
 /* Ending. */
+
+static bool is_volatile(const struct kv_loaded_module *store)
+{
+    return (store->identity->capabilities & KV_STORE_DURABLE) == 0;
+}
 
 static bool is_quiet(const struct server *server)
 {
@@ -288,11 +316,14 @@ static bool wait_until_quiet(const struct server *server, int64_t patience_ms)
 
 static void drain(struct server *server)
 {
+    server->ends_by_ms = kv_clock_now_ms(&kv_clock_boot) + server->config->drain_ms;
     for (uint32_t i = 0; i < server->config->n_threads; i++)
         kv_loop_post(server->loops[i], &server->workers[i].drain);
     if (!wait_until_quiet(server, server->config->drain_ms))
         kv_log(KV_LOG_WARN, "server", "cutting off %u connections that did not end in time",
                kv_http_n_connections(server->http));
+    if (server->sinks != NULL)
+        kv_sinks_stop_blocking(server->sinks);
     for (uint32_t i = 0; i < server->config->n_threads; i++)
         kv_loop_post(server->loops[i], &server->workers[i].abort);
     if (!wait_until_quiet(server, ABORT_MS)) {
@@ -318,22 +349,37 @@ static void stop_threads(struct server *server)
     }
 }
 
+/* A sink that does not return may be reading what the store has, and its module is in use. What is
+ * durable is closed nevertheless, as it may; then there is no way to end but this. */
+static void end_without(struct server *server)
+{
+    if (!is_volatile(server->config->store.module))
+        kv_keyspace_destroy(server->keyspace);
+    _exit(EXIT_SUCCESS);
+}
+
+static void end_keyspace(struct server *server)
+{
+    if (server->keyspace == NULL)
+        return;
+    kv_keyspace_finish(server->keyspace);
+    if (server->sinks != NULL && !kv_sinks_end(server->sinks, server->ends_by_ms))
+        end_without(server);
+    kv_keyspace_destroy(server->keyspace);
+}
+
 static void destroy(struct server *server)
 {
     kv_worker_destroy(server->worker);
     kv_ws_destroy(server->ws);
     kv_http_destroy(server->http);
-    kv_keyspace_destroy(server->keyspace);
+    end_keyspace(server);
+    kv_outlets_close(server->outlets);
     for (uint32_t i = 0; server->loops != NULL && i < server->config->n_threads; i++)
         kv_loop_destroy(server->loops[i]);
     kv_chain_close(server->chain);
     free(server->loops);
     free(server->workers);
-}
-
-static bool is_volatile(const struct kv_loaded_module *store)
-{
-    return (store->identity->capabilities & KV_STORE_DURABLE) == 0;
 }
 
 int kv_server_run(const struct kv_config *config, struct kv_import *import, struct kv_error *reterr)

@@ -79,7 +79,8 @@ void kv_expiry_run(struct kv_keyspace_loop *here)
     if (!atomic_load(&keyspace->is_ready) || atomic_load(&keyspace->is_ending))
         return;
     int64_t now_ms = kv_clock_now_ms(keyspace->parts.clock);
-    if (atomic_load(&here->wake_at_ms) > now_ms || kv_feed_is_congested(keyspace))
+    if (atomic_load(&here->wake_at_ms) > now_ms || kv_feed_is_congested(keyspace) ||
+        kv_keyspace_holds_writes(keyspace))
         return;
     atomic_store(&here->wake_at_ms, INT64_MAX);
     run_parts(here, now_ms);

@@ -33,7 +33,7 @@ struct record {
 static uint64_t interested_loops(struct kv_keyspace *keyspace, uint64_t hash)
 {
     uint64_t loops = atomic_load(&keyspace->interests[hash % KV_INTEREST_BUCKETS]);
-    if (keyspace->parts.n_observers != 0)
+    if (keyspace->parts.n_observers != 0 && kv_keyspace_is_ready(keyspace))
         loops |= UINT64_C(1) << (hash % keyspace->parts.n_loops);
     return loops;
 }

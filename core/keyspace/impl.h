@@ -34,6 +34,7 @@ struct kv_keyspace_loop {
 
     /* commands */
     struct kv_queue batch;    /* BATCHED */
+    struct kv_queue held;     /* writes, while the keyspace holds them back */
     struct kv_inbox done;     /* final, from the store's threads */
     uint64_t n_deferred;      /* with the store's threads */
     struct kv_queue finished; /* of no client, to be handed back */
@@ -63,10 +64,13 @@ struct kv_keyspace {
     struct kv_store_host host;
     struct kv_store *store;
     struct kv_store_info store_info;
-    bool is_sync;          /* KV_STORE_SYNC */
-    bool renews;           /* some policy has KV_TTL_RENEWS */
-    atomic_bool is_ready;  /* the store is open, and loaded */
-    atomic_bool is_ending; /* the loops have ended: nothing expires, and no change is told */
+    bool is_sync;         /* KV_STORE_SYNC */
+    bool renews;          /* some policy has KV_TTL_RENEWS */
+    atomic_bool is_ready; /* the store is open, and loaded */
+    bool is_finished;
+    _Atomic uint32_t n_holds; /* who holds writes back; sequentially consistent, as a loop looks
+                                 here before it sleeps */
+    atomic_bool is_ending;    /* the loops have ended: nothing expires, and no change is told */
     struct kv_part *store_parts;
     _Atomic uint64_t *interests; /* for each bucket of key hashes: the loops that want changes */
     struct kv_keyspace_loop loops[KV_KEYSPACE_MAX_LOOPS];
@@ -111,6 +115,11 @@ void kv_expiry_wake_at(const struct kv_store_host *host, uint32_t part, int64_t 
 void kv_expiry_init(struct kv_keyspace *keyspace);
 /* Works off a bounded number of due keys. */
 void kv_expiry_run(struct kv_keyspace_loop *here);
+
+static inline bool kv_keyspace_holds_writes(struct kv_keyspace *keyspace)
+{
+    return atomic_load(&keyspace->n_holds) != 0;
+}
 
 static inline struct kv_keyspace *kv_keyspace_of_host(const struct kv_store_host *host)
 {

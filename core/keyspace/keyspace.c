@@ -212,6 +212,21 @@ static void intercept(struct kv_command *command)
     put_in_batch(command);
 }
 
+/* Until the keyspace holds writes back no longer. */
+static void hold_back(struct kv_command *command)
+{
+    suspend(command);
+    if (command->state == KV_COMMAND_SUSPENDED)
+        kv_queue_push(&command->home->held, &command->link);
+}
+
+static void let_held_go(struct kv_keyspace_loop *here)
+{
+    struct kv_link *link;
+    while (!kv_keyspace_holds_writes(here->keyspace) && (link = kv_queue_pop(&here->held)) != NULL)
+        kv_command_resume(KV_CONTAINER(link, struct kv_command, link), KV_PASS);
+}
+
 /* The loader keeps the bytes until it is finished. */
 static void admit_load(struct kv_command *command)
 {
@@ -226,10 +241,12 @@ void kv_keyspace_admit(struct kv_command *command)
         admit_load(command);
     else if (!kv_keyspace_is_ready(command->home->keyspace))
         kv_command_finish(command, KV_UNAVAILABLE);
-    else if (command->kind == KV_COMMAND_SET || command->kind == KV_COMMAND_DELETE)
-        intercept(command);
-    else
+    else if (command->kind != KV_COMMAND_SET && command->kind != KV_COMMAND_DELETE)
         put_in_batch(command);
+    else if (kv_keyspace_holds_writes(command->home->keyspace))
+        hold_back(command);
+    else
+        intercept(command);
 }
 
 void kv_command_resume(struct kv_command *command, enum kv_verdict verdict)
@@ -333,13 +350,15 @@ static void collect_done(struct kv_keyspace_loop *here)
 static bool has_work(struct kv_keyspace_loop *here)
 {
     return !kv_queue_is_empty(&here->finished) || !kv_queue_is_empty(&here->dirty) ||
-           (!kv_queue_is_empty(&here->batch) && !kv_feed_is_congested(here->keyspace));
+           (!kv_queue_is_empty(&here->batch) && !kv_feed_is_congested(here->keyspace)) ||
+           (!kv_queue_is_empty(&here->held) && !kv_keyspace_holds_writes(here->keyspace));
 }
 
 static void run_stage(struct kv_loop_stage *stage)
 {
     struct kv_keyspace_loop *here = KV_CONTAINER(stage, struct kv_keyspace_loop, stage);
     collect_done(here);
+    let_held_go(here);
     for (int round = 0; round < ROUNDS_PER_TURN; round++) {
         submit_batch(here);
         kv_feed_deliver(here);
@@ -357,7 +376,8 @@ static int64_t stage_wake_at(struct kv_loop_stage *stage)
     struct kv_keyspace_loop *here = KV_CONTAINER(stage, struct kv_keyspace_loop, stage);
     if (has_work(here) || !kv_inbox_is_empty(&here->feed) || !kv_inbox_is_empty(&here->done))
         return INT64_MIN;
-    if (!kv_keyspace_is_ready(here->keyspace) || kv_feed_is_congested(here->keyspace))
+    if (!kv_keyspace_is_ready(here->keyspace) || kv_feed_is_congested(here->keyspace) ||
+        kv_keyspace_holds_writes(here->keyspace))
         return INT64_MAX;
     return atomic_load(&here->wake_at_ms);
 }
@@ -388,6 +408,7 @@ static void init_loop(struct kv_keyspace *keyspace, uint32_t index)
     here->stage.run = run_stage;
     here->stage.wake_at = stage_wake_at;
     kv_queue_init(&here->batch);
+    kv_queue_init(&here->held);
     kv_queue_init(&here->finished);
     kv_queue_init(&here->dirty);
     here->interests = kv_calloc(KV_INTEREST_BUCKETS, sizeof(*here->interests));
@@ -437,13 +458,22 @@ static void finish_loop(struct kv_keyspace_loop *here)
     }
 }
 
+void kv_keyspace_finish(struct kv_keyspace *keyspace)
+{
+    if (keyspace->is_finished)
+        return;
+    keyspace->is_finished = true;
+    atomic_store(&keyspace->n_holds, 0);
+    atomic_store(&keyspace->is_ending, true); /* nobody is there to be told of an expiry */
+    for (uint32_t i = 0; i < keyspace->parts.n_loops; i++)
+        finish_loop(&keyspace->loops[i]);
+}
+
 void kv_keyspace_destroy(struct kv_keyspace *keyspace)
 {
     if (keyspace == NULL)
         return;
-    atomic_store(&keyspace->is_ending, true); /* nobody is there to be told of an expiry */
-    for (uint32_t i = 0; i < keyspace->parts.n_loops; i++)
-        finish_loop(&keyspace->loops[i]);
+    kv_keyspace_finish(keyspace);
     for (uint32_t i = 0; i < keyspace->parts.n_loops; i++) {
         kv_feed_fini(&keyspace->loops[i]);
         kv_topics_fini(&keyspace->loops[i]);
@@ -487,6 +517,24 @@ struct kv_keyspace *kv_keyspace_of(struct kv_keyspace_loop *here)
 struct kv_loop *kv_keyspace_event_loop(struct kv_keyspace_loop *here)
 {
     return here->loop;
+}
+
+void kv_keyspace_hold_writes(struct kv_keyspace *keyspace)
+{
+    atomic_fetch_add(&keyspace->n_holds, 1);
+}
+
+void kv_keyspace_release_writes(struct kv_keyspace *keyspace)
+{
+    if (atomic_fetch_sub(&keyspace->n_holds, 1) != 1)
+        return;
+    for (uint32_t i = 0; i < keyspace->parts.n_loops; i++)
+        kv_loop_wake(keyspace->loops[i].loop);
+}
+
+const char *kv_keyspace_epoch(const struct kv_keyspace *keyspace)
+{
+    return keyspace->store_info.epoch;
 }
 
 void kv_keyspace_release(struct kv_keyspace *keyspace, struct kv_item *item)

@@ -43,8 +43,8 @@ struct kv_interceptor {
     enum kv_verdict (*before_write)(struct kv_interceptor *self, struct kv_command *command);
 };
 
-/* Sees every change, once, on loop `hash(key) % n_loops`, in order per key. What it is given is
- * lent for the call. It may send commands. The caller's memory. */
+/* Sees every change of a keyspace that is ready, once, on loop `hash(key) % n_loops`, in order per
+ * key. What it is given is lent for the call. It may send commands. The caller's memory. */
 struct kv_observer {
     void (*on_change)(struct kv_observer *self, struct kv_keyspace_loop *loop,
                       const struct kv_change *change);
@@ -83,7 +83,12 @@ struct kv_keyspace *kv_keyspace_create(const struct kv_keyspace_parts *parts);
 /* Opens the store and has it loaded; may block for long. Threads: any but the loops'. */
 int kv_keyspace_open(struct kv_keyspace *keyspace, struct kv_error *reterr);
 
-/* Ends it and closes the store, if it was opened. After the loops have ended. */
+/* Brings everything that is under way to its end. After the loops have ended; nothing is told to
+ * observers from then on. */
+void kv_keyspace_finish(struct kv_keyspace *keyspace);
+
+/* Finishes it, if that was not done, and closes the store, if it was opened. Nobody may have an
+ * item any more. */
 void kv_keyspace_destroy(struct kv_keyspace *keyspace);
 
 /* Whether the store is open, and loaded; until then commands end with KV_UNAVAILABLE. Threads: any.
@@ -106,6 +111,14 @@ void kv_keyspace_send(struct kv_command *command);
 /* Gives what was sent in this turn to the store now, so that the bytes lent with it need not
  * live on. `finished` is still called later, from the loop's stage. */
 void kv_keyspace_submit_now(struct kv_keyspace_loop *here);
+
+/* Holds back writes that have not been taken up, and expiry, until the matching release; reads go
+ * on. Threads: any. */
+void kv_keyspace_hold_writes(struct kv_keyspace *keyspace);
+void kv_keyspace_release_writes(struct kv_keyspace *keyspace);
+
+/* The store's epoch: a text that is new when the store began anew. Once the keyspace is ready. */
+const char *kv_keyspace_epoch(const struct kv_keyspace *keyspace);
 
 /* Gives a reference back, or takes one more. Threads: any. */
 void kv_keyspace_release(struct kv_keyspace *keyspace, struct kv_item *item);

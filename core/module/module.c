@@ -69,8 +69,10 @@ static int refuse_missing(const char *folder, enum kv_module_kind kind, const ch
 {
     struct kv_buffer names = {0};
     list_modules(&names, folder);
-    kv_error_set(reterr, "no %s module \"%s\" in %s (%.*s)", kv_module_kind_name(kind), name,
-                 folder, (int)names.len, names.bytes);
+    kv_error_set(reterr,
+                 "no %s module \"%s\" in %s (%.*s; a module whose library is not installed is "
+                 "left out of the build)",
+                 kv_module_kind_name(kind), name, folder, (int)names.len, names.bytes);
     kv_buffer_fini(&names);
     return -1;
 }

@@ -2,6 +2,9 @@
  * Notification sinks: where changes go besides subscribers. The host keeps the queue of each sink
  * (bounded, in order per key), retries with backoff, counts, and calls the sink on a thread that
  * belongs to it alone; so a sink is a few synchronous calls of its library.
+ *
+ * open() and close() are called by the server's main thread, before that thread begins and after it
+ * has ended; deliver() and reopen() by that thread only.
  */
 #ifndef KVSERVER_SINK_H
 #define KVSERVER_SINK_H
@@ -25,7 +28,21 @@ struct kv_event {
     struct kv_slice previous; /* DELETE, EXPIRE: what was taken away; else empty */
     uint64_t revision;
     int64_t time_us;      /* wall clock of the commit, microseconds since 1970 */
-    struct kv_slice json; /* the whole event as one JSON object, without a line end */
+    struct kv_slice json; /* the whole event as one JSON object, without a line end: id, type, key,
+                             value or previous, revision, time (RFC 3339, UTC) */
+};
+
+/* The host of a sink: struct kv_host with what sinks need besides. */
+struct kv_sink_host {
+    struct kv_host base;
+
+    /* Of the events that the deliver() under way settles, so many were given up: they count as
+     * dropped. */
+    void (*gave_up)(const struct kv_sink_host *host, uint64_t n);
+
+    /* Whether the time for delivering is over: a deliver() that waits is to return soon, whatever
+     * it has settled. Threads: any. */
+    bool (*is_ending)(const struct kv_sink_host *host);
 };
 
 struct kv_sink_ops {
@@ -33,7 +50,7 @@ struct kv_sink_ops {
 
     /* As kv_store_ops.open. An outside peer that is not there yet is no error: deliver() says so.
      */
-    int (*open)(const struct kv_host *host, const struct kv_option_value *options,
+    int (*open)(const struct kv_sink_host *host, const struct kv_option_value *options,
                 struct kv_sink **ret_sink, struct kv_error *reterr);
 
     /* Delivers events in order. May block, for as long as its own time-outs allow. Returns how many

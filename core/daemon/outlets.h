@@ -1,0 +1,20 @@
+/*
+ * The sinks of the configuration, opened.
+ */
+#ifndef KV_DAEMON_OUTLETS_H
+#define KV_DAEMON_OUTLETS_H
+
+#include "daemon/config.h"
+
+struct kv_outlets;
+
+/* Opens every sink. Owns: the caller. Returns: NULL and *reterr with the place in the file. */
+struct kv_outlets *kv_outlets_open(const struct kv_config *config, struct kv_error *reterr);
+
+/* Accepts NULL. */
+void kv_outlets_close(struct kv_outlets *outlets);
+
+/* Returns: NULL where the configuration has none. */
+struct kv_sinks *kv_outlets_sinks(const struct kv_outlets *outlets);
+
+#endif

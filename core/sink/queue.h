@@ -1,0 +1,61 @@
+/*
+ * The events that wait for a sink, in order, bounded by number and bytes. Values and keys are not
+ * copied: an entry has a reference of the store's item, and counts with its bytes.
+ *
+ * Threads: none of its own, and no lock; its owner guards it.
+ */
+#ifndef KV_SINK_QUEUE_H
+#define KV_SINK_QUEUE_H
+
+#include <kvserver/sink.h>
+
+#include "base/list.h"
+#include "keyspace/keyspace.h"
+
+struct kv_sink_entry {
+    struct kv_link link;
+    enum kv_event_type type;
+    struct kv_slice key; /* alive with the item */
+    struct kv_item item; /* a reference: what was set, or what was taken away */
+    uint64_t revision;
+    int64_t time_us;  /* wall clock */
+    int64_t taken_ms; /* CLOCK_BOOTTIME, when it came in */
+    size_t bytes;     /* that it counts */
+};
+
+struct kv_sink_queue {
+    struct kv_queue entries;
+    uint64_t n;
+    size_t bytes;
+    uint64_t max_n;
+    size_t max_bytes;
+};
+
+void kv_sink_queue_init(struct kv_sink_queue *queue, uint64_t max_n, size_t max_bytes);
+
+/* Takes shares of the change's items. Owns: the caller, by kv_sink_entry_destroy(). */
+struct kv_sink_entry *kv_sink_entry_create(struct kv_keyspace *keyspace,
+                                           const struct kv_change *change, int64_t now_ms);
+void kv_sink_entry_destroy(struct kv_keyspace *keyspace, struct kv_sink_entry *entry);
+
+/* Takes the entry over. */
+void kv_sink_queue_push(struct kv_sink_queue *queue, struct kv_sink_entry *entry);
+
+/* The oldest, which still counts until kv_sink_queue_settle(). Returns: NULL where there is none.
+ */
+struct kv_sink_entry *kv_sink_queue_pop(struct kv_sink_queue *queue);
+void kv_sink_queue_settle(struct kv_sink_queue *queue, const struct kv_sink_entry *entry);
+
+/* Whether it holds more than it should. */
+static inline bool kv_sink_queue_is_over(const struct kv_sink_queue *queue)
+{
+    return queue->n > queue->max_n || queue->bytes > queue->max_bytes;
+}
+
+/* Whether it holds no more than half of that. */
+static inline bool kv_sink_queue_is_relaxed(const struct kv_sink_queue *queue)
+{
+    return queue->n <= queue->max_n / 2 && queue->bytes <= queue->max_bytes / 2;
+}
+
+#endif

@@ -1,0 +1,446 @@
+/*
+ * A batch is made of the queue's oldest events, delivered as far as the module settles it, and
+ * filled up again; what is not settled stays first. Events of a batch count as queued until they
+ * are settled, so the bound holds for them, too; only what waits behind them can be dropped for
+ * want of room.
+ */
+#include "sink/runner.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum {
+    TELL_AGAIN_MS = 60000, /* that a sink still fails, or is still full */
+    GRACE_MS = 2000        /* for a module that has to return at the end */
+};
+
+static int64_t now_ms(void)
+{
+    return kv_clock_now_ms(&kv_clock_boot);
+}
+
+/* ---- the module's host ---- */
+
+static struct kv_sink_runner *runner_of(const struct kv_sink_host *host)
+{
+    return (struct kv_sink_runner *)((char *)(uintptr_t)host -
+                                     offsetof(struct kv_sink_runner, host));
+}
+
+static int64_t host_now_ms(const struct kv_host *host)
+{
+    (void)host;
+    return now_ms();
+}
+
+static int64_t host_wall_us(const struct kv_host *host)
+{
+    (void)host;
+    return kv_wall_us();
+}
+
+static void host_log(const struct kv_host *base, enum kv_log_level level, const char *format, ...)
+{
+    const struct kv_sink_host *host = KV_CONTAINER(base, const struct kv_sink_host, base);
+    va_list args;
+    va_start(args, format);
+    kv_vlog(level, runner_of(host)->config->name, format, args);
+    va_end(args);
+}
+
+static void host_gave_up(const struct kv_sink_host *host, uint64_t n)
+{
+    runner_of(host)->n_given_up += n;
+}
+
+static bool host_is_ending(const struct kv_sink_host *host)
+{
+    return atomic_load(&runner_of(host)->is_over);
+}
+
+/* ---- taking; under the lock ---- */
+
+static void block_or_release(struct kv_sink_runner *runner)
+{
+    bool is_to_block =
+        runner->may_block && (runner->is_blocking ? !kv_sink_queue_is_relaxed(&runner->queue)
+                                                  : kv_sink_queue_is_over(&runner->queue));
+    if (is_to_block == runner->is_blocking)
+        return;
+    runner->is_blocking = is_to_block;
+    if (is_to_block)
+        kv_keyspace_hold_writes(runner->keyspace);
+    else
+        kv_keyspace_release_writes(runner->keyspace);
+}
+
+/* Returns: the entries that had to go, to be destroyed after the lock. */
+static struct kv_queue make_room(struct kv_sink_runner *runner)
+{
+    struct kv_queue dropped;
+    struct kv_sink_entry *entry;
+    kv_queue_init(&dropped);
+    while (kv_sink_queue_is_over(&runner->queue) && runner->queue.entries.head != NULL &&
+           runner->queue.entries.head->next != NULL &&
+           (entry = kv_sink_queue_pop(&runner->queue)) != NULL) {
+        kv_sink_queue_settle(&runner->queue, entry);
+        kv_queue_push(&dropped, &entry->link);
+        runner->counts.dropped++;
+    }
+    return dropped;
+}
+
+static void destroy_all(struct kv_sink_runner *runner, struct kv_queue *entries)
+{
+    struct kv_link *link;
+    while ((link = kv_queue_pop(entries)) != NULL)
+        kv_sink_entry_destroy(runner->keyspace, KV_CONTAINER(link, struct kv_sink_entry, link));
+}
+
+static bool is_selected(const struct kv_sink_config *config, const struct kv_change *change)
+{
+    if ((config->events & 1u << change->reason) == 0)
+        return false;
+    for (size_t i = 0; i < config->n_prefixes; i++)
+        if (kv_slice_has_prefix(change->key, config->prefixes[i]))
+            return true;
+    return config->n_prefixes == 0;
+}
+
+void kv_sink_runner_take(struct kv_sink_runner *runner, const struct kv_change *change)
+{
+    struct kv_queue dropped;
+    kv_queue_init(&dropped);
+    if (!is_selected(runner->config, change))
+        return;
+    struct kv_sink_entry *entry = kv_sink_entry_create(runner->keyspace, change, now_ms());
+    pthread_mutex_lock(&runner->lock);
+    bool was_empty = kv_queue_is_empty(&runner->queue.entries);
+    kv_sink_queue_push(&runner->queue, entry);
+    if (runner->config->when_full == KV_SINK_BLOCK_WRITES)
+        block_or_release(runner);
+    else
+        dropped = make_room(runner);
+    if (was_empty)
+        pthread_cond_signal(&runner->stirred);
+    pthread_mutex_unlock(&runner->lock);
+    destroy_all(runner, &dropped);
+}
+
+/* ---- delivering: the thread ---- */
+
+/* Until there is something to do, or `wait_ms` are over (-1: never). Under the lock. */
+static void wait_a_while(struct kv_sink_runner *runner, int64_t wait_ms)
+{
+    struct timespec until;
+    if (wait_ms < 0) {
+        pthread_cond_wait(&runner->stirred, &runner->lock);
+        return;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t ns = until.tv_nsec + wait_ms % 1000 * 1000000;
+    until.tv_sec += wait_ms / 1000 + ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    pthread_cond_timedwait(&runner->stirred, &runner->lock, &until);
+}
+
+/* Under the lock. */
+static bool is_time_over(const struct kv_sink_runner *runner)
+{
+    return runner->is_ending && now_ms() >= runner->until_ms;
+}
+
+/* Under the lock. Returns: how much of the time of the end is left, -1 for no end. */
+static int64_t time_left(const struct kv_sink_runner *runner)
+{
+    if (!runner->is_ending)
+        return -1;
+    int64_t left_ms = runner->until_ms - now_ms();
+    return left_ms < 0 ? 0 : left_ms;
+}
+
+static void reopen_if_asked(struct kv_sink_runner *runner)
+{
+    pthread_mutex_lock(&runner->lock);
+    bool is_reopening = runner->is_reopening;
+    runner->is_reopening = false;
+    pthread_mutex_unlock(&runner->lock);
+    if (is_reopening && runner->config->ops->reopen != NULL)
+        runner->config->ops->reopen(runner->sink);
+}
+
+/* Waits for events and makes a batch. Returns: false where it is time to end. */
+static bool fill(struct kv_sink_runner *runner)
+{
+    struct kv_sink_batch *batch = &runner->batch;
+    size_t bytes = 0;
+    pthread_mutex_lock(&runner->lock);
+    while (kv_queue_is_empty(&runner->queue.entries) && !runner->is_ending && !runner->is_reopening)
+        wait_a_while(runner, -1);
+    bool is_over = is_time_over(runner);
+    while (!is_over && batch->n < KV_SINK_BATCH && bytes < KV_SINK_BATCH_BYTES) {
+        struct kv_sink_entry *entry = kv_sink_queue_pop(&runner->queue);
+        if (entry == NULL)
+            break;
+        bytes += entry->bytes;
+        batch->entries[batch->n++] = entry;
+    }
+    bool goes_on = !is_over && (batch->n != 0 || !runner->is_ending);
+    pthread_mutex_unlock(&runner->lock);
+    return goes_on;
+}
+
+/* The first n of the batch are done with, the others come again. */
+static void settle(struct kv_sink_runner *runner, size_t n, uint64_t n_dropped)
+{
+    struct kv_sink_batch *batch = &runner->batch;
+    if (n_dropped > n)
+        n_dropped = n;
+    pthread_mutex_lock(&runner->lock);
+    for (size_t i = 0; i < n; i++)
+        kv_sink_queue_settle(&runner->queue, batch->entries[i]);
+    for (size_t i = batch->n; i > n; i--)
+        kv_queue_push_front(&runner->queue.entries, &batch->entries[i - 1]->link);
+    runner->counts.dropped += n_dropped;
+    runner->counts.delivered += n - n_dropped;
+    if (runner->config->when_full == KV_SINK_BLOCK_WRITES)
+        block_or_release(runner);
+    pthread_mutex_unlock(&runner->lock);
+    for (size_t i = 0; i < n; i++)
+        kv_sink_entry_destroy(runner->keyspace, batch->entries[i]);
+    batch->n = 0;
+}
+
+/* Under the lock. Returns: the next of those that have been tried for too long. */
+static struct kv_sink_entry *pop_hopeless(struct kv_sink_runner *runner)
+{
+    struct kv_link *first = runner->queue.entries.head;
+    if (first == NULL || runner->config->give_up_ms == 0 ||
+        now_ms() - KV_CONTAINER(first, struct kv_sink_entry, link)->taken_ms <
+            runner->config->give_up_ms)
+        return NULL;
+    return kv_sink_queue_pop(&runner->queue);
+}
+
+/* Drops those at the front that have been tried for too long. */
+static void give_up(struct kv_sink_runner *runner)
+{
+    struct kv_queue dropped;
+    struct kv_sink_entry *entry;
+    kv_queue_init(&dropped);
+    pthread_mutex_lock(&runner->lock);
+    while ((entry = pop_hopeless(runner)) != NULL) {
+        kv_sink_queue_settle(&runner->queue, entry);
+        kv_queue_push(&dropped, &entry->link);
+        runner->counts.dropped++;
+    }
+    if (runner->config->when_full == KV_SINK_BLOCK_WRITES)
+        block_or_release(runner);
+    pthread_mutex_unlock(&runner->lock);
+    destroy_all(runner, &dropped);
+}
+
+static void tell_failure(struct kv_sink_runner *runner, const char *why)
+{
+    int64_t at_ms = now_ms();
+    if (runner->is_failing && at_ms - runner->told_ms < TELL_AGAIN_MS)
+        return;
+    kv_log(KV_LOG_WARN, runner->config->name, "%s: %s; %llu events wait",
+           runner->is_failing ? "still not delivered" : "not delivered", why,
+           (unsigned long long)kv_sink_runner_count(runner).queued);
+    runner->is_failing = true;
+    runner->told_ms = at_ms;
+}
+
+static void tell_success(struct kv_sink_runner *runner)
+{
+    if (runner->is_failing)
+        kv_log(KV_LOG_INFO, runner->config->name, "delivers again");
+    runner->is_failing = false;
+}
+
+/* Before the next attempt. New events do not shorten it; an end or SIGHUP does. */
+static void back_off(struct kv_sink_runner *runner)
+{
+    int64_t until_ms = now_ms() + kv_backoff_fail(&runner->backoff);
+    pthread_mutex_lock(&runner->lock);
+    runner->counts.retried++;
+    while (!runner->is_reopening && now_ms() < until_ms && !is_time_over(runner)) {
+        int64_t wait_ms = until_ms - now_ms();
+        int64_t left_ms = time_left(runner);
+        wait_a_while(runner, left_ms >= 0 && left_ms < wait_ms ? left_ms : wait_ms);
+    }
+    pthread_mutex_unlock(&runner->lock);
+}
+
+static void deliver(struct kv_sink_runner *runner)
+{
+    struct kv_sink_batch *batch = &runner->batch;
+    struct kv_error error = {.text = "no memory"};
+    size_t n = batch->n, settled = 0;
+    runner->n_given_up = 0;
+    if (kv_sink_batch_write(batch, kv_keyspace_epoch(runner->keyspace)) == 0) {
+        snprintf(error.text, sizeof(error.text), "no reason given");
+        settled = runner->config->ops->deliver(runner->sink, batch->events, n, &error);
+    }
+    if (settled > n)
+        settled = n;
+    settle(runner, settled, runner->n_given_up);
+    if (settled != 0)
+        kv_backoff_reset(&runner->backoff);
+    if (settled == n) {
+        tell_success(runner);
+        return;
+    }
+    tell_failure(runner, error.text);
+    give_up(runner);
+    back_off(runner);
+}
+
+static void *run(void *argument)
+{
+    struct kv_sink_runner *runner = argument;
+    while (fill(runner)) {
+        reopen_if_asked(runner);
+        if (runner->batch.n != 0)
+            deliver(runner);
+    }
+    pthread_mutex_lock(&runner->lock);
+    runner->has_ended = true;
+    pthread_cond_broadcast(&runner->stirred);
+    pthread_mutex_unlock(&runner->lock);
+    return NULL;
+}
+
+/* ---- from outside ---- */
+
+static void stir(struct kv_sink_runner *runner, bool *mark)
+{
+    pthread_mutex_lock(&runner->lock);
+    *mark = true;
+    pthread_cond_broadcast(&runner->stirred);
+    pthread_mutex_unlock(&runner->lock);
+}
+
+void kv_sink_runner_reopen(struct kv_sink_runner *runner)
+{
+    stir(runner, &runner->is_reopening);
+}
+
+void kv_sink_runner_stop_blocking(struct kv_sink_runner *runner)
+{
+    pthread_mutex_lock(&runner->lock);
+    runner->may_block = false;
+    block_or_release(runner);
+    pthread_mutex_unlock(&runner->lock);
+}
+
+struct kv_sink_counts kv_sink_runner_count(struct kv_sink_runner *runner)
+{
+    pthread_mutex_lock(&runner->lock);
+    struct kv_sink_counts counts = runner->counts;
+    counts.queued = runner->queue.n;
+    pthread_mutex_unlock(&runner->lock);
+    return counts;
+}
+
+void kv_sink_runner_ask_to_end(struct kv_sink_runner *runner, int64_t until_ms)
+{
+    pthread_mutex_lock(&runner->lock);
+    runner->until_ms = until_ms;
+    pthread_mutex_unlock(&runner->lock);
+    stir(runner, &runner->is_ending);
+}
+
+/* Under the lock. */
+static void await_end(struct kv_sink_runner *runner, int64_t until_ms)
+{
+    for (int64_t left_ms; !runner->has_ended && (left_ms = until_ms - now_ms()) > 0;)
+        wait_a_while(runner, left_ms);
+}
+
+bool kv_sink_runner_await_end(struct kv_sink_runner *runner, int64_t until_ms)
+{
+    if (!runner->is_started)
+        return true;
+    pthread_mutex_lock(&runner->lock);
+    await_end(runner, until_ms);
+    atomic_store(&runner->is_over, true);
+    await_end(runner, now_ms() + GRACE_MS);
+    bool has_ended = runner->has_ended;
+    pthread_mutex_unlock(&runner->lock);
+    if (!has_ended) {
+        pthread_detach(runner->thread);
+        return false;
+    }
+    pthread_join(runner->thread, NULL);
+    runner->is_started = false;
+    return true;
+}
+
+/* ---- life ---- */
+
+int kv_sink_runner_open(struct kv_sink_runner *runner, const struct kv_sink_config *config,
+                        struct kv_error *reterr)
+{
+    pthread_condattr_t attributes;
+    *runner = (struct kv_sink_runner){
+        .host = {.base = {.size = sizeof(runner->host),
+                          .now_ms = host_now_ms,
+                          .wall_us = host_wall_us,
+                          .log = host_log},
+                 .gave_up = host_gave_up,
+                 .is_ending = host_is_ending},
+        .config = config,
+        .may_block = config->when_full == KV_SINK_BLOCK_WRITES,
+        .backoff = {.first_ms = config->first_retry_ms,
+                    .longest_ms = config->longest_retry_ms,
+                    .random = (uint64_t)kv_wall_us() ^ (uint64_t)(uintptr_t)runner},
+    };
+    if (config->ops->open(&runner->host, config->options, &runner->sink, reterr) != 0)
+        return -1;
+    kv_sink_queue_init(&runner->queue, config->max_events, config->max_bytes);
+    pthread_mutex_init(&runner->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&runner->stirred, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return 0;
+}
+
+int kv_sink_runner_start(struct kv_sink_runner *runner, struct kv_keyspace *keyspace,
+                         struct kv_error *reterr)
+{
+    runner->keyspace = keyspace;
+    int fault = pthread_create(&runner->thread, NULL, run, runner);
+    runner->is_started = fault == 0;
+    if (!runner->is_started)
+        return kv_error_set(reterr, "%s: no thread: %s", runner->config->name, strerror(fault));
+    pthread_setname_np(runner->thread, "sink");
+    return 0;
+}
+
+void kv_sink_runner_drop_all(struct kv_sink_runner *runner)
+{
+    struct kv_sink_entry *entry;
+    if (runner->keyspace == NULL)
+        return;
+    while ((entry = kv_sink_queue_pop(&runner->queue)) != NULL) {
+        kv_sink_queue_settle(&runner->queue, entry);
+        runner->counts.dropped++;
+        kv_sink_entry_destroy(runner->keyspace, entry);
+    }
+}
+
+void kv_sink_runner_close(struct kv_sink_runner *runner)
+{
+    runner->config->ops->close(runner->sink);
+    kv_sink_batch_fini(&runner->batch);
+    pthread_cond_destroy(&runner->stirred);
+    pthread_mutex_destroy(&runner->lock);
+}

@@ -1,0 +1,66 @@
+/*
+ * One sink at work: its queue, its thread, its counts.
+ */
+#ifndef KV_SINK_RUNNER_H
+#define KV_SINK_RUNNER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "sink/backoff.h"
+#include "sink/event.h"
+#include "sink/sinks.h"
+
+struct kv_sink_runner {
+    struct kv_sink_host host; /* the module's */
+    const struct kv_sink_config *config;
+    struct kv_keyspace *keyspace;
+    struct kv_sink *sink;
+
+    pthread_t thread;
+    bool is_started;
+    atomic_bool is_over; /* the time for delivering */
+
+    pthread_mutex_t lock;
+    pthread_cond_t stirred; /* CLOCK_MONOTONIC */
+    struct kv_sink_queue queue;
+    struct kv_sink_counts counts;
+    bool is_blocking; /* writes are held back for it */
+    bool may_block;
+    bool is_reopening; /* asked for */
+    bool is_ending;
+    bool has_ended;
+    int64_t until_ms; /* CLOCK_BOOTTIME, where it is ending */
+
+    /* the thread's */
+    struct kv_sink_batch batch;
+    struct kv_backoff backoff;
+    uint64_t n_given_up; /* in the call under way */
+    bool is_failing;
+    int64_t told_ms; /* when that was logged */
+};
+
+/* Returns: 0, or -1 and *reterr; then there is nothing to close. */
+int kv_sink_runner_open(struct kv_sink_runner *runner, const struct kv_sink_config *config,
+                        struct kv_error *reterr);
+void kv_sink_runner_close(struct kv_sink_runner *runner);
+
+int kv_sink_runner_start(struct kv_sink_runner *runner, struct kv_keyspace *keyspace,
+                         struct kv_error *reterr);
+
+/* Threads: the loops'. */
+void kv_sink_runner_take(struct kv_sink_runner *runner, const struct kv_change *change);
+
+/* Threads: any. */
+void kv_sink_runner_reopen(struct kv_sink_runner *runner);
+void kv_sink_runner_stop_blocking(struct kv_sink_runner *runner);
+struct kv_sink_counts kv_sink_runner_count(struct kv_sink_runner *runner);
+
+/* Asks the thread to end by then; waits until it has, or for a while longer. */
+void kv_sink_runner_ask_to_end(struct kv_sink_runner *runner, int64_t until_ms);
+bool kv_sink_runner_await_end(struct kv_sink_runner *runner, int64_t until_ms);
+
+/* What is left counts as dropped. After the thread has ended, while the keyspace is there. */
+void kv_sink_runner_drop_all(struct kv_sink_runner *runner);
+
+#endif

@@ -1,0 +1,104 @@
+#include "sink/sinks.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "sink/runner.h"
+
+struct kv_sinks {
+    struct kv_observer observer;
+    size_t n;
+    struct kv_sink_runner *runners;
+};
+
+static void observe(struct kv_observer *observer, struct kv_keyspace_loop *loop,
+                    const struct kv_change *change)
+{
+    struct kv_sinks *sinks = KV_CONTAINER(observer, struct kv_sinks, observer);
+    (void)loop;
+    for (size_t i = 0; i < sinks->n; i++)
+        kv_sink_runner_take(&sinks->runners[i], change);
+}
+
+struct kv_sinks *kv_sinks_open(const struct kv_sink_config *configs, size_t n, size_t *ret_failed,
+                               struct kv_error *reterr)
+{
+    struct kv_sinks *sinks = kv_calloc(1, sizeof(*sinks));
+    sinks->observer.on_change = observe;
+    sinks->runners = kv_calloc(n, sizeof(*sinks->runners));
+    for (; sinks->n < n; sinks->n++)
+        if (kv_sink_runner_open(&sinks->runners[sinks->n], &configs[sinks->n], reterr) != 0) {
+            *ret_failed = sinks->n;
+            kv_sinks_close(sinks);
+            return NULL;
+        }
+    return sinks;
+}
+
+struct kv_observer *kv_sinks_observer(struct kv_sinks *sinks)
+{
+    return &sinks->observer;
+}
+
+int kv_sinks_start(struct kv_sinks *sinks, struct kv_keyspace *keyspace, struct kv_error *reterr)
+{
+    for (size_t i = 0; i < sinks->n; i++)
+        if (kv_sink_runner_start(&sinks->runners[i], keyspace, reterr) != 0)
+            return -1;
+    return 0;
+}
+
+void kv_sinks_reopen(struct kv_sinks *sinks)
+{
+    for (size_t i = 0; i < sinks->n; i++)
+        kv_sink_runner_reopen(&sinks->runners[i]);
+}
+
+void kv_sinks_stop_blocking(struct kv_sinks *sinks)
+{
+    for (size_t i = 0; i < sinks->n; i++)
+        kv_sink_runner_stop_blocking(&sinks->runners[i]);
+}
+
+static void log_counts(struct kv_sink_runner *runner)
+{
+    struct kv_sink_counts counts = kv_sink_runner_count(runner);
+    kv_log(counts.dropped == 0 ? KV_LOG_INFO : KV_LOG_WARN, runner->config->name,
+           "delivered %llu events, retried %llu times, dropped %llu events",
+           (unsigned long long)counts.delivered, (unsigned long long)counts.retried,
+           (unsigned long long)counts.dropped);
+}
+
+bool kv_sinks_end(struct kv_sinks *sinks, int64_t until_ms)
+{
+    bool all_ended = true;
+    for (size_t i = 0; i < sinks->n; i++)
+        kv_sink_runner_ask_to_end(&sinks->runners[i], until_ms);
+    for (size_t i = 0; i < sinks->n; i++) {
+        struct kv_sink_runner *runner = &sinks->runners[i];
+        if (kv_sink_runner_await_end(runner, until_ms)) {
+            kv_sink_runner_drop_all(runner);
+        } else {
+            kv_log(KV_LOG_ERROR, runner->config->name, "does not return: it is left behind");
+            all_ended = false;
+        }
+        log_counts(runner);
+    }
+    return all_ended;
+}
+
+void kv_sinks_close(struct kv_sinks *sinks)
+{
+    if (sinks == NULL)
+        return;
+    while (sinks->n != 0)
+        kv_sink_runner_close(&sinks->runners[--sinks->n]);
+    free(sinks->runners);
+    free(sinks);
+}
+
+struct kv_sink_counts kv_sinks_count(struct kv_sinks *sinks, size_t i)
+{
+    return kv_sink_runner_count(&sinks->runners[i]);
+}

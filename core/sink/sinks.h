@@ -1,0 +1,79 @@
+/*
+ * The sinks' host: an observer of the keyspace that takes each change into the queue of every sink
+ * that selects it, and a thread for each sink that delivers, retries and counts.
+ *
+ *   kv_sinks_open()     the modules, and their queues
+ *   kv_sinks_start()    the threads, once the keyspace exists
+ *   kv_sinks_end()      delivers what there is for a while; then the threads end
+ *   kv_sinks_close()
+ *
+ * Order: a key's changes come on one loop, and are delivered in that order, each until it is
+ * settled. Threads: those four are one thread's. Locks: each sink has one, for its queue, held for
+ * a few instructions, and never while the module is called.
+ */
+#ifndef KV_SINK_SINKS_H
+#define KV_SINK_SINKS_H
+
+#include <kvserver/sink.h>
+
+#include "keyspace/keyspace.h"
+
+/* What becomes of events for which there is no room. */
+enum kv_sink_when_full {
+    KV_SINK_DROP_OLDEST,
+    KV_SINK_BLOCK_WRITES /* writes, and expiry, wait until half of the queue is free */
+};
+
+struct kv_sink_config {
+    const char *name; /* for the log: `sink/file` */
+    const struct kv_sink_ops *ops;
+    const struct kv_option_value *options;
+    const struct kv_slice *prefixes; /* of keys; none: all keys */
+    size_t n_prefixes;
+    uint32_t events; /* 1 << enum kv_event_type, each that is selected */
+    uint64_t max_events;
+    size_t max_bytes;
+    enum kv_sink_when_full when_full;
+    int64_t first_retry_ms, longest_retry_ms;
+    int64_t give_up_ms; /* an event that could not be delivered for so long is dropped; 0: never */
+};
+
+/* Since the start. */
+struct kv_sink_counts {
+    uint64_t queued; /* waiting now */
+    uint64_t delivered;
+    uint64_t retried; /* attempts that had to be repeated */
+    uint64_t dropped; /* for want of room, by the sink's own decision, or left at the end */
+};
+
+struct kv_sinks;
+
+/* Lent until kv_sinks_close(): the configurations, and all they point to.
+ * Returns: NULL and *reterr, and in *ret_failed which of them failed. */
+struct kv_sinks *kv_sinks_open(const struct kv_sink_config *configs, size_t n, size_t *ret_failed,
+                               struct kv_error *reterr);
+
+/* To be among the keyspace's observers. */
+struct kv_observer *kv_sinks_observer(struct kv_sinks *sinks);
+
+int kv_sinks_start(struct kv_sinks *sinks, struct kv_keyspace *keyspace, struct kv_error *reterr);
+
+/* The operator asks to reopen files. Threads: any. */
+void kv_sinks_reopen(struct kv_sinks *sinks);
+
+/* From now on no sink holds writes back. Threads: any. */
+void kv_sinks_stop_blocking(struct kv_sinks *sinks);
+
+/* Delivers until `until_ms` of CLOCK_BOOTTIME at most, and ends the threads. The keyspace is
+ * finished and not destroyed yet. What is left counts as dropped; the counts are logged. Returns:
+ * false where a module did not return: its thread goes on, so neither may its module be unloaded
+ * nor kv_sinks_close() be called. */
+bool kv_sinks_end(struct kv_sinks *sinks, int64_t until_ms);
+
+/* Accepts NULL, and one that was not started. */
+void kv_sinks_close(struct kv_sinks *sinks);
+
+/* Threads: any. */
+struct kv_sink_counts kv_sinks_count(struct kv_sinks *sinks, size_t i);
+
+#endif

@@ -1,0 +1,608 @@
+/*
+ * Where changes go besides subscribers: the sinks' host with a sink that does what the test says
+ * (support/modules/scripted), and the sink `file`.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+#include "support/client/folder.h"
+
+enum {
+    LINES = 512,
+};
+
+/* A server with sinks, in a folder of its own. */
+struct rig {
+    struct kv_test_server server;
+    char *folder;
+    char *text; /* of the file that was read last */
+    char *lines[LINES];
+    size_t n_lines;
+};
+
+static int set_up(void **state)
+{
+    struct rig *rig = calloc(1, sizeof(*rig));
+    rig->folder = kv_test_folder_make();
+    *state = rig;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct rig *rig = *state;
+    kv_test_folder_remove(rig->folder);
+    free(rig->folder);
+    free(rig->text);
+    free(rig);
+    return 0;
+}
+
+static void write_file(struct rig *rig, const char *name, const char *text)
+{
+    char *path = kv_test_path(rig->folder, name);
+    char *new_path = kv_test_path(rig->folder, "new");
+    kv_test_file_write(new_path, kv_slice_of(text));
+    assert_int_equal(rename(new_path, path), 0); /* nobody reads it half written */
+    free(new_path);
+    free(path);
+}
+
+static void order(struct rig *rig, const char *text)
+{
+    write_file(rig, "orders", text);
+}
+
+/* Reads the lines of a file; none where it is not there. */
+static void read_lines(struct rig *rig, const char *name)
+{
+    char *path = kv_test_path(rig->folder, name);
+    struct kv_buffer text = {0};
+    if (access(path, F_OK) == 0)
+        kv_test_file_read(path, &text);
+    kv_buffer_append_char(&text, '\0');
+    free(rig->text);
+    free(path);
+    rig->text = text.bytes;
+    rig->n_lines = 0;
+    for (char *at = rig->text, *end; (end = strchr(at, '\n')) != NULL; at = end + 1) {
+        *end = '\0';
+        assert_true(rig->n_lines < LINES);
+        rig->lines[rig->n_lines++] = at;
+    }
+}
+
+static void await_lines(struct rig *rig, const char *name, size_t n)
+{
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    for (read_lines(rig, name); rig->n_lines < n; read_lines(rig, name)) {
+        if (kv_test_now_ms() > until_ms)
+            fail_msg("%zu lines of %zu in %s", rig->n_lines, n, name);
+        kv_test_sleep_ms(5);
+    }
+}
+
+/* `%s` in `sinks` stands for the folder, as often as it comes. */
+static void start(struct rig *rig, const char *sinks, const char *more)
+{
+    struct kv_buffer yaml = {0};
+    for (const char *at = sinks, *mark; *at != '\0'; at = mark) {
+        mark = strstr(at, "%s");
+        size_t len = mark == NULL ? strlen(at) : (size_t)(mark - at);
+        kv_buffer_append(&yaml, (struct kv_slice){at, len});
+        mark = at + len;
+        if (*mark != '\0') {
+            kv_buffer_append(&yaml, kv_slice_of(rig->folder));
+            mark += 2;
+        }
+    }
+    kv_buffer_printf(&yaml, "%s", more);
+    kv_buffer_append_char(&yaml, '\0');
+    kv_test_start(&rig->server, yaml.bytes);
+    kv_buffer_fini(&yaml);
+}
+
+#define SCRIPTED "module: scripted, options: {orders: '%s/orders', output: '%s/out'}"
+#define QUICKLY  "retry: {first: 5ms, longest: 20ms}"
+
+static void set_number(struct rig *rig, const char *key, int number)
+{
+    char value[16];
+    snprintf(value, sizeof(value), "%d", number);
+    kv_test_store(rig->server.port, key, value);
+}
+
+static void delete_key(struct rig *rig, const char *key)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/storage/%s", key);
+    assert_int_equal(kv_test_http_status(rig->server.port, "DELETE", path, NULL, NULL), 200);
+}
+
+static void expect_part(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL)
+        fail_msg("\"%s\" is not in: %s", part, text);
+}
+
+/* Stops the server; what it logged has these parts. */
+static void stop(struct rig *rig, const char *part)
+{
+    kv_test_server_terminate(&rig->server);
+    assert_int_equal(kv_test_program_wait(&rig->server.program, KV_TEST_LIMIT_MS), 0);
+    char *log = kv_test_server_log(&rig->server);
+    expect_part(log, part);
+    kv_test_program_remove(&rig->server.program);
+    free(log);
+}
+
+/* The numbers that were set, in the order in which they were delivered. */
+static void expect_numbers(struct rig *rig, int first, int n)
+{
+    for (int i = 0; i < n; i++) {
+        char part[32];
+        snprintf(part, sizeof(part), "\"value\":%d,", first + i);
+        expect_part(rig->lines[i], part);
+    }
+}
+
+/* ---- what is delivered ---- */
+
+static void each_change_is_one_line_with_all_of_it(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_test_response response = {0};
+    struct kv_test_stream stream;
+    start(rig, "sinks: [{module: file, options: {path: '%s/out'}}]\n", "");
+    kv_test_stream_open(&stream, rig->server.port);
+    assert_int_equal(kv_test_http_ask(&stream, "POST", "/storage/a%22%C3%A4%00", NULL,
+                                      "{\"value\":{\"b\": [1e400, \"\\u00e4\"]}}", &response),
+                     202);
+    char etag[64], part[256];
+    snprintf(etag, sizeof(etag), "%s", kv_test_response_header(&response, "etag"));
+    etag[strlen(etag) - 1] = '\0';
+    delete_key(rig, "a%22%C3%A4%00");
+    await_lines(rig, "out", 2);
+    snprintf(part, sizeof(part),
+             "-%s\",\"type\":\"set\",\"key\":\"a\\\"\xc3\xa4\\u0000\",\"value\":{\"b\": [1e400, "
+             "\"\\u00e4\"]},\"revision\":%s,\"time\":\"20",
+             etag + 1, etag + 1);
+    expect_part(rig->lines[0], "{\"id\":\"");
+    expect_part(rig->lines[0], part);
+    assert_string_equal(rig->lines[0] + strlen(rig->lines[0]) - 3, "Z\"}");
+    expect_part(rig->lines[1], "\"type\":\"delete\",\"key\":\"a\\\"\xc3\xa4\\u0000\",\"previous\":"
+                               "{\"b\": [1e400, \"\\u00e4\"]},\"revision\":");
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+    stop(rig, "delivered 2 events, retried 0 times, dropped 0 events");
+}
+
+static void expiry_comes_once_with_the_last_value(void **state)
+{
+    struct rig *rig = *state;
+    start(rig, "sinks: [{module: file, options: {path: '%s/out'}, events: [expire]}]\n", "");
+    assert_int_equal(kv_test_http_status(rig->server.port, "POST", "/storage/k", NULL,
+                                         "{\"value\":\"last\",\"ttl\":30}"),
+                     202);
+    await_lines(rig, "out", 1);
+    kv_test_expect_missing(rig->server.port, "k");
+    delete_key(rig, "k");
+    stop(rig, "delivered 1 events");
+    read_lines(rig, "out");
+    assert_int_equal(rig->n_lines, 1);
+    expect_part(rig->lines[0], "\"type\":\"expire\",\"key\":\"k\",\"previous\":\"last\",");
+}
+
+static void what_alters_nothing_is_not_told(void **state)
+{
+    struct rig *rig = *state;
+    start(rig, "sinks: [{module: file, options: {path: '%s/out'}}]\n", "");
+    set_number(rig, "k", 1);
+    set_number(rig, "k", 1);
+    delete_key(rig, "other");
+    set_number(rig, "k", 2);
+    stop(rig, "delivered 2 events");
+    read_lines(rig, "out");
+    assert_int_equal(rig->n_lines, 2);
+    expect_numbers(rig, 1, 2);
+}
+
+static void sink_gets_its_prefixes_and_types_only(void **state)
+{
+    struct rig *rig = *state;
+    start(rig,
+          "sinks:\n"
+          "  - {module: file, options: {path: '%s/users'}, prefixes: ['user:', 'u:']}\n"
+          "  - {module: file, options: {path: '%s/deletes'}, events: [delete]}\n",
+          "");
+    set_number(rig, "user:1", 1);
+    set_number(rig, "other", 2);
+    set_number(rig, "u:", 2);
+    delete_key(rig, "other");
+    delete_key(rig, "user:1");
+    stop(rig, "sink/file#2: delivered 2 events");
+    read_lines(rig, "users");
+    assert_int_equal(rig->n_lines, 3);
+    expect_part(rig->lines[2], "\"type\":\"delete\",\"key\":\"user:1\"");
+    read_lines(rig, "deletes");
+    assert_int_equal(rig->n_lines, 2);
+    expect_part(rig->lines[0], "\"key\":\"other\"");
+}
+
+static void import_is_not_told(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_buffer yaml = {0};
+    write_file(rig, "lines", "{\"key\":\"a\",\"value\":1}\n");
+    kv_buffer_printf(&yaml, "sinks: [{module: file, options: {path: '%s/out'}}]\n", rig->folder);
+    kv_buffer_append_char(&yaml, '\0');
+    char *whole = kv_test_yaml(yaml.bytes);
+    char *lines = kv_test_path(rig->folder, "lines");
+    if (strcmp(getenv("KV_TEST_STORE"), "memory") == 0) {
+        kv_test_server_start_importing(&rig->server, whole, lines);
+        kv_test_server_await_ready(&rig->server);
+        set_number(rig, "b", 2);
+        stop(rig, "delivered 1 events");
+    }
+    free(lines);
+    free(whole);
+    kv_buffer_fini(&yaml);
+}
+
+/* ---- sinks that fail ---- */
+
+static void nothing_is_lost_or_doubled_while_a_sink_fails(void **state)
+{
+    struct rig *rig = *state;
+    enum {
+        N = 60
+    };
+    order(rig, "fail");
+    start(rig, "sinks: [{" SCRIPTED ", " QUICKLY "}]\n", "");
+    for (int i = 0; i < N / 3; i++)
+        set_number(rig, "k", i);
+    order(rig, "one");
+    for (int i = N / 3; i < N * 2 / 3; i++)
+        set_number(rig, "k", i);
+    order(rig, "ok");
+    for (int i = N * 2 / 3; i < N; i++)
+        set_number(rig, "k", i);
+    await_lines(rig, "out", N);
+    expect_numbers(rig, 0, N);
+    stop(rig, "not delivered: told to fail");
+    read_lines(rig, "out");
+    assert_int_equal(rig->n_lines, N + 1);
+    assert_string_equal(rig->lines[N], "closed");
+}
+
+static void oldest_are_dropped_and_counted_when_there_is_no_room(void **state)
+{
+    struct rig *rig = *state;
+    order(rig, "fail");
+    start(rig, "sinks: [{" SCRIPTED ", queue: {events: 10}, retry: {first: 5ms, longest: 5ms}}]\n",
+          "");
+    for (int i = 0; i < 50; i++)
+        set_number(rig, "k", i);
+    order(rig, "ok");
+    await_lines(rig, "out", 10);
+    assert_int_equal(rig->n_lines, 10);
+    expect_numbers(rig, 40, 10);
+    stop(rig, "dropped 40 events");
+}
+
+static void queue_is_bounded_by_bytes_too(void **state)
+{
+    struct rig *rig = *state;
+    char *value = kv_test_letters('x', 10000);
+    value[0] = value[9999] = '"';
+    order(rig, "fail");
+    start(rig, "sinks: [{" SCRIPTED ", queue: {bytes: 25kB}, " QUICKLY "}]\n", "");
+    for (int i = 0; i < 6; i++) {
+        value[1] = (char)('0' + i);
+        kv_test_store(rig->server.port, "k", value);
+    }
+    order(rig, "ok");
+    await_lines(rig, "out", 2);
+    assert_int_equal(rig->n_lines, 2);
+    expect_part(rig->lines[0], "\"value\":\"4xx");
+    stop(rig, "delivered 2 events");
+    free(value);
+}
+
+static void event_is_given_up_after_the_configured_time(void **state)
+{
+    struct rig *rig = *state;
+    order(rig, "fail");
+    start(rig, "sinks: [{" SCRIPTED ", retry: {first: 5ms, longest: 5ms, give_up: 50ms}}]\n", "");
+    set_number(rig, "k", 1);
+    kv_test_sleep_ms(200);
+    order(rig, "ok");
+    set_number(rig, "k", 2);
+    await_lines(rig, "out", 1);
+    expect_part(rig->lines[rig->n_lines - 1], "\"value\":2,");
+    stop(rig, "");
+}
+
+static void what_a_sink_gives_up_counts_as_dropped(void **state)
+{
+    struct rig *rig = *state;
+    order(rig, "drop");
+    start(rig, "sinks: [{" SCRIPTED "}]\n", "");
+    set_number(rig, "k", 1);
+    stop(rig, "delivered 0 events, retried 0 times, dropped 1 events");
+}
+
+/* ---- holding back writes ---- */
+
+static void full_queue_holds_writes_back_and_no_reads(void **state)
+{
+    struct rig *rig = *state;
+    enum {
+        N = 200
+    };
+    struct kv_test_ws ws;
+    struct kv_test_frame frame;
+    order(rig, "fail");
+    start(rig,
+          "sinks: [{" SCRIPTED ", queue: {events: 10}, when_full: block_writes, " QUICKLY "}]\n",
+          "");
+    kv_test_ws_open(&ws, rig->server.port);
+    int n = 0;
+    for (; n < 11; n++) {
+        kv_test_ws_send_text(
+            &ws, "{\"type\":\"set\",\"id\":%d,\"payload\":{\"key\":\"k\",\"value\":%d}}", n, n);
+        char id[16];
+        snprintf(id, sizeof(id), "%d", n);
+        kv_test_ws_expect_ok(&ws, id, "\"k\"");
+    }
+    for (; n < N; n++)
+        kv_test_ws_put_text(
+            &ws, "{\"type\":\"set\",\"id\":%d,\"payload\":{\"key\":\"k\",\"value\":%d}}", n, n);
+    kv_test_stream_flush(&ws.stream);
+    assert_int_equal(kv_test_http_status(rig->server.port, "GET", "/storage/k", NULL, NULL), 200);
+    kv_test_sleep_ms(100);
+    kv_test_expect_value(rig->server.port, "k", "10");
+    assert_false(kv_test_ws_take(&ws, &frame));
+    order(rig, "ok");
+    for (int i = 11; i < N; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "%d", i);
+        kv_test_ws_expect_ok(&ws, id, "\"k\"");
+    }
+    await_lines(rig, "out", N);
+    expect_numbers(rig, 0, N);
+    kv_test_ws_close(&ws);
+    stop(rig, "dropped 0 events");
+}
+
+static void keys_do_not_expire_while_writes_are_held_back(void **state)
+{
+    struct rig *rig = *state;
+    order(rig, "fail");
+    start(rig,
+          "sinks: [{" SCRIPTED ", queue: {events: 1}, when_full: block_writes, " QUICKLY "}]\n",
+          "");
+    assert_int_equal(kv_test_http_status(rig->server.port, "POST", "/storage/a", NULL,
+                                         "{\"value\":1,\"ttl\":100}"),
+                     202);
+    set_number(rig, "b", 2);
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    while (kv_test_http_status(rig->server.port, "GET", "/storage/a", NULL, NULL) == 200)
+        assert_true(kv_test_now_ms() < until_ms);
+    order(rig, "ok");
+    await_lines(rig, "out", 3);
+    expect_part(rig->lines[2], "\"type\":\"expire\",\"key\":\"a\"");
+    stop(rig, "dropped 0 events");
+}
+
+/* ---- the end ---- */
+
+static void what_waits_is_delivered_at_the_end(void **state)
+{
+    struct rig *rig = *state;
+    order(rig, "fail");
+    start(rig, "sinks: [{" SCRIPTED ", " QUICKLY "}]\n", "");
+    for (int i = 0; i < 20; i++)
+        set_number(rig, "k", i);
+    kv_test_server_terminate(&rig->server);
+    kv_test_sleep_ms(50);
+    order(rig, "ok");
+    stop(rig, "delivered 20 events");
+    read_lines(rig, "out");
+    expect_numbers(rig, 0, 20);
+}
+
+static void sink_that_fails_to_the_end_costs_the_drain_time(void **state)
+{
+    struct rig *rig = *state;
+    order(rig, "fail");
+    start(rig, "sinks: [{" SCRIPTED ", " QUICKLY "}]\n", "timeouts: {drain: 300ms}\n");
+    set_number(rig, "k", 1);
+    int64_t begin_ms = kv_test_now_ms();
+    stop(rig, "delivered 0 events");
+    assert_true(kv_test_now_ms() - begin_ms >= 250);
+    assert_true(kv_test_now_ms() - begin_ms < 10000);
+    read_lines(rig, "out");
+    assert_string_equal(rig->lines[rig->n_lines - 1], "closed");
+}
+
+static void sink_that_hangs_is_told_that_it_is_over(void **state)
+{
+    struct rig *rig = *state;
+    order(rig, "hang");
+    start(rig, "sinks: [{" SCRIPTED "}]\n", "timeouts: {drain: 100ms}\n");
+    set_number(rig, "k", 1);
+    stop(rig, "dropped 1 events");
+}
+
+static void sink_that_never_returns_is_left_behind(void **state)
+{
+    struct rig *rig = *state;
+    order(rig, "stuck");
+    start(rig, "sinks: [{" SCRIPTED "}]\n", "timeouts: {drain: 100ms}\n");
+    set_number(rig, "k", 1);
+    stop(rig, "does not return");
+}
+
+static void held_back_writes_do_not_outlast_the_drain_time(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_test_ws ws;
+    order(rig, "fail");
+    start(rig,
+          "sinks: [{" SCRIPTED ", queue: {events: 1}, when_full: block_writes, " QUICKLY "}]\n",
+          "timeouts: {drain: 200ms}\n");
+    kv_test_ws_open(&ws, rig->server.port);
+    for (int i = 0; i < 50; i++)
+        kv_test_ws_put_text(&ws, "{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":%d}}", i);
+    kv_test_stream_flush(&ws.stream);
+    kv_test_sleep_ms(50);
+    stop(rig, "delivered 0 events");
+    kv_test_ws_close(&ws);
+}
+
+/* ---- the file ---- */
+
+static void file_rotates_by_size_and_keeps_so_many(void **state)
+{
+    struct rig *rig = *state;
+    size_t n = 0;
+    start(rig, "sinks: [{module: file, options: {path: '%s/out', max_bytes: 1000, keep: 2}}]\n",
+          "");
+    for (int i = 0; i < 60; i++)
+        set_number(rig, "k", i);
+    stop(rig, "delivered 60 events");
+    for (int i = 2; i >= 0; i--) {
+        char name[16];
+        snprintf(name, sizeof(name), i == 0 ? "out" : "out.%d", i);
+        read_lines(rig, name);
+        assert_true(rig->n_lines > 0);
+        struct kv_buffer text = {0};
+        char *path = kv_test_path(rig->folder, name);
+        kv_test_file_read(path, &text);
+        assert_true(text.len <= 1000);
+        kv_buffer_fini(&text);
+        free(path);
+        for (size_t k = 0; k < rig->n_lines; k++)
+            assert_string_equal(rig->lines[k] + strlen(rig->lines[k]) - 3, "Z\"}");
+        n += rig->n_lines;
+    }
+    expect_part(rig->lines[rig->n_lines - 1], "\"value\":59,");
+    assert_true(n < 60);
+    read_lines(rig, "out.3");
+    assert_int_equal(rig->n_lines, 0);
+}
+
+static void sighup_opens_the_file_anew(void **state)
+{
+    struct rig *rig = *state;
+    start(rig, "sinks: [{module: file, options: {path: '%s/out', sync: batch}}]\n", "");
+    set_number(rig, "k", 1);
+    await_lines(rig, "out", 1);
+    char *from = kv_test_path(rig->folder, "out"), *to = kv_test_path(rig->folder, "moved");
+    assert_int_equal(rename(from, to), 0);
+    set_number(rig, "k", 2);
+    await_lines(rig, "moved", 2);
+    kill(rig->server.program.pid, SIGHUP);
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    for (int i = 3; access(from, F_OK) != 0; i++) {
+        set_number(rig, "k", i);
+        assert_true(kv_test_now_ms() < until_ms);
+    }
+    free(from);
+    free(to);
+    stop(rig, "dropped 0 events");
+}
+
+static void line_that_a_crash_cut_short_is_ended(void **state)
+{
+    struct rig *rig = *state;
+    write_file(rig, "out", "{\"id\":\"1\"}\n{\"id\":\"2\",\"ty");
+    start(rig, "sinks: [{module: file, options: {path: '%s/out'}}]\n", "");
+    set_number(rig, "k", 1);
+    await_lines(rig, "out", 3);
+    assert_string_equal(rig->lines[1], "{\"id\":\"2\",\"ty");
+    expect_part(rig->lines[2], "\"value\":1,");
+    stop(rig, "");
+}
+
+static void missing_folder_is_waited_for(void **state)
+{
+    struct rig *rig = *state;
+    start(rig, "sinks: [{module: file, options: {path: '%s/deep/out'}, " QUICKLY "}]\n", "");
+    set_number(rig, "k", 1);
+    kv_test_sleep_ms(50);
+    char *path = kv_test_path(rig->folder, "deep"), command[256];
+    snprintf(command, sizeof(command), "mkdir %s", path);
+    assert_int_equal(system(command), 0); /* NOLINT: a fixed command */
+    await_lines(rig, "deep/out", 1);
+    free(path);
+    stop(rig, "cannot be opened: No such file or directory");
+}
+
+/* ---- the configuration ---- */
+
+static void expect_refused(const char *sinks, const char *part)
+{
+    struct kv_test_outcome outcome;
+    char *yaml = kv_test_yaml(sinks);
+    char *port = strstr(yaml, "%port");
+    memcpy(port, "3999 ", 5);
+    kv_test_program_run_with_file("--check-config", yaml, &outcome);
+    assert_int_not_equal(outcome.exit_code, 0);
+    expect_part(outcome.err, part);
+    kv_test_outcome_fini(&outcome);
+    free(yaml);
+}
+
+static void what_is_wrong_is_told_with_its_place(void **state)
+{
+    (void)state;
+    expect_refused("sinks:\n  - {module: file}\n", "sinks[0].options.path: required");
+    expect_refused("sinks:\n  - {module: nothing}\n", "no sink module \"nothing\"");
+    expect_refused("sinks:\n  - {module: file, options: {path: x}, events: [sett]}\n",
+                   "sinks[0].events[0]");
+    expect_refused("sinks:\n  - module: scripted\n    options: {orders: refuse, output: x}\n",
+                   "sink/scripted: orders: as you like");
+    expect_refused("sinks:\n  - {module: file, options: {path: x}, when_full: wait}\n",
+                   "sinks[0].when_full");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(each_change_is_one_line_with_all_of_it),
+        TEST(expiry_comes_once_with_the_last_value),
+        TEST(what_alters_nothing_is_not_told),
+        TEST(sink_gets_its_prefixes_and_types_only),
+        TEST(import_is_not_told),
+        TEST(nothing_is_lost_or_doubled_while_a_sink_fails),
+        TEST(oldest_are_dropped_and_counted_when_there_is_no_room),
+        TEST(queue_is_bounded_by_bytes_too),
+        TEST(event_is_given_up_after_the_configured_time),
+        TEST(what_a_sink_gives_up_counts_as_dropped),
+        TEST(full_queue_holds_writes_back_and_no_reads),
+        TEST(keys_do_not_expire_while_writes_are_held_back),
+        TEST(what_waits_is_delivered_at_the_end),
+        TEST(sink_that_fails_to_the_end_costs_the_drain_time),
+        TEST(sink_that_hangs_is_told_that_it_is_over),
+        TEST(sink_that_never_returns_is_left_behind),
+        TEST(held_back_writes_do_not_outlast_the_drain_time),
+        TEST(file_rotates_by_size_and_keeps_so_many),
+        TEST(sighup_opens_the_file_anew),
+        TEST(line_that_a_crash_cut_short_is_ended),
+        TEST(missing_folder_is_waited_for),
+        TEST(what_is_wrong_is_told_with_its_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
