@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fails where a folder includes what it may not. The layers, from the ground up:
-#   abi <- base <- wire, conf, loop, module <- keyspace <- http <- ws <- daemon
+#   abi <- base <- wire, conf, loop, module <- keyspace <- http, sink, script; http <- ws; daemon
 set -eu
 cd "$(dirname "$0")/../.."
 failed=0
@@ -43,10 +43,14 @@ may module "base"
 may keyspace "base loop"
 may http "base wire loop keyspace"
 may ws "base wire loop keyspace http"
-may daemon "base wire conf module loop keyspace http ws"
+may sink "base wire loop keyspace"
+may script "base wire loop keyspace"
+may daemon "base wire conf module loop keyspace http ws sink script"
 
 only 'yaml.h' "core/conf"
 only 'dlfcn.h' "core/module"
+only 'lua.*' "core/script"
+only 'lauxlib.h' "core/script"
 only 'h2o.*' "core/loop core/http core/ws"
 only 'xxhash.h' "core/base modules/store/lmdb"
 only 'lmdb.h' "modules/store/lmdb"
