@@ -169,6 +169,14 @@ static int read_ttl(struct kv_config *config, struct kv_error *reterr)
     return 0;
 }
 
+static struct kv_slice *read_prefixes(const struct kv_option_value *list)
+{
+    struct kv_slice *prefixes = kv_calloc(list->list.n, sizeof(*prefixes));
+    for (size_t i = 0; i < list->list.n; i++)
+        prefixes[i] = list->list.items[i].string;
+    return prefixes;
+}
+
 /* Sinks. */
 
 static uint32_t selected_events(const struct kv_option_value *events)
@@ -197,9 +205,7 @@ static void read_sink(struct kv_config *config, size_t i, const struct kv_option
     const struct kv_option_value *prefixes = field(entry, SINK_PREFIXES);
     const struct kv_option_value *queue = field(entry, SINK_QUEUE);
     const struct kv_option_value *retry = field(entry, SINK_RETRY);
-    sink->prefixes = kv_calloc(prefixes->list.n, sizeof(*sink->prefixes));
-    for (size_t k = 0; k < prefixes->list.n; k++)
-        sink->prefixes[k] = prefixes->list.items[k].string;
+    sink->prefixes = read_prefixes(prefixes);
     name_sink(config, i);
     sink->config = (struct kv_sink_config){
         .name = sink->name,
@@ -228,6 +234,73 @@ static int read_sinks(struct kv_config *config, struct kv_error *reterr)
             return -1;
         read_sink(config, i, &list->list.items[i]);
     }
+    return 0;
+}
+
+/* Scripts. */
+
+static int read_script_options(struct kv_config *config, size_t i, const struct kv_conf_node *tree,
+                               struct kv_error *reterr)
+{
+    size_t n = kv_conf_node_size(tree);
+    if (!kv_conf_node_is_empty(tree) && !kv_conf_node_is_mapping(tree))
+        return kv_conf_error_at(config->conf, tree, reterr,
+                                "scripts[%zu].options must be a mapping of names to texts", i);
+    struct kv_script_option *options = kv_calloc(n, sizeof(*options));
+    config->configured_scripts[i].options = options;
+    config->scripts[i].options = options;
+    config->scripts[i].n_options = n;
+    for (size_t k = 0; k < n; k++) {
+        const char *name = kv_conf_node_name(tree, k);
+        const char *text = kv_conf_node_text(kv_conf_node_child(tree, k));
+        if (text == NULL)
+            return kv_conf_error_at(config->conf, kv_conf_node_child(tree, k), reterr,
+                                    "scripts[%zu].options.%s must be a text", i, name);
+        options[k] = (struct kv_script_option){kv_slice_of(name), kv_slice_of(text)};
+    }
+    return 0;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+static int read_script(struct kv_config *config, size_t i, const struct kv_option_value *entry,
+                       struct kv_error *reterr)
+{
+    struct kv_configured_script *owned = &config->configured_scripts[i];
+    const struct kv_option_value *limits = field(entry, SCRIPT_LIMITS);
+    const char *file = field(entry, SCRIPT_FILE)->string.bytes;
+    owned->prefixes = read_prefixes(field(entry, SCRIPT_PREFIXES));
+    snprintf(owned->name, sizeof(owned->name), "script/%s", base_name(file));
+    config->scripts[i] = (struct kv_script_config){
+        .file = file,
+        .name = owned->name,
+        .prefixes = owned->prefixes,
+        .n_prefixes = field(entry, SCRIPT_PREFIXES)->list.n,
+        .passes_on_error = field(entry, SCRIPT_ON_ERROR)->integer != 0,
+        .max_instructions = field(limits, SCRIPT_INSTRUCTIONS)->integer,
+        .max_time_us = field(limits, SCRIPT_TIME)->integer * 1000,
+        .max_memory = (size_t)field(limits, SCRIPT_MEMORY)->integer,
+        .max_depth = (uint32_t)field(limits, SCRIPT_DEPTH)->integer,
+        .max_pending = (uint32_t)field(limits, SCRIPT_PENDING)->integer,
+        .max_key_bytes = config->http.max_key_bytes,
+        .max_value_bytes = config->http.max_value_bytes,
+    };
+    return read_script_options(config, i, field(entry, SCRIPT_OPTIONS)->tree, reterr);
+}
+
+static int read_scripts(struct kv_config *config, struct kv_error *reterr)
+{
+    const struct kv_option_value *list = &config->values[CONFIG_SCRIPTS];
+    config->n_scripts = list->list.n;
+    config->scripts = kv_calloc(list->list.n, sizeof(*config->scripts));
+    config->configured_scripts = kv_calloc(list->list.n, sizeof(*config->configured_scripts));
+    for (size_t i = 0; i < list->list.n; i++)
+        if (read_script(config, i, &list->list.items[i], reterr) != 0)
+            return -1;
     return 0;
 }
 
@@ -355,7 +428,7 @@ static int load(const char *path, struct kv_config *config, struct kv_error *ret
     if (check_texts(config, reterr) != 0)
         return -1;
     if (read_storage(config, reterr) != 0 || read_ttl(config, reterr) != 0 ||
-        read_sinks(config, reterr) != 0)
+        read_sinks(config, reterr) != 0 || read_scripts(config, reterr) != 0)
         return -1;
     return 0;
 }
@@ -379,6 +452,10 @@ void kv_config_fini(struct kv_config *config)
         unload(&config->sinks[i].module);
         free(config->sinks[i].prefixes);
     }
+    for (size_t i = 0; config->configured_scripts != NULL && i < config->n_scripts; i++) {
+        free(config->configured_scripts[i].prefixes);
+        free(config->configured_scripts[i].options);
+    }
     unload(&config->store);
     kv_conf_destroy(config->conf);
     kv_conf_destroy(config->fallback_conf);
@@ -387,6 +464,8 @@ void kv_config_fini(struct kv_config *config)
     free(config->listen);
     free(config->ttl);
     free(config->sinks);
+    free(config->scripts);
+    free(config->configured_scripts);
     free(config->origins);
     *config = (struct kv_config){0};
 }

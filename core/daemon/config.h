@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "http/http.h"
 #include "module/module.h"
+#include "script/scripts.h"
 #include "sink/sinks.h"
 #include "ws/ws.h"
 
@@ -27,6 +28,13 @@ struct kv_configured_sink {
     struct kv_sink_config config;
     char name[64]; /* for the log */
     struct kv_slice *prefixes;
+};
+
+/* What the i-th of `scripts` points to. */
+struct kv_configured_script {
+    char name[64]; /* for the log */
+    struct kv_slice *prefixes;
+    struct kv_script_option *options;
 };
 
 struct kv_listen_address {
@@ -48,6 +56,9 @@ struct kv_config {
     size_t n_ttl;
     struct kv_configured_sink *sinks;
     size_t n_sinks;
+    struct kv_script_config *scripts;
+    struct kv_configured_script *configured_scripts;
+    size_t n_scripts;
     struct kv_slice *origins;
     struct kv_http_config http;
     struct kv_ws_config ws;

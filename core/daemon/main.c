@@ -8,6 +8,7 @@
 #include "daemon/export.h"
 #include "daemon/import.h"
 #include "daemon/outlets.h"
+#include "daemon/scripting.h"
 #include "daemon/server.h"
 
 enum {
@@ -23,14 +24,17 @@ static int print_config(const struct kv_config *config)
     return 0;
 }
 
-/* Policies and sinks say in their open() what no schema can. */
+/* Policies and sinks say in their open() what no schema can, and scripts when they are compiled. */
 static int check_config(const struct kv_config *config, const char *path, struct kv_error *reterr)
 {
     struct kv_chain *chain = kv_chain_open(config, reterr);
     struct kv_outlets *outlets = chain == NULL ? NULL : kv_outlets_open(config, reterr);
+    struct kv_scripts *scripts = outlets == NULL ? NULL : kv_scripting_load(config, 1, reterr);
+    bool is_valid = scripts != NULL;
+    kv_scripts_destroy(scripts);
     kv_outlets_close(outlets);
     kv_chain_close(chain);
-    if (outlets == NULL)
+    if (!is_valid)
         return -1;
     printf("%s: the configuration is valid\n", path == NULL ? "defaults" : path);
     return 0;

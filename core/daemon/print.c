@@ -56,6 +56,36 @@ static void print_sinks(const struct kv_config *config, struct kv_buffer *out)
         print_sink(&config->sinks[i], &config->values[CONFIG_SINKS].list.items[i], out);
 }
 
+static void print_script_options(const struct kv_script_config *script, struct kv_buffer *out)
+{
+    if (script->n_options == 0)
+        return;
+    kv_buffer_append(out, KV_SLICE("    options:\n"));
+    for (size_t i = 0; i < script->n_options; i++) {
+        const struct kv_option option = {.name = script->options[i].name.bytes,
+                                         .type = KV_OPTION_STRING};
+        const struct kv_option_value value = {.is_given = true, .string = script->options[i].text};
+        kv_conf_print(&option, 1, sizeof(option), &value, 6, out);
+    }
+}
+
+static void print_scripts(const struct kv_config *config, struct kv_buffer *out)
+{
+    kv_buffer_printf(out, config->n_scripts == 0 ? "scripts: []\n" : "scripts:\n");
+    for (size_t i = 0; i < config->n_scripts; i++) {
+        const struct kv_option_value *entry = &config->values[CONFIG_SCRIPTS].list.items[i];
+        size_t at = out->len;
+        for (size_t k = 0; k < KV_COUNT(script_fields); k++) {
+            if (k == SCRIPT_OPTIONS)
+                print_script_options(&config->scripts[i], out);
+            else
+                kv_conf_print(&script_fields[k], 1, sizeof(struct kv_option), &entry->list.items[k],
+                              4, out);
+        }
+        out->bytes[at + 2] = '-'; /* of the first of its lines */
+    }
+}
+
 void kv_config_print(const struct kv_config *config, struct kv_buffer *out)
 {
     for (int i = 0; i < N_CONFIG; i++) {
@@ -65,6 +95,8 @@ void kv_config_print(const struct kv_config *config, struct kv_buffer *out)
             print_ttl(config, out);
         else if (i == CONFIG_SINKS)
             print_sinks(config, out);
+        else if (i == CONFIG_SCRIPTS)
+            print_scripts(config, out);
         else
             kv_conf_print(&config_options[i], 1, sizeof(struct kv_option), &config->values[i], 0,
                           out);

@@ -36,6 +36,20 @@ enum {
     RETRY_GIVE_UP
 };
 enum {
+    SCRIPT_FILE,
+    SCRIPT_PREFIXES,
+    SCRIPT_OPTIONS,
+    SCRIPT_ON_ERROR,
+    SCRIPT_LIMITS
+};
+enum {
+    SCRIPT_INSTRUCTIONS,
+    SCRIPT_TIME,
+    SCRIPT_MEMORY,
+    SCRIPT_DEPTH,
+    SCRIPT_PENDING
+};
+enum {
     LIMIT_KEY,
     LIMIT_VALUE,
     LIMIT_MESSAGE,
@@ -66,6 +80,7 @@ enum {
     CONFIG_STORAGE,
     CONFIG_TTL,
     CONFIG_SINKS,
+    CONFIG_SCRIPTS,
     CONFIG_ORIGINS,
     CONFIG_LIMITS,
     CONFIG_TIMEOUTS,
@@ -154,6 +169,59 @@ static const struct kv_option sink_fields[] = {
 };
 static const struct kv_option sink_element = {
     .type = KV_OPTION_BLOCK, .fields = sink_fields, .n_fields = KV_COUNT(sink_fields)};
+
+static const char *const on_error_names[] = {"refuse", "pass", NULL};
+static const struct kv_option script_limit_fields[] = {
+    {.name = "instructions",
+     .type = KV_OPTION_INT,
+     .fallback = "1000000",
+     .min = 1000,
+     .max = INT64_C(1) << 50,
+     .doc = "of one hook"},
+    {.name = "time",
+     .type = KV_OPTION_DURATION,
+     .fallback = "100ms",
+     .min = 1,
+     .max = KV_LONGEST_TIMEOUT_MS,
+     .doc = "for which one hook may run; waiting does not count"},
+    {.name = "memory",
+     .type = KV_OPTION_SIZE,
+     .fallback = "64MiB",
+     .min = 64 << 10,
+     .max = INT64_C(1) << 40,
+     .doc = "of the script on one event loop"},
+    {.name = "depth",
+     .type = KV_OPTION_INT,
+     .fallback = "8",
+     .max = 1000,
+     .doc = "of hooks that are called for what hooks write"},
+    {.name = "pending",
+     .type = KV_OPTION_INT,
+     .fallback = "10000",
+     .min = 1,
+     .max = 1 << 30,
+     .doc = "hooks after changes under way on one event loop; beyond it writes are held back"},
+};
+static const struct kv_option script_fields[] = {
+    {.name = "file", .type = KV_OPTION_STRING, .flags = KV_OPTION_REQUIRED},
+    {.name = "prefixes",
+     .type = KV_OPTION_LIST,
+     .fields = &prefix_element,
+     .n_fields = 1,
+     .doc = "only keys that begin with one of these; none: all keys"},
+    {.name = "options", .type = KV_OPTION_TREE, .doc = "names and texts, for kv.options"},
+    {.name = "on_error",
+     .type = KV_OPTION_CHOICE,
+     .choices = on_error_names,
+     .fallback = "refuse",
+     .doc = "what becomes of a write where a hook before it fails"},
+    {.name = "limits",
+     .type = KV_OPTION_BLOCK,
+     .fields = script_limit_fields,
+     .n_fields = KV_COUNT(script_limit_fields)},
+};
+static const struct kv_option script_element = {
+    .type = KV_OPTION_BLOCK, .fields = script_fields, .n_fields = KV_COUNT(script_fields)};
 
 static const struct kv_option origin_element = {.type = KV_OPTION_STRING,
                                                 .flags = KV_OPTION_REQUIRED};
@@ -247,6 +315,10 @@ static const struct kv_option config_options[N_CONFIG] = {
                       .type = KV_OPTION_LIST,
                       .fields = &sink_element,
                       .n_fields = 1},
+    [CONFIG_SCRIPTS] = {.name = "scripts",
+                        .type = KV_OPTION_LIST,
+                        .fields = &script_element,
+                        .n_fields = 1},
     [CONFIG_ORIGINS] = {.name = "origins",
                         .type = KV_OPTION_LIST,
                         .fields = &origin_element,

@@ -22,6 +22,7 @@
 #include "daemon/chain.h"
 #include "daemon/import.h"
 #include "daemon/outlets.h"
+#include "daemon/scripting.h"
 
 enum {
     POLL_MS = 10,
@@ -49,7 +50,9 @@ struct server {
     struct kv_chain *chain;
     struct kv_outlets *outlets;
     struct kv_sinks *sinks; /* NULL: there are none */
-    struct kv_observer *observers[1];
+    struct kv_scripts *scripts;
+    struct kv_interceptor **interceptors; /* one for each script */
+    struct kv_observer *observers[2];
     size_t n_observers;
     int64_t ends_by_ms; /* when the time for draining is over */
     struct kv_loop **loops;
@@ -189,6 +192,11 @@ static struct kv_keyspace *create_keyspace(struct server *server)
     snprintf(server->store_name, sizeof(server->store_name), "store/%s", store->identity->name);
     if (server->sinks != NULL)
         server->observers[server->n_observers++] = kv_sinks_observer(server->sinks);
+    if (server->config->n_scripts != 0)
+        server->observers[server->n_observers++] = kv_scripts_observer(server->scripts);
+    server->interceptors = kv_calloc(server->config->n_scripts, sizeof(*server->interceptors));
+    for (size_t i = 0; i < server->config->n_scripts; i++)
+        server->interceptors[i] = kv_scripts_interceptor(server->scripts, i);
     const struct kv_keyspace_parts parts = {
         .clock = &kv_clock_boot,
         .loops = server->loops,
@@ -199,6 +207,8 @@ static struct kv_keyspace *create_keyspace(struct server *server)
         .store_options = server->config->store.options,
         .ttl_chain = kv_chain_links(server->chain),
         .n_ttl_chain = server->config->n_ttl,
+        .interceptors = server->interceptors,
+        .n_interceptors = server->config->n_scripts,
         .observers = server->observers,
         .n_observers = server->n_observers,
         .loader = server->import == NULL ? NULL : kv_import_loader(server->import),
@@ -234,10 +244,12 @@ static int start(struct server *server, struct kv_error *reterr)
     const struct kv_config *config = server->config;
     if ((server->chain = kv_chain_open(config, reterr)) == NULL ||
         (server->outlets = kv_outlets_open(config, reterr)) == NULL ||
+        (server->scripts = kv_scripting_load(config, config->n_threads, reterr)) == NULL ||
         create_loops(server, reterr) != 0)
         return -1;
     server->sinks = kv_outlets_sinks(server->outlets);
     server->keyspace = create_keyspace(server);
+    kv_scripts_start(server->scripts, server->keyspace);
     if (server->sinks != NULL && kv_sinks_start(server->sinks, server->keyspace, reterr) != 0)
         return -1;
     server->worker = kv_worker_create();
@@ -276,6 +288,7 @@ static void reload(const struct server *server)
     kv_log(KV_LOG_INFO, "server", "reloading");
     if (server->sinks != NULL)
         kv_sinks_reopen(server->sinks);
+    kv_scripts_reload(server->scripts);
 }
 
 static void serve_until_signal(const struct server *server)
@@ -295,10 +308,15 @@ static bool is_volatile(const struct kv_loaded_module *store)
     return (store->identity->capabilities & KV_STORE_DURABLE) == 0;
 }
 
+/* Hooks may lead to commands, and these to changes that call hooks: it is quiet when nothing is
+ * found twice. */
 static bool is_quiet(const struct server *server)
 {
-    return kv_http_is_quiet(server->http) && kv_keyspace_under_way(server->keyspace) == 0 &&
-           !atomic_load(&server->is_opening);
+    bool is_quiet = kv_http_is_quiet(server->http) && !atomic_load(&server->is_opening);
+    for (int i = 0; i < 2; i++)
+        is_quiet = is_quiet && kv_keyspace_is_quiet(server->keyspace) &&
+                   kv_scripts_under_way(server->scripts) == 0;
+    return is_quiet;
 }
 
 /* Returns: whether it became quiet. */
@@ -362,9 +380,12 @@ static void end_keyspace(struct server *server)
 {
     if (server->keyspace == NULL)
         return;
+    kv_scripts_end(server->scripts);
     kv_keyspace_finish(server->keyspace);
     if (server->sinks != NULL && !kv_sinks_end(server->sinks, server->ends_by_ms))
         end_without(server);
+    kv_scripts_destroy(server->scripts);
+    server->scripts = NULL;
     kv_keyspace_destroy(server->keyspace);
 }
 
@@ -374,12 +395,14 @@ static void destroy(struct server *server)
     kv_ws_destroy(server->ws);
     kv_http_destroy(server->http);
     end_keyspace(server);
+    kv_scripts_destroy(server->scripts);
     kv_outlets_close(server->outlets);
     for (uint32_t i = 0; server->loops != NULL && i < server->config->n_threads; i++)
         kv_loop_destroy(server->loops[i]);
     kv_chain_close(server->chain);
     free(server->loops);
     free(server->workers);
+    free(server->interceptors);
 }
 
 int kv_server_run(const struct kv_config *config, struct kv_import *import, struct kv_error *reterr)

@@ -8,9 +8,11 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 enum {
-    MOST_FREE_COMMANDS = 1024
+    MOST_FREE_COMMANDS = 1024,
+    LONGEST_REFUSAL = 1024
 };
 
 struct kv_command *kv_command_create(struct kv_keyspace_loop *home, enum kv_command_kind kind)
@@ -35,6 +37,7 @@ void kv_command_free(struct kv_command *command)
     kv_keyspace_release(home->keyspace, &command->item);
     free(command->copy);
     free(command->new_value);
+    free(command->own_refusal);
     if (home->n_free_commands >= MOST_FREE_COMMANDS) {
         free(command);
         return;
@@ -107,6 +110,18 @@ int kv_command_replace_value(struct kv_command *command, struct kv_slice value)
     command->value = (struct kv_slice){copy, value.len};
     command->value_is_kept = true;
     return 0;
+}
+
+void kv_command_refuse(struct kv_command *command, struct kv_slice reason)
+{
+    if (reason.len > LONGEST_REFUSAL)
+        reason.len = kv_utf8_valid_len((struct kv_slice){reason.bytes, LONGEST_REFUSAL});
+    free(command->own_refusal);
+    command->own_refusal = kv_alloc(reason.len + 1);
+    if (reason.len != 0)
+        memcpy(command->own_refusal, reason.bytes, reason.len);
+    command->own_refusal[reason.len] = '\0';
+    command->refusal = command->own_refusal;
 }
 
 struct kv_item kv_command_take_item(struct kv_command *command)

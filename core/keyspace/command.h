@@ -64,6 +64,8 @@ struct kv_command {
     bool ttl_is_given;
     int64_t ttl_ms;                  /* SET: 0 is no expiry */
     bool is_load;                    /* SET: a loader's (struct kv_loader) */
+    uint32_t depth; /* of hooks that led to it; 0: a client asked. A hook's write is not held back:
+                       others may be held until it is done */
     void *owner;                     /* the protocol layer's own */
     kv_command_finished_fn finished; /* NULL: nobody asks */
 
@@ -71,7 +73,7 @@ struct kv_command {
     int status; /* enum kv_status or enum kv_command_status */
     uint64_t revision;
     struct kv_item item; /* GET with KV_OK */
-    const char *refusal; /* KV_REFUSED: constant or in the command's own memory */
+    const char *refusal; /* KV_REFUSED: constant, or the command's own (kv_command_refuse) */
 
     /* The keyspace's. */
     enum kv_command_state state;
@@ -88,6 +90,7 @@ struct kv_command {
     bool is_barrier;    /* counted in its client's n_barriers */
     bool is_overtaken;  /* GET: one ahead of it was read again after it, so it has to be, too */
     char *new_value;    /* the value's copy, or what an interceptor put in its place */
+    char *own_refusal;
     bool key_is_kept;   /* key, note and revisions are the command's own: */
     char *copy;         /* here, or in `small` where they are short */
     bool value_is_kept; /* and so is the value, in `new_value`, or in `small` behind them */
@@ -110,6 +113,10 @@ int kv_command_keep_key(struct kv_command *command);
 
 /* Puts a copy of `value` in place of the value of a SET. For interceptors. Returns: as keep. */
 int kv_command_replace_value(struct kv_command *command, struct kv_slice value);
+
+/* Says why the command is refused: a copy of `reason` (UTF-8), or of its beginning where it is long.
+ * For interceptors, before KV_REFUSE. */
+void kv_command_refuse(struct kv_command *command, struct kv_slice reason);
 
 /* Moves the item out of a finished command to the caller, who releases it with
  * kv_keyspace_release(). */

@@ -243,7 +243,7 @@ void kv_keyspace_admit(struct kv_command *command)
         kv_command_finish(command, KV_UNAVAILABLE);
     else if (command->kind != KV_COMMAND_SET && command->kind != KV_COMMAND_DELETE)
         put_in_batch(command);
-    else if (kv_keyspace_holds_writes(command->home->keyspace))
+    else if (command->depth == 0 && kv_keyspace_holds_writes(command->home->keyspace))
         hold_back(command);
     else
         intercept(command);
@@ -277,6 +277,16 @@ void kv_keyspace_send(struct kv_command *command)
     count_under_way(command->home, 1);
     if (command->client == NULL)
         kv_keyspace_admit(command);
+}
+
+bool kv_keyspace_is_quiet(struct kv_keyspace *keyspace)
+{
+    if (kv_keyspace_under_way(keyspace) != 0)
+        return false;
+    for (uint32_t i = 0; i < keyspace->parts.n_loops; i++)
+        if (atomic_load(&keyspace->loops[i].feed_bytes) != 0)
+            return false;
+    return true;
 }
 
 /* Handing back. */
@@ -452,8 +462,9 @@ int kv_keyspace_open(struct kv_keyspace *keyspace, struct kv_error *reterr)
 static void finish_loop(struct kv_keyspace_loop *here)
 {
     run_stage(&here->stage);
-    while (here->n_deferred != 0) {
-        usleep(1000);
+    while (here->n_deferred != 0 || has_work(here)) {
+        if (here->n_deferred != 0)
+            usleep(1000);
         run_stage(&here->stage);
     }
 }

@@ -33,7 +33,7 @@ struct kv_ttl_link {
 /* What an interceptor says of a write. */
 enum kv_verdict {
     KV_PASS,    /* on to the next, as the command stands now */
-    KV_REFUSE,  /* ends the command with KV_REFUSED; command->refusal is set */
+    KV_REFUSE,  /* ends the command with KV_REFUSED; kv_command_refuse() has been called */
     KV_SUSPEND, /* kv_command_resume() will bring the verdict */
 };
 
@@ -100,6 +100,9 @@ int64_t kv_keyspace_now_ms(const struct kv_keyspace *keyspace);
 
 /* Commands that have been sent and have not finished, on all loops. Threads: any. */
 uint64_t kv_keyspace_under_way(const struct kv_keyspace *keyspace);
+
+/* Whether there are none, and every change has been told to its observers. Threads: any. */
+bool kv_keyspace_is_quiet(struct kv_keyspace *keyspace);
 
 struct kv_keyspace_loop *kv_keyspace_on(struct kv_keyspace *keyspace, uint32_t loop);
 struct kv_keyspace *kv_keyspace_of(struct kv_keyspace_loop *here);

@@ -164,14 +164,36 @@ static int64_t time_left(const struct kv_sink_runner *runner)
     return left_ms < 0 ? 0 : left_ms;
 }
 
+/* Before and after the module is called. Who comes back from it when nobody waits any more finds
+ * that the keyspace may be gone, and touches nothing. */
+static void enter_module(struct kv_sink_runner *runner)
+{
+    pthread_mutex_lock(&runner->lock);
+    runner->is_in_module = true;
+    pthread_cond_broadcast(&runner->stirred);
+    pthread_mutex_unlock(&runner->lock);
+}
+
+static void leave_module(struct kv_sink_runner *runner)
+{
+    pthread_mutex_lock(&runner->lock);
+    while (runner->is_left_behind)
+        wait_a_while(runner, -1); /* the process ends now */
+    runner->is_in_module = false;
+    pthread_mutex_unlock(&runner->lock);
+}
+
 static void reopen_if_asked(struct kv_sink_runner *runner)
 {
     pthread_mutex_lock(&runner->lock);
     bool is_reopening = runner->is_reopening;
     runner->is_reopening = false;
     pthread_mutex_unlock(&runner->lock);
-    if (is_reopening && runner->config->ops->reopen != NULL)
-        runner->config->ops->reopen(runner->sink);
+    if (!is_reopening || runner->config->ops->reopen == NULL)
+        return;
+    enter_module(runner);
+    runner->config->ops->reopen(runner->sink);
+    leave_module(runner);
 }
 
 /* Waits for events and makes a batch. Returns: false where it is time to end. */
@@ -286,7 +308,9 @@ static void deliver(struct kv_sink_runner *runner)
     runner->n_given_up = 0;
     if (kv_sink_batch_write(batch, kv_keyspace_epoch(runner->keyspace)) == 0) {
         snprintf(error.text, sizeof(error.text), "no reason given");
+        enter_module(runner);
         settled = runner->config->ops->deliver(runner->sink, batch->events, n, &error);
+        leave_module(runner);
     }
     if (settled > n)
         settled = n;
@@ -372,7 +396,10 @@ bool kv_sink_runner_await_end(struct kv_sink_runner *runner, int64_t until_ms)
     await_end(runner, until_ms);
     atomic_store(&runner->is_over, true);
     await_end(runner, now_ms() + GRACE_MS);
+    while (!runner->has_ended && !runner->is_in_module)
+        wait_a_while(runner, -1); /* what it does outside of the module is short */
     bool has_ended = runner->has_ended;
+    runner->is_left_behind = !has_ended;
     pthread_mutex_unlock(&runner->lock);
     if (!has_ended) {
         pthread_detach(runner->thread);

@@ -29,7 +29,9 @@ struct kv_sink_runner {
     bool may_block;
     bool is_reopening; /* asked for */
     bool is_ending;
+    bool is_in_module;
     bool has_ended;
+    bool is_left_behind; /* it was in the module when the time was over */
     int64_t until_ms; /* CLOCK_BOOTTIME, where it is ending */
 
     /* the thread's */

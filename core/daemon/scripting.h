@@ -1,0 +1,14 @@
+/*
+ * The scripts that the configuration lists, compiled.
+ */
+#ifndef KV_DAEMON_SCRIPTING_H
+#define KV_DAEMON_SCRIPTING_H
+
+#include "daemon/config.h"
+
+/* The configuration is lent until kv_scripts_destroy(). Returns: NULL and *reterr, with the place
+ * in the configuration and that in the script. */
+struct kv_scripts *kv_scripting_load(const struct kv_config *config, uint32_t n_loops,
+                                     struct kv_error *reterr);
+
+#endif

@@ -1,0 +1,398 @@
+/*
+ * From the keyspace to the hooks and back. A before-hook's call ends with a verdict on its command;
+ * if it waits meanwhile, the command is suspended. An after-hook's call of a key begins when that
+ * of the change before it has ended; those that may begin do so in the same turn, up to a number.
+ */
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "script/impl.h"
+#include "wire/quote.h"
+
+enum {
+    CALLS_A_TURN = 64, /* of those that waited for others */
+    ERRORS_A_SECOND = 10,
+    LINES_A_SECOND = 100
+};
+
+/* ---- the log ---- */
+
+/* Returns: whether one more line may be written now. */
+static bool may_tell(struct kv_script_pace *pace, uint32_t most, const char *name)
+{
+    int64_t now_ms = kv_clock_now_ms(&kv_clock_boot);
+    if (now_ms - pace->since_ms >= 1000) {
+        if (pace->n_untold != 0)
+            kv_log(KV_LOG_WARN, name, "%u lines like the last one were left out", pace->n_untold);
+        *pace = (struct kv_script_pace){.since_ms = now_ms};
+    }
+    if (pace->n_told >= most) {
+        pace->n_untold++;
+        return false;
+    }
+    pace->n_told++;
+    return true;
+}
+
+void kv_hooks_log(struct kv_script_loop *here, enum kv_log_level level, const char *text)
+{
+    if (may_tell(&here->lines, LINES_A_SECOND, here->script->config->name))
+        kv_log(level, here->script->config->name, "%s", text);
+}
+
+static void tell_fault(struct kv_script_call *call, const char *fault)
+{
+    const char *name = call->here->script->config->name;
+    if (may_tell(&call->here->errors, ERRORS_A_SECOND, name))
+        kv_log(KV_LOG_ERROR, name, "%s of \"%s\": %s", kv_hook_names[call->hook],
+               kv_quote(call->key).text, fault);
+}
+
+/* ---- calls ---- */
+
+static void count_calls(struct kv_script_loop *here, int change)
+{
+    uint32_t before = atomic_load_explicit(&here->n_calls, memory_order_relaxed);
+    atomic_store_explicit(&here->n_calls, before + (uint32_t)change, memory_order_release);
+}
+
+static struct kv_script_call *create_call(struct kv_script_loop *here, enum kv_hook hook,
+                                          uint32_t depth, struct kv_slice key)
+{
+    struct kv_script_call *call = kv_calloc(1, sizeof(*call));
+    call->here = here;
+    call->hook = hook;
+    call->depth = depth;
+    call->key = key;
+    kv_list_init(&call->in_counter);
+    kv_queue_init(&call->behind);
+    kv_list_append(&here->all, &call->in_all);
+    count_calls(here, 1);
+    return call;
+}
+
+static void destroy_call(struct kv_script_call *call)
+{
+    struct kv_script_loop *here = call->here;
+    kv_list_remove(&call->in_all);
+    if (call->state != NULL)
+        kv_call_drop_coroutine(call);
+    kv_state_unref(call->state);
+    kv_keyspace_release(here->script->scripts->keyspace, &call->value);
+    kv_keyspace_release(here->script->scripts->keyspace, &call->previous);
+    kv_buffer_fini(&call->text);
+    free(call);
+    count_calls(here, -1);
+}
+
+static enum kv_call_state start(struct kv_script_call *call, struct kv_error *ret_why)
+{
+    call->state = call->here->state;
+    call->state->n_refs++;
+    return kv_call_start(call, ret_why);
+}
+
+/* ---- requests ---- */
+
+static void request_finished(struct kv_command *command)
+{
+    struct kv_script_call *call = command->owner;
+    struct kv_scripts *scripts = call->here->script->scripts;
+    struct kv_outcome outcome = {.command = command};
+    if (call->origin != NULL)
+        kv_origins_end(scripts->origins, call->origin,
+                       command->status == KV_OK ? command->revision : 0);
+    call->origin = NULL;
+    if (scripts->is_ending)
+        kv_hooks_give_up(call);
+    else
+        kv_hooks_resume(call, &outcome);
+}
+
+/* Key and value stay where they are while the coroutine waits. */
+static void send_command(struct kv_script_call *call)
+{
+    static const enum kv_command_kind kinds[] = {[KV_REQUEST_GET] = KV_COMMAND_GET,
+                                                 [KV_REQUEST_SET] = KV_COMMAND_SET,
+                                                 [KV_REQUEST_DELETE] = KV_COMMAND_DELETE};
+    const struct kv_request *request = &call->request;
+    struct kv_command *command = kv_command_create(call->here->keyspace_loop, kinds[request->kind]);
+    command->key = request->key;
+    command->depth = call->depth + 1;
+    command->owner = call;
+    command->finished = request_finished;
+    command->cond = request->cond;
+    if ((request->cond & KV_COND_REVISION) != 0) {
+        command->if_revision = request->if_revision;
+        command->if_revisions = &command->if_revision;
+        command->n_if_revisions = 1;
+    }
+    if (request->kind == KV_REQUEST_SET) {
+        command->value = kv_buffer_slice(&call->text);
+        command->ttl_is_given = request->ttl_is_given;
+        command->ttl_ms = request->ttl_ms;
+    }
+    if (request->kind != KV_REQUEST_GET)
+        call->origin =
+            kv_origins_begin(call->here->script->scripts->origins, request->key, command->depth);
+    kv_keyspace_send(command);
+}
+
+static void send_request(struct kv_script_call *call)
+{
+    if (call->request.kind == KV_REQUEST_INCR)
+        kv_counter_add(call);
+    else
+        send_command(call);
+}
+
+/* ---- before-hooks ---- */
+
+static bool selects(const struct kv_script_config *config, struct kv_slice key)
+{
+    for (size_t i = 0; i < config->n_prefixes; i++)
+        if (kv_slice_has_prefix(key, config->prefixes[i]))
+            return true;
+    return config->n_prefixes == 0;
+}
+
+static enum kv_verdict pass(struct kv_script_call *call)
+{
+    struct kv_command *command = call->command;
+    if (call->value_is_new &&
+        kv_command_replace_value(command, kv_buffer_slice(&call->text)) != 0) {
+        kv_command_refuse(command,
+                          KV_SLICE("there is no memory for what a hook made of the value"));
+        return KV_REFUSE;
+    }
+    if (call->ttl_is_new) {
+        command->ttl_is_given = true;
+        command->ttl_ms = call->new_ttl_ms;
+    }
+    return KV_PASS;
+}
+
+static enum kv_verdict judge(struct kv_script_call *call, enum kv_call_state state,
+                             const struct kv_error *why)
+{
+    if (state == KV_CALL_DONE)
+        return pass(call);
+    if (state == KV_CALL_REFUSED) {
+        kv_command_refuse(call->command, kv_slice_of(why->text));
+        return KV_REFUSE;
+    }
+    tell_fault(call, why->text);
+    if (call->here->script->config->passes_on_error)
+        return KV_PASS;
+    kv_command_refuse(call->command, KV_SLICE("refused, as a hook failed"));
+    return KV_REFUSE;
+}
+
+/* The keyspace copies what it keeps before anybody resumes it. */
+static enum kv_verdict suspend(struct kv_script_call *call)
+{
+    struct kv_command *command = call->command;
+    if (kv_command_keep(command) != 0) {
+        kv_command_refuse(command, KV_SLICE("there is no memory to wait for a hook"));
+        destroy_call(call);
+        return KV_REFUSE;
+    }
+    call->key = command->key;
+    call->is_suspended = true;
+    send_request(call);
+    return KV_SUSPEND;
+}
+
+enum kv_verdict kv_hooks_before_write(struct kv_interceptor *interceptor,
+                                      struct kv_command *command)
+{
+    const struct kv_script *script = KV_CONTAINER(interceptor, struct kv_script, interceptor);
+    struct kv_script_loop *here =
+        &script->loops[kv_loop_index(kv_keyspace_event_loop(command->home))];
+    enum kv_hook hook =
+        command->kind == KV_COMMAND_SET ? KV_HOOK_BEFORE_SET : KV_HOOK_BEFORE_DELETE;
+    struct kv_error why;
+    if (!kv_state_has(here->state, hook) || !selects(script->config, command->key))
+        return KV_PASS;
+    struct kv_script_call *call = create_call(here, hook, command->depth, command->key);
+    call->command = command;
+    enum kv_call_state state = start(call, &why);
+    if (state == KV_CALL_WAITS)
+        return suspend(call);
+    enum kv_verdict verdict = judge(call, state, &why);
+    destroy_call(call);
+    return verdict;
+}
+
+/* ---- after-hooks ---- */
+
+static void hold_or_release(struct kv_script_loop *here)
+{
+    struct kv_scripts *scripts = here->script->scripts;
+    uint32_t most = here->script->config->max_pending;
+    if (scripts->is_ending || here->holds_writes == (here->n_pending > most / 2))
+        return;
+    if (!here->holds_writes && here->n_pending > most) {
+        here->holds_writes = true;
+        kv_keyspace_hold_writes(scripts->keyspace);
+    } else if (here->holds_writes) {
+        here->holds_writes = false;
+        kv_keyspace_release_writes(scripts->keyspace);
+    }
+}
+
+static struct kv_script_call *find_busy(struct kv_script_loop *here, struct kv_slice key,
+                                        uint64_t hash)
+{
+    KV_TABLE_EACH(&here->busy, hash, node)
+    {
+        struct kv_script_call *call = KV_CONTAINER(node, struct kv_script_call, in_busy);
+        if (kv_slice_equals(call->key, key))
+            return call;
+    }
+    return NULL;
+}
+
+/* Runs them soon, in a turn of the loop. */
+static void post_ready(struct kv_script_loop *here)
+{
+    if (here->run_ready_is_posted)
+        return;
+    here->run_ready_is_posted = true;
+    kv_loop_post(kv_keyspace_event_loop(here->keyspace_loop), &here->run_ready);
+}
+
+/* The next call of the key, with what waits behind it, may begin. */
+static void end_after_hook(struct kv_script_call *call)
+{
+    struct kv_script_loop *here = call->here;
+    uint64_t hash = call->in_busy.hash;
+    struct kv_link *link = kv_queue_pop(&call->behind);
+    kv_table_remove(&here->busy, &call->in_busy);
+    if (link != NULL) {
+        struct kv_script_call *next = KV_CONTAINER(link, struct kv_script_call, link);
+        while ((link = kv_queue_pop(&call->behind)) != NULL)
+            kv_queue_push(&next->behind, link);
+        kv_table_insert(&here->busy, &next->in_busy, hash);
+        kv_queue_push(&here->ready, &next->link);
+        post_ready(here);
+    }
+    here->n_pending--;
+    hold_or_release(here);
+    destroy_call(call);
+}
+
+static void settle(struct kv_script_call *call, enum kv_call_state state,
+                   const struct kv_error *why)
+{
+    if (state == KV_CALL_WAITS) {
+        send_request(call);
+        return;
+    }
+    if (state != KV_CALL_DONE)
+        tell_fault(call, why->text);
+    end_after_hook(call);
+}
+
+/* The script may have been reloaded since the change, and have no such hook any more. */
+static void begin_after_hook(struct kv_script_call *call)
+{
+    struct kv_error why;
+    if (kv_state_has(call->here->state, call->hook))
+        settle(call, start(call, &why), &why);
+    else
+        end_after_hook(call);
+}
+
+void kv_hooks_run_ready(struct kv_post *post)
+{
+    struct kv_script_loop *here = KV_CONTAINER(post, struct kv_script_loop, run_ready);
+    struct kv_link *link;
+    here->run_ready_is_posted = false;
+    for (int i = 0; i < CALLS_A_TURN && (link = kv_queue_pop(&here->ready)) != NULL; i++)
+        begin_after_hook(KV_CONTAINER(link, struct kv_script_call, link));
+    if (!kv_queue_is_empty(&here->ready))
+        post_ready(here);
+}
+
+static enum kv_hook hook_for(enum kv_reason reason)
+{
+    return reason == KV_REASON_SET      ? KV_HOOK_ON_SET
+           : reason == KV_REASON_DELETE ? KV_HOOK_ON_DELETE
+                                        : KV_HOOK_ON_EXPIRE;
+}
+
+/* The key lives as long as the item does. */
+static void take_change(struct kv_script_loop *here, const struct kv_change *change, uint32_t depth)
+{
+    struct kv_keyspace *keyspace = here->script->scripts->keyspace;
+    enum kv_hook hook = hook_for(change->reason);
+    if (!kv_state_has(here->state, hook) || !selects(here->script->config, change->key))
+        return;
+    bool is_set = hook == KV_HOOK_ON_SET;
+    struct kv_script_call *call = create_call(here, hook, depth, change->key);
+    call->value = kv_keyspace_share(keyspace, is_set ? &change->after : &change->before);
+    if (is_set)
+        call->previous = kv_keyspace_share(keyspace, &change->before);
+    call->revision = change->revision;
+    here->n_pending++;
+    hold_or_release(here);
+    struct kv_script_call *busy = find_busy(here, change->key, change->hash);
+    if (busy != NULL) {
+        kv_queue_push(&busy->behind, &call->link);
+        return;
+    }
+    kv_table_insert(&here->busy, &call->in_busy, change->hash);
+    begin_after_hook(call);
+}
+
+void kv_hooks_on_change(struct kv_observer *observer, struct kv_keyspace_loop *loop,
+                        const struct kv_change *change)
+{
+    const struct kv_scripts *scripts = KV_CONTAINER(observer, struct kv_scripts, observer);
+    uint32_t index = kv_loop_index(kv_keyspace_event_loop(loop));
+    uint32_t depth = kv_origins_see(scripts->origins, change->key, change->revision);
+    for (size_t i = 0; i < scripts->n; i++)
+        take_change(&scripts->all[i].loops[index], change, depth);
+}
+
+/* ---- going on, and ending ---- */
+
+void kv_hooks_resume(struct kv_script_call *call, const struct kv_outcome *outcome)
+{
+    struct kv_error why;
+    struct kv_command *command = call->command;
+    enum kv_call_state state = kv_call_resume(call, outcome, &why);
+    if (command == NULL) {
+        settle(call, state, &why);
+    } else if (state == KV_CALL_WAITS) {
+        send_request(call);
+    } else {
+        enum kv_verdict verdict = judge(call, state, &why);
+        destroy_call(call);
+        kv_command_resume(command, verdict);
+    }
+}
+
+void kv_hooks_give_up(struct kv_script_call *call)
+{
+    struct kv_command *command = call->command;
+    if (command == NULL)
+        return; /* kv_hooks_forget_all() */
+    kv_command_refuse(command, KV_SLICE("the server is shutting down"));
+    destroy_call(call);
+    kv_command_resume(command, KV_REFUSE);
+}
+
+void kv_hooks_forget_all(struct kv_script_loop *here)
+{
+    if (!kv_list_is_empty(&here->all))
+        kv_log(KV_LOG_WARN, here->script->config->name, "%u hooks were cut off at the end",
+               atomic_load(&here->n_calls));
+    while (!kv_list_is_empty(&here->all))
+        destroy_call(KV_CONTAINER(here->all.next, struct kv_script_call, in_all));
+    kv_table_fini(&here->busy);
+    kv_table_fini(&here->counters);
+}

@@ -1,0 +1,195 @@
+#include "script/scripts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "script/impl.h"
+
+enum {
+    LONGEST_SCRIPT = 1 << 20
+};
+
+/* ---- files ---- */
+
+/* Owns: the caller, ret->bytes. */
+static int read_file(const char *path, struct kv_buffer *ret, struct kv_error *reterr)
+{
+    FILE *file = fopen(path, "rbe");
+    if (file == NULL)
+        return kv_error_set(reterr, "cannot open %s: %s", path, strerror(errno));
+    size_t n;
+    errno = 0;
+    do {
+        n = fread(kv_buffer_reserve(ret, BUFSIZ), 1, BUFSIZ, file);
+        ret->len += n;
+    } while (n != 0 && ret->len <= LONGEST_SCRIPT);
+    bool has_failed = ferror(file) != 0;
+    int failure = errno;
+    fclose(file);
+    if (has_failed)
+        return kv_error_set(reterr, "cannot read %s: %s", path, strerror(failure));
+    if (ret->len > LONGEST_SCRIPT)
+        return kv_error_set(reterr, "%s is longer than 1 MiB", path);
+    return 0;
+}
+
+static int compile_text(const struct kv_script *script, struct kv_slice text, uint32_t n_loops,
+                        struct kv_script_state **ret_states, struct kv_error *reterr)
+{
+    for (uint32_t i = 0; i < n_loops; i++) {
+        ret_states[i] = kv_state_create(script->config, text, reterr);
+        if (ret_states[i] != NULL)
+            continue;
+        while (i-- > 0)
+            kv_state_unref(ret_states[i]);
+        return -1;
+    }
+    return 0;
+}
+
+/* A state for each loop, or none. */
+static int compile(const struct kv_script *script, uint32_t n_loops,
+                   struct kv_script_state **ret_states, struct kv_error *reterr)
+{
+    struct kv_buffer text = {0};
+    int result = read_file(script->config->file, &text, reterr);
+    if (result == 0)
+        result = compile_text(script, kv_buffer_slice(&text), n_loops, ret_states, reterr);
+    kv_buffer_fini(&text);
+    return result;
+}
+
+/* ---- making and ending ---- */
+
+static void take_next(struct kv_post *post)
+{
+    struct kv_script_loop *here = KV_CONTAINER(post, struct kv_script_loop, take_next);
+    struct kv_script_state *next = atomic_exchange(&here->next, NULL);
+    if (next == NULL)
+        return;
+    kv_state_unref(here->state);
+    here->state = next;
+}
+
+static void init_loop(struct kv_script_loop *here, struct kv_script *script,
+                      struct kv_script_state *state)
+{
+    here->script = script;
+    here->state = state;
+    here->take_next.run = take_next;
+    here->run_ready.run = kv_hooks_run_ready;
+    kv_queue_init(&here->ready);
+    kv_list_init(&here->all);
+}
+
+static int load_script(struct kv_scripts *scripts, const struct kv_script_config *config,
+                       struct kv_error *reterr)
+{
+    struct kv_script *script = &scripts->all[scripts->n];
+    struct kv_script_state *states[KV_KEYSPACE_MAX_LOOPS];
+    script->scripts = scripts;
+    script->config = config;
+    script->interceptor.before_write = kv_hooks_before_write;
+    if (compile(script, scripts->n_loops, states, reterr) != 0)
+        return -1;
+    script->loops = kv_calloc(scripts->n_loops, sizeof(*script->loops));
+    for (uint32_t i = 0; i < scripts->n_loops; i++)
+        init_loop(&script->loops[i], script, states[i]);
+    return 0;
+}
+
+struct kv_scripts *kv_scripts_load(const struct kv_script_config *configs, size_t n,
+                                   uint32_t n_loops, size_t *ret_failed, struct kv_error *reterr)
+{
+    struct kv_scripts *scripts = kv_calloc(1, sizeof(*scripts));
+    scripts->all = kv_calloc(n, sizeof(*scripts->all));
+    scripts->n_loops = n_loops;
+    scripts->observer.on_change = kv_hooks_on_change;
+    scripts->origins = kv_origins_create();
+    for (; scripts->n < n; scripts->n++)
+        if (load_script(scripts, &configs[scripts->n], reterr) != 0) {
+            *ret_failed = scripts->n;
+            kv_scripts_destroy(scripts);
+            return NULL;
+        }
+    return scripts;
+}
+
+void kv_scripts_destroy(struct kv_scripts *scripts)
+{
+    if (scripts == NULL)
+        return;
+    for (size_t i = 0; i < scripts->n; i++) {
+        for (uint32_t k = 0; k < scripts->n_loops; k++) {
+            struct kv_script_loop *here = &scripts->all[i].loops[k];
+            kv_hooks_forget_all(here);
+            kv_state_unref(here->state);
+            kv_state_unref(atomic_load(&here->next));
+        }
+        free(scripts->all[i].loops);
+    }
+    kv_origins_destroy(scripts->origins);
+    free(scripts->all);
+    free(scripts);
+}
+
+struct kv_interceptor *kv_scripts_interceptor(struct kv_scripts *scripts, size_t i)
+{
+    return &scripts->all[i].interceptor;
+}
+
+struct kv_observer *kv_scripts_observer(struct kv_scripts *scripts)
+{
+    return &scripts->observer;
+}
+
+void kv_scripts_start(struct kv_scripts *scripts, struct kv_keyspace *keyspace)
+{
+    scripts->keyspace = keyspace;
+    for (size_t i = 0; i < scripts->n; i++)
+        for (uint32_t k = 0; k < scripts->n_loops; k++)
+            scripts->all[i].loops[k].keyspace_loop = kv_keyspace_on(keyspace, k);
+}
+
+void kv_scripts_end(struct kv_scripts *scripts)
+{
+    scripts->is_ending = true;
+}
+
+uint64_t kv_scripts_under_way(const struct kv_scripts *scripts)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < scripts->n; i++)
+        for (uint32_t k = 0; k < scripts->n_loops; k++)
+            n += atomic_load(&scripts->all[i].loops[k].n_calls);
+    return n;
+}
+
+/* ---- reloading ---- */
+
+/* What was on its way and is not taken up is replaced. */
+static void hand_over(struct kv_script_loop *here, struct kv_script_state *state)
+{
+    struct kv_script_state *before = atomic_exchange(&here->next, state);
+    kv_state_unref(before);
+    if (before == NULL)
+        kv_loop_post(kv_keyspace_event_loop(here->keyspace_loop), &here->take_next);
+}
+
+void kv_scripts_reload(struct kv_scripts *scripts)
+{
+    struct kv_script_state *states[KV_KEYSPACE_MAX_LOOPS];
+    struct kv_error error;
+    for (size_t i = 0; i < scripts->n; i++) {
+        const struct kv_script *script = &scripts->all[i];
+        if (compile(script, scripts->n_loops, states, &error) != 0) {
+            kv_log(KV_LOG_ERROR, script->config->name, "%s; it stays as it was", error.text);
+            continue;
+        }
+        for (uint32_t k = 0; k < scripts->n_loops; k++)
+            hand_over(&script->loops[k], states[k]);
+        kv_log(KV_LOG_INFO, script->config->name, "reloaded");
+    }
+}

@@ -1,0 +1,62 @@
+/*
+ * Lua hooks. Each script has a Lua state of its own on each event loop, so that nothing is shared
+ * between threads and one script's memory is not another's. Scripts stand among the keyspace's
+ * interceptors (before_set, before_delete) and observers (on_set, on_delete, on_expire).
+ *
+ *   kv_scripts_load()      compiles every script for every loop
+ *   kv_scripts_start()     once the keyspace exists
+ *   kv_scripts_reload()    compiles all anew; a script that is broken stays as it was
+ *   kv_scripts_end()       the loops have ended; what still waits will be forgotten
+ *   kv_scripts_destroy()   after the keyspace is finished, and before it is destroyed
+ *
+ * The README of this folder says what scripts can do, and why it is made so.
+ * Threads: all of these are one thread's, which is no loop's.
+ */
+#ifndef KV_SCRIPT_SCRIPTS_H
+#define KV_SCRIPT_SCRIPTS_H
+
+#include "keyspace/keyspace.h"
+
+/* A text of the script's options. */
+struct kv_script_option {
+    struct kv_slice name, text;
+};
+
+struct kv_script_config {
+    const char *file;
+    const char *name;                /* for the log: `script/audit.lua` */
+    const struct kv_slice *prefixes; /* of keys; none: all keys */
+    size_t n_prefixes;
+    const struct kv_script_option *options; /* the table kv.options */
+    size_t n_options;
+    bool passes_on_error;     /* a before-hook that fails passes the write, or refuses it */
+    int64_t max_instructions; /* of one hook, and of loading the script */
+    int64_t max_time_us;      /* the same, while it runs; waiting does not count */
+    size_t max_memory;        /* bytes of one state */
+    uint32_t max_depth;       /* of hooks that are called for what hooks write */
+    uint32_t max_pending;     /* after-hooks under way on a loop; beyond it writes are held back */
+    size_t max_key_bytes, max_value_bytes; /* of what it writes */
+};
+
+struct kv_scripts;
+
+/* The configurations and all they point to are lent until kv_scripts_destroy().
+ * Returns: NULL and *reterr, with file and line, and in *ret_failed which of them failed. */
+struct kv_scripts *kv_scripts_load(const struct kv_script_config *configs, size_t n,
+                                   uint32_t n_loops, size_t *ret_failed, struct kv_error *reterr);
+void kv_scripts_destroy(struct kv_scripts *scripts); /* accepts NULL */
+
+/* One for each script, to be among the keyspace's in their order. */
+struct kv_interceptor *kv_scripts_interceptor(struct kv_scripts *scripts, size_t i);
+
+/* One for all of them. */
+struct kv_observer *kv_scripts_observer(struct kv_scripts *scripts);
+
+void kv_scripts_start(struct kv_scripts *scripts, struct kv_keyspace *keyspace);
+void kv_scripts_reload(struct kv_scripts *scripts);
+void kv_scripts_end(struct kv_scripts *scripts);
+
+/* Hooks that have not ended. Threads: any. */
+uint64_t kv_scripts_under_way(const struct kv_scripts *scripts);
+
+#endif

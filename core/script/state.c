@@ -1,0 +1,235 @@
+#include <stdlib.h>
+#include <time.h>
+
+#include <lauxlib.h>
+
+#include "base/mem.h"
+#include "script/guard.h"
+#include "script/impl.h"
+#include "script/value.h"
+
+enum {
+    INSTRUCTIONS_A_STEP = 1000, /* between two looks at the budget */
+    STACK_SLOTS = 64
+};
+
+const char *const kv_hook_names[KV_N_HOOKS] = {
+    [KV_HOOK_BEFORE_SET] = "before_set", [KV_HOOK_BEFORE_DELETE] = "before_delete",
+    [KV_HOOK_ON_SET] = "on_set",         [KV_HOOK_ON_DELETE] = "on_delete",
+    [KV_HOOK_ON_EXPIRE] = "on_expire",
+};
+
+/* ---- memory ---- */
+
+static void *allocate(void *user, void *block, size_t old_size, size_t new_size)
+{
+    struct kv_script_state *state = user;
+    if (block == NULL)
+        old_size = 0; /* it is a type then */
+    if (new_size == 0) {
+        free(block);
+        state->bytes -= old_size;
+        return NULL;
+    }
+    if (new_size > old_size && state->bytes + (new_size - old_size) > state->config->max_memory)
+        return NULL;
+    void *moved = realloc(block, new_size);
+    if (moved == NULL)
+        return new_size <= old_size ? block : NULL; /* Lua counts on it that shrinking succeeds */
+    state->bytes += new_size - old_size;
+    return moved;
+}
+
+/* ---- the budget ---- */
+
+static int64_t now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+void kv_budget_begin(struct kv_script_state *state, struct kv_script_budget *budget)
+{
+    state->budget = budget;
+    budget->since_us = now_us();
+}
+
+void kv_budget_end(struct kv_script_state *state)
+{
+    state->budget->used_us += now_us() - state->budget->since_us;
+    state->budget = NULL;
+}
+
+/* Where the script is. */
+static void push_place(lua_State *lua)
+{
+    luaL_where(lua, 0);
+    if (lua_rawlen(lua, -1) != 0)
+        return;
+    lua_pop(lua, 1);
+    luaL_where(lua, 1);
+}
+
+static void count(lua_State *lua, lua_Debug *step);
+
+/* From now on every instruction raises, so that no pcall() saves the script. */
+static void stop(lua_State *lua, const char *why, lua_Integer most, const char *unit)
+{
+    kv_state_of(lua)->budget->is_spent = true;
+    lua_sethook(lua, count, LUA_MASKCOUNT, 1);
+    push_place(lua);
+    lua_pushfstring(lua, "it was stopped, as it %s more than %I %s", why, most, unit);
+    lua_concat(lua, 2);
+    lua_error(lua);
+}
+
+/* step: NULL where no instructions were counted. */
+static void count(lua_State *lua, lua_Debug *step)
+{
+    const struct kv_script_state *state = kv_state_of(lua);
+    struct kv_script_budget *budget = state->budget;
+    if (budget == NULL)
+        return;
+    if (step != NULL)
+        budget->n_instructions += INSTRUCTIONS_A_STEP;
+    if (budget->n_instructions > state->config->max_instructions)
+        stop(lua, "ran", (lua_Integer)state->config->max_instructions, "instructions");
+    if (budget->is_spent ||
+        budget->used_us + now_us() - budget->since_us > state->config->max_time_us)
+        stop(lua, "took", (lua_Integer)state->config->max_time_us / 1000, "ms");
+}
+
+/* ---- errors ---- */
+
+void kv_state_tell_error(lua_State *lua, int index, struct kv_error *ret)
+{
+    const char *text = lua_type(lua, index) == LUA_TSTRING ? lua_tostring(lua, index) : NULL;
+    if (text != NULL)
+        kv_error_set(ret, "%s", text);
+    else
+        kv_error_set(ret, "it raised a %s", luaL_typename(lua, index));
+}
+
+bool kv_state_protect(struct kv_script_state *state, int (*function)(lua_State *lua),
+                      void *argument, struct kv_error *reterr)
+{
+    lua_State *lua = state->lua;
+    lua_pushcfunction(lua, function);
+    lua_pushlightuserdata(lua, argument);
+    if (lua_pcall(lua, 1, 0, 0) == LUA_OK)
+        return true;
+    kv_state_tell_error(lua, -1, reterr);
+    lua_pop(lua, 1);
+    return false;
+}
+
+/* ---- compiling ---- */
+
+struct text {
+    const struct kv_script_config *config;
+    struct kv_slice source;
+};
+
+static void make_globals(lua_State *lua, const struct kv_script_config *config)
+{
+    kv_guard_open(lua);
+    kv_script_values_init(lua);
+    lua_newtable(lua);
+    kv_script_values_export(lua, config->max_value_bytes);
+    kv_api_export(lua, config);
+    lua_setglobal(lua, "kv");
+}
+
+static void find_hook(lua_State *lua, enum kv_hook hook)
+{
+    struct kv_script_state *state = kv_state_of(lua);
+    lua_Debug about;
+    lua_getglobal(lua, kv_hook_names[hook]);
+    if (lua_isnil(lua, -1)) {
+        lua_pop(lua, 1);
+        return;
+    }
+    if (!lua_isfunction(lua, -1))
+        luaL_error(lua, "%s: %s is no function but a %s", state->config->file, kv_hook_names[hook],
+                   luaL_typename(lua, -1));
+    lua_pushvalue(lua, -1);
+    lua_getinfo(lua, ">u", &about);
+    state->hooks[hook].function = luaL_ref(lua, LUA_REGISTRYINDEX);
+    state->hooks[hook].n_parameters = about.isvararg ? UINT8_MAX : about.nparams;
+}
+
+static void find_hooks(lua_State *lua)
+{
+    const struct kv_script_state *state = kv_state_of(lua);
+    bool has_any = false;
+    for (enum kv_hook hook = 0; hook < KV_N_HOOKS; hook++) {
+        find_hook(lua, hook);
+        has_any = has_any || kv_state_has(state, hook);
+    }
+    if (!has_any)
+        luaL_error(lua,
+                   "%s: it defines none of before_set, before_delete, on_set, on_delete and "
+                   "on_expire",
+                   state->config->file);
+}
+
+static int load(lua_State *lua)
+{
+    const struct text *text = lua_touserdata(lua, 1);
+    make_globals(lua, text->config);
+    const char *name = lua_pushfstring(lua, "@%s", text->config->file);
+    if (luaL_loadbufferx(lua, text->source.bytes, text->source.len, name, "t") != LUA_OK)
+        lua_error(lua);
+    lua_call(lua, 0, 0);
+    find_hooks(lua);
+    return 0;
+}
+
+static int compile(struct kv_script_state *state, struct kv_slice source, struct kv_error *reterr)
+{
+    struct kv_script_budget budget = {0};
+    struct text text = {.config = state->config, .source = source};
+    *(struct kv_script_state **)lua_getextraspace(state->lua) = state;
+    if (!lua_checkstack(state->lua, STACK_SLOTS))
+        return kv_error_set(reterr, "%s: limits.memory is too little", state->config->file);
+    lua_sethook(state->lua, count, LUA_MASKCOUNT, INSTRUCTIONS_A_STEP);
+    kv_budget_begin(state, &budget);
+    bool is_loaded = kv_state_protect(state, load, &text, reterr);
+    kv_budget_end(state);
+    if (!is_loaded)
+        return -1;
+    return budget.is_spent
+               ? kv_error_set(reterr, "%s: it was stopped while it was loaded", state->config->file)
+               : 0;
+}
+
+struct kv_script_state *kv_state_create(const struct kv_script_config *config,
+                                        struct kv_slice source, struct kv_error *reterr)
+{
+    struct kv_script_state *state = kv_calloc(1, sizeof(*state));
+    state->config = config;
+    state->n_refs = 1;
+    for (enum kv_hook hook = 0; hook < KV_N_HOOKS; hook++) {
+        state->hooks[hook].function = LUA_NOREF;
+        state->hooks[hook].n_parameters = -1;
+    }
+    state->lua = lua_newstate(allocate, state);
+    if (state->lua == NULL)
+        kv_error_set(reterr, "%s: limits.memory is too little", config->file);
+    if (state->lua == NULL || compile(state, source, reterr) != 0) {
+        kv_state_unref(state);
+        return NULL;
+    }
+    return state;
+}
+
+void kv_state_unref(struct kv_script_state *state)
+{
+    if (state == NULL || --state->n_refs != 0)
+        return;
+    if (state->lua != NULL)
+        lua_close(state->lua);
+    kv_buffer_fini(&state->scratch);
+    free(state);
+}

@@ -1,0 +1,664 @@
+#include "script/value.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include <lauxlib.h>
+
+#include "wire/json.h"
+
+static const char array_type[] = "kv.array";
+static const char number_type[] = "kv.number";
+
+enum {
+    LONGEST_NUMBER = 1 << 16,
+    MOST_DIGITS = 17 /* that a double can tell apart */
+};
+
+/* ---- numbers ---- */
+
+/* The digits that count: without sign, point, exponent, and zeros around them. Returns: how many;
+ * MOST_DIGITS + 1 where there are more. */
+static size_t significant_digits(const char *text, size_t len, char digits[MOST_DIGITS + 1])
+{
+    size_t n = 0, n_zeros = 0;
+    for (size_t i = 0; i < len && text[i] != 'e' && text[i] != 'E'; i++) {
+        if (text[i] < '0' || text[i] > '9' || (text[i] == '0' && n == 0))
+            continue;
+        if (text[i] == '0') {
+            n_zeros++;
+            continue;
+        }
+        for (; n_zeros != 0 && n < MOST_DIGITS; n_zeros--)
+            digits[n++] = '0';
+        if (n >= MOST_DIGITS)
+            return MOST_DIGITS + 1;
+        digits[n++] = text[i];
+    }
+    return n;
+}
+
+/* Whether the float, written with as many digits as the text has, has the same ones. */
+static bool is_told_by(double number, const char *text, size_t len)
+{
+    char digits[MOST_DIGITS + 1], written[64], written_digits[MOST_DIGITS + 1];
+    size_t n = significant_digits(text, len, digits);
+    if (!isfinite(number) || n > MOST_DIGITS)
+        return false;
+    if (n == 0)
+        return number == 0;
+    snprintf(written, sizeof(written), "%.*e", (int)n - 1, number);
+    return significant_digits(written, strlen(written), written_digits) == n &&
+           memcmp(digits, written_digits, n) == 0;
+}
+
+/* Returns: false where it is none, or has more than 64 bits. */
+static bool read_integer(const char *text, size_t len, lua_Integer *ret)
+{
+    bool is_negative = text[0] == '-';
+    uint64_t number = 0;
+    if (len - is_negative > 19 || (is_negative && text[1] == '0'))
+        return false; /* -0 is none */
+    for (size_t i = is_negative; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        number = number * 10 + (uint64_t)(text[i] - '0');
+    }
+    if (number > (uint64_t)LUA_MAXINTEGER + is_negative)
+        return false;
+    *ret = (lua_Integer)(is_negative ? 0 - number : number);
+    return true;
+}
+
+/* The text stays as it is. */
+static void push_number_text(lua_State *lua, const char *text, size_t len)
+{
+    char *copy = lua_newuserdatauv(lua, len + 1, 0);
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    luaL_setmetatable(lua, number_type);
+}
+
+static void push_number(lua_State *lua, const char *text, size_t len)
+{
+    lua_Integer integer;
+    char copy[64];
+    if (read_integer(text, len, &integer)) {
+        lua_pushinteger(lua, integer);
+        return;
+    }
+    if (len < sizeof(copy)) {
+        memcpy(copy, text, len);
+        copy[len] = '\0';
+        double number = strtod(copy, NULL);
+        if (is_told_by(number, copy, len)) {
+            lua_pushnumber(lua, number);
+            return;
+        }
+    }
+    push_number_text(lua, text, len);
+}
+
+/* Returns: NULL where the value is none of these userdata. */
+static const char *number_text(lua_State *lua, int index)
+{
+    return luaL_testudata(lua, index, number_type);
+}
+
+/* Pushes the value, a number's text as its nearest float. */
+static void push_as_float(lua_State *lua, int index)
+{
+    const char *text = number_text(lua, index);
+    if (text != NULL)
+        lua_pushnumber(lua, strtod(text, NULL));
+    else
+        lua_pushvalue(lua, index);
+}
+
+static int number_tostring(lua_State *lua)
+{
+    lua_pushstring(lua, luaL_checkudata(lua, 1, number_type));
+    return 1;
+}
+
+static int number_arith(lua_State *lua)
+{
+    int op = (int)lua_tointeger(lua, lua_upvalueindex(1));
+    push_as_float(lua, 1);
+    push_as_float(lua, 2);
+    if (op == LUA_OPUNM)
+        lua_pop(lua, 1);
+    lua_arith(lua, op);
+    return 1;
+}
+
+static int number_compare(lua_State *lua)
+{
+    int op = (int)lua_tointeger(lua, lua_upvalueindex(1));
+    push_as_float(lua, 1);
+    push_as_float(lua, 2);
+    lua_pushboolean(lua, lua_compare(lua, -2, -1, op));
+    return 1;
+}
+
+static int number_equals(lua_State *lua)
+{
+    const char *one = number_text(lua, 1), *other = number_text(lua, 2);
+    lua_pushboolean(lua, one != NULL && other != NULL && strcmp(one, other) == 0);
+    return 1;
+}
+
+static void make_number_type(lua_State *lua)
+{
+    static const struct {
+        const char *name;
+        int op;
+    } ops[] = {{"__add", LUA_OPADD}, {"__sub", LUA_OPSUB},  {"__mul", LUA_OPMUL},
+               {"__div", LUA_OPDIV}, {"__mod", LUA_OPMOD},  {"__pow", LUA_OPPOW},
+               {"__unm", LUA_OPUNM}, {"__idiv", LUA_OPIDIV}};
+    luaL_newmetatable(lua, number_type);
+    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+        lua_pushinteger(lua, ops[i].op);
+        lua_pushcclosure(lua, number_arith, 1);
+        lua_setfield(lua, -2, ops[i].name);
+    }
+    lua_pushinteger(lua, LUA_OPLT);
+    lua_pushcclosure(lua, number_compare, 1);
+    lua_setfield(lua, -2, "__lt");
+    lua_pushinteger(lua, LUA_OPLE);
+    lua_pushcclosure(lua, number_compare, 1);
+    lua_setfield(lua, -2, "__le");
+    lua_pushcfunction(lua, number_equals);
+    lua_setfield(lua, -2, "__eq");
+    lua_pushcfunction(lua, number_tostring);
+    lua_setfield(lua, -2, "__tostring");
+    lua_pushboolean(lua, false);
+    lua_setfield(lua, -2, "__metatable");
+    lua_pop(lua, 1);
+}
+
+void kv_script_values_init(lua_State *lua)
+{
+    make_number_type(lua);
+    luaL_newmetatable(lua, array_type);
+    lua_pushliteral(lua, "array");
+    lua_setfield(lua, -2, "__name");
+    lua_pop(lua, 1);
+}
+
+/* ---- JSON to Lua ---- */
+
+/* What the scanner has passed needs no further checks. */
+struct reader {
+    lua_State *lua;
+    const char *at;
+    const char *end;
+};
+
+static void skip_space(struct reader *reader)
+{
+    while (reader->at < reader->end && (*reader->at == ' ' || *reader->at == '\t' ||
+                                        *reader->at == '\n' || *reader->at == '\r'))
+        reader->at++;
+}
+
+static unsigned hex4(const char *at)
+{
+    unsigned code = 0;
+    for (int i = 0; i < 4; i++) {
+        char letter = (char)(at[i] | 0x20);
+        code = code << 4 | (unsigned)(at[i] <= '9' ? at[i] - '0' : letter - 'a' + 10);
+    }
+    return code;
+}
+
+static void append_code(luaL_Buffer *out, unsigned code)
+{
+    char bytes[4];
+    size_t n = 0;
+    if (code < 0x80) {
+        bytes[n++] = (char)code;
+    } else if (code < 0x800) {
+        bytes[n++] = (char)(0xc0 | code >> 6);
+    } else if (code < 0x10000) {
+        bytes[n++] = (char)(0xe0 | code >> 12);
+        bytes[n++] = (char)(0x80 | (code >> 6 & 0x3f));
+    } else {
+        bytes[n++] = (char)(0xf0 | code >> 18);
+        bytes[n++] = (char)(0x80 | (code >> 12 & 0x3f));
+        bytes[n++] = (char)(0x80 | (code >> 6 & 0x3f));
+    }
+    if (code >= 0x80)
+        bytes[n++] = (char)(0x80 | (code & 0x3f));
+    luaL_addlstring(out, bytes, n);
+}
+
+/* at: behind the backslash. Returns: behind the escape. */
+static const char *append_escape(luaL_Buffer *out, const char *at, const char *end)
+{
+    static const char plain[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
+    if (*at != 'u') {
+        luaL_addchar(out, strchr(plain, *at)[1]);
+        return at + 1;
+    }
+    unsigned code = hex4(at + 1);
+    at += 5;
+    if (code >= 0xd800 && code < 0xdc00 && end - at >= 6 && at[0] == '\\' && at[1] == 'u') {
+        unsigned low = hex4(at + 2);
+        if (low >= 0xdc00 && low < 0xe000) {
+            code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+            at += 6;
+        }
+    }
+    append_code(out, code);
+    return at;
+}
+
+static void push_escaped(lua_State *lua, const char *at, const char *end)
+{
+    luaL_Buffer text;
+    luaL_buffinit(lua, &text);
+    while (at < end) {
+        const char *escape = memchr(at, '\\', (size_t)(end - at));
+        const char *stop = escape == NULL ? end : escape;
+        luaL_addlstring(&text, at, (size_t)(stop - at));
+        at = escape == NULL ? end : append_escape(&text, escape + 1, end);
+    }
+    luaL_pushresult(&text);
+}
+
+static void push_string(struct reader *reader)
+{
+    const char *from = ++reader->at;
+    bool has_escapes = false;
+    while (*reader->at != '"') {
+        has_escapes = has_escapes || *reader->at == '\\';
+        reader->at += *reader->at == '\\' ? 2 : 1;
+    }
+    if (has_escapes)
+        push_escaped(reader->lua, from, reader->at);
+    else
+        lua_pushlstring(reader->lua, from, (size_t)(reader->at - from));
+    reader->at++;
+}
+
+static void push_value(struct reader *reader, int depth);
+
+static void push_array(struct reader *reader, int depth)
+{
+    lua_Integer n = 0;
+    lua_newtable(reader->lua);
+    luaL_setmetatable(reader->lua, array_type);
+    reader->at++;
+    for (skip_space(reader); *reader->at != ']'; skip_space(reader)) {
+        push_value(reader, depth);
+        lua_rawseti(reader->lua, -2, ++n);
+        skip_space(reader);
+        reader->at += *reader->at == ',';
+    }
+    reader->at++;
+}
+
+static void push_object(struct reader *reader, int depth)
+{
+    lua_newtable(reader->lua);
+    reader->at++;
+    for (skip_space(reader); *reader->at != '}'; skip_space(reader)) {
+        push_string(reader);
+        skip_space(reader);
+        reader->at++; /* the colon */
+        push_value(reader, depth);
+        lua_rawset(reader->lua, -3);
+        skip_space(reader);
+        reader->at += *reader->at == ',';
+    }
+    reader->at++;
+}
+
+static void push_word(struct reader *reader)
+{
+    switch (*reader->at) {
+    case 't':
+        lua_pushboolean(reader->lua, true);
+        reader->at += 4;
+        return;
+    case 'f':
+        lua_pushboolean(reader->lua, false);
+        reader->at += 5;
+        return;
+    default:
+        lua_pushlightuserdata(reader->lua, NULL);
+        reader->at += 4;
+    }
+}
+
+static void push_value(struct reader *reader, int depth)
+{
+    if (depth > KV_SCRIPT_MAX_DEPTH)
+        luaL_error(reader->lua, "the value is nested deeper than %d", KV_SCRIPT_MAX_DEPTH);
+    luaL_checkstack(reader->lua, 6, NULL);
+    skip_space(reader);
+    const char *from = reader->at;
+    switch (*from) {
+    case '{':
+        push_object(reader, depth + 1);
+        return;
+    case '[':
+        push_array(reader, depth + 1);
+        return;
+    case '"':
+        push_string(reader);
+        return;
+    case 't':
+    case 'f':
+    case 'n':
+        push_word(reader);
+        return;
+    default:
+        while (reader->at < reader->end && strchr("+-.eE0123456789", *reader->at) != NULL &&
+               *reader->at != '\0')
+            reader->at++;
+        push_number(reader->lua, from, (size_t)(reader->at - from));
+    }
+}
+
+void kv_script_push_json(lua_State *lua, struct kv_slice json)
+{
+    struct reader reader = {.lua = lua, .at = json.bytes, .end = json.bytes + json.len};
+    push_value(&reader, 0);
+}
+
+/* ---- Lua to JSON ---- */
+
+struct writer {
+    lua_State *lua;
+    struct kv_buffer *out;
+    size_t max_bytes;
+};
+
+static void write_value(struct writer *writer, int index, int depth);
+
+static void write_float(struct writer *writer, double number)
+{
+    char text[64];
+    if (!isfinite(number))
+        luaL_error(writer->lua, "a number that is not finite is no JSON");
+    for (int digits = 15; digits <= MOST_DIGITS; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, number);
+        if (strtod(text, NULL) == number)
+            break;
+    }
+    kv_buffer_append(writer->out, kv_slice_of(text));
+}
+
+static void write_number(struct writer *writer, int index)
+{
+    if (lua_isinteger(writer->lua, index))
+        kv_buffer_printf(writer->out, LUA_INTEGER_FMT, lua_tointeger(writer->lua, index));
+    else
+        write_float(writer, lua_tonumber(writer->lua, index));
+}
+
+/* How many bytes of a character of UTF-8 begin here; 0: none. Lone surrogates count. */
+static size_t character(const unsigned char *at, size_t len)
+{
+    size_t n = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+    if (n == 0 || n > len || at[0] > 0xf4)
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xf0 && at[1] < 0x90) ||
+        (at[0] == 0xf4 && at[1] > 0x8f))
+        return 0;
+    return n;
+}
+
+static bool is_surrogate(const unsigned char *at)
+{
+    return at[0] == 0xed && at[1] >= 0xa0;
+}
+
+static void write_ascii(struct kv_buffer *out, unsigned char letter)
+{
+    static const char short_escapes[] = "\"\"\\\\\bb\ff\nn\rr\tt";
+    const char *found = letter == 0 ? NULL : strchr(short_escapes, letter);
+    if (letter >= 0x20 && letter != '"' && letter != '\\') {
+        kv_buffer_append_char(out, (char)letter);
+    } else if (found != NULL) {
+        kv_buffer_append_char(out, '\\');
+        kv_buffer_append_char(out, found[1]);
+    } else {
+        kv_buffer_printf(out, "\\u%04x", letter);
+    }
+}
+
+static void write_string(struct writer *writer, const char *text, size_t len)
+{
+    struct kv_buffer *out = writer->out;
+    const unsigned char *at = (const unsigned char *)text, *end = at + len;
+    kv_buffer_append_char(out, '"');
+    while (at < end) {
+        size_t n = character(at, (size_t)(end - at));
+        if (n == 0)
+            luaL_error(writer->lua, "a string that is not UTF-8 is no JSON");
+        if (n == 1)
+            write_ascii(out, *at);
+        else if (n == 3 && is_surrogate(at))
+            kv_buffer_printf(out, "\\u%04x", 0xd000 | (at[1] & 0x3f) << 6 | (at[2] & 0x3f));
+        else
+            kv_buffer_append(out, (struct kv_slice){(const char *)at, n});
+        at += n;
+    }
+    kv_buffer_append_char(out, '"');
+}
+
+static bool is_marked_array(lua_State *lua, int index)
+{
+    if (!lua_getmetatable(lua, index))
+        return false;
+    luaL_getmetatable(lua, array_type);
+    bool is_same = lua_rawequal(lua, -1, -2);
+    lua_pop(lua, 2);
+    return is_same;
+}
+
+/* How many members the table has, and whether their keys are all strings. */
+static size_t count_members(lua_State *lua, int index, bool *ret_all_strings)
+{
+    size_t n = 0;
+    *ret_all_strings = true;
+    for (lua_pushnil(lua); lua_next(lua, index) != 0; lua_pop(lua, 1)) {
+        *ret_all_strings = *ret_all_strings && lua_type(lua, -2) == LUA_TSTRING;
+        n++;
+    }
+    return n;
+}
+
+static void write_array(struct writer *writer, int index, size_t n, int depth)
+{
+    kv_buffer_append_char(writer->out, '[');
+    for (size_t i = 1; i <= n; i++) {
+        if (i != 1)
+            kv_buffer_append_char(writer->out, ',');
+        if (lua_rawgeti(writer->lua, index, (lua_Integer)i) == LUA_TNIL)
+            luaL_error(writer->lua, "an array has no element %d of %d", (int)i, (int)n);
+        write_value(writer, lua_gettop(writer->lua), depth);
+        lua_pop(writer->lua, 1);
+    }
+    kv_buffer_append_char(writer->out, ']');
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return kv_slice_compare(*(const struct kv_slice *)a, *(const struct kv_slice *)b);
+}
+
+/* The names stay where they are as long as the table has them. */
+static struct kv_slice *push_sorted_names(lua_State *lua, int index, size_t n)
+{
+    struct kv_slice *names = lua_newuserdatauv(lua, (n + 1) * sizeof(*names), 0);
+    size_t i = 0;
+    for (lua_pushnil(lua); lua_next(lua, index) != 0 && i < n; lua_pop(lua, 1), i++)
+        names[i].bytes = lua_tolstring(lua, -2, &names[i].len);
+    qsort(names, n, sizeof(*names), by_bytes);
+    return names;
+}
+
+static void write_object(struct writer *writer, int index, size_t n, int depth)
+{
+    lua_State *lua = writer->lua;
+    const struct kv_slice *names = push_sorted_names(lua, index, n);
+    kv_buffer_append_char(writer->out, '{');
+    for (size_t i = 0; i < n; i++) {
+        if (i != 0)
+            kv_buffer_append_char(writer->out, ',');
+        write_string(writer, names[i].bytes, names[i].len);
+        kv_buffer_append_char(writer->out, ':');
+        lua_pushlstring(lua, names[i].bytes, names[i].len);
+        lua_rawget(lua, index);
+        write_value(writer, lua_gettop(lua), depth);
+        lua_pop(lua, 1);
+    }
+    kv_buffer_append_char(writer->out, '}');
+    lua_pop(lua, 1);
+}
+
+static void write_table(struct writer *writer, int index, int depth)
+{
+    lua_State *lua = writer->lua;
+    bool all_strings;
+    if (depth > KV_SCRIPT_MAX_DEPTH)
+        luaL_error(lua, "the table is nested deeper than %d", KV_SCRIPT_MAX_DEPTH);
+    luaL_checkstack(lua, 8, NULL);
+    size_t n = count_members(lua, index, &all_strings);
+    if (is_marked_array(lua, index) || (n != 0 && !all_strings))
+        write_array(writer, index, n, depth);
+    else
+        write_object(writer, index, n, depth);
+}
+
+static void write_value(struct writer *writer, int index, int depth)
+{
+    lua_State *lua = writer->lua;
+    const char *text;
+    size_t len;
+    if (writer->out->len > writer->max_bytes)
+        luaL_error(lua, "the value is longer than %I bytes", (lua_Integer)writer->max_bytes);
+    switch (lua_type(lua, index)) {
+    case LUA_TBOOLEAN:
+        kv_buffer_append(writer->out,
+                         lua_toboolean(lua, index) ? KV_SLICE("true") : KV_SLICE("false"));
+        return;
+    case LUA_TNUMBER:
+        write_number(writer, index);
+        return;
+    case LUA_TSTRING:
+        text = lua_tolstring(lua, index, &len);
+        write_string(writer, text, len);
+        return;
+    case LUA_TTABLE:
+        write_table(writer, index, depth + 1);
+        return;
+    case LUA_TLIGHTUSERDATA:
+        kv_buffer_append(writer->out, KV_SLICE("null"));
+        return;
+    default:
+        text = number_text(lua, index);
+        if (text == NULL)
+            luaL_error(lua, "a %s is no JSON", luaL_typename(lua, index));
+        else
+            kv_buffer_append(writer->out, kv_slice_of(text));
+    }
+}
+
+void kv_script_write_json(lua_State *lua, int index, size_t max_bytes, struct kv_buffer *out)
+{
+    struct writer writer = {.lua = lua, .out = out, .max_bytes = max_bytes};
+    write_value(&writer, lua_absindex(lua, index), 0);
+    if (out->len > max_bytes)
+        luaL_error(lua, "the value is longer than %I bytes", (lua_Integer)max_bytes);
+}
+
+/* ---- for scripts ---- */
+
+/* kv.array(t): marks it, and returns it. */
+static int make_array(lua_State *lua)
+{
+    if (lua_isnoneornil(lua, 1))
+        lua_newtable(lua);
+    else
+        luaL_checktype(lua, 1, LUA_TTABLE);
+    luaL_setmetatable(lua, array_type);
+    return 1;
+}
+
+static int is_array(lua_State *lua)
+{
+    lua_pushboolean(lua, lua_istable(lua, 1) && is_marked_array(lua, 1));
+    return 1;
+}
+
+/* kv.tonumber(x): also of a number that is kept as its text. */
+static int to_number(lua_State *lua)
+{
+    push_as_float(lua, 1);
+    if (!lua_isnumber(lua, -1))
+        lua_pushnil(lua);
+    return 1;
+}
+
+static int free_buffer(lua_State *lua)
+{
+    kv_buffer_fini(lua_touserdata(lua, 1));
+    return 0;
+}
+
+/* A buffer that goes with the stack, however that is left. */
+static struct kv_buffer *push_buffer(lua_State *lua)
+{
+    struct kv_buffer *buffer = lua_newuserdatauv(lua, sizeof(*buffer), 0);
+    *buffer = (struct kv_buffer){0};
+    if (luaL_newmetatable(lua, "kv.buffer")) {
+        lua_pushcfunction(lua, free_buffer);
+        lua_setfield(lua, -2, "__gc");
+    }
+    lua_setmetatable(lua, -2);
+    return buffer;
+}
+
+static int encode(lua_State *lua)
+{
+    size_t max_bytes = (size_t)lua_tointeger(lua, lua_upvalueindex(1));
+    luaL_checkany(lua, 1);
+    struct kv_buffer *out = push_buffer(lua);
+    kv_script_write_json(lua, 1, max_bytes, out);
+    lua_pushlstring(lua, out->bytes, out->len);
+    return 1;
+}
+
+static int decode(lua_State *lua)
+{
+    struct kv_json_error error;
+    struct kv_slice text, value;
+    text.bytes = luaL_checklstring(lua, 1, &text.len);
+    if (kv_json_check(text, KV_SCRIPT_MAX_DEPTH, &value, &error) != 0)
+        return luaL_error(lua, "bad JSON at byte %d: %s", (int)error.offset, error.what);
+    kv_script_push_json(lua, value);
+    return 1;
+}
+
+void kv_script_values_export(lua_State *lua, size_t max_bytes)
+{
+    static const luaL_Reg functions[] = {{"array", make_array},
+                                         {"is_array", is_array},
+                                         {"tonumber", to_number},
+                                         {"decode", decode},
+                                         {NULL, NULL}};
+    luaL_setfuncs(lua, functions, 0);
+    lua_pushinteger(lua, (lua_Integer)max_bytes);
+    lua_pushcclosure(lua, encode, 1);
+    lua_setfield(lua, -2, "encode");
+    lua_pushlightuserdata(lua, NULL);
+    lua_setfield(lua, -2, "null");
+}
