@@ -11,8 +11,8 @@ static const char array_type[] = "kv.array";
 static const char number_type[] = "kv.number";
 
 enum {
-    LONGEST_NUMBER = 1 << 16,
-    MOST_DIGITS = 17 /* that a double can tell apart */
+    MOST_DIGITS = 17, /* that a double can tell apart */
+    VALUES_A_STEP = 1024
 };
 
 /* ---- numbers ---- */
@@ -186,6 +186,14 @@ void kv_script_values_init(lua_State *lua)
     lua_pop(lua, 1);
 }
 
+/* What counts instructions sees none of this, and looks at the time now and then. */
+static void step(lua_State *lua, size_t *n_values)
+{
+    lua_Hook count = lua_gethook(lua);
+    if (++*n_values % VALUES_A_STEP == 0 && count != NULL)
+        count(lua, NULL);
+}
+
 /* ---- JSON to Lua ---- */
 
 /* What the scanner has passed needs no further checks. */
@@ -193,6 +201,7 @@ struct reader {
     lua_State *lua;
     const char *at;
     const char *end;
+    size_t n_values;
 };
 
 static void skip_space(struct reader *reader)
@@ -337,6 +346,7 @@ static void push_value(struct reader *reader, int depth)
     if (depth > KV_SCRIPT_MAX_DEPTH)
         luaL_error(reader->lua, "the value is nested deeper than %d", KV_SCRIPT_MAX_DEPTH);
     luaL_checkstack(reader->lua, 6, NULL);
+    step(reader->lua, &reader->n_values);
     skip_space(reader);
     const char *from = reader->at;
     switch (*from) {
@@ -374,6 +384,7 @@ struct writer {
     lua_State *lua;
     struct kv_buffer *out;
     size_t max_bytes;
+    size_t n_values;
 };
 
 static void write_value(struct writer *writer, int index, int depth);
@@ -543,6 +554,7 @@ static void write_value(struct writer *writer, int index, int depth)
     lua_State *lua = writer->lua;
     const char *text;
     size_t len;
+    step(lua, &writer->n_values);
     if (writer->out->len > writer->max_bytes)
         luaL_error(lua, "the value is longer than %I bytes", (lua_Integer)writer->max_bytes);
     switch (lua_type(lua, index)) {

@@ -45,6 +45,38 @@ void kv_test_start(struct kv_test_server *server, const char *more)
     free(yaml);
 }
 
+void kv_test_start_in(struct kv_test_server *server, const char *folder, const char *more)
+{
+    struct kv_buffer yaml = {0};
+    for (const char *at = more, *mark; *at != '\0'; at = mark) {
+        mark = strstr(at, "%s");
+        size_t len = mark == NULL ? strlen(at) : (size_t)(mark - at);
+        kv_buffer_append(&yaml, (struct kv_slice){at, len});
+        mark = at + len;
+        if (*mark != '\0') {
+            kv_buffer_append(&yaml, kv_slice_of(folder));
+            mark += 2;
+        }
+    }
+    kv_buffer_append_char(&yaml, '\0');
+    kv_test_start(server, yaml.bytes);
+    kv_buffer_fini(&yaml);
+}
+
+void kv_test_await_log(const struct kv_test_server *server, const char *part)
+{
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    for (bool is_there = false; !is_there;) {
+        char *log = kv_test_server_log(server);
+        is_there = strstr(log, part) != NULL;
+        if (!is_there && kv_test_now_ms() > until_ms)
+            fail_msg("\"%s\" is not in: %s", part, log);
+        free(log);
+        if (!is_there)
+            kv_test_sleep_ms(5);
+    }
+}
+
 int kv_test_group_start_with(void **state, const char *more)
 {
     struct kv_test_server *server = kv_calloc(1, sizeof(*server));
@@ -135,5 +167,22 @@ void kv_test_expect_missing_at(uint16_t port, const char *path, const char *file
     exchange(port, "GET", path, (struct kv_slice){0}, &response);
     _assert_int_equal((LargestIntegralType)response.status, 204, file, line);
     _assert_int_equal(response.body.len, 0, file, line);
+    kv_test_response_fini(&response);
+}
+
+void kv_test_await_value(uint16_t port, const char *path, const char *value)
+{
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    struct kv_test_response response = {0};
+    for (;;) {
+        exchange(port, "GET", path, (struct kv_slice){0}, &response);
+        if (response.status == 200 &&
+            kv_test_is_value_body(kv_buffer_slice(&response.body), kv_slice_of(value)))
+            break;
+        if (kv_test_now_ms() > until_ms)
+            fail_msg("%s: expected the value %s, got %d with %.*s", path, value, response.status,
+                     (int)response.body.len, response.body.bytes);
+        kv_test_sleep_ms(2);
+    }
     kv_test_response_fini(&response);
 }

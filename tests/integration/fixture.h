@@ -18,6 +18,12 @@ char *kv_test_yaml(const char *more);
 /* Starts a server with kv_test_yaml(more). */
 void kv_test_start(struct kv_test_server *server, const char *more);
 
+/* The same; each `%s` in `more` stands for the folder. */
+void kv_test_start_in(struct kv_test_server *server, const char *folder, const char *more);
+
+/* Waits until the log has this part. */
+void kv_test_await_log(const struct kv_test_server *server, const char *part);
+
 /* For cmocka_run_group_tests(): one server with the defaults for all tests; the stop fails the
  * group unless the server ends cleanly. */
 int kv_test_group_start(void **state);
@@ -41,6 +47,9 @@ bool kv_test_is_value_body(struct kv_slice body, struct kv_slice value);
 /* Reads with a GET that must give this value. */
 #define kv_test_expect_value(port, path, value)                                                    \
     kv_test_expect_value_at(port, path, value, __FILE__, __LINE__)
+
+/* Reads until it has this value. */
+void kv_test_await_value(uint16_t port, const char *path, const char *value);
 
 /* Reads with a GET that must find nothing. */
 #define kv_test_expect_missing(port, path) kv_test_expect_missing_at(port, path, __FILE__, __LINE__)

@@ -46,19 +46,9 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void write_file(struct rig *rig, const char *name, const char *text)
-{
-    char *path = kv_test_path(rig->folder, name);
-    char *new_path = kv_test_path(rig->folder, "new");
-    kv_test_file_write(new_path, kv_slice_of(text));
-    assert_int_equal(rename(new_path, path), 0); /* nobody reads it half written */
-    free(new_path);
-    free(path);
-}
-
 static void order(struct rig *rig, const char *text)
 {
-    write_file(rig, "orders", text);
+    kv_test_file_put(rig->folder, "orders", text);
 }
 
 /* Reads the lines of a file; none where it is not there. */
@@ -90,23 +80,14 @@ static void await_lines(struct rig *rig, const char *name, size_t n)
     }
 }
 
-/* `%s` in `sinks` stands for the folder, as often as it comes. */
+/* `%s` stands for the folder. */
 static void start(struct rig *rig, const char *sinks, const char *more)
 {
     struct kv_buffer yaml = {0};
-    for (const char *at = sinks, *mark; *at != '\0'; at = mark) {
-        mark = strstr(at, "%s");
-        size_t len = mark == NULL ? strlen(at) : (size_t)(mark - at);
-        kv_buffer_append(&yaml, (struct kv_slice){at, len});
-        mark = at + len;
-        if (*mark != '\0') {
-            kv_buffer_append(&yaml, kv_slice_of(rig->folder));
-            mark += 2;
-        }
-    }
-    kv_buffer_printf(&yaml, "%s", more);
+    kv_buffer_append(&yaml, kv_slice_of(sinks));
+    kv_buffer_append(&yaml, kv_slice_of(more));
     kv_buffer_append_char(&yaml, '\0');
-    kv_test_start(&rig->server, yaml.bytes);
+    kv_test_start_in(&rig->server, rig->folder, yaml.bytes);
     kv_buffer_fini(&yaml);
 }
 
@@ -241,7 +222,7 @@ static void import_is_not_told(void **state)
 {
     struct rig *rig = *state;
     struct kv_buffer yaml = {0};
-    write_file(rig, "lines", "{\"key\":\"a\",\"value\":1}\n");
+    kv_test_file_put(rig->folder, "lines", "{\"key\":\"a\",\"value\":1}\n");
     kv_buffer_printf(&yaml, "sinks: [{module: file, options: {path: '%s/out'}}]\n", rig->folder);
     kv_buffer_append_char(&yaml, '\0');
     char *whole = kv_test_yaml(yaml.bytes);
@@ -525,7 +506,7 @@ static void sighup_opens_the_file_anew(void **state)
 static void line_that_a_crash_cut_short_is_ended(void **state)
 {
     struct rig *rig = *state;
-    write_file(rig, "out", "{\"id\":\"1\"}\n{\"id\":\"2\",\"ty");
+    kv_test_file_put(rig->folder, "out", "{\"id\":\"1\"}\n{\"id\":\"2\",\"ty");
     start(rig, "sinks: [{module: file, options: {path: '%s/out'}}]\n", "");
     set_number(rig, "k", 1);
     await_lines(rig, "out", 3);

@@ -84,3 +84,13 @@ void kv_test_file_write(const char *path, struct kv_slice bytes)
     if (file == NULL || fclose(file) != 0 || !is_written)
         fail_msg("%s: %s", path, strerror(errno));
 }
+
+void kv_test_file_put(const char *folder, const char *name, const char *text)
+{
+    char *path = kv_test_path(folder, name);
+    char *new_path = kv_test_path(folder, "new");
+    kv_test_file_write(new_path, kv_slice_of(text));
+    assert_int_equal(rename(new_path, path), 0);
+    free(new_path);
+    free(path);
+}

@@ -24,4 +24,7 @@ char *kv_test_path(const char *folder, const char *name);
 void kv_test_file_read(const char *path, struct kv_buffer *ret);
 void kv_test_file_write(const char *path, struct kv_slice bytes);
 
+/* Puts a file into the folder, in place of one of that name: nobody reads it half written. */
+void kv_test_file_put(const char *folder, const char *name, const char *text);
+
 #endif

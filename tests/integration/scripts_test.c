@@ -1,0 +1,837 @@
+/*
+ * Lua hooks as users write them. Each test has a server and scripts of its own; where Lua alone can
+ * judge, the script asserts, and writes what it came to into a key.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+#include "support/client/folder.h"
+
+struct rig {
+    struct kv_test_server server;
+    char *folder;
+};
+
+static int set_up(void **state)
+{
+    struct rig *rig = calloc(1, sizeof(*rig));
+    rig->folder = kv_test_folder_make();
+    *state = rig;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct rig *rig = *state;
+    kv_test_folder_remove(rig->folder);
+    free(rig->folder);
+    free(rig);
+    return 0;
+}
+
+#define SCRIPT "scripts: [{file: '%s/hooks.lua'}]\n"
+
+static void write_script(struct rig *rig, const char *text)
+{
+    kv_test_file_put(rig->folder, "hooks.lua", text);
+}
+
+static uint16_t start_with(struct rig *rig, const char *yaml, const char *script)
+{
+    write_script(rig, script);
+    kv_test_start_in(&rig->server, rig->folder, yaml);
+    return rig->server.port;
+}
+
+static uint16_t start(struct rig *rig, const char *script)
+{
+    return start_with(rig, SCRIPT, script);
+}
+
+static void stop(struct rig *rig)
+{
+    kv_test_server_stop_cleanly(&rig->server);
+}
+
+/* Stops it; what it logged has this part. */
+static void stop_and_expect(struct rig *rig, const char *part)
+{
+    kv_test_server_terminate(&rig->server);
+    assert_int_equal(kv_test_program_wait(&rig->server.program, KV_TEST_LIMIT_MS), 0);
+    char *log = kv_test_server_log(&rig->server);
+    if (strstr(log, part) == NULL)
+        fail_msg("\"%s\" is not in: %s", part, log);
+    kv_test_program_remove(&rig->server.program);
+    free(log);
+}
+
+/* Writes; body: the members of the message. */
+static void post(uint16_t port, const char *path, const char *body, int status)
+{
+    assert_int_equal(kv_test_http_status(port, "POST", path, NULL, body), status);
+}
+
+/* The same, refused: the answer has this text. */
+static void expect_refusal(uint16_t port, const char *method, const char *path, const char *body,
+                           const char *text)
+{
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    struct kv_buffer expected = {0};
+    kv_test_stream_open(&stream, port);
+    assert_int_equal(kv_test_http_ask(&stream, method, path, NULL, body, &response), 403);
+    kv_buffer_printf(&expected, "{\"error\":\"%s\"}", text);
+    assert_int_equal(response.body.len, expected.len);
+    assert_memory_equal(response.body.bytes, expected.bytes, expected.len);
+    kv_buffer_fini(&expected);
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+}
+
+static void delete_key(uint16_t port, const char *path)
+{
+    assert_int_equal(kv_test_http_status(port, "DELETE", path, NULL, NULL), 200);
+}
+
+/* ---- before a write ---- */
+
+static void before_set_may_change_value_and_ttl(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start(rig, "function before_set(key, value, ttl)\n"
+                               "  value.was = ttl or 'none'\n"
+                               "  value.z, value.a = value.a, value.z\n"
+                               "  return value, '1h'\n"
+                               "end\n");
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    post(port, "/storage/k", "{\"value\":{\"z\":1,\"a\":[]}}", 202);
+    kv_test_expect_value(port, "k", "{\"a\":1,\"was\":\"none\",\"z\":[]}");
+    post(port, "/storage/k", "{\"value\":{},\"ttl\":\"10 s\"}", 202);
+    kv_test_expect_value(port, "k", "{\"was\":10000}");
+    kv_test_stream_open(&stream, port);
+    kv_test_http_ask(&stream, "GET", "/storage/k", NULL, NULL, &response);
+    int64_t left_ms = strtoll(kv_test_response_header(&response, "kv-ttl"), NULL, 10);
+    assert_true(left_ms > 3500000 && left_ms <= 3600000);
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+    stop(rig);
+}
+
+static void what_a_hook_does_not_change_stays_byte_for_byte(void **state)
+{
+    static const char *const values[] = {
+        "{\"b\" : 1.0,  \"a\":[1e400, 123456789012345678901234567890]}",
+        "[]",
+        "{}",
+        "null",
+        " [ {} , [] , null , false ] ",
+        "\"\\ud800 \\u00e4 \\/\"",
+        "-0",
+        "0.10",
+        "1E5",
+        "{\"a\":1,\"a\":2}",
+    };
+    struct rig *rig = *state;
+    uint16_t port = start(rig, "function before_set(key, value)\n"
+                               "  if key == 'nothing' then return end\n"
+                               "  return value\n"
+                               "end\n");
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        char body[256], expected[128];
+        const char *from = values[i] + strspn(values[i], " ");
+        size_t len = strlen(from);
+        while (from[len - 1] == ' ')
+            len--;
+        snprintf(expected, sizeof(expected), "%.*s", (int)len, from);
+        snprintf(body, sizeof(body), "{\"value\":%s}", values[i]);
+        post(port, "/storage/nothing", body, 202);
+        kv_test_expect_value(port, "nothing", expected);
+        post(port, "/storage/same", body, 202);
+        kv_test_expect_value(port, "same", expected);
+    }
+    stop(rig);
+}
+
+static void refusal_reaches_the_client_with_its_reason(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port =
+        start(rig, "function before_set(key, value)\n"
+                   "  if value == 1 then kv.refuse('one \"is\" not allowed \xc3\xa4') end\n"
+                   "end\n"
+                   "function before_delete(key) kv.refuse(key .. ' is kept') end\n");
+    struct kv_test_ws ws;
+    post(port, "/storage/k", "{\"value\":2}", 202);
+    expect_refusal(port, "POST", "/storage/k", "{\"value\":1}",
+                   "one \\\"is\\\" not allowed \xc3\xa4");
+    expect_refusal(port, "DELETE", "/storage/k", NULL, "k is kept");
+    kv_test_ws_open(&ws, port);
+    kv_test_ws_send_text(&ws, "{\"type\":\"delete\",\"payload\":{\"key\":\"k\"}}");
+    kv_test_ws_expect(&ws, "{\"type\":\"error\",\"payload\":\"k is kept\"}");
+    kv_test_ws_close(&ws);
+    kv_test_expect_value(port, "k", "2");
+    stop(rig);
+}
+
+static void failing_hook_refuses_or_passes_as_configured(void **state)
+{
+    struct rig *rig = *state;
+    static const char script[] = "function before_set(key, value)\n"
+                                 "  return value.a.b\n"
+                                 "end\n";
+    uint16_t port = start(rig, script);
+    expect_refusal(port, "POST", "/storage/k", "{\"value\":{}}", "refused, as a hook failed");
+    kv_test_expect_missing(port, "k");
+    stop_and_expect(rig, "before_set of \"k\": ");
+    port = start_with(rig, "scripts: [{file: '%s/hooks.lua', on_error: pass}]\n", script);
+    post(port, "/storage/k", "{\"value\":{}}", 202);
+    kv_test_expect_value(port, "k", "{}");
+    stop_and_expect(rig, "hooks.lua:2: attempt to index a nil value");
+}
+
+static void what_cannot_be_written_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start(rig, "local cases = {\n"
+                               "  fn = function() return print or kv.get end,\n"
+                               "  nan = function() return 0 / 0 end,\n"
+                               "  hole = function() return {1, nil, 3} end,\n"
+                               "  mixed = function() return {1, a = 2} end,\n"
+                               "  bytes = function() return '\\xff' end,\n"
+                               "  loop = function() local t = {} t.t = t return t end,\n"
+                               "  ttl = function() return 1, 'soon' end,\n"
+                               "}\n"
+                               "function before_set(key) return cases[key]() end\n");
+    static const char *const keys[] = {"fn", "nan", "hole", "mixed", "bytes", "loop", "ttl"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        char path[32];
+        snprintf(path, sizeof(path), "/storage/%s", keys[i]);
+        expect_refusal(port, "POST", path, "{\"value\":1}", "refused, as a hook failed");
+    }
+    stop_and_expect(rig, "what it returned: ttl: \"soon\" is not a duration");
+}
+
+/* A hook that waits holds its own write, and those behind it on its connection, and no other. */
+static void waiting_hook_keeps_the_order_of_its_connection(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start(rig, "function before_set(key, value)\n"
+                               "  for i = 1, 5 do kv.get('other') end\n"
+                               "  local last = kv.get(key)\n"
+                               "  return {value, last}\n"
+                               "end\n");
+    struct kv_test_ws ws;
+    kv_test_ws_open(&ws, port);
+    for (int i = 0; i < 50; i++) {
+        kv_test_ws_put_text(&ws, "{\"type\":\"set\",\"payload\":{\"key\":\"w\",\"value\":%d}}", i);
+        kv_test_ws_put_text(&ws, "{\"type\":\"get\",\"payload\":{\"key\":\"w\"}}");
+        kv_test_ws_put_text(&ws, "{\"type\":\"delete\",\"payload\":{\"key\":\"w\"}}");
+        kv_test_ws_put_text(&ws, "{\"type\":\"get\",\"payload\":{\"key\":\"w\"}}");
+    }
+    kv_test_stream_flush(&ws.stream);
+    for (int i = 0; i < 50; i++) {
+        kv_test_ws_expect(&ws, "{\"type\":\"value\",\"payload\":{\"key\":\"w\",\"value\":[%d]}}",
+                          i);
+        kv_test_ws_expect(&ws, "{\"type\":\"no-value\",\"payload\":{\"key\":\"w\"}}");
+    }
+    kv_test_ws_close(&ws);
+    stop(rig);
+}
+
+static void client_that_goes_while_its_hook_waits_does_no_harm(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start(rig, "function before_set(key, value)\n"
+                               "  for i = 1, 100 do kv.get('other') end\n"
+                               "  return value\n"
+                               "end\n");
+    for (int i = 0; i < 20; i++) {
+        struct kv_test_ws ws;
+        kv_test_ws_open(&ws, port);
+        kv_test_ws_send_text(&ws, "{\"type\":\"set\",\"payload\":{\"key\":\"w\",\"value\":%d}}", i);
+        kv_test_ws_close(&ws);
+    }
+    kv_test_store(port, "after", "1");
+    kv_test_expect_value(port, "after", "1");
+    stop(rig);
+}
+
+static void conditions_are_judged_after_the_hook(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port =
+        start(rig, "function before_set(key, value) return kv.get('no') or value end\n");
+    post(port, "/storage/k", "{\"value\":1}", 202);
+    assert_int_equal(
+        kv_test_http_status(port, "POST", "/storage/k", "If-None-Match: *\r\n", "{\"value\":2}"),
+        412);
+    assert_int_equal(
+        kv_test_http_status(port, "POST", "/storage/k", "If-Match: *\r\n", "{\"value\":3}"), 202);
+    kv_test_expect_value(port, "k", "3");
+    stop(rig);
+}
+
+/* ---- budgets and the sandbox ---- */
+
+static void server_serves_on_whatever_a_hook_does(void **state)
+{
+    static const char *const keys[] = {"loop",    "pcall", "hog",  "deep",
+                                       "pattern", "sort",  "json", "close"};
+    struct rig *rig = *state;
+    uint16_t port = start(
+        rig,
+        "local cases = {\n"
+        "  loop = function() while true do end end,\n"
+        "  pcall = function() while true do pcall(error, 'x') end end,\n"
+        "  hog = function() local t = {}\n"
+        "    for i = 1, 1e9 do t[i] = ('x'):rep(100000) .. i end end,\n"
+        "  deep = function() local function f() return 1 + f() end return f() end,\n"
+        "  pattern = function()\n"
+        "    for i = 1, 100 do\n"
+        "      pcall(string.find, ('a'):rep(600), '.-.-.-b')\n"
+        "      local _ = ('a'):rep(9000):find('a-b') end\n"
+        "    error('done') end,\n"
+        "  sort = function() local t = {} for i = 1, 1e5 do t[i] = i % 7 end\n"
+        "    while true do table.sort(t) end end,\n"
+        "  json = function() local t = {}\n"
+        "    for i = 1, 100 do t = {t, t} end return t end,\n"
+        "  close = function()\n"
+        "    local x <close> = setmetatable({}, {__close = function() while true do end end})\n"
+        "    while true do end end,\n"
+        "}\n"
+        "function before_set(key) if cases[key] then return cases[key]() end end\n"
+        "function on_set(key) for _, case in pairs(cases) do pcall(case) end end\n");
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        char path[32];
+        snprintf(path, sizeof(path), "/storage/%s", keys[i]);
+        expect_refusal(port, "POST", path, "{\"value\":1}", "refused, as a hook failed");
+    }
+    for (int i = 0; i < 20; i++)
+        kv_test_store(port, "k", "1");
+    kv_test_expect_value(port, "k", "1");
+    stop_and_expect(rig, "it was stopped, as it ran more than 1000000 instructions");
+}
+
+static void limits_are_configured(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port =
+        start_with(rig,
+                   "scripts: [{file: '%s/hooks.lua',\n"
+                   "           limits: {instructions: 100000, time: 20ms, memory: 1MiB}}]\n"
+                   "limits: {key: 10, value: 1000}\n",
+                   "function before_set(key, value)\n"
+                   "  if key == 'long' then kv.set('elevenbytes', 1) end\n"
+                   "  if key == 'big' then return ('x'):rep(1000) end\n"
+                   "  if key == 'rep' then return ('x'):rep(1000000) end\n"
+                   "  for i = 1, value do end\n"
+                   "end\n");
+    kv_test_store(port, "k", "50000");
+    expect_refusal(port, "POST", "/storage/k", "{\"value\":200000}", "refused, as a hook failed");
+    kv_test_await_log(&rig->server, "it ran more than 100000 instructions");
+    expect_refusal(port, "POST", "/storage/long", "{\"value\":1}", "refused, as a hook failed");
+    kv_test_await_log(&rig->server, "the key is longer than limits.key");
+    expect_refusal(port, "POST", "/storage/big", "{\"value\":1}", "refused, as a hook failed");
+    kv_test_await_log(&rig->server, "the value is longer than 1000 bytes");
+    expect_refusal(port, "POST", "/storage/rep", "{\"value\":1}", "refused, as a hook failed");
+    kv_test_await_log(&rig->server, "not enough memory");
+    stop(rig);
+}
+
+static void sandbox_has_no_way_out(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start(
+        rig,
+        "for _, name in ipairs{'io', 'os', 'package', 'debug', 'coroutine', 'require', 'load',\n"
+        "                      'loadfile', 'dofile', 'loadstring', 'collectgarbage', 'print',\n"
+        "                      'warn'} do\n"
+        "  assert(_G[name] == nil, name)\n"
+        "end\n"
+        "assert(string.dump == nil)\n"
+        "assert(not pcall(setmetatable, {}, {__gc = function() end}))\n"
+        "assert(getmetatable('') == false)\n"
+        "assert(not pcall(setmetatable, kv.tonumber(1), {}))\n"
+        "assert(not pcall(kv.get, 'k'))\n"
+        "function before_set() end\n");
+    kv_test_store(port, "k", "1");
+    stop(rig);
+}
+
+/* ---- after a change ---- */
+
+static void after_hooks_get_what_happened(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port =
+        start(rig, "local function tell(kind, key, value, meta, previous)\n"
+                   "  if key:sub(1, 4) == 'log/' then return end\n"
+                   "  local n = kv.incr('log/' .. key .. '/n')\n"
+                   "  kv.set('log/' .. key .. '/' .. n, {kind, value, previous or kv.null,\n"
+                   "    meta.revision > 0, meta.ttl ~= nil and meta.ttl > 50000})\n"
+                   "end\n"
+                   "function on_set(key, ...) tell('set', key, ...) end\n"
+                   "function on_delete(key, ...) tell('delete', key, ...) end\n"
+                   "function on_expire(key, ...) tell('expire', key, ...) end\n");
+    post(port, "/storage/k", "{\"value\":{\"a\":[]}}", 202);
+    post(port, "/storage/k", "{\"value\":{\"a\":[]}}", 202); /* alters nothing */
+    post(port, "/storage/k", "{\"value\":2,\"ttl\":\"1m\"}", 202);
+    delete_key(port, "/storage/k");
+    delete_key(port, "/storage/k");
+    post(port, "/storage/k", "{\"value\":\"last\",\"ttl\":1}", 202);
+    kv_test_await_value(port, "log/k/5", "[\"expire\",\"last\",null,true,false]");
+    kv_test_expect_value(port, "log/k/1", "[\"set\",{\"a\":[]},null,true,false]");
+    kv_test_expect_value(port, "log/k/2", "[\"set\",2,{\"a\":[]},true,true]");
+    kv_test_expect_value(port, "log/k/3", "[\"delete\",2,null,true,false]");
+    kv_test_expect_value(port, "log/k/4", "[\"set\",\"last\",null,true,false]");
+    kv_test_expect_missing(port, "log/k/6");
+    stop(rig);
+}
+
+static void changes_of_a_key_come_one_after_the_other(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start(rig, "local seen, running = {}, {}\n"
+                               "function on_set(key, value)\n"
+                               "  if key:sub(1, 1) ~= 'k' then return end\n"
+                               "  assert(not running[key])\n"
+                               "  running[key] = true\n"
+                               "  for i = 1, value % 4 do kv.get('other') end\n"
+                               "  seen[key] = (seen[key] or 0) + 1\n"
+                               "  if seen[key] ~= value then kv.set('bad', {key, value}) end\n"
+                               "  running[key] = false\n"
+                               "  if value == 200 then kv.incr('done') end\n"
+                               "end\n");
+    struct kv_test_ws ws;
+    kv_test_ws_open(&ws, port);
+    for (int i = 1; i <= 200; i++)
+        for (int key = 0; key < 8; key++)
+            kv_test_ws_put_text(
+                &ws, "{\"type\":\"set\",\"payload\":{\"key\":\"k%d\",\"value\":%d}}", key, i);
+    kv_test_stream_flush(&ws.stream);
+    kv_test_await_value(port, "done", "8");
+    kv_test_expect_missing(port, "bad");
+    kv_test_ws_close(&ws);
+    stop(rig);
+}
+
+static void hook_may_delete_the_key_it_is_called_for(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start(rig, "function on_set(key)\n"
+                               "  if key == 'k' then assert(kv.delete(key)) end\n"
+                               "end\n"
+                               "function on_delete(key, value) kv.set('gone', value) end\n");
+    kv_test_store(port, "k", "[1]");
+    kv_test_await_value(port, "gone", "[1]");
+    kv_test_expect_missing(port, "k");
+    stop(rig);
+}
+
+static void hooks_that_lead_to_hooks_end_at_a_depth(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start(rig, "function on_set(key, value)\n"
+                               "  if key == 'chain' then kv.set(key, value + 1) end\n"
+                               "  if key == 'fork' then\n"
+                               "    kv.incr('n')\n"
+                               "    kv.set('fork', value .. 'a')\n"
+                               "    kv.set('fork', value .. 'b')\n"
+                               "  end\n"
+                               "end\n"
+                               "function before_set(key, value)\n"
+                               "  if key == 'before' then kv.set(key, value) end\n"
+                               "end\n");
+    kv_test_store(port, "chain", "1");
+    kv_test_await_value(port, "chain", "9");
+    kv_test_await_log(&rig->server, "hooks that lead to hooks are more than 8 deep");
+    kv_test_store(port, "fork", "\"\"");
+    kv_test_store(port, "before", "1");
+    kv_test_expect_value(port, "before", "1");
+    stop(rig);
+}
+
+static void after_hook_that_fails_is_told_and_the_next_one_runs(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start(rig, "function on_set(key, value)\n"
+                               "  if value == 1 then error({}) end\n"
+                               "  if value == 2 then kv.refuse('too late') end\n"
+                               "  if value == 3 then kv.set('seen', value) end\n"
+                               "end\n"
+                               "function on_delete() error() end\n"
+                               "function on_expire() error('expired') end\n");
+    post(port, "/storage/k", "{\"value\":1}", 202);
+    post(port, "/storage/k", "{\"value\":2}", 202);
+    delete_key(port, "/storage/k");
+    post(port, "/storage/k", "{\"value\":3}", 202);
+    post(port, "/storage/e", "{\"value\":4,\"ttl\":1}", 202);
+    kv_test_await_value(port, "seen", "3");
+    kv_test_await_log(&rig->server, "on_set of \"k\": it raised a table");
+    kv_test_await_log(&rig->server, "kv.refuse: on_set is called for what has happened");
+    kv_test_await_log(&rig->server, "on_delete of \"k\": it raised a nil");
+    kv_test_await_log(&rig->server, "on_expire of \"e\": ");
+    stop(rig);
+}
+
+/* Beyond limits.pending writes wait, and nothing is lost. */
+static void writes_wait_for_hooks_that_do_not_keep_up(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start_with(rig, "scripts: [{file: '%s/hooks.lua', limits: {pending: 10}}]\n",
+                               "function on_set(key)\n"
+                               "  if key:sub(1, 1) ~= 'k' then return end\n"
+                               "  for i = 1, 5 do kv.get('other') end\n"
+                               "  kv.incr('n')\n"
+                               "end\n");
+    struct kv_test_ws ws;
+    kv_test_ws_open(&ws, port);
+    for (int i = 0; i < 1000; i++)
+        kv_test_ws_put_text(&ws, "{\"type\":\"set\",\"payload\":{\"key\":\"k%d\",\"value\":%d}}",
+                            i % 50, i);
+    kv_test_ws_put_text(&ws, "{\"type\":\"get\",\"payload\":{\"key\":\"k49\"}}");
+    kv_test_stream_flush(&ws.stream);
+    kv_test_ws_expect(&ws, "{\"type\":\"value\",\"payload\":{\"key\":\"k49\",\"value\":999}}");
+    kv_test_await_value(port, "n", "1000");
+    kv_test_ws_close(&ws);
+    stop(rig);
+}
+
+static void hooks_end_before_the_server_does(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start(rig, "function on_set(key, value)\n"
+                               "  for i = 1, 20 do kv.get('other') end\n"
+                               "  if value == 30 then kv.log('the last one', value) end\n"
+                               "end\n");
+    for (int i = 1; i <= 30; i++) {
+        char value[8];
+        snprintf(value, sizeof(value), "%d", i);
+        kv_test_store(port, "k", value);
+    }
+    stop_and_expect(rig, "hooks.lua: the last one 30");
+}
+
+/* ---- what hooks can ask ---- */
+
+static void api_does_what_the_readme_says(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start_with(
+        rig, "scripts: [{file: '%s/hooks.lua', options: {name: 'a b', number: 7}}]\n",
+        "local function test()\n"
+        "  assert(kv.options.name == 'a b' and kv.options.number == '7')\n"
+        "  assert(kv.get('a') == nil)\n"
+        "  local r1 = assert(kv.set('a', {x = 1, y = kv.null, z = kv.array{}}))\n"
+        "  local value, meta = kv.get('a')\n"
+        "  assert(value.x == 1 and value.y == kv.null and kv.is_array(value.z))\n"
+        "  assert(meta.revision == r1 and meta.ttl == nil)\n"
+        "  local r, why = kv.set('a', 1, {if_absent = true})\n"
+        "  assert(r == nil and why == 'condition')\n"
+        "  r, why = kv.set('a', 1, {if_revision = r1 + 1})\n"
+        "  assert(r == nil and why == 'condition')\n"
+        "  local r2 = assert(kv.set('a', 1, {if_revision = r1, ttl = '1h'}))\n"
+        "  assert(r2 > r1)\n"
+        "  value, meta = kv.get('a')\n"
+        "  assert(value == 1 and meta.ttl > 3500000 and meta.ttl <= 3600000)\n"
+        "  assert(kv.set('a', 1) == r2)\n"
+        "  r, why = kv.delete('a', {if_revision = r1})\n"
+        "  assert(r == nil and why == 'condition')\n"
+        "  assert(kv.delete('a') == true and kv.delete('a') == false)\n"
+        "  assert(kv.incr('n') == 1 and kv.incr('n', 41) == 42 and kv.incr('n', -2) == 40)\n"
+        "  kv.set('n', math.maxinteger, {ttl = 60000})\n"
+        "  r, why = kv.incr('n')\n"
+        "  assert(r == nil and why == 'the sum has more than 64 bits')\n"
+        "  assert(kv.incr('n', -1) == math.maxinteger - 1)\n"
+        "  local _, kept = kv.get('n')\n"
+        "  assert(kept.ttl > 50000)\n"
+        "  kv.set('n', '1')\n"
+        "  r, why = kv.incr('n')\n"
+        "  assert(r == nil and why == 'the value is no integer of 64 bits')\n"
+        "  r, why = kv.set('locked', 1)\n"
+        "  assert(r == nil and why == 'it is locked')\n"
+        "  local ok, err = pcall(kv.set, 'a')\n"
+        "  assert(not ok and err:find('a value is expected'))\n"
+        "  ok, err = pcall(kv.set, 'a', 1, {tll = 5})\n"
+        "  assert(not ok and err:find('there is no option tll'))\n"
+        "  ok, err = pcall(kv.set, 'a', 1, {ttl = -1})\n"
+        "  assert(not ok and err:find('is not between 0 and'))\n"
+        "  ok, err = pcall(kv.get, 7)\n"
+        "  assert(not ok and err:find('string expected'))\n"
+        "  ok, err = pcall(kv.get, '\\xff')\n"
+        "  assert(not ok and err:find('not UTF%-8'))\n"
+        "  assert(kv.get('') == nil and kv.set('', 'empty') and kv.get('') == 'empty')\n"
+        "  assert(kv.set('nul\\0key', 2) and kv.get('nul\\0key') == 2 and kv.get('nul') == nil)\n"
+        "  assert(kv.now() > 1700000000000)\n"
+        "  assert(kv.encode({b = 1, a = {kv.null, 1.5}}) == '{\"a\":[null,1.5],\"b\":1}')\n"
+        "  assert(kv.decode('[1,{}]')[1] == 1)\n"
+        "  ok, err = pcall(kv.decode, '[1,]')\n"
+        "  assert(not ok and err:find('bad JSON at byte 3'))\n"
+        "  local big = kv.decode('123456789012345678901')\n"
+        "  assert(kv.encode(big) == '123456789012345678901' and kv.tonumber(big) > 1.2e20)\n"
+        "  assert(big > 5 and big + 0 == kv.tonumber(big))\n"
+        "end\n"
+        "function before_set(key) if key == 'locked' then kv.refuse('it is locked') end end\n"
+        "function on_set(key)\n"
+        "  if key ~= 'run' then return end\n"
+        "  local ok, why = pcall(test)\n"
+        "  kv.set('result', ok and 'good' or why)\n"
+        "end\n");
+    kv_test_store(port, "run", "1");
+    kv_test_await_value(port, "result", "\"good\"");
+    stop(rig);
+}
+
+static void values_keep_what_json_tells_apart(void **state)
+{
+    static const char *const values[] = {
+        "[]",
+        "{}",
+        "null",
+        "true",
+        "[[],{},null]",
+        "{\"\":{\"a\":[]}}",
+        "9007199254740993",
+        "-9223372036854775808",
+        "18446744073709551616",
+        "1e400",
+        "0.1",
+        "-0",
+        "1.5e-300",
+        "\"\xf0\x9f\x98\x80\"",
+        "\"\\u0000\\u001f\\\"\\\\\"",
+        "\"\\ud800\"",
+        "{\"\\u0000\":1,\"a\":123456789.123456789123456789}",
+    };
+    struct rig *rig = *state;
+    uint16_t port = start(rig, "function on_set(key, value)\n"
+                               "  if key == 'k' then kv.set('copy', value) end\n"
+                               "end\n");
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        kv_test_store(port, "k", values[i]);
+        kv_test_await_value(port, "copy", values[i]);
+    }
+    stop(rig);
+}
+
+/* From both loops, and with conditions of clients in between. */
+static void counters_lose_nothing(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start(rig, "function on_set(key)\n"
+                               "  if key:sub(1, 1) == 'k' then\n"
+                               "    local sum, why = kv.incr('n')\n"
+                               "    if not sum then kv.set('bad', why) end\n"
+                               "  end\n"
+                               "end\n");
+    enum {
+        CLIENTS = 8,
+        WRITES = 250
+    };
+    struct kv_test_ws ws[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++)
+        kv_test_ws_open(&ws[i], port);
+    for (int n = 0; n < WRITES; n++)
+        for (int i = 0; i < CLIENTS; i++)
+            kv_test_ws_put_text(&ws[i],
+                                "{\"type\":\"set\",\"payload\":{\"key\":\"k%d\",\"value\":%d}}",
+                                (n * 7 + i) % 100 + 100 * i, n);
+    for (int i = 0; i < CLIENTS; i++)
+        kv_test_stream_flush(&ws[i].stream);
+    kv_test_await_value(port, "n", "2000");
+    kv_test_expect_missing(port, "bad");
+    for (int i = 0; i < CLIENTS; i++)
+        kv_test_ws_close(&ws[i]);
+    stop(rig);
+}
+
+/* ---- several scripts ---- */
+
+static void scripts_run_in_the_order_listed_for_their_prefixes(void **state)
+{
+    struct rig *rig = *state;
+    kv_test_file_put(rig->folder, "one.lua",
+                     "function before_set(key, value) return value .. '1' end\n"
+                     "function on_set(key, value) kv.set('b/' .. key, value) end\n");
+    kv_test_file_put(rig->folder, "two.lua",
+                     "function before_set(key, value)\n"
+                     "  if kv.get('no') == nil then return value .. '2' end\n"
+                     "end\n");
+    kv_test_start_in(&rig->server, rig->folder,
+                     "scripts:\n"
+                     "  - {file: '%s/one.lua', prefixes: [a/, c/]}\n"
+                     "  - {file: '%s/two.lua', prefixes: [a/, b/]}\n");
+    uint16_t port = rig->server.port;
+    kv_test_store(port, "a/k", "\"\"");
+    kv_test_store(port, "c/k", "\"\"");
+    kv_test_store(port, "d/k", "\"\"");
+    kv_test_expect_value(port, "a/k", "\"12\"");
+    kv_test_expect_value(port, "c/k", "\"1\"");
+    kv_test_expect_value(port, "d/k", "\"\"");
+    kv_test_await_value(port, "b/a/k", "\"122\"");
+    kv_test_await_value(port, "b/c/k", "\"12\"");
+    kv_test_expect_missing(port, "b/d/k");
+    stop(rig);
+}
+
+static void import_calls_no_hooks(void **state)
+{
+    struct rig *rig = *state;
+    write_script(rig, "function before_set() return 'changed' end\n"
+                      "function on_set() kv.set('seen', 1) end\n");
+    kv_test_file_put(rig->folder, "lines", "{\"key\":\"a\",\"value\":1}\n");
+    char *yaml = kv_test_yaml(""), *lines = kv_test_path(rig->folder, "lines");
+    struct kv_buffer text = {0};
+    kv_buffer_printf(&text, "%sscripts: [{file: '%s/hooks.lua'}]\n", yaml, rig->folder);
+    kv_buffer_append_char(&text, '\0');
+    const char *store = getenv("KV_TEST_STORE");
+    if (strcmp(store, "rocksdb") != 0) { /* a durable one ends after the import */
+        kv_test_server_start_importing(&rig->server, text.bytes, lines);
+        kv_test_server_await_ready(&rig->server);
+        kv_test_expect_value(rig->server.port, "a", "1");
+        kv_test_expect_missing(rig->server.port, "seen");
+        stop(rig);
+    }
+    kv_buffer_fini(&text);
+    free(yaml);
+    free(lines);
+}
+
+/* ---- reloading ---- */
+
+static void sighup_reloads_and_a_broken_script_stays_as_it_was(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start(rig, "function before_set() return 1 end\n");
+    kv_test_store(port, "k", "0");
+    kv_test_expect_value(port, "k", "1");
+    write_script(rig, "function before_set() return 2 end\n");
+    kill(rig->server.program.pid, SIGHUP);
+    kv_test_await_log(&rig->server, "hooks.lua: reloaded");
+    kv_test_store(port, "k", "0");
+    kv_test_await_value(port, "k", "2");
+    write_script(rig, "function before_set() return 3 end\nreturn return\n");
+    kill(rig->server.program.pid, SIGHUP);
+    kv_test_await_log(&rig->server, "hooks.lua:2: ");
+    kv_test_await_log(&rig->server, "it stays as it was");
+    kv_test_store(port, "k", "0");
+    kv_test_expect_value(port, "k", "2");
+    write_script(rig, "while true do end\n");
+    kill(rig->server.program.pid, SIGHUP);
+    kv_test_await_log(&rig->server, "it was stopped, as it ran more than");
+    kv_test_store(port, "k", "0");
+    kv_test_expect_value(port, "k", "2");
+    stop(rig);
+}
+
+static void reloading_under_load_loses_nothing(void **state)
+{
+    struct rig *rig = *state;
+    static const char script[] = "function before_set(key, value)\n"
+                                 "  if key == 'k' then kv.get('other') return value + 1 end\n"
+                                 "end\n"
+                                 "function on_set(key)\n"
+                                 "  if key == 'k' then kv.get('other') kv.incr('n') end\n"
+                                 "end\n";
+    uint16_t port = start(rig, script);
+    struct kv_test_ws ws;
+    kv_test_ws_open(&ws, port);
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < 50; i++) {
+            kv_test_ws_put_text(&ws, "{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":%d}}",
+                                round * 50 + i);
+            kv_test_ws_put_text(&ws, "{\"type\":\"get\",\"payload\":{\"key\":\"k\"}}");
+        }
+        kv_test_stream_flush(&ws.stream);
+        write_script(rig, script);
+        kill(rig->server.program.pid, SIGHUP);
+        for (int i = 0; i < 50; i++)
+            kv_test_ws_expect(&ws, "{\"type\":\"value\",\"payload\":{\"key\":\"k\",\"value\":%d}}",
+                              round * 50 + i + 1);
+    }
+    kv_test_await_value(port, "n", "1000");
+    kv_test_ws_close(&ws);
+    stop(rig);
+}
+
+/* ---- configuration ---- */
+
+static void expect_complaint(struct rig *rig, const char *scripts, const char *part)
+{
+    struct kv_test_outcome outcome;
+    struct kv_buffer yaml = {0};
+    kv_buffer_printf(&yaml, "modules: %s\n", getenv("KV_TEST_MODULES"));
+    kv_buffer_printf(&yaml, scripts, rig->folder);
+    kv_buffer_append_char(&yaml, '\0');
+    kv_test_program_run_with_file("--check-config", yaml.bytes, &outcome);
+    assert_int_equal(outcome.exit_code, 1);
+    if (strstr(outcome.err, part) == NULL)
+        fail_msg("\"%s\" is not in: %s", part, outcome.err);
+    kv_test_outcome_fini(&outcome);
+    kv_buffer_fini(&yaml);
+}
+
+static void what_is_wrong_is_told_with_its_place(void **state)
+{
+    struct rig *rig = *state;
+#define ONE "scripts:\n  - file: '%s/hooks.lua'\n"
+    expect_complaint(rig, ONE, ":3:11: scripts[0]: cannot open ");
+    write_script(rig, "function before_set(\n");
+    expect_complaint(rig, ONE, "hooks.lua:2: <name> or '...' expected near <eof>");
+    write_script(rig, "x = 1\nfunction befor_set() end\n");
+    expect_complaint(rig, ONE, "hooks.lua: it defines none of before_set, before_delete");
+    write_script(rig, "on_set = 5\n");
+    expect_complaint(rig, ONE, "hooks.lua: on_set is no function but a number");
+    write_script(rig, "function on_set() end\nerror('not ready')\n");
+    expect_complaint(rig, ONE, "hooks.lua:2: not ready");
+    write_script(rig, "\x1bLua");
+    expect_complaint(rig, ONE, "attempt to load a binary chunk");
+    write_script(rig, "function on_set() end\n");
+    expect_complaint(rig, ONE "    options: [a]\n", ":4:14: scripts[0].options must be a mapping");
+    expect_complaint(rig, ONE "    options: {a: [1]}\n", "scripts[0].options.a must be a text");
+    expect_complaint(rig, ONE "    on_error: ignore\n", "refuse");
+#undef ONE
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(before_set_may_change_value_and_ttl),
+        TEST(what_a_hook_does_not_change_stays_byte_for_byte),
+        TEST(refusal_reaches_the_client_with_its_reason),
+        TEST(failing_hook_refuses_or_passes_as_configured),
+        TEST(what_cannot_be_written_is_refused),
+        TEST(waiting_hook_keeps_the_order_of_its_connection),
+        TEST(client_that_goes_while_its_hook_waits_does_no_harm),
+        TEST(conditions_are_judged_after_the_hook),
+        TEST(server_serves_on_whatever_a_hook_does),
+        TEST(limits_are_configured),
+        TEST(sandbox_has_no_way_out),
+        TEST(after_hooks_get_what_happened),
+        TEST(changes_of_a_key_come_one_after_the_other),
+        TEST(hook_may_delete_the_key_it_is_called_for),
+        TEST(hooks_that_lead_to_hooks_end_at_a_depth),
+        TEST(after_hook_that_fails_is_told_and_the_next_one_runs),
+        TEST(writes_wait_for_hooks_that_do_not_keep_up),
+        TEST(hooks_end_before_the_server_does),
+        TEST(api_does_what_the_readme_says),
+        TEST(values_keep_what_json_tells_apart),
+        TEST(counters_lose_nothing),
+        TEST(scripts_run_in_the_order_listed_for_their_prefixes),
+        TEST(import_calls_no_hooks),
+        TEST(sighup_reloads_and_a_broken_script_stays_as_it_was),
+        TEST(reloading_under_load_loses_nothing),
+        TEST(what_is_wrong_is_told_with_its_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
