@@ -394,7 +394,7 @@ static void write_float(struct writer *writer, double number)
     char text[64];
     if (!isfinite(number))
         luaL_error(writer->lua, "a number that is not finite is no JSON");
-    for (int digits = 15; digits <= MOST_DIGITS; digits++) {
+    for (int digits = isnormal(number) ? 15 : 1; digits <= MOST_DIGITS; digits++) {
         snprintf(text, sizeof(text), "%.*g", digits, number);
         if (strtod(text, NULL) == number)
             break;

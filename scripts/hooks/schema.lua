@@ -1,0 +1,140 @@
+-- Refuses values that do not fit the schema of their key's prefix.
+--
+--   scripts:
+--     - file: scripts/hooks/schema.lua
+--       options:
+--         user/: '{"type": "object", "required": ["name"], "additionalProperties": false,
+--                  "properties": {"name": {"type": "string", "minLength": 1},
+--                                 "age": {"type": "integer", "minimum": 0}}}'
+--
+-- Each option is a prefix and its schema; of several that fit, the longest prefix counts. What there
+-- is of JSON Schema: type (a name or a list of them), enum, const, minimum, maximum, minLength,
+-- maxLength (in characters), pattern (of Lua), items, minItems, maxItems, required, properties,
+-- additionalProperties (false). Anything else in a schema is an error when the script is loaded.
+
+local known = {
+  "type", "enum", "const", "minimum", "maximum", "minLength", "maxLength", "pattern", "items",
+  "minItems", "maxItems", "required", "properties", "additionalProperties", "title", "description",
+}
+for i, name in ipairs(known) do known[i], known[name] = nil, true end
+
+local function check_schema(schema, where)
+  if type(schema) ~= "table" or kv.is_array(schema) then
+    error(where .. ": a schema is an object", 0)
+  end
+  for name in pairs(schema) do
+    if not known[name] then error(where .. ": " .. name .. " is not supported", 0) end
+  end
+  if schema.additionalProperties ~= nil and schema.additionalProperties ~= false then
+    error(where .. ": additionalProperties may be false only", 0)
+  end
+  for name, inner in pairs(schema.properties or {}) do check_schema(inner, where .. "." .. name) end
+  if schema.items then check_schema(schema.items, where .. "[]") end
+end
+
+local schemas = {}
+for prefix, text in pairs(kv.options) do
+  local is_json, schema = pcall(kv.decode, text)
+  if not is_json then error("schema of " .. prefix .. ": " .. schema, 0) end
+  check_schema(schema, "schema of " .. prefix)
+  schemas[#schemas + 1] = {prefix = prefix, schema = schema}
+end
+table.sort(schemas, function(a, b) return #a.prefix > #b.prefix end)
+
+local function type_of(value)
+  if value == kv.null then return "null" end
+  if kv.is_array(value) then return "array" end
+  if type(value) == "table" then return "object" end
+  if type(value) == "userdata" then return "number" end -- beyond Lua's numbers
+  return type(value)
+end
+
+local function has_type(value, wanted)
+  local found = type_of(value)
+  if wanted == "integer" then
+    return found == "number" and kv.tonumber(value) % 1 == 0
+  end
+  return found == wanted
+end
+
+local function same(a, b)
+  return kv.encode(a) == kv.encode(b)
+end
+
+-- Returns what is wrong, and nil where nothing is.
+local check
+
+local function check_array(value, schema, where)
+  if schema.minItems and #value < schema.minItems then return where .. " has too few elements" end
+  if schema.maxItems and #value > schema.maxItems then return where .. " has too many elements" end
+  for i, element in ipairs(schema.items and value or {}) do
+    local fault = check(element, schema.items, where .. "[" .. i - 1 .. "]")
+    if fault then return fault end
+  end
+end
+
+local function check_object(value, schema, where)
+  for _, name in ipairs(schema.required or {}) do
+    if value[name] == nil then return where .. " lacks " .. name end
+  end
+  for name, member in pairs(value) do
+    local inner = (schema.properties or {})[name]
+    local fault
+    if inner then
+      fault = check(member, inner, where .. "." .. name)
+    elseif schema.additionalProperties == false then
+      fault = where .. " may not have " .. name
+    end
+    if fault then return fault end
+  end
+end
+
+local function check_string(value, schema, where)
+  local length = utf8.len(value) or #value
+  if schema.minLength and length < schema.minLength then return where .. " is too short" end
+  if schema.maxLength and length > schema.maxLength then return where .. " is too long" end
+  if schema.pattern and not value:find(schema.pattern) then
+    return where .. " does not match " .. schema.pattern
+  end
+end
+
+local function check_number(value, schema, where)
+  local number = kv.tonumber(value)
+  if schema.minimum and number < schema.minimum then return where .. " is too small" end
+  if schema.maximum and number > schema.maximum then return where .. " is too large" end
+end
+
+local checks = {
+  array = check_array, object = check_object, string = check_string, number = check_number,
+}
+
+local function check_type(value, types, where)
+  if type(types) == "string" then types = {types} end
+  for _, wanted in ipairs(types) do
+    if has_type(value, wanted) then return nil end
+  end
+  return where .. " is " .. type_of(value) .. ", not " .. table.concat(types, " or ")
+end
+
+function check(value, schema, where)
+  local fault = schema.type and check_type(value, schema.type, where)
+  if fault then return fault end
+  if schema.const ~= nil and not same(value, schema.const) then
+    return where .. " is not " .. kv.encode(schema.const)
+  end
+  local is_listed = schema.enum == nil
+  for _, one in ipairs(schema.enum or {}) do is_listed = is_listed or same(value, one) end
+  if not is_listed then return where .. " is none of " .. kv.encode(schema.enum) end
+  local further = checks[type_of(value)]
+  return further and further(value, schema, where)
+end
+
+function before_set(key, value)
+  for _, one in ipairs(schemas) do
+    if key:sub(1, #one.prefix) == one.prefix then
+      local fault = check(value, one.schema, "value")
+      if fault then kv.refuse(fault) end
+      return
+    end
+  end
+end

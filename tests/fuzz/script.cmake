@@ -1,0 +1,1 @@
+kv_add_fuzz(script_value SOURCES script_value_fuzz.c USES kv_script PkgConfig::JANSSON)
