@@ -273,6 +273,9 @@ static int read_script(struct kv_config *config, size_t i, const struct kv_optio
     struct kv_configured_script *owned = &config->configured_scripts[i];
     const struct kv_option_value *limits = field(entry, SCRIPT_LIMITS);
     const char *file = field(entry, SCRIPT_FILE)->string.bytes;
+    const struct kv_conf_node *list =
+        kv_conf_node_find(kv_conf_root(config->conf), config_options[CONFIG_SCRIPTS].name);
+    owned->at = kv_conf_node_find(kv_conf_node_child(list, i), script_fields[SCRIPT_FILE].name);
     owned->prefixes = read_prefixes(field(entry, SCRIPT_PREFIXES));
     snprintf(owned->name, sizeof(owned->name), "script/%s", base_name(file));
     config->scripts[i] = (struct kv_script_config){

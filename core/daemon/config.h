@@ -32,7 +32,8 @@ struct kv_configured_sink {
 
 /* What the i-th of `scripts` points to. */
 struct kv_configured_script {
-    char name[64]; /* for the log */
+    const struct kv_conf_node *at; /* where it is named */
+    char name[64];                 /* for the log */
     struct kv_slice *prefixes;
     struct kv_script_option *options;
 };

@@ -11,8 +11,7 @@ struct kv_scripts *kv_scripting_load(const struct kv_config *config, uint32_t n_
         kv_scripts_load(config->scripts, config->n_scripts, n_loops, &failed, &error);
     if (scripts != NULL)
         return scripts;
-    const struct kv_conf_node *list = kv_conf_node_find(kv_conf_root(config->conf), "scripts");
-    kv_conf_error_at(config->conf, kv_conf_node_find(kv_conf_node_child(list, failed), "file"),
-                     reterr, "scripts[%zu]: %s", failed, error.text);
+    kv_conf_error_at(config->conf, config->configured_scripts[failed].at, reterr,
+                     "scripts[%zu]: %s", failed, error.text);
     return NULL;
 }

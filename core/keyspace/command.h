@@ -62,11 +62,11 @@ struct kv_command {
     size_t n_if_revisions;
     uint64_t if_revision; /* room for a list of one: `if_revisions` may point here */
     bool ttl_is_given;
-    int64_t ttl_ms;                  /* SET: 0 is no expiry */
-    bool is_load;                    /* SET: a loader's (struct kv_loader) */
+    int64_t ttl_ms; /* SET: 0 is no expiry */
+    bool is_load;   /* SET: a loader's (struct kv_loader) */
     uint32_t depth; /* of hooks that led to it; 0: a client asked. A hook's write is not held back:
                        others may be held until it is done */
-    void *owner;                     /* the protocol layer's own */
+    void *owner;    /* the protocol layer's own */
     kv_command_finished_fn finished; /* NULL: nobody asks */
 
     /* The outcome. */
@@ -87,9 +87,9 @@ struct kv_command {
     struct kv_subscription *subscription; /* GET of a key that its client subscribes to */
     uint64_t told_before; /* that topic's count of changes when the GET was submitted */
     size_t next_interceptor;
-    bool is_barrier;    /* counted in its client's n_barriers */
-    bool is_overtaken;  /* GET: one ahead of it was read again after it, so it has to be, too */
-    char *new_value;    /* the value's copy, or what an interceptor put in its place */
+    bool is_barrier;   /* counted in its client's n_barriers */
+    bool is_overtaken; /* GET: one ahead of it was read again after it, so it has to be, too */
+    char *new_value;   /* the value's copy, or what an interceptor put in its place */
     char *own_refusal;
     bool key_is_kept;   /* key, note and revisions are the command's own: */
     char *copy;         /* here, or in `small` where they are short */
@@ -114,8 +114,8 @@ int kv_command_keep_key(struct kv_command *command);
 /* Puts a copy of `value` in place of the value of a SET. For interceptors. Returns: as keep. */
 int kv_command_replace_value(struct kv_command *command, struct kv_slice value);
 
-/* Says why the command is refused: a copy of `reason` (UTF-8), or of its beginning where it is long.
- * For interceptors, before KV_REFUSE. */
+/* Says why the command is refused: a copy of `reason` (UTF-8), or of its beginning where it is
+ * long. For interceptors, before KV_REFUSE. */
 void kv_command_refuse(struct kv_command *command, struct kv_slice reason);
 
 /* Moves the item out of a finished command to the caller, who releases it with

@@ -391,8 +391,8 @@ void kv_hooks_forget_all(struct kv_script_loop *here)
     if (!kv_list_is_empty(&here->all))
         kv_log(KV_LOG_WARN, here->script->config->name, "%u hooks were cut off at the end",
                atomic_load(&here->n_calls));
-    while (!kv_list_is_empty(&here->all))
-        destroy_call(KV_CONTAINER(here->all.next, struct kv_script_call, in_all));
+    KV_LIST_EACH(&here->all, link, after)
+    destroy_call(KV_CONTAINER(link, struct kv_script_call, in_all));
     kv_table_fini(&here->busy);
     kv_table_fini(&here->counters);
 }

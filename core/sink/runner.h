@@ -32,7 +32,7 @@ struct kv_sink_runner {
     bool is_in_module;
     bool has_ended;
     bool is_left_behind; /* it was in the module when the time was over */
-    int64_t until_ms; /* CLOCK_BOOTTIME, where it is ending */
+    int64_t until_ms;    /* CLOCK_BOOTTIME, where it is ending */
 
     /* the thread's */
     struct kv_sink_batch batch;
