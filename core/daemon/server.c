@@ -29,7 +29,8 @@ enum {
     ABORT_MS = 2000,
     FEW_DESCRIPTORS = 64,
     STACK_BYTES = 8 << 20,
-    LARGE_BLOCK = 1 << 20
+    LARGE_BLOCK = 1 << 20,
+    MOST_FAST = 160 /* bytes of a block that is kept as it is; the most that glibc takes */
 };
 
 struct server;
@@ -96,6 +97,7 @@ static void tune_allocator(void)
     mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
     mallopt(M_TRIM_THRESHOLD, 4 * LARGE_BLOCK);
     mallopt(M_TOP_PAD, LARGE_BLOCK / 4);
+    mallopt(M_MXFAST, MOST_FAST);
 }
 
 /* Threads. */

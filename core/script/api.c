@@ -117,124 +117,6 @@ static void read_condition(lua_State *lua, int index, struct kv_request *request
     lua_pop(lua, 2);
 }
 
-/* ---- functions that ask the keyspace ---- */
-
-static int get(lua_State *lua)
-{
-    struct kv_script_call *call = check_running(lua, "kv.get");
-    call->request = (struct kv_request){.kind = KV_REQUEST_GET, .key = check_key(lua, 1)};
-    return lua_yield(lua, 0);
-}
-
-static int set(lua_State *lua)
-{
-    static const char *const options[] = {"ttl", "if_revision", "if_absent", NULL};
-    struct kv_script_call *call = check_running(lua, "kv.set");
-    struct kv_request request = {.kind = KV_REQUEST_SET, .key = check_key(lua, 1)};
-    luaL_argcheck(lua, !lua_isnoneornil(lua, 2), 2,
-                  "a value is expected; kv.null is JSON's null, and kv.delete takes a key away");
-    check_options(lua, 3, options);
-    check_depth(lua, call);
-    read_condition(lua, 3, &request);
-    if (push_option(lua, 3, "ttl")) {
-        request.ttl_is_given = true;
-        request.ttl_ms = kv_api_check_ttl(lua, -1);
-    }
-    call->text.len = 0;
-    kv_script_write_json(lua, 2, kv_state_of(lua)->config->max_value_bytes, &call->text);
-    call->request = request;
-    return lua_yield(lua, 0);
-}
-
-static int delete (lua_State *lua)
-{
-    static const char *const options[] = {"if_revision", NULL};
-    struct kv_script_call *call = check_running(lua, "kv.delete");
-    struct kv_request request = {.kind = KV_REQUEST_DELETE, .key = check_key(lua, 1)};
-    check_options(lua, 2, options);
-    check_depth(lua, call);
-    read_condition(lua, 2, &request);
-    call->request = request;
-    return lua_yield(lua, 0);
-}
-
-static int incr(lua_State *lua)
-{
-    struct kv_script_call *call = check_running(lua, "kv.incr");
-    struct kv_request request = {.kind = KV_REQUEST_INCR, .key = check_key(lua, 1)};
-    request.by = luaL_optinteger(lua, 2, 1);
-    check_depth(lua, call);
-    call->request = request;
-    return lua_yield(lua, 0);
-}
-
-/* ---- the others ---- */
-
-static int now(lua_State *lua)
-{
-    lua_pushinteger(lua, kv_wall_us() / 1000);
-    return 1;
-}
-
-/* Returns: the index of the first text. */
-static int read_level(lua_State *lua, enum kv_log_level *ret)
-{
-    static const char *const levels[] = {"debug", "info", "warn", "error"};
-    *ret = KV_LOG_INFO;
-    if (lua_gettop(lua) < 2 || lua_type(lua, 1) != LUA_TSTRING)
-        return 1;
-    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-        if (strcmp(lua_tostring(lua, 1), levels[i]) == 0) {
-            *ret = (enum kv_log_level)i;
-            return 2;
-        }
-    return 1;
-}
-
-/* A table is written as JSON. */
-static int log_line(lua_State *lua)
-{
-    const struct kv_script_call *call = check_running(lua, "kv.log");
-    enum kv_log_level level;
-    int first = read_level(lua, &level), last = lua_gettop(lua);
-    lua_pushliteral(lua, "");
-    for (int i = first; i <= last; i++) {
-        if (i != first)
-            lua_pushliteral(lua, " ");
-        if (lua_istable(lua, i)) {
-            lua_getfield(lua, lua_upvalueindex(1), "encode");
-            lua_pushvalue(lua, i);
-            lua_call(lua, 1, 1);
-        } else {
-            luaL_tolstring(lua, i, NULL);
-        }
-        lua_concat(lua, i != first ? 3 : 2);
-    }
-    kv_hooks_log(call->here, level, lua_tostring(lua, -1));
-    return 0;
-}
-
-/* kv.refuse(reason) */
-static int refuse(lua_State *lua)
-{
-    struct kv_script_call *call = check_running(lua, "kv.refuse");
-    struct kv_slice reason;
-    reason.bytes = luaL_checklstring(lua, 1, &reason.len);
-    luaL_argcheck(lua, kv_utf8_is_valid(reason) && strlen(reason.bytes) == reason.len, 1,
-                  "the reason is no text");
-    if (call->command == NULL)
-        luaL_error(lua, "kv.refuse: %s is called for what has happened", kv_hook_names[call->hook]);
-    call->text.len = 0;
-    kv_buffer_append(&call->text, reason);
-    lua_pushlightuserdata(lua, &refusal);
-    return lua_error(lua);
-}
-
-bool kv_api_is_refusal(lua_State *lua, int index)
-{
-    return lua_touserdata(lua, index) == &refusal;
-}
-
 /* ---- what is pushed ---- */
 
 static struct kv_keyspace *keyspace_of(const struct kv_script_call *call)
@@ -351,7 +233,7 @@ static int push_sum(lua_State *lua, const struct kv_outcome *outcome)
     return 2;
 }
 
-int kv_api_push_outcome(lua_State *lua, const struct kv_script_call *call)
+static int push_outcome(lua_State *lua, const struct kv_script_call *call)
 {
     const struct kv_outcome *outcome = call->outcome;
     const struct kv_command *command = outcome->command;
@@ -372,6 +254,136 @@ int kv_api_push_outcome(lua_State *lua, const struct kv_script_call *call)
     default:
         return push_fault(lua, kv_command_status_text(command->status));
     }
+}
+
+static int go_on(lua_State *lua, int status, lua_KContext context)
+{
+    (void)status;
+    return push_outcome(lua, (const struct kv_script_call *)context);
+}
+
+/* The arguments stay on the stack meanwhile. */
+static int await_outcome(lua_State *lua, struct kv_script_call *call)
+{
+    return lua_yieldk(lua, 0, (lua_KContext)call, go_on);
+}
+
+/* ---- functions that ask the keyspace ---- */
+
+static int get(lua_State *lua)
+{
+    struct kv_script_call *call = check_running(lua, "kv.get");
+    call->request = (struct kv_request){.kind = KV_REQUEST_GET, .key = check_key(lua, 1)};
+    return await_outcome(lua, call);
+}
+
+static int set(lua_State *lua)
+{
+    static const char *const options[] = {"ttl", "if_revision", "if_absent", NULL};
+    struct kv_script_call *call = check_running(lua, "kv.set");
+    struct kv_request request = {.kind = KV_REQUEST_SET, .key = check_key(lua, 1)};
+    luaL_argcheck(lua, !lua_isnoneornil(lua, 2), 2,
+                  "a value is expected; kv.null is JSON's null, and kv.delete takes a key away");
+    check_options(lua, 3, options);
+    check_depth(lua, call);
+    read_condition(lua, 3, &request);
+    if (push_option(lua, 3, "ttl")) {
+        request.ttl_is_given = true;
+        request.ttl_ms = kv_api_check_ttl(lua, -1);
+    }
+    call->text.len = 0;
+    kv_script_write_json(lua, 2, kv_state_of(lua)->config->max_value_bytes, &call->text);
+    call->request = request;
+    return await_outcome(lua, call);
+}
+
+static int delete (lua_State *lua)
+{
+    static const char *const options[] = {"if_revision", NULL};
+    struct kv_script_call *call = check_running(lua, "kv.delete");
+    struct kv_request request = {.kind = KV_REQUEST_DELETE, .key = check_key(lua, 1)};
+    check_options(lua, 2, options);
+    check_depth(lua, call);
+    read_condition(lua, 2, &request);
+    call->request = request;
+    return await_outcome(lua, call);
+}
+
+static int incr(lua_State *lua)
+{
+    struct kv_script_call *call = check_running(lua, "kv.incr");
+    struct kv_request request = {.kind = KV_REQUEST_INCR, .key = check_key(lua, 1)};
+    request.by = luaL_optinteger(lua, 2, 1);
+    check_depth(lua, call);
+    call->request = request;
+    return await_outcome(lua, call);
+}
+
+/* ---- the others ---- */
+
+static int now(lua_State *lua)
+{
+    lua_pushinteger(lua, kv_wall_us() / 1000);
+    return 1;
+}
+
+/* Returns: the index of the first text. */
+static int read_level(lua_State *lua, enum kv_log_level *ret)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    *ret = KV_LOG_INFO;
+    if (lua_gettop(lua) < 2 || lua_type(lua, 1) != LUA_TSTRING)
+        return 1;
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+        if (strcmp(lua_tostring(lua, 1), levels[i]) == 0) {
+            *ret = (enum kv_log_level)i;
+            return 2;
+        }
+    return 1;
+}
+
+/* A table is written as JSON. */
+static int log_line(lua_State *lua)
+{
+    const struct kv_script_call *call = check_running(lua, "kv.log");
+    enum kv_log_level level;
+    int first = read_level(lua, &level), last = lua_gettop(lua);
+    lua_pushliteral(lua, "");
+    for (int i = first; i <= last; i++) {
+        if (i != first)
+            lua_pushliteral(lua, " ");
+        if (lua_istable(lua, i)) {
+            lua_getfield(lua, lua_upvalueindex(1), "encode");
+            lua_pushvalue(lua, i);
+            lua_call(lua, 1, 1);
+        } else {
+            luaL_tolstring(lua, i, NULL);
+        }
+        lua_concat(lua, i != first ? 3 : 2);
+    }
+    kv_hooks_log(call->here, level, lua_tostring(lua, -1));
+    return 0;
+}
+
+/* kv.refuse(reason) */
+static int refuse(lua_State *lua)
+{
+    struct kv_script_call *call = check_running(lua, "kv.refuse");
+    struct kv_slice reason;
+    reason.bytes = luaL_checklstring(lua, 1, &reason.len);
+    luaL_argcheck(lua, kv_utf8_is_valid(reason) && strlen(reason.bytes) == reason.len, 1,
+                  "the reason is no text");
+    if (call->command == NULL)
+        luaL_error(lua, "kv.refuse: %s is called for what has happened", kv_hook_names[call->hook]);
+    call->text.len = 0;
+    kv_buffer_append(&call->text, reason);
+    lua_pushlightuserdata(lua, &refusal);
+    return lua_error(lua);
+}
+
+bool kv_api_is_refusal(lua_State *lua, int index)
+{
+    return lua_touserdata(lua, index) == &refusal;
 }
 
 /* ---- kv ---- */

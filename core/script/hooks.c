@@ -12,6 +12,7 @@
 #include "wire/quote.h"
 
 enum {
+    MOST_SPARE = 64,
     CALLS_A_TURN = 64, /* of those that waited for others */
     ERRORS_A_SECOND = 10,
     LINES_A_SECOND = 100
@@ -61,11 +62,15 @@ static void count_calls(struct kv_script_loop *here, int change)
 static struct kv_script_call *create_call(struct kv_script_loop *here, enum kv_hook hook,
                                           uint32_t depth, struct kv_slice key)
 {
-    struct kv_script_call *call = kv_calloc(1, sizeof(*call));
-    call->here = here;
-    call->hook = hook;
-    call->depth = depth;
-    call->key = key;
+    struct kv_script_call *call;
+    if (kv_list_is_empty(&here->spare)) {
+        call = kv_alloc(sizeof(*call));
+    } else {
+        call = KV_CONTAINER(here->spare.next, struct kv_script_call, in_all);
+        kv_list_remove(&call->in_all);
+        here->n_spare--;
+    }
+    *call = (struct kv_script_call){.here = here, .hook = hook, .depth = depth, .key = key};
     kv_list_init(&call->in_counter);
     kv_queue_init(&call->behind);
     kv_list_append(&here->all, &call->in_all);
@@ -83,8 +88,13 @@ static void destroy_call(struct kv_script_call *call)
     kv_keyspace_release(here->script->scripts->keyspace, &call->value);
     kv_keyspace_release(here->script->scripts->keyspace, &call->previous);
     kv_buffer_fini(&call->text);
-    free(call);
     count_calls(here, -1);
+    if (here->n_spare == MOST_SPARE) {
+        free(call);
+        return;
+    }
+    kv_list_append(&here->spare, &call->in_all);
+    here->n_spare++;
 }
 
 static enum kv_call_state start(struct kv_script_call *call, struct kv_error *ret_why)
@@ -334,7 +344,7 @@ static void take_change(struct kv_script_loop *here, const struct kv_change *cha
     bool is_set = hook == KV_HOOK_ON_SET;
     struct kv_script_call *call = create_call(here, hook, depth, change->key);
     call->value = kv_keyspace_share(keyspace, is_set ? &change->after : &change->before);
-    if (is_set)
+    if (is_set && kv_state_wants_previous(here->state))
         call->previous = kv_keyspace_share(keyspace, &change->before);
     call->revision = change->revision;
     here->n_pending++;
@@ -393,6 +403,8 @@ void kv_hooks_forget_all(struct kv_script_loop *here)
                atomic_load(&here->n_calls));
     KV_LIST_EACH(&here->all, link, after)
     destroy_call(KV_CONTAINER(link, struct kv_script_call, in_all));
+    KV_LIST_EACH(&here->spare, link, after)
+    free(KV_CONTAINER(link, struct kv_script_call, in_all));
     kv_table_fini(&here->busy);
     kv_table_fini(&here->counters);
 }

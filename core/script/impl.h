@@ -42,8 +42,18 @@ struct kv_script_loop;
 /* What one hook, or the loading of the script, has used. */
 struct kv_script_budget {
     int64_t n_instructions;
-    int64_t used_us, since_us; /* before it was last resumed, and when that was */
-    bool is_spent;             /* it was stopped; nothing that it does counts any more */
+    int64_t used_us;  /* before it was last resumed */
+    int64_t since_us; /* when it had run its first instructions since then; 0: it has not */
+    bool is_spent;    /* it was stopped; nothing that it does counts any more */
+};
+
+struct kv_coroutine {
+    lua_State *lua;
+    int ref; /* of the registry, which keeps it */
+};
+
+enum {
+    KV_SCRIPT_IDLE = 256
 };
 
 struct kv_script_state {
@@ -58,8 +68,8 @@ struct kv_script_state {
     struct kv_script_call *running;  /* the one whose Lua is being run; NULL: none */
     struct kv_script_budget *budget; /* of what is being run; NULL: nothing is */
     struct kv_buffer scratch;
-    lua_State *idle; /* a coroutine that has ended well, kept for the next call; NULL: none */
-    int idle_ref;
+    struct kv_coroutine idle[KV_SCRIPT_IDLE]; /* that have ended well, kept for the next calls */
+    size_t n_idle;
 };
 
 /* Compiles the script's text. Returns: NULL and *reterr, with file and line. */
@@ -75,7 +85,8 @@ bool kv_state_protect(struct kv_script_state *state, int (*function)(lua_State *
 /* Writes what a raised error says. */
 void kv_state_tell_error(lua_State *lua, int index, struct kv_error *ret);
 
-/* From here on the budget's time counts, until the other. */
+/* What is run between the two counts on the budget: instructions, and its time but for that of the
+ * first thousand of them. */
 void kv_budget_begin(struct kv_script_state *state, struct kv_script_budget *budget);
 void kv_budget_end(struct kv_script_state *state);
 
@@ -88,6 +99,12 @@ static inline struct kv_script_state *kv_state_of(lua_State *lua)
 static inline bool kv_state_has(const struct kv_script_state *state, enum kv_hook hook)
 {
     return state->hooks[hook].n_parameters >= 0;
+}
+
+/* Whether on_set() has a fourth parameter. */
+static inline bool kv_state_wants_previous(const struct kv_script_state *state)
+{
+    return state->hooks[KV_HOOK_ON_SET].n_parameters >= 4;
 }
 
 /* ---- call.c: a hook under way ---- */
@@ -129,15 +146,13 @@ struct kv_script_call {
     struct kv_script_loop *here;
     struct kv_script_state *state; /* a reference; NULL: it has not begun */
     enum kv_hook hook;
-    uint32_t depth;        /* of hooks that led to what it is called for */
-    struct kv_slice key;   /* alive with the command, or an item */
-    struct kv_list in_all; /* of the loop */
-    lua_State *coroutine;
-    int coroutine_ref;
-    int n_arguments; /* on the coroutine's stack, to begin with */
+    uint32_t depth;                /* of hooks that led to what it is called for */
+    struct kv_slice key;           /* alive with the command, or an item */
+    struct kv_list in_all;         /* of the loop */
+    struct kv_coroutine coroutine; /* all zero: none */
     struct kv_script_budget budget;
     struct kv_request request;
-    const struct kv_outcome *outcome; /* while it is being pushed */
+    const struct kv_outcome *outcome; /* of the request, while it goes on */
     struct kv_origin *origin;         /* of the write that it waits for */
     struct kv_buffer text;
     struct kv_list in_counter;
@@ -146,6 +161,7 @@ struct kv_script_call {
     /* before-hooks */
     struct kv_command *command;
     bool is_suspended; /* the keyspace waits for the verdict */
+    bool has_returned;
     bool value_is_new, ttl_is_new;
     int64_t new_ttl_ms;
 
@@ -202,6 +218,8 @@ struct kv_script_loop {
     struct kv_table busy;     /* after-hooks that have not ended, one for each key */
     struct kv_table counters; /* counter.c */
     struct kv_list all;       /* every call */
+    struct kv_list spare;     /* the memory of some that have ended */
+    uint32_t n_spare;
     uint32_t n_pending;       /* after-hooks that have not ended, those behind others included */
     _Atomic uint32_t n_calls; /* written by this loop alone */
     bool holds_writes;

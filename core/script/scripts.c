@@ -82,6 +82,7 @@ static void init_loop(struct kv_script_loop *here, struct kv_script *script,
     here->run_ready.run = kv_hooks_run_ready;
     kv_queue_init(&here->ready);
     kv_list_init(&here->all);
+    kv_list_init(&here->spare);
 }
 
 static int load_script(struct kv_scripts *scripts, const struct kv_script_config *config,

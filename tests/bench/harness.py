@@ -14,15 +14,15 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.environ.get("KV_BENCH_BUILD", os.path.join(ROOT, "build", "bench-build"))
 SERVER_CORE, LOAD_CORE = "0", "1"
 PORTS = {"kvserver": 3701, "bare": 3702, "sink-http": 3703, "sink-ws": 3704, "redis": 3705,
-         "webdis": 3706, "rocksdb": 3707, "lmdb": 3708, "redis-aof": 3709}
+         "webdis": 3706, "rocksdb": 3707, "lmdb": 3708, "redis-aof": 3709, "hooks": 3710}
 
 
 # ---- servers ----
 
 
-def kvserver_yaml(port, threads=1, storage="module: memory"):
+def kvserver_yaml(port, threads=1, storage="module: memory", more=""):
     return (f"listen: [{{port: {port}}}]\nthreads: {threads}\nmodules: {BUILD}/modules\n"
-            f"storage: {{{storage}}}\nlog: {{level: error}}\n")
+            f"storage: {{{storage}}}\nlog: {{level: error}}\n{more}")
 
 
 class Servers:
@@ -48,8 +48,8 @@ class Servers:
         return self.running[name]
 
     def start_kvserver(self, threads=1, cores=SERVER_CORE, name="kvserver",
-                       storage="module: memory"):
-        path = self.write(f"{name}.yaml", kvserver_yaml(PORTS[name], threads, storage))
+                       storage="module: memory", more=""):
+        path = self.write(f"{name}.yaml", kvserver_yaml(PORTS[name], threads, storage, more))
         process = self.start(name, [f"{BUILD}/kvserver", "-c", path], PORTS[name], cores)
         wait_until_ready(PORTS[name])
         return process

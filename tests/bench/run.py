@@ -29,6 +29,8 @@ def ratios():
               load("http-get", "bare", depth=16), 5.0),
         Ratio("http-post", load("http-post", "kvserver"), "bare libh2o", load("http-post", "bare"),
               0.9),
+        Ratio("http-post, counting hook", load("http-post", "hooks"), "kvserver http-post",
+              load("http-post", "kvserver"), 0.8),
         Ratio("ws-get x16", load("ws-get", "kvserver", depth=16), "redis get x16",
               redis_benchmark("get", 16, 600000), 1.2),
         Ratio("ws-set x16", load("ws-set", "kvserver", depth=16), "redis set x16",
@@ -98,11 +100,20 @@ def two_threads(servers, options):
     return rates[1] / rates[0]
 
 
+def start_hooks(servers):
+    """A server with a hook that counts the changes, where clients can read the number."""
+    script = servers.write("count.lua", "function on_set(key)\n"
+                           "  if key ~= 'count' then kv.incr('count') end\nend\n")
+    servers.start_kvserver(name="hooks", more=f"scripts: [{{file: '{script}'}}]\n")
+
+
 def measure_ratios(servers, options):
     chosen = [one for one in ratios() if options.only is None or options.only in one.name]
     servers.start_kvserver()
+    start_hooks(servers)
     servers.start_peers()
-    run_load("fill", PORTS["kvserver"], depth=64, keys=options.keys)
+    for name in ("kvserver", "hooks"):
+        run_load("fill", PORTS[name], depth=64, keys=options.keys)
     redis_benchmark("set", 64, 2 * options.keys)(
         argparse.Namespace(seconds=1, keys=options.keys))
     for _ in range(options.rounds):
