@@ -37,7 +37,8 @@ void kv_command_free(struct kv_command *command)
     kv_keyspace_release(home->keyspace, &command->item);
     free(command->copy);
     free(command->new_value);
-    free(command->own_refusal);
+    if (command->refusal != NULL)
+        free(command->own_refusal);
     if (home->n_free_commands >= MOST_FREE_COMMANDS) {
         free(command);
         return;

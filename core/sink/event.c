@@ -10,9 +10,6 @@ enum {
     KEPT_TEXT = 1 << 20 /* memory that a batch keeps for the next one */
 };
 
-static const char *const type_names[] = {
-    [KV_EVENT_SET] = "set", [KV_EVENT_DELETE] = "delete", [KV_EVENT_EXPIRE] = "expire"};
-
 static void append_time(struct kv_buffer *out, int64_t time_us)
 {
     time_t seconds = (time_t)(time_us / 1000000);
@@ -39,7 +36,7 @@ static int append_event(struct kv_buffer *out, const struct kv_sink_entry *entry
     kv_buffer_printf(out, "%s-", epoch);
     kv_buffer_append_u64(out, entry->revision);
     ret->id_len = out->len - ret->id;
-    kv_buffer_printf(out, "\",\"type\":\"%s\",\"key\":", type_names[entry->type]);
+    kv_buffer_printf(out, "\",\"type\":\"%s\",\"key\":", kv_event_type_name(entry->type));
     kv_json_append_string(out, entry->key);
     kv_buffer_append(out, entry->type == KV_EVENT_SET ? KV_SLICE(",\"value\":")
                                                       : KV_SLICE(",\"previous\":"));

@@ -19,6 +19,12 @@ enum kv_event_type {
     KV_EVENT_EXPIRE = 3
 };
 
+/* As it stands in an event's JSON. */
+static inline const char *kv_event_type_name(enum kv_event_type type)
+{
+    return type == KV_EVENT_SET ? "set" : type == KV_EVENT_DELETE ? "delete" : "expire";
+}
+
 /* One change. Lent for the call. */
 struct kv_event {
     enum kv_event_type type;

@@ -1,0 +1,279 @@
+/*
+ * Events as messages of Kafka, with the event's key as theirs, so that those of a key stay in order
+ * in one partition. The producer is idempotent: what it repeats by itself is stored once, and in
+ * order.
+ *
+ * A message has no time-out of its own, as the one behind it would then overtake it. Where not all
+ * is acknowledged in time, what is left is purged and the producer is made anew: then those that
+ * the brokers had taken come once more, with the same header `id`, in their order.
+ */
+#include <kvserver/sink.h>
+
+#include <librdkafka/rdkafka.h>
+#include <stdlib.h>
+
+enum {
+    OPTION_BROKERS,
+    OPTION_TOPIC,
+    OPTION_SETTINGS,
+    OPTION_TIMEOUT,
+    N_OPTIONS
+};
+
+enum {
+    TURN_MS = 100 /* between two looks whether the time is over */
+};
+
+struct kv_sink {
+    const struct kv_sink_host *host;
+    const struct kv_option_value *options;
+    rd_kafka_t *producer; /* NULL: none */
+    rd_kafka_resp_err_t *results;
+    size_t n_results; /* of the deliver() under way */
+    size_t n_open;    /* not answered yet */
+    size_t capacity;
+};
+
+static const struct kv_option kafka_options[N_OPTIONS] = {
+    [OPTION_BROKERS] = {.name = "brokers",
+                        .type = KV_OPTION_STRING,
+                        .fallback = "127.0.0.1:9092",
+                        .doc = "host:port, and others behind commas"},
+    [OPTION_TOPIC] = {.name = "topic", .type = KV_OPTION_STRING, .fallback = "kvserver"},
+    [OPTION_SETTINGS] = {.name = "settings",
+                         .type = KV_OPTION_MAP,
+                         .flags = KV_OPTION_SECRET,
+                         .doc = "of librdkafka, by their names"},
+    [OPTION_TIMEOUT] = {.name = "timeout",
+                        .type = KV_OPTION_DURATION,
+                        .fallback = "10s",
+                        .min = 100,
+                        .max = 600000},
+};
+
+/* ---- the producer ---- */
+
+/* The opaque of a message is its place, and one more. */
+static void reported(rd_kafka_t *producer, const rd_kafka_message_t *message, void *opaque)
+{
+    struct kv_sink *sink = opaque;
+    size_t place = (size_t)(uintptr_t)message->_private - 1;
+    (void)producer;
+    if (place >= sink->n_results)
+        return;
+    sink->results[place] = message->err;
+    sink->n_open--;
+}
+
+static int set(rd_kafka_conf_t *conf, const char *name, const char *value, struct kv_error *reterr)
+{
+    char why[256];
+    if (rd_kafka_conf_set(conf, name, value, why, sizeof(why)) == RD_KAFKA_CONF_OK)
+        return 0;
+    return kv_error_set(reterr, "settings: %s", why);
+}
+
+static int configure(const struct kv_option_value *options, rd_kafka_conf_t *conf,
+                     struct kv_error *reterr)
+{
+    const struct kv_option_value *settings = &options[OPTION_SETTINGS];
+    if (set(conf, "bootstrap.servers", options[OPTION_BROKERS].string.bytes, reterr) != 0 ||
+        set(conf, "client.id", "kvserver", reterr) != 0 || set(conf, "linger.ms", "0", reterr) != 0)
+        return -1;
+    for (size_t i = 0; i + 1 < settings->list.n; i += 2)
+        if (set(conf, settings->list.items[i].string.bytes,
+                settings->list.items[i + 1].string.bytes, reterr) != 0)
+            return -1;
+    /* What the order depends on stands behind the operator's settings. */
+    return set(conf, "enable.idempotence", "true", reterr) == 0 &&
+                   set(conf, "message.timeout.ms", "0", reterr) == 0
+               ? 0
+               : -1;
+}
+
+/* Says nothing of its own on the standard error: what fails is told by the host. */
+static void keep_quiet(const rd_kafka_t *producer, int level, const char *part, const char *text)
+{
+    (void)producer;
+    (void)level;
+    (void)part;
+    (void)text;
+}
+
+static rd_kafka_t *make_producer(struct kv_sink *sink, struct kv_error *reterr)
+{
+    char why[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    if (configure(sink->options, conf, reterr) != 0) {
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
+    rd_kafka_conf_set_opaque(conf, sink);
+    rd_kafka_conf_set_dr_msg_cb(conf, reported);
+    rd_kafka_conf_set_log_cb(conf, keep_quiet);
+    rd_kafka_t *producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
+    if (producer != NULL)
+        return producer;
+    rd_kafka_conf_destroy(conf);
+    kv_error_set(reterr, "%s", why);
+    return NULL;
+}
+
+static void destroy_producer(struct kv_sink *sink)
+{
+    if (sink->producer == NULL)
+        return;
+    rd_kafka_purge(sink->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    while (sink->n_open != 0 && rd_kafka_poll(sink->producer, TURN_MS) != 0)
+        continue;
+    rd_kafka_destroy(sink->producer);
+    sink->producer = NULL;
+}
+
+/* It connects in the background; so a wrong setting is told at once, and a missing broker is not.
+ */
+static int kafka_open(const struct kv_sink_host *host, const struct kv_option_value *options,
+                      struct kv_sink **ret_sink, struct kv_error *reterr)
+{
+    if (options[OPTION_TOPIC].string.len == 0)
+        return kv_error_set(reterr, "topic: a name is expected");
+    struct kv_sink *sink = calloc(1, sizeof(*sink));
+    if (sink == NULL)
+        return kv_error_set(reterr, "no memory");
+    *sink = (struct kv_sink){.host = host, .options = options};
+    sink->producer = make_producer(sink, reterr);
+    if (sink->producer == NULL) {
+        free(sink);
+        return -1;
+    }
+    *ret_sink = sink;
+    return 0;
+}
+
+/* ---- delivering ---- */
+
+static int make_room(struct kv_sink *sink, size_t n)
+{
+    if (n > sink->capacity) {
+        rd_kafka_resp_err_t *results = realloc(sink->results, n * sizeof(*results));
+        if (results == NULL)
+            return -1;
+        sink->results = results;
+        sink->capacity = n;
+    }
+    for (size_t i = 0; i < n; i++)
+        sink->results[i] = RD_KAFKA_RESP_ERR__IN_PROGRESS;
+    sink->n_results = n;
+    sink->n_open = 0;
+    return 0;
+}
+
+static rd_kafka_resp_err_t produce(struct kv_sink *sink, const struct kv_event *event, size_t place)
+{
+    /* An empty key is one, too: as NULL it would be spread over the partitions. */
+    const char *key = event->key.len == 0 ? "" : event->key.bytes;
+    return rd_kafka_producev(
+        sink->producer, RD_KAFKA_V_TOPIC(sink->options[OPTION_TOPIC].string.bytes),
+        RD_KAFKA_V_KEY(key, event->key.len),
+        RD_KAFKA_V_VALUE((void *)(uintptr_t)event->json.bytes, event->json.len),
+        RD_KAFKA_V_HEADER("id", event->id.bytes, (ssize_t)event->id.len),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE((void *)(place + 1)),
+        RD_KAFKA_V_END);
+}
+
+/* What no broker will ever take. */
+static bool is_hopeless(rd_kafka_resp_err_t result)
+{
+    return result == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
+           result == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE;
+}
+
+/* Up to the first that the producer has no room for. */
+static void produce_all(struct kv_sink *sink, const struct kv_event *events, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        rd_kafka_resp_err_t result = produce(sink, &events[i], i);
+        if (result == RD_KAFKA_RESP_ERR_NO_ERROR)
+            sink->n_open++;
+        else
+            sink->results[i] = result;
+        if (result != RD_KAFKA_RESP_ERR_NO_ERROR && !is_hopeless(result))
+            return;
+    }
+}
+
+static void await_all(struct kv_sink *sink)
+{
+    int64_t until_ms =
+        sink->host->base.now_ms(&sink->host->base) + sink->options[OPTION_TIMEOUT].integer;
+    while (sink->n_open != 0 && sink->host->base.now_ms(&sink->host->base) < until_ms &&
+           !sink->host->is_ending(sink->host))
+        rd_kafka_poll(sink->producer, TURN_MS);
+}
+
+static size_t count_settled(struct kv_sink *sink, const struct kv_event *events, size_t n)
+{
+    size_t settled = 0;
+    for (; settled < n; settled++) {
+        rd_kafka_resp_err_t result = sink->results[settled];
+        if (is_hopeless(result)) {
+            sink->host->base.log(&sink->host->base, KV_LOG_ERROR,
+                                 "an event of %zu bytes is dropped: %s", events[settled].json.len,
+                                 rd_kafka_err2str(result));
+            sink->host->gave_up(sink->host, 1);
+        } else if (result != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            break;
+        }
+    }
+    return settled;
+}
+
+static const char *why_not(rd_kafka_resp_err_t result)
+{
+    return result == RD_KAFKA_RESP_ERR__IN_PROGRESS ? "no broker has acknowledged it in time"
+                                                    : rd_kafka_err2str(result);
+}
+
+static size_t kafka_deliver(struct kv_sink *sink, const struct kv_event *events, size_t n,
+                            struct kv_error *reterr)
+{
+    if (sink->producer == NULL && (sink->producer = make_producer(sink, reterr)) == NULL)
+        return 0;
+    if (make_room(sink, n) != 0) {
+        kv_error_set(reterr, "no memory");
+        return 0;
+    }
+    produce_all(sink, events, n);
+    await_all(sink);
+    size_t settled = count_settled(sink, events, n);
+    if (settled == n)
+        return n;
+    kv_error_set(reterr, "%s", why_not(sink->results[settled]));
+    if (sink->n_open != 0 || rd_kafka_fatal_error(sink->producer, NULL, 0) != 0)
+        destroy_producer(sink);
+    sink->n_results = 0;
+    return settled;
+}
+
+static void kafka_close(struct kv_sink *sink)
+{
+    sink->n_results = 0;
+    sink->n_open = 0;
+    destroy_producer(sink);
+    free(sink->results);
+    free(sink);
+}
+
+static const struct kv_sink_ops kafka_ops = {
+    .size = sizeof(kafka_ops),
+    .open = kafka_open,
+    .deliver = kafka_deliver,
+    .close = kafka_close,
+};
+
+static const struct kv_module kafka_module = {
+    KV_MODULE_IDENTITY,       .kind = KV_MODULE_SINK, .name = "kafka",   .version = "1.0",
+    .options = kafka_options, .n_options = N_OPTIONS, .ops = &kafka_ops,
+};
+
+KV_MODULE_EXPORT(&kafka_module)

@@ -1,0 +1,445 @@
+/*
+ * Events by HTTP POST, with the headers of Standard Webhooks. One request is under way at a time,
+ * so that the order is kept; it bears `batch` events at most. A request that failed is repeated as
+ * it was, with the same `webhook-id`, also where more events have come since.
+ *
+ * An event is given up, and goes to the dead-letter file, after so many attempts; all are, once the
+ * receiver has answered 410.
+ */
+#include <kvserver/sink.h>
+
+#include <curl/curl.h>
+#include <stdlib.h>
+
+#include "dead_letter.h"
+#include "signature.h"
+
+enum {
+    OPTION_URL,
+    OPTION_SECRET,
+    OPTION_PREVIOUS_SECRET,
+    OPTION_HEADERS,
+    OPTION_BATCH,
+    OPTION_ATTEMPTS,
+    OPTION_DEAD_LETTER,
+    OPTION_TIMEOUT,
+    OPTION_CONNECT_TIMEOUT,
+    OPTION_CA_FILE,
+    N_OPTIONS
+};
+
+enum {
+    TURN_MS = 100,
+    LONGEST_ID = 128,
+    LONGEST_ANSWER_TEXT = 200,
+    STATUS_GONE = 410,
+    MOST_SECONDS_TO_WAIT = 3600 /* that a receiver may ask for */
+};
+
+struct kv_sink {
+    const struct kv_sink_host *host;
+    const struct kv_option_value *options;
+    struct kv_webhook_secret secret, previous_secret;
+    CURLM *multi;
+    CURL *easy;
+    bool is_gone;          /* the receiver wants no more */
+    char id[LONGEST_ID];   /* of the request that failed; empty: none did */
+    size_t n_events;       /* in it */
+    int64_t n_attempts;    /* of it */
+    int64_t not_before_ms; /* the receiver asked to wait until then */
+    char *body;
+    size_t body_capacity;
+    char answer[LONGEST_ANSWER_TEXT + 1]; /* the beginning of it */
+    size_t answer_len;
+};
+
+static const struct kv_option webhook_options[N_OPTIONS] = {
+    [OPTION_URL] = {.name = "url", .type = KV_OPTION_STRING, .flags = KV_OPTION_REQUIRED},
+    [OPTION_SECRET] = {.name = "secret",
+                       .type = KV_OPTION_STRING,
+                       .flags = KV_OPTION_SECRET,
+                       .doc = "whsec_ and base64, or any text; none: requests are not signed"},
+    [OPTION_PREVIOUS_SECRET] = {.name = "previous_secret",
+                                .type = KV_OPTION_STRING,
+                                .flags = KV_OPTION_SECRET,
+                                .doc = "signs as well, while receivers change to a new one"},
+    [OPTION_HEADERS] = {.name = "headers",
+                        .type = KV_OPTION_MAP,
+                        .flags = KV_OPTION_SECRET,
+                        .doc = "further ones"},
+    [OPTION_BATCH] = {.name = "batch",
+                      .type = KV_OPTION_INT,
+                      .fallback = "1",
+                      .min = 1,
+                      .max = 1000,
+                      .doc = "1: a request is one event; more: a list of up to so many"},
+    [OPTION_ATTEMPTS] = {.name = "attempts",
+                         .type = KV_OPTION_INT,
+                         .fallback = "20",
+                         .max = 1000000,
+                         .doc = "then the events are given up; 0: never"},
+    [OPTION_DEAD_LETTER] = {.name = "dead_letter",
+                            .type = KV_OPTION_STRING,
+                            .doc = "a file for the events that were given up"},
+    [OPTION_TIMEOUT] = {.name = "timeout",
+                        .type = KV_OPTION_DURATION,
+                        .fallback = "10s",
+                        .min = 100,
+                        .max = 600000},
+    [OPTION_CONNECT_TIMEOUT] = {.name = "connect_timeout",
+                                .type = KV_OPTION_DURATION,
+                                .fallback = "5s",
+                                .min = 100,
+                                .max = 600000},
+    [OPTION_CA_FILE] = {.name = "ca_file",
+                        .type = KV_OPTION_STRING,
+                        .doc = "certificates to trust in place of the system's"},
+};
+
+/* ---- making ---- */
+
+static void webhook_close(struct kv_sink *sink)
+{
+    curl_easy_cleanup(sink->easy);
+    curl_multi_cleanup(sink->multi);
+    curl_global_cleanup();
+    free(sink->body);
+    free(sink);
+}
+
+/* Keeps the beginning of what the receiver answers, for the log. */
+static size_t take_answer(char *bytes, size_t size, size_t n, void *user)
+{
+    struct kv_sink *sink = user;
+    size_t len = size * n, room = LONGEST_ANSWER_TEXT - sink->answer_len;
+    if (room > len)
+        room = len;
+    for (size_t i = 0; i < room; i++)
+        sink->answer[sink->answer_len++] =
+            bytes[i] < ' ' || bytes[i] > '~' ? ' ' : bytes[i]; /* one line of plain text */
+    sink->answer[sink->answer_len] = '\0';
+    return len;
+}
+
+static bool set_up(struct kv_sink *sink)
+{
+    const struct kv_option_value *options = sink->options;
+    CURL *easy = sink->easy;
+    if (options[OPTION_CA_FILE].string.len != 0 &&
+        curl_easy_setopt(easy, CURLOPT_CAINFO, options[OPTION_CA_FILE].string.bytes) != CURLE_OK)
+        return false;
+    return curl_easy_setopt(easy, CURLOPT_URL, options[OPTION_URL].string.bytes) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_USERAGENT, "kvserver") == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)options[OPTION_TIMEOUT].integer) ==
+               CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                            (long)options[OPTION_CONNECT_TIMEOUT].integer) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_answer) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEDATA, sink) == CURLE_OK;
+}
+
+static int check_options(struct kv_sink *sink, struct kv_error *reterr)
+{
+    const struct kv_option_value *options = sink->options;
+    struct kv_slice url = options[OPTION_URL].string;
+    if (!kv_slice_has_prefix(url, KV_SLICE("http://")) &&
+        !kv_slice_has_prefix(url, KV_SLICE("https://")))
+        return kv_error_set(reterr, "url: \"%s\" begins with neither http:// nor https://",
+                            url.bytes);
+    if (kv_webhook_secret_read(options[OPTION_SECRET].string, &sink->secret, reterr) != 0 ||
+        kv_webhook_secret_read(options[OPTION_PREVIOUS_SECRET].string, &sink->previous_secret,
+                               reterr) != 0)
+        return -1;
+    return 0;
+}
+
+static int webhook_open(const struct kv_sink_host *host, const struct kv_option_value *options,
+                        struct kv_sink **ret_sink, struct kv_error *reterr)
+{
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return kv_error_set(reterr, "libcurl cannot be set up");
+    struct kv_sink *sink = calloc(1, sizeof(*sink));
+    if (sink == NULL) {
+        curl_global_cleanup();
+        return kv_error_set(reterr, "no memory");
+    }
+    sink->host = host;
+    sink->options = options;
+    int result = check_options(sink, reterr);
+    if (result == 0) {
+        sink->multi = curl_multi_init();
+        sink->easy = curl_easy_init();
+        if (sink->multi == NULL || sink->easy == NULL || !set_up(sink))
+            result = kv_error_set(reterr, "libcurl takes not all of the options");
+    }
+    if (result != 0) {
+        webhook_close(sink);
+        return -1;
+    }
+    *ret_sink = sink;
+    return 0;
+}
+
+/* ---- a request ---- */
+
+static bool reserve(struct kv_sink *sink, size_t size)
+{
+    if (size <= sink->body_capacity)
+        return true;
+    char *body = realloc(sink->body, size);
+    if (body == NULL)
+        return false;
+    sink->body = body;
+    sink->body_capacity = size;
+    return true;
+}
+
+/* One event as it is, or a list of them. Returns: no bytes where there is no memory. */
+static struct kv_slice write_body(struct kv_sink *sink, const struct kv_event *events, size_t n)
+{
+    size_t size = 2, len = 0;
+    if (sink->options[OPTION_BATCH].integer == 1)
+        return events[0].json;
+    for (size_t i = 0; i < n; i++)
+        size += events[i].json.len + 1;
+    if (!reserve(sink, size))
+        return (struct kv_slice){0};
+    for (size_t i = 0; i < n; i++) {
+        sink->body[len++] = i == 0 ? '[' : ',';
+        memcpy(sink->body + len, events[i].json.bytes, events[i].json.len);
+        len += events[i].json.len;
+    }
+    sink->body[len++] = ']';
+    return (struct kv_slice){sink->body, len};
+}
+
+static bool add_header(struct curl_slist **headers, const char *name, const char *value)
+{
+    char line[2048];
+    int len = snprintf(line, sizeof(line), "%s: %s", name, value);
+    struct curl_slist *more = len < (int)sizeof(line) ? curl_slist_append(*headers, line) : NULL;
+    if (more != NULL)
+        *headers = more;
+    return more != NULL;
+}
+
+static bool add_signature(const struct kv_sink *sink, int64_t timestamp, struct kv_slice body,
+                          struct curl_slist **headers)
+{
+    char signatures[2 * KV_WEBHOOK_SIGNATURE_SIZE], second[KV_WEBHOOK_SIGNATURE_SIZE];
+    struct kv_slice id = kv_slice_of(sink->id);
+    if (sink->secret.len == 0)
+        return true;
+    if (kv_webhook_sign(&sink->secret, id, timestamp, body, signatures) != 0)
+        return false;
+    if (sink->previous_secret.len != 0) {
+        if (kv_webhook_sign(&sink->previous_secret, id, timestamp, body, second) != 0)
+            return false;
+        strcat(signatures, " ");
+        strcat(signatures, second);
+    }
+    return add_header(headers, "webhook-signature", signatures);
+}
+
+/* Owns: the caller, by curl_slist_free_all(). */
+static struct curl_slist *make_headers(const struct kv_sink *sink, struct kv_slice body)
+{
+    const struct kv_option_value *further = &sink->options[OPTION_HEADERS];
+    struct curl_slist *headers = NULL;
+    char time[32];
+    int64_t timestamp = sink->host->base.wall_us(&sink->host->base) / 1000000;
+    snprintf(time, sizeof(time), "%lld", (long long)timestamp);
+    bool is_whole = add_header(&headers, "content-type", "application/json") &&
+                    add_header(&headers, "expect", "") &&
+                    add_header(&headers, "webhook-id", sink->id) &&
+                    add_header(&headers, "webhook-timestamp", time) &&
+                    add_signature(sink, timestamp, body, &headers);
+    for (size_t i = 0; is_whole && i + 1 < further->list.n; i += 2)
+        is_whole = add_header(&headers, further->list.items[i].string.bytes,
+                              further->list.items[i + 1].string.bytes);
+    if (is_whole)
+        return headers;
+    curl_slist_free_all(headers);
+    return NULL;
+}
+
+/* Runs the request to its end. Returns: how it went; CURLE_ABORTED_BY_CALLBACK where the time for
+ * delivering was over. */
+static CURLcode transfer(struct kv_sink *sink)
+{
+    CURLcode result = CURLE_ABORTED_BY_CALLBACK;
+    int n_running = 1, n_messages;
+    if (curl_multi_add_handle(sink->multi, sink->easy) != CURLM_OK)
+        return CURLE_FAILED_INIT;
+    while (n_running != 0 && !sink->host->is_ending(sink->host)) {
+        if (curl_multi_perform(sink->multi, &n_running) != CURLM_OK)
+            break;
+        if (n_running != 0)
+            curl_multi_poll(sink->multi, NULL, 0, TURN_MS, NULL);
+    }
+    for (CURLMsg *message; (message = curl_multi_info_read(sink->multi, &n_messages)) != NULL;)
+        if (message->msg == CURLMSG_DONE)
+            result = message->data.result;
+    curl_multi_remove_handle(sink->multi, sink->easy);
+    return result;
+}
+
+static void note_wish_to_wait(struct kv_sink *sink)
+{
+    curl_off_t seconds = 0;
+    curl_easy_getinfo(sink->easy, CURLINFO_RETRY_AFTER, &seconds);
+    if (seconds > MOST_SECONDS_TO_WAIT)
+        seconds = MOST_SECONDS_TO_WAIT;
+    sink->not_before_ms = sink->host->base.now_ms(&sink->host->base) + (int64_t)seconds * 1000;
+}
+
+/* Returns: the status, 0 and *reterr where there is none. */
+static long post(struct kv_sink *sink, struct kv_slice body, struct kv_error *reterr)
+{
+    long status = 0;
+    struct curl_slist *headers = body.bytes == NULL ? NULL : make_headers(sink, body);
+    if (headers == NULL) {
+        kv_error_set(reterr, "no memory, or a header that is too long");
+        return 0;
+    }
+    sink->answer_len = 0;
+    sink->answer[0] = '\0';
+    curl_easy_setopt(sink->easy, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(sink->easy, CURLOPT_POSTFIELDS, body.bytes);
+    curl_easy_setopt(sink->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+    CURLcode result = transfer(sink);
+    if (result == CURLE_OK)
+        curl_easy_getinfo(sink->easy, CURLINFO_RESPONSE_CODE, &status);
+    else
+        kv_error_set(reterr, "%s", curl_easy_strerror(result));
+    if (status != 0)
+        note_wish_to_wait(sink);
+    curl_easy_setopt(sink->easy, CURLOPT_HTTPHEADER, NULL);
+    curl_slist_free_all(headers);
+    return status;
+}
+
+/* ---- delivering ---- */
+
+/* How many of the events make the next request: as many as in the one that failed, if it is that.
+ */
+static size_t choose(struct kv_sink *sink, const struct kv_event *events, size_t n)
+{
+    char id[LONGEST_ID];
+    size_t most = (size_t)sink->options[OPTION_BATCH].integer;
+    snprintf(id, sizeof(id), "%.*s", (int)events[0].id.len, events[0].id.bytes);
+    if (strcmp(id, sink->id) == 0 && sink->n_events <= n)
+        return sink->n_events;
+    memcpy(sink->id, id, sizeof(id));
+    sink->n_events = n < most ? n : most;
+    sink->n_attempts = 0;
+    return sink->n_events;
+}
+
+/* Until the receiver may be asked again. */
+static bool wait_as_asked(const struct kv_sink *sink)
+{
+    const struct kv_host *base = &sink->host->base;
+    int64_t left_ms;
+    while ((left_ms = sink->not_before_ms - base->now_ms(base)) > 0 &&
+           !sink->host->is_ending(sink->host)) {
+        struct timespec turn = {.tv_nsec = (left_ms < TURN_MS ? left_ms : TURN_MS) * 1000000};
+        nanosleep(&turn, NULL);
+    }
+    return left_ms <= 0;
+}
+
+/* Returns: how many are settled by that: n, or 0 and *reterr where they could not be kept. */
+static size_t give_up(struct kv_sink *sink, const struct kv_event *events, size_t n,
+                      struct kv_error *reterr)
+{
+    struct kv_slice path = sink->options[OPTION_DEAD_LETTER].string;
+    if (path.len != 0 && kv_dead_letter_append(path.bytes, events, n, reterr) != 0)
+        return 0;
+    sink->host->gave_up(sink->host, n);
+    return n;
+}
+
+static size_t fail(struct kv_sink *sink, const struct kv_event *events, size_t n, long status,
+                   struct kv_error *reterr)
+{
+    int64_t most = sink->options[OPTION_ATTEMPTS].integer;
+    if (status != 0)
+        kv_error_set(reterr, "the receiver answered %ld%s%s", status,
+                     sink->answer_len == 0 ? "" : ": ", sink->answer);
+    if (sink->host->is_ending(sink->host) || most == 0 || ++sink->n_attempts < most)
+        return 0;
+    sink->host->base.log(&sink->host->base, KV_LOG_ERROR,
+                         "%zu events from %s on are given up after %lld attempts: %s", n, sink->id,
+                         (long long)sink->n_attempts, reterr->text);
+    return give_up(sink, events, n, reterr);
+}
+
+static size_t disable(struct kv_sink *sink, const struct kv_event *events, size_t n,
+                      struct kv_error *reterr)
+{
+    if (!sink->is_gone)
+        sink->host->base.log(&sink->host->base, KV_LOG_ERROR,
+                             "the receiver answered 410: nothing is sent any more, until SIGHUP or "
+                             "a restart");
+    sink->is_gone = true;
+    return give_up(sink, events, n, reterr);
+}
+
+/* Sends one request. Returns: how many events it has settled. */
+static size_t deliver_some(struct kv_sink *sink, const struct kv_event *events, size_t n,
+                           struct kv_error *reterr)
+{
+    if (sink->is_gone)
+        return disable(sink, events, n, reterr);
+    size_t chosen = choose(sink, events, n);
+    if (!wait_as_asked(sink)) {
+        kv_error_set(reterr, "the receiver asked to wait");
+        return 0;
+    }
+    long status = post(sink, write_body(sink, events, chosen), reterr);
+    if (status / 100 == 2) {
+        sink->id[0] = '\0';
+        return chosen;
+    }
+    if (status == STATUS_GONE)
+        return disable(sink, events, n, reterr);
+    return fail(sink, events, chosen, status, reterr);
+}
+
+static size_t webhook_deliver(struct kv_sink *sink, const struct kv_event *events, size_t n,
+                              struct kv_error *reterr)
+{
+    size_t settled = 0;
+    while (settled < n && !sink->host->is_ending(sink->host)) {
+        size_t more = deliver_some(sink, events + settled, n - settled, reterr);
+        if (more == 0)
+            break;
+        settled += more;
+    }
+    return settled;
+}
+
+static void webhook_reopen(struct kv_sink *sink)
+{
+    sink->is_gone = false;
+    sink->not_before_ms = 0;
+}
+
+static const struct kv_sink_ops webhook_ops = {
+    .size = sizeof(webhook_ops),
+    .open = webhook_open,
+    .deliver = webhook_deliver,
+    .reopen = webhook_reopen,
+    .close = webhook_close,
+};
+
+static const struct kv_module webhook_module = {
+    KV_MODULE_IDENTITY,         .kind = KV_MODULE_SINK, .name = "webhook",   .version = "1.0",
+    .options = webhook_options, .n_options = N_OPTIONS, .ops = &webhook_ops,
+};
+
+KV_MODULE_EXPORT(&webhook_module)
