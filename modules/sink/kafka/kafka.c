@@ -48,7 +48,8 @@ static const struct kv_option kafka_options[N_OPTIONS] = {
                         .type = KV_OPTION_DURATION,
                         .fallback = "10s",
                         .min = 100,
-                        .max = 600000},
+                        .max = 600000,
+                        .doc = "without any acknowledgement"},
 };
 
 /* ---- the producer ---- */
@@ -202,13 +203,19 @@ static void produce_all(struct kv_sink *sink, const struct kv_event *events, siz
     }
 }
 
+/* As long as there is any progress. */
 static void await_all(struct kv_sink *sink)
 {
-    int64_t until_ms =
-        sink->host->base.now_ms(&sink->host->base) + sink->options[OPTION_TIMEOUT].integer;
-    while (sink->n_open != 0 && sink->host->base.now_ms(&sink->host->base) < until_ms &&
-           !sink->host->is_ending(sink->host))
+    const struct kv_host *base = &sink->host->base;
+    int64_t until_ms = 0;
+    for (size_t n_before = 0; sink->n_open != 0 && !sink->host->is_ending(sink->host);) {
+        if (sink->n_open != n_before)
+            until_ms = base->now_ms(base) + sink->options[OPTION_TIMEOUT].integer;
+        else if (base->now_ms(base) >= until_ms)
+            return;
+        n_before = sink->n_open;
         rd_kafka_poll(sink->producer, TURN_MS);
+    }
 }
 
 static size_t count_settled(struct kv_sink *sink, const struct kv_event *events, size_t n)

@@ -314,7 +314,9 @@ static long post(struct kv_sink *sink, struct kv_slice body, struct kv_error *re
     if (result == CURLE_OK)
         curl_easy_getinfo(sink->easy, CURLINFO_RESPONSE_CODE, &status);
     else
-        kv_error_set(reterr, "%s", curl_easy_strerror(result));
+        kv_error_set(reterr, "%s",
+                     result == CURLE_ABORTED_BY_CALLBACK ? "the time for it is over"
+                                                         : curl_easy_strerror(result));
     if (status != 0)
         note_wish_to_wait(sink);
     curl_easy_setopt(sink->easy, CURLOPT_HTTPHEADER, NULL);
@@ -372,10 +374,15 @@ static size_t fail(struct kv_sink *sink, const struct kv_event *events, size_t n
                      sink->answer_len == 0 ? "" : ": ", sink->answer);
     if (sink->host->is_ending(sink->host) || most == 0 || ++sink->n_attempts < most)
         return 0;
+    struct kv_error error;
+    if (give_up(sink, events, n, &error) == 0) {
+        sink->host->base.log(&sink->host->base, KV_LOG_ERROR, "%s", error.text);
+        return 0;
+    }
     sink->host->base.log(&sink->host->base, KV_LOG_ERROR,
                          "%zu events from %s on are given up after %lld attempts: %s", n, sink->id,
                          (long long)sink->n_attempts, reterr->text);
-    return give_up(sink, events, n, reterr);
+    return n;
 }
 
 static size_t disable(struct kv_sink *sink, const struct kv_event *events, size_t n,
