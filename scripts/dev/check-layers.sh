@@ -55,6 +55,11 @@ only 'h2o.*' "core/loop core/http core/ws"
 only 'xxhash.h' "core/base modules/store/lmdb"
 only 'lmdb.h' "modules/store/lmdb"
 only 'rocksdb/.*' "modules/store/rocksdb"
+only 'hiredis/.*' "modules/sink/redis"
+only 'nats/.*' "modules/sink/nats"
+only 'librdkafka/.*' "modules/sink/kafka"
+only 'mosquitto.h' "modules/sink/mqtt"
+only 'curl/.*' "modules/sink/webhook"
 
 # The ABI stands alone, and modules know nothing else of the server.
 for file in core/abi/kvserver/*.h $(find modules -name '*.[ch]'); do

@@ -59,7 +59,8 @@ int kv_webhook_sign(const struct kv_webhook_secret *secret, struct kv_slice id, 
     EVP_MAC_free(mac);
     if (result != 0)
         return -1;
-    memcpy(ret_signature, "v1,", 3);
-    EVP_EncodeBlock((unsigned char *)ret_signature + 3, hashed, HASH_SIZE);
+    unsigned char text[KV_WEBHOOK_SIGNATURE_SIZE];
+    EVP_EncodeBlock(text, hashed, HASH_SIZE);
+    snprintf(ret_signature, KV_WEBHOOK_SIGNATURE_SIZE, "v1,%s", (const char *)text);
     return 0;
 }

@@ -229,18 +229,16 @@ static bool add_header(struct curl_slist **headers, const char *name, const char
 static bool add_signature(const struct kv_sink *sink, int64_t timestamp, struct kv_slice body,
                           struct curl_slist **headers)
 {
-    char signatures[2 * KV_WEBHOOK_SIGNATURE_SIZE], second[KV_WEBHOOK_SIGNATURE_SIZE];
+    char first[KV_WEBHOOK_SIGNATURE_SIZE], second[KV_WEBHOOK_SIGNATURE_SIZE] = "";
+    char signatures[2 * KV_WEBHOOK_SIGNATURE_SIZE];
     struct kv_slice id = kv_slice_of(sink->id);
+    bool has_two = sink->previous_secret.len != 0;
     if (sink->secret.len == 0)
         return true;
-    if (kv_webhook_sign(&sink->secret, id, timestamp, body, signatures) != 0)
+    if (kv_webhook_sign(&sink->secret, id, timestamp, body, first) != 0 ||
+        (has_two && kv_webhook_sign(&sink->previous_secret, id, timestamp, body, second) != 0))
         return false;
-    if (sink->previous_secret.len != 0) {
-        if (kv_webhook_sign(&sink->previous_secret, id, timestamp, body, second) != 0)
-            return false;
-        strcat(signatures, " ");
-        strcat(signatures, second);
-    }
+    snprintf(signatures, sizeof(signatures), "%s%s%s", first, has_two ? " " : "", second);
     return add_header(headers, "webhook-signature", signatures);
 }
 
