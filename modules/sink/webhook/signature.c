@@ -59,7 +59,7 @@ int kv_webhook_sign(const struct kv_webhook_secret *secret, struct kv_slice id, 
     EVP_MAC_free(mac);
     if (result != 0)
         return -1;
-    unsigned char text[KV_WEBHOOK_SIGNATURE_SIZE];
+    unsigned char text[4 * ((HASH_SIZE + 2) / 3) + 1];
     EVP_EncodeBlock(text, hashed, HASH_SIZE);
     snprintf(ret_signature, KV_WEBHOOK_SIGNATURE_SIZE, "v1,%s", (const char *)text);
     return 0;
