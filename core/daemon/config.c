@@ -22,7 +22,8 @@ static const struct kv_option_value *field(const struct kv_option_value *block, 
 
 /* Modules. */
 
-static char *folder_beside_program(void)
+/* Beside the program, as it is built; or where both are installed. */
+static char *folder_of_modules(void)
 {
     char path[PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
@@ -33,6 +34,11 @@ static char *folder_beside_program(void)
     path[len] = '\0';
     struct kv_buffer folder = {0};
     kv_buffer_printf(&folder, "%smodules", path);
+    kv_buffer_append_char(&folder, '\0');
+    if (access(folder.bytes, F_OK) == 0)
+        return folder.bytes;
+    folder.len = 0;
+    kv_buffer_printf(&folder, "%s../" KV_INSTALLED_MODULES, path);
     kv_buffer_append_char(&folder, '\0');
     return folder.bytes;
 }
@@ -381,7 +387,7 @@ static void read_values(struct kv_config *config)
     config->n_threads =
         threads->integer == KV_OPTION_KEYWORD ? cores() : (uint32_t)threads->integer;
     if (folder->string.len == 0)
-        folder->string = kv_slice_of(config->module_folder = folder_beside_program());
+        folder->string = kv_slice_of(config->module_folder = folder_of_modules());
     config->drain_ms = field(&config->values[CONFIG_TIMEOUTS], TIMEOUT_DRAIN)->integer;
     config->log_level = (enum kv_log_level)field(log, LOG_LEVEL)->integer;
     config->log_format = (enum kv_log_format)field(log, LOG_FORMAT)->integer;
