@@ -243,6 +243,25 @@ static void printed_configuration_has_the_defaults_and_is_valid_itself(void **st
     free(yaml);
 }
 
+/* From the top of the sources, where their scripts are. Where a library is not installed, its sink
+ * is not there. */
+static void configurations_that_come_along_are_valid(void **state)
+{
+    static const char *const paths[] = {"conf/kvserver.yaml", "conf/everything.yaml"};
+    char *before = getcwd(NULL, 0);
+    (void)state;
+    assert_int_equal(chdir(KV_SOURCES), 0);
+    for (size_t i = 0; i < N(paths); i++) {
+        struct kv_test_outcome outcome;
+        kv_test_program_run((const char *[]){"-c", paths[i], "--check-config", NULL}, &outcome);
+        if (outcome.exit_code != 0 && strstr(outcome.err, "left out of the build") == NULL)
+            fail_msg("%s", outcome.err);
+        kv_test_outcome_fini(&outcome);
+    }
+    assert_int_equal(chdir(before), 0);
+    free(before);
+}
+
 static void output_that_cannot_be_written_is_a_failure(void **state)
 {
     static const char *const actions[] = {"--version", "--help", "--print-config"};
@@ -342,6 +361,7 @@ int main(void)
         cmocka_unit_test(module_names_do_not_leave_their_folder),
         cmocka_unit_test(store_of_the_wrong_kind_is_refused),
         cmocka_unit_test(unknown_option_of_a_module_fails_with_its_place),
+        cmocka_unit_test(configurations_that_come_along_are_valid),
         cmocka_unit_test(output_that_cannot_be_written_is_a_failure),
         cmocka_unit_test(printed_configuration_has_the_defaults_and_is_valid_itself),
         cmocka_unit_test(address_that_is_none_keeps_the_server_from_starting),
