@@ -344,6 +344,7 @@ static void drain(struct server *server)
                kv_http_n_connections(server->http));
     if (server->sinks != NULL)
         kv_sinks_stop_blocking(server->sinks);
+    kv_scripts_end(server->scripts);
     for (uint32_t i = 0; i < server->config->n_threads; i++)
         kv_loop_post(server->loops[i], &server->workers[i].abort);
     if (!wait_until_quiet(server, ABORT_MS)) {

@@ -17,6 +17,10 @@
 /* What kv.refuse() raises, as a light userdata; the reason is in the call's `text`. */
 static char refusal;
 
+enum {
+    MOST_PENDING = 100000 /* hooks, or eight times limits.pending, while hooks may write */
+};
+
 /* ---- arguments ---- */
 
 static struct kv_script_call *check_running(lua_State *lua, const char *function)
@@ -40,8 +44,12 @@ static struct kv_slice check_key(lua_State *lua, int index)
     return key;
 }
 
-static void check_depth(lua_State *lua, const struct kv_script_call *call)
+/* Hooks' writes are not held back; so what they lead to has to end in another way. */
+static void check_may_write(lua_State *lua, const struct kv_script_call *call)
 {
+    const struct kv_script_loop *here = call->here;
+    if (here->n_pending >= MOST_PENDING && here->n_pending / 8 >= here->script->config->max_pending)
+        luaL_error(lua, "%d hooks are under way: hooks may write no more", (int)here->n_pending);
     if (call->depth >= kv_state_of(lua)->config->max_depth)
         luaL_error(lua, "hooks that lead to hooks are more than %d deep",
                    (int)kv_state_of(lua)->config->max_depth);
@@ -285,7 +293,7 @@ static int set(lua_State *lua)
     luaL_argcheck(lua, !lua_isnoneornil(lua, 2), 2,
                   "a value is expected; kv.null is JSON's null, and kv.delete takes a key away");
     check_options(lua, 3, options);
-    check_depth(lua, call);
+    check_may_write(lua, call);
     read_condition(lua, 3, &request);
     if (push_option(lua, 3, "ttl")) {
         request.ttl_is_given = true;
@@ -303,7 +311,7 @@ static int delete (lua_State *lua)
     struct kv_script_call *call = check_running(lua, "kv.delete");
     struct kv_request request = {.kind = KV_REQUEST_DELETE, .key = check_key(lua, 1)};
     check_options(lua, 2, options);
-    check_depth(lua, call);
+    check_may_write(lua, call);
     read_condition(lua, 2, &request);
     call->request = request;
     return await_outcome(lua, call);
@@ -314,7 +322,7 @@ static int incr(lua_State *lua)
     struct kv_script_call *call = check_running(lua, "kv.incr");
     struct kv_request request = {.kind = KV_REQUEST_INCR, .key = check_key(lua, 1)};
     request.by = luaL_optinteger(lua, 2, 1);
-    check_depth(lua, call);
+    check_may_write(lua, call);
     call->request = request;
     return await_outcome(lua, call);
 }

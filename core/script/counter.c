@@ -118,7 +118,7 @@ static void written(struct kv_command *command)
     struct kv_scripts *scripts = counter->here->script->scripts;
     kv_origins_end(scripts->origins, counter->origin,
                    command->status == KV_OK ? command->revision : 0);
-    if (scripts->is_ending) {
+    if (atomic_load(&scripts->is_ending)) {
         give_up(counter);
     } else if (command->status == KV_OK || command->status == KV_UNCHANGED) {
         succeed(counter, command->revision);
@@ -210,7 +210,7 @@ static bool read_integer(struct kv_slice json, int64_t *ret)
 static void value_is_read(struct kv_command *command)
 {
     struct counter *counter = command->owner;
-    if (counter->here->script->scripts->is_ending) {
+    if (atomic_load(&counter->here->script->scripts->is_ending)) {
         give_up(counter);
     } else if (command->status == KV_MISSING) {
         counter->base = 0;

@@ -115,7 +115,7 @@ static void request_finished(struct kv_command *command)
         kv_origins_end(scripts->origins, call->origin,
                        command->status == KV_OK ? command->revision : 0);
     call->origin = NULL;
-    if (scripts->is_ending)
+    if (atomic_load(&scripts->is_ending))
         kv_hooks_give_up(call);
     else
         kv_hooks_resume(call, &outcome);
@@ -238,18 +238,21 @@ enum kv_verdict kv_hooks_before_write(struct kv_interceptor *interceptor,
 
 /* ---- after-hooks ---- */
 
+static bool is_ending(const struct kv_script_loop *here)
+{
+    return atomic_load(&here->script->scripts->is_ending);
+}
+
 static void hold_or_release(struct kv_script_loop *here)
 {
-    struct kv_scripts *scripts = here->script->scripts;
+    struct kv_keyspace *keyspace = here->script->scripts->keyspace;
     uint32_t most = here->script->config->max_pending;
-    if (scripts->is_ending || here->holds_writes == (here->n_pending > most / 2))
-        return;
-    if (!here->holds_writes && here->n_pending > most) {
+    if (!here->holds_writes && here->n_pending > most && !is_ending(here)) {
         here->holds_writes = true;
-        kv_keyspace_hold_writes(scripts->keyspace);
-    } else if (here->holds_writes) {
+        kv_keyspace_hold_writes(keyspace);
+    } else if (here->holds_writes && (here->n_pending <= most / 2 || is_ending(here))) {
         here->holds_writes = false;
-        kv_keyspace_release_writes(scripts->keyspace);
+        kv_keyspace_release_writes(keyspace);
     }
 }
 
@@ -321,6 +324,9 @@ void kv_hooks_run_ready(struct kv_post *post)
     struct kv_script_loop *here = KV_CONTAINER(post, struct kv_script_loop, run_ready);
     struct kv_link *link;
     here->run_ready_is_posted = false;
+    hold_or_release(here);
+    if (is_ending(here))
+        return;
     for (int i = 0; i < CALLS_A_TURN && (link = kv_queue_pop(&here->ready)) != NULL; i++)
         begin_after_hook(KV_CONTAINER(link, struct kv_script_call, link));
     if (!kv_queue_is_empty(&here->ready))
@@ -339,7 +345,8 @@ static void take_change(struct kv_script_loop *here, const struct kv_change *cha
 {
     struct kv_keyspace *keyspace = here->script->scripts->keyspace;
     enum kv_hook hook = hook_for(change->reason);
-    if (!kv_state_has(here->state, hook) || !selects(here->script->config, change->key))
+    if (!kv_state_has(here->state, hook) || !selects(here->script->config, change->key) ||
+        is_ending(here))
         return;
     bool is_set = hook == KV_HOOK_ON_SET;
     struct kv_script_call *call = create_call(here, hook, depth, change->key);
@@ -389,8 +396,10 @@ void kv_hooks_resume(struct kv_script_call *call, const struct kv_outcome *outco
 void kv_hooks_give_up(struct kv_script_call *call)
 {
     struct kv_command *command = call->command;
-    if (command == NULL)
-        return; /* kv_hooks_forget_all() */
+    if (command == NULL) {
+        hold_or_release(call->here);
+        return; /* to kv_hooks_forget_all() */
+    }
     kv_command_refuse(command, KV_SLICE("the server is shutting down"));
     destroy_call(call);
     kv_command_resume(command, KV_REFUSE);

@@ -240,7 +240,7 @@ struct kv_scripts {
     struct kv_observer observer;
     struct kv_keyspace *keyspace;
     struct kv_origins *origins;
-    bool is_ending; /* set when the loops have ended */
+    atomic_bool is_ending; /* no hook begins or goes on any more */
 };
 
 enum kv_verdict kv_hooks_before_write(struct kv_interceptor *interceptor,

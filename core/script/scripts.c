@@ -156,12 +156,14 @@ void kv_scripts_start(struct kv_scripts *scripts, struct kv_keyspace *keyspace)
 
 void kv_scripts_end(struct kv_scripts *scripts)
 {
-    scripts->is_ending = true;
+    atomic_store(&scripts->is_ending, true);
 }
 
 uint64_t kv_scripts_under_way(const struct kv_scripts *scripts)
 {
     uint64_t n = 0;
+    if (atomic_load(&scripts->is_ending))
+        return 0;
     for (size_t i = 0; i < scripts->n; i++)
         for (uint32_t k = 0; k < scripts->n_loops; k++)
             n += atomic_load(&scripts->all[i].loops[k].n_calls);

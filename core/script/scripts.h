@@ -6,7 +6,7 @@
  *   kv_scripts_load()      compiles every script for every loop
  *   kv_scripts_start()     once the keyspace exists
  *   kv_scripts_reload()    compiles all anew; a script that is broken stays as it was
- *   kv_scripts_end()       the loops have ended; what still waits will be forgotten
+ *   kv_scripts_end()       no hook begins or goes on any more, and none holds writes back
  *   kv_scripts_destroy()   after the keyspace is finished, and before it is destroyed
  *
  * The README of this folder says what scripts can do, and why it is made so.
@@ -56,7 +56,7 @@ void kv_scripts_start(struct kv_scripts *scripts, struct kv_keyspace *keyspace);
 void kv_scripts_reload(struct kv_scripts *scripts);
 void kv_scripts_end(struct kv_scripts *scripts);
 
-/* Hooks that have not ended. Threads: any. */
+/* Hooks that have not ended; none, once kv_scripts_end() was called. Threads: any. */
 uint64_t kv_scripts_under_way(const struct kv_scripts *scripts);
 
 #endif

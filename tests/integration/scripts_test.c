@@ -520,6 +520,36 @@ static void hooks_end_before_the_server_does(void **state)
     stop_and_expect(rig, "hooks.lua: the last one 30");
 }
 
+static void hooks_without_an_end_cost_the_drain_time_only(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start_with(
+        rig,
+        "scripts: [{file: '%s/hooks.lua', limits: {instructions: 1000000000, pending: 2}}]\n"
+        "timeouts: {drain: 200ms}\n",
+        "function on_set(key)\n"
+        "  while true do\n"
+        "    kv.get('other')\n"
+        "    local is_done, why = pcall(kv.incr, 'n')\n"
+        "    if not is_done then kv.log(why) end\n"
+        "  end\n"
+        "end\n"
+        "function before_delete(key) while true do kv.get('other') end end\n");
+    struct kv_test_ws ws;
+    kv_test_store(port, "a", "1");
+    kv_test_ws_open(&ws, port);
+    for (int i = 0; i < 50; i++)
+        kv_test_ws_put_text(&ws, "{\"type\":\"set\",\"payload\":{\"key\":\"k%d\",\"value\":1}}", i);
+    kv_test_ws_put_text(&ws, "{\"type\":\"delete\",\"payload\":{\"key\":\"a\"}}");
+    kv_test_stream_flush(&ws.stream);
+    if (strcmp(getenv("KV_TEST_STORE"), "memory") == 0) /* it takes long with others */
+        kv_test_await_log(&rig->server, "hooks may write no more");
+    while (kv_test_http_status(port, "GET", "/storage/n", NULL, NULL) != 200)
+        kv_test_sleep_ms(5);
+    stop_and_expect(rig, "hooks were cut off at the end");
+    kv_test_ws_close(&ws);
+}
+
 /* ---- what hooks can ask ---- */
 
 static void api_does_what_the_readme_says(void **state)
@@ -824,6 +854,7 @@ int main(void)
         TEST(after_hook_that_fails_is_told_and_the_next_one_runs),
         TEST(writes_wait_for_hooks_that_do_not_keep_up),
         TEST(hooks_end_before_the_server_does),
+        TEST(hooks_without_an_end_cost_the_drain_time_only),
         TEST(api_does_what_the_readme_says),
         TEST(values_keep_what_json_tells_apart),
         TEST(counters_lose_nothing),
