@@ -44,12 +44,13 @@ static struct kv_slice check_key(lua_State *lua, int index)
     return key;
 }
 
-/* Hooks' writes are not held back; so what they lead to has to end in another way. */
+/* Hooks' writes are not held back; so what they lead to, on whichever loop, has to end in another
+ * way. */
 static void check_may_write(lua_State *lua, const struct kv_script_call *call)
 {
-    const struct kv_script_loop *here = call->here;
-    if (here->n_pending >= MOST_PENDING && here->n_pending / 8 >= here->script->config->max_pending)
-        luaL_error(lua, "%d hooks are under way: hooks may write no more", (int)here->n_pending);
+    uint64_t n = kv_scripts_under_way(call->here->script->scripts);
+    if (n >= MOST_PENDING && n / 8 >= call->here->script->config->max_pending)
+        luaL_error(lua, "%I hooks are under way: hooks may write no more", (lua_Integer)n);
     if (call->depth >= kv_state_of(lua)->config->max_depth)
         luaL_error(lua, "hooks that lead to hooks are more than %d deep",
                    (int)kv_state_of(lua)->config->max_depth);

@@ -1,10 +1,11 @@
 /*
  * A change does not say who made it. But a hook's write is known while it is under way, and its
  * revision when it has ended; its change may be seen before that, or after. So a change of the key
- * that is seen while the write is under way counts as the hook's, also where a client made it: then
+ * that is seen while a write is under way counts as the hook's, also where a client made it: then
  * its hooks are a level deeper than they need be.
  *
- * An entry goes when its write has ended and its change, or a later one, has been seen.
+ * A key is remembered while a write of it is under way, or has ended and its change was not seen.
+ * What it takes to see a change does not depend on how many those are.
  */
 #include <stdlib.h>
 
@@ -12,18 +13,27 @@
 #include "base/mem.h"
 #include "script/impl.h"
 
-struct kv_origin {
+/* A key that hooks write. */
+struct written {
     struct kv_table_node node;
-    struct kv_slice key; /* behind the struct */
+    struct kv_slice key;  /* behind the struct */
+    uint32_t n_open;      /* writes under way */
+    uint32_t open_depth;  /* of the deepest since there was none under way */
+    uint64_t seen;        /* the newest revision that was seen since then */
+    struct kv_list ended; /* whose changes have not been seen, by revision */
+};
+
+struct kv_origin {
+    struct written *written;
+    struct kv_list in_ended;
     uint32_t depth;
-    uint64_t revision; /* 0: the write has not ended */
-    uint64_t seen;     /* the newest revision that was seen meanwhile */
+    uint64_t revision; /* 0: it has not ended */
 };
 
 struct kv_origins {
     pthread_mutex_t lock;
     struct kv_table table;
-    _Atomic size_t n;
+    _Atomic size_t n; /* keys */
 };
 
 struct kv_origins *kv_origins_create(void)
@@ -33,11 +43,22 @@ struct kv_origins *kv_origins_create(void)
     return origins;
 }
 
-/* Under the lock. */
-static void forget(struct kv_origins *origins, struct kv_origin *origin)
+static struct kv_origin *first_ended(const struct written *written)
 {
-    kv_table_remove(&origins->table, &origin->node);
+    return KV_CONTAINER(written->ended.next, struct kv_origin, in_ended);
+}
+
+static void forget_ended(struct kv_origin *origin)
+{
+    kv_list_remove(&origin->in_ended);
     free(origin);
+}
+
+/* Under the lock. */
+static void forget_key(struct kv_origins *origins, struct written *written)
+{
+    kv_table_remove(&origins->table, &written->node);
+    free(written);
     atomic_fetch_sub(&origins->n, 1);
 }
 
@@ -46,65 +67,117 @@ void kv_origins_destroy(struct kv_origins *origins)
     if (origins == NULL)
         return;
     for (size_t i = 0; i < origins->table.n_buckets; i++)
-        while (origins->table.buckets[i] != NULL)
-            forget(origins, KV_CONTAINER(origins->table.buckets[i], struct kv_origin, node));
+        while (origins->table.buckets[i] != NULL) {
+            struct written *written = KV_CONTAINER(origins->table.buckets[i], struct written, node);
+            while (!kv_list_is_empty(&written->ended))
+                forget_ended(first_ended(written));
+            forget_key(origins, written);
+        }
     kv_table_fini(&origins->table);
     pthread_mutex_destroy(&origins->lock);
     free(origins);
 }
 
-struct kv_origin *kv_origins_begin(struct kv_origins *origins, struct kv_slice key, uint32_t depth)
+/* Under the lock. */
+static struct written *find(struct kv_origins *origins, struct kv_slice key, uint64_t hash)
 {
-    struct kv_origin *origin = kv_calloc(1, sizeof(*origin) + key.len);
-    char *copy = (char *)(origin + 1);
+    KV_TABLE_EACH(&origins->table, hash, node)
+    {
+        struct written *written = KV_CONTAINER(node, struct written, node);
+        if (kv_slice_equals(written->key, key))
+            return written;
+    }
+    return NULL;
+}
+
+/* Under the lock. */
+static struct written *find_or_make(struct kv_origins *origins, struct kv_slice key)
+{
+    uint64_t hash = kv_hash(key);
+    struct written *written = find(origins, key, hash);
+    if (written != NULL)
+        return written;
+    written = kv_calloc(1, sizeof(*written) + key.len);
+    char *copy = (char *)(written + 1);
     if (key.len != 0)
         memcpy(copy, key.bytes, key.len);
-    origin->key = (struct kv_slice){copy, key.len};
+    written->key = (struct kv_slice){copy, key.len};
+    kv_list_init(&written->ended);
+    kv_table_insert(&origins->table, &written->node, hash);
+    atomic_fetch_add(&origins->n, 1);
+    return written;
+}
+
+struct kv_origin *kv_origins_begin(struct kv_origins *origins, struct kv_slice key, uint32_t depth)
+{
+    struct kv_origin *origin = kv_calloc(1, sizeof(*origin));
     origin->depth = depth;
     pthread_mutex_lock(&origins->lock);
-    kv_table_insert(&origins->table, &origin->node, kv_hash(key));
-    atomic_fetch_add(&origins->n, 1);
+    struct written *written = origin->written = find_or_make(origins, key);
+    if (written->n_open++ == 0)
+        written->open_depth = 0;
+    if (depth > written->open_depth)
+        written->open_depth = depth;
     pthread_mutex_unlock(&origins->lock);
     return origin;
+}
+
+/* Under the lock. Those that end are nearly in the order of their revisions. */
+static void keep_until_seen(struct written *written, struct kv_origin *origin)
+{
+    struct kv_list *before = written->ended.prev;
+    while (before != &written->ended &&
+           KV_CONTAINER(before, struct kv_origin, in_ended)->revision > origin->revision)
+        before = before->prev;
+    kv_list_append(before->next, &origin->in_ended); /* before its next */
+}
+
+/* Under the lock. */
+static void forget_if_over(struct kv_origins *origins, struct written *written)
+{
+    if (written->n_open == 0 && kv_list_is_empty(&written->ended))
+        forget_key(origins, written);
 }
 
 void kv_origins_end(struct kv_origins *origins, struct kv_origin *origin, uint64_t revision)
 {
     pthread_mutex_lock(&origins->lock);
-    if (revision == 0 || origin->seen >= revision)
-        forget(origins, origin);
+    struct written *written = origin->written;
+    written->n_open--;
+    origin->revision = revision;
+    if (revision == 0 || revision <= written->seen)
+        free(origin);
     else
-        origin->revision = revision;
+        keep_until_seen(written, origin);
+    forget_if_over(origins, written);
     pthread_mutex_unlock(&origins->lock);
 }
 
 /* Under the lock. Returns: the depth of the deepest that may have made the change. */
-static uint32_t look(struct kv_origins *origins, struct kv_slice key, uint64_t revision)
+static uint32_t look(struct written *written, uint64_t revision)
 {
-    uint32_t depth = 0;
-    uint64_t hash = kv_hash(key);
-    struct kv_table_node *next;
-    for (struct kv_table_node *node = kv_table_next(&origins->table, hash, NULL); node != NULL;
-         node = next) {
-        struct kv_origin *origin = KV_CONTAINER(node, struct kv_origin, node);
-        next = kv_table_next(&origins->table, hash, node);
-        if (!kv_slice_equals(origin->key, key))
-            continue;
-        origin->seen = revision;
-        if ((origin->revision == 0 || origin->revision == revision) && origin->depth > depth)
+    uint32_t depth = written->n_open == 0 ? 0 : written->open_depth;
+    written->seen = revision;
+    while (!kv_list_is_empty(&written->ended) && first_ended(written)->revision <= revision) {
+        struct kv_origin *origin = first_ended(written);
+        if (origin->revision == revision && origin->depth > depth)
             depth = origin->depth;
-        if (origin->revision != 0 && origin->revision <= revision)
-            forget(origins, origin);
+        forget_ended(origin);
     }
     return depth;
 }
 
 uint32_t kv_origins_see(struct kv_origins *origins, struct kv_slice key, uint64_t revision)
 {
+    uint32_t depth = 0;
     if (atomic_load(&origins->n) == 0)
         return 0;
     pthread_mutex_lock(&origins->lock);
-    uint32_t depth = look(origins, key, revision);
+    struct written *written = find(origins, key, kv_hash(key));
+    if (written != NULL) {
+        depth = look(written, revision);
+        forget_if_over(origins, written);
+    }
     pthread_mutex_unlock(&origins->lock);
     return depth;
 }

@@ -221,6 +221,8 @@ static bool fill(struct kv_sink_runner *runner)
 static void settle(struct kv_sink_runner *runner, size_t n, uint64_t n_dropped)
 {
     struct kv_sink_batch *batch = &runner->batch;
+    struct kv_queue dropped;
+    kv_queue_init(&dropped);
     if (n_dropped > n)
         n_dropped = n;
     pthread_mutex_lock(&runner->lock);
@@ -232,7 +234,10 @@ static void settle(struct kv_sink_runner *runner, size_t n, uint64_t n_dropped)
     runner->counts.delivered += n - n_dropped;
     if (runner->config->when_full == KV_SINK_BLOCK_WRITES)
         block_or_release(runner);
+    else
+        dropped = make_room(runner);
     pthread_mutex_unlock(&runner->lock);
+    destroy_all(runner, &dropped);
     for (size_t i = 0; i < n; i++)
         kv_sink_entry_destroy(runner->keyspace, batch->entries[i]);
     batch->n = 0;

@@ -1,2 +1,4 @@
-kv_add_test(unit_script_state SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/script/state_test.c
-            USES kv_script)
+foreach(subject origin state)
+  kv_add_test(unit_script_${subject}
+              SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/script/${subject}_test.c USES kv_script)
+endforeach()
