@@ -474,7 +474,7 @@ void kv_keyspace_finish(struct kv_keyspace *keyspace)
     if (keyspace->is_finished)
         return;
     keyspace->is_finished = true;
-    atomic_store(&keyspace->n_holds, 0); /* and whoever held them is over */
+    atomic_store(&keyspace->n_holds, 0);      /* and whoever held them is over */
     atomic_store(&keyspace->is_ending, true); /* nobody is there to be told of an expiry */
     for (uint32_t i = 0; i < keyspace->parts.n_loops; i++)
         finish_loop(&keyspace->loops[i]);
