@@ -43,11 +43,6 @@ struct kv_origins *kv_origins_create(void)
     return origins;
 }
 
-static struct kv_origin *first_ended(const struct written *written)
-{
-    return KV_CONTAINER(written->ended.next, struct kv_origin, in_ended);
-}
-
 static void forget_ended(struct kv_origin *origin)
 {
     kv_list_remove(&origin->in_ended);
@@ -69,8 +64,8 @@ void kv_origins_destroy(struct kv_origins *origins)
     for (size_t i = 0; i < origins->table.n_buckets; i++)
         while (origins->table.buckets[i] != NULL) {
             struct written *written = KV_CONTAINER(origins->table.buckets[i], struct written, node);
-            while (!kv_list_is_empty(&written->ended))
-                forget_ended(first_ended(written));
+            KV_LIST_EACH(&written->ended, link, after)
+            forget_ended(KV_CONTAINER(link, struct kv_origin, in_ended));
             forget_key(origins, written);
         }
     kv_table_fini(&origins->table);
@@ -158,8 +153,11 @@ static uint32_t look(struct written *written, uint64_t revision)
 {
     uint32_t depth = written->n_open == 0 ? 0 : written->open_depth;
     written->seen = revision;
-    while (!kv_list_is_empty(&written->ended) && first_ended(written)->revision <= revision) {
-        struct kv_origin *origin = first_ended(written);
+    KV_LIST_EACH(&written->ended, link, after)
+    {
+        struct kv_origin *origin = KV_CONTAINER(link, struct kv_origin, in_ended);
+        if (origin->revision > revision)
+            break;
         if (origin->revision == revision && origin->depth > depth)
             depth = origin->depth;
         forget_ended(origin);
