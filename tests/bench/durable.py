@@ -22,9 +22,12 @@ def start_store(servers, name, **options):
     process = servers.start_kvserver(name=name,
                                      storage=f"module: {name}, {name}: {{path: {folder}{settings}}}")
     for thread in os.listdir(f"/proc/{process.pid}/task"):
-        with open(f"/proc/{process.pid}/task/{thread}/comm", encoding="ascii") as comm:
-            if comm.read().startswith(HELPERS):
-                os.sched_setaffinity(int(thread), {int(LOAD_CORE)})
+        try:
+            with open(f"/proc/{process.pid}/task/{thread}/comm", encoding="ascii") as comm:
+                if comm.read().startswith(HELPERS):
+                    os.sched_setaffinity(int(thread), {int(LOAD_CORE)})
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it has ended meanwhile: some only help to open the store
     return process
 
 
