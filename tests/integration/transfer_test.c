@@ -597,11 +597,16 @@ static void interrupted_import_leaves_what_was_read(void **state)
 
 /* A terminal. */
 
+static bool has(const struct kv_buffer *text, const char *part)
+{
+    return text->len != 0 && memmem(text->bytes, text->len, part, strlen(part)) != NULL;
+}
+
 /* Reads what was written to the terminal until it has `part`. */
 static void await_on_terminal(int terminal, struct kv_buffer *seen, const char *part)
 {
     int64_t limit_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
-    while (memmem(seen->bytes, seen->len, part, strlen(part)) == NULL) {
+    while (!has(seen, part)) {
         struct pollfd polled = {.fd = terminal, .events = POLLIN};
         if (kv_test_now_ms() >= limit_ms)
             fail_msg("\"%s\" is not in %.*s", part, (int)seen->len, seen->bytes);
@@ -627,7 +632,7 @@ static void progress_is_drawn_on_a_terminal(void **state)
     snprintf(command, sizeof(command), "kvserver -c from.yaml --import pipe 2>%s &",
              ptsname(terminal));
     expect_success(command);
-    for (int i = 0; memmem(seen.bytes, seen.len, "keys/s", 6) == NULL; i++) {
+    for (int i = 0; !has(&seen, "keys/s"); i++) {
         char line[64];
         snprintf(line, sizeof(line), "{\"key\":\"%d\",\"value\":1}\n", i);
         write_to_pipe(fd, line);
