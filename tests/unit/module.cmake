@@ -26,10 +26,10 @@ foreach(theme memory wheel)
 endforeach()
 
 # The durable stores from within.
-foreach(theme deadlines states)
+foreach(theme deadlines journal states)
   set(name unit_store_${theme})
   kv_add_test(${name} SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/${theme}_test.c
-              USES store_durable)
+              USES store_durable kv_test_client)
   target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/durable)
 endforeach()
 
@@ -37,6 +37,7 @@ kv_add_test(unit_store_overlap SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/o
             USES store_durable kv_test_client LABELS threads)
 target_include_directories(test_unit_store_overlap
                            PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/durable)
+target_link_options(test_unit_store_overlap PRIVATE -Wl,--wrap=pwrite -Wl,--wrap=fdatasync)
 
 foreach(store lmdb rocksdb)
   set(name unit_store_durable_${store})

@@ -1,17 +1,11 @@
 /*
  * The order of things, which the rest of the store relies on: a key is held before the clock is
- * read and its state judged (states.h); the engine has the rows before any of the batch is
+ * read and its state judged (states.h); the journal has the rows before any of the batch is
  * published; a state is published before it is told; every key is let go after its last state.
- *
- * What a refused batch wrote may be on the disk nevertheless (what could not be synced is often
- * there), and would be back when the engine is opened again. What it was to change stays held, and
- * is written once more as it was, before anything else.
  */
 #include "batch.h"
 
 #include <stdlib.h>
-
-#define HEAD KV_SLICE("head")
 
 enum {
     FIRST_CAPACITY = 256,
@@ -68,10 +62,6 @@ static bool reserve_all(struct batch *batch, size_t n)
                    sizeof(struct deadline *)) &&
            reserve((void **)&batch->touched, &batch->touched_capacity, batch->n_touched + n,
                    sizeof(struct touched)) &&
-           reserve((void **)&batch->dirty, &batch->dirty_capacity, batch->n_touched + n,
-                   sizeof(uint32_t)) &&
-           reserve((void **)&batch->doubts, &batch->doubts_capacity, batch->n_touched + n,
-                   sizeof(struct doubt)) &&
            reserve((void **)&batch->steps, &batch->steps_capacity, batch->n_steps + 2 * n,
                    sizeof(struct step)) &&
            reserve_buckets(batch);
@@ -111,8 +101,8 @@ static void learn(struct batch *batch, struct touched *touched)
 {
     struct entry *unknown = touched->first;
     struct reading reading = {.batch = batch, .key = entry_key(unknown), .hash = unknown->hash};
-    enum kv_engine_status status =
-        batch->ops->get(batch->engine, KV_ENGINE_RECORDS, reading.key, true, take_record, &reading);
+    enum kv_engine_status status = batch->ops->get(batch->engine, KV_ENGINE_RECORDS, reading.key,
+                                                   KV_ENGINE_ANYWHERE, take_record, &reading);
     if (status == KV_ENGINE_ABSENT) {
         states_learn_absent(batch->states, unknown);
     } else if (status != KV_ENGINE_OK || reading.is_damaged) {
@@ -152,7 +142,7 @@ static struct touched *touch(struct batch *batch, struct kv_slice key, uint64_t 
         follow(touched, ahead);
     else if (held->is_unknown)
         learn(batch, touched);
-    touched->written = touched->current = touched->first;
+    touched->current = touched->first;
     uint32_t *bucket = &batch->buckets[bucket_of(batch, hash)];
     touched->in_chain = *bucket;
     *bucket = (uint32_t)batch->n_touched;
@@ -177,9 +167,6 @@ static void add_step(struct batch *batch, struct touched *touched, enum kv_reaso
                                                    .before = touched->current,
                                                    .after = after};
     touched->current = after;
-    if (!touched->is_dirty)
-        batch->dirty[batch->n_dirty++] = (uint32_t)(touched - batch->touched);
-    touched->is_dirty = true;
     batch->bytes += after->key_len + after->value_len;
 }
 
@@ -189,8 +176,8 @@ static uint64_t remove_key(struct batch *batch, struct touched *touched, enum kv
     struct entry *after = entry_create_absent(entry_key(touched->current), touched->current->hash);
     if (after == NULL)
         return 0;
-    add_step(batch, touched, reason, ++batch->head->revision, after);
-    return batch->head->revision;
+    add_step(batch, touched, reason, ++*batch->revision, after);
+    return *batch->revision;
 }
 
 /* Whether the key is there by the clock as it is now. */
@@ -238,12 +225,12 @@ static void set_key(struct batch *batch, struct kv_cmd *cmd, struct touched *tou
         return;
     }
     struct entry *after =
-        entry_create(cmd->key, cmd->hash, cmd->value, batch->head->revision + 1, cmd->deadline_ms);
+        entry_create(cmd->key, cmd->hash, cmd->value, *batch->revision + 1, cmd->deadline_ms);
     if (after == NULL) {
         finish(cmd, KV_FULL, 0);
         return;
     }
-    add_step(batch, touched, KV_REASON_SET, ++batch->head->revision, after);
+    add_step(batch, touched, KV_REASON_SET, ++*batch->revision, after);
     finish(cmd, KV_OK, after->revision);
 }
 
@@ -366,91 +353,21 @@ size_t batch_expire(struct batch *batch, uint32_t part, int64_t now_ms, uint32_t
 
 /* ---- writing ---- */
 
-static void put_record(struct batch *batch, const struct entry *entry, struct kv_slice value)
+void batch_rows(const struct batch *batch, struct rows *rows)
 {
-    char head[RECORD_HEAD_MAX];
-    struct kv_slice parts[2] = {{.bytes = head, .len = record_head(entry, batch->clock, head)},
-                                value};
-    batch->ops->put(batch->engine, KV_ENGINE_RECORDS, entry_key(entry), parts, 2);
-}
-
-/* The rows of one key. */
-static void put_rows(struct batch *batch, const struct entry *old, const struct entry *new)
-{
-    if (entry_is_there(old) && old->deadline_ms != KV_NEVER) {
-        struct deadline_row row = deadline_row(old->deadline_ms, old->revision, batch->clock);
-        batch->ops->erase(batch->engine, KV_ENGINE_DEADLINES, deadline_row_slice(&row));
+    for (size_t i = 0; i < batch->n_touched; i++) {
+        const struct touched *touched = &batch->touched[i];
+        if (touched->current != touched->first)
+            rows_change(rows, former_of(touched->first), touched->current, batch->clock);
     }
-    if (!entry_is_there(new)) {
-        if (entry_is_there(old))
-            batch->ops->erase(batch->engine, KV_ENGINE_RECORDS, entry_key(old));
-        return;
-    }
-    put_record(batch, new, entry_value(new));
-    if (new->deadline_ms != KV_NEVER) {
-        struct deadline_row row = deadline_row(new->deadline_ms, new->revision, batch->clock);
-        struct kv_slice key = entry_key(new);
-        batch->ops->put(batch->engine, KV_ENGINE_DEADLINES, deadline_row_slice(&row), &key, 1);
-    }
-}
-
-static void put_head(struct batch *batch, const struct record_store_head *head)
-{
-    char bytes[RECORD_STORE_HEAD_BYTES];
-    record_store_head_write(head, bytes);
-    struct kv_slice value = {.bytes = bytes, .len = sizeof(bytes)};
-    batch->ops->put(batch->engine, KV_ENGINE_META, HEAD, &value, 1);
-}
-
-static int64_t store_now_ms(const struct batch *batch)
-{
-    return batch->host->base.now_ms(&batch->host->base) + batch->clock.offset_ms;
-}
-
-/* Commits what was put. Revisions beyond what the disk has set aside are synced whatever the mode,
- * so that none is ever given out twice. */
-static enum kv_engine_status commit_rows(struct batch *batch, bool is_synced)
-{
-    struct record_store_head head = {.revision = batch->head->revision,
-                                     .reserved = batch->head->stored.reserved,
-                                     .seen_ms = store_now_ms(batch)};
-    if (head.revision > head.reserved) {
-        head.reserved = head.revision + BATCH_RESERVE;
-        is_synced = true;
-    }
-    put_head(batch, &head);
-    enum kv_engine_status status = batch->ops->commit(batch->engine, is_synced);
-    if (status == KV_ENGINE_OK)
-        batch->head->stored = head;
-    return status;
-}
-
-enum kv_engine_status batch_write(struct batch *batch, bool is_synced)
-{
-    if (!batch_is_dirty(batch))
-        return KV_ENGINE_OK;
-    for (size_t i = 0; i < batch->n_dirty; i++) {
-        const struct touched *touched = &batch->touched[batch->dirty[i]];
-        put_rows(batch, touched->written, touched->current);
-    }
-    batch->is_written = true;
-    enum kv_engine_status status = commit_rows(batch, is_synced);
-    if (status != KV_ENGINE_OK)
-        return status;
-    for (size_t i = 0; i < batch->n_dirty; i++) {
-        struct touched *touched = &batch->touched[batch->dirty[i]];
-        touched->written = touched->current;
-        touched->is_dirty = false;
-    }
-    batch->n_dirty = 0;
-    return KV_ENGINE_OK;
 }
 
 /* ---- taking effect ---- */
 
-static void publish(struct batch *batch, const struct step *step)
+static void publish(struct batch *batch, const struct step *step, uint64_t sequence)
 {
     struct touched *touched = &batch->touched[step->touched];
+    step->after->sequence = sequence;
     states_publish(batch->states, touched->shown, step->after);
     touched->shown = step->after;
     if (step->reason == 0)
@@ -482,21 +399,28 @@ static void plan_deadlines(struct batch *batch)
             plan_deadline(batch, batch->touched[i].current);
 }
 
+static void note_changes(const struct batch *batch, struct changes *changes)
+{
+    for (size_t i = 0; i < batch->n_touched; i++) {
+        const struct touched *touched = &batch->touched[i];
+        if (touched->current != touched->first)
+            changes_add(changes, former_of(touched->first), entry_ref(touched->current));
+    }
+}
+
 /* Lets go of everything. */
 static void empty(struct batch *batch)
 {
     for (size_t i = 0; i < batch->n_touched; i++) {
         struct touched *touched = &batch->touched[i];
         batch->buckets[bucket_of(batch, touched->first->hash)] = 0;
-        if (touched->shown != NULL)
-            states_let_go(batch->states, touched->shown);
+        states_let_go(batch->states, touched->shown);
         entry_unref(touched->first);
     }
     for (size_t i = 0; i < batch->n_steps; i++)
         entry_unref(batch->steps[i].after);
-    batch->n_touched = batch->n_steps = batch->n_cmds = batch->n_due = batch->n_dirty = 0;
+    batch->n_touched = batch->n_steps = batch->n_cmds = batch->n_due = 0;
     batch->bytes = 0;
-    batch->is_written = false;
     batch->ahead = NULL;
 }
 
@@ -512,11 +436,13 @@ static void hand_over(const struct batch *batch, struct batch *behind)
     behind->ahead = NULL;
 }
 
-void batch_publish(struct batch *batch, struct batch *behind)
+void batch_publish(struct batch *batch, uint64_t sequence, struct changes *changes,
+                   struct batch *behind)
 {
     for (size_t i = 0; i < batch->n_steps; i++)
-        publish(batch, &batch->steps[i]);
+        publish(batch, &batch->steps[i], sequence);
     plan_deadlines(batch);
+    note_changes(batch, changes);
     for (size_t i = 0; i < batch->n_due; i++) {
         if (batch->due[i]->is_undecided)
             deadlines_give_back(batch->deadlines, batch->due[i]);
@@ -541,23 +467,6 @@ static void answer_again(struct batch *batch, struct kv_cmd *cmd)
         get_key(cmd, touched->shown, is_alive(batch, touched->shown));
 }
 
-/* The holds go over from the batch. There is room: the engine takes nothing more before the doubts
- * are gone. */
-static void note_doubts(struct batch *batch)
-{
-    for (size_t i = 0; i < batch->n_touched; i++) {
-        struct touched *touched = &batch->touched[i];
-        if (touched->current == touched->first)
-            continue;
-        struct doubt *doubt = &batch->doubts[batch->n_doubts++];
-        *doubt = (struct doubt){.published = entry_ref(touched->shown),
-                                .refused = {entry_ref(touched->current)}};
-        if (touched->written != touched->first && touched->written != touched->current)
-            doubt->refused[1] = entry_ref(touched->written);
-        touched->shown = NULL;
-    }
-}
-
 void batch_refuse(struct batch *batch, enum kv_engine_status why)
 {
     for (size_t i = 0; i < batch->n_cmds; i++) {
@@ -568,70 +477,15 @@ void batch_refuse(struct batch *batch, enum kv_engine_status why)
     }
     for (size_t i = 0; i < batch->n_due; i++)
         deadlines_give_back(batch->deadlines, batch->due[i]);
-    if (batch->is_written)
-        note_doubts(batch);
     empty(batch);
-}
-
-static void forget_doubts(struct batch *batch)
-{
-    for (; batch->n_doubts != 0; batch->n_doubts--) {
-        struct doubt *doubt = &batch->doubts[batch->n_doubts - 1];
-        states_let_go(batch->states, doubt->published);
-        entry_unref(doubt->published);
-        entry_unref(doubt->refused[0]);
-        entry_unref(doubt->refused[1]);
-    }
-}
-
-/* The rows come out the same in whatever order the doubts of one key are undone. */
-static void undo(struct batch *batch, const struct doubt *doubt)
-{
-    for (size_t i = 0; i < 2; i++)
-        if (doubt->refused[i] != NULL)
-            put_rows(batch, doubt->refused[i], doubt->published);
-}
-
-enum kv_engine_status batch_undo(struct batch *batch)
-{
-    if (batch->n_doubts == 0)
-        return KV_ENGINE_OK;
-    for (size_t i = 0; i < batch->n_doubts; i++)
-        undo(batch, &batch->doubts[i]);
-    enum kv_engine_status status = commit_rows(batch, true);
-    if (status != KV_ENGINE_OK)
-        return status;
-    /* The rows of the deadlines were not there for some time, in which they may have been missed.
-     */
-    for (size_t i = 0; i < batch->n_doubts; i++)
-        plan_deadline(batch, batch->doubts[i].published);
-    forget_doubts(batch);
-    return KV_ENGINE_OK;
-}
-
-enum kv_engine_status batch_write_head(struct batch *batch, bool is_clean)
-{
-    uint64_t revision = batch->head->revision;
-    struct record_store_head head = {.revision = revision,
-                                     .reserved = is_clean ? revision : revision + BATCH_RESERVE,
-                                     .seen_ms = store_now_ms(batch),
-                                     .is_clean = is_clean};
-    put_head(batch, &head);
-    enum kv_engine_status status = batch->ops->commit(batch->engine, true);
-    if (status == KV_ENGINE_OK)
-        batch->head->stored = head;
-    return status;
 }
 
 /* ---- life ---- */
 
 void batch_fini(struct batch *batch)
 {
-    forget_doubts(batch);
-    free(batch->doubts);
     free(batch->cmds);
     free(batch->touched);
-    free(batch->dirty);
     free(batch->steps);
     free(batch->due);
     free(batch->buckets);

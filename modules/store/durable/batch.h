@@ -3,51 +3,37 @@
  * before it made of its key, and then take effect together.
  *
  *   batch_add(), batch_expire()     hold the keys, judge, note what is to change
- *   batch_write()                   gives the engine the rows of what has been judged so far
+ *   batch_rows()                    what the journal is to have of it
  *   batch_publish()                 the states are published and told
  *   batch_refuse()                  instead of it: nothing has changed
- *   batch_undo()                    after a refusal, once the engine is well again
  *
- * A second batch may be judged and written while the first waits for its sync: it goes by the
- * states of the one ahead of it, and takes effect, or is refused, behind it.
+ * A second batch may be judged while the first waits for its sync: it goes by the states of the one
+ * ahead of it, and takes effect, or is refused, behind it.
  *
  * Threads: the writer's only.
  */
 #ifndef KV_DURABLE_BATCH_H
 #define KV_DURABLE_BATCH_H
 
+#include "applier.h"
 #include "deadlines.h"
 #include "engine.h"
 #include "record.h"
+#include "rows.h"
 #include "states.h"
 
 enum {
-    BATCH_BYTES = 32 << 20, /* of keys and values; then a batch is full */
-    BATCH_RESERVE = 1 << 20 /* revisions set aside at a time */
+    BATCH_COMMANDS = 4096, /* and expiries; then a batch is full */
+    BATCH_BYTES = 32 << 20 /* of keys and values, likewise */
 };
 
 /* A key of the batch. */
 struct touched {
     struct entry *first;   /* from before the batch: published, or of the one ahead; a reference */
-    struct entry *shown;   /* published now, and held; NULL where the hold went to a doubt */
-    struct entry *written; /* what the engine was given last; no reference of its own */
+    struct entry *shown;   /* published now, and held */
     struct entry *current; /* what the batch makes of it; no reference of its own */
-    bool is_dirty;         /* among those to be written */
     enum kv_status fault;  /* KV_OK, or why the state is not known */
     uint32_t in_chain;     /* the next of the same bucket, 1-based */
-};
-
-/* A key of a refused batch of which the engine was given rows. Nobody knows whether the disk has
- * them, so the key is held, and shown as it was, until the disk is known to have that. */
-struct doubt {
-    struct entry *published;  /* a reference, and the hold */
-    struct entry *refused[2]; /* what may be there; references, the second may be NULL */
-};
-
-/* What batches have in common. */
-struct batch_head {
-    uint64_t revision;               /* the last one given out */
-    struct record_store_head stored; /* as of the last commit */
 };
 
 /* A state to be published. */
@@ -66,23 +52,18 @@ struct batch {
     struct states *states;
     struct deadlines *deadlines;
     struct record_clock clock;
-    struct batch_head *head;
+    uint64_t *revision; /* the last one given out */
 
     struct batch *ahead; /* not published yet, and earlier than this one; NULL: none */
-    bool is_written;     /* the engine was given rows of it, be it in vain */
     size_t bytes;        /* of what was read for it, and is to be written */
     struct kv_cmd **cmds;
     size_t n_cmds, cmds_capacity;
     struct touched *touched;
     size_t n_touched, touched_capacity;
-    uint32_t *dirty; /* places in `touched` */
-    size_t n_dirty, dirty_capacity;
     struct step *steps;
     size_t n_steps, steps_capacity;
     struct deadline **due;
     size_t n_due, due_capacity;
-    struct doubt *doubts;
-    size_t n_doubts, doubts_capacity;
     uint32_t *buckets; /* 1-based places in `touched` */
     size_t n_buckets;  /* a power of two */
 };
@@ -107,8 +88,7 @@ static inline bool batch_is_empty(const struct batch *batch)
 /* Whether it holds so much that it is to be committed before more is added. */
 static inline bool batch_is_full(const struct batch *batch)
 {
-    return batch->bytes >= BATCH_BYTES ||
-           batch->n_cmds + batch->n_due >= 2 * (size_t)batch->ops->max_batch;
+    return batch->bytes >= BATCH_BYTES || batch->n_cmds + batch->n_due >= 2 * BATCH_COMMANDS;
 }
 
 /* Whether it changes anything. */
@@ -117,28 +97,16 @@ static inline bool batch_has_changes(const struct batch *batch)
     return batch->n_steps != 0;
 }
 
-/* Whether there is something to be written. */
-static inline bool batch_is_dirty(const struct batch *batch)
-{
-    return batch->n_dirty != 0;
-}
+/* Adds what is to be written of it. */
+void batch_rows(const struct batch *batch, struct rows *rows);
 
-/* Gives the engine what has been judged since the last time. Returns: what the engine said; if not
- * OK, the batch has to be refused. */
-enum kv_engine_status batch_write(struct batch *batch, bool is_synced);
-
-/* What was written takes effect, and nothing may be left to be written; empties the batch.
- * `behind`, which may be NULL, goes by what is published now. */
-void batch_publish(struct batch *batch, struct batch *behind);
+/* What the journal's record `sequence` has of it takes effect; empties the batch. `changes`, which
+ * has room for them, gets what the engine is to have later. `behind`, which may be NULL, goes by
+ * what is published now. */
+void batch_publish(struct batch *batch, uint64_t sequence, struct changes *changes,
+                   struct batch *behind);
 
 /* Ends its commands with a failure; empties it. */
 void batch_refuse(struct batch *batch, enum kv_engine_status why);
-
-/* Makes sure that nothing of a refused batch is on the disk. Before the next is written; returns OK
- * where there is nothing to be done. */
-enum kv_engine_status batch_undo(struct batch *batch);
-
-/* Writes the head by itself, synced: `is_clean` at the close. */
-enum kv_engine_status batch_write_head(struct batch *batch, bool is_clean);
 
 #endif

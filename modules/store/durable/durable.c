@@ -140,7 +140,9 @@ static int start_threads(struct kv_store *store, uint32_t n_readers, struct kv_e
         if (start_thread(&store->readers[store->n_readers], "store-reader", reader_run, store,
                          reterr) != 0)
             return -1;
-    int fault = store->ops->can_overlap ? syncer_start(&store->syncer, store->engine) : 0;
+    int fault = syncer_start(&store->syncer);
+    if (fault == 0)
+        fault = applier_start(&store->applier, store->engine, store->clock, store->journal_size);
     if (fault != 0)
         return kv_error_set(reterr, "%s: no thread: %s", store->path, strerror(fault));
     if (start_thread(&store->writer, "store-writer", writer_run, store, reterr) != 0)
@@ -164,8 +166,12 @@ static void destroy(struct kv_store *store)
 {
     stop_threads(store);
     if (store->has_writer)
-        writer_close(store);
+        commit_close(store);
     syncer_fini(&store->syncer);
+    applier_fini(&store->applier);
+    changes_fini(&store->changes);
+    rows_fini(&store->rows);
+    journal_close(&store->journal);
     batch_fini(&store->turns[0].batch);
     batch_fini(&store->turns[1].batch);
     deadlines_fini(&store->deadlines);
@@ -191,11 +197,13 @@ static struct kv_store *create(const struct kv_store_host *host,
     store->path = options[KV_DURABLE_OPTION_PATH].string.bytes;
     store->durability = (enum durability)options[KV_DURABLE_OPTION_DURABILITY].integer;
     store->interval_ms = options[KV_DURABLE_OPTION_INTERVAL].integer;
+    store->journal_size = (size_t)options[KV_DURABLE_OPTION_JOURNAL].integer;
     store->folder.lock = -1;
     store->states = states_create(&host->base, (size_t)options[KV_DURABLE_OPTION_CACHE].integer);
     queue_init(&store->writes);
     queue_init(&store->reads);
-    syncer_init(&store->syncer, ops, &store->writes);
+    syncer_init(&store->syncer, &store->journal, &store->writes);
+    applier_init(&store->applier, ops, store->states, &store->journal, &store->writes);
     return store;
 }
 
@@ -209,7 +217,8 @@ static int open_all(struct kv_store *store, const struct kv_option_value *option
     if (store->ops->open(&store->host->base, store->folder.database, options, &store->engine,
                          reterr) != 0)
         return -1;
-    if (writer_open(store, reterr) != 0 || folder_mark(store->path, &store->folder, reterr) != 0)
+    if (writer_open(store, reterr) != 0 ||
+        folder_mark(store->path, store->ops->name, &store->folder, reterr) != 0)
         return -1;
     return start_threads(store, (uint32_t)options[KV_DURABLE_OPTION_READERS].integer, reterr);
 }

@@ -30,6 +30,7 @@ enum {
     KV_DURABLE_OPTION_INTERVAL,
     KV_DURABLE_OPTION_CACHE,
     KV_DURABLE_OPTION_READERS,
+    KV_DURABLE_OPTION_JOURNAL,
     KV_DURABLE_N_OPTIONS
 };
 
@@ -61,7 +62,14 @@ extern const char *const kv_durable_durabilities[];
                                    .fallback = "2",                                                \
                                    .min = 1,                                                       \
                                    .max = 64,                                                      \
-                                   .doc = "threads that read from the disk"}
+                                   .doc = "threads that read from the disk"},                      \
+    [KV_DURABLE_OPTION_JOURNAL] = {                                                                \
+        .name = "journal",                                                                         \
+        .type = KV_OPTION_SIZE,                                                                    \
+        .fallback = "32MiB",                                                                       \
+        .min = 64 << 10,                                                                           \
+        .max = INT64_C(1) << 40,                                                                   \
+        .doc = "what the database may lack until it is brought up to the journal"}
 
 /* As kv_store_ops.open, on that engine. */
 int kv_durable_open(const struct kv_store_host *host, const struct kv_option_value *options,

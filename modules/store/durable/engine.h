@@ -2,13 +2,14 @@
  * What a durable store is built on: an ordered, transactional table of bytes on a disk. The store
  * around it (durable.h) knows commands, revisions, deadlines and readers; an engine knows rows.
  *
- * Threads: get() may be called by many threads at any time; sync(), where the engine `can_overlap`,
- * by one other thread while rows are put and committed, but not during recover(). Everything else
- * is called by one thread, the store's writer, or before and after it lives.
- *
  * What an engine promises: rows that were put and erased since the last commit are seen by nobody
- * until kv_engine_ops.commit() makes them all take effect at once, or none of them; with
- * `is_synced` they survive a power cut from its return on, and nobody has seen them before.
+ * until kv_engine_ops.commit() makes them all take effect at once, or none of them. After a crash
+ * or a power cut it is as one of its commits since the last persist() left it, or that one: which
+ * of them, the store learns from a row of its own, and gives it again, from its journal, what is
+ * missing. So an engine needs no log.
+ *
+ * Threads: get() may be called by many threads at any time; everything else by one thread at a
+ * time, the store's writer or its applier, or before and after these live.
  */
 #ifndef KV_DURABLE_ENGINE_H
 #define KV_DURABLE_ENGINE_H
@@ -29,9 +30,16 @@ enum kv_engine_table {
 enum kv_engine_status {
     KV_ENGINE_OK,
     KV_ENGINE_ABSENT,  /* there is no such row */
-    KV_ENGINE_WAITING, /* get() that may not wait: the answer may be on the disk */
+    KV_ENGINE_WAITING, /* get() from memory: the answer may be on the disk */
     KV_ENGINE_FULL,    /* the disk is full */
     KV_ENGINE_FAILED,  /* the medium failed; logged by the engine */
+};
+
+/* Where a row is looked for. */
+enum kv_engine_reach {
+    KV_ENGINE_IN_MEMORY, /* get() may not wait for the disk */
+    KV_ENGINE_ANYWHERE,
+    KV_ENGINE_ON_DISK /* as a power cut would leave it */
 };
 
 /* A row found. The bytes are lent for the call. */
@@ -40,11 +48,13 @@ typedef void (*kv_engine_take_fn)(void *context, struct kv_slice value);
 /* A row met on a walk. The bytes are lent for the call. Returns: whether to go on. */
 typedef bool (*kv_engine_visit_fn)(void *context, struct kv_slice key, struct kv_slice value);
 
+/* Puts and commits everything that a persist() may not have brought to the disk. */
+typedef enum kv_engine_status (*kv_engine_refill_fn)(void *context);
+
 struct kv_engine_ops {
-    const char *name;   /* of the store, as in the configuration */
-    bool can_overlap;   /* rows may be put and committed while others are being synced */
-    uint32_t max_batch; /* commands that one commit is to hold at most */
-    size_t max_row;     /* bytes of a key and its value */
+    const char *name;    /* of the store, as in the configuration */
+    uint32_t max_commit; /* keys that one commit is to change at most */
+    size_t max_row;      /* bytes of a key and its value */
 
     /* Opens or creates the database in `folder`, which exists and belongs to this process.
      * `host` and `options` as for kv_store_ops.open. The error text names the path. */
@@ -55,26 +65,27 @@ struct kv_engine_ops {
 
     /* Reads a row, as of the last commit. */
     enum kv_engine_status (*get)(struct kv_engine *engine, enum kv_engine_table table,
-                                 struct kv_slice key, bool may_wait, kv_engine_take_fn take,
-                                 void *context);
+                                 struct kv_slice key, enum kv_engine_reach reach,
+                                 kv_engine_take_fn take, void *context);
 
     /* Both add to the commit to come. A failure shows at the commit. */
-    /* `value` comes in parts, which need to live until the call returns only. */
     void (*put)(struct kv_engine *engine, enum kv_engine_table table, struct kv_slice key,
-                const struct kv_slice *value, size_t n_parts);
+                struct kv_slice value);
     void (*erase)(struct kv_engine *engine, enum kv_engine_table table, struct kv_slice key);
-    enum kv_engine_status (*commit)(struct kv_engine *engine, bool is_synced);
+    enum kv_engine_status (*commit)(struct kv_engine *engine);
 
-    /* Makes what was committed before survive a power cut. */
-    enum kv_engine_status (*sync)(struct kv_engine *engine);
+    /* Makes what was committed before survive a power cut. It may do so by itself at any time. */
+    enum kv_engine_status (*persist)(struct kv_engine *engine);
 
     /* Walks the rows from `from` on, in byte order of their keys. */
     enum kv_engine_status (*walk)(struct kv_engine *engine, enum kv_engine_table table,
                                   struct kv_slice from, kv_engine_visit_fn visit, void *context);
 
-    /* After a failed commit or sync, now and then until it returns OK: makes the engine fit for
-     * commits again. Readers are served meanwhile. */
-    enum kv_engine_status (*recover)(struct kv_engine *engine);
+    /* After a failed commit or persist(), now and then until it returns OK: makes the engine fit
+     * for commits again. If it loses what it had not on the disk, refill() brings that back before
+     * anybody reads. Readers are served meanwhile, or wait. */
+    enum kv_engine_status (*recover)(struct kv_engine *engine, kv_engine_refill_fn refill,
+                                     void *context);
 };
 
 /* For a lock that every get() of an engine holds, so that the database can be opened anew: who

@@ -20,6 +20,8 @@ struct entry {
     struct entry *in_chain;       /* the next of the same bucket */
     struct entry *before, *after; /* the ring of the clock */
 
+    uint64_t sequence; /* of the journal's record that has it; 0: it was read from the engine */
+
     uint64_t hash;
     uint64_t revision;   /* 0: the key is not there */
     int64_t deadline_ms; /* on the host's clock, or KV_NEVER */

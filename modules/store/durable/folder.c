@@ -137,19 +137,19 @@ static int write_new_mark(const char *path, int at, const char *name, struct kv_
     return 0;
 }
 
-static int check_mark(const char *path, const char *text, const char *name, struct kv_error *reterr)
+static int check_mark(const char *path, const char *text, const char *name, int *ret_format,
+                      struct kv_error *reterr)
 {
     char found[64];
-    int format;
-    if (sscanf(text, "kvserver store %63s format %d", found, &format) != 2)
+    if (sscanf(text, "kvserver store %63s format %d", found, ret_format) != 2)
         return kv_error_set(reterr, "%s/" MARK ": damaged: it should say the store and its format",
                             path);
     if (strcmp(found, name) != 0)
         return kv_error_set(reterr, "%s: belongs to the store %s, not to %s (see --export)", path,
                             found, name);
-    if (format > FOLDER_FORMAT)
+    if (*ret_format > FOLDER_FORMAT)
         return kv_error_set(reterr, "%s: written by a newer version (format %d; this one knows %d)",
-                            path, format, FOLDER_FORMAT);
+                            path, *ret_format, FOLDER_FORMAT);
     return 0;
 }
 
@@ -165,27 +165,42 @@ static ssize_t read_text(int at, const char *name, char text[MARK_MAX])
 }
 
 /* Returns: 0 where the folder is this store's, new or old. */
-static int read_mark(const char *path, int at, const char *name, bool *ret_is_new,
+static int read_mark(const char *path, int at, const char *name, struct folder *folder,
                      struct kv_error *reterr)
 {
     char text[MARK_MAX];
     ssize_t len = read_text(at, MARK, text);
-    *ret_is_new = len < 0 && errno == ENOENT;
+    folder->is_new = len < 0 && errno == ENOENT;
     if (len >= 0)
-        return check_mark(path, text, name, reterr);
-    if (!*ret_is_new)
+        return check_mark(path, text, name, &folder->format, reterr);
+    if (!folder->is_new)
         return fail(path, MARK " cannot be read", reterr);
-    if (read_text(at, NEW_MARK, text) > 0 && check_mark(path, text, name, NULL) == 0)
+    if (read_text(at, NEW_MARK, text) > 0 &&
+        check_mark(path, text, name, &folder->format, NULL) == 0)
         return 0;
     if (!is_empty(at))
         return kv_error_set(reterr, "%s: neither empty nor a store (it has no " MARK ")", path);
+    folder->format = FOLDER_FORMAT;
     return write_new_mark(path, at, name, reterr);
 }
 
-int folder_mark(const char *path, struct folder *folder, struct kv_error *reterr)
+static int renew_mark(const char *path, const char *name, struct kv_error *reterr)
 {
-    if (!folder->is_new)
+    int at = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int result = at < 0 ? fail(path, "this folder cannot be opened", reterr)
+                        : write_new_mark(path, at, name, reterr);
+    if (at >= 0)
+        close(at);
+    return result;
+}
+
+int folder_mark(const char *path, const char *name, const struct folder *folder,
+                struct kv_error *reterr)
+{
+    if (!folder->is_new && folder->format == FOLDER_FORMAT)
         return 0;
+    if (folder->format != FOLDER_FORMAT && renew_mark(path, name, reterr) != 0)
+        return -1;
     char *from = join(path, NEW_MARK);
     char *to = join(path, MARK);
     bool is_marked = from != NULL && to != NULL && rename(from, to) == 0 && folder_sync(path) == 0;
@@ -196,13 +211,14 @@ int folder_mark(const char *path, struct folder *folder, struct kv_error *reterr
 
 /* ---- opening ---- */
 
-/* Makes the engine's folder, and its name in this one last. */
-static int make_database(const char *path, struct folder *folder, struct kv_error *reterr)
+/* Makes the folders in this one, and their names in it last. */
+static int make_inner_folders(const char *path, struct folder *folder, struct kv_error *reterr)
 {
     folder->database = join(path, "db");
-    if (folder->database == NULL)
+    folder->journal = join(path, "journal");
+    if (folder->database == NULL || folder->journal == NULL)
         return fail(path, "no memory", reterr);
-    return make_folder(folder->database, reterr);
+    return make_folder(folder->database, reterr) == 0 ? make_folder(folder->journal, reterr) : -1;
 }
 
 int folder_open(const char *path, const char *name, struct folder *ret, struct kv_error *reterr)
@@ -214,8 +230,8 @@ int folder_open(const char *path, const char *name, struct folder *ret, struct k
     if (at < 0)
         return fail(path, "this folder cannot be opened", reterr);
     int result = (folder.lock = take_lock(path, at, reterr)) < 0 ||
-                         read_mark(path, at, name, &folder.is_new, reterr) != 0 ||
-                         make_database(path, &folder, reterr) != 0
+                         read_mark(path, at, name, &folder, reterr) != 0 ||
+                         make_inner_folders(path, &folder, reterr) != 0
                      ? -1
                      : 0;
     close(at);
@@ -229,6 +245,7 @@ int folder_open(const char *path, const char *name, struct folder *ret, struct k
 void folder_close(struct folder *folder)
 {
     free(folder->database);
+    free(folder->journal);
     if (folder->lock >= 0)
         close(folder->lock);
     *folder = (struct folder){.lock = -1};

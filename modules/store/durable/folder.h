@@ -5,6 +5,7 @@
  *   <path>/FORMAT         `kvserver store <name> format <version>`
  *   <path>/kvserver.lock  locked while a server has the store open
  *   <path>/db/            the engine's
+ *   <path>/journal/       the journal's (journal.h)
  */
 #ifndef KV_DURABLE_FOLDER_H
 #define KV_DURABLE_FOLDER_H
@@ -12,20 +13,24 @@
 #include "engine.h"
 
 enum {
-    FOLDER_FORMAT = 1 /* of what this code reads and writes */
+    FOLDER_FORMAT = 2, /* of what this code writes, and reads like all before */
+    FOLDER_FORMAT_WITHOUT_JOURNAL = 1
 };
 
 struct folder {
     char *database; /* the engine's folder */
-    int lock;       /* a descriptor */
-    bool is_new;    /* it has no mark yet */
+    char *journal;
+    int lock;    /* a descriptor */
+    bool is_new; /* it has no mark yet */
+    int format;  /* that it is marked with; of a new one, that it will be */
 };
 
 /* name: of the store. Returns: 0, or -1 and *reterr, which names the path. */
 int folder_open(const char *path, const char *name, struct folder *ret, struct kv_error *reterr);
 
-/* The store has its first rows: marks the folder, if it is new. */
-int folder_mark(const char *path, struct folder *folder, struct kv_error *reterr);
+/* The store has what its format asks for: marks the folder, if it is new, or was of another. */
+int folder_mark(const char *path, const char *name, const struct folder *folder,
+                struct kv_error *reterr);
 void folder_close(struct folder *folder);
 
 /* Makes the names in the folder survive a power cut. Returns: -1 and errno where it cannot. */

@@ -8,9 +8,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "applier.h"
 #include "batch.h"
 #include "durable.h"
 #include "folder.h"
+#include "journal.h"
 #include "queue.h"
 #include "syncer.h"
 
@@ -27,6 +29,7 @@ enum {
 /* A batch, and the jobs that wait for it. */
 struct turn {
     struct batch batch;
+    uint64_t sequence; /* of the journal's record that has its changes */
     struct job *first; /* in order */
     struct job **end;
     struct job *expiries;
@@ -43,6 +46,7 @@ struct kv_store {
     char epoch[33];
     enum durability durability;
     int64_t interval_ms;
+    size_t journal_size; /* bytes of it that the engine may lack on its disk */
 
     struct queue writes; /* for the writer: commands in order, scans, expiries */
     struct queue reads;  /* for the readers: GETs */
@@ -53,7 +57,13 @@ struct kv_store {
     atomic_bool is_expiring[DEADLINES_PARTS]; /* asked of the writer, and not done yet */
 
     /* the writer's only */
-    struct batch_head head;
+    struct journal journal;
+    struct rows rows;              /* of the record to come */
+    uint64_t revision;             /* the last one given out */
+    struct record_store_head head; /* as the journal's last record has it */
+    uint64_t published;            /* the last record that has taken effect */
+    struct changes changes;        /* that have, and the applier has not been given yet */
+    struct applier applier;
     struct turn turns[2];
     struct turn
         *open; /* the turn that takes commands; while there is a sync, the other waits for it */
@@ -61,18 +71,33 @@ struct kv_store {
     struct syncer syncer;
     struct deadlines deadlines;
     struct kv_cmd *given_back[MOST_GIVEN_BACK];
-    bool is_unsynced;          /* committed, and not synced */
+    bool is_unsynced;          /* appended, and not synced */
     int64_t sync_at_ms;        /* CLOCK_MONOTONIC: when it is to be, with DURABILITY_INTERVAL */
-    enum kv_engine_status ill; /* why the engine takes no commits; OK where it does */
+    enum kv_engine_status ill; /* why writes are refused; OK where they are not */
+    bool has_engine_failed;    /* not only the journal has */
     int64_t recover_at_ms;     /* CLOCK_MONOTONIC */
     int64_t recover_wait_ms;   /* before the next attempt */
 };
 
 /* writer.c */
 void *writer_run(void *store);
-/* Opening and closing, where no thread runs: reads what the store knows of itself, or writes it. */
+/* Where no thread runs yet. */
 int writer_open(struct kv_store *store, struct kv_error *reterr);
-void writer_close(struct kv_store *store);
+
+/* commit.c, for the writer: what becomes of the rows of a batch, first a record of the journal, and
+ * later the engine's */
+/* Appends store->rows and the head. After a failure no more is appended before commit_recover(). */
+enum kv_engine_status commit_append(struct kv_store *store);
+/* Has the changes that have gathered applied, if they are enough, without waiting if it can. */
+enum kv_engine_status commit_apply(struct kv_store *store);
+/* Waits until the engine has everything that has taken effect. */
+enum kv_engine_status commit_drain(struct kv_store *store);
+/* After a failure: brings everything that has taken effect to the disk, and begins the journal
+ * anew. */
+enum kv_engine_status commit_recover(struct kv_store *store);
+/* Opening and closing, where the writer does not run. */
+int commit_open(struct kv_store *store, struct kv_error *reterr);
+void commit_close(struct kv_store *store);
 
 /* reader.c */
 void *reader_run(void *store);

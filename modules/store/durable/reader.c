@@ -55,7 +55,8 @@ static enum glance read_engine(struct kv_store *store, struct kv_cmd *cmd, bool 
                                uint64_t generation, struct entry **ret)
 {
     struct reading reading = {.store = store, .cmd = cmd, .may_wait = may_wait};
-    switch (store->ops->get(store->engine, KV_ENGINE_RECORDS, cmd->key, may_wait, take_record,
+    switch (store->ops->get(store->engine, KV_ENGINE_RECORDS, cmd->key,
+                            may_wait ? KV_ENGINE_ANYWHERE : KV_ENGINE_IN_MEMORY, take_record,
                             &reading)) {
     case KV_ENGINE_WAITING:
         return GLANCE_UNKNOWN;

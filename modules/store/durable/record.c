@@ -2,6 +2,10 @@
 
 #include <endian.h>
 
+enum {
+    HEAD_BYTES_1 = 25 /* of the head in format 1 */
+};
+
 #define HAS_DEADLINE (UINT64_C(1) << 63)
 
 static char *put_u64(char *at, uint64_t number)
@@ -90,15 +94,17 @@ void record_store_head_write(const struct record_store_head *head,
     at = put_u64(at, head->reserved);
     at = put_u64(at, (uint64_t)head->seen_ms);
     *at = head->is_clean ? 1 : 0;
+    put_u64(at + 1, head->sequence);
 }
 
 bool record_store_head_read(struct kv_slice bytes, struct record_store_head *ret)
 {
-    if (bytes.len != RECORD_STORE_HEAD_BYTES)
+    if (bytes.len != RECORD_STORE_HEAD_BYTES && bytes.len != HEAD_BYTES_1)
         return false;
     ret->revision = get_u64(bytes.bytes);
     ret->reserved = get_u64(bytes.bytes + 8);
     ret->seen_ms = (int64_t)get_u64(bytes.bytes + 16);
     ret->is_clean = bytes.bytes[24] == 1;
+    ret->sequence = bytes.len == HEAD_BYTES_1 ? 0 : get_u64(bytes.bytes + HEAD_BYTES_1);
     return ret->revision <= KV_REVISION_MAX;
 }

@@ -46,23 +46,26 @@ static inline struct kv_slice deadline_row_slice(const struct deadline_row *row)
     return (struct kv_slice){.bytes = (const char *)row->bytes, .len = sizeof(row->bytes)};
 }
 
-/* ---- the head: what the store knows of itself, written with every commit ---- */
+/* ---- the head: what the store knows of itself, in every record of the journal ---- */
+
+#define RECORD_STORE_HEAD_KEY KV_SLICE("head")
 
 struct record_store_head {
+    uint64_t sequence; /* of the journal's last record whose rows the engine has */
     uint64_t revision; /* the last one given out */
     uint64_t reserved; /* none above it has been given out: safe on the disk before any is */
-    int64_t seen_ms;   /* the store's clock at the commit */
+    int64_t seen_ms;   /* the store's clock then */
     bool is_clean;     /* written by a close, with everything before it */
 };
 
 enum {
-    RECORD_STORE_HEAD_BYTES = 25
+    RECORD_STORE_HEAD_BYTES = 33
 };
 
 void record_store_head_write(const struct record_store_head *head,
                              char bytes[RECORD_STORE_HEAD_BYTES]);
 
-/* Returns: false where the bytes are none. */
+/* Returns: false where the bytes are none. Those of format 1 have no sequence: it is 0. */
 bool record_store_head_read(struct kv_slice bytes, struct record_store_head *ret);
 
 #endif

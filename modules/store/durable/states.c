@@ -1,10 +1,10 @@
 /*
  * Shards of chained hash tables. A shard's ring has all of its entries, in the order in which the
- * clock's hand passes; an entry that is held, or was used since, is passed over.
+ * clock's hand passes; an entry that is held, that the engine lacks, or that was used since, is
+ * passed over.
  *
  * Invariants, under the lock: at most one entry of a key is in the table; it has one reference of
- * the table. An entry of a key that is not there, or whose state is unknown, is in the table only
- * while it is held.
+ * the table. An entry whose state is unknown is in the table only while it is held.
  */
 #include "states.h"
 
@@ -30,6 +30,7 @@ struct shard {
 struct states {
     const struct kv_host *host;
     size_t max_shard_bytes;
+    atomic_uint_fast64_t applied; /* the journal's record up to which the engine has the states */
     struct shard shards[N_SHARDS];
 };
 
@@ -118,6 +119,12 @@ static struct entry *take_out(struct shard *shard, struct entry *entry)
     return entry;
 }
 
+/* Whether the engine lacks it. */
+static bool is_ahead(struct states *states, const struct entry *entry)
+{
+    return entry->sequence > atomic_load_explicit(&states->applied, memory_order_acquire);
+}
+
 /* Takes what has not been used for long out while there is too much, a bounded number of them.
  * Returns: the entries, chained, for free_chain() after the lock. */
 static struct entry *make_room(struct states *states, struct shard *shard)
@@ -128,7 +135,7 @@ static struct entry *make_room(struct states *states, struct shard *shard)
         if (entry == NULL)
             break;
         shard->hand = entry->after;
-        if (entry->n_holds != 0 || entry->was_used) {
+        if (entry->n_holds != 0 || entry->was_used || is_ahead(states, entry)) {
             entry->was_used = false;
             continue;
         }
@@ -301,8 +308,9 @@ void states_let_go(struct states *states, struct entry *published)
     struct entry *out = NULL;
     pthread_mutex_lock(&shard->lock);
     bool is_free = --published->n_holds == 0;
-    bool is_kept = entry_is_there(published) && !published->is_unknown &&
-                   entry_size(published) <= states->max_shard_bytes / 4;
+    bool is_worth_it = entry_is_there(published) && !published->is_unknown &&
+                       entry_size(published) <= states->max_shard_bytes / 4;
+    bool is_kept = is_worth_it || is_ahead(states, published);
     if (is_free && !is_kept)
         take_out(shard, published);
     else
@@ -311,6 +319,13 @@ void states_let_go(struct states *states, struct entry *published)
     free_chain(out);
     if (is_free && !is_kept)
         entry_unref(published);
+}
+
+/* ---- the applier ---- */
+
+void states_applied(struct states *states, uint64_t sequence)
+{
+    atomic_store_explicit(&states->applied, sequence, memory_order_release);
 }
 
 /* ---- life ---- */

@@ -1,8 +1,9 @@
 /*
  * The published states: for each key what a reader is to see. The engine holds them all; in memory
- * are those that were used lately (a cache, by the second-chance clock), and, always, those of the
- * keys that a batch under way may replace. So a reader looks here first, and sees the state from
- * before the batch until the writer publishes the next one, even where the engine has it already.
+ * are those that were used lately (a cache, by the second-chance clock), and, always, those that
+ * the engine lacks (of a later record of the journal than was applied), and those of the keys that
+ * a batch under way may replace. So a reader looks here first, and sees the state from before the
+ * batch until the writer publishes the next one, even where the engine has it already.
  *
  * A reader that finds nothing here reads the engine, and has then to settle what it read: if a
  * batch got hold of a key of this shard meanwhile (its generation has moved on), the engine may
@@ -59,5 +60,10 @@ void states_learn_absent(struct states *states, struct entry *unknown);
 void states_publish(struct states *states, struct entry *published, struct entry *next);
 
 void states_let_go(struct states *states, struct entry *published);
+
+/* ---- the applier ---- */
+
+/* The engine has the states of the journal's records up to this one. */
+void states_applied(struct states *states, uint64_t sequence);
 
 #endif

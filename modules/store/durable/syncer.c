@@ -1,8 +1,8 @@
 #include "syncer.h"
 
-void syncer_init(struct syncer *syncer, const struct kv_engine_ops *ops, struct queue *writes)
+void syncer_init(struct syncer *syncer, struct journal *journal, struct queue *writes)
 {
-    *syncer = (struct syncer){.ops = ops, .writes = writes};
+    *syncer = (struct syncer){.journal = journal, .writes = writes};
     pthread_mutex_init(&syncer->lock, NULL);
     pthread_cond_init(&syncer->moved, NULL);
 }
@@ -23,7 +23,7 @@ static void *syncer_run(void *argument)
             continue;
         }
         pthread_mutex_unlock(&syncer->lock);
-        enum kv_engine_status status = syncer->ops->sync(syncer->engine);
+        enum kv_engine_status status = journal_sync(syncer->journal);
         pthread_mutex_lock(&syncer->lock);
         syncer->status = status;
         move_to(syncer, SYNCER_DONE);
@@ -35,9 +35,8 @@ static void *syncer_run(void *argument)
     return NULL;
 }
 
-int syncer_start(struct syncer *syncer, struct kv_engine *engine)
+int syncer_start(struct syncer *syncer)
 {
-    syncer->engine = engine;
     int fault = pthread_create(&syncer->thread, NULL, syncer_run, syncer);
     syncer->has_thread = fault == 0;
     if (syncer->has_thread)

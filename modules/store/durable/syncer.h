@@ -1,11 +1,11 @@
 /*
- * A thread that syncs the engine while the writer goes on. One sync at a time: the writer begins
+ * A thread that syncs the journal while the writer goes on. One sync at a time: the writer begins
  * it, and later learns what became of it.
  */
 #ifndef KV_DURABLE_SYNCER_H
 #define KV_DURABLE_SYNCER_H
 
-#include "engine.h"
+#include "journal.h"
 #include "queue.h"
 
 enum syncer_state {
@@ -16,8 +16,7 @@ enum syncer_state {
 };
 
 struct syncer {
-    const struct kv_engine_ops *ops;
-    struct kv_engine *engine;
+    struct journal *journal;
     struct queue *writes; /* stirred when a sync is done */
     pthread_t thread;
     bool has_thread;
@@ -27,15 +26,15 @@ struct syncer {
     enum kv_engine_status status;
 };
 
-void syncer_init(struct syncer *syncer, const struct kv_engine_ops *ops, struct queue *writes);
+void syncer_init(struct syncer *syncer, struct journal *journal, struct queue *writes);
 
 /* No sync may be under way. */
 void syncer_fini(struct syncer *syncer);
 
 /* Returns: an error number, or 0. */
-int syncer_start(struct syncer *syncer, struct kv_engine *engine);
+int syncer_start(struct syncer *syncer);
 
-/* Begins to sync what has been committed. */
+/* Begins to sync what has been appended; nothing is appended before it is done. */
 void syncer_begin(struct syncer *syncer);
 
 /* Returns: whether the sync is done; then *ret. */

@@ -2,16 +2,12 @@
  * The writer: takes what has come while it was busy, as one batch, and commits it. So batches grow
  * with the load and with what a sync takes, and a single write waits for nothing but its own.
  *
- * Where the engine can, a sync goes on by itself (syncer.h): meanwhile the next batch, the open
- * one, is judged and written, bit by bit, and its sync begins when the one before is done.
+ * A sync goes on by itself (syncer.h): meanwhile the next batch, the open one, is judged, and its
+ * record is written, and its sync begun, when the one before is done.
  */
 #include "impl.h"
 
 #include <stdlib.h>
-#include <sys/random.h>
-
-#define HEAD  KV_SLICE("head")
-#define EPOCH KV_SLICE("epoch")
 
 enum {
     RETRY_MS = 200,          /* until deadlines that could not be judged are looked at again */
@@ -94,24 +90,32 @@ static void fall_ill(struct kv_store *store, enum kv_engine_status why)
         store->recover_wait_ms *= 2;
 }
 
-/* Whether the engine takes commits, if need be again. No sync is under way where it is ill. */
+/* Whether writes are taken, if need be again. No sync is under way where they were not. */
 static bool is_well(struct kv_store *store)
 {
     if (store->ill == KV_ENGINE_OK)
         return true;
     if (queue_now_ms() < store->recover_at_ms)
         return false;
-    enum kv_engine_status status = store->ops->recover(store->engine);
-    for (size_t i = 0; i < 2 && status == KV_ENGINE_OK; i++)
-        status = batch_undo(&store->turns[i].batch);
+    enum kv_engine_status status = commit_recover(store);
     if (status != KV_ENGINE_OK) {
         fall_ill(store, status);
         return false;
     }
     store->ill = KV_ENGINE_OK;
+    store->is_unsynced = false;
     store->host->base.log(&store->host->base, KV_LOG_INFO, "%s: writes are taken again",
                           store->path);
     return true;
+}
+
+/* The engine may have failed while it was given what had been committed before. */
+static void look_after_engine(struct kv_store *store)
+{
+    enum kv_engine_status status;
+    if (store->ill == KV_ENGINE_OK && applier_is_idle(&store->applier, &status) &&
+        status != KV_ENGINE_OK)
+        fall_ill(store, status);
 }
 
 /* ---- turns ---- */
@@ -134,10 +138,19 @@ static void give_back(struct kv_store *store, struct turn *turn)
     turn->end = &turn->first;
 }
 
+/* Once the writer is ill the engine gets the changes when it recovers. */
 static void publish(struct kv_store *store, struct turn *turn, struct turn *behind)
 {
-    batch_publish(&turn->batch, behind == NULL ? NULL : &behind->batch);
+    if (batch_has_changes(&turn->batch))
+        store->published = turn->sequence;
+    batch_publish(&turn->batch, turn->sequence, &store->changes,
+                  behind == NULL ? NULL : &behind->batch);
     give_back(store, turn);
+    if (store->ill != KV_ENGINE_OK)
+        return;
+    enum kv_engine_status status = commit_apply(store);
+    if (status != KV_ENGINE_OK)
+        fall_ill(store, status);
 }
 
 static void refuse(struct kv_store *store, struct turn *turn, enum kv_engine_status why)
@@ -158,18 +171,12 @@ static void sync_if_due(struct kv_store *store)
 {
     if (!store->is_unsynced || queue_now_ms() < store->sync_at_ms)
         return;
-    enum kv_engine_status status = is_well(store) ? store->ops->sync(store->engine) : store->ill;
-    store->is_unsynced = status != KV_ENGINE_OK;
+    enum kv_engine_status status = is_well(store) ? journal_sync(&store->journal) : store->ill;
+    store->is_unsynced = store->is_unsynced && status != KV_ENGINE_OK;
     if (status == KV_ENGINE_OK)
         return;
     fall_ill(store, status);
     store->sync_at_ms = store->recover_at_ms;
-}
-
-/* Whether a commit of changes is followed by a sync on the syncer's thread. */
-static bool is_overlapping(const struct kv_store *store)
-{
-    return store->durability == DURABILITY_ALWAYS && store->ops->can_overlap;
 }
 
 /* The open turn has been written: its sync begins, and the other one takes commands, once it is
@@ -184,15 +191,27 @@ static void begin_sync(struct kv_store *store)
 /* Nothing of what came behind it can take effect either. */
 static void fail_sync(struct kv_store *store, enum kv_engine_status why)
 {
+    journal_refuse(&store->journal, other_turn(store)->sequence);
     fall_ill(store, why);
     refuse(store, other_turn(store), why);
     refuse(store, store->open, why);
 }
 
+/* Writes the changes of the open turn, if it has some. */
 static enum kv_engine_status write_open(struct kv_store *store)
 {
-    bool is_synced = store->durability == DURABILITY_ALWAYS && !is_overlapping(store);
-    return batch_write(&store->open->batch, is_synced);
+    struct turn *turn = store->open;
+    if (!batch_has_changes(&turn->batch))
+        return KV_ENGINE_OK;
+    if (store->ill != KV_ENGINE_OK)
+        return store->ill;
+    size_t n = store->turns[0].batch.n_touched + store->turns[1].batch.n_touched;
+    if (!changes_reserve(&store->changes, n))
+        return KV_ENGINE_FULL;
+    rows_clear(&store->rows);
+    batch_rows(&turn->batch, &store->rows);
+    turn->sequence = store->journal.next;
+    return commit_append(store);
 }
 
 /* The next sync begins before what the last one was for is published. */
@@ -225,39 +244,22 @@ static void look_after_sync(struct kv_store *store)
         end_sync(store, status);
 }
 
-static void fail_write(struct kv_store *store, enum kv_engine_status why)
-{
-    if (store->is_syncing) {
-        enum kv_engine_status status = syncer_wait(&store->syncer);
-        store->is_syncing = false;
-        if (status != KV_ENGINE_OK) {
-            fail_sync(store, status);
-            return;
-        }
-        publish(store, other_turn(store), store->open);
-    }
-    fall_ill(store, why);
-    refuse(store, store->open, why);
-}
-
-/* Writes the open turn, and lets it take effect, or begins its sync; where another sync is under
+/* Writes the open turn, and lets it take effect, or begins its sync; while another sync is under
  * way it stays open. */
 static void commit(struct kv_store *store)
 {
     struct turn *turn = store->open;
-    if (is_blank(turn))
-        return;
-    if (batch_is_dirty(&turn->batch) && !is_well(store)) {
-        refuse(store, turn, store->ill);
-        return;
-    }
-    enum kv_engine_status status = write_open(store);
     bool has_changes = batch_has_changes(&turn->batch);
-    if (status != KV_ENGINE_OK) {
-        fail_write(store, status);
-    } else if (store->is_syncing) {
+    if (store->is_syncing || is_blank(turn))
         return;
-    } else if (has_changes && is_overlapping(store)) {
+    if (has_changes)
+        is_well(store);
+    enum kv_engine_status status = write_open(store);
+    if (status != KV_ENGINE_OK) {
+        if (store->ill == KV_ENGINE_OK)
+            fall_ill(store, status);
+        refuse(store, turn, status);
+    } else if (has_changes && store->durability == DURABILITY_ALWAYS) {
         begin_sync(store);
         store->open->batch.ahead = &turn->batch;
     } else {
@@ -298,11 +300,21 @@ static void take_commands(struct kv_store *store, struct job *job)
     store->open->end = &job->next;
 }
 
-/* While it is not known what the engine has of a failed commit, pages would show it. */
-static void run_scan(struct kv_store *store, struct job *job)
+/* Waits until the engine has everything that has taken effect. */
+static bool bring_engine_up(struct kv_store *store)
 {
     settle(store);
-    if (store->turns[0].batch.n_doubts + store->turns[1].batch.n_doubts == 0 || is_well(store))
+    if (store->ill != KV_ENGINE_OK)
+        return is_well(store);
+    enum kv_engine_status status = commit_drain(store);
+    if (status != KV_ENGINE_OK)
+        fall_ill(store, status);
+    return status == KV_ENGINE_OK;
+}
+
+static void run_scan(struct kv_store *store, struct job *job)
+{
+    if (bring_engine_up(store))
         scan_fill(store, job->scan);
     else
         scan_fail(job->scan, KV_IO);
@@ -314,29 +326,27 @@ static void run_scan(struct kv_store *store, struct job *job)
 static bool is_full(const struct kv_store *store)
 {
     const struct batch *batch = &store->open->batch;
-    return batch->n_cmds + batch->n_due >= store->ops->max_batch || batch_is_full(batch);
+    return batch->n_cmds + batch->n_due >= BATCH_COMMANDS || batch_is_full(batch);
 }
 
 static void make_room(struct kv_store *store)
 {
-    commit(store);
-    if (is_full(store))
+    if (store->is_syncing)
         end_sync(store, syncer_wait(&store->syncer));
-    if (is_full(store)) /* of reads, which no sync is for */
+    if (is_full(store))
         commit(store);
 }
 
 static void load_deadlines(struct kv_store *store)
 {
     int64_t now_ms = store->host->base.now_ms(&store->host->base);
-    if (!deadlines_are_due(&store->deadlines, now_ms))
-        return;
-    settle(store);
-    deadlines_load(&store->deadlines, now_ms);
+    if (deadlines_are_due(&store->deadlines, now_ms) && bring_engine_up(store))
+        deadlines_load(&store->deadlines, now_ms);
 }
 
 static void run_jobs(struct kv_store *store, struct job *job)
 {
+    look_after_engine(store);
     load_deadlines(store);
     while (job != NULL) {
         struct job *next = job->next;
@@ -371,79 +381,14 @@ void *writer_run(void *argument)
     bool is_closed = false;
     while (!is_closed) {
         run_jobs(store, queue_take_all(&store->writes, wake_at_ms(store), &is_closed));
-        is_well(store); /* an ill engine is tried again whether or not there are writes */
+        if (!store->is_syncing)
+            is_well(store); /* it recovers whether or not there are writes */
     }
     settle(store);
     return NULL;
 }
 
 /* ---- opening and closing ---- */
-
-struct meta {
-    struct record_store_head head;
-    bool has_head;
-    char epoch[33];
-};
-
-static void take_head(void *context, struct kv_slice value)
-{
-    struct meta *meta = context;
-    meta->has_head = record_store_head_read(value, &meta->head);
-}
-
-static void take_epoch(void *context, struct kv_slice value)
-{
-    struct meta *meta = context;
-    if (value.len == sizeof(meta->epoch) - 1)
-        memcpy(meta->epoch, value.bytes, value.len);
-}
-
-static int make_epoch(char epoch[33], struct kv_error *reterr)
-{
-    unsigned char random[16];
-    if (getrandom(random, sizeof(random), 0) != sizeof(random))
-        return kv_error_set(reterr, "the system has no random bytes for the epoch");
-    for (size_t i = 0; i < sizeof(random); i++)
-        snprintf(epoch + 2 * i, 3, "%02x", random[i]);
-    return 0;
-}
-
-/* Begins anew: revisions start where no other store's of this server can have been. */
-static int make_meta(struct kv_store *store, struct meta *meta, struct kv_error *reterr)
-{
-    const struct kv_host *host = &store->host->base;
-    if (make_epoch(meta->epoch, reterr) != 0)
-        return -1;
-    uint64_t revision = (uint64_t)host->wall_us(host) & KV_REVISION_MAX;
-    meta->head = (struct record_store_head){.revision = revision, .reserved = revision};
-    struct kv_slice epoch = kv_slice_of(meta->epoch);
-    store->ops->put(store->engine, KV_ENGINE_META, EPOCH, &epoch, 1);
-    return 0;
-}
-
-static int read_meta(struct kv_store *store, struct meta *meta, struct kv_error *reterr)
-{
-    enum kv_engine_status head =
-        store->ops->get(store->engine, KV_ENGINE_META, HEAD, true, take_head, meta);
-    enum kv_engine_status epoch =
-        store->ops->get(store->engine, KV_ENGINE_META, EPOCH, true, take_epoch, meta);
-    if (head == KV_ENGINE_ABSENT && epoch == KV_ENGINE_ABSENT && store->folder.is_new)
-        return make_meta(store, meta, reterr);
-    if (head == KV_ENGINE_OK && epoch == KV_ENGINE_OK && meta->has_head && meta->epoch[0] != '\0')
-        return 0;
-    return kv_error_set(reterr, "%s: damaged: its database is empty, or cannot be read",
-                        store->path);
-}
-
-/* The store's clock goes on from the wall clock, or from where it was, if that is later: a wall
- * clock that was set back makes no deadline later than it was. */
-static void start_clock(struct kv_store *store, const struct meta *meta)
-{
-    const struct kv_host *host = &store->host->base;
-    int64_t wall_ms = host->wall_us(host) / 1000;
-    int64_t start_ms = meta->head.seen_ms > wall_ms ? meta->head.seen_ms : wall_ms;
-    store->clock.offset_ms = start_ms - host->now_ms(host);
-}
 
 static void start_turn(struct kv_store *store, struct turn *turn)
 {
@@ -454,36 +399,17 @@ static void start_turn(struct kv_store *store, struct turn *turn)
                                  .states = store->states,
                                  .deadlines = &store->deadlines,
                                  .clock = store->clock,
-                                 .head = &store->head};
+                                 .revision = &store->revision};
 }
 
 int writer_open(struct kv_store *store, struct kv_error *reterr)
 {
-    struct meta meta = {0};
-    if (read_meta(store, &meta, reterr) != 0)
+    if (commit_open(store, reterr) != 0)
         return -1;
-    memcpy(store->epoch, meta.epoch, sizeof(store->epoch));
-    start_clock(store, &meta);
-    store->head.revision = meta.head.is_clean ? meta.head.revision : meta.head.reserved;
     start_turn(store, &store->turns[0]);
     start_turn(store, &store->turns[1]);
     store->open = &store->turns[0];
     deadlines_init(&store->deadlines, store->host, store->ops, store->engine, store->clock);
-    enum kv_engine_status status = batch_write_head(&store->open->batch, false);
-    if (status != KV_ENGINE_OK)
-        return kv_error_set(reterr, "%s: cannot be written to: %s", store->path,
-                            status == KV_ENGINE_FULL ? "the disk is full"
-                                                     : "the disk fails, or the files are damaged");
     deadlines_load(&store->deadlines, store->host->base.now_ms(&store->host->base));
     return 0;
-}
-
-void writer_close(struct kv_store *store)
-{
-    store->recover_at_ms = 0; /* the last chance */
-    if (is_well(store) && batch_write_head(&store->open->batch, true) == KV_ENGINE_OK)
-        return;
-    store->host->base.log(&store->host->base, KV_LOG_ERROR,
-                          "%s: closed without a last write: the disk is full or fails",
-                          store->path);
 }

@@ -148,11 +148,11 @@ static int read_row(struct kv_engine *engine, MDB_txn *txn, enum kv_engine_table
 }
 
 static enum kv_engine_status engine_get(struct kv_engine *engine, enum kv_engine_table table,
-                                        struct kv_slice key, bool may_wait, kv_engine_take_fn take,
-                                        void *context)
+                                        struct kv_slice key, enum kv_engine_reach reach,
+                                        kv_engine_take_fn take, void *context)
 {
     MDB_txn *txn;
-    if (!may_wait)
+    if (reach == KV_ENGINE_IN_MEMORY)
         return KV_ENGINE_WAITING;
     pthread_rwlock_rdlock(&engine->access);
     int fault =
@@ -351,7 +351,7 @@ static char *append(char *at, struct kv_slice bytes)
 }
 
 static void engine_put(struct kv_engine *engine, enum kv_engine_table table, struct kv_slice key,
-                       const struct kv_slice *value, size_t n_parts)
+                       struct kv_slice value)
 {
     struct tree_key at;
     MDB_val row = {0};
@@ -363,10 +363,7 @@ static void engine_put(struct kv_engine *engine, enum kv_engine_table table, str
         engine->fault = MDB_CORRUPTED;
         return;
     }
-    for (size_t i = 0; i < n_parts; i++)
-        row.mv_size += value[i].len;
-    if (at.is_long)
-        row.mv_size += LENGTH_BYTES + key.len;
+    row.mv_size = value.len + (at.is_long ? LENGTH_BYTES + key.len : 0);
     engine->fault = mdb_put(txn, engine->tables[table], &at.val, &row, MDB_RESERVE);
     if (engine->fault != 0)
         return;
@@ -374,8 +371,7 @@ static void engine_put(struct kv_engine *engine, enum kv_engine_table table, str
     uint64_t len = key.len;
     if (at.is_long)
         end = append(append(end, (struct kv_slice){(const char *)&len, LENGTH_BYTES}), key);
-    for (size_t i = 0; i < n_parts; i++)
-        end = append(end, value[i]);
+    append(end, value);
 }
 
 static void engine_erase(struct kv_engine *engine, enum kv_engine_table table, struct kv_slice key)
@@ -496,10 +492,7 @@ static int reopen(struct kv_engine *engine)
 
 /* ---- committing ---- */
 
-/* Without a sync of its pages a commit could overwrite, on the disk, those of the tree that a power
- * cut leads back to. So what is not synced is only the page that makes it the tree: one sync
- * instead of two. */
-static int commit_batch(struct kv_engine *engine, bool is_synced)
+static int commit_batch(struct kv_engine *engine)
 {
     MDB_txn *txn = engine->batch;
     int fault = engine->fault;
@@ -511,15 +504,14 @@ static int commit_batch(struct kv_engine *engine, bool is_synced)
         mdb_txn_abort(txn);
         return fault;
     }
-    mdb_env_set_flags(engine->env, MDB_NOMETASYNC, !is_synced);
     return mdb_txn_commit(txn);
 }
 
 /* After some failures LMDB lets nobody read either, until the file is opened again. */
-static enum kv_engine_status engine_commit(struct kv_engine *engine, bool is_synced)
+static enum kv_engine_status engine_commit(struct kv_engine *engine)
 {
     bool is_refused = engine->fault != 0; /* before anything was written */
-    int fault = commit_batch(engine, is_synced);
+    int fault = commit_batch(engine);
     if (fault == 0)
         return KV_ENGINE_OK;
     if (!is_refused)
@@ -527,19 +519,17 @@ static enum kv_engine_status engine_commit(struct kv_engine *engine, bool is_syn
     return report(engine, "a write failed", fault);
 }
 
-static enum kv_engine_status engine_sync(struct kv_engine *engine)
+/* Every commit is synced. */
+static enum kv_engine_status engine_persist(struct kv_engine *engine)
 {
-    int fault = engine->env == NULL ? MDB_PANIC : mdb_env_sync(engine->env, 1);
-    return fault == 0 ? KV_ENGINE_OK : report(engine, "a sync failed", fault);
+    return engine->env == NULL ? KV_ENGINE_FAILED : KV_ENGINE_OK;
 }
 
-static enum kv_engine_status engine_recover(struct kv_engine *engine)
+static enum kv_engine_status engine_recover(struct kv_engine *engine, kv_engine_refill_fn refill,
+                                            void *context)
 {
-    enum kv_engine_status status = folder_try_room(engine->folder);
-    int fault = 0;
-    if (status == KV_ENGINE_OK && engine->env == NULL)
-        fault = reopen(engine);
-    return fault == 0 ? status : report(engine, "cannot be opened again", fault);
+    int fault = engine->env == NULL ? reopen(engine) : 0;
+    return fault == 0 ? refill(context) : report(engine, "cannot be opened again", fault);
 }
 
 static void take_seed(void *context, struct kv_slice value)
@@ -553,14 +543,14 @@ static void take_seed(void *context, struct kv_slice value)
 static int read_seed(struct kv_engine *engine)
 {
     enum kv_engine_status status =
-        engine_get(engine, KV_ENGINE_META, SEED, true, take_seed, engine);
+        engine_get(engine, KV_ENGINE_META, SEED, KV_ENGINE_ANYWHERE, take_seed, engine);
     if (status != KV_ENGINE_ABSENT)
         return status == KV_ENGINE_OK ? 0 : MDB_CORRUPTED;
     if (getrandom(&engine->seed, SEED_BYTES, 0) != SEED_BYTES)
         return EIO;
     struct kv_slice seed = {.bytes = (const char *)&engine->seed, .len = SEED_BYTES};
-    engine_put(engine, KV_ENGINE_META, SEED, &seed, 1);
-    return engine_commit(engine, true) == KV_ENGINE_OK ? 0 : EIO;
+    engine_put(engine, KV_ENGINE_META, SEED, seed);
+    return engine_commit(engine) == KV_ENGINE_OK ? 0 : EIO;
 }
 
 static void engine_close(struct kv_engine *engine)
@@ -602,7 +592,7 @@ static int engine_open(const struct kv_host *host, const char *folder,
 
 static const struct kv_engine_ops engine_ops = {
     .name = "lmdb",
-    .max_batch = 1000, /* larger ones make the list of free pages cost more than the rows */
+    .max_commit = 1000, /* larger ones make the list of free pages cost more than the rows */
     .max_row = (size_t)2 << 30,
     .open = engine_open,
     .close = engine_close,
@@ -610,7 +600,7 @@ static const struct kv_engine_ops engine_ops = {
     .put = engine_put,
     .erase = engine_erase,
     .commit = engine_commit,
-    .sync = engine_sync,
+    .persist = engine_persist,
     .walk = engine_walk,
     .recover = engine_recover,
 };

@@ -1,13 +1,15 @@
 /*
  * The engine `rocksdb`: a log-structured merge tree. Each table is a column family; a commit is one
- * write batch, and with it one record of the write-ahead log.
+ * write batch. RocksDB's own write-ahead log is not used: the store has a journal. RocksDB brings
+ * tables to the disk when it likes, but the one with the head, which is too small for that: it goes
+ * there by persist() only, behind the others.
  *
  * A read that may not wait asks for what is in the memtables and the block cache; RocksDB says
  * "incomplete" where the answer may be on the disk.
  *
- * After a failed write RocksDB takes no more of them, and the C interface cannot resume it. So
+ * After a failed flush RocksDB takes no more writes, and the C interface cannot resume it. So
  * recover() closes it and opens it again, once the disk has room for it; `access` keeps readers out
- * meanwhile. Where it cannot be opened for writing it is opened for reading.
+ * meanwhile, until what was in memory only has been filled in again.
  *
  * RocksDB's own log has its options and nothing else: the second line that finds no room on the
  * disk fails an assertion of its, and Debian's library has them (7.8.3). What goes wrong is in the
@@ -30,10 +32,11 @@ enum {
     DELETIONS = 256,        /* of these that are worth a compaction */
     ERASED = 50000,         /* records; then they are flushed, for the compaction to see them */
     READ_TIER_MEMORY = 1,   /* kBlockCacheTier */
+    READ_TIER_DISK = 2,     /* kPersistedTier */
     BITS_PER_KEY = 10,      /* of the filters: 1 % of the missing keys are looked for in vain */
     LOG_FATAL = 4,          /* of RocksDB's levels */
     LOG_FILES = 1,
-    LOG_BYTES = 16 << 20, /* then a new write-ahead log is begun: opening may have to read a few */
+    N_REACHES = KV_ENGINE_ON_DISK + 1
 };
 
 enum {
@@ -54,21 +57,15 @@ struct kv_engine {
     rocksdb_options_t *options;
     rocksdb_block_based_table_options_t *table_options;
     rocksdb_cache_t *cache;
-    rocksdb_readoptions_t *read_anywhere;
-    rocksdb_readoptions_t *read_memory;
-    rocksdb_writeoptions_t *write_synced;
-    rocksdb_writeoptions_t *write_unsynced;
+    rocksdb_readoptions_t *read[N_REACHES];
+    rocksdb_writeoptions_t *write;
 
     pthread_rwlock_t access; /* of the two below: written by recover() only */
     rocksdb_t *db;           /* NULL where it could not be opened again */
     rocksdb_column_family_handle_t *tables[KV_ENGINE_N_TABLES];
-    bool is_read_only;
-    enum kv_engine_status why_not; /* where it is NULL or read only */
 
-    rocksdb_writebatch_t *batch; /* the writer's */
-    size_t log_bytes;            /* the writer's: since the present log began */
-    size_t n_erased;             /* the writer's: records, since then */
-    size_t write_buffer;
+    rocksdb_writebatch_t *batch;
+    size_t n_erased; /* records, since the last flush */
 };
 
 /* ---- errors ---- */
@@ -92,23 +89,23 @@ static enum kv_engine_status report(struct kv_engine *engine, const char *what, 
 
 /* ---- reading ---- */
 
-static bool enter(struct kv_engine *engine, bool may_wait)
+static bool enter(struct kv_engine *engine, enum kv_engine_reach reach)
 {
-    return may_wait ? pthread_rwlock_rdlock(&engine->access) == 0
-                    : pthread_rwlock_tryrdlock(&engine->access) == 0;
+    return reach == KV_ENGINE_IN_MEMORY ? pthread_rwlock_tryrdlock(&engine->access) == 0
+                                        : pthread_rwlock_rdlock(&engine->access) == 0;
 }
 
 static enum kv_engine_status read_row(struct kv_engine *engine, enum kv_engine_table table,
-                                      struct kv_slice key, bool may_wait, kv_engine_take_fn take,
-                                      void *context)
+                                      struct kv_slice key, enum kv_engine_reach reach,
+                                      kv_engine_take_fn take, void *context)
 {
     char *error = NULL;
     if (engine->db == NULL)
         return KV_ENGINE_FAILED;
-    rocksdb_pinnableslice_t *pinned = rocksdb_get_pinned_cf(
-        engine->db, may_wait ? engine->read_anywhere : engine->read_memory, engine->tables[table],
-        key.len == 0 ? "" : key.bytes, key.len, &error);
-    if (error != NULL && !may_wait && strstr(error, "incomplete") != NULL) {
+    rocksdb_pinnableslice_t *pinned =
+        rocksdb_get_pinned_cf(engine->db, engine->read[reach], engine->tables[table],
+                              key.len == 0 ? "" : key.bytes, key.len, &error);
+    if (error != NULL && reach == KV_ENGINE_IN_MEMORY && strstr(error, "incomplete") != NULL) {
         rocksdb_free(error);
         return KV_ENGINE_WAITING;
     }
@@ -124,12 +121,12 @@ static enum kv_engine_status read_row(struct kv_engine *engine, enum kv_engine_t
 }
 
 static enum kv_engine_status engine_get(struct kv_engine *engine, enum kv_engine_table table,
-                                        struct kv_slice key, bool may_wait, kv_engine_take_fn take,
-                                        void *context)
+                                        struct kv_slice key, enum kv_engine_reach reach,
+                                        kv_engine_take_fn take, void *context)
 {
-    if (!enter(engine, may_wait))
+    if (!enter(engine, reach))
         return KV_ENGINE_WAITING;
-    enum kv_engine_status status = read_row(engine, table, key, may_wait, take, context);
+    enum kv_engine_status status = read_row(engine, table, key, reach, take, context);
     pthread_rwlock_unlock(&engine->access);
     return status;
 }
@@ -141,8 +138,8 @@ static enum kv_engine_status engine_walk(struct kv_engine *engine, enum kv_engin
     char *error = NULL;
     if (engine->db == NULL)
         return KV_ENGINE_FAILED;
-    rocksdb_iterator_t *row =
-        rocksdb_create_iterator_cf(engine->db, engine->read_anywhere, engine->tables[table]);
+    rocksdb_iterator_t *row = rocksdb_create_iterator_cf(
+        engine->db, engine->read[KV_ENGINE_ANYWHERE], engine->tables[table]);
     for (rocksdb_iter_seek(row, from.len == 0 ? "" : from.bytes, from.len); rocksdb_iter_valid(row);
          rocksdb_iter_next(row)) {
         struct kv_slice key;
@@ -160,101 +157,56 @@ static enum kv_engine_status engine_walk(struct kv_engine *engine, enum kv_engin
 /* ---- writing ---- */
 
 static void engine_put(struct kv_engine *engine, enum kv_engine_table table, struct kv_slice key,
-                       const struct kv_slice *value, size_t n_parts)
+                       struct kv_slice value)
 {
-    enum {
-        MOST_PARTS = 4
-    };
-    const char *key_bytes = key.len == 0 ? "" : key.bytes;
-    const char *bytes[MOST_PARTS];
-    size_t lens[MOST_PARTS];
-    for (size_t i = 0; i < n_parts && i < MOST_PARTS; i++) {
-        bytes[i] = value[i].len == 0 ? "" : value[i].bytes;
-        lens[i] = value[i].len;
-    }
     if (engine->db != NULL)
-        rocksdb_writebatch_putv_cf(engine->batch, engine->tables[table], 1, &key_bytes, &key.len,
-                                   (int)n_parts, bytes, lens);
+        rocksdb_writebatch_put_cf(engine->batch, engine->tables[table], key.bytes, key.len,
+                                  value.bytes, value.len);
 }
 
 static void engine_erase(struct kv_engine *engine, enum kv_engine_table table, struct kv_slice key)
 {
     if (engine->db == NULL)
         return;
-    rocksdb_writebatch_delete_cf(engine->batch, engine->tables[table],
-                                 key.len == 0 ? "" : key.bytes, key.len);
+    rocksdb_writebatch_delete_cf(engine->batch, engine->tables[table], key.bytes, key.len);
     if (table == KV_ENGINE_RECORDS)
         engine->n_erased++;
 }
 
-static enum kv_engine_status engine_sync(struct kv_engine *engine)
+/* The table with the head goes last: what it says is on the disk, is. (All at once, `atomic_flush`,
+ * has an assertion fail where RocksDB begins another flush by itself.) */
+static enum kv_engine_status flush(struct kv_engine *engine)
 {
-    char *error = NULL;
-    if (engine->db == NULL || engine->is_read_only)
-        return engine->why_not;
-    rocksdb_flush_wal(engine->db, 1, &error);
-    return error == NULL ? KV_ENGINE_OK : report(engine, "a sync failed", error);
-}
-
-/* Has the memtables written to files; with it a new log begins. */
-static void flush(struct kv_engine *engine, bool is_waited_for)
-{
+    enum kv_engine_status status = KV_ENGINE_OK;
     rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
-    rocksdb_flushoptions_set_wait(options, is_waited_for);
-    for (int i = 0; i < KV_ENGINE_N_TABLES; i++) {
+    rocksdb_flushoptions_set_wait(options, 1);
+    for (int i = 0; i < KV_ENGINE_N_TABLES && status == KV_ENGINE_OK; i++) {
         char *error = NULL;
         rocksdb_flush_cf(engine->db, options, engine->tables[i], &error);
         if (error != NULL)
-            report(engine, "not flushed", error);
+            status = report(engine, "not flushed", error);
     }
     rocksdb_flushoptions_destroy(options);
-    engine->log_bytes = engine->n_erased = 0;
-}
-
-/* Whether RocksDB may begin a new log at the next write, be it that a memtable is full (it says so
- * a bit earlier), or that it is time for one. */
-static bool has_to_end_log(struct kv_engine *engine)
-{
-    uint64_t bytes;
-    for (int i = 0; i < KV_ENGINE_N_TABLES; i++)
-        if (rocksdb_property_int_cf(engine->db, engine->tables[i],
-                                    "rocksdb.cur-size-active-mem-table", &bytes) == 0 &&
-            bytes > engine->write_buffer / 4 * 3)
-            return true;
-    return engine->log_bytes > LOG_BYTES || engine->n_erased > ERASED;
-}
-
-/* When RocksDB reads its logs it does not see that one has lost its end where the next has not, and
- * goes on with what came later. So no log may be left that is not synced: a new one begins here,
- * behind a sync, and never by itself. */
-static enum kv_engine_status end_log(struct kv_engine *engine)
-{
-    enum kv_engine_status status = engine_sync(engine);
-    if (status == KV_ENGINE_OK)
-        flush(engine, false);
+    engine->n_erased = 0;
     return status;
 }
 
-static enum kv_engine_status engine_commit(struct kv_engine *engine, bool is_synced)
+static enum kv_engine_status engine_persist(struct kv_engine *engine)
+{
+    return engine->db == NULL ? KV_ENGINE_FAILED : flush(engine);
+}
+
+static enum kv_engine_status engine_commit(struct kv_engine *engine)
 {
     char *error = NULL;
-    size_t bytes = 0;
-    rocksdb_writebatch_data(engine->batch, &bytes);
-    if (engine->db != NULL && !engine->is_read_only)
-        rocksdb_write(engine->db, is_synced ? engine->write_synced : engine->write_unsynced,
-                      engine->batch, &error);
+    if (engine->db != NULL)
+        rocksdb_write(engine->db, engine->write, engine->batch, &error);
     rocksdb_writebatch_clear(engine->batch);
-    if (engine->db == NULL || engine->is_read_only)
-        return engine->why_not;
+    if (engine->db == NULL)
+        return KV_ENGINE_FAILED;
     if (error != NULL)
         return report(engine, "a write failed", error);
-    engine->log_bytes += bytes;
-    if (!has_to_end_log(engine))
-        return KV_ENGINE_OK;
-    if (!is_synced)
-        return end_log(engine);
-    flush(engine, false);
-    return KV_ENGINE_OK;
+    return engine->n_erased > ERASED ? flush(engine) : KV_ENGINE_OK;
 }
 
 /* ---- opening and closing ---- */
@@ -270,46 +222,30 @@ static void close_database(struct kv_engine *engine)
 }
 
 /* Returns: NULL, or what is wrong, for rocksdb_free(). */
-static char *open_database(struct kv_engine *engine, bool is_read_only)
+static char *open_database(struct kv_engine *engine)
 {
     char *error = NULL;
     const rocksdb_options_t *options[KV_ENGINE_N_TABLES];
     for (int i = 0; i < KV_ENGINE_N_TABLES; i++)
         options[i] = engine->options;
-    if (is_read_only)
-        engine->db = rocksdb_open_for_read_only_column_families(engine->options, engine->folder,
-                                                                KV_ENGINE_N_TABLES, table_names,
-                                                                options, engine->tables, 0, &error);
-    else
-        engine->db =
-            rocksdb_open_column_families(engine->options, engine->folder, KV_ENGINE_N_TABLES,
-                                         table_names, options, engine->tables, &error);
+    engine->db = rocksdb_open_column_families(engine->options, engine->folder, KV_ENGINE_N_TABLES,
+                                              table_names, options, engine->tables, &error);
     if (error != NULL)
         engine->db = NULL;
-    engine->is_read_only = is_read_only;
     return error;
 }
 
-static enum kv_engine_status reopen(struct kv_engine *engine)
+static enum kv_engine_status engine_recover(struct kv_engine *engine, kv_engine_refill_fn refill,
+                                            void *context)
 {
-    close_database(engine);
-    char *error = open_database(engine, false);
-    if (error == NULL)
-        return KV_ENGINE_OK;
-    enum kv_engine_status status = report(engine, "cannot be opened again", error);
-    engine->why_not = status;
-    if ((error = open_database(engine, true)) != NULL)
-        report(engine, "cannot be opened for reading", error);
-    return status;
-}
-
-static enum kv_engine_status engine_recover(struct kv_engine *engine)
-{
-    enum kv_engine_status status = folder_try_room(engine->folder);
-    if (status != KV_ENGINE_OK)
-        return status;
     pthread_rwlock_wrlock(&engine->access);
-    status = reopen(engine);
+    rocksdb_writebatch_clear(engine->batch);
+    close_database(engine);
+    char *error = open_database(engine);
+    enum kv_engine_status status =
+        error == NULL ? refill(context) : report(engine, "cannot be opened again", error);
+    if (status != KV_ENGINE_OK)
+        close_database(engine); /* what it lacks nobody may read in vain */
     pthread_rwlock_unlock(&engine->access);
     return status;
 }
@@ -321,11 +257,9 @@ static void set_options(struct kv_engine *engine, const struct kv_option_value *
     rocksdb_options_set_create_missing_column_families(options, 1);
     rocksdb_options_set_compression(options, rocksdb_lz4_compression);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
-    engine->write_buffer = (size_t)values[OPTION_WRITE_BUFFER].integer;
-    rocksdb_options_set_write_buffer_size(options, engine->write_buffer);
+    rocksdb_options_set_write_buffer_size(options, (size_t)values[OPTION_WRITE_BUFFER].integer);
     rocksdb_options_set_max_write_buffer_number(options, 4);
     rocksdb_options_set_max_background_jobs(options, 2);
-    rocksdb_options_set_max_total_wal_size(options, (uint64_t)1 << 30); /* never of itself */
     rocksdb_options_set_bytes_per_sync(options, 1 << 20);
     rocksdb_options_add_compact_on_deletion_collector_factory(options, DELETIONS_AMONG, DELETIONS);
     rocksdb_options_set_keep_log_file_num(options, LOG_FILES);
@@ -343,22 +277,20 @@ static void set_options(struct kv_engine *engine, const struct kv_option_value *
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
     rocksdb_options_set_block_based_table_factory(options, table);
 
-    rocksdb_readoptions_set_read_tier(engine->read_memory, READ_TIER_MEMORY);
-    rocksdb_writeoptions_set_sync(engine->write_synced, 1);
+    rocksdb_readoptions_set_read_tier(engine->read[KV_ENGINE_IN_MEMORY], READ_TIER_MEMORY);
+    rocksdb_readoptions_set_read_tier(engine->read[KV_ENGINE_ON_DISK], READ_TIER_DISK);
+    rocksdb_writeoptions_disable_WAL(engine->write, 1);
 }
 
 static void engine_close(struct kv_engine *engine)
 {
     if (engine == NULL)
         return;
-    if (engine->db != NULL && !engine->is_read_only)
-        flush(engine, true); /* so that the next opening need not read the log */
     close_database(engine);
     rocksdb_writebatch_destroy(engine->batch);
-    rocksdb_readoptions_destroy(engine->read_anywhere);
-    rocksdb_readoptions_destroy(engine->read_memory);
-    rocksdb_writeoptions_destroy(engine->write_synced);
-    rocksdb_writeoptions_destroy(engine->write_unsynced);
+    for (int i = 0; i < N_REACHES; i++)
+        rocksdb_readoptions_destroy(engine->read[i]);
+    rocksdb_writeoptions_destroy(engine->write);
     rocksdb_block_based_options_destroy(engine->table_options);
     rocksdb_options_destroy(engine->options);
     if (engine->cache != NULL)
@@ -378,10 +310,9 @@ static struct kv_engine *create(const struct kv_host *host, const char *folder)
     engine->host = host;
     engine->options = rocksdb_options_create();
     engine->table_options = rocksdb_block_based_options_create();
-    engine->read_anywhere = rocksdb_readoptions_create();
-    engine->read_memory = rocksdb_readoptions_create();
-    engine->write_synced = rocksdb_writeoptions_create();
-    engine->write_unsynced = rocksdb_writeoptions_create();
+    for (int i = 0; i < N_REACHES; i++)
+        engine->read[i] = rocksdb_readoptions_create();
+    engine->write = rocksdb_writeoptions_create();
     engine->batch = rocksdb_writebatch_create();
     kv_durable_init_access(&engine->access);
     return engine;
@@ -395,7 +326,7 @@ static int engine_open(const struct kv_host *host, const char *folder,
     if (engine == NULL)
         return kv_error_set(reterr, "%s: no memory", folder);
     set_options(engine, options);
-    char *error = open_database(engine, false);
+    char *error = open_database(engine);
     if (error != NULL) {
         kv_error_set(reterr, "%s: cannot be opened: %s", folder, error);
         rocksdb_free(error);
@@ -408,8 +339,7 @@ static int engine_open(const struct kv_host *host, const char *folder,
 
 static const struct kv_engine_ops engine_ops = {
     .name = "rocksdb",
-    .can_overlap = true,
-    .max_batch = 4096,
+    .max_commit = 16384,
     .max_row = (size_t)2 << 30,
     .open = engine_open,
     .close = engine_close,
@@ -417,7 +347,7 @@ static const struct kv_engine_ops engine_ops = {
     .put = engine_put,
     .erase = engine_erase,
     .commit = engine_commit,
-    .sync = engine_sync,
+    .persist = engine_persist,
     .walk = engine_walk,
     .recover = engine_recover,
 };
@@ -433,7 +363,7 @@ static const struct kv_option options[N_OPTIONS] = {
                             .doc = "memory for what was read from the disk"},
     [OPTION_WRITE_BUFFER] = {.name = "write_buffer",
                              .type = KV_OPTION_SIZE,
-                             .fallback = "32MiB",
+                             .fallback = "64MiB",
                              .min = 1 << 16,
                              .max = INT64_C(1) << 36,
                              .doc = "memory in which writes are gathered before they are sorted"},

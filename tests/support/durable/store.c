@@ -46,8 +46,8 @@ void kv_test_store_remove(struct kv_test_store *store)
 static const char *small_options(const char *module)
 {
     if (strcmp(module, "rocksdb") == 0)
-        return ", write_buffer: 64KiB, block_cache: 64KiB";
-    return ", map_size: 16GiB"; /* ThreadSanitizer has little room */
+        return ", journal: 64KiB, write_buffer: 64KiB, block_cache: 64KiB";
+    return ", journal: 64KiB, map_size: 16GiB"; /* ThreadSanitizer has little room */
 }
 
 char *kv_test_store_yaml(const struct kv_test_store *store, const char *options)

@@ -604,9 +604,70 @@ static void newer_format_is_refused(void **state)
     char text[64];
     open_store(rig);
     close_store(rig);
-    snprintf(text, sizeof(text), "kvserver store %s format 2\n", module->identity->name);
+    snprintf(text, sizeof(text), "kvserver store %s format 3\n", module->identity->name);
     write_mark(rig, text);
-    assert_refused(rig, "written by a newer version (format 2; this one knows 1)");
+    assert_refused(rig, "written by a newer version (format 3; this one knows 2)");
+}
+
+static void assert_mark(struct rig *rig, const char *expected)
+{
+    char text[64] = "";
+    char *path;
+    assert_true(asprintf(&path, "%s/FORMAT", rig->path) > 0);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_non_null(fgets(text, sizeof(text), file));
+    assert_string_equal(text, expected);
+    fclose(file);
+    free(path);
+}
+
+static void remove_journal(const char *store)
+{
+    char *path;
+    assert_true(asprintf(&path, "%s/journal", store) > 0);
+    assert_int_equal(nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+    free(path);
+}
+
+/* It had no journal, as the database had everything. */
+static void format_1_is_taken_over(void **state)
+{
+    struct rig *rig = *state;
+    char mark[64];
+    open_store(rig);
+    uint64_t revision = set(rig, KV_SLICE("key"), KV_SLICE("1"));
+    close_store(rig);
+    snprintf(mark, sizeof(mark), "kvserver store %s format 1\n", module->identity->name);
+    write_mark(rig, mark);
+    remove_journal(rig->path);
+    open_store(rig);
+    assert_holds(rig, KV_SLICE("key"), KV_SLICE("1"), revision, KV_NEVER);
+    revision = set(rig, KV_SLICE("key"), KV_SLICE("2"));
+    start_again(rig, 0);
+    assert_holds(rig, KV_SLICE("key"), KV_SLICE("2"), revision, KV_NEVER);
+    snprintf(mark, sizeof(mark), "kvserver store %s format 2\n", module->identity->name);
+    assert_mark(rig, mark);
+}
+
+/* After an orderly end the database has everything. */
+static void journal_is_missed_after_a_crash_only(void **state)
+{
+    struct rig *rig = *state;
+    char command[128];
+    char copy[64];
+    open_store(rig);
+    uint64_t revision = set(rig, KV_SLICE("key"), KV_SLICE("1"));
+    close_store(rig);
+    remove_journal(rig->path);
+    open_store(rig);
+    assert_holds(rig, KV_SLICE("key"), KV_SLICE("1"), revision, KV_NEVER);
+    snprintf(copy, sizeof(copy), "%s/crashed", rig->folder);
+    snprintf(command, sizeof(command), "cp -r '%s' '%s'", rig->path, copy);
+    assert_int_equal(system(command), 0);
+    remove_journal(copy);
+    set_path(rig, copy);
+    assert_refused(rig, "damaged: there is nothing in it");
 }
 
 static void damaged_mark_is_refused(void **state)
@@ -659,6 +720,8 @@ int main(int argc, char **argv)
         DURABLE_TEST(folder_in_use_is_refused),
         DURABLE_TEST(folder_of_another_store_is_refused),
         DURABLE_TEST(newer_format_is_refused),
+        DURABLE_TEST(format_1_is_taken_over),
+        DURABLE_TEST(journal_is_missed_after_a_crash_only),
         DURABLE_TEST(damaged_mark_is_refused),
         DURABLE_TEST(folder_with_other_things_is_refused),
         DURABLE_TEST(path_that_is_a_file_is_refused),

@@ -1,0 +1,259 @@
+#include "applier.h"
+
+#include <stdlib.h>
+
+enum {
+    FIRST_CAPACITY = 1024,
+    GIVEN_AT = 64 << 10 /* bytes of rows: then the engine takes them, for the commit to come */
+};
+
+/* ---- changes ---- */
+
+bool changes_reserve(struct changes *changes, size_t n)
+{
+    size_t capacity = changes->capacity == 0 ? FIRST_CAPACITY : changes->capacity;
+    while (capacity < changes->n + n)
+        capacity *= 2;
+    if (capacity == changes->capacity)
+        return true;
+    struct change *more = reallocarray(changes->all, capacity, sizeof(*more));
+    if (more == NULL)
+        return false;
+    changes->all = more;
+    changes->capacity = capacity;
+    return true;
+}
+
+void changes_add(struct changes *changes, struct former old, struct entry *new)
+{
+    changes->all[changes->n++] = (struct change){.old = old, .new = new};
+    changes->bytes += entry_size(new);
+}
+
+void changes_clear(struct changes *changes)
+{
+    for (size_t i = 0; i < changes->n; i++)
+        entry_unref(changes->all[i].new);
+    changes->n = changes->bytes = 0;
+}
+
+void changes_fini(struct changes *changes)
+{
+    changes_clear(changes);
+    free(changes->all);
+    *changes = (struct changes){0};
+}
+
+/* A key's changes in the order in which they were made. */
+static int by_key_and_time(const void *a, const void *b)
+{
+    const struct entry *one = ((const struct change *)a)->new;
+    const struct entry *other = ((const struct change *)b)->new;
+    int order = kv_slice_compare(entry_key(one), entry_key(other));
+    if (order != 0)
+        return order;
+    return one->sequence < other->sequence ? -1 : 1;
+}
+
+static bool is_same_key(const struct entry *one, const struct entry *other)
+{
+    return one->hash == other->hash && kv_slice_equals(entry_key(one), entry_key(other));
+}
+
+/* ---- applying ---- */
+
+static enum kv_engine_status give_rows(struct applier *applier)
+{
+    if (applier->rows.is_short ||
+        !rows_give(rows_slice(&applier->rows), applier->ops, applier->engine))
+        return KV_ENGINE_FULL;
+    rows_clear(&applier->rows);
+    return KV_ENGINE_OK;
+}
+
+static enum kv_engine_status commit(struct applier *applier)
+{
+    enum kv_engine_status status = give_rows(applier);
+    enum kv_engine_status committed = applier->ops->commit(applier->engine);
+    return status == KV_ENGINE_OK ? committed : status;
+}
+
+/* The head goes with the last commit: what it says the engine has, it has. */
+static enum kv_engine_status apply(struct applier *applier)
+{
+    struct changes *changes = &applier->changes;
+    uint32_t n = 0;
+    rows_clear(&applier->rows);
+    qsort(changes->all, changes->n, sizeof(*changes->all), by_key_and_time);
+    for (size_t i = 0, last; i < changes->n; i = last + 1) {
+        for (last = i;
+             last + 1 < changes->n && is_same_key(changes->all[i].new, changes->all[last + 1].new);)
+            last++;
+        rows_change(&applier->rows, changes->all[i].old, changes->all[last].new, applier->clock);
+        enum kv_engine_status status = KV_ENGINE_OK;
+        if (++n == applier->ops->max_commit) {
+            status = commit(applier);
+            n = 0;
+        } else if (applier->rows.len >= GIVEN_AT) {
+            status = give_rows(applier);
+        }
+        if (status != KV_ENGINE_OK)
+            return status;
+    }
+    rows_put_head(&applier->rows, &applier->head);
+    return commit(applier);
+}
+
+struct looking {
+    struct record_store_head head;
+    bool is_head;
+};
+
+static void take_head(void *context, struct kv_slice value)
+{
+    struct looking *looking = context;
+    looking->is_head = record_store_head_read(value, &looking->head);
+}
+
+/* The engine brings commits to its disk when it likes. */
+static enum kv_engine_status look_what_is_on_disk(struct applier *applier)
+{
+    struct looking looking = {0};
+    enum kv_engine_status status =
+        applier->ops->get(applier->engine, KV_ENGINE_META, RECORD_STORE_HEAD_KEY, KV_ENGINE_ON_DISK,
+                          take_head, &looking);
+    if (status == KV_ENGINE_OK && looking.is_head)
+        applier->persisted = looking.head.sequence;
+    return status == KV_ENGINE_ABSENT ? KV_ENGINE_OK : status;
+}
+
+static enum kv_engine_status shorten_journal(struct applier *applier)
+{
+    enum kv_engine_status status = look_what_is_on_disk(applier);
+    journal_forget(applier->journal, applier->persisted);
+    if (status == KV_ENGINE_OK && journal_bytes(applier->journal) > applier->most_behind) {
+        status = applier->ops->persist(applier->engine);
+        if (status == KV_ENGINE_OK)
+            journal_forget(applier->journal, applier->persisted = applier->head.sequence);
+    }
+    journal_prepare(applier->journal);
+    return status;
+}
+
+static enum kv_engine_status work(struct applier *applier)
+{
+    enum kv_engine_status status = apply(applier);
+    if (status != KV_ENGINE_OK)
+        return status;
+    states_applied(applier->states, applier->head.sequence);
+    changes_clear(&applier->changes);
+    return shorten_journal(applier);
+}
+
+/* ---- the thread ---- */
+
+static void move_to(struct applier *applier, enum applier_state state)
+{
+    applier->state = state;
+    pthread_cond_broadcast(&applier->moved);
+}
+
+static void *applier_run(void *argument)
+{
+    struct applier *applier = argument;
+    pthread_mutex_lock(&applier->lock);
+    while (applier->state != APPLIER_CLOSING) {
+        if (applier->state != APPLIER_BUSY) {
+            pthread_cond_wait(&applier->moved, &applier->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&applier->lock);
+        enum kv_engine_status status = work(applier);
+        pthread_mutex_lock(&applier->lock);
+        applier->status = status;
+        move_to(applier, APPLIER_IDLE);
+        pthread_mutex_unlock(&applier->lock);
+        if (status != KV_ENGINE_OK)
+            queue_stir(applier->writes);
+        pthread_mutex_lock(&applier->lock);
+    }
+    pthread_mutex_unlock(&applier->lock);
+    return NULL;
+}
+
+void applier_init(struct applier *applier, const struct kv_engine_ops *ops, struct states *states,
+                  struct journal *journal, struct queue *writes)
+{
+    *applier = (struct applier){
+        .ops = ops, .states = states, .journal = journal, .writes = writes, .status = KV_ENGINE_OK};
+    pthread_mutex_init(&applier->lock, NULL);
+    pthread_cond_init(&applier->moved, NULL);
+}
+
+int applier_start(struct applier *applier, struct kv_engine *engine, struct record_clock clock,
+                  size_t most_behind)
+{
+    applier->engine = engine;
+    applier->clock = clock;
+    applier->most_behind = most_behind;
+    int fault = pthread_create(&applier->thread, NULL, applier_run, applier);
+    applier->has_thread = fault == 0;
+    if (applier->has_thread)
+        pthread_setname_np(applier->thread, "store-applier");
+    return fault;
+}
+
+void applier_fini(struct applier *applier)
+{
+    if (applier->has_thread) {
+        pthread_mutex_lock(&applier->lock);
+        move_to(applier, APPLIER_CLOSING);
+        pthread_mutex_unlock(&applier->lock);
+        pthread_join(applier->thread, NULL);
+    }
+    changes_fini(&applier->changes);
+    rows_fini(&applier->rows);
+    pthread_cond_destroy(&applier->moved);
+    pthread_mutex_destroy(&applier->lock);
+}
+
+/* ---- for the writer ---- */
+
+bool applier_is_idle(struct applier *applier, enum kv_engine_status *ret_status)
+{
+    pthread_mutex_lock(&applier->lock);
+    bool is_idle = applier->state == APPLIER_IDLE;
+    *ret_status = applier->status;
+    pthread_mutex_unlock(&applier->lock);
+    return is_idle;
+}
+
+enum kv_engine_status applier_wait(struct applier *applier)
+{
+    pthread_mutex_lock(&applier->lock);
+    while (applier->state == APPLIER_BUSY)
+        pthread_cond_wait(&applier->moved, &applier->lock);
+    enum kv_engine_status status = applier->status;
+    pthread_mutex_unlock(&applier->lock);
+    return status;
+}
+
+void applier_give(struct applier *applier, struct changes *changes,
+                  const struct record_store_head *head)
+{
+    pthread_mutex_lock(&applier->lock);
+    struct changes taken = *changes;
+    *changes = applier->changes; /* empty, with room */
+    applier->changes = taken;
+    applier->head = *head;
+    move_to(applier, APPLIER_BUSY);
+    pthread_mutex_unlock(&applier->lock);
+}
+
+void applier_reset(struct applier *applier)
+{
+    pthread_mutex_lock(&applier->lock);
+    changes_clear(&applier->changes);
+    applier->status = KV_ENGINE_OK;
+    pthread_mutex_unlock(&applier->lock);
+}

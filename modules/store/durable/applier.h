@@ -1,0 +1,92 @@
+/*
+ * A thread that brings what the journal has into the engine, later and many changes at once. Sorted
+ * by key, each key once, they take less than half of what the engine needs for them one by one.
+ *
+ * The states of changes that the engine lacks stay in memory (states.h); so reads need not know of
+ * any of this.
+ */
+#ifndef KV_DURABLE_APPLIER_H
+#define KV_DURABLE_APPLIER_H
+
+#include "journal.h"
+#include "queue.h"
+#include "rows.h"
+#include "states.h"
+
+/* What a record of the journal made of a key. */
+struct change {
+    struct former old;
+    struct entry *new; /* a reference */
+};
+
+struct changes {
+    struct change *all;
+    size_t n;
+    size_t capacity;
+    size_t bytes; /* of the new keys and values */
+};
+
+/* Room for n more. Returns: false where there is no memory. */
+bool changes_reserve(struct changes *changes, size_t n);
+
+/* Takes the reference over. There is room. */
+void changes_add(struct changes *changes, struct former old, struct entry *new);
+
+void changes_clear(struct changes *changes);
+void changes_fini(struct changes *changes);
+
+enum applier_state {
+    APPLIER_IDLE,
+    APPLIER_BUSY,
+    APPLIER_CLOSING
+};
+
+struct applier {
+    const struct kv_engine_ops *ops;
+    struct kv_engine *engine;
+    struct states *states;
+    struct journal *journal;
+    struct record_clock clock;
+    size_t most_behind;
+    struct queue *writes; /* stirred when the engine has failed */
+    pthread_t thread;
+    bool has_thread;
+    pthread_mutex_t lock;
+    pthread_cond_t moved; /* the state, which the lock guards with what follows */
+    enum applier_state state;
+    enum kv_engine_status status; /* once it is not OK, nothing is applied before applier_reset() */
+
+    /* the thread's while it is busy */
+    struct changes changes;
+    struct record_store_head head;
+    struct rows rows;
+    uint64_t persisted; /* the record up to which the engine is known to have all on its disk */
+};
+
+void applier_init(struct applier *applier, const struct kv_engine_ops *ops, struct states *states,
+                  struct journal *journal, struct queue *writes);
+
+/* It may not be busy. */
+void applier_fini(struct applier *applier);
+
+/* most_behind: bytes of the journal that the engine may lack on its disk. Returns: an error number,
+ * or 0. */
+int applier_start(struct applier *applier, struct kv_engine *engine, struct record_clock clock,
+                  size_t most_behind);
+
+/* Returns: whether it is idle; then *ret_status. */
+bool applier_is_idle(struct applier *applier, enum kv_engine_status *ret_status);
+
+/* Waits until it is idle. */
+enum kv_engine_status applier_wait(struct applier *applier);
+
+/* Takes the changes over, and leaves none, in what room its own had, which the caller may reserve
+ * before; `head` is of the journal's record that has the last of
+ * them. It is idle, and well. */
+void applier_give(struct applier *applier, struct changes *changes,
+                  const struct record_store_head *head);
+
+/* After a failure: the engine has everything, in another way. */
+void applier_reset(struct applier *applier);
+
+#endif

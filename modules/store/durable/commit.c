@@ -1,0 +1,345 @@
+/*
+ * The way of a batch's rows. The journal has them first, in one record; when that is safe the batch
+ * takes effect. The engine has them later, with those of many other batches (applier.h), and has
+ * them on its disk later still; until then the journal keeps them. The head, a row of every record
+ * and every commit, says up to which record that is.
+ */
+#include "impl.h"
+
+#include <sys/random.h>
+
+#define EPOCH KV_SLICE("epoch")
+
+enum {
+    REVISIONS_AHEAD = 1 << 20, /* set aside at a time */
+    APPLIED_TOGETHER = 16384,  /* changes; fewer cost the engine more each */
+    MOST_WAITING = 4,          /* times as many may wait for the applier */
+    REDONE_TOGETHER = 1 << 20, /* bytes of rows in a commit */
+    /* Parts of the journal's size: */
+    APPLIED_PART = 4, /* keys and values that are applied together, if they are fewer */
+    SEGMENT_PART = 8,
+    LONGEST_SEGMENT = 4 << 20, /* bytes */
+    MOST_JOURNAL = 4 /* times the journal's size; then writes wait for the engine's disk */
+};
+
+/* ---- appending ---- */
+
+static int64_t store_now_ms(const struct kv_store *store)
+{
+    return store->host->base.now_ms(&store->host->base) + store->clock.offset_ms;
+}
+
+/* What the engine has on its disk, the journal need not keep. */
+static enum kv_engine_status persist(struct kv_store *store)
+{
+    enum kv_engine_status status = commit_drain(store);
+    if (status == KV_ENGINE_OK)
+        status = store->ops->persist(store->engine);
+    if (status == KV_ENGINE_OK)
+        journal_forget(&store->journal, store->applier.persisted = store->published);
+    else
+        store->has_engine_failed = true;
+    return status;
+}
+
+/* Revisions beyond what the disk has set aside are synced whatever the mode, so that none is ever
+ * given out twice. */
+static enum kv_engine_status append(struct kv_store *store)
+{
+    struct record_store_head head = {.sequence = store->journal.next,
+                                     .revision = store->revision,
+                                     .reserved = store->head.reserved,
+                                     .seen_ms = store_now_ms(store)};
+    bool sets_aside = head.revision >= head.reserved;
+    if (sets_aside)
+        head.reserved = head.revision + REVISIONS_AHEAD;
+    rows_put_head(&store->rows, &head);
+    if (store->rows.is_short)
+        return KV_ENGINE_FULL;
+    enum kv_engine_status status = journal_append(&store->journal, &store->rows);
+    if (status == KV_ENGINE_OK && sets_aside && store->durability != DURABILITY_ALWAYS)
+        status = journal_sync(&store->journal);
+    if (status == KV_ENGINE_OK)
+        store->head = head;
+    return status;
+}
+
+enum kv_engine_status commit_append(struct kv_store *store)
+{
+    uint64_t sequence = store->journal.next;
+    enum kv_engine_status status = KV_ENGINE_OK;
+    if (journal_bytes(&store->journal) > MOST_JOURNAL * store->journal_size)
+        status = persist(store);
+    if (status == KV_ENGINE_OK)
+        status = append(store);
+    if (status != KV_ENGINE_OK)
+        journal_refuse(&store->journal, sequence);
+    return status;
+}
+
+/* ---- applying ---- */
+
+/* What is given back has at least as much room: some of it may be reserved already. */
+static enum kv_engine_status give(struct kv_store *store)
+{
+    struct record_store_head head = store->head;
+    if (!changes_reserve(&store->applier.changes, store->changes.capacity))
+        return KV_ENGINE_FULL;
+    head.sequence = store->published;
+    applier_give(&store->applier, &store->changes, &head);
+    return KV_ENGINE_OK;
+}
+
+static bool are_enough(const struct kv_store *store, size_t times)
+{
+    return store->changes.n >= times * APPLIED_TOGETHER ||
+           store->changes.bytes >= times * (store->journal_size / APPLIED_PART);
+}
+
+enum kv_engine_status commit_apply(struct kv_store *store)
+{
+    enum kv_engine_status status;
+    if (!are_enough(store, 1))
+        return KV_ENGINE_OK;
+    bool is_idle = applier_is_idle(&store->applier, &status);
+    if (!is_idle && !are_enough(store, MOST_WAITING))
+        return KV_ENGINE_OK;
+    if (!is_idle)
+        status = applier_wait(&store->applier);
+    return status == KV_ENGINE_OK ? give(store) : status;
+}
+
+enum kv_engine_status commit_drain(struct kv_store *store)
+{
+    enum kv_engine_status status = applier_wait(&store->applier);
+    if (status == KV_ENGINE_OK && store->changes.n != 0 && (status = give(store)) == KV_ENGINE_OK)
+        status = applier_wait(&store->applier);
+    return status;
+}
+
+/* ---- doing it again ---- */
+
+struct redo {
+    struct kv_store *store;
+    size_t bytes; /* since the last commit */
+    enum kv_engine_status status;
+};
+
+static bool redo_record(void *context, struct kv_slice rows)
+{
+    struct redo *redo = context;
+    const struct kv_store *store = redo->store;
+    if (!rows_give(rows, store->ops, store->engine))
+        redo->status = KV_ENGINE_FAILED;
+    redo->bytes += rows.len;
+    if (redo->status == KV_ENGINE_OK && redo->bytes >= REDONE_TOGETHER) {
+        redo->status = store->ops->commit(store->engine);
+        redo->bytes = 0;
+    }
+    return redo->status == KV_ENGINE_OK;
+}
+
+/* Gives the engine what the journal has behind the record `after`. */
+static int redo(struct kv_store *store, uint64_t after, struct kv_error *reterr)
+{
+    struct redo redo = {.store = store};
+    redo.status = KV_ENGINE_OK;
+    if (journal_read(&store->journal, after, redo_record, &redo, reterr) != 0)
+        return -1;
+    if (redo.bytes != 0 && store->ops->commit(store->engine) != KV_ENGINE_OK)
+        return kv_error_set(reterr, "%s: cannot be written to", store->path);
+    return 0;
+}
+
+static enum kv_engine_status refill(void *context)
+{
+    struct kv_store *store = context;
+    struct kv_error error;
+    if (redo(store, store->applier.persisted, &error) == 0)
+        return KV_ENGINE_OK;
+    store->host->base.log(&store->host->base, KV_LOG_ERROR, "%s", error.text);
+    return KV_ENGINE_FAILED;
+}
+
+static enum kv_engine_status recover_engine(struct kv_store *store)
+{
+    enum kv_engine_status status = store->ops->recover(store->engine, refill, store);
+    if (status != KV_ENGINE_OK)
+        return status;
+    states_applied(store->states, store->published);
+    changes_clear(&store->changes);
+    applier_reset(&store->applier);
+    store->has_engine_failed = false;
+    return KV_ENGINE_OK;
+}
+
+enum kv_engine_status commit_recover(struct kv_store *store)
+{
+    enum kv_engine_status status = folder_try_room(store->path);
+    if (status != KV_ENGINE_OK)
+        return status;
+    if (commit_drain(store) != KV_ENGINE_OK || store->has_engine_failed)
+        status = recover_engine(store);
+    if (status == KV_ENGINE_OK)
+        status = persist(store);
+    if (status == KV_ENGINE_OK)
+        status = journal_begin(&store->journal);
+    return status;
+}
+
+/* ---- opening and closing ---- */
+
+struct meta {
+    struct record_store_head head;
+    bool has_head;
+    char epoch[33];
+};
+
+static void take_head(void *context, struct kv_slice value)
+{
+    struct meta *meta = context;
+    meta->has_head = record_store_head_read(value, &meta->head);
+}
+
+static void take_epoch(void *context, struct kv_slice value)
+{
+    struct meta *meta = context;
+    if (value.len == sizeof(meta->epoch) - 1)
+        memcpy(meta->epoch, value.bytes, value.len);
+}
+
+static int make_epoch(char epoch[33], struct kv_error *reterr)
+{
+    unsigned char random[16];
+    if (getrandom(random, sizeof(random), 0) != sizeof(random))
+        return kv_error_set(reterr, "the system has no random bytes for the epoch");
+    for (size_t i = 0; i < sizeof(random); i++)
+        snprintf(epoch + 2 * i, 3, "%02x", random[i]);
+    return 0;
+}
+
+/* With what the engine was given before. */
+static enum kv_engine_status put_head(struct kv_store *store, const struct record_store_head *head)
+{
+    rows_clear(&store->rows);
+    rows_put_head(&store->rows, head);
+    rows_give(rows_slice(&store->rows), store->ops, store->engine);
+    enum kv_engine_status status = store->ops->commit(store->engine);
+    return status == KV_ENGINE_OK ? store->ops->persist(store->engine) : status;
+}
+
+/* Begins anew: revisions start where no other store's of this server can have been. */
+static int make_meta(struct kv_store *store, struct meta *meta, struct kv_error *reterr)
+{
+    const struct kv_host *host = &store->host->base;
+    if (make_epoch(meta->epoch, reterr) != 0)
+        return -1;
+    uint64_t revision = (uint64_t)host->wall_us(host) & KV_REVISION_MAX;
+    meta->head = (struct record_store_head){.revision = revision, .reserved = revision};
+    struct kv_slice epoch = kv_slice_of(meta->epoch);
+    store->ops->put(store->engine, KV_ENGINE_META, EPOCH, epoch);
+    return put_head(store, &meta->head) == KV_ENGINE_OK
+               ? 0
+               : kv_error_set(reterr, "%s: cannot be written to", store->path);
+}
+
+static int read_meta(struct kv_store *store, struct meta *meta, struct kv_error *reterr)
+{
+    enum kv_engine_status head = store->ops->get(
+        store->engine, KV_ENGINE_META, RECORD_STORE_HEAD_KEY, KV_ENGINE_ANYWHERE, take_head, meta);
+    enum kv_engine_status epoch =
+        store->ops->get(store->engine, KV_ENGINE_META, EPOCH, KV_ENGINE_ANYWHERE, take_epoch, meta);
+    if (head == KV_ENGINE_ABSENT && epoch == KV_ENGINE_ABSENT && store->folder.is_new)
+        return make_meta(store, meta, reterr);
+    if (head == KV_ENGINE_OK && epoch == KV_ENGINE_OK && meta->has_head && meta->epoch[0] != '\0')
+        return 0;
+    return kv_error_set(reterr, "%s: damaged: its database is empty, or cannot be read",
+                        store->path);
+}
+
+/* The store's clock goes on from the wall clock, or from where it was, if that is later: a wall
+ * clock that was set back makes no deadline later than it was. */
+static void start_clock(struct kv_store *store, const struct meta *meta)
+{
+    const struct kv_host *host = &store->host->base;
+    int64_t wall_ms = host->wall_us(host) / 1000;
+    int64_t start_ms = meta->head.seen_ms > wall_ms ? meta->head.seen_ms : wall_ms;
+    store->clock.offset_ms = start_ms - host->now_ms(host);
+}
+
+/* Brings the engine up to the journal. */
+static int read_journal(struct kv_store *store, struct meta *meta, struct kv_error *reterr)
+{
+    size_t segment = store->journal_size / SEGMENT_PART;
+    if (segment > LONGEST_SEGMENT)
+        segment = LONGEST_SEGMENT;
+    if (journal_open(&store->journal, store->folder.journal, segment & ~(size_t)4095, reterr) != 0)
+        return -1;
+    store->applier.persisted = meta->head.sequence;
+    if (store->folder.format == FOLDER_FORMAT_WITHOUT_JOURNAL) {
+        journal_skip(&store->journal, meta->head.sequence);
+        return 0;
+    }
+    if (!journal_is_there(&store->journal) && !store->folder.is_new && !meta->head.is_clean)
+        return kv_error_set(reterr, "%s: damaged: there is nothing in it", store->folder.journal);
+    if (redo(store, meta->head.sequence, reterr) != 0)
+        return -1;
+    return read_meta(store, meta, reterr);
+}
+
+/* The first record sets revisions aside. From here on the journal is needed, and the engine says
+ * so.
+ */
+static enum kv_engine_status begin_journal(struct kv_store *store, bool was_clean)
+{
+    enum kv_engine_status status = journal_begin(&store->journal);
+    rows_clear(&store->rows);
+    if (status == KV_ENGINE_OK)
+        status = append(store);
+    if (status == KV_ENGINE_OK)
+        status = journal_sync(&store->journal);
+    if (status == KV_ENGINE_OK && was_clean)
+        status = put_head(store, &store->head);
+    return status;
+}
+
+int commit_open(struct kv_store *store, struct kv_error *reterr)
+{
+    struct meta meta = {0};
+    if (read_meta(store, &meta, reterr) != 0 || read_journal(store, &meta, reterr) != 0)
+        return -1;
+    memcpy(store->epoch, meta.epoch, sizeof(store->epoch));
+    start_clock(store, &meta);
+    store->revision = meta.head.is_clean ? meta.head.revision : meta.head.reserved;
+    enum kv_engine_status status = begin_journal(store, meta.head.is_clean);
+    store->published = store->journal.next - 1;
+    states_applied(store->states, store->published);
+    if (status == KV_ENGINE_OK)
+        return 0;
+    return kv_error_set(reterr, "%s: cannot be written to: %s", store->path,
+                        status == KV_ENGINE_FULL ? "the disk is full"
+                                                 : "the disk fails, or the files are damaged");
+}
+
+/* The engine has everything then, and the journal is not needed. */
+static enum kv_engine_status write_last_head(struct kv_store *store)
+{
+    struct record_store_head head = {.sequence = store->published,
+                                     .revision = store->revision,
+                                     .reserved = store->revision,
+                                     .seen_ms = store_now_ms(store),
+                                     .is_clean = true};
+    return put_head(store, &head);
+}
+
+void commit_close(struct kv_store *store)
+{
+    enum kv_engine_status status =
+        store->ill == KV_ENGINE_OK ? commit_drain(store) : commit_recover(store);
+    if (status == KV_ENGINE_OK)
+        status = write_last_head(store);
+    if (status != KV_ENGINE_OK)
+        store->host->base.log(&store->host->base, KV_LOG_ERROR,
+                              "%s: closed without a last write: the disk is full or fails",
+                              store->path);
+}

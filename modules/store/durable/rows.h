@@ -1,0 +1,63 @@
+/*
+ * Rows that are put and erased, in order, as bytes: what a record of the journal holds, and what an
+ * engine is given. To give them a second time, from any of them on to the last, changes nothing.
+ *
+ *   1 byte   the table; the highest bit is set where the row is erased
+ *   4 bytes  the key's length, little-endian
+ *   4 bytes  the value's
+ *   the key, the value
+ *
+ * Threads: whoever owns them.
+ */
+#ifndef KV_DURABLE_ROWS_H
+#define KV_DURABLE_ROWS_H
+
+#include "engine.h"
+#include "record.h"
+
+enum {
+    ROWS_ROOM = 32 /* bytes left free ahead of them, for what the journal writes there */
+};
+
+struct rows {
+    char *bytes;
+    size_t len; /* with the room ahead; 0: there are none */
+    size_t capacity;
+    bool is_short; /* some are missing, as there was no memory */
+};
+
+void rows_clear(struct rows *rows);
+void rows_fini(struct rows *rows);
+
+void rows_put(struct rows *rows, enum kv_engine_table table, struct kv_slice key,
+              struct kv_slice value);
+
+/* What has to be known of a state for its rows to be changed into those of another. */
+struct former {
+    uint64_t revision; /* 0: the key was not there */
+    int64_t deadline_ms;
+};
+
+static inline struct former former_of(const struct entry *entry)
+{
+    return (struct former){.revision = entry->revision, .deadline_ms = entry->deadline_ms};
+}
+
+/* Makes the rows of one key those of its state `new`. */
+void rows_change(struct rows *rows, struct former old, const struct entry *new,
+                 struct record_clock clock);
+
+/* What the store knows of itself. */
+void rows_put_head(struct rows *rows, const struct record_store_head *head);
+
+static inline struct kv_slice rows_slice(const struct rows *rows)
+{
+    return rows->len == 0
+               ? (struct kv_slice){0}
+               : (struct kv_slice){.bytes = rows->bytes + ROWS_ROOM, .len = rows->len - ROWS_ROOM};
+}
+
+/* Adds them to the engine's commit to come. Returns: false where the bytes are no rows. */
+bool rows_give(struct kv_slice rows, const struct kv_engine_ops *ops, struct kv_engine *engine);
+
+#endif

@@ -1,0 +1,425 @@
+/*
+ * The journal of the durable stores by itself: what comes back of it, what does not count, and what
+ * it takes for damage.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/buffer.h"
+#include "base/mem.h"
+#include "journal.h"
+#include "support/client/folder.h"
+#include "support/client/stream.h"
+
+enum {
+    SEGMENT = 8192,
+    HEAD = 64, /* of a segment */
+    LONG = 3 * SEGMENT
+};
+
+struct rig {
+    char *folder;
+    struct journal journal;
+    bool is_open;
+    struct kv_buffer found; /* the keys of the records read, one letter each */
+    struct kv_error error;
+};
+
+/* ---- helpers ---- */
+
+static bool take(void *context, struct kv_slice rows)
+{
+    struct rig *rig = context;
+    kv_buffer_append_char(&rig->found, rows.bytes[9]);
+    return true;
+}
+
+/* Opens what is on the disk, and reads what comes behind `after`. Returns: as journal_read(). */
+static int open_journal(struct rig *rig, uint64_t after)
+{
+    rig->found.len = 0;
+    assert_int_equal(journal_open(&rig->journal, rig->folder, SEGMENT, &rig->error), 0);
+    rig->is_open = true;
+    return journal_read(&rig->journal, after, take, rig, &rig->error);
+}
+
+static void close_journal(struct rig *rig)
+{
+    journal_close(&rig->journal);
+    rig->is_open = false;
+}
+
+static int open_again(struct rig *rig, uint64_t after)
+{
+    close_journal(rig);
+    return open_journal(rig, after);
+}
+
+static void assert_found(const struct rig *rig, const char *letters)
+{
+    if (!kv_slice_equals(kv_buffer_slice(&rig->found), kv_slice_of(letters)))
+        fail_msg("found %.*s instead of %s", (int)rig->found.len, rig->found.bytes, letters);
+}
+
+static void assert_damaged(struct rig *rig, uint64_t after, const char *why)
+{
+    assert_int_equal(open_again(rig, after), -1);
+    if (strstr(rig->error.text, rig->folder) == NULL || strstr(rig->error.text, why) == NULL)
+        fail_msg("expected the folder and \"%s\" in \"%s\"", why, rig->error.text);
+}
+
+static void begin(struct rig *rig)
+{
+    assert_int_equal(journal_begin(&rig->journal), KV_ENGINE_OK);
+}
+
+/* A record with one row, whose key is the letter. */
+static void append(struct rig *rig, char letter, size_t value_len)
+{
+    struct rows rows = {0};
+    struct kv_slice key = {.bytes = &letter, .len = 1};
+    char *value = kv_alloc(value_len);
+    memset(value, letter, value_len);
+    rows_put(&rows, KV_ENGINE_RECORDS, key, (struct kv_slice){value, value_len});
+    assert_int_equal(journal_append(&rig->journal, &rows), KV_ENGINE_OK);
+    rows_fini(&rows);
+    free(value);
+}
+
+static void append_all(struct rig *rig, const char *letters, size_t value_len)
+{
+    for (; *letters != '\0'; letters++)
+        append(rig, *letters, value_len);
+}
+
+static void sync_journal(struct rig *rig)
+{
+    assert_int_equal(journal_sync(&rig->journal), KV_ENGINE_OK);
+}
+
+static char *file_of(const struct rig *rig, unsigned number)
+{
+    char *path;
+    assert_true(asprintf(&path, "%s/%06u.journal", rig->folder, number) > 0);
+    return path;
+}
+
+/* Spoils a byte of a file. */
+static void spoil(const struct rig *rig, unsigned number, off_t at)
+{
+    char byte;
+    char *path = file_of(rig, number);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= 0x55;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    close(fd);
+    free(path);
+}
+
+static size_t count_files(const struct rig *rig)
+{
+    size_t n = 0;
+    DIR *folder = opendir(rig->folder);
+    assert_non_null(folder);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
+        n += entry->d_name[0] != '.' ? 1 : 0;
+    closedir(folder);
+    return n;
+}
+
+static int set_up(void **state)
+{
+    struct rig *rig = kv_calloc(1, sizeof(*rig));
+    rig->folder = kv_test_folder_make();
+    assert_int_equal(open_journal(rig, 0), 0);
+    assert_false(journal_is_there(&rig->journal));
+    begin(rig);
+    *state = rig;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct rig *rig = *state;
+    if (rig->is_open)
+        close_journal(rig);
+    kv_test_folder_remove(rig->folder);
+    free(rig->folder);
+    kv_buffer_fini(&rig->found);
+    free(rig);
+    return 0;
+}
+
+/* ---- what comes back ---- */
+
+static void records_come_back_in_order_from_any_on(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "abcde", 100);
+    assert_int_equal(open_again(rig, 0), 0);
+    assert_true(journal_is_there(&rig->journal));
+    assert_found(rig, "abcde");
+    assert_int_equal(rig->journal.next, 6);
+    assert_int_equal(open_again(rig, 3), 0);
+    assert_found(rig, "de");
+    assert_int_equal(open_again(rig, 5), 0);
+    assert_found(rig, "");
+    assert_int_equal(rig->journal.next, 6);
+}
+
+/* Where a power cut took what was not synced, but the database has it. */
+static void database_that_is_ahead_is_gone_on_behind(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "abc", 100);
+    assert_int_equal(open_again(rig, 7), 0);
+    assert_found(rig, "");
+    begin(rig);
+    append(rig, 'i', 100);
+    assert_int_equal(open_again(rig, 7), 0);
+    assert_found(rig, "i");
+    assert_int_equal(rig->journal.next, 9);
+}
+
+static void records_go_on_in_the_next_segment(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "abcdefghi", 3000);
+    assert_true(count_files(rig) >= 4);
+    assert_int_equal(open_again(rig, 0), 0);
+    assert_found(rig, "abcdefghi");
+    begin(rig);
+    append_all(rig, "jkl", 3000);
+    assert_int_equal(open_again(rig, 4), 0);
+    assert_found(rig, "efghijkl");
+}
+
+static void record_longer_than_a_segment_has_a_file_that_goes_with_it(void **state)
+{
+    struct rig *rig = *state;
+    append(rig, 'a', 10);
+    append(rig, 'b', LONG);
+    append(rig, 'c', 10);
+    assert_int_equal(count_files(rig), 3);
+    assert_true(journal_bytes(&rig->journal) > LONG);
+    assert_int_equal(open_again(rig, 0), 0);
+    assert_found(rig, "abc");
+    begin(rig);
+    journal_forget(&rig->journal, 3);
+    assert_int_equal(count_files(rig), 3);
+    assert_int_equal(journal_bytes(&rig->journal), SEGMENT);
+}
+
+/* ---- using segments again ---- */
+
+static void segments_are_used_again_once_they_are_forgotten(void **state)
+{
+    struct rig *rig = *state;
+    for (int i = 0; i < 50; i++) {
+        append_all(rig, "abcd", 3000);
+        journal_forget(&rig->journal, rig->journal.next - 3);
+    }
+    assert_true(count_files(rig) <= 4);
+    uint64_t last = rig->journal.next - 1;
+    assert_int_equal(open_again(rig, last - 2), 0);
+    assert_found(rig, "cd");
+    assert_damaged(rig, last - 40, "are missing");
+}
+
+static void prepared_segment_is_the_next(void **state)
+{
+    struct rig *rig = *state;
+    journal_prepare(&rig->journal);
+    journal_prepare(&rig->journal);
+    assert_int_equal(count_files(rig), 2);
+    append_all(rig, "abc", 3000);
+    assert_int_equal(count_files(rig), 2);
+}
+
+/* Its records would follow on, but they are of another generation. */
+static void former_life_of_a_segment_does_not_count(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "abcd", 100);
+    journal_refuse(&rig->journal, 1);
+    journal_forget(&rig->journal, 0);
+    begin(rig);
+    append(rig, 'x', 100);
+    assert_int_equal(count_files(rig), 1);
+    assert_int_equal(open_again(rig, 0), 0);
+    assert_found(rig, "x");
+}
+
+static void segments_of_another_size_are_read_and_then_deleted(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "abcd", 3000);
+    close_journal(rig);
+    rig->found.len = 0;
+    assert_int_equal(journal_open(&rig->journal, rig->folder, 2 * SEGMENT, &rig->error), 0);
+    rig->is_open = true;
+    assert_int_equal(journal_read(&rig->journal, 0, take, rig, &rig->error), 0);
+    assert_found(rig, "abcd");
+    begin(rig);
+    journal_forget(&rig->journal, 4);
+    assert_int_equal(count_files(rig), 1);
+    assert_int_equal(journal_bytes(&rig->journal), 2 * SEGMENT);
+}
+
+/* ---- what does not count ---- */
+
+static void refused_records_do_not_come_back(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "abc", 100);
+    journal_refuse(&rig->journal, 2);
+    assert_int_equal(journal_sync(&rig->journal), KV_ENGINE_FAILED);
+    begin(rig);
+    append(rig, 'x', 100);
+    assert_int_equal(open_again(rig, 0), 0);
+    assert_found(rig, "ax");
+    assert_int_equal(rig->journal.next, 3);
+}
+
+static void last_record_that_is_torn_is_the_end(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "ab", 100);
+    sync_journal(rig);
+    append(rig, 'c', 100);
+    spoil(rig, 1, HEAD + 2 * (ROWS_ROOM + 9 + 1 + 100 + 2) + 80);
+    assert_int_equal(open_again(rig, 0), 0);
+    assert_found(rig, "ab");
+    begin(rig);
+    append(rig, 'd', 100);
+    assert_int_equal(open_again(rig, 0), 0);
+    assert_found(rig, "abd");
+}
+
+/* The next one was appended before this one was known to be synced. */
+static void unsynced_record_may_be_lost_before_another(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "abc", 100);
+    spoil(rig, 1, HEAD + 80);
+    assert_int_equal(open_again(rig, 0), 0);
+    assert_found(rig, "");
+    begin(rig);
+    append(rig, 'x', 100);
+    assert_int_equal(open_again(rig, 0), 0);
+    assert_found(rig, "x");
+}
+
+static void files_that_are_none_of_its_are_left_alone(void **state)
+{
+    struct rig *rig = *state;
+    append(rig, 'a', 100);
+    char *path = kv_test_path(rig->folder, "letter.txt");
+    kv_test_file_write(path, KV_SLICE("text"));
+    free(path);
+    path = kv_test_path(rig->folder, "000002.journal"); /* the power was cut while it was made */
+    kv_test_file_write(path, KV_SLICE("short"));
+    free(path);
+    assert_int_equal(open_again(rig, 0), 0);
+    assert_found(rig, "a");
+    assert_int_equal(count_files(rig), 2);
+}
+
+/* ---- damage ---- */
+
+static void damaged_record_that_was_synced_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "ab", 100);
+    sync_journal(rig);
+    append(rig, 'c', 100);
+    spoil(rig, 1, HEAD + 80);
+    assert_damaged(rig, 0, "000001.journal: damaged: record 1");
+    assert_damaged(rig, 1, "damaged: record 1"); /* those behind it are out of reach */
+}
+
+static void damaged_record_of_an_earlier_segment_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "abcd", 3000);
+    spoil(rig, 1, HEAD + 80);
+    assert_damaged(rig, 0, "000001.journal: damaged: record 1");
+}
+
+static void missing_segment_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "abcdefgh", 3000);
+    char *path = file_of(rig, 2);
+    assert_int_equal(unlink(path), 0);
+    free(path);
+    assert_damaged(rig, 0, "damaged: record");
+}
+
+static bool refuse_rows(void *context, struct kv_slice rows)
+{
+    (void)context;
+    (void)rows;
+    return false;
+}
+
+static void rows_that_are_not_taken_end_the_reading(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "ab", 100);
+    assert_int_equal(journal_read(&rig->journal, 0, refuse_rows, rig, &rig->error), -1);
+    assert_non_null(strstr(rig->error.text, "cannot be brought into the database: record 1"));
+}
+
+/* Whatever byte is wrong: what is found is a beginning of what was there, or it is refused. */
+static void no_spoilt_byte_makes_a_wrong_record(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "abc", 40);
+    sync_journal(rig);
+    append_all(rig, "de", 40);
+    for (off_t at = 0; at < HEAD + 5 * 88; at++) {
+        spoil(rig, 1, at);
+        if (open_again(rig, 0) == 0)
+            assert_memory_equal(rig->found.bytes, "abcde", rig->found.len);
+        spoil(rig, 1, at);
+    }
+    assert_int_equal(open_again(rig, 0), 0);
+    assert_found(rig, "abcde");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(records_come_back_in_order_from_any_on),
+        TEST(database_that_is_ahead_is_gone_on_behind),
+        TEST(records_go_on_in_the_next_segment),
+        TEST(record_longer_than_a_segment_has_a_file_that_goes_with_it),
+        TEST(segments_are_used_again_once_they_are_forgotten),
+        TEST(prepared_segment_is_the_next),
+        TEST(former_life_of_a_segment_does_not_count),
+        TEST(segments_of_another_size_are_read_and_then_deleted),
+        TEST(refused_records_do_not_come_back),
+        TEST(last_record_that_is_torn_is_the_end),
+        TEST(unsynced_record_may_be_lost_before_another),
+        TEST(files_that_are_none_of_its_are_left_alone),
+        TEST(damaged_record_that_was_synced_is_refused),
+        TEST(damaged_record_of_an_earlier_segment_is_refused),
+        TEST(missing_segment_is_refused),
+        TEST(rows_that_are_not_taken_end_the_reading),
+        TEST(no_spoilt_byte_makes_a_wrong_record),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
