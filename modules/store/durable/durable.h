@@ -1,11 +1,12 @@
 /*
  * A durable store, but for the engine: what `rocksdb` and `lmdb` have in common. One thread, the
  * writer, judges and commits in batches that form by themselves while the commit before is under
- * way; a few threads read what is not in memory; the event loops find the rest themselves.
+ * way; a commit is a record of a journal, which another thread brings into the engine later. A few
+ * threads read what is not in memory; the event loops find the rest themselves.
  *
  *   loop --submit--> [states] found: answered at once
- *                      |  not in memory --> readers --+
- *                      +--writes--> writer (batch, engine, publish, tell) --+--> host->done()
+ *                      |  not in memory --> readers <-- engine <-- applier <----+
+ *                      +--writes--> writer (batch, journal, publish, tell) -----+--> host->done()
  *
  * The README of this folder says what it promises and how the disk looks.
  *

@@ -18,7 +18,7 @@
 
 #include "folder.h"
 
-#define MAGIC    UINT64_C(0x6c6e72756a766b01) /* "kvjrnl", format 1 */
+#define MAGIC    UINT64_C(0x6c6e72756a766b01) /* 1, "kvjurnl" */
 #define FILE_FMT "%s/%06u.journal"
 
 enum {
