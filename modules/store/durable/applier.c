@@ -1,5 +1,6 @@
 #include "applier.h"
 
+#include <endian.h>
 #include <stdlib.h>
 
 enum {
@@ -44,15 +45,54 @@ void changes_fini(struct changes *changes)
     *changes = (struct changes){0};
 }
 
+/* ---- sorting ---- */
+
+/* How many bytes all keys begin with. */
+static size_t common_length(const struct changes *changes)
+{
+    struct kv_slice first = entry_key(changes->all[0].new);
+    size_t len = first.len;
+    for (size_t i = 1; i < changes->n; i++) {
+        struct kv_slice key = entry_key(changes->all[i].new);
+        size_t end = key.len < len ? key.len : len;
+        if (memcmp(key.bytes, first.bytes, end) != 0)
+            for (size_t at = 0; at < end; at++)
+                if (key.bytes[at] != first.bytes[at])
+                    end = at;
+        len = end;
+    }
+    return len;
+}
+
+static uint64_t order_of(struct kv_slice key, size_t from)
+{
+    uint64_t order = 0;
+    size_t len = key.len - from < sizeof(order) ? key.len - from : sizeof(order);
+    if (len != 0)
+        memcpy(&order, key.bytes + from, len);
+    return be64toh(order);
+}
+
 /* A key's changes in the order in which they were made. */
 static int by_key_and_time(const void *a, const void *b)
 {
-    const struct entry *one = ((const struct change *)a)->new;
-    const struct entry *other = ((const struct change *)b)->new;
-    int order = kv_slice_compare(entry_key(one), entry_key(other));
+    const struct change *one = a;
+    const struct change *other = b;
+    if (one->order != other->order)
+        return one->order < other->order ? -1 : 1;
+    int order = kv_slice_compare(entry_key(one->new), entry_key(other->new));
     if (order != 0)
         return order;
-    return one->sequence < other->sequence ? -1 : 1;
+    return one->new->sequence < other->new->sequence ? -1 : 1;
+}
+
+/* Most comparisons need not look at the keys, which are all over the memory. */
+static void sort(struct changes *changes)
+{
+    size_t len = changes->n == 0 ? 0 : common_length(changes);
+    for (size_t i = 0; i < changes->n; i++)
+        changes->all[i].order = order_of(entry_key(changes->all[i].new), len);
+    qsort(changes->all, changes->n, sizeof(*changes->all), by_key_and_time);
 }
 
 static bool is_same_key(const struct entry *one, const struct entry *other)
@@ -78,18 +118,36 @@ static enum kv_engine_status commit(struct applier *applier)
     return status == KV_ENGINE_OK ? committed : status;
 }
 
+/* Returns: the last of the changes of the key of the change `first`. */
+static size_t last_of_key(const struct changes *changes, size_t first)
+{
+    size_t last = first;
+    while (last + 1 < changes->n &&
+           is_same_key(changes->all[first].new, changes->all[last + 1].new))
+        last++;
+    return last;
+}
+
+static void change_key(struct applier *applier, size_t first, size_t last)
+{
+    struct change *all = applier->changes.all;
+    rows_change(&applier->rows, all[first].old, all[last].new, applier->clock);
+    for (size_t i = first; i <= last; i++) {
+        entry_unref(all[i].new);
+        all[i].new = NULL;
+    }
+}
+
 /* The head goes with the last commit: what it says the engine has, it has. */
 static enum kv_engine_status apply(struct applier *applier)
 {
     struct changes *changes = &applier->changes;
     uint32_t n = 0;
     rows_clear(&applier->rows);
-    qsort(changes->all, changes->n, sizeof(*changes->all), by_key_and_time);
+    sort(changes);
     for (size_t i = 0, last; i < changes->n; i = last + 1) {
-        for (last = i;
-             last + 1 < changes->n && is_same_key(changes->all[i].new, changes->all[last + 1].new);)
-            last++;
-        rows_change(&applier->rows, changes->all[i].old, changes->all[last].new, applier->clock);
+        last = last_of_key(changes, i);
+        change_key(applier, i, last);
         enum kv_engine_status status = KV_ENGINE_OK;
         if (++n == applier->ops->max_commit) {
             status = commit(applier);

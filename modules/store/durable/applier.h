@@ -17,6 +17,7 @@
 struct change {
     struct former old;
     struct entry *new; /* a reference */
+    uint64_t order;    /* the applier's: where the keys differ, of its first bytes */
 };
 
 struct changes {

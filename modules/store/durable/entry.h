@@ -13,12 +13,11 @@ struct entry {
     atomic_uint n_refs;
 
     /* Its place among the published states: under the lock of its shard (states.c). */
-    uint32_t n_holds;             /* batches under way that may replace it */
-    bool is_published;            /* it is in its shard's table */
-    bool is_unknown;              /* held, and not read from the engine yet */
-    bool was_used;                /* since the hand of the clock came by */
-    struct entry *in_chain;       /* the next of the same bucket */
-    struct entry *before, *after; /* the ring of the clock */
+    uint32_t n_holds;       /* batches under way that may replace it */
+    bool is_published;      /* it is in its shard's table */
+    bool is_unknown;        /* held, and not read from the engine yet */
+    bool was_used;          /* since the hand of the clock came by */
+    struct entry *in_chain; /* the next of the same bucket */
 
     uint64_t sequence; /* of the journal's record that has it; 0: it was read from the engine */
 

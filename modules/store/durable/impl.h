@@ -68,6 +68,9 @@ struct kv_store {
     struct turn
         *open; /* the turn that takes commands; while there is a sync, the other waits for it */
     bool is_syncing;
+    int64_t sync_begun_ns;
+    size_t n_expected;        /* commands that may come now that their clients have been answered */
+    int64_t patient_until_ns; /* 0: the open turn does not wait for them */
     struct syncer syncer;
     struct deadlines deadlines;
     struct kv_cmd *given_back[MOST_GIVEN_BACK];

@@ -37,6 +37,8 @@ struct queue {
     pthread_cond_t stirred;
     struct job *first;
     struct job **end;
+    size_t weight; /* of the jobs: commands, or 1 for another */
+    size_t wanted; /* less does not wake who waits */
     bool is_closed;
     bool is_stirred;
 };
@@ -52,10 +54,11 @@ void queue_close(struct queue *queue);
 /* Who waits, or is the next to wait, in queue_take_all() returns. */
 void queue_stir(struct queue *queue);
 
-/* Waits for jobs until `until_ms` of CLOCK_MONOTONIC (KV_NEVER: for ever). Returns: all of them,
- * chained; NULL when the time is over, when it was stirred, or when the queue is closed and empty.
- */
-struct job *queue_take_all(struct queue *queue, int64_t until_ms, bool *ret_is_closed);
+/* Waits until there are jobs of that weight, or until `until_ns` of CLOCK_MONOTONIC (KV_NEVER: for
+ * ever). Returns: all that there are, chained; less, or NULL, when the time is over, when it was
+ * stirred, or when the queue is closed. */
+struct job *queue_take_all(struct queue *queue, size_t wanted, int64_t until_ns,
+                           bool *ret_is_closed);
 
 /* The same for one. */
 struct job *queue_take(struct queue *queue);
@@ -64,6 +67,11 @@ struct job *queue_take(struct queue *queue);
 struct job *job_create(enum job_kind kind, uint32_t loop, size_t n);
 
 /* CLOCK_MONOTONIC, for the waits of threads. */
-int64_t queue_now_ms(void);
+int64_t queue_now_ns(void);
+
+static inline int64_t queue_now_ms(void)
+{
+    return queue_now_ns() / 1000000;
+}
 
 #endif

@@ -1,7 +1,6 @@
 /*
- * Shards of chained hash tables. A shard's ring has all of its entries, in the order in which the
- * clock's hand passes; an entry that is held, that the engine lacks, or that was used since, is
- * passed over.
+ * Shards of chained hash tables. The clock's hand goes round a shard's buckets; an entry that is
+ * held, that the engine lacks, or that was used since it came by, is passed over.
  *
  * Invariants, under the lock: at most one entry of a key is in the table; it has one reference of
  * the table. An entry whose state is unknown is in the table only while it is held.
@@ -14,7 +13,7 @@
 enum {
     N_SHARDS = 256,
     FIRST_BUCKETS = 64,
-    MAX_PASSED = 16 /* entries that one insertion looks at to make room */
+    MAX_PASSED = 16 /* buckets that one insertion looks at to make room */
 };
 
 struct shard {
@@ -24,7 +23,7 @@ struct shard {
     size_t n_buckets; /* a power of two */
     size_t n_entries;
     size_t bytes;
-    struct entry *hand; /* the ring's first to go */
+    size_t hand; /* the next bucket to look at */
 };
 
 struct states {
@@ -37,32 +36,6 @@ struct states {
 static struct shard *shard_of(struct states *states, uint64_t hash)
 {
     return &states->shards[(hash >> 32) % N_SHARDS];
-}
-
-/* ---- the ring ---- */
-
-static void ring_add(struct shard *shard, struct entry *entry)
-{
-    struct entry *hand = shard->hand;
-    if (hand == NULL) {
-        entry->before = entry->after = entry;
-        shard->hand = entry;
-        return;
-    }
-    entry->after = hand;
-    entry->before = hand->before;
-    entry->before->after = entry;
-    hand->before = entry;
-}
-
-static void ring_remove(struct shard *shard, struct entry *entry)
-{
-    if (entry->after == entry)
-        shard->hand = NULL;
-    else if (shard->hand == entry)
-        shard->hand = entry->after;
-    entry->before->after = entry->after;
-    entry->after->before = entry->before;
 }
 
 /* ---- the table ---- */
@@ -103,7 +76,7 @@ static void insert(struct shard *shard, struct entry *entry)
     *bucket = entry_ref(entry);
     shard->n_entries++;
     shard->bytes += entry_size(entry);
-    ring_add(shard, entry);
+    entry->was_used = true;
 }
 
 /* Returns: the table's reference. */
@@ -115,7 +88,6 @@ static struct entry *take_out(struct shard *shard, struct entry *entry)
     *place = entry->in_chain;
     shard->n_entries--;
     shard->bytes -= entry_size(entry);
-    ring_remove(shard, entry);
     return entry;
 }
 
@@ -125,23 +97,34 @@ static bool is_ahead(struct states *states, const struct entry *entry)
     return entry->sequence > atomic_load_explicit(&states->applied, memory_order_acquire);
 }
 
-/* Takes what has not been used for long out while there is too much, a bounded number of them.
- * Returns: the entries, chained, for free_chain() after the lock. */
+/* Takes what has not been used for long out of a bucket. Returns: `out` with it, chained. */
+static struct entry *clear_bucket(struct states *states, struct shard *shard, struct entry **place,
+                                  struct entry *out)
+{
+    while (*place != NULL) {
+        struct entry *entry = *place;
+        if (entry->n_holds != 0 || entry->was_used || is_ahead(states, entry)) {
+            entry->was_used = false;
+            place = &entry->in_chain;
+            continue;
+        }
+        *place = entry->in_chain;
+        shard->n_entries--;
+        shard->bytes -= entry_size(entry);
+        entry->in_chain = out;
+        out = entry;
+    }
+    return out;
+}
+
+/* While there is too much, for a bounded number of buckets. Returns: what was taken out, chained,
+ * for free_chain() after the lock. */
 static struct entry *make_room(struct states *states, struct shard *shard)
 {
     struct entry *out = NULL;
     for (int i = 0; i < MAX_PASSED && shard->bytes > states->max_shard_bytes; i++) {
-        struct entry *entry = shard->hand;
-        if (entry == NULL)
-            break;
-        shard->hand = entry->after;
-        if (entry->n_holds != 0 || entry->was_used || is_ahead(states, entry)) {
-            entry->was_used = false;
-            continue;
-        }
-        take_out(shard, entry);
-        entry->in_chain = out;
-        out = entry;
+        out = clear_bucket(states, shard, &shard->buckets[shard->hand], out);
+        shard->hand = (shard->hand + 1) & (shard->n_buckets - 1);
     }
     return out;
 }
@@ -244,20 +227,6 @@ struct entry *states_hold(struct states *states, struct kv_slice key, uint64_t h
     return entry;
 }
 
-static void ring_replace(struct shard *shard, struct entry *present, struct entry *next)
-{
-    if (present->after == present) {
-        next->before = next->after = next;
-    } else {
-        next->before = present->before;
-        next->after = present->after;
-        next->before->after = next;
-        next->after->before = next;
-    }
-    if (shard->hand == present)
-        shard->hand = next;
-}
-
 /* Puts `next` in the place of `present`, which loses the table's reference after the lock. */
 static void replace(struct shard *shard, struct entry *present, struct entry *next)
 {
@@ -266,7 +235,6 @@ static void replace(struct shard *shard, struct entry *present, struct entry *ne
         place = &(*place)->in_chain;
     next->in_chain = present->in_chain;
     *place = entry_ref(next);
-    ring_replace(shard, present, next);
     shard->bytes += entry_size(next) - entry_size(present);
     next->n_holds = present->n_holds;
     next->was_used = true;
@@ -356,8 +324,8 @@ void states_destroy(struct states *states)
         return;
     for (size_t i = 0; i < N_SHARDS; i++) {
         struct shard *shard = &states->shards[i];
-        while (shard->buckets != NULL && shard->hand != NULL)
-            entry_unref(take_out(shard, shard->hand));
+        for (size_t j = 0; shard->buckets != NULL && j < shard->n_buckets; j++)
+            free_chain(shard->buckets[j]);
         if (shard->n_buckets != 0)
             pthread_mutex_destroy(&shard->lock);
         free(shard->buckets);

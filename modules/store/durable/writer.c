@@ -10,8 +10,9 @@
 #include <stdlib.h>
 
 enum {
-    RETRY_MS = 200,          /* until deadlines that could not be judged are looked at again */
-    FIRST_RECOVERY_MS = 200, /* until an ill engine is tried; then twice as long */
+    LONGEST_WAIT_NS = 500000, /* for clients to write again */
+    RETRY_MS = 200,           /* until deadlines that could not be judged are looked at again */
+    FIRST_RECOVERY_MS = 200,  /* until an ill engine is tried; then twice as long */
     LONGEST_RECOVERY_MS = 2000
 };
 
@@ -184,6 +185,7 @@ static void sync_if_due(struct kv_store *store)
 static void begin_sync(struct kv_store *store)
 {
     store->is_syncing = true;
+    store->sync_begun_ns = queue_now_ns();
     syncer_begin(&store->syncer);
     store->open = other_turn(store);
 }
@@ -214,27 +216,27 @@ static enum kv_engine_status write_open(struct kv_store *store)
     return commit_append(store);
 }
 
-/* The next sync begins before what the last one was for is published. */
+/* A batch of most of those who have just been answered, and of those who wait already, costs a sync
+ * and a few wake-ups, as would one of fewer. It is not waited for longer than a sync takes. */
+static void be_patient(struct kv_store *store, size_t n_expected)
+{
+    int64_t now_ns = queue_now_ns();
+    int64_t wait_ns = now_ns - store->sync_begun_ns;
+    store->n_expected = n_expected / 4 * 3;
+    store->patient_until_ns = now_ns + (wait_ns < LONGEST_WAIT_NS ? wait_ns : LONGEST_WAIT_NS);
+}
+
 static void end_sync(struct kv_store *store, enum kv_engine_status status)
 {
+    struct turn *synced = other_turn(store);
     store->is_syncing = false;
     if (status != KV_ENGINE_OK) {
         fail_sync(store, status);
         return;
     }
-    struct turn *synced = other_turn(store);
-    struct turn *next = store->open;
-    status = write_open(store);
-    bool goes_on = status == KV_ENGINE_OK && batch_has_changes(&next->batch);
-    if (goes_on)
-        begin_sync(store);
-    publish(store, synced, next);
-    if (goes_on)
-        store->open->batch.ahead = &next->batch;
-    if (status == KV_ENGINE_OK)
-        return;
-    fall_ill(store, status);
-    refuse(store, next, status);
+    size_t n = synced->batch.n_cmds + store->open->batch.n_cmds;
+    publish(store, synced, store->open);
+    be_patient(store, n);
 }
 
 static void look_after_sync(struct kv_store *store)
@@ -267,6 +269,12 @@ static void commit(struct kv_store *store)
         if (has_changes)
             note_unsynced(store);
     }
+}
+
+static bool is_patient(const struct kv_store *store)
+{
+    return !store->is_syncing && store->open->batch.n_cmds < store->n_expected &&
+           queue_now_ns() < store->patient_until_ns;
 }
 
 /* Until nothing is under way. */
@@ -362,17 +370,25 @@ static void run_jobs(struct kv_store *store, struct job *job)
         job = next;
     }
     look_after_sync(store);
-    commit(store);
+    if (!is_patient(store))
+        commit(store);
     sync_if_due(store);
 }
 
 /* When there is something to do even if no job comes. */
-static int64_t wake_at_ms(const struct kv_store *store)
+static int64_t wake_at_ns(const struct kv_store *store)
 {
     int64_t at_ms = store->is_unsynced ? store->sync_at_ms : KV_NEVER;
     if (store->ill != KV_ENGINE_OK && store->recover_at_ms < at_ms)
         at_ms = store->recover_at_ms;
-    return at_ms;
+    int64_t at_ns = at_ms == KV_NEVER ? KV_NEVER : at_ms * 1000000;
+    return is_patient(store) && store->patient_until_ns < at_ns ? store->patient_until_ns : at_ns;
+}
+
+/* How many commands the writer is woken for. */
+static size_t wanted(const struct kv_store *store)
+{
+    return is_patient(store) ? store->n_expected - store->open->batch.n_cmds : 1;
 }
 
 void *writer_run(void *argument)
@@ -380,7 +396,8 @@ void *writer_run(void *argument)
     struct kv_store *store = argument;
     bool is_closed = false;
     while (!is_closed) {
-        run_jobs(store, queue_take_all(&store->writes, wake_at_ms(store), &is_closed));
+        run_jobs(store,
+                 queue_take_all(&store->writes, wanted(store), wake_at_ns(store), &is_closed));
         if (!store->is_syncing)
             is_well(store); /* it recovers whether or not there are writes */
     }

@@ -20,12 +20,14 @@
 #include "support/client/folder.h"
 #include "support/client/stream.h"
 
-#define KEY    KV_SLICE("key")
-#define NOW_MS INT64_C(500000)
+#define KEY     KV_SLICE("key")
+#define BARRIER KV_SLICE("barrier")
+#define NOW_MS  INT64_C(500000)
 
 enum {
     MOST_ROWS = 64,
     MOST_TOLD = 16384,
+    MOST_BARRIERS = 64,
     LONGEST_RECORD = 4096, /* what is longer are zeros */
     PATIENCE_MS = 20000
 };
@@ -70,6 +72,7 @@ static struct {
     size_t n_allowed;                  /* that may end */
     enum kv_engine_status write, sync; /* what becomes of the journal's */
     enum kv_engine_status commit;      /* and of the engine's commits */
+    size_t n_barriers;                 /* that were looked for in the engine */
     struct kv_engine *engine;
     struct rows persisted; /* of the engine: what is there when it is opened */
 } disk;
@@ -143,6 +146,9 @@ static enum kv_engine_status engine_get(struct kv_engine *engine, enum kv_engine
                                         kv_engine_take_fn take, void *context)
 {
     pthread_mutex_lock(&lock);
+    if (kv_slice_has_prefix(key, BARRIER))
+        disk.n_barriers++;
+    pthread_cond_broadcast(&moved);
     const struct row *row =
         rows_find(reach == KV_ENGINE_ON_DISK ? &disk.persisted : &engine->committed, table, key);
     bool is_there = row != NULL && !row->is_erased;
@@ -302,15 +308,12 @@ static struct told {
 } told[MOST_TOLD];
 static size_t n_told;
 static int64_t now_ms;
-static size_t n_looks; /* at the clock: the writer takes one whenever it takes what has come */
 
 static int64_t host_now_ms(const struct kv_host *base)
 {
     (void)base;
     pthread_mutex_lock(&lock);
     int64_t now = now_ms;
-    n_looks++;
-    pthread_cond_broadcast(&moved);
     pthread_mutex_unlock(&lock);
     return now;
 }
@@ -360,9 +363,9 @@ static void host_done(const struct kv_store_host *base, uint32_t loop, struct kv
 {
     (void)base;
     (void)loop;
-    (void)cmds;
     pthread_mutex_lock(&lock);
-    n_done += n;
+    for (size_t i = 0; i < n; i++)
+        n_done += kv_slice_has_prefix(cmds[i]->key, BARRIER) ? 0 : 1;
     pthread_cond_broadcast(&moved);
     pthread_mutex_unlock(&lock);
 }
@@ -509,14 +512,35 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Until the writer takes them. */
+/* A command of no effect on a key that is not in memory: when the writer looks for that in the
+ * engine, it has judged everything before. */
+static void wait_until_judged(struct rig *rig)
+{
+    static struct barrier {
+        struct kv_cmd cmd;
+        char key[24];
+    } barriers[MOST_BARRIERS];
+    static uint64_t no_revision[] = {1};
+    static size_t n;
+    assert_true(n < MOST_BARRIERS);
+    struct barrier *barrier = &barriers[n++];
+    snprintf(barrier->key, sizeof(barrier->key), "%.*s%zu", (int)BARRIER.len, BARRIER.bytes, n);
+    barrier->cmd = (struct kv_cmd){.op = KV_OP_DELETE,
+                                   .key = kv_slice_of(barrier->key),
+                                   .cond = KV_COND_REVISION,
+                                   .if_revisions = no_revision,
+                                   .n_if_revisions = 1};
+    pthread_mutex_lock(&lock);
+    size_t before = disk.n_barriers;
+    pthread_mutex_unlock(&lock);
+    send(rig, &barrier->cmd);
+    await(&disk.n_barriers, before + 1);
+}
+
 static void submit_and_wait(struct rig *rig, struct kv_cmd *const *cmds, size_t n)
 {
-    pthread_mutex_lock(&lock);
-    size_t before = n_looks;
-    pthread_mutex_unlock(&lock);
     kv_durable_submit(rig->store, 0, cmds, n);
-    await(&n_looks, before + 1);
+    wait_until_judged(rig);
 }
 
 static void send_and_wait(struct rig *rig, struct kv_cmd *cmd)
