@@ -52,9 +52,9 @@ void rows_put_head(struct rows *rows, const struct record_store_head *head);
 
 static inline struct kv_slice rows_slice(const struct rows *rows)
 {
-    return rows->len == 0
-               ? (struct kv_slice){0}
-               : (struct kv_slice){.bytes = rows->bytes + ROWS_ROOM, .len = rows->len - ROWS_ROOM};
+    if (rows->len == 0)
+        return (struct kv_slice){0};
+    return (struct kv_slice){.bytes = rows->bytes + ROWS_ROOM, .len = rows->len - ROWS_ROOM};
 }
 
 /* Adds them to the engine's commit to come. Returns: false where the bytes are no rows. */
