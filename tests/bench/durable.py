@@ -80,9 +80,9 @@ def forget(servers, name):
 
 
 def bytes_on_disk(servers, name):
-    """Without what is set aside ahead of a log's end: that is as much for an empty store."""
+    """Of the database; the journal's segments are as many as before, to be written over again."""
     total = 0
-    for folder, _, files in os.walk(os.path.join(servers.folder.name, name)):
+    for folder, _, files in os.walk(os.path.join(servers.folder.name, name, "db")):
         for file in files:
             try:
                 status = os.stat(os.path.join(folder, file))

@@ -2,8 +2,9 @@
  * The writer: takes what has come while it was busy, as one batch, and commits it. So batches grow
  * with the load and with what a sync takes, and a single write waits for nothing but its own.
  *
- * A sync goes on by itself (syncer.h): meanwhile the next batch, the open one, is judged, and its
- * record is written, and its sync begun, when the one before is done.
+ * A sync goes on by itself (syncer.h): meanwhile the next batch, the open one, is judged. Its
+ * record is written, and its sync begun, when the one before has been published and answered, and
+ * most of those clients have written again, or a moment has passed.
  */
 #include "impl.h"
 
