@@ -14,7 +14,6 @@ struct entry {
 
     /* Its place among the published states: under the lock of its shard (states.c). */
     uint32_t n_holds;       /* batches under way that may replace it */
-    bool is_published;      /* it is in its shard's table */
     bool is_unknown;        /* held, and not read from the engine yet */
     bool was_used;          /* since the hand of the clock came by */
     struct entry *in_chain; /* the next of the same bucket */

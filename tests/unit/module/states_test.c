@@ -141,6 +141,33 @@ static void deleted_key_is_missing_while_held_and_forgotten_afterwards(void **st
     entry_unref(gone);
 }
 
+/* Publishes what the journal's record `sequence` has of KEY, and lets go of it. Takes it over. */
+static void publish_of_record(struct states *states, struct entry *next, uint64_t sequence)
+{
+    struct entry *held = states_hold(states, KEY, HASH);
+    if (held->is_unknown)
+        states_learn_absent(states, held);
+    next->sequence = sequence;
+    states_publish(states, held, next);
+    states_let_go(states, next);
+    entry_unref(held);
+    entry_unref(next);
+}
+
+/* Else a reader would ask the engine, which has the key as it was. */
+static void deleted_key_is_known_to_be_missing_until_the_engine_knows(void **state)
+{
+    publish_of_record(*state, state_of("1", 1, KV_NEVER), 5);
+    states_applied(*state, 5);
+    publish_of_record(*state, entry_create_absent(KEY, HASH), 6);
+    assert_int_equal(look(*state, NULL), GLANCE_MISSING);
+    states_applied(*state, 6);
+    struct entry *held = states_hold(*state, KEY, HASH);
+    states_let_go(*state, held);
+    entry_unref(held);
+    assert_int_equal(look(*state, NULL), GLANCE_UNKNOWN);
+}
+
 static void expired_key_is_missing_unless_the_writer_may_be_keeping_it(void **state)
 {
     uint64_t generation;
@@ -227,6 +254,7 @@ int main(void)
         STATES_TEST(state_from_before_a_batch_is_seen_until_it_is_published),
         STATES_TEST(read_that_a_batch_overtook_is_stale),
         STATES_TEST(deleted_key_is_missing_while_held_and_forgotten_afterwards),
+        STATES_TEST(deleted_key_is_known_to_be_missing_until_the_engine_knows),
         STATES_TEST(expired_key_is_missing_unless_the_writer_may_be_keeping_it),
         STATES_TEST(memory_is_bounded_and_what_is_used_stays),
         STATES_TEST(held_key_stays_however_little_room_there_is),
