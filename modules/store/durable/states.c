@@ -291,9 +291,28 @@ void states_let_go(struct states *states, struct entry *published)
 
 /* ---- the applier ---- */
 
+/* Returns: whether there is still too much. */
+static bool shrink(struct states *states, struct shard *shard, size_t *ret_n_buckets)
+{
+    pthread_mutex_lock(&shard->lock);
+    *ret_n_buckets = shard->n_buckets;
+    struct entry *out = make_room(states, shard);
+    bool is_too_much = shard->bytes > states->max_shard_bytes;
+    pthread_mutex_unlock(&shard->lock);
+    free_chain(out);
+    return is_too_much;
+}
+
+/* The hand goes round twice at most: once to find what was not used, and once more. */
 void states_applied(struct states *states, uint64_t sequence)
 {
     atomic_store_explicit(&states->applied, sequence, memory_order_release);
+    for (size_t i = 0; i < N_SHARDS; i++) {
+        struct shard *shard = &states->shards[i];
+        size_t n_buckets;
+        for (size_t n_seen = 0; shrink(states, shard, &n_buckets) && n_seen < 2 * n_buckets;)
+            n_seen += MAX_PASSED;
+    }
 }
 
 /* ---- life ---- */

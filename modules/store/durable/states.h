@@ -63,7 +63,8 @@ void states_let_go(struct states *states, struct entry *published);
 
 /* ---- the applier ---- */
 
-/* The engine has the states of the journal's records up to this one. */
+/* The engine has the states of the journal's records up to this one: what was kept for their sake
+ * only goes. */
 void states_applied(struct states *states, uint64_t sequence);
 
 #endif

@@ -168,6 +168,18 @@ static void deleted_key_is_known_to_be_missing_until_the_engine_knows(void **sta
     assert_int_equal(look(*state, NULL), GLANCE_UNKNOWN);
 }
 
+static void state_that_takes_too_much_room_goes_once_the_engine_has_it(void **state)
+{
+    static char large[1 << 16];
+    memset(large, 'a', sizeof(large) - 1);
+    publish_of_record(*state, state_of(large, 1, KV_NEVER), 5);
+    assert_int_equal(look(*state, NULL), GLANCE_FOUND);
+    states_applied(*state, 4);
+    assert_int_equal(look(*state, NULL), GLANCE_FOUND);
+    states_applied(*state, 5);
+    assert_int_equal(look(*state, NULL), GLANCE_UNKNOWN);
+}
+
 static void expired_key_is_missing_unless_the_writer_may_be_keeping_it(void **state)
 {
     uint64_t generation;
@@ -255,6 +267,7 @@ int main(void)
         STATES_TEST(read_that_a_batch_overtook_is_stale),
         STATES_TEST(deleted_key_is_missing_while_held_and_forgotten_afterwards),
         STATES_TEST(deleted_key_is_known_to_be_missing_until_the_engine_knows),
+        STATES_TEST(state_that_takes_too_much_room_goes_once_the_engine_has_it),
         STATES_TEST(expired_key_is_missing_unless_the_writer_may_be_keeping_it),
         STATES_TEST(memory_is_bounded_and_what_is_used_stays),
         STATES_TEST(held_key_stays_however_little_room_there_is),
