@@ -37,7 +37,8 @@ kv_add_test(unit_store_overlap SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/o
             USES store_durable kv_test_client LABELS threads)
 target_include_directories(test_unit_store_overlap
                            PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/durable)
-target_link_options(test_unit_store_overlap PRIVATE -Wl,--wrap=pwrite -Wl,--wrap=fdatasync)
+target_link_options(test_unit_store_overlap PRIVATE -Wl,--wrap=pwrite -Wl,--wrap=fdatasync
+                    -Wl,--wrap=queue_now_ns)
 
 foreach(store lmdb rocksdb)
   set(name unit_store_durable_${store})

@@ -229,7 +229,8 @@ static void *applier_run(void *argument)
         enum kv_engine_status status = work(applier);
         pthread_mutex_lock(&applier->lock);
         applier->status = status;
-        move_to(applier, APPLIER_IDLE);
+        if (applier->state == APPLIER_BUSY)
+            move_to(applier, APPLIER_IDLE);
         pthread_mutex_unlock(&applier->lock);
         if (status != KV_ENGINE_OK)
             queue_stir(applier->writes);

@@ -67,7 +67,7 @@ struct applier {
 void applier_init(struct applier *applier, const struct kv_engine_ops *ops, struct states *states,
                   struct journal *journal, struct queue *writes);
 
-/* It may not be busy. */
+/* What it is busy with, it ends. */
 void applier_fini(struct applier *applier);
 
 /* most_behind: bytes of the journal that the engine may lack on its disk. Returns: an error number,

@@ -70,7 +70,7 @@ struct kv_store {
     bool is_syncing;
     int64_t sync_begun_ns;
     size_t n_expected;        /* commands that may come now that their clients have been answered */
-    int64_t patient_until_ns; /* 0: the open turn does not wait for them */
+    int64_t patient_until_ns; /* the open turn waits for them no longer; n_expected is 0 then */
     struct syncer syncer;
     struct deadlines deadlines;
     struct kv_cmd *given_back[MOST_GIVEN_BACK];

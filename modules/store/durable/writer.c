@@ -272,10 +272,16 @@ static void commit(struct kv_store *store)
     }
 }
 
+/* Goes by no clock: what is decided by it holds until the writer has waited. */
 static bool is_patient(const struct kv_store *store)
 {
-    return !store->is_syncing && store->open->batch.n_cmds < store->n_expected &&
-           queue_now_ns() < store->patient_until_ns;
+    return !store->is_syncing && store->open->batch.n_cmds < store->n_expected;
+}
+
+static void lose_patience_in_time(struct kv_store *store)
+{
+    if (is_patient(store) && queue_now_ns() >= store->patient_until_ns)
+        store->n_expected = 0;
 }
 
 /* Until nothing is under way. */
@@ -371,6 +377,7 @@ static void run_jobs(struct kv_store *store, struct job *job)
         job = next;
     }
     look_after_sync(store);
+    lose_patience_in_time(store);
     if (!is_patient(store))
         commit(store);
     sync_if_due(store);

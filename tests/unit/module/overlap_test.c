@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -27,7 +28,7 @@
 enum {
     MOST_ROWS = 64,
     MOST_TOLD = 16384,
-    MOST_BARRIERS = 64,
+    MOST_BARRIERS = 256,
     LONGEST_RECORD = 4096, /* what is longer are zeros */
     PATIENCE_MS = 20000
 };
@@ -72,6 +73,8 @@ static struct {
     size_t n_allowed;                  /* that may end */
     enum kv_engine_status write, sync; /* what becomes of the journal's */
     enum kv_engine_status commit;      /* and of the engine's commits */
+    size_t n_commits;                  /* begun */
+    bool is_engine_busy;               /* they do not end */
     size_t n_barriers;                 /* that were looked for in the engine */
     struct kv_engine *engine;
     struct rows persisted; /* of the engine: what is there when it is opened */
@@ -172,6 +175,10 @@ static void engine_erase(struct kv_engine *engine, enum kv_engine_table table, s
 static enum kv_engine_status engine_commit(struct kv_engine *engine)
 {
     pthread_mutex_lock(&lock);
+    disk.n_commits++;
+    pthread_cond_broadcast(&moved);
+    while (disk.is_engine_busy)
+        wait_for_more();
     enum kv_engine_status status = disk.commit;
     if (status == KV_ENGINE_OK)
         rows_apply(&engine->committed, &engine->batch);
@@ -265,6 +272,18 @@ int __wrap_fdatasync(int fd)
     enum kv_engine_status status = disk.sync;
     pthread_mutex_unlock(&lock);
     return end_with(status);
+}
+
+/* ---- the clock of the store's threads, likewise: they may be held up at any time ---- */
+
+int64_t __real_queue_now_ns(void);
+int64_t __wrap_queue_now_ns(void);
+
+static _Atomic int64_t held_up_ns, held_up_each_time_ns;
+
+int64_t __wrap_queue_now_ns(void)
+{
+    return __real_queue_now_ns() + (held_up_ns += held_up_each_time_ns);
 }
 
 static void disk_say(enum kv_engine_status write, enum kv_engine_status sync)
@@ -485,6 +504,7 @@ static int set_up(void **state)
     memset(&disk, 0, sizeof(disk));
     disk.write = disk.sync = disk.commit = KV_ENGINE_OK;
     disk.n_allowed = SIZE_MAX;
+    held_up_ns = held_up_each_time_ns = 0;
     n_done = n_scanned = n_told = 0;
     now_ms = NOW_MS;
     open_store(rig, rig->path);
@@ -701,6 +721,30 @@ static void many_writes_during_one_sync_are_bounded_and_all_answered(void **stat
     assert_shows(rig, "2");
 }
 
+/* Four clients, of whom one only writes again when the answers have come: the writer waits for the
+ * others, and whenever it is held up then, not for ever. */
+static void patience_ends_wherever_the_writer_is_held_up(void **state)
+{
+    struct rig *rig = *state;
+    for (int us = 20; us <= 600; us += 20) {
+        struct kv_cmd one = setting("1"), others[] = {setting("2"), setting("3"), setting("4")};
+        struct kv_cmd again = setting("5");
+        size_t n_syncs = disk.n_syncs, n = done_so_far();
+        send(rig, &one);
+        await(&disk.n_syncs, n_syncs + 1);
+        for (size_t i = 0; i < 3; i++)
+            send_and_wait(rig, &others[i]);
+        disk_allow(n_syncs + 1);
+        await(&disk.n_syncs, n_syncs + 2);
+        send_and_wait(rig, &again);
+        held_up_each_time_ns = us * INT64_C(1000);
+        disk_allow(n_syncs + 3);
+        await(&n_done, n + 5);
+        held_up_each_time_ns = 0;
+        assert_int_equal(again.status, KV_OK);
+    }
+}
+
 /* A state that nobody has seen yet must not expire before it is seen. */
 static void command_that_meets_a_near_deadline_ahead_waits_for_it(void **state)
 {
@@ -883,6 +927,46 @@ static void engine_that_fails_is_given_everything_again(void **state)
     assert_int_equal(scan_all(rig, "1"), KV_OK);
 }
 
+static void *end_commits_soon(void *argument)
+{
+    (void)argument;
+    kv_test_sleep_ms(20); /* so that who closes is there before */
+    pthread_mutex_lock(&lock);
+    disk.is_engine_busy = false;
+    pthread_cond_broadcast(&moved);
+    pthread_mutex_unlock(&lock);
+    return NULL;
+}
+
+/* Nor can the writer have everything brought to the disk, as there is no room to be tried. */
+static void closing_of_an_ill_store_waits_for_the_engine(void **state)
+{
+    struct rig *rig = *state;
+    static char long_value[300001]; /* more than what is applied at a time */
+    memset(long_value, '1', sizeof(long_value) - 1);
+    struct kv_cmd one = setting(long_value), two = setting("2");
+    char *room = kv_test_path(rig->path, "room.tmp");
+    pthread_t thread;
+    disk_allow(SIZE_MAX);
+    disk.is_engine_busy = true;
+    size_t n_commits = disk.n_commits;
+    send(rig, &one);
+    await(&disk.n_commits, n_commits + 1);
+    disk_say(KV_ENGINE_FAILED, KV_ENGINE_OK);
+    assert_int_equal(mkdir(room, 0700), 0);
+    send(rig, &two);
+    await(&n_done, 3);
+    assert_int_equal(two.status, KV_IO);
+    assert_int_equal(pthread_create(&thread, NULL, end_commits_soon, NULL), 0);
+    kv_durable_close(rig->store);
+    pthread_join(thread, NULL);
+    assert_int_equal(rmdir(room), 0);
+    free(room);
+    disk_say(KV_ENGINE_OK, KV_ENGINE_OK);
+    open_store(rig, rig->path);
+    assert_shows_in_the_end(rig, long_value);
+}
+
 static void read_behind_a_refused_write_shows_what_is_published(void **state)
 {
     struct rig *rig = *state;
@@ -914,12 +998,14 @@ int main(void)
         TEST(read_behind_a_write_waits_for_its_sync),
         TEST(scan_shows_no_more_than_is_synced),
         TEST(many_writes_during_one_sync_are_bounded_and_all_answered),
+        TEST(patience_ends_wherever_the_writer_is_held_up),
         TEST(command_that_meets_a_near_deadline_ahead_waits_for_it),
         TEST(closing_answers_all_that_is_under_way),
         TEST(failed_sync_takes_what_came_behind_it_along),
         TEST(failed_sync_of_a_delete_leaves_the_key),
         TEST(failed_write_leaves_the_sync_ahead_its_effect),
         TEST(engine_that_fails_is_given_everything_again),
+        TEST(closing_of_an_ill_store_waits_for_the_engine),
         TEST(read_behind_a_refused_write_shows_what_is_published),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
