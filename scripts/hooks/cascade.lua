@@ -18,43 +18,58 @@ local function parent_of(key)
   return key:sub(1, slash - 1), false
 end
 
--- Changes the value of a key; again, where another hook did so meanwhile.
-local function update(key, change)
-  local done, why
+-- By parent: the children that have come (true), or gone (false), and are to be noted. Who notes some takes
+-- along those of other hooks of this event loop: many children at once are then few writes.
+local waiting = {}
+
+-- Returns: nil and why, where it was not written: "condition", if another did so meanwhile.
+local function write(id, children, meta)
+  if next(children) ~= nil then
+    return kv.set(id, children, meta and {if_revision = meta.revision} or {if_absent = true})
+  end
+  if meta then return kv.delete(id, {if_revision = meta.revision}) end
+  return true
+end
+
+-- Notes that a child has come, or gone, and returns when that is written.
+local function note(parent, child, is_there)
+  local id = under .. parent
+  local changes = waiting[id] or {}
+  waiting[id] = changes
+  changes[child] = is_there
   repeat
-    local value, meta = kv.get(key)
-    local new = change(value or {})
-    if new == nil then
-      return
-    elseif next(new) ~= nil then
-      done, why = kv.set(key, new, meta and {if_revision = meta.revision} or {if_absent = true})
-    elseif meta then
-      done, why = kv.delete(key, {if_revision = meta.revision})
-    else
-      return
+    local children, meta = kv.get(id)
+    if changes[child] == nil then break end
+    local taken = {}
+    children = children or {}
+    for one, comes in pairs(changes) do
+      taken[one] = comes
+      children[one] = comes or nil
     end
-  until why ~= "condition"
-  if done == nil then kv.log("error", key, why) end
+    local done, why = write(id, children, meta)
+    if done ~= nil then
+      for one, comes in pairs(taken) do
+        if changes[one] == comes then changes[one] = nil end
+      end
+    elseif why ~= "condition" then
+      changes[child] = nil
+      kv.log("error", id, why)
+    end
+  until changes[child] == nil
+  if next(changes) == nil and waiting[id] == changes then waiting[id] = nil end
 end
 
 function on_set(key, _, _, previous)
   local parent, is_parent = parent_of(key)
   if parent == nil or is_parent or previous ~= nil then return end
-  update(under .. parent, function(children)
-    children[key] = true
-    return children
-  end)
+  note(parent, key, true)
 end
 
 local function gone(key)
   local parent, is_parent = parent_of(key)
   if parent == nil then return end
   if not is_parent then
-    update(under .. parent, function(children)
-      if not children[key] then return nil end
-      children[key] = nil
-      return children
-    end)
+    note(parent, key, false)
     return
   end
   for child in pairs(kv.get(under .. parent) or {}) do kv.delete(child) end

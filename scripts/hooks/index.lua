@@ -14,33 +14,55 @@ local function term(value, member)
   return nil
 end
 
-local function without(list, key)
-  local rest = kv.array {}
-  for _, one in ipairs(list) do
-    if one ~= key then rest[#rest + 1] = one end
+-- By list: the keys that are to come in (true), or to go (false). Who changes a list takes along what
+-- other hooks of this event loop have to change in it: many keys at once are then few writes.
+local waiting = {}
+
+-- The list, which is sorted, with those changes.
+local function changed(list, changes)
+  local new, coming, next_one = kv.array {}, {}, 1
+  for key, is_in in pairs(changes) do
+    if is_in then coming[#coming + 1] = key end
   end
-  return rest
+  table.sort(coming)
+  for _, key in ipairs(list) do
+    while coming[next_one] and coming[next_one] < key do
+      new[#new + 1] = coming[next_one]
+      next_one = next_one + 1
+    end
+    if changes[key] == nil then new[#new + 1] = key end
+  end
+  return table.move(coming, next_one, #coming, #new + 1, new)
 end
 
--- Puts the key into the list, or takes it out; again, where another hook changed the list meanwhile.
+-- Returns: nil and why, where it was not written: "condition", if another did so meanwhile.
+local function write(id, new, meta)
+  if #new ~= 0 then return kv.set(id, new, meta and {if_revision = meta.revision} or {if_absent = true}) end
+  if meta then return kv.delete(id, {if_revision = meta.revision}) end
+  return true
+end
+
+-- Puts the key into the list, or takes it out, and returns when that is written.
 local function update(id, key, is_in)
-  local done, why
+  local changes = waiting[id] or {}
+  waiting[id] = changes
+  changes[key] = is_in
   repeat
     local list, meta = kv.get(id)
-    local new = without(list or {}, key)
-    if is_in then
-      new[#new + 1] = key
-      table.sort(new)
+    if changes[key] == nil then break end
+    local taken = {}
+    for one, way in pairs(changes) do taken[one] = way end
+    local done, why = write(id, changed(list or {}, taken), meta)
+    if done ~= nil then
+      for one, way in pairs(taken) do
+        if changes[one] == way then changes[one] = nil end
+      end
+    elseif why ~= "condition" then
+      changes[key] = nil
+      kv.log("error", id, why)
     end
-    if #new ~= 0 then
-      done, why = kv.set(id, new, meta and {if_revision = meta.revision} or {if_absent = true})
-    elseif meta then
-      done, why = kv.delete(id, {if_revision = meta.revision})
-    else
-      return
-    end
-  until why ~= "condition"
-  if done == nil then kv.log("error", id, why) end
+  until changes[key] == nil
+  if next(changes) == nil and waiting[id] == changes then waiting[id] = nil end
 end
 
 local function move(key, from, to)

@@ -44,6 +44,15 @@ static void delete_key(uint16_t port, const char *key)
     assert_int_equal(kv_test_http_status(port, "DELETE", path, NULL, NULL), 200);
 }
 
+static void await_missing(uint16_t port, const char *key)
+{
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    char path[128];
+    snprintf(path, sizeof(path), "/storage/%s", key);
+    while (kv_test_http_status(port, "GET", path, NULL, NULL) != 204)
+        assert_true(kv_test_now_ms() < until_ms);
+}
+
 /* body: NULL for a delete. */
 static void expect_refusal(uint16_t port, const char *key, const char *body, const char *reason)
 {
@@ -150,9 +159,7 @@ static void email_is_kept_in_one_form(void **state)
     post(port, "user/Ann@Example.org",
          "{\"value\":{\"email\":\" Ann@EXAMPLE.org \"},\"ttl\":\"1h\"}");
     kv_test_await_value(port, "user/ann@example.org", "{\"email\":\"ann@example.org\"}");
-    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
-    while (kv_test_http_status(port, "GET", "/storage/user/Ann@Example.org", NULL, NULL) != 204)
-        assert_true(kv_test_now_ms() < until_ms);
+    await_missing(port, "user/Ann@Example.org");
     expect_refusal(port, "user/b", "{\"value\":{\"email\":\"none\"}}",
                    "email is no e-mail address");
     kv_test_store(port, "user/B", "{\"email\":7}");
@@ -200,16 +207,13 @@ static void cascade_deletes_what_belongs_to_a_key(void **state)
     delete_key(port, "user/1/d");
     kv_test_await_value(port, "children/user/1", "{\"user/1/a\":true,\"user/1/b/c\":true}");
     delete_key(port, "user/1");
-    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
-    while (kv_test_http_status(port, "GET", "/storage/children/user/1", NULL, NULL) != 204)
-        assert_true(kv_test_now_ms() < until_ms);
+    await_missing(port, "children/user/1");
     kv_test_expect_missing(port, "user/1/a");
     kv_test_expect_missing(port, "user/1/b/c");
     kv_test_expect_value(port, "user/11/a", "1");
     post(port, "user/2", "{\"value\":1,\"ttl\":200}");
     kv_test_store(port, "user/2/a", "1");
-    while (kv_test_http_status(port, "GET", "/storage/user/2/a", NULL, NULL) != 204)
-        assert_true(kv_test_now_ms() < until_ms);
+    await_missing(port, "user/2/a");
     stop();
 }
 
@@ -226,34 +230,65 @@ static void index_finds_keys_by_a_member(void **state)
     kv_test_await_value(port, "index/city/Oslo", "[\"user/2\"]");
     kv_test_await_value(port, "index/city/Bergen", "[\"user/1\"]");
     delete_key(port, "user/2");
-    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
-    while (kv_test_http_status(port, "GET", "/storage/index/city/Oslo", NULL, NULL) != 204)
-        assert_true(kv_test_now_ms() < until_ms);
+    await_missing(port, "index/city/Oslo");
     stop();
 }
 
-/* Many at once: nothing is left out of the list. */
+enum {
+    MANY = 1000 /* at once */
+};
+
+/* Sets keys in one city, whose names end in 0000 and on. */
+static void set_many(struct kv_test_ws *ws, const char *prefix)
+{
+    for (int i = 0; i < MANY; i++)
+        kv_test_ws_put_text(
+            ws, "{\"type\":\"set\",\"payload\":{\"key\":\"%s%04d\",\"value\":{\"city\":\"a\"}}}",
+            prefix, i);
+    kv_test_stream_flush(&ws->stream);
+}
+
+/* Waits until the value names all of them. */
+static void await_many(uint16_t port, const char *list, const char *prefix, char open,
+                       const char *behind_each, char close)
+{
+    struct kv_buffer expected = {0};
+    for (int i = 0; i < MANY; i++)
+        kv_buffer_printf(&expected, "%c\"%s%04d\"%s", i == 0 ? open : ',', prefix, i, behind_each);
+    kv_buffer_append_char(&expected, close);
+    kv_buffer_append_char(&expected, '\0');
+    kv_test_await_value(port, list, expected.bytes);
+    kv_buffer_fini(&expected);
+}
+
 static void index_misses_nothing_under_load(void **state)
 {
     (void)state;
-    enum {
-        N = 200
-    };
-    uint16_t port = start("index.lua, options: {city: index/}, prefixes: [user/]");
     struct kv_test_ws ws;
-    struct kv_buffer expected = {0};
+    uint16_t port = start("index.lua, options: {city: index/}, prefixes: [user/]");
     kv_test_ws_open(&ws, port);
-    for (int i = 0; i < N; i++) {
-        kv_test_ws_put_text(
-            &ws,
-            "{\"type\":\"set\",\"payload\":{\"key\":\"user/%03d\",\"value\":{\"city\":\"a\"}}}", i);
-        kv_buffer_printf(&expected, "%s\"user/%03d\"", i == 0 ? "[" : ",", i);
+    set_many(&ws, "user/");
+    await_many(port, "index/a", "user/", '[', "", ']');
+    kv_test_ws_close(&ws);
+    stop();
+}
+
+static void cascade_misses_nothing_under_load(void **state)
+{
+    (void)state;
+    struct kv_test_ws ws;
+    uint16_t port = start("cascade.lua, prefixes: [user/], options: {parents: user/}");
+    kv_test_store(port, "user/1", "1");
+    kv_test_ws_open(&ws, port);
+    set_many(&ws, "user/1/");
+    await_many(port, "children/user/1", "user/1/", '{', ":true", '}');
+    delete_key(port, "user/1");
+    await_missing(port, "children/user/1");
+    for (int i = 0; i < MANY; i += 37) {
+        char path[32];
+        snprintf(path, sizeof(path), "user/1/%04d", i);
+        kv_test_expect_missing(port, path);
     }
-    kv_buffer_append_char(&expected, ']');
-    kv_buffer_append_char(&expected, '\0');
-    kv_test_stream_flush(&ws.stream);
-    kv_test_await_value(port, "index/a", expected.bytes);
-    kv_buffer_fini(&expected);
     kv_test_ws_close(&ws);
     stop();
 }
@@ -269,6 +304,7 @@ int main(void)
         cmocka_unit_test(cascade_deletes_what_belongs_to_a_key),
         cmocka_unit_test(index_finds_keys_by_a_member),
         cmocka_unit_test(index_misses_nothing_under_load),
+        cmocka_unit_test(cascade_misses_nothing_under_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,7 +79,7 @@ static void response_under_way_is_finished(void **state)
     char *value = kv_test_letters('r', LARGE);
     value[0] = '"';
     value[LARGE - 1] = '"';
-    kv_test_start(&server, "");
+    kv_test_start(&server, "timeouts: {drain: 60s}\n");
     kv_test_store(server.port, "large", value);
     kv_test_stream_open_narrow(&slow, server.port, 16 * 1024);
     kv_test_stream_put(&slow, KV_SLICE("GET /storage/large HTTP/1.1\r\nHost: test\r\n\r\n"));
