@@ -26,7 +26,8 @@ enum {
     SUM = 8, /* bytes; ahead of what it is of */
     RECORD_HEAD = ROWS_ROOM,
     ALIGNMENT = 8,
-    ZEROS = 1 << 20 /* bytes written at a time */
+    ZEROS = 1 << 20,      /* bytes written at a time */
+    GENERATIONS_BITS = 32 /* those of one opening have the bits above in common */
 };
 
 struct journal_segment {
@@ -71,18 +72,25 @@ static void write_segment_head(const struct journal_segment *segment, char head[
     put_u64(head + SUM, MAGIC);
     put_u64(head + 16, segment->generation);
     put_u64(head + 24, segment->first);
+    put_u64(head + 32, segment->size);
     put_u64(head, sum_of(head, SEGMENT_HEAD, 0));
 }
 
-/* Leaves a segment that never began, or whose head is damaged, without a generation. */
-static void read_segment_head(struct journal_segment *segment)
+/* A segment that never began, which may be short, has no generation then. Returns: false where it
+ * is damaged: a head is in one sector of the disk, which is written wholly or not at all. */
+static bool read_segment_head(struct journal_segment *segment)
 {
+    static const char none[SEGMENT_HEAD];
     char head[SEGMENT_HEAD];
-    if (pread(segment->fd, head, SEGMENT_HEAD, 0) != SEGMENT_HEAD ||
-        get_u64(head) != sum_of(head, SEGMENT_HEAD, 0) || get_u64(head + SUM) != MAGIC)
-        return;
+    ssize_t n = pread(segment->fd, head, SEGMENT_HEAD, 0);
+    if (n >= 0 && (n < SEGMENT_HEAD || memcmp(head, none, SEGMENT_HEAD) == 0))
+        return true;
+    if (n < 0 || get_u64(head) != sum_of(head, SEGMENT_HEAD, 0) || get_u64(head + SUM) != MAGIC ||
+        get_u64(head + 32) != segment->size)
+        return false;
     segment->generation = get_u64(head + 16);
     segment->first = get_u64(head + 24);
+    return true;
 }
 
 struct record {
@@ -552,6 +560,13 @@ void journal_skip(struct journal *journal, uint64_t after)
 
 /* ---- life ---- */
 
+/* A power cut may have left records of a generation, but not its head. No generation of this
+ * opening was one before. */
+static void begin_generations(struct journal *journal)
+{
+    journal->generation = ((journal->generation >> GENERATIONS_BITS) + 1) << GENERATIONS_BITS;
+}
+
 static int add_file(struct journal *journal, unsigned number, struct kv_error *reterr)
 {
     struct stat status;
@@ -563,10 +578,14 @@ static int add_file(struct journal *journal, unsigned number, struct kv_error *r
         return -1;
     }
     segment->size = (size_t)status.st_size;
-    read_segment_head(segment);
+    if (!read_segment_head(segment)) {
+        drop_segment(journal, segment, false);
+        return kv_error_set(reterr, FILE_FMT ": damaged: its head or its length", journal->folder,
+                            number);
+    }
     if (journal->number < number)
         journal->number = number;
-    if (segment->generation == 0) { /* one that was still being made may be short */
+    if (segment->generation == 0) {
         if (segment->size == journal->segment_size)
             insert(journal, segment);
         else
@@ -594,6 +613,7 @@ int journal_open(struct journal *journal, const char *folder, size_t segment_siz
         if (sscanf(name->d_name, "%6u.journa%c", &number, &end) == 2 && end == 'l')
             result = add_file(journal, number, reterr);
     closedir(names);
+    begin_generations(journal);
     return result;
 }
 

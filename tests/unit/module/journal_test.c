@@ -43,12 +43,14 @@ static bool take(void *context, struct kv_slice rows)
     return true;
 }
 
-/* Opens what is on the disk, and reads what comes behind `after`. Returns: as journal_read(). */
+/* Opens what is on the disk, and reads what comes behind `after`. Returns: 0, or -1 and the error.
+ */
 static int open_journal(struct rig *rig, uint64_t after)
 {
     rig->found.len = 0;
-    assert_int_equal(journal_open(&rig->journal, rig->folder, SEGMENT, &rig->error), 0);
     rig->is_open = true;
+    if (journal_open(&rig->journal, rig->folder, SEGMENT, &rig->error) != 0)
+        return -1;
     return journal_read(&rig->journal, after, take, rig, &rig->error);
 }
 
@@ -320,6 +322,30 @@ static void unsynced_record_may_be_lost_before_another(void **state)
     assert_found(rig, "x");
 }
 
+/* The power cut took the head of the last segment, and left records of it. */
+static void records_of_a_lost_head_do_not_count(void **state)
+{
+    struct rig *rig = *state;
+    char former[HEAD];
+    journal_prepare(&rig->journal);
+    append_all(rig, "ab", 3500);
+    char *path = file_of(rig, 2);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pread(fd, former, HEAD, 0), HEAD);
+    append_all(rig, "cde", 1000);
+    assert_int_equal(count_files(rig), 2);
+    assert_int_equal(pwrite(fd, former, HEAD, 0), HEAD);
+    assert_int_equal(open_again(rig, 0), 0);
+    assert_found(rig, "ab");
+    begin(rig);
+    append(rig, 'x', 1000); /* over c */
+    assert_int_equal(count_files(rig), 2);
+    assert_int_equal(open_again(rig, 0), 0);
+    assert_found(rig, "abx");
+    close(fd);
+    free(path);
+}
+
 static void files_that_are_none_of_its_are_left_alone(void **state)
 {
     struct rig *rig = *state;
@@ -364,6 +390,29 @@ static void missing_segment_is_refused(void **state)
     assert_int_equal(unlink(path), 0);
     free(path);
     assert_damaged(rig, 0, "damaged: record");
+}
+
+static void damaged_head_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "a", 100);
+    sync_journal(rig);
+    for (off_t at = 0; at < 40; at++) {
+        spoil(rig, 1, at);
+        assert_damaged(rig, 0, "000001.journal: damaged");
+        spoil(rig, 1, at);
+    }
+}
+
+static void shortened_segment_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "ab", 3000);
+    sync_journal(rig);
+    char *path = file_of(rig, 1);
+    assert_int_equal(truncate(path, SEGMENT / 2), 0);
+    free(path);
+    assert_damaged(rig, 0, "000001.journal: damaged");
 }
 
 static bool refuse_rows(void *context, struct kv_slice rows)
@@ -414,9 +463,12 @@ int main(void)
         TEST(refused_records_do_not_come_back),
         TEST(last_record_that_is_torn_is_the_end),
         TEST(unsynced_record_may_be_lost_before_another),
+        TEST(records_of_a_lost_head_do_not_count),
         TEST(files_that_are_none_of_its_are_left_alone),
         TEST(damaged_record_that_was_synced_is_refused),
         TEST(damaged_record_of_an_earlier_segment_is_refused),
+        TEST(damaged_head_is_refused),
+        TEST(shortened_segment_is_refused),
         TEST(missing_segment_is_refused),
         TEST(rows_that_are_not_taken_end_the_reading),
         TEST(no_spoilt_byte_makes_a_wrong_record),
