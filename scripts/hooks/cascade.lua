@@ -40,13 +40,14 @@ local function note(parent, child, is_there)
   repeat
     local children, meta = kv.get(id)
     if changes[child] == nil then break end
-    local taken = {}
+    local taken, is_read = {}, children ~= nil or meta == nil
     children = children or {}
     for one, comes in pairs(changes) do
       taken[one] = comes
       children[one] = comes or nil
     end
-    local done, why = write(id, children, meta)
+    local done, why = nil, meta
+    if is_read then done, why = write(id, children, meta) end
     if done ~= nil then
       for one, comes in pairs(taken) do
         if changes[one] == comes then changes[one] = nil end
@@ -72,7 +73,9 @@ local function gone(key)
     note(parent, key, false)
     return
   end
-  for child in pairs(kv.get(under .. parent) or {}) do kv.delete(child) end
+  local children, why = kv.get(under .. parent)
+  if children == nil and why then kv.log("error", under .. parent, why) end
+  for child in pairs(children or {}) do kv.delete(child) end
 end
 
 function on_delete(key) gone(key) end

@@ -50,9 +50,10 @@ local function update(id, key, is_in)
   repeat
     local list, meta = kv.get(id)
     if changes[key] == nil then break end
-    local taken = {}
+    local taken, is_read = {}, list ~= nil or meta == nil
     for one, way in pairs(changes) do taken[one] = way end
-    local done, why = write(id, changed(list or {}, taken), meta)
+    local done, why = nil, meta
+    if is_read then done, why = write(id, changed(list or {}, taken), meta) end
     if done ~= nil then
       for one, way in pairs(taken) do
         if changes[one] == way then changes[one] = nil end

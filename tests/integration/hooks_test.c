@@ -293,6 +293,42 @@ static void cascade_misses_nothing_under_load(void **state)
     stop();
 }
 
+/* Over the late store, whose first GET fails: it is the one of the hook. */
+static uint16_t start_unreadable(const char *script)
+{
+    struct kv_buffer yaml = {0};
+    kv_buffer_printf(&yaml,
+                     "listen: [{port: %%port}]\nmodules: %s\n"
+                     "storage: {module: late, late: {failing_gets: 1}}\n"
+                     "scripts:\n  - {file: " KV_HOOKS "/%s}\n",
+                     getenv("KV_TEST_MODULES"), script);
+    kv_buffer_append_char(&yaml, '\0');
+    kv_test_server_start(&server, yaml.bytes);
+    kv_buffer_fini(&yaml);
+    return server.port;
+}
+
+static void list_that_cannot_be_read_is_not_written_over(void **state)
+{
+    (void)state;
+    if (strcmp(getenv("KV_TEST_STORE"), "late") != 0)
+        skip(); /* the others do not fail */
+    uint16_t port = start_unreadable("index.lua, options: {city: index/}, prefixes: [user/]");
+    kv_test_store(port, "index/a", "[\"user/0\"]");
+    kv_test_store(port, "user/1", "{\"city\":\"a\"}");
+    kv_test_await_log(&server, "index/a");
+    kv_test_store(port, "user/2", "{\"city\":\"a\"}");
+    kv_test_await_value(port, "index/a", "[\"user/0\",\"user/2\"]");
+    stop();
+    port = start_unreadable("cascade.lua, options: {parents: user/}, prefixes: [user/]");
+    kv_test_store(port, "children/user/1", "{\"user/1/a\":true}");
+    kv_test_store(port, "user/1/b", "1");
+    kv_test_await_log(&server, "children/user/1");
+    kv_test_store(port, "user/1/c", "1");
+    kv_test_await_value(port, "children/user/1", "{\"user/1/a\":true,\"user/1/c\":true}");
+    stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +341,7 @@ int main(void)
         cmocka_unit_test(index_finds_keys_by_a_member),
         cmocka_unit_test(index_misses_nothing_under_load),
         cmocka_unit_test(cascade_misses_nothing_under_load),
+        cmocka_unit_test(list_that_cannot_be_read_is_not_written_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

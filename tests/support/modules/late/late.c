@@ -31,7 +31,8 @@ struct kv_store {
     const struct kv_store_ops *inner_ops;
     struct kv_store *inner;
     int64_t max_delay_us;
-    unsigned seed; /* the thread's */
+    unsigned seed;        /* the thread's */
+    int64_t failing_gets; /* the thread's: so many GETs to come fail */
     pthread_t thread;
 
     pthread_mutex_t lock; /* of everything below */
@@ -136,10 +137,15 @@ static bool is_read(const struct job *job)
 
 static void run_job(struct kv_store *store, const struct job *job)
 {
-    if (job->cmd != NULL)
+    if (job->cmd != NULL && job->cmd->op == KV_OP_GET && store->failing_gets > 0) {
+        store->failing_gets--;
+        job->cmd->status = KV_IO;
+        job->cmd->revision = 0;
+    } else if (job->cmd != NULL) {
         store->inner_ops->submit(store->inner, job->loop, &job->cmd, 1);
-    else
+    } else {
         store->inner_ops->scan(store->inner, job->loop, job->scan);
+    }
 }
 
 /* Three rounds: some reads before their time, then writes and reads in order, then late reads. */
@@ -214,6 +220,7 @@ enum {
     OPTION_DELAY,
     OPTION_SEED,
     OPTION_OPEN_DELAY,
+    OPTION_FAILING_GETS,
     N_OPTIONS
 };
 
@@ -231,6 +238,10 @@ static const struct kv_option late_options[N_OPTIONS] = {
                            .type = KV_OPTION_DURATION,
                            .fallback = "0",
                            .doc = "how long opening takes"},
+    [OPTION_FAILING_GETS] = {.name = "failing_gets",
+                             .type = KV_OPTION_INT,
+                             .fallback = "0",
+                             .doc = "how many GETs fail at first"},
     [OPTION_SEED] = {.name = "seed",
                      .type = KV_OPTION_INT,
                      .fallback = "1",
@@ -285,6 +296,7 @@ static int late_open(const struct kv_store_host *host, const struct kv_option_va
     store->inner_ops = inner_module_entry()->ops;
     store->max_delay_us = options[OPTION_DELAY].integer * 1000;
     store->seed = (unsigned)options[OPTION_SEED].integer;
+    store->failing_gets = options[OPTION_FAILING_GETS].integer;
     init_signals(store);
     if (start(store, options, reterr) != 0) {
         destroy(store);
