@@ -293,19 +293,20 @@ static void cascade_misses_nothing_under_load(void **state)
     stop();
 }
 
-/* Over the late store, whose first GET fails: it is the one of the hook. */
-static uint16_t start_unreadable(const char *script)
+/* The first GET of the late store fails: it is that of the hook which is to put the key `unread`
+ * into the list. */
+static void expect_not_written_over(const char *script, const char *list, const char *before,
+                                    const char *unread, const char *read, const char *after)
 {
-    struct kv_buffer yaml = {0};
-    kv_buffer_printf(&yaml,
-                     "listen: [{port: %%port}]\nmodules: %s\n"
-                     "storage: {module: late, late: {failing_gets: 1}}\n"
-                     "scripts:\n  - {file: " KV_HOOKS "/%s}\n",
-                     getenv("KV_TEST_MODULES"), script);
-    kv_buffer_append_char(&yaml, '\0');
-    kv_test_server_start(&server, yaml.bytes);
-    kv_buffer_fini(&yaml);
-    return server.port;
+    setenv("KV_TEST_STORE_OPTIONS", "failing_gets: 1", 1);
+    uint16_t port = start(script);
+    unsetenv("KV_TEST_STORE_OPTIONS");
+    kv_test_store(port, list, before);
+    kv_test_store(port, unread, "{\"city\":\"a\"}");
+    kv_test_await_log(&server, list);
+    kv_test_store(port, read, "{\"city\":\"a\"}");
+    kv_test_await_value(port, list, after);
+    stop();
 }
 
 static void list_that_cannot_be_read_is_not_written_over(void **state)
@@ -313,20 +314,11 @@ static void list_that_cannot_be_read_is_not_written_over(void **state)
     (void)state;
     if (strcmp(getenv("KV_TEST_STORE"), "late") != 0)
         skip(); /* the others do not fail */
-    uint16_t port = start_unreadable("index.lua, options: {city: index/}, prefixes: [user/]");
-    kv_test_store(port, "index/a", "[\"user/0\"]");
-    kv_test_store(port, "user/1", "{\"city\":\"a\"}");
-    kv_test_await_log(&server, "index/a");
-    kv_test_store(port, "user/2", "{\"city\":\"a\"}");
-    kv_test_await_value(port, "index/a", "[\"user/0\",\"user/2\"]");
-    stop();
-    port = start_unreadable("cascade.lua, options: {parents: user/}, prefixes: [user/]");
-    kv_test_store(port, "children/user/1", "{\"user/1/a\":true}");
-    kv_test_store(port, "user/1/b", "1");
-    kv_test_await_log(&server, "children/user/1");
-    kv_test_store(port, "user/1/c", "1");
-    kv_test_await_value(port, "children/user/1", "{\"user/1/a\":true,\"user/1/c\":true}");
-    stop();
+    expect_not_written_over("index.lua, options: {city: index/}, prefixes: [user/]", "index/a",
+                            "[\"user/0\"]", "user/1", "user/2", "[\"user/0\",\"user/2\"]");
+    expect_not_written_over("cascade.lua, options: {parents: user/}, prefixes: [user/]",
+                            "children/user/1", "{\"user/1/a\":true}", "user/1/b", "user/1/c",
+                            "{\"user/1/a\":true,\"user/1/c\":true}");
 }
 
 int main(void)

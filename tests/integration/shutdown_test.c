@@ -11,7 +11,7 @@
 #include "fixture.h"
 
 enum {
-    PROMPTLY_MS = 9000 /* less than the drain's limit of 10 s: nothing had to be cut off */
+    PROMPTLY_MS = 5000 /* less than the drain's limit: nothing had to be cut off */
 };
 
 static void idle_server_ends_with_0(void **state)
@@ -71,7 +71,7 @@ static void response_under_way_is_finished(void **state)
 {
     (void)state;
     enum {
-        LARGE = 16 << 20 /* more than the kernel takes for a client that does not read */
+        LARGE = 8 << 20 /* more than the kernel takes for a client that does not read */
     };
     struct kv_test_server server;
     struct kv_test_stream slow;
@@ -202,7 +202,7 @@ static void client_that_never_reads_is_cut_off_when_the_drain_is_over(void **sta
 {
     (void)state;
     enum {
-        LARGE = 16 << 20 /* more than the kernel takes for a client that does not read */
+        LARGE = 8 << 20 /* more than the kernel takes for a client that does not read */
     };
     struct kv_test_server server;
     struct kv_test_stream stuck;
