@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "http/front.h"
+#include "http/refused_origins.h"
 #include "http/request.h"
 
 enum {
@@ -43,6 +44,7 @@ struct kv_http {
     _Atomic uint32_t n_connections;
     _Atomic uint32_t n_lingering;
     atomic_bool is_draining;
+    struct kv_refused_origins refused_origins;
     uint32_t n_loops;
     struct kv_http_loop loops[];
 };

@@ -63,24 +63,37 @@ static bool next_origin(const h2o_req_t *req, ssize_t *cursor, struct kv_slice *
     return true;
 }
 
-bool kv_http_origin_is_allowed(const struct kv_http_loop *here, const h2o_req_t *req)
+/* Returns: false where every origin of the request is allowed. */
+static bool find_refused(const struct kv_http_loop *here, const h2o_req_t *req,
+                         struct kv_slice *ret_origin)
+{
+    for (ssize_t cursor = -1; next_origin(req, &cursor, ret_origin);)
+        if (!is_of_this_machine(*ret_origin) && !is_listed(&here->http->config, *ret_origin))
+            return true;
+    return false;
+}
+
+bool kv_http_refuse_origin(struct kv_http_loop *here, h2o_req_t *req, const char *action)
 {
     struct kv_slice origin;
-    for (ssize_t cursor = -1; next_origin(req, &cursor, &origin);)
-        if (!is_of_this_machine(origin) && !is_listed(&here->http->config, origin))
-            return false;
+    if (!find_refused(here, req, &origin))
+        return false;
+    kv_refused_origins_log(&here->http->refused_origins, kv_loop_now_ms(here->loop), origin,
+                           action);
+    kv_http_reply_error(req, 403, "pages of %s may not %s: the server's `origins` does not list it",
+                        kv_origin_text(origin).text, action);
     return true;
 }
 
 void kv_http_add_cors(const struct kv_http_loop *here, h2o_req_t *req)
 {
-    struct kv_slice origin;
+    struct kv_slice origin, refused;
     ssize_t cursor = -1;
     h2o_mem_pool_t *pool = &req->pool;
     h2o_headers_t *headers = &req->res.headers;
     /* On every answer: a cache must not give one page's to another. */
     h2o_add_header(pool, headers, H2O_TOKEN_VARY, NULL, H2O_STRLIT("Origin"));
-    if (!next_origin(req, &cursor, &origin) || !kv_http_origin_is_allowed(here, req))
+    if (!next_origin(req, &cursor, &origin) || find_refused(here, req, &refused))
         return;
     h2o_iovec_t copy = h2o_strdup(pool, origin.bytes, origin.len);
     h2o_add_header(pool, headers, H2O_TOKEN_ACCESS_CONTROL_ALLOW_ORIGIN, NULL, copy.base, copy.len);

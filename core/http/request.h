@@ -45,9 +45,9 @@ static inline bool kv_http_method_is(const h2o_req_t *req, struct kv_slice metho
     return h2o_memis(req->input.method.base, req->input.method.len, method.bytes, method.len);
 }
 
-/* Whether every `Origin` of the request may write and open WebSockets (PROTOCOL B3); a request
- * without one may. */
-bool kv_http_origin_is_allowed(const struct kv_http_loop *here, const h2o_req_t *req);
+/* Answers 403 where an `Origin` of the request may not do what it asks for (PROTOCOL B3); a request
+ * without one may. action: in words, "write". Returns: whether it has answered. */
+bool kv_http_refuse_origin(struct kv_http_loop *here, h2o_req_t *req, const char *action);
 
 /* Lets the page of an allowed origin read the answer (CORS). */
 void kv_http_add_cors(const struct kv_http_loop *here, h2o_req_t *req);

@@ -137,7 +137,7 @@ static void dispatch(struct kv_http_loop *here, h2o_req_t *req)
     kv_http_add_cors(here, req);
     struct kv_http_route *route = route_to(here->http, path, &rest);
     if (route == NULL)
-        kv_http_reply_error(req, 404, "there is nothing at this path");
+        kv_http_reply_error(req, 404, "there is nothing at this path: keys are under /storage/");
     else if (kv_http_method_is(req, KV_SLICE("OPTIONS")))
         serve_options(req, route->methods);
     else

@@ -279,9 +279,9 @@ static bool is_write(const h2o_req_t *req)
 
 static void serve_change(struct exchange *exchange)
 {
-    if (!kv_http_origin_is_allowed(exchange->here, exchange->req))
-        kv_http_reply_error(exchange->req, 403, "pages of this origin may not write");
-    else if (is_write(exchange->req))
+    if (kv_http_refuse_origin(exchange->here, exchange->req, "write"))
+        return;
+    if (is_write(exchange->req))
         serve_write(exchange);
     else
         serve_delete(exchange);

@@ -511,3 +511,13 @@ enum kv_json_type kv_json_type_of(struct kv_slice value)
         return KV_JSON_NUMBER;
     }
 }
+
+const char *kv_json_type_name(enum kv_json_type type)
+{
+    static const char *const names[] = {
+        [KV_JSON_NONE] = "nothing",   [KV_JSON_NULL] = "null",        [KV_JSON_TRUE] = "true",
+        [KV_JSON_FALSE] = "false",    [KV_JSON_NUMBER] = "a number",  [KV_JSON_STRING] = "a string",
+        [KV_JSON_ARRAY] = "an array", [KV_JSON_OBJECT] = "an object",
+    };
+    return names[type];
+}

@@ -40,6 +40,9 @@ enum kv_json_type {
 /* The type of a scanned value. */
 enum kv_json_type kv_json_type_of(struct kv_slice value);
 
+/* A type in words, for messages: "an array", "null"; "nothing" for KV_JSON_NONE. */
+const char *kv_json_type_name(enum kv_json_type type);
+
 /* A member that the caller looks for. */
 struct kv_json_field {
     struct kv_slice name;          /* UTF-8 */

@@ -11,6 +11,8 @@
 #include "wire/quote.h"
 #include "wire/ttl.h"
 
+#define SHAPE "the message is {\"type\": \xe2\x80\xa6, \"payload\": \xe2\x80\xa6}"
+
 /* The places in the arrays of fields. */
 enum {
     TYPE,
@@ -166,7 +168,8 @@ static int read_payload(const struct kv_json_field *field, const struct kv_messa
     if (field->value.bytes == NULL)
         return kv_error_set(reterr, "\"payload\" is missing");
     if (kv_json_type_of(field->value) != KV_JSON_OBJECT)
-        return kv_error_set(reterr, "\"payload\" is not an object");
+        return kv_error_set(reterr, "\"payload\" must be an object, not %s",
+                            kv_json_type_name(kv_json_type_of(field->value)));
     if (read_key(payload[KEY].value, limits->max_key_bytes, scratch, message, reterr) != 0)
         return -1;
     switch (message->type) {
@@ -182,11 +185,12 @@ static int read_payload(const struct kv_json_field *field, const struct kv_messa
     return 0;
 }
 
-static int tell(const struct kv_json_error *error, struct kv_error *reterr)
+static int tell(struct kv_slice text, const struct kv_json_error *error, struct kv_error *reterr)
 {
-    if (error->what == KV_JSON_NOT_OBJECT)
-        return kv_error_set(reterr, "the message is not an object");
-    return kv_json_error_tell(error, reterr);
+    if (error->what != KV_JSON_NOT_OBJECT)
+        return kv_json_error_tell(error, reterr);
+    struct kv_slice value = {text.bytes + error->offset, text.len - error->offset};
+    return kv_error_set(reterr, SHAPE ", not %s", kv_json_type_name(kv_json_type_of(value)));
 }
 
 /* One by one: clearing both arrays at once, as an initialiser does, took a fifth of the time of
@@ -211,7 +215,7 @@ int kv_message_parse(struct kv_slice text, const struct kv_message_limits *limit
     if (kv_json_read_object(text, limits->max_depth, members, N_MEMBERS, &error) != 0) {
         read_id(members[ID].value, limits->max_key_bytes, ret,
                 NULL); /* where it stands before the fault */
-        return tell(&error, reterr);
+        return tell(text, &error, reterr);
     }
     if (read_id(members[ID].value, limits->max_key_bytes, ret, reterr) != 0 ||
         read_type(members[TYPE].value, ret, reterr) != 0)

@@ -117,8 +117,8 @@ void kv_ws_serve(struct kv_http_route *route, struct kv_http_loop *http, h2o_req
         kv_http_reply_not_allowed(req, route->methods);
     } else if (!asks_for_upgrade(req)) {
         demand_upgrade(req, "this path takes WebSocket connections");
-    } else if (!kv_http_origin_is_allowed(http, req)) {
-        kv_http_reply_error(req, 403, "pages of this origin may not open a WebSocket");
+    } else if (kv_http_refuse_origin(http, req, "open a WebSocket")) {
+        return;
     } else if (kv_http_is_draining(http) || !kv_keyspace_is_ready(kv_keyspace_of(keyspace))) {
         refuse_unavailable(http, req);
     } else {

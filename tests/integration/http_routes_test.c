@@ -46,7 +46,13 @@ static void expect_json_error(const struct kv_test_response *response)
     assert_true(kv_slice_has_prefix(kv_buffer_slice(&response->body), KV_SLICE("{\"error\":")));
 }
 
-static void unknown_path_is_404(void **state)
+static void expect_contains(const struct kv_test_response *response, const char *part)
+{
+    if (memmem(response->body.bytes, response->body.len, part, strlen(part)) == NULL)
+        fail_msg("\"%s\" is not in: %.*s", part, (int)response->body.len, response->body.bytes);
+}
+
+static void unknown_path_is_404_and_told_where_keys_are(void **state)
 {
     static const char *const paths[] = {
         "/",         "/storage",        "/storages/k", "/Storage/k",   "/ws/",        "/WS",
@@ -61,6 +67,7 @@ static void unknown_path_is_404(void **state)
             print_error("GET %s\n", paths[i]);
         assert_int_equal(status, 404);
         expect_json_error(&response);
+        expect_contains(&response, "keys are under /storage/");
     }
     kv_test_response_fini(&response);
     kv_test_stream_close(&stream);
@@ -140,6 +147,60 @@ static void write_from_another_origin_is_403_and_changes_nothing(void **state)
                          403);
     }
     kv_test_expect_value(kv_test_port(state), "guarded", "\"as it was\"");
+}
+
+static void refusal_names_the_origin(void **state)
+{
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    kv_test_stream_open(&stream, kv_test_port(state));
+    kv_test_http_ask(&stream, "DELETE", "/storage/k", "Origin: http://evil.example\r\n", NULL,
+                     &response);
+    expect_contains(&response, "http://evil.example");
+    expect_contains(&response, "origins");
+    kv_test_http_ask(&stream, "GET", "/ws", KV_TEST_WS_UPGRADE "Origin: http://bad.example\r\n",
+                     NULL, &response);
+    expect_contains(&response, "http://bad.example");
+    kv_test_http_ask(&stream, "DELETE", "/storage/k", "Origin: http://\xff\"e\r\n", NULL,
+                     &response);
+    expect_contains(&response, "http://??e");
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+}
+
+static size_t count_in_log(const struct kv_test_server *server, const char *part)
+{
+    size_t n = 0;
+    char *log = kv_test_server_log(server);
+    for (const char *at = log; (at = strstr(at, part)) != NULL; at += strlen(part))
+        n++;
+    free(log);
+    return n;
+}
+
+static void refused_origin_is_logged_once_and_many_do_not_fill_the_log(void **state)
+{
+    enum {
+        ORIGINS = 1000,
+        MOST_LINES = 64
+    };
+    const struct kv_test_server *server = *state;
+    for (int i = 0; i < 5; i++)
+        status_with_origin(state, "DELETE", "/storage/k", "", "http://again.example", NULL);
+    assert_int_equal(count_in_log(server, "http://again.example"), 1);
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    kv_test_stream_open(&stream, server->port);
+    for (int i = 0; i < ORIGINS; i++) {
+        char header[64];
+        snprintf(header, sizeof(header), "Origin: http://p%d.many.example\r\n", i);
+        kv_test_http_ask(&stream, "DELETE", "/storage/k", header, NULL, &response);
+        assert_int_equal(response.status, 403);
+    }
+    size_t n = count_in_log(server, ".many.example");
+    assert_true(n > 0 && n <= MOST_LINES);
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
 }
 
 static void get_from_any_origin_passes(void **state)
@@ -227,7 +288,7 @@ static void refused_upgrade_leaves_the_connection_usable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unknown_path_is_404),
+        cmocka_unit_test(unknown_path_is_404_and_told_where_keys_are),
         cmocka_unit_test(other_method_on_a_known_path_is_405_with_allow),
         cmocka_unit_test(healthz_and_readyz_are_200),
         cmocka_unit_test(write_from_an_allowed_origin_passes),
@@ -237,6 +298,8 @@ int main(void)
         cmocka_unit_test(upgrade_from_another_origin_is_403),
         cmocka_unit_test(answers_to_an_allowed_page_may_be_read_by_it_and_others_may_not),
         cmocka_unit_test(preflight_of_an_allowed_page_names_methods_and_headers),
+        cmocka_unit_test(refusal_names_the_origin),
+        cmocka_unit_test(refused_origin_is_logged_once_and_many_do_not_fill_the_log),
         cmocka_unit_test(refused_upgrade_leaves_the_connection_usable),
     };
     return cmocka_run_group_tests(tests, group_start, kv_test_group_stop);

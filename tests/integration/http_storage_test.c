@@ -172,6 +172,40 @@ static void invalid_body_is_400_and_changes_nothing(void **state)
         expect_refused_body(kv_test_port(state), kv_slice_of(bodies[i]));
 }
 
+static void body_that_is_no_object_is_told_the_shape_and_what_was_found(void **state)
+{
+#define SHAPE "the body is {\\\"value\\\": \xe2\x80\xa6, \\\"ttl\\\"?: \xe2\x80\xa6}"
+    static const struct {
+        const char *body, *error;
+    } cases[] = {
+        {"", SHAPE ", not empty"},
+        {"null", SHAPE ", not null"},
+        {"17", SHAPE ", not a number"},
+        {" \"text\" ", SHAPE ", not a string"},
+        {"[{\"value\":1}]", SHAPE ", not an array"},
+        {"hello", SHAPE "; bad JSON at byte 0: "},
+        {"value=1", SHAPE "; bad JSON at byte 0: "},
+        {"{\"val\":1}", SHAPE "; \\\"value\\\" is missing"},
+        {"{'value':1}", "bad JSON at byte 1: "},
+    };
+#undef SHAPE
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    kv_test_stream_open(&stream, kv_test_port(state));
+    for (size_t i = 0; i < N(cases); i++) {
+        struct kv_buffer expected = {0};
+        kv_buffer_printf(&expected, "{\"error\":\"%s", cases[i].error);
+        kv_test_http_ask(&stream, "POST", "/storage/k", NULL, cases[i].body, &response);
+        assert_int_equal(response.status, 400);
+        if (!kv_slice_has_prefix(kv_buffer_slice(&response.body), kv_buffer_slice(&expected)))
+            fail_msg("%s is answered %.*s", cases[i].body, (int)response.body.len,
+                     response.body.bytes);
+        kv_buffer_fini(&expected);
+    }
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+}
+
 static void byte_order_mark_and_bad_utf8_are_400(void **state)
 {
     static const struct kv_slice bodies[] = {
@@ -389,6 +423,7 @@ int main(void)
         cmocka_unit_test(delete_removes_and_is_200_even_where_nothing_was),
         cmocka_unit_test(last_write_counts),
         cmocka_unit_test(invalid_body_is_400_and_changes_nothing),
+        cmocka_unit_test(body_that_is_no_object_is_told_the_shape_and_what_was_found),
         cmocka_unit_test(byte_order_mark_and_bad_utf8_are_400),
         cmocka_unit_test(invalid_ttl_is_400_and_changes_nothing),
         cmocka_unit_test(of_a_member_given_twice_the_last_counts),

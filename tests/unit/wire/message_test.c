@@ -177,8 +177,11 @@ static void an_id_of_another_type_is_refused(void **state)
 static void a_text_that_is_no_object_is_refused(void **state)
 {
     (void)state;
-    assert_refused("[]", "the message is not an object");
-    assert_refused("\"get\"", "the message is not an object");
+    assert_refused(
+        "[]", "the message is {\"type\": \xe2\x80\xa6, \"payload\": \xe2\x80\xa6}, not an array");
+    assert_refused(
+        " \"get\"",
+        "the message is {\"type\": \xe2\x80\xa6, \"payload\": \xe2\x80\xa6}, not a string");
     assert_refused("", "bad JSON at byte 0: the text ends where a value is expected");
     assert_refused("{\"type\":\"get\" \"payload\"", "bad JSON at byte 14: ',' or '}' is expected");
     assert_refused("\xef\xbb\xbf{}", "bad JSON at byte 0: a byte order mark is not allowed");
@@ -198,8 +201,10 @@ static void a_payload_must_be_an_object_with_a_key(void **state)
 {
     (void)state;
     assert_refused("{\"type\":\"get\"}", "\"payload\" is missing");
-    assert_refused("{\"type\":\"get\",\"payload\":\"k\"}", "\"payload\" is not an object");
-    assert_refused("{\"type\":\"get\",\"payload\":null}", "\"payload\" is not an object");
+    assert_refused("{\"type\":\"get\",\"payload\":\"k\"}",
+                   "\"payload\" must be an object, not a string");
+    assert_refused("{\"type\":\"get\",\"payload\":null}",
+                   "\"payload\" must be an object, not null");
     assert_refused("{\"type\":\"get\",\"payload\":{}}", "payload: \"key\" is missing");
     assert_refused("{\"type\":\"get\",\"payload\":{\"key\":1}}",
                    "payload: \"key\" is not a string");
