@@ -345,11 +345,14 @@ static void read_http(struct kv_config *config)
 {
     const struct kv_option_value *limits = &config->values[CONFIG_LIMITS];
     const struct kv_option_value *timeouts = &config->values[CONFIG_TIMEOUTS];
+    int64_t connections = field(limits, LIMIT_CONNECTIONS)->integer;
+    config->connections_are_auto = connections == KV_OPTION_KEYWORD;
     config->http = (struct kv_http_config){
         .max_key_bytes = (size_t)field(limits, LIMIT_KEY)->integer,
         .max_value_bytes = (size_t)field(limits, LIMIT_VALUE)->integer,
         .max_depth = (uint32_t)field(limits, LIMIT_DEPTH)->integer,
-        .max_connections = (uint32_t)field(limits, LIMIT_CONNECTIONS)->integer,
+        .max_connections =
+            config->connections_are_auto ? KV_DEFAULT_CONNECTIONS : (uint32_t)connections,
         .max_pending = (uint32_t)field(limits, LIMIT_PENDING)->integer,
         .max_unsent_bytes = (size_t)field(limits, LIMIT_UNSENT)->integer,
         .has_front = field(&config->values[CONFIG_HTTP], HTTP_FRONT)->boolean,

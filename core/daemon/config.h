@@ -62,6 +62,7 @@ struct kv_config {
     size_t n_scripts;
     struct kv_slice *origins;
     struct kv_http_config http;
+    bool connections_are_auto; /* http.max_connections is but an upper bound then */
     struct kv_ws_config ws;
     int64_t drain_ms;
     enum kv_log_level log_level;

@@ -93,6 +93,8 @@ enum {
 #define KV_DEFAULT_LISTS "listen: [{host: 127.0.0.1, port: 3000}]\nttl: [{module: fixed}]\n"
 #define KV_DEFAULT_STORE "memory"
 
+#define KV_DEFAULT_CONNECTIONS 100000
+
 #define KV_LONGEST_TIMEOUT_MS (INT64_C(1000) * 3600 * 24 * 365)
 
 static const struct kv_option listen_fields[] = {
@@ -239,7 +241,13 @@ static const struct kv_option limit_fields[] = {
      .min = 1,
      .max = INT64_C(1) << 40},
     {.name = "depth", .type = KV_OPTION_INT, .fallback = "1024", .min = 1, .max = 65534},
-    {.name = "connections", .type = KV_OPTION_INT, .fallback = "100000", .min = 1, .max = 1 << 30},
+    {.name = "connections",
+     .type = KV_OPTION_INT,
+     .keyword = "auto",
+     .fallback = "auto",
+     .min = 1,
+     .max = 1 << 30,
+     .doc = "auto: as many as the system's limit of open files allows, at most 100000"},
     {.name = "subscriptions_per_connection",
      .type = KV_OPTION_INT,
      .fallback = "10000",

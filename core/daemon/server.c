@@ -27,7 +27,7 @@
 enum {
     POLL_MS = 10,
     ABORT_MS = 2000,
-    FEW_DESCRIPTORS = 64,
+    RESERVED_DESCRIPTORS = 256,
     STACK_BYTES = 8 << 20,
     LARGE_BLOCK = 1 << 20,
     MOST_FAST = 160 /* bytes of a block that is kept as it is; the most that glibc takes */
@@ -74,20 +74,40 @@ struct server {
 
 /* Descriptors. */
 
-static void raise_descriptor_limit(const struct kv_config *config)
+/* As many as the system may grant. Returns: how many that are; 0 where it does not say. */
+static rlim_t raise_descriptor_limit(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    rlim_t wanted = (rlim_t)config->http.max_connections + FEW_DESCRIPTORS;
-    if (limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-    if (limit.rlim_cur < wanted)
-        kv_log(KV_LOG_WARN, "server",
-               "limits.connections is %u, but the system lets this process open %llu files only",
-               config->http.max_connections, (unsigned long long)limit.rlim_cur);
+        return 0;
+    struct rlimit raised = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+    return setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : limit.rlim_cur;
+}
+
+/* Connections that there can be besides the store's files, sinks and the rest. */
+static uint32_t possible_connections(rlim_t descriptors)
+{
+    rlim_t reserved =
+        descriptors / 4 < RESERVED_DESCRIPTORS ? descriptors / 4 : RESERVED_DESCRIPTORS;
+    rlim_t possible = descriptors - reserved;
+    return possible > UINT32_MAX ? UINT32_MAX : (uint32_t)possible;
+}
+
+/* limits.connections, or as many as the system allows: connections beyond that are refused, where
+ * otherwise they would wait for a descriptor. Only a number that somebody chose is worth a warning.
+ */
+static uint32_t fit_connections(const struct kv_config *config)
+{
+    rlim_t descriptors = raise_descriptor_limit();
+    uint32_t wanted = config->http.max_connections;
+    uint32_t possible = descriptors == 0 ? wanted : possible_connections(descriptors);
+    if (wanted <= possible)
+        return wanted;
+    kv_log(config->connections_are_auto ? KV_LOG_DEBUG : KV_LOG_WARN, "server",
+           "limits.connections is %u, but the system lets this process open %llu files: %u "
+           "connections are taken",
+           wanted, (unsigned long long)descriptors, possible);
+    return possible;
 }
 
 /* What is freed in large pieces goes back to the system, and small change does not make the heaps
@@ -235,7 +255,6 @@ static int listen_everywhere(struct server *server, struct kv_error *reterr)
 static int begin_service(struct server *server, struct kv_error *reterr)
 {
     const struct kv_config *config = server->config;
-    raise_descriptor_limit(config);
     kv_log(KV_LOG_INFO, "server", "version %s, %s, %u thread%s", KV_VERSION, server->store_name,
            config->n_threads, config->n_threads == 1 ? "" : "s");
     return listen_everywhere(server, reterr);
@@ -255,8 +274,10 @@ static int start(struct server *server, struct kv_error *reterr)
     if (server->sinks != NULL && kv_sinks_start(server->sinks, server->keyspace, reterr) != 0)
         return -1;
     server->worker = kv_worker_create();
-    server->http = kv_http_create(&config->http, server->keyspace, server->worker, server->loops,
-                                  config->n_threads);
+    struct kv_http_config http = config->http;
+    http.max_connections = fit_connections(config);
+    server->http =
+        kv_http_create(&http, server->keyspace, server->worker, server->loops, config->n_threads);
     server->ws = kv_ws_create(&config->ws, server->http, server->loops, config->n_threads);
     if (server->serves && begin_service(server, reterr) != 0)
         return -1;

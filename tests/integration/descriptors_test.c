@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 
 #include <cmocka.h>
@@ -48,10 +49,69 @@ static void server_without_descriptors_waits_and_goes_on(void **state)
     }
 }
 
+/* What a process allows itself no more it can't take back, so these come last, the largest first.
+ */
+static void start_with_descriptors(struct kv_test_server *server, rlim_t most, const char *yaml)
+{
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){most / 2, most}), 0);
+    kv_test_start(server, yaml);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){most, most}), 0);
+}
+
+static bool log_has(const struct kv_test_server *server, const char *part)
+{
+    char *log = kv_test_server_log(server);
+    bool has = strstr(log, part) != NULL;
+    free(log);
+    return has;
+}
+
+static void default_limit_of_connections_follows_the_system_silently(void **state)
+{
+    enum {
+        DESCRIPTORS = 128
+    };
+    static struct kv_test_stream streams[DESCRIPTORS];
+    struct kv_test_server server;
+    size_t n_served = 0, n_refused = 0;
+    (void)state;
+    start_with_descriptors(&server, 2 * DESCRIPTORS, "");
+    assert_false(log_has(&server, "warn"));
+    kv_test_server_stop_cleanly(&server);
+    start_with_descriptors(&server, DESCRIPTORS, "");
+    /* the client has no more descriptors than the server */
+    for (; n_refused == 0 && n_served < DESCRIPTORS - 16; n_served++) {
+        struct kv_test_response response = {0};
+        kv_test_stream_open(&streams[n_served], server.port);
+        kv_test_http_ask(&streams[n_served], "GET", "/healthz", NULL, NULL, &response);
+        n_refused += response.status == 503;
+        kv_test_response_fini(&response);
+    }
+    assert_int_equal(n_refused, 1);
+    assert_true(n_served > DESCRIPTORS / 2); /* more than without raising the soft limit */
+    for (size_t i = 0; i < n_served; i++)
+        kv_test_stream_close(&streams[i]);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void chosen_limit_of_connections_that_cannot_be_met_is_a_warning(void **state)
+{
+    struct kv_test_server server;
+    (void)state;
+    start_with_descriptors(&server, 128, "limits: {connections: 50}\n");
+    assert_false(log_has(&server, "warn"));
+    kv_test_server_stop_cleanly(&server);
+    start_with_descriptors(&server, 128, "limits: {connections: 1000}\n");
+    assert_true(log_has(&server, "warn  server: limits.connections is 1000"));
+    kv_test_server_stop_cleanly(&server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(server_without_descriptors_waits_and_goes_on),
+        cmocka_unit_test(default_limit_of_connections_follows_the_system_silently),
+        cmocka_unit_test(chosen_limit_of_connections_that_cannot_be_met_is_a_warning),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);
 }
