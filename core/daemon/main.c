@@ -11,8 +11,10 @@
 #include "daemon/scripting.h"
 #include "daemon/server.h"
 
+/* The exit codes besides 0. A supervisor need not start the program again after the second. */
 enum {
-    EXIT_USAGE = 2
+    EXIT_AT_RUN_TIME = EXIT_FAILURE,
+    EXIT_MISCONFIGURED = 2 /* the command line, or the configuration, is wrong */
 };
 
 static int print_config(const struct kv_config *config)
@@ -35,7 +37,7 @@ static int check_config(const struct kv_config *config, const char *path, struct
     kv_outlets_close(outlets);
     kv_chain_close(chain);
     if (!is_valid)
-        return -1;
+        return KV_MISCONFIGURED;
     printf("%s: the configuration is valid\n", path == NULL ? "defaults" : path);
     return 0;
 }
@@ -71,7 +73,7 @@ static int with_config(const struct kv_arguments *arguments, struct kv_error *re
 {
     struct kv_config config;
     if (kv_config_load(arguments->config_path, &config, reterr) != 0)
-        return -1;
+        return KV_MISCONFIGURED;
     kv_log_configure(config.log_level, config.log_format);
     int result = act(arguments, &config, reterr);
     kv_config_fini(&config);
@@ -84,7 +86,7 @@ static int end_output(void)
     if (fflush(stdout) == 0 && !ferror(stdout))
         return EXIT_SUCCESS;
     perror("kvserver: cannot write to the standard output");
-    return EXIT_FAILURE;
+    return EXIT_AT_RUN_TIME;
 }
 
 int main(int argc, char **argv)
@@ -93,7 +95,7 @@ int main(int argc, char **argv)
     struct kv_error error;
     if (kv_arguments_parse(argc, argv, &arguments, &error) != 0) {
         fprintf(stderr, "kvserver: %s\n%s", error.text, kv_usage);
-        return EXIT_USAGE;
+        return EXIT_MISCONFIGURED;
     }
     if (arguments.action == KV_ACTION_HELP) {
         fputs(kv_usage, stdout);
@@ -103,8 +105,9 @@ int main(int argc, char **argv)
         puts("kvserver " KV_VERSION);
         return end_output();
     }
-    if (with_config(&arguments, &error) == 0)
+    int result = with_config(&arguments, &error);
+    if (result == 0)
         return end_output();
     fprintf(stderr, "kvserver: %s\n", error.text);
-    return EXIT_FAILURE;
+    return result == KV_MISCONFIGURED ? EXIT_MISCONFIGURED : EXIT_AT_RUN_TIME;
 }

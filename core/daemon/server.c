@@ -260,13 +260,24 @@ static int begin_service(struct server *server, struct kv_error *reterr)
     return listen_everywhere(server, reterr);
 }
 
-static int start(struct server *server, struct kv_error *reterr)
+/* What the configuration names. */
+static int open_parts(struct server *server, struct kv_error *reterr)
 {
     const struct kv_config *config = server->config;
     if ((server->chain = kv_chain_open(config, reterr)) == NULL ||
         (server->outlets = kv_outlets_open(config, reterr)) == NULL ||
-        (server->scripts = kv_scripting_load(config, config->n_threads, reterr)) == NULL ||
-        create_loops(server, reterr) != 0)
+        (server->scripts = kv_scripting_load(config, config->n_threads, reterr)) == NULL)
+        return KV_MISCONFIGURED;
+    return 0;
+}
+
+static int start(struct server *server, struct kv_error *reterr)
+{
+    const struct kv_config *config = server->config;
+    int result = open_parts(server, reterr);
+    if (result != 0)
+        return result;
+    if (create_loops(server, reterr) != 0)
         return -1;
     server->sinks = kv_outlets_sinks(server->outlets);
     server->keyspace = create_keyspace(server);

@@ -13,6 +13,11 @@
 
 #include "fixture.h"
 
+enum {
+    KV_TEST_FAILED = 1,
+    KV_TEST_MISCONFIGURED = 2
+};
+
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
 /* The file's own lines come first, so that lines and columns are those of `yaml`. */
@@ -50,7 +55,7 @@ static void unknown_argument_fails_and_is_named(void **state)
     for (size_t i = 0; i < N(arguments); i++) {
         struct kv_test_outcome outcome;
         kv_test_program_run((const char *[]){arguments[i], NULL}, &outcome);
-        assert_int_not_equal(outcome.exit_code, 0);
+        assert_int_equal(outcome.exit_code, KV_TEST_MISCONFIGURED);
         expect_contains(outcome.err, arguments[i]);
         assert_string_equal(outcome.out, "");
         kv_test_outcome_fini(&outcome);
@@ -62,7 +67,7 @@ static void missing_file_fails_and_is_named(void **state)
     (void)state;
     struct kv_test_outcome outcome;
     kv_test_program_run((const char *[]){"-c", "/nonexistent/kvserver.yaml", NULL}, &outcome);
-    assert_int_not_equal(outcome.exit_code, 0);
+    assert_int_equal(outcome.exit_code, KV_TEST_MISCONFIGURED);
     expect_contains(outcome.err, "/nonexistent/kvserver.yaml");
     expect_contains(outcome.err, "No such file");
     kv_test_outcome_fini(&outcome);
@@ -144,7 +149,7 @@ static void wrong_entry_fails_with_line_and_column(void **state)
         check_config(files[i].yaml, &outcome);
         if (outcome.exit_code == 0)
             print_error("this passed:\n%s\n", files[i].yaml);
-        assert_int_not_equal(outcome.exit_code, 0);
+        assert_int_equal(outcome.exit_code, KV_TEST_MISCONFIGURED);
         expect_contains(outcome.err, files[i].place);
         expect_contains(outcome.err, files[i].word);
         kv_test_outcome_fini(&outcome);
@@ -157,7 +162,7 @@ static void unknown_store_fails_and_is_named(void **state)
     struct kv_test_outcome outcome;
     char *yaml = with_modules("storage:\n  module: punched_cards\n");
     check_config(yaml, &outcome);
-    assert_int_not_equal(outcome.exit_code, 0);
+    assert_int_equal(outcome.exit_code, KV_TEST_MISCONFIGURED);
     expect_contains(outcome.err, ".yaml:2:11: ");
     expect_contains(outcome.err, "punched_cards");
     kv_test_outcome_fini(&outcome);
@@ -170,7 +175,7 @@ static void unknown_ttl_policy_fails_and_is_named(void **state)
     struct kv_test_outcome outcome;
     char *yaml = with_modules("ttl: [{module: whim}]\n");
     check_config(yaml, &outcome);
-    assert_int_not_equal(outcome.exit_code, 0);
+    assert_int_equal(outcome.exit_code, KV_TEST_MISCONFIGURED);
     expect_contains(outcome.err, "whim");
     kv_test_outcome_fini(&outcome);
     free(yaml);
@@ -189,7 +194,7 @@ static void module_names_do_not_leave_their_folder(void **state)
         check_config(yaml, &outcome);
         if (outcome.exit_code == 0)
             print_error("this passed:\n%s\n", yaml);
-        assert_int_not_equal(outcome.exit_code, 0);
+        assert_int_equal(outcome.exit_code, KV_TEST_MISCONFIGURED);
         kv_test_outcome_fini(&outcome);
         kv_buffer_fini(&storage);
         free(yaml);
@@ -202,7 +207,7 @@ static void store_of_the_wrong_kind_is_refused(void **state)
     struct kv_test_outcome outcome;
     char *yaml = with_modules("storage: {module: fixed}\n");
     check_config(yaml, &outcome);
-    assert_int_not_equal(outcome.exit_code, 0);
+    assert_int_equal(outcome.exit_code, KV_TEST_MISCONFIGURED);
     expect_contains(outcome.err, "fixed");
     kv_test_outcome_fini(&outcome);
     free(yaml);
@@ -214,7 +219,7 @@ static void unknown_option_of_a_module_fails_with_its_place(void **state)
     struct kv_test_outcome outcome;
     char *yaml = with_modules("storage:\n  module: simple\n  simple:\n    colour: red\n");
     check_config(yaml, &outcome);
-    assert_int_not_equal(outcome.exit_code, 0);
+    assert_int_equal(outcome.exit_code, KV_TEST_MISCONFIGURED);
     expect_contains(outcome.err, ".yaml:4:5: ");
     expect_contains(outcome.err, "colour");
     kv_test_outcome_fini(&outcome);
@@ -292,7 +297,7 @@ static void output_that_cannot_be_written_is_a_failure(void **state)
 }
 
 /* Runs the server, which must end at once. */
-static void expect_no_start(const char *listen, const char *word)
+static void expect_no_start(const char *listen, int exit_code, const char *word)
 {
     struct kv_test_outcome outcome;
     struct kv_test_program program;
@@ -300,7 +305,7 @@ static void expect_no_start(const char *listen, const char *word)
     kv_test_program_prepare(&program);
     char *path = kv_test_program_write(&program, "kvserver.yaml", yaml);
     kv_test_program_run((const char *[]){"-c", path, NULL}, &outcome);
-    assert_int_not_equal(outcome.exit_code, 0);
+    assert_int_equal(outcome.exit_code, exit_code);
     expect_contains(outcome.err, word);
     kv_test_outcome_fini(&outcome);
     kv_test_program_remove(&program);
@@ -311,7 +316,7 @@ static void expect_no_start(const char *listen, const char *word)
 static void address_that_is_none_keeps_the_server_from_starting(void **state)
 {
     (void)state;
-    expect_no_start("listen: [{host: 256.1.1.1, port: 3999}]\n", "256.1.1.1");
+    expect_no_start("listen: [{host: 256.1.1.1, port: 3999}]\n", KV_TEST_FAILED, "256.1.1.1");
 }
 
 static void port_that_another_program_holds_keeps_the_server_from_starting(void **state)
@@ -326,14 +331,18 @@ static void port_that_another_program_holds_keeps_the_server_from_starting(void 
     assert_int_equal(getsockname(holder, (struct sockaddr *)&address, &len), 0);
     snprintf(port, sizeof(port), "%u", ntohs(address.sin_port));
     snprintf(listen_yaml, sizeof(listen_yaml), "listen: [{port: %s}]\n", port);
-    expect_no_start(listen_yaml, port);
+    expect_no_start(listen_yaml, KV_TEST_FAILED, port);
     close(holder);
 }
 
 static void wrong_configuration_keeps_the_server_from_starting(void **state)
 {
     (void)state;
-    expect_no_start("threads: many\n", ".yaml:1:10: ");
+    expect_no_start("threads: many\n", KV_TEST_MISCONFIGURED, ".yaml:1:10: ");
+    expect_no_start("ttl: [{module: bounded, options: {default: 1s, minimum: 2s}}]\n",
+                    KV_TEST_MISCONFIGURED, ".yaml:1:16: ");
+    expect_no_start("scripts: [{file: /nonexistent/hook.lua}]\n", KV_TEST_MISCONFIGURED,
+                    ".yaml:1:18: ");
 }
 
 static void server_listens_on_every_address_that_is_listed(void **state)

@@ -809,7 +809,7 @@ static void expect_complaint(struct rig *rig, const char *scripts, const char *p
     kv_buffer_printf(&yaml, scripts, rig->folder);
     kv_buffer_append_char(&yaml, '\0');
     kv_test_program_run_with_file("--check-config", yaml.bytes, &outcome);
-    assert_int_equal(outcome.exit_code, 1);
+    assert_int_equal(outcome.exit_code, 2);
     if (strstr(outcome.err, part) == NULL)
         fail_msg("\"%s\" is not in: %s", part, outcome.err);
     kv_test_outcome_fini(&outcome);
