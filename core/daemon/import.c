@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "daemon/line_reader.h"
 #include "daemon/meter.h"
+#include "daemon/streams.h"
 #include "wire/line.h"
 
 enum {
@@ -304,16 +305,28 @@ static int load(struct kv_loader *loader, struct kv_keyspace *keyspace, struct k
 
 /* Its life. */
 
+/* A copy, so that it is closed like a file. */
+static int open_standard_input(struct kv_error *reterr)
+{
+    if (!kv_streams_have_input())
+        return kv_error_set(reterr, "the standard input is closed");
+    int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+    return fd >= 0 ? fd : kv_error_set(reterr, "standard input: %s", strerror(errno));
+}
+
+static int open_file(const char *path, struct kv_error *reterr)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 ? fd : kv_error_set(reterr, "%s: %s", path, strerror(errno));
+}
+
 struct kv_import *kv_import_open(const char *path, const struct kv_config *config,
                                  struct kv_error *reterr)
 {
     bool is_stdin = strcmp(path, "-") == 0;
-    int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC);
-    const char *name = is_stdin ? "standard input" : path;
-    if (fd < 0) {
-        kv_error_set(reterr, "%s: %s", name, strerror(errno));
+    int fd = is_stdin ? open_standard_input(reterr) : open_file(path, reterr);
+    if (fd < 0)
         return NULL;
-    }
     int stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (stop_fd < 0) {
         kv_error_set(reterr, "cannot make an event descriptor: %s", strerror(errno));
@@ -322,7 +335,7 @@ struct kv_import *kv_import_open(const char *path, const struct kv_config *confi
     }
     struct kv_import *import = kv_calloc(1, sizeof(*import));
     import->loader.load = load;
-    import->name = name;
+    import->name = is_stdin ? "standard input" : path;
     import->fd = fd;
     import->stop_fd = stop_fd;
     import->limits = (struct kv_line_limits){.max_depth = config->http.max_depth,

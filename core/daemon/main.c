@@ -10,6 +10,7 @@
 #include "daemon/outlets.h"
 #include "daemon/scripting.h"
 #include "daemon/server.h"
+#include "daemon/streams.h"
 
 /* The exit codes besides 0. A supervisor need not start the program again after the second. */
 enum {
@@ -89,13 +90,27 @@ static int end_output(void)
     return EXIT_AT_RUN_TIME;
 }
 
+/* Whether what the action is for goes to the standard output. */
+static bool is_to_print(enum kv_action action)
+{
+    return action != KV_ACTION_SERVE && action != KV_ACTION_IMPORT;
+}
+
 int main(int argc, char **argv)
 {
     struct kv_arguments arguments;
     struct kv_error error;
+    if (kv_streams_occupy() != 0) {
+        perror("kvserver: /dev/null, in place of a standard stream that is closed");
+        return EXIT_FAILURE;
+    }
     if (kv_arguments_parse(argc, argv, &arguments, &error) != 0) {
         fprintf(stderr, "kvserver: %s\n%s", error.text, kv_usage);
         return EXIT_MISCONFIGURED;
+    }
+    if (is_to_print(arguments.action) && !kv_streams_have_output()) {
+        fputs("kvserver: the standard output is closed\n", stderr);
+        return EXIT_FAILURE;
     }
     if (arguments.action == KV_ACTION_HELP) {
         fputs(kv_usage, stdout);
