@@ -1,6 +1,8 @@
 /*
  * Servers that are killed at random moments under load. KV_TEST_CRASHES=<n>: how often for each
  * durability (a few unless given). KV_TEST_SEED=<n>: to do the same again, as far as times allow.
+ * The journal is small, values are longer than its segments, and the numbers of its files pass a
+ * million.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,6 +19,7 @@
 
 enum {
     CRASHES = 4,
+    FIRST_NUMBER = 999998,   /* of the journal's files */
     LONGEST_MS = 250,        /* under load */
     LONGEST_OPENING_MS = 30, /* until a server is killed while it opens the store */
 };
@@ -40,6 +43,7 @@ static void crash_again_and_again(const char *options)
     print_message("KV_TEST_SEED=%ju\n", (uintmax_t)seed);
     srandom((unsigned)seed);
     kv_test_store_make(&store);
+    kv_test_store_begin_at(&store, FIRST_NUMBER);
     for (uint64_t i = 0; i < n_crashes; i++) {
         kv_test_store_start(&store, options);
         if (i != 0)
@@ -48,6 +52,7 @@ static void crash_again_and_again(const char *options)
         if (i % 3 == 1)
             crash_while_opening(&store, options);
     }
+    assert_true(kv_test_store_last_number(&store) > 1000000);
     kv_test_store_start(&store, options);
     kv_test_witness_check(witness, store.server.port, KV_TEST_ALL, 0);
     kv_test_server_stop_cleanly(&store.server);

@@ -201,6 +201,11 @@ static void mark_of_another_store_or_of_none_is_refused(void **state)
         {"", "FORMAT: damaged"},
         {"\n", "FORMAT: damaged"},
         {"kvserver store x format", "FORMAT: damaged"},
+        {"kvserver store x format 0\n", "FORMAT: damaged"},
+        {"kvserver store x format -1\n", "FORMAT: damaged"},
+        {"kvserver store x format 1.5\n", "FORMAT: damaged"},
+        {"kvserver store x format 4294967297\n", "FORMAT: damaged"},
+        {"kvserver  store x format 1\n", "FORMAT: damaged"},
         {"\377\1", "FORMAT: damaged"},
     };
     for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {

@@ -1,6 +1,6 @@
 /*
  * Power cuts under load (support/power says what they leave). KV_TEST_CUTS=<n>: how many for each
- * durability (a few unless given). KV_TEST_SEED=<n>: as for the crash test.
+ * durability (a few unless given). KV_TEST_SEED=<n>, and the journal: as for the crash test.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +17,8 @@
 
 enum {
     CUTS = 4,
-    LONGEST_MS = 300, /* under load */
+    FIRST_NUMBER = 999998, /* of the journal's files */
+    LONGEST_MS = 300,      /* under load */
     INTERVAL_MS = 50,
     SLACK_MS = 700, /* that the writer may be late on a busy machine */
     LONGEST_OPENING_MS = 30,
@@ -60,6 +61,7 @@ static void cut_again_and_again(const struct mode *mode)
     print_message("KV_TEST_SEED=%ju\n", (uintmax_t)seed);
     srandom((unsigned)seed);
     kv_test_store_make(&store);
+    kv_test_store_begin_at(&store, FIRST_NUMBER);
     kv_test_disk_open(&disk, store.disk);
     for (uint64_t i = 0; i < n_cuts; i++) {
         kv_test_store_start(&store, mode->options);
@@ -70,6 +72,7 @@ static void cut_again_and_again(const struct mode *mode)
         if (i % 3 == 1)
             cut_while_opening(&store, &disk, mode->options);
     }
+    assert_true(kv_test_store_last_number(&store) > 1000000);
     kv_test_store_start(&store, mode->options);
     check(witness, &store, mode, &disk);
     kv_test_server_stop_cleanly(&store.server);

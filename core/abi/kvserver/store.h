@@ -44,6 +44,13 @@ struct kv_store; /* the module's own */
 
 #define KV_REVISION_MAX ((UINT64_C(1) << 53) - 1)
 
+/* The revision that a new store begins behind. Whatever the wall clock says, half of all revisions
+ * are left to be given out. */
+static inline uint64_t kv_revision_start(int64_t wall_us)
+{
+    return (uint64_t)wall_us & (KV_REVISION_MAX >> 1);
+}
+
 /* A snapshot of one stored state. Plain data, copied freely; the bytes are alive while the
  * reference `ref` is held (ops->ref, ops->unref). */
 struct kv_item {

@@ -234,7 +234,7 @@ static int make_meta(struct kv_store *store, struct meta *meta, struct kv_error 
     const struct kv_host *host = &store->host->base;
     if (make_epoch(meta->epoch, reterr) != 0)
         return -1;
-    uint64_t revision = (uint64_t)host->wall_us(host) & KV_REVISION_MAX;
+    uint64_t revision = kv_revision_start(host->wall_us(host));
     meta->head = (struct record_store_head){.revision = revision, .reserved = revision};
     struct kv_slice epoch = kv_slice_of(meta->epoch);
     store->ops->put(store->engine, KV_ENGINE_META, EPOCH, epoch);

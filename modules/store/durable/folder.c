@@ -123,10 +123,33 @@ static bool is_empty(int at)
     return is_empty;
 }
 
+/* What a mark says. It is written and read here, by one rule: a mark that does not look as if it
+ * had been written is damaged. */
+struct mark {
+    char store[64];
+    int format;
+};
+
+static int mark_write(const struct mark *mark, char text[MARK_MAX])
+{
+    return snprintf(text, MARK_MAX, "kvserver store %s format %d\n", mark->store, mark->format);
+}
+
+static bool mark_read(const char *text, struct mark *ret)
+{
+    char written[MARK_MAX];
+    if (sscanf(text, "kvserver store %63s format %9d", ret->store, &ret->format) != 2)
+        return false;
+    mark_write(ret, written);
+    return ret->format > 0 && strcmp(text, written) == 0;
+}
+
 static int write_new_mark(const char *path, int at, const char *name, struct kv_error *reterr)
 {
     char text[MARK_MAX];
-    int len = snprintf(text, sizeof(text), "kvserver store %s format %d\n", name, FOLDER_FORMAT);
+    struct mark mark = {.format = FOLDER_FORMAT};
+    snprintf(mark.store, sizeof(mark.store), "%s", name);
+    int len = mark_write(&mark, text);
     int file = openat(at, NEW_MARK, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     if (file < 0)
         return fail(path, "this folder cannot be written to", reterr);
@@ -140,16 +163,17 @@ static int write_new_mark(const char *path, int at, const char *name, struct kv_
 static int check_mark(const char *path, const char *text, const char *name, int *ret_format,
                       struct kv_error *reterr)
 {
-    char found[64];
-    if (sscanf(text, "kvserver store %63s format %d", found, ret_format) != 2)
+    struct mark found;
+    if (!mark_read(text, &found))
         return kv_error_set(reterr, "%s/" MARK ": damaged: it should say the store and its format",
                             path);
-    if (strcmp(found, name) != 0)
+    if (strcmp(found.store, name) != 0)
         return kv_error_set(reterr, "%s: belongs to the store %s, not to %s (see --export)", path,
-                            found, name);
-    if (*ret_format > FOLDER_FORMAT)
+                            found.store, name);
+    if (found.format > FOLDER_FORMAT)
         return kv_error_set(reterr, "%s: written by a newer version (format %d; this one knows %d)",
-                            path, *ret_format, FOLDER_FORMAT);
+                            path, found.format, FOLDER_FORMAT);
+    *ret_format = found.format;
     return 0;
 }
 

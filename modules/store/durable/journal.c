@@ -1,97 +1,32 @@
-/*
- * Sums are XXH3 (Yann Collet, https://xxhash.com) with the segment's generation as the seed: what
- * was there before does not match.
- */
 #include "journal.h"
 
 #include <dirent.h>
-#include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-#include "folder.h"
-
-#define MAGIC    UINT64_C(0x6c6e72756a766b01) /* 1, "kvjurnl" */
-#define FILE_FMT "%s/%06u.journal"
+#include "segment.h"
 
 enum {
-    SEGMENT_HEAD = 64,
     SUM = 8, /* bytes; ahead of what it is of */
     RECORD_HEAD = ROWS_ROOM,
     ALIGNMENT = 8,
-    ZEROS = 1 << 20,      /* bytes written at a time */
     GENERATIONS_BITS = 32 /* those of one opening have the bits above in common */
 };
-
-struct journal_segment {
-    struct journal_segment *next; /* the one before, in time */
-    unsigned number;              /* of its file */
-    int fd;
-    size_t size;
-    uint64_t generation;  /* 0: it never began, or is to be used again */
-    uint64_t first, last; /* records that count; `last` of the current one is not kept */
-};
-
-/* ---- numbers ---- */
-
-static void put_u64(char *at, uint64_t number)
-{
-    number = htole64(number);
-    memcpy(at, &number, sizeof(number));
-}
-
-static uint64_t get_u64(const char *at)
-{
-    uint64_t number;
-    memcpy(&number, at, sizeof(number));
-    return le64toh(number);
-}
 
 static size_t align(size_t at)
 {
     return (at + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-/* ---- what is in a file ---- */
-
-static uint64_t sum_of(const char *bytes, size_t len, uint64_t generation)
+static enum kv_engine_status why(int fault)
 {
-    return XXH3_64bits_withSeed(bytes + SUM, len - SUM, generation);
+    return fault == ENOSPC || fault == EDQUOT ? KV_ENGINE_FULL : KV_ENGINE_FAILED;
 }
 
-static void write_segment_head(const struct journal_segment *segment, char head[SEGMENT_HEAD])
-{
-    memset(head, 0, SEGMENT_HEAD);
-    put_u64(head + SUM, MAGIC);
-    put_u64(head + 16, segment->generation);
-    put_u64(head + 24, segment->first);
-    put_u64(head + 32, segment->size);
-    put_u64(head, sum_of(head, SEGMENT_HEAD, 0));
-}
-
-/* A segment that never began, which may be short, has no generation then. Returns: false where it
- * is damaged: a head is in one sector of the disk, which is written wholly or not at all. */
-static bool read_segment_head(struct journal_segment *segment)
-{
-    static const char none[SEGMENT_HEAD];
-    char head[SEGMENT_HEAD];
-    ssize_t n = pread(segment->fd, head, SEGMENT_HEAD, 0);
-    if (n >= 0 && (n < SEGMENT_HEAD || memcmp(head, none, SEGMENT_HEAD) == 0))
-        return true;
-    if (n < 0 || get_u64(head) != sum_of(head, SEGMENT_HEAD, 0) || get_u64(head + SUM) != MAGIC ||
-        get_u64(head + 32) != segment->size)
-        return false;
-    segment->generation = get_u64(head + 16);
-    segment->first = get_u64(head + 24);
-    return true;
-}
+/* ---- what is in a segment ---- */
 
 struct record {
     uint64_t sequence;
@@ -101,10 +36,10 @@ struct record {
 
 static void write_record_head(struct rows *rows, const struct record *record, uint64_t generation)
 {
-    put_u64(rows->bytes + SUM, rows->len);
-    put_u64(rows->bytes + 16, record->sequence);
-    put_u64(rows->bytes + 24, record->synced);
-    put_u64(rows->bytes, sum_of(rows->bytes, rows->len, generation));
+    segment_put_u64(rows->bytes + SUM, rows->len);
+    segment_put_u64(rows->bytes + 16, record->sequence);
+    segment_put_u64(rows->bytes + 24, record->synced);
+    segment_put_u64(rows->bytes, segment_sum(rows->bytes, rows->len, generation));
 }
 
 /* Returns: the length; 0 where there is no record of that generation. */
@@ -113,135 +48,65 @@ static size_t read_record(struct kv_slice bytes, size_t at, uint64_t generation,
     const char *record = bytes.bytes + at;
     if (bytes.len < at + RECORD_HEAD)
         return 0;
-    uint64_t len = get_u64(record + SUM);
+    uint64_t len = segment_get_u64(record + SUM);
     if (len < RECORD_HEAD || len > bytes.len - at ||
-        get_u64(record) != sum_of(record, len, generation))
+        segment_get_u64(record) != segment_sum(record, len, generation))
         return 0;
-    *ret = (struct record){.sequence = get_u64(record + 16),
-                           .synced = get_u64(record + 24),
+    *ret = (struct record){.sequence = segment_get_u64(record + 16),
+                           .synced = segment_get_u64(record + 24),
                            .rows = {.bytes = record + RECORD_HEAD, .len = len - RECORD_HEAD}};
     return len;
-}
-
-/* ---- files ---- */
-
-static enum kv_engine_status why(int fault)
-{
-    return fault == ENOSPC || fault == EDQUOT ? KV_ENGINE_FULL : KV_ENGINE_FAILED;
-}
-
-static char *path_of(const struct journal *journal, unsigned number)
-{
-    char *path = NULL;
-    return asprintf(&path, FILE_FMT, journal->folder, number) < 0 ? NULL : path;
-}
-
-static void drop_segment(struct journal *journal, struct journal_segment *segment, bool is_deleted)
-{
-    char *path = is_deleted ? path_of(journal, segment->number) : NULL;
-    if (segment->fd >= 0)
-        close(segment->fd);
-    if (path != NULL)
-        unlink(path);
-    free(path);
-    free(segment);
-}
-
-/* Returns: NULL and errno. */
-static struct journal_segment *open_segment(const struct journal *journal, unsigned number,
-                                            int flags)
-{
-    char *path = path_of(journal, number);
-    struct journal_segment *segment = calloc(1, sizeof(*segment));
-    if (segment != NULL && path != NULL) {
-        *segment = (struct journal_segment){.number = number,
-                                            .fd = open(path, O_RDWR | O_CLOEXEC | flags, 0640)};
-    }
-    free(path);
-    if (segment != NULL && segment->fd >= 0)
-        return segment;
-    free(segment);
-    return NULL;
-}
-
-static bool write_all(int fd, const char *bytes, size_t len, size_t at)
-{
-    while (len != 0) {
-        ssize_t n = pwrite(fd, bytes, len, (off_t)at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        bytes += n;
-        at += (size_t)n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
-/* Written, and not only set aside: blocks that never were are written down in the file system's own
- * journal at the first sync. */
-static bool fill_with_zeros(int fd, size_t size)
-{
-    char *zeros = calloc(1, ZEROS);
-    bool is_filled = zeros != NULL;
-    for (size_t at = 0; at < size && is_filled; at += ZEROS)
-        is_filled = write_all(fd, zeros, size - at < ZEROS ? size - at : ZEROS, at);
-    free(zeros);
-    return is_filled && fsync(fd) == 0;
-}
-
-/* Returns: NULL and errno. Owns: the caller. */
-static struct journal_segment *make_segment(struct journal *journal, size_t size)
-{
-    pthread_mutex_lock(&journal->lock);
-    unsigned number = ++journal->number;
-    pthread_mutex_unlock(&journal->lock);
-    struct journal_segment *segment = open_segment(journal, number, O_CREAT | O_TRUNC);
-    if (segment == NULL)
-        return NULL;
-    segment->size = size;
-    if (fill_with_zeros(segment->fd, size) && folder_sync(journal->folder) == 0)
-        return segment;
-    int fault = errno;
-    drop_segment(journal, segment, true);
-    errno = fault;
-    return NULL;
 }
 
 /* ---- the list ---- */
 
 /* Among the others of its age: the youngest stand first, those without a generation last. */
-static void insert(struct journal *journal, struct journal_segment *segment)
+static void insert(struct journal *journal, struct segment *segment)
 {
-    struct journal_segment **at = &journal->segments;
+    struct segment **at = &journal->segments;
     while (*at != NULL && (*at)->generation > segment->generation)
         at = &(*at)->next;
     segment->next = *at;
     *at = segment;
 }
 
-static void take_out(struct journal *journal, struct journal_segment *segment)
+static void take_out(struct journal *journal, struct segment *segment)
 {
-    struct journal_segment **at = &journal->segments;
+    struct segment **at = &journal->segments;
     while (*at != segment)
         at = &(*at)->next;
     *at = segment->next;
 }
 
 /* Under the lock. Returns: NULL where there is none. */
-static struct journal_segment *find_unused(struct journal *journal)
+static struct segment *find_unused(struct journal *journal)
 {
-    struct journal_segment *segment = journal->segments;
+    struct segment *segment = journal->segments;
     while (segment != NULL && (segment->generation != 0 || segment->size != journal->segment_size))
         segment = segment->next;
     return segment;
 }
 
-/* Returns: one that is not in the list; NULL and errno. */
-static struct journal_segment *get_segment(struct journal *journal, size_t size)
+/* Returns: NULL and errno. Owns: the caller. */
+static struct segment *make_segment(struct journal *journal, size_t size)
 {
-    struct journal_segment *segment = NULL;
+    pthread_mutex_lock(&journal->lock);
+    uint64_t above = journal->number;
+    pthread_mutex_unlock(&journal->lock);
+    struct segment *segment = segment_make(journal->folder, above, size);
+    if (segment == NULL)
+        return NULL;
+    pthread_mutex_lock(&journal->lock);
+    if (journal->number < segment->number)
+        journal->number = segment->number;
+    pthread_mutex_unlock(&journal->lock);
+    return segment;
+}
+
+/* Returns: one that is not in the list; NULL and errno. */
+static struct segment *get_segment(struct journal *journal, size_t size)
+{
+    struct segment *segment = NULL;
     pthread_mutex_lock(&journal->lock);
     if (size == journal->segment_size && (segment = find_unused(journal)) != NULL)
         take_out(journal, segment);
@@ -249,11 +114,11 @@ static struct journal_segment *get_segment(struct journal *journal, size_t size)
     return segment != NULL ? segment : make_segment(journal, size);
 }
 
-static void give_back(struct journal *journal, struct journal_segment *segment)
+static void give_back(struct journal *journal, struct segment *segment)
 {
     segment->generation = 0;
     if (segment->size != journal->segment_size)
-        drop_segment(journal, segment, true);
+        segment_delete(segment, journal->folder);
     else
         insert(journal, segment);
 }
@@ -263,8 +128,7 @@ void journal_prepare(struct journal *journal)
     pthread_mutex_lock(&journal->lock);
     bool is_needed = find_unused(journal) == NULL;
     pthread_mutex_unlock(&journal->lock);
-    struct journal_segment *segment =
-        is_needed ? make_segment(journal, journal->segment_size) : NULL;
+    struct segment *segment = is_needed ? make_segment(journal, journal->segment_size) : NULL;
     if (segment == NULL)
         return;
     pthread_mutex_lock(&journal->lock);
@@ -275,8 +139,7 @@ void journal_prepare(struct journal *journal)
 void journal_forget(struct journal *journal, uint64_t sequence)
 {
     pthread_mutex_lock(&journal->lock);
-    for (struct journal_segment *segment = journal->segments, *next; segment != NULL;
-         segment = next) {
+    for (struct segment *segment = journal->segments, *next; segment != NULL; segment = next) {
         next = segment->next;
         if (segment == journal->current || segment->generation == 0 || segment->last > sequence)
             continue;
@@ -291,7 +154,7 @@ size_t journal_bytes(struct journal *journal)
 {
     size_t bytes = 0;
     pthread_mutex_lock(&journal->lock);
-    for (const struct journal_segment *segment = journal->segments; segment != NULL;
+    for (const struct segment *segment = journal->segments; segment != NULL;
          segment = segment->next)
         bytes += segment->generation == 0 ? 0 : segment->size;
     pthread_mutex_unlock(&journal->lock);
@@ -312,8 +175,9 @@ static void end_segment(struct journal *journal)
 
 static enum kv_engine_status begin_segment(struct journal *journal, size_t size)
 {
-    char head[SEGMENT_HEAD];
-    struct journal_segment *segment = get_segment(journal, size);
+    if (journal->generation == UINT64_MAX)
+        return KV_ENGINE_FAILED; /* journal_open() has seen to it that this is far away */
+    struct segment *segment = get_segment(journal, size);
     if (segment == NULL)
         return why(errno);
     pthread_mutex_lock(&journal->lock);
@@ -321,8 +185,7 @@ static enum kv_engine_status begin_segment(struct journal *journal, size_t size)
     pthread_mutex_unlock(&journal->lock);
     segment->first = journal->next;
     segment->last = UINT64_MAX;
-    write_segment_head(segment, head);
-    bool is_written = write_all(segment->fd, head, SEGMENT_HEAD, 0);
+    bool is_written = segment_write_head(segment);
     int fault = errno;
     pthread_mutex_lock(&journal->lock);
     if (is_written) {
@@ -364,7 +227,7 @@ enum kv_engine_status journal_append(struct journal *journal, struct rows *rows)
     }
     struct record record = {.sequence = journal->next, .synced = journal->synced};
     write_record_head(rows, &record, journal->current->generation);
-    if (!write_all(journal->current->fd, rows->bytes, rows->len, journal->at))
+    if (!segment_write(journal->current, rows->bytes, rows->len, journal->at))
         return why(errno);
     journal->at = align(journal->at + rows->len);
     journal->next++;
@@ -395,11 +258,20 @@ bool journal_is_there(const struct journal *journal)
     return journal->segments != NULL && journal->segments->generation != 0;
 }
 
-static int fail(const struct journal *journal, unsigned number, const char *what,
-                struct kv_error *reterr)
+/* format: of what is wrong with the file. */
+static int fail(const struct journal *journal, uint64_t number, struct kv_error *reterr,
+                const char *format, ...) KV_PRINTF(4, 5);
+static int fail(const struct journal *journal, uint64_t number, struct kv_error *reterr,
+                const char *format, ...)
 {
-    return kv_error_set(reterr, FILE_FMT ": %s: %s", journal->folder, number, what,
-                        strerror(errno));
+    char name[SEGMENT_NAME_MAX];
+    char what[128];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof(what), format, args);
+    va_end(args);
+    segment_name_write(number, name);
+    return kv_error_set(reterr, "%s/%s: %s", journal->folder, name, what);
 }
 
 /* A reading of the records from `expected` on. */
@@ -411,31 +283,13 @@ struct reading {
     struct kv_error *reterr;
 };
 
-/* Returns: the bytes of the file, for free(); NULL and errno. */
-static char *read_file(const struct journal_segment *segment)
-{
-    char *bytes = malloc(segment->size);
-    for (size_t len = 0; bytes != NULL && len < segment->size;) {
-        ssize_t n = pread(segment->fd, bytes + len, segment->size - len, (off_t)len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            errno = n == 0 ? EIO : errno;
-            free(bytes);
-            return NULL;
-        }
-        len += (size_t)n;
-    }
-    return bytes;
-}
-
 /* Whether the record `sequence`, which is none, once was one: a later one says so. */
-static bool was_synced(const struct journal_segment *segment, struct kv_slice bytes, size_t at,
+static bool was_synced(const struct segment *segment, struct kv_slice bytes, size_t at,
                        uint64_t sequence)
 {
     struct record record;
     for (; at + RECORD_HEAD <= bytes.len; at += ALIGNMENT) {
-        uint64_t distance = get_u64(bytes.bytes + at + 16) - sequence;
+        uint64_t distance = segment_get_u64(bytes.bytes + at + 16) - sequence;
         if (distance != 0 && distance < bytes.len / RECORD_HEAD &&
             read_record(bytes, at, segment->generation, &record) != 0 && record.synced >= sequence)
             return true;
@@ -443,17 +297,17 @@ static bool was_synced(const struct journal_segment *segment, struct kv_slice by
     return false;
 }
 
-static int refuse(struct reading *reading, const struct journal_segment *segment, uint64_t sequence,
+static int refuse(struct reading *reading, const struct segment *segment, uint64_t sequence,
                   const char *why)
 {
-    return kv_error_set(reading->reterr, FILE_FMT ": %s: record %" PRIu64, reading->journal->folder,
-                        segment->number, why, sequence);
+    return fail(reading->journal, segment->number, reading->reterr, "%s: record %" PRIu64, why,
+                sequence);
 }
 
 /* Takes the records of a segment up to `end`, the first that is not of it: 0 where there is no
  * later segment. */
-static int read_records(struct reading *reading, const struct journal_segment *segment,
-                        uint64_t end, struct kv_slice bytes)
+static int read_records(struct reading *reading, const struct segment *segment, uint64_t end,
+                        struct kv_slice bytes)
 {
     size_t at = SEGMENT_HEAD;
     size_t len;
@@ -475,10 +329,10 @@ static int read_records(struct reading *reading, const struct journal_segment *s
 }
 
 /* Returns: their number; the youngest first, those that never began left out. */
-static size_t list_segments(struct journal *journal, struct journal_segment ***ret)
+static size_t list_segments(struct journal *journal, struct segment ***ret)
 {
     size_t n = 0;
-    struct journal_segment *segment;
+    struct segment *segment;
     pthread_mutex_lock(&journal->lock);
     for (segment = journal->segments; segment != NULL; segment = segment->next)
         n++;
@@ -491,16 +345,16 @@ static size_t list_segments(struct journal *journal, struct journal_segment ***r
     return n;
 }
 
-static int read_segment(struct reading *reading, const struct journal_segment *segment,
-                        uint64_t end)
+static int read_segment(struct reading *reading, const struct segment *segment, uint64_t end)
 {
     if (segment->first > reading->expected)
         return kv_error_set(reading->reterr,
                             "%s: damaged: the records %" PRIu64 " to %" PRIu64 " are missing",
                             reading->journal->folder, reading->expected, segment->first - 1);
-    char *bytes = read_file(segment);
+    char *bytes = segment_read(segment);
     if (bytes == NULL)
-        return fail(reading->journal, segment->number, "cannot be read", reading->reterr);
+        return fail(reading->journal, segment->number, reading->reterr, "cannot be read: %s",
+                    strerror(errno));
     int result = read_records(reading, segment, end,
                               (struct kv_slice){.bytes = bytes, .len = segment->size});
     free(bytes);
@@ -508,7 +362,7 @@ static int read_segment(struct reading *reading, const struct journal_segment *s
 }
 
 /* The oldest first. */
-static int read_segments(struct reading *reading, struct journal_segment **segments, size_t n)
+static int read_segments(struct reading *reading, struct segment **segments, size_t n)
 {
     for (size_t i = n; i-- != 0;) {
         uint64_t end = i == 0 ? reading->journal->next : segments[i - 1]->first;
@@ -519,13 +373,13 @@ static int read_segments(struct reading *reading, struct journal_segment **segme
 }
 
 /* What was found is on the disk, before anything comes behind it. */
-static int keep_what_was_read(struct journal *journal, struct journal_segment **segments, size_t n,
+static int keep_what_was_read(struct journal *journal, struct segment **segments, size_t n,
                               struct kv_error *reterr)
 {
     for (size_t i = 0; i < n; i++)
         segments[i]->last = (i == 0 ? journal->next : segments[i - 1]->first) - 1;
     if (n != 0 && fdatasync(segments[0]->fd) != 0)
-        return fail(journal, segments[0]->number, "cannot be synced", reterr);
+        return fail(journal, segments[0]->number, reterr, "cannot be synced: %s", strerror(errno));
     journal->synced = journal->next - 1;
     return 0;
 }
@@ -538,7 +392,7 @@ int journal_read(struct journal *journal, uint64_t after, journal_take_fn take, 
                               .take = take,
                               .context = context,
                               .reterr = reterr};
-    struct journal_segment **segments;
+    struct segment **segments;
     size_t n = list_segments(journal, &segments);
     if (segments == NULL)
         return kv_error_set(reterr, "%s: no memory", journal->folder);
@@ -562,40 +416,56 @@ void journal_skip(struct journal *journal, uint64_t after)
 
 /* A power cut may have left records of a generation, but not its head. No generation of this
  * opening was one before. */
-static void begin_generations(struct journal *journal)
+static int begin_generations(struct journal *journal, struct kv_error *reterr)
 {
-    journal->generation = ((journal->generation >> GENERATIONS_BITS) + 1) << GENERATIONS_BITS;
+    uint64_t opening = (journal->generation >> GENERATIONS_BITS) + 1;
+    if (opening > UINT32_MAX)
+        return kv_error_set(reterr, "%s: damaged: its generations are used up", journal->folder);
+    journal->generation = opening << GENERATIONS_BITS;
+    return 0;
 }
 
-static int add_file(struct journal *journal, unsigned number, struct kv_error *reterr)
+/* A segment that never began is used next, if it has the size for it. */
+static void keep_unbegun(struct journal *journal, struct segment *segment)
 {
-    struct stat status;
-    struct journal_segment *segment = open_segment(journal, number, 0);
-    if (segment == NULL || fstat(segment->fd, &status) != 0) {
-        fail(journal, number, "cannot be opened", reterr);
-        if (segment != NULL)
-            drop_segment(journal, segment, false);
-        return -1;
-    }
-    segment->size = (size_t)status.st_size;
-    if (!read_segment_head(segment)) {
-        drop_segment(journal, segment, false);
-        return kv_error_set(reterr, FILE_FMT ": damaged: its head or its length", journal->folder,
-                            number);
+    if (segment->size == journal->segment_size)
+        insert(journal, segment);
+    else
+        segment_delete(segment, journal->folder);
+}
+
+static int add_file(struct journal *journal, uint64_t number, struct kv_error *reterr)
+{
+    struct segment *segment = segment_open(journal->folder, number);
+    if (segment == NULL)
+        return fail(journal, number, reterr, "cannot be opened: %s", strerror(errno));
+    if (!segment_read_head(segment)) {
+        segment_close(segment);
+        return fail(journal, number, reterr, "damaged: its head or its length");
     }
     if (journal->number < number)
         journal->number = number;
-    if (segment->generation == 0) {
-        if (segment->size == journal->segment_size)
-            insert(journal, segment);
-        else
-            drop_segment(journal, segment, true);
-        return 0;
-    }
     if (journal->generation < segment->generation)
         journal->generation = segment->generation;
-    insert(journal, segment);
+    if (segment->generation == 0)
+        keep_unbegun(journal, segment);
+    else
+        insert(journal, segment);
     return 0;
+}
+
+static int add_files(struct journal *journal, struct kv_error *reterr)
+{
+    DIR *names = opendir(journal->folder);
+    if (names == NULL)
+        return kv_error_set(reterr, "%s: cannot be opened: %s", journal->folder, strerror(errno));
+    int result = 0;
+    uint64_t number;
+    for (struct dirent *name; result == 0 && (name = readdir(names)) != NULL;)
+        if (segment_name_read(name->d_name, &number))
+            result = add_file(journal, number, reterr);
+    closedir(names);
+    return result;
 }
 
 int journal_open(struct journal *journal, const char *folder, size_t segment_size,
@@ -603,18 +473,7 @@ int journal_open(struct journal *journal, const char *folder, size_t segment_siz
 {
     *journal = (struct journal){.folder = folder, .segment_size = segment_size};
     pthread_mutex_init(&journal->lock, NULL);
-    DIR *names = opendir(folder);
-    if (names == NULL)
-        return kv_error_set(reterr, "%s: cannot be opened: %s", folder, strerror(errno));
-    int result = 0;
-    unsigned number;
-    char end;
-    for (struct dirent *name; result == 0 && (name = readdir(names)) != NULL;)
-        if (sscanf(name->d_name, "%6u.journa%c", &number, &end) == 2 && end == 'l')
-            result = add_file(journal, number, reterr);
-    closedir(names);
-    begin_generations(journal);
-    return result;
+    return add_files(journal, reterr) == 0 ? begin_generations(journal, reterr) : -1;
 }
 
 void journal_close(struct journal *journal)
@@ -622,9 +481,9 @@ void journal_close(struct journal *journal)
     if (journal->folder == NULL)
         return; /* it was never opened */
     while (journal->segments != NULL) {
-        struct journal_segment *segment = journal->segments;
+        struct segment *segment = journal->segments;
         journal->segments = segment->next;
-        drop_segment(journal, segment, false);
+        segment_close(segment);
     }
     pthread_mutex_destroy(&journal->lock);
 }

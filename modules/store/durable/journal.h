@@ -26,20 +26,20 @@
 
 #include <pthread.h>
 
-struct journal_segment;
+struct segment;
 
 struct journal {
     const char *folder; /* of the caller's */
     size_t segment_size;
-    uint64_t next;                   /* the number of the next record */
-    uint64_t synced;                 /* the last one that is known to be synced */
-    struct journal_segment *current; /* NULL: none has begun, or it failed */
-    size_t at;                       /* where the next record goes */
+    uint64_t next;           /* the number of the next record */
+    uint64_t synced;         /* the last one that is known to be synced */
+    struct segment *current; /* NULL: none has begun, or it failed */
+    size_t at;               /* where the next record goes */
 
-    pthread_mutex_t lock;             /* of what follows */
-    struct journal_segment *segments; /* all of them, the youngest first */
-    uint64_t generation;              /* of the youngest */
-    unsigned number;                  /* the highest of a file */
+    pthread_mutex_t lock;     /* of what follows */
+    struct segment *segments; /* all of them, the youngest first */
+    uint64_t generation;      /* of the youngest */
+    uint64_t number;          /* the highest of a file */
 };
 
 /* The rows of a record. Returns: false where they cannot be taken. */

@@ -74,7 +74,7 @@ static int memory_open(const struct kv_store_host *host, const struct kv_option_
     memset(store, 0, sizeof(*store));
     store->host = host;
     store->max_bytes = (uint64_t)options[OPTION_MAX_BYTES].integer;
-    atomic_init(&store->revision, (uint64_t)host->base.wall_us(&host->base) & KV_REVISION_MAX);
+    atomic_init(&store->revision, kv_revision_start(host->base.wall_us(&host->base)));
     atomic_init(&store->bytes, 0);
     if (init(store, reterr) != 0) {
         memory_close(store);

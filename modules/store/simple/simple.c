@@ -530,7 +530,7 @@ static int simple_open(const struct kv_store_host *host, const struct kv_option_
     }
     pthread_mutex_init(&store->lock, NULL);
     store->host = host;
-    store->revision = (uint64_t)host->base.wall_us(&host->base) & KV_REVISION_MAX;
+    store->revision = kv_revision_start(host->base.wall_us(&host->base));
     store->max_bytes = (uint64_t)options[OPTION_MAX_BYTES].integer;
     *ret_store = store;
     return 0;

@@ -1,5 +1,6 @@
 #include "support/durable/store.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -68,6 +69,33 @@ void kv_test_store_start(struct kv_test_store *store, const char *options)
     char *yaml = kv_test_store_yaml(store, options);
     kv_test_server_start(&store->server, yaml);
     free(yaml);
+}
+
+/* A file that is empty is that of a segment that never began, and gives its number. */
+void kv_test_store_begin_at(struct kv_test_store *store, uint64_t number)
+{
+    char name[64];
+    kv_test_store_start(store, "");
+    kv_test_server_stop_cleanly(&store->server);
+    snprintf(name, sizeof(name), "journal/%06ju.journal", (uintmax_t)number);
+    char *path = kv_test_path(store->path, name);
+    kv_test_file_write(path, KV_SLICE(""));
+    free(path);
+}
+
+uint64_t kv_test_store_last_number(const struct kv_test_store *store)
+{
+    uint64_t last = 0;
+    char *path = kv_test_path(store->path, "journal");
+    DIR *folder = opendir(path);
+    assert_non_null(folder);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        uint64_t number = strtoull(entry->d_name, NULL, 10);
+        last = last < number ? number : last;
+    }
+    closedir(folder);
+    free(path);
+    return last;
 }
 
 void kv_test_store_expect_refusal(const struct kv_test_store *store, const char *path,

@@ -25,6 +25,12 @@ char *kv_test_store_yaml(const struct kv_test_store *store, const char *options)
 /* Starts the server, and returns when it is ready. */
 void kv_test_store_start(struct kv_test_store *store, const char *options);
 
+/* Makes the store, with a journal whose files go on with the number behind this one. */
+void kv_test_store_begin_at(struct kv_test_store *store, uint64_t number);
+
+/* The highest number of a file of the journal. */
+uint64_t kv_test_store_last_number(const struct kv_test_store *store);
+
 /* A server that is started ends instead, with exit code 1 and a log that says this of the path. */
 void kv_test_store_expect_refusal(const struct kv_test_store *store, const char *path,
                                   const char *what);

@@ -335,6 +335,18 @@ static void revisions_go_on(void **state)
     }
 }
 
+/* What is beyond them is taken for damage. */
+static void revisions_fit_53_bits_whatever_the_wall_clock_says(void **state)
+{
+    struct rig *rig = *state;
+    atomic_store(&wall_us, (int64_t)KV_REVISION_MAX);
+    open_store(rig);
+    uint64_t revision = set(rig, KEY, KV_SLICE("1"));
+    assert_true(revision <= KV_REVISION_MAX);
+    start_again(rig, 0);
+    assert_holds(rig, KEY, KV_SLICE("1"), revision, KV_NEVER);
+}
+
 static void epoch_stays(void **state)
 {
     struct rig *rig = *state;
@@ -707,6 +719,7 @@ int main(int argc, char **argv)
         DURABLE_TEST(everything_is_there_again),
         DURABLE_TEST(deleted_key_stays_away),
         DURABLE_TEST(revisions_go_on),
+        DURABLE_TEST(revisions_fit_53_bits_whatever_the_wall_clock_says),
         DURABLE_TEST(epoch_stays),
         DURABLE_TEST(value_that_is_set_again_is_unchanged),
         DURABLE_TEST(time_goes_on_while_it_is_closed),

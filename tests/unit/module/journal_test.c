@@ -361,6 +361,122 @@ static void files_that_are_none_of_its_are_left_alone(void **state)
     assert_int_equal(count_files(rig), 2);
 }
 
+/* ---- numbers of files ---- */
+
+static char *path_of(const struct rig *rig, const char *name)
+{
+    return kv_test_path(rig->folder, name);
+}
+
+/* An empty file of that name counts as a segment that never began: the next has a higher number. */
+static void go_on_behind(struct rig *rig, const char *name)
+{
+    char *path = path_of(rig, name);
+    kv_test_file_write(path, KV_SLICE(""));
+    free(path);
+}
+
+static bool has_file(const struct rig *rig, const char *name)
+{
+    char *path = path_of(rig, name);
+    bool is_there = access(path, F_OK) == 0;
+    free(path);
+    return is_there;
+}
+
+static void numbers_go_on_past_any_that_six_digits_hold(void **state)
+{
+    struct rig *rig = *state;
+    go_on_behind(rig, "999998.journal");
+    assert_int_equal(open_again(rig, 0), 0);
+    begin(rig);
+    append_all(rig, "abcdefghi", 3000);
+    assert_true(has_file(rig, "999999.journal"));
+    assert_true(has_file(rig, "1000000.journal"));
+    assert_true(has_file(rig, "1000003.journal"));
+    assert_int_equal(open_again(rig, 0), 0);
+    assert_found(rig, "abcdefghi");
+    begin(rig);
+    append_all(rig, "jkl", 3000);
+    assert_int_equal(open_again(rig, 0), 0);
+    assert_found(rig, "abcdefghijkl");
+}
+
+static void numbers_go_on_past_32_bits(void **state)
+{
+    struct rig *rig = *state;
+    go_on_behind(rig, "4294967295.journal");
+    assert_int_equal(open_again(rig, 0), 0);
+    begin(rig);
+    append_all(rig, "abcdef", 3000);
+    assert_true(has_file(rig, "4294967297.journal"));
+    assert_int_equal(open_again(rig, 0), 0);
+    assert_found(rig, "abcdef");
+}
+
+/* They name files, and say nothing of which is younger. */
+static void numbers_begin_anew_where_they_end(void **state)
+{
+    struct rig *rig = *state;
+    go_on_behind(rig, "18446744073709551615.journal");
+    assert_int_equal(open_again(rig, 0), 0);
+    begin(rig);
+    append_all(rig, "abcdef", 3000);
+    assert_int_equal(open_again(rig, 0), 0);
+    assert_found(rig, "abcdef");
+}
+
+/* Whosever they are. */
+static void files_that_have_the_next_numbers_are_not_written_over(void **state)
+{
+    struct rig *rig = *state;
+    char *paths[] = {path_of(rig, "000002.journal"), path_of(rig, "000003.journal")};
+    for (size_t i = 0; i < 2; i++)
+        kv_test_file_write(paths[i], KV_SLICE("text"));
+    append_all(rig, "abcde", 3000);
+    for (size_t i = 0; i < 2; i++) {
+        struct kv_buffer text = {0};
+        kv_test_file_read(paths[i], &text);
+        assert_true(kv_slice_equals(kv_buffer_slice(&text), KV_SLICE("text")));
+        kv_buffer_fini(&text);
+        free(paths[i]);
+    }
+}
+
+/* Each of them was taken for a segment once, or for one that is there already. */
+static void files_whose_names_only_look_like_segments_are_left_alone(void **state)
+{
+    static const char *const names[] = {"1.journal",        "00001.journal",
+                                        "0000001.journal",  "+00001.journal",
+                                        " 000001.journal",  "000001.journal.bak",
+                                        "000001.journal~",  "-00001.journal",
+                                        "0x0001.journal",   "000001.JOURNAL",
+                                        "x000001.journal",  ".journal",
+                                        "000001.journal\n", "18446744073709551616.journal"};
+    struct rig *rig = *state;
+    append_all(rig, "ab", 100);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char *path = path_of(rig, names[i]);
+        kv_test_file_write(path, KV_SLICE("no segment, but as long as the head of one would have "
+                                          "to be: sixty-four bytes"));
+        free(path);
+    }
+    assert_int_equal(open_again(rig, 0), 0);
+    assert_found(rig, "ab");
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        assert_true(has_file(rig, names[i]));
+}
+
+static void generations_that_are_used_up_are_refused(void **state)
+{
+    struct rig *rig = *state;
+    rig->journal.generation = UINT64_MAX - 1;
+    begin(rig);
+    append(rig, 'a', 100);
+    assert_int_equal(journal_begin(&rig->journal), KV_ENGINE_FAILED);
+    assert_damaged(rig, 0, "generations");
+}
+
 /* ---- damage ---- */
 
 static void damaged_record_that_was_synced_is_refused(void **state)
@@ -465,6 +581,12 @@ int main(void)
         TEST(unsynced_record_may_be_lost_before_another),
         TEST(records_of_a_lost_head_do_not_count),
         TEST(files_that_are_none_of_its_are_left_alone),
+        TEST(numbers_go_on_past_any_that_six_digits_hold),
+        TEST(numbers_go_on_past_32_bits),
+        TEST(numbers_begin_anew_where_they_end),
+        TEST(files_that_have_the_next_numbers_are_not_written_over),
+        TEST(files_whose_names_only_look_like_segments_are_left_alone),
+        TEST(generations_that_are_used_up_are_refused),
         TEST(damaged_record_that_was_synced_is_refused),
         TEST(damaged_record_of_an_earlier_segment_is_refused),
         TEST(damaged_head_is_refused),

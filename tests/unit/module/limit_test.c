@@ -25,7 +25,7 @@ static int64_t host_now_ms(const struct kv_host *host)
 static int64_t host_wall_us(const struct kv_host *host)
 {
     (void)host;
-    return INT64_MAX - (INT64_C(1) << 40);
+    return INT64_MAX;
 }
 
 static uint64_t host_hash(const struct kv_store_host *host, struct kv_slice key)

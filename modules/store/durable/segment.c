@@ -1,0 +1,218 @@
+/*
+ * Sums are XXH3 (Yann Collet, https://xxhash.com) with the segment's generation as the seed: what
+ * was there before does not match.
+ */
+#include "segment.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "folder.h"
+
+#define MAGIC UINT64_C(0x6c6e72756a766b01) /* 1, "kvjurnl" */
+
+enum {
+    SUM = 8,        /* bytes; ahead of what it is of */
+    ZEROS = 1 << 20 /* bytes written at a time */
+};
+
+/* ---- names ---- */
+
+void segment_name_write(uint64_t number, char name[SEGMENT_NAME_MAX])
+{
+    snprintf(name, SEGMENT_NAME_MAX, "%06" PRIu64 ".journal", number);
+}
+
+/* A name is what would have been written for the number that it begins with. */
+bool segment_name_read(const char *name, uint64_t *ret_number)
+{
+    char written[SEGMENT_NAME_MAX];
+    errno = 0;
+    uint64_t number = strtoull(name, NULL, 10);
+    if (errno != 0)
+        return false; /* beyond 64 bits */
+    segment_name_write(number, written);
+    if (strcmp(name, written) != 0)
+        return false;
+    *ret_number = number;
+    return true;
+}
+
+/* ---- numbers and sums ---- */
+
+void segment_put_u64(char *at, uint64_t number)
+{
+    number = htole64(number);
+    memcpy(at, &number, sizeof(number));
+}
+
+uint64_t segment_get_u64(const char *at)
+{
+    uint64_t number;
+    memcpy(&number, at, sizeof(number));
+    return le64toh(number);
+}
+
+uint64_t segment_sum(const char *bytes, size_t len, uint64_t generation)
+{
+    return XXH3_64bits_withSeed(bytes + SUM, len - SUM, generation);
+}
+
+/* ---- heads ---- */
+
+bool segment_write_head(const struct segment *segment)
+{
+    char head[SEGMENT_HEAD] = {0};
+    segment_put_u64(head + SUM, MAGIC);
+    segment_put_u64(head + 16, segment->generation);
+    segment_put_u64(head + 24, segment->first);
+    segment_put_u64(head + 32, segment->size);
+    segment_put_u64(head, segment_sum(head, SEGMENT_HEAD, 0));
+    return segment_write(segment, head, SEGMENT_HEAD, 0);
+}
+
+bool segment_read_head(struct segment *segment)
+{
+    static const char none[SEGMENT_HEAD];
+    char head[SEGMENT_HEAD];
+    ssize_t n = pread(segment->fd, head, SEGMENT_HEAD, 0);
+    if (n >= 0 && (n < SEGMENT_HEAD || memcmp(head, none, SEGMENT_HEAD) == 0))
+        return true;
+    if (n < 0 || segment_get_u64(head) != segment_sum(head, SEGMENT_HEAD, 0) ||
+        segment_get_u64(head + SUM) != MAGIC || segment_get_u64(head + 32) != segment->size)
+        return false;
+    segment->generation = segment_get_u64(head + 16);
+    segment->first = segment_get_u64(head + 24);
+    return true;
+}
+
+/* ---- files ---- */
+
+static char *path_of(const char *folder, uint64_t number)
+{
+    char name[SEGMENT_NAME_MAX];
+    char *path = NULL;
+    segment_name_write(number, name);
+    return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
+}
+
+/* Returns: NULL and errno. */
+static struct segment *open_file(const char *folder, uint64_t number, int flags)
+{
+    char *path = path_of(folder, number);
+    struct segment *segment = calloc(1, sizeof(*segment));
+    if (segment != NULL)
+        *segment = (struct segment){.number = number, .fd = -1};
+    if (segment != NULL && path != NULL)
+        segment->fd = open(path, O_RDWR | O_CLOEXEC | flags, 0640);
+    int fault = errno;
+    free(path);
+    if (segment != NULL && segment->fd >= 0)
+        return segment;
+    free(segment);
+    errno = fault;
+    return NULL;
+}
+
+struct segment *segment_open(const char *folder, uint64_t number)
+{
+    struct stat status;
+    struct segment *segment = open_file(folder, number, 0);
+    if (segment == NULL)
+        return NULL;
+    if (fstat(segment->fd, &status) == 0) {
+        segment->size = (size_t)status.st_size;
+        return segment;
+    }
+    int fault = errno;
+    segment_close(segment);
+    errno = fault;
+    return NULL;
+}
+
+bool segment_write(const struct segment *segment, const char *bytes, size_t len, size_t at)
+{
+    while (len != 0) {
+        ssize_t n = pwrite(segment->fd, bytes, len, (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        bytes += n;
+        at += (size_t)n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+char *segment_read(const struct segment *segment)
+{
+    char *bytes = malloc(segment->size);
+    for (size_t len = 0; bytes != NULL && len < segment->size;) {
+        ssize_t n = pread(segment->fd, bytes + len, segment->size - len, (off_t)len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            errno = n == 0 ? EIO : errno;
+            free(bytes);
+            return NULL;
+        }
+        len += (size_t)n;
+    }
+    return bytes;
+}
+
+/* Written, and not only set aside: blocks that never were are written down in the file system's own
+ * journal at the first sync. */
+static bool fill_with_zeros(const struct segment *segment)
+{
+    char *zeros = calloc(1, ZEROS);
+    bool is_filled = zeros != NULL;
+    for (size_t at = 0; at < segment->size && is_filled; at += ZEROS)
+        is_filled = segment_write(segment, zeros,
+                                  segment->size - at < ZEROS ? segment->size - at : ZEROS, at);
+    free(zeros);
+    return is_filled && fsync(segment->fd) == 0;
+}
+
+/* No file that is there, whosever it is, is written over. Numbers may go round: they name files,
+ * and generations say which is younger. */
+struct segment *segment_make(const char *folder, uint64_t above, size_t size)
+{
+    struct segment *segment;
+    do
+        segment = open_file(folder, ++above, O_CREAT | O_EXCL);
+    while (segment == NULL && errno == EEXIST);
+    if (segment == NULL)
+        return NULL;
+    segment->size = size;
+    if (fill_with_zeros(segment) && folder_sync(folder) == 0)
+        return segment;
+    int fault = errno;
+    segment_delete(segment, folder);
+    errno = fault;
+    return NULL;
+}
+
+void segment_close(struct segment *segment)
+{
+    close(segment->fd);
+    free(segment);
+}
+
+void segment_delete(struct segment *segment, const char *folder)
+{
+    char *path = path_of(folder, segment->number);
+    if (path != NULL)
+        unlink(path);
+    free(path);
+    segment_close(segment);
+}
