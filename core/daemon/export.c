@@ -180,9 +180,11 @@ static int put_entry(struct export *export, const struct kv_scan_entry *entry,
 {
     int64_t ttl_ms = 0;
     if (entry->item.deadline_ms != KV_NEVER) {
-        ttl_ms = entry->item.deadline_ms - kv_clock_now_ms(&kv_clock_boot);
-        if (ttl_ms <= 0)
+        if (entry->item.deadline_ms <= kv_clock_now_ms(&kv_clock_boot))
             return 0;
+        ttl_ms = kv_clock_left_ms(&kv_clock_boot, entry->item.deadline_ms);
+        if (ttl_ms < 1)
+            ttl_ms = 1; /* 0 is no expiry */
     }
     kv_line_append_front(&export->out, entry->key);
     if (put_value(export, entry->item.value, reterr) != 0)
@@ -269,6 +271,7 @@ int kv_export_run(const struct kv_config *config, struct kv_error *reterr)
         return kv_error_set(reterr, "store/%s is volatile: it keeps nothing that could be exported",
                             store->identity->name);
     signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of write() */
+    kv_clock_init();
     kv_hash_init();
     init(&export, store);
     int result = run(&export, config->store.options, reterr);

@@ -442,6 +442,7 @@ static void destroy(struct server *server)
 
 int kv_server_run(const struct kv_config *config, struct kv_import *import, struct kv_error *reterr)
 {
+    kv_clock_init();
     struct server server = {
         .config = config,
         .import = import,

@@ -32,21 +32,13 @@ static struct kv_http_answer answer_failure(const struct kv_command *command)
     };
 }
 
-static int64_t time_left_ms(struct kv_keyspace *keyspace, int64_t deadline_ms)
-{
-    if (deadline_ms == KV_NEVER)
-        return 0;
-    int64_t left = deadline_ms - kv_keyspace_now_ms(keyspace);
-    return left < 1 ? 1 : left;
-}
-
 static struct kv_http_answer answer_found(struct kv_command *command)
 {
     struct kv_item item = kv_command_take_item(command);
     return (struct kv_http_answer){
         .status = 200,
         .revision = item.revision,
-        .ttl_left_ms = time_left_ms(kv_keyspace_of(command->home), item.deadline_ms),
+        .ttl_left_ms = kv_keyspace_ttl_left_ms(kv_keyspace_of(command->home), item.deadline_ms),
         .item = item,
     };
 }

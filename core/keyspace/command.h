@@ -79,7 +79,7 @@ struct kv_command {
     enum kv_command_state state;
     struct kv_cmd cmd; /* as the store sees it */
     uint64_t hash;
-    int64_t taken_up_ms; /* when its TTL began to count */
+    int64_t taken_up_ms; /* when its TTL began to count, rounded up (base/clock.h) */
     struct kv_keyspace_loop *home;
     struct kv_client *client; /* NULL: in no order with others */
     struct kv_list in_client;

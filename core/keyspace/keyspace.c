@@ -273,7 +273,7 @@ void kv_keyspace_send(struct kv_command *command)
     struct kv_keyspace *keyspace = command->home->keyspace;
     command->hash = kv_hash(command->key);
     if (command->kind == KV_COMMAND_SET)
-        command->taken_up_ms = kv_clock_now_ms(keyspace->parts.clock);
+        command->taken_up_ms = kv_clock_next_ms(keyspace->parts.clock);
     count_under_way(command->home, 1);
     if (command->client == NULL)
         kv_keyspace_admit(command);
@@ -296,7 +296,7 @@ static void renew(struct kv_command *read)
     struct kv_keyspace *keyspace = read->home->keyspace;
     struct kv_ttl_read seen = {
         .key = read->key,
-        .now_ms = kv_clock_now_ms(keyspace->parts.clock),
+        .now_ms = kv_clock_next_ms(keyspace->parts.clock),
         .deadline_ms = read->item.deadline_ms,
     };
     for (size_t i = 0; i < keyspace->parts.n_ttl_chain; i++)
@@ -502,9 +502,12 @@ bool kv_keyspace_is_ready(const struct kv_keyspace *keyspace)
     return atomic_load(&keyspace->is_ready);
 }
 
-int64_t kv_keyspace_now_ms(const struct kv_keyspace *keyspace)
+int64_t kv_keyspace_ttl_left_ms(const struct kv_keyspace *keyspace, int64_t deadline_ms)
 {
-    return kv_clock_now_ms(keyspace->parts.clock);
+    if (deadline_ms == KV_NEVER)
+        return 0;
+    int64_t left_ms = kv_clock_left_ms(keyspace->parts.clock, deadline_ms);
+    return left_ms < 1 ? 1 : left_ms;
 }
 
 uint64_t kv_keyspace_under_way(const struct kv_keyspace *keyspace)

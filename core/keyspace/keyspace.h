@@ -95,8 +95,9 @@ void kv_keyspace_destroy(struct kv_keyspace *keyspace);
  */
 bool kv_keyspace_is_ready(const struct kv_keyspace *keyspace);
 
-/* The clock that deadlines count on. Threads: any. */
-int64_t kv_keyspace_now_ms(const struct kv_keyspace *keyspace);
+/* The TTL that is left until a deadline: whole milliseconds, rounded down, but never less than 1,
+ * as 0 is no expiry (KV_NEVER). Threads: any. */
+int64_t kv_keyspace_ttl_left_ms(const struct kv_keyspace *keyspace, int64_t deadline_ms);
 
 /* Commands that have been sent and have not finished, on all loops. Threads: any. */
 uint64_t kv_keyspace_under_way(const struct kv_keyspace *keyspace);

@@ -145,10 +145,8 @@ static void push_meta(lua_State *lua, const struct kv_script_call *call, uint64_
 {
     lua_createtable(lua, 0, 2);
     set_integer(lua, "revision", (int64_t)revision);
-    if (deadline_ms == KV_NEVER)
-        return;
-    int64_t left_ms = deadline_ms - kv_keyspace_now_ms(keyspace_of(call));
-    set_integer(lua, "ttl", left_ms < 1 ? 1 : left_ms);
+    if (deadline_ms != KV_NEVER)
+        set_integer(lua, "ttl", kv_keyspace_ttl_left_ms(keyspace_of(call), deadline_ms));
 }
 
 static int push_before_set(lua_State *lua, const struct kv_script_call *call, int n_wanted)

@@ -175,12 +175,11 @@ static void write_sum(struct counter *counter, const struct kv_item *found)
     command->owner = counter;
     command->finished = written;
     if (found != NULL) {
-        int64_t left_ms = found->deadline_ms - kv_keyspace_now_ms(scripts->keyspace);
         command->if_revision = found->revision;
         command->if_revisions = &command->if_revision;
         command->n_if_revisions = 1;
         command->ttl_is_given = true;
-        command->ttl_ms = found->deadline_ms == KV_NEVER ? 0 : left_ms < 1 ? 1 : left_ms;
+        command->ttl_ms = kv_keyspace_ttl_left_ms(scripts->keyspace, found->deadline_ms);
     }
     counter->origin = kv_origins_begin(scripts->origins, counter->key, command->depth);
     kv_keyspace_send(command);

@@ -34,7 +34,7 @@ static struct kv_store *store;
 static int64_t host_now_ms(const struct kv_host *host)
 {
     (void)host;
-    return kv_clock_boot.now_ms(&kv_clock_boot);
+    return kv_clock_now_ms(&kv_clock_boot);
 }
 
 static int64_t host_wall_us(const struct kv_host *host)

@@ -39,9 +39,9 @@ static struct served *server; /* of the connection that is open */
 
 const struct kv_module *kv_module_entry(void); /* the store, linked in */
 
-static int64_t now_ms(const struct kv_clock *clock)
+static int64_t now_ns(const struct kv_clock *clock)
 {
-    return KV_CONTAINER(clock, const struct served, clock)->now_ms;
+    return KV_CONTAINER(clock, const struct served, clock)->now_ms * KV_NS_PER_MS;
 }
 
 /* Nothing stays from one input to the next. */
@@ -114,7 +114,7 @@ static void make_server(bool has_front)
         .idle_ms = 10 * SECOND_MS,
         .stalled_reader_ms = 5 * SECOND_MS,
     };
-    server->clock.now_ms = now_ms;
+    server->clock.now_ns = now_ns;
     server->now_ms = 1000000;
     server->loop = kv_loop_create(0, &server->clock);
     make_keyspace();

@@ -14,7 +14,9 @@ struct kv_host;
 struct kv_host {
     uint32_t size; /* of the whole host struct as the server was built */
 
-    /* The clock that deadlines count on: CLOCK_BOOTTIME in milliseconds, or a test's own. */
+    /* The clock that deadlines count on, rounded down to a millisecond: CLOCK_BOOTTIME, or a test's
+     * own. A deadline has come where it is at or before this. The server's clock turns to the next
+     * millisecond when the wall clock does, unless the wall clock was set meanwhile. */
     int64_t (*now_ms)(const struct kv_host *host);
 
     /* The wall clock in microseconds since 1970. */

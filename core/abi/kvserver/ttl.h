@@ -21,7 +21,7 @@ struct kv_ttl_write {
 /* A read that found its key. */
 struct kv_ttl_read {
     struct kv_slice key;
-    int64_t now_ms;
+    int64_t now_ms;      /* rounded up: a TTL that is added to it is never cut short */
     int64_t deadline_ms; /* in and out: KV_NEVER (see store.h) or a time of the host's clock */
 };
 

@@ -15,6 +15,8 @@ enum {
     APPLIED_TOGETHER = 16384,  /* changes; fewer cost the engine more each */
     MOST_WAITING = 4,          /* times as many may wait for the applier */
     REDONE_TOGETHER = 1 << 20, /* bytes of rows in a commit */
+    TICK_US = 50,              /* so far apart the clocks' ticks may be */
+    MOST_LOOKS = 10000,        /* at the clocks; a fraction of a millisecond */
     /* Parts of the journal's size: */
     APPLIED_PART = 4, /* keys and values that are applied together, if they are fewer */
     SEGMENT_PART = 8,
@@ -257,14 +259,32 @@ static int read_meta(struct kv_store *store, struct meta *meta, struct kv_error 
                         store->path);
 }
 
+static bool is_near_a_tick(int64_t time_us)
+{
+    return time_us % 1000 < TICK_US || time_us % 1000 >= 1000 - TICK_US;
+}
+
+/* Reads both clocks within one millisecond. They turn to the next one together, all but (host.h);
+ * so their difference is the same in every life of the store, and no deadline moves by it. */
+static void read_clocks(const struct kv_host *host, int64_t *ret_wall_ms, int64_t *ret_now_ms)
+{
+    for (int i = 0; i < MOST_LOOKS; i++) {
+        *ret_now_ms = host->now_ms(host);
+        int64_t wall_us = host->wall_us(host);
+        *ret_wall_ms = wall_us / 1000;
+        if (!is_near_a_tick(wall_us) && host->now_ms(host) == *ret_now_ms)
+            return;
+    }
+}
+
 /* The store's clock goes on from the wall clock, or from where it was, if that is later: a wall
  * clock that was set back makes no deadline later than it was. */
 static void start_clock(struct kv_store *store, const struct meta *meta)
 {
-    const struct kv_host *host = &store->host->base;
-    int64_t wall_ms = host->wall_us(host) / 1000;
+    int64_t wall_ms, now_ms;
+    read_clocks(&store->host->base, &wall_ms, &now_ms);
     int64_t start_ms = meta->head.seen_ms > wall_ms ? meta->head.seen_ms : wall_ms;
-    store->clock.offset_ms = start_ms - host->now_ms(host);
+    store->clock.offset_ms = start_ms - now_ms;
 }
 
 /* Brings the engine up to the journal. */

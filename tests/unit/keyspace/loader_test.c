@@ -97,9 +97,9 @@ static void no_interceptor_and_no_policy_sees_what_is_loaded(void **state)
     rig.loader = &loader_of_two;
     rig_open(&rig, 1);
     assert_int_equal(n_seen, 0);
-    rig.now_ms += 50;
+    rig_pass_ms(&rig, 50);
     rig_get(&rig, NULL, "a", "short");
-    rig.now_ms += 10000;
+    rig_pass_ms(&rig, 10000);
     rig_get(&rig, NULL, "b", "long");
     rig_turn(&rig);
     rig_expect(&rig, "a missing; b 1");

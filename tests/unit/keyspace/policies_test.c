@@ -68,7 +68,7 @@ static void an_interceptor_alters_value_and_ttl(void **state)
     rig_set(&rig, NULL, "a", "altered", "1", 0);
     rig_get(&rig, NULL, "b", "altered");
     rig_turn(&rig);
-    rig.now_ms += 50;
+    rig_pass_ms(&rig, 50);
     rig_get(&rig, NULL, "c", "altered");
     rig_turn(&rig);
     rig_expect(&rig, "a ok; b \"altered\"; c missing");
@@ -136,10 +136,10 @@ static void policies_run_in_the_order_of_the_chain(void **state)
     rig_open(&rig, 1);
     rig_set(&rig, NULL, "a", "k", "1", 15); /* (15 + 10) * 2 */
     rig_turn(&rig);
-    rig.now_ms += 49;
+    rig_pass_ms(&rig, 49);
     rig_get(&rig, NULL, "b", "k");
     rig_turn(&rig);
-    rig.now_ms += 1;
+    rig_pass_ms(&rig, 1);
     rig_get(&rig, NULL, "c", "k");
     rig_turn(&rig);
     rig_expect(&rig, "a ok; b 1; c missing");
@@ -157,10 +157,10 @@ static void a_read_renews_where_a_policy_says_so(void **state)
     rig_set(&rig, NULL, "a", "k", "1", 40);
     rig_get(&rig, NULL, "b", "k");
     rig_turn(&rig);
-    rig.now_ms += 999;
+    rig_pass_ms(&rig, 999);
     rig_get(&rig, NULL, "c", "k");
     rig_turn(&rig);
-    rig.now_ms += 1000;
+    rig_pass_ms(&rig, 1000);
     rig_get(&rig, NULL, "d", "k");
     rig_turn(&rig);
     rig_expect(&rig, "a ok; b 1; c 1; d missing");
@@ -193,7 +193,7 @@ static void an_observer_sees_every_change_once_with_what_was_before(void **state
     rig_set(&rig, NULL, "b", "k", "2", 30);
     rig_turn(&rig);
     rig_expect(&rig, "set >1; a ok; set 1>2; b ok");
-    rig.now_ms += 30;
+    rig_pass_ms(&rig, 30);
     rig_turn(&rig);
     rig_expect(&rig, "expire 2>");
     rig_set(&rig, NULL, "c", "k", "3", 0);

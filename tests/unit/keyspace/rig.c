@@ -8,9 +8,14 @@
 
 static struct rig *the_rig;
 
-static int64_t now_ms(const struct kv_clock *clock)
+static int64_t now_ns(const struct kv_clock *clock)
 {
-    return ((const struct rig *)(const void *)clock)->now_ms;
+    return ((const struct rig *)(const void *)clock)->now_ns;
+}
+
+void rig_pass_ms(struct rig *rig, int64_t ms)
+{
+    rig->now_ns += ms * KV_NS_PER_MS;
 }
 
 static void gated_submit(struct kv_store *store, uint32_t loop, struct kv_cmd *const *cmds,
@@ -55,7 +60,8 @@ void rig_complete(struct rig *rig, size_t i)
 void rig_init(struct rig *rig)
 {
     struct kv_error error;
-    *rig = (struct rig){.clock = {.now_ms = now_ms}, .now_ms = 1000000};
+    *rig =
+        (struct rig){.clock = {.now_ns = now_ns}, .now_ns = RIG_START_MS * (int64_t)KV_NS_PER_MS};
     the_rig = rig;
     kv_hash_init();
     if (kv_module_load(KV_MODULES, KV_MODULE_STORE, "simple", &rig->module, &error) != 0)

@@ -26,13 +26,14 @@
 #include "module/module.h"
 
 enum {
+    RIG_START_MS = 1000000, /* what the clock shows at first */
     RIG_MAX_WAITING = 256,
     RIG_MAX_LOOPS = 2
 };
 
 struct rig {
     struct kv_clock clock; /* first: the clock's function finds the rig by it */
-    int64_t now_ms;
+    int64_t now_ns;
     struct kv_loop *loops[RIG_MAX_LOOPS];
     uint32_t n_loops;
     struct kv_loaded_module *module;
@@ -61,6 +62,8 @@ void rig_init(struct rig *rig);
 /* Makes the keyspace of what is set, and opens it. */
 void rig_open(struct rig *rig, uint32_t n_loops);
 void rig_fini(struct rig *rig);
+
+void rig_pass_ms(struct rig *rig, int64_t ms);
 
 /* A few turns of every loop. */
 void rig_turn(struct rig *rig);

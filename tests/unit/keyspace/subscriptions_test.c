@@ -129,11 +129,11 @@ static void an_expiry_is_told_at_its_deadline(void **state)
     rig_set(&rig, client, "a", "k", "1", 50);
     rig_turn(&rig);
     rig_expect(&rig, "told k=1; a ok");
-    rig.now_ms += 49;
+    rig_pass_ms(&rig, 49);
     rig_get(&rig, client, "before", "k");
     rig_turn(&rig);
     rig_expect(&rig, "before 1");
-    rig.now_ms += 1;
+    rig_pass_ms(&rig, 1);
     rig_turn(&rig);
     rig_expect(&rig, "told k=expired");
     kv_client_close(client);
@@ -195,7 +195,7 @@ static void a_get_past_the_deadline_of_what_was_told_is_read_again(void **state)
     rig_turn(&rig);
     rig_set(&rig, NULL, "longer", "k", "1", 1000); /* moves the deadline and tells nobody */
     rig_turn(&rig);
-    rig.now_ms += 60;
+    rig_pass_ms(&rig, 60);
     rig_complete(&rig, 0);
     rig_turn(&rig);
     rig_expect(&rig, "told k=1; w ok; longer unchanged; g 1");
@@ -220,7 +220,7 @@ static void a_get_behind_one_that_is_read_again_is_read_again_too(void **state)
     rig_get(&rig, client, "g2", "k"); /* reads 1 */
     rig_turn(&rig);
     rig_expect(&rig, "told k=1; w ok");
-    rig.now_ms += 60;
+    rig_pass_ms(&rig, 60);
     rig_execute(&rig, 0);
     rig_complete(&rig, 0);
     rig_turn(&rig);

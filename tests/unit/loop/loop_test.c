@@ -25,12 +25,12 @@ struct test_clock {
     int64_t now_ms;
 };
 
-static int64_t now_ms(const struct kv_clock *clock)
+static int64_t now_ns(const struct kv_clock *clock)
 {
-    return KV_CONTAINER(clock, const struct test_clock, base)->now_ms;
+    return KV_CONTAINER(clock, const struct test_clock, base)->now_ms * KV_NS_PER_MS;
 }
 
-static struct test_clock test_clock = {.base = {.now_ms = now_ms}, .now_ms = 1000};
+static struct test_clock test_clock = {.base = {.now_ns = now_ns}, .now_ms = 1000};
 
 struct noted_timer {
     struct kv_timer timer;

@@ -32,6 +32,8 @@ static const struct kv_store_ops *ops;
 
 static _Atomic int64_t now_ms;
 static _Atomic int64_t wall_us;
+static _Atomic int64_t look_takes_us; /* by so much both go on whenever somebody looks at one */
+static _Atomic int64_t spent_us;      /* in looks */
 
 /* What the store's threads have brought; one lock for all of it. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -45,13 +47,13 @@ static size_t n_told;
 static int64_t host_now_ms(const struct kv_host *base)
 {
     (void)base;
-    return atomic_load(&now_ms);
+    return atomic_load(&now_ms) + atomic_fetch_add(&spent_us, atomic_load(&look_takes_us)) / 1000;
 }
 
 static int64_t host_wall_us(const struct kv_host *base)
 {
     (void)base;
-    return atomic_load(&wall_us);
+    return atomic_load(&wall_us) + atomic_fetch_add(&spent_us, atomic_load(&look_takes_us));
 }
 
 static void host_log(const struct kv_host *base, enum kv_log_level level, const char *format, ...)
@@ -171,6 +173,8 @@ static int set_up(void **state)
     set_path(rig, rig->path);
     atomic_store(&now_ms, BOOT_MS);
     atomic_store(&wall_us, WALL_US);
+    atomic_store(&look_takes_us, 0);
+    atomic_store(&spent_us, 0);
     n_told = 0;
     *state = rig;
     return 0;
@@ -382,6 +386,21 @@ static void time_goes_on_while_it_is_closed(void **state)
     uint64_t revision = set_until(rig, KEY, KV_SLICE("1"), BOOT_MS + 10000);
     start_again(rig, 4000);
     assert_holds(rig, KEY, KV_SLICE("1"), revision, atomic_load(&now_ms) + 6000);
+}
+
+/* The clocks turn to a next millisecond at any point of the opening, together. */
+static void deadline_is_the_same_whatever_part_of_a_millisecond_the_clocks_show(void **state)
+{
+    struct rig *rig = *state;
+    atomic_store(&look_takes_us, 200);
+    open_store(rig);
+    uint64_t revision = set_until(rig, KEY, KV_SLICE("1"), BOOT_MS + 100000);
+    for (int64_t part_us = 0; part_us < 1000; part_us += 100) {
+        close_store(rig);
+        atomic_fetch_add(&spent_us, 2000 - atomic_load(&spent_us) % 1000 + part_us);
+        open_store(rig);
+        assert_holds(rig, KEY, KV_SLICE("1"), revision, BOOT_MS + 100000);
+    }
 }
 
 static void no_ttl_grows_where_the_clock_is_set_back(void **state)
@@ -723,6 +742,7 @@ int main(int argc, char **argv)
         DURABLE_TEST(epoch_stays),
         DURABLE_TEST(value_that_is_set_again_is_unchanged),
         DURABLE_TEST(time_goes_on_while_it_is_closed),
+        DURABLE_TEST(deadline_is_the_same_whatever_part_of_a_millisecond_the_clocks_show),
         DURABLE_TEST(no_ttl_grows_where_the_clock_is_set_back),
         DURABLE_TEST(touched_deadline_is_kept),
         DURABLE_TEST(what_expired_meanwhile_is_missing_at_once_and_told_later),
