@@ -1,5 +1,5 @@
 /*
- * Whole numbers in decimal digits.
+ * Digits: whole numbers written in decimal, and what a hexadecimal digit stands for.
  */
 #ifndef KV_BASE_DIGITS_H
 #define KV_BASE_DIGITS_H
@@ -13,5 +13,17 @@ enum {
 
 /* Writes the digits, without a NUL. to: room for KV_DIGITS_MAX. Returns: how many there are. */
 size_t kv_digits_write(char *to, uint64_t number);
+
+/* Returns: what a hexadecimal digit stands for, 0 to 15; -1 for any other byte. */
+static inline int kv_digits_hex(char byte)
+{
+    if (byte >= '0' && byte <= '9')
+        return byte - '0';
+    if (byte >= 'a' && byte <= 'f')
+        return byte - 'a' + 10;
+    if (byte >= 'A' && byte <= 'F')
+        return byte - 'A' + 10;
+    return -1;
+}
 
 #endif

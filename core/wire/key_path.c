@@ -4,29 +4,18 @@
  */
 #include "wire/key_path.h"
 
+#include "base/digits.h"
 #include "base/utf8.h"
 
 static const char NOT_UTF8[] = "bytes that are not UTF-8";
-
-/* Returns: 0 to 15, or -1. */
-static int hex_digit(char byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    if (byte >= 'a' && byte <= 'f')
-        return byte - 'a' + 10;
-    if (byte >= 'A' && byte <= 'F')
-        return byte - 'A' + 10;
-    return -1;
-}
 
 /* at: stands on a `%`. Returns: the byte, or -1. */
 static int read_escape(const char *at, const char *end)
 {
     if (end - at < 3)
         return -1;
-    int high = hex_digit(at[1]);
-    int low = hex_digit(at[2]);
+    int high = kv_digits_hex(at[1]);
+    int low = kv_digits_hex(at[2]);
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 

@@ -1,0 +1,40 @@
+/*
+ * The lexical rules that HTTP's lines share (RFC 9110, section 5.6): tokens, blanks around values,
+ * names in any letter case, lists.
+ */
+#ifndef KV_WIRE_HTTP_TEXT_H
+#define KV_WIRE_HTTP_TEXT_H
+
+#include <kvserver/types.h>
+
+/* Where a request breaks the protocol, or a limit. */
+struct kv_http_fault {
+    int status;       /* of the answer that refuses it; 0: there is no fault */
+    const char *what; /* a sentence without its end; constant */
+    size_t at;        /* byte of the request, from its first; SIZE_MAX: of no single byte */
+};
+
+bool kv_http_is_token_char(char byte);
+bool kv_http_is_token(struct kv_slice text);
+
+static inline bool kv_http_is_blank(char byte)
+{
+    return byte == ' ' || byte == '\t';
+}
+
+/* Whether a field value may not have it: a control, but for the tab. */
+static inline bool kv_http_is_control(char byte)
+{
+    return ((unsigned char)byte < ' ' && byte != '\t') || byte == '\x7f';
+}
+
+/* The text without the blanks around it. */
+struct kv_slice kv_http_trim(struct kv_slice text);
+
+/* Whether the text is this one in any letter case. lower: in small letters. */
+bool kv_http_equals(struct kv_slice text, struct kv_slice lower);
+
+/* Whether a list that commas separate has this element, in any letter case. */
+bool kv_http_list_has(struct kv_slice list, struct kv_slice lower);
+
+#endif
