@@ -341,24 +341,31 @@ static void read_origins(struct kv_config *config)
         config->origins[i] = list->list.items[i].string;
 }
 
-static void read_http(struct kv_config *config)
+static void read_net(struct kv_config *config)
 {
     const struct kv_option_value *limits = &config->values[CONFIG_LIMITS];
     const struct kv_option_value *timeouts = &config->values[CONFIG_TIMEOUTS];
     int64_t connections = field(limits, LIMIT_CONNECTIONS)->integer;
     config->connections_are_auto = connections == KV_OPTION_KEYWORD;
+    config->net = (struct kv_net_config){
+        .max_connections =
+            config->connections_are_auto ? KV_DEFAULT_CONNECTIONS : (uint32_t)connections,
+        .patience = {.idle_ms = field(timeouts, TIMEOUT_IDLE)->integer,
+                     .request_progress_ms = field(timeouts, TIMEOUT_PROGRESS)->integer,
+                     .stalled_reader_ms = field(timeouts, TIMEOUT_STALLED)->integer},
+    };
+}
+
+static void read_http(struct kv_config *config)
+{
+    const struct kv_option_value *limits = &config->values[CONFIG_LIMITS];
     config->http = (struct kv_http_config){
         .max_key_bytes = (size_t)field(limits, LIMIT_KEY)->integer,
         .max_value_bytes = (size_t)field(limits, LIMIT_VALUE)->integer,
         .max_depth = (uint32_t)field(limits, LIMIT_DEPTH)->integer,
-        .max_connections =
-            config->connections_are_auto ? KV_DEFAULT_CONNECTIONS : (uint32_t)connections,
         .max_pending = (uint32_t)field(limits, LIMIT_PENDING)->integer,
         .max_unsent_bytes = (size_t)field(limits, LIMIT_UNSENT)->integer,
         .has_front = field(&config->values[CONFIG_HTTP], HTTP_FRONT)->boolean,
-        .idle_ms = field(timeouts, TIMEOUT_IDLE)->integer,
-        .request_progress_ms = field(timeouts, TIMEOUT_PROGRESS)->integer,
-        .stalled_reader_ms = field(timeouts, TIMEOUT_STALLED)->integer,
         .origins = config->origins,
         .n_origins = config->values[CONFIG_ORIGINS].list.n,
     };
@@ -377,8 +384,8 @@ static void read_ws(struct kv_config *config)
         .max_unsent_bytes = config->http.max_unsent_bytes,
         .max_pending = config->http.max_pending,
         .ping_ms = field(timeouts, TIMEOUT_PING)->integer,
-        .idle_ms = config->http.idle_ms,
-        .stalled_reader_ms = config->http.stalled_reader_ms,
+        .idle_ms = config->net.patience.idle_ms,
+        .stalled_reader_ms = config->net.patience.stalled_reader_ms,
     };
 }
 
@@ -396,6 +403,7 @@ static void read_values(struct kv_config *config)
     config->log_format = (enum kv_log_format)field(log, LOG_FORMAT)->integer;
     read_listen(config);
     read_origins(config);
+    read_net(config);
     read_http(config);
     read_ws(config);
 }

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "http/http.h"
 #include "module/module.h"
+#include "net/net.h"
 #include "script/scripts.h"
 #include "sink/sinks.h"
 #include "ws/ws.h"
@@ -61,8 +62,9 @@ struct kv_config {
     struct kv_configured_script *configured_scripts;
     size_t n_scripts;
     struct kv_slice *origins;
+    struct kv_net_config net;
+    bool connections_are_auto; /* net.max_connections is but an upper bound then */
     struct kv_http_config http;
-    bool connections_are_auto; /* http.max_connections is but an upper bound then */
     struct kv_ws_config ws;
     int64_t drain_ms;
     enum kv_log_level log_level;

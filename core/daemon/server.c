@@ -60,6 +60,7 @@ struct server {
     struct worker *workers;
     struct kv_keyspace *keyspace;
     struct kv_worker *worker;
+    struct kv_net *net;
     struct kv_http *http;
     struct kv_ws *ws;
     char store_name[64];
@@ -99,7 +100,7 @@ static uint32_t possible_connections(rlim_t descriptors)
 static uint32_t fit_connections(const struct kv_config *config)
 {
     rlim_t descriptors = raise_descriptor_limit();
-    uint32_t wanted = config->http.max_connections;
+    uint32_t wanted = config->net.max_connections;
     uint32_t possible = descriptors == 0 ? wanted : possible_connections(descriptors);
     if (wanted <= possible)
         return wanted;
@@ -132,6 +133,7 @@ static void *run_worker(void *argument)
 static void drain_worker(struct kv_post *post)
 {
     struct worker *worker = KV_CONTAINER(post, struct worker, drain);
+    kv_net_drain(worker->server->net, worker->index);
     kv_ws_drain(worker->server->ws, worker->index);
     kv_http_drain(worker->server->http, worker->index);
 }
@@ -140,7 +142,7 @@ static void abort_worker(struct kv_post *post)
 {
     struct worker *worker = KV_CONTAINER(post, struct worker, abort);
     kv_ws_abort(worker->server->ws, worker->index);
-    kv_http_abort(worker->server->http, worker->index);
+    kv_net_abort(worker->server->net, worker->index);
 }
 
 static void end(struct server *server)
@@ -244,7 +246,7 @@ static int listen_everywhere(struct server *server, struct kv_error *reterr)
         const struct kv_listen_address *at = &server->config->listen[i];
         bool is_ipv6 = strchr(at->host, ':') != NULL;
         uint16_t port;
-        if (kv_http_listen(server->http, at->host, at->port, &port, reterr) != 0)
+        if (kv_net_listen(server->net, at->host, at->port, &port, reterr) != 0)
             return -1;
         kv_log(KV_LOG_INFO, "server", "listening on http://%s%s%s:%u", is_ipv6 ? "[" : "", at->host,
                is_ipv6 ? "]" : "", port);
@@ -285,10 +287,11 @@ static int start(struct server *server, struct kv_error *reterr)
     if (server->sinks != NULL && kv_sinks_start(server->sinks, server->keyspace, reterr) != 0)
         return -1;
     server->worker = kv_worker_create();
-    struct kv_http_config http = config->http;
-    http.max_connections = fit_connections(config);
-    server->http =
-        kv_http_create(&http, server->keyspace, server->worker, server->loops, config->n_threads);
+    struct kv_net_config net = config->net;
+    net.max_connections = fit_connections(config);
+    server->net = kv_net_create(&net, server->loops, config->n_threads);
+    server->http = kv_http_create(&config->http, server->net, server->keyspace, server->worker,
+                                  server->loops, config->n_threads);
     server->ws = kv_ws_create(&config->ws, server->http, server->loops, config->n_threads);
     if (server->serves && begin_service(server, reterr) != 0)
         return -1;
@@ -346,7 +349,7 @@ static bool is_volatile(const struct kv_loaded_module *store)
  * found twice. */
 static bool is_quiet(const struct server *server)
 {
-    bool is_quiet = kv_http_is_quiet(server->http) && !atomic_load(&server->is_opening);
+    bool is_quiet = kv_net_is_quiet(server->net) && !atomic_load(&server->is_opening);
     for (int i = 0; i < 2; i++)
         is_quiet = is_quiet && kv_keyspace_is_quiet(server->keyspace) &&
                    kv_scripts_under_way(server->scripts) == 0;
@@ -373,7 +376,7 @@ static void drain(struct server *server)
         kv_loop_post(server->loops[i], &server->workers[i].drain);
     if (!wait_until_quiet(server, server->config->drain_ms))
         kv_log(KV_LOG_WARN, "server", "cutting off %u connections that did not end in time",
-               kv_http_n_connections(server->http));
+               kv_net_n_connections(server->net));
     if (server->sinks != NULL)
         kv_sinks_stop_blocking(server->sinks);
     kv_scripts_end(server->scripts);
@@ -382,7 +385,7 @@ static void drain(struct server *server)
     if (!wait_until_quiet(server, ABORT_MS)) {
         kv_log(KV_LOG_ERROR, "server",
                "giving up: %u connections and %llu commands are left, and the store was not closed",
-               kv_http_n_connections(server->http),
+               kv_net_n_connections(server->net),
                (unsigned long long)kv_keyspace_under_way(server->keyspace));
         _exit(EXIT_FAILURE); /* what is left belongs to threads that cannot be stopped */
     }
@@ -429,6 +432,7 @@ static void destroy(struct server *server)
     kv_worker_destroy(server->worker);
     kv_ws_destroy(server->ws);
     kv_http_destroy(server->http);
+    kv_net_destroy(server->net);
     end_keyspace(server);
     kv_scripts_destroy(server->scripts);
     kv_outlets_close(server->outlets);

@@ -32,7 +32,9 @@ enum state {
 };
 
 struct kv_front {
-    struct kv_http_connection *connection;
+    struct kv_http_loop *here;
+    struct kv_connection *connection;
+    struct kv_list in_loop;
     struct kv_list in_active;
     struct kv_client *client; /* NULL until the first request */
     enum state state;
@@ -42,20 +44,15 @@ struct kv_front {
     struct kv_outbound out;
 };
 
-static struct kv_http_loop *loop_of(const struct kv_front *front)
+static struct kv_channel *channel_of(const struct kv_front *front)
 {
-    return front->connection->here;
-}
-
-static h2o_socket_t *sock_of(const struct kv_front *front)
-{
-    return front->connection->sock;
+    return &front->connection->channel;
 }
 
 static void activate(struct kv_front *front)
 {
     if (kv_list_is_empty(&front->in_active))
-        kv_list_append(&loop_of(front)->front.active, &front->in_active);
+        kv_list_append(&front->here->front.active, &front->in_active);
 }
 
 static void turn_to(struct kv_front *front, enum state state)
@@ -69,18 +66,20 @@ static bool has_commands(const struct kv_front *front)
     return front->client != NULL && front->client->n_commands != 0;
 }
 
-bool kv_front_is_busy(const struct kv_front *front)
+static bool is_busy(const void *user)
 {
+    const struct kv_front *front = user;
     return has_commands(front) || front->out.bytes != 0;
 }
 
 /* The input that has not been taken. */
 static struct kv_slice input_of(const struct kv_front *front)
 {
-    const h2o_buffer_t *input = sock_of(front)->input;
-    if (input->size == front->n_lent)
+    size_t len;
+    const char *bytes = kv_channel_input(channel_of(front), &len);
+    if (len == front->n_lent)
         return KV_SLICE("");
-    return (struct kv_slice){input->bytes + front->n_lent, input->size - front->n_lent};
+    return (struct kv_slice){bytes + front->n_lent, len - front->n_lent};
 }
 
 /* Answers. */
@@ -95,12 +94,12 @@ static struct kv_slice date_of(struct kv_http_loop *here)
 /* While service ends, the answer behind which nothing waits is the connection's last. */
 static bool is_last(const struct kv_front *front)
 {
-    return kv_http_is_draining(loop_of(front)) && !has_commands(front) && input_of(front).len == 0;
+    return kv_http_is_draining(front->here) && !has_commands(front) && input_of(front).len == 0;
 }
 
 static void answer(struct kv_front *front, struct kv_command *command, bool is_head)
 {
-    struct kv_http_loop *here = loop_of(front);
+    struct kv_http_loop *here = front->here;
     activate(front);
     if (front->state == BROKEN)
         return;
@@ -109,7 +108,7 @@ static void answer(struct kv_front *front, struct kv_command *command, bool is_h
         .date = date_of(here), .is_head = is_head, .is_last = is_last(front)};
     if (sending.is_last) {
         turn_to(front, ENDING);
-        kv_http_connection_linger(front->connection);
+        kv_connection_linger(front->connection);
     }
     kv_front_answer_write(&front->out, here->http->keyspace, &to_send, &sending);
 }
@@ -129,7 +128,7 @@ static void on_head_finished(struct kv_command *command)
 static struct kv_client *client_of(struct kv_front *front)
 {
     if (front->client == NULL)
-        front->client = kv_client_create(loop_of(front)->keyspace, front, 0, NULL);
+        front->client = kv_client_create(front->here->keyspace, front, 0, NULL);
     return front->client;
 }
 
@@ -154,7 +153,7 @@ static bool read_body(const struct kv_http_loop *here, struct kv_slice text,
 /* Returns: false where it is a request that libh2o's way refuses. */
 static bool serve(struct kv_front *front, const struct kv_front_request *request)
 {
-    struct kv_http_loop *here = loop_of(front);
+    struct kv_http_loop *here = front->here;
     struct kv_http_body body = {0};
     struct kv_slice key;
     if (!read_key(here, request->escaped_key, &key) ||
@@ -176,7 +175,7 @@ static bool serve(struct kv_front *front, const struct kv_front_request *request
 
 static bool may_take(const struct kv_front *front)
 {
-    const struct kv_http_config *config = &loop_of(front)->http->config;
+    const struct kv_http_config *config = &front->here->http->config;
     return (front->client == NULL || front->client->n_commands < config->max_pending) &&
            front->out.bytes < config->max_unsent_bytes;
 }
@@ -201,7 +200,7 @@ static void take_input(struct kv_front *front)
 {
     struct kv_slice input = input_of(front);
     front->is_held_up = false;
-    if (input.len != 0 && kv_http_is_draining(loop_of(front)))
+    if (input.len != 0 && kv_http_is_draining(front->here))
         turn_to(front, LEAVING);
     while (input.len != 0 && front->state == SERVING) {
         front->is_held_up = !may_take(front);
@@ -215,17 +214,17 @@ static void take_input(struct kv_front *front)
 
 /* The socket. */
 
-static void on_read(h2o_socket_t *sock, const char *err)
+static void on_read(void *user, enum kv_channel_event event)
 {
-    struct kv_front *front = sock->data;
+    struct kv_front *front = user;
     activate(front);
-    if (err != NULL) {
-        turn_to(front, err == h2o_socket_error_closed ? ENDING : BROKEN);
-        h2o_socket_read_stop(sock);
+    if (event != KV_CHANNEL_READY) {
+        turn_to(front, event == KV_CHANNEL_ENDED ? ENDING : BROKEN);
+        kv_channel_read(channel_of(front), false);
         return;
     }
     assert(front->n_lent == 0); /* or reading would have moved what is lent */
-    front->connection->progress_ms = kv_loop_now_ms(loop_of(front)->loop);
+    kv_connection_touch(front->connection);
     take_input(front);
 }
 
@@ -233,20 +232,14 @@ static void on_read(h2o_socket_t *sock, const char *err)
  * connection is not seen before the last request. */
 static void watch_input(struct kv_front *front)
 {
-    bool wants = front->state == SERVING && !front->is_held_up;
-    if (wants == (bool)h2o_socket_is_reading(sock_of(front)))
-        return;
-    if (wants)
-        h2o_socket_read_start(sock_of(front), on_read);
-    else
-        h2o_socket_read_stop(sock_of(front));
+    kv_channel_read(channel_of(front), front->state == SERVING && !front->is_held_up);
 }
 
-static void on_written(h2o_socket_t *sock, const char *err)
+static void on_written(void *user, enum kv_channel_event event)
 {
-    struct kv_front *front = sock->data;
+    struct kv_front *front = user;
     activate(front);
-    if (err != NULL)
+    if (event != KV_CHANNEL_READY)
         turn_to(front, BROKEN);
     else
         kv_outbound_written(&front->out);
@@ -255,25 +248,26 @@ static void on_written(h2o_socket_t *sock, const char *err)
 /* The keyspace has what it needs of the input by now. */
 static void give_input_back(struct kv_front *front)
 {
-    h2o_buffer_consume(&sock_of(front)->input, front->n_lent);
+    kv_channel_consume(channel_of(front), front->n_lent);
     front->n_lent = 0;
 }
 
 static void take_held_up(struct kv_front *front)
 {
     take_input(front);
-    kv_keyspace_submit_now(loop_of(front)->keyspace); /* its stage has run */
+    kv_keyspace_submit_now(front->here->keyspace); /* its stage has run */
     give_input_back(front);
 }
 
 static bool is_through(const struct kv_front *front)
 {
-    return front->state == BROKEN || (front->state != SERVING && !kv_front_is_busy(front));
+    return front->state == BROKEN || (front->state != SERVING && !is_busy(front));
 }
 
 static void destroy(struct kv_front *front)
 {
     kv_list_remove(&front->in_active);
+    kv_list_remove(&front->in_loop);
     if (front->client != NULL)
         kv_client_close(front->client);
     kv_outbound_fini(&front->out);
@@ -282,12 +276,10 @@ static void destroy(struct kv_front *front)
 
 static void leave(struct kv_front *front)
 {
-    struct kv_http_connection *connection = front->connection;
-    connection->front = NULL;
     if (front->state == LEAVING)
-        kv_http_connection_give_to_library(connection);
+        kv_http_give_to_library(front->here, front->connection);
     else
-        h2o_socket_close(connection->sock);
+        kv_connection_close(front->connection);
     destroy(front);
 }
 
@@ -298,7 +290,7 @@ static void go_on(struct kv_front *front)
     give_input_back(front);
     kv_list_remove(&front->in_active);
     if (front->state != BROKEN)
-        kv_outbound_write(&front->out, sock_of(front), on_written);
+        kv_outbound_write(&front->out, channel_of(front));
     if (front->is_held_up && may_take(front))
         take_held_up(front);
     if (is_through(front))
@@ -327,6 +319,7 @@ void kv_front_init(struct kv_http_loop *here)
 {
     here->front.stage.run = run_stage;
     here->front.stage.wake_at = stage_wake_at;
+    kv_list_init(&here->front.all);
     kv_list_init(&here->front.active);
     kv_loop_add_stage(here->loop, &here->front.stage);
 }
@@ -336,24 +329,25 @@ void kv_front_fini(struct kv_http_loop *here)
     kv_buffer_fini(&here->front.decoded);
 }
 
-void kv_front_open(struct kv_http_connection *connection)
+void kv_front_open(struct kv_http_loop *here, struct kv_connection *connection)
 {
+    static const struct kv_protocol protocol = {
+        .on_read = on_read, .on_written = on_written, .is_busy = is_busy};
     struct kv_front *front = kv_calloc(1, sizeof(*front));
+    front->here = here;
     front->connection = connection;
-    connection->front = front;
-    connection->sock->data = front;
+    kv_list_append(&here->front.all, &front->in_loop);
     kv_list_init(&front->in_active);
     kv_outbound_init(&front->out);
-    h2o_socket_read_start(connection->sock, on_read);
+    kv_connection_serve(connection, &protocol, front);
+    kv_channel_read(&connection->channel, true);
 }
 
 void kv_front_drain(struct kv_http_loop *here)
 {
-    KV_LIST_EACH(&here->connections, link, after)
+    KV_LIST_EACH(&here->front.all, link, after)
     {
-        struct kv_front *front = KV_CONTAINER(link, struct kv_http_connection, link)->front;
-        if (front == NULL)
-            continue;
+        struct kv_front *front = KV_CONTAINER(link, struct kv_front, in_loop);
         if (input_of(front).len != 0)
             turn_to(front, LEAVING);
         activate(front);

@@ -11,12 +11,13 @@
 #include "loop/loop.h"
 
 struct kv_front;
-struct kv_http_connection;
+struct kv_connection;
 struct kv_http_loop;
 
 /* What belongs to one loop. */
 struct kv_front_loop {
     struct kv_loop_stage stage;
+    struct kv_list all;
     struct kv_list active;    /* connections that the stage has to go on with */
     struct kv_buffer decoded; /* for the key that is being read */
 };
@@ -26,10 +27,7 @@ void kv_front_init(struct kv_http_loop *here);
 void kv_front_fini(struct kv_http_loop *here);
 
 /* Serves a new connection. */
-void kv_front_open(struct kv_http_connection *connection);
-
-/* Whether something that the peer asked for is under way, or not yet sent. */
-bool kv_front_is_busy(const struct kv_front *front);
+void kv_front_open(struct kv_http_loop *here, struct kv_connection *connection);
 
 /* Service ends: what is under way is answered, what has come meanwhile is left to libh2o. */
 void kv_front_drain(struct kv_http_loop *here);

@@ -71,8 +71,8 @@ static void append_copied(struct kv_outbound *out, struct kv_slice head, struct 
 static void append_held(struct kv_outbound *out, struct kv_keyspace *keyspace, struct kv_slice head,
                         const struct kv_item *item)
 {
-    struct kv_piece *piece =
-        kv_piece_create(keyspace, head, KV_HTTP_VALUE_HEAD, item, KV_HTTP_VALUE_TAIL);
+    struct kv_piece *piece = kv_piece_create_held(
+        head, KV_HTTP_VALUE_HEAD, kv_keyspace_hold(keyspace, item), KV_HTTP_VALUE_TAIL);
     kv_outbound_append_piece(out, piece);
     kv_piece_unref(piece);
 }

@@ -5,7 +5,7 @@
 #define KV_HTTP_FRONT_ANSWER_H
 
 #include "http/answer.h"
-#include "http/outbound.h"
+#include "net/outbound.h"
 
 /* How a response is sent. */
 struct kv_front_sending {

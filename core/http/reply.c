@@ -186,7 +186,7 @@ static void set_up_error_stream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_
     req->res.content_length = stream->body.len;
     h2o_set_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE,
                    H2O_STRLIT("application/json"), 1);
-    kv_http_connection_linger(kv_http_connection_of(req));
+    kv_connection_linger(kv_http_connection_of(req));
     h2o_setup_next_ostream(req, &stream->super.next);
 }
 

@@ -36,10 +36,6 @@ enum {
 /* Runs a job that would hold the loop up on the worker. */
 void kv_http_compute(const struct kv_http_loop *here, struct kv_job *job);
 
-/* A connection's socket is taken over by another protocol, which looks after its time-outs from
- * now on; it still counts as a connection. */
-void kv_http_connection_upgraded(h2o_socket_t *sock);
-
 static inline bool kv_http_method_is(const h2o_req_t *req, struct kv_slice method)
 {
     return h2o_memis(req->input.method.base, req->input.method.len, method.bytes, method.len);

@@ -1,22 +1,15 @@
 /*
- * The server: libh2o's configuration, the listeners of each loop, accepting, and routes. libh2o's
+ * The server: libh2o's configuration, new connections, and routes. libh2o's
  * own routing is not used: it decodes and shortens paths, and a key is the path as it was sent.
  * HTTP/2 stays off: in this libh2o it can be crashed from outside.
  */
 #include "http/impl.h"
 
-#include <errno.h>
-#include <netdb.h>
-#include <netinet/tcp.h>
+#include <assert.h>
+#include <h2o/http1.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum {
-    MOST_ACCEPTS_A_TURN = 64,
-    BACKLOG = 4096,
-    SWEEP_MS = 1000,
-    DRAIN_SWEEP_MS = 20,
-    RESUME_MS = 100,
     BODY_OVERHEAD = 1 << 20, /* what a body may hold besides its value */
     NEVER_MS = INT32_MAX,
 };
@@ -65,7 +58,7 @@ static bool has_ambiguous_length(h2o_req_t *req)
 {
     if (req->entity.base == NULL)
         return false;
-    const char *begin = kv_http_connection_of(req)->sock->input->bytes;
+    const char *begin = kv_connection_socket(kv_http_connection_of(req))->input->bytes;
     struct kv_slice head = {begin, (size_t)(req->entity.base - begin)};
     return count_in(head, KV_SLICE("\ncontent-length:")) +
                count_in(head, KV_SLICE("\ntransfer-encoding:")) >
@@ -163,7 +156,7 @@ static bool is_persistent(const h2o_req_t *req)
 static void end_with_answer(h2o_req_t *req)
 {
     req->http1_is_persistent = 0;
-    kv_http_connection_linger(kv_http_connection_of(req));
+    kv_connection_linger(kv_http_connection_of(req));
 }
 
 static int on_request(h2o_handler_t *super, h2o_req_t *req)
@@ -173,7 +166,7 @@ static int on_request(h2o_handler_t *super, h2o_req_t *req)
     req->http1_is_persistent = is_persistent(req);
     if (kv_http_is_draining(here))
         end_with_answer(req);
-    kv_http_connection_of(req)->progress_ms = kv_loop_now_ms(here->loop);
+    kv_connection_touch(kv_http_connection_of(req));
     dispatch(here, req);
     return 0;
 }
@@ -221,197 +214,39 @@ static struct kv_http_route health_route = {
 static struct kv_http_route readiness_route = {
     .path = "/readyz", .methods = "GET, HEAD, OPTIONS", .serve = serve_readiness};
 
-/* Accepting. */
+/* Connections. */
 
-static void refuse_connection(struct kv_http_loop *here, h2o_socket_t *sock)
+static const char refusal[] = "HTTP/1.1 503 Service Unavailable\r\n"
+                              "Content-Type: application/json\r\n"
+                              "Connection: close\r\n"
+                              "Retry-After: 1\r\n"
+                              "Content-Length: 32\r\n\r\n"
+                              "{\"error\":\"too many connections\"}";
+
+void kv_http_give_to_library(struct kv_http_loop *here, struct kv_connection *connection)
 {
-    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
-                                 "Content-Type: application/json\r\n"
-                                 "Connection: close\r\n"
-                                 "Retry-After: 1\r\n"
-                                 "Content-Length: 32\r\n\r\n"
-                                 "{\"error\":\"too many connections\"}";
-    int fd = dup(h2o_socket_get_fd(sock));
-    h2o_socket_close(sock);
-    if (fd < 0)
-        return;
-    ssize_t sent = send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL);
-    (void)sent; /* a fresh socket's buffer holds it, or the peer is gone */
-    kv_http_linger(here, fd);
+    static const struct kv_protocol library; /* the socket shows what there is to see */
+    kv_connection_serve(connection, &library, NULL);
+    h2o_http1_accept(&here->accept, kv_connection_socket(connection),
+                     *h2o_get_timestamp(&here->context, NULL, NULL));
 }
 
-static void admit(struct kv_http_loop *here, h2o_socket_t *sock)
+struct kv_connection *kv_http_connection_of(h2o_req_t *req)
 {
-    uint32_t before = atomic_fetch_add(&here->http->n_connections, 1);
-    if (before < here->http->config.max_connections) {
-        kv_http_connection_open(here, sock);
-        return;
-    }
-    atomic_fetch_sub(&here->http->n_connections, 1);
-    refuse_connection(here, sock);
+    return kv_connection_of_socket(req->conn->callbacks->get_socket(req->conn));
 }
 
-static void on_accept(h2o_socket_t *listener, const char *err);
-
-static void resume_accepting(struct kv_timer *timer)
+static void open_connection(struct kv_net_service *service, uint32_t loop,
+                            struct kv_connection *connection)
 {
-    struct kv_http_loop *here = KV_CONTAINER(timer, struct kv_http_loop, resume);
-    for (size_t i = 0; i < here->n_listeners; i++)
-        if (!h2o_socket_is_reading(here->listeners[i]))
-            h2o_socket_read_start(here->listeners[i], on_accept);
-}
-
-/* Descriptors or memory ran out: a listener that stays readable would keep the loop spinning. */
-static void pause_accepting(struct kv_http_loop *here, h2o_socket_t *listener)
-{
-    h2o_socket_read_stop(listener);
-    here->resume.fire = resume_accepting;
-    kv_timer_start(here->loop, &here->resume, kv_loop_now_ms(here->loop) + RESUME_MS);
-}
-
-static void on_accept(h2o_socket_t *listener, const char *err)
-{
-    struct kv_http_loop *here = listener->data;
-    if (err != NULL)
-        return;
-    for (int i = 0; i < MOST_ACCEPTS_A_TURN; i++) {
-        errno = 0;
-        h2o_socket_t *sock = h2o_evloop_socket_accept(listener);
-        if (sock != NULL)
-            admit(here, sock);
-        else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            pause_accepting(here, listener);
-            return;
-        } else if (errno == EAGAIN) {
-            return;
-        }
-    }
-}
-
-/* Listening. */
-
-static int open_listener(const struct addrinfo *at, bool is_shared)
-{
-    int on = 1;
-    int fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (is_shared)
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-    if (at->ai_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-    if (bind(fd, at->ai_addr, at->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
-        return fd;
-    int error = errno;
-    close(fd);
-    errno = error;
-    return -1;
-}
-
-static void learn_port(int fd, struct addrinfo *at)
-{
-    socklen_t len = at->ai_addrlen;
-    getsockname(fd, at->ai_addr, &len);
-}
-
-static uint16_t port_of(const struct addrinfo *at)
-{
-    if (at->ai_family == AF_INET6)
-        return ntohs(((const struct sockaddr_in6 *)(const void *)at->ai_addr)->sin6_port);
-    return ntohs(((const struct sockaddr_in *)(const void *)at->ai_addr)->sin_port);
-}
-
-/* Several sockets may share a port only if all say so; another server of the same user would get
- * in between unnoticed. So a first one, unshared, makes sure that the port is free. */
-static int claim_port(struct addrinfo *at)
-{
-    int fd = open_listener(at, false);
-    if (fd < 0)
-        return -1;
-    learn_port(fd, at);
-    close(fd);
-    return 0;
-}
-
-static int listen_on_loop(struct kv_http_loop *here, const struct addrinfo *at)
-{
-    int fd = open_listener(at, true);
-    if (fd < 0)
-        return -1;
-    h2o_socket_t *listener =
-        h2o_evloop_socket_create(kv_loop_evloop(here->loop), fd, H2O_SOCKET_FLAG_DONT_READ);
-    listener->data = here;
-    here->listeners[here->n_listeners++] = listener;
-    h2o_socket_read_start(listener, on_accept);
-    return 0;
-}
-
-static int listen_at(struct kv_http *http, struct addrinfo *at)
-{
-    if (http->loops[0].n_listeners == KV_HTTP_MAX_LISTENERS) {
-        errno = ENOSPC;
-        return -1;
-    }
-    if (claim_port(at) != 0)
-        return -1;
-    for (uint32_t i = 0; i < http->n_loops; i++)
-        if (listen_on_loop(&http->loops[i], at) != 0)
-            return -1;
-    return 0;
-}
-
-static void set_port(struct addrinfo *at, uint16_t port)
-{
-    if (at->ai_family == AF_INET6)
-        ((struct sockaddr_in6 *)(void *)at->ai_addr)->sin6_port = htons(port);
+    struct kv_http *http = KV_CONTAINER(service, struct kv_http, service);
+    if (http->config.has_front)
+        kv_front_open(&http->loops[loop], connection);
     else
-        ((struct sockaddr_in *)(void *)at->ai_addr)->sin_port = htons(port);
+        kv_http_give_to_library(&http->loops[loop], connection);
 }
 
-/* On every address of a name; one of a family that this machine does not have is left out.
- * port: in and out; 0 is any that is free, the same for all. Returns: -1 and errno where there is
- * none. */
-static int listen_at_all(struct kv_http *http, struct addrinfo *all, uint16_t *port)
-{
-    int result = -1;
-    for (struct addrinfo *at = all; at != NULL; at = at->ai_next) {
-        set_port(at, *port);
-        if (listen_at(http, at) == 0) {
-            *port = port_of(at);
-            result = 0;
-        } else if (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL) {
-            return -1;
-        }
-    }
-    return result;
-}
-
-int kv_http_listen(struct kv_http *http, const char *host, uint16_t port, uint16_t *ret_port,
-                   struct kv_error *reterr)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-    struct addrinfo *all;
-    int failed = getaddrinfo(host, "0", &hints, &all);
-    if (failed != 0)
-        return kv_error_set(reterr, "cannot listen on \"%s\": %s", host, gai_strerror(failed));
-    *ret_port = port;
-    int result = listen_at_all(http, all, ret_port);
-    if (result != 0)
-        kv_error_set(reterr, "cannot listen on %s port %u: %s", host, port, strerror(errno));
-    freeaddrinfo(all);
-    return result;
-}
-
-/* Sweeping and draining. */
-
-static void on_sweep(struct kv_timer *timer)
-{
-    struct kv_http_loop *here = KV_CONTAINER(timer, struct kv_http_loop, sweep);
-    int64_t interval = kv_http_is_draining(here) ? DRAIN_SWEEP_MS : SWEEP_MS;
-    kv_http_sweep(here);
-    kv_timer_start(here->loop, &here->sweep, kv_loop_now_ms(here->loop) + interval);
-}
+/* Draining. */
 
 static int end_after_answer(h2o_req_t *req, void *data)
 {
@@ -424,23 +259,10 @@ static int end_after_answer(h2o_req_t *req, void *data)
 void kv_http_drain(struct kv_http *http, uint32_t loop)
 {
     struct kv_http_loop *here = &http->loops[loop];
-    atomic_store(&http->is_draining, true);
-    kv_timer_stop(here->loop, &here->resume);
-    for (; here->n_listeners > 0; here->n_listeners--)
-        h2o_socket_close(here->listeners[here->n_listeners - 1]);
     /* Not h2o_context_request_shutdown(): that starts a timer of HTTP/2's, which is off. */
     here->context.shutdown_requested = 1;
     http->conf.http1.callbacks.foreach_request(&here->context, end_after_answer, NULL);
     kv_front_drain(here);
-    on_sweep(&here->sweep);
-}
-
-void kv_http_abort(struct kv_http *http, uint32_t loop)
-{
-    struct kv_http_loop *here = &http->loops[loop];
-    here->is_aborted = true;
-    kv_http_linger_abort(here);
-    kv_http_sweep(here);
 }
 
 /* Making and ending it. */
@@ -467,7 +289,7 @@ void kv_http_compute(const struct kv_http_loop *here, struct kv_job *job)
 
 bool kv_http_is_draining(const struct kv_http_loop *here)
 {
-    return atomic_load_explicit(&here->http->is_draining, memory_order_relaxed);
+    return kv_net_is_draining(here->http->net);
 }
 
 static void configure(struct kv_http *http)
@@ -491,21 +313,21 @@ static void init_loop(struct kv_http *http, uint32_t index, struct kv_loop *loop
     here->http = http;
     here->loop = loop;
     here->keyspace = kv_keyspace_on(http->keyspace, index);
-    kv_list_init(&here->connections);
-    kv_list_init(&here->lingering);
     kv_front_init(here);
     h2o_context_init(&here->context, kv_loop_evloop(loop), &http->conf);
     here->accept = (h2o_accept_ctx_t){.ctx = &here->context, .hosts = http->conf.hosts};
-    here->sweep.fire = on_sweep;
-    kv_timer_start(loop, &here->sweep, kv_loop_now_ms(loop) + SWEEP_MS);
 }
 
-struct kv_http *kv_http_create(const struct kv_http_config *config, struct kv_keyspace *keyspace,
-                               struct kv_worker *worker, struct kv_loop *const *loops,
-                               uint32_t n_loops)
+struct kv_http *kv_http_create(const struct kv_http_config *config, struct kv_net *net,
+                               struct kv_keyspace *keyspace, struct kv_worker *worker,
+                               struct kv_loop *const *loops, uint32_t n_loops)
 {
     struct kv_http *http = kv_calloc(1, sizeof(*http) + n_loops * sizeof(struct kv_http_loop));
     http->config = *config;
+    http->net = net;
+    http->service =
+        (struct kv_net_service){.open = open_connection, .refusal = {refusal, sizeof(refusal) - 1}};
+    kv_net_set_service(net, &http->service);
     http->keyspace = keyspace;
     http->worker = worker;
     http->n_loops = n_loops;
@@ -524,10 +346,6 @@ void kv_http_destroy(struct kv_http *http)
         return;
     for (uint32_t i = 0; i < http->n_loops; i++) {
         struct kv_http_loop *here = &http->loops[i];
-        for (; here->n_listeners > 0; here->n_listeners--)
-            h2o_socket_close(here->listeners[here->n_listeners - 1]);
-        kv_timer_stop(here->loop, &here->sweep);
-        kv_timer_stop(here->loop, &here->resume);
         kv_front_fini(here);
         h2o_context_dispose(&here->context);
     }

@@ -564,3 +564,17 @@ struct kv_item kv_keyspace_share(struct kv_keyspace *keyspace, const struct kv_i
         keyspace->parts.store_ops->ref(keyspace->store, item->ref);
     return *item;
 }
+
+static void release_held(void *owner, void *ref)
+{
+    struct kv_keyspace *keyspace = owner;
+    if (ref != NULL)
+        keyspace->parts.store_ops->unref(keyspace->store, ref);
+}
+
+struct kv_held kv_keyspace_hold(struct kv_keyspace *keyspace, const struct kv_item *item)
+{
+    struct kv_item share = kv_keyspace_share(keyspace, item);
+    return (struct kv_held){
+        .bytes = share.value, .owner = keyspace, .ref = share.ref, .release = release_held};
+}

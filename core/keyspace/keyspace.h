@@ -13,6 +13,7 @@
 #include <kvserver/ttl.h>
 
 #include "base/clock.h"
+#include "base/held.h"
 #include "keyspace/client.h"
 #include "keyspace/command.h"
 #include "loop/loop.h"
@@ -127,6 +128,8 @@ const char *kv_keyspace_epoch(const struct kv_keyspace *keyspace);
 /* Gives a reference back, or takes one more. Threads: any. */
 void kv_keyspace_release(struct kv_keyspace *keyspace, struct kv_item *item);
 struct kv_item kv_keyspace_share(struct kv_keyspace *keyspace, const struct kv_item *item);
+/* Takes one more, for the value alone. */
+struct kv_held kv_keyspace_hold(struct kv_keyspace *keyspace, const struct kv_item *item);
 
 /* Brings the verdict of an interceptor that suspended the command. */
 void kv_command_resume(struct kv_command *command, enum kv_verdict verdict);

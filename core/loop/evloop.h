@@ -1,5 +1,5 @@
 /*
- * The libh2o side of a loop, for the folders that serve sockets (http, ws) and for nobody else.
+ * The libh2o side of a loop, for the folders that serve sockets (net, http) and for nobody else.
  */
 #ifndef KV_LOOP_EVLOOP_H
 #define KV_LOOP_EVLOOP_H

@@ -61,8 +61,7 @@ static void on_upgraded(void *data, h2o_socket_t *sock, size_t reqsize)
     if (sock == NULL)
         return; /* the connection was lost */
     h2o_buffer_consume(&sock->input, reqsize);
-    kv_http_connection_upgraded(sock);
-    kv_session_open(here, sock);
+    kv_session_open(here, kv_connection_of_socket(sock));
 }
 
 static void upgrade(struct kv_ws_loop *here, h2o_req_t *req, struct kv_slice key)

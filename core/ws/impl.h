@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 #include "base/mem.h"
 #include "http/request.h"
+#include "net/connection.h"
 #include "ws/outgoing.h"
 #include "ws/ws.h"
 
@@ -58,7 +59,7 @@ struct kv_session {
     struct kv_list in_loop;
     struct kv_list in_active;
     struct kv_ws_loop *here;
-    h2o_socket_t *sock;
+    struct kv_connection *connection;
     struct kv_client *client;
     enum kv_session_state state;
     uint16_t farewell;   /* the code to close with after the answers; 0: no close frame is due */
@@ -91,7 +92,7 @@ static inline bool kv_session_talks(const struct kv_session *session)
 }
 
 /* session.c */
-void kv_session_open(struct kv_ws_loop *here, h2o_socket_t *sock);
+void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection);
 void kv_session_destroy(struct kv_session *session);
 /* The stage will look at it. */
 void kv_session_activate(struct kv_session *session);

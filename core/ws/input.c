@@ -243,7 +243,9 @@ void kv_input_fini(struct kv_session *session)
 
 bool kv_input_is_left(const struct kv_session *session)
 {
-    return session->sock->input->size != session->incoming.n_short;
+    size_t len;
+    kv_channel_input(&session->connection->channel, &len);
+    return len != session->incoming.n_short;
 }
 
 /* Returns: how many bytes are done with. */
@@ -273,9 +275,10 @@ static size_t take_frames(struct kv_session *session, char *bytes, size_t len)
 
 void kv_input_process(struct kv_session *session)
 {
-    h2o_buffer_t *input = session->sock->input;
-    size_t len = input->size < INPUT_PER_TURN ? input->size : INPUT_PER_TURN;
+    struct kv_channel *channel = &session->connection->channel;
+    size_t len;
+    char *bytes = kv_channel_input(channel, &len);
+    size_t most = len < INPUT_PER_TURN ? len : INPUT_PER_TURN;
     bool is_dropped = session->incoming.is_over || session->state == KV_SESSION_SHUT;
-    size_t used = is_dropped ? input->size : take_frames(session, input->bytes, len);
-    h2o_buffer_consume(&session->sock->input, used);
+    kv_channel_consume(channel, is_dropped ? len : take_frames(session, bytes, most));
 }

@@ -60,5 +60,7 @@ struct kv_piece *kv_outgoing_shared(struct kv_keyspace *keyspace, struct kv_slic
     size_t len = head.len + item->value.len + tail.len;
     char *end = kv_frame_write_header(header, KV_FRAME_TEXT, len);
     struct kv_slice lead = {.bytes = header, .len = (size_t)(end - header)};
-    return kv_piece_create(keyspace, lead, head, item, tail);
+    if (item->value.len <= KV_OUTBOUND_LARGEST_COPY)
+        return kv_piece_create(lead, head, item->value, tail);
+    return kv_piece_create_held(lead, head, kv_keyspace_hold(keyspace, item), tail);
 }

@@ -5,7 +5,8 @@
 #ifndef KV_WS_OUTGOING_H
 #define KV_WS_OUTGOING_H
 
-#include "http/outbound.h"
+#include "keyspace/keyspace.h"
+#include "net/outbound.h"
 #include "wire/frame.h"
 
 /* Appends a text message, copied. */

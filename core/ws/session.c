@@ -7,9 +7,6 @@
 #include "ws/impl.h"
 
 #include <stdlib.h>
-#include <sys/socket.h>
-
-#include "loop/progress.h"
 
 enum {
     CLOSE_TIMEOUT_MS = 5000,
@@ -36,7 +33,7 @@ void kv_session_destroy(struct kv_session *session)
     kv_list_remove(&session->in_active);
     kv_client_close(session->client);
     kv_input_fini(session);
-    h2o_socket_close(session->sock);
+    kv_connection_close(session->connection);
     kv_outbound_fini(&session->out);
     free(session);
 }
@@ -51,8 +48,6 @@ bool kv_session_may_read(const struct kv_session *session)
            session->out.bytes < config->max_unsent_bytes;
 }
 
-static void on_read(h2o_socket_t *sock, const char *err);
-
 /* What has been read is worked off before more is read: so input stays bounded, and the end of the
  * connection is not seen before the last message. */
 static void watch_input(struct kv_session *session)
@@ -60,12 +55,7 @@ static void watch_input(struct kv_session *session)
     bool wants =
         !session->is_half_closed && (session->state == KV_SESSION_SHUT ||
                                      (kv_session_may_read(session) && !kv_input_is_left(session)));
-    if (wants == (bool)h2o_socket_is_reading(session->sock))
-        return;
-    if (wants)
-        h2o_socket_read_start(session->sock, on_read);
-    else
-        h2o_socket_read_stop(session->sock);
+    kv_channel_read(&session->connection->channel, wants);
 }
 
 static void take_input(struct kv_session *session)
@@ -78,19 +68,19 @@ static void take_input(struct kv_session *session)
 static void end_half_closed(struct kv_session *session)
 {
     session->is_half_closed = true;
-    h2o_socket_read_stop(session->sock);
+    kv_channel_read(&session->connection->channel, false);
     kv_session_end(session);
 }
 
-static void on_read(h2o_socket_t *sock, const char *err)
+static void on_read(void *user, enum kv_channel_event event)
 {
-    struct kv_session *session = sock->data;
+    struct kv_session *session = user;
     bool owes_answers = kv_session_is_busy(session) || session->out.bytes != 0;
-    if (err == h2o_socket_error_closed && owes_answers) {
+    if (event == KV_CHANNEL_ENDED && owes_answers) {
         end_half_closed(session);
         return;
     }
-    if (err != NULL) {
+    if (event != KV_CHANNEL_READY) {
         kv_session_destroy(session);
         return;
     }
@@ -98,26 +88,14 @@ static void on_read(h2o_socket_t *sock, const char *err)
     take_input(session);
 }
 
-/* libh2o reconsiders what to poll a socket for when its state was announced to have changed. A
- * write that completes at once, outside of the library's own run, announces nothing; a poll for
- * write from before would then go on, and its event find no write. */
-static void announce_state(struct kv_session *session)
+static void on_written(void *user, enum kv_channel_event event)
 {
-    if (h2o_socket_is_reading(session->sock))
-        h2o_socket_read_start(session->sock, on_read);
-    else
-        h2o_socket_read_stop(session->sock);
-}
-
-static void on_written(h2o_socket_t *sock, const char *err)
-{
-    struct kv_session *session = sock->data;
-    if (err != NULL) {
+    struct kv_session *session = user;
+    if (event != KV_CHANNEL_READY) {
         kv_session_destroy(session);
         return;
     }
     session->progress_ms = now_ms(session);
-    announce_state(session);
     kv_outbound_written(&session->out);
     kv_session_activate(session);
 }
@@ -127,8 +105,8 @@ static void write_all(struct kv_session *session)
     if (session->out.bytes == 0 || session->out.in_flight != 0)
         return;
     session->progress_ms = now_ms(session);
-    if (!kv_outbound_write(&session->out, session->sock, on_written))
-        session->acked = kv_socket_bytes_acked(h2o_socket_get_fd(session->sock));
+    if (!kv_outbound_write(&session->out, &session->connection->channel))
+        session->acked = kv_channel_progress(&session->connection->channel);
 }
 
 /* All is sent, the close frame last: the peer has a moment to close as well. Returns: whether there
@@ -141,7 +119,7 @@ static bool finish_sending(struct kv_session *session)
     }
     if (session->state == KV_SESSION_SENT && session->incoming.is_over) {
         session->state = KV_SESSION_SHUT;
-        shutdown(h2o_socket_get_fd(session->sock), SHUT_WR);
+        kv_channel_shut_writing(&session->connection->channel);
     }
     return session->is_half_closed && session->state >= KV_SESSION_SENT;
 }
@@ -203,7 +181,7 @@ static bool is_stalled(struct kv_session *session)
 {
     if (session->out.in_flight == 0)
         return false;
-    uint64_t acked = kv_socket_bytes_acked(h2o_socket_get_fd(session->sock));
+    uint64_t acked = kv_channel_progress(&session->connection->channel);
     if (acked != session->acked) {
         session->acked = acked;
         session->progress_ms = now_ms(session);
@@ -227,7 +205,7 @@ static int64_t tick_ms(const struct kv_ws_config *config)
 static void watch_silence(struct kv_session *session)
 {
     const struct kv_ws_config *config = kv_session_config(session);
-    if (!h2o_socket_is_reading(session->sock))
+    if (!kv_channel_is_reading(&session->connection->channel))
         session->heard_ms = now_ms(session); /* it is us who do not listen */
     int64_t silence = now_ms(session) - session->heard_ms;
     if (silence >= config->idle_ms) {
@@ -258,11 +236,13 @@ static void on_timer(struct kv_timer *timer)
     }
 }
 
-void kv_session_open(struct kv_ws_loop *here, h2o_socket_t *sock)
+void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection)
 {
+    static const struct kv_protocol protocol = {
+        .on_read = on_read, .on_written = on_written, .keeps_time = true};
     struct kv_session *session = kv_calloc(1, sizeof(*session));
     session->here = here;
-    session->sock = sock;
+    session->connection = connection;
     kv_input_init(session);
     session->client = kv_client_create(here->keyspace, session, here->ws->config.max_subscriptions,
                                        kv_answer_change);
@@ -273,7 +253,7 @@ void kv_session_open(struct kv_ws_loop *here, h2o_socket_t *sock)
     kv_list_init(&session->in_active);
     kv_list_append(&here->sessions, &session->in_loop);
     kv_timer_start(here->loop, &session->timer, session->heard_ms + tick_ms(&here->ws->config));
-    sock->data = session;
-    h2o_socket_read_start(sock, on_read);
+    kv_connection_serve(connection, &protocol, session);
+    kv_channel_read(&connection->channel, true);
     kv_session_activate(session); /* something may have come with the handshake */
 }

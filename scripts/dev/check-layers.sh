@@ -1,6 +1,7 @@
 #!/bin/sh
 # Fails where a folder includes what it may not. The layers, from the ground up:
-#   abi <- base <- wire, conf, loop, module <- keyspace <- http, sink, script; http <- ws; daemon
+#   abi <- base <- wire, conf, loop, module; loop <- net, keyspace; net, keyspace <- http; http <- ws;
+#   keyspace <- sink, script; all <- daemon
 set -eu
 cd "$(dirname "$0")/../.."
 failed=0
@@ -41,17 +42,18 @@ may conf "base"
 may loop "base"
 may module "base"
 may keyspace "base loop"
-may http "base wire loop keyspace"
-may ws "base wire loop keyspace http"
+may net "base loop"
+may http "base wire loop keyspace net"
+may ws "base wire loop keyspace net http"
 may sink "base wire loop keyspace"
 may script "base wire loop keyspace"
-may daemon "base wire conf module loop keyspace http ws sink script"
+may daemon "base wire conf module loop net keyspace http ws sink script"
 
 only 'yaml.h' "core/conf"
 only 'dlfcn.h' "core/module"
 only 'lua.*' "core/script"
 only 'lauxlib.h' "core/script"
-only 'h2o.*' "core/loop core/http core/ws"
+only 'h2o.*' "core/loop core/net core/http core/ws"
 only 'xxhash.h' "core/base modules/store/durable modules/store/lmdb"
 only 'lmdb.h' "modules/store/lmdb"
 only 'rocksdb/.*' "modules/store/rocksdb"
@@ -60,6 +62,13 @@ only 'nats/.*' "modules/sink/nats"
 only 'librdkafka/.*' "modules/sink/kafka"
 only 'mosquitto.h' "modules/sink/mqtt"
 only 'curl/.*' "modules/sink/webhook"
+
+# What is above core/net touches no descriptor: bytes go through channels, which may be encrypted.
+if grep -nE '^#include <(sys/(socket|uio|ioctl)\.h|netinet/.*|netdb\.h|unistd\.h)>' core/http/*.[ch] core/ws/*.[ch] ||
+    grep -nE '\b(send|sendmsg|recv|recvmsg|read|write|writev|readv|close|shutdown|dup|h2o_socket_(get_fd|write|close))\(' \
+        core/http/*.[ch] core/ws/*.[ch]; then
+    complain "only core/net may touch a descriptor (above)"
+fi
 
 # The ABI stands alone, and modules know nothing else of the server.
 for file in core/abi/kvserver/*.h $(find modules -name '*.[ch]'); do

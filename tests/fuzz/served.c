@@ -1,6 +1,7 @@
 /* One thread is client and server in turn, so an input always runs the same way. */
 #include "served.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -9,7 +10,8 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "http/impl.h"
+#include "http/http.h"
+#include "loop/evloop.h"
 #include "ws/ws.h"
 
 #include <kvserver/module.h>
@@ -28,6 +30,7 @@ static struct served {
     struct kv_loop *loop;
     struct kv_keyspace *keyspace;
     struct kv_worker *worker;
+    struct kv_net *net;
     struct kv_http *http;
     struct kv_ws *ws;
     int fd; /* the client's end */
@@ -82,6 +85,7 @@ static void destroy_servers(void)
         kv_worker_destroy(one->worker);
         kv_ws_destroy(one->ws);
         kv_http_destroy(one->http);
+        kv_net_destroy(one->net);
         kv_keyspace_destroy(one->keyspace);
         kv_loop_destroy(one->loop);
         kv_buffer_fini(&one->answers);
@@ -90,17 +94,19 @@ static void destroy_servers(void)
 
 static void make_server(bool has_front)
 {
+    static const struct kv_net_config net = {
+        .max_connections = 8,
+        .patience = {.idle_ms = 10 * SECOND_MS,
+                     .request_progress_ms = 5 * SECOND_MS,
+                     .stalled_reader_ms = 5 * SECOND_MS},
+    };
     const struct kv_http_config http = {
         .max_key_bytes = 4096,
         .max_value_bytes = 4096,
         .max_depth = 64,
-        .max_connections = 8,
         .max_pending = 16,
         .max_unsent_bytes = 8192,
         .has_front = has_front,
-        .idle_ms = 10 * SECOND_MS,
-        .request_progress_ms = 5 * SECOND_MS,
-        .stalled_reader_ms = 5 * SECOND_MS,
     };
     static const struct kv_ws_config ws = {
         .max_key_bytes = 4096,
@@ -119,7 +125,9 @@ static void make_server(bool has_front)
     server->loop = kv_loop_create(0, &server->clock);
     make_keyspace();
     server->worker = kv_worker_create();
-    server->http = kv_http_create(&http, server->keyspace, server->worker, &server->loop, 1);
+    server->net = kv_net_create(&net, &server->loop, 1);
+    server->http =
+        kv_http_create(&http, server->net, server->keyspace, server->worker, &server->loop, 1);
     server->ws = kv_ws_create(&ws, server->http, &server->loop, 1);
 }
 
@@ -174,10 +182,8 @@ void served_open(enum served_way way)
     server->fd = ends[0];
     server->answers.len = 0;
     server->is_ended = false;
-    struct kv_http_loop *here = kv_http_on(server->http, 0);
-    atomic_fetch_add(&server->http->n_connections, 1);
-    kv_http_connection_open(here,
-                            h2o_evloop_socket_create(kv_loop_evloop(server->loop), ends[1], 0));
+    kv_net_admit(server->net, 0,
+                 h2o_evloop_socket_create(kv_loop_evloop(server->loop), ends[1], 0));
     settle();
 }
 
@@ -208,7 +214,7 @@ struct kv_slice served_close(void)
     served_pass_time(LONG_MS); /* whoever waits for us gives up, and every key expires */
     served_pass_time(LONG_MS);
     close(server->fd);
-    for (int turns = 0; kv_http_n_connections(server->http) != 0; turns++) {
+    for (int turns = 0; kv_net_n_connections(server->net) != 0; turns++) {
         assert(turns < MOST_TURNS);
         served_pass_time(SECOND_MS);
     }

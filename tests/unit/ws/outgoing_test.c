@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "loop/evloop.h"
 #include "ws/outgoing.h"
 
 enum {
@@ -30,10 +31,10 @@ static const struct {
 
 static struct kv_outbound out;
 
-static void on_written(h2o_socket_t *sock, const char *err)
+static void on_written(void *user, enum kv_channel_event event)
 {
-    (void)sock;
-    assert_null(err);
+    (void)user;
+    assert_int_equal(event, KV_CHANNEL_READY);
     kv_outbound_written(&out);
 }
 
@@ -43,8 +44,10 @@ static char *send_all(size_t whole)
     int ends[2];
     struct kv_loop *loop = kv_loop_create(0, &kv_clock_boot);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
-    h2o_socket_t *sock = h2o_evloop_socket_create(kv_loop_evloop(loop), ends[0], 0);
-    kv_outbound_write(&out, sock, on_written);
+    struct kv_channel channel = {.ops = &kv_channel_plain};
+    channel.sock = h2o_evloop_socket_create(kv_loop_evloop(loop), ends[0], 0);
+    kv_channel_attach(&channel, NULL, NULL, on_written);
+    kv_outbound_write(&out, &channel);
     char *sent = kv_calloc(1, whole + 1);
     size_t n = 0;
     for (int turns = 0; n < whole; turns++) {
@@ -54,7 +57,7 @@ static char *send_all(size_t whole)
         kv_loop_turn(loop);
     }
     assert_int_equal(n, whole);
-    h2o_socket_close(sock);
+    h2o_socket_close(channel.sock);
     close(ends[1]);
     kv_loop_destroy(loop);
     return sent;

@@ -3,22 +3,22 @@
  * text that many connections send (a change), and a value that is long, stay where they are under a
  * reference. One thread's.
  */
-#ifndef KV_HTTP_OUTBOUND_H
-#define KV_HTTP_OUTBOUND_H
+#ifndef KV_NET_OUTBOUND_H
+#define KV_NET_OUTBOUND_H
 
-#include "loop/evloop.h"
-
+#include "base/held.h"
 #include "base/list.h"
-#include "keyspace/keyspace.h"
+#include "net/channel.h"
 
 /* A text for any number of connections of one loop. */
 struct kv_piece;
 
-/* lead + head + the item's value + tail. Takes a share of the item. Owns: the caller, one
- * reference. */
-struct kv_piece *kv_piece_create(struct kv_keyspace *keyspace, struct kv_slice lead,
-                                 struct kv_slice head, const struct kv_item *item,
+/* lead + head + body + tail, copied. Owns: the caller, one reference. */
+struct kv_piece *kv_piece_create(struct kv_slice lead, struct kv_slice head, struct kv_slice body,
                                  struct kv_slice tail);
+/* The same, but for the body, which stays where it is. Takes it over. */
+struct kv_piece *kv_piece_create_held(struct kv_slice lead, struct kv_slice head,
+                                      struct kv_held body, struct kv_slice tail);
 void kv_piece_unref(struct kv_piece *piece);
 
 struct kv_outbound {
@@ -46,10 +46,10 @@ char *kv_outbound_reserve(struct kv_outbound *out, size_t len);
 /* Appends a piece; takes a reference of its own where it does not copy. */
 void kv_outbound_append_piece(struct kv_outbound *out, struct kv_piece *piece);
 
-/* Writes what there is, unless a write is in flight. What the socket does not take at once is in
- * flight until the socket calls `on_written`, which has to call kv_outbound_written().
+/* Writes what there is, unless a write is in flight. What the channel does not take at once is in
+ * flight until it calls `on_written`, which has to call kv_outbound_written().
  * Returns: whether nothing is in flight. */
-bool kv_outbound_write(struct kv_outbound *out, h2o_socket_t *sock, h2o_socket_cb on_written);
+bool kv_outbound_write(struct kv_outbound *out, struct kv_channel *channel);
 void kv_outbound_written(struct kv_outbound *out);
 
 /* Throws away what is not in flight. */

@@ -11,7 +11,8 @@
 #include <cmocka.h>
 
 #include "base/buffer.h"
-#include "http/outbound.h"
+#include "loop/evloop.h"
+#include "net/outbound.h"
 
 enum {
     LONG = 2000, /* too long to be copied */
@@ -21,10 +22,18 @@ enum {
 static struct {
     struct kv_loop *loop;
     struct kv_outbound out;
-    h2o_socket_t *sock;
+    struct kv_channel channel;
     int peer;
     struct kv_buffer taken;
 } rig;
+
+static void on_written(void *user, enum kv_channel_event event)
+{
+    (void)user;
+    assert_int_equal(event, KV_CHANNEL_READY);
+    kv_outbound_written(&rig.out);
+    kv_outbound_write(&rig.out, &rig.channel);
+}
 
 static int set_up(void **state)
 {
@@ -35,7 +44,9 @@ static int set_up(void **state)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0)
         return -1;
     setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &(int){4096}, sizeof(int));
-    rig.sock = h2o_evloop_socket_create(kv_loop_evloop(rig.loop), ends[0], 0);
+    rig.channel.ops = &kv_channel_plain;
+    rig.channel.sock = h2o_evloop_socket_create(kv_loop_evloop(rig.loop), ends[0], 0);
+    kv_channel_attach(&rig.channel, NULL, NULL, on_written);
     rig.peer = ends[1];
     return 0;
 }
@@ -43,7 +54,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    h2o_socket_close(rig.sock);
+    h2o_socket_close(rig.channel.sock);
     close(rig.peer);
     kv_outbound_fini(&rig.out);
     kv_buffer_fini(&rig.taken);
@@ -51,25 +62,17 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void on_written(h2o_socket_t *sock, const char *err)
-{
-    assert_null(err);
-    kv_outbound_written(&rig.out);
-    kv_outbound_write(&rig.out, sock, on_written);
-}
-
 static bool write_out(void)
 {
-    return kv_outbound_write(&rig.out, rig.sock, on_written);
+    return kv_outbound_write(&rig.out, &rig.channel);
 }
 
 static void append_long(char letter)
 {
-    static const struct kv_item nothing = {0};
     char text[LONG];
     memset(text, letter, sizeof(text));
     struct kv_piece *piece =
-        kv_piece_create(NULL, KV_SLICE(""), (struct kv_slice){text, LONG}, &nothing, KV_SLICE(""));
+        kv_piece_create(KV_SLICE(""), (struct kv_slice){text, LONG}, KV_SLICE(""), KV_SLICE(""));
     kv_outbound_append_piece(&rig.out, piece);
     kv_piece_unref(piece);
 }

@@ -1,15 +1,13 @@
-/*
- * Lingering close: a connection that is closed while its peer still sends is reset by the kernel,
- * and the peer may lose the answer that said why (413, 503). So the sending side is shut down, and
- * what arrives is thrown away until the peer closes too, for a bounded time, amount and number of
- * connections.
- */
-#include "http/impl.h"
+/* Input is thrown away in the kernel (MSG_TRUNC), and counted. */
+#include "net/linger.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/mem.h"
+#include "loop/evloop.h"
 
 enum {
     MOST_LINGERING = 1024,
@@ -19,7 +17,7 @@ enum {
 
 struct lingering {
     struct kv_list link;
-    struct kv_http_loop *here;
+    struct kv_lingerers *among;
     h2o_socket_t *sock;
     struct kv_timer timer;
     size_t n_read;
@@ -27,9 +25,9 @@ struct lingering {
 
 static void finish(struct lingering *one)
 {
-    kv_timer_stop(one->here->loop, &one->timer);
+    kv_timer_stop(one->among->loop, &one->timer);
     kv_list_remove(&one->link);
-    atomic_fetch_sub(&one->here->http->n_lingering, 1);
+    atomic_fetch_sub(one->among->n, 1);
     h2o_socket_close(one->sock);
     free(one);
 }
@@ -51,26 +49,34 @@ static void on_readable(h2o_socket_t *sock, const char *err)
         finish(one);
 }
 
-void kv_http_linger(struct kv_http_loop *here, int fd)
+void kv_lingerers_init(struct kv_lingerers *lingerers, struct kv_loop *loop, _Atomic uint32_t *n)
 {
+    lingerers->loop = loop;
+    lingerers->n = n;
+    kv_list_init(&lingerers->all);
+}
+
+void kv_linger(struct kv_lingerers *lingerers, int fd)
+{
+    struct kv_loop *loop = lingerers->loop;
     shutdown(fd, SHUT_WR);
-    if (atomic_fetch_add(&here->http->n_lingering, 1) >= MOST_LINGERING) {
-        atomic_fetch_sub(&here->http->n_lingering, 1);
+    if (atomic_fetch_add(lingerers->n, 1) >= MOST_LINGERING) {
+        atomic_fetch_sub(lingerers->n, 1);
         close(fd);
         return;
     }
     struct lingering *one = kv_calloc(1, sizeof(*one));
-    one->here = here;
-    one->sock = h2o_evloop_socket_create(kv_loop_evloop(here->loop), fd, H2O_SOCKET_FLAG_DONT_READ);
+    one->among = lingerers;
+    one->sock = h2o_evloop_socket_create(kv_loop_evloop(loop), fd, H2O_SOCKET_FLAG_DONT_READ);
     one->sock->data = one;
     one->timer.fire = on_timeout;
-    kv_timer_start(here->loop, &one->timer, kv_loop_now_ms(here->loop) + LONGEST_MS);
-    kv_list_append(&here->lingering, &one->link);
+    kv_timer_start(loop, &one->timer, kv_loop_now_ms(loop) + LONGEST_MS);
+    kv_list_append(&lingerers->all, &one->link);
     h2o_socket_read_start(one->sock, on_readable);
 }
 
-void kv_http_linger_abort(struct kv_http_loop *here)
+void kv_lingerers_abort(struct kv_lingerers *lingerers)
 {
-    KV_LIST_EACH(&here->lingering, link, after)
+    KV_LIST_EACH(&lingerers->all, link, after)
     finish(KV_CONTAINER(link, struct lingering, link));
 }

@@ -1,16 +1,10 @@
 /*
  * A queue of nodes: a chunk of copied bytes, or a reference to a shared piece. Nodes in flight are
  * left alone until the write is done; a chunk is filled while it is last and not in flight.
- *
- * Nearly every write is taken by the kernel at once. It is made here and not by libh2o, which would
- * call back in another turn of the loop, for each connection that was written to; libh2o gets what
- * is left, to go on with when there is room.
  */
-#include "http/outbound.h"
+#include "net/outbound.h"
 
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 
 #include "base/mem.h"
 
@@ -23,8 +17,7 @@ enum {
 
 struct kv_piece {
     uint32_t refs;
-    struct kv_keyspace *keyspace;
-    struct kv_item item; /* between head and tail; empty where it was copied into the head */
+    struct kv_held held; /* between head and tail; empty where it was copied into the head */
     size_t head_len;
     size_t tail_len;
     char bytes[]; /* head, tail */
@@ -45,24 +38,24 @@ static char *append(char *at, struct kv_slice bytes)
     return at + bytes.len;
 }
 
-struct kv_piece *kv_piece_create(struct kv_keyspace *keyspace, struct kv_slice lead,
-                                 struct kv_slice head, const struct kv_item *item,
+struct kv_piece *kv_piece_create(struct kv_slice lead, struct kv_slice head, struct kv_slice body,
                                  struct kv_slice tail)
 {
-    bool is_copied = item->value.len <= KV_OUTBOUND_LARGEST_COPY;
-    size_t copied = is_copied ? item->value.len : 0;
-    struct kv_piece *piece = kv_alloc(sizeof(*piece) + lead.len + head.len + copied + tail.len);
-    char *at = append(append(piece->bytes, lead), head);
-    if (is_copied)
-        at = append(at, item->value);
+    struct kv_piece *piece = kv_alloc(sizeof(*piece) + lead.len + head.len + body.len + tail.len);
+    char *at = append(append(append(piece->bytes, lead), head), body);
     piece->refs = 1;
-    piece->keyspace = keyspace;
-    piece->item = (struct kv_item){0};
-    if (!is_copied)
-        piece->item = kv_keyspace_share(keyspace, item);
+    piece->held = (struct kv_held){0};
     piece->head_len = (size_t)(at - piece->bytes);
     piece->tail_len = tail.len;
     append(at, tail);
+    return piece;
+}
+
+struct kv_piece *kv_piece_create_held(struct kv_slice lead, struct kv_slice head,
+                                      struct kv_held body, struct kv_slice tail)
+{
+    struct kv_piece *piece = kv_piece_create(lead, head, (struct kv_slice){0}, tail);
+    piece->held = body;
     return piece;
 }
 
@@ -70,13 +63,13 @@ void kv_piece_unref(struct kv_piece *piece)
 {
     if (--piece->refs != 0)
         return;
-    kv_keyspace_release(piece->keyspace, &piece->item);
+    kv_held_release(&piece->held);
     free(piece);
 }
 
 static size_t piece_len(const struct kv_piece *piece)
 {
-    return piece->head_len + piece->item.value.len + piece->tail_len;
+    return piece->head_len + piece->held.bytes.len + piece->tail_len;
 }
 
 void kv_outbound_init(struct kv_outbound *out)
@@ -154,7 +147,7 @@ void kv_outbound_append(struct kv_outbound *out, struct kv_slice bytes)
 
 void kv_outbound_append_piece(struct kv_outbound *out, struct kv_piece *piece)
 {
-    if (piece->item.value.len == 0 && piece_len(piece) <= KV_OUTBOUND_LARGEST_COPY) {
+    if (piece->held.bytes.len == 0 && piece_len(piece) <= KV_OUTBOUND_LARGEST_COPY) {
         kv_outbound_append(out, (struct kv_slice){piece->bytes, piece_len(piece)});
         return;
     }
@@ -165,12 +158,12 @@ void kv_outbound_append_piece(struct kv_outbound *out, struct kv_piece *piece)
 static size_t describe_piece(const struct kv_piece *piece, struct iovec *iovecs)
 {
     char *bytes = (char *)(uintptr_t)piece->bytes;
-    if (piece->item.value.len == 0) {
+    if (piece->held.bytes.len == 0) {
         iovecs[0] = (struct iovec){bytes, piece->head_len + piece->tail_len};
         return 1;
     }
     iovecs[0] = (struct iovec){bytes, piece->head_len};
-    iovecs[1] = (struct iovec){(char *)(uintptr_t)piece->item.value.bytes, piece->item.value.len};
+    iovecs[1] = (struct iovec){(char *)(uintptr_t)piece->held.bytes.bytes, piece->held.bytes.len};
     iovecs[2] = (struct iovec){bytes + piece->head_len, piece->tail_len};
     return 3;
 }
@@ -213,43 +206,14 @@ void kv_outbound_written(struct kv_outbound *out)
     }
 }
 
-/* Takes what was written off the front of the iovecs. Returns: how many are left. */
-static size_t skip_written(struct iovec *iovecs, size_t n, size_t written)
+bool kv_outbound_write(struct kv_outbound *out, struct kv_channel *channel)
 {
-    size_t done = 0;
-    while (done < n && written >= iovecs[done].iov_len)
-        written -= iovecs[done++].iov_len;
-    if (done == n)
-        return 0;
-    iovecs[done].iov_base = (char *)iovecs[done].iov_base + written;
-    iovecs[done].iov_len -= written;
-    memmove(iovecs, iovecs + done, (n - done) * sizeof(*iovecs));
-    return n - done;
-}
-
-/* Most writes have one piece, for which send() takes the kernel less time. */
-static ssize_t write_iovecs(int fd, const struct iovec *iovecs, size_t n)
-{
-    return n == 1 ? send(fd, iovecs->iov_base, iovecs->iov_len, 0) : writev(fd, iovecs, (int)n);
-}
-
-static void write_next(struct kv_outbound *out, h2o_socket_t *sock, h2o_socket_cb on_written)
-{
-    _Static_assert(sizeof(struct iovec) == sizeof(h2o_iovec_t), "h2o's iovec is the system's");
-    struct iovec iovecs[MOST_IOVECS];
-    size_t n = next_pieces(out, iovecs);
-    ssize_t written = write_iovecs(h2o_socket_get_fd(sock), iovecs, n);
-    size_t left = written < 0 ? n : skip_written(iovecs, n, (size_t)written);
-    if (left == 0)
-        kv_outbound_written(out);
-    else
-        h2o_socket_write(sock, (h2o_iovec_t *)(void *)iovecs, left, on_written);
-}
-
-bool kv_outbound_write(struct kv_outbound *out, h2o_socket_t *sock, h2o_socket_cb on_written)
-{
-    while (out->bytes != 0 && out->in_flight == 0)
-        write_next(out, sock, on_written);
+    while (out->bytes != 0 && out->in_flight == 0) {
+        struct iovec iovecs[MOST_IOVECS];
+        size_t n = next_pieces(out, iovecs);
+        if (kv_channel_write(channel, iovecs, n))
+            kv_outbound_written(out);
+    }
     return out->in_flight == 0;
 }
 

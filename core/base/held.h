@@ -1,0 +1,24 @@
+/*
+ * Bytes that stay with their owner while somebody else uses them.
+ */
+#ifndef KV_BASE_HELD_H
+#define KV_BASE_HELD_H
+
+#include <kvserver/types.h>
+
+/* Plain data. All zero holds nothing. Owns: one reference, until kv_held_release(). */
+struct kv_held {
+    struct kv_slice bytes;
+    void *owner;
+    void *ref;
+    void (*release)(void *owner, void *ref); /* NULL: nothing is to be given back */
+};
+
+static inline void kv_held_release(struct kv_held *held)
+{
+    if (held->release != NULL)
+        held->release(held->owner, held->ref);
+    *held = (struct kv_held){0};
+}
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * A channel: how the bytes of one connection come and go. What is read arrives in an input buffer,
+ * from whose front its user takes what it understands; what is written leaves at once as far as the
+ * kernel takes it, and the rest when there is room.
+ *
+ * The table of operations is where channels differ: a plain one hands bytes to the kernel. Above
+ * core/net nobody touches a descriptor.
+ *
+ * Threads: all of a channel belongs to its loop.
+ */
+#ifndef KV_NET_CHANNEL_H
+#define KV_NET_CHANNEL_H
+
+#include <sys/uio.h>
+
+#include <kvserver/types.h>
+
+struct kv_channel;
+struct st_h2o_socket_t;
+
+enum kv_channel_event {
+    KV_CHANNEL_READY,  /* on_read: there is more input; on_written: all is written */
+    KV_CHANNEL_ENDED,  /* on_read: the peer sends no more, but may still read */
+    KV_CHANNEL_BROKEN, /* nothing comes or goes any more */
+};
+
+/* Runs on the loop; may close the connection. */
+typedef void (*kv_channel_fn)(void *user, enum kv_channel_event event);
+
+struct kv_channel_ops {
+    /* Writes what goes without waiting. Returns: the number of bytes; -1 where none went. */
+    ssize_t (*write)(struct kv_channel *channel, const struct iovec *iovecs, size_t n);
+    /* Tells the peer that nothing more comes. What was written before still arrives. */
+    void (*shut_writing)(struct kv_channel *channel);
+};
+
+extern const struct kv_channel_ops kv_channel_plain;
+
+struct kv_channel {
+    const struct kv_channel_ops *ops;
+    struct st_h2o_socket_t *sock;
+    void *user;
+    kv_channel_fn on_read;
+    kv_channel_fn on_written;
+};
+
+/* Passes the channel on to a user, with the input that is there. It is not read at first. */
+void kv_channel_attach(struct kv_channel *channel, void *user, kv_channel_fn on_read,
+                       kv_channel_fn on_written);
+
+/* Reads, or does not. */
+void kv_channel_read(struct kv_channel *channel, bool wants);
+bool kv_channel_is_reading(const struct kv_channel *channel);
+
+/* The input that has not been consumed. Its bytes may be written to. Valid until it is consumed, or
+ * more is read. *ret_len: how many there are. */
+char *kv_channel_input(const struct kv_channel *channel, size_t *ret_len);
+void kv_channel_consume(struct kv_channel *channel, size_t len);
+
+/* Writes all of it; not while it is writing. The iovecs are used up; the bytes are lent until
+ * on_written where it returns false.
+ * Returns: whether all of it is written already, and on_written is not called. */
+bool kv_channel_write(struct kv_channel *channel, struct iovec *iovecs, size_t n);
+bool kv_channel_is_writing(const struct kv_channel *channel);
+
+void kv_channel_shut_writing(struct kv_channel *channel);
+
+/* A number that changes while the peer takes what was written. */
+uint64_t kv_channel_progress(const struct kv_channel *channel);
+
+#endif

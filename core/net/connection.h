@@ -1,0 +1,85 @@
+/*
+ * An open connection, whatever protocol it speaks: its channel, and the watch over its progress.
+ * The protocol that serves it may hand it over to another. Beneath are all connections of a loop.
+ *
+ * Threads: all of it belongs to the connection's loop.
+ */
+#ifndef KV_NET_CONNECTION_H
+#define KV_NET_CONNECTION_H
+
+#include "base/list.h"
+#include "net/channel.h"
+#include "net/linger.h"
+
+/* What serves a connection. Constant. */
+struct kv_protocol {
+    kv_channel_fn on_read; /* NULL: it uses the socket by itself (kv_connection_socket) */
+    kv_channel_fn on_written;
+    /* Whether something that the peer asked for is under way or unsent. NULL: the channel shows. */
+    bool (*is_busy)(const void *user);
+    bool keeps_time; /* it looks after its time-outs itself */
+};
+
+/* How long a connection may make no progress. */
+struct kv_patience {
+    int64_t idle_ms;             /* without a request */
+    int64_t request_progress_ms; /* with one that does not go on arriving */
+    int64_t stalled_reader_ms;   /* with an answer that is not read */
+};
+
+/* The connections of one loop. */
+struct kv_connections {
+    struct kv_loop *loop;
+    struct kv_list all;
+    struct kv_lingerers lingerers;
+    struct kv_patience patience;
+    _Atomic uint32_t *n; /* of all loops */
+    bool is_draining;    /* idle ones are closed */
+    bool is_aborted;     /* all are */
+};
+
+struct kv_connection {
+    struct kv_list link;
+    struct kv_connections *among;
+    struct kv_channel channel;
+    const struct kv_protocol *protocol;
+    int linger_fd;       /* another descriptor of the socket, for when it is closed with input
+                            unread (linger.h); otherwise -1 */
+    int64_t progress_ms; /* when it last made progress */
+    uint64_t seen;       /* a measure of progress, as of then */
+};
+
+/* Takes the socket over; *among->n counts it already. The connection ends with the socket. */
+struct kv_connection *kv_connection_open(struct kv_connections *among,
+                                         struct st_h2o_socket_t *sock);
+
+/* Is served by that protocol from now on, beginning with the input that is there.
+ * user: for the protocol's functions. */
+void kv_connection_serve(struct kv_connection *connection, const struct kv_protocol *protocol,
+                         void *user);
+
+/* For the protocol that uses the socket by itself. */
+struct st_h2o_socket_t *kv_connection_socket(const struct kv_connection *connection);
+struct kv_connection *kv_connection_of_socket(const struct st_h2o_socket_t *sock);
+
+/* The peer has asked for something: its idle time begins anew. */
+void kv_connection_touch(struct kv_connection *connection);
+
+/* It will be closed after the answer, with input unread or yet to come. */
+void kv_connection_linger(struct kv_connection *connection);
+
+/* Closes and frees it. */
+void kv_connection_close(struct kv_connection *connection);
+
+void kv_connections_init(struct kv_connections *connections, struct kv_loop *loop,
+                         const struct kv_patience *patience, _Atomic uint32_t *n_connections,
+                         _Atomic uint32_t *n_lingering);
+
+/* Sends a text to the peer of a socket that is no connection, and closes it lingering. */
+void kv_connections_refuse(struct kv_connections *connections, struct st_h2o_socket_t *sock,
+                           struct kv_slice text);
+
+/* Ends those that have made no progress for too long, or are to end. */
+void kv_connections_sweep(struct kv_connections *connections);
+
+#endif

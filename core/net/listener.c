@@ -1,0 +1,201 @@
+/*
+ * Every loop has a socket of its own (SO_REUSEPORT). Accepting stops for a moment where descriptors
+ * or memory run out: a listener that stays readable would keep its loop spinning.
+ */
+#include "net/listener.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "loop/evloop.h"
+
+enum {
+    MOST_ACCEPTS_A_TURN = 64,
+    BACKLOG = 4096,
+    RESUME_MS = 100,
+};
+
+struct kv_listener {
+    struct kv_list link;
+    struct kv_listeners *among;
+    h2o_socket_t *sock;
+};
+
+/* Accepting. */
+
+static void on_acceptable(h2o_socket_t *sock, const char *err);
+
+static void resume_accepting(struct kv_timer *timer)
+{
+    struct kv_listeners *listeners = KV_CONTAINER(timer, struct kv_listeners, resume);
+    KV_LIST_EACH(&listeners->all, link, after)
+    {
+        h2o_socket_t *sock = KV_CONTAINER(link, struct kv_listener, link)->sock;
+        if (!h2o_socket_is_reading(sock))
+            h2o_socket_read_start(sock, on_acceptable);
+    }
+}
+
+static void pause_accepting(struct kv_listener *listener)
+{
+    struct kv_listeners *among = listener->among;
+    h2o_socket_read_stop(listener->sock);
+    kv_timer_start(among->loop, &among->resume, kv_loop_now_ms(among->loop) + RESUME_MS);
+}
+
+static void on_acceptable(h2o_socket_t *sock, const char *err)
+{
+    struct kv_listener *listener = sock->data;
+    if (err != NULL)
+        return;
+    for (int i = 0; i < MOST_ACCEPTS_A_TURN; i++) {
+        errno = 0;
+        h2o_socket_t *accepted = h2o_evloop_socket_accept(sock);
+        if (accepted != NULL)
+            listener->among->on_accept(listener->among, accepted);
+        else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            pause_accepting(listener);
+            return;
+        } else if (errno == EAGAIN) {
+            return;
+        }
+    }
+}
+
+/* Takes the descriptor over. */
+static void add_listener(struct kv_listeners *among, int fd)
+{
+    struct kv_listener *listener = kv_calloc(1, sizeof(*listener));
+    listener->among = among;
+    listener->sock =
+        h2o_evloop_socket_create(kv_loop_evloop(among->loop), fd, H2O_SOCKET_FLAG_DONT_READ);
+    listener->sock->data = listener;
+    kv_list_append(&among->all, &listener->link);
+    h2o_socket_read_start(listener->sock, on_acceptable);
+}
+
+void kv_listeners_init(struct kv_listeners *listeners, struct kv_loop *loop)
+{
+    listeners->loop = loop;
+    listeners->resume.fire = resume_accepting;
+    kv_list_init(&listeners->all);
+}
+
+void kv_listeners_fini(struct kv_listeners *listeners)
+{
+    kv_timer_stop(listeners->loop, &listeners->resume);
+    KV_LIST_EACH(&listeners->all, link, after)
+    {
+        struct kv_listener *listener = KV_CONTAINER(link, struct kv_listener, link);
+        h2o_socket_close(listener->sock);
+        kv_list_remove(link);
+        free(listener);
+    }
+}
+
+/* TCP. */
+
+static int open_listener(const struct addrinfo *at, bool is_shared)
+{
+    int on = 1;
+    int fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (is_shared)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    if (at->ai_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    if (bind(fd, at->ai_addr, at->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+static void learn_port(int fd, struct addrinfo *at)
+{
+    socklen_t len = at->ai_addrlen;
+    getsockname(fd, at->ai_addr, &len);
+}
+
+static uint16_t port_of(const struct addrinfo *at)
+{
+    if (at->ai_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)(const void *)at->ai_addr)->sin6_port);
+    return ntohs(((const struct sockaddr_in *)(const void *)at->ai_addr)->sin_port);
+}
+
+/* Several sockets may share a port only if all say so; another server of the same user would get
+ * in between unnoticed. So a first one, unshared, makes sure that the port is free. */
+static int claim_port(struct addrinfo *at)
+{
+    int fd = open_listener(at, false);
+    if (fd < 0)
+        return -1;
+    learn_port(fd, at);
+    close(fd);
+    return 0;
+}
+
+static int listen_at(struct kv_listeners *const *loops, uint32_t n_loops, struct addrinfo *at)
+{
+    if (claim_port(at) != 0)
+        return -1;
+    for (uint32_t i = 0; i < n_loops; i++) {
+        int fd = open_listener(at, true);
+        if (fd < 0)
+            return -1;
+        add_listener(loops[i], fd);
+    }
+    return 0;
+}
+
+static void set_port(struct addrinfo *at, uint16_t port)
+{
+    if (at->ai_family == AF_INET6)
+        ((struct sockaddr_in6 *)(void *)at->ai_addr)->sin6_port = htons(port);
+    else
+        ((struct sockaddr_in *)(void *)at->ai_addr)->sin_port = htons(port);
+}
+
+/* On every address of a name; one of a family that this machine does not have is left out.
+ * port: in and out; 0 is any that is free, the same for all. Returns: -1 and errno where there is
+ * none. */
+static int listen_at_all(struct kv_listeners *const *loops, uint32_t n_loops, struct addrinfo *all,
+                         uint16_t *port)
+{
+    int result = -1;
+    for (struct addrinfo *at = all; at != NULL; at = at->ai_next) {
+        set_port(at, *port);
+        if (listen_at(loops, n_loops, at) == 0) {
+            *port = port_of(at);
+            result = 0;
+        } else if (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL) {
+            return -1;
+        }
+    }
+    return result;
+}
+
+int kv_listen(struct kv_listeners *const *loops, uint32_t n_loops, const char *host, uint16_t port,
+              uint16_t *ret_port, struct kv_error *reterr)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo *all;
+    int failed = getaddrinfo(host, "0", &hints, &all);
+    if (failed != 0)
+        return kv_error_set(reterr, "cannot listen on \"%s\": %s", host, gai_strerror(failed));
+    *ret_port = port;
+    int result = listen_at_all(loops, n_loops, all, ret_port);
+    if (result != 0)
+        kv_error_set(reterr, "cannot listen on %s port %u: %s", host, port, strerror(errno));
+    freeaddrinfo(all);
+    return result;
+}

@@ -1,0 +1,34 @@
+/*
+ * Listening sockets: one on each loop for every address, so that the kernel spreads connections
+ * over the loops.
+ */
+#ifndef KV_NET_LISTENER_H
+#define KV_NET_LISTENER_H
+
+#include "base/list.h"
+#include "loop/loop.h"
+
+#include <kvserver/types.h>
+
+struct st_h2o_socket_t;
+struct kv_listener;
+
+/* The listeners of one loop, and where accepted sockets go. */
+struct kv_listeners {
+    struct kv_loop *loop;
+    struct kv_list all;
+    struct kv_timer resume; /* accepts again after descriptors ran out */
+    void (*on_accept)(struct kv_listeners *listeners, struct st_h2o_socket_t *sock);
+};
+
+void kv_listeners_init(struct kv_listeners *listeners, struct kv_loop *loop);
+
+/* Closes them. */
+void kv_listeners_fini(struct kv_listeners *listeners);
+
+/* Listens at every address of a host, on each of the loops. Before the loops run.
+ * host: a name or an address; port: 0 for any that is free. *ret_port: the port it is. */
+int kv_listen(struct kv_listeners *const *loops, uint32_t n_loops, const char *host, uint16_t port,
+              uint16_t *ret_port, struct kv_error *reterr);
+
+#endif

@@ -1,0 +1,145 @@
+/* Admission, and on each loop the timer that sweeps over its connections. */
+#include "net/net.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "net/listener.h"
+
+enum {
+    SWEEP_MS = 1000,
+    DRAIN_SWEEP_MS = 20,
+};
+
+struct net_loop {
+    struct kv_net *net;
+    uint32_t index;
+    struct kv_listeners listeners;
+    struct kv_connections connections;
+    struct kv_timer sweep;
+};
+
+struct kv_net {
+    struct kv_net_config config;
+    struct kv_net_service *service;
+    _Atomic uint32_t n_connections;
+    _Atomic uint32_t n_lingering;
+    atomic_bool is_draining;
+    uint32_t n_loops;
+    struct net_loop loops[];
+};
+
+static void admit(struct net_loop *here, struct st_h2o_socket_t *sock)
+{
+    struct kv_net *net = here->net;
+    if (atomic_fetch_add(&net->n_connections, 1) < net->config.max_connections) {
+        struct kv_connection *connection = kv_connection_open(&here->connections, sock);
+        net->service->open(net->service, here->index, connection);
+        return;
+    }
+    atomic_fetch_sub(&net->n_connections, 1);
+    kv_connections_refuse(&here->connections, sock, net->service->refusal);
+}
+
+static void on_accept(struct kv_listeners *listeners, struct st_h2o_socket_t *sock)
+{
+    admit(KV_CONTAINER(listeners, struct net_loop, listeners), sock);
+}
+
+void kv_net_admit(struct kv_net *net, uint32_t loop, struct st_h2o_socket_t *sock)
+{
+    admit(&net->loops[loop], sock);
+}
+
+static void on_sweep(struct kv_timer *timer)
+{
+    struct net_loop *here = KV_CONTAINER(timer, struct net_loop, sweep);
+    struct kv_loop *loop = here->connections.loop;
+    int64_t interval = kv_net_is_draining(here->net) ? DRAIN_SWEEP_MS : SWEEP_MS;
+    kv_connections_sweep(&here->connections);
+    kv_timer_start(loop, &here->sweep, kv_loop_now_ms(loop) + interval);
+}
+
+static void init_loop(struct kv_net *net, uint32_t index, struct kv_loop *loop)
+{
+    struct net_loop *here = &net->loops[index];
+    here->net = net;
+    here->index = index;
+    kv_listeners_init(&here->listeners, loop);
+    here->listeners.on_accept = on_accept;
+    kv_connections_init(&here->connections, loop, &net->config.patience, &net->n_connections,
+                        &net->n_lingering);
+    here->sweep.fire = on_sweep;
+    kv_timer_start(loop, &here->sweep, kv_loop_now_ms(loop) + SWEEP_MS);
+}
+
+struct kv_net *kv_net_create(const struct kv_net_config *config, struct kv_loop *const *loops,
+                             uint32_t n_loops)
+{
+    struct kv_net *net = kv_calloc(1, sizeof(*net) + n_loops * sizeof(struct net_loop));
+    net->config = *config;
+    net->n_loops = n_loops;
+    for (uint32_t i = 0; i < n_loops; i++)
+        init_loop(net, i, loops[i]);
+    return net;
+}
+
+void kv_net_set_service(struct kv_net *net, struct kv_net_service *service)
+{
+    net->service = service;
+}
+
+int kv_net_listen(struct kv_net *net, const char *host, uint16_t port, uint16_t *ret_port,
+                  struct kv_error *reterr)
+{
+    struct kv_listeners **all = kv_calloc(net->n_loops, sizeof(*all));
+    for (uint32_t i = 0; i < net->n_loops; i++)
+        all[i] = &net->loops[i].listeners;
+    int result = kv_listen(all, net->n_loops, host, port, ret_port, reterr);
+    free(all);
+    return result;
+}
+
+void kv_net_drain(struct kv_net *net, uint32_t loop)
+{
+    struct net_loop *here = &net->loops[loop];
+    atomic_store(&net->is_draining, true);
+    here->connections.is_draining = true;
+    kv_listeners_fini(&here->listeners);
+    on_sweep(&here->sweep);
+}
+
+bool kv_net_is_draining(const struct kv_net *net)
+{
+    return atomic_load_explicit(&net->is_draining, memory_order_relaxed);
+}
+
+void kv_net_abort(struct kv_net *net, uint32_t loop)
+{
+    struct kv_connections *connections = &net->loops[loop].connections;
+    connections->is_aborted = true;
+    kv_lingerers_abort(&connections->lingerers);
+    kv_connections_sweep(connections);
+}
+
+uint32_t kv_net_n_connections(const struct kv_net *net)
+{
+    return atomic_load(&net->n_connections);
+}
+
+bool kv_net_is_quiet(const struct kv_net *net)
+{
+    return atomic_load(&net->n_connections) == 0 && atomic_load(&net->n_lingering) == 0;
+}
+
+void kv_net_destroy(struct kv_net *net)
+{
+    if (net == NULL)
+        return;
+    for (uint32_t i = 0; i < net->n_loops; i++) {
+        struct net_loop *here = &net->loops[i];
+        kv_listeners_fini(&here->listeners);
+        kv_timer_stop(here->connections.loop, &here->sweep);
+    }
+    free(net);
+}

@@ -1,0 +1,59 @@
+/*
+ * The network: listeners on every loop, and the connections that they accept. A service above gives
+ * each connection a protocol. One struct kv_net for the process.
+ */
+#ifndef KV_NET_NET_H
+#define KV_NET_NET_H
+
+#include "net/connection.h"
+
+struct kv_net;
+
+struct kv_net_config {
+    uint32_t max_connections;
+    struct kv_patience patience;
+};
+
+/* What connections are for. The caller's memory. */
+struct kv_net_service {
+    /* Has a protocol serve it (kv_connection_serve), on the loop of that index. */
+    void (*open)(struct kv_net_service *service, uint32_t loop, struct kv_connection *connection);
+    /* What the peer of a connection beyond the limit is told. */
+    struct kv_slice refusal;
+};
+
+/* Lent until kv_net_destroy(): loops. */
+struct kv_net *kv_net_create(const struct kv_net_config *config, struct kv_loop *const *loops,
+                             uint32_t n_loops);
+
+/* Before it listens. */
+void kv_net_set_service(struct kv_net *net, struct kv_net_service *service);
+
+/* Listens on each loop. host: a name or an address; port: 0 for any that is free. Before the loops
+ * run. *ret_port: the port it is. */
+int kv_net_listen(struct kv_net *net, const char *host, uint16_t port, uint16_t *ret_port,
+                  struct kv_error *reterr);
+
+/* Has the service serve a socket as if it had been accepted on that loop. On the loop's thread. */
+void kv_net_admit(struct kv_net *net, uint32_t loop, struct st_h2o_socket_t *sock);
+
+/* Ends service, on a loop's own thread: no new connections, idle ones are closed. */
+void kv_net_drain(struct kv_net *net, uint32_t loop);
+/* Whether that has begun, on any loop. Threads: any. */
+bool kv_net_is_draining(const struct kv_net *net);
+
+/* Closes what is left but for connections whose protocol keeps time itself, on a loop's own thread.
+ */
+void kv_net_abort(struct kv_net *net, uint32_t loop);
+
+/* Open connections. Threads: any. */
+uint32_t kv_net_n_connections(const struct kv_net *net);
+
+/* Whether every connection has ended, and no peer still has a last answer to take (linger.h).
+ * Threads: any. */
+bool kv_net_is_quiet(const struct kv_net *net);
+
+/* After the loops have ended. Accepts NULL. */
+void kv_net_destroy(struct kv_net *net);
+
+#endif

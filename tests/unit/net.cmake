@@ -1,0 +1,1 @@
+kv_add_test(unit_outbound SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/net/outbound_test.c USES kv_net)
