@@ -254,7 +254,7 @@ static int put_all(struct export *export, struct kv_error *reterr)
 static int run(struct export *export, const struct kv_option_value *options,
                struct kv_error *reterr)
 {
-    if (export->ops->open(&export->host, options, &export->store, reterr) != 0)
+    if (export->ops->open_to_read(&export->host, options, &export->store, reterr) != 0)
         return -1;
     kv_meter_start(&export->meter, "exported", !isatty(STDOUT_FILENO));
     int result = put_all(export, reterr);
@@ -270,6 +270,12 @@ int kv_export_run(const struct kv_config *config, struct kv_error *reterr)
     if ((store->identity->capabilities & KV_STORE_DURABLE) == 0)
         return kv_error_set(reterr, "store/%s is volatile: it keeps nothing that could be exported",
                             store->identity->name);
+    if (kv_module_store_ops(store)->open_to_read == NULL)
+        return kv_error_set(reterr,
+                            "store/%s cannot be exported: it was built for module ABI %u.%u, which "
+                            "has no way to open a store without making one (1.3 has)",
+                            store->identity->name, store->identity->abi_major,
+                            store->identity->abi_minor);
     signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of write() */
     kv_clock_init();
     kv_hash_init();

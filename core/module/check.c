@@ -17,11 +17,13 @@
 #define FIRST_MODULE_SIZE END_OF(struct kv_module, ops)
 #define FIRST_OPTION_SIZE END_OF(struct kv_option, doc)
 
-/* A function that a module must have: always, or where it claims the capability. */
+/* A function that a module must have: always, or where it claims the capability; if it was built
+ * for an ABI that knows of it. */
 struct slot {
     const char *name;
     size_t offset;
     uint64_t capability; /* 0: always */
+    uint16_t since;      /* ABI minor */
 };
 
 struct kind {
@@ -36,26 +38,33 @@ struct kind {
 
 #define STORE_SLOT(member)                                                                         \
     {                                                                                              \
-#member, offsetof(struct kv_store_ops, member), 0                                          \
+#member, offsetof(struct kv_store_ops, member), 0, 0                                       \
     }
 #define TTL_SLOT(member)                                                                           \
     {                                                                                              \
-#member, offsetof(struct kv_ttl_ops, member), 0                                            \
+#member, offsetof(struct kv_ttl_ops, member), 0, 0                                         \
     }
 #define SINK_SLOT(member)                                                                          \
     {                                                                                              \
-#member, offsetof(struct kv_sink_ops, member), 0                                           \
+#member, offsetof(struct kv_sink_ops, member), 0, 0                                        \
     }
 
 static const struct slot store_slots[] = {
-    STORE_SLOT(open),   STORE_SLOT(info), STORE_SLOT(submit), STORE_SLOT(scan),
-    STORE_SLOT(expire), STORE_SLOT(ref),  STORE_SLOT(unref),  STORE_SLOT(close),
+    STORE_SLOT(open),
+    STORE_SLOT(info),
+    STORE_SLOT(submit),
+    STORE_SLOT(scan),
+    STORE_SLOT(expire),
+    STORE_SLOT(ref),
+    STORE_SLOT(unref),
+    STORE_SLOT(close),
+    {"open_to_read", offsetof(struct kv_store_ops, open_to_read), KV_STORE_DURABLE, 3},
 };
 
 static const struct slot ttl_slots[] = {
     TTL_SLOT(open),
     TTL_SLOT(on_write),
-    {"on_read", offsetof(struct kv_ttl_ops, on_read), KV_TTL_RENEWS},
+    {"on_read", offsetof(struct kv_ttl_ops, on_read), KV_TTL_RENEWS, 0},
     TTL_SLOT(close),
 };
 
@@ -162,16 +171,16 @@ static bool has_function(const void *ops, size_t offset)
     return function != NULL;
 }
 
-static int check_slots(const char *path, const struct kind *kind, uint64_t capabilities,
+static int check_slots(const char *path, const struct kind *kind, const struct kv_module *identity,
                        const void *ops, struct kv_error *reterr)
 {
     for (const struct slot *slot = kind->slots; slot < kind->slots + kind->n_slots; slot++) {
-        if (has_function(ops, slot->offset))
+        if (has_function(ops, slot->offset) || identity->abi_minor < slot->since)
             continue;
         if (slot->capability == 0)
             return kv_error_set(reterr, "%s lacks the function %s, which %s must have", path,
                                 slot->name, kind->a_name);
-        if ((slot->capability & capabilities) != 0)
+        if ((slot->capability & identity->capabilities) != 0)
             return kv_error_set(reterr, "%s claims capability %#jx, which needs the function %s",
                                 path, (uintmax_t)slot->capability, slot->name);
     }
@@ -191,7 +200,7 @@ static int check_ops(const char *path, const struct kind *kind, const struct kv_
                             path, size, kind->a_name, kind->first_ops_size);
     void *ops = kv_calloc(1, kind->ops_size);
     memcpy(ops, identity->ops, size < kind->ops_size ? size : kind->ops_size);
-    if (check_slots(path, kind, identity->capabilities, ops, reterr) != 0) {
+    if (check_slots(path, kind, identity, ops, reterr) != 0) {
         free(ops);
         return -1;
     }

@@ -172,6 +172,44 @@ static void folder_that_may_not_be_written_to_is_refused(void **state)
     kv_test_store_remove(&store);
 }
 
+static void expect_export(const struct kv_test_store *store, int exit_code, const char *what)
+{
+    struct kv_test_outcome outcome;
+    kv_test_store_export(store, &outcome);
+    bool is_said = strstr(outcome.out, what) != NULL || strstr(outcome.err, what) != NULL;
+    if (outcome.exit_code != exit_code || !is_said)
+        fail_msg("exit code %d; expected %s: %s%s", outcome.exit_code, what, outcome.out,
+                 outcome.err);
+    kv_test_outcome_fini(&outcome);
+}
+
+/* What was closed in order; what a crash has left has to be recovered first. */
+static void store_that_cannot_be_written_to_is_exported(void **state)
+{
+    (void)state;
+    for (int is_crash = 0; is_crash < 2; is_crash++) {
+        struct kv_test_store store;
+        kv_test_store_make(&store);
+        if (!kv_test_folder_mount(store.disk, 0, "size=64m")) {
+            kv_test_store_remove(&store);
+            skip(); /* this user cannot mount a disk that can be made read-only */
+        }
+        kv_test_store_start(&store, "");
+        kv_test_store(store.server.port, "key", "[1, 2]");
+        if (is_crash)
+            kv_test_server_kill(&store.server);
+        else
+            kv_test_server_stop_cleanly(&store.server);
+        kv_test_folder_mount_to_read(store.disk);
+        if (is_crash)
+            expect_export(&store, 1, "was not closed in order, and cannot be recovered: ");
+        else
+            expect_export(&store, 0, "{\"key\":\"key\",\"value\":[1, 2]");
+        kv_test_folder_unmount(store.disk);
+        kv_test_store_remove(&store);
+    }
+}
+
 static void folder_in_use_is_refused(void **state)
 {
     struct kv_test_store store;
@@ -179,6 +217,7 @@ static void folder_in_use_is_refused(void **state)
     kv_test_store_make(&store);
     kv_test_store_start(&store, "");
     kv_test_store_expect_refusal(&store, store.path, "in use by another server");
+    expect_export(&store, 1, "in use by another server");
     kv_test_store(store.server.port, "key", "1"); /* the one that is there serves on */
     kv_test_server_stop_cleanly(&store.server);
     kv_test_store_remove(&store);
@@ -358,6 +397,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(folder_that_cannot_be_made_is_refused),
         cmocka_unit_test(folder_that_may_not_be_written_to_is_refused),
+        cmocka_unit_test(store_that_cannot_be_written_to_is_exported),
         cmocka_unit_test(folder_in_use_is_refused),
         cmocka_unit_test(mark_of_another_store_or_of_none_is_refused),
         cmocka_unit_test(database_that_is_cut_short_is_refused),

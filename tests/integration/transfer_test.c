@@ -372,6 +372,51 @@ static void line_ends_within_a_value_become_spaces(void **state)
     free(yaml);
 }
 
+/* Whether there is something of that name. */
+static bool is_there(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/%s", place.folder, name);
+    return access(path, F_OK) == 0;
+}
+
+static void export_of_a_store_that_is_not_there_makes_nothing(void **state)
+{
+    (void)state;
+    for (size_t i = 0; kinds[i].is_durable; i++) {
+        configure(&kinds[i], "mistyped", "");
+        assert_int_equal(shell("kvserver -c mistyped.yaml --export >out 2>err"), 1);
+        expect_in_file("err", "there is no store at ");
+        expect_in_file("err", "/mistyped");
+        assert_int_equal(count_lines("out"), 0);
+        assert_false(is_there("mistyped"));
+        assert_int_equal(shell("mkdir mistyped && echo text >mistyped/letter"), 0);
+        assert_int_equal(shell("kvserver -c mistyped.yaml --export >out 2>err"), 1);
+        expect_in_file("err", "there is no store at ");
+        assert_int_equal(shell("test \"$(ls -A mistyped)\" = letter && rm -r mistyped"), 0);
+    }
+}
+
+/* What a crash left is in its journal. */
+static void killed_servers_store_is_exported_whole(void **state)
+{
+    (void)state;
+    for (size_t i = 0; kinds[i].is_durable; i++) {
+        struct kv_test_server server;
+        char *yaml = yaml_of(&kinds[i], "from", "");
+        configure(&kinds[i], "from", "");
+        kv_test_server_start(&server, yaml);
+        kv_test_store(server.port, "key", "[1, 2]");
+        kv_test_server_kill(&server);
+        for (int times = 0; times < 2; times++) {
+            expect_success("kvserver -c from.yaml --export >out 2>err");
+            expect_in_file("out", "{\"key\":\"key\",\"value\":[1, 2]");
+        }
+        assert_int_equal(shell("rm -r from"), 0);
+        free(yaml);
+    }
+}
+
 static void expired_key_is_not_exported(void **state)
 {
     (void)state;
@@ -717,6 +762,8 @@ int main(void)
         TEST(volatile_store_has_nothing_to_export),
         TEST(store_in_use_is_refused_both_ways),
         TEST(line_ends_within_a_value_become_spaces),
+        TEST(export_of_a_store_that_is_not_there_makes_nothing),
+        TEST(killed_servers_store_is_exported_whole),
         TEST(expired_key_is_not_exported),
         TEST(output_that_cannot_be_written_is_an_error),
         TEST(many_keys_go_through_a_pipe_quickly),

@@ -244,6 +244,14 @@ struct kv_store_ops {
     /* Ends it: called once, on a thread that may block, when no command is under way and every
      * reference has been given back. */
     void (*close)(struct kv_store *store);
+
+    /* Since 1.3. As open(), but only for what is there, and only for reading: of an open store the
+     * server calls nothing but info(), scan(), ref(), unref() and close() then. Makes nothing, and
+     * changes nothing but what a crash has left to be done; a store that was closed in order can be
+     * read where it cannot be written to. A store with KV_STORE_DURABLE has it.
+     * Errors: `there is no store at <path>` where nothing of a store is there. */
+    int (*open_to_read)(const struct kv_store_host *host, const struct kv_option_value *options,
+                        struct kv_store **ret_store, struct kv_error *reterr);
 };
 
 #endif

@@ -177,6 +177,8 @@ static enum kv_engine_status recover_engine(struct kv_store *store)
 
 enum kv_engine_status commit_recover(struct kv_store *store)
 {
+    if (store->is_only_read)
+        return KV_ENGINE_FAILED;
     enum kv_engine_status status = folder_try_room(store->path);
     if (status != KV_ENGINE_OK)
         return status;
@@ -323,14 +325,30 @@ static enum kv_engine_status begin_journal(struct kv_store *store, bool was_clea
     return status;
 }
 
+static void go_on_from(struct kv_store *store, const struct meta *meta)
+{
+    memcpy(store->epoch, meta->epoch, sizeof(store->epoch));
+    start_clock(store, meta);
+    store->revision = meta->head.is_clean ? meta->head.revision : meta->head.reserved;
+}
+
+int commit_open_to_read(struct kv_store *store, struct kv_error *reterr)
+{
+    struct meta meta = {0};
+    if (read_meta(store, &meta, reterr) != 0)
+        return -1;
+    if (!meta.head.is_clean && store->folder.format != FOLDER_FORMAT_WITHOUT_JOURNAL)
+        return 1;
+    go_on_from(store, &meta);
+    return 0;
+}
+
 int commit_open(struct kv_store *store, struct kv_error *reterr)
 {
     struct meta meta = {0};
     if (read_meta(store, &meta, reterr) != 0 || read_journal(store, &meta, reterr) != 0)
         return -1;
-    memcpy(store->epoch, meta.epoch, sizeof(store->epoch));
-    start_clock(store, &meta);
-    store->revision = meta.head.is_clean ? meta.head.revision : meta.head.reserved;
+    go_on_from(store, &meta);
     enum kv_engine_status status = begin_journal(store, meta.head.is_clean);
     store->published = store->journal.next - 1;
     states_applied(store->states, store->published);
@@ -354,6 +372,8 @@ static enum kv_engine_status write_last_head(struct kv_store *store)
 
 void commit_close(struct kv_store *store)
 {
+    if (store->is_only_read)
+        return;
     enum kv_engine_status status =
         store->ill == KV_ENGINE_OK ? commit_drain(store) : commit_recover(store);
     if (status == KV_ENGINE_OK)

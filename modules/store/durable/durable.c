@@ -207,35 +207,96 @@ static struct kv_store *create(const struct kv_store_host *host,
     return store;
 }
 
-static int open_all(struct kv_store *store, const struct kv_option_value *options,
-                    struct kv_error *reterr)
+/* The database, and what the journal has for it. */
+static int open_engine(struct kv_store *store, const struct kv_option_value *options,
+                       struct kv_error *reterr)
 {
-    if (store->states == NULL)
-        return kv_error_set(reterr, "%s: no memory", store->path);
-    if (folder_open(store->path, store->ops->name, &store->folder, reterr) != 0)
-        return -1;
     if (store->ops->open(&store->host->base, store->folder.database, options, &store->engine,
                          reterr) != 0)
         return -1;
-    if (writer_open(store, reterr) != 0 ||
-        folder_mark(store->path, store->ops->name, &store->folder, reterr) != 0)
+    return writer_open(store, reterr) != 0 ||
+                   folder_mark(store->path, store->ops->name, &store->folder, reterr) != 0
+               ? -1
+               : 0;
+}
+
+/* Returns: 1 where it has to be recovered, and the engine is closed again. */
+static int open_engine_to_read(struct kv_store *store, const struct kv_option_value *options,
+                               struct kv_error *reterr)
+{
+    int result = store->ops->open_to_read(&store->host->base, store->folder.database, options,
+                                          &store->engine, reterr);
+    if (result == 0)
+        result = writer_open_to_read(store, reterr);
+    store->is_only_read = result == 0;
+    if (result == 1 && store->engine != NULL) {
+        store->ops->close(store->engine);
+        store->engine = NULL;
+    }
+    return result;
+}
+
+static int recover(struct kv_store *store, const struct kv_option_value *options,
+                   struct kv_error *reterr)
+{
+    struct kv_error error;
+    if (open_engine(store, options, &error) == 0)
+        return 0;
+    return kv_error_set(reterr, "%s: was not closed in order, and cannot be recovered: %s",
+                        store->path, error.text);
+}
+
+static int open_to_write(struct kv_store *store, const struct kv_option_value *options,
+                         struct kv_error *reterr)
+{
+    return folder_open(store->path, store->ops->name, &store->folder, reterr) == 0
+               ? open_engine(store, options, reterr)
+               : -1;
+}
+
+static int open_to_read(struct kv_store *store, const struct kv_option_value *options,
+                        struct kv_error *reterr)
+{
+    if (folder_find(store->path, store->ops->name, &store->folder, reterr) != 0)
         return -1;
-    return start_threads(store, (uint32_t)options[KV_DURABLE_OPTION_READERS].integer, reterr);
+    int result = open_engine_to_read(store, options, reterr);
+    return result == 1 ? recover(store, options, reterr) : result;
+}
+
+typedef int (*open_fn)(struct kv_store *store, const struct kv_option_value *options,
+                       struct kv_error *reterr);
+
+static int open_with(const struct kv_store_host *host, const struct kv_option_value *options,
+                     const struct kv_engine_ops *ops, open_fn open_files,
+                     struct kv_store **ret_store, struct kv_error *reterr)
+{
+    struct kv_store *store = create(host, options, ops);
+    if (store == NULL || store->states == NULL) {
+        if (store != NULL)
+            destroy(store);
+        return kv_error_set(reterr, "%s: no memory", ops->name);
+    }
+    uint32_t n_readers = (uint32_t)options[KV_DURABLE_OPTION_READERS].integer;
+    if (open_files(store, options, reterr) != 0 || start_threads(store, n_readers, reterr) != 0) {
+        destroy(store);
+        return -1;
+    }
+    *ret_store = store;
+    return 0;
 }
 
 int kv_durable_open(const struct kv_store_host *host, const struct kv_option_value *options,
                     const struct kv_engine_ops *ops, struct kv_store **ret_store,
                     struct kv_error *reterr)
 {
-    struct kv_store *store = create(host, options, ops);
-    if (store == NULL)
-        return kv_error_set(reterr, "%s: no memory", ops->name);
-    if (open_all(store, options, reterr) != 0) {
-        destroy(store);
-        return -1;
-    }
-    *ret_store = store;
-    return 0;
+    return open_with(host, options, ops, open_to_write, ret_store, reterr);
+}
+
+int kv_durable_open_to_read(const struct kv_store_host *host, const struct kv_option_value *options,
+                            const struct kv_engine_ops *ops, struct kv_store **ret_store,
+                            struct kv_error *reterr)
+{
+    return open_with(host, options, ops, open_to_read, ret_store, reterr);
 }
 
 void kv_durable_close(struct kv_store *store)

@@ -63,6 +63,12 @@ struct kv_engine_ops {
                 struct kv_error *reterr);
     void (*close)(struct kv_engine *engine); /* accepts NULL */
 
+    /* Opens the database for get(), walk() and close() alone: makes and changes nothing. Returns:
+     * 0, or -1 and *reterr; 1 where only open() can tell whether it is whole. */
+    int (*open_to_read)(const struct kv_host *host, const char *folder,
+                        const struct kv_option_value *options, struct kv_engine **ret,
+                        struct kv_error *reterr);
+
     /* Reads a row, as of the last commit. */
     enum kv_engine_status (*get)(struct kv_engine *engine, enum kv_engine_table table,
                                  struct kv_slice key, enum kv_engine_reach reach,

@@ -87,11 +87,15 @@ static int make_folders(const char *path, struct kv_error *reterr)
 
 /* ---- the lock ---- */
 
-static int take_lock(const char *path, int at, struct kv_error *reterr)
+/* flags: O_RDWR | O_CREAT, or O_RDONLY for one that is there. */
+static int take_lock(const char *path, int at, int flags, struct kv_error *reterr)
 {
-    int lock = openat(at, LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    int lock = openat(at, LOCK, flags | O_CLOEXEC, 0640);
     if (lock < 0)
-        return fail(path, "this folder cannot be written to", reterr);
+        return fail(path,
+                    flags == O_RDONLY ? "its " LOCK " cannot be opened"
+                                      : "this folder cannot be written to",
+                    reterr);
     if (flock(lock, LOCK_EX | LOCK_NB) == 0)
         return lock;
     if (errno == EWOULDBLOCK)
@@ -235,14 +239,30 @@ int folder_mark(const char *path, const char *name, const struct folder *folder,
 
 /* ---- opening ---- */
 
-/* Makes the folders in this one, and their names in it last. */
-static int make_inner_folders(const char *path, struct folder *folder, struct kv_error *reterr)
+static int name_inner_folders(const char *path, struct folder *folder, struct kv_error *reterr)
 {
     folder->database = join(path, "db");
     folder->journal = join(path, "journal");
-    if (folder->database == NULL || folder->journal == NULL)
-        return fail(path, "no memory", reterr);
+    return folder->database == NULL || folder->journal == NULL ? fail(path, "no memory", reterr)
+                                                               : 0;
+}
+
+/* Makes the folders in this one, and their names in it last. */
+static int make_inner_folders(const char *path, struct folder *folder, struct kv_error *reterr)
+{
+    if (name_inner_folders(path, folder, reterr) != 0)
+        return -1;
     return make_folder(folder->database, reterr) == 0 ? make_folder(folder->journal, reterr) : -1;
+}
+
+/* Takes `folder` over. */
+static int finish(int result, struct folder *folder, struct folder *ret)
+{
+    if (result == 0)
+        *ret = *folder;
+    else
+        folder_close(folder);
+    return result;
 }
 
 int folder_open(const char *path, const char *name, struct folder *ret, struct kv_error *reterr)
@@ -253,17 +273,46 @@ int folder_open(const char *path, const char *name, struct folder *ret, struct k
     int at = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (at < 0)
         return fail(path, "this folder cannot be opened", reterr);
-    int result = (folder.lock = take_lock(path, at, reterr)) < 0 ||
+    int result = (folder.lock = take_lock(path, at, O_RDWR | O_CREAT, reterr)) < 0 ||
                          read_mark(path, at, name, &folder, reterr) != 0 ||
                          make_inner_folders(path, &folder, reterr) != 0
                      ? -1
                      : 0;
     close(at);
-    if (result == 0)
-        *ret = folder;
-    else
-        folder_close(&folder);
-    return result;
+    return finish(result, &folder, ret);
+}
+
+static int refuse_absent(const char *path, struct kv_error *reterr)
+{
+    return kv_error_set(reterr, "there is no store at %s", path);
+}
+
+/* The mark is looked at first: where there is no store, nothing else is wrong. */
+static int find_mark(const char *path, int at, const char *name, struct folder *folder,
+                     struct kv_error *reterr)
+{
+    char text[MARK_MAX];
+    if (read_text(at, MARK, text) >= 0)
+        return check_mark(path, text, name, &folder->format, reterr);
+    return errno == ENOENT ? refuse_absent(path, reterr)
+                           : fail(path, MARK " cannot be read", reterr);
+}
+
+int folder_find(const char *path, const char *name, struct folder *ret, struct kv_error *reterr)
+{
+    struct folder folder = {.lock = -1};
+    int at = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (at < 0)
+        return errno == ENOENT || errno == ENOTDIR
+                   ? refuse_absent(path, reterr)
+                   : fail(path, "this folder cannot be opened", reterr);
+    int result = find_mark(path, at, name, &folder, reterr) != 0 ||
+                         (folder.lock = take_lock(path, at, O_RDONLY, reterr)) < 0 ||
+                         name_inner_folders(path, &folder, reterr) != 0
+                     ? -1
+                     : 0;
+    close(at);
+    return finish(result, &folder, ret);
 }
 
 void folder_close(struct folder *folder)

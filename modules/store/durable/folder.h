@@ -28,6 +28,9 @@ struct folder {
 /* name: of the store. Returns: 0, or -1 and *reterr, which names the path. */
 int folder_open(const char *path, const char *name, struct folder *ret, struct kv_error *reterr);
 
+/* The same for one that is there and is to be left as it is. */
+int folder_find(const char *path, const char *name, struct folder *ret, struct kv_error *reterr);
+
 /* The store has what its format asks for: marks the folder, if it is new, or was of another. */
 int folder_mark(const char *path, const char *name, const struct folder *folder,
                 struct kv_error *reterr);

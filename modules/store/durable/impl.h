@@ -41,6 +41,7 @@ struct kv_store {
     struct kv_engine *engine;
     const char *path;
     struct folder folder;
+    bool is_only_read;
     struct record_clock clock;
     struct states *states;
     char epoch[33];
@@ -86,6 +87,9 @@ struct kv_store {
 void *writer_run(void *store);
 /* Where no thread runs yet. */
 int writer_open(struct kv_store *store, struct kv_error *reterr);
+/* The same for a store that is only read, by scans. Returns: 1 where it has to be recovered first.
+ */
+int writer_open_to_read(struct kv_store *store, struct kv_error *reterr);
 
 /* commit.c, for the writer: what becomes of the rows of a batch, first a record of the journal, and
  * later the engine's */
@@ -101,6 +105,9 @@ enum kv_engine_status commit_recover(struct kv_store *store);
 /* Opening and closing, where the writer does not run. */
 int commit_open(struct kv_store *store, struct kv_error *reterr);
 void commit_close(struct kv_store *store);
+/* Without the journal, which a store that was closed in order does not need. Returns: 1 where it
+ * was not. */
+int commit_open_to_read(struct kv_store *store, struct kv_error *reterr);
 
 /* reader.c */
 void *reader_run(void *store);

@@ -427,14 +427,27 @@ static void start_turn(struct kv_store *store, struct turn *turn)
                                  .revision = &store->revision};
 }
 
-int writer_open(struct kv_store *store, struct kv_error *reterr)
+static void start_turns(struct kv_store *store)
 {
-    if (commit_open(store, reterr) != 0)
-        return -1;
     start_turn(store, &store->turns[0]);
     start_turn(store, &store->turns[1]);
     store->open = &store->turns[0];
     deadlines_init(&store->deadlines, store->host, store->ops, store->engine, store->clock);
     deadlines_load(&store->deadlines, store->host->base.now_ms(&store->host->base));
-    return 0;
+}
+
+int writer_open(struct kv_store *store, struct kv_error *reterr)
+{
+    int result = commit_open(store, reterr);
+    if (result == 0)
+        start_turns(store);
+    return result;
+}
+
+int writer_open_to_read(struct kv_store *store, struct kv_error *reterr)
+{
+    int result = commit_open_to_read(store, reterr);
+    if (result == 0)
+        start_turns(store);
+    return result;
 }

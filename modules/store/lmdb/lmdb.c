@@ -29,7 +29,8 @@ enum {
     LENGTH_BYTES = 8,                         /* of a long key, ahead of it in its row */
     SEED_BYTES = 8,
     MOST_READERS = 128,
-    FREE_PAGES = 0 /* the handle of LMDB's own database of free pages */
+    FREE_PAGES = 0,    /* the handle of LMDB's own database of free pages */
+    NEEDS_WRITING = -1 /* no error of LMDB: the file is not as it should be, but may be mended */
 };
 
 #define KEY_MARK 'k'
@@ -50,6 +51,7 @@ struct kv_engine {
     const struct kv_host *host;
     char *folder;
     size_t map_size;
+    bool is_only_read;
     uint64_t seed; /* of the hashes of long keys: kept in the file */
 
     pthread_rwlock_t access; /* of the two below: written by recover() only */
@@ -407,7 +409,8 @@ static int open_tables_with(struct kv_engine *engine, unsigned txn_flags, unsign
 static int open_tables(struct kv_engine *engine)
 {
     int fault = open_tables_with(engine, MDB_RDONLY, 0);
-    return fault == MDB_NOTFOUND ? open_tables_with(engine, 0, MDB_CREATE) : fault;
+    return fault == MDB_NOTFOUND && !engine->is_only_read ? open_tables_with(engine, 0, MDB_CREATE)
+                                                          : fault;
 }
 
 /* How many free pages of the file there are from `first` on: LMDB keeps them in a database of its
@@ -452,6 +455,8 @@ static int check_length(struct kv_engine *engine)
     size_t n_there = (size_t)status.st_size / stat.ms_psize;
     if (n_there >= n_needed)
         return 0;
+    if (engine->is_only_read)
+        return NEEDS_WRITING;
     if (ftruncate(file, (off_t)(n_needed * stat.ms_psize)) != 0)
         return errno;
     int fault = count_free_pages(engine, n_there, &n_free);
@@ -467,6 +472,12 @@ static void close_database(struct kv_engine *engine)
     engine->env = NULL;
 }
 
+/* Nothing is locked for reading alone: no other process has the store open. */
+static unsigned flags_of(const struct kv_engine *engine)
+{
+    return MDB_NOTLS | MDB_NORDAHEAD | (engine->is_only_read ? MDB_RDONLY | MDB_NOLOCK : 0);
+}
+
 static int open_database(struct kv_engine *engine)
 {
     int fault = mdb_env_create(&engine->env);
@@ -475,7 +486,7 @@ static int open_database(struct kv_engine *engine)
     mdb_env_set_maxdbs(engine->env, KV_ENGINE_N_TABLES);
     mdb_env_set_maxreaders(engine->env, MOST_READERS);
     if ((fault = mdb_env_set_mapsize(engine->env, engine->map_size)) != 0 ||
-        (fault = mdb_env_open(engine->env, engine->folder, MDB_NOTLS | MDB_NORDAHEAD, 0640)) != 0 ||
+        (fault = mdb_env_open(engine->env, engine->folder, flags_of(engine), 0640)) != 0 ||
         (fault = check_length(engine)) != 0 || (fault = open_tables(engine)) != 0)
         close_database(engine);
     return fault;
@@ -544,7 +555,7 @@ static int read_seed(struct kv_engine *engine)
 {
     enum kv_engine_status status =
         engine_get(engine, KV_ENGINE_META, SEED, KV_ENGINE_ANYWHERE, take_seed, engine);
-    if (status != KV_ENGINE_ABSENT)
+    if (status != KV_ENGINE_ABSENT || engine->is_only_read)
         return status == KV_ENGINE_OK ? 0 : MDB_CORRUPTED;
     if (getrandom(&engine->seed, SEED_BYTES, 0) != SEED_BYTES)
         return EIO;
@@ -565,29 +576,61 @@ static void engine_close(struct kv_engine *engine)
     free(engine);
 }
 
-static int engine_open(const struct kv_host *host, const char *folder,
-                       const struct kv_option_value *options, struct kv_engine **ret,
-                       struct kv_error *reterr)
+static struct kv_engine *create(const struct kv_host *host, const char *folder,
+                                const struct kv_option_value *options)
 {
     struct kv_engine *engine = calloc(1, sizeof(*engine));
     if (engine == NULL || (engine->folder = strdup(folder)) == NULL) {
         free(engine);
-        return kv_error_set(reterr, "%s: no memory", folder);
+        return NULL;
     }
     engine->host = host;
     engine->map_size = (size_t)options[OPTION_MAP_SIZE].integer;
     kv_durable_init_access(&engine->access);
+    return engine;
+}
+
+/* Returns: 0; 1 where it is to be opened for writing; -1. */
+static int finish_opening(struct kv_engine *engine, int fault, struct kv_engine **ret,
+                          struct kv_error *reterr)
+{
+    if (fault == 0) {
+        *ret = engine;
+        return 0;
+    }
+    if (fault != NEEDS_WRITING)
+        kv_error_set(reterr, "%s: cannot be opened: %s", engine->folder, mdb_strerror(fault));
+    engine_close(engine);
+    return fault == NEEDS_WRITING ? 1 : -1;
+}
+
+static int engine_open(const struct kv_host *host, const char *folder,
+                       const struct kv_option_value *options, struct kv_engine **ret,
+                       struct kv_error *reterr)
+{
+    struct kv_engine *engine = create(host, folder, options);
+    if (engine == NULL)
+        return kv_error_set(reterr, "%s: no memory", folder);
     int fault = open_database(engine);
     if (fault == 0 && folder_sync(engine->folder) != 0) /* the new file's name */
         fault = errno;
     if (fault == 0)
         fault = read_seed(engine);
-    if (fault != 0) {
-        engine_close(engine);
-        return kv_error_set(reterr, "%s: cannot be opened: %s", folder, mdb_strerror(fault));
-    }
-    *ret = engine;
-    return 0;
+    return finish_opening(engine, fault, ret, reterr);
+}
+
+static int engine_open_to_read(const struct kv_host *host, const char *folder,
+                               const struct kv_option_value *options, struct kv_engine **ret,
+                               struct kv_error *reterr)
+{
+    struct kv_engine *engine = create(host, folder, options);
+    if (engine == NULL)
+        return kv_error_set(reterr, "%s: no memory", folder);
+    engine->is_only_read = true;
+    int fault = open_database(engine);
+    if (fault == 0)
+        fault = read_seed(engine);
+    return finish_opening(engine, fault, ret, reterr);
 }
 
 static const struct kv_engine_ops engine_ops = {
@@ -595,6 +638,7 @@ static const struct kv_engine_ops engine_ops = {
     .max_commit = 1000, /* larger ones make the list of free pages cost more than the rows */
     .max_row = (size_t)2 << 30,
     .open = engine_open,
+    .open_to_read = engine_open_to_read,
     .close = engine_close,
     .get = engine_get,
     .put = engine_put,
@@ -623,7 +667,14 @@ static int lmdb_store_open(const struct kv_store_host *host, const struct kv_opt
     return kv_durable_open(host, values, &engine_ops, ret_store, reterr);
 }
 
-static const struct kv_store_ops ops = KV_DURABLE_OPS(lmdb_store_open);
+static int lmdb_store_open_to_read(const struct kv_store_host *host,
+                                   const struct kv_option_value *values,
+                                   struct kv_store **ret_store, struct kv_error *reterr)
+{
+    return kv_durable_open_to_read(host, values, &engine_ops, ret_store, reterr);
+}
+
+static const struct kv_store_ops ops = KV_DURABLE_OPS(lmdb_store_open, lmdb_store_open_to_read);
 
 static const struct kv_module module = {
     KV_MODULE_IDENTITY,

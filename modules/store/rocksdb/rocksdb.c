@@ -55,6 +55,7 @@ static const char *const table_names[KV_ENGINE_N_TABLES] = {
 struct kv_engine {
     const struct kv_host *host;
     char *folder;
+    bool is_only_read;
     rocksdb_options_t *options;
     rocksdb_block_based_table_options_t *table_options;
     rocksdb_cache_t *cache;
@@ -230,8 +231,14 @@ static char *open_database(struct kv_engine *engine)
     const rocksdb_options_t *options[KV_ENGINE_N_TABLES];
     for (int i = 0; i < KV_ENGINE_N_TABLES; i++)
         options[i] = engine->options;
-    engine->db = rocksdb_open_column_families(engine->options, engine->folder, KV_ENGINE_N_TABLES,
-                                              table_names, options, engine->tables, &error);
+    if (engine->is_only_read)
+        engine->db = rocksdb_open_for_read_only_column_families(engine->options, engine->folder,
+                                                                KV_ENGINE_N_TABLES, table_names,
+                                                                options, engine->tables, 0, &error);
+    else
+        engine->db =
+            rocksdb_open_column_families(engine->options, engine->folder, KV_ENGINE_N_TABLES,
+                                         table_names, options, engine->tables, &error);
     if (error != NULL)
         engine->db = NULL;
     return error;
@@ -338,13 +345,14 @@ static struct kv_engine *create(const struct kv_host *host, const char *folder)
     return engine;
 }
 
-static int engine_open(const struct kv_host *host, const char *folder,
-                       const struct kv_option_value *options, struct kv_engine **ret,
-                       struct kv_error *reterr)
+static int open_with(const struct kv_host *host, const char *folder, bool is_only_read,
+                     const struct kv_option_value *options, struct kv_engine **ret,
+                     struct kv_error *reterr)
 {
     struct kv_engine *engine = create(host, folder);
     if (engine == NULL)
         return kv_error_set(reterr, "%s: no memory", folder);
+    engine->is_only_read = is_only_read;
     set_options(engine, options);
     char *error = open_database(engine);
     if (error != NULL) {
@@ -357,11 +365,26 @@ static int engine_open(const struct kv_host *host, const char *folder,
     return 0;
 }
 
+static int engine_open(const struct kv_host *host, const char *folder,
+                       const struct kv_option_value *options, struct kv_engine **ret,
+                       struct kv_error *reterr)
+{
+    return open_with(host, folder, false, options, ret, reterr);
+}
+
+static int engine_open_to_read(const struct kv_host *host, const char *folder,
+                               const struct kv_option_value *options, struct kv_engine **ret,
+                               struct kv_error *reterr)
+{
+    return open_with(host, folder, true, options, ret, reterr);
+}
+
 static const struct kv_engine_ops engine_ops = {
     .name = "rocksdb",
     .max_commit = 16384,
     .max_row = (size_t)2 << 30,
     .open = engine_open,
+    .open_to_read = engine_open_to_read,
     .close = engine_close,
     .get = engine_get,
     .put = engine_put,
@@ -396,7 +419,15 @@ static int rocksdb_store_open(const struct kv_store_host *host,
     return kv_durable_open(host, values, &engine_ops, ret_store, reterr);
 }
 
-static const struct kv_store_ops ops = KV_DURABLE_OPS(rocksdb_store_open);
+static int rocksdb_store_open_to_read(const struct kv_store_host *host,
+                                      const struct kv_option_value *values,
+                                      struct kv_store **ret_store, struct kv_error *reterr)
+{
+    return kv_durable_open_to_read(host, values, &engine_ops, ret_store, reterr);
+}
+
+static const struct kv_store_ops ops =
+    KV_DURABLE_OPS(rocksdb_store_open, rocksdb_store_open_to_read);
 
 static const struct kv_module module = {
     KV_MODULE_IDENTITY,

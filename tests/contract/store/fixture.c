@@ -276,6 +276,33 @@ int fixture_open(void **state)
     return 0;
 }
 
+void fixture_close_store(struct fixture *fixture)
+{
+    forget_changes(fixture);
+    fixture->ops->close(fixture->store);
+}
+
+void fixture_open_to_read(struct fixture *fixture)
+{
+    struct kv_error error = {0};
+    if (fixture->ops->open_to_read(&fixture->host, open_values, &fixture->store, &error) != 0)
+        fail_msg("%s", error.text);
+    fixture->ops->info(fixture->store, &fixture->info);
+}
+
+int fixture_read_nothing(struct fixture *fixture, const char *path, struct kv_error *reterr)
+{
+    struct kv_store *store = NULL;
+    struct kv_option_value *values =
+        options_create(tested->identity, n_tested_settings, tested_settings, path, reterr);
+    assert_non_null(values);
+    int result = fixture->ops->open_to_read(&fixture->host, values, &store, reterr);
+    if (result == 0)
+        fixture->ops->close(store);
+    options_destroy(tested->identity, values);
+    return result;
+}
+
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
 {
     (void)status;

@@ -80,6 +80,13 @@ struct page {
 int fixture_open(void **state);
 int fixture_close(void **state);
 
+/* Closes the store; opens what it left by open_to_read(), which has to follow. */
+void fixture_close_store(struct fixture *fixture);
+void fixture_open_to_read(struct fixture *fixture);
+
+/* open_to_read() of a store that is not there, in the empty folder `path`. Returns: its result. */
+int fixture_read_nothing(struct fixture *fixture, const char *path, struct kv_error *reterr);
+
 /* What the program was called with. */
 void fixture_configure(const struct kv_loaded_module *module, int n_settings, char **settings);
 
@@ -156,5 +163,6 @@ int run_scan_tests(void);
 int run_thread_tests(void);
 int run_random_tests(void);
 int run_linear_tests(void);
+int run_reading_tests(void);
 
 #endif

@@ -52,6 +52,11 @@ bool kv_test_folder_mount(const char *path, unsigned long flags, const char *opt
     return false;
 }
 
+void kv_test_folder_mount_to_read(const char *path)
+{
+    assert_int_equal(mount(NULL, path, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+}
+
 void kv_test_folder_unmount(const char *path)
 {
     assert_int_equal(umount(path), 0);

@@ -18,6 +18,9 @@ void kv_test_folder_remove(const char *path);
 bool kv_test_folder_mount(const char *path, unsigned long flags, const char *options);
 void kv_test_folder_unmount(const char *path);
 
+/* From now on it can be read only. */
+void kv_test_folder_mount_to_read(const char *path);
+
 /* `<folder>/<name>`. Owns: the caller, by free(). */
 char *kv_test_path(const char *folder, const char *name);
 

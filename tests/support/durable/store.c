@@ -98,12 +98,26 @@ uint64_t kv_test_store_last_number(const struct kv_test_store *store)
     return last;
 }
 
+/* For a program that takes any port that is free. Owns: the caller. */
+static char *portless_yaml(const struct kv_test_store *store)
+{
+    char *yaml = kv_test_store_yaml(store, "");
+    memcpy(strstr(yaml, "%port"), "0    ", strlen("%port"));
+    return yaml;
+}
+
+void kv_test_store_export(const struct kv_test_store *store, struct kv_test_outcome *ret)
+{
+    char *yaml = portless_yaml(store);
+    kv_test_program_run_with_file("--export", yaml, ret);
+    free(yaml);
+}
+
 void kv_test_store_expect_refusal(const struct kv_test_store *store, const char *path,
                                   const char *what)
 {
     struct kv_test_program program;
-    char *yaml = kv_test_store_yaml(store, "");
-    memcpy(strstr(yaml, "%port"), "0    ", strlen("%port")); /* any that is free */
+    char *yaml = portless_yaml(store);
     kv_test_program_prepare(&program);
     char *file = kv_test_program_write(&program, "kvserver.yaml", yaml);
     kv_test_program_spawn(&program, (const char *[]){"-c", file, NULL});

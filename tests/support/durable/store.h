@@ -35,6 +35,9 @@ uint64_t kv_test_store_last_number(const struct kv_test_store *store);
 void kv_test_store_expect_refusal(const struct kv_test_store *store, const char *path,
                                   const char *what);
 
+/* Runs an export. Owns: the outcome, by kv_test_outcome_fini(). */
+void kv_test_store_export(const struct kv_test_store *store, struct kv_test_outcome *ret);
+
 /* Puts the disk into a state of kv_disk_faults.so ("full", "broken", …), or out of it. */
 void kv_test_store_set(const struct kv_test_store *store, const char *state, bool is_so);
 

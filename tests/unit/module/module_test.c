@@ -166,13 +166,13 @@ static void entry_that_returns_null_is_refused(void **state)
 static void other_major_version_is_refused(void **state)
 {
     (void)state;
-    assert_store_refused("newer_major", "speaks module ABI 2.2, this server 1.2");
+    assert_store_refused("newer_major", "speaks module ABI 2.3, this server 1.3");
 }
 
 static void newer_minor_version_is_refused(void **state)
 {
     (void)state;
-    assert_store_refused("newer_minor", "speaks module ABI 1.7, this server 1.2");
+    assert_store_refused("newer_minor", "speaks module ABI 1.7, this server 1.3");
 }
 
 static void identity_smaller_than_the_first_one_is_refused(void **state)
@@ -257,6 +257,19 @@ static void capability_without_its_function_is_refused(void **state)
                    "claims capability 0x1, which needs the function on_read");
 }
 
+static void function_of_a_later_abi_is_not_asked_for(void **state)
+{
+    struct kv_loaded_module *module;
+    struct kv_error error;
+    (void)state;
+    assert_store_refused("durable_unread", "claims capability 0x1, which needs the function "
+                                           "open_to_read");
+    if (kv_module_load(BAD_MODULES, KV_MODULE_STORE, "durable_of_1_2", &module, &error) != 0)
+        fail_msg("%s", error.text);
+    assert_null(kv_module_store_ops(module)->open_to_read);
+    kv_module_unload(module);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +301,7 @@ int main(void)
         cmocka_unit_test(table_smaller_than_the_first_one_is_refused),
         cmocka_unit_test(missing_function_is_named),
         cmocka_unit_test(capability_without_its_function_is_refused),
+        cmocka_unit_test(function_of_a_later_abi_is_not_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
