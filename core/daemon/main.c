@@ -102,7 +102,7 @@ int main(int argc, char **argv)
     struct kv_error error;
     if (kv_streams_occupy() != 0) {
         perror("kvserver: /dev/null, in place of a standard stream that is closed");
-        return EXIT_FAILURE;
+        return EXIT_AT_RUN_TIME;
     }
     if (kv_arguments_parse(argc, argv, &arguments, &error) != 0) {
         fprintf(stderr, "kvserver: %s\n%s", error.text, kv_usage);
@@ -110,7 +110,7 @@ int main(int argc, char **argv)
     }
     if (is_to_print(arguments.action) && !kv_streams_have_output()) {
         fputs("kvserver: the standard output is closed\n", stderr);
-        return EXIT_FAILURE;
+        return EXIT_AT_RUN_TIME;
     }
     if (arguments.action == KV_ACTION_HELP) {
         fputs(kv_usage, stdout);

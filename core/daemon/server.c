@@ -456,6 +456,7 @@ int kv_server_run(const struct kv_config *config, struct kv_import *import, stru
     sigset_t set = handled_signals();
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that is too long is an error of write() */
     tune_allocator();
     kv_hash_init();
     int result = start(&server, reterr);

@@ -15,8 +15,7 @@
 #include "base/mem.h"
 
 enum {
-    TELL_AGAIN_MS = 60000, /* that a sink still fails, or is still full */
-    GRACE_MS = 2000        /* for a module that has to return at the end */
+    GRACE_MS = 2000 /* for a module that has to return at the end */
 };
 
 static int64_t now_ms(void)
@@ -56,6 +55,24 @@ static void host_log(const struct kv_host *base, enum kv_log_level level, const 
 static void host_gave_up(const struct kv_sink_host *host, uint64_t n)
 {
     runner_of(host)->n_given_up += n;
+}
+
+static void host_drop(const struct kv_sink_host *host, const struct kv_event *event,
+                      const char *format, ...)
+{
+    struct kv_sink_runner *runner = runner_of(host);
+    struct kv_error why;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why.text, sizeof(why.text), format, args);
+    va_end(args);
+    runner->n_given_up++;
+    kv_sink_report_drop(&runner->report, event, why.text, now_ms());
+}
+
+static void host_refused(const struct kv_sink_host *host)
+{
+    runner_of(host)->was_refused = true;
 }
 
 static bool host_is_ending(const struct kv_sink_host *host)
@@ -200,12 +217,12 @@ static void reopen_if_asked(struct kv_sink_runner *runner)
 static bool fill(struct kv_sink_runner *runner)
 {
     struct kv_sink_batch *batch = &runner->batch;
-    size_t bytes = 0;
+    size_t bytes = 0, most = runner->refusals.most == 0 ? KV_SINK_BATCH : runner->refusals.most;
     pthread_mutex_lock(&runner->lock);
     while (kv_queue_is_empty(&runner->queue.entries) && !runner->is_ending && !runner->is_reopening)
         wait_a_while(runner, -1);
     bool is_over = is_time_over(runner);
-    while (!is_over && batch->n < KV_SINK_BATCH && bytes < KV_SINK_BATCH_BYTES) {
+    while (!is_over && batch->n < most && bytes < KV_SINK_BATCH_BYTES) {
         struct kv_sink_entry *entry = kv_sink_queue_pop(&runner->queue);
         if (entry == NULL)
             break;
@@ -272,25 +289,6 @@ static void give_up(struct kv_sink_runner *runner)
     destroy_all(runner, &dropped);
 }
 
-static void tell_failure(struct kv_sink_runner *runner, const char *why)
-{
-    int64_t at_ms = now_ms();
-    if (runner->is_failing && at_ms - runner->told_ms < TELL_AGAIN_MS)
-        return;
-    kv_log(KV_LOG_WARN, runner->config->name, "%s: %s; %llu events wait",
-           runner->is_failing ? "still not delivered" : "not delivered", why,
-           (unsigned long long)kv_sink_runner_count(runner).queued);
-    runner->is_failing = true;
-    runner->told_ms = at_ms;
-}
-
-static void tell_success(struct kv_sink_runner *runner)
-{
-    if (runner->is_failing)
-        kv_log(KV_LOG_INFO, runner->config->name, "delivers again");
-    runner->is_failing = false;
-}
-
 /* Before the next attempt. New events do not shorten it; an end or SIGHUP does. */
 static void back_off(struct kv_sink_runner *runner)
 {
@@ -305,28 +303,55 @@ static void back_off(struct kv_sink_runner *runner)
     pthread_mutex_unlock(&runner->lock);
 }
 
-static void deliver(struct kv_sink_runner *runner)
+/* Has the module deliver the batch. Returns: how many events it has settled. */
+static size_t call_module(struct kv_sink_runner *runner, struct kv_error *reterr)
 {
     struct kv_sink_batch *batch = &runner->batch;
-    struct kv_error error = {.text = "no memory"};
-    size_t n = batch->n, settled = 0;
     runner->n_given_up = 0;
-    if (kv_sink_batch_write(batch, kv_keyspace_epoch(runner->keyspace)) == 0) {
-        snprintf(error.text, sizeof(error.text), "no reason given");
-        enter_module(runner);
-        settled = runner->config->ops->deliver(runner->sink, batch->events, n, &error);
-        leave_module(runner);
+    runner->was_refused = false;
+    if (kv_sink_batch_write(batch, kv_keyspace_epoch(runner->keyspace)) != 0) {
+        kv_error_set(reterr, "no memory");
+        return 0;
     }
-    if (settled > n)
-        settled = n;
+    kv_error_set(reterr, "no reason given");
+    enter_module(runner);
+    size_t settled = runner->config->ops->deliver(runner->sink, batch->events, batch->n, reterr);
+    leave_module(runner);
+    return settled > batch->n ? batch->n : settled;
+}
+
+/* Drops the first event that is not settled, where it is one that the peer will never take.
+ * Returns: how many are settled then. */
+static size_t drop_refused(struct kv_sink_runner *runner, size_t settled, const char *why)
+{
+    const struct kv_sink_batch *batch = &runner->batch;
+    struct kv_error text;
+    if (!runner->was_refused || settled == batch->n ||
+        !kv_sink_refusals_note(&runner->refusals, batch->entries[settled]->revision, batch->n))
+        return settled;
+    kv_error_set(&text, "refused %d times alone: %.900s", KV_SINK_REFUSALS, why);
+    kv_sink_report_drop(&runner->report, &batch->events[settled], text.text, now_ms());
+    runner->n_given_up++;
+    return settled + 1;
+}
+
+static void deliver(struct kv_sink_runner *runner)
+{
+    struct kv_error error;
+    size_t n = runner->batch.n;
+    size_t settled = drop_refused(runner, call_module(runner, &error), error.text);
     settle(runner, settled, runner->n_given_up);
     if (settled != 0)
         kv_backoff_reset(&runner->backoff);
+    if (settled == n && runner->was_refused)
+        return; /* the last of them was dropped: nothing was delivered */
     if (settled == n) {
-        tell_success(runner);
+        kv_sink_refusals_relax(&runner->refusals, KV_SINK_BATCH);
+        kv_sink_report_success(&runner->report);
         return;
     }
-    tell_failure(runner, error.text);
+    kv_sink_report_failure(&runner->report, error.text, kv_sink_runner_count(runner).queued,
+                           now_ms());
     give_up(runner);
     back_off(runner);
 }
@@ -427,8 +452,11 @@ int kv_sink_runner_open(struct kv_sink_runner *runner, const struct kv_sink_conf
                           .wall_us = host_wall_us,
                           .log = host_log},
                  .gave_up = host_gave_up,
-                 .is_ending = host_is_ending},
+                 .is_ending = host_is_ending,
+                 .drop = host_drop,
+                 .refused = host_refused},
         .config = config,
+        .report = {.name = config->name},
         .may_block = config->when_full == KV_SINK_BLOCK_WRITES,
         .backoff = {.first_ms = config->first_retry_ms,
                     .longest_ms = config->longest_retry_ms,

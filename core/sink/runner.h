@@ -9,6 +9,8 @@
 
 #include "sink/backoff.h"
 #include "sink/event.h"
+#include "sink/refusals.h"
+#include "sink/report.h"
 #include "sink/sinks.h"
 
 struct kv_sink_runner {
@@ -37,9 +39,10 @@ struct kv_sink_runner {
     /* the thread's */
     struct kv_sink_batch batch;
     struct kv_backoff backoff;
+    struct kv_sink_refusals refusals;
+    struct kv_sink_report report;
     uint64_t n_given_up; /* in the call under way */
-    bool is_failing;
-    int64_t told_ms; /* when that was logged */
+    bool was_refused;    /* in that call */
 };
 
 /* Returns: 0, or -1 and *reterr; then there is nothing to close. */

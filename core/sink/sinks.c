@@ -61,13 +61,10 @@ void kv_sinks_stop_blocking(struct kv_sinks *sinks)
         kv_sink_runner_stop_blocking(&sinks->runners[i]);
 }
 
-static void log_counts(struct kv_sink_runner *runner)
+static void report_counts(struct kv_sink_runner *runner)
 {
     struct kv_sink_counts counts = kv_sink_runner_count(runner);
-    kv_log(counts.dropped == 0 ? KV_LOG_INFO : KV_LOG_WARN, runner->config->name,
-           "delivered %llu events, retried %llu times, dropped %llu events",
-           (unsigned long long)counts.delivered, (unsigned long long)counts.retried,
-           (unsigned long long)counts.dropped);
+    kv_sink_report_counts(runner->config->name, &counts);
 }
 
 bool kv_sinks_end(struct kv_sinks *sinks, int64_t until_ms)
@@ -83,7 +80,7 @@ bool kv_sinks_end(struct kv_sinks *sinks, int64_t until_ms)
             kv_log(KV_LOG_ERROR, runner->config->name, "does not return: it is left behind");
             all_ended = false;
         }
-        log_counts(runner);
+        report_counts(runner);
     }
     return all_ended;
 }

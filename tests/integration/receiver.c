@@ -55,21 +55,53 @@ static char keep(struct kv_test_receiver *receiver, const struct kv_buffer *in, 
     return answer;
 }
 
-/* Returns: whether the connection goes on. */
-static bool answer(int fd, char letter)
+#define EMPTY "Content-Length: 0\r\n\r\n"
+
+static const char *text_of(char letter, struct kv_slice body)
+{
+    switch (letter) {
+    case 'f':
+        return "HTTP/1.1 500 No\r\nContent-Length: 5\r\n\r\nsorry";
+    case 'r':
+        return "HTTP/1.1 503 Later\r\nRetry-After: 1\r\n" EMPTY;
+    case 'm':
+        return "HTTP/1.1 302 There\r\nLocation: /there\r\n" EMPTY;
+    case 'g':
+        return "HTTP/1.1 410 Gone\r\n" EMPTY;
+    case 'b':
+    case 'h':
+        return "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nthe beginning";
+    case 'j':
+        if (memmem(body.bytes, body.len, "\"bad\"", 5) != NULL)
+            return "HTTP/1.1 422 No\r\n" EMPTY;
+        break;
+    case 'l':
+        if (body.len > 1000)
+            return "HTTP/1.1 413 No\r\n" EMPTY;
+        break;
+    default:
+        break;
+    }
+    return "HTTP/1.1 204 No Content\r\n\r\n";
+}
+
+static void await_close(int fd)
 {
     char byte;
-    const char *text = letter == 'o'   ? "HTTP/1.1 204 No Content\r\n\r\n"
-                       : letter == 'f' ? "HTTP/1.1 500 No\r\nContent-Length: 5\r\n\r\nsorry"
-                       : letter == 'r' ? "HTTP/1.1 503 Later\r\nRetry-After: 1\r\n"
-                                         "Content-Length: 0\r\n\r\n"
-                       : letter == 'm' ? "HTTP/1.1 302 There\r\nLocation: /there\r\n"
-                                         "Content-Length: 0\r\n\r\n"
-                       : letter == 'g' ? "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"
-                                       : NULL;
-    if (letter == 's' && read(fd, &byte, 1) != 0)
+    while (read(fd, &byte, 1) > 0)
+        continue;
+}
+
+/* Returns: whether the connection goes on. */
+static bool answer(int fd, char letter, struct kv_slice body)
+{
+    const char *text = text_of(letter, body);
+    if (letter != 'c' && letter != 's' &&
+        send(fd, text, strlen(text), MSG_NOSIGNAL) != (ssize_t)strlen(text))
         return false;
-    return text != NULL && send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text);
+    if (letter == 's' || letter == 'h')
+        await_close(fd);
+    return strchr("csbh", letter) == NULL;
 }
 
 static void serve(struct kv_test_receiver *receiver, int fd)
@@ -78,7 +110,8 @@ static void serve(struct kv_test_receiver *receiver, int fd)
     size_t head, body;
     bool goes_on = true;
     while (goes_on && receive(fd, &in, &head, &body)) {
-        goes_on = answer(fd, keep(receiver, &in, head, body));
+        char letter = keep(receiver, &in, head, body);
+        goes_on = answer(fd, letter, (struct kv_slice){in.bytes + head, body});
         memmove(in.bytes, in.bytes + head + body, in.len - head - body);
         in.len -= head + body;
         in.bytes[in.len] = '\0';

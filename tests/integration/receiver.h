@@ -27,7 +27,9 @@ struct kv_test_receiver {
 
 /* plan: a letter for each request, the last for all that follow: `o` 204, `f` 500, `r` 503 with
  * Retry-After: 1, `g` 410, `m` 302 to itself, `c` closes without an answer, `s` does not answer
- * until the other side closes. port: 0 is any. */
+ * until the other side closes; `b` 200 with a body that is cut short, `h` 200 with a body that does
+ * not end until the other side closes; `j` 422 where "bad" is in the body, else 204; `l` 413 where
+ * the body is longer than 1000 bytes, else 204. port: 0 is any. */
 void kv_test_receiver_start(struct kv_test_receiver *receiver, uint16_t port, const char *plan);
 void kv_test_receiver_stop(struct kv_test_receiver *receiver);
 

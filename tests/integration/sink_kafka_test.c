@@ -49,16 +49,23 @@ static void set_brokers(bool are_up)
             rd_kafka_mock_broker_set_down(cluster, i);
 }
 
-static void start_server(void)
+/* settings: further ones of librdkafka. */
+static void start_server_with(const char *settings)
 {
     struct kv_buffer yaml = {0};
-    kv_buffer_printf(&yaml,
-                     "sinks:\n  - {module: kafka, retry: {first: 5ms, longest: 50ms}, options: "
-                     "{brokers: '%s', timeout: 1s, settings: {reconnect.backoff.max.ms: '100'}}}\n",
-                     rd_kafka_mock_cluster_bootstraps(cluster));
+    kv_buffer_printf(
+        &yaml,
+        "sinks:\n  - {module: kafka, retry: {first: 5ms, longest: 50ms}, options: "
+        "{brokers: '%s', timeout: 1s, settings: {reconnect.backoff.max.ms: '100'%s}}}\n",
+        rd_kafka_mock_cluster_bootstraps(cluster), settings);
     kv_buffer_append_char(&yaml, '\0');
     kv_test_start(&server, yaml.bytes);
     kv_buffer_fini(&yaml);
+}
+
+static void start_server(void)
+{
+    start_server_with("");
 }
 
 static rd_kafka_t *start_consumer(void)
@@ -123,6 +130,87 @@ static void nothing_is_lost_while_brokers_are_down(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
+static void stop_and_expect(const char *part)
+{
+    kv_test_server_terminate(&server);
+    assert_int_equal(kv_test_program_wait(&server.program, KV_TEST_LIMIT_MS), 0);
+    kv_test_await_log(&server, part);
+    kv_test_program_remove(&server.program);
+}
+
+static void await_delivery(void)
+{
+    rd_kafka_t *consumer = start_consumer();
+    rd_kafka_message_t *message = NULL;
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    for (bool is_last = false; !is_last; message = NULL) {
+        message = rd_kafka_consumer_poll(consumer, 100);
+        is_last = message != NULL && message->err == RD_KAFKA_RESP_ERR_NO_ERROR &&
+                  memmem(message->payload, message->len, "\"last\"", 6) != NULL;
+        if (message != NULL)
+            rd_kafka_message_destroy(message);
+        assert_true(kv_test_now_ms() < until_ms);
+    }
+    rd_kafka_consumer_close(consumer);
+    rd_kafka_destroy(consumer);
+}
+
+/* A broker's limit is one for batches. */
+static void batch_that_is_refused_for_its_length_is_sent_in_parts(void **state)
+{
+    (void)state;
+    set_brokers(false);
+    start_server();
+    kv_test_write_numbers(server.port, 1, 10);
+    kv_test_store(server.port, "k", "\"last\"");
+    kv_test_await_log(&server, "not delivered"); /* they come together the next time */
+    rd_kafka_mock_push_request_errors(cluster, 0 /* Produce */, 1,
+                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    set_brokers(true);
+    await_delivery();
+    stop_and_expect("dropped 0 events");
+}
+
+static void event_that_no_broker_takes_is_dropped_alone(void **state)
+{
+    (void)state;
+    start_server();
+    rd_kafka_mock_push_request_errors(cluster, 0 /* Produce */, 1,
+                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    kv_test_store(server.port, "long", "1");
+    kv_test_await_log(&server, "is dropped: Broker: Message size too large");
+    kv_test_store(server.port, "k", "\"last\"");
+    await_delivery();
+    stop_and_expect("delivered 1 event,");
+}
+
+static void event_that_the_producer_does_not_take_is_dropped_alone(void **state)
+{
+    char *letters = kv_test_letters('x', 5000);
+    (void)state;
+    letters[0] = letters[4999] = '"';
+    start_server_with(", message.max.bytes: '2000'");
+    kv_test_write_numbers(server.port, 1, 2);
+    kv_test_store(server.port, "long", letters);
+    kv_test_store(server.port, "k", "\"last\"");
+    await_delivery();
+    kv_test_await_log(&server, "of key \"long\"");
+    stop_and_expect("delivered 11 events");
+    free(letters);
+}
+
+static void broker_that_is_away_is_named(void **state)
+{
+    (void)state;
+    set_brokers(false);
+    start_server();
+    kv_test_store(server.port, "k", "1");
+    kv_test_await_log(&server, "not delivered: no acknowledgement in time from 127.0.0.1:");
+    kv_test_await_log(&server, "Connection refused");
+    kv_test_await_log(&server, "1 event waits");
+    kv_test_server_kill(&server);
+}
+
 static void wrong_setting_is_told_at_once(void **state)
 {
     (void)state;
@@ -145,6 +233,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(nothing_is_lost_while_brokers_are_down),
+        TEST(batch_that_is_refused_for_its_length_is_sent_in_parts),
+        TEST(event_that_no_broker_takes_is_dropped_alone),
+        TEST(event_that_the_producer_does_not_take_is_dropped_alone),
+        TEST(broker_that_is_away_is_named),
         TEST(wrong_setting_is_told_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

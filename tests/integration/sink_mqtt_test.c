@@ -45,13 +45,14 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void start_broker(void)
+/* With further configuration. */
+static void start_broker_with(const char *more)
 {
     struct kv_buffer text = {0};
     kv_buffer_printf(&text,
                      "listener %d 127.0.0.1\nallow_anonymous true\npersistence true\n"
-                     "persistence_location %s/\nmax_queued_messages 0\nuser root\n",
-                     broker.port, folder);
+                     "persistence_location %s/\nmax_queued_messages 0\nuser root\n%s",
+                     broker.port, folder, more);
     kv_buffer_append_char(&text, '\0');
     kv_test_file_put(folder, "mosquitto.conf", text.bytes);
     kv_buffer_fini(&text);
@@ -59,6 +60,11 @@ static void start_broker(void)
     const char *const argv[] = {"mosquitto", "-c", path, NULL};
     kv_test_peer_start(&broker, folder, argv);
     free(path);
+}
+
+static void start_broker(void)
+{
+    start_broker_with("");
 }
 
 static void start_server(const char *more)
@@ -104,6 +110,16 @@ static void turn(struct subscriber *subscriber)
     if (mosquitto_loop(subscriber->client, 50, 1) != MOSQ_ERR_SUCCESS) {
         mosquitto_reconnect(subscriber->client);
         kv_test_sleep_ms(20);
+    }
+}
+
+/* Until the key `k<number>` has come. */
+static void await_key(struct subscriber *subscriber, int number)
+{
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    while (subscriber->seen.last[number] == 0) {
+        turn(subscriber);
+        assert_true(kv_test_now_ms() < until_ms);
     }
 }
 
@@ -163,11 +179,112 @@ static void topic_has_the_type_and_the_key(void **state)
     subscribe(&subscriber);
     start_server(", topic: 'kvserver/{type}/{key}{', qos: 2");
     kv_test_store(server.port, "k0%2B%23/%00/%C3%A4", "1");
-    while (subscriber.seen.last[0] == 0)
-        turn(&subscriber);
+    await_key(&subscriber, 0);
     assert_string_equal(subscriber.topic, "kvserver/set/k0__/_/\xc3\xa4{");
     mosquitto_destroy(subscriber.client);
     kv_test_server_stop_cleanly(&server);
+}
+
+/* Control characters, and what Unicode does not count as characters. */
+static void key_that_no_topic_can_have_is_delivered_under_another(void **state)
+{
+    static const struct {
+        const char *path, *topic;
+    } keys[] = {{"k0%01x", "kvserver/k0_x"},
+                {"k1%7F%C2%80%C2%9Fx", "kvserver/k1___x"},
+                {"k2%EF%BF%BF%EF%B7%90%F0%9F%BF%BEx", "kvserver/k2___x"},
+                {"k3%EF%BF%BD%F0%9F%98%80", "kvserver/k3\xef\xbf\xbd\xf0\x9f\x98\x80"},
+                {"k4", "kvserver/k4"}};
+    (void)state;
+    struct subscriber subscriber;
+    start_broker();
+    subscribe(&subscriber);
+    start_server(", topic: 'kvserver/{key}'");
+    for (int i = 0; i < KV_TEST_SEEN_KEYS; i++) {
+        kv_test_store(server.port, keys[i].path, "1");
+        await_key(&subscriber, i);
+        assert_string_equal(subscriber.topic, keys[i].topic);
+    }
+    mosquitto_destroy(subscriber.client);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void event_without_a_topic_is_dropped_alone(void **state)
+{
+    struct subscriber subscriber;
+    struct kv_buffer key = {0};
+    (void)state;
+    start_broker();
+    subscribe(&subscriber);
+    start_server(", topic: 'kvserver/{key}'");
+    for (int i = 0; i < 70000; i++)
+        kv_buffer_append_char(&key, 'x');
+    kv_buffer_append_char(&key, '\0');
+    kv_test_write_numbers(server.port, 1, 1);
+    kv_test_store(server.port, key.bytes, "1");
+    kv_test_write_numbers(server.port, 2, 1);
+    await_all(&subscriber, 2);
+    kv_test_await_log(&server, "is dropped: its topic is empty, or longer than 65535 bytes");
+    mosquitto_destroy(subscriber.client);
+    kv_buffer_fini(&key);
+    kv_test_server_stop_cleanly(&server);
+}
+
+/* A broker of MQTT 3.1.1 has no other way to refuse a message: too long, or too many levels. */
+static void event_at_which_the_broker_ends_the_connection_is_dropped_alone(void **state)
+{
+    struct subscriber subscriber;
+    struct kv_buffer levels = {0};
+    char *letters = kv_test_letters('x', 50000);
+    (void)state;
+    letters[0] = letters[49999] = '"';
+    start_broker_with("max_packet_size 20000\n");
+    subscribe(&subscriber);
+    start_server(", topic: 'kvserver/{key}'");
+    for (int i = 0; i < 300; i++)
+        kv_buffer_append(&levels, KV_SLICE("k/"));
+    kv_buffer_append_char(&levels, '\0');
+    kv_test_write_numbers(server.port, 1, 5);
+    kv_test_store(server.port, "long", letters);
+    kv_test_write_numbers(server.port, 6, 5);
+    kv_test_store(server.port, levels.bytes, "1");
+    kv_test_write_numbers(server.port, 11, 5);
+    await_all(&subscriber, 15);
+    kv_test_await_log(&server, "of key \"long\"");
+    kv_test_await_log(&server, "is dropped: refused 10 times alone: 127.0.0.1:");
+    mosquitto_destroy(subscriber.client);
+    kv_buffer_fini(&levels);
+    free(letters);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void quality_of_service_0_is_delivered_when_it_is_sent(void **state)
+{
+    struct subscriber subscriber;
+    (void)state;
+    start_broker();
+    subscribe(&subscriber);
+    start_server(", qos: 0");
+    kv_test_write_numbers(server.port, 1, 10);
+    await_all(&subscriber, 10);
+    assert_int_equal(subscriber.seen.n_repeated, 0);
+    mosquitto_destroy(subscriber.client);
+    kv_test_server_terminate(&server);
+    assert_int_equal(kv_test_program_wait(&server.program, KV_TEST_LIMIT_MS), 0);
+    kv_test_await_log(&server, "delivered 50 events, retried 0 times, dropped 0 events");
+    kv_test_program_remove(&server.program);
+}
+
+static void peer_that_is_away_is_named(void **state)
+{
+    char text[128];
+    (void)state;
+    start_server("");
+    kv_test_store(server.port, "a", "1");
+    snprintf(text, sizeof(text),
+             "cannot connect to 127.0.0.1:%d: Connection refused; 1 event waits", broker.port);
+    kv_test_await_log(&server, text);
+    kv_test_server_kill(&server);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -177,6 +294,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(nothing_is_lost_while_the_broker_is_away),
         TEST(topic_has_the_type_and_the_key),
+        TEST(key_that_no_topic_can_have_is_delivered_under_another),
+        TEST(event_without_a_topic_is_dropped_alone),
+        TEST(event_at_which_the_broker_ends_the_connection_is_dropped_alone),
+        TEST(quality_of_service_0_is_delivered_when_it_is_sent),
+        TEST(peer_that_is_away_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

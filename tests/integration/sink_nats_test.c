@@ -35,13 +35,22 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void start_nats(void)
+/* With further configuration. */
+static void start_nats_with(const char *more)
 {
     char port[8];
+    kv_test_file_put(folder, "nats.conf", more);
+    char *config = kv_test_path(folder, "nats.conf");
     snprintf(port, sizeof(port), "%d", nats.port);
-    const char *const argv[] = {"nats-server", "-a",          "127.0.0.1", "-p", port,
-                                "-js",         "--store_dir", folder,      NULL};
+    const char *const argv[] = {"nats-server", "-c",  config,        "-a",   "127.0.0.1", "-p",
+                                port,          "-js", "--store_dir", folder, NULL};
     kv_test_peer_start(&nats, folder, argv);
+    free(config);
+}
+
+static void start_nats(void)
+{
+    start_nats_with("");
 }
 
 static natsConnection *connect_to_nats(void)
@@ -53,7 +62,8 @@ static natsConnection *connect_to_nats(void)
     return connection;
 }
 
-static void make_stream(void)
+/* max_bytes: of a message; -1: no limit. */
+static void make_stream_with_limit(int max_bytes)
 {
     natsConnection *connection = connect_to_nats();
     jsCtx *context = NULL;
@@ -64,12 +74,18 @@ static void make_stream(void)
     config.Name = "CHANGES";
     config.Subjects = subjects;
     config.SubjectsLen = 1;
+    config.MaxMsgSize = max_bytes;
     assert_int_equal(natsConnection_JetStream(&context, connection, NULL), NATS_OK);
     int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
     while (js_AddStream(NULL, context, &config, NULL, &code) != NATS_OK)
         assert_true(kv_test_now_ms() < until_ms); /* it listens before it is ready for that */
     jsCtx_Destroy(context);
     natsConnection_Destroy(connection);
+}
+
+static void make_stream(void)
+{
+    make_stream_with_limit(-1);
 }
 
 static void start_server(const char *more)
@@ -187,13 +203,60 @@ static void event_beyond_the_servers_limit_is_dropped_alone(void **state)
     kv_test_store(server.port, "k0", "1");
     assert_int_equal(natsSubscription_NextMsg(&message, subscription, KV_TEST_LIMIT_MS), NATS_OK);
     assert_non_null(strstr(natsMsg_GetData(message), "\"value\":1,"));
-    kv_test_await_log(&server, "bytes is dropped, as the server takes");
+    kv_test_await_log(&server, "bytes) is dropped: 127.0.0.1:");
     natsMsg_Destroy(message);
     natsSubscription_Destroy(subscription);
     natsConnection_Destroy(connection);
     kv_buffer_fini(&value);
     free(letters);
     kv_test_server_stop_cleanly(&server);
+}
+
+static void put_letters(const char *key, size_t len)
+{
+    char *letters = kv_test_letters('x', len);
+    letters[0] = letters[len - 1] = '"';
+    kv_test_store(server.port, key, letters);
+    free(letters);
+}
+
+static void event_beyond_the_streams_limit_is_dropped_alone(void **state)
+{
+    (void)state;
+    start_nats();
+    make_stream_with_limit(1000);
+    start_server(", jetstream: true");
+    kv_test_write_numbers(server.port, 1, 2);
+    put_letters("long", 2000);
+    kv_test_write_numbers(server.port, 3, 2);
+    await_stream(4);
+    kv_test_await_log(&server, "of key \"long\"");
+    kv_test_await_log(&server, "is dropped: it is longer than the stream takes");
+    kv_test_server_stop_cleanly(&server);
+}
+
+/* Without a stream the server just complains, and goes on. */
+static void subject_that_is_not_permitted_holds_the_events(void **state)
+{
+    (void)state;
+    start_nats_with("authorization { users: [{user: a, password: b, "
+                    "permissions: {publish: {deny: \"kv.>\"}}}] }\n");
+    start_server(", user: a, password: b");
+    kv_test_store(server.port, "k0", "1");
+    kv_test_await_log(&server, "Permissions Violation for Publish to \"kv.set\"; 1 event waits");
+    kv_test_server_kill(&server);
+}
+
+static void peer_that_is_away_is_named(void **state)
+{
+    char text[128];
+    (void)state;
+    start_server("");
+    kv_test_store(server.port, "a", "1");
+    snprintf(text, sizeof(text), "not delivered: cannot connect to 127.0.0.1:%d: No server",
+             nats.port);
+    kv_test_await_log(&server, text);
+    kv_test_server_kill(&server);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -205,6 +268,9 @@ int main(void)
         TEST(missing_stream_is_told),
         TEST(plain_subjects_have_the_type_and_an_id),
         TEST(event_beyond_the_servers_limit_is_dropped_alone),
+        TEST(event_beyond_the_streams_limit_is_dropped_alone),
+        TEST(subject_that_is_not_permitted_holds_the_events),
+        TEST(peer_that_is_away_is_named),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     nats_Close();

@@ -35,14 +35,24 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void start_redis(void)
+/* setting, value: one more of the program's; NULL: none. */
+static void start_redis_with(const char *setting, const char *value)
 {
     char port[8];
     snprintf(port, sizeof(port), "%d", redis.port);
-    const char *const argv[] = {"redis-server", "--port",        port,     "--dir",
-                                folder,         "--appendonly",  "yes",    "--appendfsync",
-                                "always",       "--requirepass", "secret", NULL};
+    const char *const argv[] = {"redis-server", "--port",
+                                port,           "--dir",
+                                folder,         "--appendonly",
+                                "yes",          "--appendfsync",
+                                "always",       "--requirepass",
+                                "secret",       setting,
+                                value,          NULL};
     kv_test_peer_start(&redis, folder, argv);
+}
+
+static void start_redis(void)
+{
+    start_redis_with(NULL, NULL);
 }
 
 static void start_server(const char *more)
@@ -160,7 +170,10 @@ static void refusal_of_redis_is_told(void **state)
     start_redis();
     start_server(", user: nobody");
     kv_test_store(server.port, "a", "1");
-    kv_test_await_log(&server, "sink/redis: not delivered: AUTH: WRONGPASS");
+    char text[128];
+    snprintf(text, sizeof(text), "sink/redis: not delivered: 127.0.0.1:%d: AUTH: WRONGPASS",
+             redis.port);
+    kv_test_await_log(&server, text);
     kv_test_server_kill(&server);
 }
 
@@ -172,11 +185,58 @@ static void stream_that_is_none_holds_the_events(void **state)
     freeReplyObject(redisCommand(context, "SET kvserver text"));
     start_server("");
     kv_test_store(server.port, "a", "1");
-    kv_test_await_log(&server, "sink/redis: not delivered: WRONGTYPE");
+    kv_test_await_log(&server, ": WRONGTYPE");
     freeReplyObject(redisCommand(context, "DEL kvserver"));
     redisFree(context);
     freeReplyObject(await_stream(1));
     kv_test_server_stop_cleanly(&server);
+}
+
+/* Writes three values, of which the second is longer than Redis takes. */
+static void write_one_that_is_too_long(void)
+{
+    char *letters = kv_test_letters('x', 2 << 20);
+    letters[0] = letters[(2 << 20) - 1] = '"';
+    kv_test_store(server.port, "a", "1");
+    kv_test_store(server.port, "a", letters);
+    kv_test_store(server.port, "a", "3");
+    free(letters);
+}
+
+/* The texts of its answers, and connections that it just closes, are both how it refuses. */
+static void event_that_redis_never_takes_is_dropped_alone(void **state)
+{
+    static const char *const limits[] = {"--proto-max-bulk-len", "--client-query-buffer-limit"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        start_server("");
+        write_one_that_is_too_long(); /* they come together, once it is there */
+        start_redis_with(limits[i], "1mb");
+        redisReply *reply = await_stream(2);
+        assert_int_equal(reply->elements, 2);
+        assert_non_null(strstr(field(reply->element[1], "event").bytes, "\"value\":3"));
+        freeReplyObject(reply);
+        kv_test_await_log(&server, "of key \"a\" (20");
+        kv_test_server_stop_cleanly(&server);
+        redisContext *context = connect_to_redis();
+        freeReplyObject(redisCommand(context, "DEL kvserver"));
+        redisFree(context);
+        kv_test_peer_end(&redis, SIGKILL);
+    }
+}
+
+static void peer_that_is_away_is_named(void **state)
+{
+    char text[128];
+    (void)state;
+    start_server("");
+    kv_test_store(server.port, "a", "1");
+    snprintf(text, sizeof(text),
+             "sink/redis: not delivered: cannot connect to 127.0.0.1:%d: Connection refused; 1 "
+             "event waits",
+             redis.port);
+    kv_test_await_log(&server, text);
+    kv_test_server_kill(&server);
 }
 
 static void channel_has_each_change_while_one_listens(void **state)
@@ -209,6 +269,8 @@ int main(void)
         TEST(nothing_is_lost_while_redis_is_away),
         TEST(refusal_of_redis_is_told),
         TEST(stream_that_is_none_holds_the_events),
+        TEST(event_that_redis_never_takes_is_dropped_alone),
+        TEST(peer_that_is_away_is_named),
         TEST(channel_has_each_change_while_one_listens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,6 +182,23 @@ static void batch_is_repeated_as_it_was(void **state)
     stop_server();
 }
 
+static void any_2xx_settles_whatever_becomes_of_its_body(void **state)
+{
+    (void)state;
+    kv_test_receiver_start(&receiver, 0, "bhbho");
+    start_server(", attempts: 1, timeout: 60s", "");
+    for (int i = 1; i <= 5; i++) {
+        char value[8];
+        snprintf(value, sizeof(value), "%d", i);
+        kv_test_store(server.port, "k0", value);
+    }
+    kv_test_receiver_await(&receiver, 5);
+    struct kv_test_seen seen = see_all(0);
+    assert_int_equal(seen.last[0], 5);
+    assert_int_equal(seen.n_repeated, 0);
+    stop_and_expect("delivered 5 events, retried 0 times, dropped 0 events");
+}
+
 static void wish_to_wait_is_respected(void **state)
 {
     (void)state;
@@ -232,8 +249,58 @@ static void event_goes_to_the_dead_letters_after_so_many_attempts(void **state)
     char *text = read_dead_letters();
     assert_null(strstr(text, "\"value\":2,"));
     free(text);
-    kv_test_await_log(&server, "are given up after 3 attempts: the receiver answered 500: sorry");
-    stop_and_expect("delivered 1 events, retried 2 times, dropped 1 events");
+    kv_test_await_log(&server, "is given up after 3 attempts: 127.0.0.1:");
+    kv_test_await_log(&server, "answered 500: sorry");
+    stop_and_expect("delivered 1 event, retried 2 times, dropped 1 event");
+}
+
+/* What stands in one request with it is taken. */
+static void event_that_is_refused_in_a_batch_is_given_up_alone(void **state)
+{
+    (void)state;
+    kv_test_receiver_start(&receiver, 0, "s");
+    start_server(", batch: 100, attempts: 3, timeout: 300ms, dead_letter: '%s/dead'", "");
+    kv_test_write_numbers(server.port, 1, 1);
+    kv_test_store(server.port, "k", "\"bad\"");
+    kv_test_write_numbers(server.port, 2, 5);
+    kv_test_receiver_plan(&receiver, "j");
+    await_dead_letter("\"value\":\"bad\"");
+    char *text = read_dead_letters();
+    assert_null(strstr(text, "\"k0\""));
+    free(text);
+    stop_and_expect("delivered 30 events,");
+}
+
+static void event_that_is_too_large_alone_is_given_up_at_once(void **state)
+{
+    char *letters = kv_test_letters('x', 2000);
+    (void)state;
+    letters[0] = letters[1999] = '"';
+    kv_test_receiver_start(&receiver, 0, "l");
+    start_server(", dead_letter: '%s/dead'", "");
+    kv_test_store(server.port, "k0", "1");
+    kv_test_store(server.port, "k0", letters);
+    kv_test_store(server.port, "k0", "2");
+    assert_int_equal(kv_test_receiver_await(&receiver, 3), 3);
+    await_dead_letter("\"value\":\"xxx");
+    stop_and_expect("delivered 2 events, retried 0 times, dropped 1 event");
+    free(letters);
+}
+
+static void receiver_that_is_away_is_named_without_secrets(void **state)
+{
+    char text[128];
+    (void)state;
+    receiver.port = kv_test_free_port();
+    start_server("", "");
+    kv_test_store(server.port, "k0", "1");
+    snprintf(text, sizeof(text), "not delivered: 127.0.0.1:%d: ", receiver.port);
+    kv_test_await_log(&server, text);
+    kv_test_await_log(&server, "; 1 event waits");
+    char *log = kv_test_server_log(&server);
+    assert_null(strstr(log, "a=b"));
+    free(log);
+    kv_test_server_kill(&server);
 }
 
 static void dead_letters_that_cannot_be_kept_are_not_dropped(void **state)
@@ -244,7 +311,7 @@ static void dead_letters_that_cannot_be_kept_are_not_dropped(void **state)
     kv_test_store(server.port, "k0", "1");
     kv_test_receiver_await(&receiver, 4);
     kv_test_await_log(&server, "dead_letter: cannot open ");
-    stop_and_expect("delivered 1 events");
+    stop_and_expect("delivered 1 event");
 }
 
 static void receiver_that_is_gone_gets_no_more(void **state)
@@ -253,7 +320,7 @@ static void receiver_that_is_gone_gets_no_more(void **state)
     kv_test_receiver_start(&receiver, 0, "go");
     start_server(", dead_letter: '%s/dead'", "");
     kv_test_store(server.port, "k0", "1");
-    kv_test_await_log(&server, "the receiver answered 410");
+    kv_test_await_log(&server, "answered 410");
     kv_test_store(server.port, "k0", "2");
     await_dead_letter("\"value\":2,");
     assert_int_equal(kv_test_receiver_await(&receiver, 1), 1);
@@ -278,7 +345,7 @@ static void stalled_receiver_costs_the_drain_time_only(void **state)
     kv_test_store(server.port, "k0", "1");
     kv_test_receiver_await(&receiver, 1);
     int64_t from_ms = kv_test_now_ms();
-    stop_and_expect("dropped 1 events");
+    stop_and_expect("dropped 1 event");
     assert_true(kv_test_now_ms() - from_ms < 10000);
 }
 
@@ -313,8 +380,12 @@ int main(void)
         TEST(request_is_one_event_with_standard_headers),
         TEST(nothing_is_lost_whatever_the_receiver_does),
         TEST(batch_is_repeated_as_it_was),
+        TEST(any_2xx_settles_whatever_becomes_of_its_body),
         TEST(wish_to_wait_is_respected),
         TEST(event_goes_to_the_dead_letters_after_so_many_attempts),
+        TEST(event_that_is_refused_in_a_batch_is_given_up_alone),
+        TEST(event_that_is_too_large_alone_is_given_up_at_once),
+        TEST(receiver_that_is_away_is_named_without_secrets),
         TEST(dead_letters_that_cannot_be_kept_are_not_dropped),
         TEST(receiver_that_is_gone_gets_no_more),
         TEST(stalled_receiver_costs_the_drain_time_only),

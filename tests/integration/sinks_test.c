@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -185,7 +186,7 @@ static void expiry_comes_once_with_the_last_value(void **state)
     await_lines(rig, "out", 1);
     kv_test_expect_missing(rig->server.port, "k");
     delete_key(rig, "k");
-    stop(rig, "delivered 1 events");
+    stop(rig, "delivered 1 event");
     read_lines(rig, "out");
     assert_int_equal(rig->n_lines, 1);
     expect_part(rig->lines[0], "\"type\":\"expire\",\"key\":\"k\",\"previous\":\"last\",");
@@ -240,7 +241,7 @@ static void import_is_not_told(void **state)
         kv_test_server_start_importing(&rig->server, whole, lines);
         kv_test_server_await_ready(&rig->server);
         set_number(rig, "b", 2);
-        stop(rig, "delivered 1 events");
+        stop(rig, "delivered 1 event");
     }
     free(lines);
     free(whole);
@@ -327,13 +328,50 @@ static void event_is_given_up_after_the_configured_time(void **state)
     stop(rig, "");
 }
 
+/* All that came together with it are refused with it, and are not its fault. */
+static void event_that_is_always_refused_is_dropped_alone(void **state)
+{
+    struct rig *rig = *state;
+    order(rig, "fail");
+    start(rig, "sinks: [{" SCRIPTED ", retry: {first: 5ms, longest: 10ms}}]\n", "");
+    for (int i = 0; i < 20; i++)
+        set_number(rig, "k", i);
+    kv_test_store(rig->server.port, "k", "\"bad\"");
+    for (int i = 20; i < 40; i++)
+        set_number(rig, "k", i);
+    order(rig, "refuse");
+    await_lines(rig, "out", 40);
+    expect_numbers(rig, 0, 40);
+    kv_test_await_log(&rig->server, "of key \"k\"");
+    kv_test_await_log(&rig->server, "is dropped: refused 10 times alone: told to fail");
+    stop(rig, "delivered 40 events");
+}
+
+static void many_drops_are_few_lines(void **state)
+{
+    struct rig *rig = *state;
+    order(rig, "refuse");
+    start(rig, "sinks: [{" SCRIPTED ", retry: {first: 1ms, longest: 1ms}}]\n", "");
+    for (int i = 0; i < 5; i++) {
+        kv_test_store(rig->server.port, "k", "\"bad\"");
+        set_number(rig, "k", i);
+    }
+    await_lines(rig, "out", 5);
+    char *log = kv_test_server_log(&rig->server);
+    const char *first = strstr(log, "is dropped: ");
+    assert_non_null(first);
+    assert_null(strstr(first + 1, "is dropped: "));
+    free(log);
+    stop(rig, "delivered 5 events, retried");
+}
+
 static void what_a_sink_gives_up_counts_as_dropped(void **state)
 {
     struct rig *rig = *state;
     order(rig, "drop");
     start(rig, "sinks: [{" SCRIPTED "}]\n", "");
     set_number(rig, "k", 1);
-    stop(rig, "delivered 0 events, retried 0 times, dropped 1 events");
+    stop(rig, "delivered 0 events, retried 0 times, dropped 1 event");
 }
 
 /* ---- holding back writes ---- */
@@ -454,7 +492,7 @@ static void sink_that_hangs_is_told_that_it_is_over(void **state)
     order(rig, "hang");
     start(rig, "sinks: [{" SCRIPTED "}]\n", "timeouts: {drain: 100ms}\n");
     set_number(rig, "k", 1);
-    stop(rig, "dropped 1 events");
+    stop(rig, "dropped 1 event");
 }
 
 static void sink_that_never_returns_is_left_behind(void **state)
@@ -548,6 +586,24 @@ static void line_that_a_crash_cut_short_is_ended(void **state)
     stop(rig, "");
 }
 
+static void event_longer_than_a_file_may_be_is_dropped_alone(void **state)
+{
+    struct rig *rig = *state;
+    const struct rlimit limit = {20000, 20000};
+    char *letters = kv_test_letters('x', 30000);
+    letters[0] = letters[29999] = '"';
+    start(rig, "sinks: [{module: file, options: {path: '%s/out'}, " QUICKLY "}]\n", "");
+    assert_int_equal(prlimit(rig->server.program.pid, RLIMIT_FSIZE, &limit, NULL), 0);
+    kv_test_store(rig->server.port, "k", letters);
+    for (int i = 0; i < 5; i++)
+        set_number(rig, "k", i);
+    await_lines(rig, "out", 5);
+    expect_numbers(rig, 0, 5);
+    free(letters);
+    kv_test_await_log(&rig->server, "cannot be written: File too large");
+    stop(rig, "delivered 5 events");
+}
+
 static void missing_folder_is_waited_for(void **state)
 {
     struct rig *rig = *state;
@@ -604,6 +660,8 @@ int main(void)
         TEST(oldest_are_dropped_and_counted_when_there_is_no_room),
         TEST(queue_is_bounded_by_bytes_too),
         TEST(event_is_given_up_after_the_configured_time),
+        TEST(event_that_is_always_refused_is_dropped_alone),
+        TEST(many_drops_are_few_lines),
         TEST(what_a_sink_gives_up_counts_as_dropped),
         TEST(full_queue_holds_writes_back_and_no_reads),
         TEST(keys_do_not_expire_while_writes_are_held_back),
@@ -615,6 +673,7 @@ int main(void)
         TEST(file_rotates_by_size_and_keeps_so_many),
         TEST(sighup_opens_the_file_anew),
         TEST(line_that_a_crash_cut_short_is_ended),
+        TEST(event_longer_than_a_file_may_be_is_dropped_alone),
         TEST(missing_folder_is_waited_for),
         TEST(what_is_wrong_is_told_with_its_place),
     };

@@ -49,6 +49,16 @@ struct kv_sink_host {
     /* Whether the time for delivering is over: a deliver() that waits is to return soon, whatever
      * it has settled. Threads: any. */
     bool (*is_ending)(const struct kv_sink_host *host);
+
+    /* The deliver() under way settles this event although its peer will never take it: it counts as
+     * dropped, and the operator is told which it was, and why. Since 1.3. */
+    void (*drop)(const struct kv_sink_host *host, const struct kv_event *event, const char *format,
+                 ...) KV_PRINTF(3, 4);
+
+    /* The deliver() under way ends because the peer, which was there, refused the first event that
+     * is not settled, or broke off at it. It may be that event's own fault: it comes again alone,
+     * and is dropped where it was refused ten times alone. Since 1.3. */
+    void (*refused)(const struct kv_sink_host *host);
 };
 
 struct kv_sink_ops {
@@ -61,7 +71,8 @@ struct kv_sink_ops {
 
     /* Delivers events in order. May block, for as long as its own time-outs allow. Returns how many
      * from the front are settled (delivered, or given up for good); fewer than n means that the
-     * host is to wait and to come again with the rest, and *reterr says why. */
+     * host is to wait and to come again with the rest, and *reterr says why, with the peer's
+     * address where there is one. */
     size_t (*deliver)(struct kv_sink *sink, const struct kv_event *events, size_t n,
                       struct kv_error *reterr);
 

@@ -22,7 +22,8 @@ enum {
 };
 
 enum {
-    LINES_A_WRITE = 128
+    LINES_A_WRITE = 128,
+    LONGEST_NUMBER = 5 /* `.1000` */
 };
 
 struct kv_sink {
@@ -60,12 +61,22 @@ static const struct kv_option file_options[N_OPTIONS] = {
                      .doc = "batch: an event is delivered when it is on the disk"},
 };
 
+/* Whether the system takes it, with a number behind it too. */
+static bool is_file_name(struct kv_slice path)
+{
+    const char *slash = strrchr(path.bytes, '/');
+    size_t name_len = slash == NULL ? path.len : strlen(slash + 1);
+    return name_len != 0 && name_len <= NAME_MAX - LONGEST_NUMBER &&
+           path.len < PATH_MAX - LONGEST_NUMBER;
+}
+
 static int file_open(const struct kv_sink_host *host, const struct kv_option_value *options,
                      struct kv_sink **ret_sink, struct kv_error *reterr)
 {
     struct kv_slice path = options[OPTION_PATH].string;
-    if (path.len == 0 || path.len > PATH_MAX - 16)
-        return kv_error_set(reterr, "path: the name of a file is expected");
+    if (!is_file_name(path))
+        return kv_error_set(reterr, "path: the name of a file is expected, of up to %d bytes",
+                            NAME_MAX - LONGEST_NUMBER);
     struct kv_sink *sink = malloc(sizeof(*sink));
     if (sink == NULL)
         return kv_error_set(reterr, "no memory");
@@ -195,13 +206,29 @@ static int write_lines(struct kv_sink *sink, const struct kv_event *events, size
         len += (int64_t)events[i].json.len + 1;
     }
     if (write_all(sink->fd, parts, (int)(2 * n)) != 0) {
+        int failure = errno;
         fail(sink, "cannot be written", reterr);
         if (ftruncate(sink->fd, sink->size) != 0)
             file_reopen(sink); /* which ends the line instead */
+        errno = failure;
         return -1;
     }
     sink->size += len;
     return 0;
+}
+
+/* The system has a limit for the length of a file. Lines that fit into one each come alone; one
+ * that is longer than a whole file is dropped. Returns: how many events are settled by that. */
+static size_t judge(struct kv_sink *sink, const struct kv_event *events, size_t n,
+                    const struct kv_error *error)
+{
+    if (errno != EFBIG || (n == 1 && sink->size != 0))
+        return 0;
+    if (n == 1)
+        sink->host->drop(sink->host, events, "%s", error->text);
+    else
+        sink->host->refused(sink->host);
+    return n == 1;
 }
 
 static size_t file_deliver(struct kv_sink *sink, const struct kv_event *events, size_t n,
@@ -218,6 +245,8 @@ static size_t file_deliver(struct kv_sink *sink, const struct kv_event *events, 
             continue;
         }
         if (write_lines(sink, events + settled, fitting, reterr) != 0)
+            fitting = judge(sink, events + settled, fitting, reterr);
+        if (fitting == 0)
             break;
         settled += fitting;
     }

@@ -21,7 +21,8 @@ enum {
 };
 
 enum {
-    TURN_MS = 100 /* between two looks whether the time is over */
+    TURN_MS = 100,      /* between two looks whether the time is over */
+    LONGEST_TOPIC = 249 /* that Kafka allows */
 };
 
 struct kv_sink {
@@ -30,8 +31,10 @@ struct kv_sink {
     rd_kafka_t *producer; /* NULL: none */
     rd_kafka_resp_err_t *results;
     size_t n_results; /* of the deliver() under way */
+    size_t n_sent;    /* in it */
     size_t n_open;    /* not answered yet */
     size_t capacity;
+    char trouble[256]; /* what the library complained of last; empty: nothing */
 };
 
 static const struct kv_option kafka_options[N_OPTIONS] = {
@@ -92,6 +95,15 @@ static int configure(const struct kv_option_value *options, rd_kafka_conf_t *con
                : -1;
 }
 
+/* What keeps it from the brokers. That all of them are down says less than why one is. */
+static void complained(rd_kafka_t *producer, int error, const char *text, void *opaque)
+{
+    struct kv_sink *sink = opaque;
+    (void)producer;
+    if (error != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || sink->trouble[0] == '\0')
+        snprintf(sink->trouble, sizeof(sink->trouble), "%s", text);
+}
+
 /* Says nothing of its own on the standard error: what fails is told by the host. */
 static void keep_quiet(const rd_kafka_t *producer, int level, const char *part, const char *text)
 {
@@ -111,6 +123,7 @@ static rd_kafka_t *make_producer(struct kv_sink *sink, struct kv_error *reterr)
     }
     rd_kafka_conf_set_opaque(conf, sink);
     rd_kafka_conf_set_dr_msg_cb(conf, reported);
+    rd_kafka_conf_set_error_cb(conf, complained);
     rd_kafka_conf_set_log_cb(conf, keep_quiet);
     rd_kafka_t *producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
     if (producer != NULL)
@@ -131,13 +144,24 @@ static void destroy_producer(struct kv_sink *sink)
     sink->producer = NULL;
 }
 
+static bool is_topic(struct kv_slice text)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    return text.len != 0 && text.len <= LONGEST_TOPIC && strspn(text.bytes, letters) == text.len &&
+           !kv_slice_equals(text, KV_SLICE(".")) && !kv_slice_equals(text, KV_SLICE(".."));
+}
+
 /* It connects in the background; so a wrong setting is told at once, and a missing broker is not.
  */
 static int kafka_open(const struct kv_sink_host *host, const struct kv_option_value *options,
                       struct kv_sink **ret_sink, struct kv_error *reterr)
 {
-    if (options[OPTION_TOPIC].string.len == 0)
-        return kv_error_set(reterr, "topic: a name is expected");
+    if (!is_topic(options[OPTION_TOPIC].string))
+        return kv_error_set(reterr,
+                            "topic: \"%s\" is no name of a topic: up to %d letters, digits, dots, "
+                            "dashes and underscores",
+                            options[OPTION_TOPIC].string.bytes, LONGEST_TOPIC);
     struct kv_sink *sink = calloc(1, sizeof(*sink));
     if (sink == NULL)
         return kv_error_set(reterr, "no memory");
@@ -165,6 +189,7 @@ static int make_room(struct kv_sink *sink, size_t n)
     for (size_t i = 0; i < n; i++)
         sink->results[i] = RD_KAFKA_RESP_ERR__IN_PROGRESS;
     sink->n_results = n;
+    sink->n_sent = 0;
     sink->n_open = 0;
     return 0;
 }
@@ -182,11 +207,18 @@ static rd_kafka_resp_err_t produce(struct kv_sink *sink, const struct kv_event *
         RD_KAFKA_V_END);
 }
 
-/* What no broker will ever take. */
-static bool is_hopeless(rd_kafka_resp_err_t result)
+/* What was not sent, as it is longer than the producer takes. */
+static bool is_too_long(rd_kafka_resp_err_t result)
+{
+    return result == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE;
+}
+
+/* What brokers say of a batch for the sake of its length, or of one of its messages. */
+static bool is_refusal(rd_kafka_resp_err_t result)
 {
     return result == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
-           result == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE;
+           result == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE ||
+           result == RD_KAFKA_RESP_ERR_INVALID_RECORD;
 }
 
 /* Up to the first that the producer has no room for. */
@@ -194,12 +226,15 @@ static void produce_all(struct kv_sink *sink, const struct kv_event *events, siz
 {
     for (size_t i = 0; i < n; i++) {
         rd_kafka_resp_err_t result = produce(sink, &events[i], i);
-        if (result == RD_KAFKA_RESP_ERR_NO_ERROR)
+        if (result == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            sink->n_sent++;
             sink->n_open++;
-        else
+        } else if (result == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
+            sink->results[i] = RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE;
+        } else {
             sink->results[i] = result;
-        if (result != RD_KAFKA_RESP_ERR_NO_ERROR && !is_hopeless(result))
             return;
+        }
     }
 }
 
@@ -218,27 +253,33 @@ static void await_all(struct kv_sink *sink)
     }
 }
 
+/* Whether the event will never be taken. One that was refused in a batch may not be at fault. */
+static bool is_hopeless(const struct kv_sink *sink, rd_kafka_resp_err_t result)
+{
+    return is_too_long(result) || (is_refusal(result) && sink->n_sent == 1);
+}
+
 static size_t count_settled(struct kv_sink *sink, const struct kv_event *events, size_t n)
 {
     size_t settled = 0;
     for (; settled < n; settled++) {
         rd_kafka_resp_err_t result = sink->results[settled];
-        if (is_hopeless(result)) {
-            sink->host->base.log(&sink->host->base, KV_LOG_ERROR,
-                                 "an event of %zu bytes is dropped: %s", events[settled].json.len,
-                                 rd_kafka_err2str(result));
-            sink->host->gave_up(sink->host, 1);
-        } else if (result != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (is_hopeless(sink, result))
+            sink->host->drop(sink->host, &events[settled], "%s", rd_kafka_err2str(result));
+        else if (result != RD_KAFKA_RESP_ERR_NO_ERROR)
             break;
-        }
     }
     return settled;
 }
 
-static const char *why_not(rd_kafka_resp_err_t result)
+static void explain(struct kv_sink *sink, rd_kafka_resp_err_t result, struct kv_error *reterr)
 {
-    return result == RD_KAFKA_RESP_ERR__IN_PROGRESS ? "no broker has acknowledged it in time"
-                                                    : rd_kafka_err2str(result);
+    const char *brokers = sink->options[OPTION_BROKERS].string.bytes;
+    if (result != RD_KAFKA_RESP_ERR__IN_PROGRESS)
+        kv_error_set(reterr, "%.500s: %s", brokers, rd_kafka_err2str(result));
+    else
+        kv_error_set(reterr, "no acknowledgement in time from %.500s%s%s", brokers,
+                     sink->trouble[0] == '\0' ? "" : ": ", sink->trouble);
 }
 
 static size_t kafka_deliver(struct kv_sink *sink, const struct kv_event *events, size_t n,
@@ -250,12 +291,15 @@ static size_t kafka_deliver(struct kv_sink *sink, const struct kv_event *events,
         kv_error_set(reterr, "no memory");
         return 0;
     }
+    sink->trouble[0] = '\0';
     produce_all(sink, events, n);
     await_all(sink);
     size_t settled = count_settled(sink, events, n);
     if (settled == n)
         return n;
-    kv_error_set(reterr, "%s", why_not(sink->results[settled]));
+    explain(sink, sink->results[settled], reterr);
+    if (is_refusal(sink->results[settled]))
+        sink->host->refused(sink->host);
     if (sink->n_open != 0 || rd_kafka_fatal_error(sink->producer, NULL, 0) != 0)
         destroy_producer(sink);
     sink->n_results = 0;

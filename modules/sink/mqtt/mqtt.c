@@ -30,8 +30,10 @@ enum {
 
 enum {
     LONGEST_TOPIC = 65535,
+    LONGEST_MESSAGE = 268435455, /* of the protocol, its head included */
     TURN_MS = 100,
-    MOST_EVENTS = 1024 /* of one call */
+    MOST_EVENTS = 1024, /* of one call */
+    NO_TOPIC = 10000    /* besides the errors of the library */
 };
 
 struct kv_sink {
@@ -41,9 +43,12 @@ struct kv_sink {
     bool is_connected;        /* the broker has said so */
     int refusal;              /* of the broker; 0: none */
     char *topic;              /* room for one */
-    int mids[MOST_EVENTS];    /* of what is under way, in order; 0: acknowledged */
+    char peer[256];           /* the broker's address, for messages */
+    int mids[MOST_EVENTS];    /* of what is under way, in order; 0: acknowledged; below 0: will
+                                 never be sent, for that error */
     size_t n_mids;
     size_t n_open;
+    int early_mid; /* acknowledged, and not among them yet; 0: none */
 };
 
 static const struct kv_option mqtt_options[N_OPTIONS] = {
@@ -73,11 +78,19 @@ static const struct kv_option mqtt_options[N_OPTIONS] = {
                         .max = 600000},
 };
 
+static void write_peer(struct kv_sink *sink)
+{
+    const char *host = sink->options[OPTION_HOST].string.bytes;
+    snprintf(sink->peer, sizeof(sink->peer), strchr(host, ':') != NULL ? "[%s]:%lld" : "%s:%lld",
+             host, (long long)sink->options[OPTION_PORT].integer);
+}
+
 static int mqtt_open(const struct kv_sink_host *host, const struct kv_option_value *options,
                      struct kv_sink **ret_sink, struct kv_error *reterr)
 {
     struct kv_slice topic = options[OPTION_TOPIC].string;
-    if (topic.len == 0 || topic.len > LONGEST_TOPIC || strpbrk(topic.bytes, "+#") != NULL)
+    if (topic.len == 0 || topic.len > LONGEST_TOPIC || strpbrk(topic.bytes, "+#") != NULL ||
+        mosquitto_validate_utf8(topic.bytes, (int)topic.len) != MOSQ_ERR_SUCCESS)
         return kv_error_set(reterr, "topic: \"%s\" is no topic to publish to", topic.bytes);
     struct kv_sink *sink = calloc(1, sizeof(*sink));
     char *room = malloc(LONGEST_TOPIC + 1);
@@ -90,6 +103,7 @@ static int mqtt_open(const struct kv_sink_host *host, const struct kv_option_val
     sink->host = host;
     sink->options = options;
     sink->topic = room;
+    write_peer(sink);
     *ret_sink = sink;
     return 0;
 }
@@ -122,6 +136,7 @@ static void acknowledged(struct mosquitto *client, void *user, int mid)
             sink->n_open--;
             return;
         }
+    sink->early_mid = mid; /* sent within mosquitto_publish(), with a quality of service of 0 */
 }
 
 static void disconnect(struct kv_sink *sink)
@@ -187,6 +202,8 @@ static int connect_to(struct kv_sink *sink)
 
 static const char *text_of_error(int error)
 {
+    if (error == NO_TOPIC)
+        return "its topic is empty, or longer than 65535 bytes";
     return error == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(error);
 }
 
@@ -200,11 +217,11 @@ static int ensure_connected(struct kv_sink *sink, struct kv_error *reterr)
         return 0;
     sink->client = mosquitto_new(text_of(sink, OPTION_CLIENT_ID), true, sink);
     if (sink->client == NULL)
-        return kv_error_set(reterr, "%s", strerror(errno));
+        return kv_error_set(reterr, "no client for %s: %s", sink->peer, strerror(errno));
     int error = connect_to(sink);
     if (error == MOSQ_ERR_SUCCESS && sink->is_connected)
         return 0;
-    kv_error_set(reterr, "cannot connect: %s",
+    kv_error_set(reterr, "cannot connect to %s: %s", sink->peer,
                  sink->refusal != 0 ? mosquitto_connack_string(sink->refusal)
                                     : text_of_error(error));
     disconnect(sink);
@@ -213,17 +230,49 @@ static int ensure_connected(struct kv_sink *sink, struct kv_error *reterr)
 
 /* ---- topics ---- */
 
-/* What may not stand in a topic becomes an underscore. Returns: the length, or -1: too long. */
-static int append(char *topic, int len, struct kv_slice text, bool is_checked)
+/* The next character of a text of UTF-8. Returns: its length. */
+static size_t take_character(struct kv_slice text, uint32_t *ret_code)
+{
+    unsigned char first = (unsigned char)text.bytes[0];
+    size_t len = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    uint32_t code = len == 1 ? first : first & (0x7fu >> len);
+    if (len > text.len)
+        len = text.len;
+    for (size_t i = 1; i < len; i++)
+        code = code << 6 | ((unsigned char)text.bytes[i] & 0x3f);
+    *ret_code = code;
+    return len;
+}
+
+/* Wildcards, and what MQTT lets a broker end the connection for: control characters, and what
+ * Unicode does not count as characters. */
+static bool is_forbidden(uint32_t code)
+{
+    return code == '+' || code == '#' || code < 0x20 || (code >= 0x7f && code < 0xa0) ||
+           (code >= 0xfdd0 && code <= 0xfdef) || (code & 0xfffe) == 0xfffe;
+}
+
+/* Returns: the length, or -1: too long. */
+static int append(char *topic, int len, struct kv_slice text)
 {
     if (len < 0 || text.len > (size_t)(LONGEST_TOPIC - len))
         return -1;
-    for (size_t i = 0; i < text.len; i++) {
-        char letter = text.bytes[i];
-        bool is_bad = letter == '+' || letter == '#' || letter == '\0';
-        topic[len++] = is_checked && is_bad ? '_' : letter;
-    }
+    memcpy(topic + len, text.bytes, text.len);
+    len += (int)text.len;
     topic[len] = '\0';
+    return len;
+}
+
+/* Each character that may not stand in a topic becomes an underscore. */
+static int append_key(char *topic, int len, struct kv_slice key)
+{
+    uint32_t code;
+    while (key.len != 0 && len >= 0) {
+        size_t n = take_character(key, &code);
+        struct kv_slice character = {key.bytes, n};
+        len = append(topic, len, is_forbidden(code) ? KV_SLICE("_") : character);
+        key = (struct kv_slice){key.bytes + n, key.len - n};
+    }
     return len;
 }
 
@@ -234,16 +283,16 @@ static int write_topic(const struct kv_sink *sink, const struct kv_event *event)
     while (*at != '\0' && len >= 0) {
         size_t plain = strcspn(at, "{");
         if (plain != 0) {
-            len = append(sink->topic, len, (struct kv_slice){at, plain}, false);
+            len = append(sink->topic, len, (struct kv_slice){at, plain});
             at += plain;
         } else if (strncmp(at, "{key}", 5) == 0) {
-            len = append(sink->topic, len, event->key, true);
+            len = append_key(sink->topic, len, event->key);
             at += 5;
         } else if (strncmp(at, "{type}", 6) == 0) {
-            len = append(sink->topic, len, kv_slice_of(kv_event_type_name(event->type)), false);
+            len = append(sink->topic, len, kv_slice_of(kv_event_type_name(event->type)));
             at += 6;
         } else {
-            len = append(sink->topic, len, (struct kv_slice){at, 1}, false);
+            len = append(sink->topic, len, (struct kv_slice){at, 1});
             at++;
         }
     }
@@ -252,34 +301,37 @@ static int write_topic(const struct kv_sink *sink, const struct kv_event *event)
 
 /* ---- delivering ---- */
 
-static void give_up(struct kv_sink *sink, const struct kv_event *event, const char *why)
+/* Whether the library will never send it. */
+static bool is_hopeless(int error)
 {
-    sink->host->base.log(&sink->host->base, KV_LOG_ERROR, "event %.*s is dropped: %s",
-                         (int)event->id.len, event->id.bytes, why);
-    sink->host->gave_up(sink->host, 1);
+    return error == NO_TOPIC || error == MOSQ_ERR_PAYLOAD_SIZE ||
+           error == MOSQ_ERR_OVERSIZE_PACKET || error == MOSQ_ERR_INVAL ||
+           error == MOSQ_ERR_MALFORMED_UTF8;
+}
+
+/* Returns: an error of the library, or NO_TOPIC. */
+static int send_event(struct kv_sink *sink, const struct kv_event *event, int *ret_mid)
+{
+    if (write_topic(sink, event) != 0)
+        return NO_TOPIC;
+    if (event->json.len > LONGEST_MESSAGE)
+        return MOSQ_ERR_PAYLOAD_SIZE;
+    return mosquitto_publish(sink->client, ret_mid, sink->topic, (int)event->json.len,
+                             event->json.bytes, (int)sink->options[OPTION_QOS].integer,
+                             sink->options[OPTION_RETAIN].boolean);
 }
 
 /* Returns: an error of the library; success too where the event can never be delivered. */
 static int publish(struct kv_sink *sink, const struct kv_event *event)
 {
     int mid = 0;
-    if (write_topic(sink, event) != 0) {
-        give_up(sink, event, "its topic is empty, or too long");
-        sink->mids[sink->n_mids++] = 0;
-        return MOSQ_ERR_SUCCESS;
-    }
-    int error = mosquitto_publish(sink->client, &mid, sink->topic, (int)event->json.len,
-                                  event->json.bytes, (int)sink->options[OPTION_QOS].integer,
-                                  sink->options[OPTION_RETAIN].boolean);
-    if (error == MOSQ_ERR_PAYLOAD_SIZE || error == MOSQ_ERR_OVERSIZE_PACKET) {
-        give_up(sink, event, mosquitto_strerror(error));
-        sink->mids[sink->n_mids++] = 0;
-        return MOSQ_ERR_SUCCESS;
-    }
-    if (error != MOSQ_ERR_SUCCESS)
+    sink->early_mid = 0;
+    int error = send_event(sink, event, &mid);
+    if (error != MOSQ_ERR_SUCCESS && !is_hopeless(error))
         return error;
-    sink->mids[sink->n_mids++] = mid;
-    sink->n_open++;
+    bool is_open = error == MOSQ_ERR_SUCCESS && sink->early_mid != mid;
+    sink->mids[sink->n_mids++] = is_open ? mid : -error;
+    sink->n_open += is_open;
     return MOSQ_ERR_SUCCESS;
 }
 
@@ -289,14 +341,42 @@ static int await_all(struct kv_sink *sink)
     int error = MOSQ_ERR_SUCCESS;
     while (error == MOSQ_ERR_SUCCESS && sink->n_open != 0 && is_to_wait(sink, until_ms))
         error = mosquitto_loop(sink->client, TURN_MS, 1);
-    return error == MOSQ_ERR_SUCCESS && sink->n_open != 0 ? MOSQ_ERR_NO_CONN : error;
+    return error;
+}
+
+/* Whether the broker has closed the connection, which is its only way to refuse a message. */
+static bool was_cut_off(int error)
+{
+    return error == MOSQ_ERR_CONN_LOST || error == MOSQ_ERR_NO_CONN ||
+           (error == MOSQ_ERR_ERRNO && (errno == ECONNRESET || errno == EPIPE));
+}
+
+/* What comes again is sent by a new client. */
+static void fail(struct kv_sink *sink, int error, struct kv_error *reterr)
+{
+    kv_error_set(reterr, "%s: %s", sink->peer,
+                 error == MOSQ_ERR_SUCCESS ? "no acknowledgement in time" : text_of_error(error));
+    if (was_cut_off(error))
+        sink->host->refused(sink->host);
+    disconnect(sink);
+}
+
+/* Returns: how many events of the front are done with. */
+static size_t settle(struct kv_sink *sink, const struct kv_event *events)
+{
+    size_t settled = 0;
+    for (; settled < sink->n_mids && sink->mids[settled] <= 0; settled++)
+        if (sink->mids[settled] < 0)
+            sink->host->drop(sink->host, &events[settled], "%s",
+                             text_of_error(-sink->mids[settled]));
+    return settled;
 }
 
 static size_t mqtt_deliver(struct kv_sink *sink, const struct kv_event *events, size_t n,
                            struct kv_error *reterr)
 {
     int error = MOSQ_ERR_SUCCESS;
-    size_t settled = 0, wanted = n < MOST_EVENTS ? n : MOST_EVENTS;
+    size_t wanted = n < MOST_EVENTS ? n : MOST_EVENTS;
     if (ensure_connected(sink, reterr) != 0)
         return 0;
     sink->n_mids = 0;
@@ -305,12 +385,9 @@ static size_t mqtt_deliver(struct kv_sink *sink, const struct kv_event *events, 
         error = publish(sink, &events[sink->n_mids]);
     if (error == MOSQ_ERR_SUCCESS)
         error = await_all(sink);
-    while (settled < sink->n_mids && sink->mids[settled] == 0)
-        settled++;
-    if (error != MOSQ_ERR_SUCCESS) {
-        kv_error_set(reterr, "%s", text_of_error(error));
-        disconnect(sink);
-    }
+    size_t settled = settle(sink, events);
+    if (error != MOSQ_ERR_SUCCESS || sink->n_open != 0)
+        fail(sink, error, reterr);
     return settled;
 }
 

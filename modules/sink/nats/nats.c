@@ -21,7 +21,8 @@ enum {
 };
 
 enum {
-    LONGEST_ID = 128
+    LONGEST_ID = 128,
+    LONGEST_SUBJECT = 1000 /* the type comes behind it */
 };
 
 struct kv_sink {
@@ -30,6 +31,7 @@ struct kv_sink {
     char **servers;
     natsConnection *connection; /* NULL: not connected */
     jsCtx *jetstream;
+    char peers[256]; /* their addresses, for messages */
 };
 
 static const struct kv_option server_element = {.type = KV_OPTION_STRING};
@@ -60,13 +62,29 @@ static const struct kv_option nats_options[N_OPTIONS] = {
 
 static bool is_subject(struct kv_slice text)
 {
-    if (text.len == 0 || text.bytes[0] == '.' || text.bytes[text.len - 1] == '.')
+    if (text.len == 0 || text.len > LONGEST_SUBJECT || text.bytes[0] == '.' ||
+        text.bytes[text.len - 1] == '.')
         return false;
     for (size_t i = 0; i < text.len; i++)
         if (strchr("*> \t\r\n", text.bytes[i]) != NULL ||
             (text.bytes[i] == '.' && text.bytes[i - 1] == '.'))
             return false;
     return true;
+}
+
+/* Lists the servers, without the passwords that may stand before their names. */
+static void write_peers(struct kv_sink *sink)
+{
+    size_t n = sink->options[OPTION_SERVERS].list.n, len = 0;
+    snprintf(sink->peers, sizeof(sink->peers), "127.0.0.1:4222");
+    for (size_t i = 0; i < n && len < sizeof(sink->peers); i++) {
+        const char *name = strrchr(sink->servers[i], '@');
+        if (name == NULL)
+            name = strstr(sink->servers[i], "//");
+        len += (size_t)snprintf(sink->peers + len, sizeof(sink->peers) - len, "%s%s",
+                                i == 0 ? "" : ", ",
+                                name == NULL ? sink->servers[i] : name + strspn(name, "@/"));
+    }
 }
 
 static int nats_open_sink(const struct kv_sink_host *host, const struct kv_option_value *options,
@@ -86,6 +104,7 @@ static int nats_open_sink(const struct kv_sink_host *host, const struct kv_optio
     for (size_t i = 0; i < n; i++)
         servers[i] = (char *)(uintptr_t)options[OPTION_SERVERS].list.items[i].string.bytes;
     *sink = (struct kv_sink){.host = host, .options = options, .servers = servers};
+    write_peers(sink);
     *ret_sink = sink;
     return 0;
 }
@@ -148,7 +167,7 @@ static natsStatus connect_to(struct kv_sink *sink)
 static natsStatus make_message(const struct kv_sink *sink, const struct kv_event *event,
                                natsMsg **ret_message)
 {
-    char subject[1024], id[LONGEST_ID];
+    char subject[LONGEST_SUBJECT + 16], id[LONGEST_ID];
     snprintf(subject, sizeof(subject), "%s.%s", sink->options[OPTION_SUBJECT].string.bytes,
              kv_event_type_name(event->type));
     snprintf(id, sizeof(id), "%.*s", (int)event->id.len, event->id.bytes);
@@ -157,15 +176,15 @@ static natsStatus make_message(const struct kv_sink *sink, const struct kv_event
     return status == NATS_OK ? natsMsgHeader_Set(*ret_message, "Nats-Msg-Id", id) : status;
 }
 
-static natsStatus publish(struct kv_sink *sink, natsMsg *message)
+static natsStatus publish(struct kv_sink *sink, natsMsg *message, jsErrCode *ret_code)
 {
     jsPubOptions options;
-    jsErrCode code = 0;
+    *ret_code = 0;
     if (sink->jetstream == NULL)
         return natsConnection_PublishMsg(sink->connection, message);
     jsPubOptions_Init(&options);
     options.MaxWait = sink->options[OPTION_TIMEOUT].integer;
-    return js_PublishMsg(NULL, sink->jetstream, message, &options, &code);
+    return js_PublishMsg(NULL, sink->jetstream, message, &options, ret_code);
 }
 
 static bool is_too_long(const struct kv_sink *sink, const struct kv_event *event)
@@ -178,27 +197,32 @@ static bool is_too_long(const struct kv_sink *sink, const struct kv_event *event
 static natsStatus deliver_one(struct kv_sink *sink, const struct kv_event *event)
 {
     natsMsg *message = NULL;
+    jsErrCode code = 0;
     if (is_too_long(sink, event)) {
-        sink->host->base.log(&sink->host->base, KV_LOG_ERROR,
-                             "an event of %zu bytes is dropped, as the server takes %lld",
-                             event->json.len,
-                             (long long)natsConnection_GetMaxPayload(sink->connection));
-        sink->host->gave_up(sink->host, 1);
+        sink->host->drop(sink->host, event, "%s takes %lld bytes at most", sink->peers,
+                         (long long)natsConnection_GetMaxPayload(sink->connection));
         return NATS_OK;
     }
     natsStatus status = make_message(sink, event, &message);
     if (status == NATS_OK)
-        status = publish(sink, message);
+        status = publish(sink, message, &code);
     natsMsg_Destroy(message);
-    return status;
+    if (code != JSStreamMessageExceedsMaximumErr)
+        return status;
+    sink->host->drop(sink->host, event, "it is longer than the stream takes");
+    return NATS_OK;
 }
 
-/* What was only written is settled when the server has answered a ping behind it. */
+/* What was only written is settled when the server has answered a ping behind it, and has not
+ * complained meanwhile. */
 static natsStatus confirm(struct kv_sink *sink)
 {
+    const char *complaint;
     if (sink->jetstream != NULL)
         return NATS_OK;
-    return natsConnection_FlushTimeout(sink->connection, sink->options[OPTION_TIMEOUT].integer);
+    natsStatus status =
+        natsConnection_FlushTimeout(sink->connection, sink->options[OPTION_TIMEOUT].integer);
+    return status == NATS_OK ? natsConnection_GetLastError(sink->connection, &complaint) : status;
 }
 
 static size_t deliver_all(struct kv_sink *sink, const struct kv_event *events, size_t n,
@@ -214,6 +238,26 @@ static size_t deliver_all(struct kv_sink *sink, const struct kv_event *events, s
     return confirmed == NATS_OK ? done : 0;
 }
 
+/* Whether the server has closed the connection, in answer to what it was sent. */
+static bool was_cut_off(natsStatus status)
+{
+    return status == NATS_CONNECTION_CLOSED || status == NATS_CONNECTION_DISCONNECTED ||
+           status == NATS_IO_ERROR;
+}
+
+/* Why nothing more was delivered; the server's own words are better than the library's. */
+static void explain(struct kv_sink *sink, natsStatus status, struct kv_error *reterr)
+{
+    const char *complaint = NULL;
+    bool is_connected = sink->connection != NULL;
+    if (is_connected)
+        natsConnection_GetLastError(sink->connection, &complaint);
+    bool has_complaint = complaint != NULL && complaint[0] != '\0';
+    kv_error_set(reterr, "%s%s: %s%s", is_connected ? "" : "cannot connect to ", sink->peers,
+                 has_complaint ? complaint : natsStatus_GetText(status),
+                 status == NATS_NO_RESPONDERS ? " (no stream takes this subject)" : "");
+}
+
 static size_t nats_deliver(struct kv_sink *sink, const struct kv_event *events, size_t n,
                            struct kv_error *reterr)
 {
@@ -227,8 +271,9 @@ static size_t nats_deliver(struct kv_sink *sink, const struct kv_event *events, 
         done = deliver_all(sink, events, n, &status);
     if (status == NATS_OK)
         return done;
-    kv_error_set(reterr, "%s%s", natsStatus_GetText(status),
-                 status == NATS_NO_RESPONDERS ? " (no stream takes this subject)" : "");
+    if (sink->connection != NULL && was_cut_off(status))
+        sink->host->refused(sink->host);
+    explain(sink, status, reterr);
     disconnect(sink);
     return done;
 }

@@ -5,6 +5,7 @@
  */
 #include <kvserver/sink.h>
 
+#include <errno.h>
 #include <hiredis/hiredis.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -34,8 +35,10 @@ enum {
 };
 
 struct kv_sink {
+    const struct kv_sink_host *host;
     const struct kv_option_value *options;
     redisContext *redis; /* NULL: not connected */
+    char peer[256];      /* its address, for messages */
 };
 
 static const char *const modes[] = {"stream", "publish", NULL};
@@ -68,16 +71,28 @@ static const struct kv_option redis_options[N_OPTIONS] = {
         {.name = "timeout", .type = KV_OPTION_DURATION, .fallback = "5s", .min = 1, .max = 600000},
 };
 
+static void write_peer(struct kv_sink *sink)
+{
+    const char *path = sink->options[OPTION_UNIX].string.bytes;
+    const char *host = sink->options[OPTION_HOST].string.bytes;
+    long long port = sink->options[OPTION_PORT].integer;
+    if (sink->options[OPTION_UNIX].string.len != 0)
+        snprintf(sink->peer, sizeof(sink->peer), "%s", path);
+    else
+        snprintf(sink->peer, sizeof(sink->peer),
+                 strchr(host, ':') != NULL ? "[%s]:%lld" : "%s:%lld", host, port);
+}
+
 static int redis_open(const struct kv_sink_host *host, const struct kv_option_value *options,
                       struct kv_sink **ret_sink, struct kv_error *reterr)
 {
-    (void)host;
     if (options[OPTION_NAME].string.len == 0)
         return kv_error_set(reterr, "name: the name of a stream or channel is expected");
     struct kv_sink *sink = malloc(sizeof(*sink));
     if (sink == NULL)
         return kv_error_set(reterr, "no memory");
-    *sink = (struct kv_sink){.options = options};
+    *sink = (struct kv_sink){.host = host, .options = options};
+    write_peer(sink);
     *ret_sink = sink;
     return 0;
 }
@@ -91,10 +106,18 @@ static void disconnect(struct kv_sink *sink)
     sink->redis = NULL;
 }
 
+/* Whether Redis has closed the connection, in answer to what it was sent. */
+static bool was_cut_off(const struct kv_sink *sink)
+{
+    int error = sink->redis == NULL ? 0 : sink->redis->err;
+    return error == REDIS_ERR_EOF ||
+           (error == REDIS_ERR_IO && (errno == ECONNRESET || errno == EPIPE));
+}
+
 /* The connection is good for nothing any more. */
 static int fail(struct kv_sink *sink, const char *what, struct kv_error *reterr)
 {
-    kv_error_set(reterr, "%s: %s", what,
+    kv_error_set(reterr, "%s %s: %s", what, sink->peer,
                  sink->redis == NULL || sink->redis->err == 0 ? "no memory" : sink->redis->errstr);
     disconnect(sink);
     return -1;
@@ -106,10 +129,10 @@ static int run(struct kv_sink *sink, int n, const char **words, const size_t *le
 {
     redisReply *reply = redisCommandArgv(sink->redis, n, words, lens);
     if (reply == NULL)
-        return fail(sink, words[0], reterr);
+        return fail(sink, "no answer from", reterr);
     int result = 0;
     if (reply->type == REDIS_REPLY_ERROR) {
-        result = kv_error_set(reterr, "%s: %s", words[0], reply->str);
+        result = kv_error_set(reterr, "%s: %s: %s", sink->peer, words[0], reply->str);
         disconnect(sink);
     }
     freeReplyObject(reply);
@@ -168,7 +191,7 @@ static int ensure_connected(struct kv_sink *sink, struct kv_error *reterr)
                                                 (int)options[OPTION_PORT].integer, timeout);
     if (sink->redis == NULL || sink->redis->err != 0 ||
         redisSetTimeout(sink->redis, timeout) != REDIS_OK)
-        return fail(sink, "cannot connect", reterr);
+        return fail(sink, "cannot connect to", reterr);
     return log_in(sink, reterr) == 0 && select_database(sink, reterr) == 0 ? 0 : -1;
 }
 
@@ -235,33 +258,66 @@ static const char *fault_of(const redisReply *reply)
     return NULL;
 }
 
-/* Reads the answers to MULTI, the commands, and EXEC; the first that is an error says why nothing
- * was taken. */
-static int read_all(struct kv_sink *sink, size_t n, struct kv_error *reterr)
+/* Redis has a limit for the length of a text (proto-max-bulk-len), and for that of an entry. */
+static bool is_too_long(const char *fault)
 {
-    int result = 0;
+    return strstr(fault, "invalid bulk length") != NULL ||
+           strstr(fault, "Elements are too large") != NULL;
+}
+
+/* What one event more or less cannot alter waits: OOM, READONLY, WRONGTYPE, NOPERM and the like.
+ * Returns: how many events are settled by that. */
+static size_t judge(struct kv_sink *sink, const struct kv_event *events, size_t n,
+                    const char *fault)
+{
+    if (!is_too_long(fault))
+        return 0;
+    disconnect(sink); /* which Redis does, too */
+    if (n == 1)
+        sink->host->drop(sink->host, &events[0], "%s: %s", sink->peer, fault);
+    else
+        sink->host->refused(sink->host);
+    return n == 1;
+}
+
+/* Reads the answers to MULTI, the commands, and EXEC. The first that is an error says why nothing
+ * was taken: *ret_fault. Returns: -1 and *reterr where an answer is missing. */
+static int read_all(struct kv_sink *sink, size_t n, char *ret_fault, size_t size,
+                    struct kv_error *reterr)
+{
+    ret_fault[0] = '\0';
     for (size_t i = 0; i < n + 2; i++) {
         void *reply;
-        if (redisGetReply(sink->redis, &reply) != REDIS_OK)
-            return fail(sink, "no answer", reterr);
+        if (redisGetReply(sink->redis, &reply) != REDIS_OK) {
+            if (was_cut_off(sink) && ret_fault[0] == '\0')
+                sink->host->refused(sink->host);
+            fail(sink, "no answer from", reterr);
+            return ret_fault[0] != '\0' ? 0 : -1;
+        }
         const char *fault = fault_of(reply);
-        if (fault != NULL && result == 0)
-            result = kv_error_set(reterr, "%s", fault);
+        if (fault != NULL && ret_fault[0] == '\0')
+            snprintf(ret_fault, size, "%s", fault);
         freeReplyObject(reply);
     }
-    return result;
+    return 0;
 }
 
 static size_t redis_deliver(struct kv_sink *sink, const struct kv_event *events, size_t n,
                             struct kv_error *reterr)
 {
+    char fault[256];
     if (ensure_connected(sink, reterr) != 0)
         return 0;
     if (append_all(sink, events, n) != REDIS_OK) {
-        fail(sink, "cannot send", reterr);
+        fail(sink, "cannot send to", reterr);
         return 0;
     }
-    return read_all(sink, n, reterr) == 0 ? n : 0;
+    if (read_all(sink, n, fault, sizeof(fault), reterr) != 0)
+        return 0;
+    if (fault[0] == '\0')
+        return n;
+    kv_error_set(reterr, "%s: %s", sink->peer, fault);
+    return judge(sink, events, n, fault);
 }
 
 static void redis_close(struct kv_sink *sink)

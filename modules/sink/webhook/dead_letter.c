@@ -1,22 +1,55 @@
 #include "dead_letter.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+static int write_all(int fd, struct kv_slice bytes)
+{
+    while (bytes.len != 0) {
+        ssize_t n = write(fd, bytes.bytes, bytes.len);
+        if (n < 0 && errno != EINTR)
+            return -1;
+        if (n > 0)
+            bytes = (struct kv_slice){bytes.bytes + n, bytes.len - (size_t)n};
+    }
+    return 0;
+}
+
+static int write_lines(int fd, const struct kv_event *events, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (write_all(fd, events[i].json) != 0 || write_all(fd, KV_SLICE("\n")) != 0)
+            return -1;
+    return fdatasync(fd) == 0 || errno == EINVAL ? 0
+                                                 : -1; /* not all that is written to is a disk */
+}
+
+/* All lines or, as far as what it is can be cut, none: the next one would be added to half of one.
+ */
+static int append(int fd, const struct kv_event *events, size_t n)
+{
+    struct stat before;
+    if (fstat(fd, &before) != 0)
+        return -1;
+    int result = write_lines(fd, events, n);
+    int failure = errno;
+    if (result != 0 && ftruncate(fd, before.st_size) != 0)
+        failure = errno;
+    errno = failure;
+    return result;
+}
 
 int kv_dead_letter_append(const char *path, const struct kv_event *events, size_t n,
                           struct kv_error *reterr)
 {
-    FILE *file = fopen(path, "abe");
-    if (file == NULL)
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
         return kv_error_set(reterr, "dead_letter: cannot open %s: %s", path, strerror(errno));
-    for (size_t i = 0; i < n; i++) {
-        fwrite(events[i].json.bytes, 1, events[i].json.len, file);
-        fputc('\n', file);
-    }
-    bool is_written = fflush(file) == 0 && ferror(file) == 0 && fdatasync(fileno(file)) == 0;
-    int failure = errno;
-    if (fclose(file) != 0 || !is_written)
-        return kv_error_set(reterr, "dead_letter: cannot write %s: %s", path, strerror(failure));
-    return 0;
+    int result = append(fd, events, n);
+    if (result != 0)
+        kv_error_set(reterr, "dead_letter: cannot write %s: %s", path, strerror(errno));
+    close(fd);
+    return result;
 }

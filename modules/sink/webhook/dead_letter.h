@@ -6,8 +6,7 @@
 
 #include <kvserver/sink.h>
 
-/* Appends the events and syncs. Returns: 0, or -1 and *reterr; then none of them is in the file, or
- * some may be and come again. */
+/* Appends the events and syncs. Returns: 0, or -1 and *reterr; then none of them is in the file. */
 int kv_dead_letter_append(const char *path, const struct kv_event *events, size_t n,
                           struct kv_error *reterr);
 

@@ -1,7 +1,11 @@
 /*
  * Events by HTTP POST, with the headers of Standard Webhooks. One request is under way at a time,
  * so that the order is kept; it bears `batch` events at most. A request that failed is repeated as
- * it was, with the same `webhook-id`, also where more events have come since.
+ * it was, with the same `webhook-id`, also where more events have come since. One that was refused
+ * for what is in it comes again in halves, so that no event fares like another.
+ *
+ * The answer is its head: what comes of its body is for the log, and read so that the connection
+ * can be used again.
  *
  * An event is given up, and goes to the dead-letter file, after so many attempts; all are, once the
  * receiver has answered 410.
@@ -32,7 +36,10 @@ enum {
     TURN_MS = 100,
     LONGEST_ID = 128,
     LONGEST_ANSWER_TEXT = 200,
+    MOST_ANSWER_BYTES = 65536, /* that are read; then the connection is closed */
+    ANSWER_MS = 500,           /* for a body, behind its head */
     STATUS_GONE = 410,
+    STATUS_TOO_LARGE = 413,
     MOST_SECONDS_TO_WAIT = 3600 /* that a receiver may ask for */
 };
 
@@ -40,17 +47,23 @@ struct kv_sink {
     const struct kv_sink_host *host;
     const struct kv_option_value *options;
     struct kv_webhook_secret secret, previous_secret;
+    char peer[256]; /* the receiver's address, for messages */
     CURLM *multi;
     CURL *easy;
     bool is_gone;          /* the receiver wants no more */
     char id[LONGEST_ID];   /* of the request that failed; empty: none did */
     size_t n_events;       /* in it */
+    size_t most;           /* events of the next one */
     int64_t n_attempts;    /* of it */
     int64_t not_before_ms; /* the receiver asked to wait until then */
     char *body;
     size_t body_capacity;
-    char answer[LONGEST_ANSWER_TEXT + 1]; /* the beginning of it */
+    long status;                          /* of the answer, once its head is whole; else 0 */
+    int64_t head_ms;                      /* when that was */
+    char answer[LONGEST_ANSWER_TEXT + 1]; /* the beginning of its body */
     size_t answer_len;
+    size_t n_answer_bytes;
+    char trouble[CURL_ERROR_SIZE]; /* why there was no answer */
 };
 
 static const struct kv_option webhook_options[N_OPTIONS] = {
@@ -98,6 +111,11 @@ static const struct kv_option webhook_options[N_OPTIONS] = {
 
 /* ---- making ---- */
 
+static int64_t now_ms(const struct kv_sink *sink)
+{
+    return sink->host->base.now_ms(&sink->host->base);
+}
+
 static void webhook_close(struct kv_sink *sink)
 {
     curl_easy_cleanup(sink->easy);
@@ -107,7 +125,8 @@ static void webhook_close(struct kv_sink *sink)
     free(sink);
 }
 
-/* Keeps the beginning of what the receiver answers, for the log. */
+/* Keeps the beginning of what the receiver answers, for the log. Returns: less than all of it where
+ * that is too much. */
 static size_t take_answer(char *bytes, size_t size, size_t n, void *user)
 {
     struct kv_sink *sink = user;
@@ -118,7 +137,25 @@ static size_t take_answer(char *bytes, size_t size, size_t n, void *user)
         sink->answer[sink->answer_len++] =
             bytes[i] < ' ' || bytes[i] > '~' ? ' ' : bytes[i]; /* one line of plain text */
     sink->answer[sink->answer_len] = '\0';
-    return len;
+    sink->n_answer_bytes += len;
+    return sink->n_answer_bytes <= MOST_ANSWER_BYTES ? len : 0;
+}
+
+/* The line behind the head is empty. Interim answers (1xx) have heads, too. */
+static size_t take_header(char *bytes, size_t size, size_t n, void *user)
+{
+    struct kv_sink *sink = user;
+    struct kv_slice line = {bytes, size * n};
+    long status = 0;
+    bool is_end = kv_slice_equals(line, KV_SLICE("\r\n")) || kv_slice_equals(line, KV_SLICE("\n"));
+    if (sink->status != 0 || !is_end)
+        return line.len;
+    curl_easy_getinfo(sink->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status < 200)
+        return line.len;
+    sink->status = status;
+    sink->head_ms = now_ms(sink);
+    return line.len;
 }
 
 static bool set_up(struct kv_sink *sink)
@@ -138,7 +175,22 @@ static bool set_up(struct kv_sink *sink)
            curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                             (long)options[OPTION_CONNECT_TIMEOUT].integer) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_answer) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_WRITEDATA, sink) == CURLE_OK;
+           curl_easy_setopt(easy, CURLOPT_WRITEDATA, sink) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HEADERDATA, sink) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, sink->trouble) == CURLE_OK;
+}
+
+/* No more of the URL than where the receiver is: the rest may be secret. */
+static void write_peer(struct kv_sink *sink)
+{
+    const char *at = strstr(sink->options[OPTION_URL].string.bytes, "://");
+    at = at == NULL ? sink->options[OPTION_URL].string.bytes : at + 3;
+    size_t len = strcspn(at, "/?#");
+    const char *user = memrchr(at, '@', len);
+    size_t skipped = user == NULL ? 0 : (size_t)(user - at) + 1;
+    snprintf(sink->peer, sizeof(sink->peer), "%.*s", (int)(len - skipped), at + skipped);
 }
 
 static int check_options(struct kv_sink *sink, struct kv_error *reterr)
@@ -168,6 +220,8 @@ static int webhook_open(const struct kv_sink_host *host, const struct kv_option_
     }
     sink->host = host;
     sink->options = options;
+    write_peer(sink);
+    sink->most = (size_t)options[OPTION_BATCH].integer;
     int result = check_options(sink, reterr);
     if (result == 0) {
         sink->multi = curl_multi_init();
@@ -264,15 +318,23 @@ static struct curl_slist *make_headers(const struct kv_sink *sink, struct kv_sli
     return NULL;
 }
 
-/* Runs the request to its end. Returns: how it went; CURLE_ABORTED_BY_CALLBACK where the time for
- * delivering was over. */
+/* Whether to look at the request for another turn. */
+static bool goes_on(const struct kv_sink *sink)
+{
+    if (sink->status != 0 && now_ms(sink) - sink->head_ms >= ANSWER_MS)
+        return false;
+    return !sink->host->is_ending(sink->host);
+}
+
+/* Runs the request to its end, or as long as it matters. Returns: how it went;
+ * CURLE_ABORTED_BY_CALLBACK where it was not over. */
 static CURLcode transfer(struct kv_sink *sink)
 {
     CURLcode result = CURLE_ABORTED_BY_CALLBACK;
     int n_running = 1, n_messages;
     if (curl_multi_add_handle(sink->multi, sink->easy) != CURLM_OK)
         return CURLE_FAILED_INIT;
-    while (n_running != 0 && !sink->host->is_ending(sink->host)) {
+    while (n_running != 0 && goes_on(sink)) {
         if (curl_multi_perform(sink->multi, &n_running) != CURLM_OK)
             break;
         if (n_running != 0)
@@ -291,35 +353,45 @@ static void note_wish_to_wait(struct kv_sink *sink)
     curl_easy_getinfo(sink->easy, CURLINFO_RETRY_AFTER, &seconds);
     if (seconds > MOST_SECONDS_TO_WAIT)
         seconds = MOST_SECONDS_TO_WAIT;
-    sink->not_before_ms = sink->host->base.now_ms(&sink->host->base) + (int64_t)seconds * 1000;
+    sink->not_before_ms = now_ms(sink) + (int64_t)seconds * 1000;
+}
+
+static void forget_answer(struct kv_sink *sink)
+{
+    sink->status = 0;
+    sink->answer_len = 0;
+    sink->n_answer_bytes = 0;
+    sink->answer[0] = '\0';
+    sink->trouble[0] = '\0';
+}
+
+static void explain(const struct kv_sink *sink, CURLcode result, struct kv_error *reterr)
+{
+    const char *why = sink->trouble[0] != '\0' ? sink->trouble : curl_easy_strerror(result);
+    kv_error_set(reterr, "%s: %s", sink->peer,
+                 result == CURLE_ABORTED_BY_CALLBACK ? "the time for it is over" : why);
 }
 
 /* Returns: the status, 0 and *reterr where there is none. */
 static long post(struct kv_sink *sink, struct kv_slice body, struct kv_error *reterr)
 {
-    long status = 0;
     struct curl_slist *headers = body.bytes == NULL ? NULL : make_headers(sink, body);
+    forget_answer(sink);
     if (headers == NULL) {
         kv_error_set(reterr, "no memory, or a header that is too long");
         return 0;
     }
-    sink->answer_len = 0;
-    sink->answer[0] = '\0';
     curl_easy_setopt(sink->easy, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(sink->easy, CURLOPT_POSTFIELDS, body.bytes);
     curl_easy_setopt(sink->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
     CURLcode result = transfer(sink);
-    if (result == CURLE_OK)
-        curl_easy_getinfo(sink->easy, CURLINFO_RESPONSE_CODE, &status);
-    else
-        kv_error_set(reterr, "%s",
-                     result == CURLE_ABORTED_BY_CALLBACK ? "the time for it is over"
-                                                         : curl_easy_strerror(result));
-    if (status != 0)
+    if (sink->status != 0)
         note_wish_to_wait(sink);
+    else
+        explain(sink, result, reterr);
     curl_easy_setopt(sink->easy, CURLOPT_HTTPHEADER, NULL);
     curl_slist_free_all(headers);
-    return status;
+    return sink->status;
 }
 
 /* ---- delivering ---- */
@@ -329,12 +401,11 @@ static long post(struct kv_sink *sink, struct kv_slice body, struct kv_error *re
 static size_t choose(struct kv_sink *sink, const struct kv_event *events, size_t n)
 {
     char id[LONGEST_ID];
-    size_t most = (size_t)sink->options[OPTION_BATCH].integer;
     snprintf(id, sizeof(id), "%.*s", (int)events[0].id.len, events[0].id.bytes);
     if (strcmp(id, sink->id) == 0 && sink->n_events <= n)
         return sink->n_events;
     memcpy(sink->id, id, sizeof(id));
-    sink->n_events = n < most ? n : most;
+    sink->n_events = n < sink->most ? n : sink->most;
     sink->n_attempts = 0;
     return sink->n_events;
 }
@@ -342,9 +413,8 @@ static size_t choose(struct kv_sink *sink, const struct kv_event *events, size_t
 /* Until the receiver may be asked again. */
 static bool wait_as_asked(const struct kv_sink *sink)
 {
-    const struct kv_host *base = &sink->host->base;
     int64_t left_ms;
-    while ((left_ms = sink->not_before_ms - base->now_ms(base)) > 0 &&
+    while ((left_ms = sink->not_before_ms - now_ms(sink)) > 0 &&
            !sink->host->is_ending(sink->host)) {
         struct timespec turn = {.tv_nsec = (left_ms < TURN_MS ? left_ms : TURN_MS) * 1000000};
         nanosleep(&turn, NULL);
@@ -363,23 +433,61 @@ static size_t give_up(struct kv_sink *sink, const struct kv_event *events, size_
     return n;
 }
 
+/* Whether the receiver means what is in the request: it would refuse it again. */
+static bool is_refusal(long status)
+{
+    return status == 400 || status == STATUS_TOO_LARGE || status == 415 || status == 422;
+}
+
+/* The next request has half as many events, and begins with the same one. */
+static void halve(struct kv_sink *sink)
+{
+    sink->most = (sink->n_events + 1) / 2;
+    sink->id[0] = '\0';
+}
+
+/* Whether the events have had their last attempt. One that is too large alone needs no other,
+ * unless the receiver asks for it. */
+static bool is_to_give_up(struct kv_sink *sink, long status)
+{
+    int64_t most = sink->options[OPTION_ATTEMPTS].integer;
+    if (sink->host->is_ending(sink->host) || most == 0)
+        return false;
+    bool is_final = status == STATUS_TOO_LARGE && sink->not_before_ms <= now_ms(sink);
+    return ++sink->n_attempts >= most || is_final;
+}
+
 static size_t fail(struct kv_sink *sink, const struct kv_event *events, size_t n, long status,
                    struct kv_error *reterr)
 {
-    int64_t most = sink->options[OPTION_ATTEMPTS].integer;
-    if (status != 0)
-        kv_error_set(reterr, "the receiver answered %ld%s%s", status,
-                     sink->answer_len == 0 ? "" : ": ", sink->answer);
-    if (sink->host->is_ending(sink->host) || most == 0 || ++sink->n_attempts < most)
-        return 0;
     struct kv_error error;
+    if (status != 0)
+        kv_error_set(reterr, "%s answered %ld%s%s", sink->peer, status,
+                     sink->answer_len == 0 ? "" : ": ", sink->answer);
+    if (n > 1 && is_refusal(status)) {
+        halve(sink);
+        return 0;
+    }
+    if (!is_to_give_up(sink, status))
+        return 0;
     if (give_up(sink, events, n, &error) == 0) {
         sink->host->base.log(&sink->host->base, KV_LOG_ERROR, "%s", error.text);
         return 0;
     }
     sink->host->base.log(&sink->host->base, KV_LOG_ERROR,
-                         "%zu events from %s on are given up after %lld attempts: %s", n, sink->id,
-                         (long long)sink->n_attempts, reterr->text);
+                         "%zu event%s from %s on %s given up after %lld attempt%s: %s", n,
+                         n == 1 ? "" : "s", sink->id, n == 1 ? "is" : "are",
+                         (long long)sink->n_attempts, sink->n_attempts == 1 ? "" : "s",
+                         reterr->text);
+    return n;
+}
+
+/* Taken: the next request may have twice as many events. */
+static size_t succeed(struct kv_sink *sink, size_t n)
+{
+    size_t most = (size_t)sink->options[OPTION_BATCH].integer;
+    sink->id[0] = '\0';
+    sink->most = sink->most > most / 2 ? most : 2 * sink->most;
     return n;
 }
 
@@ -388,8 +496,8 @@ static size_t disable(struct kv_sink *sink, const struct kv_event *events, size_
 {
     if (!sink->is_gone)
         sink->host->base.log(&sink->host->base, KV_LOG_ERROR,
-                             "the receiver answered 410: nothing is sent any more, until SIGHUP or "
-                             "a restart");
+                             "%s answered 410: nothing is sent any more, until SIGHUP or a restart",
+                             sink->peer);
     sink->is_gone = true;
     return give_up(sink, events, n, reterr);
 }
@@ -402,14 +510,12 @@ static size_t deliver_some(struct kv_sink *sink, const struct kv_event *events, 
         return disable(sink, events, n, reterr);
     size_t chosen = choose(sink, events, n);
     if (!wait_as_asked(sink)) {
-        kv_error_set(reterr, "the receiver asked to wait");
+        kv_error_set(reterr, "%s asked to wait", sink->peer);
         return 0;
     }
     long status = post(sink, write_body(sink, events, chosen), reterr);
-    if (status / 100 == 2) {
-        sink->id[0] = '\0';
-        return chosen;
-    }
+    if (status / 100 == 2)
+        return succeed(sink, chosen);
     if (status == STATUS_GONE)
         return disable(sink, events, n, reterr);
     return fail(sink, events, chosen, status, reterr);

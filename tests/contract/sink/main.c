@@ -67,10 +67,30 @@ static bool is_ending(const struct kv_sink_host *host)
     return atomic_load(&is_over);
 }
 
+static void drop(const struct kv_sink_host *host, const struct kv_event *event, const char *format,
+                 ...)
+{
+    va_list args;
+    (void)host;
+    (void)event;
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    atomic_fetch_add(&n_given_up, 1);
+}
+
+static void refused(const struct kv_sink_host *host)
+{
+    (void)host;
+}
+
 static const struct kv_sink_host host = {
     .base = {.size = sizeof(host), .now_ms = now_ms, .wall_us = wall_us, .log = log_line},
     .gave_up = gave_up,
     .is_ending = is_ending,
+    .drop = drop,
+    .refused = refused,
 };
 
 /* ---- events ---- */

@@ -1,7 +1,8 @@
 /*
  * A sink that does what a test writes into a file, anew at each call: `ok` delivers all, `one` the
- * first, `fail` nothing, `drop` settles all as given up, `hang` does not return until the file says
- * something else, and `stuck` never. What it delivers are lines of its output.
+ * first, `fail` nothing, `drop` settles all as given up, `refuse` refuses what comes with the value
+ * "bad", `hang` does not return until the file says something else, and `stuck` never. What it
+ * delivers are lines of its output.
  */
 #include <kvserver/sink.h>
 
@@ -59,6 +60,14 @@ static void write_line(const struct kv_sink *sink, const char *text, size_t len)
     fclose(file);
 }
 
+static bool has_bad(const struct kv_event *events, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (kv_slice_equals(events[i].value, KV_SLICE("\"bad\"")))
+            return true;
+    return false;
+}
+
 static size_t scripted_deliver(struct kv_sink *sink, const struct kv_event *events, size_t n,
                                struct kv_error *reterr)
 {
@@ -71,6 +80,10 @@ static size_t scripted_deliver(struct kv_sink *sink, const struct kv_event *even
     if (is_ordered(sink, "drop")) {
         sink->host->gave_up(sink->host, n);
         return n;
+    }
+    if (is_ordered(sink, "refuse") && has_bad(events, n)) {
+        sink->host->refused(sink->host);
+        return 0;
     }
     if (is_ordered(sink, "one"))
         n = 1;
