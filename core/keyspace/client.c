@@ -4,11 +4,12 @@
  * again whenever one ahead of them moves on. Keys are compared by their hash: a collision makes
  * a command wait without need, and nothing else.
  */
-#include "keyspace/impl.h"
+#include "keyspace/client.h"
 
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "keyspace/loop.h"
 
 struct kv_client *
 kv_client_create(struct kv_keyspace_loop *home, void *owner, uint32_t max_subscriptions,
@@ -17,19 +18,21 @@ kv_client_create(struct kv_keyspace_loop *home, void *owner, uint32_t max_subscr
     struct kv_client *client = kv_calloc(1, sizeof(*client));
     client->home = home;
     client->owner = owner;
-    client->max_subscriptions = max_subscriptions;
-    client->on_change = on_change;
+    client->subscriber.max_subscriptions = max_subscriptions;
+    client->subscriber.on_change = on_change;
     kv_list_init(&client->commands);
-    kv_list_init(&client->subscriptions);
+    kv_list_init(&client->subscriber.subscriptions);
     return client;
 }
 
-void kv_client_mark_dirty(struct kv_client *client)
+static struct kv_client *client_of(const struct kv_command *command)
 {
-    if (client->is_dirty)
-        return;
-    client->is_dirty = true;
-    kv_queue_push(&client->home->dirty, &client->in_dirty);
+    return KV_CONTAINER(command->order, struct kv_client, order);
+}
+
+static void mark_dirty(struct kv_client *client)
+{
+    kv_order_mark_dirty(&client->order, &client->home->commands);
 }
 
 /* No command under way needs its subscription any more: nobody is told its answer. (An unsubscribe
@@ -45,10 +48,8 @@ void kv_client_close(struct kv_client *client)
 {
     client->owner = NULL;
     forget_subscriptions(client);
-    while (!kv_list_is_empty(&client->subscriptions))
-        kv_topics_unsubscribe(
-            KV_CONTAINER(client->subscriptions.next, struct kv_subscription, in_client));
-    kv_client_mark_dirty(client);
+    kv_topics_unsubscribe_all(&client->home->topics, &client->subscriber);
+    mark_dirty(client);
 }
 
 static bool is_held(const struct kv_command *command)
@@ -64,7 +65,7 @@ static bool is_topic_command(const struct kv_command *command)
 /* Whether a store that completes within submit() executes `earlier` in its place anyway. */
 static bool is_in_step(const struct kv_command *earlier)
 {
-    return earlier->home->keyspace->is_sync && earlier->state == KV_COMMAND_BATCHED;
+    return earlier->home->store->is_sync && earlier->state == KV_COMMAND_BATCHED;
 }
 
 static bool read_waits_for(const struct kv_command *earlier)
@@ -94,18 +95,24 @@ static bool waits_for(const struct kv_command *command, const struct kv_command 
 
 static bool may_go(const struct kv_command *command)
 {
-    const struct kv_client *client = command->client;
+    const struct kv_client *client = client_of(command);
     if (command->kind == KV_COMMAND_NOTE)
         return true;
     if (is_topic_command(command))
         return false; /* only as the first of all: see run_topic_command() */
-    if (client->home->keyspace->is_sync && client->n_barriers == 0 && client->n_held == 0)
+    if (client->home->store->is_sync && client->n_barriers == 0 && client->order.n_held == 0)
         return true;
     for (struct kv_list *link = client->commands.next; link != &command->in_client;
          link = link->next)
         if (waits_for(command, KV_CONTAINER(link, struct kv_command, in_client)))
             return false;
     return true;
+}
+
+static struct kv_subscription *find_subscription(const struct kv_command *command)
+{
+    return kv_topics_find(&command->home->topics, &client_of(command)->subscriber, command->key,
+                          command->hash);
 }
 
 static void let_in(struct kv_command *command)
@@ -115,12 +122,12 @@ static void let_in(struct kv_command *command)
         return;
     }
     if (command->kind == KV_COMMAND_GET)
-        command->subscription = kv_topics_find(command->client, command->key, command->hash);
+        command->subscription = find_subscription(command);
     if (command->subscription != NULL) {
         command->is_barrier = true;
-        command->client->n_barriers++;
+        client_of(command)->n_barriers++;
     }
-    kv_keyspace_admit(command);
+    kv_gate_admit(&command->home->gate, command);
 }
 
 /* A command that is held keeps its bytes for longer than its caller does. */
@@ -131,17 +138,17 @@ static void hold(struct kv_command *command)
         return;
     }
     command->state = KV_COMMAND_WAITING;
-    command->client->n_held++;
+    command->order->n_held++;
     if (is_topic_command(command))
-        kv_client_mark_dirty(command->client);
+        mark_dirty(client_of(command));
 }
 
 void kv_client_send(struct kv_client *client, struct kv_command *command)
 {
-    command->client = client;
+    command->order = &client->order;
     kv_list_append(&client->commands, &command->in_client);
     client->n_commands++;
-    kv_keyspace_send(command);
+    kv_gate_enter(&client->home->gate, command);
     if (may_go(command))
         let_in(command);
     else
@@ -153,18 +160,20 @@ void kv_client_send(struct kv_client *client, struct kv_command *command)
  * belongs to the time before. */
 static void run_topic_command(struct kv_command *command)
 {
-    struct kv_client *client = command->client;
-    client->n_held--;
-    kv_feed_deliver(client->home);
+    struct kv_client *client = client_of(command);
+    struct kv_topics *topics = &client->home->topics;
+    client->order.n_held--;
+    kv_feed_deliver(&client->home->inbox);
     command->status = KV_OK;
     command->state = KV_COMMAND_FINISHED;
-    struct kv_subscription *subscription = kv_topics_find(client, command->key, command->hash);
+    struct kv_subscription *subscription = find_subscription(command);
     if (client->owner == NULL)
         return;
     if (command->kind == KV_COMMAND_SUBSCRIBE)
-        command->status = kv_topics_subscribe(client, command->key, command->hash);
+        command->status =
+            kv_topics_subscribe(topics, &client->subscriber, command->key, command->hash);
     else if (subscription != NULL)
-        kv_topics_unsubscribe(subscription);
+        kv_topics_unsubscribe(topics, subscription);
 }
 
 /* Changes were told while the GET was under way, the newest of them newer than what it read: then
@@ -173,14 +182,14 @@ static void run_topic_command(struct kv_command *command)
 static bool catch_up(struct kv_command *command)
 {
     const struct kv_topic *topic = command->subscription->topic;
-    struct kv_keyspace *keyspace = command->home->keyspace;
+    const struct kv_keyspace_loop *here = command->home;
     if (topic->n_told == command->told_before || topic->newest_revision <= command->item.revision)
         return true;
     if (topic->newest.revision != 0 &&
-        topic->newest.deadline_ms <= kv_clock_now_ms(keyspace->parts.clock))
+        topic->newest.deadline_ms <= kv_clock_now_ms(here->parts->clock))
         return false;
-    kv_keyspace_release(keyspace, &command->item);
-    command->item = kv_keyspace_share(keyspace, &topic->newest);
+    kv_item_release(here->store, &command->item);
+    command->item = kv_item_share(here->store, &topic->newest);
     command->status = command->item.revision != 0 ? KV_OK : KV_MISSING;
     command->revision = command->item.revision;
     return true;
@@ -190,8 +199,8 @@ static bool catch_up(struct kv_command *command)
  * being, while it was final would show an older state than its new one: they are to follow. */
 static void read_again(struct kv_command *first)
 {
-    struct kv_client *client = first->client;
-    kv_keyspace_release(first->home->keyspace, &first->item);
+    struct kv_client *client = client_of(first);
+    kv_item_release(first->home->store, &first->item);
     first->is_overtaken = false;
     KV_LIST_EACH(&client->commands, link, after)
     {
@@ -200,7 +209,7 @@ static void read_again(struct kv_command *first)
             !is_held(later))
             later->is_overtaken = true;
     }
-    kv_keyspace_admit(first);
+    kv_gate_admit(&first->home->gate, first);
 }
 
 static bool is_read(const struct kv_command *command)
@@ -211,14 +220,14 @@ static bool is_read(const struct kv_command *command)
 
 static void take_out(struct kv_command *command)
 {
-    struct kv_client *client = command->client;
+    struct kv_client *client = client_of(command);
     kv_list_remove(&command->in_client);
     client->n_commands--;
     if (command->is_barrier)
         client->n_barriers--;
     if (client->owner == NULL)
         command->finished = NULL;
-    command->client = NULL;
+    command->order = NULL;
 }
 
 static void hand_back_finished(struct kv_client *client)
@@ -236,7 +245,7 @@ static void hand_back_finished(struct kv_client *client)
             return;
         }
         take_out(first);
-        kv_command_hand_back(first);
+        kv_gate_leave(&client->home->gate, first);
     }
 }
 
@@ -244,21 +253,22 @@ static void let_in_held(struct kv_client *client)
 {
     KV_LIST_EACH(&client->commands, link, after)
     {
-        if (client->n_held == 0)
+        if (client->order.n_held == 0)
             return;
         struct kv_command *command = KV_CONTAINER(link, struct kv_command, in_client);
         if (command->state != KV_COMMAND_WAITING || !may_go(command))
             continue;
-        client->n_held--;
+        client->order.n_held--;
         let_in(command);
     }
 }
 
-void kv_client_advance(struct kv_client *client)
+void kv_client_advance(struct kv_order *order)
 {
-    client->is_dirty = false;
+    struct kv_client *client = KV_CONTAINER(order, struct kv_client, order);
+    order->is_dirty = false;
     hand_back_finished(client);
     let_in_held(client);
-    if (client->owner == NULL && client->n_commands == 0 && !client->is_dirty)
+    if (client->owner == NULL && client->n_commands == 0 && !order->is_dirty)
         free(client);
 }

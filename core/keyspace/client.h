@@ -25,47 +25,24 @@
 #ifndef KV_KEYSPACE_CLIENT_H
 #define KV_KEYSPACE_CLIENT_H
 
-#include "base/table.h"
+#include "base/mem.h"
 #include "keyspace/command.h"
-
-struct kv_topic;
-
-/* A change on its way to the subscribers of one loop. */
-struct kv_news {
-    const struct kv_change *change;
-    /* The change in the form in which it is sent: made by the first subscriber that needs it,
-     * shared by all, released after the last by `release_form`. */
-    void *form;
-    void (*release_form)(void *form);
-};
-
-/* A client's subscription to a key. */
-struct kv_subscription {
-    struct kv_topic *topic;
-    struct kv_client *client;
-    struct kv_table_node node; /* in the loop's table, by client and key */
-    struct kv_list in_topic;
-    struct kv_list in_client;
-    struct kv_list
-        in_behind; /* the protocol layer's: keys whose newest state is still to be sent */
-};
+#include "keyspace/topics.h"
 
 struct kv_client {
     struct kv_keyspace_loop *home;
     void *owner;             /* the protocol layer's connection; NULL once it is closed */
     struct kv_list commands; /* sent and not yet handed back, in order */
     uint32_t n_commands;
-    uint32_t n_held;         /* of these: WAITING or SUSPENDED */
-    uint32_t n_barriers;     /* of these: GETs of keys that the client subscribes to */
-    struct kv_link in_dirty; /* in the loop's list of clients to advance */
-    bool is_dirty;
-    struct kv_list subscriptions;
-    uint32_t n_subscriptions; /* one of a long key counts once more for each KiB */
-    uint32_t max_subscriptions;
-    /* Runs on the loop for each change of a subscribed key. Must not send commands or close a
-     * client. */
-    void (*on_change)(struct kv_subscription *subscription, struct kv_news *news);
+    uint32_t n_barriers; /* of these: GETs of keys that the client subscribes to */
+    struct kv_order order;
+    struct kv_subscriber subscriber;
 };
+
+static inline struct kv_client *kv_subscription_client(const struct kv_subscription *subscription)
+{
+    return KV_CONTAINER(subscription->subscriber, struct kv_client, subscriber);
+}
 
 /* Owns: the caller, by kv_client_close(). */
 struct kv_client *
@@ -79,9 +56,8 @@ void kv_client_close(struct kv_client *client);
 /* Sends a command, in the client's order. Takes the command over. */
 void kv_client_send(struct kv_client *client, struct kv_command *command);
 
-/* The newest state of a subscribed key that was told on this loop. Returns: false where none was
- * told yet. The item is borrowed until the loop's next turn; revision 0: no value. */
-bool kv_subscription_newest(const struct kv_subscription *subscription, struct kv_item *ret_item);
-struct kv_slice kv_subscription_key(const struct kv_subscription *subscription);
+/* For the keyspace's own files: hands back what is finished, in order, and lets in the commands
+ * that waited for it. The client is gone after that, if it was closed and nothing is under way. */
+void kv_client_advance(struct kv_order *order);
 
 #endif

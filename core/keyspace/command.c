@@ -1,9 +1,9 @@
 /*
- * The memory of commands. A loop keeps some for reuse. A command borrows the caller's bytes until
- * kv_command_keep() copies them, all in one block: most commands finish within their turn and are
- * never copied.
+ * The memory of commands, and the lists of those that have finished. A loop keeps some commands for
+ * reuse. A command borrows the caller's bytes until kv_command_keep() copies them, all in one
+ * block: most commands finish within their turn and are never copied.
  */
-#include "keyspace/impl.h"
+#include "keyspace/command.h"
 
 #include <stdlib.h>
 
@@ -15,46 +15,80 @@ enum {
     LONGEST_REFUSAL = 1024
 };
 
-struct kv_command *kv_command_create(struct kv_keyspace_loop *home, enum kv_command_kind kind)
+void kv_commands_init(struct kv_commands *commands, const struct kv_store_link *store)
+{
+    *commands = (struct kv_commands){.store = store};
+    kv_queue_init(&commands->finished);
+    kv_queue_init(&commands->dirty);
+}
+
+void kv_commands_fini(struct kv_commands *commands)
+{
+    while (commands->free != NULL) {
+        struct kv_command *command = KV_CONTAINER(commands->free, struct kv_command, link);
+        commands->free = command->link.next;
+        free(command);
+    }
+}
+
+struct kv_command *kv_commands_take(struct kv_commands *commands, struct kv_keyspace_loop *home,
+                                    enum kv_command_kind kind)
 {
     struct kv_command *command;
-    if (home->free_commands != NULL) {
-        command = KV_CONTAINER(home->free_commands, struct kv_command, link);
-        home->free_commands = command->link.next;
-        home->n_free_commands--;
+    if (commands->free != NULL) {
+        command = KV_CONTAINER(commands->free, struct kv_command, link);
+        commands->free = command->link.next;
+        commands->n_free--;
     } else {
         command = kv_alloc(sizeof(*command));
     }
     memset(command, 0, offsetof(struct kv_command, small));
     command->kind = kind;
     command->home = home;
+    command->commands = commands;
     return command;
 }
 
 void kv_command_free(struct kv_command *command)
 {
-    struct kv_keyspace_loop *home = command->home;
-    kv_keyspace_release(home->keyspace, &command->item);
+    struct kv_commands *commands = command->commands;
+    kv_item_release(commands->store, &command->item);
     free(command->copy);
     free(command->new_value);
     if (command->refusal != NULL)
         free(command->own_refusal);
-    if (home->n_free_commands >= MOST_FREE_COMMANDS) {
+    if (commands->n_free >= MOST_FREE_COMMANDS) {
         free(command);
         return;
     }
-    command->link.next = home->free_commands;
-    home->free_commands = &command->link;
-    home->n_free_commands++;
+    command->link.next = commands->free;
+    commands->free = &command->link;
+    commands->n_free++;
 }
 
-void kv_commands_fini(struct kv_keyspace_loop *here)
+/* Without an atomic addition: others only read it. */
+void kv_commands_count(struct kv_commands *commands, int change)
 {
-    while (here->free_commands != NULL) {
-        struct kv_command *command = KV_CONTAINER(here->free_commands, struct kv_command, link);
-        here->free_commands = command->link.next;
-        free(command);
-    }
+    uint64_t before = atomic_load_explicit(&commands->under_way, memory_order_relaxed);
+    atomic_store_explicit(&commands->under_way, before + (uint64_t)change, memory_order_relaxed);
+}
+
+void kv_order_mark_dirty(struct kv_order *order, struct kv_commands *commands)
+{
+    if (order->is_dirty)
+        return;
+    order->is_dirty = true;
+    kv_queue_push(&commands->dirty, &order->in_dirty);
+}
+
+void kv_command_finish(struct kv_command *command, int status)
+{
+    command->status = status;
+    command->state = KV_COMMAND_FINISHED;
+    if (command->order != NULL)
+        kv_order_mark_dirty(command->order, command->commands);
+    else
+        kv_queue_push(&command->commands->finished, &command->link);
 }
 
 static void move(struct kv_slice *slice, char **at)

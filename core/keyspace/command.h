@@ -8,8 +8,8 @@
 #include <kvserver/store.h>
 
 #include "base/list.h"
+#include "keyspace/item.h"
 
-struct kv_client;
 struct kv_command;
 struct kv_keyspace_loop;
 struct kv_subscription;
@@ -44,6 +44,23 @@ enum kv_command_status {
  * it returns; kv_command_take_item() keeps what a GET found. It may send commands, and must not
  * close a client. */
 typedef void (*kv_command_finished_fn)(struct kv_command *command);
+
+/* The order that a client's commands stand in, as far as a command itself changes it (client.h). */
+struct kv_order {
+    uint32_t n_held;         /* of the client's commands: WAITING or SUSPENDED */
+    bool is_dirty;           /* there may be a command to hand back, or to let in */
+    struct kv_link in_dirty; /* in the loop's list of those */
+};
+
+/* The commands of one loop. */
+struct kv_commands {
+    const struct kv_store_link *store;
+    struct kv_link *free; /* for reuse */
+    uint32_t n_free;
+    struct kv_queue finished;   /* of no client, to be handed back */
+    struct kv_queue dirty;      /* orders */
+    _Atomic uint64_t under_way; /* sent, and not handed back; written by this loop alone */
+};
 
 enum {
     KV_COMMAND_SMALL = 160
@@ -81,7 +98,8 @@ struct kv_command {
     uint64_t hash;
     int64_t taken_up_ms; /* when its TTL began to count, rounded up (base/clock.h) */
     struct kv_keyspace_loop *home;
-    struct kv_client *client; /* NULL: in no order with others */
+    struct kv_commands *commands; /* the home's */
+    struct kv_order *order;       /* its client's; NULL: in no order with others */
     struct kv_list in_client;
     struct kv_link link;                  /* in the batch, the free list, or an inbox */
     struct kv_subscription *subscription; /* GET of a key that its client subscribes to */
@@ -97,9 +115,6 @@ struct kv_command {
     size_t small_used;
     _Alignas(uint64_t) char small[KV_COMMAND_SMALL]; /* last: not zeroed */
 };
-
-/* A blank command of the loop. Owns: the caller, until it is sent or freed. */
-struct kv_command *kv_command_create(struct kv_keyspace_loop *home, enum kv_command_kind kind);
 
 /* Only for a command that is not sent. Releases its item. */
 void kv_command_free(struct kv_command *command);
@@ -122,8 +137,26 @@ void kv_command_refuse(struct kv_command *command, struct kv_slice reason);
  * kv_keyspace_release(). */
 struct kv_item kv_command_take_item(struct kv_command *command);
 
-/* What a status means, in words for a client. */
+/* The text of a status, for a client. */
 const char *kv_command_status_text(int status);
+
+/* For the keyspace's own files. */
+
+void kv_commands_init(struct kv_commands *commands, const struct kv_store_link *store);
+void kv_commands_fini(struct kv_commands *commands);
+
+/* A blank command (kv_command_create() is for everybody else). */
+struct kv_command *kv_commands_take(struct kv_commands *commands, struct kv_keyspace_loop *home,
+                                    enum kv_command_kind kind);
+
+/* One more, or one less, is under way. */
+void kv_commands_count(struct kv_commands *commands, int change);
+
+/* There may be something to hand back or to let in of this order. */
+void kv_order_mark_dirty(struct kv_order *order, struct kv_commands *commands);
+
+/* The outcome is known; the end of the turn hands the command back. */
+void kv_command_finish(struct kv_command *command, int status);
 
 static inline bool kv_command_is_write(const struct kv_command *command)
 {

@@ -1,13 +1,13 @@
 /*
- * The feed: the only way in which a loop learns of a change, its own writes included. The store
+ * The feed is the only way in which a loop learns of a change, its own writes included. The store
  * tells a change inside the critical section that orders the key's changes; one record, shared by
  * reference count, is pushed to the inbox of each loop that wants it. As pushes that a lock orders
  * are taken in that order, every loop sees one key's changes in their order, each once.
  *
  * Bounded: when a loop is behind by more than it should be, the others submit nothing until it
- * has caught up (see kv_feed_is_congested); a loop never waits for itself.
+ * has caught up (kv_feed_is_congested); a loop never waits for itself.
  */
-#include "keyspace/impl.h"
+#include "keyspace/feed.h"
 
 #include <stdlib.h>
 
@@ -30,82 +30,108 @@ struct record {
     struct delivery deliveries[];
 };
 
-static uint64_t interested_loops(struct kv_keyspace *keyspace, uint64_t hash)
+void kv_feed_init(struct kv_feed *feed, const struct kv_store_link *store,
+                  const struct kv_keyspace_parts *parts)
 {
-    uint64_t loops = atomic_load(&keyspace->interests[hash % KV_INTEREST_BUCKETS]);
-    if (keyspace->parts.n_observers != 0 && kv_keyspace_is_ready(keyspace))
-        loops |= UINT64_C(1) << (hash % keyspace->parts.n_loops);
+    feed->store = store;
+    feed->parts = parts;
+    kv_interests_init(&feed->interests);
+}
+
+void kv_feed_fini(struct kv_feed *feed)
+{
+    kv_interests_fini(&feed->interests);
+}
+
+void kv_feed_inbox_init(struct kv_feed_inbox *inbox, struct kv_feed *feed, uint32_t index,
+                        struct kv_topics *topics, struct kv_keyspace_loop *here)
+{
+    inbox->feed = feed;
+    inbox->here = here;
+    inbox->loop = feed->parts->loops[index];
+    inbox->topics = topics;
+    inbox->index = index;
+    feed->inboxes[index] = inbox;
+}
+
+/* ---- on the thread that commits ---- */
+
+static uint64_t interested_loops(const struct kv_feed *feed, uint64_t hash)
+{
+    uint64_t loops = kv_interests_of(&feed->interests, hash);
+    if (feed->parts->n_observers != 0 && kv_store_is_ready(feed->store))
+        loops |= UINT64_C(1) << (hash % feed->parts->n_loops);
     return loops;
 }
 
-static struct record *create_record(struct kv_keyspace *keyspace, const struct kv_change *change,
+static struct record *create_record(const struct kv_feed *feed, const struct kv_change *change,
                                     uint32_t n_loops)
 {
     struct record *record = kv_alloc(sizeof(*record) + n_loops * sizeof(struct delivery));
     record->change = *change;
-    record->change.before = kv_keyspace_share(keyspace, &change->before);
-    record->change.after = kv_keyspace_share(keyspace, &change->after);
+    record->change.before = kv_item_share(feed->store, &change->before);
+    record->change.after = kv_item_share(feed->store, &change->after);
     record->bytes =
         RECORD_BYTES + change->key.len + change->after.value.len + change->before.value.len;
     atomic_init(&record->n_open, n_loops);
     return record;
 }
 
-void kv_feed_changed(const struct kv_store_host *host, uint32_t part,
-                     const struct kv_change *change)
+void kv_feed_changed(struct kv_feed *feed, const struct kv_change *change)
 {
-    (void)part;
-    struct kv_keyspace *keyspace = kv_keyspace_of_host(host);
-    uint64_t loops = interested_loops(keyspace, change->hash);
-    if (loops == 0 || atomic_load(&keyspace->is_ending))
+    uint64_t loops = interested_loops(feed, change->hash);
+    if (loops == 0 || kv_feed_is_ending(feed))
         return;
     uint32_t n = (uint32_t)__builtin_popcountll(loops);
-    struct record *record = create_record(keyspace, change, n);
+    struct record *record = create_record(feed, change, n);
     for (struct delivery *delivery = record->deliveries; n > 0; n--, delivery++) {
-        struct kv_keyspace_loop *there = &keyspace->loops[__builtin_ctzll(loops)];
+        struct kv_feed_inbox *there = feed->inboxes[__builtin_ctzll(loops)];
         loops &= loops - 1;
         delivery->record = record;
-        atomic_fetch_add(&there->feed_bytes, record->bytes);
-        kv_inbox_push(&there->feed, &delivery->link);
+        atomic_fetch_add(&there->bytes, record->bytes);
+        kv_inbox_push(&there->records, &delivery->link);
         kv_loop_wake(there->loop);
     }
 }
 
-static void release_record(struct kv_keyspace *keyspace, struct record *record)
+/* ---- on a loop ---- */
+
+static void release_record(const struct kv_feed *feed, struct record *record)
 {
     if (atomic_fetch_sub(&record->n_open, 1) != 1)
         return;
-    kv_keyspace_release(keyspace, &record->change.before);
-    kv_keyspace_release(keyspace, &record->change.after);
+    kv_item_release(feed->store, &record->change.before);
+    kv_item_release(feed->store, &record->change.after);
     free(record);
 }
 
-static void observe(struct kv_keyspace_loop *here, const struct kv_change *change)
+static void observe(const struct kv_feed_inbox *inbox, const struct kv_change *change)
 {
-    const struct kv_keyspace_parts *parts = &here->keyspace->parts;
-    if (parts->n_observers == 0 || change->hash % parts->n_loops != here->index)
+    const struct kv_keyspace_parts *parts = inbox->feed->parts;
+    if (parts->n_observers == 0 || change->hash % parts->n_loops != inbox->index)
         return;
     for (size_t i = 0; i < parts->n_observers; i++)
-        parts->observers[i]->on_change(parts->observers[i], here, change);
+        parts->observers[i]->on_change(parts->observers[i], inbox->here, change);
 }
 
-static void wake_the_others(struct kv_keyspace_loop *here)
+static void wake_the_others(const struct kv_feed_inbox *inbox)
 {
-    for (uint32_t i = 0; i < here->keyspace->parts.n_loops; i++)
-        if (i != here->index)
-            kv_loop_wake(here->keyspace->loops[i].loop);
+    const struct kv_keyspace_parts *parts = inbox->feed->parts;
+    for (uint32_t i = 0; i < parts->n_loops; i++)
+        if (i != inbox->index)
+            kv_loop_wake(parts->loops[i]);
 }
 
-static void account(struct kv_keyspace_loop *here, uint64_t delivered)
+static void account(struct kv_feed_inbox *inbox, uint64_t delivered)
 {
-    uint64_t before = atomic_fetch_sub(&here->feed_bytes, delivered);
+    uint64_t before = atomic_fetch_sub(&inbox->bytes, delivered);
     if (before >= CONGESTED_BYTES && before - delivered < CONGESTED_BYTES)
-        wake_the_others(here);
+        wake_the_others(inbox);
 }
 
-bool kv_feed_deliver(struct kv_keyspace_loop *here)
+bool kv_feed_deliver(struct kv_feed_inbox *inbox)
 {
-    struct kv_link *link = kv_inbox_take_all(&here->feed);
+    struct kv_link *link = kv_inbox_take_all(&inbox->records);
     if (link == NULL)
         return false;
     uint64_t delivered = 0;
@@ -114,28 +140,48 @@ bool kv_feed_deliver(struct kv_keyspace_loop *here)
         struct record *record = delivery->record;
         link = link->next;
         delivered += record->bytes;
-        kv_topics_tell(here, &record->change);
-        observe(here, &record->change);
-        release_record(here->keyspace, record);
+        kv_topics_tell(inbox->topics, &record->change);
+        observe(inbox, &record->change);
+        release_record(inbox->feed, record);
     }
-    account(here, delivered);
+    account(inbox, delivered);
     return true;
 }
 
-bool kv_feed_is_congested(struct kv_keyspace *keyspace)
+void kv_feed_inbox_fini(struct kv_feed_inbox *inbox)
 {
-    for (uint32_t i = 0; i < keyspace->parts.n_loops; i++)
-        if (atomic_load(&keyspace->loops[i].feed_bytes) >= CONGESTED_BYTES)
+    struct kv_link *link = kv_inbox_take_all(&inbox->records);
+    while (link != NULL) {
+        struct delivery *delivery = KV_CONTAINER(link, struct delivery, link);
+        link = link->next;
+        release_record(inbox->feed, delivery->record);
+    }
+}
+
+/* ---- the whole ---- */
+
+bool kv_feed_is_congested(const struct kv_feed *feed)
+{
+    for (uint32_t i = 0; i < feed->parts->n_loops; i++)
+        if (atomic_load(&feed->inboxes[i]->bytes) >= CONGESTED_BYTES)
             return true;
     return false;
 }
 
-void kv_feed_fini(struct kv_keyspace_loop *here)
+bool kv_feed_is_quiet(const struct kv_feed *feed)
 {
-    struct kv_link *link = kv_inbox_take_all(&here->feed);
-    while (link != NULL) {
-        struct delivery *delivery = KV_CONTAINER(link, struct delivery, link);
-        link = link->next;
-        release_record(here->keyspace, delivery->record);
-    }
+    for (uint32_t i = 0; i < feed->parts->n_loops; i++)
+        if (atomic_load(&feed->inboxes[i]->bytes) != 0)
+            return false;
+    return true;
+}
+
+void kv_feed_end(struct kv_feed *feed)
+{
+    atomic_store(&feed->is_ending, true);
+}
+
+bool kv_feed_is_ending(const struct kv_feed *feed)
+{
+    return atomic_load(&feed->is_ending);
 }

@@ -157,7 +157,7 @@ static struct kv_piece *frame_change(struct kv_ws_loop *here, const struct kv_ch
 
 void kv_answer_change(struct kv_subscription *subscription, struct kv_news *news)
 {
-    struct kv_session *session = subscription->client->owner;
+    struct kv_session *session = kv_subscription_client(subscription)->owner;
     if (!kv_session_talks(session) || is_behind(subscription))
         return;
     if (session->out.bytes >= kv_session_config(session)->max_unsent_bytes) {

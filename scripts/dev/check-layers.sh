@@ -1,5 +1,6 @@
 #!/bin/sh
-# Fails where a folder includes what it may not. The layers, from the ground up:
+# Fails where a folder includes what it may not, and where files depend on each other in circles
+# (check-files.sh). The layers, from the ground up:
 #   abi <- base <- wire, conf, loop, module; loop <- net, keyspace; net, keyspace <- http; http <- ws;
 #   keyspace <- sink, script; all <- daemon
 set -eu
@@ -82,6 +83,8 @@ names="$(find modules -mindepth 2 -maxdepth 2 -type d -printf '%f|' | sed 's/|$/
 if grep -rnE "\"($names)\"" core --include='*.[ch]' | grep -v '^core/daemon/schema.h'; then
     complain "the core names a module (above)"
 fi
+
+scripts/dev/check-files.sh || failed=1
 
 [ "$failed" -eq 0 ] && echo "layers: as they should be"
 exit "$failed"

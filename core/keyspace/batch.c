@@ -1,0 +1,131 @@
+/*
+ * A loop's commands go to the store in vectors. The feed is delivered first: what a GET reads is
+ * thus never older than what its client was told (client.h). A store that completes late (it lacks
+ * KV_STORE_SYNC) gets commands whose bytes are their own.
+ */
+#include "keyspace/batch.h"
+
+#include "base/mem.h"
+
+enum {
+    VECTOR = 128
+};
+
+void kv_batch_init(struct kv_batch *batch, const struct kv_store_link *store,
+                   struct kv_feed_inbox *inbox)
+{
+    batch->store = store;
+    batch->inbox = inbox;
+    kv_queue_init(&batch->commands);
+}
+
+void kv_batch_add(struct kv_batch *batch, struct kv_command *command)
+{
+    command->state = KV_COMMAND_BATCHED;
+    kv_queue_push(&batch->commands, &command->link);
+}
+
+static struct kv_command *pop(struct kv_batch *batch)
+{
+    struct kv_link *link = kv_queue_pop(&batch->commands);
+    return link == NULL ? NULL : KV_CONTAINER(link, struct kv_command, link);
+}
+
+/* The command as the store sees it; its bytes are where they stay from now on. */
+static void prepare(struct kv_command *command)
+{
+    command->cmd.op = (enum kv_op)(command->kind - KV_COMMAND_GET + KV_OP_GET);
+    command->cmd.cond = command->cond;
+    command->cmd.if_revisions = command->if_revisions;
+    command->cmd.n_if_revisions = command->n_if_revisions;
+    command->cmd.hash = command->hash;
+    command->cmd.key = command->key;
+    command->cmd.value = command->value;
+    command->cmd.is_deferred = false;
+    command->cmd.status = KV_PENDING;
+    command->cmd.revision = 0;
+    command->cmd.item = (struct kv_item){0};
+    command->state = KV_COMMAND_SUBMITTED;
+    if (command->subscription != NULL)
+        command->told_before = command->subscription->topic->n_told;
+}
+
+static void take_outcome(struct kv_command *command)
+{
+    command->revision = command->cmd.revision;
+    command->item = command->cmd.item;
+    command->cmd.item = (struct kv_item){0};
+    kv_command_finish(command, command->cmd.status);
+}
+
+static void submit_vector(struct kv_batch *batch)
+{
+    const struct kv_store_link *store = batch->store;
+    struct kv_cmd *cmds[VECTOR];
+    size_t n = 0;
+    for (struct kv_command *command; n < VECTOR && (command = pop(batch)) != NULL;) {
+        if (!store->is_sync && kv_command_keep(command) != 0) {
+            kv_command_finish(command, KV_FULL);
+            continue;
+        }
+        prepare(command);
+        cmds[n++] = &command->cmd;
+    }
+    if (n == 0)
+        return;
+    store->ops->submit(store->store, batch->inbox->index, cmds, n);
+    for (size_t i = 0; i < n; i++) {
+        if (cmds[i]->is_deferred)
+            batch->n_deferred++;
+        else
+            take_outcome(KV_CONTAINER(cmds[i], struct kv_command, cmd));
+    }
+}
+
+void kv_batch_submit(struct kv_batch *batch)
+{
+    kv_feed_deliver(batch->inbox);
+    if (kv_feed_is_congested(batch->inbox->feed))
+        return;
+    while (!kv_queue_is_empty(&batch->commands))
+        submit_vector(batch);
+}
+
+void kv_batch_keep(struct kv_batch *batch)
+{
+    if (kv_queue_is_empty(&batch->commands))
+        return;
+    struct kv_queue kept;
+    kv_queue_init(&kept);
+    for (struct kv_command *command; (command = pop(batch)) != NULL;) {
+        if (kv_command_keep(command) != 0)
+            kv_command_finish(command, KV_FULL);
+        else
+            kv_queue_push(&kept, &command->link);
+    }
+    for (struct kv_link *link; (link = kv_queue_pop(&kept)) != NULL;)
+        kv_queue_push(&batch->commands, link);
+}
+
+void kv_batch_done(struct kv_batch *batch, struct kv_cmd *const *cmds, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        kv_inbox_push(&batch->done, &KV_CONTAINER(cmds[i], struct kv_command, cmd)->link);
+    kv_loop_wake(batch->inbox->loop);
+}
+
+void kv_batch_collect(struct kv_batch *batch)
+{
+    struct kv_link *link = kv_inbox_take_all(&batch->done);
+    while (link != NULL) {
+        struct kv_command *command = KV_CONTAINER(link, struct kv_command, link);
+        link = link->next;
+        batch->n_deferred--;
+        take_outcome(command);
+    }
+}
+
+bool kv_batch_has_work(struct kv_batch *batch)
+{
+    return !kv_queue_is_empty(&batch->commands) && !kv_feed_is_congested(batch->inbox->feed);
+}

@@ -1,0 +1,60 @@
+/*
+ * The feed: changes on their way from the store's commits to the loops that want them.
+ */
+#ifndef KV_KEYSPACE_FEED_H
+#define KV_KEYSPACE_FEED_H
+
+#include "base/inbox.h"
+#include "keyspace/parts.h"
+#include "keyspace/topics.h"
+
+struct kv_feed_inbox;
+
+/* Of all loops. */
+struct kv_feed {
+    const struct kv_store_link *store;
+    const struct kv_keyspace_parts *parts;
+    struct kv_interests interests;
+    atomic_bool
+        is_ending; /* the loops have ended: no change is told any more, and nothing expires */
+    struct kv_feed_inbox *inboxes[KV_KEYSPACE_MAX_LOOPS];
+};
+
+/* One loop's end of it. */
+struct kv_feed_inbox {
+    struct kv_feed *feed;
+    struct kv_keyspace_loop *here; /* for observers */
+    struct kv_loop *loop;
+    struct kv_topics *topics;
+    uint32_t index;
+    struct kv_inbox records;
+    _Atomic uint64_t bytes; /* of the records */
+};
+
+void kv_feed_init(struct kv_feed *feed, const struct kv_store_link *store,
+                  const struct kv_keyspace_parts *parts);
+void kv_feed_fini(struct kv_feed *feed);
+
+/* `topics`: of the loop with this index. */
+void kv_feed_inbox_init(struct kv_feed_inbox *inbox, struct kv_feed *feed, uint32_t index,
+                        struct kv_topics *topics, struct kv_keyspace_loop *here);
+void kv_feed_inbox_fini(struct kv_feed_inbox *inbox);
+
+/* The store tells a change, at its commit point. Threads: any. */
+void kv_feed_changed(struct kv_feed *feed, const struct kv_change *change);
+
+/* Delivers to subscribers and observers what has arrived. Returns: whether there was anything. */
+bool kv_feed_deliver(struct kv_feed_inbox *inbox);
+
+/* Some loop is behind by more than a loop should be: nothing is submitted for now. Sequentially
+ * consistent, as a loop looks here before it sleeps. */
+bool kv_feed_is_congested(const struct kv_feed *feed);
+
+/* Whether everything has been delivered, on all loops. Threads: any. */
+bool kv_feed_is_quiet(const struct kv_feed *feed);
+
+/* Nothing is told, and nothing expires, from now on. Threads: any. */
+void kv_feed_end(struct kv_feed *feed);
+bool kv_feed_is_ending(const struct kv_feed *feed);
+
+#endif

@@ -1,0 +1,165 @@
+#include "keyspace/gate.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "keyspace/policies.h"
+
+void kv_gate_rules_init(struct kv_gate_rules *rules, const struct kv_store_link *store,
+                        const struct kv_keyspace_parts *parts)
+{
+    rules->store = store;
+    rules->parts = parts;
+    rules->renews = kv_policies_renew(parts);
+}
+
+void kv_gate_init(struct kv_gate *gate, const struct kv_gate_rules *rules, struct kv_batch *batch)
+{
+    gate->rules = rules;
+    gate->batch = batch;
+    kv_queue_init(&gate->held);
+}
+
+bool kv_gate_holds_writes(const struct kv_gate_rules *rules)
+{
+    return atomic_load(&rules->n_holds) != 0;
+}
+
+/* ---- in ---- */
+
+void kv_gate_enter(struct kv_gate *gate, struct kv_command *command)
+{
+    command->hash = kv_hash(command->key);
+    if (command->kind == KV_COMMAND_SET)
+        command->taken_up_ms = kv_clock_next_ms(gate->rules->parts->clock);
+    kv_commands_count(command->commands, 1);
+}
+
+static void put_in_batch(struct kv_gate *gate, struct kv_command *command)
+{
+    if (command->kind == KV_COMMAND_SET)
+        command->cmd.deadline_ms = kv_policies_deadline(gate->rules->parts, command);
+    kv_batch_add(gate->batch, command);
+}
+
+static void suspend(struct kv_command *command)
+{
+    if (kv_command_keep(command) != 0) {
+        kv_command_finish(command, KV_FULL);
+        return;
+    }
+    command->state = KV_COMMAND_SUSPENDED;
+    if (command->order != NULL)
+        command->order->n_held++;
+}
+
+static void intercept(struct kv_gate *gate, struct kv_command *command)
+{
+    const struct kv_keyspace_parts *parts = gate->rules->parts;
+    while (command->next_interceptor < parts->n_interceptors) {
+        struct kv_interceptor *next = parts->interceptors[command->next_interceptor++];
+        switch (next->before_write(next, command)) {
+        case KV_PASS:
+            break;
+        case KV_REFUSE:
+            kv_command_finish(command, KV_REFUSED);
+            return;
+        case KV_SUSPEND:
+            suspend(command);
+            return;
+        }
+    }
+    put_in_batch(gate, command);
+}
+
+/* Until nobody holds writes back any more. */
+static void hold_back(struct kv_gate *gate, struct kv_command *command)
+{
+    suspend(command);
+    if (command->state == KV_COMMAND_SUSPENDED)
+        kv_queue_push(&gate->held, &command->link);
+}
+
+/* The loader keeps the bytes until the command is finished. */
+static void admit_load(struct kv_gate *gate, struct kv_command *command)
+{
+    command->key_is_kept = true;
+    command->value_is_kept = true;
+    put_in_batch(gate, command);
+}
+
+void kv_gate_admit(struct kv_gate *gate, struct kv_command *command)
+{
+    if (command->is_load)
+        admit_load(gate, command);
+    else if (!kv_store_is_ready(gate->rules->store))
+        kv_command_finish(command, KV_UNAVAILABLE);
+    else if (command->kind != KV_COMMAND_SET && command->kind != KV_COMMAND_DELETE)
+        put_in_batch(gate, command);
+    else if (command->depth == 0 && kv_gate_holds_writes(gate->rules))
+        hold_back(gate, command);
+    else
+        intercept(gate, command);
+}
+
+void kv_gate_resume(struct kv_gate *gate, struct kv_command *command, enum kv_verdict verdict)
+{
+    if (command->order != NULL) {
+        command->order->n_held--;
+        kv_order_mark_dirty(command->order, command->commands);
+    }
+    if (verdict == KV_REFUSE)
+        kv_command_finish(command, KV_REFUSED);
+    else
+        intercept(gate, command);
+}
+
+void kv_gate_let_go(struct kv_gate *gate)
+{
+    struct kv_link *link;
+    while (!kv_gate_holds_writes(gate->rules) && (link = kv_queue_pop(&gate->held)) != NULL)
+        kv_gate_resume(gate, KV_CONTAINER(link, struct kv_command, link), KV_PASS);
+}
+
+bool kv_gate_has_work(const struct kv_gate *gate)
+{
+    return !kv_queue_is_empty(&gate->held) && !kv_gate_holds_writes(gate->rules);
+}
+
+/* ---- out ---- */
+
+/* Writes the deadline that a policy renewed, if the key still has the revision that was read. */
+static void touch(struct kv_gate *gate, const struct kv_command *read, int64_t deadline_ms)
+{
+    struct kv_command *touch = kv_commands_take(read->commands, read->home, KV_COMMAND_TOUCH);
+    touch->key = read->key;
+    touch->cond = KV_COND_REVISION;
+    touch->if_revisions = &read->item.revision;
+    touch->n_if_revisions = 1;
+    touch->cmd.deadline_ms = deadline_ms;
+    if (kv_command_keep(touch) != 0) {
+        kv_command_free(touch);
+        return;
+    }
+    kv_gate_enter(gate, touch);
+    kv_gate_admit(gate, touch);
+}
+
+static void renew(struct kv_gate *gate, struct kv_command *read)
+{
+    int64_t renewed_ms = kv_policies_renewed(gate->rules->parts, read->key, read->item.deadline_ms);
+    if (renewed_ms == read->item.deadline_ms)
+        return;
+    touch(gate, read, renewed_ms);
+    read->item.deadline_ms = renewed_ms;
+}
+
+void kv_gate_leave(struct kv_gate *gate, struct kv_command *command)
+{
+    struct kv_commands *commands = command->commands;
+    if (gate->rules->renews && command->kind == KV_COMMAND_GET && command->status == KV_OK)
+        renew(gate, command);
+    if (command->finished != NULL)
+        command->finished(command);
+    kv_command_free(command);
+    kv_commands_count(commands, -1);
+}

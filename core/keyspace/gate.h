@@ -1,0 +1,52 @@
+/*
+ * The gate: the way into the batch, and the way out. Every command enters when it is sent, is
+ * admitted when its turn has come (interceptors and TTL policies see writes then), and leaves when
+ * it is handed back.
+ */
+#ifndef KV_KEYSPACE_GATE_H
+#define KV_KEYSPACE_GATE_H
+
+#include "keyspace/batch.h"
+
+/* Of all loops. */
+struct kv_gate_rules {
+    const struct kv_store_link *store;
+    const struct kv_keyspace_parts *parts;
+    bool renews;              /* some policy renews deadlines when a key is read */
+    _Atomic uint32_t n_holds; /* how many hold writes back; sequentially consistent, as a loop looks
+                                 here before it sleeps */
+};
+
+/* Of one loop. */
+struct kv_gate {
+    const struct kv_gate_rules *rules;
+    struct kv_batch *batch;
+    struct kv_queue held; /* writes, while they are held back */
+};
+
+void kv_gate_rules_init(struct kv_gate_rules *rules, const struct kv_store_link *store,
+                        const struct kv_keyspace_parts *parts);
+void kv_gate_init(struct kv_gate *gate, const struct kv_gate_rules *rules, struct kv_batch *batch);
+
+/* The command was sent: it counts as under way, and its TTL begins. */
+void kv_gate_enter(struct kv_gate *gate, struct kv_command *command);
+
+/* Its turn has come: on to the batch, or to its end. */
+void kv_gate_admit(struct kv_gate *gate, struct kv_command *command);
+
+/* Brings the verdict of an interceptor that suspended the command. */
+void kv_gate_resume(struct kv_gate *gate, struct kv_command *command, enum kv_verdict verdict);
+
+/* Hands a finished command back to its owner, and frees it. */
+void kv_gate_leave(struct kv_gate *gate, struct kv_command *command);
+
+/* Lets writes go on that nobody holds back any more. */
+void kv_gate_let_go(struct kv_gate *gate);
+
+/* Whether kv_gate_let_go() would find work now. */
+bool kv_gate_has_work(const struct kv_gate *gate);
+
+/* Threads: any. */
+bool kv_gate_holds_writes(const struct kv_gate_rules *rules);
+
+#endif

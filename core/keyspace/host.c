@@ -1,0 +1,76 @@
+#include "keyspace/host.h"
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+static struct kv_keyspace_host *host_of(const struct kv_store_host *base)
+{
+    return KV_CONTAINER((uintptr_t)base, struct kv_keyspace_host, base);
+}
+
+static struct kv_keyspace_host *of(const struct kv_host *base)
+{
+    return KV_CONTAINER((uintptr_t)base, struct kv_keyspace_host, base.base);
+}
+
+static int64_t now_ms(const struct kv_host *base)
+{
+    return kv_clock_now_ms(of(base)->parts->clock);
+}
+
+static int64_t wall_us(const struct kv_host *base)
+{
+    (void)base;
+    return kv_wall_us();
+}
+
+static void log_line(const struct kv_host *base, enum kv_log_level level, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    kv_vlog(level, of(base)->parts->store_name, format, args);
+    va_end(args);
+}
+
+static uint64_t hash(const struct kv_store_host *base, struct kv_slice key)
+{
+    (void)base;
+    return kv_hash(key);
+}
+
+static void changed(const struct kv_store_host *base, uint32_t part, const struct kv_change *change)
+{
+    (void)part;
+    kv_feed_changed(host_of(base)->feed, change);
+}
+
+static void wake_at(const struct kv_store_host *base, uint32_t part, int64_t deadline_ms)
+{
+    kv_expiry_wake_at(host_of(base)->expiry, part, deadline_ms);
+}
+
+static void done(const struct kv_store_host *base, uint32_t loop, struct kv_cmd *const *cmds,
+                 size_t n)
+{
+    kv_batch_done(host_of(base)->batches[loop], cmds, n);
+}
+
+void kv_keyspace_host_init(struct kv_keyspace_host *host, const struct kv_keyspace_parts *parts,
+                           struct kv_feed *feed, struct kv_expiry *expiry)
+{
+    host->parts = parts;
+    host->feed = feed;
+    host->expiry = expiry;
+    host->base = (struct kv_store_host){
+        .base = {.size = sizeof(struct kv_store_host),
+                 .now_ms = now_ms,
+                 .wall_us = wall_us,
+                 .log = log_line},
+        .n_loops = parts->n_loops,
+        .hash = hash,
+        .changed = changed,
+        .wake_at = wake_at,
+        .done = done, /* no scan_done: nothing here scans */
+    };
+}

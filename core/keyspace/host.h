@@ -1,0 +1,22 @@
+/*
+ * The host that the store is given: its questions are answered, and what it tells goes to the feed,
+ * the batches and the expiry.
+ */
+#ifndef KV_KEYSPACE_HOST_H
+#define KV_KEYSPACE_HOST_H
+
+#include "keyspace/expiry.h"
+
+struct kv_keyspace_host {
+    struct kv_store_host base;
+    const struct kv_keyspace_parts *parts;
+    struct kv_feed *feed;
+    struct kv_expiry *expiry;
+    struct kv_batch *batches[KV_KEYSPACE_MAX_LOOPS];
+};
+
+/* `batches` is left to be filled in. */
+void kv_keyspace_host_init(struct kv_keyspace_host *host, const struct kv_keyspace_parts *parts,
+                           struct kv_feed *feed, struct kv_expiry *expiry);
+
+#endif

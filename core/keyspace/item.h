@@ -1,0 +1,41 @@
+/*
+ * The store, opened, and references to the items that it gives out. Everything here above takes the
+ * store by this link; nothing else of the keyspace is known at this level.
+ */
+#ifndef KV_KEYSPACE_ITEM_H
+#define KV_KEYSPACE_ITEM_H
+
+#include <kvserver/store.h>
+
+#include <stdatomic.h>
+
+struct kv_store_link {
+    const struct kv_store_ops *ops;
+    struct kv_store *store; /* NULL until it is open */
+    bool is_sync;           /* KV_STORE_SYNC */
+    atomic_bool is_ready;   /* the store is open, and loaded */
+};
+
+static inline bool kv_store_is_ready(const struct kv_store_link *link)
+{
+    return atomic_load(&link->is_ready);
+}
+
+/* Gives a reference back, and empties the item. Threads: any. */
+static inline void kv_item_release(const struct kv_store_link *link, struct kv_item *item)
+{
+    if (item->ref != NULL)
+        link->ops->unref(link->store, item->ref);
+    *item = (struct kv_item){0};
+}
+
+/* Takes one more reference. Threads: any. */
+static inline struct kv_item kv_item_share(const struct kv_store_link *link,
+                                           const struct kv_item *item)
+{
+    if (item->ref != NULL)
+        link->ops->ref(link->store, item->ref);
+    return *item;
+}
+
+#endif

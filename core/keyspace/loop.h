@@ -1,0 +1,24 @@
+/*
+ * One loop's part of the keyspace: what a client there, and the end of a turn, work with.
+ */
+#ifndef KV_KEYSPACE_LOOP_H
+#define KV_KEYSPACE_LOOP_H
+
+#include "keyspace/expiry.h"
+
+struct kv_keyspace_loop {
+    struct kv_keyspace *keyspace;
+    struct kv_loop *loop;
+    uint32_t index;
+    const struct kv_keyspace_parts *parts;
+    const struct kv_store_link *store;
+    struct kv_expiry *expiry;
+    struct kv_commands commands;
+    struct kv_topics topics;
+    struct kv_feed_inbox inbox;
+    struct kv_batch batch;
+    struct kv_gate gate;
+    struct kv_loop_stage stage;
+};
+
+#endif

@@ -1,0 +1,80 @@
+/*
+ * The feed is delivered before the batch is submitted and again before anything is handed back: a
+ * state that a GET has read is thus never followed by news of an older one (client.h).
+ */
+#include "keyspace/turn.h"
+
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "keyspace/client.h"
+
+enum {
+    ROUNDS_PER_TURN = 8
+};
+
+static void hand_back(struct kv_keyspace_loop *here)
+{
+    struct kv_link *link;
+    while ((link = kv_queue_pop(&here->commands.finished)) != NULL)
+        kv_gate_leave(&here->gate, KV_CONTAINER(link, struct kv_command, link));
+    struct kv_queue dirty = here->commands.dirty;
+    if (kv_queue_is_empty(&dirty))
+        return;
+    kv_queue_init(&here->commands.dirty); /* what becomes dirty meanwhile waits for a next round */
+    while (dirty.head != NULL) {
+        link = dirty.head;
+        dirty.head = link->next;
+        kv_client_advance(KV_CONTAINER(link, struct kv_order, in_dirty));
+    }
+}
+
+static bool has_work(struct kv_keyspace_loop *here)
+{
+    return !kv_queue_is_empty(&here->commands.finished) ||
+           !kv_queue_is_empty(&here->commands.dirty) || kv_batch_has_work(&here->batch) ||
+           kv_gate_has_work(&here->gate);
+}
+
+static void run(struct kv_loop_stage *stage)
+{
+    struct kv_keyspace_loop *here = KV_CONTAINER(stage, struct kv_keyspace_loop, stage);
+    kv_batch_collect(&here->batch);
+    kv_gate_let_go(&here->gate);
+    for (int round = 0; round < ROUNDS_PER_TURN; round++) {
+        kv_batch_submit(&here->batch);
+        kv_feed_deliver(&here->inbox);
+        hand_back(here);
+        if (!has_work(here))
+            break;
+    }
+    kv_expiry_run(here->expiry, here->index);
+    kv_feed_deliver(&here->inbox);
+    kv_batch_keep(&here->batch);
+}
+
+static int64_t wake_at(struct kv_loop_stage *stage)
+{
+    struct kv_keyspace_loop *here = KV_CONTAINER(stage, struct kv_keyspace_loop, stage);
+    if (has_work(here) || !kv_inbox_is_empty(&here->inbox.records) ||
+        !kv_inbox_is_empty(&here->batch.done))
+        return INT64_MIN;
+    return kv_expiry_next_ms(here->expiry, here->index);
+}
+
+void kv_turn_init(struct kv_keyspace_loop *here)
+{
+    here->stage.run = run;
+    here->stage.wake_at = wake_at;
+    kv_loop_add_stage(here->loop, &here->stage);
+}
+
+void kv_turn_finish(struct kv_keyspace_loop *here)
+{
+    run(&here->stage);
+    while (here->batch.n_deferred != 0 || has_work(here)) {
+        if (here->batch.n_deferred != 0)
+            usleep(1000);
+        run(&here->stage);
+    }
+}
