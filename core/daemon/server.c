@@ -1,7 +1,7 @@
 /*
  * The composition root. Threads: the main one waits for signals; one for each loop; one that opens
  * the store and loads what is imported, as that may take long. All are made with signals blocked,
- * so that only the main thread takes them, by sigtimedwait().
+ * so that only the main thread takes them (signals.h). Another closes the store.
  */
 #include "daemon/server.h"
 
@@ -20,13 +20,19 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/chain.h"
+#include "daemon/ending.h"
 #include "daemon/import.h"
 #include "daemon/outlets.h"
 #include "daemon/scripting.h"
+#include "daemon/signals.h"
 
 enum {
-    POLL_MS = 10,
-    ABORT_MS = 2000,
+    ABORT_MS = 2000, /* for what was cut off */
+    GRACE_MS = 2000, /* for sinks that have to return */
+    /* The same after a second signal; together well below a second. */
+    HURRIED_ABORT_MS = 250,
+    HURRIED_GRACE_MS = 150,
+    HURRIED_CLOSE_MS = 400,
     RESERVED_DESCRIPTORS = 256,
     STACK_BYTES = 8 << 20,
     LARGE_BLOCK = 1 << 20,
@@ -56,6 +62,8 @@ struct server {
     struct kv_observer *observers[2];
     size_t n_observers;
     int64_t ends_by_ms; /* when the time for draining is over */
+    struct kv_ending ending;
+    atomic_bool is_closed; /* the store */
     struct kv_loop **loops;
     struct worker *workers;
     struct kv_keyspace *keyspace;
@@ -300,25 +308,6 @@ static int start(struct server *server, struct kv_error *reterr)
 
 /* Signals. */
 
-static sigset_t handled_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    return set;
-}
-
-/* Returns: the signal, 0 when the time is over. */
-static int wait_for_signal(int64_t wait_ms)
-{
-    sigset_t set = handled_signals();
-    struct timespec wait = {.tv_sec = wait_ms / 1000, .tv_nsec = wait_ms % 1000 * 1000000};
-    int signal_number = wait_ms < 0 ? sigwaitinfo(&set, NULL) : sigtimedwait(&set, NULL, &wait);
-    return signal_number < 0 ? 0 : signal_number;
-}
-
 /* SIGHUP. */
 static void reload(const struct server *server)
 {
@@ -331,7 +320,7 @@ static void reload(const struct server *server)
 static void serve_until_signal(const struct server *server)
 {
     int signal_number;
-    while ((signal_number = wait_for_signal(-1)) != SIGTERM && signal_number != SIGINT)
+    while (!kv_signal_is_end(signal_number = kv_signals_await(-1)))
         if (signal_number == SIGHUP)
             reload(server);
     if (!atomic_load(&server->has_ended))
@@ -347,8 +336,9 @@ static bool is_volatile(const struct kv_loaded_module *store)
 
 /* Hooks may lead to commands, and these to changes that call hooks: it is quiet when nothing is
  * found twice. */
-static bool is_quiet(const struct server *server)
+static bool is_quiet(const void *context)
 {
+    const struct server *server = context;
     bool is_quiet = kv_net_is_quiet(server->net) && !atomic_load(&server->is_opening);
     for (int i = 0; i < 2; i++)
         is_quiet = is_quiet && kv_keyspace_is_quiet(server->keyspace) &&
@@ -356,17 +346,35 @@ static bool is_quiet(const struct server *server)
     return is_quiet;
 }
 
-/* Returns: whether it became quiet. */
-static bool wait_until_quiet(const struct server *server, int64_t patience_ms)
+/* What it is not quiet for. */
+static void describe_noise(const void *context, struct kv_buffer *out)
 {
-    int64_t until_ms = kv_clock_now_ms(&kv_clock_boot) + patience_ms;
-    while (!is_quiet(server)) {
-        int signal_number = wait_for_signal(POLL_MS);
-        if (signal_number == SIGTERM || signal_number == SIGINT ||
-            kv_clock_now_ms(&kv_clock_boot) >= until_ms)
-            return false;
-    }
-    return true;
+    const struct server *server = context;
+    kv_ending_append_count(out, kv_net_n_connections(server->net), "connection");
+    kv_ending_append_count(out, kv_keyspace_under_way(server->keyspace), "command");
+    kv_ending_append_count(out, kv_scripts_under_way(server->scripts), "hook");
+    if (atomic_load(&server->is_opening))
+        kv_buffer_printf(out, "%sthe store to open", out->len == 0 ? "" : ", ");
+    if (out->len == 0)
+        kv_buffer_append(out, KV_SLICE("the last changes to be told"));
+}
+
+static bool wait_until_quiet(struct server *server, int64_t until_ms, int64_t hurried_ms)
+{
+    const struct kv_awaited quiet = {.is_over = is_quiet,
+                                     .describe = describe_noise,
+                                     .context = server,
+                                     .until_ms = until_ms,
+                                     .hurried_ms = hurried_ms};
+    return kv_ending_await(&server->ending, &quiet);
+}
+
+static void log_noise(const struct server *server, enum kv_log_level level, const char *effect)
+{
+    struct kv_buffer what = {0};
+    describe_noise(server, &what);
+    kv_log(level, "server", "%s: %.*s", effect, (int)what.len, what.bytes);
+    kv_buffer_fini(&what);
 }
 
 static void drain(struct server *server)
@@ -374,19 +382,15 @@ static void drain(struct server *server)
     server->ends_by_ms = kv_clock_now_ms(&kv_clock_boot) + server->config->drain_ms;
     for (uint32_t i = 0; i < server->config->n_threads; i++)
         kv_loop_post(server->loops[i], &server->workers[i].drain);
-    if (!wait_until_quiet(server, server->config->drain_ms))
-        kv_log(KV_LOG_WARN, "server", "cutting off %u connections that did not end in time",
-               kv_net_n_connections(server->net));
+    if (!wait_until_quiet(server, server->ends_by_ms, 0))
+        log_noise(server, KV_LOG_WARN, "cutting off what did not end in time");
     if (server->sinks != NULL)
         kv_sinks_stop_blocking(server->sinks);
     kv_scripts_end(server->scripts);
     for (uint32_t i = 0; i < server->config->n_threads; i++)
         kv_loop_post(server->loops[i], &server->workers[i].abort);
-    if (!wait_until_quiet(server, ABORT_MS)) {
-        kv_log(KV_LOG_ERROR, "server",
-               "giving up: %u connections and %llu commands are left, and the store was not closed",
-               kv_net_n_connections(server->net),
-               (unsigned long long)kv_keyspace_under_way(server->keyspace));
+    if (!wait_until_quiet(server, kv_clock_now_ms(&kv_clock_boot) + ABORT_MS, HURRIED_ABORT_MS)) {
+        log_noise(server, KV_LOG_ERROR, "giving up, the store is not closed; there are left");
         _exit(EXIT_FAILURE); /* what is left belongs to threads that cannot be stopped */
     }
 }
@@ -405,12 +409,85 @@ static void stop_threads(struct server *server)
     }
 }
 
+static bool have_sinks_ended(const void *context)
+{
+    return kv_sinks_have_ended(context);
+}
+
+static void describe_sinks(const void *context, struct kv_buffer *out)
+{
+    kv_sinks_describe(context, out);
+}
+
+/* Returns: false where a sink does not return. */
+static bool end_sinks(struct server *server)
+{
+    struct kv_awaited ended = {.is_over = have_sinks_ended,
+                               .describe = describe_sinks,
+                               .context = server->sinks,
+                               .until_ms = server->ends_by_ms};
+    kv_sinks_ask_to_end(server->sinks, server->ends_by_ms);
+    if (!kv_ending_await(&server->ending, &ended)) {
+        kv_sinks_cut_short(server->sinks);
+        ended.until_ms = kv_clock_now_ms(&kv_clock_boot) + GRACE_MS;
+        ended.hurried_ms = HURRIED_GRACE_MS;
+        kv_ending_await(&server->ending, &ended);
+    }
+    return kv_sinks_end(server->sinks);
+}
+
+static void *close_store(void *argument)
+{
+    struct server *server = argument;
+    kv_keyspace_destroy(server->keyspace);
+    atomic_store(&server->is_closed, true);
+    return NULL;
+}
+
+static bool is_store_closed(const void *context)
+{
+    const struct server *server = context;
+    return atomic_load(&server->is_closed);
+}
+
+static void describe_store(const void *context, struct kv_buffer *out)
+{
+    const struct server *server = context;
+    kv_buffer_printf(out, "%s to close", server->store_name);
+}
+
+/* On a thread of its own, as that may take long. Where the operator does not wait for it, the next
+ * start has more to do. */
+static void end_store(struct server *server)
+{
+    struct kv_error error;
+    pthread_t closer;
+    const struct kv_awaited closed = {.is_over = is_store_closed,
+                                      .describe = describe_store,
+                                      .context = server,
+                                      .until_ms = INT64_MAX,
+                                      .hurried_ms = HURRIED_CLOSE_MS};
+    if (start_thread(&closer, close_store, server, &error) != 0) {
+        close_store(server);
+        return;
+    }
+    if (kv_ending_await(&server->ending, &closed)) {
+        pthread_join(closer, NULL);
+        return;
+    }
+    if (is_volatile(server->config->store.module))
+        _exit(EXIT_SUCCESS);
+    kv_log(KV_LOG_WARN, "server", "%s is not closed; what was answered is kept, as after a crash",
+           server->store_name);
+    _exit(EXIT_FAILURE);
+}
+
 /* A sink that does not return may be reading what the store has, and its module is in use. What is
  * durable is closed nevertheless, as it may; then there is no way to end but this. */
 static void end_without(struct server *server)
 {
     if (!is_volatile(server->config->store.module))
-        kv_keyspace_destroy(server->keyspace);
+        end_store(server);
     _exit(EXIT_SUCCESS);
 }
 
@@ -420,11 +497,11 @@ static void end_keyspace(struct server *server)
         return;
     kv_scripts_end(server->scripts);
     kv_keyspace_finish(server->keyspace);
-    if (server->sinks != NULL && !kv_sinks_end(server->sinks, server->ends_by_ms))
+    if (server->sinks != NULL && !end_sinks(server))
         end_without(server);
     kv_scripts_destroy(server->scripts);
     server->scripts = NULL;
-    kv_keyspace_destroy(server->keyspace);
+    end_store(server);
 }
 
 static void destroy(struct server *server)
@@ -453,8 +530,7 @@ int kv_server_run(const struct kv_config *config, struct kv_import *import, stru
         .serves = import == NULL || is_volatile(config->store.module),
         .started_ms = kv_clock_now_ms(&kv_clock_boot),
     };
-    sigset_t set = handled_signals();
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    kv_signals_block();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file that is too long is an error of write() */
     tune_allocator();

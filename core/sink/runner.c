@@ -14,10 +14,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum {
-    GRACE_MS = 2000 /* for a module that has to return at the end */
-};
-
 static int64_t now_ms(void)
 {
     return kv_clock_now_ms(&kv_clock_boot);
@@ -411,21 +407,25 @@ void kv_sink_runner_ask_to_end(struct kv_sink_runner *runner, int64_t until_ms)
     stir(runner, &runner->is_ending);
 }
 
-/* Under the lock. */
-static void await_end(struct kv_sink_runner *runner, int64_t until_ms)
+void kv_sink_runner_cut_short(struct kv_sink_runner *runner)
 {
-    for (int64_t left_ms; !runner->has_ended && (left_ms = until_ms - now_ms()) > 0;)
-        wait_a_while(runner, left_ms);
+    atomic_store(&runner->is_over, true);
+    kv_sink_runner_ask_to_end(runner, now_ms());
 }
 
-bool kv_sink_runner_await_end(struct kv_sink_runner *runner, int64_t until_ms)
+bool kv_sink_runner_has_ended(struct kv_sink_runner *runner)
+{
+    pthread_mutex_lock(&runner->lock);
+    bool has_ended = runner->has_ended || !runner->is_started;
+    pthread_mutex_unlock(&runner->lock);
+    return has_ended;
+}
+
+bool kv_sink_runner_join(struct kv_sink_runner *runner)
 {
     if (!runner->is_started)
         return true;
     pthread_mutex_lock(&runner->lock);
-    await_end(runner, until_ms);
-    atomic_store(&runner->is_over, true);
-    await_end(runner, now_ms() + GRACE_MS);
     while (!runner->has_ended && !runner->is_in_module)
         wait_a_while(runner, -1); /* what it does outside of the module is short */
     bool has_ended = runner->has_ended;

@@ -61,9 +61,13 @@ void kv_sink_runner_reopen(struct kv_sink_runner *runner);
 void kv_sink_runner_stop_blocking(struct kv_sink_runner *runner);
 struct kv_sink_counts kv_sink_runner_count(struct kv_sink_runner *runner);
 
-/* Asks the thread to end by then; waits until it has, or for a while longer. */
+/* Asks the thread to end by then at the latest: now, where it is to deliver nothing more. */
 void kv_sink_runner_ask_to_end(struct kv_sink_runner *runner, int64_t until_ms);
-bool kv_sink_runner_await_end(struct kv_sink_runner *runner, int64_t until_ms);
+void kv_sink_runner_cut_short(struct kv_sink_runner *runner);
+bool kv_sink_runner_has_ended(struct kv_sink_runner *runner);
+
+/* Returns: false where it is in the module still, and left behind there. */
+bool kv_sink_runner_join(struct kv_sink_runner *runner);
 
 /* What is left counts as dropped. After the thread has ended, while the keyspace is there. */
 void kv_sink_runner_drop_all(struct kv_sink_runner *runner);

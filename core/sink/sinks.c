@@ -67,14 +67,43 @@ static void report_counts(struct kv_sink_runner *runner)
     kv_sink_report_counts(runner->config->name, &counts);
 }
 
-bool kv_sinks_end(struct kv_sinks *sinks, int64_t until_ms)
+void kv_sinks_ask_to_end(struct kv_sinks *sinks, int64_t until_ms)
 {
-    bool all_ended = true;
     for (size_t i = 0; i < sinks->n; i++)
         kv_sink_runner_ask_to_end(&sinks->runners[i], until_ms);
+}
+
+void kv_sinks_cut_short(struct kv_sinks *sinks)
+{
+    for (size_t i = 0; i < sinks->n; i++)
+        kv_sink_runner_cut_short(&sinks->runners[i]);
+}
+
+bool kv_sinks_have_ended(const struct kv_sinks *sinks)
+{
+    for (size_t i = 0; i < sinks->n; i++)
+        if (!kv_sink_runner_has_ended(&sinks->runners[i]))
+            return false;
+    return true;
+}
+
+void kv_sinks_describe(const struct kv_sinks *sinks, struct kv_buffer *out)
+{
     for (size_t i = 0; i < sinks->n; i++) {
         struct kv_sink_runner *runner = &sinks->runners[i];
-        if (kv_sink_runner_await_end(runner, until_ms)) {
+        uint64_t n = kv_sink_runner_count(runner).queued;
+        if (!kv_sink_runner_has_ended(runner))
+            kv_buffer_printf(out, "%s%s (%llu event%s)", out->len == 0 ? "" : ", ",
+                             runner->config->name, (unsigned long long)n, n == 1 ? "" : "s");
+    }
+}
+
+bool kv_sinks_end(struct kv_sinks *sinks)
+{
+    bool all_ended = true;
+    for (size_t i = 0; i < sinks->n; i++) {
+        struct kv_sink_runner *runner = &sinks->runners[i];
+        if (kv_sink_runner_join(runner)) {
             kv_sink_runner_drop_all(runner);
         } else {
             kv_log(KV_LOG_ERROR, runner->config->name, "does not return: it is left behind");

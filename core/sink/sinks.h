@@ -4,11 +4,12 @@
  *
  *   kv_sinks_open()     the modules, and their queues
  *   kv_sinks_start()    the threads, once the keyspace exists
- *   kv_sinks_end()      delivers what there is for a while; then the threads end
+ *   kv_sinks_ask_to_end(), kv_sinks_cut_short()   what there is, is delivered for a while
+ *   kv_sinks_end()      the threads end
  *   kv_sinks_close()
  *
  * Order: a key's changes come on one loop, and are delivered in that order, each until it is
- * settled. Threads: those four are one thread's. Locks: each sink has one, for its queue, held for
+ * settled. Threads: those are one thread's. Locks: each sink has one, for its queue, held for
  * a few instructions, and never while the module is called.
  */
 #ifndef KV_SINK_SINKS_H
@@ -16,6 +17,7 @@
 
 #include <kvserver/sink.h>
 
+#include "base/buffer.h"
 #include "keyspace/keyspace.h"
 
 /* What becomes of events for which there is no room. */
@@ -64,11 +66,23 @@ void kv_sinks_reopen(struct kv_sinks *sinks);
 /* From now on no sink holds writes back. Threads: any. */
 void kv_sinks_stop_blocking(struct kv_sinks *sinks);
 
-/* Delivers until `until_ms` of CLOCK_BOOTTIME at most, and ends the threads. The keyspace is
- * finished and not destroyed yet. What is left counts as dropped; the counts are logged. Returns:
- * false where a module did not return: its thread goes on, so neither may its module be unloaded
- * nor kv_sinks_close() be called. */
-bool kv_sinks_end(struct kv_sinks *sinks, int64_t until_ms);
+/* The end, while the keyspace is finished and not destroyed yet: */
+
+/* Delivers what there is, until `until_ms` of CLOCK_BOOTTIME at most. */
+void kv_sinks_ask_to_end(struct kv_sinks *sinks, int64_t until_ms);
+
+/* Delivers no more: modules are to return. */
+void kv_sinks_cut_short(struct kv_sinks *sinks);
+
+bool kv_sinks_have_ended(const struct kv_sinks *sinks);
+
+/* Appends those that have not: `sink/redis (1 event), sink/file (2 events)`. */
+void kv_sinks_describe(const struct kv_sinks *sinks, struct kv_buffer *out);
+
+/* After those: does not wait for modules. What is left counts as dropped; the counts are logged.
+ * Returns: false where a module did not return: its thread goes on, so neither may its module be
+ * unloaded nor kv_sinks_close() be called. */
+bool kv_sinks_end(struct kv_sinks *sinks);
 
 /* Accepts NULL, and one that was not started. */
 void kv_sinks_close(struct kv_sinks *sinks);

@@ -222,6 +222,52 @@ static void client_that_never_reads_is_cut_off_when_the_drain_is_over(void **sta
     free(value);
 }
 
+/* Sends a second signal once the server says what it waits for, which would be a minute. */
+static void hurry(struct kv_test_server *server, const char *waited_for, int exit_code)
+{
+    char part[128];
+    kv_test_server_terminate(server);
+    snprintf(part, sizeof(part), "waiting%s; signal again to stop now", waited_for);
+    kv_test_await_log(server, part);
+    int64_t began_ms = kv_test_now_ms();
+    kv_test_server_terminate(server);
+    assert_int_equal(kv_test_program_wait(&server->program, KV_TEST_LIMIT_MS), exit_code);
+    assert_true(kv_test_now_ms() - began_ms < PROMPTLY_MS);
+}
+
+static void second_signal_ends_the_wait_for_clients(void **state)
+{
+    (void)state;
+    struct kv_test_server server;
+    struct kv_test_ws one, other; /* which do not answer the close */
+    kv_test_start(&server, "timeouts: {drain: 60s}\n");
+    kv_test_ws_open(&one, server.port);
+    kv_test_ws_open(&other, server.port);
+    hurry(&server, " up to 60 s for 2 connections", 0);
+    kv_test_await_log(&server, "cutting off what did not end in time: 2 connections");
+    kv_test_program_remove(&server.program);
+    kv_test_ws_close(&one);
+    kv_test_ws_close(&other);
+}
+
+static void second_signal_ends_the_wait_for_a_store_that_closes_slowly(void **state)
+{
+    (void)state;
+    struct kv_test_server server;
+    struct kv_buffer yaml = {0};
+    if (strcmp(getenv("KV_TEST_STORE"), "late") != 0)
+        skip(); /* the others cannot be told to be slow */
+    kv_buffer_printf(&yaml,
+                     "listen: [{port: %%port}]\nmodules: %s\n"
+                     "storage: {module: late, late: {close_delay: 60s}}\n",
+                     getenv("KV_TEST_MODULES"));
+    kv_buffer_append_char(&yaml, '\0');
+    kv_test_server_start(&server, yaml.bytes);
+    hurry(&server, " for store/late to close", 0);
+    kv_test_program_remove(&server.program);
+    kv_buffer_fini(&yaml);
+}
+
 static void writers_are_cut_at_a_whole_message(void **state)
 {
     (void)state;
@@ -259,6 +305,8 @@ int main(void)
         cmocka_unit_test(websocket_answers_under_way_come_before_the_close),
         cmocka_unit_test(new_connections_are_refused_while_draining),
         cmocka_unit_test(client_that_never_reads_is_cut_off_when_the_drain_is_over),
+        cmocka_unit_test(second_signal_ends_the_wait_for_clients),
+        cmocka_unit_test(second_signal_ends_the_wait_for_a_store_that_closes_slowly),
         cmocka_unit_test(writers_are_cut_at_a_whole_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

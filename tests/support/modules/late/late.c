@@ -33,6 +33,7 @@ struct kv_store {
     int64_t max_delay_us;
     unsigned seed;        /* the thread's */
     int64_t failing_gets; /* the thread's: so many GETs to come fail */
+    int64_t close_delay_ms;
     pthread_t thread;
 
     pthread_mutex_t lock; /* of everything below */
@@ -220,6 +221,7 @@ enum {
     OPTION_DELAY,
     OPTION_SEED,
     OPTION_OPEN_DELAY,
+    OPTION_CLOSE_DELAY,
     OPTION_FAILING_GETS,
     N_OPTIONS
 };
@@ -238,6 +240,10 @@ static const struct kv_option late_options[N_OPTIONS] = {
                            .type = KV_OPTION_DURATION,
                            .fallback = "0",
                            .doc = "how long opening takes"},
+    [OPTION_CLOSE_DELAY] = {.name = "close_delay",
+                            .type = KV_OPTION_DURATION,
+                            .fallback = "0",
+                            .doc = "how long closing takes"},
     [OPTION_FAILING_GETS] = {.name = "failing_gets",
                              .type = KV_OPTION_INT,
                              .fallback = "0",
@@ -295,6 +301,7 @@ static int late_open(const struct kv_store_host *host, const struct kv_option_va
     store->host = host;
     store->inner_ops = inner_module_entry()->ops;
     store->max_delay_us = options[OPTION_DELAY].integer * 1000;
+    store->close_delay_ms = options[OPTION_CLOSE_DELAY].integer;
     store->seed = (unsigned)options[OPTION_SEED].integer;
     store->failing_gets = options[OPTION_FAILING_GETS].integer;
     init_signals(store);
@@ -328,6 +335,7 @@ static void late_unref(struct kv_store *store, void *ref)
 
 static void late_close(struct kv_store *store)
 {
+    pass_time(store->close_delay_ms);
     pthread_mutex_lock(&store->lock);
     store->is_closing = true;
     pthread_cond_signal(&store->stirred);

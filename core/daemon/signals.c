@@ -1,0 +1,34 @@
+#include "daemon/signals.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+static sigset_t handled(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    return set;
+}
+
+void kv_signals_block(void)
+{
+    sigset_t set = handled();
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+int kv_signals_await(int64_t wait_ms)
+{
+    sigset_t set = handled();
+    struct timespec wait = {.tv_sec = wait_ms / 1000, .tv_nsec = wait_ms % 1000 * 1000000};
+    int signal_number = wait_ms < 0 ? sigwaitinfo(&set, NULL) : sigtimedwait(&set, NULL, &wait);
+    return signal_number < 0 ? 0 : signal_number;
+}
+
+bool kv_signal_is_end(int signal_number)
+{
+    return signal_number == SIGTERM || signal_number == SIGINT;
+}

@@ -1,0 +1,20 @@
+/*
+ * The signals by which the operator ends and reloads the server. They are blocked in all threads;
+ * the main one waits for them.
+ */
+#ifndef KV_DAEMON_SIGNALS_H
+#define KV_DAEMON_SIGNALS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Call before any thread is made. */
+void kv_signals_block(void);
+
+/* wait_ms: -1 for ever. Returns: the signal, 0 when the time is over. */
+int kv_signals_await(int64_t wait_ms);
+
+/* Whether it asks the server to end: SIGTERM or SIGINT. */
+bool kv_signal_is_end(int signal_number);
+
+#endif
