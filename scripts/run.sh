@@ -1,12 +1,54 @@
 #!/bin/sh
-# Installs what is missing, builds, and starts the server with conf/kvserver.yaml. Arguments are
-# passed on: `scripts/run.sh --check-config`, `scripts/run.sh -c my.yaml`.
+# Installs what is missing, builds, and starts the server with conf/kvserver.yaml. Arguments are passed
+# on, and paths in them count from where you are: `scripts/run.sh -c my.yaml`, `scripts/run.sh --export`.
+#   KVSERVER_PORT=PORT     another port than 3000
+#   KVSERVER_DATA=FOLDER   another place for the data than `data` in the checkout
+#   KVSERVER_BUILD=FOLDER  another place for what is built than `build` in the checkout
+#   KVSERVER_INSTALL=no    install nothing; build with what is there
 set -eu
-cd "$(dirname "$0")/.."
+root="$(dirname "$(dirname "$(readlink -f "$0")")")"
+. "$root/scripts/dev/build.sh"
 
-scripts/dev/install-packages.sh build
-[ -f build/build.ninja ] || cmake -S . -B build -G Ninja -DKV_TESTS=OFF >build.log 2>&1 ||
-    { cat build.log >&2; exit 1; }
-rm -f build.log
-cmake --build build -- --quiet kvserver all
-exec build/kvserver -c conf/kvserver.yaml "$@"
+build_server() {
+    if [ ! -e "$build/build.ninja" ] || is_moved "$build"; then
+        configure "$build" -DKV_TESTS=OFF || return 1
+    fi
+    compile "$build" kvserver modules/all
+}
+
+# Whether the arguments name a configuration, which then says where its data is.
+names_config() {
+    for argument; do
+        case "$argument" in
+        -c* | --co*) return 0 ;;
+        esac
+    done
+    return 1
+}
+
+# The data of the checkout's own configuration.
+choose_data_folder() {
+    data="$root/data"
+    if [ -e "$data" ]; then
+        foreign="$(find "$data" ! -writable -print -quit 2>/dev/null)"
+        [ -z "$foreign" ] || say "$foreign belongs to $(stat -c %U "$foreign"), and is not yours to" \
+            "write; KVSERVER_DATA=FOLDER chooses another place for the data"
+    elif [ ! -w "$root" ]; then
+        data="$(own_folder "${XDG_DATA_HOME:-}" .local/share)"
+        mkdir -p -- "$data"
+        say "$root cannot be written to; the data is in $data (KVSERVER_DATA=FOLDER chooses another place)"
+    fi
+    echo "$data"
+}
+
+"$root/scripts/dev/install-packages.sh" build
+choose_build_folder
+exclusively "$build/.build-lock" "building in $build" build_server
+if [ -n "${KVSERVER_DATA:-}" ]; then
+    KVSERVER_DATA="$(absolute "$KVSERVER_DATA")"
+    export KVSERVER_DATA
+elif ! names_config "$@"; then
+    KVSERVER_DATA="$(choose_data_folder)"
+    export KVSERVER_DATA
+fi
+exec "$build/kvserver" -c "$root/conf/kvserver.yaml" "$@"

@@ -1,21 +1,30 @@
 #!/bin/sh
-# What can be said of the sources without running them: layers, layout, and two linters.
+# What can be said of the sources without running them: `quick`: layers, layout, cppcheck; `tidy`:
+# clang-tidy, which takes minutes; without an argument, both.
 set -eu
-cd "$(dirname "$0")/../.."
+root="$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")"
+. "$root/scripts/dev/build.sh"
+cd "$root"
+what="${1:-all}"
+failed=""
 
-scripts/dev/check-layers.sh
-sources="$(git ls-files 'core/*.[ch]' 'modules/*.[ch]' 'tests/*.[ch]')"
+check() { # command …
+    basename "$1" .sh
+    "$@" || failed=yes
+}
 
-echo "clang-format"
-# shellcheck disable=SC2086 # a list of files
-clang-format --dry-run --Werror $sources
-
-echo "cppcheck"
-cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
-    --error-exitcode=1 --suppressions-list=.cppcheck -D__linux__ -I core -I core/abi core modules
-
-echo "clang-tidy"
-[ -f build/compile_commands.json ] ||
-    cmake -S . -B build -G Ninja -DKV_TESTS=ON -DKV_WERROR=ON >/dev/null
-git ls-files 'core/*.c' 'modules/*.c' |
-    xargs -P "$(nproc)" -n 6 clang-tidy --quiet -p build 2>/dev/null
+if [ "$what" != tidy ]; then
+    check scripts/dev/check-layers.sh
+    # shellcheck disable=SC2046 # a list of files
+    check clang-format --dry-run --Werror $(find core modules tests -name '*.[ch]')
+    check cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+        --error-exitcode=1 --suppressions-list=.cppcheck -D__linux__ -I core -I core/abi core modules
+fi
+if [ "$what" != quick ]; then
+    [ -n "${build:-}" ] || choose_build_folder
+    [ -f "$build/compile_commands.json" ] || configure "$build" -DKV_TESTS=ON -DKV_WERROR=ON
+    echo clang-tidy
+    find core modules -name '*.c' -print0 |
+        xargs -0 -P "$(nproc)" -n 6 clang-tidy --quiet -p "$build" 2>/dev/null || failed=yes
+fi
+[ -z "$failed" ]

@@ -1,40 +1,83 @@
 #!/bin/sh
-# Installs what building and testing need, on Debian 12; does nothing where all is there.
+# Installs the Debian 12 packages that building and running need (`build`), that the tests need as well
+# (no argument), and that the benchmarks need as well (`bench`); says which before it does, and does
+# nothing where all are there. KVSERVER_INSTALL=no installs nothing: what can be done without them is
+# done, and otherwise it fails and says which are missing. KVSERVER_INSTALL=yes does not ask on a terminal.
 set -eu
+set="${1:-test}"
 
-packages="build-essential cmake libcurl4-openssl-dev libh2o-dev-common libh2o-evloop-dev libhiredis-dev
-libjansson-dev liblmdb-dev liblua5.4-dev libmosquitto-dev libnats-dev librdkafka-dev librocksdb-dev
-libssl-dev libxxhash-dev libyaml-dev ninja-build pkg-config"
-if [ "${1:-}" != build ]; then
-    packages="$packages clang clang-format clang-tidy cppcheck curl libclang-rt-14-dev libcmocka-dev
-mosquitto nats-server redis-server"
+# Where one of `optional` is missing, a sink is left out of the build.
+required="build-essential cmake libh2o-dev-common libh2o-evloop-dev liblmdb-dev liblua5.4-dev
+librocksdb-dev libssl-dev libxxhash-dev libyaml-dev ninja-build pkg-config"
+optional="curl libcurl4-openssl-dev libhiredis-dev libmosquitto-dev libnats-dev librdkafka-dev"
+if [ "$set" != build ]; then
+    required="$required clang clang-format clang-tidy cppcheck libclang-rt-14-dev libcmocka-dev
+libjansson-dev"
+    optional="$optional mosquitto nats-server redis-server"
+fi
+if [ "$set" = bench ]; then
+    required="$required python3 redis-server redis-tools util-linux valgrind webdis"
 fi
 
-if [ "${1:-}" = bench ]; then
-    packages="$packages python3 redis-tools util-linux valgrind webdis"
-fi
+# Those that are not installed.
+missing_of() { # packages …
+    for package; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
+            printf ' %s' "$package"
+    done
+}
 
-missing=""
-for package in $packages; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
-        missing="$missing $package"
-done
-[ -n "$missing" ] || exit 0
-
-if ! command -v apt-get >/dev/null; then
-    echo "These packages are missing, and there is no apt-get to install them:$missing" >&2
+fail() {
+    echo "$1; install these as root and try again:" >&2
+    echo "  apt-get install --no-install-recommends$missing" >&2
     exit 1
+}
+
+# Whether the user says so; without a terminal nobody is asked.
+is_agreed() {
+    [ -z "${KVSERVER_INSTALL:-}" ] && [ -t 0 ] && [ -t 2 ] || return 0
+    printf 'Install them with apt-get now? [Y/n] ' >&2
+    read -r answer
+    case "$answer" in
+    [nN]*) return 1 ;;
+    esac
+}
+
+if ! command -v dpkg-query >/dev/null; then
+    echo "This is no Debian: nothing is installed; these packages, or what they are here, are needed:" \
+        $required >&2
+    exit 0
 fi
+
+# shellcheck disable=SC2086 # lists are meant to be split
+missing="$(missing_of $required $optional)"
+[ -n "$missing" ] || exit 0
+# shellcheck disable=SC2086
+missing_required="$(missing_of $required)"
+
+echo "These Debian packages are needed and not installed:$missing" >&2
+if [ "${KVSERVER_INSTALL:-}" = no ] || ! is_agreed; then
+    [ -z "$missing_required" ] || fail "They are not installed, as you wish"
+    echo "Going on without them: sinks that need them are left out (until the build folder is made anew)." >&2
+    exit 0
+fi
+command -v apt-get >/dev/null || fail "There is no apt-get"
 sudo=""
 if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || fail "You are not root, and there is no sudo"
     sudo=sudo
-    command -v sudo >/dev/null || {
-        echo "These packages are missing; install them as root:$missing" >&2
-        exit 1
-    }
 fi
-echo "Installing:$missing"
-$sudo apt-get update -qq
-# shellcheck disable=SC2086 # the list is meant to be split
-$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing \
-    >/dev/null
+
+# One at a time on this machine. What apt says is shown only where it fails.
+echo "Installing them with $sudo apt-get (KVSERVER_INSTALL=no refuses) …" >&2
+log="$(mktemp)"
+trap 'rm -f "$log"' EXIT
+# shellcheck disable=SC2086
+$sudo env DEBIAN_FRONTEND=noninteractive sh -c '
+    mkdir -p /run/lock && exec 9>/run/lock/kvserver-packages && flock 9 &&
+        apt-get update -qq &&
+        apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=600 "$@"
+' sh $missing >"$log" 2>&1 </dev/null || {
+    tail -20 "$log" >&2
+    fail "apt-get failed (above)"
+}

@@ -1,0 +1,141 @@
+# Sourced by scripts/run.sh and scripts/test.sh: which folder is built in, one build of it at a time,
+# and what is told meanwhile. All messages go to standard error, as standard output may be an export.
+# Expects $root, the checkout.
+# shellcheck shell=sh disable=SC2154
+
+say() {
+    echo "$(basename "$0"): $*" >&2
+}
+
+# A path as seen from the caller's working directory, made absolute.
+absolute() { # path
+    case "$1" in
+    /*) echo "$1" ;;
+    *) echo "$PWD/$1" ;;
+    esac
+}
+
+# A folder of the user's own for this checkout; others may have theirs.
+own_folder() { # $XDG_CACHE_HOME or the like, its default below the home folder
+    echo "${1:-${HOME:-}/$2}/kvserver/$(basename "$root")-$(echo "$root" | cksum | cut -d ' ' -f 1)"
+}
+
+# Why the checkout's build folder is not this user's to write; nothing where it is.
+why_not_in_checkout() {
+    folder="$root/build"
+    if [ -e "$folder" ]; then
+        foreign="$(find "$folder" ! -user "$(id -u)" -print -quit 2>/dev/null)"
+        if [ -n "$foreign" ]; then
+            echo "$foreign belongs to $(stat -c %U "$foreign")"
+        elif [ ! -w "$folder" ]; then
+            echo "$folder cannot be written to"
+        fi
+    elif [ ! -w "$root" ]; then
+        echo "$root cannot be written to"
+    fi
+}
+
+# Sets $build: what KVSERVER_BUILD says, or `build` in the checkout, or a folder of the user's own.
+choose_build_folder() {
+    if [ -n "${KVSERVER_BUILD:-}" ]; then
+        build="$(absolute "$KVSERVER_BUILD")"
+    else
+        build="$root/build"
+        reason="$(why_not_in_checkout)"
+        if [ -n "$reason" ]; then
+            build="$(own_folder "${XDG_CACHE_HOME:-}" .cache)"
+            say "$reason; building in $build instead (KVSERVER_BUILD=FOLDER chooses another)"
+        fi
+    fi
+    mkdir -p -- "$build"
+}
+
+# Runs a command while no other script holds the lock; says so where it has to wait.
+exclusively() { # lock file, what the other does, command …
+    lock="$1"
+    doing="$2"
+    shift 2
+    (
+        flock -n 9 || {
+            say "waiting for another one that is $doing"
+            flock 9
+        }
+        "$@" 9>&-
+    ) 9>"$lock"
+}
+
+# A checkout or a build folder that was moved cannot go on with what CMake remembers.
+is_moved() { # folder
+    [ -e "$1/CMakeCache.txt" ] &&
+        ! { grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$1/CMakeCache.txt" &&
+            grep -qxF "CMAKE_CACHEFILE_DIR:INTERNAL=$1" "$1/CMakeCache.txt"; }
+}
+
+configure() { # folder, options of cmake …
+    folder="$1"
+    shift
+    ! is_moved "$folder" || set -- --fresh "$@"
+    ! command -v ccache >/dev/null || set -- -DCMAKE_C_COMPILER_LAUNCHER=ccache "$@"
+    mkdir -p "$folder"
+    cmake -S "$root" -B "$folder" -G Ninja "$@" >"$folder/configure.log" 2>&1 || {
+        cat "$folder/configure.log" >&2
+        return 1
+    }
+}
+
+# Shows ninja's steps as one line that counts them on a terminal, as one line at the first of them
+# elsewhere, and errors and warnings as they are.
+show_steps() { # folder
+    has_begun=""
+    while IFS= read -r line; do
+        case "$line" in
+        "ninja: no work to do." | "-- "* | *"Re-checking globbed"* | *"Re-running CMake"*) ;;
+        "["*/*"] "*)
+            [ -n "$has_begun" ] || echo "Building in $1 …" >&2
+            has_begun=yes
+            [ ! -t 2 ] || printf '\r%s] ' "${line%%]*}" >&2
+            ;;
+        *)
+            echo "$line" >&2
+            ;;
+        esac
+    done
+    [ -z "$has_begun" ] || [ ! -t 2 ] || printf '\r\033[K' >&2
+}
+
+# Builds targets of a folder that is configured.
+compile() { # folder, targets …
+    folder="$1"
+    shift
+    mark="$folder/.build-failed"
+    rm -f "$mark"
+    { NINJA_STATUS='[%f/%t] ' cmake --build "$folder" --target "$@" 2>&1 || : >"$mark"; } |
+        show_steps "$folder"
+    [ ! -e "$mark" ]
+}
+
+# ---- builds with tests ----
+
+# The folder of a pass of scripts/test.sh. What has no build of its own looks at the plain one.
+folder_of() { # pass
+    case "$1" in
+    thread | address) echo "$build/$1" ;;
+    *) echo "$build" ;;
+    esac
+}
+
+sanitizer_of() { # pass
+    case "$1" in
+    thread | address) echo "$1" ;;
+    esac
+}
+
+configure_and_compile() { # pass
+    configure "$(folder_of "$1")" -DKV_TESTS=ON -DKV_WERROR=ON "-DKV_SANITIZE=$(sanitizer_of "$1")" &&
+        compile "$(folder_of "$1")" all
+}
+
+make_tests() { # pass
+    mkdir -p "$(folder_of "$1")"
+    exclusively "$(folder_of "$1")/.build-lock" "building in $(folder_of "$1")" configure_and_compile "$1"
+}
