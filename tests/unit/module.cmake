@@ -33,12 +33,17 @@ foreach(theme deadlines journal states)
   target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/durable)
 endforeach()
 
-kv_add_test(unit_store_overlap SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/overlap_test.c
-            USES store_durable kv_test_client LABELS threads)
-target_include_directories(test_unit_store_overlap
-                           PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/durable)
-target_link_options(test_unit_store_overlap PRIVATE -Wl,--wrap=pwrite -Wl,--wrap=fdatasync
-                    -Wl,--wrap=queue_now_ns)
+# What they do while a sync is under way.
+set(overlap ${PROJECT_SOURCE_DIR}/tests/unit/module/overlap)
+foreach(theme order failures)
+  set(name unit_store_overlap_${theme})
+  kv_add_test(${name} SOURCES ${overlap}/${theme}_test.c ${overlap}/disk.c ${overlap}/rig.c
+                              ${overlap}/table.c ${overlap}/table_engine.c
+              USES store_durable kv_test_client LABELS threads)
+  target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/durable)
+  target_link_options(test_${name} PRIVATE -Wl,--wrap=pwrite -Wl,--wrap=fdatasync
+                      -Wl,--wrap=queue_now_ns)
+endforeach()
 
 foreach(store lmdb rocksdb)
   set(name unit_store_durable_${store})

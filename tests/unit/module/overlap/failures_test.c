@@ -1,0 +1,229 @@
+/*
+ * Writes behind a sync, a write or a commit that fails: what was answered stays, what was not takes
+ * no effect, now and after a crash.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "rig.h"
+#include "support/client/folder.h"
+#include "support/client/stream.h"
+
+/* The store as it would be after a crash: opened from what the disk has now. */
+static void crash(struct rig *rig)
+{
+    char command[160];
+    snprintf(command, sizeof(command), "cp -r %s %s-crashed", rig->path, rig->path);
+    assert_int_equal(system(command), 0);
+    kv_durable_close(rig->store);
+    snprintf(command, sizeof(command), "%s-crashed", rig->path);
+    rig_open(rig, command);
+}
+
+/* Until the store takes it. */
+static void probe(struct rig *rig)
+{
+    struct kv_cmd cmd = {.op = KV_OP_SET, .key = KV_SLICE("probe"), .value = KV_SLICE("1")};
+    do {
+        size_t before = done_so_far();
+        cmd.is_deferred = false;
+        rig_send(rig, &cmd);
+        disk_await(&heard.n_done, before + 1);
+    } while (cmd.status == KV_IO || cmd.status == KV_FULL);
+    assert_int_equal(cmd.status, KV_OK);
+}
+
+/* Returns: the page's status; OK where the two keys, and no other, have been found. */
+static enum kv_status scan_all(struct rig *rig, const char *value)
+{
+    struct kv_scan_entry entries[4];
+    struct kv_scan scan = {.wants_values = true, .entries = entries, .capacity = 4};
+    pthread_mutex_lock(&disk_lock);
+    size_t before = heard.n_scanned;
+    pthread_mutex_unlock(&disk_lock);
+    kv_durable_scan(rig->store, 0, &scan);
+    disk_await(&heard.n_scanned, before + 1);
+    if (scan.status != KV_OK)
+        return scan.status;
+    assert_int_equal(scan.n, 2);
+    for (uint32_t i = 0; i < scan.n; i++) {
+        bool is_key = kv_slice_equals(entries[i].key, KEY);
+        assert_true(
+            kv_slice_equals(entries[i].item.value, is_key ? kv_slice_of(value) : KV_SLICE("1")));
+        kv_durable_unref(rig->store, entries[i].item.ref);
+    }
+    return KV_OK;
+}
+
+/* What the engine is brought up to: the key's rows as they were, and no deadline. */
+static void assert_undone(struct rig *rig)
+{
+    disk_say(KV_ENGINE_OK, KV_ENGINE_OK);
+    disk_allow(SIZE_MAX);
+    probe(rig);
+    assert_shows(rig, "0");
+    for (int has_crashed = 0; has_crashed < 2; has_crashed++) {
+        if (has_crashed)
+            crash(rig);
+        assert_int_equal(scan_all(rig, "0"), KV_OK);
+        struct table *table = &disk.engine->committed;
+        for (size_t i = 0; i < table->n; i++)
+            assert_true(table->all[i].table != KV_ENGINE_DEADLINES || table->all[i].is_erased);
+    }
+}
+
+static void failed_sync_takes_what_came_behind_it_along(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_cmd one = setting("1"), two = setting("2"), three = setting("3");
+    one.deadline_ms = NOW_MS + 1000000;
+    two.deadline_ms = NOW_MS + 2000000;
+    three.deadline_ms = NOW_MS + 3000000;
+    rig_send_two(rig, &one, &two);
+    rig_send_and_wait(rig, &three);
+    disk_say(KV_ENGINE_OK, KV_ENGINE_FAILED);
+    disk_allow(2);
+    disk_await(&heard.n_done, 4);
+    assert_int_equal(one.status, KV_IO);
+    assert_int_equal(two.status, KV_IO);
+    assert_int_equal(three.status, KV_IO);
+    assert_told(1);
+    assert_shows(rig, "0");
+    assert_undone(rig);
+}
+
+static void failed_sync_of_a_delete_leaves_the_key(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_cmd one = {.op = KV_OP_DELETE, .key = KEY}, two = setting("2");
+    rig_send_two(rig, &one, &two);
+    disk_say(KV_ENGINE_OK, KV_ENGINE_FAILED);
+    disk_allow(2);
+    disk_await(&heard.n_done, 3);
+    assert_int_equal(one.status, KV_IO);
+    assert_int_equal(two.status, KV_IO);
+    assert_told(1);
+    assert_undone(rig);
+}
+
+static void failed_write_leaves_the_sync_ahead_its_effect(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_cmd one = setting("1"), two = setting("2");
+    rig_send_two(rig, &one, &two);
+    disk_say(KV_ENGINE_FULL, KV_ENGINE_OK);
+    disk_allow(2);
+    disk_await(&heard.n_done, 3);
+    assert_int_equal(one.status, KV_OK);
+    assert_int_equal(two.status, KV_FULL);
+    assert_told(2);
+    disk_say(KV_ENGINE_OK, KV_ENGINE_OK);
+    disk_allow(SIZE_MAX);
+    probe(rig);
+    assert_shows(rig, "1");
+    assert_int_equal(scan_all(rig, "1"), KV_OK);
+    crash(rig);
+    assert_int_equal(scan_all(rig, "1"), KV_OK);
+}
+
+/* What was answered is in the journal, and read from memory meanwhile. */
+static void engine_that_fails_is_given_everything_again(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_cmd one = setting("1"), two = setting("2");
+    disk_allow(SIZE_MAX);
+    rig_send(rig, &one);
+    disk_await(&heard.n_done, 2);
+    assert_int_equal(one.status, KV_OK);
+    disk_say_of_engine(KV_ENGINE_FAILED);
+    assert_int_equal(scan_all(rig, NULL), KV_IO);
+    rig_send(rig, &two);
+    disk_await(&heard.n_done, 3);
+    assert_int_equal(two.status, KV_IO);
+    assert_shows(rig, "1");
+    disk_say_of_engine(KV_ENGINE_OK);
+    probe(rig);
+    assert_shows(rig, "1");
+    assert_int_equal(scan_all(rig, "1"), KV_OK);
+    crash(rig);
+    assert_int_equal(scan_all(rig, "1"), KV_OK);
+}
+
+static void *end_commits_soon(void *argument)
+{
+    (void)argument;
+    kv_test_sleep_ms(20); /* so that who closes is there before */
+    pthread_mutex_lock(&disk_lock);
+    disk.is_engine_busy = false;
+    pthread_cond_broadcast(&disk_moved);
+    pthread_mutex_unlock(&disk_lock);
+    return NULL;
+}
+
+/* Nor can the writer have everything brought to the disk, as there is no room to be tried. */
+static void closing_of_an_ill_store_waits_for_the_engine(void **state)
+{
+    struct rig *rig = *state;
+    static char long_value[300001]; /* more than what is applied at a time */
+    memset(long_value, '1', sizeof(long_value) - 1);
+    struct kv_cmd one = setting(long_value), two = setting("2");
+    char *room = kv_test_path(rig->path, "room.tmp");
+    pthread_t thread;
+    disk_allow(SIZE_MAX);
+    disk.is_engine_busy = true;
+    size_t n_commits = disk.n_commits;
+    rig_send(rig, &one);
+    disk_await(&disk.n_commits, n_commits + 1);
+    disk_say(KV_ENGINE_FAILED, KV_ENGINE_OK);
+    assert_int_equal(mkdir(room, 0700), 0);
+    rig_send(rig, &two);
+    disk_await(&heard.n_done, 3);
+    assert_int_equal(two.status, KV_IO);
+    assert_int_equal(pthread_create(&thread, NULL, end_commits_soon, NULL), 0);
+    kv_durable_close(rig->store);
+    pthread_join(thread, NULL);
+    assert_int_equal(rmdir(room), 0);
+    free(room);
+    disk_say(KV_ENGINE_OK, KV_ENGINE_OK);
+    rig_open(rig, rig->path);
+    assert_shows_in_the_end(rig, long_value);
+}
+
+static void read_behind_a_refused_write_shows_what_is_published(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_cmd one = setting("1"), two = setting("2");
+    struct kv_cmd get = {.op = KV_OP_GET, .key = KEY};
+    rig_send(rig, &one);
+    disk_await(&disk.n_syncs, 2);
+    struct kv_cmd *vector[] = {&two, &get};
+    two.hash = get.hash = rig_hash(KEY);
+    two.deadline_ms = KV_NEVER;
+    rig_submit_and_wait(rig, vector, 2);
+    disk_say(KV_ENGINE_OK, KV_ENGINE_FAILED);
+    disk_allow(2);
+    disk_await(&heard.n_done, 4);
+    assert_int_equal(get.status, KV_OK);
+    assert_true(kv_slice_equals(get.item.value, KV_SLICE("0")));
+    kv_durable_unref(rig->store, get.item.ref);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(failed_sync_takes_what_came_behind_it_along),
+        RIG_TEST(failed_sync_of_a_delete_leaves_the_key),
+        RIG_TEST(failed_write_leaves_the_sync_ahead_its_effect),
+        RIG_TEST(engine_that_fails_is_given_everything_again),
+        RIG_TEST(closing_of_an_ill_store_waits_for_the_engine),
+        RIG_TEST(read_behind_a_refused_write_shows_what_is_published),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
