@@ -4,7 +4,7 @@
  * a key is put before the checker (support/linear), and what subscribers were told must be the
  * key's history: every change, once, in its order, and nothing older after something newer.
  *
- * Values are unique, so each tells its write. KV_TEST_OPERATIONS: how many commands there are.
+ * Values are unique, so each tells its write.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,9 +26,10 @@ enum {
     IN_FLIGHT = 3,       /* on each connection */
     OPS_A_ROUND = 24,    /* of each connection */
     LONGEST_TTL_MS = 12, /* about as long as some rounds */
+    ROUNDED_UP_MS = 3,   /* deadlines, and both clocks, are whole milliseconds */
     MOST_OPS = CONNECTIONS * OPS_A_ROUND + 1,
     MOST_NEWS = 4 * MOST_OPS,
-    DEFAULT_OPERATIONS = 20000,
+    OPERATIONS = 20000,
 };
 
 /* What was shown of a key: a value's number, or 0 for none. */
@@ -158,7 +159,7 @@ static void take_answer(struct contest *contest, struct linear_op *op, const cha
     op->revision = number_behind(text, "\"revision\":");
     op->status = KV_OK;
     if (op->op == KV_OP_SET && op->latest_deadline_ms != KV_NEVER)
-        op->latest_deadline_ms += op->returned_ms;
+        op->latest_deadline_ms += op->returned_ms + ROUNDED_UP_MS;
     if (is_type(text, "error"))
         op->status = KV_CONDITION;
     else if (is_type(text, "no-value") || (op->op == KV_OP_DELETE && op->revision == UINT64_MAX))
@@ -399,8 +400,7 @@ static void open_connection(struct connection *connection, uint16_t port, uint32
 static void what_connections_see_of_a_key_has_one_order(void **state)
 {
     struct contest *contest = kv_calloc(1, sizeof(*contest));
-    const char *wanted = getenv("KV_TEST_OPERATIONS");
-    size_t operations = wanted == NULL ? DEFAULT_OPERATIONS : strtoull(wanted, NULL, 10);
+    size_t operations = linear_operations(OPERATIONS);
     open_connection(&contest->subscriber, kv_test_port(state), CONNECTIONS, true);
     for (uint32_t i = 0; i < CONNECTIONS; i++)
         open_connection(&contest->connections[i], kv_test_port(state), i, i < LISTENERS);

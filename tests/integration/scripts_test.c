@@ -722,6 +722,8 @@ static void scripts_run_in_the_order_listed_for_their_prefixes(void **state)
 static void import_calls_no_hooks(void **state)
 {
     struct rig *rig = *state;
+    if (strcmp(getenv("KV_TEST_STORE"), "rocksdb") == 0)
+        skip(); /* a durable store ends after the import */
     write_script(rig, "function before_set() return 'changed' end\n"
                       "function on_set() kv.set('seen', 1) end\n");
     kv_test_file_put(rig->folder, "lines", "{\"key\":\"a\",\"value\":1}\n");
@@ -729,14 +731,11 @@ static void import_calls_no_hooks(void **state)
     struct kv_buffer text = {0};
     kv_buffer_printf(&text, "%sscripts: [{file: '%s/hooks.lua'}]\n", yaml, rig->folder);
     kv_buffer_append_char(&text, '\0');
-    const char *store = getenv("KV_TEST_STORE");
-    if (strcmp(store, "rocksdb") != 0) { /* a durable one ends after the import */
-        kv_test_server_start_importing(&rig->server, text.bytes, lines);
-        kv_test_server_await_ready(&rig->server);
-        kv_test_expect_value(rig->server.port, "a", "1");
-        kv_test_expect_missing(rig->server.port, "seen");
-        stop(rig);
-    }
+    kv_test_server_start_importing(&rig->server, text.bytes, lines);
+    kv_test_server_await_ready(&rig->server);
+    kv_test_expect_value(rig->server.port, "a", "1");
+    kv_test_expect_missing(rig->server.port, "seen");
+    stop(rig);
     kv_buffer_fini(&text);
     free(yaml);
     free(lines);

@@ -238,17 +238,17 @@ static void import_is_not_told(void **state)
 {
     struct rig *rig = *state;
     struct kv_buffer yaml = {0};
+    if (strcmp(getenv("KV_TEST_STORE"), "rocksdb") == 0)
+        skip(); /* a durable store ends after the import */
     kv_test_file_put(rig->folder, "lines", "{\"key\":\"a\",\"value\":1}\n");
     kv_buffer_printf(&yaml, "sinks: [{module: file, options: {path: '%s/out'}}]\n", rig->folder);
     kv_buffer_append_char(&yaml, '\0');
     char *whole = kv_test_yaml(yaml.bytes);
     char *lines = kv_test_path(rig->folder, "lines");
-    if (strcmp(getenv("KV_TEST_STORE"), "memory") == 0) {
-        kv_test_server_start_importing(&rig->server, whole, lines);
-        kv_test_server_await_ready(&rig->server);
-        set_number(rig, "b", 2);
-        stop(rig, "delivered 1 event");
-    }
+    kv_test_server_start_importing(&rig->server, whole, lines);
+    kv_test_server_await_ready(&rig->server);
+    set_number(rig, "b", 2);
+    stop(rig, "delivered 1 event");
     free(lines);
     free(whole);
     kv_buffer_fini(&yaml);

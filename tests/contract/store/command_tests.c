@@ -220,7 +220,7 @@ static void revisions_of_a_volatile_store_start_at_the_wall_clock(void **state)
 {
     struct fixture *fixture = *state;
     if ((fixture->capabilities & KV_STORE_DURABLE) != 0)
-        return;
+        skip(); /* a durable one goes on from its last revision */
     uint64_t revision = put(fixture, KEY, ONE);
     assert_true(revision >= (uint64_t)START_WALL_US);
     assert_true(revision < (uint64_t)START_WALL_US + 1000000);

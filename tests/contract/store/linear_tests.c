@@ -6,8 +6,7 @@
  * Between their commands they fill the store with other keys and empty it again, so that what it
  * keeps its keys in grows and shrinks under them.
  *
- * Everybody pauses now and then, so that histories stay short; a key's state is carried on. How
- * many commands there are in all: KV_TEST_OPERATIONS, some ten thousand unless it is set.
+ * Everybody pauses now and then, so that histories stay short; a key's state is carried on.
  */
 #include "contract/store/fixture.h"
 
@@ -22,7 +21,7 @@ enum {
     VECTORS_A_ROUND = 24, /* of each loop */
     MOST_OPS = VECTORS_A_ROUND * LONGEST_VECTOR,
     MANY_CLIENTS = 1000, /* from here on: one for each command that stands in no order */
-    DEFAULT_OPERATIONS = 40000,
+    OPERATIONS = 40000,
     FILLERS = 16,       /* in a vector */
     PHASE = 20,         /* rounds in which they are set, or deleted */
     FILLER_KEYS = 30000 /* of all loops */
@@ -322,8 +321,7 @@ static void finish(struct contest *contest)
 static void what_loops_see_of_a_key_has_one_order(void **state)
 {
     struct contest *contest = kv_calloc(1, sizeof(*contest));
-    const char *wanted = getenv("KV_TEST_OPERATIONS");
-    size_t operations = wanted == NULL ? DEFAULT_OPERATIONS : strtoull(wanted, NULL, 10);
+    size_t operations = linear_operations(OPERATIONS);
     start(contest, *state);
     for (size_t n = 0; n < operations; n += judge(contest)) {
         pthread_barrier_wait(&contest->barrier);

@@ -164,7 +164,7 @@ static void ordered_scan_goes_in_byte_order(void **state)
 {
     struct fixture *fixture = *state;
     if ((fixture->capabilities & KV_STORE_ORDERED) == 0)
-        return;
+        skip(); /* it has no order */
     struct kv_slice last = {0};
     struct walk walk = {.each = compare_with_last, .context = &last, .capacity = 9};
     put_family(fixture, "b", MANY, KV_NEVER);

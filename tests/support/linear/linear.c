@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -365,6 +366,14 @@ bool linear_check(const struct linear_state *state, const struct linear_op *ops,
     free(search->placed);
     free(search);
     return found;
+}
+
+size_t linear_operations(size_t n)
+{
+    const char *wanted = getenv("KV_TEST_OPERATIONS"), *length = getenv("KV_TEST_LENGTH");
+    if (wanted != NULL)
+        return strtoull(wanted, NULL, 10);
+    return length != NULL && strcmp(length, "short") == 0 ? n / 5 : n;
 }
 
 void linear_describe(const struct linear_op *op, struct kv_error *ret)

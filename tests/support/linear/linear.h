@@ -53,6 +53,10 @@ struct linear_state {
 bool linear_check(const struct linear_state *state, const struct linear_op *ops, size_t n,
                   const struct linear_op **ret_stuck);
 
+/* How many commands a test is to judge: what KV_TEST_OPERATIONS says; or `n`, or a fifth of them
+ * where KV_TEST_LENGTH is `short`, as another test makes the long run. */
+size_t linear_operations(size_t n);
+
 /* `op` in words, for a message. */
 void linear_describe(const struct linear_op *op, struct kv_error *ret);
 
