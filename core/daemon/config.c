@@ -6,13 +6,13 @@
 #include "daemon/config.h"
 
 #include <limits.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "conf/schema.h"
+#include "daemon/cpus.h"
 #include "daemon/schema.h"
 
 static const struct kv_option_value *field(const struct kv_option_value *block, int place)
@@ -315,11 +315,10 @@ static int read_scripts(struct kv_config *config, struct kv_error *reterr)
 
 /* Values. */
 
-static uint32_t cores(void)
+static uint32_t threads_for_all_cpus(void)
 {
-    cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-    return n > KV_KEYSPACE_MAX_LOOPS ? KV_KEYSPACE_MAX_LOOPS : (uint32_t)n;
+    uint32_t n = kv_cpus_count("");
+    return n > KV_KEYSPACE_MAX_LOOPS ? KV_KEYSPACE_MAX_LOOPS : n;
 }
 
 static void read_listen(struct kv_config *config)
@@ -395,7 +394,7 @@ static void read_values(struct kv_config *config)
     const struct kv_option_value *log = &config->values[CONFIG_LOG];
     struct kv_option_value *folder = &config->owned_values[CONFIG_MODULES];
     config->n_threads =
-        threads->integer == KV_OPTION_KEYWORD ? cores() : (uint32_t)threads->integer;
+        threads->integer == KV_OPTION_KEYWORD ? threads_for_all_cpus() : (uint32_t)threads->integer;
     if (folder->string.len == 0)
         folder->string = kv_slice_of(config->module_folder = folder_of_modules());
     config->drain_ms = field(&config->values[CONFIG_TIMEOUTS], TIMEOUT_DRAIN)->integer;
