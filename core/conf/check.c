@@ -1,36 +1,34 @@
 /*
  * Walks a schema and a tree side by side. The schema is found sound before anything else, so
- * that what follows can only find fault with the file.
+ * that what follows can only find fault with the file. Where it does, the value becomes the
+ * default, and the walk goes on.
  */
-#include "conf/distance.h"
+#include "base/distance.h"
+#include "conf/fault.h"
+#include "conf/file_path.h"
 #include "conf/option.h"
 #include "conf/path.h"
 #include "conf/scalar.h"
 #include "conf/schema.h"
 #include "conf/text.h"
-#include "conf/tree.h"
+
+enum {
+    MOST_NAMED = 12 /* keys in a message */
+};
 
 struct checker {
     struct kv_conf *conf;
     size_t option_size;
+    const struct kv_conf_node *at; /* the place of what has no node */
     struct kv_path path;
-    struct kv_error *reterr;
 };
 
-static int fault_mark(struct checker *checker, const struct kv_conf_mark *mark, const char *what)
-{
-    const char *path = kv_path_text(&checker->path);
-    const char *colon = *path == '\0' ? "" : ": ";
-    if (mark == NULL)
-        kv_conf_error_at(checker->conf, NULL, checker->reterr, "%s%s%s", path, colon, what);
-    else
-        kv_conf_error_mark(checker->conf, *mark, checker->reterr, "%s%s%s", path, colon, what);
-    return -1;
-}
-
+/* node: NULL where a whole block is missing. */
 static int fault(struct checker *checker, const struct kv_conf_node *node, const char *what)
 {
-    return fault_mark(checker, node == NULL ? NULL : &node->mark, what);
+    const char *path = kv_path_text(&checker->path);
+    return kv_conf_fault(checker->conf, node == NULL ? checker->at : node, "%s%s%s", path,
+                         *path == '\0' ? "" : ": ", what);
 }
 
 static int fault_kind(struct checker *checker, const struct kv_conf_node *node,
@@ -43,39 +41,40 @@ static int fault_kind(struct checker *checker, const struct kv_conf_node *node,
         [KV_CONF_MAPPING] = "a mapping",
     };
     struct kv_error what;
+    if (node->kind == KV_CONF_FAULTY)
+        return -1;
     kv_error_set(&what, "%s is expected, not %s", expected, kinds[node->kind]);
     return fault(checker, node, what.text);
 }
 
-static int check_value(struct checker *checker, const struct kv_option *option,
-                       const struct kv_conf_node *block, const struct kv_conf_node *node,
-                       struct kv_option_value *value);
+static void check_value(struct checker *checker, const struct kv_option *option,
+                        const struct kv_conf_node *block, const struct kv_conf_node *node,
+                        struct kv_option_value *value);
 
-static int parse_scalar(struct checker *checker, const struct kv_option *option,
-                        const struct kv_conf_node *node, struct kv_slice text,
+/* A value's default, which the schema's check has found right. */
+static void set_default(struct checker *checker, const struct kv_option *option,
                         struct kv_option_value *value)
 {
-    struct kv_error what;
-    if (kv_scalar_parse(option, text, value, &what) != 0)
-        return fault(checker, node, what.text);
-    return 0;
+    struct kv_error none;
+    memset(value, 0, sizeof(*value));
+    if (option->fallback != NULL)
+        kv_scalar_parse(option, kv_conf_copy(checker->conf, kv_slice_of(option->fallback)), value,
+                        &none);
+    else if (kv_option_is_text(option))
+        value->string = KV_SLICE("");
 }
 
-/* Here, and in the functions for the other types, `node` may be NULL or empty: then the default is
- * made. */
-static int check_scalar(struct checker *checker, const struct kv_option *option,
-                        const struct kv_conf_node *node, struct kv_option_value *value)
+/* The scalar of the file. Errors: -1, noted. */
+static int read_scalar(struct checker *checker, const struct kv_option *option,
+                       const struct kv_conf_node *node, struct kv_option_value *value)
 {
-    if (kv_conf_node_is_empty(node)) {
-        if (option->fallback != NULL)
-            return parse_scalar(checker, option, node,
-                                kv_conf_copy(checker->conf, kv_slice_of(option->fallback)), value);
-        if (option->type == KV_OPTION_STRING)
-            value->string = KV_SLICE("");
+    struct kv_error what;
+    if (node->kind == KV_CONF_SCALAR) {
+        if (kv_scalar_check_written(option, node->text, &what) != 0 ||
+            kv_scalar_parse(option, node->text, value, &what) != 0)
+            return fault(checker, node, what.text);
         return 0;
     }
-    if (node->kind == KV_CONF_SCALAR)
-        return parse_scalar(checker, option, node, node->text, value);
     struct kv_buffer kind = {0};
     kv_scalar_append_kind(option, &kind);
     kv_buffer_append_char(&kind, '\0');
@@ -84,44 +83,85 @@ static int check_scalar(struct checker *checker, const struct kv_option *option,
     return -1;
 }
 
-static int check_list(struct checker *checker, const struct kv_option *option,
-                      const struct kv_conf_node *node, struct kv_option_value *value)
+static void resolve_path(struct checker *checker, const struct kv_option *option,
+                         const struct kv_conf_node *node, struct kv_option_value *value)
 {
-    if (!kv_conf_node_is_empty(node) && node->kind != KV_CONF_SEQUENCE)
-        return fault_kind(checker, node, "a sequence (- item)");
+    struct kv_slice written = value->string;
+    value->string = kv_file_path_resolve(checker->conf, written);
+    const struct kv_conf_path path = {
+        .text = value->string.bytes,
+        .written = written.bytes,
+        .option = kv_path_text(&checker->path),
+        .flags = option->flags,
+        .at = node == NULL ? checker->at : node,
+    };
+    kv_file_path_remember(checker->conf, &path);
+}
+
+/* Here, and in the functions for the other types, `node` may be NULL or empty: then the default is
+ * made. */
+static void check_scalar(struct checker *checker, const struct kv_option *option,
+                         const struct kv_conf_node *node, struct kv_option_value *value)
+{
+    if (kv_conf_node_is_empty(node) || read_scalar(checker, option, node, value) != 0)
+        set_default(checker, option, value);
+    if (option->type == KV_OPTION_PATH)
+        resolve_path(checker, option, node, value);
+}
+
+/* Returns: the node, or NULL where it is of another kind than it has to be, which is noted. */
+static const struct kv_conf_node *expect(struct checker *checker, const struct kv_conf_node *node,
+                                         enum kv_conf_kind kind, const char *expected)
+{
+    if (!kv_conf_node_is_empty(node) && node->kind != kind) {
+        fault_kind(checker, node, expected);
+        return NULL;
+    }
+    return node;
+}
+
+static void check_list(struct checker *checker, const struct kv_option *option,
+                       const struct kv_conf_node *node, struct kv_option_value *value)
+{
+    node = expect(checker, node, KV_CONF_SEQUENCE, "a sequence (- item)");
     size_t n = kv_conf_node_size(node);
     struct kv_option element = kv_option_field(option, checker->option_size, 0);
     struct kv_option_value *items = kv_conf_alloc(checker->conf, n, sizeof(*items));
     for (size_t i = 0; i < n; i++) {
         size_t mark = kv_path_enter_index(&checker->path, i);
-        if (check_value(checker, &element, node, node->children[i], &items[i]) != 0)
-            return -1;
+        check_value(checker, &element, node, node->children[i], &items[i]);
         kv_path_leave(&checker->path, mark);
     }
     value->list.items = items;
     value->list.n = n;
-    return 0;
 }
 
-static int check_map(struct checker *checker, const struct kv_conf_node *node,
-                     struct kv_option_value *value)
+static void check_pair(struct checker *checker, const struct kv_option *map,
+                       const struct kv_conf_node *child, struct kv_option_value pair[2])
 {
-    if (!kv_conf_node_is_empty(node) && node->kind != KV_CONF_MAPPING)
-        return fault_kind(checker, node, "a mapping (name: text)");
+    struct kv_error what;
+    bool is_text = child->kind == KV_CONF_SCALAR;
+    size_t mark = kv_path_enter(&checker->path, child->name);
+    if (!is_text && child->kind != KV_CONF_EMPTY)
+        fault_kind(checker, child, "text");
+    if (is_text && kv_scalar_check_written(map, child->text, &what) != 0)
+        fault(checker, child, what.text);
+    kv_path_leave(&checker->path, mark);
+    pair[0] = (struct kv_option_value){.is_given = true, .string = kv_slice_of(child->name)};
+    pair[1].is_given = is_text;
+    pair[1].string = is_text ? child->text : KV_SLICE("");
+}
+
+static void check_map(struct checker *checker, const struct kv_option *option,
+                      const struct kv_conf_node *node, struct kv_option_value *value)
+{
+    node = expect(checker, node, KV_CONF_MAPPING, "a mapping (name: text)");
     size_t n = kv_conf_node_size(node);
     struct kv_option_value *items = kv_conf_alloc(checker->conf, 2 * n, sizeof(*items));
-    for (size_t i = 0; i < n; i++) {
-        const struct kv_conf_node *child = node->children[i];
-        if (child->kind != KV_CONF_SCALAR && child->kind != KV_CONF_EMPTY)
-            return fault_kind(checker, child, "text");
-        items[2 * i].is_given = true;
-        items[2 * i].string = kv_slice_of(child->name);
-        items[2 * i + 1].is_given = child->kind == KV_CONF_SCALAR;
-        items[2 * i + 1].string = child->kind == KV_CONF_SCALAR ? child->text : KV_SLICE("");
-    }
+    for (size_t i = 0; i < n; i++)
+        check_pair(checker, option, node->children[i], &items[2 * i]);
     value->list.items = items;
     value->list.n = 2 * n;
-    return 0;
 }
 
 /* The name that was most likely meant. Returns: NULL where none comes near. */
@@ -129,15 +169,8 @@ static const char *nearest_name(const struct checker *checker, const struct kv_o
                                 const char *name)
 {
     const char *nearest = NULL;
-    int least = KV_DISTANCE_FAR;
-    for (size_t i = 0; i < block->n_fields; i++) {
-        const char *known = kv_option_at(block->fields, checker->option_size, i).name;
-        int distance = kv_name_distance(name, known);
-        if (distance < least) {
-            least = distance;
-            nearest = known;
-        }
-    }
+    for (size_t i = 0; i < block->n_fields; i++)
+        kv_name_offer(name, kv_option_at(block->fields, checker->option_size, i).name, &nearest);
     return nearest;
 }
 
@@ -149,99 +182,140 @@ static bool is_known(const struct checker *checker, const struct kv_option *bloc
     return false;
 }
 
-static int refuse_unknown(struct checker *checker, const struct kv_option *block,
-                          const struct kv_conf_node *node)
+/* The keys that there are, where they are few. */
+static void append_names(const struct checker *checker, const struct kv_option *block,
+                         struct kv_buffer *out)
+{
+    if (block->n_fields == 0 || block->n_fields > MOST_NAMED)
+        return;
+    for (size_t i = 0; i < block->n_fields; i++)
+        kv_buffer_printf(out, "%s%s", i == 0 ? " (there are: " : ", ",
+                         kv_option_at(block->fields, checker->option_size, i).name);
+    kv_buffer_append_char(out, ')');
+}
+
+static void note_unknown(struct checker *checker, const struct kv_option *block,
+                         const struct kv_conf_node *child)
+{
+    const char *path = kv_path_text(&checker->path);
+    const char *nearest = nearest_name(checker, block, child->name);
+    struct kv_buffer hint = {0};
+    if (nearest != NULL)
+        kv_buffer_printf(&hint, " (did you mean \"%s\"?)", nearest);
+    else if (strchr(child->name, ':') != NULL && child->kind == KV_CONF_EMPTY)
+        kv_buffer_printf(&hint, " (a space has to follow the colon)");
+    else
+        append_names(checker, block, &hint);
+    kv_conf_fault_key(checker->conf, child, "%s%sunknown key %s%.*s", path,
+                      *path == '\0' ? "" : ": ", kv_text_show(kv_slice_of(child->name)).text,
+                      (int)hint.len, hint.bytes == NULL ? "" : hint.bytes);
+    kv_buffer_fini(&hint);
+}
+
+static void note_unknown_keys(struct checker *checker, const struct kv_option *block,
+                              const struct kv_conf_node *node)
+{
+    for (size_t i = 0; i < kv_conf_node_size(node); i++)
+        if (!is_known(checker, block, node->children[i]->name))
+            note_unknown(checker, block, node->children[i]);
+}
+
+/* Whether one of the unknown keys may have been meant: then it is not missed as well. */
+static bool is_misspelt(const struct checker *checker, const struct kv_option *block,
+                        const struct kv_conf_node *node, const char *name)
 {
     for (size_t i = 0; i < kv_conf_node_size(node); i++) {
-        const struct kv_conf_node *child = node->children[i];
-        if (is_known(checker, block, child->name))
+        const char *key = node->children[i]->name;
+        if (is_known(checker, block, key))
             continue;
-        const char *nearest = nearest_name(checker, block, child->name);
-        struct kv_shown shown = kv_text_show(kv_slice_of(child->name));
-        struct kv_error what;
-        if (nearest != NULL)
-            kv_error_set(&what, "unknown key %s (did you mean \"%s\"?)", shown.text, nearest);
-        else
-            kv_error_set(&what, "unknown key %s", shown.text);
-        return fault_mark(checker, &child->name_mark, what.text);
+        const char *nearest = nearest_name(checker, block, key);
+        if (nearest != NULL && strcmp(nearest, name) == 0)
+            return true;
     }
-    return 0;
+    return false;
+}
+
+static void check_member(struct checker *checker, const struct kv_option *block, size_t i,
+                         const struct kv_conf_node *node, struct kv_option_value *value)
+{
+    struct kv_option field = kv_option_field(block, checker->option_size, i);
+    if ((field.flags & KV_OPTION_REQUIRED) && is_misspelt(checker, block, node, field.name))
+        field.flags &= ~(uint32_t)KV_OPTION_REQUIRED;
+    size_t mark = kv_path_enter(&checker->path, field.name);
+    check_value(checker, &field, node, kv_conf_node_find(node, field.name), value);
+    kv_path_leave(&checker->path, mark);
 }
 
 /* The members of a mapping, aligned with the block's fields. */
-static int check_members(struct checker *checker, const struct kv_option *block,
-                         const struct kv_conf_node *node, struct kv_option_value *value)
+static void check_members(struct checker *checker, const struct kv_option *block,
+                          const struct kv_conf_node *node, struct kv_option_value *value)
 {
-    if (!kv_conf_node_is_empty(node) && node->kind != KV_CONF_MAPPING)
-        return fault_kind(checker, node, "a mapping (name: value)");
-    if (refuse_unknown(checker, block, node) != 0)
-        return -1;
+    struct kv_option absent = *block;
+    if (expect(checker, node, KV_CONF_MAPPING, "a mapping (name: value)") == NULL && node != NULL) {
+        node = NULL; /* there is no more to be said of it */
+        absent.flags |= KV_OPTION_ABSENT;
+    }
+    note_unknown_keys(checker, block, node);
     size_t n = block->n_fields;
     struct kv_option_value *items = kv_conf_alloc(checker->conf, n, sizeof(*items));
-    for (size_t i = 0; i < n; i++) {
-        struct kv_option field = kv_option_field(block, checker->option_size, i);
-        size_t mark = kv_path_enter(&checker->path, field.name);
-        const struct kv_conf_node *child = kv_conf_node_find(node, field.name);
-        if (check_value(checker, &field, node, child, &items[i]) != 0)
-            return -1;
-        kv_path_leave(&checker->path, mark);
-    }
+    for (size_t i = 0; i < n; i++)
+        check_member(checker, &absent, i, node, &items[i]);
     value->list.items = items;
     value->list.n = n;
-    return 0;
 }
 
-static int check_block(struct checker *checker, const struct kv_option *option,
-                       const struct kv_conf_node *node, struct kv_option_value *value)
+static void check_block(struct checker *checker, const struct kv_option *option,
+                        const struct kv_conf_node *node, struct kv_option_value *value)
 {
     struct kv_option block = *option;
     if (!value->is_given)
         block.flags |= KV_OPTION_ABSENT;
-    return check_members(checker, &block, node, value);
+    check_members(checker, &block, node, value);
 }
 
 /* `node`: the value, perhaps NULL; `block`: what it stands in, where it is missed. */
-static int check_value(struct checker *checker, const struct kv_option *option,
-                       const struct kv_conf_node *block, const struct kv_conf_node *node,
-                       struct kv_option_value *value)
+static void check_value(struct checker *checker, const struct kv_option *option,
+                        const struct kv_conf_node *block, const struct kv_conf_node *node,
+                        struct kv_option_value *value)
 {
     value->is_given = !kv_conf_node_is_empty(node);
     if (!value->is_given && (option->flags & KV_OPTION_REQUIRED))
-        return fault(checker, node == NULL ? block : node, "required, but not given");
+        fault(checker, node == NULL ? block : node, "required, but not given");
     switch (option->type) {
     case KV_OPTION_LIST:
-        return check_list(checker, option, node, value);
+        check_list(checker, option, node, value);
+        break;
     case KV_OPTION_BLOCK:
-        return check_block(checker, option, node, value);
+        check_block(checker, option, node, value);
+        break;
     case KV_OPTION_MAP:
-        return check_map(checker, node, value);
+        check_map(checker, option, node, value);
+        break;
     case KV_OPTION_TREE:
         value->tree = value->is_given ? node : NULL;
-        return 0;
+        break;
     default:
-        return check_scalar(checker, option, node, value);
+        check_scalar(checker, option, node, value);
     }
 }
 
-int kv_conf_check(struct kv_conf *conf, const struct kv_conf_node *node, const char *path,
-                  const struct kv_option *options, size_t n_options, size_t option_size,
-                  const struct kv_option_value **ret_values, struct kv_error *reterr)
+int kv_conf_check(struct kv_conf *conf, const struct kv_conf_block *block,
+                  const struct kv_option_value **ret_values)
 {
-    struct checker checker = {.conf = conf, .option_size = option_size, .reterr = reterr};
-    if (*path != '\0')
-        kv_path_enter(&checker.path, path);
+    struct checker checker = {.conf = conf, .option_size = block->option_size, .at = block->at};
+    size_t n_before = kv_conf_n_faults(conf);
+    struct kv_option_value root = {0};
     struct kv_error what;
-    struct kv_option_value root;
-    int status;
-    if (kv_schema_check(options, n_options, option_size, &what) != 0) {
-        status = fault(&checker, node, what.text);
+    if (*block->path != '\0')
+        kv_path_enter(&checker.path, block->path);
+    if (kv_schema_check(block->options, block->n_options, block->option_size, &what) != 0) {
+        fault(&checker, block->node, what.text);
     } else {
-        const struct kv_option block = {
-            .type = KV_OPTION_BLOCK, .fields = options, .n_fields = n_options};
-        status = check_members(&checker, &block, node, &root);
+        const struct kv_option members = {
+            .type = KV_OPTION_BLOCK, .fields = block->options, .n_fields = block->n_options};
+        check_members(&checker, &members, block->node, &root);
     }
     kv_path_fini(&checker.path);
-    if (status == 0)
-        *ret_values = root.list.items;
-    return status;
+    *ret_values = root.list.items;
+    return kv_conf_n_faults(conf) == n_before ? 0 : -1;
 }

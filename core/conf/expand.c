@@ -96,3 +96,13 @@ int kv_conf_expand(struct kv_slice text, const struct kv_conf_env *env, struct k
     }
     return 0;
 }
+
+bool kv_conf_has_variables(struct kv_slice text)
+{
+    while (text.len > 0) {
+        if (kv_slice_has_prefix(text, KV_SLICE("${")))
+            return true;
+        text = skip(text, kv_slice_has_prefix(text, KV_SLICE("$${")) ? 3 : 1);
+    }
+    return false;
+}

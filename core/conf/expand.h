@@ -19,4 +19,7 @@ extern const struct kv_conf_env kv_conf_env_process;
 int kv_conf_expand(struct kv_slice text, const struct kv_conf_env *env, struct kv_buffer *out,
                    struct kv_error *reterr);
 
+/* Whether a text that expands takes anything from the environment. */
+bool kv_conf_has_variables(struct kv_slice text);
+
 #endif

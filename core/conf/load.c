@@ -5,7 +5,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "base/buffer.h"
+#include "conf/fault.h"
+#include "conf/file_path.h"
 #include "conf/parse.h"
 
 static int read_all(int file, struct kv_buffer *out)
@@ -24,18 +25,27 @@ static int read_all(int file, struct kv_buffer *out)
     return 0;
 }
 
-int kv_conf_load(const char *path, struct kv_conf **ret_conf, struct kv_error *reterr)
+static int load(struct kv_conf *conf, int file, const char *path)
 {
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (file < 0)
-        return kv_error_set(reterr, "%s: cannot be opened: %s", path, strerror(errno));
     struct kv_buffer text = {0};
     int status;
-    if (read_all(file, &text) != 0)
-        status = kv_error_set(reterr, "%s: cannot be read: %s", path, strerror(errno));
-    else
-        status = kv_conf_parse(path, kv_buffer_slice(&text), ret_conf, reterr);
+    if (read_all(file, &text) != 0) {
+        status = kv_conf_fault(conf, NULL, "cannot be read: %s", strerror(errno));
+    } else {
+        conf->folder = kv_file_path_folder(file, path);
+        status = kv_conf_read(conf, kv_buffer_slice(&text), &kv_conf_env_process);
+    }
     kv_buffer_fini(&text);
+    return status;
+}
+
+int kv_conf_load(const char *path, struct kv_conf **ret_conf)
+{
+    struct kv_conf *conf = *ret_conf = kv_conf_create(path);
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (file < 0)
+        return kv_conf_fault(conf, NULL, "cannot be opened: %s", strerror(errno));
+    int status = load(conf, file, path);
     close(file);
     return status;
 }

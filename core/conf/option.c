@@ -22,7 +22,13 @@ struct kv_option kv_option_field(const struct kv_option *parent, size_t option_s
 
 bool kv_option_is_scalar(const struct kv_option *option)
 {
-    return option->type >= KV_OPTION_BOOL && option->type <= KV_OPTION_CHOICE;
+    return (option->type >= KV_OPTION_BOOL && option->type <= KV_OPTION_CHOICE) ||
+           option->type == KV_OPTION_PATH;
+}
+
+bool kv_option_is_text(const struct kv_option *option)
+{
+    return option->type == KV_OPTION_STRING || option->type == KV_OPTION_PATH;
 }
 
 bool kv_option_is_number(const struct kv_option *option)

@@ -20,6 +20,9 @@ struct kv_option kv_option_field(const struct kv_option *parent, size_t option_s
 /* Written as one scalar in the file. */
 bool kv_option_is_scalar(const struct kv_option *option);
 
+/* STRING, PATH. */
+bool kv_option_is_text(const struct kv_option *option);
+
 /* INT, DURATION, SIZE. */
 bool kv_option_is_number(const struct kv_option *option);
 

@@ -1,7 +1,8 @@
 /*
  * Recursive descent over libyaml's events, the only code that knows libyaml. The reader holds one
  * event, the current one; every read_ function starts at the first event of what it reads and
- * stops at the last. What goes wrong is said once, where it is found, and everything unwinds.
+ * stops at the last. A fault of a value is noted, and reading goes on behind it; one of the
+ * structure ends it, and everything unwinds.
  */
 #include "conf/parse.h"
 
@@ -9,14 +10,16 @@
 #include <yaml.h>
 
 #include "base/mem.h"
+#include "conf/fault.h"
+#include "conf/syntax.h"
 #include "conf/text.h"
-#include "conf/tree.h"
+
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
 struct reader {
     struct kv_conf *conf;
     struct kv_slice text;
     const struct kv_conf_env *env;
-    struct kv_error *reterr;
     yaml_parser_t parser;
     yaml_event_t event;
 };
@@ -31,10 +34,10 @@ static struct kv_conf_mark here(const struct reader *reader)
     return mark_of(&reader->event.start_mark);
 }
 
-static int refuse(struct reader *reader, const char *what)
+/* Returns: -1. */
+static int note(struct reader *reader, const char *what)
 {
-    kv_conf_error_mark(reader->conf, here(reader), reader->reterr, "%s", what);
-    return -1;
+    return kv_conf_fault_mark(reader->conf, here(reader), "%s", what);
 }
 
 /* The place of a byte; columns count characters. */
@@ -53,18 +56,16 @@ static struct kv_conf_mark mark_of_byte(struct kv_slice text, size_t at)
 static int syntax_error(struct reader *reader)
 {
     const yaml_parser_t *parser = &reader->parser;
-    const char *problem = parser->problem == NULL ? "out of memory" : parser->problem;
-    if (parser->error == YAML_READER_ERROR)
-        kv_conf_error_mark(reader->conf, mark_of_byte(reader->text, parser->problem_offset),
-                           reader->reterr, "%s", problem);
-    else if (parser->context == NULL)
-        kv_conf_error_mark(reader->conf, mark_of(&parser->problem_mark), reader->reterr, "%s",
-                           problem);
-    else
-        kv_conf_error_mark(reader->conf, mark_of(&parser->problem_mark), reader->reterr,
-                           "%s (%s from line %zu on)", problem, parser->context,
-                           parser->context_mark.line + 1);
-    return -1;
+    const struct kv_syntax_error error = {
+        .problem = parser->problem == NULL ? "out of memory" : parser->problem,
+        .context = parser->context,
+        .problem_mark = mark_of(&parser->problem_mark),
+        .context_mark = mark_of(&parser->context_mark),
+    };
+    if (parser->error != YAML_READER_ERROR)
+        return kv_syntax_fault(reader->conf, reader->text, &error);
+    return kv_conf_fault_mark(reader->conf, mark_of_byte(reader->text, parser->problem_offset),
+                              "%s", error.problem);
 }
 
 /* On to the next event. */
@@ -74,14 +75,12 @@ static int advance(struct reader *reader)
     return yaml_parser_parse(&reader->parser, &reader->event) ? 0 : syntax_error(reader);
 }
 
-/* Anchors, aliases and tags: more of YAML than a configuration needs. */
-static int refuse_extras(struct reader *reader)
+/* Anchors and tags: more of YAML than a configuration needs. */
+static void note_extras(struct reader *reader)
 {
     const yaml_event_t *event = &reader->event;
     const yaml_char_t *anchor = NULL, *tag = NULL;
     switch (event->type) {
-    case YAML_ALIAS_EVENT:
-        return refuse(reader, "aliases (*name) are not supported");
     case YAML_SCALAR_EVENT:
         anchor = event->data.scalar.anchor;
         tag = event->data.scalar.tag;
@@ -98,10 +97,9 @@ static int refuse_extras(struct reader *reader)
         break;
     }
     if (anchor != NULL)
-        return refuse(reader, "anchors (&name) are not supported");
+        note(reader, "anchors (&name) are not supported: a text that begins with & needs quotes");
     if (tag != NULL)
-        return refuse(reader, "tags (!name) are not supported");
-    return 0;
+        note(reader, "tags (!name) are not supported: a text that begins with ! needs quotes");
 }
 
 /* The text of the current event, a scalar. */
@@ -110,7 +108,7 @@ static int take_text(struct reader *reader, struct kv_slice *ret_text)
     struct kv_slice text = {.bytes = (const char *)reader->event.data.scalar.value,
                             .len = reader->event.data.scalar.length};
     if (memchr(text.bytes, '\0', text.len) != NULL)
-        return refuse(reader, "a NUL character");
+        return note(reader, "a NUL character");
     *ret_text = text;
     return 0;
 }
@@ -122,26 +120,37 @@ static bool means_default(const struct reader *reader, struct kv_slice text)
             kv_slice_equals(text, KV_SLICE("null")));
 }
 
-static int read_scalar(struct reader *reader, struct kv_conf_node **ret_node)
+static void fill_scalar(struct reader *reader, struct kv_slice text, struct kv_conf_node *node)
 {
-    struct kv_slice text;
-    if (take_text(reader, &text) != 0)
-        return -1;
-    struct kv_conf_node *node = kv_conf_node_create(reader->conf, KV_CONF_EMPTY, here(reader));
-    *ret_node = node;
-    if (means_default(reader, text))
-        return 0;
     struct kv_buffer expanded = {0};
     struct kv_error what;
-    int status = kv_conf_expand(text, reader->env, &expanded, &what);
-    if (status == 0) {
+    if (kv_conf_expand(text, reader->env, &expanded, &what) != 0) {
+        node->kind = KV_CONF_FAULTY;
+        note(reader, what.text);
+    } else {
         node->kind = KV_CONF_SCALAR;
         node->text = kv_conf_copy(reader->conf, kv_buffer_slice(&expanded));
-    } else {
-        refuse(reader, what.text);
+        if (kv_conf_has_variables(text))
+            node->source = kv_conf_copy(reader->conf, text).bytes;
     }
     kv_buffer_fini(&expanded);
-    return status;
+}
+
+static struct kv_conf_node *read_scalar(struct reader *reader)
+{
+    struct kv_slice text;
+    struct kv_conf_node *node = kv_conf_node_create(reader->conf, KV_CONF_EMPTY, here(reader));
+    if (take_text(reader, &text) != 0)
+        node->kind = KV_CONF_FAULTY;
+    else if (!means_default(reader, text))
+        fill_scalar(reader, text, node);
+    return node;
+}
+
+static struct kv_conf_node *read_alias(struct reader *reader)
+{
+    note(reader, "aliases (*name) are not supported: a text that begins with * needs quotes");
+    return kv_conf_node_create(reader->conf, KV_CONF_FAULTY, here(reader));
 }
 
 /* Children in the making: a chain first, an array once their number is known. */
@@ -187,12 +196,11 @@ static int read_sequence(struct reader *reader, unsigned depth, struct kv_conf_n
 
 static int read_key(struct reader *reader, struct kv_slice *ret_key)
 {
-    if (refuse_extras(reader) != 0)
-        return -1;
+    note_extras(reader);
     if (reader->event.type != YAML_SCALAR_EVENT)
-        return refuse(reader, "a key has to be plain text");
+        return note(reader, "a key has to be plain text");
     if (reader->event.data.scalar.length > KV_CONF_MAX_KEY)
-        return refuse(reader, "a key of more than 200 bytes");
+        return note(reader, "a key of more than 200 bytes");
     struct kv_slice text;
     if (take_text(reader, &text) != 0)
         return -1;
@@ -226,23 +234,23 @@ static int compare_members(const void *a_void, const void *b_void)
 }
 
 /* Sorts, as a file may hold a hundred thousand keys. */
-static int refuse_duplicates(struct reader *reader, const struct kv_conf_node *mapping)
+static void note_duplicates(struct reader *reader, const struct kv_conf_node *mapping)
 {
     size_t n = mapping->n_children;
     if (n < 2)
-        return 0;
+        return;
     struct kv_conf_node **sorted = kv_memdup(mapping->children, n * sizeof(struct kv_conf_node *));
     qsort(sorted, n, sizeof(struct kv_conf_node *), compare_members);
-    size_t i = 1;
-    while (i < n && strcmp(sorted[i - 1]->name, sorted[i]->name) != 0)
-        i++;
-    if (i < n)
-        kv_conf_error_mark(reader->conf, sorted[i]->name_mark, reader->reterr,
-                           "%s is given twice, first in line %zu",
-                           kv_text_show(kv_slice_of(sorted[i]->name)).text,
-                           sorted[i - 1]->name_mark.line);
+    const struct kv_conf_node *first = sorted[0];
+    for (size_t i = 1; i < n; i++) {
+        if (strcmp(first->name, sorted[i]->name) != 0)
+            first = sorted[i];
+        else
+            kv_conf_fault_mark(reader->conf, sorted[i]->name_mark,
+                               "%s is given twice, first in line %zu",
+                               kv_text_show(kv_slice_of(first->name)).text, first->name_mark.line);
+    }
     free(sorted);
-    return i < n ? -1 : 0;
 }
 
 static int read_mapping(struct reader *reader, unsigned depth, struct kv_conf_node **ret_node)
@@ -260,84 +268,89 @@ static int read_mapping(struct reader *reader, unsigned depth, struct kv_conf_no
         chain_append(&chain, child);
     }
     chain_to_array(&chain, reader->conf, *ret_node);
-    return refuse_duplicates(reader, *ret_node);
+    note_duplicates(reader, *ret_node);
+    return 0;
 }
 
 /* `depth`: how many sequences and mappings are open around it. */
 static int read_node(struct reader *reader, unsigned depth, struct kv_conf_node **ret_node)
 {
-    if (refuse_extras(reader) != 0)
-        return -1;
-    if (reader->event.type == YAML_SCALAR_EVENT)
-        return read_scalar(reader, ret_node);
+    note_extras(reader);
+    if (reader->event.type == YAML_ALIAS_EVENT || reader->event.type == YAML_SCALAR_EVENT) {
+        bool is_alias = reader->event.type == YAML_ALIAS_EVENT;
+        *ret_node = is_alias ? read_alias(reader) : read_scalar(reader);
+        return 0;
+    }
     if (depth == KV_CONF_MAX_DEPTH)
-        return refuse(reader, "nested more than 32 levels deep");
+        return note(reader, "nested more than 32 levels deep");
     if (reader->event.type == YAML_SEQUENCE_START_EVENT)
         return read_sequence(reader, depth + 1, ret_node);
     return read_mapping(reader, depth + 1, ret_node);
 }
 
-static int read_root(struct reader *reader)
+static int read_root(struct reader *reader, struct kv_conf_node **ret_root)
 {
     struct kv_conf_node *node;
     if (read_node(reader, 0, &node) != 0)
         return -1;
     if (node->kind == KV_CONF_MAPPING)
-        reader->conf->root = node;
+        *ret_root = node;
     else if (node->kind != KV_CONF_EMPTY)
-        return kv_conf_error_at(reader->conf, node, reader->reterr,
-                                "the file has to be a mapping (name: value)");
+        return kv_conf_fault(reader->conf, node,
+                             "the file has to be a mapping (name: value, with a space between)");
     return 0;
 }
 
-static int read_stream(struct reader *reader)
+static int read_stream(struct reader *reader, struct kv_conf_node **ret_root)
 {
     if (advance(reader) != 0 || advance(reader) != 0) /* the start of the stream, what follows */
         return -1;
     if (reader->event.type == YAML_STREAM_END_EVENT)
         return 0;
-    if (advance(reader) != 0 || read_root(reader) != 0)
+    if (advance(reader) != 0 || read_root(reader, ret_root) != 0)
         return -1;
     if (advance(reader) != 0 || advance(reader) != 0) /* the end of the document, what follows */
         return -1;
     if (reader->event.type != YAML_STREAM_END_EVENT)
-        return refuse(reader, "a second document");
+        return note(reader, "a second document (---): a configuration is one");
     return 0;
 }
 
-static int read_text(struct reader *reader)
+/* The tree is taken over when the whole file has been read. */
+int kv_conf_read(struct kv_conf *conf, struct kv_slice text, const struct kv_conf_env *env)
 {
-    if (reader->text.len > KV_CONF_MAX_BYTES)
-        return kv_conf_error_at(reader->conf, NULL, reader->reterr, "larger than 1 MiB");
-    if (!yaml_parser_initialize(&reader->parser))
-        return kv_conf_error_at(reader->conf, NULL, reader->reterr, "out of memory");
-    yaml_parser_set_input_string(&reader->parser, (const unsigned char *)reader->text.bytes,
-                                 reader->text.len);
-    int status = read_stream(reader);
-    yaml_event_delete(&reader->event);
-    yaml_parser_delete(&reader->parser);
+    struct reader reader = {
+        .conf = conf,
+        .text = text.len == 0 ? KV_SLICE("") : text, /* libyaml wants no NULL */
+        .env = env,
+    };
+    struct kv_conf_node *root = conf->root;
+    if (kv_slice_has_prefix(reader.text, KV_SLICE(BYTE_ORDER_MARK))) {
+        reader.text.bytes += strlen(BYTE_ORDER_MARK);
+        reader.text.len -= strlen(BYTE_ORDER_MARK);
+    }
+    if (text.len > KV_CONF_MAX_BYTES)
+        return kv_conf_fault(conf, NULL, "larger than 1 MiB");
+    if (!yaml_parser_initialize(&reader.parser))
+        return kv_conf_fault(conf, NULL, "out of memory");
+    yaml_parser_set_input_string(&reader.parser, (const unsigned char *)reader.text.bytes,
+                                 reader.text.len);
+    int status = read_stream(&reader, &root);
+    yaml_event_delete(&reader.event);
+    yaml_parser_delete(&reader.parser);
+    if (status == 0)
+        conf->root = root;
     return status;
 }
 
 int kv_conf_parse_env(const char *name, struct kv_slice text, const struct kv_conf_env *env,
-                      struct kv_conf **ret_conf, struct kv_error *reterr)
+                      struct kv_conf **ret_conf)
 {
-    struct reader reader = {
-        .conf = kv_conf_create(name),
-        .text = text.len == 0 ? KV_SLICE("") : text, /* libyaml wants no NULL */
-        .env = env,
-        .reterr = reterr,
-    };
-    if (read_text(&reader) != 0) {
-        kv_conf_destroy(reader.conf);
-        return -1;
-    }
-    *ret_conf = reader.conf;
-    return 0;
+    *ret_conf = kv_conf_create(name);
+    return kv_conf_read(*ret_conf, text, env);
 }
 
-int kv_conf_parse(const char *name, struct kv_slice text, struct kv_conf **ret_conf,
-                  struct kv_error *reterr)
+int kv_conf_parse(const char *name, struct kv_slice text, struct kv_conf **ret_conf)
 {
-    return kv_conf_parse_env(name, text, &kv_conf_env_process, ret_conf, reterr);
+    return kv_conf_parse_env(name, text, &kv_conf_env_process, ret_conf);
 }

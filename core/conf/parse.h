@@ -14,8 +14,11 @@ enum {
     KV_CONF_MAX_KEY = 200,
 };
 
+/* Fills in the tree of a configuration that was just created. Returns: as kv_conf_parse(). */
+int kv_conf_read(struct kv_conf *conf, struct kv_slice text, const struct kv_conf_env *env);
+
 /* kv_conf_parse() with variables from elsewhere. */
 int kv_conf_parse_env(const char *name, struct kv_slice text, const struct kv_conf_env *env,
-                      struct kv_conf **ret_conf, struct kv_error *reterr);
+                      struct kv_conf **ret_conf);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "conf/option.h"
+#include "conf/scalar.h"
 #include "conf/text.h"
 #include "conf/units.h"
 
@@ -18,14 +19,21 @@ enum {
 };
 
 struct printer {
+    struct kv_conf_printer *outer;
     size_t option_size;
     size_t indent;
     unsigned dashes;
     struct kv_buffer *out;
 };
 
+/* A value, and where the file gives it (NULL: nowhere). */
+struct place {
+    const struct kv_option_value *value;
+    const struct kv_conf_node *node;
+};
+
 static void print_lines(struct printer *printer, const struct kv_option *option,
-                        const struct kv_option_value *value);
+                        struct place place);
 
 static void append(struct printer *printer, const char *text)
 {
@@ -136,6 +144,7 @@ static void append_value(struct kv_buffer *out, const struct kv_option *option,
         append_real(out, value->real);
         break;
     case KV_OPTION_STRING:
+    case KV_OPTION_PATH:
         append_text(out, value->string);
         break;
     case KV_OPTION_CHOICE:
@@ -176,15 +185,10 @@ static bool has_lines(const struct printer *printer, const struct kv_option *opt
     return false;
 }
 
-/* What stands behind the name where no lines follow. Returns: NULL where lines do, and for plain
- * scalars. */
+/* What stands behind the name where no lines follow. Returns: NULL where lines do. */
 static const char *short_form(const struct printer *printer, const struct kv_option *option,
                               const struct kv_option_value *value)
 {
-    if (option->flags & KV_OPTION_SECRET)
-        return "\"<hidden>\"";
-    if (kv_option_is_scalar(option))
-        return NULL;
     /* Written out, the block would be given, and what is required in it missing. */
     if (option->type == KV_OPTION_BLOCK && !value->is_given &&
         has_required(option, printer->option_size))
@@ -194,6 +198,29 @@ static const char *short_form(const struct printer *printer, const struct kv_opt
     return option->type == KV_OPTION_LIST ? "[]" : "{}";
 }
 
+static void append_secret(struct printer *printer, const struct kv_option *option,
+                          struct place place)
+{
+    const char *source = kv_conf_node_source(place.node);
+    printer->outer->n_literal += source == NULL;
+    if (source != NULL)
+        append_scalar(printer->out, kv_slice_of(source));
+    else if (printer->outer->shows_secrets)
+        append_value(printer->out, option, place.value);
+    else
+        append(printer, "\"" KV_SCALAR_HIDDEN "\"");
+}
+
+/* A default is no secret. */
+static void append_given(struct printer *printer, const struct kv_option *option,
+                         struct place place)
+{
+    if ((option->flags & KV_OPTION_SECRET) && place.value->is_given)
+        append_secret(printer, option, place);
+    else
+        append_value(printer->out, option, place.value);
+}
+
 static void end_line(struct printer *printer, const char *doc)
 {
     if (doc != NULL && *doc != '\0')
@@ -201,85 +228,123 @@ static void end_line(struct printer *printer, const char *doc)
     kv_buffer_append_char(printer->out, '\n');
 }
 
-/* A value that fits into its line: the short form where it has one. */
-static void append_short(struct printer *printer, const struct kv_option *option,
-                         const struct kv_option_value *value, const char *short_text)
+/* What fits into the line. Returns: whether lines have to follow. */
+static bool append_short(struct printer *printer, const struct kv_option *option,
+                         struct place place, const char *space)
 {
-    if (short_text != NULL)
-        append(printer, short_text);
+    bool is_scalar = kv_option_is_scalar(option);
+    const char *text = is_scalar ? NULL : short_form(printer, option, place.value);
+    if (!is_scalar && text == NULL)
+        return true;
+    append(printer, space);
+    if (is_scalar)
+        append_given(printer, option, place);
     else
-        append_value(printer->out, option, value);
+        append(printer, text);
+    return false;
 }
 
 static void print_member(struct printer *printer, const struct kv_option *option,
-                         const struct kv_option_value *value)
+                         struct place place)
 {
     begin_line(printer);
     kv_buffer_printf(printer->out, "%s:", option->name);
-    const char *text = short_form(printer, option, value);
-    if (text != NULL || kv_option_is_scalar(option)) {
-        append(printer, " ");
-        append_short(printer, option, value, text);
-        end_line(printer, option->doc);
-    } else {
-        end_line(printer, option->doc);
-        printer->indent += STEP;
-        print_lines(printer, option, value);
-        printer->indent -= STEP;
-    }
+    bool has_more = append_short(printer, option, place, " ");
+    end_line(printer, option->doc);
+    if (!has_more)
+        return;
+    printer->indent += STEP;
+    print_lines(printer, option, place);
+    printer->indent -= STEP;
 }
 
-static void print_item(struct printer *printer, const struct kv_option *element,
-                       const struct kv_option_value *value)
+static bool fits_a_line(const struct printer *printer, const struct kv_option *option,
+                        const struct kv_option_value *value)
+{
+    return kv_option_is_scalar(option) || short_form(printer, option, value) != NULL;
+}
+
+static void print_item(struct printer *printer, const struct kv_option *element, struct place place)
 {
     printer->indent += STEP;
     printer->dashes++;
-    const char *text = short_form(printer, element, value);
-    if (text != NULL || kv_option_is_scalar(element)) {
+    if (fits_a_line(printer, element, place.value)) {
         begin_line(printer);
-        append_short(printer, element, value, text);
+        append_short(printer, element, place, "");
         end_line(printer, NULL);
     } else {
-        print_lines(printer, element, value);
+        print_lines(printer, element, place);
     }
     printer->indent -= STEP;
 }
 
-static void print_pair(struct printer *printer, struct kv_slice name, struct kv_slice text)
+static void print_pair(struct printer *printer, const struct kv_option *map, struct kv_slice name,
+                       struct place place)
 {
+    const struct kv_option text = {.type = KV_OPTION_STRING, .flags = map->flags};
     begin_line(printer);
     append_scalar(printer->out, name);
     append(printer, ": ");
-    append_text(printer->out, text);
+    append_given(printer, &text, place);
     end_line(printer, NULL);
 }
 
-/* The members of a block, the items of a list, the pairs of a map. */
-static void print_lines(struct printer *printer, const struct kv_option *option,
-                        const struct kv_option_value *value)
+static void print_pairs(struct printer *printer, const struct kv_option *map, struct place place)
 {
-    const struct kv_option_value *items = value->list.items;
-    if (option->type == KV_OPTION_MAP) {
-        for (size_t i = 0; i < value->list.n; i += 2)
-            print_pair(printer, items[i].string, items[i + 1].string);
-        return;
-    }
-    for (size_t i = 0; i < value->list.n; i++) {
-        bool is_list = option->type == KV_OPTION_LIST;
-        struct kv_option field = kv_option_field(option, printer->option_size, is_list ? 0 : i);
-        if (is_list)
-            print_item(printer, &field, &items[i]);
-        else if (!is_left_out(&field, printer->option_size))
-            print_member(printer, &field, &items[i]);
+    const struct kv_option_value *items = place.value->list.items;
+    for (size_t i = 0; i < place.value->list.n; i += 2) {
+        const char *name = items[i].string.bytes;
+        const struct place pair = {&items[i + 1], kv_conf_node_find(place.node, name)};
+        print_pair(printer, map, items[i].string, pair);
     }
 }
 
-void kv_conf_print(const struct kv_option *options, size_t n_options, size_t option_size,
-                   const struct kv_option_value *values, unsigned indent, struct kv_buffer *out)
+static void print_items(struct printer *printer, const struct kv_option *list, struct place place)
+{
+    struct kv_option element = kv_option_field(list, printer->option_size, 0);
+    for (size_t i = 0; i < place.value->list.n; i++) {
+        const struct place item = {&place.value->list.items[i], kv_conf_node_child(place.node, i)};
+        print_item(printer, &element, item);
+    }
+}
+
+static void print_members(struct printer *printer, const struct kv_option *block,
+                          struct place place)
+{
+    for (size_t i = 0; i < place.value->list.n; i++) {
+        struct kv_option field = kv_option_field(block, printer->option_size, i);
+        const struct place member = {&place.value->list.items[i],
+                                     kv_conf_node_find(place.node, field.name)};
+        if (!is_left_out(&field, printer->option_size))
+            print_member(printer, &field, member);
+    }
+}
+
+static void print_lines(struct printer *printer, const struct kv_option *option, struct place place)
+{
+    if (option->type == KV_OPTION_MAP)
+        print_pairs(printer, option, place);
+    else if (option->type == KV_OPTION_LIST)
+        print_items(printer, option, place);
+    else
+        print_members(printer, option, place);
+}
+
+void kv_conf_print_text(struct kv_buffer *out, struct kv_slice text, const char *source)
+{
+    if (source != NULL)
+        append_scalar(out, kv_slice_of(source));
+    else
+        append_text(out, text);
+}
+
+void kv_conf_print(struct kv_conf_printer *outer, const struct kv_conf_block *block,
+                   const struct kv_option_value *values, unsigned indent)
 {
     const struct kv_option root = {
-        .type = KV_OPTION_BLOCK, .fields = options, .n_fields = n_options};
-    const struct kv_option_value value = {.list = {.items = values, .n = n_options}};
-    struct printer printer = {.option_size = option_size, .indent = indent, .out = out};
-    print_lines(&printer, &root, &value);
+        .type = KV_OPTION_BLOCK, .fields = block->options, .n_fields = block->n_options};
+    const struct kv_option_value value = {.list = {.items = values, .n = block->n_options}};
+    struct printer printer = {
+        .outer = outer, .option_size = block->option_size, .indent = indent, .out = outer->out};
+    print_lines(&printer, &root, (struct place){&value, block->node});
 }

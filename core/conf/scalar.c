@@ -109,13 +109,21 @@ static int parse_duration(const struct kv_option *option, struct kv_slice text,
                           struct kv_option_value *value, const char **ret_what)
 {
     (void)option;
-    return kv_duration_parse(text, MAX_DURATION_MS, &value->integer, ret_what);
+    if (text.len > 0 && text.bytes[0] == '-')
+        return fail(ret_what, "is negative");
+    if (kv_duration_parse(text, MAX_DURATION_MS, &value->integer, ret_what) == 0)
+        return 0;
+    if (strstr(*ret_what, "the unit is unknown") != NULL)
+        *ret_what = "is not a duration: the units are ms, s, m, h, d, w, mo, y";
+    return -1;
 }
 
 static int parse_size(const struct kv_option *option, struct kv_slice text,
                       struct kv_option_value *value, const char **ret_what)
 {
     (void)option;
+    if (text.len > 0 && text.bytes[0] == '-')
+        return fail(ret_what, "is negative");
     return kv_size_parse(text, &value->integer, ret_what);
 }
 
@@ -124,6 +132,17 @@ static int parse_string(const struct kv_option *option, struct kv_slice text,
 {
     (void)option;
     (void)ret_what;
+    value->string = text;
+    return 0;
+}
+
+/* Shells expand `~`, and nobody else does: a folder of that name would be made. */
+static int parse_path(const struct kv_option *option, struct kv_slice text,
+                      struct kv_option_value *value, const char **ret_what)
+{
+    (void)option;
+    if (kv_slice_equals(text, KV_SLICE("~")) || kv_slice_has_prefix(text, KV_SLICE("~/")))
+        return fail(ret_what, "begins with ~, which means nothing here: write ${HOME}");
     value->string = text;
     return 0;
 }
@@ -152,6 +171,7 @@ static const struct {
     [KV_OPTION_SIZE] = {parse_size, "a size (like 64MiB)"},
     [KV_OPTION_STRING] = {parse_string, "text"},
     [KV_OPTION_CHOICE] = {parse_choice, "one of"},
+    [KV_OPTION_PATH] = {parse_path, "a path"},
 };
 
 static void append_keyword(const struct kv_option *option, struct kv_buffer *out)
@@ -175,6 +195,33 @@ static struct kv_shown show(const struct kv_option *option, struct kv_slice text
     if (option->flags & KV_OPTION_SECRET)
         return (struct kv_shown){.text = "the value"};
     return kv_text_show(text);
+}
+
+/* Nothing but digits and a point. */
+static bool lacks_unit(struct kv_slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!isdigit((unsigned char)text.bytes[i]) && text.bytes[i] != '.')
+            return false;
+    return text.len > 0;
+}
+
+int kv_scalar_check_written(const struct kv_option *option, struct kv_slice text,
+                            struct kv_error *reterr)
+{
+    int64_t ms;
+    const char *what;
+    if ((option->flags & KV_OPTION_SECRET) && kv_slice_equals(text, KV_SLICE(KV_SCALAR_HIDDEN)))
+        return kv_error_set(reterr, "was hidden when this was printed: write the secret here, or "
+                                    "the ${VAR} that has it");
+    if (option->type != KV_OPTION_DURATION || !lacks_unit(text) ||
+        kv_duration_parse(text, MAX_DURATION_MS, &ms, &what) != 0 || ms == 0)
+        return 0;
+    if (option->flags & KV_OPTION_SECRET)
+        return kv_error_set(reterr, "the value has no unit (ms, s or m)");
+    int len = text.len < 20 ? (int)text.len : 20;
+    return kv_error_set(reterr, "%.*s has no unit; write %.*sms, %.*ss or %.*sm", len, text.bytes,
+                        len, text.bytes, len, text.bytes, len, text.bytes);
 }
 
 static int refuse(const struct kv_option *option, struct kv_slice text, const char *what,

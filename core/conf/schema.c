@@ -84,13 +84,26 @@ static bool is_one_line(const char *doc)
     return true;
 }
 
-static int check_option(struct walk *walk, const struct kv_option *option)
+static int check_flags(struct walk *walk, const struct kv_option *option)
 {
-    if (option->type < KV_OPTION_BOOL || option->type > KV_OPTION_TREE)
-        return fault(walk, "its type %d is unknown", (int)option->type);
-    uint32_t unknown = option->flags & ~(uint32_t)(KV_OPTION_REQUIRED | KV_OPTION_SECRET);
+    const uint32_t uses = KV_OPTION_READS | KV_OPTION_WRITES | KV_OPTION_FOLDER;
+    uint32_t unknown = option->flags & ~(KV_OPTION_REQUIRED | KV_OPTION_SECRET | uses);
+    uint32_t use = option->flags & uses;
     if (unknown != 0)
         return fault(walk, "its flags 0x%x are unknown", (unsigned)unknown);
+    if (use != 0 && option->type != KV_OPTION_PATH)
+        return fault(walk, "only paths are read or written");
+    if ((use & (use - 1)) != 0)
+        return fault(walk, "a path has one use");
+    return 0;
+}
+
+static int check_option(struct walk *walk, const struct kv_option *option)
+{
+    if (option->type < KV_OPTION_BOOL || option->type > KV_OPTION_PATH)
+        return fault(walk, "its type %d is unknown", (int)option->type);
+    if (check_flags(walk, option) != 0)
+        return -1;
     if (option->doc != NULL && !is_one_line(option->doc))
         return fault(walk, "its doc is not one line of text");
     if (option->type == KV_OPTION_CHOICE && (option->choices == NULL || option->choices[0] == NULL))

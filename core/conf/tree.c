@@ -61,6 +61,8 @@ void kv_conf_destroy(struct kv_conf *conf)
         chunk = next;
     }
     free(conf->name);
+    free(conf->folder);
+    free(conf->paths);
     free(conf);
 }
 
@@ -84,6 +86,11 @@ bool kv_conf_node_is_empty(const struct kv_conf_node *node)
     return node == NULL || node->kind == KV_CONF_EMPTY;
 }
 
+bool kv_conf_node_is_faulty(const struct kv_conf_node *node)
+{
+    return node != NULL && node->kind == KV_CONF_FAULTY;
+}
+
 size_t kv_conf_node_size(const struct kv_conf_node *node)
 {
     return node == NULL ? 0 : node->n_children;
@@ -91,7 +98,7 @@ size_t kv_conf_node_size(const struct kv_conf_node *node)
 
 const struct kv_conf_node *kv_conf_node_child(const struct kv_conf_node *node, size_t i)
 {
-    return node->children[i];
+    return i < kv_conf_node_size(node) ? node->children[i] : NULL;
 }
 
 const char *kv_conf_node_name(const struct kv_conf_node *node, size_t i)
@@ -114,35 +121,7 @@ const char *kv_conf_node_text(const struct kv_conf_node *node)
     return node != NULL && node->kind == KV_CONF_SCALAR ? node->text.bytes : NULL;
 }
 
-static int error_with(const struct kv_conf *conf, const struct kv_conf_mark *mark,
-                      struct kv_error *reterr, const char *format, va_list args) KV_PRINTF(4, 0);
-
-static int error_with(const struct kv_conf *conf, const struct kv_conf_mark *mark,
-                      struct kv_error *reterr, const char *format, va_list args)
+const char *kv_conf_node_source(const struct kv_conf_node *node)
 {
-    struct kv_error what;
-    vsnprintf(what.text, sizeof(what.text), format, args);
-    if (mark == NULL)
-        return kv_error_set(reterr, "%s: %s", conf->name, what.text);
-    return kv_error_set(reterr, "%s:%zu:%zu: %s", conf->name, mark->line, mark->column, what.text);
-}
-
-int kv_conf_error_mark(const struct kv_conf *conf, struct kv_conf_mark mark,
-                       struct kv_error *reterr, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    error_with(conf, &mark, reterr, format, args);
-    va_end(args);
-    return -1;
-}
-
-int kv_conf_error_at(const struct kv_conf *conf, const struct kv_conf_node *node,
-                     struct kv_error *reterr, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    error_with(conf, node == NULL ? NULL : &node->mark, reterr, format, args);
-    va_end(args);
-    return -1;
+    return node == NULL ? NULL : node->source;
 }

@@ -11,6 +11,11 @@ enum kv_conf_kind {
     KV_CONF_SCALAR = 1,
     KV_CONF_SEQUENCE = 2,
     KV_CONF_MAPPING = 3,
+    KV_CONF_FAULTY = 4, /* its fault is noted */
+};
+
+enum {
+    KV_CONF_MAX_FAULTS = 50
 };
 
 /* A place of the file, both numbers from 1 on. */
@@ -24,13 +29,34 @@ struct kv_conf_node {
     const char *name; /* the key in a mapping, otherwise NULL */
     struct kv_conf_mark name_mark;
     struct kv_slice text; /* SCALAR: after expansion, NUL-terminated */
+    const char *source;   /* SCALAR: before it, where variables were filled in; otherwise NULL */
     struct kv_conf_node **children;
     size_t n_children;
     struct kv_conf_node *next; /* the next sibling, while the file is being read */
 };
 
+struct kv_conf_fault {
+    struct kv_conf_mark mark; /* line 0: of the file as a whole */
+    size_t number;            /* in the order in which they were found */
+    const char *text;
+};
+
+/* A value of the type PATH. */
+struct kv_conf_path {
+    const char *text;              /* made absolute */
+    const char *written;           /* as the file has it, or the default */
+    const char *option;            /* `storage.rocksdb.path` */
+    uint32_t flags;                /* of the option */
+    const struct kv_conf_node *at; /* NULL: the default */
+};
+
 struct kv_conf {
     char *name;
+    char *folder; /* from which relative paths count; NULL: they stay as they are */
+    struct kv_conf_fault faults[KV_CONF_MAX_FAULTS];
+    size_t n_faults; /* those beyond the most included */
+    struct kv_conf_path *paths;
+    size_t n_paths, max_paths;
     struct kv_conf_chunk *chunks; /* all memory that kv_conf_alloc() gave */
     struct kv_conf_node *root;
 };
@@ -47,9 +73,5 @@ struct kv_slice kv_conf_copy(struct kv_conf *conf, struct kv_slice text);
 /* A new node of the same life. */
 struct kv_conf_node *kv_conf_node_create(struct kv_conf *conf, enum kv_conf_kind kind,
                                          struct kv_conf_mark mark);
-
-/* Writes `file:line:column: …` and returns -1. */
-int kv_conf_error_mark(const struct kv_conf *conf, struct kv_conf_mark mark,
-                       struct kv_error *reterr, const char *format, ...) KV_PRINTF(4, 5);
 
 #endif

@@ -35,7 +35,7 @@ static const struct unit sizes[] = {
 };
 
 static const struct unit durations[] = {
-    {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"", 1},
+    {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1},
 };
 
 /* A decimal number: `whole` and `fraction` / `scale`. */
@@ -132,9 +132,9 @@ int kv_size_parse(struct kv_slice text, int64_t *ret_bytes, const char **ret_wha
 /* Zero is whole in every unit, and written without. */
 static void append_with_unit(const struct unit *units, int64_t number, struct kv_buffer *out)
 {
-    while (units->factor > 1 && (number == 0 || number % units->factor != 0))
+    while (units->factor > 1 && number % units->factor != 0)
         units++;
-    kv_buffer_printf(out, "%" PRId64 "%s", number / units->factor, units->name);
+    kv_buffer_printf(out, "%" PRId64 "%s", number / units->factor, number == 0 ? "" : units->name);
 }
 
 void kv_number_append(enum kv_option_type type, int64_t number, struct kv_buffer *out)

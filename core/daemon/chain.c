@@ -39,8 +39,8 @@ static void log_line(const struct kv_host *base, enum kv_log_level level, const 
     va_end(args);
 }
 
-static int open_policy(const struct kv_conf *conf, const struct kv_configured_module *module,
-                       struct policy_host *host, struct kv_ttl_link *link, struct kv_error *reterr)
+static int open_policy(struct kv_conf *conf, const struct kv_configured_module *module,
+                       struct policy_host *host, struct kv_ttl_link *link)
 {
     const struct kv_module *identity = module->module->identity;
     struct kv_error error;
@@ -50,20 +50,18 @@ static int open_policy(const struct kv_conf *conf, const struct kv_configured_mo
     link->ops = kv_module_ttl_ops(module->module);
     link->renews = (identity->capabilities & KV_TTL_RENEWS) != 0;
     if (link->ops->open(&host->base, module->options, &link->policy, &error) != 0)
-        return kv_conf_error_at(conf, module->at, reterr, "ttl policy %s: %s", identity->name,
-                                error.text);
+        return kv_conf_fault(conf, module->at, "ttl policy %s: %s", identity->name, error.text);
     return 0;
 }
 
-struct kv_chain *kv_chain_open(const struct kv_config *config, struct kv_error *reterr)
+struct kv_chain *kv_chain_open(const struct kv_config *config)
 {
     struct kv_chain *chain = kv_calloc(1, sizeof(*chain));
     chain->hosts = kv_calloc(config->n_ttl, sizeof(*chain->hosts));
     chain->links = kv_calloc(config->n_ttl, sizeof(*chain->links));
     for (; chain->n < config->n_ttl; chain->n++) {
         size_t i = chain->n;
-        if (open_policy(config->conf, &config->ttl[i], &chain->hosts[i], &chain->links[i],
-                        reterr) != 0) {
+        if (open_policy(config->conf, &config->ttl[i], &chain->hosts[i], &chain->links[i]) != 0) {
             kv_chain_close(chain);
             return NULL;
         }

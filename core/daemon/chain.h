@@ -8,8 +8,9 @@
 
 struct kv_chain;
 
-/* Opens every policy, in order. Owns: the caller. */
-struct kv_chain *kv_chain_open(const struct kv_config *config, struct kv_error *reterr);
+/* Opens every policy, in order. Owns: the caller. Returns: NULL where one cannot be opened; that is
+ * noted in the configuration. */
+struct kv_chain *kv_chain_open(const struct kv_config *config);
 void kv_chain_close(struct kv_chain *chain);
 
 const struct kv_ttl_link *kv_chain_links(const struct kv_chain *chain);

@@ -16,12 +16,15 @@
 
 struct kv_conf;
 struct kv_conf_node;
+struct kv_conf_printer;
 
 /* A module that the file names, loaded, and its checked options. */
 struct kv_configured_module {
     struct kv_loaded_module *module;
     const struct kv_option_value *options;
-    const struct kv_conf_node *at; /* where the file names it; NULL where it does not */
+    const struct kv_conf_node *at;   /* where the file names it; NULL where it does not */
+    const struct kv_conf_node *node; /* its block; NULL where there is none */
+    size_t first_path, end_path;     /* of its options, for kv_conf_check_paths() */
 };
 
 struct kv_configured_sink {
@@ -37,11 +40,13 @@ struct kv_configured_script {
     char name[64];                 /* for the log */
     struct kv_slice *prefixes;
     struct kv_script_option *options;
+    const struct kv_conf_node *options_node;
 };
 
 struct kv_listen_address {
-    const char *host;
+    char *host;
     uint16_t port;
+    const struct kv_conf_node *at; /* its place; NULL where it is a default */
 };
 
 struct kv_config {
@@ -50,6 +55,7 @@ struct kv_config {
     const struct kv_option_value *values; /* of the server's schema */
     struct kv_option_value *owned_values;
     char *module_folder; /* where it was not given */
+    size_t end_path;     /* of the server's own options, for kv_conf_check_paths() */
     struct kv_listen_address *listen;
     size_t n_listen;
     uint32_t n_threads;
@@ -71,13 +77,19 @@ struct kv_config {
     enum kv_log_format log_format;
 };
 
-/* path: NULL for all defaults. Loads the modules too. Owns: the caller, by kv_config_fini(). */
-int kv_config_load(const char *path, struct kv_config *ret_config, struct kv_error *reterr);
+/* path: NULL for all defaults. Loads the modules too. Owns: the caller, by kv_config_fini(), in any
+ * case. Returns: 0; -1 where there are faults: they are in the configuration, which is good for
+ * nothing but a preflight. */
+int kv_config_load(const char *path, struct kv_config *ret_config);
+
+/* Appends the faults, each as a line: kv_conf_append_faults(). */
+void kv_config_append_faults(const struct kv_config *config, const char *prefix,
+                             struct kv_buffer *out);
 
 /* Accepts a config that is all zero. */
 void kv_config_fini(struct kv_config *config);
 
-/* The effective configuration as YAML. */
-void kv_config_print(const struct kv_config *config, struct kv_buffer *out);
+/* The effective configuration as YAML, with absolute paths. */
+void kv_config_print(const struct kv_config *config, struct kv_conf_printer *printer);
 
 #endif

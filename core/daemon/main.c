@@ -1,14 +1,15 @@
 /* kvserver: reads the command line and the configuration, and does what they say. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "conf/print.h"
 #include "daemon/arguments.h"
-#include "daemon/chain.h"
 #include "daemon/config.h"
 #include "daemon/export.h"
 #include "daemon/import.h"
-#include "daemon/outlets.h"
-#include "daemon/scripting.h"
+#include "daemon/preflight.h"
 #include "daemon/server.h"
 #include "daemon/streams.h"
 
@@ -18,29 +19,41 @@ enum {
     EXIT_MISCONFIGURED = 2 /* the command line, or the configuration, is wrong */
 };
 
-static int print_config(const struct kv_config *config)
+/* Secrets that the file holds itself go to a regular file only, so that what is printed there can
+ * be used as it is; a terminal or a pipe may end up in anybody's sight. */
+static void print_config(const struct kv_config *config)
 {
+    struct stat status;
     struct kv_buffer text = {0};
-    kv_config_print(config, &text);
+    bool is_file = fstat(STDOUT_FILENO, &status) == 0 && S_ISREG(status.st_mode);
+    struct kv_conf_printer printer = {.out = &text, .shows_secrets = is_file};
+    kv_config_print(config, &printer);
     fwrite(text.bytes, 1, text.len, stdout);
     kv_buffer_fini(&text);
-    return 0;
+    if (printer.n_literal != 0 && !is_file)
+        fprintf(stderr,
+                "kvserver: %zu secret%s hidden; printed into a file, or taken from the "
+                "environment (${VAR}), the output can be used as it is\n",
+                printer.n_literal, printer.n_literal == 1 ? " is" : "s are");
+    else if (printer.n_literal != 0 && (status.st_mode & (S_IRGRP | S_IROTH)) != 0)
+        fputs("kvserver: the output has secrets in it and others can read it: chmod 600 it\n",
+              stderr);
 }
 
-/* Policies and sinks say in their open() what no schema can, and scripts when they are compiled. */
-static int check_config(const struct kv_config *config, const char *path, struct kv_error *reterr)
+static int check_config(const struct kv_config *config, const char *path)
 {
-    struct kv_chain *chain = kv_chain_open(config, reterr);
-    struct kv_outlets *outlets = chain == NULL ? NULL : kv_outlets_open(config, reterr);
-    struct kv_scripts *scripts = outlets == NULL ? NULL : kv_scripting_load(config, 1, reterr);
-    bool is_valid = scripts != NULL;
-    kv_scripts_destroy(scripts);
-    kv_outlets_close(outlets);
-    kv_chain_close(chain);
-    if (!is_valid)
+    if (kv_preflight(config) != 0)
         return KV_MISCONFIGURED;
     printf("%s: the configuration is valid\n", path == NULL ? "defaults" : path);
     return 0;
+}
+
+/* What is wrong is told before anything is served. */
+static int serve(const struct kv_config *config, struct kv_import *import, struct kv_error *reterr)
+{
+    if (kv_preflight_paths(config) != 0)
+        return KV_MISCONFIGURED;
+    return kv_server_run(config, import, reterr);
 }
 
 static int import(const struct kv_config *config, const char *path, struct kv_error *reterr)
@@ -48,7 +61,7 @@ static int import(const struct kv_config *config, const char *path, struct kv_er
     struct kv_import *import = kv_import_open(path, config, reterr);
     if (import == NULL)
         return -1;
-    int result = kv_server_run(config, import, reterr);
+    int result = serve(config, import, reterr);
     kv_import_close(import);
     return result;
 }
@@ -58,25 +71,41 @@ static int act(const struct kv_arguments *arguments, const struct kv_config *con
 {
     switch (arguments->action) {
     case KV_ACTION_PRINT_CONFIG:
-        return print_config(config);
+        print_config(config);
+        return 0;
     case KV_ACTION_CHECK_CONFIG:
-        return check_config(config, arguments->config_path, reterr);
+        return check_config(config, arguments->config_path);
     case KV_ACTION_EXPORT:
         return kv_export_run(config, reterr);
     case KV_ACTION_IMPORT:
         return import(config, arguments->import_path, reterr);
     default:
-        return kv_server_run(config, NULL, reterr);
+        return serve(config, NULL, reterr);
     }
 }
 
+/* All that there are, and not only those that came up first. */
+static void tell_faults(const struct kv_config *config)
+{
+    struct kv_buffer faults = {0};
+    if (config->values != NULL)
+        kv_preflight(config);
+    kv_config_append_faults(config, "kvserver: ", &faults);
+    fwrite(faults.bytes, 1, faults.len, stderr);
+    kv_buffer_fini(&faults);
+}
+
+/* Returns: 0; -1 and *reterr; KV_MISCONFIGURED, which has been told. */
 static int with_config(const struct kv_arguments *arguments, struct kv_error *reterr)
 {
     struct kv_config config;
-    if (kv_config_load(arguments->config_path, &config, reterr) != 0)
-        return KV_MISCONFIGURED;
-    kv_log_configure(config.log_level, config.log_format);
-    int result = act(arguments, &config, reterr);
+    int result = KV_MISCONFIGURED;
+    if (kv_config_load(arguments->config_path, &config) == 0) {
+        kv_log_configure(config.log_level, config.log_format);
+        result = act(arguments, &config, reterr);
+    }
+    if (result == KV_MISCONFIGURED)
+        tell_faults(&config);
     kv_config_fini(&config);
     return result;
 }
@@ -123,6 +152,8 @@ int main(int argc, char **argv)
     int result = with_config(&arguments, &error);
     if (result == 0)
         return end_output();
+    if (result == KV_MISCONFIGURED)
+        return EXIT_MISCONFIGURED;
     fprintf(stderr, "kvserver: %s\n", error.text);
-    return result == KV_MISCONFIGURED ? EXIT_MISCONFIGURED : EXIT_AT_RUN_TIME;
+    return EXIT_AT_RUN_TIME;
 }

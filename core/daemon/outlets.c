@@ -10,7 +10,7 @@ struct kv_outlets {
     struct kv_sinks *sinks;
 };
 
-struct kv_outlets *kv_outlets_open(const struct kv_config *config, struct kv_error *reterr)
+struct kv_outlets *kv_outlets_open(const struct kv_config *config)
 {
     struct kv_outlets *outlets = kv_calloc(1, sizeof(*outlets));
     struct kv_error error;
@@ -23,8 +23,8 @@ struct kv_outlets *kv_outlets_open(const struct kv_config *config, struct kv_err
     outlets->sinks = kv_sinks_open(outlets->configs, config->n_sinks, &failed, &error);
     if (outlets->sinks != NULL)
         return outlets;
-    kv_conf_error_at(config->conf, config->sinks[failed].module.at, reterr, "%s: %s",
-                     config->sinks[failed].name, error.text);
+    kv_conf_fault(config->conf, config->sinks[failed].module.at, "%s: %s",
+                  config->sinks[failed].name, error.text);
     kv_outlets_close(outlets);
     return NULL;
 }

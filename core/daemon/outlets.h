@@ -8,8 +8,9 @@
 
 struct kv_outlets;
 
-/* Opens every sink. Owns: the caller. Returns: NULL and *reterr with the place in the file. */
-struct kv_outlets *kv_outlets_open(const struct kv_config *config, struct kv_error *reterr);
+/* Opens every sink. Owns: the caller. Returns: NULL where one cannot be opened; that is noted in
+ * the configuration. */
+struct kv_outlets *kv_outlets_open(const struct kv_config *config);
 
 /* Accepts NULL. */
 void kv_outlets_close(struct kv_outlets *outlets);

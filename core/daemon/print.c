@@ -4,101 +4,125 @@
 #include "daemon/config.h"
 #include "daemon/schema.h"
 
-static void print_module_options(const struct kv_configured_module *module, unsigned indent,
-                                 struct kv_buffer *out)
+/* One option of a schema of the server. block: what it stands in; NULL: nothing of the file. */
+static void print_option(struct kv_conf_printer *printer, const struct kv_option *option,
+                         const struct kv_conf_node *block, const struct kv_option_value *value,
+                         unsigned indent)
+{
+    const struct kv_conf_block one = {
+        .node = block, .options = option, .n_options = 1, .option_size = sizeof(*option)};
+    kv_conf_print(printer, &one, value, indent);
+}
+
+static const struct kv_conf_node *given(const struct kv_config *config, const char *list, size_t i)
+{
+    return kv_conf_node_child(kv_conf_node_find(kv_conf_root(config->conf), list), i);
+}
+
+/* name: of the block. */
+static void print_module_options(const struct kv_configured_module *module, const char *name,
+                                 unsigned indent, struct kv_conf_printer *printer)
 {
     const struct kv_module *identity = module->module->identity;
-    kv_conf_print(identity->options, identity->n_options, identity->option_size, module->options,
-                  indent, out);
-}
-
-static void print_storage(const struct kv_config *config, struct kv_buffer *out)
-{
-    const struct kv_module *identity = config->store.module->identity;
-    kv_buffer_printf(out, "storage:\n  module: %s\n", identity->name);
+    const struct kv_conf_block block = {
+        .node = module->node,
+        .options = identity->options,
+        .n_options = identity->n_options,
+        .option_size = identity->option_size,
+    };
     if (identity->n_options == 0)
         return;
-    kv_buffer_printf(out, "  %s:\n", identity->name);
-    print_module_options(&config->store, 4, out);
+    kv_buffer_printf(printer->out, "%*s%s:\n", (int)indent, "", name);
+    kv_conf_print(printer, &block, module->options, indent + 2);
 }
 
-static void print_ttl(const struct kv_config *config, struct kv_buffer *out)
+static void print_storage(const struct kv_config *config, struct kv_conf_printer *printer)
 {
-    kv_buffer_printf(out, config->n_ttl == 0 ? "ttl: []\n" : "ttl:\n");
+    const char *name = config->store.module->identity->name;
+    kv_buffer_printf(printer->out, "storage:\n  module: %s\n", name);
+    print_module_options(&config->store, name, 2, printer);
+}
+
+static void print_ttl(const struct kv_config *config, struct kv_conf_printer *printer)
+{
+    kv_buffer_printf(printer->out, config->n_ttl == 0 ? "ttl: []\n" : "ttl:\n");
     for (size_t i = 0; i < config->n_ttl; i++) {
-        const struct kv_module *identity = config->ttl[i].module->identity;
-        kv_buffer_printf(out, "  - module: %s\n", identity->name);
-        if (identity->n_options == 0)
-            continue;
-        kv_buffer_append(out, KV_SLICE("    options:\n"));
-        print_module_options(&config->ttl[i], 6, out);
+        kv_buffer_printf(printer->out, "  - module: %s\n", config->ttl[i].module->identity->name);
+        print_module_options(&config->ttl[i], "options", 4, printer);
     }
 }
 
 /* What the host of a sink is told stands behind the module's own options. */
-static void print_sink(const struct kv_configured_sink *sink, const struct kv_option_value *entry,
-                       struct kv_buffer *out)
+static void print_sink(const struct kv_config *config, size_t i, struct kv_conf_printer *printer)
 {
-    const struct kv_module *identity = sink->module.module->identity;
-    kv_buffer_printf(out, "  - module: %s\n", identity->name);
-    if (identity->n_options != 0) {
-        kv_buffer_append(out, KV_SLICE("    options:\n"));
-        print_module_options(&sink->module, 6, out);
-    }
-    for (size_t i = SINK_PREFIXES; i < KV_COUNT(sink_fields); i++)
-        kv_conf_print(&sink_fields[i], 1, sizeof(struct kv_option), &entry->list.items[i], 4, out);
+    const struct kv_configured_sink *sink = &config->sinks[i];
+    const struct kv_option_value *entry = &config->values[CONFIG_SINKS].list.items[i];
+    kv_buffer_printf(printer->out, "  - module: %s\n", sink->module.module->identity->name);
+    print_module_options(&sink->module, "options", 4, printer);
+    for (size_t k = SINK_PREFIXES; k < KV_COUNT(sink_fields); k++)
+        print_option(printer, &sink_fields[k], given(config, "sinks", i), &entry->list.items[k], 4);
 }
 
-static void print_sinks(const struct kv_config *config, struct kv_buffer *out)
+static void print_sinks(const struct kv_config *config, struct kv_conf_printer *printer)
 {
-    kv_buffer_printf(out, config->n_sinks == 0 ? "sinks: []\n" : "sinks:\n");
+    kv_buffer_printf(printer->out, config->n_sinks == 0 ? "sinks: []\n" : "sinks:\n");
     for (size_t i = 0; i < config->n_sinks; i++)
-        print_sink(&config->sinks[i], &config->values[CONFIG_SINKS].list.items[i], out);
+        print_sink(config, i, printer);
 }
 
-static void print_script_options(const struct kv_script_config *script, struct kv_buffer *out)
+/* Nobody knows which of them are secrets: what came out of the environment is not shown. */
+static void print_script_options(const struct kv_config *config, size_t i,
+                                 struct kv_conf_printer *printer)
 {
+    const struct kv_script_config *script = &config->scripts[i];
+    const struct kv_conf_node *node = config->configured_scripts[i].options_node;
     if (script->n_options == 0)
         return;
-    kv_buffer_append(out, KV_SLICE("    options:\n"));
-    for (size_t i = 0; i < script->n_options; i++) {
-        const struct kv_option option = {.name = script->options[i].name.bytes,
-                                         .type = KV_OPTION_STRING};
-        const struct kv_option_value value = {.is_given = true, .string = script->options[i].text};
-        kv_conf_print(&option, 1, sizeof(option), &value, 6, out);
+    kv_buffer_append(printer->out, KV_SLICE("    options:\n"));
+    for (size_t k = 0; k < script->n_options; k++) {
+        kv_buffer_append(printer->out, KV_SLICE("      "));
+        kv_conf_print_text(printer->out, script->options[k].name, script->options[k].name.bytes);
+        kv_buffer_append(printer->out, KV_SLICE(": "));
+        kv_conf_print_text(printer->out, script->options[k].text,
+                           kv_conf_node_source(kv_conf_node_child(node, k)));
+        kv_buffer_append_char(printer->out, '\n');
     }
 }
 
-static void print_scripts(const struct kv_config *config, struct kv_buffer *out)
+static void print_script(const struct kv_config *config, size_t i, struct kv_conf_printer *printer)
 {
-    kv_buffer_printf(out, config->n_scripts == 0 ? "scripts: []\n" : "scripts:\n");
-    for (size_t i = 0; i < config->n_scripts; i++) {
-        const struct kv_option_value *entry = &config->values[CONFIG_SCRIPTS].list.items[i];
-        size_t at = out->len;
-        for (size_t k = 0; k < KV_COUNT(script_fields); k++) {
-            if (k == SCRIPT_OPTIONS)
-                print_script_options(&config->scripts[i], out);
-            else
-                kv_conf_print(&script_fields[k], 1, sizeof(struct kv_option), &entry->list.items[k],
-                              4, out);
-        }
-        out->bytes[at + 2] = '-'; /* of the first of its lines */
+    const struct kv_option_value *entry = &config->values[CONFIG_SCRIPTS].list.items[i];
+    size_t at = printer->out->len;
+    for (size_t k = 0; k < KV_COUNT(script_fields); k++) {
+        if (k == SCRIPT_OPTIONS)
+            print_script_options(config, i, printer);
+        else
+            print_option(printer, &script_fields[k], given(config, "scripts", i),
+                         &entry->list.items[k], 4);
     }
+    printer->out->bytes[at + 2] = '-'; /* of the first of its lines */
 }
 
-void kv_config_print(const struct kv_config *config, struct kv_buffer *out)
+static void print_scripts(const struct kv_config *config, struct kv_conf_printer *printer)
+{
+    kv_buffer_printf(printer->out, config->n_scripts == 0 ? "scripts: []\n" : "scripts:\n");
+    for (size_t i = 0; i < config->n_scripts; i++)
+        print_script(config, i, printer);
+}
+
+void kv_config_print(const struct kv_config *config, struct kv_conf_printer *printer)
 {
     for (int i = 0; i < N_CONFIG; i++) {
         if (i == CONFIG_STORAGE)
-            print_storage(config, out);
+            print_storage(config, printer);
         else if (i == CONFIG_TTL)
-            print_ttl(config, out);
+            print_ttl(config, printer);
         else if (i == CONFIG_SINKS)
-            print_sinks(config, out);
+            print_sinks(config, printer);
         else if (i == CONFIG_SCRIPTS)
-            print_scripts(config, out);
+            print_scripts(config, printer);
         else
-            kv_conf_print(&config_options[i], 1, sizeof(struct kv_option), &config->values[i], 0,
-                          out);
+            print_option(printer, &config_options[i], kv_conf_root(config->conf),
+                         &config->values[i], 0);
     }
 }

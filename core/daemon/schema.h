@@ -205,7 +205,7 @@ static const struct kv_option script_limit_fields[] = {
      .doc = "hooks after changes under way on one event loop; beyond it writes are held back"},
 };
 static const struct kv_option script_fields[] = {
-    {.name = "file", .type = KV_OPTION_STRING, .flags = KV_OPTION_REQUIRED},
+    {.name = "file", .type = KV_OPTION_PATH, .flags = KV_OPTION_REQUIRED | KV_OPTION_READS},
     {.name = "prefixes",
      .type = KV_OPTION_LIST,
      .fields = &prefix_element,
@@ -313,7 +313,7 @@ static const struct kv_option config_options[N_CONFIG] = {
                         .fallback = "auto",
                         .min = 1,
                         .max = KV_KEYSPACE_MAX_LOOPS},
-    [CONFIG_MODULES] = {.name = "modules", .type = KV_OPTION_STRING},
+    [CONFIG_MODULES] = {.name = "modules", .type = KV_OPTION_PATH},
     [CONFIG_STORAGE] = {.name = "storage", .type = KV_OPTION_TREE},
     [CONFIG_TTL] = {.name = "ttl",
                     .type = KV_OPTION_LIST,

@@ -2,8 +2,7 @@
 
 #include "conf/conf.h"
 
-struct kv_scripts *kv_scripting_load(const struct kv_config *config, uint32_t n_loops,
-                                     struct kv_error *reterr)
+struct kv_scripts *kv_scripting_load(const struct kv_config *config, uint32_t n_loops)
 {
     struct kv_error error;
     size_t failed = 0;
@@ -11,7 +10,6 @@ struct kv_scripts *kv_scripting_load(const struct kv_config *config, uint32_t n_
         kv_scripts_load(config->scripts, config->n_scripts, n_loops, &failed, &error);
     if (scripts != NULL)
         return scripts;
-    kv_conf_error_at(config->conf, config->configured_scripts[failed].at, reterr,
-                     "scripts[%zu]: %s", failed, error.text);
+    kv_conf_fault(config->conf, config->configured_scripts[failed].at, "%s", error.text);
     return NULL;
 }

@@ -6,9 +6,8 @@
 
 #include "daemon/config.h"
 
-/* The configuration is lent until kv_scripts_destroy(). Returns: NULL and *reterr, with the place
- * in the configuration and that in the script. */
-struct kv_scripts *kv_scripting_load(const struct kv_config *config, uint32_t n_loops,
-                                     struct kv_error *reterr);
+/* The configuration is lent until kv_scripts_destroy(). Returns: NULL where one cannot be loaded;
+ * the place in the configuration and that in the script are noted in the configuration. */
+struct kv_scripts *kv_scripting_load(const struct kv_config *config, uint32_t n_loops);
 
 #endif

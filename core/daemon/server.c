@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@ enum {
     HURRIED_ABORT_MS = 250,
     HURRIED_GRACE_MS = 150,
     HURRIED_CLOSE_MS = 400,
+    STORE_OPENS_SOON_MS = 500,
     RESERVED_DESCRIPTORS = 256,
     STACK_BYTES = 8 << 20,
     LARGE_BLOCK = 1 << 20,
@@ -66,6 +68,7 @@ struct server {
     atomic_bool is_closed; /* the store */
     struct kv_loop **loops;
     struct worker *workers;
+    uint16_t *ports; /* of the addresses */
     struct kv_keyspace *keyspace;
     struct kv_worker *worker;
     struct kv_net *net;
@@ -74,7 +77,9 @@ struct server {
     char store_name[64];
     pthread_t opener;
     bool has_opener;
+    sem_t opened;           /* up when the store has been opened, or has failed to */
     atomic_bool is_opening; /* the store, or loading it */
+    atomic_int n_ready;     /* the store is open; the addresses have been told */
     atomic_bool has_ended;  /* of itself: all is imported, or it has failed */
     atomic_bool has_failed; /* the store could not be opened, or not be loaded */
     struct kv_error why;
@@ -159,17 +164,25 @@ static void end(struct server *server)
     kill(getpid(), SIGTERM); /* the main thread waits for signals */
 }
 
+/* Called twice: the one that comes second says so. */
+static void come_ready(struct server *server)
+{
+    if (atomic_fetch_add(&server->n_ready, 1) == 1)
+        kv_log(KV_LOG_INFO, "server", "ready after %lld ms",
+               (long long)(kv_clock_now_ms(&kv_clock_boot) - server->started_ms));
+}
+
 static void *open_store(void *argument)
 {
     struct server *server = argument;
     int failed = kv_keyspace_open(server->keyspace, &server->why);
     atomic_store(&server->has_failed, failed != 0);
     atomic_store(&server->is_opening, false);
+    sem_post(&server->opened);
     if (failed != 0 || !server->serves)
         end(server);
     else
-        kv_log(KV_LOG_INFO, "server", "ready after %lld ms",
-               (long long)(kv_clock_now_ms(&kv_clock_boot) - server->started_ms));
+        come_ready(server);
     return NULL;
 }
 
@@ -250,14 +263,11 @@ static struct kv_keyspace *create_keyspace(struct server *server)
 
 static int listen_everywhere(struct server *server, struct kv_error *reterr)
 {
+    server->ports = kv_calloc(server->config->n_listen, sizeof(*server->ports));
     for (size_t i = 0; i < server->config->n_listen; i++) {
         const struct kv_listen_address *at = &server->config->listen[i];
-        bool is_ipv6 = strchr(at->host, ':') != NULL;
-        uint16_t port;
-        if (kv_net_listen(server->net, at->host, at->port, &port, reterr) != 0)
+        if (kv_net_listen(server->net, at->host, at->port, &server->ports[i], reterr) != 0)
             return -1;
-        kv_log(KV_LOG_INFO, "server", "listening on http://%s%s%s:%u", is_ipv6 ? "[" : "", at->host,
-               is_ipv6 ? "]" : "", port);
     }
     return 0;
 }
@@ -270,13 +280,40 @@ static int begin_service(struct server *server, struct kv_error *reterr)
     return listen_everywhere(server, reterr);
 }
 
+/* Whether the store cannot be opened. One that takes its time may yet fail. */
+static bool store_fails_at_once(struct server *server)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += STORE_OPENS_SOON_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    while (sem_timedwait(&server->opened, &until) != 0 && errno == EINTR)
+        continue;
+    return atomic_load(&server->has_failed);
+}
+
+/* Says where it listens, but not where an error is all that there is to be said. */
+static void tell_addresses(struct server *server)
+{
+    if (store_fails_at_once(server))
+        return;
+    for (size_t i = 0; i < server->config->n_listen; i++) {
+        const char *host = server->config->listen[i].host;
+        bool is_ipv6 = strchr(host, ':') != NULL;
+        kv_log(KV_LOG_INFO, "server", "listening on http://%s%s%s:%u", is_ipv6 ? "[" : "", host,
+               is_ipv6 ? "]" : "", server->ports[i]);
+    }
+    come_ready(server);
+}
+
 /* What the configuration names. */
-static int open_parts(struct server *server, struct kv_error *reterr)
+static int open_parts(struct server *server)
 {
     const struct kv_config *config = server->config;
-    if ((server->chain = kv_chain_open(config, reterr)) == NULL ||
-        (server->outlets = kv_outlets_open(config, reterr)) == NULL ||
-        (server->scripts = kv_scripting_load(config, config->n_threads, reterr)) == NULL)
+    if ((server->chain = kv_chain_open(config)) == NULL ||
+        (server->outlets = kv_outlets_open(config)) == NULL ||
+        (server->scripts = kv_scripting_load(config, config->n_threads)) == NULL)
         return KV_MISCONFIGURED;
     return 0;
 }
@@ -284,7 +321,7 @@ static int open_parts(struct server *server, struct kv_error *reterr)
 static int start(struct server *server, struct kv_error *reterr)
 {
     const struct kv_config *config = server->config;
-    int result = open_parts(server, reterr);
+    int result = open_parts(server);
     if (result != 0)
         return result;
     if (create_loops(server, reterr) != 0)
@@ -303,7 +340,11 @@ static int start(struct server *server, struct kv_error *reterr)
     server->ws = kv_ws_create(&config->ws, server->http, server->loops, config->n_threads);
     if (server->serves && begin_service(server, reterr) != 0)
         return -1;
-    return start_threads(server, reterr);
+    if (start_threads(server, reterr) != 0)
+        return -1;
+    if (server->serves)
+        tell_addresses(server);
+    return 0;
 }
 
 /* Signals. */
@@ -518,7 +559,9 @@ static void destroy(struct server *server)
     kv_chain_close(server->chain);
     free(server->loops);
     free(server->workers);
+    free(server->ports);
     free(server->interceptors);
+    sem_destroy(&server->opened);
 }
 
 int kv_server_run(const struct kv_config *config, struct kv_import *import, struct kv_error *reterr)
@@ -530,6 +573,7 @@ int kv_server_run(const struct kv_config *config, struct kv_import *import, stru
         .serves = import == NULL || is_volatile(config->store.module),
         .started_ms = kv_clock_now_ms(&kv_clock_boot),
     };
+    sem_init(&server.opened, 0, 0);
     kv_signals_block();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file that is too long is an error of write() */

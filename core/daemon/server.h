@@ -18,7 +18,7 @@ enum {
  * import: NULL, or what fills the store first: a volatile one serves then; where the store is
  * durable, nobody is served, and it returns when all is in the store.
  * Returns: 0; -1 where it could not start, or not all could be imported; KV_MISCONFIGURED where the
- * configuration names a policy, sink or script that cannot be opened. */
+ * configuration names a policy, sink or script that cannot be opened, which is noted in it. */
 int kv_server_run(const struct kv_config *config, struct kv_import *import,
                   struct kv_error *reterr);
 

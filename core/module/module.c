@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/distance.h"
 #include "base/mem.h"
 #include "module/check.h"
 
@@ -46,34 +47,75 @@ static int is_module_file(const struct dirent *entry)
     return entry->d_name[0] != '.' && stem_of(entry->d_name).len < strlen(entry->d_name);
 }
 
-/* The modules of a folder, as `there are: memory, simple`. */
-static void list_modules(struct kv_buffer *text, const char *folder)
+static char *folder_of(const char *folder, enum kv_module_kind kind)
 {
-    struct dirent **entries;
-    int n = scandir(folder, &entries, is_module_file, alphasort);
-    if (n < 0)
-        kv_buffer_printf(text, "the folder cannot be read: %s", strerror(errno));
-    if (n == 0)
-        kv_buffer_printf(text, "there are none");
+    struct kv_buffer path = {0};
+    kv_buffer_printf(&path, "%s/%s", folder, kv_module_kind_name(kind));
+    return path.bytes;
+}
+
+static char *name_of(const struct dirent *entry)
+{
+    struct kv_slice stem = stem_of(entry->d_name);
+    char *name = kv_calloc(stem.len + 1, 1);
+    memcpy(name, stem.bytes, stem.len);
+    return name;
+}
+
+char **kv_module_names(const char *folder, enum kv_module_kind kind)
+{
+    char *path = folder_of(folder, kind);
+    struct dirent **entries = NULL;
+    int n = scandir(path, &entries, is_module_file, alphasort);
+    char **names = kv_calloc((size_t)(n < 0 ? 0 : n) + 1, sizeof(*names));
     for (int i = 0; i < n; i++) {
-        kv_buffer_printf(text, i == 0 ? "there are: " : ", ");
-        kv_buffer_append(text, stem_of(entries[i]->d_name));
+        names[i] = name_of(entries[i]);
         free(entries[i]);
     }
-    if (n >= 0)
-        free(entries);
+    free(entries);
+    free(path);
+    return names;
+}
+
+void kv_module_names_free(char **names)
+{
+    for (size_t i = 0; names[i] != NULL; i++)
+        free(names[i]);
+    free(names);
+}
+
+/* The modules of a folder, as `there are: memory, simple`. */
+static void list_modules(struct kv_buffer *text, const char *folder, char *const *names)
+{
+    if (names[0] == NULL && access(folder, R_OK | X_OK) != 0)
+        kv_buffer_printf(text, "the folder cannot be read: %s", strerror(errno));
+    else if (names[0] == NULL)
+        kv_buffer_printf(text, "there are none");
+    for (size_t i = 0; names[i] != NULL; i++)
+        kv_buffer_printf(text, "%s%s", i == 0 ? "there are: " : ", ", names[i]);
 }
 
 static int refuse_missing(const char *folder, enum kv_module_kind kind, const char *name,
                           struct kv_error *reterr)
 {
-    struct kv_buffer names = {0};
-    list_modules(&names, folder);
-    kv_error_set(reterr,
-                 "no %s module \"%s\" in %s (%.*s; a module whose library is not installed is "
-                 "left out of the build)",
-                 kv_module_kind_name(kind), name, folder, (int)names.len, names.bytes);
-    kv_buffer_fini(&names);
+    static const char left_out[] =
+        "; a module whose library is not installed is left out of the build";
+    char *path = folder_of(folder, kind);
+    char **names = kv_module_names(folder, kind);
+    struct kv_buffer list = {0};
+    const char *nearest = NULL;
+    list_modules(&list, path, names);
+    for (size_t i = 0; names[i] != NULL; i++)
+        kv_name_offer(name, names[i], &nearest);
+    if (nearest != NULL)
+        kv_error_set(reterr, "no %s module \"%s\" (did you mean \"%s\"?) in %s (%.*s)",
+                     kv_module_kind_name(kind), name, nearest, path, (int)list.len, list.bytes);
+    else
+        kv_error_set(reterr, "no %s module \"%s\" in %s (%.*s%s)", kv_module_kind_name(kind), name,
+                     path, (int)list.len, list.bytes, left_out);
+    kv_buffer_fini(&list);
+    kv_module_names_free(names);
+    free(path);
     return -1;
 }
 
@@ -126,17 +168,13 @@ int kv_module_load(const char *folder, enum kv_module_kind kind, const char *nam
     if (!is_plain_name(name))
         return kv_error_set(reterr, "\"%s\" is not the name of a %s module", name,
                             kv_module_kind_name(kind));
-    struct kv_buffer kind_folder = {0};
+    char *kind_folder = folder_of(folder, kind);
     struct kv_buffer path = {0};
-    kv_buffer_printf(&kind_folder, "%s/%s", folder, kv_module_kind_name(kind));
-    kv_buffer_printf(&path, "%s/%s%s", kind_folder.bytes, name, suffix);
-    int rc;
-    if (access(path.bytes, F_OK) == 0)
-        rc = kv_module_load_file(path.bytes, kind, ret, reterr);
-    else
-        rc = refuse_missing(kind_folder.bytes, kind, name, reterr);
-    kv_buffer_fini(&kind_folder);
+    kv_buffer_printf(&path, "%s/%s%s", kind_folder, name, suffix);
+    int rc = access(path.bytes, F_OK) == 0 ? kv_module_load_file(path.bytes, kind, ret, reterr)
+                                           : refuse_missing(folder, kind, name, reterr);
     kv_buffer_fini(&path);
+    free(kind_folder);
     return rc;
 }
 

@@ -29,12 +29,17 @@ struct kv_loaded_module {
  * each success is undone by a kv_module_unload() of its own.
  * Returns: 0, or -1 and *reterr with one line that names the file and, where the two do not fit
  * together, what it says of itself and what was expected. Where there is no such file, the line
- * lists the modules of this kind that the folder has.
+ * names the module that was most likely meant, and all that the folder has of this kind.
  * Threads: any; may block on the disk. Runs the module's initialisers. */
 int kv_module_load(const char *folder, enum kv_module_kind kind, const char *name,
                    struct kv_loaded_module **ret, struct kv_error *reterr);
 
-/* The same for a shared object anywhere, as a module's author has it. */
+/* The names of the modules of that kind in the folder, sorted, NULL behind them; none where it
+ * cannot be read. Owns: the caller, by kv_module_names_free(). */
+char **kv_module_names(const char *folder, enum kv_module_kind kind);
+void kv_module_names_free(char **names);
+
+/* kv_module_load() for a shared object anywhere, as a module's author has it. */
 int kv_module_load_file(const char *path, enum kv_module_kind kind, struct kv_loaded_module **ret,
                         struct kv_error *reterr);
 

@@ -43,6 +43,9 @@ static const struct kv_option options[] = {
     {.name = "k", .type = KV_OPTION_BLOCK, .fields = pair, .n_fields = N_OF(pair)},
     {.name = "m", .type = KV_OPTION_MAP},
     {.name = "t", .type = KV_OPTION_TREE},
+    {.name = "p", .type = KV_OPTION_PATH, .flags = KV_OPTION_FOLDER},
+    {.name = "x", .type = KV_OPTION_STRING, .flags = KV_OPTION_SECRET},
+    {.name = "y", .type = KV_OPTION_MAP, .flags = KV_OPTION_SECRET},
 };
 
 static void require(bool holds)
@@ -51,16 +54,19 @@ static void require(bool holds)
         abort();
 }
 
-static void walk(const struct kv_conf_node *node)
+/* is_sound: no key is given twice. */
+static void walk(const struct kv_conf_node *node, bool is_sound)
 {
     bool is_collection = kv_conf_node_is_mapping(node) || kv_conf_node_is_sequence(node);
     require(is_collection || kv_conf_node_size(node) == 0);
-    require(is_collection + kv_conf_node_is_empty(node) + (kv_conf_node_text(node) != NULL) == 1);
+    require(is_collection + kv_conf_node_is_empty(node) + kv_conf_node_is_faulty(node) +
+                (kv_conf_node_text(node) != NULL) ==
+            1);
     for (size_t i = 0; i < kv_conf_node_size(node); i++) {
         const struct kv_conf_node *child = kv_conf_node_child(node, i);
-        if (kv_conf_node_is_mapping(node) && i < 64)
+        if (is_sound && kv_conf_node_is_mapping(node) && i < 64)
             require(kv_conf_node_find(node, kv_conf_node_name(node, i)) == child);
-        walk(child);
+        walk(child, is_sound);
     }
 }
 
@@ -68,23 +74,25 @@ static void walk(const struct kv_conf_node *node)
 static bool print(struct kv_conf *conf, struct kv_buffer *out)
 {
     const struct kv_option_value *values;
-    struct kv_error error = {{0}};
-    if (kv_conf_check(conf, kv_conf_root(conf), "", options, N_OF(options), sizeof(*options),
-                      &values, &error) != 0) {
-        require(error.text[0] != '\0');
-        return false;
-    }
-    kv_conf_print(options, N_OF(options), sizeof(*options), values, 0, out);
-    return true;
+    const struct kv_conf_block block = {.node = kv_conf_root(conf),
+                                        .path = "",
+                                        .options = options,
+                                        .n_options = N_OF(options),
+                                        .option_size = sizeof(*options)};
+    struct kv_conf_printer printer = {.out = out, .shows_secrets = true};
+    size_t n_faults = kv_conf_n_faults(conf);
+    bool fits = kv_conf_check(conf, &block, &values) == 0;
+    require(fits == (kv_conf_n_faults(conf) == n_faults));
+    kv_conf_print(&printer, &block, values, 0); /* also of what is full of faults */
+    return fits;
 }
 
 static void require_same_again(struct kv_slice printed)
 {
     struct kv_conf *again = NULL;
     struct kv_buffer out = {0};
-    struct kv_error error;
-    require(kv_conf_parse_env("again", printed, &fixed_env, &again, &error) == 0);
-    require(print(again, &out));
+    require(kv_conf_parse_env("again", printed, &fixed_env, &again) == 0);
+    require(print(again, &out) && kv_conf_n_faults(again) == 0);
     require(kv_slice_equals(kv_buffer_slice(&out), printed));
     kv_buffer_fini(&out);
     kv_conf_destroy(again);
@@ -94,16 +102,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     struct kv_slice text = {.bytes = (const char *)bytes, .len = len};
     struct kv_conf *conf = NULL;
-    struct kv_error error = {{0}};
-    if (kv_conf_parse_env("fuzz", text, &fixed_env, &conf, &error) != 0) {
-        require(error.text[0] != '\0' && conf == NULL);
-        return 0;
-    }
-    walk(kv_conf_root(conf));
-    struct kv_buffer out = {0};
+    bool is_yaml = kv_conf_parse_env("fuzz", text, &fixed_env, &conf) == 0;
+    require(is_yaml || kv_conf_n_faults(conf) != 0);
+    require(is_yaml || kv_conf_node_size(kv_conf_root(conf)) == 0);
+    walk(kv_conf_root(conf), kv_conf_n_faults(conf) == 0);
+    struct kv_buffer out = {0}, faults = {0};
     /* A value grows when it is escaped; what is printed may be too large to be a file again. */
-    if (print(conf, &out) && out.len <= KV_CONF_MAX_BYTES)
+    if (print(conf, &out) && kv_conf_n_faults(conf) == 0 && out.len <= KV_CONF_MAX_BYTES)
         require_same_again(kv_buffer_slice(&out));
+    kv_conf_append_faults(conf, "", &faults);
+    require((faults.len == 0) == (kv_conf_n_faults(conf) == 0));
+    kv_buffer_fini(&faults);
     kv_buffer_fini(&out);
     kv_conf_destroy(conf);
     return 0;

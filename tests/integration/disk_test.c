@@ -364,7 +364,7 @@ static void failing_sync_between_commits_refuses_the_next_and_loses_none(void **
 {
     struct scene scene = {0};
     (void)state;
-    fail_behind_writes(&scene, ", durability: interval, interval: 50", "broken");
+    fail_behind_writes(&scene, ", durability: interval, interval: 50ms", "broken");
 }
 
 static void disk_that_hangs_holds_up_writes_alone(void **state)

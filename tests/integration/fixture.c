@@ -6,6 +6,7 @@
 
 #include <setjmp.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -36,6 +37,33 @@ char *kv_test_yaml(const char *more)
                      options == NULL ? "" : options, front_yaml(), more);
     kv_buffer_append_char(&yaml, '\0');
     return yaml.bytes;
+}
+
+char *kv_test_with_modules(const char *yaml)
+{
+    struct kv_buffer text = {0};
+    kv_buffer_printf(&text, "%smodules: %s\n", yaml, getenv("KV_TEST_MODULES"));
+    kv_buffer_append_char(&text, '\0');
+    return text.bytes;
+}
+
+bool kv_test_has_module(const char *name)
+{
+    char path[1024];
+    snprintf(path, sizeof(path), "%s/%s.so", getenv("KV_TEST_MODULES"), name);
+    return access(path, F_OK) == 0;
+}
+
+void kv_test_skip_for(const char *why)
+{
+    print_message("skipped: %s\n", why);
+    skip();
+}
+
+void kv_test_expect_part(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL)
+        fail_msg("\"%s\" is not in: %s", part, text);
 }
 
 void kv_test_start(struct kv_test_server *server, const char *more)

@@ -15,6 +15,19 @@
  * caller, by free(). */
 char *kv_test_yaml(const char *more);
 
+/* The YAML, and below it the folder of the modules: all else is as the file has it, and its lines
+ * are the first ones. Owns: the caller, by free(). */
+char *kv_test_with_modules(const char *yaml);
+
+/* Whether that folder has a module, as `sink/webhook`. */
+bool kv_test_has_module(const char *name);
+
+/* Ends the test as one that could not run. */
+void kv_test_skip_for(const char *why);
+
+/* Fails unless the text has this part. */
+void kv_test_expect_part(const char *text, const char *part);
+
 /* Starts a server with kv_test_yaml(more). */
 void kv_test_start(struct kv_test_server *server, const char *more);
 

@@ -94,7 +94,7 @@ static void no_more_than_the_interval_is_lost_and_from_the_end_only(void **state
 {
     (void)state;
     char options[64];
-    snprintf(options, sizeof(options), ", durability: interval, interval: %d", INTERVAL_MS);
+    snprintf(options, sizeof(options), ", durability: interval, interval: %dms", INTERVAL_MS);
     cut_again_and_again(&(struct mode){options, KV_TEST_PREFIX, INTERVAL_MS + SLACK_MS,
                                        2 * (INTERVAL_MS + SLACK_MS)});
 }

@@ -819,7 +819,7 @@ static void what_is_wrong_is_told_with_its_place(void **state)
 {
     struct rig *rig = *state;
 #define ONE "scripts:\n  - file: '%s/hooks.lua'\n"
-    expect_complaint(rig, ONE, ":3:11: scripts[0]: cannot open ");
+    expect_complaint(rig, ONE, "hooks.lua (scripts[0].file): No such file or directory");
     write_script(rig, "function before_set(\n");
     expect_complaint(rig, ONE, "hooks.lua:2: <name> or '...' expected near <eof>");
     write_script(rig, "x = 1\nfunction befor_set() end\n");
@@ -831,8 +831,10 @@ static void what_is_wrong_is_told_with_its_place(void **state)
     write_script(rig, "\x1bLua");
     expect_complaint(rig, ONE, "attempt to load a binary chunk");
     write_script(rig, "function on_set() end\n");
-    expect_complaint(rig, ONE "    options: [a]\n", ":4:14: scripts[0].options must be a mapping");
-    expect_complaint(rig, ONE "    options: {a: [1]}\n", "scripts[0].options.a must be a text");
+    expect_complaint(rig, ONE "    options: [a]\n",
+                     ":4:14: scripts[0].options: a mapping of names to texts is expected");
+    expect_complaint(rig, ONE "    options: {a: [1]}\n",
+                     "scripts[0].options.a: a text is expected");
     expect_complaint(rig, ONE "    on_error: ignore\n", "refuse");
 #undef ONE
 }

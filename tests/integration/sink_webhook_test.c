@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -306,8 +307,12 @@ static void receiver_that_is_away_is_named_without_secrets(void **state)
 static void dead_letters_that_cannot_be_kept_are_not_dropped(void **state)
 {
     (void)state;
+    char *missing = kv_test_path(folder, "missing");
+    assert_int_equal(mkdir(missing, 0700), 0);
     kv_test_receiver_start(&receiver, 0, "fffo");
     start_server(", attempts: 2, dead_letter: '%s/missing/dead'", "");
+    assert_int_equal(rmdir(missing), 0);
+    free(missing);
     kv_test_store(server.port, "k0", "1");
     kv_test_receiver_await(&receiver, 4);
     kv_test_await_log(&server, "dead_letter: cannot open ");

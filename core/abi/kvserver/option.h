@@ -13,7 +13,7 @@ enum kv_option_type {
     KV_OPTION_BOOL = 1,     /* true, false                                    -> boolean */
     KV_OPTION_INT = 2,      /* a whole number                                 -> integer */
     KV_OPTION_REAL = 3,     /* a decimal number                               -> real */
-    KV_OPTION_DURATION = 4, /* `30s`, `1h 5m`, or plain milliseconds          -> integer, ms */
+    KV_OPTION_DURATION = 4, /* `30s`, `1h 5m`; without a unit only `0`        -> integer, ms */
     KV_OPTION_SIZE = 5,     /* `64MiB`, `10kB`, or plain bytes                -> integer, bytes */
     KV_OPTION_STRING = 6,   /* any text                                       -> string */
     KV_OPTION_CHOICE = 7, /* one of `choices`                               -> integer, its index */
@@ -21,11 +21,20 @@ enum kv_option_type {
     KV_OPTION_BLOCK = 9,  /* a mapping with `fields`             -> list, aligned with `fields` */
     KV_OPTION_MAP = 10,   /* a mapping of text to text      -> list of strings: key, value, … */
     KV_OPTION_TREE = 11,  /* a subtree kept as it is: for the server's own schema only */
+    /* Since 1.3. The path of a file or a folder: a relative one counts from the folder of the
+     * configuration, and comes as an absolute one; the empty text stays empty -> string */
+    KV_OPTION_PATH = 12,
 };
 
 enum kv_option_flag {
     KV_OPTION_REQUIRED = 1u << 0, /* an error where it is not given; it has no default */
-    KV_OPTION_SECRET = 1u << 1,   /* never printed */
+    KV_OPTION_SECRET = 1u << 1,   /* no part of messages; printed as the ${VAR} that it came from */
+
+    /* Since 1.3, for PATH, one of them at most: what the server looks at before anything is opened,
+     * so that a wrong path is told with its place in the file. The module opens it nevertheless. */
+    KV_OPTION_READS = 1u << 2,  /* a file that has to be there */
+    KV_OPTION_WRITES = 1u << 3, /* a file; made where it is missing, but not its folder */
+    KV_OPTION_FOLDER = 1u << 4, /* a folder to write in; made, with those above it, where missing */
 };
 
 /* `integer` where the file said `keyword` instead of a number. */
@@ -37,8 +46,9 @@ struct kv_option {
     const char *name; /* snake_case; NULL for the element of a list */
     enum kv_option_type type;
     uint32_t flags;       /* enum kv_option_flag */
-    const char *fallback; /* the default, as one would write it in YAML (scalars only); NULL: zero,
-                             the empty string, the empty list, a block of defaults */
+    const char *fallback; /* the default, as one would write it in YAML (scalars only; a DURATION
+                             may be plain milliseconds); NULL: zero, the empty string, the empty
+                             list, a block of defaults */
     int64_t min, max;     /* INT, DURATION, SIZE: the range; 0 and 0: from 0 up */
     const char *keyword;  /* INT, DURATION, SIZE: a word that stands for KV_OPTION_KEYWORD */
     const char *const *choices;     /* CHOICE: the words, NULL at the end */

@@ -40,8 +40,8 @@ static const char *const syncs[] = {"none", "batch", NULL};
 
 static const struct kv_option file_options[N_OPTIONS] = {
     [OPTION_PATH] = {.name = "path",
-                     .type = KV_OPTION_STRING,
-                     .flags = KV_OPTION_REQUIRED,
+                     .type = KV_OPTION_PATH,
+                     .flags = KV_OPTION_REQUIRED | KV_OPTION_WRITES,
                      .doc = "the file; made where it is missing"},
     [OPTION_MAX_BYTES] = {.name = "max_bytes",
                           .type = KV_OPTION_SIZE,

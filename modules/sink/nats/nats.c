@@ -54,7 +54,8 @@ static const struct kv_option nats_options[N_OPTIONS] = {
     [OPTION_PASSWORD] = {.name = "password", .type = KV_OPTION_STRING, .flags = KV_OPTION_SECRET},
     [OPTION_TOKEN] = {.name = "token", .type = KV_OPTION_STRING, .flags = KV_OPTION_SECRET},
     [OPTION_CREDENTIALS] = {.name = "credentials",
-                            .type = KV_OPTION_STRING,
+                            .type = KV_OPTION_PATH,
+                            .flags = KV_OPTION_READS,
                             .doc = "the path of a .creds file"},
     [OPTION_TIMEOUT] =
         {.name = "timeout", .type = KV_OPTION_DURATION, .fallback = "5s", .min = 1, .max = 600000},

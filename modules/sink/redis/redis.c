@@ -48,7 +48,7 @@ static const struct kv_option redis_options[N_OPTIONS] = {
     [OPTION_PORT] =
         {.name = "port", .type = KV_OPTION_INT, .fallback = "6379", .min = 1, .max = 65535},
     [OPTION_UNIX] = {.name = "unix",
-                     .type = KV_OPTION_STRING,
+                     .type = KV_OPTION_PATH,
                      .doc = "the path of a socket, in place of host and port"},
     [OPTION_USER] = {.name = "user", .type = KV_OPTION_STRING},
     [OPTION_PASSWORD] = {.name = "password", .type = KV_OPTION_STRING, .flags = KV_OPTION_SECRET},

@@ -92,7 +92,8 @@ static const struct kv_option webhook_options[N_OPTIONS] = {
                          .max = 1000000,
                          .doc = "then the events are given up; 0: never"},
     [OPTION_DEAD_LETTER] = {.name = "dead_letter",
-                            .type = KV_OPTION_STRING,
+                            .type = KV_OPTION_PATH,
+                            .flags = KV_OPTION_WRITES,
                             .doc = "a file for the events that were given up"},
     [OPTION_TIMEOUT] = {.name = "timeout",
                         .type = KV_OPTION_DURATION,
@@ -105,7 +106,8 @@ static const struct kv_option webhook_options[N_OPTIONS] = {
                                 .min = 100,
                                 .max = 600000},
     [OPTION_CA_FILE] = {.name = "ca_file",
-                        .type = KV_OPTION_STRING,
+                        .type = KV_OPTION_PATH,
+                        .flags = KV_OPTION_READS,
                         .doc = "certificates to trust in place of the system's"},
 };
 

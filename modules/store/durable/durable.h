@@ -39,7 +39,8 @@ extern const char *const kv_durable_durabilities[];
 
 #define KV_DURABLE_OPTIONS(default_path)                                                           \
     [KV_DURABLE_OPTION_PATH] = {.name = "path",                                                    \
-                                .type = KV_OPTION_STRING,                                          \
+                                .type = KV_OPTION_PATH,                                            \
+                                .flags = KV_OPTION_FOLDER,                                         \
                                 .fallback = default_path,                                          \
                                 .doc = "the folder; made where it is missing"},                    \
     [KV_DURABLE_OPTION_DURABILITY] = {.name = "durability",                                        \

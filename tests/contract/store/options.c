@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "conf/option.h"
 #include "conf/scalar.h"
 
 /* "@folder/x" with the folder in place. Returns: NULL where there is no memory. */
@@ -22,7 +23,7 @@ static char *expand(const char *text, const char *folder)
 static int read_value(const struct kv_option *option, const char *text, const char *folder,
                       struct kv_option_value *value, struct kv_error *reterr)
 {
-    if (option->type != KV_OPTION_STRING)
+    if (!kv_option_is_text(option))
         return kv_scalar_parse(option, kv_slice_of(text), value, reterr);
     char *expanded = expand(text, folder);
     if (expanded == NULL)
@@ -51,7 +52,7 @@ struct kv_option_value *options_create(const struct kv_module *module, int n_set
         values[i].is_given = text != NULL;
         if (text == NULL)
             text = option->fallback;
-        if (option->type == KV_OPTION_STRING && text == NULL)
+        if (kv_option_is_text(option) && text == NULL)
             text = "";
         struct kv_error error;
         if (text != NULL && read_value(option, text, folder, &values[i], &error) != 0) {
@@ -66,7 +67,7 @@ struct kv_option_value *options_create(const struct kv_module *module, int n_set
 void options_destroy(const struct kv_module *module, struct kv_option_value *values)
 {
     for (size_t i = 0; values != NULL && i < module->n_options; i++)
-        if (module->options[i].type == KV_OPTION_STRING)
+        if (kv_option_is_text(&module->options[i]))
             free((char *)values[i].string.bytes);
     free(values);
 }

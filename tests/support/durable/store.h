@@ -31,7 +31,8 @@ void kv_test_store_begin_at(struct kv_test_store *store, uint64_t number);
 /* The highest number of a file of the journal. */
 uint64_t kv_test_store_last_number(const struct kv_test_store *store);
 
-/* A server that is started ends instead, with exit code 1 and a log that says this of the path. */
+/* A server that is started ends instead, with exit code 1 or 2 and a log that says this of the
+ * path. */
 void kv_test_store_expect_refusal(const struct kv_test_store *store, const char *path,
                                   const char *what);
 

@@ -30,6 +30,18 @@ static void host_log(const struct kv_host *host, enum kv_log_level level, const 
     va_end(args);
 }
 
+static void check(struct kv_test_module *module, const struct kv_module *identity)
+{
+    const struct kv_conf_block block = {
+        .node = kv_conf_root(module->conf),
+        .path = "",
+        .options = identity->options,
+        .n_options = identity->n_options,
+        .option_size = identity->option_size,
+    };
+    kv_conf_check(module->conf, &block, &module->options);
+}
+
 int kv_test_module_load(struct kv_test_module *module, const char *path, enum kv_module_kind kind,
                         const char *options, struct kv_error *reterr)
 {
@@ -42,15 +54,17 @@ int kv_test_module_load(struct kv_test_module *module, const char *path, enum kv
         return -1;
     const struct kv_module *identity = module->module->identity;
     kv_buffer_printf(&yaml, "{%s}", options);
-    int result = kv_conf_parse("options", kv_buffer_slice(&yaml), &module->conf, reterr);
-    if (result == 0)
-        result =
-            kv_conf_check(module->conf, kv_conf_root(module->conf), "", identity->options,
-                          identity->n_options, identity->option_size, &module->options, reterr);
+    if (kv_conf_parse("options", kv_buffer_slice(&yaml), &module->conf) == 0)
+        check(module, identity);
     kv_buffer_fini(&yaml);
-    if (result != 0)
-        kv_test_module_unload(module);
-    return result;
+    if (kv_conf_n_faults(module->conf) == 0)
+        return 0;
+    struct kv_buffer faults = {0};
+    kv_conf_append_faults(module->conf, "", &faults);
+    kv_error_set(reterr, "%.*s", (int)faults.len - 1, faults.bytes);
+    kv_buffer_fini(&faults);
+    kv_test_module_unload(module);
+    return -1;
 }
 
 void kv_test_module_unload(struct kv_test_module *module)

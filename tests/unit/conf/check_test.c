@@ -160,9 +160,67 @@ static void unknown_key_names_the_nearest(void **state)
                  "conf.yaml:2:1: unknown key \"color\" (did you mean \"colour\"?)");
     assert_fails("origin:\n  x: 1\n  Y: 1\n",
                  "conf.yaml:3:3: origin: unknown key \"Y\" (did you mean \"y\"?)");
-    assert_fails("points: [{x: 1}, {z: 1}]", "conf.yaml:1:19: points[1]: unknown key \"z\"");
+    assert_fails("points: [{x: 1}, {x: 1, z: 1}]",
+                 "conf.yaml:1:25: points[1]: unknown key \"z\" (there are: x, y)");
+    assert_fails("origin: {x: 1, x:1}",
+                 "conf.yaml:1:16: origin: unknown key \"x:1\" (a space has to follow the colon)");
     assert_fails("wholly_different: 1", "conf.yaml:1:1: unknown key \"wholly_different\"");
     assert_fails("\"a\\nb\": 1", "conf.yaml:1:1: unknown key \"a?b\"");
+}
+
+static void misspelt_key_is_not_missed_as_well(void **state)
+{
+    (void)state;
+    static const struct kv_option module[] = {
+        {.name = "module", .type = KV_OPTION_STRING, .flags = KV_OPTION_REQUIRED}};
+    assert_check_fails("modul: a", module, 1,
+                       "conf.yaml:1:1: unknown key \"modul\" (did you mean \"module\"?)");
+}
+
+static void all_faults_are_told_in_the_order_of_the_file(void **state)
+{
+    (void)state;
+    assert_fails("origin: {y: a, z: 1}\nflag: 1\ncount: b\ndelay: 1\nnumbers: [0, 1, x]\n"
+                 "points: 7\nname: [a]\ntoken: ~\n",
+                 "conf.yaml:1:9: origin.x: required, but not given\n"
+                 "conf.yaml:1:13: origin.y: \"a\" is not a whole number\n"
+                 "conf.yaml:1:16: origin: unknown key \"z\" (there are: x, y)\n"
+                 "conf.yaml:2:7: flag: \"1\" is not true or false\n"
+                 "conf.yaml:3:8: count: \"b\" is not a whole number (or \"auto\")\n"
+                 "conf.yaml:4:8: delay: 1 has no unit; write 1ms, 1s or 1m\n"
+                 "conf.yaml:5:11: numbers[0]: \"0\" is out of range (1 to 9)\n"
+                 "conf.yaml:5:17: numbers[2]: \"x\" is not a whole number\n"
+                 "conf.yaml:6:9: points: a sequence (- item) is expected, not text\n"
+                 "conf.yaml:7:7: name: text is expected, not a sequence");
+}
+
+static void faults_beyond_fifty_are_counted(void **state)
+{
+    (void)state;
+    struct kv_buffer text = {0};
+    for (int i = 0; i < 60; i++)
+        kv_buffer_printf(&text, "wholly_different_%d: 1\n", i);
+    char *faults = check_faults(text.bytes, options, N_OF(options));
+    assert_non_null(strstr(faults, "conf.yaml:50:1: unknown key \"wholly_different_49\"\n"));
+    assert_non_null(strstr(faults, "\nconf.yaml: and 10 more"));
+    assert_null(strstr(faults, "conf.yaml:51:"));
+    free(faults);
+    kv_buffer_fini(&text);
+}
+
+static void wrong_value_gives_way_to_the_default(void **state)
+{
+    (void)state;
+    struct kv_conf *conf = parse("count: 5000\nratio: x\norigin: 7\nnumbers: a\nname: [b]\n");
+    const struct kv_option_value *values;
+    const struct kv_conf_block block = block_of(kv_conf_root(conf), options, N_OF(options));
+    assert_int_equal(kv_conf_check(conf, &block, &values), -1);
+    assert_true(values[COUNT].integer == KV_OPTION_KEYWORD);
+    assert_true(values[RATIO].real == 0.5);
+    assert_int_equal(values[ORIGIN].list.items[1].integer, 4);
+    assert_int_equal(values[NUMBERS].list.n, 0);
+    assert_string_equal(values[NAME].string.bytes, "nobody");
+    kv_conf_destroy(conf);
 }
 
 static void bool_is_true_or_false_only(void **state)
@@ -223,16 +281,33 @@ static void duration_has_units_and_a_range(void **state)
 {
     (void)state;
     assert_fails("delay: 61s", "conf.yaml:1:8: delay: \"61s\" is out of range (1s to 1m)");
-    assert_fails("delay: 999", "conf.yaml:1:8: delay: \"999\" is out of range (1s to 1m)");
-    struct kv_conf *conf = parse("delay: soon");
-    const struct kv_option_value *values;
-    struct kv_error error;
-    assert_int_equal(kv_conf_check(conf, kv_conf_root(conf), "", options, N_OF(options),
-                                   sizeof(*options), &values, &error),
-                     -1);
+    assert_fails("delay: 999ms", "conf.yaml:1:8: delay: \"999ms\" is out of range (1s to 1m)");
+    assert_fails("delay: 5 sek", "conf.yaml:1:8: delay: \"5 sek\" is not a duration: the units are "
+                                 "ms, s, m, h, d, w, mo, y (or \"off\")");
+    assert_fails("delay: -5s", "conf.yaml:1:8: delay: \"-5s\" is negative (or \"off\")");
+    char *faults = check_faults("delay: soon", options, N_OF(options));
     static const char start[] = "conf.yaml:1:8: delay: \"soon\" is not a duration";
-    assert_memory_equal(error.text, start, sizeof(start) - 1);
-    assert_non_null(strstr(error.text, "(or \"off\")"));
+    assert_memory_equal(faults, start, sizeof(start) - 1);
+    assert_non_null(strstr(faults, "(or \"off\")"));
+    free(faults);
+}
+
+static void duration_without_a_unit_is_refused_with_the_likely_readings(void **state)
+{
+    (void)state;
+    static const struct kv_option durations[] = {
+        {.name = "idle", .type = KV_OPTION_DURATION, .fallback = "1500"},
+        {.name = "most", .type = KV_OPTION_DURATION},
+    };
+    assert_check_fails("idle: 75\nmost: 1.5\n", durations, 2,
+                       "conf.yaml:1:7: idle: 75 has no unit; write 75ms, 75s or 75m\n"
+                       "conf.yaml:2:7: most: 1.5 has no unit; write 1.5ms, 1.5s or 1.5m");
+    assert_check_fails("most: 1h 30", durations, 2,
+                       "conf.yaml:1:7: most: \"1h 30\" is not a duration: a unit is expected");
+    struct kv_conf *conf = parse("most: 0");
+    const struct kv_option_value *values = check(conf, durations, 2);
+    assert_int_equal(values[0].integer, 1500); /* as modules may have written it */
+    assert_int_equal(values[1].integer, 0);
     kv_conf_destroy(conf);
 }
 
@@ -265,7 +340,8 @@ static void wrong_kinds_say_what_is_expected(void **state)
                  "conf.yaml:1:9: origin: a mapping (name: value) is expected, not text");
     assert_fails("headers: [a]",
                  "conf.yaml:1:10: headers: a mapping (name: text) is expected, not a sequence");
-    assert_fails("headers: {a: [b]}", "conf.yaml:1:14: headers: text is expected, not a sequence");
+    assert_fails("headers: {a: [b]}",
+                 "conf.yaml:1:14: headers.a: text is expected, not a sequence");
     assert_fails("points:\n  - x: 1\n  - [2]\n",
                  "conf.yaml:3:5: points[1]: a mapping (name: value) is expected, not a sequence");
 }
@@ -297,13 +373,13 @@ static void missing_option_names_the_block(void **state)
 static void missing_block_at_the_top_is_missed(void **state)
 {
     (void)state;
-    struct kv_conf *conf = parse("");
+    struct kv_conf *conf = parse("sinks: [{module: a}]");
     const struct kv_option_value *values;
-    struct kv_error error;
-    assert_int_equal(
-        kv_conf_check(conf, NULL, "sinks[0].options", point, 2, sizeof(*point), &values, &error),
-        -1);
-    assert_string_equal(error.text, "conf.yaml: sinks[0].options.x: required, but not given");
+    struct kv_conf_block block = block_of(NULL, point, 2);
+    block.path = "sinks[0].options";
+    block.at = kv_conf_node_child(kv_conf_node_find(kv_conf_root(conf), "sinks"), 0);
+    assert_int_equal(kv_conf_check(conf, &block, &values), -1);
+    assert_faults(conf, "conf.yaml:1:9: sinks[0].options.x: required, but not given");
     kv_conf_destroy(conf);
 }
 
@@ -314,9 +390,10 @@ static void messages_begin_with_the_path_of_the_block(void **state)
     const struct kv_conf_node *b =
         kv_conf_node_find(kv_conf_node_find(kv_conf_root(conf), "a"), "b");
     const struct kv_option_value *values;
-    struct kv_error error;
-    assert_int_equal(kv_conf_check(conf, b, "a.b", point, 2, sizeof(*point), &values, &error), -1);
-    assert_string_equal(error.text, "conf.yaml:1:12: a.b.x: \"no\" is not a whole number");
+    struct kv_conf_block block = block_of(b, point, 2);
+    block.path = "a.b";
+    assert_int_equal(kv_conf_check(conf, &block, &values), -1);
+    assert_faults(conf, "conf.yaml:1:12: a.b.x: \"no\" is not a whole number");
     kv_conf_destroy(conf);
 }
 
@@ -342,16 +419,11 @@ static void long_and_strange_text_is_cut_in_messages(void **state)
     char text[400] = "flag: \"\\e[2J";
     memset(text + strlen(text), 'x', 300);
     strcat(text, "\"");
-    struct kv_conf *conf = parse(text);
-    const struct kv_option_value *values;
-    struct kv_error error;
-    assert_int_equal(kv_conf_check(conf, kv_conf_root(conf), "", options, N_OF(options),
-                                   sizeof(*options), &values, &error),
-                     -1);
-    assert_non_null(strstr(error.text, "\"?[2Jxxx"));
-    assert_non_null(strstr(error.text, "xx…\" is not true or false"));
-    assert_true(strlen(error.text) < 160);
-    kv_conf_destroy(conf);
+    char *faults = check_faults(text, options, N_OF(options));
+    assert_non_null(strstr(faults, "\"?[2Jxxx"));
+    assert_non_null(strstr(faults, "xx…\" is not true or false"));
+    assert_true(strlen(faults) < 160);
+    free(faults);
 }
 
 static void unsound_schema_is_an_error_that_names_the_option(void **state)
@@ -391,15 +463,15 @@ static void older_schema_is_read_with_its_own_stride(void **state)
     assert_true(sizeof(struct old_option) < sizeof(struct kv_option));
     struct kv_conf *conf = parse("block: {b: green}");
     const struct kv_option_value *values;
-    struct kv_error error = {{0}};
-    if (kv_conf_check(conf, kv_conf_root(conf), "", (const void *)old, 2, sizeof(struct old_option),
-                      &values, &error) != 0)
-        fail_msg("%s", error.text);
+    struct kv_conf_block block = block_of(kv_conf_root(conf), (const void *)old, 2);
+    block.option_size = sizeof(struct old_option);
+    assert_int_equal(kv_conf_check(conf, &block, &values), 0);
     assert_int_equal(values[0].integer, 1);
     assert_string_equal(values[1].list.items[0].string.bytes, "left");
     assert_int_equal(values[1].list.items[1].integer, 1);
     struct kv_buffer out = {0};
-    kv_conf_print((const void *)old, 2, sizeof(struct old_option), values, 0, &out);
+    struct kv_conf_printer printer = {.out = &out};
+    kv_conf_print(&printer, &block, values, 0);
     kv_buffer_append_char(&out, '\0');
     assert_string_equal(out.bytes, "n: 1\nblock:\n  a: left\n  b: green\n");
     kv_buffer_fini(&out);
@@ -418,10 +490,9 @@ static void newer_schema_is_read_as_far_as_it_is_known(void **state)
     };
     struct kv_conf *conf = parse("");
     const struct kv_option_value *values;
-    struct kv_error error;
-    assert_int_equal(kv_conf_check(conf, NULL, "", &newer[0].known, 2, sizeof(struct new_option),
-                                   &values, &error),
-                     0);
+    struct kv_conf_block block = block_of(NULL, &newer[0].known, 2);
+    block.option_size = sizeof(struct new_option);
+    assert_int_equal(kv_conf_check(conf, &block, &values), 0);
     assert_int_equal(values[1].integer, 2);
     kv_conf_destroy(conf);
 }
@@ -435,11 +506,16 @@ int main(void)
         cmocka_unit_test(tilde_means_the_default),
         cmocka_unit_test(keyword_is_given_in_words),
         cmocka_unit_test(unknown_key_names_the_nearest),
+        cmocka_unit_test(misspelt_key_is_not_missed_as_well),
+        cmocka_unit_test(all_faults_are_told_in_the_order_of_the_file),
+        cmocka_unit_test(faults_beyond_fifty_are_counted),
+        cmocka_unit_test(wrong_value_gives_way_to_the_default),
         cmocka_unit_test(bool_is_true_or_false_only),
         cmocka_unit_test(int_is_whole_and_in_its_range),
         cmocka_unit_test(least_integer_is_never_taken_for_the_keyword),
         cmocka_unit_test(real_is_decimal_and_finite),
         cmocka_unit_test(duration_has_units_and_a_range),
+        cmocka_unit_test(duration_without_a_unit_is_refused_with_the_likely_readings),
         cmocka_unit_test(size_has_units_and_a_range),
         cmocka_unit_test(choice_lists_its_words),
         cmocka_unit_test(wrong_kinds_say_what_is_expected),

@@ -33,10 +33,9 @@ static void assert_expands(const char *text, const char *expected)
 static void assert_expansion_fails(const char *text, const char *message)
 {
     struct kv_conf *conf = NULL;
-    struct kv_error error = {{0}};
-    assert_int_equal(kv_conf_parse_env("conf.yaml", kv_slice_of(text), &own_env, &conf, &error),
-                     -1);
-    assert_string_equal(error.text, message);
+    kv_conf_parse_env("conf.yaml", kv_slice_of(text), &own_env, &conf);
+    assert_faults(conf, message);
+    kv_conf_destroy(conf);
 }
 
 static void variable_is_replaced_wherever_it_stands(void **state)
@@ -74,10 +73,8 @@ static void what_comes_in_is_never_read_again(void **state)
     (void)state;
     assert_expands("${DOLLAR}", "${YAML}");
     struct kv_conf *conf = NULL;
-    struct kv_error error;
-    assert_int_equal(kv_conf_parse_env("conf.yaml", KV_SLICE("a: ${YAML}\nb: ${NIL}\n"), &own_env,
-                                       &conf, &error),
-                     0);
+    assert_int_equal(
+        kv_conf_parse_env("conf.yaml", KV_SLICE("a: ${YAML}\nb: ${NIL}\n"), &own_env, &conf), 0);
     const struct kv_conf_node *root = kv_conf_root(conf);
     assert_string_equal(kv_conf_node_text(kv_conf_node_find(root, "a")), "[1, {a: b}]");
     assert_string_equal(kv_conf_node_text(kv_conf_node_find(root, "b")), "~");
@@ -126,10 +123,12 @@ static void endless_name_is_cut_in_the_message(void **state)
     memset(text + 5, 'x', 300);
     text[305] = '}';
     struct kv_conf *conf = NULL;
-    struct kv_error error;
-    assert_int_equal(kv_conf_parse_env("c", kv_slice_of(text), &own_env, &conf, &error), -1);
-    assert_non_null(strstr(error.text, "xxx…\" is not the name"));
-    assert_true(strlen(error.text) < 200);
+    kv_conf_parse_env("c", kv_slice_of(text), &own_env, &conf);
+    char *faults = faults_of(conf);
+    assert_non_null(strstr(faults, "xxx…\" is not the name"));
+    assert_true(strlen(faults) < 200);
+    free(faults);
+    kv_conf_destroy(conf);
 }
 
 static void variable_that_is_not_utf8_is_refused(void **state)

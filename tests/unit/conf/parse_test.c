@@ -75,21 +75,25 @@ static void callers_can_complain_about_a_place(void **state)
 {
     (void)state;
     struct kv_conf *conf = parse("a: 1\nbé: {x: 7}\n");
-    struct kv_error error;
     const struct kv_conf_node *x =
         kv_conf_node_find(kv_conf_node_find(kv_conf_root(conf), "bé"), "x");
-    assert_int_equal(kv_conf_error_at(conf, x, &error, "no %s here", "seven"), -1);
-    assert_string_equal(error.text, "conf.yaml:2:9: no seven here");
-    assert_int_equal(kv_conf_error_at(conf, NULL, &error, "nothing"), -1);
-    assert_string_equal(error.text, "conf.yaml: nothing");
+    assert_int_equal(kv_conf_fault(conf, x, "no %s here", "seven"), -1);
+    assert_int_equal(kv_conf_fault_key(conf, x, "strange"), -1);
+    assert_int_equal(kv_conf_fault(conf, NULL, "nothing"), -1);
+    kv_conf_fault(conf, x, "no %s here", "seven");
+    assert_int_equal(kv_conf_n_faults(conf), 3);
+    assert_faults(conf, "conf.yaml: nothing\nconf.yaml:2:6: strange\nconf.yaml:2:9: no seven here");
     kv_conf_destroy(conf);
 }
 
 static void root_has_to_be_a_mapping(void **state)
 {
     (void)state;
-    assert_parse_fails("\n- 1\n", "conf.yaml:2:1: the file has to be a mapping (name: value)");
-    assert_parse_fails("hello", "conf.yaml:1:1: the file has to be a mapping (name: value)");
+    assert_parse_fails(
+        "\n- 1\n",
+        "conf.yaml:2:1: the file has to be a mapping (name: value, with a space between)");
+    assert_parse_fails(
+        "hello", "conf.yaml:1:1: the file has to be a mapping (name: value, with a space between)");
 }
 
 static void key_given_twice_names_both_lines(void **state)
@@ -104,22 +108,55 @@ static void key_given_twice_names_both_lines(void **state)
 static void anchors_aliases_and_tags_are_refused(void **state)
 {
     (void)state;
-    assert_parse_fails("a: &x 1\n", "conf.yaml:1:4: anchors (&name) are not supported");
-    assert_parse_fails("a: &x [1]\n", "conf.yaml:1:4: anchors (&name) are not supported");
-    assert_parse_fails("a: &x {b: 1}\n", "conf.yaml:1:4: anchors (&name) are not supported");
-    assert_parse_fails("&x a: 1\n", "conf.yaml:1:1: anchors (&name) are not supported");
-    assert_parse_fails("a: *x\n", "conf.yaml:1:4: aliases (*name) are not supported");
-    assert_parse_fails("*x : 1\n", "conf.yaml:1:1: aliases (*name) are not supported");
-    assert_parse_fails("a: !!str 1\n", "conf.yaml:1:4: tags (!name) are not supported");
-    assert_parse_fails("a: ! 1\n", "conf.yaml:1:4: tags (!name) are not supported");
-    assert_parse_fails("a: !x [1]\n", "conf.yaml:1:4: tags (!name) are not supported");
-    assert_parse_fails("!x a: 1\n", "conf.yaml:1:1: tags (!name) are not supported");
+    static const char *const cases[][3] = {
+        {"a: &x 1\n", "1:4",
+         "anchors (&name) are not supported: a text that begins with & needs "
+         "quotes"},
+        {"a: &x [1]\n", "1:4", NULL},
+        {"a: &x {b: 1}\n", "1:4", NULL},
+        {"&x a: 1\n", "1:1", NULL},
+        {"a: *x\n", "1:4",
+         "aliases (*name) are not supported: a text that begins with * needs "
+         "quotes"},
+        {"a: !!str 1\n", "1:4",
+         "tags (!name) are not supported: a text that begins with ! needs "
+         "quotes"},
+        {"a: ! 1\n", "1:4", NULL},
+        {"a: !x [1]\n", "1:4", NULL},
+        {"!x a: 1\n", "1:1", NULL},
+    };
+    const char *what = NULL;
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        char expected[200];
+        what = cases[i][2] == NULL ? what : cases[i][2];
+        snprintf(expected, sizeof(expected), "conf.yaml:%s: %s", cases[i][1], what);
+        assert_parse_fails(cases[i][0], expected);
+    }
+    assert_parse_fails("*x : 1\n", "conf.yaml:1:1: a key has to be plain text");
+}
+
+/* Only text that is no YAML ends the reading. */
+static void every_fault_of_the_text_is_told(void **state)
+{
+    (void)state;
+    assert_parse_fails("a: &x 1\nb: ${NO_SUCH}\nb: 2\nc: \"\\0\"\nb: 3\nd: {e\n",
+                       "conf.yaml:1:4: anchors (&name) are not supported: a text that begins with "
+                       "& needs quotes\n"
+                       "conf.yaml:2:4: the environment has no NO_SUCH (a default is given as "
+                       "${NO_SUCH:-text})\n"
+                       "conf.yaml:4:4: a NUL character\n"
+                       "conf.yaml:7:1: \",\" or \"}\" is expected (while parsing a flow mapping "
+                       "that begins in line 6)");
+    assert_parse_fails("a: 1\na: 2\nb: ${NO_SUCH:-1}\na: 3\n",
+                       "conf.yaml:2:1: \"a\" is given twice, first in line 1\n"
+                       "conf.yaml:4:1: \"a\" is given twice, first in line 1");
 }
 
 static void second_document_is_refused(void **state)
 {
     (void)state;
-    assert_parse_fails("a: 1\n---\nb: 2\n", "conf.yaml:2:1: a second document");
+    assert_parse_fails("a: 1\n---\nb: 2\n",
+                       "conf.yaml:2:1: a second document (---): a configuration is one");
 }
 
 static void keys_are_plain_text(void **state)
@@ -174,15 +211,15 @@ static void endless_nesting_is_refused_at_once(void **state)
     };
     char *text = malloc(LEN);
     memset(text, '[', LEN);
+    const struct kv_slice whole = {.bytes = text, .len = LEN};
     struct kv_conf *conf = NULL;
-    struct kv_error error;
-    assert_int_equal(
-        kv_conf_parse("x", (struct kv_slice){.bytes = text, .len = LEN}, &conf, &error), -1);
+    assert_int_equal(kv_conf_parse("x", whole, &conf), -1);
+    kv_conf_destroy(conf);
     memset(text, '-', LEN);
     for (size_t i = 1; i < LEN; i += 2)
         text[i] = ' ';
-    assert_int_equal(
-        kv_conf_parse("x", (struct kv_slice){.bytes = text, .len = LEN}, &conf, &error), -1);
+    assert_int_equal(kv_conf_parse("x", whole, &conf), -1);
+    kv_conf_destroy(conf);
     free(text);
 }
 
@@ -224,36 +261,79 @@ static void binary_is_refused_with_its_place(void **state)
     assert_slice_fails(KV_SLICE("a: \303"), "conf.yaml:1:4: incomplete UTF-8 octet sequence");
 }
 
-static void unterminated_things_are_refused(void **state)
+static void faults_of_yaml_are_told_in_plain_words(void **state)
 {
     (void)state;
-    assert_parse_fails("a: \"x\n", "conf.yaml:2:1: found unexpected end of stream (while scanning "
-                                   "a quoted scalar from line 1 on)");
-    assert_parse_fails("a: [1\n", "conf.yaml:2:1: did not find expected ',' or ']' (while parsing "
-                                  "a flow sequence from line 1 on)");
-    assert_parse_fails("a: {b: 1\n", "conf.yaml:2:1: did not find expected ',' or '}' (while "
-                                     "parsing a flow mapping from line 1 on)");
-    assert_parse_fails("a: 1\n b: 2\n", "conf.yaml:2:3: mapping values are not allowed in this "
-                                        "context");
-    assert_parse_fails(
-        "a:\n  b: 1\n\tc: 2\n",
-        "conf.yaml:3:1: found a tab character that violates indentation (while scanning "
-        "a plain scalar from line 2 on)");
+    assert_parse_fails("a: \"x\n", "conf.yaml:1:4: the quotes that begin here are not closed");
+    assert_parse_fails("a: [1\n", "conf.yaml:2:1: \",\" or \"]\" is expected (while parsing a flow "
+                                  "sequence that begins in line 1)");
+    assert_parse_fails("a: {b: 1\n", "conf.yaml:2:1: \",\" or \"}\" is expected (while parsing a "
+                                     "flow mapping that begins in line 1)");
+    assert_parse_fails("a: 1\n b: 2\n",
+                       "conf.yaml:2:3: a colon is not expected here: is the line indented as its "
+                       "neighbours are? (a value with \": \" in it needs quotes)");
+    assert_parse_fails("a: x\nb\nc: 1\n",
+                       "conf.yaml:2:1: this line is no \"name: value\": a colon is missing");
+    assert_parse_fails("a: @x\n", "conf.yaml:1:4: a value that begins so needs quotes");
+    assert_parse_fails("a: \"C:\\dir\"\n",
+                       "conf.yaml:1:7: within \"…\" a backslash begins an escape: write \\\\, or "
+                       "take '…'");
+}
+
+static void tab_that_indents_is_named(void **state)
+{
+    (void)state;
+    static const char what[] = "a tab indents this line; YAML takes spaces";
+    static const char *const cases[][2] = {
+        {"a:\n\tb: 1\n", "conf.yaml:2:1: "},
+        {"a:\n  b: 1\n\tc: 2\n", "conf.yaml:3:1: "},
+        {"\ta: 1\n", "conf.yaml:1:1: "},
+        {"a:\n  - b\n \t- c\n", "conf.yaml:3:2: "},
+        {"é: é\r\nb:\r\n\tc: 2\r\n", "conf.yaml:3:1: "},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        char expected[100];
+        snprintf(expected, sizeof(expected), "%s%s", cases[i][1], what);
+        assert_parse_fails(cases[i][0], expected);
+    }
+}
+
+static void variable_without_quotes_among_braces_is_named(void **state)
+{
+    (void)state;
+    assert_parse_fails("a: [{port: ${X:-1}}]\n",
+                       "conf.yaml:1:12: within {…} and […] a variable needs quotes: \"${X:-1}\"");
+    assert_parse_fails("é: [x${X}, 1]\n",
+                       "conf.yaml:1:6: within {…} and […] a variable needs quotes: \"${X}\"");
+    assert_parse_fails("\xef\xbb\xbf{a: ${X}}\n",
+                       "conf.yaml:1:5: within {…} and […] a variable needs quotes: \"${X}\"");
+    kv_conf_destroy(parse("a: ${NO_SUCH:-1}\nb: {c: \"${NO_SUCH:-2}\"}\n"));
+}
+
+static void byte_order_mark_and_carriage_returns_are_passed_over(void **state)
+{
+    (void)state;
+    struct kv_conf *conf = parse("\xef\xbb\xbf"
+                                 "a: b\r\nc:\r\n  - d\r\n");
+    assert_string_equal(kv_conf_node_text(kv_conf_node_find(kv_conf_root(conf), "a")), "b");
+    kv_conf_destroy(conf);
+}
+
+static void assert_load_fails(const char *path, const char *fault)
+{
+    struct kv_conf *conf = NULL;
+    assert_int_equal(kv_conf_load(path, &conf), -1);
+    assert_faults(conf, fault);
+    kv_conf_destroy(conf);
 }
 
 static void missing_file_says_so(void **state)
 {
     (void)state;
-    struct kv_conf *conf = NULL;
-    struct kv_error error;
-    assert_int_equal(kv_conf_load("/nonexistent/conf.yaml", &conf, &error), -1);
-    assert_string_equal(error.text,
-                        "/nonexistent/conf.yaml: cannot be opened: No such file or directory");
-    assert_int_equal(kv_conf_load("/", &conf, &error), -1);
-    assert_string_equal(error.text, "/: cannot be read: Is a directory");
-    assert_int_equal(kv_conf_load("/dev/zero", &conf, &error), -1);
-    assert_string_equal(error.text, "/dev/zero: larger than 1 MiB");
-    assert_null(conf);
+    assert_load_fails("/nonexistent/conf.yaml",
+                      "/nonexistent/conf.yaml: cannot be opened: No such file or directory");
+    assert_load_fails("/", "/: cannot be read: Is a directory");
+    assert_load_fails("/dev/zero", "/dev/zero: larger than 1 MiB");
 }
 
 static void file_is_loaded_and_named_in_messages(void **state)
@@ -263,20 +343,19 @@ static void file_is_loaded_and_named_in_messages(void **state)
     int file = mkstemp(path);
     assert_true(file >= 0);
     assert_int_equal(write(file, "a: 1\n", 5), 5);
-    struct kv_conf *conf = NULL;
-    struct kv_error error = {{0}};
-    int good = kv_conf_load(path, &conf, &error);
+    struct kv_conf *conf = NULL, *twice = NULL;
+    assert_int_equal(kv_conf_load(path, &conf), 0);
     assert_int_equal(write(file, "a: 2\n", 5), 5);
-    struct kv_conf *none = NULL;
-    int bad = kv_conf_load(path, &none, &error);
+    assert_int_equal(kv_conf_load(path, &twice), 0);
     close(file);
     unlink(path);
-    assert_int_equal(good, 0);
     assert_string_equal(kv_conf_node_text(kv_conf_node_find(kv_conf_root(conf), "a")), "1");
+    char *faults = faults_of(twice);
+    assert_memory_equal(faults, path, strlen(path));
+    assert_string_equal(faults + strlen(path), ":2:1: \"a\" is given twice, first in line 1");
+    free(faults);
     kv_conf_destroy(conf);
-    assert_int_equal(bad, -1);
-    assert_memory_equal(error.text, path, strlen(path));
-    assert_string_equal(error.text + strlen(path), ":2:1: \"a\" is given twice, first in line 1");
+    kv_conf_destroy(twice);
 }
 
 int main(void)
@@ -301,7 +380,11 @@ int main(void)
         cmocka_unit_test(hundred_thousand_keys_are_read),
         cmocka_unit_test(more_than_1_mib_is_refused),
         cmocka_unit_test(binary_is_refused_with_its_place),
-        cmocka_unit_test(unterminated_things_are_refused),
+        cmocka_unit_test(every_fault_of_the_text_is_told),
+        cmocka_unit_test(faults_of_yaml_are_told_in_plain_words),
+        cmocka_unit_test(tab_that_indents_is_named),
+        cmocka_unit_test(variable_without_quotes_among_braces_is_named),
+        cmocka_unit_test(byte_order_mark_and_carriage_returns_are_passed_over),
         cmocka_unit_test(missing_file_says_so),
         cmocka_unit_test(file_is_loaded_and_named_in_messages),
     };

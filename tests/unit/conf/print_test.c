@@ -38,7 +38,8 @@ static const struct kv_option options[] = {
 static void assert_prints(const char *text, const char *expected)
 {
     struct kv_conf *conf = parse(text);
-    char *printed = print(options, N_OF(options), check(conf, options, N_OF(options)), 0);
+    char *printed = print_from(kv_conf_root(conf), options, N_OF(options),
+                               check(conf, options, N_OF(options)), 0);
     assert_string_equal(printed, expected);
     free(printed);
     kv_conf_destroy(conf);
@@ -88,7 +89,7 @@ static void nested_values_are_block_style(void **state)
                   "bool: true  # Yes or no.\n"
                   "int: \"not set\"\n"
                   "real: 0.1\n"
-                  "duration: 1500\n"
+                  "duration: 1500ms\n"
                   "size: 10kB\n"
                   "string: /srv/kv\n"
                   "choice: \"needs quotes\"\n"
@@ -106,13 +107,13 @@ static void nested_values_are_block_style(void **state)
                   "  - {}\n"
                   "logins:\n"
                   "  - user: a\n"
-                  "    secret: \"<hidden>\"\n"
+                  "    secret: \"\"\n"
                   "  - ~\n"
                   "  - user: b\n"
                   "    secret: \"<hidden>\"\n"
                   "login:  # Who may.\n"
                   "  user: c\n"
-                  "  secret: \"<hidden>\"\n"
+                  "  secret: \"\"\n"
                   "map:\n"
                   "  \"null\": x\n"
                   "  Host: a:80\n"
@@ -133,6 +134,70 @@ static void what_is_printed_prints_the_same_again(void **state)
     kv_conf_destroy(again);
     free(once);
     kv_conf_destroy(conf);
+}
+
+static const struct kv_option secret_element = {.type = KV_OPTION_SIZE};
+static const struct kv_option secrets[] = {
+    {.name = "text", .type = KV_OPTION_STRING, .flags = KV_OPTION_SECRET, .fallback = "public"},
+    {.name = "list",
+     .type = KV_OPTION_LIST,
+     .flags = KV_OPTION_SECRET,
+     .fields = &secret_element,
+     .n_fields = 1},
+    {.name = "map", .type = KV_OPTION_MAP, .flags = KV_OPTION_SECRET},
+};
+
+static void assert_secrets_print(const char *text, bool shows_secrets, size_t n_literal,
+                                 const char *expected)
+{
+    struct kv_conf *conf = parse(text);
+    struct kv_buffer out = {0};
+    struct kv_conf_printer printer = {.out = &out, .shows_secrets = shows_secrets};
+    const struct kv_conf_block block = block_of(kv_conf_root(conf), secrets, N_OF(secrets));
+    kv_conf_print(&printer, &block, check(conf, secrets, N_OF(secrets)), 0);
+    kv_buffer_append_char(&out, '\0');
+    assert_string_equal(out.bytes, expected);
+    assert_int_equal(printer.n_literal, n_literal);
+    kv_conf_destroy(conf);
+    kv_buffer_fini(&out);
+}
+
+static void default_of_a_secret_is_none(void **state)
+{
+    (void)state;
+    assert_secrets_print("", false, 0, "text: public\nlist: []\nmap: {}\n");
+}
+
+static void secret_from_the_environment_is_printed_as_its_variable(void **state)
+{
+    (void)state;
+    static const char text[] = "text: \"a$${b}${KV_TEST_SECRET}\"\n"
+                               "list:\n  - \"${KV_TEST_NONE:-4711}\"\n"
+                               "map:\n  a: \"${KV_TEST_SECRET:-b}\"\n";
+    setenv("KV_TEST_SECRET", "hunter2", 1);
+    assert_secrets_print(text, false, 0, text);
+    assert_secrets_print(text, true, 0, text);
+}
+
+static void literal_secret_is_shown_only_where_that_is_asked_for(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "text: \"a$${b}\"\nlist:\n  - 4711\nmap:\n  a: b\n  c: \"${KV_TEST_NONE:-d}\"\n";
+    assert_secrets_print(text, true, 3, text);
+    assert_secrets_print(text, false, 3,
+                         "text: \"<hidden>\"\nlist:\n  - \"<hidden>\"\n"
+                         "map:\n  a: \"<hidden>\"\n  c: \"${KV_TEST_NONE:-d}\"\n");
+}
+
+static void hidden_secret_is_not_taken_for_one(void **state)
+{
+    (void)state;
+    assert_check_fails("text: <hidden>\nmap: {a: <hidden>}\n", secrets, N_OF(secrets),
+                       "conf.yaml:1:7: text: was hidden when this was printed: write the secret "
+                       "here, or the ${VAR} that has it\n"
+                       "conf.yaml:2:10: map.a: was hidden when this was printed: write the secret "
+                       "here, or the ${VAR} that has it");
 }
 
 static void indent_moves_every_line(void **state)
@@ -276,6 +341,10 @@ int main(void)
         cmocka_unit_test(defaults_are_written_out),
         cmocka_unit_test(nested_values_are_block_style),
         cmocka_unit_test(what_is_printed_prints_the_same_again),
+        cmocka_unit_test(default_of_a_secret_is_none),
+        cmocka_unit_test(secret_from_the_environment_is_printed_as_its_variable),
+        cmocka_unit_test(literal_secret_is_shown_only_where_that_is_asked_for),
+        cmocka_unit_test(hidden_secret_is_not_taken_for_one),
         cmocka_unit_test(indent_moves_every_line),
         cmocka_unit_test(every_string_survives),
         cmocka_unit_test(every_character_survives),

@@ -73,10 +73,22 @@ static void types_and_flags_are_known(void **state)
 {
     (void)state;
     assert_option_unsound((struct kv_option){.name = "a"}, "option \"a\": its type 0 is unknown");
-    assert_option_unsound((struct kv_option){.name = "a", .type = 12},
-                          "option \"a\": its type 12 is unknown");
-    assert_option_unsound((struct kv_option){.name = "a", .type = KV_OPTION_INT, .flags = 6},
-                          "option \"a\": its flags 0x4 are unknown");
+    assert_option_unsound((struct kv_option){.name = "a", .type = 13},
+                          "option \"a\": its type 13 is unknown");
+    assert_option_unsound((struct kv_option){.name = "a", .type = KV_OPTION_INT, .flags = 34},
+                          "option \"a\": its flags 0x20 are unknown");
+}
+
+static void paths_alone_have_a_use_and_one_at_most(void **state)
+{
+    (void)state;
+    assert_option_unsound(
+        (struct kv_option){.name = "a", .type = KV_OPTION_STRING, .flags = KV_OPTION_READS},
+        "option \"a\": only paths are read or written");
+    assert_option_unsound((struct kv_option){.name = "a",
+                                             .type = KV_OPTION_PATH,
+                                             .flags = KV_OPTION_READS | KV_OPTION_WRITES},
+                          "option \"a\": a path has one use");
 }
 
 static void ranges_hold_something(void **state)
@@ -177,6 +189,7 @@ int main(void)
         cmocka_unit_test(every_type_can_be_sound),
         cmocka_unit_test(names_are_there_in_snake_case_and_once),
         cmocka_unit_test(types_and_flags_are_known),
+        cmocka_unit_test(paths_alone_have_a_use_and_one_at_most),
         cmocka_unit_test(ranges_hold_something),
         cmocka_unit_test(keywords_are_for_numbers),
         cmocka_unit_test(defaults_parse_and_lie_in_the_range),

@@ -142,10 +142,9 @@ static void blocks_of_modules_are_checked_by_their_own_schema(void **state)
     const struct kv_conf_node *storage = check(conf, server, N_OF(server))[STORAGE].tree;
     assert_string_equal(kv_conf_node_text(kv_conf_node_find(storage, "module")), "rocksdb");
     const struct kv_option_value *values;
-    struct kv_error error = {{0}};
-    if (kv_conf_check(conf, kv_conf_node_find(storage, "rocksdb"), "storage.rocksdb", rocksdb,
-                      N_OF(rocksdb), sizeof(*rocksdb), &values, &error) != 0)
-        fail_msg("%s", error.text);
+    const struct kv_conf_block block =
+        block_of(kv_conf_node_find(storage, "rocksdb"), rocksdb, N_OF(rocksdb));
+    assert_int_equal(kv_conf_check(conf, &block, &values), 0);
     assert_int_equal(values[1].integer, 0);
     assert_int_equal(values[2].integer, 64 << 20);
     char *printed = print(rocksdb, N_OF(rocksdb), values, 4);

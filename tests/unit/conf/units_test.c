@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-#include "conf/distance.h"
+#include "base/distance.h"
 #include "conf/units.h"
 
 static void sizes_are_exact(void **state)
@@ -92,7 +92,7 @@ static void numbers_take_the_largest_whole_unit(void **state)
     assert_written(KV_OPTION_SIZE, 10000, "10kB");
     assert_written(KV_OPTION_SIZE, INT64_MAX, "9223372036854775807");
     assert_written(KV_OPTION_DURATION, 0, "0");
-    assert_written(KV_OPTION_DURATION, 1500, "1500");
+    assert_written(KV_OPTION_DURATION, 1500, "1500ms");
     assert_written(KV_OPTION_DURATION, 30000, "30s");
     assert_written(KV_OPTION_DURATION, 90000, "90s");
     assert_written(KV_OPTION_DURATION, 3600000, "1h");

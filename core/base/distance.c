@@ -3,7 +3,7 @@
  * "A technique for computer detection and correction of spelling errors", 1964). Three rows of
  * the table suffice, as a swap looks two rows back.
  */
-#include "conf/distance.h"
+#include "base/distance.h"
 
 #include <ctype.h>
 #include <stdbool.h>
@@ -57,4 +57,12 @@ int kv_name_distance(const char *a, const char *b)
     int distance = rows.now[b_len];
     int longer = (int)(a_len > b_len ? a_len : b_len);
     return distance <= longer / 3 || (distance == 1 && longer > 1) ? distance : KV_DISTANCE_FAR;
+}
+
+void kv_name_offer(const char *name, const char *known, const char **nearest)
+{
+    int distance = kv_name_distance(name, known);
+    if (distance != KV_DISTANCE_FAR &&
+        (*nearest == NULL || distance < kv_name_distance(name, *nearest)))
+        *nearest = known;
 }

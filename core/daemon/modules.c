@@ -1,0 +1,187 @@
+#include "daemon/modules.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/distance.h"
+#include "base/mem.h"
+#include "conf/conf.h"
+#include "conf/schema.h"
+#include "daemon/schema.h"
+
+char *kv_modules_folder(void)
+{
+    char path[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    while (len > 0 && path[len - 1] != '/')
+        len--;
+    if (len <= 0)
+        return kv_strdup("modules");
+    path[len] = '\0';
+    struct kv_buffer folder = {0};
+    kv_buffer_printf(&folder, "%smodules", path);
+    kv_buffer_append_char(&folder, '\0');
+    if (access(folder.bytes, F_OK) == 0)
+        return folder.bytes;
+    folder.len = 0;
+    kv_buffer_printf(&folder, "%s../" KV_INSTALLED_MODULES, path);
+    kv_buffer_append_char(&folder, '\0');
+    return folder.bytes;
+}
+
+void kv_modules_unload(struct kv_configured_module *module)
+{
+    kv_module_unload(module->module);
+    *module = (struct kv_configured_module){0};
+}
+
+static const char *folder_of(const struct kv_config *config)
+{
+    return config->values[CONFIG_MODULES].string.bytes;
+}
+
+/* Where a module's block is, and the place of what is missing from it. */
+struct block {
+    const struct kv_conf_node *node, *at;
+    const char *path;
+};
+
+static int check_options(struct kv_config *config, const struct block *block,
+                         struct kv_configured_module *module)
+{
+    const struct kv_module *identity = module->module->identity;
+    struct kv_error error;
+    if (kv_schema_check(identity->options, identity->n_options, identity->option_size, &error) != 0)
+        return kv_conf_fault(config->conf, block->at, "%s: its options are unsound: %s",
+                             module->module->path, error.text);
+    const struct kv_conf_block checked = {
+        .node = block->node,
+        .at = block->at,
+        .path = block->path,
+        .options = identity->options,
+        .n_options = identity->n_options,
+        .option_size = identity->option_size,
+    };
+    module->node = block->node;
+    module->first_path = kv_conf_n_paths(config->conf);
+    int result = kv_conf_check(config->conf, &checked, &module->options);
+    module->end_path = kv_conf_n_paths(config->conf);
+    return result;
+}
+
+/* Loads a module and checks its block. Where that fails, *ret stays empty. */
+static void configure(struct kv_config *config, enum kv_module_kind kind, const char *name,
+                      const struct block *block, struct kv_configured_module *ret)
+{
+    struct kv_configured_module module = {.at = block->at};
+    struct kv_error error;
+    if (kv_module_load(folder_of(config), kind, name, &module.module, &error) != 0)
+        kv_conf_fault(config->conf, block->at, "%s", error.text);
+    else if (check_options(config, block, &module) != 0)
+        kv_modules_unload(&module);
+    else
+        *ret = module;
+}
+
+/* The store. */
+
+static bool is_listed(char *const *names, const char *name)
+{
+    while (*names != NULL && strcmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
+}
+
+/* A key of `storage` that is neither `module` nor a store. */
+static void note_unknown(struct kv_config *config, const struct kv_conf_node *child,
+                         const char *key, char *const *names)
+{
+    const char *nearest = NULL;
+    struct kv_buffer stores = {0};
+    kv_name_offer(key, "module", &nearest);
+    for (size_t i = 0; names[i] != NULL; i++) {
+        kv_name_offer(key, names[i], &nearest);
+        kv_buffer_printf(&stores, ", %s", names[i]);
+    }
+    if (nearest != NULL)
+        kv_conf_fault_key(config->conf, child, "storage: unknown key \"%s\" (did you mean \"%s\"?)",
+                          key, nearest);
+    else
+        kv_conf_fault_key(config->conf, child,
+                          "storage: unknown key \"%s\" (there are: module%.*s)", key,
+                          (int)stores.len, stores.len == 0 ? "" : stores.bytes);
+    kv_buffer_fini(&stores);
+}
+
+static void check_other(struct kv_config *config, const char *name,
+                        const struct kv_conf_node *child, char *const *names)
+{
+    struct kv_configured_module other = {0};
+    char path[256];
+    if (!is_listed(names, name)) {
+        note_unknown(config, child, name, names);
+        return;
+    }
+    snprintf(path, sizeof(path), "storage.%s", name);
+    const struct block block = {.node = child, .at = child, .path = path};
+    configure(config, KV_MODULE_STORE, name, &block, &other);
+    kv_modules_unload(&other);
+}
+
+static void check_others(struct kv_config *config, const struct kv_conf_node *storage,
+                         const char *selected)
+{
+    char **names = kv_module_names(folder_of(config), KV_MODULE_STORE);
+    for (size_t i = 0; i < kv_conf_node_size(storage); i++) {
+        const char *key = kv_conf_node_name(storage, i);
+        if (strcmp(key, "module") != 0 && strcmp(key, selected) != 0)
+            check_other(config, key, kv_conf_node_child(storage, i), names);
+    }
+    kv_module_names_free(names);
+}
+
+void kv_modules_read_storage(struct kv_config *config)
+{
+    const struct kv_conf_node *storage = config->values[CONFIG_STORAGE].tree;
+    if (kv_conf_node_is_faulty(storage))
+        return;
+    if (!kv_conf_node_is_empty(storage) && !kv_conf_node_is_mapping(storage)) {
+        kv_conf_fault(config->conf, storage,
+                      "storage: a mapping like {module: " KV_DEFAULT_STORE "} is expected");
+        return;
+    }
+    const struct kv_conf_node *named = kv_conf_node_find(storage, "module");
+    const char *name = kv_conf_node_text(named);
+    bool is_named = named != NULL && !kv_conf_node_is_empty(named);
+    check_others(config, storage, name == NULL ? KV_DEFAULT_STORE : name);
+    if (is_named && name == NULL) {
+        if (!kv_conf_node_is_faulty(named))
+            kv_conf_fault(config->conf, named, "storage.module: the name of a store is expected");
+        return;
+    }
+    if (name == NULL)
+        name = KV_DEFAULT_STORE;
+    char path[256];
+    snprintf(path, sizeof(path), "storage.%s", name);
+    const struct block block = {
+        .node = kv_conf_node_find(storage, name), .at = named, .path = path};
+    configure(config, KV_MODULE_STORE, name, &block, &config->store);
+}
+
+/* Lists of modules. */
+
+void kv_modules_read_entry(struct kv_config *config, enum kv_module_kind kind, const char *list,
+                           size_t i, const char *name, const struct kv_conf_node *options,
+                           struct kv_configured_module *ret)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "%s[%zu].options", list, i);
+    const struct kv_conf_node *entry =
+        kv_conf_node_child(kv_conf_node_find(kv_conf_root(config->conf), list), i);
+    const struct kv_conf_node *named = kv_conf_node_find(entry, "module");
+    const struct block block = {.node = options, .at = named == NULL ? entry : named, .path = path};
+    if (*name != '\0' || (named != NULL && !kv_conf_node_is_empty(named) &&
+                          !kv_conf_node_is_faulty(named))) /* else it is noted as missing */
+        configure(config, kind, name, &block, ret);
+}
