@@ -20,7 +20,7 @@ static void start_slowly(struct kv_test_server *server, int open_delay_ms)
     struct kv_buffer yaml = {0};
     kv_buffer_printf(&yaml,
                      "listen: [{port: %%port}]\nmodules: %s\n"
-                     "storage: {module: late, late: {open_delay: %d}}\n",
+                     "storage: {module: late, late: {open_delay: %dms}}\n",
                      getenv("KV_TEST_MODULES"), open_delay_ms);
     kv_buffer_append_char(&yaml, '\0');
     kv_test_server_start_alive(server, yaml.bytes);
