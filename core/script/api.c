@@ -31,6 +31,19 @@ static struct kv_script_call *check_running(lua_State *lua, const char *function
     return call;
 }
 
+/* A function in C that has called the script can't be left and come back to. */
+static struct kv_script_call *check_may_wait(lua_State *lua, const char *function)
+{
+    struct kv_script_call *call = check_running(lua, function);
+    if (!lua_isyieldable(lua))
+        luaL_error(lua,
+                   "%s waits, and cannot be called from within a call-back of table.sort or "
+                   "string.gsub, nor in a metamethod that a library function calls: call it "
+                   "before, and keep what it returns in a local",
+                   function);
+    return call;
+}
+
 /* The key stays on the stack. */
 static struct kv_slice check_key(lua_State *lua, int index)
 {
@@ -38,9 +51,9 @@ static struct kv_slice check_key(lua_State *lua, int index)
     if (lua_type(lua, index) != LUA_TSTRING)
         luaL_typeerror(lua, index, "string");
     key.bytes = lua_tolstring(lua, index, &key.len);
-    luaL_argcheck(lua, kv_utf8_is_valid(key), index, "the key is not UTF-8");
     luaL_argcheck(lua, key.len <= kv_state_of(lua)->config->max_key_bytes, index,
                   "the key is longer than limits.key");
+    luaL_argcheck(lua, kv_utf8_is_valid(key), index, "the key is not UTF-8");
     return key;
 }
 
@@ -279,7 +292,7 @@ static int await_outcome(lua_State *lua, struct kv_script_call *call)
 
 static int get(lua_State *lua)
 {
-    struct kv_script_call *call = check_running(lua, "kv.get");
+    struct kv_script_call *call = check_may_wait(lua, "kv.get");
     call->request = (struct kv_request){.kind = KV_REQUEST_GET, .key = check_key(lua, 1)};
     return await_outcome(lua, call);
 }
@@ -287,7 +300,7 @@ static int get(lua_State *lua)
 static int set(lua_State *lua)
 {
     static const char *const options[] = {"ttl", "if_revision", "if_absent", NULL};
-    struct kv_script_call *call = check_running(lua, "kv.set");
+    struct kv_script_call *call = check_may_wait(lua, "kv.set");
     struct kv_request request = {.kind = KV_REQUEST_SET, .key = check_key(lua, 1)};
     luaL_argcheck(lua, !lua_isnoneornil(lua, 2), 2,
                   "a value is expected; kv.null is JSON's null, and kv.delete takes a key away");
@@ -307,7 +320,7 @@ static int set(lua_State *lua)
 static int delete (lua_State *lua)
 {
     static const char *const options[] = {"if_revision", NULL};
-    struct kv_script_call *call = check_running(lua, "kv.delete");
+    struct kv_script_call *call = check_may_wait(lua, "kv.delete");
     struct kv_request request = {.kind = KV_REQUEST_DELETE, .key = check_key(lua, 1)};
     check_options(lua, 2, options);
     check_may_write(lua, call);
@@ -318,7 +331,7 @@ static int delete (lua_State *lua)
 
 static int incr(lua_State *lua)
 {
-    struct kv_script_call *call = check_running(lua, "kv.incr");
+    struct kv_script_call *call = check_may_wait(lua, "kv.incr");
     struct kv_request request = {.kind = KV_REQUEST_INCR, .key = check_key(lua, 1)};
     request.by = luaL_optinteger(lua, 2, 1);
     check_may_write(lua, call);

@@ -91,15 +91,13 @@ static void give_coroutine_back(struct kv_script_call *call)
 
 /* ---- from outside ---- */
 
-/* The budget may be spent though the coroutine has ended well: where it was in pcall(). */
-static enum kv_call_state end_badly(struct kv_script_call *call, bool has_raised,
-                                    struct kv_error *ret_why)
+static enum kv_call_state end_badly(struct kv_script_call *call, struct kv_error *ret_why)
 {
     enum kv_call_state result = KV_CALL_FAILED;
     struct kv_error error;
-    if (!has_raised) {
-        kv_error_set(ret_why, "it was stopped, as its budget was spent");
-    } else if (!call->budget.is_spent && kv_api_is_refusal(call->coroutine.lua, -1)) {
+    if (call->budget.is_spent) {
+        kv_error_set(ret_why, "%s", call->state->meter.reason);
+    } else if (kv_api_is_refusal(call->coroutine.lua, -1)) {
         kv_error_set(ret_why, "%.*s", (int)call->text.len, call->text.bytes);
         result = KV_CALL_REFUSED;
     } else {
@@ -117,13 +115,13 @@ static enum kv_call_state resume(struct kv_script_call *call, int n_arguments,
     struct kv_script_state *state = call->state;
     int n_results;
     state->running = call;
-    kv_budget_begin(state, &call->budget);
+    kv_budget_begin(&state->meter, call->coroutine.lua, &call->budget);
     int status = lua_resume(call->coroutine.lua, state->lua, n_arguments, &n_results);
-    kv_budget_end(state);
+    kv_budget_end(&state->meter);
     state->running = NULL;
     bool has_raised = status != LUA_OK && status != LUA_YIELD;
     if (has_raised || call->budget.is_spent)
-        return end_badly(call, has_raised, ret_why);
+        return end_badly(call, ret_why);
     if (status == LUA_YIELD)
         return KV_CALL_WAITS;
     give_coroutine_back(call);

@@ -1,23 +1,25 @@
 /*
  * The sandbox: what of Lua's library scripts get, and limits for the functions of it that run in C,
- * where the budget of instructions does not reach.
+ * where no instructions are counted.
  *
  * There is no io, os, package, debug, coroutine, load, dofile, require, collectgarbage, print, and
- * no finalizer (a metatable with __gc is refused: Lua runs them without hooks).
+ * no finalizer (a metatable with __gc is refused: Lua runs them without counting).
  *
- * Pattern matching: a pattern with k repetitions takes at most about len^k steps (len^(k+1) where
- * it is not anchored) on a subject of `len` bytes; what could take more than KV_GUARD_STEPS is
- * refused.
+ * Nothing that a script runs may be without a budget, or go on after it:
+ *
+ *   - pcall and xpcall pass on that a budget is spent. xpcall calls its handler after the stack was
+ *     unwound: Lua counts nothing in the handler of an error that was raised while it counts.
+ *   - string.find, match, gmatch and gsub are KvServer's own (matching.c).
+ *   - functions that call back (sort) charge for each call; those that read without allocating, or
+ *     work long for a byte, charge before they begin; others are bounded by what they allocate.
  */
 #ifndef KV_SCRIPT_GUARD_H
 #define KV_SCRIPT_GUARD_H
 
 #include <lua.h>
 
-#define KV_GUARD_STEPS 1e8 /* of the matcher: less than a second */
-
 enum {
-    KV_GUARD_LONGEST_TABLE = 1000000 /* that table.insert, remove, move and sort work on */
+    KV_GUARD_LONGEST_TABLE = 1000000 /* that table.insert, remove, move, sort … work on */
 };
 
 /* Makes the globals of a fresh state. May raise. */

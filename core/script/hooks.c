@@ -15,7 +15,8 @@ enum {
     MOST_SPARE = 64,
     CALLS_A_TURN = 64, /* of those that waited for others */
     ERRORS_A_SECOND = 10,
-    LINES_A_SECOND = 100
+    LINES_A_SECOND = 100,
+    LONGEST_LINE = 8192 /* bytes: a loop waits until it is written */
 };
 
 /* ---- the log ---- */
@@ -40,7 +41,8 @@ static bool may_tell(struct kv_script_pace *pace, uint32_t most, const char *nam
 void kv_hooks_log(struct kv_script_loop *here, enum kv_log_level level, const char *text)
 {
     if (may_tell(&here->lines, LINES_A_SECOND, here->script->config->name))
-        kv_log(level, here->script->config->name, "%s", text);
+        kv_log(level, here->script->config->name, "%.*s%s", LONGEST_LINE, text,
+               strnlen(text, LONGEST_LINE + 1) > LONGEST_LINE ? " …" : "");
 }
 
 static void tell_fault(struct kv_script_call *call, const char *fault)

@@ -19,8 +19,10 @@
 #include <lua.h>
 
 #include "base/buffer.h"
+#include "base/mem.h"
 #include "base/list.h"
 #include "base/table.h"
+#include "script/budget.h"
 #include "script/scripts.h"
 
 enum kv_hook {
@@ -39,14 +41,6 @@ struct kv_script_loop;
 
 /* ---- state.c: a script, compiled, for one loop ---- */
 
-/* What one hook, or the loading of the script, has used. */
-struct kv_script_budget {
-    int64_t n_instructions;
-    int64_t used_us;  /* before it was last resumed */
-    int64_t since_us; /* when it had run its first instructions since then; 0: it has not */
-    bool is_spent;    /* it was stopped; nothing that it does counts any more */
-};
-
 struct kv_coroutine {
     lua_State *lua;
     int ref; /* of the registry, which keeps it */
@@ -57,24 +51,25 @@ enum {
 };
 
 struct kv_script_state {
+    struct kv_script_meter meter;
     lua_State *lua;
     const struct kv_script_config *config;
-    size_t bytes;    /* of memory that Lua has */
     uint32_t n_refs; /* its script's, and one for each call; the loop's thread only */
     struct {
         int function; /* a reference of the registry; LUA_NOREF: there is no such hook */
         int n_parameters;
     } hooks[KV_N_HOOKS];
-    struct kv_script_call *running;  /* the one whose Lua is being run; NULL: none */
-    struct kv_script_budget *budget; /* of what is being run; NULL: nothing is */
+    struct kv_script_call *running; /* the one whose Lua is being run; NULL: none */
     struct kv_buffer scratch;
     struct kv_coroutine idle[KV_SCRIPT_IDLE]; /* that have ended well, kept for the next calls */
     size_t n_idle;
 };
 
-/* Compiles the script's text. Returns: NULL and *reterr, with file and line. */
+/* Compiles the script's text. is_ending: as in budget.h. Returns: NULL and *reterr, with file and
+ * line. */
 struct kv_script_state *kv_state_create(const struct kv_script_config *config,
-                                        struct kv_slice source, struct kv_error *reterr);
+                                        struct kv_slice source, const atomic_bool *is_ending,
+                                        struct kv_error *reterr);
 void kv_state_unref(struct kv_script_state *state); /* accepts NULL */
 
 /* Runs a C function with one argument, a light userdata, and no results.
@@ -85,15 +80,10 @@ bool kv_state_protect(struct kv_script_state *state, int (*function)(lua_State *
 /* Writes what a raised error says. */
 void kv_state_tell_error(lua_State *lua, int index, struct kv_error *ret);
 
-/* What is run between the two counts on the budget: instructions, and its time but for that of the
- * first thousand of them. */
-void kv_budget_begin(struct kv_script_state *state, struct kv_script_budget *budget);
-void kv_budget_end(struct kv_script_state *state);
-
 /* The state that a lua_State belongs to. */
 static inline struct kv_script_state *kv_state_of(lua_State *lua)
 {
-    return *(struct kv_script_state **)lua_getextraspace(lua);
+    return KV_CONTAINER(kv_meter_of(lua), struct kv_script_state, meter);
 }
 
 static inline bool kv_state_has(const struct kv_script_state *state, enum kv_hook hook)

@@ -39,7 +39,7 @@ static int compile_text(const struct kv_script *script, struct kv_slice text, ui
                         struct kv_script_state **ret_states, struct kv_error *reterr)
 {
     for (uint32_t i = 0; i < n_loops; i++) {
-        ret_states[i] = kv_state_create(script->config, text, reterr);
+        ret_states[i] = kv_state_create(script->config, text, &script->scripts->is_ending, reterr);
         if (ret_states[i] != NULL)
             continue;
         while (i-- > 0)

@@ -1,5 +1,4 @@
 #include <stdlib.h>
-#include <time.h>
 
 #include <lauxlib.h>
 
@@ -9,7 +8,6 @@
 #include "script/value.h"
 
 enum {
-    INSTRUCTIONS_A_STEP = 1000, /* between two looks at the budget */
     STACK_SLOTS = 64,
     GC_PAUSE = 150, /* percent: what is freed soon is still in the cache when it is taken again */
     GC_SPEED = 200
@@ -20,97 +18,6 @@ const char *const kv_hook_names[KV_N_HOOKS] = {
     [KV_HOOK_ON_SET] = "on_set",         [KV_HOOK_ON_DELETE] = "on_delete",
     [KV_HOOK_ON_EXPIRE] = "on_expire",
 };
-
-/* ---- memory ---- */
-
-static void *allocate(void *user, void *block, size_t old_size, size_t new_size)
-{
-    struct kv_script_state *state = user;
-    if (block == NULL)
-        old_size = 0; /* it is a type then */
-    if (new_size == 0) {
-        free(block);
-        state->bytes -= old_size;
-        return NULL;
-    }
-    if (new_size > old_size && state->bytes + (new_size - old_size) > state->config->max_memory)
-        return NULL;
-    void *moved = realloc(block, new_size);
-    if (moved == NULL)
-        return new_size <= old_size ? block : NULL; /* Lua counts on it that shrinking succeeds */
-    state->bytes += new_size - old_size;
-    return moved;
-}
-
-/* ---- the budget ---- */
-
-static int64_t now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-void kv_budget_begin(struct kv_script_state *state, struct kv_script_budget *budget)
-{
-    state->budget = budget;
-    budget->since_us = 0;
-}
-
-void kv_budget_end(struct kv_script_state *state)
-{
-    struct kv_script_budget *budget = state->budget;
-    if (budget->since_us != 0)
-        budget->used_us += now_us() - budget->since_us;
-    state->budget = NULL;
-}
-
-/* The clock is first looked at here, so that most hooks, which are short, need none. */
-static int64_t time_used(struct kv_script_budget *budget)
-{
-    int64_t at_us = now_us();
-    if (budget->since_us == 0)
-        budget->since_us = at_us;
-    return budget->used_us + at_us - budget->since_us;
-}
-
-/* Where the script is. */
-static void push_place(lua_State *lua)
-{
-    luaL_where(lua, 0);
-    if (lua_rawlen(lua, -1) != 0)
-        return;
-    lua_pop(lua, 1);
-    luaL_where(lua, 1);
-}
-
-static void count(lua_State *lua, lua_Debug *step);
-
-/* From now on every instruction raises, so that no pcall() saves the script. */
-static void stop(lua_State *lua, const char *why, lua_Integer most, const char *unit)
-{
-    kv_state_of(lua)->budget->is_spent = true;
-    lua_sethook(lua, count, LUA_MASKCOUNT, 1);
-    push_place(lua);
-    lua_pushfstring(lua, "it was stopped, as it %s more than %I %s", why, most, unit);
-    lua_concat(lua, 2);
-    lua_error(lua);
-}
-
-/* step: NULL where no instructions were counted. */
-static void count(lua_State *lua, lua_Debug *step)
-{
-    const struct kv_script_state *state = kv_state_of(lua);
-    struct kv_script_budget *budget = state->budget;
-    if (budget == NULL)
-        return;
-    if (step != NULL)
-        budget->n_instructions += INSTRUCTIONS_A_STEP;
-    if (budget->n_instructions > state->config->max_instructions)
-        stop(lua, "ran", (lua_Integer)state->config->max_instructions, "instructions");
-    if (budget->is_spent || time_used(budget) > state->config->max_time_us)
-        stop(lua, "took", (lua_Integer)state->config->max_time_us / 1000, "ms");
-}
 
 /* ---- errors ---- */
 
@@ -202,32 +109,31 @@ static int compile(struct kv_script_state *state, struct kv_slice source, struct
 {
     struct kv_script_budget budget = {0};
     struct text text = {.config = state->config, .source = source};
-    *(struct kv_script_state **)lua_getextraspace(state->lua) = state;
+    kv_meter_attach(&state->meter, state->lua);
     if (!lua_checkstack(state->lua, STACK_SLOTS))
         return kv_error_set(reterr, "%s: limits.memory is too little", state->config->file);
     lua_gc(state->lua, LUA_GCINC, GC_PAUSE, GC_SPEED, 0);
-    lua_sethook(state->lua, count, LUA_MASKCOUNT, INSTRUCTIONS_A_STEP);
-    kv_budget_begin(state, &budget);
+    kv_budget_begin(&state->meter, state->lua, &budget);
     bool is_loaded = kv_state_protect(state, load, &text, reterr);
-    kv_budget_end(state);
-    if (!is_loaded)
-        return -1;
-    return budget.is_spent
-               ? kv_error_set(reterr, "%s: it was stopped while it was loaded", state->config->file)
-               : 0;
+    kv_budget_end(&state->meter);
+    if (budget.is_spent)
+        return kv_error_set(reterr, "%s", state->meter.reason);
+    return is_loaded ? 0 : -1;
 }
 
 struct kv_script_state *kv_state_create(const struct kv_script_config *config,
-                                        struct kv_slice source, struct kv_error *reterr)
+                                        struct kv_slice source, const atomic_bool *is_ending,
+                                        struct kv_error *reterr)
 {
     struct kv_script_state *state = kv_calloc(1, sizeof(*state));
+    kv_meter_init(&state->meter, &config->limits, is_ending);
     state->config = config;
     state->n_refs = 1;
     for (enum kv_hook hook = 0; hook < KV_N_HOOKS; hook++) {
         state->hooks[hook].function = LUA_NOREF;
         state->hooks[hook].n_parameters = -1;
     }
-    state->lua = lua_newstate(allocate, state);
+    state->lua = lua_newstate(kv_meter_allocate, &state->meter);
     if (state->lua == NULL)
         kv_error_set(reterr, "%s: limits.memory is too little", config->file);
     if (state->lua == NULL || compile(state, source, reterr) != 0) {

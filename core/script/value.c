@@ -5,14 +5,17 @@
 
 #include <lauxlib.h>
 
+#include "script/budget.h"
 #include "wire/json.h"
 
 static const char array_type[] = "kv.array";
 static const char number_type[] = "kv.number";
 
 enum {
-    MOST_DIGITS = 17, /* that a double can tell apart */
-    VALUES_A_STEP = 1024
+    MOST_DIGITS = 17,  /* that a double can tell apart */
+    WORK_A_VALUE = 32, /* bytes, as an estimate of what it takes to read or write one */
+    WORK_A_NAME = 64,  /* to find and sort one */
+    WORK_A_CHARACTER = 4
 };
 
 /* ---- numbers ---- */
@@ -183,15 +186,9 @@ void kv_script_values_init(lua_State *lua)
     luaL_newmetatable(lua, array_type);
     lua_pushliteral(lua, "array");
     lua_setfield(lua, -2, "__name");
+    lua_pushboolean(lua, false); /* or scripts might set a finalizer in it */
+    lua_setfield(lua, -2, "__metatable");
     lua_pop(lua, 1);
-}
-
-/* What counts instructions sees none of this, and looks at the time now and then. */
-static void step(lua_State *lua, size_t *n_values)
-{
-    lua_Hook count = lua_gethook(lua);
-    if (++*n_values % VALUES_A_STEP == 0 && count != NULL)
-        count(lua, NULL);
 }
 
 /* ---- JSON to Lua ---- */
@@ -201,7 +198,6 @@ struct reader {
     lua_State *lua;
     const char *at;
     const char *end;
-    size_t n_values;
 };
 
 static void skip_space(struct reader *reader)
@@ -284,6 +280,7 @@ static void push_string(struct reader *reader)
         has_escapes = has_escapes || *reader->at == '\\';
         reader->at += *reader->at == '\\' ? 2 : 1;
     }
+    kv_budget_charge(reader->lua, (size_t)(reader->at - from));
     if (has_escapes)
         push_escaped(reader->lua, from, reader->at);
     else
@@ -346,7 +343,7 @@ static void push_value(struct reader *reader, int depth)
     if (depth > KV_SCRIPT_MAX_DEPTH)
         luaL_error(reader->lua, "the value is nested deeper than %d", KV_SCRIPT_MAX_DEPTH);
     luaL_checkstack(reader->lua, 6, NULL);
-    step(reader->lua, &reader->n_values);
+    kv_budget_charge(reader->lua, WORK_A_VALUE);
     skip_space(reader);
     const char *from = reader->at;
     switch (*from) {
@@ -384,7 +381,6 @@ struct writer {
     lua_State *lua;
     struct kv_buffer *out;
     size_t max_bytes;
-    size_t n_values;
 };
 
 static void write_value(struct writer *writer, int index, int depth);
@@ -448,6 +444,7 @@ static void write_string(struct writer *writer, const char *text, size_t len)
 {
     struct kv_buffer *out = writer->out;
     const unsigned char *at = (const unsigned char *)text, *end = at + len;
+    kv_budget_charge(writer->lua, len * WORK_A_CHARACTER);
     kv_buffer_append_char(out, '"');
     while (at < end) {
         size_t n = character(at, (size_t)(end - at));
@@ -519,6 +516,7 @@ static struct kv_slice *push_sorted_names(lua_State *lua, int index, size_t n)
 static void write_object(struct writer *writer, int index, size_t n, int depth)
 {
     lua_State *lua = writer->lua;
+    kv_budget_charge(lua, n * WORK_A_NAME);
     const struct kv_slice *names = push_sorted_names(lua, index, n);
     kv_buffer_append_char(writer->out, '{');
     for (size_t i = 0; i < n; i++) {
@@ -554,7 +552,7 @@ static void write_value(struct writer *writer, int index, int depth)
     lua_State *lua = writer->lua;
     const char *text;
     size_t len;
-    step(lua, &writer->n_values);
+    kv_budget_charge(lua, WORK_A_VALUE);
     if (writer->out->len > writer->max_bytes)
         luaL_error(lua, "the value is longer than %I bytes", (lua_Integer)writer->max_bytes);
     switch (lua_type(lua, index)) {
@@ -654,6 +652,7 @@ static int decode(lua_State *lua)
     struct kv_json_error error;
     struct kv_slice text, value;
     text.bytes = luaL_checklstring(lua, 1, &text.len);
+    kv_budget_charge(lua, text.len);
     if (kv_json_check(text, KV_SCRIPT_MAX_DEPTH, &value, &error) != 0)
         return luaL_error(lua, "bad JSON at byte %d: %s", (int)error.offset, error.what);
     kv_script_push_json(lua, value);

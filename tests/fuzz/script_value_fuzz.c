@@ -6,9 +6,8 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-#include <lauxlib.h>
-
 #include "fuzz.h"
+#include "script/impl.h"
 #include "script/value.h"
 #include "wire/json.h"
 
@@ -31,12 +30,11 @@ static int convert(lua_State *lua)
     return 0;
 }
 
-static struct kv_buffer round_trip(lua_State *lua, struct kv_slice json)
+static struct kv_buffer round_trip(struct kv_script_state *state, struct kv_slice json)
 {
     struct conversion conversion = {.json = json};
-    lua_pushcfunction(lua, convert);
-    lua_pushlightuserdata(lua, &conversion);
-    assert(lua_pcall(lua, 1, 0, 0) == LUA_OK);
+    struct kv_error why;
+    assert(kv_state_protect(state, convert, &conversion, &why));
     return conversion.out;
 }
 
@@ -60,16 +58,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     struct kv_json_error error;
     if (kv_json_check(text, DEPTH, &value, &error) != 0)
         return 0;
-    lua_State *lua = luaL_newstate();
-    kv_script_values_init(lua);
-    struct kv_buffer once = round_trip(lua, value);
-    struct kv_buffer twice = round_trip(lua, kv_buffer_slice(&once));
+    const struct kv_script_config config = {
+        .file = "fuzz",
+        .limits = {.instructions = INT64_MAX, .time_us = INT64_MAX / 2, .memory = SIZE_MAX / 2}};
+    struct kv_error why;
+    struct kv_script_state *state =
+        kv_state_create(&config, KV_SLICE("function on_set() end"), NULL, &why);
+    struct kv_buffer once = round_trip(state, value);
+    struct kv_buffer twice = round_trip(state, kv_buffer_slice(&once));
     struct kv_slice again;
     assert(kv_json_check(kv_buffer_slice(&once), DEPTH, &again, &error) == 0);
     assert(kv_slice_equals(kv_buffer_slice(&once), kv_buffer_slice(&twice)));
     compare(value, kv_buffer_slice(&once));
     kv_buffer_fini(&once);
     kv_buffer_fini(&twice);
-    lua_close(lua);
+    kv_state_unref(state);
     return 0;
 }

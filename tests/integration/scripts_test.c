@@ -327,6 +327,97 @@ static void server_serves_on_whatever_a_hook_does(void **state)
     stop_and_expect(rig, "it was stopped, as it ran more than 1000000 instructions");
 }
 
+/* What goes on after an error, or works without instructions, counts as anything else does. */
+static void no_handler_and_no_library_function_outlives_the_budget(void **state)
+{
+    static const char *const keys[] = {"handler", "nested", "memory", "deep",    "closing",
+                                       "caught",  "gsub",   "sort",   "strings", "finalizer"};
+    struct rig *rig = *state;
+    uint16_t port = start_with(
+        rig, "scripts: [{file: '%s/hooks.lua', limits: {instructions: 1000000000, time: 20ms}}]\n",
+        "local function loop() while true do end end\n"
+        "local function close(f) return setmetatable({}, {__close = f}) end\n"
+        "local cases = {\n"
+        "  handler = function() xpcall(function() error('a') end, loop) end,\n"
+        "  nested = function() xpcall(loop, function() return xpcall(error, loop) end) end,\n"
+        "  memory = function()\n"
+        "    xpcall(function() local t = {} while true do t[#t + 1] = {} end end, loop) end,\n"
+        "  deep = function() local function f() return 1 + f() end xpcall(f, loop) end,\n"
+        "  closing = function()\n"
+        "    local function f(n) local x <close> = close(loop) return n == 0 or f(n - 1) end\n"
+        "    while true do pcall(f, 100) end end,\n"
+        "  caught = function() while true do pcall(loop) end end,\n"
+        "  gsub = function() local _ = ('x'):rep(4000000):gsub('.', pcall) loop() end,\n"
+        "  sort = function() table.sort({3, 1, 2}, loop) end,\n"
+        "  strings = function() while true do local _ = (''):rep(1 << 40) .. ('x'):rep(9000000) "
+        "end end,\n"
+        "  finalizer = function() getmetatable(kv.array{}).__gc = loop kv.array{} end,\n"
+        "}\n"
+        "function before_set(key) if cases[key] then return cases[key]() end end\n"
+        "function on_set(key) for _, case in pairs(cases) do xpcall(case, loop) end end\n");
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        char path[32];
+        snprintf(path, sizeof(path), "/storage/%s", keys[i]);
+        expect_refusal(port, "POST", path, "{\"value\":1}", "refused, as a hook failed");
+    }
+    kv_test_store(port, "k", "1");
+    kv_test_expect_value(port, "k", "1");
+    stop_and_expect(rig, "it was stopped, as it took more than 20 ms");
+}
+
+static void server_ends_though_a_hook_would_not(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_test_ws ws;
+    uint16_t port = start_with(
+        rig,
+        "scripts: [{file: '%s/hooks.lua', limits: {instructions: 1000000000000, time: 1h}}]\n"
+        "timeouts: {drain: 200ms}\n",
+        "function before_set(key)\n"
+        "  kv.log('begun')\n"
+        "  xpcall(error, function() while true do end end)\n"
+        "end\n");
+    kv_test_ws_open(&ws, port);
+    kv_test_ws_send_text(&ws, "{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":1}}");
+    kv_test_await_log(&rig->server, "begun");
+    stop_and_expect(rig, "it was stopped, as the server is ending");
+    kv_test_ws_close(&ws);
+}
+
+/* A function in C that has called the script can't be left and come back to. */
+static void waiting_where_it_cannot_be_says_what_to_do(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start(
+        rig,
+        "local function expect(name, f, ...)\n"
+        "  local ok, why = pcall(f, ...)\n"
+        "  assert(not ok and why:find(name .. ' waits, and cannot be called from within a call'\n"
+        "    .. '-back of table.sort or string.gsub', 1, true), why)\n"
+        "end\n"
+        "local function test()\n"
+        "  expect('kv.get', table.sort, {1, 2}, function() return kv.get('a') end)\n"
+        "  expect('kv.set', string.gsub, 'a', 'a', function() kv.set('a', 1) end)\n"
+        "  expect('kv.incr', tostring, setmetatable({}, {__tostring = function() kv.incr('a') "
+        "end}))\n"
+        "  expect('kv.delete', table.concat, setmetatable({}, {__len = function() return 1 end,\n"
+        "    __index = function() kv.delete('a') end}))\n"
+        "  for one in ('a b'):gmatch('%a') do assert(kv.get(one) == nil) end\n"
+        "  assert(select(2, xpcall(error, function() return kv.set('b', 2) end)) > 0)\n"
+        "  local lazy = setmetatable({}, {__index = function(_, key) return kv.get(key) end})\n"
+        "  assert(lazy.b == 2)\n"
+        "  assert(pcall(kv.delete, 'b'))\n"
+        "end\n"
+        "function on_set(key)\n"
+        "  if key ~= 'run' then return end\n"
+        "  local ok, why = pcall(test)\n"
+        "  kv.set('result', ok and 'good' or why)\n"
+        "end\n");
+    kv_test_store(port, "run", "1");
+    kv_test_await_value(port, "result", "\"good\"");
+    stop(rig);
+}
+
 static void limits_are_configured(void **state)
 {
     struct rig *rig = *state;
@@ -853,6 +944,9 @@ int main(void)
         TEST(client_that_goes_while_its_hook_waits_does_no_harm),
         TEST(conditions_are_judged_after_the_hook),
         TEST(server_serves_on_whatever_a_hook_does),
+        TEST(no_handler_and_no_library_function_outlives_the_budget),
+        TEST(server_ends_though_a_hook_would_not),
+        TEST(waiting_where_it_cannot_be_says_what_to_do),
         TEST(limits_are_configured),
         TEST(sandbox_has_no_way_out),
         TEST(after_hooks_get_what_happened),

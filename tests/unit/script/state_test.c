@@ -18,9 +18,7 @@ static struct kv_script_config config_with(size_t max_memory)
     return (struct kv_script_config){
         .file = "test.lua",
         .name = "script/test.lua",
-        .max_instructions = 100000,
-        .max_time_us = 10000000,
-        .max_memory = max_memory,
+        .limits = {.instructions = 100000, .time_us = 10000000, .memory = max_memory},
         .max_value_bytes = 1 << 20,
         .max_key_bytes = 1 << 10,
     };
@@ -30,7 +28,7 @@ static void expect_fault(const char *source, const char *fault)
 {
     struct kv_script_config config = config_with(1 << 20);
     struct kv_error error = {0};
-    assert_null(kv_state_create(&config, kv_slice_of(source), &error));
+    assert_null(kv_state_create(&config, kv_slice_of(source), NULL, &error));
     if (strstr(error.text, fault) == NULL)
         fail_msg("expected \"%s\", got \"%s\"", fault, error.text);
 }
@@ -55,7 +53,7 @@ static void hooks_are_found_with_their_parameters(void **state)
     struct kv_script_state *script = kv_state_create(
         &config,
         KV_SLICE("function before_set(key) end function on_set(k, v, m) end on_delete = kv.log"),
-        &error);
+        NULL, &error);
     assert_non_null(script);
     assert_int_equal(script->hooks[KV_HOOK_BEFORE_SET].n_parameters, 1);
     assert_int_equal(script->hooks[KV_HOOK_ON_SET].n_parameters, 3);
@@ -77,7 +75,7 @@ static void memory_may_run_out_anywhere(void **state)
             KV_SLICE("local t = {} for i = 1, 100 do t[i] = {tostring(i)} end\n"
                      "x = kv.encode(kv.decode('{\"a\":[1,2.5,\"\\\\u0000\",1e400]}'))\n"
                      "function on_set() end"),
-            &error);
+            NULL, &error);
         n_failed += script == NULL;
         n_done += script != NULL;
         kv_state_unref(script);
@@ -105,7 +103,7 @@ static void expect_conversion(const char *json, const char *expected)
     struct conversion conversion = {.json = kv_slice_of(json)};
     struct kv_error error = {0};
     struct kv_script_state *script =
-        kv_state_create(&config, KV_SLICE("function on_set() end"), &error);
+        kv_state_create(&config, KV_SLICE("function on_set() end"), NULL, &error);
     bool is_done = kv_state_protect(script, convert, &conversion, &error);
     kv_buffer_append_char(&conversion.out, '\0');
     if (!is_done || strcmp(conversion.out.bytes, expected) != 0)

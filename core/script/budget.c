@@ -1,0 +1,218 @@
+#include "script/budget.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    LONGEST_INTERVAL = 1024,   /* instructions */
+    SMALL_STATE = 128 * 1024,  /* bytes: with more, the interval is the shorter */
+    LARGE_STATE = 1024 * 1024, /* bytes: with more, the clock is looked at from the beginning */
+    WORK_A_LOOK = 256 * 1024,  /* bytes between two looks at the clock */
+    WORK_AN_INSTRUCTION = 64,  /* bytes that count as one on the budget of instructions */
+    WORK_A_MICROSECOND = 1000  /* bytes, as an estimate of what is about to be done */
+};
+
+/* What is raised where a budget is spent: to make it takes no memory. */
+static char spent;
+
+/* ---- time ---- */
+
+static int64_t now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* Most hooks are so short that none of this is called for them. */
+static int64_t time_used(struct kv_script_budget *budget)
+{
+    int64_t at_us = now_us();
+    if (budget->since_us == 0)
+        budget->since_us = at_us;
+    return budget->used_us + at_us - budget->since_us;
+}
+
+/* ---- stopping ---- */
+
+static void count(lua_State *lua, lua_Debug *step);
+
+static void set_interval(struct kv_script_meter *meter, int interval)
+{
+    if (meter->interval == interval && lua_gethookcount(meter->lua) == interval)
+        return;
+    meter->interval = interval;
+    lua_sethook(meter->lua, count, LUA_MASKCOUNT, interval);
+}
+
+/* The innermost line of the script, as `file:line: `. It allocates nothing, as it may be called by
+ * the allocator. */
+static int write_place(lua_State *lua, char *to, size_t size)
+{
+    lua_Debug at;
+    for (int level = 0; lua_getstack(lua, level, &at) != 0; level++) {
+        lua_getinfo(lua, "Sl", &at);
+        if (at.currentline > 0)
+            return snprintf(to, size, "%s:%d: ", at.short_src, at.currentline);
+    }
+    return 0;
+}
+
+/* From now on every instruction raises. Returns: false. */
+static bool stop(struct kv_script_meter *meter, const char *why, int64_t most, const char *unit)
+{
+    size_t size = sizeof(meter->reason);
+    size_t len = (size_t)write_place(meter->lua, meter->reason, size);
+    if (len >= size)
+        len = 0;
+    if (unit == NULL)
+        snprintf(meter->reason + len, size - len, "it was stopped, as %s", why);
+    else
+        snprintf(meter->reason + len, size - len, "it was stopped, as it %s more than %lld %s", why,
+                 (long long)most, unit);
+    meter->budget->is_spent = true;
+    set_interval(meter, 1);
+    return false;
+}
+
+static int interval_for(size_t bytes)
+{
+    int interval = LONGEST_INTERVAL;
+    for (size_t most = SMALL_STATE; bytes > most && interval > 1; most *= 2)
+        interval /= 2;
+    return interval;
+}
+
+/* Returns: whether the script may go on, and do the work that it is about to do. */
+static bool look(struct kv_script_meter *meter)
+{
+    struct kv_script_budget *budget = meter->budget;
+    const struct kv_script_limits *limits = &meter->limits;
+    int64_t ahead_us = (int64_t)(meter->work / WORK_A_MICROSECOND);
+    meter->work = 0;
+    if (budget->is_spent)
+        return false;
+    if (budget->n_instructions > limits->instructions)
+        return stop(meter, "ran", limits->instructions, "instructions");
+    int64_t used_us = time_used(budget);
+    if (used_us > limits->time_us)
+        return stop(meter, "took", limits->time_us / 1000, "ms");
+    if (used_us + ahead_us > limits->time_us)
+        return stop(meter, "would take", limits->time_us / 1000, "ms");
+    if (meter->is_ending != NULL && atomic_load_explicit(meter->is_ending, memory_order_relaxed))
+        return stop(meter, "the server is ending", 0, NULL);
+    set_interval(meter, interval_for(meter->bytes));
+    return true;
+}
+
+/* Returns: as look(). */
+static bool take(struct kv_script_meter *meter, size_t work)
+{
+    meter->work += work;
+    if (meter->work < WORK_A_LOOK || meter->budget == NULL)
+        return true;
+    meter->budget->n_instructions += (int64_t)(meter->work / WORK_AN_INSTRUCTION);
+    return look(meter);
+}
+
+static void raise_spent(lua_State *lua)
+{
+    lua_pushlightuserdata(lua, &spent);
+    lua_error(lua);
+}
+
+/* Called by Lua. */
+static void count(lua_State *lua, lua_Debug *step)
+{
+    struct kv_script_meter *meter = kv_meter_of(lua);
+    (void)step;
+    if (meter->budget == NULL)
+        return;
+    meter->budget->n_instructions += meter->interval;
+    if (!look(meter))
+        raise_spent(lua);
+}
+
+/* ---- memory ---- */
+
+/* Where it is refused, Lua collects all garbage and tries again: that takes its time, too. */
+static bool may_grow(struct kv_script_meter *meter, size_t more)
+{
+    if (meter->bytes + more <= meter->limits.memory)
+        return take(meter, more);
+    meter->work += WORK_A_LOOK;
+    return false;
+}
+
+void *kv_meter_allocate(void *user, void *block, size_t old_size, size_t new_size)
+{
+    struct kv_script_meter *meter = user;
+    if (block == NULL)
+        old_size = 0; /* it is a type then */
+    if (new_size == 0) {
+        free(block);
+        meter->bytes -= old_size;
+        return NULL;
+    }
+    if (new_size > old_size && !may_grow(meter, new_size - old_size))
+        return NULL;
+    void *moved = realloc(block, new_size);
+    if (moved == NULL)
+        return new_size <= old_size ? block : NULL; /* Lua counts on it that shrinking succeeds */
+    meter->bytes += new_size - old_size;
+    return moved;
+}
+
+/* ---- the meter ---- */
+
+void kv_meter_init(struct kv_script_meter *meter, const struct kv_script_limits *limits,
+                   const atomic_bool *is_ending)
+{
+    *meter = (struct kv_script_meter){
+        .limits = *limits, .is_ending = is_ending, .interval = LONGEST_INTERVAL};
+}
+
+void kv_meter_attach(struct kv_script_meter *meter, lua_State *lua)
+{
+    *(struct kv_script_meter **)lua_getextraspace(lua) = meter;
+    lua_sethook(lua, count, LUA_MASKCOUNT, meter->interval);
+}
+
+void kv_budget_begin(struct kv_script_meter *meter, lua_State *lua, struct kv_script_budget *budget)
+{
+    meter->budget = budget;
+    meter->lua = lua;
+    meter->work = 0;
+    budget->since_us = meter->bytes > LARGE_STATE ? now_us() : 0;
+    set_interval(meter, interval_for(meter->bytes));
+}
+
+void kv_budget_end(struct kv_script_meter *meter)
+{
+    struct kv_script_budget *budget = meter->budget;
+    if (budget->since_us != 0)
+        budget->used_us += now_us() - budget->since_us;
+    meter->budget = NULL;
+    meter->lua = NULL;
+}
+
+void kv_budget_charge(lua_State *lua, size_t work)
+{
+    struct kv_script_meter *meter = kv_meter_of(lua);
+    if (!take(meter, work))
+        raise_spent(lua);
+    kv_budget_pass_on(lua);
+}
+
+void kv_budget_charge_call(lua_State *lua)
+{
+    kv_budget_charge(lua, WORK_A_LOOK / (size_t)kv_meter_of(lua)->interval);
+}
+
+void kv_budget_pass_on(lua_State *lua)
+{
+    const struct kv_script_budget *budget = kv_meter_of(lua)->budget;
+    if (budget != NULL && budget->is_spent)
+        raise_spent(lua);
+}

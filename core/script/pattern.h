@@ -1,0 +1,76 @@
+/*
+ * The patterns of Lua (§6.4.1 of its manual), matched under a budget: Lua's own matcher cannot be
+ * interrupted, and a pattern with k repetitions may take it len^k steps.
+ *
+ * A pattern is compiled into a row of items before it is used, so that what is wrong with it is
+ * raised whatever the subject.
+ */
+#ifndef KV_SCRIPT_PATTERN_H
+#define KV_SCRIPT_PATTERN_H
+
+#include <kvserver/types.h>
+
+#include <lua.h>
+
+enum {
+    KV_PATTERN_CAPTURES = 32,
+    KV_PATTERN_FEW = 24 /* items that need no memory of their own */
+};
+
+enum kv_pattern_kind {
+    KV_PATTERN_ONE,      /* a character of the set */
+    KV_PATTERN_MOST,     /* as many as there are, or fewer */
+    KV_PATTERN_LEAST,    /* as few as will do */
+    KV_PATTERN_OPTIONAL, /* one, or none */
+    KV_PATTERN_OPEN,     /* a capture begins */
+    KV_PATTERN_CLOSE,    /* and ends */
+    KV_PATTERN_PLACE,    /* a capture of the place */
+    KV_PATTERN_SAME,     /* what a capture has */
+    KV_PATTERN_BALANCED, /* from one character to the other that belongs to it */
+    KV_PATTERN_FRONTIER, /* between a character outside of the set and one within */
+    KV_PATTERN_AT_END,
+    KV_PATTERN_DONE
+};
+
+struct kv_pattern_set {
+    uint64_t words[4]; /* a bit for each character */
+};
+
+struct kv_pattern_item {
+    uint8_t kind; /* enum kv_pattern_kind */
+    uint8_t capture;
+    char open, close;
+    struct kv_pattern_set set;
+};
+
+struct kv_pattern {
+    bool is_anchored;
+    int n_captures;
+    struct kv_pattern_item *items; /* few, or of a userdata */
+    struct kv_pattern_item few[KV_PATTERN_FEW];
+};
+
+struct kv_match {
+    const char *from, *to;
+    struct {
+        const char *from;
+        size_t len;
+        bool is_place;
+    } captures[KV_PATTERN_CAPTURES];
+};
+
+/* Compiles the pattern, and pushes a value that has to live as long as the pattern is used.
+ * may_be_anchored: whether a ^ at the beginning stands for that of the subject.
+ * *ret points to itself: it must not be moved. Raises what is wrong. */
+void kv_pattern_push(lua_State *lua, struct kv_slice text, bool may_be_anchored,
+                     struct kv_pattern *ret);
+
+/* Whether the pattern matches at this place of the subject. Raises where the budget is spent. */
+bool kv_pattern_matches(lua_State *lua, const struct kv_pattern *pattern, struct kv_slice subject,
+                        const char *at, struct kv_match *ret);
+
+/* The same at this place, or the first after it; only there where the pattern is anchored. */
+bool kv_pattern_find(lua_State *lua, const struct kv_pattern *pattern, struct kv_slice subject,
+                     const char *at, struct kv_match *ret);
+
+#endif
