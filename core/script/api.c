@@ -347,6 +347,38 @@ static int now(lua_State *lua)
     return 1;
 }
 
+/* kv.duration(text): the milliseconds; or nil and what is wrong. */
+static int duration(lua_State *lua)
+{
+    struct kv_slice text;
+    int64_t ms;
+    const char *what;
+    text.bytes = luaL_checklstring(lua, 1, &text.len);
+    if (kv_duration_parse(text, KV_TTL_MAX_MS, &ms, &what) == 0) {
+        lua_pushinteger(lua, (lua_Integer)ms);
+        return 1;
+    }
+    lua_pushnil(lua);
+    lua_pushfstring(lua, "\"%s\" %s", text.bytes, what);
+    return 2;
+}
+
+/* kv.depth(): of hooks that led to the write or change; 0: a client made it. */
+static int depth(lua_State *lua)
+{
+    lua_pushinteger(lua, check_running(lua, "kv.depth")->depth);
+    return 1;
+}
+
+/* kv.protect(prefix) */
+static int protect(lua_State *lua)
+{
+    if (kv_state_of(lua)->running != NULL)
+        luaL_error(lua, "kv.protect may be called while the script is loaded only");
+    kv_state_protect_keys(lua, 1);
+    return 0;
+}
+
 /* Returns: the index of the first text. */
 static int read_level(lua_State *lua, enum kv_log_level *ret)
 {
@@ -421,9 +453,10 @@ static void set_options(lua_State *lua, const struct kv_script_config *config)
 
 void kv_api_export(lua_State *lua, const struct kv_script_config *config)
 {
-    static const luaL_Reg functions[] = {{"get", get},       {"set", set}, {"delete", delete},
-                                         {"incr", incr},     {"now", now}, {"log", log_line},
-                                         {"refuse", refuse}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"get", get},           {"set", set},         {"delete", delete}, {"incr", incr},
+        {"now", now},           {"depth", depth},     {"log", log_line},  {"refuse", refuse},
+        {"duration", duration}, {"protect", protect}, {NULL, NULL}};
     lua_pushvalue(lua, -1); /* the upvalue of all of them */
     luaL_setfuncs(lua, functions, 1);
     set_options(lua, config);

@@ -217,6 +217,23 @@ static enum kv_verdict suspend(struct kv_script_call *call)
     return KV_SUSPEND;
 }
 
+/* Hooks write what is protected; clients do not. Returns: whether it was refused. */
+static bool refuse_protected(const struct kv_script_state *state, struct kv_command *command)
+{
+    struct kv_error why;
+    if (command->depth != 0)
+        return false;
+    for (size_t i = 0; i < state->n_protected; i++) {
+        if (!kv_slice_has_prefix(command->key, state->protected[i]))
+            continue;
+        kv_error_set(&why, "keys that begin with \"%s\" are written by %s only",
+                     kv_quote(state->protected[i]).text, state->config->name);
+        kv_command_refuse(command, kv_slice_of(why.text));
+        return true;
+    }
+    return false;
+}
+
 enum kv_verdict kv_hooks_before_write(struct kv_interceptor *interceptor,
                                       struct kv_command *command)
 {
@@ -226,6 +243,8 @@ enum kv_verdict kv_hooks_before_write(struct kv_interceptor *interceptor,
     enum kv_hook hook =
         command->kind == KV_COMMAND_SET ? KV_HOOK_BEFORE_SET : KV_HOOK_BEFORE_DELETE;
     struct kv_error why;
+    if (refuse_protected(here->state, command))
+        return KV_REFUSE;
     if (!kv_state_has(here->state, hook) || !selects(script->config, command->key))
         return KV_PASS;
     struct kv_script_call *call = create_call(here, hook, command->depth, command->key);

@@ -47,7 +47,8 @@ struct kv_coroutine {
 };
 
 enum {
-    KV_SCRIPT_IDLE = 256
+    KV_SCRIPT_IDLE = 256,
+    KV_SCRIPT_PROTECTED = 64
 };
 
 struct kv_script_state {
@@ -61,6 +62,8 @@ struct kv_script_state {
     } hooks[KV_N_HOOKS];
     struct kv_script_call *running; /* the one whose Lua is being run; NULL: none */
     struct kv_buffer scratch;
+    struct kv_slice protected[KV_SCRIPT_PROTECTED]; /* prefixes of keys that clients can't write */
+    size_t n_protected;
     struct kv_coroutine idle[KV_SCRIPT_IDLE]; /* that have ended well, kept for the next calls */
     size_t n_idle;
 };
@@ -90,6 +93,9 @@ static inline bool kv_state_has(const struct kv_script_state *state, enum kv_hoo
 {
     return state->hooks[hook].n_parameters >= 0;
 }
+
+/* Has the state keep clients from writing keys that begin with the string at `index`. May raise. */
+void kv_state_protect_keys(lua_State *lua, int index);
 
 /* Whether on_set() has a fourth parameter. */
 static inline bool kv_state_wants_previous(const struct kv_script_state *state)

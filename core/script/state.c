@@ -43,6 +43,22 @@ bool kv_state_protect(struct kv_script_state *state, int (*function)(lua_State *
     return false;
 }
 
+/* ---- protected keys ---- */
+
+/* The registry keeps the string. */
+void kv_state_protect_keys(lua_State *lua, int index)
+{
+    struct kv_script_state *state = kv_state_of(lua);
+    struct kv_slice prefix;
+    if (state->n_protected == KV_SCRIPT_PROTECTED)
+        luaL_error(lua, "more than %d prefixes are protected", KV_SCRIPT_PROTECTED);
+    prefix.bytes = luaL_checklstring(lua, index, &prefix.len);
+    luaL_argcheck(lua, prefix.len != 0, index, "a prefix is expected");
+    lua_pushvalue(lua, index);
+    luaL_ref(lua, LUA_REGISTRYINDEX);
+    state->protected[state->n_protected++] = prefix;
+}
+
 /* ---- compiling ---- */
 
 struct text {

@@ -5,10 +5,22 @@
 --       prefixes: [user/]
 --       options: {parents: user/, under: children/}
 --
--- Which keys belong to `user/7` is kept in `children/user/7`, an object with a member for each.
+-- Which keys belong to `user/7` is kept in `children/user/7`, an object with a member for each. Clients
+-- cannot write these keys. Children that were there before the script are not in it; to find them takes
+-- a list of keys by prefix, which hooks do not have yet.
 
-local parents = kv.options.parents or error("options.parents is the prefix of the parents", 0)
+for name in pairs(kv.options) do
+  if name ~= "parents" and name ~= "under" then
+    error("options." .. name .. " is not known; there are parents and under", 0)
+  end
+end
+local parents = kv.options.parents or ""
+if parents == "" then error("options.parents: the prefix of the parents is expected", 0) end
 local under = kv.options.under or "children/"
+if under == "" or under:sub(1, #parents) == parents or parents:sub(1, #under) == under then
+  error("options.under: a prefix is expected that is not within that of the parents, nor around it", 0)
+end
+kv.protect(under)
 
 -- Returns the parent, and whether the key is one itself.
 local function parent_of(key)

@@ -4,6 +4,14 @@
 --   scripts:
 --     - file: scripts/hooks/counter.lua
 --       options: {users: user/, orders: order/}     # name: prefix
+--
+-- Clients cannot write these keys. Keys that were there before the script are not counted; an import, for
+-- which no hooks are called, sets the number to begin with: `{"key": "count/users", "value": 1200}`.
+
+if next(kv.options) == nil then
+  error("options: a name, and the prefix of the keys that it counts, is expected", 0)
+end
+kv.protect("count/")
 
 local function add(key, by)
   for name, prefix in pairs(kv.options) do

@@ -7,10 +7,16 @@
 --       prefixes: [user/]
 --       options: {member: email, keys: move}        # keys: move, refuse, or keep
 
+for name in pairs(kv.options) do
+  if name ~= "member" and name ~= "keys" then
+    error("options." .. name .. " is not known; there are member and keys", 0)
+  end
+end
 local member = kv.options.member or "email"
+if member == "" then error("options.member: a name is expected", 0) end
 local keys = kv.options.keys or "move"
 if keys ~= "move" and keys ~= "refuse" and keys ~= "keep" then
-  error("options.keys is move, refuse or keep", 0)
+  error("options.keys is move, refuse or keep, not " .. keys, 0)
 end
 
 local function normal(address)

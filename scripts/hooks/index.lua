@@ -5,6 +5,17 @@
 --     - file: scripts/hooks/index.lua
 --       prefixes: [user/]
 --       options: {city: index/city/, role: index/role/}     # member: prefix of the index
+--
+-- Clients cannot write these lists. A key that was there before the script comes into its list with its
+-- next change; to take in all of them at once needs a list of keys by prefix, which hooks do not have yet.
+
+if next(kv.options) == nil then
+  error("options: a member, and the prefix of its index, is expected", 0)
+end
+for member, index in pairs(kv.options) do
+  if index == "" then error("options." .. member .. ": the prefix of its index is expected", 0) end
+  kv.protect(index)
+end
 
 -- What a value is found by; nil for nothing.
 local function term(value, member)
@@ -66,13 +77,24 @@ local function update(id, key, is_in)
   if next(changes) == nil and waiting[id] == changes then waiting[id] = nil end
 end
 
+-- Whether the list, which is sorted, has the key. One that cannot be read is not to be changed.
+local function has(id, key)
+  local list, why = kv.get(id)
+  if list == nil then return why ~= nil end
+  local low, high = 1, #list
+  while low <= high do
+    local middle = (low + high) // 2
+    if list[middle] == key then return true end
+    if list[middle] < key then low = middle + 1 else high = middle - 1 end
+  end
+  return false
+end
+
 local function move(key, from, to)
   for member, index in pairs(kv.options) do
     local old, new = term(from, member), term(to, member)
-    if old ~= new then
-      if old then update(index .. old, key, false) end
-      if new then update(index .. new, key, true) end
-    end
+    if old and old ~= new then update(index .. old, key, false) end
+    if new and (old ~= new or not has(index .. new, key)) then update(index .. new, key, true) end
   end
 end
 

@@ -11,6 +11,13 @@
 local MINUTES_A_DAY = 24 * 60
 local names = {"thu", "fri", "sat", "sun", "mon", "tue", "wed"} -- 1970 began with a Thursday
 
+local known = {from = true, to = true, days = true, reason = true}
+for name in pairs(kv.options) do
+  if not known[name] then
+    error("options." .. name .. " is not known; there are from, to, days and reason", 0)
+  end
+end
+
 local function minutes(name)
   local text = kv.options[name] or error("options." .. name .. " is a time as 22:00", 0)
   local hour, minute = text:match("^(%d%d?):(%d%d)$")
@@ -22,16 +29,19 @@ local function minutes(name)
 end
 
 local from, to = minutes("from"), minutes("to")
+if from == to then error("options.to is the same time as options.from", 0) end
 local reason = kv.options.reason
   or "read-only from " .. kv.options.from .. " to " .. kv.options.to .. " UTC"
 
 local days
-for name in (kv.options.days or ""):gmatch("%a+") do
+for name in (kv.options.days or ""):gmatch("[^%s,]+") do
   days = days or {}
-  for place, known in ipairs(names) do
-    if known == name then days[place], name = true, nil end
+  for place, day in ipairs(names) do
+    if day == name then days[place], name = true, nil end
   end
-  if name then error("options.days: there is no day " .. name, 0) end
+  if name then
+    error("options.days: there is no day " .. name .. "; there are mon tue wed thu fri sat sun", 0)
+  end
 end
 
 -- `day` counts from 1970.

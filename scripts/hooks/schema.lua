@@ -12,35 +12,6 @@
 -- maxLength (in characters), pattern (of Lua), items, minItems, maxItems, required, properties,
 -- additionalProperties (false). Anything else in a schema is an error when the script is loaded.
 
-local known = {
-  "type", "enum", "const", "minimum", "maximum", "minLength", "maxLength", "pattern", "items",
-  "minItems", "maxItems", "required", "properties", "additionalProperties", "title", "description",
-}
-for i, name in ipairs(known) do known[i], known[name] = nil, true end
-
-local function check_schema(schema, where)
-  if type(schema) ~= "table" or kv.is_array(schema) then
-    error(where .. ": a schema is an object", 0)
-  end
-  for name in pairs(schema) do
-    if not known[name] then error(where .. ": " .. name .. " is not supported", 0) end
-  end
-  if schema.additionalProperties ~= nil and schema.additionalProperties ~= false then
-    error(where .. ": additionalProperties may be false only", 0)
-  end
-  for name, inner in pairs(schema.properties or {}) do check_schema(inner, where .. "." .. name) end
-  if schema.items then check_schema(schema.items, where .. "[]") end
-end
-
-local schemas = {}
-for prefix, text in pairs(kv.options) do
-  local is_json, schema = pcall(kv.decode, text)
-  if not is_json then error("schema of " .. prefix .. ": " .. schema, 0) end
-  check_schema(schema, "schema of " .. prefix)
-  schemas[#schemas + 1] = {prefix = prefix, schema = schema}
-end
-table.sort(schemas, function(a, b) return #a.prefix > #b.prefix end)
-
 local function type_of(value)
   if value == kv.null then return "null" end
   if kv.is_array(value) then return "array" end
@@ -48,6 +19,70 @@ local function type_of(value)
   if type(value) == "userdata" then return "number" end -- beyond Lua's numbers
   return type(value)
 end
+
+local types = {
+  null = true, boolean = true, number = true, integer = true, string = true, array = true, object = true,
+}
+
+local function is_text(value) return type(value) == "string" end
+local function is_type(value) return types[value] == true end
+local function is_number(value) return type_of(value) == "number" end
+local function is_count(value) return math.type(value) == "integer" and value >= 0 end
+local function is_object(value) return type(value) == "table" and not kv.is_array(value) end
+
+local function is_list_of(value, test)
+  if not kv.is_array(value) then return false end
+  for _, one in ipairs(value) do
+    if not test(one) then return false end
+  end
+  return true
+end
+
+-- By member of a schema: whether its value is right, and what it is to be.
+local members = {
+  type = {
+    function(value) return is_type(value) or is_list_of(value, is_type) end,
+    "null, boolean, number, integer, string, array, object, or a list of these",
+  },
+  enum = {kv.is_array, "a list of values"},
+  const = {function() return true end, "a value"},
+  minimum = {is_number, "a number"},
+  maximum = {is_number, "a number"},
+  minLength = {is_count, "a number of characters"},
+  maxLength = {is_count, "a number of characters"},
+  pattern = {function(value) return is_text(value) and pcall(string.find, "", value) end, "a pattern of Lua"},
+  items = {is_object, "a schema"},
+  minItems = {is_count, "a number of elements"},
+  maxItems = {is_count, "a number of elements"},
+  required = {function(value) return is_list_of(value, is_text) end, "a list of names"},
+  properties = {is_object, "an object of schemas"},
+  additionalProperties = {function(value) return value == false end, "false"},
+  title = {is_text, "a text"},
+  description = {is_text, "a text"},
+}
+
+local function check_schema(schema, where)
+  if not is_object(schema) then error(where .. ": a schema is an object", 0) end
+  for name, value in pairs(schema) do
+    local member = members[name]
+    if not member then error(where .. ": " .. name .. " is not supported", 0) end
+    if not member[1](value) then
+      error(where .. ": " .. name .. " is " .. member[2] .. ", not " .. kv.encode(value), 0)
+    end
+  end
+  for name, inner in pairs(schema.properties or {}) do check_schema(inner, where .. "." .. name) end
+  if schema.items then check_schema(schema.items, where .. "[]") end
+end
+
+if next(kv.options) == nil then error("options: a prefix, and its schema, is expected", 0) end
+local schemas = {}
+for prefix, text in pairs(kv.options) do
+  local is_json, schema = pcall(kv.decode, text)
+  if not is_json then error("options." .. prefix .. ": " .. schema, 0) end
+  check_schema(schema, "options." .. prefix)
+  schemas[#schemas + 1] = {prefix = prefix, schema = schema}
+end
+table.sort(schemas, function(a, b) return #a.prefix > #b.prefix end)
 
 local function has_type(value, wanted)
   local found = type_of(value)

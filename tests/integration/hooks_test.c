@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
+#include "support/client/folder.h"
 
 static struct kv_test_server server;
 
@@ -22,6 +23,25 @@ static uint16_t start(const char *script)
     kv_buffer_append_char(&yaml, '\0');
     kv_test_start(&server, yaml.bytes);
     kv_buffer_fini(&yaml);
+    return server.port;
+}
+
+/* The same, with what the line says in the store: an import calls no hooks. */
+static uint16_t start_importing(const char *script, const char *line)
+{
+    char *folder = kv_test_folder_make(), *yaml = kv_test_yaml("");
+    char *lines = kv_test_path(folder, "lines");
+    struct kv_buffer text = {0};
+    kv_test_file_put(folder, "lines", line);
+    kv_buffer_printf(&text, "%sscripts:\n  - {file: " KV_HOOKS "/%s}\n", yaml, script);
+    kv_buffer_append_char(&text, '\0');
+    kv_test_server_start_importing(&server, text.bytes, lines);
+    kv_test_server_await_ready(&server);
+    kv_buffer_fini(&text);
+    kv_test_folder_remove(folder);
+    free(folder);
+    free(yaml);
+    free(lines);
     return server.port;
 }
 
@@ -110,30 +130,84 @@ static void schema_refuses_what_does_not_fit(void **state)
     stop();
 }
 
-static void audit_records_every_change(void **state)
+/* Reads a key into the buffer, as a text. Returns: whether it was there. */
+static bool read_key(uint16_t port, const char *key, struct kv_buffer *ret)
 {
-    (void)state;
-    uint16_t port = start("audit.lua, prefixes: [user/], options: {keep: 1h}");
     struct kv_test_stream stream;
     struct kv_test_response response = {0};
-    char key[64], id[32];
-    kv_test_stream_open(&stream, port);
-    assert_int_equal(kv_test_http_ask(&stream, "POST", "/storage/user/1", NULL,
-                                      "{\"value\":{\"a\":1}}", &response),
-                     202);
-    snprintf(id, sizeof(id), "%s", kv_test_response_header(&response, "etag"));
-    snprintf(key, sizeof(key), "audit/%.*s", (int)strcspn(id + 1, "\""), id + 1);
-    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
-    char path[128];
+    char path[256];
     snprintf(path, sizeof(path), "/storage/%s", key);
-    while (kv_test_http_ask(&stream, "GET", path, NULL, NULL, &response) != 200)
-        assert_true(kv_test_now_ms() < until_ms);
-    kv_buffer_append_char(&response.body, '\0');
-    assert_non_null(strstr(response.body.bytes, "{\"key\":\"user/1\",\"time\":"));
-    assert_non_null(strstr(response.body.bytes, "\"value\":{\"a\":1},\"what\":\"set\"}"));
-    assert_non_null(kv_test_response_header(&response, "kv-ttl"));
+    kv_test_stream_open(&stream, port);
+    int status = kv_test_http_ask(&stream, "GET", path, NULL, NULL, &response);
+    ret->len = 0;
+    kv_buffer_append(ret, kv_buffer_slice(&response.body));
+    kv_buffer_append_char(ret, '\0');
     kv_test_response_fini(&response);
     kv_test_stream_close(&stream);
+    return status == 200;
+}
+
+static void await_part(uint16_t port, const char *key, const char *part)
+{
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    struct kv_buffer value = {0};
+    while (!read_key(port, key, &value) || strstr(value.bytes, part) == NULL)
+        if (kv_test_now_ms() > until_ms)
+            fail_msg("%s: \"%s\" is not in %s", key, part, value.bytes);
+    kv_buffer_fini(&value);
+}
+
+/* Copies a member that is a text. Returns: whether it is there. */
+static bool copy_text(const struct kv_buffer *json, const char *member, char *to, size_t size)
+{
+    char name[32];
+    snprintf(name, sizeof(name), "\"%s\":\"", member);
+    const char *at = strstr(json->bytes, name);
+    if (at == NULL)
+        return false;
+    at += strlen(name);
+    snprintf(to, size, "%.*s", (int)strcspn(at, "\""), at);
+    return true;
+}
+
+static void audit_leads_from_a_key_to_all_its_records(void **state)
+{
+    (void)state;
+    static const char *const expected[] = {
+        "\"previous\":3,\"revision\":",          "\"value\":3,\"what\":\"set\"}",
+        "\"previous\":2,\"revision\":",          "\"value\":2,\"what\":\"set\"}",
+        "\"value\":{\"a\":1},\"what\":\"set\"}",
+    };
+    uint16_t port = start("audit.lua, prefixes: [user/], options: {keep: 1h}");
+    struct kv_buffer record = {0};
+    char key[256];
+    kv_test_store(port, "user/1/x", "1");
+    kv_test_store(port, "user/1", "{\"a\":1}");
+    kv_test_store(port, "user/1", "2");
+    delete_key(port, "user/1");
+    post(port, "user/1", "{\"value\":3,\"ttl\":1}");
+    await_part(port, "audit/last/user/1", "\"what\":\"expire\"");
+    assert_true(read_key(port, "audit/last/user/1", &record));
+    assert_true(copy_text(&record, "record", key, sizeof(key)));
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        assert_true(read_key(port, key, &record));
+        if (strstr(record.bytes, expected[i]) == NULL ||
+            strstr(record.bytes, "\"key\":\"user/1\",") == NULL)
+            fail_msg("%s: \"%s\" is not in %s", key, expected[i], record.bytes);
+        bool is_oldest = i == sizeof(expected) / sizeof(expected[0]) - 1;
+        assert_int_equal(copy_text(&record, "before", key, sizeof(key)), !is_oldest);
+    }
+    kv_buffer_fini(&record);
+    stop();
+}
+
+static void audit_records_expire(void **state)
+{
+    (void)state;
+    uint16_t port = start("audit.lua, options: {keep: 200ms}");
+    kv_test_store(port, "k", "1");
+    await_part(port, "audit/last/k", "\"what\":\"set\"");
+    await_missing(port, "audit/last/k");
     stop();
 }
 
@@ -234,6 +308,102 @@ static void index_finds_keys_by_a_member(void **state)
     stop();
 }
 
+static void index_takes_in_a_key_that_was_there_before(void **state)
+{
+    (void)state;
+    uint16_t port = start_importing("index.lua, prefixes: [user/], options: {city: index/}",
+                                    "{\"key\":\"user/1\",\"value\":{\"city\":\"Oslo\",\"n\":1}}\n");
+    kv_test_expect_missing(port, "index/Oslo");
+    kv_test_store(port, "user/2", "{\"city\":\"Oslo\"}");
+    kv_test_store(port, "user/1", "{\"city\":\"Oslo\",\"n\":2}");
+    kv_test_await_value(port, "index/Oslo", "[\"user/1\",\"user/2\"]");
+    stop();
+}
+
+static void clients_cannot_write_what_hooks_keep(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *script, *key;
+    } cases[] = {
+        {"audit.lua, prefixes: [user/], options: {under: log/}", "log/last/user/1"},
+        {"counter.lua, options: {users: user/}", "count/users"},
+        {"index.lua, prefixes: [user/], options: {city: index/city/}", "index/city/Oslo"},
+        {"cascade.lua, prefixes: [user/], options: {parents: user/}", "children/user/1"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint16_t port = start(cases[i].script);
+        expect_refusal(port, cases[i].key, "{\"value\":[]}", " are written by script/");
+        kv_test_store(port, "user/1", "{\"city\":\"Oslo\"}");
+        kv_test_store(port, "user/1/a", "1");
+        await_part(port, cases[i].key, "value");
+        expect_refusal(port, cases[i].key, "{\"value\":[]}", " are written by script/");
+        expect_refusal(port, cases[i].key, NULL, " are written by script/");
+        await_part(port, cases[i].key, "value");
+        stop();
+    }
+}
+
+/* ---- options ---- */
+
+static void expect_complaint(const char *script, const char *part)
+{
+    struct kv_test_outcome outcome;
+    struct kv_buffer yaml = {0};
+    kv_buffer_printf(&yaml, "modules: %s\nscripts:\n  - {file: " KV_HOOKS "/%s}\n",
+                     getenv("KV_TEST_MODULES"), script);
+    kv_buffer_append_char(&yaml, '\0');
+    kv_test_program_run_with_file("--check-config", yaml.bytes, &outcome);
+    if (outcome.exit_code == 0 || strstr(outcome.err, part) == NULL)
+        fail_msg("%s: %d, \"%s\" is not in: %s", script, outcome.exit_code, part, outcome.err);
+    kv_test_outcome_fini(&outcome);
+    kv_buffer_fini(&yaml);
+}
+
+static void options_are_checked_when_a_script_is_loaded(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *script, *part;
+    } cases[] = {
+        {"audit.lua, options: {keep: 30 moons}", "options.keep: \"30 moons\" is not a duration"},
+        {"audit.lua, options: {keep: ''}", "options.keep: \"\" is not a duration"},
+        {"audit.lua, options: {kepe: 1h}", "options.kepe is not known; there are under and keep"},
+        {"audit.lua, options: {under: ''}", "options.under: a prefix is expected"},
+        {"cascade.lua", "options.parents: the prefix of the parents is expected"},
+        {"cascade.lua, options: {parents: ''}", "options.parents: the prefix of the parents"},
+        {"cascade.lua, options: {parents: u/, under: u/c/}", "options.under: a prefix is expected"},
+        {"cascade.lua, options: {parent: u/}", "options.parent is not known"},
+        {"counter.lua", "options: a name, and the prefix of the keys"},
+        {"email.lua, options: {keys: drop}", "options.keys is move, refuse or keep, not drop"},
+        {"email.lua, options: {member: ''}", "options.member: a name is expected"},
+        {"email.lua, options: {members: a}", "options.members is not known"},
+        {"index.lua", "options: a member, and the prefix of its index, is expected"},
+        {"index.lua, options: {city: ''}", "options.city: the prefix of its index is expected"},
+        {"read_only.lua", "options.from is a time as 22:00"},
+        {"read_only.lua, options: {from: '1:00', to: '25:00'}",
+         "options.to is a time as 22:00, not"},
+        {"read_only.lua, options: {from: '1:00', to: '01:00'}", "options.to is the same time"},
+        {"read_only.lua, options: {from: '1:00', to: '2:00', days: sat 7}", "there is no day 7"},
+        {"read_only.lua, options: {from: '1:00', to: '2:00', day: sat}",
+         "options.day is not known"},
+        {"schema.lua", "options: a prefix, and its schema, is expected"},
+        {"schema.lua, options: {u/: '{'}", "options.u/: bad JSON at byte"},
+        {"schema.lua, options: {u/: '[]'}", "options.u/: a schema is an object"},
+        {"schema.lua, options: {u/: '{\"typ\":1}'}", "options.u/: typ is not supported"},
+        {"schema.lua, options: {u/: '{\"type\":\"text\"}'}", "options.u/: type is null, boolean"},
+        {"schema.lua, options: {u/: '{\"minimum\":\"1\"}'}", "options.u/: minimum is a number"},
+        {"schema.lua, options: {u/: '{\"pattern\":\"[\"}'}",
+         "options.u/: pattern is a pattern of Lua"},
+        {"schema.lua, options: {u/: '{\"required\":[1]}'}",
+         "options.u/: required is a list of names"},
+        {"schema.lua, options: {u/: '{\"items\":{\"maxItems\":-1}}'}",
+         "options.u/[]: maxItems is a number"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        expect_complaint(cases[i].script, cases[i].part);
+}
+
 enum {
     MANY = 1000 /* at once */
 };
@@ -298,10 +468,11 @@ static void cascade_misses_nothing_under_load(void **state)
 static void expect_not_written_over(const char *script, const char *list, const char *before,
                                     const char *unread, const char *read, const char *after)
 {
+    char line[128];
+    snprintf(line, sizeof(line), "{\"key\":\"%s\",\"value\":%s}\n", list, before);
     setenv("KV_TEST_STORE_OPTIONS", "failing_gets: 1", 1);
-    uint16_t port = start(script);
+    uint16_t port = start_importing(script, line);
     unsetenv("KV_TEST_STORE_OPTIONS");
-    kv_test_store(port, list, before);
     kv_test_store(port, unread, "{\"city\":\"a\"}");
     kv_test_await_log(&server, list);
     kv_test_store(port, read, "{\"city\":\"a\"}");
@@ -325,12 +496,16 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(schema_refuses_what_does_not_fit),
-        cmocka_unit_test(audit_records_every_change),
+        cmocka_unit_test(audit_leads_from_a_key_to_all_its_records),
+        cmocka_unit_test(audit_records_expire),
         cmocka_unit_test(counter_follows_the_number_of_keys),
         cmocka_unit_test(email_is_kept_in_one_form),
         cmocka_unit_test(read_only_window_refuses_writes),
         cmocka_unit_test(cascade_deletes_what_belongs_to_a_key),
         cmocka_unit_test(index_finds_keys_by_a_member),
+        cmocka_unit_test(index_takes_in_a_key_that_was_there_before),
+        cmocka_unit_test(clients_cannot_write_what_hooks_keep),
+        cmocka_unit_test(options_are_checked_when_a_script_is_loaded),
         cmocka_unit_test(index_misses_nothing_under_load),
         cmocka_unit_test(cascade_misses_nothing_under_load),
         cmocka_unit_test(list_that_cannot_be_read_is_not_written_over),

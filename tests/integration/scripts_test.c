@@ -699,6 +699,9 @@ static void api_does_what_the_readme_says(void **state)
         "  assert(kv.get('') == nil and kv.set('', 'empty') and kv.get('') == 'empty')\n"
         "  assert(kv.set('nul\\0key', 2) and kv.get('nul\\0key') == 2 and kv.get('nul') == nil)\n"
         "  assert(kv.now() > 1700000000000)\n"
+        "  assert(kv.duration('1h 1s') == 3601000 and kv.duration('7') == 7)\n"
+        "  local ms, wrong = kv.duration('30 moons')\n"
+        "  assert(ms == nil and wrong:find('\"30 moons\" is not a duration', 1, true))\n"
         "  assert(kv.encode({b = 1, a = {kv.null, 1.5}}) == '{\"a\":[null,1.5],\"b\":1}')\n"
         "  assert(kv.decode('[1,{}]')[1] == 1)\n"
         "  ok, err = pcall(kv.decode, '[1,]')\n"
@@ -778,6 +781,67 @@ static void counters_lose_nothing(void **state)
     kv_test_expect_missing(port, "bad");
     for (int i = 0; i < CLIENTS; i++)
         kv_test_ws_close(&ws[i]);
+    stop(rig);
+}
+
+/* ---- who writes ---- */
+
+static void hooks_know_whether_a_client_writes(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start(rig, "assert(not pcall(kv.depth))\n"
+                               "function before_set(key, value)\n"
+                               "  if key == 'copy' then return {value, kv.depth()} end\n"
+                               "  if kv.depth() ~= 0 then kv.refuse('not of hooks') end\n"
+                               "end\n"
+                               "function on_set(key, value)\n"
+                               "  if key == 'k' then kv.set('copy', kv.depth()) end\n"
+                               "  if key == 'copy' then kv.set('why', 1) kv.delete('why') end\n"
+                               "end\n"
+                               "function on_delete() kv.log('deleted at', kv.depth()) end\n");
+    kv_test_store(port, "k", "1");
+    kv_test_await_value(port, "copy", "[0,1]");
+    kv_test_expect_missing(port, "why");
+    kv_test_store(port, "why", "1");
+    delete_key(port, "/storage/why");
+    stop_and_expect(rig, "deleted at 0");
+}
+
+static void protected_keys_are_written_by_hooks_only(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start_with(rig, "scripts: [{file: '%s/hooks.lua', prefixes: [k]}]\n",
+                               "kv.protect('own/') kv.protect('mine')\n"
+                               "assert(not pcall(kv.protect, ''))\n"
+                               "function on_set(key, value)\n"
+                               "  kv.set('own/' .. key, value)\n"
+                               "  kv.set('late', tostring(pcall(kv.protect, 'late')))\n"
+                               "end\n"
+                               "function on_delete(key) kv.delete('own/' .. key) end\n");
+    struct kv_test_ws ws;
+    static const char why[] =
+        "keys that begin with \\\"own/\\\" are written by script/hooks.lua only";
+    expect_refusal(port, "POST", "/storage/own/k", "{\"value\":1}", why);
+    expect_refusal(port, "DELETE", "/storage/own/k", NULL, why);
+    kv_test_ws_open(&ws, port);
+    kv_test_ws_send_text(&ws, "{\"type\":\"delete\",\"payload\":{\"key\":\"mine\"}}");
+    kv_test_ws_expect(&ws, "{\"type\":\"error\",\"payload\":\"keys that begin with "
+                           "\\\"mine\\\" are written by script/hooks.lua only\"}");
+    kv_test_ws_close(&ws);
+    kv_test_store(port, "own", "1");
+    kv_test_store(port, "k", "1");
+    kv_test_await_value(port, "own/k", "1");
+    kv_test_await_value(port, "late", "\"false\"");
+    expect_refusal(port, "POST", "/storage/own/k", "{\"value\":2}", why);
+    kv_test_expect_value(port, "own/k", "1");
+    delete_key(port, "/storage/k");
+    while (kv_test_http_status(port, "GET", "/storage/own/k", NULL, NULL) != 204)
+        kv_test_sleep_ms(1);
+    write_script(rig, "function on_set() end\n");
+    kill(rig->server.program.pid, SIGHUP);
+    kv_test_await_log(&rig->server, "hooks.lua: reloaded");
+    while (kv_test_http_status(port, "POST", "/storage/own/k", NULL, "{\"value\":1}") != 202)
+        kv_test_sleep_ms(1);
     stop(rig);
 }
 
@@ -960,6 +1024,8 @@ int main(void)
         TEST(api_does_what_the_readme_says),
         TEST(values_keep_what_json_tells_apart),
         TEST(counters_lose_nothing),
+        TEST(hooks_know_whether_a_client_writes),
+        TEST(protected_keys_are_written_by_hooks_only),
         TEST(scripts_run_in_the_order_listed_for_their_prefixes),
         TEST(import_calls_no_hooks),
         TEST(sighup_reloads_and_a_broken_script_stays_as_it_was),
