@@ -136,11 +136,19 @@ static int parse_string(const struct kv_option *option, struct kv_slice text,
     return 0;
 }
 
+/* Without a path there is none, unless there has to be one. */
+static bool is_needed(const struct kv_option *option)
+{
+    return (option->flags & KV_OPTION_REQUIRED) != 0 ||
+           (option->fallback != NULL && *option->fallback != '\0');
+}
+
 /* Shells expand `~`, and nobody else does: a folder of that name would be made. */
 static int parse_path(const struct kv_option *option, struct kv_slice text,
                       struct kv_option_value *value, const char **ret_what)
 {
-    (void)option;
+    if (text.len == 0 && is_needed(option))
+        return -1;
     if (kv_slice_equals(text, KV_SLICE("~")) || kv_slice_has_prefix(text, KV_SLICE("~/")))
         return fail(ret_what, "begins with ~, which means nothing here: write ${HOME}");
     value->string = text;

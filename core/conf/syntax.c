@@ -28,6 +28,8 @@ static const struct {
      "within \"…\" a backslash begins an escape: write \\\\, or take '…'", false},
     {"did not find expected ',' or ']'", "\",\" or \"]\" is expected", false},
     {"did not find expected ',' or '}'", "\",\" or \"}\" is expected", false},
+    {"did not find expected <document start>",
+     "nothing more is expected: the configuration has ended before this", false},
     {"did not find expected node content", "a value is expected", false},
 };
 

@@ -3,18 +3,22 @@
 
 #include <getopt.h>
 
+#include "base/distance.h"
+
 const char kv_usage[] =
     "usage: kvserver [-c FILE] [--check-config | --print-config | --export | --import FILE |\n"
     "                            --version | --help]\n"
     "\n"
     "  -c, --config FILE   the configuration, a YAML file; without it, all defaults\n"
-    "      --check-config  check the configuration, modules and their options included, and exit\n"
+    "      --check-config  list all that is wrong with the configuration, and exit\n"
     "      --print-config  print the configuration with the defaults filled in, and exit\n"
     "      --export        write every key of the store to standard output, a line of JSON each\n"
     "      --import FILE   read such lines (-: from standard input) into the store, and exit;\n"
     "                      where the store is volatile, serve then\n"
     "      --version       print the version, and exit\n"
-    "  -h, --help          print this, and exit\n";
+    "  -h, --help          print this, and exit\n"
+    "\n"
+    "Exit codes: 0 done, 1 a failure at run time, 2 a wrong command line or configuration\n";
 
 enum {
     ACTION = 256 /* and an enum kv_action: an option that names one */
@@ -43,20 +47,48 @@ static int choose(struct kv_arguments *arguments, enum kv_action action, struct 
     return 0;
 }
 
+static int refuse_unknown(const char *text, struct kv_error *reterr)
+{
+    const char *nearest = NULL;
+    for (const struct option *option = options; option->name != NULL; option++)
+        kv_name_offer(text + strspn(text, "-"), option->name, &nearest);
+    if (nearest == NULL)
+        return kv_error_set(reterr, "unknown option %s", text);
+    return kv_error_set(reterr, "unknown option %s (did you mean --%s?)", text, nearest);
+}
+
+/* A configuration is what most people would give without an option. */
+static int refuse_stray(const char *text, struct kv_error *reterr)
+{
+    size_t len = strlen(text);
+    bool is_yaml = (len > 5 && strcmp(text + len - 5, ".yaml") == 0) ||
+                   (len > 4 && strcmp(text + len - 4, ".yml") == 0);
+    return kv_error_set(
+        reterr, is_yaml ? "unexpected argument %s (did you mean -c %s?)" : "unexpected argument %s",
+        text, text);
+}
+
+static int take_config(struct kv_arguments *arguments, struct kv_error *reterr)
+{
+    if (*optarg == '\0')
+        return kv_error_set(reterr, "-c needs the name of a file");
+    arguments->config_path = optarg; /* the last one counts */
+    return 0;
+}
+
 /* text: the last argument that getopt_long() has looked at. */
 static int take_option(struct kv_arguments *arguments, int option, const char *text,
                        struct kv_error *reterr)
 {
     switch (option) {
     case 'c':
-        arguments->config_path = optarg;
-        return 0;
+        return take_config(arguments, reterr);
     case 'h':
         return choose(arguments, KV_ACTION_HELP, reterr);
     case ':':
         return kv_error_set(reterr, "%s needs a value", text);
     case '?':
-        return kv_error_set(reterr, "unknown option %s", text);
+        return refuse_unknown(text, reterr);
     default:
         return choose(arguments, (enum kv_action)(option - ACTION), reterr);
     }
@@ -70,7 +102,7 @@ int kv_arguments_parse(int argc, char **argv, struct kv_arguments *ret, struct k
         if (take_option(&arguments, option, argv[optind - 1], reterr) != 0)
             return -1;
     if (optind < argc)
-        return kv_error_set(reterr, "unexpected argument %s", argv[optind]);
+        return refuse_stray(argv[optind], reterr);
     *ret = arguments;
     return 0;
 }

@@ -224,7 +224,8 @@ static void read_listen(struct kv_config *config)
         read_address(config, i, &list->list.items[i]);
         note_address_twice(config, i);
     }
-    if (list->list.n == 0)
+    if (list->is_given && list->list.n == 0 &&
+        kv_conf_node_is_sequence(given_list(config, "listen")))
         kv_conf_fault(config->conf, given_list(config, "listen"),
                       "listen: at least one address is expected, as {host: 127.0.0.1, port: 3000}");
 }

@@ -75,9 +75,11 @@ static void configure(struct kv_config *config, enum kv_module_kind kind, const 
                       const struct block *block, struct kv_configured_module *ret)
 {
     struct kv_configured_module module = {.at = block->at};
+    const struct kv_conf_node *folder =
+        kv_conf_node_find(kv_conf_root(config->conf), "modules"); /* of a default that it lacks */
     struct kv_error error;
     if (kv_module_load(folder_of(config), kind, name, &module.module, &error) != 0)
-        kv_conf_fault(config->conf, block->at, "%s", error.text);
+        kv_conf_fault(config->conf, block->at == NULL ? folder : block->at, "%s", error.text);
     else if (check_options(config, block, &module) != 0)
         kv_modules_unload(&module);
     else

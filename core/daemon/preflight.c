@@ -3,8 +3,10 @@
 #include "daemon/preflight.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf/conf.h"
@@ -57,6 +59,13 @@ static void open_sinks(const struct kv_config *config)
     }
 }
 
+static bool is_readable(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && !S_ISDIR(status.st_mode) &&
+           faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0;
+}
+
 /* One that cannot be read is noted already. */
 static void load_scripts(const struct kv_config *config)
 {
@@ -65,7 +74,7 @@ static void load_scripts(const struct kv_config *config)
     for (size_t i = 0; i < config->n_scripts; i++) {
         one.scripts = &config->scripts[i];
         one.configured_scripts = &config->configured_scripts[i];
-        if (access(one.scripts->file, R_OK) == 0)
+        if (is_readable(one.scripts->file))
             kv_scripts_destroy(kv_scripting_load(&one, 1));
     }
 }

@@ -57,6 +57,24 @@ static void unknown_argument_fails_and_is_named(void **state)
     }
 }
 
+static void misspelt_arguments_are_told_with_those_that_were_meant(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"--check-confg", "unknown option --check-confg (did you mean --check-config?)"},
+        {"my.yaml", "unexpected argument my.yaml (did you mean -c my.yaml?)"},
+        {"-c", "-c needs a value"},
+        {"--config=", "-c needs the name of a file"},
+    };
+    for (size_t i = 0; i < N(cases); i++) {
+        struct kv_test_outcome outcome;
+        kv_test_program_run((const char *[]){cases[i][0], NULL}, &outcome);
+        assert_int_equal(outcome.exit_code, KV_TEST_MISCONFIGURED);
+        kv_test_expect_part(outcome.err, cases[i][1]);
+        kv_test_outcome_fini(&outcome);
+    }
+}
+
 static void missing_file_fails_and_is_named(void **state)
 {
     (void)state;
@@ -233,6 +251,11 @@ static void faults_say_what_to_write_instead(void **state)
         {"sinks: [{module: file, options: {path: ~/changes}}]\n",
          "40: sinks[0].options.path: \"~/changes\" begins with ~, which means nothing here: write "
          "${HOME}"},
+        {"scripts: [{file: ''}]\n", "18: scripts[0].file: \"\" is not a path"},
+        {"scripts: [{file: .}]\n", "18: %s (scripts[0].file, relative to %s): Is a directory"},
+        {"listen: 3000\n", "9: listen: a sequence (- item) is expected, not text"},
+        {"storage: {module: rocksdb, rocksdb: {path: ''}}\n",
+         "44: storage.rocksdb.path: \"\" is not a path"},
         {"scripts: [{file: hooks.lua}]\n",
          "18: %s/hooks.lua (scripts[0].file, relative to %s): No such file or directory"},
         {"storage: {module: rocksdb, rocksdb: {path: kvserver.yaml/data}}\n",
@@ -526,6 +549,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(version_help_and_usage),
         cmocka_unit_test(unknown_argument_fails_and_is_named),
+        cmocka_unit_test(misspelt_arguments_are_told_with_those_that_were_meant),
         cmocka_unit_test(missing_file_fails_and_is_named),
         cmocka_unit_test(valid_files_pass),
         cmocka_unit_test(wrong_entry_fails_with_line_and_column),

@@ -274,6 +274,9 @@ static void faults_of_yaml_are_told_in_plain_words(void **state)
                        "neighbours are? (a value with \": \" in it needs quotes)");
     assert_parse_fails("a: x\nb\nc: 1\n",
                        "conf.yaml:2:1: this line is no \"name: value\": a colon is missing");
+    assert_parse_fails("{a: 1}}\n",
+                       "conf.yaml:1:7: nothing more is expected: the configuration has "
+                       "ended before this");
     assert_parse_fails("a: @x\n", "conf.yaml:1:4: a value that begins so needs quotes");
     assert_parse_fails("a: \"C:\\dir\"\n",
                        "conf.yaml:1:7: within \"…\" a backslash begins an escape: write \\\\, or "
