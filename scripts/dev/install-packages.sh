@@ -37,7 +37,7 @@ fail() {
 is_agreed() {
     [ -z "${KVSERVER_INSTALL:-}" ] && [ -t 0 ] && [ -t 2 ] || return 0
     printf 'Install them with apt-get now? [Y/n] ' >&2
-    read -r answer
+    read -r answer || return 1
     case "$answer" in
     [nN]*) return 1 ;;
     esac
@@ -69,7 +69,7 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 # One at a time on this machine. What apt says is shown only where it fails.
-echo "Installing them with $sudo apt-get (KVSERVER_INSTALL=no refuses) …" >&2
+echo "Installing them with ${sudo:+sudo }apt-get (KVSERVER_INSTALL=no refuses) …" >&2
 log="$(mktemp)"
 trap 'rm -f "$log"' EXIT
 # shellcheck disable=SC2086

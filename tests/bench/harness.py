@@ -12,6 +12,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("KV_BENCH_BUILD", os.path.join(ROOT, "build", "bench-build"))
+OUTPUT = os.environ.get("KV_BENCH_BUILD", os.path.join(ROOT, "build"))
 SERVER_CORE, LOAD_CORE = "0", "1"
 PORTS = {"kvserver": 3701, "bare": 3702, "sink-http": 3703, "sink-ws": 3704, "redis": 3705,
          "webdis": 3706, "rocksdb": 3707, "lmdb": 3708, "redis-aof": 3709, "hooks": 3710}
@@ -30,8 +31,7 @@ class Servers:
 
     def __init__(self):
         # On the disk that the build is on: where /tmp is memory, it would not do.
-        self.folder = tempfile.TemporaryDirectory(prefix="bench-data-",
-                                                  dir=os.path.join(ROOT, "build"))
+        self.folder = tempfile.TemporaryDirectory(prefix="bench-data-", dir=OUTPUT)
         self.running = {}
 
     def write(self, name, text):

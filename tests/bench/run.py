@@ -15,10 +15,10 @@ import sys
 import time
 
 import durable
-from harness import (BUILD, PORTS, ROOT, Ratio, Servers, kvserver_yaml, load, memory_of,
+from harness import (BUILD, OUTPUT, PORTS, Ratio, Servers, kvserver_yaml, load, memory_of,
                      redis_benchmark, run_load, says_200, show, show_figure)
 
-RESULTS = os.path.join(ROOT, "build", "bench-results.json")
+RESULTS = os.path.join(OUTPUT, "bench-results.json")
 
 
 def ratios():
