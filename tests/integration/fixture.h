@@ -11,6 +11,13 @@
 #include "support/client/server.h"
 #include "support/client/ws.h"
 
+/* Loads are divided by this, as a sanitizer makes everything slow. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define KV_TEST_SHARE 20
+#else
+#define KV_TEST_SHARE 1
+#endif
+
 /* The smallest configuration that serves, with `more` (YAML, whole lines) behind it. Owns: the
  * caller, by free(). */
 char *kv_test_yaml(const char *more);

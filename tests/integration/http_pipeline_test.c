@@ -297,7 +297,7 @@ static void client_that_goes_leaves_its_writes(void **state)
 static void client_that_does_not_read_is_not_read(void **state)
 {
     enum {
-        GETS = 9000, /* more than the kernel's buffers take of both, */
+        GETS = 5000, /* more than the kernel's buffers take of both, */
         FILLER = 4000,
         LONG = 8000, /* but little enough for a slow store */
     };

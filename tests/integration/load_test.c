@@ -18,12 +18,6 @@
 #include "base/mem.h"
 #include "fixture.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define KV_TEST_SHARE 20
-#else
-#define KV_TEST_SHARE 1
-#endif
-
 enum {
     EXPIRIES = 20000 / KV_TEST_SHARE,
     EXPIRY_WINDOW_MS = 3000,

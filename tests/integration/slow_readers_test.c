@@ -207,8 +207,10 @@ static void reader_that_stalls_is_closed_and_others_are_served(void **state)
     bool is_closed = false;
     while (!is_closed && kv_test_ws_receive(&slow, &frame))
         is_closed = frame.opcode == KV_TEST_WS_CLOSE;
-    if (is_closed)
+    if (is_closed) {
         assert_int_equal(kv_test_ws_close_code(&frame), 1013);
+        kv_test_ws_put_frame(&slow, KV_TEST_WS_FINAL | KV_TEST_WS_CLOSE, frame.payload);
+    }
     kv_test_stream_await_end(&slow.stream);
     kv_test_ws_expect_nothing(&writer);
     kv_test_ws_close(&writer);
