@@ -349,7 +349,7 @@ static int parse(const char *path, struct kv_conf **ret_conf)
 
 int kv_config_load(const char *path, struct kv_config *ret_config)
 {
-    struct kv_config config = {0};
+    struct kv_config config = {.path = path};
     if (parse(path, &config.conf) == 0) {
         check_with_default_lists(&config);
         read_values(&config);

@@ -50,6 +50,7 @@ struct kv_listen_address {
 };
 
 struct kv_config {
+    const char *path;                     /* of the file; NULL: all defaults */
     struct kv_conf *conf;                 /* owns every text and value below */
     struct kv_conf *fallback_conf;        /* the same for defaults that are lists */
     const struct kv_option_value *values; /* of the server's schema */
@@ -77,9 +78,9 @@ struct kv_config {
     enum kv_log_format log_format;
 };
 
-/* path: NULL for all defaults. Loads the modules too. Owns: the caller, by kv_config_fini(), in any
- * case. Returns: 0; -1 where there are faults: they are in the configuration, which is good for
- * nothing but a preflight. */
+/* path: NULL for all defaults; lent. Loads the modules too. Owns: the caller, by kv_config_fini(),
+ * in any case. Returns: 0; -1 where there are faults: they are in the configuration, which is good
+ * for nothing but a preflight. */
 int kv_config_load(const char *path, struct kv_config *ret_config);
 
 /* Appends the faults, each as a line: kv_conf_append_faults(). */

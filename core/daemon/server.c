@@ -24,6 +24,7 @@
 #include "daemon/ending.h"
 #include "daemon/import.h"
 #include "daemon/outlets.h"
+#include "daemon/reload.h"
 #include "daemon/scripting.h"
 #include "daemon/signals.h"
 
@@ -272,11 +273,20 @@ static int listen_everywhere(struct server *server, struct kv_error *reterr)
     return 0;
 }
 
+static bool is_volatile(const struct kv_loaded_module *store)
+{
+    return (store->identity->capabilities & KV_STORE_DURABLE) == 0;
+}
+
 static int begin_service(struct server *server, struct kv_error *reterr)
 {
     const struct kv_config *config = server->config;
     kv_log(KV_LOG_INFO, "server", "version %s, %s, %u thread%s", KV_VERSION, server->store_name,
            config->n_threads, config->n_threads == 1 ? "" : "s");
+    if (config->path == NULL && is_volatile(config->store.module))
+        kv_log(KV_LOG_WARN, "server",
+               "without a configuration (-c FILE) data is in memory only, and gone when the server "
+               "ends");
     return listen_everywhere(server, reterr);
 }
 
@@ -356,6 +366,7 @@ static void reload(const struct server *server)
     if (server->sinks != NULL)
         kv_sinks_reopen(server->sinks);
     kv_scripts_reload(server->scripts);
+    kv_reload_tell_changes(server->config);
 }
 
 static void serve_until_signal(const struct server *server)
@@ -369,11 +380,6 @@ static void serve_until_signal(const struct server *server)
 }
 
 /* Ending. */
-
-static bool is_volatile(const struct kv_loaded_module *store)
-{
-    return (store->identity->capabilities & KV_STORE_DURABLE) == 0;
-}
 
 /* Hooks may lead to commands, and these to changes that call hooks: it is quiet when nothing is
  * found twice. */

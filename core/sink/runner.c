@@ -207,6 +207,7 @@ static void reopen_if_asked(struct kv_sink_runner *runner)
     enter_module(runner);
     runner->config->ops->reopen(runner->sink);
     leave_module(runner);
+    kv_log(KV_LOG_INFO, runner->config->name, "reopened");
 }
 
 /* Waits for events and makes a batch. Returns: false where it is time to end. */

@@ -82,9 +82,9 @@ static void log_lines_are_json_where_that_is_asked_for(void **state)
     struct kv_test_server server;
     (void)state;
     kv_test_start(&server, "log: {format: json}\n");
+    kv_test_await_log(&server,
+                      "\"level\":\"info\",\"subject\":\"server\",\"message\":\"listening on");
     char *log = kv_test_server_log(&server);
-    assert_non_null(
-        strstr(log, "\"level\":\"info\",\"subject\":\"server\",\"message\":\"listening on"));
     assert_int_equal(strncmp(log, "{\"time\":\"", 9), 0);
     free(log);
     kv_test_server_stop_cleanly(&server);

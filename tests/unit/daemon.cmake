@@ -1,2 +1,4 @@
-kv_add_test(unit_daemon_cpus SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/daemon/cpus_test.c
-            USES kv_daemon kv_test_client)
+foreach(part cpus difference)
+  kv_add_test(unit_daemon_${part} SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/daemon/${part}_test.c
+              USES kv_daemon kv_test_client)
+endforeach()
