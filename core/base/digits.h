@@ -11,7 +11,8 @@ enum {
     KV_DIGITS_MAX = 20 /* of a uint64_t */
 };
 
-/* Writes the digits, without a NUL. to: room for KV_DIGITS_MAX. Returns: how many there are. */
+/* Writes the digits, without a NUL. to: room for KV_DIGITS_MAX, all of which may be written to.
+ * Returns: how many there are. */
 size_t kv_digits_write(char *to, uint64_t number);
 
 /* Returns: what a hexadecimal digit stands for, 0 to 15; -1 for any other byte. */
