@@ -268,7 +268,7 @@ static void read_http(struct kv_config *config)
         .max_depth = (uint32_t)field(limits, LIMIT_DEPTH)->integer,
         .max_pending = (uint32_t)field(limits, LIMIT_PENDING)->integer,
         .max_unsent_bytes = (size_t)field(limits, LIMIT_UNSENT)->integer,
-        .has_front = field(&config->values[CONFIG_HTTP], HTTP_FRONT)->boolean,
+        .has_fast_path = field(&config->values[CONFIG_HTTP], HTTP_FRONT)->boolean,
         .origins = config->origins,
         .n_origins = config->values[CONFIG_ORIGINS].list.n,
     };

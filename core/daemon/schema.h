@@ -292,7 +292,7 @@ static const struct kv_option http_fields[] = {
     {.name = "front",
      .type = KV_OPTION_BOOL,
      .fallback = "true",
-     .doc = "whether simple requests are served in front of libh2o"},
+     .doc = "whether plain requests take a fast path beside libh2o"},
 };
 
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};

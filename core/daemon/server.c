@@ -74,6 +74,7 @@ struct server {
     struct kv_worker *worker;
     struct kv_net *net;
     struct kv_http *http;
+    struct kv_http_upgrade upgrade; /* to the WebSockets */
     struct kv_ws *ws;
     char store_name[64];
     pthread_t opener;
@@ -328,6 +329,27 @@ static int open_parts(struct server *server)
     return 0;
 }
 
+static void open_websocket(struct kv_http_upgrade *upgrade, uint32_t loop,
+                           struct kv_connection *connection)
+{
+    kv_ws_open(KV_CONTAINER(upgrade, struct server, upgrade)->ws, loop, connection);
+}
+
+static void create_protocols(struct server *server)
+{
+    const struct kv_config *config = server->config;
+    server->upgrade.open = open_websocket;
+    server->http =
+        kv_http_create(&config->http, &(struct kv_http_parts){.net = server->net,
+                                                              .keyspace = server->keyspace,
+                                                              .worker = server->worker,
+                                                              .upgrade = &server->upgrade,
+                                                              .loops = server->loops,
+                                                              .n_loops = config->n_threads});
+    server->ws = kv_ws_create(&config->ws, server->keyspace, server->worker, server->loops,
+                              config->n_threads);
+}
+
 static int start(struct server *server, struct kv_error *reterr)
 {
     const struct kv_config *config = server->config;
@@ -345,9 +367,7 @@ static int start(struct server *server, struct kv_error *reterr)
     struct kv_net_config net = config->net;
     net.max_connections = fit_connections(config);
     server->net = kv_net_create(&net, server->loops, config->n_threads);
-    server->http = kv_http_create(&config->http, server->net, server->keyspace, server->worker,
-                                  server->loops, config->n_threads);
-    server->ws = kv_ws_create(&config->ws, server->http, server->loops, config->n_threads);
+    create_protocols(server);
     if (server->serves && begin_service(server, reterr) != 0)
         return -1;
     if (start_threads(server, reterr) != 0)

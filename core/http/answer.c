@@ -1,9 +1,10 @@
-/* Outcomes of commands, as HTTP has them. */
+/* Outcomes of commands as HTTP has them, and the headers that say more of them. */
 #include "http/answer.h"
 
 #include <assert.h>
 
-#include "wire/json.h"
+#include "base/digits.h"
+#include "http/request.h"
 
 static int status_of_failure(int outcome)
 {
@@ -21,48 +22,51 @@ static int status_of_failure(int outcome)
     }
 }
 
-static struct kv_http_answer answer_failure(const struct kv_command *command)
+struct kv_answer kv_answer_of_failure(int command_status)
 {
-    int status = status_of_failure(command->status);
-    return (struct kv_http_answer){
+    int status = status_of_failure(command_status);
+    return (struct kv_answer){
         .status = status,
         .may_retry = status == 503,
-        .error =
-            command->refusal != NULL ? command->refusal : kv_command_status_text(command->status),
+        .error = kv_command_status_text(command_status),
     };
 }
 
-static struct kv_http_answer answer_found(struct kv_command *command)
+static struct kv_answer answer_failure(const struct kv_command *command)
+{
+    struct kv_answer answer = kv_answer_of_failure(command->status);
+    if (command->refusal != NULL)
+        answer.error = command->refusal;
+    return answer;
+}
+
+static struct kv_answer answer_found(struct kv_command *command)
 {
     struct kv_item item = kv_command_take_item(command);
-    return (struct kv_http_answer){
+    return (struct kv_answer){
         .status = 200,
+        .content = KV_CONTENT_VALUE,
         .revision = item.revision,
         .ttl_left_ms = kv_keyspace_ttl_left_ms(kv_keyspace_of(command->home), item.deadline_ms),
         .item = item,
     };
 }
 
-struct kv_http_answer kv_http_answer_to(struct kv_command *command)
+struct kv_answer kv_answer_of(struct kv_command *command)
 {
     bool is_done = command->status == KV_OK || command->status == KV_UNCHANGED;
     if (command->kind == KV_COMMAND_GET && is_done)
         return answer_found(command);
     if (command->kind == KV_COMMAND_GET && command->status == KV_MISSING)
-        return (struct kv_http_answer){.status = 204};
+        return (struct kv_answer){.status = 204};
     if (command->kind == KV_COMMAND_SET && is_done)
-        return (struct kv_http_answer){.status = 202, .revision = command->revision};
+        return (struct kv_answer){.status = 202, .revision = command->revision};
     if (command->kind == KV_COMMAND_DELETE && (is_done || command->status == KV_MISSING))
-        return (struct kv_http_answer){.status = 200};
+        return (struct kv_answer){.status = 200};
     return answer_failure(command);
 }
 
-struct kv_http_answer kv_http_answer_condition_failed(void)
-{
-    return (struct kv_http_answer){.status = 412, .error = kv_command_status_text(KV_CONDITION)};
-}
-
-struct kv_slice kv_http_status_text(int status)
+struct kv_slice kv_status_text(int status)
 {
     switch (status) {
     case 200:
@@ -99,9 +103,73 @@ struct kv_slice kv_http_status_text(int status)
     }
 }
 
-void kv_http_append_error(struct kv_buffer *out, struct kv_slice text)
+/* Headers. */
+
+static inline char *put(char *at, struct kv_slice text)
 {
-    kv_buffer_append(out, KV_SLICE("{\"error\":"));
-    kv_json_append_string(out, text);
-    kv_buffer_append_char(out, '}');
+    memcpy(at, text.bytes, text.len);
+    return at + text.len;
+}
+
+static char *put_number(char *at, uint64_t number)
+{
+    return put(at + kv_digits_write(at, number), KV_SLICE("\r\n"));
+}
+
+static char *put_etag(char *at, uint64_t revision)
+{
+    at = put(at, KV_SLICE("etag: \""));
+    return put(at + kv_digits_write(at, revision), KV_SLICE("\"\r\n"));
+}
+
+static char *put_origin(char *at, struct kv_slice allowed_origin)
+{
+    at = put(put(at, KV_SLICE("access-control-allow-origin: ")), allowed_origin);
+    return put(at, KV_SLICE("\r\naccess-control-expose-headers: ETag, KV-TTL\r\n"));
+}
+
+static char *put_methods(char *at, struct kv_slice name, uint32_t methods)
+{
+    struct kv_methods_text names = kv_methods_text(methods);
+    return put(put(put(at, name), kv_slice_of(names.text)), KV_SLICE("\r\n"));
+}
+
+static char *put_preflight(char *at, uint32_t methods)
+{
+    at = put_methods(at, KV_SLICE("access-control-allow-methods: "), methods);
+    return put(at,
+               KV_SLICE("access-control-allow-headers: Content-Type, If-Match, If-None-Match\r\n"
+                        "access-control-max-age: 86400\r\n"));
+}
+
+/* Those that few answers have. */
+static char *put_rare(char *at, const struct kv_answer *answer, struct kv_slice allowed_origin)
+{
+    if (allowed_origin.len != 0)
+        at = put_origin(at, allowed_origin);
+    if (answer->methods != 0)
+        at = put_methods(at, KV_SLICE("allow: "), answer->methods);
+    if (answer->is_preflight && allowed_origin.len != 0)
+        at = put_preflight(at, answer->methods);
+    if (answer->demands_websocket)
+        at = put(at, KV_SLICE("upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"));
+    return answer->may_retry ? put(at, KV_SLICE("retry-after: 1\r\n")) : at;
+}
+
+/* `Vary` stands on every answer: a cache must not give one page's to another. */
+char *kv_answer_write_headers(char *at, const struct kv_answer *answer,
+                              struct kv_slice allowed_origin)
+{
+    assert(allowed_origin.len <= KV_LONGEST_ORIGIN);
+    at = put(at, KV_SLICE("vary: Origin\r\n"));
+    at = put_rare(at, answer, allowed_origin);
+    if (answer->revision != 0)
+        at = put_etag(at, answer->revision);
+    if (answer->ttl_left_ms != 0)
+        at = put_number(put(at, KV_SLICE("KV-TTL: ")), (uint64_t)answer->ttl_left_ms);
+    if (answer->content == KV_CONTENT_PLAIN)
+        return put(at, KV_SLICE("content-type: text/plain; charset=utf-8\r\n"));
+    if (answer->content != KV_CONTENT_NONE)
+        return put(at, KV_SLICE("content-type: application/json\r\n"));
+    return at;
 }

@@ -1,46 +1,71 @@
 /*
- * What a command on /storage/ is answered, whoever writes it down: libh2o's way (reply.c) or the
- * front's (front.c).
+ * An answer as every resource gives it, whatever carries it to the peer.
  */
 #ifndef KV_HTTP_ANSWER_H
 #define KV_HTTP_ANSWER_H
 
-#include "base/buffer.h"
 #include "keyspace/keyspace.h"
 
-struct kv_http_answer {
+enum kv_content {
+    KV_CONTENT_NONE,
+    KV_CONTENT_VALUE, /* {"value":…}, the value being the item's */
+    KV_CONTENT_JSON,  /* `text` */
+    KV_CONTENT_PLAIN, /* `text` */
+};
+
+/* Plain data, but for the item. */
+struct kv_answer {
     int status;
-    bool may_retry;      /* `Retry-After` */
-    uint64_t revision;   /* `ETag`; 0: none */
-    int64_t ttl_left_ms; /* `KV-TTL`; 0: none */
-    const char *error;   /* the body is {"error":…}; NULL: it is none */
-    struct kv_item item; /* the body is {"value":…}; revision 0: it is none. Owned */
+    enum kv_content content;
+    bool is_last;           /* the connection is closed after it */
+    bool may_retry;         /* `Retry-After` */
+    bool demands_websocket; /* `Upgrade` */
+    bool is_preflight;      /* it tells pages what they may send */
+    uint32_t methods;       /* `Allow`: a set of enum kv_method; 0: none */
+    uint64_t revision;      /* `ETag`; 0: none */
+    int64_t ttl_left_ms;    /* `KV-TTL`; 0: none */
+    const char *error;      /* UTF-8; not NULL: the content is {"error":…} */
+    struct kv_slice text;   /* error and text: lent until the answer is given */
+    struct kv_item item;    /* owned; revision 0: none */
 };
 
 /* The answer to a finished GET, SET or DELETE. It takes the item over; an error's text lives as
  * long as the command. */
-struct kv_http_answer kv_http_answer_to(struct kv_command *command);
+struct kv_answer kv_answer_of(struct kv_command *command);
 
-/* The answer where a condition failed that the keyspace does not know (If-Match of a GET). */
-struct kv_http_answer kv_http_answer_condition_failed(void);
+/* The answer where a command ended with a status (enum kv_command_status) that is a failure. */
+struct kv_answer kv_answer_of_failure(int command_status);
 
 /* As a status line has it: the number, a space, the reason. */
-struct kv_slice kv_http_status_text(int status);
+struct kv_slice kv_status_text(int status);
 
 /* Whether a response with this status, to whatever request, says how long its body is. */
-static inline bool kv_http_has_length(int status)
+static inline bool kv_status_has_length(int status)
 {
     return status != 204 && status != 304;
 }
 
-#define KV_HTTP_VALUE_HEAD KV_SLICE("{\"value\":")
-#define KV_HTTP_VALUE_TAIL KV_SLICE("}")
+#define KV_VALUE_HEAD KV_SLICE("{\"value\":")
+#define KV_VALUE_TAIL KV_SLICE("}")
 
 enum {
-    KV_HTTP_LARGEST_COPY = 16384 /* longer values are sent from the store's memory */
+    KV_ANSWER_LARGEST_COPY = 16384, /* longer values are sent from the store's memory */
+    KV_LONGEST_ORIGIN = 512,
+    KV_ANSWER_LONGEST_HEADERS = 768 + KV_LONGEST_ORIGIN,
 };
 
-/* `{"error":"<text>"}`. The text is UTF-8. */
-void kv_http_append_error(struct kv_buffer *out, struct kv_slice text);
+static inline size_t kv_answer_body_len(const struct kv_answer *answer)
+{
+    if (answer->content == KV_CONTENT_VALUE)
+        return KV_VALUE_HEAD.len + answer->item.value.len + KV_VALUE_TAIL.len;
+    return answer->text.len;
+}
+
+/* Writes the header lines of an answer, each with its CRLF: all but those that frame it, which are
+ * its carrier's (Date, Connection, Content-Length).
+ * at: room for KV_ANSWER_LONGEST_HEADERS; allowed_origin: whose pages may read the answer; empty
+ * for none. Returns: their end. */
+char *kv_answer_write_headers(char *at, const struct kv_answer *answer,
+                              struct kv_slice allowed_origin);
 
 #endif

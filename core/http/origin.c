@@ -1,8 +1,4 @@
-/*
- * The Origin rule (PROTOCOL B3): browsers name the page that a request comes from, and only pages
- * of this machine, or listed ones, may write or open WebSockets. Programs send no Origin and pass.
- */
-#include "http/impl.h"
+#include "http/origin.h"
 
 #include <strings.h>
 
@@ -52,51 +48,18 @@ static bool is_listed(const struct kv_http_config *config, struct kv_slice origi
     return false;
 }
 
-/* The next `Origin` after `cursor`. Returns: false where there is none. */
-static bool next_origin(const h2o_req_t *req, ssize_t *cursor, struct kv_slice *ret_origin)
+static bool is_allowed(const struct kv_http_config *config, struct kv_slice origin)
 {
-    *cursor = h2o_find_header_by_str(&req->headers, H2O_STRLIT("origin"), *cursor);
-    if (*cursor == -1)
-        return false;
-    const h2o_iovec_t *value = &req->headers.entries[*cursor].value;
-    *ret_origin = (struct kv_slice){value->base, value->len};
-    return true;
+    return origin.len <= KV_LONGEST_ORIGIN &&
+           (is_of_this_machine(origin) || is_listed(config, origin));
 }
 
-/* Returns: false where every origin of the request is allowed. */
-static bool find_refused(const struct kv_http_loop *here, const h2o_req_t *req,
-                         struct kv_slice *ret_origin)
+bool kv_origin_is_refused(const struct kv_http_config *config, const struct kv_request *request,
+                          struct kv_slice *ret_refused)
 {
-    for (ssize_t cursor = -1; next_origin(req, &cursor, ret_origin);)
-        if (!is_of_this_machine(*ret_origin) && !is_listed(&here->http->config, *ret_origin))
+    size_t at = 0;
+    while (kv_request_next_header(request, KV_HEADER_ORIGIN, &at, ret_refused))
+        if (!is_allowed(config, *ret_refused))
             return true;
     return false;
-}
-
-bool kv_http_refuse_origin(struct kv_http_loop *here, h2o_req_t *req, const char *action)
-{
-    struct kv_slice origin;
-    if (!find_refused(here, req, &origin))
-        return false;
-    kv_refused_origins_log(&here->http->refused_origins, kv_loop_now_ms(here->loop), origin,
-                           action);
-    kv_http_reply_error(req, 403, "pages of %s may not %s: the server's `origins` does not list it",
-                        kv_origin_text(origin).text, action);
-    return true;
-}
-
-void kv_http_add_cors(const struct kv_http_loop *here, h2o_req_t *req)
-{
-    struct kv_slice origin, refused;
-    ssize_t cursor = -1;
-    h2o_mem_pool_t *pool = &req->pool;
-    h2o_headers_t *headers = &req->res.headers;
-    /* On every answer: a cache must not give one page's to another. */
-    h2o_add_header(pool, headers, H2O_TOKEN_VARY, NULL, H2O_STRLIT("Origin"));
-    if (!next_origin(req, &cursor, &origin) || find_refused(here, req, &refused))
-        return;
-    h2o_iovec_t copy = h2o_strdup(pool, origin.bytes, origin.len);
-    h2o_add_header(pool, headers, H2O_TOKEN_ACCESS_CONTROL_ALLOW_ORIGIN, NULL, copy.base, copy.len);
-    h2o_add_header_by_str(pool, headers, H2O_STRLIT("access-control-expose-headers"), 0, NULL,
-                          H2O_STRLIT("ETag, KV-TTL"));
 }

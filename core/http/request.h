@@ -1,59 +1,74 @@
 /*
- * What serves a request: routes, replies and the rules that every route shares. For the files of
- * this folder and for what is built on HTTP (WebSocket).
- *
- * Replies: each takes the request to its end; it must not be touched afterwards. They run on the
- * request's loop, from a route or at any later time while the request lives.
+ * A request as every resource sees it, whatever carried it here.
  */
 #ifndef KV_HTTP_REQUEST_H
 #define KV_HTTP_REQUEST_H
 
-#include "loop/evloop.h"
+#include <kvserver/types.h>
 
-#include "http/http.h"
-
-/* A resource. The caller's memory, alive as long as the server. */
-struct kv_http_route {
-    const char *path;    /* the whole path, or what it begins with where it ends in a slash */
-    const char *methods; /* for `Allow`; OPTIONS is answered without the route */
-    /* rest: what follows `path`, as it was sent, without the query; alive with the request. */
-    void (*serve)(struct kv_http_route *self, struct kv_http_loop *here, h2o_req_t *req,
-                  struct kv_slice rest);
+enum kv_method {
+    KV_METHOD_OTHER = 0, /* none that any resource takes */
+    KV_METHOD_GET = 1 << 0,
+    KV_METHOD_HEAD = 1 << 1,
+    KV_METHOD_POST = 1 << 2,
+    KV_METHOD_PUT = 1 << 3,
+    KV_METHOD_DELETE = 1 << 4,
+    KV_METHOD_OPTIONS = 1 << 5,
 };
-
-/* Before the loops run. */
-void kv_http_add_route(struct kv_http *http, struct kv_http_route *route);
-
-struct kv_http_loop *kv_http_on(struct kv_http *http, uint32_t loop);
-const struct kv_http_config *kv_http_config(const struct kv_http_loop *here);
-struct kv_keyspace_loop *kv_http_keyspace(const struct kv_http_loop *here);
-bool kv_http_is_draining(const struct kv_http_loop *here);
 
 enum {
-    KV_HTTP_LONG_TEXT = 256 << 10 /* from here on, a text is not scanned on the loop */
+    KV_METHODS_READING = KV_METHOD_GET | KV_METHOD_HEAD,
+    KV_METHODS_WRITING = KV_METHOD_POST | KV_METHOD_PUT | KV_METHOD_DELETE,
 };
 
-/* Runs a job that would hold the loop up on the worker. */
-void kv_http_compute(const struct kv_http_loop *here, struct kv_job *job);
+enum kv_method kv_method_of(struct kv_slice name);
 
-static inline bool kv_http_method_is(const h2o_req_t *req, struct kv_slice method)
-{
-    return h2o_memis(req->input.method.base, req->input.method.len, method.bytes, method.len);
-}
+/* A set of methods in words, as `Allow` has them. */
+struct kv_methods_text {
+    char text[64];
+};
+struct kv_methods_text kv_methods_text(uint32_t methods);
 
-/* Answers 403 where an `Origin` of the request may not do what it asks for (PROTOCOL B3); a request
- * without one may. action: in words, "write". Returns: whether it has answered. */
-bool kv_http_refuse_origin(struct kv_http_loop *here, h2o_req_t *req, const char *action);
+/* The headers that any resource or check looks at, and no others: so the fast path knows which
+ * requests it must leave to the other carrier. */
+enum kv_header_id {
+    KV_HEADER_ORIGIN,
+    KV_HEADER_IF_MATCH,
+    KV_HEADER_IF_NONE_MATCH,
+    KV_HEADER_UPGRADE,
+    KV_HEADER_WEBSOCKET_KEY,
+    KV_HEADER_WEBSOCKET_VERSION,
+    KV_N_HEADERS
+};
 
-/* Lets the page of an allowed origin read the answer (CORS). */
-void kv_http_add_cors(const struct kv_http_loop *here, h2o_req_t *req);
+/* In small letters. */
+struct kv_slice kv_header_name(enum kv_header_id id);
 
-void kv_http_reply_empty(h2o_req_t *req, int status);
-/* `{"error": "…"}`. The text is UTF-8. */
-void kv_http_reply_error(h2o_req_t *req, int status, const char *format, ...) KV_PRINTF(3, 4);
-/* 405, with what the path does take. methods: constant, as `Allow` has them. */
-void kv_http_reply_not_allowed(h2o_req_t *req, const char *methods);
-/* A JSON text; copied. */
-void kv_http_reply_json(h2o_req_t *req, int status, struct kv_slice json);
+struct kv_header {
+    enum kv_header_id id;
+    struct kv_slice value;
+};
+
+/* Plain data. Its bytes are lent until the exchange is answered, by the fast path until the end of
+ * the loop's turn (exchange.h). */
+struct kv_request {
+    enum kv_method method;
+    bool is_http_1_0;     /* or older */
+    struct kv_slice path; /* as sent, without the query */
+    struct kv_slice rest; /* what follows the path of the resource that serves it */
+    struct kv_slice body; /* bytes NULL: there is none */
+    const struct kv_header *headers;
+    size_t n_headers;
+};
+
+/* The next line of a header. at: 0 to begin with. Returns: false where there is none. */
+bool kv_request_next_header(const struct kv_request *request, enum kv_header_id id, size_t *at,
+                            struct kv_slice *ret_value);
+
+/* The first line of a header; empty where there is none. */
+struct kv_slice kv_request_header(const struct kv_request *request, enum kv_header_id id);
+
+/* Whether it asks to make a WebSocket of the connection. */
+bool kv_request_asks_for_websocket(const struct kv_request *request);
 
 #endif

@@ -1,149 +1,129 @@
 /*
- * /storage/:key: a request becomes one command, and the command's outcome the answer. The key and
- * the value are slices of the request until the end of the loop's turn; a command that takes
- * longer has its own copies (keyspace). A request whose connection is gone takes its answer with
- * it: the link between the two is cut from either side.
+ * `/storage/KEY`: a request becomes one command, and the command's outcome the answer. The key and
+ * the value are slices of the request until the end of the loop's turn; a command that takes longer
+ * has copies of its own.
  */
-#include "http/impl.h"
-
 #include <assert.h>
 #include <stdlib.h>
 
-#include "http/answer.h"
+#include "base/mem.h"
 #include "http/body.h"
+#include "http/resource.h"
 #include "wire/etag.h"
 #include "wire/key_path.h"
 
-/* A long body on the worker. The request stays meanwhile: no answer has been given, and the library
- * does not look at a connection that waits for one. */
-struct reading {
-    struct kv_job job;
-    struct exchange *exchange;
-    struct kv_http_body body;
-    struct kv_error error;
-    int failed;
-};
-
-/* A request under way. In the request's pool. */
-struct exchange {
-    h2o_req_t *req;
-    struct kv_http_loop *here;
-    struct kv_command *command; /* NULL when it is finished, or was never sent */
-    struct reading *reading;    /* NULL: none is on the worker */
-    struct kv_slice key;        /* of the request's path, or of `decoded` */
-    struct kv_buffer decoded;
+/* What a request with conditions, or with a long body, needs besides its command. */
+struct kept {
     struct kv_etags if_match;
     struct kv_etags if_none_match;
+    bool is_on_worker; /* its body */
 };
 
-static void dispose_exchange(void *memory)
+static void dispose_kept(void *memory)
 {
-    struct exchange *exchange = memory;
-    assert(exchange->reading == NULL);
-    if (exchange->command != NULL)
-        exchange->command->owner = NULL;
-    kv_buffer_fini(&exchange->decoded);
-    kv_etags_fini(&exchange->if_match);
-    kv_etags_fini(&exchange->if_none_match);
+    struct kept *kept = memory;
+    assert(!kept->is_on_worker);
+    kv_etags_fini(&kept->if_match);
+    kv_etags_fini(&kept->if_none_match);
 }
 
-static struct exchange *create_exchange(struct kv_http_loop *here, h2o_req_t *req)
+static struct kept *keep(struct kv_exchange *exchange)
 {
-    struct exchange *exchange =
-        h2o_mem_alloc_shared(&req->pool, sizeof(*exchange), dispose_exchange);
-    *exchange = (struct exchange){.req = req, .here = here};
-    return exchange;
+    if (exchange->kept == NULL)
+        kv_exchange_keep(exchange, sizeof(struct kept), dispose_kept);
+    return exchange->kept;
 }
 
 /* Outcomes. */
 
-/* The exchange of a finished command; NULL where its connection is gone. */
-static struct exchange *exchange_of(struct kv_command *command)
+static void on_written(struct kv_command *command)
 {
-    struct exchange *exchange = command->owner;
-    if (exchange != NULL)
-        exchange->command = NULL;
-    return exchange;
+    struct kv_exchange *exchange = kv_exchange_of(command);
+    if (exchange == NULL)
+        return;
+    struct kv_answer answer = kv_answer_of(command);
+    kv_exchange_answer(exchange, &answer);
 }
 
-static void reply(struct exchange *exchange, struct kv_http_answer answer)
+static bool if_match_holds(const struct kept *kept, const struct kv_command *command)
 {
-    kv_http_reply(exchange->req, exchange->here->http->keyspace, &answer);
-}
-
-/* Whether the conditions let a GET's answer through as it is. */
-static bool if_match_holds(const struct exchange *exchange, const struct kv_command *command)
-{
-    if (!exchange->if_match.is_given || (command->status != KV_OK && command->status != KV_MISSING))
+    if (!kept->if_match.is_given || (command->status != KV_OK && command->status != KV_MISSING))
         return true;
     return command->status == KV_OK &&
-           kv_etags_match_strongly(&exchange->if_match, command->item.revision);
+           kv_etags_match_strongly(&kept->if_match, command->item.revision);
+}
+
+static struct kv_answer answer_on_conditions(const struct kept *kept, struct kv_command *command)
+{
+    if (!if_match_holds(kept, command))
+        return kv_answer_of_failure(KV_CONDITION);
+    struct kv_answer answer = kv_answer_of(command);
+    if (answer.status == 200 && kv_etags_match_weakly(&kept->if_none_match, answer.revision)) {
+        kv_keyspace_release(kv_keyspace_of(command->home), &answer.item);
+        answer.status = 304;
+        answer.content = KV_CONTENT_NONE;
+    }
+    return answer;
 }
 
 static void on_read(struct kv_command *command)
 {
-    struct exchange *exchange = exchange_of(command);
+    struct kv_exchange *exchange = kv_exchange_of(command);
     if (exchange == NULL)
         return;
-    if (!if_match_holds(exchange, command)) {
-        reply(exchange, kv_http_answer_condition_failed());
-        return;
-    }
-    struct kv_http_answer answer = kv_http_answer_to(command);
-    if (answer.status == 200 && kv_etags_match_weakly(&exchange->if_none_match, answer.revision)) {
-        kv_keyspace_release(exchange->here->http->keyspace, &answer.item);
-        answer.status = 304;
-    }
-    reply(exchange, answer);
-}
-
-static void on_changed(struct kv_command *command)
-{
-    struct exchange *exchange = exchange_of(command);
-    if (exchange != NULL)
-        reply(exchange, kv_http_answer_to(command));
+    struct kv_answer answer = exchange->kept == NULL
+                                  ? kv_answer_of(command)
+                                  : answer_on_conditions(exchange->kept, command);
+    kv_exchange_answer(exchange, &answer);
 }
 
 /* Requests. Each step returns false where it has already answered. */
 
-static bool read_key(struct exchange *exchange, struct kv_slice escaped)
+static inline bool read_key(struct kv_exchange *exchange, struct kv_slice escaped,
+                            struct kv_slice *ret_key)
 {
-    const struct kv_http_config *config = &exchange->here->http->config;
+    size_t most = exchange->here->config->max_key_bytes;
     const char *what;
     size_t offset;
-    if (kv_key_path_read(escaped, &exchange->decoded, &exchange->key, &what, &offset) != 0) {
-        kv_http_reply_error(exchange->req, 400, "the key in the path: %s at byte %zu", what,
-                            offset);
+    if (kv_key_path_read(escaped, &exchange->here->decoded, ret_key, &what, &offset) != 0) {
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = 400},
+                           "the key in the path: %s at byte %zu", what, offset);
         return false;
     }
-    if (exchange->key.len > config->max_key_bytes) {
-        kv_http_reply_error(exchange->req, 414, "the key has %zu bytes, the limit is %zu",
-                            exchange->key.len, config->max_key_bytes);
+    if (ret_key->len <= most)
+        return true;
+    kv_exchange_refuse(exchange, (struct kv_answer){.status = 414},
+                       "the key has %zu bytes, the limit is %zu", ret_key->len, most);
+    return false;
+}
+
+static bool read_etags(struct kv_exchange *exchange, const struct kv_request *request,
+                       enum kv_header_id header, struct kv_etags *ret_etags)
+{
+    struct kv_slice value, name = kv_header_name(header);
+    for (size_t at = 0; kv_request_next_header(request, header, &at, &value);) {
+        if (kv_etags_parse(value, ret_etags) == 0)
+            continue;
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = 400},
+                           "%.*s is malformed: it takes * or a list of entity tags in double "
+                           "quotes",
+                           (int)name.len, name.bytes);
         return false;
     }
     return true;
 }
 
-static bool read_etags(struct exchange *exchange, const h2o_token_t *header,
-                       struct kv_etags *ret_etags)
+static bool read_conditions(struct kv_exchange *exchange, const struct kv_request *request)
 {
-    const h2o_headers_t *headers = &exchange->req->headers;
-    for (ssize_t at = -1; (at = h2o_find_header(headers, header, at)) != -1;) {
-        const h2o_iovec_t *value = &headers->entries[at].value;
-        if (kv_etags_parse((struct kv_slice){value->base, value->len}, ret_etags) != 0) {
-            kv_http_reply_error(exchange->req, 400,
-                                "%.*s is malformed: it takes * or a list of "
-                                "entity tags in double quotes",
-                                (int)header->buf.len, header->buf.base);
-            return false;
-        }
-    }
-    return true;
+    if (request->n_headers == 0)
+        return true;
+    struct kept *kept = keep(exchange);
+    return read_etags(exchange, request, KV_HEADER_IF_MATCH, &kept->if_match) &&
+           read_etags(exchange, request, KV_HEADER_IF_NONE_MATCH, &kept->if_none_match);
 }
 
-static void add_if_match(const struct exchange *exchange, struct kv_command *command)
+static void add_if_match(const struct kv_etags *etags, struct kv_command *command)
 {
-    const struct kv_etags *etags = &exchange->if_match;
     if (!etags->is_given)
         return;
     if (etags->is_any) {
@@ -155,159 +135,163 @@ static void add_if_match(const struct exchange *exchange, struct kv_command *com
     command->n_if_revisions = etags->n;
 }
 
-static bool read_write_conditions(struct exchange *exchange, struct kv_command *command)
+static bool add_write_conditions(struct kv_exchange *exchange, const struct kv_request *request,
+                                 struct kv_command *command)
 {
-    if (!read_etags(exchange, H2O_TOKEN_IF_MATCH, &exchange->if_match) ||
-        !read_etags(exchange, H2O_TOKEN_IF_NONE_MATCH, &exchange->if_none_match))
+    if (!read_conditions(exchange, request))
         return false;
-    add_if_match(exchange, command);
-    if (!exchange->if_none_match.is_given)
+    const struct kept *kept = exchange->kept;
+    if (kept == NULL)
         return true;
-    if (!exchange->if_none_match.is_any) {
-        kv_http_reply_error(exchange->req, 400, "if-none-match of a write takes * alone");
+    add_if_match(&kept->if_match, command);
+    if (!kept->if_none_match.is_given)
+        return true;
+    if (!kept->if_none_match.is_any) {
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = 400},
+                           "if-none-match of a write takes * alone");
         return false;
     }
     command->cond |= KV_COND_ABSENT;
     return true;
 }
 
-static bool accept_body(const struct exchange *exchange, const struct kv_http_body *body)
+/* Takes the command over. The key is lent for the turn, but the loop decodes the next one into the
+ * same place. */
+static inline void send_command(struct kv_exchange *exchange, struct kv_command *command,
+                                struct kv_slice key, kv_command_finished_fn finished)
 {
-    size_t max_bytes = exchange->here->http->config.max_value_bytes;
-    if (body->value.len <= max_bytes)
+    bool is_decoded = key.bytes == exchange->here->decoded.bytes;
+    command->key = key;
+    if (!is_decoded || kv_command_keep_key(command) == 0) {
+        kv_exchange_send(exchange, command, finished);
+        return;
+    }
+    struct kv_answer full = kv_answer_of_failure(KV_FULL);
+    kv_command_free(command);
+    kv_exchange_answer(exchange, &full);
+}
+
+static void read_value(struct kv_exchange *exchange, const struct kv_request *request,
+                       struct kv_slice key)
+{
+    if (read_conditions(exchange, request))
+        send_command(exchange, kv_command_create(exchange->here->keyspace_loop, KV_COMMAND_GET),
+                     key, on_read);
+}
+
+static void send_write(struct kv_exchange *exchange, const struct kv_request *request,
+                       struct kv_command *command, struct kv_slice key)
+{
+    if (add_write_conditions(exchange, request, command))
+        send_command(exchange, command, key, on_written);
+    else
+        kv_command_free(command);
+}
+
+static void delete_value(struct kv_exchange *exchange, const struct kv_request *request,
+                         struct kv_slice key)
+{
+    send_write(exchange, request,
+               kv_command_create(exchange->here->keyspace_loop, KV_COMMAND_DELETE), key);
+}
+
+static bool accept_body(struct kv_exchange *exchange, const struct kv_http_body *body)
+{
+    size_t most = exchange->here->config->max_value_bytes;
+    if (body->value.len <= most)
         return true;
-    kv_http_reply_error(exchange->req, 413, "the value has %zu bytes, the limit is %zu",
-                        body->value.len, max_bytes);
+    kv_exchange_refuse(exchange, (struct kv_answer){.status = 413},
+                       "the value has %zu bytes, the limit is %zu", body->value.len, most);
     return false;
 }
 
-static void send_command(struct exchange *exchange, struct kv_command *command,
-                         kv_command_finished_fn finished)
+/* failed: what kv_http_body_read() returned. */
+static void set_value(struct kv_exchange *exchange, const struct kv_request *request,
+                      struct kv_slice key, int failed, const struct kv_http_body *body,
+                      const struct kv_error *error)
 {
-    command->key = exchange->key;
-    command->owner = exchange;
-    command->finished = finished;
-    exchange->command = command;
-    kv_keyspace_send(command);
-}
-
-static void serve_read(struct exchange *exchange)
-{
-    if (!read_etags(exchange, H2O_TOKEN_IF_MATCH, &exchange->if_match) ||
-        !read_etags(exchange, H2O_TOKEN_IF_NONE_MATCH, &exchange->if_none_match))
+    if (failed != 0) {
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = 400}, "%s", error->text);
         return;
-    struct kv_command *command = kv_command_create(exchange->here->keyspace, KV_COMMAND_GET);
-    send_command(exchange, command, on_read);
-}
-
-static void set_value(struct exchange *exchange, const struct kv_http_body *body)
-{
+    }
     if (!accept_body(exchange, body))
         return;
-    struct kv_command *command = kv_command_create(exchange->here->keyspace, KV_COMMAND_SET);
+    struct kv_command *command = kv_command_create(exchange->here->keyspace_loop, KV_COMMAND_SET);
     kv_http_body_apply(body, command);
-    if (read_write_conditions(exchange, command))
-        send_command(exchange, command, on_changed);
-    else
-        kv_command_free(command);
+    send_write(exchange, request, command, key);
 }
 
-/* failed: what kv_http_body_read() returned. */
-static void serve_body(struct exchange *exchange, int failed, const struct kv_http_body *body,
-                       const struct kv_error *error)
-{
-    if (failed != 0)
-        kv_http_reply_error(exchange->req, 400, "%s", error->text);
-    else
-        set_value(exchange, body);
-}
+/* A long body on the worker. The exchange stays meanwhile: its carrier does not look at a
+ * connection that waits for an answer. */
+struct reading {
+    struct kv_job job;
+    struct kv_exchange *exchange;
+    struct kv_request request;
+    struct kv_http_body body;
+    struct kv_error error;
+    int failed;
+};
 
-static int read_body(const struct exchange *exchange, struct kv_http_body *ret_body,
-                     struct kv_error *reterr)
-{
-    struct kv_slice text = {exchange->req->entity.base, exchange->req->entity.len};
-    return kv_http_body_read(text, exchange->here->http->config.max_depth, ret_body, reterr);
-}
-
-static void on_worker(struct kv_job *job)
+static void read_on_worker(struct kv_job *job)
 {
     struct reading *reading = KV_CONTAINER(job, struct reading, job);
-    reading->failed = read_body(reading->exchange, &reading->body, &reading->error);
+    reading->failed =
+        kv_http_body_read(reading->request.body, reading->exchange->here->config->max_depth,
+                          &reading->body, &reading->error);
 }
 
-static void on_body_read(struct kv_job *job)
+static void on_read_by_worker(struct kv_job *job)
 {
     struct reading *reading = KV_CONTAINER(job, struct reading, job);
-    reading->exchange->reading = NULL;
-    serve_body(reading->exchange, reading->failed, &reading->body, &reading->error);
+    struct kv_exchange *exchange = reading->exchange;
+    struct kv_slice key;
+    keep(exchange)->is_on_worker = false;
+    if (read_key(exchange, reading->request.rest, &key)) /* the loop has decoded others since */
+        set_value(exchange, &reading->request, key, reading->failed, &reading->body,
+                  &reading->error);
     free(reading);
 }
 
-static void read_on_worker(struct exchange *exchange)
+static void give_to_worker(struct kv_exchange *exchange, const struct kv_request *request)
 {
     struct reading *reading = kv_calloc(1, sizeof(*reading));
     reading->exchange = exchange;
-    reading->job.work = on_worker;
-    reading->job.done = on_body_read;
-    exchange->reading = reading;
-    kv_http_compute(exchange->here, &reading->job);
+    reading->request = *request;
+    reading->job.work = read_on_worker;
+    reading->job.done = on_read_by_worker;
+    keep(exchange)->is_on_worker = true;
+    kv_worker_run(exchange->here->worker, exchange->here->loop, &reading->job);
 }
 
-static void serve_write(struct exchange *exchange)
+static void write_value(struct kv_exchange *exchange, const struct kv_request *request,
+                        struct kv_slice key)
 {
     struct kv_http_body body;
     struct kv_error error;
-    if (exchange->req->entity.len < KV_HTTP_LONG_TEXT)
-        serve_body(exchange, read_body(exchange, &body, &error), &body, &error);
-    else
-        read_on_worker(exchange);
-}
-
-static void serve_delete(struct exchange *exchange)
-{
-    struct kv_command *command = kv_command_create(exchange->here->keyspace, KV_COMMAND_DELETE);
-    if (read_write_conditions(exchange, command))
-        send_command(exchange, command, on_changed);
-    else
-        kv_command_free(command);
-}
-
-static bool is_write(const h2o_req_t *req)
-{
-    return kv_http_method_is(req, KV_SLICE("POST")) || kv_http_method_is(req, KV_SLICE("PUT"));
-}
-
-static void serve_change(struct exchange *exchange)
-{
-    if (kv_http_refuse_origin(exchange->here, exchange->req, "write"))
-        return;
-    if (is_write(exchange->req))
-        serve_write(exchange);
-    else
-        serve_delete(exchange);
-}
-
-static void serve_storage(struct kv_http_route *self, struct kv_http_loop *here, h2o_req_t *req,
-                          struct kv_slice rest)
-{
-    bool reads =
-        kv_http_method_is(req, KV_SLICE("GET")) || kv_http_method_is(req, KV_SLICE("HEAD"));
-    bool changes = is_write(req) || kv_http_method_is(req, KV_SLICE("DELETE"));
-    if (!reads && !changes) {
-        kv_http_reply_not_allowed(req, self->methods);
+    if (request->body.len >= KV_WORKER_LONG_TEXT) {
+        give_to_worker(exchange, request);
         return;
     }
-    struct exchange *exchange = create_exchange(here, req);
-    if (!read_key(exchange, rest))
-        return;
-    if (reads)
-        serve_read(exchange);
-    else
-        serve_change(exchange);
+    int failed = kv_http_body_read(request->body, exchange->here->config->max_depth, &body, &error);
+    set_value(exchange, request, key, failed, &body, &error);
 }
 
-struct kv_http_route kv_http_storage_route = {
-    .path = "/storage/",
-    .methods = "GET, HEAD, POST, PUT, DELETE, OPTIONS",
-    .serve = serve_storage,
+static void serve(struct kv_exchange *exchange, const struct kv_request *request)
+{
+    struct kv_slice key;
+    if (!read_key(exchange, request->rest, &key))
+        return;
+    if ((request->method & KV_METHODS_READING) != 0)
+        read_value(exchange, request, key);
+    else if (request->method == KV_METHOD_DELETE)
+        delete_value(exchange, request, key);
+    else
+        write_value(exchange, request, key);
+}
+
+const struct kv_resource kv_resource_storage = {
+    .path = {KV_STORAGE_PATH, sizeof(KV_STORAGE_PATH) - 1},
+    .is_prefix = true,
+    .methods = KV_METHODS_READING | KV_METHODS_WRITING,
+    .serve = serve,
 };

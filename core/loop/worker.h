@@ -10,6 +10,10 @@
 
 struct kv_worker;
 
+enum {
+    KV_WORKER_LONG_TEXT = 256 << 10 /* from here on, a text is not scanned on a loop */
+};
+
 /* The caller's memory, busy until `done` is called. `work` must touch nothing that the loop touches
  * meanwhile. */
 struct kv_job {

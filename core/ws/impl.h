@@ -11,14 +11,12 @@
 
 #include "base/buffer.h"
 #include "base/mem.h"
-#include "http/request.h"
 #include "net/connection.h"
 #include "ws/outgoing.h"
 #include "ws/ws.h"
 
 struct kv_ws_loop {
     struct kv_ws *ws;
-    struct kv_http_loop *http;
     struct kv_loop *loop;
     struct kv_keyspace_loop *keyspace;
     struct kv_list sessions;
@@ -31,8 +29,7 @@ struct kv_ws_loop {
 
 struct kv_ws {
     struct kv_ws_config config;
-    struct kv_http *http;
-    struct kv_http_route route;
+    struct kv_worker *worker;
     uint32_t n_loops;
     struct kv_ws_loop loops[];
 };
@@ -120,9 +117,5 @@ void kv_answer_change(struct kv_subscription *subscription, struct kv_news *news
 void kv_answer_behind(struct kv_session *session);
 /* Answers with an error, in order. id: empty where there is none. */
 void kv_answer_error(struct kv_session *session, struct kv_slice id, const char *text);
-
-/* handshake.c */
-void kv_ws_serve(struct kv_http_route *route, struct kv_http_loop *http, h2o_req_t *req,
-                 struct kv_slice rest);
 
 #endif

@@ -168,7 +168,7 @@ static void give_to_worker(struct kv_session *session)
     session->reading = reading;
     reading->job.work = read_on_worker;
     reading->job.done = on_read_by_worker;
-    kv_http_compute(session->here->http, &reading->job);
+    kv_worker_run(session->here->ws->worker, session->here->loop, &reading->job);
 }
 
 static void handle_text(struct kv_session *session, struct kv_slice text)
@@ -191,7 +191,7 @@ static void handle_parts(struct kv_session *session, enum kv_frame_opcode opcode
     struct kv_buffer *parts = &session->incoming.parts;
     if (opcode == KV_FRAME_BINARY)
         refuse_binary(session);
-    else if (parts->len >= KV_HTTP_LONG_TEXT)
+    else if (parts->len >= KV_WORKER_LONG_TEXT)
         give_to_worker(session);
     else
         handle_text(session, kv_buffer_slice(parts));
@@ -221,7 +221,7 @@ static void take_control(struct kv_session *session, const struct kv_frame_piece
 static void take_piece(struct kv_session *session, const struct kv_frame_piece *piece)
 {
     bool is_whole = piece->is_first && piece->is_last;
-    if (!is_whole || piece->bytes.len >= KV_HTTP_LONG_TEXT)
+    if (!is_whole || piece->bytes.len >= KV_WORKER_LONG_TEXT)
         take_part(session, piece);
     else if (piece->opcode == KV_FRAME_BINARY)
         refuse_binary(session);

@@ -1,6 +1,6 @@
 /*
- * The service: one route, and on each loop the stage that goes on with the active sessions, behind
- * the keyspace's stage, so that what that has answered is written in the same turn.
+ * The service: on each loop the stage that goes on with the active sessions, after the keyspace's
+ * stage, so that the keyspace's answers are written in the same turn.
  */
 #include "ws/impl.h"
 
@@ -25,13 +25,13 @@ static int64_t stage_wake_at(struct kv_loop_stage *stage)
     return kv_list_is_empty(&here->active) ? INT64_MAX : INT64_MIN;
 }
 
-static void init_loop(struct kv_ws *ws, uint32_t index, struct kv_loop *loop)
+static void init_loop(struct kv_ws *ws, struct kv_keyspace *keyspace, uint32_t index,
+                      struct kv_loop *loop)
 {
     struct kv_ws_loop *here = &ws->loops[index];
     here->ws = ws;
     here->loop = loop;
-    here->http = kv_http_on(ws->http, index);
-    here->keyspace = kv_http_keyspace(here->http);
+    here->keyspace = kv_keyspace_on(keyspace, index);
     here->stage.run = run_stage;
     here->stage.wake_at = stage_wake_at;
     kv_list_init(&here->sessions);
@@ -39,19 +39,21 @@ static void init_loop(struct kv_ws *ws, uint32_t index, struct kv_loop *loop)
     kv_loop_add_stage(loop, &here->stage);
 }
 
-struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_http *http,
-                           struct kv_loop *const *loops, uint32_t n_loops)
+struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_keyspace *keyspace,
+                           struct kv_worker *worker, struct kv_loop *const *loops, uint32_t n_loops)
 {
     struct kv_ws *ws = kv_calloc(1, sizeof(*ws) + n_loops * sizeof(struct kv_ws_loop));
     ws->config = *config;
-    ws->http = http;
+    ws->worker = worker;
     ws->n_loops = n_loops;
-    ws->route = (struct kv_http_route){
-        .path = "/ws", .methods = "GET, HEAD, OPTIONS", .serve = kv_ws_serve};
     for (uint32_t i = 0; i < n_loops; i++)
-        init_loop(ws, i, loops[i]);
-    kv_http_add_route(http, &ws->route);
+        init_loop(ws, keyspace, i, loops[i]);
     return ws;
+}
+
+void kv_ws_open(struct kv_ws *ws, uint32_t loop, struct kv_connection *connection)
+{
+    kv_session_open(&ws->loops[loop], connection);
 }
 
 void kv_ws_drain(struct kv_ws *ws, uint32_t loop)

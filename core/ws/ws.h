@@ -1,10 +1,12 @@
 /*
- * WebSocket service at /ws: the protocol of messages, on top of HTTP's upgrade.
+ * WebSocket service: the protocol of messages, on connections that HTTP has upgraded.
  */
 #ifndef KV_WS_WS_H
 #define KV_WS_WS_H
 
-#include "http/http.h"
+#include "keyspace/keyspace.h"
+#include "loop/worker.h"
+#include "net/connection.h"
 
 struct kv_ws;
 
@@ -21,9 +23,15 @@ struct kv_ws_config {
     int64_t stalled_reader_ms;
 };
 
-/* Adds the route /ws, and a stage to each loop behind the keyspace's. Before the loops run. */
-struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_http *http,
-                           struct kv_loop *const *loops, uint32_t n_loops);
+/* Adds a stage to each loop, after the keyspace's. Before the loops run. Lent until
+ * kv_ws_destroy(): keyspace, worker, loops. */
+struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_keyspace *keyspace,
+                           struct kv_worker *worker, struct kv_loop *const *loops,
+                           uint32_t n_loops);
+
+/* Serves a connection that has been upgraded, beginning with the input that is there. On the thread
+ * of that loop, whose connection it is. */
+void kv_ws_open(struct kv_ws *ws, uint32_t loop, struct kv_connection *connection);
 
 /* Ends service, on a loop's own thread: no more messages are read; each connection is closed with
  * 1001 when what it has sent is answered. */

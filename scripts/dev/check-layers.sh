@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fails where a folder includes what it may not, and where files depend on each other in circles
 # (check-files.sh). The layers, from the ground up:
-#   abi <- base <- wire, conf, loop, module; loop <- net, keyspace; net, keyspace <- http; http <- ws;
+#   abi <- base <- wire, conf, loop, module; loop <- net, keyspace; net, keyspace <- http, ws;
 #   keyspace <- sink, script; all <- daemon
 set -eu
 cd "$(dirname "$0")/../.."
@@ -45,7 +45,7 @@ may module "base"
 may keyspace "base loop"
 may net "base loop"
 may http "base wire loop keyspace net"
-may ws "base wire loop keyspace net http"
+may ws "base wire loop keyspace net"
 may sink "base wire loop keyspace"
 may script "base wire loop keyspace"
 may daemon "base wire conf module loop net keyspace http ws sink script"
@@ -54,7 +54,7 @@ only 'yaml.h' "core/conf"
 only 'dlfcn.h' "core/module"
 only 'lua.*' "core/script"
 only 'lauxlib.h' "core/script"
-only 'h2o.*' "core/loop core/net core/http core/ws"
+only 'h2o.*' "core/loop core/net core/http"
 only 'xxhash.h' "core/base modules/store/durable modules/store/lmdb"
 only 'lmdb.h' "modules/store/lmdb"
 only 'rocksdb/.*' "modules/store/rocksdb"

@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     if (len == 0)
         return 0;
-    served_open(SERVED_BY_FRONT);
+    served_open(SERVED_BY_FAST_PATH);
     served_send(fuzz_slice(bytes + 1, len - 1), bytes[0]);
     check_answers(served_close());
     return 0;

@@ -32,6 +32,7 @@ static struct served {
     struct kv_worker *worker;
     struct kv_net *net;
     struct kv_http *http;
+    struct kv_http_upgrade upgrade;
     struct kv_ws *ws;
     int fd; /* the client's end */
     bool is_ended;
@@ -92,7 +93,13 @@ static void destroy_servers(void)
     }
 }
 
-static void make_server(bool has_front)
+static void open_websocket(struct kv_http_upgrade *upgrade, uint32_t loop,
+                           struct kv_connection *connection)
+{
+    kv_ws_open(KV_CONTAINER(upgrade, struct served, upgrade)->ws, loop, connection);
+}
+
+static void make_server(bool has_fast_path)
 {
     static const struct kv_net_config net = {
         .max_connections = 8,
@@ -106,7 +113,7 @@ static void make_server(bool has_front)
         .max_depth = 64,
         .max_pending = 16,
         .max_unsent_bytes = 8192,
-        .has_front = has_front,
+        .has_fast_path = has_fast_path,
     };
     static const struct kv_ws_config ws = {
         .max_key_bytes = 4096,
@@ -126,9 +133,14 @@ static void make_server(bool has_front)
     make_keyspace();
     server->worker = kv_worker_create();
     server->net = kv_net_create(&net, &server->loop, 1);
-    server->http =
-        kv_http_create(&http, server->net, server->keyspace, server->worker, &server->loop, 1);
-    server->ws = kv_ws_create(&ws, server->http, &server->loop, 1);
+    server->upgrade.open = open_websocket;
+    server->http = kv_http_create(&http, &(struct kv_http_parts){.net = server->net,
+                                                                 .keyspace = server->keyspace,
+                                                                 .worker = server->worker,
+                                                                 .upgrade = &server->upgrade,
+                                                                 .loops = &server->loop,
+                                                                 .n_loops = 1});
+    server->ws = kv_ws_create(&ws, server->keyspace, server->worker, &server->loop, 1);
 }
 
 /* Returns: whether something came. */
@@ -176,7 +188,7 @@ void served_open(enum served_way way)
     prepare_process();
     server = &servers[way];
     if (server->loop == NULL)
-        make_server(way == SERVED_BY_FRONT);
+        make_server(way == SERVED_BY_FAST_PATH);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0)
         abort();
     server->fd = ends[0];

@@ -3,6 +3,6 @@ file(GLOB memory_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/modules/store/m
 add_library(kv_fuzz_served STATIC served.c ${memory_sources})
 target_include_directories(kv_fuzz_served PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(kv_fuzz_served PUBLIC kv_ws kv_http kv_keyspace kv_wire kv_loop kv_base)
-foreach(target front http websocket)
+foreach(target carriers http websocket)
   kv_add_fuzz(${target} SOURCES ${target}_fuzz.c USES kv_fuzz_served)
 endforeach()

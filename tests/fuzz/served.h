@@ -10,8 +10,8 @@
 #include "fuzz.h"
 
 enum served_way {
-    SERVED_BY_FRONT,   /* as by default */
-    SERVED_BY_LIBRARY, /* without the front (http/front.h) */
+    SERVED_BY_FAST_PATH, /* as by default */
+    SERVED_BY_H2O,       /* without the fast path (http/fast.h) */
     SERVED_WAYS
 };
 

@@ -135,7 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     if (len == 0)
         return 0;
-    served_open(SERVED_BY_FRONT);
+    served_open(SERVED_BY_FAST_PATH);
     served_send(handshake, 0);
     if ((bytes[0] & 1) != 0)
         served_send(fuzz_slice(bytes + 1, len - 1), bytes[0] / 2);

@@ -20,7 +20,7 @@ static const char *setting(const char *name)
     return value;
 }
 
-/* The front is on unless the tests are to run without it. */
+/* The fast path is on unless the tests are to run without it. */
 static const char *front_yaml(void)
 {
     const char *front = getenv("KV_TEST_FRONT");

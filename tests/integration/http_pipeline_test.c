@@ -217,6 +217,38 @@ static void a_request_of_another_kind_keeps_its_place(void **state)
     }
 }
 
+/* Those that are answered at once do not overtake those that the store answers. */
+static void other_resources_and_refusals_keep_their_place(void **state)
+{
+    static const struct {
+        const char *request;
+        int status;
+    } cases[] = {
+        {"PUT /storage/o HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n{\"value\":1}", 202},
+        {"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n", 200},
+        {"POST /storage/o HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n[]", 400},
+        {"GET /storage/none HTTP/1.1\r\nHost: h\r\n\r\n", 204},
+        {"GET /storage/%ff HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+        {"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n", 404},
+        {"DELETE /storage/o HTTP/1.1\r\nHost: h\r\n\r\n", 200},
+        {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", 405},
+        {"GET /storage/o HTTP/1.1\r\nHost: h\r\n\r\n", 204},
+        {"GET /ws HTTP/1.1\r\nHost: h\r\n\r\n", 426},
+        {"GET / HTTP/1.1\r\nHost: h\r\n\r\n", 200},
+    };
+    struct kv_test_stream stream;
+    kv_test_stream_open(&stream, kv_test_port(state));
+    for (int round = 0; round < 20; round++)
+        for (size_t i = 0; i < N(cases); i++)
+            kv_test_stream_put(&stream, kv_slice_of(cases[i].request));
+    kv_test_stream_flush(&stream);
+    for (int round = 0; round < 20; round++)
+        for (size_t i = 0; i < N(cases); i++)
+            receive_status(&stream, cases[i].status);
+    assert_int_equal(kv_test_stream_unread(&stream).len, 0);
+    kv_test_stream_close(&stream);
+}
+
 static void connection_may_become_a_websocket_behind_other_requests(void **state)
 {
     struct kv_test_ws ws = {.mask = 0x55aa55aa};
@@ -427,6 +459,7 @@ int main(void)
         cmocka_unit_test(escaped_keys_are_the_keys_that_they_stand_for),
         cmocka_unit_test(requests_may_be_split_anywhere),
         cmocka_unit_test(a_request_of_another_kind_keeps_its_place),
+        cmocka_unit_test(other_resources_and_refusals_keep_their_place),
         cmocka_unit_test(connection_may_become_a_websocket_behind_other_requests),
         cmocka_unit_test(broken_request_is_refused_behind_the_answers_before_it),
         cmocka_unit_test(client_that_has_sent_all_gets_all_its_answers),

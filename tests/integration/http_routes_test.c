@@ -55,7 +55,7 @@ static void expect_contains(const struct kv_test_response *response, const char 
 static void unknown_path_is_404_and_told_where_keys_are(void **state)
 {
     static const char *const paths[] = {
-        "/",         "/storage",        "/storages/k", "/Storage/k",   "/ws/",        "/WS",
+        "//",        "/storage",        "/storages/k", "/Storage/k",   "/ws/",        "/WS",
         "/healthz/", "/x/../storage/k", "//storage/k", "/%73torage/k", "/favicon.ico"};
     struct kv_test_stream stream;
     struct kv_test_response response = {0};
@@ -86,6 +86,22 @@ static void expect_allow(uint16_t port, const char *method, const char *path,
     for (size_t i = 0; allowed[i] != NULL; i++)
         assert_non_null(strstr(allow, allowed[i]));
     assert_null(strstr(allow, method));
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+}
+
+static void root_page_says_where_keys_are(void **state)
+{
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    kv_test_stream_open(&stream, kv_test_port(state));
+    assert_int_equal(kv_test_http_ask(&stream, "GET", "/", NULL, NULL, &response), 200);
+    assert_string_equal(kv_test_response_header(&response, "content-type"),
+                        "text/plain; charset=utf-8");
+    expect_contains(&response, "KvServer");
+    expect_contains(&response, "/storage/");
+    assert_int_equal(kv_test_http_ask(&stream, "POST", "/", NULL, "{}", &response), 405);
+    assert_int_equal(kv_test_http_ask(&stream, "GET", "/?a", NULL, NULL, &response), 200);
     kv_test_response_fini(&response);
     kv_test_stream_close(&stream);
 }
@@ -289,6 +305,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unknown_path_is_404_and_told_where_keys_are),
+        cmocka_unit_test(root_page_says_where_keys_are),
         cmocka_unit_test(other_method_on_a_known_path_is_405_with_allow),
         cmocka_unit_test(healthz_and_readyz_are_200),
         cmocka_unit_test(write_from_an_allowed_origin_passes),

@@ -1,4 +1,4 @@
-foreach(subject front_request)
+foreach(subject fast_request)
   kv_add_test(unit_${subject} SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/http/${subject}_test.c
               USES kv_http)
 endforeach()

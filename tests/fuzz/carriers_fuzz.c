@@ -1,7 +1,7 @@
 /*
- * The front against libh2o's way: the same bytes get the same answers, byte for byte but for what
- * no two servers have in common, the time of day and revisions; and the connection ends, or does
- * not.
+ * The two carriers of HTTP, the fast path and libh2o: the same bytes get the same answers, byte for
+ * byte but for what no two servers have in common, the time of day and revisions; and the
+ * connection ends, or does not.
  *
  * The first byte of an input says in which pieces the rest arrives.
  */
@@ -114,20 +114,20 @@ enum difference {
 
 static enum difference compare(struct kv_slice input, size_t piece)
 {
-    struct outcome front = serve(SERVED_BY_FRONT, input, piece);
-    struct outcome library = serve(SERVED_BY_LIBRARY, input, piece);
+    struct outcome fast = serve(SERVED_BY_FAST_PATH, input, piece);
+    struct outcome h2o = serve(SERVED_BY_H2O, input, piece);
     enum difference difference = REAL;
-    if (front.is_ended == library.is_ended &&
-        kv_slice_equals(kv_buffer_slice(&front.answers), kv_buffer_slice(&library.answers)))
+    if (fast.is_ended == h2o.is_ended &&
+        kv_slice_equals(kv_buffer_slice(&fast.answers), kv_buffer_slice(&h2o.answers)))
         difference = NONE;
-    else if (is_refused_after(&front, &library) || is_refused_after(&library, &front))
+    else if (is_refused_after(&fast, &h2o) || is_refused_after(&h2o, &fast))
         difference = IN_REFUSING;
     if (difference == REAL) {
-        show("the front", &front);
-        show("the library", &library);
+        show("the fast path", &fast);
+        show("libh2o", &h2o);
     }
-    kv_buffer_fini(&front.answers);
-    kv_buffer_fini(&library.answers);
+    kv_buffer_fini(&fast.answers);
+    kv_buffer_fini(&h2o.answers);
     return difference;
 }
 

@@ -1,4 +1,4 @@
-/* Which requests are simple ones, and what is read from them. */
+/* Which requests are plain ones, and what is read from them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,60 +9,72 @@
 
 #include "base/buffer.h"
 #include "base/mem.h"
-#include "http/front_request.h"
+#include "http/fast_request.h"
 
 #define N(array)   (sizeof(array) / sizeof((array)[0]))
 #define GET(lines) "GET /storage/k HTTP/1.1\r\nHost: h\r\n" lines "\r\n"
 
 /* The input lies at the very end of its block, so that a sanitizer sees each step beyond it. */
-static enum kv_front_verdict read_copy(struct kv_slice input)
+static enum kv_fast_verdict read_copy(struct kv_slice input)
 {
-    struct kv_front_request request;
+    struct kv_request request;
+    size_t len;
     char *copy = kv_memdup(input.bytes, input.len);
-    enum kv_front_verdict verdict =
-        kv_front_request_read((struct kv_slice){copy, input.len}, &request);
+    enum kv_fast_verdict verdict =
+        kv_fast_request_read((struct kv_slice){copy, input.len}, &request, &len);
     free(copy);
     return verdict;
 }
 
-static void assert_verdict(const char *text, enum kv_front_verdict expected)
+static void assert_verdict(const char *text, enum kv_fast_verdict expected)
 {
     if (read_copy(kv_slice_of(text)) != expected)
         fail_msg("misjudged: %s", text);
 }
 
-static void simple_requests_are_read(void **state)
+static void plain_requests_are_read(void **state)
 {
     static const struct {
         const char *text, *behind;
-        enum kv_command_kind kind;
-        bool is_head;
-        const char *key, *body;
+        enum kv_method method;
+        const char *path, *body;
     } cases[] = {
-        {"GET /storage/ HTTP/1.1\r\nHost: h\r\n\r\n", "", KV_COMMAND_GET, false, "", ""},
-        {"GET /storage/a%2Fb/?c=d?e HTTP/1.1\r\nhost:h\r\n\r\n", "G", KV_COMMAND_GET, false,
-         "a%2Fb/", ""},
-        {"HEAD /storage/k HTTP/1.1\r\nHOST: \r\n\r\n", "\r\n", KV_COMMAND_GET, true, "k", ""},
+        {"GET /storage/ HTTP/1.1\r\nHost: h\r\n\r\n", "", KV_METHOD_GET, "/storage/", ""},
+        {"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "", KV_METHOD_GET, "/", ""},
+        {"GET /storage/a%2Fb/?c=d?e HTTP/1.1\r\nhost:h\r\n\r\n", "G", KV_METHOD_GET,
+         "/storage/a%2Fb/", ""},
+        {"HEAD /ws HTTP/1.1\r\nHOST: \r\n\r\n", "\r\n", KV_METHOD_HEAD, "/ws", ""},
         {"DELETE /storage/k HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", "GET",
-         KV_COMMAND_DELETE, false, "k", ""},
+         KV_METHOD_DELETE, "/storage/k", ""},
         {"POST /storage/k HTTP/1.1\r\nHost: h\r\nContent-Length: 003\r\n\r\nabc", "GET",
-         KV_COMMAND_SET, false, "k", "abc"},
+         KV_METHOD_POST, "/storage/k", "abc"},
         {"PUT /storage/\xc3\xa4 HTTP/1.1\r\nContent-Length: 2\r\nHost: h\r\n\r\n{}", "",
-         KV_COMMAND_SET, false, "\xc3\xa4", "{}"},
+         KV_METHOD_PUT, "/storage/\xc3\xa4", "{}"},
     };
     (void)state;
     for (size_t i = 0; i < N(cases); i++) {
-        struct kv_front_request request;
+        struct kv_request request;
         struct kv_buffer text = {0};
+        size_t len;
         kv_buffer_printf(&text, "%s%s", cases[i].text, cases[i].behind);
-        assert_int_equal(kv_front_request_read(kv_buffer_slice(&text), &request), KV_FRONT_SIMPLE);
-        assert_int_equal(request.kind, cases[i].kind);
-        assert_int_equal(request.is_head, cases[i].is_head);
-        assert_true(kv_slice_equals(request.escaped_key, kv_slice_of(cases[i].key)));
+        assert_int_equal(kv_fast_request_read(kv_buffer_slice(&text), &request, &len),
+                         KV_FAST_PLAIN);
+        assert_int_equal(request.method, cases[i].method);
+        assert_true(kv_slice_equals(request.path, kv_slice_of(cases[i].path)));
         assert_true(kv_slice_equals(request.body, kv_slice_of(cases[i].body)));
-        assert_int_equal(request.len, strlen(cases[i].text));
+        assert_int_equal(request.n_headers, 0);
+        assert_int_equal(len, strlen(cases[i].text));
         kv_buffer_fini(&text);
     }
+}
+
+/* Or a resource would not see what it looks at. */
+static void no_header_that_the_server_looks_at_is_hidden(void **state)
+{
+    (void)state;
+    assert_true(kv_fast_request_hides(KV_SLICE("accept")));
+    for (enum kv_header_id id = 0; id < KV_N_HEADERS; id++)
+        assert_false(kv_fast_request_hides(kv_header_name(id)));
 }
 
 static void harmless_headers_are_accepted(void **state)
@@ -78,7 +90,7 @@ static void harmless_headers_are_accepted(void **state)
     };
     (void)state;
     for (size_t i = 0; i < N(texts); i++)
-        assert_verdict(texts[i], KV_FRONT_SIMPLE);
+        assert_verdict(texts[i], KV_FAST_PLAIN);
 }
 
 static void what_any_code_looks_at_is_left_to_libh2o(void **state)
@@ -106,7 +118,7 @@ static void what_any_code_looks_at_is_left_to_libh2o(void **state)
     };
     (void)state;
     for (size_t i = 0; i < N(texts); i++)
-        assert_verdict(texts[i], KV_FRONT_OTHER);
+        assert_verdict(texts[i], KV_FAST_OTHER);
 }
 
 static void what_is_not_plain_is_left_to_libh2o(void **state)
@@ -114,9 +126,6 @@ static void what_is_not_plain_is_left_to_libh2o(void **state)
     static const char *const texts[] = {
         "\r\n" GET(""),
         " " GET(""),
-        "GET /storage HTTP/1.1\r\nHost: h\r\n\r\n",
-        "GET /Storage/k HTTP/1.1\r\nHost: h\r\n\r\n",
-        "GET /ws HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET http://h/storage/k HTTP/1.1\r\nHost: h\r\n\r\n",
         "get /storage/k HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET  /storage/k HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -147,7 +156,7 @@ static void what_is_not_plain_is_left_to_libh2o(void **state)
     };
     (void)state;
     for (size_t i = 0; i < N(texts); i++)
-        assert_verdict(texts[i], KV_FRONT_OTHER);
+        assert_verdict(texts[i], KV_FAST_OTHER);
 }
 
 static void many_headers_are_left_to_libh2o(void **state)
@@ -159,10 +168,10 @@ static void many_headers_are_left_to_libh2o(void **state)
         kv_buffer_append(&text, KV_SLICE("X-A: b\r\n"));
     size_t len = text.len;
     kv_buffer_append(&text, KV_SLICE("\r\n"));
-    assert_int_equal(read_copy(kv_buffer_slice(&text)), KV_FRONT_SIMPLE);
+    assert_int_equal(read_copy(kv_buffer_slice(&text)), KV_FAST_PLAIN);
     text.len = len;
     kv_buffer_append(&text, KV_SLICE("X-A: b\r\n\r\n"));
-    assert_int_equal(read_copy(kv_buffer_slice(&text)), KV_FRONT_OTHER);
+    assert_int_equal(read_copy(kv_buffer_slice(&text)), KV_FAST_OTHER);
     kv_buffer_fini(&text);
 }
 
@@ -179,7 +188,7 @@ static void a_long_head_is_left_to_libh2o(void **state)
         memset(key, 'k', sizeof(key));
         kv_buffer_printf(&text, "GET /storage/%.*s HTTP/1.1\r\nHost: h\r\n\r\nGET",
                          (int)(len - AROUND), key);
-        enum kv_front_verdict expected = len <= LONGEST ? KV_FRONT_SIMPLE : KV_FRONT_OTHER;
+        enum kv_fast_verdict expected = len <= LONGEST ? KV_FAST_PLAIN : KV_FAST_OTHER;
         assert_int_equal(read_copy(kv_buffer_slice(&text)), expected);
         kv_buffer_fini(&text);
     }
@@ -195,15 +204,15 @@ static void a_request_is_partial_until_its_last_byte(void **state)
     (void)state;
     for (size_t i = 0; i < N(texts); i++) {
         for (size_t len = 1; len < strlen(texts[i]); len++)
-            assert_int_equal(read_copy((struct kv_slice){texts[i], len}), KV_FRONT_PARTIAL);
-        assert_verdict(texts[i], KV_FRONT_SIMPLE);
+            assert_int_equal(read_copy((struct kv_slice){texts[i], len}), KV_FAST_PARTIAL);
+        assert_verdict(texts[i], KV_FAST_PLAIN);
     }
 }
 
 static void a_partial_request_that_can_be_none_is_left_to_libh2o(void **state)
 {
     static const char *const texts[] = {
-        "GET /ws",
+        "GET s",
         "PA",
         "GET /storage/k HTTP/1.0",
         "GET /storage/k HTTP/1.1\r\nHost: h\r\nUpgrade:",
@@ -212,13 +221,14 @@ static void a_partial_request_that_can_be_none_is_left_to_libh2o(void **state)
     };
     (void)state;
     for (size_t i = 0; i < N(texts); i++)
-        assert_verdict(texts[i], KV_FRONT_OTHER);
+        assert_verdict(texts[i], KV_FAST_OTHER);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(simple_requests_are_read),
+        cmocka_unit_test(plain_requests_are_read),
+        cmocka_unit_test(no_header_that_the_server_looks_at_is_hidden),
         cmocka_unit_test(harmless_headers_are_accepted),
         cmocka_unit_test(what_any_code_looks_at_is_left_to_libh2o),
         cmocka_unit_test(what_is_not_plain_is_left_to_libh2o),

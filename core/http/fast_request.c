@@ -2,9 +2,10 @@
  * Strict: one byte out of the ordinary, and the request is libh2o's, which knows what to make of
  * it. So is one with a header that is not in the table below. The table has those of whose absence
  * no code of the server, nor libh2o as it is set up here, would take notice, and a few of which the
- * one value that matters is known. Whoever makes the server look at a header takes it out of there.
+ * one value that matters is known. A header that the server begins to look at (enum kv_header_id)
+ * must not be in it, which fast.c asserts.
  */
-#include "http/front_request.h"
+#include "http/fast_request.h"
 
 #include "base/swar.h"
 
@@ -93,49 +94,45 @@ static inline const char *find(struct reader r, unsigned char limit, unsigned ch
 }
 
 /* Takes the text, which must come next. Inline, so that a comparison with a constant is one. */
-static inline enum kv_front_verdict take(struct reader *r, struct kv_slice text)
+static inline enum kv_fast_verdict take(struct reader *r, struct kv_slice text)
 {
     size_t left = (size_t)(r->end - r->at);
     if (left < text.len)
-        return memcmp(r->at, text.bytes, left) == 0 ? KV_FRONT_PARTIAL : KV_FRONT_OTHER;
+        return memcmp(r->at, text.bytes, left) == 0 ? KV_FAST_PARTIAL : KV_FAST_OTHER;
     if (memcmp(r->at, text.bytes, text.len) != 0)
-        return KV_FRONT_OTHER;
+        return KV_FAST_OTHER;
     r->at += text.len;
-    return KV_FRONT_SIMPLE;
+    return KV_FAST_PLAIN;
 }
 
-/* The method, and the beginning of the target. */
-static enum kv_front_verdict take_start(struct reader *r, struct kv_front_request *request)
+/* The method, and the slash that the target begins with. */
+static enum kv_fast_verdict take_method(struct reader *r, struct kv_request *request)
 {
     static const struct {
         struct kv_slice text;
-        enum kv_command_kind kind;
-        bool is_head;
+        enum kv_method method;
     } starts[] = {
-        {TEXT("GET /storage/"), KV_COMMAND_GET, false},
-        {TEXT("POST /storage/"), KV_COMMAND_SET, false},
-        {TEXT("PUT /storage/"), KV_COMMAND_SET, false},
-        {TEXT("DELETE /storage/"), KV_COMMAND_DELETE, false},
-        {TEXT("HEAD /storage/"), KV_COMMAND_GET, true},
+        {TEXT("GET /"), KV_METHOD_GET},   {TEXT("POST /"), KV_METHOD_POST},
+        {TEXT("PUT /"), KV_METHOD_PUT},   {TEXT("DELETE /"), KV_METHOD_DELETE},
+        {TEXT("HEAD /"), KV_METHOD_HEAD},
     };
     for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
-        enum kv_front_verdict verdict = take(r, starts[i].text);
-        request->kind = starts[i].kind;
-        request->is_head = starts[i].is_head;
-        if (verdict != KV_FRONT_OTHER)
+        enum kv_fast_verdict verdict = take(r, starts[i].text);
+        request->method = starts[i].method;
+        if (verdict != KV_FAST_OTHER)
             return verdict;
     }
-    return KV_FRONT_OTHER;
+    return KV_FAST_OTHER;
 }
 
-static enum kv_front_verdict take_request_line(struct reader *r, struct kv_front_request *request)
+static enum kv_fast_verdict take_request_line(struct reader *r, struct kv_request *request)
 {
-    enum kv_front_verdict verdict = take_start(r, request);
-    if (verdict != KV_FRONT_SIMPLE)
+    enum kv_fast_verdict verdict = take_method(r, request);
+    if (verdict != KV_FAST_PLAIN)
         return verdict;
-    const char *key = r->at;
+    const char *path = r->at - 1;
     r->at = find(*r, ' ' + 1, '?');
-    request->escaped_key = (struct kv_slice){key, (size_t)(r->at - key)};
+    request->path = (struct kv_slice){path, (size_t)(r->at - path)};
     r->at = find(*r, ' ' + 1, DELETE_BYTE); /* the query means nothing */
     return take(r, KV_SLICE(" HTTP/1.1\r\n"));
 }
@@ -205,7 +202,7 @@ static bool is_old_explorer(struct kv_slice agent)
     return memmem(agent.bytes, agent.len, "; MSIE ", 7) != NULL;
 }
 
-/* Returns: whether the front can serve a request that says so. */
+/* Returns: whether the fast path can serve a request that says so. */
 static bool accept_value(struct head *head, enum meaning meaning, struct kv_slice value)
 {
     bool is_first;
@@ -230,25 +227,25 @@ static bool accept_value(struct head *head, enum meaning meaning, struct kv_slic
 }
 
 /* libh2o refuses a name that cannot be one as soon as it sees it. */
-static enum kv_front_verdict judge_partial_name(struct kv_slice name)
+static enum kv_fast_verdict judge_partial_name(struct kv_slice name)
 {
-    return is_token(name) ? KV_FRONT_PARTIAL : KV_FRONT_OTHER;
+    return is_token(name) ? KV_FAST_PARTIAL : KV_FAST_OTHER;
 }
 
-static enum kv_front_verdict take_name(struct reader *r, enum meaning *ret_meaning)
+static enum kv_fast_verdict take_name(struct reader *r, enum meaning *ret_meaning)
 {
     struct kv_slice name = {r->at, 0};
     r->at = find(*r, ' ' + 1, ':');
     name.len = (size_t)(r->at - name.bytes);
-    enum kv_front_verdict verdict = take(r, KV_SLICE(":"));
-    if (verdict == KV_FRONT_PARTIAL)
+    enum kv_fast_verdict verdict = take(r, KV_SLICE(":"));
+    if (verdict == KV_FAST_PARTIAL)
         return judge_partial_name(name);
-    if (verdict == KV_FRONT_SIMPLE)
+    if (verdict == KV_FAST_PLAIN)
         *ret_meaning = meaning_of(name);
-    return *ret_meaning == UNKNOWN ? KV_FRONT_OTHER : verdict;
+    return *ret_meaning == UNKNOWN ? KV_FAST_OTHER : verdict;
 }
 
-static enum kv_front_verdict take_value(struct reader *r, struct kv_slice *ret_value)
+static enum kv_fast_verdict take_value(struct reader *r, struct kv_slice *ret_value)
 {
     while (r->at < r->end && *r->at == ' ')
         r->at++;
@@ -258,62 +255,69 @@ static enum kv_front_verdict take_value(struct reader *r, struct kv_slice *ret_v
     return take(r, KV_SLICE("\r\n"));
 }
 
-static enum kv_front_verdict take_header(struct reader *r, struct head *head)
+static enum kv_fast_verdict take_header(struct reader *r, struct head *head)
 {
     enum meaning meaning = UNKNOWN;
     struct kv_slice value;
-    enum kv_front_verdict verdict = take_name(r, &meaning);
-    if (verdict == KV_FRONT_SIMPLE)
+    enum kv_fast_verdict verdict = take_name(r, &meaning);
+    if (verdict == KV_FAST_PLAIN)
         verdict = take_value(r, &value);
-    if (verdict != KV_FRONT_SIMPLE)
+    if (verdict != KV_FAST_PLAIN)
         return verdict;
     bool is_accepted = ++head->n_headers <= MOST_HEADERS && accept_value(head, meaning, value);
-    return is_accepted ? KV_FRONT_SIMPLE : KV_FRONT_OTHER;
+    return is_accepted ? KV_FAST_PLAIN : KV_FAST_OTHER;
 }
 
-static enum kv_front_verdict take_headers(struct reader *r, struct head *head)
+static enum kv_fast_verdict take_headers(struct reader *r, struct head *head)
 {
     while (r->at < r->end && *r->at != '\r') {
-        enum kv_front_verdict verdict = take_header(r, head);
-        if (verdict != KV_FRONT_SIMPLE)
+        enum kv_fast_verdict verdict = take_header(r, head);
+        if (verdict != KV_FAST_PLAIN)
             return verdict;
     }
     return take(r, KV_SLICE("\r\n"));
 }
 
-static enum kv_front_verdict take_head(struct reader *r, struct head *head,
-                                       struct kv_front_request *request)
+static enum kv_fast_verdict take_head(struct reader *r, struct head *head,
+                                      struct kv_request *request)
 {
-    enum kv_front_verdict verdict = take_request_line(r, request);
-    if (verdict == KV_FRONT_SIMPLE)
+    enum kv_fast_verdict verdict = take_request_line(r, request);
+    if (verdict == KV_FAST_PLAIN)
         verdict = take_headers(r, head);
-    if (verdict == KV_FRONT_SIMPLE && !head->has_host)
-        verdict = KV_FRONT_OTHER;
+    if (verdict == KV_FAST_PLAIN && !head->has_host)
+        verdict = KV_FAST_OTHER;
     return verdict;
 }
 
-static enum kv_front_verdict take_body(struct reader *r, const struct head *head,
-                                       struct kv_front_request *request)
+static enum kv_fast_verdict take_body(struct reader *r, const struct head *head,
+                                      struct kv_request *request)
 {
     if ((size_t)(r->end - r->at) < head->length)
-        return KV_FRONT_PARTIAL;
+        return KV_FAST_PARTIAL;
     request->body = (struct kv_slice){r->at, head->length};
     r->at += head->length;
-    return KV_FRONT_SIMPLE;
+    return KV_FAST_PLAIN;
 }
 
-enum kv_front_verdict kv_front_request_read(struct kv_slice input,
-                                            struct kv_front_request *ret_request)
+enum kv_fast_verdict kv_fast_request_read(struct kv_slice input, struct kv_request *ret_request,
+                                          size_t *ret_len)
 {
     bool may_be_long = input.len > LONGEST_HEAD;
     struct reader r = {input.bytes, input.bytes + (may_be_long ? LONGEST_HEAD : input.len)};
     struct head head = {0};
-    enum kv_front_verdict verdict = take_head(&r, &head, ret_request);
-    if (verdict == KV_FRONT_PARTIAL && may_be_long)
-        verdict = KV_FRONT_OTHER;
+    ret_request->is_http_1_0 = false;
+    ret_request->n_headers = 0;
+    enum kv_fast_verdict verdict = take_head(&r, &head, ret_request);
+    if (verdict == KV_FAST_PARTIAL && may_be_long)
+        verdict = KV_FAST_OTHER;
     r.end = input.bytes + input.len;
-    if (verdict == KV_FRONT_SIMPLE)
+    if (verdict == KV_FAST_PLAIN)
         verdict = take_body(&r, &head, ret_request);
-    ret_request->len = (size_t)(r.at - input.bytes);
+    *ret_len = (size_t)(r.at - input.bytes);
     return verdict;
+}
+
+bool kv_fast_request_hides(struct kv_slice header_name)
+{
+    return meaning_of(header_name) == HARMLESS;
 }

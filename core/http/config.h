@@ -1,0 +1,26 @@
+/*
+ * What the HTTP server is told: its limits, and where upgraded connections go.
+ */
+#ifndef KV_HTTP_CONFIG_H
+#define KV_HTTP_CONFIG_H
+
+#include "net/connection.h"
+
+struct kv_http_config {
+    size_t max_key_bytes;
+    size_t max_value_bytes;
+    uint32_t max_depth;             /* of a value: what it stands in is not counted */
+    uint32_t max_pending;           /* commands of one connection: then it is not read on */
+    size_t max_unsent_bytes;        /* the same */
+    bool has_fast_path;             /* plain requests do without libh2o (fast.h) */
+    const struct kv_slice *origins; /* besides those of this machine */
+    size_t n_origins;
+};
+
+/* Where connections go that become WebSockets. The caller's memory. */
+struct kv_http_upgrade {
+    /* On the loop of that index; the connection's input is what the peer sent after the request. */
+    void (*open)(struct kv_http_upgrade *self, uint32_t loop, struct kv_connection *connection);
+};
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * What resources and carriers work with on one loop.
+ */
+#ifndef KV_HTTP_CONTEXT_H
+#define KV_HTTP_CONTEXT_H
+
+#include "base/buffer.h"
+#include "http/config.h"
+#include "http/refused_origins.h"
+#include "keyspace/keyspace.h"
+#include "loop/worker.h"
+#include "net/net.h"
+
+struct kv_http_context {
+    const struct kv_http_config *config;
+    const struct kv_net *net;
+    struct kv_loop *loop;
+    struct kv_keyspace *keyspace;
+    struct kv_keyspace_loop *keyspace_loop;
+    struct kv_worker *worker;
+    struct kv_http_upgrade *upgrade;
+    struct kv_refused_origins *refused_origins;
+    struct kv_buffer decoded; /* for the key that is being read */
+    struct kv_buffer text;    /* for the error that is being answered */
+};
+
+static inline bool kv_http_is_draining(const struct kv_http_context *here)
+{
+    return kv_net_is_draining(here->net);
+}
+
+/* Whether requests for keys can be served now. */
+static inline bool kv_http_is_ready(const struct kv_http_context *here)
+{
+    return !kv_http_is_draining(here) && kv_keyspace_is_ready(here->keyspace);
+}
+
+#endif

@@ -1,0 +1,62 @@
+#include "http/exchange.h"
+
+#include <assert.h>
+
+#include "wire/json.h"
+
+void kv_exchange_write_error(struct kv_exchange *exchange, struct kv_answer *answer)
+{
+    struct kv_buffer *out = &exchange->here->text;
+    out->len = 0;
+    kv_buffer_append(out, KV_SLICE("{\"error\":"));
+    kv_json_append_string(out, kv_slice_of(answer->error));
+    kv_buffer_append_char(out, '}');
+    answer->text = kv_buffer_slice(out);
+    answer->content = KV_CONTENT_JSON;
+}
+
+void kv_exchange_refuse(struct kv_exchange *exchange, struct kv_answer answer, const char *format,
+                        ...)
+{
+    char error[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(error, sizeof(error), format, args);
+    va_end(args);
+    answer.error = error;
+    kv_exchange_answer(exchange, &answer);
+}
+
+void kv_exchange_refuse_unready(struct kv_exchange *exchange)
+{
+    kv_exchange_refuse(exchange, (struct kv_answer){.status = 503, .may_retry = true},
+                       "the server is %s",
+                       kv_http_is_draining(exchange->here) ? "shutting down" : "starting");
+}
+
+void kv_exchange_send(struct kv_exchange *exchange, struct kv_command *command,
+                      kv_command_finished_fn finished)
+{
+    command->owner = exchange;
+    command->finished = finished;
+    if (exchange->client != NULL) {
+        kv_client_send(exchange->client, command);
+        return;
+    }
+    exchange->command = command;
+    kv_keyspace_send(command);
+}
+
+void *kv_exchange_keep(struct kv_exchange *exchange, size_t size, void (*dispose)(void *memory))
+{
+    assert(exchange->carrier->keep != NULL && exchange->kept == NULL);
+    exchange->kept = exchange->carrier->keep(exchange, size, dispose);
+    memset(exchange->kept, 0, size);
+    return exchange->kept;
+}
+
+void kv_exchange_abandon(struct kv_exchange *exchange)
+{
+    if (exchange->command != NULL)
+        exchange->command->owner = NULL;
+}

@@ -1,0 +1,79 @@
+/*
+ * An exchange: one request and its answer, between a carrier, which turns bytes into requests and
+ * answers into bytes, and a resource, which knows of neither bytes nor connections. There are two
+ * carriers: libh2o (h2o_carrier.h), and the fast path (fast.h) for plain requests.
+ *
+ * A carrier gives every request to kv_http_serve() (serve.h); a resource answers it once, at once
+ * or later on the same loop. An exchange whose connection is lost meanwhile is gone without an
+ * answer.
+ */
+#ifndef KV_HTTP_EXCHANGE_H
+#define KV_HTTP_EXCHANGE_H
+
+#include "http/answer.h"
+#include "http/context.h"
+#include "http/request.h"
+
+struct kv_exchange;
+
+/* Constant. */
+struct kv_carrier {
+    /* Sends the answer; takes its item over. The exchange may be freed with it. */
+    void (*answer)(struct kv_exchange *exchange, struct kv_answer *answer);
+    /* Memory that lives as long as the exchange; NULL: it carries only requests that need none,
+     * without headers and with short bodies. */
+    void *(*keep)(struct kv_exchange *exchange, size_t size, void (*dispose)(void *memory));
+    /* Answers 101, and passes the connection on to the upgrade. NULL: it carries no such requests.
+     */
+    void (*upgrade)(struct kv_exchange *exchange, struct kv_slice accept);
+};
+
+/* The carrier's memory. */
+struct kv_exchange {
+    const struct kv_carrier *carrier;
+    struct kv_http_context *here;
+    struct kv_client *client;   /* whose order the commands keep; NULL: none */
+    struct kv_command *command; /* without a client: under way; NULL: none is */
+    void *kept;                 /* by kv_exchange_keep() */
+    struct kv_slice allowed_origin;
+    bool is_head; /* to a HEAD: the answer has no body */
+};
+
+/* Makes the answer's error its body. */
+void kv_exchange_write_error(struct kv_exchange *exchange, struct kv_answer *answer);
+
+/* Gives the answer. Takes its item over. */
+static inline void kv_exchange_answer(struct kv_exchange *exchange, struct kv_answer *answer)
+{
+    if (answer->error != NULL)
+        kv_exchange_write_error(exchange, answer);
+    exchange->carrier->answer(exchange, answer);
+}
+
+/* Gives an answer with this error, UTF-8. answer: its status, and what it says besides. */
+void kv_exchange_refuse(struct kv_exchange *exchange, struct kv_answer answer, const char *format,
+                        ...) KV_PRINTF(3, 4);
+
+/* Says that the server is starting, or shutting down. */
+void kv_exchange_refuse_unready(struct kv_exchange *exchange);
+
+/* Sends a command for the exchange. `finished` begins with kv_exchange_of(). */
+void kv_exchange_send(struct kv_exchange *exchange, struct kv_command *command,
+                      kv_command_finished_fn finished);
+
+/* The exchange of a finished command. Returns: NULL where it is gone. */
+static inline struct kv_exchange *kv_exchange_of(struct kv_command *command)
+{
+    struct kv_exchange *exchange = command->owner;
+    if (exchange != NULL)
+        exchange->command = NULL;
+    return exchange;
+}
+
+/* Memory for the resource, as long as the exchange lives; once. It is zero. */
+void *kv_exchange_keep(struct kv_exchange *exchange, size_t size, void (*dispose)(void *memory));
+
+/* For carriers: the exchange is gone. */
+void kv_exchange_abandon(struct kv_exchange *exchange);
+
+#endif

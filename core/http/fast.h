@@ -1,0 +1,31 @@
+/*
+ * The fast path: the carrier that serves plain requests (fast_request.h) of a new connection, many
+ * in one turn and with one write, and leaves the connection to libh2o, for good, at the first
+ * request that is none. A client sees no difference: its answers are byte for byte those of
+ * libh2o's carrier. The rest of the server works without it.
+ */
+#ifndef KV_HTTP_FAST_H
+#define KV_HTTP_FAST_H
+
+#include "http/h2o_carrier.h"
+
+/* Of one loop. */
+struct kv_fast_loop {
+    struct kv_http_context *here;
+    struct kv_h2o_loop *h2o;
+    struct kv_loop_stage stage;
+    struct kv_list all;
+    struct kv_list active; /* connections that the stage has to go on with */
+};
+
+/* Adds a stage to the loop, after the keyspace's. */
+void kv_fast_loop_init(struct kv_fast_loop *loop, struct kv_http_context *here,
+                       struct kv_h2o_loop *h2o);
+
+/* Serves a new connection. */
+void kv_fast_open(struct kv_fast_loop *loop, struct kv_connection *connection);
+
+/* Service ends: what is under way is answered, what has come meanwhile is left to libh2o. */
+void kv_fast_drain(struct kv_fast_loop *loop);
+
+#endif

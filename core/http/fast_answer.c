@@ -1,0 +1,81 @@
+/*
+ * The head is put together on the stack. Its framing lines, their order and the letter case of
+ * their names are those of libh2o; tests/fuzz/carriers_fuzz.c holds the two against each other.
+ */
+#include "http/fast_answer.h"
+
+#include "base/digits.h"
+
+enum {
+    LONGEST_FRAMING = 256
+};
+
+static inline char *put(char *at, struct kv_slice text)
+{
+    memcpy(at, text.bytes, text.len);
+    return at + text.len;
+}
+
+static char *put_start(char *at, int status, const struct kv_fast_sending *sending)
+{
+    at = put(put(at, KV_SLICE("HTTP/1.1 ")), kv_status_text(status));
+    at = put(put(at, KV_SLICE("\r\nDate: ")), (struct kv_slice){sending->date, KV_DATE_LEN});
+    return sending->is_last ? put(at, KV_SLICE("\r\nConnection: close\r\n"))
+                            : put(at, KV_SLICE("\r\nConnection: keep-alive\r\n"));
+}
+
+static char *put_length(char *at, size_t len)
+{
+    at = put(at, KV_SLICE("Content-Length: "));
+    return put(at + kv_digits_write(at, len), KV_SLICE("\r\n"));
+}
+
+/* Returns: the length. A request with an Origin is not plain, so no page is told anything. */
+static size_t write_head(char *head, const struct kv_answer *answer,
+                         const struct kv_fast_sending *sending)
+{
+    char *at = put_start(head, answer->status, sending);
+    if (kv_status_has_length(answer->status))
+        at = put_length(at, kv_answer_body_len(answer));
+    at = kv_answer_write_headers(at, answer, (struct kv_slice){0});
+    return (size_t)(put(at, KV_SLICE("\r\n")) - head);
+}
+
+static void append_held(struct kv_outbound *out, struct kv_slice head, struct kv_held value)
+{
+    struct kv_piece *piece = kv_piece_create_held(head, KV_VALUE_HEAD, value, KV_VALUE_TAIL);
+    kv_outbound_append_piece(out, piece);
+    kv_piece_unref(piece);
+}
+
+static void append_copied(struct kv_outbound *out, struct kv_slice head, struct kv_slice value)
+{
+    struct kv_slice before = KV_VALUE_HEAD;
+    struct kv_slice after = KV_VALUE_TAIL;
+    char *at = kv_outbound_reserve(out, head.len + before.len + value.len + after.len);
+    put(put(put(put(at, head), before), value), after);
+}
+
+static void append_value(struct kv_outbound *out, struct kv_keyspace *keyspace,
+                         struct kv_slice head, const struct kv_item *item)
+{
+    if (item->value.len > KV_ANSWER_LARGEST_COPY)
+        append_held(out, head, kv_keyspace_hold(keyspace, item));
+    else
+        append_copied(out, head, item->value);
+}
+
+void kv_fast_answer_write(struct kv_outbound *out, struct kv_keyspace *keyspace,
+                          struct kv_answer *answer, const struct kv_fast_sending *sending)
+{
+    char bytes[LONGEST_FRAMING + KV_ANSWER_LONGEST_HEADERS];
+    struct kv_slice head = {bytes, write_head(bytes, answer, sending)};
+    if (answer->content == KV_CONTENT_VALUE && !sending->is_head) {
+        append_value(out, keyspace, head, &answer->item);
+    } else {
+        kv_outbound_append(out, head);
+        if (!sending->is_head)
+            kv_outbound_append(out, answer->text);
+    }
+    kv_keyspace_release(keyspace, &answer->item);
+}

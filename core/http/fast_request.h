@@ -1,0 +1,26 @@
+/*
+ * The requests that the fast path serves: GET, HEAD, POST, PUT and DELETE in the plainest form of
+ * HTTP/1.1, with no header that any resource or check looks at.
+ */
+#ifndef KV_HTTP_FAST_REQUEST_H
+#define KV_HTTP_FAST_REQUEST_H
+
+#include "http/request.h"
+
+enum kv_fast_verdict {
+    KV_FAST_PLAIN,
+    KV_FAST_PARTIAL, /* so far it is one, but its end has not come */
+    KV_FAST_OTHER,   /* it is libh2o's: something else, or broken */
+};
+
+/* Reads the request that the input begins with. input: at least one byte.
+ * *ret_request, *ret_len: slices of the input, and how long all of it is, where it is a plain one.
+ */
+enum kv_fast_verdict kv_fast_request_read(struct kv_slice input, struct kv_request *ret_request,
+                                          size_t *ret_len);
+
+/* Whether a plain request may have a header of this name, in small letters, with any value: nobody
+ * is told of it. */
+bool kv_fast_request_hides(struct kv_slice header_name);
+
+#endif

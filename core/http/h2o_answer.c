@@ -1,0 +1,153 @@
+/*
+ * Every answer has a Content-Length but 204 and 304, where none may stand: without it libh2o would
+ * close the connection. Small bodies are copied into the request's pool; large values are sent from
+ * the store's memory, under a reference that the pool gives back.
+ */
+#include "http/h2o_answer.h"
+
+#include "base/buffer.h"
+#include "wire/json.h"
+
+enum {
+    STATUS_DIGITS = 3,
+    MOST_PARTS = 3
+};
+
+static h2o_iovec_t iovec_of(struct kv_slice bytes)
+{
+    return (h2o_iovec_t){(char *)(uintptr_t)bytes.bytes, bytes.len};
+}
+
+/* A header line. Returns: where the next one begins. */
+static char *add_line(h2o_req_t *req, char *line)
+{
+    char *value = strstr(line, ": ") + 2;
+    char *end = strstr(value, "\r\n");
+    size_t name_len = (size_t)(value - line) - 2;
+    h2o_add_header_by_str(&req->pool, &req->res.headers, line, name_len, 0, NULL, value,
+                          (size_t)(end - value));
+    return end + 2;
+}
+
+static void add_headers(h2o_req_t *req, const struct kv_answer *answer,
+                        struct kv_slice allowed_origin)
+{
+    char lines[KV_ANSWER_LONGEST_HEADERS];
+    char *end = kv_answer_write_headers(lines, answer, allowed_origin);
+    h2o_iovec_t copy = h2o_strdup(&req->pool, lines, (size_t)(end - lines));
+    for (char *at = copy.base; at < copy.base + copy.len;)
+        at = add_line(req, at);
+}
+
+static void release_held(void *memory)
+{
+    kv_held_release(memory);
+}
+
+/* The parts of a value in the store's memory. Returns: how many there are. */
+static size_t hold_value(h2o_req_t *req, struct kv_keyspace *keyspace, const struct kv_item *item,
+                         h2o_iovec_t parts[MOST_PARTS])
+{
+    struct kv_held *held = h2o_mem_alloc_shared(&req->pool, sizeof(*held), release_held);
+    *held = kv_keyspace_hold(keyspace, item);
+    parts[0] = iovec_of(KV_VALUE_HEAD);
+    parts[1] = iovec_of(item->value);
+    parts[2] = iovec_of(KV_VALUE_TAIL);
+    return 3;
+}
+
+static size_t copy_value(h2o_req_t *req, const struct kv_item *item, h2o_iovec_t parts[MOST_PARTS])
+{
+    struct kv_slice head = KV_VALUE_HEAD;
+    struct kv_slice tail = KV_VALUE_TAIL;
+    size_t len = head.len + item->value.len + tail.len;
+    parts[0] = (h2o_iovec_t){h2o_mem_alloc_pool(&req->pool, len), len};
+    memcpy(parts[0].base, head.bytes, head.len);
+    memcpy(parts[0].base + head.len, item->value.bytes, item->value.len);
+    memcpy(parts[0].base + head.len + item->value.len, tail.bytes, tail.len);
+    return 1;
+}
+
+static size_t lay_out_body(h2o_req_t *req, struct kv_keyspace *keyspace,
+                           const struct kv_answer *answer, h2o_iovec_t parts[MOST_PARTS])
+{
+    if (answer->content == KV_CONTENT_NONE)
+        return 0;
+    if (answer->content == KV_CONTENT_VALUE)
+        return answer->item.value.len > KV_ANSWER_LARGEST_COPY
+                   ? hold_value(req, keyspace, &answer->item, parts)
+                   : copy_value(req, &answer->item, parts);
+    parts[0] = h2o_strdup(&req->pool, answer->text.bytes, answer->text.len);
+    return 1;
+}
+
+void kv_h2o_answer_send(h2o_req_t *req, struct kv_keyspace *keyspace, struct kv_answer *answer,
+                        struct kv_slice allowed_origin, bool is_head)
+{
+    static h2o_generator_t generator = {NULL, NULL};
+    h2o_iovec_t parts[MOST_PARTS];
+    bool has_length = kv_status_has_length(answer->status);
+    if (answer->is_last)
+        req->http1_is_persistent = 0;
+    req->res.status = answer->status;
+    req->res.reason = kv_status_text(answer->status).bytes + STATUS_DIGITS + 1;
+    req->res.content_length = has_length ? kv_answer_body_len(answer) : SIZE_MAX;
+    add_headers(req, answer, allowed_origin);
+    size_t n = is_head ? 0 : lay_out_body(req, keyspace, answer, parts);
+    kv_keyspace_release(keyspace, &answer->item);
+    h2o_start_response(req, &generator);
+    h2o_send(req, parts, n, H2O_SEND_STATE_FINAL);
+}
+
+/* The library answers some requests itself (a body too large, a broken chunk), in plain text, and
+ * closes with input unread. */
+
+struct error_stream {
+    h2o_ostream_t super;
+    h2o_iovec_t body;
+};
+
+static void send_error_stream(h2o_ostream_t *super, h2o_req_t *req, h2o_iovec_t *bufs, size_t n,
+                              h2o_send_state_t state)
+{
+    struct error_stream *stream = (struct error_stream *)super;
+    bool has_no_body = n == 0;
+    (void)bufs;
+    h2o_ostream_send_next(super, req, &stream->body, has_no_body ? 0 : 1, state);
+}
+
+static const char *what_went_wrong(int status)
+{
+    switch (status) {
+    case 413:
+        return "the body is larger than this server takes";
+    case 417:
+        return "the expectation is not known";
+    default:
+        return "the body's framing is broken";
+    }
+}
+
+static void set_up_error_stream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
+{
+    (void)self;
+    struct kv_buffer json = {0};
+    kv_buffer_append(&json, KV_SLICE("{\"error\":"));
+    kv_json_append_string(&json, kv_slice_of(what_went_wrong(req->res.status)));
+    kv_buffer_append_char(&json, '}');
+    struct error_stream *stream = (void *)h2o_add_ostream(req, sizeof(*stream), slot);
+    stream->body = h2o_strdup(&req->pool, json.bytes, json.len);
+    kv_buffer_fini(&json);
+    stream->super.do_send = send_error_stream;
+    req->res.content_length = stream->body.len;
+    h2o_set_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE,
+                   H2O_STRLIT("application/json"), 1);
+    kv_connection_linger(kv_h2o_connection_of(req));
+    h2o_setup_next_ostream(req, &stream->super.next);
+}
+
+void kv_h2o_register_error_filter(h2o_pathconf_t *pathconf)
+{
+    h2o_filter_t *filter = h2o_create_filter(pathconf, sizeof(*filter));
+    filter->on_setup_ostream = set_up_error_stream;
+}

@@ -1,0 +1,41 @@
+/*
+ * The carrier that speaks all of HTTP/1: libh2o. HTTP/2 stays off: in this libh2o it can be crashed
+ * from outside.
+ */
+#ifndef KV_HTTP_H2O_CARRIER_H
+#define KV_HTTP_H2O_CARRIER_H
+
+#include "loop/evloop.h"
+
+#include "http/context.h"
+
+/* Of the process. */
+struct kv_h2o {
+    h2o_globalconf_t conf;
+};
+
+/* Of one loop. */
+struct kv_h2o_loop {
+    struct kv_http_context *here;
+    uint32_t index;
+    h2o_context_t context;
+    h2o_accept_ctx_t accept;
+};
+
+void kv_h2o_init(struct kv_h2o *h2o, const struct kv_http_config *config);
+void kv_h2o_fini(struct kv_h2o *h2o);
+
+void kv_h2o_loop_init(struct kv_h2o_loop *loop, struct kv_h2o *h2o, struct kv_http_context *here,
+                      uint32_t index);
+void kv_h2o_loop_fini(struct kv_h2o_loop *loop);
+
+/* Serves the connection from now on, beginning with the input that is there. */
+void kv_h2o_open(struct kv_h2o_loop *loop, struct kv_connection *connection);
+
+/* Service ends: answers under way are their connections' last. */
+void kv_h2o_drain(struct kv_h2o_loop *loop);
+
+/* The time as `Date` has it, 29 bytes; valid for the turn. */
+const char *kv_h2o_date(struct kv_h2o_loop *loop);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * The server: on each loop a context for the resources and the two carriers. A new connection is
+ * the fast path's, which leaves it to libh2o when it has to.
+ */
+#include "http/http.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "http/fast.h"
+#include "http/h2o_carrier.h"
+
+struct http_loop {
+    struct kv_http_context here;
+    struct kv_h2o_loop h2o;
+    struct kv_fast_loop fast;
+};
+
+struct kv_http {
+    struct kv_http_config config;
+    struct kv_net_service service;
+    struct kv_refused_origins refused_origins;
+    struct kv_h2o h2o;
+    uint32_t n_loops;
+    struct http_loop loops[];
+};
+
+static const char refusal[] = "HTTP/1.1 503 Service Unavailable\r\n"
+                              "Content-Type: application/json\r\n"
+                              "Connection: close\r\n"
+                              "Retry-After: 1\r\n"
+                              "Content-Length: 32\r\n\r\n"
+                              "{\"error\":\"too many connections\"}";
+
+static void open_connection(struct kv_net_service *service, uint32_t loop,
+                            struct kv_connection *connection)
+{
+    struct kv_http *http = KV_CONTAINER(service, struct kv_http, service);
+    if (http->config.has_fast_path)
+        kv_fast_open(&http->loops[loop].fast, connection);
+    else
+        kv_h2o_open(&http->loops[loop].h2o, connection);
+}
+
+static void init_loop(struct kv_http *http, uint32_t index, const struct kv_http_parts *parts)
+{
+    struct http_loop *loop = &http->loops[index];
+    loop->here = (struct kv_http_context){
+        .config = &http->config,
+        .net = parts->net,
+        .loop = parts->loops[index],
+        .keyspace = parts->keyspace,
+        .keyspace_loop = kv_keyspace_on(parts->keyspace, index),
+        .worker = parts->worker,
+        .upgrade = parts->upgrade,
+        .refused_origins = &http->refused_origins,
+    };
+    kv_h2o_loop_init(&loop->h2o, &http->h2o, &loop->here, index);
+    kv_fast_loop_init(&loop->fast, &loop->here, &loop->h2o);
+}
+
+struct kv_http *kv_http_create(const struct kv_http_config *config,
+                               const struct kv_http_parts *parts)
+{
+    struct kv_http *http = kv_calloc(1, sizeof(*http) + parts->n_loops * sizeof(struct http_loop));
+    http->config = *config;
+    http->n_loops = parts->n_loops;
+    http->service =
+        (struct kv_net_service){.open = open_connection, .refusal = {refusal, sizeof(refusal) - 1}};
+    kv_h2o_init(&http->h2o, &http->config);
+    for (uint32_t i = 0; i < parts->n_loops; i++)
+        init_loop(http, i, parts);
+    kv_net_set_service(parts->net, &http->service);
+    return http;
+}
+
+void kv_http_drain(struct kv_http *http, uint32_t loop)
+{
+    kv_h2o_drain(&http->loops[loop].h2o);
+    kv_fast_drain(&http->loops[loop].fast);
+}
+
+void kv_http_destroy(struct kv_http *http)
+{
+    if (http == NULL)
+        return;
+    for (uint32_t i = 0; i < http->n_loops; i++) {
+        struct http_loop *loop = &http->loops[i];
+        kv_h2o_loop_fini(&loop->h2o);
+        kv_buffer_fini(&loop->here.decoded);
+        kv_buffer_fini(&loop->here.text);
+    }
+    kv_h2o_fini(&http->h2o);
+    free(http);
+}

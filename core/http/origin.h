@@ -1,0 +1,16 @@
+/*
+ * The Origin rule (PROTOCOL B3): browsers name the page that a request comes from, and only pages
+ * of this machine, or listed ones, may write or open WebSockets. Programs send no Origin and pass.
+ */
+#ifndef KV_HTTP_ORIGIN_H
+#define KV_HTTP_ORIGIN_H
+
+#include "http/answer.h"
+#include "http/config.h"
+#include "http/request.h"
+
+/* Whether an `Origin` of the request is not allowed: then *ret_refused. */
+bool kv_origin_is_refused(const struct kv_http_config *config, const struct kv_request *request,
+                          struct kv_slice *ret_refused);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * A resource: what is at a path, or below it. All of them are here, one in each file; serve.c has
+ * the table.
+ */
+#ifndef KV_HTTP_RESOURCE_H
+#define KV_HTTP_RESOURCE_H
+
+#include "http/exchange.h"
+
+/* Constant. */
+struct kv_resource {
+    struct kv_slice path; /* the whole path, or what it begins with where it ends in a slash */
+    bool is_prefix;
+    uint32_t methods; /* a set of enum kv_method; OPTIONS is answered without the resource */
+    bool upgrades;    /* a GET may turn the connection into a WebSocket */
+    /* The request has passed all checks; the struct itself is lent for the call. */
+    void (*serve)(struct kv_exchange *exchange, const struct kv_request *request);
+};
+
+#define KV_STORAGE_PATH "/storage/"
+
+extern const struct kv_resource kv_resource_storage;   /* storage.c */
+extern const struct kv_resource kv_resource_root;      /* root.c */
+extern const struct kv_resource kv_resource_health;    /* health.c */
+extern const struct kv_resource kv_resource_readiness; /* health.c */
+extern const struct kv_resource kv_resource_websocket; /* websocket.c */
+
+#endif

@@ -1,0 +1,22 @@
+/* `GET /`: a page for whoever asks a server that they do not know yet. */
+#include "http/resource.h"
+
+static const char page[] =
+    "This is KvServer, a key-value server with subscriptions.\n"
+    "\n"
+    "  /storage/KEY  a key: GET, HEAD, POST or PUT {\"value\": any, \"ttl\"?: \"10 minutes\"}, "
+    "DELETE\n"
+    "  /ws           the same and subscriptions, as a WebSocket of JSON messages\n"
+    "  /healthz      whether the server lives\n"
+    "  /readyz       whether it serves\n";
+
+static void serve(struct kv_exchange *exchange, const struct kv_request *request)
+{
+    (void)request;
+    kv_exchange_answer(exchange, &(struct kv_answer){.status = 200,
+                                                     .content = KV_CONTENT_PLAIN,
+                                                     .text = {page, sizeof(page) - 1}});
+}
+
+const struct kv_resource kv_resource_root = {
+    .path = {"/", 1}, .methods = KV_METHODS_READING, .serve = serve};

@@ -1,0 +1,103 @@
+#include "http/serve.h"
+
+#include "http/origin.h"
+#include "http/resource.h"
+
+static const struct kv_resource *const resources[] = {
+    &kv_resource_storage, &kv_resource_websocket, &kv_resource_readiness,
+    &kv_resource_health,  &kv_resource_root,
+};
+
+static bool leads_to(const struct kv_resource *resource, struct kv_slice path)
+{
+    bool has_length =
+        resource->is_prefix ? path.len >= resource->path.len : path.len == resource->path.len;
+    return has_length && memcmp(path.bytes, resource->path.bytes, resource->path.len) == 0;
+}
+
+/* Returns: NULL where there is nothing at this path. */
+static const struct kv_resource *look_up(struct kv_slice path)
+{
+    for (size_t i = 0; i < sizeof(resources) / sizeof(resources[0]); i++)
+        if (leads_to(resources[i], path))
+            return resources[i];
+    return NULL;
+}
+
+/* Keys are asked for most: to compare with a constant is quick. */
+static inline const struct kv_resource *find(struct kv_slice path)
+{
+    return kv_slice_has_prefix(path, KV_SLICE(KV_STORAGE_PATH)) ? &kv_resource_storage
+                                                                : look_up(path);
+}
+
+static inline bool is_served(const struct kv_resource *resource, const struct kv_request *request)
+{
+    return resource != NULL && (request->method & resource->methods) != 0;
+}
+
+/* What the request does that not every page may do, in words; NULL: nothing. */
+static const char *guarded_action(const struct kv_resource *resource,
+                                  const struct kv_request *request)
+{
+    if ((request->method & KV_METHODS_READING) == 0)
+        return "write";
+    if (resource->upgrades && kv_request_asks_for_websocket(request))
+        return "open a WebSocket";
+    return NULL;
+}
+
+static void refuse_origin(struct kv_exchange *exchange, struct kv_slice origin, const char *action)
+{
+    struct kv_http_context *here = exchange->here;
+    kv_refused_origins_log(here->refused_origins, kv_loop_now_ms(here->loop), origin, action);
+    kv_exchange_refuse(exchange, (struct kv_answer){.status = 403},
+                       "pages of %s may not %s: the server's `origins` does not list it",
+                       kv_origin_text(origin).text, action);
+}
+
+/* What no resource has to answer. Apart, so that those which resources answer cost less. */
+__attribute__((noinline)) static void answer_for(const struct kv_resource *resource,
+                                                 struct kv_exchange *exchange,
+                                                 const struct kv_request *request)
+{
+    uint32_t methods = resource == NULL ? 0 : resource->methods | KV_METHOD_OPTIONS;
+    if (resource == NULL)
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = 404},
+                           "there is nothing at this path: keys are under " KV_STORAGE_PATH);
+    else if (request->method == KV_METHOD_OPTIONS)
+        kv_exchange_answer(
+            exchange, &(struct kv_answer){.status = 204, .methods = methods, .is_preflight = true});
+    else
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = 405, .methods = methods},
+                           "this path takes %s", kv_methods_text(methods).text);
+}
+
+/* A request that may name its page. Returns: false where it has been refused. */
+static bool admit_origin(const struct kv_resource *resource, struct kv_exchange *exchange,
+                         const struct kv_request *request)
+{
+    struct kv_slice refused;
+    if (!kv_origin_is_refused(exchange->here->config, request, &refused)) {
+        exchange->allowed_origin = kv_request_header(request, KV_HEADER_ORIGIN);
+        return true;
+    }
+    const char *action = is_served(resource, request) ? guarded_action(resource, request) : NULL;
+    if (action != NULL)
+        refuse_origin(exchange, refused, action);
+    return action == NULL;
+}
+
+void kv_http_serve(struct kv_exchange *exchange, struct kv_request *request)
+{
+    const struct kv_resource *resource = find(request->path);
+    if (request->n_headers != 0 && !admit_origin(resource, exchange, request))
+        return;
+    if (!is_served(resource, request)) {
+        answer_for(resource, exchange, request);
+        return;
+    }
+    size_t len = resource->path.len;
+    request->rest = (struct kv_slice){request->path.bytes + len, request->path.len - len};
+    resource->serve(exchange, request);
+}

@@ -1,0 +1,14 @@
+/*
+ * The one way from a carrier to a resource. What holds for every request is decided here, so that
+ * no carrier and no resource can leave it out.
+ */
+#ifndef KV_HTTP_SERVE_H
+#define KV_HTTP_SERVE_H
+
+#include "http/exchange.h"
+
+/* Has the request answered: by the resource at its path, or with a refusal. request: lent for the
+ * call. */
+void kv_http_serve(struct kv_exchange *exchange, struct kv_request *request);
+
+#endif

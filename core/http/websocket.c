@@ -1,0 +1,74 @@
+/*
+ * `/ws`: the upgrade to a WebSocket (RFC 6455, section 4.2). A refusal is an ordinary answer, and
+ * the connection stays usable.
+ */
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+
+#include "http/resource.h"
+
+static const char GUID[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+enum {
+    KEY_LEN = 24,
+    ACCEPT_LEN = 28
+};
+
+/* 16 bytes in base64: 22 digits and `==`. */
+static bool is_key(struct kv_slice key)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    if (key.len != KEY_LEN || memcmp(key.bytes + KEY_LEN - 2, "==", 2) != 0)
+        return false;
+    for (size_t i = 0; i < KEY_LEN - 2; i++)
+        if (key.bytes[i] == '\0' || strchr(digits, key.bytes[i]) == NULL)
+            return false;
+    return true;
+}
+
+static void write_accept(char accept[ACCEPT_LEN + 1], struct kv_slice key)
+{
+    unsigned char digest[SHA_DIGEST_LENGTH];
+    char text[KEY_LEN + sizeof(GUID) - 1];
+    memcpy(text, key.bytes, KEY_LEN);
+    memcpy(text + KEY_LEN, GUID, sizeof(GUID) - 1);
+    SHA1((const unsigned char *)text, sizeof(text), digest);
+    EVP_EncodeBlock((unsigned char *)accept, digest, sizeof(digest));
+}
+
+static void demand_websocket(struct kv_exchange *exchange, const char *why)
+{
+    kv_exchange_refuse(exchange, (struct kv_answer){.status = 426, .demands_websocket = true}, "%s",
+                       why);
+}
+
+static void check_and_upgrade(struct kv_exchange *exchange, const struct kv_request *request)
+{
+    struct kv_slice key = kv_request_header(request, KV_HEADER_WEBSOCKET_KEY);
+    struct kv_slice version = kv_request_header(request, KV_HEADER_WEBSOCKET_VERSION);
+    const struct kv_answer bad = {.status = 400};
+    char accept[ACCEPT_LEN + 1];
+    if (!kv_slice_equals(version, KV_SLICE("13"))) {
+        demand_websocket(exchange, "this server speaks version 13 of the WebSocket protocol");
+    } else if (!is_key(key)) {
+        kv_exchange_refuse(exchange, bad, "Sec-WebSocket-Key must be 16 bytes in base64");
+    } else if (request->body.len != 0) {
+        kv_exchange_refuse(exchange, bad, "an upgrade has no body");
+    } else {
+        write_accept(accept, key);
+        exchange->carrier->upgrade(exchange, (struct kv_slice){accept, ACCEPT_LEN});
+    }
+}
+
+static void serve(struct kv_exchange *exchange, const struct kv_request *request)
+{
+    if (exchange->carrier->upgrade == NULL || !kv_request_asks_for_websocket(request))
+        demand_websocket(exchange, "this path takes WebSocket connections");
+    else if (!kv_http_is_ready(exchange->here))
+        kv_exchange_refuse_unready(exchange);
+    else
+        check_and_upgrade(exchange, request);
+}
+
+const struct kv_resource kv_resource_websocket = {
+    .path = {"/ws", 3}, .methods = KV_METHODS_READING, .upgrades = true, .serve = serve};
