@@ -6,13 +6,11 @@
 #include "daemon/server.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +22,7 @@
 #include "daemon/ending.h"
 #include "daemon/import.h"
 #include "daemon/outlets.h"
+#include "daemon/process.h"
 #include "daemon/reload.h"
 #include "daemon/scripting.h"
 #include "daemon/signals.h"
@@ -36,10 +35,7 @@ enum {
     HURRIED_GRACE_MS = 150,
     HURRIED_CLOSE_MS = 400,
     STORE_OPENS_SOON_MS = 500,
-    RESERVED_DESCRIPTORS = 256,
-    STACK_BYTES = 8 << 20,
-    LARGE_BLOCK = 1 << 20,
-    MOST_FAST = 160 /* bytes of a block that is kept as it is; the most that glibc takes */
+    STACK_BYTES = 8 << 20
 };
 
 struct server;
@@ -88,54 +84,6 @@ struct server {
     int64_t started_ms;
 };
 
-/* Descriptors. */
-
-/* As many as the system may grant. Returns: how many that are; 0 where it does not say. */
-static rlim_t raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return 0;
-    struct rlimit raised = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
-    return setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : limit.rlim_cur;
-}
-
-/* Connections that there can be besides the store's files, sinks and the rest. */
-static uint32_t possible_connections(rlim_t descriptors)
-{
-    rlim_t reserved =
-        descriptors / 4 < RESERVED_DESCRIPTORS ? descriptors / 4 : RESERVED_DESCRIPTORS;
-    rlim_t possible = descriptors - reserved;
-    return possible > UINT32_MAX ? UINT32_MAX : (uint32_t)possible;
-}
-
-/* limits.connections, or as many as the system allows: connections beyond that are refused, where
- * otherwise they would wait for a descriptor. Only a number that somebody chose is worth a warning.
- */
-static uint32_t fit_connections(const struct kv_config *config)
-{
-    rlim_t descriptors = raise_descriptor_limit();
-    uint32_t wanted = config->net.max_connections;
-    uint32_t possible = descriptors == 0 ? wanted : possible_connections(descriptors);
-    if (wanted <= possible)
-        return wanted;
-    kv_log(config->connections_are_auto ? KV_LOG_DEBUG : KV_LOG_WARN, "server",
-           "limits.connections is %u, but the system lets this process open %llu files: %u "
-           "connections are taken",
-           wanted, (unsigned long long)descriptors, possible);
-    return possible;
-}
-
-/* What is freed in large pieces goes back to the system, and small change does not make the heaps
- * of the threads grow and shrink with every turn. */
-static void tune_allocator(void)
-{
-    mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
-    mallopt(M_TRIM_THRESHOLD, 4 * LARGE_BLOCK);
-    mallopt(M_TOP_PAD, LARGE_BLOCK / 4);
-    mallopt(M_MXFAST, MOST_FAST);
-}
-
 /* Threads. */
 
 static void *run_worker(void *argument)
@@ -163,7 +111,7 @@ static void abort_worker(struct kv_post *post)
 static void end(struct server *server)
 {
     atomic_store(&server->has_ended, true);
-    kill(getpid(), SIGTERM); /* the main thread waits for signals */
+    kv_signals_wake(); /* the main thread waits for them */
 }
 
 /* Called twice: the one that comes second says so. */
@@ -365,7 +313,7 @@ static int start(struct server *server, struct kv_error *reterr)
         return -1;
     server->worker = kv_worker_create();
     struct kv_net_config net = config->net;
-    net.max_connections = fit_connections(config);
+    net.max_connections = kv_process_fit_connections(config);
     server->net = kv_net_create(&net, server->loops, config->n_threads);
     create_protocols(server);
     if (server->serves && begin_service(server, reterr) != 0)
@@ -392,7 +340,8 @@ static void reload(const struct server *server)
 static void serve_until_signal(const struct server *server)
 {
     int signal_number;
-    while (!kv_signal_is_end(signal_number = kv_signals_await(-1)))
+    while (!kv_signal_is_end(signal_number = kv_signals_await(-1)) &&
+           signal_number != KV_SIGNAL_WAKE)
         if (signal_number == SIGHUP)
             reload(server);
     if (!atomic_load(&server->has_ended))
@@ -601,9 +550,7 @@ int kv_server_run(const struct kv_config *config, struct kv_import *import, stru
     };
     sem_init(&server.opened, 0, 0);
     kv_signals_block();
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a file that is too long is an error of write() */
-    tune_allocator();
+    kv_process_prepare();
     kv_hash_init();
     int result = start(&server, reterr);
     if (result == 0) {

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
 static sigset_t handled(void)
 {
@@ -23,9 +24,17 @@ void kv_signals_block(void)
 int kv_signals_await(int64_t wait_ms)
 {
     sigset_t set = handled();
+    siginfo_t info;
     struct timespec wait = {.tv_sec = wait_ms / 1000, .tv_nsec = wait_ms % 1000 * 1000000};
-    int signal_number = wait_ms < 0 ? sigwaitinfo(&set, NULL) : sigtimedwait(&set, NULL, &wait);
-    return signal_number < 0 ? 0 : signal_number;
+    int signal_number = wait_ms < 0 ? sigwaitinfo(&set, &info) : sigtimedwait(&set, &info, &wait);
+    if (signal_number < 0)
+        return 0;
+    return info.si_code == SI_QUEUE && info.si_pid == getpid() ? KV_SIGNAL_WAKE : signal_number;
+}
+
+void kv_signals_wake(void)
+{
+    sigqueue(getpid(), SIGTERM, (union sigval){0});
 }
 
 bool kv_signal_is_end(int signal_number)

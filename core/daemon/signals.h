@@ -11,8 +11,15 @@
 /* Call before any thread is made. */
 void kv_signals_block(void);
 
-/* wait_ms: -1 for ever. Returns: the signal, 0 when the time is over. */
+enum {
+    KV_SIGNAL_WAKE = -1 /* not a signal of the operator's */
+};
+
+/* wait_ms: -1 for ever. Returns: the signal, 0 when the time is over, or KV_SIGNAL_WAKE. */
 int kv_signals_await(int64_t wait_ms);
+
+/* Wakes the thread that waits. Threads: any. */
+void kv_signals_wake(void);
 
 /* Whether it asks the server to end: SIGTERM or SIGINT. */
 bool kv_signal_is_end(int signal_number);

@@ -733,6 +733,7 @@ static void server_that_is_ended_while_it_loads_says_so(void **state)
     assert_int_equal(kv_test_program_wait(&server.program, KV_TEST_LIMIT_MS), 1);
     char *log = kv_test_server_log(&server);
     assert_non_null(strstr(log, "interrupted before line 1"));
+    assert_null(strstr(log, "stopping now")); /* nobody asked twice */
     kv_test_program_remove(&server.program);
     free(log);
     free(yaml);
