@@ -17,6 +17,7 @@ void kv_batch_init(struct kv_batch *batch, const struct kv_store_link *store,
     batch->store = store;
     batch->inbox = inbox;
     kv_queue_init(&batch->commands);
+    kv_queue_init(&batch->returned);
 }
 
 void kv_batch_add(struct kv_batch *batch, struct kv_command *command)
@@ -31,13 +32,20 @@ static struct kv_command *pop(struct kv_batch *batch)
     return link == NULL ? NULL : KV_CONTAINER(link, struct kv_command, link);
 }
 
-/* The command as the store sees it; its bytes are where they stay from now on. */
-static void prepare(struct kv_command *command)
+static void prepare_condition(struct kv_command *command)
 {
-    command->cmd.op = (enum kv_op)(command->kind - KV_COMMAND_GET + KV_OP_GET);
     command->cmd.cond = command->cond;
     command->cmd.if_revisions = command->if_revisions;
     command->cmd.n_if_revisions = command->n_if_revisions;
+}
+
+/* The command as the store sees it; its bytes are where they stay from now on. */
+static void prepare(struct kv_command *command)
+{
+    if (command->update == NULL) { /* which has its own operations and conditions */
+        command->cmd.op = kv_traits_of(command)->op;
+        prepare_condition(command);
+    }
     command->cmd.hash = command->hash;
     command->cmd.key = command->key;
     command->cmd.value = command->value;
@@ -50,8 +58,12 @@ static void prepare(struct kv_command *command)
         command->told_before = command->subscription->topic->n_told;
 }
 
-static void take_outcome(struct kv_command *command)
+static void take_outcome(struct kv_batch *batch, struct kv_command *command)
 {
+    if (command->update != NULL) {
+        kv_queue_push(&batch->returned, &command->link);
+        return;
+    }
     command->revision = command->cmd.revision;
     command->item = command->cmd.item;
     command->cmd.item = (struct kv_item){0};
@@ -78,7 +90,7 @@ static void submit_vector(struct kv_batch *batch)
         if (cmds[i]->is_deferred)
             batch->n_deferred++;
         else
-            take_outcome(KV_CONTAINER(cmds[i], struct kv_command, cmd));
+            take_outcome(batch, KV_CONTAINER(cmds[i], struct kv_command, cmd));
     }
 }
 
@@ -121,7 +133,7 @@ void kv_batch_collect(struct kv_batch *batch)
         struct kv_command *command = KV_CONTAINER(link, struct kv_command, link);
         link = link->next;
         batch->n_deferred--;
-        take_outcome(command);
+        take_outcome(batch, command);
     }
 }
 

@@ -13,12 +13,14 @@ struct kv_batch {
     struct kv_queue commands; /* BATCHED */
     struct kv_inbox done;     /* final, from the store's threads */
     uint64_t n_deferred;      /* with the store's threads */
+    struct kv_queue returned; /* UPDATEs that the store has answered */
 };
 
 void kv_batch_init(struct kv_batch *batch, const struct kv_store_link *store,
                    struct kv_feed_inbox *inbox);
 
-/* Adds a command, whose deadline is set where it needs one. */
+/* Adds a command, whose `cmd` has a deadline where it needs one, and an operation and a condition
+ * where it is an UPDATE. */
 void kv_batch_add(struct kv_batch *batch, struct kv_command *command);
 
 /* Gives everything to the store, unless a loop is behind with its changes. */

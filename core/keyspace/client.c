@@ -47,6 +47,7 @@ static void forget_subscriptions(struct kv_client *client)
 void kv_client_close(struct kv_client *client)
 {
     client->owner = NULL;
+    client->order.is_closed = true;
     forget_subscriptions(client);
     kv_topics_unsubscribe_all(&client->home->topics, &client->subscriber);
     mark_dirty(client);
@@ -54,18 +55,20 @@ void kv_client_close(struct kv_client *client)
 
 static bool is_held(const struct kv_command *command)
 {
-    return command->state == KV_COMMAND_WAITING || command->state == KV_COMMAND_SUSPENDED;
+    return command->state == KV_COMMAND_WAITING || command->state == KV_COMMAND_SUSPENDED ||
+           command->is_unsettled;
 }
 
 static bool is_topic_command(const struct kv_command *command)
 {
-    return command->kind == KV_COMMAND_SUBSCRIBE || command->kind == KV_COMMAND_UNSUBSCRIBE;
+    return kv_traits_of(command)->is_about_subscriptions;
 }
 
 /* Whether a store that completes within submit() executes `earlier` in its place anyway. */
 static bool is_in_step(const struct kv_command *earlier)
 {
-    return earlier->home->store->is_sync && earlier->state == KV_COMMAND_BATCHED;
+    return earlier->home->store->is_sync && earlier->state == KV_COMMAND_BATCHED &&
+           !earlier->is_unsettled;
 }
 
 static bool read_waits_for(const struct kv_command *earlier)
@@ -84,13 +87,17 @@ static bool write_waits_for(const struct kv_command *earlier)
 
 static bool waits_for(const struct kv_command *command, const struct kv_command *earlier)
 {
-    if (kv_command_is_write(command) && kv_command_is_write(earlier) && is_held(earlier))
+    const struct kv_command_traits *traits = kv_traits_of(command);
+    if (traits->is_write && kv_traits_of(earlier)->is_write && is_held(earlier))
         return true;
+    if (command->kind == KV_COMMAND_SCAN || earlier->kind == KV_COMMAND_SCAN)
+        return earlier->state != KV_COMMAND_FINISHED;
     if (earlier->kind == KV_COMMAND_NOTE || command->hash != earlier->hash)
         return false;
     if (is_topic_command(earlier))
         return true;
-    return kv_command_is_write(command) ? write_waits_for(earlier) : read_waits_for(earlier);
+    return (traits->is_write && write_waits_for(earlier)) ||
+           (traits->is_read && read_waits_for(earlier));
 }
 
 static bool may_go(const struct kv_command *command)
@@ -100,7 +107,8 @@ static bool may_go(const struct kv_command *command)
         return true;
     if (is_topic_command(command))
         return false; /* only as the first of all: see run_topic_command() */
-    if (client->home->store->is_sync && client->n_barriers == 0 && client->order.n_held == 0)
+    if (command->kind != KV_COMMAND_SCAN && client->home->store->is_sync &&
+        client->n_barriers == 0 && client->order.n_held == 0)
         return true;
     for (struct kv_list *link = client->commands.next; link != &command->in_client;
          link = link->next)
@@ -115,10 +123,21 @@ static struct kv_subscription *find_subscription(const struct kv_command *comman
                           command->hash);
 }
 
+/* A read whose outcome nobody wants any more. */
+static bool is_dropped(const struct kv_command *command)
+{
+    const struct kv_command_traits *traits = kv_traits_of(command);
+    return command->order->is_closed && traits->is_read && !traits->is_write;
+}
+
 static void let_in(struct kv_command *command)
 {
     if (command->kind == KV_COMMAND_NOTE) {
         kv_command_finish(command, KV_OK);
+        return;
+    }
+    if (is_dropped(command)) {
+        kv_command_finish(command, KV_UNAVAILABLE);
         return;
     }
     if (command->kind == KV_COMMAND_GET)

@@ -8,6 +8,10 @@
  *    late take effect in no order, and the second might see an older state than the first.
  *  - A write waits for earlier reads of the same key to be answered, where the store may complete
  *    late or the client subscribes to the key.
+ *  - An update reads and writes: it waits for what either would wait for, and later writes wait
+ *    until it is final, as it may have to be tried again.
+ *  - A scan reads any number of keys: it waits for everything before it to be final, and everything
+ *    after it waits for it.
  *  - A subscribe or unsubscribe waits for everything before it to be answered, and what comes
  *    after it with the same key waits for it.
  * A store that completes within submit() (KV_STORE_SYNC) executes a vector in its order, so most
@@ -49,8 +53,9 @@ struct kv_client *
 kv_client_create(struct kv_keyspace_loop *home, void *owner, uint32_t max_subscriptions,
                  void (*on_change)(struct kv_subscription *subscription, struct kv_news *news));
 
-/* The connection is gone: its subscriptions end, and the commands that it sent still take effect,
- * in order, but their `finished` is not called any more. Not from within `finished`. */
+/* The connection is gone: its subscriptions end, the writes that it sent still take effect, in
+ * order, and reads that have not begun, or are scans, are dropped. No `finished` is called any
+ * more. Not from within `finished`. */
 void kv_client_close(struct kv_client *client);
 
 /* Sends a command, in the client's order. Takes the command over. */

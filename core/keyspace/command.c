@@ -15,6 +15,34 @@ enum {
     LONGEST_REFUSAL = 1024
 };
 
+const struct kv_command_traits kv_command_traits[KV_N_COMMAND_KINDS] = {
+    [KV_COMMAND_GET] = {.name = "get", .op = KV_OP_GET, .has_key = true, .is_read = true},
+    [KV_COMMAND_SET] = {.name = "set",
+                        .op = KV_OP_SET,
+                        .has_key = true,
+                        .is_write = true,
+                        .is_intercepted = true,
+                        .has_ttl = true},
+    [KV_COMMAND_DELETE] = {.name = "delete",
+                           .op = KV_OP_DELETE,
+                           .has_key = true,
+                           .is_write = true,
+                           .is_intercepted = true},
+    [KV_COMMAND_TOUCH] = {.name = "touch", .op = KV_OP_TOUCH, .has_key = true, .is_write = true},
+    [KV_COMMAND_UPDATE] = {.name = "update",
+                           .has_key = true,
+                           .is_read = true,
+                           .is_write = true,
+                           .is_intercepted = true,
+                           .has_ttl = true},
+    [KV_COMMAND_SCAN] = {.name = "scan", .is_read = true},
+    [KV_COMMAND_SUBSCRIBE] = {.name = "subscribe", .has_key = true, .is_about_subscriptions = true},
+    [KV_COMMAND_UNSUBSCRIBE] = {.name = "unsubscribe",
+                                .has_key = true,
+                                .is_about_subscriptions = true},
+    [KV_COMMAND_NOTE] = {.name = "note"},
+};
+
 void kv_commands_init(struct kv_commands *commands, const struct kv_store_link *store)
 {
     *commands = (struct kv_commands){.store = store};
@@ -29,6 +57,24 @@ void kv_commands_fini(struct kv_commands *commands)
         commands->free = command->link.next;
         free(command);
     }
+}
+
+static struct kv_page *create_page(struct kv_command *command)
+{
+    struct kv_page *page = kv_calloc(1, sizeof(*page));
+    page->command = command;
+    return page;
+}
+
+static void free_page(const struct kv_store_link *store, struct kv_page *page)
+{
+    for (uint32_t i = 0; i < page->n; i++)
+        kv_item_release(store, &page->entries[i].item);
+    if (page->cursor_ref != NULL)
+        store->ops->unref(store->store, page->cursor_ref);
+    free(page->entries);
+    kv_buffer_fini(&page->cursor);
+    free(page);
 }
 
 struct kv_command *kv_commands_take(struct kv_commands *commands, struct kv_keyspace_loop *home,
@@ -46,6 +92,10 @@ struct kv_command *kv_commands_take(struct kv_commands *commands, struct kv_keys
     command->kind = kind;
     command->home = home;
     command->commands = commands;
+    if (kind == KV_COMMAND_UPDATE)
+        command->update = kv_calloc(1, sizeof(*command->update));
+    if (kind == KV_COMMAND_SCAN)
+        command->page = create_page(command);
     return command;
 }
 
@@ -53,6 +103,9 @@ void kv_command_free(struct kv_command *command)
 {
     struct kv_commands *commands = command->commands;
     kv_item_release(commands->store, &command->item);
+    if (command->page != NULL)
+        free_page(commands->store, command->page);
+    free(command->update);
     free(command->copy);
     free(command->new_value);
     if (command->refusal != NULL)
@@ -81,8 +134,24 @@ void kv_order_mark_dirty(struct kv_order *order, struct kv_commands *commands)
     kv_queue_push(&commands->dirty, &order->in_dirty);
 }
 
+void kv_command_mark_unsettled(struct kv_command *command)
+{
+    command->is_unsettled = true;
+    if (command->order != NULL)
+        command->order->n_held++;
+}
+
+static void settle(struct kv_command *command)
+{
+    command->is_unsettled = false;
+    if (command->order != NULL)
+        command->order->n_held--;
+}
+
 void kv_command_finish(struct kv_command *command, int status)
 {
+    if (command->is_unsettled)
+        settle(command);
     command->status = status;
     command->state = KV_COMMAND_FINISHED;
     if (command->order != NULL)
@@ -104,7 +173,7 @@ int kv_command_keep_key(struct kv_command *command)
     if (command->key_is_kept)
         return 0;
     size_t list = command->n_if_revisions * sizeof(uint64_t);
-    size_t size = list + command->key.len + command->note.len;
+    size_t size = list + command->key.len + command->argument.len + command->note.len;
     char *at = command->small;
     if (size > sizeof(command->small) && (at = command->copy = kv_try_alloc(size)) == NULL)
         return -1;
@@ -114,6 +183,7 @@ int kv_command_keep_key(struct kv_command *command)
     command->if_revisions = (const uint64_t *)(void *)at;
     at += list;
     move(&command->key, &at);
+    move(&command->argument, &at);
     move(&command->note, &at);
     command->key_is_kept = true;
     return 0;
@@ -187,6 +257,12 @@ const char *kv_command_status_text(int status)
         return "too many subscriptions on this connection";
     case KV_REFUSED:
         return "refused";
+    case KV_INAPPLICABLE:
+        return "the value cannot be updated in this way";
+    case KV_CONTENDED:
+        return "too many others write the key";
+    case KV_BAD_CURSOR:
+        return "the cursor belongs to another listing";
     default:
         return "the store is not available";
     }

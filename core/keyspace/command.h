@@ -7,6 +7,7 @@
 
 #include <kvserver/store.h>
 
+#include "base/buffer.h"
 #include "base/list.h"
 #include "keyspace/item.h"
 
@@ -18,11 +19,28 @@ enum kv_command_kind {
     KV_COMMAND_GET,
     KV_COMMAND_SET,
     KV_COMMAND_DELETE,
-    KV_COMMAND_TOUCH, /* the keyspace's own: a deadline that a policy renewed */
+    KV_COMMAND_TOUCH,  /* the keyspace's own: a deadline that a policy renewed */
+    KV_COMMAND_UPDATE, /* sets the result of a function of the old value: see struct kv_update */
+    KV_COMMAND_SCAN,   /* a page of keys: see struct kv_page */
     KV_COMMAND_SUBSCRIBE,
     KV_COMMAND_UNSUBSCRIBE,
     KV_COMMAND_NOTE, /* does nothing but keep its place in the order of the answers */
+    KV_N_COMMAND_KINDS
 };
+
+/* The properties of a kind. */
+struct kv_command_traits {
+    const char *name;
+    enum kv_op op; /* as it goes to the store in a batch; 0: in no batch, or in several steps */
+    bool has_key;
+    bool is_read;        /* its outcome tells of stored state */
+    bool is_write;       /* it may change stored state */
+    bool is_intercepted; /* interceptors see it, and it waits while writes are held back */
+    bool has_ttl;        /* its TTL counts from the moment it was sent */
+    bool is_about_subscriptions;
+};
+
+extern const struct kv_command_traits kv_command_traits[KV_N_COMMAND_KINDS];
 
 enum kv_command_state {
     KV_COMMAND_NEW,       /* the caller fills it in */
@@ -37,7 +55,10 @@ enum kv_command_state {
 enum kv_command_status {
     KV_REFUSED = 100,   /* an interceptor: `refusal` says why */
     KV_TOO_MANY_TOPICS, /* SUBSCRIBE beyond the client's limit */
-    KV_UNAVAILABLE,     /* the keyspace is not open yet, or is closing */
+    KV_INAPPLICABLE, /* UPDATE: its function does not apply to the old value: `refusal` says why */
+    KV_CONTENDED,    /* UPDATE: at each try somebody else wrote the key meanwhile */
+    KV_BAD_CURSOR,   /* SCAN */
+    KV_UNAVAILABLE,  /* the keyspace is not open yet, or is closing */
 };
 
 /* Runs on the command's loop, never from within the call that sent it. The command is freed when
@@ -47,7 +68,9 @@ typedef void (*kv_command_finished_fn)(struct kv_command *command);
 
 /* The order that a client's commands stand in, as far as a command itself changes it (client.h). */
 struct kv_order {
-    uint32_t n_held;         /* of the client's commands: WAITING or SUSPENDED */
+    uint32_t n_held;         /* of the client's commands: WAITING, SUSPENDED, or `is_unsettled`; one
+                                that is both counts twice */
+    bool is_closed;          /* nobody wants the outcomes any more */
     bool is_dirty;           /* there may be a command to hand back, or to let in */
     struct kv_link in_dirty; /* in the loop's list of those */
 };
@@ -62,19 +85,82 @@ struct kv_commands {
     _Atomic uint64_t under_way; /* sent, and not handed back; written by this loop alone */
 };
 
+/* An UPDATE's function of the old value. Pure, and quick: it runs on the command's loop, once for
+ * each try, and must leave the command alone but for `refusal`.
+ * old: revision 0 where the key is missing. out: empty; takes the new value, a JSON text.
+ * Returns: KV_OK; or the status that the command is to end with, and nothing changes. */
+typedef int (*kv_compute_fn)(struct kv_command *command, const struct kv_item *old,
+                             struct kv_buffer *out);
+
+/* What an UPDATE has besides. Its conditions are judged by the old state that the function sees,
+ * and the result is set only if that state still stands; otherwise it is tried again (update.h).
+ * Interceptors see the result as they see a SET.
+ * TTL: a key that the update creates gets the command's, as with a SET. A key that is there keeps
+ * its deadline, and no policy is asked, unless `sets_ttl` or an interceptor gives it another TTL.
+ */
+struct kv_update {
+    kv_compute_fn compute;
+    bool sets_ttl; /* the command's TTL is for a key that is there, too */
+
+    /* The keyspace's. */
+    bool is_computed; /* the store is asked to set the result, or to read the old state */
+    bool keeps_deadline;
+    uint64_t old_revision; /* 0: the key was missing */
+    int64_t old_deadline_ms;
+    int64_t kept_ttl_ms; /* as interceptors were shown it */
+    bool ttl_is_given;   /* as the caller said */
+    int64_t ttl_ms;
+    uint32_t n_tries;
+    struct kv_update_lane *lane; /* NULL: it waits for no other, and none for it */
+};
+
+enum {
+    KV_PAGE_MOST_KEYS = 10000, /* `max_keys` is 1 to that */
+    KV_STORE_PAGE = 64         /* keys that the store is asked for at a time */
+};
+
+/* What a SCAN has besides. Its `key` is the prefix of the keys that are wanted, its `argument` the
+ * cursor: empty for the beginning, or `cursor` of an earlier page with the same prefix. A page may
+ * have fewer keys than asked for, or none, and yet be followed by others. A key that is there
+ * during the whole walk comes at least once. Each key's state is that of a moment between question
+ * and answer; no key in a page is past its deadline. */
+struct kv_page {
+    uint32_t max_keys;
+    uint64_t max_bytes; /* of keys, values if they are wanted, and 64 for each; one key at least */
+    bool wants_values;
+
+    /* The outcome, with KV_OK. The command's: its entries are released with it. */
+    struct kv_scan_entry *entries; /* in the store's order: by key with KV_STORE_ORDERED */
+    uint32_t n;
+    struct kv_buffer cursor; /* empty: the walk is complete */
+
+    /* The keyspace's. */
+    struct kv_command *command;
+    struct kv_link link; /* among those that are ready, or done */
+    uint32_t capacity;
+    uint64_t bytes;
+    uint32_t n_store_pages;
+    struct kv_slice skip_to; /* the last key of this page of the store that came before */
+    bool skips;
+    void *cursor_ref; /* keeps scan.cursor alive */
+    struct kv_scan scan;
+    struct kv_scan_entry found[KV_STORE_PAGE];
+};
+
 enum {
     KV_COMMAND_SMALL = 160
 };
 
 struct kv_command {
-    /* The caller's, before it is sent. The bytes of key, value and note, and the list of
+    /* The caller's, before it is sent. The bytes of key, value, argument and note, and the list of
      * revisions, must stay as they are until the end of the loop's turn, or until
      * kv_keyspace_submit_now() returns; the keyspace copies what it needs for longer. */
     enum kv_command_kind kind;
     struct kv_slice key;
-    struct kv_slice value; /* SET: JSON text */
-    struct kv_slice note;  /* the protocol layer's own: kept with the command */
-    uint32_t cond;         /* enum kv_cond */
+    struct kv_slice value;    /* SET: JSON text. UPDATE: the result, at the end */
+    struct kv_slice argument; /* UPDATE: the function's; SCAN: the cursor */
+    struct kv_slice note;     /* the protocol layer's own: kept with the command */
+    uint32_t cond;            /* enum kv_cond */
     const uint64_t *if_revisions;
     size_t n_if_revisions;
     uint64_t if_revision; /* room for a list of one: `if_revisions` may point here */
@@ -83,14 +169,17 @@ struct kv_command {
     bool is_load;   /* SET: a loader's (struct kv_loader) */
     uint32_t depth; /* of hooks that led to it; 0: a client asked. A hook's write is not held back:
                        others may be held until it is done */
-    void *owner;    /* the protocol layer's own */
+    struct kv_update *update;        /* UPDATE: made and freed with the command, */
+    struct kv_page *page;            /* and SCAN */
+    void *owner;                     /* the protocol layer's own */
     kv_command_finished_fn finished; /* NULL: nobody asks */
 
     /* The outcome. */
     int status; /* enum kv_status or enum kv_command_status */
     uint64_t revision;
     struct kv_item item; /* GET with KV_OK */
-    const char *refusal; /* KV_REFUSED: constant, or the command's own (kv_command_refuse) */
+    const char *refusal; /* KV_REFUSED, KV_INAPPLICABLE: constant, or the command's own
+                            (kv_command_refuse) */
 
     /* The keyspace's. */
     enum kv_command_state state;
@@ -106,6 +195,7 @@ struct kv_command {
     uint64_t told_before; /* that topic's count of changes when the GET was submitted */
     size_t next_interceptor;
     bool is_barrier;   /* counted in its client's n_barriers */
+    bool is_unsettled; /* UPDATE, SCAN: admitted, and not finished; counted in its order's n_held */
     bool is_overtaken; /* GET: one ahead of it was read again after it, so it has to be, too */
     char *new_value;   /* the value's copy, or what an interceptor put in its place */
     char *own_refusal;
@@ -126,7 +216,8 @@ int kv_command_keep(struct kv_command *command);
 /* The same for all but the value, which may be long. */
 int kv_command_keep_key(struct kv_command *command);
 
-/* Puts a copy of `value` in place of the value of a SET. For interceptors. Returns: as keep. */
+/* Puts a copy of `value` in place of the value of a SET or UPDATE. For interceptors. Returns: as
+ * keep. */
 int kv_command_replace_value(struct kv_command *command, struct kv_slice value);
 
 /* Says why the command is refused: a copy of `reason` (UTF-8), or of its beginning where it is
@@ -155,13 +246,15 @@ void kv_commands_count(struct kv_commands *commands, int change);
 /* There may be something to hand back or to let in of this order. */
 void kv_order_mark_dirty(struct kv_order *order, struct kv_commands *commands);
 
+/* It takes several steps, and later writes of its client wait until it has finished. */
+void kv_command_mark_unsettled(struct kv_command *command);
+
 /* The outcome is known; the end of the turn hands the command back. */
 void kv_command_finish(struct kv_command *command, int status);
 
-static inline bool kv_command_is_write(const struct kv_command *command)
+static inline const struct kv_command_traits *kv_traits_of(const struct kv_command *command)
 {
-    return command->kind == KV_COMMAND_SET || command->kind == KV_COMMAND_DELETE ||
-           command->kind == KV_COMMAND_TOUCH;
+    return &kv_command_traits[command->kind];
 }
 
 #endif

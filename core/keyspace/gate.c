@@ -12,10 +12,13 @@ void kv_gate_rules_init(struct kv_gate_rules *rules, const struct kv_store_link 
     rules->renews = kv_policies_renew(parts);
 }
 
-void kv_gate_init(struct kv_gate *gate, const struct kv_gate_rules *rules, struct kv_batch *batch)
+void kv_gate_init(struct kv_gate *gate, const struct kv_gate_rules *rules, struct kv_batch *batch,
+                  struct kv_updates *updates, struct kv_scans *scans)
 {
     gate->rules = rules;
     gate->batch = batch;
+    gate->updates = updates;
+    gate->scans = scans;
     kv_queue_init(&gate->held);
 }
 
@@ -28,10 +31,20 @@ bool kv_gate_holds_writes(const struct kv_gate_rules *rules)
 
 void kv_gate_enter(struct kv_gate *gate, struct kv_command *command)
 {
-    command->hash = kv_hash(command->key);
-    if (command->kind == KV_COMMAND_SET)
+    const struct kv_command_traits *traits = kv_traits_of(command);
+    if (traits->has_key)
+        command->hash = kv_hash(command->key);
+    if (traits->has_ttl)
         command->taken_up_ms = kv_clock_next_ms(gate->rules->parts->clock);
     kv_commands_count(command->commands, 1);
+}
+
+static void set_result(struct kv_gate *gate, struct kv_command *command)
+{
+    int64_t deadline_ms = KV_NEVER;
+    if (!kv_update_keeps_deadline(command))
+        deadline_ms = kv_policies_deadline(gate->rules->parts, command);
+    kv_update_set(gate->updates, command, deadline_ms);
 }
 
 static void put_in_batch(struct kv_gate *gate, struct kv_command *command)
@@ -68,7 +81,30 @@ static void intercept(struct kv_gate *gate, struct kv_command *command)
             return;
         }
     }
-    put_in_batch(gate, command);
+    if (command->update != NULL)
+        set_result(gate, command);
+    else
+        put_in_batch(gate, command);
+}
+
+/* Interceptors see the result of an update, which is still to be computed when it is admitted. */
+static void go_on(struct kv_gate *gate, struct kv_command *command)
+{
+    if (command->update != NULL && !command->update->is_computed)
+        kv_update_begin(gate->updates, command);
+    else
+        intercept(gate, command);
+}
+
+void kv_gate_advance_updates(struct kv_gate *gate)
+{
+    struct kv_link *link;
+    kv_updates_go_on(gate->updates);
+    while ((link = kv_queue_pop(&gate->batch->returned)) != NULL) {
+        struct kv_command *command = KV_CONTAINER(link, struct kv_command, link);
+        if (kv_update_advance(gate->updates, command))
+            intercept(gate, command);
+    }
 }
 
 /* Until nobody holds writes back any more. */
@@ -93,12 +129,14 @@ void kv_gate_admit(struct kv_gate *gate, struct kv_command *command)
         admit_load(gate, command);
     else if (!kv_store_is_ready(gate->rules->store))
         kv_command_finish(command, KV_UNAVAILABLE);
-    else if (command->kind != KV_COMMAND_SET && command->kind != KV_COMMAND_DELETE)
+    else if (command->kind == KV_COMMAND_SCAN)
+        kv_scan_begin(gate->scans, command);
+    else if (!kv_traits_of(command)->is_intercepted)
         put_in_batch(gate, command);
     else if (command->depth == 0 && kv_gate_holds_writes(gate->rules))
         hold_back(gate, command);
     else
-        intercept(gate, command);
+        go_on(gate, command);
 }
 
 void kv_gate_resume(struct kv_gate *gate, struct kv_command *command, enum kv_verdict verdict)
@@ -110,7 +148,7 @@ void kv_gate_resume(struct kv_gate *gate, struct kv_command *command, enum kv_ve
     if (verdict == KV_REFUSE)
         kv_command_finish(command, KV_REFUSED);
     else
-        intercept(gate, command);
+        go_on(gate, command);
 }
 
 void kv_gate_let_go(struct kv_gate *gate)
@@ -160,6 +198,8 @@ void kv_gate_leave(struct kv_gate *gate, struct kv_command *command)
         renew(gate, command);
     if (command->finished != NULL)
         command->finished(command);
+    if (command->update != NULL)
+        kv_update_end(gate->updates, command);
     kv_command_free(command);
     kv_commands_count(commands, -1);
 }

@@ -6,7 +6,8 @@
 #ifndef KV_KEYSPACE_GATE_H
 #define KV_KEYSPACE_GATE_H
 
-#include "keyspace/batch.h"
+#include "keyspace/scan.h"
+#include "keyspace/update.h"
 
 /* Of all loops. */
 struct kv_gate_rules {
@@ -21,12 +22,15 @@ struct kv_gate_rules {
 struct kv_gate {
     const struct kv_gate_rules *rules;
     struct kv_batch *batch;
+    struct kv_updates *updates;
+    struct kv_scans *scans;
     struct kv_queue held; /* writes, while they are held back */
 };
 
 void kv_gate_rules_init(struct kv_gate_rules *rules, const struct kv_store_link *store,
                         const struct kv_keyspace_parts *parts);
-void kv_gate_init(struct kv_gate *gate, const struct kv_gate_rules *rules, struct kv_batch *batch);
+void kv_gate_init(struct kv_gate *gate, const struct kv_gate_rules *rules, struct kv_batch *batch,
+                  struct kv_updates *updates, struct kv_scans *scans);
 
 /* The command was sent: it counts as under way, and its TTL begins. */
 void kv_gate_enter(struct kv_gate *gate, struct kv_command *command);
@@ -36,6 +40,10 @@ void kv_gate_admit(struct kv_gate *gate, struct kv_command *command);
 
 /* Brings the verdict of an interceptor that suspended the command. */
 void kv_gate_resume(struct kv_gate *gate, struct kv_command *command, enum kv_verdict verdict);
+
+/* UPDATEs go on that waited for other loops, or that the store has answered: their results through
+ * the interceptors. */
+void kv_gate_advance_updates(struct kv_gate *gate);
 
 /* Hands a finished command back to its owner, and frees it. */
 void kv_gate_leave(struct kv_gate *gate, struct kv_command *command);

@@ -56,6 +56,11 @@ static void done(const struct kv_store_host *base, uint32_t loop, struct kv_cmd 
     kv_batch_done(host_of(base)->batches[loop], cmds, n);
 }
 
+static void scan_done(const struct kv_store_host *base, uint32_t loop, struct kv_scan *scan)
+{
+    kv_scans_done(host_of(base)->scans[loop], scan);
+}
+
 void kv_keyspace_host_init(struct kv_keyspace_host *host, const struct kv_keyspace_parts *parts,
                            struct kv_feed *feed, struct kv_expiry *expiry)
 {
@@ -71,6 +76,7 @@ void kv_keyspace_host_init(struct kv_keyspace_host *host, const struct kv_keyspa
         .hash = hash,
         .changed = changed,
         .wake_at = wake_at,
-        .done = done, /* no scan_done: nothing here scans */
+        .done = done,
+        .scan_done = scan_done,
     };
 }

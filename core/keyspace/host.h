@@ -13,9 +13,10 @@ struct kv_keyspace_host {
     struct kv_feed *feed;
     struct kv_expiry *expiry;
     struct kv_batch *batches[KV_KEYSPACE_MAX_LOOPS];
+    struct kv_scans *scans[KV_KEYSPACE_MAX_LOOPS];
 };
 
-/* `batches` is left to be filled in. */
+/* `batches` and `scans` are left to be filled in. */
 void kv_keyspace_host_init(struct kv_keyspace_host *host, const struct kv_keyspace_parts *parts,
                            struct kv_feed *feed, struct kv_expiry *expiry);
 

@@ -6,11 +6,16 @@
 #include "keyspace/keyspace.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "keyspace/host.h"
 #include "keyspace/loop.h"
 #include "keyspace/turn.h"
+
+enum {
+    FINISH_POLL_US = 500
+};
 
 struct kv_keyspace {
     struct kv_keyspace_parts parts;
@@ -19,6 +24,7 @@ struct kv_keyspace {
     struct kv_keyspace_host host;
     struct kv_feed feed;
     struct kv_gate_rules rules;
+    struct kv_turnstiles turnstiles;
     struct kv_expiry expiry;
     bool is_finished;
     struct kv_keyspace_loop loops[KV_KEYSPACE_MAX_LOOPS];
@@ -39,7 +45,10 @@ static void init_loop(struct kv_keyspace *keyspace, uint32_t index)
     kv_topics_init(&here->topics, &keyspace->store, &keyspace->feed.interests, index);
     kv_feed_inbox_init(&here->inbox, &keyspace->feed, index, &here->topics, here);
     kv_batch_init(&here->batch, &keyspace->store, &here->inbox);
-    kv_gate_init(&here->gate, &keyspace->rules, &here->batch);
+    kv_updates_init(&here->updates, &keyspace->parts, &here->batch, &keyspace->turnstiles, index);
+    kv_scans_init(&here->scans, &keyspace->store, &keyspace->parts, index);
+    kv_gate_init(&here->gate, &keyspace->rules, &here->batch, &here->updates, &here->scans);
+    keyspace->host.scans[index] = &here->scans;
     keyspace->host.batches[index] = &here->batch;
     kv_turn_init(here);
 }
@@ -47,6 +56,7 @@ static void init_loop(struct kv_keyspace *keyspace, uint32_t index)
 static void fini_loop(struct kv_keyspace_loop *here)
 {
     kv_feed_inbox_fini(&here->inbox);
+    kv_updates_fini(&here->updates);
     kv_topics_fini(&here->topics);
     kv_commands_fini(&here->commands);
 }
@@ -59,6 +69,7 @@ struct kv_keyspace *kv_keyspace_create(const struct kv_keyspace_parts *parts)
     keyspace->store.is_sync = (parts->store_capabilities & KV_STORE_SYNC) != 0;
     kv_feed_init(&keyspace->feed, &keyspace->store, &keyspace->parts);
     kv_gate_rules_init(&keyspace->rules, &keyspace->store, &keyspace->parts);
+    kv_turnstiles_init(&keyspace->turnstiles, &keyspace->parts);
     kv_expiry_init(&keyspace->expiry, &keyspace->rules, &keyspace->feed);
     kv_keyspace_host_init(&keyspace->host, &keyspace->parts, &keyspace->feed, &keyspace->expiry);
     for (uint32_t i = 0; i < parts->n_loops; i++)
@@ -89,6 +100,15 @@ int kv_keyspace_open(struct kv_keyspace *keyspace, struct kv_error *reterr)
     return 0;
 }
 
+/* Returns: whether commands are under way; what the store's threads have comes back in time. */
+static bool finish_loops(struct kv_keyspace *keyspace)
+{
+    bool is_busy = false;
+    for (uint32_t i = 0; i < keyspace->parts.n_loops; i++)
+        is_busy = kv_turn_finish(&keyspace->loops[i]) || is_busy;
+    return is_busy;
+}
+
 void kv_keyspace_finish(struct kv_keyspace *keyspace)
 {
     if (keyspace->is_finished)
@@ -96,8 +116,8 @@ void kv_keyspace_finish(struct kv_keyspace *keyspace)
     keyspace->is_finished = true;
     atomic_store(&keyspace->rules.n_holds, 0); /* nobody is left to release them */
     kv_feed_end(&keyspace->feed);              /* nobody is there to be told of an expiry */
-    for (uint32_t i = 0; i < keyspace->parts.n_loops; i++)
-        kv_turn_finish(&keyspace->loops[i]);
+    while (finish_loops(keyspace))
+        usleep(FINISH_POLL_US);
 }
 
 void kv_keyspace_destroy(struct kv_keyspace *keyspace)
@@ -110,6 +130,7 @@ void kv_keyspace_destroy(struct kv_keyspace *keyspace)
     if (keyspace->store.store != NULL)
         keyspace->store.ops->close(keyspace->store.store);
     kv_expiry_fini(&keyspace->expiry);
+    kv_turnstiles_fini(&keyspace->turnstiles);
     kv_feed_fini(&keyspace->feed);
     free(keyspace);
 }

@@ -17,6 +17,8 @@ struct kv_keyspace_loop {
     struct kv_topics topics;
     struct kv_feed_inbox inbox;
     struct kv_batch batch;
+    struct kv_updates updates;
+    struct kv_scans scans;
     struct kv_gate gate;
     struct kv_loop_stage stage;
 };

@@ -33,8 +33,9 @@ enum kv_verdict {
     KV_SUSPEND, /* kv_command_resume() will bring the verdict */
 };
 
-/* Sees every write (SET, DELETE) before the TTL policies and the store, on the client's loop, in
- * the client's order. May alter value (kv_command_replace_value) and TTL. The caller's memory. */
+/* Sees every write (SET, DELETE, and the result of an UPDATE) before the TTL policies and the
+ * store, on the client's loop, in the client's order. May alter value (kv_command_replace_value)
+ * and TTL. The caller's memory. */
 struct kv_interceptor {
     enum kv_verdict (*before_write)(struct kv_interceptor *self, struct kv_command *command);
 };

@@ -4,8 +4,6 @@
  */
 #include "keyspace/turn.h"
 
-#include <unistd.h>
-
 #include "base/mem.h"
 #include "keyspace/client.h"
 
@@ -33,7 +31,8 @@ static bool has_work(struct kv_keyspace_loop *here)
 {
     return !kv_queue_is_empty(&here->commands.finished) ||
            !kv_queue_is_empty(&here->commands.dirty) || kv_batch_has_work(&here->batch) ||
-           kv_gate_has_work(&here->gate);
+           !kv_queue_is_empty(&here->batch.returned) || kv_gate_has_work(&here->gate) ||
+           kv_updates_have_work(&here->updates);
 }
 
 static void run(struct kv_loop_stage *stage)
@@ -41,8 +40,10 @@ static void run(struct kv_loop_stage *stage)
     struct kv_keyspace_loop *here = KV_CONTAINER(stage, struct kv_keyspace_loop, stage);
     kv_batch_collect(&here->batch);
     kv_gate_let_go(&here->gate);
+    kv_scans_run(&here->scans);
     for (int round = 0; round < ROUNDS_PER_TURN; round++) {
         kv_batch_submit(&here->batch);
+        kv_gate_advance_updates(&here->gate);
         kv_feed_deliver(&here->inbox);
         hand_back(here);
         if (!has_work(here))
@@ -56,8 +57,8 @@ static void run(struct kv_loop_stage *stage)
 static int64_t wake_at(struct kv_loop_stage *stage)
 {
     struct kv_keyspace_loop *here = KV_CONTAINER(stage, struct kv_keyspace_loop, stage);
-    if (has_work(here) || !kv_inbox_is_empty(&here->inbox.records) ||
-        !kv_inbox_is_empty(&here->batch.done))
+    if (has_work(here) || kv_scans_have_work(&here->scans) ||
+        !kv_inbox_is_empty(&here->inbox.records) || !kv_inbox_is_empty(&here->batch.done))
         return INT64_MIN;
     return kv_expiry_next_ms(here->expiry, here->index);
 }
@@ -69,12 +70,9 @@ void kv_turn_init(struct kv_keyspace_loop *here)
     kv_loop_add_stage(here->loop, &here->stage);
 }
 
-void kv_turn_finish(struct kv_keyspace_loop *here)
+bool kv_turn_finish(struct kv_keyspace_loop *here)
 {
     run(&here->stage);
-    while (here->batch.n_deferred != 0 || has_work(here)) {
-        if (here->batch.n_deferred != 0)
-            usleep(1000);
-        run(&here->stage);
-    }
+    return here->batch.n_deferred != 0 || here->scans.n_deferred != 0 || has_work(here) ||
+           kv_scans_have_work(&here->scans) || !kv_list_is_empty(&here->updates.parked);
 }

@@ -10,8 +10,7 @@
 /* Adds the stage to the loop; before it runs. */
 void kv_turn_init(struct kv_keyspace_loop *here);
 
-/* Runs turns on a loop that has ended, until no command is under way. What the store's threads
- * still have comes back meanwhile. */
-void kv_turn_finish(struct kv_keyspace_loop *here);
+/* Runs one more turn for a loop that has ended. Returns: whether commands are under way. */
+bool kv_turn_finish(struct kv_keyspace_loop *here);
 
 #endif

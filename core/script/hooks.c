@@ -241,7 +241,7 @@ enum kv_verdict kv_hooks_before_write(struct kv_interceptor *interceptor,
     struct kv_script_loop *here =
         &script->loops[kv_loop_index(kv_keyspace_event_loop(command->home))];
     enum kv_hook hook =
-        command->kind == KV_COMMAND_SET ? KV_HOOK_BEFORE_SET : KV_HOOK_BEFORE_DELETE;
+        command->kind == KV_COMMAND_DELETE ? KV_HOOK_BEFORE_DELETE : KV_HOOK_BEFORE_SET;
     struct kv_error why;
     if (refuse_protected(here->state, command))
         return KV_REFUSE;

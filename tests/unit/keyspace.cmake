@@ -5,6 +5,22 @@ foreach(theme deadlines loader memory order subscriptions policies)
               USES kv_keyspace kv_module)
   add_dependencies(test_unit_keyspace_${theme} store_simple)
   target_compile_definitions(test_unit_keyspace_${theme}
-                             PRIVATE KV_MODULES="${CMAKE_BINARY_DIR}/modules")
+                             PRIVATE KV_MODULES="${CMAKE_BINARY_DIR}/modules"
+                                     KV_TEST_MODULES="${CMAKE_BINARY_DIR}/modules-test")
 endforeach()
+
+foreach(theme scan update)
+  foreach(store memory simple late)
+    set(name unit_keyspace_${theme}_${store})
+    kv_add_test(${name}
+                SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/${theme}_test.c
+                        ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/rig.c
+                USES kv_keyspace kv_module ARGS ${store} LABELS threads)
+    add_dependencies(test_${name} store_${store})
+    target_compile_definitions(test_${name} PRIVATE
+                               KV_MODULES="${CMAKE_BINARY_DIR}/modules"
+                               KV_TEST_MODULES="${CMAKE_BINARY_DIR}/modules-test")
+  endforeach()
+endforeach()
+
 target_link_options(test_unit_keyspace_memory PRIVATE -Wl,--wrap=kv_try_alloc)

@@ -3,6 +3,7 @@
 #include "rig.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 
@@ -57,18 +58,31 @@ void rig_complete(struct rig *rig, size_t i)
     rig->host->done(rig->host, rig->waiting_loop[i], &rig->waiting[i], 1);
 }
 
-void rig_init(struct rig *rig)
+static void counted_scan(struct kv_store *store, uint32_t loop, struct kv_scan *scan)
+{
+    the_rig->n_scans++;
+    kv_module_store_ops(the_rig->module)->scan(store, loop, scan);
+}
+
+void rig_init_on(struct rig *rig, const char *store)
 {
     struct kv_error error;
+    const char *folder = strcmp(store, "late") == 0 ? KV_TEST_MODULES : KV_MODULES;
     *rig =
         (struct rig){.clock = {.now_ns = now_ns}, .now_ns = RIG_START_MS * (int64_t)KV_NS_PER_MS};
     the_rig = rig;
     kv_hash_init();
-    if (kv_module_load(KV_MODULES, KV_MODULE_STORE, "simple", &rig->module, &error) != 0)
+    if (kv_module_load(folder, KV_MODULE_STORE, store, &rig->module, &error) != 0)
         fail_msg("%s", error.text);
     rig->ops = *kv_module_store_ops(rig->module);
     rig->ops.submit = gated_submit;
     rig->ops.open = gated_open;
+    rig->ops.scan = counted_scan;
+}
+
+void rig_init(struct rig *rig)
+{
+    rig_init_on(rig, "simple");
 }
 
 void rig_open(struct rig *rig, uint32_t n_loops)
@@ -83,7 +97,8 @@ void rig_open(struct rig *rig, uint32_t n_loops)
         .loops = rig->loops,
         .n_loops = n_loops,
         .store_ops = &rig->ops,
-        .store_capabilities = rig->is_sync ? KV_STORE_SYNC : 0,
+        .store_capabilities = (rig->is_sync ? KV_STORE_SYNC : 0) |
+                              (rig->module->identity->capabilities & KV_STORE_ORDERED),
         .store_name = "store",
         .store_options = options,
         .ttl_chain = rig->ttl_chain,
@@ -112,6 +127,17 @@ void rig_turn(struct rig *rig)
     for (int round = 0; round < 3; round++)
         for (uint32_t i = 0; i < rig->n_loops; i++)
             kv_loop_turn(rig->loops[i]);
+}
+
+void rig_settle(struct rig *rig)
+{
+    for (int i = 0; i < RIG_PATIENCE; i++) {
+        rig_turn(rig);
+        if (kv_keyspace_is_quiet(rig->keyspace))
+            return;
+        usleep(100);
+    }
+    fail_msg("it does not become quiet");
 }
 
 void rig_note(struct rig *rig, const char *format, ...)
@@ -165,11 +191,14 @@ static void on_finished(struct kv_command *command)
     if (command->kind == KV_COMMAND_GET && command->status == KV_OK)
         rig_note(the_rig, "%.*s %.*s", name_len, command->note.bytes, (int)command->item.value.len,
                  command->item.value.bytes);
+    else if (command->kind == KV_COMMAND_UPDATE && command->status == KV_OK)
+        rig_note(the_rig, "%.*s %.*s", name_len, command->note.bytes, (int)command->value.len,
+                 command->value.bytes);
     else
         rig_note(the_rig, "%.*s %s", name_len, command->note.bytes, outcome_of(command));
 }
 
-static struct kv_command *make(struct rig *rig, struct kv_client *client, const char *name,
+struct kv_command *rig_command(struct rig *rig, struct kv_client *client, const char *name,
                                enum kv_command_kind kind, const char *key)
 {
     struct kv_keyspace_loop *home =
@@ -181,7 +210,7 @@ static struct kv_command *make(struct rig *rig, struct kv_client *client, const 
     return command;
 }
 
-static void dispatch(struct kv_client *client, struct kv_command *command)
+void rig_send(struct kv_client *client, struct kv_command *command)
 {
     if (client == NULL)
         kv_keyspace_send(command);
@@ -191,30 +220,30 @@ static void dispatch(struct kv_client *client, struct kv_command *command)
 
 void rig_get(struct rig *rig, struct kv_client *client, const char *name, const char *key)
 {
-    dispatch(client, make(rig, client, name, KV_COMMAND_GET, key));
+    rig_send(client, rig_command(rig, client, name, KV_COMMAND_GET, key));
 }
 
 void rig_set(struct rig *rig, struct kv_client *client, const char *name, const char *key,
              const char *value, int64_t ttl_ms)
 {
-    struct kv_command *command = make(rig, client, name, KV_COMMAND_SET, key);
+    struct kv_command *command = rig_command(rig, client, name, KV_COMMAND_SET, key);
     command->value = kv_slice_of(value);
     command->ttl_is_given = ttl_ms != 0;
     command->ttl_ms = ttl_ms;
-    dispatch(client, command);
+    rig_send(client, command);
 }
 
 void rig_delete(struct rig *rig, struct kv_client *client, const char *name, const char *key)
 {
-    dispatch(client, make(rig, client, name, KV_COMMAND_DELETE, key));
+    rig_send(client, rig_command(rig, client, name, KV_COMMAND_DELETE, key));
 }
 
 void rig_subscribe(struct rig *rig, struct kv_client *client, const char *name, const char *key)
 {
-    dispatch(client, make(rig, client, name, KV_COMMAND_SUBSCRIBE, key));
+    rig_send(client, rig_command(rig, client, name, KV_COMMAND_SUBSCRIBE, key));
 }
 
 void rig_unsubscribe(struct rig *rig, struct kv_client *client, const char *name, const char *key)
 {
-    dispatch(client, make(rig, client, name, KV_COMMAND_UNSUBSCRIBE, key));
+    rig_send(client, rig_command(rig, client, name, KV_COMMAND_UNSUBSCRIBE, key));
 }

@@ -27,6 +27,7 @@
 
 enum {
     RIG_START_MS = 1000000, /* what the clock shows at first */
+    RIG_PATIENCE = 100000,  /* rounds of 0.1 ms */
     RIG_MAX_WAITING = 256,
     RIG_MAX_LOOPS = 2
 };
@@ -38,6 +39,7 @@ struct rig {
     uint32_t n_loops;
     struct kv_loaded_module *module;
     struct kv_store_ops ops; /* the gate's */
+    size_t n_scans;          /* pages that the store was asked for */
     const struct kv_store_host *host;
     struct kv_keyspace *keyspace;
     /* Set before rig_open(). */
@@ -59,6 +61,9 @@ struct rig {
 };
 
 void rig_init(struct rig *rig);
+/* The same with another store: `memory`, `simple`, or `late`, whose thread completes what it likes
+ * when it likes. */
+void rig_init_on(struct rig *rig, const char *store);
 /* Makes the keyspace of what is set, and opens it. */
 void rig_open(struct rig *rig, uint32_t n_loops);
 void rig_fini(struct rig *rig);
@@ -67,6 +72,9 @@ void rig_pass_ms(struct rig *rig, int64_t ms);
 
 /* A few turns of every loop. */
 void rig_turn(struct rig *rig);
+
+/* Turns until no command is under way and every change was told. */
+void rig_settle(struct rig *rig);
 
 /* The i-th command that came to the gate: lets it take effect; gives it back. */
 void rig_execute(struct rig *rig, size_t i);
@@ -86,5 +94,10 @@ void rig_set(struct rig *rig, struct kv_client *client, const char *name, const 
 void rig_delete(struct rig *rig, struct kv_client *client, const char *name, const char *key);
 void rig_subscribe(struct rig *rig, struct kv_client *client, const char *name, const char *key);
 void rig_unsubscribe(struct rig *rig, struct kv_client *client, const char *name, const char *key);
+
+/* A command to be filled in and sent: its outcome is logged as above. client NULL: as above. */
+struct kv_command *rig_command(struct rig *rig, struct kv_client *client, const char *name,
+                               enum kv_command_kind kind, const char *key);
+void rig_send(struct kv_client *client, struct kv_command *command);
 
 #endif

@@ -1,0 +1,59 @@
+/*
+ * UPDATEs, by compare-and-set over any store: the old state is read, the result computed, and set
+ * on the condition that the old state still stands; if it does not, all of that is done again.
+ *
+ * Updates of one key go one after the other, on each loop in their order, and loops take turns; so
+ * they contend with other writes only. The updates of hooks do not wait, as an update may be
+ * waiting for the hook.
+ *
+ * A TOUCH does not alter the revision: one that comes between reading and setting is undone, as far
+ * as the key keeps its deadline.
+ */
+#ifndef KV_KEYSPACE_UPDATE_H
+#define KV_KEYSPACE_UPDATE_H
+
+#include "base/table.h"
+#include "keyspace/batch.h"
+#include "keyspace/turnstile.h"
+
+enum {
+    KV_UPDATE_MOST_TRIES = 100
+};
+
+/* Of one loop. */
+struct kv_updates {
+    const struct kv_keyspace_parts *parts;
+    struct kv_batch *batch;
+    struct kv_turnstiles *turnstiles;
+    uint32_t loop;
+    struct kv_table lanes; /* updates under way, and those that wait for them */
+    struct kv_list parked; /* of the lanes: those that wait for other loops */
+};
+
+void kv_updates_init(struct kv_updates *updates, const struct kv_keyspace_parts *parts,
+                     struct kv_batch *batch, struct kv_turnstiles *turnstiles, uint32_t loop);
+void kv_updates_fini(struct kv_updates *updates);
+
+/* Its turn has come. */
+void kv_update_begin(struct kv_updates *updates, struct kv_command *command);
+
+/* The store has answered. Returns: whether there is a result, which interceptors are to see before
+ * kv_update_set(); otherwise the command has finished, or is tried again. */
+bool kv_update_advance(struct kv_updates *updates, struct kv_command *command);
+
+/* Sends the result to the store, with this deadline unless it keeps the key's. */
+void kv_update_set(struct kv_updates *updates, struct kv_command *command, int64_t deadline_ms);
+
+/* Whether the result is to keep the key's deadline, as it stands now. */
+bool kv_update_keeps_deadline(const struct kv_command *command);
+
+/* Begins updates that waited for other loops. */
+void kv_updates_go_on(struct kv_updates *updates);
+
+/* Whether kv_updates_go_on() would find work now. Sequentially consistent. */
+bool kv_updates_have_work(const struct kv_updates *updates);
+
+/* The command is handed back: the next update of the key begins. */
+void kv_update_end(struct kv_updates *updates, const struct kv_command *command);
+
+#endif

@@ -1,0 +1,481 @@
+/* Updates: a function of the old value, by compare-and-set, over a store that completes at once or
+ * late. The function of most tests adds 1; what is no number is refused. */
+#include "rig.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+enum {
+    MANY = 200
+};
+
+static struct rig rig;
+static const char *store;
+
+static int set_up(void **state)
+{
+    (void)state;
+    rig_init_on(&rig, store);
+    rig.is_sync = strcmp(store, "late") != 0;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    rig_fini(&rig);
+    return 0;
+}
+
+static int add_argument(struct kv_command *command, const struct kv_item *old,
+                        struct kv_buffer *out)
+{
+    char text[32] = "0";
+    if (old->value.len != 0 && (old->value.bytes[0] < '0' || old->value.bytes[0] > '9')) {
+        command->refusal = "not a number";
+        return KV_INAPPLICABLE;
+    }
+    if (old->value.len != 0)
+        snprintf(text, sizeof(text), "%.*s", (int)old->value.len, old->value.bytes);
+    char more[32];
+    snprintf(more, sizeof(more), "%.*s", (int)command->argument.len, command->argument.bytes);
+    kv_buffer_printf(out, "%d", atoi(text) + atoi(more));
+    return KV_OK;
+}
+
+static struct kv_command *make_update(struct kv_client *client, const char *name, const char *key)
+{
+    struct kv_command *command = rig_command(&rig, client, name, KV_COMMAND_UPDATE, key);
+    command->update->compute = add_argument;
+    command->argument = KV_SLICE("1");
+    return command;
+}
+
+static void update(struct kv_client *client, const char *name, const char *key)
+{
+    rig_send(client, make_update(client, name, key));
+}
+
+static void expect(const char *log)
+{
+    rig_settle(&rig);
+    rig_expect(&rig, log);
+}
+
+/* ---- the result ---- */
+
+static void an_update_sets_the_result_of_its_function(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    update(NULL, "a", "k");
+    expect("a 1");
+    update(NULL, "b", "k");
+    expect("b 2");
+    rig_get(&rig, NULL, "c", "k");
+    expect("c 2");
+}
+
+static void an_update_that_does_not_apply_says_why_and_changes_nothing(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    rig_set(&rig, NULL, "a", "k", "[]", 0);
+    expect("a ok");
+    update(NULL, "b", "k");
+    expect("b not a number");
+    rig_get(&rig, NULL, "c", "k");
+    expect("c []");
+}
+
+static void a_result_of_the_same_bytes_is_no_change(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    rig_set(&rig, NULL, "a", "k", "7", 0);
+    expect("a ok");
+    struct kv_command *command = make_update(NULL, "b", "k");
+    command->argument = KV_SLICE("0");
+    rig_send(NULL, command);
+    expect("b unchanged");
+}
+
+static void the_condition_is_judged_by_the_old_state(void **state)
+{
+    (void)state;
+    uint64_t none = 1;
+    rig_open(&rig, 1);
+    rig_set(&rig, NULL, "a", "k", "7", 0);
+    expect("a ok");
+    struct kv_command *absent = make_update(NULL, "b", "k");
+    absent->cond = KV_COND_ABSENT;
+    rig_send(NULL, absent);
+    struct kv_command *other = make_update(NULL, "c", "k");
+    other->cond = KV_COND_REVISION;
+    other->if_revisions = &none;
+    other->n_if_revisions = 1;
+    rig_send(NULL, other);
+    struct kv_command *present = make_update(NULL, "d", "missing");
+    present->cond = KV_COND_PRESENT;
+    rig_send(NULL, present);
+    rig_settle(&rig);
+    assert_non_null(strstr(rig.log, "b condition"));
+    assert_non_null(strstr(rig.log, "c condition"));
+    assert_non_null(strstr(rig.log, "d condition"));
+    rig.log[0] = '\0';
+    rig_get(&rig, NULL, "e", "k");
+    expect("e 7");
+}
+
+static void the_argument_is_needed_until_the_end_of_the_turn_only(void **state)
+{
+    (void)state;
+    char argument[] = "41";
+    rig_open(&rig, 1);
+    rig_set(&rig, NULL, "s", "k", "1", 0);
+    expect("s ok");
+    struct kv_command *command = make_update(NULL, "a", "k");
+    command->argument = kv_slice_of(argument);
+    rig_send(NULL, command);
+    kv_loop_turn(rig.loops[0]);
+    memset(argument, 'x', sizeof(argument));
+    expect("a 42");
+}
+
+/* ---- together with others ---- */
+
+static void updates_of_all_loops_and_clients_are_each_counted_once(void **state)
+{
+    (void)state;
+    char log[64];
+    struct kv_client *clients[2 * MANY];
+    rig_open(&rig, 2);
+    for (uint32_t i = 0; i < 2 * MANY; i++) {
+        clients[i] = rig_client(&rig, i % 2);
+        update(clients[i], "a", "k");
+        update(clients[i], "b", "k");
+    }
+    rig_settle(&rig);
+    assert_null(strstr(rig.log, "others"));
+    rig.log[0] = '\0';
+    rig_get(&rig, NULL, "n", "k");
+    snprintf(log, sizeof(log), "n %d", 4 * MANY);
+    expect(log);
+    for (uint32_t i = 0; i < 2 * MANY; i++)
+        kv_client_close(clients[i]);
+}
+
+/* Loops on threads of their own. */
+
+struct sender {
+    struct kv_post post;
+    uint32_t loop;
+    pthread_t thread;
+};
+
+static _Atomic int n_done;
+
+static void count_done(struct kv_command *command)
+{
+    assert_int_equal(command->status, KV_OK);
+    atomic_fetch_add(&n_done, 1);
+}
+
+static void send_many(struct kv_post *post)
+{
+    const struct sender *sender = KV_CONTAINER(post, struct sender, post);
+    for (int i = 0; i < MANY; i++) {
+        struct kv_command *command =
+            kv_command_create(kv_keyspace_on(rig.keyspace, sender->loop), KV_COMMAND_UPDATE);
+        command->key = KV_SLICE("k");
+        command->update->compute = add_argument;
+        command->argument = KV_SLICE("1");
+        command->finished = count_done;
+        kv_keyspace_send(command);
+    }
+}
+
+static void *run_loop(void *argument)
+{
+    kv_loop_run(argument);
+    return NULL;
+}
+
+static void loops_on_threads_of_their_own_take_turns_with_a_key(void **state)
+{
+    char log[64];
+    struct sender senders[RIG_MAX_LOOPS];
+    (void)state;
+    n_done = 0;
+    rig_open(&rig, RIG_MAX_LOOPS);
+    for (uint32_t i = 0; i < RIG_MAX_LOOPS; i++) {
+        senders[i] = (struct sender){.post = {.run = send_many}, .loop = i};
+        kv_loop_post(rig.loops[i], &senders[i].post);
+        pthread_create(&senders[i].thread, NULL, run_loop, rig.loops[i]);
+    }
+    for (int i = 0; i < RIG_PATIENCE && atomic_load(&n_done) < RIG_MAX_LOOPS * MANY; i++)
+        usleep(100);
+    for (uint32_t i = 0; i < RIG_MAX_LOOPS; i++) {
+        kv_loop_stop(rig.loops[i]);
+        pthread_join(senders[i].thread, NULL);
+    }
+    assert_int_equal(n_done, RIG_MAX_LOOPS * MANY);
+    rig_get(&rig, NULL, "n", "k");
+    snprintf(log, sizeof(log), "n %d", RIG_MAX_LOOPS * MANY);
+    expect(log);
+}
+
+static void an_update_has_its_place_among_its_clients_commands(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    struct kv_client *client = rig_client(&rig, 0);
+    rig_set(&rig, client, "a", "k", "5", 0);
+    update(client, "b", "k");
+    rig_get(&rig, client, "c", "k");
+    rig_set(&rig, client, "d", "k", "9", 0);
+    update(client, "e", "k");
+    rig_get(&rig, client, "f", "k");
+    expect("a ok; b 6; c 6; d ok; e 10; f 10");
+    kv_client_close(client);
+}
+
+static void an_update_of_a_closed_client_takes_effect_untold(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    struct kv_client *client = rig_client(&rig, 0);
+    rig_set(&rig, client, "a", "k", "5", 0);
+    update(client, "b", "k");
+    kv_client_close(client);
+    expect("");
+    rig_get(&rig, NULL, "c", "k");
+    expect("c 6");
+}
+
+/* ---- TTLs ---- */
+
+static void expect_gone_after(const char *key, int64_t ms)
+{
+    rig_pass_ms(&rig, ms - 1);
+    rig_get(&rig, NULL, "there", key);
+    rig_settle(&rig);
+    assert_null(strstr(rig.log, "missing"));
+    rig.log[0] = '\0';
+    rig_pass_ms(&rig, 1);
+    rig_get(&rig, NULL, "gone", key);
+    expect("gone missing");
+}
+
+static void a_key_that_is_created_gets_the_ttl(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    struct kv_command *command = make_update(NULL, "a", "k");
+    command->ttl_is_given = true;
+    command->ttl_ms = 50;
+    rig_send(NULL, command);
+    expect("a 1");
+    expect_gone_after("k", 50);
+}
+
+static void a_key_that_is_there_keeps_its_deadline(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    rig_set(&rig, NULL, "a", "k", "1", 50);
+    expect("a ok");
+    rig_pass_ms(&rig, 20);
+    struct kv_command *command = make_update(NULL, "b", "k");
+    command->ttl_is_given = true;
+    command->ttl_ms = 1000;
+    rig_send(NULL, command);
+    expect("b 2");
+    expect_gone_after("k", 30);
+}
+
+static void an_update_may_set_the_ttl_of_a_key_that_is_there(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    rig_set(&rig, NULL, "a", "k", "1", 50);
+    expect("a ok");
+    struct kv_command *command = make_update(NULL, "b", "k");
+    command->update->sets_ttl = true;
+    command->ttl_is_given = true;
+    command->ttl_ms = 1000;
+    rig_send(NULL, command);
+    expect("b 2");
+    expect_gone_after("k", 1000);
+}
+
+static void double_it(struct kv_ttl *policy, struct kv_ttl_write *write)
+{
+    (void)policy;
+    write->ttl_ms *= 2;
+}
+
+static void policies_see_ttls_that_are_given_and_none_that_is_kept(void **state)
+{
+    static const struct kv_ttl_ops ops = {.size = sizeof(ops), .on_write = double_it};
+    struct kv_ttl_link doubles = {.ops = &ops};
+    (void)state;
+    rig.ttl_chain = &doubles;
+    rig.n_ttl_chain = 1;
+    rig_open(&rig, 1);
+    struct kv_command *command = make_update(NULL, "a", "k");
+    command->ttl_is_given = true;
+    command->ttl_ms = 50;
+    rig_send(NULL, command);
+    expect("a 1");
+    rig_pass_ms(&rig, 40);
+    update(NULL, "b", "k");
+    expect("b 2");
+    expect_gone_after("k", 60);
+}
+
+/* ---- interceptors ---- */
+
+static struct kv_command *suspended;
+static int n_seen;
+
+static enum kv_verdict intercept(struct kv_interceptor *self, struct kv_command *command)
+{
+    (void)self;
+    if (command->depth != 0)
+        return KV_PASS;
+    n_seen++;
+    rig_note(&rig, "sees %.*s", (int)command->value.len, command->value.bytes);
+    if (kv_slice_equals(command->key, KV_SLICE("refused"))) {
+        command->refusal = "no such thing";
+        return KV_REFUSE;
+    }
+    if (kv_slice_equals(command->key, KV_SLICE("altered")))
+        assert_int_equal(kv_command_replace_value(command, KV_SLICE("100")), 0);
+    if (kv_slice_equals(command->key, KV_SLICE("suspended"))) {
+        suspended = command;
+        return KV_SUSPEND;
+    }
+    return KV_PASS;
+}
+
+static struct kv_interceptor interceptor = {.before_write = intercept};
+
+static void open_intercepted(struct kv_interceptor *one)
+{
+    n_seen = 0;
+    suspended = NULL;
+    rig.interceptors[rig.n_interceptors++] = one;
+    rig_open(&rig, 1);
+}
+
+static void interceptors_see_the_result_and_may_refuse_or_alter_it(void **state)
+{
+    (void)state;
+    open_intercepted(&interceptor);
+    update(NULL, "a", "refused");
+    expect("sees 1; a no such thing");
+    update(NULL, "b", "altered");
+    expect("sees 1; b 100");
+    rig_get(&rig, NULL, "c", "refused");
+    expect("c missing");
+    rig_get(&rig, NULL, "d", "altered");
+    expect("d 100");
+}
+
+static void wait_until_suspended(int n)
+{
+    for (int i = 0; i < RIG_PATIENCE && n_seen < n; i++)
+        rig_turn(&rig);
+    assert_int_equal(n_seen, n);
+}
+
+/* The key is written while an interceptor has the result. */
+static void a_result_that_was_overtaken_is_computed_and_seen_anew(void **state)
+{
+    (void)state;
+    open_intercepted(&interceptor);
+    update(NULL, "a", "suspended");
+    wait_until_suspended(1);
+    struct kv_command *set = rig_command(&rig, NULL, "s", KV_COMMAND_SET, "suspended");
+    set->value = KV_SLICE("41");
+    set->depth = 1;
+    rig_send(NULL, set);
+    for (int i = 0; i < RIG_PATIENCE && strstr(rig.log, "s ok") == NULL; i++)
+        rig_turn(&rig);
+    rig_expect(&rig, "sees 1; s ok");
+    kv_command_resume(suspended, KV_PASS);
+    wait_until_suspended(2);
+    rig_expect(&rig, "sees 42");
+    kv_command_resume(suspended, KV_PASS);
+    expect("a 42");
+}
+
+/* Writes the key each time before the result does. */
+static enum kv_verdict interfere(struct kv_interceptor *self, struct kv_command *command)
+{
+    static char text[16];
+    (void)self;
+    if (command->depth != 0)
+        return KV_PASS;
+    snprintf(text, sizeof(text), "%d", ++n_seen);
+    struct kv_command *set = rig_command(&rig, NULL, "s", KV_COMMAND_SET, "k");
+    set->value = kv_slice_of(text);
+    set->depth = 1;
+    set->finished = NULL;
+    assert_int_equal(kv_command_keep(set), 0);
+    kv_keyspace_send(set);
+    return KV_PASS;
+}
+
+static void an_update_gives_up_where_others_write_the_key_each_time(void **state)
+{
+    (void)state;
+    struct kv_interceptor interferes = {.before_write = interfere};
+    open_intercepted(&interferes);
+    update(NULL, "a", "k");
+    expect("a too many others write the key");
+    assert_in_range(n_seen, 10, 1000);
+}
+
+static void updates_wait_while_writes_are_held_back(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    kv_keyspace_hold_writes(rig.keyspace);
+    update(NULL, "a", "k");
+    rig_turn(&rig);
+    rig_expect(&rig, "");
+    kv_keyspace_release_writes(rig.keyspace);
+    expect("a 1");
+}
+
+int main(int argc, char **argv)
+{
+#define UPDATE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        UPDATE_TEST(an_update_sets_the_result_of_its_function),
+        UPDATE_TEST(an_update_that_does_not_apply_says_why_and_changes_nothing),
+        UPDATE_TEST(a_result_of_the_same_bytes_is_no_change),
+        UPDATE_TEST(the_condition_is_judged_by_the_old_state),
+        UPDATE_TEST(the_argument_is_needed_until_the_end_of_the_turn_only),
+        UPDATE_TEST(updates_of_all_loops_and_clients_are_each_counted_once),
+        UPDATE_TEST(loops_on_threads_of_their_own_take_turns_with_a_key),
+        UPDATE_TEST(an_update_has_its_place_among_its_clients_commands),
+        UPDATE_TEST(an_update_of_a_closed_client_takes_effect_untold),
+        UPDATE_TEST(a_key_that_is_created_gets_the_ttl),
+        UPDATE_TEST(a_key_that_is_there_keeps_its_deadline),
+        UPDATE_TEST(an_update_may_set_the_ttl_of_a_key_that_is_there),
+        UPDATE_TEST(policies_see_ttls_that_are_given_and_none_that_is_kept),
+        UPDATE_TEST(interceptors_see_the_result_and_may_refuse_or_alter_it),
+        UPDATE_TEST(a_result_that_was_overtaken_is_computed_and_seen_anew),
+        UPDATE_TEST(an_update_gives_up_where_others_write_the_key_each_time),
+        UPDATE_TEST(updates_wait_while_writes_are_held_back),
+    };
+    store = argc > 1 ? argv[1] : "simple";
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
