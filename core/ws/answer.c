@@ -5,7 +5,7 @@
  * keyspace remembers it, follows when there is room. Answers are never dropped, and an answer that
  * shows a key's state comes after the news of that key that it was behind with.
  */
-#include "ws/impl.h"
+#include "ws/answer.h"
 
 #include "wire/json.h"
 
@@ -52,8 +52,8 @@ static struct kv_slice begin_state(struct kv_ws_loop *here, struct kv_slice id, 
 static void send_state(struct kv_session *session, struct kv_slice id, struct kv_slice key,
                        const struct kv_item *item)
 {
-    kv_outgoing_item(&session->out, kv_keyspace_of(session->here->keyspace),
-                     begin_state(session->here, id, key, item), item, END_OF_STATE);
+    kv_frames_item(&session->out, kv_keyspace_of(session->here->keyspace),
+                   begin_state(session->here, id, key, item), item, END_OF_STATE);
 }
 
 static bool is_behind(const struct kv_subscription *subscription)
@@ -87,7 +87,7 @@ static void answer_ok(struct kv_session *session, struct kv_command *command)
         kv_buffer_append_u64(out, command->revision);
     }
     kv_buffer_append(out, KV_SLICE("}}"));
-    kv_outgoing_text(&session->out, kv_buffer_slice(out));
+    kv_frames_text(&session->out, kv_buffer_slice(out));
 }
 
 static struct kv_slice write_error(struct kv_ws_loop *here, struct kv_slice id, const char *text)
@@ -102,7 +102,7 @@ static void answer_failure(struct kv_session *session, struct kv_command *comman
 {
     const char *text =
         command->refusal != NULL ? command->refusal : kv_command_status_text(command->status);
-    kv_outgoing_text(&session->out, write_error(session->here, command->note, text));
+    kv_frames_text(&session->out, write_error(session->here, command->note, text));
 }
 
 static bool is_success(const struct kv_command *command)
@@ -118,7 +118,7 @@ void kv_answer_finished(struct kv_command *command)
     if (!kv_session_talks(session))
         return;
     if (command->kind == KV_COMMAND_NOTE)
-        kv_outgoing_text(&session->out, command->note);
+        kv_frames_text(&session->out, command->note);
     else if (!is_success(command))
         answer_failure(session, command);
     else if (command->kind == KV_COMMAND_GET)
@@ -131,7 +131,7 @@ void kv_answer_error(struct kv_session *session, struct kv_slice id, const char 
 {
     struct kv_slice answer = write_error(session->here, id, text);
     if (session->client->n_commands == 0) {
-        kv_outgoing_text(&session->out, answer);
+        kv_frames_text(&session->out, answer);
         return;
     }
     struct kv_command *note = kv_command_create(session->here->keyspace, KV_COMMAND_NOTE);
@@ -152,7 +152,7 @@ static void release_form(void *form)
 static struct kv_piece *frame_change(struct kv_ws_loop *here, const struct kv_change *change)
 {
     struct kv_slice head = begin_state(here, (struct kv_slice){0}, change->key, &change->after);
-    return kv_outgoing_shared(kv_keyspace_of(here->keyspace), head, &change->after, END_OF_STATE);
+    return kv_frames_shared(kv_keyspace_of(here->keyspace), head, &change->after, END_OF_STATE);
 }
 
 void kv_answer_change(struct kv_subscription *subscription, struct kv_news *news)

@@ -6,12 +6,13 @@
  * Of a message in one piece the scanner of JSON is the one to find bytes that are no UTF-8. As its
  * first fault may be another one, a text that it refuses is looked through once more.
  */
-#include "ws/impl.h"
+#include "ws/input.h"
 
 #include <stdlib.h>
 
 #include "base/utf8.h"
 #include "wire/message.h"
+#include "ws/answer.h"
 
 enum {
     INPUT_PER_TURN = 1 << 20,
@@ -168,7 +169,7 @@ static void give_to_worker(struct kv_session *session)
     session->reading = reading;
     reading->job.work = read_on_worker;
     reading->job.done = on_read_by_worker;
-    kv_worker_run(session->here->ws->worker, session->here->loop, &reading->job);
+    kv_worker_run(session->here->worker, session->here->loop, &reading->job);
 }
 
 static void handle_text(struct kv_session *session, struct kv_slice text)
@@ -215,7 +216,7 @@ static void take_control(struct kv_session *session, const struct kv_frame_piece
     if (frame->opcode == KV_FRAME_CLOSE)
         hang_up(session, kv_frame_close_code(frame->bytes));
     else if (frame->opcode == KV_FRAME_PING && kv_session_talks(session))
-        kv_outgoing_control(&session->out, KV_FRAME_PONG, frame->bytes);
+        kv_frames_control(&session->out, KV_FRAME_PONG, frame->bytes);
 }
 
 static void take_piece(struct kv_session *session, const struct kv_frame_piece *piece)

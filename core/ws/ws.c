@@ -2,12 +2,20 @@
  * The service: on each loop the stage that goes on with the active sessions, after the keyspace's
  * stage, so that the keyspace's answers are written in the same turn.
  */
-#include "ws/impl.h"
+#include "ws/ws.h"
 
 #include <stdlib.h>
 
+#include "ws/serve.h"
+
 enum {
     LARGEST_KEPT = 1 << 16 /* of the buffers that serve one message after the other */
+};
+
+struct kv_ws {
+    struct kv_ws_config config;
+    uint32_t n_loops;
+    struct kv_ws_loop loops[];
 };
 
 static void run_stage(struct kv_loop_stage *stage)
@@ -25,11 +33,12 @@ static int64_t stage_wake_at(struct kv_loop_stage *stage)
     return kv_list_is_empty(&here->active) ? INT64_MAX : INT64_MIN;
 }
 
-static void init_loop(struct kv_ws *ws, struct kv_keyspace *keyspace, uint32_t index,
-                      struct kv_loop *loop)
+static void init_loop(struct kv_ws *ws, struct kv_keyspace *keyspace, struct kv_worker *worker,
+                      uint32_t index, struct kv_loop *loop)
 {
     struct kv_ws_loop *here = &ws->loops[index];
-    here->ws = ws;
+    here->config = &ws->config;
+    here->worker = worker;
     here->loop = loop;
     here->keyspace = kv_keyspace_on(keyspace, index);
     here->stage.run = run_stage;
@@ -44,10 +53,9 @@ struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_keyspace
 {
     struct kv_ws *ws = kv_calloc(1, sizeof(*ws) + n_loops * sizeof(struct kv_ws_loop));
     ws->config = *config;
-    ws->worker = worker;
     ws->n_loops = n_loops;
     for (uint32_t i = 0; i < n_loops; i++)
-        init_loop(ws, keyspace, i, loops[i]);
+        init_loop(ws, keyspace, worker, i, loops[i]);
     return ws;
 }
 

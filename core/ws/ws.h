@@ -7,21 +7,9 @@
 #include "keyspace/keyspace.h"
 #include "loop/worker.h"
 #include "net/connection.h"
+#include "ws/config.h"
 
 struct kv_ws;
-
-struct kv_ws_config {
-    size_t max_key_bytes;
-    size_t max_value_bytes;
-    size_t max_message_bytes;
-    uint32_t max_depth;
-    uint32_t max_subscriptions; /* of one connection */
-    size_t max_unsent_bytes;    /* of one connection */
-    uint32_t max_pending;       /* commands of one connection */
-    int64_t ping_ms;            /* of silence, until the server pings */
-    int64_t idle_ms;            /* of silence, until the connection is given up */
-    int64_t stalled_reader_ms;
-};
 
 /* Adds a stage to each loop, after the keyspace's. Before the loops run. Lent until
  * kv_ws_destroy(): keyspace, worker, loops. */

@@ -1,22 +1,25 @@
 /*
- * What the files of this folder share: the session, from the upgrade to its end.
+ * A session: one WebSocket connection, from the upgrade to its end.
  *
- * A session is served in three ways: its socket is readable (input.c makes commands), the keyspace
- * hands commands back and tells changes (answer.c queues frames), and the stage of its loop goes
- * on with every session that is active: input that waited, then one write. A session is destroyed
- * from its socket, its timer or the stage only, never from within the keyspace's calls.
+ * A session is served in three ways (serve.c): its channel has input, of which input.c makes
+ * commands; the keyspace hands commands back and tells changes, of which answer.c makes frames; and
+ * the stage of its loop goes on with every session that is active: input that waited, then one
+ * write.
  */
-#ifndef KV_WS_IMPL_H
-#define KV_WS_IMPL_H
+#ifndef KV_WS_SESSION_H
+#define KV_WS_SESSION_H
 
 #include "base/buffer.h"
 #include "base/mem.h"
+#include "loop/worker.h"
 #include "net/connection.h"
-#include "ws/outgoing.h"
-#include "ws/ws.h"
+#include "ws/config.h"
+#include "ws/frames.h"
 
+/* What sessions of one loop share. */
 struct kv_ws_loop {
-    struct kv_ws *ws;
+    const struct kv_ws_config *config;
+    struct kv_worker *worker;
     struct kv_loop *loop;
     struct kv_keyspace_loop *keyspace;
     struct kv_list sessions;
@@ -25,13 +28,6 @@ struct kv_ws_loop {
     struct kv_buffer scratch; /* for the message that is being read */
     struct kv_buffer answer;  /* for the answer that is being made */
     bool is_draining;
-};
-
-struct kv_ws {
-    struct kv_ws_config config;
-    struct kv_worker *worker;
-    uint32_t n_loops;
-    struct kv_ws_loop loops[];
 };
 
 /* What is arriving. */
@@ -73,7 +69,7 @@ struct kv_session {
 
 static inline const struct kv_ws_config *kv_session_config(const struct kv_session *session)
 {
-    return &session->here->ws->config;
+    return session->here->config;
 }
 
 /* Whether something that the peer asked for is under way. */
@@ -88,34 +84,19 @@ static inline bool kv_session_talks(const struct kv_session *session)
     return session->state == KV_SESSION_OPEN || session->state == KV_SESSION_ENDING;
 }
 
-/* session.c */
-void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection);
-void kv_session_destroy(struct kv_session *session);
 /* The stage will look at it. */
 void kv_session_activate(struct kv_session *session);
+
 /* The peer has closed, or broken the protocol: closes when what it sent before is answered. */
 void kv_session_end(struct kv_session *session);
+
+/* Takes no more messages: closes when all that is queued is sent. */
+void kv_session_begin_closing(struct kv_session *session);
+
 /* Starts the closing handshake. */
 void kv_session_close(struct kv_session *session, uint16_t code, const char *reason);
-/* The stage's work on one session; may destroy it. */
-void kv_session_go_on(struct kv_session *session);
+
 /* Whether more of its messages may be taken now. */
 bool kv_session_may_read(const struct kv_session *session);
-
-/* input.c */
-void kv_input_init(struct kv_session *session);
-void kv_input_fini(struct kv_session *session);
-/* Takes messages from what has been read. May leave some for later. */
-void kv_input_process(struct kv_session *session);
-/* Whether some were left, or may have been: the beginning of a frame does not count. */
-bool kv_input_is_left(const struct kv_session *session);
-
-/* answer.c */
-void kv_answer_finished(struct kv_command *command);
-void kv_answer_change(struct kv_subscription *subscription, struct kv_news *news);
-/* Sends the newest state of keys that fell behind, while there is room. */
-void kv_answer_behind(struct kv_session *session);
-/* Answers with an error, in order. id: empty where there is none. */
-void kv_answer_error(struct kv_session *session, struct kv_slice id, const char *text);
 
 #endif

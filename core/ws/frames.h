@@ -2,31 +2,31 @@
  * What a server sends, in frames (RFC 6455, section 5.2). They are not masked, so one frame serves
  * all who get the message.
  */
-#ifndef KV_WS_OUTGOING_H
-#define KV_WS_OUTGOING_H
+#ifndef KV_WS_FRAMES_H
+#define KV_WS_FRAMES_H
 
 #include "keyspace/keyspace.h"
 #include "net/outbound.h"
 #include "wire/frame.h"
 
 /* Appends a text message, copied. */
-void kv_outgoing_text(struct kv_outbound *out, struct kv_slice text);
+void kv_frames_text(struct kv_outbound *out, struct kv_slice text);
 
 /* Appends a text message: head + the item's value + tail. Copies it, or where the value is long
  * takes a share of the item. */
-void kv_outgoing_item(struct kv_outbound *out, struct kv_keyspace *keyspace, struct kv_slice head,
-                      const struct kv_item *item, struct kv_slice tail);
+void kv_frames_item(struct kv_outbound *out, struct kv_keyspace *keyspace, struct kv_slice head,
+                    const struct kv_item *item, struct kv_slice tail);
 
 /* Appends a ping or a pong, copied. payload: at most KV_FRAME_LONGEST_CONTROL bytes. */
-void kv_outgoing_control(struct kv_outbound *out, enum kv_frame_opcode opcode,
-                         struct kv_slice payload);
+void kv_frames_control(struct kv_outbound *out, enum kv_frame_opcode opcode,
+                       struct kv_slice payload);
 
 /* Appends a close frame. code: KV_CLOSE_NONE for one without; reason: UTF-8, short enough. */
-void kv_outgoing_close(struct kv_outbound *out, uint16_t code, struct kv_slice reason);
+void kv_frames_close(struct kv_outbound *out, uint16_t code, struct kv_slice reason);
 
 /* The text message head + the item's value + tail for any number of connections, by
  * kv_outbound_append_piece(). Takes a share of the item. Owns: the caller, by kv_piece_unref(). */
-struct kv_piece *kv_outgoing_shared(struct kv_keyspace *keyspace, struct kv_slice head,
-                                    const struct kv_item *item, struct kv_slice tail);
+struct kv_piece *kv_frames_shared(struct kv_keyspace *keyspace, struct kv_slice head,
+                                  const struct kv_item *item, struct kv_slice tail);
 
 #endif

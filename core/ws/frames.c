@@ -1,4 +1,4 @@
-#include "ws/outgoing.h"
+#include "ws/frames.h"
 
 #include <assert.h>
 
@@ -16,16 +16,16 @@ static char *reserve_frame(struct kv_outbound *out, enum kv_frame_opcode opcode,
     return kv_frame_write_header(at, opcode, len);
 }
 
-void kv_outgoing_text(struct kv_outbound *out, struct kv_slice text)
+void kv_frames_text(struct kv_outbound *out, struct kv_slice text)
 {
     append(reserve_frame(out, KV_FRAME_TEXT, text.len), text);
 }
 
-void kv_outgoing_item(struct kv_outbound *out, struct kv_keyspace *keyspace, struct kv_slice head,
-                      const struct kv_item *item, struct kv_slice tail)
+void kv_frames_item(struct kv_outbound *out, struct kv_keyspace *keyspace, struct kv_slice head,
+                    const struct kv_item *item, struct kv_slice tail)
 {
     if (item->value.len > KV_OUTBOUND_LARGEST_COPY) {
-        struct kv_piece *piece = kv_outgoing_shared(keyspace, head, item, tail);
+        struct kv_piece *piece = kv_frames_shared(keyspace, head, item, tail);
         kv_outbound_append_piece(out, piece);
         kv_piece_unref(piece);
         return;
@@ -35,14 +35,14 @@ void kv_outgoing_item(struct kv_outbound *out, struct kv_keyspace *keyspace, str
     append(append(append(at, head), item->value), tail);
 }
 
-void kv_outgoing_control(struct kv_outbound *out, enum kv_frame_opcode opcode,
-                         struct kv_slice payload)
+void kv_frames_control(struct kv_outbound *out, enum kv_frame_opcode opcode,
+                       struct kv_slice payload)
 {
     assert(payload.len <= KV_FRAME_LONGEST_CONTROL);
     append(reserve_frame(out, opcode, payload.len), payload);
 }
 
-void kv_outgoing_close(struct kv_outbound *out, uint16_t code, struct kv_slice reason)
+void kv_frames_close(struct kv_outbound *out, uint16_t code, struct kv_slice reason)
 {
     const char bytes[] = {(char)(code >> 8), (char)code};
     bool has_code = code != KV_CLOSE_NONE;
@@ -53,8 +53,8 @@ void kv_outgoing_close(struct kv_outbound *out, uint16_t code, struct kv_slice r
         append(append(at, (struct kv_slice){bytes, sizeof(bytes)}), reason);
 }
 
-struct kv_piece *kv_outgoing_shared(struct kv_keyspace *keyspace, struct kv_slice head,
-                                    const struct kv_item *item, struct kv_slice tail)
+struct kv_piece *kv_frames_shared(struct kv_keyspace *keyspace, struct kv_slice head,
+                                  const struct kv_item *item, struct kv_slice tail)
 {
     char header[KV_FRAME_LONGEST_HEADER];
     size_t len = head.len + item->value.len + tail.len;

@@ -11,7 +11,7 @@
 
 #include "base/mem.h"
 #include "loop/evloop.h"
-#include "ws/outgoing.h"
+#include "ws/frames.h"
 
 enum {
     LONGEST_HEADER = 10,
@@ -80,7 +80,7 @@ static void a_message_has_a_header_of_its_length(void **state)
         char *text = kv_alloc(cases[i].len);
         memset(text, 'm', cases[i].len);
         kv_outbound_init(&out);
-        kv_outgoing_text(&out, (struct kv_slice){text, cases[i].len});
+        kv_frames_text(&out, (struct kv_slice){text, cases[i].len});
         assert_sent(cases[i].header, cases[i].len);
         kv_outbound_fini(&out);
         free(text);
@@ -91,7 +91,7 @@ static void a_frame_has_a_header_of_all_its_parts(void **state)
 {
     static const struct kv_item item = {.value = {"mm", 2}};
     (void)state;
-    struct kv_piece *frame = kv_outgoing_shared(NULL, KV_SLICE("mmm"), &item, KV_SLICE("m"));
+    struct kv_piece *frame = kv_frames_shared(NULL, KV_SLICE("mmm"), &item, KV_SLICE("m"));
     kv_outbound_init(&out);
     kv_outbound_append_piece(&out, frame);
     kv_piece_unref(frame);
@@ -110,9 +110,9 @@ static void an_item_is_sent_between_head_and_tail(void **state)
     (void)state;
     memset(value, 'm', LONG);
     kv_outbound_init(&out);
-    kv_outgoing_item(&out, NULL, KV_SLICE("m"), &small, KV_SLICE("m"));
+    kv_frames_item(&out, NULL, KV_SLICE("m"), &small, KV_SLICE("m"));
     assert_sent(KV_SLICE("\x81\x04"), 4);
-    kv_outgoing_item(&out, NULL, KV_SLICE("m"), &large, KV_SLICE("m"));
+    kv_frames_item(&out, NULL, KV_SLICE("m"), &large, KV_SLICE("m"));
     assert_sent(KV_SLICE("\x81\x7e\x07\xd2"), LONG + 2);
     kv_outbound_fini(&out);
 }
@@ -124,9 +124,9 @@ static void control_frames_have_their_opcode_and_code(void **state)
                                    "five\x88\x00";
     (void)state;
     kv_outbound_init(&out);
-    kv_outgoing_control(&out, KV_FRAME_PONG, KV_SLICE("four"));
-    kv_outgoing_close(&out, KV_CLOSE_GOING_AWAY, KV_SLICE("five"));
-    kv_outgoing_close(&out, KV_CLOSE_NONE, KV_SLICE(""));
+    kv_frames_control(&out, KV_FRAME_PONG, KV_SLICE("four"));
+    kv_frames_close(&out, KV_CLOSE_GOING_AWAY, KV_SLICE("five"));
+    kv_frames_close(&out, KV_CLOSE_NONE, KV_SLICE(""));
     char *sent = send_all(sizeof(expected) - 1);
     assert_memory_equal(sent, expected, sizeof(expected) - 1);
     free(sent);

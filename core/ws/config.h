@@ -1,0 +1,22 @@
+/*
+ * The limits of WebSockets.
+ */
+#ifndef KV_WS_CONFIG_H
+#define KV_WS_CONFIG_H
+
+#include <kvserver/types.h>
+
+struct kv_ws_config {
+    size_t max_key_bytes;
+    size_t max_value_bytes;
+    size_t max_message_bytes;
+    uint32_t max_depth;
+    uint32_t max_subscriptions; /* of one connection */
+    size_t max_unsent_bytes;    /* of one connection */
+    uint32_t max_pending;       /* commands of one connection */
+    int64_t ping_ms;            /* of silence, until the server pings */
+    int64_t idle_ms;            /* of silence, until the connection is given up */
+    int64_t stalled_reader_ms;
+};
+
+#endif

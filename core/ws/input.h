@@ -1,0 +1,18 @@
+/*
+ * From the wire to the keyspace.
+ */
+#ifndef KV_WS_INPUT_H
+#define KV_WS_INPUT_H
+
+#include "ws/session.h"
+
+void kv_input_init(struct kv_session *session);
+void kv_input_fini(struct kv_session *session);
+
+/* Takes messages from what has been read. May leave some for later. */
+void kv_input_process(struct kv_session *session);
+
+/* Whether some were left, or may have been: the beginning of a frame does not count. */
+bool kv_input_is_left(const struct kv_session *session);
+
+#endif

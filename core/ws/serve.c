@@ -1,0 +1,227 @@
+/*
+ * The life of a session. Reading stops while it has too many commands under way or too much
+ * unsent, and goes on in the stage. Closing: when what the peer sent before is answered, a close
+ * frame goes out behind what is queued; when all is sent the sending side is shut down; the socket
+ * is closed when the peer has closed its side too, or when the timer fires.
+ */
+#include "ws/serve.h"
+
+#include <stdlib.h>
+
+#include "ws/answer.h"
+#include "ws/input.h"
+
+enum {
+    CLOSE_TIMEOUT_MS = 5000,
+    SHORTEST_TICK_MS = 20
+};
+
+static int64_t now_ms(const struct kv_session *session)
+{
+    return kv_loop_now_ms(session->here->loop);
+}
+
+void kv_session_destroy(struct kv_session *session)
+{
+    while (!kv_list_is_empty(&session->behind))
+        kv_list_remove(session->behind.next);
+    kv_timer_stop(session->here->loop, &session->timer);
+    kv_list_remove(&session->in_loop);
+    kv_list_remove(&session->in_active);
+    kv_client_close(session->client);
+    kv_input_fini(session);
+    kv_connection_close(session->connection);
+    kv_outbound_fini(&session->out);
+    free(session);
+}
+
+/* What has been read is worked off before more is read: so input stays bounded, and the end of the
+ * connection is not seen before the last message. */
+static void watch_input(struct kv_session *session)
+{
+    bool wants =
+        !session->is_half_closed && (session->state == KV_SESSION_SHUT ||
+                                     (kv_session_may_read(session) && !kv_input_is_left(session)));
+    kv_channel_read(&session->connection->channel, wants);
+}
+
+static void take_input(struct kv_session *session)
+{
+    kv_input_process(session);
+    kv_session_activate(session);
+}
+
+/* The peer sends no more. It may still read: what it asked for is answered. */
+static void end_half_closed(struct kv_session *session)
+{
+    session->is_half_closed = true;
+    kv_channel_read(&session->connection->channel, false);
+    kv_session_end(session);
+}
+
+static void on_read(void *user, enum kv_channel_event event)
+{
+    struct kv_session *session = user;
+    bool owes_answers = kv_session_is_busy(session) || session->out.bytes != 0;
+    if (event == KV_CHANNEL_ENDED && owes_answers) {
+        end_half_closed(session);
+        return;
+    }
+    if (event != KV_CHANNEL_READY) {
+        kv_session_destroy(session);
+        return;
+    }
+    session->heard_ms = now_ms(session);
+    take_input(session);
+}
+
+static void on_written(void *user, enum kv_channel_event event)
+{
+    struct kv_session *session = user;
+    if (event != KV_CHANNEL_READY) {
+        kv_session_destroy(session);
+        return;
+    }
+    session->progress_ms = now_ms(session);
+    kv_outbound_written(&session->out);
+    kv_session_activate(session);
+}
+
+static void write_all(struct kv_session *session)
+{
+    if (session->out.bytes == 0 || session->out.in_flight != 0)
+        return;
+    session->progress_ms = now_ms(session);
+    if (!kv_outbound_write(&session->out, &session->connection->channel))
+        session->acked = kv_channel_progress(&session->connection->channel);
+}
+
+/* All is sent, the close frame last: the peer has a moment to close as well. Returns: whether there
+ * is nothing left to wait for. */
+static bool finish_sending(struct kv_session *session)
+{
+    if (session->state == KV_SESSION_CLOSING && session->out.bytes == 0) {
+        session->state = KV_SESSION_SENT;
+        kv_timer_start(session->here->loop, &session->timer, now_ms(session) + CLOSE_TIMEOUT_MS);
+    }
+    if (session->state == KV_SESSION_SENT && session->incoming.is_over) {
+        session->state = KV_SESSION_SHUT;
+        kv_channel_shut_writing(&session->connection->channel);
+    }
+    return session->is_half_closed && session->state >= KV_SESSION_SENT;
+}
+
+static void finish_ending(struct kv_session *session)
+{
+    if (session->farewell != 0)
+        kv_frames_close(&session->out, session->farewell, KV_SLICE(""));
+    kv_session_begin_closing(session);
+}
+
+void kv_session_go_on(struct kv_session *session)
+{
+    if (kv_input_is_left(session) && kv_session_may_read(session))
+        take_input(session);
+    if (!kv_session_is_busy(session) && session->state == KV_SESSION_ENDING)
+        finish_ending(session);
+    else if (!kv_session_is_busy(session) && session->state == KV_SESSION_OPEN &&
+             session->here->is_draining)
+        kv_session_close(session, KV_CLOSE_GOING_AWAY, "the server is shutting down");
+    if (session->state == KV_SESSION_OPEN)
+        kv_answer_behind(session);
+    write_all(session);
+    if (finish_sending(session)) {
+        kv_session_destroy(session);
+        return;
+    }
+    watch_input(session);
+    bool may_catch_up = session->state == KV_SESSION_OPEN && session->out.in_flight == 0 &&
+                        !kv_list_is_empty(&session->behind);
+    bool has_more = kv_input_is_left(session) && kv_session_may_read(session);
+    kv_list_remove(&session->in_active);
+    if (may_catch_up || has_more)
+        kv_session_activate(session);
+}
+
+/* Time. */
+
+static bool is_stalled(struct kv_session *session)
+{
+    if (session->out.in_flight == 0)
+        return false;
+    uint64_t acked = kv_channel_progress(&session->connection->channel);
+    if (acked != session->acked) {
+        session->acked = acked;
+        session->progress_ms = now_ms(session);
+    }
+    return now_ms(session) - session->progress_ms >= kv_session_config(session)->stalled_reader_ms;
+}
+
+static void ping(struct kv_session *session)
+{
+    kv_frames_control(&session->out, KV_FRAME_PING, KV_SLICE(""));
+    kv_session_activate(session);
+}
+
+static int64_t tick_ms(const struct kv_ws_config *config)
+{
+    int64_t least = config->ping_ms < config->idle_ms ? config->ping_ms : config->idle_ms;
+    least = (least < config->stalled_reader_ms ? least : config->stalled_reader_ms) / 2;
+    return least < SHORTEST_TICK_MS ? SHORTEST_TICK_MS : least;
+}
+
+static void watch_silence(struct kv_session *session)
+{
+    const struct kv_ws_config *config = kv_session_config(session);
+    if (!kv_channel_is_reading(&session->connection->channel))
+        session->heard_ms = now_ms(session); /* it is us who do not listen */
+    int64_t silence = now_ms(session) - session->heard_ms;
+    if (silence >= config->idle_ms) {
+        kv_session_destroy(session);
+        return;
+    }
+    if (silence >= config->ping_ms && session->out.in_flight == 0)
+        ping(session);
+    kv_timer_start(session->here->loop, &session->timer, now_ms(session) + tick_ms(config));
+}
+
+static void on_timer(struct kv_timer *timer)
+{
+    struct kv_session *session = KV_CONTAINER(timer, struct kv_session, timer);
+    bool has_time_left = session->state < KV_SESSION_SENT && !is_stalled(session);
+    if (has_time_left && kv_session_talks(session)) {
+        watch_silence(session);
+    } else if (has_time_left) {
+        kv_timer_start(session->here->loop, &session->timer,
+                       now_ms(session) + tick_ms(kv_session_config(session)));
+    } else if (kv_session_talks(session)) {
+        kv_outbound_drop(&session->out);
+        kv_session_close(session, KV_CLOSE_TRY_AGAIN_LATER,
+                         "the connection does not read what it is sent");
+        kv_timer_start(session->here->loop, &session->timer, now_ms(session) + CLOSE_TIMEOUT_MS);
+    } else {
+        kv_session_destroy(session);
+    }
+}
+
+void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection)
+{
+    static const struct kv_protocol protocol = {
+        .on_read = on_read, .on_written = on_written, .keeps_time = true};
+    struct kv_session *session = kv_calloc(1, sizeof(*session));
+    session->here = here;
+    session->connection = connection;
+    kv_input_init(session);
+    session->client = kv_client_create(here->keyspace, session, here->config->max_subscriptions,
+                                       kv_answer_change);
+    session->heard_ms = session->progress_ms = kv_loop_now_ms(here->loop);
+    session->timer.fire = on_timer;
+    kv_outbound_init(&session->out);
+    kv_list_init(&session->behind);
+    kv_list_init(&session->in_active);
+    kv_list_append(&here->sessions, &session->in_loop);
+    kv_timer_start(here->loop, &session->timer, session->heard_ms + tick_ms(here->config));
+    kv_connection_serve(connection, &protocol, session);
+    kv_channel_read(&connection->channel, true);
+    kv_session_activate(session); /* something may have come with the handshake */
+}

@@ -1,0 +1,19 @@
+/*
+ * The life of a session: its channel's events, the stage's work, and time.
+ */
+#ifndef KV_WS_SERVE_H
+#define KV_WS_SERVE_H
+
+#include "ws/session.h"
+
+/* Serves a connection, beginning with the input that is there. */
+void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection);
+
+/* Closes its connection too. From its channel, its timer or the stage only, never from within the
+ * keyspace's calls. */
+void kv_session_destroy(struct kv_session *session);
+
+/* The stage's work on one session; may destroy it. */
+void kv_session_go_on(struct kv_session *session);
+
+#endif
