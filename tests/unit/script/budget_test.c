@@ -99,8 +99,8 @@ static void work_on_long_strings_counts(void **state)
         "forever(string.lower, s)",
         "forever(string.reverse, s)",
         "forever(string.sub, s, 2)",
-        "forever(string.byte, s, 1, 900000)",
-        "forever(string.char, table.unpack(list(900000, 65)))",
+        "forever(string.byte, s, 1, 200000)",
+        "forever(string.char, table.unpack(list(100000, 65)))",
         "forever(string.format, '%s%s', s, 1)",
         "forever(string.format, '%q', s)",
         "forever(string.format, ('%99.99f'):rep(1000), table.unpack(list(1000, -1e308)))",
@@ -110,8 +110,8 @@ static void work_on_long_strings_counts(void **state)
         "forever(string.packsize, ('='):rep(1000000))",
         "forever(string.len, s)",
         "forever(utf8.len, s)",
-        "forever(utf8.char, table.unpack(list(900000, 65)))",
-        "forever(utf8.codepoint, s, 1, 900000)",
+        "forever(utf8.char, table.unpack(list(100000, 65)))",
+        "forever(utf8.codepoint, s, 1, 200000)",
         "forever(utf8.offset, s, 4000000)",
         "while true do for _ in utf8.codes(s) do end end",
         "forever(tonumber, zeros)",
@@ -167,7 +167,7 @@ static void work_on_long_tables_counts(void **state)
     (void)state;
     static const char *const sources[] = {
         "local t = list(50000, 'x') forever(table.concat, t, ', ')",
-        "local t = list(50000, s) forever(table.concat, t)",
+        "local t = list(50000, s) forever(pcall, table.concat, t)",
         "local t = list(50000) forever(table.unpack, t)",
         "local t = list(50000) forever(table.move, t, 1, 50000, 2)",
         "local t = list(50000) forever(table.insert, t, 1, 0)",
@@ -181,7 +181,7 @@ static void work_on_long_tables_counts(void **state)
         "forever(select, '#', table.unpack(list(200000)))",
         "local t = list(50000) forever(kv.encode, t)",
         "local t = {} for i = 1, 100 do t = {t, t} end forever(kv.encode, t)",
-        "local t = {} while true do t[#t + 1] = {} end",
+        "forever(pcall, function() local t = {} while true do t[#t + 1] = {} end end)",
     };
     EXPECT_EACH_STOPPED(sources);
 }
