@@ -3,6 +3,8 @@
  * describes it in the call's request and yields; hooks.c does it, and the coroutine goes on with
  * what kv_api_push_outcome() pushes.
  */
+#include "script/api.h"
+
 #include <string.h>
 
 #include <lauxlib.h>
@@ -10,7 +12,8 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "base/utf8.h"
-#include "script/impl.h"
+#include "script/log.h"
+#include "script/script.h"
 #include "script/value.h"
 #include "wire/ttl.h"
 
@@ -61,7 +64,7 @@ static struct kv_slice check_key(lua_State *lua, int index)
  * way. */
 static void check_may_write(lua_State *lua, const struct kv_script_call *call)
 {
-    uint64_t n = kv_scripts_under_way(call->here->script->scripts);
+    uint64_t n = kv_script_calls_under_way(call->here->script->scripts);
     if (n >= MOST_PENDING && n / 8 >= call->here->script->config->max_pending)
         luaL_error(lua, "%I hooks are under way: hooks may write no more", (lua_Integer)n);
     if (call->depth >= kv_state_of(lua)->config->max_depth)
@@ -413,7 +416,7 @@ static int log_line(lua_State *lua)
         }
         lua_concat(lua, i != first ? 3 : 2);
     }
-    kv_hooks_log(call->here, level, lua_tostring(lua, -1));
+    kv_script_log(call->here, level, lua_tostring(lua, -1));
     return 0;
 }
 

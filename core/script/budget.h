@@ -23,7 +23,7 @@
 
 #include <lua.h>
 
-#include "script/limits.h"
+#include "script/config.h"
 
 /* What one hook, or the loading of the script, has used. */
 struct kv_script_budget {

@@ -4,11 +4,14 @@
  * hooks that count in one place thus cost one write, and do not fail each other's conditions. Only
  * the other loops and clients can, and then it is read again.
  */
+#include "script/counter.h"
+
 #include <stdlib.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "script/impl.h"
+#include "script/origin.h"
+#include "script/script.h"
 
 enum {
     MOST_ATTEMPTS = 100
@@ -50,7 +53,7 @@ static void move_all(struct kv_list *from, struct kv_list *to)
 static void fail(struct kv_script_call *call, const char *why)
 {
     struct kv_outcome outcome = {.fault = why};
-    kv_hooks_resume(call, &outcome);
+    call->resume(call, &outcome);
 }
 
 /* Those who add again meanwhile come into the list again, and are not meant. */
@@ -72,7 +75,7 @@ static void succeed(struct counter *counter, uint64_t revision)
     while ((call = pop(&counter->added)) != NULL) {
         sum += call->request.by;
         struct kv_outcome outcome = {.sum = sum, .revision = revision};
-        kv_hooks_resume(call, &outcome);
+        call->resume(call, &outcome);
     }
 }
 
@@ -98,7 +101,7 @@ static void give_up(struct counter *counter)
     struct kv_script_call *call;
     move_all(&counter->waiting, &counter->added);
     while ((call = pop(&counter->added)) != NULL)
-        kv_hooks_give_up(call);
+        call->give_up(call);
     destroy(counter);
 }
 
@@ -118,7 +121,7 @@ static void written(struct kv_command *command)
     struct kv_scripts *scripts = counter->here->script->scripts;
     kv_origins_end(scripts->origins, counter->origin,
                    command->status == KV_OK ? command->revision : 0);
-    if (atomic_load(&scripts->is_ending)) {
+    if (kv_script_is_ending(counter->here)) {
         give_up(counter);
     } else if (command->status == KV_OK || command->status == KV_UNCHANGED) {
         succeed(counter, command->revision);
@@ -209,7 +212,7 @@ static bool read_integer(struct kv_slice json, int64_t *ret)
 static void value_is_read(struct kv_command *command)
 {
     struct counter *counter = command->owner;
-    if (atomic_load(&counter->here->script->scripts->is_ending)) {
+    if (kv_script_is_ending(counter->here)) {
         give_up(counter);
     } else if (command->status == KV_MISSING) {
         counter->base = 0;

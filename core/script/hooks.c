@@ -3,100 +3,34 @@
  * if it waits meanwhile, the command is suspended. An after-hook's call of a key begins when that
  * of the change before it has ended; those that may begin do so in the same turn, up to a number.
  */
+#include "script/hooks.h"
+
 #include <stdlib.h>
 
-#include "base/hash.h"
 #include "base/log.h"
-#include "base/mem.h"
-#include "script/impl.h"
+#include "script/calls.h"
+#include "script/counter.h"
+#include "script/log.h"
+#include "script/origin.h"
+#include "script/run.h"
 #include "wire/quote.h"
 
 enum {
-    MOST_SPARE = 64,
-    CALLS_A_TURN = 64, /* of those that waited for others */
-    ERRORS_A_SECOND = 10,
-    LINES_A_SECOND = 100,
-    LONGEST_LINE = 8192 /* bytes: a loop waits until it is written */
+    CALLS_A_TURN = 64 /* of those that waited for others */
 };
-
-/* ---- the log ---- */
-
-/* Returns: whether one more line may be written now. */
-static bool may_tell(struct kv_script_pace *pace, uint32_t most, const char *name)
-{
-    int64_t now_ms = kv_clock_now_ms(&kv_clock_boot);
-    if (now_ms - pace->since_ms >= 1000) {
-        if (pace->n_untold != 0)
-            kv_log(KV_LOG_WARN, name, "%u lines like the last one were left out", pace->n_untold);
-        *pace = (struct kv_script_pace){.since_ms = now_ms};
-    }
-    if (pace->n_told >= most) {
-        pace->n_untold++;
-        return false;
-    }
-    pace->n_told++;
-    return true;
-}
-
-void kv_hooks_log(struct kv_script_loop *here, enum kv_log_level level, const char *text)
-{
-    if (may_tell(&here->lines, LINES_A_SECOND, here->script->config->name))
-        kv_log(level, here->script->config->name, "%.*s%s", LONGEST_LINE, text,
-               strnlen(text, LONGEST_LINE + 1) > LONGEST_LINE ? " …" : "");
-}
-
-static void tell_fault(struct kv_script_call *call, const char *fault)
-{
-    const char *name = call->here->script->config->name;
-    if (may_tell(&call->here->errors, ERRORS_A_SECOND, name))
-        kv_log(KV_LOG_ERROR, name, "%s of \"%s\": %s", kv_hook_names[call->hook],
-               kv_quote(call->key).text, fault);
-}
 
 /* ---- calls ---- */
 
-static void count_calls(struct kv_script_loop *here, int change)
-{
-    uint32_t before = atomic_load_explicit(&here->n_calls, memory_order_relaxed);
-    atomic_store_explicit(&here->n_calls, before + (uint32_t)change, memory_order_release);
-}
+static void resume(struct kv_script_call *call, const struct kv_outcome *outcome);
+static void give_up(struct kv_script_call *call);
 
 static struct kv_script_call *create_call(struct kv_script_loop *here, enum kv_hook hook,
                                           uint32_t depth, struct kv_slice key)
 {
-    struct kv_script_call *call;
-    if (kv_list_is_empty(&here->spare)) {
-        call = kv_alloc(sizeof(*call));
-    } else {
-        call = KV_CONTAINER(here->spare.next, struct kv_script_call, in_all);
-        kv_list_remove(&call->in_all);
-        here->n_spare--;
-    }
-    *call = (struct kv_script_call){.here = here, .hook = hook, .depth = depth, .key = key};
-    kv_list_init(&call->in_counter);
-    kv_queue_init(&call->behind);
-    kv_list_append(&here->all, &call->in_all);
-    count_calls(here, 1);
+    struct kv_script_call *call = kv_call_create(here, hook, depth, key);
+    call->resume = resume;
+    call->give_up = give_up;
     return call;
-}
-
-static void destroy_call(struct kv_script_call *call)
-{
-    struct kv_script_loop *here = call->here;
-    kv_list_remove(&call->in_all);
-    if (call->state != NULL)
-        kv_call_drop_coroutine(call);
-    kv_state_unref(call->state);
-    kv_keyspace_release(here->script->scripts->keyspace, &call->value);
-    kv_keyspace_release(here->script->scripts->keyspace, &call->previous);
-    kv_buffer_fini(&call->text);
-    count_calls(here, -1);
-    if (here->n_spare == MOST_SPARE) {
-        free(call);
-        return;
-    }
-    kv_list_append(&here->spare, &call->in_all);
-    here->n_spare++;
 }
 
 static enum kv_call_state start(struct kv_script_call *call, struct kv_error *ret_why)
@@ -117,10 +51,10 @@ static void request_finished(struct kv_command *command)
         kv_origins_end(scripts->origins, call->origin,
                        command->status == KV_OK ? command->revision : 0);
     call->origin = NULL;
-    if (atomic_load(&scripts->is_ending))
-        kv_hooks_give_up(call);
+    if (kv_script_is_ending(call->here))
+        give_up(call);
     else
-        kv_hooks_resume(call, &outcome);
+        resume(call, &outcome);
 }
 
 /* Key and value stay where they are while the coroutine waits. */
@@ -195,7 +129,7 @@ static enum kv_verdict judge(struct kv_script_call *call, enum kv_call_state sta
         kv_command_refuse(call->command, kv_slice_of(why->text));
         return KV_REFUSE;
     }
-    tell_fault(call, why->text);
+    kv_script_log_fault(call, why->text);
     if (call->here->script->config->passes_on_error)
         return KV_PASS;
     kv_command_refuse(call->command, KV_SLICE("refused, as a hook failed"));
@@ -208,7 +142,7 @@ static enum kv_verdict suspend(struct kv_script_call *call)
     struct kv_command *command = call->command;
     if (kv_command_keep(command) != 0) {
         kv_command_refuse(command, KV_SLICE("there is no memory to wait for a hook"));
-        destroy_call(call);
+        kv_call_destroy(call);
         return KV_REFUSE;
     }
     call->key = command->key;
@@ -253,25 +187,20 @@ enum kv_verdict kv_hooks_before_write(struct kv_interceptor *interceptor,
     if (state == KV_CALL_WAITS)
         return suspend(call);
     enum kv_verdict verdict = judge(call, state, &why);
-    destroy_call(call);
+    kv_call_destroy(call);
     return verdict;
 }
 
 /* ---- after-hooks ---- */
 
-static bool is_ending(const struct kv_script_loop *here)
-{
-    return atomic_load(&here->script->scripts->is_ending);
-}
-
 static void hold_or_release(struct kv_script_loop *here)
 {
     struct kv_keyspace *keyspace = here->script->scripts->keyspace;
     uint32_t most = here->script->config->max_pending;
-    if (!here->holds_writes && here->n_pending > most && !is_ending(here)) {
+    if (!here->holds_writes && here->n_pending > most && !kv_script_is_ending(here)) {
         here->holds_writes = true;
         kv_keyspace_hold_writes(keyspace);
-    } else if (here->holds_writes && (here->n_pending <= most / 2 || is_ending(here))) {
+    } else if (here->holds_writes && (here->n_pending <= most / 2 || kv_script_is_ending(here))) {
         here->holds_writes = false;
         kv_keyspace_release_writes(keyspace);
     }
@@ -315,7 +244,7 @@ static void end_after_hook(struct kv_script_call *call)
     }
     here->n_pending--;
     hold_or_release(here);
-    destroy_call(call);
+    kv_call_destroy(call);
 }
 
 static void settle(struct kv_script_call *call, enum kv_call_state state,
@@ -326,7 +255,7 @@ static void settle(struct kv_script_call *call, enum kv_call_state state,
         return;
     }
     if (state != KV_CALL_DONE)
-        tell_fault(call, why->text);
+        kv_script_log_fault(call, why->text);
     end_after_hook(call);
 }
 
@@ -346,7 +275,7 @@ void kv_hooks_run_ready(struct kv_post *post)
     struct kv_link *link;
     here->run_ready_is_posted = false;
     hold_or_release(here);
-    if (is_ending(here))
+    if (kv_script_is_ending(here))
         return;
     for (int i = 0; i < CALLS_A_TURN && (link = kv_queue_pop(&here->ready)) != NULL; i++)
         begin_after_hook(KV_CONTAINER(link, struct kv_script_call, link));
@@ -367,7 +296,7 @@ static void take_change(struct kv_script_loop *here, const struct kv_change *cha
     struct kv_keyspace *keyspace = here->script->scripts->keyspace;
     enum kv_hook hook = hook_for(change->reason);
     if (!kv_state_has(here->state, hook) || !selects(here->script->config, change->key) ||
-        is_ending(here))
+        kv_script_is_ending(here))
         return;
     bool is_set = hook == KV_HOOK_ON_SET;
     struct kv_script_call *call = create_call(here, hook, depth, change->key);
@@ -398,7 +327,7 @@ void kv_hooks_on_change(struct kv_observer *observer, struct kv_keyspace_loop *l
 
 /* ---- going on, and ending ---- */
 
-void kv_hooks_resume(struct kv_script_call *call, const struct kv_outcome *outcome)
+static void resume(struct kv_script_call *call, const struct kv_outcome *outcome)
 {
     struct kv_error why;
     struct kv_command *command = call->command;
@@ -409,12 +338,12 @@ void kv_hooks_resume(struct kv_script_call *call, const struct kv_outcome *outco
         send_request(call);
     } else {
         enum kv_verdict verdict = judge(call, state, &why);
-        destroy_call(call);
+        kv_call_destroy(call);
         kv_command_resume(command, verdict);
     }
 }
 
-void kv_hooks_give_up(struct kv_script_call *call)
+static void give_up(struct kv_script_call *call)
 {
     struct kv_command *command = call->command;
     if (command == NULL) {
@@ -422,7 +351,7 @@ void kv_hooks_give_up(struct kv_script_call *call)
         return; /* to kv_hooks_forget_all() */
     }
     kv_command_refuse(command, KV_SLICE("the server is shutting down"));
-    destroy_call(call);
+    kv_call_destroy(call);
     kv_command_resume(command, KV_REFUSE);
 }
 
@@ -431,10 +360,7 @@ void kv_hooks_forget_all(struct kv_script_loop *here)
     if (!kv_list_is_empty(&here->all))
         kv_log(KV_LOG_WARN, here->script->config->name, "%u hooks were cut off at the end",
                atomic_load(&here->n_calls));
-    KV_LIST_EACH(&here->all, link, after)
-    destroy_call(KV_CONTAINER(link, struct kv_script_call, in_all));
-    KV_LIST_EACH(&here->spare, link, after)
-    free(KV_CONTAINER(link, struct kv_script_call, in_all));
+    kv_calls_fini(here);
     kv_table_fini(&here->busy);
     kv_table_fini(&here->counters);
 }

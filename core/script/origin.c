@@ -7,11 +7,16 @@
  * A key is remembered while a write of it is under way, or has ended and its change was not seen.
  * What it takes to see a change does not depend on how many those are.
  */
+#include "script/origin.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "base/list.h"
 #include "base/mem.h"
-#include "script/impl.h"
+#include "base/table.h"
 
 /* A key that hooks write. */
 struct written {

@@ -5,7 +5,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "script/impl.h"
+#include "script/hooks.h"
+#include "script/load.h"
+#include "script/origin.h"
 
 enum {
     LONGEST_SCRIPT = 1 << 20
@@ -39,7 +41,7 @@ static int compile_text(const struct kv_script *script, struct kv_slice text, ui
                         struct kv_script_state **ret_states, struct kv_error *reterr)
 {
     for (uint32_t i = 0; i < n_loops; i++) {
-        ret_states[i] = kv_state_create(script->config, text, &script->scripts->is_ending, reterr);
+        ret_states[i] = kv_script_load(script->config, text, &script->scripts->is_ending, reterr);
         if (ret_states[i] != NULL)
             continue;
         while (i-- > 0)
@@ -161,13 +163,7 @@ void kv_scripts_end(struct kv_scripts *scripts)
 
 uint64_t kv_scripts_under_way(const struct kv_scripts *scripts)
 {
-    uint64_t n = 0;
-    if (atomic_load(&scripts->is_ending))
-        return 0;
-    for (size_t i = 0; i < scripts->n; i++)
-        for (uint32_t k = 0; k < scripts->n_loops; k++)
-            n += atomic_load(&scripts->all[i].loops[k].n_calls);
-    return n;
+    return atomic_load(&scripts->is_ending) ? 0 : kv_script_calls_under_way(scripts);
 }
 
 /* ---- reloading ---- */

@@ -16,26 +16,7 @@
 #define KV_SCRIPT_SCRIPTS_H
 
 #include "keyspace/keyspace.h"
-#include "script/limits.h"
-
-/* A text of the script's options. */
-struct kv_script_option {
-    struct kv_slice name, text;
-};
-
-struct kv_script_config {
-    const char *file;
-    const char *name;                /* for the log: `script/audit.lua` */
-    const struct kv_slice *prefixes; /* of keys; none: all keys */
-    size_t n_prefixes;
-    const struct kv_script_option *options; /* the table kv.options */
-    size_t n_options;
-    bool passes_on_error; /* a before-hook that fails passes the write, or refuses it */
-    struct kv_script_limits limits;
-    uint32_t max_depth;   /* of hooks that are called for what hooks write */
-    uint32_t max_pending; /* after-hooks under way on a loop; beyond it writes are held back */
-    size_t max_key_bytes, max_value_bytes; /* of what it writes */
-};
+#include "script/config.h"
 
 struct kv_scripts;
 

@@ -9,7 +9,7 @@
 #include <lualib.h>
 
 #include "fuzz.h"
-#include "script/impl.h"
+#include "script/load.h"
 
 enum {
     LONGEST_PATTERN = 40,
@@ -68,7 +68,7 @@ static void run_ours(struct run *mine)
         .limits = {.instructions = INT64_MAX, .time_us = INT64_MAX / 2, .memory = SIZE_MAX / 2}};
     struct kv_error why;
     struct kv_script_state *state =
-        kv_state_create(&config, KV_SLICE("function on_set() end"), NULL, &why);
+        kv_script_load(&config, KV_SLICE("function on_set() end"), NULL, &why);
     kv_state_protect(state, run, mine, &why);
     kv_state_unref(state);
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "fuzz.h"
-#include "script/impl.h"
+#include "script/load.h"
 #include "script/value.h"
 #include "wire/json.h"
 
@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         .limits = {.instructions = INT64_MAX, .time_us = INT64_MAX / 2, .memory = SIZE_MAX / 2}};
     struct kv_error why;
     struct kv_script_state *state =
-        kv_state_create(&config, KV_SLICE("function on_set() end"), NULL, &why);
+        kv_script_load(&config, KV_SLICE("function on_set() end"), NULL, &why);
     struct kv_buffer once = round_trip(state, value);
     struct kv_buffer twice = round_trip(state, kv_buffer_slice(&once));
     struct kv_slice again;

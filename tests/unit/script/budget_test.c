@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "script/impl.h"
+#include "script/load.h"
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define SLOWER 20
@@ -63,7 +63,7 @@ static int64_t run(const struct kv_script_config *config, const char *source,
     kv_buffer_append(&text, kv_slice_of(prelude));
     kv_buffer_append(&text, kv_slice_of(source));
     int64_t from_ms = used_ms();
-    struct kv_script_state *state = kv_state_create(config, kv_buffer_slice(&text), NULL, ret_why);
+    struct kv_script_state *state = kv_script_load(config, kv_buffer_slice(&text), NULL, ret_why);
     int64_t took_ms = used_ms() - from_ms;
     if (state != NULL)
         fail_msg("it was not stopped: %s", source);
@@ -283,7 +283,7 @@ static void server_that_ends_stops_what_runs(void **state)
     atomic_bool is_ending = true;
     struct kv_script_config config = config_with(INT64_MAX, INT64_MAX / 2000);
     struct kv_error why = {0};
-    assert_null(kv_state_create(&config, KV_SLICE("while true do end"), &is_ending, &why));
+    assert_null(kv_script_load(&config, KV_SLICE("while true do end"), &is_ending, &why));
     assert_string_equal(why.text, "test.lua:1: it was stopped, as the server is ending");
 }
 
@@ -293,7 +293,7 @@ static void protected_calls_do_what_luas_do(void **state)
     (void)state;
     struct kv_script_config config = config_with(INT64_MAX, 60000);
     struct kv_error why = {0};
-    struct kv_script_state *script = kv_state_create(
+    struct kv_script_state *script = kv_script_load(
         &config,
         KV_SLICE("local function id(...) return ... end\n"
                  "local function equal(got, ...)\n"

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/hash.h"
-#include "script/impl.h"
+#include "script/origin.h"
 
 enum {
     MANY = 200000 /* with a walk over them for each, this would take minutes */

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <lauxlib.h>
 
-#include "script/impl.h"
+#include "script/load.h"
 #include "script/value.h"
 
 static struct kv_script_config config_with(size_t max_memory)
@@ -28,7 +28,7 @@ static void expect_fault(const char *source, const char *fault)
 {
     struct kv_script_config config = config_with(1 << 20);
     struct kv_error error = {0};
-    assert_null(kv_state_create(&config, kv_slice_of(source), NULL, &error));
+    assert_null(kv_script_load(&config, kv_slice_of(source), NULL, &error));
     if (strstr(error.text, fault) == NULL)
         fail_msg("expected \"%s\", got \"%s\"", fault, error.text);
 }
@@ -50,7 +50,7 @@ static void hooks_are_found_with_their_parameters(void **state)
     (void)state;
     struct kv_script_config config = config_with(1 << 20);
     struct kv_error error = {0};
-    struct kv_script_state *script = kv_state_create(
+    struct kv_script_state *script = kv_script_load(
         &config,
         KV_SLICE("function before_set(key) end function on_set(k, v, m) end on_delete = kv.log"),
         NULL, &error);
@@ -70,7 +70,7 @@ static void memory_may_run_out_anywhere(void **state)
     for (size_t bytes = 0; bytes < 100000; bytes += 101) {
         struct kv_script_config config = config_with(bytes);
         struct kv_error error = {0};
-        struct kv_script_state *script = kv_state_create(
+        struct kv_script_state *script = kv_script_load(
             &config,
             KV_SLICE("local t = {} for i = 1, 100 do t[i] = {tostring(i)} end\n"
                      "x = kv.encode(kv.decode('{\"a\":[1,2.5,\"\\\\u0000\",1e400]}'))\n"
@@ -103,7 +103,7 @@ static void expect_conversion(const char *json, const char *expected)
     struct conversion conversion = {.json = kv_slice_of(json)};
     struct kv_error error = {0};
     struct kv_script_state *script =
-        kv_state_create(&config, KV_SLICE("function on_set() end"), NULL, &error);
+        kv_script_load(&config, KV_SLICE("function on_set() end"), NULL, &error);
     bool is_done = kv_state_protect(script, convert, &conversion, &error);
     kv_buffer_append_char(&conversion.out, '\0');
     if (!is_done || strcmp(conversion.out.bytes, expected) != 0)

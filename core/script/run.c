@@ -3,9 +3,11 @@
  * what the hook is called with, and reads what it returned; so all that may raise is within the
  * coroutine. One that has ended well serves another call; any other is left to the collector.
  */
+#include "script/run.h"
+
 #include <lauxlib.h>
 
-#include "script/impl.h"
+#include "script/api.h"
 #include "script/value.h"
 
 /* ---- within the coroutine ---- */

@@ -1,0 +1,74 @@
+/*
+ * A hook under way: a coroutine of the state, its budget, and what it waits for.
+ */
+#ifndef KV_SCRIPT_CALL_H
+#define KV_SCRIPT_CALL_H
+
+#include "base/list.h"
+#include "base/table.h"
+#include "keyspace/keyspace.h"
+#include "script/state.h"
+
+struct kv_script_loop;
+
+enum kv_request_kind {
+    KV_REQUEST_GET,
+    KV_REQUEST_SET,
+    KV_REQUEST_DELETE,
+    KV_REQUEST_INCR
+};
+
+/* What a coroutine yielded for. The key is the coroutine's, until it goes on. */
+struct kv_request {
+    enum kv_request_kind kind;
+    struct kv_slice key;
+    bool ttl_is_given; /* SET, whose value is in the call's `text` */
+    int64_t ttl_ms;
+    uint32_t cond;
+    uint64_t if_revision;
+    int64_t by; /* INCR */
+};
+
+/* What it came to. */
+struct kv_outcome {
+    const struct kv_command *command; /* NULL: of INCR */
+    const char *fault;                /* INCR: why not; NULL: it was done */
+    int64_t sum;
+    uint64_t revision;
+};
+
+/* The call's own functions are called on its loop, and may end it. */
+struct kv_script_call {
+    struct kv_script_loop *here;
+    struct kv_script_state *state; /* a reference; NULL: it has not begun */
+    enum kv_hook hook;
+    uint32_t depth;                /* of hooks that led to what it is called for */
+    struct kv_slice key;           /* alive with the command, or an item */
+    struct kv_list in_all;         /* of the loop */
+    struct kv_coroutine coroutine; /* all zero: none */
+    struct kv_script_budget budget;
+    struct kv_request request;
+    const struct kv_outcome *outcome; /* of the request, while it goes on */
+    void (*resume)(struct kv_script_call *call, const struct kv_outcome *outcome);
+    void (*give_up)(struct kv_script_call *call); /* the server is ending: it does not go on */
+    struct kv_origin *origin;                     /* of the write that it waits for */
+    struct kv_buffer text;
+    struct kv_list in_counter;
+    struct kv_link link; /* behind another call of its key, or ready to begin */
+
+    /* before-hooks */
+    struct kv_command *command;
+    bool is_suspended; /* the keyspace waits for the verdict */
+    bool has_returned;
+    bool value_is_new, ttl_is_new;
+    int64_t new_ttl_ms;
+
+    /* after-hooks: of one key, in order */
+    struct kv_table_node in_busy;
+    struct kv_queue behind;  /* the calls that wait for this one */
+    struct kv_item value;    /* a reference: what was set, or taken away */
+    struct kv_item previous; /* a reference: what a set replaced */
+    uint64_t revision;
+};
+
+#endif

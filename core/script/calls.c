@@ -1,0 +1,62 @@
+#include "script/calls.h"
+
+#include <stdlib.h>
+
+#include "script/run.h"
+#include "script/script.h"
+
+enum {
+    MOST_SPARE = 64
+};
+
+static void count_calls(struct kv_script_loop *here, int change)
+{
+    uint32_t before = atomic_load_explicit(&here->n_calls, memory_order_relaxed);
+    atomic_store_explicit(&here->n_calls, before + (uint32_t)change, memory_order_release);
+}
+
+struct kv_script_call *kv_call_create(struct kv_script_loop *here, enum kv_hook hook,
+                                      uint32_t depth, struct kv_slice key)
+{
+    struct kv_script_call *call;
+    if (kv_list_is_empty(&here->spare)) {
+        call = kv_alloc(sizeof(*call));
+    } else {
+        call = KV_CONTAINER(here->spare.next, struct kv_script_call, in_all);
+        kv_list_remove(&call->in_all);
+        here->n_spare--;
+    }
+    *call = (struct kv_script_call){.here = here, .hook = hook, .depth = depth, .key = key};
+    kv_list_init(&call->in_counter);
+    kv_queue_init(&call->behind);
+    kv_list_append(&here->all, &call->in_all);
+    count_calls(here, 1);
+    return call;
+}
+
+void kv_call_destroy(struct kv_script_call *call)
+{
+    struct kv_script_loop *here = call->here;
+    kv_list_remove(&call->in_all);
+    if (call->state != NULL)
+        kv_call_drop_coroutine(call);
+    kv_state_unref(call->state);
+    kv_keyspace_release(here->script->scripts->keyspace, &call->value);
+    kv_keyspace_release(here->script->scripts->keyspace, &call->previous);
+    kv_buffer_fini(&call->text);
+    count_calls(here, -1);
+    if (here->n_spare == MOST_SPARE) {
+        free(call);
+        return;
+    }
+    kv_list_append(&here->spare, &call->in_all);
+    here->n_spare++;
+}
+
+void kv_calls_fini(struct kv_script_loop *here)
+{
+    KV_LIST_EACH(&here->all, link, after)
+    kv_call_destroy(KV_CONTAINER(link, struct kv_script_call, in_all));
+    KV_LIST_EACH(&here->spare, link, after)
+    free(KV_CONTAINER(link, struct kv_script_call, in_all));
+}

@@ -1,0 +1,12 @@
+/*
+ * kv.incr()
+ */
+#ifndef KV_SCRIPT_COUNTER_H
+#define KV_SCRIPT_COUNTER_H
+
+#include "script/call.h"
+
+/* Takes the call up; its resume() will bring what it came to. */
+void kv_counter_add(struct kv_script_call *call);
+
+#endif

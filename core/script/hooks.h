@@ -1,0 +1,18 @@
+/*
+ * Calls hooks for what the keyspace is about to do, and has done.
+ */
+#ifndef KV_SCRIPT_HOOKS_H
+#define KV_SCRIPT_HOOKS_H
+
+#include "script/script.h"
+
+enum kv_verdict kv_hooks_before_write(struct kv_interceptor *interceptor,
+                                      struct kv_command *command);
+void kv_hooks_on_change(struct kv_observer *observer, struct kv_keyspace_loop *loop,
+                        const struct kv_change *change);
+void kv_hooks_run_ready(struct kv_post *post);
+
+/* Forgets every call of the loop. */
+void kv_hooks_forget_all(struct kv_script_loop *here);
+
+#endif

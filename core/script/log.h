@@ -1,0 +1,16 @@
+/*
+ * What hooks log, at most so many lines a second.
+ */
+#ifndef KV_SCRIPT_LOG_H
+#define KV_SCRIPT_LOG_H
+
+#include "base/log.h"
+#include "script/call.h"
+
+/* Of kv.log(). */
+void kv_script_log(struct kv_script_loop *here, enum kv_log_level level, const char *text);
+
+/* A call has failed. */
+void kv_script_log_fault(struct kv_script_call *call, const char *fault);
+
+#endif
