@@ -242,13 +242,19 @@ static int guarded_sort(lua_State *lua)
 
 /* ---- metatables ---- */
 
+static void forbid_field(lua_State *lua, const char *name)
+{
+    lua_pushstring(lua, name);
+    if (lua_rawget(lua, 2) != LUA_TNIL)
+        luaL_error(lua, "a metatable with %s is not allowed", name);
+    lua_pop(lua, 1);
+}
+
 static int guarded_setmetatable(lua_State *lua)
 {
     if (lua_istable(lua, 2)) {
-        lua_pushliteral(lua, "__gc");
-        if (lua_rawget(lua, 2) != LUA_TNIL)
-            return luaL_error(lua, "a metatable with __gc is not allowed");
-        lua_pop(lua, 1);
+        forbid_field(lua, "__gc");
+        forbid_field(lua, "__mode");
     }
     return call_original(lua);
 }

@@ -2,8 +2,10 @@
  * The sandbox: what of Lua's library scripts get, and limits for the functions of it that run in C,
  * where no instructions are counted.
  *
- * There is no io, os, package, debug, coroutine, load, dofile, require, collectgarbage, print, and
- * no finalizer (a metatable with __gc is refused: Lua runs them without counting).
+ * There is no io, os, package, debug, coroutine, load, dofile, require, collectgarbage, print, no
+ * finalizer (a metatable with __gc is refused: Lua runs them without counting), and no weak table
+ * (__mode; load.c refuses scripts that name it: what a row of n weak keys that lead to one another
+ * takes the collector, at a stretch, grows with the square of n).
  *
  * Nothing that a script runs may be without a budget, or go on after it:
  *

@@ -456,6 +456,7 @@ static void sandbox_has_no_way_out(void **state)
         "end\n"
         "assert(string.dump == nil)\n"
         "assert(not pcall(setmetatable, {}, {__gc = function() end}))\n"
+        "assert(not pcall(setmetatable, {}, {['__' .. 'mode'] = 'k'}))\n"
         "assert(getmetatable('') == false)\n"
         "assert(not pcall(setmetatable, kv.tonumber(1), {}))\n"
         "assert(not pcall(kv.get, 'k'))\n"
@@ -979,6 +980,8 @@ static void what_is_wrong_is_told_with_its_place(void **state)
     expect_complaint(rig, ONE, "hooks.lua:2: <name> or '...' expected near <eof>");
     write_script(rig, "x = 1\nfunction befor_set() end\n");
     expect_complaint(rig, ONE, "hooks.lua: it defines none of before_set, before_delete");
+    write_script(rig, "local weak = {}\nweak.__mode = 'k'\nfunction on_set() end\n");
+    expect_complaint(rig, ONE, "hooks.lua:2: there are no weak tables");
     write_script(rig, "on_set = 5\n");
     expect_complaint(rig, ONE, "hooks.lua: on_set is no function but a number");
     write_script(rig, "function on_set() end\nerror('not ready')\n");
