@@ -21,7 +21,9 @@ enum {
     VALUE = 2000, /* bytes; all of them together are more than the server keeps in memory */
     MORE = 4000,  /* values that no disk of the test has room for */
     MORE_VALUE = 40000,
-    REFUSING_MS = 500, /* long enough for the server to try again a few times */
+    DELETED = 40,                   /* of them, while the disk is full */
+    FAR_TOO_MUCH = 10 * MORE_VALUE, /* where no further one of these fits */
+    REFUSING_MS = 500,              /* long enough for the server to try again a few times */
 };
 
 /* A server, with clients that stay with it. */
@@ -130,6 +132,23 @@ static void expect_error(struct scene *scene, int status)
         kv_slice_has_prefix(kv_buffer_slice(&scene->response.body), KV_SLICE("{\"error\":\"")));
 }
 
+/* A delete is taken, and makes room; what would make the store larger is refused. */
+static void expect_deletes_alone(struct scene *scene)
+{
+    struct kv_test_ws *ws = &scene->subscriber;
+    assert_int_equal(put(scene, "no", 'b', MORE_VALUE), 507);
+    kv_test_ws_send_text(ws, "{\"type\":\"set\",\"payload\":{\"key\":\"no\",\"value\":1}}");
+    kv_test_ws_expect_error(ws, NULL);
+    for (int i = 0; i < DELETED; i++) {
+        assert_int_equal(ask(scene, "DELETE", key_name("more", i), NULL), 200);
+        assert_int_equal(ask(scene, "GET", key_name("more", i), NULL), 204);
+    }
+    expect_keys(scene);
+    kv_test_ws_expect_nothing(ws);
+    assert_int_equal(kv_test_http_status(scene->store.server.port, "GET", "/readyz", NULL, NULL),
+                     200);
+}
+
 /* Every way to write is refused, and nothing else is the worse for it. */
 static void expect_refusals(struct scene *scene, int status)
 {
@@ -171,10 +190,10 @@ static void expect_as_before(struct scene *scene)
 
 /* ---- a full disk ---- */
 
-/* Returns: how many values were taken before one was refused. */
-static int fill_up(struct scene *scene)
+/* From the number `first` on. Returns: the number of the first value that was refused. */
+static int fill_up(struct scene *scene, int first)
 {
-    for (int i = 0; i < MORE; i++)
+    for (int i = first; i < MORE; i++)
         if (put(scene, key_name("more", i), 'm', MORE_VALUE) != 202) {
             expect_error(scene, 507);
             return i;
@@ -183,30 +202,40 @@ static int fill_up(struct scene *scene)
     return 0;
 }
 
-static void expect_more(struct scene *scene, int n_more)
+static void expect_missing(struct scene *scene, const char *key)
 {
-    for (int i = 0; i < n_more; i++)
+    assert_int_equal(ask(scene, "GET", key, NULL), 204);
+}
+
+/* From the number `first` on. */
+static void expect_more(struct scene *scene, int first, int n_more)
+{
+    for (int i = 0; i < first; i++)
+        expect_missing(scene, key_name("more", i));
+    for (int i = first; i < n_more; i++)
         expect(scene, key_name("more", i), 'm', MORE_VALUE);
-    assert_int_equal(ask(scene, "GET", key_name("more", n_more), NULL), 204);
+    expect_missing(scene, key_name("more", n_more));
 }
 
 static void full_disk(struct scene *scene, void (*set_full)(const struct scene *, bool))
 {
     begin(scene, "");
+    for (int i = 0; i < DELETED; i++)
+        assert_int_equal(put(scene, key_name("more", i), 'm', MORE_VALUE), 202);
     set_full(scene, true);
-    int n_more = fill_up(scene);
-    expect_refusals(scene, 507);
+    int n_more = fill_up(scene, DELETED);
+    expect_deletes_alone(scene);
     set_full(scene, false);
     await_recovery(scene, 507);
     expect_as_before(scene);
-    expect_more(scene, n_more);
+    expect_more(scene, DELETED, n_more);
     assert_int_equal(put(scene, "key0", 'a', VALUE - 1), 202);
     struct kv_test_frame frame;
     assert_true(kv_test_ws_receive(&scene->subscriber, &frame)); /* it is told again */
     assert_int_equal(put(scene, "key0", 'a', VALUE), 202);
     crash_and_start_again(scene);
     expect_as_before(scene);
-    expect_more(scene, n_more);
+    expect_more(scene, DELETED, n_more);
     end(scene);
 }
 
@@ -215,7 +244,7 @@ static void let_writes_fail(const struct scene *scene, bool is_full)
     kv_test_store_set(&scene->store, "full", is_full);
 }
 
-static void full_disk_refuses_writes_and_serves_on_until_there_is_room(void **state)
+static void full_disk_takes_deletes_and_nothing_else_until_there_is_room(void **state)
 {
     struct scene scene = {0};
     (void)state;
@@ -256,21 +285,79 @@ static void file_system_that_is_really_full_is_no_different(void **state)
     kv_test_store_remove(&scene.store);
 }
 
-static void server_over_a_full_disk_ends_with_an_error(void **state)
+/* Its first write is a delete, and then it crashes. */
+static void server_that_starts_over_a_full_disk_takes_deletes(void **state)
+{
+    (void)state;
+    for (int is_crash = 0; is_crash < 2; is_crash++) {
+        struct scene scene = {0};
+        kv_test_store_make(&scene.store);
+        begin(&scene, "");
+        disconnect_clients(&scene);
+        if (is_crash)
+            kv_test_server_kill(&scene.store.server);
+        else
+            kv_test_server_stop_cleanly(&scene.store.server);
+        kv_test_store_set(&scene.store, "full", true);
+        kv_test_store_start(&scene.store, "");
+        connect_clients(&scene);
+        assert_int_equal(ask(&scene, "DELETE", "key1", NULL), 200);
+        assert_int_equal(put(&scene, "key2", 'b', VALUE), 507);
+        crash_and_start_again(&scene);
+        expect_missing(&scene, "key1");
+        expect(&scene, "key2", 'a', VALUE);
+        kv_test_store_set(&scene.store, "full", false);
+        await_recovery(&scene, 507);
+        end(&scene);
+        kv_test_store_remove(&scene.store);
+    }
+}
+
+/* There is nothing to begin with. */
+static void new_store_on_a_full_disk_ends_with_an_error(void **state)
 {
     struct kv_test_store store;
     (void)state;
     kv_test_store_make(&store);
-    kv_test_store_start(&store, "");
-    kv_test_store(store.server.port, "key", "1");
-    kv_test_server_stop_cleanly(&store.server);
     kv_test_store_set(&store, "full", true);
-    kv_test_store_expect_refusal(&store, store.path, "");
+    kv_test_store_expect_refusal(&store, store.disk, "No space left");
     kv_test_store_set(&store, "full", false);
     kv_test_store_start(&store, "");
-    kv_test_expect_value(store.server.port, "key", "1");
     kv_test_server_stop_cleanly(&store.server);
     kv_test_store_remove(&store);
+}
+
+static void await_missing(struct scene *scene, const char *key)
+{
+    int64_t end_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    while (ask(scene, "GET", key, NULL) != 204) {
+        assert_true(kv_test_now_ms() < end_ms);
+        kv_test_sleep_ms(20);
+    }
+}
+
+/* A subscriber is told, which takes a commit. */
+static void keys_expire_while_the_disk_is_full(void **state)
+{
+    struct scene scene = {0};
+    (void)state;
+    kv_test_store_make(&scene.store);
+    begin(&scene, "");
+    kv_test_ws_send_text(&scene.subscriber,
+                         "{\"type\":\"subscribe\",\"payload\":{\"key\":\"passing\"}}");
+    kv_test_ws_send_text(&scene.subscriber, "{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":"
+                                            "\"passing\",\"value\":1,\"ttl\":1500}}");
+    kv_test_ws_expect(&scene.subscriber,
+                      "{\"type\":\"value\",\"payload\":{\"key\":\"passing\",\"value\":1}}");
+    kv_test_ws_expect_ok(&scene.subscriber, "1", "\"passing\"");
+    kv_test_store_set(&scene.store, "full", true);
+    fill_up(&scene, 0);
+    await_missing(&scene, "passing");
+    kv_test_ws_expect(&scene.subscriber,
+                      "{\"type\":\"no-value\",\"payload\":{\"key\":\"passing\"}}");
+    kv_test_store_set(&scene.store, "full", false);
+    end(&scene);
+    kv_test_store_remove(&scene.store);
 }
 
 /* With nothing lost, whether it has noticed or not. */
@@ -283,7 +370,7 @@ static void server_that_is_ended_while_its_disk_is_full_ends(void **state)
         begin(&scene, "");
         kv_test_store_set(&scene.store, "full", true);
         if (has_noticed)
-            assert_int_equal(put(&scene, "key0", 'b', VALUE), 507);
+            fill_up(&scene, 0);
         disconnect_clients(&scene);
         kv_test_server_stop_cleanly(&scene.store.server);
         kv_test_store_set(&scene.store, "full", false);
@@ -293,6 +380,91 @@ static void server_that_is_ended_while_its_disk_is_full_ends(void **state)
         end(&scene);
         kv_test_store_remove(&scene.store);
     }
+}
+
+/* ---- a map that is full ---- */
+
+static void start_over(struct scene *scene, const char *options, bool is_crash)
+{
+    disconnect_clients(scene);
+    if (is_crash)
+        kv_test_server_kill(&scene->store.server);
+    else
+        kv_test_server_stop_cleanly(&scene->store.server);
+    kv_test_store_start(&scene->store, options);
+    connect_clients(scene);
+}
+
+/* However often it is tried. */
+static void expect_full(struct scene *scene)
+{
+    for (int i = 0; i < 20; i++) {
+        put(scene, key_name("no", i), 'b', FAR_TOO_MUCH);
+        expect_error(scene, 507);
+    }
+}
+
+static void expect_to_be_told(const struct scene *scene)
+{
+    kv_test_await_log(&scene->store.server, "raise storage.lmdb.map_size");
+}
+
+/* Nothing is taken that does not fit, so it starts again, whether it was stopped or crashed. */
+static void lmdb_at_its_map_size_takes_deletes_and_starts_again(void **state)
+{
+    static const char options[] = ", map_size: 4MiB";
+    struct scene scene = {0};
+    (void)state;
+    if (strcmp(getenv("KV_TEST_STORE"), "lmdb") != 0)
+        skip(); /* RocksDB has no limit of its own */
+    kv_test_store_make(&scene.store);
+    begin(&scene, options);
+    int n_more = fill_up(&scene, 0);
+    assert_true(n_more > 30);
+    expect_full(&scene);
+    expect_to_be_told(&scene);
+    expect_more(&scene, 0, n_more);
+    for (int is_crash = 0; is_crash < 2; is_crash++) {
+        start_over(&scene, options, is_crash);
+        expect_keys(&scene);
+        expect_more(&scene, 0, n_more);
+        expect_full(&scene);
+        expect_to_be_told(&scene);
+    }
+    for (int i = 0; i < n_more; i++)
+        assert_int_equal(ask(&scene, "DELETE", key_name("more", i), NULL), 200);
+    for (int i = 0; i < n_more / 2; i++)
+        assert_int_equal(put(&scene, key_name("more", i), 'm', MORE_VALUE), 202);
+    expect_keys(&scene);
+    end(&scene);
+    kv_test_store_remove(&scene.store);
+}
+
+/* As if it had been larger before. */
+static void lmdb_beyond_its_map_size_starts_reads_and_deletes(void **state)
+{
+    static const char options[] = ", map_size: 1MiB";
+    struct scene scene = {0};
+    (void)state;
+    if (strcmp(getenv("KV_TEST_STORE"), "lmdb") != 0)
+        skip(); /* RocksDB has no limit of its own */
+    kv_test_store_make(&scene.store);
+    begin(&scene, ", map_size: 16MiB");
+    for (int i = 0; i < DELETED; i++)
+        assert_int_equal(put(&scene, key_name("more", i), 'm', MORE_VALUE), 202);
+    for (int is_crash = 0; is_crash < 2; is_crash++) {
+        start_over(&scene, options, is_crash);
+        expect_keys(&scene);
+        expect_more(&scene, is_crash, DELETED);
+        expect_full(&scene);
+        expect_to_be_told(&scene);
+        assert_int_equal(ask(&scene, "DELETE", key_name("more", is_crash), NULL), 200);
+    }
+    start_over(&scene, ", map_size: 16MiB", false);
+    expect_more(&scene, 2, DELETED);
+    assert_int_equal(put(&scene, "after", 'c', 10), 202);
+    end(&scene);
+    kv_test_store_remove(&scene.store);
 }
 
 /* ---- a disk that fails or hangs ---- */
@@ -331,7 +503,7 @@ static int write_until_refused(struct scene *scene, int status)
 static void expect_nothing_lost(struct scene *scene, int n_more)
 {
     expect_as_before(scene);
-    expect_more(scene, n_more);
+    expect_more(scene, 0, n_more);
 }
 
 /* What was answered before writes are refused is there when they are taken again, and later. */
@@ -392,10 +564,14 @@ static void disk_that_hangs_holds_up_writes_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(full_disk_refuses_writes_and_serves_on_until_there_is_room),
+        cmocka_unit_test(full_disk_takes_deletes_and_nothing_else_until_there_is_room),
         cmocka_unit_test(file_system_that_is_really_full_is_no_different),
-        cmocka_unit_test(server_over_a_full_disk_ends_with_an_error),
+        cmocka_unit_test(server_that_starts_over_a_full_disk_takes_deletes),
+        cmocka_unit_test(new_store_on_a_full_disk_ends_with_an_error),
+        cmocka_unit_test(keys_expire_while_the_disk_is_full),
         cmocka_unit_test(server_that_is_ended_while_its_disk_is_full_ends),
+        cmocka_unit_test(lmdb_at_its_map_size_takes_deletes_and_starts_again),
+        cmocka_unit_test(lmdb_beyond_its_map_size_starts_reads_and_deletes),
         cmocka_unit_test(disk_that_fails_to_sync_refuses_writes_for_good),
         cmocka_unit_test(database_that_fails_behind_the_journal_loses_nothing),
         cmocka_unit_test(failing_sync_between_commits_refuses_the_next_and_loses_none),

@@ -143,14 +143,16 @@ static enum kv_engine_status apply(struct applier *applier)
 {
     struct changes *changes = &applier->changes;
     uint32_t n = 0;
+    uint32_t limit = kv_engine_commit_limit(applier->ops, applier->engine);
     rows_clear(&applier->rows);
     sort(changes);
     for (size_t i = 0, last; i < changes->n; i = last + 1) {
         last = last_of_key(changes, i);
         change_key(applier, i, last);
         enum kv_engine_status status = KV_ENGINE_OK;
-        if (++n == applier->ops->max_commit) {
+        if (++n >= limit) {
             status = commit(applier);
+            limit = kv_engine_commit_limit(applier->ops, applier->engine);
             n = 0;
         } else if (applier->rows.len >= GIVEN_AT) {
             status = give_rows(applier);

@@ -198,12 +198,15 @@ static void get_key(struct kv_cmd *cmd, struct entry *state, bool is_there)
     finish(cmd, KV_OK, state->revision);
 }
 
-/* Gives the key another deadline. Returns: false where there is no memory. */
+/* Gives the key another deadline. Returns: false where there is no room or no memory. */
 static bool move_deadline(struct batch *batch, struct touched *touched, int64_t deadline_ms)
 {
     struct entry *current = touched->current;
     if (current->deadline_ms == deadline_ms)
         return true;
+    struct kv_slice old = entry_value(current);
+    if (!room_take(batch->room, current->key_len, current->value_len, &old))
+        return false;
     struct entry *after = entry_create(entry_key(current), current->hash, entry_value(current),
                                        current->revision, deadline_ms);
     if (after == NULL)
@@ -224,8 +227,11 @@ static void set_key(struct batch *batch, struct kv_cmd *cmd, struct touched *tou
         finish(cmd, KV_TOO_BIG, 0);
         return;
     }
+    struct kv_slice old = entry_value(current);
     struct entry *after =
-        entry_create(cmd->key, cmd->hash, cmd->value, *batch->revision + 1, cmd->deadline_ms);
+        !room_take(batch->room, cmd->key.len, cmd->value.len, is_there ? &old : NULL)
+            ? NULL
+            : entry_create(cmd->key, cmd->hash, cmd->value, *batch->revision + 1, cmd->deadline_ms);
     if (after == NULL) {
         finish(cmd, KV_FULL, 0);
         return;
@@ -305,6 +311,16 @@ static bool has_to_wait(const struct batch *batch, const struct kv_cmd *cmd)
     return touched->current->deadline_ms < batch->host->base.now_ms(&batch->host->base) + SOON_MS;
 }
 
+/* Whether the command may find room once it is known how much there is. */
+static bool has_to_know_room(const struct batch *batch, const struct kv_cmd *cmd)
+{
+    if (batch->room->is_known || (cmd->op != KV_OP_SET && cmd->op != KV_OP_TOUCH) ||
+        room_has(batch->room, cmd->key.len, cmd->value.len))
+        return false;
+    batch->room->is_wanted = true;
+    return true;
+}
+
 size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n)
 {
     if (!reserve_all(batch, n)) {
@@ -313,7 +329,7 @@ size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n)
         return n;
     }
     for (size_t i = 0; i < n; i++) {
-        if (batch_is_full(batch) || has_to_wait(batch, cmds[i]))
+        if (batch_is_full(batch) || has_to_wait(batch, cmds[i]) || has_to_know_room(batch, cmds[i]))
             return i;
         batch->cmds[batch->n_cmds++] = cmds[i];
         judge(batch, cmds[i]);

@@ -19,6 +19,7 @@
 #include "deadlines.h"
 #include "engine.h"
 #include "record.h"
+#include "room.h"
 #include "rows.h"
 #include "states.h"
 
@@ -53,6 +54,7 @@ struct batch {
     struct deadlines *deadlines;
     struct record_clock clock;
     uint64_t *revision; /* the last one given out */
+    struct room *room;  /* what may still be written */
 
     struct batch *ahead; /* not published yet, and earlier than this one; NULL: none */
     size_t bytes;        /* of what was read for it, and is to be written */
@@ -73,7 +75,7 @@ void batch_fini(struct batch *batch);
 /* Judges the commands in order. They are final once the batch has taken effect, or was refused.
  * Where there is no memory they end as full, at once, and are not part of the batch. Returns: how
  * many it took; if not all, this batch and the one ahead have to be published before the next
- * command can be judged. */
+ * command can be judged, and the room has to be known where it is wanted. */
 size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n);
 
 /* Judges at most `max` deadlines of a part that are due at `now_ms`. Returns: how many of them need

@@ -123,44 +123,59 @@ enum kv_engine_status commit_drain(struct kv_store *store)
 
 struct redo {
     struct kv_store *store;
-    size_t bytes; /* since the last commit */
+    size_t bytes, n_rows; /* since the last commit */
     enum kv_engine_status status;
 };
 
+static void commit_redone(struct redo *redo)
+{
+    redo->status = redo->store->ops->commit(redo->store->engine);
+    redo->bytes = redo->n_rows = 0;
+}
+
+/* A record may be parted, as its head is the last of its rows. */
 static bool redo_record(void *context, struct kv_slice rows)
 {
     struct redo *redo = context;
     const struct kv_store *store = redo->store;
-    if (!rows_give(rows, store->ops, store->engine))
-        redo->status = KV_ENGINE_FAILED;
-    redo->bytes += rows.len;
-    if (redo->status == KV_ENGINE_OK && redo->bytes >= REDONE_TOGETHER) {
-        redo->status = store->ops->commit(store->engine);
-        redo->bytes = 0;
+    uint32_t most_rows = kv_engine_commit_limit(store->ops, store->engine);
+    while (rows.len != 0 && redo->status == KV_ENGINE_OK) {
+        size_t len = rows.len;
+        if (!rows_give_one(&rows, store->ops, store->engine)) {
+            redo->status = KV_ENGINE_FAILED;
+            break;
+        }
+        redo->bytes += len - rows.len;
+        if (redo->bytes >= REDONE_TOGETHER || ++redo->n_rows >= most_rows)
+            commit_redone(redo);
     }
     return redo->status == KV_ENGINE_OK;
 }
 
-/* Gives the engine what the journal has behind the record `after`. */
-static int redo(struct kv_store *store, uint64_t after, struct kv_error *reterr)
+/* Gives the engine what the journal has behind the record `after`. Returns: FULL or FAILED and
+ * *reterr. */
+static enum kv_engine_status redo(struct kv_store *store, uint64_t after, struct kv_error *reterr)
 {
-    struct redo redo = {.store = store};
-    redo.status = KV_ENGINE_OK;
-    if (journal_read(&store->journal, after, redo_record, &redo, reterr) != 0)
-        return -1;
-    if (redo.bytes != 0 && store->ops->commit(store->engine) != KV_ENGINE_OK)
-        return kv_error_set(reterr, "%s: cannot be written to", store->path);
-    return 0;
+    struct redo redo = {.store = store, .status = KV_ENGINE_OK};
+    int result = journal_read(&store->journal, after, redo_record, &redo, reterr);
+    if (result == 0 && redo.bytes != 0)
+        commit_redone(&redo);
+    if (result == 0 && redo.status == KV_ENGINE_OK)
+        return KV_ENGINE_OK;
+    if (result == 0 || redo.status == KV_ENGINE_FULL)
+        kv_error_set(reterr, "%s: cannot be written to: %s", store->path,
+                     redo.status == KV_ENGINE_FULL ? "there is no room" : "the disk fails");
+    return redo.status == KV_ENGINE_FULL ? KV_ENGINE_FULL : KV_ENGINE_FAILED;
 }
 
 static enum kv_engine_status refill(void *context)
 {
     struct kv_store *store = context;
     struct kv_error error;
-    if (redo(store, store->applier.persisted, &error) == 0)
-        return KV_ENGINE_OK;
-    store->host->base.log(&store->host->base, KV_LOG_ERROR, "%s", error.text);
-    return KV_ENGINE_FAILED;
+    enum kv_engine_status status = redo(store, store->applier.persisted, &error);
+    if (status == KV_ENGINE_FAILED)
+        store->host->base.log(&store->host->base, KV_LOG_ERROR, "%s", error.text);
+    return status;
 }
 
 static enum kv_engine_status recover_engine(struct kv_store *store)
@@ -175,19 +190,51 @@ static enum kv_engine_status recover_engine(struct kv_store *store)
     return KV_ENGINE_OK;
 }
 
-enum kv_engine_status commit_recover(struct kv_store *store)
+static enum kv_engine_status begin_anew(struct kv_store *store)
 {
-    if (store->is_only_read)
-        return KV_ENGINE_FAILED;
-    enum kv_engine_status status = folder_try_room(store->path);
-    if (status != KV_ENGINE_OK)
-        return status;
+    enum kv_engine_status status = KV_ENGINE_OK;
     if (commit_drain(store) != KV_ENGINE_OK || store->has_engine_failed)
         status = recover_engine(store);
     if (status == KV_ENGINE_OK)
         status = persist(store);
     if (status == KV_ENGINE_OK)
         status = journal_begin(&store->journal);
+    return status;
+}
+
+/* From here on the store takes what makes it smaller. Returns: false where there is no reserve. */
+static bool give_up_reserve(struct kv_store *store)
+{
+    if (store->room.is_disk_full)
+        return true; /* some of it may be left */
+    if (!reserve_give_up(&store->reserve))
+        return false;
+    room_init(&store->room, store->ops, store->engine, true);
+    store->host->base.log(&store->host->base, KV_LOG_WARN,
+                          "%s: the disk is full: deletes and expiries are taken, and nothing else",
+                          store->path);
+    return true;
+}
+
+enum kv_engine_status commit_recover(struct kv_store *store)
+{
+    if (store->is_only_read)
+        return KV_ENGINE_FAILED;
+    enum kv_engine_status status = folder_try_room(store->path);
+    if (status == KV_ENGINE_OK)
+        status = begin_anew(store);
+    if (status == KV_ENGINE_FULL && give_up_reserve(store))
+        status = begin_anew(store);
+    return status;
+}
+
+enum kv_engine_status commit_find_room(struct kv_store *store)
+{
+    enum kv_engine_status status = reserve_make(&store->reserve);
+    if (status == KV_ENGINE_OK)
+        status = folder_try_room(store->path);
+    if (status != KV_ENGINE_OK)
+        reserve_give_up(&store->reserve);
     return status;
 }
 
@@ -222,14 +269,30 @@ static int make_epoch(char epoch[33], struct kv_error *reterr)
     return 0;
 }
 
-/* With what the engine was given before. */
-static enum kv_engine_status put_head(struct kv_store *store, const struct record_store_head *head)
+static enum kv_engine_status commit_head(struct kv_store *store,
+                                         const struct record_store_head *head)
 {
     rows_clear(&store->rows);
     rows_put_head(&store->rows, head);
     rows_give(rows_slice(&store->rows), store->ops, store->engine);
     enum kv_engine_status status = store->ops->commit(store->engine);
     return status == KV_ENGINE_OK ? store->ops->persist(store->engine) : status;
+}
+
+static enum kv_engine_status refill_nothing(void *context)
+{
+    (void)context;
+    return KV_ENGINE_OK;
+}
+
+/* With what the engine was given before; it has room for that at least. */
+static enum kv_engine_status put_head(struct kv_store *store, const struct record_store_head *head)
+{
+    enum kv_engine_status status = commit_head(store, head);
+    if (status == KV_ENGINE_FULL && store->ops->room_option != NULL &&
+        store->ops->recover(store->engine, refill_nothing, store) == KV_ENGINE_OK)
+        status = commit_head(store, head);
+    return status;
 }
 
 /* Begins anew: revisions start where no other store's of this server can have been. */
@@ -304,9 +367,10 @@ static int read_journal(struct kv_store *store, struct meta *meta, struct kv_err
     }
     if (!journal_is_there(&store->journal) && !store->folder.is_new && !meta->head.is_clean)
         return kv_error_set(reterr, "%s: damaged: there is nothing in it", store->folder.journal);
-    if (redo(store, meta->head.sequence, reterr) != 0)
-        return -1;
-    return read_meta(store, meta, reterr);
+    enum kv_engine_status status = redo(store, meta->head.sequence, reterr);
+    if (status == KV_ENGINE_FULL)
+        status = store->ops->recover(store->engine, refill, store);
+    return status == KV_ENGINE_OK ? read_meta(store, meta, reterr) : -1;
 }
 
 /* The first record sets revisions aside. From here on the journal is needed, and the engine says
@@ -355,7 +419,7 @@ int commit_open(struct kv_store *store, struct kv_error *reterr)
     if (status == KV_ENGINE_OK)
         return 0;
     return kv_error_set(reterr, "%s: cannot be written to: %s", store->path,
-                        status == KV_ENGINE_FULL ? "the disk is full"
+                        status == KV_ENGINE_FULL ? "there is no room"
                                                  : "the disk fails, or the files are damaged");
 }
 

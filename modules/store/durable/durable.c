@@ -3,6 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+enum {
+    /* The reserve: for the files of a database, and for twice what it may lack. */
+    LEAST_RESERVE = 4 << 20,
+    RESERVED_JOURNALS = 2,
+    MOST_RESERVE = 1 << 30
+};
+
 const char *const kv_durable_durabilities[] = {"always", "interval", "os", NULL};
 
 /* ---- commands ---- */
@@ -179,6 +186,7 @@ static void destroy(struct kv_store *store)
     if (store->engine != NULL)
         store->ops->close(store->engine);
     folder_close(&store->folder);
+    reserve_fini(&store->reserve);
     queue_fini(&store->writes);
     queue_fini(&store->reads);
     free(store->readers);
@@ -246,12 +254,35 @@ static int recover(struct kv_store *store, const struct kv_option_value *options
                         store->path, error.text);
 }
 
+static size_t reserve_size(const struct kv_store *store)
+{
+    size_t size = LEAST_RESERVE + RESERVED_JOURNALS * store->journal_size;
+    return size < MOST_RESERVE ? size : MOST_RESERVE;
+}
+
+/* A store that finds its disk full when it is opened begins with the reserve that it has. */
+static void open_reserve(struct kv_store *store)
+{
+    reserve_init(&store->reserve, store->path, reserve_size(store));
+    bool was_held = store->reserve.is_held;
+    enum kv_engine_status status =
+        was_held ? folder_try_room(store->path) : reserve_make(&store->reserve);
+    if (status == KV_ENGINE_FULL)
+        store->host->base.log(&store->host->base, KV_LOG_WARN, "%s: %s", store->path,
+                              was_held ? "the disk is full: deletes and expiries are taken, and "
+                                         "nothing else"
+                                       : "the disk has no room for a reserve: if it gets full, "
+                                         "deletes are refused, too");
+    store->room.is_disk_full = status == KV_ENGINE_FULL && reserve_give_up(&store->reserve);
+}
+
 static int open_to_write(struct kv_store *store, const struct kv_option_value *options,
                          struct kv_error *reterr)
 {
-    return folder_open(store->path, store->ops->name, &store->folder, reterr) == 0
-               ? open_engine(store, options, reterr)
-               : -1;
+    if (folder_open(store->path, store->ops->name, &store->folder, reterr) != 0)
+        return -1;
+    open_reserve(store);
+    return open_engine(store, options, reterr);
 }
 
 static int open_to_read(struct kv_store *store, const struct kv_option_value *options,

@@ -31,7 +31,7 @@ enum kv_engine_status {
     KV_ENGINE_OK,
     KV_ENGINE_ABSENT,  /* there is no such row */
     KV_ENGINE_WAITING, /* get() from memory: the answer may be on the disk */
-    KV_ENGINE_FULL,    /* the disk is full */
+    KV_ENGINE_FULL,    /* there is no room: on the disk, or in the engine's own limits */
     KV_ENGINE_FAILED,  /* the medium failed; logged by the engine */
 };
 
@@ -83,16 +83,36 @@ struct kv_engine_ops {
     /* Makes what was committed before survive a power cut. It may do so by itself at any time. */
     enum kv_engine_status (*persist)(struct kv_engine *engine);
 
+    /* How much it can take besides what it has, and besides what it needs to erase rows. Both are
+     * NULL where that is as much as the disk. may_grow: its files may become larger. */
+    void (*count_room)(struct kv_engine *engine, bool may_grow);
+
+    /* Whether a record with its deadline fits into what was counted, less what was taken since.
+     * old: the value that it takes the place of; NULL: none. is_taken: it is to be written. */
+    bool (*has_room)(struct kv_engine *engine, size_t key_len, size_t value_len,
+                     const struct kv_slice *old, bool is_taken);
+    const char *room_option; /* which one sets the limit; NULL without it */
+
+    /* Keys that one commit is to change at most as things are; NULL: max_commit. */
+    uint32_t (*commit_limit)(struct kv_engine *engine);
+
     /* Walks the rows from `from` on, in byte order of their keys. */
     enum kv_engine_status (*walk)(struct kv_engine *engine, enum kv_engine_table table,
                                   struct kv_slice from, kv_engine_visit_fn visit, void *context);
 
     /* After a failed commit or persist(), now and then until it returns OK: makes the engine fit
-     * for commits again. If it loses what it had not on the disk, refill() brings that back before
+     * for commits again; what refill() brings has been taken, so it is to fit whatever limit the
+     * engine has. If it loses what it had not on the disk, refill() brings that back before
      * anybody reads. Readers are served meanwhile, or wait. */
     enum kv_engine_status (*recover)(struct kv_engine *engine, kv_engine_refill_fn refill,
                                      void *context);
 };
+
+static inline uint32_t kv_engine_commit_limit(const struct kv_engine_ops *ops,
+                                              struct kv_engine *engine)
+{
+    return ops->commit_limit == NULL ? ops->max_commit : ops->commit_limit(engine);
+}
 
 /* For a lock that every get() of an engine holds, so that the database can be opened anew: who
  * waits for that goes before who comes to read. */

@@ -14,6 +14,8 @@
 #include "folder.h"
 #include "journal.h"
 #include "queue.h"
+#include "reserve.h"
+#include "room.h"
 #include "syncer.h"
 
 enum durability {
@@ -75,11 +77,13 @@ struct kv_store {
     struct syncer syncer;
     struct deadlines deadlines;
     struct kv_cmd *given_back[MOST_GIVEN_BACK];
-    bool is_unsynced;          /* appended, and not synced */
-    int64_t sync_at_ms;        /* CLOCK_MONOTONIC: when it is to be, with DURABILITY_INTERVAL */
+    bool is_unsynced;   /* appended, and not synced */
+    int64_t sync_at_ms; /* CLOCK_MONOTONIC: when it is to be, with DURABILITY_INTERVAL */
+    struct room room;
+    struct reserve reserve;    /* given up while the disk is full */
     enum kv_engine_status ill; /* why writes are refused; OK where they are not */
     bool has_engine_failed;    /* not only the journal has */
-    int64_t recover_at_ms;     /* CLOCK_MONOTONIC */
+    int64_t recover_at_ms;     /* CLOCK_MONOTONIC; of a full disk: when to look for room */
     int64_t recover_wait_ms;   /* before the next attempt */
 };
 
@@ -100,8 +104,10 @@ enum kv_engine_status commit_apply(struct kv_store *store);
 /* Waits until the engine has everything that has taken effect. */
 enum kv_engine_status commit_drain(struct kv_store *store);
 /* After a failure: brings everything that has taken effect to the disk, and begins the journal
- * anew. */
+ * anew. Where the disk is full it gives up the reserve for that, and notes it in store->room. */
 enum kv_engine_status commit_recover(struct kv_store *store);
+/* Sets the reserve aside again. */
+enum kv_engine_status commit_find_room(struct kv_store *store);
 /* Opening and closing, where the writer does not run. */
 int commit_open(struct kv_store *store, struct kv_error *reterr);
 void commit_close(struct kv_store *store);

@@ -121,25 +121,29 @@ static uint32_t get_u32(const char *at)
     return le32toh(number);
 }
 
+bool rows_give_one(struct kv_slice *rows, const struct kv_engine_ops *ops, struct kv_engine *engine)
+{
+    const char *at = rows->bytes;
+    if (rows->len < ROW_HEAD)
+        return false;
+    int table = *at & ~ERASED & 0xff;
+    struct kv_slice key = {.bytes = at + ROW_HEAD, .len = get_u32(at + 1)};
+    struct kv_slice value = {.bytes = key.bytes + key.len, .len = get_u32(at + 5)};
+    size_t len = ROW_HEAD + key.len + value.len;
+    if (table >= KV_ENGINE_N_TABLES || len > rows->len)
+        return false;
+    if ((*at & ERASED) != 0)
+        ops->erase(engine, (enum kv_engine_table)table, key);
+    else
+        ops->put(engine, (enum kv_engine_table)table, key, value);
+    *rows = (struct kv_slice){.bytes = at + len, .len = rows->len - len};
+    return true;
+}
+
 bool rows_give(struct kv_slice rows, const struct kv_engine_ops *ops, struct kv_engine *engine)
 {
-    const char *at = rows.bytes;
-    size_t left = rows.len;
-    while (left != 0) {
-        if (left < ROW_HEAD)
+    while (rows.len != 0)
+        if (!rows_give_one(&rows, ops, engine))
             return false;
-        int table = *at & ~ERASED & 0xff;
-        struct kv_slice key = {.bytes = at + ROW_HEAD, .len = get_u32(at + 1)};
-        struct kv_slice value = {.bytes = key.bytes + key.len, .len = get_u32(at + 5)};
-        size_t len = ROW_HEAD + key.len + value.len;
-        if (table >= KV_ENGINE_N_TABLES || len > left)
-            return false;
-        if ((*at & ERASED) != 0)
-            ops->erase(engine, (enum kv_engine_table)table, key);
-        else
-            ops->put(engine, (enum kv_engine_table)table, key, value);
-        at += len;
-        left -= len;
-    }
     return true;
 }

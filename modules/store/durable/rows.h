@@ -57,7 +57,12 @@ static inline struct kv_slice rows_slice(const struct rows *rows)
     return (struct kv_slice){.bytes = rows->bytes + ROWS_ROOM, .len = rows->len - ROWS_ROOM};
 }
 
-/* Adds them to the engine's commit to come. Returns: false where the bytes are no rows. */
+/* Adds the first of them to the engine's commit to come, and takes it off. Returns: false where the
+ * bytes are no row. */
+bool rows_give_one(struct kv_slice *rows, const struct kv_engine_ops *ops,
+                   struct kv_engine *engine);
+
+/* The same for all of them. */
 bool rows_give(struct kv_slice rows, const struct kv_engine_ops *ops, struct kv_engine *engine);
 
 #endif

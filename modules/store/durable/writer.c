@@ -14,7 +14,8 @@ enum {
     LONGEST_WAIT_NS = 500000, /* for clients to write again */
     RETRY_MS = 200,           /* until deadlines that could not be judged are looked at again */
     FIRST_RECOVERY_MS = 200,  /* until an ill engine is tried; then twice as long */
-    LONGEST_RECOVERY_MS = 2000
+    LONGEST_RECOVERY_MS = 2000,
+    TELL_AGAIN_MS = 60000
 };
 
 /* ---- giving back ---- */
@@ -78,18 +79,36 @@ static void give_expiries_back(struct kv_store *store, struct job *job)
 
 /* ---- committing ---- */
 
-static void fall_ill(struct kv_store *store, enum kv_engine_status why)
+static void wait_longer(struct kv_store *store)
 {
-    if (store->ill == KV_ENGINE_OK)
-        store->host->base.log(&store->host->base, KV_LOG_ERROR, "%s: %s: writes are refused",
-                              store->path,
-                              why == KV_ENGINE_FULL ? "the disk is full" : "the disk fails");
-    if (store->ill == KV_ENGINE_OK)
-        store->recover_wait_ms = FIRST_RECOVERY_MS;
-    store->ill = why;
     store->recover_at_ms = queue_now_ms() + store->recover_wait_ms;
     if (store->recover_wait_ms < LONGEST_RECOVERY_MS)
         store->recover_wait_ms *= 2;
+}
+
+/* A full disk shows in many ways: a database that could write the half of a page says that the disk
+ * fails. */
+static enum kv_engine_status look_behind(const struct kv_store *store, enum kv_engine_status why)
+{
+    return why == KV_ENGINE_FAILED && folder_try_room(store->path) == KV_ENGINE_FULL
+               ? KV_ENGINE_FULL
+               : why;
+}
+
+/* Where there is a reserve, it is tried at once to go on with that. */
+static void fall_ill(struct kv_store *store, enum kv_engine_status why)
+{
+    bool was_well = store->ill == KV_ENGINE_OK;
+    store->ill = was_well ? look_behind(store, why) : why;
+    if (was_well)
+        store->host->base.log(&store->host->base, KV_LOG_ERROR, "%s: %s: writes are refused",
+                              store->path,
+                              store->ill == KV_ENGINE_FULL ? "there is no room" : "the disk fails");
+    if (was_well)
+        store->recover_wait_ms = FIRST_RECOVERY_MS;
+    wait_longer(store);
+    if (was_well && store->ill == KV_ENGINE_FULL && store->reserve.is_held)
+        store->recover_at_ms = queue_now_ms();
 }
 
 /* Whether writes are taken, if need be again. No sync is under way where they were not. */
@@ -106,9 +125,43 @@ static bool is_well(struct kv_store *store)
     }
     store->ill = KV_ENGINE_OK;
     store->is_unsynced = false;
-    store->host->base.log(&store->host->base, KV_LOG_INFO, "%s: writes are taken again",
-                          store->path);
+    store->recover_wait_ms = FIRST_RECOVERY_MS;
+    wait_longer(store);
+    room_init(&store->room, store->ops, store->engine, store->room.is_disk_full);
+    if (!store->room.is_disk_full)
+        store->host->base.log(&store->host->base, KV_LOG_INFO, "%s: writes are taken again",
+                              store->path);
     return true;
+}
+
+/* For the reserve, now and then: on a disk that was full, or was too small when the store opened.
+ */
+static void look_for_room(struct kv_store *store)
+{
+    if (store->reserve.is_held || store->ill != KV_ENGINE_OK ||
+        queue_now_ms() < store->recover_at_ms)
+        return;
+    wait_longer(store);
+    if (commit_find_room(store) != KV_ENGINE_OK || !store->room.is_disk_full)
+        return;
+    room_init(&store->room, store->ops, store->engine, false);
+    store->host->base.log(&store->host->base, KV_LOG_INFO,
+                          "%s: there is room again: writes are taken", store->path);
+}
+
+/* That the engine's own limit is reached, the operator is told once, and again every minute. */
+static void tell_of_limit(struct kv_store *store)
+{
+    struct room *room = &store->room;
+    int64_t now_ms = queue_now_ms();
+    if (!room->has_refused || store->ops->room_option == NULL || room->is_disk_full ||
+        (room->told_ms != 0 && now_ms < room->told_ms + TELL_AGAIN_MS))
+        return;
+    room->has_refused = false;
+    room->told_ms = now_ms;
+    store->host->base.log(&store->host->base, KV_LOG_WARN,
+                          "%s: full: what would make it larger is refused; raise storage.%s.%s",
+                          store->path, store->ops->name, store->ops->room_option);
 }
 
 /* The engine may have failed while it was given what had been committed before. */
@@ -143,8 +196,10 @@ static void give_back(struct kv_store *store, struct turn *turn)
 /* Once the writer is ill the engine gets the changes when it recovers. */
 static void publish(struct kv_store *store, struct turn *turn, struct turn *behind)
 {
-    if (batch_has_changes(&turn->batch))
+    if (batch_has_changes(&turn->batch)) {
         store->published = turn->sequence;
+        room_forget(&store->room);
+    }
     batch_publish(&turn->batch, turn->sequence, &store->changes,
                   behind == NULL ? NULL : &behind->batch);
     give_back(store, turn);
@@ -157,6 +212,7 @@ static void publish(struct kv_store *store, struct turn *turn, struct turn *behi
 
 static void refuse(struct kv_store *store, struct turn *turn, enum kv_engine_status why)
 {
+    room_forget(&store->room);
     batch_refuse(&turn->batch, why);
     give_back(store, turn);
 }
@@ -196,8 +252,8 @@ static void fail_sync(struct kv_store *store, enum kv_engine_status why)
 {
     journal_refuse(&store->journal, other_turn(store)->sequence);
     fall_ill(store, why);
-    refuse(store, other_turn(store), why);
-    refuse(store, store->open, why);
+    refuse(store, other_turn(store), store->ill);
+    refuse(store, store->open, store->ill);
 }
 
 /* Writes the changes of the open turn, if it has some. */
@@ -247,6 +303,29 @@ static void look_after_sync(struct kv_store *store)
         end_sync(store, status);
 }
 
+/* The deletes of a turn that was refused are judged again. */
+static void add_deletes(struct turn *turn)
+{
+    for (struct job *job = turn->first; job != NULL; job = job->next)
+        for (size_t i = 0; i < job->n_cmds; i++)
+            if (job->cmds[i]->op == KV_OP_DELETE)
+                batch_add(&turn->batch, &job->cmds[i], 1);
+}
+
+/* A turn for which there is no room: what would make the store larger is refused, and the reserve
+ * is given up for the rest. Returns: whether the turn is to be committed again. */
+static bool keep_deletes(struct kv_store *store, struct turn *turn)
+{
+    if (store->ill != KV_ENGINE_FULL || !store->reserve.is_held)
+        return false;
+    room_forget(&store->room);
+    batch_refuse(&turn->batch, KV_ENGINE_FULL);
+    if (!is_well(store))
+        return false;
+    add_deletes(turn);
+    return true;
+}
+
 /* Writes the open turn, and lets it take effect, or begins its sync; while another sync is under
  * way it stays open. */
 static void commit(struct kv_store *store)
@@ -261,7 +340,10 @@ static void commit(struct kv_store *store)
     if (status != KV_ENGINE_OK) {
         if (store->ill == KV_ENGINE_OK)
             fall_ill(store, status);
-        refuse(store, turn, status);
+        if (keep_deletes(store, turn))
+            commit(store); /* once: the reserve is gone */
+        else
+            refuse(store, turn, store->ill == KV_ENGINE_OK ? status : store->ill);
     } else if (has_changes && store->durability == DURABILITY_ALWAYS) {
         begin_sync(store);
         store->open->batch.ahead = &turn->batch;
@@ -305,16 +387,6 @@ static void take_expiry(struct kv_store *store, struct job *job)
     turn->expiries = job;
 }
 
-static void take_commands(struct kv_store *store, struct job *job)
-{
-    size_t n = 0;
-    while ((n += batch_add(&store->open->batch, job->cmds + n, job->n_cmds - n)) < job->n_cmds)
-        settle(store);
-    job->next = NULL;
-    *store->open->end = job;
-    store->open->end = &job->next;
-}
-
 /* Waits until the engine has everything that has taken effect. */
 static bool bring_engine_up(struct kv_store *store)
 {
@@ -325,6 +397,28 @@ static bool bring_engine_up(struct kv_store *store)
     if (status != KV_ENGINE_OK)
         fall_ill(store, status);
     return status == KV_ENGINE_OK;
+}
+
+/* Where the engine cannot be brought up, the batch is refused as a whole. */
+static void learn_room(struct kv_store *store)
+{
+    if (bring_engine_up(store))
+        room_learn(&store->room);
+    else
+        room_suppose(&store->room);
+}
+
+static void take_commands(struct kv_store *store, struct job *job)
+{
+    size_t n = 0;
+    while ((n += batch_add(&store->open->batch, job->cmds + n, job->n_cmds - n)) < job->n_cmds) {
+        settle(store);
+        if (store->room.is_wanted)
+            learn_room(store);
+    }
+    job->next = NULL;
+    *store->open->end = job;
+    store->open->end = &job->next;
 }
 
 static void run_scan(struct kv_store *store, struct job *job)
@@ -387,7 +481,7 @@ static void run_jobs(struct kv_store *store, struct job *job)
 static int64_t wake_at_ns(const struct kv_store *store)
 {
     int64_t at_ms = store->is_unsynced ? store->sync_at_ms : KV_NEVER;
-    if (store->ill != KV_ENGINE_OK && store->recover_at_ms < at_ms)
+    if ((store->ill != KV_ENGINE_OK || store->room.is_disk_full) && store->recover_at_ms < at_ms)
         at_ms = store->recover_at_ms;
     int64_t at_ns = at_ms == KV_NEVER ? KV_NEVER : at_ms * 1000000;
     return is_patient(store) && store->patient_until_ns < at_ns ? store->patient_until_ns : at_ns;
@@ -408,6 +502,8 @@ void *writer_run(void *argument)
                  queue_take_all(&store->writes, wanted(store), wake_at_ns(store), &is_closed));
         if (!store->is_syncing)
             is_well(store); /* it recovers whether or not there are writes */
+        look_for_room(store);
+        tell_of_limit(store);
     }
     settle(store);
     return NULL;
@@ -424,7 +520,8 @@ static void start_turn(struct kv_store *store, struct turn *turn)
                                  .states = store->states,
                                  .deadlines = &store->deadlines,
                                  .clock = store->clock,
-                                 .revision = &store->revision};
+                                 .revision = &store->revision,
+                                 .room = &store->room};
 }
 
 static void start_turns(struct kv_store *store)
@@ -439,6 +536,7 @@ static void start_turns(struct kv_store *store)
 int writer_open(struct kv_store *store, struct kv_error *reterr)
 {
     int result = commit_open(store, reterr);
+    room_init(&store->room, store->ops, store->engine, store->room.is_disk_full);
     if (result == 0)
         start_turns(store);
     return result;

@@ -4,37 +4,27 @@
  *
  * A look into the map may wait for the disk, and nothing says so beforehand: a read that may not
  * wait is never answered here.
- *
- * LMDB takes keys of 1 to 511 bytes. A key stands behind one byte (so that the empty one is none);
- * of a longer one its first part and a hash of the whole, and the whole ahead of the value. Long
- * keys with the same first part stand together, in the order of their hashes; a walk sorts them.
  */
 #include <errno.h>
-#include <pthread.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <lmdb.h>
-#include <xxhash.h>
-
 #include "../durable/durable.h"
 #include "../durable/folder.h"
+#include "keys.h"
+#include "room.h"
+#include "walk.h"
+#include "write.h"
 
 enum {
-    MOST_KEY = 511, /* MDB_MAXKEYSIZE, as Debian's library has it */
-    HASH_BYTES = 16,
-    PREFIX_BYTES = MOST_KEY - HASH_BYTES - 1, /* of a long key; also the longest short one */
-    LENGTH_BYTES = 8,                         /* of a long key, ahead of it in its row */
-    SEED_BYTES = 8,
     MOST_READERS = 128,
-    FREE_PAGES = 0,    /* the handle of LMDB's own database of free pages */
     NEEDS_WRITING = -1 /* no error of LMDB: the file is not as it should be, but may be mended */
 };
 
-#define KEY_MARK 'k'
-#define SEED     KV_SLICE("lmdb-seed")
+#define MOST_GROWN ((size_t)1 << 40)
 
 enum {
     OPTION_MAP_SIZE = KV_DURABLE_N_OPTIONS,
@@ -45,22 +35,6 @@ static const char *const table_names[KV_ENGINE_N_TABLES] = {
     [KV_ENGINE_RECORDS] = "records",
     [KV_ENGINE_DEADLINES] = "deadlines",
     [KV_ENGINE_META] = "meta",
-};
-
-struct kv_engine {
-    const struct kv_host *host;
-    char *folder;
-    size_t map_size;
-    bool is_only_read;
-    uint64_t seed; /* of the hashes of long keys: kept in the file */
-
-    pthread_rwlock_t access; /* of the two below: written by recover() only */
-    MDB_env *env;            /* NULL where it could not be opened again */
-    MDB_dbi tables[KV_ENGINE_N_TABLES];
-
-    /* the writer's */
-    MDB_txn *batch; /* NULL: nothing has been put or erased yet */
-    int fault;      /* the first of the batch */
 };
 
 static enum kv_engine_status classify(int fault)
@@ -74,58 +48,6 @@ static enum kv_engine_status report(struct kv_engine *engine, const char *what, 
     engine->host->log(engine->host, KV_LOG_WARN, "%s: %s: %s", engine->folder, what,
                       mdb_strerror(fault));
     return classify(fault);
-}
-
-/* ---- keys of the tree ---- */
-
-struct tree_key {
-    MDB_val val;
-    bool is_long;
-    char bytes[MOST_KEY];
-};
-
-static void make_record_key(const struct kv_engine *engine, struct kv_slice key,
-                            struct tree_key *ret)
-{
-    size_t len = key.len <= PREFIX_BYTES ? key.len : PREFIX_BYTES;
-    ret->bytes[0] = KEY_MARK;
-    if (len != 0)
-        memcpy(ret->bytes + 1, key.bytes, len);
-    ret->is_long = key.len > PREFIX_BYTES;
-    if (ret->is_long) {
-        XXH128_canonical_t hash;
-        XXH128_canonicalFromHash(&hash, XXH3_128bits_withSeed(key.bytes, key.len, engine->seed));
-        memcpy(ret->bytes + 1 + len, hash.digest, HASH_BYTES);
-    }
-    ret->val =
-        (MDB_val){.mv_data = ret->bytes, .mv_size = 1 + len + (ret->is_long ? HASH_BYTES : 0)};
-}
-
-static void make_key(const struct kv_engine *engine, enum kv_engine_table table,
-                     struct kv_slice key, struct tree_key *ret)
-{
-    if (table == KV_ENGINE_RECORDS) {
-        make_record_key(engine, key, ret);
-        return;
-    }
-    ret->is_long = false;
-    ret->val = (MDB_val){.mv_data = (char *)(uintptr_t)key.bytes, .mv_size = key.len};
-}
-
-/* What a row holds of a long key: its whole, and the value behind it. Returns: false where the row
- * is damaged. */
-static bool split_long(MDB_val row, struct kv_slice *ret_key, struct kv_slice *ret_value)
-{
-    uint64_t len;
-    if (row.mv_size < LENGTH_BYTES)
-        return false;
-    memcpy(&len, row.mv_data, LENGTH_BYTES);
-    if (len > row.mv_size - LENGTH_BYTES)
-        return false;
-    const char *bytes = (const char *)row.mv_data + LENGTH_BYTES;
-    *ret_key = (struct kv_slice){.bytes = bytes, .len = len};
-    *ret_value = (struct kv_slice){.bytes = bytes + len, .len = row.mv_size - LENGTH_BYTES - len};
-    return true;
 }
 
 /* ---- reading ---- */
@@ -171,221 +93,13 @@ static enum kv_engine_status engine_get(struct kv_engine *engine, enum kv_engine
                : (report(engine, "a row cannot be read", fault), KV_ENGINE_FAILED);
 }
 
-/* ---- walking ---- */
-
-struct pair {
-    struct kv_slice key;
-    struct kv_slice value;
-};
-
-/* A walk through the records, or through another table (then every row is plain). */
-struct walk {
-    struct kv_engine *engine;
-    enum kv_engine_table table;
-    MDB_cursor *cursor;
-    MDB_val key, row; /* where it stands */
-    struct kv_slice from;
-    kv_engine_visit_fn visit;
-    void *context;
-    struct pair *group; /* long keys with the same first part */
-    size_t n_group, capacity;
-};
-
-static int step(struct walk *walk, MDB_cursor_op op)
-{
-    return mdb_cursor_get(walk->cursor, &walk->key, &walk->row, op);
-}
-
-static bool is_long(const struct walk *walk)
-{
-    return walk->table == KV_ENGINE_RECORDS && walk->key.mv_size == MOST_KEY;
-}
-
-static int by_key(const void *a, const void *b)
-{
-    const struct pair *one = a;
-    const struct pair *other = b;
-    return kv_slice_compare(one->key, other->key);
-}
-
-static int add_to_group(struct walk *walk)
-{
-    if (walk->n_group == walk->capacity) {
-        size_t capacity = walk->capacity == 0 ? 64 : 2 * walk->capacity;
-        struct pair *group = reallocarray(walk->group, capacity, sizeof(*group));
-        if (group == NULL)
-            return ENOMEM;
-        walk->group = group;
-        walk->capacity = capacity;
-    }
-    struct pair *pair = &walk->group[walk->n_group];
-    if (!split_long(walk->row, &pair->key, &pair->value))
-        return MDB_CORRUPTED;
-    walk->n_group++;
-    return 0;
-}
-
-/* Takes the rows with the first part of this one together, and goes behind them. */
-static int gather(struct walk *walk)
-{
-    char first_part[1 + PREFIX_BYTES];
-    memcpy(first_part, walk->key.mv_data, sizeof(first_part));
-    walk->n_group = 0;
-    int fault;
-    do {
-        fault = add_to_group(walk);
-    } while (fault == 0 && (fault = step(walk, MDB_NEXT)) == 0 && is_long(walk) &&
-             memcmp(walk->key.mv_data, first_part, sizeof(first_part)) == 0);
-    qsort(walk->group, walk->n_group, sizeof(*walk->group), by_key);
-    return fault;
-}
-
-/* Returns: whether to go on. */
-static bool visit_group(struct walk *walk)
-{
-    for (size_t i = 0; i < walk->n_group; i++)
-        if (kv_slice_compare(walk->group[i].key, walk->from) >= 0 &&
-            !walk->visit(walk->context, walk->group[i].key, walk->group[i].value))
-            return false;
-    return true;
-}
-
-static bool visit_plain(struct walk *walk)
-{
-    size_t mark = walk->table == KV_ENGINE_RECORDS ? 1 : 0;
-    struct kv_slice key = {.bytes = (const char *)walk->key.mv_data + mark,
-                           .len = walk->key.mv_size - mark};
-    struct kv_slice value = {.bytes = walk->row.mv_data, .len = walk->row.mv_size};
-    if (kv_slice_compare(key, walk->from) < 0)
-        return true; /* the first part of the key from which the walk begins */
-    return walk->visit(walk->context, key, value);
-}
-
-/* Returns: MDB_NOTFOUND at the end of the table, 0 where the visitor has had enough. */
-static int walk_on(struct walk *walk)
-{
-    int fault = step(walk, MDB_SET_RANGE);
-    while (fault == 0) {
-        if (is_long(walk)) {
-            fault = gather(walk);
-            if ((fault == 0 || fault == MDB_NOTFOUND) && !visit_group(walk))
-                return 0;
-        } else {
-            if (!visit_plain(walk))
-                return 0;
-            fault = step(walk, MDB_NEXT);
-        }
-    }
-    return fault;
-}
-
-/* Where the walk begins: at the key, or at the first of those that share its first part. */
-static void start_at(struct walk *walk, char start[1 + PREFIX_BYTES])
-{
-    if (walk->table != KV_ENGINE_RECORDS) {
-        walk->key =
-            (MDB_val){.mv_data = (char *)(uintptr_t)walk->from.bytes, .mv_size = walk->from.len};
-        return;
-    }
-    size_t len = walk->from.len < PREFIX_BYTES ? walk->from.len : PREFIX_BYTES;
-    start[0] = KEY_MARK;
-    if (len != 0)
-        memcpy(start + 1, walk->from.bytes, len);
-    walk->key = (MDB_val){.mv_data = start, .mv_size = 1 + len};
-}
-
-static int walk_table(struct kv_engine *engine, MDB_txn *txn, struct walk *walk)
-{
-    char start[1 + PREFIX_BYTES];
-    int fault = mdb_cursor_open(txn, engine->tables[walk->table], &walk->cursor);
-    if (fault != 0)
-        return fault;
-    start_at(walk, start);
-    fault = walk_on(walk);
-    mdb_cursor_close(walk->cursor);
-    free(walk->group);
-    return fault == MDB_NOTFOUND ? 0 : fault;
-}
-
 static enum kv_engine_status engine_walk(struct kv_engine *engine, enum kv_engine_table table,
                                          struct kv_slice from, kv_engine_visit_fn visit,
                                          void *context)
 {
-    struct walk walk = {
-        .engine = engine, .table = table, .from = from, .visit = visit, .context = context};
-    MDB_txn *txn;
-    int fault =
-        engine->env == NULL ? MDB_PANIC : mdb_txn_begin(engine->env, NULL, MDB_RDONLY, &txn);
-    if (fault == 0) {
-        fault = walk_table(engine, txn, &walk);
-        mdb_txn_abort(txn);
-    }
+    int fault = walk_rows(engine, table, from, visit, context);
     return fault == 0 ? KV_ENGINE_OK
                       : (report(engine, "rows cannot be read", fault), KV_ENGINE_FAILED);
-}
-
-/* ---- writing ---- */
-
-/* The transaction of the batch. Returns: NULL where there is a fault. */
-static MDB_txn *batch_of(struct kv_engine *engine)
-{
-    if (engine->batch == NULL && engine->fault == 0)
-        engine->fault =
-            engine->env == NULL ? MDB_PANIC : mdb_txn_begin(engine->env, NULL, 0, &engine->batch);
-    return engine->fault == 0 ? engine->batch : NULL;
-}
-
-/* Whether the place of a long key is another's: its hash is the same. */
-static bool is_taken(struct kv_engine *engine, struct tree_key *at, struct kv_slice key)
-{
-    MDB_val row;
-    struct kv_slice whole;
-    struct kv_slice value;
-    return mdb_get(engine->batch, engine->tables[KV_ENGINE_RECORDS], &at->val, &row) == 0 &&
-           (!split_long(row, &whole, &value) || !kv_slice_equals(whole, key));
-}
-
-static char *append(char *at, struct kv_slice bytes)
-{
-    if (bytes.len != 0)
-        memcpy(at, bytes.bytes, bytes.len);
-    return at + bytes.len;
-}
-
-static void engine_put(struct kv_engine *engine, enum kv_engine_table table, struct kv_slice key,
-                       struct kv_slice value)
-{
-    struct tree_key at;
-    MDB_val row = {0};
-    MDB_txn *txn = batch_of(engine);
-    if (txn == NULL)
-        return;
-    make_key(engine, table, key, &at);
-    if (at.is_long && is_taken(engine, &at, key)) {
-        engine->fault = MDB_CORRUPTED;
-        return;
-    }
-    row.mv_size = value.len + (at.is_long ? LENGTH_BYTES + key.len : 0);
-    engine->fault = mdb_put(txn, engine->tables[table], &at.val, &row, MDB_RESERVE);
-    if (engine->fault != 0)
-        return;
-    char *end = row.mv_data;
-    uint64_t len = key.len;
-    if (at.is_long)
-        end = append(append(end, (struct kv_slice){(const char *)&len, LENGTH_BYTES}), key);
-    append(end, value);
-}
-
-static void engine_erase(struct kv_engine *engine, enum kv_engine_table table, struct kv_slice key)
-{
-    struct tree_key at;
-    MDB_txn *txn = batch_of(engine);
-    if (txn == NULL)
-        return;
-    make_key(engine, table, key, &at);
-    int fault = mdb_del(txn, engine->tables[table], &at.val, NULL);
-    if (fault != 0 && fault != MDB_NOTFOUND)
-        engine->fault = fault;
 }
 
 /* ---- opening and closing ---- */
@@ -413,28 +127,17 @@ static int open_tables(struct kv_engine *engine)
                                                           : fault;
 }
 
-/* How many free pages of the file there are from `first` on: LMDB keeps them in a database of its
- * own, the first, as lists of numbers with their length ahead. */
-static int count_free_pages(struct kv_engine *engine, size_t first, size_t *ret_n)
+struct count {
+    size_t first;
+    size_t n; /* of the pages from `first` on */
+};
+
+static void count_pages(void *context, size_t txn_id, const size_t *numbers, size_t n)
 {
-    MDB_txn *txn;
-    MDB_cursor *cursor;
-    MDB_val key;
-    MDB_val list;
-    *ret_n = 0;
-    int fault = mdb_txn_begin(engine->env, NULL, MDB_RDONLY, &txn);
-    if (fault != 0)
-        return fault;
-    if ((fault = mdb_cursor_open(txn, FREE_PAGES, &cursor)) == 0) {
-        while ((fault = mdb_cursor_get(cursor, &key, &list, MDB_NEXT)) == 0) {
-            const size_t *numbers = list.mv_data;
-            for (size_t i = 1; i <= numbers[0]; i++)
-                *ret_n += numbers[i] >= first ? 1 : 0;
-        }
-        mdb_cursor_close(cursor);
-    }
-    mdb_txn_abort(txn);
-    return fault == MDB_NOTFOUND ? 0 : fault;
+    struct count *count = context;
+    (void)txn_id;
+    for (size_t i = 0; i < n; i++)
+        count->n += numbers[i] >= count->first ? 1 : 0;
 }
 
 /* A page that is read behind the file's end would end the process. Pages that LMDB had no need to
@@ -446,7 +149,6 @@ static int check_length(struct kv_engine *engine)
     MDB_stat stat;
     mdb_filehandle_t file;
     struct stat status;
-    size_t n_free;
     mdb_env_info(engine->env, &info);
     mdb_env_stat(engine->env, &stat);
     if (mdb_env_get_fd(engine->env, &file) != 0 || fstat(file, &status) != 0)
@@ -459,8 +161,9 @@ static int check_length(struct kv_engine *engine)
         return NEEDS_WRITING;
     if (ftruncate(file, (off_t)(n_needed * stat.ms_psize)) != 0)
         return errno;
-    int fault = count_free_pages(engine, n_there, &n_free);
-    if (fault == 0 && n_free == n_needed - n_there)
+    struct count free_pages = {.first = n_there};
+    int fault = walk_free_pages(engine, count_pages, &free_pages);
+    if (fault == 0 && free_pages.n == n_needed - n_there)
         return 0;
     return ftruncate(file, status.st_size) == 0 ? MDB_CORRUPTED : errno;
 }
@@ -470,6 +173,21 @@ static void close_database(struct kv_engine *engine)
     if (engine->env != NULL)
         mdb_env_close(engine->env);
     engine->env = NULL;
+}
+
+/* The table of readers is a file that is mapped: a page of it for which the disk has no room when a
+ * thread first reads would end the process. */
+static void set_aside_reader_table(const struct kv_engine *engine)
+{
+    struct stat status;
+    char *path = NULL;
+    int file =
+        asprintf(&path, "%s/lock.mdb", engine->folder) < 0 ? -1 : open(path, O_RDWR | O_CLOEXEC);
+    if (file >= 0 && fstat(file, &status) == 0)
+        posix_fallocate(file, 0, status.st_size);
+    if (file >= 0)
+        close(file);
+    free(path);
 }
 
 /* Nothing is locked for reading alone: no other process has the store open. */
@@ -485,11 +203,18 @@ static int open_database(struct kv_engine *engine)
         return fault;
     mdb_env_set_maxdbs(engine->env, KV_ENGINE_N_TABLES);
     mdb_env_set_maxreaders(engine->env, MOST_READERS);
-    if ((fault = mdb_env_set_mapsize(engine->env, engine->map_size)) != 0 ||
+    if ((fault = mdb_env_set_mapsize(engine->env, engine->map_size + engine->grown)) != 0 ||
         (fault = mdb_env_open(engine->env, engine->folder, flags_of(engine), 0640)) != 0 ||
-        (fault = check_length(engine)) != 0 || (fault = open_tables(engine)) != 0)
+        (fault = check_length(engine)) != 0 || (fault = open_tables(engine)) != 0) {
         close_database(engine);
-    return fault;
+        return fault;
+    }
+    MDB_stat stat;
+    mdb_env_stat(engine->env, &stat);
+    engine->page_size = stat.ms_psize;
+    if (!engine->is_only_read)
+        set_aside_reader_table(engine);
+    return 0;
 }
 
 static int reopen(struct kv_engine *engine)
@@ -503,26 +228,12 @@ static int reopen(struct kv_engine *engine)
 
 /* ---- committing ---- */
 
-static int commit_batch(struct kv_engine *engine)
-{
-    MDB_txn *txn = engine->batch;
-    int fault = engine->fault;
-    engine->batch = NULL;
-    engine->fault = 0;
-    if (txn == NULL)
-        return fault;
-    if (fault != 0) {
-        mdb_txn_abort(txn);
-        return fault;
-    }
-    return mdb_txn_commit(txn);
-}
-
 /* After some failures LMDB lets nobody read either, until the file is opened again. */
 static enum kv_engine_status engine_commit(struct kv_engine *engine)
 {
     bool is_refused = engine->fault != 0; /* before anything was written */
-    int fault = commit_batch(engine);
+    int fault = write_commit(engine);
+    engine->is_map_full = fault == MDB_MAP_FULL;
     if (fault == 0)
         return KV_ENGINE_OK;
     if (!is_refused)
@@ -536,11 +247,32 @@ static enum kv_engine_status engine_persist(struct kv_engine *engine)
     return engine->env == NULL ? KV_ENGINE_FAILED : KV_ENGINE_OK;
 }
 
+/* What has been taken is to fit, whatever map_size says: each time twice as much. */
+static bool grow(struct kv_engine *engine)
+{
+    size_t step = engine->grown == 0 ? room_reserve(engine) * engine->page_size : engine->grown;
+    if (engine->grown + step > MOST_GROWN)
+        return false;
+    engine->grown += step;
+    engine->host->log(engine->host, KV_LOG_WARN,
+                      "%s: larger than storage.lmdb.map_size, which is to be raised: what has been "
+                      "taken does not fit",
+                      engine->folder);
+    return reopen(engine) == 0;
+}
+
 static enum kv_engine_status engine_recover(struct kv_engine *engine, kv_engine_refill_fn refill,
                                             void *context)
 {
+    enum kv_engine_status status;
     int fault = engine->env == NULL ? reopen(engine) : 0;
-    return fault == 0 ? refill(context) : report(engine, "cannot be opened again", fault);
+    if (fault != 0)
+        return report(engine, "cannot be opened again", fault);
+    if (engine->is_map_full && !grow(engine))
+        return KV_ENGINE_FULL;
+    while ((status = refill(context)) == KV_ENGINE_FULL && engine->is_map_full && grow(engine))
+        continue;
+    return status;
 }
 
 static void take_seed(void *context, struct kv_slice value)
@@ -571,6 +303,7 @@ static void engine_close(struct kv_engine *engine)
     if (engine->batch != NULL)
         mdb_txn_abort(engine->batch);
     close_database(engine);
+    room_fini(engine);
     pthread_rwlock_destroy(&engine->access);
     free(engine->folder);
     free(engine);
@@ -635,7 +368,7 @@ static int engine_open_to_read(const struct kv_host *host, const char *folder,
 
 static const struct kv_engine_ops engine_ops = {
     .name = "lmdb",
-    .max_commit = 1000, /* larger ones make the list of free pages cost more than the rows */
+    .max_commit = MOST_KEYS,
     .max_row = (size_t)2 << 30,
     .open = engine_open,
     .open_to_read = engine_open_to_read,
@@ -647,6 +380,10 @@ static const struct kv_engine_ops engine_ops = {
     .persist = engine_persist,
     .walk = engine_walk,
     .recover = engine_recover,
+    .count_room = engine_count_room,
+    .has_room = engine_has_room,
+    .room_option = "map_size",
+    .commit_limit = engine_commit_limit,
 };
 
 /* ---- the module ---- */

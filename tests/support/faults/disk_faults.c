@@ -3,10 +3,11 @@
  * for as long as there is a file that says so beside the folder.
  *
  * KV_DISK_ROOT=<folder, resolved>
- *   <folder>.full    writes, and whatever makes files or makes them longer: ENOSPC
- *   <folder>.broken  syncs, and writes that sync: EIO
- *   <folder>.unsure  writes that sync are done, and say EIO
- *   <folder>.stuck   syncs do not return until it is gone
+ *   <folder>.full    there is no room: what makes a file, or makes one longer, fails with ENOSPC;
+ * what is within a file may be written over. The file holds the room that has been given back by
+ * deleting and shortening files, which can be taken again. <folder>.broken  syncs, and writes that
+ * sync: EIO <folder>.unsure  writes that sync are done, and say EIO <folder>.stuck   syncs do not
+ * return until it is gone
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -25,7 +28,8 @@
 #define EXPORT __attribute__((visibility("default")))
 
 enum {
-    STEP_US = 1000 /* between looks whether a disk is still stuck */
+    STEP_US = 1000, /* between looks whether a disk is still stuck */
+    NAME = 256      /* bytes that a new file takes in its folder */
 };
 
 static char root[PATH_MAX];
@@ -76,13 +80,76 @@ static bool syncs_by_itself(int fd)
     return (fcntl(fd, F_GETFL) & O_DSYNC) != 0;
 }
 
-static bool fails_to_write(int fd)
+/* ---- the room of a disk that is full ---- */
+
+static int open_really(const char *path, int flags, mode_t mode)
+{
+    REAL(open);
+    return real(path, flags, mode);
+}
+
+/* Takes bytes from the room, or gives some back. Returns: whether there were enough. */
+static bool take_room(int64_t bytes)
+{
+    char path[PATH_MAX + 16];
+    int64_t room = 0;
+    int fault = errno;
+    snprintf(path, sizeof(path), "%s.full", root);
+    int file = open_really(path, O_RDWR | O_CLOEXEC, 0);
+    bool is_enough = true;
+    if (file >= 0 && flock(file, LOCK_EX) == 0) {
+        if (pread(file, &room, sizeof(room), 0) != sizeof(room))
+            room = 0;
+        is_enough = bytes <= room;
+        room -= is_enough ? bytes : 0;
+        syscall(SYS_pwrite64, file, &room, sizeof(room), 0);
+    }
+    if (file >= 0)
+        close(file);
+    errno = fault;
+    return is_enough;
+}
+
+static int64_t size_of(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 ? status.st_size : 0;
+}
+
+/* Whether there is no room for the file to reach that far. */
+static bool is_too_long(int fd, int64_t end)
+{
+    if (!is("full"))
+        return false;
+    int64_t more = end - size_of(fd);
+    return more > 0 && !take_room(more) && fails_with(ENOSPC);
+}
+
+/* A file that is deleted while it is in use is counted as gone. */
+static int64_t room_of(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && status.st_nlink == 1 ? status.st_size : 0;
+}
+
+static bool fails_to_write(int fd, int64_t end)
 {
     if (!is_below(fd))
         return false;
-    if (is("full"))
-        return fails_with(ENOSPC);
-    return syncs_by_itself(fd) && is("broken") && fails_with(EIO);
+    return is_too_long(fd, end) || (syncs_by_itself(fd) && is("broken") && fails_with(EIO));
+}
+
+static int64_t place_of(int fd)
+{
+    return (fcntl(fd, F_GETFL) & O_APPEND) != 0 ? size_of(fd) : lseek(fd, 0, SEEK_CUR);
+}
+
+static int64_t length_of(const struct iovec *parts, int n)
+{
+    int64_t len = 0;
+    for (int i = 0; i < n; i++)
+        len += (int64_t)parts[i].iov_len;
+    return len;
 }
 
 /* After the write was done. */
@@ -107,29 +174,34 @@ EXPORT int open(const char *path, int flags, ...)
     va_start(more, flags);
     mode_t mode = (flags & O_CREAT) != 0 ? va_arg(more, mode_t) : 0;
     va_end(more);
-    if ((flags & O_CREAT) != 0 && is_path_below(path) && access(path, F_OK) != 0 && is("full")) {
+    bool is_ours = is_path_below(path) && is("full");
+    if (is_ours && (flags & O_CREAT) != 0 && access(path, F_OK) != 0 && !take_room(NAME)) {
         errno = ENOSPC;
         return -1;
     }
-    return real(path, flags, mode);
+    int64_t room = is_ours && (flags & O_TRUNC) != 0 ? room_of(path) : 0;
+    int fd = real(path, flags, mode);
+    if (fd >= 0 && room != 0)
+        take_room(-room);
+    return fd;
 }
 
 EXPORT ssize_t write(int fd, const void *bytes, size_t len)
 {
     REAL(write);
-    return fails_to_write(fd) ? -1 : real(fd, bytes, len);
+    return fails_to_write(fd, place_of(fd) + (int64_t)len) ? -1 : real(fd, bytes, len);
 }
 
 EXPORT ssize_t writev(int fd, const struct iovec *parts, int n)
 {
     REAL(writev);
-    return fails_to_write(fd) ? -1 : real(fd, parts, n);
+    return fails_to_write(fd, place_of(fd) + length_of(parts, n)) ? -1 : real(fd, parts, n);
 }
 
 EXPORT ssize_t pwrite(int fd, const void *bytes, size_t len, off_t at)
 {
     REAL(pwrite);
-    if (fails_to_write(fd))
+    if (fails_to_write(fd, at + (int64_t)len))
         return -1;
     ssize_t n = real(fd, bytes, len, at);
     return fails_nevertheless(fd) ? -1 : n;
@@ -138,27 +210,46 @@ EXPORT ssize_t pwrite(int fd, const void *bytes, size_t len, off_t at)
 EXPORT ssize_t pwritev(int fd, const struct iovec *parts, int n, off_t at)
 {
     REAL(pwritev);
-    return fails_to_write(fd) ? -1 : real(fd, parts, n, at);
+    return fails_to_write(fd, at + length_of(parts, n)) ? -1 : real(fd, parts, n, at);
 }
 
 EXPORT int ftruncate(int fd, off_t size)
 {
     REAL(ftruncate);
-    struct stat status;
-    bool is_longer = fstat(fd, &status) == 0 && size > status.st_size;
-    return is_longer && fails_to_write(fd) ? -1 : real(fd, size);
+    int64_t given_back = size_of(fd) - size;
+    if (fails_to_write(fd, size))
+        return -1;
+    int result = real(fd, size);
+    if (result == 0 && given_back > 0 && is_below(fd) && is("full"))
+        take_room(-given_back);
+    return result;
 }
 
+/* Nothing is set aside behind a file's end, which would be hard to count. */
 EXPORT int fallocate(int fd, int mode, off_t at, off_t len)
 {
     REAL(fallocate);
-    return fails_to_write(fd) ? -1 : real(fd, mode, at, len);
+    if (is_below(fd) && is("full") && at + len > size_of(fd)) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return real(fd, mode, at, len);
 }
 
 EXPORT int posix_fallocate(int fd, off_t at, off_t len)
 {
     REAL(posix_fallocate);
-    return fails_to_write(fd) ? errno : real(fd, at, len);
+    return fails_to_write(fd, at + len) ? errno : real(fd, at, len);
+}
+
+EXPORT int unlink(const char *path)
+{
+    REAL(unlink);
+    int64_t room = is_path_below(path) && is("full") ? room_of(path) : 0;
+    int result = real(path);
+    if (result == 0 && room != 0)
+        take_room(-room);
+    return result;
 }
 
 EXPORT int fsync(int fd)

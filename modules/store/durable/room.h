@@ -1,0 +1,44 @@
+/*
+ * Whether a write that makes the store larger may be taken. It is judged by this before the journal
+ * has it, so nothing is taken that the engine cannot hold; deletes and expiries are taken whatever
+ * it says, as they make room.
+ *
+ * Threads: the writer's only.
+ */
+#ifndef KV_DURABLE_ROOM_H
+#define KV_DURABLE_ROOM_H
+
+#include "engine.h"
+
+struct room {
+    const struct kv_engine_ops *ops;
+    struct kv_engine *engine;
+    bool is_disk_full;
+    bool is_counted;  /* at all, since room_init() */
+    bool is_known;    /* as of everything that has taken effect; otherwise there may be more */
+    bool is_supposed; /* it cannot be learned, for another reason why nothing can be written */
+    bool is_wanted;   /* a command waits until it is known */
+    bool has_refused; /* a command, since the operator was told */
+    int64_t told_ms;  /* CLOCK_MONOTONIC: when */
+};
+
+/* With the disk full or not. What an engine has of its own is not known yet. */
+void room_init(struct room *room, const struct kv_engine_ops *ops, struct kv_engine *engine,
+               bool is_disk_full);
+
+/* What has taken effect may have left more, or less. */
+void room_forget(struct room *room);
+
+/* The engine has everything that has taken effect; or it cannot be written to, which then decides
+ * what becomes of commands. */
+void room_learn(struct room *room);
+void room_suppose(struct room *room);
+
+/* Whether a new row of these lengths fits. */
+bool room_has(const struct room *room, size_t key_len, size_t value_len);
+
+/* Takes what a row of these lengths needs. old: the value that it takes the place of; NULL: none.
+ * Returns: false where there is no room for it. */
+bool room_take(struct room *room, size_t key_len, size_t value_len, const struct kv_slice *old);
+
+#endif

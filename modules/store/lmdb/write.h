@@ -1,0 +1,26 @@
+/*
+ * The transaction of the commit to come.
+ */
+#ifndef KV_LMDB_WRITE_H
+#define KV_LMDB_WRITE_H
+
+#include "engine.h"
+
+enum {
+    SEED_BYTES = 8
+};
+
+#define SEED KV_SLICE("lmdb-seed") /* the row that has it */
+
+/* As kv_engine_ops has them. */
+void engine_put(struct kv_engine *engine, enum kv_engine_table table, struct kv_slice key,
+                struct kv_slice value);
+void engine_erase(struct kv_engine *engine, enum kv_engine_table table, struct kv_slice key);
+
+/* Returns: an error of LMDB, or 0. */
+int write_commit(struct kv_engine *engine);
+
+/* A commit that changes nothing, so that the next may use the pages that the last freed. */
+int write_nothing(struct kv_engine *engine);
+
+#endif
