@@ -129,7 +129,7 @@ static void check_list(struct checker *checker, const struct kv_option *option,
     struct kv_option_value *items = kv_conf_alloc(checker->conf, n, sizeof(*items));
     for (size_t i = 0; i < n; i++) {
         size_t mark = kv_path_enter_index(&checker->path, i);
-        check_value(checker, &element, node, node->children[i], &items[i]);
+        check_value(checker, &element, node, kv_conf_node_child(node, i), &items[i]);
         kv_path_leave(&checker->path, mark);
     }
     value->list.items = items;
@@ -159,7 +159,7 @@ static void check_map(struct checker *checker, const struct kv_option *option,
     size_t n = kv_conf_node_size(node);
     struct kv_option_value *items = kv_conf_alloc(checker->conf, 2 * n, sizeof(*items));
     for (size_t i = 0; i < n; i++)
-        check_pair(checker, option, node->children[i], &items[2 * i]);
+        check_pair(checker, option, kv_conf_node_child(node, i), &items[2 * i]);
     value->list.items = items;
     value->list.n = 2 * n;
 }
@@ -216,8 +216,8 @@ static void note_unknown_keys(struct checker *checker, const struct kv_option *b
                               const struct kv_conf_node *node)
 {
     for (size_t i = 0; i < kv_conf_node_size(node); i++)
-        if (!is_known(checker, block, node->children[i]->name))
-            note_unknown(checker, block, node->children[i]);
+        if (!is_known(checker, block, kv_conf_node_name(node, i)))
+            note_unknown(checker, block, kv_conf_node_child(node, i));
 }
 
 /* Whether one of the unknown keys may have been meant: then it is not missed as well. */
@@ -225,7 +225,7 @@ static bool is_misspelt(const struct checker *checker, const struct kv_option *b
                         const struct kv_conf_node *node, const char *name)
 {
     for (size_t i = 0; i < kv_conf_node_size(node); i++) {
-        const char *key = node->children[i]->name;
+        const char *key = kv_conf_node_name(node, i);
         if (is_known(checker, block, key))
             continue;
         const char *nearest = nearest_name(checker, block, key);

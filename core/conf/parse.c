@@ -37,7 +37,8 @@ static struct kv_conf_mark here(const struct reader *reader)
 /* Returns: -1. */
 static int note(struct reader *reader, const char *what)
 {
-    return kv_conf_fault_mark(reader->conf, here(reader), "%s", what);
+    kv_conf_fault_mark(reader->conf, here(reader), "%s", what);
+    return -1;
 }
 
 /* The place of a byte; columns count characters. */
