@@ -7,6 +7,7 @@
 #include "conf/print.h"
 #include "daemon/arguments.h"
 #include "daemon/config.h"
+#include "daemon/print.h"
 #include "daemon/export.h"
 #include "daemon/import.h"
 #include "daemon/preflight.h"

@@ -5,7 +5,7 @@
 #ifndef KV_DAEMON_MODULES_H
 #define KV_DAEMON_MODULES_H
 
-#include "daemon/config.h"
+#include "daemon/settings.h"
 
 /* Where modules are unless the file says so: beside the program, as it is built; or where both are
  * installed. Owns: the caller. */

@@ -1,7 +1,8 @@
 /* The effective configuration: the server's own options as core/conf prints them, and the blocks
  * of the modules by their own schemas. */
+#include "daemon/print.h"
+
 #include "conf/print.h"
-#include "daemon/config.h"
 #include "daemon/schema.h"
 
 /* One option of a schema of the server. block: what it stands in; NULL: nothing of the file. */

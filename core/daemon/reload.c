@@ -1,4 +1,5 @@
 #include "daemon/reload.h"
+#include "daemon/print.h"
 
 #include <sys/stat.h>
 

@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-#include "wire/json.h"
+#include "wire/json_string.h"
 
 void kv_exchange_write_error(struct kv_exchange *exchange, struct kv_answer *answer)
 {

@@ -6,7 +6,7 @@
 #include "http/h2o_answer.h"
 
 #include "base/buffer.h"
-#include "wire/json.h"
+#include "wire/json_string.h"
 
 enum {
     STATUS_DIGITS = 3,

@@ -1,5 +1,6 @@
 /*
- * The libh2o side of a loop, for the folders that serve sockets (net, http) and for nobody else.
+ * The libh2o side of a loop (kv_loop_evloop), for the folders that serve sockets (net, http) and
+ * for nobody else.
  */
 #ifndef KV_LOOP_EVLOOP_H
 #define KV_LOOP_EVLOOP_H
@@ -7,7 +8,5 @@
 #include <h2o.h>
 
 #include "loop/loop.h"
-
-h2o_evloop_t *kv_loop_evloop(struct kv_loop *loop);
 
 #endif

@@ -10,9 +10,10 @@
  * writing, as it is between its answer and its next request, would be polled for writing and then
  * again for reading: two system calls and a turn of the loop more for each request.
  */
-#include "loop/evloop.h"
+#include "loop/loop.h"
 
 #include <errno.h>
+#include <h2o.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>

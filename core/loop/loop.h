@@ -33,6 +33,9 @@ void kv_loop_stop(struct kv_loop *loop);
 /* Makes the loop begin another turn soon. Threads: any; cheap while the loop is awake. */
 void kv_loop_wake(struct kv_loop *loop);
 
+/* libh2o's loop: see evloop.h. */
+struct st_h2o_evloop_t *kv_loop_evloop(struct kv_loop *loop);
+
 uint32_t kv_loop_index(const struct kv_loop *loop);
 
 /* The time of the turn; for deadlines that must not be seen late, ask the clock. */

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "module/module.h"
 
 /* Where the member ends: the size of a struct in the version that ended with it. */
 #define END_OF(type, member) (offsetof(type, member) + sizeof(((type *)NULL)->member))

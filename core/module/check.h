@@ -6,12 +6,19 @@
 #define KV_MODULE_CHECK_H
 
 #include <kvserver/module.h>
+#include <kvserver/sink.h>
+#include <kvserver/store.h>
+#include <kvserver/ttl.h>
 
 /* What a module that passed has said of itself, in this server's sizes. */
 struct kv_module_facts {
     struct kv_module identity;
     void *ops; /* zeros where the module's table ends; owned by the caller, by free() */
 };
+
+/* The kind's word, which is also its folder's name: `store`, `ttl`, `sink`. Returns: NULL for a
+ * kind that this server does not know. */
+const char *kv_module_kind_name(enum kv_module_kind kind);
 
 /* Whether `given`, the constant of the module at `path`, can run in this server as a module of that
  * kind and of the file's name (`stem`, without `.so`). `given` may be NULL.

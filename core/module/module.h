@@ -47,10 +47,6 @@ int kv_module_load_file(const char *path, enum kv_module_kind kind, struct kv_lo
  * texts are forgotten. Accepts NULL. */
 void kv_module_unload(struct kv_loaded_module *module);
 
-/* The kind's word, which is also its folder's name: `store`, `ttl`, `sink`. Returns: NULL for a
- * kind that this server does not know. */
-const char *kv_module_kind_name(enum kv_module_kind kind);
-
 /* The table of a module of that kind; asserts that it is of that kind. Owns: the module. */
 const struct kv_store_ops *kv_module_store_ops(const struct kv_loaded_module *module);
 const struct kv_ttl_ops *kv_module_ttl_ops(const struct kv_loaded_module *module);

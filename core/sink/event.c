@@ -2,7 +2,7 @@
 
 #include <time.h>
 
-#include "wire/json.h"
+#include "wire/json_string.h"
 
 enum {
     AROUND = 256,       /* bytes of an event's text besides key and value, at most */

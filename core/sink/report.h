@@ -8,7 +8,7 @@
 #ifndef KV_SINK_REPORT_H
 #define KV_SINK_REPORT_H
 
-#include "sink/sinks.h"
+#include "sink/config.h"
 
 struct kv_sink_report {
     const char *name; /* of the sink */

@@ -8,10 +8,10 @@
 #include <stdatomic.h>
 
 #include "sink/backoff.h"
+#include "sink/config.h"
 #include "sink/event.h"
 #include "sink/refusals.h"
 #include "sink/report.h"
-#include "sink/sinks.h"
 
 struct kv_sink_runner {
     struct kv_sink_host host; /* the module's */

@@ -5,6 +5,7 @@
  * and where something is wrong it stands on the offending byte.
  */
 #include "wire/json.h"
+#include "wire/json_string.h"
 
 #include <assert.h>
 

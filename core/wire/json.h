@@ -12,7 +12,6 @@
 #include "base/buffer.h"
 
 enum {
-    KV_JSON_NO_MEMORY = -2,
     KV_JSON_MAX_DEPTH = 65536 /* the largest `max_depth` that may be asked for */
 };
 
@@ -75,25 +74,5 @@ int kv_json_read_array(struct kv_slice text, uint32_t max_depth, size_t *at,
 
 /* Writes `bad JSON at byte 17: …`, and returns -1. */
 int kv_json_error_tell(const struct kv_json_error *error, struct kv_error *reterr);
-
-/* Appends what a scanned string stands for, as UTF-8.
- * string: with its quotes. Returns: 0, -1 where it has a lone surrogate, or KV_JSON_NO_MEMORY; what
- * `out` has is then as it was. */
-int kv_json_unescape(struct kv_slice string, struct kv_buffer *out);
-
-/* Whether the string has escapes; where it has none, its text is what stands between the quotes. */
-bool kv_json_has_escapes(struct kv_slice string);
-
-/* What stands between the quotes of a scanned string, escapes and all. */
-static inline struct kv_slice kv_json_inside(struct kv_slice string)
-{
-    return (struct kv_slice){string.bytes + 1, string.len - 2};
-}
-
-/* Whether a scanned string stands for `text`. */
-bool kv_json_string_equals(struct kv_slice string, struct kv_slice text);
-
-/* Appends `utf8` as a JSON string with its quotes. Escapes what JSON demands and nothing else. */
-void kv_json_append_string(struct kv_buffer *out, struct kv_slice utf8);
 
 #endif

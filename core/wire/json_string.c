@@ -2,7 +2,7 @@
  * Strings between JSON and UTF-8. What is read here has passed the scanner, so that every escape is
  * whole; only the pairing of surrogates is still open.
  */
-#include "wire/json.h"
+#include "wire/json_string.h"
 
 #include "base/swar.h"
 #include "base/utf8.h"

@@ -2,6 +2,7 @@
 #include "wire/line.h"
 
 #include "wire/json.h"
+#include "wire/json_string.h"
 #include "wire/ttl.h"
 
 enum {

@@ -8,6 +8,7 @@
 
 #include "wire/decimal.h"
 #include "wire/json.h"
+#include "wire/json_string.h"
 #include "wire/quote.h"
 #include "wire/ttl.h"
 

@@ -7,6 +7,7 @@
 #include "base/duration.h"
 #include "wire/decimal.h"
 #include "wire/json.h"
+#include "wire/json_string.h"
 #include "wire/quote.h"
 
 static int refuse(struct kv_slice value, const char *what, struct kv_error *reterr)

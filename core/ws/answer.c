@@ -7,7 +7,7 @@
  */
 #include "ws/answer.h"
 
-#include "wire/json.h"
+#include "wire/json_string.h"
 
 /* `{"type":"<type>"[,"id":<id>],"payload":` into the loop's answer buffer, emptied before. */
 static struct kv_buffer *begin(struct kv_ws_loop *here, struct kv_slice type, struct kv_slice id)

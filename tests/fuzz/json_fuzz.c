@@ -17,6 +17,7 @@
 
 #include "fuzz.h"
 #include "wire/json.h"
+#include "wire/json_string.h"
 
 #define ORACLE_FLAGS (JSON_DECODE_ANY | JSON_ALLOW_NUL)
 

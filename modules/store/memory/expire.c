@@ -1,11 +1,11 @@
-/* Expiry, and the end of each stay in the tables. */
-#include "memory.h"
+#include "expire.h"
+
+#include "writer.h"
 
 enum {
     EXPIRY_RETIRES = TABLE_RETIRES + 1,
     MOVES_PER_KEY = 4, /* of a wheel's lists, for each key that a call may expire */
-    MOST_MOVES = 1024,
-    LATER_MS = 1
+    MOST_MOVES = 1024
 };
 
 /* Takes away the entry, just taken from the wheel. */
@@ -48,17 +48,6 @@ int64_t memory_expire(struct kv_store *store, uint32_t part, int64_t now_ms, uin
         next = wheel_next(&shard->wheel);
         pthread_mutex_unlock(&shard->lock);
     }
-    memory_leave(store, loop);
+    shards_leave(store, loop);
     return next;
-}
-
-void memory_leave(struct kv_store *store, uint32_t loop)
-{
-    epoch_leave(&store->epochs, loop);
-    if (epoch_reclaim(&store->epochs, loop))
-        return;
-    /* Another loop was inside, or there was much. Were this one to sleep now, what it retired would
-     * stay: so it is called once more, for the part that bears its number. */
-    const struct kv_store_host *host = store->host;
-    host->wake_at(host, loop, host->base.now_ms(&host->base) + LATER_MS);
 }

@@ -2,10 +2,13 @@
  * The store `memory`: opening, closing, and what it tells of itself. README.md shows how the parts
  * fit together; submit.c, scan.c and expire.c are its operations.
  */
-#include "memory.h"
-
 #include <stdlib.h>
 #include <sys/random.h>
+
+#include "expire.h"
+#include "scan.h"
+#include "shards.h"
+#include "submit.h"
 
 static int make_epoch_name(char name[33], struct kv_error *reterr)
 {
@@ -65,7 +68,7 @@ static int init(struct kv_store *store, struct kv_error *reterr)
 static int memory_open(const struct kv_store_host *host, const struct kv_option_value *options,
                        struct kv_store **ret_store, struct kv_error *reterr)
 {
-    if (host->n_loops > N_SHARDS) /* each loop needs a part of its own: see memory_leave() */
+    if (host->n_loops > N_SHARDS) /* each loop needs a part of its own: see shards_leave() */
         return kv_error_set(reterr, "store memory: %u event loops; it can serve %d", host->n_loops,
                             N_SHARDS);
     struct kv_store *store = aligned_alloc(_Alignof(struct kv_store), sizeof(*store));

@@ -8,9 +8,11 @@
  * A cursor is the hash of the last entry seen (8 bytes, the most significant first) and its key,
  * or the hash that the next segment begins with and nothing behind it.
  */
+#include "scan.h"
+
 #include <stdlib.h>
 
-#include "memory.h"
+#include "shards.h"
 
 enum {
     ENOUGH = 1024, /* entries looked at for a page, at the least */
@@ -207,7 +209,7 @@ void memory_scan(struct kv_store *store, uint32_t loop, struct kv_scan *scan)
     scan->status = fill_page(&walk);
     if (scan->status != KV_OK)
         drop_page(scan);
-    memory_leave(store, loop);
+    shards_leave(store, loop);
     free(walk.entries);
     free(walk.found);
 }

@@ -7,9 +7,11 @@
  * and comparing long values), then takes the lock of its shard for the commit. What a reader may
  * find meanwhile about a deadline is settled in one word of the entry (entry.h).
  */
+#include "submit.h"
+
 #include <assert.h>
 
-#include "memory.h"
+#include "writer.h"
 
 enum {
     FETCHED_AHEAD = 32,
@@ -55,50 +57,6 @@ static void get_key(struct kv_store *store, struct kv_cmd *cmd)
 
 /* ---- writing: the commit, under the shard's lock ---- */
 
-struct writer writer_of(struct kv_store *store, uint32_t loop, uint64_t hash, struct kv_slice key)
-{
-    uint64_t spread = table_hash(hash);
-    uint32_t part = table_shard(spread);
-    return (struct writer){
-        .store = store,
-        .shard = &store->shards[part],
-        .part = part,
-        .loop = loop,
-        .probe = table_probe(spread, key),
-        .hash = hash,
-    };
-}
-
-static struct gardener gardener_of(const struct writer *writer)
-{
-    struct kv_store *store = writer->store;
-    return (struct gardener){
-        .host = store->host, .epochs = &store->epochs, .participant = writer->loop};
-}
-
-static uint64_t next_revision(struct kv_store *store)
-{
-    return atomic_fetch_add(&store->revision, 1) + 1;
-}
-
-static void retire(const struct writer *writer, struct entry *entry)
-{
-    epoch_retire_entry(&writer->store->epochs, writer->loop, entry);
-}
-
-/* Counts what the bytes stored become. Returns: false where they would be too many. */
-static bool count_bytes(struct kv_store *store, uint64_t more, uint64_t less)
-{
-    if (store->max_bytes == 0)
-        return true;
-    uint64_t bytes = atomic_load(&store->bytes);
-    do {
-        if (more > less && bytes - less + more > store->max_bytes)
-            return false;
-    } while (!atomic_compare_exchange_weak(&store->bytes, &bytes, bytes - less + more));
-    return true;
-}
-
 /* Puts a timed entry where its deadline belongs in the wheel. */
 static void start_deadline(const struct writer *writer, struct entry *entry)
 {
@@ -110,33 +68,6 @@ static void start_deadline(const struct writer *writer, struct entry *entry)
         return;
     wheel_add(&writer->shard->wheel, entry_timed(entry));
     writer->store->host->wake_at(writer->store->host, writer->part, deadline_ms);
-}
-
-static void stop_deadline(struct entry *entry)
-{
-    if (entry_is_timed(entry))
-        wheel_remove(entry_timed(entry));
-}
-
-uint64_t writer_take_away(const struct writer *writer, enum kv_reason reason, struct place *place)
-{
-    struct kv_store *store = writer->store;
-    struct entry *entry = place->entry;
-    struct gardener gardener = gardener_of(writer);
-    assert(entry != NULL);
-    stop_deadline(entry);
-    table_remove(&writer->shard->table, &gardener, &writer->probe, place);
-    count_bytes(store, 0, entry_size(entry));
-    struct kv_change change = {
-        .reason = reason,
-        .revision = next_revision(store),
-        .hash = writer->hash,
-        .key = entry_key(entry),
-        .before = entry_item(entry, entry_deadline(entry)),
-    };
-    store->host->changed(store->host, writer->part, &change);
-    retire(writer, entry);
-    return change.revision;
 }
 
 /* `before`: revision 0 where the key was not there. */
@@ -156,10 +87,10 @@ static void tell_set(const struct writer *writer, const struct kv_item *before, 
 /* Puts `after` where `before` was; both are of the same key. */
 static void replace(struct work *work, struct entry *after)
 {
-    stop_deadline(work->entry);
+    writer_stop_deadline(work->entry);
     table_replace(&work->place, after);
     start_deadline(&work->writer, after);
-    retire(&work->writer, work->entry);
+    writer_retire(&work->writer, work->entry);
 }
 
 /* What becomes of an attempt to write an entry that was alive when it was looked up. */
@@ -211,12 +142,12 @@ static enum outcome put_over(struct work *work)
     struct kv_store *store = work->writer.store;
     uint64_t more = entry_size(work->fresh);
     uint64_t less = entry_size(work->entry);
-    if (!count_bytes(store, more, less))
+    if (!writer_count_bytes(store, more, less))
         return NO_ROOM;
     struct kv_item before = entry_item(work->entry, entry_deadline(work->entry));
-    entry_set_revision(work->fresh, next_revision(store));
+    entry_set_revision(work->fresh, writer_next_revision(store));
     if (!entry_replace(work->entry, work->fresh)) {
-        count_bytes(store, less, more);
+        writer_count_bytes(store, less, more);
         return EXPIRED;
     }
     replace(work, work->fresh);
@@ -227,12 +158,12 @@ static enum outcome put_over(struct work *work)
 static enum outcome put_new(struct work *work)
 {
     struct kv_store *store = work->writer.store;
-    struct gardener gardener = gardener_of(&work->writer);
-    if (!count_bytes(store, entry_size(work->fresh), 0))
+    struct gardener gardener = writer_gardener(&work->writer);
+    if (!writer_count_bytes(store, entry_size(work->fresh), 0))
         return NO_ROOM;
-    entry_set_revision(work->fresh, next_revision(store));
+    entry_set_revision(work->fresh, writer_next_revision(store));
     if (!table_insert(&work->writer.shard->table, &gardener, &work->writer.probe, work->fresh)) {
-        count_bytes(store, 0, entry_size(work->fresh));
+        writer_count_bytes(store, 0, entry_size(work->fresh));
         return NO_ROOM;
     }
     start_deadline(&work->writer, work->fresh);
@@ -398,5 +329,5 @@ void memory_submit(struct kv_store *store, uint32_t loop, struct kv_cmd *const *
         else
             run_write(store, loop, cmds[i]);
     }
-    memory_leave(store, loop);
+    shards_leave(store, loop);
 }

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "allocation.h"
-#include "memory.h"
+#include "shards.h"
 
 #include <kvserver/module.h>
 

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "module/check.h"
 #include "module/module.h"
 
 static struct kv_loaded_module *load(enum kv_module_kind kind, const char *name)

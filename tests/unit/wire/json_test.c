@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "wire/json.h"
+#include "wire/json_string.h"
 
 enum {
     DEPTH = 1024

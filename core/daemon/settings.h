@@ -1,0 +1,78 @@
+/*
+ * The shape of the server's configuration, once it was read (config.h).
+ */
+#ifndef KV_DAEMON_SETTINGS_H
+#define KV_DAEMON_SETTINGS_H
+
+#include "base/log.h"
+#include "http/http.h"
+#include "module/module.h"
+#include "net/net.h"
+#include "script/scripts.h"
+#include "sink/sinks.h"
+#include "ws/ws.h"
+
+struct kv_conf;
+struct kv_conf_node;
+
+/* A module that the file names, loaded, and its checked options. */
+struct kv_configured_module {
+    struct kv_loaded_module *module;
+    const struct kv_option_value *options;
+    const struct kv_conf_node *at;   /* where the file names it; NULL where it does not */
+    const struct kv_conf_node *node; /* its block; NULL where there is none */
+    size_t first_path, end_path;     /* of its options, for kv_conf_check_paths() */
+};
+
+struct kv_configured_sink {
+    struct kv_configured_module module;
+    struct kv_sink_config config;
+    char name[64]; /* for the log */
+    struct kv_slice *prefixes;
+};
+
+/* What the i-th of `scripts` points to. */
+struct kv_configured_script {
+    const struct kv_conf_node *at; /* where it is named */
+    char name[64];                 /* for the log */
+    struct kv_slice *prefixes;
+    struct kv_script_option *options;
+    const struct kv_conf_node *options_node;
+};
+
+struct kv_listen_address {
+    char *host;
+    uint16_t port;
+    const struct kv_conf_node *at; /* its place; NULL where it is a default */
+};
+
+struct kv_config {
+    const char *path;                     /* of the file; NULL: all defaults */
+    struct kv_conf *conf;                 /* owns every text and value below */
+    struct kv_conf *fallback_conf;        /* the same for defaults that are lists */
+    const struct kv_option_value *values; /* of the server's schema */
+    struct kv_option_value *owned_values;
+    char *module_folder; /* where it was not given */
+    size_t end_path;     /* of the server's own options, for kv_conf_check_paths() */
+    struct kv_listen_address *listen;
+    size_t n_listen;
+    uint32_t n_threads;
+    struct kv_configured_module store;
+    struct kv_configured_module *ttl; /* the chain, in order */
+    size_t n_ttl;
+    struct kv_configured_sink *sinks;
+    size_t n_sinks;
+    struct kv_script_config *scripts;
+    struct kv_configured_script *configured_scripts;
+    size_t n_scripts;
+    struct kv_slice *origins;
+    struct kv_net_config net;
+    bool connections_are_auto; /* net.max_connections is but an upper bound then */
+    struct kv_http_config http;
+    struct kv_ws_config ws;
+    int64_t drain_ms;
+    enum kv_log_level log_level;
+    enum kv_log_format log_format;
+};
+
+#endif

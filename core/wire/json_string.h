@@ -1,0 +1,33 @@
+/*
+ * Strings between JSON and UTF-8. What is read here has passed the scanner (json.h).
+ */
+#ifndef KV_WIRE_JSON_STRING_H
+#define KV_WIRE_JSON_STRING_H
+
+#include "base/buffer.h"
+
+enum {
+    KV_JSON_NO_MEMORY = -2
+};
+
+/* Appends what a scanned string stands for, as UTF-8.
+ * string: with its quotes. Returns: 0, -1 where it has a lone surrogate, or KV_JSON_NO_MEMORY; what
+ * `out` has is then as it was. */
+int kv_json_unescape(struct kv_slice string, struct kv_buffer *out);
+
+/* Whether the string has escapes; where it has none, its text is what stands between the quotes. */
+bool kv_json_has_escapes(struct kv_slice string);
+
+/* What stands between the quotes of a scanned string, escapes and all. */
+static inline struct kv_slice kv_json_inside(struct kv_slice string)
+{
+    return (struct kv_slice){string.bytes + 1, string.len - 2};
+}
+
+/* Whether a scanned string stands for `text`. */
+bool kv_json_string_equals(struct kv_slice string, struct kv_slice text);
+
+/* Appends `utf8` as a JSON string with its quotes. Escapes what JSON demands and nothing else. */
+void kv_json_append_string(struct kv_buffer *out, struct kv_slice utf8);
+
+#endif
