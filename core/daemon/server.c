@@ -40,7 +40,7 @@ enum {
 
 struct server;
 
-struct worker {
+struct loop_thread {
     struct server *server;
     uint32_t index;
     pthread_t thread;
@@ -64,10 +64,10 @@ struct server {
     struct kv_ending ending;
     atomic_bool is_closed; /* the store */
     struct kv_loop **loops;
-    struct worker *workers;
+    struct loop_thread *threads;
     uint16_t *ports; /* of the addresses */
     struct kv_keyspace *keyspace;
-    struct kv_worker *worker;
+    struct kv_workers *workers;
     struct kv_net *net;
     struct kv_http *http;
     struct kv_http_upgrade upgrade; /* to the WebSockets */
@@ -86,26 +86,26 @@ struct server {
 
 /* Threads. */
 
-static void *run_worker(void *argument)
+static void *run_loop(void *argument)
 {
-    struct worker *worker = argument;
-    kv_loop_run(worker->server->loops[worker->index]);
+    struct loop_thread *thread = argument;
+    kv_loop_run(thread->server->loops[thread->index]);
     return NULL;
 }
 
-static void drain_worker(struct kv_post *post)
+static void drain_loop(struct kv_post *post)
 {
-    struct worker *worker = KV_CONTAINER(post, struct worker, drain);
-    kv_net_drain(worker->server->net, worker->index);
-    kv_ws_drain(worker->server->ws, worker->index);
-    kv_http_drain(worker->server->http, worker->index);
+    struct loop_thread *thread = KV_CONTAINER(post, struct loop_thread, drain);
+    kv_net_drain(thread->server->net, thread->index);
+    kv_ws_drain(thread->server->ws, thread->index);
+    kv_http_drain(thread->server->http, thread->index);
 }
 
-static void abort_worker(struct kv_post *post)
+static void abort_loop(struct kv_post *post)
 {
-    struct worker *worker = KV_CONTAINER(post, struct worker, abort);
-    kv_ws_abort(worker->server->ws, worker->index);
-    kv_net_abort(worker->server->net, worker->index);
+    struct loop_thread *thread = KV_CONTAINER(post, struct loop_thread, abort);
+    kv_ws_abort(thread->server->ws, thread->index);
+    kv_net_abort(thread->server->net, thread->index);
 }
 
 static void end(struct server *server)
@@ -150,10 +150,10 @@ static int start_thread(pthread_t *ret_thread, void *(*run)(void *), void *argum
 static int start_threads(struct server *server, struct kv_error *reterr)
 {
     for (uint32_t i = 0; i < server->config->n_threads; i++) {
-        struct worker *worker = &server->workers[i];
-        if (start_thread(&worker->thread, run_worker, worker, reterr) != 0)
+        struct loop_thread *thread = &server->threads[i];
+        if (start_thread(&thread->thread, run_loop, thread, reterr) != 0)
             return -1;
-        worker->is_running = true;
+        thread->is_running = true;
     }
     atomic_store(&server->is_opening, true);
     if (start_thread(&server->opener, open_store, server, reterr) != 0)
@@ -168,15 +168,15 @@ static int create_loops(struct server *server, struct kv_error *reterr)
 {
     uint32_t n = server->config->n_threads;
     server->loops = kv_calloc(n, sizeof(struct kv_loop *));
-    server->workers = kv_calloc(n, sizeof(*server->workers));
+    server->threads = kv_calloc(n, sizeof(*server->threads));
     for (uint32_t i = 0; i < n; i++) {
         server->loops[i] = kv_loop_create(i, &kv_clock_boot);
         if (server->loops[i] == NULL)
             return kv_error_set(reterr, "cannot make an event loop: %s", strerror(errno));
-        server->workers[i] = (struct worker){.server = server,
-                                             .index = i,
-                                             .drain = {.run = drain_worker},
-                                             .abort = {.run = abort_worker}};
+        server->threads[i] = (struct loop_thread){.server = server,
+                                                  .index = i,
+                                                  .drain = {.run = drain_loop},
+                                                  .abort = {.run = abort_loop}};
     }
     return 0;
 }
@@ -290,11 +290,11 @@ static void create_protocols(struct server *server)
     server->http =
         kv_http_create(&config->http, &(struct kv_http_parts){.net = server->net,
                                                               .keyspace = server->keyspace,
-                                                              .worker = server->worker,
+                                                              .workers = server->workers,
                                                               .upgrade = &server->upgrade,
                                                               .loops = server->loops,
                                                               .n_loops = config->n_threads});
-    server->ws = kv_ws_create(&config->ws, server->keyspace, server->worker, server->loops,
+    server->ws = kv_ws_create(&config->ws, server->keyspace, server->workers, server->loops,
                               config->n_threads);
 }
 
@@ -311,7 +311,7 @@ static int start(struct server *server, struct kv_error *reterr)
     kv_scripts_start(server->scripts, server->keyspace);
     if (server->sinks != NULL && kv_sinks_start(server->sinks, server->keyspace, reterr) != 0)
         return -1;
-    server->worker = kv_worker_create();
+    server->workers = kv_workers_create(config->n_threads);
     struct kv_net_config net = config->net;
     net.max_connections = kv_process_fit_connections(config);
     server->net = kv_net_create(&net, server->loops, config->n_threads);
@@ -397,14 +397,14 @@ static void drain(struct server *server)
 {
     server->ends_by_ms = kv_clock_now_ms(&kv_clock_boot) + server->config->drain_ms;
     for (uint32_t i = 0; i < server->config->n_threads; i++)
-        kv_loop_post(server->loops[i], &server->workers[i].drain);
+        kv_loop_post(server->loops[i], &server->threads[i].drain);
     if (!wait_until_quiet(server, server->ends_by_ms, 0))
         log_noise(server, KV_LOG_WARN, "cutting off what did not end in time");
     if (server->sinks != NULL)
         kv_sinks_stop_blocking(server->sinks);
     kv_scripts_end(server->scripts);
     for (uint32_t i = 0; i < server->config->n_threads; i++)
-        kv_loop_post(server->loops[i], &server->workers[i].abort);
+        kv_loop_post(server->loops[i], &server->threads[i].abort);
     if (!wait_until_quiet(server, kv_clock_now_ms(&kv_clock_boot) + ABORT_MS, HURRIED_ABORT_MS)) {
         log_noise(server, KV_LOG_ERROR, "giving up, the store is not closed; there are left");
         _exit(EXIT_FAILURE); /* what is left belongs to threads that cannot be stopped */
@@ -415,13 +415,13 @@ static void stop_threads(struct server *server)
 {
     if (server->has_opener)
         pthread_join(server->opener, NULL);
-    if (server->workers == NULL)
+    if (server->threads == NULL)
         return;
     for (uint32_t i = 0; i < server->config->n_threads; i++) {
-        if (!server->workers[i].is_running)
+        if (!server->threads[i].is_running)
             continue;
         kv_loop_stop(server->loops[i]);
-        pthread_join(server->workers[i].thread, NULL);
+        pthread_join(server->threads[i].thread, NULL);
     }
 }
 
@@ -522,7 +522,7 @@ static void end_keyspace(struct server *server)
 
 static void destroy(struct server *server)
 {
-    kv_worker_destroy(server->worker);
+    kv_workers_destroy(server->workers);
     kv_ws_destroy(server->ws);
     kv_http_destroy(server->http);
     kv_net_destroy(server->net);
@@ -533,7 +533,7 @@ static void destroy(struct server *server)
         kv_loop_destroy(server->loops[i]);
     kv_chain_close(server->chain);
     free(server->loops);
-    free(server->workers);
+    free(server->threads);
     free(server->ports);
     free(server->interceptors);
     sem_destroy(&server->opened);

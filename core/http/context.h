@@ -8,7 +8,7 @@
 #include "http/config.h"
 #include "http/refused_origins.h"
 #include "keyspace/keyspace.h"
-#include "loop/worker.h"
+#include "loop/workers.h"
 #include "net/net.h"
 
 struct kv_http_context {
@@ -17,7 +17,7 @@ struct kv_http_context {
     struct kv_loop *loop;
     struct kv_keyspace *keyspace;
     struct kv_keyspace_loop *keyspace_loop;
-    struct kv_worker *worker;
+    struct kv_workers *workers;
     struct kv_http_upgrade *upgrade;
     struct kv_refused_origins *refused_origins;
     struct kv_buffer decoded; /* for the key that is being read */

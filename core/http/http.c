@@ -51,7 +51,7 @@ static void init_loop(struct kv_http *http, uint32_t index, const struct kv_http
         .loop = parts->loops[index],
         .keyspace = parts->keyspace,
         .keyspace_loop = kv_keyspace_on(parts->keyspace, index),
-        .worker = parts->worker,
+        .workers = parts->workers,
         .upgrade = parts->upgrade,
         .refused_origins = &http->refused_origins,
     };

@@ -6,7 +6,7 @@
 
 #include "http/config.h"
 #include "keyspace/keyspace.h"
-#include "loop/worker.h"
+#include "loop/workers.h"
 #include "net/net.h"
 
 struct kv_http;
@@ -15,7 +15,7 @@ struct kv_http;
 struct kv_http_parts {
     struct kv_net *net; /* its connections are served */
     struct kv_keyspace *keyspace;
-    struct kv_worker *worker;
+    struct kv_workers *workers;
     struct kv_http_upgrade *upgrade;
     struct kv_loop *const *loops;
     uint32_t n_loops;

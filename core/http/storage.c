@@ -259,8 +259,9 @@ static void give_to_worker(struct kv_exchange *exchange, const struct kv_request
     reading->request = *request;
     reading->job.work = read_on_worker;
     reading->job.done = on_read_by_worker;
+    reading->job.bytes = request->body.len;
     keep(exchange)->is_on_worker = true;
-    kv_worker_run(exchange->here->worker, exchange->here->loop, &reading->job);
+    kv_workers_run(exchange->here->workers, exchange->here->loop, &reading->job);
 }
 
 static void write_value(struct kv_exchange *exchange, const struct kv_request *request,
@@ -268,7 +269,7 @@ static void write_value(struct kv_exchange *exchange, const struct kv_request *r
 {
     struct kv_http_body body;
     struct kv_error error;
-    if (request->body.len >= KV_WORKER_LONG_TEXT) {
+    if (request->body.len >= KV_WORKERS_LONG_TEXT) {
         give_to_worker(exchange, request);
         return;
     }

@@ -169,7 +169,8 @@ static void give_to_worker(struct kv_session *session)
     session->reading = reading;
     reading->job.work = read_on_worker;
     reading->job.done = on_read_by_worker;
-    kv_worker_run(session->here->worker, session->here->loop, &reading->job);
+    reading->job.bytes = reading->text.len;
+    kv_workers_run(session->here->workers, session->here->loop, &reading->job);
 }
 
 static void handle_text(struct kv_session *session, struct kv_slice text)
@@ -192,7 +193,7 @@ static void handle_parts(struct kv_session *session, enum kv_frame_opcode opcode
     struct kv_buffer *parts = &session->incoming.parts;
     if (opcode == KV_FRAME_BINARY)
         refuse_binary(session);
-    else if (parts->len >= KV_WORKER_LONG_TEXT)
+    else if (parts->len >= KV_WORKERS_LONG_TEXT)
         give_to_worker(session);
     else
         handle_text(session, kv_buffer_slice(parts));
@@ -222,7 +223,7 @@ static void take_control(struct kv_session *session, const struct kv_frame_piece
 static void take_piece(struct kv_session *session, const struct kv_frame_piece *piece)
 {
     bool is_whole = piece->is_first && piece->is_last;
-    if (!is_whole || piece->bytes.len >= KV_WORKER_LONG_TEXT)
+    if (!is_whole || piece->bytes.len >= KV_WORKERS_LONG_TEXT)
         take_part(session, piece);
     else if (piece->opcode == KV_FRAME_BINARY)
         refuse_binary(session);

@@ -11,7 +11,7 @@
 
 #include "base/buffer.h"
 #include "base/mem.h"
-#include "loop/worker.h"
+#include "loop/workers.h"
 #include "net/connection.h"
 #include "ws/config.h"
 #include "ws/frames.h"
@@ -19,7 +19,7 @@
 /* What sessions of one loop share. */
 struct kv_ws_loop {
     const struct kv_ws_config *config;
-    struct kv_worker *worker;
+    struct kv_workers *workers;
     struct kv_loop *loop;
     struct kv_keyspace_loop *keyspace;
     struct kv_list sessions;

@@ -33,12 +33,12 @@ static int64_t stage_wake_at(struct kv_loop_stage *stage)
     return kv_list_is_empty(&here->active) ? INT64_MAX : INT64_MIN;
 }
 
-static void init_loop(struct kv_ws *ws, struct kv_keyspace *keyspace, struct kv_worker *worker,
+static void init_loop(struct kv_ws *ws, struct kv_keyspace *keyspace, struct kv_workers *workers,
                       uint32_t index, struct kv_loop *loop)
 {
     struct kv_ws_loop *here = &ws->loops[index];
     here->config = &ws->config;
-    here->worker = worker;
+    here->workers = workers;
     here->loop = loop;
     here->keyspace = kv_keyspace_on(keyspace, index);
     here->stage.run = run_stage;
@@ -49,13 +49,14 @@ static void init_loop(struct kv_ws *ws, struct kv_keyspace *keyspace, struct kv_
 }
 
 struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_keyspace *keyspace,
-                           struct kv_worker *worker, struct kv_loop *const *loops, uint32_t n_loops)
+                           struct kv_workers *workers, struct kv_loop *const *loops,
+                           uint32_t n_loops)
 {
     struct kv_ws *ws = kv_calloc(1, sizeof(*ws) + n_loops * sizeof(struct kv_ws_loop));
     ws->config = *config;
     ws->n_loops = n_loops;
     for (uint32_t i = 0; i < n_loops; i++)
-        init_loop(ws, keyspace, worker, i, loops[i]);
+        init_loop(ws, keyspace, workers, i, loops[i]);
     return ws;
 }
 

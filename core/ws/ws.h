@@ -5,7 +5,7 @@
 #define KV_WS_WS_H
 
 #include "keyspace/keyspace.h"
-#include "loop/worker.h"
+#include "loop/workers.h"
 #include "net/connection.h"
 #include "ws/config.h"
 
@@ -14,7 +14,7 @@ struct kv_ws;
 /* Adds a stage to each loop, after the keyspace's. Before the loops run. Lent until
  * kv_ws_destroy(): keyspace, worker, loops. */
 struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_keyspace *keyspace,
-                           struct kv_worker *worker, struct kv_loop *const *loops,
+                           struct kv_workers *workers, struct kv_loop *const *loops,
                            uint32_t n_loops);
 
 /* Serves a connection that has been upgraded, beginning with the input that is there. On the thread

@@ -29,7 +29,7 @@ static struct served {
     int64_t now_ms;
     struct kv_loop *loop;
     struct kv_keyspace *keyspace;
-    struct kv_worker *worker;
+    struct kv_workers *workers;
     struct kv_net *net;
     struct kv_http *http;
     struct kv_http_upgrade upgrade;
@@ -83,7 +83,7 @@ static void destroy_servers(void)
 {
     for (int way = 0; way < SERVED_WAYS; way++) {
         struct served *one = &servers[way];
-        kv_worker_destroy(one->worker);
+        kv_workers_destroy(one->workers);
         kv_ws_destroy(one->ws);
         kv_http_destroy(one->http);
         kv_net_destroy(one->net);
@@ -131,16 +131,16 @@ static void make_server(bool has_fast_path)
     server->now_ms = 1000000;
     server->loop = kv_loop_create(0, &server->clock);
     make_keyspace();
-    server->worker = kv_worker_create();
+    server->workers = kv_workers_create(1);
     server->net = kv_net_create(&net, &server->loop, 1);
     server->upgrade.open = open_websocket;
     server->http = kv_http_create(&http, &(struct kv_http_parts){.net = server->net,
                                                                  .keyspace = server->keyspace,
-                                                                 .worker = server->worker,
+                                                                 .workers = server->workers,
                                                                  .upgrade = &server->upgrade,
                                                                  .loops = &server->loop,
                                                                  .n_loops = 1});
-    server->ws = kv_ws_create(&ws, server->keyspace, server->worker, &server->loop, 1);
+    server->ws = kv_ws_create(&ws, server->keyspace, server->workers, &server->loop, 1);
 }
 
 /* Returns: whether something came. */

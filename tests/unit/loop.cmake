@@ -1,4 +1,4 @@
 kv_add_test(unit_loop SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/loop/loop_test.c USES kv_loop
             LABELS threads)
-kv_add_test(unit_worker SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/loop/worker_test.c USES kv_loop
+kv_add_test(unit_workers SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/loop/workers_test.c USES kv_loop
             LABELS threads)
