@@ -1,7 +1,7 @@
 -- Keeps a record of every change. A client that knows a key finds all of its records.
 --
 --   scripts:
---     - file: scripts/hooks/audit.lua
+--     - file: ../scripts/hooks/audit.lua
 --       prefixes: [user/, order/]                 # none: all keys
 --       options: {under: audit/, keep: 30 days}   # keep: 0 is for ever
 --

@@ -1,7 +1,7 @@
 -- Deletes what belongs to a key when that is deleted, or expires: with `user/7` all of `user/7/…`.
 --
 --   scripts:
---     - file: scripts/hooks/cascade.lua
+--     - file: ../scripts/hooks/cascade.lua
 --       prefixes: [user/]
 --       options: {parents: user/, under: children/}
 --

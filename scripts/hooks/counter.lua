@@ -2,7 +2,7 @@
 -- subscribe to it.
 --
 --   scripts:
---     - file: scripts/hooks/counter.lua
+--     - file: ../scripts/hooks/counter.lua
 --       options: {users: user/, orders: order/}     # name: prefix
 --
 -- Clients cannot write these keys. Keys that were there before the script are not counted; an import, for

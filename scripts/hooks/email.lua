@@ -3,7 +3,7 @@
 -- `user/ann@example.org`, with what is left of its TTL; or the write is refused.
 --
 --   scripts:
---     - file: scripts/hooks/email.lua
+--     - file: ../scripts/hooks/email.lua
 --       prefixes: [user/]
 --       options: {member: email, keys: move}        # keys: move, refuse, or keep
 

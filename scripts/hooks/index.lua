@@ -2,7 +2,7 @@
 -- `index/city/Oslo` is a list with "user/7" in it.
 --
 --   scripts:
---     - file: scripts/hooks/index.lua
+--     - file: ../scripts/hooks/index.lua
 --       prefixes: [user/]
 --       options: {city: index/city/, role: index/role/}     # member: prefix of the index
 --

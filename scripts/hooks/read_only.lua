@@ -1,7 +1,7 @@
 -- Refuses writes and deletes in a daily window of time, in UTC.
 --
 --   scripts:
---     - file: scripts/hooks/read_only.lua
+--     - file: ../scripts/hooks/read_only.lua
 --       prefixes: [config/]                       # none: all keys
 --       options: {from: "22:00", to: "06:00", days: sat sun, reason: closed until morning}
 --

@@ -1,7 +1,7 @@
 -- Refuses values that do not fit the schema of their key's prefix.
 --
 --   scripts:
---     - file: scripts/hooks/schema.lua
+--     - file: ../scripts/hooks/schema.lua
 --       options:
 --         user/: '{"type": "object", "required": ["name"], "additionalProperties": false,
 --                  "properties": {"name": {"type": "string", "minLength": 1},
