@@ -93,6 +93,7 @@ tell_results() {
         sed -n 's/^\([a-z]*\) failure \(.*\)/  \2 (\1)/p' "$results"
     fi
     echo
+    printf '%-8s %5d s\n' building "$built"
     sed -n 's/^\([a-z]*\) seconds \(.*\)/\1 \2/p' "$results" | while read -r pass seconds; do
         printf '%-8s %5d s  %5d passed, %d failed, %d skipped\n' "$pass" "$seconds" \
             "$(sum_of passed "$pass")" "$(sum_of failed "$pass")" "$(sum_of skipped "$pass")"
@@ -124,7 +125,11 @@ run_tests() { # pass
     awk -f "$root/scripts/dev/read-test-log.awk" "$folder/ctest.log" \
         "$folder/Testing/Temporary/LastTest.log" >"$scratch/facts"
     sed "s/^/$1 /" "$scratch/facts" >>"$results"
-    ! grep -q '^No tests were found' "$folder/ctest.log" || note_whole "$1" 1 "no test has these labels"
+    if grep -q '^No tests were found' "$folder/ctest.log"; then
+        note_whole "$1" 1 "no test has these labels"
+    elif ! grep -q '^Total Test time' "$folder/ctest.log"; then
+        note_whole "$1" 1 "ctest did not come to its end"
+    fi
 }
 
 run_pass() { # pass
@@ -161,7 +166,8 @@ make_all() {
     # shellcheck disable=SC2046 # a list of passes
     timeout 3h "$root/scripts/dev/make-beside.sh" "$scratch" $(of_wanted thread address tidy) &
     beside=$!
-    trap 'kill "$beside" 2>/dev/null || true' EXIT INT TERM
+    trap 'kill "$beside" 2>/dev/null || true' EXIT
+    trap 'exit 130' INT TERM
 }
 
 run_all() {
@@ -169,7 +175,7 @@ run_all() {
     mkdir "$scratch"
     : >"$results"
     make_all
-    note building seconds "$(($(now) - began))"
+    built=$(($(now) - began))
     for pass in $passes; do
         start="$(now)"
         run_pass "$pass"

@@ -71,12 +71,22 @@ is_moved() { # folder
             grep -qxF "CMAKE_CACHEFILE_DIR:INTERNAL=$1" "$1/CMakeCache.txt"; }
 }
 
+# ccache, where it is installed and may write its cache.
+compiler_cache() { # folder
+    echo 'int probe;' >"$1/probe.c"
+    if command -v ccache >/dev/null && ccache cc -c "$1/probe.c" -o "$1/probe.o" 2>/dev/null; then
+        echo ccache
+    fi
+    rm -f "$1/probe.c" "$1/probe.o"
+}
+
 configure() { # folder, options of cmake …
     folder="$1"
     shift
-    ! is_moved "$folder" || set -- --fresh "$@"
-    ! command -v ccache >/dev/null || set -- -DCMAKE_C_COMPILER_LAUNCHER=ccache "$@"
     mkdir -p "$folder"
+    ! is_moved "$folder" || set -- --fresh "$@"
+    [ -n "${CMAKE_C_COMPILER_LAUNCHER:-}" ] ||
+        set -- "-DCMAKE_C_COMPILER_LAUNCHER=$(compiler_cache "$folder")" "$@"
     cmake -S "$root" -B "$folder" -G Ninja "$@" >"$folder/configure.log" 2>&1 || {
         cat "$folder/configure.log" >&2
         return 1
