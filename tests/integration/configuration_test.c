@@ -385,6 +385,7 @@ static void configurations_that_come_along_are_valid(void **state)
     static const char *const paths[] = {KV_SOURCES "/conf/kvserver.yaml",
                                         KV_SOURCES "/conf/everything.yaml"};
     (void)state;
+    setenv("KVSERVER_DATA", "/tmp/kvserver-data", 1); /* the sources may be read-only */
     for (size_t i = 0; i < N(paths) - !HAS_KAFKA; i++) {
         struct kv_test_outcome outcome;
         kv_test_program_run((const char *[]){"-c", paths[i], "--check-config", NULL}, &outcome);
@@ -392,6 +393,7 @@ static void configurations_that_come_along_are_valid(void **state)
             fail_msg("%s", outcome.err);
         kv_test_outcome_fini(&outcome);
     }
+    unsetenv("KVSERVER_DATA");
 }
 
 static void output_that_cannot_be_written_is_a_failure(void **state)
