@@ -26,7 +26,7 @@ names_config() {
     return 1
 }
 
-# The data of the checkout's own configuration.
+# The checkout's own configuration has its data in the checkout, but where that cannot be.
 choose_data_folder() {
     data="$root/data"
     if [ -e "$data" ]; then
@@ -34,11 +34,10 @@ choose_data_folder() {
         [ -z "$foreign" ] || say "$foreign belongs to $(stat -c %U "$foreign"), and is not yours to" \
             "write; KVSERVER_DATA=FOLDER chooses another place for the data"
     elif [ ! -w "$root" ]; then
-        data="$(own_folder "${XDG_DATA_HOME:-}" .local/share)"
-        mkdir -p -- "$data"
-        say "$root cannot be written to; the data is in $data (KVSERVER_DATA=FOLDER chooses another place)"
+        KVSERVER_DATA="$(own_folder "${XDG_DATA_HOME:-}" .local/share)"
+        mkdir -p -- "$KVSERVER_DATA"
+        say "$root cannot be written to; the data is in $KVSERVER_DATA (KVSERVER_DATA=FOLDER chooses another place)"
     fi
-    echo "$data"
 }
 
 "$root/scripts/dev/install-packages.sh" build
@@ -46,9 +45,8 @@ choose_build_folder
 exclusively "$build/.build-lock" "building in $build" build_server
 if [ -n "${KVSERVER_DATA:-}" ]; then
     KVSERVER_DATA="$(absolute "$KVSERVER_DATA")"
-    export KVSERVER_DATA
 elif ! names_config "$@"; then
-    KVSERVER_DATA="$(choose_data_folder)"
-    export KVSERVER_DATA
+    choose_data_folder
 fi
+[ -z "${KVSERVER_DATA:-}" ] || export KVSERVER_DATA
 exec "$build/kvserver" -c "$root/conf/kvserver.yaml" "$@"
