@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/un.h>
 
 #include "base/mem.h"
 #include "conf/conf.h"
@@ -188,31 +189,75 @@ static uint32_t threads_for_all_cpus(void)
     return n > KV_KEYSPACE_MAX_LOOPS ? KV_KEYSPACE_MAX_LOOPS : n;
 }
 
+/* `0660`: three octal digits, with or without a zero ahead of them. */
+static uint32_t read_mode(struct kv_config *config, const struct kv_conf_node *at, size_t i,
+                          struct kv_slice text)
+{
+    char *end;
+    unsigned long mode = strtoul(text.bytes, &end, 8);
+    if (text.len < 3 || text.len > 4 || *end != '\0' || mode > 0777)
+        kv_conf_fault(config->conf, at,
+                      "listen[%zu].mode: \"%s\" is no mode of a file like \"0660\"", i, text.bytes);
+    return (uint32_t)mode;
+}
+
+static void read_unix(struct kv_config *config, size_t i, const struct kv_option_value *entry)
+{
+    struct kv_listen_address *address = &config->listen[i];
+    const struct kv_conf_node *mode = kv_conf_node_find(address->at, "mode");
+    address->unix_path = field(entry, LISTEN_UNIX)->string.bytes;
+    address->unix_mode = read_mode(config, mode, i, field(entry, LISTEN_MODE)->string);
+    if (strlen(address->unix_path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+        kv_conf_fault(config->conf, kv_conf_node_find(address->at, "unix"),
+                      "listen[%zu].unix: %s is longer than the path of a socket may be", i,
+                      address->unix_path);
+    if (field(entry, LISTEN_HOST)->is_given || field(entry, LISTEN_PORT)->is_given)
+        kv_conf_fault(config->conf, address->at,
+                      "listen[%zu]: it takes either `unix` or `host` and `port`", i);
+}
+
 static void read_address(struct kv_config *config, size_t i, const struct kv_option_value *entry)
 {
     char path[64];
     snprintf(path, sizeof(path), "listen[%zu].host", i);
     const struct kv_conf_node *node = kv_conf_node_child(given_list(config, "listen"), i);
     const struct kv_conf_node *host = kv_conf_node_find(node, "host");
+    config->listen[i].at = node;
+    if (field(entry, LISTEN_UNIX)->string.len != 0) {
+        read_unix(config, i, entry);
+        return;
+    }
+    if (field(entry, LISTEN_MODE)->is_given)
+        kv_conf_fault(config->conf, kv_conf_node_find(node, "mode"),
+                      "listen[%zu].mode: only a Unix socket has one", i);
     config->listen[i].host = kv_host_read(config->conf, host == NULL ? node : host, path,
                                           field(entry, LISTEN_HOST)->string);
     config->listen[i].port = (uint16_t)field(entry, LISTEN_PORT)->integer;
-    config->listen[i].at = node;
 }
 
 static bool is_same_address(const struct kv_listen_address *a, const struct kv_listen_address *b)
 {
+    if (a->unix_path != NULL && b->unix_path != NULL)
+        return strcmp(a->unix_path, b->unix_path) == 0;
     return a->host != NULL && b->host != NULL && strcmp(a->host, b->host) == 0 &&
            a->port == b->port && a->port != 0;
 }
 
 static void note_address_twice(struct kv_config *config, size_t i)
 {
-    for (size_t k = 0; k < i; k++)
-        if (is_same_address(&config->listen[k], &config->listen[i]))
-            kv_conf_fault(config->conf, config->listen[i].at,
+    const struct kv_listen_address *address = &config->listen[i];
+    for (size_t k = 0; k < i; k++) {
+        if (!is_same_address(&config->listen[k], address))
+            continue;
+        if (address->unix_path != NULL)
+            kv_conf_fault(config->conf, address->at,
+                          "listen[%zu]: %s is listed already, as listen[%zu]", i,
+                          address->unix_path, k);
+        else
+            kv_conf_fault(config->conf, address->at,
                           "listen[%zu]: %s port %u is listed already, as listen[%zu]", i,
-                          config->listen[i].host, config->listen[i].port, k);
+                          address->host, address->port, k);
+    }
 }
 
 static void read_listen(struct kv_config *config)

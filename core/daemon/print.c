@@ -111,10 +111,32 @@ static void print_scripts(const struct kv_config *config, struct kv_conf_printer
         print_script(config, i, printer);
 }
 
+/* An address has either a host and a port, or a Unix socket and its mode. */
+static void print_address(const struct kv_config *config, size_t i, struct kv_conf_printer *printer)
+{
+    const struct kv_option_value *entry = &config->values[CONFIG_LISTEN].list.items[i];
+    bool is_unix = config->listen[i].unix_path != NULL;
+    size_t at = printer->out->len;
+    for (int k = is_unix ? LISTEN_UNIX : LISTEN_HOST; k <= (is_unix ? LISTEN_MODE : LISTEN_PORT);
+         k++)
+        print_option(printer, &listen_fields[k], given(config, "listen", i), &entry->list.items[k],
+                     4);
+    printer->out->bytes[at + 2] = '-'; /* of the first of its lines */
+}
+
+static void print_listen(const struct kv_config *config, struct kv_conf_printer *printer)
+{
+    kv_buffer_append(printer->out, KV_SLICE("listen:\n"));
+    for (size_t i = 0; i < config->n_listen; i++)
+        print_address(config, i, printer);
+}
+
 void kv_config_print(const struct kv_config *config, struct kv_conf_printer *printer)
 {
     for (int i = 0; i < N_CONFIG; i++) {
-        if (i == CONFIG_STORAGE)
+        if (i == CONFIG_LISTEN)
+            print_listen(config, printer);
+        else if (i == CONFIG_STORAGE)
             print_storage(config, printer);
         else if (i == CONFIG_TTL)
             print_ttl(config, printer);

@@ -11,7 +11,9 @@
 
 enum {
     LISTEN_HOST,
-    LISTEN_PORT
+    LISTEN_PORT,
+    LISTEN_UNIX,
+    LISTEN_MODE
 };
 enum {
     MODULE_NAME,
@@ -103,6 +105,14 @@ static const struct kv_option listen_fields[] = {
      .fallback = "127.0.0.1",
      .doc = "a name or an address; 0.0.0.0 or :: for all"},
     {.name = "port", .type = KV_OPTION_INT, .fallback = "3000", .max = 65535, .doc = "0: any"},
+    {.name = "unix",
+     .type = KV_OPTION_PATH,
+     .flags = KV_OPTION_WRITES,
+     .doc = "the path of a Unix socket, instead of host and port"},
+    {.name = "mode",
+     .type = KV_OPTION_STRING,
+     .fallback = "0660",
+     .doc = "who may connect to the Unix socket, as of files"},
 };
 static const struct kv_option listen_element = {
     .type = KV_OPTION_BLOCK, .fields = listen_fields, .n_fields = KV_COUNT(listen_fields)};

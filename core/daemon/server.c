@@ -211,14 +211,20 @@ static struct kv_keyspace *create_keyspace(struct server *server)
     return kv_keyspace_create(&parts);
 }
 
+static int listen_at(struct server *server, size_t i, struct kv_error *reterr)
+{
+    const struct kv_listen_address *at = &server->config->listen[i];
+    if (at->unix_path != NULL)
+        return kv_net_listen_unix(server->net, at->unix_path, at->unix_mode, reterr);
+    return kv_net_listen(server->net, at->host, at->port, &server->ports[i], reterr);
+}
+
 static int listen_everywhere(struct server *server, struct kv_error *reterr)
 {
     server->ports = kv_calloc(server->config->n_listen, sizeof(*server->ports));
-    for (size_t i = 0; i < server->config->n_listen; i++) {
-        const struct kv_listen_address *at = &server->config->listen[i];
-        if (kv_net_listen(server->net, at->host, at->port, &server->ports[i], reterr) != 0)
+    for (size_t i = 0; i < server->config->n_listen; i++)
+        if (listen_at(server, i, reterr) != 0)
             return -1;
-    }
     return 0;
 }
 
@@ -252,17 +258,24 @@ static bool store_fails_at_once(struct server *server)
     return atomic_load(&server->has_failed);
 }
 
+static void tell_address(const struct kv_listen_address *at, uint16_t port)
+{
+    if (at->unix_path != NULL) {
+        kv_log(KV_LOG_INFO, "server", "listening on %s", at->unix_path);
+        return;
+    }
+    bool is_ipv6 = strchr(at->host, ':') != NULL;
+    kv_log(KV_LOG_INFO, "server", "listening on http://%s%s%s:%u", is_ipv6 ? "[" : "", at->host,
+           is_ipv6 ? "]" : "", port);
+}
+
 /* Says where it listens, but not where an error is all that there is to be said. */
 static void tell_addresses(struct server *server)
 {
     if (store_fails_at_once(server))
         return;
-    for (size_t i = 0; i < server->config->n_listen; i++) {
-        const char *host = server->config->listen[i].host;
-        bool is_ipv6 = strchr(host, ':') != NULL;
-        kv_log(KV_LOG_INFO, "server", "listening on http://%s%s%s:%u", is_ipv6 ? "[" : "", host,
-               is_ipv6 ? "]" : "", server->ports[i]);
-    }
+    for (size_t i = 0; i < server->config->n_listen; i++)
+        tell_address(&server->config->listen[i], server->ports[i]);
     come_ready(server);
 }
 

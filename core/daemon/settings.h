@@ -41,8 +41,10 @@ struct kv_configured_script {
 };
 
 struct kv_listen_address {
-    char *host;
+    char *host; /* NULL: a Unix socket, or a fault has been noted */
     uint16_t port;
+    const char *unix_path; /* NULL: none */
+    uint32_t unix_mode;
     const struct kv_conf_node *at; /* its place; NULL where it is a default */
 };
 

@@ -1,10 +1,11 @@
 /*
- * Every loop has a socket of its own (SO_REUSEPORT). Accepting stops for a moment where descriptors
- * or memory run out: a listener that stays readable would keep its loop spinning.
+ * Of TCP every loop has a socket of its own (SO_REUSEPORT). Accepting stops for a moment where
+ * descriptors or memory run out: a listener that stays readable would keep its loop spinning.
  */
 #include "net/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -96,6 +97,22 @@ void kv_listeners_fini(struct kv_listeners *listeners)
         kv_list_remove(link);
         free(listener);
     }
+}
+
+int kv_listen_shared(struct kv_listeners *const *loops, uint32_t n_loops, int fd)
+{
+    for (uint32_t i = 1; i < n_loops; i++) {
+        int other = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        if (other < 0) {
+            int error = errno;
+            close(fd);
+            errno = error;
+            return -1;
+        }
+        add_listener(loops[i], other);
+    }
+    add_listener(loops[0], fd);
+    return 0;
 }
 
 /* TCP. */

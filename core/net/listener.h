@@ -1,6 +1,6 @@
 /*
  * Listening sockets: one on each loop for every address, so that the kernel spreads connections
- * over the loops.
+ * over the loops; and one for all loops where there can be no more.
  */
 #ifndef KV_NET_LISTENER_H
 #define KV_NET_LISTENER_H
@@ -25,6 +25,10 @@ void kv_listeners_init(struct kv_listeners *listeners, struct kv_loop *loop);
 
 /* Closes them. */
 void kv_listeners_fini(struct kv_listeners *listeners);
+
+/* Listens on a socket that listens already, on each of the loops: they take turns. Takes the
+ * descriptor over. Before the loops run. Returns: -1 and errno. */
+int kv_listen_shared(struct kv_listeners *const *loops, uint32_t n_loops, int fd);
 
 /* Listens at every address of a host, on each of the loops. Before the loops run.
  * host: a name or an address; port: 0 for any that is free. *ret_port: the port it is. */

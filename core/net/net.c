@@ -1,10 +1,12 @@
 /* Admission, and on each loop the timer that sweeps over its connections. */
 #include "net/net.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "net/listener.h"
+#include "net/unix_socket.h"
 
 enum {
     SWEEP_MS = 1000,
@@ -25,6 +27,7 @@ struct kv_net {
     _Atomic uint32_t n_connections;
     _Atomic uint32_t n_lingering;
     atomic_bool is_draining;
+    struct kv_list unix_sockets;
     uint32_t n_loops;
     struct net_loop loops[];
 };
@@ -79,6 +82,7 @@ struct kv_net *kv_net_create(const struct kv_net_config *config, struct kv_loop 
     struct kv_net *net = kv_calloc(1, sizeof(*net) + n_loops * sizeof(struct net_loop));
     net->config = *config;
     net->n_loops = n_loops;
+    kv_list_init(&net->unix_sockets);
     for (uint32_t i = 0; i < n_loops; i++)
         init_loop(net, i, loops[i]);
     return net;
@@ -89,15 +93,37 @@ void kv_net_set_service(struct kv_net *net, struct kv_net_service *service)
     net->service = service;
 }
 
-int kv_net_listen(struct kv_net *net, const char *host, uint16_t port, uint16_t *ret_port,
-                  struct kv_error *reterr)
+/* Owns: the caller, by free(). */
+static struct kv_listeners **listeners_of(struct kv_net *net)
 {
     struct kv_listeners **all = kv_calloc(net->n_loops, sizeof(*all));
     for (uint32_t i = 0; i < net->n_loops; i++)
         all[i] = &net->loops[i].listeners;
+    return all;
+}
+
+int kv_net_listen(struct kv_net *net, const char *host, uint16_t port, uint16_t *ret_port,
+                  struct kv_error *reterr)
+{
+    struct kv_listeners **all = listeners_of(net);
     int result = kv_listen(all, net->n_loops, host, port, ret_port, reterr);
     free(all);
     return result;
+}
+
+int kv_net_listen_unix(struct kv_net *net, const char *path, uint32_t mode, struct kv_error *reterr)
+{
+    struct kv_unix_socket *unix_socket;
+    int fd = kv_unix_socket_listen(path, mode, &unix_socket, reterr);
+    if (fd < 0)
+        return -1;
+    kv_list_append(&net->unix_sockets, &unix_socket->link);
+    struct kv_listeners **all = listeners_of(net);
+    int failed = kv_listen_shared(all, net->n_loops, fd);
+    free(all);
+    if (failed != 0)
+        return kv_error_set(reterr, "cannot listen on %s: %s", path, strerror(errno));
+    return 0;
 }
 
 void kv_net_drain(struct kv_net *net, uint32_t loop)
@@ -141,5 +167,7 @@ void kv_net_destroy(struct kv_net *net)
         kv_listeners_fini(&here->listeners);
         kv_timer_stop(here->connections.loop, &here->sweep);
     }
+    KV_LIST_EACH(&net->unix_sockets, link, after)
+    kv_unix_socket_remove(KV_CONTAINER(link, struct kv_unix_socket, link));
     free(net);
 }

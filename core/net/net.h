@@ -34,6 +34,10 @@ void kv_net_set_service(struct kv_net *net, struct kv_net_service *service);
 int kv_net_listen(struct kv_net *net, const char *host, uint16_t port, uint16_t *ret_port,
                   struct kv_error *reterr);
 
+/* The same at a path of the file system (unix_socket.h). mode: who may connect, as of files. */
+int kv_net_listen_unix(struct kv_net *net, const char *path, uint32_t mode,
+                       struct kv_error *reterr);
+
 /* Has the service serve a socket as if it had been accepted on that loop. On the loop's thread. */
 void kv_net_admit(struct kv_net *net, uint32_t loop, struct st_h2o_socket_t *sock);
 
@@ -53,7 +57,7 @@ uint32_t kv_net_n_connections(const struct kv_net *net);
  * Threads: any. */
 bool kv_net_is_quiet(const struct kv_net *net);
 
-/* After the loops have ended. Accepts NULL. */
+/* After the loops have ended; removes the sockets of kv_net_listen_unix(). Accepts NULL. */
 void kv_net_destroy(struct kv_net *net);
 
 #endif

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -74,6 +75,16 @@ void kv_test_stream_open_narrow(struct kv_test_stream *stream, uint16_t port, in
 {
     if (!stream_connect(stream, port, receive_bytes))
         fail_msg("cannot connect to port %u", port);
+}
+
+void kv_test_stream_open_unix(struct kv_test_stream *stream, const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    *stream = (struct kv_test_stream){.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    assert_true(stream->fd >= 0 && strlen(path) < sizeof(address.sun_path));
+    strcpy(address.sun_path, path);
+    if (connect(stream->fd, (struct sockaddr *)&address, sizeof(address)) != 0)
+        fail_msg("cannot connect to %s: %s", path, strerror(errno));
 }
 
 void kv_test_stream_close(struct kv_test_stream *stream)

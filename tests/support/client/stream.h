@@ -45,6 +45,9 @@ void kv_test_stream_open(struct kv_test_stream *stream, uint16_t port);
  */
 void kv_test_stream_open_narrow(struct kv_test_stream *stream, uint16_t port, int receive_bytes);
 
+/* Connects to a Unix socket. */
+void kv_test_stream_open_unix(struct kv_test_stream *stream, const char *path);
+
 /* Like open. Returns: false where the connection is refused; the stream is closed then. */
 bool kv_test_stream_try_open(struct kv_test_stream *stream, uint16_t port);
 

@@ -1,0 +1,108 @@
+#include "net/unix_socket.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+enum {
+    BACKLOG = 4096
+};
+
+static int open_socket(void)
+{
+    return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+/* Whether nobody takes connections there. A queue that is full (EAGAIN) is somebody's. */
+static bool is_abandoned(const struct sockaddr_un *address)
+{
+    int fd = open_socket();
+    if (fd < 0)
+        return false;
+    bool is_refused = connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0 &&
+                      errno == ECONNREFUSED;
+    close(fd);
+    return is_refused;
+}
+
+/* Makes room for a socket. Returns: NULL, or what is in the way. */
+static const char *clear_path(const struct sockaddr_un *address)
+{
+    struct stat status;
+    if (lstat(address->sun_path, &status) != 0)
+        return errno == ENOENT ? NULL : strerror(errno);
+    if (!S_ISSOCK(status.st_mode))
+        return "there is a file that is no socket";
+    if (!is_abandoned(address))
+        return "another process listens there";
+    return unlink(address->sun_path) == 0 ? NULL : strerror(errno);
+}
+
+/* Nobody may connect before the mode is set: until then the file has none. */
+static int bind_and_listen(int fd, const struct sockaddr_un *address, mode_t mode)
+{
+    if (fchmod(fd, 0) != 0 || bind(fd, (const struct sockaddr *)address, sizeof(*address)) != 0)
+        return -1;
+    if (chmod(address->sun_path, mode) == 0 && listen(fd, BACKLOG) == 0)
+        return 0;
+    int error = errno;
+    unlink(address->sun_path);
+    errno = error;
+    return -1;
+}
+
+static struct kv_unix_socket *remember(const char *path)
+{
+    struct stat status = {0};
+    struct kv_unix_socket *unix_socket = kv_alloc(sizeof(*unix_socket) + strlen(path) + 1);
+    lstat(path, &status);
+    kv_list_init(&unix_socket->link);
+    unix_socket->device = status.st_dev;
+    unix_socket->inode = status.st_ino;
+    strcpy(unix_socket->path, path);
+    return unix_socket;
+}
+
+static int listen_at(const struct sockaddr_un *address, mode_t mode, struct kv_error *reterr)
+{
+    const char *obstacle = clear_path(address);
+    if (obstacle != NULL)
+        return kv_error_set(reterr, "cannot listen on %s: %s", address->sun_path, obstacle);
+    int fd = open_socket();
+    if (fd >= 0 && bind_and_listen(fd, address, mode) == 0)
+        return fd;
+    kv_error_set(reterr, "cannot listen on %s: %s", address->sun_path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+int kv_unix_socket_listen(const char *path, mode_t mode, struct kv_unix_socket **ret_socket,
+                          struct kv_error *reterr)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(address.sun_path))
+        return kv_error_set(reterr, "cannot listen on %s: the path has more than %zu bytes", path,
+                            sizeof(address.sun_path) - 1);
+    strcpy(address.sun_path, path);
+    int fd = listen_at(&address, mode, reterr);
+    if (fd >= 0)
+        *ret_socket = remember(path);
+    return fd;
+}
+
+void kv_unix_socket_remove(struct kv_unix_socket *unix_socket)
+{
+    struct stat status;
+    bool is_ours = lstat(unix_socket->path, &status) == 0 && status.st_dev == unix_socket->device &&
+                   status.st_ino == unix_socket->inode;
+    if (is_ours)
+        unlink(unix_socket->path);
+    kv_list_remove(&unix_socket->link);
+    free(unix_socket);
+}

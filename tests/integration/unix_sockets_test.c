@@ -1,0 +1,281 @@
+/* A server that listens on a Unix socket: what it serves there, and what becomes of the file. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+
+enum {
+    LONG_VALUE = 4 << 20,
+    SLOW_READS = 60,
+};
+
+/* more: of the address, after the path. Owns: the caller, by free(). */
+static char *yaml_of(const char *path, const char *more)
+{
+    struct kv_buffer yaml = {0};
+    kv_buffer_printf(&yaml,
+                     "listen: [{port: %%port}, {unix: '%s'%s}]\nmodules: %s\n"
+                     "timeouts: {stalled_reader: 500ms}\n",
+                     path, more, getenv("KV_TEST_MODULES"));
+    kv_buffer_append_char(&yaml, '\0');
+    return yaml.bytes;
+}
+
+static void start(struct kv_test_server *server, const char *path, const char *more)
+{
+    char *yaml = yaml_of(path, more);
+    kv_test_server_start(server, yaml);
+    free(yaml);
+}
+
+/* A path that outlives the server's own folder. Owns: the caller, by remove_path(). */
+static char *make_path(void)
+{
+    char folder[] = "/tmp/kvserver-test-XXXXXX";
+    char *path;
+    assert_non_null(mkdtemp(folder));
+    assert_true(asprintf(&path, "%s/socket", folder) > 0);
+    return path;
+}
+
+static void remove_path(char *path)
+{
+    unlink(path);
+    *strrchr(path, '/') = '\0';
+    assert_int_equal(rmdir(path), 0);
+    free(path);
+}
+
+static void open_stream(struct kv_test_stream *stream, const struct kv_test_server *server)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/socket", server->program.folder);
+    kv_test_stream_open_unix(stream, path);
+}
+
+static mode_t mode_of(const struct kv_test_server *server)
+{
+    struct stat status;
+    char path[128];
+    snprintf(path, sizeof(path), "%s/socket", server->program.folder);
+    assert_int_equal(stat(path, &status), 0);
+    assert_true(S_ISSOCK(status.st_mode));
+    return status.st_mode & 0777;
+}
+
+static void http_and_websocket_are_served(void **state)
+{
+    struct kv_test_server server;
+    struct kv_test_ws ws;
+    struct kv_test_response response = {0};
+    (void)state;
+    start(&server, "%folder/socket", "");
+    open_stream(&ws.stream, &server);
+    ws.mask = 1;
+    ws.n_fences = 0;
+    kv_test_http_ask(&ws.stream, "POST", "/storage/k", NULL, "{\"value\":[1]}", &response);
+    assert_int_equal(response.status, 202);
+    kv_test_expect_value(server.port, "k", "[1]");
+    kv_test_ws_upgrade(&ws);
+    kv_test_ws_send_text(&ws, "{\"type\":\"subscribe\",\"payload\":{\"key\":\"k\"}}");
+    kv_test_ws_expect_nothing(&ws);
+    kv_test_store(server.port, "k", "2");
+    kv_test_ws_expect(&ws, "{\"type\":\"value\",\"payload\":{\"key\":\"k\",\"value\":2}}");
+    kv_test_ws_close(&ws);
+    kv_test_response_fini(&response);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void mode_of_the_socket_is_as_configured(void **state)
+{
+    struct kv_test_server server;
+    (void)state;
+    start(&server, "%folder/socket", "");
+    assert_int_equal(mode_of(&server), 0660);
+    kv_test_server_stop_cleanly(&server);
+    start(&server, "%folder/socket", ", mode: '0606'");
+    assert_int_equal(mode_of(&server), 0606);
+    kv_test_server_stop_cleanly(&server);
+}
+
+/* What the kernel has of a Unix socket's progress is how much waits to be read. */
+static void reader_that_goes_on_is_not_given_up(void **state)
+{
+    struct kv_test_server server;
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    struct kv_buffer request = {0};
+    char *value = kv_test_letters('1', LONG_VALUE);
+    (void)state;
+    start(&server, "%folder/socket", "");
+    kv_test_store(server.port, "long", value);
+    kv_test_http_write(&request, "GET", KV_SLICE("/storage/long"), NULL, (struct kv_slice){0});
+    open_stream(&stream, &server);
+    kv_test_stream_put(&stream, kv_buffer_slice(&request));
+    kv_test_stream_flush(&stream);
+    char *taken = malloc(LONG_VALUE);
+    for (int i = 0; i < SLOW_READS; i++) {
+        ssize_t got = recv(stream.fd, taken, LONG_VALUE / SLOW_READS / 2, 0);
+        assert_true(got > 0);
+        kv_buffer_append(&stream.in, (struct kv_slice){taken, (size_t)got});
+        kv_test_sleep_ms(25);
+    }
+    assert_true(kv_test_http_receive(&stream, &response));
+    assert_true(kv_test_is_value_body(kv_buffer_slice(&response.body), kv_slice_of(value)));
+    free(taken);
+    free(value);
+    kv_buffer_fini(&request);
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void socket_is_removed_at_the_end(void **state)
+{
+    struct kv_test_server server;
+    char *path = make_path();
+    (void)state;
+    start(&server, path, "");
+    assert_int_equal(access(path, F_OK), 0);
+    kv_test_server_stop_cleanly(&server);
+    assert_int_not_equal(access(path, F_OK), 0);
+    remove_path(path);
+}
+
+static void socket_of_a_server_that_was_killed_is_replaced(void **state)
+{
+    struct kv_test_server server;
+    struct kv_test_stream stream;
+    char *path = make_path();
+    (void)state;
+    start(&server, path, "");
+    kv_test_server_kill(&server);
+    assert_int_equal(access(path, F_OK), 0);
+    start(&server, path, "");
+    kv_test_stream_open_unix(&stream, path);
+    kv_test_stream_close(&stream);
+    kv_test_server_stop_cleanly(&server);
+    remove_path(path);
+}
+
+static void expect_refused_start(const char *path, const char *reason)
+{
+    struct kv_test_program program;
+    struct kv_buffer yaml = {0};
+    kv_buffer_printf(&yaml, "listen: [{unix: '%s'}]\nmodules: %s\n", path,
+                     getenv("KV_TEST_MODULES"));
+    kv_buffer_append_char(&yaml, '\0');
+    kv_test_program_prepare(&program);
+    char *file = kv_test_program_write(&program, "kvserver.yaml", yaml.bytes);
+    kv_test_program_spawn(&program, (const char *[]){"-c", file, NULL});
+    assert_int_equal(kv_test_program_wait(&program, KV_TEST_LIMIT_MS), 1);
+    char *err = kv_test_program_read(&program, "err");
+    if (strstr(err, path) == NULL || strstr(err, reason) == NULL)
+        fail_msg("\"%s\" is not in: %s", reason, err);
+    free(err);
+    free(file);
+    kv_test_program_remove(&program);
+    kv_buffer_fini(&yaml);
+}
+
+static void socket_that_is_in_use_is_left_alone(void **state)
+{
+    struct kv_test_server server;
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    char *path = make_path();
+    (void)state;
+    start(&server, path, "");
+    expect_refused_start(path, "another process listens there");
+    kv_test_stream_open_unix(&stream, path);
+    assert_int_equal(kv_test_http_ask(&stream, "GET", "/readyz", NULL, NULL, &response), 200);
+    kv_test_stream_close(&stream);
+    kv_test_response_fini(&response);
+    kv_test_server_stop_cleanly(&server);
+    remove_path(path);
+}
+
+static void file_that_is_no_socket_is_left_alone(void **state)
+{
+    char *path = make_path();
+    FILE *file = fopen(path, "w");
+    struct stat status;
+    (void)state;
+    assert_non_null(file);
+    fputs("precious", file);
+    fclose(file);
+    expect_refused_start(path, "no socket");
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_size, strlen("precious"));
+    remove_path(path);
+}
+
+static void socket_of_another_that_took_the_place_is_not_removed(void **state)
+{
+    struct kv_test_server server;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char *path = make_path();
+    int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)state;
+    start(&server, path, "");
+    strcpy(address.sun_path, path);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(bind(other, (struct sockaddr *)&address, sizeof(address)), 0);
+    kv_test_server_stop_cleanly(&server);
+    assert_int_equal(access(path, F_OK), 0);
+    close(other);
+    remove_path(path);
+}
+
+static void wrong_addresses_are_told_with_their_place(void **state)
+{
+    static const struct {
+        const char *yaml, *part;
+    } cases[] = {
+        {"listen: [{unix: /tmp/s, port: 3000}]\n",
+         "1:10: listen[0]: it takes either `unix` or `host` and `port`"},
+        {"listen: [{unix: /tmp/s, mode: rw}]\n", "1:31: listen[0].mode: \"rw\" is no mode"},
+        {"listen: [{unix: /tmp/s, mode: '0888'}]\n", "1:31: listen[0].mode: \"0888\""},
+        {"listen: [{port: 0, mode: '0600'}]\n", "1:26: listen[0].mode: only a Unix socket has one"},
+        {"listen: [{unix: /nowhere/s}]\n", "/nowhere/s (listen[0].unix): /nowhere: No such file"},
+        {"listen: [{unix: /tmp/s}, {unix: /tmp/s}]\n", "/tmp/s is listed already, as listen[0]"},
+        {"listen: [{unix: "
+         "/tmp/0123456789012345678901234567890123456789012345678901234567890123456789"
+         "01234567890123456789012345678901234567890}]\n",
+         "longer than the path of a socket may be"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct kv_test_outcome outcome;
+        kv_test_program_run_with_file("--check-config", cases[i].yaml, &outcome);
+        assert_int_equal(outcome.exit_code, 2);
+        if (strstr(outcome.err, cases[i].part) == NULL)
+            fail_msg("\"%s\" is not in: %s", cases[i].part, outcome.err);
+        kv_test_outcome_fini(&outcome);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(http_and_websocket_are_served),
+        cmocka_unit_test(mode_of_the_socket_is_as_configured),
+        cmocka_unit_test(reader_that_goes_on_is_not_given_up),
+        cmocka_unit_test(socket_is_removed_at_the_end),
+        cmocka_unit_test(socket_of_a_server_that_was_killed_is_replaced),
+        cmocka_unit_test(socket_that_is_in_use_is_left_alone),
+        cmocka_unit_test(file_that_is_no_socket_is_left_alone),
+        cmocka_unit_test(socket_of_another_that_took_the_place_is_not_removed),
+        cmocka_unit_test(wrong_addresses_are_told_with_their_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
