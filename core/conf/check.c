@@ -3,14 +3,19 @@
  * that what follows can only find fault with the file. Where it does, the value becomes the
  * default, and the walk goes on.
  */
+#include "conf/check.h"
+
 #include "base/distance.h"
 #include "conf/fault.h"
 #include "conf/file_path.h"
+#include "conf/memory.h"
+#include "conf/node.h"
 #include "conf/option.h"
 #include "conf/path.h"
 #include "conf/scalar.h"
 #include "conf/schema.h"
 #include "conf/text.h"
+#include "conf/tree.h"
 
 enum {
     MOST_NAMED = 12 /* keys in a message */

@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 
+#include "conf/memory.h"
+#include "conf/tree.h"
+
 static const struct kv_conf_mark nowhere = {0, 0};
 
 static int compare_places(const struct kv_conf_mark *a, const struct kv_conf_mark *b)

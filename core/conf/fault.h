@@ -4,7 +4,26 @@
 #ifndef KV_CONF_FAULT_H
 #define KV_CONF_FAULT_H
 
-#include "conf/tree.h"
+#include "base/buffer.h"
+
+struct kv_conf;
+struct kv_conf_node;
+struct kv_conf_mark;
+
+/* Notes a fault of that place (NULL: of the file as a whole), unless it is noted already. The first
+ * 50 are kept, and the others counted. Returns: -1, so that a caller can fail with it. */
+int kv_conf_fault(struct kv_conf *conf, const struct kv_conf_node *node, const char *format, ...)
+    KV_PRINTF(3, 4);
+
+/* The same for the key of a mapping's child. */
+int kv_conf_fault_key(struct kv_conf *conf, const struct kv_conf_node *node, const char *format,
+                      ...) KV_PRINTF(3, 4);
+
+/* How many have been noted. */
+size_t kv_conf_n_faults(const struct kv_conf *conf);
+
+/* Appends the faults in the order of the file, each a line `<prefix>file:line:column: what`. */
+void kv_conf_append_faults(const struct kv_conf *conf, const char *prefix, struct kv_buffer *out);
 
 /* Notes a fault of that mark (all zero: of the file as a whole). Returns: -1. */
 int kv_conf_fault_mark(struct kv_conf *conf, struct kv_conf_mark mark, const char *format, ...)

@@ -12,6 +12,9 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "conf/fault.h"
+#include "conf/memory.h"
+#include "conf/tree.h"
 
 char *kv_file_path_folder(int file, const char *path)
 {

@@ -1,5 +1,5 @@
 /* Reads a file whole, one byte more than is allowed at most, so that /dev/zero ends as well. */
-#include "conf/conf.h"
+#include "conf/load.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +7,9 @@
 
 #include "conf/fault.h"
 #include "conf/file_path.h"
+#include "conf/memory.h"
 #include "conf/parse.h"
+#include "conf/tree.h"
 
 static int read_all(int file, struct kv_buffer *out)
 {

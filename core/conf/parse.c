@@ -11,8 +11,10 @@
 
 #include "base/mem.h"
 #include "conf/fault.h"
+#include "conf/memory.h"
 #include "conf/syntax.h"
 #include "conf/text.h"
+#include "conf/tree.h"
 
 #define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
@@ -27,6 +29,15 @@ struct reader {
 static struct kv_conf_mark mark_of(const yaml_mark_t *mark)
 {
     return (struct kv_conf_mark){.line = mark->line + 1, .column = mark->column + 1};
+}
+
+static struct kv_conf_node *create_node(struct kv_conf *conf, enum kv_conf_kind kind,
+                                        struct kv_conf_mark mark)
+{
+    struct kv_conf_node *node = kv_conf_alloc(conf, 1, sizeof(*node));
+    node->kind = kind;
+    node->mark = mark;
+    return node;
 }
 
 static struct kv_conf_mark here(const struct reader *reader)
@@ -140,7 +151,7 @@ static void fill_scalar(struct reader *reader, struct kv_slice text, struct kv_c
 static struct kv_conf_node *read_scalar(struct reader *reader)
 {
     struct kv_slice text;
-    struct kv_conf_node *node = kv_conf_node_create(reader->conf, KV_CONF_EMPTY, here(reader));
+    struct kv_conf_node *node = create_node(reader->conf, KV_CONF_EMPTY, here(reader));
     if (take_text(reader, &text) != 0)
         node->kind = KV_CONF_FAULTY;
     else if (!means_default(reader, text))
@@ -151,7 +162,7 @@ static struct kv_conf_node *read_scalar(struct reader *reader)
 static struct kv_conf_node *read_alias(struct reader *reader)
 {
     note(reader, "aliases (*name) are not supported: a text that begins with * needs quotes");
-    return kv_conf_node_create(reader->conf, KV_CONF_FAULTY, here(reader));
+    return create_node(reader->conf, KV_CONF_FAULTY, here(reader));
 }
 
 /* Children in the making: a chain first, an array once their number is known. */
@@ -179,7 +190,7 @@ static int read_node(struct reader *reader, unsigned depth, struct kv_conf_node 
 
 static int read_sequence(struct reader *reader, unsigned depth, struct kv_conf_node **ret_node)
 {
-    *ret_node = kv_conf_node_create(reader->conf, KV_CONF_SEQUENCE, here(reader));
+    *ret_node = create_node(reader->conf, KV_CONF_SEQUENCE, here(reader));
     struct chain chain = {.tail = &chain.first};
     for (;;) {
         if (advance(reader) != 0)
@@ -256,7 +267,7 @@ static void note_duplicates(struct reader *reader, const struct kv_conf_node *ma
 
 static int read_mapping(struct reader *reader, unsigned depth, struct kv_conf_node **ret_node)
 {
-    *ret_node = kv_conf_node_create(reader->conf, KV_CONF_MAPPING, here(reader));
+    *ret_node = create_node(reader->conf, KV_CONF_MAPPING, here(reader));
     struct chain chain = {.tail = &chain.first};
     for (;;) {
         if (advance(reader) != 0)

@@ -4,8 +4,9 @@
 #ifndef KV_CONF_PARSE_H
 #define KV_CONF_PARSE_H
 
-#include "conf/conf.h"
 #include "conf/expand.h"
+
+struct kv_conf;
 
 enum {
     KV_CONF_MAX_BYTES = 1 << 20,
@@ -20,5 +21,9 @@ int kv_conf_read(struct kv_conf *conf, struct kv_slice text, const struct kv_con
 /* kv_conf_parse() with variables from elsewhere. */
 int kv_conf_parse_env(const char *name, struct kv_slice text, const struct kv_conf_env *env,
                       struct kv_conf **ret_conf);
+
+/* As kv_conf_load(), for text in memory, which messages call `name`. Both are copied. Relative
+ * paths stay as they are. */
+int kv_conf_parse(const char *name, struct kv_slice text, struct kv_conf **ret_conf);
 
 #endif

@@ -9,9 +9,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "conf/check.h"
+#include "conf/node.h"
 #include "conf/option.h"
 #include "conf/scalar.h"
 #include "conf/text.h"
+#include "conf/tree.h"
 #include "conf/units.h"
 
 enum {

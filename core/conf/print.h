@@ -4,7 +4,7 @@
 #ifndef KV_CONF_PRINT_H
 #define KV_CONF_PRINT_H
 
-#include "conf/conf.h"
+#include "conf/check.h"
 
 /* Where it goes, and what becomes of secrets that the file holds itself. */
 struct kv_conf_printer {

@@ -3,6 +3,7 @@
 
 #include "conf/fault.h"
 #include "conf/text.h"
+#include "conf/tree.h"
 
 /* In the place of libyaml's texts, where these help somebody who does not know its grammar. */
 static const struct {

@@ -1,10 +1,10 @@
 /*
- * What the files of this folder share: the tree of a file, and the memory of a configuration.
+ * The shape of a configuration: the tree of its file, its faults and its paths.
  */
 #ifndef KV_CONF_TREE_H
 #define KV_CONF_TREE_H
 
-#include "conf/conf.h"
+#include <kvserver/types.h>
 
 enum kv_conf_kind {
     KV_CONF_EMPTY = 0, /* nothing, `~` or `null` */
@@ -60,18 +60,5 @@ struct kv_conf {
     struct kv_conf_chunk *chunks; /* all memory that kv_conf_alloc() gave */
     struct kv_conf_node *root;
 };
-
-/* Owns: the caller. The tree is an empty mapping. */
-struct kv_conf *kv_conf_create(const char *name);
-
-/* Zeroed memory that lives as long as the configuration. Returns: NULL for n = 0. */
-void *kv_conf_alloc(struct kv_conf *conf, size_t n, size_t size);
-
-/* A NUL-terminated copy of the same life. */
-struct kv_slice kv_conf_copy(struct kv_conf *conf, struct kv_slice text);
-
-/* A new node of the same life. */
-struct kv_conf_node *kv_conf_node_create(struct kv_conf *conf, enum kv_conf_kind kind,
-                                         struct kv_conf_mark mark);
 
 #endif

@@ -2,6 +2,7 @@
  * of the modules by their own schemas. */
 #include "daemon/print.h"
 
+#include "conf/conf.h"
 #include "conf/print.h"
 #include "daemon/schema.h"
 

@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "conf/conf.h"
 #include "conf/expand.h"
 #include "conf/parse.h"
 #include "conf/print.h"

@@ -4,7 +4,7 @@
  * them on its disk later still; until then the journal keeps them. The head, a row of every record
  * and every commit, says up to which record that is.
  */
-#include "impl.h"
+#include "commit.h"
 
 #include <sys/random.h>
 

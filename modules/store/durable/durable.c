@@ -1,7 +1,13 @@
-#include "impl.h"
+#include "durable.h"
 
 #include <errno.h>
 #include <stdlib.h>
+
+#include "commit.h"
+#include "reader.h"
+#include "scan.h"
+#include "shared.h"
+#include "writer.h"
 
 enum {
     /* The reserve: for the files of a database, and for twice what it may lack. */

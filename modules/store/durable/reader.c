@@ -2,7 +2,7 @@
  * Reading: on the loop where everything is in memory, on a thread of its own where the engine may
  * have to wait for the disk.
  */
-#include "impl.h"
+#include "reader.h"
 
 #include <stdlib.h>
 

@@ -3,7 +3,9 @@
  * A cursor is a mark and the last key seen; the mark keeps the cursor behind the empty key from
  * being empty.
  */
-#include "impl.h"
+#include "scan.h"
+
+#include "shared.h"
 
 #define MARK KV_SLICE(">")
 

@@ -6,9 +6,12 @@
  * record is written, and its sync begun, when the one before has been published and answered, and
  * most of those clients have written again, or a moment has passed.
  */
-#include "impl.h"
+#include "writer.h"
 
 #include <stdlib.h>
+
+#include "commit.h"
+#include "scan.h"
 
 enum {
     LONGEST_WAIT_NS = 500000, /* for clients to write again */

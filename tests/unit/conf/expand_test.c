@@ -1,6 +1,7 @@
 /* Variables in values, from an environment of the test's own. */
 #include "conf_support.h"
 
+#include "conf/conf.h"
 #include "conf/expand.h"
 #include "conf/parse.h"
 

@@ -1,16 +1,15 @@
 /*
- * What the files of this folder share. Locks: those of the queues and of the states' shards, each
- * held for a few instructions and never together.
+ * The state of an open store, which its threads share. Locks: those of the queues and of the
+ * states' shards, each held for a few instructions and never together.
  */
-#ifndef KV_DURABLE_IMPL_H
-#define KV_DURABLE_IMPL_H
+#ifndef KV_DURABLE_SHARED_H
+#define KV_DURABLE_SHARED_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "applier.h"
 #include "batch.h"
-#include "durable.h"
 #include "folder.h"
 #include "journal.h"
 #include "queue.h"
@@ -86,43 +85,5 @@ struct kv_store {
     int64_t recover_at_ms;     /* CLOCK_MONOTONIC; of a full disk: when to look for room */
     int64_t recover_wait_ms;   /* before the next attempt */
 };
-
-/* writer.c */
-void *writer_run(void *store);
-/* Where no thread runs yet. */
-int writer_open(struct kv_store *store, struct kv_error *reterr);
-/* The same for a store that is only read, by scans. Returns: 1 where it has to be recovered first.
- */
-int writer_open_to_read(struct kv_store *store, struct kv_error *reterr);
-
-/* commit.c, for the writer: what becomes of the rows of a batch, first a record of the journal, and
- * later the engine's */
-/* Appends store->rows and the head. After a failure no more is appended before commit_recover(). */
-enum kv_engine_status commit_append(struct kv_store *store);
-/* Has the changes that have gathered applied, if they are enough, without waiting if it can. */
-enum kv_engine_status commit_apply(struct kv_store *store);
-/* Waits until the engine has everything that has taken effect. */
-enum kv_engine_status commit_drain(struct kv_store *store);
-/* After a failure: brings everything that has taken effect to the disk, and begins the journal
- * anew. Where the disk is full it gives up the reserve for that, and notes it in store->room. */
-enum kv_engine_status commit_recover(struct kv_store *store);
-/* Sets the reserve aside again. */
-enum kv_engine_status commit_find_room(struct kv_store *store);
-/* Opening and closing, where the writer does not run. */
-int commit_open(struct kv_store *store, struct kv_error *reterr);
-void commit_close(struct kv_store *store);
-/* Without the journal, which a store that was closed in order does not need. Returns: 1 where it
- * was not. */
-int commit_open_to_read(struct kv_store *store, struct kv_error *reterr);
-
-/* reader.c */
-void *reader_run(void *store);
-/* Answers a GET from memory, or from the engine where that need not wait (or may). Returns: the
- * glance: UNKNOWN where a thread that may wait, HELD where the writer has to answer. */
-enum glance reader_get(struct kv_store *store, struct kv_cmd *cmd, bool may_wait);
-
-/* scan.c */
-void scan_fill(struct kv_store *store, struct kv_scan *scan);
-void scan_fail(struct kv_scan *scan, enum kv_status why);
 
 #endif

@@ -1,0 +1,12 @@
+/*
+ * Pages of keys, on the writer's thread.
+ */
+#ifndef KV_DURABLE_SCAN_H
+#define KV_DURABLE_SCAN_H
+
+#include <kvserver/store.h>
+
+void scan_fill(struct kv_store *store, struct kv_scan *scan);
+void scan_fail(struct kv_scan *scan, enum kv_status why);
+
+#endif
