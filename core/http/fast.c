@@ -10,7 +10,8 @@
  *
  * A connection leaves the fast path in the stage only, when all that it was asked is answered and
  * sent: to libh2o with the input that was not taken, or closed. Before that it may be held up:
- * while it has too many commands under way or too much unsent, it is not read on.
+ * while it has too many commands under way or too much unsent, it is not read on. Where it has used
+ * up its quantum of the turn, its input waits for the next one.
  */
 #include "http/fast.h"
 
@@ -42,9 +43,10 @@ struct fast {
     struct kv_client *client; /* NULL until the first request */
     enum state state;
     bool has_partial; /* the input ends within a request; the next read must complete it */
-    bool is_held_up;  /* input is left because of a limit */
+    bool is_held_up;  /* input is left because of a limit, or for another turn */
     bool is_serving;  /* a resource is being asked */
     size_t n_lent;    /* bytes of the input that commands of this turn borrow */
+    struct kv_quantum quantum;
     struct kv_exchange exchange;
     struct kv_exchange head_exchange; /* for HEAD */
     struct kv_outbound out;
@@ -121,6 +123,7 @@ static void write_answer(struct fast *fast, struct kv_answer *answer, bool is_he
         turn_to(fast, ENDING);
         kv_connection_linger(fast->connection);
     }
+    kv_quantum_charge(&fast->quantum, &fast->loop->quanta, kv_answer_body_len(answer));
     kv_fast_answer_write(&fast->out, keyspace, answer, &sending);
 }
 
@@ -225,11 +228,12 @@ static void take_input(struct fast *fast)
     if (input.len != 0 && kv_http_is_draining(context_of(fast)))
         turn_to(fast, LEAVING);
     while (input.len != 0 && fast->state == SERVING) {
-        fast->is_held_up = !may_take(fast);
+        fast->is_held_up = kv_quantum_is_used_up(&fast->quantum) || !may_take(fast);
         size_t taken = fast->is_held_up ? 0 : take_request(fast, input);
         if (taken == 0)
             return;
         fast->n_lent += taken;
+        kv_quantum_charge(&fast->quantum, &fast->loop->quanta, KV_QUANTUM_MESSAGE + taken);
         input = (struct kv_slice){input.bytes + taken, input.len - taken};
     }
 }
@@ -247,6 +251,7 @@ static void on_read(void *user, enum kv_channel_event event)
     }
     assert(fast->n_lent == 0); /* or reading would have moved what is lent */
     kv_connection_touch(fast->connection);
+    kv_quantum_grant(&fast->quantum, &fast->loop->quanta);
     take_input(fast);
 }
 
@@ -274,11 +279,12 @@ static void consume_input(struct fast *fast)
     fast->n_lent = 0;
 }
 
-static void take_held_up(struct fast *fast)
+/* What is taken is lent until the next turn's stage. */
+static void take_held_up(struct kv_quantum *quantum)
 {
+    struct fast *fast = KV_CONTAINER(quantum, struct fast, quantum);
+    activate(fast);
     take_input(fast);
-    kv_keyspace_submit_now(context_of(fast)->keyspace_loop); /* its stage has run */
-    consume_input(fast);
 }
 
 static bool is_through(const struct fast *fast)
@@ -288,6 +294,7 @@ static bool is_through(const struct fast *fast)
 
 static void destroy(struct fast *fast)
 {
+    kv_quantum_fini(&fast->quantum);
     kv_list_remove(&fast->in_active);
     kv_list_remove(&fast->in_loop);
     if (fast->client != NULL)
@@ -305,8 +312,8 @@ static void leave(struct fast *fast)
     destroy(fast);
 }
 
-/* What is held up is looked at last: either it may be taken now, or something is under way or in
- * flight whose end will bring the connection here again. */
+/* What is held up is looked at last: either it may be taken in the turn to come, or something is
+ * under way or in flight whose end will bring the connection here again. */
 static void go_on(struct fast *fast)
 {
     consume_input(fast);
@@ -314,7 +321,7 @@ static void go_on(struct fast *fast)
     if (fast->state != BROKEN)
         kv_outbound_write(&fast->out, channel_of(fast));
     if (fast->is_held_up && may_take(fast))
-        take_held_up(fast);
+        kv_quantum_wait(&fast->quantum, &fast->loop->quanta);
     if (is_through(fast))
         leave(fast);
     else
@@ -328,6 +335,7 @@ static void run_stage(struct kv_loop_stage *stage)
     struct kv_fast_loop *loop = KV_CONTAINER(stage, struct kv_fast_loop, stage);
     KV_LIST_EACH(&loop->active, link, after)
     go_on(KV_CONTAINER(link, struct fast, in_active));
+    kv_quanta_end_turn(&loop->quanta, take_held_up);
     kv_buffer_trim(&loop->here->decoded, LARGEST_KEPT);
     kv_buffer_trim(&loop->here->text, LARGEST_KEPT);
 }
@@ -335,7 +343,8 @@ static void run_stage(struct kv_loop_stage *stage)
 static int64_t stage_wake_at(struct kv_loop_stage *stage)
 {
     struct kv_fast_loop *loop = KV_CONTAINER(stage, struct kv_fast_loop, stage);
-    return kv_list_is_empty(&loop->active) ? INT64_MAX : INT64_MIN;
+    bool has_work = !kv_list_is_empty(&loop->active) || kv_quanta_are_waited_for(&loop->quanta);
+    return has_work ? INT64_MIN : INT64_MAX;
 }
 
 /* Whatever a header is looked at for would be missed in requests of the fast path that hide it. */
@@ -355,6 +364,7 @@ void kv_fast_loop_init(struct kv_fast_loop *loop, struct kv_http_context *here,
     loop->stage.wake_at = stage_wake_at;
     kv_list_init(&loop->all);
     kv_list_init(&loop->active);
+    kv_quanta_init(&loop->quanta);
     kv_loop_add_stage(here->loop, &loop->stage);
 }
 
@@ -368,6 +378,7 @@ void kv_fast_open(struct kv_fast_loop *loop, struct kv_connection *connection)
     kv_list_append(&loop->all, &fast->in_loop);
     kv_list_init(&fast->in_active);
     kv_outbound_init(&fast->out);
+    kv_quantum_init(&fast->quantum);
     kv_connection_serve(connection, &protocol, fast);
     kv_channel_read(&connection->channel, true);
 }

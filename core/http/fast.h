@@ -8,6 +8,7 @@
 #define KV_HTTP_FAST_H
 
 #include "http/h2o_carrier.h"
+#include "net/quantum.h"
 
 /* Of one loop. */
 struct kv_fast_loop {
@@ -16,6 +17,7 @@ struct kv_fast_loop {
     struct kv_loop_stage stage;
     struct kv_list all;
     struct kv_list active; /* connections that the stage has to go on with */
+    struct kv_quanta quanta;
 };
 
 /* Adds a stage to the loop, after the keyspace's. */

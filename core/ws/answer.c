@@ -52,6 +52,7 @@ static struct kv_slice begin_state(struct kv_ws_loop *here, struct kv_slice id, 
 static void send_state(struct kv_session *session, struct kv_slice id, struct kv_slice key,
                        const struct kv_item *item)
 {
+    kv_quantum_charge(&session->quantum, &session->here->quanta, item->value.len);
     kv_frames_item(&session->out, kv_keyspace_of(session->here->keyspace),
                    begin_state(session->here, id, key, item), item, END_OF_STATE);
 }

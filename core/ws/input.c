@@ -1,7 +1,8 @@
 /*
  * From the wire to the keyspace. Frames are taken from the input one by one, while the session may
- * take more; so what is under way stays bounded, and what is left stays in the socket's buffer. A
- * message that is there in one piece is read where it lies; others are put together first.
+ * take more and its quantum lasts; so what is under way stays bounded, and what is left stays in
+ * the socket's buffer. A message that is there in one piece is read where it lies; others are put
+ * together first.
  *
  * Of a message in one piece the scanner of JSON is the one to find bytes that are no UTF-8. As its
  * first fault may be another one, a text that it refuses is looked through once more.
@@ -256,11 +257,13 @@ static size_t take_frames(struct kv_session *session, char *bytes, size_t len)
     struct kv_incoming *incoming = &session->incoming;
     size_t at = 0;
     incoming->n_short = 0;
-    while (!incoming->is_over && kv_session_may_read(session)) {
+    while (!incoming->is_over && kv_session_may_read(session) &&
+           !kv_quantum_is_used_up(&session->quantum)) {
         struct kv_frame_piece piece;
         size_t used;
         int got = kv_frame_read(&incoming->frames, bytes + at, len - at, &used, &piece);
         at += used;
+        kv_quantum_charge(&session->quantum, &session->here->quanta, KV_QUANTUM_MESSAGE + used);
         if (got == 0) {
             incoming->n_short = len - at;
             return at;

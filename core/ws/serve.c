@@ -26,6 +26,7 @@ void kv_session_destroy(struct kv_session *session)
     while (!kv_list_is_empty(&session->behind))
         kv_list_remove(session->behind.next);
     kv_timer_stop(session->here->loop, &session->timer);
+    kv_quantum_fini(&session->quantum);
     kv_list_remove(&session->in_loop);
     kv_list_remove(&session->in_active);
     kv_client_close(session->client);
@@ -51,6 +52,11 @@ static void take_input(struct kv_session *session)
     kv_session_activate(session);
 }
 
+void kv_session_take_waiting(struct kv_quantum *quantum)
+{
+    take_input(KV_CONTAINER(quantum, struct kv_session, quantum));
+}
+
 /* The peer sends no more. It may still read: what it asked for is answered. */
 static void end_half_closed(struct kv_session *session)
 {
@@ -72,6 +78,7 @@ static void on_read(void *user, enum kv_channel_event event)
         return;
     }
     session->heard_ms = now_ms(session);
+    kv_quantum_grant(&session->quantum, &session->here->quanta);
     take_input(session);
 }
 
@@ -120,8 +127,6 @@ static void finish_ending(struct kv_session *session)
 
 void kv_session_go_on(struct kv_session *session)
 {
-    if (kv_input_is_left(session) && kv_session_may_read(session))
-        take_input(session);
     if (!kv_session_is_busy(session) && session->state == KV_SESSION_ENDING)
         finish_ending(session);
     else if (!kv_session_is_busy(session) && session->state == KV_SESSION_OPEN &&
@@ -137,10 +142,11 @@ void kv_session_go_on(struct kv_session *session)
     watch_input(session);
     bool may_catch_up = session->state == KV_SESSION_OPEN && session->out.in_flight == 0 &&
                         !kv_list_is_empty(&session->behind);
-    bool has_more = kv_input_is_left(session) && kv_session_may_read(session);
     kv_list_remove(&session->in_active);
-    if (may_catch_up || has_more)
+    if (may_catch_up)
         kv_session_activate(session);
+    if (kv_input_is_left(session) && kv_session_may_read(session))
+        kv_quantum_wait(&session->quantum, &session->here->quanta);
 }
 
 /* Time. */
@@ -217,6 +223,7 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection)
     session->heard_ms = session->progress_ms = kv_loop_now_ms(here->loop);
     session->timer.fire = on_timer;
     kv_outbound_init(&session->out);
+    kv_quantum_init(&session->quantum);
     kv_list_init(&session->behind);
     kv_list_init(&session->in_active);
     kv_list_append(&here->sessions, &session->in_loop);

@@ -16,4 +16,7 @@ void kv_session_destroy(struct kv_session *session);
 /* The stage's work on one session; may destroy it. */
 void kv_session_go_on(struct kv_session *session);
 
+/* The stage's work on one that has waited for its next quantum. */
+void kv_session_take_waiting(struct kv_quantum *quantum);
+
 #endif

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "loop/workers.h"
 #include "net/connection.h"
+#include "net/quantum.h"
 #include "ws/config.h"
 #include "ws/frames.h"
 
@@ -24,6 +25,7 @@ struct kv_ws_loop {
     struct kv_keyspace_loop *keyspace;
     struct kv_list sessions;
     struct kv_list active;
+    struct kv_quanta quanta;
     struct kv_loop_stage stage;
     struct kv_buffer scratch; /* for the message that is being read */
     struct kv_buffer answer;  /* for the answer that is being made */
@@ -58,6 +60,7 @@ struct kv_session {
     uint16_t farewell;   /* the code to close with after the answers; 0: no close frame is due */
     bool is_half_closed; /* the peer sends no more */
     struct kv_incoming incoming;
+    struct kv_quantum quantum;
     struct kv_reading *reading; /* NULL: none */
     struct kv_outbound out;
     struct kv_list behind; /* subscriptions whose newest state waits for room */

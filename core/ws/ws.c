@@ -23,6 +23,7 @@ static void run_stage(struct kv_loop_stage *stage)
     struct kv_ws_loop *here = KV_CONTAINER(stage, struct kv_ws_loop, stage);
     KV_LIST_EACH(&here->active, link, after)
     kv_session_go_on(KV_CONTAINER(link, struct kv_session, in_active));
+    kv_quanta_end_turn(&here->quanta, kv_session_take_waiting);
     kv_buffer_trim(&here->scratch, LARGEST_KEPT);
     kv_buffer_trim(&here->answer, LARGEST_KEPT);
 }
@@ -30,7 +31,8 @@ static void run_stage(struct kv_loop_stage *stage)
 static int64_t stage_wake_at(struct kv_loop_stage *stage)
 {
     struct kv_ws_loop *here = KV_CONTAINER(stage, struct kv_ws_loop, stage);
-    return kv_list_is_empty(&here->active) ? INT64_MAX : INT64_MIN;
+    bool has_work = !kv_list_is_empty(&here->active) || kv_quanta_are_waited_for(&here->quanta);
+    return has_work ? INT64_MIN : INT64_MAX;
 }
 
 static void init_loop(struct kv_ws *ws, struct kv_keyspace *keyspace, struct kv_workers *workers,
@@ -45,6 +47,7 @@ static void init_loop(struct kv_ws *ws, struct kv_keyspace *keyspace, struct kv_
     here->stage.wake_at = stage_wake_at;
     kv_list_init(&here->sessions);
     kv_list_init(&here->active);
+    kv_quanta_init(&here->quanta);
     kv_loop_add_stage(loop, &here->stage);
 }
 

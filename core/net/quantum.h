@@ -1,0 +1,75 @@
+/*
+ * Quanta: how connections share the turns of a loop. In a turn each may have messages taken, and
+ * answers made, until its quantum is used up. The more of the turn is used, the smaller quanta are,
+ * but everybody gets the least one, so a connection with little to ask is served in the turn in
+ * which its input comes. Those with more wait in a queue for the next turn.
+ *
+ * Costs are bytes of input and answers, and an amount for each message. A message is never parted:
+ * what it costs beyond the quantum is owed.
+ *
+ * Threads: all of it belongs to a loop.
+ */
+#ifndef KV_NET_QUANTUM_H
+#define KV_NET_QUANTUM_H
+
+#include <stdint.h>
+
+#include "base/list.h"
+
+enum {
+    KV_QUANTUM_MESSAGE = 1024, /* what a message costs besides its bytes */
+    KV_QUANTUM_LEAST = 16 << 10,
+    KV_QUANTUM_MOST = 256 << 10,
+};
+
+/* Those of one loop and protocol. */
+struct kv_quanta {
+    size_t used; /* in this turn */
+    struct kv_list waiting;
+};
+
+/* That of a connection. */
+struct kv_quantum {
+    struct kv_list in_waiting;
+    int64_t left; /* below zero: owed */
+};
+
+void kv_quanta_init(struct kv_quanta *quanta);
+void kv_quantum_init(struct kv_quantum *quantum);
+
+/* It waits no longer. */
+static inline void kv_quantum_fini(struct kv_quantum *quantum)
+{
+    kv_list_remove(&quantum->in_waiting);
+}
+
+/* Grants a quantum for the turn. */
+void kv_quantum_grant(struct kv_quantum *quantum, const struct kv_quanta *quanta);
+
+static inline bool kv_quantum_is_used_up(const struct kv_quantum *quantum)
+{
+    return quantum->left <= 0;
+}
+
+/* A message, or an answer, has been made of so many bytes. */
+static inline void kv_quantum_charge(struct kv_quantum *quantum, struct kv_quanta *quanta,
+                                     size_t bytes)
+{
+    size_t cost = bytes < KV_QUANTUM_MOST ? bytes : KV_QUANTUM_MOST;
+    quantum->left -= (int64_t)cost;
+    quanta->used += cost;
+}
+
+/* Waits for another turn, at the end of the queue. */
+void kv_quantum_wait(struct kv_quantum *quantum, struct kv_quanta *quanta);
+
+static inline bool kv_quanta_are_waited_for(const struct kv_quanta *quanta)
+{
+    return !kv_list_is_empty(&quanta->waiting);
+}
+
+/* Ends the turn: those who wait get their quanta, in order, as far as there is room in it. `serve`
+ * may have its quantum wait again, and may free it. */
+void kv_quanta_end_turn(struct kv_quanta *quanta, void (*serve)(struct kv_quantum *quantum));
+
+#endif
