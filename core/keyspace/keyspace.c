@@ -239,6 +239,8 @@ static void release_held(void *owner, void *ref)
 
 struct kv_held kv_keyspace_hold(struct kv_keyspace *keyspace, const struct kv_item *item)
 {
+    if (item->ref == NULL)
+        return (struct kv_held){.bytes = item->value};
     struct kv_item share = kv_keyspace_share(keyspace, item);
     return (struct kv_held){
         .bytes = share.value, .owner = keyspace, .ref = share.ref, .release = release_held};
