@@ -6,10 +6,15 @@
 
 #define SHAPE "the body is {\"value\": \xe2\x80\xa6, \"ttl\"?: \xe2\x80\xa6}"
 
+static bool is_space(char byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
 static bool begins_an_object(struct kv_slice text)
 {
     size_t at = 0;
-    while (at < text.len && memchr(" \t\r\n", text.bytes[at], 4) != NULL)
+    while (at < text.len && is_space(text.bytes[at]))
         at++;
     return at < text.len && text.bytes[at] == '{';
 }

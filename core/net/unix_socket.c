@@ -59,12 +59,13 @@ static int bind_and_listen(int fd, const struct sockaddr_un *address, mode_t mod
 static struct kv_unix_socket *remember(const char *path)
 {
     struct stat status = {0};
-    struct kv_unix_socket *unix_socket = kv_alloc(sizeof(*unix_socket) + strlen(path) + 1);
+    size_t size = strlen(path) + 1;
+    struct kv_unix_socket *unix_socket = kv_alloc(sizeof(*unix_socket) + size);
     lstat(path, &status);
     kv_list_init(&unix_socket->link);
     unix_socket->device = status.st_dev;
     unix_socket->inode = status.st_ino;
-    strcpy(unix_socket->path, path);
+    memcpy(unix_socket->path, path, size);
     return unix_socket;
 }
 
@@ -86,10 +87,11 @@ int kv_unix_socket_listen(const char *path, mode_t mode, struct kv_unix_socket *
                           struct kv_error *reterr)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(address.sun_path))
+    size_t len = strlen(path);
+    if (len >= sizeof(address.sun_path))
         return kv_error_set(reterr, "cannot listen on %s: the path has more than %zu bytes", path,
                             sizeof(address.sun_path) - 1);
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, len); /* the rest is zero */
     int fd = listen_at(&address, mode, reterr);
     if (fd >= 0)
         *ret_socket = remember(path);
