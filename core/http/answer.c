@@ -91,6 +91,8 @@ struct kv_slice kv_status_text(int status)
         return KV_SLICE("413 Content Too Large");
     case 414:
         return KV_SLICE("414 URI Too Long");
+    case 417:
+        return KV_SLICE("417 Expectation Failed");
     case 426:
         return KV_SLICE("426 Upgrade Required");
     case 503:
@@ -163,6 +165,8 @@ char *kv_answer_write_headers(char *at, const struct kv_answer *answer,
     assert(allowed_origin.len <= KV_LONGEST_ORIGIN);
     at = put(at, KV_SLICE("vary: Origin\r\n"));
     at = put_rare(at, answer, allowed_origin);
+    if (answer->is_of_now)
+        at = put(at, KV_SLICE("cache-control: no-cache\r\n"));
     if (answer->revision != 0)
         at = put_etag(at, answer->revision);
     if (answer->ttl_left_ms != 0)

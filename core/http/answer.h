@@ -21,6 +21,7 @@ struct kv_answer {
     bool may_retry;         /* `Retry-After` */
     bool demands_websocket; /* `Upgrade` */
     bool is_preflight;      /* it tells pages what they may send */
+    bool is_of_now;         /* `Cache-Control`: not to be given again without asking */
     uint32_t methods;       /* `Allow`: a set of enum kv_method; 0: none */
     uint64_t revision;      /* `ETag`; 0: none */
     int64_t ttl_left_ms;    /* `KV-TTL`; 0: none */

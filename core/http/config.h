@@ -13,8 +13,11 @@ struct kv_http_config {
     uint32_t max_pending;           /* commands of one connection: then it is not read on */
     size_t max_unsent_bytes;        /* the same */
     bool has_fast_path;             /* plain requests do without libh2o (fast.h) */
-    const struct kv_slice *origins; /* besides those of this machine */
+    const struct kv_slice *origins; /* patterns (wire/host_pattern.h), besides this machine's */
     size_t n_origins;
+    const struct kv_slice *hosts; /* the same, of hosts that requests may be for while the server
+                                     listens on loopback only */
+    size_t n_hosts;
 };
 
 /* Where connections go that become WebSockets. The caller's memory. */

@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "http/config.h"
+#include "http/host.h"
 #include "http/refused_origins.h"
 #include "keyspace/keyspace.h"
 #include "loop/workers.h"
@@ -20,6 +21,8 @@ struct kv_http_context {
     struct kv_workers *workers;
     struct kv_http_upgrade *upgrade;
     struct kv_refused_origins *refused_origins;
+    struct kv_last_host valid_host;
+    struct kv_last_host served_host;
     struct kv_buffer decoded; /* for the key that is being read */
     struct kv_buffer text;    /* for the error that is being answered */
 };

@@ -23,9 +23,9 @@ struct kv_carrier {
     /* Memory that lives as long as the exchange; NULL: it carries only requests that need none,
      * without headers and with short bodies. */
     void *(*keep)(struct kv_exchange *exchange, size_t size, void (*dispose)(void *memory));
-    /* Answers 101, and passes the connection on to the upgrade. NULL: it carries no such requests.
-     */
-    void (*upgrade)(struct kv_exchange *exchange, struct kv_slice accept);
+    /* Answers 101, and passes the connection on to the upgrade. protocol: of those offered; empty
+     * for none. NULL: it carries no such requests. */
+    void (*upgrade)(struct kv_exchange *exchange, struct kv_slice accept, struct kv_slice protocol);
 };
 
 /* The carrier's memory. */

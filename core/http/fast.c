@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "http/fast_answer.h"
 #include "http/fast_request.h"
+#include "http/h2o_answer.h"
 #include "http/serve.h"
 
 enum {
@@ -117,8 +118,9 @@ static void write_answer(struct fast *fast, struct kv_answer *answer, bool is_he
         kv_keyspace_release(keyspace, &answer->item);
         return;
     }
-    const struct kv_fast_sending sending = {
-        .date = kv_h2o_date(fast->loop->h2o), .is_head = is_head, .is_last = is_last(fast, answer)};
+    const struct kv_fast_sending sending = {.date = kv_h2o_date(&fast->loop->h2o->context),
+                                            .is_head = is_head,
+                                            .is_last = is_last(fast, answer)};
     if (sending.is_last) {
         turn_to(fast, ENDING);
         kv_connection_linger(fast->connection);
@@ -202,12 +204,20 @@ static bool may_take(const struct fast *fast)
            fast->out.bytes < config->max_unsent_bytes;
 }
 
+static enum kv_fast_verdict read_request(const struct fast *fast, struct kv_slice input,
+                                         struct kv_request *request, size_t *ret_len)
+{
+    enum kv_fast_verdict verdict = kv_fast_request_read(input, request, ret_len);
+    bool is_valid = kv_host_is_valid(&context_of(fast)->valid_host, request->host);
+    return is_valid ? verdict : KV_FAST_OTHER;
+}
+
 /* Takes one request. Returns: its length; 0 where there is none to take. */
 static size_t take_request(struct fast *fast, struct kv_slice input)
 {
     struct kv_request request;
     size_t len;
-    enum kv_fast_verdict verdict = kv_fast_request_read(input, &request, &len);
+    enum kv_fast_verdict verdict = read_request(fast, input, &request, &len);
     if (verdict == KV_FAST_PARTIAL && !fast->has_partial) {
         fast->has_partial = true;
         return 0;

@@ -72,23 +72,27 @@ struct reader {
 /* What the head has said so far. */
 struct head {
     size_t n_headers;
-    bool has_host;
     bool has_length;
+    struct kv_slice host; /* bytes NULL: there was none */
     size_t length;
 };
 
-/* The first byte that is below `limit`, or `stop`, or DEL; the end where there is none. */
-static inline const char *find(struct reader r, unsigned char limit, unsigned char stop)
+/* The first byte that is below `limit`, or one of the stops, or DEL; the end where there is none.
+ */
+static inline const char *find(struct reader r, unsigned char limit, unsigned char stop,
+                               unsigned char other_stop)
 {
     for (; r.end - r.at >= 8; r.at += 8) {
         uint64_t word = kv_swar_load(r.at);
         uint64_t marks = kv_swar_below(word, limit) | kv_swar_equal(word, stop) |
                          kv_swar_equal(word, DELETE_BYTE);
+        if (other_stop != DELETE_BYTE)
+            marks |= kv_swar_equal(word, other_stop);
         if (marks != 0)
             return r.at + kv_swar_first(marks);
     }
     while (r.at < r.end && (unsigned char)*r.at >= limit && (unsigned char)*r.at != stop &&
-           *r.at != DELETE_BYTE)
+           (unsigned char)*r.at != other_stop && *r.at != DELETE_BYTE)
         r.at++;
     return r.at;
 }
@@ -131,9 +135,9 @@ static enum kv_fast_verdict take_request_line(struct reader *r, struct kv_reques
     if (verdict != KV_FAST_PLAIN)
         return verdict;
     const char *path = r->at - 1;
-    r->at = find(*r, ' ' + 1, '?');
+    r->at = find(*r, ' ' + 1, '?', '#');
     request->path = (struct kv_slice){path, (size_t)(r->at - path)};
-    r->at = find(*r, ' ' + 1, DELETE_BYTE); /* the query means nothing */
+    r->at = find(*r, ' ' + 1, '#', DELETE_BYTE); /* the query means nothing */
     return take(r, KV_SLICE(" HTTP/1.1\r\n"));
 }
 
@@ -210,8 +214,8 @@ static bool accept_value(struct head *head, enum meaning meaning, struct kv_slic
     case HARMLESS:
         return true;
     case HOST:
-        is_first = !head->has_host;
-        head->has_host = true;
+        is_first = head->host.bytes == NULL;
+        head->host = value;
         return is_first;
     case LENGTH:
         is_first = !head->has_length;
@@ -235,7 +239,7 @@ static enum kv_fast_verdict judge_partial_name(struct kv_slice name)
 static enum kv_fast_verdict take_name(struct reader *r, enum meaning *ret_meaning)
 {
     struct kv_slice name = {r->at, 0};
-    r->at = find(*r, ' ' + 1, ':');
+    r->at = find(*r, ' ' + 1, ':', DELETE_BYTE);
     name.len = (size_t)(r->at - name.bytes);
     enum kv_fast_verdict verdict = take(r, KV_SLICE(":"));
     if (verdict == KV_FAST_PARTIAL)
@@ -250,7 +254,7 @@ static enum kv_fast_verdict take_value(struct reader *r, struct kv_slice *ret_va
     while (r->at < r->end && *r->at == ' ')
         r->at++;
     ret_value->bytes = r->at;
-    r->at = find(*r, ' ', DELETE_BYTE);
+    r->at = find(*r, ' ', DELETE_BYTE, DELETE_BYTE);
     ret_value->len = (size_t)(r->at - ret_value->bytes);
     return take(r, KV_SLICE("\r\n"));
 }
@@ -284,8 +288,9 @@ static enum kv_fast_verdict take_head(struct reader *r, struct head *head,
     enum kv_fast_verdict verdict = take_request_line(r, request);
     if (verdict == KV_FAST_PLAIN)
         verdict = take_headers(r, head);
-    if (verdict == KV_FAST_PLAIN && !head->has_host)
+    if (verdict == KV_FAST_PLAIN && head->host.bytes == NULL)
         verdict = KV_FAST_OTHER;
+    request->host = head->host;
     return verdict;
 }
 

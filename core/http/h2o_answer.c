@@ -6,7 +6,6 @@
 #include "http/h2o_answer.h"
 
 #include "base/buffer.h"
-#include "wire/json_string.h"
 
 enum {
     STATUS_DIGITS = 3,
@@ -87,8 +86,6 @@ void kv_h2o_answer_send(h2o_req_t *req, struct kv_keyspace *keyspace, struct kv_
     static h2o_generator_t generator = {NULL, NULL};
     h2o_iovec_t parts[MOST_PARTS];
     bool has_length = kv_status_has_length(answer->status);
-    if (answer->is_last)
-        req->http1_is_persistent = 0;
     req->res.status = answer->status;
     req->res.reason = kv_status_text(answer->status).bytes + STATUS_DIGITS + 1;
     req->res.content_length = has_length ? kv_answer_body_len(answer) : SIZE_MAX;
@@ -97,57 +94,4 @@ void kv_h2o_answer_send(h2o_req_t *req, struct kv_keyspace *keyspace, struct kv_
     kv_keyspace_release(keyspace, &answer->item);
     h2o_start_response(req, &generator);
     h2o_send(req, parts, n, H2O_SEND_STATE_FINAL);
-}
-
-/* The library answers some requests itself (a body too large, a broken chunk), in plain text, and
- * closes with input unread. */
-
-struct error_stream {
-    h2o_ostream_t super;
-    h2o_iovec_t body;
-};
-
-static void send_error_stream(h2o_ostream_t *super, h2o_req_t *req, h2o_iovec_t *bufs, size_t n,
-                              h2o_send_state_t state)
-{
-    struct error_stream *stream = (struct error_stream *)super;
-    bool has_no_body = n == 0;
-    (void)bufs;
-    h2o_ostream_send_next(super, req, &stream->body, has_no_body ? 0 : 1, state);
-}
-
-static const char *what_went_wrong(int status)
-{
-    switch (status) {
-    case 413:
-        return "the body is larger than this server takes";
-    case 417:
-        return "the expectation is not known";
-    default:
-        return "the body's framing is broken";
-    }
-}
-
-static void set_up_error_stream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
-{
-    (void)self;
-    struct kv_buffer json = {0};
-    kv_buffer_append(&json, KV_SLICE("{\"error\":"));
-    kv_json_append_string(&json, kv_slice_of(what_went_wrong(req->res.status)));
-    kv_buffer_append_char(&json, '}');
-    struct error_stream *stream = (void *)h2o_add_ostream(req, sizeof(*stream), slot);
-    stream->body = h2o_strdup(&req->pool, json.bytes, json.len);
-    kv_buffer_fini(&json);
-    stream->super.do_send = send_error_stream;
-    req->res.content_length = stream->body.len;
-    h2o_set_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE,
-                   H2O_STRLIT("application/json"), 1);
-    kv_connection_linger(kv_h2o_connection_of(req));
-    h2o_setup_next_ostream(req, &stream->super.next);
-}
-
-void kv_h2o_register_error_filter(h2o_pathconf_t *pathconf)
-{
-    h2o_filter_t *filter = h2o_create_filter(pathconf, sizeof(*filter));
-    filter->on_setup_ostream = set_up_error_stream;
 }

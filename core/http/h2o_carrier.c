@@ -27,8 +27,18 @@ static struct h2o_exchange *self_of(struct kv_exchange *exchange)
     return KV_CONTAINER(exchange, struct h2o_exchange, exchange);
 }
 
+/* The answer under way is the connection's last. What the peer has sent after the request stays
+ * unread. */
+static void end_with_answer(h2o_req_t *req)
+{
+    req->http1_is_persistent = 0;
+    kv_connection_linger(kv_h2o_connection_of(req));
+}
+
 static void answer(struct kv_exchange *exchange, struct kv_answer *to_send)
 {
+    if (to_send->is_last)
+        end_with_answer(self_of(exchange)->req);
     kv_h2o_answer_send(self_of(exchange)->req, exchange->here->keyspace, to_send,
                        exchange->allowed_origin, exchange->is_head);
 }
@@ -43,20 +53,27 @@ static void on_upgraded(void *data, h2o_socket_t *sock, size_t reqsize)
     struct kv_h2o_loop *loop = data;
     if (sock == NULL)
         return; /* the connection was lost */
-    h2o_buffer_consume(&sock->input, reqsize);
-    loop->here->upgrade->open(loop->here->upgrade, loop->index, kv_connection_of_socket(sock));
+    loop->here->upgrade->open(loop->here->upgrade, loop->index, kv_h2o_gate_leave(sock, reqsize));
 }
 
-static void upgrade(struct kv_exchange *exchange, struct kv_slice accept)
+static void add_copied(h2o_req_t *req, struct kv_slice lower, const char *name,
+                       struct kv_slice value)
+{
+    h2o_iovec_t copy = h2o_strdup(&req->pool, value.bytes, value.len);
+    h2o_add_header_by_str(&req->pool, &req->res.headers, lower.bytes, lower.len, 0, name, copy.base,
+                          copy.len);
+}
+
+static void upgrade(struct kv_exchange *exchange, struct kv_slice accept, struct kv_slice protocol)
 {
     struct h2o_exchange *self = self_of(exchange);
     h2o_req_t *req = self->req;
-    h2o_iovec_t copy = h2o_strdup(&req->pool, accept.bytes, accept.len);
     req->res.status = 101;
     req->res.reason = "Switching Protocols";
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_UPGRADE, NULL, H2O_STRLIT("websocket"));
-    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("sec-websocket-accept"), 0,
-                          "Sec-WebSocket-Accept", copy.base, copy.len);
+    add_copied(req, KV_SLICE("sec-websocket-accept"), "Sec-WebSocket-Accept", accept);
+    if (protocol.len != 0)
+        add_copied(req, KV_SLICE("sec-websocket-protocol"), "Sec-WebSocket-Protocol", protocol);
     h2o_http1_upgrade(req, NULL, 0, on_upgraded, self->loop);
 }
 
@@ -79,39 +96,24 @@ static struct kv_exchange *create_exchange(struct kv_h2o_loop *loop, h2o_req_t *
     return &self->exchange;
 }
 
-/* The answer under way is the connection's last. What the peer has sent after the request stays
- * unread. */
-static void end_with_answer(h2o_req_t *req)
-{
-    req->http1_is_persistent = 0;
-    kv_connection_linger(kv_h2o_connection_of(req));
-}
-
 static int on_request(h2o_handler_t *super, h2o_req_t *req)
 {
     struct kv_h2o_loop *loop = KV_CONTAINER(req->conn->ctx, struct kv_h2o_loop, context);
     struct kv_request request;
     (void)super;
-    req->http1_is_persistent = kv_h2o_request_is_persistent(req);
+    const struct kv_request_head *head = kv_h2o_gate_serve(kv_h2o_connection_of(req), req);
+    req->http1_is_persistent = kv_request_head_is_persistent(head);
     if (kv_http_is_draining(loop->here))
         end_with_answer(req);
     kv_connection_touch(kv_h2o_connection_of(req));
-    const char *fault = kv_h2o_request_read(req, &request);
-    struct kv_exchange *exchange = create_exchange(loop, req, request.method == KV_METHOD_HEAD);
-    if (fault != NULL)
-        kv_exchange_refuse(exchange, (struct kv_answer){.status = 400, .is_last = true}, "%s",
-                           fault);
-    else
-        kv_http_serve(exchange, &request);
+    kv_h2o_request_read(req, head, &request);
+    kv_http_serve(create_exchange(loop, req, request.method == KV_METHOD_HEAD), &request);
     return 0;
 }
 
 void kv_h2o_open(struct kv_h2o_loop *loop, struct kv_connection *connection)
 {
-    static const struct kv_protocol protocol; /* the socket shows what there is to see */
-    kv_connection_serve(connection, &protocol, NULL);
-    h2o_http1_accept(&loop->accept, kv_connection_socket(connection),
-                     *h2o_get_timestamp(&loop->context, NULL, NULL));
+    kv_h2o_gate_open(&loop->gates, connection);
 }
 
 static int end_after_answer(h2o_req_t *req, void *data)
@@ -130,12 +132,6 @@ void kv_h2o_drain(struct kv_h2o_loop *loop)
                                                               NULL);
 }
 
-const char *kv_h2o_date(struct kv_h2o_loop *loop)
-{
-    h2o_get_timestamp(&loop->context, NULL, NULL); /* brings the cache up to date */
-    return loop->context._timestamp_cache.value->rfc1123;
-}
-
 void kv_h2o_init(struct kv_h2o *h2o, const struct kv_http_config *config)
 {
     h2o_globalconf_t *conf = &h2o->conf;
@@ -144,7 +140,6 @@ void kv_h2o_init(struct kv_h2o *h2o, const struct kv_http_config *config)
         h2o_config_register_host(conf, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     h2o_pathconf_t *path = h2o_config_register_path(host, "/", 0);
     h2o_create_handler(path, sizeof(h2o_handler_t))->on_req = on_request;
-    kv_h2o_register_error_filter(&host->fallback_path);
     conf->server_name = (h2o_iovec_t){NULL, 0};
     conf->max_request_entity_size = config->max_value_bytes + BODY_OVERHEAD;
     conf->http1.req_timeout = NEVER_MS;
@@ -164,6 +159,7 @@ void kv_h2o_loop_init(struct kv_h2o_loop *loop, struct kv_h2o *h2o, struct kv_ht
     loop->index = index;
     h2o_context_init(&loop->context, kv_loop_evloop(here->loop), &h2o->conf);
     loop->accept = (h2o_accept_ctx_t){.ctx = &loop->context, .hosts = h2o->conf.hosts};
+    kv_h2o_gates_init(&loop->gates, here->loop, &loop->accept);
 }
 
 void kv_h2o_loop_fini(struct kv_h2o_loop *loop)

@@ -8,6 +8,7 @@
 #include "loop/evloop.h"
 
 #include "http/context.h"
+#include "http/h2o_gate.h"
 
 /* Of the process. */
 struct kv_h2o {
@@ -20,6 +21,7 @@ struct kv_h2o_loop {
     uint32_t index;
     h2o_context_t context;
     h2o_accept_ctx_t accept;
+    struct kv_h2o_gates gates;
 };
 
 void kv_h2o_init(struct kv_h2o *h2o, const struct kv_http_config *config);
@@ -34,8 +36,5 @@ void kv_h2o_open(struct kv_h2o_loop *loop, struct kv_connection *connection);
 
 /* Service ends: answers under way are their connections' last. */
 void kv_h2o_drain(struct kv_h2o_loop *loop);
-
-/* The time as `Date` has it, 29 bytes; valid for the turn. */
-const char *kv_h2o_date(struct kv_h2o_loop *loop);
 
 #endif

@@ -7,12 +7,10 @@
 #include "loop/evloop.h"
 
 #include "http/request.h"
+#include "wire/request_head.h"
 
-/* Reads a request, whose bytes stay libh2o's.
- * Returns: NULL, or what RFC 9112 demands to be refused and the library lets through. */
-const char *kv_h2o_request_read(h2o_req_t *req, struct kv_request *ret_request);
-
-/* Whether the connection is to be kept after the request (RFC 9112, section 9.3). */
-bool kv_h2o_request_is_persistent(const h2o_req_t *req);
+/* Reads a request, whose bytes stay libh2o's. head: of it, in the socket's input. */
+void kv_h2o_request_read(h2o_req_t *req, const struct kv_request_head *head,
+                         struct kv_request *ret_request);
 
 #endif

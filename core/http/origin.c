@@ -2,10 +2,7 @@
 
 #include <strings.h>
 
-static bool equals_ignoring_case(struct kv_slice a, struct kv_slice b)
-{
-    return a.len == b.len && strncasecmp(a.bytes, b.bytes, a.len) == 0;
-}
+#include "wire/host_pattern.h"
 
 static bool is_port(struct kv_slice text)
 {
@@ -43,7 +40,7 @@ static bool is_of_this_machine(struct kv_slice origin)
 static bool is_listed(const struct kv_http_config *config, struct kv_slice origin)
 {
     for (size_t i = 0; i < config->n_origins; i++)
-        if (equals_ignoring_case(config->origins[i], origin))
+        if (kv_origin_pattern_matches(config->origins[i], origin))
             return true;
     return false;
 }

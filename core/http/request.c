@@ -42,6 +42,7 @@ struct kv_slice kv_header_name(enum kv_header_id id)
         [KV_HEADER_UPGRADE] = {"upgrade", 7},
         [KV_HEADER_WEBSOCKET_KEY] = {"sec-websocket-key", 17},
         [KV_HEADER_WEBSOCKET_VERSION] = {"sec-websocket-version", 21},
+        [KV_HEADER_WEBSOCKET_PROTOCOL] = {"sec-websocket-protocol", 22},
     };
     return names[id];
 }
@@ -65,6 +66,15 @@ struct kv_slice kv_request_header(const struct kv_request *request, enum kv_head
     size_t at = 0;
     kv_request_next_header(request, id, &at, &value);
     return value;
+}
+
+size_t kv_request_count_header(const struct kv_request *request, enum kv_header_id id)
+{
+    struct kv_slice value;
+    size_t n = 0;
+    for (size_t at = 0; kv_request_next_header(request, id, &at, &value);)
+        n++;
+    return n;
 }
 
 bool kv_request_asks_for_websocket(const struct kv_request *request)

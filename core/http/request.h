@@ -38,6 +38,7 @@ enum kv_header_id {
     KV_HEADER_UPGRADE,
     KV_HEADER_WEBSOCKET_KEY,
     KV_HEADER_WEBSOCKET_VERSION,
+    KV_HEADER_WEBSOCKET_PROTOCOL,
     KV_N_HEADERS
 };
 
@@ -54,7 +55,8 @@ struct kv_header {
 struct kv_request {
     enum kv_method method;
     bool is_http_1_0;     /* or older */
-    struct kv_slice path; /* as sent, without the query */
+    struct kv_slice host; /* whom it is for, well formed; empty: it does not say */
+    struct kv_slice path; /* as sent, without the query; or `*` */
     struct kv_slice rest; /* what follows the path of the resource that serves it */
     struct kv_slice body; /* bytes NULL: there is none */
     const struct kv_header *headers;
@@ -67,6 +69,9 @@ bool kv_request_next_header(const struct kv_request *request, enum kv_header_id 
 
 /* The first line of a header; empty where there is none. */
 struct kv_slice kv_request_header(const struct kv_request *request, enum kv_header_id id);
+
+/* How many lines of a header there are. */
+size_t kv_request_count_header(const struct kv_request *request, enum kv_header_id id);
 
 /* Whether it asks to make a WebSocket of the connection. */
 bool kv_request_asks_for_websocket(const struct kv_request *request);

@@ -3,6 +3,10 @@
 #include "http/origin.h"
 #include "http/resource.h"
 
+enum {
+    LONGEST_HOST_SHOWN = 255
+};
+
 static const struct kv_resource *const resources[] = {
     &kv_resource_storage, &kv_resource_websocket, &kv_resource_readiness,
     &kv_resource_health,  &kv_resource_root,
@@ -56,13 +60,22 @@ static void refuse_origin(struct kv_exchange *exchange, struct kv_slice origin, 
                        kv_origin_text(origin).text, action);
 }
 
+/* `OPTIONS *`. */
+static void answer_for_server(struct kv_exchange *exchange)
+{
+    uint32_t methods = KV_METHODS_READING | KV_METHODS_WRITING | KV_METHOD_OPTIONS;
+    kv_exchange_answer(exchange, &(struct kv_answer){.status = 204, .methods = methods});
+}
+
 /* What no resource has to answer. Apart, so that those which resources answer cost less. */
 __attribute__((noinline)) static void answer_for(const struct kv_resource *resource,
                                                  struct kv_exchange *exchange,
                                                  const struct kv_request *request)
 {
     uint32_t methods = resource == NULL ? 0 : resource->methods | KV_METHOD_OPTIONS;
-    if (resource == NULL)
+    if (kv_slice_equals(request->path, KV_SLICE("*")))
+        answer_for_server(exchange);
+    else if (resource == NULL)
         kv_exchange_refuse(exchange, (struct kv_answer){.status = 404},
                            "there is nothing at this path: keys are under " KV_STORAGE_PATH);
     else if (request->method == KV_METHOD_OPTIONS)
@@ -88,8 +101,26 @@ static bool admit_origin(const struct kv_resource *resource, struct kv_exchange 
     return action == NULL;
 }
 
+static bool is_host_served(struct kv_http_context *here, struct kv_slice host)
+{
+    return kv_last_host_is(&here->served_host, host) || kv_net_is_exposed(here->net) ||
+           kv_host_is_served(here->config, &here->served_host, host);
+}
+
+static void refuse_host(struct kv_exchange *exchange, struct kv_slice host)
+{
+    int shown = host.len > LONGEST_HOST_SHOWN ? LONGEST_HOST_SHOWN : (int)host.len;
+    kv_exchange_refuse(exchange, (struct kv_answer){.status = 403},
+                       "the Host %.*s is not this machine: the server's `hosts` does not list it",
+                       shown, host.bytes);
+}
+
 void kv_http_serve(struct kv_exchange *exchange, struct kv_request *request)
 {
+    if (!is_host_served(exchange->here, request->host)) {
+        refuse_host(exchange, request->host);
+        return;
+    }
     const struct kv_resource *resource = find(request->path);
     if (request->n_headers != 0 && !admit_origin(resource, exchange, request))
         return;

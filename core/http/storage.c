@@ -74,25 +74,27 @@ static void on_read(struct kv_command *command)
     struct kv_answer answer = exchange->kept == NULL
                                   ? kv_answer_of(command)
                                   : answer_on_conditions(exchange->kept, command);
+    answer.is_of_now = true;
     kv_exchange_answer(exchange, &answer);
 }
 
 /* Requests. Each step returns false where it has already answered. */
 
-static inline bool read_key(struct kv_exchange *exchange, struct kv_slice escaped,
+static inline bool read_key(struct kv_exchange *exchange, const struct kv_request *request,
                             struct kv_slice *ret_key)
 {
     size_t most = exchange->here->config->max_key_bytes;
+    bool is_of_now = (request->method & KV_METHODS_READING) != 0;
     const char *what;
     size_t offset;
-    if (kv_key_path_read(escaped, &exchange->here->decoded, ret_key, &what, &offset) != 0) {
-        kv_exchange_refuse(exchange, (struct kv_answer){.status = 400},
+    if (kv_key_path_read(request->rest, &exchange->here->decoded, ret_key, &what, &offset) != 0) {
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = 400, .is_of_now = is_of_now},
                            "the key in the path: %s at byte %zu", what, offset);
         return false;
     }
     if (ret_key->len <= most)
         return true;
-    kv_exchange_refuse(exchange, (struct kv_answer){.status = 414},
+    kv_exchange_refuse(exchange, (struct kv_answer){.status = 414, .is_of_now = is_of_now},
                        "the key has %zu bytes, the limit is %zu", ret_key->len, most);
     return false;
 }
@@ -246,7 +248,7 @@ static void on_read_by_worker(struct kv_job *job)
     struct kv_exchange *exchange = reading->exchange;
     struct kv_slice key;
     keep(exchange)->is_on_worker = false;
-    if (read_key(exchange, reading->request.rest, &key)) /* the loop has decoded others since */
+    if (read_key(exchange, &reading->request, &key)) /* the loop has decoded others since */
         set_value(exchange, &reading->request, key, reading->failed, &reading->body,
                   &reading->error);
     free(reading);
@@ -280,7 +282,7 @@ static void write_value(struct kv_exchange *exchange, const struct kv_request *r
 static void serve(struct kv_exchange *exchange, const struct kv_request *request)
 {
     struct kv_slice key;
-    if (!read_key(exchange, request->rest, &key))
+    if (!read_key(exchange, request, &key))
         return;
     if ((request->method & KV_METHODS_READING) != 0)
         read_value(exchange, request, key);

@@ -1,11 +1,13 @@
 /*
  * `/ws`: the upgrade to a WebSocket (RFC 6455, section 4.2). A refusal is an ordinary answer, and
- * the connection stays usable.
+ * the connection stays usable; but not where the handshake is broken, as what follows may be
+ * frames.
  */
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 
 #include "http/resource.h"
+#include "wire/http_text.h"
 
 static const char GUID[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -14,7 +16,7 @@ enum {
     ACCEPT_LEN = 28
 };
 
-/* 16 bytes in base64: 22 digits and `==`. */
+/* 16 bytes in canonical base64: 21 digits, one whose last four bits are zero, and `==`. */
 static bool is_key(struct kv_slice key)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -23,7 +25,7 @@ static bool is_key(struct kv_slice key)
     for (size_t i = 0; i < KEY_LEN - 2; i++)
         if (key.bytes[i] == '\0' || strchr(digits, key.bytes[i]) == NULL)
             return false;
-    return true;
+    return strchr("AQgw", key.bytes[KEY_LEN - 3]) != NULL;
 }
 
 static void write_accept(char accept[ACCEPT_LEN + 1], struct kv_slice key)
@@ -42,22 +44,55 @@ static void demand_websocket(struct kv_exchange *exchange, const char *why)
                        why);
 }
 
+/* Returns: NULL, or what of the handshake could be read in two ways, or is broken. */
+static const char *fault_of(const struct kv_request *request)
+{
+    size_t n_keys = kv_request_count_header(request, KV_HEADER_WEBSOCKET_KEY);
+    if (n_keys > 1)
+        return "there is more than one Sec-WebSocket-Key";
+    if (kv_request_count_header(request, KV_HEADER_WEBSOCKET_VERSION) > 1)
+        return "there is more than one Sec-WebSocket-Version";
+    if (n_keys == 1 && !is_key(kv_request_header(request, KV_HEADER_WEBSOCKET_KEY)))
+        return "Sec-WebSocket-Key must be 16 bytes in base64";
+    return NULL;
+}
+
+/* Returns: our protocol where the client offers it; a browser fails where one of those that it
+ * offers is not answered. */
+static struct kv_slice choose_protocol(const struct kv_request *request)
+{
+    struct kv_slice ours = KV_SLICE("kvserver.v1"), offered, list;
+    for (size_t at = 0; kv_request_next_header(request, KV_HEADER_WEBSOCKET_PROTOCOL, &at, &list);)
+        while (kv_http_list_next(&list, &offered))
+            if (kv_slice_equals(offered, ours))
+                return ours;
+    return (struct kv_slice){0};
+}
+
+static void upgrade(struct kv_exchange *exchange, const struct kv_request *request)
+{
+    char accept[ACCEPT_LEN + 1];
+    write_accept(accept, kv_request_header(request, KV_HEADER_WEBSOCKET_KEY));
+    exchange->carrier->upgrade(exchange, (struct kv_slice){accept, ACCEPT_LEN},
+                               choose_protocol(request));
+}
+
 static void check_and_upgrade(struct kv_exchange *exchange, const struct kv_request *request)
 {
-    struct kv_slice key = kv_request_header(request, KV_HEADER_WEBSOCKET_KEY);
     struct kv_slice version = kv_request_header(request, KV_HEADER_WEBSOCKET_VERSION);
-    const struct kv_answer bad = {.status = 400};
-    char accept[ACCEPT_LEN + 1];
-    if (!kv_slice_equals(version, KV_SLICE("13"))) {
+    const char *fault = fault_of(request);
+    if (fault != NULL)
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = 400, .is_last = true}, "%s",
+                           fault);
+    else if (!kv_slice_equals(version, KV_SLICE("13")))
         demand_websocket(exchange, "this server speaks version 13 of the WebSocket protocol");
-    } else if (!is_key(key)) {
-        kv_exchange_refuse(exchange, bad, "Sec-WebSocket-Key must be 16 bytes in base64");
-    } else if (request->body.len != 0) {
-        kv_exchange_refuse(exchange, bad, "an upgrade has no body");
-    } else {
-        write_accept(accept, key);
-        exchange->carrier->upgrade(exchange, (struct kv_slice){accept, ACCEPT_LEN});
-    }
+    else if (kv_request_count_header(request, KV_HEADER_WEBSOCKET_KEY) == 0)
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = 400},
+                           "an upgrade has a Sec-WebSocket-Key");
+    else if (request->body.len != 0)
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = 400}, "an upgrade has no body");
+    else
+        upgrade(exchange, request);
 }
 
 static void serve(struct kv_exchange *exchange, const struct kv_request *request)

@@ -150,7 +150,18 @@ static void run_stages(struct kv_loop *loop)
     KV_LIST_EACH(&loop->stages, link, after)
     {
         struct kv_loop_stage *stage = KV_CONTAINER(link, struct kv_loop_stage, link);
-        stage->run(stage);
+        if (stage->run != NULL)
+            stage->run(stage);
+    }
+}
+
+static void settle_stages(struct kv_loop *loop)
+{
+    KV_LIST_EACH(&loop->stages, link, after)
+    {
+        struct kv_loop_stage *stage = KV_CONTAINER(link, struct kv_loop_stage, link);
+        if (stage->settle != NULL)
+            stage->settle(stage);
     }
 }
 
@@ -165,7 +176,7 @@ static int64_t next_turn_ms(struct kv_loop *loop)
     KV_LIST_EACH(&loop->stages, link, after)
     {
         struct kv_loop_stage *stage = KV_CONTAINER(link, struct kv_loop_stage, link);
-        int64_t wanted = stage->wake_at(stage);
+        int64_t wanted = stage->wake_at == NULL ? INT64_MAX : stage->wake_at(stage);
         if (wanted < next)
             next = wanted;
     }
@@ -197,6 +208,7 @@ static void run_turn(struct kv_loop *loop, int32_t wait_ms)
     fire_timers(loop);
     run_stages(loop);
     finish_writes(loop);
+    settle_stages(loop);
 }
 
 void kv_loop_turn(struct kv_loop *loop)

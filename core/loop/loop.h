@@ -61,10 +61,14 @@ struct kv_timer {
 void kv_timer_start(struct kv_loop *loop, struct kv_timer *timer, int64_t at_ms);
 void kv_timer_stop(struct kv_loop *loop, struct kv_timer *timer);
 
-/* Work at the end of every turn. The caller's memory, until the loop is destroyed. */
+/* Work at the end of every turn. The caller's memory, until the loop is destroyed. Any of its
+ * functions may be NULL. */
 struct kv_loop_stage {
     struct kv_list link;
     void (*run)(struct kv_loop_stage *stage);
+    /* Runs when all stages have, and the call-backs of the writes that they made: the last thing
+     * before sockets are polled. */
+    void (*settle)(struct kv_loop_stage *stage);
     /* When the stage has to run at the latest: a past time for at once, INT64_MAX for no need.
      * Asked after the loop has announced that it will sleep; so what another thread makes known
      * before it calls kv_loop_wake() is either seen here or wakes the loop. */

@@ -23,6 +23,8 @@ static void on_close(void *data)
         close(connection->linger_fd);
     else if (connection->linger_fd >= 0)
         kv_linger(&among->lingerers, connection->linger_fd);
+    if (connection->protocol->on_closed != NULL)
+        connection->protocol->on_closed(connection->channel.user);
     kv_list_remove(&connection->link);
     atomic_fetch_sub(among->n, 1);
     free(connection);

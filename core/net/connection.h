@@ -17,6 +17,8 @@ struct kv_protocol {
     kv_channel_fn on_written;
     /* Whether something that the peer asked for is under way or unsent. NULL: the channel shows. */
     bool (*is_busy)(const void *user);
+    /* The connection has been closed, and not by kv_connection_close(). NULL: it never is. */
+    void (*on_closed)(void *user);
     bool keeps_time; /* it looks after its time-outs itself */
 };
 

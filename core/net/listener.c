@@ -161,6 +161,15 @@ static int claim_port(struct addrinfo *at)
     return 0;
 }
 
+static bool is_loopback(const struct addrinfo *at)
+{
+    if (at->ai_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(
+            &((const struct sockaddr_in6 *)(const void *)at->ai_addr)->sin6_addr);
+    const struct sockaddr_in *address = (const void *)at->ai_addr;
+    return ntohl(address->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
 static int listen_at(struct kv_listeners *const *loops, uint32_t n_loops, struct addrinfo *at)
 {
     if (claim_port(at) != 0)
@@ -170,6 +179,7 @@ static int listen_at(struct kv_listeners *const *loops, uint32_t n_loops, struct
         if (fd < 0)
             return -1;
         add_listener(loops[i], fd);
+        loops[i]->is_exposed |= !is_loopback(at);
     }
     return 0;
 }

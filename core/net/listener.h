@@ -18,6 +18,7 @@ struct kv_listeners {
     struct kv_loop *loop;
     struct kv_list all;
     struct kv_timer resume; /* accepts again after descriptors ran out */
+    bool is_exposed;        /* other machines may reach one of them */
     void (*on_accept)(struct kv_listeners *listeners, struct st_h2o_socket_t *sock);
 };
 

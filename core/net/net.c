@@ -126,6 +126,11 @@ int kv_net_listen_unix(struct kv_net *net, const char *path, uint32_t mode, stru
     return 0;
 }
 
+bool kv_net_is_exposed(const struct kv_net *net)
+{
+    return net->loops[0].listeners.is_exposed;
+}
+
 void kv_net_drain(struct kv_net *net, uint32_t loop)
 {
     struct net_loop *here = &net->loops[loop];

@@ -38,6 +38,10 @@ int kv_net_listen(struct kv_net *net, const char *host, uint16_t port, uint16_t 
 int kv_net_listen_unix(struct kv_net *net, const char *path, uint32_t mode,
                        struct kv_error *reterr);
 
+/* Whether it listens at an address that other machines may reach. Before the loops run, or later
+ * without a change: threads: any. */
+bool kv_net_is_exposed(const struct kv_net *net);
+
 /* Has the service serve a socket as if it had been accepted on that loop. On the loop's thread. */
 void kv_net_admit(struct kv_net *net, uint32_t loop, struct st_h2o_socket_t *sock);
 

@@ -43,15 +43,23 @@ bool kv_http_equals(struct kv_slice text, struct kv_slice lower)
     return true;
 }
 
+bool kv_http_list_next(struct kv_slice *list, struct kv_slice *ret_element)
+{
+    if (list->len == 0)
+        return false;
+    const char *comma = memchr(list->bytes, ',', list->len);
+    size_t len = comma == NULL ? list->len : (size_t)(comma - list->bytes);
+    size_t passed = comma == NULL ? len : len + 1;
+    *ret_element = kv_http_trim((struct kv_slice){list->bytes, len});
+    *list = (struct kv_slice){list->bytes + passed, list->len - passed};
+    return true;
+}
+
 bool kv_http_list_has(struct kv_slice list, struct kv_slice lower)
 {
-    while (list.len != 0) {
-        const char *comma = memchr(list.bytes, ',', list.len);
-        size_t len = comma == NULL ? list.len : (size_t)(comma - list.bytes);
-        if (kv_http_equals(kv_http_trim((struct kv_slice){list.bytes, len}), lower))
+    struct kv_slice element;
+    while (kv_http_list_next(&list, &element))
+        if (kv_http_equals(element, lower))
             return true;
-        size_t passed = comma == NULL ? len : len + 1;
-        list = (struct kv_slice){list.bytes + passed, list.len - passed};
-    }
     return false;
 }

@@ -34,6 +34,10 @@ struct kv_slice kv_http_trim(struct kv_slice text);
 /* Whether the text is this one in any letter case. lower: in small letters. */
 bool kv_http_equals(struct kv_slice text, struct kv_slice lower);
 
+/* Takes the first element, trimmed and perhaps empty, off a list that commas separate.
+ * Returns: false where the list is empty. */
+bool kv_http_list_next(struct kv_slice *list, struct kv_slice *ret_element);
+
 /* Whether a list that commas separate has this element, in any letter case. */
 bool kv_http_list_has(struct kv_slice list, struct kv_slice lower);
 

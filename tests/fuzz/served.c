@@ -107,6 +107,7 @@ static void make_server(bool has_fast_path)
                      .request_progress_ms = 5 * SECOND_MS,
                      .stalled_reader_ms = 5 * SECOND_MS},
     };
+    static const struct kv_slice hosts[] = {{"h", 1}, {"t", 1}, {"x", 1}};
     const struct kv_http_config http = {
         .max_key_bytes = 4096,
         .max_value_bytes = 4096,
@@ -114,6 +115,8 @@ static void make_server(bool has_fast_path)
         .max_pending = 16,
         .max_unsent_bytes = 8192,
         .has_fast_path = has_fast_path,
+        .hosts = hosts,
+        .n_hosts = 3,
     };
     static const struct kv_ws_config ws = {
         .max_key_bytes = 4096,

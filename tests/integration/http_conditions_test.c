@@ -309,7 +309,7 @@ static void of_many_conditional_writers_one_wins(void **state)
     for (size_t i = 0; i < WRITERS; i++) {
         request.len = 0;
         kv_buffer_printf(&request,
-                         "PUT /storage/race HTTP/1.1\r\nHost: test\r\nIf-Match: %s\r\n"
+                         "PUT /storage/race HTTP/1.1\r\nHost: localhost\r\nIf-Match: %s\r\n"
                          "Content-Length: 12\r\n\r\n{\"value\":%zu}",
                          talks[0].etag, i + 10);
         kv_test_stream_put(&talks[i].stream, kv_buffer_slice(&request));

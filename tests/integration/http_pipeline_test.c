@@ -27,7 +27,7 @@ static void append_value(struct kv_buffer *out, int number, size_t len)
 
 static void append_get(struct kv_buffer *out, const char *key)
 {
-    kv_buffer_printf(out, "GET /storage/%s HTTP/1.1\r\nHost: test\r\n\r\n", key);
+    kv_buffer_printf(out, "GET /storage/%s HTTP/1.1\r\nHost: localhost\r\n\r\n", key);
 }
 
 static void append_post(struct kv_buffer *out, const char *key, int number, size_t len)
@@ -36,7 +36,8 @@ static void append_post(struct kv_buffer *out, const char *key, int number, size
     kv_buffer_append(&body, KV_SLICE("{\"value\":"));
     append_value(&body, number, len);
     kv_buffer_append_char(&body, '}');
-    kv_buffer_printf(out, "POST /storage/%s HTTP/1.1\r\nHost: test\r\nContent-Length: %zu\r\n\r\n",
+    kv_buffer_printf(out,
+                     "POST /storage/%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n",
                      key, body.len);
     kv_buffer_append(out, kv_buffer_slice(&body));
     kv_buffer_fini(&body);
@@ -100,13 +101,13 @@ static void every_method_has_its_place(void **state)
     struct kv_test_stream stream;
     struct kv_test_response response = {0};
     kv_test_stream_open(&stream, kv_test_port(state));
-    kv_test_stream_put(&stream,
-                       KV_SLICE("PUT /storage/m HTTP/1.1\r\nHost: test\r\nContent-Length: 22\r\n"
-                                "\r\n{\"value\":1,\"ttl\":\"1h\"}"
-                                "HEAD /storage/m HTTP/1.1\r\nHost: test\r\n\r\n"
-                                "DELETE /storage/m HTTP/1.1\r\nHost: test\r\n\r\n"
-                                "HEAD /storage/m HTTP/1.1\r\nHost: test\r\n\r\n"
-                                "DELETE /storage/m HTTP/1.1\r\nHost: test\r\n\r\n"));
+    kv_test_stream_put(
+        &stream, KV_SLICE("PUT /storage/m HTTP/1.1\r\nHost: localhost\r\nContent-Length: 22\r\n"
+                          "\r\n{\"value\":1,\"ttl\":\"1h\"}"
+                          "HEAD /storage/m HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                          "DELETE /storage/m HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                          "HEAD /storage/m HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                          "DELETE /storage/m HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     kv_test_stream_flush(&stream);
     receive_status(&stream, 202);
     assert_true(kv_test_http_receive_head(&stream, &response));
@@ -165,26 +166,30 @@ static const struct {
     const char *text;
     int status;
 } others[] = {
-    {"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n", 200},
-    {"GET /nothing HTTP/1.1\r\nHost: test\r\n\r\n", 404},
-    {"GET /storage/%zz HTTP/1.1\r\nHost: test\r\n\r\n", 400},
-    {"PATCH /storage/k HTTP/1.1\r\nHost: test\r\n\r\n", 405},
-    {"OPTIONS /storage/k HTTP/1.1\r\nHost: test\r\n\r\n", 204},
-    {"GET http://test/storage/none HTTP/1.1\r\nHost: test\r\n\r\n", 204},
-    {"GET /storage/none HTTP/1.1\r\nHost: test\r\nUnheard-Of: yes\r\n\r\n", 204},
-    {"GET /storage/none HTTP/1.1\r\nHost: test\r\nConnection: TE\r\nTE: trailers\r\n\r\n", 204},
-    {"GET /storage/none HTTP/1.1\r\nHost: test\r\nOrigin: http://localhost\r\n\r\n", 204},
-    {"DELETE /storage/none HTTP/1.1\r\nHost: test\r\nOrigin: http://evil.example\r\n\r\n", 403},
-    {"GET /storage/none HTTP/1.1\r\nHost: test\r\nIf-Match: *\r\n\r\n", 412},
-    {"POST /storage/other HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\n{]}", 400},
-    {"POST /storage/other HTTP/1.1\r\nHost: test\r\n\r\n", 400},
-    {"POST /storage/other HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
+    {"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 200},
+    {"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", 404},
+    {"GET /storage/%zz HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
+    {"PATCH /storage/k HTTP/1.1\r\nHost: localhost\r\n\r\n", 405},
+    {"OPTIONS /storage/k HTTP/1.1\r\nHost: localhost\r\n\r\n", 204},
+    {"GET http://localhost/storage/none HTTP/1.1\r\nHost: localhost\r\n\r\n", 204},
+    {"GET /storage/none HTTP/1.1\r\nHost: localhost\r\nUnheard-Of: yes\r\n\r\n", 204},
+    {"GET /storage/none HTTP/1.1\r\nHost: localhost\r\nConnection: TE\r\nTE: trailers\r\n\r\n",
+     204},
+    {"GET /storage/none HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n\r\n", 204},
+    {"DELETE /storage/none HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n\r\n",
+     403},
+    {"GET /storage/none HTTP/1.1\r\nHost: localhost\r\nIf-Match: *\r\n\r\n", 412},
+    {"POST /storage/other HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n{]}", 400},
+    {"POST /storage/other HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
+    {"POST /storage/other HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
      "b\r\n{\"value\":1}\r\n0\r\n\r\n",
      202},
     {"GET /storage/none HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 204},
-    {"GET /storage/none HTTP/1.1\nHost: test\n\n", 204},
-    {"GET /storage/none HTTP/1.1\r\nHost: test\r\nX-Folded: a\r\n b\r\n\r\n", 204},
-    {"GET /ws HTTP/1.1\r\nHost: test\r\n\r\n", 426},
+    {"GET /storage/none HTTP/1.1\nHost: localhost\n\n", 204},
+    {"GET HTTP://localhost/storage/none HTTP/1.1\r\nHost: localhost\r\n\r\n", 204},
+    {"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 204},
+    {"GET /storage/none HTTP/1.1\r\nHost: localhost \t\r\nAccept: a \r\n\r\n", 204},
+    {"GET /ws HTTP/1.1\r\nHost: localhost\r\n\r\n", 426},
 };
 
 static void a_request_of_another_kind_keeps_its_place(void **state)
@@ -224,17 +229,18 @@ static void other_resources_and_refusals_keep_their_place(void **state)
         const char *request;
         int status;
     } cases[] = {
-        {"PUT /storage/o HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n{\"value\":1}", 202},
-        {"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n", 200},
-        {"POST /storage/o HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n[]", 400},
-        {"GET /storage/none HTTP/1.1\r\nHost: h\r\n\r\n", 204},
-        {"GET /storage/%ff HTTP/1.1\r\nHost: h\r\n\r\n", 400},
-        {"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n", 404},
-        {"DELETE /storage/o HTTP/1.1\r\nHost: h\r\n\r\n", 200},
-        {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", 405},
-        {"GET /storage/o HTTP/1.1\r\nHost: h\r\n\r\n", 204},
-        {"GET /ws HTTP/1.1\r\nHost: h\r\n\r\n", 426},
-        {"GET / HTTP/1.1\r\nHost: h\r\n\r\n", 200},
+        {"PUT /storage/o HTTP/1.1\r\nHost: localhost\r\nContent-Length: 11\r\n\r\n{\"value\":1}",
+         202},
+        {"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 200},
+        {"POST /storage/o HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n[]", 400},
+        {"GET /storage/none HTTP/1.1\r\nHost: localhost\r\n\r\n", 204},
+        {"GET /storage/%ff HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
+        {"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n", 404},
+        {"DELETE /storage/o HTTP/1.1\r\nHost: localhost\r\n\r\n", 200},
+        {"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", 405},
+        {"GET /storage/o HTTP/1.1\r\nHost: localhost\r\n\r\n", 204},
+        {"GET /ws HTTP/1.1\r\nHost: localhost\r\n\r\n", 426},
+        {"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 200},
     };
     struct kv_test_stream stream;
     kv_test_stream_open(&stream, kv_test_port(state));

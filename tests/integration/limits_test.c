@@ -64,7 +64,7 @@ static void chunked_body_beyond_the_limit_is_413(void **state)
     char *value = json_string(10000);
     struct kv_buffer request = {0};
     kv_buffer_printf(&request,
-                     "POST /storage/chunked HTTP/1.1\r\nHost: test\r\n"
+                     "POST /storage/chunked HTTP/1.1\r\nHost: localhost\r\n"
                      "Transfer-Encoding: chunked\r\n\r\n271a\r\n{\"value\":%s}\r\n0\r\n\r\n",
                      value);
     kv_test_stream_open(&stream, kv_test_port(state));

@@ -82,7 +82,7 @@ static void response_under_way_is_finished(void **state)
     kv_test_start(&server, "timeouts: {drain: 60s}\n");
     kv_test_store(server.port, "large", value);
     kv_test_stream_open_narrow(&slow, server.port, 16 * 1024);
-    kv_test_stream_put(&slow, KV_SLICE("GET /storage/large HTTP/1.1\r\nHost: test\r\n\r\n"));
+    kv_test_stream_put(&slow, KV_SLICE("GET /storage/large HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     kv_test_stream_flush(&slow);
     assert_true(kv_test_stream_await(&slow, 1));
     kv_test_server_terminate(&server);
@@ -111,7 +111,7 @@ static void start_slow(struct kv_test_server *server, bool has_front)
 
 static void last_answer_says_that_it_is_the_last(void **state)
 {
-    static const char get[] = "GET /storage/k HTTP/1.1\r\nHost: test\r\n\r\n";
+    static const char get[] = "GET /storage/k HTTP/1.1\r\nHost: localhost\r\n\r\n";
     (void)state;
     if (strcmp(getenv("KV_TEST_STORE"), "late") != 0)
         skip(); /* nothing would be under way */
@@ -187,7 +187,7 @@ static void new_connections_are_refused_while_draining(void **state)
     struct kv_test_stream late;
     struct kv_test_response response = {0};
     if (kv_test_stream_try_open(&late, server.port)) {
-        kv_test_stream_put(&late, KV_SLICE("GET /readyz HTTP/1.1\r\nHost: test\r\n\r\n"));
+        kv_test_stream_put(&late, KV_SLICE("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         kv_test_stream_flush(&late);
         if (kv_test_http_receive(&late, &response))
             assert_int_equal(response.status, 503);
@@ -212,7 +212,7 @@ static void client_that_never_reads_is_cut_off_when_the_drain_is_over(void **sta
     kv_test_start(&server, "timeouts: {drain: 300ms}\n");
     kv_test_store(server.port, "large", value);
     kv_test_stream_open_narrow(&stuck, server.port, 16 * 1024);
-    kv_test_stream_put(&stuck, KV_SLICE("GET /storage/large HTTP/1.1\r\nHost: test\r\n\r\n"));
+    kv_test_stream_put(&stuck, KV_SLICE("GET /storage/large HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     kv_test_stream_flush(&stuck);
     assert_true(kv_test_stream_await(&stuck, 1));
     int64_t began_ms = kv_test_now_ms();

@@ -230,7 +230,7 @@ static void http_client_that_does_not_read_gets_its_response_late_and_whole(void
     value[LARGE - 1] = '"';
     kv_test_store(kv_test_port(state), "late", value);
     kv_test_stream_open_narrow(&slow, kv_test_port(state), NARROW);
-    kv_test_stream_put(&slow, KV_SLICE("GET /storage/late HTTP/1.1\r\nHost: test\r\n\r\n"));
+    kv_test_stream_put(&slow, KV_SLICE("GET /storage/late HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     kv_test_stream_flush(&slow);
     kv_test_store(kv_test_port(state), "late", "\"replaced meanwhile\"");
     kv_test_expect_value(kv_test_port(state), "late", "\"replaced meanwhile\"");

@@ -48,7 +48,7 @@ static void upload_that_stands_still_is_cut_and_stores_nothing(void **state)
     struct kv_test_stream stream;
     kv_test_stream_open(&stream, kv_test_port(state));
     int64_t began_ms = kv_test_now_ms();
-    put_and_flush(&stream, KV_SLICE("POST /storage/still HTTP/1.1\r\nHost: test\r\n"
+    put_and_flush(&stream, KV_SLICE("POST /storage/still HTTP/1.1\r\nHost: localhost\r\n"
                                     "Content-Length: 100\r\n\r\n{\"value\":"));
     kv_test_stream_await_end(&stream);
     assert_true(kv_test_now_ms() - began_ms < LATEST_MS);
@@ -62,7 +62,7 @@ static void upload_that_is_slow_but_moves_is_served(void **state)
     struct kv_test_response response = {0};
     struct kv_slice body = KV_SLICE("{\"value\":\"slowly but surely\"}");
     kv_test_stream_open(&stream, kv_test_port(state));
-    put_and_flush(&stream, KV_SLICE("POST /storage/slow HTTP/1.1\r\nHost: test\r\n"
+    put_and_flush(&stream, KV_SLICE("POST /storage/slow HTTP/1.1\r\nHost: localhost\r\n"
                                     "Content-Length: 29\r\n\r\n"));
     for (size_t i = 0; i < body.len; i++) {
         kv_test_sleep_ms(60);

@@ -48,6 +48,22 @@ static void expect_upgrade_refused(void **state, const char *headers, int status
     kv_test_stream_close(&stream);
 }
 
+static void expect_upgrade_refused_for_good(void **state, const char *headers)
+{
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    kv_test_stream_open(&stream, kv_test_port(state));
+    int got = kv_test_http_ask(&stream, "GET", "/ws", headers, NULL, &response);
+    if (got != 400)
+        print_error("with the headers\n%s\n", headers);
+    assert_int_equal(got, 400);
+    assert_string_equal(kv_test_response_header(&response, "connection"), "close");
+    assert_true(kv_slice_has_prefix(kv_buffer_slice(&response.body), KV_SLICE("{\"error\":")));
+    kv_test_stream_await_end(&stream);
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+}
+
 static void get_without_upgrade_is_426(void **state)
 {
     expect_upgrade_refused(state, "", 426);
@@ -80,15 +96,19 @@ static void other_version_is_426_and_names_13(void **state)
     kv_test_stream_close(&stream);
 }
 
-static void bad_key_is_400(void **state)
+/* What follows a broken handshake may be frames, so nothing that follows it is read. */
+static void bad_key_is_400_and_the_end(void **state)
 {
     static const char *const keys[] = {
-        "",
         "Sec-WebSocket-Key:\r\n",
         "Sec-WebSocket-Key: short\r\n",
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZSE=\r\n",
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j!!==\r\n",
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==dGhlIHNhbXBsZSBub25jZQ==\r\n",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR==\r\n",
+        KEY KEY,
+        KEY VERSION,
+        KEY "Sec-WebSocket-Version: 12\r\n",
     };
     for (size_t i = 0; i < N(keys); i++) {
         struct kv_buffer headers = {0};
@@ -96,9 +116,15 @@ static void bad_key_is_400(void **state)
                          "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n" VERSION "%s",
                          keys[i]);
         kv_buffer_append_char(&headers, '\0');
-        expect_upgrade_refused(state, headers.bytes, 400);
+        expect_upgrade_refused_for_good(state, headers.bytes);
         kv_buffer_fini(&headers);
     }
+}
+
+static void missing_key_is_400(void **state)
+{
+    expect_upgrade_refused(
+        state, "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n" VERSION, 400);
 }
 
 static void handshake_headers_are_read_in_any_letter_case_and_as_lists(void **state)
@@ -118,7 +144,36 @@ static void query_of_the_endpoint_is_ignored(void **state)
         101);
 }
 
-static void extensions_and_subprotocols_are_not_taken_up(void **state)
+static void our_subprotocol_is_answered_where_it_is_offered(void **state)
+{
+    static const struct {
+        const char *offered, *answered;
+    } cases[] = {
+        {"Sec-WebSocket-Protocol: kvserver.v1\r\n", "kvserver.v1"},
+        {"Sec-WebSocket-Protocol: chat, kvserver.v1 ,other\r\n", "kvserver.v1"},
+        {"Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: kvserver.v1\r\n", "kvserver.v1"},
+        {"Sec-WebSocket-Protocol: kvserver.v2, KvServer.v1, xkvserver.v1\r\n", NULL},
+    };
+    for (size_t i = 0; i < N(cases); i++) {
+        struct kv_test_stream stream;
+        struct kv_test_response response = {0};
+        struct kv_buffer headers = {0};
+        kv_buffer_printf(&headers, "%s%s", KV_TEST_WS_UPGRADE, cases[i].offered);
+        kv_buffer_append_char(&headers, '\0');
+        kv_test_stream_open(&stream, kv_test_port(state));
+        assert_int_equal(kv_test_http_ask(&stream, "GET", "/ws", headers.bytes, NULL, &response),
+                         101);
+        const char *answered = kv_test_response_header(&response, "sec-websocket-protocol");
+        assert_int_equal(answered != NULL, cases[i].answered != NULL);
+        if (answered != NULL)
+            assert_string_equal(answered, cases[i].answered);
+        kv_buffer_fini(&headers);
+        kv_test_response_fini(&response);
+        kv_test_stream_close(&stream);
+    }
+}
+
+static void extensions_and_other_subprotocols_are_not_taken_up(void **state)
 {
     struct kv_test_stream stream;
     struct kv_test_response response = {0};
@@ -140,8 +195,8 @@ static void upgrade_over_http_1_0_is_refused(void **state)
     struct kv_test_stream stream;
     struct kv_test_response response = {0};
     kv_test_stream_open(&stream, kv_test_port(state));
-    kv_test_stream_put(&stream,
-                       KV_SLICE("GET /ws HTTP/1.0\r\nHost: test\r\n" KV_TEST_WS_UPGRADE "\r\n"));
+    kv_test_stream_put(
+        &stream, KV_SLICE("GET /ws HTTP/1.0\r\nHost: localhost\r\n" KV_TEST_WS_UPGRADE "\r\n"));
     kv_test_stream_flush(&stream);
     assert_true(kv_test_http_receive(&stream, &response));
     assert_true(response.status >= 400 && response.status < 500);
@@ -154,8 +209,8 @@ static void messages_may_follow_the_handshake_at_once(void **state)
     struct kv_test_ws ws = {.mask = 0x01020304};
     struct kv_test_response response = {0};
     kv_test_stream_open(&ws.stream, kv_test_port(state));
-    kv_test_stream_put(&ws.stream,
-                       KV_SLICE("GET /ws HTTP/1.1\r\nHost: test\r\n" KV_TEST_WS_UPGRADE "\r\n"));
+    kv_test_stream_put(
+        &ws.stream, KV_SLICE("GET /ws HTTP/1.1\r\nHost: localhost\r\n" KV_TEST_WS_UPGRADE "\r\n"));
     for (int i = 0; i < 200; i++)
         kv_test_ws_put(&ws, GET);
     kv_test_stream_flush(&ws.stream);
@@ -533,10 +588,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(get_without_upgrade_is_426),
         cmocka_unit_test(other_version_is_426_and_names_13),
-        cmocka_unit_test(bad_key_is_400),
+        cmocka_unit_test(bad_key_is_400_and_the_end),
+        cmocka_unit_test(missing_key_is_400),
         cmocka_unit_test(handshake_headers_are_read_in_any_letter_case_and_as_lists),
         cmocka_unit_test(query_of_the_endpoint_is_ignored),
-        cmocka_unit_test(extensions_and_subprotocols_are_not_taken_up),
+        cmocka_unit_test(our_subprotocol_is_answered_where_it_is_offered),
+        cmocka_unit_test(extensions_and_other_subprotocols_are_not_taken_up),
         cmocka_unit_test(upgrade_over_http_1_0_is_refused),
         cmocka_unit_test(messages_may_follow_the_handshake_at_once),
         cmocka_unit_test(upgrade_works_on_a_connection_that_served_requests),

@@ -36,7 +36,7 @@ void kv_test_http_write(struct kv_buffer *out, const char *method, struct kv_sli
 {
     kv_buffer_printf(out, "%s ", method);
     kv_buffer_append(out, path);
-    kv_buffer_printf(out, " HTTP/1.1\r\nHost: test\r\n%s", headers == NULL ? "" : headers);
+    kv_buffer_printf(out, " HTTP/1.1\r\nHost: localhost\r\n%s", headers == NULL ? "" : headers);
     if (body.bytes != NULL)
         kv_buffer_printf(out, "Content-Length: %zu\r\n", body.len);
     kv_buffer_printf(out, "\r\n");

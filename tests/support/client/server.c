@@ -93,12 +93,12 @@ static bool says_200(uint16_t port, struct kv_slice request)
 
 static bool is_ready(uint16_t port)
 {
-    return says_200(port, KV_SLICE("GET /readyz HTTP/1.1\r\nHost: test\r\n\r\n"));
+    return says_200(port, KV_SLICE("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n"));
 }
 
 static bool is_alive(uint16_t port)
 {
-    return says_200(port, KV_SLICE("GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"));
+    return says_200(port, KV_SLICE("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"));
 }
 
 typedef bool (*is_up_fn)(uint16_t port);

@@ -1,0 +1,48 @@
+/*
+ * Whom a request may be for (PROTOCOL B3). While the server listens on loopback only, a page of
+ * another machine cannot reach it by its own name: a name that was made to point here after the
+ * page was loaded (DNS rebinding) is not one of this machine's.
+ */
+#ifndef KV_HTTP_HOST_H
+#define KV_HTTP_HOST_H
+
+#include "base/swar.h"
+#include "http/config.h"
+
+enum {
+    KV_LONGEST_HOST_KEPT = 128
+};
+
+/* The last host that was found to be one, so that it need not be read again. One loop's. */
+struct kv_last_host {
+    size_t len;
+    char bytes[KV_LONGEST_HOST_KEPT];
+};
+
+/* For every request: in words, as hosts are too short for a call. */
+static inline bool kv_last_host_is(const struct kv_last_host *last, struct kv_slice host)
+{
+    if (host.len != last->len)
+        return false;
+    if (host.len < 8)
+        return host.len == 0 || memcmp(host.bytes, last->bytes, host.len) == 0;
+    size_t end = host.len - 8; /* the last word, which may overlap the one before */
+    for (size_t at = 0; at < end; at += 8)
+        if (kv_swar_load(host.bytes + at) != kv_swar_load(last->bytes + at))
+            return false;
+    return kv_swar_load(host.bytes + end) == kv_swar_load(last->bytes + end);
+}
+
+/* Whether a text is a host with or without a port; empty is one. */
+bool kv_host_check(struct kv_last_host *last, struct kv_slice text);
+static inline bool kv_host_is_valid(struct kv_last_host *last, struct kv_slice text)
+{
+    return kv_last_host_is(last, text) || kv_host_check(last, text);
+}
+
+/* Whether a valid host is this machine's, or listed. None (HTTP/1.0) and an empty one are: no
+ * browser sends them. */
+bool kv_host_is_served(const struct kv_http_config *config, struct kv_last_host *last,
+                       struct kv_slice host);
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * Hosts and origins as they are listed in the configuration, where `*` stands for any, and `*.`
+ * before a domain for every host below it. Letter case does not matter.
+ */
+#ifndef KV_WIRE_HOST_PATTERN_H
+#define KV_WIRE_HOST_PATTERN_H
+
+#include <kvserver/types.h>
+
+/* Whether a text is `*`, a host, or `*.` and a domain. */
+bool kv_host_pattern_is_valid(struct kv_slice text);
+
+/* host: without a port. */
+bool kv_host_pattern_matches(struct kv_slice pattern, struct kv_slice host);
+
+/* Whether a text is `*`, `null`, or `scheme://host[:port]`, in which the host may be a pattern. */
+bool kv_origin_pattern_is_valid(struct kv_slice text);
+
+/* Scheme and port must be the same; a port that is left out is one of its own. */
+bool kv_origin_pattern_matches(struct kv_slice pattern, struct kv_slice origin);
+
+#endif
