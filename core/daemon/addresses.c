@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "base/mem.h"
+#include "wire/host_pattern.h"
 
 enum {
     MOST_HOST = 253 /* bytes of a name in the DNS */
@@ -84,6 +85,16 @@ char *kv_host_read(struct kv_conf *conf, const struct kv_conf_node *at, const ch
 /* Origins. */
 
 /* The port that browsers leave out. Returns: its length with the colon, 0 where it is not there. */
+void kv_served_host_check(struct kv_conf *conf, const struct kv_conf_node *at, const char *path,
+                          struct kv_slice text)
+{
+    if (kv_host_pattern_is_valid(text))
+        return;
+    const char *hint = has_port(text.bytes) ? "write it without the port, as every port is served"
+                                            : "it is like example.org, *.example.org, or * for all";
+    kv_conf_fault(conf, at, "%s: \"%s\" is not a host: %s", path, text.bytes, hint);
+}
+
 static size_t default_port(struct kv_slice origin, size_t scheme_len)
 {
     const char *port = NULL;
@@ -128,10 +139,13 @@ void kv_origin_check(struct kv_conf *conf, const struct kv_conf_node *at, const 
                      struct kv_slice text)
 {
     const char *colon = strstr(text.bytes, "://");
-    if (kv_slice_equals(text, KV_SLICE("null")))
+    bool has_star = memchr(text.bytes, '*', text.len) != NULL;
+    if (kv_slice_equals(text, KV_SLICE("null")) || kv_slice_equals(text, KV_SLICE("*")))
         return;
-    if (memchr(text.bytes, '*', text.len) != NULL) {
-        fault_origin(conf, at, path, text, "there are no wildcards, each is listed by itself");
+    if (has_star && !kv_origin_pattern_is_valid(text)) {
+        fault_origin(
+            conf, at, path, text,
+            "* alone is every one, and https://*.example.org is every host below a domain");
         return;
     }
     if (colon == NULL || colon == text.bytes) {

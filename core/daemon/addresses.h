@@ -1,6 +1,6 @@
 /*
- * What the file says of hosts: addresses to listen on, and origins of pages. What is wrong is noted
- * in the configuration.
+ * What the file says of hosts: addresses to listen on, hosts that requests may be for, and origins
+ * of pages. What is wrong is noted in the configuration.
  */
 #ifndef KV_DAEMON_ADDRESSES_H
 #define KV_DAEMON_ADDRESSES_H
@@ -13,7 +13,11 @@
 char *kv_host_read(struct kv_conf *conf, const struct kv_conf_node *at, const char *path,
                    struct kv_slice text);
 
-/* Checks an origin as browsers send it: `scheme://host[:port]`, or `null`. */
+/* Checks a host that requests may be for, without a port, or a pattern (wire/host_pattern.h). */
+void kv_served_host_check(struct kv_conf *conf, const struct kv_conf_node *at, const char *path,
+                          struct kv_slice text);
+
+/* Checks an origin as browsers send it, `scheme://host[:port]` or `null`, or a pattern. */
 void kv_origin_check(struct kv_conf *conf, const struct kv_conf_node *at, const char *path,
                      struct kv_slice text);
 

@@ -275,18 +275,24 @@ static void read_listen(struct kv_config *config)
                       "listen: at least one address is expected, as {host: 127.0.0.1, port: 3000}");
 }
 
-static void read_origins(struct kv_config *config)
+typedef void (*check_text_fn)(struct kv_conf *conf, const struct kv_conf_node *at, const char *path,
+                              struct kv_slice text);
+
+/* Owns: the caller, the array. */
+static struct kv_slice *read_texts(struct kv_config *config, int place, const char *name,
+                                   check_text_fn check)
 {
-    const struct kv_option_value *list = &config->values[CONFIG_ORIGINS];
-    config->origins = kv_calloc(list->list.n, sizeof(*config->origins));
+    const struct kv_option_value *list = &config->values[place];
+    struct kv_slice *texts = kv_calloc(list->list.n, sizeof(*texts));
     for (size_t i = 0; i < list->list.n; i++) {
-        const struct kv_conf_node *at = kv_conf_node_child(given_list(config, "origins"), i);
+        const struct kv_conf_node *at = kv_conf_node_child(given_list(config, name), i);
         char path[64];
-        snprintf(path, sizeof(path), "origins[%zu]", i);
-        config->origins[i] = list->list.items[i].string;
+        snprintf(path, sizeof(path), "%s[%zu]", name, i);
+        texts[i] = list->list.items[i].string;
         if (list->list.items[i].is_given)
-            kv_origin_check(config->conf, at, path, config->origins[i]);
+            check(config->conf, at, path, texts[i]);
     }
+    return texts;
 }
 
 static void read_net(struct kv_config *config)
@@ -316,6 +322,8 @@ static void read_http(struct kv_config *config)
         .has_fast_path = field(&config->values[CONFIG_HTTP], HTTP_FRONT)->boolean,
         .origins = config->origins,
         .n_origins = config->values[CONFIG_ORIGINS].list.n,
+        .hosts = config->hosts,
+        .n_hosts = config->values[CONFIG_HOSTS].list.n,
     };
 }
 
@@ -350,7 +358,8 @@ static void read_values(struct kv_config *config)
     config->log_level = (enum kv_log_level)field(log, LOG_LEVEL)->integer;
     config->log_format = (enum kv_log_format)field(log, LOG_FORMAT)->integer;
     read_listen(config);
-    read_origins(config);
+    config->origins = read_texts(config, CONFIG_ORIGINS, "origins", kv_origin_check);
+    config->hosts = read_texts(config, CONFIG_HOSTS, "hosts", kv_served_host_check);
     read_net(config);
     read_http(config);
     read_ws(config);
@@ -438,5 +447,6 @@ void kv_config_fini(struct kv_config *config)
     free(config->scripts);
     free(config->configured_scripts);
     free(config->origins);
+    free(config->hosts);
     *config = (struct kv_config){0};
 }

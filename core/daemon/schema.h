@@ -84,6 +84,7 @@ enum {
     CONFIG_SINKS,
     CONFIG_SCRIPTS,
     CONFIG_ORIGINS,
+    CONFIG_HOSTS,
     CONFIG_LIMITS,
     CONFIG_TIMEOUTS,
     CONFIG_HTTP,
@@ -238,6 +239,9 @@ static const struct kv_option script_element = {
 static const struct kv_option origin_element = {.type = KV_OPTION_STRING,
                                                 .flags = KV_OPTION_REQUIRED};
 
+static const struct kv_option host_element = {.type = KV_OPTION_STRING,
+                                              .flags = KV_OPTION_REQUIRED};
+
 static const struct kv_option limit_fields[] = {
     {.name = "key", .type = KV_OPTION_SIZE, .fallback = "1MiB", .min = 1, .max = 1 << 30},
     {.name = "value",
@@ -341,6 +345,10 @@ static const struct kv_option config_options[N_CONFIG] = {
                         .type = KV_OPTION_LIST,
                         .fields = &origin_element,
                         .n_fields = 1},
+    [CONFIG_HOSTS] = {.name = "hosts",
+                      .type = KV_OPTION_LIST,
+                      .fields = &host_element,
+                      .n_fields = 1},
     [CONFIG_LIMITS] = {.name = "limits",
                        .type = KV_OPTION_BLOCK,
                        .fields = limit_fields,

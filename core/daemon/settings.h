@@ -68,6 +68,7 @@ struct kv_config {
     struct kv_configured_script *configured_scripts;
     size_t n_scripts;
     struct kv_slice *origins;
+    struct kv_slice *hosts;
     struct kv_net_config net;
     bool connections_are_auto; /* net.max_connections is but an upper bound then */
     struct kv_http_config http;

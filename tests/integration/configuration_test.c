@@ -95,6 +95,8 @@ static void valid_files_pass(void **state)
         "threads: auto\n",
         "listen:\n  - host: 127.0.0.1\n    port: 3000\n",
         "origins: ['https://a.example', \"http://b.example:81\"]\n",
+        "origins: ['*', 'https://*.example.org:81']\n",
+        "hosts: ['*', kv.example, '*.lan.example', '[::1]']\n",
         "limits: {key: 1MiB, value: 256MiB, connections: 17}\n",
         "timeouts: {idle: 1h 30m, drain: 500ms}\n",
         "log: {level: debug, format: json}\n",
@@ -138,7 +140,9 @@ static void wrong_entry_fails_with_line_and_column(void **state)
         {"log: {level: loud}\n", ".yaml:1:14: ", "log.level"},
         {"origins: all\n", ".yaml:1:10: ", "origins"},
         {"origins: ['https://a.example/']\n", ".yaml:1:11: ", "origins[0]"},
-        {"origins: ['*']\n", ".yaml:1:11: ", "origins[0]"},
+        {"origins: ['*.example']\n", ".yaml:1:11: ", "origins[0]"},
+        {"hosts: all\n", ".yaml:1:8: ", "hosts"},
+        {"hosts: [a b]\n", ".yaml:1:9: ", "hosts[0]"},
         {"listen: [{host: ''}]\n", ".yaml:1:17: ", "host"},
         {"ttl: [{module: nosuch}]\n", ".yaml:1:16: ", "nosuch"},
         {"threads: 1\nthreads: 2\n", ".yaml:2:1: ", "threads"},
@@ -242,9 +246,15 @@ static void faults_say_what_to_write_instead(void **state)
          "without the port, which browsers leave out"},
         {"origins: [example.org]\n", "11: origins[0]: \"example.org\" is not an origin: write "
                                      "https://example.org, with the scheme"},
-        {"origins: ['https://*.example.org']\n",
-         "11: origins[0]: \"https://*.example.org\" is not an origin: there are no wildcards, each "
-         "is listed by itself"},
+        {"origins: ['https://*example.org']\n",
+         "11: origins[0]: \"https://*example.org\" is not an origin: * alone is every one, and "
+         "https://*.example.org is every host below a domain"},
+        {"hosts: ['example.org:80']\n", "9: hosts[0]: \"example.org:80\" is not a host: write it "
+                                        "without the port, as every port is "
+                                        "served"},
+        {"hosts: ['https://example.org']\n",
+         "9: hosts[0]: \"https://example.org\" is not a host: it is like example.org, "
+         "*.example.org, or * for all"},
         {"sinks: [{module: file, options: {path: none/changes}}]\n",
          "40: %s/none/changes (sinks[0].options.path, relative to %s): %s/none: No such file or "
          "directory"},
