@@ -227,6 +227,7 @@ static size_t take_request(struct fast *fast, struct kv_slice input)
         turn_to(fast, LEAVING);
         return 0;
     }
+    request.is_unix = fast->connection->is_unix;
     serve(fast, &request);
     return len;
 }

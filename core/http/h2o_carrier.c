@@ -107,6 +107,7 @@ static int on_request(h2o_handler_t *super, h2o_req_t *req)
         end_with_answer(req);
     kv_connection_touch(kv_h2o_connection_of(req));
     kv_h2o_request_read(req, head, &request);
+    request.is_unix = kv_h2o_connection_of(req)->is_unix;
     kv_http_serve(create_exchange(loop, req, request.method == KV_METHOD_HEAD), &request);
     return 0;
 }

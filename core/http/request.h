@@ -55,6 +55,7 @@ struct kv_header {
 struct kv_request {
     enum kv_method method;
     bool is_http_1_0;     /* or older */
+    bool is_unix;         /* it came by a Unix socket */
     struct kv_slice host; /* whom it is for, well formed; empty: it does not say */
     struct kv_slice path; /* as sent, without the query; or `*` */
     struct kv_slice rest; /* what follows the path of the resource that serves it */

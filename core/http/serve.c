@@ -101,10 +101,11 @@ static bool admit_origin(const struct kv_resource *resource, struct kv_exchange 
     return action == NULL;
 }
 
-static bool is_host_served(struct kv_http_context *here, struct kv_slice host)
+static inline bool is_host_served(struct kv_http_context *here, const struct kv_request *request)
 {
-    return kv_last_host_is(&here->served_host, host) || kv_net_is_exposed(here->net) ||
-           kv_host_is_served(here->config, &here->served_host, host);
+    return kv_last_host_is(&here->served_host, request->host) || request->is_unix ||
+           kv_net_is_exposed(here->net) ||
+           kv_host_is_served(here->config, &here->served_host, request->host);
 }
 
 static void refuse_host(struct kv_exchange *exchange, struct kv_slice host)
@@ -117,7 +118,7 @@ static void refuse_host(struct kv_exchange *exchange, struct kv_slice host)
 
 void kv_http_serve(struct kv_exchange *exchange, struct kv_request *request)
 {
-    if (!is_host_served(exchange->here, request->host)) {
+    if (!is_host_served(exchange->here, request)) {
         refuse_host(exchange, request->host);
         return;
     }

@@ -45,6 +45,7 @@ struct kv_connection {
     struct kv_connections *among;
     struct kv_channel channel;
     const struct kv_protocol *protocol;
+    bool is_unix;        /* by a Unix socket */
     int linger_fd;       /* another descriptor of the socket, for when it is closed with input
                             unread (linger.h); otherwise -1 */
     int64_t progress_ms; /* when it last made progress */

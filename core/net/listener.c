@@ -25,6 +25,7 @@ struct kv_listener {
     struct kv_list link;
     struct kv_listeners *among;
     h2o_socket_t *sock;
+    bool is_unix;
 };
 
 /* Accepting. */
@@ -58,7 +59,7 @@ static void on_acceptable(h2o_socket_t *sock, const char *err)
         errno = 0;
         h2o_socket_t *accepted = h2o_evloop_socket_accept(sock);
         if (accepted != NULL)
-            listener->among->on_accept(listener->among, accepted);
+            listener->among->on_accept(listener->among, accepted, listener->is_unix);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             pause_accepting(listener);
             return;
@@ -69,10 +70,11 @@ static void on_acceptable(h2o_socket_t *sock, const char *err)
 }
 
 /* Takes the descriptor over. */
-static void add_listener(struct kv_listeners *among, int fd)
+static void add_listener(struct kv_listeners *among, int fd, bool is_unix)
 {
     struct kv_listener *listener = kv_calloc(1, sizeof(*listener));
     listener->among = among;
+    listener->is_unix = is_unix;
     listener->sock =
         h2o_evloop_socket_create(kv_loop_evloop(among->loop), fd, H2O_SOCKET_FLAG_DONT_READ);
     listener->sock->data = listener;
@@ -99,7 +101,7 @@ void kv_listeners_fini(struct kv_listeners *listeners)
     }
 }
 
-int kv_listen_shared(struct kv_listeners *const *loops, uint32_t n_loops, int fd)
+int kv_listen_unix(struct kv_listeners *const *loops, uint32_t n_loops, int fd)
 {
     for (uint32_t i = 1; i < n_loops; i++) {
         int other = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -109,9 +111,9 @@ int kv_listen_shared(struct kv_listeners *const *loops, uint32_t n_loops, int fd
             errno = error;
             return -1;
         }
-        add_listener(loops[i], other);
+        add_listener(loops[i], other, true);
     }
-    add_listener(loops[0], fd);
+    add_listener(loops[0], fd, true);
     return 0;
 }
 
@@ -178,7 +180,7 @@ static int listen_at(struct kv_listeners *const *loops, uint32_t n_loops, struct
         int fd = open_listener(at, true);
         if (fd < 0)
             return -1;
-        add_listener(loops[i], fd);
+        add_listener(loops[i], fd, false);
         loops[i]->is_exposed |= !is_loopback(at);
     }
     return 0;

@@ -19,7 +19,7 @@ struct kv_listeners {
     struct kv_list all;
     struct kv_timer resume; /* accepts again after descriptors ran out */
     bool is_exposed;        /* other machines may reach one of them */
-    void (*on_accept)(struct kv_listeners *listeners, struct st_h2o_socket_t *sock);
+    void (*on_accept)(struct kv_listeners *listeners, struct st_h2o_socket_t *sock, bool is_unix);
 };
 
 void kv_listeners_init(struct kv_listeners *listeners, struct kv_loop *loop);
@@ -27,9 +27,9 @@ void kv_listeners_init(struct kv_listeners *listeners, struct kv_loop *loop);
 /* Closes them. */
 void kv_listeners_fini(struct kv_listeners *listeners);
 
-/* Listens on a socket that listens already, on each of the loops: they take turns. Takes the
+/* Listens on a Unix socket that listens already, on each of the loops: they take turns. Takes the
  * descriptor over. Before the loops run. Returns: -1 and errno. */
-int kv_listen_shared(struct kv_listeners *const *loops, uint32_t n_loops, int fd);
+int kv_listen_unix(struct kv_listeners *const *loops, uint32_t n_loops, int fd);
 
 /* Listens at every address of a host, on each of the loops. Before the loops run.
  * host: a name or an address; port: 0 for any that is free. *ret_port: the port it is. */

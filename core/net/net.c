@@ -32,11 +32,12 @@ struct kv_net {
     struct net_loop loops[];
 };
 
-static void admit(struct net_loop *here, struct st_h2o_socket_t *sock)
+static void admit(struct net_loop *here, struct st_h2o_socket_t *sock, bool is_unix)
 {
     struct kv_net *net = here->net;
     if (atomic_fetch_add(&net->n_connections, 1) < net->config.max_connections) {
         struct kv_connection *connection = kv_connection_open(&here->connections, sock);
+        connection->is_unix = is_unix;
         net->service->open(net->service, here->index, connection);
         return;
     }
@@ -44,14 +45,14 @@ static void admit(struct net_loop *here, struct st_h2o_socket_t *sock)
     kv_connections_refuse(&here->connections, sock, net->service->refusal);
 }
 
-static void on_accept(struct kv_listeners *listeners, struct st_h2o_socket_t *sock)
+static void on_accept(struct kv_listeners *listeners, struct st_h2o_socket_t *sock, bool is_unix)
 {
-    admit(KV_CONTAINER(listeners, struct net_loop, listeners), sock);
+    admit(KV_CONTAINER(listeners, struct net_loop, listeners), sock, is_unix);
 }
 
 void kv_net_admit(struct kv_net *net, uint32_t loop, struct st_h2o_socket_t *sock)
 {
-    admit(&net->loops[loop], sock);
+    admit(&net->loops[loop], sock, false);
 }
 
 static void on_sweep(struct kv_timer *timer)
@@ -119,7 +120,7 @@ int kv_net_listen_unix(struct kv_net *net, const char *path, uint32_t mode, stru
         return -1;
     kv_list_append(&net->unix_sockets, &unix_socket->link);
     struct kv_listeners **all = listeners_of(net);
-    int failed = kv_listen_shared(all, net->n_loops, fd);
+    int failed = kv_listen_unix(all, net->n_loops, fd);
     free(all);
     if (failed != 0)
         return kv_error_set(reterr, "cannot listen on %s: %s", path, strerror(errno));

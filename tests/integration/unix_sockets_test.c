@@ -95,6 +95,37 @@ static void http_and_websocket_are_served(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
+static int status_for_host(struct kv_test_stream *stream, const char *host)
+{
+    struct kv_test_response response = {0};
+    struct kv_buffer request = {0};
+    kv_buffer_printf(&request, "GET /storage/k HTTP/1.1\r\nHost: %s\r\n\r\n", host);
+    kv_test_stream_put(stream, kv_buffer_slice(&request));
+    kv_test_stream_flush(stream);
+    assert_true(kv_test_http_receive(stream, &response));
+    int status = response.status;
+    kv_buffer_fini(&request);
+    kv_test_response_fini(&response);
+    return status;
+}
+
+static void requests_for_every_host_are_served_there_and_not_beside_it(void **state)
+{
+    struct kv_test_server server;
+    struct kv_test_stream by_path, by_port;
+    (void)state;
+    start(&server, "%folder/socket", "");
+    open_stream(&by_path, &server);
+    kv_test_stream_open(&by_port, server.port);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(status_for_host(&by_path, "kv.example"), 204);
+        assert_int_equal(status_for_host(&by_port, "kv.example"), 403);
+    }
+    kv_test_stream_close(&by_path);
+    kv_test_stream_close(&by_port);
+    kv_test_server_stop_cleanly(&server);
+}
+
 static void mode_of_the_socket_is_as_configured(void **state)
 {
     struct kv_test_server server;
@@ -268,6 +299,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(http_and_websocket_are_served),
+        cmocka_unit_test(requests_for_every_host_are_served_there_and_not_beside_it),
         cmocka_unit_test(mode_of_the_socket_is_as_configured),
         cmocka_unit_test(reader_that_goes_on_is_not_given_up),
         cmocka_unit_test(socket_is_removed_at_the_end),
