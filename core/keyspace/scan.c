@@ -13,6 +13,7 @@
  */
 #include "keyspace/scan.h"
 
+#include <assert.h>
 #include <endian.h>
 #include <stdlib.h>
 
@@ -248,6 +249,7 @@ static bool is_abandoned(const struct kv_command *command)
 void kv_scan_begin(struct kv_scans *scans, struct kv_command *command)
 {
     struct kv_page *page = command->page;
+    assert(page->max_keys >= 1 && page->max_keys <= KV_PAGE_MOST_KEYS);
     kv_command_mark_unsettled(command);
     if (kv_command_keep(command) != 0) {
         kv_command_finish(command, KV_FULL);

@@ -145,9 +145,8 @@ void kv_topics_unsubscribe(struct kv_topics *topics, struct kv_subscription *sub
 
 void kv_topics_unsubscribe_all(struct kv_topics *topics, struct kv_subscriber *subscriber)
 {
-    while (!kv_list_is_empty(&subscriber->subscriptions))
-        kv_topics_unsubscribe(topics, KV_CONTAINER(subscriber->subscriptions.next,
-                                                   struct kv_subscription, in_subscriber));
+    KV_LIST_EACH(&subscriber->subscriptions, link, after)
+    kv_topics_unsubscribe(topics, KV_CONTAINER(link, struct kv_subscription, in_subscriber));
 }
 
 static void remember(const struct kv_store_link *store, struct kv_topic *topic,
