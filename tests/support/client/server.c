@@ -129,6 +129,7 @@ static bool try_start(struct kv_test_server *server, const char *yaml, const cha
                       is_up_fn is_up)
 {
     kv_test_program_prepare(&server->program);
+    server->is_asked_to_end = false;
     server->port = free_port();
     char *text = fill_in(yaml, server->port, server->program.folder);
     char *path = kv_test_program_write(&server->program, "kvserver.yaml", text);
@@ -175,11 +176,13 @@ void kv_test_server_terminate(struct kv_test_server *server)
 {
     if (server->program.pid != 0)
         kill(server->program.pid, SIGTERM);
+    server->is_asked_to_end = true;
 }
 
 int kv_test_server_stop(struct kv_test_server *server)
 {
-    kv_test_server_terminate(server);
+    if (!server->is_asked_to_end)
+        kv_test_server_terminate(server);
     int exit_code = kv_test_program_wait(&server->program, STOP_LIMIT_MS);
     if (exit_code != 0)
         show_log(server);

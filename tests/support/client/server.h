@@ -9,6 +9,7 @@
 struct kv_test_server {
     struct kv_test_program program;
     uint16_t port;
+    bool is_asked_to_end;
 };
 
 /* Starts the server, and returns when `GET /readyz` says 200. A server that does not come up fails
@@ -27,10 +28,11 @@ void kv_test_server_start_importing(struct kv_test_server *server, const char *y
 /* Waits until one that is alive is ready; fails the test where it ends instead. */
 void kv_test_server_await_ready(struct kv_test_server *server);
 
-/* Asks it to end and returns at once. */
+/* Asks it to end and returns at once. To ask again means to end without waiting for anything. */
 void kv_test_server_terminate(struct kv_test_server *server);
 
-/* Asks it to end, waits (at most 20 s) and cleans up; shows the log where it failed.
+/* Asks it to end, unless it has been asked; waits (at most 20 s) and cleans up; shows the log where
+ * it failed.
  * Returns: the exit code; -1 where it had to be killed. */
 int kv_test_server_stop(struct kv_test_server *server);
 
