@@ -184,6 +184,7 @@ static void prepare(struct fast *fast)
     if (fast->client != NULL)
         return;
     fast->client = kv_client_create(context_of(fast)->keyspace_loop, fast, 0, NULL);
+    kv_client_limit(fast->client, &fast->out.bytes, context_of(fast)->config->max_unsent_bytes);
     fast->exchange = create_exchange(fast, false);
     fast->head_exchange = create_exchange(fast, true);
 }
@@ -323,6 +324,13 @@ static void leave(struct fast *fast)
     destroy(fast);
 }
 
+static void write_all(struct fast *fast)
+{
+    kv_outbound_write(&fast->out, channel_of(fast));
+    if (fast->client != NULL)
+        kv_client_make_room(fast->client);
+}
+
 /* What is held up is looked at last: either it may be taken in the turn to come, or something is
  * under way or in flight whose end will bring the connection here again. */
 static void go_on(struct fast *fast)
@@ -330,7 +338,7 @@ static void go_on(struct fast *fast)
     consume_input(fast);
     kv_list_remove(&fast->in_active);
     if (fast->state != BROKEN)
-        kv_outbound_write(&fast->out, channel_of(fast));
+        write_all(fast);
     if (fast->is_held_up && may_take(fast))
         kv_quantum_wait(&fast->quantum, &fast->loop->quanta);
     if (is_through(fast))

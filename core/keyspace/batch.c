@@ -52,14 +52,38 @@ static void prepare(struct kv_command *command)
     command->cmd.is_deferred = false;
     command->cmd.status = KV_PENDING;
     command->cmd.revision = 0;
+    command->cmd.most_bytes = command->charge;
     command->cmd.item = (struct kv_item){0};
     command->state = KV_COMMAND_SUBMITTED;
     if (command->subscription != NULL)
         command->told_before = command->subscription->topic->n_told;
 }
 
+/* It is to be read as the first of its client's commands, which needs no room. */
+static void read_later(struct kv_command *command)
+{
+    struct kv_room *room = &command->order->room;
+    kv_room_learn(room, command->cmd.most_bytes);
+    kv_room_charge(room, &command->charge, 0);
+    kv_command_wait(command);
+    kv_order_mark_dirty(command->order, command->commands);
+}
+
+static void charge_value(struct kv_command *command)
+{
+    struct kv_room *room = &command->order->room;
+    kv_room_learn(room, command->cmd.item.value.len);
+    kv_room_charge(room, &command->charge, command->cmd.item.value.len);
+}
+
 static void take_outcome(struct kv_batch *batch, struct kv_command *command)
 {
+    if (command->cmd.status == KV_LONGER) {
+        read_later(command);
+        return;
+    }
+    if (!batch->store->is_sync && command->kind == KV_COMMAND_GET && command->order != NULL)
+        charge_value(command);
     if (command->update != NULL) {
         kv_queue_push(&batch->returned, &command->link);
         return;
@@ -70,14 +94,23 @@ static void take_outcome(struct kv_batch *batch, struct kv_command *command)
     kv_command_finish(command, command->cmd.status);
 }
 
+/* Returns: the status to finish it with; 0: there is no such reason. */
+static int reason_not_to_submit(const struct kv_store_link *store, struct kv_command *command)
+{
+    if (kv_command_is_dropped(command))
+        return KV_UNAVAILABLE;
+    return !store->is_sync && kv_command_keep(command) != 0 ? KV_FULL : 0;
+}
+
 static void submit_vector(struct kv_batch *batch)
 {
     const struct kv_store_link *store = batch->store;
     struct kv_cmd *cmds[VECTOR];
     size_t n = 0;
     for (struct kv_command *command; n < VECTOR && (command = pop(batch)) != NULL;) {
-        if (!store->is_sync && kv_command_keep(command) != 0) {
-            kv_command_finish(command, KV_FULL);
+        int failed = reason_not_to_submit(store, command);
+        if (failed != 0) {
+            kv_command_finish(command, failed);
             continue;
         }
         prepare(command);

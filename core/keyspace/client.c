@@ -44,10 +44,25 @@ static void forget_subscriptions(struct kv_client *client)
     KV_CONTAINER(link, struct kv_command, in_client)->subscription = NULL;
 }
 
+void kv_client_limit(struct kv_client *client, const size_t *unsent, size_t limit)
+{
+    kv_room_init(&client->order.room, unsent, limit);
+}
+
+void kv_client_make_room(struct kv_client *client)
+{
+    struct kv_room *room = &client->order.room;
+    if (!room->is_awaited || !kv_room_is_open(room))
+        return;
+    room->is_awaited = false;
+    mark_dirty(client);
+}
+
 void kv_client_close(struct kv_client *client)
 {
     client->owner = NULL;
     client->order.is_closed = true;
+    client->order.room.unsent = NULL;
     forget_subscriptions(client);
     kv_topics_unsubscribe_all(&client->home->topics, &client->subscriber);
     mark_dirty(client);
@@ -123,11 +138,34 @@ static struct kv_subscription *find_subscription(const struct kv_command *comman
                           command->hash);
 }
 
-/* A read whose outcome nobody wants any more. */
-static bool is_dropped(const struct kv_command *command)
+static bool is_first(const struct kv_command *command)
 {
-    const struct kv_command_traits *traits = kv_traits_of(command);
-    return command->order->is_closed && traits->is_read && !traits->is_write;
+    return client_of(command)->commands.next == &command->in_client;
+}
+
+/* Values of a store that completes within submit() are in memory anyway, and read in their place.
+ */
+static bool needs_room(const struct kv_command *command)
+{
+    return command->kind == KV_COMMAND_GET && !command->home->store->is_sync &&
+           command->order->room.unsent != NULL;
+}
+
+static bool has_room(const struct kv_command *command)
+{
+    struct kv_room *room = &command->order->room;
+    if (!needs_room(command))
+        return true;
+    bool has_room = is_first(command) ? kv_room_is_open(room) : kv_room_fits_read(room);
+    room->is_awaited |= !has_room;
+    return has_room;
+}
+
+static void reserve_room(struct kv_command *command)
+{
+    struct kv_room *room = &command->order->room;
+    if (needs_room(command) && !is_first(command))
+        kv_room_charge(room, &command->charge, kv_room_of_read(room));
 }
 
 static void let_in(struct kv_command *command)
@@ -136,13 +174,15 @@ static void let_in(struct kv_command *command)
         kv_command_finish(command, KV_OK);
         return;
     }
-    if (is_dropped(command)) {
+    if (kv_command_is_dropped(command)) {
         kv_command_finish(command, KV_UNAVAILABLE);
         return;
     }
-    if (command->kind == KV_COMMAND_GET)
+    if (command->kind == KV_COMMAND_GET) {
         command->subscription = find_subscription(command);
-    if (command->subscription != NULL) {
+        reserve_room(command);
+    }
+    if (command->subscription != NULL && !command->is_barrier) {
         command->is_barrier = true;
         client_of(command)->n_barriers++;
     }
@@ -156,8 +196,7 @@ static void hold(struct kv_command *command)
         kv_command_finish(command, KV_FULL);
         return;
     }
-    command->state = KV_COMMAND_WAITING;
-    command->order->n_held++;
+    kv_command_wait(command);
     if (is_topic_command(command))
         mark_dirty(client_of(command));
 }
@@ -168,7 +207,7 @@ void kv_client_send(struct kv_client *client, struct kv_command *command)
     kv_list_append(&client->commands, &command->in_client);
     client->n_commands++;
     kv_gate_enter(&client->home->gate, command);
-    if (may_go(command))
+    if (may_go(command) && has_room(command))
         let_in(command);
     else
         hold(command);
@@ -220,6 +259,7 @@ static void read_again(struct kv_command *first)
 {
     struct kv_client *client = client_of(first);
     kv_item_release(first->home->store, &first->item);
+    kv_room_charge(&client->order.room, &first->charge, 0);
     first->is_overtaken = false;
     KV_LIST_EACH(&client->commands, link, after)
     {
@@ -242,11 +282,22 @@ static void take_out(struct kv_command *command)
     struct kv_client *client = client_of(command);
     kv_list_remove(&command->in_client);
     client->n_commands--;
+    kv_room_charge(&client->order.room, &command->charge, 0);
     if (command->is_barrier)
         client->n_barriers--;
     if (client->owner == NULL)
         command->finished = NULL;
     command->order = NULL;
+}
+
+/* A value is not given to a connection that is over its limit. */
+static bool awaits_room(struct kv_client *client, const struct kv_command *finished)
+{
+    struct kv_room *room = &client->order.room;
+    if (finished->item.revision == 0 || kv_room_is_open(room))
+        return false;
+    room->is_awaited = true;
+    return true;
 }
 
 static void hand_back_finished(struct kv_client *client)
@@ -256,7 +307,7 @@ static void hand_back_finished(struct kv_client *client)
             KV_CONTAINER(client->commands.next, struct kv_command, in_client);
         if (is_topic_command(first) && first->state == KV_COMMAND_WAITING)
             run_topic_command(first);
-        if (first->state != KV_COMMAND_FINISHED)
+        if (first->state != KV_COMMAND_FINISHED || awaits_room(client, first))
             return;
         if (first->subscription != NULL && is_read(first) &&
             (first->is_overtaken || !catch_up(first))) {
@@ -275,7 +326,7 @@ static void let_in_held(struct kv_client *client)
         if (client->order.n_held == 0)
             return;
         struct kv_command *command = KV_CONTAINER(link, struct kv_command, in_client);
-        if (command->state != KV_COMMAND_WAITING || !may_go(command))
+        if (command->state != KV_COMMAND_WAITING || !has_room(command) || !may_go(command))
             continue;
         client->order.n_held--;
         let_in(command);

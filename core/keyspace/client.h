@@ -53,6 +53,13 @@ struct kv_client *
 kv_client_create(struct kv_keyspace_loop *home, void *owner, uint32_t max_subscriptions,
                  void (*on_change)(struct kv_subscription *subscription, struct kv_news *news));
 
+/* Limits what the client's GETs hold (room.h). unsent: lent until it is closed. Before its first
+ * command. */
+void kv_client_limit(struct kv_client *client, const size_t *unsent, size_t limit);
+
+/* Fewer bytes are unsent now: goes on with what waited for that, in the next turn. */
+void kv_client_make_room(struct kv_client *client);
+
 /* The connection is gone: its subscriptions end, the writes that it sent still take effect, in
  * order, and reads that have not begun, or are scans, are dropped. No `finished` is called any
  * more. Not from within `finished`. */

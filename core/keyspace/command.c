@@ -148,6 +148,12 @@ static void settle(struct kv_command *command)
         command->order->n_held--;
 }
 
+void kv_command_wait(struct kv_command *command)
+{
+    command->state = KV_COMMAND_WAITING;
+    command->order->n_held++;
+}
+
 void kv_command_finish(struct kv_command *command, int status)
 {
     if (command->is_unsettled)

@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/list.h"
 #include "keyspace/item.h"
+#include "keyspace/room.h"
 
 struct kv_command;
 struct kv_keyspace_loop;
@@ -73,6 +74,7 @@ struct kv_order {
     bool is_closed;          /* nobody wants the outcomes any more */
     bool is_dirty;           /* there may be a command to hand back, or to let in */
     struct kv_link in_dirty; /* in the loop's list of those */
+    struct kv_room room;     /* for the values of its GETs */
 };
 
 /* The commands of one loop. */
@@ -194,6 +196,7 @@ struct kv_command {
     struct kv_subscription *subscription; /* GET of a key that its client subscribes to */
     uint64_t told_before; /* that topic's count of changes when the GET was submitted */
     size_t next_interceptor;
+    size_t charge;     /* GET: of its order's room */
     bool is_barrier;   /* counted in its client's n_barriers */
     bool is_unsettled; /* UPDATE, SCAN: admitted, and not finished; counted in its order's n_held */
     bool is_overtaken; /* GET: one ahead of it was read again after it, so it has to be, too */
@@ -249,12 +252,23 @@ void kv_order_mark_dirty(struct kv_order *order, struct kv_commands *commands);
 /* It takes several steps, and later writes of its client wait until it has finished. */
 void kv_command_mark_unsettled(struct kv_command *command);
 
+/* It waits for its turn among its client's commands. */
+void kv_command_wait(struct kv_command *command);
+
 /* The outcome is known; the end of the turn hands the command back. */
 void kv_command_finish(struct kv_command *command, int status);
 
 static inline const struct kv_command_traits *kv_traits_of(const struct kv_command *command)
 {
     return &kv_command_traits[command->kind];
+}
+
+/* Whether it is a read of a connection that is gone: nobody wants the outcome any more. */
+static inline bool kv_command_is_dropped(const struct kv_command *command)
+{
+    const struct kv_command_traits *traits = kv_traits_of(command);
+    return command->order != NULL && command->order->is_closed && traits->is_read &&
+           !traits->is_write;
 }
 
 #endif

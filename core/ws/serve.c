@@ -135,6 +135,7 @@ void kv_session_go_on(struct kv_session *session)
     if (session->state == KV_SESSION_OPEN)
         kv_answer_behind(session);
     write_all(session);
+    kv_client_make_room(session->client);
     if (finish_sending(session)) {
         kv_session_destroy(session);
         return;
@@ -220,6 +221,7 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection)
     kv_input_init(session);
     session->client = kv_client_create(here->keyspace, session, here->config->max_subscriptions,
                                        kv_answer_change);
+    kv_client_limit(session->client, &session->out.bytes, here->config->max_unsent_bytes);
     session->heard_ms = session->progress_ms = kv_loop_now_ms(here->loop);
     session->timer.fire = on_timer;
     kv_outbound_init(&session->out);

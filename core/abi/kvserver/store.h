@@ -86,6 +86,7 @@ enum kv_status {
     KV_IO = 6,      /* the medium failed */
     KV_TOO_BIG = 7, /* beyond what this store can hold in one key or value */
     KV_CLOSED = 8,  /* the store is shutting down */
+    KV_LONGER = 9,  /* GET: the value is longer than `most_bytes` */
 };
 
 /* One command. Owned by the host and stable, the bytes it points to included, until it is final.
@@ -106,6 +107,10 @@ struct kv_cmd {
     enum kv_status status;
     uint64_t revision;
     struct kv_item item; /* GET with OK: a reference that the host releases */
+    /* in and out, since 1.3 */
+    size_t most_bytes; /* GET, if it is deferred: where the store would have to copy a value of more
+                          bytes, it does not, puts about the length here, and ends with KV_LONGER;
+                          0: no limit */
 };
 
 /* Whether the condition of `cmd` holds for a key that is there or not. */

@@ -17,7 +17,8 @@ struct reading {
     bool may_wait;
     struct entry *entry;
     bool is_damaged;
-    bool is_left; /* too long to be copied on a loop */
+    bool is_left;  /* too long to be copied on a loop */
+    size_t longer; /* the length of one that the command does not want; otherwise 0 */
 };
 
 static void take_record(void *context, struct kv_slice row)
@@ -26,6 +27,10 @@ static void take_record(void *context, struct kv_slice row)
     reading->is_left = !reading->may_wait && row.len > LONGEST_ON_LOOP;
     if (reading->is_left)
         return;
+    if (reading->cmd->most_bytes != 0 && row.len > reading->cmd->most_bytes) {
+        reading->longer = row.len;
+        return;
+    }
     reading->entry = record_read(reading->cmd->key, reading->cmd->hash, row, reading->store->clock,
                                  &reading->is_damaged);
 }
@@ -50,6 +55,14 @@ static enum glance fail(struct kv_cmd *cmd)
     return GLANCE_MISSING;
 }
 
+static enum glance leave_longer(struct kv_cmd *cmd, size_t len)
+{
+    cmd->most_bytes = len;
+    cmd->status = KV_LONGER;
+    cmd->revision = 0;
+    return GLANCE_MISSING;
+}
+
 /* The state was not in memory. */
 static enum glance read_engine(struct kv_store *store, struct kv_cmd *cmd, bool may_wait,
                                uint64_t generation, struct entry **ret)
@@ -63,6 +76,8 @@ static enum glance read_engine(struct kv_store *store, struct kv_cmd *cmd, bool 
     case KV_ENGINE_OK:
         if (reading.is_left)
             return GLANCE_UNKNOWN;
+        if (reading.longer != 0)
+            return leave_longer(cmd, reading.longer);
         if (reading.entry == NULL)
             return fail(cmd);
         break;
@@ -84,7 +99,7 @@ enum glance reader_get(struct kv_store *store, struct kv_cmd *cmd, bool may_wait
         if (glance == GLANCE_UNKNOWN)
             glance = read_engine(store, cmd, may_wait, generation, &entry);
         if (cmd->status != KV_PENDING)
-            return GLANCE_MISSING; /* it has failed */
+            return GLANCE_MISSING; /* it has failed, or is longer */
         if (glance != GLANCE_STALE)
             return finish(cmd, glance, entry);
     }

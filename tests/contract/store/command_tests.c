@@ -192,6 +192,32 @@ static void value_of_16_mebibytes_comes_back_whole(void **state)
     free((char *)value.bytes);
 }
 
+static void get_of_a_value_longer_than_wanted_says_so_or_brings_it_whole(void **state)
+{
+    struct fixture *fixture = *state;
+    enum {
+        LEN = 300000
+    };
+    static char value[LEN];
+    memset(value, '7', LEN);
+    struct kv_slice key = KV_SLICE("long"), text = {value, LEN};
+    put(fixture, key, text);
+    for (size_t most = 1; most <= 2 * LEN; most += LEN - 1) {
+        struct call get = call_get(key);
+        get.cmd.most_bytes = most;
+        get = run(fixture, get);
+        if (get.cmd.status == KV_LONGER) {
+            assert_true(most < LEN && get.cmd.most_bytes >= LEN);
+            assert_int_equal(get.cmd.item.revision, 0);
+        } else {
+            assert_int_equal(get.cmd.status, KV_OK);
+            assert_slice(get.cmd.item.value, text);
+        }
+        release(fixture, &get.cmd.item);
+    }
+    assert_holds(fixture, key, text);
+}
+
 static void store_keeps_no_bytes_of_the_command(void **state)
 {
     struct fixture *fixture = *state;
@@ -334,6 +360,7 @@ int run_command_tests(void)
         CONTRACT_TEST(keys_that_share_their_beginning_are_different),
         CONTRACT_TEST(keys_of_a_mebibyte_differ_in_their_last_byte),
         CONTRACT_TEST(value_of_16_mebibytes_comes_back_whole),
+        CONTRACT_TEST(get_of_a_value_longer_than_wanted_says_so_or_brings_it_whole),
         CONTRACT_TEST(store_keeps_no_bytes_of_the_command),
         CONTRACT_TEST(revisions_grow_with_every_change),
         CONTRACT_TEST(revisions_of_a_volatile_store_start_at_the_wall_clock),

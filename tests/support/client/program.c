@@ -175,6 +175,28 @@ size_t kv_test_program_resident(const struct kv_test_program *program)
     return resident * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+size_t kv_test_program_peak(const struct kv_test_program *program)
+{
+    char line[256];
+    size_t kib = 0;
+    FILE *file = fopen(proc_path(program, "status"), "r");
+    assert_non_null(file);
+    while (kib == 0 && fgets(line, sizeof(line), file) != NULL)
+        if (sscanf(line, "VmHWM: %zu kB", &kib) != 1)
+            kib = 0;
+    fclose(file);
+    assert_true(kib != 0);
+    return kib * 1024;
+}
+
+void kv_test_program_forget_peak(const struct kv_test_program *program)
+{
+    FILE *file = fopen(proc_path(program, "clear_refs"), "w");
+    assert_non_null(file);
+    assert_true(fputs("5", file) >= 0); /* see proc(5) */
+    assert_int_equal(fclose(file), 0);
+}
+
 int64_t kv_test_program_processor_ms(const struct kv_test_program *program)
 {
     char line[1024];

@@ -52,7 +52,11 @@ void kv_test_program_kill(struct kv_test_program *program);
 /* What the running program has: open descriptors, memory in bytes, processor time so far. */
 size_t kv_test_program_descriptors(const struct kv_test_program *program);
 size_t kv_test_program_resident(const struct kv_test_program *program);
+size_t kv_test_program_peak(const struct kv_test_program *program); /* of memory */
 int64_t kv_test_program_processor_ms(const struct kv_test_program *program);
+
+/* The peak of its memory is what it has now. */
+void kv_test_program_forget_peak(const struct kv_test_program *program);
 
 /* Runs the program to its end, with a folder of its own. */
 void kv_test_program_run(const char *const arguments[], struct kv_test_outcome *ret);
