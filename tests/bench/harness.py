@@ -96,7 +96,7 @@ def wait_for_port(name, port):
 def says_200(port, path):
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as sock:
-            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             return sock.recv(100).startswith(b"HTTP/1.1 200")
     except OSError:
         return False
