@@ -13,6 +13,10 @@
 
 #include "loop/evloop.h"
 
+enum {
+    LARGEST_KEPT = 256 << 10 /* of the memory for input, while there is none */
+};
+
 /* Most writes have one piece, for which send() takes the kernel less time. */
 static ssize_t write_plain(struct kv_channel *channel, const struct iovec *iovecs, size_t n)
 {
@@ -91,7 +95,12 @@ char *kv_channel_input(const struct kv_channel *channel, size_t *ret_len)
 
 void kv_channel_consume(struct kv_channel *channel, size_t len)
 {
-    h2o_buffer_consume(&channel->sock->input, len);
+    h2o_buffer_t **input = &channel->sock->input;
+    h2o_buffer_consume(input, len);
+    if ((*input)->size == 0 && (*input)->capacity > LARGEST_KEPT) {
+        h2o_buffer_dispose(input);
+        h2o_buffer_init(input, &h2o_socket_buffer_prototype);
+    }
 }
 
 /* Takes what was written off the front of the iovecs. Returns: how many are left. */

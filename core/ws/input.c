@@ -189,12 +189,10 @@ static void refuse_binary(struct kv_session *session)
                     "binary messages are not taken: send JSON as text");
 }
 
-static void handle_parts(struct kv_session *session, enum kv_frame_opcode opcode)
+static void handle_parts(struct kv_session *session)
 {
     struct kv_buffer *parts = &session->incoming.parts;
-    if (opcode == KV_FRAME_BINARY)
-        refuse_binary(session);
-    else if (parts->len >= KV_WORKERS_LONG_TEXT)
+    if (parts->len >= KV_WORKERS_LONG_TEXT)
         give_to_worker(session);
     else
         handle_text(session, kv_buffer_slice(parts));
@@ -210,7 +208,23 @@ static void take_part(struct kv_session *session, const struct kv_frame_piece *p
     }
     kv_buffer_append(parts, piece->bytes);
     if (piece->is_last)
-        handle_parts(session, piece->opcode);
+        handle_parts(session);
+}
+
+/* Between two writes the first ping is answered at once, and of all others the newest (RFC 6455,
+ * section 5.5.3); so pongs that the peer does not read do not pile up. */
+static void take_ping(struct kv_session *session, struct kv_slice payload)
+{
+    struct kv_pong *pong = &session->pong;
+    if (!pong->is_queued && session->out.in_flight == 0) {
+        pong->is_queued = true;
+        kv_frames_control(&session->out, KV_FRAME_PONG, payload);
+        return;
+    }
+    pong->is_due = true;
+    pong->len = (uint8_t)payload.len;
+    if (payload.len != 0)
+        memcpy(pong->bytes, payload.bytes, payload.len);
 }
 
 static void take_control(struct kv_session *session, const struct kv_frame_piece *frame)
@@ -218,18 +232,20 @@ static void take_control(struct kv_session *session, const struct kv_frame_piece
     if (frame->opcode == KV_FRAME_CLOSE)
         hang_up(session, kv_frame_close_code(frame->bytes));
     else if (frame->opcode == KV_FRAME_PING && kv_session_talks(session))
-        kv_frames_control(&session->out, KV_FRAME_PONG, frame->bytes);
+        take_ping(session, frame->bytes);
 }
 
 static void take_piece(struct kv_session *session, const struct kv_frame_piece *piece)
 {
     bool is_whole = piece->is_first && piece->is_last;
-    if (!is_whole || piece->bytes.len >= KV_WORKERS_LONG_TEXT)
+    if (piece->opcode == KV_FRAME_BINARY) {
+        if (piece->is_first)
+            refuse_binary(session); /* and the rest of it is passed over */
+    } else if (!is_whole || piece->bytes.len >= KV_WORKERS_LONG_TEXT) {
         take_part(session, piece);
-    else if (piece->opcode == KV_FRAME_BINARY)
-        refuse_binary(session);
-    else
+    } else {
         handle_text(session, piece->bytes);
+    }
 }
 
 void kv_input_init(struct kv_session *session)

@@ -68,7 +68,8 @@ static void end_half_closed(struct kv_session *session)
 static void on_read(void *user, enum kv_channel_event event)
 {
     struct kv_session *session = user;
-    bool owes_answers = kv_session_is_busy(session) || session->out.bytes != 0;
+    bool owes_answers =
+        kv_session_is_busy(session) || session->out.bytes != 0 || session->pong.is_due;
     if (event == KV_CHANNEL_ENDED && owes_answers) {
         end_half_closed(session);
         return;
@@ -103,6 +104,17 @@ static void write_all(struct kv_session *session)
         session->acked = kv_channel_progress(&session->connection->channel);
 }
 
+/* Answers the newest ping, unless a write is in flight: then a newer one may take its place. */
+static void answer_ping(struct kv_session *session)
+{
+    struct kv_pong *pong = &session->pong;
+    if (session->out.in_flight != 0)
+        return;
+    if (pong->is_due && kv_session_talks(session))
+        kv_frames_control(&session->out, KV_FRAME_PONG, (struct kv_slice){pong->bytes, pong->len});
+    pong->is_due = pong->is_queued = false;
+}
+
 /* All is sent, the close frame last: the peer has a moment to close as well. Returns: whether there
  * is nothing left to wait for. */
 static bool finish_sending(struct kv_session *session)
@@ -127,6 +139,7 @@ static void finish_ending(struct kv_session *session)
 
 void kv_session_go_on(struct kv_session *session)
 {
+    answer_ping(session);
     if (!kv_session_is_busy(session) && session->state == KV_SESSION_ENDING)
         finish_ending(session);
     else if (!kv_session_is_busy(session) && session->state == KV_SESSION_OPEN &&

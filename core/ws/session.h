@@ -40,6 +40,14 @@ struct kv_incoming {
     bool is_over;           /* the peer has closed, or broken the protocol: the rest is dropped */
 };
 
+/* What is owed to pings. */
+struct kv_pong {
+    bool is_queued; /* one, since the last write */
+    bool is_due;    /* another, to the newest ping, whose payload this is: */
+    uint8_t len;
+    char bytes[KV_FRAME_LONGEST_CONTROL];
+};
+
 struct kv_reading; /* a long message that the worker reads: input.c */
 
 enum kv_session_state {
@@ -62,6 +70,7 @@ struct kv_session {
     struct kv_incoming incoming;
     struct kv_quantum quantum;
     struct kv_reading *reading; /* NULL: none */
+    struct kv_pong pong;
     struct kv_outbound out;
     struct kv_list behind; /* subscriptions whose newest state waits for room */
     struct kv_timer timer;

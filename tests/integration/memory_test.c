@@ -105,10 +105,59 @@ static void pipelined_gets_of_long_values_hold_the_limit_and_one_value(void **st
     expect_given_back(server, baseline, LIMIT_MIB);
 }
 
+static void open_narrow(struct kv_test_ws *ws, uint16_t port)
+{
+    *ws = (struct kv_test_ws){.mask = 0x55aa55aa};
+    kv_test_stream_open_narrow(&ws->stream, port, NARROW);
+    kv_test_ws_upgrade(ws);
+}
+
+/* Each of some clients sends `first` once and then `next`, `n_frames` in all, and reads nothing;
+ * then all are gone. Returns: what the server grew by. */
+static size_t flood(const struct kv_test_server *server, uint8_t first, uint8_t next,
+                    struct kv_slice payload, int n_frames)
+{
+    enum {
+        CLIENTS = 10
+    };
+    struct kv_test_ws clients[CLIENTS];
+    size_t baseline = begin_measuring(server);
+    for (int i = 0; i < CLIENTS; i++) {
+        open_narrow(&clients[i], server->port);
+        for (int n = 0; n < n_frames; n++)
+            kv_test_ws_put_frame(&clients[i], n == 0 ? first : next, payload);
+        press(&clients[i].stream);
+    }
+    size_t grown = grown_mib(server, baseline);
+    for (int i = 0; i < CLIENTS; i++)
+        kv_test_ws_close(&clients[i]);
+    return grown;
+}
+
+static void unread_pongs_take_no_memory(void **state)
+{
+    need_plain_memory();
+    char *payload = kv_test_letters('p', 120);
+    uint8_t ping = KV_TEST_WS_FINAL | KV_TEST_WS_PING;
+    assert_in_range(flood(*state, ping, ping, kv_slice_of(payload), 80000), 0, 32);
+    free(payload);
+}
+
+static void binary_messages_take_no_memory(void **state)
+{
+    need_plain_memory();
+    char *part = kv_test_letters('b', MIB);
+    assert_in_range(
+        flood(*state, KV_TEST_WS_BINARY, KV_TEST_WS_CONTINUATION, kv_slice_of(part), 16), 0, 32);
+    free(part);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pipelined_gets_of_long_values_hold_the_limit_and_one_value),
+        cmocka_unit_test(unread_pongs_take_no_memory),
+        cmocka_unit_test(binary_messages_take_no_memory),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);
 }

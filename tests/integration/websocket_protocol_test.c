@@ -235,6 +235,21 @@ static void upgrade_works_on_a_connection_that_served_requests(void **state)
     kv_test_ws_close(&ws);
 }
 
+static void binary_message_is_refused_by_its_first_frame(void **state)
+{
+    struct kv_test_ws ws;
+    kv_test_ws_open(&ws, kv_test_port(state));
+    kv_test_ws_send_frame(&ws, KV_TEST_WS_BINARY, KV_SLICE("{"));
+    kv_test_ws_expect_error(&ws, NULL);
+    kv_test_ws_send_frame(&ws, KV_TEST_WS_CONTINUATION, KV_SLICE("\xff"));
+    kv_test_ws_send_frame(&ws, FINAL_PING, KV_SLICE("between"));
+    kv_test_ws_expect_frame(&ws, KV_TEST_WS_PONG, KV_SLICE("between"));
+    kv_test_ws_send_frame(&ws, FINAL_CONTINUATION, KV_SLICE("}"));
+    kv_test_ws_send(&ws, GET);
+    kv_test_ws_expect_slice(&ws, NO_VALUE);
+    kv_test_ws_close(&ws);
+}
+
 static void binary_message_is_an_error_and_the_connection_stays(void **state)
 {
     struct kv_test_ws ws;
@@ -598,6 +613,7 @@ int main(void)
         cmocka_unit_test(messages_may_follow_the_handshake_at_once),
         cmocka_unit_test(upgrade_works_on_a_connection_that_served_requests),
         cmocka_unit_test(binary_message_is_an_error_and_the_connection_stays),
+        cmocka_unit_test(binary_message_is_refused_by_its_first_frame),
         cmocka_unit_test(message_may_come_in_fragments),
         cmocka_unit_test(message_may_come_in_ten_thousand_fragments),
         cmocka_unit_test(frame_may_come_byte_by_byte),
