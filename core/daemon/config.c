@@ -305,8 +305,10 @@ static void read_net(struct kv_config *config)
         .max_connections =
             config->connections_are_auto ? KV_DEFAULT_CONNECTIONS : (uint32_t)connections,
         .patience = {.idle_ms = field(timeouts, TIMEOUT_IDLE)->integer,
+                     .request_ms = field(timeouts, TIMEOUT_REQUEST)->integer,
                      .request_progress_ms = field(timeouts, TIMEOUT_PROGRESS)->integer,
-                     .stalled_reader_ms = field(timeouts, TIMEOUT_STALLED)->integer},
+                     .stalled_reader_ms = field(timeouts, TIMEOUT_STALLED)->integer,
+                     .least_rate = (size_t)field(limits, LIMIT_LEAST_RATE)->integer},
     };
 }
 
@@ -340,8 +342,7 @@ static void read_ws(struct kv_config *config)
         .max_unsent_bytes = config->http.max_unsent_bytes,
         .max_pending = config->http.max_pending,
         .ping_ms = field(timeouts, TIMEOUT_PING)->integer,
-        .idle_ms = config->net.patience.idle_ms,
-        .stalled_reader_ms = config->net.patience.stalled_reader_ms,
+        .patience = config->net.patience,
     };
 }
 

@@ -60,9 +60,11 @@ enum {
     LIMIT_SUBSCRIPTIONS,
     LIMIT_UNSENT,
     LIMIT_PENDING,
+    LIMIT_LEAST_RATE,
 };
 enum {
     TIMEOUT_IDLE,
+    TIMEOUT_REQUEST,
     TIMEOUT_PROGRESS,
     TIMEOUT_PING,
     TIMEOUT_STALLED,
@@ -276,6 +278,11 @@ static const struct kv_option limit_fields[] = {
      .fallback = "1024",
      .min = 1,
      .max = 1 << 20},
+    {.name = "least_rate",
+     .type = KV_OPTION_SIZE,
+     .fallback = "1KiB",
+     .max = INT64_C(1) << 30,
+     .doc = "bytes a second of a request, or of answers that are read; 0: none"},
 };
 
 static const struct kv_option timeout_fields[] = {
@@ -284,6 +291,12 @@ static const struct kv_option timeout_fields[] = {
      .fallback = "75s",
      .min = 1,
      .max = KV_LONGEST_TIMEOUT_MS},
+    {.name = "request",
+     .type = KV_OPTION_DURATION,
+     .fallback = "1h",
+     .min = 1,
+     .max = KV_LONGEST_TIMEOUT_MS,
+     .doc = "until a request, or a message, must have arrived as a whole"},
     {.name = "request_progress",
      .type = KV_OPTION_DURATION,
      .fallback = "30s",

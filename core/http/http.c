@@ -32,6 +32,12 @@ static const char refusal[] = "HTTP/1.1 503 Service Unavailable\r\n"
                               "Content-Length: 32\r\n\r\n"
                               "{\"error\":\"too many connections\"}";
 
+static const char lateness[] = "HTTP/1.1 408 Request Timeout\r\n"
+                               "Content-Type: application/json\r\n"
+                               "Connection: close\r\n"
+                               "Content-Length: 47\r\n\r\n"
+                               "{\"error\":\"the request has not arrived in time\"}";
+
 static void open_connection(struct kv_net_service *service, uint32_t loop,
                             struct kv_connection *connection)
 {
@@ -65,8 +71,11 @@ struct kv_http *kv_http_create(const struct kv_http_config *config,
     struct kv_http *http = kv_calloc(1, sizeof(*http) + parts->n_loops * sizeof(struct http_loop));
     http->config = *config;
     http->n_loops = parts->n_loops;
-    http->service =
-        (struct kv_net_service){.open = open_connection, .refusal = {refusal, sizeof(refusal) - 1}};
+    http->service = (struct kv_net_service){
+        .open = open_connection,
+        .refusal = {refusal, sizeof(refusal) - 1},
+        .lateness = {lateness, sizeof(lateness) - 1},
+    };
     kv_h2o_init(&http->h2o, &http->config);
     for (uint32_t i = 0; i < parts->n_loops; i++)
         init_loop(http, i, parts);

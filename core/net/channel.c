@@ -140,15 +140,17 @@ void kv_channel_shut_writing(struct kv_channel *channel)
 /* The kernel counts what the peer of a TCP socket has acknowledged (RFC 4898); user space sees only
  * what fits into the socket's buffer, which can stay full for long while its contents move. Of
  * other sockets it tells how much waits to be read. */
-uint64_t kv_channel_progress(const struct kv_channel *channel)
+uint64_t kv_channel_progress(const struct kv_channel *channel, bool *ret_counts_bytes)
 {
     int fd = h2o_socket_get_fd(channel->sock);
     struct tcp_info info = {0};
     socklen_t len = sizeof(info);
     int n_waiting = 0;
+    *ret_counts_bytes = false;
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
         return ioctl(fd, SIOCOUTQ, &n_waiting) == 0 ? (uint64_t)n_waiting : 0;
     if (len < offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof(info.tcpi_bytes_acked))
         return 0;
+    *ret_counts_bytes = true;
     return info.tcpi_bytes_acked;
 }

@@ -65,7 +65,8 @@ bool kv_channel_is_writing(const struct kv_channel *channel);
 
 void kv_channel_shut_writing(struct kv_channel *channel);
 
-/* A number that changes while the peer takes what was written. */
-uint64_t kv_channel_progress(const struct kv_channel *channel);
+/* A number that changes while the peer takes what was written. *ret_counts_bytes: whether it is
+ * that of the bytes which the peer has taken. */
+uint64_t kv_channel_progress(const struct kv_channel *channel, bool *ret_counts_bytes);
 
 #endif

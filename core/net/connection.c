@@ -1,8 +1,8 @@
 /*
  * Connections that make no progress are found by a sweep: libh2o has one timer for a request's
  * wait, head and body together, and none for an answer that is not read; so its timer is set out of
- * reach. A connection is ended from outside by shutting its socket down: whatever serves it then
- * closes it in its own way.
+ * reach. A connection is ended from outside by shutting its socket down, or by telling whatever
+ * serves it that the peer has closed: it then closes the connection in its own way.
  */
 #include "net/connection.h"
 
@@ -65,6 +65,7 @@ struct kv_connection *kv_connection_of_socket(const h2o_socket_t *sock)
 void kv_connection_touch(struct kv_connection *connection)
 {
     connection->progress_ms = kv_loop_now_ms(connection->among->loop);
+    connection->watched = KV_WATCHED_NOTHING;
 }
 
 /* In time: when `on_close` runs, the descriptor is closed already. */
@@ -108,6 +109,15 @@ static void end(struct kv_connection *connection)
     shutdown(h2o_socket_get_fd(connection->channel.sock), SHUT_RDWR);
 }
 
+/* The peer does not take what waits for it, so the kernel need not keep that either. */
+static void reset(struct kv_connection *connection)
+{
+    const struct linger at_once = {.l_onoff = 1};
+    setsockopt(h2o_socket_get_fd(connection->channel.sock), SOL_SOCKET, SO_LINGER, &at_once,
+               sizeof(at_once));
+    end(connection);
+}
+
 static bool is_busy(const struct kv_connection *connection)
 {
     return connection->protocol->is_busy != NULL &&
@@ -127,36 +137,80 @@ static bool is_idle(const struct kv_connection *connection)
            !is_busy(connection);
 }
 
-/* A number that changes while the connection makes progress, and how long it may stay the same;
- * INT64_MAX while it waits for us. */
-static uint64_t measure(const struct kv_connection *connection, int64_t *ret_patience_ms)
+/* The request does not arrive in time. Nothing is being answered, so the peer can be told. */
+static void refuse_late(struct kv_connection *connection)
+{
+    struct kv_slice text = connection->among->lateness;
+    struct iovec iovec = {(char *)(uintptr_t)text.bytes, text.len};
+    struct kv_channel *channel = &connection->channel;
+    kv_connection_linger(connection);
+    ssize_t written = channel->ops->write(channel, &iovec, 1);
+    (void)written; /* the socket's buffer, which is empty, holds it, or the peer is gone */
+    channel->sock->_cb.read(channel->sock, h2o_socket_error_closed);
+}
+
+/* Notes whether the measure has changed. Returns: for how long it has not. */
+static int64_t stood_still_ms(struct kv_connection *connection, uint64_t measure, int64_t now_ms)
+{
+    if (measure != connection->seen) {
+        connection->seen = measure;
+        connection->progress_ms = now_ms;
+    }
+    return now_ms - connection->progress_ms;
+}
+
+/* n_bytes: that have come, or gone, as of now. */
+static void watch(struct kv_connection *connection, enum kv_watched what, uint64_t n_bytes,
+                  int64_t now_ms)
+{
+    if (connection->watched != what)
+        connection->pace = kv_pace_begin(now_ms, n_bytes);
+    connection->watched = what;
+}
+
+static void watch_reader(struct kv_connection *connection, int64_t now_ms)
 {
     const struct kv_patience *patience = &connection->among->patience;
-    const struct kv_channel *channel = &connection->channel;
-    size_t len;
-    if (kv_channel_is_writing(channel)) {
-        *ret_patience_ms = patience->stalled_reader_ms;
-        return kv_channel_progress(channel);
-    }
-    if (!kv_channel_is_reading(channel) || is_busy(connection)) {
-        *ret_patience_ms = INT64_MAX;
-        return 0;
-    }
-    kv_channel_input(channel, &len);
-    *ret_patience_ms = len == 0 ? patience->idle_ms : patience->request_progress_ms;
-    return UINT64_MAX - len;
+    bool counts_bytes;
+    uint64_t taken = kv_channel_progress(&connection->channel, &counts_bytes);
+    watch(connection, KV_WATCHED_ANSWERS, taken, now_ms);
+    if (stood_still_ms(connection, taken, now_ms) >= patience->stalled_reader_ms ||
+        (counts_bytes && kv_pace_is_too_slow(&connection->pace, now_ms, taken,
+                                             patience->stalled_reader_ms, patience->least_rate)))
+        reset(connection);
+}
+
+static void watch_request(struct kv_connection *connection, size_t len, int64_t now_ms)
+{
+    const struct kv_patience *patience = &connection->among->patience;
+    watch(connection, KV_WATCHED_REQUEST, 0, now_ms);
+    if (stood_still_ms(connection, UINT64_MAX - len, now_ms) >= patience->request_progress_ms ||
+        now_ms - connection->pace.begun_ms >= patience->request_ms ||
+        kv_pace_is_too_slow(&connection->pace, now_ms, len, patience->request_progress_ms,
+                            patience->least_rate))
+        refuse_late(connection);
+}
+
+static void watch_silence(struct kv_connection *connection, int64_t now_ms)
+{
+    watch(connection, KV_WATCHED_NOTHING, 0, now_ms);
+    if (stood_still_ms(connection, UINT64_MAX, now_ms) >= connection->among->patience.idle_ms)
+        end(connection);
 }
 
 static void look_at(struct kv_connection *connection, int64_t now_ms)
 {
-    int64_t patience_ms;
-    uint64_t seen = measure(connection, &patience_ms);
-    if (seen != connection->seen || patience_ms == INT64_MAX) {
-        connection->seen = seen;
-        connection->progress_ms = now_ms;
-    } else if (now_ms - connection->progress_ms >= patience_ms) {
-        end(connection);
-    }
+    const struct kv_channel *channel = &connection->channel;
+    size_t len;
+    kv_channel_input(channel, &len);
+    if (kv_channel_is_writing(channel))
+        watch_reader(connection, now_ms);
+    else if (!kv_channel_is_reading(channel) || is_busy(connection))
+        kv_connection_touch(connection); /* it waits for us */
+    else if (len != 0)
+        watch_request(connection, len, now_ms);
+    else
+        watch_silence(connection, now_ms);
 }
 
 void kv_connections_sweep(struct kv_connections *connections)

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "net/channel.h"
 #include "net/linger.h"
+#include "net/pace.h"
 
 /* What serves a connection. Constant. */
 struct kv_protocol {
@@ -22,11 +23,13 @@ struct kv_protocol {
     bool keeps_time; /* it looks after its time-outs itself */
 };
 
-/* How long a connection may make no progress. */
+/* How long a connection may take, and how long it may make no progress. */
 struct kv_patience {
     int64_t idle_ms;             /* without a request */
+    int64_t request_ms;          /* with one that has not arrived as a whole */
     int64_t request_progress_ms; /* with one that does not go on arriving */
     int64_t stalled_reader_ms;   /* with an answer that is not read */
+    size_t least_rate;           /* bytes a second of either, once the time above is over; 0: any */
 };
 
 /* The connections of one loop. */
@@ -35,9 +38,17 @@ struct kv_connections {
     struct kv_list all;
     struct kv_lingerers lingerers;
     struct kv_patience patience;
-    _Atomic uint32_t *n; /* of all loops */
-    bool is_draining;    /* idle ones are closed */
-    bool is_aborted;     /* all are */
+    struct kv_slice lateness; /* what the peer is told whose request does not arrive in time */
+    _Atomic uint32_t *n;      /* of all loops */
+    bool is_draining;         /* idle ones are closed */
+    bool is_aborted;          /* all are */
+};
+
+/* What the peer of a connection is to go on with. */
+enum kv_watched {
+    KV_WATCHED_NOTHING, /* it waits for us, or may be silent for a while */
+    KV_WATCHED_REQUEST, /* sending it */
+    KV_WATCHED_ANSWERS, /* reading them */
 };
 
 struct kv_connection {
@@ -50,6 +61,8 @@ struct kv_connection {
                             unread (linger.h); otherwise -1 */
     int64_t progress_ms; /* when it last made progress */
     uint64_t seen;       /* a measure of progress, as of then */
+    struct kv_pace pace; /* of what is watched */
+    enum kv_watched watched;
 };
 
 /* Takes the socket over; *among->n counts it already. The connection ends with the socket. */
@@ -65,7 +78,7 @@ void kv_connection_serve(struct kv_connection *connection, const struct kv_proto
 struct st_h2o_socket_t *kv_connection_socket(const struct kv_connection *connection);
 struct kv_connection *kv_connection_of_socket(const struct st_h2o_socket_t *sock);
 
-/* The peer has asked for something: its idle time begins anew. */
+/* A whole request has arrived: its idle time begins anew. */
 void kv_connection_touch(struct kv_connection *connection);
 
 /* It will be closed after the answer, with input unread or yet to come. */

@@ -92,6 +92,8 @@ struct kv_net *kv_net_create(const struct kv_net_config *config, struct kv_loop 
 void kv_net_set_service(struct kv_net *net, struct kv_net_service *service)
 {
     net->service = service;
+    for (uint32_t i = 0; i < net->n_loops; i++)
+        net->loops[i].connections.lateness = service->lateness;
 }
 
 /* Owns: the caller, by free(). */

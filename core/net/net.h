@@ -20,6 +20,8 @@ struct kv_net_service {
     void (*open)(struct kv_net_service *service, uint32_t loop, struct kv_connection *connection);
     /* What the peer of a connection beyond the limit is told. */
     struct kv_slice refusal;
+    /* What it is told where a request does not arrive in time. */
+    struct kv_slice lateness;
 };
 
 /* Lent until kv_net_destroy(): loops. */

@@ -30,6 +30,7 @@ enum kv_close_code {
     KV_CLOSE_PROTOCOL_ERROR = 1002,
     KV_CLOSE_NONE = 1005, /* never sent: it stands for a close frame without a code */
     KV_CLOSE_INVALID_TEXT = 1007,
+    KV_CLOSE_POLICY = 1008,
     KV_CLOSE_TOO_BIG = 1009,
     KV_CLOSE_INTERNAL_ERROR = 1011,
     KV_CLOSE_TRY_AGAIN_LATER = 1013,
@@ -71,6 +72,12 @@ void kv_frame_reader_init(struct kv_frame_reader *reader, size_t max_message_byt
  * the limit: `reader->fault` is the code to close with, and nothing more is read. */
 int kv_frame_read(struct kv_frame_reader *reader, char *bytes, size_t len, size_t *ret_used,
                   struct kv_frame_piece *ret_piece);
+
+/* Whether a message has begun and not ended. */
+static inline bool kv_frame_is_within_message(const struct kv_frame_reader *reader)
+{
+    return reader->opcode != KV_FRAME_CONTINUATION;
+}
 
 /* The code of a close frame that was read. Returns: KV_CLOSE_NONE where it has none. */
 uint16_t kv_frame_close_code(struct kv_slice payload);

@@ -4,7 +4,7 @@
 #ifndef KV_WS_CONFIG_H
 #define KV_WS_CONFIG_H
 
-#include <kvserver/types.h>
+#include "net/connection.h"
 
 struct kv_ws_config {
     size_t max_key_bytes;
@@ -15,8 +15,7 @@ struct kv_ws_config {
     size_t max_unsent_bytes;    /* of one connection */
     uint32_t max_pending;       /* commands of one connection */
     int64_t ping_ms;            /* of silence, until the server pings */
-    int64_t idle_ms;            /* of silence, until the connection is given up */
-    int64_t stalled_reader_ms;
+    struct kv_patience patience;
 };
 
 #endif

@@ -267,6 +267,19 @@ bool kv_input_is_left(const struct kv_session *session)
     return len != session->incoming.n_short;
 }
 
+bool kv_input_is_partial(const struct kv_session *session)
+{
+    const struct kv_incoming *incoming = &session->incoming;
+    return incoming->n_short != 0 || kv_frame_is_within_message(&incoming->frames);
+}
+
+uint64_t kv_input_arrived(const struct kv_session *session)
+{
+    size_t len;
+    kv_channel_input(&session->connection->channel, &len);
+    return session->incoming.n_taken + len;
+}
+
 /* Returns: how many bytes are done with. */
 static size_t take_frames(struct kv_session *session, char *bytes, size_t len)
 {
@@ -284,6 +297,7 @@ static size_t take_frames(struct kv_session *session, char *bytes, size_t len)
             incoming->n_short = len - at;
             return at;
         }
+        incoming->n_whole += got > 0 && piece.is_last && !kv_frame_is_control(piece.opcode);
         if (got < 0)
             hang_up(session, incoming->frames.fault);
         else if (kv_frame_is_control(piece.opcode))
@@ -301,5 +315,7 @@ void kv_input_process(struct kv_session *session)
     char *bytes = kv_channel_input(channel, &len);
     size_t most = len < INPUT_PER_TURN ? len : INPUT_PER_TURN;
     bool is_dropped = session->incoming.is_over || session->state == KV_SESSION_SHUT;
-    kv_channel_consume(channel, is_dropped ? len : take_frames(session, bytes, most));
+    size_t n_taken = is_dropped ? len : take_frames(session, bytes, most);
+    kv_channel_consume(channel, n_taken);
+    session->incoming.n_taken += n_taken;
 }

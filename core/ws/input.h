@@ -15,4 +15,10 @@ void kv_input_process(struct kv_session *session);
 /* Whether some were left, or may have been: the beginning of a frame does not count. */
 bool kv_input_is_left(const struct kv_session *session);
 
+/* Whether a message, or a frame, has begun to arrive and is not whole. */
+bool kv_input_is_partial(const struct kv_session *session);
+
+/* Bytes that have arrived since the session began. */
+uint64_t kv_input_arrived(const struct kv_session *session);
+
 #endif

@@ -100,8 +100,11 @@ static void write_all(struct kv_session *session)
     if (session->out.bytes == 0 || session->out.in_flight != 0)
         return;
     session->progress_ms = now_ms(session);
-    if (!kv_outbound_write(&session->out, &session->connection->channel))
-        session->acked = kv_channel_progress(&session->connection->channel);
+    if (kv_outbound_write(&session->out, &session->connection->channel))
+        return;
+    bool counts_bytes;
+    session->acked = kv_channel_progress(&session->connection->channel, &counts_bytes);
+    session->taking = kv_pace_begin(now_ms(session), session->acked);
 }
 
 /* Answers the newest ping, unless a write is in flight: then a newer one may take its place. */
@@ -165,16 +168,42 @@ void kv_session_go_on(struct kv_session *session)
 
 /* Time. */
 
+static const struct kv_patience *patience_of(const struct kv_session *session)
+{
+    return &kv_session_config(session)->patience;
+}
+
+/* The peer does not read, or reads too slowly. */
 static bool is_stalled(struct kv_session *session)
 {
+    const struct kv_patience *patience = patience_of(session);
+    bool counts_bytes;
     if (session->out.in_flight == 0)
         return false;
-    uint64_t acked = kv_channel_progress(&session->connection->channel);
+    uint64_t acked = kv_channel_progress(&session->connection->channel, &counts_bytes);
     if (acked != session->acked) {
         session->acked = acked;
         session->progress_ms = now_ms(session);
     }
-    return now_ms(session) - session->progress_ms >= kv_session_config(session)->stalled_reader_ms;
+    return now_ms(session) - session->progress_ms >= patience->stalled_reader_ms ||
+           (counts_bytes && kv_pace_is_too_slow(&session->taking, now_ms(session), acked,
+                                                patience->stalled_reader_ms, patience->least_rate));
+}
+
+/* A message has been arriving for too long, or too slowly. */
+static bool is_late(struct kv_session *session)
+{
+    const struct kv_patience *patience = patience_of(session);
+    uint64_t n_arrived = kv_input_arrived(session);
+    bool goes_on = kv_input_is_partial(session) &&
+                   kv_channel_is_reading(&session->connection->channel) &&
+                   session->incoming.n_whole == session->n_before;
+    if (!goes_on)
+        session->sending = kv_pace_begin(now_ms(session), n_arrived);
+    session->n_before = session->incoming.n_whole;
+    return now_ms(session) - session->sending.begun_ms >= patience->request_ms ||
+           kv_pace_is_too_slow(&session->sending, now_ms(session), n_arrived,
+                               patience->request_progress_ms, patience->least_rate);
 }
 
 static void ping(struct kv_session *session)
@@ -183,10 +212,17 @@ static void ping(struct kv_session *session)
     kv_session_activate(session);
 }
 
+static int64_t least_of(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static int64_t tick_ms(const struct kv_ws_config *config)
 {
-    int64_t least = config->ping_ms < config->idle_ms ? config->ping_ms : config->idle_ms;
-    least = (least < config->stalled_reader_ms ? least : config->stalled_reader_ms) / 2;
+    const struct kv_patience *patience = &config->patience;
+    int64_t least = least_of(least_of(config->ping_ms, patience->idle_ms),
+                             least_of(patience->request_ms, patience->request_progress_ms));
+    least = least_of(least, patience->stalled_reader_ms) / 2;
     return least < SHORTEST_TICK_MS ? SHORTEST_TICK_MS : least;
 }
 
@@ -196,7 +232,7 @@ static void watch_silence(struct kv_session *session)
     if (!kv_channel_is_reading(&session->connection->channel))
         session->heard_ms = now_ms(session); /* it is us who do not listen */
     int64_t silence = now_ms(session) - session->heard_ms;
-    if (silence >= config->idle_ms) {
+    if (silence >= config->patience.idle_ms) {
         kv_session_destroy(session);
         return;
     }
@@ -205,23 +241,36 @@ static void watch_silence(struct kv_session *session)
     kv_timer_start(session->here->loop, &session->timer, now_ms(session) + tick_ms(config));
 }
 
+/* The peer has a moment to read why. */
+static void give_up(struct kv_session *session, uint16_t code, const char *reason)
+{
+    kv_session_close(session, code, reason);
+    kv_timer_start(session->here->loop, &session->timer, now_ms(session) + CLOSE_TIMEOUT_MS);
+}
+
+static void watch_peer(struct kv_session *session)
+{
+    if (is_stalled(session)) {
+        kv_outbound_drop(&session->out);
+        give_up(session, KV_CLOSE_TRY_AGAIN_LATER,
+                "the connection does not read what it is sent, or too slowly");
+    } else if (is_late(session)) {
+        give_up(session, KV_CLOSE_POLICY, "the message has not arrived in time");
+    } else {
+        watch_silence(session);
+    }
+}
+
 static void on_timer(struct kv_timer *timer)
 {
     struct kv_session *session = KV_CONTAINER(timer, struct kv_session, timer);
-    bool has_time_left = session->state < KV_SESSION_SENT && !is_stalled(session);
-    if (has_time_left && kv_session_talks(session)) {
-        watch_silence(session);
-    } else if (has_time_left) {
+    if (kv_session_talks(session))
+        watch_peer(session);
+    else if (session->state < KV_SESSION_SENT && !is_stalled(session))
         kv_timer_start(session->here->loop, &session->timer,
                        now_ms(session) + tick_ms(kv_session_config(session)));
-    } else if (kv_session_talks(session)) {
-        kv_outbound_drop(&session->out);
-        kv_session_close(session, KV_CLOSE_TRY_AGAIN_LATER,
-                         "the connection does not read what it is sent");
-        kv_timer_start(session->here->loop, &session->timer, now_ms(session) + CLOSE_TIMEOUT_MS);
-    } else {
+    else
         kv_session_destroy(session);
-    }
 }
 
 void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection)

@@ -37,6 +37,8 @@ struct kv_incoming {
     struct kv_frame_reader frames;
     struct kv_buffer parts; /* of a message that comes in several pieces */
     size_t n_short;         /* bytes of the input that begin a frame and wait for its rest */
+    uint64_t n_taken;       /* bytes of all frames that are done with */
+    uint64_t n_whole;       /* messages that have come as a whole */
     bool is_over;           /* the peer has closed, or broken the protocol: the rest is dropped */
 };
 
@@ -74,9 +76,12 @@ struct kv_session {
     struct kv_outbound out;
     struct kv_list behind; /* subscriptions whose newest state waits for room */
     struct kv_timer timer;
-    int64_t heard_ms;    /* when something was last read */
-    int64_t progress_ms; /* when the peer last took something */
-    uint64_t acked;      /* as of then */
+    int64_t heard_ms;       /* when something was last read */
+    int64_t progress_ms;    /* when the peer last took something */
+    uint64_t acked;         /* as of then */
+    struct kv_pace taking;  /* of what is in flight */
+    struct kv_pace sending; /* of the message that is arriving: */
+    uint64_t n_before;      /* the number of those before it */
 };
 
 static inline const struct kv_ws_config *kv_session_config(const struct kv_session *session)

@@ -99,14 +99,15 @@ static void open_websocket(struct kv_http_upgrade *upgrade, uint32_t loop,
     kv_ws_open(KV_CONTAINER(upgrade, struct served, upgrade)->ws, loop, connection);
 }
 
+#define PATIENCE                                                                                   \
+    {                                                                                              \
+        .idle_ms = 10 * SECOND_MS, .request_ms = 60 * SECOND_MS,                                   \
+        .request_progress_ms = 5 * SECOND_MS, .stalled_reader_ms = 5 * SECOND_MS                   \
+    }
+
 static void make_server(bool has_fast_path)
 {
-    static const struct kv_net_config net = {
-        .max_connections = 8,
-        .patience = {.idle_ms = 10 * SECOND_MS,
-                     .request_progress_ms = 5 * SECOND_MS,
-                     .stalled_reader_ms = 5 * SECOND_MS},
-    };
+    static const struct kv_net_config net = {.max_connections = 8, .patience = PATIENCE};
     static const struct kv_slice hosts[] = {{"h", 1}, {"t", 1}, {"x", 1}};
     const struct kv_http_config http = {
         .max_key_bytes = 4096,
@@ -127,8 +128,7 @@ static void make_server(bool has_fast_path)
         .max_unsent_bytes = 8192,
         .max_pending = 16,
         .ping_ms = 5 * SECOND_MS,
-        .idle_ms = 10 * SECOND_MS,
-        .stalled_reader_ms = 5 * SECOND_MS,
+        .patience = PATIENCE,
     };
     server->clock.now_ns = now_ns;
     server->now_ms = 1000000;

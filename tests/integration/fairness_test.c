@@ -152,7 +152,7 @@ static void pipelines_of_others_delay_nobody(void **state)
 {
     struct kv_buffer text = {0};
     for (int i = 0; i < 1000; i++)
-        kv_buffer_append(&text, KV_SLICE("GET /storage/probe HTTP/1.1\r\nHost: test\r\n\r\n"));
+        kv_buffer_append(&text, KV_SLICE("GET /storage/probe HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     expect_no_delay_by(state, kv_buffer_slice(&text), false);
     kv_buffer_fini(&text);
 }
@@ -161,7 +161,7 @@ static void pipelines_that_only_libh2o_serves_delay_nobody(void **state)
 {
     struct kv_buffer text = {0};
     for (int i = 0; i < 1000; i++)
-        kv_buffer_append(&text, KV_SLICE("GET /storage/probe HTTP/1.1\r\nHost: test\r\n"
+        kv_buffer_append(&text, KV_SLICE("GET /storage/probe HTTP/1.1\r\nHost: localhost\r\n"
                                          "Origin: http://localhost\r\n\r\n"));
     expect_no_delay_by(state, kv_buffer_slice(&text), false);
     kv_buffer_fini(&text);

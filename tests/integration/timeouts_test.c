@@ -17,7 +17,8 @@ enum {
 static int group_start(void **state)
 {
     return kv_test_group_start_with(
-        state, "timeouts: {idle: 400ms, request_progress: 600ms, websocket_ping: 100ms}\n");
+        state, "limits: {least_rate: 0}\n"
+               "timeouts: {idle: 400ms, request_progress: 600ms, websocket_ping: 100ms}\n");
 }
 
 static void put_and_flush(struct kv_test_stream *stream, struct kv_slice bytes)

@@ -1,0 +1,32 @@
+/*
+ * Pace: whether bytes come, or are taken, at the least rate. Some time passes before it is looked
+ * at, so that what is short may be slow.
+ */
+#ifndef KV_NET_PACE_H
+#define KV_NET_PACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Of what is under way. */
+struct kv_pace {
+    int64_t begun_ms;
+    uint64_t begun_at; /* the number of bytes, as of then */
+};
+
+static inline struct kv_pace kv_pace_begin(int64_t now_ms, uint64_t n_bytes)
+{
+    return (struct kv_pace){now_ms, n_bytes};
+}
+
+/* n_bytes: so far; least_rate: bytes a second, from `grace_ms` on; 0: any will do. */
+static inline bool kv_pace_is_too_slow(const struct kv_pace *pace, int64_t now_ms, uint64_t n_bytes,
+                                       int64_t grace_ms, size_t least_rate)
+{
+    int64_t due_ms = now_ms - pace->begun_ms - grace_ms;
+    return due_ms > 0 &&
+           (double)(n_bytes - pace->begun_at) * 1000 < (double)least_rate * (double)due_ms;
+}
+
+#endif
