@@ -424,7 +424,7 @@ static void limits_are_configured(void **state)
     uint16_t port =
         start_with(rig,
                    "scripts: [{file: '%s/hooks.lua',\n"
-                   "           limits: {instructions: 100000, time: 20ms, memory: 1MiB}}]\n"
+                   "           limits: {instructions: 100000, time: 10s, memory: 1MiB}}]\n"
                    "limits: {key: 10, value: 1000}\n",
                    "function before_set(key, value)\n"
                    "  if key == 'long' then kv.set('elevenbytes', 1) end\n"
@@ -918,7 +918,7 @@ static void sighup_reloads_and_a_broken_script_stays_as_it_was(void **state)
     kv_test_expect_value(port, "k", "2");
     write_script(rig, "while true do end\n");
     kill(rig->server.program.pid, SIGHUP);
-    kv_test_await_log(&rig->server, "it was stopped, as it ran more than");
+    kv_test_await_log(&rig->server, "it was stopped, as it ");
     kv_test_store(port, "k", "0");
     kv_test_expect_value(port, "k", "2");
     stop(rig);
