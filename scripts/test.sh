@@ -85,7 +85,9 @@ tell_results() {
     if grep -q '^[a-z]* skip ' "$results"; then
         echo
         echo "Skipped:"
-        sed -n 's/^\([a-z]*\) skip \(.*\)/  \2 (\1)/p' "$results"
+        sed -n 's/^\([a-z]*\) skip \(.*\)/\1 \2/p' "$results" | awk '
+            { pass = $1; $1 = ""; passes[$0] = passes[$0] (passes[$0] == "" ? "" : ", ") pass }
+            END { for (test in passes) print " " test " (" passes[test] ")" }' | sort
     fi
     if [ "$(sum_of failed)" -ne 0 ]; then
         echo
