@@ -304,6 +304,7 @@ static void read_net(struct kv_config *config)
     config->net = (struct kv_net_config){
         .max_connections =
             config->connections_are_auto ? KV_DEFAULT_CONNECTIONS : (uint32_t)connections,
+        .max_per_address = (uint32_t)field(limits, LIMIT_PER_ADDRESS)->integer,
         .patience = {.idle_ms = field(timeouts, TIMEOUT_IDLE)->integer,
                      .request_ms = field(timeouts, TIMEOUT_REQUEST)->integer,
                      .request_progress_ms = field(timeouts, TIMEOUT_PROGRESS)->integer,

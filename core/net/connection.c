@@ -26,6 +26,7 @@ static void on_close(void *data)
     if (connection->protocol->on_closed != NULL)
         connection->protocol->on_closed(connection->channel.user);
     kv_list_remove(&connection->link);
+    kv_peers_leave(among->peers, connection->peer);
     atomic_fetch_sub(among->n, 1);
     free(connection);
 }

@@ -11,6 +11,7 @@
 #include "net/channel.h"
 #include "net/linger.h"
 #include "net/pace.h"
+#include "net/peers.h"
 
 /* What serves a connection. Constant. */
 struct kv_protocol {
@@ -40,6 +41,7 @@ struct kv_connections {
     struct kv_patience patience;
     struct kv_slice lateness; /* what the peer is told whose request does not arrive in time */
     _Atomic uint32_t *n;      /* of all loops */
+    struct kv_peers *peers;   /* the same */
     bool is_draining;         /* idle ones are closed */
     bool is_aborted;          /* all are */
 };
@@ -54,6 +56,7 @@ enum kv_watched {
 struct kv_connection {
     struct kv_list link;
     struct kv_connections *among;
+    struct kv_peer *peer; /* NULL: it is not counted */
     struct kv_channel channel;
     const struct kv_protocol *protocol;
     bool is_unix;        /* by a Unix socket */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "loop/evloop.h"
 #include "net/listener.h"
 #include "net/unix_socket.h"
 
@@ -26,17 +27,31 @@ struct kv_net {
     struct kv_net_service *service;
     _Atomic uint32_t n_connections;
     _Atomic uint32_t n_lingering;
+    struct kv_peers peers;
     atomic_bool is_draining;
     struct kv_list unix_sockets;
     uint32_t n_loops;
     struct net_loop loops[];
 };
 
+/* Returns: whether the socket's peer may have one more connection. */
+static bool enter_peer(struct kv_net *net, h2o_socket_t *sock, struct kv_peer **ret_peer)
+{
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    if (net->config.max_per_address == 0)
+        return true;
+    h2o_socket_getpeername(sock, (struct sockaddr *)&address);
+    return kv_peers_enter(&net->peers, (const struct sockaddr *)&address, ret_peer);
+}
+
 static void admit(struct net_loop *here, struct st_h2o_socket_t *sock, bool is_unix)
 {
     struct kv_net *net = here->net;
-    if (atomic_fetch_add(&net->n_connections, 1) < net->config.max_connections) {
+    struct kv_peer *peer = NULL;
+    if (atomic_fetch_add(&net->n_connections, 1) < net->config.max_connections &&
+        enter_peer(net, sock, &peer)) {
         struct kv_connection *connection = kv_connection_open(&here->connections, sock);
+        connection->peer = peer;
         connection->is_unix = is_unix;
         net->service->open(net->service, here->index, connection);
         return;
@@ -73,6 +88,7 @@ static void init_loop(struct kv_net *net, uint32_t index, struct kv_loop *loop)
     here->listeners.on_accept = on_accept;
     kv_connections_init(&here->connections, loop, &net->config.patience, &net->n_connections,
                         &net->n_lingering);
+    here->connections.peers = &net->peers;
     here->sweep.fire = on_sweep;
     kv_timer_start(loop, &here->sweep, kv_loop_now_ms(loop) + SWEEP_MS);
 }
@@ -83,6 +99,7 @@ struct kv_net *kv_net_create(const struct kv_net_config *config, struct kv_loop 
     struct kv_net *net = kv_calloc(1, sizeof(*net) + n_loops * sizeof(struct net_loop));
     net->config = *config;
     net->n_loops = n_loops;
+    kv_peers_init(&net->peers, config->max_per_address);
     kv_list_init(&net->unix_sockets);
     for (uint32_t i = 0; i < n_loops; i++)
         init_loop(net, i, loops[i]);
@@ -177,5 +194,6 @@ void kv_net_destroy(struct kv_net *net)
     }
     KV_LIST_EACH(&net->unix_sockets, link, after)
     kv_unix_socket_remove(KV_CONTAINER(link, struct kv_unix_socket, link));
+    kv_peers_fini(&net->peers);
     free(net);
 }

@@ -11,6 +11,7 @@ struct kv_net;
 
 struct kv_net_config {
     uint32_t max_connections;
+    uint32_t max_per_address; /* 0: no limit (peers.h) */
     struct kv_patience patience;
 };
 
@@ -18,7 +19,7 @@ struct kv_net_config {
 struct kv_net_service {
     /* Has a protocol serve it (kv_connection_serve), on the loop of that index. */
     void (*open)(struct kv_net_service *service, uint32_t loop, struct kv_connection *connection);
-    /* What the peer of a connection beyond the limit is told. */
+    /* What the peer of a connection beyond a limit is told. */
     struct kv_slice refusal;
     /* What it is told where a request does not arrive in time. */
     struct kv_slice lateness;

@@ -1,9 +1,12 @@
 /* Whatever a client can make grow has a limit: at it things work, beyond it they are refused. */
+#include <arpa/inet.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -242,6 +245,19 @@ static void open_counted(struct kv_test_stream *stream, uint16_t port)
     kv_test_response_fini(&response);
 }
 
+/* Connects as another machine would, from another address of the loopback network. */
+static void open_from(struct kv_test_stream *stream, uint16_t port, const char *address)
+{
+    struct sockaddr_in from = {.sin_family = AF_INET};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+    *stream = (struct kv_test_stream){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    inet_pton(AF_INET, address, &from.sin_addr);
+    inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
+    assert_int_equal(bind(stream->fd, (const struct sockaddr *)&from, sizeof(from)), 0);
+    assert_int_equal(connect(stream->fd, (const struct sockaddr *)&to, sizeof(to)), 0);
+    assert_int_equal(fcntl(stream->fd, F_SETFL, O_NONBLOCK), 0);
+}
+
 static void connection_beyond_the_limit_is_503_and_room_comes_back(void **state)
 {
     (void)state;
@@ -260,6 +276,33 @@ static void connection_beyond_the_limit_is_503_and_room_comes_back(void **state)
     kv_test_stream_close(&streams[1]);
     open_counted(&streams[1], server.port);
     for (int i = 0; i < MAX_CONNECTIONS; i++)
+        kv_test_stream_close(&streams[i]);
+    kv_test_response_fini(&response);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void connection_beyond_the_limit_of_its_address_is_503_and_others_are_served(void **state)
+{
+    enum {
+        MOST = 3
+    };
+    (void)state;
+    struct kv_test_server server;
+    struct kv_test_stream streams[MOST], over;
+    struct kv_test_response response = {0};
+    kv_test_start(&server, "limits: {connections_per_address: 3}\n");
+    for (int i = 0; i < MOST; i++)
+        open_counted(&streams[i], server.port);
+    kv_test_stream_open(&over, server.port);
+    assert_int_equal(kv_test_http_ask(&over, "GET", "/healthz", NULL, NULL, &response), 503);
+    kv_test_stream_await_end(&over);
+    kv_test_stream_close(&over);
+    open_from(&over, server.port, "127.0.0.2");
+    assert_int_equal(kv_test_http_ask(&over, "GET", "/healthz", NULL, NULL, &response), 200);
+    kv_test_stream_close(&over);
+    kv_test_stream_close(&streams[1]);
+    open_counted(&streams[1], server.port);
+    for (int i = 0; i < MOST; i++)
         kv_test_stream_close(&streams[i]);
     kv_test_response_fini(&response);
     kv_test_server_stop_cleanly(&server);
@@ -338,6 +381,7 @@ int main(void)
         cmocka_unit_test(refusal_of_a_large_body_reaches_a_client_that_still_sends),
         cmocka_unit_test(full_store_is_507_and_an_error_and_keeps_what_it_has),
         cmocka_unit_test(connection_beyond_the_limit_is_503_and_room_comes_back),
+        cmocka_unit_test(connection_beyond_the_limit_of_its_address_is_503_and_others_are_served),
         cmocka_unit_test(key_of_a_mebibyte_works_over_websocket_where_allowed),
     };
     return cmocka_run_group_tests(tests, group_start, kv_test_group_stop);

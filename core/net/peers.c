@@ -1,0 +1,97 @@
+/* The lock is held for a look-up, when a connection comes or goes. */
+#include "net/peers.h"
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+
+enum {
+    NETWORK_BYTES = 8 /* of an IPv6 address */
+};
+
+struct kv_peer {
+    struct kv_table_node node;
+    unsigned char address[NETWORK_BYTES]; /* of IPv4 the first four */
+    size_t len;
+    uint32_t n;
+};
+
+void kv_peers_init(struct kv_peers *peers, uint32_t most)
+{
+    peers->most = most;
+    pthread_mutex_init(&peers->lock, NULL);
+}
+
+void kv_peers_fini(struct kv_peers *peers)
+{
+    kv_table_fini(&peers->table);
+    pthread_mutex_destroy(&peers->lock);
+}
+
+/* Returns: no bytes where there is none to count. */
+static struct kv_slice bytes_of(const struct sockaddr *address)
+{
+    const void *at = address;
+    const struct sockaddr_in *v4 = at;
+    const struct sockaddr_in6 *v6 = at;
+    if (address->sa_family == AF_INET)
+        return (struct kv_slice){(const char *)&v4->sin_addr, sizeof(v4->sin_addr)};
+    if (address->sa_family == AF_INET6)
+        return (struct kv_slice){(const char *)&v6->sin6_addr, NETWORK_BYTES};
+    return (struct kv_slice){0};
+}
+
+static struct kv_peer *find(struct kv_peers *peers, struct kv_slice bytes, uint64_t hash)
+{
+    KV_TABLE_EACH(&peers->table, hash, node)
+    {
+        struct kv_peer *peer = KV_CONTAINER(node, struct kv_peer, node);
+        if (peer->len == bytes.len && memcmp(peer->address, bytes.bytes, bytes.len) == 0)
+            return peer;
+    }
+    return NULL;
+}
+
+static struct kv_peer *add(struct kv_peers *peers, struct kv_slice bytes, uint64_t hash)
+{
+    struct kv_peer *peer = kv_calloc(1, sizeof(*peer));
+    memcpy(peer->address, bytes.bytes, bytes.len);
+    peer->len = bytes.len;
+    kv_table_insert(&peers->table, &peer->node, hash);
+    return peer;
+}
+
+bool kv_peers_enter(struct kv_peers *peers, const struct sockaddr *address,
+                    struct kv_peer **ret_peer)
+{
+    struct kv_slice bytes = bytes_of(address);
+    *ret_peer = NULL;
+    if (peers->most == 0 || bytes.len == 0)
+        return true;
+    uint64_t hash = kv_hash(bytes);
+    pthread_mutex_lock(&peers->lock);
+    struct kv_peer *peer = find(peers, bytes, hash);
+    if (peer == NULL)
+        peer = add(peers, bytes, hash);
+    bool may_enter = peer->n < peers->most;
+    peer->n += may_enter;
+    pthread_mutex_unlock(&peers->lock);
+    *ret_peer = may_enter ? peer : NULL;
+    return may_enter;
+}
+
+void kv_peers_leave(struct kv_peers *peers, struct kv_peer *peer)
+{
+    if (peer == NULL)
+        return;
+    pthread_mutex_lock(&peers->lock);
+    bool is_gone = --peer->n == 0;
+    if (is_gone)
+        kv_table_remove(&peers->table, &peer->node);
+    pthread_mutex_unlock(&peers->lock);
+    if (is_gone)
+        free(peer);
+}
