@@ -69,21 +69,25 @@ static void read_later(struct kv_command *command)
     kv_order_mark_dirty(command->order, command->commands);
 }
 
-static void charge_value(struct kv_command *command)
+/* Returns: false where the command has to be read later. */
+static bool charge_outcome(struct kv_command *command)
 {
-    struct kv_room *room = &command->order->room;
-    kv_room_learn(room, command->cmd.item.value.len);
-    kv_room_charge(room, &command->charge, command->cmd.item.value.len);
+    size_t len = command->cmd.item.value.len;
+    if (command->kind != KV_COMMAND_GET || command->order == NULL)
+        return true;
+    if (command->cmd.status == KV_LONGER) {
+        read_later(command);
+        return false;
+    }
+    kv_room_learn(&command->order->room, len);
+    kv_room_charge(&command->order->room, &command->charge, len);
+    return true;
 }
 
 static void take_outcome(struct kv_batch *batch, struct kv_command *command)
 {
-    if (command->cmd.status == KV_LONGER) {
-        read_later(command);
+    if (!batch->store->is_sync && !charge_outcome(command))
         return;
-    }
-    if (!batch->store->is_sync && command->kind == KV_COMMAND_GET && command->order != NULL)
-        charge_value(command);
     if (command->update != NULL) {
         kv_queue_push(&batch->returned, &command->link);
         return;

@@ -147,15 +147,14 @@ static bool is_first(const struct kv_command *command)
  */
 static bool needs_room(const struct kv_command *command)
 {
-    return command->kind == KV_COMMAND_GET && !command->home->store->is_sync &&
+    return !command->home->store->is_sync && command->kind == KV_COMMAND_GET &&
            command->order->room.unsent != NULL;
 }
 
+/* Whether there is room for a command that needs it. */
 static bool has_room(const struct kv_command *command)
 {
     struct kv_room *room = &command->order->room;
-    if (!needs_room(command))
-        return true;
     bool has_room = is_first(command) ? kv_room_is_open(room) : kv_room_fits_read(room);
     room->is_awaited |= !has_room;
     return has_room;
@@ -207,7 +206,7 @@ void kv_client_send(struct kv_client *client, struct kv_command *command)
     kv_list_append(&client->commands, &command->in_client);
     client->n_commands++;
     kv_gate_enter(&client->home->gate, command);
-    if (may_go(command) && has_room(command))
+    if (may_go(command) && (!needs_room(command) || has_room(command)))
         let_in(command);
     else
         hold(command);
@@ -326,7 +325,8 @@ static void let_in_held(struct kv_client *client)
         if (client->order.n_held == 0)
             return;
         struct kv_command *command = KV_CONTAINER(link, struct kv_command, in_client);
-        if (command->state != KV_COMMAND_WAITING || !has_room(command) || !may_go(command))
+        if (command->state != KV_COMMAND_WAITING || (needs_room(command) && !has_room(command)) ||
+            !may_go(command))
             continue;
         client->order.n_held--;
         let_in(command);
