@@ -2,6 +2,9 @@
  * The journal is read twice. First, whom each record is about (an inode may be given out again),
  * and up to which place of the journal each node was synced; then what is durable, or has luck, is
  * done again on the nodes of the base.
+ *
+ * What nobody synced is let out in pages, as they were in the cache then: a page that has a later
+ * write has the earlier ones, too.
  */
 #include "support/power/disk.h"
 
@@ -39,7 +42,8 @@ struct kv_test_disk_node {
     uint64_t number;                /* its inode */
     bool is_folder;
     struct name *names;     /* FOLDER */
-    struct kv_buffer bytes; /* a file's, up to the last that was written */
+    struct kv_buffer cache; /* a file's, as the process saw it, up to the last that was written */
+    struct kv_buffer bytes; /* the same on the disk */
     uint64_t size;
     unsigned chance; /* of 4, that an unsynced page of it is on the disk; with 4 none is torn */
     uint64_t synced; /* what stands ahead of this place in the journal is on the disk */
@@ -93,6 +97,7 @@ static void free_nodes(struct kv_test_disk_node *all)
         struct kv_test_disk_node *next = all->next;
         while (all->names != NULL)
             remove_name(all, all->names->text);
+        kv_buffer_fini(&all->cache);
         kv_buffer_fini(&all->bytes);
         free(all);
         all = next;
@@ -106,17 +111,30 @@ static void set_size(struct kv_test_disk_node *node, uint64_t size)
     node->size = size;
 }
 
-static void write_bytes(struct kv_test_disk_node *node, uint64_t at, const char *bytes, size_t len)
+static void put_bytes(struct kv_buffer *all, uint64_t at, const char *bytes, size_t len)
 {
-    struct kv_buffer *all = &node->bytes;
     if (all->len < at + len) {
         char *more = kv_buffer_reserve(all, at + len - all->len);
         memset(more, 0, at + len - all->len);
         all->len = at + len;
     }
     memcpy(all->bytes + at, bytes, len);
+}
+
+static void write_bytes(struct kv_test_disk_node *node, uint64_t at, const char *bytes, size_t len)
+{
+    put_bytes(&node->bytes, at, bytes, len);
     if (node->size < at + len)
         node->size = at + len;
+}
+
+/* The page of `at` reaches the disk, up to `end`, as far as the file does. */
+static void let_out(struct kv_test_disk_node *node, uint64_t at, uint64_t end)
+{
+    at = at / PAGE * PAGE;
+    end = end < node->cache.len ? end : node->cache.len;
+    if (at < end)
+        write_bytes(node, at, node->cache.bytes + at, end - at);
 }
 
 /* ---- the folder, read and written ---- */
@@ -130,6 +148,7 @@ static struct kv_test_disk_node *read_tree(struct kv_test_disk_node **all, const
     if (!node->is_folder) {
         kv_test_file_read(path, &node->bytes);
         node->size = node->bytes.len;
+        kv_buffer_append(&node->cache, kv_buffer_slice(&node->bytes));
         return node;
     }
     DIR *folder = opendir(path);
@@ -264,19 +283,29 @@ static void redo_some_pages(const struct step *step, struct luck *luck)
 {
     uint64_t end = step->record.at + step->record.len;
     for (uint64_t at = step->record.at, page_end; at < end; at = page_end) {
-        page_end = (at / PAGE + 1) * PAGE < end ? (at / PAGE + 1) * PAGE : end;
+        page_end = (at / PAGE + 1) * PAGE;
         uint64_t drawn = draw(luck);
         uint64_t torn = at / SECTOR * SECTOR + (drawn >> 8) % (PAGE / SECTOR) * SECTOR;
-        uint64_t until =
-            (drawn >> 32) % 8 == 0 && step->node->chance < 4 && torn < page_end ? torn : page_end;
-        if (drawn % 4 < step->node->chance && until > at)
-            write_bytes(step->node, at, step->more + (at - step->record.at), until - at);
+        bool is_torn = (drawn >> 32) % 8 == 0 && step->node->chance < 4 && torn < page_end;
+        if (drawn % 4 < step->node->chance)
+            let_out(step->node, at, is_torn ? torn : page_end);
     }
+}
+
+/* What the process sees. */
+static void redo_in_cache(const struct step *step)
+{
+    struct kv_buffer *cache = &step->node->cache;
+    if (step->record.kind == POWER_WRITE)
+        put_bytes(cache, step->record.at, step->more, step->record.len);
+    else if (cache->len > step->record.at)
+        cache->len = step->record.at;
 }
 
 static void redo_bytes(const struct step *step, struct luck *luck)
 {
     const struct power_record *record = &step->record;
+    redo_in_cache(step);
     bool is_durable = record->is_durable || is_synced(step, step->node);
     if (record->kind == POWER_SIZE) {
         if (is_durable || (luck->state != 0 && draw(luck) % 4 < step->node->chance))

@@ -22,6 +22,7 @@
 #include "support/power/disk.h"
 
 #define LARGE (64 * 1024)
+#define FIRST 3000
 
 /* ---- scenes: in the child, whose working folder is the disk ---- */
 
@@ -126,6 +127,19 @@ static void scene_number_again(void)
     sync_folder(".");
 }
 
+/* Two that follow each other, within one page and over its end. */
+static void scene_writes_that_share_a_page(void)
+{
+    char bytes[FIRST];
+    int fd = make("shared");
+    check(fsync(fd) == 0);
+    sync_folder(".");
+    memset(bytes, 'a', sizeof(bytes));
+    check(write(fd, bytes, sizeof(bytes)) == sizeof(bytes));
+    memset(bytes, 'b', sizeof(bytes));
+    check(write(fd, bytes, sizeof(bytes)) == sizeof(bytes));
+}
+
 static void scene_many_pages(void)
 {
     static char letters[LARGE];
@@ -146,6 +160,7 @@ static void (*const scenes[])(void) = {
     scene_sizes,
     scene_number_again,
     scene_many_pages,
+    scene_writes_that_share_a_page,
 };
 
 static int play(const char *number, const char *folder)
@@ -301,6 +316,26 @@ static void other_seeds_leave_some_of_what_was_not_synced(void **state)
     assert_true(has_none && has_some && has_torn && has_all && has_name);
 }
 
+static void no_seed_leaves_a_later_write_of_a_page_without_the_earlier(void **state)
+{
+    (void)state;
+    bool has_later = false;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct cut cut = cut_after(scene_writes_that_share_a_page, seed);
+        struct kv_buffer bytes = {0};
+        char *path = kv_test_path(cut.folder, "shared");
+        kv_test_file_read(path, &bytes);
+        bool is_later = bytes.len > FIRST && bytes.bytes[FIRST] == 'b';
+        for (size_t i = 0; is_later && i < FIRST; i++)
+            assert_int_equal(bytes.bytes[i], 'a');
+        has_later |= is_later;
+        free(path);
+        kv_buffer_fini(&bytes);
+        clean_up(&cut);
+    }
+    assert_true(has_later);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3)
@@ -313,6 +348,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(sizes_are_durable_like_bytes),
         cmocka_unit_test(new_file_has_nothing_of_the_one_that_had_its_number),
         cmocka_unit_test(other_seeds_leave_some_of_what_was_not_synced),
+        cmocka_unit_test(no_seed_leaves_a_later_write_of_a_page_without_the_earlier),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
