@@ -21,7 +21,10 @@ enum {
     APPLIED_PART = 4, /* keys and values that are applied together, if they are fewer */
     SEGMENT_PART = 8,
     LONGEST_SEGMENT = 4 << 20, /* bytes */
-    MOST_JOURNAL = 4 /* times the journal's size; then writes wait for the engine's disk */
+    MOST_JOURNAL = 4, /* times the journal's size; then writes wait for the engine's disk */
+    /* The reserve, in bytes: for files of the engine, and for all that it may lack. */
+    RESERVED_FOR_FILES = 8 << 20,
+    MOST_RESERVE = 1 << 30
 };
 
 /* ---- appending ---- */
@@ -197,6 +200,8 @@ static enum kv_engine_status begin_anew(struct kv_store *store)
         status = recover_engine(store);
     if (status == KV_ENGINE_OK)
         status = persist(store);
+    if (status == KV_ENGINE_OK && store->room.is_disk_full)
+        journal_shrink(&store->journal); /* the engine needs it more, to compact */
     if (status == KV_ENGINE_OK)
         status = journal_begin(&store->journal);
     return status;
@@ -228,14 +233,10 @@ enum kv_engine_status commit_recover(struct kv_store *store)
     return status;
 }
 
-enum kv_engine_status commit_find_room(struct kv_store *store)
+size_t commit_reserve_size(const struct kv_store *store)
 {
-    enum kv_engine_status status = reserve_make(&store->reserve);
-    if (status == KV_ENGINE_OK)
-        status = folder_try_room(store->path);
-    if (status != KV_ENGINE_OK)
-        reserve_give_up(&store->reserve);
-    return status;
+    size_t size = RESERVED_FOR_FILES + MOST_JOURNAL * store->journal_size;
+    return size < MOST_RESERVE ? size : MOST_RESERVE;
 }
 
 /* ---- opening and closing ---- */
@@ -370,7 +371,12 @@ static int read_journal(struct kv_store *store, struct meta *meta, struct kv_err
     enum kv_engine_status status = redo(store, meta->head.sequence, reterr);
     if (status == KV_ENGINE_FULL)
         status = store->ops->recover(store->engine, refill, store);
-    return status == KV_ENGINE_OK ? read_meta(store, meta, reterr) : -1;
+    if (status == KV_ENGINE_FULL && give_up_reserve(store))
+        status = store->ops->recover(store->engine, refill, store);
+    if (status != KV_ENGINE_OK)
+        return -1;
+    journal_forget(&store->journal, meta->head.sequence); /* so that nothing new has to be made */
+    return read_meta(store, meta, reterr);
 }
 
 /* The first record sets revisions aside. From here on the journal is needed, and the engine says
@@ -414,6 +420,9 @@ int commit_open(struct kv_store *store, struct kv_error *reterr)
         return -1;
     go_on_from(store, &meta);
     enum kv_engine_status status = begin_journal(store, meta.head.is_clean);
+    if (status == KV_ENGINE_FULL && give_up_reserve(store) &&
+        store->ops->recover(store->engine, refill, store) == KV_ENGINE_OK)
+        status = begin_journal(store, meta.head.is_clean);
     store->published = store->journal.next - 1;
     states_applied(store->states, store->published);
     if (status == KV_ENGINE_OK)

@@ -15,8 +15,8 @@ enum kv_engine_status commit_drain(struct kv_store *store);
 /* After a failure: brings everything that has taken effect to the disk, and begins the journal
  * anew. Where the disk is full it gives up the reserve for that, and notes it in store->room. */
 enum kv_engine_status commit_recover(struct kv_store *store);
-/* Sets the reserve aside again. */
-enum kv_engine_status commit_find_room(struct kv_store *store);
+/* Bytes of the reserve: as many as the recovery may need. */
+size_t commit_reserve_size(const struct kv_store *store);
 /* Opening and closing, where the writer does not run. */
 int commit_open(struct kv_store *store, struct kv_error *reterr);
 void commit_close(struct kv_store *store);

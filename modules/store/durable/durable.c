@@ -10,10 +10,7 @@
 #include "writer.h"
 
 enum {
-    /* The reserve: for the files of a database, and for twice what it may lack. */
-    LEAST_RESERVE = 4 << 20,
-    RESERVED_JOURNALS = 2,
-    MOST_RESERVE = 1 << 30
+    LEAST_RESERVE = 1 << 20 /* less is of no use */
 };
 
 const char *const kv_durable_durabilities[] = {"always", "interval", "os", NULL};
@@ -260,26 +257,39 @@ static int recover(struct kv_store *store, const struct kv_option_value *options
                         store->path, error.text);
 }
 
-static size_t reserve_size(const struct kv_store *store)
+/* As much of it as the disk has room for. */
+static void make_reserve(struct kv_store *store)
 {
-    size_t size = LEAST_RESERVE + RESERVED_JOURNALS * store->journal_size;
-    return size < MOST_RESERVE ? size : MOST_RESERVE;
+    size_t size = commit_reserve_size(store);
+    size_t made = size;
+    while (reserve_make(&store->reserve, made) == KV_ENGINE_FULL && made / 2 >= LEAST_RESERVE)
+        made /= 2;
+    if (!store->reserve.is_held)
+        store->host->base.log(
+            &store->host->base, KV_LOG_WARN,
+            "%s: the disk has no room for a reserve: if it gets full, deletes are "
+            "refused, too",
+            store->path);
+    else if (made != size)
+        store->host->base.log(&store->host->base, KV_LOG_WARN,
+                              "%s: the disk has room for a reserve of %zu MiB instead of %zu",
+                              store->path, made >> 20, size >> 20);
 }
 
 /* A store that finds its disk full when it is opened begins with the reserve that it has. */
 static void open_reserve(struct kv_store *store)
 {
-    reserve_init(&store->reserve, store->path, reserve_size(store));
-    bool was_held = store->reserve.is_held;
-    enum kv_engine_status status =
-        was_held ? folder_try_room(store->path) : reserve_make(&store->reserve);
-    if (status == KV_ENGINE_FULL)
-        store->host->base.log(&store->host->base, KV_LOG_WARN, "%s: %s", store->path,
-                              was_held ? "the disk is full: deletes and expiries are taken, and "
-                                         "nothing else"
-                                       : "the disk has no room for a reserve: if it gets full, "
-                                         "deletes are refused, too");
-    store->room.is_disk_full = status == KV_ENGINE_FULL && reserve_give_up(&store->reserve);
+    reserve_init(&store->reserve, store->path);
+    store->room.is_disk_full = store->reserve.is_held &&
+                               folder_try_room(store->path) == KV_ENGINE_FULL &&
+                               reserve_give_up(&store->reserve);
+    if (!store->room.is_disk_full)
+        make_reserve(store);
+    else
+        store->host->base.log(&store->host->base, KV_LOG_WARN,
+                              "%s: the disk is full: deletes and expiries are taken, and nothing "
+                              "else",
+                              store->path);
 }
 
 static int open_to_write(struct kv_store *store, const struct kv_option_value *options,

@@ -13,6 +13,7 @@ enum {
     SUM = 8, /* bytes; ahead of what it is of */
     RECORD_HEAD = ROWS_ROOM,
     ALIGNMENT = 8,
+    FEW = 2,              /* segments that are kept for use where there is little room */
     GENERATIONS_BITS = 32 /* those of one opening have the bits above in common */
 };
 
@@ -146,6 +147,20 @@ void journal_forget(struct journal *journal, uint64_t sequence)
         take_out(journal, segment);
         give_back(journal, segment);
         next = journal->segments; /* wherever it stands now */
+    }
+    pthread_mutex_unlock(&journal->lock);
+}
+
+void journal_shrink(struct journal *journal)
+{
+    size_t n_kept = 0;
+    pthread_mutex_lock(&journal->lock);
+    for (struct segment *segment = journal->segments, *next; segment != NULL; segment = next) {
+        next = segment->next;
+        if (segment->generation != 0 || n_kept++ < FEW)
+            continue;
+        take_out(journal, segment);
+        segment_delete(segment, journal->folder);
     }
     pthread_mutex_unlock(&journal->lock);
 }

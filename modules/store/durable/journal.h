@@ -83,6 +83,9 @@ void journal_forget(struct journal *journal, uint64_t sequence);
 /* Bytes of the segments that are not to be used again yet. */
 size_t journal_bytes(struct journal *journal);
 
+/* Deletes the segments that are to be used again, but for a few. */
+void journal_shrink(struct journal *journal);
+
 /* Makes a segment to be used next, where there is none. A failure shows when it is needed. */
 void journal_prepare(struct journal *journal);
 

@@ -7,15 +7,18 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-void reserve_init(struct reserve *reserve, const char *path, size_t size)
+#include "folder.h"
+
+void reserve_init(struct reserve *reserve, const char *path)
 {
     struct stat status;
-    *reserve = (struct reserve){.size = size};
+    *reserve = (struct reserve){.path = path};
     if (asprintf(&reserve->file, "%s/reserve", path) < 0) {
         reserve->file = NULL;
         return;
     }
-    reserve->is_held = stat(reserve->file, &status) == 0 && (size_t)status.st_blocks * 512 >= size;
+    reserve->is_held = stat(reserve->file, &status) == 0 && status.st_size != 0 &&
+                       status.st_blocks >= status.st_size / 512;
 }
 
 void reserve_fini(struct reserve *reserve)
@@ -25,39 +28,42 @@ void reserve_fini(struct reserve *reserve)
 }
 
 /* Cheaply, and without taking anything. What it says may be too much: there are quotas. */
-static bool may_have_room(const struct reserve *reserve, int file)
+static bool may_have_room(int file, size_t size)
 {
     struct statvfs disk;
     struct stat status;
     if (fstatvfs(file, &disk) != 0 || fstat(file, &status) != 0)
         return true;
-    return (uint64_t)disk.f_bavail * disk.f_frsize + (uint64_t)status.st_blocks * 512 >=
-           reserve->size;
+    return (uint64_t)disk.f_bavail * disk.f_frsize + (uint64_t)status.st_blocks * 512 >= size;
 }
 
-static int set_aside(const struct reserve *reserve)
+static int set_aside(const struct reserve *reserve, size_t size)
 {
     int file = open(reserve->file, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
     if (file < 0)
         return errno;
-    int fault =
-        may_have_room(reserve, file) ? posix_fallocate(file, 0, (off_t)reserve->size) : ENOSPC;
-    if (fault == 0 && fsync(file) != 0)
+    int fault = may_have_room(file, size) ? posix_fallocate(file, 0, (off_t)size) : ENOSPC;
+    if (fault == 0 && (ftruncate(file, (off_t)size) != 0 || fsync(file) != 0))
         fault = errno;
     close(file);
     return fault;
 }
 
-enum kv_engine_status reserve_make(struct reserve *reserve)
+/* What it takes would be missed at once where nothing is left besides. */
+enum kv_engine_status reserve_make(struct reserve *reserve, size_t size)
 {
     if (reserve->file == NULL)
         return KV_ENGINE_FAILED;
-    int fault = set_aside(reserve);
-    reserve->is_held = fault == 0;
-    if (fault == 0)
-        return KV_ENGINE_OK;
-    unlink(reserve->file); /* what of it there is would be missed elsewhere */
-    return fault == ENOSPC || fault == EDQUOT ? KV_ENGINE_FULL : KV_ENGINE_FAILED;
+    int fault = set_aside(reserve, size);
+    enum kv_engine_status status = fault == 0                           ? KV_ENGINE_OK
+                                   : fault == ENOSPC || fault == EDQUOT ? KV_ENGINE_FULL
+                                                                        : KV_ENGINE_FAILED;
+    if (status == KV_ENGINE_OK)
+        status = folder_try_room(reserve->path);
+    reserve->is_held = status == KV_ENGINE_OK;
+    if (!reserve->is_held)
+        unlink(reserve->file);
+    return status;
 }
 
 bool reserve_give_up(struct reserve *reserve)

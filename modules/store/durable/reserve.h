@@ -10,17 +10,18 @@
 #include "engine.h"
 
 struct reserve {
-    char *file; /* NULL: there is none to be had */
-    size_t size;
+    const char *path; /* of the store */
+    char *file;       /* NULL: there is none to be had */
     bool is_held;
 };
 
-/* path: of the store. Takes what an earlier opening has left; makes nothing. */
-void reserve_init(struct reserve *reserve, const char *path, size_t size);
+/* path: lives as long as the reserve. Takes what an earlier opening has left; makes nothing. */
+void reserve_init(struct reserve *reserve, const char *path);
 void reserve_fini(struct reserve *reserve);
 
-/* Sets it aside, if the disk has room for it and some more. */
-enum kv_engine_status reserve_make(struct reserve *reserve);
+/* Sets so many bytes aside, if the disk has room for them and some megabytes more; otherwise there
+ * is no reserve. */
+enum kv_engine_status reserve_make(struct reserve *reserve, size_t size);
 
 /* Returns: whether there was something to be given up. */
 bool reserve_give_up(struct reserve *reserve);

@@ -145,7 +145,8 @@ static void look_for_room(struct kv_store *store)
         queue_now_ms() < store->recover_at_ms)
         return;
     wait_longer(store);
-    if (commit_find_room(store) != KV_ENGINE_OK || !store->room.is_disk_full)
+    if (reserve_make(&store->reserve, commit_reserve_size(store)) != KV_ENGINE_OK ||
+        !store->room.is_disk_full)
         return;
     room_init(&store->room, store->ops, store->engine, false);
     store->host->base.log(&store->host->base, KV_LOG_INFO,

@@ -11,6 +11,8 @@
  * recover() closes it and opens it again, once the disk has room for it; `access` keeps readers out
  * meanwhile, until what was in memory only has been filled in again.
  *
+ * Until what was filled in is on the disk nothing is compacted, which could take the last room.
+ *
  * RocksDB's own log has its options and nothing else: the second line that finds no room on the
  * disk fails an assertion of its, and Debian's library has them (7.8.3). What goes wrong is in the
  * server's log.
@@ -66,6 +68,7 @@ struct kv_engine {
     rocksdb_t *db;           /* NULL where it could not be opened again */
     rocksdb_column_family_handle_t *tables[KV_ENGINE_N_TABLES];
 
+    bool holds_compactions; /* until what was filled in again is on the disk */
     rocksdb_writebatch_t *batch;
     size_t n_erased; /* records, since the last flush */
 };
@@ -193,9 +196,33 @@ static enum kv_engine_status flush(struct kv_engine *engine)
     return status;
 }
 
+/* What little room there may be is for what has been taken, before files are sorted into others. */
+static void hold_compactions(struct kv_engine *engine)
+{
+    rocksdb_options_set_disable_auto_compactions(engine->options, 1);
+    engine->holds_compactions = true;
+}
+
+static void allow_compactions(struct kv_engine *engine)
+{
+    static const char *const names[] = {"disable_auto_compactions"};
+    static const char *const values[] = {"false"};
+    rocksdb_options_set_disable_auto_compactions(engine->options, 0);
+    engine->holds_compactions = false;
+    for (int i = 0; i < KV_ENGINE_N_TABLES; i++) {
+        char *error = NULL;
+        rocksdb_set_options_cf(engine->db, engine->tables[i], 1, names, values, &error);
+        if (error != NULL)
+            report(engine, "files are not compacted", error);
+    }
+}
+
 static enum kv_engine_status engine_persist(struct kv_engine *engine)
 {
-    return engine->db == NULL ? KV_ENGINE_FAILED : flush(engine);
+    enum kv_engine_status status = engine->db == NULL ? KV_ENGINE_FAILED : flush(engine);
+    if (status == KV_ENGINE_OK && engine->holds_compactions)
+        allow_compactions(engine);
+    return status;
 }
 
 static enum kv_engine_status engine_commit(struct kv_engine *engine)
@@ -250,6 +277,7 @@ static enum kv_engine_status engine_recover(struct kv_engine *engine, kv_engine_
     pthread_rwlock_wrlock(&engine->access);
     rocksdb_writebatch_clear(engine->batch);
     close_database(engine);
+    hold_compactions(engine);
     char *error = open_database(engine);
     enum kv_engine_status status =
         error == NULL ? refill(context) : report(engine, "cannot be opened again", error);

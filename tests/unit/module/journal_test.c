@@ -248,6 +248,18 @@ static void prepared_segment_is_the_next(void **state)
     assert_int_equal(count_files(rig), 2);
 }
 
+static void journal_that_is_shrunk_keeps_what_counts(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "abcdefghijkl", 3000);
+    journal_forget(&rig->journal, 8);
+    size_t before = count_files(rig);
+    journal_shrink(&rig->journal);
+    assert_true(count_files(rig) < before);
+    assert_int_equal(open_again(rig, 8), 0);
+    assert_found(rig, "ijkl");
+}
+
 /* Its records would follow on, but they are of another generation. */
 static void former_life_of_a_segment_does_not_count(void **state)
 {
@@ -574,6 +586,7 @@ int main(void)
         TEST(record_longer_than_a_segment_has_a_file_that_goes_with_it),
         TEST(segments_are_used_again_once_they_are_forgotten),
         TEST(prepared_segment_is_the_next),
+        TEST(journal_that_is_shrunk_keeps_what_counts),
         TEST(former_life_of_a_segment_does_not_count),
         TEST(segments_of_another_size_are_read_and_then_deleted),
         TEST(refused_records_do_not_come_back),
