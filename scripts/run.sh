@@ -31,8 +31,11 @@ choose_data_folder() {
     data="$root/data"
     if [ -e "$data" ]; then
         foreign="$(find "$data" ! -writable -print -quit 2>/dev/null)"
-        [ -z "$foreign" ] || say "$foreign belongs to $(stat -c %U "$foreign"), and is not yours to" \
-            "write; KVSERVER_DATA=FOLDER chooses another place for the data"
+        [ -z "$foreign" ] || {
+            say "$foreign belongs to $(stat -c %U "$foreign"), and you cannot write to it;" \
+                "KVSERVER_DATA=FOLDER chooses another place for the data"
+            exit 1
+        }
     elif [ ! -w "$root" ]; then
         KVSERVER_DATA="$(own_folder "${XDG_DATA_HOME:-}" .local/share)"
         mkdir -p -- "$KVSERVER_DATA"
@@ -40,13 +43,14 @@ choose_data_folder() {
     fi
 }
 
-"$root/scripts/dev/install-packages.sh" build
-choose_build_folder
-exclusively "$build/.build-lock" "building in $build" build_server
+# Before the build, which may take minutes.
 if [ -n "${KVSERVER_DATA:-}" ]; then
     KVSERVER_DATA="$(absolute "$KVSERVER_DATA")"
 elif ! names_config "$@"; then
     choose_data_folder
 fi
+"$root/scripts/dev/install-packages.sh" build
+choose_build_folder
+exclusively "$build/.build-lock" "building in $build" build_server
 [ -z "${KVSERVER_DATA:-}" ] || export KVSERVER_DATA
 exec "$build/kvserver" -c "$root/conf/kvserver.yaml" "$@"

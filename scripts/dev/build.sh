@@ -57,7 +57,7 @@ exclusively() { # lock file, what the other does, command …
     shift 2
     (
         flock -n 9 || {
-            say "waiting for another one that is $doing"
+            say "another run is $doing; waiting for it to finish"
             flock 9
         }
         "$@" 9>&-
