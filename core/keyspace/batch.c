@@ -42,8 +42,8 @@ static void prepare_condition(struct kv_command *command)
 /* The command as the store sees it; its bytes are where they stay from now on. */
 static void prepare(struct kv_command *command)
 {
-    if (command->update == NULL) { /* which has its own operations and conditions */
-        command->cmd.op = kv_traits_of(command)->op;
+    if (!command->traits->has_steps) { /* an UPDATE has its own operations and conditions */
+        command->cmd.op = command->traits->op;
         prepare_condition(command);
     }
     command->cmd.hash = command->hash;
@@ -88,7 +88,7 @@ static void take_outcome(struct kv_batch *batch, struct kv_command *command)
 {
     if (!batch->store->is_sync && !charge_outcome(command))
         return;
-    if (command->update != NULL) {
+    if (command->traits->has_steps) {
         kv_queue_push(&batch->returned, &command->link);
         return;
     }

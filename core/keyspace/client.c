@@ -76,7 +76,7 @@ static bool is_held(const struct kv_command *command)
 
 static bool is_topic_command(const struct kv_command *command)
 {
-    return kv_traits_of(command)->is_about_subscriptions;
+    return command->traits->is_about_subscriptions;
 }
 
 /* Whether a store that completes within submit() executes `earlier` in its place anyway. */
@@ -102,8 +102,8 @@ static bool write_waits_for(const struct kv_command *earlier)
 
 static bool waits_for(const struct kv_command *command, const struct kv_command *earlier)
 {
-    const struct kv_command_traits *traits = kv_traits_of(command);
-    if (traits->is_write && kv_traits_of(earlier)->is_write && is_held(earlier))
+    const struct kv_command_traits *traits = command->traits;
+    if (traits->is_write && earlier->traits->is_write && is_held(earlier))
         return true;
     if (command->kind == KV_COMMAND_SCAN || earlier->kind == KV_COMMAND_SCAN)
         return earlier->state != KV_COMMAND_FINISHED;

@@ -15,7 +15,7 @@ enum {
     LONGEST_REFUSAL = 1024
 };
 
-const struct kv_command_traits kv_command_traits[KV_N_COMMAND_KINDS] = {
+static const struct kv_command_traits traits_of[KV_N_COMMAND_KINDS] = {
     [KV_COMMAND_GET] = {.name = "get", .op = KV_OP_GET, .has_key = true, .is_read = true},
     [KV_COMMAND_SET] = {.name = "set",
                         .op = KV_OP_SET,
@@ -34,8 +34,9 @@ const struct kv_command_traits kv_command_traits[KV_N_COMMAND_KINDS] = {
                            .is_read = true,
                            .is_write = true,
                            .is_intercepted = true,
-                           .has_ttl = true},
-    [KV_COMMAND_SCAN] = {.name = "scan", .is_read = true},
+                           .has_ttl = true,
+                           .has_steps = true},
+    [KV_COMMAND_SCAN] = {.name = "scan", .is_read = true, .has_steps = true},
     [KV_COMMAND_SUBSCRIBE] = {.name = "subscribe", .has_key = true, .is_about_subscriptions = true},
     [KV_COMMAND_UNSUBSCRIBE] = {.name = "unsubscribe",
                                 .has_key = true,
@@ -66,6 +67,15 @@ static struct kv_page *create_page(struct kv_command *command)
     return page;
 }
 
+/* What its kind has besides. Not inlined, for the sake of all other kinds. */
+__attribute__((noinline)) static void add_parts(struct kv_command *command)
+{
+    if (command->kind == KV_COMMAND_UPDATE)
+        command->update = kv_calloc(1, sizeof(*command->update));
+    else
+        command->page = create_page(command);
+}
+
 static void free_page(const struct kv_store_link *store, struct kv_page *page)
 {
     for (uint32_t i = 0; i < page->n; i++)
@@ -75,6 +85,13 @@ static void free_page(const struct kv_store_link *store, struct kv_page *page)
     free(page->entries);
     kv_buffer_fini(&page->cursor);
     free(page);
+}
+
+__attribute__((noinline)) static void free_parts(struct kv_command *command)
+{
+    if (command->page != NULL)
+        free_page(command->commands->store, command->page);
+    free(command->update);
 }
 
 struct kv_command *kv_commands_take(struct kv_commands *commands, struct kv_keyspace_loop *home,
@@ -88,14 +105,14 @@ struct kv_command *kv_commands_take(struct kv_commands *commands, struct kv_keys
     } else {
         command = kv_alloc(sizeof(*command));
     }
-    memset(command, 0, offsetof(struct kv_command, small));
+    memset(command, 0, offsetof(struct kv_command, cmd));
+    command->cmd.deadline_ms = 0;
     command->kind = kind;
+    command->traits = &traits_of[kind];
     command->home = home;
     command->commands = commands;
-    if (kind == KV_COMMAND_UPDATE)
-        command->update = kv_calloc(1, sizeof(*command->update));
-    if (kind == KV_COMMAND_SCAN)
-        command->page = create_page(command);
+    if (command->traits->has_steps)
+        add_parts(command);
     return command;
 }
 
@@ -103,11 +120,12 @@ void kv_command_free(struct kv_command *command)
 {
     struct kv_commands *commands = command->commands;
     kv_item_release(commands->store, &command->item);
-    if (command->page != NULL)
-        free_page(commands->store, command->page);
-    free(command->update);
-    free(command->copy);
-    free(command->new_value);
+    if (command->traits->has_steps)
+        free_parts(command);
+    if (command->copy != NULL)
+        free(command->copy);
+    if (command->new_value != NULL)
+        free(command->new_value);
     if (command->refusal != NULL)
         free(command->own_refusal);
     if (commands->n_free >= MOST_FREE_COMMANDS) {

@@ -32,16 +32,15 @@ enum kv_command_kind {
 /* The properties of a kind. */
 struct kv_command_traits {
     const char *name;
-    enum kv_op op; /* as it goes to the store in a batch; 0: in no batch, or in several steps */
+    enum kv_op op; /* as it goes to the store, in a batch; 0: not at all, or in several steps */
     bool has_key;
     bool is_read;        /* its outcome tells of stored state */
     bool is_write;       /* it may change stored state */
     bool is_intercepted; /* interceptors see it, and it waits while writes are held back */
     bool has_ttl;        /* its TTL counts from the moment it was sent */
+    bool has_steps;      /* and a struct of its own: an UPDATE or a SCAN */
     bool is_about_subscriptions;
 };
-
-extern const struct kv_command_traits kv_command_traits[KV_N_COMMAND_KINDS];
 
 enum kv_command_state {
     KV_COMMAND_NEW,       /* the caller fills it in */
@@ -158,6 +157,7 @@ struct kv_command {
      * revisions, must stay as they are until the end of the loop's turn, or until
      * kv_keyspace_submit_now() returns; the keyspace copies what it needs for longer. */
     enum kv_command_kind kind;
+    const struct kv_command_traits *traits; /* of its kind */
     struct kv_slice key;
     struct kv_slice value;    /* SET: JSON text. UPDATE: the result, at the end */
     struct kv_slice argument; /* UPDATE: the function's; SCAN: the cursor */
@@ -185,7 +185,6 @@ struct kv_command {
 
     /* The keyspace's. */
     enum kv_command_state state;
-    struct kv_cmd cmd; /* as the store sees it */
     uint64_t hash;
     int64_t taken_up_ms; /* when its TTL began to count, rounded up (base/clock.h) */
     struct kv_keyspace_loop *home;
@@ -206,7 +205,8 @@ struct kv_command {
     char *copy;         /* here, or in `small` where they are short */
     bool value_is_kept; /* and so is the value, in `new_value`, or in `small` behind them */
     size_t small_used;
-    _Alignas(uint64_t) char small[KV_COMMAND_SMALL]; /* last: not zeroed */
+    struct kv_cmd cmd; /* as the store sees it; from here on it is not zeroed at first */
+    _Alignas(uint64_t) char small[KV_COMMAND_SMALL];
 };
 
 /* Only for a command that is not sent. Releases its item. */
@@ -258,17 +258,11 @@ void kv_command_wait(struct kv_command *command);
 /* The outcome is known; the end of the turn hands the command back. */
 void kv_command_finish(struct kv_command *command, int status);
 
-static inline const struct kv_command_traits *kv_traits_of(const struct kv_command *command)
-{
-    return &kv_command_traits[command->kind];
-}
-
 /* Whether it is a read of a connection that is gone: nobody wants the outcome any more. */
 static inline bool kv_command_is_dropped(const struct kv_command *command)
 {
-    const struct kv_command_traits *traits = kv_traits_of(command);
-    return command->order != NULL && command->order->is_closed && traits->is_read &&
-           !traits->is_write;
+    return command->order != NULL && command->order->is_closed && command->traits->is_read &&
+           !command->traits->is_write;
 }
 
 #endif

@@ -31,7 +31,7 @@ bool kv_gate_holds_writes(const struct kv_gate_rules *rules)
 
 void kv_gate_enter(struct kv_gate *gate, struct kv_command *command)
 {
-    const struct kv_command_traits *traits = kv_traits_of(command);
+    const struct kv_command_traits *traits = command->traits;
     if (traits->has_key)
         command->hash = kv_hash(command->key);
     if (traits->has_ttl)
@@ -123,16 +123,23 @@ static void admit_load(struct kv_gate *gate, struct kv_command *command)
     put_in_batch(gate, command);
 }
 
+/* Interceptors do not see it: a read, or a touch. */
+static void pass_by(struct kv_gate *gate, struct kv_command *command)
+{
+    if (command->traits->has_steps)
+        kv_scan_begin(gate->scans, command);
+    else
+        put_in_batch(gate, command);
+}
+
 void kv_gate_admit(struct kv_gate *gate, struct kv_command *command)
 {
     if (command->is_load)
         admit_load(gate, command);
     else if (!kv_store_is_ready(gate->rules->store))
         kv_command_finish(command, KV_UNAVAILABLE);
-    else if (command->kind == KV_COMMAND_SCAN)
-        kv_scan_begin(gate->scans, command);
-    else if (!kv_traits_of(command)->is_intercepted)
-        put_in_batch(gate, command);
+    else if (!command->traits->is_intercepted)
+        pass_by(gate, command);
     else if (command->depth == 0 && kv_gate_holds_writes(gate->rules))
         hold_back(gate, command);
     else
@@ -198,7 +205,7 @@ void kv_gate_leave(struct kv_gate *gate, struct kv_command *command)
         renew(gate, command);
     if (command->finished != NULL)
         command->finished(command);
-    if (command->update != NULL)
+    if (command->traits->has_steps && command->update != NULL)
         kv_update_end(gate->updates, command);
     kv_command_free(command);
     kv_commands_count(commands, -1);

@@ -31,6 +31,8 @@ static void read_old(struct kv_updates *updates, struct kv_command *command)
     command->update->is_computed = false;
     command->cmd.op = KV_OP_GET;
     command->cmd.cond = KV_COND_NONE;
+    command->cmd.if_revisions = NULL;
+    command->cmd.n_if_revisions = 0;
     kv_batch_add(updates->batch, command);
 }
 
