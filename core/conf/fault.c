@@ -1,4 +1,4 @@
-/* Faults are noted as they are found, and sorted when they are told. */
+/* Faults are noted as they are found, and sorted when they are reported. */
 #include "conf/fault.h"
 
 #include <stdlib.h>

@@ -143,7 +143,7 @@ static bool is_needed(const struct kv_option *option)
            (option->fallback != NULL && *option->fallback != '\0');
 }
 
-/* Shells expand `~`, and nobody else does: a folder of that name would be made. */
+/* Only shells expand `~`; the server would make a folder of that name. */
 static int parse_path(const struct kv_option *option, struct kv_slice text,
                       struct kv_option_value *value, const char **ret_what)
 {

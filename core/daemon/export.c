@@ -1,6 +1,6 @@
 /*
  * A host without event loops: it sends no commands, so all that the store brings is pages of the
- * scan, for which the main thread waits. Changes and deadlines are nobody's business here.
+ * scan, for which the main thread waits. Changes and deadlines are ignored.
  */
 #include "daemon/export.h"
 

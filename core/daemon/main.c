@@ -49,7 +49,7 @@ static int check_config(const struct kv_config *config, const char *path)
     return 0;
 }
 
-/* What is wrong is told before anything is served. */
+/* Faults are reported before anything is served. */
 static int serve(const struct kv_config *config, struct kv_import *import, struct kv_error *reterr)
 {
     if (kv_preflight_paths(config) != 0)

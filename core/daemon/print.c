@@ -54,7 +54,7 @@ static void print_ttl(const struct kv_config *config, struct kv_conf_printer *pr
     }
 }
 
-/* What the host of a sink is told stands behind the module's own options. */
+/* The options of the sinks' host follow the module's own. */
 static void print_sink(const struct kv_config *config, size_t i, struct kv_conf_printer *printer)
 {
     const struct kv_configured_sink *sink = &config->sinks[i];

@@ -1,4 +1,4 @@
-/* Outcomes of commands as HTTP has them, and the headers that say more of them. */
+/* Translates outcomes of commands to statuses, bodies and headers of HTTP. */
 #include "http/answer.h"
 
 #include <assert.h>
@@ -144,7 +144,7 @@ static char *put_preflight(char *at, uint32_t methods)
                         "access-control-max-age: 86400\r\n"));
 }
 
-/* Those that few answers have. */
+/* The rarer headers. */
 static char *put_rare(char *at, const struct kv_answer *answer, struct kv_slice allowed_origin)
 {
     if (allowed_origin.len != 0)

@@ -1,5 +1,5 @@
 /*
- * An answer as every resource gives it, whatever carries it to the peer.
+ * An answer as resources give it, independent of the carrier that sends it.
  */
 #ifndef KV_HTTP_ANSWER_H
 #define KV_HTTP_ANSWER_H
@@ -13,15 +13,15 @@ enum kv_content {
     KV_CONTENT_PLAIN, /* `text` */
 };
 
-/* Plain data, but for the item. */
+/* Plain data, except the item. */
 struct kv_answer {
     int status;
     enum kv_content content;
     bool is_last;           /* the connection is closed after it */
     bool may_retry;         /* `Retry-After` */
     bool demands_websocket; /* `Upgrade` */
-    bool is_preflight;      /* it tells pages what they may send */
-    bool is_of_now;         /* `Cache-Control`: not to be given again without asking */
+    bool is_preflight;      /* CORS: lists the methods and headers that pages may send */
+    bool is_of_now;         /* `Cache-Control: no-cache` */
     uint32_t methods;       /* `Allow`: a set of enum kv_method; 0: none */
     uint64_t revision;      /* `ETag`; 0: none */
     int64_t ttl_left_ms;    /* `KV-TTL`; 0: none */
@@ -34,7 +34,7 @@ struct kv_answer {
  * long as the command. */
 struct kv_answer kv_answer_of(struct kv_command *command);
 
-/* The answer where a command ended with a status (enum kv_command_status) that is a failure. */
+/* The answer to a command that failed with this status (enum kv_command_status). */
 struct kv_answer kv_answer_of_failure(int command_status);
 
 /* As a status line has it: the number, a space, the reason. */

@@ -1,4 +1,4 @@
-/* One pass over the text; members that nobody asks for are checked and skipped. */
+/* One pass over the text; unknown members are checked and skipped. */
 #include "http/body.h"
 
 #include "wire/json.h"

@@ -1,5 +1,5 @@
 /*
- * What the HTTP server is told: its limits, and where upgraded connections go.
+ * The settings of the HTTP server: its limits, and where upgraded connections go.
  */
 #ifndef KV_HTTP_CONFIG_H
 #define KV_HTTP_CONFIG_H
@@ -9,7 +9,7 @@
 struct kv_http_config {
     size_t max_key_bytes;
     size_t max_value_bytes;
-    uint32_t max_depth;             /* of a value: what it stands in is not counted */
+    uint32_t max_depth;             /* of a value; the object around it is not counted */
     uint32_t max_pending;           /* commands of one connection: then it is not read on */
     size_t max_unsent_bytes;        /* the same */
     bool has_fast_path;             /* plain requests do without libh2o (fast.h) */

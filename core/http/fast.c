@@ -366,7 +366,7 @@ static int64_t stage_wake_at(struct kv_loop_stage *stage)
     return has_work ? INT64_MIN : INT64_MAX;
 }
 
-/* Whatever a header is looked at for would be missed in requests of the fast path that hide it. */
+/* A header that a resource reads must not be dropped by the fast path. */
 static void assert_nothing_is_hidden(void)
 {
     for (enum kv_header_id id = 0; id < KV_N_HEADERS; id++)

@@ -30,7 +30,7 @@ static char *put_length(char *at, size_t len)
     return put(at + kv_digits_write(at, len), KV_SLICE("\r\n"));
 }
 
-/* Returns: the length. A request with an Origin is not plain, so no page is told anything. */
+/* Returns: the length. A request with an Origin is not plain, so there are no CORS headers. */
 static size_t write_head(char *head, const struct kv_answer *answer,
                          const struct kv_fast_sending *sending)
 {

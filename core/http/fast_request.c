@@ -137,7 +137,7 @@ static enum kv_fast_verdict take_request_line(struct reader *r, struct kv_reques
     const char *path = r->at - 1;
     r->at = find(*r, ' ' + 1, '?', '#');
     request->path = (struct kv_slice){path, (size_t)(r->at - path)};
-    r->at = find(*r, ' ' + 1, '#', DELETE_BYTE); /* the query means nothing */
+    r->at = find(*r, ' ' + 1, '#', DELETE_BYTE); /* the query is ignored */
     return take(r, KV_SLICE(" HTTP/1.1\r\n"));
 }
 

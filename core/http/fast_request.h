@@ -10,7 +10,7 @@
 enum kv_fast_verdict {
     KV_FAST_PLAIN,
     KV_FAST_PARTIAL, /* so far it is one, but its end has not come */
-    KV_FAST_OTHER,   /* it is libh2o's: something else, or broken */
+    KV_FAST_OTHER,   /* anything else, or malformed: left to libh2o */
 };
 
 /* Reads the request that the input begins with. input: at least one byte.
@@ -19,8 +19,8 @@ enum kv_fast_verdict {
 enum kv_fast_verdict kv_fast_request_read(struct kv_slice input, struct kv_request *ret_request,
                                           size_t *ret_len);
 
-/* Whether a plain request may have a header of this name, in small letters, with any value: nobody
- * is told of it. */
+/* Whether a plain request may have a header of this name, in lower case, with any value; it
+ * is dropped. */
 bool kv_fast_request_hides(struct kv_slice header_name);
 
 #endif

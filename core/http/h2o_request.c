@@ -11,7 +11,7 @@ static struct kv_slice slice_of(h2o_iovec_t bytes)
     return (struct kv_slice){bytes.base, bytes.len};
 }
 
-/* Returns: KV_N_HEADERS where nobody looks at it. */
+/* Returns: KV_N_HEADERS for a header that no code reads. */
 static enum kv_header_id id_of(struct kv_slice name)
 {
     enum kv_header_id id = 0;

@@ -1,5 +1,5 @@
 /*
- * A request as every resource sees it, whatever carried it here.
+ * A request as resources see it, independent of the carrier that read it.
  */
 #ifndef KV_HTTP_REQUEST_H
 #define KV_HTTP_REQUEST_H

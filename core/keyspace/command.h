@@ -70,7 +70,7 @@ typedef void (*kv_command_finished_fn)(struct kv_command *command);
 struct kv_order {
     uint32_t n_held;         /* of the client's commands: WAITING, SUSPENDED, or `is_unsettled`; one
                                 that is both counts twice */
-    bool is_closed;          /* nobody wants the outcomes any more */
+    bool is_closed;          /* the connection is gone: outcomes are dropped */
     bool is_dirty;           /* there may be a command to hand back, or to let in */
     struct kv_link in_dirty; /* in the loop's list of those */
     struct kv_room room;     /* for the values of its GETs */
@@ -87,7 +87,7 @@ struct kv_commands {
 };
 
 /* An UPDATE's function of the old value. Pure, and quick: it runs on the command's loop, once for
- * each try, and must leave the command alone but for `refusal`.
+ * each try, and must alter nothing of the command except `refusal`.
  * old: revision 0 where the key is missing. out: empty; takes the new value, a JSON text.
  * Returns: KV_OK; or the status that the command is to end with, and nothing changes. */
 typedef int (*kv_compute_fn)(struct kv_command *command, const struct kv_item *old,
@@ -174,7 +174,7 @@ struct kv_command {
     struct kv_update *update;        /* UPDATE: made and freed with the command, */
     struct kv_page *page;            /* and SCAN */
     void *owner;                     /* the protocol layer's own */
-    kv_command_finished_fn finished; /* NULL: nobody asks */
+    kv_command_finished_fn finished; /* NULL: the outcome is not needed */
 
     /* The outcome. */
     int status; /* enum kv_status or enum kv_command_status */

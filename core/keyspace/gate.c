@@ -107,7 +107,7 @@ void kv_gate_advance_updates(struct kv_gate *gate)
     }
 }
 
-/* Until nobody holds writes back any more. */
+/* Until writes are no longer held. */
 static void hold_back(struct kv_gate *gate, struct kv_command *command)
 {
     suspend(command);

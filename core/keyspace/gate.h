@@ -48,7 +48,7 @@ void kv_gate_advance_updates(struct kv_gate *gate);
 /* Hands a finished command back to its owner, and frees it. */
 void kv_gate_leave(struct kv_gate *gate, struct kv_command *command);
 
-/* Lets writes go on that nobody holds back any more. */
+/* Lets writes continue that are no longer held. */
 void kv_gate_let_go(struct kv_gate *gate);
 
 /* Whether kv_gate_let_go() would find work now. */

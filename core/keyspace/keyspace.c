@@ -114,8 +114,8 @@ void kv_keyspace_finish(struct kv_keyspace *keyspace)
     if (keyspace->is_finished)
         return;
     keyspace->is_finished = true;
-    atomic_store(&keyspace->rules.n_holds, 0); /* nobody is left to release them */
-    kv_feed_end(&keyspace->feed);              /* nobody is there to be told of an expiry */
+    atomic_store(&keyspace->rules.n_holds, 0); /* their holders are gone */
+    kv_feed_end(&keyspace->feed);              /* no subscriber is left for expiries */
     while (finish_loops(keyspace))
         usleep(FINISH_POLL_US);
 }

@@ -12,7 +12,7 @@
 
 struct kv_turnstile {
     _Atomic uint64_t waiting; /* one bit for each loop */
-    _Atomic uint32_t holder;  /* a loop's index and 1; 0: nobody */
+    _Atomic uint32_t holder;  /* a loop's index + 1; 0: free */
 };
 
 void kv_turnstiles_init(struct kv_turnstiles *turnstiles, const struct kv_keyspace_parts *parts)

@@ -4,7 +4,7 @@
  * kernel takes it, and the rest when there is room.
  *
  * The table of operations is where channels differ: a plain one hands bytes to the kernel. Above
- * core/net nobody touches a descriptor.
+ * core/net no code touches a descriptor.
  *
  * Threads: all of a channel belongs to its loop.
  */

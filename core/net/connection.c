@@ -110,7 +110,7 @@ static void end(struct kv_connection *connection)
     shutdown(h2o_socket_get_fd(connection->channel.sock), SHUT_RDWR);
 }
 
-/* The peer does not take what waits for it, so the kernel need not keep that either. */
+/* The peer does not read its answers, so the kernel need not keep them either. */
 static void reset(struct kv_connection *connection)
 {
     const struct linger at_once = {.l_onoff = 1};
@@ -138,7 +138,7 @@ static bool is_idle(const struct kv_connection *connection)
            !is_busy(connection);
 }
 
-/* The request does not arrive in time. Nothing is being answered, so the peer can be told. */
+/* The request does not arrive in time. No answer is being sent, so the peer can get a 408. */
 static void refuse_late(struct kv_connection *connection)
 {
     struct kv_slice text = connection->among->lateness;
@@ -150,7 +150,7 @@ static void refuse_late(struct kv_connection *connection)
     channel->sock->_cb.read(channel->sock, h2o_socket_error_closed);
 }
 
-/* Notes whether the measure has changed. Returns: for how long it has not. */
+/* Notes whether the measure has changed. Returns: for how many milliseconds it has not. */
 static int64_t stood_still_ms(struct kv_connection *connection, uint64_t measure, int64_t now_ms)
 {
     if (measure != connection->seen) {

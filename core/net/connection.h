@@ -39,7 +39,7 @@ struct kv_connections {
     struct kv_list all;
     struct kv_lingerers lingerers;
     struct kv_patience patience;
-    struct kv_slice lateness; /* what the peer is told whose request does not arrive in time */
+    struct kv_slice lateness; /* the response to a request that does not arrive in time */
     _Atomic uint32_t *n;      /* of all loops */
     struct kv_peers *peers;   /* the same */
     bool is_draining;         /* idle ones are closed */

@@ -19,9 +19,9 @@ struct kv_net_config {
 struct kv_net_service {
     /* Has a protocol serve it (kv_connection_serve), on the loop of that index. */
     void (*open)(struct kv_net_service *service, uint32_t loop, struct kv_connection *connection);
-    /* What the peer of a connection beyond a limit is told. */
+    /* The response to a connection beyond a limit. */
     struct kv_slice refusal;
-    /* What it is told where a request does not arrive in time. */
+    /* The response to a request that does not arrive in time. */
     struct kv_slice lateness;
 };
 

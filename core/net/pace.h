@@ -1,6 +1,8 @@
 /*
- * Pace: whether bytes come, or are taken, at the least rate. Some time passes before it is looked
- * at, so that what is short may be slow.
+ * Pace: whether bytes arrive, or are read, at the least rate. It is judged only after a period of
+ * grace, so short transfers may be slow.
+ *
+ * Threads: those of the owner.
  */
 #ifndef KV_NET_PACE_H
 #define KV_NET_PACE_H
@@ -9,10 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of what is under way. */
+/* Of one transfer. Plain data. */
 struct kv_pace {
     int64_t begun_ms;
-    uint64_t begun_at; /* the number of bytes, as of then */
+    uint64_t begun_at; /* the count of bytes at that time */
 };
 
 static inline struct kv_pace kv_pace_begin(int64_t now_ms, uint64_t n_bytes)
@@ -20,7 +22,8 @@ static inline struct kv_pace kv_pace_begin(int64_t now_ms, uint64_t n_bytes)
     return (struct kv_pace){now_ms, n_bytes};
 }
 
-/* n_bytes: so far; least_rate: bytes a second, from `grace_ms` on; 0: any will do. */
+/* n_bytes: so far; least_rate: bytes per second, required once `grace_ms` have passed; 0: no
+ * minimum. */
 static inline bool kv_pace_is_too_slow(const struct kv_pace *pace, int64_t now_ms, uint64_t n_bytes,
                                        int64_t grace_ms, size_t least_rate)
 {

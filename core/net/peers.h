@@ -1,6 +1,6 @@
 /*
- * How many connections each address has, over all loops. Of IPv6 it is the network of an address
- * (its first 64 bits) that counts, as one machine may have all of it. Peers without an address, on
+ * Counts the connections of each address, over all loops. IPv6 addresses count by network (their
+ * first 64 bits), as one machine may have all addresses of a network. Peers without an address, on
  * Unix sockets, are not counted.
  *
  * Threads: any.
@@ -18,17 +18,17 @@ struct sockaddr;
 struct kv_peer;
 
 struct kv_peers {
-    uint32_t most; /* connections of one; 0: they are not counted */
+    uint32_t most; /* connections of one address; 0: they are not counted */
     pthread_mutex_t lock;
     struct kv_table table;
 };
 
 void kv_peers_init(struct kv_peers *peers, uint32_t most);
-/* When all have left. */
+/* After all connections have left. */
 void kv_peers_fini(struct kv_peers *peers);
 
-/* One more connection of that address. Returns: whether it may have one; then *ret_peer, for
- * kv_peers_leave(); NULL where it is not counted. */
+/* Counts one more connection of the address. Returns: false at the limit; otherwise *ret_peer is
+ * for kv_peers_leave(); NULL where it is not counted. */
 bool kv_peers_enter(struct kv_peers *peers, const struct sockaddr *address,
                     struct kv_peer **ret_peer);
 

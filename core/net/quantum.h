@@ -1,11 +1,11 @@
 /*
- * Quanta: how connections share the turns of a loop. In a turn each may have messages taken, and
- * answers made, until its quantum is used up. The more of the turn is used, the smaller quanta are,
- * but everybody gets the least one, so a connection with little to ask is served in the turn in
+ * Quanta: how connections share the turns of a loop. In a turn, messages of a connection are
+ * taken and answered until its quantum is used up. The more of the turn is used, the smaller the
+ * quanta, but each connection gets the least one, so one with few requests is served in the turn in
  * which its input comes. Those with more wait in a queue for the next turn.
  *
- * Costs are bytes of input and answers, and an amount for each message. A message is never parted:
- * what it costs beyond the quantum is owed.
+ * Costs are bytes of input and answers, and an amount for each message. A message is never split:
+ * its cost beyond the quantum is owed.
  *
  * Threads: all of it belongs to a loop.
  */
@@ -37,7 +37,7 @@ struct kv_quantum {
 void kv_quanta_init(struct kv_quanta *quanta);
 void kv_quantum_init(struct kv_quantum *quantum);
 
-/* It waits no longer. */
+/* Takes the connection out of the queue. */
 static inline void kv_quantum_fini(struct kv_quantum *quantum)
 {
     kv_list_remove(&quantum->in_waiting);
@@ -51,7 +51,7 @@ static inline bool kv_quantum_is_used_up(const struct kv_quantum *quantum)
     return quantum->left <= 0;
 }
 
-/* A message, or an answer, has been made of so many bytes. */
+/* Charges a message or an answer of so many bytes. */
 static inline void kv_quantum_charge(struct kv_quantum *quantum, struct kv_quanta *quanta,
                                      size_t bytes)
 {

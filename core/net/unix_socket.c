@@ -18,7 +18,7 @@ static int open_socket(void)
     return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
-/* Whether nobody takes connections there. A queue that is full (EAGAIN) is somebody's. */
+/* Whether no process listens there. A full queue (EAGAIN) shows that one does. */
 static bool is_abandoned(const struct sockaddr_un *address)
 {
     int fd = open_socket();

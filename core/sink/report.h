@@ -1,5 +1,5 @@
 /*
- * What the operator is told of a sink: that it fails, and delivers again; which events are dropped,
+ * What the log reports about a sink: that it fails, and delivers again; which events are dropped,
  * and why; and at the end, how many. A sink that goes on failing, or dropping, is mentioned now and
  * then only.
  *

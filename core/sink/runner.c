@@ -92,7 +92,7 @@ static void block_or_release(struct kv_sink_runner *runner)
         kv_keyspace_release_writes(runner->keyspace);
 }
 
-/* Returns: the entries that had to go, to be destroyed after the lock. */
+/* Returns: the entries that were dropped; to be destroyed after the lock is released. */
 static struct kv_queue make_room(struct kv_sink_runner *runner)
 {
     struct kv_queue dropped;
@@ -147,7 +147,7 @@ void kv_sink_runner_take(struct kv_sink_runner *runner, const struct kv_change *
 
 /* ---- delivering: the thread ---- */
 
-/* Until there is something to do, or `wait_ms` are over (-1: never). Under the lock. */
+/* Waits until there is something to do, or `wait_ms` have passed (-1: forever). Under the lock. */
 static void wait_a_while(struct kv_sink_runner *runner, int64_t wait_ms)
 {
     struct timespec until;
@@ -168,7 +168,7 @@ static bool is_time_over(const struct kv_sink_runner *runner)
     return runner->is_ending && now_ms() >= runner->until_ms;
 }
 
-/* Under the lock. Returns: how much of the time of the end is left, -1 for no end. */
+/* Under the lock. Returns: milliseconds until the end; -1 where none is set. */
 static int64_t time_left(const struct kv_sink_runner *runner)
 {
     if (!runner->is_ending)
@@ -177,8 +177,8 @@ static int64_t time_left(const struct kv_sink_runner *runner)
     return left_ms < 0 ? 0 : left_ms;
 }
 
-/* Before and after the module is called. Who comes back from it when nobody waits any more finds
- * that the keyspace may be gone, and touches nothing. */
+/* Before and after the module is called. After abandonment the keyspace may be freed, so a late
+ * return must touch nothing. */
 static void enter_module(struct kv_sink_runner *runner)
 {
     pthread_mutex_lock(&runner->lock);
@@ -210,7 +210,7 @@ static void reopen_if_asked(struct kv_sink_runner *runner)
     kv_log(KV_LOG_INFO, runner->config->name, "reopened");
 }
 
-/* Waits for events and makes a batch. Returns: false where it is time to end. */
+/* Waits for events and makes a batch. Returns: false once the thread must end. */
 static bool fill(struct kv_sink_runner *runner)
 {
     struct kv_sink_batch *batch = &runner->batch;
@@ -231,7 +231,7 @@ static bool fill(struct kv_sink_runner *runner)
     return goes_on;
 }
 
-/* The first n of the batch are done with, the others come again. */
+/* Removes the first n events of the batch; the others are tried again. */
 static void settle(struct kv_sink_runner *runner, size_t n, uint64_t n_dropped)
 {
     struct kv_sink_batch *batch = &runner->batch;
@@ -317,8 +317,8 @@ static size_t call_module(struct kv_sink_runner *runner, struct kv_error *reterr
     return settled > batch->n ? batch->n : settled;
 }
 
-/* Drops the first event that is not settled, where it is one that the peer will never take.
- * Returns: how many are settled then. */
+/* Drops the first unsettled event if the peer will never accept it.
+ * Returns: how many events are settled then. */
 static size_t drop_refused(struct kv_sink_runner *runner, size_t settled, const char *why)
 {
     const struct kv_sink_batch *batch = &runner->batch;

@@ -61,7 +61,7 @@ void kv_sink_runner_reopen(struct kv_sink_runner *runner);
 void kv_sink_runner_stop_blocking(struct kv_sink_runner *runner);
 struct kv_sink_counts kv_sink_runner_count(struct kv_sink_runner *runner);
 
-/* Asks the thread to end by then at the latest: now, where it is to deliver nothing more. */
+/* Asks the thread to end by this time at the latest; now, if it is to deliver nothing more. */
 void kv_sink_runner_ask_to_end(struct kv_sink_runner *runner, int64_t until_ms);
 void kv_sink_runner_cut_short(struct kv_sink_runner *runner);
 bool kv_sink_runner_has_ended(struct kv_sink_runner *runner);

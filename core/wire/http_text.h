@@ -22,7 +22,7 @@ static inline bool kv_http_is_blank(char byte)
     return byte == ' ' || byte == '\t';
 }
 
-/* Whether a field value may not have it: a control, but for the tab. */
+/* Whether a field value must not contain it: a control character other than tab. */
 static inline bool kv_http_is_control(char byte)
 {
     return ((unsigned char)byte < ' ' && byte != '\t') || byte == '\x7f';
@@ -31,7 +31,7 @@ static inline bool kv_http_is_control(char byte)
 /* The text without the blanks around it. */
 struct kv_slice kv_http_trim(struct kv_slice text);
 
-/* Whether the text is this one in any letter case. lower: in small letters. */
+/* Whether two texts are equal, ignoring letter case. lower: in lower case. */
 bool kv_http_equals(struct kv_slice text, struct kv_slice lower);
 
 /* Takes the first element, trimmed and perhaps empty, off a list that commas separate.

@@ -1,6 +1,6 @@
 /*
- * What a server sends, in frames (RFC 6455, section 5.2). They are not masked, so one frame serves
- * all who get the message.
+ * Frames of the server (RFC 6455, section 5.2). They are not masked, so one frame serves all
+ * receivers of a message.
  */
 #ifndef KV_WS_FRAMES_H
 #define KV_WS_FRAMES_H

@@ -230,7 +230,7 @@ static void watch_silence(struct kv_session *session)
 {
     const struct kv_ws_config *config = kv_session_config(session);
     if (!kv_channel_is_reading(&session->connection->channel))
-        session->heard_ms = now_ms(session); /* it is us who do not listen */
+        session->heard_ms = now_ms(session); /* it is the server that does not read */
     int64_t silence = now_ms(session) - session->heard_ms;
     if (silence >= config->patience.idle_ms) {
         kv_session_destroy(session);
@@ -294,5 +294,5 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection)
     kv_timer_start(here->loop, &session->timer, session->heard_ms + tick_ms(here->config));
     kv_connection_serve(connection, &protocol, session);
     kv_channel_read(&connection->channel, true);
-    kv_session_activate(session); /* something may have come with the handshake */
+    kv_session_activate(session); /* input may have arrived with the handshake */
 }

@@ -1,4 +1,4 @@
-/* What a session may do next is decided by its state, which goes one way. */
+/* A session's state decides which actions are allowed; it only moves forward. */
 #include "ws/session.h"
 
 void kv_session_activate(struct kv_session *session)

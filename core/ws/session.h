@@ -17,7 +17,7 @@
 #include "ws/config.h"
 #include "ws/frames.h"
 
-/* What sessions of one loop share. */
+/* Shared by the sessions of one loop. */
 struct kv_ws_loop {
     const struct kv_ws_config *config;
     struct kv_workers *workers;
@@ -37,12 +37,12 @@ struct kv_incoming {
     struct kv_frame_reader frames;
     struct kv_buffer parts; /* of a message that comes in several pieces */
     size_t n_short;         /* bytes of the input that begin a frame and wait for its rest */
-    uint64_t n_taken;       /* bytes of all frames that are done with */
-    uint64_t n_whole;       /* messages that have come as a whole */
+    uint64_t n_taken;       /* bytes of all processed frames */
+    uint64_t n_whole;       /* messages that have arrived completely */
     bool is_over;           /* the peer has closed, or broken the protocol: the rest is dropped */
 };
 
-/* What is owed to pings. */
+/* Pongs that are due. */
 struct kv_pong {
     bool is_queued; /* one, since the last write */
     bool is_due;    /* another, to the newest ping, whose payload this is: */

@@ -1,7 +1,7 @@
 /*
- * Whether a write that makes the store larger may be taken. It is judged by this before the journal
- * has it, so nothing is taken that the engine cannot hold; deletes and expiries are taken whatever
- * it says, as they make room.
+ * Whether a write that makes the store larger may be taken. It is decided before the journal has
+ * the write, so nothing is accepted that the engine cannot hold; deletes and expiries are always
+ * accepted, as they make room.
  *
  * Threads: the writer's only.
  */
@@ -26,7 +26,7 @@ struct room {
 void room_init(struct room *room, const struct kv_engine_ops *ops, struct kv_engine *engine,
                bool is_disk_full);
 
-/* What has taken effect may have left more, or less. */
+/* Commands have taken effect, so the room is no longer known. */
 void room_forget(struct room *room);
 
 /* The engine has everything that has taken effect; or it cannot be written to, which then decides
