@@ -115,7 +115,7 @@ static void end(struct server *server)
 }
 
 /* Called twice: the one that comes second says so. */
-static void come_ready(struct server *server)
+static void become_ready(struct server *server)
 {
     if (atomic_fetch_add(&server->n_ready, 1) == 1)
         kv_log(KV_LOG_INFO, "server", "ready after %lld ms",
@@ -132,7 +132,7 @@ static void *open_store(void *argument)
     if (failed != 0 || !server->serves)
         end(server);
     else
-        come_ready(server);
+        become_ready(server);
     return NULL;
 }
 
@@ -276,7 +276,7 @@ static void tell_addresses(struct server *server)
         return;
     for (size_t i = 0; i < server->config->n_listen; i++)
         tell_address(&server->config->listen[i], server->ports[i]);
-    come_ready(server);
+    become_ready(server);
 }
 
 /* What the configuration names. */

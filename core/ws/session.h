@@ -1,10 +1,9 @@
 /*
  * A session: one WebSocket connection, from the upgrade to its end.
  *
- * A session is served in three ways (serve.c): its channel has input, of which input.c makes
- * commands; the keyspace hands commands back and tells changes, of which answer.c makes frames; and
- * the stage of its loop goes on with every session that is active: input that waited, then one
- * write.
+ * A session is served in three ways (serve.c): input.c turns the channel's input into commands;
+ * answer.c turns finished commands and changes from the keyspace into frames; and the stage of its
+ * loop serves every active session: first input that waited, then one write.
  */
 #ifndef KV_WS_SESSION_H
 #define KV_WS_SESSION_H

@@ -67,12 +67,11 @@ struct kv_store {
     struct changes changes;        /* that have, and the applier has not been given yet */
     struct applier applier;
     struct turn turns[2];
-    struct turn
-        *open; /* the turn that takes commands; while there is a sync, the other waits for it */
+    struct turn *open; /* takes commands; during a sync the other turn waits for it */
     bool is_syncing;
     int64_t sync_begun_ns;
-    size_t n_expected;        /* commands that may come now that their clients have been answered */
-    int64_t patient_until_ns; /* the open turn waits for them no longer; n_expected is 0 then */
+    size_t n_expected;        /* commands that just answered clients may send; 0: none awaited */
+    int64_t patient_until_ns; /* until when the open turn waits for them */
     struct syncer syncer;
     struct deadlines deadlines;
     struct kv_cmd *given_back[MOST_GIVEN_BACK];
