@@ -213,3 +213,18 @@ int kv_duration_parse(struct kv_slice text, int64_t max_ms, int64_t *ret_ms, con
     *ret_ms = (int64_t)parse.whole;
     return 0;
 }
+
+int kv_duration_check_unit(struct kv_slice text, struct kv_error *reterr)
+{
+    bool is_zero = true;
+    for (size_t i = 0; i < text.len; i++) {
+        if (!is_digit(text.bytes[i]) && text.bytes[i] != '.')
+            return 0;
+        is_zero = is_zero && (text.bytes[i] == '0' || text.bytes[i] == '.');
+    }
+    if (is_zero)
+        return 0;
+    int len = text.len < 20 ? (int)text.len : 20;
+    return kv_error_set(reterr, "%.*s has no unit; write %.*sms, %.*ss or %.*sm", len, text.bytes,
+                        len, text.bytes, len, text.bytes, len, text.bytes);
+}

@@ -20,4 +20,9 @@
  * `is not a duration: …` or `is too long`. */
 int kv_duration_parse(struct kv_slice text, int64_t max_ms, int64_t *ret_ms, const char **ret_what);
 
+/* Refuses a duration that was read, and not 0, but is a lone number: a person may have meant it in
+ * any unit.
+ * Errors: -1 with a text as `30 has no unit; write 30ms, 30s or 30m`. */
+int kv_duration_check_unit(struct kv_slice text, struct kv_error *reterr);
+
 #endif

@@ -205,15 +205,6 @@ static struct kv_shown show(const struct kv_option *option, struct kv_slice text
     return kv_text_show(text);
 }
 
-/* Nothing but digits and a point. */
-static bool lacks_unit(struct kv_slice text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (!isdigit((unsigned char)text.bytes[i]) && text.bytes[i] != '.')
-            return false;
-    return text.len > 0;
-}
-
 int kv_scalar_check_written(const struct kv_option *option, struct kv_slice text,
                             struct kv_error *reterr)
 {
@@ -222,14 +213,13 @@ int kv_scalar_check_written(const struct kv_option *option, struct kv_slice text
     if ((option->flags & KV_OPTION_SECRET) && kv_slice_equals(text, KV_SLICE(KV_SCALAR_HIDDEN)))
         return kv_error_set(reterr, "was hidden when this was printed: write the secret here, or "
                                     "the ${VAR} that has it");
-    if (option->type != KV_OPTION_DURATION || !lacks_unit(text) ||
-        kv_duration_parse(text, MAX_DURATION_MS, &ms, &what) != 0 || ms == 0)
+    if (option->type != KV_OPTION_DURATION ||
+        kv_duration_parse(text, MAX_DURATION_MS, &ms, &what) != 0 ||
+        kv_duration_check_unit(text, reterr) == 0)
         return 0;
     if (option->flags & KV_OPTION_SECRET)
         return kv_error_set(reterr, "the value has no unit (ms, s or m)");
-    int len = text.len < 20 ? (int)text.len : 20;
-    return kv_error_set(reterr, "%.*s has no unit; write %.*sms, %.*ss or %.*sm", len, text.bytes,
-                        len, text.bytes, len, text.bytes, len, text.bytes);
+    return -1;
 }
 
 static int refuse(const struct kv_option *option, struct kv_slice text, const char *what,

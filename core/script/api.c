@@ -350,19 +350,25 @@ static int now(lua_State *lua)
     return 1;
 }
 
-/* kv.duration(text): the milliseconds; or nil and what is wrong. */
+/* kv.duration(text): the milliseconds; or nil and what is wrong. It reads options, so a unit is
+ * required as it is in the configuration. */
 static int duration(lua_State *lua)
 {
     struct kv_slice text;
+    struct kv_error error;
     int64_t ms;
     const char *what;
     text.bytes = luaL_checklstring(lua, 1, &text.len);
-    if (kv_duration_parse(text, KV_TTL_MAX_MS, &ms, &what) == 0) {
+    bool is_duration = kv_duration_parse(text, KV_TTL_MAX_MS, &ms, &what) == 0;
+    if (is_duration && kv_duration_check_unit(text, &error) == 0) {
         lua_pushinteger(lua, (lua_Integer)ms);
         return 1;
     }
     lua_pushnil(lua);
-    lua_pushfstring(lua, "\"%s\" %s", text.bytes, what);
+    if (is_duration)
+        lua_pushstring(lua, error.text);
+    else
+        lua_pushfstring(lua, "\"%s\" %s", text.bytes, what);
     return 2;
 }
 

@@ -18,20 +18,37 @@ static char spent;
 
 /* ---- time ---- */
 
-static int64_t now_us(void)
+static int64_t read_us(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 /* Most hooks are so short that none of this is called for them. */
-static int64_t time_used(struct kv_script_budget *budget)
+static void start_clocks(struct kv_script_budget *budget)
 {
-    int64_t at_us = now_us();
+    budget->since_us = read_us(CLOCK_MONOTONIC);
+    budget->since_cpu_us = read_us(CLOCK_THREAD_CPUTIME_ID);
+}
+
+static void add_cpu_time(struct kv_script_budget *budget)
+{
+    budget->used_us += read_us(CLOCK_THREAD_CPUTIME_ID) - budget->since_cpu_us;
+}
+
+/* The processor time used, or more where that is no more than `most_us`: the time that has passed,
+ * which takes no system call to read, is an upper bound. */
+static int64_t time_used(struct kv_script_budget *budget, int64_t most_us)
+{
     if (budget->since_us == 0)
-        budget->since_us = at_us;
-    return budget->used_us + at_us - budget->since_us;
+        start_clocks(budget);
+    int64_t bound_us = budget->used_us + read_us(CLOCK_MONOTONIC) - budget->since_us;
+    if (bound_us <= most_us)
+        return bound_us;
+    add_cpu_time(budget);
+    start_clocks(budget);
+    return budget->used_us;
 }
 
 /* ---- stopping ---- */
@@ -59,7 +76,8 @@ static int write_place(lua_State *lua, char *to, size_t size)
     return 0;
 }
 
-/* From now on every instruction raises. Returns: false. */
+/* From now on every instruction raises. Where there is a unit, `why` is followed by the limit.
+ * Returns: false. */
 static bool stop(struct kv_script_meter *meter, const char *why, int64_t most, const char *unit)
 {
     size_t size = sizeof(meter->reason);
@@ -67,9 +85,9 @@ static bool stop(struct kv_script_meter *meter, const char *why, int64_t most, c
     if (len >= size)
         len = 0;
     if (unit == NULL)
-        snprintf(meter->reason + len, size - len, "it was stopped, as %s", why);
+        snprintf(meter->reason + len, size - len, "stopped: %s", why);
     else
-        snprintf(meter->reason + len, size - len, "it was stopped, as it %s more than %lld %s", why,
+        snprintf(meter->reason + len, size - len, "stopped: %s the limit of %lld %s", why,
                  (long long)most, unit);
     meter->budget->is_spent = true;
     set_interval(meter, 1);
@@ -94,12 +112,13 @@ static bool look(struct kv_script_meter *meter)
     if (budget->is_spent)
         return false;
     if (budget->n_instructions > limits->instructions)
-        return stop(meter, "ran", limits->instructions, "instructions");
-    int64_t used_us = time_used(budget);
+        return stop(meter, "exceeded", limits->instructions,
+                    "instructions (handling bytes counts, too)");
+    int64_t used_us = time_used(budget, limits->time_us - ahead_us);
     if (used_us > limits->time_us)
-        return stop(meter, "took", limits->time_us / 1000, "ms");
+        return stop(meter, "exceeded", limits->time_us / 1000, "ms of processor time");
     if (used_us + ahead_us > limits->time_us)
-        return stop(meter, "would take", limits->time_us / 1000, "ms");
+        return stop(meter, "would exceed", limits->time_us / 1000, "ms of processor time");
     if (meter->is_ending != NULL && atomic_load_explicit(meter->is_ending, memory_order_relaxed))
         return stop(meter, "the server is ending", 0, NULL);
     set_interval(meter, interval_for(meter->bytes));
@@ -184,7 +203,9 @@ void kv_budget_begin(struct kv_script_meter *meter, lua_State *lua, struct kv_sc
     meter->budget = budget;
     meter->lua = lua;
     meter->work = 0;
-    budget->since_us = meter->bytes > LARGE_STATE ? now_us() : 0;
+    budget->since_us = 0;
+    if (meter->bytes > LARGE_STATE)
+        start_clocks(budget);
     set_interval(meter, interval_for(meter->bytes));
 }
 
@@ -192,7 +213,7 @@ void kv_budget_end(struct kv_script_meter *meter)
 {
     struct kv_script_budget *budget = meter->budget;
     if (budget->since_us != 0)
-        budget->used_us += now_us() - budget->since_us;
+        add_cpu_time(budget);
     meter->budget = NULL;
     meter->lua = NULL;
 }

@@ -1,6 +1,6 @@
 /*
- * What a hook, or the loading of a script, may use: instructions, time, and the memory of its
- * state.
+ * What a hook, or the loading of a script, may use: instructions, time of the processor, and the
+ * memory of its state.
  *
  * Lua reports every so many instructions, but one of them may handle all that the state holds: it
  * may compare two long strings, say. So the clock is looked at the more often the larger the state
@@ -28,9 +28,10 @@
 /* What one hook, or the loading of the script, has used. */
 struct kv_script_budget {
     int64_t n_instructions;
-    int64_t used_us;  /* before it was last resumed */
-    int64_t since_us; /* when the clock was first looked at since then; 0: it was not */
-    bool is_spent;    /* it was stopped; nothing that it does counts any more */
+    int64_t used_us;      /* of the processor, until the clocks were last started */
+    int64_t since_us;     /* when that was; 0: they were not since it was last resumed */
+    int64_t since_cpu_us; /* the thread's processor time then */
+    bool is_spent;        /* it was stopped; nothing that it does counts any more */
 };
 
 /* Of one Lua state, whose extra space points to it. */

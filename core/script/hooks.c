@@ -132,7 +132,7 @@ static enum kv_verdict judge(struct kv_script_call *call, enum kv_call_state sta
     kv_script_log_fault(call, why->text);
     if (call->here->script->config->passes_on_error)
         return KV_PASS;
-    kv_command_refuse(call->command, KV_SLICE("refused, as a hook failed"));
+    kv_command_refuse(call->command, KV_SLICE("the write was refused because a hook failed"));
     return KV_REFUSE;
 }
 

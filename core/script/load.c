@@ -33,8 +33,8 @@ static void find_hook(lua_State *lua, enum kv_hook hook)
         return;
     }
     if (!lua_isfunction(lua, -1))
-        luaL_error(lua, "%s: %s is no function but a %s", state->config->file, kv_hook_names[hook],
-                   luaL_typename(lua, -1));
+        luaL_error(lua, "%s: %s must be a function, not a %s", state->config->file,
+                   kv_hook_names[hook], luaL_typename(lua, -1));
     lua_pushvalue(lua, -1);
     lua_getinfo(lua, ">u", &about);
     state->hooks[hook].function = luaL_ref(lua, LUA_REGISTRYINDEX);
@@ -82,6 +82,18 @@ static int load(lua_State *lua)
     return 0;
 }
 
+/* What is raised without a line, as by error(text, 0), does not say where it comes from. */
+static int name_script(const struct kv_script_config *config, struct kv_error *reterr)
+{
+    const char *slash = strrchr(config->file, '/');
+    const char *name = slash == NULL ? config->file : slash + 1;
+    const char *at = strstr(reterr->text, name);
+    struct kv_error unnamed = *reterr;
+    if (at == NULL || at[strlen(name)] != ':')
+        kv_error_set(reterr, "%s: %s", config->file, unnamed.text);
+    return -1;
+}
+
 static int run(struct kv_script_state *state, struct kv_slice source, struct kv_error *reterr)
 {
     struct kv_script_budget budget = {0};
@@ -90,8 +102,10 @@ static int run(struct kv_script_state *state, struct kv_slice source, struct kv_
     bool is_loaded = kv_state_protect(state, load, &text, reterr);
     kv_budget_end(&state->meter);
     if (budget.is_spent)
-        return kv_error_set(reterr, "%s", state->meter.reason);
-    return is_loaded ? 0 : -1;
+        kv_error_set(reterr, "%s", state->meter.reason);
+    else if (is_loaded)
+        return 0;
+    return name_script(state->config, reterr);
 }
 
 struct kv_script_state *kv_script_load(const struct kv_script_config *config,

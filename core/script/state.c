@@ -1,6 +1,7 @@
 #include "script/state.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <lauxlib.h>
 
@@ -21,7 +22,9 @@ const char *const kv_hook_names[KV_N_HOOKS] = {
 void kv_state_tell_error(lua_State *lua, int index, struct kv_error *ret)
 {
     const char *text = lua_type(lua, index) == LUA_TSTRING ? lua_tostring(lua, index) : NULL;
-    if (text != NULL)
+    if (text != NULL && strcmp(text, "not enough memory") == 0) /* Lua's text */
+        kv_error_set(ret, "%s (the limit is %zu bytes)", text, kv_meter_of(lua)->limits.memory);
+    else if (text != NULL)
         kv_error_set(ret, "%s", text);
     else
         kv_error_set(ret, "it raised a %s", luaL_typename(lua, index));

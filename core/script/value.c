@@ -226,7 +226,7 @@ static void write_float(struct writer *writer, double number)
 {
     char text[KV_NUMBER_LONGEST];
     if (!isfinite(number))
-        luaL_error(writer->lua, "a number that is not finite is no JSON");
+        luaL_error(writer->lua, "a number that is not finite cannot be converted to JSON");
     kv_number_write(number, text);
     kv_buffer_append(writer->out, kv_slice_of(text));
 }
@@ -282,7 +282,7 @@ static void write_string(struct writer *writer, const char *text, size_t len)
     while (at < end) {
         size_t n = character(at, (size_t)(end - at));
         if (n == 0)
-            luaL_error(writer->lua, "a string that is not UTF-8 is no JSON");
+            luaL_error(writer->lua, "a string that is not UTF-8 cannot be converted to JSON");
         if (n == 1)
             write_ascii(out, *at);
         else if (n == 3 && is_surrogate(at))
@@ -304,13 +304,13 @@ static bool is_marked_array(lua_State *lua, int index)
     return is_same;
 }
 
-/* How many members the table has, and whether their keys are all strings. */
-static size_t count_members(lua_State *lua, int index, bool *ret_all_strings)
+/* How many members the table has, and how many of their keys are strings. */
+static size_t count_members(lua_State *lua, int index, size_t *ret_n_strings)
 {
     size_t n = 0;
-    *ret_all_strings = true;
+    *ret_n_strings = 0;
     for (lua_pushnil(lua); lua_next(lua, index) != 0; lua_pop(lua, 1)) {
-        *ret_all_strings = *ret_all_strings && lua_type(lua, -2) == LUA_TSTRING;
+        *ret_n_strings += lua_type(lua, -2) == LUA_TSTRING;
         n++;
     }
     return n;
@@ -369,12 +369,15 @@ static void write_object(struct writer *writer, int index, size_t n, int depth)
 static void write_table(struct writer *writer, int index, int depth)
 {
     lua_State *lua = writer->lua;
-    bool all_strings;
+    size_t n_strings;
     if (depth > KV_SCRIPT_MAX_DEPTH)
         luaL_error(lua, "the table is nested deeper than %d", KV_SCRIPT_MAX_DEPTH);
     luaL_checkstack(lua, 8, NULL);
-    size_t n = count_members(lua, index, &all_strings);
-    if (is_marked_array(lua, index) || (n != 0 && !all_strings))
+    size_t n = count_members(lua, index, &n_strings);
+    if (n_strings != 0 && n_strings != n)
+        luaL_error(lua, "a table with both elements 1…n and names is neither an array nor an "
+                        "object");
+    if (is_marked_array(lua, index) || n_strings != n)
         write_array(writer, index, n, depth);
     else
         write_object(writer, index, n, depth);
@@ -409,7 +412,7 @@ static void write_value(struct writer *writer, int index, int depth)
     default:
         text = kv_number_text(lua, index);
         if (text == NULL)
-            luaL_error(lua, "a %s is no JSON", luaL_typename(lua, index));
+            luaL_error(lua, "a %s cannot be converted to JSON", luaL_typename(lua, index));
         else
             kv_buffer_append(writer->out, kv_slice_of(text));
     }

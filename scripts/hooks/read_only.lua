@@ -19,11 +19,11 @@ for name in pairs(kv.options) do
 end
 
 local function minutes(name)
-  local text = kv.options[name] or error("options." .. name .. " is a time as 22:00", 0)
+  local text = kv.options[name] or error("options." .. name .. " must be a time such as 22:00", 0)
   local hour, minute = text:match("^(%d%d?):(%d%d)$")
   local result = hour and hour * 60 + minute
   if not result or result > MINUTES_A_DAY or minute + 0 > 59 then
-    error("options." .. name .. " is a time as 22:00, not " .. text, 0)
+    error("options." .. name .. " must be a time such as 22:00, got " .. text, 0)
   end
   return result
 end

@@ -367,6 +367,8 @@ static void options_are_checked_when_a_script_is_loaded(void **state)
         const char *script, *part;
     } cases[] = {
         {"audit.lua, options: {keep: 30 moons}", "options.keep: \"30 moons\" is not a duration"},
+        {"audit.lua, options: {keep: 30}",
+         "audit.lua: options.keep: 30 has no unit; write 30ms, 30s or 30m"},
         {"audit.lua, options: {keep: ''}", "options.keep: \"\" is not a duration"},
         {"audit.lua, options: {kepe: 1h}", "options.kepe is not known; there are under and keep"},
         {"audit.lua, options: {under: ''}", "options.under: a prefix is expected"},
@@ -380,9 +382,9 @@ static void options_are_checked_when_a_script_is_loaded(void **state)
         {"email.lua, options: {members: a}", "options.members is not known"},
         {"index.lua", "options: a member, and the prefix of its index, is expected"},
         {"index.lua, options: {city: ''}", "options.city: the prefix of its index is expected"},
-        {"read_only.lua", "options.from is a time as 22:00"},
+        {"read_only.lua", "read_only.lua: options.from must be a time such as 22:00"},
         {"read_only.lua, options: {from: '1:00', to: '25:00'}",
-         "options.to is a time as 22:00, not"},
+         "read_only.lua: options.to must be a time such as 22:00, got 25:00"},
         {"read_only.lua, options: {from: '1:00', to: '01:00'}", "options.to is the same time"},
         {"read_only.lua, options: {from: '1:00', to: '2:00', days: sat 7}", "there is no day 7"},
         {"read_only.lua, options: {from: '1:00', to: '2:00', day: sat}",

@@ -195,7 +195,8 @@ static void failing_hook_refuses_or_passes_as_configured(void **state)
                                  "  return value.a.b\n"
                                  "end\n";
     uint16_t port = start(rig, script);
-    expect_refusal(port, "POST", "/storage/k", "{\"value\":{}}", "refused, as a hook failed");
+    expect_refusal(port, "POST", "/storage/k", "{\"value\":{}}",
+                   "the write was refused because a hook failed");
     kv_test_expect_missing(port, "k");
     stop_and_expect(rig, "before_set of \"k\": ");
     port = start_with(rig, "scripts: [{file: '%s/hooks.lua', on_error: pass}]\n", script);
@@ -221,7 +222,8 @@ static void what_cannot_be_written_is_refused(void **state)
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         char path[32];
         snprintf(path, sizeof(path), "/storage/%s", keys[i]);
-        expect_refusal(port, "POST", path, "{\"value\":1}", "refused, as a hook failed");
+        expect_refusal(port, "POST", path, "{\"value\":1}",
+                       "the write was refused because a hook failed");
     }
     stop_and_expect(rig, "what it returned: ttl: \"soon\" is not a duration");
 }
@@ -319,12 +321,14 @@ static void server_serves_on_whatever_a_hook_does(void **state)
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         char path[32];
         snprintf(path, sizeof(path), "/storage/%s", keys[i]);
-        expect_refusal(port, "POST", path, "{\"value\":1}", "refused, as a hook failed");
+        expect_refusal(port, "POST", path, "{\"value\":1}",
+                       "the write was refused because a hook failed");
     }
     for (int i = 0; i < 20; i++)
         kv_test_store(port, "k", "1");
     kv_test_expect_value(port, "k", "1");
-    stop_and_expect(rig, "it was stopped, as it ran more than 1000000 instructions");
+    stop_and_expect(
+        rig, "stopped: exceeded the limit of 1000000 instructions (handling bytes counts, too)");
 }
 
 /* What goes on after an error, or works without instructions, counts as anything else does. */
@@ -358,11 +362,12 @@ static void no_handler_and_no_library_function_outlives_the_budget(void **state)
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         char path[32];
         snprintf(path, sizeof(path), "/storage/%s", keys[i]);
-        expect_refusal(port, "POST", path, "{\"value\":1}", "refused, as a hook failed");
+        expect_refusal(port, "POST", path, "{\"value\":1}",
+                       "the write was refused because a hook failed");
     }
     kv_test_store(port, "k", "1");
     kv_test_expect_value(port, "k", "1");
-    stop_and_expect(rig, "it was stopped, as it took more than 20 ms");
+    stop_and_expect(rig, "stopped: exceeded the limit of 20 ms of processor time");
 }
 
 static void server_ends_though_a_hook_would_not(void **state)
@@ -380,7 +385,7 @@ static void server_ends_though_a_hook_would_not(void **state)
     kv_test_ws_open(&ws, port);
     kv_test_ws_send_text(&ws, "{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":1}}");
     kv_test_await_log(&rig->server, "begun");
-    stop_and_expect(rig, "it was stopped, as the server is ending");
+    stop_and_expect(rig, "stopped: the server is ending");
     kv_test_ws_close(&ws);
 }
 
@@ -433,13 +438,17 @@ static void limits_are_configured(void **state)
                    "  for i = 1, value do end\n"
                    "end\n");
     kv_test_store(port, "k", "50000");
-    expect_refusal(port, "POST", "/storage/k", "{\"value\":200000}", "refused, as a hook failed");
-    kv_test_await_log(&rig->server, "it ran more than 100000 instructions");
-    expect_refusal(port, "POST", "/storage/long", "{\"value\":1}", "refused, as a hook failed");
+    expect_refusal(port, "POST", "/storage/k", "{\"value\":200000}",
+                   "the write was refused because a hook failed");
+    kv_test_await_log(&rig->server, "exceeded the limit of 100000 instructions");
+    expect_refusal(port, "POST", "/storage/long", "{\"value\":1}",
+                   "the write was refused because a hook failed");
     kv_test_await_log(&rig->server, "the key is longer than limits.key");
-    expect_refusal(port, "POST", "/storage/big", "{\"value\":1}", "refused, as a hook failed");
+    expect_refusal(port, "POST", "/storage/big", "{\"value\":1}",
+                   "the write was refused because a hook failed");
     kv_test_await_log(&rig->server, "the value is longer than 1000 bytes");
-    expect_refusal(port, "POST", "/storage/rep", "{\"value\":1}", "refused, as a hook failed");
+    expect_refusal(port, "POST", "/storage/rep", "{\"value\":1}",
+                   "the write was refused because a hook failed");
     kv_test_await_log(&rig->server, "not enough memory");
     stop(rig);
 }
@@ -700,9 +709,13 @@ static void api_does_what_the_readme_says(void **state)
         "  assert(kv.get('') == nil and kv.set('', 'empty') and kv.get('') == 'empty')\n"
         "  assert(kv.set('nul\\0key', 2) and kv.get('nul\\0key') == 2 and kv.get('nul') == nil)\n"
         "  assert(kv.now() > 1700000000000)\n"
-        "  assert(kv.duration('1h 1s') == 3601000 and kv.duration('7') == 7)\n"
+        "  assert(kv.duration('1h 1s') == 3601000 and kv.duration('0') == 0)\n"
         "  local ms, wrong = kv.duration('30 moons')\n"
         "  assert(ms == nil and wrong:find('\"30 moons\" is not a duration', 1, true))\n"
+        "  for _, lone in ipairs{30, '30'} do\n"
+        "    ms, wrong = kv.duration(lone)\n"
+        "    assert(ms == nil and wrong == '30 has no unit; write 30ms, 30s or 30m')\n"
+        "  end\n"
         "  assert(kv.encode({b = 1, a = {kv.null, 1.5}}) == '{\"a\":[null,1.5],\"b\":1}')\n"
         "  assert(kv.decode('[1,{}]')[1] == 1)\n"
         "  ok, err = pcall(kv.decode, '[1,]')\n"
@@ -918,7 +931,7 @@ static void sighup_reloads_and_a_broken_script_stays_as_it_was(void **state)
     kv_test_expect_value(port, "k", "2");
     write_script(rig, "while true do end\n");
     kill(rig->server.program.pid, SIGHUP);
-    kv_test_await_log(&rig->server, "it was stopped, as it ");
+    kv_test_await_log(&rig->server, "stopped: exceeded the limit of ");
     kv_test_store(port, "k", "0");
     kv_test_expect_value(port, "k", "2");
     stop(rig);
@@ -983,7 +996,7 @@ static void what_is_wrong_is_told_with_its_place(void **state)
     write_script(rig, "local weak = {}\nweak.__mode = 'k'\nfunction on_set() end\n");
     expect_complaint(rig, ONE, "hooks.lua:2: there are no weak tables");
     write_script(rig, "on_set = 5\n");
-    expect_complaint(rig, ONE, "hooks.lua: on_set is no function but a number");
+    expect_complaint(rig, ONE, "hooks.lua: on_set must be a function, not a number");
     write_script(rig, "function on_set() end\nerror('not ready')\n");
     expect_complaint(rig, ONE, "hooks.lua:2: not ready");
     write_script(rig, "\x1bLua");

@@ -33,15 +33,28 @@ static void expect_fault(const char *source, const char *fault)
         fail_msg("expected \"%s\", got \"%s\"", fault, error.text);
 }
 
+static void tables_that_are_no_json_are_told_why(void **state)
+{
+    (void)state;
+    expect_fault("kv.encode({1, 2, a = 3})",
+                 "a table with both elements 1…n and names is neither an array nor an object");
+    expect_fault("kv.encode({[1] = 1, [3] = 3})", "an array has no element 2 of 2");
+    expect_fault("kv.encode({kv.log})", "a function cannot be converted to JSON");
+}
+
 static void faults_have_file_and_line(void **state)
 {
     (void)state;
     expect_fault("\n\nx = = 1", "test.lua:3: unexpected symbol near '='");
     expect_fault("\nerror('no')", "test.lua:2: no");
     expect_fault("function on_set() end\nlocal x = nil\nx.y = 1", "test.lua:3: attempt to index");
-    expect_fault("while true do end", "test.lua:1: it was stopped, as it ran more than 100000");
-    expect_fault("function on_set() end while true do pcall(error) end", "it was stopped");
-    expect_fault("local t = {} for i = 1, 1e5 do t[i] = {i} end", "not enough memory");
+    expect_fault("while true do end",
+                 "test.lua:1: stopped: exceeded the limit of 100000 instructions");
+    expect_fault("function on_set() end while true do pcall(error) end", "stopped: ");
+    expect_fault("local t = {} for i = 1, 1e5 do t[i] = {i} end",
+                 "test.lua: not enough memory (the limit is 1048576 bytes)");
+    expect_fault("error({})", "test.lua: it raised a table");
+    expect_fault("error('no', 0)", "test.lua: no");
     expect_fault("function on_set() end kv.get('a')", "kv.get may be called by hooks only");
 }
 
@@ -156,6 +169,7 @@ static void structures_and_strings_are_canonical(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tables_that_are_no_json_are_told_why),
         cmocka_unit_test(faults_have_file_and_line),
         cmocka_unit_test(hooks_are_found_with_their_parameters),
         cmocka_unit_test(memory_may_run_out_anywhere),
