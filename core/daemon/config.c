@@ -197,7 +197,8 @@ static uint32_t read_mode(struct kv_config *config, const struct kv_conf_node *a
     unsigned long mode = strtoul(text.bytes, &end, 8);
     if (text.len < 3 || text.len > 4 || *end != '\0' || mode > 0777)
         kv_conf_fault(config->conf, at,
-                      "listen[%zu].mode: \"%s\" is no mode of a file like \"0660\"", i, text.bytes);
+                      "listen[%zu].mode: \"%s\" is not a valid file mode (example: \"0660\")", i,
+                      text.bytes);
     return (uint32_t)mode;
 }
 
@@ -207,6 +208,9 @@ static void read_unix(struct kv_config *config, size_t i, const struct kv_option
     const struct kv_conf_node *mode = kv_conf_node_find(address->at, "mode");
     address->unix_path = field(entry, LISTEN_UNIX)->string.bytes;
     address->unix_mode = read_mode(config, mode, i, field(entry, LISTEN_MODE)->string);
+    if (address->unix_path[0] == '\0')
+        kv_conf_fault(config->conf, kv_conf_node_find(address->at, "unix"),
+                      "listen[%zu].unix: \"\" is not a path", i);
     if (strlen(address->unix_path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
         kv_conf_fault(config->conf, kv_conf_node_find(address->at, "unix"),
                       "listen[%zu].unix: %s is longer than the path of a socket may be", i,
@@ -223,7 +227,7 @@ static void read_address(struct kv_config *config, size_t i, const struct kv_opt
     const struct kv_conf_node *node = kv_conf_node_child(given_list(config, "listen"), i);
     const struct kv_conf_node *host = kv_conf_node_find(node, "host");
     config->listen[i].at = node;
-    if (field(entry, LISTEN_UNIX)->string.len != 0) {
+    if (field(entry, LISTEN_UNIX)->is_given) {
         read_unix(config, i, entry);
         return;
     }

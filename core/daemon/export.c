@@ -258,7 +258,10 @@ static int run(struct export *export, const struct kv_option_value *options,
         return -1;
     kv_meter_start(&export->meter, "exported", !isatty(STDOUT_FILENO));
     int result = put_all(export, reterr);
-    kv_meter_finish(&export->meter);
+    if (result == 0)
+        kv_meter_finish(&export->meter);
+    else
+        kv_meter_erase(&export->meter);
     export->ops->close(export->store);
     return result;
 }

@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -316,8 +317,14 @@ static int open_standard_input(struct kv_error *reterr)
 
 static int open_file(const char *path, struct kv_error *reterr)
 {
+    struct stat status;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    return fd >= 0 ? fd : kv_error_set(reterr, "%s: %s", path, strerror(errno));
+    if (fd < 0)
+        return kv_error_set(reterr, "%s: %s", path, strerror(errno));
+    if (fstat(fd, &status) != 0 || !S_ISDIR(status.st_mode))
+        return fd;
+    close(fd);
+    return kv_error_set(reterr, "%s: %s", path, strerror(EISDIR));
 }
 
 struct kv_import *kv_import_open(const char *path, const struct kv_config *config,

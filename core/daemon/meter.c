@@ -41,3 +41,9 @@ void kv_meter_finish(struct kv_meter *meter)
             meter->verb, (unsigned long long)meter->n, meter->n == 1 ? "" : "s",
             (double)took_ms / 1000);
 }
+
+void kv_meter_erase(const struct kv_meter *meter)
+{
+    if (meter->is_shown)
+        fputs(erase_line, stderr);
+}

@@ -1,6 +1,6 @@
 /*
  * How far a transfer has come: a line that is drawn anew on a terminal meanwhile, and the total at
- * the end, in any case. On standard error.
+ * the end. On standard error.
  */
 #ifndef KV_DAEMON_METER_H
 #define KV_DAEMON_METER_H
@@ -22,6 +22,10 @@ void kv_meter_start(struct kv_meter *meter, const char *verb, bool is_shown);
 /* So many keys so far. Cheap. */
 void kv_meter_set(struct kv_meter *meter, uint64_t n);
 
+/* Tells the total. */
 void kv_meter_finish(struct kv_meter *meter);
+
+/* In place of kv_meter_finish(), before an error is told: there is no total. */
+void kv_meter_erase(const struct kv_meter *meter);
 
 #endif

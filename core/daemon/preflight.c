@@ -109,6 +109,18 @@ static void check_address(const struct kv_config *config, size_t i)
     freeaddrinfo(all);
 }
 
+/* A folder is noted already; a socket that was left behind is replaced. */
+static void check_unix_path(const struct kv_config *config, size_t i)
+{
+    const struct kv_listen_address *address = &config->listen[i];
+    struct stat status;
+    if (lstat(address->unix_path, &status) == 0 && !S_ISSOCK(status.st_mode) &&
+        !S_ISDIR(status.st_mode))
+        kv_conf_fault(config->conf, kv_conf_node_find(address->at, "unix"),
+                      "listen[%zu].unix: %s: the path exists and is not a socket", i,
+                      address->unix_path);
+}
+
 int kv_preflight(const struct kv_config *config)
 {
     kv_preflight_paths(config);
@@ -116,7 +128,9 @@ int kv_preflight(const struct kv_config *config)
     open_sinks(config);
     load_scripts(config);
     for (size_t i = 0; i < config->n_listen; i++)
-        if (config->listen[i].host != NULL)
+        if (config->listen[i].unix_path != NULL)
+            check_unix_path(config, i);
+        else if (config->listen[i].host != NULL)
             check_address(config, i);
     return result(config);
 }

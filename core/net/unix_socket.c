@@ -37,7 +37,7 @@ static const char *clear_path(const struct sockaddr_un *address)
     if (lstat(address->sun_path, &status) != 0)
         return errno == ENOENT ? NULL : strerror(errno);
     if (!S_ISSOCK(status.st_mode))
-        return "there is a file that is no socket";
+        return "the path exists and is not a socket";
     if (!is_abandoned(address))
         return "another process listens there";
     return unlink(address->sun_path) == 0 ? NULL : strerror(errno);

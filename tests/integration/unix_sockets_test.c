@@ -244,7 +244,7 @@ static void file_that_is_no_socket_is_left_alone(void **state)
     assert_non_null(file);
     fputs("precious", file);
     fclose(file);
-    expect_refused_start(path, "no socket");
+    expect_refused_start(path, "the path exists and is not a socket");
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_size, strlen("precious"));
     remove_path(path);
@@ -274,8 +274,11 @@ static void wrong_addresses_are_told_with_their_place(void **state)
     } cases[] = {
         {"listen: [{unix: /tmp/s, port: 3000}]\n",
          "1:10: listen[0]: it takes either `unix` or `host` and `port`"},
-        {"listen: [{unix: /tmp/s, mode: rw}]\n", "1:31: listen[0].mode: \"rw\" is no mode"},
+        {"listen: [{unix: /tmp/s, mode: rw}]\n",
+         "1:31: listen[0].mode: \"rw\" is not a valid file mode"},
         {"listen: [{unix: /tmp/s, mode: '0888'}]\n", "1:31: listen[0].mode: \"0888\""},
+        {"listen: [{unix: \"\"}]\n", "1:17: listen[0].unix: \"\" is not a path"},
+        {"listen: [{unix: " KV_SERVER_PROGRAM "}]\n", "the path exists and is not a socket"},
         {"listen: [{port: 0, mode: '0600'}]\n", "1:26: listen[0].mode: only a Unix socket has one"},
         {"listen: [{unix: /nowhere/s}]\n", "/nowhere/s (listen[0].unix): /nowhere: No such file"},
         {"listen: [{unix: /tmp/s}, {unix: /tmp/s}]\n", "/tmp/s is listed already, as listen[0]"},

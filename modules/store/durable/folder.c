@@ -192,9 +192,9 @@ static ssize_t read_text(int at, const char *name, char text[MARK_MAX])
     return len;
 }
 
-/* Returns: 0 where the folder is this store's, new or old. */
-static int read_mark(const char *path, int at, const char *name, struct folder *folder,
-                     struct kv_error *reterr)
+/* Returns: 0 where the folder is this store's, or may become it: then it has no format yet. */
+static int judge(const char *path, int at, const char *name, struct folder *folder,
+                 struct kv_error *reterr)
 {
     char text[MARK_MAX];
     ssize_t len = read_text(at, MARK, text);
@@ -208,8 +208,25 @@ static int read_mark(const char *path, int at, const char *name, struct folder *
         return 0;
     if (!is_empty(at))
         return kv_error_set(reterr, "%s: neither empty nor a store (it has no " MARK ")", path);
+    return 0;
+}
+
+static int read_mark(const char *path, int at, const char *name, struct folder *folder,
+                     struct kv_error *reterr)
+{
+    if (judge(path, at, name, folder, reterr) != 0)
+        return -1;
+    if (folder->format != 0)
+        return 0;
     folder->format = FOLDER_FORMAT;
     return write_new_mark(path, at, name, reterr);
+}
+
+/* Nothing is put into a folder of somebody else, not even the lock. */
+static int refuse_foreign(const char *path, int at, const char *name, struct kv_error *reterr)
+{
+    struct folder found = {.lock = -1};
+    return faccessat(at, LOCK, F_OK, 0) == 0 ? 0 : judge(path, at, name, &found, reterr);
 }
 
 static int renew_mark(const char *path, const char *name, struct kv_error *reterr)
@@ -273,7 +290,8 @@ int folder_open(const char *path, const char *name, struct folder *ret, struct k
     int at = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (at < 0)
         return fail(path, "this folder cannot be opened", reterr);
-    int result = (folder.lock = take_lock(path, at, O_RDWR | O_CREAT, reterr)) < 0 ||
+    int result = refuse_foreign(path, at, name, reterr) != 0 ||
+                         (folder.lock = take_lock(path, at, O_RDWR | O_CREAT, reterr)) < 0 ||
                          read_mark(path, at, name, &folder, reterr) != 0 ||
                          make_inner_folders(path, &folder, reterr) != 0
                      ? -1

@@ -719,6 +719,9 @@ static void folder_with_other_things_is_refused(void **state)
     fclose(fopen(path, "w"));
     assert_refused(rig, "neither empty nor a store");
     free(path);
+    assert_true(asprintf(&path, "%s/kvserver.lock", rig->folder) > 0);
+    assert_int_not_equal(access(path, F_OK), 0); /* nothing was put there */
+    free(path);
 }
 
 static void path_that_is_a_file_is_refused(void **state)
