@@ -191,18 +191,70 @@ static const struct leaf *find(const struct leaves *leaves, const char *path, si
     return NULL;
 }
 
+/* Whether there is anything at the first `len` bytes of the path, or below. */
+static bool has_below(const struct leaves *leaves, const char *path, size_t len)
+{
+    for (size_t i = 0; i < leaves->n; i++)
+        if (strncmp(leaves->all[i].path, path, len) == 0 &&
+            strchr(".[", leaves->all[i].path[len]) != NULL)
+            return true;
+    return false;
+}
+
+/* An empty list or mapping that has entries in the other one. */
+static bool is_filled(const struct leaf *leaf, const struct leaves *other)
+{
+    return (strcmp(leaf->whole, "[]") == 0 || strcmp(leaf->whole, "{}") == 0) &&
+           has_below(other, leaf->path, strlen(leaf->path));
+}
+
+/* How much of the path is that of the outermost entry that the other one lacks. */
+static size_t entry_length(const char *path, const struct leaves *other)
+{
+    for (const char *end = path; (end = strchr(end, ']')) != NULL;)
+        if (!has_below(other, path, (size_t)(++end - path)))
+            return (size_t)(end - path);
+    return strlen(path);
+}
+
+/* Finds a leaf that the other one lacks. Returns: the length of what to tell of its path; 0 where
+ * there is nothing, or it was told with the leaf before. */
+static size_t length_to_tell(const struct leaves *leaves, size_t i, const struct leaves *other)
+{
+    const char *path = leaves->all[i].path;
+    if (find(other, path, i) != NULL || is_filled(&leaves->all[i], other))
+        return 0;
+    size_t len = entry_length(path, other);
+    bool is_told =
+        i != 0 && path[len - 1] == ']' && strncmp(leaves->all[i - 1].path, path, len) == 0;
+    return is_told ? 0 : len;
+}
+
+static void tell_lacking(const struct leaves *leaves, const struct leaves *other, bool is_new,
+                         kv_difference_fn tell, void *context)
+{
+    for (size_t i = 0; i < leaves->n; i++) {
+        size_t len = length_to_tell(leaves, i, other);
+        const char *shown = leaves->all[i].shown;
+        if (len == 0)
+            continue;
+        char *path = copy((struct kv_slice){leaves->all[i].path, len});
+        tell(context, path, is_new ? NULL : shown, is_new ? shown : NULL);
+        free(path);
+    }
+}
+
 void kv_difference_find(const struct kv_printed_config *before,
                         const struct kv_printed_config *after, kv_difference_fn tell, void *context)
 {
     struct leaves old = read_leaves(before), new = read_leaves(after);
     for (size_t i = 0; i < old.n; i++) {
         const struct leaf *leaf = find(&new, old.all[i].path, i);
-        if (leaf == NULL || strcmp(leaf->whole, old.all[i].whole) != 0)
-            tell(context, old.all[i].path, old.all[i].shown, leaf == NULL ? NULL : leaf->shown);
+        if (leaf != NULL && strcmp(leaf->whole, old.all[i].whole) != 0)
+            tell(context, old.all[i].path, old.all[i].shown, leaf->shown);
     }
-    for (size_t i = 0; i < new.n; i++)
-        if (find(&old, new.all[i].path, i) == NULL)
-            tell(context, new.all[i].path, NULL, new.all[i].shown);
+    tell_lacking(&old, &new, false, tell, context);
+    tell_lacking(&new, &old, true, tell, context);
     free_leaves(&old);
     free_leaves(&new);
 }

@@ -12,11 +12,12 @@ struct kv_printed_config {
 };
 
 /* path: as `sinks[0].options.url`. before, after: as YAML; NULL where there is none; both the same
- * where it is a secret that differs. */
+ * where it is a secret that differs. Of an entry of a list that comes or goes, the path is the
+ * entry's, and the value the first in it. */
 typedef void (*kv_difference_fn)(void *context, const char *path, const char *before,
                                  const char *after);
 
-/* Calls back for each value that is not the same in both. */
+/* Calls back for each value that is not the same in both, once for an entry of a list. */
 void kv_difference_find(const struct kv_printed_config *before,
                         const struct kv_printed_config *after, kv_difference_fn tell,
                         void *context);

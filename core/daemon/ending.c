@@ -1,7 +1,5 @@
 #include "daemon/ending.h"
 
-#include <string.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/signals.h"
@@ -44,7 +42,8 @@ bool kv_ending_await(struct kv_ending *ending, const struct kv_awaited *awaited)
         int signal_number = kv_signals_await(POLL_MS);
         at_ms = now_ms();
         if (kv_signal_is_end(signal_number) && !ending->is_hurried) {
-            kv_log(KV_LOG_INFO, "server", "stopping now on %s", strsignal(signal_number));
+            kv_log(KV_LOG_INFO, "server", "received %s, stopping now",
+                   kv_signal_name(signal_number));
             ending->is_hurried = true;
             until_ms = sooner(until_ms, at_ms + awaited->hurried_ms);
         }

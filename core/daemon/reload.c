@@ -33,23 +33,30 @@ static void tell_faults(const struct kv_config *config)
         *end = '\0';
         kv_log(KV_LOG_ERROR, "server", "%s", line);
     }
-    kv_log(KV_LOG_ERROR, "server", "the server goes on as it was, but would not start with this");
+    kv_log(KV_LOG_ERROR, "server",
+           "keeping the old configuration; the server would not start with this file");
     kv_buffer_fini(&faults);
 }
 
 static void tell_change(void *context, const char *path, const char *before, const char *after)
 {
     struct changes *changes = context;
-    struct kv_quote was = kv_quote(kv_slice_of(before == NULL ? "not there" : before));
-    struct kv_quote is = kv_quote(kv_slice_of(after == NULL ? "not there" : after));
+    struct kv_quote was = kv_quote(kv_slice_of(before == NULL ? "" : before));
+    struct kv_quote is = kv_quote(kv_slice_of(after == NULL ? "" : after));
+    const char *file = changes->file;
     if (++changes->n > MOST_TOLD)
         return;
-    if (before != NULL && after != NULL && strcmp(before, after) == 0)
-        kv_log(KV_LOG_WARN, "server", "%s: %s has changed, which needs a restart", changes->file,
-               path);
+    if (before == NULL)
+        kv_log(KV_LOG_WARN, "server", "%s: %s (%s) was added; restart to apply", file, path,
+               is.text);
+    else if (after == NULL)
+        kv_log(KV_LOG_WARN, "server", "%s: %s (%s) was removed; restart to apply", file, path,
+               was.text);
+    else if (strcmp(before, after) == 0)
+        kv_log(KV_LOG_WARN, "server", "%s: %s has changed; restart to apply", file, path);
     else
-        kv_log(KV_LOG_WARN, "server", "%s: %s was %s and is %s, which needs a restart",
-               changes->file, path, was.text, is.text);
+        kv_log(KV_LOG_WARN, "server", "%s: %s changed from %s to %s; restart to apply", file, path,
+               was.text, is.text);
 }
 
 /* Owns: the caller, by kv_buffer_fini(). */
@@ -74,8 +81,8 @@ static void tell_changes(const struct kv_config *running, const struct kv_config
         kv_log(KV_LOG_INFO, "server", "%s: nothing has changed that needs a restart",
                running->path);
     else if (changes.n > MOST_TOLD)
-        kv_log(KV_LOG_WARN, "server", "%s: %zu more values have changed", running->path,
-               changes.n - MOST_TOLD);
+        kv_log(KV_LOG_WARN, "server", "%s: %zu more values have changed; restart to apply",
+               running->path, changes.n - MOST_TOLD);
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         kv_buffer_fini(&texts[i]);
 }

@@ -358,7 +358,7 @@ static void serve_until_signal(const struct server *server)
         if (signal_number == SIGHUP)
             reload(server);
     if (!atomic_load(&server->has_ended))
-        kv_log(KV_LOG_INFO, "server", "shutting down on %s", strsignal(signal_number));
+        kv_log(KV_LOG_INFO, "server", "received %s, shutting down", kv_signal_name(signal_number));
 }
 
 /* Ending. */

@@ -41,3 +41,8 @@ bool kv_signal_is_end(int signal_number)
 {
     return signal_number == SIGTERM || signal_number == SIGINT;
 }
+
+const char *kv_signal_name(int signal_number)
+{
+    return signal_number == SIGINT ? "SIGINT" : "SIGTERM";
+}

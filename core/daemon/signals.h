@@ -24,4 +24,7 @@ void kv_signals_wake(void);
 /* Whether it asks the server to end: SIGTERM or SIGINT. */
 bool kv_signal_is_end(int signal_number);
 
+/* signal_number: one that asks the server to end. Returns: a constant, as `SIGTERM`. */
+const char *kv_signal_name(int signal_number);
+
 #endif

@@ -184,7 +184,8 @@ void kv_scripts_reload(struct kv_scripts *scripts)
     for (size_t i = 0; i < scripts->n; i++) {
         const struct kv_script *script = &scripts->all[i];
         if (compile(script, scripts->n_loops, states, &error) != 0) {
-            kv_log(KV_LOG_ERROR, script->config->name, "%s; it stays as it was", error.text);
+            kv_log(KV_LOG_ERROR, script->config->name, "%s; keeping the previous version",
+                   error.text);
             continue;
         }
         for (uint32_t k = 0; k < scripts->n_loops; k++)

@@ -5,7 +5,7 @@
  *
  *   kv_scripts_load()      compiles every script for every loop
  *   kv_scripts_start()     once the keyspace exists
- *   kv_scripts_reload()    compiles all anew; a script that is broken stays as it was
+ *   kv_scripts_reload()    compiles all anew; a broken script keeps its previous version
  *   kv_scripts_end()       no hook begins or goes on any more, and none holds writes back
  *   kv_scripts_destroy()   after the keyspace is finished, and before it is destroyed
  *

@@ -86,7 +86,7 @@ static void response_under_way_is_finished(void **state)
     kv_test_stream_flush(&slow);
     assert_true(kv_test_stream_await(&slow, 1));
     kv_test_server_terminate(&server);
-    kv_test_await_log(&server, "shutting down");
+    kv_test_await_log(&server, "received SIGTERM, shutting down");
     assert_true(kv_test_http_receive(&slow, &response));
     assert_int_equal(response.status, 200);
     assert_true(kv_test_is_value_body(kv_buffer_slice(&response.body), kv_slice_of(value)));

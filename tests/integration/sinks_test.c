@@ -534,7 +534,7 @@ static void second_signal_ends_the_wait_for_sinks(void **state)
           "timeouts: {drain: 60s}\n");
     set_number(rig, "k", 1);
     hurry(rig, "sink/scripted (1 event), sink/scripted#2 (1 event)");
-    kv_test_await_log(&rig->server, "stopping now on Interrupt");
+    kv_test_await_log(&rig->server, "received SIGINT, stopping now");
     kv_test_await_log(&rig->server, "sink/scripted#2: delivered 0 events");
     kv_test_await_log(&rig->server, "stopped");
     kv_test_program_remove(&rig->server.program);

@@ -73,12 +73,13 @@ static void comments_are_no_values(void **state)
               "a[0]: x -> y\n");
 }
 
-static void what_is_in_one_only_is_told(void **state)
+static void entry_that_comes_or_goes_is_told_once(void **state)
 {
     (void)state;
     expect_of("sinks: []\n", "sinks:\n  - module: file\n    options:\n      path: a\n",
-              "sinks: [] -> nothing\nsinks[0].module: nothing -> file\n"
-              "sinks[0].options.path: nothing -> a\n");
+              "sinks[0]: nothing -> file\n");
+    expect_of("s:\n  - file: a\n    depth: 1\n  - file: b\n    depth: 2\n",
+              "s:\n  - file: c\n    depth: 1\n", "s[0].file: a -> c\ns[1]: b -> nothing\n");
     expect_of("o:\n  - a\n  - b\np: 1\n", "o:\n  - a\np: 1\n", "o[1]: b -> nothing\n");
 }
 
@@ -100,7 +101,7 @@ int main(void)
         cmocka_unit_test(values_are_told_by_their_paths),
         cmocka_unit_test(texts_in_quotes_are_whole),
         cmocka_unit_test(comments_are_no_values),
-        cmocka_unit_test(what_is_in_one_only_is_told),
+        cmocka_unit_test(entry_that_comes_or_goes_is_told_once),
         cmocka_unit_test(secrets_are_compared_and_not_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
