@@ -251,12 +251,30 @@ static void check_member(struct checker *checker, const struct kv_option *block,
     kv_path_leave(&checker->path, mark);
 }
 
+/* Expects a mapping; a text is likely meant for the text that is required in it. */
+static const struct kv_conf_node *expect_mapping(struct checker *checker,
+                                                 const struct kv_option *block,
+                                                 const struct kv_conf_node *node)
+{
+    struct kv_error expected = {"a mapping (name: value)"};
+    for (size_t i = 0; !kv_conf_node_is_empty(node) && i < block->n_fields; i++) {
+        struct kv_option field = kv_option_field(block, checker->option_size, i);
+        if (node->kind != KV_CONF_SCALAR || !kv_option_is_text(&field) ||
+            !(field.flags & KV_OPTION_REQUIRED))
+            continue;
+        kv_error_set(&expected, "a mapping like {%s: %s}", field.name,
+                     kv_text_show(node->text).text);
+        break;
+    }
+    return expect(checker, node, KV_CONF_MAPPING, expected.text);
+}
+
 /* The members of a mapping, aligned with the block's fields. */
 static void check_members(struct checker *checker, const struct kv_option *block,
                           const struct kv_conf_node *node, struct kv_option_value *value)
 {
     struct kv_option absent = *block;
-    if (expect(checker, node, KV_CONF_MAPPING, "a mapping (name: value)") == NULL && node != NULL) {
+    if (expect_mapping(checker, block, node) == NULL && node != NULL) {
         node = NULL; /* there is no more to be said of it */
         absent.flags |= KV_OPTION_ABSENT;
     }

@@ -76,8 +76,10 @@ static int syntax_error(struct reader *reader)
     };
     if (parser->error != YAML_READER_ERROR)
         return kv_syntax_fault(reader->conf, reader->text, &error);
-    return kv_conf_fault_mark(reader->conf, mark_of_byte(reader->text, parser->problem_offset),
-                              "%s", error.problem);
+    return kv_conf_fault_mark(
+        reader->conf, mark_of_byte(reader->text, parser->problem_offset), "%s",
+        strstr(error.problem, "UTF-8 octet") == NULL ? error.problem
+                                                     : "the file is not UTF-8 (save it as UTF-8)");
 }
 
 /* On to the next event. */

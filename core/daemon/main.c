@@ -135,7 +135,7 @@ int main(int argc, char **argv)
         return EXIT_AT_RUN_TIME;
     }
     if (kv_arguments_parse(argc, argv, &arguments, &error) != 0) {
-        fprintf(stderr, "kvserver: %s\n%s", error.text, kv_usage);
+        fprintf(stderr, "kvserver: %s; see kvserver --help\n", error.text);
         return EXIT_MISCONFIGURED;
     }
     if (is_to_print(arguments.action) && !kv_streams_have_output()) {

@@ -1,5 +1,6 @@
 #include "daemon/modules.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include "base/distance.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "conf/option.h"
 #include "conf/schema.h"
 #include "daemon/schema.h"
 
@@ -39,6 +41,16 @@ void kv_modules_unload(struct kv_configured_module *module)
 static const char *folder_of(const struct kv_config *config)
 {
     return config->values[CONFIG_MODULES].string.bytes;
+}
+
+/* Errors: -1, noted at the one place, however many modules are missed. */
+static int check_folder(struct kv_config *config)
+{
+    if (access(folder_of(config), X_OK) == 0)
+        return 0;
+    return kv_conf_fault(config->conf, kv_conf_node_find(kv_conf_root(config->conf), "modules"),
+                         "modules: the folder %s cannot be read: %s", folder_of(config),
+                         strerror(errno));
 }
 
 /* Where a module's block is, and the place of what is missing from it. */
@@ -78,6 +90,8 @@ static void configure(struct kv_config *config, enum kv_module_kind kind, const 
     const struct kv_conf_node *folder =
         kv_conf_node_find(kv_conf_root(config->conf), "modules"); /* of a default that it lacks */
     struct kv_error error;
+    if (check_folder(config) != 0)
+        return;
     if (kv_module_load(folder_of(config), kind, name, &module.module, &error) != 0)
         kv_conf_fault(config->conf, block->at == NULL ? folder : block->at, "%s", error.text);
     else if (check_options(config, block, &module) != 0)
@@ -93,6 +107,29 @@ static bool is_listed(char *const *names, const char *name)
     while (*names != NULL && strcmp(*names, name) != 0)
         names++;
     return *names != NULL;
+}
+
+static bool has_option(const struct kv_module *identity, const char *name)
+{
+    for (size_t i = 0; i < identity->n_options; i++)
+        if (strcmp(kv_option_at(identity->options, identity->option_size, i).name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether the key is an option of the store, which has a block of its own. */
+static bool is_option_of(const struct kv_config *config, const char *store, const char *key)
+{
+    struct kv_loaded_module *module;
+    struct kv_error error;
+    if (kv_module_load(folder_of(config), KV_MODULE_STORE, store, &module, &error) != 0)
+        return false;
+    const struct kv_module *identity = module->identity;
+    bool is_option = kv_schema_check(identity->options, identity->n_options, identity->option_size,
+                                     &error) == 0 &&
+                     has_option(identity, key);
+    kv_module_unload(module);
+    return is_option;
 }
 
 /* A key of `storage` that is neither `module` nor a store. */
@@ -117,10 +154,15 @@ static void note_unknown(struct kv_config *config, const struct kv_conf_node *ch
 }
 
 static void check_other(struct kv_config *config, const char *name,
-                        const struct kv_conf_node *child, char *const *names)
+                        const struct kv_conf_node *child, char *const *names, const char *selected)
 {
     struct kv_configured_module other = {0};
     char path[256];
+    if (!is_listed(names, name) && is_option_of(config, selected, name)) {
+        kv_conf_fault_key(config->conf, child,
+                          "storage: unknown key \"%s\" (it belongs in storage.%s)", name, selected);
+        return;
+    }
     if (!is_listed(names, name)) {
         note_unknown(config, child, name, names);
         return;
@@ -134,11 +176,13 @@ static void check_other(struct kv_config *config, const char *name,
 static void check_others(struct kv_config *config, const struct kv_conf_node *storage,
                          const char *selected)
 {
+    if (check_folder(config) != 0)
+        return;
     char **names = kv_module_names(folder_of(config), KV_MODULE_STORE);
     for (size_t i = 0; i < kv_conf_node_size(storage); i++) {
         const char *key = kv_conf_node_name(storage, i);
         if (strcmp(key, "module") != 0 && strcmp(key, selected) != 0)
-            check_other(config, key, kv_conf_node_child(storage, i), names);
+            check_other(config, key, kv_conf_node_child(storage, i), names, selected);
     }
     kv_module_names_free(names);
 }
@@ -149,8 +193,9 @@ void kv_modules_read_storage(struct kv_config *config)
     if (kv_conf_node_is_faulty(storage))
         return;
     if (!kv_conf_node_is_empty(storage) && !kv_conf_node_is_mapping(storage)) {
-        kv_conf_fault(config->conf, storage,
-                      "storage: a mapping like {module: " KV_DEFAULT_STORE "} is expected");
+        const char *text = kv_conf_node_text(storage);
+        kv_conf_fault(config->conf, storage, "storage: a mapping like {module: %s} is expected",
+                      text == NULL ? KV_DEFAULT_STORE : text);
         return;
     }
     const struct kv_conf_node *named = kv_conf_node_find(storage, "module");

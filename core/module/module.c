@@ -84,36 +84,63 @@ void kv_module_names_free(char **names)
     free(names);
 }
 
-/* The modules of a folder, as `there are: memory, simple`. */
-static void list_modules(struct kv_buffer *text, const char *folder, char *const *names)
+static bool has_module(const char *folder, enum kv_module_kind kind, const char *name)
 {
-    if (names[0] == NULL && access(folder, R_OK | X_OK) != 0)
-        kv_buffer_printf(text, "the folder cannot be read: %s", strerror(errno));
-    else if (names[0] == NULL)
-        kv_buffer_printf(text, "there are none");
-    for (size_t i = 0; names[i] != NULL; i++)
-        kv_buffer_printf(text, "%s%s", i == 0 ? "there are: " : ", ", names[i]);
+    struct kv_buffer path = {0};
+    kv_buffer_printf(&path, "%s/%s/%s%s", folder, kv_module_kind_name(kind), name, suffix);
+    bool is_there = access(path.bytes, F_OK) == 0;
+    kv_buffer_fini(&path);
+    return is_there;
+}
+
+/* Returns: the name of another kind that has a module of that name; NULL where none has. */
+static const char *other_kind_of(const char *folder, enum kv_module_kind kind, const char *name)
+{
+    static const enum kv_module_kind kinds[] = {KV_MODULE_STORE, KV_MODULE_TTL, KV_MODULE_SINK};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (kinds[i] != kind && has_module(folder, kinds[i], name))
+            return kv_module_kind_name(kinds[i]);
+    return NULL;
+}
+
+/* names: not empty; `there are: memory, simple`, or the one that was likely meant. */
+static int refuse_unlisted(const char *path, const char *kind_name, const char *name,
+                           char *const *names, struct kv_error *reterr)
+{
+    static const char left_out[] =
+        "a module whose library is not installed is left out of the build";
+    struct kv_buffer list = {0};
+    const char *nearest = NULL;
+    for (size_t i = 0; names[i] != NULL; i++) {
+        kv_buffer_printf(&list, "%s%s", i == 0 ? "" : ", ", names[i]);
+        kv_name_offer(name, names[i], &nearest);
+    }
+    if (nearest != NULL)
+        kv_error_set(reterr, "no %s module \"%s\" (did you mean \"%s\"?) in %s (there are: %.*s)",
+                     kind_name, name, nearest, path, (int)list.len, list.bytes);
+    else
+        kv_error_set(reterr, "no %s module \"%s\" in %s (there are: %.*s; %s)", kind_name, name,
+                     path, (int)list.len, list.bytes, left_out);
+    kv_buffer_fini(&list);
+    return -1;
 }
 
 static int refuse_missing(const char *folder, enum kv_module_kind kind, const char *name,
                           struct kv_error *reterr)
 {
-    static const char left_out[] =
-        "; a module whose library is not installed is left out of the build";
+    const char *kind_name = kv_module_kind_name(kind);
+    const char *other_kind = other_kind_of(folder, kind, name);
     char *path = folder_of(folder, kind);
     char **names = kv_module_names(folder, kind);
-    struct kv_buffer list = {0};
-    const char *nearest = NULL;
-    list_modules(&list, path, names);
-    for (size_t i = 0; names[i] != NULL; i++)
-        kv_name_offer(name, names[i], &nearest);
-    if (nearest != NULL)
-        kv_error_set(reterr, "no %s module \"%s\" (did you mean \"%s\"?) in %s (%.*s)",
-                     kv_module_kind_name(kind), name, nearest, path, (int)list.len, list.bytes);
+    if (other_kind != NULL)
+        kv_error_set(reterr, "%s is a %s, not a %s", name, other_kind, kind_name);
+    else if (access(path, R_OK | X_OK) != 0)
+        kv_error_set(reterr, "the folder of the modules cannot be read: %s: %s", path,
+                     strerror(errno));
+    else if (names[0] == NULL)
+        kv_error_set(reterr, "no %s module \"%s\" in %s (there are none)", kind_name, name, path);
     else
-        kv_error_set(reterr, "no %s module \"%s\" in %s (%.*s%s)", kv_module_kind_name(kind), name,
-                     path, (int)list.len, list.bytes, left_out);
-    kv_buffer_fini(&list);
+        refuse_unlisted(path, kind_name, name, names, reterr);
     kv_module_names_free(names);
     free(path);
     return -1;

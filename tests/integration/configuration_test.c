@@ -52,6 +52,8 @@ static void unknown_argument_fails_and_is_named(void **state)
         kv_test_program_run((const char *[]){arguments[i], NULL}, &outcome);
         assert_int_equal(outcome.exit_code, KV_TEST_MISCONFIGURED);
         kv_test_expect_part(outcome.err, arguments[i]);
+        kv_test_expect_part(outcome.err, "; see kvserver --help\n");
+        assert_ptr_equal(strchr(outcome.err, '\n'), strrchr(outcome.err, '\n')); /* one line */
         assert_string_equal(outcome.out, "");
         kv_test_outcome_fini(&outcome);
     }
@@ -208,6 +210,13 @@ static void faults_say_what_to_write_instead(void **state)
         {"storage: {simpel: {}}\n",
          "11: storage: unknown key \"simpel\" (did you mean \"simple\"?)"},
         {"storage: [memory]\n", "10: storage: a mapping like {module: memory} is expected"},
+        {"storage: rocksdb\n", "10: storage: a mapping like {module: rocksdb} is expected"},
+        {"storage: {module: memory, max_bytes: 1MiB}\n",
+         "27: storage: unknown key \"max_bytes\" (it belongs in storage.memory)"},
+        {"storage: {module: file}\n", "19: file is a sink, not a store"},
+        {"ttl: [fixed]\n", "7: ttl[0]: a mapping like {module: \"fixed\"} is expected, not text"},
+        {"scripts: [x.lua]\n",
+         "11: scripts[0]: a mapping like {file: \"x.lua\"} is expected, not text"},
         {"storage: {module: [memory]}\n", "19: storage.module: the name of a store is expected"},
         {"timeouts: {idle: 75}\n", "18: timeouts.idle: 75 has no unit; write 75ms, 75s or 75m"},
         {"ttl: [{module: sliding, options: {ttl: 60}}]\n",
@@ -323,6 +332,20 @@ static void unknown_store_fails_and_is_named(void **state)
     kv_test_expect_part(outcome.err, "punched_cards");
     kv_test_outcome_fini(&outcome);
     free(yaml);
+}
+
+static void missing_folder_of_modules_is_told_once(void **state)
+{
+    (void)state;
+    struct kv_test_outcome outcome;
+    check_config("modules: /nonexistent\nstorage: {module: memory, memory: {}}\n"
+                 "sinks: [{module: file, options: {path: x}}]\n",
+                 &outcome);
+    assert_int_equal(outcome.exit_code, KV_TEST_MISCONFIGURED);
+    kv_test_expect_part(outcome.err,
+                        "1:10: modules: the folder /nonexistent cannot be read: No such");
+    assert_ptr_equal(strchr(outcome.err, '\n'), strrchr(outcome.err, '\n'));
+    kv_test_outcome_fini(&outcome);
 }
 
 static void unknown_ttl_policy_fails_and_is_named(void **state)
@@ -568,6 +591,7 @@ int main(void)
         cmocka_unit_test(all_faults_of_a_file_are_told_in_its_order),
         cmocka_unit_test(wrong_configuration_keeps_the_server_from_starting),
         cmocka_unit_test(unknown_store_fails_and_is_named),
+        cmocka_unit_test(missing_folder_of_modules_is_told_once),
         cmocka_unit_test(unknown_ttl_policy_fails_and_is_named),
         cmocka_unit_test(module_names_do_not_leave_their_folder),
         cmocka_unit_test(store_of_the_wrong_kind_is_refused),

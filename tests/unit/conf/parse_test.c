@@ -256,9 +256,12 @@ static void binary_is_refused_with_its_place(void **state)
     assert_slice_fails(KV_SLICE("a: 1\nb\303\251: x\001\n"),
                        "conf.yaml:2:6: control characters are not allowed");
     assert_slice_fails(KV_SLICE("a: \0\n"), "conf.yaml:1:4: control characters are not allowed");
-    assert_slice_fails(KV_SLICE("a: \377\n"), "conf.yaml:1:4: invalid leading UTF-8 octet");
-    assert_slice_fails(KV_SLICE("a: \303(\n"), "conf.yaml:1:5: invalid trailing UTF-8 octet");
-    assert_slice_fails(KV_SLICE("a: \303"), "conf.yaml:1:4: incomplete UTF-8 octet sequence");
+    assert_slice_fails(KV_SLICE("a: \377\n"),
+                       "conf.yaml:1:4: the file is not UTF-8 (save it as UTF-8)");
+    assert_slice_fails(KV_SLICE("a: \303(\n"),
+                       "conf.yaml:1:5: the file is not UTF-8 (save it as UTF-8)");
+    assert_slice_fails(KV_SLICE("a: \303"),
+                       "conf.yaml:1:4: the file is not UTF-8 (save it as UTF-8)");
 }
 
 static void faults_of_yaml_are_told_in_plain_words(void **state)

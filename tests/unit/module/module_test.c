@@ -129,10 +129,17 @@ static void missing_folder_has_no_modules(void **state)
     struct kv_loaded_module *module = NULL;
     struct kv_error error = {0};
     assert_int_equal(kv_module_load("nowhere", KV_MODULE_SINK, "webhook", &module, &error), -1);
-    assert_string_equal(error.text,
-                        "no sink module \"webhook\" in nowhere/sink "
-                        "(the folder cannot be read: No such file or directory; a module "
-                        "whose library is not installed is left out of the build)");
+    assert_string_equal(error.text, "the folder of the modules cannot be read: nowhere/sink: "
+                                    "No such file or directory");
+}
+
+static void module_of_another_kind_is_told(void **state)
+{
+    (void)state;
+    struct kv_loaded_module *module = NULL;
+    struct kv_error error = {0};
+    assert_int_equal(kv_module_load(MODULES, KV_MODULE_STORE, "file", &module, &error), -1);
+    assert_string_equal(error.text, "file is a sink, not a store");
 }
 
 static void missing_file_is_refused_with_the_linkers_words(void **state)
@@ -283,6 +290,7 @@ int main(void)
         cmocka_unit_test(name_that_is_a_path_is_refused),
         cmocka_unit_test(missing_module_is_answered_with_those_that_are_there),
         cmocka_unit_test(missing_folder_has_no_modules),
+        cmocka_unit_test(module_of_another_kind_is_told),
         cmocka_unit_test(missing_file_is_refused_with_the_linkers_words),
         cmocka_unit_test(file_that_is_no_shared_object_is_refused),
         cmocka_unit_test(shared_object_without_entry_is_refused),
