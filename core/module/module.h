@@ -29,7 +29,8 @@ struct kv_loaded_module {
  * each success is undone by a kv_module_unload() of its own.
  * Returns: 0, or -1 and *reterr with one line that names the file and, where the two do not fit
  * together, what it says of itself and what was expected. Where there is no such file, the line
- * names the module that was most likely meant, and all that the folder has of this kind.
+ * names the kind that has a module of that name, or the module that was most likely meant, and all
+ * that the folder has of this kind.
  * Threads: any; may block on the disk. Runs the module's initialisers. */
 int kv_module_load(const char *folder, enum kv_module_kind kind, const char *name,
                    struct kv_loaded_module **ret, struct kv_error *reterr);
