@@ -5,6 +5,7 @@
 #include "daemon/export.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -133,11 +134,20 @@ static void fini(struct export *export)
 
 /* The output. */
 
+/* A pipe that somebody made non-blocking. */
+static void await_room(void)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    poll(&output, 1, -1);
+}
+
 static int write_all(struct kv_slice bytes, struct kv_error *reterr)
 {
     while (bytes.len != 0) {
         ssize_t n = write(STDOUT_FILENO, bytes.bytes, bytes.len);
-        if (n < 0 && errno != EINTR)
+        if (n < 0 && errno == EAGAIN)
+            await_room();
+        else if (n < 0 && errno != EINTR)
             return kv_error_set(reterr, "cannot write to the standard output: %s", strerror(errno));
         if (n > 0)
             bytes = (struct kv_slice){bytes.bytes + n, bytes.len - (size_t)n};

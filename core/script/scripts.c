@@ -1,7 +1,10 @@
 #include "script/scripts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -15,12 +18,28 @@ enum {
 
 /* ---- files ---- */
 
+/* A pipe could make the opener wait for ever. Returns: NULL and *reterr. */
+static FILE *open_regular(const char *path, struct kv_error *reterr)
+{
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &status) != 0)
+        kv_error_set(reterr, "cannot open %s: %s", path, strerror(errno));
+    else if (!S_ISREG(status.st_mode))
+        kv_error_set(reterr, "%s is not a regular file", path);
+    else
+        return fdopen(fd, "rb");
+    if (fd >= 0)
+        close(fd);
+    return NULL;
+}
+
 /* Owns: the caller, ret->bytes. */
 static int read_file(const char *path, struct kv_buffer *ret, struct kv_error *reterr)
 {
-    FILE *file = fopen(path, "rbe");
+    FILE *file = open_regular(path, reterr);
     if (file == NULL)
-        return kv_error_set(reterr, "cannot open %s: %s", path, strerror(errno));
+        return -1;
     size_t n;
     errno = 0;
     do {

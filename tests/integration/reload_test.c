@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -139,6 +140,25 @@ static void missing_file_is_told(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
+/* To open it would wait for a writer. */
+static void pipe_in_a_scripts_place_is_refused_and_holds_nothing_up(void **state)
+{
+    (void)state;
+    char *folder = kv_test_folder_make();
+    char *script = kv_test_path(folder, "hook.lua");
+    kv_test_file_put(folder, "hook.lua", "function on_set() end\n");
+    kv_test_start_in(&server, folder, "scripts: [{file: '%s/hook.lua'}]\n");
+    assert_int_equal(unlink(script), 0);
+    assert_int_equal(mkfifo(script, 0600), 0);
+    reload();
+    kv_test_await_log(&server, "hook.lua is not a regular file");
+    kv_test_store(server.port, "k", "1");
+    kv_test_server_stop_cleanly(&server);
+    kv_test_folder_remove(folder);
+    free(script);
+    free(folder);
+}
+
 /* Its port may be in use: the line comes before that is noticed. */
 static void server_without_a_file_says_that_it_keeps_nothing(void **state)
 {
@@ -157,6 +177,7 @@ int main(void)
         cmocka_unit_test(secret_that_has_changed_is_not_shown),
         cmocka_unit_test(broken_file_is_told_as_at_the_start_and_changes_nothing),
         cmocka_unit_test(missing_file_is_told),
+        cmocka_unit_test(pipe_in_a_scripts_place_is_refused_and_holds_nothing_up),
         cmocka_unit_test(server_without_a_file_says_that_it_keeps_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
