@@ -1,7 +1,9 @@
 #include "net/unix_socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -10,8 +12,42 @@
 #include "base/mem.h"
 
 enum {
-    BACKLOG = 4096
+    BACKLOG = 4096,
+    LOCK_ATTEMPTS = 100,
+    LOCK_PAUSE_US = 10000,
 };
+
+static int open_parent_folder(const char *path)
+{
+    char folder[sizeof((struct sockaddr_un){0}.sun_path)] = ".";
+    const char *slash = strrchr(path, '/');
+    if (slash != NULL) {
+        size_t len = slash == path ? 1 : (size_t)(slash - path);
+        memcpy(folder, path, len);
+        folder[len] = '\0';
+    }
+    return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Processes that check and replace sockets of one folder take turns. Any process that may read the
+ * folder can hold the lock, so the wait is short, and without the lock the work is done all the
+ * same. Returns: a descriptor that unlock_folder() closes, or -1. */
+static int lock_folder(const char *path)
+{
+    int fd = open_parent_folder(path);
+    for (int i = 0; fd >= 0 && i < LOCK_ATTEMPTS; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+            break;
+        usleep(LOCK_PAUSE_US);
+    }
+    return fd;
+}
+
+static void unlock_folder(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
 
 static int open_socket(void)
 {
@@ -92,19 +128,23 @@ int kv_unix_socket_listen(const char *path, mode_t mode, struct kv_unix_socket *
         return kv_error_set(reterr, "cannot listen on %s: the path has more than %zu bytes", path,
                             sizeof(address.sun_path) - 1);
     memcpy(address.sun_path, path, len); /* the rest is zero */
+    int folder = lock_folder(path);
     int fd = listen_at(&address, mode, reterr);
     if (fd >= 0)
         *ret_socket = remember(path);
+    unlock_folder(folder);
     return fd;
 }
 
 void kv_unix_socket_remove(struct kv_unix_socket *unix_socket)
 {
     struct stat status;
+    int folder = lock_folder(unix_socket->path);
     bool is_ours = lstat(unix_socket->path, &status) == 0 && status.st_dev == unix_socket->device &&
                    status.st_ino == unix_socket->inode;
     if (is_ours)
         unlink(unix_socket->path);
+    unlock_folder(folder);
     kv_list_remove(&unix_socket->link);
     free(unix_socket);
 }

@@ -19,14 +19,16 @@ struct kv_unix_socket {
 };
 
 /* Listens at a path. A socket that nobody listens on any more is replaced; one that somebody does,
- * and a file of any other kind, is left alone. mode: who may connect, as of files.
+ * and a file of any other kind, is left alone. Of processes that do so at once, one listens: they
+ * take turns by a lock on the folder, for which each waits a second at most.
+ * mode: who may connect, as of files.
  * Owns: the caller, the descriptor and *ret_socket, by kv_unix_socket_remove().
  * Returns: the descriptor; -1 and *reterr. */
 int kv_unix_socket_listen(const char *path, mode_t mode, struct kv_unix_socket **ret_socket,
                           struct kv_error *reterr);
 
 /* Removes the socket from the file system, unless something else has taken its place, and frees it.
- */
+ * Waits for the folder's lock as above. */
 void kv_unix_socket_remove(struct kv_unix_socket *unix_socket);
 
 #endif

@@ -16,6 +16,7 @@
 enum {
     LONG_VALUE = 4 << 20,
     SLOW_READS = 60,
+    RIVAL_ROUNDS = 10,
 };
 
 /* more: of the address, after the path. Owns: the caller, by free(). */
@@ -198,24 +199,35 @@ static void socket_of_a_server_that_was_killed_is_replaced(void **state)
     remove_path(path);
 }
 
-static void expect_refused_start(const char *path, const char *reason)
+static void spawn(struct kv_test_program *program, const char *path)
 {
-    struct kv_test_program program;
     struct kv_buffer yaml = {0};
     kv_buffer_printf(&yaml, "listen: [{unix: '%s'}]\nmodules: %s\n", path,
                      getenv("KV_TEST_MODULES"));
     kv_buffer_append_char(&yaml, '\0');
-    kv_test_program_prepare(&program);
-    char *file = kv_test_program_write(&program, "kvserver.yaml", yaml.bytes);
-    kv_test_program_spawn(&program, (const char *[]){"-c", file, NULL});
-    assert_int_equal(kv_test_program_wait(&program, KV_TEST_LIMIT_MS), 1);
-    char *err = kv_test_program_read(&program, "err");
-    if (strstr(err, path) == NULL || strstr(err, reason) == NULL)
-        fail_msg("\"%s\" is not in: %s", reason, err);
-    free(err);
+    kv_test_program_prepare(program);
+    char *file = kv_test_program_write(program, "kvserver.yaml", yaml.bytes);
+    kv_test_program_spawn(program, (const char *[]){"-c", file, NULL});
     free(file);
-    kv_test_program_remove(&program);
     kv_buffer_fini(&yaml);
+}
+
+static void expect_in_errors(const struct kv_test_program *program, const char *part)
+{
+    char *err = kv_test_program_read(program, "err");
+    if (strstr(err, part) == NULL)
+        fail_msg("\"%s\" is not in: %s", part, err);
+    free(err);
+}
+
+static void expect_refused_start(const char *path, const char *reason)
+{
+    struct kv_test_program program;
+    spawn(&program, path);
+    assert_int_equal(kv_test_program_wait(&program, KV_TEST_LIMIT_MS), 1);
+    expect_in_errors(&program, path);
+    expect_in_errors(&program, reason);
+    kv_test_program_remove(&program);
 }
 
 static void socket_that_is_in_use_is_left_alone(void **state)
@@ -232,6 +244,53 @@ static void socket_that_is_in_use_is_left_alone(void **state)
     kv_test_stream_close(&stream);
     kv_test_response_fini(&response);
     kv_test_server_stop_cleanly(&server);
+    remove_path(path);
+}
+
+/* Returns: the index of the first of two to end. */
+static int await_end_of_one(struct kv_test_program programs[2], int *ret_exit_code)
+{
+    int64_t deadline_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    while (kv_test_now_ms() < deadline_ms) {
+        for (int i = 0; i < 2; i++)
+            if (kv_test_program_has_ended(&programs[i], ret_exit_code))
+                return i;
+        kv_test_sleep_ms(2);
+    }
+    fail_msg("both servers listen");
+    return -1;
+}
+
+static void expect_one_of_two_to_listen(const char *path)
+{
+    struct kv_test_program programs[2];
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    int exit_code;
+    for (int i = 0; i < 2; i++)
+        spawn(&programs[i], path);
+    int loser = await_end_of_one(programs, &exit_code);
+    assert_int_equal(exit_code, 1);
+    expect_in_errors(&programs[loser], "another process listens there");
+    kv_test_stream_open_unix(&stream, path);
+    assert_int_equal(kv_test_http_ask(&stream, "GET", "/healthz", NULL, NULL, &response), 200);
+    kv_test_stream_close(&stream);
+    kv_test_response_fini(&response);
+    kv_test_program_kill(&programs[!loser]);
+    for (int i = 0; i < 2; i++)
+        kv_test_program_remove(&programs[i]);
+}
+
+/* Every second round starts with the socket of a server that was killed. */
+static void one_of_two_servers_started_at_once_listens(void **state)
+{
+    char *path = make_path();
+    (void)state;
+    for (int i = 0; i < RIVAL_ROUNDS; i++) {
+        expect_one_of_two_to_listen(path);
+        if (i % 2 != 0)
+            assert_int_equal(unlink(path), 0);
+    }
     remove_path(path);
 }
 
@@ -308,6 +367,7 @@ int main(void)
         cmocka_unit_test(socket_is_removed_at_the_end),
         cmocka_unit_test(socket_of_a_server_that_was_killed_is_replaced),
         cmocka_unit_test(socket_that_is_in_use_is_left_alone),
+        cmocka_unit_test(one_of_two_servers_started_at_once_listens),
         cmocka_unit_test(file_that_is_no_socket_is_left_alone),
         cmocka_unit_test(socket_of_another_that_took_the_place_is_not_removed),
         cmocka_unit_test(wrong_addresses_are_told_with_their_place),
