@@ -161,6 +161,7 @@ static void collect(struct gate *gate)
 {
     h2o_buffer_t **input = &sock_of(gate)->input;
     int got = kv_framing_read(&gate->framing, (*input)->bytes, &(*input)->size);
+    h2o_buffer_consume(input, gate->framing.n_dropped);
     if (got < 0) {
         refuse(gate);
         return;

@@ -52,20 +52,31 @@ static int fail_in_chunks(struct kv_framing *framing)
     return -1;
 }
 
-/* What is read becomes data at the end of what is in plain form, and what follows it moves up. */
+/* The request moves up to what follows it, however much that is. */
+static void close_gap(struct kv_framing *framing, char *bytes, size_t gap)
+{
+    if (gap != 0)
+        memmove(bytes + gap, bytes, framing->len);
+    framing->n_dropped = gap;
+}
+
+/* What is read becomes data at the end of what is in plain form. */
 static int read_chunks(struct kv_framing *framing, char *bytes, size_t *len)
 {
     size_t n_read, n_written;
     char *at = bytes + framing->len;
     size_t n = *len - framing->len;
     int got = kv_chunked_read(&framing->chunked, at, at, n, &n_read, &n_written);
-    if (n_read != n_written)
-        memmove(at + n_written, at + n_read, n - n_read);
     framing->len += n_written;
-    *len -= n_read - n_written;
-    if (got == 1)
-        kv_request_head_set_length(&framing->head, bytes, framing->chunked.n_data);
-    return got < 0 ? fail_in_chunks(framing) : got;
+    if (got < 0)
+        return fail_in_chunks(framing);
+    if (got == 0) {
+        *len = framing->len;
+        return 0;
+    }
+    kv_request_head_set_length(&framing->head, bytes, framing->chunked.n_data);
+    close_gap(framing, bytes, n_read - n_written);
+    return 1;
 }
 
 static int read_body(struct kv_framing *framing, char *bytes, size_t *len)
@@ -77,6 +88,7 @@ static int read_body(struct kv_framing *framing, char *bytes, size_t *len)
 
 int kv_framing_read(struct kv_framing *framing, char *bytes, size_t *len)
 {
+    framing->n_dropped = 0;
     if (framing->fault.status != 0)
         return -1;
     if (framing->is_whole)

@@ -20,6 +20,7 @@ struct kv_framing {
     bool has_head;     /* it is whole */
     bool is_whole;     /* the request is */
     size_t len;        /* of the request as far as it is in plain form */
+    size_t n_dropped;  /* by the last call, of the bytes it was given, from the first */
     struct kv_http_fault fault;
 };
 
@@ -27,8 +28,9 @@ void kv_framing_init(struct kv_framing *framing, uint64_t max_body);
 
 /* Reads on. bytes: of the request from its first, with all that the last call left. *len: how many
  * there are; in the end, how many are left, as chunks are taken apart.
- * Returns: 1 where the request is whole: it is the first `framing->len` bytes, and behind these is
- * what the peer sent after it. 0 where more is needed. -1 and `framing->fault`. */
+ * Returns: 1 where the request is whole: the caller drops the first `framing->n_dropped` bytes; the
+ * request is the next `framing->len`, and behind these is what the peer sent after it. 0 where more
+ * is needed. -1 and `framing->fault`. */
 int kv_framing_read(struct kv_framing *framing, char *bytes, size_t *len);
 
 #endif

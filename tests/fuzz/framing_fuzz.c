@@ -35,6 +35,13 @@ static void set_input(struct outcome *outcome, struct kv_slice kept, struct kv_s
     outcome->len = kept.len + added.len;
 }
 
+static void drop(struct outcome *outcome, size_t len)
+{
+    assert(len <= outcome->len);
+    set_input(outcome, (struct kv_slice){outcome->bytes + len, outcome->len - len},
+              (struct kv_slice){NULL, 0});
+}
+
 static bool is_within(struct kv_head_part part, size_t len)
 {
     return part.at <= len && part.len <= len - part.at;
@@ -74,9 +81,7 @@ static void note_request(struct outcome *outcome, struct kv_framing *framing)
     check_plain_form(outcome, framing);
     kv_buffer_printf(&outcome->log, "%zu %d ", framing->len, stays);
     kv_buffer_append(&outcome->log, (struct kv_slice){outcome->bytes, framing->len});
-    set_input(outcome,
-              (struct kv_slice){outcome->bytes + framing->len, outcome->len - framing->len},
-              (struct kv_slice){NULL, 0});
+    drop(outcome, framing->len);
     kv_framing_init(framing, LIMIT);
 }
 
@@ -95,9 +100,10 @@ static void give(struct outcome *outcome, struct kv_framing *framing, struct kv_
         size_t before = outcome->len;
         got = kv_framing_read(framing, outcome->bytes, &outcome->len);
         assert(outcome->len <= before);
-        if (got == 1)
+        if (got == 1) {
+            drop(outcome, framing->n_dropped);
             note_request(outcome, framing);
-        else if (got < 0)
+        } else if (got < 0)
             note_fault(outcome, &framing->fault);
     }
 }

@@ -49,6 +49,7 @@ static bool read_requests(struct kv_framing *framing, struct input *input, struc
     int got;
     while ((got = kv_framing_read(framing, input->bytes, &input->len)) == 1) {
         size_t head = framing->head.len;
+        take(input, framing->n_dropped);
         assert_true(framing->len <= input->len);
         assert_int_equal(framing->len - head, framing->head.body_len);
         kv_buffer_printf(log, "[%.*s]", (int)(framing->len - head), input->bytes + head);
@@ -139,13 +140,31 @@ static void the_plain_form_is_read_as_the_same_request(void **state)
     (void)state;
     kv_framing_init(&framing, LIMIT);
     assert_int_equal(kv_framing_read(&framing, text, &len), 1);
+    char *plain = text + framing.n_dropped;
+    len -= framing.n_dropped;
     assert_int_equal(len, framing.len + 4);
-    assert_memory_equal(text + framing.head.len, "abcderest", 9);
+    assert_memory_equal(plain + framing.head.len, "abcderest", 9);
     kv_framing_init(&again, LIMIT);
-    assert_int_equal(kv_framing_read(&again, text, &len), 1);
+    assert_int_equal(kv_framing_read(&again, plain, &len), 1);
+    assert_int_equal(again.n_dropped, 0);
     assert_int_equal(again.len, framing.len);
     assert_int_equal(again.head.framing, KV_FRAMED_BY_LENGTH);
     assert_int_equal(again.head.body_len, 5);
+}
+
+static void what_follows_a_request_in_chunks_stays_where_it_is(void **state)
+{
+    struct kv_framing framing;
+    char text[] = CHUNKED "2\r\nab\r\n0\r\n\r\nrest";
+    size_t len = sizeof(text) - 1;
+    (void)state;
+    kv_framing_init(&framing, LIMIT);
+    assert_int_equal(kv_framing_read(&framing, text, &len), 1);
+    assert_int_equal(len, sizeof(text) - 1);
+    assert_int_equal(framing.n_dropped + framing.len, len - 4);
+    assert_string_equal(text + len - 4, "rest");
+    assert_int_equal(kv_framing_read(&framing, text + framing.n_dropped, &len), 1);
+    assert_int_equal(framing.n_dropped, 0);
 }
 
 int main(void)
@@ -156,6 +175,7 @@ int main(void)
         cmocka_unit_test(a_body_over_the_limit_is_413_before_it_comes),
         cmocka_unit_test(an_unknown_expectation_of_a_body_is_417),
         cmocka_unit_test(the_plain_form_is_read_as_the_same_request),
+        cmocka_unit_test(what_follows_a_request_in_chunks_stays_where_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
