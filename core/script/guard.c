@@ -250,13 +250,55 @@ static void forbid_field(lua_State *lua, const char *name)
     lua_pop(lua, 1);
 }
 
+/* Marks copies of metatables that scripts may replace by others. */
+static const char replaceable;
+
+/* The host's metatables, and those that have `__metatable`, stay. */
+static void check_replaceable(lua_State *lua)
+{
+    if (!lua_getmetatable(lua, 1))
+        return;
+    if (lua_rawgetp(lua, -1, &replaceable) == LUA_TNIL)
+        luaL_error(lua, "cannot change a protected metatable");
+    lua_pop(lua, 2);
+}
+
+/* Pushes a copy of the table at 2, which getmetatable() does not show. */
+static void push_copy(lua_State *lua)
+{
+    lua_newtable(lua);
+    for (lua_pushnil(lua); lua_next(lua, 2) != 0;) {
+        lua_pushvalue(lua, -2);
+        lua_insert(lua, -2);
+        lua_rawset(lua, 3);
+    }
+    lua_pushliteral(lua, "__metatable");
+    if (lua_rawget(lua, 3) == LUA_TNIL) {
+        lua_pushvalue(lua, 2);
+        lua_setfield(lua, 3, "__metatable");
+        lua_pushboolean(lua, true);
+        lua_rawsetp(lua, 3, &replaceable);
+    }
+    lua_settop(lua, 3);
+}
+
+/* Nothing of a metatable in use may be at a script's hand: `__gc` and `__mode` could be set in it
+ * afterwards, and what the collector does is not metered. */
 static int guarded_setmetatable(lua_State *lua)
 {
+    luaL_checktype(lua, 1, LUA_TTABLE);
+    luaL_argexpected(lua, lua_isnil(lua, 2) || lua_istable(lua, 2), 2, "nil or table");
+    lua_settop(lua, 2);
+    kv_budget_charge_call(lua);
+    check_replaceable(lua);
     if (lua_istable(lua, 2)) {
         forbid_field(lua, "__gc");
         forbid_field(lua, "__mode");
+        push_copy(lua);
     }
-    return call_original(lua);
+    lua_setmetatable(lua, 1);
+    lua_settop(lua, 1);
+    return 1;
 }
 
 /* ---- opening ---- */

@@ -56,23 +56,9 @@ static void find_hooks(lua_State *lua)
                    state->config->file);
 }
 
-/* It can be set in a metatable when that is in use already. */
-static void forbid_weak_tables(lua_State *lua, const struct text *text)
-{
-    static const char name[] = "__mode";
-    const char *at = memmem(text->source.bytes, text->source.len, name, sizeof(name) - 1);
-    int line = 1;
-    if (at == NULL)
-        return;
-    for (const char *before = text->source.bytes; before < at; before++)
-        line += *before == '\n';
-    luaL_error(lua, "%s:%d: there are no weak tables (%s)", text->config->file, line, name);
-}
-
 static int load(lua_State *lua)
 {
     const struct text *text = lua_touserdata(lua, 1);
-    forbid_weak_tables(lua, text);
     make_globals(lua, text->config);
     const char *name = lua_pushfstring(lua, "@%s", text->config->file);
     if (luaL_loadbufferx(lua, text->source.bytes, text->source.len, name, "t") != LUA_OK)

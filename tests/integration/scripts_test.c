@@ -993,8 +993,8 @@ static void what_is_wrong_is_told_with_its_place(void **state)
     expect_complaint(rig, ONE, "hooks.lua:2: <name> or '...' expected near <eof>");
     write_script(rig, "x = 1\nfunction befor_set() end\n");
     expect_complaint(rig, ONE, "hooks.lua: it defines none of before_set, before_delete");
-    write_script(rig, "local weak = {}\nweak.__mode = 'k'\nfunction on_set() end\n");
-    expect_complaint(rig, ONE, "hooks.lua:2: there are no weak tables");
+    write_script(rig, "local t = setmetatable({}, {\n__mode = 'k'})\nfunction on_set() end\n");
+    expect_complaint(rig, ONE, "a metatable with __mode is not allowed");
     write_script(rig, "on_set = 5\n");
     expect_complaint(rig, ONE, "hooks.lua: on_set must be a function, not a number");
     write_script(rig, "function on_set() end\nerror('not ready')\n");

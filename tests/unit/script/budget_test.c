@@ -259,7 +259,8 @@ static void scripts_have_no_finalizers_and_no_weak_tables(void **state)
         "getmetatable(kv.array{}).__gc = loop kv.array{}",
         "getmetatable('').__gc = loop",
         "setmetatable({}, {['__mo' .. 'de'] = 'k'})",
-        "local t, mt = {}, {} setmetatable(t, mt) mt.__mode = 'k'",
+        "local t, mt = {}, {} setmetatable(t, mt) mt.__gc = loop getmetatable(t).__gc = loop t = "
+        "nil",
         "getmetatable(kv.decode('1e400')).__gc = loop",
     };
     for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
@@ -268,6 +269,51 @@ static void scripts_have_no_finalizers_and_no_weak_tables(void **state)
         run(&config, sources[i], &why);
         assert_null(strstr(why.text, "stopped: "));
     }
+}
+
+/* A chain of weak keys: the collector would take quadratic time over it. */
+static void metatable_in_use_cannot_be_made_weak(void **state)
+{
+    (void)state;
+    struct kv_script_config config = config_with(INT64_MAX, LIMIT_MS);
+    struct kv_error why = {0};
+    assert_true(run(&config,
+                    "local mt = {} local t = setmetatable({}, mt)\n"
+                    "mt['__mo' .. 'de'] = 'k' getmetatable(t)['__mo' .. 'de'] = 'k'\n"
+                    "local last = {}\n"
+                    "while true do local next = {} t[last] = next last = next end\n",
+                    &why) < MOST_MS);
+}
+
+static void metatables_do_what_luas_do(void **state)
+{
+    (void)state;
+    struct kv_script_config config = config_with(INT64_MAX, 60000);
+    struct kv_error why = {0};
+    struct kv_script_state *script = kv_script_load(
+        &config,
+        KV_SLICE("local mt = {__index = {x = 1}, __call = function(self, n) return n + 1 end}\n"
+                 "local t, u = setmetatable({}, mt), setmetatable({}, mt)\n"
+                 "assert(t.x == 1 and t(2) == 3)\n"
+                 "assert(getmetatable(t) == mt and getmetatable(u) == mt)\n"
+                 "assert(getmetatable(setmetatable(t, nil)) == nil and t.x == nil)\n"
+                 "local Base = {} Base.__index = Base\n"
+                 "local Class = setmetatable({}, Base) Class.__index = Class\n"
+                 "function Base.name() return 'base' end\n"
+                 "local object = setmetatable({}, Class)\n"
+                 "function Class.size() return 2 end\n"
+                 "assert(object.name() == 'base' and object.size() == 2)\n"
+                 "mt.__eq = function() return true end\n"
+                 "assert(setmetatable({}, mt) == setmetatable({}, mt))\n"
+                 "local closed = setmetatable({}, {__metatable = 'none'})\n"
+                 "assert(getmetatable(closed) == 'none' and not pcall(setmetatable, closed, {}))\n"
+                 "assert(not pcall(setmetatable, kv.array{}, {}))\n"
+                 "assert(not pcall(setmetatable, 1, {}) and not pcall(setmetatable, {}, 1))\n"
+                 "function on_set() end\n"),
+        NULL, &why);
+    if (script == NULL)
+        fail_msg("%s", why.text);
+    kv_state_unref(script);
 }
 
 static void bytes_count_on_the_instructions_too(void **state)
@@ -359,6 +405,8 @@ int main(void)
         cmocka_unit_test(nothing_catches_the_end_of_a_budget),
         cmocka_unit_test(metamethods_count),
         cmocka_unit_test(scripts_have_no_finalizers_and_no_weak_tables),
+        cmocka_unit_test(metatable_in_use_cannot_be_made_weak),
+        cmocka_unit_test(metatables_do_what_luas_do),
         cmocka_unit_test(bytes_count_on_the_instructions_too),
         cmocka_unit_test(server_that_ends_stops_what_runs),
         cmocka_unit_test(protected_calls_do_what_luas_do),
