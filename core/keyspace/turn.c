@@ -8,14 +8,32 @@
 #include "keyspace/client.h"
 
 enum {
-    ROUNDS_PER_TURN = 8
+    ROUNDS_PER_TURN = 8,
+    LONGEST_TURN_MS = 10, /* of commands without a client: those of hooks may lead to others */
+    COMMANDS_A_LOOK = 16  /* at the clock */
 };
 
-static void hand_back(struct kv_keyspace_loop *here)
+static bool is_over(const struct kv_keyspace_loop *here, int64_t until_ms)
+{
+    return kv_clock_now_ms(here->parts->clock) >= until_ms;
+}
+
+/* Those without a client: what they borrow lives until they are handed back, be it in a later turn.
+ */
+static void hand_back_unordered(struct kv_keyspace_loop *here, int64_t until_ms)
 {
     struct kv_link *link;
-    while ((link = kv_queue_pop(&here->commands.finished)) != NULL)
+    for (int i = 1; (link = kv_queue_pop(&here->commands.finished)) != NULL; i++) {
         kv_gate_leave(&here->gate, KV_CONTAINER(link, struct kv_command, link));
+        if (i % COMMANDS_A_LOOK == 0 && is_over(here, until_ms))
+            return;
+    }
+}
+
+static void hand_back(struct kv_keyspace_loop *here, int64_t until_ms)
+{
+    struct kv_link *link;
+    hand_back_unordered(here, until_ms);
     struct kv_queue dirty = here->commands.dirty;
     if (kv_queue_is_empty(&dirty))
         return;
@@ -41,11 +59,12 @@ static void run(struct kv_loop_stage *stage)
     kv_batch_collect(&here->batch);
     kv_gate_let_go(&here->gate);
     kv_scans_run(&here->scans);
+    int64_t until_ms = kv_loop_now_ms(here->loop) + LONGEST_TURN_MS;
     for (int round = 0; round < ROUNDS_PER_TURN; round++) {
         kv_batch_submit(&here->batch);
         kv_gate_advance_updates(&here->gate);
         kv_feed_deliver(&here->inbox);
-        hand_back(here);
+        hand_back(here, until_ms);
         if (!has_work(here))
             break;
     }

@@ -389,6 +389,29 @@ static void server_ends_though_a_hook_would_not(void **state)
     kv_test_ws_close(&ws);
 }
 
+/* Each of them is within its budget, and leads to others. */
+static void hooks_that_write_without_end_leave_the_loop_to_others(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_test_ws ws;
+    uint16_t port = start_with(rig,
+                               "timeouts: {drain: 1s}\n"
+                               "scripts: [{file: '%s/hooks.lua'}]\n",
+                               "function before_set(key)\n"
+                               "  if key == 'k' then kv.log('begun') end\n"
+                               "  while true do kv.set('z' .. math.random(1000000), 1) end\n"
+                               "end\n");
+    kv_test_ws_open(&ws, port);
+    kv_test_ws_send_text(&ws, "{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":1}}");
+    kv_test_await_log(&rig->server, "begun");
+    int64_t began_ms = kv_test_now_ms();
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(kv_test_http_status(port, "GET", "/healthz", NULL, NULL), 200);
+    assert_true(kv_test_now_ms() - began_ms < KV_TEST_LIMIT_MS / 2);
+    kv_test_server_kill(&rig->server);
+    kv_test_ws_close(&ws);
+}
+
 /* A function in C that has called the script can't be left and come back to. */
 static void waiting_where_it_cannot_be_says_what_to_do(void **state)
 {
@@ -1026,6 +1049,7 @@ int main(void)
         TEST(server_serves_on_whatever_a_hook_does),
         TEST(no_handler_and_no_library_function_outlives_the_budget),
         TEST(server_ends_though_a_hook_would_not),
+        TEST(hooks_that_write_without_end_leave_the_loop_to_others),
         TEST(waiting_where_it_cannot_be_says_what_to_do),
         TEST(limits_are_configured),
         TEST(sandbox_has_no_way_out),
