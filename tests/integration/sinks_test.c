@@ -408,7 +408,7 @@ static void full_queue_holds_writes_back_and_no_reads(void **state)
 {
     struct rig *rig = *state;
     enum {
-        N = 200
+        N = 500
     };
     struct kv_test_ws ws;
     struct kv_test_frame frame;
@@ -420,7 +420,7 @@ static void full_queue_holds_writes_back_and_no_reads(void **state)
           "");
     kv_test_ws_open(&ws, rig->server.port);
     while (is_answered(&ws, n))
-        assert_true(n++ < 50);
+        assert_true(n++ < N / 2);
     assert_true(n > 10);
     snprintf(last, sizeof(last), "%d", n - 1);
     for (int i = n + 1; i < N; i++)
