@@ -31,7 +31,6 @@ enum kv_command_kind {
 
 /* The properties of a kind. */
 struct kv_command_traits {
-    const char *name;
     enum kv_op op; /* as it goes to the store, in a batch; 0: not at all, or in several steps */
     bool has_key;
     bool is_read;        /* its outcome tells of stored state */
