@@ -113,18 +113,12 @@ static void delete_key(struct rig *rig, const char *key)
     assert_int_equal(kv_test_http_status(rig->server.port, "DELETE", path, NULL, NULL), 200);
 }
 
-static void expect_part(const char *text, const char *part)
-{
-    if (strstr(text, part) == NULL)
-        fail_msg("\"%s\" is not in: %s", part, text);
-}
-
 /* Waits for the end of a server that was asked to end; what it logged has this part. */
 static void await_end(struct rig *rig, const char *part)
 {
     assert_int_equal(kv_test_program_wait(&rig->server.program, KV_TEST_LIMIT_MS), 0);
     char *log = kv_test_server_log(&rig->server);
-    expect_part(log, part);
+    kv_test_expect_part(log, part);
     kv_test_program_remove(&rig->server.program);
     free(log);
 }
@@ -141,7 +135,7 @@ static void expect_numbers(struct rig *rig, int first, int n)
     for (int i = 0; i < n; i++) {
         char part[32];
         snprintf(part, sizeof(part), "\"value\":%d,", first + i);
-        expect_part(rig->lines[i], part);
+        kv_test_expect_part(rig->lines[i], part);
     }
 }
 
@@ -173,11 +167,12 @@ static void each_change_is_one_line_with_all_of_it(void **state)
              "-%s\",\"type\":\"set\",\"key\":\"a\\\"\xc3\xa4\\u0000\",\"value\":{\"b\": [1e400, "
              "\"\\u00e4\"]},\"revision\":%s,\"time\":\"20",
              etag + 1, etag + 1);
-    expect_part(rig->lines[0], "{\"id\":\"");
-    expect_part(rig->lines[0], part);
+    kv_test_expect_part(rig->lines[0], "{\"id\":\"");
+    kv_test_expect_part(rig->lines[0], part);
     assert_string_equal(rig->lines[0] + strlen(rig->lines[0]) - 3, "Z\"}");
-    expect_part(rig->lines[1], "\"type\":\"delete\",\"key\":\"a\\\"\xc3\xa4\\u0000\",\"previous\":"
-                               "{\"b\": [1e400, \"\\u00e4\"]},\"revision\":");
+    kv_test_expect_part(rig->lines[1],
+                        "\"type\":\"delete\",\"key\":\"a\\\"\xc3\xa4\\u0000\",\"previous\":"
+                        "{\"b\": [1e400, \"\\u00e4\"]},\"revision\":");
     kv_test_response_fini(&response);
     kv_test_stream_close(&stream);
     stop(rig, "delivered 2 events, retried 0 times, dropped 0 events");
@@ -196,7 +191,7 @@ static void expiry_comes_once_with_the_last_value(void **state)
     stop(rig, "delivered 1 event");
     read_lines(rig, "out");
     assert_int_equal(rig->n_lines, 1);
-    expect_part(rig->lines[0], "\"type\":\"expire\",\"key\":\"k\",\"previous\":\"last\",");
+    kv_test_expect_part(rig->lines[0], "\"type\":\"expire\",\"key\":\"k\",\"previous\":\"last\",");
 }
 
 static void what_alters_nothing_is_not_told(void **state)
@@ -229,10 +224,10 @@ static void sink_gets_its_prefixes_and_types_only(void **state)
     stop(rig, "sink/file#2: delivered 2 events");
     read_lines(rig, "users");
     assert_int_equal(rig->n_lines, 3);
-    expect_part(rig->lines[2], "\"type\":\"delete\",\"key\":\"user:1\"");
+    kv_test_expect_part(rig->lines[2], "\"type\":\"delete\",\"key\":\"user:1\"");
     read_lines(rig, "deletes");
     assert_int_equal(rig->n_lines, 2);
-    expect_part(rig->lines[0], "\"key\":\"other\"");
+    kv_test_expect_part(rig->lines[0], "\"key\":\"other\"");
 }
 
 static void import_is_not_told(void **state)
@@ -296,7 +291,7 @@ static void oldest_are_dropped_and_counted_when_there_is_no_room(void **state)
     stop(rig, "delivered 10 events");
     read_lines(rig, "out");
     assert_int_equal(rig->n_lines, 11); /* the last is `closed` */
-    expect_part(rig->lines[9], "\"value\":49,");
+    kv_test_expect_part(rig->lines[9], "\"value\":49,");
     for (int i = 1; i < 10; i++) /* those that were on their way when others came were kept */
         assert_true(number_of(rig->lines[i]) > number_of(rig->lines[i - 1]));
 }
@@ -316,7 +311,7 @@ static void queue_is_bounded_by_bytes_too(void **state)
     order(rig, "ok");
     await_lines(rig, "out", 2);
     assert_int_equal(rig->n_lines, 2);
-    expect_part(rig->lines[0], "\"value\":\"4xx");
+    kv_test_expect_part(rig->lines[0], "\"value\":\"4xx");
     stop(rig, "delivered 2 events");
     free(value);
 }
@@ -331,7 +326,7 @@ static void event_is_given_up_after_the_configured_time(void **state)
     order(rig, "ok");
     set_number(rig, "k", 2);
     await_lines(rig, "out", 1);
-    expect_part(rig->lines[rig->n_lines - 1], "\"value\":2,");
+    kv_test_expect_part(rig->lines[rig->n_lines - 1], "\"value\":2,");
     stop(rig, "");
 }
 
@@ -458,7 +453,7 @@ static void keys_do_not_expire_while_writes_are_held_back(void **state)
         assert_true(kv_test_now_ms() < until_ms);
     order(rig, "ok");
     await_lines(rig, "out", 3);
-    expect_part(rig->lines[2], "\"type\":\"expire\",\"key\":\"a\"");
+    kv_test_expect_part(rig->lines[2], "\"type\":\"expire\",\"key\":\"a\"");
     stop(rig, "dropped 0 events");
 }
 
@@ -560,7 +555,7 @@ static void second_signal_leaves_a_sink_behind_that_never_returns(void **state)
     set_number(rig, "k", 1);
     hurry(rig, "sink/scripted (1 event)");
     char *log = kv_test_server_log(&rig->server);
-    expect_part(log, "does not return");
+    kv_test_expect_part(log, "does not return");
     assert_null(strstr(log, "is not closed"));
     free(log);
     kv_test_program_remove(&rig->server.program);
@@ -609,7 +604,7 @@ static void file_rotates_by_size_and_keeps_so_many(void **state)
             assert_string_equal(rig->lines[k] + strlen(rig->lines[k]) - 3, "Z\"}");
         n += rig->n_lines;
     }
-    expect_part(rig->lines[rig->n_lines - 1], "\"value\":59,");
+    kv_test_expect_part(rig->lines[rig->n_lines - 1], "\"value\":59,");
     assert_true(n < 60);
     read_lines(rig, "out.3");
     assert_int_equal(rig->n_lines, 0);
@@ -644,7 +639,7 @@ static void line_that_a_crash_cut_short_is_ended(void **state)
     set_number(rig, "k", 1);
     await_lines(rig, "out", 3);
     assert_string_equal(rig->lines[1], "{\"id\":\"2\",\"ty");
-    expect_part(rig->lines[2], "\"value\":1,");
+    kv_test_expect_part(rig->lines[2], "\"value\":1,");
     stop(rig, "");
 }
 
@@ -694,7 +689,7 @@ static void expect_refused(const char *sinks, const char *part)
     memcpy(port, "3999 ", 5);
     kv_test_program_run_with_file("--check-config", yaml, &outcome);
     assert_int_not_equal(outcome.exit_code, 0);
-    expect_part(outcome.err, part);
+    kv_test_expect_part(outcome.err, part);
     kv_test_outcome_fini(&outcome);
     free(yaml);
 }

@@ -42,10 +42,11 @@ static void start(struct kv_test_server *server, const char *path, const char *m
 static char *make_path(void)
 {
     char folder[] = "/tmp/kvserver-test-XXXXXX";
-    char *path;
+    struct kv_buffer path = {0};
     assert_non_null(mkdtemp(folder));
-    assert_true(asprintf(&path, "%s/socket", folder) > 0);
-    return path;
+    kv_buffer_printf(&path, "%s/socket", folder);
+    kv_buffer_append_char(&path, '\0');
+    return path.bytes;
 }
 
 static void remove_path(char *path)

@@ -28,7 +28,7 @@ static void assert_refused(struct kv_slice text, size_t offset, const char *what
     struct kv_slice value;
     struct kv_json_error error;
     if (kv_json_check(text, DEPTH, &value, &error) == 0)
-        fail_msg("%.*s was accepted", (int)text.len, text.bytes);
+        fail_msg("%.*s was accepted", (int)text.len, text.bytes == NULL ? "" : text.bytes);
     assert_string_equal(error.what, what);
     assert_int_equal(error.offset, offset);
 }
