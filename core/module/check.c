@@ -58,6 +58,8 @@ static const struct slot store_slots[] = {
     STORE_SLOT(unref),
     STORE_SLOT(close),
     {"open_to_read", offsetof(struct kv_store_ops, open_to_read), KV_STORE_DURABLE, 3},
+    {"revision", offsetof(struct kv_store_ops, revision), KV_STORE_IN_ORDER, 3},
+    {"read_log", offsetof(struct kv_store_ops, read_log), KV_STORE_LOG, 3},
 };
 
 static const struct slot ttl_slots[] = {
@@ -78,7 +80,9 @@ static const struct slot sink_slots[] = {
 static const struct kind kinds[] = {
     [KV_MODULE_STORE] = {.name = "store",
                          .a_name = "a store",
-                         .capabilities = KV_STORE_DURABLE | KV_STORE_ORDERED | KV_STORE_SYNC,
+                         .capabilities = KV_STORE_DURABLE | KV_STORE_ORDERED | KV_STORE_SYNC |
+                                         KV_STORE_UPDATES | KV_STORE_SEEKS | KV_STORE_IN_ORDER |
+                                         KV_STORE_LOG,
                          .ops_size = sizeof(struct kv_store_ops),
                          .first_ops_size = END_OF(struct kv_store_ops, close),
                          SLOTS(store_slots)},

@@ -65,9 +65,12 @@ enum kv_op {
     KV_OP_SET = 2,    /* ret: OK or UNCHANGED, and `revision`; sets value and deadline */
     KV_OP_DELETE = 3, /* ret: OK and `revision` (of the delete), or MISSING */
     KV_OP_TOUCH = 4,  /* ret: OK and `revision` (the standing one), or MISSING; sets the deadline */
+    KV_OP_UPDATE = 5, /* since 1.3, with KV_STORE_UPDATES. Sets what `compute` makes of the old
+                         value; ret: as SET, or DECLINED, or LONGER */
 };
 
-/* Conditions of SET, DELETE and TOUCH, judged at the commit point; all that are set must hold. */
+/* Conditions of SET, DELETE, TOUCH and UPDATE, judged at the commit point; all that are set must
+ * hold. */
 enum kv_cond {
     KV_COND_NONE = 0,
     KV_COND_ABSENT = 1u << 0,   /* the key is not there */
@@ -82,12 +85,26 @@ enum kv_status {
     KV_MISSING = 3,   /* the key is not there */
     KV_CONDITION = 4, /* the condition does not hold; `revision` is the standing one, 0 if none */
     /* Failures: nothing has changed. */
-    KV_FULL = 5,    /* no room (memory or disk) */
-    KV_IO = 6,      /* the medium failed */
-    KV_TOO_BIG = 7, /* beyond what this store can hold in one key or value */
-    KV_CLOSED = 8,  /* the store is shutting down */
-    KV_LONGER = 9,  /* GET: the value is longer than `most_bytes` */
+    KV_FULL = 5,      /* no room (memory or disk) */
+    KV_IO = 6,        /* the medium failed */
+    KV_TOO_BIG = 7,   /* beyond what this store can hold in one key or value */
+    KV_CLOSED = 8,    /* the store is shutting down */
+    KV_LONGER = 9,    /* GET, UPDATE: the value is longer than `most_bytes` */
+    KV_DECLINED = 10, /* UPDATE: `compute` gave no value */
+    KV_TRIMMED =
+        11, /* a page of the log: changes after `after` are no longer there, or never were */
 };
+
+struct kv_cmd;
+
+/* The function of an UPDATE: the new value, made of the old one.
+ * old: lent for the call; revision 0 where the key is missing.
+ * ret_value: bytes of the host's, which stay until the command is final.
+ * Called by the store at the commit point, once for each time the command is tried, on any thread
+ * and under the store's locks; so it is pure, quick, and calls nothing of the store.
+ * Returns: KV_OK, or KV_DECLINED or another failure, which becomes the command's. */
+typedef enum kv_status (*kv_update_fn)(struct kv_cmd *cmd, const struct kv_item *old,
+                                       struct kv_slice *ret_value);
 
 /* One command. Owned by the host and stable, the bytes it points to included, until it is final.
  * The store writes the members under "out" only. Within submit() it either makes the command
@@ -101,7 +118,7 @@ struct kv_cmd {
     uint64_t hash; /* of the key, keyed with a secret of this process: not to be stored */
     struct kv_slice key;
     struct kv_slice value; /* SET */
-    int64_t deadline_ms;   /* SET, TOUCH: KV_NEVER, or a time of host->now_ms() */
+    int64_t deadline_ms;   /* SET, TOUCH, UPDATE: KV_NEVER, or a time of host->now_ms() */
     /* out */
     bool is_deferred; /* false on entry */
     enum kv_status status;
@@ -110,7 +127,11 @@ struct kv_cmd {
     /* in and out, since 1.3 */
     size_t most_bytes; /* GET, if it is deferred: where the store would have to copy a value of more
                           bytes, it does not, puts about the length here, and ends with KV_LONGER;
-                          0: no limit */
+                          0: no limit. UPDATE: where the old value has more bytes, nothing is done,
+                          and the command ends with KV_LONGER; 0: no limit */
+    kv_update_fn compute; /* UPDATE */
+    bool keeps_deadline;  /* UPDATE of a key that is there: its deadline stays as it is, and
+                             `deadline_ms` is for a key that the update creates */
 };
 
 /* Whether the condition of `cmd` holds for a key that is there or not. */
@@ -159,6 +180,8 @@ struct kv_scan {
     struct kv_slice prefix; /* only keys that begin so */
     struct kv_slice cursor; /* empty: from the start; else `next` of the page before, any time
                                earlier in this store's life, whatever has changed since */
+    struct kv_slice start; /* since 1.3, KV_STORE_SEEKS, with an empty cursor: only keys at or after
+                              this, in byte order; the store goes there at once */
     bool wants_values;
     struct kv_scan_entry *entries; /* room for `capacity` */
     uint32_t capacity;             /* at least 1 */
@@ -168,6 +191,33 @@ struct kv_scan {
     struct kv_slice next;  /* empty: the walk is complete */
     void *next_ref;        /* keeps `next` alive; released like an item's */
     enum kv_status status; /* OK, or a failure; KV_CONDITION: the cursor is none of ours */
+};
+
+/* A change as the log keeps it. */
+struct kv_log_entry {
+    enum kv_reason reason;
+    uint64_t revision;
+    struct kv_slice key;  /* alive with `ref` */
+    struct kv_item after; /* as in kv_change, but for the reference: its `ref` is not used */
+    void *ref;            /* keeps key and value alive; the host releases it like an item's */
+};
+
+/* One page of the log: the changes after a revision, in the order of revisions, none left out but
+ * those that are not wanted. Owned by the host and stable until final. */
+struct kv_log_page {
+    uint64_t after;
+    /* Whether a change of this key is wanted: pure, any thread; NULL: all are. */
+    bool (*wants)(const struct kv_log_page *page, struct kv_slice key);
+    struct kv_log_entry *entries; /* room for `capacity` */
+    uint32_t capacity;            /* at least 1 */
+    size_t most_bytes;            /* of keys and values; one entry may always exceed it */
+    /* out */
+    bool is_deferred;      /* as in struct kv_cmd; host->log_done() brings it */
+    uint32_t n;            /* a page may be empty and yet not be the last */
+    uint64_t upto;         /* the page says all about the revisions after `after` up to this one */
+    bool is_last;          /* `upto` was the newest change when the page was read */
+    enum kv_status status; /* OK, TRIMMED, or a failure. TRIMMED as well where `after` is larger
+                              than the newest revision, or was taken back by a crash */
 };
 
 /* The host of a store: struct kv_host with what stores need besides. The functions may be called
@@ -197,6 +247,14 @@ struct kv_store_host {
 
     /* The same for a scan. */
     void (*scan_done)(const struct kv_store_host *host, uint32_t loop, struct kv_scan *scan);
+
+    /* Since 1.3. The same for a page of the log. */
+    void (*log_done)(const struct kv_store_host *host, uint32_t loop, struct kv_log_page *page);
+
+    /* Since 1.3. How much of the log is to be kept, at the least, and for how long; what is more
+     * may go. 0: none. For KV_STORE_LOG. */
+    uint64_t log_bytes;
+    int64_t log_ms;
 };
 
 /* What an open store is like. */
@@ -213,6 +271,16 @@ enum kv_store_capability {
     KV_STORE_ORDERED = 1u << 1, /* scans go in byte order of the keys */
     KV_STORE_SYNC = 1u << 2,    /* submit() never defers a command: the host need not keep
                                    the bytes of a command beyond the call */
+    /* Since 1.3. */
+    KV_STORE_UPDATES = 1u << 3, /* submit() takes KV_OP_UPDATE */
+    KV_STORE_SEEKS = 1u << 4,   /* KV_STORE_ORDERED, and scans honour `start`: a page costs what it
+                                   returns, wherever it begins and whatever else is there */
+    KV_STORE_IN_ORDER =
+        1u << 5,            /* changed() is called in the order of revisions, one at a time.
+                               Without it, with KV_STORE_SYNC, changes happen within submit() and
+                               expire() only, and each takes a revision above that of revision()
+                               at the call's beginning: so the server knows the order, too */
+    KV_STORE_LOG = 1u << 6, /* read_log() reads changes back, across restarts */
 };
 
 struct kv_store_ops {
@@ -257,6 +325,14 @@ struct kv_store_ops {
      * Errors: `there is no store at <path>` where nothing of a store is there. */
     int (*open_to_read)(const struct kv_store_host *host, const struct kv_option_value *options,
                         struct kv_store **ret_store, struct kv_error *reterr);
+
+    /* Since 1.3. The largest revision that was given out in this epoch; at least that of every
+     * change that a reader can see. Any thread, at any time; takes no lock. Without it, the server
+     * cannot tell clients up to where they have seen everything. */
+    uint64_t (*revision)(struct kv_store *store);
+
+    /* Since 1.3, KV_STORE_LOG. Fills one page of the log, or defers it. As scan(). */
+    void (*read_log)(struct kv_store *store, uint32_t loop, struct kv_log_page *page);
 };
 
 #endif
