@@ -10,6 +10,7 @@
 #ifndef KVSERVER_MODULE_H
 #define KVSERVER_MODULE_H
 
+#include <kvserver/check.h>
 #include <kvserver/host.h>
 #include <kvserver/option.h>
 #include <kvserver/types.h>

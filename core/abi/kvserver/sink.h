@@ -3,8 +3,8 @@
  * (bounded, in order per key), retries with backoff, counts, and calls the sink on a thread that
  * belongs to it alone; so a sink is a few synchronous calls of its library.
  *
- * open() and close() are called by the server's main thread, before that thread begins and after it
- * has ended; deliver() and reopen() by that thread only.
+ * check(), open() and close() are called by the server's main thread, before that thread begins and
+ * after it has ended; deliver() and reopen() by that thread only.
  */
 #ifndef KVSERVER_SINK_H
 #define KVSERVER_SINK_H
@@ -80,6 +80,8 @@ struct kv_sink_ops {
     void (*reopen)(struct kv_sink *sink);
 
     void (*close)(struct kv_sink *sink);
+
+    kv_check_fn check; /* since 1.3; may be NULL (check.h) */
 };
 
 #endif

@@ -333,6 +333,10 @@ struct kv_store_ops {
 
     /* Since 1.3, KV_STORE_LOG. Fills one page of the log, or defers it. As scan(). */
     void (*read_log)(struct kv_store *store, uint32_t loop, struct kv_log_page *page);
+
+    /* Since 1.3; may be NULL (check.h). A store with a folder says here whether that is, or may
+     * become, its own. */
+    kv_check_fn check;
 };
 
 #endif

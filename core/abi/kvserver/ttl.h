@@ -29,7 +29,7 @@ enum kv_ttl_capability {
     KV_TTL_RENEWS = 1u << 0, /* has on_read; policies without it cost a read nothing */
 };
 
-/* Every function but open and close runs on any event loop, on several at once, and must be
+/* Every function but open, close and check runs on any event loop, on several at once, and must be
  * quick: no lock that is held long, no input or output. */
 struct kv_ttl_ops {
     uint32_t size; /* sizeof(struct kv_ttl_ops) */
@@ -45,6 +45,8 @@ struct kv_ttl_ops {
     void (*on_read)(struct kv_ttl *policy, struct kv_ttl_read *read);
 
     void (*close)(struct kv_ttl *policy);
+
+    kv_check_fn check; /* since 1.3; may be NULL (check.h) */
 };
 
 #endif

@@ -346,6 +346,15 @@ int kv_durable_open_to_read(const struct kv_store_host *host, const struct kv_op
     return open_with(host, options, ops, open_to_read, ret_store, reterr);
 }
 
+void kv_durable_check(const struct kv_option_value *options, const struct kv_engine_ops *ops,
+                      const struct kv_faults *faults)
+{
+    struct kv_error error;
+    const char *path = options[KV_DURABLE_OPTION_PATH].string.bytes;
+    if (folder_judge(path, ops->name, &error) != 0)
+        faults->add(faults, "path", "%s", error.text);
+}
+
 void kv_durable_close(struct kv_store *store)
 {
     destroy(store);

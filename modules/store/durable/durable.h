@@ -16,7 +16,7 @@
  *   {
  *       return kv_durable_open(host, options, &engine_ops, ret, reterr);
  *   }
- *   static const struct kv_store_ops ops = KV_DURABLE_OPS(open_it, open_it_to_read);
+ *   static const struct kv_store_ops ops = KV_DURABLE_OPS(open_it, open_it_to_read, check_it);
  */
 #ifndef KV_DURABLE_DURABLE_H
 #define KV_DURABLE_DURABLE_H
@@ -84,6 +84,10 @@ int kv_durable_open_to_read(const struct kv_store_host *host, const struct kv_op
                             const struct kv_engine_ops *ops, struct kv_store **ret_store,
                             struct kv_error *reterr);
 
+/* As kv_store_ops.check: whether the folder is, or may become, that store's. */
+void kv_durable_check(const struct kv_option_value *options, const struct kv_engine_ops *ops,
+                      const struct kv_faults *faults);
+
 /* The other functions of kv_store_ops. */
 void kv_durable_info(struct kv_store *store, struct kv_store_info *ret_info);
 void kv_durable_submit(struct kv_store *store, uint32_t loop, struct kv_cmd *const *cmds, size_t n);
@@ -93,12 +97,12 @@ void kv_durable_ref(struct kv_store *store, void *ref);
 void kv_durable_unref(struct kv_store *store, void *ref);
 void kv_durable_close(struct kv_store *store);
 
-#define KV_DURABLE_OPS(open_function, open_to_read_function)                                       \
+#define KV_DURABLE_OPS(open_function, open_to_read_function, check_function)                       \
     {                                                                                              \
         .size = sizeof(struct kv_store_ops), .open = (open_function), .info = kv_durable_info,     \
         .submit = kv_durable_submit, .scan = kv_durable_scan, .expire = kv_durable_expire,         \
         .ref = kv_durable_ref, .unref = kv_durable_unref, .close = kv_durable_close,               \
-        .open_to_read = (open_to_read_function),                                                   \
+        .open_to_read = (open_to_read_function), .check = (check_function),                        \
     }
 
 #endif

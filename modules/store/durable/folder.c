@@ -211,6 +211,28 @@ static int judge(const char *path, int at, const char *name, struct folder *fold
     return 0;
 }
 
+/* Whether what is in it can be opened: another user may have made it. */
+static int judge_access(const char *path, int at, struct kv_error *reterr)
+{
+    static const char *const names[] = {LOCK, "db", "journal"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (faccessat(at, names[i], R_OK | W_OK, AT_EACCESS) != 0 && errno != ENOENT)
+            return kv_error_set(reterr, "%s/%s: cannot be written to: %s", path, names[i],
+                                strerror(errno));
+    return 0;
+}
+
+int folder_judge(const char *path, const char *name, struct kv_error *reterr)
+{
+    struct folder found = {.lock = -1};
+    int at = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (at < 0)
+        return errno == ENOENT ? 0 : fail(path, "this folder cannot be opened", reterr);
+    int result = judge(path, at, name, &found, reterr) == 0 ? judge_access(path, at, reterr) : -1;
+    close(at);
+    return result;
+}
+
 static int read_mark(const char *path, int at, const char *name, struct folder *folder,
                      struct kv_error *reterr)
 {

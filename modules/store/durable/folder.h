@@ -25,7 +25,13 @@ struct folder {
     int format;  /* that it is marked with; of a new one, that it will be */
 };
 
-/* name: of the store. Returns: 0, or -1 and *reterr, which names the path. */
+/* name: of the store. All of these return 0, or -1 and *reterr, which names the path. */
+
+/* Whether the folder is this store's, or may become it. Only looks; one that a server has open
+ * passes. */
+int folder_judge(const char *path, const char *name, struct kv_error *reterr);
+
+/* Makes what is missing, and locks it. */
 int folder_open(const char *path, const char *name, struct folder *ret, struct kv_error *reterr);
 
 /* The same for one that is there and is to be left as it is. */

@@ -411,7 +411,13 @@ static int lmdb_store_open_to_read(const struct kv_store_host *host,
     return kv_durable_open_to_read(host, values, &engine_ops, ret_store, reterr);
 }
 
-static const struct kv_store_ops ops = KV_DURABLE_OPS(lmdb_store_open, lmdb_store_open_to_read);
+static void lmdb_store_check(const struct kv_option_value *values, const struct kv_faults *faults)
+{
+    kv_durable_check(values, &engine_ops, faults);
+}
+
+static const struct kv_store_ops ops =
+    KV_DURABLE_OPS(lmdb_store_open, lmdb_store_open_to_read, lmdb_store_check);
 
 static const struct kv_module module = {
     KV_MODULE_IDENTITY,

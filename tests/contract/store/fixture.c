@@ -290,12 +290,25 @@ void fixture_open_to_read(struct fixture *fixture)
     fixture->ops->info(fixture->store, &fixture->info);
 }
 
+const struct kv_module *fixture_module(void)
+{
+    return tested->identity;
+}
+
+struct kv_option_value *fixture_options(const char *folder)
+{
+    struct kv_error error;
+    struct kv_option_value *values =
+        options_create(tested->identity, n_tested_settings, tested_settings, folder, &error);
+    if (values == NULL)
+        fail_msg("%s", error.text);
+    return values;
+}
+
 int fixture_read_nothing(struct fixture *fixture, const char *path, struct kv_error *reterr)
 {
     struct kv_store *store = NULL;
-    struct kv_option_value *values =
-        options_create(tested->identity, n_tested_settings, tested_settings, path, reterr);
-    assert_non_null(values);
+    struct kv_option_value *values = fixture_options(path);
     int result = fixture->ops->open_to_read(&fixture->host, values, &store, reterr);
     if (result == 0)
         fixture->ops->close(store);

@@ -87,6 +87,11 @@ void fixture_open_to_read(struct fixture *fixture);
 /* open_to_read() of a store that is not there, in the empty folder `path`. Returns: its result. */
 int fixture_read_nothing(struct fixture *fixture, const char *path, struct kv_error *reterr);
 
+/* The module under test, and its options for a store in another folder. Owns: the caller, by
+ * options_destroy(). */
+const struct kv_module *fixture_module(void);
+struct kv_option_value *fixture_options(const char *folder);
+
 /* What the program was called with. */
 void fixture_configure(const struct kv_loaded_module *module, int n_settings, char **settings);
 
@@ -164,5 +169,6 @@ int run_thread_tests(void);
 int run_random_tests(void);
 int run_linear_tests(void);
 int run_reading_tests(void);
+int run_check_tests(void);
 
 #endif

@@ -4,9 +4,9 @@
 #include "contract/store/fixture.h"
 
 #include <dirent.h>
-#include <ftw.h>
 #include <unistd.h>
 
+#include "contract/store/sum.h"
 #include "contract/store/walk.h"
 
 #define FOREVER KV_SLICE("forever")
@@ -69,51 +69,17 @@ static void what_was_stored_is_read(void **state)
 
 /* ---- what is left alone ---- */
 
-/* A sum over all files of a folder: names, lengths, and what is in them. */
-static uint64_t sum;
-
-static void add(const void *bytes, size_t len)
-{
-    for (const unsigned char *at = bytes; len != 0; at++, len--)
-        sum = (sum ^ *at) * UINT64_C(1099511628211);
-}
-
-static int add_file(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    char bytes[4096];
-    uint64_t before = sum;
-    (void)walk;
-    sum = UINT64_C(14695981039346656037);
-    add(path, strlen(path));
-    FILE *file = type == FTW_F ? fopen(path, "re") : NULL;
-    for (size_t n; file != NULL && (n = fread(bytes, 1, sizeof(bytes), file)) != 0;)
-        add(bytes, n);
-    if (file != NULL) {
-        fclose(file);
-        add(&status->st_size, sizeof(status->st_size));
-    }
-    sum += before; /* a folder has no order */
-    return 0;
-}
-
-static uint64_t sum_of(const char *folder)
-{
-    sum = 0;
-    assert_int_equal(nftw(folder, add_file, 16, FTW_PHYS), 0);
-    return sum;
-}
-
 static void reading_a_store_that_was_closed_changes_no_byte_of_it(void **state)
 {
     struct fixture *fixture = durable(state);
     put(fixture, FOREVER, KV_SLICE("[1, 2]"));
     fixture_close_store(fixture);
-    uint64_t closed = sum_of(fixture->folder);
+    uint64_t closed = folder_sum(fixture->folder);
     fixture_open_to_read(fixture);
     read_all(fixture);
-    assert_int_equal(sum_of(fixture->folder), closed);
+    assert_int_equal(folder_sum(fixture->folder), closed);
     fixture_close_store(fixture);
-    assert_int_equal(sum_of(fixture->folder), closed);
+    assert_int_equal(folder_sum(fixture->folder), closed);
     fixture_open_to_read(fixture);
 }
 
