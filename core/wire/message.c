@@ -7,6 +7,7 @@
 #include <kvserver/store.h>
 
 #include "wire/decimal.h"
+#include "wire/integer.h"
 #include "wire/json.h"
 #include "wire/json_string.h"
 #include "wire/quote.h"
@@ -27,6 +28,14 @@ enum {
     TTL,
     IF_REVISION,
     IF_ABSENT,
+    META,
+    PREFIX,
+    INITIAL,
+    SINCE,
+    EPOCH,
+    BY,
+    PATCH,
+    WHILE_CONNECTED,
     N_PAYLOAD
 };
 
@@ -41,18 +50,18 @@ static const struct kv_slice payload_names[N_PAYLOAD] = {
     [TTL] = {"ttl", 3},
     [IF_REVISION] = {"if_revision", 11},
     [IF_ABSENT] = {"if_absent", 9},
+    [META] = {"meta", 4},
+    [PREFIX] = {"prefix", 6},
+    [INITIAL] = {"initial", 7},
+    [SINCE] = {"since", 5},
+    [EPOCH] = {"epoch", 5},
+    [BY] = {"by", 2},
+    [PATCH] = {"patch", 5},
+    [WHILE_CONNECTED] = {"while_connected", 15},
 };
 
 enum {
     LONGEST_ESCAPE = 6 /* `\\u0041` stands for one byte */
-};
-
-static const struct kv_slice type_names[] = {
-    [KV_MESSAGE_GET] = {"get", 3},
-    [KV_MESSAGE_SET] = {"set", 3},
-    [KV_MESSAGE_DELETE] = {"delete", 6},
-    [KV_MESSAGE_SUBSCRIBE] = {"subscribe", 9},
-    [KV_MESSAGE_UNSUBSCRIBE] = {"unsubscribe", 11},
 };
 
 /* An id that is too long is no id: the error that says so does not bear it. */
@@ -74,79 +83,95 @@ static int read_id(struct kv_slice id, size_t max_bytes, struct kv_message *mess
     }
 }
 
-static int read_type(struct kv_slice type, struct kv_message *message, struct kv_error *reterr)
-{
-    if (type.bytes == NULL)
-        return kv_error_set(reterr, "\"type\" is missing");
-    if (kv_json_type_of(type) != KV_JSON_STRING)
-        return kv_error_set(reterr, "\"type\" is not a string");
-    for (size_t i = 0; i < sizeof(type_names) / sizeof(type_names[0]); i++) {
-        if (kv_json_string_equals(type, type_names[i])) {
-            message->type = (enum kv_message_type)i;
-            return 0;
-        }
-    }
-    return kv_error_set(reterr, "unknown type %s", kv_quote(type).text);
-}
-
-static int decode_key(struct kv_slice key, size_t max_bytes, struct kv_buffer *scratch,
-                      struct kv_message *message, struct kv_error *reterr)
+/* name: of the member, for errors. */
+static int decode_key(struct kv_slice name, struct kv_slice key, size_t max_bytes,
+                      struct kv_buffer *scratch, struct kv_message *message,
+                      struct kv_error *reterr)
 {
     if (key.len / LONGEST_ESCAPE > max_bytes) /* whatever it says, it is too long */
-        return kv_error_set(reterr, "payload: \"key\" has more than %zu bytes, the limit",
-                            max_bytes);
+        return kv_error_set(reterr, "payload: \"%s\" has more than %zu bytes, the limit",
+                            name.bytes, max_bytes);
     switch (kv_json_unescape(key, scratch)) {
     case 0:
         message->key = kv_buffer_slice(scratch);
         return 0;
     case KV_JSON_NO_MEMORY:
-        return kv_error_set(reterr, "there is no memory to read the key");
+        return kv_error_set(reterr, "there is no memory to read the %s", name.bytes);
     default:
-        return kv_error_set(reterr, "payload: \"key\" has a lone surrogate");
+        return kv_error_set(reterr, "payload: \"%s\" has a lone surrogate", name.bytes);
     }
 }
 
-static int read_key(struct kv_slice key, size_t max_bytes, struct kv_buffer *scratch,
+/* field: the key, or the prefix of keys. */
+static int read_key(const struct kv_json_field *field, size_t max_bytes, struct kv_buffer *scratch,
                     struct kv_message *message, struct kv_error *reterr)
 {
-    if (key.bytes == NULL)
-        return kv_error_set(reterr, "payload: \"key\" is missing");
-    if (kv_json_type_of(key) != KV_JSON_STRING)
-        return kv_error_set(reterr, "payload: \"key\" is not a string");
-    message->key = kv_json_inside(key);
-    return kv_json_has_escapes(key) ? decode_key(key, max_bytes, scratch, message, reterr) : 0;
+    if (field->value.bytes == NULL)
+        return kv_error_set(reterr, "payload: \"%s\" is missing", field->name.bytes);
+    if (kv_json_type_of(field->value) != KV_JSON_STRING)
+        return kv_error_set(reterr, "payload: \"%s\" is not a string", field->name.bytes);
+    message->key = kv_json_inside(field->value);
+    return kv_json_has_escapes(field->value)
+               ? decode_key(field->name, field->value, max_bytes, scratch, message, reterr)
+               : 0;
 }
 
-static int read_if_revision(struct kv_slice value, struct kv_message *message,
+/* name: of the member, for errors. */
+static int read_revision(struct kv_slice name, struct kv_slice value, uint64_t least, uint64_t *ret,
+                         struct kv_error *reterr)
+{
+    if (kv_json_type_of(value) != KV_JSON_NUMBER)
+        return kv_error_set(reterr, "payload: \"%s\" is not a number", name.bytes);
+    struct kv_decimal decimal = kv_decimal_read(value);
+    if (decimal.is_negative || !decimal.is_whole || decimal.rounded < least ||
+        decimal.rounded > KV_REVISION_MAX)
+        return kv_error_set(reterr, "payload: \"%s\" is no revision: %s", name.bytes,
+                            kv_quote(value).text);
+    *ret = decimal.rounded;
+    return 0;
+}
+
+static int read_if_revision(const struct kv_json_field *field, struct kv_message *message,
                             struct kv_error *reterr)
 {
-    if (value.bytes == NULL)
+    if (field->value.bytes == NULL)
         return 0;
-    if (kv_json_type_of(value) != KV_JSON_NUMBER)
-        return kv_error_set(reterr, "payload: \"if_revision\" is not a number");
-    struct kv_decimal decimal = kv_decimal_read(value);
-    if (decimal.is_negative || !decimal.is_whole || decimal.rounded == 0 ||
-        decimal.rounded > KV_REVISION_MAX)
-        return kv_error_set(reterr, "payload: \"if_revision\" is no revision: %s",
-                            kv_quote(value).text);
-    message->if_revision = decimal.rounded;
-    return 0;
+    return read_revision(field->name, field->value, 1, &message->if_revision, reterr);
 }
 
-static int read_if_absent(struct kv_slice value, struct kv_message *message,
-                          struct kv_error *reterr)
+static int read_bool(const struct kv_json_field *field, bool *ret, struct kv_error *reterr)
 {
-    enum kv_json_type type = kv_json_type_of(value);
+    enum kv_json_type type = kv_json_type_of(field->value);
     if (type != KV_JSON_NONE && type != KV_JSON_TRUE && type != KV_JSON_FALSE)
-        return kv_error_set(reterr, "payload: \"if_absent\" is neither true nor false");
-    message->if_absent = type == KV_JSON_TRUE;
+        return kv_error_set(reterr, "payload: \"%s\" is neither true nor false", field->name.bytes);
+    *ret = type == KV_JSON_TRUE;
     return 0;
 }
 
-static int read_ttl(struct kv_slice value, struct kv_message *message, struct kv_error *reterr)
+static int read_ttl(const struct kv_json_field payload[N_PAYLOAD], struct kv_message *message,
+                    struct kv_error *reterr)
 {
+    struct kv_slice value = payload[TTL].value;
     message->has_ttl = value.bytes != NULL;
     return message->has_ttl ? kv_ttl_parse(value, &message->ttl_ms, reterr) : 0;
+}
+
+static int read_while_connected(const struct kv_json_field payload[N_PAYLOAD],
+                                struct kv_message *message, struct kv_error *reterr)
+{
+    if (read_bool(&payload[WHILE_CONNECTED], &message->while_connected, reterr) != 0)
+        return -1;
+    if (message->while_connected && message->ttl_ms < KV_LEASE_LEAST_MS)
+        return kv_error_set(reterr, "payload: \"while_connected\" needs a \"ttl\" of at least 5 s");
+    return 0;
+}
+
+/* ---- what each type needs besides the key ---- */
+
+static int read_get(const struct kv_json_field payload[N_PAYLOAD], struct kv_message *message,
+                    struct kv_error *reterr)
+{
+    return read_bool(&payload[META], &message->meta, reterr);
 }
 
 static int read_set(const struct kv_json_field payload[N_PAYLOAD], struct kv_message *message,
@@ -155,10 +180,119 @@ static int read_set(const struct kv_json_field payload[N_PAYLOAD], struct kv_mes
     message->value = payload[VALUE].value;
     if (message->value.bytes == NULL)
         return kv_error_set(reterr, "payload: \"value\" is missing");
-    if (read_ttl(payload[TTL].value, message, reterr) != 0 ||
-        read_if_absent(payload[IF_ABSENT].value, message, reterr) != 0)
+    if (read_ttl(payload, message, reterr) != 0 ||
+        read_bool(&payload[IF_ABSENT], &message->if_absent, reterr) != 0 ||
+        read_while_connected(payload, message, reterr) != 0)
         return -1;
-    return read_if_revision(payload[IF_REVISION].value, message, reterr);
+    return read_if_revision(&payload[IF_REVISION], message, reterr);
+}
+
+static int read_delete(const struct kv_json_field payload[N_PAYLOAD], struct kv_message *message,
+                       struct kv_error *reterr)
+{
+    return read_if_revision(&payload[IF_REVISION], message, reterr);
+}
+
+static int read_since(const struct kv_json_field payload[N_PAYLOAD], struct kv_message *message,
+                      struct kv_error *reterr)
+{
+    message->has_since = payload[SINCE].value.bytes != NULL;
+    if (!message->has_since)
+        return 0;
+    message->epoch = payload[EPOCH].value;
+    if (read_revision(payload[SINCE].name, payload[SINCE].value, 0, &message->since, reterr) != 0)
+        return -1;
+    if (message->epoch.bytes == NULL)
+        return kv_error_set(reterr, "payload: \"since\" needs the \"epoch\" of that revision");
+    if (kv_json_type_of(message->epoch) != KV_JSON_STRING)
+        return kv_error_set(reterr, "payload: \"epoch\" is not a string");
+    return 0;
+}
+
+static int read_subscribe(const struct kv_json_field payload[N_PAYLOAD], struct kv_message *message,
+                          struct kv_error *reterr)
+{
+    if (read_bool(&payload[META], &message->meta, reterr) != 0 ||
+        read_bool(&payload[INITIAL], &message->initial, reterr) != 0)
+        return -1;
+    return read_since(payload, message, reterr);
+}
+
+static int read_touch(const struct kv_json_field payload[N_PAYLOAD], struct kv_message *message,
+                      struct kv_error *reterr)
+{
+    if (payload[TTL].value.bytes == NULL)
+        return kv_error_set(reterr, "payload: \"ttl\" is missing");
+    return read_ttl(payload, message, reterr);
+}
+
+static int read_increment(const struct kv_json_field payload[N_PAYLOAD], struct kv_message *message,
+                          struct kv_error *reterr)
+{
+    struct kv_slice by = payload[BY].value;
+    message->by = 1;
+    if (by.bytes != NULL && !kv_integer_read(by, &message->by))
+        return kv_error_set(reterr,
+                            "payload: \"by\" is no integer of at most 2^63-1 in magnitude: %s",
+                            kv_quote(by).text);
+    return read_ttl(payload, message, reterr);
+}
+
+static int read_merge(const struct kv_json_field payload[N_PAYLOAD], struct kv_message *message,
+                      struct kv_error *reterr)
+{
+    message->value = payload[PATCH].value;
+    if (message->value.bytes == NULL)
+        return kv_error_set(reterr, "payload: \"patch\" is missing");
+    return 0;
+}
+
+static const struct {
+    struct kv_slice name;
+    bool has_payload;
+    bool takes_prefix; /* in place of the key */
+    int (*read)(const struct kv_json_field payload[N_PAYLOAD], struct kv_message *message,
+                struct kv_error *reterr); /* NULL: nothing but the key */
+} types[] = {
+    [KV_MESSAGE_GET] = {{"get", 3}, true, false, read_get},
+    [KV_MESSAGE_SET] = {{"set", 3}, true, false, read_set},
+    [KV_MESSAGE_DELETE] = {{"delete", 6}, true, false, read_delete},
+    [KV_MESSAGE_SUBSCRIBE] = {{"subscribe", 9}, true, true, read_subscribe},
+    [KV_MESSAGE_UNSUBSCRIBE] = {{"unsubscribe", 11}, true, true, NULL},
+    [KV_MESSAGE_TOUCH] = {{"touch", 5}, true, false, read_touch},
+    [KV_MESSAGE_INCREMENT] = {{"increment", 9}, true, false, read_increment},
+    [KV_MESSAGE_MERGE] = {{"merge", 5}, true, false, read_merge},
+    [KV_MESSAGE_HELLO] = {{"hello", 5}, false, false, NULL},
+};
+
+static int read_type(struct kv_slice type, struct kv_message *message, struct kv_error *reterr)
+{
+    if (type.bytes == NULL)
+        return kv_error_set(reterr, "\"type\" is missing");
+    if (kv_json_type_of(type) != KV_JSON_STRING)
+        return kv_error_set(reterr, "\"type\" is not a string");
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        if (kv_json_string_equals(type, types[i].name)) {
+            message->type = (enum kv_message_type)i;
+            return 0;
+        }
+    }
+    return kv_error_set(reterr, "unknown type %s", kv_quote(type).text);
+}
+
+static int read_key_or_prefix(const struct kv_json_field payload[N_PAYLOAD], size_t max_bytes,
+                              struct kv_buffer *scratch, struct kv_message *message,
+                              struct kv_error *reterr)
+{
+    bool takes_prefix = types[message->type].takes_prefix;
+    message->is_prefix = takes_prefix && payload[PREFIX].value.bytes != NULL;
+    if (takes_prefix && !message->is_prefix && payload[KEY].value.bytes == NULL)
+        return kv_error_set(reterr, "payload: \"key\" or \"prefix\" is missing");
+    if (!message->is_prefix)
+        return read_key(&payload[KEY], max_bytes, scratch, message, reterr);
+    if (payload[KEY].value.bytes != NULL)
+        return kv_error_set(reterr, "payload: \"key\" and \"prefix\" exclude each other");
+    return read_key(&payload[PREFIX], max_bytes, scratch, message, reterr);
 }
 
 static int read_payload(const struct kv_json_field *field, const struct kv_message_limits *limits,
@@ -171,19 +305,10 @@ static int read_payload(const struct kv_json_field *field, const struct kv_messa
     if (kv_json_type_of(field->value) != KV_JSON_OBJECT)
         return kv_error_set(reterr, "\"payload\" must be an object, not %s",
                             kv_json_type_name(kv_json_type_of(field->value)));
-    if (read_key(payload[KEY].value, limits->max_key_bytes, scratch, message, reterr) != 0)
+    if (read_key_or_prefix(payload, limits->max_key_bytes, scratch, message, reterr) != 0)
         return -1;
-    switch (message->type) {
-    case KV_MESSAGE_SET:
-        return read_set(payload, message, reterr);
-    case KV_MESSAGE_DELETE:
-        return read_if_revision(payload[IF_REVISION].value, message, reterr);
-    case KV_MESSAGE_GET:
-    case KV_MESSAGE_SUBSCRIBE:
-    case KV_MESSAGE_UNSUBSCRIBE:
-        break;
-    }
-    return 0;
+    return types[message->type].read == NULL ? 0
+                                             : types[message->type].read(payload, message, reterr);
 }
 
 static int tell(struct kv_slice text, const struct kv_json_error *error, struct kv_error *reterr)
@@ -221,5 +346,7 @@ int kv_message_parse(struct kv_slice text, const struct kv_message_limits *limit
     if (read_id(members[ID].value, limits->max_key_bytes, ret, reterr) != 0 ||
         read_type(members[TYPE].value, ret, reterr) != 0)
         return -1;
-    return read_payload(&members[PAYLOAD], limits, scratch, ret, reterr);
+    return types[ret->type].has_payload
+               ? read_payload(&members[PAYLOAD], limits, scratch, ret, reterr)
+               : 0;
 }

@@ -1,6 +1,5 @@
 /*
- * One message of a client, as it comes over a WebSocket or in a batch: PROTOCOL A2, and of B2 the
- * id, unsubscribe and the conditions.
+ * One message of a client, as it comes over a WebSocket or in a batch: PROTOCOL A2 and B2.
  */
 #ifndef KV_WIRE_MESSAGE_H
 #define KV_WIRE_MESSAGE_H
@@ -13,6 +12,14 @@ enum kv_message_type {
     KV_MESSAGE_DELETE,
     KV_MESSAGE_SUBSCRIBE,
     KV_MESSAGE_UNSUBSCRIBE,
+    KV_MESSAGE_TOUCH,
+    KV_MESSAGE_INCREMENT,
+    KV_MESSAGE_MERGE,
+    KV_MESSAGE_HELLO,
+};
+
+enum {
+    KV_LEASE_LEAST_MS = 5000 /* the least TTL of a SET with `while_connected` */
 };
 
 /* Slices point into the text or the scratch buffer that kv_message_parse() was given, and live as
@@ -20,11 +27,19 @@ enum kv_message_type {
 struct kv_message {
     enum kv_message_type type;
     struct kv_slice id;    /* the JSON text of a string or a number; empty: none */
-    struct kv_slice key;   /* UTF-8, decoded */
-    struct kv_slice value; /* SET: the JSON text */
-    int64_t ttl_ms;        /* SET: 0 is no expiry */
-    bool has_ttl;          /* SET: the client named a TTL, be it 0 */
+    struct kv_slice key;   /* UTF-8, decoded; HELLO has none */
+    struct kv_slice value; /* SET: the JSON text; MERGE: that of the patch */
+    int64_t ttl_ms;        /* SET, TOUCH, INCREMENT: 0 is no expiry */
+    bool has_ttl;          /* the client named a TTL, be it 0; TOUCH: always */
     bool if_absent;        /* SET */
+    bool while_connected;  /* SET: it is a lease, with a TTL of at least KV_LEASE_LEAST_MS */
+    bool is_prefix;        /* SUBSCRIBE, UNSUBSCRIBE: of all keys that begin with `key` */
+    bool meta;             /* GET, SUBSCRIBE */
+    bool initial;          /* SUBSCRIBE; `since` goes before it */
+    bool has_since;        /* SUBSCRIBE: continue after this revision of this epoch: */
+    uint64_t since;
+    struct kv_slice epoch; /* the JSON text of a string */
+    int64_t by;            /* INCREMENT: an integer (integer.h) */
     uint64_t if_revision;  /* SET, DELETE: 0 is no condition */
 };
 

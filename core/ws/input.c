@@ -33,6 +33,13 @@ static void hang_up(struct kv_session *session, uint16_t code)
     kv_session_end(session);
 }
 
+/* Whether the message asks for something that is not served yet. */
+static bool is_planned(const struct kv_message *message)
+{
+    return message->type > KV_MESSAGE_UNSUBSCRIBE || message->is_prefix || message->meta ||
+           message->initial || message->has_since || message->while_connected;
+}
+
 static enum kv_command_kind kind_of(enum kv_message_type type)
 {
     static const enum kv_command_kind kinds[] = {
@@ -100,7 +107,9 @@ static void check_and_send(struct kv_session *session, const struct kv_message *
 {
     const struct kv_ws_config *config = kv_session_config(session);
     struct kv_error error;
-    if (message->key.len > config->max_key_bytes)
+    if (is_planned(message))
+        kv_error_set(&error, "this is not served yet");
+    else if (message->key.len > config->max_key_bytes)
         kv_error_set(&error, "the key has %zu bytes, the limit is %zu", message->key.len,
                      config->max_key_bytes);
     else if (message->value.len > config->max_value_bytes)

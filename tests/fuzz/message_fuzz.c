@@ -28,17 +28,33 @@ static void check_value(struct kv_slice value, struct kv_slice text)
     assert(again.bytes == value.bytes && again.len == value.len);
 }
 
+static void check_options(const struct kv_message *message, struct kv_slice text)
+{
+    bool is_subscription =
+        message->type == KV_MESSAGE_SUBSCRIBE || message->type == KV_MESSAGE_UNSUBSCRIBE;
+    assert(!message->is_prefix || is_subscription);
+    assert(!message->while_connected || message->ttl_ms >= KV_LEASE_LEAST_MS);
+    assert(message->since <= KV_REVISION_MAX && message->by != INT64_MIN);
+    if (!message->has_since)
+        return;
+    check_value(message->epoch, text);
+    assert(message->epoch.bytes[0] == '"');
+}
+
 static void check_message(const struct kv_message *message, struct kv_slice text,
                           const struct kv_buffer *scratch)
 {
-    assert(lies_within(message->key, scratch->len > 0 ? kv_buffer_slice(scratch) : text));
+    bool has_value = message->type == KV_MESSAGE_SET || message->type == KV_MESSAGE_MERGE;
+    if (message->type != KV_MESSAGE_HELLO)
+        assert(lies_within(message->key, scratch->len > 0 ? kv_buffer_slice(scratch) : text));
     assert(kv_utf8_is_valid(message->key));
-    assert((message->type == KV_MESSAGE_SET) == (message->value.len > 0));
-    if (message->type == KV_MESSAGE_SET)
+    assert(has_value == (message->value.len > 0));
+    if (has_value)
         check_value(message->value, text);
     assert(message->ttl_ms >= 0 && message->ttl_ms <= KV_TTL_MAX_MS);
     assert(message->has_ttl || message->ttl_ms == 0);
     assert(message->if_revision <= KV_REVISION_MAX);
+    check_options(message, text);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)

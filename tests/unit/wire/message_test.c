@@ -59,6 +59,10 @@ static void every_type_has_its_name(void **state)
     assert_read("{\"type\":\"delete\",\"payload\":{\"key\":\"k\"}}", KV_MESSAGE_DELETE);
     assert_read("{\"type\":\"subscribe\",\"payload\":{\"key\":\"k\"}}", KV_MESSAGE_SUBSCRIBE);
     assert_read("{\"type\":\"unsubscribe\",\"payload\":{\"key\":\"k\"}}", KV_MESSAGE_UNSUBSCRIBE);
+    assert_read("{\"type\":\"touch\",\"payload\":{\"key\":\"k\",\"ttl\":1}}", KV_MESSAGE_TOUCH);
+    assert_read("{\"type\":\"increment\",\"payload\":{\"key\":\"k\"}}", KV_MESSAGE_INCREMENT);
+    assert_read("{\"type\":\"merge\",\"payload\":{\"key\":\"k\",\"patch\":{}}}", KV_MESSAGE_MERGE);
+    assert_read("{\"type\":\"hello\"}", KV_MESSAGE_HELLO);
     assert_read("{\"payload\":{\"key\":\"k\"},\"ty\\u0070e\":\"g\\u0065t\"}", KV_MESSAGE_GET);
 }
 
@@ -275,6 +279,187 @@ static void a_set_takes_conditions(void **state)
                    "payload: \"if_absent\" is neither true nor false");
 }
 
+static void a_subscription_is_for_a_key_or_a_prefix(void **state)
+{
+    (void)state;
+    assert_read("{\"type\":\"subscribe\",\"payload\":{\"key\":\"k\"}}", KV_MESSAGE_SUBSCRIBE);
+    assert_false(message.is_prefix);
+    assert_read("{\"type\":\"subscribe\",\"payload\":{\"prefix\":\"r\\u006f/\"}}",
+                KV_MESSAGE_SUBSCRIBE);
+    assert_true(message.is_prefix);
+    assert_slice(message.key, KV_SLICE("ro/"));
+    assert_read("{\"type\":\"unsubscribe\",\"payload\":{\"prefix\":\"\"}}", KV_MESSAGE_UNSUBSCRIBE);
+    assert_true(message.is_prefix);
+    assert_int_equal(message.key.len, 0);
+    assert_refused("{\"type\":\"subscribe\",\"payload\":{\"prefix\":\"a\",\"key\":\"a\"}}",
+                   "payload: \"key\" and \"prefix\" exclude each other");
+    assert_refused("{\"type\":\"unsubscribe\",\"payload\":{\"key\":1,\"prefix\":\"a\"}}",
+                   "payload: \"key\" and \"prefix\" exclude each other");
+    assert_refused("{\"type\":\"subscribe\",\"payload\":{}}",
+                   "payload: \"key\" or \"prefix\" is missing");
+    assert_refused("{\"type\":\"subscribe\",\"payload\":{\"prefix\":1}}",
+                   "payload: \"prefix\" is not a string");
+    assert_refused("{\"type\":\"subscribe\",\"payload\":{\"prefix\":\"\\ud800\"}}",
+                   "payload: \"prefix\" has a lone surrogate");
+}
+
+static void a_prefix_is_of_no_use_to_other_types(void **state)
+{
+    (void)state;
+    assert_read("{\"type\":\"get\",\"payload\":{\"key\":\"k\",\"prefix\":1}}", KV_MESSAGE_GET);
+    assert_false(message.is_prefix);
+    assert_refused("{\"type\":\"get\",\"payload\":{\"prefix\":\"k\"}}",
+                   "payload: \"key\" is missing");
+}
+
+static void a_subscription_has_options(void **state)
+{
+    (void)state;
+    assert_read("{\"type\":\"subscribe\",\"payload\":{\"key\":\"k\"}}", KV_MESSAGE_SUBSCRIBE);
+    assert_false(message.initial || message.meta || message.has_since);
+    assert_read(
+        "{\"type\":\"subscribe\",\"payload\":{\"key\":\"k\",\"initial\":true,\"meta\":true}}",
+        KV_MESSAGE_SUBSCRIBE);
+    assert_true(message.initial && message.meta);
+    assert_read(
+        "{\"type\":\"subscribe\",\"payload\":{\"key\":\"k\",\"initial\":false,\"meta\":false}}",
+        KV_MESSAGE_SUBSCRIBE);
+    assert_false(message.initial || message.meta);
+    assert_refused("{\"type\":\"subscribe\",\"payload\":{\"key\":\"k\",\"initial\":1}}",
+                   "payload: \"initial\" is neither true nor false");
+    assert_refused("{\"type\":\"subscribe\",\"payload\":{\"key\":\"k\",\"meta\":null}}",
+                   "payload: \"meta\" is neither true nor false");
+}
+
+static void a_subscription_continues_after_a_revision_of_an_epoch(void **state)
+{
+    (void)state;
+    assert_read("{\"type\":\"subscribe\",\"payload\":{\"prefix\":\"p\",\"since\":12,\"epoch\":"
+                "\"ab\\u0063\"}}",
+                KV_MESSAGE_SUBSCRIBE);
+    assert_true(message.has_since);
+    assert_int_equal(message.since, 12);
+    assert_slice(message.epoch, KV_SLICE("\"ab\\u0063\""));
+    assert_read("{\"type\":\"subscribe\",\"payload\":{\"key\":\"k\",\"since\":0,\"epoch\":\"e\"}}",
+                KV_MESSAGE_SUBSCRIBE);
+    assert_true(message.has_since);
+    assert_int_equal(message.since, 0);
+    assert_read("{\"type\":\"subscribe\",\"payload\":{\"key\":\"k\",\"epoch\":7}}",
+                KV_MESSAGE_SUBSCRIBE);
+    assert_false(message.has_since);
+}
+
+static void what_a_subscription_cannot_continue_after_is_refused(void **state)
+{
+    (void)state;
+    assert_refused("{\"type\":\"subscribe\",\"payload\":{\"key\":\"k\",\"since\":1}}",
+                   "payload: \"since\" needs the \"epoch\" of that revision");
+    assert_refused("{\"type\":\"subscribe\",\"payload\":{\"key\":\"k\",\"since\":1,\"epoch\":1}}",
+                   "payload: \"epoch\" is not a string");
+    assert_refused(
+        "{\"type\":\"subscribe\",\"payload\":{\"key\":\"k\",\"since\":\"1\",\"epoch\":\"e\"}}",
+        "payload: \"since\" is not a number");
+    assert_refused(
+        "{\"type\":\"subscribe\",\"payload\":{\"key\":\"k\",\"since\":-1,\"epoch\":\"e\"}}",
+        "payload: \"since\" is no revision: -1");
+    assert_refused(
+        "{\"type\":\"subscribe\",\"payload\":{\"key\":\"k\",\"since\":1.5,\"epoch\":\"e\"}}",
+        "payload: \"since\" is no revision: 1.5");
+    assert_refused("{\"type\":\"subscribe\",\"payload\":{\"key\":\"k\",\"since\":9007199254740992,"
+                   "\"epoch\":\"e\"}}",
+                   "payload: \"since\" is no revision: 9007199254740992");
+}
+
+static void a_get_may_ask_for_meta(void **state)
+{
+    (void)state;
+    assert_read("{\"type\":\"get\",\"payload\":{\"key\":\"k\",\"meta\":true}}", KV_MESSAGE_GET);
+    assert_true(message.meta);
+    assert_refused("{\"type\":\"get\",\"payload\":{\"key\":\"k\",\"meta\":\"yes\"}}",
+                   "payload: \"meta\" is neither true nor false");
+}
+
+static void a_lease_has_a_ttl_of_five_seconds_or_more(void **state)
+{
+    (void)state;
+    assert_read("{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":1,\"ttl\":\"5s\",\"while_"
+                "connected\":true}}",
+                KV_MESSAGE_SET);
+    assert_true(message.while_connected);
+    assert_read("{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":1,\"ttl\":1,\"while_"
+                "connected\":false}}",
+                KV_MESSAGE_SET);
+    assert_false(message.while_connected);
+    static const char *const too_short[] = {
+        "{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":1,\"ttl\":4999,\"while_connected\":"
+        "true}}",
+        "{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":1,\"ttl\":0,\"while_connected\":"
+        "true}}",
+        "{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":1,\"while_connected\":true}}",
+    };
+    for (size_t i = 0; i < sizeof(too_short) / sizeof(too_short[0]); i++)
+        assert_refused(too_short[i],
+                       "payload: \"while_connected\" needs a \"ttl\" of at least 5 s");
+    assert_refused(
+        "{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":1,\"while_connected\":1}}",
+        "payload: \"while_connected\" is neither true nor false");
+}
+
+static void a_touch_needs_a_ttl(void **state)
+{
+    (void)state;
+    assert_read("{\"type\":\"touch\",\"payload\":{\"key\":\"k\",\"ttl\":0}}", KV_MESSAGE_TOUCH);
+    assert_true(message.has_ttl);
+    assert_read("{\"type\":\"touch\",\"payload\":{\"key\":\"k\",\"ttl\":\"2s\"}}",
+                KV_MESSAGE_TOUCH);
+    assert_int_equal(message.ttl_ms, 2000);
+    assert_refused("{\"type\":\"touch\",\"payload\":{\"key\":\"k\"}}",
+                   "payload: \"ttl\" is missing");
+    assert_refused("{\"type\":\"touch\",\"payload\":{\"key\":\"k\",\"ttl\":-1}}",
+                   "ttl: -1 is negative");
+}
+
+static void an_increment_is_by_an_integer(void **state)
+{
+    (void)state;
+    assert_read("{\"type\":\"increment\",\"payload\":{\"key\":\"k\"}}", KV_MESSAGE_INCREMENT);
+    assert_int_equal(message.by, 1);
+    assert_false(message.has_ttl);
+    assert_read("{\"type\":\"increment\",\"payload\":{\"key\":\"k\",\"by\":-9223372036854775807,"
+                "\"ttl\":\"1s\"}}",
+                KV_MESSAGE_INCREMENT);
+    assert_int_equal(message.by, -INT64_MAX);
+    assert_int_equal(message.ttl_ms, 1000);
+    assert_refused("{\"type\":\"increment\",\"payload\":{\"key\":\"k\",\"by\":1.0}}",
+                   "payload: \"by\" is no integer of at most 2^63-1 in magnitude: 1.0");
+    assert_refused(
+        "{\"type\":\"increment\",\"payload\":{\"key\":\"k\",\"by\":9223372036854775808}}",
+        "payload: \"by\" is no integer of at most 2^63-1 in magnitude: "
+        "9223372036854775808");
+    assert_refused("{\"type\":\"increment\",\"payload\":{\"key\":\"k\",\"by\":null}}",
+                   "payload: \"by\" is no integer of at most 2^63-1 in magnitude: null");
+}
+
+static void a_merge_has_a_patch_of_any_type(void **state)
+{
+    (void)state;
+    assert_read("{\"type\":\"merge\",\"payload\":{\"key\":\"k\",\"patch\": {\"a\":null} }}",
+                KV_MESSAGE_MERGE);
+    assert_slice(message.value, KV_SLICE("{\"a\":null}"));
+    assert_read("{\"type\":\"merge\",\"payload\":{\"key\":\"k\",\"patch\":3}}", KV_MESSAGE_MERGE);
+    assert_slice(message.value, KV_SLICE("3"));
+    assert_refused("{\"type\":\"merge\",\"payload\":{\"key\":\"k\",\"value\":{}}}",
+                   "payload: \"patch\" is missing");
+}
+
+static void a_hello_needs_no_payload(void **state)
+{
+    (void)state;
+    assert_read("{\"type\":\"hello\",\"id\":1,\"payload\":[]}", KV_MESSAGE_HELLO);
+    assert_slice(message.id, KV_SLICE("1"));
+    assert_int_equal(message.key.len, 0);
+}
+
 static void members_of_no_use_are_ignored(void **state)
 {
     (void)state;
@@ -374,6 +559,17 @@ int main(void)
         cmocka_unit_test(a_revision_is_any_spelling_of_a_positive_integer),
         cmocka_unit_test(what_is_no_revision_is_refused),
         cmocka_unit_test(a_set_takes_conditions),
+        cmocka_unit_test(a_subscription_is_for_a_key_or_a_prefix),
+        cmocka_unit_test(a_prefix_is_of_no_use_to_other_types),
+        cmocka_unit_test(a_subscription_has_options),
+        cmocka_unit_test(a_subscription_continues_after_a_revision_of_an_epoch),
+        cmocka_unit_test(what_a_subscription_cannot_continue_after_is_refused),
+        cmocka_unit_test(a_get_may_ask_for_meta),
+        cmocka_unit_test(a_lease_has_a_ttl_of_five_seconds_or_more),
+        cmocka_unit_test(a_touch_needs_a_ttl),
+        cmocka_unit_test(an_increment_is_by_an_integer),
+        cmocka_unit_test(a_merge_has_a_patch_of_any_type),
+        cmocka_unit_test(a_hello_needs_no_payload),
         cmocka_unit_test(members_of_no_use_are_ignored),
         cmocka_unit_test(of_a_member_given_twice_the_last_counts),
         cmocka_unit_test(nesting_deeper_than_the_limit_is_refused),
