@@ -3,8 +3,9 @@
  *
  * An entry (a key, its value, its revision) is immutable and counted; only its deadline may move,
  * under the lock. The arrays hold one reference to each entry, every item given out holds one more,
- * so what a reader got stays as it was, whatever is written afterwards. Bytes are copied before
- * the lock is taken and freed after it is given back.
+ * so what a reader got stays as it was, whatever is written afterwards. The bytes of a SET are
+ * copied before the lock is taken, those of an UPDATE under it, since they depend on the old ones;
+ * all are freed after it is given back.
  *
  * Invariants, under the lock: `entries` is sorted by key without duplicates; `heap` has exactly the
  * entries with a deadline, each knowing its place; both arrays have room for the same number, so
@@ -44,10 +45,10 @@ struct kv_store {
     size_t n;
     struct entry **heap;
     size_t n_heap;
-    size_t capacity; /* of both arrays */
-    uint64_t revision;
-    uint64_t bytes;     /* of all keys and values */
-    uint64_t max_bytes; /* 0: no limit */
+    size_t capacity;           /* of both arrays */
+    _Atomic uint64_t revision; /* written under the lock, read anywhere */
+    uint64_t bytes;            /* of all keys and values */
+    uint64_t max_bytes;        /* 0: no limit */
     char epoch[33];
 };
 
@@ -56,16 +57,16 @@ struct work {
     struct kv_cmd *cmd;
     size_t at;           /* where the key is, or belongs */
     struct entry *entry; /* the key's; NULL where it is missing */
-    struct entry *fresh; /* SET: what the key is to become; NULL once it is in the table */
+    struct entry *fresh; /* SET, UPDATE: what the key is to become; NULL once it is in the table */
     struct entry *gone;  /* taken out of the table; released after the lock */
 };
 
 /* ---- entries ---- */
 
 /* Returns: NULL where there is no memory. */
-static struct entry *entry_create(const struct kv_cmd *cmd)
+static struct entry *entry_create(const struct kv_cmd *cmd, struct kv_slice value)
 {
-    struct entry *entry = malloc(sizeof(*entry) + 1 + cmd->key.len + cmd->value.len);
+    struct entry *entry = malloc(sizeof(*entry) + 1 + cmd->key.len + value.len);
     if (entry == NULL)
         return NULL;
     *entry = (struct entry){
@@ -73,13 +74,13 @@ static struct entry *entry_create(const struct kv_cmd *cmd)
         .hash = cmd->hash,
         .deadline_ms = KV_NEVER,
         .key_len = cmd->key.len,
-        .value_len = cmd->value.len,
+        .value_len = value.len,
     };
     entry->bytes[0] = CURSOR_MARK;
     if (cmd->key.len != 0)
         memcpy(entry->bytes + 1, cmd->key.bytes, cmd->key.len);
-    if (cmd->value.len != 0)
-        memcpy(entry->bytes + 1 + cmd->key.len, cmd->value.bytes, cmd->value.len);
+    if (value.len != 0)
+        memcpy(entry->bytes + 1 + cmd->key.len, value.bytes, value.len);
     return entry;
 }
 
@@ -303,11 +304,13 @@ static bool has_room(struct kv_store *store, const struct work *work)
     return work->entry != NULL || table_reserve(store);
 }
 
-static void set_key(struct kv_store *store, struct work *work)
+/* Gives the key the value of `work->fresh`. */
+static void set_key(struct kv_store *store, struct work *work, int64_t deadline_ms)
 {
     struct kv_cmd *cmd = work->cmd;
-    if (work->entry != NULL && kv_slice_equals(entry_value(work->entry), cmd->value)) {
-        set_deadline(store, work->entry, cmd->deadline_ms);
+    struct entry *fresh = work->fresh;
+    if (work->entry != NULL && kv_slice_equals(entry_value(work->entry), entry_value(fresh))) {
+        set_deadline(store, work->entry, deadline_ms);
         finish(cmd, KV_UNCHANGED, work->entry->revision);
         return;
     }
@@ -315,18 +318,45 @@ static void set_key(struct kv_store *store, struct work *work)
         finish(cmd, KV_FULL, 0);
         return;
     }
-    struct entry *fresh = work->fresh;
     fresh->revision = ++store->revision;
     if (work->entry == NULL)
         table_insert(store, work->at, fresh);
     else
         table_replace(store, work->at, fresh);
-    set_deadline(store, fresh, cmd->deadline_ms);
+    set_deadline(store, fresh, deadline_ms);
     tell_set(store, work->entry, fresh);
     finish(cmd, KV_OK, fresh->revision);
     work->fresh = NULL;
     if (work->entry != NULL)
         work->gone = work->entry;
+}
+
+/* Makes `work->fresh` of the value that is there. Returns: KV_OK, or why it is not made. */
+static enum kv_status compute(struct work *work)
+{
+    struct kv_cmd *cmd = work->cmd;
+    struct kv_item old = {0};
+    struct kv_slice value;
+    if (work->entry != NULL)
+        old = entry_item(work->entry);
+    if (cmd->most_bytes != 0 && old.value.len > cmd->most_bytes)
+        return KV_LONGER;
+    enum kv_status status = cmd->compute(cmd, &old, &value);
+    if (status == KV_OK && (work->fresh = entry_create(cmd, value)) == NULL)
+        return KV_FULL;
+    return status;
+}
+
+static void update_key(struct kv_store *store, struct work *work)
+{
+    struct kv_cmd *cmd = work->cmd;
+    enum kv_status status = compute(work);
+    if (status != KV_OK)
+        finish(cmd, status, 0);
+    else if (work->entry != NULL && cmd->keeps_deadline)
+        set_key(store, work, work->entry->deadline_ms);
+    else
+        set_key(store, work, cmd->deadline_ms);
 }
 
 static void delete_key(struct kv_store *store, struct work *work)
@@ -377,7 +407,9 @@ static void commit(struct kv_store *store, struct work *work)
     else if (!kv_cmd_holds(cmd, work->entry != NULL, standing))
         finish(cmd, KV_CONDITION, standing);
     else if (cmd->op == KV_OP_SET)
-        set_key(store, work);
+        set_key(store, work, cmd->deadline_ms);
+    else if (cmd->op == KV_OP_UPDATE)
+        update_key(store, work);
     else if (cmd->op == KV_OP_DELETE)
         delete_key(store, work);
     else
@@ -387,7 +419,7 @@ static void commit(struct kv_store *store, struct work *work)
 static void run(struct kv_store *store, struct kv_cmd *cmd)
 {
     struct work work = {.cmd = cmd};
-    if (cmd->op == KV_OP_SET && (work.fresh = entry_create(cmd)) == NULL) {
+    if (cmd->op == KV_OP_SET && (work.fresh = entry_create(cmd, cmd->value)) == NULL) {
         finish(cmd, KV_FULL, 0);
         return;
     }
@@ -408,16 +440,22 @@ static void simple_submit(struct kv_store *store, uint32_t loop, struct kv_cmd *
 
 /* ---- scans ---- */
 
-/* The index of the first entry of the page: behind the cursor, and not before the prefix. */
-static size_t scan_start(const struct kv_store *store, const struct kv_scan *scan)
+/* Where the page begins by its cursor, or by its start where there is none. */
+static size_t scan_resume(const struct kv_store *store, const struct kv_scan *scan)
 {
-    size_t start = lower_bound(store, scan->prefix);
     if (scan->cursor.len == 0)
-        return start;
+        return lower_bound(store, scan->start);
     struct kv_slice key = {.bytes = scan->cursor.bytes + 1, .len = scan->cursor.len - 1};
     size_t behind = lower_bound(store, key);
-    behind += entry_at(store, behind, key) != NULL;
-    return behind > start ? behind : start;
+    return behind + (entry_at(store, behind, key) != NULL);
+}
+
+/* The index of the first entry of the page, which is not before the prefix. */
+static size_t scan_begin(const struct kv_store *store, const struct kv_scan *scan)
+{
+    size_t first = lower_bound(store, scan->prefix);
+    size_t resume = scan_resume(store, scan);
+    return resume > first ? resume : first;
 }
 
 static bool is_in_scan(const struct kv_store *store, const struct kv_scan *scan, size_t index)
@@ -430,9 +468,9 @@ static bool is_in_scan(const struct kv_store *store, const struct kv_scan *scan,
 static void fill_page(struct kv_store *store, struct kv_scan *scan)
 {
     int64_t now_ms = store->host->base.now_ms(&store->host->base);
-    size_t start = scan_start(store, scan);
-    size_t at = start;
-    for (; at - start < scan->capacity && is_in_scan(store, scan, at); at++) {
+    size_t begin = scan_begin(store, scan);
+    size_t at = begin;
+    for (; at - begin < scan->capacity && is_in_scan(store, scan, at); at++) {
         struct entry *entry = store->entries[at];
         if (now_ms >= entry->deadline_ms)
             continue;
@@ -542,6 +580,11 @@ static void simple_info(struct kv_store *store, struct kv_store_info *ret_info)
     memcpy(ret_info->epoch, store->epoch, sizeof(store->epoch));
 }
 
+static uint64_t simple_revision(struct kv_store *store)
+{
+    return store->revision;
+}
+
 static void simple_ref(struct kv_store *store, void *ref)
 {
     (void)store;
@@ -574,6 +617,7 @@ static const struct kv_store_ops simple_ops = {
     .ref = simple_ref,
     .unref = simple_unref,
     .close = simple_close,
+    .revision = simple_revision,
 };
 
 static const struct kv_module simple_module = {
@@ -581,7 +625,8 @@ static const struct kv_module simple_module = {
     .kind = KV_MODULE_STORE,
     .name = "simple",
     .version = "1.0",
-    .capabilities = KV_STORE_ORDERED | KV_STORE_SYNC,
+    .capabilities =
+        KV_STORE_SYNC | KV_STORE_ORDERED | KV_STORE_SEEKS | KV_STORE_UPDATES | KV_STORE_IN_ORDER,
     .options = simple_options,
     .n_options = N_OPTIONS,
     .ops = &simple_ops,

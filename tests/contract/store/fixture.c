@@ -78,6 +78,12 @@ void assert_no_violation(struct fixture *fixture)
         fail_msg("%s", violation);
 }
 
+void skip_without(const struct fixture *fixture, enum kv_store_capability capability)
+{
+    if ((fixture->capabilities & capability) == 0)
+        skip();
+}
+
 /* ---- the host's functions ---- */
 
 /* Lets other threads go first now and then: what can happen between two steps of a store, and
@@ -155,11 +161,31 @@ static struct told keep_change(struct fixture *fixture, uint32_t part,
     return told;
 }
 
+static bool is_in_order(const struct fixture *fixture)
+{
+    return (fixture->capabilities & KV_STORE_IN_ORDER) != 0;
+}
+
+/* 0: the store does not say. */
+static uint64_t revision_of(const struct fixture *fixture)
+{
+    return fixture->ops->revision == NULL ? 0 : fixture->ops->revision(fixture->store);
+}
+
+static void begin_telling(struct fixture *fixture, const struct kv_change *change)
+{
+    if (is_in_order(fixture) && atomic_exchange(&fixture->is_telling, true))
+        note_violation(fixture, "two changes are told at once");
+    hold_up(fixture);
+    if (fixture->ops->revision != NULL && revision_of(fixture) < change->revision)
+        note_violation(fixture, "revision() is behind a change that is told");
+}
+
 static void host_changed(const struct kv_store_host *host, uint32_t part,
                          const struct kv_change *change)
 {
     struct fixture *fixture = fixture_of(host);
-    hold_up(fixture);
+    begin_telling(fixture, change);
     struct told told = keep_change(fixture, part, change);
     pthread_mutex_lock(&fixture->lock);
     if (fixture->n_told == fixture->capacity) {
@@ -170,6 +196,7 @@ static void host_changed(const struct kv_store_host *host, uint32_t part,
     if (change->hash != hash_of(change->key))
         note_locked(fixture, "a change bears another hash than its key");
     pthread_mutex_unlock(&fixture->lock);
+    atomic_store(&fixture->is_telling, false);
 }
 
 static void host_wake_at(const struct kv_store_host *host, uint32_t part, int64_t deadline_ms)
@@ -338,7 +365,7 @@ int fixture_close(void **state)
 {
     struct fixture *fixture = *state;
     struct kv_error error = {0};
-    if (history_check(fixture->told, fixture->n_told, fixture->info.parts, &error) != 0)
+    if (history_check(fixture, &error) != 0)
         note_violation(fixture, "%s", error.text);
     forget_changes(fixture);
     fixture->ops->close(fixture->store);
@@ -388,6 +415,14 @@ struct call call_touch(struct kv_slice key, int64_t deadline_ms)
     return call;
 }
 
+struct call call_update(struct kv_slice key, kv_update_fn compute, void *context)
+{
+    struct call call = make(KV_OP_UPDATE, key);
+    call.cmd.compute = compute;
+    call.context = context;
+    return call;
+}
+
 struct call with_cond(struct call call, uint32_t cond)
 {
     call.cmd.cond |= cond;
@@ -410,9 +445,12 @@ static bool may_end_so(enum kv_op op, enum kv_status status)
     case KV_OK:
         return true;
     case KV_UNCHANGED:
-        return op == KV_OP_SET;
+        return op == KV_OP_SET || op == KV_OP_UPDATE;
     case KV_MISSING:
-        return op != KV_OP_SET;
+        return op != KV_OP_SET && op != KV_OP_UPDATE;
+    case KV_LONGER:
+    case KV_DECLINED:
+        return op == KV_OP_UPDATE;
     case KV_CONDITION:
     case KV_FULL:
     case KV_TOO_BIG:
@@ -422,8 +460,19 @@ static bool may_end_so(enum kv_op op, enum kv_status status)
     }
 }
 
-static void check_outcome(struct fixture *fixture, const struct kv_cmd *cmd)
+/* Of a store without threads of its own, changes happen within the call. */
+static void check_revision(struct fixture *fixture, const struct call *call)
 {
+    const struct kv_cmd *cmd = &call->cmd;
+    bool is_change = cmd->status == KV_OK && cmd->op != KV_OP_GET && cmd->op != KV_OP_TOUCH;
+    if (is_change && (fixture->capabilities & KV_STORE_SYNC) != 0 &&
+        cmd->revision <= call->revision_before)
+        note_violation(fixture, "a change of a revision that was given out before");
+}
+
+static void check_outcome(struct fixture *fixture, const struct call *call)
+{
+    const struct kv_cmd *cmd = &call->cmd;
     bool has_item = cmd->item.revision != 0;
     if (!may_end_so(cmd->op, cmd->status))
         note_violation(fixture, "op %d ended with status %d", cmd->op, cmd->status);
@@ -433,6 +482,7 @@ static void check_outcome(struct fixture *fixture, const struct kv_cmd *cmd)
     if (cmd->op != KV_OP_GET && (cmd->status == KV_OK || cmd->status == KV_UNCHANGED) &&
         cmd->revision == 0)
         note_violation(fixture, "op %d with status %d tells no revision", cmd->op, cmd->status);
+    check_revision(fixture, call);
 }
 
 void submit(struct fixture *fixture, uint32_t loop, struct call *calls, size_t n)
@@ -440,6 +490,7 @@ void submit(struct fixture *fixture, uint32_t loop, struct call *calls, size_t n
     struct kv_cmd **cmds = kv_calloc(n, sizeof(*cmds));
     for (size_t i = 0; i < n; i++) {
         calls[i].loop = loop;
+        calls[i].revision_before = revision_of(fixture);
         cmds[i] = &calls[i].cmd;
     }
     is_submitting = true;
@@ -448,7 +499,7 @@ void submit(struct fixture *fixture, uint32_t loop, struct call *calls, size_t n
     free(cmds);
     for (size_t i = 0; i < n; i++) {
         if (!calls[i].cmd.is_deferred)
-            check_outcome(fixture, &calls[i].cmd);
+            check_outcome(fixture, &calls[i]);
         else if ((fixture->capabilities & KV_STORE_SYNC) != 0)
             note_violation(fixture, "a store with KV_STORE_SYNC deferred a command");
     }
@@ -484,7 +535,7 @@ bool wait_for(struct fixture *fixture, struct call *calls, size_t n)
         are_done = wait_until_done(fixture, &calls[i].is_done);
         pthread_mutex_unlock(&fixture->lock);
         if (are_done)
-            check_outcome(fixture, &calls[i].cmd);
+            check_outcome(fixture, &calls[i]);
     }
     return are_done;
 }

@@ -48,6 +48,7 @@ struct fixture {
     char folder[32]; /* this test's, for stores with files */
 
     _Atomic int64_t now_ms;
+    atomic_bool is_telling;  /* a change, in a store with KV_STORE_IN_ORDER */
     atomic_bool is_restless; /* threads are held up where the store asks the host something */
     _Atomic int64_t wake_at_ms[MAX_PARTS]; /* the earliest asked for */
     int64_t woken_at_ms[MAX_PARTS];        /* the latest asked for; under the lock */
@@ -64,8 +65,10 @@ struct fixture {
 /* A command under way: set `cmd` up by one of the makers below. */
 struct call {
     struct kv_cmd cmd;
+    void *context; /* for the function of an UPDATE, which finds the call by KV_CONTAINER */
     uint32_t loop;
-    bool is_done; /* came back by done(); under the fixture's lock */
+    uint64_t revision_before; /* the store's, when it was submitted; 0: unknown */
+    bool is_done;             /* came back by done(); under the fixture's lock */
 };
 
 /* A scan under way, with room for its page. */
@@ -102,6 +105,7 @@ struct call call_set(struct kv_slice key, struct kv_slice value);
 struct call call_set_until(struct kv_slice key, struct kv_slice value, int64_t deadline_ms);
 struct call call_delete(struct kv_slice key);
 struct call call_touch(struct kv_slice key, int64_t deadline_ms);
+struct call call_update(struct kv_slice key, kv_update_fn compute, void *context);
 struct call with_cond(struct call call, uint32_t cond);
 /* `revisions` are borrowed. */
 struct call with_revisions(struct call call, const uint64_t *revisions, size_t n);
@@ -138,6 +142,9 @@ int64_t now(struct fixture *fixture);
 void note_violation(struct fixture *fixture, const char *format, ...) KV_PRINTF(2, 3);
 void assert_no_violation(struct fixture *fixture);
 
+/* Skips the test where the store does not claim the capability. */
+void skip_without(const struct fixture *fixture, enum kv_store_capability capability);
+
 /* ---- shorter still ---- */
 
 /* Sets and expects OK. Returns: the revision. */
@@ -170,5 +177,8 @@ int run_random_tests(void);
 int run_linear_tests(void);
 int run_reading_tests(void);
 int run_check_tests(void);
+int run_update_tests(void);
+int run_seek_tests(void);
+int run_revision_tests(void);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * Changes of different keys may be told in any order, those of one key only in the order of its
- * revisions: each begins with the state that the one before it ended with. So they are sorted by
+ * Changes of different keys may be told in any order, unless the store promises to tell them in the
+ * order of revisions; those of one key only in that order: each begins with the state that the one
+ * before it ended with. So they are sorted by
  * key, and by place within a key, and compared with their neighbours.
  */
 #include "contract/store/history.h"
@@ -81,14 +82,28 @@ static int check_revisions(const struct told **order, size_t n, struct kv_error 
     return 0;
 }
 
-int history_check(const struct told *told, size_t n, uint32_t parts, struct kv_error *reterr)
+/* For a store with KV_STORE_IN_ORDER. */
+static int check_order(const struct told *told, size_t n, struct kv_error *reterr)
 {
+    for (size_t i = 1; i < n; i++)
+        if (told[i].change.revision <= told[i - 1].change.revision)
+            return kv_error_set(reterr, "change %ju was told after %ju",
+                                (uintmax_t)told[i].change.revision,
+                                (uintmax_t)told[i - 1].change.revision);
+    return 0;
+}
+
+int history_check(const struct fixture *fixture, struct kv_error *reterr)
+{
+    size_t n = fixture->n_told;
     const struct told **order = calloc(n + 1, sizeof(*order));
     for (size_t i = 0; i < n; i++)
-        order[i] = &told[i];
-    int rc = check_keys(order, n, parts, reterr);
+        order[i] = &fixture->told[i];
+    int rc = check_keys(order, n, fixture->info.parts, reterr);
     if (rc == 0)
         rc = check_revisions(order, n, reterr);
+    if (rc == 0 && (fixture->capabilities & KV_STORE_IN_ORDER) != 0)
+        rc = check_order(fixture->told, n, reterr);
     free(order);
     return rc;
 }

@@ -7,6 +7,6 @@
 #include "contract/store/fixture.h"
 
 /* No command is under way. Returns: 0, or -1 and *reterr with what is wrong. */
-int history_check(const struct told *told, size_t n, uint32_t parts, struct kv_error *reterr);
+int history_check(const struct fixture *fixture, struct kv_error *reterr);
 
 #endif

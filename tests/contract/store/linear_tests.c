@@ -57,6 +57,15 @@ struct contest {
     uint32_t n_clients;
 };
 
+/* From 1 on. */
+static uint64_t value_number(struct kv_slice bytes)
+{
+    for (uint64_t i = 0; i < VALUES; i++)
+        if (kv_slice_equals(values[i], bytes))
+            return i + 1;
+    return UINT64_MAX;
+}
+
 /* ---- drawing commands ---- */
 
 static int draw(struct worker *worker, int n)
@@ -69,13 +78,39 @@ static int64_t draw_deadline(struct worker *worker)
     return draw(worker, 3) == 0 ? KV_NEVER : now(worker->contest->fixture) + draw(worker, 6);
 }
 
-static struct call draw_write(struct worker *worker, struct kv_slice key)
+/* Makes the value after the one that is there; of none, the first. Of the last one, none. */
+static enum kv_status make_next(struct kv_cmd *cmd, const struct kv_item *old,
+                                struct kv_slice *ret_value)
 {
-    switch (draw(worker, 6)) {
+    struct watch *watch = KV_CONTAINER(cmd, struct call, cmd)->context;
+    watch->op.seen_value = old->revision == 0 ? 0 : value_number(old->value);
+    if (watch->op.seen_value == VALUES)
+        return KV_DECLINED;
+    *ret_value = values[watch->op.seen_value];
+    watch->op.value = watch->op.seen_value + 1;
+    return KV_OK;
+}
+
+static struct call draw_update(struct worker *worker, struct watch *watch)
+{
+    struct call call = call_update(keys[watch->key], make_next, watch);
+    call.cmd.deadline_ms = draw_deadline(worker);
+    call.cmd.keeps_deadline = draw(worker, 2) == 0;
+    return call;
+}
+
+static struct call draw_write(struct worker *worker, struct watch *watch)
+{
+    struct kv_slice key = keys[watch->key];
+    bool takes_updates = (worker->contest->fixture->capabilities & KV_STORE_UPDATES) != 0;
+    switch (draw(worker, takes_updates ? 8 : 6)) {
     case 0:
         return call_delete(key);
     case 1:
         return call_touch(key, draw_deadline(worker));
+    case 6:
+    case 7:
+        return draw_update(worker, watch);
     default:
         return call_set_until(key, values[draw(worker, VALUES)], draw_deadline(worker));
     }
@@ -87,7 +122,7 @@ static struct call draw_call(struct worker *worker, struct watch *watch)
     watch->key = (size_t)draw(worker, KEYS);
     if (draw(worker, 5) < 2)
         return call_get(keys[watch->key]);
-    struct call call = draw_write(worker, keys[watch->key]);
+    struct call call = draw_write(worker, watch);
     int cond = draw(worker, 8);
     if (cond == 0)
         return with_cond(call, KV_COND_ABSENT);
@@ -100,14 +135,6 @@ static struct call draw_call(struct worker *worker, struct watch *watch)
 }
 
 /* ---- running and recording them ---- */
-
-static uint64_t value_number(struct kv_slice bytes)
-{
-    for (uint64_t i = 0; i < VALUES; i++)
-        if (kv_slice_equals(values[i], bytes))
-            return i + 1;
-    return UINT64_MAX;
-}
 
 /* Deferred reads may take effect in any order. */
 static uint32_t client_of(struct worker *worker, const struct kv_cmd *cmd)
@@ -125,11 +152,13 @@ static void record(struct worker *worker, struct watch *watch, const struct kv_c
     op->client = client_of(worker, cmd);
     op->op = cmd->op;
     op->cond = cmd->cond;
-    op->value = cmd->op == KV_OP_SET ? value_number(cmd->value) : 0;
+    if (cmd->op == KV_OP_SET)
+        op->value = value_number(cmd->value);
+    op->keeps_deadline = cmd->keeps_deadline;
     op->earliest_deadline_ms = op->latest_deadline_ms = cmd->deadline_ms;
     op->status = cmd->status;
     op->revision = cmd->revision;
-    if (cmd->status == KV_MISSING)
+    if (cmd->status == KV_MISSING || cmd->status == KV_DECLINED)
         op->revision = LINEAR_NOT_TOLD;
     if (cmd->item.revision != 0)
         op->seen_value = value_number(cmd->item.value);
@@ -282,7 +311,7 @@ static size_t judge(struct contest *contest)
     size_t n = 0;
     for (size_t key = 0; key < KEYS; key++)
         judge_key(contest, key);
-    if (history_check(fixture->told, fixture->n_told, fixture->info.parts, &error) != 0)
+    if (history_check(fixture, &error) != 0)
         fail_msg("%s", error.text);
     forget_changes(fixture);
     for (size_t i = 0; i < N_LOOPS; i++) {

@@ -70,9 +70,42 @@ static size_t index_of(struct kv_slice key)
 
 /* ---- drawing commands ---- */
 
+/* The value that an update makes of one that is there, or of none. SIZE_MAX: it declines. */
+static size_t value_after(const struct state *state)
+{
+    if (!state->is_there)
+        return 1;
+    return state->value + 1 == VALUES ? SIZE_MAX : state->value + 1 - state->value % 2;
+}
+
+/* The same, for the store. */
+static enum kv_status compute(struct kv_cmd *cmd, const struct kv_item *old,
+                              struct kv_slice *ret_value)
+{
+    (void)cmd;
+    struct state state = {.is_there = old->revision != 0};
+    while (state.is_there && !kv_slice_equals(values[state.value], old->value))
+        if (++state.value == VALUES)
+            return KV_IO; /* nobody has set it */
+    size_t value = value_after(&state);
+    if (value == SIZE_MAX)
+        return KV_DECLINED;
+    *ret_value = values[value];
+    return KV_OK;
+}
+
 static int64_t draw_deadline(struct trial *trial)
 {
     return draw(trial, 3) == 0 ? KV_NEVER : now(trial->fixture) + (int64_t)draw(trial, 30);
+}
+
+static struct call draw_update(struct trial *trial, size_t key)
+{
+    struct call call = call_update(keys[key], compute, NULL);
+    call.cmd.deadline_ms = draw_deadline(trial);
+    call.cmd.keeps_deadline = draw(trial, 2) == 0;
+    call.cmd.most_bytes = draw(trial, 4) == 0 ? 1 : 0;
+    return call;
 }
 
 /* A condition on the i-th command, with revisions that were right some time ago, or never. */
@@ -94,7 +127,7 @@ static void draw_call(struct trial *trial, size_t i)
 {
     size_t key = trial->key_of[i] = draw(trial, KEYS);
     size_t value = trial->value_of[i] = draw(trial, VALUES);
-    size_t kind = draw(trial, 8);
+    size_t kind = draw(trial, (trial->fixture->capabilities & KV_STORE_UPDATES) != 0 ? 10 : 8);
     if (kind < 2) {
         trial->calls[i] = call_get(keys[key]);
         return;
@@ -103,6 +136,8 @@ static void draw_call(struct trial *trial, size_t i)
         trial->calls[i] = call_delete(keys[key]);
     else if (kind == 3)
         trial->calls[i] = call_touch(keys[key], draw_deadline(trial));
+    else if (kind >= 8)
+        trial->calls[i] = draw_update(trial, key);
     else
         trial->calls[i] = call_set_until(keys[key], values[value], draw_deadline(trial));
     draw_condition(trial, i);
@@ -134,18 +169,32 @@ static void expect(const struct call *call, enum kv_status status, uint64_t revi
         assert_int_equal(call->cmd.revision, revision);
 }
 
-static void follow_set(struct trial *trial, size_t i, struct state *state)
+/* The key gets the value. */
+static void follow_set(struct trial *trial, size_t i, struct state *state, size_t value)
 {
     struct call *call = &trial->calls[i];
-    if (state->is_there && kv_slice_equals(values[state->value], call->cmd.value)) {
+    bool keeps = state->is_there && call->cmd.keeps_deadline;
+    int64_t deadline_ms = keeps ? state->deadline_ms : call->cmd.deadline_ms;
+    if (state->is_there && state->value == value) {
         expect(call, KV_UNCHANGED, state->revision);
     } else {
         uint64_t revision = follow_change(trial, KV_REASON_SET, trial->key_of[i]);
         expect(call, KV_OK, revision);
-        *state =
-            (struct state){.is_there = true, .value = trial->value_of[i], .revision = revision};
+        *state = (struct state){.is_there = true, .value = value, .revision = revision};
     }
-    state->deadline_ms = call->cmd.deadline_ms;
+    state->deadline_ms = deadline_ms;
+}
+
+static void follow_update(struct trial *trial, size_t i, struct state *state)
+{
+    const struct kv_cmd *cmd = &trial->calls[i].cmd;
+    size_t value = value_after(state);
+    if (state->is_there && cmd->most_bytes != 0 && values[state->value].len > cmd->most_bytes)
+        assert_int_equal(cmd->status, KV_LONGER);
+    else if (value == SIZE_MAX)
+        assert_int_equal(cmd->status, KV_DECLINED);
+    else
+        follow_set(trial, i, state, value);
 }
 
 static void follow_delete(struct trial *trial, size_t i, struct state *state)
@@ -183,7 +232,9 @@ static void follow_write(struct trial *trial, size_t i)
     if (!kv_cmd_holds(&call->cmd, state->is_there, state->revision))
         expect(call, KV_CONDITION, state->is_there ? state->revision : 0);
     else if (call->cmd.op == KV_OP_SET)
-        follow_set(trial, i, state);
+        follow_set(trial, i, state, trial->value_of[i]);
+    else if (call->cmd.op == KV_OP_UPDATE)
+        follow_update(trial, i, state);
     else if (call->cmd.op == KV_OP_DELETE)
         follow_delete(trial, i, state);
     else

@@ -16,6 +16,7 @@ static struct kv_slice walk_page(struct fixture *fixture, struct walk *walk, str
 {
     struct page page = {.scan = {.prefix = walk->prefix,
                                  .cursor = cursor,
+                                 .start = cursor.len == 0 ? walk->start : (struct kv_slice){0},
                                  .wants_values = true,
                                  .capacity = walk->capacity}};
     run_scan(fixture, &page);

@@ -8,7 +8,8 @@
 
 struct walk {
     struct kv_slice prefix;
-    uint32_t capacity; /* of a page; 0: the most */
+    struct kv_slice start; /* for a store with KV_STORE_SEEKS */
+    uint32_t capacity;     /* of a page; 0: the most */
     /* Called for each entry, which is lent for the call. */
     void (*each)(struct walk *walk, const struct kv_scan_entry *entry);
     /* Called between pages. May be NULL. */

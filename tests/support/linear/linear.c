@@ -91,6 +91,22 @@ static bool step_set(const struct linear_op *op, struct linear_state *state)
     return op->status == KV_OK || op->status == KV_UNCHANGED;
 }
 
+static bool step_update(const struct linear_op *op, struct linear_state *state)
+{
+    struct linear_state before = *state;
+    if (op->seen_value != (state->is_there ? state->value : 0))
+        return false;
+    if (op->status == KV_DECLINED)
+        return true;
+    if (!step_set(op, state))
+        return false;
+    if (before.is_there && op->keeps_deadline) {
+        state->earliest_deadline_ms = before.earliest_deadline_ms;
+        state->latest_deadline_ms = before.latest_deadline_ms;
+    }
+    return true;
+}
+
 static bool step_delete(const struct linear_op *op, struct linear_state *state)
 {
     if (!state->is_there)
@@ -127,6 +143,8 @@ static bool step_now(const struct linear_op *op, struct linear_state *state)
     switch (op->op) {
     case KV_OP_SET:
         return step_set(op, state);
+    case KV_OP_UPDATE:
+        return step_update(op, state);
     case KV_OP_DELETE:
         return step_delete(op, state);
     default:
@@ -378,7 +396,7 @@ size_t linear_operations(size_t n)
 
 void linear_describe(const struct linear_op *op, struct kv_error *ret)
 {
-    static const char *const names[] = {"?", "get", "set", "delete", "touch"};
+    static const char *const names[] = {"?", "get", "set", "delete", "touch", "update"};
     kv_error_set(ret,
                  "client %u, %s of value %" PRIu64 " under condition %u (revision %" PRIu64
                  "), called at %" PRIu64 " (%" PRId64 " ms), back at %" PRIu64 " (%" PRId64

@@ -29,13 +29,16 @@ struct linear_op {
     enum kv_op op;
     uint32_t cond; /* enum kv_cond */
     uint64_t if_revision;
-    uint64_t value; /* SET: a number for the bytes; equal numbers are equal bytes. 0 is none */
-    /* SET, TOUCH: between which times the deadline lies; KV_NEVER twice for none. */
+    uint64_t
+        value; /* SET, UPDATE: a number for the bytes; equal numbers are equal bytes. 0 is none */
+    /* SET, TOUCH, UPDATE: between which times the deadline lies; KV_NEVER twice for none. */
     int64_t earliest_deadline_ms, latest_deadline_ms;
+    bool keeps_deadline; /* UPDATE */
 
     enum kv_status status;
-    uint64_t revision;   /* or LINEAR_NOT_TOLD */
-    uint64_t seen_value; /* GET with OK */
+    uint64_t revision; /* or LINEAR_NOT_TOLD */
+    uint64_t
+        seen_value; /* GET with OK; UPDATE: of which the new value was made, 0: there was none */
 };
 
 /* What a key is. All zero (with deadlines that do not matter): never there. */

@@ -323,6 +323,11 @@ static int64_t late_expire(struct kv_store *store, uint32_t part, int64_t now_ms
     return store->inner_ops->expire(store->inner, part, now_ms, max);
 }
 
+static uint64_t late_revision(struct kv_store *store)
+{
+    return store->inner_ops->revision(store->inner);
+}
+
 static void late_ref(struct kv_store *store, void *ref)
 {
     store->inner_ops->ref(store->inner, ref);
@@ -354,6 +359,7 @@ static const struct kv_store_ops late_ops = {
     .ref = late_ref,
     .unref = late_unref,
     .close = late_close,
+    .revision = late_revision,
 };
 
 static const struct kv_module late_module = {
@@ -361,7 +367,7 @@ static const struct kv_module late_module = {
     .kind = KV_MODULE_STORE,
     .name = "late",
     .version = "1.0",
-    .capabilities = KV_STORE_ORDERED,
+    .capabilities = KV_STORE_ORDERED | KV_STORE_SEEKS | KV_STORE_UPDATES | KV_STORE_IN_ORDER,
     .options = late_options,
     .n_options = N_OPTIONS,
     .ops = &late_ops,
