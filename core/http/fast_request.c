@@ -137,7 +137,10 @@ static enum kv_fast_verdict take_request_line(struct reader *r, struct kv_reques
     const char *path = r->at - 1;
     r->at = find(*r, ' ' + 1, '?', '#');
     request->path = (struct kv_slice){path, (size_t)(r->at - path)};
-    r->at = find(*r, ' ' + 1, '#', DELETE_BYTE); /* the query is ignored */
+    const char *mark = r->at; /* the query's, if there is one */
+    r->at = find(*r, ' ' + 1, '#', DELETE_BYTE);
+    request->query = r->at == mark ? (struct kv_slice){0}
+                                   : (struct kv_slice){mark + 1, (size_t)(r->at - mark) - 1};
     return take(r, KV_SLICE(" HTTP/1.1\r\n"));
 }
 

@@ -50,6 +50,14 @@ static struct kv_slice path_of(const h2o_req_t *req, const struct kv_request_hea
     return (struct kv_slice){req->input.path.base + begin, end - begin};
 }
 
+static struct kv_slice query_of(const h2o_req_t *req)
+{
+    if (req->query_at == SIZE_MAX)
+        return (struct kv_slice){0};
+    size_t begin = req->query_at + 1;
+    return (struct kv_slice){req->input.path.base + begin, req->input.path.len - begin};
+}
+
 void kv_h2o_request_read(h2o_req_t *req, const struct kv_request_head *head,
                          struct kv_request *ret_request)
 {
@@ -59,6 +67,7 @@ void kv_h2o_request_read(h2o_req_t *req, const struct kv_request_head *head,
         .is_http_1_0 = req->version < 0x101,
         .host = kv_head_slice(input, head->host),
         .path = path_of(req, head),
+        .query = query_of(req),
         .body = slice_of(req->entity),
     };
     read_headers(req, ret_request);

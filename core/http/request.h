@@ -54,12 +54,13 @@ struct kv_header {
  * the loop's turn (exchange.h). */
 struct kv_request {
     enum kv_method method;
-    bool is_http_1_0;     /* or older */
-    bool is_unix;         /* it came by a Unix socket */
-    struct kv_slice host; /* whom it is for, well formed; empty: it does not say */
-    struct kv_slice path; /* as sent, without the query; or `*` */
-    struct kv_slice rest; /* what follows the path of the resource that serves it */
-    struct kv_slice body; /* bytes NULL: there is none */
+    bool is_http_1_0;      /* or older */
+    bool is_unix;          /* it came by a Unix socket */
+    struct kv_slice host;  /* whom it is for, well formed; empty: it does not say */
+    struct kv_slice path;  /* as sent, without the query; or `*` */
+    struct kv_slice query; /* as sent, what follows the `?`; bytes NULL: there is none */
+    struct kv_slice rest;  /* what follows the path of the resource that serves it */
+    struct kv_slice body;  /* bytes NULL: there is none */
     const struct kv_header *headers;
     size_t n_headers;
 };

@@ -32,6 +32,32 @@ static void assert_verdict(const char *text, enum kv_fast_verdict expected)
         fail_msg("misjudged: %s", text);
 }
 
+static void a_query_is_told_from_the_path(void **state)
+{
+    static const struct {
+        const char *target, *path, *query; /* NULL: there is none */
+    } cases[] = {
+        {"/storage", "/storage", NULL},
+        {"/storage?", "/storage", ""},
+        {"/storage?prefix=a&limit=5", "/storage", "prefix=a&limit=5"},
+        {"/storage/a?b?c", "/storage/a", "b?c"},
+    };
+    (void)state;
+    for (size_t i = 0; i < N(cases); i++) {
+        struct kv_request request;
+        struct kv_buffer text = {0};
+        size_t len;
+        kv_buffer_printf(&text, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", cases[i].target);
+        assert_int_equal(kv_fast_request_read(kv_buffer_slice(&text), &request, &len),
+                         KV_FAST_PLAIN);
+        assert_true(kv_slice_equals(request.path, kv_slice_of(cases[i].path)));
+        assert_int_equal(request.query.bytes == NULL, cases[i].query == NULL);
+        if (cases[i].query != NULL)
+            assert_true(kv_slice_equals(request.query, kv_slice_of(cases[i].query)));
+        kv_buffer_fini(&text);
+    }
+}
+
 static void plain_requests_are_read(void **state)
 {
     static const struct {
@@ -228,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_requests_are_read),
+        cmocka_unit_test(a_query_is_told_from_the_path),
         cmocka_unit_test(no_header_that_the_server_looks_at_is_hidden),
         cmocka_unit_test(harmless_headers_are_accepted),
         cmocka_unit_test(what_any_code_looks_at_is_left_to_libh2o),
