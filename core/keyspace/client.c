@@ -100,10 +100,18 @@ static bool write_waits_for(const struct kv_command *earlier)
     return earlier->state != KV_COMMAND_FINISHED && !is_in_step(earlier);
 }
 
+/* A store may let others overtake it. */
+static bool is_long_write(const struct kv_command *earlier)
+{
+    return earlier->state != KV_COMMAND_FINISHED && earlier->value.len > KV_LONG_VALUE &&
+           !earlier->home->store->is_sync;
+}
+
 static bool waits_for(const struct kv_command *command, const struct kv_command *earlier)
 {
     const struct kv_command_traits *traits = command->traits;
-    if (traits->is_write && earlier->traits->is_write && is_held(earlier))
+    if (traits->is_write && earlier->traits->is_write &&
+        (is_held(earlier) || is_long_write(earlier)))
         return true;
     if (command->kind == KV_COMMAND_SCAN || earlier->kind == KV_COMMAND_SCAN)
         return earlier->state != KV_COMMAND_FINISHED;

@@ -10,8 +10,9 @@
  *    critical section; after it every reader sees it. A store that promises durability reaches
  *    the commit point after the data is safe.
  *  - Order. Writes submitted by one loop take effect in the order submitted, within a vector and
- *    across calls. A GET may take effect at any time between its submission and its completion,
- *    but one that was completed within submit() has its place in the vector's order.
+ *    across calls; but a write of another key may overtake a SET of more than KV_LONG_VALUE bytes,
+ *    so that nobody waits for it. A GET may take effect at any time between its submission and its
+ * completion, but one that was completed within submit() has its place in the vector's order.
  *  - Revisions. Every change gets a revision that no other has in this store, larger than those of
  *    all changes whose commands had returned before, and of all earlier ones of its key; above 0
  *    and below 2^53. A volatile store starts at the wall clock's microseconds, so that what an
@@ -41,6 +42,10 @@ struct kv_store; /* the module's own */
 
 /* What expire() returns where the expiry is left to a thread of the store. */
 #define KV_EXPIRING (INT64_MAX - 1)
+
+/* Bytes of a value: whoever needs their order kept submits no other write before a SET of more is
+ * done. */
+#define KV_LONG_VALUE ((size_t)4 << 20)
 
 #define KV_REVISION_MAX ((UINT64_C(1) << 53) - 1)
 

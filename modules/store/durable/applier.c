@@ -29,13 +29,14 @@ void changes_add(struct changes *changes, struct former old, struct entry *new)
 {
     changes->all[changes->n++] = (struct change){.old = old, .new = new};
     changes->bytes += entry_size(new);
+    changes->long_bytes += new->value_len > KV_LONG_VALUE ? new->value_len : 0;
 }
 
 void changes_clear(struct changes *changes)
 {
     for (size_t i = 0; i < changes->n; i++)
         entry_unref(changes->all[i].new);
-    changes->n = changes->bytes = 0;
+    changes->n = changes->bytes = changes->long_bytes = 0;
 }
 
 void changes_fini(struct changes *changes)
@@ -191,7 +192,8 @@ static enum kv_engine_status shorten_journal(struct applier *applier)
 {
     enum kv_engine_status status = look_what_is_on_disk(applier);
     journal_forget(applier->journal, applier->persisted);
-    if (status == KV_ENGINE_OK && journal_bytes(applier->journal) > applier->most_behind) {
+    size_t bytes = journal_bytes(applier->journal) + value_files_bytes(&applier->journal->values);
+    if (status == KV_ENGINE_OK && bytes > applier->most_behind) {
         status = applier->ops->persist(applier->engine);
         if (status == KV_ENGINE_OK)
             journal_forget(applier->journal, applier->persisted = applier->head.sequence);
@@ -234,8 +236,7 @@ static void *applier_run(void *argument)
         if (applier->state == APPLIER_BUSY)
             move_to(applier, APPLIER_IDLE);
         pthread_mutex_unlock(&applier->lock);
-        if (status != KV_ENGINE_OK)
-            queue_stir(applier->writes);
+        queue_stir(applier->writes);
         pthread_mutex_lock(&applier->lock);
     }
     pthread_mutex_unlock(&applier->lock);

@@ -24,7 +24,8 @@ struct changes {
     struct change *all;
     size_t n;
     size_t capacity;
-    size_t bytes; /* of the new keys and values */
+    size_t bytes;      /* of the new keys and values */
+    size_t long_bytes; /* of these, of long values, whose files are bounded by themselves */
 };
 
 /* Room for n more. Returns: false where there is no memory. */
@@ -49,7 +50,7 @@ struct applier {
     struct journal *journal;
     struct record_clock clock;
     size_t most_behind;
-    struct queue *writes; /* stirred when the engine has failed */
+    struct queue *writes; /* stirred when it becomes idle */
     pthread_t thread;
     bool has_thread;
     pthread_mutex_t lock;

@@ -81,40 +81,12 @@ static struct touched *find(const struct batch *batch, struct kv_slice key, uint
     return NULL;
 }
 
-struct reading {
-    const struct batch *batch;
-    struct kv_slice key;
-    uint64_t hash;
-    struct entry *entry;
-    bool is_damaged;
-};
-
-static void take_record(void *context, struct kv_slice row)
-{
-    struct reading *reading = context;
-    reading->entry =
-        record_read(reading->key, reading->hash, row, reading->batch->clock, &reading->is_damaged);
-}
-
 /* Reads the state of a held key that is not in memory. */
 static void learn(struct batch *batch, struct touched *touched)
 {
-    struct entry *unknown = touched->first;
-    struct reading reading = {.batch = batch, .key = entry_key(unknown), .hash = unknown->hash};
-    enum kv_engine_status status = batch->ops->get(batch->engine, KV_ENGINE_RECORDS, reading.key,
-                                                   KV_ENGINE_ANYWHERE, take_record, &reading);
-    if (status == KV_ENGINE_ABSENT) {
-        states_learn_absent(batch->states, unknown);
-    } else if (status != KV_ENGINE_OK || reading.is_damaged) {
-        touched->fault = KV_IO;
-    } else if (reading.entry == NULL) {
-        touched->fault = KV_FULL;
-    } else {
-        batch->bytes += entry_size(reading.entry);
-        states_learn(batch->states, unknown, reading.entry);
-        entry_unref(unknown);
-        touched->first = touched->shown = reading.entry;
-    }
+    touched->first = touched->shown = held_learn(&batch->source, touched->first, &touched->fault);
+    if (touched->fault == KV_OK && entry_is_there(touched->first))
+        batch->bytes += entry_size(touched->first);
 }
 
 /* The batch ahead has the key, too: this one begins with what becomes of it there. Both hold the
@@ -132,7 +104,8 @@ static struct touched *touch(struct batch *batch, struct kv_slice key, uint64_t 
     struct touched *touched = find(batch, key, hash);
     if (touched != NULL)
         return touched;
-    struct entry *held = states_hold(batch->states, key, hash);
+    bool is_unknown;
+    struct entry *held = states_hold(batch->source.states, key, hash, &is_unknown);
     if (held == NULL)
         return NULL;
     touched = &batch->touched[batch->n_touched++];
@@ -140,7 +113,7 @@ static struct touched *touch(struct batch *batch, struct kv_slice key, uint64_t 
     const struct touched *ahead = batch->ahead == NULL ? NULL : find(batch->ahead, key, hash);
     if (ahead != NULL)
         follow(touched, ahead);
-    else if (held->is_unknown)
+    else if (is_unknown)
         learn(batch, touched);
     touched->current = touched->first;
     uint32_t *bucket = &batch->buckets[bucket_of(batch, hash)];
@@ -167,7 +140,7 @@ static void add_step(struct batch *batch, struct touched *touched, enum kv_reaso
                                                    .before = touched->current,
                                                    .after = after};
     touched->current = after;
-    batch->bytes += after->key_len + after->value_len;
+    batch->bytes += after->key_len + (after->file == NULL ? after->value_len : 0);
 }
 
 /* The key is taken away. Returns: the change's revision, 0 where there is no memory. */
@@ -215,6 +188,17 @@ static bool move_deadline(struct batch *batch, struct touched *touched, int64_t 
     return true;
 }
 
+/* Returns: NULL where there is no memory. */
+static struct entry *make_state(struct batch *batch, const struct kv_cmd *cmd)
+{
+    struct entry *state = batch->prepared;
+    if (state == NULL)
+        return entry_create(cmd->key, cmd->hash, cmd->value, *batch->revision + 1,
+                            cmd->deadline_ms);
+    state->revision = *batch->revision + 1;
+    return entry_ref(state);
+}
+
 static void set_key(struct batch *batch, struct kv_cmd *cmd, struct touched *touched, bool is_there)
 {
     struct entry *current = touched->current;
@@ -223,7 +207,7 @@ static void set_key(struct batch *batch, struct kv_cmd *cmd, struct touched *tou
         finish(cmd, is_moved ? KV_UNCHANGED : KV_FULL, is_moved ? current->revision : 0);
         return;
     }
-    if (cmd->key.len + cmd->value.len > batch->ops->max_row) {
+    if (cmd->key.len + cmd->value.len > batch->source.ops->max_row) {
         finish(cmd, KV_TOO_BIG, 0);
         return;
     }
@@ -231,7 +215,7 @@ static void set_key(struct batch *batch, struct kv_cmd *cmd, struct touched *tou
     struct entry *after =
         !room_take(batch->room, cmd->key.len, cmd->value.len, is_there ? &old : NULL)
             ? NULL
-            : entry_create(cmd->key, cmd->hash, cmd->value, *batch->revision + 1, cmd->deadline_ms);
+            : make_state(batch, cmd);
     if (after == NULL) {
         finish(cmd, KV_FULL, 0);
         return;
@@ -321,18 +305,36 @@ static bool has_to_know_room(const struct batch *batch, const struct kv_cmd *cmd
     return true;
 }
 
-size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n)
+/* Lets go of the key, which the batch holds itself, and of a state that was not set. */
+static void drop_prepared(struct batch *batch, struct entry *prepared)
+{
+    if (prepared == NULL)
+        return;
+    states_let_go(batch->source.states, prepared);
+    entry_unref(prepared);
+}
+
+static void judge_prepared(struct batch *batch, struct kv_cmd *cmd, struct entry *prepared)
+{
+    batch->prepared = prepared;
+    judge(batch, cmd);
+    drop_prepared(batch, prepared);
+    batch->prepared = NULL;
+}
+
+size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n, struct entry *prepared)
 {
     if (!reserve_all(batch, n)) {
         for (size_t i = 0; i < n; i++)
             finish(cmds[i], cmds[i]->op == KV_OP_GET ? KV_IO : KV_FULL, 0);
+        drop_prepared(batch, prepared);
         return n;
     }
     for (size_t i = 0; i < n; i++) {
         if (batch_is_full(batch) || has_to_wait(batch, cmds[i]) || has_to_know_room(batch, cmds[i]))
             return i;
         batch->cmds[batch->n_cmds++] = cmds[i];
-        judge(batch, cmds[i]);
+        judge_prepared(batch, cmds[i], prepared);
     }
     return n;
 }
@@ -374,17 +376,26 @@ void batch_rows(const struct batch *batch, struct rows *rows)
     for (size_t i = 0; i < batch->n_touched; i++) {
         const struct touched *touched = &batch->touched[i];
         if (touched->current != touched->first)
-            rows_change(rows, former_of(touched->first), touched->current, batch->clock);
+            rows_change(rows, former_of(touched->first), touched->current, batch->source.clock);
     }
 }
 
 /* ---- taking effect ---- */
 
+/* The journal deletes it once nobody needs it. */
+static void keep_file(struct entry *entry)
+{
+    if (entry->file != NULL)
+        value_file_keep(entry->file, entry->sequence);
+    entry->file = NULL;
+}
+
 static void publish(struct batch *batch, const struct step *step, uint64_t sequence)
 {
     struct touched *touched = &batch->touched[step->touched];
     step->after->sequence = sequence;
-    states_publish(batch->states, touched->shown, step->after);
+    keep_file(step->after);
+    states_publish(batch->source.states, touched->shown, step->after);
     touched->shown = step->after;
     if (step->reason == 0)
         return;
@@ -430,7 +441,7 @@ static void empty(struct batch *batch)
     for (size_t i = 0; i < batch->n_touched; i++) {
         struct touched *touched = &batch->touched[i];
         batch->buckets[bucket_of(batch, touched->first->hash)] = 0;
-        states_let_go(batch->states, touched->shown);
+        states_let_go(batch->source.states, touched->shown);
         entry_unref(touched->first);
     }
     for (size_t i = 0; i < batch->n_steps; i++)

@@ -18,6 +18,7 @@
 #include "applier.h"
 #include "deadlines.h"
 #include "engine.h"
+#include "held.h"
 #include "record.h"
 #include "room.h"
 #include "rows.h"
@@ -48,16 +49,14 @@ struct step {
 
 struct batch {
     const struct kv_store_host *host;
-    const struct kv_engine_ops *ops;
-    struct kv_engine *engine;
-    struct states *states;
+    struct held_source source;
     struct deadlines *deadlines;
-    struct record_clock clock;
     uint64_t *revision; /* the last one given out */
     struct room *room;  /* what may still be written */
 
-    struct batch *ahead; /* not published yet, and earlier than this one; NULL: none */
-    size_t bytes;        /* of what was read for it, and is to be written */
+    struct entry *prepared; /* for the command that is judged; a reference */
+    struct batch *ahead;    /* not published yet, and earlier than this one; NULL: none */
+    size_t bytes;           /* of what was read for it, and is to be written */
     struct kv_cmd **cmds;
     size_t n_cmds, cmds_capacity;
     struct touched *touched;
@@ -72,11 +71,14 @@ struct batch {
 
 void batch_fini(struct batch *batch);
 
-/* Judges the commands in order. They are final once the batch has taken effect, or was refused.
- * Where there is no memory they end as full, at once, and are not part of the batch. Returns: how
- * many it took; if not all, this batch and the one ahead have to be published before the next
- * command can be judged, and the room has to be known where it is wanted. */
-size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n);
+/* Judges the commands in order. prepared: the state that the only one sets, if it does, but for its
+ * revision; its key is held. It is taken over, with the hold, with the command. NULL: none is. They
+ * are final once the batch has taken effect, or was refused. Where there is no memory they end as
+ * full, at once, and are not part of the batch. Returns: how many it took; if not all, this batch
+ * and the one ahead have to be published before the next command can be judged, and the room has to
+ * be known where it is wanted.
+ */
+size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n, struct entry *prepared);
 
 /* Judges at most `max` deadlines of a part that are due at `now_ms`. Returns: how many of them need
  * not come again. */

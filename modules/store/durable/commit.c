@@ -69,11 +69,16 @@ static enum kv_engine_status append(struct kv_store *store)
     return status;
 }
 
+size_t commit_most_journal(const struct kv_store *store)
+{
+    return MOST_JOURNAL * store->journal_size;
+}
+
 enum kv_engine_status commit_append(struct kv_store *store)
 {
     uint64_t sequence = store->journal.next;
     enum kv_engine_status status = KV_ENGINE_OK;
-    if (journal_bytes(&store->journal) > MOST_JOURNAL * store->journal_size)
+    if (journal_bytes(&store->journal) > commit_most_journal(store))
         status = persist(store);
     if (status == KV_ENGINE_OK)
         status = append(store);
@@ -95,19 +100,29 @@ static enum kv_engine_status give(struct kv_store *store)
     return KV_ENGINE_OK;
 }
 
-static bool are_enough(const struct kv_store *store, size_t times)
+static bool are_enough(struct kv_store *store)
 {
-    return store->changes.n >= times * APPLIED_TOGETHER ||
-           store->changes.bytes >= times * (store->journal_size / APPLIED_PART);
+    if (value_files_bytes(&store->journal.values) > store->journal_size)
+        return store->changes.n != 0;
+    return store->changes.n >= APPLIED_TOGETHER ||
+           store->changes.bytes >= store->journal_size / APPLIED_PART;
+}
+
+static bool are_too_many(const struct kv_store *store)
+{
+    const struct changes *changes = &store->changes;
+    return changes->n >= MOST_WAITING * APPLIED_TOGETHER ||
+           changes->bytes - changes->long_bytes >=
+               MOST_WAITING * (store->journal_size / APPLIED_PART);
 }
 
 enum kv_engine_status commit_apply(struct kv_store *store)
 {
     enum kv_engine_status status;
-    if (!are_enough(store, 1))
+    if (!are_enough(store))
         return KV_ENGINE_OK;
     bool is_idle = applier_is_idle(&store->applier, &status);
-    if (!is_idle && !are_enough(store, MOST_WAITING))
+    if (!is_idle && !are_too_many(store))
         return KV_ENGINE_OK;
     if (!is_idle)
         status = applier_wait(&store->applier);
@@ -136,19 +151,33 @@ static void commit_redone(struct redo *redo)
     redo->bytes = redo->n_rows = 0;
 }
 
+static bool redo_row(struct kv_store *store, uint64_t sequence, const struct row *row)
+{
+    struct value_files *values = &store->journal.values;
+    return (row->reference.len == 0 || value_files_claim(values, row->reference, sequence)) &&
+           row_give(row, values, store->ops, store->engine);
+}
+
+static size_t file_len(const struct row *row)
+{
+    size_t len;
+    return value_reference_len(row->reference, &len) ? len : 0;
+}
+
 /* A record may be parted, as its head is the last of its rows. */
-static bool redo_record(void *context, struct kv_slice rows)
+static bool redo_record(void *context, uint64_t sequence, struct kv_slice rows)
 {
     struct redo *redo = context;
-    const struct kv_store *store = redo->store;
+    struct kv_store *store = redo->store;
+    struct row row;
     uint32_t most_rows = kv_engine_commit_limit(store->ops, store->engine);
     while (rows.len != 0 && redo->status == KV_ENGINE_OK) {
         size_t len = rows.len;
-        if (!rows_give_one(&rows, store->ops, store->engine)) {
+        if (!rows_take(&rows, &row) || !redo_row(store, sequence, &row)) {
             redo->status = KV_ENGINE_FAILED;
             break;
         }
-        redo->bytes += len - rows.len;
+        redo->bytes += len - rows.len + file_len(&row);
         if (redo->bytes >= REDONE_TOGETHER || ++redo->n_rows >= most_rows)
             commit_redone(redo);
     }
@@ -235,7 +264,7 @@ enum kv_engine_status commit_recover(struct kv_store *store)
 
 size_t commit_reserve_size(const struct kv_store *store)
 {
-    size_t size = RESERVED_FOR_FILES + MOST_JOURNAL * store->journal_size;
+    size_t size = RESERVED_FOR_FILES + commit_most_journal(store);
     return size < MOST_RESERVE ? size : MOST_RESERVE;
 }
 
@@ -375,6 +404,7 @@ static int read_journal(struct kv_store *store, struct meta *meta, struct kv_err
         status = store->ops->recover(store->engine, refill, store);
     if (status != KV_ENGINE_OK)
         return -1;
+    value_files_discard_unclaimed(&store->journal.values);
     journal_forget(&store->journal, meta->head.sequence); /* so that nothing new has to be made */
     return read_meta(store, meta, reterr);
 }

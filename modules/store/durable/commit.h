@@ -15,6 +15,8 @@ enum kv_engine_status commit_drain(struct kv_store *store);
 /* After a failure: brings everything that has taken effect to the disk, and begins the journal
  * anew. Where the disk is full it gives up the reserve for that, and notes it in store->room. */
 enum kv_engine_status commit_recover(struct kv_store *store);
+/* Bytes of the journal that the engine may lack, before writes wait for it. */
+size_t commit_most_journal(const struct kv_store *store);
 /* Bytes of the reserve: as many as the recovery may need. */
 size_t commit_reserve_size(const struct kv_store *store);
 /* Opening and closing, where the writer does not run. */

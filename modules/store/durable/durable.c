@@ -28,6 +28,7 @@ static uint64_t mark_of(uint64_t hash)
 struct sorted {
     struct job *writes;
     struct job *reads;
+    struct job *staged; /* writes of long values, and what has to stay behind them */
     uint64_t written;
 };
 
@@ -48,14 +49,30 @@ static void fail(struct kv_cmd *cmd)
     cmd->revision = 0;
 }
 
+static bool job_has(const struct job *job, uint64_t hash)
+{
+    size_t n = job == NULL ? 0 : job->n_cmds;
+    while (n != 0 && job->cmds[n - 1]->hash != hash)
+        n--;
+    return n != 0;
+}
+
+static struct job **way_of_write(struct kv_store *store, struct sorted *sorted,
+                                 const struct kv_cmd *cmd)
+{
+    bool is_long = cmd->op == KV_OP_SET && cmd->value.len > KV_LONG_VALUE;
+    sorted->written |= mark_of(cmd->hash);
+    return is_long || job_has(sorted->staged, cmd->hash) || stager_has(&store->stager, cmd->hash)
+               ? &sorted->staged
+               : &sorted->writes;
+}
+
 static struct job **way_of(struct kv_store *store, struct sorted *sorted, struct kv_cmd *cmd)
 {
-    if (cmd->op != KV_OP_GET) {
-        sorted->written |= mark_of(cmd->hash);
-        return &sorted->writes;
-    }
+    if (cmd->op != KV_OP_GET)
+        return way_of_write(store, sorted, cmd);
     if ((sorted->written & mark_of(cmd->hash)) != 0)
-        return &sorted->writes;
+        return job_has(sorted->staged, cmd->hash) ? &sorted->staged : &sorted->writes;
     switch (reader_get(store, cmd, false)) {
     case GLANCE_HELD:
         return &sorted->writes;
@@ -78,6 +95,8 @@ void kv_durable_submit(struct kv_store *store, uint32_t loop, struct kv_cmd *con
         queue_push(&store->reads, sorted.reads);
     if (sorted.writes != NULL)
         queue_push(&store->writes, sorted.writes);
+    if (sorted.staged != NULL)
+        stager_push(&store->stager, sorted.staged);
 }
 
 void kv_durable_scan(struct kv_store *store, uint32_t loop, struct kv_scan *scan)
@@ -150,7 +169,11 @@ static int start_threads(struct kv_store *store, uint32_t n_readers, struct kv_e
         if (start_thread(&store->readers[store->n_readers], "store-reader", reader_run, store,
                          reterr) != 0)
             return -1;
-    int fault = syncer_start(&store->syncer);
+    const struct held_source source = {
+        .states = store->states, .ops = store->ops, .engine = store->engine, .clock = store->clock};
+    int fault = stager_start(&store->stager, &source);
+    if (fault == 0)
+        fault = syncer_start(&store->syncer);
     if (fault == 0)
         fault = applier_start(&store->applier, store->engine, store->clock, store->journal_size);
     if (fault != 0)
@@ -167,6 +190,7 @@ static void stop_threads(struct kv_store *store)
     queue_close(&store->reads);
     while (store->n_readers != 0)
         pthread_join(store->readers[--store->n_readers], NULL);
+    stager_stop(&store->stager);
     queue_close(&store->writes);
     if (store->has_writer)
         pthread_join(store->writer, NULL);
@@ -177,6 +201,7 @@ static void destroy(struct kv_store *store)
     stop_threads(store);
     if (store->has_writer)
         commit_close(store);
+    stager_fini(&store->stager);
     syncer_fini(&store->syncer);
     applier_fini(&store->applier);
     changes_fini(&store->changes);
@@ -213,6 +238,8 @@ static struct kv_store *create(const struct kv_store_host *host,
     store->states = states_create(&host->base, (size_t)options[KV_DURABLE_OPTION_CACHE].integer);
     queue_init(&store->writes);
     queue_init(&store->reads);
+    stager_init(&store->stager, host, &store->journal.values, &store->writes, ops->max_row,
+                commit_most_journal(store));
     syncer_init(&store->syncer, &store->journal, &store->writes);
     applier_init(&store->applier, ops, store->states, &store->journal, &store->writes);
     return store;

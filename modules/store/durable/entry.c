@@ -39,8 +39,10 @@ struct entry *entry_ref(struct entry *entry)
 
 void entry_unref(struct entry *entry)
 {
-    if (entry != NULL && atomic_fetch_sub_explicit(&entry->n_refs, 1, memory_order_acq_rel) == 1)
-        free(entry);
+    if (entry == NULL || atomic_fetch_sub_explicit(&entry->n_refs, 1, memory_order_acq_rel) != 1)
+        return;
+    value_file_discard(entry->file);
+    free(entry);
 }
 
 struct kv_item entry_item(struct entry *entry)

@@ -9,6 +9,8 @@
 
 #include <stdatomic.h>
 
+#include "value_file.h"
+
 struct entry {
     atomic_uint n_refs;
 
@@ -19,6 +21,9 @@ struct entry {
     struct entry *in_chain; /* the next of the same bucket */
 
     uint64_t sequence; /* of the journal's record that has it; 0: it was read from the engine */
+
+    struct value_file *file; /* the value is on the disk already, and no record refers to it yet;
+                                the entry's own. NULL: it is not */
 
     uint64_t hash;
     uint64_t revision;   /* 0: the key is not there */

@@ -364,6 +364,13 @@ void folder_close(struct folder *folder)
     *folder = (struct folder){.lock = -1};
 }
 
+enum kv_engine_status folder_status(int fault)
+{
+    if (fault == 0)
+        return KV_ENGINE_OK;
+    return fault == ENOSPC || fault == EDQUOT ? KV_ENGINE_FULL : KV_ENGINE_FAILED;
+}
+
 enum kv_engine_status folder_try_room(const char *path)
 {
     char *probe = join(path, "room.tmp");
@@ -377,7 +384,5 @@ enum kv_engine_status folder_try_room(const char *path)
         close(file);
     unlink(probe);
     free(probe);
-    if (fault == 0)
-        return KV_ENGINE_OK;
-    return fault == ENOSPC || fault == EDQUOT ? KV_ENGINE_FULL : KV_ENGINE_FAILED;
+    return folder_status(fault);
 }

@@ -13,7 +13,7 @@
 #include "engine.h"
 
 enum {
-    FOLDER_FORMAT = 2, /* of what this code writes, and reads like all before */
+    FOLDER_FORMAT = 3, /* of what this code writes, and reads like all before */
     FOLDER_FORMAT_WITHOUT_JOURNAL = 1
 };
 
@@ -41,6 +41,9 @@ int folder_find(const char *path, const char *name, struct folder *ret, struct k
 int folder_mark(const char *path, const char *name, const struct folder *folder,
                 struct kv_error *reterr);
 void folder_close(struct folder *folder);
+
+/* What an error number of a write means. */
+enum kv_engine_status folder_status(int fault);
 
 /* Makes the names in the folder survive a power cut. Returns: -1 and errno where it cannot. */
 int folder_sync(const char *path);

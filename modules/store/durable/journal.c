@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "folder.h"
 #include "segment.h"
 
 enum {
@@ -20,11 +21,6 @@ enum {
 static size_t align(size_t at)
 {
     return (at + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-}
-
-static enum kv_engine_status why(int fault)
-{
-    return fault == ENOSPC || fault == EDQUOT ? KV_ENGINE_FULL : KV_ENGINE_FAILED;
 }
 
 /* ---- what is in a segment ---- */
@@ -149,6 +145,7 @@ void journal_forget(struct journal *journal, uint64_t sequence)
         next = journal->segments; /* wherever it stands now */
     }
     pthread_mutex_unlock(&journal->lock);
+    value_files_forget(&journal->values, sequence);
 }
 
 void journal_shrink(struct journal *journal)
@@ -194,7 +191,7 @@ static enum kv_engine_status begin_segment(struct journal *journal, size_t size)
         return KV_ENGINE_FAILED; /* journal_open() has seen to it that this is far away */
     struct segment *segment = get_segment(journal, size);
     if (segment == NULL)
-        return why(errno);
+        return folder_status(errno);
     pthread_mutex_lock(&journal->lock);
     segment->generation = ++journal->generation;
     pthread_mutex_unlock(&journal->lock);
@@ -211,7 +208,7 @@ static enum kv_engine_status begin_segment(struct journal *journal, size_t size)
         give_back(journal, segment);
     }
     pthread_mutex_unlock(&journal->lock);
-    return is_written ? KV_ENGINE_OK : why(fault);
+    return is_written ? KV_ENGINE_OK : folder_status(fault);
 }
 
 enum kv_engine_status journal_begin(struct journal *journal)
@@ -243,7 +240,7 @@ enum kv_engine_status journal_append(struct journal *journal, struct rows *rows)
     struct record record = {.sequence = journal->next, .synced = journal->synced};
     write_record_head(rows, &record, journal->current->generation);
     if (!segment_write(journal->current, rows->bytes, rows->len, journal->at))
-        return why(errno);
+        return folder_status(errno);
     journal->at = align(journal->at + rows->len);
     journal->next++;
     return KV_ENGINE_OK;
@@ -255,7 +252,7 @@ enum kv_engine_status journal_sync(struct journal *journal)
         return KV_ENGINE_FAILED;
     uint64_t last = journal->next - 1;
     if (fdatasync(journal->current->fd) != 0)
-        return why(errno);
+        return folder_status(errno);
     journal->synced = last;
     return KV_ENGINE_OK;
 }
@@ -331,7 +328,7 @@ static int read_records(struct reading *reading, const struct segment *segment, 
     while (sequence != end && (len = read_record(bytes, at, segment->generation, &record)) != 0 &&
            record.sequence == sequence) {
         if (sequence == reading->expected) {
-            if (!reading->take(reading->context, record.rows))
+            if (!reading->take(reading->context, sequence, record.rows))
                 return refuse(reading, segment, sequence, "cannot be brought into the database");
             reading->expected++;
         }
@@ -488,7 +485,10 @@ int journal_open(struct journal *journal, const char *folder, size_t segment_siz
 {
     *journal = (struct journal){.folder = folder, .segment_size = segment_size};
     pthread_mutex_init(&journal->lock, NULL);
-    return add_files(journal, reterr) == 0 ? begin_generations(journal, reterr) : -1;
+    return value_files_open(&journal->values, folder, reterr) == 0 &&
+                   add_files(journal, reterr) == 0
+               ? begin_generations(journal, reterr)
+               : -1;
 }
 
 void journal_close(struct journal *journal)
@@ -500,5 +500,6 @@ void journal_close(struct journal *journal)
         journal->segments = segment->next;
         segment_close(segment);
     }
+    value_files_close(&journal->values);
     pthread_mutex_destroy(&journal->lock);
 }

@@ -23,6 +23,7 @@
 
 #include "engine.h"
 #include "rows.h"
+#include "value_file.h"
 
 #include <pthread.h>
 
@@ -35,6 +36,7 @@ struct journal {
     uint64_t synced;         /* the last one that is known to be synced */
     struct segment *current; /* NULL: none has begun, or it failed */
     size_t at;               /* where the next record goes */
+    struct value_files values;
 
     pthread_mutex_t lock;     /* of what follows */
     struct segment *segments; /* all of them, the youngest first */
@@ -43,7 +45,7 @@ struct journal {
 };
 
 /* The rows of a record. Returns: false where they cannot be taken. */
-typedef bool (*journal_take_fn)(void *context, struct kv_slice rows);
+typedef bool (*journal_take_fn)(void *context, uint64_t sequence, struct kv_slice rows);
 
 /* folder: is there, and lives as long as the journal. segment_size: in bytes, a multiple of 4096;
  * segments of another are read, and not used again. After a failure, too, it is to be closed. */
@@ -77,7 +79,8 @@ enum kv_engine_status journal_sync(struct journal *journal);
 /* The next record was appended in vain: it does not count, and no other does. */
 void journal_refuse(struct journal *journal, uint64_t next);
 
-/* The engine has all records up to this one on its disk: their segments are used again. */
+/* The engine has all records up to this one on its disk: their segments are used again, their
+ * value files deleted. */
 void journal_forget(struct journal *journal, uint64_t sequence);
 
 /* Bytes of the segments that are not to be used again yet. */

@@ -9,6 +9,8 @@
 
 #include <pthread.h>
 
+#include "entry.h"
+
 enum job_kind {
     JOB_COMMANDS,
     JOB_SCAN,
@@ -29,6 +31,8 @@ struct job {
         } expire;
         size_t n_cmds;
     };
+    struct entry
+        *prepared; /* COMMANDS: of the only one, whose long value is on the disk; or NULL */
     struct kv_cmd *cmds[];
 };
 

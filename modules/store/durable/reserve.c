@@ -54,10 +54,7 @@ enum kv_engine_status reserve_make(struct reserve *reserve, size_t size)
 {
     if (reserve->file == NULL)
         return KV_ENGINE_FAILED;
-    int fault = set_aside(reserve, size);
-    enum kv_engine_status status = fault == 0                           ? KV_ENGINE_OK
-                                   : fault == ENOSPC || fault == EDQUOT ? KV_ENGINE_FULL
-                                                                        : KV_ENGINE_FAILED;
+    enum kv_engine_status status = folder_status(set_aside(reserve, size));
     if (status == KV_ENGINE_OK)
         status = folder_try_room(reserve->path);
     reserve->is_held = status == KV_ENGINE_OK;

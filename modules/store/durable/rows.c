@@ -5,6 +5,7 @@
 
 enum {
     ERASED = 0x80,
+    REFERS = 0x40,
     ROW_HEAD = 9,
     FIRST_CAPACITY = 4096,
     MOST_KEPT = 1 << 20 /* of memory, once they are cleared */
@@ -75,10 +76,22 @@ static void erase(struct rows *rows, enum kv_engine_table table, struct kv_slice
     begin_row(rows, (int)table | ERASED, key, 0);
 }
 
+static void put_reference(struct rows *rows, const struct entry *entry, struct kv_slice head)
+{
+    size_t len = head.len + VALUE_REFERENCE_BYTES;
+    char *at = begin_row(rows, KV_ENGINE_RECORDS | REFERS, entry_key(entry), len);
+    if (at != NULL)
+        value_reference_write(entry->file, append(at, head.bytes, head.len));
+}
+
 static void put_record(struct rows *rows, const struct entry *entry, struct record_clock clock)
 {
     char head[RECORD_HEAD_MAX];
     size_t len = record_head(entry, clock, head);
+    if (entry->file != NULL) {
+        put_reference(rows, entry, (struct kv_slice){.bytes = head, .len = len});
+        return;
+    }
     char *at = begin_row(rows, KV_ENGINE_RECORDS, entry_key(entry), len + entry->value_len);
     if (at != NULL)
         append(append(at, head, len), entry_value(entry).bytes, entry->value_len);
@@ -121,29 +134,69 @@ static uint32_t get_u32(const char *at)
     return le32toh(number);
 }
 
-bool rows_give_one(struct kv_slice *rows, const struct kv_engine_ops *ops, struct kv_engine *engine)
+/* Parts the reference from the rest of the value. */
+static bool split_reference(struct row *row)
+{
+    if (row->value.len < VALUE_REFERENCE_BYTES)
+        return false;
+    row->value.len -= VALUE_REFERENCE_BYTES;
+    row->reference =
+        (struct kv_slice){.bytes = row->value.bytes + row->value.len, .len = VALUE_REFERENCE_BYTES};
+    return true;
+}
+
+bool rows_take(struct kv_slice *rows, struct row *ret)
 {
     const char *at = rows->bytes;
     if (rows->len < ROW_HEAD)
         return false;
-    int table = *at & ~ERASED & 0xff;
-    struct kv_slice key = {.bytes = at + ROW_HEAD, .len = get_u32(at + 1)};
-    struct kv_slice value = {.bytes = key.bytes + key.len, .len = get_u32(at + 5)};
-    size_t len = ROW_HEAD + key.len + value.len;
+    int table = *at & 0xff & ~(ERASED | REFERS);
+    *ret = (struct row){.table = (enum kv_engine_table)table,
+                        .is_erased = (*at & ERASED) != 0,
+                        .key = {.bytes = at + ROW_HEAD, .len = get_u32(at + 1)}};
+    ret->value = (struct kv_slice){.bytes = ret->key.bytes + ret->key.len, .len = get_u32(at + 5)};
+    size_t len = ROW_HEAD + ret->key.len + ret->value.len;
     if (table >= KV_ENGINE_N_TABLES || len > rows->len)
         return false;
-    if ((*at & ERASED) != 0)
-        ops->erase(engine, (enum kv_engine_table)table, key);
-    else
-        ops->put(engine, (enum kv_engine_table)table, key, value);
     *rows = (struct kv_slice){.bytes = at + len, .len = rows->len - len};
+    return (*at & REFERS) == 0 || split_reference(ret);
+}
+
+static bool give_with_file(const struct row *row, struct value_files *values,
+                           const struct kv_engine_ops *ops, struct kv_engine *engine)
+{
+    size_t len;
+    if (!value_reference_len(row->reference, &len))
+        return false;
+    char *value = malloc(row->value.len + len);
+    if (value == NULL)
+        return false;
+    append(value, row->value.bytes, row->value.len);
+    bool is_read = value_files_read(values, row->reference, value + row->value.len);
+    if (is_read)
+        ops->put(engine, row->table, row->key,
+                 (struct kv_slice){.bytes = value, .len = row->value.len + len});
+    free(value);
+    return is_read;
+}
+
+bool row_give(const struct row *row, struct value_files *values, const struct kv_engine_ops *ops,
+              struct kv_engine *engine)
+{
+    if (row->reference.len != 0)
+        return give_with_file(row, values, ops, engine);
+    if (row->is_erased)
+        ops->erase(engine, row->table, row->key);
+    else
+        ops->put(engine, row->table, row->key, row->value);
     return true;
 }
 
 bool rows_give(struct kv_slice rows, const struct kv_engine_ops *ops, struct kv_engine *engine)
 {
+    struct row row;
     while (rows.len != 0)
-        if (!rows_give_one(&rows, ops, engine))
+        if (!rows_take(&rows, &row) || !row_give(&row, NULL, ops, engine))
             return false;
     return true;
 }

@@ -2,7 +2,8 @@
  * Rows that are put and erased, in order, as bytes: what a record of the journal holds, and what an
  * engine is given. To give them a second time, from any of them on to the last, changes nothing.
  *
- *   1 byte   the table; the highest bit is set where the row is erased
+ *   1 byte   the table; the highest bit is set where the row is erased, the next one where the row
+ *            ends with a reference to a file that has the rest of the value (value_file.h)
  *   4 bytes  the key's length, little-endian
  *   4 bytes  the value's
  *   the key, the value
@@ -43,7 +44,8 @@ static inline struct former former_of(const struct entry *entry)
     return (struct former){.revision = entry->revision, .deadline_ms = entry->deadline_ms};
 }
 
-/* Makes the rows of one key those of its state `new`. */
+/* Makes the rows of one key those of its state `new`. A value that is in a file of its own is
+ * referred to. */
 void rows_change(struct rows *rows, struct former old, const struct entry *new,
                  struct record_clock clock);
 
@@ -57,12 +59,24 @@ static inline struct kv_slice rows_slice(const struct rows *rows)
     return (struct kv_slice){.bytes = rows->bytes + ROWS_ROOM, .len = rows->len - ROWS_ROOM};
 }
 
-/* Adds the first of them to the engine's commit to come, and takes it off. Returns: false where the
- * bytes are no row. */
-bool rows_give_one(struct kv_slice *rows, const struct kv_engine_ops *ops,
-                   struct kv_engine *engine);
+/* A row, its bytes among those of the rows. */
+struct row {
+    enum kv_engine_table table;
+    bool is_erased;
+    struct kv_slice key;
+    struct kv_slice value;     /* without what a file has of it */
+    struct kv_slice reference; /* to that file; empty: there is none */
+};
 
-/* The same for all of them. */
+/* Takes the first row off. Returns: false where the bytes are no row. */
+bool rows_take(struct kv_slice *rows, struct row *ret);
+
+/* Adds a row to the engine's commit to come. `values` have what it refers to. Returns: false where
+ * that is missing or damaged, or there is no memory. */
+bool row_give(const struct row *row, struct value_files *values, const struct kv_engine_ops *ops,
+              struct kv_engine *engine);
+
+/* The same for all of them, none of which refers to a file. Returns: false where one is no row. */
 bool rows_give(struct kv_slice rows, const struct kv_engine_ops *ops, struct kv_engine *engine);
 
 #endif

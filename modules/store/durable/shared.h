@@ -15,6 +15,7 @@
 #include "queue.h"
 #include "reserve.h"
 #include "room.h"
+#include "stager.h"
 #include "syncer.h"
 
 enum durability {
@@ -52,6 +53,7 @@ struct kv_store {
 
     struct queue writes; /* for the writer: commands in order, scans, expiries */
     struct queue reads;  /* for the readers: GETs */
+    struct stager stager;
     pthread_t writer;
     bool has_writer;
     pthread_t *readers;

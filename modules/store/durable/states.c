@@ -206,9 +206,10 @@ enum glance states_settle(struct states *states, uint64_t hash, uint64_t generat
     return glance;
 }
 
-/* ---- the writer ---- */
+/* ---- holding ---- */
 
-struct entry *states_hold(struct states *states, struct kv_slice key, uint64_t hash)
+struct entry *states_hold(struct states *states, struct kv_slice key, uint64_t hash,
+                          bool *ret_is_unknown)
 {
     struct shard *shard = shard_of(states, hash);
     pthread_mutex_lock(&shard->lock);
@@ -220,6 +221,7 @@ struct entry *states_hold(struct states *states, struct kv_slice key, uint64_t h
         insert(shard, entry);
     }
     if (entry != NULL) {
+        *ret_is_unknown = entry->is_unknown;
         entry->n_holds++;
         shard->generation++;
     }
@@ -242,39 +244,39 @@ static void replace(struct shard *shard, struct entry *present, struct entry *ne
     shard->generation++;
 }
 
-static void put_in_place(struct states *states, struct entry *present, struct entry *next)
+/* Under the lock. */
+static void learn(struct shard *shard, struct entry *unknown, struct entry *known)
 {
-    struct shard *shard = shard_of(states, present->hash);
-    pthread_mutex_lock(&shard->lock);
-    replace(shard, present, next);
-    pthread_mutex_unlock(&shard->lock);
-    entry_unref(present);
+    if (known != NULL)
+        replace(shard, unknown, known);
+    else
+        shard->generation++;
+    unknown->is_unknown = false;
 }
 
-void states_learn(struct states *states, struct entry *unknown, struct entry *known)
-{
-    put_in_place(states, unknown, known);
-}
-
-void states_learn_absent(struct states *states, struct entry *unknown)
+/* Only a state that is known can have taken the place of the unknown one. */
+struct entry *states_learn(struct states *states, struct entry *unknown, struct entry *known)
 {
     struct shard *shard = shard_of(states, unknown->hash);
     pthread_mutex_lock(&shard->lock);
-    unknown->is_unknown = false;
-    shard->generation++;
+    bool is_first = unknown->is_unknown;
+    if (is_first)
+        learn(shard, unknown, known);
+    struct entry *present = entry_ref(*place_of(shard, entry_key(unknown), unknown->hash));
     pthread_mutex_unlock(&shard->lock);
+    if (present != unknown && is_first)
+        entry_unref(unknown); /* the table's */
+    entry_unref(unknown);
+    entry_unref(known);
+    return present;
 }
 
-void states_publish(struct states *states, struct entry *published, struct entry *next)
+void states_let_go(struct states *states, const struct entry *held)
 {
-    put_in_place(states, published, next);
-}
-
-void states_let_go(struct states *states, struct entry *published)
-{
-    struct shard *shard = shard_of(states, published->hash);
+    struct shard *shard = shard_of(states, held->hash);
     struct entry *out = NULL;
     pthread_mutex_lock(&shard->lock);
+    struct entry *published = *place_of(shard, entry_key(held), held->hash);
     bool is_free = --published->n_holds == 0;
     bool is_worth_it = entry_is_there(published) && !published->is_unknown &&
                        entry_size(published) <= states->max_shard_bytes / 4;
@@ -287,6 +289,17 @@ void states_let_go(struct states *states, struct entry *published)
     free_chain(out);
     if (is_free && !is_kept)
         entry_unref(published);
+}
+
+/* ---- the writer ---- */
+
+void states_publish(struct states *states, struct entry *published, struct entry *next)
+{
+    struct shard *shard = shard_of(states, published->hash);
+    pthread_mutex_lock(&shard->lock);
+    replace(shard, published, next);
+    pthread_mutex_unlock(&shard->lock);
+    entry_unref(published);
 }
 
 /* ---- the applier ---- */

@@ -43,23 +43,26 @@ enum glance states_look(struct states *states, struct kv_slice key, uint64_t has
 enum glance states_settle(struct states *states, uint64_t hash, uint64_t generation,
                           struct entry *found, struct entry **ret);
 
-/* ---- the writer ---- */
+/* ---- those who hold keys: the writer, and the stager ---- */
 
 /* Gets hold of a key: its published state stays in memory until the matching states_let_go().
- * Returns: the state, which is unknown where `is_unknown` says so (then states_learn() follows);
- * NULL where there is no memory. Owns: the caller, one reference. */
-struct entry *states_hold(struct states *states, struct kv_slice key, uint64_t hash);
+ * Returns: the state, which may be unknown (then states_learn() follows); NULL where there is no
+ * memory. Owns: the caller, one reference. */
+struct entry *states_hold(struct states *states, struct kv_slice key, uint64_t hash,
+                          bool *ret_is_unknown);
 
-/* The held key's state as the engine has it, in the place of the unknown one. */
-void states_learn(struct states *states, struct entry *unknown, struct entry *known);
+/* The held key's state as the engine has it (NULL: it has nothing) takes the place of the unknown
+ * one, unless another who holds the key was earlier. Both references are taken over. Returns: the
+ * state in its place. Owns: the caller, one reference. */
+struct entry *states_learn(struct states *states, struct entry *unknown, struct entry *known);
 
-/* The engine has nothing: the unknown state becomes that of a key that is not there. */
-void states_learn_absent(struct states *states, struct entry *unknown);
+/* held: any of the key's states. */
+void states_let_go(struct states *states, const struct entry *held);
+
+/* ---- the writer ---- */
 
 /* The held key's next state takes the place of `published`. */
 void states_publish(struct states *states, struct entry *published, struct entry *next);
-
-void states_let_go(struct states *states, struct entry *published);
 
 /* ---- the applier ---- */
 

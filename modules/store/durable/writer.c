@@ -177,6 +177,14 @@ static void look_after_engine(struct kv_store *store)
         fall_ill(store, status);
 }
 
+/* The applier may have become idle while there was nothing to publish. */
+static void go_on_applying(struct kv_store *store)
+{
+    enum kv_engine_status status = store->ill == KV_ENGINE_OK ? commit_apply(store) : KV_ENGINE_OK;
+    if (status != KV_ENGINE_OK)
+        fall_ill(store, status);
+}
+
 /* ---- turns ---- */
 
 static struct turn *other_turn(struct kv_store *store)
@@ -313,7 +321,7 @@ static void add_deletes(struct turn *turn)
     for (struct job *job = turn->first; job != NULL; job = job->next)
         for (size_t i = 0; i < job->n_cmds; i++)
             if (job->cmds[i]->op == KV_OP_DELETE)
-                batch_add(&turn->batch, &job->cmds[i], 1);
+                batch_add(&turn->batch, &job->cmds[i], 1, NULL);
 }
 
 /* A turn for which there is no room: what would make the store larger is refused, and the reserve
@@ -415,7 +423,8 @@ static void learn_room(struct kv_store *store)
 static void take_commands(struct kv_store *store, struct job *job)
 {
     size_t n = 0;
-    while ((n += batch_add(&store->open->batch, job->cmds + n, job->n_cmds - n)) < job->n_cmds) {
+    while ((n += batch_add(&store->open->batch, job->cmds + n, job->n_cmds - n, job->prepared)) <
+           job->n_cmds) {
         settle(store);
         if (store->room.is_wanted)
             learn_room(store);
@@ -506,8 +515,10 @@ void *writer_run(void *argument)
                  queue_take_all(&store->writes, wanted(store), wake_at_ns(store), &is_closed));
         if (!store->is_syncing)
             is_well(store); /* it recovers whether or not there are writes */
+        go_on_applying(store);
         look_for_room(store);
         tell_of_limit(store);
+        stager_allow(&store->stager, store->ill == KV_ENGINE_OK && !store->room.is_disk_full);
     }
     settle(store);
     return NULL;
@@ -519,11 +530,11 @@ static void start_turn(struct kv_store *store, struct turn *turn)
 {
     turn->end = &turn->first;
     turn->batch = (struct batch){.host = store->host,
-                                 .ops = store->ops,
-                                 .engine = store->engine,
-                                 .states = store->states,
+                                 .source = {.states = store->states,
+                                            .ops = store->ops,
+                                            .engine = store->engine,
+                                            .clock = store->clock},
                                  .deadlines = &store->deadlines,
-                                 .clock = store->clock,
                                  .revision = &store->revision,
                                  .room = &store->room};
 }

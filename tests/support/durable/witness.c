@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include <kvserver/store.h>
+
 #include "base/mem.h"
 
 struct state *kv_test_key_add(struct key *key)
@@ -26,6 +28,8 @@ struct state *kv_test_key_add(struct key *key)
 void kv_test_value_write(struct kv_buffer *out, uint64_t number)
 {
     size_t len = number % 29 == 0 ? 9000 + number % 4096 : number % 200;
+    if (number % 101 == 0)
+        len = KV_LONG_VALUE + number % 4096;
     kv_buffer_printf(out, "{\"n\":%ju,\"text\":\"", (uintmax_t)number);
     memset(kv_buffer_reserve(out, len), 'a' + (int)(number % 26), len);
     out->len += len;

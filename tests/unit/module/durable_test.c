@@ -3,6 +3,7 @@
  * closed and opened again, on clocks that the test owns. durable_test <name of the store>.
  */
 #include <ftw.h>
+#include <glob.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -223,6 +224,20 @@ static void start_again(struct rig *rig, int64_t off_ms)
     open_store(rig);
 }
 
+/* The files are as a crash would leave them: copied while the store is open. */
+static void crash(struct rig *rig)
+{
+    char *copy;
+    char command[256];
+    assert_true(asprintf(&copy, "%s-crashed", rig->path) > 0);
+    snprintf(command, sizeof(command), "cp -r '%s' '%s'", rig->path, copy);
+    assert_int_equal(system(command), 0);
+    close_store(rig);
+    free(rig->path);
+    rig->path = copy;
+    set_path(rig, copy);
+}
+
 static void pass(int64_t ms)
 {
     atomic_fetch_add(&now_ms, ms);
@@ -375,6 +390,107 @@ static void value_that_is_set_again_is_unchanged(void **state)
                      .op = KV_OP_SET, .key = KEY, .value = KV_SLICE("1"), .deadline_ms = KV_NEVER});
     assert_int_equal(cmd.status, KV_UNCHANGED);
     assert_int_equal(cmd.revision, revision);
+}
+
+static void assert_refused(struct rig *rig, const char *why)
+{
+    struct kv_error error;
+    struct kv_store *store;
+    assert_int_equal(ops->open(&host, rig->options, &store, &error), -1);
+    if (strstr(error.text, why) == NULL || strstr(error.text, rig->folder) == NULL)
+        fail_msg("expected the folder and \"%s\" in \"%s\"", why, error.text);
+}
+
+/* ---- long values ---- */
+
+static struct kv_slice long_value(char letter)
+{
+    size_t len = KV_LONG_VALUE + 1000;
+    char *bytes = kv_alloc(len);
+    memset(bytes, letter, len);
+    bytes[0] = bytes[len - 1] = '"';
+    return (struct kv_slice){.bytes = bytes, .len = len};
+}
+
+/* Files in the journal's folder whose names end so. */
+static size_t count_files(const struct rig *rig, const char *ending)
+{
+    char pattern[128];
+    glob_t found;
+    snprintf(pattern, sizeof(pattern), "%s/journal/*%s", rig->path, ending);
+    size_t n = glob(pattern, 0, NULL, &found) == 0 ? found.gl_pathc : 0;
+    globfree(&found);
+    return n;
+}
+
+static void long_value_outlives_a_crash(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_slice values[] = {long_value('a'), long_value('b')};
+    open_store(rig);
+    set(rig, KEY, values[0]);
+    uint64_t revision = set_until(rig, KEY, values[1], BOOT_MS + 100000);
+    crash(rig);
+    open_store(rig);
+    assert_holds(rig, KEY, values[1], revision, BOOT_MS + 100000);
+    start_again(rig, 0);
+    assert_int_equal(count_files(rig, ".value"), 0);
+    free((char *)values[0].bytes);
+    free((char *)values[1].bytes);
+}
+
+static void long_value_that_was_not_set_leaves_no_file(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_slice value = long_value('a');
+    open_store(rig);
+    set(rig, KEY, KV_SLICE("1"));
+    struct kv_cmd cmd = run(rig, (struct kv_cmd){.op = KV_OP_SET,
+                                                 .cond = KV_COND_ABSENT,
+                                                 .key = KEY,
+                                                 .value = value,
+                                                 .deadline_ms = KV_NEVER});
+    assert_int_equal(cmd.status, KV_CONDITION);
+    assert_int_equal(count_files(rig, ".value"), 0);
+    free((char *)value.bytes);
+}
+
+/* A crash may come before any record refers to a file. */
+static void file_that_no_record_refers_to_is_deleted(void **state)
+{
+    struct rig *rig = *state;
+    char *path;
+    open_store(rig);
+    set(rig, KEY, KV_SLICE("1"));
+    crash(rig);
+    assert_true(asprintf(&path, "%s/journal/000007.value", rig->path) > 0);
+    fclose(fopen(path, "w"));
+    free(path);
+    open_store(rig);
+    assert_int_equal(count_files(rig, ".value"), 0);
+}
+
+/* Removes or shortens it. */
+static void damage_value_file(const struct rig *rig, off_t len)
+{
+    char *path;
+    assert_true(asprintf(&path, "%s/journal/000001.value", rig->path) > 0);
+    assert_int_equal(len == 0 ? unlink(path) : truncate(path, len), 0);
+    free(path);
+}
+
+static void damaged_long_value_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_slice value = long_value('a');
+    open_store(rig);
+    set(rig, KEY, value);
+    crash(rig);
+    damage_value_file(rig, KV_LONG_VALUE);
+    assert_refused(rig, "record");
+    damage_value_file(rig, 0);
+    assert_refused(rig, "record");
+    free((char *)value.bytes);
 }
 
 /* ---- deadlines ---- */
@@ -593,15 +709,6 @@ static void deleting_large_values_takes_no_memory_for_all_of_them(void **state)
 
 /* ---- what is refused ---- */
 
-static void assert_refused(struct rig *rig, const char *why)
-{
-    struct kv_error error;
-    struct kv_store *store;
-    assert_int_equal(ops->open(&host, rig->options, &store, &error), -1);
-    if (strstr(error.text, why) == NULL || strstr(error.text, rig->folder) == NULL)
-        fail_msg("expected the folder and \"%s\" in \"%s\"", why, error.text);
-}
-
 static void write_mark(struct rig *rig, const char *text)
 {
     char *path;
@@ -635,9 +742,9 @@ static void newer_format_is_refused(void **state)
     char text[64];
     open_store(rig);
     close_store(rig);
-    snprintf(text, sizeof(text), "kvserver store %s format 3\n", module->identity->name);
+    snprintf(text, sizeof(text), "kvserver store %s format 4\n", module->identity->name);
     write_mark(rig, text);
-    assert_refused(rig, "written by a newer version (format 3; this one knows 2)");
+    assert_refused(rig, "written by a newer version (format 4; this one knows 3)");
 }
 
 static void assert_mark(struct rig *rig, const char *expected)
@@ -677,7 +784,22 @@ static void format_1_is_taken_over(void **state)
     revision = set(rig, KV_SLICE("key"), KV_SLICE("2"));
     start_again(rig, 0);
     assert_holds(rig, KV_SLICE("key"), KV_SLICE("2"), revision, KV_NEVER);
+    snprintf(mark, sizeof(mark), "kvserver store %s format 3\n", module->identity->name);
+    assert_mark(rig, mark);
+}
+
+static void format_2_is_taken_over(void **state)
+{
+    struct rig *rig = *state;
+    char mark[64];
+    open_store(rig);
+    uint64_t revision = set(rig, KV_SLICE("key"), KV_SLICE("1"));
+    crash(rig);
     snprintf(mark, sizeof(mark), "kvserver store %s format 2\n", module->identity->name);
+    write_mark(rig, mark);
+    open_store(rig);
+    assert_holds(rig, KV_SLICE("key"), KV_SLICE("1"), revision, KV_NEVER);
+    snprintf(mark, sizeof(mark), "kvserver store %s format 3\n", module->identity->name);
     assert_mark(rig, mark);
 }
 
@@ -685,19 +807,14 @@ static void format_1_is_taken_over(void **state)
 static void journal_is_missed_after_a_crash_only(void **state)
 {
     struct rig *rig = *state;
-    char command[128];
-    char copy[64];
     open_store(rig);
     uint64_t revision = set(rig, KV_SLICE("key"), KV_SLICE("1"));
     close_store(rig);
     remove_journal(rig->path);
     open_store(rig);
     assert_holds(rig, KV_SLICE("key"), KV_SLICE("1"), revision, KV_NEVER);
-    snprintf(copy, sizeof(copy), "%s/crashed", rig->folder);
-    snprintf(command, sizeof(command), "cp -r '%s' '%s'", rig->path, copy);
-    assert_int_equal(system(command), 0);
-    remove_journal(copy);
-    set_path(rig, copy);
+    crash(rig);
+    remove_journal(rig->path);
     assert_refused(rig, "damaged: there is nothing in it");
 }
 
@@ -744,6 +861,10 @@ int main(int argc, char **argv)
         DURABLE_TEST(revisions_fit_53_bits_whatever_the_wall_clock_says),
         DURABLE_TEST(epoch_stays),
         DURABLE_TEST(value_that_is_set_again_is_unchanged),
+        DURABLE_TEST(long_value_outlives_a_crash),
+        DURABLE_TEST(long_value_that_was_not_set_leaves_no_file),
+        DURABLE_TEST(file_that_no_record_refers_to_is_deleted),
+        DURABLE_TEST(damaged_long_value_is_refused),
         DURABLE_TEST(time_goes_on_while_it_is_closed),
         DURABLE_TEST(deadline_is_the_same_whatever_part_of_a_millisecond_the_clocks_show),
         DURABLE_TEST(no_ttl_grows_where_the_clock_is_set_back),
@@ -757,6 +878,7 @@ int main(int argc, char **argv)
         DURABLE_TEST(folder_of_another_store_is_refused),
         DURABLE_TEST(newer_format_is_refused),
         DURABLE_TEST(format_1_is_taken_over),
+        DURABLE_TEST(format_2_is_taken_over),
         DURABLE_TEST(journal_is_missed_after_a_crash_only),
         DURABLE_TEST(damaged_mark_is_refused),
         DURABLE_TEST(folder_with_other_things_is_refused),

@@ -36,9 +36,10 @@ struct rig {
 
 /* ---- helpers ---- */
 
-static bool take(void *context, struct kv_slice rows)
+static bool take(void *context, uint64_t sequence, struct kv_slice rows)
 {
     struct rig *rig = context;
+    (void)sequence;
     kv_buffer_append_char(&rig->found, rows.bytes[9]);
     return true;
 }
@@ -543,9 +544,10 @@ static void shortened_segment_is_refused(void **state)
     assert_damaged(rig, 0, "000001.journal: damaged");
 }
 
-static bool refuse_rows(void *context, struct kv_slice rows)
+static bool refuse_rows(void *context, uint64_t sequence, struct kv_slice rows)
 {
     (void)context;
+    (void)sequence;
     (void)rows;
     return false;
 }

@@ -73,11 +73,18 @@ static enum glance settle(struct states *states, uint64_t generation, struct ent
 }
 
 /* The writer makes `next` of a new key. */
+static struct entry *hold(struct states *states)
+{
+    bool is_unknown;
+    return states_hold(states, KEY, HASH, &is_unknown);
+}
+
 static void write_key(struct states *states, struct entry *next)
 {
-    struct entry *held = states_hold(states, KEY, HASH);
-    assert_true(held->is_unknown);
-    states_learn_absent(states, held);
+    bool is_unknown;
+    struct entry *held = states_hold(states, KEY, HASH, &is_unknown);
+    assert_true(is_unknown);
+    held = states_learn(states, held, NULL);
     states_publish(states, held, next);
     states_let_go(states, next);
     entry_unref(held);
@@ -104,7 +111,7 @@ static void state_from_before_a_batch_is_seen_until_it_is_published(void **state
     uint64_t generation;
     look(*state, &generation);
     settle(*state, generation, state_of("1", 1, KV_NEVER));
-    struct entry *held = states_hold(*state, KEY, HASH);
+    struct entry *held = hold(*state);
     struct entry *next = state_of("2", 2, KV_NEVER);
     assert_int_equal(revision_seen(*state), 1);
     states_publish(*state, held, next);
@@ -130,8 +137,9 @@ static void deleted_key_is_missing_while_held_and_forgotten_afterwards(void **st
 {
     struct entry *known = state_of("1", 1, KV_NEVER);
     struct entry *gone = entry_create_absent(KEY, HASH);
-    struct entry *held = states_hold(*state, KEY, HASH);
-    states_learn(*state, held, known);
+    struct entry *held = hold(*state);
+    held = states_learn(*state, held, entry_ref(known));
+    assert_ptr_equal(held, known);
     states_publish(*state, known, gone);
     assert_int_equal(look(*state, NULL), GLANCE_MISSING);
     states_let_go(*state, gone);
@@ -141,12 +149,46 @@ static void deleted_key_is_missing_while_held_and_forgotten_afterwards(void **st
     entry_unref(gone);
 }
 
+/* Both read the engine, and the second finds what the first has learned. */
+static void two_who_hold_a_key_learn_one_state(void **state)
+{
+    struct entry *one = hold(*state);
+    struct entry *other = hold(*state);
+    one = states_learn(*state, one, state_of("1", 1, KV_NEVER));
+    other = states_learn(*state, other, state_of("1", 1, KV_NEVER));
+    assert_ptr_equal(one, other);
+    assert_int_equal(revision_seen(*state), 1);
+    states_let_go(*state, one);
+    assert_int_equal(revision_seen(*state), 1);
+    states_let_go(*state, other);
+    entry_unref(one);
+    entry_unref(other);
+}
+
+static void key_is_held_until_the_last_lets_go(void **state)
+{
+    struct entry *one = hold(*state);
+    struct entry *other = states_learn(*state, hold(*state), NULL);
+    struct entry *next = state_of("1", 1, KV_NEVER);
+    next->deadline_ms = DEADLINE;
+    states_publish(*state, other, next);
+    states_let_go(*state, next);
+    clock_ms = DEADLINE;
+    assert_int_equal(look(*state, NULL), GLANCE_HELD);
+    states_let_go(*state, one);
+    assert_int_equal(look(*state, NULL), GLANCE_MISSING);
+    entry_unref(one);
+    entry_unref(other);
+    entry_unref(next);
+}
+
 /* Publishes what the journal's record `sequence` has of KEY, and lets go of it. Takes it over. */
 static void publish_of_record(struct states *states, struct entry *next, uint64_t sequence)
 {
-    struct entry *held = states_hold(states, KEY, HASH);
-    if (held->is_unknown)
-        states_learn_absent(states, held);
+    bool is_unknown;
+    struct entry *held = states_hold(states, KEY, HASH, &is_unknown);
+    if (is_unknown)
+        held = states_learn(states, held, NULL);
     next->sequence = sequence;
     states_publish(states, held, next);
     states_let_go(states, next);
@@ -162,7 +204,7 @@ static void deleted_key_is_known_to_be_missing_until_the_engine_knows(void **sta
     publish_of_record(*state, entry_create_absent(KEY, HASH), 6);
     assert_int_equal(look(*state, NULL), GLANCE_MISSING);
     states_applied(*state, 6);
-    struct entry *held = states_hold(*state, KEY, HASH);
+    struct entry *held = hold(*state);
     states_let_go(*state, held);
     entry_unref(held);
     assert_int_equal(look(*state, NULL), GLANCE_UNKNOWN);
@@ -189,7 +231,7 @@ static void expired_key_is_missing_unless_the_writer_may_be_keeping_it(void **st
     assert_int_equal(look(*state, NULL), GLANCE_FOUND);
     clock_ms = DEADLINE;
     assert_int_equal(look(*state, NULL), GLANCE_MISSING);
-    struct entry *held = states_hold(*state, KEY, HASH);
+    struct entry *held = hold(*state);
     assert_int_equal(look(*state, NULL), GLANCE_HELD);
     states_let_go(*state, held);
     assert_int_equal(look(*state, NULL), GLANCE_MISSING);
@@ -249,7 +291,7 @@ static void held_key_stays_however_little_room_there_is(void **state)
     uint64_t generation;
     look(*state, &generation);
     settle(*state, generation, state_of("1", 1, KV_NEVER));
-    struct entry *held = states_hold(*state, KEY, HASH);
+    struct entry *held = hold(*state);
     for (int i = 0; i < 1000; i++)
         read_numbered(*state, i);
     assert_int_equal(revision_seen(*state), 1);
@@ -266,6 +308,8 @@ int main(void)
         STATES_TEST(state_from_before_a_batch_is_seen_until_it_is_published),
         STATES_TEST(read_that_a_batch_overtook_is_stale),
         STATES_TEST(deleted_key_is_missing_while_held_and_forgotten_afterwards),
+        STATES_TEST(two_who_hold_a_key_learn_one_state),
+        STATES_TEST(key_is_held_until_the_last_lets_go),
         STATES_TEST(deleted_key_is_known_to_be_missing_until_the_engine_knows),
         STATES_TEST(state_that_takes_too_much_room_goes_once_the_engine_has_it),
         STATES_TEST(expired_key_is_missing_unless_the_writer_may_be_keeping_it),

@@ -1,0 +1,354 @@
+/*
+ * The sum in a reference (XXH3, as in segment.c) tells a damaged file from a whole one.
+ */
+#include "value_file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "folder.h"
+#include "segment.h"
+
+enum {
+    PIECE = 2 << 20, /* bytes written before the disk has them */
+    NAME_MAX_BYTES = 32
+};
+
+/* ---- names ---- */
+
+static void write_name(uint64_t number, char name[NAME_MAX_BYTES])
+{
+    snprintf(name, NAME_MAX_BYTES, "%06" PRIu64 ".value", number);
+}
+
+/* A name is what would have been written for the number that it begins with. */
+static bool read_name(const char *name, uint64_t *ret_number)
+{
+    char written[NAME_MAX_BYTES];
+    *ret_number = strtoull(name, NULL, 10);
+    write_name(*ret_number, written);
+    return strcmp(name, written) == 0;
+}
+
+/* Returns: NULL where there is no memory. Owns: the caller. */
+static char *path_of(const struct value_files *files, uint64_t number)
+{
+    char name[NAME_MAX_BYTES];
+    char *path = NULL;
+    write_name(number, name);
+    return asprintf(&path, "%s/%s", files->folder, name) < 0 ? NULL : path;
+}
+
+static void delete_file(const struct value_files *files, uint64_t number)
+{
+    char *path = path_of(files, number);
+    if (path != NULL)
+        unlink(path);
+    free(path);
+}
+
+/* ---- references ---- */
+
+void value_reference_write(const struct value_file *file, char bytes[VALUE_REFERENCE_BYTES])
+{
+    segment_put_u64(bytes, file->number);
+    segment_put_u64(bytes + 8, file->len);
+    segment_put_u64(bytes + 16, file->sum);
+}
+
+static bool read_reference(struct kv_slice bytes, struct value_file *ret)
+{
+    if (bytes.len != VALUE_REFERENCE_BYTES)
+        return false;
+    *ret = (struct value_file){.number = segment_get_u64(bytes.bytes),
+                               .len = segment_get_u64(bytes.bytes + 8),
+                               .sum = segment_get_u64(bytes.bytes + 16)};
+    return true;
+}
+
+bool value_reference_len(struct kv_slice reference, size_t *ret)
+{
+    struct value_file file;
+    if (!read_reference(reference, &file))
+        return false;
+    *ret = file.len;
+    return true;
+}
+
+/* ---- the kept ones ---- */
+
+static void add(struct value_files *files, struct value_file *file)
+{
+    pthread_mutex_lock(&files->lock);
+    file->next = files->kept;
+    files->kept = file;
+    files->bytes += file->len;
+    pthread_mutex_unlock(&files->lock);
+}
+
+void value_file_keep(struct value_file *file, uint64_t sequence)
+{
+    file->sequence = sequence;
+    add(file->files, file);
+}
+
+void value_file_discard(struct value_file *file)
+{
+    if (file == NULL)
+        return;
+    delete_file(file->files, file->number);
+    free(file);
+}
+
+/* Returns: those up to the record, chained. */
+static struct value_file *take_out(struct value_files *files, uint64_t sequence)
+{
+    struct value_file *out = NULL;
+    pthread_mutex_lock(&files->lock);
+    for (struct value_file **at = &files->kept, *file; (file = *at) != NULL;) {
+        if (file->sequence > sequence) {
+            at = &file->next;
+            continue;
+        }
+        *at = file->next;
+        file->next = out;
+        out = file;
+        files->bytes -= file->len;
+    }
+    if (out != NULL)
+        pthread_cond_broadcast(&files->fewer);
+    pthread_mutex_unlock(&files->lock);
+    return out;
+}
+
+void value_files_forget(struct value_files *files, uint64_t sequence)
+{
+    for (struct value_file *file = take_out(files, sequence), *next; file != NULL; file = next) {
+        next = file->next;
+        value_file_discard(file);
+    }
+}
+
+size_t value_files_bytes(struct value_files *files)
+{
+    pthread_mutex_lock(&files->lock);
+    size_t bytes = files->bytes;
+    pthread_mutex_unlock(&files->lock);
+    return bytes;
+}
+
+void value_files_await_room(struct value_files *files, size_t most)
+{
+    pthread_mutex_lock(&files->lock);
+    while (files->bytes > most && !files->is_released)
+        pthread_cond_wait(&files->fewer, &files->lock);
+    pthread_mutex_unlock(&files->lock);
+}
+
+void value_files_release(struct value_files *files, bool is_released)
+{
+    pthread_mutex_lock(&files->lock);
+    files->is_released = is_released;
+    pthread_cond_broadcast(&files->fewer);
+    pthread_mutex_unlock(&files->lock);
+}
+
+/* ---- writing ---- */
+
+/* Returns: an error number, or 0. */
+static int write_piece(int fd, const char *bytes, size_t len, off_t at)
+{
+    while (len != 0) {
+        ssize_t n = pwrite(fd, bytes, len, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n == 0 ? EIO : errno;
+        bytes += n;
+        at += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+/* The disk has each piece before the next is written: a queue of hundreds of megabytes would keep
+ * the sync of a short record waiting. */
+static int write_pieces(int fd, struct kv_slice value)
+{
+    int fault = 0;
+    for (size_t at = 0; at < value.len && fault == 0; at += PIECE) {
+        size_t len = value.len - at < PIECE ? value.len - at : PIECE;
+        fault = write_piece(fd, value.bytes + at, len, (off_t)at);
+        if (fault == 0)
+            sync_file_range(fd, (off_t)at, (off_t)len,
+                            SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                                SYNC_FILE_RANGE_WAIT_AFTER);
+    }
+    return fault == 0 && fsync(fd) != 0 ? errno : fault;
+}
+
+/* Returns: a descriptor; -1 and errno. No file that is there, whosever it is, is written over. */
+static int make_file(struct value_files *files, uint64_t *ret_number)
+{
+    int fd;
+    do {
+        pthread_mutex_lock(&files->lock);
+        *ret_number = ++files->number;
+        pthread_mutex_unlock(&files->lock);
+        char *path = path_of(files, *ret_number);
+        if (path == NULL)
+            return -1;
+        fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+        int fault = errno;
+        free(path);
+        errno = fault;
+    } while (fd < 0 && errno == EEXIST);
+    return fd;
+}
+
+static int fill_file(struct value_files *files, int fd, struct kv_slice value)
+{
+    int fault = posix_fallocate(fd, 0, (off_t)value.len);
+    if (fault == 0)
+        fault = write_pieces(fd, value);
+    close(fd);
+    return fault == 0 && folder_sync(files->folder) != 0 ? errno : fault;
+}
+
+enum kv_engine_status value_file_write(struct value_files *files, struct kv_slice value,
+                                       struct value_file **ret)
+{
+    struct value_file *file = malloc(sizeof(*file));
+    if (file == NULL)
+        return KV_ENGINE_FULL;
+    *file = (struct value_file){
+        .files = files, .len = value.len, .sum = XXH3_64bits(value.bytes, value.len)};
+    int fd = make_file(files, &file->number);
+    if (fd < 0) {
+        free(file);
+        return folder_status(errno);
+    }
+    int fault = fill_file(files, fd, value);
+    if (fault == 0) {
+        *ret = file;
+        return KV_ENGINE_OK;
+    }
+    value_file_discard(file);
+    return folder_status(fault);
+}
+
+/* ---- reading ---- */
+
+static bool read_bytes(int fd, char *into, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        ssize_t n = pread(fd, into + at, len - at, (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        at += (size_t)n;
+    }
+    return true;
+}
+
+bool value_files_read(struct value_files *files, struct kv_slice reference, char *into)
+{
+    struct value_file file;
+    char *path = read_reference(reference, &file) ? path_of(files, file.number) : NULL;
+    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    bool is_read =
+        fd >= 0 && read_bytes(fd, into, file.len) && XXH3_64bits(into, file.len) == file.sum;
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    return is_read;
+}
+
+/* ---- life ---- */
+
+static bool is_kept(const struct value_files *files, uint64_t number)
+{
+    const struct value_file *file = files->kept;
+    while (file != NULL && file->number != number)
+        file = file->next;
+    return file != NULL;
+}
+
+bool value_files_claim(struct value_files *files, struct kv_slice reference, uint64_t sequence)
+{
+    struct value_file found;
+    if (!read_reference(reference, &found))
+        return false;
+    if (is_kept(files, found.number))
+        return true;
+    struct value_file *file = malloc(sizeof(*file));
+    if (file == NULL)
+        return false;
+    *file = found;
+    file->files = files;
+    value_file_keep(file, sequence);
+    return true;
+}
+
+typedef void (*name_fn)(struct value_files *files, uint64_t number);
+
+static bool for_each_name(struct value_files *files, name_fn visit)
+{
+    DIR *names = opendir(files->folder);
+    uint64_t number;
+    if (names == NULL)
+        return false;
+    for (struct dirent *name; (name = readdir(names)) != NULL;)
+        if (read_name(name->d_name, &number))
+            visit(files, number);
+    closedir(names);
+    return true;
+}
+
+static void discard_unclaimed(struct value_files *files, uint64_t number)
+{
+    if (!is_kept(files, number))
+        delete_file(files, number);
+}
+
+void value_files_discard_unclaimed(struct value_files *files)
+{
+    for_each_name(files, discard_unclaimed);
+}
+
+static void note_number(struct value_files *files, uint64_t number)
+{
+    if (files->number < number)
+        files->number = number;
+}
+
+int value_files_open(struct value_files *files, const char *folder, struct kv_error *reterr)
+{
+    *files = (struct value_files){.folder = folder};
+    pthread_mutex_init(&files->lock, NULL);
+    pthread_cond_init(&files->fewer, NULL);
+    return for_each_name(files, note_number)
+               ? 0
+               : kv_error_set(reterr, "%s: cannot be opened: %s", folder, strerror(errno));
+}
+
+void value_files_close(struct value_files *files)
+{
+    if (files->folder == NULL)
+        return; /* it was never opened */
+    while (files->kept != NULL) {
+        struct value_file *file = files->kept;
+        files->kept = file->next;
+        free(file);
+    }
+    pthread_cond_destroy(&files->fewer);
+    pthread_mutex_destroy(&files->lock);
+}

@@ -1,0 +1,85 @@
+/*
+ * Values of the journal that are too long for its records: each has a file of its own beside the
+ * segments, which is written and synced before the record that refers to it. So nobody else waits
+ * for it.
+ *
+ *   <folder>/<number>.value    the bytes of the value, and nothing else
+ *
+ * A file that no record refers to, as a crash or a refusal leaves it, is deleted; one that a record
+ * refers to is deleted once the engine has that record on its disk.
+ *
+ * Threads: any, but for opening and closing.
+ */
+#ifndef KV_DURABLE_VALUE_FILE_H
+#define KV_DURABLE_VALUE_FILE_H
+
+#include "engine.h"
+
+struct value_file {
+    struct value_file *next; /* among the kept ones */
+    struct value_files *files;
+    uint64_t number;
+    uint64_t len;
+    uint64_t sum;
+    uint64_t sequence; /* of the record that refers to it */
+};
+
+struct value_files {
+    const char *folder;   /* the caller's; NULL: not open */
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t fewer;
+    struct value_file *kept; /* a record refers to each */
+    size_t bytes;            /* of these */
+    uint64_t number;         /* the highest one given to a file */
+    bool is_released;        /* nobody waits for fewer of them */
+};
+
+/* What a record says of a file, as bytes. */
+enum {
+    VALUE_REFERENCE_BYTES = 24
+};
+void value_reference_write(const struct value_file *file, char bytes[VALUE_REFERENCE_BYTES]);
+
+/* folder: is there, and lives as long. */
+int value_files_open(struct value_files *files, const char *folder, struct kv_error *reterr);
+void value_files_close(struct value_files *files); /* accepts one of zeros */
+
+/* ---- writing ---- */
+
+/* Waits while the kept files have more than `most` bytes, unless it is released. */
+void value_files_await_room(struct value_files *files, size_t most);
+
+/* While writes are refused nobody waits. */
+void value_files_release(struct value_files *files, bool is_released);
+
+/* Writes and syncs a file in pieces, so that other syncs get their turn between them.
+ * Returns: FULL or FAILED where it cannot. Owns: the caller, by one of the two below. */
+enum kv_engine_status value_file_write(struct value_files *files, struct kv_slice value,
+                                       struct value_file **ret);
+
+/* The record `sequence` refers to it. */
+void value_file_keep(struct value_file *file, uint64_t sequence);
+
+/* No record does. Accepts NULL. */
+void value_file_discard(struct value_file *file);
+
+/* The engine has all records up to this one on its disk: their files are deleted. */
+void value_files_forget(struct value_files *files, uint64_t sequence);
+
+size_t value_files_bytes(struct value_files *files); /* of those that are kept */
+
+/* ---- reading ---- */
+
+/* The length of the value that a record refers to. Returns: false where the bytes are no
+ * reference. */
+bool value_reference_len(struct kv_slice reference, size_t *ret);
+
+/* Reads that value to `into`. Returns: false where the file is missing or damaged. */
+bool value_files_read(struct value_files *files, struct kv_slice reference, char *into);
+
+/* At opening: a record that counts refers to it. Once all are claimed the others are deleted.
+ * Returns: false where there is no memory. */
+bool value_files_claim(struct value_files *files, struct kv_slice reference, uint64_t sequence);
+void value_files_discard_unclaimed(struct value_files *files);
+
+#endif
