@@ -48,6 +48,7 @@ struct fast {
     bool is_serving;  /* a resource is being asked */
     size_t n_lent;    /* bytes of the input that commands of this turn borrow */
     struct kv_quantum quantum;
+    struct kv_head_memory heads;
     struct kv_exchange exchange;
     struct kv_exchange head_exchange; /* for HEAD */
     struct kv_outbound out;
@@ -205,10 +206,10 @@ static bool may_take(const struct fast *fast)
            fast->out.bytes < config->max_unsent_bytes;
 }
 
-static enum kv_fast_verdict read_request(const struct fast *fast, struct kv_slice input,
+static enum kv_fast_verdict read_request(struct fast *fast, struct kv_slice input,
                                          struct kv_request *request, size_t *ret_len)
 {
-    enum kv_fast_verdict verdict = kv_fast_request_read(input, request, ret_len);
+    enum kv_fast_verdict verdict = kv_fast_request_read(input, &fast->heads, request, ret_len);
     bool is_valid = kv_host_is_valid(&context_of(fast)->valid_host, request->host);
     return is_valid ? verdict : KV_FAST_OTHER;
 }
@@ -398,6 +399,7 @@ void kv_fast_open(struct kv_fast_loop *loop, struct kv_connection *connection)
     kv_list_init(&fast->in_active);
     kv_outbound_init(&fast->out);
     kv_quantum_init(&fast->quantum);
+    fast->heads = kv_head_memory_of(&loop->known_heads);
     kv_connection_serve(connection, &protocol, fast);
     kv_channel_read(&connection->channel, true);
 }

@@ -8,6 +8,7 @@
 #define KV_HTTP_FAST_H
 
 #include "http/h2o_carrier.h"
+#include "http/known_head.h"
 #include "net/quantum.h"
 
 /* Of one loop. */
@@ -18,6 +19,7 @@ struct kv_fast_loop {
     struct kv_list all;
     struct kv_list active; /* connections that the stage has to go on with */
     struct kv_quanta quanta;
+    struct kv_known_heads known_heads;
 };
 
 /* Adds a stage to the loop, after the keyspace's. */

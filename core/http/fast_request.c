@@ -72,9 +72,8 @@ struct reader {
 /* What the head has said so far. */
 struct head {
     size_t n_headers;
-    bool has_length;
-    struct kv_slice host; /* bytes NULL: there was none */
-    size_t length;
+    struct kv_plain_head plain;
+    size_t body_len;
 };
 
 /* The first byte that is below `limit`, or one of the stops, or DEL; the end where there is none.
@@ -129,19 +128,21 @@ static enum kv_fast_verdict take_method(struct reader *r, struct kv_request *req
     return KV_FAST_OTHER;
 }
 
-static enum kv_fast_verdict take_request_line(struct reader *r, struct kv_request *request)
+static void take_path(struct reader *r, struct kv_request *request)
 {
-    enum kv_fast_verdict verdict = take_method(r, request);
-    if (verdict != KV_FAST_PLAIN)
-        return verdict;
     const char *path = r->at - 1;
     r->at = find(*r, ' ' + 1, '?', '#');
     request->path = (struct kv_slice){path, (size_t)(r->at - path)};
-    const char *mark = r->at; /* the query's, if there is one */
+}
+
+static void take_query(struct reader *r, struct kv_request *request)
+{
+    const char *mark = r->at;
+    request->query = (struct kv_slice){0};
+    if (mark == r->end || *mark != '?')
+        return;
     r->at = find(*r, ' ' + 1, '#', DELETE_BYTE);
-    request->query = r->at == mark ? (struct kv_slice){0}
-                                   : (struct kv_slice){mark + 1, (size_t)(r->at - mark) - 1};
-    return take(r, KV_SLICE(" HTTP/1.1\r\n"));
+    request->query = (struct kv_slice){mark + 1, (size_t)(r->at - mark) - 1};
 }
 
 /* For letters, digits and `-`. No other byte becomes one of these but controls, which names and
@@ -183,18 +184,18 @@ static enum meaning meaning_of(struct kv_slice name)
 }
 
 /* Returns: false for anything but a few digits. */
-static bool read_length(struct kv_slice value, size_t *ret_length)
+static bool read_length(struct head *head)
 {
-    size_t length = 0;
+    struct kv_slice value = head->plain.length;
+    head->body_len = 0;
     if (value.len == 0 || value.len > 5)
         return false;
     for (size_t i = 0; i < value.len; i++) {
         if (value.bytes[i] < '0' || value.bytes[i] > '9')
             return false;
-        length = length * 10 + (size_t)(value.bytes[i] - '0');
+        head->body_len = head->body_len * 10 + (size_t)(value.bytes[i] - '0');
     }
-    *ret_length = length;
-    return length <= LARGEST_BODY;
+    return head->body_len <= LARGEST_BODY;
 }
 
 static bool is_keep_alive(struct kv_slice value)
@@ -217,13 +218,13 @@ static bool accept_value(struct head *head, enum meaning meaning, struct kv_slic
     case HARMLESS:
         return true;
     case HOST:
-        is_first = head->host.bytes == NULL;
-        head->host = value;
+        is_first = head->plain.host.bytes == NULL;
+        head->plain.host = value;
         return is_first;
     case LENGTH:
-        is_first = !head->has_length;
-        head->has_length = true;
-        return is_first && read_length(value, &head->length);
+        is_first = head->plain.length.bytes == NULL;
+        head->plain.length = value;
+        return is_first && read_length(head);
     case CONNECTION:
         return is_keep_alive(value);
     case AGENT:
@@ -285,42 +286,64 @@ static enum kv_fast_verdict take_headers(struct reader *r, struct head *head)
     return take(r, KV_SLICE("\r\n"));
 }
 
-static enum kv_fast_verdict take_head(struct reader *r, struct head *head,
-                                      struct kv_request *request)
+/* From the version on. */
+static enum kv_fast_verdict take_unknown_head(struct reader *r, struct head *head,
+                                              struct kv_head_memory *memory)
 {
-    enum kv_fast_verdict verdict = take_request_line(r, request);
+    const char *begin = r->at;
+    enum kv_fast_verdict verdict = take(r, KV_SLICE(" HTTP/1.1\r\n"));
     if (verdict == KV_FAST_PLAIN)
         verdict = take_headers(r, head);
-    if (verdict == KV_FAST_PLAIN && head->host.bytes == NULL)
-        verdict = KV_FAST_OTHER;
-    request->host = head->host;
-    return verdict;
+    if (verdict != KV_FAST_PLAIN)
+        return verdict;
+    if (head->plain.host.bytes == NULL)
+        return KV_FAST_OTHER;
+    head->plain.text = (struct kv_slice){begin, (size_t)(r->at - begin)};
+    kv_head_memory_learn(memory, &head->plain);
+    return KV_FAST_PLAIN;
+}
+
+static enum kv_fast_verdict take_head(struct reader *r, struct head *head,
+                                      struct kv_head_memory *memory, struct kv_request *request)
+{
+    enum kv_fast_verdict verdict = take_method(r, request);
+    if (verdict != KV_FAST_PLAIN)
+        return verdict;
+    take_path(r, request);
+    take_query(r, request);
+    struct kv_slice rest = {r->at, (size_t)(r->end - r->at)};
+    if (!kv_head_memory_recall(memory, rest, &head->plain))
+        return take_unknown_head(r, head, memory);
+    r->at += head->plain.text.len;
+    bool is_plain = head->plain.length.bytes == NULL || read_length(head);
+    return is_plain ? KV_FAST_PLAIN : KV_FAST_OTHER;
 }
 
 static enum kv_fast_verdict take_body(struct reader *r, const struct head *head,
                                       struct kv_request *request)
 {
-    if ((size_t)(r->end - r->at) < head->length)
+    if ((size_t)(r->end - r->at) < head->body_len)
         return KV_FAST_PARTIAL;
-    request->body = (struct kv_slice){r->at, head->length};
-    r->at += head->length;
+    request->body = (struct kv_slice){r->at, head->body_len};
+    r->at += head->body_len;
     return KV_FAST_PLAIN;
 }
 
-enum kv_fast_verdict kv_fast_request_read(struct kv_slice input, struct kv_request *ret_request,
-                                          size_t *ret_len)
+enum kv_fast_verdict kv_fast_request_read(struct kv_slice input, struct kv_head_memory *memory,
+                                          struct kv_request *ret_request, size_t *ret_len)
 {
     bool may_be_long = input.len > LONGEST_HEAD;
     struct reader r = {input.bytes, input.bytes + (may_be_long ? LONGEST_HEAD : input.len)};
     struct head head = {0};
     ret_request->is_http_1_0 = false;
     ret_request->n_headers = 0;
-    enum kv_fast_verdict verdict = take_head(&r, &head, ret_request);
+    enum kv_fast_verdict verdict = take_head(&r, &head, memory, ret_request);
     if (verdict == KV_FAST_PARTIAL && may_be_long)
         verdict = KV_FAST_OTHER;
     r.end = input.bytes + input.len;
     if (verdict == KV_FAST_PLAIN)
         verdict = take_body(&r, &head, ret_request);
+    ret_request->host = head.plain.host;
     *ret_len = (size_t)(r.at - input.bytes);
     return verdict;
 }

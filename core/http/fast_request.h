@@ -5,6 +5,7 @@
 #ifndef KV_HTTP_FAST_REQUEST_H
 #define KV_HTTP_FAST_REQUEST_H
 
+#include "http/known_head.h"
 #include "http/request.h"
 
 enum kv_fast_verdict {
@@ -13,11 +14,11 @@ enum kv_fast_verdict {
     KV_FAST_OTHER,   /* anything else, or malformed: left to libh2o */
 };
 
-/* Reads the request that the input begins with. input: at least one byte.
+/* Reads the request that the input begins with. input: at least one byte. memory: the connection's.
  * *ret_request, *ret_len: slices of the input, and how long all of it is, where it is a plain one.
  * Its host, which may be known before, is still to be checked. */
-enum kv_fast_verdict kv_fast_request_read(struct kv_slice input, struct kv_request *ret_request,
-                                          size_t *ret_len);
+enum kv_fast_verdict kv_fast_request_read(struct kv_slice input, struct kv_head_memory *memory,
+                                          struct kv_request *ret_request, size_t *ret_len);
 
 /* Whether a plain request may have a header of this name, in lower case, with any value; it
  * is dropped. */

@@ -13,23 +13,82 @@
 
 #define N(array)   (sizeof(array) / sizeof((array)[0]))
 #define GET(lines) "GET /storage/k HTTP/1.1\r\nHost: h\r\n" lines "\r\n"
+#define POST(len)  "POST /k HTTP/1.1\r\nContent-Length: " len "\r\nHost: h:1\r\n\r\n"
 
 /* The input lies at the very end of its block, so that a sanitizer sees each step beyond it. */
-static enum kv_fast_verdict read_copy(struct kv_slice input)
+static enum kv_fast_verdict read_copy_after(struct kv_head_memory *memory, struct kv_slice input)
 {
     struct kv_request request;
     size_t len;
     char *copy = kv_memdup(input.bytes, input.len);
     enum kv_fast_verdict verdict =
-        kv_fast_request_read((struct kv_slice){copy, input.len}, &request, &len);
+        kv_fast_request_read((struct kv_slice){copy, input.len}, memory, &request, &len);
     free(copy);
     return verdict;
+}
+
+static enum kv_fast_verdict read_copy(struct kv_slice input)
+{
+    static struct kv_known_heads known;
+    struct kv_head_memory memory = kv_head_memory_of(&known);
+    memset(&known, 0, sizeof(known));
+    return read_copy_after(&memory, input);
 }
 
 static void assert_verdict(const char *text, enum kv_fast_verdict expected)
 {
     if (read_copy(kv_slice_of(text)) != expected)
         fail_msg("misjudged: %s", text);
+}
+
+static void plain_requests_are_read(void **state)
+{
+    static const struct {
+        const char *text, *behind;
+        enum kv_method method;
+        const char *host, *path, *body;
+    } cases[] = {
+        {"GET /storage/ HTTP/1.1\r\nHost: h\r\n\r\n", "", KV_METHOD_GET, "h", "/storage/", ""},
+        {"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "", KV_METHOD_GET, "h", "/", ""},
+        {"GET /storage/a%2Fb/?c=d?e HTTP/1.1\r\nhost:h\r\n\r\n", "G", KV_METHOD_GET, "h",
+         "/storage/a%2Fb/", ""},
+        {"HEAD /ws HTTP/1.1\r\nHOST: \r\n\r\n", "\r\n", KV_METHOD_HEAD, "", "/ws", ""},
+        {"DELETE /storage/k HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", "GET",
+         KV_METHOD_DELETE, "h", "/storage/k", ""},
+        {"POST /storage/k HTTP/1.1\r\nHost: h\r\nContent-Length: 003\r\n\r\nabc", "GET",
+         KV_METHOD_POST, "h", "/storage/k", "abc"},
+        {"PUT /storage/\xc3\xa4 HTTP/1.1\r\nContent-Length: 2\r\nHost: h\r\n\r\n{}", "",
+         KV_METHOD_PUT, "h", "/storage/\xc3\xa4", "{}"},
+    };
+    (void)state;
+    static struct kv_known_heads known;
+    struct kv_head_memory memory = kv_head_memory_of(&known);
+    for (size_t i = 0; i < 2 * N(cases); i++) { /* twice: by then each head is known */
+        const char *text = cases[i / 2].text;
+        struct kv_request request;
+        struct kv_buffer input = {0};
+        size_t len;
+        kv_buffer_printf(&input, "%s%s", text, cases[i / 2].behind);
+        assert_int_equal(kv_fast_request_read(kv_buffer_slice(&input), &memory, &request, &len),
+                         KV_FAST_PLAIN);
+        assert_int_equal(request.method, cases[i / 2].method);
+        assert_true(kv_slice_equals(request.host, kv_slice_of(cases[i / 2].host)));
+        assert_true(kv_slice_equals(request.path, kv_slice_of(cases[i / 2].path)));
+        assert_true(kv_slice_equals(request.body, kv_slice_of(cases[i / 2].body)));
+        assert_int_equal(request.n_headers, 0);
+        assert_int_equal(len, strlen(text));
+        kv_buffer_fini(&input);
+    }
+}
+
+static struct kv_request read_with(struct kv_head_memory *memory, const char *text)
+{
+    struct kv_request request;
+    size_t len;
+    assert_int_equal(kv_fast_request_read(kv_slice_of(text), memory, &request, &len),
+                     KV_FAST_PLAIN);
+    assert_int_equal(len, strlen(text));
+    return request;
 }
 
 static void a_query_is_told_from_the_path(void **state)
@@ -44,12 +103,11 @@ static void a_query_is_told_from_the_path(void **state)
     };
     (void)state;
     for (size_t i = 0; i < N(cases); i++) {
-        struct kv_request request;
         struct kv_buffer text = {0};
-        size_t len;
+        static struct kv_known_heads known;
+        struct kv_head_memory memory = kv_head_memory_of(&known);
         kv_buffer_printf(&text, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", cases[i].target);
-        assert_int_equal(kv_fast_request_read(kv_buffer_slice(&text), &request, &len),
-                         KV_FAST_PLAIN);
+        struct kv_request request = read_with(&memory, text.bytes);
         assert_true(kv_slice_equals(request.path, kv_slice_of(cases[i].path)));
         assert_int_equal(request.query.bytes == NULL, cases[i].query == NULL);
         if (cases[i].query != NULL)
@@ -58,40 +116,73 @@ static void a_query_is_told_from_the_path(void **state)
     }
 }
 
-static void plain_requests_are_read(void **state)
+static void lengths_may_differ_in_a_known_head(void **state)
+{
+    static struct kv_known_heads known;
+    struct kv_head_memory memory = kv_head_memory_of(&known);
+    (void)state;
+    read_with(&memory, POST("1") "a");
+    const struct kv_known_head *usual = memory.usual;
+    struct kv_request request = read_with(&memory, POST("12") "{\"value\": 1}");
+    assert_ptr_equal(memory.usual, usual);
+    assert_true(kv_slice_equals(request.body, KV_SLICE("{\"value\": 1}")));
+    assert_true(kv_slice_equals(request.host, KV_SLICE("h:1")));
+    assert_int_equal(known.all[1].len, 0);
+    static const char *const others[] = {POST(""), POST("16385"), POST("000001") "a",
+                                         POST("1 ") "a", POST("+1") "a"};
+    for (size_t i = 0; i < N(others); i++)
+        assert_int_equal(read_copy_after(&memory, kv_slice_of(others[i])), KV_FAST_OTHER);
+}
+
+static void a_head_that_begins_like_a_known_one_is_read(void **state)
 {
     static const struct {
-        const char *text, *behind;
-        enum kv_method method;
-        const char *path, *body;
+        const char *text;
+        enum kv_fast_verdict verdict;
     } cases[] = {
-        {"GET /storage/ HTTP/1.1\r\nHost: h\r\n\r\n", "", KV_METHOD_GET, "/storage/", ""},
-        {"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "", KV_METHOD_GET, "/", ""},
-        {"GET /storage/a%2Fb/?c=d?e HTTP/1.1\r\nhost:h\r\n\r\n", "G", KV_METHOD_GET,
-         "/storage/a%2Fb/", ""},
-        {"HEAD /ws HTTP/1.1\r\nHOST: \r\n\r\n", "\r\n", KV_METHOD_HEAD, "/ws", ""},
-        {"DELETE /storage/k HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", "GET",
-         KV_METHOD_DELETE, "/storage/k", ""},
-        {"POST /storage/k HTTP/1.1\r\nHost: h\r\nContent-Length: 003\r\n\r\nabc", "GET",
-         KV_METHOD_POST, "/storage/k", "abc"},
-        {"PUT /storage/\xc3\xa4 HTTP/1.1\r\nContent-Length: 2\r\nHost: h\r\n\r\n{}", "",
-         KV_METHOD_PUT, "/storage/\xc3\xa4", "{}"},
+        {"GET /storage/k HTTP/1.1\r\nHost: h\r\nX-A: b\r\n\r\n", KV_FAST_PLAIN},
+        {"GET /storage/k HTTP/1.1\r\nHost: h\r\n", KV_FAST_PARTIAL},
+        {"GET /storage/k HTTP/1.1\r\nHost: h\r\nOrigin: http://h\r\n\r\n", KV_FAST_OTHER},
+        {"GET /storage/k HTTP/1.1\r\nHost: h\r\n\n\n", KV_FAST_OTHER},
+        {"GET /storage/k HTTP/1.0\r\nHost: h\r\n\r\n", KV_FAST_OTHER},
+        {"PATCH /storage/k HTTP/1.1\r\nHost: h\r\n\r\n", KV_FAST_OTHER},
+        {"GET /storage/# HTTP/1.1\r\nHost: h\r\n\r\n", KV_FAST_OTHER},
     };
     (void)state;
     for (size_t i = 0; i < N(cases); i++) {
-        struct kv_request request;
-        struct kv_buffer text = {0};
-        size_t len;
-        kv_buffer_printf(&text, "%s%s", cases[i].text, cases[i].behind);
-        assert_int_equal(kv_fast_request_read(kv_buffer_slice(&text), &request, &len),
-                         KV_FAST_PLAIN);
-        assert_int_equal(request.method, cases[i].method);
-        assert_true(kv_slice_equals(request.path, kv_slice_of(cases[i].path)));
-        assert_true(kv_slice_equals(request.body, kv_slice_of(cases[i].body)));
-        assert_int_equal(request.n_headers, 0);
-        assert_int_equal(len, strlen(cases[i].text));
-        kv_buffer_fini(&text);
+        static struct kv_known_heads known;
+        struct kv_head_memory memory = kv_head_memory_of(&known);
+        read_with(&memory, GET(""));
+        assert_int_equal(read_copy_after(&memory, kv_slice_of(cases[i].text)), cases[i].verdict);
     }
+}
+
+/* Heads replace each other; whose connection's usual head is gone has it read, and learns it. */
+static void more_heads_than_are_kept_are_read(void **state)
+{
+    static struct kv_known_heads known;
+    struct kv_head_memory memories[2 * KV_MOST_KNOWN_HEADS];
+    (void)state;
+    for (size_t i = 0; i < N(memories); i++)
+        memories[i] = kv_head_memory_of(&known);
+    for (size_t i = 0; i < 3 * N(memories); i++) {
+        char text[100], host[20];
+        snprintf(host, sizeof(host), "host-%zu", i % N(memories));
+        snprintf(text, sizeof(text), "GET /storage/k HTTP/1.1\r\nHost: %s\r\n\r\n", host);
+        struct kv_request request = read_with(&memories[i % N(memories)], text);
+        assert_true(kv_slice_equals(request.host, kv_slice_of(host)));
+    }
+}
+
+static void clients_of_a_kind_share_a_known_head(void **state)
+{
+    static struct kv_known_heads known;
+    struct kv_head_memory first = kv_head_memory_of(&known), second = first;
+    (void)state;
+    read_with(&first, GET("X-A: b\r\n"));
+    read_with(&first, GET("X-A: c\r\n"));
+    read_with(&second, GET("X-A: c\r\n"));
+    assert_ptr_equal(first.usual, second.usual);
 }
 
 /* Or a resource would not see what it looks at. */
@@ -255,6 +346,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_requests_are_read),
         cmocka_unit_test(a_query_is_told_from_the_path),
+        cmocka_unit_test(lengths_may_differ_in_a_known_head),
+        cmocka_unit_test(a_head_that_begins_like_a_known_one_is_read),
+        cmocka_unit_test(more_heads_than_are_kept_are_read),
+        cmocka_unit_test(clients_of_a_kind_share_a_known_head),
         cmocka_unit_test(no_header_that_the_server_looks_at_is_hidden),
         cmocka_unit_test(harmless_headers_are_accepted),
         cmocka_unit_test(what_any_code_looks_at_is_left_to_libh2o),
