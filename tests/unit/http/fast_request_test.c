@@ -116,6 +116,33 @@ static void a_query_is_told_from_the_path(void **state)
     }
 }
 
+static void assert_path_ends(int before, int byte)
+{
+    static struct kv_known_heads known;
+    struct kv_head_memory memory = kv_head_memory_of(&known);
+    struct kv_buffer text = {0};
+    bool is_refused = byte <= ' ' || byte == '#' || byte == 0x7f;
+    kv_buffer_printf(&text, "GET /%.*s%cz HTTP/1.1\r\nHost: h\r\n\r\n", before,
+                     "!\"abcdefghijklmnopqrstuvwxyz", byte);
+    if (is_refused) {
+        assert_int_equal(read_copy(kv_buffer_slice(&text)), KV_FAST_OTHER);
+    } else {
+        struct kv_request request = read_with(&memory, text.bytes);
+        size_t len = (size_t)before + (byte == '?' ? 1 : 3);
+        assert_int_equal(request.path.len, len);
+    }
+    kv_buffer_fini(&text);
+}
+
+/* With each byte at each place of a word. */
+static void paths_end_at_their_query_or_the_space(void **state)
+{
+    (void)state;
+    for (int byte = 1; byte < 256; byte++)
+        for (int before = 0; before < 20; before++)
+            assert_path_ends(before, byte);
+}
+
 static void lengths_may_differ_in_a_known_head(void **state)
 {
     static struct kv_known_heads known;
@@ -346,6 +373,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_requests_are_read),
         cmocka_unit_test(a_query_is_told_from_the_path),
+        cmocka_unit_test(paths_end_at_their_query_or_the_space),
         cmocka_unit_test(lengths_may_differ_in_a_known_head),
         cmocka_unit_test(a_head_that_begins_like_a_known_one_is_read),
         cmocka_unit_test(more_heads_than_are_kept_are_read),
