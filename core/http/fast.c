@@ -184,7 +184,7 @@ static void prepare(struct fast *fast)
 {
     if (fast->client != NULL)
         return;
-    fast->client = kv_client_create(context_of(fast)->keyspace_loop, fast, 0, NULL);
+    fast->client = kv_client_create(context_of(fast)->keyspace_loop, fast, NULL, 0);
     kv_client_limit(fast->client, &fast->out.bytes, context_of(fast)->config->max_unsent_bytes);
     fast->exchange = create_exchange(fast, false);
     fast->head_exchange = create_exchange(fast, true);

@@ -55,8 +55,8 @@ static void prepare(struct kv_command *command)
     command->cmd.most_bytes = command->charge;
     command->cmd.item = (struct kv_item){0};
     command->state = KV_COMMAND_SUBMITTED;
-    if (command->subscription != NULL)
-        command->told_before = command->subscription->topic->n_told;
+    if (command->watch != NULL)
+        command->told_before = command->watch->n_told;
 }
 
 /* It is to be read as the first of its client's commands, which needs no room. */

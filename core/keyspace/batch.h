@@ -5,6 +5,7 @@
 #define KV_KEYSPACE_BATCH_H
 
 #include "keyspace/feed.h"
+#include "keyspace/watches.h"
 
 /* Of one loop. */
 struct kv_batch {

@@ -11,17 +11,15 @@
 #include "base/mem.h"
 #include "keyspace/loop.h"
 
-struct kv_client *
-kv_client_create(struct kv_keyspace_loop *home, void *owner, uint32_t max_subscriptions,
-                 void (*on_change)(struct kv_subscription *subscription, struct kv_news *news))
+struct kv_client *kv_client_create(struct kv_keyspace_loop *home, void *owner,
+                                   const struct kv_subscriber_ops *ops, uint32_t max_subscriptions)
 {
     struct kv_client *client = kv_calloc(1, sizeof(*client));
     client->home = home;
     client->owner = owner;
-    client->subscriber.max_subscriptions = max_subscriptions;
-    client->subscriber.on_change = on_change;
+    kv_subscriber_init(&client->subscriber, ops, home->store, &client->order.room,
+                       max_subscriptions);
     kv_list_init(&client->commands);
-    kv_list_init(&client->subscriber.subscriptions);
     return client;
 }
 
@@ -35,13 +33,20 @@ static void mark_dirty(struct kv_client *client)
     kv_order_mark_dirty(&client->order, &client->home->commands);
 }
 
-/* No command under way needs its subscription any more: nobody is told its answer. (An unsubscribe
- * needs no such care: commands before it have been answered, and those behind it with the same key
- * have waited for it.) */
-static void forget_subscriptions(struct kv_client *client)
+static void drop_watch(struct kv_command *command)
+{
+    if (command->watch == NULL)
+        return;
+    kv_watches_let_go(&command->home->watches, command->watch);
+    command->watch = NULL;
+    client_of(command)->n_barriers--;
+}
+
+/* No command under way needs its watch any more: nobody is told its answer. */
+static void drop_watches(struct kv_client *client)
 {
     KV_LIST_EACH(&client->commands, link, after)
-    KV_CONTAINER(link, struct kv_command, in_client)->subscription = NULL;
+    drop_watch(KV_CONTAINER(link, struct kv_command, in_client));
 }
 
 void kv_client_limit(struct kv_client *client, const size_t *unsent, size_t limit)
@@ -63,8 +68,9 @@ void kv_client_close(struct kv_client *client)
     client->owner = NULL;
     client->order.is_closed = true;
     client->order.room.unsent = NULL;
-    forget_subscriptions(client);
+    drop_watches(client);
     kv_topics_unsubscribe_all(&client->home->topics, &client->subscriber);
+    kv_subscriber_close(&client->subscriber);
     mark_dirty(client);
 }
 
@@ -95,7 +101,7 @@ static bool write_waits_for(const struct kv_command *earlier)
 {
     if (earlier->kind != KV_COMMAND_GET)
         return false;
-    if (earlier->subscription != NULL)
+    if (earlier->watch != NULL)
         return true;
     return earlier->state != KV_COMMAND_FINISHED && !is_in_step(earlier);
 }
@@ -175,6 +181,18 @@ static void reserve_room(struct kv_command *command)
         kv_room_charge(room, &command->charge, kv_room_of_read(room));
 }
 
+/* Returns: -1 where there is no memory for it. */
+static int watch(struct kv_command *command)
+{
+    if (command->watch != NULL)
+        return 0;
+    command->watch = kv_watches_hold(&command->home->watches, command->key, command->hash);
+    if (command->watch == NULL)
+        return -1;
+    client_of(command)->n_barriers++;
+    return 0;
+}
+
 static void let_in(struct kv_command *command)
 {
     if (command->kind == KV_COMMAND_NOTE) {
@@ -186,12 +204,11 @@ static void let_in(struct kv_command *command)
         return;
     }
     if (command->kind == KV_COMMAND_GET) {
-        command->subscription = find_subscription(command);
+        if (find_subscription(command) != NULL && watch(command) != 0) {
+            kv_command_finish(command, KV_FULL);
+            return;
+        }
         reserve_room(command);
-    }
-    if (command->subscription != NULL && !command->is_barrier) {
-        command->is_barrier = true;
-        client_of(command)->n_barriers++;
     }
     kv_gate_admit(&command->home->gate, command);
 }
@@ -246,15 +263,15 @@ static void run_topic_command(struct kv_command *command)
  * the deadline of that state has passed, or was moved, since it was told. */
 static bool catch_up(struct kv_command *command)
 {
-    const struct kv_topic *topic = command->subscription->topic;
+    const struct kv_watch *watch = command->watch;
     const struct kv_keyspace_loop *here = command->home;
-    if (topic->n_told == command->told_before || topic->newest_revision <= command->item.revision)
+    if (watch->n_told == command->told_before || watch->newest_revision <= command->item.revision)
         return true;
-    if (topic->newest.revision != 0 &&
-        topic->newest.deadline_ms <= kv_clock_now_ms(here->parts->clock))
+    if (watch->newest.revision != 0 &&
+        watch->newest.deadline_ms <= kv_clock_now_ms(here->parts->clock))
         return false;
     kv_item_release(here->store, &command->item);
-    command->item = kv_item_share(here->store, &topic->newest);
+    command->item = kv_item_share(here->store, &watch->newest);
     command->status = command->item.revision != 0 ? KV_OK : KV_MISSING;
     command->revision = command->item.revision;
     return true;
@@ -290,8 +307,7 @@ static void take_out(struct kv_command *command)
     kv_list_remove(&command->in_client);
     client->n_commands--;
     kv_room_charge(&client->order.room, &command->charge, 0);
-    if (command->is_barrier)
-        client->n_barriers--;
+    drop_watch(command);
     if (client->owner == NULL)
         command->finished = NULL;
     command->order = NULL;
@@ -316,10 +332,12 @@ static void hand_back_finished(struct kv_client *client)
             run_topic_command(first);
         if (first->state != KV_COMMAND_FINISHED || awaits_room(client, first))
             return;
-        if (first->subscription != NULL && is_read(first) &&
-            (first->is_overtaken || !catch_up(first))) {
-            read_again(first);
-            return;
+        if (first->watch != NULL && is_read(first)) {
+            if (first->is_overtaken || !catch_up(first)) {
+                read_again(first);
+                return;
+            }
+            kv_subscriber_show(&client->subscriber, first->key, first->hash, first->item.revision);
         }
         take_out(first);
         kv_gate_leave(&client->home->gate, first);

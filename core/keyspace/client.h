@@ -43,19 +43,30 @@ struct kv_client {
     struct kv_subscriber subscriber;
 };
 
-static inline struct kv_client *kv_subscription_client(const struct kv_subscription *subscription)
+static inline struct kv_client *kv_subscriber_client(const struct kv_subscriber *subscriber)
 {
-    return KV_CONTAINER(subscription->subscriber, struct kv_client, subscriber);
+    return KV_CONTAINER(subscriber, struct kv_client, subscriber);
 }
 
-/* Owns: the caller, by kv_client_close(). */
-struct kv_client *
-kv_client_create(struct kv_keyspace_loop *home, void *owner, uint32_t max_subscriptions,
-                 void (*on_change)(struct kv_subscription *subscription, struct kv_news *news));
+/* ops: NULL for one that never subscribes. Owns: the caller, by kv_client_close(). */
+struct kv_client *kv_client_create(struct kv_keyspace_loop *home, void *owner,
+                                   const struct kv_subscriber_ops *ops, uint32_t max_subscriptions);
 
 /* Limits what the client's GETs hold (room.h). unsent: lent until it is closed. Before its first
  * command. */
 void kv_client_limit(struct kv_client *client, const size_t *unsent, size_t limit);
+
+/* Sends states that are behind, as far as there is room. */
+static inline void kv_client_catch_up(struct kv_client *client)
+{
+    kv_subscriber_catch_up(&client->subscriber);
+}
+
+/* Whether there is more of them. */
+static inline bool kv_client_is_behind(const struct kv_client *client)
+{
+    return kv_subscriber_is_behind(&client->subscriber);
+}
 
 /* Fewer bytes are unsent now: goes on with what waited for that, in the next turn. */
 void kv_client_make_room(struct kv_client *client);

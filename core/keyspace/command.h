@@ -14,7 +14,7 @@
 
 struct kv_command;
 struct kv_keyspace_loop;
-struct kv_subscription;
+struct kv_watch;
 
 enum kv_command_kind {
     KV_COMMAND_GET,
@@ -190,12 +190,11 @@ struct kv_command {
     struct kv_commands *commands; /* the home's */
     struct kv_order *order;       /* its client's; NULL: in no order with others */
     struct kv_list in_client;
-    struct kv_link link;                  /* in the batch, the free list, or an inbox */
-    struct kv_subscription *subscription; /* GET of a key that its client subscribes to */
-    uint64_t told_before; /* that topic's count of changes when the GET was submitted */
+    struct kv_link link;    /* in the batch, the free list, or an inbox */
+    struct kv_watch *watch; /* GET of a key that its client subscribes to */
+    uint64_t told_before;   /* the watch's count of changes when the GET was submitted */
     size_t next_interceptor;
     size_t charge;     /* GET: of its order's room */
-    bool is_barrier;   /* counted in its client's n_barriers */
     bool is_unsettled; /* UPDATE, SCAN: admitted, and not finished; counted in its order's n_held */
     bool is_overtaken; /* GET: one ahead of it was read again after it, so it has to be, too */
     char *new_value;   /* the value's copy, or what an interceptor put in its place */

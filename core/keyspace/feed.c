@@ -44,12 +44,14 @@ void kv_feed_fini(struct kv_feed *feed)
 }
 
 void kv_feed_inbox_init(struct kv_feed_inbox *inbox, struct kv_feed *feed, uint32_t index,
-                        struct kv_topics *topics, struct kv_keyspace_loop *here)
+                        struct kv_topics *topics, struct kv_watches *watches,
+                        struct kv_keyspace_loop *here)
 {
     inbox->feed = feed;
     inbox->here = here;
     inbox->loop = feed->parts->loops[index];
     inbox->topics = topics;
+    inbox->watches = watches;
     inbox->index = index;
     feed->inboxes[index] = inbox;
 }
@@ -140,6 +142,7 @@ bool kv_feed_deliver(struct kv_feed_inbox *inbox)
         struct record *record = delivery->record;
         link = link->next;
         delivered += record->bytes;
+        kv_watches_tell(inbox->watches, &record->change);
         kv_topics_tell(inbox->topics, &record->change);
         observe(inbox, &record->change);
         release_record(inbox->feed, record);

@@ -7,6 +7,7 @@
 #include "base/inbox.h"
 #include "keyspace/parts.h"
 #include "keyspace/topics.h"
+#include "keyspace/watches.h"
 
 struct kv_feed_inbox;
 
@@ -26,6 +27,7 @@ struct kv_feed_inbox {
     struct kv_keyspace_loop *here; /* for observers */
     struct kv_loop *loop;
     struct kv_topics *topics;
+    struct kv_watches *watches;
     uint32_t index;
     struct kv_inbox records;
     _Atomic uint64_t bytes; /* of the records */
@@ -35,9 +37,10 @@ void kv_feed_init(struct kv_feed *feed, const struct kv_store_link *store,
                   const struct kv_keyspace_parts *parts);
 void kv_feed_fini(struct kv_feed *feed);
 
-/* `topics`: of the loop with this index. */
+/* `topics`, `watches`: of the loop with this index. */
 void kv_feed_inbox_init(struct kv_feed_inbox *inbox, struct kv_feed *feed, uint32_t index,
-                        struct kv_topics *topics, struct kv_keyspace_loop *here);
+                        struct kv_topics *topics, struct kv_watches *watches,
+                        struct kv_keyspace_loop *here);
 void kv_feed_inbox_fini(struct kv_feed_inbox *inbox);
 
 /* The store tells a change, at its commit point. Threads: any. */

@@ -42,8 +42,9 @@ static void init_loop(struct kv_keyspace *keyspace, uint32_t index)
     here->store = &keyspace->store;
     here->expiry = &keyspace->expiry;
     kv_commands_init(&here->commands, &keyspace->store);
-    kv_topics_init(&here->topics, &keyspace->store, &keyspace->feed.interests, index);
-    kv_feed_inbox_init(&here->inbox, &keyspace->feed, index, &here->topics, here);
+    kv_topics_init(&here->topics, &keyspace->feed.interests, index);
+    kv_watches_init(&here->watches, &keyspace->store);
+    kv_feed_inbox_init(&here->inbox, &keyspace->feed, index, &here->topics, &here->watches, here);
     kv_batch_init(&here->batch, &keyspace->store, &here->inbox);
     kv_updates_init(&here->updates, &keyspace->parts, &here->batch, &keyspace->turnstiles, index);
     kv_scans_init(&here->scans, &keyspace->store, &keyspace->parts, index);
@@ -57,6 +58,7 @@ static void fini_loop(struct kv_keyspace_loop *here)
 {
     kv_feed_inbox_fini(&here->inbox);
     kv_updates_fini(&here->updates);
+    kv_watches_fini(&here->watches);
     kv_topics_fini(&here->topics);
     kv_commands_fini(&here->commands);
 }

@@ -15,6 +15,7 @@ struct kv_keyspace_loop {
     struct kv_expiry *expiry;
     struct kv_commands commands;
     struct kv_topics topics;
+    struct kv_watches watches;
     struct kv_feed_inbox inbox;
     struct kv_batch batch;
     struct kv_updates updates;

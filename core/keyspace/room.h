@@ -39,6 +39,13 @@ static inline bool kv_room_is_open(const struct kv_room *room)
     return room->unsent == NULL || *room->unsent < room->limit;
 }
 
+/* Whether half of it is free, at the least: what is sent bit by bit, as there is room, waits for
+ * that. */
+static inline bool kv_room_is_half_empty(const struct kv_room *room)
+{
+    return room->unsent == NULL || *room->unsent <= room->limit / 2;
+}
+
 /* The length of a value that a read reserves. */
 static inline size_t kv_room_of_read(const struct kv_room *room)
 {

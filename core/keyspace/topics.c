@@ -21,10 +21,9 @@ void kv_interests_fini(struct kv_interests *interests)
     free(interests->loops);
 }
 
-void kv_topics_init(struct kv_topics *topics, const struct kv_store_link *store,
-                    struct kv_interests *interests, uint32_t loop)
+void kv_topics_init(struct kv_topics *topics, struct kv_interests *interests, uint32_t loop)
 {
-    *topics = (struct kv_topics){.store = store, .interests = interests, .loop = loop};
+    *topics = (struct kv_topics){.interests = interests, .loop = loop};
     topics->n_interested = kv_calloc(KV_INTEREST_BUCKETS, sizeof(*topics->n_interested));
 }
 
@@ -79,7 +78,6 @@ static void destroy_topic(struct kv_topics *topics, struct kv_topic *topic)
 {
     drop_interest(topics, topic->node.hash);
     kv_table_remove(&topics->topics, &topic->node);
-    kv_item_release(topics->store, &topic->newest);
     free(topic);
 }
 
@@ -125,7 +123,6 @@ int kv_topics_subscribe(struct kv_topics *topics, struct kv_subscriber *subscrib
     kv_table_insert(&topics->subscriptions, &subscription->node, hash_of_pair(subscriber, hash));
     kv_list_append(&topic->subscriptions, &subscription->in_topic);
     kv_list_append(&subscriber->subscriptions, &subscription->in_subscriber);
-    kv_list_init(&subscription->in_behind);
     subscriber->n_subscriptions += cost_of(key);
     return KV_OK;
 }
@@ -136,7 +133,6 @@ void kv_topics_unsubscribe(struct kv_topics *topics, struct kv_subscription *sub
     kv_table_remove(&topics->subscriptions, &subscription->node);
     kv_list_remove(&subscription->in_topic);
     kv_list_remove(&subscription->in_subscriber);
-    kv_list_remove(&subscription->in_behind);
     subscription->subscriber->n_subscriptions -= cost_of(topic->key);
     if (kv_list_is_empty(&topic->subscriptions))
         destroy_topic(topics, topic);
@@ -149,39 +145,16 @@ void kv_topics_unsubscribe_all(struct kv_topics *topics, struct kv_subscriber *s
     kv_topics_unsubscribe(topics, KV_CONTAINER(link, struct kv_subscription, in_subscriber));
 }
 
-static void remember(const struct kv_store_link *store, struct kv_topic *topic,
-                     const struct kv_change *change)
-{
-    kv_item_release(store, &topic->newest);
-    if (change->after.revision != 0)
-        topic->newest = kv_item_share(store, &change->after);
-    topic->newest_revision = change->revision;
-    topic->n_told++;
-}
-
 void kv_topics_tell(struct kv_topics *topics, const struct kv_change *change)
 {
     struct kv_topic *topic = find_topic(topics, change->key, change->hash);
     if (topic == NULL)
         return;
-    remember(topics->store, topic, change);
-    struct kv_news news = {.change = change};
+    struct kv_news news = kv_news_of_change(change);
     KV_LIST_EACH(&topic->subscriptions, link, after)
     {
         struct kv_subscription *subscription = KV_CONTAINER(link, struct kv_subscription, in_topic);
-        subscription->subscriber->on_change(subscription, &news);
+        kv_subscriber_tell(subscription->subscriber, &news);
     }
-    if (news.form != NULL)
-        news.release_form(news.form);
-}
-
-bool kv_subscription_newest(const struct kv_subscription *subscription, struct kv_item *ret_item)
-{
-    *ret_item = subscription->topic->newest;
-    return subscription->topic->newest_revision != 0;
-}
-
-struct kv_slice kv_subscription_key(const struct kv_subscription *subscription)
-{
-    return subscription->topic->key;
+    kv_news_fini(&news);
 }

@@ -1,12 +1,14 @@
 /*
  * Subscriptions to keys: those of one loop's clients, and the table by which every commit finds out
- * whether a loop wants to know of a key's changes.
+ * whether a loop wants to know of a key's changes. Here is found which subscriptions cover a
+ * change; how it reaches a client is subscriber.h.
  */
 #ifndef KV_KEYSPACE_TOPICS_H
 #define KV_KEYSPACE_TOPICS_H
 
 #include "base/table.h"
 #include "keyspace/command.h"
+#include "keyspace/subscriber.h"
 
 enum {
     KV_INTEREST_BUCKETS = 1 << 16
@@ -17,35 +19,11 @@ struct kv_interests {
     _Atomic uint64_t *loops;
 };
 
-/* A change on its way to the subscribers of one loop. */
-struct kv_news {
-    const struct kv_change *change;
-    /* The change in the form in which it is sent: made by the first subscriber that needs it,
-     * shared by all, released after the last by `release_form`. */
-    void *form;
-    void (*release_form)(void *form);
-};
-
-struct kv_subscription;
-
-/* The part of a client that has subscriptions. */
-struct kv_subscriber {
-    struct kv_list subscriptions;
-    uint32_t n_subscriptions; /* one of a long key counts once more for each KiB */
-    uint32_t max_subscriptions;
-    /* Runs on the loop for each change of a subscribed key. Must not send commands or close a
-     * client. */
-    void (*on_change)(struct kv_subscription *subscription, struct kv_news *news);
-};
-
 /* A key that clients of this loop subscribe to. */
 struct kv_topic {
     struct kv_table_node node;
     struct kv_slice key; /* behind the struct */
     struct kv_list subscriptions;
-    uint64_t n_told;          /* changes told so far */
-    uint64_t newest_revision; /* of the newest one; 0: none was told */
-    struct kv_item newest;    /* its state, with a reference; revision 0: no value */
 };
 
 struct kv_subscription {
@@ -54,20 +32,10 @@ struct kv_subscription {
     struct kv_table_node node; /* in the loop's table, by subscriber and key */
     struct kv_list in_topic;
     struct kv_list in_subscriber;
-    struct kv_list
-        in_behind; /* the protocol layer's: keys whose newest state is still to be sent */
 };
-
-/* The newest state of a subscribed key that was told on this loop. Returns: false where none was
- * told yet. The item is borrowed until the loop's next turn; revision 0: no value. */
-bool kv_subscription_newest(const struct kv_subscription *subscription, struct kv_item *ret_item);
-struct kv_slice kv_subscription_key(const struct kv_subscription *subscription);
-
-/* For the keyspace's own files. */
 
 /* The subscriptions of one loop. */
 struct kv_topics {
-    const struct kv_store_link *store;
     struct kv_interests *interests;
     uint32_t *n_interested; /* topics in each bucket of the interests */
     uint32_t loop;
@@ -84,8 +52,7 @@ static inline uint64_t kv_interests_of(const struct kv_interests *interests, uin
     return atomic_load(&interests->loops[hash % KV_INTEREST_BUCKETS]);
 }
 
-void kv_topics_init(struct kv_topics *topics, const struct kv_store_link *store,
-                    struct kv_interests *interests, uint32_t loop);
+void kv_topics_init(struct kv_topics *topics, struct kv_interests *interests, uint32_t loop);
 /* There are no subscriptions left. */
 void kv_topics_fini(struct kv_topics *topics);
 

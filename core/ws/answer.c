@@ -1,9 +1,7 @@
 /*
  * From the keyspace to the wire: answers of commands, in the order in which they are handed back,
- * and changes. A change is framed once for all subscribers of the loop. When a connection is over
- * its limit of unsent bytes, a changed key is only noted as behind; its newest state, as the
- * keyspace remembers it, follows when there is room. Answers are never dropped, and an answer that
- * shows a key's state comes after the news of that key that it was behind with.
+ * and changes. A change is framed once for all subscribers of the loop. Answers are never dropped;
+ * changes that a connection has no room for wait in the keyspace (keyspace/subscriber.h).
  */
 #include "ws/answer.h"
 
@@ -57,23 +55,8 @@ static void send_state(struct kv_session *session, struct kv_slice id, struct kv
                    begin_state(session->here, id, key, item), item, END_OF_STATE);
 }
 
-static bool is_behind(const struct kv_subscription *subscription)
-{
-    return !kv_list_is_empty(&subscription->in_behind);
-}
-
-static void send_newest(struct kv_session *session, struct kv_subscription *subscription)
-{
-    struct kv_item item;
-    kv_list_remove(&subscription->in_behind);
-    if (kv_subscription_newest(subscription, &item))
-        send_state(session, (struct kv_slice){0}, kv_subscription_key(subscription), &item);
-}
-
 static void answer_get(struct kv_session *session, struct kv_command *command)
 {
-    if (command->subscription != NULL && is_behind(command->subscription))
-        send_newest(session, command->subscription);
     send_state(session, command->note, command->key, &command->item);
 }
 
@@ -150,34 +133,23 @@ static void release_form(void *form)
     kv_piece_unref(form);
 }
 
-static struct kv_piece *frame_change(struct kv_ws_loop *here, const struct kv_change *change)
+static const char text_frames; /* this maker's mark on its forms */
+
+static void make_form(struct kv_ws_loop *here, const struct kv_news *news, struct kv_form *form)
 {
-    struct kv_slice head = begin_state(here, (struct kv_slice){0}, change->key, &change->after);
-    return kv_frames_shared(kv_keyspace_of(here->keyspace), head, &change->after, END_OF_STATE);
+    struct kv_slice head = begin_state(here, (struct kv_slice){0}, news->key, &news->state);
+    form->made = kv_frames_shared(kv_keyspace_of(here->keyspace), head, &news->state, END_OF_STATE);
+    form->release = release_form;
 }
 
-void kv_answer_change(struct kv_subscription *subscription, struct kv_news *news)
+void kv_answer_state(struct kv_subscriber *subscriber, struct kv_news *news)
 {
-    struct kv_session *session = kv_subscription_client(subscription)->owner;
-    if (!kv_session_talks(session) || is_behind(subscription))
+    struct kv_session *session = kv_subscriber_client(subscriber)->owner;
+    if (!kv_session_talks(session))
         return;
-    if (session->out.bytes >= kv_session_config(session)->max_unsent_bytes) {
-        kv_list_append(&session->behind, &subscription->in_behind);
-        return;
-    }
-    if (news->form == NULL) {
-        news->form = frame_change(session->here, news->change);
-        news->release_form = release_form;
-    }
-    kv_outbound_append_piece(&session->out, news->form);
+    struct kv_form *form = kv_news_form(news, &text_frames);
+    if (form->made == NULL)
+        make_form(session->here, news, form);
+    kv_outbound_append_piece(&session->out, form->made);
     kv_session_activate(session);
-}
-
-void kv_answer_behind(struct kv_session *session)
-{
-    size_t limit = kv_session_config(session)->max_unsent_bytes;
-    if (session->out.bytes > limit / 2)
-        return;
-    while (!kv_list_is_empty(&session->behind) && session->out.bytes < limit)
-        send_newest(session, KV_CONTAINER(session->behind.next, struct kv_subscription, in_behind));
 }

@@ -7,10 +7,7 @@
 #include "ws/session.h"
 
 void kv_answer_finished(struct kv_command *command);
-void kv_answer_change(struct kv_subscription *subscription, struct kv_news *news);
-
-/* Sends the newest state of keys that fell behind, while there is room. */
-void kv_answer_behind(struct kv_session *session);
+void kv_answer_state(struct kv_subscriber *subscriber, struct kv_news *news);
 
 /* Answers with an error, in order. id: empty where there is none. */
 void kv_answer_error(struct kv_session *session, struct kv_slice id, const char *text);

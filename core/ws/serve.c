@@ -23,8 +23,6 @@ static int64_t now_ms(const struct kv_session *session)
 
 void kv_session_destroy(struct kv_session *session)
 {
-    while (!kv_list_is_empty(&session->behind))
-        kv_list_remove(session->behind.next);
     kv_timer_stop(session->here->loop, &session->timer);
     kv_quantum_fini(&session->quantum);
     kv_list_remove(&session->in_loop);
@@ -149,7 +147,7 @@ void kv_session_go_on(struct kv_session *session)
              session->here->is_draining)
         kv_session_close(session, KV_CLOSE_GOING_AWAY, "the server is shutting down");
     if (session->state == KV_SESSION_OPEN)
-        kv_answer_behind(session);
+        kv_client_catch_up(session->client);
     write_all(session);
     kv_client_make_room(session->client);
     if (finish_sending(session)) {
@@ -158,7 +156,7 @@ void kv_session_go_on(struct kv_session *session)
     }
     watch_input(session);
     bool may_catch_up = session->state == KV_SESSION_OPEN && session->out.in_flight == 0 &&
-                        !kv_list_is_empty(&session->behind);
+                        kv_client_is_behind(session->client);
     kv_list_remove(&session->in_active);
     if (may_catch_up)
         kv_session_activate(session);
@@ -277,18 +275,18 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection)
 {
     static const struct kv_protocol protocol = {
         .on_read = on_read, .on_written = on_written, .keeps_time = true};
+    static const struct kv_subscriber_ops subscriber_ops = {.on_state = kv_answer_state};
     struct kv_session *session = kv_calloc(1, sizeof(*session));
     session->here = here;
     session->connection = connection;
     kv_input_init(session);
-    session->client = kv_client_create(here->keyspace, session, here->config->max_subscriptions,
-                                       kv_answer_change);
+    session->client =
+        kv_client_create(here->keyspace, session, &subscriber_ops, here->config->max_subscriptions);
     kv_client_limit(session->client, &session->out.bytes, here->config->max_unsent_bytes);
     session->heard_ms = session->progress_ms = kv_loop_now_ms(here->loop);
     session->timer.fire = on_timer;
     kv_outbound_init(&session->out);
     kv_quantum_init(&session->quantum);
-    kv_list_init(&session->behind);
     kv_list_init(&session->in_active);
     kv_list_append(&here->sessions, &session->in_loop);
     kv_timer_start(here->loop, &session->timer, session->heard_ms + tick_ms(here->config));

@@ -73,7 +73,6 @@ struct kv_session {
     struct kv_reading *reading; /* NULL: none */
     struct kv_pong pong;
     struct kv_outbound out;
-    struct kv_list behind; /* subscriptions whose newest state waits for room */
     struct kv_timer timer;
     int64_t heard_ms;       /* when something was last read */
     int64_t progress_ms;    /* when the peer last took something */

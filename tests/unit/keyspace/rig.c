@@ -157,20 +157,20 @@ void rig_expect(struct rig *rig, const char *log)
     rig->log[0] = '\0';
 }
 
-static void on_change(struct kv_subscription *subscription, struct kv_news *news)
+static void on_state(struct kv_subscriber *subscriber, struct kv_news *news)
 {
-    const struct kv_change *change = news->change;
-    struct kv_slice value = change->after.value;
-    if (change->after.revision == 0)
-        value = change->reason == KV_REASON_EXPIRE ? KV_SLICE("expired") : KV_SLICE("none");
-    (void)subscription;
-    rig_note(the_rig, "told %.*s=%.*s", (int)change->key.len, change->key.bytes, (int)value.len,
+    struct kv_slice value = news->state.value;
+    if (news->state.revision == 0)
+        value = news->reason == KV_REASON_EXPIRE ? KV_SLICE("expired") : KV_SLICE("none");
+    (void)subscriber;
+    rig_note(the_rig, "told %.*s=%.*s", (int)news->key.len, news->key.bytes, (int)value.len,
              value.bytes);
 }
 
 struct kv_client *rig_client(struct rig *rig, uint32_t loop)
 {
-    return kv_client_create(kv_keyspace_on(rig->keyspace, loop), rig, 3, on_change);
+    static const struct kv_subscriber_ops ops = {.on_state = on_state};
+    return kv_client_create(kv_keyspace_on(rig->keyspace, loop), rig, &ops, 3);
 }
 
 static const char *outcome_of(const struct kv_command *command)
