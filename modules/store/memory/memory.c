@@ -93,6 +93,11 @@ static void memory_info(struct kv_store *store, struct kv_store_info *ret_info)
     memcpy(ret_info->epoch, store->epoch_name, sizeof(store->epoch_name));
 }
 
+static uint64_t memory_revision(struct kv_store *store)
+{
+    return atomic_load(&store->revision);
+}
+
 static void memory_ref(struct kv_store *store, void *ref)
 {
     (void)store;
@@ -115,6 +120,7 @@ static const struct kv_store_ops memory_ops = {
     .ref = memory_ref,
     .unref = memory_unref,
     .close = memory_close,
+    .revision = memory_revision,
 };
 
 static const struct kv_module memory_module = {
@@ -122,7 +128,7 @@ static const struct kv_module memory_module = {
     .kind = KV_MODULE_STORE,
     .name = "memory",
     .version = "1.0",
-    .capabilities = KV_STORE_SYNC,
+    .capabilities = KV_STORE_SYNC | KV_STORE_UPDATES,
     .options = memory_options,
     .n_options = N_OPTIONS,
     .ops = &memory_ops,

@@ -6,6 +6,10 @@
  * A GET takes no lock. A write prepares outside of the lock what takes long (allocating, copying
  * and comparing long values), then takes the lock of its shard for the commit. What a reader may
  * find meanwhile about a deadline is settled in one word of the entry (entry.h).
+ *
+ * An UPDATE of a short value is computed under the lock. That of a long one is computed ahead of
+ * it, and only where the key has another entry at the commit, a second time under it: entries do
+ * not change, so what was made of this one is what would be made of it now.
  */
 #include "submit.h"
 
@@ -16,18 +20,20 @@
 enum {
     FETCHED_AHEAD = 32,
     WRITE_RETIRES = TABLE_RETIRES + 2, /* the entry replaced, and one that had expired */
-    LONG_VALUE = 4096                  /* compared before the lock is taken */
+    LONG_VALUE = 4096                  /* compared, and computed, before the lock is taken */
 };
 
-/* A SET, DELETE or TOUCH at work. */
+/* A SET, UPDATE, DELETE or TOUCH at work. */
 struct work {
     struct writer writer;
     struct kv_cmd *cmd;
-    struct place place;   /* of `entry` */
-    struct entry *entry;  /* the key's; NULL where it is missing */
-    struct entry *fresh;  /* SET: what the key is to become; NULL once the table has it */
-    struct entry *equal;  /* SET: an entry that was seen to have the same value */
-    struct entry *unlike; /* SET: one that was seen to have another */
+    int64_t deadline_ms;   /* the key's, from now on */
+    struct place place;    /* of `entry` */
+    struct entry *entry;   /* the key's; NULL where it is missing */
+    struct entry *fresh;   /* SET, UPDATE: what the key is to become; NULL once the table has it */
+    struct entry *made_of; /* UPDATE: the entry that `fresh` was made of ahead of the lock */
+    struct entry *equal;   /* an entry that was seen to have the same value as `fresh` */
+    struct entry *unlike;  /* one that was seen to have another */
 };
 
 static void finish(struct kv_cmd *cmd, enum kv_status status, uint64_t revision)
@@ -105,12 +111,12 @@ enum outcome {
 static enum outcome change_deadline(struct work *work, struct entry **copy)
 {
     if (entry_is_timed(work->entry)) {
-        if (!entry_move_deadline(work->entry, work->cmd->deadline_ms))
+        if (!entry_move_deadline(work->entry, work->deadline_ms))
             return EXPIRED;
         start_deadline(&work->writer, work->entry);
         return DONE;
     }
-    if (work->cmd->deadline_ms == KV_NEVER)
+    if (work->deadline_ms == KV_NEVER)
         return DONE;
     if (*copy == NULL)
         return NO_ROOM;
@@ -125,7 +131,7 @@ static bool has_same_value(const struct work *work)
     if (work->entry == work->equal)
         return true;
     return work->entry != work->unlike &&
-           kv_slice_equals(entry_value(work->entry), work->cmd->value);
+           kv_slice_equals(entry_value(work->entry), entry_value(work->fresh));
 }
 
 static enum outcome set_same(struct work *work)
@@ -184,6 +190,52 @@ static enum outcome set_key(struct work *work)
     return DONE;
 }
 
+/* Makes `fresh` of the key's value. Returns: KV_OK, or why it is not made. */
+static enum kv_status compute(struct work *work)
+{
+    struct kv_cmd *cmd = work->cmd;
+    struct kv_item old = {0};
+    struct kv_slice value;
+    if (work->entry != NULL)
+        old = entry_item(work->entry, entry_deadline(work->entry));
+    enum kv_status status = cmd->compute(cmd, &old, &value);
+    if (status == KV_OK && value.len > ENTRY_MAX_VALUE)
+        return KV_TOO_BIG;
+    if (status == KV_OK)
+        work->fresh = entry_create(cmd->key, value, work->deadline_ms);
+    return status == KV_OK && work->fresh == NULL ? KV_FULL : status;
+}
+
+/* The same, where it was not done ahead of the lock, or of an entry that is no longer there. */
+static enum kv_status compute_now(struct work *work)
+{
+    if (work->entry != NULL && work->made_of == work->entry) {
+        entry_move_deadline(work->fresh, work->deadline_ms);
+        return KV_OK;
+    }
+    entry_unref(work->fresh);
+    work->fresh = NULL;
+    return compute(work);
+}
+
+static bool is_too_long(const struct work *work)
+{
+    size_t most = work->cmd->most_bytes;
+    return most != 0 && work->entry != NULL && entry_value_len(work->entry) > most;
+}
+
+static enum outcome update_key(struct work *work)
+{
+    struct kv_cmd *cmd = work->cmd;
+    bool keeps_deadline = work->entry != NULL && cmd->keeps_deadline;
+    work->deadline_ms = keeps_deadline ? entry_deadline(work->entry) : cmd->deadline_ms;
+    enum kv_status status = is_too_long(work) ? KV_LONGER : compute_now(work);
+    if (status == KV_OK)
+        return set_key(work);
+    finish(cmd, status, 0);
+    return DONE;
+}
+
 static enum outcome delete_key(struct work *work)
 {
     if (work->entry == NULL)
@@ -237,6 +289,8 @@ static enum outcome execute(struct work *work)
     }
     if (cmd->op == KV_OP_SET)
         return set_key(work);
+    if (cmd->op == KV_OP_UPDATE)
+        return update_key(work);
     return cmd->op == KV_OP_DELETE ? delete_key(work) : touch_key(work);
 }
 
@@ -255,17 +309,16 @@ static void commit(struct work *work)
 
 /* ---- writing: ahead of the lock ---- */
 
+static struct entry *find_ahead(const struct work *work)
+{
+    return table_find(&work->writer.shard->table, &work->writer.probe);
+}
+
 /* Compares a long value with what the key has now. It may have changed until the commit, which then
  * compares again. */
-static void compare_ahead(struct work *work)
+static void compare_ahead(struct work *work, struct entry *entry)
 {
-    struct kv_slice value = work->cmd->value;
-    if (value.len < LONG_VALUE)
-        return;
-    struct entry *entry = table_find(&work->writer.shard->table, &work->writer.probe);
-    if (entry == NULL)
-        return;
-    if (kv_slice_equals(entry_value(entry), value))
+    if (kv_slice_equals(entry_value(entry), entry_value(work->fresh)))
         work->equal = entry;
     else
         work->unlike = entry;
@@ -279,18 +332,53 @@ static enum kv_status prepare_set(struct work *work)
     work->fresh = entry_create(cmd->key, cmd->value, cmd->deadline_ms);
     if (work->fresh == NULL)
         return KV_FULL;
-    compare_ahead(work);
+    struct entry *entry = cmd->value.len < LONG_VALUE ? NULL : find_ahead(work);
+    if (entry != NULL)
+        compare_ahead(work, entry);
     return KV_PENDING;
+}
+
+/* Whether the key's long value is worth a computation ahead of the commit. */
+static bool is_promising(const struct work *work)
+{
+    return work->entry != NULL && entry_value_len(work->entry) >= LONG_VALUE &&
+           !is_too_long(work) && kv_cmd_holds(work->cmd, true, entry_revision(work->entry));
+}
+
+/* Computes what comes of a long value. A failure is left to the commit, which computes again. */
+static enum kv_status prepare_update(struct work *work)
+{
+    int64_t deadline_ms;
+    if (work->cmd->key.len > ENTRY_MAX_KEY)
+        return KV_TOO_BIG;
+    work->entry = find_ahead(work);
+    if (!is_promising(work) ||
+        entry_look(work->entry, &work->writer.store->host->base, &deadline_ms) != work->entry)
+        return KV_PENDING;
+    work->deadline_ms = 0; /* so that there is room for any */
+    if (compute(work) != KV_OK)
+        return KV_PENDING;
+    work->made_of = work->entry;
+    compare_ahead(work, work->entry);
+    return KV_PENDING;
+}
+
+static enum kv_status prepare(struct work *work)
+{
+    struct writer *writer = &work->writer;
+    if (!epoch_reserve(&writer->store->epochs, writer->loop, WRITE_RETIRES))
+        return KV_FULL;
+    if (work->cmd->op == KV_OP_SET)
+        return prepare_set(work);
+    return work->cmd->op == KV_OP_UPDATE ? prepare_update(work) : KV_PENDING;
 }
 
 static void run_write(struct kv_store *store, uint32_t loop, struct kv_cmd *cmd)
 {
-    struct work work = {.writer = writer_of(store, loop, cmd->hash, cmd->key), .cmd = cmd};
-    enum kv_status status = KV_PENDING;
-    if (!epoch_reserve(&store->epochs, loop, WRITE_RETIRES))
-        status = KV_FULL;
-    else if (cmd->op == KV_OP_SET)
-        status = prepare_set(&work);
+    struct work work = {.writer = writer_of(store, loop, cmd->hash, cmd->key),
+                        .cmd = cmd,
+                        .deadline_ms = cmd->deadline_ms};
+    enum kv_status status = prepare(&work);
     if (status != KV_PENDING) {
         finish(cmd, status, 0);
         return;
