@@ -17,6 +17,10 @@ static int status_of_failure(int outcome)
         return 413;
     case KV_REFUSED:
         return 403;
+    case KV_BAD_CURSOR:
+        return 400;
+    case KV_INAPPLICABLE:
+        return 409;
     default:
         return 503;
     }
@@ -85,6 +89,8 @@ struct kv_slice kv_status_text(int status)
         return KV_SLICE("404 Not Found");
     case 405:
         return KV_SLICE("405 Method Not Allowed");
+    case 409:
+        return KV_SLICE("409 Conflict");
     case 412:
         return KV_SLICE("412 Precondition Failed");
     case 413:

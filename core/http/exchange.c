@@ -58,5 +58,5 @@ void *kv_exchange_keep(struct kv_exchange *exchange, size_t size, void (*dispose
 void kv_exchange_abandon(struct kv_exchange *exchange)
 {
     if (exchange->command != NULL)
-        exchange->command->owner = NULL;
+        kv_command_drop(exchange->command);
 }

@@ -20,6 +20,7 @@ struct kv_resource {
 #define KV_STORAGE_PATH "/storage/"
 
 extern const struct kv_resource kv_resource_storage;   /* storage.c */
+extern const struct kv_resource kv_resource_list;      /* list.c */
 extern const struct kv_resource kv_resource_root;      /* root.c */
 extern const struct kv_resource kv_resource_health;    /* health.c */
 extern const struct kv_resource kv_resource_readiness; /* health.c */

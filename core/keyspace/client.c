@@ -157,19 +157,24 @@ static bool is_first(const struct kv_command *command)
     return client_of(command)->commands.next == &command->in_client;
 }
 
-/* Values of a store that completes within submit() are in memory anyway, and read in their place.
- */
+/* Values of a store that completes within submit() are in memory anyway, and read in their place;
+ * but a page of them is made for its answer. */
 static bool needs_room(const struct kv_command *command)
 {
-    return !command->home->store->is_sync && command->kind == KV_COMMAND_GET &&
-           command->order->room.unsent != NULL;
+    bool makes_values = command->kind == KV_COMMAND_SCAN ||
+                        (command->kind == KV_COMMAND_GET && !command->home->store->is_sync);
+    return makes_values && command->order->room.unsent != NULL;
 }
 
 /* Whether there is room for a command that needs it. */
 static bool has_room(const struct kv_command *command)
 {
     struct kv_room *room = &command->order->room;
-    bool has_room = is_first(command) ? kv_room_is_open(room) : kv_room_fits_read(room);
+    bool has_room;
+    if (is_first(command))
+        has_room = kv_room_is_open(room);
+    else
+        has_room = command->kind != KV_COMMAND_SCAN && kv_room_fits_read(room);
     room->is_awaited |= !has_room;
     return has_room;
 }

@@ -75,9 +75,13 @@ static void free_page(const struct kv_store_link *store, struct kv_page *page)
 {
     for (uint32_t i = 0; i < page->n; i++)
         kv_item_release(store, &page->entries[i].item);
+    for (uint32_t i = 0; i < page->n_prefixes; i++)
+        kv_item_release(store, &page->prefixes[i].item);
     if (page->cursor_ref != NULL)
         store->ops->unref(store->store, page->cursor_ref);
     free(page->entries);
+    free(page->prefixes);
+    kv_buffer_fini(&page->start);
     kv_buffer_fini(&page->cursor);
     free(page);
 }

@@ -54,7 +54,8 @@ enum kv_command_state {
 enum kv_command_status {
     KV_REFUSED = 100,   /* an interceptor: `refusal` says why */
     KV_TOO_MANY_TOPICS, /* SUBSCRIBE beyond the client's limit */
-    KV_INAPPLICABLE, /* UPDATE: its function does not apply to the old value: `refusal` says why */
+    KV_INAPPLICABLE, /* UPDATE: its function does not apply to the old value; SCAN: the store cannot
+                        do it; `refusal` says why */
     KV_CONTENDED,    /* UPDATE: at each try somebody else wrote the key meanwhile */
     KV_BAD_CURSOR,   /* SCAN */
     KV_UNAVAILABLE,  /* the keyspace is not open yet, or is closing */
@@ -120,29 +121,43 @@ enum {
 };
 
 /* What a SCAN has besides. Its `key` is the prefix of the keys that are wanted, its `argument` the
- * cursor: empty for the beginning, or `cursor` of an earlier page with the same prefix. A page may
- * have fewer keys than asked for, or none, and yet be followed by others. A key that is there
- * during the whole walk comes at least once. Each key's state is that of a moment between question
- * and answer; no key in a page is past its deadline. */
+ * cursor: empty for the beginning, or `cursor` of an earlier page of the same prefix and delimiter.
+ * A page may have fewer keys than asked for, or none, and yet be followed by others. A key that is
+ * there during the whole walk comes at least once. Each key's state is that of a moment between
+ * question and answer; no key in a page is past its deadline.
+ *
+ * Its `value` is the delimiter, empty for none: keys that have it behind the prefix are folded into
+ * what they begin with, up to the delimiter, each once over the whole walk. It takes a store that
+ * seeks (KV_STORE_SEEKS); with others the command ends with KV_INAPPLICABLE. */
 struct kv_page {
-    uint32_t max_keys;
+    uint32_t max_keys;  /* folded prefixes count as well */
     uint64_t max_bytes; /* of keys, values if they are wanted, and 64 for each; one key at least */
     bool wants_values;
+    bool wants_count; /* nothing but `count`, of all keys of the walk, however many there are */
 
     /* The outcome, with KV_OK. The command's: its entries are released with it. */
     struct kv_scan_entry *entries; /* in the store's order: by key with KV_STORE_ORDERED */
     uint32_t n;
+    struct kv_scan_entry *prefixes; /* the folded ones: of each entry `key` alone counts */
+    uint32_t n_prefixes;
+    uint64_t count;
     struct kv_buffer cursor; /* empty: the walk is complete */
 
     /* The keyspace's. */
     struct kv_command *command;
     struct kv_link link; /* among those that are ready, or done */
     uint32_t capacity;
+    uint32_t prefix_capacity;
     uint64_t bytes;
-    uint32_t n_store_pages;
+    uint32_t n_store_pages; /* that may have brought nothing */
+    struct kv_slice last;   /* the last key or folded prefix that was taken */
+    bool last_is_prefix;
+    bool has_jumped;         /* over the rest of the keys with that prefix */
+    bool is_dropped;         /* nobody wants the outcome any more */
     struct kv_slice skip_to; /* the last key of this page of the store that came before */
     bool skips;
-    void *cursor_ref; /* keeps scan.cursor alive */
+    struct kv_buffer start; /* bytes of scan.start */
+    void *cursor_ref;       /* keeps scan.cursor alive */
     struct kv_scan scan;
     struct kv_scan_entry found[KV_STORE_PAGE];
 };
@@ -158,7 +173,7 @@ struct kv_command {
     enum kv_command_kind kind;
     const struct kv_command_traits *traits; /* of its kind */
     struct kv_slice key;
-    struct kv_slice value;    /* SET: JSON text. UPDATE: the result, at the end */
+    struct kv_slice value; /* SET: JSON text. UPDATE: the result, at the end. SCAN: the delimiter */
     struct kv_slice argument; /* UPDATE: the function's; SCAN: the cursor */
     struct kv_slice note;     /* the protocol layer's own: kept with the command */
     uint32_t cond;            /* enum kv_cond */
@@ -206,6 +221,14 @@ struct kv_command {
     struct kv_cmd cmd; /* as the store sees it; from here on it is not zeroed at first */
     _Alignas(uint64_t) char small[KV_COMMAND_SMALL];
 };
+
+/* Nobody wants the outcome of a command of no client any more: a SCAN ends. */
+static inline void kv_command_drop(struct kv_command *command)
+{
+    command->owner = NULL;
+    if (command->page != NULL)
+        command->page->is_dropped = true;
+}
 
 /* Only for a command that is not sent. Releases its item. */
 void kv_command_free(struct kv_command *command);

@@ -1,29 +1,21 @@
 /*
- * A cursor is opaque to clients. It is where the store's next page begins:
- *
- *   'p' <the store's cursor>
- *
- * or, where the limit of bytes was reached within a page of the store, where that page began and
- * the last key that was returned of it:
- *
- *   'k' <length of the store's cursor, 4 bytes> <the store's cursor> <the key>
- *
- * Then the page is read again, and its keys are skipped up to that one; in a store without order
- * from which the key is gone meanwhile, the page is returned again.
+ * Where the limit was reached within a page of the store, the next page begins behind the last key
+ * that was taken of it: over a store that seeks at that place; over any other the store's page is
+ * read again, and its keys are skipped up to that one. In a store without order from which the key
+ * is gone meanwhile, the page is returned again.
  */
 #include "keyspace/scan.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "keyspace/cursor.h"
 
 enum {
     PAGES_A_TURN = 8,
-    MOST_PAGES = 256, /* of a command */
+    MOST_PAGES = 256, /* of a command, besides those that brought a folded prefix */
     ENTRY_BYTES = 64, /* counted for each key besides its bytes */
-    CURSOR_HEAD = 5,
     FIRST_CAPACITY = 16
 };
 
@@ -33,51 +25,69 @@ void kv_scans_init(struct kv_scans *scans, const struct kv_store_link *store,
     *scans = (struct kv_scans){.store = store,
                                .parts = parts,
                                .loop = loop,
-                               .is_ordered = (parts->store_capabilities & KV_STORE_ORDERED) != 0};
+                               .is_ordered = (parts->store_capabilities & KV_STORE_ORDERED) != 0,
+                               .seeks = (parts->store_capabilities & KV_STORE_SEEKS) != 0};
     kv_queue_init(&scans->ready);
 }
 
 /* ---- cursors ---- */
 
-/* Returns: false where it is none. */
-static bool read_cursor(struct kv_page *page, struct kv_slice cursor)
+static struct kv_cursor blank_cursor(const struct kv_page *page, enum kv_cursor_kind kind)
 {
-    uint32_t len;
-    if (cursor.len == 0)
-        return true;
-    if (cursor.bytes[0] == 'p') {
-        page->scan.cursor = (struct kv_slice){cursor.bytes + 1, cursor.len - 1};
-        return cursor.len > 1;
-    }
-    if (cursor.bytes[0] != 'k' || cursor.len < CURSOR_HEAD)
-        return false;
-    memcpy(&len, cursor.bytes + 1, sizeof(len));
-    len = le32toh(len);
-    if (len > cursor.len - CURSOR_HEAD)
-        return false;
-    page->scan.cursor = (struct kv_slice){cursor.bytes + CURSOR_HEAD, len};
-    page->skip_to =
-        (struct kv_slice){cursor.bytes + CURSOR_HEAD + len, cursor.len - CURSOR_HEAD - len};
-    page->skips = true;
-    return true;
+    return (struct kv_cursor){
+        .kind = kind, .prefix = page->command->key, .delimiter = page->command->value};
 }
 
-/* Returns: KV_OK, or KV_FULL. */
-static int write_cursor(struct kv_page *page, const struct kv_slice *last_key)
+/* Returns: false where it is none of this listing. */
+static bool read_cursor(const struct kv_scans *scans, struct kv_page *page, struct kv_slice text)
 {
-    struct kv_slice from = page->scan.cursor;
-    size_t size = CURSOR_HEAD + from.len + (last_key == NULL ? 0 : last_key->len);
-    if (kv_buffer_try_reserve(&page->cursor, size) == NULL)
+    struct kv_cursor cursor = blank_cursor(page, 0);
+    if (text.len == 0)
+        return true;
+    if (!kv_cursor_read(text, &cursor))
+        return false;
+    page->scan.cursor = cursor.store;
+    page->scan.start = cursor.start;
+    page->skip_to = cursor.last_key;
+    page->skips = cursor.kind == KV_CURSOR_KEY;
+    return cursor.kind != KV_CURSOR_START || scans->seeks;
+}
+
+/* The first place behind what was taken last. UTF-8 has no byte that could not be increased.
+ * Returns: KV_OK, or KV_FULL. */
+static int find_start(struct kv_page *page)
+{
+    page->start.len = 0;
+    if (kv_buffer_try_reserve(&page->start, page->last.len + 1) == NULL)
         return KV_FULL;
-    kv_buffer_append_char(&page->cursor, last_key == NULL ? 'p' : 'k');
-    if (last_key != NULL) {
-        uint32_t len = htole32((uint32_t)from.len);
-        kv_buffer_append(&page->cursor, (struct kv_slice){(const char *)&len, sizeof(len)});
-    }
-    kv_buffer_append(&page->cursor, from);
-    if (last_key != NULL)
-        kv_buffer_append(&page->cursor, *last_key);
+    kv_buffer_append(&page->start, page->last);
+    if (page->last_is_prefix)
+        page->start.bytes[page->start.len - 1]++;
+    else
+        kv_buffer_append_char(&page->start, '\0');
     return KV_OK;
+}
+
+/* The next page begins behind what was taken last. */
+static int write_start_cursor(struct kv_page *page)
+{
+    struct kv_cursor cursor = blank_cursor(page, KV_CURSOR_START);
+    int status = find_start(page);
+    if (status != KV_OK)
+        return status;
+    cursor.start = kv_buffer_slice(&page->start);
+    return kv_cursor_write(&page->cursor, &cursor) ? KV_OK : KV_FULL;
+}
+
+/* The next page begins where that of the store does, or behind this key of it.
+ * Returns: KV_OK, or KV_FULL. */
+static int write_store_cursor(struct kv_page *page, const struct kv_slice *last_key)
+{
+    struct kv_cursor cursor = blank_cursor(page, last_key == NULL ? KV_CURSOR_PAGE : KV_CURSOR_KEY);
+    cursor.store = page->scan.cursor;
+    if (last_key != NULL)
+        cursor.last_key = *last_key;
+    return kv_cursor_write(&page->cursor, &cursor) ? KV_OK : KV_FULL;
 }
 
 /* ---- a page of the store ---- */
@@ -105,39 +115,78 @@ static uint32_t first_wanted(const struct kv_scans *scans, const struct kv_page 
     return scans->is_ordered ? scan->n : 0;
 }
 
-static uint64_t size_of(const struct kv_page *page, const struct kv_scan_entry *entry)
+/* Up to the delimiter behind the prefix; empty where the key has none there. */
+static struct kv_slice fold(const struct kv_page *page, struct kv_slice key)
 {
-    return ENTRY_BYTES + entry->key.len + (page->wants_values ? entry->item.value.len : 0);
+    struct kv_slice prefix = page->command->key, delimiter = page->command->value;
+    if (delimiter.len == 0)
+        return (struct kv_slice){0};
+    const char *from = key.bytes + prefix.len;
+    const char *at = memmem(from, key.len - prefix.len, delimiter.bytes, delimiter.len);
+    if (at == NULL)
+        return (struct kv_slice){0};
+    return (struct kv_slice){key.bytes, (size_t)(at - key.bytes) + delimiter.len};
 }
 
-static bool has_room(const struct kv_page *page, const struct kv_scan_entry *entry)
+static bool has_room(const struct kv_page *page, uint64_t size)
 {
-    if (page->n == page->max_keys)
-        return false;
-    return page->n == 0 || page->bytes + size_of(page, entry) <= page->max_bytes;
+    uint32_t n = page->n + page->n_prefixes;
+    return n == 0 || (n < page->max_keys && page->bytes + size <= page->max_bytes);
 }
 
-/* Returns: false where there is no memory. */
-static bool grow(struct kv_page *page)
+/* Returns: KV_OK, or KV_FULL. */
+static int add(struct kv_scan_entry **entries, uint32_t *n, uint32_t *capacity,
+               const struct kv_scan_entry *entry)
 {
-    uint32_t capacity = page->capacity == 0 ? FIRST_CAPACITY : 2 * page->capacity;
-    struct kv_scan_entry *more = reallocarray(page->entries, capacity, sizeof(*more));
-    if (more == NULL)
-        return false;
-    page->entries = more;
-    page->capacity = capacity;
-    return true;
+    if (*n == *capacity) {
+        uint32_t larger = *capacity == 0 ? FIRST_CAPACITY : 2 * *capacity;
+        struct kv_scan_entry *more = reallocarray(*entries, larger, sizeof(*more));
+        if (more == NULL)
+            return KV_FULL;
+        *entries = more;
+        *capacity = larger;
+    }
+    (*entries)[(*n)++] = *entry;
+    return KV_OK;
+}
+
+static int take_key(struct kv_page *page, const struct kv_scan_entry *entry)
+{
+    page->last = entry->key;
+    page->last_is_prefix = false;
+    return add(&page->entries, &page->n, &page->capacity, entry);
+}
+
+static int take_prefix(struct kv_page *page, const struct kv_scan_entry *entry,
+                       struct kv_slice prefix)
+{
+    page->last = prefix;
+    page->last_is_prefix = true;
+    page->has_jumped = false;
+    page->n_store_pages = 0; /* it brought something that no other will bring again */
+    return add(&page->prefixes, &page->n_prefixes, &page->prefix_capacity,
+               &(struct kv_scan_entry){.key = prefix, .item = entry->item});
 }
 
 /* Moves entries from the store's page to the command's, from `*at` on, which is left at the first
  * that has no room. Returns: KV_OK, or KV_FULL. */
-static int take_entries(struct kv_page *page, uint32_t *at)
+static int take_entries(const struct kv_scans *scans, struct kv_page *page, uint32_t *at)
 {
-    for (; *at < page->scan.n && has_room(page, &page->found[*at]); ++*at) {
-        if (page->n == page->capacity && !grow(page))
-            return KV_FULL;
-        page->bytes += size_of(page, &page->found[*at]);
-        page->entries[page->n++] = page->found[*at];
+    for (; *at < page->scan.n; ++*at) {
+        struct kv_scan_entry *entry = &page->found[*at];
+        struct kv_slice prefix = fold(page, entry->key);
+        if (page->last_is_prefix && kv_slice_equals(prefix, page->last)) {
+            kv_item_release(scans->store, &entry->item);
+            continue;
+        }
+        uint64_t size = ENTRY_BYTES + (prefix.len != 0 ? prefix.len : entry->key.len) +
+                        (page->wants_values && prefix.len == 0 ? entry->item.value.len : 0);
+        if (!has_room(page, size))
+            return KV_OK;
+        int status = prefix.len != 0 ? take_prefix(page, entry, prefix) : take_key(page, entry);
+        if (status != KV_OK)
+            return status;
+        page->bytes += size;
     }
     return KV_OK;
 }
@@ -148,6 +197,7 @@ static void set_cursor(const struct kv_scans *scans, struct kv_page *page, struc
     if (page->cursor_ref != NULL)
         scans->store->ops->unref(scans->store->store, page->cursor_ref);
     page->scan.cursor = cursor;
+    page->scan.start = (struct kv_slice){0};
     page->cursor_ref = cursor_ref;
     page->skips = false;
 }
@@ -176,6 +226,26 @@ static void finish(const struct kv_scans *scans, struct kv_page *page, int statu
     kv_command_finish(page->command, status);
 }
 
+static bool is_full(struct kv_page *page)
+{
+    if (page->wants_count)
+        return false;
+    return page->n + page->n_prefixes == page->max_keys || ++page->n_store_pages >= MOST_PAGES;
+}
+
+/* The walk jumps over the rest of the folded prefix. */
+static void jump(struct kv_scans *scans, struct kv_page *page)
+{
+    int status = is_full(page) ? write_start_cursor(page) : find_start(page);
+    page->has_jumped = true;
+    set_cursor(scans, page, (struct kv_slice){0}, NULL);
+    page->scan.start = kv_buffer_slice(&page->start);
+    if (status != KV_OK || page->cursor.len != 0)
+        finish(scans, page, status);
+    else
+        kv_queue_push(&scans->ready, &page->link);
+}
+
 /* The store's page was taken as a whole. */
 static void go_on(struct kv_scans *scans, struct kv_page *page)
 {
@@ -184,8 +254,10 @@ static void go_on(struct kv_scans *scans, struct kv_page *page)
     page->scan.next_ref = NULL;
     if (next.len == 0)
         finish(scans, page, KV_OK);
-    else if (page->n == page->max_keys || ++page->n_store_pages == MOST_PAGES)
-        finish(scans, page, write_cursor(page, NULL));
+    else if (page->last_is_prefix && !page->has_jumped)
+        jump(scans, page);
+    else if (is_full(page))
+        finish(scans, page, write_store_cursor(page, NULL));
     else
         kv_queue_push(&scans->ready, &page->link);
 }
@@ -193,12 +265,21 @@ static void go_on(struct kv_scans *scans, struct kv_page *page)
 /* The command's page is full within the store's, or there is no memory for more of it. */
 static void stop(struct kv_scans *scans, struct kv_page *page, uint32_t at, int status)
 {
-    if (status == KV_OK)
-        status = write_cursor(page, at == 0 ? NULL : &page->found[at - 1].key);
+    if (status == KV_OK && scans->seeks)
+        status = write_start_cursor(page);
+    else if (status == KV_OK)
+        status = write_store_cursor(page, at == 0 ? NULL : &page->found[at - 1].key);
     drop_entries(scans->store, page->found + at, page->scan.n - at);
     if (page->scan.next_ref != NULL)
         scans->store->ops->unref(scans->store->store, page->scan.next_ref);
     finish(scans, page, status);
+}
+
+static void count(struct kv_scans *scans, struct kv_page *page)
+{
+    page->count += page->scan.n;
+    drop_entries(scans->store, page->found, page->scan.n);
+    go_on(scans, page);
 }
 
 static void take_page(struct kv_scans *scans, struct kv_page *page)
@@ -208,9 +289,13 @@ static void take_page(struct kv_scans *scans, struct kv_page *page)
         finish(scans, page, status == KV_CONDITION ? KV_BAD_CURSOR : status);
         return;
     }
+    if (page->wants_count) {
+        count(scans, page);
+        return;
+    }
     uint32_t at = first_wanted(scans, page);
     drop_entries(scans->store, page->found, at);
-    status = take_entries(page, &at);
+    status = take_entries(scans, page, &at);
     if (status != KV_OK || at < page->scan.n)
         stop(scans, page, at, status);
     else
@@ -221,8 +306,9 @@ static void take_page(struct kv_scans *scans, struct kv_page *page)
 
 static uint32_t store_page_of(const struct kv_page *page)
 {
-    uint32_t left = page->max_keys - page->n;
-    return page->skips || left > KV_STORE_PAGE ? KV_STORE_PAGE : left;
+    uint32_t left = page->max_keys - page->n - page->n_prefixes;
+    bool takes_all = page->skips || page->wants_count || page->command->value.len != 0;
+    return takes_all || left > KV_STORE_PAGE ? KV_STORE_PAGE : left;
 }
 
 static void ask(struct kv_scans *scans, struct kv_page *page)
@@ -243,7 +329,19 @@ static void ask(struct kv_scans *scans, struct kv_page *page)
 
 static bool is_abandoned(const struct kv_command *command)
 {
-    return command->order != NULL && command->order->is_closed;
+    return command->page->is_dropped || (command->order != NULL && command->order->is_closed);
+}
+
+/* Returns: KV_OK, or how the command ends at once. */
+static int prepare(const struct kv_scans *scans, struct kv_command *command)
+{
+    if (kv_command_keep(command) != 0)
+        return KV_FULL;
+    if (command->value.len != 0 && !scans->seeks) {
+        command->refusal = "the store lists keys in no order, which a delimiter needs";
+        return KV_INAPPLICABLE;
+    }
+    return read_cursor(scans, command->page, command->argument) ? KV_OK : KV_BAD_CURSOR;
 }
 
 void kv_scan_begin(struct kv_scans *scans, struct kv_command *command)
@@ -251,12 +349,9 @@ void kv_scan_begin(struct kv_scans *scans, struct kv_command *command)
     struct kv_page *page = command->page;
     assert(page->max_keys >= 1 && page->max_keys <= KV_PAGE_MOST_KEYS);
     kv_command_mark_unsettled(command);
-    if (kv_command_keep(command) != 0) {
-        kv_command_finish(command, KV_FULL);
-        return;
-    }
-    if (!read_cursor(page, command->argument)) {
-        kv_command_finish(command, KV_BAD_CURSOR);
+    int status = prepare(scans, command);
+    if (status != KV_OK) {
+        kv_command_finish(command, status);
         return;
     }
     page->scan.prefix = command->key;

@@ -2,7 +2,11 @@
  * SCANs: pages of keys, put together from small pages of the store.
  *
  * Bounded: a loop takes a few of the store's pages in a turn, of the scans in rotation; a command
- * ends after a number of them, with a cursor, even if it found nothing.
+ * ends after a number of them, with a cursor, even if it found nothing. One that only counts goes
+ * on to the end, as it holds nothing.
+ *
+ * Over a store that seeks, a walk jumps over the keys of a folded prefix, and a cursor is the place
+ * in byte order where the next page begins.
  */
 #ifndef KV_KEYSPACE_SCAN_H
 #define KV_KEYSPACE_SCAN_H
@@ -17,6 +21,7 @@ struct kv_scans {
     const struct kv_keyspace_parts *parts;
     uint32_t loop;
     bool is_ordered;       /* KV_STORE_ORDERED */
+    bool seeks;            /* KV_STORE_SEEKS */
     struct kv_queue ready; /* to be given to the store */
     struct kv_inbox done;  /* from the store's threads */
     uint64_t n_deferred;   /* with the store's threads */

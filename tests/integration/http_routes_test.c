@@ -55,7 +55,7 @@ static void expect_contains(const struct kv_test_response *response, const char 
 static void unknown_path_is_404_and_told_where_keys_are(void **state)
 {
     static const char *const paths[] = {
-        "//",        "/storage",        "/storages/k", "/Storage/k",   "/ws/",        "/WS",
+        "//",        "/storages/k",     "/Storage/k",  "/ws/",         "/WS",
         "/healthz/", "/x/../storage/k", "//storage/k", "/%73torage/k", "/favicon.ico"};
     struct kv_test_stream stream;
     struct kv_test_response response = {0};
