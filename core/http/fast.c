@@ -397,7 +397,7 @@ void kv_fast_open(struct kv_fast_loop *loop, struct kv_connection *connection)
     fast->connection = connection;
     kv_list_append(&loop->all, &fast->in_loop);
     kv_list_init(&fast->in_active);
-    kv_outbound_init(&fast->out);
+    kv_outbound_init(&fast->out, &connection->among->chunks);
     kv_quantum_init(&fast->quantum);
     fast->heads = kv_head_memory_of(&loop->known_heads);
     kv_connection_serve(connection, &protocol, fast);

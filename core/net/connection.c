@@ -92,6 +92,11 @@ void kv_connections_init(struct kv_connections *connections, struct kv_loop *loo
     kv_lingerers_init(&connections->lingerers, loop, n_lingering);
 }
 
+void kv_connections_fini(struct kv_connections *connections)
+{
+    kv_chunks_fini(&connections->chunks);
+}
+
 void kv_connections_refuse(struct kv_connections *connections, h2o_socket_t *sock,
                            struct kv_slice text)
 {

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "net/channel.h"
 #include "net/linger.h"
+#include "net/outbound.h"
 #include "net/pace.h"
 #include "net/peers.h"
 
@@ -38,6 +39,7 @@ struct kv_connections {
     struct kv_loop *loop;
     struct kv_list all;
     struct kv_lingerers lingerers;
+    struct kv_chunks chunks; /* for their outbound queues */
     struct kv_patience patience;
     struct kv_slice lateness; /* the response to a request that does not arrive in time */
     _Atomic uint32_t *n;      /* of all loops */
@@ -97,6 +99,9 @@ void kv_connections_init(struct kv_connections *connections, struct kv_loop *loo
 /* Sends a text to the peer of a socket that is no connection, and closes it lingering. */
 void kv_connections_refuse(struct kv_connections *connections, struct st_h2o_socket_t *sock,
                            struct kv_slice text);
+
+/* All of them are closed. */
+void kv_connections_fini(struct kv_connections *connections);
 
 /* Ends those that have made no progress for too long, or are to end. */
 void kv_connections_sweep(struct kv_connections *connections);

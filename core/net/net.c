@@ -191,6 +191,7 @@ void kv_net_destroy(struct kv_net *net)
         struct net_loop *here = &net->loops[i];
         kv_listeners_fini(&here->listeners);
         kv_timer_stop(here->connections.loop, &here->sweep);
+        kv_connections_fini(&here->connections);
     }
     KV_LIST_EACH(&net->unix_sockets, link, after)
     kv_unix_socket_remove(KV_CONTAINER(link, struct kv_unix_socket, link));

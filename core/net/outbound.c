@@ -12,7 +12,9 @@ enum {
     FIRST_CHUNK = 512,
     LARGEST_CHUNK = 16384,
     LONGEST_WRITE = 4 << 20,
-    MOST_IOVECS = 512
+    MOST_IOVECS = 512,
+    MOST_FREE_CHUNKS =
+        128 /* of the first size: connections that write alike need one a turn each */
 };
 
 struct kv_piece {
@@ -72,17 +74,48 @@ static size_t piece_len(const struct kv_piece *piece)
     return piece->head_len + piece->held.bytes.len + piece->tail_len;
 }
 
-void kv_outbound_init(struct kv_outbound *out)
+void kv_chunks_fini(struct kv_chunks *chunks)
 {
-    *out = (struct kv_outbound){0};
+    while (chunks->free != NULL) {
+        struct kv_outbound_node *chunk = KV_CONTAINER(chunks->free, struct kv_outbound_node, link);
+        chunks->free = chunk->link.next;
+        free(chunk);
+    }
+    chunks->n = 0;
+}
+
+static struct kv_outbound_node *take_memory(struct kv_chunks *chunks, size_t capacity)
+{
+    if (capacity != FIRST_CHUNK || chunks->free == NULL)
+        return kv_alloc(sizeof(struct kv_outbound_node) + capacity);
+    struct kv_outbound_node *chunk = KV_CONTAINER(chunks->free, struct kv_outbound_node, link);
+    chunks->free = chunk->link.next;
+    chunks->n--;
+    return chunk;
+}
+
+static void give_memory_back(struct kv_chunks *chunks, struct kv_outbound_node *node)
+{
+    if (node->capacity != FIRST_CHUNK || chunks->n >= MOST_FREE_CHUNKS) {
+        free(node);
+        return;
+    }
+    node->link.next = chunks->free;
+    chunks->free = &node->link;
+    chunks->n++;
+}
+
+void kv_outbound_init(struct kv_outbound *out, struct kv_chunks *chunks)
+{
+    *out = (struct kv_outbound){.chunks = chunks};
     kv_queue_init(&out->nodes);
 }
 
-static void free_node(struct kv_outbound_node *node)
+static void free_node(struct kv_outbound *out, struct kv_outbound_node *node)
 {
     if (node->piece != NULL)
         kv_piece_unref(node->piece);
-    free(node);
+    give_memory_back(out->chunks, node);
 }
 
 static size_t node_len(const struct kv_outbound_node *node)
@@ -100,14 +133,14 @@ void kv_outbound_fini(struct kv_outbound *out)
 {
     struct kv_link *link;
     while ((link = kv_queue_pop(&out->nodes)) != NULL)
-        free_node(KV_CONTAINER(link, struct kv_outbound_node, link));
-    kv_outbound_init(out);
+        free_node(out, KV_CONTAINER(link, struct kv_outbound_node, link));
+    kv_outbound_init(out, out->chunks);
 }
 
 static struct kv_outbound_node *add_node(struct kv_outbound *out, size_t capacity,
                                          struct kv_piece *piece)
 {
-    struct kv_outbound_node *node = kv_alloc(sizeof(*node) + capacity);
+    struct kv_outbound_node *node = take_memory(out->chunks, capacity);
     node->piece = piece;
     node->len = 0;
     node->capacity = capacity;
@@ -202,7 +235,7 @@ void kv_outbound_written(struct kv_outbound *out)
         struct kv_outbound_node *node =
             KV_CONTAINER(kv_queue_pop(&out->nodes), struct kv_outbound_node, link);
         out->bytes -= node_cost(node);
-        free_node(node);
+        free_node(out, node);
     }
 }
 
@@ -227,7 +260,7 @@ void kv_outbound_drop(struct kv_outbound *out)
     while ((link = kv_queue_pop(&out->nodes)) != NULL) {
         struct kv_outbound_node *node = KV_CONTAINER(link, struct kv_outbound_node, link);
         out->bytes -= node_cost(node);
-        free_node(node);
+        free_node(out, node);
     }
     while ((link = kv_queue_pop(&kept)) != NULL)
         kv_queue_push(&out->nodes, link);

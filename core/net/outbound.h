@@ -21,7 +21,16 @@ struct kv_piece *kv_piece_create_held(struct kv_slice lead, struct kv_slice head
                                       struct kv_held body, struct kv_slice tail);
 void kv_piece_unref(struct kv_piece *piece);
 
+/* Chunks for reuse by the queues of a loop, which they outlive. All zero is empty. */
+struct kv_chunks {
+    struct kv_link *free;
+    size_t n;
+};
+
+void kv_chunks_fini(struct kv_chunks *chunks);
+
 struct kv_outbound {
+    struct kv_chunks *chunks;
     struct kv_queue nodes;
     struct kv_outbound_node *last;
     size_t bytes; /* of memory for what the kernel has not taken, as far as known; shared pieces
@@ -34,7 +43,7 @@ enum {
     KV_OUTBOUND_LARGEST_COPY = 1024 /* up to here a copy is cheaper than a reference and an iovec */
 };
 
-void kv_outbound_init(struct kv_outbound *out);
+void kv_outbound_init(struct kv_outbound *out, struct kv_chunks *chunks);
 void kv_outbound_fini(struct kv_outbound *out);
 
 /* Appends bytes, copied. */

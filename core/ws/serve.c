@@ -285,7 +285,7 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection)
     kv_client_limit(session->client, &session->out.bytes, here->config->max_unsent_bytes);
     session->heard_ms = session->progress_ms = kv_loop_now_ms(here->loop);
     session->timer.fire = on_timer;
-    kv_outbound_init(&session->out);
+    kv_outbound_init(&session->out, &connection->among->chunks);
     kv_quantum_init(&session->quantum);
     kv_list_init(&session->in_active);
     kv_list_append(&here->sessions, &session->in_loop);

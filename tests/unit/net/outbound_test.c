@@ -21,6 +21,7 @@ enum {
 
 static struct {
     struct kv_loop *loop;
+    struct kv_chunks chunks;
     struct kv_outbound out;
     struct kv_channel channel;
     int peer;
@@ -39,7 +40,7 @@ static int set_up(void **state)
 {
     int ends[2];
     (void)state;
-    kv_outbound_init(&rig.out);
+    kv_outbound_init(&rig.out, &rig.chunks);
     rig.loop = kv_loop_create(0, &kv_clock_boot);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0)
         return -1;
@@ -57,6 +58,7 @@ static int tear_down(void **state)
     h2o_socket_close(rig.channel.sock);
     close(rig.peer);
     kv_outbound_fini(&rig.out);
+    kv_chunks_fini(&rig.chunks);
     kv_buffer_fini(&rig.taken);
     kv_loop_destroy(rig.loop);
     return 0;
@@ -178,6 +180,28 @@ static void writes_that_are_alike_have_one_piece_from_the_second_on(void **state
     }
 }
 
+static void chunks_are_used_again_up_to_a_limit(void **state)
+{
+    enum {
+        QUEUES = 1000
+    };
+    static struct kv_outbound queues[QUEUES];
+    (void)state;
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < QUEUES; i++) {
+            kv_outbound_init(&queues[i], &rig.chunks);
+            kv_outbound_append(&queues[i], KV_SLICE("short"));
+        }
+        assert_int_equal(rig.chunks.n, 0);
+        for (int i = 0; i < QUEUES; i++)
+            kv_outbound_fini(&queues[i]);
+        assert_in_range(rig.chunks.n, 1, QUEUES / 2);
+    }
+    const struct kv_link *free_one = rig.chunks.free;
+    kv_outbound_append(&rig.out, KV_SLICE("short"));
+    assert_ptr_equal(rig.out.nodes.head, free_one);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +213,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bytes_count_the_memory_that_is_held, set_up, tear_down),
         cmocka_unit_test_setup_teardown(writes_that_are_alike_have_one_piece_from_the_second_on,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(chunks_are_used_again_up_to_a_limit, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

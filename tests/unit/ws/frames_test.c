@@ -29,6 +29,7 @@ static const struct {
     {65536, {"\x81\x7f\0\0\0\0\0\x01\0\0", LONGEST_HEADER}},
 };
 
+static struct kv_chunks chunks;
 static struct kv_outbound out;
 
 static void on_written(void *user, enum kv_channel_event event)
@@ -79,7 +80,7 @@ static void a_message_has_a_header_of_its_length(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char *text = kv_alloc(cases[i].len);
         memset(text, 'm', cases[i].len);
-        kv_outbound_init(&out);
+        kv_outbound_init(&out, &chunks);
         kv_frames_text(&out, (struct kv_slice){text, cases[i].len});
         assert_sent(cases[i].header, cases[i].len);
         kv_outbound_fini(&out);
@@ -92,7 +93,7 @@ static void a_frame_has_a_header_of_all_its_parts(void **state)
     static const struct kv_item item = {.value = {"mm", 2}};
     (void)state;
     struct kv_piece *frame = kv_frames_shared(NULL, KV_SLICE("mmm"), &item, KV_SLICE("m"));
-    kv_outbound_init(&out);
+    kv_outbound_init(&out, &chunks);
     kv_outbound_append_piece(&out, frame);
     kv_piece_unref(frame);
     assert_sent(KV_SLICE("\x81\x06"), 6);
@@ -109,7 +110,7 @@ static void an_item_is_sent_between_head_and_tail(void **state)
     const struct kv_item large = {.value = {value, LONG}};
     (void)state;
     memset(value, 'm', LONG);
-    kv_outbound_init(&out);
+    kv_outbound_init(&out, &chunks);
     kv_frames_item(&out, NULL, KV_SLICE("m"), &small, KV_SLICE("m"));
     assert_sent(KV_SLICE("\x81\x04"), 4);
     kv_frames_item(&out, NULL, KV_SLICE("m"), &large, KV_SLICE("m"));
@@ -123,7 +124,7 @@ static void control_frames_have_their_opcode_and_code(void **state)
                                    "four\x88\x06\x03\xe9"
                                    "five\x88\x00";
     (void)state;
-    kv_outbound_init(&out);
+    kv_outbound_init(&out, &chunks);
     kv_frames_control(&out, KV_FRAME_PONG, KV_SLICE("four"));
     kv_frames_close(&out, KV_CLOSE_GOING_AWAY, KV_SLICE("five"));
     kv_frames_close(&out, KV_CLOSE_NONE, KV_SLICE(""));
@@ -141,5 +142,7 @@ int main(void)
         cmocka_unit_test(an_item_is_sent_between_head_and_tail),
         cmocka_unit_test(control_frames_have_their_opcode_and_code),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    kv_chunks_fini(&chunks);
+    return failed;
 }
