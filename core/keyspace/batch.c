@@ -57,6 +57,7 @@ static void prepare(struct kv_command *command)
     command->state = KV_COMMAND_SUBMITTED;
     if (command->watch != NULL)
         command->told_before = command->watch->n_told;
+    command->awaited_revision = 0;
 }
 
 /* It is to be read as the first of its client's commands, which needs no room. */
@@ -106,6 +107,27 @@ static int reason_not_to_submit(const struct kv_store_link *store, struct kv_com
     return !store->is_sync && kv_command_keep(command) != 0 ? KV_FULL : 0;
 }
 
+static bool has_writes(struct kv_cmd *const *cmds, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (cmds[i]->op != KV_OP_GET)
+            return true;
+    return false;
+}
+
+static void give_to_store(struct kv_batch *batch, struct kv_cmd *const *cmds, size_t n)
+{
+    const struct kv_store_link *store = batch->store;
+    struct kv_watermark *watermark = &batch->inbox->feed->watermark;
+    uint32_t loop = batch->inbox->index;
+    bool may_change = has_writes(cmds, n);
+    if (may_change)
+        kv_watermark_enter(watermark, loop);
+    store->ops->submit(store->store, loop, cmds, n);
+    if (may_change)
+        kv_watermark_leave(watermark, loop);
+}
+
 static void submit_vector(struct kv_batch *batch)
 {
     const struct kv_store_link *store = batch->store;
@@ -122,7 +144,7 @@ static void submit_vector(struct kv_batch *batch)
     }
     if (n == 0)
         return;
-    store->ops->submit(store->store, batch->inbox->index, cmds, n);
+    give_to_store(batch, cmds, n);
     for (size_t i = 0; i < n; i++) {
         if (cmds[i]->is_deferred)
             batch->n_deferred++;

@@ -242,6 +242,22 @@ void kv_client_send(struct kv_client *client, struct kv_command *command)
         hold(command);
 }
 
+/* Changes that the feed holds back may be older than what the command shows, or than the
+ * subscription that it makes. Returns: whether it has to wait until they are delivered. */
+static bool awaits_feed(struct kv_command *command)
+{
+    struct kv_feed_inbox *inbox = &command->home->inbox;
+    uint64_t oldest = kv_feed_oldest_held(inbox);
+    if (oldest == 0)
+        return false;
+    if (command->awaited_revision == 0)
+        command->awaited_revision = kv_feed_newest_held(inbox);
+    if (oldest > command->awaited_revision)
+        return false;
+    kv_order_await_feed(command->order, command->commands);
+    return true;
+}
+
 /* Subscribes or unsubscribes, as the first of the client's commands: everything before it has been
  * answered, and its own answer precedes the first change. What the feed has already brought
  * belongs to the time before. */
@@ -250,7 +266,6 @@ static void run_topic_command(struct kv_command *command)
     struct kv_client *client = client_of(command);
     struct kv_topics *topics = &client->home->topics;
     client->order.n_held--;
-    kv_feed_deliver(&client->home->inbox);
     command->status = KV_OK;
     command->state = KV_COMMAND_FINISHED;
     struct kv_subscription *subscription = find_subscription(command);
@@ -333,9 +348,14 @@ static void hand_back_finished(struct kv_client *client)
     while (!kv_list_is_empty(&client->commands)) {
         struct kv_command *first =
             KV_CONTAINER(client->commands.next, struct kv_command, in_client);
-        if (is_topic_command(first) && first->state == KV_COMMAND_WAITING)
+        if (is_topic_command(first) && first->state == KV_COMMAND_WAITING) {
+            kv_feed_deliver(&client->home->inbox);
+            if (awaits_feed(first))
+                return;
             run_topic_command(first);
-        if (first->state != KV_COMMAND_FINISHED || awaits_room(client, first))
+        }
+        if (first->state != KV_COMMAND_FINISHED || awaits_room(client, first) ||
+            (first->watch != NULL && awaits_feed(first)))
             return;
         if (first->watch != NULL && is_read(first)) {
             if (first->is_overtaken || !catch_up(first)) {
@@ -370,6 +390,6 @@ void kv_client_advance(struct kv_order *order)
     order->is_dirty = false;
     hand_back_finished(client);
     let_in_held(client);
-    if (client->owner == NULL && client->n_commands == 0 && !order->is_dirty)
+    if (client->owner == NULL && client->n_commands == 0 && !order->is_dirty && !order->awaits_feed)
         free(client);
 }

@@ -25,6 +25,8 @@
  * Where that state has passed its deadline meanwhile, it is read again, and with it every later
  * `get` of the key that has been read already.
  * As later writes of the client wait until it is answered, it never shows a write sent after it.
+ * Changes of the key that were read may still be held back by the feed, for the order among keys:
+ * the answer waits for those, and so does a subscribe, which must not be told of older ones.
  */
 #ifndef KV_KEYSPACE_CLIENT_H
 #define KV_KEYSPACE_CLIENT_H

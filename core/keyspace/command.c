@@ -44,6 +44,7 @@ void kv_commands_init(struct kv_commands *commands, const struct kv_store_link *
     *commands = (struct kv_commands){.store = store};
     kv_queue_init(&commands->finished);
     kv_queue_init(&commands->dirty);
+    kv_queue_init(&commands->awaiting);
 }
 
 void kv_commands_fini(struct kv_commands *commands)
@@ -149,6 +150,24 @@ void kv_order_mark_dirty(struct kv_order *order, struct kv_commands *commands)
         return;
     order->is_dirty = true;
     kv_queue_push(&commands->dirty, &order->in_dirty);
+}
+
+void kv_order_await_feed(struct kv_order *order, struct kv_commands *commands)
+{
+    if (order->awaits_feed)
+        return;
+    order->awaits_feed = true;
+    kv_queue_push(&commands->awaiting, &order->in_awaiting);
+}
+
+void kv_commands_end_waits(struct kv_commands *commands)
+{
+    struct kv_link *link;
+    while ((link = kv_queue_pop(&commands->awaiting)) != NULL) {
+        struct kv_order *order = KV_CONTAINER(link, struct kv_order, in_awaiting);
+        order->awaits_feed = false;
+        kv_order_mark_dirty(order, commands);
+    }
 }
 
 void kv_command_mark_unsettled(struct kv_command *command)

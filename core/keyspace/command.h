@@ -73,7 +73,9 @@ struct kv_order {
     bool is_closed;          /* the connection is gone: outcomes are dropped */
     bool is_dirty;           /* there may be a command to hand back, or to let in */
     struct kv_link in_dirty; /* in the loop's list of those */
-    struct kv_room room;     /* for the values of its GETs */
+    bool awaits_feed;        /* its first command waits for changes that the feed holds back */
+    struct kv_link in_awaiting;
+    struct kv_room room; /* for the values of its GETs */
 };
 
 /* The commands of one loop. */
@@ -83,6 +85,7 @@ struct kv_commands {
     uint32_t n_free;
     struct kv_queue finished;   /* of no client, to be handed back */
     struct kv_queue dirty;      /* orders */
+    struct kv_queue awaiting;   /* orders that wait for the feed */
     _Atomic uint64_t under_way; /* sent, and not handed back; written by this loop alone */
 };
 
@@ -205,9 +208,10 @@ struct kv_command {
     struct kv_commands *commands; /* the home's */
     struct kv_order *order;       /* its client's; NULL: in no order with others */
     struct kv_list in_client;
-    struct kv_link link;    /* in the batch, the free list, or an inbox */
-    struct kv_watch *watch; /* GET of a key that its client subscribes to */
-    uint64_t told_before;   /* the watch's count of changes when the GET was submitted */
+    struct kv_link link;       /* in the batch, the free list, or an inbox */
+    struct kv_watch *watch;    /* GET of a key that its client subscribes to */
+    uint64_t told_before;      /* the watch's count of changes when the GET was submitted */
+    uint64_t awaited_revision; /* handed back when the feed has delivered this; 0: not known yet */
     size_t next_interceptor;
     size_t charge;     /* GET: of its order's room */
     bool is_unsettled; /* UPDATE, SCAN: admitted, and not finished; counted in its order's n_held */
@@ -269,6 +273,10 @@ void kv_commands_count(struct kv_commands *commands, int change);
 
 /* There may be something to hand back or to let in of this order. */
 void kv_order_mark_dirty(struct kv_order *order, struct kv_commands *commands);
+
+/* The order's first command waits for the feed; it is dirty again in the next turn. */
+void kv_order_await_feed(struct kv_order *order, struct kv_commands *commands);
+void kv_commands_end_waits(struct kv_commands *commands);
 
 /* It takes several steps, and later writes of its client wait until it has finished. */
 void kv_command_mark_unsettled(struct kv_command *command);

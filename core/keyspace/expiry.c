@@ -26,7 +26,7 @@ static int64_t lower(_Atomic int64_t *at, int64_t to)
 }
 
 void kv_expiry_init(struct kv_expiry *expiry, const struct kv_gate_rules *rules,
-                    const struct kv_feed *feed)
+                    struct kv_feed *feed)
 {
     expiry->store = rules->store;
     expiry->parts = rules->parts;
@@ -63,8 +63,12 @@ void kv_expiry_wake_at(struct kv_expiry *expiry, uint32_t part, int64_t deadline
 static void run_part(struct kv_expiry *expiry, uint32_t part, int64_t now_ms)
 {
     const struct kv_store_link *store = expiry->store;
+    struct kv_watermark *watermark = &expiry->feed->watermark;
+    uint32_t loop = part % expiry->parts->n_loops;
     atomic_store(&expiry->wake_at_ms[part], INT64_MAX);
+    kv_watermark_enter(watermark, loop);
     lower(&expiry->wake_at_ms[part], store->ops->expire(store->store, part, now_ms, CHUNK));
+    kv_watermark_leave(watermark, loop);
 }
 
 /* One chunk of each part that is due, as long as the turn may take; parts that had no turn are

@@ -16,7 +16,7 @@ struct kv_expiry_share {
 struct kv_expiry {
     const struct kv_store_link *store;
     const struct kv_keyspace_parts *parts;
-    const struct kv_feed *feed;
+    struct kv_feed *feed;
     const struct kv_gate_rules *rules;
     uint32_t n_parts;            /* of the store */
     _Atomic int64_t *wake_at_ms; /* of each part of the store */
@@ -24,7 +24,7 @@ struct kv_expiry {
 };
 
 void kv_expiry_init(struct kv_expiry *expiry, const struct kv_gate_rules *rules,
-                    const struct kv_feed *feed);
+                    struct kv_feed *feed);
 void kv_expiry_fini(struct kv_expiry *expiry);
 
 /* The store is open. */

@@ -2,7 +2,9 @@
  * The feed is the only way in which a loop learns of a change, its own writes included. The store
  * tells a change inside the critical section that orders the key's changes; one record, shared by
  * reference count, is pushed to the inbox of each loop that wants it. As pushes that a lock orders
- * are taken in that order, every loop sees one key's changes in their order, each once.
+ * are taken in that order, every loop sees one key's changes in their order, each once. Those of
+ * different keys may be pushed out of order: a loop sorts what it has taken, and delivers it up to
+ * the watermark.
  *
  * Bounded: when a loop is behind by more than it should be, the others submit nothing until it
  * has caught up (kv_feed_is_congested); a loop never waits for itself.
@@ -19,7 +21,8 @@ enum {
 };
 
 struct delivery {
-    struct kv_link link;
+    struct kv_link link; /* in the inbox */
+    struct kv_list held; /* in the order of delivery */
     struct record *record;
 };
 
@@ -36,6 +39,7 @@ void kv_feed_init(struct kv_feed *feed, const struct kv_store_link *store,
     feed->store = store;
     feed->parts = parts;
     kv_interests_init(&feed->interests);
+    kv_watermark_init(&feed->watermark, store, parts);
 }
 
 void kv_feed_fini(struct kv_feed *feed)
@@ -53,6 +57,7 @@ void kv_feed_inbox_init(struct kv_feed_inbox *inbox, struct kv_feed *feed, uint3
     inbox->topics = topics;
     inbox->watches = watches;
     inbox->index = index;
+    kv_list_init(&inbox->held);
     feed->inboxes[index] = inbox;
 }
 
@@ -79,11 +84,8 @@ static struct record *create_record(const struct kv_feed *feed, const struct kv_
     return record;
 }
 
-void kv_feed_changed(struct kv_feed *feed, const struct kv_change *change)
+static void push(struct kv_feed *feed, const struct kv_change *change, uint64_t loops)
 {
-    uint64_t loops = interested_loops(feed, change->hash);
-    if (loops == 0 || kv_feed_is_ending(feed))
-        return;
     uint32_t n = (uint32_t)__builtin_popcountll(loops);
     struct record *record = create_record(feed, change, n);
     for (struct delivery *delivery = record->deliveries; n > 0; n--, delivery++) {
@@ -94,6 +96,14 @@ void kv_feed_changed(struct kv_feed *feed, const struct kv_change *change)
         kv_inbox_push(&there->records, &delivery->link);
         kv_loop_wake(there->loop);
     }
+}
+
+void kv_feed_changed(struct kv_feed *feed, const struct kv_change *change)
+{
+    uint64_t loops = interested_loops(feed, change->hash);
+    if (loops != 0 && !kv_feed_is_ending(feed))
+        push(feed, change, loops);
+    kv_watermark_tell(&feed->watermark, change->revision);
 }
 
 /* ---- on a loop ---- */
@@ -131,34 +141,113 @@ static void account(struct kv_feed_inbox *inbox, uint64_t delivered)
         wake_the_others(inbox);
 }
 
-bool kv_feed_deliver(struct kv_feed_inbox *inbox)
+static struct delivery *held_delivery(const struct kv_list *link)
+{
+    return KV_CONTAINER((uintptr_t)link, struct delivery, held);
+}
+
+static uint64_t revision_of(const struct kv_list *link)
+{
+    return held_delivery(link)->record->change.revision;
+}
+
+static bool is_ordered(const struct kv_feed_inbox *inbox)
+{
+    return inbox->feed->watermark.kind != KV_WATERMARK_UNKNOWN;
+}
+
+/* From the end, as most are in order. */
+static void hold(struct kv_feed_inbox *inbox, struct delivery *delivery)
+{
+    struct kv_list *after = &inbox->held;
+    if (is_ordered(inbox))
+        while (after->prev != &inbox->held &&
+               revision_of(after->prev) > delivery->record->change.revision)
+            after = after->prev;
+    kv_list_append(after, &delivery->held);
+}
+
+static void take(struct kv_feed_inbox *inbox)
 {
     struct kv_link *link = kv_inbox_take_all(&inbox->records);
-    if (link == NULL)
-        return false;
-    uint64_t delivered = 0;
     while (link != NULL) {
         struct delivery *delivery = KV_CONTAINER(link, struct delivery, link);
-        struct record *record = delivery->record;
         link = link->next;
-        delivered += record->bytes;
-        kv_watches_tell(inbox->watches, &record->change);
-        kv_topics_tell(inbox->topics, &record->change);
-        observe(inbox, &record->change);
-        release_record(inbox->feed, record);
+        hold(inbox, delivery);
     }
-    account(inbox, delivered);
-    return true;
+}
+
+static void deliver(struct kv_feed_inbox *inbox, struct record *record)
+{
+    kv_watches_tell(inbox->watches, &record->change);
+    kv_topics_tell(inbox->topics, &record->change);
+    observe(inbox, &record->change);
+    release_record(inbox->feed, record);
+}
+
+/* Returns: the bytes of what was. */
+static uint64_t deliver_upto(struct kv_feed_inbox *inbox, uint64_t revision)
+{
+    uint64_t bytes = 0;
+    while (!kv_list_is_empty(&inbox->held) &&
+           (!is_ordered(inbox) || revision_of(inbox->held.next) <= revision)) {
+        struct delivery *delivery = held_delivery(inbox->held.next);
+        kv_list_remove(&delivery->held);
+        bytes += delivery->record->bytes;
+        deliver(inbox, delivery->record);
+    }
+    inbox->delivered = revision;
+    return bytes;
+}
+
+static uint64_t deliver_known(struct kv_feed_inbox *inbox)
+{
+    uint64_t upto = kv_watermark_now(&inbox->feed->watermark);
+    take(inbox);
+    /* What a store tells in order is next, whether or not the watermark shows it already. */
+    if (inbox->feed->watermark.kind == KV_WATERMARK_TOLD && !kv_list_is_empty(&inbox->held) &&
+        revision_of(inbox->held.prev) > upto)
+        upto = revision_of(inbox->held.prev);
+    return deliver_upto(inbox, upto);
+}
+
+bool kv_feed_deliver(struct kv_feed_inbox *inbox)
+{
+    if (kv_inbox_is_empty(&inbox->records) && kv_list_is_empty(&inbox->held))
+        return false;
+    uint64_t bytes = deliver_known(inbox);
+    if (!kv_list_is_empty(&inbox->held)) {
+        kv_watermark_wait(&inbox->feed->watermark, inbox->index);
+        bytes += deliver_known(inbox);
+    }
+    account(inbox, bytes);
+    return bytes != 0;
 }
 
 void kv_feed_inbox_fini(struct kv_feed_inbox *inbox)
 {
-    struct kv_link *link = kv_inbox_take_all(&inbox->records);
-    while (link != NULL) {
-        struct delivery *delivery = KV_CONTAINER(link, struct delivery, link);
-        link = link->next;
-        release_record(inbox->feed, delivery->record);
-    }
+    take(inbox);
+    KV_LIST_EACH(&inbox->held, link, after)
+    release_record(inbox->feed, held_delivery(link)->record);
+}
+
+uint64_t kv_feed_delivered_upto(struct kv_feed_inbox *inbox)
+{
+    uint64_t upto = kv_watermark_now(&inbox->feed->watermark);
+    if (kv_inbox_is_empty(&inbox->records) && kv_list_is_empty(&inbox->held) &&
+        upto > inbox->delivered)
+        inbox->delivered = upto;
+    return inbox->delivered;
+}
+
+uint64_t kv_feed_oldest_held(const struct kv_feed_inbox *inbox)
+{
+    return kv_list_is_empty(&inbox->held) ? 0 : revision_of(inbox->held.next);
+}
+
+uint64_t kv_feed_newest_held(const struct kv_feed_inbox *inbox)
+{
+    return kv_list_is_empty(&inbox->held) ? 0 : revision_of(inbox->held.prev);
 }
 
 /* ---- the whole ---- */

@@ -1,5 +1,7 @@
 /*
- * The feed: changes on their way from the store's commits to the loops that want them.
+ * The feed: changes on their way from the store's commits to the loops that want them. Where the
+ * order of the store's changes is known (watermark.h), a loop delivers those of all keys in the
+ * order of their revisions.
  */
 #ifndef KV_KEYSPACE_FEED_H
 #define KV_KEYSPACE_FEED_H
@@ -8,6 +10,7 @@
 #include "keyspace/parts.h"
 #include "keyspace/topics.h"
 #include "keyspace/watches.h"
+#include "keyspace/watermark.h"
 
 struct kv_feed_inbox;
 
@@ -16,6 +19,7 @@ struct kv_feed {
     const struct kv_store_link *store;
     const struct kv_keyspace_parts *parts;
     struct kv_interests interests;
+    struct kv_watermark watermark;
     atomic_bool
         is_ending; /* the loops have ended: no change is told any more, and nothing expires */
     struct kv_feed_inbox *inboxes[KV_KEYSPACE_MAX_LOOPS];
@@ -30,7 +34,9 @@ struct kv_feed_inbox {
     struct kv_watches *watches;
     uint32_t index;
     struct kv_inbox records;
-    _Atomic uint64_t bytes; /* of the records */
+    struct kv_list held;    /* taken from there and not delivered, by revision */
+    uint64_t delivered;     /* every change up to this one has been */
+    _Atomic uint64_t bytes; /* of the records, held ones included */
 };
 
 void kv_feed_init(struct kv_feed *feed, const struct kv_store_link *store,
@@ -46,8 +52,18 @@ void kv_feed_inbox_fini(struct kv_feed_inbox *inbox);
 /* The store tells a change, at its commit point. Threads: any. */
 void kv_feed_changed(struct kv_feed *feed, const struct kv_change *change);
 
-/* Delivers to subscribers and observers what has arrived. Returns: whether there was anything. */
+/* Delivers to subscribers and observers what has arrived and is known to be next. The loop is woken
+ * for the rest. Returns: whether anything was delivered. */
 bool kv_feed_deliver(struct kv_feed_inbox *inbox);
+
+/* Every change up to this revision that this loop wanted when it happened has been delivered. It
+ * rises with kv_feed_deliver(), and by itself while no change is on its way here. Not within
+ * on_change. Returns: 0 where the order is not known. */
+uint64_t kv_feed_delivered_upto(struct kv_feed_inbox *inbox);
+
+/* The revisions of the changes that are held back. Returns: 0 where there are none. */
+uint64_t kv_feed_oldest_held(const struct kv_feed_inbox *inbox);
+uint64_t kv_feed_newest_held(const struct kv_feed_inbox *inbox);
 
 /* Some loop is behind by more than a loop should be: nothing is submitted for now. Sequentially
  * consistent, as a loop looks here before it sleeps. */

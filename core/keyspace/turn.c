@@ -57,6 +57,7 @@ static void run(struct kv_loop_stage *stage)
 {
     struct kv_keyspace_loop *here = KV_CONTAINER(stage, struct kv_keyspace_loop, stage);
     kv_batch_collect(&here->batch);
+    kv_commands_end_waits(&here->commands);
     kv_gate_let_go(&here->gate);
     kv_scans_run(&here->scans);
     int64_t until_ms = kv_loop_now_ms(here->loop) + LONGEST_TURN_MS;

@@ -97,7 +97,7 @@ void rig_open(struct rig *rig, uint32_t n_loops)
         .loops = rig->loops,
         .n_loops = n_loops,
         .store_ops = &rig->ops,
-        .store_capabilities = (rig->is_sync ? KV_STORE_SYNC : 0) |
+        .store_capabilities = (rig->is_sync ? KV_STORE_SYNC : 0) | rig->capabilities |
                               (rig->module->identity->capabilities & KV_STORE_ORDERED),
         .store_name = "store",
         .store_options = options,

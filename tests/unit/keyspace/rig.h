@@ -43,7 +43,8 @@ struct rig {
     const struct kv_store_host *host;
     struct kv_keyspace *keyspace;
     /* Set before rig_open(). */
-    bool is_sync; /* no gate: the store completes within submit() */
+    bool is_sync;          /* no gate: the store completes within submit() */
+    uint64_t capabilities; /* of the store, besides */
     struct kv_ttl_link *ttl_chain;
     size_t n_ttl_chain;
     struct kv_interceptor *interceptors[4];
