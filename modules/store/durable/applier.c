@@ -48,19 +48,26 @@ void changes_fini(struct changes *changes)
 
 /* ---- sorting ---- */
 
+/* Returns: how many of the first `most` bytes both have in common. */
+static size_t common_length(const char *one, const char *other, size_t most)
+{
+    size_t len = 0;
+    while (len < most && one[len] == other[len])
+        len++;
+    return len;
+}
+
 /* How many bytes all keys begin with. */
-static size_t common_length(const struct changes *changes)
+static size_t common_prefix(const struct changes *changes)
 {
     struct kv_slice first = entry_key(changes->all[0].new);
     size_t len = first.len;
     for (size_t i = 1; i < changes->n; i++) {
         struct kv_slice key = entry_key(changes->all[i].new);
-        size_t end = key.len < len ? key.len : len;
-        if (memcmp(key.bytes, first.bytes, end) != 0)
-            for (size_t at = 0; at < end; at++)
-                if (key.bytes[at] != first.bytes[at])
-                    end = at;
-        len = end;
+        size_t most = key.len < len ? key.len : len;
+        if (memcmp(key.bytes, first.bytes, most) != 0)
+            most = common_length(key.bytes, first.bytes, most);
+        len = most;
     }
     return len;
 }
@@ -90,7 +97,7 @@ static int by_key_and_time(const void *a, const void *b)
 /* Most comparisons need not look at the keys, which are all over the memory. */
 static void sort(struct changes *changes)
 {
-    size_t len = changes->n == 0 ? 0 : common_length(changes);
+    size_t len = changes->n == 0 ? 0 : common_prefix(changes);
     for (size_t i = 0; i < changes->n; i++)
         changes->all[i].order = order_of(entry_key(changes->all[i].new), len);
     qsort(changes->all, changes->n, sizeof(*changes->all), by_key_and_time);
@@ -106,7 +113,7 @@ static bool is_same_key(const struct entry *one, const struct entry *other)
 static enum kv_engine_status give_rows(struct applier *applier)
 {
     if (applier->rows.is_short ||
-        !rows_give(rows_slice(&applier->rows), applier->ops, applier->engine))
+        !rows_give(rows_slice(&applier->rows), applier->base->ops, applier->base->engine))
         return KV_ENGINE_FULL;
     rows_clear(&applier->rows);
     return KV_ENGINE_OK;
@@ -115,7 +122,7 @@ static enum kv_engine_status give_rows(struct applier *applier)
 static enum kv_engine_status commit(struct applier *applier)
 {
     enum kv_engine_status status = give_rows(applier);
-    enum kv_engine_status committed = applier->ops->commit(applier->engine);
+    enum kv_engine_status committed = applier->base->ops->commit(applier->base->engine);
     return status == KV_ENGINE_OK ? committed : status;
 }
 
@@ -132,7 +139,7 @@ static size_t last_of_key(const struct changes *changes, size_t first)
 static void change_key(struct applier *applier, size_t first, size_t last)
 {
     struct change *all = applier->changes.all;
-    rows_change(&applier->rows, all[first].old, all[last].new, applier->clock);
+    rows_change(&applier->rows, all[first].old, all[last].new, applier->base->clock);
     for (size_t i = first; i <= last; i++) {
         entry_unref(all[i].new);
         all[i].new = NULL;
@@ -144,7 +151,7 @@ static enum kv_engine_status apply(struct applier *applier)
 {
     struct changes *changes = &applier->changes;
     uint32_t n = 0;
-    uint32_t limit = kv_engine_commit_limit(applier->ops, applier->engine);
+    uint32_t limit = kv_engine_commit_limit(applier->base->ops, applier->base->engine);
     rows_clear(&applier->rows);
     sort(changes);
     for (size_t i = 0, last; i < changes->n; i = last + 1) {
@@ -153,7 +160,7 @@ static enum kv_engine_status apply(struct applier *applier)
         enum kv_engine_status status = KV_ENGINE_OK;
         if (++n >= limit) {
             status = commit(applier);
-            limit = kv_engine_commit_limit(applier->ops, applier->engine);
+            limit = kv_engine_commit_limit(applier->base->ops, applier->base->engine);
             n = 0;
         } else if (applier->rows.len >= GIVEN_AT) {
             status = give_rows(applier);
@@ -177,12 +184,12 @@ static void take_head(void *context, struct kv_slice value)
 }
 
 /* The engine brings commits to its disk when it likes. */
-static enum kv_engine_status look_what_is_on_disk(struct applier *applier)
+static enum kv_engine_status learn_what_is_on_disk(struct applier *applier)
 {
     struct looking looking = {0};
     enum kv_engine_status status =
-        applier->ops->get(applier->engine, KV_ENGINE_META, RECORD_STORE_HEAD_KEY, KV_ENGINE_ON_DISK,
-                          take_head, &looking);
+        applier->base->ops->get(applier->base->engine, KV_ENGINE_META, RECORD_STORE_HEAD_KEY,
+                                KV_ENGINE_ON_DISK, take_head, &looking);
     if (status == KV_ENGINE_OK && looking.is_head)
         applier->persisted = looking.head.sequence;
     return status == KV_ENGINE_ABSENT ? KV_ENGINE_OK : status;
@@ -190,11 +197,11 @@ static enum kv_engine_status look_what_is_on_disk(struct applier *applier)
 
 static enum kv_engine_status shorten_journal(struct applier *applier)
 {
-    enum kv_engine_status status = look_what_is_on_disk(applier);
+    enum kv_engine_status status = learn_what_is_on_disk(applier);
     journal_forget(applier->journal, applier->persisted);
     size_t bytes = journal_bytes(applier->journal) + value_files_bytes(&applier->journal->values);
-    if (status == KV_ENGINE_OK && bytes > applier->most_behind) {
-        status = applier->ops->persist(applier->engine);
+    if (status == KV_ENGINE_OK && bytes > applier->base->journal_size) {
+        status = applier->base->ops->persist(applier->base->engine);
         if (status == KV_ENGINE_OK)
             journal_forget(applier->journal, applier->persisted = applier->head.sequence);
     }
@@ -207,7 +214,7 @@ static enum kv_engine_status work(struct applier *applier)
     enum kv_engine_status status = apply(applier);
     if (status != KV_ENGINE_OK)
         return status;
-    states_applied(applier->states, applier->head.sequence);
+    states_applied(applier->base->states, applier->head.sequence);
     changes_clear(&applier->changes);
     return shorten_journal(applier);
 }
@@ -243,21 +250,17 @@ static void *applier_run(void *argument)
     return NULL;
 }
 
-void applier_init(struct applier *applier, const struct kv_engine_ops *ops, struct states *states,
-                  struct journal *journal, struct queue *writes)
+void applier_init(struct applier *applier, const struct base *base, struct journal *journal,
+                  struct queue *writes)
 {
     *applier = (struct applier){
-        .ops = ops, .states = states, .journal = journal, .writes = writes, .status = KV_ENGINE_OK};
+        .base = base, .journal = journal, .writes = writes, .status = KV_ENGINE_OK};
     pthread_mutex_init(&applier->lock, NULL);
     pthread_cond_init(&applier->moved, NULL);
 }
 
-int applier_start(struct applier *applier, struct kv_engine *engine, struct record_clock clock,
-                  size_t most_behind)
+int applier_start(struct applier *applier)
 {
-    applier->engine = engine;
-    applier->clock = clock;
-    applier->most_behind = most_behind;
     int fault = pthread_create(&applier->thread, NULL, applier_run, applier);
     applier->has_thread = fault == 0;
     if (applier->has_thread)

@@ -11,7 +11,7 @@
 #include "journal.h"
 #include "queue.h"
 #include "rows.h"
-#include "states.h"
+#include "base.h"
 
 /* What a record of the journal made of a key. */
 struct change {
@@ -44,12 +44,8 @@ enum applier_state {
 };
 
 struct applier {
-    const struct kv_engine_ops *ops;
-    struct kv_engine *engine;
-    struct states *states;
+    const struct base *base;
     struct journal *journal;
-    struct record_clock clock;
-    size_t most_behind;
     struct queue *writes; /* stirred when it becomes idle */
     pthread_t thread;
     bool has_thread;
@@ -65,16 +61,14 @@ struct applier {
     uint64_t persisted; /* the record up to which the engine is known to have all on its disk */
 };
 
-void applier_init(struct applier *applier, const struct kv_engine_ops *ops, struct states *states,
-                  struct journal *journal, struct queue *writes);
+void applier_init(struct applier *applier, const struct base *base, struct journal *journal,
+                  struct queue *writes);
 
 /* What it is busy with, it ends. */
 void applier_fini(struct applier *applier);
 
-/* most_behind: bytes of the journal that the engine may lack on its disk. Returns: an error number,
- * or 0. */
-int applier_start(struct applier *applier, struct kv_engine *engine, struct record_clock clock,
-                  size_t most_behind);
+/* Returns: an error number, or 0. */
+int applier_start(struct applier *applier);
 
 /* Returns: whether it is idle; then *ret_status. */
 bool applier_is_idle(struct applier *applier, enum kv_engine_status *ret_status);

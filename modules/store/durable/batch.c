@@ -84,7 +84,7 @@ static struct touched *find(const struct batch *batch, struct kv_slice key, uint
 /* Reads the state of a held key that is not in memory. */
 static void learn(struct batch *batch, struct touched *touched)
 {
-    touched->first = touched->shown = held_learn(&batch->source, touched->first, &touched->fault);
+    touched->first = touched->shown = held_learn(batch->base, touched->first, &touched->fault);
     if (touched->fault == KV_OK && entry_is_there(touched->first))
         batch->bytes += entry_size(touched->first);
 }
@@ -105,7 +105,7 @@ static struct touched *touch(struct batch *batch, struct kv_slice key, uint64_t 
     if (touched != NULL)
         return touched;
     bool is_unknown;
-    struct entry *held = states_hold(batch->source.states, key, hash, &is_unknown);
+    struct entry *held = states_hold(batch->base->states, key, hash, &is_unknown);
     if (held == NULL)
         return NULL;
     touched = &batch->touched[batch->n_touched++];
@@ -157,8 +157,7 @@ static uint64_t remove_key(struct batch *batch, struct touched *touched, enum kv
 static bool is_alive(const struct batch *batch, const struct entry *entry)
 {
     return entry_is_there(entry) &&
-           (entry->deadline_ms == KV_NEVER ||
-            batch->host->base.now_ms(&batch->host->base) < entry->deadline_ms);
+           (entry->deadline_ms == KV_NEVER || base_now_ms(batch->base) < entry->deadline_ms);
 }
 
 static void get_key(struct kv_cmd *cmd, struct entry *state, bool is_there)
@@ -207,7 +206,7 @@ static void set_key(struct batch *batch, struct kv_cmd *cmd, struct touched *tou
         finish(cmd, is_moved ? KV_UNCHANGED : KV_FULL, is_moved ? current->revision : 0);
         return;
     }
-    if (cmd->key.len + cmd->value.len > batch->source.ops->max_row) {
+    if (cmd->key.len + cmd->value.len > batch->base->ops->max_row) {
         finish(cmd, KV_TOO_BIG, 0);
         return;
     }
@@ -292,13 +291,13 @@ static bool has_to_wait(const struct batch *batch, const struct kv_cmd *cmd)
     if (touched == NULL || touched->current == touched->shown ||
         touched->current->deadline_ms == KV_NEVER)
         return false;
-    return touched->current->deadline_ms < batch->host->base.now_ms(&batch->host->base) + SOON_MS;
+    return touched->current->deadline_ms < base_now_ms(batch->base) + SOON_MS;
 }
 
 /* Whether the command may find room once it is known how much there is. */
 static bool has_to_know_room(const struct batch *batch, const struct kv_cmd *cmd)
 {
-    if (batch->room->is_known || (cmd->op != KV_OP_SET && cmd->op != KV_OP_TOUCH) ||
+    if (room_is_settled(batch->room) || (cmd->op != KV_OP_SET && cmd->op != KV_OP_TOUCH) ||
         room_has(batch->room, cmd->key.len, cmd->value.len))
         return false;
     batch->room->is_wanted = true;
@@ -310,7 +309,7 @@ static void drop_prepared(struct batch *batch, struct entry *prepared)
 {
     if (prepared == NULL)
         return;
-    states_let_go(batch->source.states, prepared);
+    states_let_go(batch->base->states, prepared);
     entry_unref(prepared);
 }
 
@@ -376,7 +375,7 @@ void batch_rows(const struct batch *batch, struct rows *rows)
     for (size_t i = 0; i < batch->n_touched; i++) {
         const struct touched *touched = &batch->touched[i];
         if (touched->current != touched->first)
-            rows_change(rows, former_of(touched->first), touched->current, batch->source.clock);
+            rows_change(rows, former_of(touched->first), touched->current, batch->base->clock);
     }
 }
 
@@ -395,7 +394,7 @@ static void publish(struct batch *batch, const struct step *step, uint64_t seque
     struct touched *touched = &batch->touched[step->touched];
     step->after->sequence = sequence;
     keep_file(step->after);
-    states_publish(batch->source.states, touched->shown, step->after);
+    states_publish(batch->base->states, touched->shown, step->after);
     touched->shown = step->after;
     if (step->reason == 0)
         return;
@@ -407,7 +406,7 @@ static void publish(struct batch *batch, const struct step *step, uint64_t seque
         .before = entry_item(step->before),
         .after = entry_item(step->after),
     };
-    batch->host->changed(batch->host, deadlines_part(change.hash), &change);
+    batch->base->host->changed(batch->base->host, deadlines_part(change.hash), &change);
 }
 
 static void plan_deadline(struct batch *batch, const struct entry *entry)
@@ -415,7 +414,7 @@ static void plan_deadline(struct batch *batch, const struct entry *entry)
     if (entry->deadline_ms == KV_NEVER)
         return;
     deadlines_add(batch->deadlines, entry);
-    batch->host->wake_at(batch->host, deadlines_part(entry->hash), entry->deadline_ms);
+    batch->base->host->wake_at(batch->base->host, deadlines_part(entry->hash), entry->deadline_ms);
 }
 
 /* Tells the new deadlines of the batch, once they are published. */
@@ -441,7 +440,7 @@ static void empty(struct batch *batch)
     for (size_t i = 0; i < batch->n_touched; i++) {
         struct touched *touched = &batch->touched[i];
         batch->buckets[bucket_of(batch, touched->first->hash)] = 0;
-        states_let_go(batch->source.states, touched->shown);
+        states_let_go(batch->base->states, touched->shown);
         entry_unref(touched->first);
     }
     for (size_t i = 0; i < batch->n_steps; i++)

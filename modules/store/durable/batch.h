@@ -17,7 +17,6 @@
 
 #include "applier.h"
 #include "deadlines.h"
-#include "engine.h"
 #include "held.h"
 #include "record.h"
 #include "room.h"
@@ -48,8 +47,7 @@ struct step {
 };
 
 struct batch {
-    const struct kv_store_host *host;
-    struct held_source source;
+    const struct base *base;
     struct deadlines *deadlines;
     uint64_t *revision; /* the last one given out */
     struct room *room;  /* what may still be written */

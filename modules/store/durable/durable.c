@@ -3,14 +3,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "commit.h"
 #include "reader.h"
 #include "scan.h"
-#include "shared.h"
 #include "writer.h"
 
-enum {
-    LEAST_RESERVE = 1 << 20 /* less is of no use */
+struct kv_store {
+    struct base base;
+    struct writer writer;
+    struct readers readers;
 };
 
 const char *const kv_durable_durabilities[] = {"always", "interval", "os", NULL};
@@ -62,7 +62,8 @@ static struct job **way_of_write(struct kv_store *store, struct sorted *sorted,
 {
     bool is_long = cmd->op == KV_OP_SET && cmd->value.len > KV_LONG_VALUE;
     sorted->written |= mark_of(cmd->hash);
-    return is_long || job_has(sorted->staged, cmd->hash) || stager_has(&store->stager, cmd->hash)
+    return is_long || job_has(sorted->staged, cmd->hash) ||
+                   stager_has(&store->writer.stager, cmd->hash)
                ? &sorted->staged
                : &sorted->writes;
 }
@@ -73,7 +74,7 @@ static struct job **way_of(struct kv_store *store, struct sorted *sorted, struct
         return way_of_write(store, sorted, cmd);
     if ((sorted->written & mark_of(cmd->hash)) != 0)
         return job_has(sorted->staged, cmd->hash) ? &sorted->staged : &sorted->writes;
-    switch (reader_get(store, cmd, false)) {
+    switch (reader_get(&store->base, cmd, false)) {
     case GLANCE_HELD:
         return &sorted->writes;
     case GLANCE_UNKNOWN:
@@ -92,11 +93,11 @@ void kv_durable_submit(struct kv_store *store, uint32_t loop, struct kv_cmd *con
             fail(cmds[i]);
     }
     if (sorted.reads != NULL)
-        queue_push(&store->reads, sorted.reads);
+        queue_push(&store->readers.jobs, sorted.reads);
     if (sorted.writes != NULL)
-        queue_push(&store->writes, sorted.writes);
+        queue_push(&store->writer.jobs, sorted.writes);
     if (sorted.staged != NULL)
-        stager_push(&store->stager, sorted.staged);
+        stager_push(&store->writer.stager, sorted.staged);
 }
 
 void kv_durable_scan(struct kv_store *store, uint32_t loop, struct kv_scan *scan)
@@ -108,23 +109,12 @@ void kv_durable_scan(struct kv_store *store, uint32_t loop, struct kv_scan *scan
     }
     scan->is_deferred = true;
     job->scan = scan;
-    queue_push(&store->writes, job);
+    queue_push(&store->writer.jobs, job);
 }
 
 int64_t kv_durable_expire(struct kv_store *store, uint32_t part, int64_t now_ms, uint32_t max)
 {
-    if (atomic_exchange(&store->is_expiring[part], true))
-        return KV_EXPIRING;
-    struct job *job = job_create(JOB_EXPIRE, 0, 0);
-    if (job == NULL) {
-        atomic_store(&store->is_expiring[part], false);
-        return now_ms + 1000;
-    }
-    job->expire.part = part;
-    job->expire.now_ms = now_ms;
-    job->expire.max = max;
-    queue_push(&store->writes, job);
-    return KV_EXPIRING;
+    return writer_expire(&store->writer, part, now_ms, max);
 }
 
 /* ---- items ---- */
@@ -146,79 +136,46 @@ void kv_durable_unref(struct kv_store *store, void *ref)
 void kv_durable_info(struct kv_store *store, struct kv_store_info *ret_info)
 {
     ret_info->parts = DEADLINES_PARTS;
-    memcpy(ret_info->epoch, store->epoch, sizeof(store->epoch));
-}
-
-/* name: at most 15 letters, for who looks at the process's threads. */
-static int start_thread(pthread_t *ret, const char *name, void *(*run)(void *),
-                        struct kv_store *store, struct kv_error *reterr)
-{
-    int fault = pthread_create(ret, NULL, run, store);
-    if (fault != 0)
-        return kv_error_set(reterr, "%s: no thread: %s", store->path, strerror(fault));
-    pthread_setname_np(*ret, name);
-    return 0;
+    memcpy(ret_info->epoch, store->base.epoch, sizeof(store->base.epoch));
 }
 
 static int start_threads(struct kv_store *store, uint32_t n_readers, struct kv_error *reterr)
 {
-    store->readers = calloc(n_readers, sizeof(pthread_t));
-    if (store->readers == NULL)
-        return kv_error_set(reterr, "%s: no memory", store->path);
-    for (; store->n_readers < n_readers; store->n_readers++)
-        if (start_thread(&store->readers[store->n_readers], "store-reader", reader_run, store,
-                         reterr) != 0)
-            return -1;
-    const struct held_source source = {
-        .states = store->states, .ops = store->ops, .engine = store->engine, .clock = store->clock};
-    int fault = stager_start(&store->stager, &source);
+    int fault = readers_start(&store->readers, n_readers);
     if (fault == 0)
-        fault = syncer_start(&store->syncer);
-    if (fault == 0)
-        fault = applier_start(&store->applier, store->engine, store->clock, store->journal_size);
-    if (fault != 0)
-        return kv_error_set(reterr, "%s: no thread: %s", store->path, strerror(fault));
-    if (start_thread(&store->writer, "store-writer", writer_run, store, reterr) != 0)
-        return -1;
-    store->has_writer = true;
-    return 0;
+        fault = writer_start(&store->writer);
+    return fault == 0
+               ? 0
+               : kv_error_set(reterr, "%s: no thread: %s", store->base.path, strerror(fault));
 }
 
 /* Readers first: what they cannot answer goes to the writer. */
-static void stop_threads(struct kv_store *store)
-{
-    queue_close(&store->reads);
-    while (store->n_readers != 0)
-        pthread_join(store->readers[--store->n_readers], NULL);
-    stager_stop(&store->stager);
-    queue_close(&store->writes);
-    if (store->has_writer)
-        pthread_join(store->writer, NULL);
-}
-
 static void destroy(struct kv_store *store)
 {
-    stop_threads(store);
-    if (store->has_writer)
-        commit_close(store);
-    stager_fini(&store->stager);
-    syncer_fini(&store->syncer);
-    applier_fini(&store->applier);
-    changes_fini(&store->changes);
-    rows_fini(&store->rows);
-    journal_close(&store->journal);
-    batch_fini(&store->turns[0].batch);
-    batch_fini(&store->turns[1].batch);
-    deadlines_fini(&store->deadlines);
-    states_destroy(store->states);
-    if (store->engine != NULL)
-        store->ops->close(store->engine);
-    folder_close(&store->folder);
-    reserve_fini(&store->reserve);
-    queue_fini(&store->writes);
-    queue_fini(&store->reads);
-    free(store->readers);
+    readers_stop(&store->readers);
+    writer_close(&store->writer);
+    readers_fini(&store->readers);
+    writer_fini(&store->writer);
+    states_destroy(store->base.states);
+    if (store->base.engine != NULL)
+        store->base.ops->close(store->base.engine);
+    folder_close(&store->base.folder);
     free(store);
+}
+
+static struct base base_of(const struct kv_store_host *host, const struct kv_option_value *options,
+                           const struct kv_engine_ops *ops)
+{
+    return (struct base){
+        .host = host,
+        .ops = ops,
+        .path = options[KV_DURABLE_OPTION_PATH].string.bytes,
+        .folder = {.lock = -1},
+        .states = states_create(&host->base, (size_t)options[KV_DURABLE_OPTION_CACHE].integer),
+        .durability = (enum durability)options[KV_DURABLE_OPTION_DURABILITY].integer,
+        .interval_ms = options[KV_DURABLE_OPTION_INTERVAL].integer,
+        .journal_size = (size_t)options[KV_DURABLE_OPTION_JOURNAL].integer,
+    };
 }
 
 static struct kv_store *create(const struct kv_store_host *host,
@@ -228,20 +185,9 @@ static struct kv_store *create(const struct kv_store_host *host,
     struct kv_store *store = calloc(1, sizeof(*store));
     if (store == NULL)
         return NULL;
-    store->host = host;
-    store->ops = ops;
-    store->path = options[KV_DURABLE_OPTION_PATH].string.bytes;
-    store->durability = (enum durability)options[KV_DURABLE_OPTION_DURABILITY].integer;
-    store->interval_ms = options[KV_DURABLE_OPTION_INTERVAL].integer;
-    store->journal_size = (size_t)options[KV_DURABLE_OPTION_JOURNAL].integer;
-    store->folder.lock = -1;
-    store->states = states_create(&host->base, (size_t)options[KV_DURABLE_OPTION_CACHE].integer);
-    queue_init(&store->writes);
-    queue_init(&store->reads);
-    stager_init(&store->stager, host, &store->journal.values, &store->writes, ops->max_row,
-                commit_most_journal(store));
-    syncer_init(&store->syncer, &store->journal, &store->writes);
-    applier_init(&store->applier, ops, store->states, &store->journal, &store->writes);
+    store->base = base_of(host, options, ops);
+    writer_init(&store->writer, &store->base);
+    readers_init(&store->readers, &store->base, &store->writer.jobs);
     return store;
 }
 
@@ -249,11 +195,12 @@ static struct kv_store *create(const struct kv_store_host *host,
 static int open_engine(struct kv_store *store, const struct kv_option_value *options,
                        struct kv_error *reterr)
 {
-    if (store->ops->open(&store->host->base, store->folder.database, options, &store->engine,
-                         reterr) != 0)
+    struct base *base = &store->base;
+    if (base->ops->open(&base->host->base, base->folder.database, options, &base->engine, reterr) !=
+        0)
         return -1;
-    return writer_open(store, reterr) != 0 ||
-                   folder_mark(store->path, store->ops->name, &store->folder, reterr) != 0
+    return writer_open(&store->writer, reterr) != 0 ||
+                   folder_mark(base->path, base->ops->name, &base->folder, reterr) != 0
                ? -1
                : 0;
 }
@@ -262,14 +209,15 @@ static int open_engine(struct kv_store *store, const struct kv_option_value *opt
 static int open_engine_to_read(struct kv_store *store, const struct kv_option_value *options,
                                struct kv_error *reterr)
 {
-    int result = store->ops->open_to_read(&store->host->base, store->folder.database, options,
-                                          &store->engine, reterr);
+    struct base *base = &store->base;
+    int result = base->ops->open_to_read(&base->host->base, base->folder.database, options,
+                                         &base->engine, reterr);
     if (result == 0)
-        result = writer_open_to_read(store, reterr);
-    store->is_only_read = result == 0;
-    if (result == 1 && store->engine != NULL) {
-        store->ops->close(store->engine);
-        store->engine = NULL;
+        result = writer_open_to_read(&store->writer, reterr);
+    base->is_read_only = result == 0;
+    if (result == 1 && base->engine != NULL) {
+        base->ops->close(base->engine);
+        base->engine = NULL;
     }
     return result;
 }
@@ -281,57 +229,24 @@ static int recover(struct kv_store *store, const struct kv_option_value *options
     if (open_engine(store, options, &error) == 0)
         return 0;
     return kv_error_set(reterr, "%s: was not closed in order, and cannot be recovered: %s",
-                        store->path, error.text);
-}
-
-/* As much of it as the disk has room for. */
-static void make_reserve(struct kv_store *store)
-{
-    size_t size = commit_reserve_size(store);
-    size_t made = size;
-    while (reserve_make(&store->reserve, made) == KV_ENGINE_FULL && made / 2 >= LEAST_RESERVE)
-        made /= 2;
-    if (!store->reserve.is_held)
-        store->host->base.log(
-            &store->host->base, KV_LOG_WARN,
-            "%s: the disk has no room for a reserve: if it gets full, deletes are "
-            "refused, too",
-            store->path);
-    else if (made != size)
-        store->host->base.log(&store->host->base, KV_LOG_WARN,
-                              "%s: the disk has room for a reserve of %zu MiB instead of %zu",
-                              store->path, made >> 20, size >> 20);
-}
-
-/* A store that finds its disk full when it is opened begins with the reserve that it has. */
-static void open_reserve(struct kv_store *store)
-{
-    reserve_init(&store->reserve, store->path);
-    store->room.is_disk_full = store->reserve.is_held &&
-                               folder_try_room(store->path) == KV_ENGINE_FULL &&
-                               reserve_give_up(&store->reserve);
-    if (!store->room.is_disk_full)
-        make_reserve(store);
-    else
-        store->host->base.log(&store->host->base, KV_LOG_WARN,
-                              "%s: the disk is full: deletes and expiries are taken, and nothing "
-                              "else",
-                              store->path);
+                        store->base.path, error.text);
 }
 
 static int open_to_write(struct kv_store *store, const struct kv_option_value *options,
                          struct kv_error *reterr)
 {
-    if (folder_open(store->path, store->ops->name, &store->folder, reterr) != 0)
+    struct base *base = &store->base;
+    if (folder_open(base->path, base->ops->name, &base->folder, reterr) != 0)
         return -1;
-    open_reserve(store);
+    recovery_open_reserve(&store->writer.recovery);
     return open_engine(store, options, reterr);
 }
 
 static int open_to_read(struct kv_store *store, const struct kv_option_value *options,
                         struct kv_error *reterr)
 {
-    if (folder_find(store->path, store->ops->name, &store->folder, reterr) != 0)
+    struct base *base = &store->base;
+    if (folder_find(base->path, base->ops->name, &base->folder, reterr) != 0)
         return -1;
     int result = open_engine_to_read(store, options, reterr);
     return result == 1 ? recover(store, options, reterr) : result;
@@ -345,7 +260,7 @@ static int open_with(const struct kv_store_host *host, const struct kv_option_va
                      struct kv_store **ret_store, struct kv_error *reterr)
 {
     struct kv_store *store = create(host, options, ops);
-    if (store == NULL || store->states == NULL) {
+    if (store == NULL || store->base.states == NULL) {
         if (store != NULL)
             destroy(store);
         return kv_error_set(reterr, "%s: no memory", ops->name);

@@ -1,7 +1,7 @@
 #include "held.h"
 
 struct reading {
-    const struct held_source *source;
+    const struct base *base;
     const struct entry *unknown;
     struct entry *entry;
     bool is_damaged;
@@ -11,19 +11,18 @@ static void take_record(void *context, struct kv_slice row)
 {
     struct reading *reading = context;
     reading->entry = record_read(entry_key(reading->unknown), reading->unknown->hash, row,
-                                 reading->source->clock, &reading->is_damaged);
+                                 reading->base->clock, &reading->is_damaged);
 }
 
-struct entry *held_learn(const struct held_source *source, struct entry *unknown,
-                         enum kv_status *ret_fault)
+struct entry *held_learn(const struct base *base, struct entry *unknown, enum kv_status *ret_fault)
 {
-    struct reading reading = {.source = source, .unknown = unknown};
+    struct reading reading = {.base = base, .unknown = unknown};
     enum kv_engine_status status =
-        source->ops->get(source->engine, KV_ENGINE_RECORDS, entry_key(unknown), KV_ENGINE_ANYWHERE,
-                         take_record, &reading);
+        base->ops->get(base->engine, KV_ENGINE_RECORDS, entry_key(unknown), KV_ENGINE_ANYWHERE,
+                       take_record, &reading);
     *ret_fault = KV_OK;
     if (status == KV_ENGINE_ABSENT || reading.entry != NULL)
-        return states_learn(source->states, unknown, reading.entry);
+        return states_learn(base->states, unknown, reading.entry);
     *ret_fault = status != KV_ENGINE_OK || reading.is_damaged ? KV_IO : KV_FULL;
     return unknown;
 }

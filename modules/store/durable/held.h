@@ -4,21 +4,11 @@
 #ifndef KV_DURABLE_HELD_H
 #define KV_DURABLE_HELD_H
 
-#include "engine.h"
-#include "record.h"
-#include "states.h"
-
-struct held_source {
-    struct states *states;
-    const struct kv_engine_ops *ops;
-    struct kv_engine *engine;
-    struct record_clock clock;
-};
+#include "base.h"
 
 /* Reads the state of a held key that is unknown. unknown: what states_hold() returned; its
  * reference is taken over. Returns: the state, with a reference; the same one, still unknown, where
  * *ret_fault is not KV_OK. Threads: any. */
-struct entry *held_learn(const struct held_source *source, struct entry *unknown,
-                         enum kv_status *ret_fault);
+struct entry *held_learn(const struct base *base, struct entry *unknown, enum kv_status *ret_fault);
 
 #endif

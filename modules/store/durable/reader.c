@@ -4,6 +4,7 @@
  */
 #include "reader.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 enum {
@@ -12,7 +13,7 @@ enum {
 };
 
 struct reading {
-    struct kv_store *store;
+    const struct base *base;
     const struct kv_cmd *cmd;
     bool may_wait;
     struct entry *entry;
@@ -31,7 +32,7 @@ static void take_record(void *context, struct kv_slice row)
         reading->longer = row.len;
         return;
     }
-    reading->entry = record_read(reading->cmd->key, reading->cmd->hash, row, reading->store->clock,
+    reading->entry = record_read(reading->cmd->key, reading->cmd->hash, row, reading->base->clock,
                                  &reading->is_damaged);
 }
 
@@ -64,13 +65,13 @@ static enum glance leave_longer(struct kv_cmd *cmd, size_t len)
 }
 
 /* The state was not in memory. */
-static enum glance read_engine(struct kv_store *store, struct kv_cmd *cmd, bool may_wait,
+static enum glance read_engine(const struct base *base, struct kv_cmd *cmd, bool may_wait,
                                uint64_t generation, struct entry **ret)
 {
-    struct reading reading = {.store = store, .cmd = cmd, .may_wait = may_wait};
-    switch (store->ops->get(store->engine, KV_ENGINE_RECORDS, cmd->key,
-                            may_wait ? KV_ENGINE_ANYWHERE : KV_ENGINE_IN_MEMORY, take_record,
-                            &reading)) {
+    struct reading reading = {.base = base, .cmd = cmd, .may_wait = may_wait};
+    switch (base->ops->get(base->engine, KV_ENGINE_RECORDS, cmd->key,
+                           may_wait ? KV_ENGINE_ANYWHERE : KV_ENGINE_IN_MEMORY, take_record,
+                           &reading)) {
     case KV_ENGINE_WAITING:
         return GLANCE_UNKNOWN;
     case KV_ENGINE_OK:
@@ -86,18 +87,18 @@ static enum glance read_engine(struct kv_store *store, struct kv_cmd *cmd, bool 
     default:
         return fail(cmd);
     }
-    return states_settle(store->states, cmd->hash, generation, reading.entry, ret);
+    return states_settle(base->states, cmd->hash, generation, reading.entry, ret);
 }
 
-enum glance reader_get(struct kv_store *store, struct kv_cmd *cmd, bool may_wait)
+enum glance reader_get(const struct base *base, struct kv_cmd *cmd, bool may_wait)
 {
     struct entry *entry = NULL;
     cmd->status = KV_PENDING;
     for (int looks = 0; looks < MOST_LOOKS; looks++) {
         uint64_t generation;
-        enum glance glance = states_look(store->states, cmd->key, cmd->hash, &entry, &generation);
+        enum glance glance = states_look(base->states, cmd->key, cmd->hash, &entry, &generation);
         if (glance == GLANCE_UNKNOWN)
-            glance = read_engine(store, cmd, may_wait, generation, &entry);
+            glance = read_engine(base, cmd, may_wait, generation, &entry);
         if (cmd->status != KV_PENDING)
             return GLANCE_MISSING; /* it has failed, or is longer */
         if (glance != GLANCE_STALE)
@@ -109,30 +110,63 @@ enum glance reader_get(struct kv_store *store, struct kv_cmd *cmd, bool may_wait
 /* ---- the threads ---- */
 
 /* Answers what it can; what only the writer can answer is left in the job. */
-static void answer(struct kv_store *store, struct job *job)
+static void answer(const struct base *base, struct job *job)
 {
     size_t n = job->n_cmds;
     job->n_cmds = 0;
     for (size_t i = 0; i < n; i++) {
         struct kv_cmd *cmd = job->cmds[i];
-        if (reader_get(store, cmd, true) != GLANCE_HELD)
+        if (reader_get(base, cmd, true) != GLANCE_HELD)
             continue;
         job->cmds[i] = job->cmds[job->n_cmds];
         job->cmds[job->n_cmds++] = cmd;
     }
     if (n != job->n_cmds)
-        store->host->done(store->host, job->loop, job->cmds + job->n_cmds, n - job->n_cmds);
+        base->host->done(base->host, job->loop, job->cmds + job->n_cmds, n - job->n_cmds);
 }
 
-void *reader_run(void *argument)
+static void *run(void *argument)
 {
-    struct kv_store *store = argument;
-    for (struct job *job; (job = queue_take(&store->reads)) != NULL;) {
-        answer(store, job);
+    struct readers *readers = argument;
+    for (struct job *job; (job = queue_take(&readers->jobs)) != NULL;) {
+        answer(readers->base, job);
         if (job->n_cmds != 0)
-            queue_push(&store->writes, job);
+            queue_push(readers->writes, job);
         else
             free(job);
     }
     return NULL;
+}
+
+void readers_init(struct readers *readers, const struct base *base, struct queue *writes)
+{
+    *readers = (struct readers){.base = base, .writes = writes};
+    queue_init(&readers->jobs);
+}
+
+void readers_fini(struct readers *readers)
+{
+    queue_fini(&readers->jobs);
+    free(readers->threads);
+}
+
+int readers_start(struct readers *readers, uint32_t n)
+{
+    int fault = 0;
+    readers->threads = calloc(n, sizeof(readers->threads[0]));
+    if (readers->threads == NULL)
+        return ENOMEM;
+    while (readers->n < n && fault == 0) {
+        fault = pthread_create(&readers->threads[readers->n], NULL, run, readers);
+        if (fault == 0)
+            pthread_setname_np(readers->threads[readers->n++], "store-reader");
+    }
+    return fault;
+}
+
+void readers_stop(struct readers *readers)
+{
+    queue_close(&readers->jobs);
+    while (readers->n != 0)
+        pthread_join(readers->threads[--readers->n], NULL);
 }

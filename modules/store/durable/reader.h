@@ -1,14 +1,30 @@
 /*
- * The readers' threads, and reading for a GET.
+ * Reading for a GET, and the threads that read what may be on the disk.
  */
 #ifndef KV_DURABLE_READER_H
 #define KV_DURABLE_READER_H
 
-#include "shared.h"
+#include "base.h"
+#include "queue.h"
 
-void *reader_run(void *store);
+struct readers {
+    const struct base *base;
+    struct queue jobs;    /* GETs */
+    struct queue *writes; /* where those go that only the writer can answer */
+    pthread_t *threads;
+    uint32_t n;
+};
+
+/* writes: of the store's writer; lives longer than the threads. */
+void readers_init(struct readers *readers, const struct base *base, struct queue *writes);
+void readers_fini(struct readers *readers);
+
+/* Returns: an error number, or 0. Either way readers_stop() follows. */
+int readers_start(struct readers *readers, uint32_t n);
+void readers_stop(struct readers *readers);
+
 /* Answers a GET from memory, or from the engine where that need not wait (or may). Returns: the
- * glance: UNKNOWN where a thread that may wait, HELD where the writer has to answer. */
-enum glance reader_get(struct kv_store *store, struct kv_cmd *cmd, bool may_wait);
+ * glance: UNKNOWN where a thread that may wait has to answer, HELD where the writer has to. */
+enum glance reader_get(const struct base *base, struct kv_cmd *cmd, bool may_wait);
 
 #endif

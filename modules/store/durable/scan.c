@@ -5,8 +5,6 @@
  */
 #include "scan.h"
 
-#include "shared.h"
-
 #define MARK KV_SLICE(">")
 
 enum {
@@ -14,7 +12,7 @@ enum {
 };
 
 struct page {
-    struct kv_store *store;
+    const struct base *base;
     struct kv_scan *scan;
     struct kv_slice behind; /* the last key of the page before, where there is a cursor */
     int64_t now_ms;
@@ -53,8 +51,8 @@ static bool visit(void *context, struct kv_slice key, struct kv_slice row)
     if (page->has_more)
         return false;
     bool is_damaged;
-    uint64_t hash = page->store->host->hash(page->store->host, key);
-    struct entry *entry = record_read(key, hash, row, page->store->clock, &is_damaged);
+    uint64_t hash = page->base->host->hash(page->base->host, key);
+    struct entry *entry = record_read(key, hash, row, page->base->clock, &is_damaged);
     if (entry == NULL) {
         page->scan->status = KV_IO;
         return false;
@@ -82,10 +80,9 @@ static void drop_page(struct kv_scan *scan)
         entry_unref(scan->entries[--scan->n].item.ref);
 }
 
-static void fill(struct kv_store *store, struct kv_scan *scan)
+static void fill(const struct base *base, struct kv_scan *scan)
 {
-    struct page page = {
-        .store = store, .scan = scan, .now_ms = store->host->base.now_ms(&store->host->base)};
+    struct page page = {.base = base, .scan = scan, .now_ms = base_now_ms(base)};
     struct kv_slice from = scan->prefix;
     if (scan->cursor.len != 0) {
         page.behind = (struct kv_slice){.bytes = scan->cursor.bytes + MARK.len,
@@ -94,7 +91,7 @@ static void fill(struct kv_store *store, struct kv_scan *scan)
             from = page.behind;
     }
     scan->status = KV_OK;
-    if (store->ops->walk(store->engine, KV_ENGINE_RECORDS, from, visit, &page) != KV_ENGINE_OK)
+    if (base->ops->walk(base->engine, KV_ENGINE_RECORDS, from, visit, &page) != KV_ENGINE_OK)
         scan->status = KV_IO;
     if (scan->status == KV_OK && page.has_more)
         write_cursor(&page);
@@ -111,11 +108,11 @@ void scan_fail(struct kv_scan *scan, enum kv_status why)
     scan->status = why;
 }
 
-void scan_fill(struct kv_store *store, struct kv_scan *scan)
+void scan_fill(const struct base *base, struct kv_scan *scan)
 {
     scan_fail(scan, KV_PENDING); /* an empty page */
     if (scan->cursor.len != 0 && !kv_slice_has_prefix(scan->cursor, MARK))
         scan->status = KV_CONDITION;
     else
-        fill(store, scan);
+        fill(base, scan);
 }

@@ -4,9 +4,9 @@
 #ifndef KV_DURABLE_SCAN_H
 #define KV_DURABLE_SCAN_H
 
-#include <kvserver/store.h>
+#include "base.h"
 
-void scan_fill(struct kv_store *store, struct kv_scan *scan);
+void scan_fill(const struct base *base, struct kv_scan *scan);
 void scan_fail(struct kv_scan *scan, enum kv_status why);
 
 #endif

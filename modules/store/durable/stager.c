@@ -6,15 +6,11 @@ enum {
     FIRST_CAPACITY = 16
 };
 
-void stager_init(struct stager *stager, const struct kv_store_host *host,
-                 struct value_files *values, struct queue *writes, size_t max_row,
-                 size_t most_bytes)
+void stager_init(struct stager *stager, const struct base *base, struct value_files *values,
+                 struct queue *writes, size_t most_bytes)
 {
-    *stager = (struct stager){.host = host,
-                              .values = values,
-                              .writes = writes,
-                              .max_row = max_row,
-                              .most_bytes = most_bytes};
+    *stager =
+        (struct stager){.base = base, .values = values, .writes = writes, .most_bytes = most_bytes};
     queue_init(&stager->jobs);
     pthread_mutex_init(&stager->lock, NULL);
 }
@@ -85,7 +81,8 @@ bool stager_has(struct stager *stager, uint64_t hash)
 static bool is_to_be_staged(struct stager *stager, const struct kv_cmd *cmd)
 {
     return cmd->op == KV_OP_SET && cmd->value.len > KV_LONG_VALUE &&
-           cmd->key.len + cmd->value.len <= stager->max_row && !atomic_load(&stager->is_off);
+           cmd->key.len + cmd->value.len <= stager->base->ops->max_row &&
+           !atomic_load(&stager->is_off);
 }
 
 /* Gets hold of the key, whose present state may be long, too, so that the writer need not read it.
@@ -94,11 +91,11 @@ static bool hold(struct stager *stager, const struct kv_cmd *cmd)
 {
     bool is_unknown;
     enum kv_status fault;
-    struct entry *held = states_hold(stager->source.states, cmd->key, cmd->hash, &is_unknown);
+    struct entry *held = states_hold(stager->base->states, cmd->key, cmd->hash, &is_unknown);
     if (held == NULL)
         return false;
     if (is_unknown)
-        held = held_learn(&stager->source, held, &fault); /* a fault shows in the writer */
+        held = held_learn(stager->base, held, &fault); /* a fault shows in the writer */
     entry_unref(held);
     return true;
 }
@@ -125,7 +122,7 @@ static void give_back(struct stager *stager, uint32_t loop, struct kv_cmd *cmd,
 {
     cmd->status = status;
     cmd->revision = 0;
-    stager->host->done(stager->host, loop, &cmd, 1);
+    stager->base->host->done(stager->base->host, loop, &cmd, 1);
 }
 
 /* Each command goes by itself, so that short ones wait for no more than their key asks for. */
@@ -159,9 +156,8 @@ static void *stager_run(void *argument)
     return NULL;
 }
 
-int stager_start(struct stager *stager, const struct held_source *source)
+int stager_start(struct stager *stager)
 {
-    stager->source = *source;
     int fault = pthread_create(&stager->thread, NULL, stager_run, stager);
     stager->has_thread = fault == 0;
     if (stager->has_thread)

@@ -16,11 +16,9 @@
 #include "value_file.h"
 
 struct stager {
-    const struct kv_store_host *host;
+    const struct base *base;
     struct value_files *values;
-    struct held_source source;
     struct queue *writes; /* where commands go from here */
-    size_t max_row;       /* longer ones are left to the writer to refuse */
     size_t most_bytes;    /* of values that the engine lacks */
     struct queue jobs;
     atomic_bool is_off; /* the writer refuses writes, and judges all of them */
@@ -33,13 +31,12 @@ struct stager {
 };
 
 /* writes: of the store's writer; lives longer than the thread. */
-void stager_init(struct stager *stager, const struct kv_store_host *host,
-                 struct value_files *values, struct queue *writes, size_t max_row,
-                 size_t most_bytes);
+void stager_init(struct stager *stager, const struct base *base, struct value_files *values,
+                 struct queue *writes, size_t most_bytes);
 void stager_fini(struct stager *stager);
 
 /* Returns: an error number, or 0. */
-int stager_start(struct stager *stager, const struct held_source *source);
+int stager_start(struct stager *stager);
 /* Ends the thread once it has given everything on. */
 void stager_stop(struct stager *stager);
 

@@ -1,318 +1,166 @@
-/*
- * The writer: takes what has come while it was busy, as one batch, and commits it. So batches grow
- * with the load and with what a sync takes, and a single write waits for nothing but its own.
- *
- * A sync goes on by itself (syncer.h): meanwhile the next batch, the open one, is judged. Its
- * record is written, and its sync begun, when the one before has been published and answered, and
- * most of those clients have written again, or a moment has passed.
- */
 #include "writer.h"
 
 #include <stdlib.h>
 
-#include "commit.h"
+#include "opening.h"
 #include "scan.h"
 
 enum {
-    LONGEST_WAIT_NS = 500000, /* for clients to write again */
-    RETRY_MS = 200,           /* until deadlines that could not be judged are looked at again */
-    FIRST_RECOVERY_MS = 200,  /* until an ill engine is tried; then twice as long */
-    LONGEST_RECOVERY_MS = 2000,
-    TELL_AGAIN_MS = 60000
+    RETRY_MS = 200 /* until deadlines that could not be judged are looked at again */
 };
 
-/* ---- giving back ---- */
+/* ---- turns ---- */
 
-/* Gives the commands of the first job, and of others of its loop as far as there is room, back in
- * one call. Returns: the jobs that are left, in order. */
-static struct job *gather(struct kv_store *store, struct job *first)
+static struct turn *other_turn(struct writer *writer)
 {
-    uint32_t loop = first->loop;
-    struct job *others = NULL;
-    struct job **end = &others;
-    size_t n = 0;
-    for (struct job *job = first, *next; job != NULL; job = next) {
-        next = job->next;
-        if (job->loop == loop && n + job->n_cmds <= MOST_GIVEN_BACK) {
-            memcpy(store->given_back + n, job->cmds, job->n_cmds * sizeof(struct kv_cmd *));
-            n += job->n_cmds;
-            free(job);
-        } else {
-            *end = job;
-            end = &job->next;
-        }
-    }
-    *end = NULL;
-    store->host->done(store->host, loop, store->given_back, n);
-    return others;
-}
-
-/* A loop is called once for many of its jobs, as each call may have to wake it. */
-static void give_commands_back(struct kv_store *store, struct job *job)
-{
-    while (job != NULL) {
-        if (job->n_cmds <= MOST_GIVEN_BACK) {
-            job = gather(store, job);
-            continue;
-        }
-        struct job *next = job->next;
-        store->host->done(store->host, job->loop, job->cmds, job->n_cmds);
-        free(job);
-        job = next;
-    }
+    return writer->open == &writer->turns[0] ? &writer->turns[1] : &writer->turns[0];
 }
 
 /* The part is looked at again when its next deadline is due. */
-static void give_expiries_back(struct kv_store *store, struct job *job)
+static void end_expiry(struct writer *writer, struct job *job)
 {
-    while (job != NULL) {
-        struct job *next = job->next;
-        uint32_t part = job->expire.part;
-        int64_t now_ms = store->host->base.now_ms(&store->host->base);
-        int64_t next_ms = deadlines_next(&store->deadlines, part);
-        bool is_stuck = store->ill != KV_ENGINE_OK || job->expire.n_decided == 0;
-        if (is_stuck && next_ms <= now_ms)
-            next_ms = now_ms + RETRY_MS;
-        free(job);
-        atomic_store(&store->is_expiring[part], false);
-        store->host->wake_at(store->host, part, next_ms);
-        job = next;
+    const struct kv_store_host *host = writer->base->host;
+    uint32_t part = job->expire.part;
+    int64_t now_ms = base_now_ms(writer->base);
+    int64_t next_ms = deadlines_next(&writer->deadlines, part);
+    bool is_stuck = !recovery_is_over(&writer->recovery) || job->expire.n_decided == 0;
+    if (is_stuck && next_ms <= now_ms)
+        next_ms = now_ms + RETRY_MS;
+    free(job);
+    atomic_store(&writer->is_expiring[part], false);
+    host->wake_at(host, part, next_ms);
+}
+
+static void give_back(struct writer *writer, struct turn *turn)
+{
+    for (struct job *job = turn_take_expiries(turn), *next; job != NULL; job = next) {
+        next = job->next;
+        end_expiry(writer, job);
     }
+    turn_give_back(writer->base->host, turn_take_commands(turn));
+}
+
+/* While writes are refused nothing is applied: the engine gets the changes when it recovers. */
+static void apply(struct writer *writer)
+{
+    enum kv_engine_status status =
+        recovery_is_over(&writer->recovery) ? committer_apply(&writer->committer) : KV_ENGINE_OK;
+    if (status != KV_ENGINE_OK)
+        recovery_begin(&writer->recovery, status);
+}
+
+static void publish(struct writer *writer, struct turn *turn, struct turn *behind)
+{
+    if (batch_has_changes(&turn->batch)) {
+        writer->committer.published = turn->sequence;
+        room_forget(&writer->recovery.room);
+    }
+    batch_publish(&turn->batch, turn->sequence, &writer->committer.changes,
+                  behind == NULL ? NULL : &behind->batch);
+    give_back(writer, turn);
+    apply(writer);
+}
+
+static void refuse(struct writer *writer, struct turn *turn, enum kv_engine_status why)
+{
+    room_forget(&writer->recovery.room);
+    batch_refuse(&turn->batch, why);
+    give_back(writer, turn);
+}
+
+/* ---- syncs at intervals ---- */
+
+static void note_unsynced(struct writer *writer)
+{
+    if (writer->base->durability != DURABILITY_INTERVAL || writer->is_unsynced)
+        return;
+    writer->is_unsynced = true;
+    writer->sync_at_ms = queue_now_ms() + writer->base->interval_ms;
+}
+
+/* A recovery has everything on the disk. */
+static bool try_to_recover(struct writer *writer)
+{
+    bool was_over = recovery_is_over(&writer->recovery);
+    bool is_over = recovery_try(&writer->recovery);
+    if (is_over && !was_over)
+        writer->is_unsynced = false;
+    return is_over;
+}
+
+static void sync_if_due(struct writer *writer)
+{
+    if (!writer->is_unsynced || queue_now_ms() < writer->sync_at_ms)
+        return;
+    enum kv_engine_status status = try_to_recover(writer) ? journal_sync(&writer->committer.journal)
+                                                          : writer->recovery.failure;
+    writer->is_unsynced = writer->is_unsynced && status != KV_ENGINE_OK;
+    if (status == KV_ENGINE_OK)
+        return;
+    recovery_begin(&writer->recovery, status);
+    writer->sync_at_ms = writer->recovery.retry_at_ms;
 }
 
 /* ---- committing ---- */
 
-static void wait_longer(struct kv_store *store)
+/* The open turn has been written: its sync begins, and the other one, which is empty, takes
+ * commands. */
+static void begin_sync(struct writer *writer)
 {
-    store->recover_at_ms = queue_now_ms() + store->recover_wait_ms;
-    if (store->recover_wait_ms < LONGEST_RECOVERY_MS)
-        store->recover_wait_ms *= 2;
+    struct turn *written = writer->open;
+    writer->is_syncing = true;
+    writer->sync_began_ns = queue_now_ns();
+    syncer_begin(&writer->syncer);
+    writer->open = other_turn(writer);
+    writer->open->batch.ahead = &written->batch;
 }
 
-/* A full disk shows in many ways: a database that could write the half of a page says that the disk
- * fails. */
-static enum kv_engine_status look_behind(const struct kv_store *store, enum kv_engine_status why)
+/* Nothing that came after it can take effect either. */
+static void fail_sync(struct writer *writer, enum kv_engine_status why)
 {
-    return why == KV_ENGINE_FAILED && folder_try_room(store->path) == KV_ENGINE_FULL
-               ? KV_ENGINE_FULL
-               : why;
+    journal_refuse(&writer->committer.journal, other_turn(writer)->sequence);
+    recovery_begin(&writer->recovery, why);
+    refuse(writer, other_turn(writer), writer->recovery.failure);
+    refuse(writer, writer->open, writer->recovery.failure);
 }
 
-/* Where there is a reserve, it is tried at once to go on with that. */
-static void fall_ill(struct kv_store *store, enum kv_engine_status why)
+static void end_sync(struct writer *writer, enum kv_engine_status status)
 {
-    bool was_well = store->ill == KV_ENGINE_OK;
-    store->ill = was_well ? look_behind(store, why) : why;
-    if (was_well)
-        store->host->base.log(&store->host->base, KV_LOG_ERROR, "%s: %s: writes are refused",
-                              store->path,
-                              store->ill == KV_ENGINE_FULL ? "there is no room" : "the disk fails");
-    if (was_well)
-        store->recover_wait_ms = FIRST_RECOVERY_MS;
-    wait_longer(store);
-    if (was_well && store->ill == KV_ENGINE_FULL && store->reserve.is_held)
-        store->recover_at_ms = queue_now_ms();
-}
-
-/* Whether writes are taken, if need be again. No sync is under way where they were not. */
-static bool is_well(struct kv_store *store)
-{
-    if (store->ill == KV_ENGINE_OK)
-        return true;
-    if (queue_now_ms() < store->recover_at_ms)
-        return false;
-    enum kv_engine_status status = commit_recover(store);
+    struct turn *synced = other_turn(writer);
+    writer->is_syncing = false;
     if (status != KV_ENGINE_OK) {
-        fall_ill(store, status);
-        return false;
+        fail_sync(writer, status);
+        return;
     }
-    store->ill = KV_ENGINE_OK;
-    store->is_unsynced = false;
-    store->recover_wait_ms = FIRST_RECOVERY_MS;
-    wait_longer(store);
-    room_init(&store->room, store->ops, store->engine, store->room.is_disk_full);
-    if (!store->room.is_disk_full)
-        store->host->base.log(&store->host->base, KV_LOG_INFO, "%s: writes are taken again",
-                              store->path);
-    return true;
+    size_t n = synced->batch.n_cmds + writer->open->batch.n_cmds;
+    publish(writer, synced, writer->open);
+    int64_t now_ns = queue_now_ns();
+    writer->patience = patience_begin(n, now_ns, now_ns - writer->sync_began_ns);
 }
 
-/* For the reserve, now and then: on a disk that was full, or was too small when the store opened.
- */
-static void look_for_room(struct kv_store *store)
-{
-    if (store->reserve.is_held || store->ill != KV_ENGINE_OK ||
-        queue_now_ms() < store->recover_at_ms)
-        return;
-    wait_longer(store);
-    if (reserve_make(&store->reserve, commit_reserve_size(store)) != KV_ENGINE_OK ||
-        !store->room.is_disk_full)
-        return;
-    room_init(&store->room, store->ops, store->engine, false);
-    store->host->base.log(&store->host->base, KV_LOG_INFO,
-                          "%s: there is room again: writes are taken", store->path);
-}
-
-/* That the engine's own limit is reached, the operator is told once, and again every minute. */
-static void tell_of_limit(struct kv_store *store)
-{
-    struct room *room = &store->room;
-    int64_t now_ms = queue_now_ms();
-    if (!room->has_refused || store->ops->room_option == NULL || room->is_disk_full ||
-        (room->told_ms != 0 && now_ms < room->told_ms + TELL_AGAIN_MS))
-        return;
-    room->has_refused = false;
-    room->told_ms = now_ms;
-    store->host->base.log(&store->host->base, KV_LOG_WARN,
-                          "%s: full: what would make it larger is refused; raise storage.%s.%s",
-                          store->path, store->ops->name, store->ops->room_option);
-}
-
-/* The engine may have failed while it was given what had been committed before. */
-static void look_after_engine(struct kv_store *store)
+static void end_sync_if_done(struct writer *writer)
 {
     enum kv_engine_status status;
-    if (store->ill == KV_ENGINE_OK && applier_is_idle(&store->applier, &status) &&
-        status != KV_ENGINE_OK)
-        fall_ill(store, status);
-}
-
-/* The applier may have become idle while there was nothing to publish. */
-static void go_on_applying(struct kv_store *store)
-{
-    enum kv_engine_status status = store->ill == KV_ENGINE_OK ? commit_apply(store) : KV_ENGINE_OK;
-    if (status != KV_ENGINE_OK)
-        fall_ill(store, status);
-}
-
-/* ---- turns ---- */
-
-static struct turn *other_turn(struct kv_store *store)
-{
-    return store->open == &store->turns[0] ? &store->turns[1] : &store->turns[0];
-}
-
-static bool is_blank(const struct turn *turn)
-{
-    return batch_is_empty(&turn->batch) && turn->first == NULL && turn->expiries == NULL;
-}
-
-static void give_back(struct kv_store *store, struct turn *turn)
-{
-    give_expiries_back(store, turn->expiries);
-    give_commands_back(store, turn->first);
-    turn->expiries = turn->first = NULL;
-    turn->end = &turn->first;
-}
-
-/* Once the writer is ill the engine gets the changes when it recovers. */
-static void publish(struct kv_store *store, struct turn *turn, struct turn *behind)
-{
-    if (batch_has_changes(&turn->batch)) {
-        store->published = turn->sequence;
-        room_forget(&store->room);
-    }
-    batch_publish(&turn->batch, turn->sequence, &store->changes,
-                  behind == NULL ? NULL : &behind->batch);
-    give_back(store, turn);
-    if (store->ill != KV_ENGINE_OK)
-        return;
-    enum kv_engine_status status = commit_apply(store);
-    if (status != KV_ENGINE_OK)
-        fall_ill(store, status);
-}
-
-static void refuse(struct kv_store *store, struct turn *turn, enum kv_engine_status why)
-{
-    room_forget(&store->room);
-    batch_refuse(&turn->batch, why);
-    give_back(store, turn);
-}
-
-static void note_unsynced(struct kv_store *store)
-{
-    if (store->durability != DURABILITY_INTERVAL || store->is_unsynced)
-        return;
-    store->is_unsynced = true;
-    store->sync_at_ms = queue_now_ms() + store->interval_ms;
-}
-
-static void sync_if_due(struct kv_store *store)
-{
-    if (!store->is_unsynced || queue_now_ms() < store->sync_at_ms)
-        return;
-    enum kv_engine_status status = is_well(store) ? journal_sync(&store->journal) : store->ill;
-    store->is_unsynced = store->is_unsynced && status != KV_ENGINE_OK;
-    if (status == KV_ENGINE_OK)
-        return;
-    fall_ill(store, status);
-    store->sync_at_ms = store->recover_at_ms;
-}
-
-/* The open turn has been written: its sync begins, and the other one takes commands, once it is
- * blank. */
-static void begin_sync(struct kv_store *store)
-{
-    store->is_syncing = true;
-    store->sync_begun_ns = queue_now_ns();
-    syncer_begin(&store->syncer);
-    store->open = other_turn(store);
-}
-
-/* Nothing of what came behind it can take effect either. */
-static void fail_sync(struct kv_store *store, enum kv_engine_status why)
-{
-    journal_refuse(&store->journal, other_turn(store)->sequence);
-    fall_ill(store, why);
-    refuse(store, other_turn(store), store->ill);
-    refuse(store, store->open, store->ill);
+    if (writer->is_syncing && syncer_is_done(&writer->syncer, &status))
+        end_sync(writer, status);
 }
 
 /* Writes the changes of the open turn, if it has some. */
-static enum kv_engine_status write_open(struct kv_store *store)
+static enum kv_engine_status write_open(struct writer *writer)
 {
-    struct turn *turn = store->open;
+    struct committer *committer = &writer->committer;
+    struct turn *turn = writer->open;
     if (!batch_has_changes(&turn->batch))
         return KV_ENGINE_OK;
-    if (store->ill != KV_ENGINE_OK)
-        return store->ill;
-    size_t n = store->turns[0].batch.n_touched + store->turns[1].batch.n_touched;
-    if (!changes_reserve(&store->changes, n))
+    if (!recovery_is_over(&writer->recovery))
+        return writer->recovery.failure;
+    size_t n = writer->turns[0].batch.n_touched + writer->turns[1].batch.n_touched;
+    if (!changes_reserve(&committer->changes, n))
         return KV_ENGINE_FULL;
-    rows_clear(&store->rows);
-    batch_rows(&turn->batch, &store->rows);
-    turn->sequence = store->journal.next;
-    return commit_append(store);
-}
-
-/* A batch of most of those who have just been answered, and of those who wait already, costs a sync
- * and a few wake-ups, as would one of fewer. It is not waited for longer than a sync takes. */
-static void be_patient(struct kv_store *store, size_t n_expected)
-{
-    int64_t now_ns = queue_now_ns();
-    int64_t wait_ns = now_ns - store->sync_begun_ns;
-    store->n_expected = n_expected / 4 * 3;
-    store->patient_until_ns = now_ns + (wait_ns < LONGEST_WAIT_NS ? wait_ns : LONGEST_WAIT_NS);
-}
-
-static void end_sync(struct kv_store *store, enum kv_engine_status status)
-{
-    struct turn *synced = other_turn(store);
-    store->is_syncing = false;
-    if (status != KV_ENGINE_OK) {
-        fail_sync(store, status);
-        return;
-    }
-    size_t n = synced->batch.n_cmds + store->open->batch.n_cmds;
-    publish(store, synced, store->open);
-    be_patient(store, n);
-}
-
-static void look_after_sync(struct kv_store *store)
-{
-    enum kv_engine_status status;
-    if (store->is_syncing && syncer_is_done(&store->syncer, &status))
-        end_sync(store, status);
+    rows_clear(&committer->rows);
+    batch_rows(&turn->batch, &committer->rows);
+    turn->sequence = committer->journal.next;
+    return committer_append(committer);
 }
 
 /* The deletes of a turn that was refused are judged again. */
@@ -326,241 +174,335 @@ static void add_deletes(struct turn *turn)
 
 /* A turn for which there is no room: what would make the store larger is refused, and the reserve
  * is given up for the rest. Returns: whether the turn is to be committed again. */
-static bool keep_deletes(struct kv_store *store, struct turn *turn)
+static bool keep_deletes(struct writer *writer, struct turn *turn)
 {
-    if (store->ill != KV_ENGINE_FULL || !store->reserve.is_held)
+    if (writer->recovery.failure != KV_ENGINE_FULL || !writer->recovery.reserve.is_held)
         return false;
-    room_forget(&store->room);
+    room_forget(&writer->recovery.room);
     batch_refuse(&turn->batch, KV_ENGINE_FULL);
-    if (!is_well(store))
+    if (!try_to_recover(writer))
         return false;
     add_deletes(turn);
     return true;
 }
 
+static void commit(struct writer *writer);
+
+static void fail_commit(struct writer *writer, struct turn *turn, enum kv_engine_status why)
+{
+    if (recovery_is_over(&writer->recovery))
+        recovery_begin(&writer->recovery, why);
+    if (keep_deletes(writer, turn))
+        commit(writer); /* once: the reserve is gone */
+    else
+        refuse(writer, turn, recovery_is_over(&writer->recovery) ? why : writer->recovery.failure);
+}
+
 /* Writes the open turn, and lets it take effect, or begins its sync; while another sync is under
  * way it stays open. */
-static void commit(struct kv_store *store)
+static void commit(struct writer *writer)
 {
-    struct turn *turn = store->open;
+    struct turn *turn = writer->open;
     bool has_changes = batch_has_changes(&turn->batch);
-    if (store->is_syncing || is_blank(turn))
+    if (writer->is_syncing || turn_is_empty(turn))
         return;
     if (has_changes)
-        is_well(store);
-    enum kv_engine_status status = write_open(store);
+        try_to_recover(writer);
+    enum kv_engine_status status = write_open(writer);
     if (status != KV_ENGINE_OK) {
-        if (store->ill == KV_ENGINE_OK)
-            fall_ill(store, status);
-        if (keep_deletes(store, turn))
-            commit(store); /* once: the reserve is gone */
-        else
-            refuse(store, turn, store->ill == KV_ENGINE_OK ? status : store->ill);
-    } else if (has_changes && store->durability == DURABILITY_ALWAYS) {
-        begin_sync(store);
-        store->open->batch.ahead = &turn->batch;
+        fail_commit(writer, turn, status);
+    } else if (has_changes && writer->base->durability == DURABILITY_ALWAYS) {
+        begin_sync(writer);
     } else {
-        publish(store, turn, NULL);
+        publish(writer, turn, NULL);
         if (has_changes)
-            note_unsynced(store);
+            note_unsynced(writer);
     }
-}
-
-/* Goes by no clock: what is decided by it holds until the writer has waited. */
-static bool is_patient(const struct kv_store *store)
-{
-    return !store->is_syncing && store->open->batch.n_cmds < store->n_expected;
-}
-
-static void lose_patience_in_time(struct kv_store *store)
-{
-    if (is_patient(store) && queue_now_ns() >= store->patient_until_ns)
-        store->n_expected = 0;
 }
 
 /* Until nothing is under way. */
-static void settle(struct kv_store *store)
+static void settle(struct writer *writer)
 {
-    commit(store);
-    while (store->is_syncing) {
-        end_sync(store, syncer_wait(&store->syncer));
-        commit(store);
+    commit(writer);
+    while (writer->is_syncing) {
+        end_sync(writer, syncer_wait(&writer->syncer));
+        commit(writer);
     }
 }
 
-/* ---- taking ---- */
+/* ---- waiting ---- */
 
-static void take_expiry(struct kv_store *store, struct job *job)
+/* How many more commands the open turn waits for. */
+static size_t n_missing(const struct writer *writer)
 {
-    struct turn *turn = store->open;
-    job->expire.n_decided =
-        batch_expire(&turn->batch, job->expire.part, job->expire.now_ms, job->expire.max);
-    job->next = turn->expiries;
-    turn->expiries = job;
+    return writer->is_syncing ? 0 : patience_missing(&writer->patience, writer->open->batch.n_cmds);
+}
+
+static int64_t earlier(int64_t one_ns, int64_t other_ns)
+{
+    return one_ns < other_ns ? one_ns : other_ns;
+}
+
+static int64_t ns_of(int64_t ms)
+{
+    return ms == KV_NEVER ? KV_NEVER : ms * 1000000;
+}
+
+/* When there is something to do even if no job comes. */
+static int64_t wake_at_ns(const struct writer *writer)
+{
+    int64_t at_ns = ns_of(recovery_next_ms(&writer->recovery));
+    if (writer->is_unsynced)
+        at_ns = earlier(at_ns, ns_of(writer->sync_at_ms));
+    return n_missing(writer) != 0 ? earlier(at_ns, writer->patience.until_ns) : at_ns;
+}
+
+/* ---- the engine ---- */
+
+/* It may have failed while it was given what had been committed before. */
+static void check_engine(struct writer *writer)
+{
+    enum kv_engine_status status;
+    if (recovery_is_over(&writer->recovery) &&
+        applier_is_idle(&writer->committer.applier, &status) && status != KV_ENGINE_OK)
+        recovery_begin(&writer->recovery, status);
 }
 
 /* Waits until the engine has everything that has taken effect. */
-static bool bring_engine_up(struct kv_store *store)
+static bool bring_engine_up(struct writer *writer)
 {
-    settle(store);
-    if (store->ill != KV_ENGINE_OK)
-        return is_well(store);
-    enum kv_engine_status status = commit_drain(store);
+    settle(writer);
+    if (!recovery_is_over(&writer->recovery))
+        return try_to_recover(writer);
+    enum kv_engine_status status = committer_drain(&writer->committer);
     if (status != KV_ENGINE_OK)
-        fall_ill(store, status);
+        recovery_begin(&writer->recovery, status);
     return status == KV_ENGINE_OK;
 }
 
 /* Where the engine cannot be brought up, the batch is refused as a whole. */
-static void learn_room(struct kv_store *store)
+static void learn_room(struct writer *writer)
 {
-    if (bring_engine_up(store))
-        room_learn(&store->room);
+    if (bring_engine_up(writer))
+        room_learn(&writer->recovery.room);
     else
-        room_suppose(&store->room);
+        room_assume(&writer->recovery.room);
 }
 
-static void take_commands(struct kv_store *store, struct job *job)
+static void warn_of_limit(struct writer *writer)
+{
+    const struct base *base = writer->base;
+    if (room_warns(&writer->recovery.room, queue_now_ms()))
+        base_log(base, KV_LOG_WARN,
+                 "%s: full: what would make it larger is refused; raise storage.%s.%s", base->path,
+                 base->ops->name, base->ops->room_option);
+}
+
+static void load_deadlines(struct writer *writer)
+{
+    int64_t now_ms = base_now_ms(writer->base);
+    if (deadlines_are_due(&writer->deadlines, now_ms) && bring_engine_up(writer))
+        deadlines_load(&writer->deadlines, now_ms);
+}
+
+/* ---- jobs ---- */
+
+static void take_expiry(struct writer *writer, struct job *job)
+{
+    struct turn *turn = writer->open;
+    job->expire.n_decided =
+        batch_expire(&turn->batch, job->expire.part, job->expire.now_ms, job->expire.max);
+    turn_add_expiry(turn, job);
+}
+
+static void take_commands(struct writer *writer, struct job *job)
 {
     size_t n = 0;
-    while ((n += batch_add(&store->open->batch, job->cmds + n, job->n_cmds - n, job->prepared)) <
+    while ((n += batch_add(&writer->open->batch, job->cmds + n, job->n_cmds - n, job->prepared)) <
            job->n_cmds) {
-        settle(store);
-        if (store->room.is_wanted)
-            learn_room(store);
+        settle(writer);
+        if (writer->recovery.room.is_wanted)
+            learn_room(writer);
     }
-    job->next = NULL;
-    *store->open->end = job;
-    store->open->end = &job->next;
+    turn_add_commands(writer->open, job);
 }
 
-static void run_scan(struct kv_store *store, struct job *job)
+static void run_scan(struct writer *writer, struct job *job)
 {
-    if (bring_engine_up(store))
-        scan_fill(store, job->scan);
+    const struct kv_store_host *host = writer->base->host;
+    if (bring_engine_up(writer))
+        scan_fill(writer->base, job->scan);
     else
         scan_fail(job->scan, KV_IO);
-    store->host->scan_done(store->host, job->loop, job->scan);
+    host->scan_done(host, job->loop, job->scan);
     free(job);
 }
 
 /* A vector is not parted for it. */
-static bool is_full(const struct kv_store *store)
+static bool is_full(const struct writer *writer)
 {
-    const struct batch *batch = &store->open->batch;
+    const struct batch *batch = &writer->open->batch;
     return batch->n_cmds + batch->n_due >= BATCH_COMMANDS || batch_is_full(batch);
 }
 
-static void make_room(struct kv_store *store)
+static void make_room(struct writer *writer)
 {
-    if (store->is_syncing)
-        end_sync(store, syncer_wait(&store->syncer));
-    if (is_full(store))
-        commit(store);
+    if (writer->is_syncing)
+        end_sync(writer, syncer_wait(&writer->syncer));
+    if (is_full(writer))
+        commit(writer);
 }
 
-static void load_deadlines(struct kv_store *store)
+static void take(struct writer *writer, struct job *job)
 {
-    int64_t now_ms = store->host->base.now_ms(&store->host->base);
-    if (deadlines_are_due(&store->deadlines, now_ms) && bring_engine_up(store))
-        deadlines_load(&store->deadlines, now_ms);
+    end_sync_if_done(writer);
+    if (is_full(writer))
+        make_room(writer);
+    if (job->kind == JOB_SCAN)
+        run_scan(writer, job);
+    else if (job->kind == JOB_EXPIRE)
+        take_expiry(writer, job);
+    else
+        take_commands(writer, job);
 }
 
-static void run_jobs(struct kv_store *store, struct job *job)
+static void run_jobs(struct writer *writer, struct job *job)
 {
-    look_after_engine(store);
-    load_deadlines(store);
-    while (job != NULL) {
-        struct job *next = job->next;
-        look_after_sync(store);
-        if (is_full(store))
-            make_room(store);
-        if (job->kind == JOB_SCAN)
-            run_scan(store, job);
-        else if (job->kind == JOB_EXPIRE)
-            take_expiry(store, job);
-        else
-            take_commands(store, job);
-        job = next;
+    check_engine(writer);
+    load_deadlines(writer);
+    for (struct job *next; job != NULL; job = next) {
+        next = job->next;
+        take(writer, job);
     }
-    look_after_sync(store);
-    lose_patience_in_time(store);
-    if (!is_patient(store))
-        commit(store);
-    sync_if_due(store);
+    end_sync_if_done(writer);
+    if (n_missing(writer) != 0)
+        patience_end_in_time(&writer->patience, queue_now_ns());
+    if (n_missing(writer) == 0)
+        commit(writer);
+    sync_if_due(writer);
 }
 
-/* When there is something to do even if no job comes. */
-static int64_t wake_at_ns(const struct kv_store *store)
+/* Whether or not there are jobs. */
+static void look_after_store(struct writer *writer)
 {
-    int64_t at_ms = store->is_unsynced ? store->sync_at_ms : KV_NEVER;
-    if ((store->ill != KV_ENGINE_OK || store->room.is_disk_full) && store->recover_at_ms < at_ms)
-        at_ms = store->recover_at_ms;
-    int64_t at_ns = at_ms == KV_NEVER ? KV_NEVER : at_ms * 1000000;
-    return is_patient(store) && store->patient_until_ns < at_ns ? store->patient_until_ns : at_ns;
+    if (!writer->is_syncing)
+        try_to_recover(writer);
+    apply(writer); /* the applier may have become idle while there was nothing to publish */
+    recovery_look_for_room(&writer->recovery);
+    warn_of_limit(writer);
+    stager_allow(&writer->stager,
+                 recovery_is_over(&writer->recovery) && !writer->recovery.room.is_disk_full);
 }
 
-/* How many commands the writer is woken for. */
-static size_t wanted(const struct kv_store *store)
+static void *run(void *argument)
 {
-    return is_patient(store) ? store->n_expected - store->open->batch.n_cmds : 1;
-}
-
-void *writer_run(void *argument)
-{
-    struct kv_store *store = argument;
+    struct writer *writer = argument;
     bool is_closed = false;
     while (!is_closed) {
-        run_jobs(store,
-                 queue_take_all(&store->writes, wanted(store), wake_at_ns(store), &is_closed));
-        if (!store->is_syncing)
-            is_well(store); /* it recovers whether or not there are writes */
-        go_on_applying(store);
-        look_for_room(store);
-        tell_of_limit(store);
-        stager_allow(&store->stager, store->ill == KV_ENGINE_OK && !store->room.is_disk_full);
+        size_t wanted = n_missing(writer);
+        run_jobs(writer, queue_take_all(&writer->jobs, wanted == 0 ? 1 : wanted, wake_at_ns(writer),
+                                        &is_closed));
+        look_after_store(writer);
     }
-    settle(store);
+    settle(writer);
     return NULL;
 }
 
-/* ---- opening and closing ---- */
+/* ---- for the loops ---- */
 
-static void start_turn(struct kv_store *store, struct turn *turn)
+int64_t writer_expire(struct writer *writer, uint32_t part, int64_t now_ms, uint32_t max)
 {
-    turn->end = &turn->first;
-    turn->batch = (struct batch){.host = store->host,
-                                 .source = {.states = store->states,
-                                            .ops = store->ops,
-                                            .engine = store->engine,
-                                            .clock = store->clock},
-                                 .deadlines = &store->deadlines,
-                                 .revision = &store->revision,
-                                 .room = &store->room};
+    if (atomic_exchange(&writer->is_expiring[part], true))
+        return KV_EXPIRING;
+    struct job *job = job_create(JOB_EXPIRE, 0, 0);
+    if (job == NULL) {
+        atomic_store(&writer->is_expiring[part], false);
+        return now_ms + 1000;
+    }
+    job->expire.part = part;
+    job->expire.now_ms = now_ms;
+    job->expire.max = max;
+    queue_push(&writer->jobs, job);
+    return KV_EXPIRING;
 }
 
-static void start_turns(struct kv_store *store)
+/* ---- life ---- */
+
+void writer_init(struct writer *writer, struct base *base)
 {
-    start_turn(store, &store->turns[0]);
-    start_turn(store, &store->turns[1]);
-    store->open = &store->turns[0];
-    deadlines_init(&store->deadlines, store->host, store->ops, store->engine, store->clock);
-    deadlines_load(&store->deadlines, store->host->base.now_ms(&store->host->base));
+    *writer = (struct writer){.base = base};
+    queue_init(&writer->jobs);
+    committer_init(&writer->committer, base, &writer->jobs);
+    recovery_init(&writer->recovery, &writer->committer);
+    syncer_init(&writer->syncer, &writer->committer.journal, &writer->jobs);
+    stager_init(&writer->stager, base, &writer->committer.journal.values, &writer->jobs,
+                committer_most_journal(base));
 }
 
-int writer_open(struct kv_store *store, struct kv_error *reterr)
+void writer_fini(struct writer *writer)
 {
-    int result = commit_open(store, reterr);
-    room_init(&store->room, store->ops, store->engine, store->room.is_disk_full);
+    stager_fini(&writer->stager);
+    syncer_fini(&writer->syncer);
+    committer_fini(&writer->committer);
+    recovery_fini(&writer->recovery);
+    batch_fini(&writer->turns[0].batch);
+    batch_fini(&writer->turns[1].batch);
+    deadlines_fini(&writer->deadlines);
+    queue_fini(&writer->jobs);
+}
+
+static void start_turns(struct writer *writer)
+{
+    const struct base *base = writer->base;
+    struct batch empty = {.base = base,
+                          .deadlines = &writer->deadlines,
+                          .revision = &writer->committer.revision,
+                          .room = &writer->recovery.room};
+    turn_init(&writer->turns[0], &empty);
+    turn_init(&writer->turns[1], &empty);
+    writer->open = &writer->turns[0];
+    deadlines_init(&writer->deadlines, base->host, base->ops, base->engine, base->clock);
+    deadlines_load(&writer->deadlines, base_now_ms(base));
+}
+
+int writer_open(struct writer *writer, struct kv_error *reterr)
+{
+    int result = opening_run(&writer->recovery, reterr);
     if (result == 0)
-        start_turns(store);
+        start_turns(writer);
     return result;
 }
 
-int writer_open_to_read(struct kv_store *store, struct kv_error *reterr)
+int writer_open_to_read(struct writer *writer, struct kv_error *reterr)
 {
-    int result = commit_open_to_read(store, reterr);
+    int result = opening_run_to_read(&writer->committer, reterr);
     if (result == 0)
-        start_turns(store);
+        start_turns(writer);
     return result;
+}
+
+int writer_start(struct writer *writer)
+{
+    int fault = stager_start(&writer->stager);
+    if (fault == 0)
+        fault = syncer_start(&writer->syncer);
+    if (fault == 0)
+        fault = applier_start(&writer->committer.applier);
+    if (fault == 0)
+        fault = pthread_create(&writer->thread, NULL, run, writer);
+    writer->has_thread = fault == 0;
+    if (writer->has_thread)
+        pthread_setname_np(writer->thread, "store-writer");
+    return fault;
+}
+
+void writer_close(struct writer *writer)
+{
+    stager_stop(&writer->stager);
+    queue_close(&writer->jobs);
+    if (!writer->has_thread)
+        return;
+    pthread_join(writer->thread, NULL);
+    writer->has_thread = false;
+    opening_undo(&writer->recovery);
 }

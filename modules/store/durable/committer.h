@@ -1,0 +1,52 @@
+/*
+ * The way of a batch's rows. The journal has them first, in one record; when that is safe the batch
+ * takes effect. The engine has them later, with those of many other batches (applier.h), and has
+ * them on its disk later still; until then the journal keeps them. The head, a row of every record
+ * and every commit, says up to which record that is.
+ *
+ * Threads: the writer's, or before it runs and after it has ended.
+ */
+#ifndef KV_DURABLE_COMMITTER_H
+#define KV_DURABLE_COMMITTER_H
+
+#include "applier.h"
+#include "base.h"
+#include "journal.h"
+#include "rows.h"
+
+struct committer {
+    struct base *base; /* the opening sets its clock and its epoch */
+    struct journal journal;
+    struct applier applier;
+    struct rows rows;              /* of the record to come */
+    uint64_t revision;             /* the last one given out */
+    struct record_store_head head; /* as the journal's last record has it */
+    uint64_t published;            /* the last record that has taken effect */
+    struct changes changes;        /* that have, and the applier has not been given yet */
+    bool has_engine_failed;        /* not only the journal has */
+};
+
+/* writes: the writer's queue, which the applier stirs. */
+void committer_init(struct committer *committer, struct base *base, struct queue *writes);
+void committer_fini(struct committer *committer);
+
+/* Appends committer->rows and the head to the journal. After a failure no more is appended before
+ * recovery_run(). */
+enum kv_engine_status committer_append(struct committer *committer);
+
+/* The same without regard to how much the engine lacks, and without giving up the record. */
+enum kv_engine_status committer_append_head(struct committer *committer);
+
+/* Has the changes that have gathered applied, if they are enough, without waiting if it can. */
+enum kv_engine_status committer_apply(struct committer *committer);
+
+/* Waits until the engine has everything that has taken effect. */
+enum kv_engine_status committer_drain(struct committer *committer);
+
+/* The same, and until it has it on its disk. */
+enum kv_engine_status committer_persist(struct committer *committer);
+
+/* Bytes of the journal that the engine may lack, before writes wait for it. */
+size_t committer_most_journal(const struct base *base);
+
+#endif

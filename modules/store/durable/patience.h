@@ -1,0 +1,37 @@
+/*
+ * Whether to wait a moment for clients that were just answered, as most of them write again at
+ * once: a sync costs the same for many commands as for few.
+ */
+#ifndef KV_DURABLE_PATIENCE_H
+#define KV_DURABLE_PATIENCE_H
+
+#include <kvserver/types.h>
+
+struct patience {
+    size_t n_expected; /* commands that are waited for; 0: none are */
+    int64_t until_ns;  /* CLOCK_MONOTONIC: not longer */
+};
+
+/* A sync that took `sync_ns` has just ended. n: the commands that were answered, and those that
+ * wait already. */
+static inline struct patience patience_begin(size_t n, int64_t now_ns, int64_t sync_ns)
+{
+    const int64_t longest_ns = 500000;
+    return (struct patience){.n_expected = n / 4 * 3,
+                             .until_ns = now_ns + (sync_ns < longest_ns ? sync_ns : longest_ns)};
+}
+
+static inline void patience_end_in_time(struct patience *patience, int64_t now_ns)
+{
+    if (now_ns >= patience->until_ns)
+        patience->n_expected = 0;
+}
+
+/* How many more commands are waited for. It looks at no clock: the answer holds until the writer
+ * has waited. */
+static inline size_t patience_missing(const struct patience *patience, size_t n_cmds)
+{
+    return n_cmds < patience->n_expected ? patience->n_expected - n_cmds : 0;
+}
+
+#endif
