@@ -24,7 +24,8 @@ enum {
 struct checker {
     struct kv_conf *conf;
     size_t option_size;
-    const struct kv_conf_node *at; /* the place of what has no node */
+    const struct kv_conf_node *at;     /* the place of what has no node */
+    const struct kv_conf_block *block; /* all of it */
     struct kv_path path;
 };
 
@@ -108,9 +109,11 @@ static void resolve_path(struct checker *checker, const struct kv_option *option
 static void check_scalar(struct checker *checker, const struct kv_option *option,
                          const struct kv_conf_node *node, struct kv_option_value *value)
 {
-    if (kv_conf_node_is_empty(node) || read_scalar(checker, option, node, value) != 0)
+    bool is_empty = kv_conf_node_is_empty(node);
+    bool is_faulty = !is_empty && read_scalar(checker, option, node, value) != 0;
+    if (is_empty || is_faulty)
         set_default(checker, option, value);
-    if (option->type == KV_OPTION_PATH)
+    if (option->type == KV_OPTION_PATH && !is_faulty)
         resolve_path(checker, option, node, value);
 }
 
@@ -145,11 +148,12 @@ static void check_pair(struct checker *checker, const struct kv_option *map,
                        const struct kv_conf_node *child, struct kv_option_value pair[2])
 {
     struct kv_error what;
+    struct kv_option text = kv_option_of_key(map, child->name);
     bool is_text = child->kind == KV_CONF_SCALAR;
     size_t mark = kv_path_enter(&checker->path, child->name);
     if (!is_text && child->kind != KV_CONF_EMPTY)
         fault_kind(checker, child, "text");
-    if (is_text && kv_scalar_check_written(map, child->text, &what) != 0)
+    if (is_text && kv_scalar_check_written(&text, child->text, &what) != 0)
         fault(checker, child, what.text);
     kv_path_leave(&checker->path, mark);
     pair[0] = (struct kv_option_value){.is_given = true, .string = kv_slice_of(child->name)};
@@ -179,6 +183,27 @@ static const char *nearest_name(const struct checker *checker, const struct kv_o
     return nearest;
 }
 
+/* Whether an option of the server has that name beside a module's block. */
+static bool is_outer(const struct checker *checker, const struct kv_option *block, const char *name)
+{
+    const struct kv_conf_block *all = checker->block;
+    for (size_t i = 0; block->fields == all->options && i < all->n_outer; i++)
+        if (strcmp(all->outer[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* The member that is for the options of a module or script. Returns: NULL where there is none. */
+static const char *inner_name(const struct checker *checker, const struct kv_option *block)
+{
+    for (size_t i = 0; block->fields != checker->block->options && i < block->n_fields; i++) {
+        struct kv_option field = kv_option_at(block->fields, checker->option_size, i);
+        if (field.type == KV_OPTION_TREE)
+            return field.name;
+    }
+    return NULL;
+}
+
 static bool is_known(const struct checker *checker, const struct kv_option *block, const char *name)
 {
     for (size_t i = 0; i < block->n_fields; i++)
@@ -204,11 +229,18 @@ static void note_unknown(struct checker *checker, const struct kv_option *block,
 {
     const char *path = kv_path_text(&checker->path);
     const char *nearest = nearest_name(checker, block, child->name);
+    const char *inner = inner_name(checker, block);
     struct kv_buffer hint = {0};
-    if (nearest != NULL)
+    const char *dot = strrchr(path, '.');
+    if (is_outer(checker, block, child->name))
+        kv_buffer_printf(&hint, " (it belongs beside `%s:`, not in it)",
+                         dot == NULL ? path : dot + 1);
+    else if (nearest != NULL)
         kv_buffer_printf(&hint, " (did you mean \"%s\"?)", nearest);
     else if (strchr(child->name, ':') != NULL && child->kind == KV_CONF_EMPTY)
         kv_buffer_printf(&hint, " (a space has to follow the colon)");
+    else if (inner != NULL)
+        kv_buffer_printf(&hint, " (does it belong under `%s:`?)", inner);
     else
         append_names(checker, block, &hint);
     kv_conf_fault_key(checker->conf, child, "%s%sunknown key %s%.*s", path,
@@ -325,7 +357,8 @@ static void check_value(struct checker *checker, const struct kv_option *option,
 int kv_conf_check(struct kv_conf *conf, const struct kv_conf_block *block,
                   const struct kv_option_value **ret_values)
 {
-    struct checker checker = {.conf = conf, .option_size = block->option_size, .at = block->at};
+    struct checker checker = {
+        .conf = conf, .option_size = block->option_size, .at = block->at, .block = block};
     size_t n_before = kv_conf_n_faults(conf);
     struct kv_option_value root = {0};
     struct kv_error what;

@@ -18,6 +18,9 @@ struct kv_conf_block {
     size_t n_options;
     size_t option_size; /* the stride of the schema, sizeof(struct kv_option) as its module was
                            built, also of the `fields` in it; members beyond it count as zero */
+    const struct kv_option *outer; /* the server's options around a module's block, or NULL: where
+                                      a key of it may have been meant to be */
+    size_t n_outer;
 };
 
 /*

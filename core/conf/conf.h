@@ -19,6 +19,7 @@
 #include "conf/check.h"
 #include "conf/fault.h"
 #include "conf/file_path.h"
+#include "conf/findings.h"
 #include "conf/load.h"
 #include "conf/memory.h"
 #include "conf/node.h"

@@ -88,6 +88,14 @@ size_t kv_conf_n_faults(const struct kv_conf *conf)
     return conf->n_faults;
 }
 
+bool kv_conf_has_fault(const struct kv_conf *conf, const struct kv_conf_node *node, size_t n)
+{
+    for (size_t i = 0; i < n && i < n_kept(conf); i++)
+        if (compare_places(&conf->faults[i].mark, &node->mark) == 0)
+            return true;
+    return false;
+}
+
 static void append_fault(const struct kv_conf *conf, const struct kv_conf_fault *fault,
                          const char *prefix, struct kv_buffer *out)
 {

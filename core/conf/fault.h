@@ -22,6 +22,9 @@ int kv_conf_fault_key(struct kv_conf *conf, const struct kv_conf_node *node, con
 /* How many have been noted. */
 size_t kv_conf_n_faults(const struct kv_conf *conf);
 
+/* Whether one of the first n is of the place of that node. */
+bool kv_conf_has_fault(const struct kv_conf *conf, const struct kv_conf_node *node, size_t n);
+
 /* Appends the faults in the order of the file, each a line `<prefix>file:line:column: what`. */
 void kv_conf_append_faults(const struct kv_conf *conf, const char *prefix, struct kv_buffer *out);
 

@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -110,6 +112,14 @@ static int check_file_to_read(const char *path)
     return S_ISDIR(status.st_mode) ? fail(EISDIR) : 0;
 }
 
+/* The kernel's own: it says that they may be written in, and yet nothing can be made there. */
+static bool is_kernel_folder(const char *path)
+{
+    struct statfs status;
+    return statfs(path, &status) == 0 &&
+           (status.f_type == PROC_SUPER_MAGIC || status.f_type == SYSFS_MAGIC);
+}
+
 static int check_folder(const char *path)
 {
     struct stat status;
@@ -117,6 +127,8 @@ static int check_folder(const char *path)
         return -1;
     if (!S_ISDIR(status.st_mode))
         return fail(ENOTDIR);
+    if (is_kernel_folder(path))
+        return fail(EPERM);
     return faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS);
 }
 
@@ -144,12 +156,22 @@ static int check_file_to_write(char *at)
     return check_folder(at);
 }
 
+/* A link that leads nowhere, which keeps a folder from being made. */
+static bool is_dead_link(const char *path)
+{
+    struct stat status;
+    return lstat(path, &status) == 0 && S_ISLNK(status.st_mode);
+}
+
 /* Of a folder that is missing, the nearest one above it that is there counts. */
 static int check_folder_to_make(char *at)
 {
     struct stat status;
-    while (stat(at, &status) != 0 && is_missing() && strcmp(at, "/") != 0 && strcmp(at, ".") != 0)
+    while (stat(at, &status) != 0 && is_missing() && strcmp(at, "/") != 0 && strcmp(at, ".") != 0) {
+        if (is_dead_link(at))
+            return fail(ENOENT);
         go_up(at);
+    }
     return check_folder(at);
 }
 
@@ -173,13 +195,43 @@ static void note_fault(struct kv_conf *conf, const struct kv_conf_path *path, co
                   is_above ? at : "", is_above ? ": " : "", why);
 }
 
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat one, other;
+    return strcmp(a, b) == 0 ||
+           (stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
+            one.st_ino == other.st_ino && S_ISREG(one.st_mode));
+}
+
+/* Two that write one file would mix what they write. */
+static void note_written_twice(struct kv_conf *conf, size_t i)
+{
+    const struct kv_conf_path *path = &conf->paths[i];
+    for (size_t k = 0; k < i; k++) {
+        const struct kv_conf_path *other = &conf->paths[k];
+        if ((other->flags & KV_OPTION_WRITES) == 0 || other->text[0] == '\0' ||
+            !is_same_file(path->text, other->text))
+            continue;
+        kv_conf_fault(conf, path->at, "%s: %s is what %s writes, too", path->option, path->text,
+                      other->option);
+        return;
+    }
+}
+
+static void check_path(struct kv_conf *conf, size_t i)
+{
+    const struct kv_conf_path *path = &conf->paths[i];
+    char *at = kv_strdup(path->text);
+    if (check_use(path->flags, at) != 0)
+        note_fault(conf, path, at);
+    else if (path->flags & KV_OPTION_WRITES)
+        note_written_twice(conf, i);
+    free(at);
+}
+
 void kv_conf_check_paths(struct kv_conf *conf, size_t from, size_t to)
 {
-    for (size_t i = from; i < to; i++) {
-        const struct kv_conf_path *path = &conf->paths[i];
-        char *at = kv_strdup(path->text);
-        if (path->text[0] != '\0' && check_use(path->flags, at) != 0)
-            note_fault(conf, path, at);
-        free(at);
-    }
+    for (size_t i = from; i < to; i++)
+        if (conf->paths[i].text[0] != '\0')
+            check_path(conf, i);
 }

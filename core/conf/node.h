@@ -38,6 +38,10 @@ const char *kv_conf_node_name(const struct kv_conf_node *node, size_t i);
 /* The child of that key. Returns: NULL where there is none, or the node is no mapping. */
 const struct kv_conf_node *kv_conf_node_find(const struct kv_conf_node *node, const char *name);
 
+/* The value of that path below a node: `url`, `servers[1]`, `settings.ssl.ca.location`. Of keys
+ * that have dots themselves the longest counts. Returns: NULL where it is not given. */
+const struct kv_conf_node *kv_conf_node_at(const struct kv_conf_node *node, const char *path);
+
 /* The text of a scalar, NUL-terminated. Returns: NULL for an empty node and for all others. */
 const char *kv_conf_node_text(const struct kv_conf_node *node);
 

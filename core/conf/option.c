@@ -20,6 +20,24 @@ struct kv_option kv_option_field(const struct kv_option *parent, size_t option_s
     return field;
 }
 
+static bool is_secret_key(const struct kv_option *map, const char *key)
+{
+    if (map->secret_keys == NULL)
+        return true;
+    for (const char *const *secret = map->secret_keys; *secret != NULL; secret++)
+        if (strcmp(*secret, key) == 0)
+            return true;
+    return false;
+}
+
+struct kv_option kv_option_of_key(const struct kv_option *map, const char *key)
+{
+    struct kv_option text = {.name = key, .type = KV_OPTION_STRING, .flags = map->flags};
+    if (!is_secret_key(map, key))
+        text.flags &= ~(uint32_t)KV_OPTION_SECRET;
+    return text;
+}
+
 bool kv_option_is_scalar(const struct kv_option *option)
 {
     return (option->type >= KV_OPTION_BOOL && option->type <= KV_OPTION_CHOICE) ||

@@ -17,6 +17,9 @@ struct kv_option kv_option_at(const struct kv_option *options, size_t option_siz
  * a list's element is REQUIRED where it has nothing else to be. */
 struct kv_option kv_option_field(const struct kv_option *parent, size_t option_size, size_t i);
 
+/* The option that a text of a MAP is, by its key. */
+struct kv_option kv_option_of_key(const struct kv_option *map, const char *key);
+
 /* Written as one scalar in the file. */
 bool kv_option_is_scalar(const struct kv_option *option);
 

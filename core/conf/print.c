@@ -16,6 +16,7 @@
 #include "conf/text.h"
 #include "conf/tree.h"
 #include "conf/units.h"
+#include "conf/url.h"
 
 enum {
     STEP = 2 /* spaces a level */
@@ -201,25 +202,42 @@ static const char *short_form(const struct printer *printer, const struct kv_opt
     return option->type == KV_OPTION_LIST ? "[]" : "{}";
 }
 
-static void append_secret(struct printer *printer, const struct kv_option *option,
-                          struct place place)
+/* A default is no secret. */
+static bool has_secret(const struct kv_option *option, const struct kv_option_value *value)
 {
-    const char *source = kv_conf_node_source(place.node);
-    printer->outer->n_literal += source == NULL;
-    if (source != NULL)
-        append_scalar(printer->out, kv_slice_of(source));
-    else if (printer->outer->shows_secrets)
-        append_value(printer->out, option, place.value);
-    else
-        append(printer, "\"" KV_SCALAR_HIDDEN "\"");
+    if (option->flags & KV_OPTION_URL)
+        return value->is_given && kv_url_login(value->string).len != 0;
+    return value->is_given && (option->flags & KV_OPTION_SECRET) != 0;
 }
 
-/* A default is no secret. */
+/* Of a URL all but its login is shown. */
+static void append_hidden(struct kv_buffer *out, const struct kv_option *option,
+                          const struct kv_option_value *value)
+{
+    if (!(option->flags & KV_OPTION_URL)) {
+        append_scalar(out, KV_SLICE(KV_SCALAR_HIDDEN));
+        return;
+    }
+    struct kv_slice login = kv_url_login(value->string);
+    struct kv_buffer url = {0};
+    kv_buffer_printf(&url, "%.*s" KV_SCALAR_HIDDEN "%s", (int)(login.bytes - value->string.bytes),
+                     value->string.bytes, login.bytes + login.len);
+    append_text(out, kv_buffer_slice(&url));
+    kv_buffer_fini(&url);
+}
+
+/* What may be secret is printed with its variables, if it has any. */
 static void append_given(struct printer *printer, const struct kv_option *option,
                          struct place place)
 {
-    if ((option->flags & KV_OPTION_SECRET) && place.value->is_given)
-        append_secret(printer, option, place);
+    bool may_be_secret = (option->flags & (KV_OPTION_SECRET | KV_OPTION_URL)) != 0;
+    bool is_secret = has_secret(option, place.value);
+    const char *source = may_be_secret ? kv_conf_node_source(place.node) : NULL;
+    printer->outer->n_literal += is_secret && source == NULL;
+    if (source != NULL)
+        append_scalar(printer->out, kv_slice_of(source));
+    else if (is_secret && !printer->outer->shows_secrets)
+        append_hidden(printer->out, option, place.value);
     else
         append_value(printer->out, option, place.value);
 }
@@ -284,7 +302,7 @@ static void print_item(struct printer *printer, const struct kv_option *element,
 static void print_pair(struct printer *printer, const struct kv_option *map, struct kv_slice name,
                        struct place place)
 {
-    const struct kv_option text = {.type = KV_OPTION_STRING, .flags = map->flags};
+    const struct kv_option text = kv_option_of_key(map, name.bytes);
     begin_line(printer);
     append_scalar(printer->out, name);
     append(printer, ": ");

@@ -12,6 +12,7 @@
 #include "conf/option.h"
 #include "conf/text.h"
 #include "conf/units.h"
+#include "conf/url.h"
 
 /* The largest time in milliseconds that JSON numbers hold exactly. */
 #define MAX_DURATION_MS ((INT64_C(1) << 53) - 1)
@@ -205,12 +206,20 @@ static struct kv_shown show(const struct kv_option *option, struct kv_slice text
     return kv_text_show(text);
 }
 
+static bool is_hidden(const struct kv_option *option, struct kv_slice text)
+{
+    if (option->flags & KV_OPTION_URL)
+        text = kv_url_login(text);
+    return (option->flags & (KV_OPTION_SECRET | KV_OPTION_URL)) &&
+           kv_slice_equals(text, KV_SLICE(KV_SCALAR_HIDDEN));
+}
+
 int kv_scalar_check_written(const struct kv_option *option, struct kv_slice text,
                             struct kv_error *reterr)
 {
     int64_t ms;
     const char *what;
-    if ((option->flags & KV_OPTION_SECRET) && kv_slice_equals(text, KV_SLICE(KV_SCALAR_HIDDEN)))
+    if (is_hidden(option, text))
         return kv_error_set(reterr, "was hidden when this was printed: write the secret here, or "
                                     "the ${VAR} that has it");
     if (option->type != KV_OPTION_DURATION ||

@@ -87,7 +87,8 @@ static bool is_one_line(const char *doc)
 static int check_flags(struct walk *walk, const struct kv_option *option)
 {
     const uint32_t uses = KV_OPTION_READS | KV_OPTION_WRITES | KV_OPTION_FOLDER;
-    uint32_t unknown = option->flags & ~(KV_OPTION_REQUIRED | KV_OPTION_SECRET | uses);
+    uint32_t unknown =
+        option->flags & ~(KV_OPTION_REQUIRED | KV_OPTION_SECRET | KV_OPTION_URL | uses);
     uint32_t use = option->flags & uses;
     if (unknown != 0)
         return fault(walk, "its flags 0x%x are unknown", (unsigned)unknown);
@@ -95,6 +96,11 @@ static int check_flags(struct walk *walk, const struct kv_option *option)
         return fault(walk, "only paths are read or written");
     if ((use & (use - 1)) != 0)
         return fault(walk, "a path has one use");
+    if ((option->flags & KV_OPTION_URL) && option->type != KV_OPTION_STRING)
+        return fault(walk, "only texts are URLs");
+    if (option->secret_keys != NULL &&
+        (option->type != KV_OPTION_MAP || !(option->flags & KV_OPTION_SECRET)))
+        return fault(walk, "only secret maps have secret keys");
     return 0;
 }
 

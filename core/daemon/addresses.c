@@ -82,9 +82,6 @@ char *kv_host_read(struct kv_conf *conf, const struct kv_conf_node *at, const ch
     return NULL;
 }
 
-/* Origins. */
-
-/* The port that browsers leave out. Returns: its length with the colon, 0 where it is not there. */
 void kv_served_host_check(struct kv_conf *conf, const struct kv_conf_node *at, const char *path,
                           struct kv_slice text)
 {
@@ -95,6 +92,9 @@ void kv_served_host_check(struct kv_conf *conf, const struct kv_conf_node *at, c
     kv_conf_fault(conf, at, "%s: \"%s\" is not a host: %s", path, text.bytes, hint);
 }
 
+/* Origins. */
+
+/* The port that browsers leave out. Returns: its length with the colon, 0 where it is not there. */
 static size_t default_port(struct kv_slice origin, size_t scheme_len)
 {
     const char *port = NULL;
@@ -140,8 +140,13 @@ void kv_origin_check(struct kv_conf *conf, const struct kv_conf_node *at, const 
 {
     const char *colon = strstr(text.bytes, "://");
     bool has_star = memchr(text.bytes, '*', text.len) != NULL;
-    if (kv_slice_equals(text, KV_SLICE("null")) || kv_slice_equals(text, KV_SLICE("*")))
+    if (kv_slice_equals(text, KV_SLICE("*")))
         return;
+    if (kv_slice_equals(text, KV_SLICE("null"))) {
+        fault_origin(conf, at, path, text,
+                     "anybody's page can have it; if every page may write, list * instead");
+        return;
+    }
     if (has_star && !kv_origin_pattern_is_valid(text)) {
         fault_origin(
             conf, at, path, text,
@@ -164,4 +169,8 @@ void kv_origin_check(struct kv_conf *conf, const struct kv_conf_node *at, const 
     else if (port_len != 0)
         fault_longer(conf, at, path, text, end - port_len,
                      "without the port, which browsers leave out");
+    else if (!kv_origin_pattern_is_valid(text))
+        fault_origin(conf, at, path, text,
+                     "it is like https://example.org or http://example.org:8080, with a port up to "
+                     "65535");
 }

@@ -50,7 +50,8 @@ static int open_policy(struct kv_conf *conf, const struct kv_configured_module *
     link->ops = kv_module_ttl_ops(module->module);
     link->renews = (identity->capabilities & KV_TTL_RENEWS) != 0;
     if (link->ops->open(&host->base, module->options, &link->policy, &error) != 0)
-        return kv_conf_fault(conf, module->at, "ttl policy %s: %s", identity->name, error.text);
+        return kv_conf_fault(conf, module->block.at, "ttl policy %s: %s", identity->name,
+                             error.text);
     return 0;
 }
 

@@ -70,12 +70,26 @@ static void name_sink(struct kv_config *config, size_t i)
              n_before + 1);
 }
 
+static void check_retry(struct kv_config *config, size_t i, const struct kv_option_value *retry)
+{
+    const struct kv_conf_node *at = kv_conf_node_child(given_list(config, "sinks"), i);
+    long long first = field(retry, RETRY_FIRST)->integer;
+    long long longest = field(retry, RETRY_LONGEST)->integer;
+    const char *wrong = field(retry, RETRY_FIRST)->is_given ? "first" : "longest";
+    if (first <= longest)
+        return;
+    kv_conf_fault(config->conf, kv_conf_node_find(kv_conf_node_find(at, "retry"), wrong),
+                  "sinks[%zu].retry.%s: first (%lld ms) is longer than longest (%lld ms)", i, wrong,
+                  first, longest);
+}
+
 static void read_sink(struct kv_config *config, size_t i, const struct kv_option_value *entry)
 {
     struct kv_configured_sink *sink = &config->sinks[i];
     const struct kv_option_value *prefixes = field(entry, SINK_PREFIXES);
     const struct kv_option_value *queue = field(entry, SINK_QUEUE);
     const struct kv_option_value *retry = field(entry, SINK_RETRY);
+    check_retry(config, i, retry);
     sink->prefixes = read_prefixes(prefixes);
     name_sink(config, i);
     sink->config = (struct kv_sink_config){
@@ -241,27 +255,19 @@ static void read_address(struct kv_config *config, size_t i, const struct kv_opt
 
 static bool is_same_address(const struct kv_listen_address *a, const struct kv_listen_address *b)
 {
-    if (a->unix_path != NULL && b->unix_path != NULL)
-        return strcmp(a->unix_path, b->unix_path) == 0;
     return a->host != NULL && b->host != NULL && strcmp(a->host, b->host) == 0 &&
            a->port == b->port && a->port != 0;
 }
 
+/* A socket that is listed twice is a path that is written twice, which is told elsewhere. */
 static void note_address_twice(struct kv_config *config, size_t i)
 {
     const struct kv_listen_address *address = &config->listen[i];
-    for (size_t k = 0; k < i; k++) {
-        if (!is_same_address(&config->listen[k], address))
-            continue;
-        if (address->unix_path != NULL)
-            kv_conf_fault(config->conf, address->at,
-                          "listen[%zu]: %s is listed already, as listen[%zu]", i,
-                          address->unix_path, k);
-        else
+    for (size_t k = 0; k < i; k++)
+        if (is_same_address(&config->listen[k], address))
             kv_conf_fault(config->conf, address->at,
                           "listen[%zu]: %s port %u is listed already, as listen[%zu]", i,
                           address->host, address->port, k);
-    }
 }
 
 static void read_listen(struct kv_config *config)
@@ -273,9 +279,10 @@ static void read_listen(struct kv_config *config)
         read_address(config, i, &list->list.items[i]);
         note_address_twice(config, i);
     }
-    if (list->is_given && list->list.n == 0 &&
-        kv_conf_node_is_sequence(given_list(config, "listen")))
-        kv_conf_fault(config->conf, given_list(config, "listen"),
+    const struct kv_conf_node *given = given_list(config, "listen");
+    if (given != NULL && kv_conf_node_size(given) == 0 &&
+        (kv_conf_node_is_empty(given) || kv_conf_node_is_sequence(given)))
+        kv_conf_fault(config->conf, given,
                       "listen: at least one address is expected, as {host: 127.0.0.1, port: 3000}");
 }
 

@@ -41,23 +41,23 @@ static void print_config(const struct kv_config *config)
               stderr);
 }
 
-static int check_config(const struct kv_config *config, const char *path)
+static int check_config(struct kv_config *config, const char *path)
 {
-    if (kv_preflight(config) != 0)
+    if (kv_preflight_thoroughly(config) != 0)
         return KV_MISCONFIGURED;
     printf("%s: the configuration is valid\n", path == NULL ? "defaults" : path);
     return 0;
 }
 
 /* Faults are reported before anything is served. */
-static int serve(const struct kv_config *config, struct kv_import *import, struct kv_error *reterr)
+static int serve(struct kv_config *config, struct kv_import *import, struct kv_error *reterr)
 {
-    if (kv_preflight_paths(config) != 0)
+    if (kv_preflight(config) != 0)
         return KV_MISCONFIGURED;
     return kv_server_run(config, import, reterr);
 }
 
-static int import(const struct kv_config *config, const char *path, struct kv_error *reterr)
+static int import(struct kv_config *config, const char *path, struct kv_error *reterr)
 {
     struct kv_import *import = kv_import_open(path, config, reterr);
     if (import == NULL)
@@ -67,7 +67,7 @@ static int import(const struct kv_config *config, const char *path, struct kv_er
     return result;
 }
 
-static int act(const struct kv_arguments *arguments, const struct kv_config *config,
+static int act(const struct kv_arguments *arguments, struct kv_config *config,
                struct kv_error *reterr)
 {
     switch (arguments->action) {
@@ -86,11 +86,11 @@ static int act(const struct kv_arguments *arguments, const struct kv_config *con
 }
 
 /* All that there are, and not only those that came up first. */
-static void tell_faults(const struct kv_config *config)
+static void tell_faults(struct kv_config *config)
 {
     struct kv_buffer faults = {0};
     if (config->values != NULL)
-        kv_preflight(config);
+        kv_preflight_thoroughly(config);
     kv_config_append_faults(config, "kvserver: ", &faults);
     fwrite(faults.bytes, 1, faults.len, stderr);
     kv_buffer_fini(&faults);

@@ -53,51 +53,50 @@ static int check_folder(struct kv_config *config)
                          strerror(errno));
 }
 
-/* Where a module's block is, and the place of what is missing from it. */
-struct block {
-    const struct kv_conf_node *node, *at;
-    const char *path;
-};
-
-static int check_options(struct kv_config *config, const struct block *block,
-                         struct kv_configured_module *module)
+/* block: its options are not known yet. */
+static void check_options(struct kv_config *config, const struct kv_conf_block *block,
+                          struct kv_configured_module *module)
 {
     const struct kv_module *identity = module->module->identity;
-    struct kv_error error;
-    if (kv_schema_check(identity->options, identity->n_options, identity->option_size, &error) != 0)
-        return kv_conf_fault(config->conf, block->at, "%s: its options are unsound: %s",
-                             module->module->path, error.text);
-    const struct kv_conf_block checked = {
-        .node = block->node,
-        .at = block->at,
-        .path = block->path,
-        .options = identity->options,
-        .n_options = identity->n_options,
-        .option_size = identity->option_size,
-    };
-    module->node = block->node;
+    module->block = *block;
+    module->block.path = kv_conf_copy(config->conf, kv_slice_of(block->path)).bytes;
+    module->block.options = identity->options;
+    module->block.n_options = identity->n_options;
+    module->block.option_size = identity->option_size;
     module->first_path = kv_conf_n_paths(config->conf);
-    int result = kv_conf_check(config->conf, &checked, &module->options);
+    module->is_faulty = kv_conf_check(config->conf, &module->block, &module->options) != 0;
     module->end_path = kv_conf_n_paths(config->conf);
-    return result;
 }
 
-/* Loads a module and checks its block. Where that fails, *ret stays empty. */
-static void configure(struct kv_config *config, enum kv_module_kind kind, const char *name,
-                      const struct block *block, struct kv_configured_module *ret)
+static int load(struct kv_config *config, enum kv_module_kind kind, const char *name,
+                const struct kv_conf_block *block, struct kv_loaded_module **ret)
 {
-    struct kv_configured_module module = {.at = block->at};
     const struct kv_conf_node *folder =
         kv_conf_node_find(kv_conf_root(config->conf), "modules"); /* of a default that it lacks */
     struct kv_error error;
     if (check_folder(config) != 0)
+        return -1;
+    if (kv_module_load(folder_of(config), kind, name, ret, &error) != 0)
+        return kv_conf_fault(config->conf, block->at == NULL ? folder : block->at, "%s",
+                             error.text);
+    const struct kv_module *identity = (*ret)->identity;
+    if (kv_schema_check(identity->options, identity->n_options, identity->option_size, &error) == 0)
+        return 0;
+    kv_conf_fault(config->conf, block->at, "%s: its options are unsound: %s", (*ret)->path,
+                  error.text);
+    kv_module_unload(*ret);
+    return -1;
+}
+
+/* Loads a module and checks its block. Where it cannot be loaded, *ret stays empty. */
+static void configure(struct kv_config *config, enum kv_module_kind kind, const char *name,
+                      const struct kv_conf_block *block, struct kv_configured_module *ret)
+{
+    struct kv_configured_module module = {0};
+    if (load(config, kind, name, block, &module.module) != 0)
         return;
-    if (kv_module_load(folder_of(config), kind, name, &module.module, &error) != 0)
-        kv_conf_fault(config->conf, block->at == NULL ? folder : block->at, "%s", error.text);
-    else if (check_options(config, block, &module) != 0)
-        kv_modules_unload(&module);
-    else
-        *ret = module;
+    check_options(config, block, &module);
+    *ret = module;
 }
 
 /* The store. */
@@ -168,7 +167,7 @@ static void check_other(struct kv_config *config, const char *name,
         return;
     }
     snprintf(path, sizeof(path), "storage.%s", name);
-    const struct block block = {.node = child, .at = child, .path = path};
+    const struct kv_conf_block block = {.node = child, .at = child, .path = path};
     configure(config, KV_MODULE_STORE, name, &block, &other);
     kv_modules_unload(&other);
 }
@@ -200,9 +199,8 @@ void kv_modules_read_storage(struct kv_config *config)
     }
     const struct kv_conf_node *named = kv_conf_node_find(storage, "module");
     const char *name = kv_conf_node_text(named);
-    bool is_named = named != NULL && !kv_conf_node_is_empty(named);
     check_others(config, storage, name == NULL ? KV_DEFAULT_STORE : name);
-    if (is_named && name == NULL) {
+    if (named != NULL && name == NULL) {
         if (!kv_conf_node_is_faulty(named))
             kv_conf_fault(config->conf, named, "storage.module: the name of a store is expected");
         return;
@@ -211,7 +209,7 @@ void kv_modules_read_storage(struct kv_config *config)
         name = KV_DEFAULT_STORE;
     char path[256];
     snprintf(path, sizeof(path), "storage.%s", name);
-    const struct block block = {
+    const struct kv_conf_block block = {
         .node = kv_conf_node_find(storage, name), .at = named, .path = path};
     configure(config, KV_MODULE_STORE, name, &block, &config->store);
 }
@@ -227,7 +225,14 @@ void kv_modules_read_entry(struct kv_config *config, enum kv_module_kind kind, c
     const struct kv_conf_node *entry =
         kv_conf_node_child(kv_conf_node_find(kv_conf_root(config->conf), list), i);
     const struct kv_conf_node *named = kv_conf_node_find(entry, "module");
-    const struct block block = {.node = options, .at = named == NULL ? entry : named, .path = path};
+    bool is_sink = kind == KV_MODULE_SINK;
+    const struct kv_conf_block block = {
+        .node = options,
+        .at = named == NULL ? entry : named,
+        .path = path,
+        .outer = is_sink ? sink_fields : module_fields,
+        .n_outer = is_sink ? KV_COUNT(sink_fields) : KV_COUNT(module_fields),
+    };
     if (*name != '\0' || (named != NULL && !kv_conf_node_is_empty(named) &&
                           !kv_conf_node_is_faulty(named))) /* else it is noted as missing */
         configure(config, kind, name, &block, ret);

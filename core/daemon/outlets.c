@@ -23,7 +23,7 @@ struct kv_outlets *kv_outlets_open(const struct kv_config *config)
     outlets->sinks = kv_sinks_open(outlets->configs, config->n_sinks, &failed, &error);
     if (outlets->sinks != NULL)
         return outlets;
-    kv_conf_fault(config->conf, config->sinks[failed].module.at, "%s: %s",
+    kv_conf_fault(config->conf, config->sinks[failed].module.block.at, "%s: %s",
                   config->sinks[failed].name, error.text);
     kv_outlets_close(outlets);
     return NULL;

@@ -19,65 +19,32 @@ static int result(const struct kv_config *config)
     return kv_conf_n_faults(config->conf) == 0 ? 0 : -1;
 }
 
-static void check_paths(const struct kv_config *config, const struct kv_configured_module *module)
+/* Modules. */
+
+static void check_module(struct kv_config *config, struct kv_configured_module *module,
+                         kv_check_fn check)
 {
+    size_t n_before = kv_conf_n_faults(config->conf);
     kv_conf_check_paths(config->conf, module->first_path, module->end_path);
+    module->is_faulty = module->is_faulty || kv_conf_n_faults(config->conf) != n_before;
+    if (kv_conf_take_findings(config->conf, &module->block, module->is_faulty, check,
+                              module->options) != 0)
+        module->is_faulty = true;
 }
 
-int kv_preflight_paths(const struct kv_config *config)
+static void check_modules(struct kv_config *config)
 {
-    kv_conf_check_paths(config->conf, 0, config->end_path);
-    check_paths(config, &config->store);
+    if (config->store.module != NULL)
+        check_module(config, &config->store, kv_module_store_ops(config->store.module)->check);
     for (size_t i = 0; i < config->n_ttl; i++)
-        check_paths(config, &config->ttl[i]);
+        if (config->ttl[i].module != NULL)
+            check_module(config, &config->ttl[i], kv_module_ttl_ops(config->ttl[i].module)->check);
     for (size_t i = 0; i < config->n_sinks; i++)
-        check_paths(config, &config->sinks[i].module);
-    return result(config);
+        if (config->sinks[i].module.module != NULL)
+            check_module(config, &config->sinks[i].module, config->sinks[i].config.ops->check);
 }
 
-/* Policies and sinks say in their open() what no schema can, and scripts when they are compiled. */
-
-static void open_policies(const struct kv_config *config)
-{
-    struct kv_config one = *config;
-    one.n_ttl = 1;
-    for (size_t i = 0; i < config->n_ttl; i++) {
-        one.ttl = &config->ttl[i];
-        if (one.ttl->module != NULL)
-            kv_chain_close(kv_chain_open(&one));
-    }
-}
-
-static void open_sinks(const struct kv_config *config)
-{
-    struct kv_config one = *config;
-    one.n_sinks = 1;
-    for (size_t i = 0; i < config->n_sinks; i++) {
-        one.sinks = &config->sinks[i];
-        if (one.sinks->module.module != NULL)
-            kv_outlets_close(kv_outlets_open(&one));
-    }
-}
-
-static bool is_readable(const char *path)
-{
-    struct stat status;
-    return stat(path, &status) == 0 && !S_ISDIR(status.st_mode) &&
-           faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0;
-}
-
-/* One that cannot be read is noted already. */
-static void load_scripts(const struct kv_config *config)
-{
-    struct kv_config one = *config;
-    one.n_scripts = 1;
-    for (size_t i = 0; i < config->n_scripts; i++) {
-        one.scripts = &config->scripts[i];
-        one.configured_scripts = &config->configured_scripts[i];
-        if (is_readable(one.scripts->file))
-            kv_scripts_destroy(kv_scripting_load(&one, 1));
-    }
-}
+/* Addresses. */
 
 /* Whether the address is one of this machine: with any port, as the right one may be in use. */
 static int try_address(const struct addrinfo *found)
@@ -121,16 +88,53 @@ static void check_unix_path(const struct kv_config *config, size_t i)
                       address->unix_path);
 }
 
-int kv_preflight(const struct kv_config *config)
+static void check_addresses(const struct kv_config *config)
 {
-    kv_preflight_paths(config);
-    open_policies(config);
-    open_sinks(config);
-    load_scripts(config);
     for (size_t i = 0; i < config->n_listen; i++)
         if (config->listen[i].unix_path != NULL)
             check_unix_path(config, i);
         else if (config->listen[i].host != NULL)
             check_address(config, i);
+}
+
+int kv_preflight(struct kv_config *config)
+{
+    kv_conf_check_paths(config->conf, 0, config->end_path);
+    check_modules(config);
+    check_addresses(config);
+    return result(config);
+}
+
+/* Modules that check() nothing, and libraries, say in open() what no schema can; scripts when they
+ * are compiled. */
+
+static void open_policies(const struct kv_config *config)
+{
+    struct kv_config one = *config;
+    one.n_ttl = 1;
+    for (size_t i = 0; i < config->n_ttl; i++) {
+        one.ttl = &config->ttl[i];
+        if (one.ttl->module != NULL && !one.ttl->is_faulty)
+            kv_chain_close(kv_chain_open(&one));
+    }
+}
+
+static void open_sinks(const struct kv_config *config)
+{
+    struct kv_config one = *config;
+    one.n_sinks = 1;
+    for (size_t i = 0; i < config->n_sinks; i++) {
+        one.sinks = &config->sinks[i];
+        if (one.sinks->module.module != NULL && !one.sinks->module.is_faulty)
+            kv_outlets_close(kv_outlets_open(&one));
+    }
+}
+
+int kv_preflight_thoroughly(struct kv_config *config)
+{
+    kv_preflight(config);
+    open_policies(config);
+    open_sinks(config);
+    kv_scripts_destroy(kv_scripting_load(config, 1));
     return result(config);
 }

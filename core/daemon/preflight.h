@@ -7,13 +7,12 @@
 
 #include "daemon/config.h"
 
-/* Looks whether files and folders can be used. Cheap: for every start. Returns: 0; -1 where
- * there are faults. */
-int kv_preflight_paths(const struct kv_config *config);
+/* Looks whether files, folders and addresses can be used, and has the modules check their options:
+ * for every start. Returns: 0; -1 where there are faults. */
+int kv_preflight(struct kv_config *config);
 
-/* That, and all else that keeps a server from starting, whatever happens to run beside it: opens
- * each policy, sink and script, and closes it again; looks the addresses up. Returns: 0; -1 where
- * there are faults. */
-int kv_preflight(const struct kv_config *config);
+/* That, and opens each policy, sink and script, and closes it again. Returns: 0; -1 where there are
+ * faults. */
+int kv_preflight_thoroughly(struct kv_config *config);
 
 #endif

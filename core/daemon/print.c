@@ -25,17 +25,10 @@ static const struct kv_conf_node *given(const struct kv_config *config, const ch
 static void print_module_options(const struct kv_configured_module *module, const char *name,
                                  unsigned indent, struct kv_conf_printer *printer)
 {
-    const struct kv_module *identity = module->module->identity;
-    const struct kv_conf_block block = {
-        .node = module->node,
-        .options = identity->options,
-        .n_options = identity->n_options,
-        .option_size = identity->option_size,
-    };
-    if (identity->n_options == 0)
+    if (module->block.n_options == 0)
         return;
     kv_buffer_printf(printer->out, "%*s%s:\n", (int)indent, "", name);
-    kv_conf_print(printer, &block, module->options, indent + 2);
+    kv_conf_print(printer, &module->block, module->options, indent + 2);
 }
 
 static void print_storage(const struct kv_config *config, struct kv_conf_printer *printer)

@@ -7,7 +7,7 @@
 #include "daemon/config.h"
 
 /* The configuration is lent until kv_scripts_destroy(). Returns: NULL where one cannot be loaded;
- * the place in the configuration and that in the script are noted in the configuration. */
+ * all that is wrong with any of them is noted in the configuration. */
 struct kv_scripts *kv_scripting_load(const struct kv_config *config, uint32_t n_loops);
 
 #endif

@@ -238,10 +238,11 @@ static int begin_service(struct server *server, struct kv_error *reterr)
     const struct kv_config *config = server->config;
     kv_log(KV_LOG_INFO, "server", "version %s, %s, %u thread%s", KV_VERSION, server->store_name,
            config->n_threads, config->n_threads == 1 ? "" : "s");
-    if (config->path == NULL && is_volatile(config->store.module))
+    if (config->store.block.at == NULL && is_volatile(config->store.module))
         kv_log(KV_LOG_WARN, "server",
-               "without a configuration (-c FILE) data is in memory only, and gone when the server "
-               "ends");
+               "without %s data is in memory only, and gone when the server ends",
+               config->path == NULL ? "a configuration (-c FILE)"
+                                    : "`storage: {module: …}` in the configuration");
     return listen_everywhere(server, reterr);
 }
 
@@ -380,12 +381,13 @@ static void describe_noise(const void *context, struct kv_buffer *out)
 {
     const struct server *server = context;
     kv_ending_append_count(out, kv_net_n_connections(server->net), "connection");
+    kv_ending_append_count(out, kv_net_n_lingering(server->net), "half-closed connection");
     kv_ending_append_count(out, kv_keyspace_under_way(server->keyspace), "command");
     kv_ending_append_count(out, kv_scripts_under_way(server->scripts), "hook");
     if (atomic_load(&server->is_opening))
         kv_buffer_printf(out, "%sthe store to open", out->len == 0 ? "" : ", ");
     if (out->len == 0)
-        kv_buffer_append(out, KV_SLICE("the last changes to be told"));
+        kv_buffer_append(out, KV_SLICE("changes to reach subscribers"));
 }
 
 static bool wait_until_quiet(struct server *server, int64_t until_ms, int64_t hurried_ms)
@@ -406,6 +408,18 @@ static void log_noise(const struct server *server, enum kv_log_level level, cons
     kv_buffer_fini(&what);
 }
 
+/* What is left belongs to threads that cannot be stopped, as one that reads a long body. An
+ * operator in a hurry loses nothing by it where the store is volatile. */
+static void give_up(const struct server *server)
+{
+    if (server->ending.is_hurried && is_volatile(server->config->store.module)) {
+        log_noise(server, KV_LOG_WARN, "stopped at once; there are left");
+        _exit(EXIT_SUCCESS);
+    }
+    log_noise(server, KV_LOG_ERROR, "giving up, the store is not closed; there are left");
+    _exit(EXIT_FAILURE);
+}
+
 static void drain(struct server *server)
 {
     server->ends_by_ms = kv_clock_now_ms(&kv_clock_boot) + server->config->drain_ms;
@@ -418,10 +432,8 @@ static void drain(struct server *server)
     kv_scripts_end(server->scripts);
     for (uint32_t i = 0; i < server->config->n_threads; i++)
         kv_loop_post(server->loops[i], &server->threads[i].abort);
-    if (!wait_until_quiet(server, kv_clock_now_ms(&kv_clock_boot) + ABORT_MS, HURRIED_ABORT_MS)) {
-        log_noise(server, KV_LOG_ERROR, "giving up, the store is not closed; there are left");
-        _exit(EXIT_FAILURE); /* what is left belongs to threads that cannot be stopped */
-    }
+    if (!wait_until_quiet(server, kv_clock_now_ms(&kv_clock_boot) + ABORT_MS, HURRIED_ABORT_MS))
+        give_up(server);
 }
 
 static void stop_threads(struct server *server)

@@ -5,6 +5,7 @@
 #define KV_DAEMON_SETTINGS_H
 
 #include "base/log.h"
+#include "conf/check.h"
 #include "http/http.h"
 #include "module/module.h"
 #include "net/net.h"
@@ -12,16 +13,13 @@
 #include "sink/sinks.h"
 #include "ws/ws.h"
 
-struct kv_conf;
-struct kv_conf_node;
-
 /* A module that the file names, loaded, and its checked options. */
 struct kv_configured_module {
     struct kv_loaded_module *module;
     const struct kv_option_value *options;
-    const struct kv_conf_node *at;   /* where the file names it; NULL where it does not */
-    const struct kv_conf_node *node; /* its block; NULL where there is none */
-    size_t first_path, end_path;     /* of its options, for kv_conf_check_paths() */
+    struct kv_conf_block block;  /* of them; `at` is where the file names the module, or NULL */
+    bool is_faulty;              /* it is not to be opened with them */
+    size_t first_path, end_path; /* of its options, for kv_conf_check_paths() */
 };
 
 struct kv_configured_sink {

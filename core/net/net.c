@@ -178,6 +178,11 @@ uint32_t kv_net_n_connections(const struct kv_net *net)
     return atomic_load(&net->n_connections);
 }
 
+uint32_t kv_net_n_lingering(const struct kv_net *net)
+{
+    return atomic_load(&net->n_lingering);
+}
+
 bool kv_net_is_quiet(const struct kv_net *net)
 {
     return atomic_load(&net->n_connections) == 0 && atomic_load(&net->n_lingering) == 0;

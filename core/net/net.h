@@ -60,6 +60,9 @@ void kv_net_abort(struct kv_net *net, uint32_t loop);
 /* Open connections. Threads: any. */
 uint32_t kv_net_n_connections(const struct kv_net *net);
 
+/* Peers that still send on connections that have ended (linger.h). Threads: any. */
+uint32_t kv_net_n_lingering(const struct kv_net *net);
+
 /* Whether every connection has ended, and no peer still has a last answer to take (linger.h).
  * Threads: any. */
 bool kv_net_is_quiet(const struct kv_net *net);

@@ -379,12 +379,41 @@ static int depth(lua_State *lua)
     return 1;
 }
 
+static struct kv_script_state *check_loading(lua_State *lua, const char *function)
+{
+    struct kv_script_state *state = kv_state_of(lua);
+    if (state->first_fault == NULL)
+        luaL_error(lua, "%s may be called while the script is loaded only", function);
+    return state;
+}
+
 /* kv.protect(prefix) */
 static int protect(lua_State *lua)
 {
-    if (kv_state_of(lua)->running != NULL)
-        luaL_error(lua, "kv.protect may be called while the script is loaded only");
+    check_loading(lua, "kv.protect");
     kv_state_protect_keys(lua, 1);
+    return 0;
+}
+
+static const char *check_text(lua_State *lua, int index)
+{
+    struct kv_slice text;
+    text.bytes = luaL_checklstring(lua, index, &text.len);
+    luaL_argcheck(lua, kv_utf8_is_valid(text) && strlen(text.bytes) == text.len, index,
+                  "a text is expected");
+    return text.bytes;
+}
+
+/* kv.fault(option, text) */
+static int fault(lua_State *lua)
+{
+    struct kv_script_state *state = check_loading(lua, "kv.fault");
+    const char *option = check_text(lua, 1), *text = check_text(lua, 2);
+    if (state->first_fault->text[0] == '\0')
+        kv_error_set(state->first_fault, "options%s%s: %s", *option == '\0' ? "" : ".", option,
+                     text);
+    if (state->faults != NULL)
+        state->faults->add(state->faults, state->config, option, text);
     return 0;
 }
 
@@ -430,10 +459,7 @@ static int log_line(lua_State *lua)
 static int refuse(lua_State *lua)
 {
     struct kv_script_call *call = check_running(lua, "kv.refuse");
-    struct kv_slice reason;
-    reason.bytes = luaL_checklstring(lua, 1, &reason.len);
-    luaL_argcheck(lua, kv_utf8_is_valid(reason) && strlen(reason.bytes) == reason.len, 1,
-                  "the reason is no text");
+    struct kv_slice reason = kv_slice_of(check_text(lua, 1));
     if (call->command == NULL)
         luaL_error(lua, "kv.refuse: %s is called for what has happened", kv_hook_names[call->hook]);
     call->text.len = 0;
@@ -465,7 +491,7 @@ void kv_api_export(lua_State *lua, const struct kv_script_config *config)
     static const luaL_Reg functions[] = {
         {"get", get},           {"set", set},         {"delete", delete}, {"incr", incr},
         {"now", now},           {"depth", depth},     {"log", log_line},  {"refuse", refuse},
-        {"duration", duration}, {"protect", protect}, {NULL, NULL}};
+        {"duration", duration}, {"protect", protect}, {"fault", fault},   {NULL, NULL}};
     lua_pushvalue(lua, -1); /* the upvalue of all of them */
     luaL_setfuncs(lua, functions, 1);
     set_options(lua, config);

@@ -31,4 +31,12 @@ struct kv_script_config {
     size_t max_key_bytes, max_value_bytes; /* of what it writes */
 };
 
+/* Where what is wrong with scripts goes as they are loaded. */
+struct kv_script_faults {
+    /* option: the name of the one at fault, "" for the options as a whole; NULL: the script itself.
+     * text: what is wrong; of a script with file and line. Both are lent for the call. */
+    void (*add)(struct kv_script_faults *faults, const struct kv_script_config *config,
+                const char *option, const char *text);
+};
+
 #endif

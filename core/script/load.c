@@ -68,6 +68,11 @@ static int load(lua_State *lua)
     return 0;
 }
 
+static bool has_fault(const struct kv_script_state *state)
+{
+    return state->first_fault->text[0] != '\0';
+}
+
 /* What is raised without a line, as by error(text, 0), does not say where it comes from. */
 static int name_script(const struct kv_script_config *config, struct kv_error *reterr)
 {
@@ -80,29 +85,49 @@ static int name_script(const struct kv_script_config *config, struct kv_error *r
     return -1;
 }
 
+/* What is raised after a fault of an option likely comes of it. */
+static int tell_fault(struct kv_script_state *state, struct kv_error *reterr)
+{
+    *reterr = *state->first_fault;
+    if (state->faults == NULL)
+        return name_script(state->config, reterr);
+    reterr->text[0] = '\0';
+    return -1;
+}
+
 static int run(struct kv_script_state *state, struct kv_slice source, struct kv_error *reterr)
 {
     struct kv_script_budget budget = {0};
+    struct kv_error first_fault = {0};
     struct text text = {.config = state->config, .source = source};
+    state->first_fault = &first_fault;
     kv_budget_begin(&state->meter, state->lua, &budget);
     bool is_loaded = kv_state_protect(state, load, &text, reterr);
     kv_budget_end(&state->meter);
+    int result = 0;
     if (budget.is_spent)
         kv_error_set(reterr, "%s", state->meter.reason);
-    else if (is_loaded)
-        return 0;
-    return name_script(state->config, reterr);
+    if (has_fault(state))
+        result = tell_fault(state, reterr);
+    else if (budget.is_spent || !is_loaded)
+        result = name_script(state->config, reterr);
+    state->first_fault = NULL;
+    state->faults = NULL;
+    return result;
 }
 
 struct kv_script_state *kv_script_load(const struct kv_script_config *config,
-                                       struct kv_slice source, const atomic_bool *is_ending,
+                                       struct kv_slice source,
+                                       const struct kv_script_loading *loading,
                                        struct kv_error *reterr)
 {
-    struct kv_script_state *state = kv_state_create(config, is_ending);
+    struct kv_script_state *state =
+        kv_state_create(config, loading == NULL ? NULL : loading->is_ending);
     if (state == NULL) {
         kv_error_set(reterr, "%s: limits.memory is too little", config->file);
         return NULL;
     }
+    state->faults = loading == NULL ? NULL : loading->faults;
     if (run(state, source, reterr) != 0) {
         kv_state_unref(state);
         return NULL;

@@ -57,12 +57,17 @@ static int read_file(const char *path, struct kv_buffer *ret, struct kv_error *r
 }
 
 static int compile_text(const struct kv_script *script, struct kv_slice text, uint32_t n_loops,
-                        struct kv_script_state **ret_states, struct kv_error *reterr)
+                        struct kv_script_faults *faults, struct kv_script_state **ret_states)
 {
+    const struct kv_script_loading loading = {.is_ending = &script->scripts->is_ending,
+                                              .faults = faults};
+    struct kv_error error;
     for (uint32_t i = 0; i < n_loops; i++) {
-        ret_states[i] = kv_script_load(script->config, text, &script->scripts->is_ending, reterr);
+        ret_states[i] = kv_script_load(script->config, text, &loading, &error);
         if (ret_states[i] != NULL)
             continue;
+        if (error.text[0] != '\0')
+            faults->add(faults, script->config, NULL, error.text);
         while (i-- > 0)
             kv_state_unref(ret_states[i]);
         return -1;
@@ -72,12 +77,15 @@ static int compile_text(const struct kv_script *script, struct kv_slice text, ui
 
 /* A state for each loop, or none. */
 static int compile(const struct kv_script *script, uint32_t n_loops,
-                   struct kv_script_state **ret_states, struct kv_error *reterr)
+                   struct kv_script_faults *faults, struct kv_script_state **ret_states)
 {
     struct kv_buffer text = {0};
-    int result = read_file(script->config->file, &text, reterr);
+    struct kv_error error;
+    int result = read_file(script->config->file, &text, &error);
     if (result == 0)
-        result = compile_text(script, kv_buffer_slice(&text), n_loops, ret_states, reterr);
+        result = compile_text(script, kv_buffer_slice(&text), n_loops, faults, ret_states);
+    else
+        faults->add(faults, script->config, NULL, error.text);
     kv_buffer_fini(&text);
     return result;
 }
@@ -107,36 +115,36 @@ static void init_loop(struct kv_script_loop *here, struct kv_script *script,
 }
 
 static int load_script(struct kv_scripts *scripts, const struct kv_script_config *config,
-                       struct kv_error *reterr)
+                       struct kv_script_faults *faults)
 {
     struct kv_script *script = &scripts->all[scripts->n];
     struct kv_script_state *states[KV_KEYSPACE_MAX_LOOPS];
     script->scripts = scripts;
     script->config = config;
     script->interceptor.before_write = kv_hooks_before_write;
-    if (compile(script, scripts->n_loops, states, reterr) != 0)
+    if (compile(script, scripts->n_loops, faults, states) != 0)
         return -1;
     script->loops = kv_calloc(scripts->n_loops, sizeof(*script->loops));
     for (uint32_t i = 0; i < scripts->n_loops; i++)
         init_loop(&script->loops[i], script, states[i]);
+    scripts->n++;
     return 0;
 }
 
 struct kv_scripts *kv_scripts_load(const struct kv_script_config *configs, size_t n,
-                                   uint32_t n_loops, size_t *ret_failed, struct kv_error *reterr)
+                                   uint32_t n_loops, struct kv_script_faults *faults)
 {
     struct kv_scripts *scripts = kv_calloc(1, sizeof(*scripts));
     scripts->all = kv_calloc(n, sizeof(*scripts->all));
     scripts->n_loops = n_loops;
     scripts->observer.on_change = kv_hooks_on_change;
     scripts->origins = kv_origins_create();
-    for (; scripts->n < n; scripts->n++)
-        if (load_script(scripts, &configs[scripts->n], reterr) != 0) {
-            *ret_failed = scripts->n;
-            kv_scripts_destroy(scripts);
-            return NULL;
-        }
-    return scripts;
+    for (size_t i = 0; i < n; i++)
+        load_script(scripts, &configs[i], faults);
+    if (scripts->n == n)
+        return scripts;
+    kv_scripts_destroy(scripts);
+    return NULL;
 }
 
 void kv_scripts_destroy(struct kv_scripts *scripts)
@@ -196,17 +204,25 @@ static void hand_over(struct kv_script_loop *here, struct kv_script_state *state
         kv_loop_post(kv_keyspace_event_loop(here->keyspace_loop), &here->take_next);
 }
 
+static void log_fault(struct kv_script_faults *faults, const struct kv_script_config *config,
+                      const char *option, const char *text)
+{
+    (void)faults;
+    if (option == NULL)
+        kv_log(KV_LOG_ERROR, config->name, "%s; keeping the previous version", text);
+    else
+        kv_log(KV_LOG_ERROR, config->name, "options%s%s: %s; keeping the previous version",
+               *option == '\0' ? "" : ".", option, text);
+}
+
 void kv_scripts_reload(struct kv_scripts *scripts)
 {
     struct kv_script_state *states[KV_KEYSPACE_MAX_LOOPS];
-    struct kv_error error;
+    struct kv_script_faults faults = {.add = log_fault};
     for (size_t i = 0; i < scripts->n; i++) {
         const struct kv_script *script = &scripts->all[i];
-        if (compile(script, scripts->n_loops, states, &error) != 0) {
-            kv_log(KV_LOG_ERROR, script->config->name, "%s; keeping the previous version",
-                   error.text);
+        if (compile(script, scripts->n_loops, &faults, states) != 0)
             continue;
-        }
         for (uint32_t k = 0; k < scripts->n_loops; k++)
             hand_over(&script->loops[k], states[k]);
         kv_log(KV_LOG_INFO, script->config->name, "reloaded");

@@ -21,9 +21,9 @@
 struct kv_scripts;
 
 /* The configurations and all they point to are lent until kv_scripts_destroy().
- * Returns: NULL and *reterr, with file and line, and in *ret_failed which of them failed. */
+ * Returns: NULL where one cannot be loaded: `faults` has got all that is wrong with any of them. */
 struct kv_scripts *kv_scripts_load(const struct kv_script_config *configs, size_t n,
-                                   uint32_t n_loops, size_t *ret_failed, struct kv_error *reterr);
+                                   uint32_t n_loops, struct kv_script_faults *faults);
 void kv_scripts_destroy(struct kv_scripts *scripts); /* accepts NULL */
 
 /* One for each script, to be among the keyspace's in their order. */

@@ -44,7 +44,9 @@ struct kv_script_state {
         int function; /* a reference of the registry; LUA_NOREF: there is no such hook */
         int n_parameters;
     } hooks[KV_N_HOOKS];
-    struct kv_script_call *running; /* the one whose Lua is being run; NULL: none */
+    struct kv_script_call *running;  /* the one whose Lua is being run; NULL: none */
+    struct kv_script_faults *faults; /* of options, while it is loaded; NULL: nobody takes them */
+    struct kv_error *first_fault;    /* while it is loaded; empty: there is none */
     struct kv_buffer scratch;
     struct kv_slice protected[KV_SCRIPT_PROTECTED]; /* prefixes of keys that clients can't write */
     size_t n_protected;

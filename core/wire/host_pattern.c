@@ -70,7 +70,7 @@ bool kv_origin_pattern_is_valid(struct kv_slice text)
 {
     struct origin origin;
     struct kv_authority authority;
-    if (is_any(text) || kv_slice_equals(text, KV_SLICE("null")))
+    if (is_any(text))
         return true;
     return split(text, &origin) && kv_authority_parse(fixed_part(origin.authority), &authority) &&
            kv_host_pattern_is_valid(authority.host);

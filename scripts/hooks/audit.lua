@@ -14,14 +14,12 @@
 -- The records of several keys by time need a list of keys by prefix, which is not there yet.
 
 for name in pairs(kv.options) do
-  if name ~= "under" and name ~= "keep" then
-    error("options." .. name .. " is not known; there are under and keep", 0)
-  end
+  if name ~= "under" and name ~= "keep" then kv.fault(name, "this option is unknown (there are: under, keep)") end
 end
 local under = kv.options.under or "audit/"
-if under == "" then error("options.under: a prefix is expected", 0) end
+if under == "" then kv.fault("under", "a prefix is expected") end
 local keep, why_not = kv.duration(kv.options.keep or "30 days")
-if not keep then error("options.keep: " .. why_not, 0) end
+if not keep then kv.fault("keep", why_not) end
 kv.protect(under)
 
 -- The changes of a key come one after the other, so nobody else writes what this has read.

@@ -10,15 +10,13 @@
 -- a list of keys by prefix, which hooks do not have yet.
 
 for name in pairs(kv.options) do
-  if name ~= "parents" and name ~= "under" then
-    error("options." .. name .. " is not known; there are parents and under", 0)
-  end
+  if name ~= "parents" and name ~= "under" then kv.fault(name, "this option is unknown (there are: parents, under)") end
 end
 local parents = kv.options.parents or ""
-if parents == "" then error("options.parents: the prefix of the parents is expected", 0) end
+if parents == "" then kv.fault("parents", "the prefix of the parents is expected") end
 local under = kv.options.under or "children/"
-if under == "" or under:sub(1, #parents) == parents or parents:sub(1, #under) == under then
-  error("options.under: a prefix is expected that is not within that of the parents, nor around it", 0)
+if under == "" or parents ~= "" and (under:sub(1, #parents) == parents or parents:sub(1, #under) == under) then
+  kv.fault("under", "a prefix is expected that is not within that of the parents, nor around it")
 end
 kv.protect(under)
 

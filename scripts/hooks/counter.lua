@@ -9,7 +9,7 @@
 -- which no hooks are called, sets the number to begin with: `{"key": "count/users", "value": 1200}`.
 
 if next(kv.options) == nil then
-  error("options: a name, and the prefix of the keys that it counts, is expected", 0)
+  kv.fault("", "a name, and the prefix of the keys that it counts, is expected")
 end
 kv.protect("count/")
 

@@ -8,15 +8,13 @@
 --       options: {member: email, keys: move}        # keys: move, refuse, or keep
 
 for name in pairs(kv.options) do
-  if name ~= "member" and name ~= "keys" then
-    error("options." .. name .. " is not known; there are member and keys", 0)
-  end
+  if name ~= "member" and name ~= "keys" then kv.fault(name, "this option is unknown (there are: member, keys)") end
 end
 local member = kv.options.member or "email"
-if member == "" then error("options.member: a name is expected", 0) end
+if member == "" then kv.fault("member", "a name is expected") end
 local keys = kv.options.keys or "move"
 if keys ~= "move" and keys ~= "refuse" and keys ~= "keep" then
-  error("options.keys is move, refuse or keep, not " .. keys, 0)
+  kv.fault("keys", "move, refuse or keep is expected, not " .. keys)
 end
 
 local function normal(address)

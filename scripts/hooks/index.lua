@@ -10,11 +10,10 @@
 -- next change; to take in all of them at once needs a list of keys by prefix, which hooks do not have yet.
 
 if next(kv.options) == nil then
-  error("options: a member, and the prefix of its index, is expected", 0)
+  kv.fault("", "a member, and the prefix of its index, is expected")
 end
 for member, index in pairs(kv.options) do
-  if index == "" then error("options." .. member .. ": the prefix of its index is expected", 0) end
-  kv.protect(index)
+  if index == "" then kv.fault(member, "the prefix of its index is expected") else kv.protect(index) end
 end
 
 -- What a value is found by; nil for nothing.

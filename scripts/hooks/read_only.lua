@@ -14,24 +14,21 @@ local names = {"thu", "fri", "sat", "sun", "mon", "tue", "wed"} -- 1970 began wi
 local known = {from = true, to = true, days = true, reason = true}
 for name in pairs(kv.options) do
   if not known[name] then
-    error("options." .. name .. " is not known; there are from, to, days and reason", 0)
+    kv.fault(name, "this option is unknown (there are: from, to, days, reason)")
   end
 end
 
+-- Returns: nil where the option is no time.
 local function minutes(name)
-  local text = kv.options[name] or error("options." .. name .. " must be a time such as 22:00", 0)
-  local hour, minute = text:match("^(%d%d?):(%d%d)$")
+  local text = kv.options[name]
+  local hour, minute = (text or ""):match("^(%d%d?):(%d%d)$")
   local result = hour and hour * 60 + minute
-  if not result or result > MINUTES_A_DAY or minute + 0 > 59 then
-    error("options." .. name .. " must be a time such as 22:00, got " .. text, 0)
-  end
-  return result
+  if result and result <= MINUTES_A_DAY and minute + 0 <= 59 then return result end
+  kv.fault(name, "a time such as 22:00 is expected" .. (text and ", not " .. text or ""))
 end
 
 local from, to = minutes("from"), minutes("to")
-if from == to then error("options.to is the same time as options.from", 0) end
-local reason = kv.options.reason
-  or "read-only from " .. kv.options.from .. " to " .. kv.options.to .. " UTC"
+if from and from == to then kv.fault("to", "this is the same time as `from`") end
 
 local days
 for name in (kv.options.days or ""):gmatch("[^%s,]+") do
@@ -40,9 +37,12 @@ for name in (kv.options.days or ""):gmatch("[^%s,]+") do
     if day == name then days[place], name = true, nil end
   end
   if name then
-    error("options.days: there is no day " .. name .. "; there are mon tue wed thu fri sat sun", 0)
+    kv.fault("days", "there is no day " .. name .. " (there are: mon, tue, wed, thu, fri, sat, sun)")
   end
 end
+
+local reason = kv.options.reason
+  or from and to and "read-only from " .. kv.options.from .. " to " .. kv.options.to .. " UTC"
 
 -- `day` counts from 1970.
 local function is_on(day)

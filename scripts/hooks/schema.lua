@@ -61,26 +61,38 @@ local members = {
   description = {is_text, "a text"},
 }
 
-local function check_schema(schema, where)
-  if not is_object(schema) then error(where .. ": a schema is an object", 0) end
+-- Tells all that is wrong with a schema. where: "", or its place in the one of the prefix.
+local function check_schema(prefix, schema, where)
+  if not is_object(schema) then
+    kv.fault(prefix, where .. "a schema is an object")
+    return
+  end
   for name, value in pairs(schema) do
     local member = members[name]
-    if not member then error(where .. ": " .. name .. " is not supported", 0) end
-    if not member[1](value) then
-      error(where .. ": " .. name .. " is " .. member[2] .. ", not " .. kv.encode(value), 0)
+    if not member then
+      kv.fault(prefix, where .. name .. " is not supported")
+    elseif not member[1](value) then
+      kv.fault(prefix, where .. name .. " is " .. member[2] .. ", not " .. kv.encode(value))
     end
   end
-  for name, inner in pairs(schema.properties or {}) do check_schema(inner, where .. "." .. name) end
-  if schema.items then check_schema(schema.items, where .. "[]") end
+  if is_object(schema.properties) then
+    for name, inner in pairs(schema.properties) do
+      check_schema(prefix, inner, where .. "properties." .. name .. ": ")
+    end
+  end
+  if is_object(schema.items) then check_schema(prefix, schema.items, where .. "items: ") end
 end
 
-if next(kv.options) == nil then error("options: a prefix, and its schema, is expected", 0) end
+if next(kv.options) == nil then kv.fault("", "a prefix, and its schema, is expected") end
 local schemas = {}
 for prefix, text in pairs(kv.options) do
   local is_json, schema = pcall(kv.decode, text)
-  if not is_json then error("options." .. prefix .. ": " .. schema, 0) end
-  check_schema(schema, "options." .. prefix)
-  schemas[#schemas + 1] = {prefix = prefix, schema = schema}
+  if is_json then
+    check_schema(prefix, schema, "")
+    schemas[#schemas + 1] = {prefix = prefix, schema = schema}
+  else
+    kv.fault(prefix, schema)
+  end
 end
 table.sort(schemas, function(a, b) return #a.prefix > #b.prefix end)
 

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "faults.h"
 #include "fixture.h"
 
 enum {
@@ -166,41 +167,6 @@ static void wrong_entry_fails_with_line_and_column(void **state)
     }
 }
 
-/* Checks it from another folder than that of the file. Returns: what it says, each `%s` for the
- * file's folder. Owns: the caller, by free(). */
-static char *faults_of(const char *yaml)
-{
-    struct kv_test_outcome outcome;
-    struct kv_test_program program;
-    kv_test_program_prepare(&program);
-    char *text = kv_test_with_modules(yaml);
-    char *path = kv_test_program_write(&program, "kvserver.yaml", text);
-    kv_test_program_run((const char *[]){"-c", path, "--check-config", NULL}, &outcome);
-    assert_int_equal(outcome.exit_code, outcome.err[0] == '\0' ? 0 : KV_TEST_MISCONFIGURED);
-    struct kv_buffer said = {0};
-    size_t len = strlen(program.folder);
-    for (const char *at = outcome.err; *at != '\0';) {
-        bool is_folder = strncmp(at, program.folder, len) == 0;
-        kv_buffer_append(&said, is_folder ? KV_SLICE("%s") : (struct kv_slice){at, 1});
-        at += is_folder ? len : 1;
-    }
-    kv_buffer_append_char(&said, '\0');
-    kv_test_outcome_fini(&outcome);
-    kv_test_program_remove(&program);
-    free(path);
-    free(text);
-    return said.bytes;
-}
-
-/* One fault, in the first line of the file. */
-static void expect_fault(const char *yaml, const char *fault)
-{
-    char *said = faults_of(yaml), expected[1024];
-    snprintf(expected, sizeof(expected), "kvserver: %%s/kvserver.yaml:1:%s\n", fault);
-    assert_string_equal(said, expected);
-    free(said);
-}
-
 static void faults_say_what_to_write_instead(void **state)
 {
     (void)state;
@@ -214,6 +180,24 @@ static void faults_say_what_to_write_instead(void **state)
         {"storage: {module: memory, max_bytes: 1MiB}\n",
          "27: storage: unknown key \"max_bytes\" (it belongs in storage.memory)"},
         {"storage: {module: file}\n", "19: file is a sink, not a store"},
+        {"storage: {module: }\n", "19: storage.module: the name of a store is expected"},
+        {"listen: ~\n",
+         "9: listen: at least one address is expected, as {host: 127.0.0.1, port: 3000}"},
+        {"origins: ['null']\n",
+         "11: origins[0]: \"null\" is not an origin: anybody's page can have "
+         "it; if every page may write, list * instead"},
+        {"origins: ['https://a.example:99999']\n",
+         "11: origins[0]: \"https://a.example:99999\" is not an origin: it is like "
+         "https://example.org or http://example.org:8080, with a port up to 65535"},
+        {"listen: [{unix: s}, {unix: ./s}]\n",
+         "28: listen[1].unix: %s/s is what listen[0].unix writes, too"},
+        {"sinks: [{module: file, options: {path: x}}, {module: file, options: {path: ./x}}]\n",
+         "76: sinks[1].options.path: %s/x is what sinks[0].options.path writes, too"},
+        {"sinks: [{module: file, options: {path: x}, retry: {first: 1m}}]\n",
+         "59: sinks[0].retry.first: first (60000 ms) is longer than longest (30000 ms)"},
+        {"sinks: [{module: file, options: {path: x, prefixes: [a]}}]\n",
+         "43: sinks[0].options: unknown key \"prefixes\" (it belongs beside `options:`, not in "
+         "it)"},
         {"ttl: [fixed]\n", "7: ttl[0]: a mapping like {module: \"fixed\"} is expected, not text"},
         {"scripts: [x.lua]\n",
          "11: scripts[0]: a mapping like {file: \"x.lua\"} is expected, not text"},
@@ -282,13 +266,13 @@ static void faults_say_what_to_write_instead(void **state)
          "%s/kvserver.yaml: Not a directory"},
     };
     for (size_t i = 0; i < N(faults); i++)
-        expect_fault(faults[i][0], faults[i][1]);
+        kv_test_expect_faults(faults[i][0], &faults[i][1], 1);
 }
 
 static void misspelt_module_is_told_with_those_that_there_are(void **state)
 {
     (void)state;
-    char *said = faults_of("storage: {module: simpel}\n");
+    char *said = kv_test_faults_of("storage: {module: simpel}\n");
     kv_test_expect_part(said,
                         ".yaml:1:19: no store module \"simpel\" (did you mean \"simple\"?) in ");
     kv_test_expect_part(said, "memory, rocksdb, simple)\n");
@@ -298,14 +282,15 @@ static void misspelt_module_is_told_with_those_that_there_are(void **state)
 static void all_faults_of_a_file_are_told_in_its_order(void **state)
 {
     (void)state;
-    char *said = faults_of("sinks: [{module: file, options: {path: none/x}}]\n"
-                           "thread: 1\n"
-                           "timeouts: {idle: 75, drain: \"${KV_TEST_NOT_SET}\"}\n"
-                           "scripts: [{file: none.lua}]\n"
-                           "origins: ['https://a.example/', \"${KV_TEST_NOT_SET}\", b]\n"
-                           "listen: [{host: 256.1.1.1}, {host: '[::1]'}, {prot: 1}]\n"
-                           "ttl: [{module: nosuch}, {module: sliding}]\n"
-                           "storage: {module: simple, simple: {max_bytes: -1}, memory: {x: 1}}\n");
+    char *said =
+        kv_test_faults_of("sinks: [{module: file, options: {path: none/x}}]\n"
+                          "thread: 1\n"
+                          "timeouts: {idle: 75, drain: \"${KV_TEST_NOT_SET}\"}\n"
+                          "scripts: [{file: none.lua}]\n"
+                          "origins: ['https://a.example/', \"${KV_TEST_NOT_SET}\", b]\n"
+                          "listen: [{host: 256.1.1.1}, {host: '[::1]'}, {prot: 1}]\n"
+                          "ttl: [{module: nosuch}, {module: sliding}]\n"
+                          "storage: {module: simple, simple: {max_bytes: -1}, memory: {x: 1}}\n");
     static const char *const places[] = {
         "1:40: ", "2:1: ",  "3:18: ", "3:29: ", "4:18: ", "5:11: ", "5:33: ",
         "5:55: ", "6:17: ", "6:47: ", "7:16: ", "7:34: ", "8:47: ", "8:61: "};
@@ -496,7 +481,7 @@ static void wrong_configuration_keeps_the_server_from_starting(void **state)
     (void)state;
     expect_no_start("threads: many\n", KV_TEST_MISCONFIGURED, ".yaml:1:10: ");
     expect_no_start("ttl: [{module: bounded, options: {default: 1s, minimum: 2s}}]\n",
-                    KV_TEST_MISCONFIGURED, ".yaml:1:16: ");
+                    KV_TEST_MISCONFIGURED, ".yaml:1:44: ");
     expect_no_start("scripts: [{file: /nonexistent/hook.lua}]\n", KV_TEST_MISCONFIGURED,
                     ".yaml:1:18: ");
 }
@@ -554,7 +539,7 @@ static void path_that_cannot_be_used_keeps_the_server_from_starting(void **state
 static void brackets_of_an_address_are_taken(void **state)
 {
     (void)state;
-    char *said = faults_of("listen: [{host: '[::1]', port: 0}]\n");
+    char *said = kv_test_faults_of("listen: [{host: '[::1]', port: 0}]\n");
     if (strstr(said, "not an address of this machine") != NULL)
         kv_test_skip_for("this machine has no IPv6");
     assert_string_equal(said, "");

@@ -186,6 +186,42 @@ static void secrets_of_the_file_are_hidden_from_all_but_files(void **state)
     end_printing(&printing);
 }
 
+/* What follows a password, or has none, is of use to who reads it. */
+static void passwords_within_values_are_hidden_and_the_rest_is_not(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *module, *options, *shown, *literal;
+    } cases[] = {
+        {"webhook", "url: 'https://ann:pass@h/hook'", "url: \"https://<hidden>@h/hook\"",
+         "ann:pass"},
+        {"nats", "servers: ['nats://ann:pass@n:1', 'n:2']", "- \"nats://<hidden>@n:1\"",
+         "ann:pass"},
+        {"kafka", "settings: {sasl.username: ann, sasl.password: pass}", "sasl.username: ann",
+         "password: pass"},
+    };
+    for (size_t i = 0; i < N(cases); i++) {
+        struct printing printing;
+        char module[64], yaml[256];
+        snprintf(module, sizeof(module), "sink/%s", cases[i].module);
+        if (!kv_test_has_module(module))
+            continue;
+        snprintf(yaml, sizeof(yaml), "sinks: [{module: %s, options: {%s}}]\n", cases[i].module,
+                 cases[i].options);
+        print(&printing, yaml);
+        kv_test_expect_part(printing.printed.out, cases[i].literal); /* into a file of our own */
+        expect_same_again(&printing);
+        char *err = print_to(&printing, "| cat >piped");
+        char *piped = kv_test_program_read(&printing.program, "piped");
+        kv_test_expect_part(piped, cases[i].shown);
+        kv_test_expect_part(err, "1 secret is hidden");
+        assert_null(strstr(piped, cases[i].literal));
+        free(piped);
+        free(err);
+        end_printing(&printing);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +230,7 @@ int main(void)
         cmocka_unit_test(printed_secrets_are_the_variables_that_they_came_from),
         cmocka_unit_test(secrets_in_a_file_that_others_can_read_are_warned_of),
         cmocka_unit_test(secrets_of_the_file_are_hidden_from_all_but_files),
+        cmocka_unit_test(passwords_within_values_are_hidden_and_the_rest_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -222,7 +222,8 @@ static void wrong_setting_is_told_at_once(void **state)
     kv_buffer_append_char(&yaml, '\0');
     kv_test_program_run_with_file("--check-config", yaml.bytes, &outcome);
     assert_int_equal(outcome.exit_code, 2);
-    assert_non_null(strstr(outcome.err, "kafka: settings: No such configuration property"));
+    assert_non_null(strstr(outcome.err, "sinks[0].options.settings.acke: No such configuration "
+                                        "property"));
     kv_test_outcome_fini(&outcome);
     kv_buffer_fini(&yaml);
 }

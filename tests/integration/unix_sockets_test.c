@@ -221,11 +221,11 @@ static void expect_in_errors(const struct kv_test_program *program, const char *
     free(err);
 }
 
-static void expect_refused_start(const char *path, const char *reason)
+static void expect_refused_start(const char *path, int exit_code, const char *reason)
 {
     struct kv_test_program program;
     spawn(&program, path);
-    assert_int_equal(kv_test_program_wait(&program, KV_TEST_LIMIT_MS), 1);
+    assert_int_equal(kv_test_program_wait(&program, KV_TEST_LIMIT_MS), exit_code);
     expect_in_errors(&program, path);
     expect_in_errors(&program, reason);
     kv_test_program_remove(&program);
@@ -239,7 +239,7 @@ static void socket_that_is_in_use_is_left_alone(void **state)
     char *path = make_path();
     (void)state;
     start(&server, path, "");
-    expect_refused_start(path, "another process listens there");
+    expect_refused_start(path, 1, "another process listens there");
     kv_test_stream_open_unix(&stream, path);
     assert_int_equal(kv_test_http_ask(&stream, "GET", "/readyz", NULL, NULL, &response), 200);
     kv_test_stream_close(&stream);
@@ -304,7 +304,7 @@ static void file_that_is_no_socket_is_left_alone(void **state)
     assert_non_null(file);
     fputs("precious", file);
     fclose(file);
-    expect_refused_start(path, "the path exists and is not a socket");
+    expect_refused_start(path, 2, "the path exists and is not a socket");
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_size, strlen("precious"));
     remove_path(path);
@@ -341,7 +341,8 @@ static void wrong_addresses_are_told_with_their_place(void **state)
         {"listen: [{unix: " KV_SERVER_PROGRAM "}]\n", "the path exists and is not a socket"},
         {"listen: [{port: 0, mode: '0600'}]\n", "1:26: listen[0].mode: only a Unix socket has one"},
         {"listen: [{unix: /nowhere/s}]\n", "/nowhere/s (listen[0].unix): /nowhere: No such file"},
-        {"listen: [{unix: /tmp/s}, {unix: /tmp/s}]\n", "/tmp/s is listed already, as listen[0]"},
+        {"listen: [{unix: /tmp/s}, {unix: /tmp/s}]\n",
+         "listen[1].unix: /tmp/s is what listen[0].unix writes, too"},
         {"listen: [{unix: "
          "/tmp/0123456789012345678901234567890123456789012345678901234567890123456789"
          "01234567890123456789012345678901234567890}]\n",

@@ -1,4 +1,4 @@
-foreach(part check expand file_path parse print schema server units)
+foreach(part check expand file_path findings parse print schema server units)
   kv_add_test(unit_conf_${part} SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/conf/${part}_test.c
               USES kv_conf)
 endforeach()

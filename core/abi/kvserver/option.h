@@ -35,6 +35,9 @@ enum kv_option_flag {
     KV_OPTION_READS = 1u << 2,  /* a file that has to be there */
     KV_OPTION_WRITES = 1u << 3, /* a file; made where it is missing, but not its folder */
     KV_OPTION_FOLDER = 1u << 4, /* a folder to write in; made, with those above it, where missing */
+
+    /* Since 1.3, for STRING: a URL. What stands before its `@` is SECRET, and the rest is not. */
+    KV_OPTION_URL = 1u << 5,
 };
 
 /* `integer` where the file said `keyword` instead of a number. */
@@ -55,6 +58,8 @@ struct kv_option {
     const struct kv_option *fields; /* BLOCK: its members; LIST: one, the element */
     size_t n_fields;
     const char *doc; /* one line, for messages and the printed configuration */
+    /* Since 1.3. MAP with SECRET: the keys whose texts are secret, NULL at the end; NULL: all. */
+    const char *const *secret_keys;
 };
 
 /* The value of one option. Strings are NUL-terminated as well. Everything belongs to the host

@@ -70,13 +70,21 @@ static bool is_file_name(struct kv_slice path)
            path.len < PATH_MAX - LONGEST_NUMBER;
 }
 
+static void file_check(const struct kv_option_value *options, const struct kv_faults *faults)
+{
+    struct kv_slice path = options[OPTION_PATH].string;
+    struct stat status;
+    if (!is_file_name(path))
+        faults->add(faults, "path", "the name of a file is expected, of up to %d bytes",
+                    NAME_MAX - LONGEST_NUMBER);
+    else if (stat(path.bytes, &status) == 0 && !S_ISREG(status.st_mode))
+        faults->add(faults, "path", "%s is not a regular file", path.bytes);
+}
+
 static int file_open(const struct kv_sink_host *host, const struct kv_option_value *options,
                      struct kv_sink **ret_sink, struct kv_error *reterr)
 {
     struct kv_slice path = options[OPTION_PATH].string;
-    if (!is_file_name(path))
-        return kv_error_set(reterr, "path: the name of a file is expected, of up to %d bytes",
-                            NAME_MAX - LONGEST_NUMBER);
     struct kv_sink *sink = malloc(sizeof(*sink));
     if (sink == NULL)
         return kv_error_set(reterr, "no memory");
@@ -125,7 +133,7 @@ static int ensure_open(struct kv_sink *sink, struct kv_error *reterr)
     if (sink->fd < 0)
         return fail(sink, "cannot be opened", reterr);
     if (fstat(sink->fd, &status) != 0 || !S_ISREG(status.st_mode)) {
-        kv_error_set(reterr, "%s: is no file", sink->path);
+        kv_error_set(reterr, "%s is not a regular file", sink->path);
         file_reopen(sink);
         return -1;
     }
@@ -268,6 +276,7 @@ static const struct kv_sink_ops file_ops = {
     .deliver = file_deliver,
     .reopen = file_reopen,
     .close = file_close,
+    .check = file_check,
 };
 
 static const struct kv_module file_module = {

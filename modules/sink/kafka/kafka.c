@@ -37,6 +37,15 @@ struct kv_sink {
     char trouble[256]; /* what the library complained of last; empty: nothing */
 };
 
+/* Those of librdkafka that hold a password or a key. */
+static const char *const secret_settings[] = {"sasl.password",
+                                              "sasl.oauthbearer.client.secret",
+                                              "sasl.oauthbearer.config",
+                                              "ssl.key.password",
+                                              "ssl.key.pem",
+                                              "ssl.keystore.password",
+                                              NULL};
+
 static const struct kv_option kafka_options[N_OPTIONS] = {
     [OPTION_BROKERS] = {.name = "brokers",
                         .type = KV_OPTION_STRING,
@@ -46,6 +55,7 @@ static const struct kv_option kafka_options[N_OPTIONS] = {
     [OPTION_SETTINGS] = {.name = "settings",
                          .type = KV_OPTION_MAP,
                          .flags = KV_OPTION_SECRET,
+                         .secret_keys = secret_settings,
                          .doc = "of librdkafka, by their names"},
     [OPTION_TIMEOUT] = {.name = "timeout",
                         .type = KV_OPTION_DURATION,
@@ -88,7 +98,6 @@ static int configure(const struct kv_option_value *options, rd_kafka_conf_t *con
         if (set(conf, settings->list.items[i].string.bytes,
                 settings->list.items[i + 1].string.bytes, reterr) != 0)
             return -1;
-    /* What the order depends on stands behind the operator's settings. */
     return set(conf, "enable.idempotence", "true", reterr) == 0 &&
                    set(conf, "message.timeout.ms", "0", reterr) == 0
                ? 0
@@ -152,16 +161,46 @@ static bool is_topic(struct kv_slice text)
            !kv_slice_equals(text, KV_SLICE(".")) && !kv_slice_equals(text, KV_SLICE(".."));
 }
 
-/* It connects in the background; so a wrong setting is told at once, and a missing broker is not.
+/* What the order depends on. */
+static bool is_of_the_sink(const char *setting)
+{
+    return strcmp(setting, "enable.idempotence") == 0 || strcmp(setting, "message.timeout.ms") == 0;
+}
+
+static void check_setting(rd_kafka_conf_t *conf, const char *name, const char *value,
+                          const struct kv_faults *faults)
+{
+    char why[256], option[256];
+    snprintf(option, sizeof(option), "settings.%s", name);
+    if (is_of_the_sink(name))
+        faults->add(faults, option, "the sink sets it itself");
+    else if (rd_kafka_conf_set(conf, name, value, why, sizeof(why)) != RD_KAFKA_CONF_OK)
+        faults->add(faults, option, "%s", why);
+}
+
+static void kafka_check(const struct kv_option_value *options, const struct kv_faults *faults)
+{
+    const struct kv_option_value *settings = &options[OPTION_SETTINGS];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    if (options[OPTION_BROKERS].string.len == 0)
+        faults->add(faults, "brokers", "an address is expected, as 127.0.0.1:9092");
+    if (!is_topic(options[OPTION_TOPIC].string))
+        faults->add(faults, "topic",
+                    "\"%s\" is no name of a topic: up to %d letters, digits, dots, dashes and "
+                    "underscores",
+                    options[OPTION_TOPIC].string.bytes, LONGEST_TOPIC);
+    for (size_t i = 0; i + 1 < settings->list.n; i += 2)
+        check_setting(conf, settings->list.items[i].string.bytes,
+                      settings->list.items[i + 1].string.bytes, faults);
+    rd_kafka_conf_destroy(conf);
+}
+
+/* It connects in the background; so settings that do not fit together are told at once, and a
+ * missing broker is not.
  */
 static int kafka_open(const struct kv_sink_host *host, const struct kv_option_value *options,
                       struct kv_sink **ret_sink, struct kv_error *reterr)
 {
-    if (!is_topic(options[OPTION_TOPIC].string))
-        return kv_error_set(reterr,
-                            "topic: \"%s\" is no name of a topic: up to %d letters, digits, dots, "
-                            "dashes and underscores",
-                            options[OPTION_TOPIC].string.bytes, LONGEST_TOPIC);
     struct kv_sink *sink = calloc(1, sizeof(*sink));
     if (sink == NULL)
         return kv_error_set(reterr, "no memory");
@@ -320,6 +359,7 @@ static const struct kv_sink_ops kafka_ops = {
     .open = kafka_open,
     .deliver = kafka_deliver,
     .close = kafka_close,
+    .check = kafka_check,
 };
 
 static const struct kv_module kafka_module = {

@@ -92,13 +92,34 @@ static void write_peer(struct kv_sink *sink)
              host, (long long)sink->options[OPTION_PORT].integer);
 }
 
+static bool is_topic(struct kv_slice text)
+{
+    return text.len != 0 && text.len <= LONGEST_TOPIC && strpbrk(text.bytes, "+#") == NULL &&
+           mosquitto_validate_utf8(text.bytes, (int)text.len) == MOSQ_ERR_SUCCESS;
+}
+
+/* Adds a fault where the one option is given without the other. */
+static void check_pair(const struct kv_option_value *options, int one, int other,
+                       const struct kv_faults *faults)
+{
+    if (options[one].string.len != 0 && options[other].string.len == 0)
+        faults->add(faults, mqtt_options[one].name, "it needs a `%s`", mqtt_options[other].name);
+}
+
+static void mqtt_check(const struct kv_option_value *options, const struct kv_faults *faults)
+{
+    if (!is_topic(options[OPTION_TOPIC].string))
+        faults->add(faults, "topic", "\"%s\" is no topic to publish to",
+                    options[OPTION_TOPIC].string.bytes);
+    check_pair(options, OPTION_PASSWORD, OPTION_USER, faults);
+    check_pair(options, OPTION_CERTIFICATE, OPTION_CA_FILE, faults);
+    check_pair(options, OPTION_CERTIFICATE, OPTION_PRIVATE_KEY, faults);
+    check_pair(options, OPTION_PRIVATE_KEY, OPTION_CERTIFICATE, faults);
+}
+
 static int mqtt_open(const struct kv_sink_host *host, const struct kv_option_value *options,
                      struct kv_sink **ret_sink, struct kv_error *reterr)
 {
-    struct kv_slice topic = options[OPTION_TOPIC].string;
-    if (topic.len == 0 || topic.len > LONGEST_TOPIC || strpbrk(topic.bytes, "+#") != NULL ||
-        mosquitto_validate_utf8(topic.bytes, (int)topic.len) != MOSQ_ERR_SUCCESS)
-        return kv_error_set(reterr, "topic: \"%s\" is no topic to publish to", topic.bytes);
     struct kv_sink *sink = calloc(1, sizeof(*sink));
     char *room = malloc(LONGEST_TOPIC + 1);
     if (sink == NULL || room == NULL) {
@@ -411,6 +432,7 @@ static const struct kv_sink_ops mqtt_ops = {
     .open = mqtt_open,
     .deliver = mqtt_deliver,
     .close = mqtt_close,
+    .check = mqtt_check,
 };
 
 static const struct kv_module mqtt_module = {

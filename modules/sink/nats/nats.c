@@ -34,7 +34,7 @@ struct kv_sink {
     char peers[256]; /* their addresses, for messages */
 };
 
-static const struct kv_option server_element = {.type = KV_OPTION_STRING};
+static const struct kv_option server_element = {.type = KV_OPTION_STRING, .flags = KV_OPTION_URL};
 
 static const struct kv_option nats_options[N_OPTIONS] = {
     [OPTION_SERVERS] = {.name = "servers",
@@ -73,6 +73,31 @@ static bool is_subject(struct kv_slice text)
     return true;
 }
 
+/* `nats://host:port`, `tls://host:port`, or without the scheme. */
+static bool is_server(struct kv_slice text)
+{
+    const char *scheme = strstr(text.bytes, "://");
+    return text.len != 0 && (scheme == NULL || kv_slice_has_prefix(text, KV_SLICE("nats://")) ||
+                             kv_slice_has_prefix(text, KV_SLICE("tls://")));
+}
+
+static void nats_check(const struct kv_option_value *options, const struct kv_faults *faults)
+{
+    const struct kv_option_value *servers = &options[OPTION_SERVERS];
+    if (!is_subject(options[OPTION_SUBJECT].string))
+        faults->add(faults, "subject", "\"%s\" is not a subject to publish to",
+                    options[OPTION_SUBJECT].string.bytes);
+    if (options[OPTION_PASSWORD].string.len != 0 && options[OPTION_USER].string.len == 0)
+        faults->add(faults, "password", "it needs a `user`");
+    for (size_t i = 0; i < servers->list.n; i++) {
+        char option[32];
+        snprintf(option, sizeof(option), "servers[%zu]", i);
+        if (!is_server(servers->list.items[i].string))
+            faults->add(faults, option,
+                        "an address is expected, as nats://127.0.0.1:4222 or tls://…");
+    }
+}
+
 /* Lists the servers, without the passwords that may stand before their names. */
 static void write_peers(struct kv_sink *sink)
 {
@@ -92,9 +117,6 @@ static int nats_open_sink(const struct kv_sink_host *host, const struct kv_optio
                           struct kv_sink **ret_sink, struct kv_error *reterr)
 {
     size_t n = options[OPTION_SERVERS].list.n;
-    if (!is_subject(options[OPTION_SUBJECT].string))
-        return kv_error_set(reterr, "subject: \"%s\" is not a subject to publish to",
-                            options[OPTION_SUBJECT].string.bytes);
     struct kv_sink *sink = calloc(1, sizeof(*sink));
     char **servers = calloc(n + 1, sizeof(*servers));
     if (sink == NULL || servers == NULL) {
@@ -292,6 +314,7 @@ static const struct kv_sink_ops nats_ops = {
     .open = nats_open_sink,
     .deliver = nats_deliver,
     .close = nats_close_sink,
+    .check = nats_check,
 };
 
 static const struct kv_module nats_module = {

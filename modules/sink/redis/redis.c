@@ -9,6 +9,7 @@
 #include <hiredis/hiredis.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/un.h>
 
 enum {
     OPTION_HOST,
@@ -83,11 +84,22 @@ static void write_peer(struct kv_sink *sink)
                  strchr(host, ':') != NULL ? "[%s]:%lld" : "%s:%lld", host, port);
 }
 
+static void redis_check(const struct kv_option_value *options, const struct kv_faults *faults)
+{
+    bool has_address = options[OPTION_HOST].is_given || options[OPTION_PORT].is_given;
+    if (options[OPTION_NAME].string.len == 0)
+        faults->add(faults, "name", "the name of a stream or channel is expected");
+    if (options[OPTION_UNIX].string.len != 0 && has_address)
+        faults->add(faults, "unix", "it stands in place of `host` and `port`, which are given");
+    if (options[OPTION_UNIX].string.len >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+        faults->add(faults, "unix", "it is longer than the path of a socket may be");
+    if (options[OPTION_USER].string.len != 0 && options[OPTION_PASSWORD].string.len == 0)
+        faults->add(faults, "user", "it needs a `password`");
+}
+
 static int redis_open(const struct kv_sink_host *host, const struct kv_option_value *options,
                       struct kv_sink **ret_sink, struct kv_error *reterr)
 {
-    if (options[OPTION_NAME].string.len == 0)
-        return kv_error_set(reterr, "name: the name of a stream or channel is expected");
     struct kv_sink *sink = malloc(sizeof(*sink));
     if (sink == NULL)
         return kv_error_set(reterr, "no memory");
@@ -331,6 +343,7 @@ static const struct kv_sink_ops redis_ops = {
     .open = redis_open,
     .deliver = redis_deliver,
     .close = redis_close,
+    .check = redis_check,
 };
 
 static const struct kv_module redis_module = {

@@ -13,8 +13,7 @@ int kv_webhook_secret_read(struct kv_slice text, struct kv_webhook_secret *ret,
     unsigned char decoded[KV_WEBHOOK_LONGEST_SECRET + 3];
     struct kv_slice mark = KV_SLICE("whsec_");
     if (text.len > KV_WEBHOOK_LONGEST_SECRET)
-        return kv_error_set(reterr, "secret: it is longer than %d bytes",
-                            KV_WEBHOOK_LONGEST_SECRET);
+        return kv_error_set(reterr, "it is longer than %d bytes", KV_WEBHOOK_LONGEST_SECRET);
     *ret = (struct kv_webhook_secret){.len = text.len};
     if (!kv_slice_has_prefix(text, mark)) {
         memcpy(ret->bytes, text.bytes, text.len);
@@ -23,7 +22,7 @@ int kv_webhook_secret_read(struct kv_slice text, struct kv_webhook_secret *ret,
     size_t len = text.len - mark.len;
     int n = EVP_DecodeBlock(decoded, (const unsigned char *)text.bytes + mark.len, (int)len);
     if (n <= 0)
-        return kv_error_set(reterr, "secret: base64 is expected after whsec_");
+        return kv_error_set(reterr, "base64 is expected after whsec_");
     ret->len = (size_t)n - (text.bytes[text.len - 1] == '=') - (text.bytes[text.len - 2] == '=');
     memcpy(ret->bytes, decoded, ret->len);
     return 0;

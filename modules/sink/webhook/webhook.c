@@ -16,21 +16,8 @@
 #include <stdlib.h>
 
 #include "dead_letter.h"
+#include "options.h"
 #include "signature.h"
-
-enum {
-    OPTION_URL,
-    OPTION_SECRET,
-    OPTION_PREVIOUS_SECRET,
-    OPTION_HEADERS,
-    OPTION_BATCH,
-    OPTION_ATTEMPTS,
-    OPTION_DEAD_LETTER,
-    OPTION_TIMEOUT,
-    OPTION_CONNECT_TIMEOUT,
-    OPTION_CA_FILE,
-    N_OPTIONS
-};
 
 enum {
     TURN_MS = 100,
@@ -64,51 +51,6 @@ struct kv_sink {
     size_t answer_len;
     size_t n_answer_bytes;
     char trouble[CURL_ERROR_SIZE]; /* why there was no answer */
-};
-
-static const struct kv_option webhook_options[N_OPTIONS] = {
-    [OPTION_URL] = {.name = "url", .type = KV_OPTION_STRING, .flags = KV_OPTION_REQUIRED},
-    [OPTION_SECRET] = {.name = "secret",
-                       .type = KV_OPTION_STRING,
-                       .flags = KV_OPTION_SECRET,
-                       .doc = "whsec_ and base64, or any text; none: requests are not signed"},
-    [OPTION_PREVIOUS_SECRET] = {.name = "previous_secret",
-                                .type = KV_OPTION_STRING,
-                                .flags = KV_OPTION_SECRET,
-                                .doc = "signs as well, while receivers change to a new one"},
-    [OPTION_HEADERS] = {.name = "headers",
-                        .type = KV_OPTION_MAP,
-                        .flags = KV_OPTION_SECRET,
-                        .doc = "further ones"},
-    [OPTION_BATCH] = {.name = "batch",
-                      .type = KV_OPTION_INT,
-                      .fallback = "1",
-                      .min = 1,
-                      .max = 1000,
-                      .doc = "1: a request is one event; more: a list of up to so many"},
-    [OPTION_ATTEMPTS] = {.name = "attempts",
-                         .type = KV_OPTION_INT,
-                         .fallback = "20",
-                         .max = 1000000,
-                         .doc = "then the events are given up; 0: never"},
-    [OPTION_DEAD_LETTER] = {.name = "dead_letter",
-                            .type = KV_OPTION_PATH,
-                            .flags = KV_OPTION_WRITES,
-                            .doc = "a file for the events that were given up"},
-    [OPTION_TIMEOUT] = {.name = "timeout",
-                        .type = KV_OPTION_DURATION,
-                        .fallback = "10s",
-                        .min = 100,
-                        .max = 600000},
-    [OPTION_CONNECT_TIMEOUT] = {.name = "connect_timeout",
-                                .type = KV_OPTION_DURATION,
-                                .fallback = "5s",
-                                .min = 100,
-                                .max = 600000},
-    [OPTION_CA_FILE] = {.name = "ca_file",
-                        .type = KV_OPTION_PATH,
-                        .flags = KV_OPTION_READS,
-                        .doc = "certificates to trust in place of the system's"},
 };
 
 /* ---- making ---- */
@@ -195,19 +137,13 @@ static void write_peer(struct kv_sink *sink)
     snprintf(sink->peer, sizeof(sink->peer), "%.*s", (int)(len - skipped), at + skipped);
 }
 
-static int check_options(struct kv_sink *sink, struct kv_error *reterr)
+static int read_secrets(struct kv_sink *sink, struct kv_error *reterr)
 {
     const struct kv_option_value *options = sink->options;
-    struct kv_slice url = options[OPTION_URL].string;
-    if (!kv_slice_has_prefix(url, KV_SLICE("http://")) &&
-        !kv_slice_has_prefix(url, KV_SLICE("https://")))
-        return kv_error_set(reterr, "url: \"%s\" begins with neither http:// nor https://",
-                            url.bytes);
-    if (kv_webhook_secret_read(options[OPTION_SECRET].string, &sink->secret, reterr) != 0 ||
-        kv_webhook_secret_read(options[OPTION_PREVIOUS_SECRET].string, &sink->previous_secret,
-                               reterr) != 0)
+    if (kv_webhook_secret_read(options[OPTION_SECRET].string, &sink->secret, reterr) != 0)
         return -1;
-    return 0;
+    return kv_webhook_secret_read(options[OPTION_PREVIOUS_SECRET].string, &sink->previous_secret,
+                                  reterr);
 }
 
 static int webhook_open(const struct kv_sink_host *host, const struct kv_option_value *options,
@@ -224,7 +160,7 @@ static int webhook_open(const struct kv_sink_host *host, const struct kv_option_
     sink->options = options;
     write_peer(sink);
     sink->most = (size_t)options[OPTION_BATCH].integer;
-    int result = check_options(sink, reterr);
+    int result = read_secrets(sink, reterr);
     if (result == 0) {
         sink->multi = curl_multi_init();
         sink->easy = curl_easy_init();
@@ -274,7 +210,7 @@ static struct kv_slice write_body(struct kv_sink *sink, const struct kv_event *e
 
 static bool add_header(struct curl_slist **headers, const char *name, const char *value)
 {
-    char line[2048];
+    char line[WEBHOOK_LONGEST_HEADER];
     int len = snprintf(line, sizeof(line), "%s: %s", name, value);
     struct curl_slist *more = len < (int)sizeof(line) ? curl_slist_append(*headers, line) : NULL;
     if (more != NULL)
@@ -548,6 +484,7 @@ static const struct kv_sink_ops webhook_ops = {
     .deliver = webhook_deliver,
     .reopen = webhook_reopen,
     .close = webhook_close,
+    .check = webhook_check,
 };
 
 static const struct kv_module webhook_module = {

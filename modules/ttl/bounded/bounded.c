@@ -38,35 +38,36 @@ static const struct kv_option bounded_options[N_OPTIONS] = {
     [OPTION_PREFIXES] = PREFIXES_OPTION,
 };
 
-static int check(const struct kv_ttl *policy, struct kv_error *reterr)
+static void bounded_check(const struct kv_option_value *options, const struct kv_faults *faults)
 {
-    if (policy->default_ms == 0 && policy->minimum_ms == 0 && policy->maximum_ms == 0)
-        return kv_error_set(reterr, "one of default, minimum and maximum has to be given");
-    if (policy->maximum_ms != 0 && policy->minimum_ms > policy->maximum_ms)
-        return kv_error_set(reterr, "minimum (%lld ms) is longer than maximum (%lld ms)",
-                            (long long)policy->minimum_ms, (long long)policy->maximum_ms);
-    if (policy->default_ms != 0 && policy->default_ms < policy->minimum_ms)
-        return kv_error_set(reterr, "default (%lld ms) is shorter than minimum (%lld ms)",
-                            (long long)policy->default_ms, (long long)policy->minimum_ms);
-    if (policy->maximum_ms != 0 && policy->default_ms > policy->maximum_ms)
-        return kv_error_set(reterr, "default (%lld ms) is longer than maximum (%lld ms)",
-                            (long long)policy->default_ms, (long long)policy->maximum_ms);
-    return 0;
+    long long fallback = options[OPTION_DEFAULT].integer;
+    long long minimum = options[OPTION_MINIMUM].integer;
+    long long maximum = options[OPTION_MAXIMUM].integer;
+    if (fallback == 0 && minimum == 0 && maximum == 0)
+        faults->add(faults, "", "one of default, minimum and maximum has to be given");
+    if (maximum != 0 && minimum > maximum)
+        faults->add(faults, "minimum", "%lld ms is longer than maximum (%lld ms)", minimum,
+                    maximum);
+    if (fallback != 0 && fallback < minimum)
+        faults->add(faults, "default", "%lld ms is shorter than minimum (%lld ms)", fallback,
+                    minimum);
+    if (maximum != 0 && fallback > maximum)
+        faults->add(faults, "default", "%lld ms is longer than maximum (%lld ms)", fallback,
+                    maximum);
 }
 
 static int bounded_open(const struct kv_host *host, const struct kv_option_value *options,
                         struct kv_ttl **ret_policy, struct kv_error *reterr)
 {
+    struct kv_ttl *policy = malloc(sizeof(*policy));
     (void)host;
-    struct kv_ttl policy = {.default_ms = options[OPTION_DEFAULT].integer,
-                            .minimum_ms = options[OPTION_MINIMUM].integer,
-                            .maximum_ms = options[OPTION_MAXIMUM].integer,
-                            .prefixes = &options[OPTION_PREFIXES]};
-    if (check(&policy, reterr) != 0)
-        return -1;
-    if ((*ret_policy = malloc(sizeof(policy))) == NULL)
+    if (policy == NULL)
         return kv_error_set(reterr, "no memory");
-    **ret_policy = policy;
+    *policy = (struct kv_ttl){.default_ms = options[OPTION_DEFAULT].integer,
+                              .minimum_ms = options[OPTION_MINIMUM].integer,
+                              .maximum_ms = options[OPTION_MAXIMUM].integer,
+                              .prefixes = &options[OPTION_PREFIXES]};
+    *ret_policy = policy;
     return 0;
 }
 
@@ -92,6 +93,7 @@ static const struct kv_ttl_ops bounded_ops = {
     .open = bounded_open,
     .on_write = bounded_on_write,
     .close = bounded_close,
+    .check = bounded_check,
 };
 
 static const struct kv_module bounded_module = {

@@ -37,22 +37,32 @@ static const struct kv_option sliding_options[N_OPTIONS] = {
     [OPTION_PREFIXES] = PREFIXES_OPTION,
 };
 
+static int64_t step_of(const struct kv_option_value *options)
+{
+    return options[OPTION_STEP].is_given ? options[OPTION_STEP].integer
+                                         : options[OPTION_TTL].integer / 10;
+}
+
+static void sliding_check(const struct kv_option_value *options, const struct kv_faults *faults)
+{
+    int64_t ttl_ms = options[OPTION_TTL].integer; /* 0 where it is missing or wrong */
+    if (ttl_ms != 0 && step_of(options) >= ttl_ms)
+        faults->add(faults, "step",
+                    "%lld ms is not shorter than ttl (%lld ms): keys would expire though they are "
+                    "read",
+                    (long long)step_of(options), (long long)ttl_ms);
+}
+
 static int sliding_open(const struct kv_host *host, const struct kv_option_value *options,
                         struct kv_ttl **ret_policy, struct kv_error *reterr)
 {
-    (void)host;
-    int64_t ttl_ms = options[OPTION_TTL].integer;
-    int64_t step_ms = options[OPTION_STEP].is_given ? options[OPTION_STEP].integer : ttl_ms / 10;
-    if (step_ms >= ttl_ms)
-        return kv_error_set(reterr,
-                            "step (%lld ms) has to be shorter than ttl (%lld ms), or keys would "
-                            "expire though they are read",
-                            (long long)step_ms, (long long)ttl_ms);
     struct kv_ttl *policy = malloc(sizeof(*policy));
+    (void)host;
     if (policy == NULL)
         return kv_error_set(reterr, "no memory");
-    *policy = (struct kv_ttl){
-        .ttl_ms = ttl_ms, .step_ms = step_ms, .prefixes = &options[OPTION_PREFIXES]};
+    *policy = (struct kv_ttl){.ttl_ms = options[OPTION_TTL].integer,
+                              .step_ms = step_of(options),
+                              .prefixes = &options[OPTION_PREFIXES]};
     *ret_policy = policy;
     return 0;
 }
@@ -84,6 +94,7 @@ static const struct kv_ttl_ops sliding_ops = {
     .on_write = sliding_on_write,
     .on_read = sliding_on_read,
     .close = sliding_close,
+    .check = sliding_check,
 };
 
 static const struct kv_module sliding_module = {

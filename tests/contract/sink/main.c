@@ -214,6 +214,26 @@ static void reopening_goes_on(void **state)
     ops->close(sink);
 }
 
+static void add_fault(const struct kv_faults *faults, const char *option, const char *format, ...)
+{
+    (void)faults;
+    fail_msg("%s: %s", option, format);
+}
+
+/* Nor does it disturb a sink that is open with the same options. */
+static void check_finds_nothing_in_options_that_are_taken(void **state)
+{
+    const struct kv_faults faults = {.size = sizeof(faults), .add = add_fault};
+    (void)state;
+    if (ops->check == NULL)
+        skip(); /* its schema says everything */
+    struct kv_sink *sink = open_sink();
+    deliver(sink, 0, 1);
+    ops->check(module.options, &faults);
+    assert_int_equal(deliver(sink, 1, 1), delivers ? 1 : 0);
+    ops->close(sink);
+}
+
 static void deliver_returns_soon_when_the_time_is_over(void **state)
 {
     (void)state;
@@ -250,6 +270,7 @@ static int run(const char *path, const char *options)
         cmocka_unit_test(retries_do_no_harm),
         cmocka_unit_test(one_module_is_opened_several_times),
         cmocka_unit_test(reopening_goes_on),
+        cmocka_unit_test(check_finds_nothing_in_options_that_are_taken),
         cmocka_unit_test(deliver_returns_soon_when_the_time_is_over),
     };
     struct kv_error error;

@@ -100,6 +100,24 @@ static void one_module_is_opened_several_times(void **state)
     ops->close(other);
 }
 
+/* Options that are taken have no faults, also while a policy is open with them. */
+static void add_fault(const struct kv_faults *faults, const char *option, const char *format, ...)
+{
+    (void)faults;
+    fail_msg("%s: %s", option, format);
+}
+
+static void check_finds_nothing_in_options_that_are_taken(void **state)
+{
+    const struct kv_faults faults = {.size = sizeof(faults), .add = add_fault};
+    (void)state;
+    if (ops->check == NULL)
+        skip(); /* its schema says everything */
+    struct kv_ttl *policy = open_policy();
+    ops->check(module.options, &faults);
+    ops->close(policy);
+}
+
 static void *run_rounds(void *policy)
 {
     for (int i = 0; i < ROUNDS / (int)N(keys); i++)
@@ -125,6 +143,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(decisions_are_ttls),
         cmocka_unit_test(policy_that_renews_has_on_read),
         cmocka_unit_test(one_module_is_opened_several_times),
+        cmocka_unit_test(check_finds_nothing_in_options_that_are_taken),
         cmocka_unit_test(many_loops_ask_at_once),
     };
     struct kv_error error;

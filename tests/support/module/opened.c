@@ -30,6 +30,19 @@ static void host_log(const struct kv_host *host, enum kv_log_level level, const 
     va_end(args);
 }
 
+static kv_check_fn check_of(const struct kv_loaded_module *module)
+{
+    switch (module->identity->kind) {
+    case KV_MODULE_STORE:
+        return kv_module_store_ops(module)->check;
+    case KV_MODULE_TTL:
+        return kv_module_ttl_ops(module)->check;
+    default:
+        return kv_module_sink_ops(module)->check;
+    }
+}
+
+/* As the server does before open(). */
 static void check(struct kv_test_module *module, const struct kv_module *identity)
 {
     const struct kv_conf_block block = {
@@ -39,7 +52,9 @@ static void check(struct kv_test_module *module, const struct kv_module *identit
         .n_options = identity->n_options,
         .option_size = identity->option_size,
     };
-    kv_conf_check(module->conf, &block, &module->options);
+    if (kv_conf_check(module->conf, &block, &module->options) == 0)
+        kv_conf_take_findings(module->conf, &block, false, check_of(module->module),
+                              module->options);
 }
 
 int kv_test_module_load(struct kv_test_module *module, const char *path, enum kv_module_kind kind,

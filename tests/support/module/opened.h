@@ -18,7 +18,7 @@ struct kv_test_module {
 };
 
 /* Loads the file, and checks `options`, a YAML mapping without braces (`a: 1, b: [x]`), against its
- * schema. Returns: 0, or -1 and *reterr. */
+ * schema and by its check(). Returns: 0, or -1 and *reterr. */
 int kv_test_module_load(struct kv_test_module *module, const char *path, enum kv_module_kind kind,
                         const char *options, struct kv_error *reterr);
 void kv_test_module_unload(struct kv_test_module *module);

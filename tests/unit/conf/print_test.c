@@ -200,6 +200,54 @@ static void hidden_secret_is_not_taken_for_one(void **state)
                        "here, or the ${VAR} that has it");
 }
 
+static const struct kv_option url_element = {.type = KV_OPTION_STRING, .flags = KV_OPTION_URL};
+static const char *const secret_keys[] = {"pass.word", NULL};
+static const struct kv_option part_secrets[] = {
+    {.name = "url", .type = KV_OPTION_STRING, .flags = KV_OPTION_URL},
+    {.name = "urls", .type = KV_OPTION_LIST, .fields = &url_element, .n_fields = 1},
+    {.name = "map", .type = KV_OPTION_MAP, .flags = KV_OPTION_SECRET, .secret_keys = secret_keys},
+};
+
+/* Prints it, without what is secret. */
+static void assert_parts_print(const char *text, size_t n_literal, const char *expected)
+{
+    struct kv_conf *conf = parse(text);
+    struct kv_buffer out = {0};
+    struct kv_conf_printer printer = {.out = &out};
+    const struct kv_conf_block block =
+        block_of(kv_conf_root(conf), part_secrets, N_OF(part_secrets));
+    kv_conf_print(&printer, &block, check(conf, part_secrets, N_OF(part_secrets)), 0);
+    kv_buffer_append_char(&out, '\0');
+    assert_string_equal(out.bytes, expected);
+    assert_int_equal(printer.n_literal, n_literal);
+    kv_conf_destroy(conf);
+    kv_buffer_fini(&out);
+}
+
+static void login_of_a_url_is_hidden_and_the_rest_is_not(void **state)
+{
+    (void)state;
+    assert_parts_print(
+        "url: https://u:p@ss@h:1/a@b\nurls: [nats://n:1, tok@n, 'nats://u@n/${X:-y}']\n", 2,
+        "url: \"https://<hidden>@h:1/a@b\"\n"
+        "urls:\n  - nats://n:1\n  - \"<hidden>@n\"\n"
+        "  - \"nats://u@n/${X:-y}\"\nmap: {}\n");
+    setenv("KV_TEST_SECRET", "u:p", 1);
+    assert_parts_print("url: \"https://${KV_TEST_SECRET}@h/\"\n", 0,
+                       "url: \"https://${KV_TEST_SECRET}@h/\"\nurls: []\nmap: {}\n");
+    assert_check_fails(
+        "url: https://<hidden>@h/\n", part_secrets, N_OF(part_secrets),
+        "conf.yaml:1:6: url: was hidden when this was printed: write the secret here, "
+        "or the ${VAR} that has it");
+}
+
+static void keys_that_are_secret_are_hidden_and_others_are_not(void **state)
+{
+    (void)state;
+    assert_parts_print("map: {pass.word: x, user: y}\n", 1,
+                       "url: \"\"\nurls: []\nmap:\n  pass.word: \"<hidden>\"\n  user: y\n");
+}
+
 static void indent_moves_every_line(void **state)
 {
     (void)state;
@@ -345,6 +393,8 @@ int main(void)
         cmocka_unit_test(secret_from_the_environment_is_printed_as_its_variable),
         cmocka_unit_test(literal_secret_is_shown_only_where_that_is_asked_for),
         cmocka_unit_test(hidden_secret_is_not_taken_for_one),
+        cmocka_unit_test(login_of_a_url_is_hidden_and_the_rest_is_not),
+        cmocka_unit_test(keys_that_are_secret_are_hidden_and_others_are_not),
         cmocka_unit_test(indent_moves_every_line),
         cmocka_unit_test(every_string_survives),
         cmocka_unit_test(every_character_survives),

@@ -75,8 +75,8 @@ static void types_and_flags_are_known(void **state)
     assert_option_unsound((struct kv_option){.name = "a"}, "option \"a\": its type 0 is unknown");
     assert_option_unsound((struct kv_option){.name = "a", .type = 13},
                           "option \"a\": its type 13 is unknown");
-    assert_option_unsound((struct kv_option){.name = "a", .type = KV_OPTION_INT, .flags = 34},
-                          "option \"a\": its flags 0x20 are unknown");
+    assert_option_unsound((struct kv_option){.name = "a", .type = KV_OPTION_INT, .flags = 66},
+                          "option \"a\": its flags 0x40 are unknown");
 }
 
 static void paths_alone_have_a_use_and_one_at_most(void **state)

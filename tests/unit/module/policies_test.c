@@ -127,8 +127,9 @@ static void bounds_that_exclude_each_other_are_refused(void **state)
 {
     (void)state;
     expect_refused("bounded", "", "one of default, minimum and maximum");
-    expect_refused("bounded", "minimum: 2s, maximum: 1s", "longer than maximum");
-    expect_refused("bounded", "default: 1ms, minimum: 1s", "shorter than minimum");
+    expect_refused("bounded", "minimum: 2s, maximum: 1s",
+                   "minimum: 2000 ms is longer than maximum");
+    expect_refused("bounded", "default: 1ms, minimum: 1s", "default: 1 ms is shorter than minimum");
     expect_refused("bounded", "default: 1h, maximum: 1s", "longer than maximum");
 }
 
@@ -172,7 +173,7 @@ static void sliding_that_could_not_keep_a_key_is_refused(void **state)
     (void)state;
     expect_refused("sliding", "", "ttl");
     expect_refused("sliding", "ttl: 0", "ttl");
-    expect_refused("sliding", "ttl: 1m, step: 1m", "shorter than ttl");
+    expect_refused("sliding", "ttl: 1m, step: 1m", "step: 60000 ms is not shorter than ttl");
 }
 
 /* ---- jitter ---- */

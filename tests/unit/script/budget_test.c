@@ -331,7 +331,8 @@ static void server_that_ends_stops_what_runs(void **state)
     atomic_bool is_ending = true;
     struct kv_script_config config = config_with(INT64_MAX, INT64_MAX / 2000);
     struct kv_error why = {0};
-    assert_null(kv_script_load(&config, KV_SLICE("while true do end"), &is_ending, &why));
+    const struct kv_script_loading loading = {.is_ending = &is_ending};
+    assert_null(kv_script_load(&config, KV_SLICE("while true do end"), &loading, &why));
     assert_string_equal(why.text, "test.lua:1: stopped: the server is ending");
 }
 

@@ -53,7 +53,6 @@ static void a_host_matches_its_pattern(void **state)
 static void a_listed_origin_is_an_origin_or_a_pattern(void **state)
 {
     static const char *const valid[] = {"*",
-                                        "null",
                                         "https://example.org",
                                         "http://example.org:81",
                                         "https://*.example.org",
@@ -61,6 +60,7 @@ static void a_listed_origin_is_an_origin_or_a_pattern(void **state)
                                         "http://[::1]:3000",
                                         "app+x://a"};
     static const char *const invalid[] = {"",
+                                          "null",
                                           "all",
                                           "example.org",
                                           "https://",
