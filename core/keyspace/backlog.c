@@ -4,13 +4,6 @@
 
 #include "base/mem.h"
 
-struct entry {
-    struct kv_table_node node;
-    struct kv_list in_order;
-    struct kv_kept_news *kept;
-    uint32_t cost;
-};
-
 enum {
     COST_BYTES = 1024
 };
@@ -22,85 +15,69 @@ void kv_backlog_init(struct kv_backlog *backlog)
 }
 
 /* A store that completes within submit() has its values in memory anyway. */
-uint32_t kv_backlog_cost(const struct kv_store_link *store, const struct kv_news *news)
+static uint32_t cost_of(const struct kv_store_link *store, const struct kv_news *news,
+                        struct kv_coverage coverage)
 {
     size_t bytes = news->key.len + (store->is_sync ? 0 : news->state.value.len);
-    return 1 + (uint32_t)(bytes / COST_BYTES);
+    return coverage.by_key ? 0 : 1 + (uint32_t)(bytes / COST_BYTES);
 }
 
-static struct entry *find(const struct kv_backlog *backlog, struct kv_slice key, uint64_t hash)
+struct kv_behind *kv_backlog_find(const struct kv_backlog *backlog, struct kv_slice key,
+                                  uint64_t hash)
 {
     KV_TABLE_EACH(&backlog->by_key, hash, node)
     {
-        struct entry *entry = KV_CONTAINER(node, struct entry, node);
-        if (kv_slice_equals(entry->kept->news.key, key))
-            return entry;
+        struct kv_behind *behind = KV_CONTAINER(node, struct kv_behind, node);
+        if (kv_slice_equals(behind->kept->news.key, key))
+            return behind;
     }
     return NULL;
 }
 
-static void destroy(struct kv_backlog *backlog, struct entry *entry)
-{
-    backlog->cost -= entry->cost;
-    kv_table_remove(&backlog->by_key, &entry->node);
-    kv_list_remove(&entry->in_order);
-    kv_kept_news_release(entry->kept);
-    free(entry);
-}
-
 void kv_backlog_put(struct kv_backlog *backlog, const struct kv_store_link *store,
-                    struct kv_news *news)
+                    struct kv_news *news, struct kv_coverage coverage)
 {
-    struct entry *older = find(backlog, news->key, news->hash);
+    struct kv_behind *older = kv_backlog_find(backlog, news->key, news->hash);
     if (older != NULL)
-        destroy(backlog, older);
-    struct entry *entry = kv_alloc(sizeof(*entry));
-    *entry =
-        (struct entry){.kept = kv_news_keep(news, store), .cost = kv_backlog_cost(store, news)};
-    backlog->cost += entry->cost;
-    kv_table_insert(&backlog->by_key, &entry->node, news->hash);
-    kv_list_append(&backlog->in_order, &entry->in_order);
+        kv_backlog_remove(backlog, older);
+    struct kv_behind *behind = kv_alloc(sizeof(*behind));
+    *behind = (struct kv_behind){.kept = kv_news_keep(news, store),
+                                 .coverage = coverage,
+                                 .cost = cost_of(store, news, coverage)};
+    backlog->cost += behind->cost;
+    kv_table_insert(&backlog->by_key, &behind->node, news->hash);
+    kv_list_append(&backlog->in_order, &behind->in_order);
 }
 
-struct kv_news *kv_backlog_find(const struct kv_backlog *backlog, struct kv_slice key,
-                                uint64_t hash)
-{
-    struct entry *entry = find(backlog, key, hash);
-    return entry == NULL ? NULL : &entry->kept->news;
-}
-
-struct kv_news *kv_backlog_first(const struct kv_backlog *backlog)
+struct kv_behind *kv_backlog_first(const struct kv_backlog *backlog)
 {
     if (kv_backlog_is_empty(backlog))
         return NULL;
-    return &KV_CONTAINER(backlog->in_order.next, struct entry, in_order)->kept->news;
+    return KV_CONTAINER(backlog->in_order.next, struct kv_behind, in_order);
 }
 
-void kv_backlog_remove(struct kv_backlog *backlog, const struct kv_news *news)
+void kv_backlog_remove(struct kv_backlog *backlog, struct kv_behind *behind)
 {
-    destroy(backlog, find(backlog, news->key, news->hash));
+    backlog->cost -= behind->cost;
+    kv_table_remove(&backlog->by_key, &behind->node);
+    kv_list_remove(&behind->in_order);
+    kv_kept_news_release(behind->kept);
+    free(behind);
 }
 
-void kv_backlog_keep_only(struct kv_backlog *backlog,
-                          bool (*is_wanted)(void *user, const struct kv_news *news), void *user)
+void kv_backlog_keep_keys(struct kv_backlog *backlog)
 {
     KV_LIST_EACH(&backlog->in_order, link, after)
     {
-        struct entry *entry = KV_CONTAINER(link, struct entry, in_order);
-        if (!is_wanted(user, &entry->kept->news))
-            destroy(backlog, entry);
+        struct kv_behind *behind = KV_CONTAINER(link, struct kv_behind, in_order);
+        if (!behind->coverage.by_key)
+            kv_backlog_remove(backlog, behind);
     }
-}
-
-static bool is_nobodys(void *user, const struct kv_news *news)
-{
-    (void)user;
-    (void)news;
-    return false;
 }
 
 void kv_backlog_fini(struct kv_backlog *backlog)
 {
-    kv_backlog_keep_only(backlog, is_nobodys, NULL);
+    KV_LIST_EACH(&backlog->in_order, link, after)
+    kv_backlog_remove(backlog, KV_CONTAINER(link, struct kv_behind, in_order));
     kv_table_fini(&backlog->by_key);
 }

@@ -9,10 +9,20 @@
 #include "base/table.h"
 #include "keyspace/news.h"
 
+/* One of these states. */
+struct kv_behind {
+    struct kv_table_node node;
+    struct kv_list in_order;
+    struct kv_kept_news *kept;
+    struct kv_coverage coverage;
+    uint32_t cost;
+};
+
 struct kv_backlog {
     struct kv_table by_key;
     struct kv_list in_order;
-    uint32_t cost; /* of all: see kv_backlog_cost() */
+    uint32_t cost; /* of keys that are covered by prefixes only: 1 each, and one more for each KiB
+                      that the backlog alone keeps in memory */
 };
 
 void kv_backlog_init(struct kv_backlog *backlog);
@@ -24,24 +34,18 @@ static inline bool kv_backlog_is_empty(const struct kv_backlog *backlog)
     return kv_list_is_empty(&backlog->in_order);
 }
 
-/* How much one state costs: 1, and one more for each KiB that only the backlog keeps in memory. */
-uint32_t kv_backlog_cost(const struct kv_store_link *store, const struct kv_news *news);
-
 /* Adds a state, in place of an earlier one of the key. */
 void kv_backlog_put(struct kv_backlog *backlog, const struct kv_store_link *store,
-                    struct kv_news *news);
+                    struct kv_news *news, struct kv_coverage coverage);
 
-/* The state of a key, or the first of all. Returns: NULL where there is none; lent until it is
- * removed. */
-struct kv_news *kv_backlog_find(const struct kv_backlog *backlog, struct kv_slice key,
-                                uint64_t hash);
-struct kv_news *kv_backlog_first(const struct kv_backlog *backlog);
+/* The state of a key, or the first of all. Returns: NULL where there is none. */
+struct kv_behind *kv_backlog_find(const struct kv_backlog *backlog, struct kv_slice key,
+                                  uint64_t hash);
+struct kv_behind *kv_backlog_first(const struct kv_backlog *backlog);
 
-/* Removes a state that find or first gave. */
-void kv_backlog_remove(struct kv_backlog *backlog, const struct kv_news *news);
+void kv_backlog_remove(struct kv_backlog *backlog, struct kv_behind *behind);
 
-/* Removes all of them that are wanted no more. */
-void kv_backlog_keep_only(struct kv_backlog *backlog,
-                          bool (*is_wanted)(void *user, const struct kv_news *news), void *user);
+/* Removes the states of keys that are covered by prefixes only. */
+void kv_backlog_keep_keys(struct kv_backlog *backlog);
 
 #endif

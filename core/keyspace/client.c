@@ -113,6 +113,14 @@ static bool is_long_write(const struct kv_command *earlier)
            !earlier->home->store->is_sync;
 }
 
+/* Whether the subscription covers the key. */
+static bool is_about(const struct kv_command *subscribe, const struct kv_command *command)
+{
+    if (subscribe->subscribe.is_prefix)
+        return kv_slice_has_prefix(command->key, subscribe->key);
+    return command->hash == subscribe->hash;
+}
+
 static bool waits_for(const struct kv_command *command, const struct kv_command *earlier)
 {
     const struct kv_command_traits *traits = command->traits;
@@ -121,10 +129,10 @@ static bool waits_for(const struct kv_command *command, const struct kv_command 
         return true;
     if (command->kind == KV_COMMAND_SCAN || earlier->kind == KV_COMMAND_SCAN)
         return earlier->state != KV_COMMAND_FINISHED;
+    if (is_topic_command(earlier))
+        return is_about(earlier, command);
     if (earlier->kind == KV_COMMAND_NOTE || command->hash != earlier->hash)
         return false;
-    if (is_topic_command(earlier))
-        return true;
     return (traits->is_write && write_waits_for(earlier)) ||
            (traits->is_read && read_waits_for(earlier));
 }
@@ -144,12 +152,6 @@ static bool may_go(const struct kv_command *command)
         if (waits_for(command, KV_CONTAINER(link, struct kv_command, in_client)))
             return false;
     return true;
-}
-
-static struct kv_subscription *find_subscription(const struct kv_command *command)
-{
-    return kv_topics_find(&command->home->topics, &client_of(command)->subscriber, command->key,
-                          command->hash);
 }
 
 static bool is_first(const struct kv_command *command)
@@ -186,6 +188,12 @@ static void reserve_room(struct kv_command *command)
         kv_room_charge(room, &command->charge, kv_room_of_read(room));
 }
 
+static bool is_covered(const struct kv_command *command)
+{
+    return kv_topics_cover(&command->home->topics, &client_of(command)->subscriber, command->key,
+                           command->hash);
+}
+
 /* Returns: -1 where there is no memory for it. */
 static int watch(struct kv_command *command)
 {
@@ -209,7 +217,7 @@ static void let_in(struct kv_command *command)
         return;
     }
     if (command->kind == KV_COMMAND_GET) {
-        if (find_subscription(command) != NULL && watch(command) != 0) {
+        if (is_covered(command) && watch(command) != 0) {
             kv_command_finish(command, KV_FULL);
             return;
         }
@@ -258,24 +266,47 @@ static bool awaits_feed(struct kv_command *command)
     return true;
 }
 
+static struct kv_pattern pattern_of(const struct kv_command *command)
+{
+    return (struct kv_pattern){
+        .text = command->key, .hash = command->hash, .is_prefix = command->subscribe.is_prefix};
+}
+
+static int subscribe(struct kv_command *command)
+{
+    const struct kv_pattern pattern = pattern_of(command);
+    struct kv_subscription *subscription;
+    int status = kv_topics_subscribe(&command->home->topics, &client_of(command)->subscriber,
+                                     &pattern, &subscription);
+    if (status == KV_OK)
+        subscription->wants_meta = command->subscribe.wants_meta;
+    return status;
+}
+
+static int unsubscribe(struct kv_command *command)
+{
+    struct kv_topics *topics = &command->home->topics;
+    const struct kv_pattern pattern = pattern_of(command);
+    struct kv_subscription *subscription =
+        kv_topics_find(topics, &client_of(command)->subscriber, &pattern);
+    if (subscription != NULL)
+        kv_topics_unsubscribe(topics, subscription);
+    return KV_OK;
+}
+
 /* Subscribes or unsubscribes, as the first of the client's commands: everything before it has been
  * answered, and its own answer precedes the first change. What the feed has already brought
  * belongs to the time before. */
 static void run_topic_command(struct kv_command *command)
 {
     struct kv_client *client = client_of(command);
-    struct kv_topics *topics = &client->home->topics;
     client->order.n_held--;
     command->status = KV_OK;
     command->state = KV_COMMAND_FINISHED;
-    struct kv_subscription *subscription = find_subscription(command);
     if (client->owner == NULL)
         return;
-    if (command->kind == KV_COMMAND_SUBSCRIBE)
-        command->status =
-            kv_topics_subscribe(topics, &client->subscriber, command->key, command->hash);
-    else if (subscription != NULL)
-        kv_topics_unsubscribe(topics, subscription);
+    command->status =
+        command->kind == KV_COMMAND_SUBSCRIBE ? subscribe(command) : unsubscribe(command);
 }
 
 /* Changes were told while the GET was under way, the newest of them newer than what it read: then

@@ -165,6 +165,12 @@ struct kv_page {
     struct kv_scan_entry found[KV_STORE_PAGE];
 };
 
+/* What a SUBSCRIBE asks for besides; its `key` may be a prefix, as may that of an UNSUBSCRIBE. */
+struct kv_subscribe {
+    bool is_prefix;  /* of all keys that begin with `key` */
+    bool wants_meta; /* changes are to be told with their revisions and the like */
+};
+
 enum {
     KV_COMMAND_SMALL = 160
 };
@@ -188,6 +194,7 @@ struct kv_command {
     bool is_load;   /* SET: a loader's (struct kv_loader) */
     uint32_t depth; /* of hooks that led to it; 0: a client asked. A hook's write is not held back:
                        others may be held until it is done */
+    struct kv_subscribe subscribe;   /* SUBSCRIBE, UNSUBSCRIBE */
     struct kv_update *update;        /* UPDATE: made and freed with the command, */
     struct kv_page *page;            /* and SCAN */
     void *owner;                     /* the protocol layer's own */

@@ -63,11 +63,11 @@ void kv_feed_inbox_init(struct kv_feed_inbox *inbox, struct kv_feed *feed, uint3
 
 /* ---- on the thread that commits ---- */
 
-static uint64_t interested_loops(const struct kv_feed *feed, uint64_t hash)
+static uint64_t interested_loops(const struct kv_feed *feed, const struct kv_change *change)
 {
-    uint64_t loops = kv_interests_of(&feed->interests, hash);
+    uint64_t loops = kv_interests_of(&feed->interests, change->key, change->hash);
     if (feed->parts->n_observers != 0 && kv_store_is_ready(feed->store))
-        loops |= UINT64_C(1) << (hash % feed->parts->n_loops);
+        loops |= UINT64_C(1) << (change->hash % feed->parts->n_loops);
     return loops;
 }
 
@@ -100,7 +100,7 @@ static void push(struct kv_feed *feed, const struct kv_change *change, uint64_t 
 
 void kv_feed_changed(struct kv_feed *feed, const struct kv_change *change)
 {
-    uint64_t loops = interested_loops(feed, change->hash);
+    uint64_t loops = interested_loops(feed, change);
     if (loops != 0 && !kv_feed_is_ending(feed))
         push(feed, change, loops);
     kv_watermark_tell(&feed->watermark, change->revision);

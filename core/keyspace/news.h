@@ -7,6 +7,12 @@
 
 #include "keyspace/item.h"
 
+/* How a client's subscriptions cover a key. */
+struct kv_coverage {
+    bool wants_meta; /* any of them does */
+    bool by_key;     /* one of them names the key */
+};
+
 /* The bytes in which news is sent, made by the first subscriber that needs them and shared by all
  * of its kind. */
 struct kv_form {
@@ -16,7 +22,7 @@ struct kv_form {
 };
 
 enum {
-    KV_NEWS_FORMS = 4 /* kinds that there are at most */
+    KV_NEWS_FORMS = 6 /* kinds that there are at most */
 };
 
 struct kv_kept_news;

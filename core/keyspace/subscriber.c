@@ -12,19 +12,47 @@ void kv_subscriber_init(struct kv_subscriber *subscriber, const struct kv_subscr
         .ops = ops, .store = store, .room = room, .max_subscriptions = max_subscriptions};
     kv_backlog_init(&subscriber->behind);
     kv_list_init(&subscriber->subscriptions);
+    kv_list_init(&subscriber->in_overflowed);
+    kv_list_init(&subscriber->in_gathered);
 }
 
 void kv_subscriber_close(struct kv_subscriber *subscriber)
 {
+    kv_list_remove(&subscriber->in_overflowed);
     kv_backlog_fini(&subscriber->behind);
 }
 
-void kv_subscriber_tell(struct kv_subscriber *subscriber, struct kv_news *news)
+void kv_subscriber_send(struct kv_subscriber *subscriber, struct kv_news *news, bool wants_meta)
 {
-    if (kv_subscriber_is_behind(subscriber) || !kv_room_is_open(subscriber->room))
-        kv_backlog_put(&subscriber->behind, subscriber->store, news);
+    const struct kv_delivery delivery = {.news = news, .wants_meta = wants_meta};
+    subscriber->ops->on_state(subscriber, &delivery);
+}
+
+static void tell_now(struct kv_subscriber *subscriber, struct kv_news *news,
+                     struct kv_coverage coverage)
+{
+    const struct kv_delivery delivery = {
+        .news = news, .wants_meta = coverage.wants_meta, .is_mark = subscriber->n_unsynced == 0};
+    subscriber->ops->on_state(subscriber, &delivery);
+}
+
+static void put_behind(struct kv_subscriber *subscriber, struct kv_news *news,
+                       struct kv_coverage coverage)
+{
+    if (subscriber->has_overflowed && !coverage.by_key)
+        return;
+    if (!kv_subscriber_is_behind(subscriber))
+        subscriber->n_backlogs++;
+    kv_backlog_put(&subscriber->behind, subscriber->store, news, coverage);
+}
+
+void kv_subscriber_tell(struct kv_subscriber *subscriber, struct kv_news *news,
+                        struct kv_coverage coverage)
+{
+    if (kv_subscriber_has_to_wait(subscriber))
+        put_behind(subscriber, news, coverage);
     else
-        subscriber->ops->on_state(subscriber, news);
+        tell_now(subscriber, news, coverage);
 }
 
 void kv_subscriber_show(struct kv_subscriber *subscriber, struct kv_slice key, uint64_t hash,
@@ -32,22 +60,32 @@ void kv_subscriber_show(struct kv_subscriber *subscriber, struct kv_slice key, u
 {
     if (!kv_subscriber_is_behind(subscriber))
         return;
-    struct kv_news *behind = kv_backlog_find(&subscriber->behind, key, hash);
+    struct kv_behind *behind = kv_backlog_find(&subscriber->behind, key, hash);
     if (behind == NULL)
         return;
-    bool is_older = revision != 0 ? behind->revision < revision : behind->state.revision != 0;
+    const struct kv_news *news = &behind->kept->news;
+    bool is_older = revision != 0 ? news->revision < revision : news->state.revision != 0;
     if (is_older)
         kv_backlog_remove(&subscriber->behind, behind);
 }
 
 void kv_subscriber_catch_up(struct kv_subscriber *subscriber)
 {
-    struct kv_news *first;
+    struct kv_behind *first;
     if (!kv_room_is_half_empty(subscriber->room))
         return;
     while (kv_room_is_open(subscriber->room) &&
            (first = kv_backlog_first(&subscriber->behind)) != NULL) {
-        subscriber->ops->on_state(subscriber, first);
+        const struct kv_delivery delivery = {.news = &first->kept->news,
+                                             .wants_meta = first->coverage.wants_meta,
+                                             .is_collapsed = true};
+        subscriber->ops->on_state(subscriber, &delivery);
         kv_backlog_remove(&subscriber->behind, first);
     }
+}
+
+void kv_subscriber_drop_backlog(struct kv_subscriber *subscriber)
+{
+    subscriber->has_overflowed = false;
+    kv_backlog_keep_keys(&subscriber->behind);
 }

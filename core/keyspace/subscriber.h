@@ -1,7 +1,11 @@
 /*
- * A subscriber: the part of a client to which states of keys are sent, whatever subscription covers
+ * A subscriber: the part of a client to which states of keys are sent, whatever subscriptions cover
  * them. What its connection has no room for is behind: of each key the newest state is kept, and
  * sent when there is room.
+ *
+ * The keys that a client names are limited, those under its prefixes are not. So the backlog of the
+ * latter is: where it overflows it is given up, and its subscriptions begin anew with the present
+ * state.
  */
 #ifndef KV_KEYSPACE_SUBSCRIBER_H
 #define KV_KEYSPACE_SUBSCRIBER_H
@@ -11,10 +15,17 @@
 
 struct kv_subscriber;
 
+/* A state of a key on its way to one subscriber. */
+struct kv_delivery {
+    struct kv_news *news;
+    bool wants_meta;
+    bool is_collapsed; /* states before it may have been left out */
+    bool is_mark;      /* everything up to its revision has been sent */
+};
+
 /* The protocol layer's. Each runs on the loop, and must not send commands or close a client. */
 struct kv_subscriber_ops {
-    /* Sends a state of a key. */
-    void (*on_state)(struct kv_subscriber *subscriber, struct kv_news *news);
+    void (*on_state)(struct kv_subscriber *subscriber, const struct kv_delivery *delivery);
 };
 
 struct kv_subscriber {
@@ -22,9 +33,19 @@ struct kv_subscriber {
     const struct kv_store_link *store;
     const struct kv_room *room; /* the connection's */
     struct kv_backlog behind;
-    struct kv_list subscriptions; /* topics.h */
-    uint32_t n_subscriptions;     /* one of a long key counts once more for each KiB */
+    uint32_t n_backlogs; /* times that it fell behind */
+    bool has_overflowed; /* states of keys under prefixes are dropped */
+
+    /* For topics.h. */
+    struct kv_list subscriptions;
+    uint32_t n_subscriptions; /* one of a long text counts once more for each KiB */
+    uint32_t n_prefixes;      /* of them */
+    uint32_t n_unsynced;
     uint32_t max_subscriptions;
+    struct kv_list in_overflowed;
+    struct kv_list in_gathered;  /* while a change is told: those that are to be told, */
+    uint64_t told;               /* the number of the last one, */
+    struct kv_coverage coverage; /* and how it is covered */
 };
 
 /* room: lent until it is closed. */
@@ -35,20 +56,33 @@ void kv_subscriber_init(struct kv_subscriber *subscriber, const struct kv_subscr
 /* Its connection is gone: nothing is sent any more. It has no subscriptions left. */
 void kv_subscriber_close(struct kv_subscriber *subscriber);
 
-/* A change that its subscriptions cover. */
-void kv_subscriber_tell(struct kv_subscriber *subscriber, struct kv_news *news);
-
-/* An answer is to show a key's state of this revision (0: no value). An older state that the key
- * is behind with is not to follow it: the change that led to the newer one is still to come. */
-void kv_subscriber_show(struct kv_subscriber *subscriber, struct kv_slice key, uint64_t hash,
-                        uint64_t revision);
+/* Sends a state at once, be there room or not: the caller has looked. */
+void kv_subscriber_send(struct kv_subscriber *subscriber, struct kv_news *news, bool wants_meta);
 
 static inline bool kv_subscriber_is_behind(const struct kv_subscriber *subscriber)
 {
     return !kv_backlog_is_empty(&subscriber->behind);
 }
 
+/* Whether the next change will join the backlog. */
+static inline bool kv_subscriber_has_to_wait(const struct kv_subscriber *subscriber)
+{
+    return kv_subscriber_is_behind(subscriber) || !kv_room_is_open(subscriber->room);
+}
+
+/* Tells a change that its subscriptions cover. */
+void kv_subscriber_tell(struct kv_subscriber *subscriber, struct kv_news *news,
+                        struct kv_coverage coverage);
+
+/* An answer is to show a key's state of this revision (0: no value). An older state that the key
+ * is behind with is not to follow it: the change that led to the newer one is still to come. */
+void kv_subscriber_show(struct kv_subscriber *subscriber, struct kv_slice key, uint64_t hash,
+                        uint64_t revision);
+
 /* Sends states that are behind, as far as there is room. */
 void kv_subscriber_catch_up(struct kv_subscriber *subscriber);
+
+/* Gives up the backlog of keys under prefixes, which has overflowed. */
+void kv_subscriber_drop_backlog(struct kv_subscriber *subscriber);
 
 #endif

@@ -1,49 +1,18 @@
-/*
- * From the keyspace to the wire: answers of commands, in the order in which they are handed back,
- * and changes. A change is framed once for all subscribers of the loop. Answers are never dropped;
- * changes that a connection has no room for wait in the keyspace (keyspace/subscriber.h).
- */
+/* Answers are queued in the order in which commands are handed back. They are never dropped. */
 #include "ws/answer.h"
 
 #include "wire/json_string.h"
+#include "wire/state_text.h"
+#include "ws/envelope.h"
 
-/* `{"type":"<type>"[,"id":<id>],"payload":` into the loop's answer buffer, emptied before. */
-static struct kv_buffer *begin(struct kv_ws_loop *here, struct kv_slice type, struct kv_slice id)
-{
-    struct kv_buffer *out = &here->answer;
-    out->len = 0;
-    kv_buffer_append(out, KV_SLICE("{\"type\":\""));
-    kv_buffer_append(out, type);
-    kv_buffer_append_char(out, '"');
-    if (id.len != 0) {
-        kv_buffer_append(out, KV_SLICE(",\"id\":"));
-        kv_buffer_append(out, id);
-    }
-    kv_buffer_append(out, KV_SLICE(",\"payload\":"));
-    return out;
-}
-
-static struct kv_buffer *begin_with_key(struct kv_ws_loop *here, struct kv_slice type,
-                                        struct kv_slice id, struct kv_slice key)
-{
-    struct kv_buffer *out = begin(here, type, id);
-    kv_buffer_append(out, KV_SLICE("{\"key\":"));
-    kv_json_append_string(out, key);
-    return out;
-}
-
-static const struct kv_slice END_OF_STATE = {"}}", 2};
-
-/* A message that shows a key's state, up to the value; where there is none (revision 0), all but
- * the end. */
+/* A message that shows a key's state, but for the value and the end. */
 static struct kv_slice begin_state(struct kv_ws_loop *here, struct kv_slice id, struct kv_slice key,
                                    const struct kv_item *item)
 {
     bool has_value = item->revision != 0;
     struct kv_buffer *out =
-        begin_with_key(here, has_value ? KV_SLICE("value") : KV_SLICE("no-value"), id, key);
-    if (has_value)
-        kv_buffer_append(out, KV_SLICE(",\"value\":"));
+        kv_envelope_begin(here, has_value ? KV_SLICE("value") : KV_SLICE("no-value"), id);
+    kv_state_text_begin(out, key, NULL, has_value);
     return kv_buffer_slice(out);
 }
 
@@ -52,7 +21,7 @@ static void send_state(struct kv_session *session, struct kv_slice id, struct kv
 {
     kv_quantum_charge(&session->quantum, &session->here->quanta, item->value.len);
     kv_frames_item(&session->out, kv_keyspace_of(session->here->keyspace),
-                   begin_state(session->here, id, key, item), item, END_OF_STATE);
+                   begin_state(session->here, id, key, item), item, KV_SLICE("}}"));
 }
 
 static void answer_get(struct kv_session *session, struct kv_command *command)
@@ -64,8 +33,10 @@ static void answer_ok(struct kv_session *session, struct kv_command *command)
 {
     if (command->note.len == 0)
         return;
-    struct kv_buffer *out =
-        begin_with_key(session->here, KV_SLICE("ok"), command->note, command->key);
+    struct kv_buffer *out = kv_envelope_begin(session->here, KV_SLICE("ok"), command->note);
+    kv_buffer_append(out, command->subscribe.is_prefix ? KV_SLICE("{\"prefix\":")
+                                                       : KV_SLICE("{\"key\":"));
+    kv_json_append_string(out, command->key);
     if (command->revision != 0) {
         kv_buffer_append(out, KV_SLICE(",\"revision\":"));
         kv_buffer_append_u64(out, command->revision);
@@ -76,7 +47,7 @@ static void answer_ok(struct kv_session *session, struct kv_command *command)
 
 static struct kv_slice write_error(struct kv_ws_loop *here, struct kv_slice id, const char *text)
 {
-    struct kv_buffer *out = begin(here, KV_SLICE("error"), id);
+    struct kv_buffer *out = kv_envelope_begin(here, KV_SLICE("error"), id);
     kv_json_append_string(out, kv_slice_of(text));
     kv_buffer_append_char(out, '}');
     return kv_buffer_slice(out);
@@ -126,30 +97,4 @@ void kv_answer_error(struct kv_session *session, struct kv_slice id, const char 
         kv_client_send(session->client, note);
     else
         kv_command_free(note);
-}
-
-static void release_form(void *form)
-{
-    kv_piece_unref(form);
-}
-
-static const char text_frames; /* this maker's mark on its forms */
-
-static void make_form(struct kv_ws_loop *here, const struct kv_news *news, struct kv_form *form)
-{
-    struct kv_slice head = begin_state(here, (struct kv_slice){0}, news->key, &news->state);
-    form->made = kv_frames_shared(kv_keyspace_of(here->keyspace), head, &news->state, END_OF_STATE);
-    form->release = release_form;
-}
-
-void kv_answer_state(struct kv_subscriber *subscriber, struct kv_news *news)
-{
-    struct kv_session *session = kv_subscriber_client(subscriber)->owner;
-    if (!kv_session_talks(session))
-        return;
-    struct kv_form *form = kv_news_form(news, &text_frames);
-    if (form->made == NULL)
-        make_form(session->here, news, form);
-    kv_outbound_append_piece(&session->out, form->made);
-    kv_session_activate(session);
 }

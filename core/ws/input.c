@@ -36,8 +36,9 @@ static void hang_up(struct kv_session *session, uint16_t code)
 /* Whether the message asks for something that is not served yet. */
 static bool is_planned(const struct kv_message *message)
 {
-    return message->type > KV_MESSAGE_UNSUBSCRIBE || message->is_prefix || message->meta ||
-           message->initial || message->has_since || message->while_connected;
+    bool wants_meta = message->type != KV_MESSAGE_SUBSCRIBE && message->meta;
+    return message->type > KV_MESSAGE_UNSUBSCRIBE || wants_meta || message->initial ||
+           message->has_since || message->while_connected;
 }
 
 static enum kv_command_kind kind_of(enum kv_message_type type)
@@ -64,6 +65,11 @@ static void set_conditions(struct kv_command *command, const struct kv_message *
     command->n_if_revisions = 1;
 }
 
+static struct kv_subscribe subscribe_of(const struct kv_message *message)
+{
+    return (struct kv_subscribe){.is_prefix = message->is_prefix, .wants_meta = message->meta};
+}
+
 static void send_command(struct kv_session *session, const struct kv_message *message)
 {
     struct kv_command *command = kv_command_create(session->here->keyspace, kind_of(message->type));
@@ -72,6 +78,7 @@ static void send_command(struct kv_session *session, const struct kv_message *me
     command->note = message->id;
     command->ttl_is_given = message->has_ttl;
     command->ttl_ms = message->ttl_ms;
+    command->subscribe = subscribe_of(message);
     command->owner = session;
     command->finished = kv_answer_finished;
     set_conditions(command, message);

@@ -10,6 +10,7 @@
 
 #include "ws/answer.h"
 #include "ws/input.h"
+#include "ws/news.h"
 
 enum {
     CLOSE_TIMEOUT_MS = 5000,
@@ -275,13 +276,12 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection)
 {
     static const struct kv_protocol protocol = {
         .on_read = on_read, .on_written = on_written, .keeps_time = true};
-    static const struct kv_subscriber_ops subscriber_ops = {.on_state = kv_answer_state};
     struct kv_session *session = kv_calloc(1, sizeof(*session));
     session->here = here;
     session->connection = connection;
     kv_input_init(session);
-    session->client =
-        kv_client_create(here->keyspace, session, &subscriber_ops, here->config->max_subscriptions);
+    session->client = kv_client_create(here->keyspace, session, &kv_ws_subscriber_ops,
+                                       here->config->max_subscriptions);
     kv_client_limit(session->client, &session->out.bytes, here->config->max_unsent_bytes);
     session->heard_ms = session->progress_ms = kv_loop_now_ms(here->loop);
     session->timer.fire = on_timer;

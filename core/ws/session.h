@@ -2,8 +2,8 @@
  * A session: one WebSocket connection, from the upgrade to its end.
  *
  * A session is served in three ways (serve.c): input.c turns the channel's input into commands;
- * answer.c turns finished commands and changes from the keyspace into frames; and the stage of its
- * loop serves every active session: first input that waited, then one write.
+ * answer.c and news.c turn finished commands and changes from the keyspace into frames; and the
+ * stage of its loop serves every active session: first input that waited, then one write.
  */
 #ifndef KV_WS_SESSION_H
 #define KV_WS_SESSION_H

@@ -157,20 +157,29 @@ void rig_expect(struct rig *rig, const char *log)
     rig->log[0] = '\0';
 }
 
-static void on_state(struct kv_subscriber *subscriber, struct kv_news *news)
+static void on_state(struct kv_subscriber *subscriber, const struct kv_delivery *delivery)
 {
+    const struct kv_news *news = delivery->news;
     struct kv_slice value = news->state.value;
     if (news->state.revision == 0)
         value = news->reason == KV_REASON_EXPIRE ? KV_SLICE("expired") : KV_SLICE("none");
     (void)subscriber;
-    rig_note(the_rig, "told %.*s=%.*s", (int)news->key.len, news->key.bytes, (int)value.len,
-             value.bytes);
+    rig_note(the_rig, "told %.*s=%.*s%s%s", (int)news->key.len, news->key.bytes, (int)value.len,
+             value.bytes, delivery->wants_meta ? " meta" : "",
+             delivery->is_collapsed ? " collapsed" : "");
 }
 
 struct kv_client *rig_client(struct rig *rig, uint32_t loop)
 {
     static const struct kv_subscriber_ops ops = {.on_state = on_state};
     return kv_client_create(kv_keyspace_on(rig->keyspace, loop), rig, &ops, 3);
+}
+
+struct kv_client *rig_narrow_client(struct rig *rig, uint32_t loop, const size_t *unsent)
+{
+    struct kv_client *client = rig_client(rig, loop);
+    kv_client_limit(client, unsent, 1);
+    return client;
 }
 
 static const char *outcome_of(const struct kv_command *command)
@@ -246,4 +255,20 @@ void rig_subscribe(struct rig *rig, struct kv_client *client, const char *name, 
 void rig_unsubscribe(struct rig *rig, struct kv_client *client, const char *name, const char *key)
 {
     rig_send(client, rig_command(rig, client, name, KV_COMMAND_UNSUBSCRIBE, key));
+}
+
+void rig_subscribe_prefix(struct rig *rig, struct kv_client *client, const char *name,
+                          const char *prefix)
+{
+    struct kv_command *command = rig_command(rig, client, name, KV_COMMAND_SUBSCRIBE, prefix);
+    command->subscribe.is_prefix = true;
+    rig_send(client, command);
+}
+
+void rig_unsubscribe_prefix(struct rig *rig, struct kv_client *client, const char *name,
+                            const char *prefix)
+{
+    struct kv_command *command = rig_command(rig, client, name, KV_COMMAND_UNSUBSCRIBE, prefix);
+    command->subscribe.is_prefix = true;
+    rig_send(client, command);
 }

@@ -57,7 +57,8 @@ struct rig {
     struct kv_cmd *waiting[RIG_MAX_WAITING]; /* NULL: completed */
     uint32_t waiting_loop[RIG_MAX_WAITING];
     size_t n_waiting;
-    /* What happened, in order: `<name> <outcome>` of commands, `told k=v` of changes. */
+    /* What happened, in order: `<name> <outcome>` of commands, `told k=v` of changes, with ` meta`,
+     * or ` collapsed`, behind it. */
     char log[65536];
 };
 
@@ -86,6 +87,8 @@ void rig_expect(struct rig *rig, const char *log);
 void rig_note(struct rig *rig, const char *format, ...) KV_PRINTF(2, 3);
 
 struct kv_client *rig_client(struct rig *rig, uint32_t loop);
+/* One that has no room while `*unsent` is not 0. */
+struct kv_client *rig_narrow_client(struct rig *rig, uint32_t loop, const size_t *unsent);
 
 /* Sends a command; its outcome is logged as `<name> …`. value NULL: none. client NULL: on loop 0,
  * in no order. Texts need not outlive the turn. */
@@ -95,6 +98,11 @@ void rig_set(struct rig *rig, struct kv_client *client, const char *name, const 
 void rig_delete(struct rig *rig, struct kv_client *client, const char *name, const char *key);
 void rig_subscribe(struct rig *rig, struct kv_client *client, const char *name, const char *key);
 void rig_unsubscribe(struct rig *rig, struct kv_client *client, const char *name, const char *key);
+/* The same of a prefix. */
+void rig_subscribe_prefix(struct rig *rig, struct kv_client *client, const char *name,
+                          const char *prefix);
+void rig_unsubscribe_prefix(struct rig *rig, struct kv_client *client, const char *name,
+                            const char *prefix);
 
 /* A command to be filled in and sent: its outcome is logged as above. client NULL: as above. */
 struct kv_command *rig_command(struct rig *rig, struct kv_client *client, const char *name,

@@ -1,0 +1,51 @@
+/*
+ * Interests: which loops want to know of a key's changes. Every commit asks.
+ */
+#ifndef KV_KEYSPACE_INTERESTS_H
+#define KV_KEYSPACE_INTERESTS_H
+
+#include "base/table.h"
+#include "keyspace/prefix_interests.h"
+
+enum {
+    KV_INTEREST_BUCKETS = 1 << 16
+};
+
+/* Of all loops. */
+struct kv_interests {
+    _Atomic uint64_t *in_keys; /* for each bucket of key hashes, one bit for each loop */
+    struct kv_prefix_interests in_prefixes;
+};
+
+void kv_interests_init(struct kv_interests *interests);
+void kv_interests_fini(struct kv_interests *interests);
+
+/* The loops that want this key's changes, perhaps some more. Threads: any. */
+static inline uint64_t kv_interests_of(const struct kv_interests *interests, struct kv_slice key,
+                                       uint64_t hash)
+{
+    return atomic_load(&interests->in_keys[hash % KV_INTEREST_BUCKETS]) |
+           kv_prefix_interests_of(&interests->in_prefixes, key);
+}
+
+/* One loop's. Its interest is known to all commits when the function that adds it returns,
+ * sequentially consistent: a change either is told, or was published before and is seen by every
+ * later read. */
+struct kv_loop_interests {
+    struct kv_interests *all;
+    uint32_t loop;
+    uint32_t *n_in_keys;         /* of each bucket */
+    struct kv_table in_prefixes; /* counts, by kv_prefix_hash() */
+};
+
+void kv_loop_interests_init(struct kv_loop_interests *here, struct kv_interests *all,
+                            uint32_t loop);
+/* None is left. */
+void kv_loop_interests_fini(struct kv_loop_interests *here);
+
+void kv_interest_in_key_begin(struct kv_loop_interests *here, uint64_t hash);
+void kv_interest_in_key_end(struct kv_loop_interests *here, uint64_t hash);
+void kv_interest_in_prefix_begin(struct kv_loop_interests *here, struct kv_slice prefix);
+void kv_interest_in_prefix_end(struct kv_loop_interests *here, struct kv_slice prefix);
+
+#endif

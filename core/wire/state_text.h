@@ -1,0 +1,23 @@
+/*
+ * The payload of a message or event that shows a key's state (PROTOCOL A2, B2).
+ */
+#ifndef KV_WIRE_STATE_TEXT_H
+#define KV_WIRE_STATE_TEXT_H
+
+#include "base/buffer.h"
+
+/* What is shown of a state besides where a client asked for `meta`. */
+struct kv_state_meta {
+    uint64_t revision; /* 0: not known */
+    struct kv_slice epoch;
+    const char *reason; /* NULL: it is no change */
+    int64_t ttl_ms;     /* 0: no expiry */
+    bool is_collapsed;
+};
+
+/* Appends the payload up to the value, or where there is none, up to the end of the object. The
+ * value and `}` are to follow it. meta: NULL for none. */
+void kv_state_text_begin(struct kv_buffer *out, struct kv_slice key,
+                         const struct kv_state_meta *meta, bool has_value);
+
+#endif

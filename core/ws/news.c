@@ -1,0 +1,75 @@
+/*
+ * A state is framed once for all subscribers of the loop that are to be shown it in the same way:
+ * plainly, with `meta`, or with `meta` and as one that stands for several.
+ */
+#include "ws/news.h"
+
+#include "wire/state_text.h"
+#include "ws/envelope.h"
+
+/* The marks of these ways on forms. */
+static const char plain, with_meta, collapsed;
+
+static const void *maker_of(const struct kv_delivery *delivery)
+{
+    if (!delivery->wants_meta)
+        return &plain;
+    return delivery->is_collapsed ? &collapsed : &with_meta;
+}
+
+static const char *text_of(enum kv_reason reason)
+{
+    static const char *const texts[] = {
+        [KV_REASON_SET] = "set", [KV_REASON_DELETE] = "delete", [KV_REASON_EXPIRE] = "expire"};
+    return texts[reason];
+}
+
+static struct kv_state_meta meta_of(struct kv_keyspace *keyspace,
+                                    const struct kv_delivery *delivery)
+{
+    const struct kv_news *news = delivery->news;
+    struct kv_state_meta meta = {.revision = news->revision,
+                                 .epoch = kv_slice_of(kv_keyspace_epoch(keyspace)),
+                                 .reason = text_of(news->reason),
+                                 .is_collapsed = delivery->is_collapsed};
+    if (news->state.revision != 0)
+        meta.ttl_ms = kv_keyspace_ttl_left_ms(keyspace, news->state.deadline_ms);
+    return meta;
+}
+
+static struct kv_piece *frame(struct kv_ws_loop *here, const struct kv_delivery *delivery)
+{
+    struct kv_keyspace *keyspace = kv_keyspace_of(here->keyspace);
+    const struct kv_news *news = delivery->news;
+    bool has_value = news->state.revision != 0;
+    struct kv_buffer *out = kv_envelope_begin(
+        here, has_value ? KV_SLICE("value") : KV_SLICE("no-value"), (struct kv_slice){0});
+    if (delivery->wants_meta) {
+        const struct kv_state_meta meta = meta_of(keyspace, delivery);
+        kv_state_text_begin(out, news->key, &meta, has_value);
+    } else {
+        kv_state_text_begin(out, news->key, NULL, has_value);
+    }
+    return kv_frames_shared(keyspace, kv_buffer_slice(out), &news->state, KV_SLICE("}}"));
+}
+
+static void release_piece(void *made)
+{
+    kv_piece_unref(made);
+}
+
+static void on_state(struct kv_subscriber *subscriber, const struct kv_delivery *delivery)
+{
+    struct kv_session *session = kv_subscriber_client(subscriber)->owner;
+    if (!kv_session_talks(session))
+        return;
+    struct kv_form *form = kv_news_form(delivery->news, maker_of(delivery));
+    if (form->made == NULL) {
+        form->made = frame(session->here, delivery);
+        form->release = release_piece;
+    }
+    kv_outbound_append_piece(&session->out, form->made);
+    kv_session_activate(session);
+}
+
+const struct kv_subscriber_ops kv_ws_subscriber_ops = {.on_state = on_state};
