@@ -190,8 +190,9 @@ struct kv_command {
     size_t n_if_revisions;
     uint64_t if_revision; /* room for a list of one: `if_revisions` may point here */
     bool ttl_is_given;
-    int64_t ttl_ms; /* SET: 0 is no expiry */
-    bool is_load;   /* SET: a loader's (struct kv_loader) */
+    int64_t ttl_ms;      /* SET: 0 is no expiry */
+    bool is_load;        /* SET: a loader's (struct kv_loader) */
+    bool keeps_deadline; /* GET: no policy renews the key's deadline */
     uint32_t depth; /* of hooks that led to it; 0: a client asked. A hook's write is not held back:
                        others may be held until it is done */
     struct kv_subscribe subscribe;   /* SUBSCRIBE, UNSUBSCRIBE */

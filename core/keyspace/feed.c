@@ -40,6 +40,7 @@ void kv_feed_init(struct kv_feed *feed, const struct kv_store_link *store,
     feed->parts = parts;
     kv_interests_init(&feed->interests);
     kv_watermark_init(&feed->watermark, store, parts);
+    kv_change_log_init(&feed->log, store, parts, &feed->watermark);
 }
 
 void kv_feed_fini(struct kv_feed *feed)
@@ -103,6 +104,8 @@ void kv_feed_changed(struct kv_feed *feed, const struct kv_change *change)
     uint64_t loops = interested_loops(feed, change);
     if (loops != 0 && !kv_feed_is_ending(feed))
         push(feed, change, loops);
+    if (kv_change_log_is_running(&feed->log) && !kv_feed_is_ending(feed))
+        kv_change_log_append(&feed->log, change);
     kv_watermark_tell(&feed->watermark, change->revision);
 }
 
@@ -196,7 +199,8 @@ static uint64_t deliver_upto(struct kv_feed_inbox *inbox, uint64_t revision)
         bytes += delivery->record->bytes;
         deliver(inbox, delivery->record);
     }
-    inbox->delivered = revision;
+    if (revision > inbox->delivered)
+        inbox->delivered = revision;
     return bytes;
 }
 

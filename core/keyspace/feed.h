@@ -7,6 +7,7 @@
 #define KV_KEYSPACE_FEED_H
 
 #include "base/inbox.h"
+#include "keyspace/change_log.h"
 #include "keyspace/parts.h"
 #include "keyspace/topics.h"
 #include "keyspace/watches.h"
@@ -20,6 +21,7 @@ struct kv_feed {
     const struct kv_keyspace_parts *parts;
     struct kv_interests interests;
     struct kv_watermark watermark;
+    struct kv_change_log log;
     atomic_bool
         is_ending; /* the loops have ended: no change is told any more, and nothing expires */
     struct kv_feed_inbox *inboxes[KV_KEYSPACE_MAX_LOOPS];

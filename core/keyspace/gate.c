@@ -201,7 +201,8 @@ static void renew(struct kv_gate *gate, struct kv_command *read)
 void kv_gate_leave(struct kv_gate *gate, struct kv_command *command)
 {
     struct kv_commands *commands = command->commands;
-    if (gate->rules->renews && command->kind == KV_COMMAND_GET && command->status == KV_OK)
+    if (gate->rules->renews && command->kind == KV_COMMAND_GET && command->status == KV_OK &&
+        !command->keeps_deadline)
         renew(gate, command);
     if (command->finished != NULL)
         command->finished(command);

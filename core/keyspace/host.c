@@ -61,6 +61,11 @@ static void scan_done(const struct kv_store_host *base, uint32_t loop, struct kv
     kv_scans_done(host_of(base)->scans[loop], scan);
 }
 
+static void log_done(const struct kv_store_host *base, uint32_t loop, struct kv_log_page *page)
+{
+    kv_log_reads_done(host_of(base)->log_reads[loop], page);
+}
+
 void kv_keyspace_host_init(struct kv_keyspace_host *host, const struct kv_keyspace_parts *parts,
                            struct kv_feed *feed, struct kv_expiry *expiry)
 {
@@ -78,5 +83,8 @@ void kv_keyspace_host_init(struct kv_keyspace_host *host, const struct kv_keyspa
         .wake_at = wake_at,
         .done = done,
         .scan_done = scan_done,
+        .log_done = log_done,
+        .log_bytes = parts->log_bytes,
+        .log_ms = parts->log_ms,
     };
 }

@@ -49,6 +49,9 @@ static void init_loop(struct kv_keyspace *keyspace, uint32_t index)
     kv_updates_init(&here->updates, &keyspace->parts, &here->batch, &keyspace->turnstiles, index);
     kv_scans_init(&here->scans, &keyspace->store, &keyspace->parts, index);
     kv_gate_init(&here->gate, &keyspace->rules, &here->batch, &here->updates, &here->scans);
+    kv_log_reads_init(&here->log_reads, &keyspace->store, &keyspace->parts, &keyspace->feed.log,
+                      &here->gate, &here->commands, here, index);
+    keyspace->host.log_reads[index] = &here->log_reads;
     keyspace->host.scans[index] = &here->scans;
     keyspace->host.batches[index] = &here->batch;
     kv_turn_init(here);
@@ -130,6 +133,7 @@ void kv_keyspace_destroy(struct kv_keyspace *keyspace)
     kv_keyspace_finish(keyspace);
     for (uint32_t i = 0; i < keyspace->parts.n_loops; i++)
         fini_loop(&keyspace->loops[i]);
+    kv_change_log_fini(&keyspace->feed.log);
     if (keyspace->store.store != NULL)
         keyspace->store.ops->close(keyspace->store.store);
     kv_expiry_fini(&keyspace->expiry);

@@ -65,6 +65,8 @@ struct kv_keyspace_parts {
     uint64_t store_capabilities;
     const char *store_name; /* for the log */
     const struct kv_option_value *store_options;
+    uint64_t log_bytes; /* of the change log, in memory or the store's; 0: there is none */
+    int64_t log_ms;
     const struct kv_ttl_link *ttl_chain;
     size_t n_ttl_chain;
     struct kv_interceptor *const *interceptors;

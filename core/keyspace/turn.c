@@ -60,6 +60,7 @@ static void run(struct kv_loop_stage *stage)
     kv_commands_end_waits(&here->commands);
     kv_gate_let_go(&here->gate);
     kv_scans_run(&here->scans);
+    kv_log_reads_run(&here->log_reads);
     int64_t until_ms = kv_loop_now_ms(here->loop) + LONGEST_TURN_MS;
     for (int round = 0; round < ROUNDS_PER_TURN; round++) {
         kv_batch_submit(&here->batch);
@@ -71,6 +72,7 @@ static void run(struct kv_loop_stage *stage)
     }
     kv_expiry_run(here->expiry, here->index);
     kv_feed_deliver(&here->inbox);
+    kv_change_log_tidy(here->log_reads.log);
     kv_batch_keep(&here->batch);
 }
 
@@ -78,9 +80,12 @@ static int64_t wake_at(struct kv_loop_stage *stage)
 {
     struct kv_keyspace_loop *here = KV_CONTAINER(stage, struct kv_keyspace_loop, stage);
     if (has_work(here) || kv_scans_have_work(&here->scans) ||
-        !kv_inbox_is_empty(&here->inbox.records) || !kv_inbox_is_empty(&here->batch.done))
+        kv_log_reads_have_work(&here->log_reads) || !kv_inbox_is_empty(&here->inbox.records) ||
+        !kv_inbox_is_empty(&here->batch.done))
         return INT64_MIN;
-    return kv_expiry_next_ms(here->expiry, here->index);
+    int64_t expiry_ms = kv_expiry_next_ms(here->expiry, here->index);
+    int64_t log_ms = kv_change_log_next_ms(here->log_reads.log);
+    return expiry_ms < log_ms ? expiry_ms : log_ms;
 }
 
 void kv_turn_init(struct kv_keyspace_loop *here)
@@ -93,6 +98,7 @@ void kv_turn_init(struct kv_keyspace_loop *here)
 bool kv_turn_finish(struct kv_keyspace_loop *here)
 {
     run(&here->stage);
-    return here->batch.n_deferred != 0 || here->scans.n_deferred != 0 || has_work(here) ||
-           kv_scans_have_work(&here->scans) || !kv_list_is_empty(&here->updates.parked);
+    return here->batch.n_deferred != 0 || here->scans.n_deferred != 0 ||
+           here->log_reads.n_deferred != 0 || has_work(here) || kv_scans_have_work(&here->scans) ||
+           kv_log_reads_have_work(&here->log_reads) || !kv_list_is_empty(&here->updates.parked);
 }

@@ -50,7 +50,8 @@ void kv_watermark_init(struct kv_watermark *watermark, const struct kv_store_lin
 /* The store is open, and nothing was sent to it. */
 void kv_watermark_begin(struct kv_watermark *watermark);
 
-/* Returns: 0 where the order is not known. Threads: any; once the store is open. */
+/* A later answer may be smaller; an earlier one stays true. Returns: 0 where the order is not
+ * known. Threads: any; once the store is open. */
 uint64_t kv_watermark_now(const struct kv_watermark *watermark);
 
 /* The largest revision that was given out: at least that of every change a reader can see. Returns:

@@ -23,14 +23,16 @@ foreach(theme scan update)
   endforeach()
 endforeach()
 
-kv_add_test(unit_keyspace_watermark
-            SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/watermark_test.c
-                    ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/told_store.c
-                    ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/rig.c
-            USES kv_keyspace kv_module)
-add_dependencies(test_unit_keyspace_watermark store_simple)
-target_compile_definitions(test_unit_keyspace_watermark
-                           PRIVATE KV_MODULES="${CMAKE_BINARY_DIR}/modules"
-                                   KV_TEST_MODULES="${CMAKE_BINARY_DIR}/modules-test")
+foreach(theme watermark change_log log_reads)
+  kv_add_test(unit_keyspace_${theme}
+              SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/${theme}_test.c
+                      ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/told_store.c
+                      ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/rig.c
+              USES kv_keyspace kv_module)
+  add_dependencies(test_unit_keyspace_${theme} store_simple)
+  target_compile_definitions(test_unit_keyspace_${theme}
+                             PRIVATE KV_MODULES="${CMAKE_BINARY_DIR}/modules"
+                                     KV_TEST_MODULES="${CMAKE_BINARY_DIR}/modules-test")
+endforeach()
 
 target_link_options(test_unit_keyspace_memory PRIVATE -Wl,--wrap=kv_try_alloc)

@@ -100,6 +100,8 @@ void rig_open(struct rig *rig, uint32_t n_loops)
         .store_capabilities = (rig->is_sync ? KV_STORE_SYNC : 0) | rig->capabilities |
                               (rig->module->identity->capabilities & KV_STORE_ORDERED),
         .store_name = "store",
+        .log_bytes = rig->log_bytes,
+        .log_ms = rig->log_ms,
         .store_options = options,
         .ttl_chain = rig->ttl_chain,
         .n_ttl_chain = rig->n_ttl_chain,

@@ -45,6 +45,8 @@ struct rig {
     /* Set before rig_open(). */
     bool is_sync;          /* no gate: the store completes within submit() */
     uint64_t capabilities; /* of the store, besides */
+    uint64_t log_bytes;    /* of the change log */
+    int64_t log_ms;
     struct kv_ttl_link *ttl_chain;
     size_t n_ttl_chain;
     struct kv_interceptor *interceptors[4];

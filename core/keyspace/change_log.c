@@ -1,0 +1,402 @@
+/*
+ * Entries lie in chunks, so that the log grows without being copied within a store's critical
+ * section. They are in the order of revisions: one that comes late is moved towards the front past
+ * those with larger ones, which are few.
+ *
+ * Invariant: while the log runs, every change above `begins_after` and at or below the watermark
+ * has an entry among first … end-1. A change that found the log not running took its revision
+ * before the log began, so it is not above the store's newest revision as it was then.
+ */
+#include "keyspace/change_log.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+enum {
+    CHUNK = 256, /* entries */
+    FIRST_CHUNKS = 8,
+    LONG_VALUES = 16,     /* a value above this part of the log's size is not kept */
+    MOST_LOOKED_AT = 512, /* entries, for one page */
+    MOST_TIDIED = 256,    /* entries, in one turn */
+    TIDY_INTERVAL_MS = 100
+};
+
+struct entry {
+    enum kv_reason reason;
+    uint64_t revision;
+    int64_t at_ms;
+    uint64_t bytes;
+    struct kv_slice key;
+    struct kv_item after; /* with a reference; none where the value is not kept, or is gone: */
+    char *own_key;        /* then the key is a copy */
+};
+
+struct kv_log_chunk {
+    struct entry entries[CHUNK];
+};
+
+void kv_change_log_init(struct kv_change_log *log, const struct kv_store_link *store,
+                        const struct kv_keyspace_parts *parts, const struct kv_watermark *watermark)
+{
+    bool is_needed =
+        watermark->kind != KV_WATERMARK_UNKNOWN && (parts->store_capabilities & KV_STORE_LOG) == 0;
+    log->store = store;
+    log->parts = parts;
+    log->watermark = watermark;
+    log->max_bytes = is_needed ? parts->log_bytes : 0;
+    log->age_ms = parts->log_ms;
+    atomic_init(&log->tidy_at_ms, INT64_MAX);
+    pthread_mutex_init(&log->lock, NULL);
+}
+
+/* ---- the ring ---- */
+
+static struct entry *at(const struct kv_change_log *log, uint64_t i)
+{
+    return &log->chunks[i / CHUNK % log->n_chunks]->entries[i % CHUNK];
+}
+
+static void grow_ring(struct kv_change_log *log)
+{
+    size_t n = log->n_chunks == 0 ? FIRST_CHUNKS : 2 * log->n_chunks;
+    struct kv_log_chunk **chunks = kv_calloc(n, sizeof(*chunks));
+    for (uint64_t i = log->unreleased / CHUNK; i < log->end / CHUNK; i++)
+        chunks[i % n] = log->chunks[i % log->n_chunks];
+    free(log->chunks);
+    log->chunks = chunks;
+    log->n_chunks = n;
+}
+
+/* Makes room for the entry `end`. */
+static void extend(struct kv_change_log *log)
+{
+    if (log->end % CHUNK != 0)
+        return;
+    uint64_t chunk = log->end / CHUNK;
+    if (chunk - log->unreleased / CHUNK == log->n_chunks)
+        grow_ring(log);
+    log->chunks[chunk % log->n_chunks] = kv_alloc(sizeof(struct kv_log_chunk));
+}
+
+static void insert(struct kv_change_log *log, const struct entry *entry)
+{
+    extend(log);
+    uint64_t i = log->end++;
+    for (; i > log->first && at(log, i - 1)->revision > entry->revision; i--)
+        *at(log, i) = *at(log, i - 1);
+    *at(log, i) = *entry;
+    log->bytes += entry->bytes;
+}
+
+static void drop_first(struct kv_change_log *log)
+{
+    const struct entry *entry = at(log, log->first++);
+    log->bytes -= entry->bytes;
+    log->begins_after = entry->revision;
+}
+
+/* The first entry above the revision. */
+static uint64_t find_after(const struct kv_change_log *log, uint64_t revision)
+{
+    uint64_t low = log->first, high = log->end;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (at(log, middle)->revision > revision)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+/* ---- tidying ---- */
+
+static int64_t now_ms(const struct kv_change_log *log)
+{
+    return kv_clock_now_ms(log->parts->clock);
+}
+
+/* For stores with threads of their own: the loops may all be asleep. */
+static void wake_a_loop(const struct kv_change_log *log)
+{
+    if (!log->store->is_sync)
+        kv_loop_wake(log->parts->loops[0]);
+}
+
+static void plan(struct kv_change_log *log, int64_t at_ms)
+{
+    if (at_ms >= atomic_load(&log->tidy_at_ms))
+        return;
+    atomic_store(&log->tidy_at_ms, at_ms);
+    wake_a_loop(log);
+}
+
+static int64_t past(int64_t from_ms, int64_t span_ms)
+{
+    return from_ms > INT64_MAX - span_ms ? INT64_MAX : from_ms + span_ms;
+}
+
+static void plan_anew(struct kv_change_log *log)
+{
+    if (log->unreleased < log->first)
+        plan(log, INT64_MIN);
+    else if (log->first < log->end)
+        plan(log, past(at(log, log->first)->at_ms, log->age_ms));
+}
+
+static bool is_abandoned(const struct kv_change_log *log, int64_t at_ms)
+{
+    return log->n_users == 0 && past(log->left_at_ms, log->age_ms) <= at_ms;
+}
+
+static bool first_is_old(const struct kv_change_log *log, int64_t at_ms)
+{
+    return past(at(log, log->first)->at_ms, log->age_ms) <= at_ms;
+}
+
+static void drop_old(struct kv_change_log *log, int64_t at_ms)
+{
+    if (is_abandoned(log, at_ms))
+        atomic_store(&log->is_running, false);
+    for (int i = 0; i < MOST_TIDIED && log->first < log->end; i++) {
+        if (atomic_load(&log->is_running) && !first_is_old(log, at_ms))
+            return;
+        drop_first(log);
+    }
+}
+
+/* When there will be something to do next; entries that grow too old soon go together. */
+static int64_t next_ms(const struct kv_change_log *log, int64_t at_ms)
+{
+    bool is_running = atomic_load(&log->is_running), is_empty = log->first == log->end;
+    if (log->unreleased < log->first || (!is_empty && (!is_running || first_is_old(log, at_ms))))
+        return INT64_MIN;
+    if (!is_running)
+        return INT64_MAX;
+    int64_t next = is_empty ? INT64_MAX : past(at(log, log->first)->at_ms, log->age_ms);
+    if (log->n_users == 0 && past(log->left_at_ms, log->age_ms) < next)
+        next = past(log->left_at_ms, log->age_ms);
+    return next < at_ms + TIDY_INTERVAL_MS ? at_ms + TIDY_INTERVAL_MS : next;
+}
+
+/* Takes dropped entries out of the ring. Returns: how many. */
+static uint32_t take_dropped(struct kv_change_log *log, struct entry *entries)
+{
+    uint32_t n = 0;
+    while (n < MOST_TIDIED && log->unreleased < log->first) {
+        entries[n++] = *at(log, log->unreleased++);
+        if (log->unreleased % CHUNK == 0)
+            free(log->chunks[(log->unreleased / CHUNK - 1) % log->n_chunks]);
+    }
+    return n;
+}
+
+static void release(struct kv_change_log *log, struct entry *entries, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        kv_item_release(log->store, &entries[i].after);
+        free(entries[i].own_key);
+    }
+}
+
+void kv_change_log_tidy(struct kv_change_log *log)
+{
+    if (atomic_load_explicit(&log->tidy_at_ms, memory_order_relaxed) == INT64_MAX)
+        return;
+    int64_t at_ms = now_ms(log);
+    if (atomic_load(&log->tidy_at_ms) > at_ms)
+        return;
+    struct entry entries[MOST_TIDIED];
+    pthread_mutex_lock(&log->lock);
+    drop_old(log, at_ms);
+    uint32_t n = take_dropped(log, entries);
+    atomic_store(&log->tidy_at_ms, next_ms(log, at_ms));
+    pthread_mutex_unlock(&log->lock);
+    release(log, entries, n);
+}
+
+void kv_change_log_fini(struct kv_change_log *log)
+{
+    struct entry entries[MOST_TIDIED];
+    log->first = log->end;
+    for (uint32_t n; (n = take_dropped(log, entries)) != 0;)
+        release(log, entries, n);
+    if (log->end % CHUNK != 0)
+        free(log->chunks[log->end / CHUNK % log->n_chunks]);
+    free(log->chunks);
+    pthread_mutex_destroy(&log->lock);
+}
+
+/* ---- those who could resume ---- */
+
+static void begin(struct kv_change_log *log)
+{
+    while (log->first < log->end)
+        drop_first(log);
+    atomic_store(&log->is_running, true);
+    log->begins_after = kv_watermark_newest(log->watermark);
+    plan_anew(log);
+}
+
+void kv_change_log_join(struct kv_change_log *log)
+{
+    if (log->max_bytes == 0)
+        return;
+    pthread_mutex_lock(&log->lock);
+    log->n_users++;
+    if (!atomic_load(&log->is_running))
+        begin(log);
+    pthread_mutex_unlock(&log->lock);
+}
+
+void kv_change_log_leave(struct kv_change_log *log)
+{
+    if (log->max_bytes == 0)
+        return;
+    pthread_mutex_lock(&log->lock);
+    if (--log->n_users == 0) {
+        log->left_at_ms = now_ms(log);
+        plan(log, past(log->left_at_ms, log->age_ms));
+    }
+    pthread_mutex_unlock(&log->lock);
+}
+
+/* ---- appending ---- */
+
+/* Returns: false where there is no memory. */
+static bool copy_key(struct entry *entry, struct kv_slice key)
+{
+    entry->own_key = kv_try_alloc(key.len + 1);
+    if (entry->own_key == NULL)
+        return false;
+    if (key.len != 0)
+        memcpy(entry->own_key, key.bytes, key.len);
+    entry->key = (struct kv_slice){entry->own_key, key.len};
+    return true;
+}
+
+/* Returns: false where there is no memory. */
+static bool make_entry(const struct kv_change_log *log, const struct kv_change *change,
+                       struct entry *ret_entry)
+{
+    *ret_entry = (struct entry){.reason = change->reason,
+                                .revision = change->revision,
+                                .at_ms = now_ms(log),
+                                .bytes = sizeof(*ret_entry) + change->key.len,
+                                .key = change->key};
+    if (change->after.revision == 0 || change->after.value.len > log->max_bytes / LONG_VALUES)
+        return copy_key(ret_entry, change->key);
+    ret_entry->after = kv_item_share(log->store, &change->after);
+    ret_entry->bytes += change->after.value.len;
+    return true;
+}
+
+/* What cannot be kept is as if the log had begun after it. */
+static void forget(struct kv_change_log *log, uint64_t revision)
+{
+    while (log->first < log->end)
+        drop_first(log);
+    if (revision > log->begins_after)
+        log->begins_after = revision;
+}
+
+static void append(struct kv_change_log *log, const struct kv_change *change)
+{
+    struct entry entry;
+    if (change->revision <= log->begins_after)
+        return;
+    if (make_entry(log, change, &entry))
+        insert(log, &entry);
+    else
+        forget(log, change->revision);
+    while (log->bytes > log->max_bytes)
+        drop_first(log);
+    plan_anew(log);
+}
+
+void kv_change_log_append(struct kv_change_log *log, const struct kv_change *change)
+{
+    pthread_mutex_lock(&log->lock);
+    if (atomic_load(&log->is_running))
+        append(log, change);
+    pthread_mutex_unlock(&log->lock);
+}
+
+/* ---- reading ---- */
+
+/* The key of an entry without a value is copied again, as the log may drop its own at any time.
+ * Returns: false where there is no memory. */
+static bool lend(const struct kv_change_log *log, struct kv_log_page *page,
+                 const struct entry *entry)
+{
+    struct entry copy = {.key = entry->key};
+    if (entry->own_key != NULL && !copy_key(&copy, entry->key)) {
+        page->status = KV_FULL;
+        return false;
+    }
+    page->entries[page->n++] =
+        (struct kv_log_entry){.reason = entry->reason,
+                              .revision = entry->revision,
+                              .key = copy.key,
+                              .after = kv_item_share(log->store, &entry->after),
+                              .ref = copy.own_key};
+    return true;
+}
+
+void kv_change_log_release(struct kv_change_log *log, struct kv_log_entry *entry)
+{
+    kv_item_release(log->store, &entry->after);
+    free(entry->ref);
+}
+
+static bool has_room(const struct kv_log_page *page, size_t bytes, const struct entry *entry)
+{
+    return page->n < page->capacity &&
+           (page->n == 0 || bytes + entry->key.len + entry->after.value.len <= page->most_bytes);
+}
+
+static bool is_without_value(const struct entry *entry)
+{
+    return entry->reason == KV_REASON_SET && entry->after.revision == 0;
+}
+
+/* Entries from `i` on, up to the watermark. */
+static void fill(const struct kv_change_log *log, struct kv_log_page *page, uint64_t i,
+                 uint64_t watermark)
+{
+    size_t bytes = 0;
+    for (int looked_at = 0; i < log->end && at(log, i)->revision <= watermark; i++, looked_at++) {
+        const struct entry *entry = at(log, i);
+        bool is_wanted = page->wants == NULL || page->wants(page, entry->key);
+        if (looked_at == MOST_LOOKED_AT || (is_wanted && !has_room(page, bytes, entry)))
+            return;
+        page->upto = entry->revision;
+        if (!is_wanted)
+            continue;
+        if (!lend(log, page, entry))
+            return;
+        bytes += entry->key.len + entry->after.value.len;
+        if (is_without_value(entry))
+            return;
+    }
+    page->is_last = true;
+    if (watermark > page->after)
+        page->upto = watermark;
+}
+
+void kv_change_log_read(struct kv_change_log *log, struct kv_log_page *page)
+{
+    uint64_t newest = kv_watermark_newest(log->watermark);
+    uint64_t watermark = kv_watermark_now(log->watermark);
+    page->n = 0;
+    page->upto = page->after;
+    page->is_last = false;
+    page->status = KV_OK;
+    pthread_mutex_lock(&log->lock);
+    if (!atomic_load(&log->is_running) || page->after < log->begins_after || page->after > newest)
+        page->status = KV_TRIMMED;
+    else
+        fill(log, page, find_after(log, page->after), watermark);
+    pthread_mutex_unlock(&log->lock);
+}

@@ -1,0 +1,333 @@
+/* The change log in memory, as its readers see it. */
+#include "keyspace/loop.h"
+#include "told_store.h"
+
+enum {
+    SIZE = 64 << 10,
+    AGE_MS = 60000,
+    START = 100 /* the store's newest revision when the log begins */
+};
+
+static struct rig rig;
+static int64_t n_pages;
+
+static int set_up(void **state)
+{
+    (void)state;
+    rig_init(&rig);
+    told_store_use(&rig);
+    told_store_set_revision(START);
+    rig.is_sync = true;
+    rig.log_bytes = SIZE;
+    rig.log_ms = AGE_MS;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    rig_fini(&rig);
+    told_store_expect_no_references();
+    return 0;
+}
+
+static struct kv_log_reads *reads(void)
+{
+    return &kv_keyspace_on(rig.keyspace, 0)->log_reads;
+}
+
+static void open_and_join(void)
+{
+    rig_open(&rig, 2);
+    kv_log_reads_join(reads());
+}
+
+static void note_page(struct kv_log_read *read)
+{
+    n_pages++;
+    if (read->status == KV_TRIMMED)
+        rig_note(&rig, "trimmed");
+    for (uint32_t i = 0; i < read->n; i++) {
+        const struct kv_log_entry *entry = &read->entries[i];
+        struct kv_slice value = entry->after.value;
+        if (entry->reason != KV_REASON_SET)
+            value = KV_SLICE("none");
+        rig_note(&rig, "%ju %.*s=%.*s", (uintmax_t)entry->revision, (int)entry->key.len,
+                 entry->key.bytes, (int)(value.len < 8 ? value.len : 8), value.bytes);
+    }
+    if (read->status == KV_OK && !read->is_last)
+        kv_log_read_next(read, SIZE);
+    else {
+        rig_note(&rig, "up to %ju", (uintmax_t)read->upto);
+        kv_log_read_close(read);
+    }
+}
+
+/* Notes what the log says after a revision, to its end. */
+static void read_back(uint64_t after, const char *subject, bool is_prefix)
+{
+    struct kv_log_read *read =
+        kv_log_read_open(reads(), after, kv_slice_of(subject), is_prefix, NULL, note_page);
+    n_pages = 0;
+    kv_log_read_next(read, SIZE);
+    rig_expect(&rig, ""); /* never from within the call */
+    rig_turn(&rig);
+    while (reads()->n_deferred != 0 || kv_log_reads_have_work(reads()))
+        rig_turn(&rig);
+}
+
+static void changes_come_back_in_the_order_of_revisions(void **state)
+{
+    (void)state;
+    open_and_join();
+    told_store_tell(&rig, 103, "c", "3");
+    told_store_tell(&rig, 101, "a", "1");
+    told_store_tell(&rig, 104, "a", NULL);
+    told_store_tell(&rig, 102, "b", "2");
+    read_back(START, "", true);
+    rig_expect(&rig, "101 a=1; 102 b=2; 103 c=3; 104 a=none; up to 104");
+    kv_log_reads_leave(reads());
+}
+
+static void a_reader_goes_on_after_its_revision(void **state)
+{
+    (void)state;
+    open_and_join();
+    for (uint64_t i = 1; i <= 4; i++)
+        told_store_tell(&rig, START + i, "a", "v");
+    read_back(102, "", true);
+    rig_expect(&rig, "103 a=v; 104 a=v; up to 104");
+    read_back(104, "", true);
+    rig_expect(&rig, "up to 104");
+    kv_log_reads_leave(reads());
+}
+
+static void a_reader_gets_its_key_or_prefix_only(void **state)
+{
+    (void)state;
+    open_and_join();
+    told_store_tell(&rig, 101, "a", "1");
+    told_store_tell(&rig, 102, "a/b", "2");
+    told_store_tell(&rig, 103, "b", "3");
+    read_back(START, "a", false);
+    rig_expect(&rig, "101 a=1; up to 103");
+    read_back(START, "a", true);
+    rig_expect(&rig, "101 a=1; 102 a/b=2; up to 103");
+    kv_log_reads_leave(reads());
+}
+
+static void nothing_is_read_above_the_watermark(void **state)
+{
+    (void)state;
+    open_and_join();
+    struct kv_watermark *watermark = &kv_keyspace_on(rig.keyspace, 0)->inbox.feed->watermark;
+    told_store_tell(&rig, 101, "a", "1");
+    kv_watermark_enter(watermark, 1);
+    told_store_tell(&rig, 103, "c", "3");
+    read_back(START, "", true);
+    rig_expect(&rig, "101 a=1; up to 101");
+    told_store_tell(&rig, 102, "b", "2");
+    kv_watermark_leave(watermark, 1);
+    read_back(101, "", true);
+    rig_expect(&rig, "102 b=2; 103 c=3; up to 103");
+    kv_log_reads_leave(reads());
+}
+
+static void changes_before_the_log_began_are_trimmed(void **state)
+{
+    (void)state;
+    rig_open(&rig, 2);
+    told_store_tell(&rig, 101, "a", "1");
+    read_back(START, "", true);
+    rig_expect(&rig, "trimmed; up to 100");
+    kv_log_reads_join(reads());
+    told_store_tell(&rig, 102, "a", "2");
+    read_back(START, "", true);
+    rig_expect(&rig, "trimmed; up to 100");
+    read_back(101, "", true);
+    rig_expect(&rig, "102 a=2; up to 102");
+    kv_log_reads_leave(reads());
+}
+
+static void revisions_that_were_never_given_out_are_trimmed(void **state)
+{
+    (void)state;
+    open_and_join();
+    read_back(START + 1, "", true);
+    rig_expect(&rig, "trimmed; up to 101");
+    kv_log_reads_leave(reads());
+}
+
+static void the_log_stays_within_its_size(void **state)
+{
+    (void)state;
+    char value[1001];
+    memset(value, 'x', 1000);
+    value[1000] = '\0';
+    open_and_join();
+    for (uint64_t i = 1; i <= 1000; i++) {
+        told_store_tell(&rig, START + i, "a", value);
+        assert_in_range(reads()->log->bytes, 1, SIZE);
+    }
+    rig_turn(&rig);
+    assert_in_range(told_store_n_references(), 1, SIZE / 1000 + 2);
+    read_back(START, "", true);
+    rig_expect(&rig, "trimmed; up to 100");
+    uint64_t begins_after = reads()->log->begins_after;
+    read_back(begins_after, "none", false);
+    rig_expect(&rig, "up to 1100");
+    kv_log_reads_leave(reads());
+}
+
+static void changes_older_than_the_age_are_dropped_while_nothing_happens(void **state)
+{
+    (void)state;
+    open_and_join();
+    told_store_tell(&rig, 101, "a", "1");
+    rig_pass_ms(&rig, AGE_MS - 1);
+    told_store_tell(&rig, 102, "a", "2");
+    rig_turn(&rig);
+    read_back(START, "", true);
+    rig_expect(&rig, "101 a=1; 102 a=2; up to 102");
+    assert_true(kv_change_log_next_ms(reads()->log) <= RIG_START_MS + AGE_MS + 100);
+    rig_pass_ms(&rig, 101);
+    rig_turn(&rig);
+    read_back(START, "", true);
+    rig_expect(&rig, "trimmed; up to 100");
+    read_back(101, "", true);
+    rig_expect(&rig, "102 a=2; up to 102");
+    kv_log_reads_leave(reads());
+}
+
+static void the_log_goes_on_for_its_age_after_the_last_has_left(void **state)
+{
+    (void)state;
+    open_and_join();
+    told_store_tell(&rig, 101, "a", "1");
+    rig_pass_ms(&rig, AGE_MS / 2);
+    kv_log_reads_leave(reads());
+    told_store_tell(&rig, 102, "a", "2");
+    rig_turn(&rig);
+    read_back(START, "", true);
+    rig_expect(&rig, "101 a=1; 102 a=2; up to 102");
+    rig_pass_ms(&rig, AGE_MS + 200);
+    rig_turn(&rig);
+    assert_false(kv_change_log_is_running(reads()->log));
+    told_store_tell(&rig, 103, "a", "3");
+    assert_int_equal(reads()->log->bytes, 0);
+    assert_int_equal(kv_change_log_next_ms(reads()->log), INT64_MAX);
+    kv_log_reads_join(reads());
+    told_store_tell(&rig, 104, "a", "4");
+    read_back(102, "", true);
+    rig_expect(&rig, "trimmed; up to 102");
+    read_back(103, "", true);
+    rig_expect(&rig, "104 a=4; up to 104");
+    kv_log_reads_leave(reads());
+}
+
+static void a_long_value_comes_back_as_the_newest_state_and_only_then(void **state)
+{
+    (void)state;
+    char value[SIZE / 16 + 2];
+    memset(value, 'l', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    open_and_join();
+    told_store_tell(&rig, 101, "a", value);
+    told_store_tell(&rig, 102, "b", "2");
+    assert_in_range(reads()->log->bytes, 1, SIZE / 16);
+    read_back(START, "", true);
+    rig_expect(&rig, "101 a=llllllll; 102 b=2; up to 102");
+    told_store_tell(&rig, 103, "a", "short");
+    read_back(START, "", true);
+    rig_expect(&rig, "102 b=2; 103 a=short; up to 103");
+    kv_log_reads_leave(reads());
+}
+
+static void long_logs_are_read_in_bounded_pages(void **state)
+{
+    (void)state;
+    rig.log_bytes = 16 << 20;
+    open_and_join();
+    for (uint64_t i = 1; i <= 5000; i++)
+        told_store_tell(&rig, START + i, i == 2500 ? "wanted" : "other", "v");
+    read_back(START, "wanted", false);
+    rig_expect(&rig, "2600 wanted=v; up to 5100");
+    assert_in_range(n_pages, 5, 20);
+    kv_log_reads_leave(reads());
+}
+
+static void a_page_ends_at_its_bytes(void **state)
+{
+    (void)state;
+    open_and_join();
+    for (uint64_t i = 1; i <= 3; i++)
+        told_store_tell(&rig, START + i, "a", "four");
+    struct kv_log_read *read =
+        kv_log_read_open(reads(), START, KV_SLICE(""), true, NULL, note_page);
+    kv_log_read_next(read, 1);
+    n_pages = 0;
+    rig_turn(&rig);
+    rig_expect(&rig, "101 a=four; 102 a=four; 103 a=four; up to 103");
+    assert_int_equal(n_pages, 2); /* one entry always has room; note_page() asks for more */
+    kv_log_reads_leave(reads());
+}
+
+static void a_reader_may_be_closed_while_its_page_is_wanted(void **state)
+{
+    (void)state;
+    open_and_join();
+    told_store_tell(&rig, 101, "a", "1");
+    struct kv_log_read *read =
+        kv_log_read_open(reads(), START, KV_SLICE(""), true, NULL, note_page);
+    kv_log_read_next(read, SIZE);
+    kv_log_read_close(read);
+    rig_turn(&rig);
+    rig_expect(&rig, "");
+    kv_log_reads_leave(reads());
+}
+
+static void without_a_size_there_is_no_log(void **state)
+{
+    (void)state;
+    rig.log_bytes = 0;
+    open_and_join();
+    told_store_tell(&rig, 101, "a", "1");
+    assert_false(kv_log_reads_are_possible(reads()));
+    assert_false(kv_change_log_is_running(reads()->log));
+    kv_log_reads_leave(reads());
+}
+
+static void without_a_known_order_there_is_no_log(void **state)
+{
+    (void)state;
+    rig.is_sync = false;
+    open_and_join();
+    told_store_tell(&rig, 101, "a", "1");
+    assert_false(kv_log_reads_are_possible(reads()));
+    assert_false(kv_change_log_is_running(reads()->log));
+    kv_log_reads_leave(reads());
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(changes_come_back_in_the_order_of_revisions),
+        TEST(a_reader_goes_on_after_its_revision),
+        TEST(a_reader_gets_its_key_or_prefix_only),
+        TEST(nothing_is_read_above_the_watermark),
+        TEST(changes_before_the_log_began_are_trimmed),
+        TEST(revisions_that_were_never_given_out_are_trimmed),
+        TEST(the_log_stays_within_its_size),
+        TEST(changes_older_than_the_age_are_dropped_while_nothing_happens),
+        TEST(the_log_goes_on_for_its_age_after_the_last_has_left),
+        TEST(a_long_value_comes_back_as_the_newest_state_and_only_then),
+        TEST(long_logs_are_read_in_bounded_pages),
+        TEST(a_page_ends_at_its_bytes),
+        TEST(a_reader_may_be_closed_while_its_page_is_wanted),
+        TEST(without_a_size_there_is_no_log),
+        TEST(without_a_known_order_there_is_no_log),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
