@@ -378,6 +378,22 @@ static void read_values(struct kv_config *config)
     read_ws(config);
 }
 
+static int64_t value_or(const struct kv_option_value *value, int64_t automatic)
+{
+    return value->integer == KV_OPTION_KEYWORD ? automatic : value->integer;
+}
+
+static void read_change_log(struct kv_config *config)
+{
+    const struct kv_option_value *log = &config->values[CONFIG_CHANGE_LOG];
+    const struct kv_loaded_module *store = config->store.module;
+    bool is_stores = store != NULL && (store->identity->capabilities & KV_STORE_LOG) != 0;
+    config->log_bytes = (uint64_t)value_or(
+        field(log, CHANGE_LOG_SIZE), is_stores ? KV_DEFAULT_STORE_LOG_BYTES : KV_DEFAULT_LOG_BYTES);
+    config->log_ms = value_or(field(log, CHANGE_LOG_AGE),
+                              is_stores ? KV_DEFAULT_STORE_LOG_MS : KV_DEFAULT_LOG_MS);
+}
+
 static const struct kv_option_value *check(struct kv_conf *conf)
 {
     const struct kv_conf_block block = {
@@ -421,6 +437,7 @@ int kv_config_load(const char *path, struct kv_config *ret_config)
         check_with_default_lists(&config);
         read_values(&config);
         kv_modules_read_storage(&config);
+        read_change_log(&config);
         read_ttl(&config);
         read_sinks(&config);
         read_scripts(&config);

@@ -72,6 +72,10 @@ enum {
     TIMEOUT_DRAIN
 };
 enum {
+    CHANGE_LOG_SIZE,
+    CHANGE_LOG_AGE
+};
+enum {
     HTTP_FRONT
 };
 enum {
@@ -90,6 +94,7 @@ enum {
     CONFIG_HOSTS,
     CONFIG_LIMITS,
     CONFIG_TIMEOUTS,
+    CONFIG_CHANGE_LOG,
     CONFIG_HTTP,
     CONFIG_LOG,
     N_CONFIG,
@@ -100,6 +105,12 @@ enum {
 #define KV_DEFAULT_STORE "memory"
 
 #define KV_DEFAULT_CONNECTIONS 100000
+
+/* Of the change log: in memory, and where the store keeps it. */
+#define KV_DEFAULT_LOG_BYTES       (INT64_C(64) << 20)
+#define KV_DEFAULT_LOG_MS          (INT64_C(3600) * 1000)
+#define KV_DEFAULT_STORE_LOG_BYTES (INT64_C(256) << 20)
+#define KV_DEFAULT_STORE_LOG_MS    (INT64_C(24) * 3600 * 1000)
 
 #define KV_LONGEST_TIMEOUT_MS (INT64_C(1000) * 3600 * 24 * 365)
 
@@ -321,6 +332,22 @@ static const struct kv_option timeout_fields[] = {
     {.name = "drain", .type = KV_OPTION_DURATION, .fallback = "10s", .max = KV_LONGEST_TIMEOUT_MS},
 };
 
+static const struct kv_option change_log_fields[] = {
+    {.name = "size",
+     .type = KV_OPTION_SIZE,
+     .keyword = "auto",
+     .fallback = "auto",
+     .max = INT64_C(1) << 50,
+     .doc = "0: no log; auto: 64MiB in memory, 256MiB where the store keeps it on disk"},
+    {.name = "age",
+     .type = KV_OPTION_DURATION,
+     .keyword = "auto",
+     .fallback = "auto",
+     .min = 1,
+     .max = KV_LONGEST_TIMEOUT_MS,
+     .doc = "auto: 1h in memory, 1d where the store keeps it on disk"},
+};
+
 static const struct kv_option http_fields[] = {
     {.name = "front",
      .type = KV_OPTION_BOOL,
@@ -376,6 +403,10 @@ static const struct kv_option config_options[N_CONFIG] = {
                          .type = KV_OPTION_BLOCK,
                          .fields = timeout_fields,
                          .n_fields = KV_COUNT(timeout_fields)},
+    [CONFIG_CHANGE_LOG] = {.name = "change_log",
+                           .type = KV_OPTION_BLOCK,
+                           .fields = change_log_fields,
+                           .n_fields = KV_COUNT(change_log_fields)},
     [CONFIG_HTTP] = {.name = "http",
                      .type = KV_OPTION_BLOCK,
                      .fields = http_fields,

@@ -200,6 +200,8 @@ static struct kv_keyspace *create_keyspace(struct server *server)
         .store_capabilities = store->identity->capabilities,
         .store_name = server->store_name,
         .store_options = server->config->store.options,
+        .log_bytes = server->config->log_bytes,
+        .log_ms = server->config->log_ms,
         .ttl_chain = kv_chain_links(server->chain),
         .n_ttl_chain = server->config->n_ttl,
         .interceptors = server->interceptors,

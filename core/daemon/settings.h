@@ -72,6 +72,8 @@ struct kv_config {
     struct kv_http_config http;
     struct kv_ws_config ws;
     int64_t drain_ms;
+    uint64_t log_bytes; /* of the change log; 0: none */
+    int64_t log_ms;
     enum kv_log_level log_level;
     enum kv_log_format log_format;
 };
