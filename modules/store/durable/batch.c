@@ -187,40 +187,74 @@ static bool move_deadline(struct batch *batch, struct touched *touched, int64_t 
     return true;
 }
 
+/* What a key is to become. */
+struct target {
+    struct kv_slice value;
+    int64_t deadline_ms;
+    struct entry *prepared; /* the state itself, but for its revision; NULL: it is to be made */
+};
+
 /* Returns: NULL where there is no memory. */
-static struct entry *make_state(struct batch *batch, const struct kv_cmd *cmd)
+static struct entry *make_state(const struct kv_cmd *cmd, const struct target *target,
+                                uint64_t revision)
 {
-    struct entry *state = batch->prepared;
+    struct entry *state = target->prepared;
     if (state == NULL)
-        return entry_create(cmd->key, cmd->hash, cmd->value, *batch->revision + 1,
-                            cmd->deadline_ms);
-    state->revision = *batch->revision + 1;
+        return entry_create(cmd->key, cmd->hash, target->value, revision, target->deadline_ms);
+    state->revision = revision;
     return entry_ref(state);
 }
 
-static void set_key(struct batch *batch, struct kv_cmd *cmd, struct touched *touched, bool is_there)
+static void set_value(struct batch *batch, struct kv_cmd *cmd, struct touched *touched,
+                      bool is_there, const struct target *target)
 {
     struct entry *current = touched->current;
-    if (is_there && kv_slice_equals(entry_value(current), cmd->value)) {
-        bool is_moved = move_deadline(batch, touched, cmd->deadline_ms);
+    struct kv_slice old = entry_value(current);
+    if (is_there && kv_slice_equals(old, target->value)) {
+        bool is_moved = move_deadline(batch, touched, target->deadline_ms);
         finish(cmd, is_moved ? KV_UNCHANGED : KV_FULL, is_moved ? current->revision : 0);
         return;
     }
-    if (cmd->key.len + cmd->value.len > batch->base->ops->max_row) {
+    if (cmd->key.len + target->value.len > batch->base->ops->max_row) {
         finish(cmd, KV_TOO_BIG, 0);
         return;
     }
-    struct kv_slice old = entry_value(current);
-    struct entry *after =
-        !room_take(batch->room, cmd->key.len, cmd->value.len, is_there ? &old : NULL)
-            ? NULL
-            : make_state(batch, cmd);
+    bool has_room = room_take(batch->room, cmd->key.len, target->value.len, is_there ? &old : NULL);
+    struct entry *after = has_room ? make_state(cmd, target, *batch->revision + 1) : NULL;
     if (after == NULL) {
         finish(cmd, KV_FULL, 0);
         return;
     }
     add_step(batch, touched, KV_REASON_SET, ++*batch->revision, after);
     finish(cmd, KV_OK, after->revision);
+}
+
+/* Whether a write may find room once it is known how much there is. */
+static bool has_to_know_room(struct batch *batch, const struct kv_cmd *cmd, size_t value_len)
+{
+    if (room_is_settled(batch->room) || room_has(batch->room, cmd->key.len, value_len))
+        return false;
+    batch->room->is_wanted = true;
+    return true;
+}
+
+/* Returns: false where the command is to come again, once the room is known. */
+static bool update_key(struct batch *batch, struct kv_cmd *cmd, struct touched *touched,
+                       bool is_there)
+{
+    struct kv_item old = is_there ? entry_item(touched->current) : (struct kv_item){0};
+    struct target target = {.deadline_ms = is_there && cmd->keeps_deadline ? old.deadline_ms
+                                                                           : cmd->deadline_ms};
+    bool is_longer = cmd->most_bytes != 0 && old.value.len > cmd->most_bytes;
+    enum kv_status status = is_longer ? KV_LONGER : cmd->compute(cmd, &old, &target.value);
+    if (status != KV_OK) {
+        finish(cmd, status, 0);
+        return true;
+    }
+    if (has_to_know_room(batch, cmd, target.value.len))
+        return false;
+    set_value(batch, cmd, touched, is_there, &target);
+    return true;
 }
 
 static void delete_key(struct batch *batch, struct kv_cmd *cmd, struct touched *touched,
@@ -244,46 +278,53 @@ static void touch_key(struct batch *batch, struct kv_cmd *cmd, struct touched *t
         finish(cmd, KV_OK, touched->current->revision);
 }
 
-static void judge_write(struct batch *batch, struct kv_cmd *cmd, struct touched *touched,
-                        bool is_there)
+/* Returns: as update_key(). */
+static bool judge_write(struct batch *batch, struct kv_cmd *cmd, struct touched *touched,
+                        bool is_there, struct entry *prepared)
 {
     uint64_t standing = is_there ? touched->current->revision : 0;
+    struct target target = {
+        .value = cmd->value, .deadline_ms = cmd->deadline_ms, .prepared = prepared};
     if (!kv_cmd_holds(cmd, is_there, standing))
         finish(cmd, KV_CONDITION, standing);
+    else if (cmd->op == KV_OP_UPDATE)
+        return update_key(batch, cmd, touched, is_there);
     else if (cmd->op == KV_OP_SET)
-        set_key(batch, cmd, touched, is_there);
+        set_value(batch, cmd, touched, is_there, &target);
     else if (cmd->op == KV_OP_DELETE)
         delete_key(batch, cmd, touched, is_there);
     else
         touch_key(batch, cmd, touched, is_there);
+    return true;
 }
 
-static void judge(struct batch *batch, struct kv_cmd *cmd)
+/* prepared: as of batch_add(). Returns: as update_key(). */
+static bool judge(struct batch *batch, struct kv_cmd *cmd, struct entry *prepared)
 {
     struct touched *touched = touch(batch, cmd->key, cmd->hash);
     if (touched == NULL || touched->fault != KV_OK) {
         enum kv_status fault = touched == NULL ? KV_FULL : touched->fault;
         finish(cmd, cmd->op == KV_OP_GET ? KV_IO : fault, 0);
-        return;
+        return true;
     }
     bool is_there = is_alive(batch, touched->current);
     if (cmd->op == KV_OP_GET) {
         get_key(cmd, touched->current, is_there);
-        return;
+        return true;
     }
     if (!is_there && entry_is_there(touched->current) &&
         remove_key(batch, touched, KV_REASON_EXPIRE) == 0) {
         finish(cmd, KV_FULL, 0);
-        return;
+        return true;
     }
-    judge_write(batch, cmd, touched, is_there);
+    return judge_write(batch, cmd, touched, is_there, prepared);
 }
 
 /* Whether the command meets a state that is not published yet and whose deadline may pass before it
  * is. Readers see the state before it until then, so it would have lived in no order of
  * things at all: the batch has to be published first. (A sync that takes longer than SOON_MS makes
  * no difference to anybody who has not asked for such a TTL.) */
-static bool has_to_wait(const struct batch *batch, const struct kv_cmd *cmd)
+static bool meets_a_short_life(const struct batch *batch, const struct kv_cmd *cmd)
 {
     const struct touched *touched = find(batch, cmd->key, cmd->hash);
     if (touched == NULL && batch->ahead != NULL)
@@ -292,16 +333,6 @@ static bool has_to_wait(const struct batch *batch, const struct kv_cmd *cmd)
         touched->current->deadline_ms == KV_NEVER)
         return false;
     return touched->current->deadline_ms < base_now_ms(batch->base) + SOON_MS;
-}
-
-/* Whether the command may find room once it is known how much there is. */
-static bool has_to_know_room(const struct batch *batch, const struct kv_cmd *cmd)
-{
-    if (room_is_settled(batch->room) || (cmd->op != KV_OP_SET && cmd->op != KV_OP_TOUCH) ||
-        room_has(batch->room, cmd->key.len, cmd->value.len))
-        return false;
-    batch->room->is_wanted = true;
-    return true;
 }
 
 /* Lets go of the key, which the batch holds itself, and of a state that was not set. */
@@ -313,12 +344,27 @@ static void drop_prepared(struct batch *batch, struct entry *prepared)
     entry_unref(prepared);
 }
 
-static void judge_prepared(struct batch *batch, struct kv_cmd *cmd, struct entry *prepared)
+/* Whether it has to wait until the batch is published, or the room is known. */
+static bool has_to_wait(struct batch *batch, const struct kv_cmd *cmd)
 {
-    batch->prepared = prepared;
-    judge(batch, cmd);
+    bool is_measured = cmd->op == KV_OP_SET || cmd->op == KV_OP_TOUCH;
+    return batch_is_full(batch) || meets_a_short_life(batch, cmd) ||
+           (is_measured && has_to_know_room(batch, cmd, cmd->value.len));
+}
+
+/* What the command has not used of `prepared` goes. Returns: false where the command is to come
+ * again. */
+static bool add(struct batch *batch, struct kv_cmd *cmd, struct entry *prepared)
+{
+    if (has_to_wait(batch, cmd))
+        return false;
+    batch->cmds[batch->n_cmds++] = cmd;
+    if (!judge(batch, cmd, prepared)) {
+        batch->n_cmds--;
+        return false;
+    }
     drop_prepared(batch, prepared);
-    batch->prepared = NULL;
+    return true;
 }
 
 size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n, struct entry *prepared)
@@ -329,12 +375,9 @@ size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n, stru
         drop_prepared(batch, prepared);
         return n;
     }
-    for (size_t i = 0; i < n; i++) {
-        if (batch_is_full(batch) || has_to_wait(batch, cmds[i]) || has_to_know_room(batch, cmds[i]))
+    for (size_t i = 0; i < n; i++)
+        if (!add(batch, cmds[i], prepared))
             return i;
-        batch->cmds[batch->n_cmds++] = cmds[i];
-        judge_prepared(batch, cmds[i], prepared);
-    }
     return n;
 }
 
@@ -394,6 +437,8 @@ static void publish(struct batch *batch, const struct step *step, uint64_t seque
     struct touched *touched = &batch->touched[step->touched];
     step->after->sequence = sequence;
     keep_file(step->after);
+    if (step->reason != 0)
+        atomic_store(batch->newest, step->revision);
     states_publish(batch->base->states, touched->shown, step->after);
     touched->shown = step->after;
     if (step->reason == 0)

@@ -49,12 +49,12 @@ struct step {
 struct batch {
     const struct base *base;
     struct deadlines *deadlines;
-    uint64_t *revision; /* the last one given out */
-    struct room *room;  /* what may still be written */
+    uint64_t *revision;           /* the last one given out */
+    atomic_uint_fast64_t *newest; /* of the changes that readers may see */
+    struct room *room;            /* what may still be written */
 
-    struct entry *prepared; /* for the command that is judged; a reference */
-    struct batch *ahead;    /* not published yet, and earlier than this one; NULL: none */
-    size_t bytes;           /* of what was read for it, and is to be written */
+    struct batch *ahead; /* not published yet, and earlier than this one; NULL: none */
+    size_t bytes;        /* of what was read for it, and is to be written */
     struct kv_cmd **cmds;
     size_t n_cmds, cmds_capacity;
     struct touched *touched;

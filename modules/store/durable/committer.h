@@ -9,6 +9,8 @@
 #ifndef KV_DURABLE_COMMITTER_H
 #define KV_DURABLE_COMMITTER_H
 
+#include <stdatomic.h>
+
 #include "applier.h"
 #include "base.h"
 #include "journal.h"
@@ -20,6 +22,7 @@ struct committer {
     struct applier applier;
     struct rows rows;              /* of the record to come */
     uint64_t revision;             /* the last one given out */
+    atomic_uint_fast64_t newest;   /* of the changes that readers may see */
     struct record_store_head head; /* as the journal's last record has it */
     uint64_t published;            /* the last record that has taken effect */
     struct changes changes;        /* that have, and the applier has not been given yet */

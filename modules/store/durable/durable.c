@@ -131,6 +131,11 @@ void kv_durable_unref(struct kv_store *store, void *ref)
     entry_unref(ref);
 }
 
+uint64_t kv_durable_revision(struct kv_store *store)
+{
+    return atomic_load(&store->writer.committer.newest);
+}
+
 /* ---- life ---- */
 
 void kv_durable_info(struct kv_store *store, struct kv_store_info *ret_info)

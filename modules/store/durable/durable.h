@@ -96,13 +96,19 @@ int64_t kv_durable_expire(struct kv_store *store, uint32_t part, int64_t now_ms,
 void kv_durable_ref(struct kv_store *store, void *ref);
 void kv_durable_unref(struct kv_store *store, void *ref);
 void kv_durable_close(struct kv_store *store);
+uint64_t kv_durable_revision(struct kv_store *store);
+
+/* The capabilities that every durable store has. */
+#define KV_DURABLE_CAPABILITIES                                                                    \
+    (KV_STORE_DURABLE | KV_STORE_ORDERED | KV_STORE_UPDATES | KV_STORE_IN_ORDER)
 
 #define KV_DURABLE_OPS(open_function, open_to_read_function, check_function)                       \
     {                                                                                              \
         .size = sizeof(struct kv_store_ops), .open = (open_function), .info = kv_durable_info,     \
         .submit = kv_durable_submit, .scan = kv_durable_scan, .expire = kv_durable_expire,         \
         .ref = kv_durable_ref, .unref = kv_durable_unref, .close = kv_durable_close,               \
-        .open_to_read = (open_to_read_function), .check = (check_function),                        \
+        .open_to_read = (open_to_read_function), .revision = kv_durable_revision,                  \
+        .check = (check_function),                                                                 \
     }
 
 #endif

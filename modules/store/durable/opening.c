@@ -182,6 +182,7 @@ static void go_on_from(struct committer *committer, const struct meta *meta)
     memcpy(committer->base->epoch, meta->epoch, sizeof(committer->base->epoch));
     start_clock(committer, meta);
     committer->revision = meta->head.is_clean ? meta->head.revision : meta->head.reserved;
+    atomic_store(&committer->newest, committer->revision);
 }
 
 int opening_run_to_read(struct committer *committer, struct kv_error *reterr)

@@ -457,6 +457,7 @@ static void start_turns(struct writer *writer)
     struct batch empty = {.base = base,
                           .deadlines = &writer->deadlines,
                           .revision = &writer->committer.revision,
+                          .newest = &writer->committer.newest,
                           .room = &writer->recovery.room};
     turn_init(&writer->turns[0], &empty);
     turn_init(&writer->turns[1], &empty);
