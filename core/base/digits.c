@@ -44,8 +44,20 @@ static inline size_t write_rest(char *to, size_t n, uint64_t rest)
     return n + DIGITS_A_WORD;
 }
 
+/* Most numbers are short: lengths of small values, for example. */
+static inline size_t write_few(char *to, unsigned number)
+{
+    size_t n = 0;
+    if (number >= 10)
+        to[n++] = (char)('0' + number / 10);
+    to[n++] = (char)('0' + number % 10);
+    return n;
+}
+
 size_t kv_digits_write(char *to, uint64_t number)
 {
+    if (number < 100)
+        return write_few(to, (unsigned)number);
     if (number < TEN_TO_THE_8)
         return write_first(to, (uint32_t)number);
     uint64_t first = number / TEN_TO_THE_8;

@@ -46,3 +46,8 @@ void *kv_try_alloc(size_t size)
 {
     return malloc(size == 0 ? 1 : size);
 }
+
+void kv_clear(void *memory, size_t size)
+{
+    memset(memory, 0, size);
+}

@@ -21,4 +21,8 @@ void *kv_try_alloc(size_t size) __attribute__((malloc));
 /* The struct that holds the member. */
 #define KV_CONTAINER(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
+/* Zeroes the memory. Compilers turn a memset() whose size is a constant of some hundred bytes into
+ * `rep stos`, which is slow to start; on a path that every request takes this is quicker. */
+void kv_clear(void *memory, size_t size);
+
 #endif

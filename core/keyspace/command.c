@@ -105,7 +105,7 @@ struct kv_command *kv_commands_take(struct kv_commands *commands, struct kv_keys
     } else {
         command = kv_alloc(sizeof(*command));
     }
-    memset(command, 0, offsetof(struct kv_command, cmd));
+    kv_clear(command, offsetof(struct kv_command, cmd));
     command->cmd.deadline_ms = 0;
     command->kind = kind;
     command->traits = &traits_of[kind];
@@ -135,13 +135,6 @@ void kv_command_free(struct kv_command *command)
     command->link.next = commands->free;
     commands->free = &command->link;
     commands->n_free++;
-}
-
-/* Without an atomic addition: others only read it. */
-void kv_commands_count(struct kv_commands *commands, int change)
-{
-    uint64_t before = atomic_load_explicit(&commands->under_way, memory_order_relaxed);
-    atomic_store_explicit(&commands->under_way, before + (uint64_t)change, memory_order_relaxed);
 }
 
 void kv_order_mark_dirty(struct kv_order *order, struct kv_commands *commands)

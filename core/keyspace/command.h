@@ -276,8 +276,12 @@ void kv_commands_fini(struct kv_commands *commands);
 struct kv_command *kv_commands_take(struct kv_commands *commands, struct kv_keyspace_loop *home,
                                     enum kv_command_kind kind);
 
-/* One more, or one less, is under way. */
-void kv_commands_count(struct kv_commands *commands, int change);
+/* One more, or one less, is under way. Without an atomic addition: others only read the number. */
+static inline void kv_commands_count(struct kv_commands *commands, int change)
+{
+    uint64_t before = atomic_load_explicit(&commands->under_way, memory_order_relaxed);
+    atomic_store_explicit(&commands->under_way, before + (uint64_t)change, memory_order_relaxed);
+}
 
 /* There may be something to hand back or to let in of this order. */
 void kv_order_mark_dirty(struct kv_order *order, struct kv_commands *commands);

@@ -15,12 +15,14 @@ HELPERS = ("store-", "rocksdb:")
 GIB = 1 << 30
 
 
-def start_store(servers, name, **options):
-    """A server on a store that lies in the benchmark's folder; begins anew where it is not there."""
+def start_store(servers, name, module=None, build=None, **options):
+    """A server on a store that lies in the benchmark's folder; begins anew where it is not there.
+    The module is called as the server unless another is given."""
+    module = module or name
     settings = "".join(f", {key}: {value}" for key, value in options.items())
     folder = os.path.join(servers.folder.name, name)
-    process = servers.start_kvserver(name=name,
-                                     storage=f"module: {name}, {name}: {{path: {folder}{settings}}}")
+    process = servers.start_kvserver(name=name, build=build, storage=f"module: {module}, {module}: "
+                                     f"{{path: {folder}{settings}}}")
     for thread in os.listdir(f"/proc/{process.pid}/task"):
         try:
             with open(f"/proc/{process.pid}/task/{thread}/comm", encoding="ascii") as comm:

@@ -15,14 +15,15 @@ BUILD = os.environ.get("KV_BENCH_BUILD", os.path.join(ROOT, "build", "bench-buil
 OUTPUT = os.environ.get("KV_BENCH_BUILD", os.path.join(ROOT, "build"))
 SERVER_CORE, LOAD_CORE = "0", "1"
 PORTS = {"kvserver": 3701, "bare": 3702, "sink-http": 3703, "sink-ws": 3704, "redis": 3705,
-         "webdis": 3706, "rocksdb": 3707, "lmdb": 3708, "redis-aof": 3709, "hooks": 3710}
+         "webdis": 3706, "rocksdb": 3707, "lmdb": 3708, "redis-aof": 3709, "hooks": 3710, "memory": 3711,
+         "memory-before": 3712, "hooks-before": 3713, "rocksdb-before": 3714}
 
 
 # ---- servers ----
 
 
-def kvserver_yaml(port, threads=1, storage="module: memory", more=""):
-    return (f"listen: [{{port: {port}}}]\nthreads: {threads}\nmodules: {BUILD}/modules\n"
+def kvserver_yaml(port, threads=1, storage="module: memory", more="", build=BUILD):
+    return (f"listen: [{{port: {port}}}]\nthreads: {threads}\nmodules: {build}/modules\n"
             f"storage: {{{storage}}}\nlog: {{level: error}}\n{more}")
 
 
@@ -48,9 +49,10 @@ class Servers:
         return self.running[name]
 
     def start_kvserver(self, threads=1, cores=SERVER_CORE, name="kvserver",
-                       storage="module: memory", more=""):
-        path = self.write(f"{name}.yaml", kvserver_yaml(PORTS[name], threads, storage, more))
-        process = self.start(name, [f"{BUILD}/kvserver", "-c", path], PORTS[name], cores)
+                       storage="module: memory", more="", build=None):
+        build = build or BUILD
+        path = self.write(f"{name}.yaml", kvserver_yaml(PORTS[name], threads, storage, more, build))
+        process = self.start(name, [f"{build}/kvserver", "-c", path], PORTS[name], cores)
         wait_until_ready(PORTS[name])
         return process
 

@@ -1,30 +1,65 @@
 #!/bin/sh
 # Instructions that a request costs, by where they are executed (callgrind counts them, so the figure
-# does not depend on the machine's mood): tests/bench/instructions.sh [KIND[:IN_FLIGHT] …], where KIND is
-# http-get, http-post, ws-get or ws-set, and each of 16 connections has so many requests in flight (1).
-# Two runs of different length are compared, so that starting and stopping do not count.
+# does not depend on the machine's mood):
+#   tests/bench/instructions.sh [--store STORE] [--against BUILD] [KIND[:IN_FLIGHT] …]
+# where KIND is http-get, http-post, ws-get or ws-set, and each of 16 connections has so many requests in
+# flight (1). Two runs of different length are compared, so that starting and stopping do not count. With
+# --against another build, which lies in that folder, is measured as well, and the ratio printed. With
+# KV_BENCH_BUILD the programs of that build are taken, as they are.
 set -eu
+store=memory
+against=
+while [ $# -gt 0 ]; do
+    case "$1" in
+    --store) store="$2" ;;
+    --against) against="$(cd "$2" && pwd)" ;;
+    *) break ;;
+    esac
+    shift 2
+done
+
 cd "$(dirname "$0")/../.."
 scripts/dev/install-packages.sh bench
-build=build/bench-build
-cmake -S . -B "$build" -G Ninja -DKV_TESTS=ON >/dev/null
-cmake --build "$build" -- --quiet
-folder="$(mktemp -d)"
-trap 'rm -rf "$folder"' EXIT
+build="${KV_BENCH_BUILD:-}"
+if [ -z "$build" ]; then
+    build="$PWD/build/bench-build"
+    cmake -S . -B "$build" -G Ninja -DKV_TESTS=ON >/dev/null
+    cmake --build "$build" -- --quiet
+fi
+mkdir -p build
+folder="$(mktemp -d "$PWD/build/instructions-XXXXXX")" # on a disk, which durable stores need
+server=
+trap '[ -z "$server" ] || kill "$server"; rm -rf "$folder"' EXIT
 port=3791
-printf 'listen: [{port: %s}]\nthreads: 1\nmodules: %s\nlog: {level: error}\n' \
-    "$port" "$PWD/$build/modules" >"$folder/kvserver.yaml"
 
-count() { # kind, seconds, requests in flight: leaves the totals of each object in $folder/totals, prints the requests
+configure() { # build
+    printf 'listen: [{port: %s}]\nthreads: 1\nmodules: %s\nlog: {level: error}\n' "$port" "$1/modules"
+    case "$store" in
+    memory | simple) printf 'storage: {module: %s}\n' "$store" ;;
+    *) printf 'storage: {module: %s, %s: {path: %s}}\n' "$store" "$store" "$folder/data" ;;
+    esac
+}
+
+await_server() {
+    until curl -sf "http://127.0.0.1:$port/readyz" >"$folder/ready"; do
+        kill -0 "$server" || { server= && cat "$folder/log" && exit 1; }
+        sleep 0.1
+    done
+}
+
+count() { # build, kind, seconds, requests in flight: prints the answers, and the totals of each object
+    rm -rf "$folder/data"
+    configure "$1" >"$folder/kvserver.yaml"
     valgrind --tool=callgrind --callgrind-out-file="$folder/out" --log-file="$folder/log" \
-        "$build/kvserver" -c "$folder/kvserver.yaml" &
+        "$1/kvserver" -c "$folder/kvserver.yaml" &
     server=$!
-    until curl -sf "http://127.0.0.1:$port/readyz" >"$folder/ready"; do sleep 0.1; done
+    await_server
     "$build/bench/kv_load" fill "$port" keys=10000 depth=16 >"$folder/fill"
-    "$build/bench/kv_load" "$1" "$port" keys=10000 connections=16 depth="$3" seconds="$2" >"$folder/load"
+    "$build/bench/kv_load" "$2" "$port" keys=10000 connections=16 depth="$4" seconds="$3" >"$folder/load"
     kill "$server"
     wait "$server" || true
-    python3 - "$folder/out" "$folder/load" <<'EOF'
+    server=
+    python3 - "$folder/out" "$folder/load" <<'END'
 import json, re, subprocess, sys
 out = subprocess.run(["callgrind_annotate", "--threshold=100", "--show=Ir", sys.argv[1]],
                      stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -37,23 +72,41 @@ for line in out.splitlines():
         totals[name] = totals.get(name, 0) + int(found.group(1).replace(",", ""))
 load = json.load(open(sys.argv[2]))
 print(json.dumps({"answers": load["answers"], "totals": totals}))
-EOF
+END
+}
+
+count_twice() { # build, kind, requests in flight, name: leaves $folder/NAME-short and $folder/NAME-long
+    count "$1" "$2" 2 "$3" >"$folder/$4-short"
+    count "$1" "$2" 8 "$3" >"$folder/$4-long"
 }
 
 [ $# -gt 0 ] || set -- http-get http-get:16 http-post http-post:16 ws-get:16 ws-set:16
 for load; do
     kind="${load%:*}"
     case "$load" in *:*) depth="${load#*:}" ;; *) depth=1 ;; esac
-    count "$kind" 2 "$depth" >"$folder/short"
-    count "$kind" 8 "$depth" >"$folder/long"
-    python3 - "$load" "$folder/short" "$folder/long" <<'EOF'
+    count_twice "$build" "$kind" "$depth" this
+    [ -z "$against" ] || count_twice "$against" "$kind" "$depth" other
+    python3 - "$load" "$folder" "${against:+other}" <<'END'
 import json, sys
-short, long = (json.load(open(path)) for path in sys.argv[2:])
-n = long["answers"] - short["answers"]
-each = {name: (total - short["totals"].get(name, 0)) / n for name, total in long["totals"].items()}
-own = sum(value for name, value in each.items() if name in ("kvserver", "memory.so", "fixed.so"))
-print(f"{sys.argv[1]}: {own:.0f} instructions of our own, {sum(each.values()):.0f} with the libraries")
+load, folder, other = sys.argv[1:]
+
+def costs(build):
+    short, long = (json.load(open(f"{folder}/{build}-{length}")) for length in ("short", "long"))
+    n = long["answers"] - short["answers"]
+    return {name: (total - short["totals"].get(name, 0)) / n for name, total in long["totals"].items()}
+
+def own(each):
+    programs = ("kvserver", "memory.so", "simple.so", "rocksdb.so", "lmdb.so", "fixed.so")
+    return sum(value for name, value in each.items() if name in programs)
+
+each = costs("this")
+total = sum(each.values())
+print(f"{load}: {own(each):.0f} instructions of our own, {total:.0f} with the libraries")
+if other:
+    before = costs(other)
+    print(f"    the other build: {own(before):.0f} and {sum(before.values()):.0f}; "
+          f"ratio {own(each) / own(before):.3f} and {total / sum(before.values()):.3f}")
 for name, value in sorted(each.items(), key=lambda item: -item[1])[:6]:
     print(f"    {value:8.0f}  {name}")
-EOF
+END
 done

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 
+import against
 import durable
 from harness import (BUILD, OUTPUT, PORTS, Ratio, Servers, kvserver_yaml, load, memory_of,
                      redis_benchmark, run_load, says_200, show, show_figure)
@@ -100,11 +101,11 @@ def two_threads(servers, options):
     return rates[1] / rates[0]
 
 
-def start_hooks(servers):
+def start_hooks(servers, name="hooks", build=None):
     """A server with a hook that counts the changes, where clients can read the number."""
     script = servers.write("count.lua", "function on_set(key)\n"
                            "  if key ~= 'count' then kv.incr('count') end\nend\n")
-    servers.start_kvserver(name="hooks", more=f"scripts: [{{file: '{script}'}}]\n")
+    servers.start_kvserver(name=name, build=build, more=f"scripts: [{{file: '{script}'}}]\n")
 
 
 def measure_ratios(servers, options):
@@ -154,10 +155,12 @@ def parse_options():
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--only", help="only the comparisons whose name has this in it")
     parser.add_argument("--part", choices=["memory", "durable"], help="only these stores")
+    parser.add_argument("--against", metavar="BUILD",
+                        help="instead: this build beside another one, which lies in that folder")
+    parser.add_argument("--keys", type=int, default=1000000)
     parser.add_argument("--smoke", action="store_true",
                         help="everything once, with little load: whether it runs, not how fast")
     options = parser.parse_args()
-    options.keys = 1000000
     options.many_keys = 10000000
     options.expiring_keys = 500000
     options.expiries = 10000
@@ -177,9 +180,11 @@ def main():
     results = {"rounds": options.rounds, "seconds": options.seconds, "ratios": [], "figures": []}
     servers = Servers()
     try:
-        if options.part != "durable":
+        if options.against is not None:
+            against.measure(servers, options, results, start_hooks)
+        if options.against is None and options.part != "durable":
             measure_memory_store(servers, options, results)
-        if options.part != "memory":
+        if options.against is None and options.part != "memory":
             durable.measure(servers, options, results)
     finally:
         servers.stop_all()
