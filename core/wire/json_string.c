@@ -70,15 +70,24 @@ static const char *read_escape(const char *at, const char *end, uint32_t *ret_co
     }
 }
 
-/* Stands behind a backslash. Returns: where the escape ends; NULL for a lone surrogate. */
-static const char *decode_escape(const char *at, const char *end, char utf8[4], size_t *ret_len)
+/* Stands behind a backslash. Returns: where the escape ends; *ret_is_lone where it is a lone
+ * surrogate, whose bytes are those that it would have as a character. */
+static const char *decode_any(const char *at, const char *end, char utf8[4], size_t *ret_len,
+                              bool *ret_is_lone)
 {
     uint32_t code;
     at = read_escape(at, end, &code);
-    if (is_high_surrogate(code) || is_low_surrogate(code))
-        return NULL;
+    *ret_is_lone = is_high_surrogate(code) || is_low_surrogate(code);
     *ret_len = kv_utf8_encode(code, utf8);
     return at;
+}
+
+/* The same. Returns: NULL for a lone surrogate. */
+static const char *decode_escape(const char *at, const char *end, char utf8[4], size_t *ret_len)
+{
+    bool is_lone;
+    at = decode_any(at, end, utf8, ret_len, &is_lone);
+    return is_lone ? NULL : at;
 }
 
 /* Where the next backslash is, or the end. */
@@ -93,7 +102,7 @@ bool kv_json_has_escapes(struct kv_slice string)
     return memchr(string.bytes, '\\', string.len) != NULL;
 }
 
-int kv_json_unescape(struct kv_slice string, struct kv_buffer *out)
+static int unescape(struct kv_slice string, struct kv_buffer *out, bool takes_lone)
 {
     struct kv_slice inside = kv_json_inside(string);
     const char *end = inside.bytes + inside.len;
@@ -110,14 +119,25 @@ int kv_json_unescape(struct kv_slice string, struct kv_buffer *out)
             break;
         char utf8[4];
         size_t len;
-        at = decode_escape(escape + 1, end, utf8, &len);
-        if (at == NULL)
+        bool is_lone;
+        at = decode_any(escape + 1, end, utf8, &len, &is_lone);
+        if (is_lone && !takes_lone)
             return -1;
         memcpy(to, utf8, len);
         to += len;
     }
     out->len = (size_t)(to - out->bytes);
     return 0;
+}
+
+int kv_json_unescape(struct kv_slice string, struct kv_buffer *out)
+{
+    return unescape(string, out, false);
+}
+
+int kv_json_unescape_to_compare(struct kv_slice string, struct kv_buffer *out)
+{
+    return unescape(string, out, true);
 }
 
 /* Goes on where an escape has come up: `at` stands on its backslash. */
