@@ -208,6 +208,7 @@ static struct kv_keyspace *create_keyspace(struct server *server)
         .n_interceptors = server->config->n_scripts,
         .observers = server->observers,
         .n_observers = server->n_observers,
+        .workers = server->workers,
         .loader = server->import == NULL ? NULL : kv_import_loader(server->import),
     };
     return kv_keyspace_create(&parts);
@@ -323,11 +324,11 @@ static int start(struct server *server, struct kv_error *reterr)
     if (create_loops(server, reterr) != 0)
         return -1;
     server->sinks = kv_outlets_sinks(server->outlets);
+    server->workers = kv_workers_create(config->n_threads);
     server->keyspace = create_keyspace(server);
     kv_scripts_start(server->scripts, server->keyspace);
     if (server->sinks != NULL && kv_sinks_start(server->sinks, server->keyspace, reterr) != 0)
         return -1;
-    server->workers = kv_workers_create(config->n_threads);
     struct kv_net_config net = config->net;
     net.max_connections = kv_process_fit_connections(config);
     server->net = kv_net_create(&net, server->loops, config->n_threads);

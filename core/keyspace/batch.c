@@ -42,8 +42,9 @@ static void prepare_condition(struct kv_command *command)
 /* The command as the store sees it; its bytes are where they stay from now on. */
 static void prepare(struct kv_command *command)
 {
-    if (!command->traits->has_steps) { /* an UPDATE has its own operations and conditions */
+    if (!command->traits->has_steps) { /* an UPDATE has these of its own */
         command->cmd.op = command->traits->op;
+        command->cmd.most_bytes = command->charge;
         prepare_condition(command);
     }
     command->cmd.hash = command->hash;
@@ -52,7 +53,6 @@ static void prepare(struct kv_command *command)
     command->cmd.is_deferred = false;
     command->cmd.status = KV_PENDING;
     command->cmd.revision = 0;
-    command->cmd.most_bytes = command->charge;
     command->cmd.item = (struct kv_item){0};
     command->state = KV_COMMAND_SUBMITTED;
     if (command->watch != NULL)

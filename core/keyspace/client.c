@@ -121,6 +121,13 @@ static bool is_about(const struct kv_command *subscribe, const struct kv_command
     return command->hash == subscribe->hash;
 }
 
+/* A quick update that is made at once takes its place among the writes. */
+static bool reads(const struct kv_command *command)
+{
+    const struct kv_update *update = command->update;
+    return command->traits->is_read && !(update != NULL && update->is_quick && update->is_at_once);
+}
+
 static bool waits_for(const struct kv_command *command, const struct kv_command *earlier)
 {
     const struct kv_command_traits *traits = command->traits;
@@ -134,7 +141,7 @@ static bool waits_for(const struct kv_command *command, const struct kv_command 
     if (earlier->kind == KV_COMMAND_NOTE || command->hash != earlier->hash)
         return false;
     return (traits->is_write && write_waits_for(earlier)) ||
-           (traits->is_read && read_waits_for(earlier));
+           (reads(command) && read_waits_for(earlier));
 }
 
 static bool may_go(const struct kv_command *command)
@@ -159,13 +166,20 @@ static bool is_first(const struct kv_command *command)
     return client_of(command)->commands.next == &command->in_client;
 }
 
-/* Values of a store that completes within submit() are in memory anyway, and read in their place;
- * but a page of them is made for its answer. */
+/* Whether it makes something long for its answer: a page of values, or the result of an update. */
+static bool makes_answer(const struct kv_command *command)
+{
+    return command->kind == KV_COMMAND_SCAN ||
+           (command->kind == KV_COMMAND_UPDATE && !command->update->is_quick);
+}
+
+/* Values of a store that completes within submit() are in memory anyway, and read in their place.
+ */
 static bool needs_room(const struct kv_command *command)
 {
-    bool makes_values = command->kind == KV_COMMAND_SCAN ||
-                        (command->kind == KV_COMMAND_GET && !command->home->store->is_sync);
-    return makes_values && command->order->room.unsent != NULL;
+    bool takes_room = makes_answer(command) ||
+                      (command->kind == KV_COMMAND_GET && !command->home->store->is_sync);
+    return takes_room && command->order->room.unsent != NULL;
 }
 
 /* Whether there is room for a command that needs it. */
@@ -176,7 +190,7 @@ static bool has_room(const struct kv_command *command)
     if (is_first(command))
         has_room = kv_room_is_open(room);
     else
-        has_room = command->kind != KV_COMMAND_SCAN && kv_room_fits_read(room);
+        has_room = !makes_answer(command) && kv_room_fits_read(room);
     room->is_awaited |= !has_room;
     return has_room;
 }

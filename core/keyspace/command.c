@@ -66,10 +66,12 @@ static struct kv_page *create_page(struct kv_command *command)
 /* What its kind has besides. Not inlined, for the sake of all other kinds. */
 __attribute__((noinline)) static void add_parts(struct kv_command *command)
 {
-    if (command->kind == KV_COMMAND_UPDATE)
+    if (command->kind == KV_COMMAND_UPDATE) {
         command->update = kv_calloc(1, sizeof(*command->update));
-    else
+        kv_list_init(&command->update->in_computing);
+    } else {
         command->page = create_page(command);
+    }
 }
 
 static void free_page(const struct kv_store_link *store, struct kv_page *page)
@@ -91,6 +93,8 @@ __attribute__((noinline)) static void free_parts(struct kv_command *command)
 {
     if (command->page != NULL)
         free_page(command->commands->store, command->page);
+    if (command->update != NULL)
+        kv_buffer_fini(&command->update->result);
     free(command->update);
 }
 

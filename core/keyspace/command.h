@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "keyspace/item.h"
 #include "keyspace/room.h"
+#include "loop/workers.h"
 
 struct kv_command;
 struct kv_keyspace_loop;
@@ -20,7 +21,8 @@ enum kv_command_kind {
     KV_COMMAND_GET,
     KV_COMMAND_SET,
     KV_COMMAND_DELETE,
-    KV_COMMAND_TOUCH,  /* the keyspace's own: a deadline that a policy renewed */
+    KV_COMMAND_TOUCH,  /* the keyspace's own: a deadline that a policy renewed. Clients' are UPDATEs
+                        */
     KV_COMMAND_UPDATE, /* sets the result of a function of the old value: see struct kv_update */
     KV_COMMAND_SCAN,   /* a page of keys: see struct kv_page */
     KV_COMMAND_SUBSCRIBE,
@@ -89,25 +91,37 @@ struct kv_commands {
     _Atomic uint64_t under_way; /* sent, and not handed back; written by this loop alone */
 };
 
-/* An UPDATE's function of the old value. Pure, and quick: it runs on the command's loop, once for
- * each try, and must alter nothing of the command except `refusal`.
+/* An UPDATE's function of the old value. Pure, once for each try; it must alter nothing of the
+ * command except `refusal`, and that to a constant text. Threads: any, also at the store's commit
+ * point, under its locks, unless the old value or the argument is long (KV_WORKERS_LONG_TEXT).
  * old: revision 0 where the key is missing. out: empty; takes the new value, a JSON text.
  * Returns: KV_OK; or the status that the command is to end with, and nothing changes. */
 typedef int (*kv_compute_fn)(struct kv_command *command, const struct kv_item *old,
                              struct kv_buffer *out);
 
-/* What an UPDATE has besides. Its conditions are judged by the old state that the function sees,
- * and the result is set only if that state still stands; otherwise it is tried again (update.h).
- * Interceptors see the result as they see a SET.
+enum kv_update_step {
+    KV_UPDATE_AT_ONCE, /* the store computes the result at its commit point, or only touches */
+    KV_UPDATE_READ,    /* the store is asked for the old state */
+    KV_UPDATE_SET,     /* the store is asked to set the result, if that state still stands */
+};
+
+/* What an UPDATE has besides (update.h).
  * TTL: a key that the update creates gets the command's, as with a SET. A key that is there keeps
  * its deadline, and no policy is asked, unless `sets_ttl` or an interceptor gives it another TTL.
  */
 struct kv_update {
-    kv_compute_fn compute;
-    bool sets_ttl; /* the command's TTL is for a key that is there, too */
+    kv_compute_fn compute; /* NULL: it only sets the TTL of a key that is there (KV_MISSING where
+                              there is none); `value` at the end is of no use then */
+    bool is_quick;         /* `compute` takes no longer for a long value than for a short one */
+    bool sets_ttl;         /* the command's TTL is for a key that is there, too */
+    size_t max_bytes;      /* of the result, beyond which the command ends with KV_TOO_BIG; 0: no
+                              limit */
 
     /* The keyspace's. */
-    bool is_computed; /* the store is asked to set the result, or to read the old state */
+    struct kv_command *command;
+    struct kv_updates *updates;
+    enum kv_update_step step;
+    bool is_at_once; /* as far as known: it is to begin with that step */
     bool keeps_deadline;
     uint64_t old_revision; /* 0: the key was missing */
     int64_t old_deadline_ms;
@@ -115,6 +129,11 @@ struct kv_update {
     bool ttl_is_given;   /* as the caller said */
     int64_t ttl_ms;
     uint32_t n_tries;
+    int computed;                /* what `compute` returned last */
+    struct kv_buffer result;     /* of `compute` */
+    struct kv_item old;          /* while a worker computes */
+    struct kv_list in_computing; /* the same */
+    struct kv_job job;
     struct kv_update_lane *lane; /* NULL: it waits for no other, and none for it */
 };
 

@@ -36,6 +36,8 @@ void kv_gate_enter(struct kv_gate *gate, struct kv_command *command)
         command->hash = kv_hash(command->key);
     if (traits->has_ttl)
         command->taken_up_ms = kv_clock_next_ms(gate->rules->parts->clock);
+    if (traits->has_steps && command->update != NULL)
+        kv_update_enter(gate->updates, command);
     kv_commands_count(command->commands, 1);
 }
 
@@ -90,7 +92,7 @@ static void intercept(struct kv_gate *gate, struct kv_command *command)
 /* Interceptors see the result of an update, which is still to be computed when it is admitted. */
 static void go_on(struct kv_gate *gate, struct kv_command *command)
 {
-    if (command->update != NULL && !command->update->is_computed)
+    if (command->update != NULL && command->update->step == KV_UPDATE_AT_ONCE)
         kv_update_begin(gate->updates, command);
     else
         intercept(gate, command);
@@ -98,8 +100,12 @@ static void go_on(struct kv_gate *gate, struct kv_command *command)
 
 void kv_gate_advance_updates(struct kv_gate *gate)
 {
+    struct kv_command *computed;
     struct kv_link *link;
     kv_updates_go_on(gate->updates);
+    while ((computed = kv_updates_take_computed(gate->updates)) != NULL)
+        if (kv_update_take_result(gate->updates, computed))
+            intercept(gate, computed);
     while ((link = kv_queue_pop(&gate->batch->returned)) != NULL) {
         struct kv_command *command = KV_CONTAINER(link, struct kv_command, link);
         if (kv_update_advance(gate->updates, command))

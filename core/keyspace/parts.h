@@ -14,6 +14,7 @@
 struct kv_command;
 struct kv_keyspace;
 struct kv_keyspace_loop;
+struct kv_workers;
 
 enum {
     KV_KEYSPACE_MAX_LOOPS = 64
@@ -38,6 +39,9 @@ enum kv_verdict {
  * and TTL. The caller's memory. */
 struct kv_interceptor {
     enum kv_verdict (*before_write)(struct kv_interceptor *self, struct kv_command *command);
+    /* Whether before_write() may do anything but pass this command, an UPDATE whose result is not
+     * computed yet. NULL: it may. */
+    bool (*covers)(const struct kv_interceptor *self, const struct kv_command *command);
 };
 
 /* Sees every change of a keyspace that is ready, once, on loop `hash(key) % n_loops`, in order per
@@ -73,7 +77,8 @@ struct kv_keyspace_parts {
     size_t n_interceptors;
     struct kv_observer *const *observers;
     size_t n_observers;
-    struct kv_loader *loader; /* NULL: none */
+    struct kv_loader *loader;   /* NULL: none */
+    struct kv_workers *workers; /* NULL: none. They have ended before kv_keyspace_finish() */
 };
 
 #endif

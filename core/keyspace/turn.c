@@ -97,6 +97,7 @@ void kv_turn_init(struct kv_keyspace_loop *here)
 
 bool kv_turn_finish(struct kv_keyspace_loop *here)
 {
+    kv_updates_end(&here->updates);
     run(&here->stage);
     return here->batch.n_deferred != 0 || here->scans.n_deferred != 0 ||
            here->log_reads.n_deferred != 0 || has_work(here) || kv_scans_have_work(&here->scans) ||

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "keyspace/policies.h"
 
 /* The updates of a key on this loop: one is under way, or the loop waits for others. */
 struct kv_update_lane {
@@ -16,7 +17,10 @@ void kv_updates_init(struct kv_updates *updates, const struct kv_keyspace_parts 
 {
     *updates =
         (struct kv_updates){.parts = parts, .batch = batch, .turnstiles = turnstiles, .loop = loop};
+    updates->can_at_once = (parts->store_capabilities & KV_STORE_UPDATES) != 0;
     kv_list_init(&updates->parked);
+    kv_list_init(&updates->computing);
+    kv_queue_init(&updates->computed);
 }
 
 void kv_updates_fini(struct kv_updates *updates)
@@ -24,15 +28,99 @@ void kv_updates_fini(struct kv_updates *updates)
     kv_table_fini(&updates->lanes);
 }
 
-/* ---- the steps ---- */
+/* ---- the result ---- */
+
+/* Copies the old value: an update that only touches, and whose result somebody is to see. */
+static int keep(const struct kv_item *old, struct kv_buffer *out)
+{
+    if (old->revision == 0)
+        return KV_MISSING;
+    if (kv_buffer_try_reserve(out, old->value.len) == NULL)
+        return KV_FULL;
+    kv_buffer_append(out, old->value);
+    return KV_OK;
+}
+
+/* Threads: any. */
+static void compute(struct kv_command *command, const struct kv_item *old)
+{
+    struct kv_update *update = command->update;
+    update->result.len = 0;
+    update->computed = update->compute == NULL ? keep(old, &update->result)
+                                               : update->compute(command, old, &update->result);
+    if (update->computed == KV_OK && update->max_bytes != 0 &&
+        update->result.len > update->max_bytes)
+        update->computed = KV_TOO_BIG;
+}
+
+/* The result becomes the command's value. */
+static void adopt(struct kv_command *command)
+{
+    struct kv_buffer *result = &command->update->result;
+    free(command->new_value);
+    command->new_value = result->bytes;
+    command->value = kv_buffer_slice(result);
+    command->value_is_kept = true;
+    *result = (struct kv_buffer){0};
+}
+
+/* ---- at once ---- */
+
+static enum kv_status compute_at_commit(struct kv_cmd *cmd, const struct kv_item *old,
+                                        struct kv_slice *ret_value)
+{
+    struct kv_command *command = KV_CONTAINER(cmd, struct kv_command, cmd);
+    compute(command, old);
+    *ret_value = kv_buffer_slice(&command->update->result);
+    return command->update->computed == KV_OK ? KV_OK : KV_DECLINED;
+}
+
+static bool is_seen_first(const struct kv_updates *updates, const struct kv_command *command)
+{
+    const struct kv_keyspace_parts *parts = updates->parts;
+    for (size_t i = 0; i < parts->n_interceptors; i++) {
+        const struct kv_interceptor *interceptor = parts->interceptors[i];
+        if (interceptor->covers == NULL || interceptor->covers(interceptor, command))
+            return true;
+    }
+    return false;
+}
+
+static bool may_be_at_once(const struct kv_updates *updates, const struct kv_command *command)
+{
+    if (is_seen_first(updates, command))
+        return false;
+    return command->update->compute == NULL ||
+           (updates->can_at_once && command->argument.len < KV_WORKERS_LONG_TEXT);
+}
+
+static void ask_at_once(struct kv_updates *updates, struct kv_command *command)
+{
+    struct kv_update *update = command->update;
+    struct kv_cmd *cmd = &command->cmd;
+    cmd->op = update->compute == NULL ? KV_OP_TOUCH : KV_OP_UPDATE;
+    cmd->cond = command->cond;
+    cmd->if_revisions = command->if_revisions;
+    cmd->n_if_revisions = command->n_if_revisions;
+    cmd->deadline_ms = kv_policies_deadline(updates->parts, command);
+    cmd->most_bytes = update->is_quick ? 0 : KV_WORKERS_LONG_TEXT;
+    cmd->compute = compute_at_commit;
+    cmd->keeps_deadline = !update->sets_ttl;
+    if (!update->is_quick)
+        kv_command_mark_unsettled(command); /* it may have to be done in another way */
+    kv_batch_add(updates->batch, command);
+}
+
+/* ---- the steps of compare-and-set ---- */
 
 static void read_old(struct kv_updates *updates, struct kv_command *command)
 {
-    command->update->is_computed = false;
+    command->update->step = KV_UPDATE_READ;
     command->cmd.op = KV_OP_GET;
     command->cmd.cond = KV_COND_NONE;
     command->cmd.if_revisions = NULL;
     command->cmd.n_if_revisions = 0;
+    command->cmd.most_bytes = 0;
     kv_batch_add(updates->batch, command);
 }
 
@@ -42,23 +130,6 @@ static bool holds(const struct kv_command *command, const struct kv_item *old)
                                      .if_revisions = command->if_revisions,
                                      .n_if_revisions = command->n_if_revisions};
     return kv_cmd_holds(&condition, old->revision != 0, old->revision);
-}
-
-/* Puts the result in the command. Returns: KV_OK, or how the command ends. */
-static int compute(struct kv_command *command, const struct kv_item *old)
-{
-    struct kv_buffer out = {0};
-    command->revision = old->revision;
-    int status = holds(command, old) ? command->update->compute(command, old, &out) : KV_CONDITION;
-    if (status != KV_OK) {
-        kv_buffer_fini(&out);
-        return status;
-    }
-    free(command->new_value);
-    command->new_value = out.bytes;
-    command->value = kv_buffer_slice(&out);
-    command->value_is_kept = true;
-    return KV_OK;
 }
 
 /* The TTL as interceptors are to see it, and the deadline that the key has. */
@@ -80,23 +151,80 @@ static void settle_ttl(const struct kv_updates *updates, struct kv_command *comm
     update->kept_ttl_ms = command->ttl_ms;
 }
 
-/* The old state has come. Returns: whether there is a result. */
-static bool take_old(const struct kv_updates *updates, struct kv_command *command)
+static void compute_on_worker(struct kv_job *job)
 {
-    struct kv_item old = command->cmd.item;
-    int status = (int)command->cmd.status;
-    command->cmd.item = (struct kv_item){0};
-    if (status == KV_OK || status == KV_MISSING)
-        status = compute(command, &old);
-    if (status == KV_OK)
-        settle_ttl(updates, command, &old);
-    command->update->old_revision = old.revision;
-    command->update->is_computed = true;
+    struct kv_update *update = KV_CONTAINER(job, struct kv_update, job);
+    compute(update->command, &update->old);
+}
+
+static void come_back(struct kv_update *update)
+{
+    kv_list_remove(&update->in_computing);
+    kv_queue_push(&update->updates->computed, &update->command->link);
+}
+
+static void on_computed(struct kv_job *job)
+{
+    come_back(KV_CONTAINER(job, struct kv_update, job));
+}
+
+static void give_to_worker(struct kv_updates *updates, struct kv_command *command, size_t bytes)
+{
+    struct kv_update *update = command->update;
+    update->updates = updates;
+    update->command = command;
+    update->job.work = compute_on_worker;
+    update->job.done = on_computed;
+    update->job.bytes = bytes;
+    command->state = KV_COMMAND_SUSPENDED;
+    kv_list_append(&updates->computing, &update->in_computing);
+    kv_workers_run(updates->parts->workers, updates->parts->loops[updates->loop], &update->job);
+}
+
+bool kv_update_take_result(struct kv_updates *updates, struct kv_command *command)
+{
+    struct kv_update *update = command->update;
+    int status = update->computed;
+    if (status == KV_OK) {
+        adopt(command);
+        settle_ttl(updates, command, &update->old);
+    }
+    update->old_revision = update->old.revision;
+    update->step = KV_UPDATE_SET;
     command->next_interceptor = 0;
-    kv_item_release(command->commands->store, &old);
+    kv_item_release(command->commands->store, &update->old);
     if (status != KV_OK)
         kv_command_finish(command, status);
     return status == KV_OK;
+}
+
+static bool is_for_worker(const struct kv_updates *updates, const struct kv_command *command,
+                          size_t bytes)
+{
+    return bytes >= KV_WORKERS_LONG_TEXT && !command->update->is_quick &&
+           updates->parts->workers != NULL && !updates->is_ended;
+}
+
+/* The old state has come. Returns: whether there is a result already. */
+static bool take_old(struct kv_updates *updates, struct kv_command *command)
+{
+    struct kv_update *update = command->update;
+    int status = (int)command->cmd.status;
+    update->old = command->cmd.item;
+    command->cmd.item = (struct kv_item){0};
+    command->revision = update->old.revision;
+    size_t bytes = update->old.value.len + command->argument.len;
+    update->computed = status;
+    if ((status == KV_OK || status == KV_MISSING) && !holds(command, &update->old)) {
+        update->computed = KV_CONDITION;
+    } else if (status == KV_OK || status == KV_MISSING) {
+        if (is_for_worker(updates, command, bytes)) {
+            give_to_worker(updates, command, bytes);
+            return false;
+        }
+        compute(command, &update->old);
+    }
+    return kv_update_take_result(updates, command);
 }
 
 /* The result was set, or somebody else wrote the key meanwhile. */
@@ -170,20 +298,64 @@ static void line_up(struct kv_updates *updates, struct kv_command *command)
     wait_in(lane, command);
 }
 
-/* ---- for the gate ---- */
-
-void kv_update_begin(struct kv_updates *updates, struct kv_command *command)
+static void compare_and_set(struct kv_updates *updates, struct kv_command *command)
 {
-    struct kv_update *update = command->update;
-    update->ttl_is_given = command->ttl_is_given;
-    update->ttl_ms = command->ttl_ms;
-    kv_command_mark_unsettled(command);
+    if (!command->is_unsettled)
+        kv_command_mark_unsettled(command);
     if (kv_command_keep(command) != 0)
         kv_command_finish(command, KV_FULL);
     else if (command->depth == 0)
         line_up(updates, command);
     else
         read_old(updates, command);
+}
+
+static void take_at_once(struct kv_updates *updates, struct kv_command *command)
+{
+    int status = (int)command->cmd.status;
+    command->revision = command->cmd.revision;
+    if (status == KV_LONGER) {
+        compare_and_set(updates, command);
+        return;
+    }
+    if (status == KV_DECLINED)
+        status = command->update->computed;
+    if (command->update->compute != NULL && (status == KV_OK || status == KV_UNCHANGED))
+        adopt(command);
+    kv_command_finish(command, status);
+}
+
+/* ---- for the gate ---- */
+
+void kv_update_enter(struct kv_updates *updates, struct kv_command *command)
+{
+    struct kv_update *update = command->update;
+    update->ttl_is_given = command->ttl_is_given;
+    update->ttl_ms = command->ttl_ms;
+    update->is_quick |= update->compute == NULL;
+    update->sets_ttl |= update->compute == NULL;
+    update->is_at_once = may_be_at_once(updates, command);
+}
+
+void kv_update_begin(struct kv_updates *updates, struct kv_command *command)
+{
+    if (may_be_at_once(updates, command))
+        ask_at_once(updates, command);
+    else
+        compare_and_set(updates, command);
+}
+
+struct kv_command *kv_updates_take_computed(struct kv_updates *updates)
+{
+    struct kv_link *link = kv_queue_pop(&updates->computed);
+    return link == NULL ? NULL : KV_CONTAINER(link, struct kv_command, link);
+}
+
+void kv_updates_end(struct kv_updates *updates)
+{
+    updates->is_ended = true;
+    KV_LIST_EACH(&updates->computing, link, after)
+    come_back(KV_CONTAINER(link, struct kv_update, in_computing));
 }
 
 void kv_updates_go_on(struct kv_updates *updates)
@@ -201,6 +373,8 @@ void kv_updates_go_on(struct kv_updates *updates)
 
 bool kv_updates_have_work(const struct kv_updates *updates)
 {
+    if (!kv_queue_is_empty(&updates->computed))
+        return true;
     for (const struct kv_list *link = updates->parked.next; link != &updates->parked;
          link = link->next) {
         const struct kv_update_lane *lane = KV_CONTAINER(link, struct kv_update_lane, in_parked);
@@ -213,9 +387,15 @@ bool kv_updates_have_work(const struct kv_updates *updates)
 
 bool kv_update_advance(struct kv_updates *updates, struct kv_command *command)
 {
-    if (!command->update->is_computed)
+    switch (command->update->step) {
+    case KV_UPDATE_AT_ONCE:
+        take_at_once(updates, command);
+        return false;
+    case KV_UPDATE_READ:
         return take_old(updates, command);
-    take_outcome(updates, command);
+    case KV_UPDATE_SET:
+        take_outcome(updates, command);
+    }
     return false;
 }
 
@@ -229,6 +409,7 @@ void kv_update_set(struct kv_updates *updates, struct kv_command *command, int64
 {
     struct kv_update *update = command->update;
     command->cmd.op = KV_OP_SET;
+    command->cmd.most_bytes = 0;
     command->cmd.cond = update->old_revision == 0 ? KV_COND_ABSENT : KV_COND_REVISION;
     command->cmd.if_revisions = &update->old_revision;
     command->cmd.n_if_revisions = 1;

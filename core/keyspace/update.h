@@ -1,10 +1,14 @@
 /*
- * UPDATEs, by compare-and-set over any store: the old state is read, the result computed, and set
- * on the condition that the old state still stands; if it does not, all of that is done again.
+ * UPDATEs: a key gets the result of a function of its old value, without a race. Conditions are
+ * judged by the old state that the function sees, and interceptors see the result as they see a
+ * SET.
  *
- * Updates of one key go one after the other, on each loop in their order, and loops take turns; so
- * they contend with other writes only. The updates of hooks do not wait, as an update may be
- * waiting for the hook.
+ * Where nobody has to see the result before it is written, and the store can (KV_STORE_UPDATES), it
+ * computes it at its commit point. Otherwise, and for long values, the old state is read, the
+ * result computed, by a worker if that is long, and set on the condition that the old state still
+ * stands; if it does not, all of that is done again. Such updates of one key go one after the
+ * other, on each loop in their order, and loops take turns; so they contend with other writes only.
+ * The updates of hooks do not wait, as an update may be waiting for the hook.
  *
  * A TOUCH does not alter the revision: one that comes between reading and setting is undone, as far
  * as the key keeps its deadline.
@@ -26,13 +30,20 @@ struct kv_updates {
     struct kv_batch *batch;
     struct kv_turnstiles *turnstiles;
     uint32_t loop;
-    struct kv_table lanes; /* updates under way, and those that wait for them */
-    struct kv_list parked; /* of the lanes: those that wait for other loops */
+    struct kv_table lanes;    /* updates under way, and those that wait for them */
+    struct kv_list parked;    /* of the lanes: those that wait for other loops */
+    bool can_at_once;         /* KV_STORE_UPDATES */
+    struct kv_list computing; /* updates that workers have */
+    struct kv_queue computed; /* those that have come back */
+    bool is_ended;            /* there are no workers any more */
 };
 
 void kv_updates_init(struct kv_updates *updates, const struct kv_keyspace_parts *parts,
                      struct kv_batch *batch, struct kv_turnstiles *turnstiles, uint32_t loop);
 void kv_updates_fini(struct kv_updates *updates);
+
+/* It was sent: finds out how it is to begin. */
+void kv_update_enter(struct kv_updates *updates, struct kv_command *command);
 
 /* Its turn has come. */
 void kv_update_begin(struct kv_updates *updates, struct kv_command *command);
@@ -40,6 +51,16 @@ void kv_update_begin(struct kv_updates *updates, struct kv_command *command);
 /* The store has answered. Returns: whether there is a result, which interceptors are to see before
  * kv_update_set(); otherwise the command has finished, or is tried again. */
 bool kv_update_advance(struct kv_updates *updates, struct kv_command *command);
+
+/* The next one whose result a worker has computed. Returns: NULL where there is none. */
+struct kv_command *kv_updates_take_computed(struct kv_updates *updates);
+
+/* The same as kv_update_advance() for one of these. */
+bool kv_update_take_result(struct kv_updates *updates, struct kv_command *command);
+
+/* The workers have ended: what they had comes back, and what is still to be computed is computed
+ * here. After the loops have ended. */
+void kv_updates_end(struct kv_updates *updates);
 
 /* Sends the result to the store, with this deadline unless it keeps the key's. */
 void kv_update_set(struct kv_updates *updates, struct kv_command *command, int64_t deadline_ms);
@@ -50,7 +71,8 @@ bool kv_update_keeps_deadline(const struct kv_command *command);
 /* Begins updates that waited for other loops. */
 void kv_updates_go_on(struct kv_updates *updates);
 
-/* Whether kv_updates_go_on() would find work now. Sequentially consistent. */
+/* Whether kv_updates_go_on() or kv_updates_take_computed() would find work now. Sequentially
+ * consistent. */
 bool kv_updates_have_work(const struct kv_updates *updates);
 
 /* The command is handed back: the next update of the key begins. */

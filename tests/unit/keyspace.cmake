@@ -9,13 +9,15 @@ foreach(theme deadlines loader memory order subscriptions prefixes policies)
                                      KV_TEST_MODULES="${CMAKE_BINARY_DIR}/modules-test")
 endforeach()
 
-foreach(theme scan update)
+foreach(theme scan update update_at_once)
   foreach(store memory simple late)
     set(name unit_keyspace_${theme}_${store})
+    string(REPLACE "_at_once" "" file ${theme})
+    string(REGEX MATCH "at_once" how ${theme})
     kv_add_test(${name}
-                SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/${theme}_test.c
+                SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/${file}_test.c
                         ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/rig.c
-                USES kv_keyspace kv_module ARGS ${store} LABELS threads)
+                USES kv_keyspace kv_module ARGS ${store} ${how} LABELS threads)
     add_dependencies(test_${name} store_${store})
     target_compile_definitions(test_${name} PRIVATE
                                KV_MODULES="${CMAKE_BINARY_DIR}/modules"

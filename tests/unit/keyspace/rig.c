@@ -110,6 +110,7 @@ void rig_open(struct rig *rig, uint32_t n_loops)
         .observers = rig->observers,
         .n_observers = rig->n_observers,
         .loader = rig->loader,
+        .workers = rig->workers,
     };
     rig->keyspace = kv_keyspace_create(&parts);
     if (kv_keyspace_open(rig->keyspace, &error) != 0)
@@ -118,6 +119,7 @@ void rig_open(struct rig *rig, uint32_t n_loops)
 
 void rig_fini(struct rig *rig)
 {
+    kv_workers_destroy(rig->workers);
     kv_keyspace_destroy(rig->keyspace);
     for (uint32_t i = 0; i < rig->n_loops; i++)
         kv_loop_destroy(rig->loops[i]);

@@ -20,6 +20,7 @@ static int set_up(void **state)
     (void)state;
     rig_init_on(&rig, store);
     rig.is_sync = strcmp(store, "late") != 0;
+    rig.capabilities |= rig.module->identity->capabilities & KV_STORE_SEEKS;
     is_ordered = (rig.module->identity->capabilities & KV_STORE_ORDERED) != 0;
     return 0;
 }

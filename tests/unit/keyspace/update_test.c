@@ -1,5 +1,6 @@
-/* Updates: a function of the old value, by compare-and-set, over a store that completes at once or
- * late. The function of most tests adds 1; what is no number is refused. */
+/* Updates: a function of the old value, at the store's commit point or by compare-and-set, over a
+ * store that completes at once or late. The function of most tests adds 1; what is no number is
+ * refused. */
 #include "rig.h"
 
 #include <pthread.h>
@@ -15,12 +16,15 @@ enum {
 
 static struct rig rig;
 static const char *store;
+static bool is_at_once; /* the store computes updates itself */
 
 static int set_up(void **state)
 {
     (void)state;
     rig_init_on(&rig, store);
     rig.is_sync = strcmp(store, "late") != 0;
+    if (is_at_once)
+        rig.capabilities |= rig.module->identity->capabilities & KV_STORE_UPDATES;
     return 0;
 }
 
@@ -442,6 +446,150 @@ static void an_update_gives_up_where_others_write_the_key_each_time(void **state
     assert_in_range(n_seen, 10, 1000);
 }
 
+/* ---- touching ---- */
+
+static void touch(const char *name, const char *key, int64_t ttl_ms)
+{
+    struct kv_command *command = rig_command(&rig, NULL, name, KV_COMMAND_UPDATE, key);
+    command->ttl_is_given = true;
+    command->ttl_ms = ttl_ms;
+    rig_send(NULL, command);
+}
+
+static void a_touch_sets_the_ttl_alone(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    rig_set(&rig, NULL, "a", "k", "1", 50);
+    expect("a ok");
+    touch("b", "k", 1000);
+    rig_settle(&rig);
+    rig.log[0] = '\0';
+    rig_get(&rig, NULL, "c", "k");
+    expect("c 1");
+    expect_gone_after("k", 1000);
+}
+
+static void a_touch_of_a_missing_key_finds_nothing(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    touch("a", "k", 1000);
+    expect("a missing");
+    rig_get(&rig, NULL, "b", "k");
+    expect("b missing");
+}
+
+static void interceptors_see_a_touch_as_a_set(void **state)
+{
+    (void)state;
+    open_intercepted(&interceptor);
+    rig_set(&rig, NULL, "a", "k", "7", 50);
+    expect("sees 7; a ok");
+    touch("b", "k", 1000);
+    rig_settle(&rig);
+    assert_true(strncmp(rig.log, "sees 7; b ", 10) == 0);
+    rig.log[0] = '\0';
+    expect_gone_after("k", 1000);
+}
+
+static bool covers_other(const struct kv_interceptor *self, const struct kv_command *command)
+{
+    (void)self;
+    return kv_slice_equals(command->key, KV_SLICE("covered"));
+}
+
+static void
+an_interceptor_that_does_not_cover_a_key_is_passed_by_where_that_is_quicker(void **state)
+{
+    struct kv_interceptor covers = {.before_write = intercept, .covers = covers_other};
+    (void)state;
+    open_intercepted(&covers);
+    update(NULL, "a", "k");
+    expect(is_at_once ? "a 1" : "sees 1; a 1");
+    update(NULL, "b", "covered");
+    expect("sees 1; b 1");
+}
+
+/* ---- long values ---- */
+
+enum {
+    LONG = 300000
+};
+
+static pthread_t looper;
+static bool is_elsewhere;
+
+static int replace_long(struct kv_command *command, const struct kv_item *old,
+                        struct kv_buffer *out)
+{
+    (void)command;
+    is_elsewhere = !pthread_equal(pthread_self(), looper);
+    kv_buffer_printf(out, "%zu", old->value.len);
+    return KV_OK;
+}
+
+static void a_long_value_is_worked_on_by_a_worker(void **state)
+{
+    (void)state;
+    char *value = malloc(LONG + 1);
+    memset(value, '7', LONG);
+    value[LONG] = '\0';
+    looper = pthread_self();
+    rig.workers = kv_workers_create(1);
+    rig_open(&rig, 1);
+    struct kv_client *client = rig_client(&rig, 0);
+    rig_set(&rig, client, "a", "k", value, 0);
+    rig_settle(&rig);
+    struct kv_command *command = make_update(client, "b", "k");
+    command->update->compute = replace_long;
+    rig_send(client, command);
+    rig_get(&rig, client, "c", "k");
+    rig_settle(&rig);
+    assert_true(is_elsewhere);
+    rig_expect(&rig, "a ok; b 300000; c 300000");
+    kv_client_close(client);
+    free(value);
+}
+
+/* As where the loops are stopped while a worker computes. */
+static void what_a_worker_has_at_the_end_is_finished(void **state)
+{
+    (void)state;
+    char *value = malloc(LONG + 1);
+    memset(value, '7', LONG);
+    value[LONG] = '\0';
+    looper = pthread_self();
+    rig.workers = kv_workers_create(1);
+    rig_open(&rig, 1);
+    rig_set(&rig, NULL, "a", "k", value, 0);
+    rig_settle(&rig);
+    struct kv_command *command = make_update(NULL, "b", "k");
+    command->update->compute = replace_long;
+    rig_send(NULL, command);
+    kv_loop_turn(rig.loops[0]);
+    kv_workers_destroy(rig.workers);
+    rig.workers = NULL;
+    kv_keyspace_finish(rig.keyspace);
+    rig_expect(&rig, "a ok; b 300000");
+    free(value);
+}
+
+static void a_result_above_the_limit_changes_nothing(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    rig_set(&rig, NULL, "a", "k", "99", 0);
+    expect("a ok");
+    struct kv_command *command = make_update(NULL, "b", "k");
+    command->update->max_bytes = 2;
+    rig_send(NULL, command);
+    rig_settle(&rig);
+    rig.log[0] = '\0';
+    rig_get(&rig, NULL, "c", "k");
+    expect("c 99");
+}
+
 static void updates_wait_while_writes_are_held_back(void **state)
 {
     (void)state;
@@ -474,8 +622,16 @@ int main(int argc, char **argv)
         UPDATE_TEST(interceptors_see_the_result_and_may_refuse_or_alter_it),
         UPDATE_TEST(a_result_that_was_overtaken_is_computed_and_seen_anew),
         UPDATE_TEST(an_update_gives_up_where_others_write_the_key_each_time),
+        UPDATE_TEST(a_touch_sets_the_ttl_alone),
+        UPDATE_TEST(a_touch_of_a_missing_key_finds_nothing),
+        UPDATE_TEST(interceptors_see_a_touch_as_a_set),
+        UPDATE_TEST(an_interceptor_that_does_not_cover_a_key_is_passed_by_where_that_is_quicker),
+        UPDATE_TEST(a_long_value_is_worked_on_by_a_worker),
+        UPDATE_TEST(what_a_worker_has_at_the_end_is_finished),
+        UPDATE_TEST(a_result_above_the_limit_changes_nothing),
         UPDATE_TEST(updates_wait_while_writes_are_held_back),
     };
     store = argc > 1 ? argv[1] : "simple";
+    is_at_once = argc > 2 && strcmp(argv[2], "at_once") == 0;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
