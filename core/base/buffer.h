@@ -6,6 +6,10 @@
 
 #include <kvserver/types.h>
 
+enum {
+    KV_BUFFER_MAPPED = 1 << 20 /* blocks from there on are mappings of their own */
+};
+
 /* All zero is an empty buffer. Owns: `bytes`, until kv_buffer_fini(). */
 struct kv_buffer {
     char *bytes;
@@ -29,6 +33,12 @@ static inline char *kv_buffer_reserve(struct kv_buffer *buffer, size_t more)
 /* The same for what a client can make large. Returns: NULL where there is no memory; the buffer is
  * then as it was. */
 char *kv_buffer_try_reserve(struct kv_buffer *buffer, size_t more);
+
+/* The memory that it keeps in use. Of a long one the pages that were never filled are not. */
+static inline size_t kv_buffer_bytes(const struct kv_buffer *buffer)
+{
+    return buffer->capacity < KV_BUFFER_MAPPED ? buffer->capacity : buffer->len;
+}
 
 /* Empties it, and gives its memory back where that is more than `most`. */
 void kv_buffer_trim(struct kv_buffer *buffer, size_t most);

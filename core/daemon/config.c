@@ -13,6 +13,7 @@
 #include "conf/conf.h"
 #include "daemon/addresses.h"
 #include "daemon/cpus.h"
+#include "daemon/machine_memory.h"
 #include "daemon/modules.h"
 #include "daemon/schema.h"
 
@@ -306,6 +307,19 @@ static struct kv_slice *read_texts(struct kv_config *config, int place, const ch
     return texts;
 }
 
+/* A quarter: the store, the caches of its engine, and the kernel's buffers need the rest. */
+static size_t memory_of_machine(void)
+{
+    uint64_t bytes = kv_machine_memory("") / 4;
+    return bytes == 0 ? KV_DEFAULT_MEMORY : (size_t)bytes;
+}
+
+static void read_memory(struct kv_config *config)
+{
+    int64_t bytes = field(&config->values[CONFIG_LIMITS], LIMIT_MEMORY)->integer;
+    config->memory = bytes == KV_OPTION_KEYWORD ? memory_of_machine() : (size_t)bytes;
+}
+
 static void read_net(struct kv_config *config)
 {
     const struct kv_option_value *limits = &config->values[CONFIG_LIMITS];
@@ -373,6 +387,7 @@ static void read_values(struct kv_config *config)
     read_listen(config);
     config->origins = read_texts(config, CONFIG_ORIGINS, "origins", kv_origin_check);
     config->hosts = read_texts(config, CONFIG_HOSTS, "hosts", kv_served_host_check);
+    read_memory(config);
     read_net(config);
     read_http(config);
     read_ws(config);

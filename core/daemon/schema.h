@@ -62,6 +62,7 @@ enum {
     LIMIT_UNSENT,
     LIMIT_PENDING,
     LIMIT_LEAST_RATE,
+    LIMIT_MEMORY,
 };
 enum {
     TIMEOUT_IDLE,
@@ -111,6 +112,8 @@ enum {
 #define KV_DEFAULT_LOG_MS          (INT64_C(3600) * 1000)
 #define KV_DEFAULT_STORE_LOG_BYTES (INT64_C(256) << 20)
 #define KV_DEFAULT_STORE_LOG_MS    (INT64_C(24) * 3600 * 1000)
+
+#define KV_DEFAULT_MEMORY (INT64_C(1) << 30) /* where the system does not say how much it has */
 
 #define KV_LONGEST_TIMEOUT_MS (INT64_C(1000) * 3600 * 24 * 365)
 
@@ -300,6 +303,14 @@ static const struct kv_option limit_fields[] = {
      .fallback = "1KiB",
      .max = INT64_C(1) << 30,
      .doc = "bytes a second of a request, or of answers that are read; 0: none"},
+    {.name = "memory",
+     .type = KV_OPTION_SIZE,
+     .keyword = "auto",
+     .fallback = "auto",
+     .min = 1 << 20,
+     .max = INT64_C(1) << 50,
+     .doc = "of all connections together; auto: a quarter of the machine's, or of the control "
+            "group's"},
 };
 
 static const struct kv_option timeout_fields[] = {

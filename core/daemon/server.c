@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -66,6 +67,7 @@ struct server {
     struct kv_loop **loops;
     struct loop_thread *threads;
     uint16_t *ports; /* of the addresses */
+    struct kv_budget *budget;
     struct kv_keyspace *keyspace;
     struct kv_workers *workers;
     struct kv_net *net;
@@ -210,6 +212,7 @@ static struct kv_keyspace *create_keyspace(struct server *server)
         .n_observers = server->n_observers,
         .workers = server->workers,
         .loader = server->import == NULL ? NULL : kv_import_loader(server->import),
+        .budget = server->budget,
     };
     return kv_keyspace_create(&parts);
 }
@@ -239,8 +242,9 @@ static bool is_volatile(const struct kv_loaded_module *store)
 static int begin_service(struct server *server, struct kv_error *reterr)
 {
     const struct kv_config *config = server->config;
-    kv_log(KV_LOG_INFO, "server", "version %s, %s, %u thread%s", KV_VERSION, server->store_name,
-           config->n_threads, config->n_threads == 1 ? "" : "s");
+    kv_log(KV_LOG_INFO, "server", "version %s, %s, %u thread%s, %zu MiB for connections",
+           KV_VERSION, server->store_name, config->n_threads, config->n_threads == 1 ? "" : "s",
+           config->memory >> 20);
     if (config->store.block.at == NULL && is_volatile(config->store.module))
         kv_log(KV_LOG_WARN, "server",
                "without %s data is in memory only, and gone when the server ends",
@@ -311,8 +315,8 @@ static void create_protocols(struct server *server)
                                                               .upgrade = &server->upgrade,
                                                               .loops = server->loops,
                                                               .n_loops = config->n_threads});
-    server->ws = kv_ws_create(&config->ws, server->keyspace, server->workers, server->loops,
-                              config->n_threads);
+    server->ws = kv_ws_create(&config->ws, server->net, server->keyspace, server->workers,
+                              server->loops, config->n_threads);
 }
 
 static int start(struct server *server, struct kv_error *reterr)
@@ -325,11 +329,14 @@ static int start(struct server *server, struct kv_error *reterr)
         return -1;
     server->sinks = kv_outlets_sinks(server->outlets);
     server->workers = kv_workers_create(config->n_threads);
+    server->budget = kv_budget_create(config->memory, config->n_threads);
     server->keyspace = create_keyspace(server);
     kv_scripts_start(server->scripts, server->keyspace);
     if (server->sinks != NULL && kv_sinks_start(server->sinks, server->keyspace, reterr) != 0)
         return -1;
     struct kv_net_config net = config->net;
+    net.budget = server->budget;
+    net.workers = server->workers;
     net.max_connections = kv_process_fit_connections(config);
     server->net = kv_net_create(&net, server->loops, config->n_threads);
     create_protocols(server);
@@ -560,6 +567,7 @@ static void destroy(struct server *server)
     for (uint32_t i = 0; server->loops != NULL && i < server->config->n_threads; i++)
         kv_loop_destroy(server->loops[i]);
     kv_chain_close(server->chain);
+    kv_budget_destroy(server->budget);
     free(server->loops);
     free(server->threads);
     free(server->ports);

@@ -68,6 +68,7 @@ struct kv_config {
     struct kv_slice *origins;
     struct kv_slice *hosts;
     struct kv_net_config net;
+    size_t memory;             /* of all connections */
     bool connections_are_auto; /* net.max_connections is but an upper bound then */
     struct kv_http_config http;
     struct kv_ws_config ws;

@@ -39,12 +39,7 @@ void kv_exchange_send(struct kv_exchange *exchange, struct kv_command *command,
 {
     command->owner = exchange;
     command->finished = finished;
-    if (exchange->client != NULL) {
-        kv_client_send(exchange->client, command);
-        return;
-    }
-    exchange->command = command;
-    kv_keyspace_send(command);
+    kv_client_send(exchange->client, command);
 }
 
 void *kv_exchange_keep(struct kv_exchange *exchange, size_t size, void (*dispose)(void *memory))
@@ -53,10 +48,4 @@ void *kv_exchange_keep(struct kv_exchange *exchange, size_t size, void (*dispose
     exchange->kept = exchange->carrier->keep(exchange, size, dispose);
     memset(exchange->kept, 0, size);
     return exchange->kept;
-}
-
-void kv_exchange_abandon(struct kv_exchange *exchange)
-{
-    if (exchange->command != NULL)
-        kv_command_drop(exchange->command);
 }

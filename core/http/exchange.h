@@ -28,13 +28,12 @@ struct kv_carrier {
     void (*upgrade)(struct kv_exchange *exchange, struct kv_slice accept, struct kv_slice protocol);
 };
 
-/* The carrier's memory. */
+/* The carrier's memory. It outlives its commands, or its client has been closed. */
 struct kv_exchange {
     const struct kv_carrier *carrier;
     struct kv_http_context *here;
-    struct kv_client *client;   /* whose order the commands keep; NULL: none */
-    struct kv_command *command; /* without a client: under way; NULL: none is */
-    void *kept;                 /* by kv_exchange_keep() */
+    struct kv_client *client; /* of the connection */
+    void *kept;               /* by kv_exchange_keep() */
     struct kv_slice allowed_origin;
     bool is_head; /* to a HEAD: the answer has no body */
 };
@@ -57,23 +56,11 @@ void kv_exchange_refuse(struct kv_exchange *exchange, struct kv_answer answer, c
 /* Says that the server is starting, or shutting down. */
 void kv_exchange_refuse_unready(struct kv_exchange *exchange);
 
-/* Sends a command for the exchange. `finished` begins with kv_exchange_of(). */
+/* Sends a command for the exchange, which is its owner. */
 void kv_exchange_send(struct kv_exchange *exchange, struct kv_command *command,
                       kv_command_finished_fn finished);
 
-/* The exchange of a finished command. Returns: NULL where it is gone. */
-static inline struct kv_exchange *kv_exchange_of(struct kv_command *command)
-{
-    struct kv_exchange *exchange = command->owner;
-    if (exchange != NULL)
-        exchange->command = NULL;
-    return exchange;
-}
-
 /* Memory for the resource, as long as the exchange lives; once. It is zero. */
 void *kv_exchange_keep(struct kv_exchange *exchange, size_t size, void (*dispose)(void *memory));
-
-/* For carriers: the exchange is gone. */
-void kv_exchange_abandon(struct kv_exchange *exchange);
 
 #endif

@@ -93,6 +93,12 @@ static bool is_busy(const void *user)
     return has_commands(fast) || fast->out.bytes != 0;
 }
 
+static size_t holds(const void *user)
+{
+    const struct fast *fast = user;
+    return fast->client == NULL ? fast->out.bytes : kv_client_holds(fast->client);
+}
+
 /* The input that has not been taken. */
 static struct kv_slice input_of(const struct fast *fast)
 {
@@ -202,8 +208,9 @@ static void serve(struct fast *fast, struct kv_request *request)
 static bool may_take(const struct fast *fast)
 {
     const struct kv_http_config *config = context_of(fast)->config;
-    return (fast->client == NULL || fast->client->n_commands < config->max_pending) &&
-           fast->out.bytes < config->max_unsent_bytes;
+    if (fast->client == NULL)
+        return fast->out.bytes < config->max_unsent_bytes;
+    return fast->client->n_commands < config->max_pending && kv_client_takes_more(fast->client);
 }
 
 static enum kv_fast_verdict read_request(struct fast *fast, struct kv_slice input,
@@ -391,7 +398,7 @@ void kv_fast_loop_init(struct kv_fast_loop *loop, struct kv_http_context *here,
 void kv_fast_open(struct kv_fast_loop *loop, struct kv_connection *connection)
 {
     static const struct kv_protocol protocol = {
-        .on_read = on_read, .on_written = on_written, .is_busy = is_busy};
+        .on_read = on_read, .on_written = on_written, .is_busy = is_busy, .holds = holds};
     struct fast *fast = kv_calloc(1, sizeof(*fast));
     fast->loop = loop;
     fast->connection = connection;

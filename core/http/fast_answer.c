@@ -43,7 +43,8 @@ static size_t write_head(char *head, const struct kv_answer *answer,
 
 static void append_held(struct kv_outbound *out, struct kv_slice head, struct kv_held value)
 {
-    struct kv_piece *piece = kv_piece_create_held(head, KV_VALUE_HEAD, value, KV_VALUE_TAIL);
+    struct kv_piece *piece =
+        kv_piece_create_held(out->chunks->tally, head, KV_VALUE_HEAD, value, KV_VALUE_TAIL);
     kv_outbound_append_piece(out, piece);
     kv_piece_unref(piece);
 }

@@ -38,17 +38,27 @@ static void add_headers(h2o_req_t *req, const struct kv_answer *answer,
         at = add_line(req, at);
 }
 
-static void release_held(void *memory)
+/* A value in the store's memory, while it is being sent. */
+struct sent_value {
+    struct kv_held held;
+    struct kv_tally *tally;
+};
+
+static void release_value(void *memory)
 {
-    kv_held_release(memory);
+    struct sent_value *value = memory;
+    kv_tally_unpin(value->tally, value->held.ref, value->held.bytes.len);
+    kv_held_release(&value->held);
 }
 
 /* The parts of a value in the store's memory. Returns: how many there are. */
 static size_t hold_value(h2o_req_t *req, struct kv_keyspace *keyspace, const struct kv_item *item,
                          h2o_iovec_t parts[MOST_PARTS])
 {
-    struct kv_held *held = h2o_mem_alloc_shared(&req->pool, sizeof(*held), release_held);
-    *held = kv_keyspace_hold(keyspace, item);
+    struct sent_value *value = h2o_mem_alloc_shared(&req->pool, sizeof(*value), release_value);
+    *value = (struct sent_value){.held = kv_keyspace_hold(keyspace, item),
+                                 .tally = kv_h2o_connection_of(req)->among->tally};
+    kv_tally_pin(value->tally, value->held.ref, value->held.bytes.len);
     parts[0] = iovec_of(KV_VALUE_HEAD);
     parts[1] = iovec_of(item->value);
     parts[2] = iovec_of(KV_VALUE_TAIL);

@@ -1,6 +1,6 @@
 /*
- * An exchange lives in its request's pool, and is gone with it: the link between it and its command
- * is cut from either side.
+ * An exchange lives in its request's pool. The pool ends with the answer, or with the connection,
+ * whose client then drops the commands (h2o_gate.c).
  */
 #include "http/h2o_carrier.h"
 
@@ -39,6 +39,9 @@ static void answer(struct kv_exchange *exchange, struct kv_answer *to_send)
 {
     if (to_send->is_last)
         end_with_answer(self_of(exchange)->req);
+    if (!exchange->is_head)
+        kv_h2o_gate_answers(kv_h2o_connection_of(self_of(exchange)->req),
+                            kv_answer_body_len(to_send));
     kv_h2o_answer_send(self_of(exchange)->req, exchange->here->keyspace, to_send,
                        exchange->allowed_origin, exchange->is_head);
 }
@@ -79,17 +82,14 @@ static void upgrade(struct kv_exchange *exchange, struct kv_slice accept, struct
 
 static const struct kv_carrier carrier = {.answer = answer, .keep = keep, .upgrade = upgrade};
 
-static void dispose_exchange(void *memory)
-{
-    struct h2o_exchange *self = memory;
-    kv_exchange_abandon(&self->exchange);
-}
-
 static struct kv_exchange *create_exchange(struct kv_h2o_loop *loop, h2o_req_t *req, bool is_head)
 {
-    struct h2o_exchange *self = h2o_mem_alloc_shared(&req->pool, sizeof(*self), dispose_exchange);
+    struct h2o_exchange *self = h2o_mem_alloc_pool(&req->pool, sizeof(*self));
     *self = (struct h2o_exchange){
-        .exchange = {.carrier = &carrier, .here = loop->here, .is_head = is_head},
+        .exchange = {.carrier = &carrier,
+                     .here = loop->here,
+                     .client = kv_h2o_gate_client(kv_h2o_connection_of(req)),
+                     .is_head = is_head},
         .loop = loop,
         .req = req,
     };
@@ -160,7 +160,7 @@ void kv_h2o_loop_init(struct kv_h2o_loop *loop, struct kv_h2o *h2o, struct kv_ht
     loop->index = index;
     h2o_context_init(&loop->context, kv_loop_evloop(here->loop), &h2o->conf);
     loop->accept = (h2o_accept_ctx_t){.ctx = &loop->context, .hosts = h2o->conf.hosts};
-    kv_h2o_gates_init(&loop->gates, here->loop, &loop->accept);
+    kv_h2o_gates_init(&loop->gates, here, &loop->accept);
 }
 
 void kv_h2o_loop_fini(struct kv_h2o_loop *loop)

@@ -15,7 +15,9 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "http/context.h"
 #include "http/h2o_answer.h"
+#include "net/intake.h"
 #include "wire/framing.h"
 #include "wire/json_string.h"
 
@@ -23,6 +25,8 @@ struct gate {
     struct kv_h2o_gates *gates;
     struct kv_connection *connection;
     struct kv_list in_answered;
+    struct kv_client *client; /* NULL until the first request */
+    size_t unsent;            /* bytes of the answer's body, until it is sent */
     void *library; /* its connection, and what it reads with; while the socket is the gate's */
     h2o_socket_cb library_on_read;
     h2o_buffer_t *held; /* input behind the request that is being served */
@@ -44,6 +48,7 @@ static struct kv_channel *channel_of(const struct gate *gate)
 static void lend_to_library(struct gate *gate, const char *err)
 {
     h2o_socket_t *sock = sock_of(gate);
+    kv_channel_read(channel_of(gate), false);
     sock->data = gate->library;
     h2o_socket_read_start(sock, gate->library_on_read);
     gate->library_on_read(sock, err);
@@ -198,18 +203,23 @@ static void take_back(struct gate *gate)
 {
     h2o_socket_t *sock = sock_of(gate);
     assert(sock->input->size == 0);
+    kv_intake_trim(&sock->input);
     gate->library = sock->data;
     gate->library_on_read = sock->_cb.read;
     kv_channel_attach(channel_of(gate), gate, on_read, on_written);
     kv_framing_init(&gate->framing, gate->gates->accept->ctx->globalconf->max_request_entity_size);
     gate->has_continued = false;
     swap_input(gate);
-    collect(gate);
+    if (sock->input->size != 0 && kv_channel_is_broken(channel_of(gate)))
+        close_connection(gate); /* the library does not look whether an answer could be written */
+    else
+        collect(gate);
 }
 
 static void on_answered(void *memory)
 {
     struct gate *gate = *(struct gate **)memory;
+    gate->unsent = 0;
     kv_list_append(&gate->gates->answered, &gate->in_answered);
 }
 
@@ -231,27 +241,54 @@ static void settle(struct kv_loop_stage *stage)
     }
 }
 
-void kv_h2o_gates_init(struct kv_h2o_gates *gates, struct kv_loop *loop, h2o_accept_ctx_t *accept)
+struct kv_client *kv_h2o_gate_client(struct kv_connection *connection)
 {
+    struct gate *gate = connection->channel.user;
+    const struct kv_http_context *here = gate->gates->here;
+    if (gate->client == NULL) {
+        gate->client = kv_client_create(here->keyspace_loop, gate, NULL, 0);
+        kv_client_limit(gate->client, &gate->unsent, here->config->max_unsent_bytes);
+    }
+    return gate->client;
+}
+
+void kv_h2o_gate_answers(struct kv_connection *connection, size_t len)
+{
+    struct gate *gate = connection->channel.user;
+    gate->unsent = len;
+}
+
+void kv_h2o_gates_init(struct kv_h2o_gates *gates, struct kv_http_context *here,
+                       h2o_accept_ctx_t *accept)
+{
+    gates->here = here;
     gates->accept = accept;
     gates->stage.settle = settle;
     kv_list_init(&gates->answered);
-    kv_loop_add_stage(loop, &gates->stage);
+    kv_loop_add_stage(here->loop, &gates->stage);
 }
 
 static void destroy(void *user)
 {
     struct gate *gate = user;
     kv_list_remove(&gate->in_answered);
+    if (gate->client != NULL)
+        kv_client_close(gate->client);
     h2o_buffer_dispose(&gate->held);
     kv_buffer_fini(&gate->refusal);
     free(gate);
 }
 
+static size_t holds(const void *user)
+{
+    const struct gate *gate = user;
+    return gate->client == NULL ? 0 : kv_client_holds(gate->client);
+}
+
 void kv_h2o_gate_open(struct kv_h2o_gates *gates, struct kv_connection *connection)
 {
     static const struct kv_protocol protocol = {
-        .on_read = on_read, .on_written = on_written, .on_closed = destroy};
+        .on_read = on_read, .on_written = on_written, .on_closed = destroy, .holds = holds};
     struct gate *gate = kv_calloc(1, sizeof(*gate));
     gate->gates = gates;
     gate->connection = connection;

@@ -12,20 +12,30 @@
 #include "base/list.h"
 #include "wire/request_head.h"
 
+struct kv_client;
 struct kv_connection;
+struct kv_http_context;
 
 /* Of one loop. */
 struct kv_h2o_gates {
+    struct kv_http_context *here;
     h2o_accept_ctx_t *accept;
     struct kv_loop_stage stage;
     struct kv_list answered; /* those whose library has gone on to its next request */
 };
 
-/* Adds a stage to the loop. accept: lent. */
-void kv_h2o_gates_init(struct kv_h2o_gates *gates, struct kv_loop *loop, h2o_accept_ctx_t *accept);
+/* Adds a stage to the loop. here, accept: lent. */
+void kv_h2o_gates_init(struct kv_h2o_gates *gates, struct kv_http_context *here,
+                       h2o_accept_ctx_t *accept);
 
 /* Has the library serve the connection, beginning with the input that is there. */
 void kv_h2o_gate_open(struct kv_h2o_gates *gates, struct kv_connection *connection);
+
+/* The client of a connection's requests. Lent. */
+struct kv_client *kv_h2o_gate_client(struct kv_connection *connection);
+
+/* The answer to the request that is being served has a body of so many bytes. */
+void kv_h2o_gate_answers(struct kv_connection *connection, size_t len);
 
 /* The library serves a request now. Returns: its head, with offsets into the socket's input; valid
  * until it is answered. */

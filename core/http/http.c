@@ -38,6 +38,13 @@ static const char lateness[] = "HTTP/1.1 408 Request Timeout\r\n"
                                "Content-Length: 47\r\n\r\n"
                                "{\"error\":\"the request has not arrived in time\"}";
 
+static const char overload[] = "HTTP/1.1 503 Service Unavailable\r\n"
+                               "Content-Type: application/json\r\n"
+                               "Connection: close\r\n"
+                               "Retry-After: 1\r\n"
+                               "Content-Length: 42\r\n\r\n"
+                               "{\"error\":\"no memory is left for requests\"}";
+
 static void open_connection(struct kv_net_service *service, uint32_t loop,
                             struct kv_connection *connection)
 {
@@ -75,6 +82,7 @@ struct kv_http *kv_http_create(const struct kv_http_config *config,
         .open = open_connection,
         .refusal = {refusal, sizeof(refusal) - 1},
         .lateness = {lateness, sizeof(lateness) - 1},
+        .overload = {overload, sizeof(overload) - 1},
     };
     kv_h2o_init(&http->h2o, &http->config);
     for (uint32_t i = 0; i < parts->n_loops; i++)

@@ -215,9 +215,7 @@ static void answer_failure(struct kv_exchange *exchange, const struct kv_command
 
 static void on_page(struct kv_command *command)
 {
-    struct kv_exchange *exchange = kv_exchange_of(command);
-    if (exchange == NULL)
-        return;
+    struct kv_exchange *exchange = command->owner;
     int status = command->status;
     if (status == KV_OK && !write_answer(exchange, command))
         status = KV_FULL;

@@ -38,11 +38,8 @@ static struct kept *keep(struct kv_exchange *exchange)
 
 static void on_written(struct kv_command *command)
 {
-    struct kv_exchange *exchange = kv_exchange_of(command);
-    if (exchange == NULL)
-        return;
     struct kv_answer answer = kv_answer_of(command);
-    kv_exchange_answer(exchange, &answer);
+    kv_exchange_answer(command->owner, &answer);
 }
 
 static bool if_match_holds(const struct kept *kept, const struct kv_command *command)
@@ -68,9 +65,7 @@ static struct kv_answer answer_on_conditions(const struct kept *kept, struct kv_
 
 static void on_read(struct kv_command *command)
 {
-    struct kv_exchange *exchange = kv_exchange_of(command);
-    if (exchange == NULL)
-        return;
+    struct kv_exchange *exchange = command->owner;
     struct kv_answer answer = exchange->kept == NULL
                                   ? kv_answer_of(command)
                                   : answer_on_conditions(exchange->kept, command);

@@ -44,7 +44,7 @@ static void prepare(struct kv_command *command)
 {
     if (!command->traits->has_steps) { /* an UPDATE has these of its own */
         command->cmd.op = command->traits->op;
-        command->cmd.most_bytes = command->charge;
+        command->cmd.most_bytes = command->traits->is_read ? command->charge : 0;
         prepare_condition(command);
     }
     command->cmd.hash = command->hash;
@@ -60,11 +60,12 @@ static void prepare(struct kv_command *command)
     command->awaited_revision = 0;
 }
 
-/* It is to be read as the first of its client's commands, which needs no room. */
+/* It is to be read as the first of its client's commands. */
 static void read_later(struct kv_command *command)
 {
     struct kv_room *room = &command->order->room;
-    kv_room_learn(room, command->cmd.most_bytes);
+    command->needed = command->cmd.most_bytes;
+    kv_room_learn(room, command->needed);
     kv_room_charge(room, &command->charge, 0);
     kv_command_wait(command);
     kv_order_mark_dirty(command->order, command->commands);
@@ -74,8 +75,6 @@ static void read_later(struct kv_command *command)
 static bool charge_outcome(struct kv_command *command)
 {
     size_t len = command->cmd.item.value.len;
-    if (command->kind != KV_COMMAND_GET || command->order == NULL)
-        return true;
     if (command->cmd.status == KV_LONGER) {
         read_later(command);
         return false;
@@ -87,7 +86,10 @@ static bool charge_outcome(struct kv_command *command)
 
 static void take_outcome(struct kv_batch *batch, struct kv_command *command)
 {
-    if (!batch->store->is_sync && !charge_outcome(command))
+    if (command->kind == KV_COMMAND_GET && command->order != NULL &&
+        !kv_room_takes_as_it_is(&command->order->room, batch->store->is_sync,
+                                command->cmd.item.value.len) &&
+        !charge_outcome(command))
         return;
     if (command->traits->has_steps) {
         kv_queue_push(&batch->returned, &command->link);

@@ -11,6 +11,14 @@
 #include "base/mem.h"
 #include "keyspace/loop.h"
 
+static void on_memory(struct kv_waiter *waiter)
+{
+    struct kv_room *room = KV_CONTAINER(waiter, struct kv_room, waiter);
+    struct kv_order *order = KV_CONTAINER(room, struct kv_order, room);
+    struct kv_client *client = KV_CONTAINER(order, struct kv_client, order);
+    kv_order_mark_dirty(order, &client->home->commands);
+}
+
 struct kv_client *kv_client_create(struct kv_keyspace_loop *home, void *owner,
                                    const struct kv_subscriber_ops *ops, uint32_t max_subscriptions)
 {
@@ -19,6 +27,8 @@ struct kv_client *kv_client_create(struct kv_keyspace_loop *home, void *owner,
     client->owner = owner;
     kv_subscriber_init(&client->subscriber, ops, home->store, &client->order.room,
                        max_subscriptions);
+    client->order.room.tally = home->tally;
+    kv_waiter_init(&client->order.room.waiter, on_memory);
     kv_list_init(&client->commands);
     return client;
 }
@@ -51,7 +61,7 @@ static void drop_watches(struct kv_client *client)
 
 void kv_client_limit(struct kv_client *client, const size_t *unsent, size_t limit)
 {
-    kv_room_init(&client->order.room, unsent, limit);
+    kv_room_init(&client->order.room, unsent, limit, client->home->store->is_sync);
 }
 
 void kv_client_make_room(struct kv_client *client)
@@ -68,6 +78,7 @@ void kv_client_close(struct kv_client *client)
     client->owner = NULL;
     client->order.is_closed = true;
     client->order.room.unsent = NULL;
+    kv_tally_stop_waiting(client->home->tally, &client->order.room.waiter);
     drop_watches(client);
     kv_topics_unsubscribe_all(&client->home->topics, &client->subscriber);
     kv_subscriber_close(&client->subscriber);
@@ -173,16 +184,16 @@ static bool makes_answer(const struct kv_command *command)
            (command->kind == KV_COMMAND_UPDATE && !command->update->is_quick);
 }
 
-/* Values of a store that completes within submit() are in memory anyway, and read in their place.
- */
-static bool needs_room(const struct kv_command *command)
+static inline bool needs_room(const struct kv_command *command)
 {
-    bool takes_room = makes_answer(command) ||
-                      (command->kind == KV_COMMAND_GET && !command->home->store->is_sync);
-    return takes_room && command->order->room.unsent != NULL;
+    const struct kv_room *room = &command->order->room;
+    bool takes_room = command->kind == KV_COMMAND_GET
+                          ? !kv_room_takes_as_it_is(room, command->home->store->is_sync, 0)
+                          : makes_answer(command);
+    return takes_room && room->unsent != NULL;
 }
 
-/* Whether there is room for a command that needs it. */
+/* Whether there is room for a command that needs it, as far as its connection is concerned. */
 static bool has_room(const struct kv_command *command)
 {
     struct kv_room *room = &command->order->room;
@@ -195,11 +206,36 @@ static bool has_room(const struct kv_command *command)
     return has_room;
 }
 
-static void reserve_room(struct kv_command *command)
+/* The first command may take what the budget has, and a little in any case: most values are short.
+ * Returns: false where the budget has too little. */
+static bool reserve_first(struct kv_command *command)
 {
     struct kv_room *room = &command->order->room;
-    if (needs_room(command) && !is_first(command))
-        kv_room_charge(room, &command->charge, kv_room_of_read(room));
+    if (command->home->store->is_sync || command->kind != KV_COMMAND_GET)
+        return true;
+    size_t bytes = command->needed != 0 ? command->needed : kv_room_of_read(room);
+    if (kv_room_charge_first(room, &command->charge, bytes) ||
+        (command->needed == 0 && kv_room_charge_first(room, &command->charge, KV_TALLY_FLOOR)))
+        return true;
+    kv_tally_wait(room->tally, &room->waiter);
+    return false;
+}
+
+static bool reserve_room(struct kv_command *command)
+{
+    struct kv_room *room = &command->order->room;
+    if (is_first(command))
+        return reserve_first(command);
+    kv_room_charge(room, &command->charge, kv_room_of_read(room));
+    return true;
+}
+
+/* Returns: whether the command may go, and has the room that it needs. */
+static inline bool admit(struct kv_command *command)
+{
+    if (!needs_room(command))
+        return may_go(command);
+    return has_room(command) && may_go(command) && reserve_room(command);
 }
 
 /* Most clients subscribe to nothing. */
@@ -232,12 +268,9 @@ static void let_in(struct kv_command *command)
         kv_command_finish(command, KV_UNAVAILABLE);
         return;
     }
-    if (command->kind == KV_COMMAND_GET) {
-        if (is_covered(command) && watch(command) != 0) {
-            kv_command_finish(command, KV_FULL);
-            return;
-        }
-        reserve_room(command);
+    if (command->kind == KV_COMMAND_GET && is_covered(command) && watch(command) != 0) {
+        kv_command_finish(command, KV_FULL);
+        return;
     }
     kv_gate_admit(&command->home->gate, command);
 }
@@ -260,7 +293,9 @@ void kv_client_send(struct kv_client *client, struct kv_command *command)
     kv_list_append(&client->commands, &command->in_client);
     client->n_commands++;
     kv_gate_enter(&client->home->gate, command);
-    if (may_go(command) && (!needs_room(command) || has_room(command)))
+    if (command->new_value != NULL)
+        kv_room_charge(&client->order.room, &command->charge, command->value.len);
+    if (admit(command))
         let_in(command);
     else
         hold(command);
@@ -350,7 +385,8 @@ static void read_again(struct kv_command *first)
 {
     struct kv_client *client = client_of(first);
     kv_item_release(first->home->store, &first->item);
-    kv_room_charge(&client->order.room, &first->charge, 0);
+    kv_room_charge(&client->order.room, &first->charge,
+                   first->home->store->is_sync ? 0 : KV_TALLY_FLOOR);
     first->is_overtaken = false;
     KV_LIST_EACH(&client->commands, link, after)
     {
@@ -373,7 +409,8 @@ static void take_out(struct kv_command *command)
     struct kv_client *client = client_of(command);
     kv_list_remove(&command->in_client);
     client->n_commands--;
-    kv_room_charge(&client->order.room, &command->charge, 0);
+    if (command->charge != 0)
+        kv_room_charge(&client->order.room, &command->charge, 0);
     drop_watch(command);
     if (client->owner == NULL)
         command->finished = NULL;
@@ -423,8 +460,7 @@ static void let_in_held(struct kv_client *client)
         if (client->order.n_held == 0)
             return;
         struct kv_command *command = KV_CONTAINER(link, struct kv_command, in_client);
-        if (command->state != KV_COMMAND_WAITING || (needs_room(command) && !has_room(command)) ||
-            !may_go(command))
+        if (command->state != KV_COMMAND_WAITING || !admit(command))
             continue;
         client->order.n_held--;
         let_in(command);

@@ -54,8 +54,8 @@ static inline struct kv_client *kv_subscriber_client(const struct kv_subscriber 
 struct kv_client *kv_client_create(struct kv_keyspace_loop *home, void *owner,
                                    const struct kv_subscriber_ops *ops, uint32_t max_subscriptions);
 
-/* Limits what the client's GETs hold (room.h). unsent: lent until it is closed. Before its first
- * command. */
+/* Limits what the values of its commands hold (room.h). unsent: lent until it is closed. Before its
+ * first command. */
 void kv_client_limit(struct kv_client *client, const size_t *unsent, size_t limit);
 
 /* Sends states that are behind, as far as there is room. */
@@ -68,6 +68,18 @@ static inline void kv_client_catch_up(struct kv_client *client)
 static inline bool kv_client_is_behind(const struct kv_client *client)
 {
     return kv_subscriber_is_behind(&client->subscriber);
+}
+
+/* The bytes that its connection holds: unsent, and charged. */
+static inline size_t kv_client_holds(const struct kv_client *client)
+{
+    return kv_room_used(&client->order.room);
+}
+
+/* Whether more commands may be taken from the connection, as far as their bytes are concerned. */
+static inline bool kv_client_takes_more(const struct kv_client *client)
+{
+    return kv_room_takes_more(&client->order.room);
 }
 
 /* Fewer bytes are unsent now: goes on with what waited for that, in the next turn. */

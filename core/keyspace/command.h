@@ -175,7 +175,6 @@ struct kv_page {
     struct kv_slice last;   /* the last key or folded prefix that was taken */
     bool last_is_prefix;
     bool has_jumped;         /* over the rest of the keys with that prefix */
-    bool is_dropped;         /* nobody wants the outcome any more */
     struct kv_slice skip_to; /* the last key of this page of the store that came before */
     bool skips;
     struct kv_buffer start; /* bytes of scan.start */
@@ -240,7 +239,8 @@ struct kv_command {
     uint64_t told_before;      /* the watch's count of changes when the GET was submitted */
     uint64_t awaited_revision; /* handed back when the feed has delivered this; 0: not known yet */
     size_t next_interceptor;
-    size_t charge;     /* GET: of its order's room */
+    size_t charge; /* of its order's room */
+    size_t needed; /* GET: the length of its value, as a read found that was too small; 0: none */
     bool is_unsettled; /* UPDATE, SCAN: admitted, and not finished; counted in its order's n_held */
     bool is_overtaken; /* GET: one ahead of it was read again after it, so it has to be, too */
     char *new_value;   /* the value's copy, or what an interceptor put in its place */
@@ -252,14 +252,6 @@ struct kv_command {
     struct kv_cmd cmd; /* as the store sees it; from here on it is not zeroed at first */
     _Alignas(uint64_t) char small[KV_COMMAND_SMALL];
 };
-
-/* Nobody wants the outcome of a command of no client any more: a SCAN ends. */
-static inline void kv_command_drop(struct kv_command *command)
-{
-    command->owner = NULL;
-    if (command->page != NULL)
-        command->page->is_dropped = true;
-}
 
 /* Only for a command that is not sent. Releases its item. */
 void kv_command_free(struct kv_command *command);

@@ -40,6 +40,7 @@ static void init_loop(struct kv_keyspace *keyspace, uint32_t index)
     here->index = index;
     here->parts = &keyspace->parts;
     here->store = &keyspace->store;
+    here->tally = kv_budget_tally(keyspace->parts.budget, index);
     here->expiry = &keyspace->expiry;
     kv_commands_init(&here->commands, &keyspace->store);
     kv_topics_init(&here->topics, &keyspace->feed.interests, index);

@@ -13,6 +13,7 @@ struct kv_keyspace_loop {
     uint32_t index;
     const struct kv_keyspace_parts *parts;
     const struct kv_store_link *store;
+    struct kv_tally *tally; /* NULL: nothing is counted */
     struct kv_expiry *expiry;
     struct kv_commands commands;
     struct kv_topics topics;

@@ -79,6 +79,7 @@ struct kv_keyspace_parts {
     size_t n_observers;
     struct kv_loader *loader;   /* NULL: none */
     struct kv_workers *workers; /* NULL: none. They have ended before kv_keyspace_finish() */
+    struct kv_budget *budget;   /* of the memory of all clients; NULL: no limit */
 };
 
 #endif

@@ -1,49 +1,74 @@
 /*
- * The room that a client has for values which it asked for: its reads are charged to it before a
- * store begins them, and values that were read until they are handed back; what its connection has
- * still to send counts as well. The first of a client's commands needs none but that the connection
- * is below its limit; so a client holds at most its limit, and one value.
+ * The room that a client has for the values of its commands. Its reads are charged to it before a
+ * store begins them, and values until they are handed back; copies of the values that it writes
+ * count as well, and the connection's unsent bytes. The limit is the connection's own, and shrinks
+ * as the memory of all connections runs out (base/budget.h).
  *
- * How long a value is shows when it is read. So a read reserves room for twice what the
- * connection's reads before it usually found, and is made again, as the first, where the value is
- * longer (kv_cmd.most_bytes).
+ * The length of a value is known once it is read. So a read reserves room for twice the usual
+ * length of the connection's values; where the value is longer, it is read again as the first of
+ * the client's commands, for which the connection need only be below its limit (kv_cmd.most_bytes).
+ * So a client holds at most its limit and one value, and that one fits the budget.
+ *
+ * Values of a store that completes within submit() are in memory anyway, so short ones reserve
+ * nothing there.
  */
 #ifndef KV_KEYSPACE_ROOM_H
 #define KV_KEYSPACE_ROOM_H
 
 #include <kvserver/types.h>
 
+#include "base/budget.h"
+
 /* All zero has no limit. */
 struct kv_room {
     const size_t *unsent; /* the bytes that the connection has still to send; NULL: no limit */
+    struct kv_tally *tally;
     size_t limit;
-    size_t charged;  /* to reads under way, and to values not yet handed back */
-    size_t usual;    /* length of a value */
-    bool is_awaited; /* something waits for kv_client_make_room() */
+    size_t charged;          /* to reads under way, to values not yet handed back, and to copies */
+    size_t usual;            /* length of a value */
+    bool is_awaited;         /* something waits for kv_client_make_room() */
+    struct kv_waiter waiter; /* for memory of the budget */
 };
 
 enum {
     KV_ROOM_FIRST_READS = 16,  /* under way at once, while no length is known */
     KV_ROOM_MOST_READS = 1024, /* the same, where values are short */
+    KV_ROOM_SHORT_VALUE = 16 << 10,
 };
 
-static inline void kv_room_init(struct kv_room *room, const size_t *unsent, size_t limit)
+/* is_sync: the store completes within submit(); then one read shows the usual length at once. */
+static inline void kv_room_init(struct kv_room *room, const size_t *unsent, size_t limit,
+                                bool is_sync)
 {
-    *room = (struct kv_room){
-        .unsent = unsent, .limit = limit, .usual = limit / KV_ROOM_FIRST_READS / 2};
+    room->unsent = unsent;
+    room->limit = limit;
+    room->usual = is_sync ? limit / 2 : limit / KV_ROOM_FIRST_READS / 2;
+}
+
+/* The bytes that the connection holds. */
+static inline size_t kv_room_used(const struct kv_room *room)
+{
+    return room->unsent == NULL ? 0 : *room->unsent + room->charged;
 }
 
 /* Whether the connection is below its limit. */
 static inline bool kv_room_is_open(const struct kv_room *room)
 {
-    return room->unsent == NULL || *room->unsent < room->limit;
+    return room->unsent == NULL || *room->unsent < kv_tally_allowance(room->tally, room->limit);
+}
+
+/* Whether that is so with everything that is charged. */
+static inline bool kv_room_takes_more(const struct kv_room *room)
+{
+    return kv_room_used(room) < kv_tally_allowance(room->tally, room->limit);
 }
 
 /* Whether half of it is free, at the least: what is sent bit by bit, as there is room, waits for
  * that. */
 static inline bool kv_room_is_half_empty(const struct kv_room *room)
 {
-    return room->unsent == NULL || *room->unsent <= room->limit / 2;
+    return room->unsent == NULL ||
+           *room->unsent <= kv_tally_allowance(room->tally, room->limit) / 2;
 }
 
 /* The length of a value that a read reserves. */
@@ -56,15 +81,36 @@ static inline size_t kv_room_of_read(const struct kv_room *room)
 /* Whether there is room for a read that is not the first. */
 static inline bool kv_room_fits_read(const struct kv_room *room)
 {
-    return room->unsent == NULL ||
-           *room->unsent + room->charged + kv_room_of_read(room) <= room->limit;
+    return room->unsent == NULL || kv_room_used(room) + kv_room_of_read(room) <=
+                                       kv_tally_allowance(room->tally, room->limit);
 }
 
-/* Charges `bytes` in place of what `*charge` says. */
+/* Charges `bytes` in place of `*charge`. */
 static inline void kv_room_charge(struct kv_room *room, size_t *charge, size_t bytes)
 {
+    kv_tally_add(room->tally, (int64_t)bytes - (int64_t)*charge);
     room->charged += bytes - *charge;
     *charge = bytes;
+}
+
+/* The same for the first read, of so many bytes, as far as the budget allows. Returns: false where
+ * it does not. */
+static inline bool kv_room_charge_first(struct kv_room *room, size_t *charge, size_t bytes)
+{
+    if (bytes > KV_TALLY_FLOOR && !kv_tally_try_add(room->tally, bytes))
+        return false;
+    if (bytes <= KV_TALLY_FLOOR)
+        kv_tally_add(room->tally, (int64_t)bytes);
+    room->charged += bytes;
+    *charge = bytes;
+    return true;
+}
+
+/* Whether a value of that length needs no charge: it is short, as others were, and in the store's
+ * memory. */
+static inline bool kv_room_takes_as_it_is(const struct kv_room *room, bool is_sync, size_t len)
+{
+    return is_sync && len <= KV_ROOM_SHORT_VALUE && room->usual <= KV_ROOM_SHORT_VALUE;
 }
 
 /* A read has found that a value has this length. */

@@ -329,7 +329,7 @@ static void ask(struct kv_scans *scans, struct kv_page *page)
 
 static bool is_abandoned(const struct kv_command *command)
 {
-    return command->page->is_dropped || (command->order != NULL && command->order->is_closed);
+    return command->order != NULL && command->order->is_closed;
 }
 
 /* Returns: KV_OK, or how the command ends at once. */

@@ -5,17 +5,26 @@
  */
 #include "net/channel.h"
 
+#include <errno.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "base/mem.h"
 #include "loop/evloop.h"
+#include "net/intake.h"
 
 enum {
-    LARGEST_KEPT = 256 << 10 /* of the memory for input, while there is none */
+    MOST_A_TURN = 256 << 10 /* bytes that are read of a channel */
 };
+
+static ssize_t read_plain(struct kv_channel *channel, char *bytes, size_t len)
+{
+    return recv(h2o_socket_get_fd(channel->sock), bytes, len, 0);
+}
 
 /* Most writes have one piece, for which send() takes the kernel less time. */
 static ssize_t write_plain(struct kv_channel *channel, const struct iovec *iovecs, size_t n)
@@ -30,16 +39,115 @@ static void shut_writing_plain(struct kv_channel *channel)
 }
 
 const struct kv_channel_ops kv_channel_plain = {
+    .read = read_plain,
     .write = write_plain,
     .shut_writing = shut_writing_plain,
 };
 
-static void on_read(h2o_socket_t *sock, const char *err)
+/* ---- input, and the memory for it ---- */
+
+static void count_input(struct kv_channel *channel)
+{
+    kv_charge_set(&channel->charge, kv_intake_bytes(channel->sock->input) + channel->n_kept);
+}
+
+static bool may_read(const struct kv_channel *channel)
+{
+    return channel->charge.bytes < KV_TALLY_FLOOR || kv_tally_left(channel->charge.tally) != 0;
+}
+
+static void on_readable(h2o_socket_t *sock, const char *err);
+
+static void set_reading(h2o_socket_t *sock, bool reads)
+{
+    if (reads == h2o_socket_is_reading(sock))
+        return;
+    if (reads)
+        h2o_socket_read_start(sock, on_readable);
+    else
+        h2o_socket_read_stop(sock);
+}
+
+/* Reads, waits for memory to read, or neither. */
+static void watch_input(struct kv_channel *channel)
+{
+    bool reads = channel->wants_read && may_read(channel);
+    set_reading(channel->sock, reads);
+    if (channel->wants_read && !reads)
+        kv_tally_wait(channel->charge.tally, &channel->waiter);
+    else if (kv_channel_is_held_up(channel))
+        kv_tally_stop_waiting(channel->charge.tally, &channel->waiter);
+}
+
+static void on_memory(struct kv_waiter *waiter)
+{
+    watch_input(KV_CONTAINER(waiter, struct kv_channel, waiter));
+}
+
+void kv_channel_init(struct kv_channel *channel, h2o_socket_t *sock, struct kv_tally *tally)
+{
+    channel->ops = &kv_channel_plain;
+    channel->sock = sock;
+    channel->charge.tally = tally;
+    kv_waiter_init(&channel->waiter, on_memory);
+    h2o_socket_dont_read(sock, 1); /* the library only says when there is something */
+}
+
+void kv_channel_fini(struct kv_channel *channel)
+{
+    kv_tally_stop_waiting(channel->charge.tally, &channel->waiter);
+    kv_charge_set(&channel->charge, 0);
+}
+
+/* How many bytes may be read in this turn. */
+static size_t most_now(const struct kv_channel *channel)
+{
+    size_t kept = channel->charge.bytes;
+    size_t floor = kept < KV_TALLY_FLOOR ? KV_TALLY_FLOOR - kept : 1;
+    size_t left = kv_tally_left(channel->charge.tally);
+    if (left > MOST_A_TURN)
+        return MOST_A_TURN;
+    return left < floor ? floor : left;
+}
+
+/* Of a read that brought nothing. Returns: false where there is no event. */
+static bool explain_failure(ssize_t got, enum kv_channel_event *ret_event)
+{
+    *ret_event = got == 0 ? KV_CHANNEL_ENDED : KV_CHANNEL_BROKEN;
+    return got == 0 || (errno != EAGAIN && errno != EINTR);
+}
+
+/* Reads until there is no more, or enough for a turn. An end that comes with input shows again in
+ * the next turn. Returns: whether there is an event. */
+static bool read_input(struct kv_channel *channel, enum kv_channel_event *ret_event)
+{
+    h2o_buffer_t **input = &channel->sock->input;
+    size_t most = most_now(channel), n_read = 0;
+    for (size_t asked, room; n_read < most; n_read += asked) {
+        char *to = kv_intake_reserve(input, &room);
+        *ret_event = to == NULL ? KV_CHANNEL_BROKEN : KV_CHANNEL_READY;
+        if (to == NULL)
+            return true;
+        asked = room < most - n_read ? room : most - n_read;
+        ssize_t got = channel->ops->read(channel, to, asked);
+        if (got <= 0)
+            return n_read != 0 || explain_failure(got, ret_event);
+        (*input)->size += (size_t)got;
+        if ((size_t)got < asked)
+            break;
+    }
+    return true;
+}
+
+static void on_readable(h2o_socket_t *sock, const char *err)
 {
     struct kv_channel *channel = sock->data;
-    enum kv_channel_event event = KV_CHANNEL_READY;
-    if (err != NULL)
-        event = err == h2o_socket_error_closed ? KV_CHANNEL_ENDED : KV_CHANNEL_BROKEN;
+    enum kv_channel_event event = KV_CHANNEL_ENDED;
+    if (err == NULL && !read_input(channel, &event))
+        return;
+    count_input(channel);
+    if (!may_read(channel))
+        watch_input(channel);
     channel->on_read(channel->user, event);
 }
 
@@ -49,7 +157,7 @@ static void on_read(h2o_socket_t *sock, const char *err)
 static void announce_state(h2o_socket_t *sock)
 {
     if (h2o_socket_is_reading(sock))
-        h2o_socket_read_start(sock, on_read);
+        h2o_socket_read_start(sock, on_readable);
     else
         h2o_socket_read_stop(sock);
 }
@@ -69,7 +177,9 @@ void kv_channel_attach(struct kv_channel *channel, void *user, kv_channel_fn rea
     channel->on_read = read;
     channel->on_written = written;
     channel->sock->data = channel;
-    h2o_socket_read_stop(channel->sock);
+    channel->n_kept = 0;
+    count_input(channel);
+    kv_channel_read(channel, false);
 }
 
 bool kv_channel_is_reading(const struct kv_channel *channel)
@@ -79,12 +189,13 @@ bool kv_channel_is_reading(const struct kv_channel *channel)
 
 void kv_channel_read(struct kv_channel *channel, bool wants)
 {
-    if (wants == kv_channel_is_reading(channel))
-        return;
-    if (wants)
-        h2o_socket_read_start(channel->sock, on_read);
-    else
-        h2o_socket_read_stop(channel->sock);
+    channel->wants_read = wants;
+    watch_input(channel);
+}
+
+bool kv_channel_is_held_up(const struct kv_channel *channel)
+{
+    return kv_waiter_is_waiting(&channel->waiter);
 }
 
 char *kv_channel_input(const struct kv_channel *channel, size_t *ret_len)
@@ -95,12 +206,15 @@ char *kv_channel_input(const struct kv_channel *channel, size_t *ret_len)
 
 void kv_channel_consume(struct kv_channel *channel, size_t len)
 {
-    h2o_buffer_t **input = &channel->sock->input;
-    h2o_buffer_consume(input, len);
-    if ((*input)->size == 0 && (*input)->capacity > LARGEST_KEPT) {
-        h2o_buffer_dispose(input);
-        h2o_buffer_init(input, &h2o_socket_buffer_prototype);
-    }
+    h2o_buffer_consume(&channel->sock->input, len);
+    kv_intake_trim(&channel->sock->input);
+    count_input(channel);
+}
+
+void kv_channel_keep(struct kv_channel *channel, size_t len)
+{
+    channel->n_kept = len;
+    count_input(channel);
 }
 
 /* Takes what was written off the front of the iovecs. Returns: how many are left. */
@@ -135,6 +249,20 @@ bool kv_channel_is_writing(const struct kv_channel *channel)
 void kv_channel_shut_writing(struct kv_channel *channel)
 {
     channel->ops->shut_writing(channel);
+}
+
+bool kv_channel_is_broken(const struct kv_channel *channel)
+{
+    struct pollfd state = {.fd = h2o_socket_get_fd(channel->sock)};
+    return poll(&state, 1, 0) > 0 && (state.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+/* The socket may be lent to the library, whose function for input it then has; one that does not
+ * read has none. */
+void kv_channel_end(struct kv_channel *channel)
+{
+    set_reading(channel->sock, true);
+    channel->sock->_cb.read(channel->sock, h2o_socket_error_closed);
 }
 
 /* The kernel counts what the peer of a TCP socket has acknowledged (RFC 4898); user space sees only

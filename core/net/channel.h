@@ -15,6 +15,8 @@
 
 #include <kvserver/types.h>
 
+#include "base/budget.h"
+
 struct kv_channel;
 struct st_h2o_socket_t;
 
@@ -28,6 +30,9 @@ enum kv_channel_event {
 typedef void (*kv_channel_fn)(void *user, enum kv_channel_event event);
 
 struct kv_channel_ops {
+    /* Reads what is there, without waiting. Returns: the number of bytes; 0 at the end of the
+     * input; -1 and errno. */
+    ssize_t (*read)(struct kv_channel *channel, char *bytes, size_t len);
     /* Writes what goes without waiting. Returns: the number of bytes; -1 where none went. */
     ssize_t (*write)(struct kv_channel *channel, const struct iovec *iovecs, size_t n);
     /* Tells the peer that nothing more comes. What was written before still arrives. */
@@ -42,20 +47,34 @@ struct kv_channel {
     void *user;
     kv_channel_fn on_read;
     kv_channel_fn on_written;
+    bool wants_read;         /* its user does; it is not read while the budget is used up */
+    size_t n_kept;           /* bytes that its user has taken from the input and keeps */
+    struct kv_charge charge; /* for the input, and for these */
+    struct kv_waiter waiter; /* for memory, to read on */
 };
+
+/* tally: of its loop. */
+void kv_channel_init(struct kv_channel *channel, struct st_h2o_socket_t *sock,
+                     struct kv_tally *tally);
+/* It is closed. */
+void kv_channel_fini(struct kv_channel *channel);
 
 /* Passes the channel on to a user, with the input that is there. It is not read at first. */
 void kv_channel_attach(struct kv_channel *channel, void *user, kv_channel_fn on_read,
                        kv_channel_fn on_written);
 
-/* Reads, or does not. */
+/* Reads, or does not. While the budget is used up it does not, unless it keeps very little. */
 void kv_channel_read(struct kv_channel *channel, bool wants);
+/* Whether it waits for memory to read on. */
+bool kv_channel_is_held_up(const struct kv_channel *channel);
 bool kv_channel_is_reading(const struct kv_channel *channel);
 
 /* The input that has not been consumed. Its bytes may be written to. Valid until it is consumed, or
  * more is read. *ret_len: how many there are. */
 char *kv_channel_input(const struct kv_channel *channel, size_t *ret_len);
 void kv_channel_consume(struct kv_channel *channel, size_t len);
+/* Its user keeps so many bytes that it has taken from the input. */
+void kv_channel_keep(struct kv_channel *channel, size_t len);
 
 /* Writes all of it; not while it is writing. The iovecs are used up; the bytes are lent until
  * on_written where it returns false.
@@ -64,6 +83,12 @@ bool kv_channel_write(struct kv_channel *channel, struct iovec *iovecs, size_t n
 bool kv_channel_is_writing(const struct kv_channel *channel);
 
 void kv_channel_shut_writing(struct kv_channel *channel);
+
+/* Whether the peer has reset the connection, or closed both sides. */
+bool kv_channel_is_broken(const struct kv_channel *channel);
+
+/* Has its user close it, as if the peer had. */
+void kv_channel_end(struct kv_channel *channel);
 
 /* A number that changes while the peer takes what was written. *ret_counts_bytes: whether it is
  * that of the bytes which the peer has taken. */

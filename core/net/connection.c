@@ -25,6 +25,7 @@ static void on_close(void *data)
         kv_linger(&among->lingerers, connection->linger_fd);
     if (connection->protocol->on_closed != NULL)
         connection->protocol->on_closed(connection->channel.user);
+    kv_channel_fini(&connection->channel);
     kv_list_remove(&connection->link);
     kv_peers_leave(among->peers, connection->peer);
     atomic_fetch_sub(among->n, 1);
@@ -35,8 +36,7 @@ struct kv_connection *kv_connection_open(struct kv_connections *among, h2o_socke
 {
     struct kv_connection *connection = kv_calloc(1, sizeof(*connection));
     connection->among = among;
-    connection->channel.ops = &kv_channel_plain;
-    connection->channel.sock = sock;
+    kv_channel_init(&connection->channel, sock, among->tally);
     connection->protocol = &nobody;
     connection->linger_fd = -1;
     connection->progress_ms = kv_loop_now_ms(among->loop);
@@ -143,16 +143,16 @@ static bool is_idle(const struct kv_connection *connection)
            !is_busy(connection);
 }
 
-/* The request does not arrive in time. No answer is being sent, so the peer can get a 408. */
-static void refuse_late(struct kv_connection *connection)
+/* The request is not waited for any longer. No answer is being sent, so the peer can get this one.
+ */
+static void refuse(struct kv_connection *connection, struct kv_slice text)
 {
-    struct kv_slice text = connection->among->lateness;
     struct iovec iovec = {(char *)(uintptr_t)text.bytes, text.len};
     struct kv_channel *channel = &connection->channel;
     kv_connection_linger(connection);
     ssize_t written = channel->ops->write(channel, &iovec, 1);
     (void)written; /* the socket's buffer, which is empty, holds it, or the peer is gone */
-    channel->sock->_cb.read(channel->sock, h2o_socket_error_closed);
+    kv_channel_end(channel);
 }
 
 /* Notes whether the measure has changed. Returns: for how many milliseconds it has not. */
@@ -194,7 +194,7 @@ static void watch_request(struct kv_connection *connection, size_t len, int64_t 
         now_ms - connection->pace.begun_ms >= patience->request_ms ||
         kv_pace_is_too_slow(&connection->pace, now_ms, len, patience->request_progress_ms,
                             patience->least_rate))
-        refuse_late(connection);
+        refuse(connection, connection->among->lateness);
 }
 
 static void watch_silence(struct kv_connection *connection, int64_t now_ms)
@@ -232,4 +232,46 @@ void kv_connections_sweep(struct kv_connections *connections)
         else
             look_at(connection, now_ms);
     }
+}
+
+/* Memory. */
+
+static bool holds_memory_up(const struct kv_connection *connection)
+{
+    return !connection->gives_way && (kv_channel_is_writing(&connection->channel) ||
+                                      kv_channel_is_held_up(&connection->channel));
+}
+
+static size_t bytes_of(const struct kv_connection *connection)
+{
+    const struct kv_protocol *protocol = connection->protocol;
+    size_t held = protocol->holds == NULL ? 0 : protocol->holds(connection->channel.user);
+    return held + connection->channel.charge.bytes;
+}
+
+struct kv_connection *kv_connections_largest(struct kv_connections *connections, size_t *ret_bytes)
+{
+    struct kv_connection *largest = NULL;
+    *ret_bytes = 0;
+    KV_LIST_EACH(&connections->all, link, after)
+    {
+        struct kv_connection *connection = KV_CONTAINER(link, struct kv_connection, link);
+        size_t bytes = holds_memory_up(connection) ? bytes_of(connection) : 0;
+        if (bytes <= *ret_bytes)
+            continue;
+        largest = connection;
+        *ret_bytes = bytes;
+    }
+    return largest;
+}
+
+void kv_connection_give_way(struct kv_connection *connection)
+{
+    connection->gives_way = true;
+    if (connection->protocol->give_way != NULL)
+        connection->protocol->give_way(connection->channel.user);
+    else if (kv_channel_is_writing(&connection->channel))
+        reset(connection);
+    else
+        refuse(connection, connection->among->overload);
 }

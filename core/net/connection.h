@@ -22,6 +22,11 @@ struct kv_protocol {
     bool (*is_busy)(const void *user);
     /* The connection has been closed, and not by kv_connection_close(). NULL: it never is. */
     void (*on_closed)(void *user);
+    /* The bytes that are kept for the peer, besides its input. */
+    size_t (*holds)(const void *user);
+    /* The memory of all connections has run out, and this one is to give back its part and end.
+     * NULL: with a text for all (kv_net_service), or without one. */
+    void (*give_way)(void *user);
     bool keeps_time; /* it looks after its time-outs itself */
 };
 
@@ -42,6 +47,8 @@ struct kv_connections {
     struct kv_chunks chunks; /* for their outbound queues */
     struct kv_patience patience;
     struct kv_slice lateness; /* the response to a request that does not arrive in time */
+    struct kv_slice overload; /* and to one for which there is no memory */
+    struct kv_tally *tally;   /* NULL: nothing is counted */
     _Atomic uint32_t *n;      /* of all loops */
     struct kv_peers *peers;   /* the same */
     bool is_draining;         /* idle ones are closed */
@@ -68,6 +75,7 @@ struct kv_connection {
     uint64_t seen;       /* a measure of progress, as of then */
     struct kv_pace pace; /* of what is watched */
     enum kv_watched watched;
+    bool gives_way; /* it was told to */
 };
 
 /* Takes the socket over; *among->n counts it already. The connection ends with the socket. */
@@ -105,5 +113,12 @@ void kv_connections_fini(struct kv_connections *connections);
 
 /* Ends those that have made no progress for too long, or are to end. */
 void kv_connections_sweep(struct kv_connections *connections);
+
+/* The connection that holds the most of those which hold memory up: its answers are not read, or it
+ * waits for memory itself. Returns: NULL where there is none; otherwise *ret_bytes: how much. */
+struct kv_connection *kv_connections_largest(struct kv_connections *connections, size_t *ret_bytes);
+
+/* Ends the connection, as the memory of all has run out. */
+void kv_connection_give_way(struct kv_connection *connection);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "loop/evloop.h"
 #include "net/listener.h"
+#include "net/relief.h"
 #include "net/unix_socket.h"
 
 enum {
@@ -19,6 +20,7 @@ struct net_loop {
     uint32_t index;
     struct kv_listeners listeners;
     struct kv_connections connections;
+    struct kv_relief relief; /* where there is a budget */
     struct kv_timer sweep;
 };
 
@@ -30,6 +32,7 @@ struct kv_net {
     struct kv_peers peers;
     atomic_bool is_draining;
     struct kv_list unix_sockets;
+    struct kv_largest *largest; /* of each loop */
     uint32_t n_loops;
     struct net_loop loops[];
 };
@@ -76,7 +79,20 @@ static void on_sweep(struct kv_timer *timer)
     struct kv_loop *loop = here->connections.loop;
     int64_t interval = kv_net_is_draining(here->net) ? DRAIN_SWEEP_MS : SWEEP_MS;
     kv_connections_sweep(&here->connections);
+    if (here->net->config.budget != NULL)
+        kv_relief_run(&here->relief);
     kv_timer_start(loop, &here->sweep, kv_loop_now_ms(loop) + interval);
+}
+
+static void init_relief(struct net_loop *here)
+{
+    struct kv_net *net = here->net;
+    here->relief = (struct kv_relief){.connections = &here->connections,
+                                      .workers = net->config.workers,
+                                      .largest = net->largest,
+                                      .n_loops = net->n_loops,
+                                      .loop = here->index};
+    kv_relief_start(&here->relief);
 }
 
 static void init_loop(struct kv_net *net, uint32_t index, struct kv_loop *loop)
@@ -89,6 +105,10 @@ static void init_loop(struct kv_net *net, uint32_t index, struct kv_loop *loop)
     kv_connections_init(&here->connections, loop, &net->config.patience, &net->n_connections,
                         &net->n_lingering);
     here->connections.peers = &net->peers;
+    here->connections.tally = kv_budget_tally(net->config.budget, index);
+    here->connections.chunks.tally = here->connections.tally;
+    if (net->config.budget != NULL)
+        init_relief(here);
     here->sweep.fire = on_sweep;
     kv_timer_start(loop, &here->sweep, kv_loop_now_ms(loop) + SWEEP_MS);
 }
@@ -99,6 +119,7 @@ struct kv_net *kv_net_create(const struct kv_net_config *config, struct kv_loop 
     struct kv_net *net = kv_calloc(1, sizeof(*net) + n_loops * sizeof(struct net_loop));
     net->config = *config;
     net->n_loops = n_loops;
+    net->largest = kv_calloc(n_loops, sizeof(*net->largest));
     kv_peers_init(&net->peers, config->max_per_address);
     kv_list_init(&net->unix_sockets);
     for (uint32_t i = 0; i < n_loops; i++)
@@ -109,8 +130,10 @@ struct kv_net *kv_net_create(const struct kv_net_config *config, struct kv_loop 
 void kv_net_set_service(struct kv_net *net, struct kv_net_service *service)
 {
     net->service = service;
-    for (uint32_t i = 0; i < net->n_loops; i++)
+    for (uint32_t i = 0; i < net->n_loops; i++) {
         net->loops[i].connections.lateness = service->lateness;
+        net->loops[i].connections.overload = service->overload;
+    }
 }
 
 /* Owns: the caller, by free(). */
@@ -144,6 +167,11 @@ int kv_net_listen_unix(struct kv_net *net, const char *path, uint32_t mode, stru
     if (failed != 0)
         return kv_error_set(reterr, "cannot listen on %s: %s", path, strerror(errno));
     return 0;
+}
+
+struct kv_tally *kv_net_tally(struct kv_net *net, uint32_t loop)
+{
+    return net->loops[loop].connections.tally;
 }
 
 bool kv_net_is_exposed(const struct kv_net *net)
@@ -196,10 +224,13 @@ void kv_net_destroy(struct kv_net *net)
         struct net_loop *here = &net->loops[i];
         kv_listeners_fini(&here->listeners);
         kv_timer_stop(here->connections.loop, &here->sweep);
+        if (net->config.budget != NULL)
+            kv_relief_fini(&here->relief);
         kv_connections_fini(&here->connections);
     }
     KV_LIST_EACH(&net->unix_sockets, link, after)
     kv_unix_socket_remove(KV_CONTAINER(link, struct kv_unix_socket, link));
     kv_peers_fini(&net->peers);
+    free(net->largest);
     free(net);
 }

@@ -13,6 +13,8 @@ struct kv_net_config {
     uint32_t max_connections;
     uint32_t max_per_address; /* 0: no limit (peers.h) */
     struct kv_patience patience;
+    struct kv_budget *budget;   /* of the memory of all connections, lent; NULL: no limit */
+    struct kv_workers *workers; /* where there is a budget, lent */
 };
 
 /* What connections are for. The caller's memory. */
@@ -23,6 +25,8 @@ struct kv_net_service {
     struct kv_slice refusal;
     /* The response to a request that does not arrive in time. */
     struct kv_slice lateness;
+    /* The response to a request for which there is no memory. */
+    struct kv_slice overload;
 };
 
 /* Lent until kv_net_destroy(): loops. */
@@ -40,6 +44,9 @@ int kv_net_listen(struct kv_net *net, const char *host, uint16_t port, uint16_t 
 /* The same at a path of the file system (unix_socket.h). mode: who may connect, as of files. */
 int kv_net_listen_unix(struct kv_net *net, const char *path, uint32_t mode,
                        struct kv_error *reterr);
+
+/* What connections of that loop count what they hold by. NULL: nothing is counted. */
+struct kv_tally *kv_net_tally(struct kv_net *net, uint32_t loop);
 
 /* Whether it listens at an address that other machines may reach. Before the loops run, or later
  * without a change: threads: any. */

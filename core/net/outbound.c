@@ -19,6 +19,7 @@ enum {
 
 struct kv_piece {
     uint32_t refs;
+    struct kv_tally *tally;
     struct kv_held held; /* between head and tail; empty where it was copied into the head */
     size_t head_len;
     size_t tail_len;
@@ -40,24 +41,33 @@ static char *append(char *at, struct kv_slice bytes)
     return at + bytes.len;
 }
 
-struct kv_piece *kv_piece_create(struct kv_slice lead, struct kv_slice head, struct kv_slice body,
-                                 struct kv_slice tail)
+static size_t copied_len(const struct kv_piece *piece)
+{
+    return sizeof(*piece) + piece->head_len + piece->tail_len;
+}
+
+struct kv_piece *kv_piece_create(struct kv_tally *tally, struct kv_slice lead, struct kv_slice head,
+                                 struct kv_slice body, struct kv_slice tail)
 {
     struct kv_piece *piece = kv_alloc(sizeof(*piece) + lead.len + head.len + body.len + tail.len);
     char *at = append(append(append(piece->bytes, lead), head), body);
     piece->refs = 1;
+    piece->tally = tally;
     piece->held = (struct kv_held){0};
     piece->head_len = (size_t)(at - piece->bytes);
     piece->tail_len = tail.len;
     append(at, tail);
+    kv_tally_add(tally, (int64_t)copied_len(piece));
     return piece;
 }
 
-struct kv_piece *kv_piece_create_held(struct kv_slice lead, struct kv_slice head,
-                                      struct kv_held body, struct kv_slice tail)
+struct kv_piece *kv_piece_create_held(struct kv_tally *tally, struct kv_slice lead,
+                                      struct kv_slice head, struct kv_held body,
+                                      struct kv_slice tail)
 {
-    struct kv_piece *piece = kv_piece_create(lead, head, (struct kv_slice){0}, tail);
+    struct kv_piece *piece = kv_piece_create(tally, lead, head, (struct kv_slice){0}, tail);
     piece->held = body;
+    kv_tally_pin(tally, body.ref, body.bytes.len);
     return piece;
 }
 
@@ -65,6 +75,9 @@ void kv_piece_unref(struct kv_piece *piece)
 {
     if (--piece->refs != 0)
         return;
+    if (piece->held.bytes.len != 0)
+        kv_tally_unpin(piece->tally, piece->held.ref, piece->held.bytes.len);
+    kv_tally_add(piece->tally, -(int64_t)copied_len(piece));
     kv_held_release(&piece->held);
     free(piece);
 }
@@ -111,22 +124,30 @@ void kv_outbound_init(struct kv_outbound *out, struct kv_chunks *chunks)
     kv_queue_init(&out->nodes);
 }
 
-static void free_node(struct kv_outbound *out, struct kv_outbound_node *node)
-{
-    if (node->piece != NULL)
-        kv_piece_unref(node->piece);
-    give_memory_back(out->chunks, node);
-}
-
 static size_t node_len(const struct kv_outbound_node *node)
 {
     return node->piece != NULL ? piece_len(node->piece) : node->len;
 }
 
-/* What it counts for in `bytes`: the memory that it holds. */
+/* The memory of a node alone. */
+static size_t node_size(const struct kv_outbound_node *node)
+{
+    return sizeof(*node) + node->capacity;
+}
+
+/* What it counts for in `bytes`: the memory that it keeps in use. */
 static size_t node_cost(const struct kv_outbound_node *node)
 {
-    return sizeof(*node) + node->capacity + (node->piece != NULL ? piece_len(node->piece) : 0);
+    return node_size(node) + (node->piece != NULL ? piece_len(node->piece) : 0);
+}
+
+static void free_node(struct kv_outbound *out, struct kv_outbound_node *node)
+{
+    out->bytes -= node_cost(node);
+    kv_tally_add(out->chunks->tally, -(int64_t)node_size(node));
+    if (node->piece != NULL)
+        kv_piece_unref(node->piece);
+    give_memory_back(out->chunks, node);
 }
 
 void kv_outbound_fini(struct kv_outbound *out)
@@ -147,6 +168,7 @@ static struct kv_outbound_node *add_node(struct kv_outbound *out, size_t capacit
     kv_queue_push(&out->nodes, &node->link);
     out->last = node;
     out->bytes += node_cost(node);
+    kv_tally_add(out->chunks->tally, (int64_t)node_size(node));
     return node;
 }
 
@@ -234,7 +256,6 @@ void kv_outbound_written(struct kv_outbound *out)
     for (; out->in_flight > 0; out->in_flight--) {
         struct kv_outbound_node *node =
             KV_CONTAINER(kv_queue_pop(&out->nodes), struct kv_outbound_node, link);
-        out->bytes -= node_cost(node);
         free_node(out, node);
     }
 }
@@ -259,7 +280,6 @@ void kv_outbound_drop(struct kv_outbound *out)
     struct kv_link *link;
     while ((link = kv_queue_pop(&out->nodes)) != NULL) {
         struct kv_outbound_node *node = KV_CONTAINER(link, struct kv_outbound_node, link);
-        out->bytes -= node_cost(node);
         free_node(out, node);
     }
     while ((link = kv_queue_pop(&kept)) != NULL)

@@ -6,6 +6,7 @@
 #ifndef KV_NET_OUTBOUND_H
 #define KV_NET_OUTBOUND_H
 
+#include "base/budget.h"
 #include "base/held.h"
 #include "base/list.h"
 #include "net/channel.h"
@@ -13,18 +14,22 @@
 /* A text for any number of connections of one loop. */
 struct kv_piece;
 
-/* lead + head + body + tail, copied. Owns: the caller, one reference. */
-struct kv_piece *kv_piece_create(struct kv_slice lead, struct kv_slice head, struct kv_slice body,
-                                 struct kv_slice tail);
-/* The same, but for the body, which stays where it is. Takes it over. */
-struct kv_piece *kv_piece_create_held(struct kv_slice lead, struct kv_slice head,
-                                      struct kv_held body, struct kv_slice tail);
+/* lead + head + body + tail, copied. tally: of the loop; it counts a piece once, however many
+ * connections send it. Owns: the caller, one reference. */
+struct kv_piece *kv_piece_create(struct kv_tally *tally, struct kv_slice lead, struct kv_slice head,
+                                 struct kv_slice body, struct kv_slice tail);
+/* The same, but the body stays where it is. Takes it over. */
+struct kv_piece *kv_piece_create_held(struct kv_tally *tally, struct kv_slice lead,
+                                      struct kv_slice head, struct kv_held body,
+                                      struct kv_slice tail);
 void kv_piece_unref(struct kv_piece *piece);
 
-/* Chunks for reuse by the queues of a loop, which they outlive. All zero is empty. */
+/* What the queues of a loop share, which it outlives: chunks for reuse, and the tally of their
+ * memory. All zero is empty, and counts nothing. */
 struct kv_chunks {
     struct kv_link *free;
     size_t n;
+    struct kv_tally *tally;
 };
 
 void kv_chunks_fini(struct kv_chunks *chunks);

@@ -25,7 +25,7 @@ void kv_frames_item(struct kv_outbound *out, struct kv_keyspace *keyspace, struc
                     const struct kv_item *item, struct kv_slice tail)
 {
     if (item->value.len > KV_OUTBOUND_LARGEST_COPY) {
-        struct kv_piece *piece = kv_frames_shared(keyspace, head, item, tail);
+        struct kv_piece *piece = kv_frames_shared(out->chunks->tally, keyspace, head, item, tail);
         kv_outbound_append_piece(out, piece);
         kv_piece_unref(piece);
         return;
@@ -53,14 +53,15 @@ void kv_frames_close(struct kv_outbound *out, uint16_t code, struct kv_slice rea
         append(append(at, (struct kv_slice){bytes, sizeof(bytes)}), reason);
 }
 
-struct kv_piece *kv_frames_shared(struct kv_keyspace *keyspace, struct kv_slice head,
-                                  const struct kv_item *item, struct kv_slice tail)
+struct kv_piece *kv_frames_shared(struct kv_tally *tally, struct kv_keyspace *keyspace,
+                                  struct kv_slice head, const struct kv_item *item,
+                                  struct kv_slice tail)
 {
     char header[KV_FRAME_LONGEST_HEADER];
     size_t len = head.len + item->value.len + tail.len;
     char *end = kv_frame_write_header(header, KV_FRAME_TEXT, len);
     struct kv_slice lead = {.bytes = header, .len = (size_t)(end - header)};
     if (item->value.len <= KV_OUTBOUND_LARGEST_COPY)
-        return kv_piece_create(lead, head, item->value, tail);
-    return kv_piece_create_held(lead, head, kv_keyspace_hold(keyspace, item), tail);
+        return kv_piece_create(tally, lead, head, item->value, tail);
+    return kv_piece_create_held(tally, lead, head, kv_keyspace_hold(keyspace, item), tail);
 }

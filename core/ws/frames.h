@@ -25,8 +25,10 @@ void kv_frames_control(struct kv_outbound *out, enum kv_frame_opcode opcode,
 void kv_frames_close(struct kv_outbound *out, uint16_t code, struct kv_slice reason);
 
 /* The text message head + the item's value + tail for any number of connections, by
- * kv_outbound_append_piece(). Takes a share of the item. Owns: the caller, by kv_piece_unref(). */
-struct kv_piece *kv_frames_shared(struct kv_keyspace *keyspace, struct kv_slice head,
-                                  const struct kv_item *item, struct kv_slice tail);
+ * kv_outbound_append_piece(). tally: of their loop. Takes a share of the item. Owns: the caller, by
+ * kv_piece_unref(). */
+struct kv_piece *kv_frames_shared(struct kv_tally *tally, struct kv_keyspace *keyspace,
+                                  struct kv_slice head, const struct kv_item *item,
+                                  struct kv_slice tail);
 
 #endif

@@ -18,7 +18,8 @@
 enum {
     INPUT_PER_TURN = 1 << 20,
     LARGEST_COPY = 65536,
-    LARGEST_KEPT = 4096 /* of a message's parts, until the next one comes in parts */
+    LARGEST_SHORT = 100 << 10, /* of a message's parts; longer ones have a mapping of their own */
+    LARGEST_KEPT = 4096        /* of a message's parts, until the next one comes in parts */
 };
 
 enum {
@@ -145,6 +146,7 @@ static void handle_message(struct kv_session *session, int outcome,
 struct kv_reading {
     struct kv_job job;
     struct kv_session *session; /* NULL: it is gone */
+    struct kv_charge charge;    /* for the text */
     struct kv_message_limits limits;
     struct kv_buffer text;
     struct kv_buffer scratch;
@@ -170,6 +172,7 @@ static void on_read_by_worker(struct kv_job *job)
         handle_message(session, reading->outcome, &reading->message, &reading->error);
         kv_session_activate(session);
     }
+    kv_charge_set(&reading->charge, 0);
     kv_buffer_fini(&reading->text);
     kv_buffer_fini(&reading->scratch);
     free(reading);
@@ -183,6 +186,8 @@ static void give_to_worker(struct kv_session *session)
     reading->limits = limits_of(session);
     reading->text = session->incoming.parts;
     session->incoming.parts = (struct kv_buffer){0};
+    reading->charge.tally = session->here->tally;
+    kv_charge_set(&reading->charge, reading->text.len);
     session->reading = reading;
     reading->job.work = read_on_worker;
     reading->job.done = on_read_by_worker;
@@ -218,7 +223,9 @@ static void handle_parts(struct kv_session *session)
 static void take_part(struct kv_session *session, const struct kv_frame_piece *piece)
 {
     struct kv_buffer *parts = &session->incoming.parts;
-    if (piece->bytes.len != 0 && kv_buffer_try_reserve(parts, piece->bytes.len) == NULL) {
+    size_t len = piece->bytes.len;
+    bool becomes_long = parts->len + len > LARGEST_SHORT && parts->capacity < KV_BUFFER_MAPPED;
+    if (len != 0 && kv_buffer_try_reserve(parts, becomes_long ? KV_BUFFER_MAPPED : len) == NULL) {
         hang_up(session, KV_CLOSE_INTERNAL_ERROR);
         return;
     }
@@ -274,6 +281,13 @@ void kv_input_fini(struct kv_session *session)
     kv_buffer_fini(&session->incoming.parts);
     if (session->reading != NULL)
         session->reading->session = NULL;
+}
+
+void kv_input_drop(struct kv_session *session)
+{
+    session->incoming.is_over = true;
+    kv_buffer_fini(&session->incoming.parts);
+    kv_channel_keep(&session->connection->channel, 0);
 }
 
 bool kv_input_is_left(const struct kv_session *session)
@@ -332,6 +346,7 @@ void kv_input_process(struct kv_session *session)
     size_t most = len < INPUT_PER_TURN ? len : INPUT_PER_TURN;
     bool is_dropped = session->incoming.is_over || session->state == KV_SESSION_SHUT;
     size_t n_taken = is_dropped ? len : take_frames(session, bytes, most);
+    kv_channel_keep(channel, kv_buffer_bytes(&session->incoming.parts));
     kv_channel_consume(channel, n_taken);
     session->incoming.n_taken += n_taken;
 }

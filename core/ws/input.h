@@ -9,6 +9,9 @@
 void kv_input_init(struct kv_session *session);
 void kv_input_fini(struct kv_session *session);
 
+/* Takes no more, and forgets the message that is arriving. */
+void kv_input_drop(struct kv_session *session);
+
 /* Takes messages from what has been read. May leave some for later. */
 void kv_input_process(struct kv_session *session);
 

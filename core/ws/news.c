@@ -50,7 +50,8 @@ static struct kv_piece *frame(struct kv_ws_loop *here, const struct kv_delivery 
     } else {
         kv_state_text_begin(out, news->key, NULL, has_value);
     }
-    return kv_frames_shared(keyspace, kv_buffer_slice(out), &news->state, KV_SLICE("}}"));
+    return kv_frames_shared(here->tally, keyspace, kv_buffer_slice(out), &news->state,
+                            KV_SLICE("}}"));
 }
 
 static void release_piece(void *made)

@@ -14,6 +14,7 @@
 
 enum {
     CLOSE_TIMEOUT_MS = 5000,
+    SHORT_CLOSE_TIMEOUT_MS = 500,
     SHORTEST_TICK_MS = 20
 };
 
@@ -241,10 +242,11 @@ static void watch_silence(struct kv_session *session)
 }
 
 /* The peer has a moment to read why. */
-static void give_up(struct kv_session *session, uint16_t code, const char *reason)
+static void give_up(struct kv_session *session, uint16_t code, const char *reason,
+                    int64_t timeout_ms)
 {
     kv_session_close(session, code, reason);
-    kv_timer_start(session->here->loop, &session->timer, now_ms(session) + CLOSE_TIMEOUT_MS);
+    kv_timer_start(session->here->loop, &session->timer, now_ms(session) + timeout_ms);
 }
 
 static void watch_peer(struct kv_session *session)
@@ -252,12 +254,31 @@ static void watch_peer(struct kv_session *session)
     if (is_stalled(session)) {
         kv_outbound_drop(&session->out);
         give_up(session, KV_CLOSE_TRY_AGAIN_LATER,
-                "the connection does not read what it is sent, or too slowly");
+                "the connection does not read what it is sent, or too slowly", CLOSE_TIMEOUT_MS);
     } else if (is_late(session)) {
-        give_up(session, KV_CLOSE_POLICY, "the message has not arrived in time");
+        give_up(session, KV_CLOSE_POLICY, "the message has not arrived in time", CLOSE_TIMEOUT_MS);
     } else {
         watch_silence(session);
     }
+}
+
+static size_t holds(const void *user)
+{
+    const struct kv_session *session = user;
+    return kv_client_holds(session->client);
+}
+
+static void give_way(void *user)
+{
+    struct kv_session *session = user;
+    if (!kv_session_talks(session)) {
+        kv_session_destroy(session);
+        return;
+    }
+    kv_outbound_drop(&session->out);
+    kv_input_drop(session);
+    give_up(session, KV_CLOSE_TRY_AGAIN_LATER, "the server has no memory left for the connection",
+            SHORT_CLOSE_TIMEOUT_MS);
 }
 
 static void on_timer(struct kv_timer *timer)
@@ -274,8 +295,11 @@ static void on_timer(struct kv_timer *timer)
 
 void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection)
 {
-    static const struct kv_protocol protocol = {
-        .on_read = on_read, .on_written = on_written, .keeps_time = true};
+    static const struct kv_protocol protocol = {.on_read = on_read,
+                                                .on_written = on_written,
+                                                .holds = holds,
+                                                .give_way = give_way,
+                                                .keeps_time = true};
     struct kv_session *session = kv_calloc(1, sizeof(*session));
     session->here = here;
     session->connection = connection;

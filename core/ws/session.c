@@ -14,7 +14,7 @@ bool kv_session_may_read(const struct kv_session *session)
         return true; /* until the peer's close has come */
     return session->state == KV_SESSION_OPEN && !session->here->is_draining &&
            session->reading == NULL && session->client->n_commands < config->max_pending &&
-           session->out.bytes < config->max_unsent_bytes;
+           kv_client_takes_more(session->client);
 }
 
 void kv_session_begin_closing(struct kv_session *session)

@@ -21,6 +21,7 @@ struct kv_ws_loop {
     const struct kv_ws_config *config;
     struct kv_workers *workers;
     struct kv_loop *loop;
+    struct kv_tally *tally; /* NULL: nothing is counted */
     struct kv_keyspace_loop *keyspace;
     struct kv_list sessions;
     struct kv_list active;

@@ -51,15 +51,17 @@ static void init_loop(struct kv_ws *ws, struct kv_keyspace *keyspace, struct kv_
     kv_loop_add_stage(loop, &here->stage);
 }
 
-struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_keyspace *keyspace,
-                           struct kv_workers *workers, struct kv_loop *const *loops,
-                           uint32_t n_loops)
+struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_net *net,
+                           struct kv_keyspace *keyspace, struct kv_workers *workers,
+                           struct kv_loop *const *loops, uint32_t n_loops)
 {
     struct kv_ws *ws = kv_calloc(1, sizeof(*ws) + n_loops * sizeof(struct kv_ws_loop));
     ws->config = *config;
     ws->n_loops = n_loops;
-    for (uint32_t i = 0; i < n_loops; i++)
+    for (uint32_t i = 0; i < n_loops; i++) {
+        ws->loops[i].tally = kv_net_tally(net, i);
         init_loop(ws, keyspace, workers, i, loops[i]);
+    }
     return ws;
 }
 

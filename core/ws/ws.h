@@ -6,16 +6,16 @@
 
 #include "keyspace/keyspace.h"
 #include "loop/workers.h"
-#include "net/connection.h"
+#include "net/net.h"
 #include "ws/config.h"
 
 struct kv_ws;
 
 /* Adds a stage to each loop, after the keyspace's. Before the loops run. Lent until
- * kv_ws_destroy(): keyspace, worker, loops. */
-struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_keyspace *keyspace,
-                           struct kv_workers *workers, struct kv_loop *const *loops,
-                           uint32_t n_loops);
+ * kv_ws_destroy(): net, keyspace, workers, loops. */
+struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_net *net,
+                           struct kv_keyspace *keyspace, struct kv_workers *workers,
+                           struct kv_loop *const *loops, uint32_t n_loops);
 
 /* Serves a connection that has been upgraded, beginning with the input that is there. On the thread
  * of that loop, whose connection it is. */

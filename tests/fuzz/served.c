@@ -143,7 +143,8 @@ static void make_server(bool has_fast_path)
                                                                  .upgrade = &server->upgrade,
                                                                  .loops = &server->loop,
                                                                  .n_loops = 1});
-    server->ws = kv_ws_create(&ws, server->keyspace, server->workers, &server->loop, 1);
+    server->ws =
+        kv_ws_create(&ws, server->net, server->keyspace, server->workers, &server->loop, 1);
 }
 
 /* Returns: whether something came. */

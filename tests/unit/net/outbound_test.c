@@ -45,8 +45,8 @@ static int set_up(void **state)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0)
         return -1;
     setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &(int){4096}, sizeof(int));
-    rig.channel.ops = &kv_channel_plain;
-    rig.channel.sock = h2o_evloop_socket_create(kv_loop_evloop(rig.loop), ends[0], 0);
+    kv_channel_init(&rig.channel, h2o_evloop_socket_create(kv_loop_evloop(rig.loop), ends[0], 0),
+                    NULL);
     kv_channel_attach(&rig.channel, NULL, NULL, on_written);
     rig.peer = ends[1];
     return 0;
@@ -73,8 +73,8 @@ static void append_long(char letter)
 {
     char text[LONG];
     memset(text, letter, sizeof(text));
-    struct kv_piece *piece =
-        kv_piece_create(KV_SLICE(""), (struct kv_slice){text, LONG}, KV_SLICE(""), KV_SLICE(""));
+    struct kv_piece *piece = kv_piece_create(NULL, KV_SLICE(""), (struct kv_slice){text, LONG},
+                                             KV_SLICE(""), KV_SLICE(""));
     kv_outbound_append_piece(&rig.out, piece);
     kv_piece_unref(piece);
 }

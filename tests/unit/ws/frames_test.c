@@ -92,7 +92,7 @@ static void a_frame_has_a_header_of_all_its_parts(void **state)
 {
     static const struct kv_item item = {.value = {"mm", 2}};
     (void)state;
-    struct kv_piece *frame = kv_frames_shared(NULL, KV_SLICE("mmm"), &item, KV_SLICE("m"));
+    struct kv_piece *frame = kv_frames_shared(NULL, NULL, KV_SLICE("mmm"), &item, KV_SLICE("m"));
     kv_outbound_init(&out, &chunks);
     kv_outbound_append_piece(&out, frame);
     kv_piece_unref(frame);

@@ -1,0 +1,42 @@
+/*
+ * Relief: what a loop does while the memory of all connections is used up (base/budget.h). Those
+ * who wait for memory go on as soon as some has been given back; and where that takes too long, the
+ * connections that hold the most are closed. After a peak, freed memory goes back to the system.
+ *
+ * Threads: all of it belongs to a loop.
+ */
+#ifndef KV_NET_RELIEF_H
+#define KV_NET_RELIEF_H
+
+#include "loop/workers.h"
+#include "net/connection.h"
+
+/* The most that a connection of each loop holds, of those which hold memory up. */
+struct kv_largest {
+    _Atomic size_t bytes;
+};
+
+struct kv_relief {
+    /* Lent. */
+    struct kv_connections *connections; /* with a tally */
+    struct kv_workers *workers;
+    struct kv_largest *largest; /* of all loops */
+    uint32_t n_loops;
+    uint32_t loop;
+
+    /* Its own. */
+    struct kv_waits waits;
+    struct kv_timer timer;
+    int64_t strained_since_ms; /* 0: it is not */
+    uint32_t n_trims_due;      /* of freed memory */
+    int64_t trimmed_ms;
+};
+
+void kv_relief_start(struct kv_relief *relief);
+void kv_relief_fini(struct kv_relief *relief);
+
+/* Does what is due; also to be called now and then, as other loops may need the memory of this one.
+ */
+void kv_relief_run(struct kv_relief *relief);
+
+#endif

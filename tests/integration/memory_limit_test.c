@@ -1,0 +1,284 @@
+/*
+ * Crowds that make the server keep much for each of them: all connections together hold no more
+ * than `limits.memory` and a quarter, others are served meanwhile, and the memory comes back.
+ * Measured is the resident memory of the process, against what it was before.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+
+enum {
+    KIB = 1 << 10,
+    MIB = 1 << 20,
+    NARROW = 16 * KIB, /* receive buffer of a client that does not read */
+    LIMIT_MIB = 96,
+    BOUND_MIB = LIMIT_MIB * 5 / 4,
+    LEFT_MIB = LIMIT_MIB / 4, /* may be kept when the crowd is gone */
+    CROWD = 150,
+    QUIET_MS = 100,
+};
+
+#define CONFIGURATION                                                                              \
+    "limits: {memory: 96MiB, value: 16MiB, message: 17MiB}\n"                                      \
+    "timeouts: {request_progress: 60s, stalled_reader: 60s}\n"
+
+static int group_start(void **state)
+{
+    return kv_test_group_start_with(state, CONFIGURATION);
+}
+
+/* What a sanitizer keeps of freed memory, and beside what is allocated, is no measure. */
+static void need_plain_memory(void)
+{
+    if (KV_TEST_SHARE != 1)
+        kv_test_skip_for("a sanitizer keeps memory of its own");
+}
+
+static size_t resident(const struct kv_test_server *server)
+{
+    return kv_test_program_resident(&server->program);
+}
+
+struct crowd {
+    const struct kv_test_server *server;
+    size_t baseline;
+    struct kv_test_ws members[CROWD];
+};
+
+/* Connections that do not read. is_websocket: after an upgrade. */
+static struct crowd *gather(void **state, bool is_websocket)
+{
+    struct crowd *crowd = calloc(1, sizeof(*crowd));
+    crowd->server = *state;
+    for (int i = 0; i < CROWD; i++) {
+        struct kv_test_ws *member = &crowd->members[i];
+        *member = (struct kv_test_ws){.mask = 0x55aa55aa};
+        kv_test_stream_open_narrow(&member->stream, crowd->server->port, NARROW);
+        if (is_websocket)
+            kv_test_ws_upgrade(member);
+    }
+    kv_test_program_forget_peak(&crowd->server->program);
+    crowd->baseline = resident(crowd->server);
+    return crowd;
+}
+
+/* A client with little to ask is served at once. */
+static void expect_service(const struct crowd *crowd)
+{
+    kv_test_store(crowd->server->port, "small", "1");
+    kv_test_expect_value(crowd->server->port, "small", "1");
+}
+
+/* Everybody sends what is queued, as far as the server takes it. */
+static void press(struct crowd *crowd)
+{
+    bool has_moved = true;
+    for (int i = 0; i < CROWD; i++)
+        crowd->members[i].stream.is_paused = true;
+    while (has_moved) {
+        has_moved = false;
+        for (int i = 0; i < CROWD; i++) {
+            struct kv_test_stream *stream = &crowd->members[i].stream;
+            if (stream->out_at < stream->out.len && !stream->is_ended)
+                has_moved |= kv_test_stream_turn(&stream, 1, 1);
+        }
+        expect_service(crowd);
+    }
+}
+
+static void expect_bound(const struct crowd *crowd)
+{
+    size_t peak = kv_test_program_peak(&crowd->server->program);
+    print_message("from %zu MiB to %zu MiB at most, %zu MiB now\n", crowd->baseline / MIB,
+                  peak / MIB, resident(crowd->server) / MIB);
+    assert_in_range(peak, 0, crowd->baseline + (size_t)BOUND_MIB * MIB);
+}
+
+/* The crowd goes, and what was kept for it is given back. */
+static void disperse(struct crowd *crowd)
+{
+    int64_t deadline_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    for (int i = 0; i < CROWD; i++)
+        kv_test_ws_close(&crowd->members[i]);
+    while (resident(crowd->server) > crowd->baseline + (size_t)LEFT_MIB * MIB) {
+        if (kv_test_now_ms() >= deadline_ms)
+            fail_msg("%zu MiB are not given back",
+                     (resident(crowd->server) - crowd->baseline) / MIB);
+        kv_test_sleep_ms(QUIET_MS);
+    }
+    print_message("%zu MiB at the end\n", resident(crowd->server) / MIB);
+    free(crowd);
+}
+
+static char *make_value(size_t len)
+{
+    char *value = kv_test_letters('v', len);
+    value[0] = value[len - 1] = '"';
+    return value;
+}
+
+enum {
+    VALUES = 40,
+    ROUNDS = 4,
+};
+
+static void store_values(uint16_t port)
+{
+    char *value = make_value(MIB);
+    char key[16];
+    for (int i = 0; i < VALUES; i++) {
+        snprintf(key, sizeof(key), "long-%d", i);
+        kv_test_store(port, key, value);
+        kv_test_expect_value(port, key, value); /* the engine's cache has it before */
+    }
+    free(value);
+}
+
+static void ask_for_values(struct kv_test_stream *stream, const char *headers)
+{
+    char path[32];
+    for (int i = 0; i < ROUNDS * VALUES; i++) {
+        snprintf(path, sizeof(path), "/storage/long-%d", i % VALUES);
+        kv_test_http_write(&stream->out, "GET", kv_slice_of(path), headers, (struct kv_slice){0});
+    }
+}
+
+static void crowd_asks_for_values(void **state, const char *headers)
+{
+    need_plain_memory();
+    store_values(kv_test_port(state));
+    struct crowd *crowd = gather(state, false);
+    for (int i = 0; i < CROWD; i++)
+        ask_for_values(&crowd->members[i].stream, headers);
+    press(crowd);
+    expect_bound(crowd);
+    disperse(crowd);
+}
+
+static void unread_answers_to_pipelines_stay_within_the_limit(void **state)
+{
+    crowd_asks_for_values(state, NULL);
+}
+
+static void unread_answers_by_libh2o_stay_within_the_limit(void **state)
+{
+    crowd_asks_for_values(state, "Origin: http://localhost\r\n");
+}
+
+static void unread_answers_to_messages_stay_within_the_limit(void **state)
+{
+    need_plain_memory();
+    store_values(kv_test_port(state));
+    struct crowd *crowd = gather(state, true);
+    for (int i = 0; i < CROWD; i++)
+        for (int k = 0; k < ROUNDS * VALUES; k++)
+            kv_test_ws_put_text(&crowd->members[i],
+                                "{\"type\":\"get\",\"payload\":{\"key\":\"long-%d\"}}", k % VALUES);
+    press(crowd);
+    expect_bound(crowd);
+    disperse(crowd);
+}
+
+static void bodies_that_do_not_end_stay_within_the_limit(void **state)
+{
+    need_plain_memory();
+    char *part = kv_test_letters(' ', 4 * MIB);
+    struct crowd *crowd = gather(state, false);
+    for (int i = 0; i < CROWD; i++) {
+        struct kv_test_stream *stream = &crowd->members[i].stream;
+        kv_test_stream_put(stream, KV_SLICE("POST /storage/body HTTP/1.1\r\nHost: localhost\r\n"
+                                            "Content-Length: 8000000\r\n\r\n"));
+        kv_test_stream_put(stream, kv_slice_of(part));
+    }
+    press(crowd);
+    expect_bound(crowd);
+    disperse(crowd);
+    free(part);
+}
+
+static void chunks_that_do_not_end_stay_within_the_limit(void **state)
+{
+    enum {
+        CHUNKS = 600000
+    };
+    need_plain_memory();
+    struct crowd *crowd = gather(state, false);
+    for (int i = 0; i < CROWD; i++) {
+        struct kv_test_stream *stream = &crowd->members[i].stream;
+        kv_test_stream_put(stream, KV_SLICE("POST /storage/chunks HTTP/1.1\r\nHost: localhost\r\n"
+                                            "Transfer-Encoding: chunked\r\n\r\n"));
+        for (int k = 0; k < CHUNKS; k++)
+            kv_test_stream_put(stream, KV_SLICE("1\r\n \r\n"));
+    }
+    press(crowd);
+    expect_bound(crowd);
+    disperse(crowd);
+}
+
+static void messages_that_do_not_end_stay_within_the_limit(void **state)
+{
+    need_plain_memory();
+    char *part = kv_test_letters(' ', 4 * MIB);
+    struct crowd *crowd = gather(state, true);
+    for (int i = 0; i < CROWD; i++)
+        kv_test_ws_put_frame(&crowd->members[i], KV_TEST_WS_TEXT, kv_slice_of(part));
+    press(crowd);
+    expect_bound(crowd);
+    disperse(crowd);
+    free(part);
+}
+
+static void subscribers_that_do_not_read_stay_within_the_limit(void **state)
+{
+    enum {
+        KEYS = 1000,
+        CHANGES = 5 * KEYS,
+        LEN = 900
+    };
+    need_plain_memory();
+    struct kv_test_ws writer;
+    char *value = make_value(LEN);
+    struct crowd *crowd = gather(state, true);
+    for (int i = 0; i < CROWD; i++)
+        for (int k = 0; k < KEYS; k++)
+            kv_test_ws_put_text(&crowd->members[i],
+                                "{\"type\":\"subscribe\",\"payload\":{\"key\":\"key-%d\"}}", k);
+    press(crowd);
+    kv_test_program_forget_peak(&crowd->server->program);
+    crowd->baseline = resident(crowd->server);
+    kv_test_ws_open(&writer, crowd->server->port);
+    for (int k = 0; k < CHANGES; k++) {
+        value[1 + k % 7] = (char)('a' + k % 26);
+        kv_test_ws_put_text(&writer,
+                            "{\"type\":\"set\",\"payload\":{\"key\":\"key-%d\",\"value\":%s}}",
+                            k % KEYS, value);
+        if (k % 100 == 0)
+            kv_test_ws_expect_nothing(&writer);
+    }
+    kv_test_ws_expect_nothing(&writer);
+    expect_service(crowd);
+    expect_bound(crowd);
+    kv_test_ws_close(&writer);
+    disperse(crowd);
+    free(value);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(unread_answers_to_pipelines_stay_within_the_limit),
+        cmocka_unit_test(unread_answers_by_libh2o_stay_within_the_limit),
+        cmocka_unit_test(unread_answers_to_messages_stay_within_the_limit),
+        cmocka_unit_test(bodies_that_do_not_end_stay_within_the_limit),
+        cmocka_unit_test(chunks_that_do_not_end_stay_within_the_limit),
+        cmocka_unit_test(messages_that_do_not_end_stay_within_the_limit),
+        cmocka_unit_test(subscribers_that_do_not_read_stay_within_the_limit),
+    };
+    return cmocka_run_group_tests(tests, group_start, kv_test_group_stop);
+}
