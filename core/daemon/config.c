@@ -360,6 +360,7 @@ static void read_ws(struct kv_config *config)
     const struct kv_option_value *limits = &config->values[CONFIG_LIMITS];
     const struct kv_option_value *timeouts = &config->values[CONFIG_TIMEOUTS];
     config->ws = (struct kv_ws_config){
+        .version = KV_VERSION,
         .max_key_bytes = config->http.max_key_bytes,
         .max_value_bytes = config->http.max_value_bytes,
         .max_message_bytes = (size_t)field(limits, LIMIT_MESSAGE)->integer,

@@ -67,6 +67,11 @@ struct kv_answer kv_answer_of(struct kv_command *command)
         return (struct kv_answer){.status = 202, .revision = command->revision};
     if (command->kind == KV_COMMAND_DELETE && (is_done || command->status == KV_MISSING))
         return (struct kv_answer){.status = 200};
+    if (command->kind == KV_COMMAND_UPDATE && command->status == KV_MISSING)
+        return (struct kv_answer){.status = 404, .error = kv_command_status_text(KV_MISSING)};
+    if (command->kind == KV_COMMAND_UPDATE && is_done)
+        return (struct kv_answer){.status = command->update->compute == NULL ? 202 : 200,
+                                  .revision = command->revision};
     return answer_failure(command);
 }
 

@@ -30,7 +30,8 @@ struct kv_answer {
     struct kv_item item;    /* owned; revision 0: none */
 };
 
-/* The answer to a finished GET, SET or DELETE. It takes the item over; an error's text lives as
+/* The answer to a finished GET, SET, DELETE or UPDATE; that of an UPDATE that has a result is
+ * without it. It takes the item over; an error's text lives as
  * long as the command. */
 struct kv_answer kv_answer_of(struct kv_command *command);
 

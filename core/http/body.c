@@ -1,10 +1,16 @@
 /* One pass over the text; unknown members are checked and skipped. */
 #include "http/body.h"
 
+#include "protocol/edit.h"
+#include "wire/integer.h"
 #include "wire/json.h"
+#include "wire/quote.h"
 #include "wire/ttl.h"
 
 #define SHAPE "the body is {\"value\": \xe2\x80\xa6, \"ttl\"?: \xe2\x80\xa6}"
+#define PATCH_SHAPE                                                                                \
+    "the body is {\"ttl\": \xe2\x80\xa6} or {\"increment\": \xe2\x80\xa6, \"ttl\"?: "              \
+    "\xe2\x80\xa6}; a merge patch is application/merge-patch+json"
 
 static bool is_space(char byte)
 {
@@ -20,37 +26,98 @@ static bool begins_an_object(struct kv_slice text)
 }
 
 /* Where the text is not even the beginning of an object, the shape says more than the fault. */
-static int refuse(struct kv_slice text, const struct kv_json_error *bad, struct kv_error *reterr)
+static int refuse(const char *shape, struct kv_slice text, const struct kv_json_error *bad,
+                  struct kv_error *reterr)
 {
     struct kv_error fault;
     kv_json_error_tell(bad, &fault);
     if (begins_an_object(text))
         return kv_error_set(reterr, "%s", fault.text);
     if (text.len == 0)
-        return kv_error_set(reterr, SHAPE ", not empty");
+        return kv_error_set(reterr, "%s, not empty", shape);
     if (bad->what != KV_JSON_NOT_OBJECT)
-        return kv_error_set(reterr, SHAPE "; %s", fault.text);
+        return kv_error_set(reterr, "%s; %s", shape, fault.text);
     struct kv_slice value = {text.bytes + bad->offset, text.len - bad->offset};
-    return kv_error_set(reterr, SHAPE ", not %s", kv_json_type_name(kv_json_type_of(value)));
+    return kv_error_set(reterr, "%s, not %s", shape, kv_json_type_name(kv_json_type_of(value)));
 }
 
-int kv_http_body_read(struct kv_slice text, uint32_t max_depth, struct kv_http_body *ret_body,
+static int read_ttl(struct kv_slice value, struct kv_http_body *body, struct kv_error *reterr)
+{
+    body->ttl_is_given = value.bytes != NULL;
+    return body->ttl_is_given ? kv_ttl_parse(value, &body->ttl_ms, reterr) : 0;
+}
+
+static int read_write(struct kv_slice text, uint32_t max_depth, struct kv_http_body *body,
                       struct kv_error *reterr)
 {
     struct kv_json_field fields[] = {{.name = KV_SLICE("value")}, {.name = KV_SLICE("ttl")}};
     struct kv_json_error bad;
     if (kv_json_read_object(text, max_depth + 1, fields, 2, &bad) != 0)
-        return refuse(text, &bad, reterr);
-    *ret_body = (struct kv_http_body){.value = fields[0].value,
-                                      .ttl_is_given = fields[1].value.bytes != NULL};
-    if (ret_body->value.bytes == NULL)
+        return refuse(SHAPE, text, &bad, reterr);
+    body->value = fields[0].value;
+    if (body->value.bytes == NULL)
         return kv_error_set(reterr, SHAPE "; \"value\" is missing");
-    return ret_body->ttl_is_given ? kv_ttl_parse(fields[1].value, &ret_body->ttl_ms, reterr) : 0;
+    return read_ttl(fields[1].value, body, reterr);
 }
 
-void kv_http_body_apply(const struct kv_http_body *body, struct kv_command *command)
+static int read_increment(struct kv_slice value, struct kv_http_body *body, struct kv_error *reterr)
 {
-    command->value = body->value;
+    body->increments = value.bytes != NULL;
+    if (!body->increments || kv_integer_read(value, &body->by))
+        return 0;
+    return kv_error_set(reterr, "\"increment\" is no integer of at most 2^63-1 in magnitude: %s",
+                        kv_quote(value).text);
+}
+
+static int read_patch(struct kv_slice text, uint32_t max_depth, struct kv_http_body *body,
+                      struct kv_error *reterr)
+{
+    struct kv_json_field fields[] = {{.name = KV_SLICE("increment")}, {.name = KV_SLICE("ttl")}};
+    struct kv_json_error bad;
+    if (kv_json_read_object(text, max_depth + 1, fields, 2, &bad) != 0)
+        return refuse(PATCH_SHAPE, text, &bad, reterr);
+    if (read_increment(fields[0].value, body, reterr) != 0 ||
+        read_ttl(fields[1].value, body, reterr) != 0)
+        return -1;
+    return body->increments || body->ttl_is_given ? 0 : kv_error_set(reterr, PATCH_SHAPE);
+}
+
+static int read_merge_patch(struct kv_slice text, uint32_t max_depth, struct kv_http_body *body,
+                            struct kv_error *reterr)
+{
+    struct kv_json_error bad;
+    if (kv_json_check(text, max_depth, &body->value, &bad) != 0)
+        return kv_json_error_tell(&bad, reterr);
+    return 0;
+}
+
+int kv_http_body_read(enum kv_body_form form, struct kv_slice text, uint32_t max_depth,
+                      struct kv_http_body *ret_body, struct kv_error *reterr)
+{
+    *ret_body = (struct kv_http_body){.form = form};
+    switch (form) {
+    case KV_BODY_WRITE:
+        return read_write(text, max_depth, ret_body, reterr);
+    case KV_BODY_PATCH:
+        return read_patch(text, max_depth, ret_body, reterr);
+    default:
+        return read_merge_patch(text, max_depth, ret_body, reterr);
+    }
+}
+
+struct kv_command *kv_http_body_command(const struct kv_http_body *body,
+                                        struct kv_keyspace_loop *home, size_t max_bytes)
+{
+    bool is_write = body->form == KV_BODY_WRITE;
+    struct kv_command *command =
+        kv_command_create(home, is_write ? KV_COMMAND_SET : KV_COMMAND_UPDATE);
     command->ttl_is_given = body->ttl_is_given;
     command->ttl_ms = body->ttl_ms;
+    if (is_write)
+        command->value = body->value;
+    else if (body->form == KV_BODY_MERGE_PATCH)
+        kv_edit_merge(command, body->value, max_bytes);
+    else if (body->increments)
+        kv_edit_increment(command, body->by);
+    return command;
 }

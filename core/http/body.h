@@ -1,23 +1,35 @@
 /*
- * The body of a write: {"value": any, "ttl"?: number | string} (PROTOCOL A1).
+ * The bodies of writes (PROTOCOL A1, B1).
  */
 #ifndef KV_HTTP_BODY_H
 #define KV_HTTP_BODY_H
 
 #include "keyspace/keyspace.h"
 
+/* What a body says is decided by the request's method and type, before it is read. */
+enum kv_body_form {
+    KV_BODY_WRITE,       /* {"value": any, "ttl"?: number | string} */
+    KV_BODY_PATCH,       /* {"ttl": …} or {"increment": integer, "ttl"?: …} */
+    KV_BODY_MERGE_PATCH, /* any JSON: application/merge-patch+json */
+};
+
 struct kv_http_body {
-    struct kv_slice value; /* of the text */
+    enum kv_body_form form;
+    struct kv_slice value; /* WRITE, MERGE_PATCH: of the text */
     bool ttl_is_given;
     int64_t ttl_ms;
+    bool increments; /* PATCH */
+    int64_t by;
 };
 
 /* Reads one. max_depth: of the value; the object that it stands in is not counted.
  * Returns: 0, or -1 and *reterr. Threads: any. */
-int kv_http_body_read(struct kv_slice text, uint32_t max_depth, struct kv_http_body *ret_body,
-                      struct kv_error *reterr);
+int kv_http_body_read(enum kv_body_form form, struct kv_slice text, uint32_t max_depth,
+                      struct kv_http_body *ret_body, struct kv_error *reterr);
 
-/* Makes it what the SET writes. */
-void kv_http_body_apply(const struct kv_http_body *body, struct kv_command *command);
+/* The command that it asks for: a SET, or an UPDATE. max_bytes: of the value that a merge makes.
+ * Owns: the caller. The body's bytes are lent to it. */
+struct kv_command *kv_http_body_command(const struct kv_http_body *body,
+                                        struct kv_keyspace_loop *home, size_t max_bytes);
 
 #endif

@@ -6,9 +6,10 @@ static const struct {
     struct kv_slice name;
     enum kv_method method;
 } methods[] = {
-    {{"GET", 3}, KV_METHOD_GET},       {{"HEAD", 4}, KV_METHOD_HEAD},
-    {{"POST", 4}, KV_METHOD_POST},     {{"PUT", 3}, KV_METHOD_PUT},
-    {{"DELETE", 6}, KV_METHOD_DELETE}, {{"OPTIONS", 7}, KV_METHOD_OPTIONS},
+    {{"GET", 3}, KV_METHOD_GET},         {{"HEAD", 4}, KV_METHOD_HEAD},
+    {{"POST", 4}, KV_METHOD_POST},       {{"PUT", 3}, KV_METHOD_PUT},
+    {{"PATCH", 5}, KV_METHOD_PATCH},     {{"DELETE", 6}, KV_METHOD_DELETE},
+    {{"OPTIONS", 7}, KV_METHOD_OPTIONS},
 };
 
 enum {
@@ -43,6 +44,7 @@ struct kv_slice kv_header_name(enum kv_header_id id)
         [KV_HEADER_WEBSOCKET_KEY] = {"sec-websocket-key", 17},
         [KV_HEADER_WEBSOCKET_VERSION] = {"sec-websocket-version", 21},
         [KV_HEADER_WEBSOCKET_PROTOCOL] = {"sec-websocket-protocol", 22},
+        [KV_HEADER_CONTENT_TYPE] = {"content-type", 12},
     };
     return names[id];
 }
@@ -75,6 +77,17 @@ size_t kv_request_count_header(const struct kv_request *request, enum kv_header_
     for (size_t at = 0; kv_request_next_header(request, id, &at, &value);)
         n++;
     return n;
+}
+
+bool kv_request_has_type(const struct kv_request *request, struct kv_slice type)
+{
+    struct kv_slice value = kv_request_header(request, KV_HEADER_CONTENT_TYPE);
+    if (value.len < type.len || strncasecmp(value.bytes, type.bytes, type.len) != 0)
+        return false;
+    if (value.len == type.len)
+        return true;
+    char next = value.bytes[type.len];
+    return next == ';' || next == ' ' || next == '\t';
 }
 
 bool kv_request_asks_for_websocket(const struct kv_request *request)

@@ -14,11 +14,12 @@ enum kv_method {
     KV_METHOD_PUT = 1 << 3,
     KV_METHOD_DELETE = 1 << 4,
     KV_METHOD_OPTIONS = 1 << 5,
+    KV_METHOD_PATCH = 1 << 6,
 };
 
 enum {
     KV_METHODS_READING = KV_METHOD_GET | KV_METHOD_HEAD,
-    KV_METHODS_WRITING = KV_METHOD_POST | KV_METHOD_PUT | KV_METHOD_DELETE,
+    KV_METHODS_WRITING = KV_METHOD_POST | KV_METHOD_PUT | KV_METHOD_PATCH | KV_METHOD_DELETE,
 };
 
 enum kv_method kv_method_of(struct kv_slice name);
@@ -30,7 +31,8 @@ struct kv_methods_text {
 struct kv_methods_text kv_methods_text(uint32_t methods);
 
 /* The headers that any resource or check looks at, and no others: so the fast path knows which
- * requests it must leave to the other carrier. */
+ * requests it must leave to the other carrier. (All but the last, which only PATCH looks at, and
+ * the fast path carries none.) */
 enum kv_header_id {
     KV_HEADER_ORIGIN,
     KV_HEADER_IF_MATCH,
@@ -39,6 +41,7 @@ enum kv_header_id {
     KV_HEADER_WEBSOCKET_KEY,
     KV_HEADER_WEBSOCKET_VERSION,
     KV_HEADER_WEBSOCKET_PROTOCOL,
+    KV_HEADER_CONTENT_TYPE,
     KV_N_HEADERS
 };
 
@@ -74,6 +77,9 @@ struct kv_slice kv_request_header(const struct kv_request *request, enum kv_head
 
 /* How many lines of a header there are. */
 size_t kv_request_count_header(const struct kv_request *request, enum kv_header_id id);
+
+/* Whether its Content-Type is this media type, whatever its parameters. type: in small letters. */
+bool kv_request_has_type(const struct kv_request *request, struct kv_slice type);
 
 /* Whether it asks to make a WebSocket of the connection. */
 bool kv_request_asks_for_websocket(const struct kv_request *request);

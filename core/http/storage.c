@@ -42,6 +42,34 @@ static void on_written(struct kv_command *command)
     kv_exchange_answer(command->owner, &answer);
 }
 
+/* Returns: false where there is no memory for the text. */
+static bool add_result(struct kv_exchange *exchange, const struct kv_command *command,
+                       struct kv_answer *answer)
+{
+    struct kv_buffer *out = &exchange->here->text;
+    out->len = 0;
+    if (kv_buffer_try_reserve(out, command->value.len + KV_VALUE_HEAD.len + KV_VALUE_TAIL.len) ==
+        NULL)
+        return false;
+    kv_buffer_append(out, KV_VALUE_HEAD);
+    kv_buffer_append(out, command->value);
+    kv_buffer_append(out, KV_VALUE_TAIL);
+    answer->content = KV_CONTENT_JSON;
+    answer->text = kv_buffer_slice(out);
+    return true;
+}
+
+static void on_updated(struct kv_command *command)
+{
+    struct kv_exchange *exchange = kv_exchange_of(command);
+    if (exchange == NULL)
+        return;
+    struct kv_answer answer = kv_answer_of(command);
+    if (answer.status == 200 && !add_result(exchange, command, &answer))
+        answer = kv_answer_of_failure(KV_UNAVAILABLE);
+    kv_exchange_answer(exchange, &answer);
+}
+
 static bool if_match_holds(const struct kept *kept, const struct kv_command *command)
 {
     if (!kept->if_match.is_given || (command->status != KV_OK && command->status != KV_MISSING))
@@ -180,7 +208,7 @@ static void send_write(struct kv_exchange *exchange, const struct kv_request *re
                        struct kv_command *command, struct kv_slice key)
 {
     if (add_write_conditions(exchange, request, command))
-        send_command(exchange, command, key, on_written);
+        send_command(exchange, command, key, command->update == NULL ? on_written : on_updated);
     else
         kv_command_free(command);
 }
@@ -202,8 +230,17 @@ static bool accept_body(struct kv_exchange *exchange, const struct kv_http_body 
     return false;
 }
 
+static enum kv_body_form form_of(const struct kv_request *request)
+{
+    if (request->method != KV_METHOD_PATCH)
+        return KV_BODY_WRITE;
+    return kv_request_has_type(request, KV_SLICE("application/merge-patch+json"))
+               ? KV_BODY_MERGE_PATCH
+               : KV_BODY_PATCH;
+}
+
 /* failed: what kv_http_body_read() returned. */
-static void set_value(struct kv_exchange *exchange, const struct kv_request *request,
+static void send_body(struct kv_exchange *exchange, const struct kv_request *request,
                       struct kv_slice key, int failed, const struct kv_http_body *body,
                       const struct kv_error *error)
 {
@@ -213,8 +250,8 @@ static void set_value(struct kv_exchange *exchange, const struct kv_request *req
     }
     if (!accept_body(exchange, body))
         return;
-    struct kv_command *command = kv_command_create(exchange->here->keyspace_loop, KV_COMMAND_SET);
-    kv_http_body_apply(body, command);
+    struct kv_command *command = kv_http_body_command(body, exchange->here->keyspace_loop,
+                                                      exchange->here->config->max_value_bytes);
     send_write(exchange, request, command, key);
 }
 
@@ -232,9 +269,9 @@ struct reading {
 static void read_on_worker(struct kv_job *job)
 {
     struct reading *reading = KV_CONTAINER(job, struct reading, job);
-    reading->failed =
-        kv_http_body_read(reading->request.body, reading->exchange->here->config->max_depth,
-                          &reading->body, &reading->error);
+    reading->failed = kv_http_body_read(form_of(&reading->request), reading->request.body,
+                                        reading->exchange->here->config->max_depth, &reading->body,
+                                        &reading->error);
 }
 
 static void on_read_by_worker(struct kv_job *job)
@@ -244,7 +281,7 @@ static void on_read_by_worker(struct kv_job *job)
     struct kv_slice key;
     keep(exchange)->is_on_worker = false;
     if (read_key(exchange, &reading->request, &key)) /* the loop has decoded others since */
-        set_value(exchange, &reading->request, key, reading->failed, &reading->body,
+        send_body(exchange, &reading->request, key, reading->failed, &reading->body,
                   &reading->error);
     free(reading);
 }
@@ -270,8 +307,9 @@ static void write_value(struct kv_exchange *exchange, const struct kv_request *r
         give_to_worker(exchange, request);
         return;
     }
-    int failed = kv_http_body_read(request->body, exchange->here->config->max_depth, &body, &error);
-    set_value(exchange, request, key, failed, &body, &error);
+    int failed = kv_http_body_read(form_of(request), request->body,
+                                   exchange->here->config->max_depth, &body, &error);
+    send_body(exchange, request, key, failed, &body, &error);
 }
 
 static void serve(struct kv_exchange *exchange, const struct kv_request *request)

@@ -176,6 +176,11 @@ const char *kv_keyspace_epoch(const struct kv_keyspace *keyspace)
     return keyspace->store_info.epoch;
 }
 
+uint64_t kv_keyspace_revision(const struct kv_keyspace *keyspace)
+{
+    return kv_watermark_newest(&keyspace->feed.watermark);
+}
+
 struct kv_keyspace_loop *kv_keyspace_on(struct kv_keyspace *keyspace, uint32_t loop)
 {
     return &keyspace->loops[loop];

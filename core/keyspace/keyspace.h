@@ -64,6 +64,10 @@ void kv_keyspace_release_writes(struct kv_keyspace *keyspace);
 /* The store's epoch: a text that is new when the store began anew. Once the keyspace is ready. */
 const char *kv_keyspace_epoch(const struct kv_keyspace *keyspace);
 
+/* The newest revision of the store; 0 where the order of its changes is not known. Once the
+ * keyspace is ready. Threads: any. */
+uint64_t kv_keyspace_revision(const struct kv_keyspace *keyspace);
+
 /* Gives a reference back, or takes one more. Threads: any. */
 void kv_keyspace_release(struct kv_keyspace *keyspace, struct kv_item *item);
 struct kv_item kv_keyspace_share(struct kv_keyspace *keyspace, const struct kv_item *item);

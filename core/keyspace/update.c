@@ -49,8 +49,10 @@ static void compute(struct kv_command *command, const struct kv_item *old)
     update->computed = update->compute == NULL ? keep(old, &update->result)
                                                : update->compute(command, old, &update->result);
     if (update->computed == KV_OK && update->max_bytes != 0 &&
-        update->result.len > update->max_bytes)
+        update->result.len > update->max_bytes) {
+        command->refusal = "the result is longer than a value may be";
         update->computed = KV_TOO_BIG;
+    }
 }
 
 /* The result becomes the command's value. */

@@ -151,29 +151,51 @@ static enum kv_verdict suspend(struct kv_script_call *call)
     return KV_SUSPEND;
 }
 
-/* Hooks write what is protected; clients do not. Returns: whether it was refused. */
+/* Hooks write what is protected; clients do not. Returns: the prefix that protects the key from the
+ * command; NULL where there is none. */
+static const struct kv_slice *find_protection(const struct kv_script_state *state,
+                                              const struct kv_command *command)
+{
+    for (size_t i = 0; command->depth == 0 && i < state->n_protected; i++)
+        if (kv_slice_has_prefix(command->key, state->protected[i]))
+            return &state->protected[i];
+    return NULL;
+}
+
+/* Returns: whether it was refused. */
 static bool refuse_protected(const struct kv_script_state *state, struct kv_command *command)
 {
     struct kv_error why;
-    if (command->depth != 0)
+    const struct kv_slice *prefix = find_protection(state, command);
+    if (prefix == NULL)
         return false;
-    for (size_t i = 0; i < state->n_protected; i++) {
-        if (!kv_slice_has_prefix(command->key, state->protected[i]))
-            continue;
-        kv_error_set(&why, "keys that begin with \"%s\" are written by %s only",
-                     kv_quote(state->protected[i]).text, state->config->name);
-        kv_command_refuse(command, kv_slice_of(why.text));
-        return true;
-    }
-    return false;
+    kv_error_set(&why, "keys that begin with \"%s\" are written by %s only", kv_quote(*prefix).text,
+                 state->config->name);
+    kv_command_refuse(command, kv_slice_of(why.text));
+    return true;
+}
+
+static struct kv_script_loop *loop_of(const struct kv_script *script,
+                                      const struct kv_command *command)
+{
+    uint32_t index = kv_loop_index(kv_keyspace_event_loop(command->home));
+    return (struct kv_script_loop *)(uintptr_t)&script->loops[index];
+}
+
+bool kv_hooks_cover(const struct kv_interceptor *interceptor, const struct kv_command *command)
+{
+    const struct kv_script *script =
+        KV_CONTAINER((uintptr_t)interceptor, struct kv_script, interceptor);
+    const struct kv_script_state *state = loop_of(script, command)->state;
+    return find_protection(state, command) != NULL ||
+           (kv_state_has(state, KV_HOOK_BEFORE_SET) && selects(script->config, command->key));
 }
 
 enum kv_verdict kv_hooks_before_write(struct kv_interceptor *interceptor,
                                       struct kv_command *command)
 {
     const struct kv_script *script = KV_CONTAINER(interceptor, struct kv_script, interceptor);
-    struct kv_script_loop *here =
-        &script->loops[kv_loop_index(kv_keyspace_event_loop(command->home))];
+    struct kv_script_loop *here = loop_of(script, command);
     enum kv_hook hook =
         command->kind == KV_COMMAND_DELETE ? KV_HOOK_BEFORE_DELETE : KV_HOOK_BEFORE_SET;
     struct kv_error why;

@@ -122,6 +122,7 @@ static int load_script(struct kv_scripts *scripts, const struct kv_script_config
     script->scripts = scripts;
     script->config = config;
     script->interceptor.before_write = kv_hooks_before_write;
+    script->interceptor.covers = kv_hooks_cover;
     if (compile(script, scripts->n_loops, faults, states) != 0)
         return -1;
     script->loops = kv_calloc(scripts->n_loops, sizeof(*script->loops));

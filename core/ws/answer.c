@@ -1,69 +1,41 @@
 /* Answers are queued in the order in which commands are handed back. They are never dropped. */
 #include "ws/answer.h"
 
-#include "wire/json_string.h"
-#include "wire/state_text.h"
-#include "ws/envelope.h"
+#include "protocol/hello.h"
+#include "protocol/reply.h"
 
-/* A message that shows a key's state, but for the value and the end. */
-static struct kv_slice begin_state(struct kv_ws_loop *here, struct kv_slice id, struct kv_slice key,
-                                   const struct kv_item *item)
+/* The loop's, emptied. */
+static struct kv_buffer *begin(const struct kv_session *session)
 {
-    bool has_value = item->revision != 0;
-    struct kv_buffer *out =
-        kv_envelope_begin(here, has_value ? KV_SLICE("value") : KV_SLICE("no-value"), id);
-    kv_state_text_begin(out, key, NULL, has_value);
-    return kv_buffer_slice(out);
+    session->here->answer.len = 0;
+    return &session->here->answer;
 }
 
-static void send_state(struct kv_session *session, struct kv_slice id, struct kv_slice key,
-                       const struct kv_item *item)
+/* value: of the command's item, or its own bytes. */
+static void send_value(struct kv_session *session, const struct kv_command *command,
+                       struct kv_slice head, struct kv_slice value)
 {
-    kv_quantum_charge(&session->quantum, &session->here->quanta, item->value.len);
-    kv_frames_item(&session->out, kv_keyspace_of(session->here->keyspace),
-                   begin_state(session->here, id, key, item), item, KV_SLICE("}}"));
+    kv_quantum_charge(&session->quantum, &session->here->quanta, value.len);
+    if (command->item.revision != 0)
+        kv_frames_item(&session->out, kv_keyspace_of(session->here->keyspace), head, &command->item,
+                       KV_REPLY_END);
+    else
+        kv_frames_parts(&session->out, head, value, KV_REPLY_END);
 }
 
-static void answer_get(struct kv_session *session, struct kv_command *command)
+static void reply(struct kv_session *session, const struct kv_command *command)
 {
-    send_state(session, command->note, command->key, &command->item);
-}
-
-static void answer_ok(struct kv_session *session, struct kv_command *command)
-{
-    if (command->note.len == 0)
-        return;
-    struct kv_buffer *out = kv_envelope_begin(session->here, KV_SLICE("ok"), command->note);
-    kv_buffer_append(out, command->subscribe.is_prefix ? KV_SLICE("{\"prefix\":")
-                                                       : KV_SLICE("{\"key\":"));
-    kv_json_append_string(out, command->key);
-    if (command->revision != 0) {
-        kv_buffer_append(out, KV_SLICE(",\"revision\":"));
-        kv_buffer_append_u64(out, command->revision);
+    struct kv_buffer *out = begin(session);
+    struct kv_slice value;
+    switch (kv_reply_write(out, command, &value)) {
+    case KV_REPLY_NONE:
+        break;
+    case KV_REPLY_TEXT:
+        kv_frames_text(&session->out, kv_buffer_slice(out));
+        break;
+    case KV_REPLY_VALUE:
+        send_value(session, command, kv_buffer_slice(out), value);
     }
-    kv_buffer_append(out, KV_SLICE("}}"));
-    kv_frames_text(&session->out, kv_buffer_slice(out));
-}
-
-static struct kv_slice write_error(struct kv_ws_loop *here, struct kv_slice id, const char *text)
-{
-    struct kv_buffer *out = kv_envelope_begin(here, KV_SLICE("error"), id);
-    kv_json_append_string(out, kv_slice_of(text));
-    kv_buffer_append_char(out, '}');
-    return kv_buffer_slice(out);
-}
-
-static void answer_failure(struct kv_session *session, struct kv_command *command)
-{
-    const char *text =
-        command->refusal != NULL ? command->refusal : kv_command_status_text(command->status);
-    kv_frames_text(&session->out, write_error(session->here, command->note, text));
-}
-
-static bool is_success(const struct kv_command *command)
-{
-    return command->status == KV_OK || command->status == KV_UNCHANGED ||
-           command->status == KV_MISSING;
 }
 
 void kv_answer_finished(struct kv_command *command)
@@ -74,27 +46,42 @@ void kv_answer_finished(struct kv_command *command)
         return;
     if (command->kind == KV_COMMAND_NOTE)
         kv_frames_text(&session->out, command->note);
-    else if (!is_success(command))
-        answer_failure(session, command);
-    else if (command->kind == KV_COMMAND_GET)
-        answer_get(session, command);
     else
-        answer_ok(session, command);
+        reply(session, command);
 }
 
-void kv_answer_error(struct kv_session *session, struct kv_slice id, const char *text)
+/* Sends an answer that no command brings, behind those of the commands under way. */
+static void send_in_order(struct kv_session *session, struct kv_slice text)
 {
-    struct kv_slice answer = write_error(session->here, id, text);
     if (session->client->n_commands == 0) {
-        kv_frames_text(&session->out, answer);
+        kv_frames_text(&session->out, text);
         return;
     }
     struct kv_command *note = kv_command_create(session->here->keyspace, KV_COMMAND_NOTE);
-    note->note = answer;
+    note->note = text;
     note->owner = session;
     note->finished = kv_answer_finished;
     if (kv_command_keep(note) == 0)
         kv_client_send(session->client, note);
     else
         kv_command_free(note);
+}
+
+void kv_answer_error(struct kv_session *session, struct kv_slice id, const char *text)
+{
+    struct kv_buffer *out = begin(session);
+    kv_reply_write_error(out, id, text);
+    send_in_order(session, kv_buffer_slice(out));
+}
+
+void kv_answer_hello(struct kv_session *session, struct kv_slice id)
+{
+    const struct kv_ws_config *config = kv_session_config(session);
+    const struct kv_hello hello = {.version = config->version,
+                                   .max_key_bytes = config->max_key_bytes,
+                                   .max_value_bytes = config->max_value_bytes,
+                                   .max_message_bytes = config->max_message_bytes};
+    struct kv_buffer *out = begin(session);
+    kv_hello_write(out, id, &hello, kv_keyspace_of(session->here->keyspace));
+    send_in_order(session, kv_buffer_slice(out));
 }

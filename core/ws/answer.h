@@ -11,4 +11,7 @@ void kv_answer_finished(struct kv_command *command);
 /* Answers with an error, in order. id: empty where there is none. */
 void kv_answer_error(struct kv_session *session, struct kv_slice id, const char *text);
 
+/* Answers a `hello`, in order. */
+void kv_answer_hello(struct kv_session *session, struct kv_slice id);
+
 #endif

@@ -7,6 +7,7 @@
 #include "net/connection.h"
 
 struct kv_ws_config {
+    const char *version; /* of the server */
     size_t max_key_bytes;
     size_t max_value_bytes;
     size_t max_message_bytes;

@@ -21,6 +21,13 @@ void kv_frames_text(struct kv_outbound *out, struct kv_slice text)
     append(reserve_frame(out, KV_FRAME_TEXT, text.len), text);
 }
 
+void kv_frames_parts(struct kv_outbound *out, struct kv_slice head, struct kv_slice value,
+                     struct kv_slice tail)
+{
+    char *at = reserve_frame(out, KV_FRAME_TEXT, head.len + value.len + tail.len);
+    append(append(append(at, head), value), tail);
+}
+
 void kv_frames_item(struct kv_outbound *out, struct kv_keyspace *keyspace, struct kv_slice head,
                     const struct kv_item *item, struct kv_slice tail)
 {
@@ -30,9 +37,7 @@ void kv_frames_item(struct kv_outbound *out, struct kv_keyspace *keyspace, struc
         kv_piece_unref(piece);
         return;
     }
-    size_t len = head.len + item->value.len + tail.len;
-    char *at = reserve_frame(out, KV_FRAME_TEXT, len);
-    append(append(append(at, head), item->value), tail);
+    kv_frames_parts(out, head, item->value, tail);
 }
 
 void kv_frames_control(struct kv_outbound *out, enum kv_frame_opcode opcode,

@@ -12,6 +12,10 @@
 /* Appends a text message, copied. */
 void kv_frames_text(struct kv_outbound *out, struct kv_slice text);
 
+/* Appends a text message of three parts, copied. */
+void kv_frames_parts(struct kv_outbound *out, struct kv_slice head, struct kv_slice value,
+                     struct kv_slice tail);
+
 /* Appends a text message: head + the item's value + tail. Copies it, or where the value is long
  * takes a share of the item. */
 void kv_frames_item(struct kv_outbound *out, struct kv_keyspace *keyspace, struct kv_slice head,

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #include "base/utf8.h"
-#include "wire/message.h"
+#include "protocol/translate.h"
 #include "ws/answer.h"
 
 enum {
@@ -37,52 +37,22 @@ static void hang_up(struct kv_session *session, uint16_t code)
 /* Whether the message asks for something that is not served yet. */
 static bool is_planned(const struct kv_message *message)
 {
-    bool wants_meta = message->type != KV_MESSAGE_SUBSCRIBE && message->meta;
-    return message->type > KV_MESSAGE_UNSUBSCRIBE || wants_meta || message->initial ||
-           message->has_since || message->while_connected;
+    return message->initial || message->has_since || message->while_connected;
 }
 
-static enum kv_command_kind kind_of(enum kv_message_type type)
+static struct kv_translation_limits translation_limits_of(const struct kv_session *session)
 {
-    static const enum kv_command_kind kinds[] = {
-        [KV_MESSAGE_GET] = KV_COMMAND_GET,
-        [KV_MESSAGE_SET] = KV_COMMAND_SET,
-        [KV_MESSAGE_DELETE] = KV_COMMAND_DELETE,
-        [KV_MESSAGE_SUBSCRIBE] = KV_COMMAND_SUBSCRIBE,
-        [KV_MESSAGE_UNSUBSCRIBE] = KV_COMMAND_UNSUBSCRIBE,
-    };
-    return kinds[type];
-}
-
-static void set_conditions(struct kv_command *command, const struct kv_message *message)
-{
-    if (message->if_absent)
-        command->cond |= KV_COND_ABSENT;
-    if (message->if_revision == 0)
-        return;
-    command->cond |= KV_COND_REVISION;
-    command->if_revision = message->if_revision;
-    command->if_revisions = &command->if_revision;
-    command->n_if_revisions = 1;
-}
-
-static struct kv_subscribe subscribe_of(const struct kv_message *message)
-{
-    return (struct kv_subscribe){.is_prefix = message->is_prefix, .wants_meta = message->meta};
+    const struct kv_ws_config *config = kv_session_config(session);
+    return (struct kv_translation_limits){.max_key_bytes = config->max_key_bytes,
+                                          .max_value_bytes = config->max_value_bytes};
 }
 
 static void send_command(struct kv_session *session, const struct kv_message *message)
 {
-    struct kv_command *command = kv_command_create(session->here->keyspace, kind_of(message->type));
-    command->key = message->key;
-    command->value = message->value;
-    command->note = message->id;
-    command->ttl_is_given = message->has_ttl;
-    command->ttl_ms = message->ttl_ms;
-    command->subscribe = subscribe_of(message);
+    const struct kv_translation_limits limits = translation_limits_of(session);
+    struct kv_command *command = kv_translate(session->here->keyspace, message, &limits);
     command->owner = session;
     command->finished = kv_answer_finished;
-    set_conditions(command, message);
     /* The message's bytes end with this call. A short value is copied and waits for the turn's
      * batch; a long one goes to the store at once, which spares the copy. */
     bool is_long = message->value.len > LARGEST_COPY;
@@ -113,21 +83,16 @@ static int read_text(struct kv_slice text, const struct kv_message_limits *limit
 
 static void check_and_send(struct kv_session *session, const struct kv_message *message)
 {
-    const struct kv_ws_config *config = kv_session_config(session);
+    const struct kv_translation_limits limits = translation_limits_of(session);
     struct kv_error error;
     if (is_planned(message))
-        kv_error_set(&error, "this is not served yet");
-    else if (message->key.len > config->max_key_bytes)
-        kv_error_set(&error, "the key has %zu bytes, the limit is %zu", message->key.len,
-                     config->max_key_bytes);
-    else if (message->value.len > config->max_value_bytes)
-        kv_error_set(&error, "the value has %zu bytes, the limit is %zu", message->value.len,
-                     config->max_value_bytes);
-    else {
+        kv_answer_error(session, message->id, "this is not served yet");
+    else if (message->type == KV_MESSAGE_HELLO)
+        kv_answer_hello(session, message->id);
+    else if (kv_translation_check(message, &limits, &error) != 0)
+        kv_answer_error(session, message->id, error.text);
+    else
         send_command(session, message);
-        return;
-    }
-    kv_answer_error(session, message->id, error.text);
 }
 
 /* What read_text() made of a message. error: where it failed. */

@@ -2,7 +2,7 @@
 # Fails where a folder includes what it may not, and where files depend on each other in circles
 # (check-files.sh). The layers, from the ground up:
 #   abi <- base <- wire, conf, loop, module; loop <- net, keyspace; net, keyspace <- http, ws;
-#   keyspace <- sink, script; all <- daemon
+#   keyspace, wire <- protocol <- http, ws, script; keyspace <- sink; all <- daemon
 set -eu
 cd "$(dirname "$0")/../.."
 failed=0
@@ -43,12 +43,13 @@ may conf "base"
 may loop "base"
 may module "base"
 may keyspace "base loop"
+may protocol "base wire loop keyspace"
 may net "base loop"
-may http "base wire loop keyspace net"
-may ws "base wire loop keyspace net"
+may http "base wire loop keyspace protocol net"
+may ws "base wire loop keyspace protocol net"
 may sink "base wire loop keyspace"
-may script "base wire loop keyspace"
-may daemon "base wire conf module loop net keyspace http ws sink script"
+may script "base wire loop keyspace protocol"
+may daemon "base wire conf module loop net keyspace protocol http ws sink script"
 
 only 'yaml.h' "core/conf"
 only 'dlfcn.h' "core/module"

@@ -160,7 +160,7 @@ static void pipelined_errors_keep_their_places(void **state)
         &stream,
         KV_SLICE("GET /storage/%zz HTTP/1.1\r\nHost: localhost\r\n\r\n"
                  "GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"
-                 "PATCH /storage/p HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"
+                 "BREW /storage/p HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"
                  "POST /storage/p HTTP/1.1\r\nHost: localhost\r\nContent-Length: 11\r\n\r\n"
                  "{\"value\":1}"
                  "POST /storage/p HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n{]}"
@@ -181,7 +181,7 @@ static void connection_stays_usable_after_errors(void **state)
         {"POST", "/storage/e", "", 400},
         {"POST", "/storage/e", NULL, 400},
         {"GET", "/nowhere", NULL, 404},
-        {"PATCH", "/storage/e", "{\"value\":1}", 405},
+        {"BREW", "/storage/e", "{\"value\":1}", 405},
         {"DELETE", "/healthz", NULL, 405},
         {"GET", "/ws", NULL, 426},
         {"POST", "/nowhere", "{\"value\":1}", 404},

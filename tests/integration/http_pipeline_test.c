@@ -169,7 +169,7 @@ static const struct {
     {"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 200},
     {"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", 404},
     {"GET /storage/%zz HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
-    {"PATCH /storage/k HTTP/1.1\r\nHost: localhost\r\n\r\n", 405},
+    {"BREW /storage/k HTTP/1.1\r\nHost: localhost\r\n\r\n", 405},
     {"OPTIONS /storage/k HTTP/1.1\r\nHost: localhost\r\n\r\n", 204},
     {"GET http://localhost/storage/none HTTP/1.1\r\nHost: localhost\r\n\r\n", 204},
     {"GET /storage/none HTTP/1.1\r\nHost: localhost\r\nUnheard-Of: yes\r\n\r\n", 204},
