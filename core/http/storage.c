@@ -61,9 +61,7 @@ static bool add_result(struct kv_exchange *exchange, const struct kv_command *co
 
 static void on_updated(struct kv_command *command)
 {
-    struct kv_exchange *exchange = kv_exchange_of(command);
-    if (exchange == NULL)
-        return;
+    struct kv_exchange *exchange = command->owner;
     struct kv_answer answer = kv_answer_of(command);
     if (answer.status == 200 && !add_result(exchange, command, &answer))
         answer = kv_answer_of_failure(KV_UNAVAILABLE);

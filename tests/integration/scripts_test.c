@@ -188,6 +188,31 @@ static void refusal_reaches_the_client_with_its_reason(void **state)
     stop(rig);
 }
 
+static void hooks_see_what_a_patch_makes(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start_with(rig, "scripts: [{file: '%s/hooks.lua', prefixes: [seen]}]\n",
+                               "function before_set(key, value, ttl)\n"
+                               "  if value == 3 then kv.refuse('not three') end\n"
+                               "  if ttl == 5000 then return value, 3600000 end\n"
+                               "end\n");
+    kv_test_store(port, "seen", "1");
+    assert_int_equal(kv_test_http_status(port, "PATCH", "/storage/seen", NULL, "{\"increment\":1}"),
+                     200);
+    expect_refusal(port, "PATCH", "/storage/seen", "{\"increment\":1}", "not three");
+    kv_test_expect_value(port, "seen", "2");
+    assert_int_equal(kv_test_http_status(port, "PATCH", "/storage/seen", NULL, "{\"ttl\":5000}"),
+                     202);
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    kv_test_stream_open(&stream, port);
+    kv_test_http_ask(&stream, "GET", "/storage/seen", NULL, NULL, &response);
+    assert_true(atol(kv_test_response_header(&response, "KV-TTL")) > 3000000);
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+    stop(rig);
+}
+
 static void failing_hook_refuses_or_passes_as_configured(void **state)
 {
     struct rig *rig = *state;
@@ -860,6 +885,7 @@ static void protected_keys_are_written_by_hooks_only(void **state)
         "keys that begin with \\\"own/\\\" are written by script/hooks.lua only";
     expect_refusal(port, "POST", "/storage/own/k", "{\"value\":1}", why);
     expect_refusal(port, "DELETE", "/storage/own/k", NULL, why);
+    expect_refusal(port, "PATCH", "/storage/own/k", "{\"increment\":1}", why);
     kv_test_ws_open(&ws, port);
     kv_test_ws_send_text(&ws, "{\"type\":\"delete\",\"payload\":{\"key\":\"mine\"}}");
     kv_test_ws_expect(&ws, "{\"type\":\"error\",\"payload\":\"keys that begin with "
@@ -1041,6 +1067,7 @@ int main(void)
         TEST(before_set_may_change_value_and_ttl),
         TEST(what_a_hook_does_not_change_stays_byte_for_byte),
         TEST(refusal_reaches_the_client_with_its_reason),
+        TEST(hooks_see_what_a_patch_makes),
         TEST(failing_hook_refuses_or_passes_as_configured),
         TEST(what_cannot_be_written_is_refused),
         TEST(waiting_hook_keeps_the_order_of_its_connection),
