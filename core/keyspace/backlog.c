@@ -43,7 +43,8 @@ void kv_backlog_put(struct kv_backlog *backlog, const struct kv_store_link *stor
     struct kv_behind *behind = kv_alloc(sizeof(*behind));
     *behind = (struct kv_behind){.kept = kv_news_keep(news, store),
                                  .coverage = coverage,
-                                 .cost = cost_of(store, news, coverage)};
+                                 .cost = cost_of(store, news, coverage),
+                                 .number = backlog->n_put++};
     backlog->cost += behind->cost;
     kv_table_insert(&backlog->by_key, &behind->node, news->hash);
     kv_list_append(&backlog->in_order, &behind->in_order);

@@ -16,13 +16,15 @@ struct kv_behind {
     struct kv_kept_news *kept;
     struct kv_coverage coverage;
     uint32_t cost;
+    uint64_t number; /* of those that were put into the backlog before */
 };
 
 struct kv_backlog {
     struct kv_table by_key;
     struct kv_list in_order;
-    uint32_t cost; /* of keys that are covered by prefixes only: 1 each, and one more for each KiB
-                      that the backlog alone keeps in memory */
+    uint32_t cost;  /* of keys that are covered by prefixes only: 1 each, and one more for each KiB
+                       that the backlog alone keeps in memory */
+    uint64_t n_put; /* so far */
 };
 
 void kv_backlog_init(struct kv_backlog *backlog);

@@ -59,6 +59,20 @@ static void drop_watches(struct kv_client *client)
     drop_watch(KV_CONTAINER(link, struct kv_command, in_client));
 }
 
+static void join_log(struct kv_client *client)
+{
+    if (!client->may_resume)
+        kv_log_reads_join(&client->home->log_reads);
+    client->may_resume = true;
+}
+
+static void leave_log(struct kv_client *client)
+{
+    if (client->may_resume)
+        kv_log_reads_leave(&client->home->log_reads);
+    client->may_resume = false;
+}
+
 void kv_client_limit(struct kv_client *client, const size_t *unsent, size_t limit)
 {
     kv_room_init(&client->order.room, unsent, limit, client->home->store->is_sync);
@@ -67,6 +81,7 @@ void kv_client_limit(struct kv_client *client, const size_t *unsent, size_t limi
 void kv_client_make_room(struct kv_client *client)
 {
     struct kv_room *room = &client->order.room;
+    kv_syncs_make_room(&client->subscriber);
     if (!room->is_awaited || !kv_room_is_open(room))
         return;
     room->is_awaited = false;
@@ -82,6 +97,7 @@ void kv_client_close(struct kv_client *client)
     drop_watches(client);
     kv_topics_unsubscribe_all(&client->home->topics, &client->subscriber);
     kv_subscriber_close(&client->subscriber);
+    leave_log(client);
     mark_dirty(client);
 }
 
@@ -323,14 +339,40 @@ static struct kv_pattern pattern_of(const struct kv_command *command)
         .text = command->key, .hash = command->hash, .is_prefix = command->subscribe.is_prefix};
 }
 
+static bool asks_for_revisions(const struct kv_command *command)
+{
+    const struct kv_subscribe *subscribe = &command->subscribe;
+    return subscribe->wants_meta || subscribe->initial || subscribe->has_since;
+}
+
+/* Begins as the command asks; a subscription that was there goes on with other options. */
+static void begin(const struct kv_command *command, struct kv_subscription *subscription)
+{
+    struct kv_keyspace_loop *here = command->home;
+    const struct kv_subscribe *options = &command->subscribe;
+    subscription->wants_meta = options->wants_meta;
+    if (asks_for_revisions(command))
+        join_log(client_of(command));
+    if (options->has_since && kv_slice_equals(command->argument, kv_slice_of(here->syncs.epoch)))
+        kv_syncs_begin_since(&here->syncs, subscription, options->since);
+    else if (options->has_since)
+        kv_syncs_begin_reset(&here->syncs, subscription);
+    else if (options->initial)
+        kv_syncs_begin_initial(&here->syncs, subscription);
+    else if (subscription->told_after == 0 && kv_store_is_ready(here->store))
+        subscription->told_after = kv_feed_delivered_upto(&here->inbox);
+}
+
 static int subscribe(struct kv_command *command)
 {
     const struct kv_pattern pattern = pattern_of(command);
     struct kv_subscription *subscription;
+    if (asks_for_revisions(command) && !kv_store_is_ready(command->home->store))
+        return KV_UNAVAILABLE;
     int status = kv_topics_subscribe(&command->home->topics, &client_of(command)->subscriber,
                                      &pattern, &subscription);
     if (status == KV_OK)
-        subscription->wants_meta = command->subscribe.wants_meta;
+        begin(command, subscription);
     return status;
 }
 

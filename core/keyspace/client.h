@@ -43,6 +43,7 @@ struct kv_client {
     uint32_t n_barriers; /* of these: GETs of keys that the client subscribes to */
     struct kv_order order;
     struct kv_subscriber subscriber;
+    bool may_resume; /* it is told revisions, and so the change log is to run */
 };
 
 static inline struct kv_client *kv_subscriber_client(const struct kv_subscriber *subscriber)

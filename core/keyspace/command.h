@@ -188,6 +188,9 @@ struct kv_page {
 struct kv_subscribe {
     bool is_prefix;  /* of all keys that begin with `key` */
     bool wants_meta; /* changes are to be told with their revisions and the like */
+    bool initial;    /* SUBSCRIBE: begins with the present state; */
+    bool has_since;  /* or rather continues after this revision of the epoch `argument` */
+    uint64_t since;
 };
 
 enum {

@@ -32,6 +32,20 @@ struct kv_keyspace {
 
 /* ---- making and ending it ---- */
 
+static void init_syncs(struct kv_keyspace *keyspace, struct kv_keyspace_loop *here)
+{
+    kv_syncs_init(&here->syncs);
+    here->syncs.parts = &keyspace->parts;
+    here->syncs.store = &keyspace->store;
+    here->syncs.topics = &here->topics;
+    here->syncs.inbox = &here->inbox;
+    here->syncs.gate = &here->gate;
+    here->syncs.commands = &here->commands;
+    here->syncs.log_reads = &here->log_reads;
+    here->syncs.here = here;
+    here->syncs.epoch = keyspace->store_info.epoch;
+}
+
 static void init_loop(struct kv_keyspace *keyspace, uint32_t index)
 {
     struct kv_keyspace_loop *here = &keyspace->loops[index];
@@ -52,6 +66,7 @@ static void init_loop(struct kv_keyspace *keyspace, uint32_t index)
     kv_gate_init(&here->gate, &keyspace->rules, &here->batch, &here->updates, &here->scans);
     kv_log_reads_init(&here->log_reads, &keyspace->store, &keyspace->parts, &keyspace->feed.log,
                       &here->gate, &here->commands, here, index);
+    init_syncs(keyspace, here);
     keyspace->host.log_reads[index] = &here->log_reads;
     keyspace->host.scans[index] = &here->scans;
     keyspace->host.batches[index] = &here->batch;

@@ -5,7 +5,7 @@
 #define KV_KEYSPACE_LOOP_H
 
 #include "keyspace/expiry.h"
-#include "keyspace/log_reads.h"
+#include "keyspace/syncs.h"
 
 struct kv_keyspace_loop {
     struct kv_keyspace *keyspace;
@@ -24,6 +24,7 @@ struct kv_keyspace_loop {
     struct kv_scans scans;
     struct kv_gate gate;
     struct kv_log_reads log_reads;
+    struct kv_syncs syncs;
     struct kv_loop_stage stage;
 };
 

@@ -12,6 +12,7 @@ void kv_subscriber_init(struct kv_subscriber *subscriber, const struct kv_subscr
         .ops = ops, .store = store, .room = room, .max_subscriptions = max_subscriptions};
     kv_backlog_init(&subscriber->behind);
     kv_list_init(&subscriber->subscriptions);
+    kv_list_init(&subscriber->awaiting_room);
     kv_list_init(&subscriber->in_overflowed);
     kv_list_init(&subscriber->in_gathered);
 }
@@ -44,6 +45,8 @@ static void put_behind(struct kv_subscriber *subscriber, struct kv_news *news,
     if (!kv_subscriber_is_behind(subscriber))
         subscriber->n_backlogs++;
     kv_backlog_put(&subscriber->behind, subscriber->store, news, coverage);
+    if (subscriber->behind.cost > subscriber->max_subscriptions)
+        subscriber->has_overflowed = true;
 }
 
 void kv_subscriber_tell(struct kv_subscriber *subscriber, struct kv_news *news,
@@ -87,5 +90,6 @@ void kv_subscriber_catch_up(struct kv_subscriber *subscriber)
 void kv_subscriber_drop_backlog(struct kv_subscriber *subscriber)
 {
     subscriber->has_overflowed = false;
+    subscriber->n_backlogs++;
     kv_backlog_keep_keys(&subscriber->behind);
 }

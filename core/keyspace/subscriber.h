@@ -15,6 +15,13 @@
 
 struct kv_subscriber;
 
+/* One key, or all keys that begin with a text. */
+struct kv_pattern {
+    struct kv_slice text;
+    uint64_t hash; /* kv_hash(text) */
+    bool is_prefix;
+};
+
 /* A state of a key on its way to one subscriber. */
 struct kv_delivery {
     struct kv_news *news;
@@ -26,6 +33,14 @@ struct kv_delivery {
 /* The protocol layer's. Each runs on the loop, and must not send commands or close a client. */
 struct kv_subscriber_ops {
     void (*on_state)(struct kv_subscriber *subscriber, const struct kv_delivery *delivery);
+    /* The state of all that the pattern covers has been sent, up to this revision (0: unknown). */
+    void (*on_synced)(struct kv_subscriber *subscriber, const struct kv_pattern *pattern,
+                      uint64_t revision);
+    /* What was sent for the pattern is to be forgotten: the present state follows. */
+    void (*on_reset)(struct kv_subscriber *subscriber, const struct kv_pattern *pattern);
+    /* The subscription has ended, as the store could not be read. status: of a command. */
+    void (*on_failed)(struct kv_subscriber *subscriber, const struct kv_pattern *pattern,
+                      int status);
 };
 
 struct kv_subscriber {
@@ -41,6 +56,8 @@ struct kv_subscriber {
     uint32_t n_subscriptions; /* one of a long text counts once more for each KiB */
     uint32_t n_prefixes;      /* of them */
     uint32_t n_unsynced;
+    uint32_t n_reading;           /* pages that its syncs read now (sync.h) */
+    struct kv_list awaiting_room; /* syncs */
     uint32_t max_subscriptions;
     struct kv_list in_overflowed;
     struct kv_list in_gathered;  /* while a change is told: those that are to be told, */

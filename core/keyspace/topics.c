@@ -317,6 +317,45 @@ void kv_topics_tell(struct kv_topics *topics, const struct kv_change *change)
     kv_news_fini(&news);
 }
 
+void kv_topics_tell_one(struct kv_topics *topics, struct kv_subscription *subscription,
+                        struct kv_news *news)
+{
+    note_backlog(subscription);
+    tell(topics, subscription->subscriber, news, coverage_of(subscription));
+    kv_topics_note_told(topics, subscription->subscriber, news);
+}
+
+void kv_topics_hold_up(struct kv_subscription *subscription, struct kv_holdup *holdup)
+{
+    subscription->subscriber->n_unsynced +=
+        (uint32_t)(holdup != NULL) - (uint32_t)(subscription->holdup != NULL);
+    subscription->holdup = holdup;
+}
+
+static bool tells(const struct kv_subscription *other, const struct kv_subscription *than,
+                  uint64_t revision)
+{
+    return other != NULL && other != than && other->holdup == NULL && other->told_after < revision;
+}
+
+bool kv_topics_tell_otherwise(const struct kv_topics *topics,
+                              const struct kv_subscription *subscription,
+                              const struct kv_news *news)
+{
+    const struct kv_subscriber *subscriber = subscription->subscriber;
+    const struct kv_pattern key = {.text = news->key, .hash = news->hash};
+    if (subscriber->n_subscriptions == 1)
+        return false;
+    if (tells(kv_topics_find(topics, subscriber, &key), subscription, news->revision))
+        return true;
+    struct kv_prefix_walk walk = kv_prefix_tree_walk(&topics->prefixes, news->key);
+    for (struct kv_topic *topic; (topic = topic_of(kv_prefix_walk_next(&walk))) != NULL;)
+        if (tells(kv_topics_find(topics, subscriber, &topic->pattern), subscription,
+                  news->revision))
+            return true;
+    return false;
+}
+
 struct kv_subscriber *kv_topics_take_overflowed(struct kv_topics *topics)
 {
     if (kv_list_is_empty(&topics->overflowed))

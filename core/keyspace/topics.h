@@ -10,13 +10,6 @@
 #include "keyspace/interests.h"
 #include "keyspace/subscriber.h"
 
-/* One key, or all keys that begin with a text. */
-struct kv_pattern {
-    struct kv_slice text;
-    uint64_t hash; /* kv_hash(text) */
-    bool is_prefix;
-};
-
 /* A pattern that clients of this loop subscribe to. */
 struct kv_topic {
     struct kv_pattern pattern;  /* its text lies behind the struct */
@@ -25,7 +18,7 @@ struct kv_topic {
     struct kv_list subscriptions;
 };
 
-/* Holds changes back from a subscription until its client has caught up with it (syncs.h). */
+/* Holds changes back from a subscription until its client has caught up with it (sync.h). */
 struct kv_holdup {
     /* Returns: whether the client may be told now; otherwise the change is the holdup's. */
     bool (*passes)(struct kv_holdup *self, struct kv_news *news);
@@ -42,6 +35,7 @@ struct kv_subscription {
     struct kv_list in_topic;
     struct kv_list in_subscriber;
     struct kv_holdup *holdup; /* NULL: it is synced */
+    uint64_t told_after; /* while it is synced, changes after this one have been told, or will be */
     bool wants_meta;
     uint32_t backlog; /* the number of the subscriber's last backlog that it added to */
 };
@@ -78,6 +72,18 @@ void kv_topics_unsubscribe_all(struct kv_topics *topics, struct kv_subscriber *s
 
 /* Tells a change to the subscribers of its key, each once. */
 void kv_topics_tell(struct kv_topics *topics, const struct kv_change *change);
+
+/* Tells a change to one subscription that covers it, which was held up till now. */
+void kv_topics_tell_one(struct kv_topics *topics, struct kv_subscription *subscription,
+                        struct kv_news *news);
+
+/* holdup: NULL where it is held up no longer. */
+void kv_topics_hold_up(struct kv_subscription *subscription, struct kv_holdup *holdup);
+
+/* Whether another subscription of the same client tells it this change. */
+bool kv_topics_tell_otherwise(const struct kv_topics *topics,
+                              const struct kv_subscription *subscription,
+                              const struct kv_news *news);
 
 /* The subscriber has been told a change: those of its subscriptions that cover it and are held up
  * take note. */

@@ -72,8 +72,14 @@ static void run(struct kv_loop_stage *stage)
     }
     kv_expiry_run(here->expiry, here->index);
     kv_feed_deliver(&here->inbox);
+    kv_syncs_run(&here->syncs);
     kv_change_log_tidy(here->log_reads.log);
     kv_batch_keep(&here->batch);
+}
+
+static int64_t least_of(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
 }
 
 static int64_t wake_at(struct kv_loop_stage *stage)
@@ -85,7 +91,7 @@ static int64_t wake_at(struct kv_loop_stage *stage)
         return INT64_MIN;
     int64_t expiry_ms = kv_expiry_next_ms(here->expiry, here->index);
     int64_t log_ms = kv_change_log_next_ms(here->log_reads.log);
-    return expiry_ms < log_ms ? expiry_ms : log_ms;
+    return least_of(least_of(expiry_ms, log_ms), kv_syncs_next_ms(&here->syncs));
 }
 
 void kv_turn_init(struct kv_keyspace_loop *here)

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "protocol/edit.h"
+#include "wire/json_string.h"
 
 static enum kv_command_kind kind_of(enum kv_message_type type)
 {
@@ -46,6 +47,24 @@ static void set_conditions(struct kv_command *command, const struct kv_message *
     command->n_if_revisions = 1;
 }
 
+static struct kv_subscribe subscribe_of(const struct kv_message *message)
+{
+    return (struct kv_subscribe){.is_prefix = message->is_prefix,
+                                 .wants_meta = message->meta,
+                                 .initial = message->initial,
+                                 .has_since = message->has_since,
+                                 .since = message->since};
+}
+
+/* The epoch of a `since`. One that is written with escapes is ours or no epoch at all. */
+static struct kv_slice epoch_of(struct kv_keyspace_loop *home, const struct kv_message *message)
+{
+    const char *ours = kv_keyspace_epoch(kv_keyspace_of(home));
+    if (kv_json_string_equals(message->epoch, kv_slice_of(ours)))
+        return kv_slice_of(ours);
+    return kv_json_inside(message->epoch);
+}
+
 struct kv_command *kv_translate(struct kv_keyspace_loop *home, const struct kv_message *message,
                                 const struct kv_translation_limits *limits)
 {
@@ -55,8 +74,9 @@ struct kv_command *kv_translate(struct kv_keyspace_loop *home, const struct kv_m
     command->ttl_is_given = message->has_ttl;
     command->ttl_ms = message->ttl_ms;
     command->wants_meta = message->meta;
-    command->subscribe =
-        (struct kv_subscribe){.is_prefix = message->is_prefix, .wants_meta = message->meta};
+    command->subscribe = subscribe_of(message);
+    if (message->has_since)
+        command->argument = epoch_of(home, message);
     set_conditions(command, message);
     if (message->type == KV_MESSAGE_INCREMENT)
         kv_edit_increment(command, message->by);

@@ -37,7 +37,7 @@ static void hang_up(struct kv_session *session, uint16_t code)
 /* Whether the message asks for something that is not served yet. */
 static bool is_planned(const struct kv_message *message)
 {
-    return message->initial || message->has_since || message->while_connected;
+    return message->while_connected;
 }
 
 static struct kv_translation_limits translation_limits_of(const struct kv_session *session)

@@ -4,6 +4,7 @@
  */
 #include "ws/news.h"
 
+#include "wire/json_string.h"
 #include "wire/state_text.h"
 #include "ws/envelope.h"
 
@@ -73,4 +74,69 @@ static void on_state(struct kv_subscriber *subscriber, const struct kv_delivery 
     kv_session_activate(session);
 }
 
-const struct kv_subscriber_ops kv_ws_subscriber_ops = {.on_state = on_state};
+/* ---- what is said of a subscription ---- */
+
+static void append_pattern(struct kv_buffer *out, const struct kv_pattern *pattern)
+{
+    kv_buffer_append(out, pattern->is_prefix ? KV_SLICE("{\"prefix\":") : KV_SLICE("{\"key\":"));
+    kv_json_append_string(out, pattern->text);
+}
+
+static void append_epoch(struct kv_buffer *out, const struct kv_session *session)
+{
+    const char *epoch = kv_keyspace_epoch(kv_keyspace_of(session->here->keyspace));
+    kv_buffer_append(out, KV_SLICE(",\"epoch\":"));
+    kv_json_append_string(out, kv_slice_of(epoch));
+}
+
+static void finish(struct kv_session *session, struct kv_buffer *out)
+{
+    kv_buffer_append(out, KV_SLICE("}}"));
+    if (!kv_session_talks(session))
+        return;
+    kv_frames_text(&session->out, kv_buffer_slice(out));
+    kv_session_activate(session);
+}
+
+/* A message about a subscription, up to the end of its pattern. */
+static struct kv_buffer *begin_about(struct kv_session *session, struct kv_slice type,
+                                     const struct kv_pattern *pattern)
+{
+    struct kv_buffer *out = kv_envelope_begin(session->here, type, (struct kv_slice){0});
+    append_pattern(out, pattern);
+    return out;
+}
+
+static void on_synced(struct kv_subscriber *subscriber, const struct kv_pattern *pattern,
+                      uint64_t revision)
+{
+    struct kv_session *session = kv_subscriber_client(subscriber)->owner;
+    struct kv_buffer *out = begin_about(session, KV_SLICE("synced"), pattern);
+    if (revision != 0) {
+        kv_buffer_append(out, KV_SLICE(",\"revision\":"));
+        kv_buffer_append_u64(out, revision);
+    }
+    append_epoch(out, session);
+    finish(session, out);
+}
+
+static void on_reset(struct kv_subscriber *subscriber, const struct kv_pattern *pattern)
+{
+    struct kv_session *session = kv_subscriber_client(subscriber)->owner;
+    struct kv_buffer *out = begin_about(session, KV_SLICE("reset"), pattern);
+    append_epoch(out, session);
+    finish(session, out);
+}
+
+static void on_failed(struct kv_subscriber *subscriber, const struct kv_pattern *pattern,
+                      int status)
+{
+    struct kv_session *session = kv_subscriber_client(subscriber)->owner;
+    struct kv_buffer *out = begin_about(session, KV_SLICE("ended"), pattern);
+    kv_buffer_append(out, KV_SLICE(",\"error\":"));
+    kv_json_append_string(out, kv_slice_of(kv_command_status_text(status)));
+    finish(session, out);
+}
+
+const struct kv_subscriber_ops kv_ws_subscriber_ops = {
+    .on_state = on_state, .on_synced = on_synced, .on_reset = on_reset, .on_failed = on_failed};

@@ -168,14 +168,37 @@ static void on_state(struct kv_subscriber *subscriber, const struct kv_delivery 
     if (news->state.revision == 0)
         value = news->reason == KV_REASON_EXPIRE ? KV_SLICE("expired") : KV_SLICE("none");
     (void)subscriber;
-    rig_note(the_rig, "told %.*s=%.*s%s%s", (int)news->key.len, news->key.bytes, (int)value.len,
-             value.bytes, delivery->wants_meta ? " meta" : "",
+    rig_note(the_rig, "%s %.*s=%.*s%s%s", news->reason == 0 ? "state" : "told", (int)news->key.len,
+             news->key.bytes, (int)value.len, value.bytes, delivery->wants_meta ? " meta" : "",
              delivery->is_collapsed ? " collapsed" : "");
+}
+
+static void on_synced(struct kv_subscriber *subscriber, const struct kv_pattern *pattern,
+                      uint64_t revision)
+{
+    (void)subscriber;
+    the_rig->synced = revision;
+    rig_note(the_rig, "synced %.*s", (int)pattern->text.len, pattern->text.bytes);
+}
+
+static void on_reset(struct kv_subscriber *subscriber, const struct kv_pattern *pattern)
+{
+    (void)subscriber;
+    rig_note(the_rig, "reset %.*s", (int)pattern->text.len, pattern->text.bytes);
+}
+
+static void on_failed(struct kv_subscriber *subscriber, const struct kv_pattern *pattern,
+                      int status)
+{
+    (void)subscriber;
+    rig_note(the_rig, "failed %.*s: %s", (int)pattern->text.len, pattern->text.bytes,
+             kv_command_status_text(status));
 }
 
 struct kv_client *rig_client(struct rig *rig, uint32_t loop)
 {
-    static const struct kv_subscriber_ops ops = {.on_state = on_state};
+    static const struct kv_subscriber_ops ops = {
+        .on_state = on_state, .on_synced = on_synced, .on_reset = on_reset, .on_failed = on_failed};
     return kv_client_create(kv_keyspace_on(rig->keyspace, loop), rig, &ops, 3);
 }
 

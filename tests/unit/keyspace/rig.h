@@ -60,8 +60,9 @@ struct rig {
     struct kv_cmd *waiting[RIG_MAX_WAITING]; /* NULL: completed */
     uint32_t waiting_loop[RIG_MAX_WAITING];
     size_t n_waiting;
+    uint64_t synced; /* the revision of the last `synced` */
     /* What happened, in order: `<name> <outcome>` of commands, `told k=v` of changes, with ` meta`,
-     * or ` collapsed`, behind it. */
+     * or ` collapsed`, behind it; `state k=v`, `synced k` and `reset k` of subscriptions. */
     char log[65536];
 };
 
