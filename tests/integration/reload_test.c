@@ -159,6 +159,50 @@ static void pipe_in_a_scripts_place_is_refused_and_holds_nothing_up(void **state
     free(folder);
 }
 
+static void script_that_refuses_its_options_keeps_its_previous_version(void **state)
+{
+    (void)state;
+    char *folder = kv_test_folder_make();
+    kv_test_file_put(folder, "hook.lua", "function before_delete() kv.refuse('no') end\n");
+    kv_test_start_in(&server, folder, "scripts: [{file: '%s/hook.lua', options: {a: b}}]\n");
+    kv_test_file_put(folder, "hook.lua",
+                     "kv.fault('a', 'not b')\nkv.fault('', 'c is missing')\nerror('so what')\n");
+    reload();
+    kv_test_await_log(&server, "script/hook.lua: options.a: not b; keeping the previous version");
+    kv_test_await_log(&server, "script/hook.lua: options: c is missing; keeping the previous");
+    kv_test_await_log(&server, "scripts[0].options.a: not b");
+    assert_int_equal(kv_test_http_status(server.port, "DELETE", "/storage/k", NULL, NULL), 403);
+    char *log = kv_test_server_log(&server);
+    assert_null(strstr(log, "so what")); /* it comes of the faults */
+    free(log);
+    kv_test_server_stop_cleanly(&server);
+    kv_test_folder_remove(folder);
+    free(folder);
+}
+
+/* Starts a server with this file alone. */
+static void start_with(const char *yaml)
+{
+    char *whole = kv_test_with_modules(yaml);
+    kv_test_server_start(&server, whole);
+    free(whole);
+}
+
+static void file_that_names_no_store_says_that_nothing_is_kept(void **state)
+{
+    (void)state;
+    start_with("listen: [{port: %port}]\nstorage: {memory: {max_bytes: 1MiB}}\n");
+    kv_test_await_log(&server, "without `storage: {module: …}` in the configuration data is in "
+                               "memory only");
+    kv_test_server_stop_cleanly(&server);
+    start_with("listen: [{port: %port}]\nstorage: {module: memory}\n"); /* as somebody wants it */
+    kv_test_await_log(&server, "listening on");
+    char *log = kv_test_server_log(&server);
+    assert_null(strstr(log, "in memory only"));
+    free(log);
+    kv_test_server_stop_cleanly(&server);
+}
+
 /* Its port may be in use: the line comes before that is noticed. */
 static void server_without_a_file_says_that_it_keeps_nothing(void **state)
 {
@@ -178,6 +222,8 @@ int main(void)
         cmocka_unit_test(broken_file_is_told_as_at_the_start_and_changes_nothing),
         cmocka_unit_test(missing_file_is_told),
         cmocka_unit_test(pipe_in_a_scripts_place_is_refused_and_holds_nothing_up),
+        cmocka_unit_test(script_that_refuses_its_options_keeps_its_previous_version),
+        cmocka_unit_test(file_that_names_no_store_says_that_nothing_is_kept),
         cmocka_unit_test(server_without_a_file_says_that_it_keeps_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <dirent.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -222,8 +226,9 @@ static void client_that_never_reads_is_cut_off_when_the_drain_is_over(void **sta
     free(value);
 }
 
-/* Sends a second signal once the server says what it waits for, which would be a minute. */
-static void hurry(struct kv_test_server *server, const char *waited_for, int exit_code)
+/* Sends a second signal once the server says what it waits for, which would be a minute. Returns:
+ * when. */
+static int64_t signal_twice(struct kv_test_server *server, const char *waited_for)
 {
     char part[128];
     kv_test_server_terminate(server);
@@ -231,6 +236,12 @@ static void hurry(struct kv_test_server *server, const char *waited_for, int exi
     kv_test_await_log(server, part);
     int64_t began_ms = kv_test_now_ms();
     kv_test_server_terminate(server);
+    return began_ms;
+}
+
+static void hurry(struct kv_test_server *server, const char *waited_for, int exit_code)
+{
+    int64_t began_ms = signal_twice(server, waited_for);
     assert_int_equal(kv_test_program_wait(&server->program, KV_TEST_LIMIT_MS), exit_code);
     assert_true(kv_test_now_ms() - began_ms < PROMPTLY_MS);
 }
@@ -248,6 +259,96 @@ static void second_signal_ends_the_wait_for_clients(void **state)
     kv_test_program_remove(&server.program);
     kv_test_ws_close(&one);
     kv_test_ws_close(&other);
+}
+
+/* Threads of the program that are stopped, as if each were at something long. */
+struct held {
+    pid_t threads[64];
+    size_t n;
+};
+
+/* Returns: whether that is allowed. */
+static bool hold(struct held *held, pid_t thread)
+{
+    assert_true(held->n < sizeof(held->threads) / sizeof(held->threads[0]));
+    if (ptrace(PTRACE_SEIZE, thread, NULL, NULL) != 0)
+        return false;
+    assert_int_equal(ptrace(PTRACE_INTERRUPT, thread, NULL, NULL), 0);
+    assert_int_equal(waitpid(thread, NULL, __WALL), thread);
+    held->threads[held->n++] = thread;
+    return true;
+}
+
+/* All but the main one. */
+static bool hold_loops(const struct kv_test_server *server, struct held *held)
+{
+    char path[64];
+    bool is_held = true;
+    snprintf(path, sizeof(path), "/proc/%d/task", server->program.pid);
+    DIR *threads = opendir(path);
+    assert_non_null(threads);
+    for (struct dirent *entry; is_held && (entry = readdir(threads)) != NULL;) {
+        pid_t thread = atoi(entry->d_name);
+        is_held = thread == 0 || thread == server->program.pid || hold(held, thread);
+    }
+    closedir(threads);
+    return is_held;
+}
+
+/* Their end is told to who holds them; until then the program's is not. */
+static void await_end(const struct held *held)
+{
+    int status;
+    for (size_t i = 0; i < held->n; i++)
+        do
+            assert_int_equal(waitpid(held->threads[i], &status, __WALL), held->threads[i]);
+        while (!WIFEXITED(status) && !WIFSIGNALED(status));
+}
+
+static bool is_durable(void)
+{
+    const char *store = getenv("KV_TEST_STORE");
+    return strcmp(store, "rocksdb") == 0 || strcmp(store, "lmdb") == 0;
+}
+
+/* A loop that checks a body of 100 MB cannot hear of the end meanwhile. */
+static void second_signal_ends_a_server_whose_loops_are_busy(void **state)
+{
+    struct kv_test_server server;
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    struct held held = {0};
+    (void)state;
+    kv_test_start(&server, "timeouts: {drain: 60s}\n");
+    kv_test_stream_open(&stream, server.port);
+    assert_int_equal(kv_test_http_ask(&stream, "GET", "/healthz", NULL, NULL, &response), 200);
+    kv_test_response_fini(&response);
+    if (!hold_loops(&server, &held)) {
+        kv_test_server_kill(&server);
+        kv_test_skip_for("this machine lets no program stop a thread of another");
+    }
+    signal_twice(&server, " up to 60 s for 1 connection");
+    await_end(&held);
+    assert_int_equal(kv_test_program_wait(&server.program, KV_TEST_LIMIT_MS), is_durable() ? 1 : 0);
+    kv_test_await_log(&server, "there are left: 1 connection");
+    kv_test_program_remove(&server.program);
+    kv_test_stream_close(&stream);
+}
+
+/* The peer has been answered, and may still send what is then thrown away. */
+static void wait_for_a_peer_that_was_refused_is_named(void **state)
+{
+    struct kv_test_server server;
+    struct kv_test_stream stream;
+    (void)state;
+    kv_test_start(&server, "timeouts: {drain: 60s}\n");
+    kv_test_stream_open(&stream, server.port);
+    kv_test_stream_put(&stream, KV_SLICE("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"));
+    kv_test_stream_flush(&stream);
+    assert_true(kv_test_stream_await(&stream, 1));
+    hurry(&server, " up to 60 s for 1 half-closed connection", 0);
+    kv_test_program_remove(&server.program);
+    kv_test_stream_close(&stream);
 }
 
 static void second_signal_ends_the_wait_for_a_store_that_closes_slowly(void **state)
@@ -306,6 +407,8 @@ int main(void)
         cmocka_unit_test(new_connections_are_refused_while_draining),
         cmocka_unit_test(client_that_never_reads_is_cut_off_when_the_drain_is_over),
         cmocka_unit_test(second_signal_ends_the_wait_for_clients),
+        cmocka_unit_test(second_signal_ends_a_server_whose_loops_are_busy),
+        cmocka_unit_test(wait_for_a_peer_that_was_refused_is_named),
         cmocka_unit_test(second_signal_ends_the_wait_for_a_store_that_closes_slowly),
         cmocka_unit_test(writers_are_cut_at_a_whole_message),
     };

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
+#include "support/client/folder.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -442,6 +443,63 @@ static void write_many_lines(size_t n)
     kv_buffer_fini(&lines);
 }
 
+/* Starts an export into that descriptor; its exit code goes to the file `code`. */
+static void export_into(int fd)
+{
+    char command[128];
+    assert_true(fd <= 9); /* a shell takes no larger one */
+    snprintf(command, sizeof(command),
+             "{ kvserver -c from.yaml --export >&%d 2>err; echo $? >code; } &", fd);
+    assert_int_equal(shell(command), 0);
+}
+
+static void await_full_pipe(int fd, int capacity)
+{
+    int64_t limit_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    for (int n = 0; n != capacity;) {
+        assert_int_equal(ioctl(fd, FIONREAD, &n), 0);
+        assert_true(kv_test_now_ms() < limit_ms);
+    }
+}
+
+/* Copies it to the file `piped` until everybody has closed the other end. */
+static void drain_pipe(int fd)
+{
+    char bytes[65536];
+    char *path = kv_test_path(place.folder, "piped");
+    FILE *file = fopen(path, "we");
+    ssize_t n;
+    assert_non_null(file);
+    while ((n = read(fd, bytes, sizeof(bytes))) > 0)
+        assert_int_equal(fwrite(bytes, 1, (size_t)n, file), n);
+    assert_int_equal(n, 0);
+    assert_int_equal(fclose(file), 0);
+    free(path);
+}
+
+/* As it is where another program has made it so, which holds the other end of a terminal or ssh. */
+static void full_pipe_that_does_not_block_is_waited_for(void **state)
+{
+    (void)state;
+    int ends[2];
+    configure(ROCKSDB, "from", "");
+    write_many_lines(20000);
+    expect_success("kvserver -c from.yaml --import lines 2>err");
+    expect_success("kvserver -c from.yaml --export >out 2>err");
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(fcntl(ends[0], F_SETFD, FD_CLOEXEC), 0);
+    assert_int_equal(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+    int capacity = fcntl(ends[1], F_SETPIPE_SZ, 4096);
+    assert_true(capacity > 0);
+    export_into(ends[1]);
+    close(ends[1]);
+    await_full_pipe(ends[0], capacity);
+    drain_pipe(ends[0]);
+    close(ends[0]);
+    expect_in_file("code", "0");
+    expect_success("cmp out piped");
+}
+
 static void output_that_cannot_be_written_is_an_error(void **state)
 {
     (void)state;
@@ -772,6 +830,7 @@ int main(void)
         TEST(export_of_a_store_that_is_not_there_makes_nothing),
         TEST(killed_servers_store_is_exported_whole),
         TEST(expired_key_is_not_exported),
+        TEST(full_pipe_that_does_not_block_is_waited_for),
         TEST(output_that_cannot_be_written_is_an_error),
         TEST(many_keys_go_through_a_pipe_quickly),
         TEST(last_line_of_a_key_wins),
