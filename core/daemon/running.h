@@ -1,0 +1,69 @@
+/*
+ * A server while it runs: its parts, which server.c makes, and shutdown.c ends. Private to these
+ * two.
+ */
+#ifndef KV_DAEMON_RUNNING_H
+#define KV_DAEMON_RUNNING_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include "daemon/chain.h"
+#include "daemon/ending.h"
+#include "daemon/import.h"
+#include "daemon/outlets.h"
+
+struct kv_server;
+
+struct kv_loop_thread {
+    struct kv_server *server;
+    uint32_t index;
+    pthread_t thread;
+    bool is_running;
+    struct kv_post drain;
+    struct kv_post abort;
+};
+
+struct kv_server {
+    const struct kv_config *config;
+    struct kv_import *import; /* NULL: none */
+    bool serves;              /* false: it ends when all is imported */
+    struct kv_chain *chain;
+    struct kv_outlets *outlets;
+    struct kv_sinks *sinks; /* NULL: there are none */
+    struct kv_scripts *scripts;
+    struct kv_interceptor **interceptors; /* one for each script */
+    struct kv_observer *observers[2];
+    size_t n_observers;
+    int64_t ends_by_ms; /* when the time for draining is over */
+    struct kv_ending ending;
+    atomic_bool is_closed; /* the store */
+    struct kv_loop **loops;
+    struct kv_loop_thread *threads;
+    uint16_t *ports; /* of the addresses */
+    struct kv_budget *budget;
+    struct kv_keyspace *keyspace;
+    struct kv_workers *workers;
+    struct kv_net *net;
+    struct kv_http *http;
+    struct kv_http_upgrade upgrade; /* to the WebSockets */
+    struct kv_ws *ws;
+    char store_name[64];
+    pthread_t opener;
+    bool has_opener;
+    sem_t opened;           /* up when the store has been opened, or has failed to */
+    atomic_bool is_opening; /* the store, or loading it */
+    atomic_int n_ready;     /* the store is open; the addresses have been told */
+    atomic_bool has_ended;  /* of itself: all is imported, or it has failed */
+    atomic_bool has_failed; /* the store could not be opened, or not be loaded */
+    struct kv_error why;
+    int64_t started_ms;
+};
+
+static inline bool kv_server_is_volatile(const struct kv_server *server)
+{
+    return (server->config->store.module->identity->capabilities & KV_STORE_DURABLE) == 0;
+}
+
+#endif

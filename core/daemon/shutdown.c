@@ -1,0 +1,260 @@
+/*
+ * Clients first, then the loops' threads, then sinks, and the store last: each may still give work
+ * to those behind it. What belongs to a thread that cannot be stopped is left to the end of the
+ * process.
+ */
+#include "daemon/shutdown.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/budget.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "daemon/running.h"
+#include "daemon/thread.h"
+
+enum {
+    ABORT_MS = 2000, /* for what was cut off */
+    GRACE_MS = 2000, /* for sinks that have to return */
+    /* The same after a second signal; together well below a second. */
+    HURRIED_ABORT_MS = 250,
+    HURRIED_GRACE_MS = 150,
+    HURRIED_CLOSE_MS = 400,
+};
+
+/* Until it is quiet. */
+
+/* Hooks may lead to commands, and these to changes that call hooks: it is quiet when nothing is
+ * found twice. */
+static bool is_quiet(const void *context)
+{
+    const struct kv_server *server = context;
+    bool is_quiet = kv_net_is_quiet(server->net) && !atomic_load(&server->is_opening);
+    for (int i = 0; i < 2; i++)
+        is_quiet = is_quiet && kv_keyspace_is_quiet(server->keyspace) &&
+                   kv_scripts_under_way(server->scripts) == 0;
+    return is_quiet;
+}
+
+/* What it is not quiet for. */
+static void describe_noise(const void *context, struct kv_buffer *out)
+{
+    const struct kv_server *server = context;
+    kv_ending_append_count(out, kv_net_n_connections(server->net), "connection");
+    kv_ending_append_count(out, kv_net_n_lingering(server->net), "half-closed connection");
+    kv_ending_append_count(out, kv_keyspace_under_way(server->keyspace), "command");
+    kv_ending_append_count(out, kv_scripts_under_way(server->scripts), "hook");
+    if (atomic_load(&server->is_opening))
+        kv_buffer_printf(out, "%sthe store to open", out->len == 0 ? "" : ", ");
+    if (out->len == 0)
+        kv_buffer_append(out, KV_SLICE("changes to reach subscribers"));
+}
+
+static bool wait_until_quiet(struct kv_server *server, int64_t until_ms, int64_t hurried_ms)
+{
+    const struct kv_awaited quiet = {.is_over = is_quiet,
+                                     .describe = describe_noise,
+                                     .context = server,
+                                     .until_ms = until_ms,
+                                     .hurried_ms = hurried_ms};
+    return kv_ending_await(&server->ending, &quiet);
+}
+
+static void log_noise(const struct kv_server *server, enum kv_log_level level, const char *effect)
+{
+    struct kv_buffer what = {0};
+    describe_noise(server, &what);
+    kv_log(level, "server", "%s: %.*s", effect, (int)what.len, what.bytes);
+    kv_buffer_fini(&what);
+}
+
+/* What serves. */
+
+static void drain_loop(struct kv_post *post)
+{
+    struct kv_loop_thread *thread = KV_CONTAINER(post, struct kv_loop_thread, drain);
+    kv_net_drain(thread->server->net, thread->index);
+    kv_ws_drain(thread->server->ws, thread->index);
+    kv_http_drain(thread->server->http, thread->index);
+}
+
+static void post_drain(struct kv_server *server)
+{
+    for (uint32_t i = 0; i < server->config->n_threads; i++) {
+        server->threads[i].drain.run = drain_loop;
+        kv_loop_post(server->loops[i], &server->threads[i].drain);
+    }
+}
+
+static void abort_loop(struct kv_post *post)
+{
+    struct kv_loop_thread *thread = KV_CONTAINER(post, struct kv_loop_thread, abort);
+    kv_ws_abort(thread->server->ws, thread->index);
+    kv_net_abort(thread->server->net, thread->index);
+}
+
+static void post_abort(struct kv_server *server)
+{
+    for (uint32_t i = 0; i < server->config->n_threads; i++) {
+        server->threads[i].abort.run = abort_loop;
+        kv_loop_post(server->loops[i], &server->threads[i].abort);
+    }
+}
+
+/* What is left belongs to threads that cannot be stopped, as one that reads a long body. An
+ * operator in a hurry loses nothing by it where the store is volatile. */
+static void give_up(const struct kv_server *server)
+{
+    if (server->ending.is_hurried && kv_server_is_volatile(server)) {
+        log_noise(server, KV_LOG_WARN, "stopped at once; there are left");
+        _exit(EXIT_SUCCESS);
+    }
+    log_noise(server, KV_LOG_ERROR, "giving up, the store is not closed; there are left");
+    _exit(EXIT_FAILURE);
+}
+
+void kv_server_drain(struct kv_server *server)
+{
+    server->ends_by_ms = kv_clock_now_ms(&kv_clock_boot) + server->config->drain_ms;
+    post_drain(server);
+    if (!wait_until_quiet(server, server->ends_by_ms, 0))
+        log_noise(server, KV_LOG_WARN, "cutting off what did not end in time");
+    if (server->sinks != NULL)
+        kv_sinks_stop_blocking(server->sinks);
+    kv_scripts_end(server->scripts);
+    post_abort(server);
+    if (!wait_until_quiet(server, kv_clock_now_ms(&kv_clock_boot) + ABORT_MS, HURRIED_ABORT_MS))
+        give_up(server);
+}
+
+void kv_server_stop_threads(struct kv_server *server)
+{
+    if (server->has_opener)
+        pthread_join(server->opener, NULL);
+    if (server->threads == NULL)
+        return;
+    for (uint32_t i = 0; i < server->config->n_threads; i++) {
+        if (!server->threads[i].is_running)
+            continue;
+        kv_loop_stop(server->loops[i]);
+        pthread_join(server->threads[i].thread, NULL);
+    }
+}
+
+/* What is behind it. */
+
+static bool have_sinks_ended(const void *context)
+{
+    return kv_sinks_have_ended(context);
+}
+
+static void describe_sinks(const void *context, struct kv_buffer *out)
+{
+    kv_sinks_describe(context, out);
+}
+
+/* Returns: false where a sink does not return. */
+static bool end_sinks(struct kv_server *server)
+{
+    struct kv_awaited ended = {.is_over = have_sinks_ended,
+                               .describe = describe_sinks,
+                               .context = server->sinks,
+                               .until_ms = server->ends_by_ms};
+    kv_sinks_ask_to_end(server->sinks, server->ends_by_ms);
+    if (!kv_ending_await(&server->ending, &ended)) {
+        kv_sinks_cut_short(server->sinks);
+        ended.until_ms = kv_clock_now_ms(&kv_clock_boot) + GRACE_MS;
+        ended.hurried_ms = HURRIED_GRACE_MS;
+        kv_ending_await(&server->ending, &ended);
+    }
+    return kv_sinks_end(server->sinks);
+}
+
+static void *close_store(void *argument)
+{
+    struct kv_server *server = argument;
+    kv_keyspace_destroy(server->keyspace);
+    atomic_store(&server->is_closed, true);
+    return NULL;
+}
+
+static bool is_store_closed(const void *context)
+{
+    const struct kv_server *server = context;
+    return atomic_load(&server->is_closed);
+}
+
+static void describe_store(const void *context, struct kv_buffer *out)
+{
+    const struct kv_server *server = context;
+    kv_buffer_printf(out, "%s to close", server->store_name);
+}
+
+/* On a thread of its own, as that may take long. Where the operator does not wait for it, the next
+ * start has more to do. */
+static void end_store(struct kv_server *server)
+{
+    struct kv_error error;
+    pthread_t closer;
+    const struct kv_awaited closed = {.is_over = is_store_closed,
+                                      .describe = describe_store,
+                                      .context = server,
+                                      .until_ms = INT64_MAX,
+                                      .hurried_ms = HURRIED_CLOSE_MS};
+    if (kv_thread_start(&closer, close_store, server, &error) != 0) {
+        close_store(server);
+        return;
+    }
+    if (kv_ending_await(&server->ending, &closed)) {
+        pthread_join(closer, NULL);
+        return;
+    }
+    if (kv_server_is_volatile(server))
+        _exit(EXIT_SUCCESS);
+    kv_log(KV_LOG_WARN, "server", "%s is not closed; what was answered is kept, as after a crash",
+           server->store_name);
+    _exit(EXIT_FAILURE);
+}
+
+/* A sink that does not return may be reading what the store has, and its module is in use. What is
+ * durable is closed nevertheless, as it may; then there is no way to end but this. */
+static void end_without(struct kv_server *server)
+{
+    if (!kv_server_is_volatile(server))
+        end_store(server);
+    _exit(EXIT_SUCCESS);
+}
+
+static void end_keyspace(struct kv_server *server)
+{
+    if (server->keyspace == NULL)
+        return;
+    kv_scripts_end(server->scripts);
+    kv_keyspace_finish(server->keyspace);
+    if (server->sinks != NULL && !end_sinks(server))
+        end_without(server);
+    kv_scripts_destroy(server->scripts);
+    server->scripts = NULL;
+    end_store(server);
+}
+
+void kv_server_take_apart(struct kv_server *server)
+{
+    kv_workers_destroy(server->workers);
+    kv_ws_destroy(server->ws);
+    kv_http_destroy(server->http);
+    kv_net_destroy(server->net);
+    end_keyspace(server);
+    kv_scripts_destroy(server->scripts);
+    kv_outlets_close(server->outlets);
+    for (uint32_t i = 0; server->loops != NULL && i < server->config->n_threads; i++)
+        kv_loop_destroy(server->loops[i]);
+    kv_chain_close(server->chain);
+    kv_budget_destroy(server->budget);
+    free(server->loops);
+    free(server->threads);
+    free(server->ports);
+    free(server->interceptors);
+    sem_destroy(&server->opened);
+}
