@@ -22,7 +22,7 @@ static void on_close(void *data)
     if (connection->linger_fd >= 0 && among->is_aborted)
         close(connection->linger_fd);
     else if (connection->linger_fd >= 0)
-        kv_linger(&among->lingerers, connection->linger_fd);
+        kv_linger(&among->lingerers, connection->linger_fd, KV_LINGER_MS);
     if (connection->protocol->on_closed != NULL)
         connection->protocol->on_closed(connection->channel.user);
     kv_channel_fini(&connection->channel);
@@ -107,7 +107,14 @@ void kv_connections_refuse(struct kv_connections *connections, h2o_socket_t *soc
     int fd = dup(h2o_socket_get_fd(sock));
     h2o_socket_close(sock);
     if (fd >= 0)
-        kv_linger(&connections->lingerers, fd);
+        kv_linger(&connections->lingerers, fd, KV_LINGER_MS);
+}
+
+void kv_connections_refuse_fd(struct kv_connections *connections, int fd, struct kv_slice text)
+{
+    ssize_t written = send(fd, text.bytes, text.len, MSG_NOSIGNAL);
+    (void)written; /* as above */
+    kv_linger(&connections->lingerers, fd, KV_LINGER_SHORTLY_MS);
 }
 
 static void end(struct kv_connection *connection)

@@ -111,6 +111,9 @@ void kv_connections_refuse(struct kv_connections *connections, struct st_h2o_soc
 /* All of them are closed. */
 void kv_connections_fini(struct kv_connections *connections);
 
+/* The same for a descriptor, which it takes over; it needs no other one. */
+void kv_connections_refuse_fd(struct kv_connections *connections, int fd, struct kv_slice text);
+
 /* Ends those that have made no progress for too long, or are to end. */
 void kv_connections_sweep(struct kv_connections *connections);
 

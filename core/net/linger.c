@@ -11,7 +11,6 @@
 
 enum {
     MOST_LINGERING = 1024,
-    LONGEST_MS = 2000,
     MOST_BYTES = 64 << 20
 };
 
@@ -56,7 +55,7 @@ void kv_lingerers_init(struct kv_lingerers *lingerers, struct kv_loop *loop, _At
     kv_list_init(&lingerers->all);
 }
 
-void kv_linger(struct kv_lingerers *lingerers, int fd)
+void kv_linger(struct kv_lingerers *lingerers, int fd, int64_t longest_ms)
 {
     struct kv_loop *loop = lingerers->loop;
     shutdown(fd, SHUT_WR);
@@ -70,7 +69,7 @@ void kv_linger(struct kv_lingerers *lingerers, int fd)
     one->sock = h2o_evloop_socket_create(kv_loop_evloop(loop), fd, H2O_SOCKET_FLAG_DONT_READ);
     one->sock->data = one;
     one->timer.fire = on_timeout;
-    kv_timer_start(loop, &one->timer, kv_loop_now_ms(loop) + LONGEST_MS);
+    kv_timer_start(loop, &one->timer, kv_loop_now_ms(loop) + longest_ms);
     kv_list_append(&lingerers->all, &one->link);
     h2o_socket_read_start(one->sock, on_readable);
 }

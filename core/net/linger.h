@@ -21,8 +21,13 @@ struct kv_lingerers {
 
 void kv_lingerers_init(struct kv_lingerers *lingerers, struct kv_loop *loop, _Atomic uint32_t *n);
 
-/* Takes the descriptor over. */
-void kv_linger(struct kv_lingerers *lingerers, int fd);
+enum {
+    KV_LINGER_MS = 2000,
+    KV_LINGER_SHORTLY_MS = 90, /* while descriptors are rare */
+};
+
+/* Takes the descriptor over. longest_ms: until it is closed in any case. */
+void kv_linger(struct kv_lingerers *lingerers, int fd, int64_t longest_ms);
 
 /* Closes them all. */
 void kv_lingerers_abort(struct kv_lingerers *lingerers);

@@ -1,6 +1,7 @@
 /*
  * Of TCP every loop has a socket of its own (SO_REUSEPORT). Accepting stops for a moment where
- * descriptors or memory run out: a listener that stays readable would keep its loop spinning.
+ * descriptors or memory run out: a listener that stays readable would keep its loop spinning. A
+ * spare descriptor makes it possible to tell at least one peer at a time.
  */
 #include "net/listener.h"
 
@@ -32,9 +33,34 @@ struct kv_listener {
 
 static void on_acceptable(h2o_socket_t *sock, const char *err);
 
+static void open_spare(struct kv_listeners *listeners)
+{
+    if (listeners->spare_fd >= 0)
+        return;
+    listeners->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (listeners->spare_fd >= 0)
+        atomic_fetch_sub(listeners->n_without_spare, 1);
+}
+
+static void close_spare(struct kv_listeners *listeners)
+{
+    if (listeners->spare_fd < 0)
+        return;
+    close(listeners->spare_fd);
+    listeners->spare_fd = -1;
+    atomic_fetch_add(listeners->n_without_spare, 1);
+}
+
+/* A descriptor that is free for a moment belongs to a loop that has given its spare one up. */
+static bool are_descriptors_rare(const struct kv_listeners *listeners)
+{
+    return atomic_load_explicit(listeners->n_without_spare, memory_order_relaxed) != 0;
+}
+
 static void resume_accepting(struct kv_timer *timer)
 {
     struct kv_listeners *listeners = KV_CONTAINER(timer, struct kv_listeners, resume);
+    open_spare(listeners);
     KV_LIST_EACH(&listeners->all, link, after)
     {
         h2o_socket_t *sock = KV_CONTAINER(link, struct kv_listener, link)->sock;
@@ -50,17 +76,33 @@ static void pause_accepting(struct kv_listener *listener)
     kv_timer_start(among->loop, &among->resume, kv_loop_now_ms(among->loop) + RESUME_MS);
 }
 
+/* Takes the next peer by the spare descriptor, which comes back when the peer has gone. */
+static void accept_by_spare(struct kv_listener *listener)
+{
+    struct kv_listeners *among = listener->among;
+    if (among->spare_fd < 0)
+        return;
+    close_spare(among);
+    int fd = accept4(h2o_socket_get_fd(listener->sock), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0)
+        among->on_excess(among, fd);
+    else
+        open_spare(among);
+}
+
 static void on_acceptable(h2o_socket_t *sock, const char *err)
 {
     struct kv_listener *listener = sock->data;
     if (err != NULL)
         return;
     for (int i = 0; i < MOST_ACCEPTS_A_TURN; i++) {
-        errno = 0;
-        h2o_socket_t *accepted = h2o_evloop_socket_accept(sock);
+        errno = EMFILE;
+        h2o_socket_t *accepted =
+            are_descriptors_rare(listener->among) ? NULL : h2o_evloop_socket_accept(sock);
         if (accepted != NULL)
             listener->among->on_accept(listener->among, accepted, listener->is_unix);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            accept_by_spare(listener);
             pause_accepting(listener);
             return;
         } else if (errno == EAGAIN) {
@@ -82,16 +124,24 @@ static void add_listener(struct kv_listeners *among, int fd, bool is_unix)
     h2o_socket_read_start(listener->sock, on_acceptable);
 }
 
-void kv_listeners_init(struct kv_listeners *listeners, struct kv_loop *loop)
+void kv_listeners_init(struct kv_listeners *listeners, struct kv_loop *loop,
+                       _Atomic uint32_t *n_without_spare)
 {
     listeners->loop = loop;
+    listeners->n_without_spare = n_without_spare;
+    atomic_fetch_add(n_without_spare, 1);
     listeners->resume.fire = resume_accepting;
+    listeners->spare_fd = -1;
+    open_spare(listeners);
     kv_list_init(&listeners->all);
 }
 
 void kv_listeners_fini(struct kv_listeners *listeners)
 {
     kv_timer_stop(listeners->loop, &listeners->resume);
+    if (listeners->spare_fd >= 0)
+        close(listeners->spare_fd);
+    listeners->spare_fd = -1;
     KV_LIST_EACH(&listeners->all, link, after)
     {
         struct kv_listener *listener = KV_CONTAINER(link, struct kv_listener, link);

@@ -5,6 +5,8 @@
 #ifndef KV_NET_LISTENER_H
 #define KV_NET_LISTENER_H
 
+#include <stdatomic.h>
+
 #include "base/list.h"
 #include "loop/loop.h"
 
@@ -17,12 +19,18 @@ struct kv_listener;
 struct kv_listeners {
     struct kv_loop *loop;
     struct kv_list all;
-    struct kv_timer resume; /* accepts again after descriptors ran out */
-    bool is_exposed;        /* other machines may reach one of them */
+    struct kv_timer resume;            /* accepts again after descriptors ran out */
+    int spare_fd;                      /* given up for a peer that is to be told so; -1: none */
+    _Atomic uint32_t *n_without_spare; /* of all loops */
+    bool is_exposed;                   /* other machines may reach one of them */
     void (*on_accept)(struct kv_listeners *listeners, struct st_h2o_socket_t *sock, bool is_unix);
+    /* A peer for which there is no descriptor but this one, which it takes over. */
+    void (*on_excess)(struct kv_listeners *listeners, int fd);
 };
 
-void kv_listeners_init(struct kv_listeners *listeners, struct kv_loop *loop);
+/* n_without_spare: shared by all loops, lent. */
+void kv_listeners_init(struct kv_listeners *listeners, struct kv_loop *loop,
+                       _Atomic uint32_t *n_without_spare);
 
 /* Closes them. */
 void kv_listeners_fini(struct kv_listeners *listeners);

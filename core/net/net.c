@@ -29,6 +29,7 @@ struct kv_net {
     struct kv_net_service *service;
     _Atomic uint32_t n_connections;
     _Atomic uint32_t n_lingering;
+    _Atomic uint32_t n_without_spare; /* descriptor: loops */
     struct kv_peers peers;
     atomic_bool is_draining;
     struct kv_list unix_sockets;
@@ -68,6 +69,12 @@ static void on_accept(struct kv_listeners *listeners, struct st_h2o_socket_t *so
     admit(KV_CONTAINER(listeners, struct net_loop, listeners), sock, is_unix);
 }
 
+static void on_excess(struct kv_listeners *listeners, int fd)
+{
+    struct net_loop *here = KV_CONTAINER(listeners, struct net_loop, listeners);
+    kv_connections_refuse_fd(&here->connections, fd, here->net->service->refusal);
+}
+
 void kv_net_admit(struct kv_net *net, uint32_t loop, struct st_h2o_socket_t *sock)
 {
     admit(&net->loops[loop], sock, false);
@@ -100,8 +107,9 @@ static void init_loop(struct kv_net *net, uint32_t index, struct kv_loop *loop)
     struct net_loop *here = &net->loops[index];
     here->net = net;
     here->index = index;
-    kv_listeners_init(&here->listeners, loop);
+    kv_listeners_init(&here->listeners, loop, &net->n_without_spare);
     here->listeners.on_accept = on_accept;
+    here->listeners.on_excess = on_excess;
     kv_connections_init(&here->connections, loop, &net->config.patience, &net->n_connections,
                         &net->n_lingering);
     here->connections.peers = &net->peers;

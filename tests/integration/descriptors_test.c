@@ -1,5 +1,5 @@
-/* A server that runs out of descriptors: it waits for some without spinning, serves who is there,
- * and takes the others when there is room. */
+/* A server that runs out of descriptors serves the connections that it has, and refuses others
+ * without spinning until there is room. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,7 +24,34 @@ static void ask(struct kv_test_stream *stream)
     kv_test_response_fini(&response);
 }
 
-static void server_without_descriptors_waits_and_goes_on(void **state)
+/* The server says that there are too many connections, before anything was asked. */
+static void expect_refusal(struct kv_test_stream *stream)
+{
+    struct kv_test_response response = {0};
+    assert_true(kv_test_http_receive(stream, &response));
+    assert_int_equal(response.status, 503);
+    assert_string_equal(kv_test_response_header(&response, "connection"), "close");
+    assert_string_equal(kv_test_response_header(&response, "retry-after"), "1");
+    kv_test_stream_await_end(stream);
+    kv_test_response_fini(&response);
+}
+
+static void await_service(uint16_t port)
+{
+    int64_t deadline_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    int status;
+    do {
+        struct kv_test_stream stream;
+        struct kv_test_response response = {0};
+        kv_test_stream_open(&stream, port);
+        status = kv_test_http_ask(&stream, "GET", "/healthz", NULL, NULL, &response);
+        kv_test_response_fini(&response);
+        kv_test_stream_close(&stream);
+    } while (status != 200 && kv_test_now_ms() < deadline_ms);
+    assert_int_equal(status, 200);
+}
+
+static void server_without_descriptors_refuses_without_spinning_and_goes_on(void **state)
 {
     static struct kv_test_stream streams[CONNECTIONS];
     const struct kv_test_server *server = *state;
@@ -41,12 +68,11 @@ static void server_without_descriptors_waits_and_goes_on(void **state)
     print_message("%jd ms of processor time in %d ms\n", (intmax_t)used, WATCHED_MS);
     assert_true(used < WATCHED_MS / 4);
     ask(&streams[0]);
-    for (int i = 0; i < CONNECTIONS - 5; i++)
+    expect_refusal(&streams[CONNECTIONS - 1]);
+    ask(&streams[0]);
+    for (int i = 0; i < CONNECTIONS; i++)
         kv_test_stream_close(&streams[i]);
-    for (int i = CONNECTIONS - 5; i < CONNECTIONS; i++) {
-        ask(&streams[i]);
-        kv_test_stream_close(&streams[i]);
-    }
+    await_service(server->port);
 }
 
 /* What a process allows itself no more it can't take back, so these come last, the largest first.
@@ -109,7 +135,7 @@ static void chosen_limit_of_connections_that_cannot_be_met_is_a_warning(void **s
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(server_without_descriptors_waits_and_goes_on),
+        cmocka_unit_test(server_without_descriptors_refuses_without_spinning_and_goes_on),
         cmocka_unit_test(default_limit_of_connections_follows_the_system_silently),
         cmocka_unit_test(chosen_limit_of_connections_that_cannot_be_met_is_a_warning),
     };
