@@ -53,7 +53,7 @@ struct kv_script_call {
     void (*give_up)(struct kv_script_call *call); /* the server is ending: it does not go on */
     struct kv_origin *origin;                     /* of the write that it waits for */
     struct kv_buffer text;
-    struct kv_list in_counter;
+    struct kv_list in_gathering;
     struct kv_link link; /* behind another call of its key, or ready to begin */
 
     /* before-hooks */

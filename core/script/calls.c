@@ -27,7 +27,7 @@ struct kv_script_call *kv_call_create(struct kv_script_loop *here, enum kv_hook 
         here->n_spare--;
     }
     *call = (struct kv_script_call){.here = here, .hook = hook, .depth = depth, .key = key};
-    kv_list_init(&call->in_counter);
+    kv_list_init(&call->in_gathering);
     kv_queue_init(&call->behind);
     kv_list_append(&here->all, &call->in_all);
     count_calls(here, 1);

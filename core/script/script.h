@@ -4,8 +4,9 @@
  * The other files, each of which knows those before it only: budget.h and guard.h limit what Lua
  * may do, value.h is JSON in Lua; state.h is a script that was loaded for one loop, call.h a hook
  * under way; api.h is what scripts call, run.h runs coroutines, load.h loads scripts; calls.h has
- * the calls of a loop, counter.h is kv.incr(), origin.h knows which changes come from hooks;
- * hooks.h stands between the keyspace and all of them, and scripts.h is the way in from outside.
+ * the calls of a loop, origin.h knows which changes come from hooks; gathering.h brings calls of
+ * one key together, counter.h is kv.incr(); hooks.h stands between the keyspace and all of them,
+ * and scripts.h is the way in from outside.
  */
 #ifndef KV_SCRIPT_SCRIPT_H
 #define KV_SCRIPT_SCRIPT_H
