@@ -347,6 +347,11 @@ static void read_http(struct kv_config *config)
         .max_depth = (uint32_t)field(limits, LIMIT_DEPTH)->integer,
         .max_pending = (uint32_t)field(limits, LIMIT_PENDING)->integer,
         .max_unsent_bytes = (size_t)field(limits, LIMIT_UNSENT)->integer,
+        .max_batch = (uint32_t)field(limits, LIMIT_BATCH)->integer,
+        .hello = {.version = KV_VERSION,
+                  .max_key_bytes = (size_t)field(limits, LIMIT_KEY)->integer,
+                  .max_value_bytes = (size_t)field(limits, LIMIT_VALUE)->integer,
+                  .max_message_bytes = (size_t)field(limits, LIMIT_MESSAGE)->integer},
         .has_fast_path = field(&config->values[CONFIG_HTTP], HTTP_FRONT)->boolean,
         .origins = config->origins,
         .n_origins = config->values[CONFIG_ORIGINS].list.n,
@@ -360,7 +365,7 @@ static void read_ws(struct kv_config *config)
     const struct kv_option_value *limits = &config->values[CONFIG_LIMITS];
     const struct kv_option_value *timeouts = &config->values[CONFIG_TIMEOUTS];
     config->ws = (struct kv_ws_config){
-        .version = KV_VERSION,
+        .hello = config->http.hello,
         .max_key_bytes = config->http.max_key_bytes,
         .max_value_bytes = config->http.max_value_bytes,
         .max_message_bytes = (size_t)field(limits, LIMIT_MESSAGE)->integer,

@@ -61,6 +61,7 @@ enum {
     LIMIT_SUBSCRIPTIONS,
     LIMIT_UNSENT,
     LIMIT_PENDING,
+    LIMIT_BATCH,
     LIMIT_LEAST_RATE,
     LIMIT_MEMORY,
 };
@@ -298,6 +299,7 @@ static const struct kv_option limit_fields[] = {
      .fallback = "1024",
      .min = 1,
      .max = 1 << 20},
+    {.name = "batch", .type = KV_OPTION_INT, .fallback = "10000", .min = 1, .max = 1 << 20},
     {.name = "least_rate",
      .type = KV_OPTION_SIZE,
      .fallback = "1KiB",

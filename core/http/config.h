@@ -5,13 +5,16 @@
 #define KV_HTTP_CONFIG_H
 
 #include "net/connection.h"
+#include "protocol/hello.h"
 
 struct kv_http_config {
     size_t max_key_bytes;
     size_t max_value_bytes;
-    uint32_t max_depth;             /* of a value; the object around it is not counted */
-    uint32_t max_pending;           /* commands of one connection: then it is not read on */
-    size_t max_unsent_bytes;        /* the same */
+    uint32_t max_depth;      /* of a value; the object around it is not counted */
+    uint32_t max_pending;    /* commands of one connection: then it is not read on */
+    size_t max_unsent_bytes; /* the same */
+    uint32_t max_batch;      /* messages */
+    struct kv_hello hello;
     bool has_fast_path;             /* plain requests do without libh2o (fast.h) */
     const struct kv_slice *origins; /* patterns (wire/host_pattern.h), besides this machine's */
     size_t n_origins;

@@ -12,6 +12,7 @@ struct kv_resource {
     struct kv_slice path; /* the whole path, or what it begins with where it ends in a slash */
     bool is_prefix;
     uint32_t methods; /* a set of enum kv_method; OPTIONS is answered without the resource */
+    bool keeps;       /* requests need memory of their own: the fast path does not carry them */
     bool upgrades;    /* a GET may turn the connection into a WebSocket */
     /* The request has passed all checks; the struct itself is lent for the call. */
     void (*serve)(struct kv_exchange *exchange, const struct kv_request *request);
@@ -21,6 +22,7 @@ struct kv_resource {
 
 extern const struct kv_resource kv_resource_storage;   /* storage.c */
 extern const struct kv_resource kv_resource_list;      /* list.c */
+extern const struct kv_resource kv_resource_batch;     /* batch.c */
 extern const struct kv_resource kv_resource_root;      /* root.c */
 extern const struct kv_resource kv_resource_health;    /* health.c */
 extern const struct kv_resource kv_resource_readiness; /* health.c */

@@ -8,7 +8,7 @@ enum {
 };
 
 static const struct kv_resource *const resources[] = {
-    &kv_resource_storage,   &kv_resource_list,   &kv_resource_websocket,
+    &kv_resource_storage,   &kv_resource_list,   &kv_resource_batch, &kv_resource_websocket,
     &kv_resource_readiness, &kv_resource_health, &kv_resource_root,
 };
 
@@ -33,6 +33,12 @@ static inline const struct kv_resource *find(struct kv_slice path)
 {
     return kv_slice_has_prefix(path, KV_SLICE(KV_STORAGE_PATH)) ? &kv_resource_storage
                                                                 : look_up(path);
+}
+
+bool kv_http_keeps(struct kv_slice path)
+{
+    const struct kv_resource *resource = find(path);
+    return resource != NULL && resource->keeps;
 }
 
 static inline bool is_served(const struct kv_resource *resource, const struct kv_request *request)

@@ -1,7 +1,6 @@
 /* Answers are queued in the order in which commands are handed back. They are never dropped. */
 #include "ws/answer.h"
 
-#include "protocol/hello.h"
 #include "protocol/reply.h"
 
 /* The loop's, emptied. */
@@ -76,12 +75,8 @@ void kv_answer_error(struct kv_session *session, struct kv_slice id, const char 
 
 void kv_answer_hello(struct kv_session *session, struct kv_slice id)
 {
-    const struct kv_ws_config *config = kv_session_config(session);
-    const struct kv_hello hello = {.version = config->version,
-                                   .max_key_bytes = config->max_key_bytes,
-                                   .max_value_bytes = config->max_value_bytes,
-                                   .max_message_bytes = config->max_message_bytes};
     struct kv_buffer *out = begin(session);
-    kv_hello_write(out, id, &hello, kv_keyspace_of(session->here->keyspace));
+    kv_hello_write(out, id, &kv_session_config(session)->hello,
+                   kv_keyspace_of(session->here->keyspace));
     send_in_order(session, kv_buffer_slice(out));
 }

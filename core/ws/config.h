@@ -5,9 +5,10 @@
 #define KV_WS_CONFIG_H
 
 #include "net/connection.h"
+#include "protocol/hello.h"
 
 struct kv_ws_config {
-    const char *version; /* of the server */
+    struct kv_hello hello;
     size_t max_key_bytes;
     size_t max_value_bytes;
     size_t max_message_bytes;

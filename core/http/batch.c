@@ -1,0 +1,376 @@
+/*
+ * `/batch`: messages as a WebSocket has them, and their answers, in one request. All messages are
+ * read before the first is sent, so that a body that is no array of JSON does nothing. Then some
+ * are under way at a time, in the order of the connection's client, and each answer is appended
+ * when its command is handed back.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "http/resource.h"
+#include "protocol/hello.h"
+#include "protocol/reply.h"
+#include "protocol/translate.h"
+#include "wire/json.h"
+
+enum {
+    MOST_UNDER_WAY = 64,
+    MOST_ANSWER_BYTES = 16 << 20 /* then no more values are given */
+};
+
+static const char TOO_LONG[] =
+    "the answers before this one have 16 MiB: ask for it in another batch";
+
+/* A message, or the answer that it gets because something is wrong with it. */
+struct item {
+    struct kv_message message;
+    size_t text_at; /* in `texts`: of that answer, or of the key where it had escapes */
+    size_t text_len;
+    bool is_wrong;
+    bool key_is_decoded;
+};
+
+/* The exchange's. */
+struct batch {
+    struct kv_exchange *exchange;
+    struct kv_slice body;
+    struct item *items;
+    size_t n;
+    struct kv_buffer texts;
+    struct kv_buffer scratch;
+    struct kv_answer refusal; /* status 0: the body can be read */
+    struct kv_error why;
+    bool is_on_worker;
+    struct kv_job job;
+    size_t n_sent;
+    size_t n_answered;
+    bool is_merging; /* nothing else is under way */
+    bool is_sending; /* the loop that sends is at work */
+    struct kv_buffer out;
+};
+
+static void dispose(void *memory)
+{
+    struct batch *batch = memory;
+    assert(!batch->is_on_worker);
+    free(batch->items);
+    kv_buffer_fini(&batch->texts);
+    kv_buffer_fini(&batch->scratch);
+    kv_buffer_fini(&batch->out);
+}
+
+/* ---- reading: on any thread ---- */
+
+static struct kv_translation_limits limits_of(const struct batch *batch)
+{
+    const struct kv_http_config *config = batch->exchange->here->config;
+    return (struct kv_translation_limits){.max_key_bytes = config->max_key_bytes,
+                                          .max_value_bytes = config->max_value_bytes};
+}
+
+static void keep_text(struct batch *batch, struct item *item, size_t at)
+{
+    item->text_at = at;
+    item->text_len = batch->texts.len - at;
+}
+
+static void make_wrong(struct batch *batch, struct item *item, const char *why)
+{
+    size_t at = batch->texts.len;
+    kv_reply_write_error(&batch->texts, item->message.id, why);
+    keep_text(batch, item, at);
+    item->is_wrong = true;
+}
+
+/* The scratch buffer serves the next message. */
+static void keep_key(struct batch *batch, struct item *item)
+{
+    size_t at = batch->texts.len;
+    kv_buffer_append(&batch->texts, item->message.key);
+    keep_text(batch, item, at);
+    item->key_is_decoded = true;
+}
+
+static int check(const struct batch *batch, const struct kv_message *message,
+                 struct kv_error *reterr)
+{
+    const struct kv_translation_limits limits = limits_of(batch);
+    if (message->type == KV_MESSAGE_SUBSCRIBE || message->type == KV_MESSAGE_UNSUBSCRIBE ||
+        message->while_connected)
+        return kv_error_set(reterr, "a batch has no connection that could be told changes, or "
+                                    "hold a lease");
+    return kv_translation_check(message, &limits, reterr);
+}
+
+static void read_message(struct batch *batch, struct kv_slice text, struct item *item)
+{
+    const struct kv_http_config *config = batch->exchange->here->config;
+    const struct kv_message_limits limits = {.max_depth = config->max_depth + 2,
+                                             .max_key_bytes = config->max_key_bytes};
+    struct kv_error error;
+    if (kv_message_parse(text, &limits, &batch->scratch, &item->message, &error) != 0 ||
+        check(batch, &item->message, &error) != 0)
+        make_wrong(batch, item, error.text);
+    else if (batch->scratch.len != 0)
+        keep_key(batch, item);
+}
+
+static void refuse(struct batch *batch, int status)
+{
+    batch->refusal = (struct kv_answer){.status = status};
+}
+
+/* Returns: whether it is an array of JSON, of not too many elements. */
+static bool count_messages(struct batch *batch)
+{
+    const struct kv_http_config *config = batch->exchange->here->config;
+    uint32_t depth = config->max_depth + 3;
+    struct kv_slice array, element;
+    struct kv_json_error bad;
+    size_t at = 0;
+    refuse(batch, 400);
+    if (kv_json_check(batch->body, depth, &array, &bad) != 0)
+        return kv_json_error_tell(&bad, &batch->why) == 0;
+    if (kv_json_type_of(array) != KV_JSON_ARRAY)
+        return kv_error_set(&batch->why, "the body is an array of messages, not %s",
+                            kv_json_type_name(kv_json_type_of(array))) == 0;
+    batch->body = array;
+    while (kv_json_read_array(array, depth, &at, &element, &bad) == 1)
+        batch->n++;
+    if (batch->n > config->max_batch) {
+        refuse(batch, 413);
+        return kv_error_set(&batch->why, "the batch has %zu messages, the limit is %u", batch->n,
+                            config->max_batch) == 0;
+    }
+    return true;
+}
+
+static void read_batch(struct batch *batch)
+{
+    uint32_t depth = batch->exchange->here->config->max_depth + 3;
+    struct kv_slice element;
+    struct kv_json_error bad;
+    size_t at = 0;
+    if (!count_messages(batch))
+        return;
+    batch->items = calloc(batch->n + 1, sizeof(*batch->items));
+    if (batch->items == NULL) {
+        refuse(batch, 507);
+        kv_error_set(&batch->why, "there is no memory for the batch");
+        return;
+    }
+    for (size_t i = 0; kv_json_read_array(batch->body, depth, &at, &element, &bad) == 1; i++)
+        read_message(batch, element, &batch->items[i]);
+    refuse(batch, 0);
+}
+
+/* ---- answers ---- */
+
+static void append_value(struct batch *batch, const struct kv_command *command, size_t begin,
+                         struct kv_slice value)
+{
+    struct kv_buffer *out = &batch->out;
+    bool is_too_long = command->kind == KV_COMMAND_GET && begin >= MOST_ANSWER_BYTES;
+    if (!is_too_long && kv_buffer_try_reserve(out, value.len + KV_REPLY_END.len) != NULL) {
+        kv_buffer_append(out, value);
+        kv_buffer_append(out, KV_REPLY_END);
+        return;
+    }
+    out->len = begin;
+    kv_reply_write_error(out, command->note,
+                         is_too_long ? TOO_LONG : "there is no memory for the value");
+}
+
+static void append_answer(struct batch *batch, const struct kv_command *command)
+{
+    struct kv_buffer *out = &batch->out;
+    struct kv_slice value;
+    kv_buffer_append_char(out, out->len == 0 ? '[' : ',');
+    size_t begin = out->len;
+    if (command->kind == KV_COMMAND_NOTE) {
+        kv_buffer_append(out, command->note);
+        return;
+    }
+    switch (kv_reply_write(out, command, &value)) {
+    case KV_REPLY_NONE:
+        kv_buffer_append(out, KV_SLICE("null"));
+        break;
+    case KV_REPLY_TEXT:
+        break;
+    case KV_REPLY_VALUE:
+        append_value(batch, command, begin, value);
+    }
+}
+
+static void answer(struct batch *batch)
+{
+    struct kv_buffer *out = &batch->out;
+    kv_buffer_append(out, out->len == 0 ? KV_SLICE("[]") : KV_SLICE("]"));
+    kv_exchange_answer(batch->exchange, &(struct kv_answer){.status = 200,
+                                                            .content = KV_CONTENT_JSON,
+                                                            .text = kv_buffer_slice(out)});
+}
+
+/* ---- sending ---- */
+
+static void go_on(struct batch *batch);
+
+static void on_finished(struct kv_command *command)
+{
+    struct kv_exchange *exchange = command->owner;
+    struct batch *batch = exchange->kept;
+    append_answer(batch, command);
+    batch->n_answered++;
+    batch->is_merging = false;
+    if (!batch->is_sending)
+        go_on(batch);
+}
+
+static void send_note(struct batch *batch, struct kv_slice text)
+{
+    struct kv_command *note =
+        kv_command_create(batch->exchange->here->keyspace_loop, KV_COMMAND_NOTE);
+    note->note = text;
+    kv_exchange_send(batch->exchange, note, on_finished);
+}
+
+static void send_hello(struct batch *batch, struct kv_slice id)
+{
+    const struct kv_http_context *here = batch->exchange->here;
+    batch->scratch.len = 0;
+    kv_hello_write(&batch->scratch, id, &here->config->hello, here->keyspace);
+    struct kv_command *note = kv_command_create(here->keyspace_loop, KV_COMMAND_NOTE);
+    note->note = kv_buffer_slice(&batch->scratch);
+    if (kv_command_keep(note) != 0) /* the next one is written to the same place */
+        note->note = KV_SLICE("null");
+    kv_exchange_send(batch->exchange, note, on_finished);
+}
+
+static void send_error(struct batch *batch, struct item *item, const char *why)
+{
+    make_wrong(batch, item, why);
+    struct kv_command *note =
+        kv_command_create(batch->exchange->here->keyspace_loop, KV_COMMAND_NOTE);
+    note->note = (struct kv_slice){batch->texts.bytes + item->text_at, item->text_len};
+    if (kv_command_keep(note) != 0)
+        note->note = KV_SLICE("null");
+    kv_exchange_send(batch->exchange, note, on_finished);
+}
+
+static void send_command(struct batch *batch, const struct item *item)
+{
+    const struct kv_translation_limits limits = limits_of(batch);
+    struct kv_message message = item->message;
+    if (item->key_is_decoded)
+        message.key = (struct kv_slice){batch->texts.bytes + item->text_at, item->text_len};
+    kv_exchange_send(batch->exchange,
+                     kv_translate(batch->exchange->here->keyspace_loop, &message, &limits),
+                     on_finished);
+}
+
+static void send_item(struct batch *batch, struct item *item)
+{
+    if (item->is_wrong)
+        send_note(batch, (struct kv_slice){batch->texts.bytes + item->text_at, item->text_len});
+    else if (item->message.type == KV_MESSAGE_HELLO)
+        send_hello(batch, item->message.id);
+    else
+        send_command(batch, item);
+}
+
+/* The result of a merge is given whatever its length, so it is not made where it would be too much.
+ * Returns: false where it has to wait until nothing is under way. */
+static bool send_merge(struct batch *batch, struct item *item)
+{
+    if (batch->n_sent != batch->n_answered)
+        return false;
+    batch->is_merging = batch->out.len < MOST_ANSWER_BYTES;
+    if (batch->is_merging)
+        send_command(batch, item);
+    else
+        send_error(batch, item, TOO_LONG);
+    return true;
+}
+
+/* Returns: whether the next one was sent. */
+static bool send_next(struct batch *batch)
+{
+    if (batch->n_sent == batch->n || batch->is_merging ||
+        batch->n_sent - batch->n_answered >= MOST_UNDER_WAY)
+        return false;
+    struct item *item = &batch->items[batch->n_sent];
+    bool is_merge = !item->is_wrong && item->message.type == KV_MESSAGE_MERGE;
+    if (is_merge && !send_merge(batch, item))
+        return false;
+    if (!is_merge)
+        send_item(batch, item);
+    batch->n_sent++;
+    return true;
+}
+
+static void go_on(struct batch *batch)
+{
+    batch->is_sending = true;
+    while (send_next(batch))
+        continue;
+    batch->is_sending = false;
+    if (batch->n_answered == batch->n)
+        answer(batch);
+}
+
+/* ---- the request ---- */
+
+static void begin(struct batch *batch)
+{
+    if (batch->refusal.status != 0)
+        kv_exchange_refuse(batch->exchange, batch->refusal, "%s", batch->why.text);
+    else
+        go_on(batch);
+}
+
+static void read_on_worker(struct kv_job *job)
+{
+    read_batch(KV_CONTAINER(job, struct batch, job));
+}
+
+static void on_read(struct kv_job *job)
+{
+    struct batch *batch = KV_CONTAINER(job, struct batch, job);
+    batch->is_on_worker = false;
+    begin(batch);
+}
+
+static void give_to_worker(struct batch *batch)
+{
+    struct kv_http_context *here = batch->exchange->here;
+    batch->is_on_worker = true;
+    batch->job.work = read_on_worker;
+    batch->job.done = on_read;
+    batch->job.bytes = batch->body.len;
+    kv_workers_run(here->workers, here->loop, &batch->job);
+}
+
+static void serve(struct kv_exchange *exchange, const struct kv_request *request)
+{
+    if (!kv_keyspace_is_ready(exchange->here->keyspace)) {
+        kv_exchange_refuse_unready(exchange);
+        return;
+    }
+    struct batch *batch = kv_exchange_keep(exchange, sizeof(*batch), dispose);
+    batch->exchange = exchange;
+    batch->body = request->body;
+    if (batch->body.len >= KV_WORKERS_LONG_TEXT) {
+        give_to_worker(batch);
+        return;
+    }
+    read_batch(batch);
+    begin(batch);
+}
+
+const struct kv_resource kv_resource_batch = {
+    .path = {"/batch", 6},
+    .methods = KV_METHOD_POST,
+    .keeps = true,
+    .serve = serve,
+};
