@@ -26,7 +26,7 @@ foreach(theme memory wheel)
 endforeach()
 
 # The durable stores from within.
-foreach(theme deadlines journal states)
+foreach(theme deadlines journal overlay states)
   set(name unit_store_${theme})
   kv_add_test(${name} SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/${theme}_test.c
               USES store_durable kv_test_client)

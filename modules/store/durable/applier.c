@@ -215,6 +215,7 @@ static enum kv_engine_status work(struct applier *applier)
     if (status != KV_ENGINE_OK)
         return status;
     states_applied(applier->base->states, applier->head.sequence);
+    overlay_applied(applier->base->overlay, applier->head.sequence);
     changes_clear(&applier->changes);
     return shorten_journal(applier);
 }

@@ -6,6 +6,7 @@
 
 #include "engine.h"
 #include "folder.h"
+#include "overlay.h"
 #include "record.h"
 #include "states.h"
 
@@ -23,6 +24,7 @@ struct base {
     struct folder folder;
     struct record_clock clock;
     struct states *states;
+    struct overlay *overlay; /* of the states that the engine lacks */
     char epoch[33];
     enum durability durability;
     int64_t interval_ms;

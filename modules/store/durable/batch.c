@@ -470,12 +470,16 @@ static void plan_deadlines(struct batch *batch)
             plan_deadline(batch, batch->touched[i].current);
 }
 
-static void note_changes(const struct batch *batch, struct changes *changes)
+/* Before any of it is published: a scan that is asked for afterwards has to find it. */
+static void note_changes(const struct batch *batch, uint64_t sequence, struct changes *changes)
 {
     for (size_t i = 0; i < batch->n_touched; i++) {
         const struct touched *touched = &batch->touched[i];
-        if (touched->current != touched->first)
-            changes_add(changes, former_of(touched->first), entry_ref(touched->current));
+        if (touched->current == touched->first)
+            continue;
+        touched->current->sequence = sequence;
+        overlay_add(batch->base->overlay, entry_ref(touched->current));
+        changes_add(changes, former_of(touched->first), entry_ref(touched->current));
     }
 }
 
@@ -510,10 +514,10 @@ static void hand_over(const struct batch *batch, struct batch *behind)
 void batch_publish(struct batch *batch, uint64_t sequence, struct changes *changes,
                    struct batch *behind)
 {
+    note_changes(batch, sequence, changes);
     for (size_t i = 0; i < batch->n_steps; i++)
         publish(batch, &batch->steps[i], sequence);
     plan_deadlines(batch);
-    note_changes(batch, changes);
     for (size_t i = 0; i < batch->n_due; i++) {
         if (batch->due[i]->is_undecided)
             deadlines_give_back(batch->deadlines, batch->due[i]);

@@ -109,7 +109,7 @@ void kv_durable_scan(struct kv_store *store, uint32_t loop, struct kv_scan *scan
     }
     scan->is_deferred = true;
     job->scan = scan;
-    queue_push(&store->writer.jobs, job);
+    queue_push(&store->readers.jobs, job);
 }
 
 int64_t kv_durable_expire(struct kv_store *store, uint32_t part, int64_t now_ms, uint32_t max)
@@ -161,6 +161,7 @@ static void destroy(struct kv_store *store)
     writer_close(&store->writer);
     readers_fini(&store->readers);
     writer_fini(&store->writer);
+    overlay_destroy(store->base.overlay);
     states_destroy(store->base.states);
     if (store->base.engine != NULL)
         store->base.ops->close(store->base.engine);
@@ -177,6 +178,7 @@ static struct base base_of(const struct kv_store_host *host, const struct kv_opt
         .path = options[KV_DURABLE_OPTION_PATH].string.bytes,
         .folder = {.lock = -1},
         .states = states_create(&host->base, (size_t)options[KV_DURABLE_OPTION_CACHE].integer),
+        .overlay = overlay_create(),
         .durability = (enum durability)options[KV_DURABLE_OPTION_DURABILITY].integer,
         .interval_ms = options[KV_DURABLE_OPTION_INTERVAL].integer,
         .journal_size = (size_t)options[KV_DURABLE_OPTION_JOURNAL].integer,
@@ -265,7 +267,7 @@ static int open_with(const struct kv_store_host *host, const struct kv_option_va
                      struct kv_store **ret_store, struct kv_error *reterr)
 {
     struct kv_store *store = create(host, options, ops);
-    if (store == NULL || store->base.states == NULL) {
+    if (store == NULL || store->base.states == NULL || store->base.overlay == NULL) {
         if (store != NULL)
             destroy(store);
         return kv_error_set(reterr, "%s: no memory", ops->name);

@@ -100,7 +100,7 @@ uint64_t kv_durable_revision(struct kv_store *store);
 
 /* The capabilities that every durable store has. */
 #define KV_DURABLE_CAPABILITIES                                                                    \
-    (KV_STORE_DURABLE | KV_STORE_ORDERED | KV_STORE_UPDATES | KV_STORE_IN_ORDER)
+    (KV_STORE_DURABLE | KV_STORE_ORDERED | KV_STORE_SEEKS | KV_STORE_UPDATES | KV_STORE_IN_ORDER)
 
 #define KV_DURABLE_OPS(open_function, open_to_read_function, check_function)                       \
     {                                                                                              \

@@ -8,8 +8,8 @@
  * of them, the store learns from a row of its own, and gives it again, from its journal, what is
  * missing. So an engine needs no log.
  *
- * Threads: get() may be called by many threads at any time; everything else by one thread at a
- * time, the store's writer or its applier, or before and after these live.
+ * Threads: get() and walk() may be called by many threads at any time; everything else by one
+ * thread at a time, the store's writer or its applier, or before and after these live.
  */
 #ifndef KV_DURABLE_ENGINE_H
 #define KV_DURABLE_ENGINE_H
@@ -96,7 +96,7 @@ struct kv_engine_ops {
     /* Keys that one commit is to change at most as things are; NULL: max_commit. */
     uint32_t (*commit_limit)(struct kv_engine *engine);
 
-    /* Walks the rows from `from` on, in byte order of their keys. */
+    /* Walks the rows from `from` on, in byte order of their keys, as of the last commit. */
     enum kv_engine_status (*walk)(struct kv_engine *engine, enum kv_engine_table table,
                                   struct kv_slice from, kv_engine_visit_fn visit, void *context);
 
@@ -114,8 +114,8 @@ static inline uint32_t kv_engine_commit_limit(const struct kv_engine_ops *ops,
     return ops->commit_limit == NULL ? ops->max_commit : ops->commit_limit(engine);
 }
 
-/* For a lock that every get() of an engine holds, so that the database can be opened anew: who
- * waits for that goes before who comes to read. */
+/* For a lock that every get() and walk() of an engine holds, so that the database can be opened
+ * anew: who waits for that goes before who comes to read. */
 static inline void kv_durable_init_access(pthread_rwlock_t *access)
 {
     pthread_rwlockattr_t attributes;

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "scan.h"
+
 enum {
     LONGEST_ON_LOOP = 64 << 10, /* bytes of a row that a loop copies itself */
     MOST_LOOKS = 8 /* at a key whose shard is written to all the time; then the writer answers */
@@ -109,9 +111,17 @@ enum glance reader_get(const struct base *base, struct kv_cmd *cmd, bool may_wai
 
 /* ---- the threads ---- */
 
-/* Answers what it can; what only the writer can answer is left in the job. */
-static void answer(const struct base *base, struct job *job)
+static void scan(const struct base *base, struct job *job)
 {
+    scan_fill(base, job->scan);
+    base->host->scan_done(base->host, job->loop, job->scan);
+    free(job);
+}
+
+/* Answers what it can; what only the writer can answer goes on to it. */
+static void answer(struct readers *readers, struct job *job)
+{
+    const struct base *base = readers->base;
     size_t n = job->n_cmds;
     job->n_cmds = 0;
     for (size_t i = 0; i < n; i++) {
@@ -123,17 +133,20 @@ static void answer(const struct base *base, struct job *job)
     }
     if (n != job->n_cmds)
         base->host->done(base->host, job->loop, job->cmds + job->n_cmds, n - job->n_cmds);
+    if (job->n_cmds != 0)
+        queue_push(readers->writes, job);
+    else
+        free(job);
 }
 
 static void *run(void *argument)
 {
     struct readers *readers = argument;
     for (struct job *job; (job = queue_take(&readers->jobs)) != NULL;) {
-        answer(readers->base, job);
-        if (job->n_cmds != 0)
-            queue_push(readers->writes, job);
+        if (job->kind == JOB_SCAN)
+            scan(readers->base, job);
         else
-            free(job);
+            answer(readers, job);
     }
     return NULL;
 }

@@ -1,5 +1,5 @@
 /*
- * Reading for a GET, and the threads that read what may be on the disk.
+ * Reading for a GET, and the threads that read what may be on the disk: GETs, and pages of scans.
  */
 #ifndef KV_DURABLE_READER_H
 #define KV_DURABLE_READER_H
@@ -9,7 +9,7 @@
 
 struct readers {
     const struct base *base;
-    struct queue jobs;    /* GETs */
+    struct queue jobs;    /* GETs, scans */
     struct queue *writes; /* where those go that only the writer can answer */
     pthread_t *threads;
     uint32_t n;

@@ -35,6 +35,15 @@ size_t record_head(const struct entry *entry, struct record_clock clock, char he
     return 16;
 }
 
+struct kv_slice record_without_value(struct kv_slice row)
+{
+    if (row.len >= 8) {
+        size_t head = (get_u64(row.bytes) & HAS_DEADLINE) != 0 ? 16 : 8;
+        row.len = row.len < head ? row.len : head;
+    }
+    return row;
+}
+
 struct entry *record_read(struct kv_slice key, uint64_t hash, struct kv_slice row,
                           struct record_clock clock, bool *ret_is_damaged)
 {

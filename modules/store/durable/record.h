@@ -26,6 +26,9 @@ enum {
 size_t record_head(const struct entry *entry, struct record_clock clock,
                    char head[RECORD_HEAD_MAX]);
 
+/* A row that is the same but for its value, which is empty. */
+struct kv_slice record_without_value(struct kv_slice row);
+
 /* Reads a row. Returns: the entry; NULL with *ret_is_damaged where it is no record, NULL alone
  * where there is no memory. Owns: the caller. */
 struct entry *record_read(struct kv_slice key, uint64_t hash, struct kv_slice row,

@@ -1,5 +1,8 @@
 /*
- * Pages of keys, on the writer's thread.
+ * Pages of keys, in byte order: what the engine has, and over it what it lacks (overlay.h). So a
+ * page waits neither for the writer nor for the applier.
+ *
+ * Threads: any that may wait for the disk.
  */
 #ifndef KV_DURABLE_SCAN_H
 #define KV_DURABLE_SCAN_H

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "opening.h"
-#include "scan.h"
 
 enum {
     RETRY_MS = 200 /* until deadlines that could not be judged are looked at again */
@@ -155,7 +154,7 @@ static enum kv_engine_status write_open(struct writer *writer)
     if (!recovery_is_over(&writer->recovery))
         return writer->recovery.failure;
     size_t n = writer->turns[0].batch.n_touched + writer->turns[1].batch.n_touched;
-    if (!changes_reserve(&committer->changes, n))
+    if (!changes_reserve(&committer->changes, n) || !overlay_reserve(writer->base->overlay, n))
         return KV_ENGINE_FULL;
     rows_clear(&committer->rows);
     batch_rows(&turn->batch, &committer->rows);
@@ -327,17 +326,6 @@ static void take_commands(struct writer *writer, struct job *job)
     turn_add_commands(writer->open, job);
 }
 
-static void run_scan(struct writer *writer, struct job *job)
-{
-    const struct kv_store_host *host = writer->base->host;
-    if (bring_engine_up(writer))
-        scan_fill(writer->base, job->scan);
-    else
-        scan_fail(job->scan, KV_IO);
-    host->scan_done(host, job->loop, job->scan);
-    free(job);
-}
-
 /* A vector is not parted for it. */
 static bool is_full(const struct writer *writer)
 {
@@ -358,9 +346,7 @@ static void take(struct writer *writer, struct job *job)
     end_sync_if_done(writer);
     if (is_full(writer))
         make_room(writer);
-    if (job->kind == JOB_SCAN)
-        run_scan(writer, job);
-    else if (job->kind == JOB_EXPIRE)
+    if (job->kind == JOB_EXPIRE)
         take_expiry(writer, job);
     else
         take_commands(writer, job);

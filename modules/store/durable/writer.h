@@ -20,7 +20,7 @@
 
 struct writer {
     struct base *base;
-    struct queue jobs; /* commands in order, expiries; scans */
+    struct queue jobs; /* commands in order, expiries */
     struct committer committer;
     struct recovery recovery;
     struct syncer syncer;

@@ -97,7 +97,9 @@ static enum kv_engine_status engine_walk(struct kv_engine *engine, enum kv_engin
                                          struct kv_slice from, kv_engine_visit_fn visit,
                                          void *context)
 {
+    pthread_rwlock_rdlock(&engine->access);
     int fault = walk_rows(engine, table, from, visit, context);
+    pthread_rwlock_unlock(&engine->access);
     return fault == 0 ? KV_ENGINE_OK
                       : (report(engine, "rows cannot be read", fault), KV_ENGINE_FAILED);
 }

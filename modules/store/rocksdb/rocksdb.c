@@ -136,9 +136,9 @@ static enum kv_engine_status engine_get(struct kv_engine *engine, enum kv_engine
     return status;
 }
 
-static enum kv_engine_status engine_walk(struct kv_engine *engine, enum kv_engine_table table,
-                                         struct kv_slice from, kv_engine_visit_fn visit,
-                                         void *context)
+static enum kv_engine_status walk_rows(struct kv_engine *engine, enum kv_engine_table table,
+                                       struct kv_slice from, kv_engine_visit_fn visit,
+                                       void *context)
 {
     char *error = NULL;
     if (engine->db == NULL)
@@ -157,6 +157,16 @@ static enum kv_engine_status engine_walk(struct kv_engine *engine, enum kv_engin
     rocksdb_iter_get_error(row, &error);
     rocksdb_iter_destroy(row);
     return error == NULL ? KV_ENGINE_OK : report(engine, "rows cannot be read", error);
+}
+
+static enum kv_engine_status engine_walk(struct kv_engine *engine, enum kv_engine_table table,
+                                         struct kv_slice from, kv_engine_visit_fn visit,
+                                         void *context)
+{
+    pthread_rwlock_rdlock(&engine->access);
+    enum kv_engine_status status = walk_rows(engine, table, from, visit, context);
+    pthread_rwlock_unlock(&engine->access);
+    return status;
 }
 
 /* ---- writing ---- */

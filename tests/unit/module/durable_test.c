@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "base/buffer.h"
 #include "base/mem.h"
 #include "conf/scalar.h"
 #include "module/module.h"
@@ -646,6 +647,112 @@ static void long_prefix_finds_what_has_it(void **state)
     }
 }
 
+/* Walks in pages. Returns: `key=value ` of each, for free(). */
+static char *walked(struct rig *rig, uint32_t capacity)
+{
+    struct kv_scan_entry entries[16];
+    struct kv_scan scan = {.entries = entries, .capacity = capacity, .wants_values = true};
+    struct kv_buffer found = {0};
+    char *cursor = NULL;
+    do {
+        size_t before = n_scanned;
+        scan.is_deferred = false;
+        ops->scan(rig->store, 0, &scan);
+        if (scan.is_deferred)
+            wait_until(&n_scanned, before + 1);
+        assert_int_equal(scan.status, KV_OK);
+        for (uint32_t i = 0; i < scan.n; i++) {
+            kv_buffer_printf(&found, "%.*s=%.*s ", (int)entries[i].key.len, entries[i].key.bytes,
+                             (int)entries[i].item.value.len, entries[i].item.value.bytes);
+            ops->unref(rig->store, entries[i].item.ref);
+        }
+        free(cursor);
+        cursor = kv_memdup(scan.next.bytes, scan.next.len);
+        scan.cursor = (struct kv_slice){cursor, scan.next.len};
+        if (scan.next_ref != NULL)
+            ops->unref(rig->store, scan.next_ref);
+    } while (scan.next.len != 0);
+    free(cursor);
+    char *text = kv_memdup(found.bytes, found.len + 1);
+    text[found.len] = '\0';
+    kv_buffer_fini(&found);
+    return text;
+}
+
+static void assert_walked(struct rig *rig, const char *expected)
+{
+    for (uint32_t capacity = 1; capacity < 6; capacity++) {
+        char *found = walked(rig, capacity);
+        assert_string_equal(found, expected);
+        free(found);
+    }
+}
+
+/* The database has what was there when the store was opened, and nothing newer yet. */
+static void walk_shows_what_the_database_lacks(void **state)
+{
+    struct rig *rig = *state;
+    open_store(rig);
+    set(rig, KV_SLICE("a"), KV_SLICE("1"));
+    set(rig, KV_SLICE("c"), KV_SLICE("1"));
+    set(rig, KV_SLICE("e"), KV_SLICE("1"));
+    set(rig, KV_SLICE("g"), KV_SLICE("1"));
+    start_again(rig, 0);
+    assert_walked(rig, "a=1 c=1 e=1 g=1 ");
+    set(rig, KV_SLICE("e"), KV_SLICE("2"));
+    set(rig, KV_SLICE("b"), KV_SLICE("2"));
+    assert_walked(rig, "a=1 b=2 c=1 e=2 g=1 ");
+    delete_key(rig, KV_SLICE("c"));
+    delete_key(rig, KV_SLICE("g"));
+    set(rig, KV_SLICE("e"), KV_SLICE("3"));
+    set_until(rig, KV_SLICE("d"), KV_SLICE("3"), atomic_load(&now_ms) + 5);
+    set(rig, KV_SLICE("z"), KV_SLICE("3"));
+    assert_walked(rig, "a=1 b=2 d=3 e=3 z=3 ");
+    pass(5);
+    assert_walked(rig, "a=1 b=2 e=3 z=3 ");
+    start_again(rig, 0);
+    assert_walked(rig, "a=1 b=2 e=3 z=3 ");
+}
+
+/* More of them than one page takes into account; each second one is gone again. */
+static void walk_passes_many_keys_that_the_database_lacks(void **state)
+{
+    enum {
+        MANY = 3000
+    };
+    struct rig *rig = *state;
+    static char keys[MANY][8];
+    static struct kv_cmd sets[MANY], deletes[MANY / 2];
+    static struct kv_cmd *cmds[MANY + MANY / 2];
+    struct kv_buffer expected = {0};
+    for (int i = 0; i < MANY; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "%04d", i);
+        struct kv_slice key = kv_slice_of(keys[i]);
+        uint64_t hash = host_hash(&host, key);
+        sets[i] = (struct kv_cmd){.op = KV_OP_SET,
+                                  .key = key,
+                                  .hash = hash,
+                                  .value = KV_SLICE("1"),
+                                  .deadline_ms = KV_NEVER};
+        cmds[i] = &sets[i];
+        if (i % 2 == 0) {
+            deletes[i / 2] = (struct kv_cmd){.op = KV_OP_DELETE, .key = key, .hash = hash};
+            cmds[MANY + i / 2] = &deletes[i / 2];
+        } else {
+            kv_buffer_printf(&expected, "%s=1 ", keys[i]);
+        }
+    }
+    open_store(rig);
+    size_t before = n_done;
+    ops->submit(rig->store, 0, cmds, MANY + MANY / 2);
+    wait_until(&n_done, before + MANY + MANY / 2);
+    char *found = walked(rig, 16);
+    assert_int_equal(strlen(found), expected.len);
+    assert_memory_equal(found, expected.bytes, expected.len);
+    free(found);
+    kv_buffer_fini(&expected);
+}
+
 /* ---- memory ---- */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -873,6 +980,8 @@ int main(int argc, char **argv)
         DURABLE_TEST(what_expired_meanwhile_is_told_before_the_next_change_of_its_key),
         DURABLE_TEST(long_keys_are_walked_in_order),
         DURABLE_TEST(long_prefix_finds_what_has_it),
+        DURABLE_TEST(walk_shows_what_the_database_lacks),
+        DURABLE_TEST(walk_passes_many_keys_that_the_database_lacks),
         DURABLE_TEST(deleting_large_values_takes_no_memory_for_all_of_them),
         DURABLE_TEST(folder_in_use_is_refused),
         DURABLE_TEST(folder_of_another_store_is_refused),

@@ -1,0 +1,37 @@
+/*
+ * The keys of changes that the engine lacks, in byte order: what a walk through the engine misses.
+ * Their states are in memory (states.h).
+ *
+ * The writer only appends. The keys are sorted when a walk asks for them, so a store that nobody
+ * lists pays nothing for it.
+ *
+ * Threads: any; overlay_reserve() and overlay_add() are the writer's.
+ */
+#ifndef KV_DURABLE_OVERLAY_H
+#define KV_DURABLE_OVERLAY_H
+
+#include "entry.h"
+
+struct overlay;
+
+/* Returns: NULL where there is no memory. */
+struct overlay *overlay_create(void);
+void overlay_destroy(struct overlay *overlay); /* accepts NULL */
+
+/* Room for n more. Returns: false where there is no memory. */
+bool overlay_reserve(struct overlay *overlay, size_t n);
+
+/* A state that is about to be published, of the record `entry->sequence`. Takes the reference over.
+ * There is room. */
+void overlay_add(struct overlay *overlay, struct entry *entry);
+
+/* The engine has the records up to this one. */
+void overlay_applied(struct overlay *overlay, uint64_t sequence);
+
+/* Copies the first keys at or after `from` that begin with the prefix, at most `most`: entries with
+ * these keys, in order, each with a reference. Returns: their number; most + 1 where there are more
+ * than were copied; SIZE_MAX where there is no memory. */
+size_t overlay_copy(struct overlay *overlay, struct kv_slice from, struct kv_slice prefix,
+                    struct entry **entries, size_t most);
+
+#endif

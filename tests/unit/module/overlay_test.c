@@ -1,0 +1,133 @@
+/* The keys that a walk through the database misses, in order, as long as they are missing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "overlay.h"
+
+enum {
+    MOST = 4
+};
+
+static int set_up(void **state)
+{
+    *state = overlay_create();
+    return *state == NULL ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+    overlay_destroy(*state);
+    return 0;
+}
+
+static void add(struct overlay *overlay, const char *key, uint64_t sequence)
+{
+    struct entry *entry = entry_create(kv_slice_of(key), 1, KV_SLICE("1"), sequence, KV_NEVER);
+    entry->sequence = sequence;
+    assert_true(overlay_reserve(overlay, 1));
+    overlay_add(overlay, entry);
+}
+
+/* expected: `key@sequence ` of each. */
+static void assert_copied(struct overlay *overlay, const char *from, const char *prefix,
+                          const char *expected)
+{
+    struct entry *entries[MOST];
+    char found[128] = "";
+    size_t n = overlay_copy(overlay, kv_slice_of(from), kv_slice_of(prefix), entries, MOST);
+    size_t len = 0;
+    for (size_t i = 0; i < n && i < MOST; i++) {
+        struct kv_slice key = entry_key(entries[i]);
+        len += (size_t)snprintf(found + len, sizeof(found) - len, "%.*s@%d ", (int)key.len,
+                                key.bytes, (int)entries[i]->sequence);
+        entry_unref(entries[i]);
+    }
+    if (n > MOST)
+        snprintf(found + len, sizeof(found) - len, "...");
+    assert_string_equal(found, expected);
+}
+
+static void keys_are_in_order(void **state)
+{
+    add(*state, "b", 1);
+    add(*state, "a", 1);
+    add(*state, "ab", 2);
+    assert_copied(*state, "", "", "a@1 ab@2 b@1 ");
+}
+
+static void later_keys_are_sorted_in(void **state)
+{
+    add(*state, "b", 1);
+    add(*state, "d", 1);
+    assert_copied(*state, "", "", "b@1 d@1 ");
+    add(*state, "e", 2);
+    add(*state, "a", 2);
+    assert_copied(*state, "", "", "a@2 b@1 d@1 e@2 ");
+}
+
+static void last_change_of_a_key_counts(void **state)
+{
+    add(*state, "a", 1);
+    add(*state, "a", 2);
+    add(*state, "b", 2);
+    assert_copied(*state, "", "", "a@2 b@2 ");
+    add(*state, "b", 3);
+    add(*state, "a", 3);
+    add(*state, "a", 4);
+    assert_copied(*state, "", "", "a@4 b@3 ");
+}
+
+static void what_the_engine_has_goes(void **state)
+{
+    add(*state, "a", 1);
+    add(*state, "b", 1);
+    assert_copied(*state, "", "", "a@1 b@1 ");
+    add(*state, "b", 2);
+    add(*state, "c", 1);
+    overlay_applied(*state, 1);
+    assert_copied(*state, "", "", "b@2 ");
+    overlay_applied(*state, 2);
+    assert_copied(*state, "", "", "");
+}
+
+static void it_begins_where_it_is_told_to(void **state)
+{
+    add(*state, "a/1", 1);
+    add(*state, "a/2", 1);
+    add(*state, "b", 1);
+    assert_copied(*state, "a/", "a/", "a/1@1 a/2@1 ");
+    assert_copied(*state, "a/2", "a/", "a/2@1 ");
+    assert_copied(*state, "a/3", "a/", "");
+    assert_copied(*state, "a/3", "", "b@1 ");
+}
+
+static void it_says_that_there_are_more(void **state)
+{
+    add(*state, "a", 1);
+    add(*state, "b", 1);
+    add(*state, "c", 1);
+    add(*state, "d", 1);
+    assert_copied(*state, "", "", "a@1 b@1 c@1 d@1 ");
+    add(*state, "e", 1);
+    assert_copied(*state, "", "", "a@1 b@1 c@1 d@1 ...");
+}
+
+int main(void)
+{
+#define OVERLAY_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        OVERLAY_TEST(keys_are_in_order),
+        OVERLAY_TEST(later_keys_are_sorted_in),
+        OVERLAY_TEST(last_change_of_a_key_counts),
+        OVERLAY_TEST(what_the_engine_has_goes),
+        OVERLAY_TEST(it_begins_where_it_is_told_to),
+        OVERLAY_TEST(it_says_that_there_are_more),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
