@@ -113,6 +113,7 @@ int kv_keyspace_open(struct kv_keyspace *keyspace, struct kv_error *reterr)
         return -1;
     }
     store->ops->info(store->store, &keyspace->store_info);
+    keyspace->parts.store_capabilities &= ~keyspace->store_info.lacks;
     kv_watermark_begin(&keyspace->feed.watermark);
     kv_expiry_begin(&keyspace->expiry, keyspace->store_info.parts);
     if (parts->loader != NULL && parts->loader->load(parts->loader, keyspace, reterr) != 0)

@@ -66,8 +66,8 @@ struct kv_keyspace_parts {
     struct kv_loop *const *loops;
     uint32_t n_loops;
     const struct kv_store_ops *store_ops;
-    uint64_t store_capabilities;
-    const char *store_name; /* for the log */
+    uint64_t store_capabilities; /* once it is open, without what it lacks by its options */
+    const char *store_name;      /* for the log */
     const struct kv_option_value *store_options;
     uint64_t log_bytes; /* of the change log, in memory or the store's; 0: there is none */
     int64_t log_ms;

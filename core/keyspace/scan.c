@@ -22,12 +22,19 @@ enum {
 void kv_scans_init(struct kv_scans *scans, const struct kv_store_link *store,
                    const struct kv_keyspace_parts *parts, uint32_t loop)
 {
-    *scans = (struct kv_scans){.store = store,
-                               .parts = parts,
-                               .loop = loop,
-                               .is_ordered = (parts->store_capabilities & KV_STORE_ORDERED) != 0,
-                               .seeks = (parts->store_capabilities & KV_STORE_SEEKS) != 0};
+    *scans = (struct kv_scans){.store = store, .parts = parts, .loop = loop};
     kv_queue_init(&scans->ready);
+}
+
+/* What the store can do, and still can, once it is open. */
+static bool is_ordered(const struct kv_scans *scans)
+{
+    return (scans->parts->store_capabilities & KV_STORE_ORDERED) != 0;
+}
+
+static bool seeks(const struct kv_scans *scans)
+{
+    return (scans->parts->store_capabilities & KV_STORE_SEEKS) != 0;
 }
 
 /* ---- cursors ---- */
@@ -50,7 +57,7 @@ static bool read_cursor(const struct kv_scans *scans, struct kv_page *page, stru
     page->scan.start = cursor.start;
     page->skip_to = cursor.last_key;
     page->skips = cursor.kind == KV_CURSOR_KEY;
-    return cursor.kind != KV_CURSOR_START || scans->seeks;
+    return cursor.kind != KV_CURSOR_START || seeks(scans);
 }
 
 /* The first place behind what was taken last. UTF-8 has no byte that could not be increased.
@@ -109,10 +116,10 @@ static uint32_t first_wanted(const struct kv_scans *scans, const struct kv_page 
         int order = kv_slice_compare(scan->entries[i].key, page->skip_to);
         if (order == 0)
             return i + 1;
-        if (scans->is_ordered && order > 0)
+        if (is_ordered(scans) && order > 0)
             return i;
     }
-    return scans->is_ordered ? scan->n : 0;
+    return is_ordered(scans) ? scan->n : 0;
 }
 
 /* Up to the delimiter behind the prefix; empty where the key has none there. */
@@ -265,7 +272,7 @@ static void go_on(struct kv_scans *scans, struct kv_page *page)
 /* The command's page is full within the store's, or there is no memory for more of it. */
 static void stop(struct kv_scans *scans, struct kv_page *page, uint32_t at, int status)
 {
-    if (status == KV_OK && scans->seeks)
+    if (status == KV_OK && seeks(scans))
         status = write_start_cursor(page);
     else if (status == KV_OK)
         status = write_store_cursor(page, at == 0 ? NULL : &page->found[at - 1].key);
@@ -337,7 +344,7 @@ static int prepare(const struct kv_scans *scans, struct kv_command *command)
 {
     if (kv_command_keep(command) != 0)
         return KV_FULL;
-    if (command->value.len != 0 && !scans->seeks) {
+    if (command->value.len != 0 && !seeks(scans)) {
         command->refusal = "the store lists keys in no order, which a delimiter needs";
         return KV_INAPPLICABLE;
     }

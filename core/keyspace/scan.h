@@ -20,8 +20,6 @@ struct kv_scans {
     const struct kv_store_link *store;
     const struct kv_keyspace_parts *parts;
     uint32_t loop;
-    bool is_ordered;       /* KV_STORE_ORDERED */
-    bool seeks;            /* KV_STORE_SEEKS */
     struct kv_queue ready; /* to be given to the store */
     struct kv_inbox done;  /* from the store's threads */
     uint64_t n_deferred;   /* with the store's threads */

@@ -268,6 +268,8 @@ struct kv_store_info {
                        worked off by loop p % n_loops */
     char epoch[33]; /* a random text, new when the store began anew: revisions of different
                        epochs can't be compared */
+    uint64_t lacks; /* since 1.3, 0 where it is not set: of KV_STORE_ORDERED and KV_STORE_SEEKS,
+                       what the module has, but not this store, with its options */
 };
 
 /* Capability bits of a store. */

@@ -299,6 +299,7 @@ int fixture_open(void **state)
     if (open_store(fixture, &error) != 0)
         fail_msg("%s", error.text);
     fixture->ops->info(fixture->store, &fixture->info);
+    fixture->capabilities &= ~fixture->info.lacks;
     *state = fixture;
     return 0;
 }

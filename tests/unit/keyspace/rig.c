@@ -88,7 +88,8 @@ void rig_init(struct rig *rig)
 void rig_open(struct rig *rig, uint32_t n_loops)
 {
     struct kv_error error;
-    static const struct kv_option_value options[8]; /* of simple: all zero are its defaults */
+    /* The defaults: of simple all are zero, memory is ordered. */
+    static const struct kv_option_value options[8] = {[1] = {.boolean = true}};
     rig->n_loops = n_loops;
     for (uint32_t i = 0; i < n_loops; i++)
         rig->loops[i] = kv_loop_create(i, &rig->clock);
