@@ -1,12 +1,19 @@
 /*
  * What a store costs by itself, without server and sockets:
  *
- *   store_bench MODULE.so memory           bytes for each key beyond key and value, at several
- * sizes store_bench MODULE.so pause [KEYS]     the longest time one write takes while the store
- * grows store_bench MODULE.so commands [KEYS]  time of a get and a set, alone and in vectors
+ *   store_bench MODULE.so WHAT [KEYS] [option=value ...]
  *
- * Keys have 16 bytes, values 32. Times of `pause` are thread CPU time, and the least of three
- * loads.
+ *   memory         bytes for each key beyond key and value, at several sizes
+ *   memory-ttl     the same, with deadlines
+ *   memory-spread  the same, keys coming in no order
+ *   pause          the longest time that one write takes while the store grows
+ *   commands       the time of a get and a set of keys that are there, alone and in vectors
+ *   insert         the time of a set of a new key, in order and in none
+ *   page           the time of a page of ten keys that have a prefix, among the others
+ *   walk           the time of a walk over all keys, and of its longest page
+ *
+ * Keys have 16 bytes, values 32. Times of all but `commands` are thread CPU time; those of `pause`
+ * and `insert` are the least of three loads.
  */
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -17,6 +24,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "contract/store/options.h"
 #include "module/module.h"
 
 enum {
@@ -144,30 +152,48 @@ static void run(struct vector *vector, size_t n)
     }
 }
 
-static void load(size_t from, size_t to, bool with_ttl)
+/* In which keys come, and how. */
+struct manner {
+    bool is_spread; /* in no order */
+    bool with_ttl;
+    size_t n_vector;
+};
+
+static uint64_t number_of(size_t i, const struct manner *manner)
+{
+    uint64_t state = i;
+    return manner->is_spread ? draw(&state) % UINT64_C(1000000000000) : i;
+}
+
+/* Returns: the CPU time that the store took. */
+static double load(size_t from, size_t to, const struct manner *manner)
 {
     static struct vector vector;
+    int64_t deadline_ms = manner->with_ttl ? host_now_ms(NULL) + DAY_MS : KV_NEVER;
+    double spent = 0;
     for (size_t i = from; i < to;) {
         size_t n = 0;
-        for (; n < VECTOR && i < to; n++, i++)
-            fill(&vector, n, KV_OP_SET, i, with_ttl ? host_now_ms(NULL) + DAY_MS : KV_NEVER);
+        for (; n < manner->n_vector && i < to; n++, i++)
+            fill(&vector, n, KV_OP_SET, number_of(i, manner), deadline_ms);
+        double start = seconds(CLOCK_THREAD_CPUTIME_ID);
         run(&vector, n);
+        spent += seconds(CLOCK_THREAD_CPUTIME_ID) - start;
     }
+    return spent;
 }
 
 /* ---- what is measured ---- */
 
-static void measure_memory(bool with_ttl)
+static void measure_memory(const char *name, struct manner manner)
 {
     static const size_t sizes[] = {100000, 350000, 700000, 1000000, 1400000};
     size_t before = resident_bytes();
     size_t loaded = 0;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        load(loaded, sizes[i], with_ttl);
+        load(loaded, sizes[i], &manner);
         loaded = sizes[i];
         double each = (double)(resident_bytes() - before) / (double)loaded;
-        printf("memory %s keys=%zu overhead=%.1f B/key\n", with_ttl ? "ttl   " : "no-ttl", loaded,
-               each - KEY_LEN - VALUE_LEN);
+        printf("%s keys=%zu overhead=%.1f B/key\n", name, loaded, each - KEY_LEN - VALUE_LEN);
     }
 }
 
@@ -233,38 +259,160 @@ static void time_commands(enum kv_op op, size_t n_keys, size_t n_vector)
 
 static void measure_commands(size_t n_keys)
 {
-    load(0, n_keys, false);
+    load(0, n_keys, &(struct manner){.n_vector = VECTOR});
     for (size_t n = 1; n <= VECTOR; n *= 8) {
         time_commands(KV_OP_GET, n_keys, n);
         time_commands(KV_OP_SET, n_keys, n);
     }
 }
 
-/* ---- the program ---- */
-
-static void open_store(const struct kv_loaded_module *module)
+/* Loads into a store that begins empty, in a process of its own. Returns: the time of each set. */
+static double time_load(size_t n_keys, const struct manner *manner)
 {
-    static struct kv_option_value options[16]; /* the defaults of all that there are: zero */
-    struct kv_error error;
-    ops = kv_module_store_ops(module);
-    if (module->identity->n_options > 16 || ops->open(&host, options, &store, &error) != 0) {
-        fprintf(stderr, "%s\n", error.text);
-        exit(1);
+    double *spent =
+        mmap(NULL, sizeof(double), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (spent == MAP_FAILED)
+        abort();
+    if (fork() == 0) {
+        *spent = load(0, n_keys, manner);
+        _exit(0);
+    }
+    wait(NULL);
+    double each = *spent / (double)n_keys;
+    munmap(spent, sizeof(double));
+    return each;
+}
+
+static void measure_insert(size_t n_keys)
+{
+    enum {
+        TIMES = 3
+    };
+    for (int i = 0; i < 4; i++) {
+        struct manner manner = {.is_spread = i % 2 == 1, .n_vector = i < 2 ? 1 : VECTOR};
+        double least = 1e9;
+        for (int j = 0; j < TIMES; j++) {
+            double each = time_load(n_keys, &manner);
+            least = each < least ? each : least;
+        }
+        printf("insert keys=%zu order=%s vector=%zu each=%.0f ns\n", n_keys,
+               manner.is_spread ? "none" : "rising", manner.n_vector, least * 1e9);
     }
 }
 
-static void measure(const struct kv_loaded_module *module, const char *what, size_t n_keys)
+/* ---- scans ---- */
+
+enum {
+    PAGES = 20000,
+    MOST_ENTRIES = 1024
+};
+
+/* One page. Returns: the CPU time that it took. */
+static double run_scan(struct kv_scan *scan)
 {
-    open_store(module);
+    static struct kv_scan_entry entries[MOST_ENTRIES];
+    scan->entries = entries;
+    double start = seconds(CLOCK_THREAD_CPUTIME_ID);
+    ops->scan(store, 0, scan);
+    double spent = seconds(CLOCK_THREAD_CPUTIME_ID) - start;
+    if (scan->status != KV_OK)
+        abort();
+    for (uint32_t i = 0; i < scan->n; i++)
+        ops->unref(store, entries[i].item.ref);
+    return spent;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    double one = *(const double *)a;
+    double other = *(const double *)b;
+    return (one > other) - (one < other);
+}
+
+/* Pages of ten keys that stand together; ten of each hundred thousand. */
+static void measure_page(size_t n_keys)
+{
+    static double spent[PAGES];
+    uint64_t state = 1;
+    load(0, n_keys, &(struct manner){.n_vector = VECTOR});
+    for (size_t i = 0; i < PAGES; i++) {
+        char prefix[32];
+        snprintf(prefix, sizeof(prefix), "key:%011ju", (uintmax_t)(draw(&state) % (n_keys / 10)));
+        struct kv_scan scan = {.prefix = kv_slice_of(prefix), .capacity = 20};
+        spent[i] = run_scan(&scan);
+        if (scan.n != 10 || scan.next.len != 0)
+            abort();
+    }
+    qsort(spent, PAGES, sizeof(double), by_time);
+    printf("page keys=%zu p50=%.3f ms p99=%.3f ms longest=%.3f ms\n", n_keys,
+           spent[PAGES / 2] * 1e3, spent[PAGES / 100 * 99] * 1e3, spent[PAGES - 1] * 1e3);
+}
+
+static void walk_all(size_t n_keys, uint32_t capacity)
+{
+    struct kv_scan scan = {.capacity = capacity, .wants_values = true};
+    void *cursor_ref = NULL;
+    double total = 0;
+    double longest = 0;
+    size_t n = 0;
+    do {
+        double spent = run_scan(&scan);
+        total += spent;
+        longest = spent > longest ? spent : longest;
+        n += scan.n;
+        if (cursor_ref != NULL)
+            ops->unref(store, cursor_ref);
+        scan.cursor = scan.next;
+        cursor_ref = scan.next_ref;
+    } while (scan.cursor.len != 0);
+    printf("walk keys=%zu page=%u each=%.0f ns longest page=%.3f ms\n", n, capacity,
+           total / (double)n_keys * 1e9, longest * 1e3);
+}
+
+static void measure_walk(size_t n_keys)
+{
+    load(0, n_keys, &(struct manner){.is_spread = true, .n_vector = VECTOR});
+    walk_all(n_keys, 64);
+    walk_all(n_keys, MOST_ENTRIES);
+}
+
+/* ---- the program ---- */
+
+static int n_settings;
+static char **settings;
+
+static struct kv_option_value *open_store(const struct kv_loaded_module *module)
+{
+    struct kv_error error;
+    struct kv_option_value *options =
+        options_create(module->identity, n_settings, settings, ".", &error);
+    ops = kv_module_store_ops(module);
+    if (options == NULL || ops->open(&host, options, &store, &error) != 0) {
+        fprintf(stderr, "%s\n", error.text);
+        exit(1);
+    }
+    return options;
+}
+
+static const struct {
+    const char *name;
+    void (*measure)(size_t n_keys);
+} kinds[] = {
+    {"pause", measure_pause}, {"commands", measure_commands}, {"insert", measure_insert},
+    {"page", measure_page},   {"walk", measure_walk},
+};
+
+static void measure(const char *what, size_t n_keys)
+{
     if (strcmp(what, "memory") == 0)
-        measure_memory(false);
+        measure_memory(what, (struct manner){.n_vector = VECTOR});
     else if (strcmp(what, "memory-ttl") == 0)
-        measure_memory(true);
-    else if (strcmp(what, "pause") == 0)
-        measure_pause(n_keys);
-    else if (strcmp(what, "commands") == 0)
-        measure_commands(n_keys);
-    ops->close(store);
+        measure_memory(what, (struct manner){.with_ttl = true, .n_vector = VECTOR});
+    else if (strcmp(what, "memory-spread") == 0)
+        measure_memory(what, (struct manner){.is_spread = true, .n_vector = VECTOR});
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(what, kinds[i].name) == 0)
+            kinds[i].measure(n_keys);
 }
 
 int main(int argc, char **argv)
@@ -272,15 +420,25 @@ int main(int argc, char **argv)
     struct kv_loaded_module *module;
     struct kv_error error;
     if (argc < 3) {
-        fprintf(stderr, "usage: %s MODULE.so memory|memory-ttl|pause|commands [KEYS]\n", argv[0]);
+        fprintf(
+            stderr,
+            "usage: %s MODULE.so memory|memory-ttl|memory-spread|pause|commands|insert|page|walk "
+            "[KEYS] [option=value ...]\n",
+            argv[0]);
         return 2;
     }
+    bool has_keys = argc > 3 && strchr(argv[3], '=') == NULL;
+    n_settings = argc - 3 - has_keys;
+    settings = argv + 3 + has_keys;
     kv_hash_init();
     if (kv_module_load_file(argv[1], KV_MODULE_STORE, &module, &error) != 0) {
         fprintf(stderr, "%s\n", error.text);
         return 1;
     }
-    measure(module, argv[2], argc > 3 ? strtoull(argv[3], NULL, 10) : 1000000);
+    struct kv_option_value *options = open_store(module);
+    measure(argv[2], has_keys ? strtoull(argv[3], NULL, 10) : 1000000);
+    ops->close(store);
+    options_destroy(module->identity, options);
     kv_module_unload(module);
     return 0;
 }
