@@ -15,7 +15,7 @@ endforeach()
 
 # The store memory from within. Every allocation of its sources can be made to fail.
 file(GLOB memory_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/modules/store/memory/*.c)
-foreach(theme memory wheel)
+foreach(theme memory tree wheel)
   set(name unit_store_${theme})
   kv_add_test(${name}
               SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/${theme}_test.c ${memory_sources}

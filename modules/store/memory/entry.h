@@ -25,7 +25,7 @@
 struct entry {
     _Atomic uint32_t n_refs;
     uint32_t key_len;
-    uint64_t revision; /* with TIMED in its top bit; set before it is published */
+    uint64_t revision; /* with TIMED and TWIN in its top bits; set before it is published */
     uint32_t value_len_low;
     uint8_t value_len_high;
     uint8_t prev_high[3]; /* timed: under the shard's lock */
@@ -40,6 +40,8 @@ struct timed {
 };
 
 #define ENTRY_TIMED     (UINT64_C(1) << 63)
+#define ENTRY_TWIN      (UINT64_C(1) << 62) /* its key came when another of the same hash was there */
+#define ENTRY_MARKS     (ENTRY_TIMED | ENTRY_TWIN)
 #define ENTRY_MAX_KEY   UINT32_MAX
 #define ENTRY_MAX_VALUE ((UINT64_C(1) << 40) - 1)
 
@@ -61,6 +63,17 @@ static inline bool entry_is_timed(const struct entry *entry)
     return (entry->revision & ENTRY_TIMED) != 0;
 }
 
+static inline bool entry_is_twin(const struct entry *entry)
+{
+    return (entry->revision & ENTRY_TWIN) != 0;
+}
+
+/* Before it is published. */
+static inline void entry_set_twin(struct entry *entry, bool is_twin)
+{
+    entry->revision = (entry->revision & ~ENTRY_TWIN) | (is_twin ? ENTRY_TWIN : 0);
+}
+
 /* Of an entry that is timed. */
 static inline struct timed *entry_timed(struct entry *entry)
 {
@@ -69,13 +82,13 @@ static inline struct timed *entry_timed(struct entry *entry)
 
 static inline uint64_t entry_revision(const struct entry *entry)
 {
-    return entry->revision & ~ENTRY_TIMED;
+    return entry->revision & ~ENTRY_MARKS;
 }
 
 /* Before it is published. */
 static inline void entry_set_revision(struct entry *entry, uint64_t revision)
 {
-    entry->revision = (entry->revision & ENTRY_TIMED) | revision;
+    entry->revision = (entry->revision & ENTRY_MARKS) | revision;
 }
 
 /* The word of a timed entry's deadline. Everything that decides whether the entry is its key's

@@ -22,6 +22,7 @@ static int make_epoch_name(char name[33], struct kv_error *reterr)
 
 enum {
     OPTION_MAX_BYTES,
+    OPTION_ORDERED,
     N_OPTIONS
 };
 
@@ -30,10 +31,15 @@ static const struct kv_option memory_options[N_OPTIONS] = {
                           .type = KV_OPTION_SIZE,
                           .fallback = "0",
                           .doc = "the most that keys and values may add up to; 0: no limit"},
+    [OPTION_ORDERED] = {.name = "ordered",
+                        .type = KV_OPTION_BOOL,
+                        .fallback = "true",
+                        .doc = "keep the keys in order, for lists and snapshots of a prefix"},
 };
 
-static int shard_init(struct shard *shard, uint32_t index, int64_t now_ms)
+static int shard_init(struct kv_store *store, uint32_t index, int64_t now_ms)
 {
+    struct shard *shard = &store->shards[index];
     pthread_mutexattr_t spins;
     pthread_mutexattr_init(&spins);
     /* Mostly held for less than it takes to go to sleep. */
@@ -41,12 +47,14 @@ static int shard_init(struct shard *shard, uint32_t index, int64_t now_ms)
     pthread_mutex_init(&shard->lock, &spins);
     pthread_mutexattr_destroy(&spins);
     wheel_init(&shard->wheel, index, now_ms);
+    index_init(&shard->index, &shard->table, store->host);
     return table_init(&shard->table);
 }
 
 static void memory_close(struct kv_store *store)
 {
     for (uint32_t i = 0; i < N_SHARDS; i++) {
+        index_fini(&store->shards[i].index);
         table_fini(&store->shards[i].table);
         pthread_mutex_destroy(&store->shards[i].lock);
     }
@@ -59,7 +67,7 @@ static int init(struct kv_store *store, struct kv_error *reterr)
     int64_t now_ms = store->host->base.now_ms(&store->host->base);
     bool has_memory = epochs_init(&store->epochs, store->host->n_loops) == 0;
     for (uint32_t i = 0; i < N_SHARDS; i++)
-        has_memory = shard_init(&store->shards[i], i, now_ms) == 0 && has_memory;
+        has_memory = shard_init(store, i, now_ms) == 0 && has_memory;
     if (!has_memory)
         return kv_error_set(reterr, "store memory: no memory");
     return make_epoch_name(store->epoch_name, reterr);
@@ -76,6 +84,7 @@ static int memory_open(const struct kv_store_host *host, const struct kv_option_
         return kv_error_set(reterr, "store memory: no memory");
     memset(store, 0, sizeof(*store));
     store->host = host;
+    store->is_ordered = options[OPTION_ORDERED].boolean;
     store->max_bytes = (uint64_t)options[OPTION_MAX_BYTES].integer;
     atomic_init(&store->revision, kv_revision_start(host->base.wall_us(&host->base)));
     atomic_init(&store->bytes, 0);
@@ -90,6 +99,7 @@ static int memory_open(const struct kv_store_host *host, const struct kv_option_
 static void memory_info(struct kv_store *store, struct kv_store_info *ret_info)
 {
     ret_info->parts = N_SHARDS;
+    ret_info->lacks = store->is_ordered ? 0 : KV_STORE_ORDERED | KV_STORE_SEEKS;
     memcpy(ret_info->epoch, store->epoch_name, sizeof(store->epoch_name));
 }
 
@@ -128,7 +138,7 @@ static const struct kv_module memory_module = {
     .kind = KV_MODULE_STORE,
     .name = "memory",
     .version = "1.0",
-    .capabilities = KV_STORE_SYNC | KV_STORE_UPDATES,
+    .capabilities = KV_STORE_SYNC | KV_STORE_UPDATES | KV_STORE_ORDERED | KV_STORE_SEEKS,
     .options = memory_options,
     .n_options = N_OPTIONS,
     .ops = &memory_ops,

@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include "epoch.h"
+#include "index.h"
 #include "table.h"
 #include "wheel.h"
 
@@ -19,11 +20,13 @@ struct shard {
     _Alignas(64) struct table table; /* its first line is read by every reader */
     _Alignas(64) pthread_mutex_t lock;
     struct wheel wheel;
+    struct index index; /* where the store is ordered */
 };
 
 struct kv_store {
     const struct kv_store_host *host;
     uint64_t max_bytes; /* of keys and values; 0: no limit */
+    bool is_ordered;
     char epoch_name[33];
     struct epochs epochs; /* one participant for each event loop */
     _Alignas(64) _Atomic uint64_t revision;

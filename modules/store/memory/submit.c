@@ -90,13 +90,23 @@ static void tell_set(const struct writer *writer, const struct kv_item *before, 
     writer->store->host->changed(writer->store->host, writer->part, &change);
 }
 
+/* Gives its revision to an entry that is to take the place of the key's. */
+static void succeed(const struct work *work, struct entry *after, uint64_t revision)
+{
+    entry_set_revision(after, revision);
+    entry_set_twin(after, entry_is_twin(work->entry));
+}
+
 /* Puts `after` where `before` was; both are of the same key. */
 static void replace(struct work *work, struct entry *after)
 {
+    struct writer *writer = &work->writer;
+    if (entry_is_twin(after) && writer->store->is_ordered)
+        index_replace(&writer->shard->index, &writer->probe, work->entry, after);
     writer_stop_deadline(work->entry);
     table_replace(&work->place, after);
-    start_deadline(&work->writer, after);
-    writer_retire(&work->writer, work->entry);
+    start_deadline(writer, after);
+    writer_retire(writer, work->entry);
 }
 
 /* What becomes of an attempt to write an entry that was alive when it was looked up. */
@@ -120,7 +130,7 @@ static enum outcome change_deadline(struct work *work, struct entry **copy)
         return DONE;
     if (*copy == NULL)
         return NO_ROOM;
-    entry_set_revision(*copy, entry_revision(work->entry));
+    succeed(work, *copy, entry_revision(work->entry));
     replace(work, *copy);
     *copy = NULL;
     return DONE;
@@ -151,7 +161,7 @@ static enum outcome put_over(struct work *work)
     if (!writer_count_bytes(store, more, less))
         return NO_ROOM;
     struct kv_item before = entry_item(work->entry, entry_deadline(work->entry));
-    entry_set_revision(work->fresh, writer_next_revision(store));
+    succeed(work, work->fresh, writer_next_revision(store));
     if (!entry_replace(work->entry, work->fresh)) {
         writer_count_bytes(store, less, more);
         return EXPIRED;
@@ -161,14 +171,29 @@ static enum outcome put_over(struct work *work)
     return DONE;
 }
 
+/* Into the index first: nobody finds it there without the lock. Returns: false where there is no
+ * memory, with nothing done. */
+static bool insert(const struct writer *writer, struct entry *fresh)
+{
+    struct gardener gardener = writer_gardener(writer);
+    struct shard *shard = writer->shard;
+    bool is_ordered = writer->store->is_ordered;
+    if (is_ordered && !index_insert(&shard->index, &writer->probe, fresh))
+        return false;
+    if (table_insert(&shard->table, &gardener, &writer->probe, fresh))
+        return true;
+    if (is_ordered)
+        index_remove(&shard->index, &writer->probe, fresh);
+    return false;
+}
+
 static enum outcome put_new(struct work *work)
 {
     struct kv_store *store = work->writer.store;
-    struct gardener gardener = writer_gardener(&work->writer);
     if (!writer_count_bytes(store, entry_size(work->fresh), 0))
         return NO_ROOM;
     entry_set_revision(work->fresh, writer_next_revision(store));
-    if (!table_insert(&work->writer.shard->table, &gardener, &work->writer.probe, work->fresh)) {
+    if (!insert(&work->writer, work->fresh)) {
         writer_count_bytes(store, 0, entry_size(work->fresh));
         return NO_ROOM;
     }

@@ -284,6 +284,75 @@ struct entry *table_find(struct table *table, const struct probe *probe)
     return entry;
 }
 
+/* ---- finding by the hash alone ---- */
+
+static uint64_t hash_of(const struct kv_store_host *host, const struct entry *entry)
+{
+    return table_hash(host->hash(host, entry_key(entry))) << SHARD_BITS;
+}
+
+/* Goes from group to group where the hash's entry may be. */
+struct search {
+    struct segment *segment;
+    uint16_t tag;
+    uint32_t group, n_groups; /* where it is, and how many are left */
+    size_t slot;
+};
+
+static struct search search_begin(struct table *table, uint64_t hash)
+{
+    struct segment *segment = segment_of(table, hash);
+    uint16_t tag = table_tag(hash);
+    return (struct search){segment, tag, home_of(tag, segment->n_groups), segment->n_groups, 0};
+}
+
+/* The next entry that has the tag. Returns: NULL at the end. */
+static struct entry *search_next(struct search *search)
+{
+    uint64_t slot = PASSED;
+    for (; search->n_groups > 0 && (slot & PASSED) != 0; search->n_groups--) {
+        struct group *group = &search->segment->groups[search->group];
+        while (search->slot < SLOTS) {
+            slot = atomic_load_explicit(&group->slots[search->slot++], memory_order_relaxed);
+            if (tag_of(slot) == search->tag && !is_empty(slot))
+                return untag(slot);
+        }
+        search->slot = 0;
+        search->group = group_behind(search->group, search->segment->n_groups);
+    }
+    return NULL;
+}
+
+bool table_has_hash(struct table *table, const struct kv_store_host *host,
+                    const struct probe *probe)
+{
+    struct search search = search_begin(table, probe->hash);
+    struct entry *entry;
+    while ((entry = search_next(&search)) != NULL)
+        if (hash_of(host, entry) == probe->hash)
+            return true;
+    return false;
+}
+
+/* Hashes are reckoned only where two entries have the tag. */
+struct entry *table_resolve(struct table *table, const struct kv_store_host *host, uint64_t hash)
+{
+    struct search search = search_begin(table, hash);
+    struct entry *found = NULL;
+    struct entry *entry;
+    while ((entry = search_next(&search)) != NULL) {
+        if (entry_is_twin(entry))
+            continue;
+        if (found != NULL && hash_of(host, found) == hash)
+            return found;
+        found = entry;
+    }
+    assert(found != NULL);
+    return found;
+}
+
+/* ---- fetching ahead ---- */
+
 static struct group *home_group(struct table *table, const struct probe *probe)
 {
     uint64_t word = atomic_load(word_of(table, probe->hash));
@@ -355,12 +424,6 @@ static bool resize_segment(struct table *table, const struct gardener *gardener,
     return true;
 }
 
-static uint64_t hash_of(const struct gardener *gardener, const struct entry *entry)
-{
-    struct kv_slice key = entry_key(entry);
-    return table_hash(gardener->host->hash(gardener->host, key)) << SHARD_BITS;
-}
-
 /* Which half of the segment each of its entries belongs to. The hashes are not kept, so the entries
  * have to be visited; they are fetched ahead. Returns: how many belong to the upper half. */
 static size_t sort_halves(const struct gardener *gardener, struct segment *segment, bool *is_upper)
@@ -371,7 +434,7 @@ static size_t sort_halves(const struct gardener *gardener, struct segment *segme
     size_t n_upper = 0;
     SEGMENT_EACH(segment, tagged)
     {
-        is_upper[i] = (hash_of(gardener, untag(tagged)) >> (63 - segment->depth) & 1) != 0;
+        is_upper[i] = (hash_of(gardener->host, untag(tagged)) >> (63 - segment->depth) & 1) != 0;
         n_upper += is_upper[i++];
     }
     return n_upper;

@@ -79,10 +79,16 @@ static inline uint32_t table_shard(uint64_t table_hash)
     return (uint32_t)(table_hash >> (64 - SHARD_BITS));
 }
 
+/* `hash` is that of a probe. */
+static inline uint16_t table_tag(uint64_t hash)
+{
+    return (uint16_t)(hash >> (SHARD_BITS + 8));
+}
+
 static inline struct probe table_probe(uint64_t table_hash, struct kv_slice key)
 {
-    return (struct probe){
-        .hash = table_hash << SHARD_BITS, .tag = (uint16_t)(table_hash >> 8), .key = key};
+    uint64_t hash = table_hash << SHARD_BITS;
+    return (struct probe){.hash = hash, .tag = table_tag(hash), .key = key};
 }
 
 /* Returns: -1 where there is no memory. */
@@ -110,6 +116,14 @@ size_t table_read_segment(struct table *table, uint64_t hash, struct entry **ent
 
 /* Returns: the key's entry, which is also at the place; NULL where the key is missing. */
 struct entry *table_locate(struct table *table, const struct probe *probe, struct place *ret_place);
+
+/* Whether there is a key with the probe's hash. */
+bool table_has_hash(struct table *table, const struct kv_store_host *host,
+                    const struct probe *probe);
+
+/* The entry of the key that came first of all that have this hash, which is a probe's. It is there.
+ */
+struct entry *table_resolve(struct table *table, const struct kv_store_host *host, uint64_t hash);
 
 /* Another entry of the same key takes its place. The old one is the caller's to retire. */
 void table_replace(struct place *place, struct entry *entry);

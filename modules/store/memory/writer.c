@@ -10,6 +10,8 @@ uint64_t writer_take_away(const struct writer *writer, enum kv_reason reason, st
     assert(entry != NULL);
     writer_stop_deadline(entry);
     table_remove(&writer->shard->table, &gardener, &writer->probe, place);
+    if (store->is_ordered)
+        index_remove(&writer->shard->index, &writer->probe, entry);
     writer_count_bytes(store, 0, entry_size(entry));
     struct kv_change change = {
         .reason = reason,

@@ -60,7 +60,8 @@ static const struct kv_store_host host = {
 
 static int open_limited(void **state)
 {
-    struct kv_option_value options[] = {{.is_given = true, .integer = MAX_BYTES}};
+    struct kv_option_value options[] = {{.is_given = true, .integer = MAX_BYTES},
+                                        {.boolean = true} /* memory: ordered */};
     struct kv_store *store;
     clock_ms = 0;
     if (ops->open(&host, options, &store, NULL) != 0)

@@ -1,6 +1,7 @@
 /*
- * The store memory where memory runs out, and where the hash is no help. All keys are in one shard,
- * so that a few thousand make its table grow, split, merge and shrink.
+ * The store memory where memory runs out, and where the hash is no help, with order and without.
+ * All keys are in one shard, so that a few thousand make its table, and its index, grow, split,
+ * merge and shrink.
  *
  * Each command is tried with its first allocation failing, then with its second, until none fails
  * any more: before that it must change nothing.
@@ -30,6 +31,7 @@ static struct kv_store *store;
 static int64_t now_ms;
 static size_t n_changes;
 static bool hash_is_useless;
+static struct kv_option_value options[] = {{.integer = 0}, {.boolean = true /* ordered */}};
 
 /* ---- the host ---- */
 
@@ -99,7 +101,6 @@ static const struct kv_store_host host = {
 
 static int open_store(void **state)
 {
-    static const struct kv_option_value options[1];
     (void)state;
     failing_allocation = 0;
     n_changes = 0;
@@ -119,6 +120,14 @@ static int close_store(void **state)
 
 /* ---- commands ---- */
 
+static enum kv_status give_value(struct kv_cmd *cmd, const struct kv_item *old,
+                                 struct kv_slice *ret_value)
+{
+    (void)old;
+    *ret_value = cmd->value;
+    return KV_OK;
+}
+
 static struct kv_cmd make(enum kv_op op, int number, const char *value, int64_t deadline_ms)
 {
     static char key[16];
@@ -127,6 +136,7 @@ static struct kv_cmd make(enum kv_op op, int number, const char *value, int64_t 
                            .key = kv_slice_of(key),
                            .hash = hash_of(kv_slice_of(key)),
                            .value = kv_slice_of(value),
+                           .compute = give_value,
                            .deadline_ms = deadline_ms};
 }
 
@@ -168,8 +178,18 @@ static size_t run(enum kv_op op, int number, const char *value, int64_t deadline
     }
 }
 
+static void assert_behind(char last[16], struct kv_slice key)
+{
+    if (options[1].boolean && last[0] != '\0')
+        assert_true(kv_slice_compare(kv_slice_of(last), key) < 0);
+    memset(last, 0, 16);
+    memcpy(last, key.bytes, key.len);
+}
+
+/* Where there is an order, the keys come in it. */
 static size_t count_by_scan(void)
 {
+    char last[16] = "";
     struct kv_scan_entry entries[100];
     struct kv_scan scan = {.entries = entries, .capacity = 100};
     size_t n = 0;
@@ -177,8 +197,10 @@ static size_t count_by_scan(void)
     do {
         ops->scan(store, 0, &scan);
         assert_int_equal(scan.status, KV_OK);
-        for (uint32_t i = 0; i < scan.n; i++)
+        for (uint32_t i = 0; i < scan.n; i++) {
+            assert_behind(last, entries[i].key);
             ops->unref(store, entries[i].item.ref);
+        }
         n += scan.n;
         if (cursor_ref != NULL)
             ops->unref(store, cursor_ref);
@@ -192,7 +214,6 @@ static size_t count_by_scan(void)
 
 static void opening_fails_with_words_where_there_is_no_memory(void **state)
 {
-    static const struct kv_option_value options[1];
     struct kv_store *another;
     size_t n_failed = 0;
     int failed = -1;
@@ -222,6 +243,18 @@ static void write_without_memory_changes_nothing(void **state)
     for (int i = 0; i < KEYS; i++)
         assert_int_equal(value_of(i), i % 2 == 0 ? 'a' : 'b');
     assert_int_equal(count_by_scan(), KEYS);
+}
+
+static void update_without_memory_changes_nothing(void **state)
+{
+    (void)state;
+    for (int i = 0; i < KEYS; i++)
+        assert_true(run(KV_OP_UPDATE, i, "a", i % 3 == 0 ? 5000 + i : KV_NEVER, KV_OK) > 0);
+    for (int i = 0; i < KEYS; i++)
+        assert_true(run(KV_OP_UPDATE, i, "b", i % 2 == 0 ? 5000 + i : KV_NEVER, KV_OK) > 0);
+    assert_int_equal(count_by_scan(), KEYS);
+    now_ms = 5000 + KEYS;
+    assert_int_equal(count_by_scan(), KEYS / 2);
 }
 
 static void deadline_without_memory_for_it_changes_nothing(void **state)
@@ -277,7 +310,7 @@ static void scan_without_memory_is_full_and_holds_nothing(void **state)
         ops->scan(store, 0, &scan);
         failing_allocation = 0;
         if (scan.status == KV_OK) {
-            assert_true(n > 2);
+            assert_true(n > 1);
             assert_int_equal(scan.n, 10);
             for (uint32_t i = 0; i < scan.n; i++)
                 ops->unref(store, entries[i].item.ref);
@@ -299,6 +332,19 @@ static void keys_with_one_hash_are_kept_apart(void **state)
     for (int i = 0; i < COLLIDING; i++)
         assert_int_equal(value_of(i), i % 2 == 0 ? 'a' : 'b');
     assert_int_equal(count_by_scan(), COLLIDING);
+    for (int i = 0; i < COLLIDING; i += 3) /* another entry for a third of them */
+        run(KV_OP_SET, i, "c", i % 2 == 0 ? 2000 : KV_NEVER, KV_OK);
+    for (int i = 1; i < COLLIDING; i += 3)
+        run(KV_OP_TOUCH, i, "", 3000, KV_OK);
+    assert_int_equal(count_by_scan(), COLLIDING);
+    for (int i = 0; i < COLLIDING; i += 5) /* among them the one that came first */
+        run(KV_OP_DELETE, i, "", KV_NEVER, KV_OK);
+    assert_int_equal(count_by_scan(), COLLIDING - COLLIDING / 5);
+    for (int i = 0; i < COLLIDING; i += 5)
+        run(KV_OP_SET, i, "d", KV_NEVER, KV_OK);
+    for (int i = 0; i < COLLIDING; i++)
+        assert_int_equal(value_of(i), i % 5 == 0 ? 'd' : i % 3 == 0 ? 'c' : i % 2 == 0 ? 'a' : 'b');
+    assert_int_equal(count_by_scan(), COLLIDING);
     for (int i = 0; i < COLLIDING; i++)
         run(KV_OP_DELETE, i, "", KV_NEVER, KV_OK);
     assert_int_equal(count_by_scan(), 0);
@@ -311,11 +357,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         MEMORY_TEST(opening_fails_with_words_where_there_is_no_memory),
         MEMORY_TEST(write_without_memory_changes_nothing),
+        MEMORY_TEST(update_without_memory_changes_nothing),
         MEMORY_TEST(deadline_without_memory_for_it_changes_nothing),
         MEMORY_TEST(keys_can_be_deleted_without_memory),
         MEMORY_TEST(keys_expire_without_memory),
         MEMORY_TEST(scan_without_memory_is_full_and_holds_nothing),
         MEMORY_TEST(keys_with_one_hash_are_kept_apart),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int n_failed = cmocka_run_group_tests_name("ordered", tests, NULL, NULL);
+    options[1].boolean = false;
+    return n_failed + cmocka_run_group_tests_name("without order", tests, NULL, NULL);
 }

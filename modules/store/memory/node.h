@@ -1,0 +1,19 @@
+/* What the two kinds of nodes of a tree have in common. */
+#ifndef KV_MEMORY_NODE_H
+#define KV_MEMORY_NODE_H
+
+#include <kvserver/types.h>
+
+enum {
+    NODE_MOST = 64,                 /* keys of a leaf, separators of an inner node */
+    NODE_MERGED = NODE_MOST * 3 / 4 /* two neighbours that have no more become one */
+};
+
+struct node {
+    bool is_leaf;
+    uint16_t n;        /* keys, or separators */
+    uint16_t capacity; /* of a leaf */
+    uint32_t skip;     /* bytes that all keys have in common, and words leave out */
+};
+
+#endif

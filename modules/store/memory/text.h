@@ -1,0 +1,21 @@
+/* Bytes of their own: what separates the children of a tree's node. */
+#ifndef KV_MEMORY_TEXT_H
+#define KV_MEMORY_TEXT_H
+
+#include <kvserver/types.h>
+
+struct text {
+    uint32_t len;
+    char bytes[];
+};
+
+/* The shortest text that `before` is before, and `key`, which comes after that, is not. Returns:
+ * NULL where there is no memory. Owns: the caller, by free(). */
+struct text *text_create(struct kv_slice before, struct kv_slice key);
+
+static inline struct kv_slice text_slice(const struct text *text)
+{
+    return (struct kv_slice){text->bytes, text->len};
+}
+
+#endif

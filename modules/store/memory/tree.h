@@ -1,0 +1,43 @@
+/*
+ * The ordered index of one shard: a B+tree (Bayer and McCreight, "Organization and Maintenance of
+ * Large Ordered Indexes", 1972; Comer, "The Ubiquitous B-Tree", 1979) of references to keys that
+ * are kept elsewhere. What a reference is, the tree does not know: it asks for the key of one where
+ * it has to, which is seldom, since nodes keep eight telling bytes of each key (words.h).
+ *
+ *     inner       separator | separator | …        the shortest texts that tell the children apart
+ *     leaf        word | word | …  ref | ref | …   no larger than it has to be, and a little more
+ *
+ * Everything here is under the shard's lock, the reading too.
+ */
+#ifndef KV_MEMORY_TREE_H
+#define KV_MEMORY_TREE_H
+
+#include "keys.h"
+
+struct node;
+
+struct tree {
+    struct node *root; /* NULL: it is empty */
+    struct tree_keys keys;
+};
+
+void tree_init(struct tree *tree, struct tree_keys keys);
+
+/* References are left as they are. */
+void tree_fini(struct tree *tree);
+
+/* Puts in a key that is not there. Returns: false where there is no memory, with nothing put in. */
+bool tree_insert(struct tree *tree, struct kv_slice key, uint64_t ref);
+
+/* Takes out a key that is there by that reference. Needs no memory, and asks for no key. */
+void tree_remove(struct tree *tree, struct kv_slice key, uint64_t ref);
+
+/* The key has another reference from now on. */
+void tree_replace(struct tree *tree, struct kv_slice key, uint64_t ref, uint64_t with);
+
+/* The references from the position on, in the order of their keys. Returns: how many; fewer than
+ * `max` only where there are no more. */
+size_t tree_read(const struct tree *tree, const struct tree_position *from, uint64_t *refs,
+                 size_t max);
+
+#endif

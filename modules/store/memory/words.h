@@ -1,0 +1,72 @@
+/*
+ * Keys as words: what a node of the ordered index (tree.h) compares instead of whole keys.
+ *
+ * All keys of a node begin with the same `skip` bytes, which are left out; of each the next eight
+ * are kept, the first one most significant, filled up with zeros. So words have the order of their
+ * keys, and only keys of the same word have to be compared.
+ */
+#ifndef KV_MEMORY_WORDS_H
+#define KV_MEMORY_WORDS_H
+
+#include <kvserver/types.h>
+
+enum {
+    WORD_BYTES = 8
+};
+
+static inline uint64_t word_of(struct kv_slice key, size_t skip)
+{
+    uint64_t word = 0;
+    if (key.len <= skip)
+        return 0;
+    size_t len = key.len - skip;
+    memcpy(&word, key.bytes + skip, len < WORD_BYTES ? len : WORD_BYTES);
+    return __builtin_bswap64(word);
+}
+
+/* What a word becomes where fewer bytes are left out: `prefix` has the `skip` bytes that were. */
+static inline uint64_t word_extended(uint64_t word, const char *prefix, size_t skip, size_t to)
+{
+    struct kv_slice more = {prefix, skip};
+    size_t n = skip - to;
+    if (n == 0)
+        return word;
+    return n < WORD_BYTES ? word_of(more, to) | word >> 8 * n : word_of(more, to);
+}
+
+/* How many bytes, from the first on, two words have in common. */
+static inline size_t words_common(uint64_t one, uint64_t other)
+{
+    return one == other ? WORD_BYTES : (size_t)__builtin_clzll(one ^ other) / 8;
+}
+
+/* How many bytes, from the first on, two keys have in common. */
+static inline size_t keys_common(struct kv_slice one, struct kv_slice other)
+{
+    size_t n = one.len < other.len ? one.len : other.len;
+    size_t i = 0;
+    while (i < n && one.bytes[i] == other.bytes[i])
+        i++;
+    return i;
+}
+
+/* How many of the sorted words are smaller. */
+static inline size_t words_below(const uint64_t *words, size_t n, uint64_t word)
+{
+    size_t low = 0;
+    while (n > 0) {
+        size_t half = n / 2;
+        bool is_below = words[low + half] < word;
+        low = is_below ? low + half + 1 : low;
+        n = is_below ? n - half - 1 : half;
+    }
+    return low;
+}
+
+/* How many of the sorted words are smaller, or the same. */
+static inline size_t words_upto(const uint64_t *words, size_t n, uint64_t word)
+{
+    return word == UINT64_MAX ? n : words_below(words, n, word + 1);
+}
+
+#endif
