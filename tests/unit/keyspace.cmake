@@ -37,4 +37,8 @@ foreach(theme watermark change_log log_reads)
                                      KV_TEST_MODULES="${CMAKE_BINARY_DIR}/modules-test")
 endforeach()
 
+kv_add_test(unit_keyspace_change_log_threads
+            SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/change_log_threads_test.c
+            USES kv_keyspace LABELS threads)
+
 target_link_options(test_unit_keyspace_memory PRIVATE -Wl,--wrap=kv_try_alloc)
