@@ -90,21 +90,14 @@ static void on_written(void *user, enum kv_channel_event event)
         kv_session_destroy(session);
         return;
     }
-    session->progress_ms = now_ms(session);
-    kv_outbound_written(&session->out);
+    kv_taking_written(&session->taking, &session->out, now_ms(session));
     kv_session_activate(session);
 }
 
 static void write_all(struct kv_session *session)
 {
-    if (session->out.bytes == 0 || session->out.in_flight != 0)
-        return;
-    session->progress_ms = now_ms(session);
-    if (kv_outbound_write(&session->out, &session->connection->channel))
-        return;
-    bool counts_bytes;
-    session->acked = kv_channel_progress(&session->connection->channel, &counts_bytes);
-    session->taking = kv_pace_begin(now_ms(session), session->acked);
+    kv_taking_write(&session->taking, &session->out, &session->connection->channel,
+                    now_ms(session));
 }
 
 /* Answers the newest ping, unless a write is in flight: then a newer one may take its place. */
@@ -173,21 +166,10 @@ static const struct kv_patience *patience_of(const struct kv_session *session)
     return &kv_session_config(session)->patience;
 }
 
-/* The peer does not read, or reads too slowly. */
 static bool is_stalled(struct kv_session *session)
 {
-    const struct kv_patience *patience = patience_of(session);
-    bool counts_bytes;
-    if (session->out.in_flight == 0)
-        return false;
-    uint64_t acked = kv_channel_progress(&session->connection->channel, &counts_bytes);
-    if (acked != session->acked) {
-        session->acked = acked;
-        session->progress_ms = now_ms(session);
-    }
-    return now_ms(session) - session->progress_ms >= patience->stalled_reader_ms ||
-           (counts_bytes && kv_pace_is_too_slow(&session->taking, now_ms(session), acked,
-                                                patience->stalled_reader_ms, patience->least_rate));
+    return kv_taking_is_stalled(&session->taking, &session->out, &session->connection->channel,
+                                patience_of(session), now_ms(session));
 }
 
 /* A message has been arriving for too long, or too slowly. */
@@ -307,7 +289,7 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection)
     session->client = kv_client_create(here->keyspace, session, &kv_ws_subscriber_ops,
                                        here->config->max_subscriptions);
     kv_client_limit(session->client, &session->out.bytes, here->config->max_unsent_bytes);
-    session->heard_ms = session->progress_ms = kv_loop_now_ms(here->loop);
+    session->heard_ms = kv_loop_now_ms(here->loop);
     session->timer.fire = on_timer;
     kv_outbound_init(&session->out, &connection->among->chunks);
     kv_quantum_init(&session->quantum);

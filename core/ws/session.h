@@ -13,6 +13,7 @@
 #include "loop/workers.h"
 #include "net/connection.h"
 #include "net/quantum.h"
+#include "net/taking.h"
 #include "ws/config.h"
 #include "ws/frames.h"
 
@@ -75,10 +76,8 @@ struct kv_session {
     struct kv_pong pong;
     struct kv_outbound out;
     struct kv_timer timer;
-    int64_t heard_ms;       /* when something was last read */
-    int64_t progress_ms;    /* when the peer last took something */
-    uint64_t acked;         /* as of then */
-    struct kv_pace taking;  /* of what is in flight */
+    int64_t heard_ms; /* when something was last read */
+    struct kv_taking taking;
     struct kv_pace sending; /* of the message that is arriving: */
     uint64_t n_before;      /* the number of those before it */
 };
