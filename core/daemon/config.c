@@ -378,6 +378,16 @@ static void read_ws(struct kv_config *config)
     };
 }
 
+static void read_events(struct kv_config *config)
+{
+    config->events = (struct kv_events_config){
+        .max_subscriptions = config->ws.max_subscriptions,
+        .max_unsent_bytes = config->ws.max_unsent_bytes,
+        .heartbeat_ms = config->ws.ping_ms,
+        .patience = config->net.patience,
+    };
+}
+
 static void read_values(struct kv_config *config)
 {
     const struct kv_option_value *threads = &config->values[CONFIG_THREADS];
@@ -397,6 +407,7 @@ static void read_values(struct kv_config *config)
     read_net(config);
     read_http(config);
     read_ws(config);
+    read_events(config);
 }
 
 static int64_t value_or(const struct kv_option_value *value, int64_t automatic)

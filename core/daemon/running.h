@@ -49,6 +49,7 @@ struct kv_server {
     struct kv_http *http;
     struct kv_http_upgrade upgrade; /* to the WebSockets */
     struct kv_ws *ws;
+    struct kv_events *events;
     char store_name[64];
     pthread_t opener;
     bool has_opener;

@@ -215,11 +215,14 @@ static void create_protocols(struct kv_server *server)
 {
     const struct kv_config *config = server->config;
     server->upgrade.open = open_websocket;
+    server->events =
+        kv_events_create(&config->events, server->keyspace, server->loops, config->n_threads);
     server->http =
         kv_http_create(&config->http, &(struct kv_http_parts){.net = server->net,
                                                               .keyspace = server->keyspace,
                                                               .workers = server->workers,
                                                               .upgrade = &server->upgrade,
+                                                              .events = server->events,
                                                               .loops = server->loops,
                                                               .n_loops = config->n_threads});
     server->ws = kv_ws_create(&config->ws, server->net, server->keyspace, server->workers,

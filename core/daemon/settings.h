@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "conf/check.h"
+#include "events/events.h"
 #include "http/http.h"
 #include "module/module.h"
 #include "net/net.h"
@@ -72,6 +73,7 @@ struct kv_config {
     bool connections_are_auto; /* net.max_connections is but an upper bound then */
     struct kv_http_config http;
     struct kv_ws_config ws;
+    struct kv_events_config events;
     int64_t drain_ms;
     uint64_t log_bytes; /* of the change log; 0: none */
     int64_t log_ms;

@@ -76,6 +76,7 @@ static void drain_loop(struct kv_post *post)
     struct kv_loop_thread *thread = KV_CONTAINER(post, struct kv_loop_thread, drain);
     kv_net_drain(thread->server->net, thread->index);
     kv_ws_drain(thread->server->ws, thread->index);
+    kv_events_drain(thread->server->events, thread->index);
     kv_http_drain(thread->server->http, thread->index);
 }
 
@@ -91,6 +92,7 @@ static void abort_loop(struct kv_post *post)
 {
     struct kv_loop_thread *thread = KV_CONTAINER(post, struct kv_loop_thread, abort);
     kv_ws_abort(thread->server->ws, thread->index);
+    kv_events_abort(thread->server->events, thread->index);
     kv_net_abort(thread->server->net, thread->index);
 }
 
@@ -244,6 +246,7 @@ void kv_server_take_apart(struct kv_server *server)
     kv_workers_destroy(server->workers);
     kv_ws_destroy(server->ws);
     kv_http_destroy(server->http);
+    kv_events_destroy(server->events);
     kv_net_destroy(server->net);
     end_keyspace(server);
     kv_scripts_destroy(server->scripts);

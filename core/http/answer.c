@@ -184,6 +184,9 @@ char *kv_answer_write_headers(char *at, const struct kv_answer *answer,
         at = put_number(put(at, KV_SLICE("KV-TTL: ")), (uint64_t)answer->ttl_left_ms);
     if (answer->content == KV_CONTENT_PLAIN)
         return put(at, KV_SLICE("content-type: text/plain; charset=utf-8\r\n"));
+    if (answer->content == KV_CONTENT_EVENTS)
+        return put(at, KV_SLICE("content-type: text/event-stream\r\ncache-control: no-store\r\n"
+                                "x-accel-buffering: no\r\nconnection: close\r\n"));
     if (answer->content != KV_CONTENT_NONE)
         return put(at, KV_SLICE("content-type: application/json\r\n"));
     return at;

@@ -5,6 +5,7 @@
 #define KV_HTTP_CONTEXT_H
 
 #include "base/buffer.h"
+#include "events/events.h"
 #include "http/config.h"
 #include "http/host.h"
 #include "http/refused_origins.h"
@@ -20,6 +21,8 @@ struct kv_http_context {
     struct kv_keyspace_loop *keyspace_loop;
     struct kv_workers *workers;
     struct kv_http_upgrade *upgrade;
+    struct kv_events *events;
+    uint32_t index; /* of the loop */
     struct kv_refused_origins *refused_origins;
     struct kv_last_host valid_host;
     struct kv_last_host served_host;

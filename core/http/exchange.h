@@ -16,6 +16,14 @@
 
 struct kv_exchange;
 
+/* Takes a connection over from its carrier. Made by a resource. */
+struct kv_handover {
+    struct kv_list link; /* the carrier's */
+    /* The head of the answer has been sent; NULL: the connection was lost. Called once; frees the
+     * handover. */
+    void (*open)(struct kv_handover *self, struct kv_connection *connection);
+};
+
 /* Constant. */
 struct kv_carrier {
     /* Sends the answer; takes its item over. The exchange may be freed with it. */
@@ -26,6 +34,13 @@ struct kv_carrier {
     /* Answers 101, and passes the connection on to the upgrade. protocol: of those offered; empty
      * for none. NULL: it carries no such requests. */
     void (*upgrade)(struct kv_exchange *exchange, struct kv_slice accept, struct kv_slice protocol);
+    /* Sends the head of an answer whose body lasts as long as the connection, and hands that over.
+     * Takes the handover over. NULL: it hands nothing over, but leaves such requests to the
+     * carrier that does: */
+    void (*hand_over)(struct kv_exchange *exchange, const struct kv_answer *answer,
+                      struct kv_handover *handover);
+    /* Has the request served again, by the other carrier. */
+    void (*leave)(struct kv_exchange *exchange);
 };
 
 /* The carrier's memory. It outlives its commands, or its client has been closed. */

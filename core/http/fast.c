@@ -176,7 +176,13 @@ static void answer(struct kv_exchange *exchange, struct kv_answer *to_send)
         write_answer(fast, to_send, exchange->is_head);
 }
 
-static const struct kv_carrier carrier = {.answer = answer};
+/* The request stays in the input, and the connection leaves when what was before is answered. */
+static void leave_request(struct kv_exchange *exchange)
+{
+    turn_to(fast_of(exchange), LEAVING);
+}
+
+static const struct kv_carrier carrier = {.answer = answer, .leave = leave_request};
 
 /* Requests. */
 
@@ -240,7 +246,7 @@ static size_t take_request(struct fast *fast, struct kv_slice input)
     }
     request.is_unix = fast->connection->is_unix;
     serve(fast, &request);
-    return len;
+    return fast->state == LEAVING ? 0 : len;
 }
 
 static void take_input(struct fast *fast)

@@ -90,16 +90,21 @@ static size_t lay_out_body(h2o_req_t *req, struct kv_keyspace *keyspace,
     return 1;
 }
 
+void kv_h2o_answer_begin(h2o_req_t *req, const struct kv_answer *answer,
+                         struct kv_slice allowed_origin, bool has_length)
+{
+    req->res.status = answer->status;
+    req->res.reason = kv_status_text(answer->status).bytes + STATUS_DIGITS + 1;
+    req->res.content_length = has_length ? kv_answer_body_len(answer) : SIZE_MAX;
+    add_headers(req, answer, allowed_origin);
+}
+
 void kv_h2o_answer_send(h2o_req_t *req, struct kv_keyspace *keyspace, struct kv_answer *answer,
                         struct kv_slice allowed_origin, bool is_head)
 {
     static h2o_generator_t generator = {NULL, NULL};
     h2o_iovec_t parts[MOST_PARTS];
-    bool has_length = kv_status_has_length(answer->status);
-    req->res.status = answer->status;
-    req->res.reason = kv_status_text(answer->status).bytes + STATUS_DIGITS + 1;
-    req->res.content_length = has_length ? kv_answer_body_len(answer) : SIZE_MAX;
-    add_headers(req, answer, allowed_origin);
+    kv_h2o_answer_begin(req, answer, allowed_origin, kv_status_has_length(answer->status));
     size_t n = is_head ? 0 : lay_out_body(req, keyspace, answer, parts);
     kv_keyspace_release(keyspace, &answer->item);
     h2o_start_response(req, &generator);

@@ -21,6 +21,10 @@ static inline const char *kv_h2o_date(h2o_context_t *context)
     return context->_timestamp_cache.value->rfc1123;
 }
 
+/* Sets the answer's status and headers. has_length: its body's length is known. */
+void kv_h2o_answer_begin(h2o_req_t *req, const struct kv_answer *answer,
+                         struct kv_slice allowed_origin, bool has_length);
+
 /* Sends an answer; takes its item over. The request must not be touched afterwards. */
 void kv_h2o_answer_send(h2o_req_t *req, struct kv_keyspace *keyspace, struct kv_answer *answer,
                         struct kv_slice allowed_origin, bool is_head);

@@ -80,7 +80,26 @@ static void upgrade(struct kv_exchange *exchange, struct kv_slice accept, struct
     h2o_http1_upgrade(req, NULL, 0, on_upgraded, self->loop);
 }
 
-static const struct kv_carrier carrier = {.answer = answer, .keep = keep, .upgrade = upgrade};
+static void on_head_sent(void *data, h2o_socket_t *sock, size_t reqsize)
+{
+    struct kv_handover *handover = data;
+    kv_list_remove(&handover->link);
+    handover->open(handover, sock == NULL ? NULL : kv_h2o_gate_leave(sock, reqsize));
+}
+
+/* The library says `Connection: upgrade` to whatever it hands over; the answer says `close`
+ * besides, which is what counts. */
+static void hand_over(struct kv_exchange *exchange, const struct kv_answer *answer,
+                      struct kv_handover *handover)
+{
+    struct h2o_exchange *self = self_of(exchange);
+    kv_list_append(&self->loop->handovers, &handover->link);
+    kv_h2o_answer_begin(self->req, answer, exchange->allowed_origin, false);
+    h2o_http1_upgrade(self->req, NULL, 0, on_head_sent, handover);
+}
+
+static const struct kv_carrier carrier = {
+    .answer = answer, .keep = keep, .upgrade = upgrade, .hand_over = hand_over};
 
 static struct kv_exchange *create_exchange(struct kv_h2o_loop *loop, h2o_req_t *req, bool is_head)
 {
@@ -160,10 +179,13 @@ void kv_h2o_loop_init(struct kv_h2o_loop *loop, struct kv_h2o *h2o, struct kv_ht
     loop->index = index;
     h2o_context_init(&loop->context, kv_loop_evloop(here->loop), &h2o->conf);
     loop->accept = (h2o_accept_ctx_t){.ctx = &loop->context, .hosts = h2o->conf.hosts};
+    kv_list_init(&loop->handovers);
     kv_h2o_gates_init(&loop->gates, here, &loop->accept);
 }
 
 void kv_h2o_loop_fini(struct kv_h2o_loop *loop)
 {
+    KV_LIST_EACH(&loop->handovers, link, after)
+    on_head_sent(KV_CONTAINER(link, struct kv_handover, link), NULL, 0);
     h2o_context_dispose(&loop->context);
 }

@@ -22,6 +22,7 @@ struct kv_h2o_loop {
     h2o_context_t context;
     h2o_accept_ctx_t accept;
     struct kv_h2o_gates gates;
+    struct kv_list handovers; /* whose heads are being sent */
 };
 
 void kv_h2o_init(struct kv_h2o *h2o, const struct kv_http_config *config);

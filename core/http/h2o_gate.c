@@ -21,6 +21,8 @@
 #include "wire/framing.h"
 #include "wire/json_string.h"
 
+static const struct kv_protocol nobody;
+
 struct gate {
     struct kv_h2o_gates *gates;
     struct kv_connection *connection;
@@ -309,5 +311,6 @@ struct kv_connection *kv_h2o_gate_leave(h2o_socket_t *sock, size_t request_len)
     if (gate->held->size != 0)
         append(&sock->input, gate->held->bytes, gate->held->size);
     destroy(gate);
+    kv_connection_serve(connection, &nobody, NULL);
     return connection;
 }

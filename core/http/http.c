@@ -66,6 +66,8 @@ static void init_loop(struct kv_http *http, uint32_t index, const struct kv_http
         .keyspace_loop = kv_keyspace_on(parts->keyspace, index),
         .workers = parts->workers,
         .upgrade = parts->upgrade,
+        .events = parts->events,
+        .index = index,
         .refused_origins = &http->refused_origins,
     };
     kv_h2o_loop_init(&loop->h2o, &http->h2o, &loop->here, index);

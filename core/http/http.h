@@ -4,6 +4,7 @@
 #ifndef KV_HTTP_HTTP_H
 #define KV_HTTP_HTTP_H
 
+#include "events/events.h"
 #include "http/config.h"
 #include "keyspace/keyspace.h"
 #include "loop/workers.h"
@@ -17,6 +18,7 @@ struct kv_http_parts {
     struct kv_keyspace *keyspace;
     struct kv_workers *workers;
     struct kv_http_upgrade *upgrade;
+    struct kv_events *events;
     struct kv_loop *const *loops;
     uint32_t n_loops;
 };

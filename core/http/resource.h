@@ -23,6 +23,7 @@ struct kv_resource {
 extern const struct kv_resource kv_resource_storage;   /* storage.c */
 extern const struct kv_resource kv_resource_list;      /* list.c */
 extern const struct kv_resource kv_resource_batch;     /* batch.c */
+extern const struct kv_resource kv_resource_events;    /* events.c */
 extern const struct kv_resource kv_resource_root;      /* root.c */
 extern const struct kv_resource kv_resource_health;    /* health.c */
 extern const struct kv_resource kv_resource_readiness; /* health.c */

@@ -109,20 +109,12 @@ static int reason_not_to_submit(const struct kv_store_link *store, struct kv_com
     return !store->is_sync && kv_command_keep(command) != 0 ? KV_FULL : 0;
 }
 
-static bool has_writes(struct kv_cmd *const *cmds, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (cmds[i]->op != KV_OP_GET)
-            return true;
-    return false;
-}
-
-static void give_to_store(struct kv_batch *batch, struct kv_cmd *const *cmds, size_t n)
+static void give_to_store(struct kv_batch *batch, struct kv_cmd *const *cmds, size_t n,
+                          bool may_change)
 {
     const struct kv_store_link *store = batch->store;
     struct kv_watermark *watermark = &batch->inbox->feed->watermark;
     uint32_t loop = batch->inbox->index;
-    bool may_change = has_writes(cmds, n);
     if (may_change)
         kv_watermark_enter(watermark, loop);
     store->ops->submit(store->store, loop, cmds, n);
@@ -135,6 +127,7 @@ static void submit_vector(struct kv_batch *batch)
     const struct kv_store_link *store = batch->store;
     struct kv_cmd *cmds[VECTOR];
     size_t n = 0;
+    bool may_change = false;
     for (struct kv_command *command; n < VECTOR && (command = pop(batch)) != NULL;) {
         int failed = reason_not_to_submit(store, command);
         if (failed != 0) {
@@ -142,11 +135,12 @@ static void submit_vector(struct kv_batch *batch)
             continue;
         }
         prepare(command);
+        may_change |= command->cmd.op != KV_OP_GET;
         cmds[n++] = &command->cmd;
     }
     if (n == 0)
         return;
-    give_to_store(batch, cmds, n);
+    give_to_store(batch, cmds, n, may_change);
     for (size_t i = 0; i < n; i++) {
         if (cmds[i]->is_deferred)
             batch->n_deferred++;

@@ -59,7 +59,7 @@ static void drop_watches(struct kv_client *client)
     drop_watch(KV_CONTAINER(link, struct kv_command, in_client));
 }
 
-static void join_log(struct kv_client *client)
+void kv_client_let_resume(struct kv_client *client)
 {
     if (!client->may_resume)
         kv_log_reads_join(&client->home->log_reads);
@@ -352,7 +352,7 @@ static void begin(const struct kv_command *command, struct kv_subscription *subs
     const struct kv_subscribe *options = &command->subscribe;
     subscription->wants_meta = options->wants_meta;
     if (asks_for_revisions(command))
-        join_log(client_of(command));
+        kv_client_let_resume(client_of(command));
     if (options->has_since && kv_slice_equals(command->argument, kv_slice_of(here->syncs.epoch)))
         kv_syncs_begin_since(&here->syncs, subscription, options->since);
     else if (options->has_since)

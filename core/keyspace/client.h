@@ -59,6 +59,9 @@ struct kv_client *kv_client_create(struct kv_keyspace_loop *home, void *owner,
  * first command. */
 void kv_client_limit(struct kv_client *client, const size_t *unsent, size_t limit);
 
+/* Whatever it subscribes to, it is told revisions to resume from. */
+void kv_client_let_resume(struct kv_client *client);
+
 /* Sends states that are behind, as far as there is room. */
 static inline void kv_client_catch_up(struct kv_client *client)
 {

@@ -5,6 +5,13 @@
 
 #include "base/mem.h"
 
+const char *kv_reason_name(enum kv_reason reason)
+{
+    static const char *const names[] = {
+        [KV_REASON_SET] = "set", [KV_REASON_DELETE] = "delete", [KV_REASON_EXPIRE] = "expire"};
+    return names[reason];
+}
+
 struct kv_news kv_news_of_change(const struct kv_change *change)
 {
     return (struct kv_news){.key = change->key,

@@ -37,6 +37,9 @@ struct kv_news {
     struct kv_kept_news *kept; /* the copy; NULL: nobody needed one yet */
 };
 
+/* `set`, `delete` or `expire`; NULL for 0. */
+const char *kv_reason_name(enum kv_reason reason);
+
 struct kv_news kv_news_of_change(const struct kv_change *change);
 
 /* Releases its forms, and its hold on the copy. */

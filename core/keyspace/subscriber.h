@@ -76,6 +76,12 @@ void kv_subscriber_close(struct kv_subscriber *subscriber);
 /* Sends a state at once, be there room or not: the caller has looked. */
 void kv_subscriber_send(struct kv_subscriber *subscriber, struct kv_news *news, bool wants_meta);
 
+/* What a subscription counts for, by the text that is kept of it. */
+static inline uint32_t kv_subscription_cost(struct kv_slice text)
+{
+    return 1 + (uint32_t)(text.len / 1024);
+}
+
 static inline bool kv_subscriber_is_behind(const struct kv_subscriber *subscriber)
 {
     return !kv_backlog_is_empty(&subscriber->behind);

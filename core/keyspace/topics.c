@@ -136,10 +136,9 @@ bool kv_topics_cover(const struct kv_topics *topics, const struct kv_subscriber 
     return false;
 }
 
-/* A subscription counts by its text's length, as the text is kept. */
 static uint32_t cost_of(const struct kv_pattern *pattern)
 {
-    return 1 + (uint32_t)(pattern->text.len / 1024);
+    return kv_subscription_cost(pattern->text);
 }
 
 static struct kv_subscription *create_subscription(struct kv_topics *topics,

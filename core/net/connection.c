@@ -122,8 +122,7 @@ static void end(struct kv_connection *connection)
     shutdown(h2o_socket_get_fd(connection->channel.sock), SHUT_RDWR);
 }
 
-/* The peer does not read its answers, so the kernel need not keep them either. */
-static void reset(struct kv_connection *connection)
+void kv_connection_reset(struct kv_connection *connection)
 {
     const struct linger at_once = {.l_onoff = 1};
     setsockopt(h2o_socket_get_fd(connection->channel.sock), SOL_SOCKET, SO_LINGER, &at_once,
@@ -190,7 +189,7 @@ static void watch_reader(struct kv_connection *connection, int64_t now_ms)
     if (stood_still_ms(connection, taken, now_ms) >= patience->stalled_reader_ms ||
         (counts_bytes && kv_pace_is_too_slow(&connection->pace, now_ms, taken,
                                              patience->stalled_reader_ms, patience->least_rate)))
-        reset(connection);
+        kv_connection_reset(connection);
 }
 
 static void watch_request(struct kv_connection *connection, size_t len, int64_t now_ms)
@@ -278,7 +277,7 @@ void kv_connection_give_way(struct kv_connection *connection)
     if (connection->protocol->give_way != NULL)
         connection->protocol->give_way(connection->channel.user);
     else if (kv_channel_is_writing(&connection->channel))
-        reset(connection);
+        kv_connection_reset(connection);
     else
         refuse(connection, connection->among->overload);
 }

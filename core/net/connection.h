@@ -97,6 +97,10 @@ void kv_connection_touch(struct kv_connection *connection);
 /* It will be closed after the answer, with input unread or yet to come. */
 void kv_connection_linger(struct kv_connection *connection);
 
+/* Its peer does not take what it is sent: what the kernel still has goes with the connection, which
+ * is to be closed. */
+void kv_connection_reset(struct kv_connection *connection);
+
 /* Closes and frees it. */
 void kv_connection_close(struct kv_connection *connection);
 

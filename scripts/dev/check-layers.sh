@@ -1,8 +1,8 @@
 #!/bin/sh
 # Fails where a folder includes what it may not, and where files depend on each other in circles
 # (check-files.sh). The layers, from the ground up:
-#   abi <- base <- wire, conf, loop, module; loop <- net, keyspace; net, keyspace <- http, ws;
-#   keyspace, wire <- protocol <- http, ws, script; keyspace <- sink; all <- daemon
+#   abi <- base <- wire, conf, loop, module; loop <- net, keyspace; net, keyspace <- events, ws; events <- http;
+#   keyspace, wire <- protocol <- events, http, ws, script; keyspace <- sink; all <- daemon
 set -eu
 cd "$(dirname "$0")/../.."
 failed=0
@@ -45,11 +45,12 @@ may module "base"
 may keyspace "base loop"
 may protocol "base wire loop keyspace"
 may net "base loop"
-may http "base wire loop keyspace protocol net"
+may events "base wire loop keyspace protocol net"
+may http "base wire loop keyspace protocol net events"
 may ws "base wire loop keyspace protocol net"
 may sink "base wire loop keyspace"
 may script "base wire loop keyspace protocol"
-may daemon "base wire conf module loop net keyspace protocol http ws sink script"
+may daemon "base wire conf module loop net keyspace protocol events http ws sink script"
 
 only 'yaml.h' "core/conf"
 only 'dlfcn.h' "core/module"

@@ -34,6 +34,7 @@ static struct served {
     struct kv_http *http;
     struct kv_http_upgrade upgrade;
     struct kv_ws *ws;
+    struct kv_events *events;
     int fd; /* the client's end */
     bool is_ended;
     struct kv_buffer answers;
@@ -86,6 +87,7 @@ static void destroy_servers(void)
         kv_workers_destroy(one->workers);
         kv_ws_destroy(one->ws);
         kv_http_destroy(one->http);
+        kv_events_destroy(one->events);
         kv_net_destroy(one->net);
         kv_keyspace_destroy(one->keyspace);
         kv_loop_destroy(one->loop);
@@ -130,6 +132,10 @@ static void make_server(bool has_fast_path)
         .ping_ms = 5 * SECOND_MS,
         .patience = PATIENCE,
     };
+    static const struct kv_events_config events = {.max_subscriptions = 8,
+                                                   .max_unsent_bytes = 8192,
+                                                   .heartbeat_ms = 5 * SECOND_MS,
+                                                   .patience = PATIENCE};
     server->clock.now_ns = now_ns;
     server->now_ms = 1000000;
     server->loop = kv_loop_create(0, &server->clock);
@@ -137,10 +143,12 @@ static void make_server(bool has_fast_path)
     server->workers = kv_workers_create(1);
     server->net = kv_net_create(&net, &server->loop, 1);
     server->upgrade.open = open_websocket;
+    server->events = kv_events_create(&events, server->keyspace, &server->loop, 1);
     server->http = kv_http_create(&http, &(struct kv_http_parts){.net = server->net,
                                                                  .keyspace = server->keyspace,
                                                                  .workers = server->workers,
                                                                  .upgrade = &server->upgrade,
+                                                                 .events = server->events,
                                                                  .loops = &server->loop,
                                                                  .n_loops = 1});
     server->ws =

@@ -166,6 +166,36 @@ static void a_large_value_goes_through(void **state)
     kv_buffer_fini(&value);
 }
 
+/* Waits until a text has come, whatever frames the bytes around it. */
+static void await_text(struct kv_test_stream *stream, const char *text)
+{
+    struct kv_slice unread = kv_test_stream_unread(stream);
+    while (memmem(unread.bytes, unread.len, text, strlen(text)) == NULL) {
+        assert_true(kv_test_stream_await(stream, unread.len + 1));
+        unread = kv_test_stream_unread(stream);
+    }
+}
+
+/* Each event at once, and not when the proxy has gathered some. */
+static void events_go_through_as_they_come(void **state)
+{
+    struct kv_test_stream stream;
+    char data[64];
+    (void)state;
+    kv_test_stream_open(&stream, proxy.port);
+    kv_test_stream_put(&stream,
+                       KV_SLICE("GET /events?key=sse&initial=true HTTP/1.1\r\n" HOST "\r\n"));
+    kv_test_stream_flush(&stream);
+    await_text(&stream, "event: synced\n");
+    for (int i = 0; i < 10; i++) {
+        snprintf(data, sizeof(data), "%d", i);
+        kv_test_store(server.port, "sse", data);
+        snprintf(data, sizeof(data), "data: {\"key\":\"sse\",\"value\":%d}\n\n", i);
+        await_text(&stream, data);
+    }
+    kv_test_stream_close(&stream);
+}
+
 static void a_websocket_goes_through(void **state)
 {
     struct kv_test_ws ws;
@@ -233,6 +263,7 @@ static void a_request_that_is_served_is_answered(void **state)
         THROUGH(proxy_name, a_body_in_chunks_goes_through),                                        \
         THROUGH(proxy_name, a_large_value_goes_through),                                           \
         THROUGH(proxy_name, a_websocket_goes_through),                                             \
+        THROUGH(proxy_name, events_go_through_as_they_come),                                       \
         THROUGH(proxy_name, a_request_that_is_served_is_answered)
 
 int main(void)

@@ -1,0 +1,95 @@
+/*
+ * The service: on each loop the stage that goes on with the active streams, after the keyspace's
+ * stage, so that what it tells is written in the same turn.
+ */
+#include "events/events.h"
+
+#include <stdlib.h>
+
+#include "events/serve.h"
+
+enum {
+    LARGEST_KEPT = 1 << 16 /* of the buffer that serves one event after the other */
+};
+
+struct kv_events {
+    struct kv_events_config config;
+    uint32_t n_loops;
+    struct kv_events_loop loops[];
+};
+
+static void run_stage(struct kv_loop_stage *stage)
+{
+    struct kv_events_loop *here = KV_CONTAINER(stage, struct kv_events_loop, stage);
+    KV_LIST_EACH(&here->active, link, after)
+    kv_stream_go_on(KV_CONTAINER(link, struct kv_stream, in_active));
+    kv_buffer_trim(&here->text, LARGEST_KEPT);
+}
+
+static int64_t stage_wake_at(struct kv_loop_stage *stage)
+{
+    struct kv_events_loop *here = KV_CONTAINER(stage, struct kv_events_loop, stage);
+    return kv_list_is_empty(&here->active) ? INT64_MAX : INT64_MIN;
+}
+
+static void init_loop(struct kv_events *events, struct kv_keyspace *keyspace, uint32_t index,
+                      struct kv_loop *loop)
+{
+    struct kv_events_loop *here = &events->loops[index];
+    here->config = &events->config;
+    here->loop = loop;
+    here->keyspace = kv_keyspace_on(keyspace, index);
+    here->stage.run = run_stage;
+    here->stage.wake_at = stage_wake_at;
+    kv_list_init(&here->streams);
+    kv_list_init(&here->active);
+    kv_loop_add_stage(loop, &here->stage);
+}
+
+struct kv_events *kv_events_create(const struct kv_events_config *config,
+                                   struct kv_keyspace *keyspace, struct kv_loop *const *loops,
+                                   uint32_t n_loops)
+{
+    struct kv_events *events =
+        kv_calloc(1, sizeof(*events) + n_loops * sizeof(struct kv_events_loop));
+    events->config = *config;
+    events->n_loops = n_loops;
+    for (uint32_t i = 0; i < n_loops; i++)
+        init_loop(events, keyspace, i, loops[i]);
+    return events;
+}
+
+bool kv_events_have_room(const struct kv_events *events, const struct kv_wish *wish)
+{
+    return kv_wish_cost(wish) <= events->config.max_subscriptions;
+}
+
+void kv_events_open(struct kv_events *events, uint32_t loop, struct kv_connection *connection,
+                    struct kv_wish *wish)
+{
+    kv_stream_open(&events->loops[loop], connection, wish);
+}
+
+void kv_events_drain(struct kv_events *events, uint32_t loop)
+{
+    struct kv_events_loop *here = &events->loops[loop];
+    here->is_draining = true;
+    KV_LIST_EACH(&here->streams, link, after)
+    kv_stream_activate(KV_CONTAINER(link, struct kv_stream, in_loop));
+}
+
+void kv_events_abort(struct kv_events *events, uint32_t loop)
+{
+    struct kv_events_loop *here = &events->loops[loop];
+    KV_LIST_EACH(&here->streams, link, after)
+    kv_stream_destroy(KV_CONTAINER(link, struct kv_stream, in_loop));
+}
+
+void kv_events_destroy(struct kv_events *events)
+{
+    if (events == NULL)
+        return;
+    for (uint32_t i = 0; i < events->n_loops; i++)
+        kv_buffer_fini(&events->loops[i].text);
+    free(events);
+}

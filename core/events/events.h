@@ -1,0 +1,36 @@
+/*
+ * Event streams: subscriptions as Server-Sent Events, on connections that HTTP has handed over.
+ */
+#ifndef KV_EVENTS_EVENTS_H
+#define KV_EVENTS_EVENTS_H
+
+#include "events/config.h"
+#include "events/wish.h"
+#include "keyspace/keyspace.h"
+
+struct kv_events;
+
+/* Adds a stage to each loop, after the keyspace's. Before the loops run. Lent until
+ * kv_events_destroy(): keyspace, loops. */
+struct kv_events *kv_events_create(const struct kv_events_config *config,
+                                   struct kv_keyspace *keyspace, struct kv_loop *const *loops,
+                                   uint32_t n_loops);
+
+/* Whether one stream may have so many subscriptions. */
+bool kv_events_have_room(const struct kv_events *events, const struct kv_wish *wish);
+
+/* Streams what is wished for on a connection to which the head of the response has been sent. Takes
+ * the wish over, which is kept. On the thread of that loop, whose connection it is. */
+void kv_events_open(struct kv_events *events, uint32_t loop, struct kv_connection *connection,
+                    struct kv_wish *wish);
+
+/* Ends the streams, on a loop's own thread, when what is unsent has been sent. */
+void kv_events_drain(struct kv_events *events, uint32_t loop);
+
+/* Cuts off what is left, on a loop's own thread. */
+void kv_events_abort(struct kv_events *events, uint32_t loop);
+
+/* After the loops have ended, and after kv_events_abort() on each. Accepts NULL. */
+void kv_events_destroy(struct kv_events *events);
+
+#endif

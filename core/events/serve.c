@@ -1,0 +1,211 @@
+/*
+ * The life of a stream. It has no end of its own: the peer closes it, or does not take what it is
+ * sent, or the server shuts down, or the store cannot be read. A client comes again with the id of
+ * the last event.
+ */
+#include "events/serve.h"
+
+#include <stdlib.h>
+
+#include "events/news.h"
+#include "wire/event_text.h"
+
+enum {
+    SHORTEST_TICK_MS = 20
+};
+
+/* How soon a client comes again. */
+#define RETRY KV_SLICE("retry: 1000\n\n")
+
+static int64_t now_ms(const struct kv_stream *stream)
+{
+    return kv_loop_now_ms(stream->here->loop);
+}
+
+static struct kv_channel *channel_of(const struct kv_stream *stream)
+{
+    return &stream->connection->channel;
+}
+
+void kv_stream_destroy(struct kv_stream *stream)
+{
+    kv_timer_stop(stream->here->loop, &stream->timer);
+    kv_list_remove(&stream->in_loop);
+    kv_list_remove(&stream->in_active);
+    kv_client_close(stream->client);
+    kv_connection_close(stream->connection);
+    kv_outbound_fini(&stream->out);
+    kv_wish_fini(&stream->wish);
+    free(stream);
+}
+
+/* ---- the channel ---- */
+
+static void on_read(void *user, enum kv_channel_event event)
+{
+    struct kv_stream *stream = user;
+    size_t len;
+    if (event != KV_CHANNEL_READY) {
+        kv_stream_destroy(stream);
+        return;
+    }
+    kv_channel_input(channel_of(stream), &len);
+    kv_channel_consume(channel_of(stream), len);
+}
+
+static void on_written(void *user, enum kv_channel_event event)
+{
+    struct kv_stream *stream = user;
+    if (event != KV_CHANNEL_READY) {
+        kv_stream_destroy(stream);
+        return;
+    }
+    kv_taking_written(&stream->taking, &stream->out, now_ms(stream));
+    kv_stream_activate(stream);
+}
+
+/* ---- the stage ---- */
+
+static void write_all(struct kv_stream *stream)
+{
+    kv_taking_write(&stream->taking, &stream->out, channel_of(stream), now_ms(stream));
+    kv_client_make_room(stream->client);
+}
+
+void kv_stream_go_on(struct kv_stream *stream)
+{
+    stream->is_ending |= stream->here->is_draining;
+    if (!stream->is_ending)
+        kv_client_catch_up(stream->client);
+    write_all(stream);
+    if (stream->is_ending && stream->out.bytes == 0) {
+        kv_stream_destroy(stream);
+        return;
+    }
+    bool may_catch_up =
+        !stream->is_ending && stream->out.in_flight == 0 && kv_client_is_behind(stream->client);
+    kv_list_remove(&stream->in_active);
+    if (may_catch_up)
+        kv_stream_activate(stream);
+}
+
+/* ---- time ---- */
+
+static int64_t tick_ms(const struct kv_events_config *config)
+{
+    int64_t least = config->patience.stalled_reader_ms / 2;
+    return least < SHORTEST_TICK_MS ? SHORTEST_TICK_MS : least;
+}
+
+/* Proxies and clients take a connection that is silent for dead. */
+static void keep_alive(struct kv_stream *stream)
+{
+    if (stream->out.in_flight != 0 || stream->is_ending ||
+        now_ms(stream) - stream->queued_ms < stream->here->config->heartbeat_ms)
+        return;
+    kv_outbound_append(&stream->out, KV_EVENT_HEARTBEAT);
+    stream->queued_ms = now_ms(stream);
+    kv_stream_activate(stream);
+}
+
+static void plan(struct kv_stream *stream)
+{
+    int64_t tick_at_ms = now_ms(stream) + tick_ms(stream->here->config);
+    int64_t beat_at_ms = stream->queued_ms + stream->here->config->heartbeat_ms;
+    bool is_writing = stream->out.in_flight != 0;
+    kv_timer_start(stream->here->loop, &stream->timer,
+                   is_writing || tick_at_ms < beat_at_ms ? tick_at_ms : beat_at_ms);
+}
+
+static void cut_off(struct kv_stream *stream)
+{
+    kv_connection_reset(stream->connection);
+    kv_stream_destroy(stream);
+}
+
+static size_t holds(const void *user)
+{
+    const struct kv_stream *stream = user;
+    return kv_client_holds(stream->client);
+}
+
+static void give_way(void *user)
+{
+    cut_off(user);
+}
+
+static void on_timer(struct kv_timer *timer)
+{
+    struct kv_stream *stream = KV_CONTAINER(timer, struct kv_stream, timer);
+    if (kv_taking_is_stalled(&stream->taking, &stream->out, channel_of(stream),
+                             &stream->here->config->patience, now_ms(stream))) {
+        cut_off(stream);
+        return;
+    }
+    keep_alive(stream);
+    plan(stream);
+}
+
+/* ---- the beginning ---- */
+
+/* One that cannot be made ends the stream: its client would wait for changes in vain. */
+static void on_subscribed(struct kv_command *command)
+{
+    struct kv_stream *stream = command->owner;
+    if (command->status != KV_OK)
+        kv_stream_end(stream);
+}
+
+static void subscribe(struct kv_stream *stream, const struct kv_wished *wished)
+{
+    const struct kv_wish *wish = &stream->wish;
+    struct kv_command *command = kv_command_create(stream->here->keyspace, KV_COMMAND_SUBSCRIBE);
+    command->key = wished->text;
+    command->argument = wish->epoch;
+    command->subscribe = (struct kv_subscribe){.is_prefix = wished->is_prefix,
+                                               .wants_meta = wish->meta,
+                                               .initial = wish->initial,
+                                               .has_since = wish->has_since,
+                                               .since = wish->since};
+    command->owner = stream;
+    command->finished = on_subscribed;
+    kv_client_send(stream->client, command);
+}
+
+static struct kv_stream *create(struct kv_events_loop *here, struct kv_connection *connection,
+                                struct kv_wish *wish)
+{
+    struct kv_stream *stream = kv_calloc(1, sizeof(*stream));
+    stream->here = here;
+    stream->connection = connection;
+    stream->wish = *wish;
+    *wish = (struct kv_wish){0};
+    stream->client = kv_client_create(here->keyspace, stream, &kv_events_subscriber_ops,
+                                      here->config->max_subscriptions);
+    kv_client_limit(stream->client, &stream->out.bytes, here->config->max_unsent_bytes);
+    stream->timer.fire = on_timer;
+    stream->queued_ms = kv_loop_now_ms(here->loop);
+    kv_outbound_init(&stream->out, &connection->among->chunks);
+    kv_list_init(&stream->in_active);
+    kv_list_append(&here->streams, &stream->in_loop);
+    return stream;
+}
+
+void kv_stream_open(struct kv_events_loop *here, struct kv_connection *connection,
+                    struct kv_wish *wish)
+{
+    static const struct kv_protocol protocol = {.on_read = on_read,
+                                                .on_written = on_written,
+                                                .holds = holds,
+                                                .give_way = give_way,
+                                                .keeps_time = true};
+    struct kv_stream *stream = create(here, connection, wish);
+    kv_connection_serve(connection, &protocol, stream);
+    kv_channel_read(&connection->channel, true);
+    kv_client_let_resume(stream->client);
+    for (size_t i = 0; i < stream->wish.n; i++)
+        subscribe(stream, &stream->wish.wished[i]);
+    kv_outbound_append(&stream->out, RETRY);
+    kv_stream_activate(stream);
+    plan(stream);
+}

@@ -1,0 +1,20 @@
+/*
+ * The life of a stream: its channel's events, the stage's work, and time.
+ */
+#ifndef KV_EVENTS_SERVE_H
+#define KV_EVENTS_SERVE_H
+
+#include "events/stream.h"
+
+/* Takes the wish over. */
+void kv_stream_open(struct kv_events_loop *here, struct kv_connection *connection,
+                    struct kv_wish *wish);
+
+/* Closes its connection too. From its channel, its timer or the stage only, never from within the
+ * keyspace's calls. */
+void kv_stream_destroy(struct kv_stream *stream);
+
+/* The stage's work on one stream; may destroy it. */
+void kv_stream_go_on(struct kv_stream *stream);
+
+#endif

@@ -1,0 +1,13 @@
+#include "events/stream.h"
+
+void kv_stream_activate(struct kv_stream *stream)
+{
+    if (kv_list_is_empty(&stream->in_active))
+        kv_list_append(&stream->here->active, &stream->in_active);
+}
+
+void kv_stream_end(struct kv_stream *stream)
+{
+    stream->is_ending = true;
+    kv_stream_activate(stream);
+}

@@ -1,0 +1,47 @@
+/*
+ * A stream: one connection to which the changes of its subscriptions are sent, from the response's
+ * head to its end. What the peer sends is thrown away.
+ */
+#ifndef KV_EVENTS_STREAM_H
+#define KV_EVENTS_STREAM_H
+
+#include "base/buffer.h"
+#include "base/mem.h"
+#include "events/config.h"
+#include "events/wish.h"
+#include "keyspace/keyspace.h"
+#include "net/taking.h"
+
+/* Shared by the streams of one loop. */
+struct kv_events_loop {
+    const struct kv_events_config *config;
+    struct kv_loop *loop;
+    struct kv_keyspace_loop *keyspace;
+    struct kv_list streams;
+    struct kv_list active;
+    struct kv_loop_stage stage;
+    struct kv_buffer text; /* for the event that is being made */
+    bool is_draining;
+};
+
+struct kv_stream {
+    struct kv_list in_loop;
+    struct kv_list in_active;
+    struct kv_events_loop *here;
+    struct kv_connection *connection;
+    struct kv_client *client;
+    struct kv_wish wish;
+    bool is_ending; /* nothing more is queued: closes when all is sent */
+    struct kv_outbound out;
+    struct kv_timer timer;
+    int64_t queued_ms; /* when something was last queued */
+    struct kv_taking taking;
+};
+
+/* The stage will look at it. */
+void kv_stream_activate(struct kv_stream *stream);
+
+/* Queues nothing more: it closes when all is sent. */
+void kv_stream_end(struct kv_stream *stream);
+
+#endif

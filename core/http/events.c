@@ -1,0 +1,176 @@
+/*
+ * `/events`: subscriptions as Server-Sent Events. What is wrong with a request is answered before
+ * the stream begins; the stream itself is the business of core/events.
+ */
+#include <stdlib.h>
+
+#include "http/resource.h"
+#include "wire/event_text.h"
+#include "wire/query.h"
+
+enum {
+    KEY,
+    PREFIX,
+    INITIAL,
+    META,
+    SINCE,
+    EPOCH,
+    N_PARAMETERS
+};
+
+static const struct kv_slice names[N_PARAMETERS] = {
+    [KEY] = {"key", 3},   [PREFIX] = {"prefix", 6}, [INITIAL] = {"initial", 7},
+    [META] = {"meta", 4}, [SINCE] = {"since", 5},   [EPOCH] = {"epoch", 5},
+};
+static const struct kv_query_form form = {
+    .names = names, .n_names = N_PARAMETERS, .repeatable = 1u << KEY | 1u << PREFIX};
+
+/* ---- the question ---- */
+
+/* What a request asks for, or what is wrong with it. */
+struct reading {
+    struct kv_wish wish;
+    uint32_t given; /* a bit for each parameter */
+    int status;     /* of the refusal */
+    struct kv_error error;
+};
+
+static int read_subject(struct reading *reading, struct kv_slice text, bool is_prefix,
+                        size_t most_bytes)
+{
+    if (text.len > most_bytes) {
+        reading->status = 414;
+        return kv_error_set(&reading->error, "the %s has %zu bytes, the limit is %zu",
+                            is_prefix ? "prefix" : "key", text.len, most_bytes);
+    }
+    kv_wish_add(&reading->wish, text, is_prefix);
+    return 0;
+}
+
+static int read_parameter(struct reading *reading, int which, struct kv_slice value,
+                          size_t most_bytes)
+{
+    struct kv_wish *wish = &reading->wish;
+    reading->given |= 1u << which;
+    switch (which) {
+    case KEY:
+    case PREFIX:
+        return read_subject(reading, value, which == PREFIX, most_bytes);
+    case INITIAL:
+        return kv_query_read_bool(names[INITIAL], value, &wish->initial, &reading->error);
+    case META:
+        return kv_query_read_bool(names[META], value, &wish->meta, &reading->error);
+    case SINCE:
+        return kv_query_read_number(names[SINCE], value, 0, KV_REVISION_MAX, &wish->since,
+                                    &reading->error);
+    default:
+        wish->epoch = value;
+        return 0;
+    }
+}
+
+static int check(struct reading *reading, const struct kv_events *events)
+{
+    uint32_t place = reading->given & (1u << SINCE | 1u << EPOCH);
+    if (reading->wish.n == 0)
+        return kv_error_set(&reading->error,
+                            "it takes at least one parameter \"key\" or \"prefix\"");
+    if (place != 0 && place != (1u << SINCE | 1u << EPOCH))
+        return kv_error_set(&reading->error, "\"since\" and \"epoch\" go together");
+    if (!kv_events_have_room(events, &reading->wish))
+        return kv_error_set(&reading->error, "%s", kv_command_status_text(KV_TOO_MANY_TOPICS));
+    reading->wish.has_since = place != 0;
+    return 0;
+}
+
+/* Returns: 0, or -1 and why in the reading. */
+static int read_query(struct reading *reading, const struct kv_http_context *here,
+                      struct kv_slice text, struct kv_buffer *decoded)
+{
+    struct kv_query query;
+    struct kv_slice value;
+    int which;
+    reading->status = 400;
+    if (kv_query_begin(&query, &form, text, decoded) != 0)
+        return kv_error_set(&reading->error, "there is no memory to read the query");
+    while ((which = kv_query_next(&query, &value, &reading->error)) >= 0)
+        if (read_parameter(reading, which, value, here->config->max_key_bytes) != 0)
+            return -1;
+    return which == KV_QUERY_END ? check(reading, here->events) : -1;
+}
+
+/* The header goes before the query, which browsers repeat. One that is none of ours is of no epoch
+ * that there is. */
+static void read_last_event_id(struct kv_wish *wish, const struct kv_request *request)
+{
+    struct kv_slice id;
+    size_t at = 0;
+    if (!kv_request_next_header(request, KV_HEADER_LAST_EVENT_ID, &at, &id))
+        return;
+    wish->has_since = true;
+    if (!kv_event_read_id(id, &wish->epoch, &wish->since))
+        wish->epoch = (struct kv_slice){0};
+}
+
+/* ---- the answer ---- */
+
+struct handover {
+    struct kv_handover base;
+    struct kv_http_context *here;
+    struct kv_wish wish;
+    bool is_head; /* there is nothing but the head */
+};
+
+static void open_stream(struct kv_handover *base, struct kv_connection *connection)
+{
+    struct handover *handover = KV_CONTAINER(base, struct handover, base);
+    struct kv_http_context *here = handover->here;
+    if (connection != NULL && handover->is_head)
+        kv_connection_close(connection);
+    else if (connection != NULL)
+        kv_events_open(here->events, here->index, connection, &handover->wish);
+    kv_wish_fini(&handover->wish);
+    free(handover);
+}
+
+/* Takes the wish over. */
+static void stream(struct kv_exchange *exchange, struct kv_wish *wish)
+{
+    static const struct kv_answer head = {.status = 200, .content = KV_CONTENT_EVENTS};
+    struct handover *handover = kv_alloc(sizeof(*handover));
+    *handover = (struct handover){.base = {.open = open_stream},
+                                  .here = exchange->here,
+                                  .wish = *wish,
+                                  .is_head = exchange->is_head};
+    *wish = (struct kv_wish){0};
+    exchange->carrier->hand_over(exchange, &head, &handover->base);
+}
+
+static void serve_wish(struct kv_exchange *exchange, const struct kv_request *request,
+                       struct kv_wish *wish)
+{
+    read_last_event_id(wish, request);
+    if (exchange->carrier->hand_over == NULL)
+        exchange->carrier->leave(exchange);
+    else if (!kv_http_is_ready(exchange->here))
+        kv_exchange_refuse_unready(exchange);
+    else if (kv_wish_keep(wish) != 0)
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = 507},
+                           "there is no memory for the subscriptions");
+    else
+        stream(exchange, wish);
+}
+
+static void serve(struct kv_exchange *exchange, const struct kv_request *request)
+{
+    struct reading reading = {.status = 0};
+    if (read_query(&reading, exchange->here, request->query, &exchange->here->decoded) != 0)
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = reading.status}, "%s",
+                           reading.error.text);
+    else
+        serve_wish(exchange, request, &reading.wish);
+    kv_wish_fini(&reading.wish);
+}
+
+const struct kv_resource kv_resource_events = {
+    .path = {"/events", 7}, .methods = KV_METHODS_READING, .serve = serve};
