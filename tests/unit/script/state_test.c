@@ -58,6 +58,38 @@ static void faults_have_file_and_line(void **state)
     expect_fault("function on_set() end kv.get('a')", "kv.get may be called by hooks only");
 }
 
+/* Keeps what is told, a line each. */
+struct told {
+    struct kv_script_faults faults;
+    char text[256];
+};
+
+static void add_fault(struct kv_script_faults *faults, const struct kv_script_config *config,
+                      const char *option, const char *text)
+{
+    struct told *told = KV_CONTAINER(faults, struct told, faults);
+    size_t len = strlen(told->text);
+    (void)config;
+    snprintf(told->text + len, sizeof(told->text) - len, "%s: %s\n", option, text);
+}
+
+static void faults_of_options_are_told_one_by_one(void **state)
+{
+    (void)state;
+    struct kv_script_config config = config_with(1 << 20);
+    struct told told = {.faults = {.add = add_fault}};
+    const struct kv_script_loading loading = {.faults = &told.faults};
+    struct kv_error error = {0};
+    assert_null(kv_script_load(&config,
+                               KV_SLICE("kv.fault('a', 'one') kv.fault('', 'two') error('x')"),
+                               &loading, &error));
+    assert_string_equal(told.text, "a: one\n: two\n");
+    assert_string_equal(error.text, ""); /* what is raised behind them comes of them */
+    expect_fault("kv.fault('a', 'one') kv.fault('b', 'two')", "test.lua: options.a: one");
+    expect_fault("kv.fault('a')", "bad argument #2");
+    expect_fault("kv.fault('a', '\\xff')", "a text is expected");
+}
+
 static void hooks_are_found_with_their_parameters(void **state)
 {
     (void)state;
@@ -171,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tables_that_are_no_json_are_told_why),
         cmocka_unit_test(faults_have_file_and_line),
+        cmocka_unit_test(faults_of_options_are_told_one_by_one),
         cmocka_unit_test(hooks_are_found_with_their_parameters),
         cmocka_unit_test(memory_may_run_out_anywhere),
         cmocka_unit_test(numbers_keep_what_they_say),
