@@ -1,0 +1,19 @@
+/*
+ * What the file extends the server by: TTL policies, sinks and scripts. Modules are loaded, and
+ * faults noted, on the way.
+ */
+#ifndef KV_DAEMON_EXTENSIONS_H
+#define KV_DAEMON_EXTENSIONS_H
+
+#include "daemon/settings.h"
+
+void kv_extensions_read_ttl(struct kv_config *config);
+void kv_extensions_read_sinks(struct kv_config *config);
+
+/* After the limits of keys and values. */
+void kv_extensions_read_scripts(struct kv_config *config);
+
+/* Of a configuration that is all zero, too. */
+void kv_extensions_fini(struct kv_config *config);
+
+#endif

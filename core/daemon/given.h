@@ -1,0 +1,24 @@
+/*
+ * What the file gives: values and nodes by the names of the schema.
+ */
+#ifndef KV_DAEMON_GIVEN_H
+#define KV_DAEMON_GIVEN_H
+
+#include "conf/conf.h"
+#include "daemon/settings.h"
+
+/* place: of an enum of schema.h. */
+static inline const struct kv_option_value *kv_given_field(const struct kv_option_value *block,
+                                                           int place)
+{
+    return &block->list.items[place];
+}
+
+/* The node of one of the file's first keys. Returns: NULL where it is not given. */
+static inline const struct kv_conf_node *kv_given_node(const struct kv_config *config,
+                                                       const char *name)
+{
+    return kv_conf_node_find(kv_conf_root(config->conf), name);
+}
+
+#endif
