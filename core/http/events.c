@@ -125,10 +125,12 @@ static void open_stream(struct kv_handover *base, struct kv_connection *connecti
 {
     struct handover *handover = KV_CONTAINER(base, struct handover, base);
     struct kv_http_context *here = handover->here;
-    if (connection != NULL && handover->is_head)
+    if (connection != NULL && handover->is_head) {
+        kv_connection_linger(connection);
         kv_connection_close(connection);
-    else if (connection != NULL)
+    } else if (connection != NULL) {
         kv_events_open(here->events, here->index, connection, &handover->wish);
+    }
     kv_wish_fini(&handover->wish);
     free(handover);
 }
