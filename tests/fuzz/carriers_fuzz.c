@@ -41,12 +41,11 @@ static bool begins_with(struct kv_slice text, size_t at, struct kv_slice what)
     return text.len - at > what.len && memcmp(text.bytes + at, what.bytes, what.len) == 0;
 }
 
-/* Frames follow an upgrade, and these are another protocol's. */
-static struct kv_slice before_upgrade(struct kv_slice text)
+/* The text up to where something begins. */
+static struct kv_slice before(struct kv_slice text, const char *what)
 {
-    const char *upgrade = memmem(text.bytes, text.len, "HTTP/1.1 101 ", 13);
-    return upgrade == NULL ? text
-                           : (struct kv_slice){text.bytes, (size_t)(upgrade - text.bytes) + 12};
+    const char *found = text.len == 0 ? NULL : memmem(text.bytes, text.len, what, strlen(what));
+    return found == NULL ? text : (struct kv_slice){text.bytes, (size_t)(found - text.bytes)};
 }
 
 /* Copies the answers without what two servers differ in. */
@@ -56,7 +55,8 @@ static struct kv_buffer normalize(struct kv_slice text)
     struct kv_buffer out = {0};
     struct numbering numbering;
     numbering.n = 0;
-    text = before_upgrade(text);
+    /* Frames and events are another protocol's. */
+    text = before(before(text, "HTTP/1.1 101 "), "retry: ");
     for (size_t at = 0; at < text.len;) {
         if (begins_with(text, at, date)) {
             kv_buffer_append(&out, date);
