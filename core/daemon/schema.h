@@ -133,15 +133,19 @@ static const struct kv_option listen_fields[] = {
      .fallback = "0660",
      .doc = "who may connect to the Unix socket, as of files"},
 };
-static const struct kv_option listen_element = {
-    .type = KV_OPTION_BLOCK, .fields = listen_fields, .n_fields = KV_COUNT(listen_fields)};
+static const struct kv_option listen_element = {.type = KV_OPTION_BLOCK,
+                                                .flags = KV_OPTION_REQUIRED,
+                                                .fields = listen_fields,
+                                                .n_fields = KV_COUNT(listen_fields)};
 
 static const struct kv_option module_fields[] = {
     {.name = "module", .type = KV_OPTION_STRING, .flags = KV_OPTION_REQUIRED},
     {.name = "options", .type = KV_OPTION_TREE},
 };
-static const struct kv_option module_element = {
-    .type = KV_OPTION_BLOCK, .fields = module_fields, .n_fields = KV_COUNT(module_fields)};
+static const struct kv_option module_element = {.type = KV_OPTION_BLOCK,
+                                                .flags = KV_OPTION_REQUIRED,
+                                                .fields = module_fields,
+                                                .n_fields = KV_COUNT(module_fields)};
 
 static const struct kv_option prefix_element = {.type = KV_OPTION_STRING};
 static const char *const event_names[] = {"set", "delete", "expire", NULL};
@@ -198,8 +202,10 @@ static const struct kv_option sink_fields[] = {
      .fields = retry_fields,
      .n_fields = KV_COUNT(retry_fields)},
 };
-static const struct kv_option sink_element = {
-    .type = KV_OPTION_BLOCK, .fields = sink_fields, .n_fields = KV_COUNT(sink_fields)};
+static const struct kv_option sink_element = {.type = KV_OPTION_BLOCK,
+                                              .flags = KV_OPTION_REQUIRED,
+                                              .fields = sink_fields,
+                                              .n_fields = KV_COUNT(sink_fields)};
 
 static const char *const on_error_names[] = {"refuse", "pass", NULL};
 static const struct kv_option script_limit_fields[] = {
@@ -251,8 +257,10 @@ static const struct kv_option script_fields[] = {
      .fields = script_limit_fields,
      .n_fields = KV_COUNT(script_limit_fields)},
 };
-static const struct kv_option script_element = {
-    .type = KV_OPTION_BLOCK, .fields = script_fields, .n_fields = KV_COUNT(script_fields)};
+static const struct kv_option script_element = {.type = KV_OPTION_BLOCK,
+                                                .flags = KV_OPTION_REQUIRED,
+                                                .fields = script_fields,
+                                                .n_fields = KV_COUNT(script_fields)};
 
 static const struct kv_option origin_element = {.type = KV_OPTION_STRING,
                                                 .flags = KV_OPTION_REQUIRED};

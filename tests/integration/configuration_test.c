@@ -186,6 +186,10 @@ static void faults_say_what_to_write_instead(void **state)
         {"storage: {module: }\n", "19: storage.module: the name of a store is expected"},
         {"listen: ~\n",
          "9: listen: at least one address is expected, as {host: 127.0.0.1, port: 3000}"},
+        {"listen: [~]\n", "10: listen[0]: required, but not given"},
+        {"ttl: [~]\n", "7: ttl[0]: required, but not given"},
+        {"sinks: [~]\n", "9: sinks[0]: required, but not given"},
+        {"scripts: [~]\n", "11: scripts[0]: required, but not given"},
         {"origins: ['null']\n",
          "11: origins[0]: \"null\" is not an origin: anybody's page can have "
          "it; if every page may write, list * instead"},
