@@ -59,9 +59,9 @@ struct kv_events *kv_events_create(const struct kv_events_config *config,
     return events;
 }
 
-bool kv_events_have_room(const struct kv_events *events, const struct kv_wish *wish)
+bool kv_events_have_room(const struct kv_events *events, uint64_t cost)
 {
-    return kv_wish_cost(wish) <= events->config.max_subscriptions;
+    return cost <= events->config.max_subscriptions;
 }
 
 void kv_events_open(struct kv_events *events, uint32_t loop, struct kv_connection *connection,

@@ -16,8 +16,8 @@ struct kv_events *kv_events_create(const struct kv_events_config *config,
                                    struct kv_keyspace *keyspace, struct kv_loop *const *loops,
                                    uint32_t n_loops);
 
-/* Whether one stream may have so many subscriptions. */
-bool kv_events_have_room(const struct kv_events *events, const struct kv_wish *wish);
+/* Whether one stream may have subscriptions that count for so much (kv_subscription_cost). */
+bool kv_events_have_room(const struct kv_events *events, uint64_t cost);
 
 /* Streams what is wished for on a connection to which the head of the response has been sent. Takes
  * the wish over, which is kept. On the thread of that loop, whose connection it is. */

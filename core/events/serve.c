@@ -74,6 +74,7 @@ static void write_all(struct kv_stream *stream)
 
 void kv_stream_go_on(struct kv_stream *stream)
 {
+    kv_wish_fini(&stream->wish); /* the keyspace has had its turn with it */
     stream->is_ending |= stream->here->is_draining;
     if (!stream->is_ending)
         kv_client_catch_up(stream->client);

@@ -30,8 +30,8 @@ struct kv_stream {
     struct kv_events_loop *here;
     struct kv_connection *connection;
     struct kv_client *client;
-    struct kv_wish wish;
-    bool is_ending; /* nothing more is queued: closes when all is sent */
+    struct kv_wish wish; /* until the keyspace has taken the subscriptions up */
+    bool is_ending;      /* nothing more is queued: closes when all is sent */
     struct kv_outbound out;
     struct kv_timer timer;
     int64_t queued_ms; /* when something was last queued */

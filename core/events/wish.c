@@ -34,14 +34,6 @@ int kv_wish_keep(struct kv_wish *wish)
     return 0;
 }
 
-uint64_t kv_wish_cost(const struct kv_wish *wish)
-{
-    uint64_t cost = 0;
-    for (size_t i = 0; i < wish->n; i++)
-        cost += kv_subscription_cost(wish->wished[i].text);
-    return cost;
-}
-
 void kv_wish_fini(struct kv_wish *wish)
 {
     free(wish->wished);

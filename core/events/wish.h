@@ -4,8 +4,7 @@
 #ifndef KV_EVENTS_WISH_H
 #define KV_EVENTS_WISH_H
 
-#include "base/buffer.h"
-#include "keyspace/subscriber.h"
+#include <kvserver/types.h>
 
 struct kv_wished {
     struct kv_slice text; /* a key, or what keys begin with */
@@ -29,9 +28,6 @@ void kv_wish_add(struct kv_wish *wish, struct kv_slice text, bool is_prefix);
 
 /* Copies all that was lent. Returns: -1 where there is no memory. */
 int kv_wish_keep(struct kv_wish *wish);
-
-/* What its subscriptions count for. */
-uint64_t kv_wish_cost(const struct kv_wish *wish);
 
 void kv_wish_fini(struct kv_wish *wish);
 

@@ -30,32 +30,37 @@ static const struct kv_query_form form = {
 /* What a request asks for, or what is wrong with it. */
 struct reading {
     struct kv_wish wish;
+    uint64_t cost;  /* of its subscriptions */
     uint32_t given; /* a bit for each parameter */
     int status;     /* of the refusal */
     struct kv_error error;
 };
 
-static int read_subject(struct reading *reading, struct kv_slice text, bool is_prefix,
-                        size_t most_bytes)
+static int read_subject(struct reading *reading, const struct kv_http_context *here,
+                        struct kv_slice text, bool is_prefix)
 {
+    size_t most_bytes = here->config->max_key_bytes;
     if (text.len > most_bytes) {
         reading->status = 414;
         return kv_error_set(&reading->error, "the %s has %zu bytes, the limit is %zu",
                             is_prefix ? "prefix" : "key", text.len, most_bytes);
     }
+    reading->cost += kv_subscription_cost(text);
+    if (!kv_events_have_room(here->events, reading->cost))
+        return kv_error_set(&reading->error, "%s", kv_command_status_text(KV_TOO_MANY_TOPICS));
     kv_wish_add(&reading->wish, text, is_prefix);
     return 0;
 }
 
-static int read_parameter(struct reading *reading, int which, struct kv_slice value,
-                          size_t most_bytes)
+static int read_parameter(struct reading *reading, const struct kv_http_context *here, int which,
+                          struct kv_slice value)
 {
     struct kv_wish *wish = &reading->wish;
     reading->given |= 1u << which;
     switch (which) {
     case KEY:
     case PREFIX:
-        return read_subject(reading, value, which == PREFIX, most_bytes);
+        return read_subject(reading, here, value, which == PREFIX);
     case INITIAL:
         return kv_query_read_bool(names[INITIAL], value, &wish->initial, &reading->error);
     case META:
@@ -69,7 +74,7 @@ static int read_parameter(struct reading *reading, int which, struct kv_slice va
     }
 }
 
-static int check(struct reading *reading, const struct kv_events *events)
+static int check(struct reading *reading)
 {
     uint32_t place = reading->given & (1u << SINCE | 1u << EPOCH);
     if (reading->wish.n == 0)
@@ -77,8 +82,6 @@ static int check(struct reading *reading, const struct kv_events *events)
                             "it takes at least one parameter \"key\" or \"prefix\"");
     if (place != 0 && place != (1u << SINCE | 1u << EPOCH))
         return kv_error_set(&reading->error, "\"since\" and \"epoch\" go together");
-    if (!kv_events_have_room(events, &reading->wish))
-        return kv_error_set(&reading->error, "%s", kv_command_status_text(KV_TOO_MANY_TOPICS));
     reading->wish.has_since = place != 0;
     return 0;
 }
@@ -94,9 +97,9 @@ static int read_query(struct reading *reading, const struct kv_http_context *her
     if (kv_query_begin(&query, &form, text, decoded) != 0)
         return kv_error_set(&reading->error, "there is no memory to read the query");
     while ((which = kv_query_next(&query, &value, &reading->error)) >= 0)
-        if (read_parameter(reading, which, value, here->config->max_key_bytes) != 0)
+        if (read_parameter(reading, here, which, value) != 0)
             return -1;
-    return which == KV_QUERY_END ? check(reading, here->events) : -1;
+    return which == KV_QUERY_END ? check(reading) : -1;
 }
 
 /* The header goes before the query, which browsers repeat. One that is none of ours is of no epoch

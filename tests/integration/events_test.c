@@ -372,6 +372,85 @@ static void since_and_epoch_continue_as_the_header_does(void **state)
     shut(&reader);
 }
 
+/* Writers on several connections, and so on several loops, and what one reader saw of them. */
+enum {
+    WRITERS = 3,
+    ROUNDS = 20,
+    WRITES = 40 /* of each writer, twice in a round */
+};
+
+struct crowd {
+    struct kv_test_ws writers[WRITERS];
+    int n_written;
+    int n_seen;
+    uint64_t revision; /* of the last that was seen */
+    bool seen[2 * ROUNDS * WRITERS * WRITES];
+};
+
+static void write_some(struct crowd *crowd)
+{
+    for (int i = 0; i < WRITES * WRITERS; i++)
+        kv_test_ws_put_text(&crowd->writers[i % WRITERS],
+                            "{\"type\":\"set\",\"payload\":{\"key\":\"c/%d\",\"value\":%d}}",
+                            crowd->n_written % 11, crowd->n_written + i);
+    crowd->n_written += WRITES * WRITERS;
+    for (int i = 0; i < WRITERS; i++)
+        kv_test_stream_flush(&crowd->writers[i].stream);
+}
+
+/* Every change, once, in the order of revisions. */
+static void see(struct crowd *crowd, const struct reader *reader)
+{
+    const char *data = reader->event.data.bytes;
+    assert_string_equal(reader->event.type, "value");
+    uint64_t revision = strtoull(strstr(data, "\"revision\":") + 11, NULL, 10);
+    int value = atoi(strstr(data, "\"value\":") + 8);
+    assert_in_range(value, 0, N(crowd->seen) - 1);
+    assert_false(crowd->seen[value]);
+    assert_true(revision > crowd->revision);
+    crowd->seen[value] = true;
+    crowd->revision = revision;
+    crowd->n_seen++;
+}
+
+static void see_until_synced(struct crowd *crowd, struct reader *reader)
+{
+    for (next(reader); strcmp(reader->event.type, "synced") != 0; next(reader))
+        see(crowd, reader);
+}
+
+static void reconnects_amid_writers_miss_nothing_and_repeat_nothing(void **state)
+{
+    static const char path[] = "/events?prefix=c/&meta=true&initial=true";
+    struct reader reader;
+    char header[160];
+    uint16_t port = kv_test_port(state);
+    struct crowd *crowd = kv_calloc(1, sizeof(*crowd));
+    for (int i = 0; i < WRITERS; i++)
+        kv_test_ws_open(&crowd->writers[i], port);
+    open_synced(&reader, port, path);
+    for (int round = 0; round < ROUNDS; round++) {
+        write_some(crowd);
+        for (int i = 0; i < WRITES; i++) {
+            next(&reader);
+            see(crowd, &reader);
+        }
+        shut(&reader);
+        write_some(crowd);
+        snprintf(header, sizeof(header), "%s", resume_header(&reader));
+        open_with(&reader, port, path, header);
+        see_until_synced(crowd, &reader);
+    }
+    while (crowd->n_seen < crowd->n_written) {
+        next(&reader);
+        see(crowd, &reader);
+    }
+    for (int i = 0; i < WRITERS; i++)
+        kv_test_ws_close(&crowd->writers[i]);
+    free(crowd);
+    shut(&reader);
+}
+
 static void ids_of_another_epoch_and_none_at_all_reset(void **state)
 {
     static const char *const headers[] = {
@@ -700,6 +779,7 @@ int main(void)
         cmocka_unit_test(a_reconnect_continues_after_the_last_event),
         cmocka_unit_test(deletes_that_were_missed_are_told),
         cmocka_unit_test(since_and_epoch_continue_as_the_header_does),
+        cmocka_unit_test(reconnects_amid_writers_miss_nothing_and_repeat_nothing),
         cmocka_unit_test(ids_of_another_epoch_and_none_at_all_reset),
         cmocka_unit_test(revisions_that_were_never_given_out_reset),
         cmocka_unit_test(what_is_wrong_is_said_before_the_stream_begins),
