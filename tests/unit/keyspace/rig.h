@@ -33,8 +33,8 @@ enum {
 };
 
 struct rig {
-    struct kv_clock clock; /* first: the clock's function finds the rig by it */
-    int64_t now_ns;
+    struct kv_clock clock;  /* first: the clock's function finds the rig by it */
+    _Atomic int64_t now_ns; /* a store may have threads */
     struct kv_loop *loops[RIG_MAX_LOOPS];
     uint32_t n_loops;
     struct kv_loaded_module *module;
