@@ -33,6 +33,7 @@ struct kv_loop {
     struct kv_inbox posts;
     atomic_bool is_awake;
     atomic_bool is_stopped;
+    bool has_taken_long; /* in this turn */
 };
 
 enum {
@@ -83,6 +84,13 @@ h2o_evloop_t *kv_loop_evloop(struct kv_loop *loop)
 uint32_t kv_loop_index(const struct kv_loop *loop)
 {
     return loop->index;
+}
+
+bool kv_loop_may_take_long(struct kv_loop *loop)
+{
+    bool is_first = !loop->has_taken_long;
+    loop->has_taken_long = true;
+    return is_first;
 }
 
 int64_t kv_loop_now_ms(const struct kv_loop *loop)
@@ -204,6 +212,7 @@ static void run_turn(struct kv_loop *loop, int32_t wait_ms)
     (void)h2o_evloop_run(loop->evloop, wait_ms);
     atomic_store(&loop->is_awake, true);
     loop->now_ms = kv_clock_now_ms(loop->clock);
+    loop->has_taken_long = false;
     run_posts(loop);
     fire_timers(loop);
     run_stages(loop);
@@ -222,5 +231,8 @@ void kv_loop_run(struct kv_loop *loop)
         atomic_store(&loop->is_awake, false);
         run_turn(loop, milliseconds_until(loop, next_turn_ms(loop)));
     }
-    run_posts(loop); /* what came with the stop */
+    while (!kv_inbox_is_empty(&loop->posts)) { /* what came with the stop */
+        loop->has_taken_long = false;
+        run_posts(loop);
+    }
 }

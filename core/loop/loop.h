@@ -9,6 +9,7 @@
 #ifndef KV_LOOP_LOOP_H
 #define KV_LOOP_LOOP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/clock.h"
@@ -37,6 +38,9 @@ void kv_loop_wake(struct kv_loop *loop);
 struct st_h2o_evloop_t *kv_loop_evloop(struct kv_loop *loop);
 
 uint32_t kv_loop_index(const struct kv_loop *loop);
+
+/* For work that keeps the loop busy for milliseconds, and can wait: returns true once a turn. */
+bool kv_loop_may_take_long(struct kv_loop *loop);
 
 /* The time of the turn; for deadlines that must not be seen late, ask the clock. */
 int64_t kv_loop_now_ms(const struct kv_loop *loop);

@@ -60,10 +60,14 @@ struct kv_workers *kv_workers_create(uint32_t n_threads)
     return workers;
 }
 
+/* A store takes milliseconds to copy a long text, so a turn of the loop ends one of them. */
 static void on_post(struct kv_post *post)
 {
     struct kv_job *job = KV_CONTAINER(post, struct kv_job, post);
-    job->done(job);
+    if (job->bytes < lane_kinds[0].below || kv_loop_may_take_long(job->loop))
+        job->done(job);
+    else
+        kv_loop_post(job->loop, post);
 }
 
 static void run_job(struct kv_job *job)

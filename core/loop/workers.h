@@ -34,8 +34,8 @@ struct kv_job {
 struct kv_workers *kv_workers_create(uint32_t n_threads);
 
 /* Jobs of a lane start in the order given. `work`, `done` and `bytes` must be set. Where no thread
- * can be had, the job runs at once, on the caller's; `done` is called later in any case. Threads:
- * any loop's. */
+ * can be had, the job runs at once, on the caller's; `done` is called later in any case, of long
+ * jobs one a turn. Threads: any loop's. */
 void kv_workers_run(struct kv_workers *workers, struct kv_loop *loop, struct kv_job *job);
 
 /* Ends the threads, after the jobs that they have. Accepts NULL. */

@@ -186,6 +186,66 @@ static void nonsense_of_others_delays_nobody(void **state)
     kv_buffer_fini(&ws.stream.out);
 }
 
+/* Texts that take a second to be scanned, and as long to be stored as anything may. */
+enum {
+    LONG_TEXTS = 8,
+    LONG_TEXT = 95 << 20,
+    PROBE_TEXT = 300000,
+    LATEST_AMONG_LONG_US = KV_TEST_SHARE == 1 ? 300000 : 3000000,
+};
+
+static struct kv_buffer quote(char letter, size_t len)
+{
+    struct kv_buffer text = {0};
+    char *letters = kv_test_letters(letter, len / KV_TEST_SHARE);
+    kv_buffer_append_char(&text, '"');
+    kv_buffer_append(&text, kv_slice_of(letters));
+    kv_buffer_append_char(&text, '"');
+    free(letters);
+    return text;
+}
+
+static void expect_posts_among(void **state, struct kv_slice text, bool is_websocket)
+{
+    struct kv_buffer value = quote('p', PROBE_TEXT), body = {0};
+    kv_buffer_append(&body, KV_SLICE("{\"value\":"));
+    kv_buffer_append(&body, kv_buffer_slice(&value));
+    kv_buffer_append(&body, (struct kv_slice){"}", 2});
+    struct crowd *crowd = start_crowd(kv_test_port(state), LONG_TEXTS, text, is_websocket);
+    expect_probes_within(state, "POST", body.bytes, LATEST_AMONG_LONG_US);
+    end_crowd(crowd);
+    kv_buffer_fini(&body);
+    kv_buffer_fini(&value);
+}
+
+static void long_bodies_of_others_delay_no_short_one(void **state)
+{
+    struct kv_buffer value = quote('v', LONG_TEXT), body = {0}, text = {0};
+    kv_buffer_append(&body, KV_SLICE("{\"value\":"));
+    kv_buffer_append(&body, kv_buffer_slice(&value));
+    kv_buffer_append_char(&body, '}');
+    kv_test_http_write(&text, "POST", KV_SLICE("/storage/long"), NULL, kv_buffer_slice(&body));
+    expect_posts_among(state, kv_buffer_slice(&text), false);
+    kv_buffer_fini(&text);
+    kv_buffer_fini(&body);
+    kv_buffer_fini(&value);
+}
+
+static void long_messages_of_others_delay_no_short_one(void **state)
+{
+    struct kv_buffer value = quote('v', LONG_TEXT), message = {0};
+    struct kv_test_ws ws = {.mask = 0x55aa55aa};
+    kv_buffer_append(&message,
+                     KV_SLICE("{\"type\":\"set\",\"payload\":{\"key\":\"long\",\"value\":"));
+    kv_buffer_append(&message, kv_buffer_slice(&value));
+    kv_buffer_append(&message, KV_SLICE("}}"));
+    kv_test_ws_put(&ws, kv_buffer_slice(&message));
+    expect_posts_among(state, kv_buffer_slice(&ws.stream.out), true);
+    kv_buffer_fini(&ws.stream.out);
+    kv_buffer_fini(&message);
+    kv_buffer_fini(&value);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +253,8 @@ int main(void)
         cmocka_unit_test(pipelines_that_only_libh2o_serves_delay_nobody),
         cmocka_unit_test(messages_of_others_delay_nobody),
         cmocka_unit_test(nonsense_of_others_delays_nobody),
+        cmocka_unit_test(long_bodies_of_others_delay_no_short_one),
+        cmocka_unit_test(long_messages_of_others_delay_no_short_one),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);
 }
