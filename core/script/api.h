@@ -9,13 +9,8 @@
 /* Sets kv's functions, options included, in the table at the top. May raise. */
 void kv_api_export(lua_State *lua, const struct kv_script_config *config);
 
-/* Pushes the arguments of the call's hook, or what a request came to. Return how many; may raise.
- */
+/* Pushes the arguments of the call's hook. Returns: how many; may raise. */
 int kv_api_push_arguments(lua_State *lua, struct kv_script_call *call);
-int kv_api_push_outcome(lua_State *lua, const struct kv_script_call *call);
-
-/* Reads a TTL: a number of milliseconds, or a duration. Raises what is wrong. */
-int64_t kv_api_check_ttl(lua_State *lua, int index);
 
 /* Whether the error was raised by kv.refuse(); then the reason is in the call's `text`. */
 bool kv_api_is_refusal(lua_State *lua, int index);

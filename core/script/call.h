@@ -15,26 +15,46 @@ enum kv_request_kind {
     KV_REQUEST_GET,
     KV_REQUEST_SET,
     KV_REQUEST_DELETE,
-    KV_REQUEST_INCR
+    KV_REQUEST_INCR,
+    KV_REQUEST_UPDATE,
+    KV_REQUEST_ANSWER, /* of an UPDATE: its function has been applied, or the value written */
+    KV_REQUEST_SCAN
 };
 
 /* What a coroutine yielded for. The key is the coroutine's, until it goes on. */
 struct kv_request {
     enum kv_request_kind kind;
     struct kv_slice key;
-    bool ttl_is_given; /* SET, whose value is in the call's `text` */
+    bool ttl_is_given; /* SET, whose value is in the call's `text`, and UPDATE */
     int64_t ttl_ms;
     uint32_t cond;
     uint64_t if_revision;
-    int64_t by; /* INCR */
+    int64_t by;             /* INCR */
+    struct kv_slice cursor; /* SCAN, whose prefix is the key; the coroutine's, too */
+    uint32_t max_keys;
+    bool wants_values;
+};
+
+/* What functions of kv.update() make of a value, one after the other. */
+struct kv_edit {
+    struct kv_item old; /* as it was read; revision 0: missing */
+    int ref;            /* of the value in the registry of their state; LUA_NOREF: not in Lua yet */
+    bool has_changed;
+    bool is_gone;     /* the key is to be deleted */
+    bool is_finished; /* the call is to write the value into its text */
+    bool is_shared;   /* by several calls: that one does not raise what is wrong with the value */
+    bool is_no_json;  /* but says so */
+    bool ttl_is_given;
+    int64_t ttl_ms;
 };
 
 /* What it came to. */
 struct kv_outcome {
-    const struct kv_command *command; /* NULL: of INCR */
-    const char *fault;                /* INCR: why not; NULL: it was done */
-    int64_t sum;
-    uint64_t revision;
+    const struct kv_command *command; /* NULL: of INCR or UPDATE */
+    const char *fault;                /* of these: why not; NULL: it was done */
+    int64_t sum;                      /* INCR */
+    uint64_t revision;                /* 0: of an UPDATE that deleted the key, or altered nothing */
+    struct kv_edit *edit;             /* UPDATE, before it has ended; NULL: it has */
 };
 
 /* The call's own functions are called on its loop, and may end it. */
@@ -54,6 +74,7 @@ struct kv_script_call {
     struct kv_origin *origin;                     /* of the write that it waits for */
     struct kv_buffer text;
     struct kv_list in_gathering;
+    bool has_edited;     /* UPDATE: its function has returned something */
     struct kv_link link; /* behind another call of its key, or ready to begin */
 
     /* before-hooks */

@@ -77,14 +77,23 @@ void kv_gathering_put_back(struct kv_gathering *gathering, struct kv_script_call
     put_first(&gathering->waiting, &call->in_gathering);
 }
 
+static struct kv_script_call *pop(struct kv_gathering *gathering, struct kv_list *link)
+{
+    if (kv_list_is_empty(&gathering->taken))
+        return NULL;
+    kv_list_remove(link);
+    gathering->n_taken--;
+    return KV_CONTAINER(link, struct kv_script_call, in_gathering);
+}
+
 struct kv_script_call *kv_gathering_pop(struct kv_gathering *gathering)
 {
-    struct kv_script_call *call = first_of(&gathering->taken);
-    if (call == NULL)
-        return NULL;
-    kv_list_remove(&call->in_gathering);
-    gathering->n_taken--;
-    return call;
+    return pop(gathering, gathering->taken.next);
+}
+
+struct kv_script_call *kv_gathering_pop_last(struct kv_gathering *gathering)
+{
+    return pop(gathering, gathering->taken.prev);
 }
 
 void kv_gathering_put_all_back(struct kv_gathering *gathering)

@@ -41,9 +41,10 @@ void kv_gathering_put_back(struct kv_gathering *gathering, struct kv_script_call
 /* Those that are taken wait again, before the others and in their order. */
 void kv_gathering_put_all_back(struct kv_gathering *gathering);
 
-/* The first of those that are taken, which is taken no longer. Returns: NULL where there is none.
- */
+/* The first, or last, of those that are taken, which is taken no longer. Returns: NULL where there
+ * is none. */
 struct kv_script_call *kv_gathering_pop(struct kv_gathering *gathering);
+struct kv_script_call *kv_gathering_pop_last(struct kv_gathering *gathering);
 
 /* The write for those that are taken begins: at this depth, which is returned, and ends. */
 uint32_t kv_gathering_begin_write(struct kv_gathering *gathering);

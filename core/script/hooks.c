@@ -9,9 +9,9 @@
 
 #include "base/log.h"
 #include "script/calls.h"
-#include "script/counter.h"
 #include "script/log.h"
 #include "script/origin.h"
+#include "script/requests.h"
 #include "script/run.h"
 #include "wire/quote.h"
 
@@ -38,60 +38,6 @@ static enum kv_call_state start(struct kv_script_call *call, struct kv_error *re
     call->state = call->here->state;
     call->state->n_refs++;
     return kv_call_start(call, ret_why);
-}
-
-/* ---- requests ---- */
-
-static void request_finished(struct kv_command *command)
-{
-    struct kv_script_call *call = command->owner;
-    struct kv_scripts *scripts = call->here->script->scripts;
-    struct kv_outcome outcome = {.command = command};
-    if (call->origin != NULL)
-        kv_origins_end(scripts->origins, call->origin,
-                       command->status == KV_OK ? command->revision : 0);
-    call->origin = NULL;
-    if (kv_script_is_ending(call->here))
-        give_up(call);
-    else
-        resume(call, &outcome);
-}
-
-/* Key and value stay where they are while the coroutine waits. */
-static void send_command(struct kv_script_call *call)
-{
-    static const enum kv_command_kind kinds[] = {[KV_REQUEST_GET] = KV_COMMAND_GET,
-                                                 [KV_REQUEST_SET] = KV_COMMAND_SET,
-                                                 [KV_REQUEST_DELETE] = KV_COMMAND_DELETE};
-    const struct kv_request *request = &call->request;
-    struct kv_command *command = kv_command_create(call->here->keyspace_loop, kinds[request->kind]);
-    command->key = request->key;
-    command->depth = call->depth + 1;
-    command->owner = call;
-    command->finished = request_finished;
-    command->cond = request->cond;
-    if ((request->cond & KV_COND_REVISION) != 0) {
-        command->if_revision = request->if_revision;
-        command->if_revisions = &command->if_revision;
-        command->n_if_revisions = 1;
-    }
-    if (request->kind == KV_REQUEST_SET) {
-        command->value = kv_buffer_slice(&call->text);
-        command->ttl_is_given = request->ttl_is_given;
-        command->ttl_ms = request->ttl_ms;
-    }
-    if (request->kind != KV_REQUEST_GET)
-        call->origin =
-            kv_origins_begin(call->here->script->scripts->origins, request->key, command->depth);
-    kv_keyspace_send(command);
-}
-
-static void send_request(struct kv_script_call *call)
-{
-    if (call->request.kind == KV_REQUEST_INCR)
-        kv_counter_add(call);
-    else
-        send_command(call);
 }
 
 /* ---- before-hooks ---- */
@@ -147,7 +93,7 @@ static enum kv_verdict suspend(struct kv_script_call *call)
     }
     call->key = command->key;
     call->is_suspended = true;
-    send_request(call);
+    kv_request_send(call);
     return KV_SUSPEND;
 }
 
@@ -273,7 +219,7 @@ static void settle(struct kv_script_call *call, enum kv_call_state state,
                    const struct kv_error *why)
 {
     if (state == KV_CALL_WAITS) {
-        send_request(call);
+        kv_request_send(call);
         return;
     }
     if (state != KV_CALL_DONE)
@@ -357,7 +303,7 @@ static void resume(struct kv_script_call *call, const struct kv_outcome *outcome
     if (command == NULL) {
         settle(call, state, &why);
     } else if (state == KV_CALL_WAITS) {
-        send_request(call);
+        kv_request_send(call);
     } else {
         enum kv_verdict verdict = judge(call, state, &why);
         kv_call_destroy(call);
@@ -385,4 +331,5 @@ void kv_hooks_forget_all(struct kv_script_loop *here)
     kv_calls_fini(here);
     kv_table_fini(&here->busy);
     kv_table_fini(&here->counters);
+    kv_table_fini(&here->updaters);
 }

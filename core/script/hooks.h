@@ -10,7 +10,6 @@
 bool kv_hooks_cover(const struct kv_interceptor *interceptor, const struct kv_command *command);
 enum kv_verdict kv_hooks_before_write(struct kv_interceptor *interceptor,
                                       struct kv_command *command);
-bool kv_hooks_cover(const struct kv_interceptor *interceptor, const struct kv_command *command);
 void kv_hooks_on_change(struct kv_observer *observer, struct kv_keyspace_loop *loop,
                         const struct kv_change *change);
 void kv_hooks_run_ready(struct kv_post *post);

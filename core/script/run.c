@@ -8,6 +8,7 @@
 #include <lauxlib.h>
 
 #include "script/api.h"
+#include "script/arguments.h"
 #include "script/value.h"
 
 /* ---- within the coroutine ---- */
@@ -34,7 +35,7 @@ static int take_results(lua_State *lua, int status, lua_KContext context)
         return 0;
     call->has_returned = true;
     if (!lua_isnil(lua, -1)) {
-        call->new_ttl_ms = kv_api_check_ttl(lua, -1);
+        call->new_ttl_ms = kv_argument_ttl(lua, -1);
         call->ttl_is_new = true;
     }
     if (!lua_isnil(lua, -2))

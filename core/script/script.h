@@ -37,6 +37,7 @@ struct kv_script_loop {
     struct kv_queue ready;    /* after-hooks that may begin */
     struct kv_table busy;     /* after-hooks that have not ended, one for each key */
     struct kv_table counters; /* counter.c */
+    struct kv_table updaters; /* updater.c */
     struct kv_list all;       /* every call */
     struct kv_list spare;     /* the memory of some that have ended */
     uint32_t n_spare;

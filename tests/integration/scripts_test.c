@@ -446,7 +446,7 @@ static void waiting_where_it_cannot_be_says_what_to_do(void **state)
         "local function expect(name, f, ...)\n"
         "  local ok, why = pcall(f, ...)\n"
         "  assert(not ok and why:find(name .. ' waits, and cannot be called from within a call'\n"
-        "    .. '-back of table.sort or string.gsub', 1, true), why)\n"
+        "    .. '-back of kv.update, table.sort or string.gsub', 1, true), why)\n"
         "end\n"
         "local function test()\n"
         "  expect('kv.get', table.sort, {1, 2}, function() return kv.get('a') end)\n"
@@ -846,6 +846,202 @@ static void counters_lose_nothing(void **state)
     stop(rig);
 }
 
+/* ---- kv.update and kv.scan ---- */
+
+/* Starts a server whose hook runs `test` once, which asserts, and waits until it has. */
+static uint16_t start_and_run(struct rig *rig, const char *test)
+{
+    struct kv_buffer script = {0};
+    kv_buffer_printf(&script,
+                     "local function test()\n%send\n"
+                     "function before_set(key) if key == 'locked' then kv.refuse('no') end end\n"
+                     "function on_set(key)\n"
+                     "  if key ~= 'run' then return end\n"
+                     "  local ok, why = pcall(test)\n"
+                     "  kv.set('result', ok and 'good' or why)\n"
+                     "end\n",
+                     test);
+    kv_buffer_append_char(&script, '\0');
+    uint16_t port = start(rig, script.bytes);
+    kv_buffer_fini(&script);
+    kv_test_store(port, "run", "1");
+    kv_test_await_value(port, "result", "\"good\"");
+    return port;
+}
+
+static void update_does_what_the_readme_says(void **state)
+{
+    struct rig *rig = *state;
+    start_and_run(
+        rig, "  local r = assert(kv.update('a', function(old)\n"
+             "    assert(old == nil) return {n = 1, list = kv.array{}} end))\n"
+             "  local value, meta = kv.get('a')\n"
+             "  assert(value.n == 1 and kv.is_array(value.list) and meta.revision == r)\n"
+             "  local r2 = assert(kv.update('a', function(old) old.n = old.n + 1 return old end))\n"
+             "  assert(r2 > r and kv.get('a').n == 2)\n"
+             "  assert(kv.update('a', function(old) assert(old.n == 2) end) == false)\n"
+             "  value, meta = kv.get('a')\n"
+             "  assert(value.n == 2 and meta.revision == r2)\n"
+             "  assert(kv.update('t', function() return 1 end, {ttl = '1h'}))\n"
+             "  assert(kv.update('t', function(old) return old + 1 end))\n"
+             "  value, meta = kv.get('t')\n"
+             "  assert(value == 2 and meta.ttl > 3500000 and meta.ttl <= 3600000)\n"
+             "  assert(kv.update('t', function(old) return old end, {ttl = 0}))\n"
+             "  value, meta = kv.get('t')\n"
+             "  assert(value == 2 and meta.ttl == nil)\n"
+             "  assert(kv.update('a', function() return kv.delete end) == true)\n"
+             "  assert(kv.get('a') == nil)\n"
+             "  assert(kv.update('a', function() return kv.delete end) == true)\n"
+             "  assert(kv.update('n', function() return kv.null end))\n"
+             "  assert(kv.get('n') == kv.null)\n"
+             "  local ok, why = pcall(kv.update, 't', function() error('broken', 0) end)\n"
+             "  assert(not ok and why == 'broken' and kv.get('t') == 2)\n"
+             "  ok, why = pcall(kv.update, 't', function() return print or kv.get end)\n"
+             "  assert(not ok and kv.get('t') == 2)\n"
+             "  ok, why = pcall(kv.update, 't', function() return kv.get('a') end)\n"
+             "  assert(not ok and why:find('kv.get waits, and cannot be called'))\n"
+             "  ok, why = pcall(kv.update, 't', 1)\n"
+             "  assert(not ok and why:find('function expected'))\n"
+             "  ok, why = pcall(kv.update, 't', print or error, {tll = 1})\n"
+             "  assert(not ok and why:find('there is no option tll'))\n"
+             "  local none, reason = kv.update('locked', function() return 1 end)\n"
+             "  assert(none == nil and reason == 'no')\n");
+    stop(rig);
+}
+
+enum {
+    UPDATES = 2000
+};
+
+/* Sets keys k0000 and on, at once. */
+static void set_many(uint16_t port)
+{
+    struct kv_test_ws ws;
+    kv_test_ws_open(&ws, port);
+    for (int i = 0; i < UPDATES; i++)
+        kv_test_ws_put_text(&ws, "{\"type\":\"set\",\"payload\":{\"key\":\"k%04d\",\"value\":1}}",
+                            i);
+    kv_test_stream_flush(&ws.stream);
+    kv_test_ws_close(&ws);
+}
+
+/* Of every ten functions one fails halfway, one returns what is no JSON, and one nothing. */
+static void many_updates_of_one_key_lose_nothing_and_spoil_nothing(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start(
+        rig, "function on_set(key)\n"
+             "  if key:sub(1, 1) ~= 'k' then return end\n"
+             "  local way = tonumber(key:sub(2)) % 10\n"
+             "  local ok, done, why = pcall(kv.update, 'list', function(old)\n"
+             "    if way == 1 then return end\n"
+             "    old = old or {n = 0}\n"
+             "    old.n = old.n + 1\n"
+             "    if way == 3 then error('halfway') end\n"
+             "    if way == 5 then old.bad = kv.get end\n"
+             "    old[key] = true\n"
+             "    return old\n"
+             "  end)\n"
+             "  if way == 1 then assert(done == false) end\n"
+             "  assert(ok == (way ~= 3 and way ~= 5) and (not ok or done ~= nil), why or done)\n"
+             "  kv.incr('ended')\n"
+             "end\n"
+             "function before_delete(key) local list = kv.get('list')\n"
+             "  local n = 0\n"
+             "  for name in pairs(list) do if name ~= 'n' then n = n + 1 end end\n"
+             "  assert(n == list.n and list.bad == nil)\n"
+             "  kv.set('n', n)\n"
+             "end\n");
+    char expected[16];
+    set_many(port);
+    snprintf(expected, sizeof(expected), "%d", UPDATES);
+    kv_test_await_value(port, "ended", expected);
+    assert_int_equal(kv_test_http_status(port, "DELETE", "/storage/list", NULL, NULL), 200);
+    snprintf(expected, sizeof(expected), "%d", UPDATES / 10 * 7);
+    kv_test_expect_value(port, "n", expected);
+    stop(rig);
+}
+
+static void refusal_within_an_update_refuses_the_write(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start(rig, "function before_set(key, value)\n"
+                               "  if key ~= 'k' then return end\n"
+                               "  kv.update('used', function(old)\n"
+                               "    local used = (old or 0) + value\n"
+                               "    if used > 10 then kv.refuse('used up') end\n"
+                               "    return used\n"
+                               "  end)\n"
+                               "end\n");
+    post(port, "/storage/k", "{\"value\":6}", 202);
+    expect_refusal(port, "POST", "/storage/k", "{\"value\":5}", "used up");
+    post(port, "/storage/k", "{\"value\":4}", 202);
+    kv_test_expect_value(port, "used", "10");
+    stop(rig);
+}
+
+static void function_that_does_not_end_is_stopped(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start(rig, "function before_set(key, value)\n"
+                               "  if key ~= 'k' then return end\n"
+                               "  pcall(kv.update, 'u', function(old) while true do end end)\n"
+                               "end\n");
+    expect_refusal(port, "POST", "/storage/k", "{\"value\":1}",
+                   "the write was refused because a hook failed");
+    kv_test_store(port, "u", "1");
+    stop_and_expect(rig, "stopped: exceeded the limit of 1000000 instructions");
+}
+
+static void scan_does_what_the_readme_says(void **state)
+{
+    struct rig *rig = *state;
+    start_and_run(rig,
+                  "  for i = 1, 250 do assert(kv.set(('s/%04d'):format(i), {i})) end\n"
+                  "  assert(kv.set('s0', 1))\n"
+                  "  local function all(prefix, options)\n"
+                  "    local keys = {}\n"
+                  "    for key in kv.scan(prefix, options) do keys[#keys + 1] = key end\n"
+                  "    return keys\n"
+                  "  end\n"
+                  "  local keys = all('s/')\n"
+                  "  assert(#keys == 250)\n"
+                  "  for i, key in ipairs(keys) do assert(key == ('s/%04d'):format(i)) end\n"
+                  "  local n = 0\n"
+                  "  for key, value, meta in kv.scan('s/', {values = true}) do\n"
+                  "    n = n + 1\n"
+                  "    assert(value[1] == n and meta.revision > 0 and meta.ttl == nil)\n"
+                  "  end\n"
+                  "  assert(n == 250)\n"
+                  "  for _, value in kv.scan('s/', {limit = 1}) do assert(value == nil) end\n"
+                  "  assert(#all('s/', {limit = 1}) == 1 and #all('s/', {limit = 100}) == 100)\n"
+                  "  assert(#all('s/', {limit = 230}) == 230)\n"
+                  "  keys = all('s/', {after = 's/0099', limit = 2})\n"
+                  "  assert(#keys == 2 and keys[1] == 's/0100' and keys[2] == 's/0101')\n"
+                  "  assert(all('s/', {after = 's/00995'})[1] == 's/0100')\n"
+                  "  assert(#all('s/', {after = 's/0250'}) == 0 and #all('none/') == 0)\n"
+                  "  assert(#all('s') == 251 and #all('') >= 251)\n"
+                  "  n = 0\n"
+                  "  for key in kv.scan('s/') do kv.delete(key) n = n + 1 end\n"
+                  "  assert(n == 250 and #all('s/') == 0)\n"
+                  "  assert(kv.set('ttl', 1, {ttl = '1h'}))\n"
+                  "  for _, _, meta in kv.scan('ttl') do assert(meta.ttl > 3500000) end\n"
+                  "  local function fails(text, ...)\n"
+                  "    local ok, why = pcall(kv.scan, ...)\n"
+                  "    assert(not ok and why:find(text, 1, true), why)\n"
+                  "  end\n"
+                  "  fails('string expected', 7)\n"
+                  "  fails('there is no option size', '', {size = 1})\n"
+                  "  fails('limit: a number of keys is expected', '', {limit = 0})\n"
+                  "  fails('limit: a number of keys is expected', '', {limit = 1.5})\n"
+                  "  fails('after: a key that begins with the prefix', 'a/', {after = 'b'})\n"
+                  "  fails('after: a key that begins with the prefix', 'a/', {after = 1})\n"
+                  "  local next_key = kv.scan('s')\n"
+                  "  local ok, why = pcall(table.sort, {1, 2}, function() next_key() end)\n"
+                  "  assert(not ok and why:find('kv.scan waits, and cannot be called'))\n");
+    stop(rig);
+}
+
 /* ---- who writes ---- */
 
 static void hooks_know_whether_a_client_writes(void **state)
@@ -1091,6 +1287,11 @@ int main(void)
         TEST(api_does_what_the_readme_says),
         TEST(values_keep_what_json_tells_apart),
         TEST(counters_lose_nothing),
+        TEST(update_does_what_the_readme_says),
+        TEST(many_updates_of_one_key_lose_nothing_and_spoil_nothing),
+        TEST(refusal_within_an_update_refuses_the_write),
+        TEST(function_that_does_not_end_is_stopped),
+        TEST(scan_does_what_the_readme_says),
         TEST(hooks_know_whether_a_client_writes),
         TEST(protected_keys_are_written_by_hooks_only),
         TEST(scripts_run_in_the_order_listed_for_their_prefixes),
