@@ -103,6 +103,7 @@ static void read_ws(struct kv_config *config)
     const struct kv_option_value *timeouts = &config->values[CONFIG_TIMEOUTS];
     config->ws = (struct kv_ws_config){
         .hello = config->http.hello,
+        .max_leases = (uint32_t)kv_given_field(limits, LIMIT_LEASES)->integer,
         .max_key_bytes = config->http.max_key_bytes,
         .max_value_bytes = config->http.max_value_bytes,
         .max_message_bytes = (size_t)kv_given_field(limits, LIMIT_MESSAGE)->integer,

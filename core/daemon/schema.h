@@ -62,6 +62,7 @@ enum {
     LIMIT_UNSENT,
     LIMIT_PENDING,
     LIMIT_BATCH,
+    LIMIT_LEASES,
     LIMIT_LEAST_RATE,
     LIMIT_MEMORY,
 };
@@ -308,6 +309,7 @@ static const struct kv_option limit_fields[] = {
      .min = 1,
      .max = 1 << 20},
     {.name = "batch", .type = KV_OPTION_INT, .fallback = "10000", .min = 1, .max = 1 << 20},
+    {.name = "leases", .type = KV_OPTION_INT, .fallback = "1000", .max = 1 << 20},
     {.name = "least_rate",
      .type = KV_OPTION_SIZE,
      .fallback = "1KiB",

@@ -113,6 +113,8 @@ struct kv_update {
     kv_compute_fn compute; /* NULL: it only sets the TTL of a key that is there (KV_MISSING where
                               there is none); `value` at the end is of no use then */
     bool is_quick;         /* `compute` takes no longer for a long value than for a short one */
+    bool is_own;           /* the server's: no interceptor and no policy sees it, and the command's
+                              TTL, 0 for none left, is for a key that is there, too */
     bool sets_ttl;         /* the command's TTL is for a key that is there, too */
     int64_t number;        /* the function's */
     size_t max_bytes;      /* of the result, beyond which the command ends with KV_TOO_BIG; 0: no
@@ -214,7 +216,8 @@ struct kv_command {
     bool ttl_is_given;
     int64_t ttl_ms;      /* SET: 0 is no expiry */
     bool is_load;        /* SET: a loader's (struct kv_loader) */
-    bool wants_meta;     /* the protocol layer's own: of a GET */
+    bool wants_meta;     /* the protocol layer's own: of a GET, */
+    bool is_lease;       /* and of a SET */
     bool keeps_deadline; /* GET: no policy renews the key's deadline */
     uint32_t depth; /* of hooks that led to it; 0: a client asked. A hook's write is not held back:
                        others may be held until it is done */

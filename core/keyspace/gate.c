@@ -45,7 +45,7 @@ static void set_result(struct kv_gate *gate, struct kv_command *command)
 {
     int64_t deadline_ms = KV_NEVER;
     if (!kv_update_keeps_deadline(command))
-        deadline_ms = kv_policies_deadline(gate->rules->parts, command);
+        deadline_ms = kv_update_deadline(gate->updates, command);
     kv_update_set(gate->updates, command, deadline_ms);
 }
 

@@ -80,7 +80,7 @@ static enum kv_status compute_at_commit(struct kv_cmd *cmd, const struct kv_item
 static bool is_seen_first(const struct kv_updates *updates, const struct kv_command *command)
 {
     const struct kv_keyspace_parts *parts = updates->parts;
-    for (size_t i = 0; i < parts->n_interceptors; i++) {
+    for (size_t i = 0; i < parts->n_interceptors && !command->update->is_own; i++) {
         const struct kv_interceptor *interceptor = parts->interceptors[i];
         if (interceptor->covers == NULL || interceptor->covers(interceptor, command))
             return true;
@@ -96,6 +96,12 @@ static bool may_be_at_once(const struct kv_updates *updates, const struct kv_com
            (updates->can_at_once && command->argument.len < KV_WORKERS_LONG_TEXT);
 }
 
+int64_t kv_update_deadline(const struct kv_updates *updates, const struct kv_command *command)
+{
+    return command->update->is_own ? command->taken_up_ms + command->ttl_ms
+                                   : kv_policies_deadline(updates->parts, command);
+}
+
 static void ask_at_once(struct kv_updates *updates, struct kv_command *command)
 {
     struct kv_update *update = command->update;
@@ -104,7 +110,7 @@ static void ask_at_once(struct kv_updates *updates, struct kv_command *command)
     cmd->cond = command->cond;
     cmd->if_revisions = command->if_revisions;
     cmd->n_if_revisions = command->n_if_revisions;
-    cmd->deadline_ms = kv_policies_deadline(updates->parts, command);
+    cmd->deadline_ms = kv_update_deadline(updates, command);
     cmd->most_bytes = update->is_quick ? 0 : KV_WORKERS_LONG_TEXT;
     cmd->compute = compute_at_commit;
     cmd->keeps_deadline = !update->sets_ttl;
@@ -193,7 +199,7 @@ bool kv_update_take_result(struct kv_updates *updates, struct kv_command *comman
     }
     update->old_revision = update->old.revision;
     update->step = KV_UPDATE_SET;
-    command->next_interceptor = 0;
+    command->next_interceptor = update->is_own ? updates->parts->n_interceptors : 0;
     kv_item_release(command->commands->store, &update->old);
     if (status != KV_OK)
         kv_command_finish(command, status);
@@ -335,7 +341,7 @@ void kv_update_enter(struct kv_updates *updates, struct kv_command *command)
     update->ttl_is_given = command->ttl_is_given;
     update->ttl_ms = command->ttl_ms;
     update->is_quick |= update->compute == NULL;
-    update->sets_ttl |= update->compute == NULL;
+    update->sets_ttl |= update->compute == NULL || update->is_own;
     update->is_at_once = may_be_at_once(updates, command);
 }
 

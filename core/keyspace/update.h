@@ -62,6 +62,9 @@ bool kv_update_take_result(struct kv_updates *updates, struct kv_command *comman
  * here. After the loops have ended. */
 void kv_updates_end(struct kv_updates *updates);
 
+/* The deadline that the command's TTL gives, unless the result keeps the key's. */
+int64_t kv_update_deadline(const struct kv_updates *updates, const struct kv_command *command);
+
 /* Sends the result to the store, with this deadline unless it keeps the key's. */
 void kv_update_set(struct kv_updates *updates, struct kv_command *command, int64_t deadline_ms);
 

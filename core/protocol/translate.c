@@ -74,6 +74,7 @@ struct kv_command *kv_translate(struct kv_keyspace_loop *home, const struct kv_m
     command->ttl_is_given = message->has_ttl;
     command->ttl_ms = message->ttl_ms;
     command->wants_meta = message->meta;
+    command->is_lease = message->while_connected;
     command->subscribe = subscribe_of(message);
     if (message->has_since)
         command->argument = epoch_of(home, message);

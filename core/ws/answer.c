@@ -37,9 +37,20 @@ static void reply(struct kv_session *session, const struct kv_command *command)
     }
 }
 
+/* A write of the connection itself ends a lease, unless it failed. */
+static void note_lease(struct kv_session *session, const struct kv_command *command)
+{
+    bool has_written = command->status == KV_OK || command->status == KV_UNCHANGED;
+    if (command->is_lease)
+        kv_leases_begin(&session->leases, command);
+    else if (has_written && command->traits->is_write && kv_leases_are_held(&session->leases))
+        kv_leases_forget(&session->leases, command);
+}
+
 void kv_answer_finished(struct kv_command *command)
 {
     struct kv_session *session = command->owner;
+    note_lease(session, command);
     kv_session_activate(session);
     if (!kv_session_talks(session))
         return;

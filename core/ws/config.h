@@ -9,6 +9,7 @@
 
 struct kv_ws_config {
     struct kv_hello hello;
+    uint32_t max_leases; /* of one connection */
     size_t max_key_bytes;
     size_t max_value_bytes;
     size_t max_message_bytes;

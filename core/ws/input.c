@@ -34,12 +34,6 @@ static void hang_up(struct kv_session *session, uint16_t code)
     kv_session_end(session);
 }
 
-/* Whether the message asks for something that is not served yet. */
-static bool is_planned(const struct kv_message *message)
-{
-    return message->while_connected;
-}
-
 static struct kv_translation_limits translation_limits_of(const struct kv_session *session)
 {
     const struct kv_ws_config *config = kv_session_config(session);
@@ -61,6 +55,8 @@ static void send_command(struct kv_session *session, const struct kv_message *me
         kv_answer_error(session, message->id, kv_command_status_text(KV_FULL));
         return;
     }
+    if (command->is_lease)
+        kv_leases_ask(&session->leases, command);
     kv_client_send(session->client, command);
     if (is_long)
         kv_keyspace_submit_now(session->here->keyspace);
@@ -85,12 +81,14 @@ static void check_and_send(struct kv_session *session, const struct kv_message *
 {
     const struct kv_translation_limits limits = translation_limits_of(session);
     struct kv_error error;
-    if (is_planned(message))
-        kv_answer_error(session, message->id, "this is not served yet");
-    else if (message->type == KV_MESSAGE_HELLO)
+    if (message->type == KV_MESSAGE_HELLO)
         kv_answer_hello(session, message->id);
     else if (kv_translation_check(message, &limits, &error) != 0)
         kv_answer_error(session, message->id, error.text);
+    else if (message->while_connected &&
+             !kv_leases_have_room(&session->leases, message->key,
+                                  kv_session_config(session)->max_leases))
+        kv_answer_error(session, message->id, "too many leases on this connection");
     else
         send_command(session, message);
 }

@@ -30,6 +30,7 @@ void kv_session_destroy(struct kv_session *session)
     kv_list_remove(&session->in_loop);
     kv_list_remove(&session->in_active);
     kv_client_close(session->client);
+    kv_leases_end(&session->leases);
     kv_input_fini(session);
     kv_connection_close(session->connection);
     kv_outbound_fini(&session->out);
@@ -286,6 +287,7 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection)
     session->here = here;
     session->connection = connection;
     kv_input_init(session);
+    kv_leases_init(&session->leases, here->keyspace);
     session->client = kv_client_create(here->keyspace, session, &kv_ws_subscriber_ops,
                                        here->config->max_subscriptions);
     kv_client_limit(session->client, &session->out.bytes, here->config->max_unsent_bytes);

@@ -20,6 +20,7 @@ bool kv_session_may_read(const struct kv_session *session)
 void kv_session_begin_closing(struct kv_session *session)
 {
     session->state = KV_SESSION_CLOSING;
+    kv_leases_end(&session->leases); /* not only when the peer has closed its side */
     kv_session_activate(session);
 }
 

@@ -16,6 +16,7 @@
 #include "net/taking.h"
 #include "ws/config.h"
 #include "ws/frames.h"
+#include "ws/leases.h"
 
 /* Shared by the sessions of one loop. */
 struct kv_ws_loop {
@@ -74,6 +75,7 @@ struct kv_session {
     struct kv_quantum quantum;
     struct kv_reading *reading; /* NULL: none */
     struct kv_pong pong;
+    struct kv_leases leases;
     struct kv_outbound out;
     struct kv_timer timer;
     int64_t heard_ms; /* when something was last read */

@@ -1,0 +1,243 @@
+/*
+ * A renewal is an UPDATE of the server's own that keeps the value and sets the deadline; the end of
+ * a lease is the same with a deadline of now. A lease has one UPDATE under way at a time, and
+ * outlives its session until that has come back.
+ */
+#include "ws/leases.h"
+
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+
+enum {
+    BYTES_OF_ONE = 1024, /* of a key */
+    SHARE = 3            /* of the TTL, until it is renewed */
+};
+
+struct lease {
+    struct kv_table_node node;
+    struct kv_heap_node in_time;
+    struct kv_leases *leases; /* NULL: forgotten, or its session is gone */
+    struct kv_keyspace_loop *keyspace;
+    struct kv_slice key; /* behind the struct */
+    uint64_t revision;
+    int64_t deadline_ms;
+    int64_t ttl_ms;
+    bool is_asking; /* an UPDATE is under way */
+    bool is_ending; /* the key is to expire */
+};
+
+static struct kv_loop *loop_of(const struct kv_leases *leases)
+{
+    return kv_keyspace_event_loop(leases->keyspace);
+}
+
+static uint32_t units_of(struct kv_slice key)
+{
+    return 1 + (uint32_t)(key.len / BYTES_OF_ONE);
+}
+
+static void plan(struct kv_leases *leases)
+{
+    const struct kv_heap_node *first = kv_heap_first(&leases->by_time);
+    if (first == NULL)
+        kv_timer_stop(loop_of(leases), &leases->timer);
+    else
+        kv_timer_start(loop_of(leases), &leases->timer, first->at);
+}
+
+static void plan_renewal(struct lease *lease)
+{
+    struct kv_leases *leases = lease->leases;
+    if (lease->deadline_ms != KV_NEVER)
+        kv_heap_put(&leases->by_time, &lease->in_time,
+                    kv_loop_now_ms(loop_of(leases)) + lease->ttl_ms / SHARE);
+    plan(leases);
+}
+
+/* ---- what is asked of the keyspace ---- */
+
+/* The function of the UPDATE: keeps the value, if the deadline is the one that was set last. The
+ * revision is the command's condition. */
+static int keep(struct kv_command *command, const struct kv_item *old, struct kv_buffer *out)
+{
+    if (old->deadline_ms != command->update->number)
+        return KV_CONDITION;
+    if (kv_buffer_try_reserve(out, old->value.len) == NULL)
+        return KV_FULL;
+    kv_buffer_append(out, old->value);
+    return KV_OK;
+}
+
+static void ask(struct lease *lease, int64_t ttl_ms);
+
+static void detach(struct lease *lease)
+{
+    struct kv_leases *leases = lease->leases;
+    kv_table_remove(&leases->by_key, &lease->node);
+    kv_heap_remove(&leases->by_time, &lease->in_time);
+    leases->n_held -= units_of(lease->key);
+    lease->leases = NULL;
+    plan(leases);
+}
+
+static void take_renewal(struct lease *lease, const struct kv_command *command)
+{
+    int status = command->status;
+    if (status == KV_OK || status == KV_UNCHANGED) {
+        lease->deadline_ms = command->cmd.deadline_ms;
+    } else if (status == KV_CONDITION || status == KV_MISSING) {
+        detach(lease);
+        free(lease);
+        return;
+    }
+    plan_renewal(lease); /* where the store failed, it is tried again */
+}
+
+static void on_asked(struct kv_command *command)
+{
+    struct lease *lease = command->owner;
+    lease->is_asking = false;
+    if (lease->leases != NULL) {
+        take_renewal(lease, command);
+        return;
+    }
+    bool was_renewed = command->status == KV_OK || command->status == KV_UNCHANGED;
+    if (lease->is_ending && was_renewed) {
+        lease->is_ending = false;
+        lease->deadline_ms = command->cmd.deadline_ms;
+        ask(lease, 0);
+        return;
+    }
+    free(lease);
+}
+
+/* Sets the deadline, if all still is as the lease left it. */
+static void ask(struct lease *lease, int64_t ttl_ms)
+{
+    struct kv_command *command = kv_command_create(lease->keyspace, KV_COMMAND_UPDATE);
+    lease->is_asking = true;
+    command->key = lease->key;
+    command->cond = KV_COND_REVISION;
+    command->if_revision = lease->revision;
+    command->if_revisions = &command->if_revision;
+    command->n_if_revisions = 1;
+    command->ttl_is_given = true;
+    command->ttl_ms = ttl_ms;
+    command->update->compute = keep;
+    command->update->number = lease->deadline_ms;
+    command->update->is_own = true;
+    command->depth = 1; /* it is not held back with the writes of clients */
+    command->owner = lease;
+    command->finished = on_asked;
+    kv_keyspace_send(command);
+}
+
+/* ---- time ---- */
+
+static void renew_due(struct kv_timer *timer)
+{
+    struct kv_leases *leases = KV_CONTAINER(timer, struct kv_leases, timer);
+    int64_t now_ms = kv_loop_now_ms(loop_of(leases));
+    struct kv_heap_node *first;
+    while ((first = kv_heap_first(&leases->by_time)) != NULL && first->at <= now_ms) {
+        struct lease *lease = KV_CONTAINER(first, struct lease, in_time);
+        kv_heap_remove(&leases->by_time, first);
+        ask(lease, lease->ttl_ms);
+    }
+    plan(leases);
+}
+
+void kv_leases_init(struct kv_leases *leases, struct kv_keyspace_loop *keyspace)
+{
+    *leases = (struct kv_leases){.keyspace = keyspace, .timer = {.fire = renew_due}};
+}
+
+/* ---- beginning and ending ---- */
+
+static struct lease *find(const struct kv_leases *leases, struct kv_slice key, uint64_t hash)
+{
+    KV_TABLE_EACH(&leases->by_key, hash, node)
+    {
+        struct lease *lease = KV_CONTAINER(node, struct lease, node);
+        if (kv_slice_equals(lease->key, key))
+            return lease;
+    }
+    return NULL;
+}
+
+/* The key is left as it is. */
+static void forget(struct lease *lease)
+{
+    detach(lease);
+    if (!lease->is_asking)
+        free(lease);
+}
+
+bool kv_leases_have_room(const struct kv_leases *leases, struct kv_slice key, uint32_t most)
+{
+    return leases->n_held + leases->n_asked + units_of(key) <= most ||
+           find(leases, key, kv_hash(key)) != NULL;
+}
+
+void kv_leases_ask(struct kv_leases *leases, const struct kv_command *set)
+{
+    leases->n_asked += units_of(set->key);
+}
+
+static struct lease *create(struct kv_leases *leases, const struct kv_command *set)
+{
+    struct lease *lease = kv_calloc(1, sizeof(*lease) + set->key.len);
+    char *key = (char *)(lease + 1);
+    if (set->key.len != 0)
+        memcpy(key, set->key.bytes, set->key.len);
+    lease->key = (struct kv_slice){key, set->key.len};
+    lease->leases = leases;
+    lease->keyspace = leases->keyspace;
+    lease->revision = set->revision;
+    lease->deadline_ms = set->cmd.deadline_ms;
+    if (lease->deadline_ms != KV_NEVER)
+        lease->ttl_ms = lease->deadline_ms - set->taken_up_ms;
+    kv_table_insert(&leases->by_key, &lease->node, set->hash);
+    leases->n_held += units_of(lease->key);
+    return lease;
+}
+
+void kv_leases_begin(struct kv_leases *leases, const struct kv_command *set)
+{
+    leases->n_asked -= units_of(set->key);
+    if (set->status != KV_OK && set->status != KV_UNCHANGED)
+        return;
+    kv_leases_forget(leases, set);
+    plan_renewal(create(leases, set));
+}
+
+void kv_leases_forget(struct kv_leases *leases, const struct kv_command *write)
+{
+    struct lease *lease = find(leases, write->key, write->hash);
+    if (lease != NULL)
+        forget(lease);
+}
+
+/* One that is being renewed ends when that is known. */
+static void end(struct lease *lease)
+{
+    detach(lease);
+    if (lease->is_asking)
+        lease->is_ending = true;
+    else
+        ask(lease, 0);
+}
+
+void kv_leases_end(struct kv_leases *leases)
+{
+    for (size_t i = 0; leases->by_key.n != 0; i++) { /* it shrinks meanwhile */
+        struct kv_table_node *node = leases->by_key.buckets[i % leases->by_key.n_buckets];
+        if (node != NULL)
+            end(KV_CONTAINER(node, struct lease, node));
+    }
+    kv_timer_stop(loop_of(leases), &leases->timer);
+    kv_table_fini(&leases->by_key);
+    kv_heap_fini(&leases->by_time);
+}
