@@ -11,9 +11,9 @@
 
 struct inner {
     struct node node;
-    uint64_t words[NODE_MOST]; /* of the separators */
-    struct text *separators[NODE_MOST];
-    struct node *children[NODE_MOST + 1];
+    uint64_t words[INNER_MOST]; /* of the separators */
+    struct text *separators[INNER_MOST];
+    struct node *children[INNER_MOST + 1];
 };
 
 static inline struct inner *inner_of(struct node *node)

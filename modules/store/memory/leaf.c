@@ -6,16 +6,16 @@
 #include "words.h"
 
 enum {
-    STEP = 16,   /* by how many it grows */
-    SPARE = 24,  /* more than this is given back */
-    EDGE = 8,    /* how many are cut off where keys come in order */
+    STEP = 8,    /* by how many it grows */
+    SPARE = 12,  /* more than this is given back */
+    EDGE = 4,    /* how many are cut off where keys come in order */
     WORTH_IT = 4 /* bytes more to leave out, for which all words of half a leaf are made anew */
 };
 
 /* With room for some more. */
 static size_t capacity_for(size_t n)
 {
-    return n + STEP < NODE_MOST ? n + STEP : NODE_MOST;
+    return n + STEP < LEAF_MOST ? n + STEP : LEAF_MOST;
 }
 
 static char *prefix_of(struct leaf *leaf)
@@ -135,7 +135,7 @@ bool leaf_insert(struct leaf **leaf, const struct tree_keys *keys, struct kv_sli
                  uint64_t ref)
 {
     struct node *node = &(*leaf)->node;
-    assert(node->n < NODE_MOST);
+    assert(node->n < LEAF_MOST);
     if (node->n == node->capacity && !resize(leaf, capacity_for(node->n)))
         return false;
     node = &(*leaf)->node;

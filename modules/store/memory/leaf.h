@@ -39,7 +39,7 @@ struct leaf *leaf_create(void);
 /* How many of its keys are before the position. */
 size_t leaf_rank(struct leaf *leaf, const struct tree_keys *keys, const struct tree_position *from);
 
-/* Puts in a key that is not there; there are fewer than NODE_MOST. The leaf may move. Returns:
+/* Puts in a key that is not there; there are fewer than LEAF_MOST. The leaf may move. Returns:
  * false where there is no memory, with nothing done. */
 bool leaf_insert(struct leaf **leaf, const struct tree_keys *keys, struct kv_slice key,
                  uint64_t ref);
@@ -61,8 +61,8 @@ struct leaf_halves {
 bool leaf_split(struct leaf *leaf, const struct tree_keys *keys, struct kv_slice next,
                 struct leaf_halves *ret_halves);
 
-/* Makes one of two that have NODE_MERGED keys or fewer. Returns: NULL where there is no memory,
- * with nothing done; else the old ones are no more. */
+/* Makes one of two whose keys have room in one. Returns: NULL where there is no memory, with
+ * nothing done; else the old ones are no more. */
 struct leaf *leaf_merge(struct leaf *left, struct leaf *right);
 
 #endif

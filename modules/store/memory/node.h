@@ -5,8 +5,8 @@
 #include <kvserver/types.h>
 
 enum {
-    NODE_MOST = 64,                 /* keys of a leaf, separators of an inner node */
-    NODE_MERGED = NODE_MOST * 3 / 4 /* two neighbours that have no more become one */
+    LEAF_MOST = 32,  /* keys of a leaf */
+    INNER_MOST = 64, /* separators of an inner node */
 };
 
 struct node {

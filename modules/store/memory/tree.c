@@ -17,8 +17,7 @@
 
 enum {
     MOST_LEVELS = 16, /* above the leaves; with some twenty children each on average at the worst */
-    SMALL = NODE_MOST / 4,
-    FETCHED = 1024
+    FETCHED = 512
 };
 
 /* Fetches what is looked at first in a leaf. */
@@ -106,9 +105,14 @@ size_t tree_read(const struct tree *tree, const struct tree_position *from, uint
 
 /* ---- putting in ---- */
 
+static size_t most_of(const struct node *node)
+{
+    return node->is_leaf ? LEAF_MOST : INNER_MOST;
+}
+
 static bool is_full(const struct node *node)
 {
-    return node->n == NODE_MOST;
+    return node->n == most_of(node);
 }
 
 static bool split_leaf(const struct tree *tree, struct inner *parent, size_t rank,
@@ -223,7 +227,7 @@ static bool merge_children(struct inner *parent, size_t rank)
 {
     const struct node *left = parent->children[rank];
     const struct node *right = parent->children[rank + 1];
-    if (left->n + right->n >= NODE_MERGED)
+    if ((size_t)left->n + right->n >= most_of(left) * 3 / 4)
         return false;
     return left->is_leaf ? merge_leaves(parent, rank) : merge_inners(parent, rank);
 }
@@ -232,7 +236,7 @@ static bool merge_children(struct inner *parent, size_t rank)
 static bool mend(struct inner *parent, size_t rank)
 {
     struct node *child = parent->children[rank];
-    if (child->n > SMALL || parent->node.n == 0)
+    if (child->n > most_of(child) / 4 || parent->node.n == 0)
         return false;
     if (child->is_leaf && child->n == 0) {
         free(leaf_of(child));

@@ -118,7 +118,7 @@ static void model_destroy(struct model *model)
 
 static void assert_words(const struct model *model, struct leaf *leaf)
 {
-    assert_true(leaf->node.n <= leaf->node.capacity && leaf->node.capacity <= NODE_MOST);
+    assert_true(leaf->node.n <= leaf->node.capacity && leaf->node.capacity <= LEAF_MOST);
     for (size_t i = 0; i < leaf->node.n; i++) {
         struct kv_slice key = key_of(model, leaf_refs(leaf)[i]);
         assert_true(key.len >= leaf->node.skip);
@@ -131,7 +131,7 @@ static void assert_words(const struct model *model, struct leaf *leaf)
 static size_t assert_sound(const struct model *model, struct node *node, const struct text *low,
                            const struct text *high)
 {
-    assert_true(node->n <= NODE_MOST);
+    assert_true(node->n <= (node->is_leaf ? LEAF_MOST : INNER_MOST));
     if (node->is_leaf) {
         struct leaf *leaf = leaf_of(node);
         assert_words(model, leaf);
