@@ -57,10 +57,12 @@ static void *open_store(void *argument)
     atomic_store(&server->has_failed, failed != 0);
     atomic_store(&server->is_opening, false);
     sem_post(&server->opened);
-    if (failed != 0 || !server->serves)
+    if (failed != 0 || !server->serves) {
         end(server);
-    else
+    } else {
+        kv_scripts_begin(server->scripts);
         become_ready(server);
+    }
     return NULL;
 }
 

@@ -119,6 +119,7 @@ static void give_up(const struct kv_server *server)
 void kv_server_drain(struct kv_server *server)
 {
     server->ends_by_ms = kv_clock_now_ms(&kv_clock_boot) + server->config->drain_ms;
+    kv_scripts_drain(server->scripts);
     post_drain(server);
     if (!wait_until_quiet(server, server->ends_by_ms, 0))
         log_noise(server, KV_LOG_WARN, "cutting off what did not end in time");

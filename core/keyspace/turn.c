@@ -9,8 +9,7 @@
 
 enum {
     ROUNDS_PER_TURN = 8,
-    LONGEST_TURN_MS = 10, /* of commands without a client: those of hooks may lead to others */
-    COMMANDS_A_LOOK = 16  /* at the clock */
+    LONGEST_TURN_MS = 10 /* of commands without a client: those of hooks may lead to others */
 };
 
 static bool is_over(const struct kv_keyspace_loop *here, int64_t until_ms)
@@ -23,9 +22,9 @@ static bool is_over(const struct kv_keyspace_loop *here, int64_t until_ms)
 static void hand_back_unordered(struct kv_keyspace_loop *here, int64_t until_ms)
 {
     struct kv_link *link;
-    for (int i = 1; (link = kv_queue_pop(&here->commands.finished)) != NULL; i++) {
+    while ((link = kv_queue_pop(&here->commands.finished)) != NULL) {
         kv_gate_leave(&here->gate, KV_CONTAINER(link, struct kv_command, link));
-        if (i % COMMANDS_A_LOOK == 0 && is_over(here, until_ms))
+        if (is_over(here, until_ms))
             return;
     }
 }

@@ -52,6 +52,20 @@ static int push_change(lua_State *lua, const struct kv_script_call *call, int n_
     return n_wanted;
 }
 
+/* What on_start has returned before. */
+static int push_progress(lua_State *lua, struct kv_script_state *state)
+{
+    int progress = state->progress;
+    state->progress = LUA_NOREF;
+    if (progress == LUA_NOREF) {
+        lua_pushnil(lua);
+        return 1;
+    }
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, progress);
+    luaL_unref(lua, LUA_REGISTRYINDEX, progress);
+    return 1;
+}
+
 int kv_api_push_arguments(lua_State *lua, struct kv_script_call *call)
 {
     static const int most[KV_N_HOOKS] = {[KV_HOOK_BEFORE_SET] = 3,
@@ -60,6 +74,8 @@ int kv_api_push_arguments(lua_State *lua, struct kv_script_call *call)
                                          [KV_HOOK_ON_DELETE] = 3,
                                          [KV_HOOK_ON_EXPIRE] = 3};
     int n_wanted = kv_state_of(lua)->hooks[call->hook].n_parameters;
+    if (call->hook == KV_HOOK_ON_START)
+        return push_progress(lua, call->state);
     if (n_wanted > most[call->hook])
         n_wanted = most[call->hook];
     lua_pushlstring(lua, call->key.len == 0 ? "" : call->key.bytes, call->key.len);
@@ -193,6 +209,21 @@ bool kv_api_is_refusal(lua_State *lua, int index)
 
 /* ---- kv ---- */
 
+/* The empty one where the configuration names none. */
+static void set_prefixes(lua_State *lua, const struct kv_script_config *config)
+{
+    lua_newtable(lua);
+    for (size_t i = 0; i < config->n_prefixes; i++) {
+        lua_pushlstring(lua, config->prefixes[i].bytes, config->prefixes[i].len);
+        lua_rawseti(lua, -2, (lua_Integer)i + 1);
+    }
+    if (config->n_prefixes == 0) {
+        lua_pushliteral(lua, "");
+        lua_rawseti(lua, -2, 1);
+    }
+    lua_setfield(lua, -2, "prefixes");
+}
+
 static void set_options(lua_State *lua, const struct kv_script_config *config)
 {
     lua_createtable(lua, 0, (int)config->n_options);
@@ -215,4 +246,5 @@ void kv_api_export(lua_State *lua, const struct kv_script_config *config)
     kv_editing_export(lua);
     kv_scanning_export(lua);
     set_options(lua, config);
+    set_prefixes(lua, config);
 }

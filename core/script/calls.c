@@ -9,8 +9,11 @@ enum {
     MOST_SPARE = 64
 };
 
-static void count_calls(struct kv_script_loop *here, int change)
+/* Nobody has to wait for on_start(). */
+static void count_call(struct kv_script_loop *here, enum kv_hook hook, int change)
 {
+    if (hook == KV_HOOK_ON_START)
+        return;
     uint32_t before = atomic_load_explicit(&here->n_calls, memory_order_relaxed);
     atomic_store_explicit(&here->n_calls, before + (uint32_t)change, memory_order_release);
 }
@@ -30,7 +33,7 @@ struct kv_script_call *kv_call_create(struct kv_script_loop *here, enum kv_hook 
     kv_list_init(&call->in_gathering);
     kv_queue_init(&call->behind);
     kv_list_append(&here->all, &call->in_all);
-    count_calls(here, 1);
+    count_call(here, hook, 1);
     return call;
 }
 
@@ -44,7 +47,7 @@ void kv_call_destroy(struct kv_script_call *call)
     kv_keyspace_release(here->script->scripts->keyspace, &call->value);
     kv_keyspace_release(here->script->scripts->keyspace, &call->previous);
     kv_buffer_fini(&call->text);
-    count_calls(here, -1);
+    count_call(here, call->hook, -1);
     if (here->n_spare == MOST_SPARE) {
         free(call);
         return;

@@ -1,11 +1,14 @@
 /*
  * From the keyspace to the hooks and back. A before-hook's call ends with a verdict on its command;
  * if it waits meanwhile, the command is suspended. An after-hook's call of a key begins when that
- * of the change before it has ended; those that may begin do so in the same turn, up to a number.
+ * of the change before it has ended; those that may begin do so in the same turn, if that has not
+ * taken long, and otherwise in the next one.
  */
 #include "script/hooks.h"
 
 #include <stdlib.h>
+
+#include <lauxlib.h>
 
 #include "base/log.h"
 #include "script/calls.h"
@@ -16,7 +19,7 @@
 #include "wire/quote.h"
 
 enum {
-    CALLS_A_TURN = 64 /* of those that waited for others */
+    LONGEST_TURN_MS = 10 /* until hooks wait for the next turn of the loop */
 };
 
 /* ---- calls ---- */
@@ -195,6 +198,12 @@ static void post_ready(struct kv_script_loop *here)
     kv_loop_post(kv_keyspace_event_loop(here->keyspace_loop), &here->run_ready);
 }
 
+static void make_ready(struct kv_script_call *call)
+{
+    kv_queue_push(&call->here->ready, &call->link);
+    post_ready(call->here);
+}
+
 /* The next call of the key, with what waits behind it, may begin. */
 static void end_after_hook(struct kv_script_call *call)
 {
@@ -207,24 +216,53 @@ static void end_after_hook(struct kv_script_call *call)
         while ((link = kv_queue_pop(&call->behind)) != NULL)
             kv_queue_push(&next->behind, link);
         kv_table_insert(&here->busy, &next->in_busy, hash);
-        kv_queue_push(&here->ready, &next->link);
-        post_ready(here);
+        make_ready(next);
     }
     here->n_pending--;
     hold_or_release(here);
     kv_call_destroy(call);
 }
 
+static bool may_start(const struct kv_script_loop *here)
+{
+    return kv_state_has(here->state, KV_HOOK_ON_START) && !kv_script_is_ending(here) &&
+           !atomic_load(&here->script->scripts->is_draining);
+}
+
+void kv_hooks_start(struct kv_script_loop *here)
+{
+    if (may_start(here))
+        make_ready(create_call(here, KV_HOOK_ON_START, 0, (struct kv_slice){0}));
+}
+
+/* Once more, with what it has returned; unless the script was reloaded, and begins anew. */
+static void end_on_start(struct kv_script_call *call)
+{
+    struct kv_script_loop *here = call->here;
+    bool goes_on = call->state == here->state && here->state->progress != LUA_NOREF;
+    kv_call_destroy(call);
+    if (goes_on)
+        kv_hooks_start(here);
+}
+
+static void end_call(struct kv_script_call *call)
+{
+    if (call->hook == KV_HOOK_ON_START)
+        end_on_start(call);
+    else
+        end_after_hook(call);
+}
+
 static void settle(struct kv_script_call *call, enum kv_call_state state,
                    const struct kv_error *why)
 {
-    if (state == KV_CALL_WAITS) {
+    if (state == KV_CALL_WAITS && (call->hook != KV_HOOK_ON_START || may_start(call->here))) {
         kv_request_send(call);
         return;
     }
-    if (state != KV_CALL_DONE)
+    if (state != KV_CALL_DONE && state != KV_CALL_WAITS)
         kv_script_log_fault(call, why->text);
-    end_after_hook(call);
+    end_call(call);
 }
 
 /* The script may have been reloaded since the change, and have no such hook any more. */
@@ -234,7 +272,14 @@ static void begin_after_hook(struct kv_script_call *call)
     if (kv_state_has(call->here->state, call->hook))
         settle(call, start(call, &why), &why);
     else
-        end_after_hook(call);
+        end_call(call);
+}
+
+/* Whether hooks may still begin in this turn of the loop. */
+static bool has_time(const struct kv_script_loop *here)
+{
+    int64_t turn_ms = kv_loop_now_ms(kv_keyspace_event_loop(here->keyspace_loop));
+    return kv_clock_now_ms(&kv_clock_boot) < turn_ms + LONGEST_TURN_MS;
 }
 
 void kv_hooks_run_ready(struct kv_post *post)
@@ -245,8 +290,11 @@ void kv_hooks_run_ready(struct kv_post *post)
     hold_or_release(here);
     if (kv_script_is_ending(here))
         return;
-    for (int i = 0; i < CALLS_A_TURN && (link = kv_queue_pop(&here->ready)) != NULL; i++)
+    while ((link = kv_queue_pop(&here->ready)) != NULL) {
         begin_after_hook(KV_CONTAINER(link, struct kv_script_call, link));
+        if (!has_time(here))
+            break;
+    }
     if (!kv_queue_is_empty(&here->ready))
         post_ready(here);
 }
@@ -280,7 +328,10 @@ static void take_change(struct kv_script_loop *here, const struct kv_change *cha
         return;
     }
     kv_table_insert(&here->busy, &call->in_busy, change->hash);
-    begin_after_hook(call);
+    if (kv_queue_is_empty(&here->ready) && has_time(here))
+        begin_after_hook(call);
+    else
+        make_ready(call);
 }
 
 void kv_hooks_on_change(struct kv_observer *observer, struct kv_keyspace_loop *loop,
@@ -325,7 +376,7 @@ static void give_up(struct kv_script_call *call)
 
 void kv_hooks_forget_all(struct kv_script_loop *here)
 {
-    if (!kv_list_is_empty(&here->all))
+    if (atomic_load(&here->n_calls) != 0)
         kv_log(KV_LOG_WARN, here->script->config->name, "%u hooks were cut off at the end",
                atomic_load(&here->n_calls));
     kv_calls_fini(here);

@@ -12,6 +12,10 @@ enum kv_verdict kv_hooks_before_write(struct kv_interceptor *interceptor,
                                       struct kv_command *command);
 void kv_hooks_on_change(struct kv_observer *observer, struct kv_keyspace_loop *loop,
                         const struct kv_change *change);
+
+/* Calls on_start(), and again as long as it returns something. */
+void kv_hooks_start(struct kv_script_loop *here);
+
 void kv_hooks_run_ready(struct kv_post *post);
 
 /* Forgets every call of the loop. */

@@ -51,8 +51,8 @@ static void find_hooks(lua_State *lua)
     }
     if (!has_any)
         luaL_error(lua,
-                   "%s: it defines none of before_set, before_delete, on_set, on_delete and "
-                   "on_expire",
+                   "%s: it defines none of before_set, before_delete, on_set, on_delete, "
+                   "on_expire and on_start",
                    state->config->file);
 }
 

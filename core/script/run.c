@@ -26,11 +26,21 @@ static void take_value(lua_State *lua, int index, struct kv_script_call *call)
     kv_buffer_trim(canonical, UINT16_MAX);
 }
 
+/* What on_start is to be called with next; nil: it is done. */
+static void take_progress(lua_State *lua, struct kv_script_call *call)
+{
+    lua_pop(lua, 1);
+    if (!lua_isnil(lua, -1))
+        call->state->progress = luaL_ref(lua, LUA_REGISTRYINDEX);
+}
+
 /* What before_set returned: nothing, or a value (nil: as it is) and perhaps a TTL. */
 static int take_results(lua_State *lua, int status, lua_KContext context)
 {
     struct kv_script_call *call = (struct kv_script_call *)context;
     (void)status;
+    if (call->hook == KV_HOOK_ON_START)
+        take_progress(lua, call);
     if (call->hook != KV_HOOK_BEFORE_SET)
         return 0;
     call->has_returned = true;

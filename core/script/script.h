@@ -61,7 +61,10 @@ struct kv_scripts {
     struct kv_observer observer;
     struct kv_keyspace *keyspace;
     struct kv_origins *origins;
-    atomic_bool is_ending; /* no hook begins or goes on any more */
+    struct kv_post begin;    /* on_start() */
+    bool has_begun;          /* the first loop's */
+    atomic_bool is_draining; /* on_start() does not go on */
+    atomic_bool is_ending;   /* no hook begins or goes on any more */
 };
 
 /* Hooks that have not ended, whether the server is ending or not. Threads: any. */

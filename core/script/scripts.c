@@ -100,6 +100,17 @@ static void take_next(struct kv_post *post)
         return;
     kv_state_unref(here->state);
     here->state = next;
+    if (here == &here->script->loops[0] && here->script->scripts->has_begun)
+        kv_hooks_start(here);
+}
+
+/* Of each script on its first loop. */
+static void begin(struct kv_post *post)
+{
+    struct kv_scripts *scripts = KV_CONTAINER(post, struct kv_scripts, begin);
+    scripts->has_begun = true;
+    for (size_t i = 0; i < scripts->n; i++)
+        kv_hooks_start(&scripts->all[i].loops[0]);
 }
 
 static void init_loop(struct kv_script_loop *here, struct kv_script *script,
@@ -182,6 +193,19 @@ void kv_scripts_start(struct kv_scripts *scripts, struct kv_keyspace *keyspace)
     for (size_t i = 0; i < scripts->n; i++)
         for (uint32_t k = 0; k < scripts->n_loops; k++)
             scripts->all[i].loops[k].keyspace_loop = kv_keyspace_on(keyspace, k);
+}
+
+void kv_scripts_begin(struct kv_scripts *scripts)
+{
+    if (scripts->n == 0)
+        return;
+    scripts->begin.run = begin;
+    kv_loop_post(kv_keyspace_event_loop(scripts->all[0].loops[0].keyspace_loop), &scripts->begin);
+}
+
+void kv_scripts_drain(struct kv_scripts *scripts)
+{
+    atomic_store(&scripts->is_draining, true);
 }
 
 void kv_scripts_end(struct kv_scripts *scripts)

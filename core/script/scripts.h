@@ -5,6 +5,8 @@
  *
  *   kv_scripts_load()      compiles every script for every loop
  *   kv_scripts_start()     once the keyspace exists
+ *   kv_scripts_begin()     once the keyspace is ready: on_start() is called
+ *   kv_scripts_drain()     on_start() is not called any more
  *   kv_scripts_reload()    compiles all anew; a broken script keeps its previous version
  *   kv_scripts_end()       no hook begins or goes on any more, and none holds writes back
  *   kv_scripts_destroy()   after the keyspace is finished, and before it is destroyed
@@ -33,6 +35,8 @@ struct kv_interceptor *kv_scripts_interceptor(struct kv_scripts *scripts, size_t
 struct kv_observer *kv_scripts_observer(struct kv_scripts *scripts);
 
 void kv_scripts_start(struct kv_scripts *scripts, struct kv_keyspace *keyspace);
+void kv_scripts_begin(struct kv_scripts *scripts); /* Threads: any */
+void kv_scripts_drain(struct kv_scripts *scripts);
 void kv_scripts_reload(struct kv_scripts *scripts);
 void kv_scripts_end(struct kv_scripts *scripts);
 

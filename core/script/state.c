@@ -14,7 +14,7 @@ enum {
 const char *const kv_hook_names[KV_N_HOOKS] = {
     [KV_HOOK_BEFORE_SET] = "before_set", [KV_HOOK_BEFORE_DELETE] = "before_delete",
     [KV_HOOK_ON_SET] = "on_set",         [KV_HOOK_ON_DELETE] = "on_delete",
-    [KV_HOOK_ON_EXPIRE] = "on_expire",
+    [KV_HOOK_ON_EXPIRE] = "on_expire",   [KV_HOOK_ON_START] = "on_start",
 };
 
 /* ---- errors ---- */
@@ -68,6 +68,7 @@ struct kv_script_state *kv_state_create(const struct kv_script_config *config,
     kv_meter_init(&state->meter, &config->limits, is_ending);
     state->config = config;
     state->n_refs = 1;
+    state->progress = LUA_NOREF;
     for (enum kv_hook hook = 0; hook < KV_N_HOOKS; hook++) {
         state->hooks[hook].function = LUA_NOREF;
         state->hooks[hook].n_parameters = -1;

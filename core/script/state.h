@@ -18,6 +18,7 @@ enum kv_hook {
     KV_HOOK_ON_SET,
     KV_HOOK_ON_DELETE,
     KV_HOOK_ON_EXPIRE,
+    KV_HOOK_ON_START,
     KV_N_HOOKS
 };
 
@@ -44,6 +45,7 @@ struct kv_script_state {
         int function; /* a reference of the registry; LUA_NOREF: there is no such hook */
         int n_parameters;
     } hooks[KV_N_HOOKS];
+    int progress; /* a reference, to what on_start() has returned; LUA_NOREF: nothing */
     struct kv_script_call *running;  /* the one whose Lua is being run; NULL: none */
     struct kv_script_faults *faults; /* of options, while it is loaded; NULL: nobody takes them */
     struct kv_error *first_fault;    /* while it is loaded; empty: there is none */

@@ -1,17 +1,17 @@
--- Keeps a record of every change. A client that knows a key finds all of its records.
+-- Keeps a record of every change.
 --
 --   scripts:
 --     - file: ../scripts/hooks/audit.lua
 --       prefixes: [user/, order/]                 # none: all keys
 --       options: {under: audit/, keep: 30 days}   # keep: 0 is for ever
 --
--- `audit/last/<key>` names the newest record of a key: `{"record": "audit/log/<key>/<revision>", …}`. A
--- record has `what` (set, delete or expire), `key`, `revision`, `time`, `value`, `previous`, and in
--- `before` the key of the record before it. So `GET audit/last/user/7`, then its `record`, then the
--- `before` of that, and so on; the oldest has no `before`, or one that has expired.
+-- The record of a change of `user/7` is `audit/user/7/<revision>`, the revision in 16 digits, so a list of
+-- them is in the order of the changes; the delimiter leaves out the records of keys below `user/7/`:
 --
--- Clients cannot write these keys. A record that could not be written is logged; the others stay linked.
--- The records of several keys by time need a list of keys by prefix, which is not there yet.
+--   curl 'http://127.0.0.1:8080/storage?prefix=audit/user/7/&delimiter=/&values=true'
+--
+-- A record has `what` (set, delete or expire), `key`, `revision`, `time`, `value` and `previous`. Clients
+-- cannot write these keys. A record that could not be written is logged.
 
 for name in pairs(kv.options) do
   if name ~= "under" and name ~= "keep" then kv.fault(name, "this option is unknown (there are: under, keep)") end
@@ -22,22 +22,11 @@ local keep, why_not = kv.duration(kv.options.keep or "30 days")
 if not keep then kv.fault("keep", why_not) end
 kv.protect(under)
 
--- The changes of a key come one after the other, so nobody else writes what this has read.
 local function record(what, key, value, previous, meta)
   if key:sub(1, #under) == under then return end
-  local head = under .. "last/" .. key
-  local id = under .. "log/" .. key .. ("/%016d"):format(meta.revision)
-  local last, why = kv.get(head)
-  local done = last ~= nil or why == nil
-  if done then
-    done, why = kv.set(id, {
-      what = what, key = key, revision = meta.revision, time = kv.now(), value = value,
-      previous = previous, before = last and last.record,
-    }, {ttl = keep})
-  end
-  if done then
-    done, why = kv.set(head, {record = id, what = what, revision = meta.revision}, {ttl = keep})
-  end
+  local done, why = kv.set(("%s%s/%016d"):format(under, key, meta.revision), {
+    what = what, key = key, revision = meta.revision, time = kv.now(), value = value, previous = previous,
+  }, {ttl = keep})
   if not done then kv.log("error", "no record of", what, key, why) end
 end
 

@@ -6,14 +6,20 @@
 --       prefixes: [user/]
 --       options: {city: index/city/, role: index/role/}     # member: prefix of the index
 --
--- Clients cannot write these lists. A key that was there before the script comes into its list with its
--- next change; to take in all of them at once needs a list of keys by prefix, which hooks do not have yet.
+-- Clients cannot write these lists. When the server has started, and after each reload (SIGHUP), all keys
+-- and lists are gone through, some at a time: keys that were there before the script come into their lists,
+-- and what a crash has left behind is put right.
 
 if next(kv.options) == nil then
   kv.fault("", "a member, and the prefix of its index, is expected")
 end
 for member, index in pairs(kv.options) do
   if index == "" then kv.fault(member, "the prefix of its index is expected") else kv.protect(index) end
+  for other, around in pairs(kv.options) do
+    if other ~= member and index:sub(1, #around) == around then
+      kv.fault(member, "its index is within that of " .. other)
+    end
+  end
 end
 
 -- What a value is found by; nil for nothing.
@@ -24,76 +30,38 @@ local function term(value, member)
   return nil
 end
 
--- By list: the keys that are to come in (true), or to go (false). Who changes a list takes along what
--- other hooks of this event loop have to change in it: many keys at once are then few writes.
-local waiting = {}
-
--- The list, which is sorted, with those changes.
-local function changed(list, changes)
-  local new, coming, next_one = kv.array {}, {}, 1
-  for key, is_in in pairs(changes) do
-    if is_in then coming[#coming + 1] = key end
-  end
-  table.sort(coming)
-  for _, key in ipairs(list) do
-    while coming[next_one] and coming[next_one] < key do
-      new[#new + 1] = coming[next_one]
-      next_one = next_one + 1
-    end
-    if changes[key] == nil then new[#new + 1] = key end
-  end
-  return table.move(coming, next_one, #coming, #new + 1, new)
-end
-
--- Returns: nil and why, where it was not written: "condition", if another did so meanwhile.
-local function write(id, new, meta)
-  if #new ~= 0 then return kv.set(id, new, meta and {if_revision = meta.revision} or {if_absent = true}) end
-  if meta then return kv.delete(id, {if_revision = meta.revision}) end
-  return true
-end
-
--- Puts the key into the list, or takes it out, and returns when that is written.
-local function update(id, key, is_in)
-  local changes = waiting[id] or {}
-  waiting[id] = changes
-  changes[key] = is_in
-  repeat
-    local list, meta = kv.get(id)
-    if changes[key] == nil then break end
-    local taken, is_read = {}, list ~= nil or meta == nil
-    for one, way in pairs(changes) do taken[one] = way end
-    local done, why = nil, meta
-    if is_read then done, why = write(id, changed(list or {}, taken), meta) end
-    if done ~= nil then
-      for one, way in pairs(taken) do
-        if changes[one] == way then changes[one] = nil end
-      end
-    elseif why ~= "condition" then
-      changes[key] = nil
-      kv.log("error", id, why)
-    end
-  until changes[key] == nil
-  if next(changes) == nil and waiting[id] == changes then waiting[id] = nil end
-end
-
--- Whether the list, which is sorted, has the key. One that cannot be read is not to be changed.
-local function has(id, key)
-  local list, why = kv.get(id)
-  if list == nil then return why ~= nil end
-  local low, high = 1, #list
-  while low <= high do
+-- Where the key is in the list, which is sorted, or would be.
+local function place(list, key)
+  local low, high = 1, #list + 1
+  while low < high do
     local middle = (low + high) // 2
-    if list[middle] == key then return true end
-    if list[middle] < key then low = middle + 1 else high = middle - 1 end
+    if list[middle] < key then low = middle + 1 else high = middle end
   end
-  return false
+  return low
+end
+
+-- Puts these keys into the list (true), or takes them out (false).
+local function update(id, keys)
+  local done, why = kv.update(id, function(list)
+    local has_changed = false
+    list = list or kv.array {}
+    for key, is_in in pairs(keys) do
+      local at = place(list, key)
+      if (list[at] == key) ~= is_in then
+        if is_in then table.insert(list, at, key) else table.remove(list, at) end
+        has_changed = true
+      end
+    end
+    if has_changed then return #list > 0 and list or kv.delete end
+  end)
+  if done == nil then kv.log("error", id, why) end
 end
 
 local function move(key, from, to)
   for member, index in pairs(kv.options) do
     local old, new = term(from, member), term(to, member)
-    if old and old ~= new then update(index .. old, key, false) end
-    if new and (old ~= new or not has(index .. new, key)) then update(index .. new, key, true) end
+    if old and old ~= new then update(index .. old, {[key] = false}) end
+    if new then update(index .. new, {[key] = true}) end
   end
 end
 
@@ -102,3 +70,92 @@ function on_set(key, value, _, previous) move(key, previous, value) end
 function on_delete(key, last_value) move(key, last_value, nil) end
 
 function on_expire(key, last_value) move(key, last_value, nil) end
+
+-- ---- going through all ----
+
+local AT_ONCE = 100 -- keys, and members of a list
+
+local members = {}
+for member in pairs(kv.options) do members[#members + 1] = member end
+
+-- Whether the key belongs into the list; nil where it cannot be read.
+local function belongs(id, key, member)
+  local value, why = kv.get(key)
+  if value == nil and why then return nil end
+  return kv.options[member] .. (term(value, member) or "") == id and term(value, member) ~= nil
+end
+
+-- Has the lists say of these keys what their values say, though these change meanwhile.
+local function settle(id, keys, member)
+  repeat
+    update(id, keys)
+    local others = {}
+    for key, was_in in pairs(keys) do
+      local is_in = belongs(id, key, member)
+      if is_in ~= nil and is_in ~= was_in then others[key] = is_in end
+    end
+    keys = others
+  until next(keys) == nil
+end
+
+-- Puts some keys of a prefix into their lists. Returns: the last of them; nil where there were none.
+local function take_in(prefix, after)
+  local lists, last = {}, nil
+  for key, value in kv.scan(prefix, {values = true, limit = AT_ONCE, after = after}) do
+    last = key
+    for member, index in pairs(kv.options) do
+      local id = term(value, member) and index .. term(value, member)
+      if id then
+        lists[id] = lists[id] or {member = member, keys = {}}
+        lists[id].keys[key] = true
+      end
+    end
+  end
+  for id, list in pairs(lists) do settle(id, list.keys, list.member) end
+  return last
+end
+
+-- Takes those out of a list that do not belong into it, of some of its members. Returns: how many.
+local function look_through(id, list, from, member)
+  local strays, n = {}, 0
+  for i = from, math.min(from + AT_ONCE - 1, #list) do
+    if belongs(id, list[i], member) == false then
+      strays[list[i]] = false
+      n = n + 1
+    end
+  end
+  if n > 0 then settle(id, strays, member) end
+  return n
+end
+
+-- Some members of the list `id`, or of the first one behind `after`. Returns: where to go on; nil at the end.
+local function clean(member, at)
+  local index = kv.options[member]
+  if at.id then
+    local list = kv.get(at.id)
+    if type(list) == "table" and #list >= at.from then
+      local n_gone = look_through(at.id, list, at.from, member)
+      return {id = at.id, from = at.from + AT_ONCE - n_gone}
+    end
+    at = {after = at.id}
+  end
+  for id in kv.scan(index, {limit = 1, after = at.after}) do return {id = id, from = 1} end
+  return nil
+end
+
+-- Does some of the work. Returns: how far it is; nil when it is done.
+function on_start(progress)
+  progress = progress or {prefix = 1, member = 1, at = {}}
+  local prefix = kv.prefixes[progress.prefix]
+  local member = members[progress.member]
+  if prefix then
+    progress.after = take_in(prefix, progress.after)
+    if progress.after == nil then progress.prefix = progress.prefix + 1 end
+  elseif member then
+    progress.at = clean(member, progress.at)
+    if progress.at == nil then progress.member, progress.at = progress.member + 1, {} end
+  else
+    return nil
+  end
+  return progress
+end

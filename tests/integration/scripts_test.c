@@ -993,6 +993,29 @@ static void function_that_does_not_end_is_stopped(void **state)
     stop_and_expect(rig, "stopped: exceeded the limit of 1000000 instructions");
 }
 
+static void update_of_what_cannot_be_read_writes_nothing(void **state)
+{
+    struct rig *rig = *state;
+    if (strcmp(getenv("KV_TEST_STORE"), "late") != 0)
+        skip(); /* the others do not fail */
+    setenv("KV_TEST_STORE_OPTIONS", "failing_gets: 1", 1);
+    uint16_t port = start(rig, "function on_set(key)\n"
+                               "  if key ~= 'k' and key ~= 'l' then return end\n"
+                               "  local done, why = kv.update('list', function(old)\n"
+                               "    old = old or kv.array{}\n"
+                               "    old[#old + 1] = key\n"
+                               "    return old\n"
+                               "  end)\n"
+                               "  if not done then kv.set('result', why) end\n"
+                               "end\n");
+    unsetenv("KV_TEST_STORE_OPTIONS");
+    kv_test_store(port, "k", "1");
+    kv_test_await_value(port, "result", "\"the store failed to read or write\"");
+    kv_test_store(port, "l", "1");
+    kv_test_await_value(port, "list", "[\"l\"]");
+    stop(rig);
+}
+
 static void scan_does_what_the_readme_says(void **state)
 {
     struct rig *rig = *state;
@@ -1039,6 +1062,86 @@ static void scan_does_what_the_readme_says(void **state)
                   "  local next_key = kv.scan('s')\n"
                   "  local ok, why = pcall(table.sort, {1, 2}, function() next_key() end)\n"
                   "  assert(not ok and why:find('kv.scan waits, and cannot be called'))\n");
+    stop(rig);
+}
+
+/* ---- on_start ---- */
+
+static void on_start_goes_on_in_steps_and_begins_anew_with_a_reload(void **state)
+{
+    struct rig *rig = *state;
+    static const char script[] = "function on_start(progress)\n"
+                                 "  assert(kv.depth() == 0 and kv.prefixes[1] == '')\n"
+                                 "  local n = progress and progress.n or 0\n"
+                                 "  for i = 1, 10000 do n = n + 1 end\n"
+                                 "  kv.set('n', n)\n"
+                                 "  if n < 2000000 then return {n = n} end\n"
+                                 "  kv.incr('ended')\n"
+                                 "end\n";
+    uint16_t port = start(rig, script);
+    kv_test_await_value(port, "ended", "1");
+    kv_test_expect_value(port, "n", "2000000");
+    kill(rig->server.program.pid, SIGHUP);
+    kv_test_await_value(port, "ended", "2");
+    stop(rig);
+}
+
+/* Returns: 0 where the key is missing. */
+static int read_number(uint16_t port, const char *key)
+{
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    char path[64];
+    int number = 0;
+    snprintf(path, sizeof(path), "/storage/%s", key);
+    kv_test_stream_open(&stream, port);
+    kv_test_http_ask(&stream, "GET", path, NULL, NULL, &response);
+    kv_buffer_append_char(&response.body, '\0');
+    sscanf(response.body.bytes, "{\"value\":%d}", &number);
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+    return number;
+}
+
+static void on_start_holds_up_no_end_of_the_server(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start_with(rig,
+                               "timeouts: {drain: 1h}\n"
+                               "scripts: [{file: '%s/hooks.lua'}]\n",
+                               "function on_start() kv.incr('n') kv.get('n') return 1 end\n");
+    while (read_number(port, "n") < 2)
+        continue;
+    stop(rig);
+}
+
+/* Each takes some milliseconds, and all of them come at once. */
+static void slow_hooks_leave_the_loop_to_others(void **state)
+{
+    struct rig *rig = *state;
+    enum {
+        HOOKS = 300
+    };
+    char expected[16];
+    struct kv_test_ws ws;
+    uint16_t port = start(rig, "function on_set(key)\n"
+                               "  if key:sub(1, 1) ~= 'k' then return end\n"
+                               "  for i = 1, 400000 do end\n"
+                               "  kv.incr('ended')\n"
+                               "end\n");
+    kv_test_ws_open(&ws, port);
+    for (int i = 0; i < HOOKS; i++)
+        kv_test_ws_put_text(&ws, "{\"type\":\"set\",\"payload\":{\"key\":\"k%d\",\"value\":1}}", i);
+    kv_test_stream_flush(&ws.stream);
+    int n_answers = 0;
+    while (kv_test_http_status(port, "GET", "/storage/k299", NULL, NULL) != 200)
+        n_answers = 0;
+    for (int n = 0; n < HOOKS; n_answers++)
+        n = read_number(port, "ended");
+    assert_true(n_answers > 5);
+    snprintf(expected, sizeof(expected), "%d", HOOKS);
+    kv_test_expect_value(port, "ended", expected);
+    kv_test_ws_close(&ws);
     stop(rig);
 }
 
@@ -1291,7 +1394,11 @@ int main(void)
         TEST(many_updates_of_one_key_lose_nothing_and_spoil_nothing),
         TEST(refusal_within_an_update_refuses_the_write),
         TEST(function_that_does_not_end_is_stopped),
+        TEST(update_of_what_cannot_be_read_writes_nothing),
         TEST(scan_does_what_the_readme_says),
+        TEST(on_start_goes_on_in_steps_and_begins_anew_with_a_reload),
+        TEST(on_start_holds_up_no_end_of_the_server),
+        TEST(slow_hooks_leave_the_loop_to_others),
         TEST(hooks_know_whether_a_client_writes),
         TEST(protected_keys_are_written_by_hooks_only),
         TEST(scripts_run_in_the_order_listed_for_their_prefixes),
