@@ -139,7 +139,7 @@ static size_t last_of_key(const struct changes *changes, size_t first)
 static void change_key(struct applier *applier, size_t first, size_t last)
 {
     struct change *all = applier->changes.all;
-    rows_change(&applier->rows, all[first].old, all[last].new, applier->base->clock);
+    rows_change(&applier->rows, all[first].old, all[last].new, applier->base->clock, NULL);
     for (size_t i = first; i <= last; i++) {
         entry_unref(all[i].new);
         all[i].new = NULL;

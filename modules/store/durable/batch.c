@@ -415,28 +415,28 @@ size_t batch_expire(struct batch *batch, uint32_t part, int64_t now_ms, uint32_t
 
 void batch_rows(const struct batch *batch, struct rows *rows)
 {
-    for (size_t i = 0; i < batch->n_touched; i++) {
-        const struct touched *touched = &batch->touched[i];
-        if (touched->current != touched->first)
-            rows_change(rows, former_of(touched->first), touched->current, batch->base->clock);
+    for (size_t i = 0; i < batch->n_steps; i++) {
+        const struct step *step = &batch->steps[i];
+        struct removal removal = {.revision = step->revision, .reason = step->reason};
+        rows_change(rows, former_of(step->before), step->after, batch->base->clock, &removal);
     }
 }
 
 /* ---- taking effect ---- */
 
-/* The journal deletes it once nobody needs it. */
-static void keep_file(struct entry *entry)
+/* From here on others see the entry, and it stays as it is. The journal deletes the file of its
+ * value once nobody needs it. */
+static void note_sequence(struct entry *entry, uint64_t sequence)
 {
+    entry->sequence = sequence;
     if (entry->file != NULL)
-        value_file_keep(entry->file, entry->sequence);
+        value_file_keep(entry->file, sequence);
     entry->file = NULL;
 }
 
-static void publish(struct batch *batch, const struct step *step, uint64_t sequence)
+static void publish(struct batch *batch, const struct step *step)
 {
     struct touched *touched = &batch->touched[step->touched];
-    step->after->sequence = sequence;
-    keep_file(step->after);
     if (step->reason != 0)
         atomic_store(batch->newest, step->revision);
     states_publish(batch->base->states, touched->shown, step->after);
@@ -471,13 +471,12 @@ static void plan_deadlines(struct batch *batch)
 }
 
 /* Before any of it is published: a scan that is asked for afterwards has to find it. */
-static void note_changes(const struct batch *batch, uint64_t sequence, struct changes *changes)
+static void note_changes(const struct batch *batch, struct changes *changes)
 {
     for (size_t i = 0; i < batch->n_touched; i++) {
         const struct touched *touched = &batch->touched[i];
         if (touched->current == touched->first)
             continue;
-        touched->current->sequence = sequence;
         overlay_add(batch->base->overlay, entry_ref(touched->current));
         changes_add(changes, former_of(touched->first), entry_ref(touched->current));
     }
@@ -514,9 +513,11 @@ static void hand_over(const struct batch *batch, struct batch *behind)
 void batch_publish(struct batch *batch, uint64_t sequence, struct changes *changes,
                    struct batch *behind)
 {
-    note_changes(batch, sequence, changes);
     for (size_t i = 0; i < batch->n_steps; i++)
-        publish(batch, &batch->steps[i], sequence);
+        note_sequence(batch->steps[i].after, sequence);
+    note_changes(batch, changes);
+    for (size_t i = 0; i < batch->n_steps; i++)
+        publish(batch, &batch->steps[i]);
     plan_deadlines(batch);
     for (size_t i = 0; i < batch->n_due; i++) {
         if (batch->due[i]->is_undecided)

@@ -52,6 +52,7 @@ enum kv_engine_status committer_append_head(struct committer *committer)
     rows_put_head(&committer->rows, &head);
     if (committer->rows.is_short)
         return KV_ENGINE_FULL;
+    committer->journal.base = committer->head.revision;
     enum kv_engine_status status = journal_append(&committer->journal, &committer->rows);
     if (status == KV_ENGINE_OK && sets_aside && committer->base->durability != DURABILITY_ALWAYS)
         status = journal_sync(&committer->journal);

@@ -4,12 +4,14 @@
 #include <stdlib.h>
 
 #include "reader.h"
+#include "readers.h"
 #include "scan.h"
 #include "writer.h"
 
 struct kv_store {
     struct base base;
     struct writer writer;
+    struct change_log log;
     struct readers readers;
 };
 
@@ -117,6 +119,19 @@ int64_t kv_durable_expire(struct kv_store *store, uint32_t part, int64_t now_ms,
     return writer_expire(&store->writer, part, now_ms, max);
 }
 
+void kv_durable_read_log(struct kv_store *store, uint32_t loop, struct kv_log_page *page)
+{
+    struct job *job = job_create(JOB_LOG, loop, 0);
+    if (job == NULL) {
+        page->n = 0;
+        page->status = KV_FULL;
+        return;
+    }
+    page->is_deferred = true;
+    job->page = page;
+    queue_push(&store->readers.jobs, job);
+}
+
 /* ---- items ---- */
 
 void kv_durable_ref(struct kv_store *store, void *ref)
@@ -160,6 +175,7 @@ static void destroy(struct kv_store *store)
     readers_stop(&store->readers);
     writer_close(&store->writer);
     readers_fini(&store->readers);
+    change_log_fini(&store->log);
     writer_fini(&store->writer);
     overlay_destroy(store->base.overlay);
     states_destroy(store->base.states);
@@ -194,7 +210,9 @@ static struct kv_store *create(const struct kv_store_host *host,
         return NULL;
     store->base = base_of(host, options, ops);
     writer_init(&store->writer, &store->base);
-    readers_init(&store->readers, &store->base, &store->writer.jobs);
+    change_log_init(&store->log, &store->base, &store->writer.committer.journal,
+                    &store->writer.committer.newest);
+    readers_init(&store->readers, &store->base, &store->log, &store->writer.jobs);
     return store;
 }
 

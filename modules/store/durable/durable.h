@@ -97,10 +97,12 @@ void kv_durable_ref(struct kv_store *store, void *ref);
 void kv_durable_unref(struct kv_store *store, void *ref);
 void kv_durable_close(struct kv_store *store);
 uint64_t kv_durable_revision(struct kv_store *store);
+void kv_durable_read_log(struct kv_store *store, uint32_t loop, struct kv_log_page *page);
 
 /* The capabilities that every durable store has. */
 #define KV_DURABLE_CAPABILITIES                                                                    \
-    (KV_STORE_DURABLE | KV_STORE_ORDERED | KV_STORE_SEEKS | KV_STORE_UPDATES | KV_STORE_IN_ORDER)
+    (KV_STORE_DURABLE | KV_STORE_ORDERED | KV_STORE_SEEKS | KV_STORE_UPDATES | KV_STORE_IN_ORDER | \
+     KV_STORE_LOG)
 
 #define KV_DURABLE_OPS(open_function, open_to_read_function, check_function)                       \
     {                                                                                              \
@@ -108,7 +110,7 @@ uint64_t kv_durable_revision(struct kv_store *store);
         .submit = kv_durable_submit, .scan = kv_durable_scan, .expire = kv_durable_expire,         \
         .ref = kv_durable_ref, .unref = kv_durable_unref, .close = kv_durable_close,               \
         .open_to_read = (open_to_read_function), .revision = kv_durable_revision,                  \
-        .check = (check_function),                                                                 \
+        .read_log = kv_durable_read_log, .check = (check_function),                                \
     }
 
 #endif

@@ -8,12 +8,14 @@
 #include <unistd.h>
 
 #include "folder.h"
+#include "queue.h"
 #include "segment.h"
 
 enum {
     SUM = 8, /* bytes; ahead of what it is of */
     RECORD_HEAD = ROWS_ROOM,
     ALIGNMENT = 8,
+    MOST_KEPT = 512,      /* segments for the log: each has a descriptor */
     FEW = 2,              /* segments that are kept for use where there is little room */
     GENERATIONS_BITS = 32 /* those of one opening have the bits above in common */
 };
@@ -114,6 +116,7 @@ static struct segment *get_segment(struct journal *journal, size_t size)
 static void give_back(struct journal *journal, struct segment *segment)
 {
     segment->generation = 0;
+    segment->is_forgotten = false;
     if (segment->size != journal->segment_size)
         segment_delete(segment, journal->folder);
     else
@@ -133,17 +136,59 @@ void journal_prepare(struct journal *journal)
     pthread_mutex_unlock(&journal->lock);
 }
 
+/* Returns: how many segments are kept for the log alone. */
+static size_t count_log(const struct journal *journal, size_t *ret_bytes)
+{
+    size_t n = 0;
+    *ret_bytes = 0;
+    for (const struct segment *segment = journal->segments; segment != NULL;
+         segment = segment->next) {
+        if (segment->generation == 0 || !segment->is_forgotten)
+            continue;
+        *ret_bytes += segment->size;
+        n++;
+    }
+    return n;
+}
+
+/* The oldest segment that is kept for the log, unless somebody reads it. Returns: NULL where there
+ * is none. */
+static struct segment *find_oldest(const struct journal *journal)
+{
+    struct segment *oldest = NULL;
+    for (struct segment *segment = journal->segments; segment != NULL; segment = segment->next)
+        if (segment->generation != 0 && segment->is_forgotten)
+            oldest = segment;
+    return oldest == NULL || oldest->n_pins != 0 ? NULL : oldest;
+}
+
+/* Under the lock. Whether the oldest is too old, too many are kept, or so much is left without it.
+ */
+static bool may_go(const struct journal *journal, const struct segment *oldest, size_t least_bytes)
+{
+    size_t bytes;
+    size_t n = count_log(journal, &bytes);
+    return n > MOST_KEPT || bytes - oldest->size >= least_bytes ||
+           queue_now_ms() - oldest->ended_ms >= journal->log_ms;
+}
+
+/* Under the lock. */
+static void trim_log(struct journal *journal, size_t least_bytes)
+{
+    struct segment *oldest;
+    while ((oldest = find_oldest(journal)) != NULL && may_go(journal, oldest, least_bytes)) {
+        take_out(journal, oldest);
+        give_back(journal, oldest);
+    }
+}
+
 void journal_forget(struct journal *journal, uint64_t sequence)
 {
     pthread_mutex_lock(&journal->lock);
-    for (struct segment *segment = journal->segments, *next; segment != NULL; segment = next) {
-        next = segment->next;
-        if (segment == journal->current || segment->generation == 0 || segment->last > sequence)
-            continue;
-        take_out(journal, segment);
-        give_back(journal, segment);
-        next = journal->segments; /* wherever it stands now */
-    }
+    for (struct segment *segment = journal->segments; segment != NULL; segment = segment->next)
+        if (segment != journal->current && segment->generation != 0 && segment->last <= sequence)
+            segment->is_forgotten = true;
+    trim_log(journal, journal->log_bytes);
     pthread_mutex_unlock(&journal->lock);
     value_files_forget(&journal->values, sequence);
 }
@@ -152,6 +197,7 @@ void journal_shrink(struct journal *journal)
 {
     size_t n_kept = 0;
     pthread_mutex_lock(&journal->lock);
+    trim_log(journal, 0);
     for (struct segment *segment = journal->segments, *next; segment != NULL; segment = next) {
         next = segment->next;
         if (segment->generation != 0 || n_kept++ < FEW)
@@ -168,9 +214,76 @@ size_t journal_bytes(struct journal *journal)
     pthread_mutex_lock(&journal->lock);
     for (const struct segment *segment = journal->segments; segment != NULL;
          segment = segment->next)
-        bytes += segment->generation == 0 ? 0 : segment->size;
+        bytes += segment->generation == 0 || segment->is_forgotten ? 0 : segment->size;
     pthread_mutex_unlock(&journal->lock);
     return bytes;
+}
+
+/* ---- the log ---- */
+
+/* Under the lock. younger: the segment after it in time; NULL: there is none. */
+static bool pin(struct segment *segment, const struct segment *younger, struct journal_place *ret)
+{
+    segment->n_pins++;
+    *ret = (struct journal_place){.segment = segment,
+                                  .end = younger == NULL ? 0 : younger->first,
+                                  .next_base = younger == NULL ? 0 : younger->base};
+    return true;
+}
+
+bool journal_pin(struct journal *journal, uint64_t after, struct journal_place *ret)
+{
+    bool is_pinned = false;
+    const struct segment *younger = NULL;
+    pthread_mutex_lock(&journal->lock);
+    for (struct segment *segment = journal->segments;
+         segment != NULL && segment->generation != 0 && segment->base != 0 && !is_pinned;
+         segment = segment->next) {
+        if (segment->base <= after)
+            is_pinned = pin(segment, younger, ret);
+        younger = segment;
+    }
+    pthread_mutex_unlock(&journal->lock);
+    return is_pinned;
+}
+
+bool journal_pin_next(struct journal *journal, const struct journal_place *place,
+                      struct journal_place *ret)
+{
+    bool is_pinned = false;
+    const struct segment *younger = NULL;
+    pthread_mutex_lock(&journal->lock);
+    for (struct segment *segment = journal->segments; segment != NULL && !is_pinned;
+         segment = segment->next) {
+        if (segment->next == place->segment)
+            is_pinned = pin(segment, younger, ret);
+        younger = segment;
+    }
+    pthread_mutex_unlock(&journal->lock);
+    return is_pinned;
+}
+
+void journal_unpin(struct journal *journal, const struct journal_place *place)
+{
+    pthread_mutex_lock(&journal->lock);
+    place->segment->n_pins--;
+    pthread_mutex_unlock(&journal->lock);
+}
+
+size_t journal_record_len(struct kv_slice bytes)
+{
+    return bytes.len < RECORD_HEAD ? RECORD_HEAD : align(segment_get_u64(bytes.bytes + SUM));
+}
+
+size_t journal_parse(const struct segment *segment, struct kv_slice bytes, uint64_t sequence,
+                     struct kv_slice *ret_rows)
+{
+    struct record record;
+    size_t len = read_record(bytes, 0, segment->generation, &record);
+    if (len == 0 || record.sequence != sequence)
+        return 0;
+    *ret_rows = record.rows;
+    return align(len);
 }
 
 /* ---- writing ---- */
@@ -181,6 +294,8 @@ static void end_segment(struct journal *journal)
     pthread_mutex_lock(&journal->lock);
     if (journal->current != NULL)
         journal->current->last = journal->next - 1;
+    if (journal->current != NULL)
+        journal->current->ended_ms = queue_now_ms();
     journal->current = NULL;
     pthread_mutex_unlock(&journal->lock);
 }
@@ -196,6 +311,7 @@ static enum kv_engine_status begin_segment(struct journal *journal, size_t size)
     segment->generation = ++journal->generation;
     pthread_mutex_unlock(&journal->lock);
     segment->first = journal->next;
+    segment->base = journal->base;
     segment->last = UINT64_MAX;
     bool is_written = segment_write_head(segment);
     int fault = errno;
@@ -459,6 +575,7 @@ static int add_file(struct journal *journal, uint64_t number, struct kv_error *r
         journal->number = number;
     if (journal->generation < segment->generation)
         journal->generation = segment->generation;
+    segment->ended_ms = queue_now_ms();
     if (segment->generation == 0)
         keep_unbegun(journal, segment);
     else
@@ -480,10 +597,11 @@ static int add_files(struct journal *journal, struct kv_error *reterr)
     return result;
 }
 
-int journal_open(struct journal *journal, const char *folder, size_t segment_size,
-                 struct kv_error *reterr)
+int journal_open(struct journal *journal, const char *folder, size_t segment_size, size_t log_bytes,
+                 int64_t log_ms, struct kv_error *reterr)
 {
-    *journal = (struct journal){.folder = folder, .segment_size = segment_size};
+    *journal = (struct journal){
+        .folder = folder, .segment_size = segment_size, .log_bytes = log_bytes, .log_ms = log_ms};
     pthread_mutex_init(&journal->lock, NULL);
     return value_files_open(&journal->values, folder, reterr) == 0 &&
                    add_files(journal, reterr) == 0

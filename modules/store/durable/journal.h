@@ -36,6 +36,9 @@ struct journal {
     uint64_t synced;         /* the last one that is known to be synced */
     struct segment *current; /* NULL: none has begun, or it failed */
     size_t at;               /* where the next record goes */
+    uint64_t base;           /* the last revision before those of the next record */
+    size_t log_bytes;        /* of segments to be kept that the engine does not need */
+    int64_t log_ms;          /* not longer than that */
     struct value_files values;
 
     pthread_mutex_t lock;     /* of what follows */
@@ -47,10 +50,11 @@ struct journal {
 /* The rows of a record. Returns: false where they cannot be taken. */
 typedef bool (*journal_take_fn)(void *context, uint64_t sequence, struct kv_slice rows);
 
-/* folder: is there, and lives as long as the journal. segment_size: in bytes, a multiple of 4096;
- * segments of another are read, and not used again. After a failure, too, it is to be closed. */
-int journal_open(struct journal *journal, const char *folder, size_t segment_size,
-                 struct kv_error *reterr);
+/* log_bytes, log_ms: as in struct kv_store_host. folder: is there, and lives as long as the
+ * journal. segment_size: in bytes, a multiple of 4096; segments of another are read, and not used
+ * again. After a failure, too, it is to be closed. */
+int journal_open(struct journal *journal, const char *folder, size_t segment_size, size_t log_bytes,
+                 int64_t log_ms, struct kv_error *reterr);
 void journal_close(struct journal *journal); /* accepts one of zeros */
 
 /* Whether there is anything of it: a segment that has begun. */
@@ -79,15 +83,39 @@ enum kv_engine_status journal_sync(struct journal *journal);
 /* The next record was appended in vain: it does not count, and no other does. */
 void journal_refuse(struct journal *journal, uint64_t next);
 
-/* The engine has all records up to this one on its disk: their segments are used again, their
- * value files deleted. */
+/* The engine has all records up to this one on its disk: their value files are deleted, and their
+ * segments used again, once the log need not keep them. */
 void journal_forget(struct journal *journal, uint64_t sequence);
 
-/* Bytes of the segments that are not to be used again yet. */
+/* Bytes of the segments that the engine needs. */
 size_t journal_bytes(struct journal *journal);
 
-/* Deletes the segments that are to be used again, but for a few. */
+/* Deletes the segments that the engine does not need, but for a few. */
 void journal_shrink(struct journal *journal);
+
+/* ---- the log: any thread ---- */
+
+/* A place to read the log from. The segment stays as it is until it is unpinned. */
+struct journal_place {
+    struct segment *segment;
+    uint64_t end;       /* the first record that is not of the segment; 0: it is the current one */
+    uint64_t next_base; /* of the segment after it; 0: it is the current one */
+};
+
+/* Finds and pins the segment that has the changes after a revision, or the segment that follows
+ * another. Returns: false where there is none. */
+bool journal_pin(struct journal *journal, uint64_t after, struct journal_place *ret);
+bool journal_pin_next(struct journal *journal, const struct journal_place *place,
+                      struct journal_place *ret);
+void journal_unpin(struct journal *journal, const struct journal_place *place);
+
+/* A record of the log, read from bytes of its segment, the first of which is at a record's place.
+ * Returns: the bytes that it takes there; 0 where there is no such record. */
+size_t journal_parse(const struct segment *segment, struct kv_slice bytes, uint64_t sequence,
+                     struct kv_slice *ret_rows);
+
+/* The bytes that it says to take, whether it is one or not. */
+size_t journal_record_len(struct kv_slice bytes);
 
 /* Makes a segment to be used next, where there is none. A failure shows when it is needed. */
 void journal_prepare(struct journal *journal);

@@ -139,7 +139,8 @@ static int read_journal(struct recovery *recovery, struct meta *meta, struct kv_
 {
     struct committer *committer = recovery->committer;
     struct base *base = committer->base;
-    if (journal_open(&committer->journal, base->folder.journal, segment_size(base), reterr) != 0)
+    if (journal_open(&committer->journal, base->folder.journal, segment_size(base),
+                     (size_t)base->host->log_bytes, base->host->log_ms, reterr) != 0)
         return -1;
     committer->applier.persisted = meta->head.sequence;
     if (base->folder.format == FOLDER_FORMAT_WITHOUT_JOURNAL) {
@@ -166,6 +167,7 @@ static int read_journal(struct recovery *recovery, struct meta *meta, struct kv_
  */
 static enum kv_engine_status begin_journal(struct committer *committer, bool was_clean)
 {
+    committer->journal.base = committer->head.revision = committer->revision;
     enum kv_engine_status status = journal_begin(&committer->journal);
     rows_clear(&committer->rows);
     if (status == KV_ENGINE_OK)

@@ -14,15 +14,17 @@
 enum job_kind {
     JOB_COMMANDS,
     JOB_SCAN,
+    JOB_LOG,
     JOB_EXPIRE
 };
 
 struct job {
     struct job *next;
     enum job_kind kind;
-    uint32_t loop; /* COMMANDS, SCAN */
+    uint32_t loop; /* COMMANDS, SCAN, LOG */
     union {
         struct kv_scan *scan;
+        struct kv_log_page *page; /* LOG */
         struct {
             uint32_t part;
             uint32_t max;

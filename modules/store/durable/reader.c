@@ -4,11 +4,6 @@
  */
 #include "reader.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
-#include "scan.h"
-
 enum {
     LONGEST_ON_LOOP = 64 << 10, /* bytes of a row that a loop copies itself */
     MOST_LOOKS = 8 /* at a key whose shard is written to all the time; then the writer answers */
@@ -107,79 +102,4 @@ enum glance reader_get(const struct base *base, struct kv_cmd *cmd, bool may_wai
             return finish(cmd, glance, entry);
     }
     return GLANCE_HELD;
-}
-
-/* ---- the threads ---- */
-
-static void scan(const struct base *base, struct job *job)
-{
-    scan_fill(base, job->scan);
-    base->host->scan_done(base->host, job->loop, job->scan);
-    free(job);
-}
-
-/* Answers what it can; what only the writer can answer goes on to it. */
-static void answer(struct readers *readers, struct job *job)
-{
-    const struct base *base = readers->base;
-    size_t n = job->n_cmds;
-    job->n_cmds = 0;
-    for (size_t i = 0; i < n; i++) {
-        struct kv_cmd *cmd = job->cmds[i];
-        if (reader_get(base, cmd, true) != GLANCE_HELD)
-            continue;
-        job->cmds[i] = job->cmds[job->n_cmds];
-        job->cmds[job->n_cmds++] = cmd;
-    }
-    if (n != job->n_cmds)
-        base->host->done(base->host, job->loop, job->cmds + job->n_cmds, n - job->n_cmds);
-    if (job->n_cmds != 0)
-        queue_push(readers->writes, job);
-    else
-        free(job);
-}
-
-static void *run(void *argument)
-{
-    struct readers *readers = argument;
-    for (struct job *job; (job = queue_take(&readers->jobs)) != NULL;) {
-        if (job->kind == JOB_SCAN)
-            scan(readers->base, job);
-        else
-            answer(readers, job);
-    }
-    return NULL;
-}
-
-void readers_init(struct readers *readers, const struct base *base, struct queue *writes)
-{
-    *readers = (struct readers){.base = base, .writes = writes};
-    queue_init(&readers->jobs);
-}
-
-void readers_fini(struct readers *readers)
-{
-    queue_fini(&readers->jobs);
-    free(readers->threads);
-}
-
-int readers_start(struct readers *readers, uint32_t n)
-{
-    int fault = 0;
-    readers->threads = calloc(n, sizeof(readers->threads[0]));
-    if (readers->threads == NULL)
-        return ENOMEM;
-    while (readers->n < n && fault == 0) {
-        fault = pthread_create(&readers->threads[readers->n], NULL, run, readers);
-        if (fault == 0)
-            pthread_setname_np(readers->threads[readers->n++], "store-reader");
-    }
-    return fault;
-}
-
-void readers_stop(struct readers *readers)
-{
-    queue_close(&readers->jobs);
-    while (readers->n != 0)
-        pthread_join(readers->threads[--readers->n], NULL);
 }

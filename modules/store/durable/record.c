@@ -35,6 +35,11 @@ size_t record_head(const struct entry *entry, struct record_clock clock, char he
     return 16;
 }
 
+uint64_t record_revision(struct kv_slice row)
+{
+    return row.len < 8 ? 0 : get_u64(row.bytes) & ~HAS_DEADLINE;
+}
+
 struct kv_slice record_without_value(struct kv_slice row)
 {
     if (row.len >= 8) {

@@ -26,6 +26,9 @@ enum {
 size_t record_head(const struct entry *entry, struct record_clock clock,
                    char head[RECORD_HEAD_MAX]);
 
+/* The revision of a row; 0 where it is no record. */
+uint64_t record_revision(struct kv_slice row);
+
 /* A row that is the same but for its value, which is empty. */
 struct kv_slice record_without_value(struct kv_slice row);
 

@@ -110,6 +110,7 @@ static enum kv_engine_status begin_anew(struct recovery *recovery)
         status = committer_persist(committer);
     if (status == KV_ENGINE_OK && recovery->room.is_disk_full)
         journal_shrink(&committer->journal); /* the engine needs the room more, to compact */
+    committer->journal.base = committer->revision;
     if (status == KV_ENGINE_OK)
         status = journal_begin(&committer->journal);
     return status;

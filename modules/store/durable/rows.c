@@ -7,6 +7,7 @@ enum {
     ERASED = 0x80,
     REFERS = 0x40,
     ROW_HEAD = 9,
+    REMOVAL_BYTES = 9,
     FIRST_CAPACITY = 4096,
     MOST_KEPT = 1 << 20 /* of memory, once they are cleared */
 };
@@ -76,6 +77,30 @@ static void erase(struct rows *rows, enum kv_engine_table table, struct kv_slice
     begin_row(rows, (int)table | ERASED, key, 0);
 }
 
+static void erase_record(struct rows *rows, struct kv_slice key, const struct removal *removal)
+{
+    if (removal == NULL) {
+        erase(rows, KV_ENGINE_RECORDS, key);
+        return;
+    }
+    uint64_t revision = htole64(removal->revision);
+    char reason = (char)removal->reason;
+    char *at = begin_row(rows, KV_ENGINE_RECORDS | ERASED, key, REMOVAL_BYTES);
+    if (at != NULL)
+        append(append(at, &revision, sizeof(revision)), &reason, 1);
+}
+
+bool row_read_removal(const struct row *row, struct removal *ret)
+{
+    uint64_t revision;
+    if (row->table != KV_ENGINE_RECORDS || !row->is_erased || row->value.len != REMOVAL_BYTES)
+        return false;
+    memcpy(&revision, row->value.bytes, sizeof(revision));
+    *ret = (struct removal){.revision = le64toh(revision),
+                            .reason = (enum kv_reason)row->value.bytes[sizeof(revision)]};
+    return true;
+}
+
 static void put_reference(struct rows *rows, const struct entry *entry, struct kv_slice head)
 {
     size_t len = head.len + VALUE_REFERENCE_BYTES;
@@ -98,7 +123,7 @@ static void put_record(struct rows *rows, const struct entry *entry, struct reco
 }
 
 void rows_change(struct rows *rows, struct former old, const struct entry *new,
-                 struct record_clock clock)
+                 struct record_clock clock, const struct removal *removal)
 {
     bool was_there = old.revision != 0;
     if (was_there && old.deadline_ms != KV_NEVER) {
@@ -107,7 +132,7 @@ void rows_change(struct rows *rows, struct former old, const struct entry *new,
     }
     if (!entry_is_there(new)) {
         if (was_there)
-            erase(rows, KV_ENGINE_RECORDS, entry_key(new));
+            erase_record(rows, entry_key(new), removal);
         return;
     }
     put_record(rows, new, clock);

@@ -8,6 +8,11 @@
  *   4 bytes  the value's
  *   the key, the value
  *
+ * The value of an erased record is its change: 8 bytes: the revision; 1: the reason. So the rows
+ * are a log as well: each change of a key has a row of the table of records, in the order of
+ * revisions. A row of a record whose revision is not above the one before it is none: its deadline
+ * has moved.
+ *
  * Threads: whoever owns them.
  */
 #ifndef KV_DURABLE_ROWS_H
@@ -44,10 +49,16 @@ static inline struct former former_of(const struct entry *entry)
     return (struct former){.revision = entry->revision, .deadline_ms = entry->deadline_ms};
 }
 
+/* Why a key is no longer there. */
+struct removal {
+    uint64_t revision;
+    enum kv_reason reason;
+};
+
 /* Makes the rows of one key those of its state `new`. A value that is in a file of its own is
- * referred to. */
+ * referred to. removal: where the key is gone, and the rows are for the journal; or NULL. */
 void rows_change(struct rows *rows, struct former old, const struct entry *new,
-                 struct record_clock clock);
+                 struct record_clock clock, const struct removal *removal);
 
 /* What the store knows of itself. */
 void rows_put_head(struct rows *rows, const struct record_store_head *head);
@@ -70,6 +81,9 @@ struct row {
 
 /* Takes the first row off. Returns: false where the bytes are no row. */
 bool rows_take(struct kv_slice *rows, struct row *ret);
+
+/* Returns: false where the row is not an erased record that says why. */
+bool row_read_removal(const struct row *row, struct removal *ret);
 
 /* Adds a row to the engine's commit to come. `values` have what it refers to. Returns: false where
  * that is missing or damaged, or there is no memory. */

@@ -75,6 +75,7 @@ bool segment_write_head(const struct segment *segment)
     segment_put_u64(head + 16, segment->generation);
     segment_put_u64(head + 24, segment->first);
     segment_put_u64(head + 32, segment->size);
+    segment_put_u64(head + 40, segment->base);
     segment_put_u64(head, segment_sum(head, SEGMENT_HEAD, 0));
     return segment_write(segment, head, SEGMENT_HEAD, 0);
 }
@@ -91,6 +92,7 @@ bool segment_read_head(struct segment *segment)
         return false;
     segment->generation = segment_get_u64(head + 16);
     segment->first = segment_get_u64(head + 24);
+    segment->base = segment_get_u64(head + 40);
     return true;
 }
 
@@ -153,21 +155,32 @@ bool segment_write(const struct segment *segment, const char *bytes, size_t len,
     return true;
 }
 
-char *segment_read(const struct segment *segment)
+bool segment_read_at(const struct segment *segment, char *bytes, size_t len, size_t at)
 {
-    char *bytes = malloc(segment->size);
-    for (size_t len = 0; bytes != NULL && len < segment->size;) {
-        ssize_t n = pread(segment->fd, bytes + len, segment->size - len, (off_t)len);
+    while (len != 0) {
+        ssize_t n = pread(segment->fd, bytes, len, (off_t)at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
             errno = n == 0 ? EIO : errno;
-            free(bytes);
-            return NULL;
+            return false;
         }
-        len += (size_t)n;
+        bytes += n;
+        at += (size_t)n;
+        len -= (size_t)n;
     }
-    return bytes;
+    return true;
+}
+
+char *segment_read(const struct segment *segment)
+{
+    char *bytes = malloc(segment->size);
+    if (bytes != NULL && segment_read_at(segment, bytes, segment->size, 0))
+        return bytes;
+    int fault = errno;
+    free(bytes);
+    errno = fault;
+    return NULL;
 }
 
 /* Written, and not only set aside: blocks that never were are written down in the file system's own

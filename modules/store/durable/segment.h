@@ -23,6 +23,10 @@ struct segment {
     size_t size;
     uint64_t generation;  /* 0: it never began, or is to be used again */
     uint64_t first, last; /* records that count; `last` of the current one is not kept */
+    uint64_t base;        /* the last revision before those of its records; 0: not known */
+    int64_t ended_ms;     /* CLOCK_MONOTONIC: when it was no more written to, or was opened */
+    uint32_t n_pins;      /* pages of the log that are being read from it */
+    bool is_forgotten;    /* the engine has all of it: it is kept for the log alone */
 };
 
 void segment_name_write(uint64_t number, char name[SEGMENT_NAME_MAX]);
@@ -40,7 +44,7 @@ struct segment *segment_make(const char *folder, uint64_t above, size_t size);
 void segment_close(struct segment *segment);
 void segment_delete(struct segment *segment, const char *folder);
 
-/* Writes its generation, first record and size. Returns: false and errno. */
+/* Writes its generation, first record, size and base. Returns: false and errno. */
 bool segment_write_head(const struct segment *segment);
 
 /* A segment that never began, which may be short, has no generation then. Returns: false where it
@@ -48,6 +52,9 @@ bool segment_write_head(const struct segment *segment);
 bool segment_read_head(struct segment *segment);
 
 bool segment_write(const struct segment *segment, const char *bytes, size_t len, size_t at);
+
+/* Reads `len` bytes. Returns: false and errno. */
+bool segment_read_at(const struct segment *segment, char *bytes, size_t len, size_t at);
 
 /* Returns: all bytes of the file, for free(); NULL and errno. */
 char *segment_read(const struct segment *segment);

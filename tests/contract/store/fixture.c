@@ -17,6 +17,8 @@
 
 /* Long enough for the slowest machine under the slowest sanitizer: never reached otherwise. */
 #define PATIENCE_S 60
+#define LOG_BYTES  (64 << 20)
+#define LOG_MS     INT64_C(3600000)
 
 static const struct kv_loaded_module *tested;
 static int n_tested_settings;
@@ -254,6 +256,16 @@ static void host_scan_done(const struct kv_store_host *host, uint32_t loop, stru
     pthread_mutex_unlock(&fixture->lock);
 }
 
+static void host_log_done(const struct kv_store_host *host, uint32_t loop, struct kv_log_page *log)
+{
+    struct fixture *fixture = fixture_of(host);
+    struct log_page *page = KV_CONTAINER(log, struct log_page, page);
+    pthread_mutex_lock(&fixture->lock);
+    take_back(fixture, loop, page->loop, &page->is_done);
+    pthread_cond_broadcast(&fixture->arrived);
+    pthread_mutex_unlock(&fixture->lock);
+}
+
 /* ---- opening and closing ---- */
 
 static void init_host(struct fixture *fixture)
@@ -269,6 +281,9 @@ static void init_host(struct fixture *fixture)
         .wake_at = host_wake_at,
         .done = host_done,
         .scan_done = host_scan_done,
+        .log_done = host_log_done,
+        .log_bytes = LOG_BYTES,
+        .log_ms = LOG_MS,
     };
     atomic_init(&fixture->now_ms, START_MS);
     for (size_t i = 0; i < MAX_PARTS; i++)
@@ -308,6 +323,15 @@ void fixture_close_store(struct fixture *fixture)
 {
     forget_changes(fixture);
     fixture->ops->close(fixture->store);
+}
+
+void fixture_reopen(struct fixture *fixture)
+{
+    struct kv_error error = {0};
+    fixture_close_store(fixture);
+    if (fixture->ops->open(&fixture->host, open_values, &fixture->store, &error) != 0)
+        fail_msg("%s", error.text);
+    fixture->ops->info(fixture->store, &fixture->info);
 }
 
 void fixture_open_to_read(struct fixture *fixture)
@@ -576,6 +600,35 @@ void run_scan(struct fixture *fixture, struct page *page)
         note_violation(fixture, "a page of %u entries has room for %u", page->scan.n,
                        page->scan.capacity);
     assert_no_violation(fixture);
+}
+
+void run_log(struct fixture *fixture, struct log_page *page)
+{
+    page->page.entries = page->entries;
+    if (page->page.capacity == 0)
+        page->page.capacity = SCAN_CAPACITY;
+    if (page->page.most_bytes == 0)
+        page->page.most_bytes = SIZE_MAX;
+    page->page.status = KV_PENDING;
+    page->page.is_deferred = false;
+    page->loop = 0;
+    page->is_done = false;
+    is_submitting = true;
+    fixture->ops->read_log(fixture->store, 0, &page->page);
+    is_submitting = false;
+    if (page->page.is_deferred) {
+        pthread_mutex_lock(&fixture->lock);
+        wait_until_done(fixture, &page->is_done);
+        pthread_mutex_unlock(&fixture->lock);
+    }
+    assert_true(page->page.status != KV_OK || page->page.n <= page->page.capacity);
+    assert_no_violation(fixture);
+}
+
+void release_log(struct fixture *fixture, struct log_page *page)
+{
+    for (uint32_t i = 0; page->page.status == KV_OK && i < page->page.n; i++)
+        fixture->ops->unref(fixture->store, page->entries[i].ref);
 }
 
 void release_page(struct fixture *fixture, struct page *page)

@@ -79,6 +79,14 @@ struct page {
     bool is_done;
 };
 
+/* A page of the log under way, with room for it. */
+struct log_page {
+    struct kv_log_page page;
+    struct kv_log_entry entries[SCAN_CAPACITY];
+    uint32_t loop;
+    bool is_done;
+};
+
 /* Every test's setup and teardown. */
 int fixture_open(void **state);
 int fixture_close(void **state);
@@ -86,6 +94,8 @@ int fixture_close(void **state);
 /* Closes the store; opens what it left by open_to_read(), which has to follow. */
 void fixture_close_store(struct fixture *fixture);
 void fixture_open_to_read(struct fixture *fixture);
+/* Closes the store in order, and opens it again; forgets what was told. */
+void fixture_reopen(struct fixture *fixture);
 
 /* open_to_read() of a store that is not there, in the empty folder `path`. Returns: its result. */
 int fixture_read_nothing(struct fixture *fixture, const char *path, struct kv_error *reterr);
@@ -124,6 +134,10 @@ void run_all(struct fixture *fixture, struct call *calls, size_t n);
 /* One page of a scan on loop 0; `page->scan` has prefix and cursor. */
 void run_scan(struct fixture *fixture, struct page *page);
 void release_page(struct fixture *fixture, struct page *page);
+
+/* One page of the log on loop 0; `page->page` has `after` and what is wanted. */
+void run_log(struct fixture *fixture, struct log_page *page);
+void release_log(struct fixture *fixture, struct log_page *page);
 
 /* Gives the item's reference back, if it has one. */
 void release(struct fixture *fixture, struct kv_item *item);
@@ -180,5 +194,6 @@ int run_check_tests(void);
 int run_update_tests(void);
 int run_seek_tests(void);
 int run_revision_tests(void);
+int run_log_tests(void);
 
 #endif

@@ -37,11 +37,18 @@ static _Atomic int64_t wall_us;
 static _Atomic int64_t look_takes_us; /* by so much both go on whenever somebody looks at one */
 static _Atomic int64_t spent_us;      /* in looks */
 
+enum {
+    LOG_BYTES = 128 << 10,
+    JOURNAL_BYTES = 256 << 10, /* where a test is about it: eight segments */
+    LOG_CAPACITY = 16
+};
+
 /* What the store's threads have brought; one lock for all of it. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t arrived = PTHREAD_COND_INITIALIZER;
 static size_t n_done;
 static size_t n_scanned;
+static size_t n_logged;
 static size_t n_wakes;
 static enum kv_reason told[16];
 static size_t n_told;
@@ -118,6 +125,14 @@ static void host_scan_done(const struct kv_store_host *base, uint32_t loop, stru
     count(&n_scanned, 1);
 }
 
+static void host_log_done(const struct kv_store_host *base, uint32_t loop, struct kv_log_page *page)
+{
+    (void)base;
+    (void)loop;
+    (void)page;
+    count(&n_logged, 1);
+}
+
 static const struct kv_store_host host = {
     .base = {.size = sizeof(host), .now_ms = host_now_ms, .wall_us = host_wall_us, .log = host_log},
     .n_loops = 1,
@@ -126,6 +141,9 @@ static const struct kv_store_host host = {
     .wake_at = host_wake_at,
     .done = host_done,
     .scan_done = host_scan_done,
+    .log_done = host_log_done,
+    .log_bytes = LOG_BYTES,
+    .log_ms = 3600000,
 };
 
 static void wait_until(const size_t *counter, size_t n)
@@ -492,6 +510,144 @@ static void damaged_long_value_is_refused(void **state)
     damage_value_file(rig, 0);
     assert_refused(rig, "record");
     free((char *)value.bytes);
+}
+
+/* ---- the log ---- */
+
+static void set_journal_size(struct rig *rig)
+{
+    for (size_t i = 0; i < module->identity->n_options; i++)
+        if (strcmp(module->identity->options[i].name, "journal") == 0)
+            rig->options[i].integer = JOURNAL_BYTES;
+}
+
+/* A page of the changes after that revision. Returns: its status. */
+static enum kv_status read_log(struct rig *rig, uint64_t after, struct kv_log_page *ret)
+{
+    static struct kv_log_entry entries[LOG_CAPACITY];
+    *ret = (struct kv_log_page){
+        .after = after, .entries = entries, .capacity = LOG_CAPACITY, .most_bytes = SIZE_MAX};
+    size_t before = n_logged;
+    ops->read_log(rig->store, 0, ret);
+    if (ret->is_deferred)
+        wait_until(&n_logged, before + 1);
+    for (uint32_t i = 0; ret->status == KV_OK && i < ret->n; i++)
+        ops->unref(rig->store, entries[i].ref);
+    return ret->status;
+}
+
+static void assert_trimmed(struct rig *rig, uint64_t after)
+{
+    struct kv_log_page page;
+    assert_int_equal(read_log(rig, after, &page), KV_TRIMMED);
+}
+
+/* The page has so many changes, and is the last. */
+static void assert_logged(struct rig *rig, uint64_t after, uint32_t n)
+{
+    struct kv_log_page page;
+    assert_int_equal(read_log(rig, after, &page), KV_OK);
+    assert_int_equal(page.n, n);
+    assert_true(page.is_last);
+}
+
+/* Revisions that were set aside may have been told before a crash took them back. */
+static void log_after_a_crash_has_what_was_committed_and_a_hole(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_log_page page;
+    open_store(rig);
+    uint64_t first = set(rig, KEY, KV_SLICE("1"));
+    set(rig, KV_SLICE("other"), KV_SLICE("1"));
+    uint64_t last = delete_key(rig, KEY);
+    crash(rig);
+    open_store(rig);
+    assert_logged(rig, first, 2);
+    assert_logged(rig, last, 0);
+    assert_trimmed(rig, last + 1);
+    assert_trimmed(rig, ops->revision(rig->store) - 1);
+    assert_logged(rig, ops->revision(rig->store), 0);
+    uint64_t next = set(rig, KEY, KV_SLICE("2"));
+    assert_int_equal(read_log(rig, last, &page), KV_OK);
+    assert_int_equal(page.n, 1);
+    assert_int_equal(page.entries[0].revision, next);
+    crash(rig);
+    open_store(rig);
+    assert_logged(rig, first, 3);
+    assert_trimmed(rig, last + 1);
+}
+
+/* Returns: the revision of the last. */
+static uint64_t set_many(struct rig *rig, int n)
+{
+    char value[1000];
+    uint64_t revision = 0;
+    memset(value, 'v', sizeof(value));
+    for (int i = 0; i < n; i++) {
+        snprintf(value, sizeof(value), "%d", i);
+        revision = set(rig, KEY, (struct kv_slice){value, sizeof(value)});
+    }
+    return revision;
+}
+
+static size_t journal_bytes(const struct rig *rig)
+{
+    struct stat status;
+    char pattern[128];
+    glob_t found;
+    size_t bytes = 0;
+    snprintf(pattern, sizeof(pattern), "%s/journal/*.journal", rig->path);
+    assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        bytes += stat(found.gl_pathv[i], &status) == 0 ? (size_t)status.st_size : 0;
+    globfree(&found);
+    return bytes;
+}
+
+static void log_is_trimmed_where_it_is_longer_than_it_has_to_be(void **state)
+{
+    struct rig *rig = *state;
+    set_journal_size(rig);
+    open_store(rig);
+    uint64_t first = set(rig, KEY, KV_SLICE("1"));
+    set_many(rig, 1500);
+    uint64_t recent = set(rig, KEY, KV_SLICE("2"));
+    uint64_t last = set_many(rig, LOG_CAPACITY / 2);
+    assert_trimmed(rig, first);
+    assert_logged(rig, recent, LOG_CAPACITY / 2);
+    assert_true(journal_bytes(rig) <= 6 * JOURNAL_BYTES + LOG_BYTES);
+    start_again(rig, 0);
+    assert_trimmed(rig, first);
+    assert_logged(rig, recent, LOG_CAPACITY / 2);
+    assert_logged(rig, last, 0);
+}
+
+static void spoil_journal(const struct rig *rig, const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/journal/%s", rig->path, name);
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 5000, SEEK_SET), 0);
+    assert_int_equal(fputs("spoilt", file) < 0, 0);
+    fclose(file);
+}
+
+/* The database has what is in it. */
+static void damage_in_the_log_shortens_it(void **state)
+{
+    struct rig *rig = *state;
+    set_journal_size(rig);
+    open_store(rig);
+    uint64_t first = set(rig, KEY, KV_SLICE("1"));
+    set_many(rig, 60);
+    uint64_t recent = set(rig, KEY, KV_SLICE("2"));
+    set_many(rig, LOG_CAPACITY / 2);
+    close_store(rig);
+    spoil_journal(rig, "000001.journal");
+    open_store(rig);
+    assert_trimmed(rig, first);
+    assert_logged(rig, recent, LOG_CAPACITY / 2);
 }
 
 /* ---- deadlines ---- */
@@ -972,6 +1128,9 @@ int main(int argc, char **argv)
         DURABLE_TEST(long_value_that_was_not_set_leaves_no_file),
         DURABLE_TEST(file_that_no_record_refers_to_is_deleted),
         DURABLE_TEST(damaged_long_value_is_refused),
+        DURABLE_TEST(log_after_a_crash_has_what_was_committed_and_a_hole),
+        DURABLE_TEST(log_is_trimmed_where_it_is_longer_than_it_has_to_be),
+        DURABLE_TEST(damage_in_the_log_shortens_it),
         DURABLE_TEST(time_goes_on_while_it_is_closed),
         DURABLE_TEST(deadline_is_the_same_whatever_part_of_a_millisecond_the_clocks_show),
         DURABLE_TEST(no_ttl_grows_where_the_clock_is_set_back),

@@ -50,7 +50,7 @@ static int open_journal(struct rig *rig, uint64_t after)
 {
     rig->found.len = 0;
     rig->is_open = true;
-    if (journal_open(&rig->journal, rig->folder, SEGMENT, &rig->error) != 0)
+    if (journal_open(&rig->journal, rig->folder, SEGMENT, 0, 0, &rig->error) != 0)
         return -1;
     return journal_read(&rig->journal, after, take, rig, &rig->error);
 }
@@ -281,7 +281,7 @@ static void segments_of_another_size_are_read_and_then_deleted(void **state)
     append_all(rig, "abcd", 3000);
     close_journal(rig);
     rig->found.len = 0;
-    assert_int_equal(journal_open(&rig->journal, rig->folder, 2 * SEGMENT, &rig->error), 0);
+    assert_int_equal(journal_open(&rig->journal, rig->folder, 2 * SEGMENT, 0, 0, &rig->error), 0);
     rig->is_open = true;
     assert_int_equal(journal_read(&rig->journal, 0, take, rig, &rig->error), 0);
     assert_found(rig, "abcd");

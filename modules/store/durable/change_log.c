@@ -1,0 +1,342 @@
+#include "change_log.h"
+
+#include <stdlib.h>
+
+#include "reader.h"
+#include "segment.h"
+
+enum {
+    CHUNK = 256 << 10,   /* bytes that are read at a time */
+    MOST_READ = 4 << 20, /* by a page; a record that is longer is read nevertheless */
+    RECORD_LEAST = 64    /* bytes, at the least, that are worth being looked at */
+};
+
+/* A page in the making. */
+struct reading {
+    struct change_log *log;
+    struct kv_log_page *page;
+    uint64_t newest;
+    struct journal_place place;
+    uint64_t sequence; /* of the record at `at` */
+    size_t at;
+    uint64_t last;        /* the revision of the last change met; of none: the segment's base */
+    struct kv_slice rest; /* of what was read: it begins at `at` */
+    char *bytes;
+    size_t capacity;
+    size_t n_read;
+    size_t n_bytes; /* of the page's entries */
+    enum kv_status status;
+};
+
+void change_log_init(struct change_log *log, const struct base *base, struct journal *journal,
+                     atomic_uint_fast64_t *newest)
+{
+    *log = (struct change_log){.base = base, .journal = journal, .newest = newest};
+    pthread_mutex_init(&log->lock, NULL);
+}
+
+void change_log_fini(struct change_log *log)
+{
+    pthread_mutex_destroy(&log->lock);
+}
+
+/* ---- places ---- */
+
+static void set_bookmark(const struct reading *reading)
+{
+    struct change_log *log = reading->log;
+    pthread_mutex_lock(&log->lock);
+    log->bookmarks[log->next_bookmark] =
+        (struct bookmark){.generation = reading->place.segment->generation,
+                          .upto = reading->last,
+                          .sequence = reading->sequence,
+                          .at = reading->at};
+    log->next_bookmark = (log->next_bookmark + 1) % CHANGE_LOG_BOOKMARKS;
+    pthread_mutex_unlock(&log->lock);
+}
+
+static void start_at(struct reading *reading, const struct bookmark *bookmark)
+{
+    reading->last = bookmark->upto;
+    reading->sequence = bookmark->sequence;
+    reading->at = bookmark->at;
+    reading->rest = (struct kv_slice){0};
+}
+
+/* The segment's start, or the last place known in it that no change wanted comes before. */
+static void start_segment(struct reading *reading)
+{
+    struct change_log *log = reading->log;
+    const struct segment *segment = reading->place.segment;
+    struct bookmark best = {.upto = segment->base, .sequence = segment->first, .at = SEGMENT_HEAD};
+    pthread_mutex_lock(&log->lock);
+    for (size_t i = 0; i < CHANGE_LOG_BOOKMARKS; i++) {
+        const struct bookmark *bookmark = &log->bookmarks[i];
+        if (bookmark->generation == segment->generation && bookmark->upto <= reading->page->after &&
+            bookmark->at > best.at)
+            best = *bookmark;
+    }
+    pthread_mutex_unlock(&log->lock);
+    start_at(reading, &best);
+}
+
+/* Returns: false where there is none. */
+static bool go_to_next_segment(struct reading *reading)
+{
+    struct journal *journal = reading->log->journal;
+    struct journal_place next;
+    if (!journal_pin_next(journal, &reading->place, &next))
+        return false;
+    journal_unpin(journal, &reading->place);
+    reading->place = next;
+    start_segment(reading);
+    return true;
+}
+
+/* ---- records ---- */
+
+/* Has at least `len` bytes of the segment from `at` on in `rest`, as far as there are so many. */
+static bool read_ahead(struct reading *reading, size_t len)
+{
+    const struct segment *segment = reading->place.segment;
+    size_t left = segment->size - reading->at;
+    if (reading->rest.len >= len || reading->rest.len == left)
+        return true;
+    size_t wanted = len < CHUNK ? CHUNK : len;
+    if (wanted > left)
+        wanted = left;
+    if (wanted > reading->capacity) {
+        char *more = realloc(reading->bytes, wanted);
+        if (more == NULL)
+            return false;
+        reading->bytes = more;
+        reading->capacity = wanted;
+    }
+    if (!segment_read_at(segment, reading->bytes, wanted, reading->at))
+        return false;
+    reading->n_read += wanted;
+    reading->rest = (struct kv_slice){.bytes = reading->bytes, .len = wanted};
+    return true;
+}
+
+/* Returns: the bytes that the record at the place takes; 0 where there is none, or it cannot be
+ * read. */
+static size_t read_record(struct reading *reading, struct kv_slice *ret_rows)
+{
+    size_t left = reading->place.segment->size - reading->at;
+    if (left < RECORD_LEAST || !read_ahead(reading, RECORD_LEAST))
+        return 0;
+    size_t len = journal_record_len(reading->rest);
+    if (len > left || !read_ahead(reading, len))
+        return 0;
+    return journal_parse(reading->place.segment, reading->rest, reading->sequence, ret_rows);
+}
+
+static void pass_record(struct reading *reading, size_t len)
+{
+    reading->at += len;
+    reading->sequence++;
+    reading->rest.bytes += len;
+    reading->rest.len -= len < reading->rest.len ? len : reading->rest.len;
+}
+
+/* ---- changes ---- */
+
+struct change_row {
+    struct row row;
+    uint64_t revision;
+    enum kv_reason reason;
+};
+
+/* Returns: false where the row is no change. */
+static bool read_change(const struct reading *reading, const struct row *row,
+                        struct change_row *ret)
+{
+    struct removal removal;
+    *ret = (struct change_row){.row = *row, .reason = KV_REASON_SET};
+    if (row->table != KV_ENGINE_RECORDS)
+        return false;
+    if (!row->is_erased) {
+        ret->revision = record_revision(row->value);
+    } else if (row_read_removal(row, &removal)) {
+        ret->revision = removal.revision;
+        ret->reason = removal.reason;
+    }
+    return ret->revision > reading->last;
+}
+
+static bool is_wanted(const struct reading *reading, const struct change_row *change)
+{
+    const struct kv_log_page *page = reading->page;
+    return change->revision > page->after &&
+           (page->wants == NULL || page->wants(page, change->row.key));
+}
+
+/* The value has a file of its own, which is there until the engine has it; then the key's present
+ * state may be the one. Returns: NULL where it is not. */
+static struct entry *find_long_value(const struct base *base, const struct change_row *change)
+{
+    struct kv_cmd get = {.op = KV_OP_GET,
+                         .key = change->row.key,
+                         .hash = base->host->hash(base->host, change->row.key)};
+    if (reader_get(base, &get, true) != GLANCE_FOUND)
+        return NULL;
+    if (get.item.revision == change->revision)
+        return get.item.ref;
+    entry_unref(get.item.ref);
+    return NULL;
+}
+
+/* Returns: NULL and the reading's status. */
+static struct entry *make_entry(struct reading *reading, const struct change_row *change)
+{
+    const struct base *base = reading->log->base;
+    struct entry *entry;
+    bool is_damaged = false;
+    if (change->row.is_erased)
+        entry = entry_create_absent(change->row.key, 0);
+    else if (change->row.reference.len != 0)
+        entry = find_long_value(base, change);
+    else
+        entry = record_read(change->row.key, 0, change->row.value, base->clock, &is_damaged);
+    if (entry == NULL)
+        reading->status = is_damaged || change->row.reference.len != 0 ? KV_TRIMMED : KV_FULL;
+    return entry;
+}
+
+static bool is_full(const struct reading *reading, const struct change_row *change)
+{
+    const struct kv_log_page *page = reading->page;
+    size_t len = change->row.key.len + change->row.value.len;
+    return page->n == page->capacity || (page->n != 0 && reading->n_bytes + len > page->most_bytes);
+}
+
+/* Returns: false where the page ends before the change. */
+static bool add_change(struct reading *reading, const struct change_row *change)
+{
+    struct kv_log_page *page = reading->page;
+    if (is_full(reading, change))
+        return false;
+    struct entry *entry = make_entry(reading, change);
+    if (entry == NULL)
+        return false;
+    page->entries[page->n++] = (struct kv_log_entry){.reason = change->reason,
+                                                     .revision = change->revision,
+                                                     .key = entry_key(entry),
+                                                     .after = entry_item(entry),
+                                                     .ref = entry};
+    reading->n_bytes += entry->key_len + entry->value_len;
+    return true;
+}
+
+/* Returns: false where the page ends within the record, or before it. */
+static bool add_record(struct reading *reading, struct kv_slice rows)
+{
+    struct row row;
+    struct change_row change;
+    while (rows.len != 0 && rows_take(&rows, &row)) {
+        if (!read_change(reading, &row, &change))
+            continue;
+        if (change.revision > reading->newest ||
+            (is_wanted(reading, &change) && !add_change(reading, &change)))
+            return false;
+        reading->last = change.revision;
+    }
+    return true;
+}
+
+/* ---- the page ---- */
+
+static void trim(struct reading *reading)
+{
+    reading->status = KV_TRIMMED;
+}
+
+/* Revisions between the last change and the next segment's base were taken back by a crash, or
+ * never told: nothing can be said about what comes after one of them. */
+static bool is_in_a_hole(const struct reading *reading)
+{
+    uint64_t after = reading->page->after;
+    return after > reading->last && after < reading->place.next_base;
+}
+
+/* All records of the segment have been read. Returns: whether to go on with another. */
+static bool end_segment(struct reading *reading)
+{
+    bool is_whole = reading->place.end == 0 || reading->sequence == reading->place.end;
+    if (!is_whole || is_in_a_hole(reading)) {
+        trim(reading);
+        return false;
+    }
+    uint64_t last = reading->last;
+    if (reading->place.end == 0 || !go_to_next_segment(reading)) {
+        trim(reading); /* of what was published, something is missing */
+        return false;
+    }
+    if (reading->last < last)
+        reading->last = last;
+    return true;
+}
+
+static void read_on(struct reading *reading)
+{
+    struct kv_slice rows;
+    while (reading->last < reading->newest && reading->status == KV_OK &&
+           reading->n_read < MOST_READ) {
+        uint64_t last = reading->last;
+        size_t len = reading->place.end != 0 && reading->sequence == reading->place.end
+                         ? 0
+                         : read_record(reading, &rows);
+        if (len == 0) {
+            if (!end_segment(reading))
+                return;
+        } else if (add_record(reading, rows)) {
+            pass_record(reading, len);
+        } else {
+            set_bookmark(&(struct reading){.log = reading->log,
+                                           .place = reading->place,
+                                           .sequence = reading->sequence,
+                                           .at = reading->at,
+                                           .last = last});
+            return;
+        }
+    }
+    set_bookmark(reading);
+}
+
+static void drop_entries(struct kv_log_page *page)
+{
+    while (page->n != 0)
+        entry_unref(page->entries[--page->n].ref);
+}
+
+static void read_page(struct reading *reading)
+{
+    struct kv_log_page *page = reading->page;
+    if (!journal_pin(reading->log->journal, page->after, &reading->place)) {
+        trim(reading);
+        return;
+    }
+    start_segment(reading);
+    read_on(reading);
+    journal_unpin(reading->log->journal, &reading->place);
+    page->upto = reading->last > page->after ? reading->last : page->after;
+    page->is_last = page->upto == reading->newest;
+}
+
+void change_log_fill(struct change_log *log, struct kv_log_page *page)
+{
+    struct reading reading = {
+        .log = log, .page = page, .newest = atomic_load(log->newest), .status = KV_OK};
+    page->n = 0;
+    page->upto = page->after;
+    page->is_last = page->after == reading.newest;
+    if (page->after > reading.newest)
+        trim(&reading);
+    else
+        read_page(&reading);
+    page->status = reading.status;
+    if (page->status != KV_OK)
+        drop_entries(page);
+    free(reading.bytes);
+}

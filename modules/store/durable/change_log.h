@@ -1,0 +1,47 @@
+/*
+ * The journal as the change log: pages of the changes after a revision, read back from the segments
+ * that are kept for it.
+ *
+ * A segment says which revision was the last before its records, so the one to begin in is found
+ * without an index, and revisions that an unclean end has taken back show as a gap between the last
+ * change of a segment and that revision. A page ends where readers see no more: what is appended
+ * and not published is not in it.
+ *
+ * Threads: those of the readers.
+ */
+#ifndef KV_DURABLE_CHANGE_LOG_H
+#define KV_DURABLE_CHANGE_LOG_H
+
+#include <stdatomic.h>
+
+#include "base.h"
+#include "journal.h"
+
+enum {
+    CHANGE_LOG_BOOKMARKS = 16
+};
+
+/* Where a page has ended, so that the next one need not read the segment from its start. */
+struct bookmark {
+    uint64_t generation; /* of the segment; 0: none */
+    uint64_t upto;       /* the last change before the place */
+    uint64_t sequence;   /* of the record at the place */
+    size_t at;
+};
+
+struct change_log {
+    const struct base *base;
+    struct journal *journal;
+    atomic_uint_fast64_t *newest; /* of the changes that readers may see */
+    pthread_mutex_t lock;         /* of what follows */
+    struct bookmark bookmarks[CHANGE_LOG_BOOKMARKS];
+    size_t next_bookmark;
+};
+
+void change_log_init(struct change_log *log, const struct base *base, struct journal *journal,
+                     atomic_uint_fast64_t *newest);
+void change_log_fini(struct change_log *log);
+
+void change_log_fill(struct change_log *log, struct kv_log_page *page);
+
+#endif
