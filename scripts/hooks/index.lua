@@ -73,7 +73,9 @@ function on_expire(key, last_value) move(key, last_value, nil) end
 
 -- ---- going through all ----
 
-local AT_ONCE = 100 -- keys, and members of a list
+local AT_ONCE = 100 -- keys that are read, or members of a list that are looked at, in one step
+local COLLECTED = 10000 -- keys that are read before they are put into their lists
+local WRITTEN = 300 -- keys that are put into a list in one step
 
 local members = {}
 for member in pairs(kv.options) do members[#members + 1] = member end
@@ -98,21 +100,34 @@ local function settle(id, keys, member)
   until next(keys) == nil
 end
 
--- Puts some keys of a prefix into their lists. Returns: the last of them; nil where there were none.
-local function take_in(prefix, after)
-  local lists, last = {}, nil
-  for key, value in kv.scan(prefix, {values = true, limit = AT_ONCE, after = after}) do
+-- Reads some keys of a prefix, and notes what lists they belong into.
+local function collect(progress, prefix)
+  local last
+  for key, value in kv.scan(prefix, {values = true, limit = AT_ONCE, after = progress.after}) do
     last = key
+    progress.collected = progress.collected + 1
     for member, index in pairs(kv.options) do
-      local id = term(value, member) and index .. term(value, member)
-      if id then
-        lists[id] = lists[id] or {member = member, keys = {}}
-        lists[id].keys[key] = true
+      local found = term(value, member)
+      if found then
+        local id = index .. found
+        local list = progress.lists[id] or {member = member, keys = {}}
+        progress.lists[id] = list
+        list.keys[#list.keys + 1] = key
       end
     end
   end
-  for id, list in pairs(lists) do settle(id, list.keys, list.member) end
-  return last
+  progress.after = last
+  if last == nil then progress.prefix = progress.prefix + 1 end
+  progress.is_writing = last == nil or progress.collected >= COLLECTED
+end
+
+-- Puts some of the keys that were read into one of these lists.
+local function write(progress)
+  local id, list = next(progress.lists)
+  local keys = {}
+  for _ = 1, math.min(WRITTEN, #list.keys) do keys[table.remove(list.keys)] = true end
+  settle(id, keys, list.member)
+  if #list.keys == 0 then progress.lists[id] = nil end
 end
 
 -- Takes those out of a list that do not belong into it, of some of its members. Returns: how many.
@@ -145,12 +160,14 @@ end
 
 -- Does some of the work. Returns: how far it is; nil when it is done.
 function on_start(progress)
-  progress = progress or {prefix = 1, member = 1, at = {}}
+  progress = progress or {prefix = 1, lists = {}, collected = 0, member = 1, at = {}}
   local prefix = kv.prefixes[progress.prefix]
   local member = members[progress.member]
-  if prefix then
-    progress.after = take_in(prefix, progress.after)
-    if progress.after == nil then progress.prefix = progress.prefix + 1 end
+  if progress.is_writing and next(progress.lists) then
+    write(progress)
+  elseif prefix then
+    if progress.is_writing then progress.collected = 0 end
+    collect(progress, prefix)
   elseif member then
     progress.at = clean(member, progress.at)
     if progress.at == nil then progress.member, progress.at = progress.member + 1, {} end
