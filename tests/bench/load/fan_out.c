@@ -14,7 +14,7 @@ enum {
 };
 
 static struct fan_out {
-    bool is_redis;
+    enum fan_out_kind kind;
     size_t n_subscribers;
     struct conn *subscribers;
     uint64_t *n_told; /* of each */
@@ -30,7 +30,7 @@ static void append_change(struct kv_buffer *out, uint64_t number)
 {
     char text[160];
     int len;
-    if (fan.is_redis) {
+    if (fan.kind == FAN_OUT_REDIS) {
         len = snprintf(text, sizeof(text), "*3\r\n$7\r\nPUBLISH\r\n$3\r\nfan\r\n$32\r\n%032ju\r\n",
                        (uintmax_t)number);
         kv_buffer_append(out, (struct kv_slice){text, (size_t)len});
@@ -58,19 +58,22 @@ static size_t redis_message_len(const char *bytes, size_t len)
 static size_t message_len(struct kv_slice unread)
 {
     struct kv_slice payload;
-    return fan.is_redis ? redis_message_len(unread.bytes, unread.len)
-                        : ws_frame_len(unread.bytes, unread.len, &payload);
+    return fan.kind == FAN_OUT_REDIS ? redis_message_len(unread.bytes, unread.len)
+                                     : ws_frame_len(unread.bytes, unread.len, &payload);
 }
 
 static void subscribe(struct conn *conn, uint16_t port)
 {
-    if (fan.is_redis) {
+    if (fan.kind == FAN_OUT_REDIS) {
         conn_open(conn, port, "*2\r\n$9\r\nSUBSCRIBE\r\n$3\r\nfan\r\n", ":1\r\n");
         return;
     }
     conn_open(conn, port, ws_hello, "\r\n\r\n");
-    ws_append_frame(&conn->out,
-                    KV_SLICE("{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"key\":\"fan\"}}"));
+    ws_append_frame(
+        &conn->out,
+        fan.kind == FAN_OUT_PREFIX
+            ? KV_SLICE("{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"prefix\":\"fa\"}}")
+            : KV_SLICE("{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"key\":\"fan\"}}"));
     conn_flush(conn);
     struct kv_slice payload;
     while (ws_frame_len(conn_unread(conn).bytes, conn_unread(conn).len, &payload) == 0)
@@ -118,9 +121,12 @@ static void turn_until(int64_t until_us, size_t depth)
     }
 }
 
-void load_fan_out(bool is_redis, const struct load_options *options)
+void load_fan_out(enum fan_out_kind kind, const struct load_options *options)
 {
-    fan.is_redis = is_redis;
+    static const char *const names[] = {[FAN_OUT_KEY] = "fan-out",
+                                        [FAN_OUT_PREFIX] = "fan-out-prefix",
+                                        [FAN_OUT_REDIS] = "fan-out-redis"};
+    fan.kind = kind;
     fan.n_subscribers = options->n_connections;
     fan.subscribers = kv_calloc(fan.n_subscribers, sizeof(struct conn));
     fan.n_told = kv_calloc(fan.n_subscribers, sizeof(uint64_t));
@@ -129,7 +135,7 @@ void load_fan_out(bool is_redis, const struct load_options *options)
         subscribe(&fan.subscribers[i], options->port);
         poller_add(&fan.poller, &fan.subscribers[i]);
     }
-    conn_open(&fan.writer, options->port, is_redis ? NULL : ws_hello, "\r\n\r\n");
+    conn_open(&fan.writer, options->port, kind == FAN_OUT_REDIS ? NULL : ws_hello, "\r\n\r\n");
     poller_add(&fan.poller, &fan.writer);
     int64_t lasting_us = (int64_t)(options->seconds * 1e6);
     turn_until(time_us() + lasting_us / WARM_UP_SHARE, options->depth);
@@ -137,7 +143,6 @@ void load_fan_out(bool is_redis, const struct load_options *options)
     uint64_t before = fan.n_deliveries;
     turn_until(begin_us + lasting_us, options->depth);
     double seconds = (double)(time_us() - begin_us) / 1e6;
-    printf("{\"load\":\"%s\",\"subscribers\":%zu,\"depth\":%zu,\"rate\":%.0f}\n",
-           is_redis ? "fan-out-redis" : "fan-out", fan.n_subscribers, options->depth,
-           (double)(fan.n_deliveries - before) / seconds);
+    printf("{\"load\":\"%s\",\"subscribers\":%zu,\"depth\":%zu,\"rate\":%.0f}\n", names[kind],
+           fan.n_subscribers, options->depth, (double)(fan.n_deliveries - before) / seconds);
 }

@@ -98,6 +98,7 @@ struct load_options {
     struct workload workload;
     size_t background; /* EXPIRY: further keys with a TTL */
     size_t rate;       /* EXPIRY: a second */
+    size_t prefixes;   /* subscriptions that no key of the load matches, held meanwhile */
 };
 
 /* Requests and answers for some seconds. */
@@ -105,7 +106,14 @@ void load_requests(const struct protocol *protocol, const struct load_options *o
 /* Every key once, as fast as it goes. */
 void load_fill(const struct protocol *protocol, const struct load_options *options);
 /* One key with many subscribers; `depth` changes in flight. */
-void load_fan_out(bool is_redis, const struct load_options *options);
+enum fan_out_kind {
+    FAN_OUT_KEY,
+    FAN_OUT_PREFIX, /* they subscribe to a prefix of the key */
+    FAN_OUT_REDIS,
+};
+void load_fan_out(enum fan_out_kind kind, const struct load_options *options);
+/* Subscribes to prefixes; the connections stay open. */
+void load_hold_prefixes(uint16_t port, size_t n);
 /* Keys that expire, and how late their subscriber is told. */
 void load_expiry(const struct load_options *options);
 

@@ -2,8 +2,8 @@
  *   kv_load KIND PORT [name=number …]
  *
  * KIND: a protocol's name (http-get, http-post, webdis-get, ws-get, ws-set), fill, fan-out,
- * fan-out-redis or expiry. Numbers: connections, depth, seconds, keys, value, ttl, spread,
- * background, rate.
+ * fan-out-prefix, fan-out-redis or expiry. Numbers: connections, depth, seconds, keys, value, ttl,
+ * spread, background, rate, prefixes.
  */
 #include <stdlib.h>
 
@@ -19,7 +19,8 @@ static void read_setting(const char *text, struct load_options *options)
 
         {"keys=", &options->workload.n_keys},      {"value=", &options->workload.value_bytes},
         {"background=", &options->background},     {"rate=", &options->rate},
-        {"ttl=", &options->workload.ttl_ms},       {"spread=", &options->workload.spread_ms},
+        {"prefixes=", &options->prefixes},         {"ttl=", &options->workload.ttl_ms},
+        {"spread=", &options->workload.spread_ms},
     };
     if (strncmp(text, "seconds=", 8) == 0) {
         options->seconds = strtod(text + 8, NULL);
@@ -43,9 +44,11 @@ static void run(const char *kind, const struct load_options *options)
     else if (strcmp(kind, "fill") == 0)
         load_fill(protocol_find("ws-set"), options);
     else if (strcmp(kind, "fan-out") == 0)
-        load_fan_out(false, options);
+        load_fan_out(FAN_OUT_KEY, options);
+    else if (strcmp(kind, "fan-out-prefix") == 0)
+        load_fan_out(FAN_OUT_PREFIX, options);
     else if (strcmp(kind, "fan-out-redis") == 0)
-        load_fan_out(true, options);
+        load_fan_out(FAN_OUT_REDIS, options);
     else if (strcmp(kind, "expiry") == 0)
         load_expiry(options);
     else
@@ -64,6 +67,7 @@ int main(int argc, char **argv)
     options.port = (uint16_t)atoi(argv[2]);
     for (int i = 3; i < argc; i++)
         read_setting(argv[i], &options);
+    load_hold_prefixes(options.port, options.prefixes);
     run(argv[1], &options);
     return 0;
 }
