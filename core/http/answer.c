@@ -169,6 +169,23 @@ static char *put_rare(char *at, const struct kv_answer *answer, struct kv_slice 
     return answer->may_retry ? put(at, KV_SLICE("retry-after: 1\r\n")) : at;
 }
 
+static char *put_content_type(char *at, enum kv_content content)
+{
+    switch (content) {
+    case KV_CONTENT_NONE:
+        return at;
+    case KV_CONTENT_PLAIN:
+        return put(at, KV_SLICE("content-type: text/plain; charset=utf-8\r\n"));
+    case KV_CONTENT_EVENTS:
+        return put(at, KV_SLICE("content-type: text/event-stream\r\ncache-control: no-store\r\n"
+                                "x-accel-buffering: no\r\nconnection: close\r\n"));
+    case KV_CONTENT_YAML:
+        return put(at, KV_SLICE("content-type: application/yaml\r\n"));
+    default:
+        return put(at, KV_SLICE("content-type: application/json\r\n"));
+    }
+}
+
 /* `Vary` stands on every answer: a cache must not give one page's to another. */
 char *kv_answer_write_headers(char *at, const struct kv_answer *answer,
                               struct kv_slice allowed_origin)
@@ -182,12 +199,5 @@ char *kv_answer_write_headers(char *at, const struct kv_answer *answer,
         at = put_etag(at, answer->revision);
     if (answer->ttl_left_ms != 0)
         at = put_number(put(at, KV_SLICE("KV-TTL: ")), (uint64_t)answer->ttl_left_ms);
-    if (answer->content == KV_CONTENT_PLAIN)
-        return put(at, KV_SLICE("content-type: text/plain; charset=utf-8\r\n"));
-    if (answer->content == KV_CONTENT_EVENTS)
-        return put(at, KV_SLICE("content-type: text/event-stream\r\ncache-control: no-store\r\n"
-                                "x-accel-buffering: no\r\nconnection: close\r\n"));
-    if (answer->content != KV_CONTENT_NONE)
-        return put(at, KV_SLICE("content-type: application/json\r\n"));
-    return at;
+    return put_content_type(at, answer->content);
 }

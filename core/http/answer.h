@@ -11,6 +11,7 @@ enum kv_content {
     KV_CONTENT_VALUE,  /* {"value":…}, the value being the item's */
     KV_CONTENT_JSON,   /* `text` */
     KV_CONTENT_PLAIN,  /* `text` */
+    KV_CONTENT_YAML,   /* `text` */
     KV_CONTENT_EVENTS, /* Server-Sent Events, which follow as they come */
 };
 

@@ -7,6 +7,7 @@ static const char page[] =
     "  /storage/KEY  a key: GET, HEAD, POST or PUT {\"value\": any, \"ttl\"?: \"10 minutes\"}, "
     "DELETE\n"
     "  /ws           the same and subscriptions, as a WebSocket of JSON messages\n"
+    "  /openapi.yaml, /asyncapi.yaml  all of it, for tools that read OpenAPI and AsyncAPI\n"
     "  /healthz      whether the server lives\n"
     "  /readyz       whether it serves\n";
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fails where a folder includes what it may not, and where files depend on each other in circles
 # (check-files.sh). The layers, from the ground up:
-#   abi <- base <- wire, conf, loop, module; loop <- net, keyspace; net, keyspace <- events, ws; events <- http;
+#   abi <- base <- wire, conf, loop, module; loop <- net, keyspace; net, keyspace <- events, ws; events, web <- http;
 #   keyspace, wire <- protocol <- events, http, ws, script; keyspace <- sink; all <- daemon
 set -eu
 cd "$(dirname "$0")/../.."
@@ -38,6 +38,7 @@ only() {
 }
 
 may base ""
+may web ""
 may wire "base"
 may conf "base"
 may loop "base"
@@ -46,7 +47,7 @@ may keyspace "base loop"
 may protocol "base wire loop keyspace"
 may net "base loop"
 may events "base wire loop keyspace protocol net"
-may http "base wire loop keyspace protocol net events"
+may http "base web wire loop keyspace protocol net events"
 may ws "base wire loop keyspace protocol net"
 may sink "base wire loop keyspace"
 may script "base wire loop keyspace protocol"

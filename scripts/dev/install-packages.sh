@@ -13,7 +13,8 @@ optional="curl libcurl4-openssl-dev libhiredis-dev libmosquitto-dev libnats-dev 
 if [ "$set" != build ]; then
     required="$required clang clang-format clang-tidy cppcheck libclang-rt-14-dev libcmocka-dev
 libjansson-dev"
-    optional="$optional haproxy mosquitto nats-server nginx-light redis-server"
+    optional="$optional chromium chromium-driver haproxy mosquitto nats-server nginx-light python3-jsonschema
+python3-yaml redis-server"
 fi
 if [ "$set" = bench ]; then
     required="$required python3 redis-server redis-tools util-linux valgrind webdis"

@@ -1,0 +1,263 @@
+#!/usr/bin/env python3
+"""Pages in Chromium: EventSource, WebSocket and fetch across origins, allowed and refused; and
+following keys without a gap or a repetition across reloads and lost connections. Prints TAP.
+"""
+import functools
+import http.client
+import http.server
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from cable import Cable
+from webdriver import Browser
+
+ALLOWED, REFUSED = "allowed.example", "refused.example"
+PATIENCE_S = 120
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(condition, text):
+    until = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < until, text
+        time.sleep(0.02)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format, *args):  # pylint: disable=redefined-builtin
+        pass
+
+
+class Pages:
+    """Serves this folder, as the machine of the page."""
+
+    def __init__(self):
+        handler = functools.partial(Quiet, directory=os.path.dirname(os.path.abspath(__file__)))
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def url(self, host, server):
+        return f"http://{host}:{self.port}/page.html?server={server}"
+
+
+class Server:
+    """A KvServer of its own that serves pages of ALLOWED."""
+
+    def __init__(self, pages):
+        self.folder = tempfile.TemporaryDirectory(prefix="kvserver-browser-")
+        self.port = free_port()
+        path = os.path.join(self.folder.name, "kvserver.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(
+                f"listen: [{{host: 127.0.0.1, port: {self.port}}}]\n"
+                f"modules: {os.environ['KV_TEST_MODULES']}\nstorage: {{module: memory}}\n"
+                f"origins: ['http://{ALLOWED}:{pages.port}']\n")
+        self.process = subprocess.Popen([os.environ["KV_SERVER_PROGRAM"], "-c", path],
+                                        stderr=subprocess.DEVNULL)
+        wait_for(self.is_ready, "the server does not become ready")
+
+    def is_ready(self):
+        try:
+            return self.request("GET", "/readyz")[0] == 200
+        except OSError:
+            return False
+
+    def request(self, method, path, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        try:
+            connection.request(method, path, body)
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status, answer.headers
+        finally:
+            connection.close()
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait(PATIENCE_S)
+        self.folder.cleanup()
+
+
+DELETED = "deleted"  # whose revision HTTP does not say
+
+
+class Writer:
+    """Changes keys below a prefix until it is told to stop, and keeps the revisions, or DELETED."""
+
+    def __init__(self, server, prefix):
+        self.revisions = []
+        self.is_stopping = False
+        self.thread = threading.Thread(target=self.run, args=(server, prefix), daemon=True)
+        self.thread.start()
+
+    def run(self, server, prefix):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
+        n = 0
+        while not self.is_stopping:
+            method = "DELETE" if n % 7 == 6 else "PUT"
+            connection.request(method, f"/storage/{prefix}{(n - n // 7) % 5}", json.dumps({"value": n}))
+            answer = connection.getresponse()
+            answer.read()
+            self.revisions.append(DELETED if method == "DELETE"
+                                  else int(answer.getheader("etag").strip('"')))
+            n += 1
+            time.sleep(0.005)
+        connection.close()
+
+    def stop(self):
+        self.is_stopping = True
+        self.thread.join()
+        return self.revisions
+
+    def await_more(self, n=50):
+        target = len(self.revisions) + n
+        wait_for(lambda: len(self.revisions) >= target, "the writer does not get on")
+
+
+class Report:
+    def __init__(self):
+        self.n = 0
+        self.n_failed = 0
+
+    def check(self, name, test):
+        self.n += 1
+        try:
+            test()
+            print(f"ok {self.n} - {name}", flush=True)
+        except AssertionError as fault:
+            self.n_failed += 1
+            print(f"not ok {self.n} - {name}\n#   {fault}", flush=True)
+
+
+def expect(got, expected):
+    assert got == expected, f"expected {expected}, got {got}"
+
+
+def test_origins(report, browser, pages, server):
+    address = f"localhost:{server.port}"
+
+    def reads(host, expected):
+        browser.open(pages.url(host, address))
+        expect(browser.run("return tryEvents()"), "synced" if expected else "error")
+        expect(browser.run("return trySocket()"), "open kvserver.v1" if expected else "error")
+
+    def writes(host, is_allowed):
+        browser.open(pages.url(host, address))
+        answer = browser.run("return tryFetch('PUT', '/storage/page', '{\"value\": 1}',"
+                             " {'If-None-Match': '*', 'Content-Type': 'application/json'})")
+        if not is_allowed:
+            expect(answer, "error")
+            expect(server.request("GET", "/storage/page")[0], 204)
+            return
+        expect(answer["status"], 202)
+        assert answer["etag"], "the page does not see the ETag"
+        expect(browser.run("return tryFetch('GET', '/storage/page')")["body"], '{"value":1}')
+        patched = browser.run("return tryFetch('PATCH', '/storage/page', '{\"increment\": 2}')")
+        expect(patched["body"], '{"value":3}')
+        listed = browser.run("return tryFetch('GET', '/storage?prefix=page')")
+        expect(listed["status"], 200)
+
+    report.check("a page of another origin reads and subscribes to nothing",
+                 lambda: reads(REFUSED, False))
+    report.check("a page of another origin writes nothing", lambda: writes(REFUSED, False))
+    report.check("a page whose origin is listed reads by EventSource and WebSocket",
+                 lambda: reads(ALLOWED, True))
+    report.check("a page whose origin is listed writes", lambda: writes(ALLOWED, True))
+
+
+def test_following(report, browser, pages, server):
+    cable = Cable(server.port)
+    browser.open(pages.url(ALLOWED, f"localhost:{cable.port}"))
+    writer = None
+
+    def record(way):
+        return browser.run("return seen[arguments[0]]", way)
+
+    def is_synced():
+        return all(record(way).get("mark") for way in ("socket", "events"))
+
+    def follow():
+        browser.run("followBySocket('p/'); followByEvents('p/')")
+
+    def told(way):
+        changes = record(way)["changes"]
+        assert sorted(changes, key=lambda change: change["revision"]) == changes, "out of order"
+        return [DELETED if change["reason"] == "delete" else change["revision"]
+                for change in changes]
+
+    def begin():
+        nonlocal writer
+        follow()
+        wait_for(is_synced, "`synced` does not come")
+        writer = Writer(server, "p/")
+
+    def reload():
+        for _ in range(5):
+            writer.await_more()
+            browser.reload()
+            follow()
+
+    def lose_connections():
+        for _ in range(5):
+            opened = [record(way)["opened"] for way in ("socket", "events")]
+            writer.await_more()
+            browser.set_offline(True)
+            cable.pull()
+            writer.await_more()
+            cable.plug()
+            browser.set_offline(False)
+            wait_for(lambda: all(record(way)["opened"] > n for way, n in
+                                 zip(("socket", "events"), opened)), "the page does not come back")
+
+    def end():
+        writer.await_more()
+        revisions = writer.stop()
+        for way in ("socket", "events"):
+            wait_for(lambda way=way: len(told(way)) >= len(revisions),
+                     f"{way}: the last changes do not arrive")
+            expect(record(way)["resets"], 0)
+            assert told(way) == revisions, f"{way}: not what was written"
+
+    report.check("a page follows a prefix", begin)
+    if writer is not None:
+        report.check("it goes on after reloads", reload)
+        report.check("it goes on after its connections were lost", lose_connections)
+        report.check("each change has come once, in order, both ways", end)
+    cable.close()
+
+
+def main():
+    if shutil.which("chromedriver") is None:
+        print("1..0 # SKIP there is no chromedriver (Debian: chromium-driver)")
+        return 77
+    pages = Pages()
+    server = Server(pages)
+    report = Report()
+    try:
+        browser = Browser()
+        try:
+            test_origins(report, browser, pages, server)
+            test_following(report, browser, pages, server)
+        finally:
+            browser.close()
+    finally:
+        server.end()
+    print(f"1..{report.n}")
+    return 1 if report.n_failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""As much of WebDriver (W3C) as the browser test needs: Chromium, without a window, by chromedriver."""
+import http.client
+import json
+import re
+import subprocess
+
+
+class Browser:
+    """One browser with one page. Names that end in `.example` lead to this machine."""
+
+    def __init__(self):
+        self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True)
+        for line in self.driver.stdout:
+            started = re.search(r"started successfully on port (\d+)", line)
+            if started:
+                self.port = int(started.group(1))
+                break
+        else:
+            raise SystemExit("chromedriver ended before it listened")
+        arguments = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
+                     "--host-resolver-rules=MAP *.example 127.0.0.1"]
+        self.session = ""
+        self.session = self.call("POST", "", {"capabilities": {"alwaysMatch": {
+            "browserName": "chrome", "goog:chromeOptions": {"args": arguments}}}})["sessionId"]
+        self.call("POST", "/timeouts", {"script": 120000, "pageLoad": 120000})
+
+    def call(self, method, path, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=180)
+        try:
+            prefix = f"/session/{self.session}" if self.session else "/session"
+            connection.request(method, prefix + path, None if body is None else json.dumps(body),
+                               {"Content-Type": "application/json"})
+            value = json.loads(connection.getresponse().read())["value"]
+        finally:
+            connection.close()
+        if isinstance(value, dict) and "error" in value:
+            raise AssertionError(f"{path}: {value['error']}: {value['message'].splitlines()[0]}")
+        return value
+
+    def open(self, url):
+        self.call("POST", "/url", {"url": url})
+
+    def reload(self):
+        self.call("POST", "/refresh", {})
+
+    def run(self, script, *arguments):
+        """Runs the body of a function in the page, and returns its result, promises resolved."""
+        return self.call("POST", "/execute/sync", {"script": script, "args": list(arguments)})
+
+    def set_offline(self, is_offline):
+        """What the page is told (`navigator.onLine`) and may fetch; open connections stay."""
+        self.call("POST", "/chromium/network_conditions", {"network_conditions": {
+            "offline": is_offline, "latency": 0, "download_throughput": -1,
+            "upload_throughput": -1}})
+
+    def close(self):
+        try:
+            self.call("DELETE", "")
+        finally:
+            self.driver.terminate()
+            self.driver.wait(60)
+            self.driver.stdout.close()

@@ -1,0 +1,392 @@
+#!/usr/bin/env python3
+"""Holds the running server against openapi.yaml and asyncapi.yaml.
+
+Every request below is made; its answer must be described: the status of the operation, the media
+type of the status, and the schema of the media type. In turn every operation, and every status
+that a client can bring about at will, must have been seen. The same for the messages of the
+WebSocket. Prints TAP.
+"""
+import base64
+import http.client
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+try:
+    import jsonschema
+    import yaml
+except ImportError as missing:
+    print(f"1..0 # SKIP {missing}")
+    sys.exit(77)
+
+# Statuses that need a server in trouble, or another store; other tests bring these about.
+UNSEEN = {"503", "507"}
+UNSEEN_AT = {("/storage", "get", "409")}
+
+
+class Server:
+    """A server of its own, with a small limit of values."""
+
+    def __init__(self, program, modules):
+        self.folder = tempfile.TemporaryDirectory(prefix="kvserver-documents-")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.write("hook.lua", 'function before_set() kv.refuse("not this one") end\n'
+                   'function before_delete() kv.refuse("not this one") end\n')
+        path = self.write(
+            "kvserver.yaml",
+            f"listen: [{{host: 127.0.0.1, port: {self.port}}}]\n"
+            f"modules: {modules}\nstorage: {{module: memory}}\n"
+            "scripts: [{file: hook.lua, prefixes: [refused/]}]\n"
+            "limits: {key: 1KiB, value: 64KiB, message: 128KiB}\n")
+        self.log = open(os.path.join(self.folder.name, "log"), "w+", encoding="utf-8")
+        self.process = subprocess.Popen([program, "-c", path], stderr=self.log)
+        self.await_ready()
+
+    def write(self, name, text):
+        path = os.path.join(self.folder.name, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def await_ready(self):
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            try:
+                if self.request("GET", "/readyz")[0] == 200:
+                    return
+            except OSError:
+                time.sleep(0.02)  # there is nothing to wait on before it listens
+        self.log.seek(0)
+        raise SystemExit(f"the server does not become ready: {self.log.read()}")
+
+    def request(self, method, path, body=None, headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            is_stream = (answer.getheader("content-type") or "").startswith("text/event-stream")
+            return answer.status, answer.headers, b"" if is_stream else answer.read()
+        finally:
+            connection.close()
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait(60)
+        self.folder.cleanup()
+
+
+class Document:
+    """A document with references, as the server gives it out."""
+
+    def __init__(self, server, path):
+        status, headers, body = server.request("GET", path)
+        assert status == 200 and headers["content-type"] == "application/yaml", (path, status)
+        self.root = yaml.safe_load(body)
+        self.resolver = jsonschema.RefResolver("", self.root)
+
+    def resolve(self, node):
+        while "$ref" in node:
+            node = self.resolver.resolve(node["$ref"])[1]
+        return node
+
+    def validate(self, value, schema):
+        jsonschema.Draft202012Validator(schema, resolver=self.resolver).validate(value)
+
+    def all_references(self):
+        return self.references(self.root)
+
+    def references(self, node):
+        if isinstance(node, dict):
+            if isinstance(node.get("$ref"), str):
+                yield node["$ref"]
+            children = node.values()
+        else:
+            children = node if isinstance(node, list) else []
+        for child in children:
+            yield from self.references(child)
+
+
+class Report:
+    """Test points, as TAP has them."""
+
+    def __init__(self):
+        self.n = 0
+        self.n_failed = 0
+
+    def check(self, name, test):
+        self.n += 1
+        try:
+            test()
+            print(f"ok {self.n} - {name}", flush=True)
+        except Exception as fault:  # pylint: disable=broad-except
+            self.n_failed += 1
+            text = str(fault).strip().replace("\n", "\n#   ")
+            print(f"not ok {self.n} - {name}\n#   {type(fault).__name__}: {text}", flush=True)
+
+
+# ---- HTTP ----
+
+SET = json.dumps({"value": {"name": "Ada"}, "ttl": "1 hour"})
+MERGE = {"Content-Type": "application/merge-patch+json"}
+ELSEWHERE = {"Origin": "https://elsewhere.example"}
+LONG = "x" * 2000
+
+
+def requests(revision):
+    """(path of the document, method, path, body, headers, status)"""
+    key, etag = "/storage/{key}", {"If-Match": f'"{revision}"'}
+    never = {"If-Match": '"1"'}
+    long_body = json.dumps({"value": "y" * 200000})
+    return [
+        (key, "GET", "/storage/ada", None, {}, 200),
+        (key, "GET", "/storage/nobody", None, {}, 204),
+        (key, "GET", "/storage/ada", None, {"If-None-Match": f'"{revision}"'}, 304),
+        (key, "GET", "/storage/%ff", None, {}, 400),
+        (key, "GET", "/storage/ada", None, never, 412),
+        (key, "GET", "/storage/" + LONG, None, {}, 414),
+        (key, "HEAD", "/storage/ada", None, {}, 200),
+        (key, "HEAD", "/storage/nobody", None, {}, 204),
+        (key, "HEAD", "/storage/ada", None, {"If-None-Match": "*"}, 304),
+        (key, "HEAD", "/storage/%f", None, {}, 400),
+        (key, "HEAD", "/storage/ada", None, never, 412),
+        (key, "HEAD", "/storage/" + LONG, None, {}, 414),
+        (key, "POST", "/storage/ada", SET, etag, 202),
+        (key, "POST", "/storage/ada", '{"value": 1, "ttl": "soon"}', {}, 400),
+        (key, "POST", "/storage/refused/1", SET, {}, 403),
+        (key, "POST", "/storage/ada", SET, ELSEWHERE, 403),
+        (key, "POST", "/storage/ada", SET, never, 412),
+        (key, "POST", "/storage/ada", long_body, {}, 413),
+        (key, "POST", "/storage/" + LONG, SET, {}, 414),
+        (key, "PUT", "/storage/new", SET, {"If-None-Match": "*"}, 202),
+        (key, "PUT", "/storage/new", "[]", {}, 400),
+        (key, "PUT", "/storage/refused/1", SET, {}, 403),
+        (key, "PUT", "/storage/new", SET, {"If-None-Match": "*"}, 412),
+        (key, "PUT", "/storage/new", long_body, {}, 413),
+        (key, "PUT", "/storage/" + LONG, SET, {}, 414),
+        (key, "PATCH", "/storage/visits", '{"increment": 2, "ttl": "1 day"}', {}, 200),
+        (key, "PATCH", "/storage/ada", '{"city": "Paris", "name": null}', MERGE, 200),
+        (key, "PATCH", "/storage/ada", '{"ttl": "2 hours"}', {}, 202),
+        (key, "PATCH", "/storage/ada", "{}", {}, 400),
+        (key, "PATCH", "/storage/refused/1", '{"increment": 1}', {}, 403),
+        (key, "PATCH", "/storage/nobody", '{"ttl": 5000}', {}, 404),
+        (key, "PATCH", "/storage/ada", '{"increment": 1}', {}, 409),
+        (key, "PATCH", "/storage/ada", '{"a": 1}', MERGE | never, 412),
+        (key, "PATCH", "/storage/ada", long_body, MERGE, 413),
+        (key, "PATCH", "/storage/" + LONG, '{"increment": 1}', {}, 414),
+        (key, "DELETE", "/storage/new", None, {}, 200),
+        (key, "DELETE", "/storage/%zz", None, {}, 400),
+        (key, "DELETE", "/storage/refused/1", None, {}, 403),
+        (key, "DELETE", "/storage/ada", None, never, 412),
+        (key, "DELETE", "/storage/" + LONG, None, {}, 414),
+        ("/storage", "GET", "/storage?prefix=&limit=1&values=true", None, {}, 200),
+        ("/storage", "GET", "/storage?delimiter=/", None, {}, 200),
+        ("/storage", "GET", "/storage?count=true", None, {}, 200),
+        ("/storage", "GET", "/storage?limit=0", None, {}, 400),
+        ("/batch", "POST", "/batch", json.dumps(
+            [{"type": "set", "payload": {"key": "a", "value": 1}},
+             {"type": "get", "id": 1, "payload": {"key": "a"}},
+             {"type": "nonsense"}]), {}, 200),
+        ("/batch", "POST", "/batch", "{}", {}, 400),
+        ("/batch", "POST", "/batch", "[]", ELSEWHERE, 403),
+        ("/batch", "POST", "/batch", "[" + "{}," * 10000 + "{}]", {}, 413),
+        ("/events", "GET", "/events?key=ada&initial=true", None, {}, 200),
+        ("/events", "GET", "/events", None, {}, 400),
+        ("/ws", "GET", "/ws", None, {}, 426),
+        ("/ws", "GET", "/ws", None, upgrade(), 101),
+        ("/ws", "GET", "/ws", None, upgrade() | ELSEWHERE, 403),
+        ("/ws", "GET", "/ws", None, upgrade() | {"Sec-WebSocket-Key": "short"}, 400),
+        ("/", "GET", "/", None, {}, 200),
+        ("/healthz", "GET", "/healthz", None, {}, 200),
+        ("/readyz", "GET", "/readyz", None, {}, 200),
+        ("/openapi.yaml", "GET", "/openapi.yaml", None, {}, 200),
+        ("/asyncapi.yaml", "GET", "/asyncapi.yaml", None, {}, 200),
+    ]
+
+
+def upgrade():
+    return {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": base64.b64encode(b"0123456789abcdef").decode()}
+
+
+def hold(document, operation, status, headers, body):
+    """The answer is as the document says."""
+    described = document.resolve(operation["responses"][str(status)])
+    for name, header in described.get("headers", {}).items():
+        value = headers.get(name)
+        if value is not None:
+            document.validate(value, document.resolve(header)["schema"])
+    content = described.get("content")
+    if content is None:
+        assert not body, f"a body that is not described: {body!r}"
+        return
+    media_type = headers["content-type"]
+    assert media_type in content, f"{media_type} is not described"
+    if media_type == "application/json":
+        document.validate(json.loads(body), content[media_type]["schema"])
+
+
+def test_http(report, server):
+    document = Document(server, "/openapi.yaml")
+    report.check("references of /openapi.yaml lead somewhere",
+                 lambda: [document.resolve({"$ref": name}) for name in document.all_references()])
+    server.request("POST", "/storage/ada", SET)
+    revision = server.request("GET", "/storage/ada")[1]["etag"].strip('"')
+    seen = set()
+
+    def make(place, method, path, body, headers, expected):
+        operation = document.root["paths"][place][method.lower()]
+        status, answered, text = server.request(method, path, body, headers)
+        assert status == expected, f"got {status}: {text[:200]!r}"
+        seen.add((place, method.lower(), str(status)))
+        hold(document, operation, status, answered, text)
+
+    for place, method, path, body, headers, status in requests(revision):
+        name = path if len(path) < 60 else path[:20] + "…"
+        report.check(f"{method} {name} is answered {status}, as described",
+                     lambda args=(place, method, path, body, headers, status): make(*args))
+
+    described = {(place, method, status)
+                 for place, item in document.root["paths"].items()
+                 for method, operation in item.items() if method != "parameters"
+                 for status in operation["responses"] if status not in UNSEEN} - UNSEEN_AT
+
+    def all_seen():
+        assert described == seen, f"not seen: {sorted(described - seen)}"
+    report.check("every status that is described was seen", all_seen)
+
+
+# ---- WebSocket ----
+
+class WebSocket:
+    """As much of RFC 6455 as short messages need."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        lines = ["GET /ws HTTP/1.1", "Host: localhost"]
+        lines += [f"{name}: {value}" for name, value in upgrade().items()]
+        self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        self.input = self.socket.makefile("rb")
+        assert b" 101 " in self.input.readline()
+        while self.input.readline() != b"\r\n":
+            pass
+
+    def send(self, message):
+        text = json.dumps(message).encode()
+        assert len(text) < 65536
+        length = (struct.pack("!B", 0x80 | len(text)) if len(text) < 126
+                  else struct.pack("!BH", 0x80 | 126, len(text)))
+        mask = b"\1\2\3\4"
+        masked = bytes(byte ^ mask[i % 4] for i, byte in enumerate(text))
+        self.socket.sendall(b"\x81" + length + mask + masked)
+
+    def receive(self):
+        while True:
+            first, length = self.input.read(2)
+            if length == 126:
+                length = struct.unpack("!H", self.input.read(2))[0]
+            payload = self.input.read(length)
+            if first == 0x81:
+                return json.loads(payload)
+            assert first in (0x89, 0x8a), f"a frame that begins with {first:#x}"
+
+    def close(self):
+        self.input.close()
+        self.socket.close()
+
+
+# What is sent, and the names in the document of what comes then.
+EXCHANGES = [
+    ({"type": "hello", "id": 1}, ["welcome"]),
+    ({"type": "set", "id": 2, "payload": {"key": "ws/a", "value": [1], "ttl": "1 hour"}}, ["ok"]),
+    ({"type": "get", "payload": {"key": "ws/a"}}, ["value"]),
+    ({"type": "get", "id": "x", "payload": {"key": "ws/a", "meta": True}}, ["value"]),
+    ({"type": "get", "payload": {"key": "ws/none", "meta": True}}, ["noValue"]),
+    ({"type": "touch", "id": 3, "payload": {"key": "ws/a", "ttl": 60000}}, ["ok"]),
+    ({"type": "touch", "payload": {"key": "ws/none", "ttl": 60000}}, ["noValue"]),
+    ({"type": "increment", "payload": {"key": "ws/n", "by": 2, "ttl": "1 day"}}, ["value"]),
+    ({"type": "increment", "payload": {"key": "ws/a"}}, ["error"]),
+    ({"type": "merge", "id": 4, "payload": {"key": "ws/m", "patch": {"a": 1}}}, ["value"]),
+    ({"type": "set", "id": 5,
+      "payload": {"key": "ws/l", "value": 1, "ttl": "30s", "while_connected": True}}, ["ok"]),
+    ({"type": "subscribe", "id": 6, "payload": {"key": "ws/a", "initial": True}},
+     ["ok", "value", "synced"]),
+    ({"type": "subscribe", "payload": {"key": "ws/none", "initial": True, "meta": True}},
+     ["noValue", "synced"]),
+    ({"type": "subscribe", "id": 7, "payload": {"prefix": "ws/p/", "meta": True}}, ["ok"]),
+    ({"type": "set", "payload": {"key": "ws/p/1", "value": 1, "ttl": "1 hour"}}, ["value"]),
+    ({"type": "delete", "payload": {"key": "ws/p/1"}}, ["noValue"]),
+    ({"type": "subscribe", "payload": {"prefix": "ws/q/", "since": 1, "epoch": "another"}},
+     ["reset", "synced"]),
+    ({"type": "unsubscribe", "id": 8, "payload": {"prefix": "ws/p/"}}, ["ok"]),
+    ({"type": "delete", "id": 9, "payload": {"key": "ws/a"}}, {"ok", "noValue"}),
+    ({"type": "nonsense", "id": 10}, ["error"]),
+]
+
+
+def test_websocket(report, server):
+    document = Document(server, "/asyncapi.yaml")
+    messages = document.root["components"]["messages"]
+    report.check("references of /asyncapi.yaml lead somewhere",
+                 lambda: [document.resolve({"$ref": name}) for name in document.all_references()])
+    for name, message in messages.items():
+        for example in message.get("examples", []):
+            report.check(f"an example of {name} is as described",
+                         lambda args=(example["payload"], message["payload"]):
+                         document.validate(*args))
+    connection = WebSocket(server.port)
+    seen = set()
+
+    def receive(names):
+        answer = connection.receive()
+        for name in names:
+            if answer["type"] == document.resolve(messages[name])["name"]:
+                document.validate(answer, messages[name]["payload"])
+                seen.add(name)
+                return name
+        raise AssertionError(f"expected {names}, got {answer}")
+
+    def exchange(message, expected):
+        if message["type"] != "nonsense":
+            document.validate(message, messages[message["type"]]["payload"])
+            seen.add(message["type"])
+        connection.send(message)
+        if isinstance(expected, set):  # in any order
+            left = set(expected)
+            while left:
+                left.remove(receive(left))
+            return
+        for name in expected:
+            receive([name])
+
+    for message, expected in EXCHANGES:
+        report.check(f"{message['type']} {json.dumps(message.get('payload'))} is answered"
+                     f" {', '.join(sorted(expected))}",
+                     lambda args=(message, expected): exchange(*args))
+    connection.close()
+
+    def all_seen():
+        assert seen == set(messages), f"not seen: {sorted(set(messages) - seen)}"
+    report.check("every message that is described was seen", all_seen)
+
+
+def main():
+    server = Server(os.environ["KV_SERVER_PROGRAM"], os.environ["KV_TEST_MODULES"])
+    report = Report()
+    try:
+        test_http(report, server)
+        test_websocket(report, server)
+    finally:
+        server.end()
+    print(f"1..{report.n}")
+    return 1 if report.n_failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
