@@ -9,8 +9,8 @@
 
 #include "served.h"
 
-static const int statuses[] = {100, 101, 200, 202, 204, 304, 400, 403, 404,
-                               405, 412, 413, 414, 417, 426, 501, 503, 507};
+static const int statuses[] = {100, 101, 200, 202, 204, 304, 400, 403, 404, 405,
+                               409, 412, 413, 414, 417, 426, 501, 503, 507};
 
 static bool is_known(int status)
 {

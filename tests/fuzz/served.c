@@ -117,11 +117,15 @@ static void make_server(bool has_fast_path)
         .max_depth = 64,
         .max_pending = 16,
         .max_unsent_bytes = 8192,
+        .max_batch = 16,
+        .hello = {.version = "0"},
         .has_fast_path = has_fast_path,
         .hosts = hosts,
         .n_hosts = 3,
     };
     static const struct kv_ws_config ws = {
+        .hello = {.version = "0"},
+        .max_leases = 4,
         .max_key_bytes = 4096,
         .max_value_bytes = 4096,
         .max_message_bytes = 16384,
