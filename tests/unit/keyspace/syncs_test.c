@@ -480,6 +480,10 @@ static void resuming_again_and_again_misses_and_repeats_nothing(void **state)
         if (turn % 40 != 0)
             continue;
         kv_client_close(other);
+        for (int missed = 0; missed < 20; missed++) { /* more than a page of the log has */
+            write_some(20);
+            turn_one();
+        }
         if (!returns
                  .is_synced) /* it has no mark beyond the last one: what came since comes again */
             while (returns.n_history > 0 && returns.history[returns.n_history - 1] > returns.mark)
