@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <dirent.h>
+#include <sched.h>
+#include <stdio.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -267,10 +269,33 @@ struct held {
     size_t n;
 };
 
+static bool is_asleep(pid_t program, pid_t thread)
+{
+    char path[64];
+    char state = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", program, thread);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    bool is_read = fscanf(file, "%*d (%*[^)]) %c", &state) == 1;
+    fclose(file);
+    return is_read && state == 'S';
+}
+
+/* One that is at work may have a lock, of the allocator for instance, that the end needs. */
+static void await_sleep(pid_t program, pid_t thread)
+{
+    int64_t until = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    while (!is_asleep(program, thread)) {
+        assert_true(kv_test_now_ms() < until);
+        sched_yield();
+    }
+}
+
 /* Returns: whether that is allowed. */
-static bool hold(struct held *held, pid_t thread)
+static bool hold(struct held *held, pid_t program, pid_t thread)
 {
     assert_true(held->n < sizeof(held->threads) / sizeof(held->threads[0]));
+    await_sleep(program, thread);
     if (ptrace(PTRACE_SEIZE, thread, NULL, NULL) != 0)
         return false;
     assert_int_equal(ptrace(PTRACE_INTERRUPT, thread, NULL, NULL), 0);
@@ -289,7 +314,8 @@ static bool hold_loops(const struct kv_test_server *server, struct held *held)
     assert_non_null(threads);
     for (struct dirent *entry; is_held && (entry = readdir(threads)) != NULL;) {
         pid_t thread = atoi(entry->d_name);
-        is_held = thread == 0 || thread == server->program.pid || hold(held, thread);
+        is_held =
+            thread == 0 || thread == server->program.pid || hold(held, server->program.pid, thread);
     }
     closedir(threads);
     return is_held;
