@@ -18,7 +18,7 @@ enum {
     FIRST_CHUNKS = 8,
     LONG_VALUES = 16,     /* a value above this part of the log's size is not kept */
     MOST_LOOKED_AT = 512, /* entries, for one page */
-    MOST_TIDIED = 256,    /* entries, in one turn */
+    MOST_TIDIED = 256,    /* entries, at a time */
     TIDY_INTERVAL_MS = 100
 };
 
@@ -200,6 +200,31 @@ static void release(struct kv_change_log *log, struct entry *entries, uint32_t n
     }
 }
 
+/* Returns: how many entries were appended since the last time. */
+static uint64_t begin_tidying(struct kv_change_log *log, int64_t at_ms)
+{
+    pthread_mutex_lock(&log->lock);
+    drop_old(log, at_ms);
+    uint64_t n_new = log->end - log->tidied_end;
+    log->tidied_end = log->end;
+    pthread_mutex_unlock(&log->lock);
+    return n_new;
+}
+
+/* Returns: how many entries were released. */
+static uint32_t release_some(struct kv_change_log *log, int64_t at_ms)
+{
+    struct entry entries[MOST_TIDIED];
+    pthread_mutex_lock(&log->lock);
+    uint32_t n = take_dropped(log, entries);
+    atomic_store(&log->tidy_at_ms, next_ms(log, at_ms));
+    pthread_mutex_unlock(&log->lock);
+    release(log, entries, n);
+    return n;
+}
+
+/* A turn may append more entries than are released at a time, and each may push an old one out. So
+ * at least as many are released as were appended, or dropped entries would pile up. */
 void kv_change_log_tidy(struct kv_change_log *log)
 {
     if (atomic_load_explicit(&log->tidy_at_ms, memory_order_relaxed) == INT64_MAX)
@@ -207,13 +232,12 @@ void kv_change_log_tidy(struct kv_change_log *log)
     int64_t at_ms = now_ms(log);
     if (atomic_load(&log->tidy_at_ms) > at_ms)
         return;
-    struct entry entries[MOST_TIDIED];
-    pthread_mutex_lock(&log->lock);
-    drop_old(log, at_ms);
-    uint32_t n = take_dropped(log, entries);
-    atomic_store(&log->tidy_at_ms, next_ms(log, at_ms));
-    pthread_mutex_unlock(&log->lock);
-    release(log, entries, n);
+    uint64_t n_new = begin_tidying(log, at_ms), n_released = 0;
+    uint32_t n;
+    do {
+        n = release_some(log, at_ms);
+        n_released += n;
+    } while (n == MOST_TIDIED && n_released < n_new);
 }
 
 void kv_change_log_fini(struct kv_change_log *log)

@@ -36,6 +36,7 @@ struct kv_change_log {
     size_t n_chunks;              /* a power of two, or 0 */
     uint64_t unreleased;          /* the first that was dropped and is not released */
     uint64_t first, end;          /* those that are there */
+    uint64_t tidied_end;          /* `end`, when the log was last tidied */
     uint64_t bytes;               /* of those */
 };
 
@@ -65,7 +66,8 @@ static inline bool kv_change_log_is_running(const struct kv_change_log *log)
 void kv_change_log_read(struct kv_change_log *log, struct kv_log_page *page);
 void kv_change_log_release(struct kv_change_log *log, struct kv_log_entry *entry);
 
-/* Drops what is too old and releases what was dropped, a bounded number of entries. On a loop. */
+/* Drops entries that are too old, a bounded number, and releases dropped ones: at least as many as
+ * were appended since the last call, so that they cannot pile up. On a loop. */
 void kv_change_log_tidy(struct kv_change_log *log);
 
 /* When kv_change_log_tidy() has to be called at the latest; INT64_MAX: not for now. Sequentially

@@ -179,6 +179,24 @@ static void the_log_stays_within_its_size(void **state)
     kv_log_reads_leave(reads());
 }
 
+static void dropped_entries_are_released_as_fast_as_others_come(void **state)
+{
+    (void)state;
+    enum {
+        PER_TURN = 1000,
+        TURNS = 20
+    };
+    open_and_join();
+    struct kv_change_log *log = reads()->log;
+    for (uint64_t i = 1; i <= PER_TURN * TURNS; i++) {
+        told_store_tell(&rig, START + i, "a", "v");
+        if (i % PER_TURN == 0)
+            kv_change_log_tidy(log);
+    }
+    assert_in_range(log->first - log->unreleased, 0, PER_TURN);
+    kv_log_reads_leave(reads());
+}
+
 static void changes_older_than_the_age_are_dropped_while_nothing_happens(void **state)
 {
     (void)state;
@@ -320,6 +338,7 @@ int main(void)
         TEST(changes_before_the_log_began_are_trimmed),
         TEST(revisions_that_were_never_given_out_are_trimmed),
         TEST(the_log_stays_within_its_size),
+        TEST(dropped_entries_are_released_as_fast_as_others_come),
         TEST(changes_older_than_the_age_are_dropped_while_nothing_happens),
         TEST(the_log_goes_on_for_its_age_after_the_last_has_left),
         TEST(a_long_value_comes_back_as_the_newest_state_and_only_then),
