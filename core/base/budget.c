@@ -69,11 +69,6 @@ void kv_budget_destroy(struct kv_budget *budget)
     free(budget);
 }
 
-size_t kv_budget_limit(const struct kv_budget *budget)
-{
-    return budget->limit;
-}
-
 size_t kv_budget_reserve(const struct kv_budget *budget)
 {
     return budget->limit / RESERVE;

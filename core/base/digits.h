@@ -1,5 +1,5 @@
 /*
- * Digits: whole numbers written in decimal, and what a hexadecimal digit stands for.
+ * Digits: whole numbers written in decimal, hexadecimal digits, and bytes that are percent-encoded.
  */
 #ifndef KV_BASE_DIGITS_H
 #define KV_BASE_DIGITS_H
@@ -25,6 +25,16 @@ static inline int kv_digits_hex(char byte)
     if (byte >= 'A' && byte <= 'F')
         return byte - 'A' + 10;
     return -1;
+}
+
+/* at: stands on the `%` of a percent-encoded byte. Returns: the byte; -1 where it is broken. */
+static inline int kv_digits_percent(const char *at, const char *end)
+{
+    if (end - at < 3)
+        return -1;
+    int high = kv_digits_hex(at[1]);
+    int low = kv_digits_hex(at[2]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
 #endif

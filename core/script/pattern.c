@@ -434,16 +434,6 @@ static struct matcher matcher_of(lua_State *lua, struct kv_slice subject, struct
         .lua = lua, .begin = subject.bytes, .end = subject.bytes + subject.len, .match = match};
 }
 
-bool kv_pattern_matches(lua_State *lua, const struct kv_pattern *pattern, struct kv_slice subject,
-                        const char *at, struct kv_match *ret)
-{
-    struct matcher matcher = matcher_of(lua, subject, ret);
-    ret->from = at;
-    ret->to = match_rest(&matcher, pattern->items, at);
-    kv_budget_charge(lua, matcher.n_steps * WORK_A_STEP);
-    return ret->to != NULL;
-}
-
 bool kv_pattern_find(lua_State *lua, const struct kv_pattern *pattern, struct kv_slice subject,
                      const char *at, struct kv_match *ret)
 {

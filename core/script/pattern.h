@@ -65,11 +65,8 @@ struct kv_match {
 void kv_pattern_push(lua_State *lua, struct kv_slice text, bool may_be_anchored,
                      struct kv_pattern *ret);
 
-/* Whether the pattern matches at this place of the subject. Raises where the budget is spent. */
-bool kv_pattern_matches(lua_State *lua, const struct kv_pattern *pattern, struct kv_slice subject,
-                        const char *at, struct kv_match *ret);
-
-/* The same at this place, or the first after it; only there where the pattern is anchored. */
+/* Whether the pattern matches at this place of the subject, or at a later one; only here where it
+ * is anchored. Raises where the budget is spent. */
 bool kv_pattern_find(lua_State *lua, const struct kv_pattern *pattern, struct kv_slice subject,
                      const char *at, struct kv_match *ret);
 

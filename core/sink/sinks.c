@@ -123,8 +123,3 @@ void kv_sinks_close(struct kv_sinks *sinks)
     free(sinks->runners);
     free(sinks);
 }
-
-struct kv_sink_counts kv_sinks_count(struct kv_sinks *sinks, size_t i)
-{
-    return kv_sink_runner_count(&sinks->runners[i]);
-}

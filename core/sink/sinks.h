@@ -60,7 +60,4 @@ bool kv_sinks_end(struct kv_sinks *sinks);
 /* Accepts NULL, and one that was not started. */
 void kv_sinks_close(struct kv_sinks *sinks);
 
-/* Threads: any. */
-struct kv_sink_counts kv_sinks_count(struct kv_sinks *sinks, size_t i);
-
 #endif

@@ -9,16 +9,6 @@
 
 static const char NOT_UTF8[] = "bytes that are not UTF-8";
 
-/* at: stands on a `%`. Returns: the byte, or -1. */
-static int read_escape(const char *at, const char *end)
-{
-    if (end - at < 3)
-        return -1;
-    int high = kv_digits_hex(at[1]);
-    int low = kv_digits_hex(at[2]);
-    return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
-
 /* Writes at most as many bytes as `escaped` has. Returns: NULL, or where an escape is broken. */
 static const char *decode(struct kv_slice escaped, char *to, size_t *ret_len)
 {
@@ -27,7 +17,7 @@ static const char *decode(struct kv_slice escaped, char *to, size_t *ret_len)
     char *from = to;
     while (at < end) {
         int byte = (unsigned char)*at;
-        if (byte == '%' && (byte = read_escape(at, end)) < 0)
+        if (byte == '%' && (byte = kv_digits_percent(at, end)) < 0)
             return at;
         at += *at == '%' ? 3 : 1;
         *to++ = (char)byte;

@@ -44,16 +44,6 @@ static void split(struct kv_slice piece, struct kv_slice *ret_name, struct kv_sl
     *ret_value = (struct kv_slice){piece.bytes + begin, piece.len - begin};
 }
 
-/* at: stands on a `%`. Returns: the byte, or -1. */
-static int read_escape(const char *at, const char *end)
-{
-    if (end - at < 3)
-        return -1;
-    int high = kv_digits_hex(at[1]);
-    int low = kv_digits_hex(at[2]);
-    return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
-
 /* Returns: -1 and *reterr where an escape is broken, or the result is no UTF-8. */
 static int decode(struct kv_query *query, struct kv_slice part, struct kv_slice *ret_decoded,
                   struct kv_error *reterr)
@@ -63,7 +53,7 @@ static int decode(struct kv_query *query, struct kv_slice part, struct kv_slice 
     struct kv_slice decoded = {.bytes = out->bytes + out->len};
     while (at < end) {
         int byte = *at == '+' ? ' ' : (unsigned char)*at;
-        if (byte == '%' && (byte = read_escape(at, end)) < 0)
+        if (byte == '%' && (byte = kv_digits_percent(at, end)) < 0)
             return kv_error_set(reterr, "the query: a broken percent escape at byte %zu",
                                 (size_t)(at - query->text.bytes));
         at += *at == '%' ? 3 : 1;
