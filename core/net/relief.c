@@ -2,7 +2,6 @@
 #include "net/relief.h"
 
 #include <malloc.h>
-#include <stdlib.h>
 
 #include "base/mem.h"
 
@@ -71,19 +70,6 @@ static void on_wait(struct kv_waits *waits)
     kv_timer_start(loop, &relief->timer, kv_loop_now_ms(loop) + INTERVAL_MS);
 }
 
-void kv_relief_start(struct kv_relief *relief)
-{
-    relief->waits.on_begin = on_wait;
-    relief->timer.fire = on_timer;
-    kv_tally_watch(relief->connections->tally, &relief->waits);
-}
-
-void kv_relief_fini(struct kv_relief *relief)
-{
-    kv_tally_watch(relief->connections->tally, NULL);
-    kv_timer_stop(relief->connections->loop, &relief->timer);
-}
-
 /* ---- freed memory ---- */
 
 /* Small blocks that are freed stay with the allocator until it is told to look through all of them,
@@ -94,9 +80,9 @@ static void trim_on_worker(struct kv_job *job)
     malloc_trim(0);
 }
 
-static void free_job(struct kv_job *job)
+static void on_trimmed(struct kv_job *job)
 {
-    free(job);
+    KV_CONTAINER(job, struct kv_relief, trim)->is_trimming = false;
 }
 
 /* Twice, as connections may still be ending the first time. */
@@ -104,13 +90,26 @@ static void give_back(struct kv_relief *relief, int64_t now_ms)
 {
     if (kv_budget_has_fallen(relief->connections->tally->budget))
         relief->n_trims_due = 2;
-    if (relief->n_trims_due == 0 || now_ms - relief->trimmed_ms < TRIM_MS)
+    if (relief->n_trims_due == 0 || relief->is_trimming || now_ms - relief->trimmed_ms < TRIM_MS)
         return;
     relief->n_trims_due--;
-    struct kv_job *job = kv_calloc(1, sizeof(*job));
-    *job = (struct kv_job){.work = trim_on_worker, .done = free_job, .bytes = SIZE_MAX};
+    relief->is_trimming = true;
     relief->trimmed_ms = now_ms;
-    kv_workers_run(relief->workers, relief->connections->loop, job);
+    kv_workers_run(relief->workers, relief->connections->loop, &relief->trim);
+}
+
+void kv_relief_start(struct kv_relief *relief)
+{
+    relief->waits.on_begin = on_wait;
+    relief->timer.fire = on_timer;
+    relief->trim = (struct kv_job){.work = trim_on_worker, .done = on_trimmed, .bytes = SIZE_MAX};
+    kv_tally_watch(relief->connections->tally, &relief->waits);
+}
+
+void kv_relief_fini(struct kv_relief *relief)
+{
+    kv_tally_watch(relief->connections->tally, NULL);
+    kv_timer_stop(relief->connections->loop, &relief->timer);
 }
 
 void kv_relief_run(struct kv_relief *relief)

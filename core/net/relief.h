@@ -29,10 +29,14 @@ struct kv_relief {
     struct kv_timer timer;
     int64_t strained_since_ms; /* 0: it is not */
     uint32_t n_trims_due;      /* of freed memory */
-    int64_t trimmed_ms;
+    int64_t trimmed_ms;        /* when it was last begun */
+    struct kv_job trim;
+    bool is_trimming; /* the workers have `trim` */
 };
 
 void kv_relief_start(struct kv_relief *relief);
+
+/* After the workers have ended: they may be trimming. */
 void kv_relief_fini(struct kv_relief *relief);
 
 /* Does what is due; also to be called now and then, as other loops may need the memory of this one.
