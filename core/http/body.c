@@ -50,14 +50,15 @@ static int read_ttl(struct kv_slice value, struct kv_http_body *body, struct kv_
 static int read_write(struct kv_slice text, uint32_t max_depth, struct kv_http_body *body,
                       struct kv_error *reterr)
 {
-    struct kv_json_field fields[] = {{.name = KV_SLICE("value")}, {.name = KV_SLICE("ttl")}};
+    static const struct kv_json_field fields[] = {{.name = {"value", 5}}, {.name = {"ttl", 3}}};
+    struct kv_slice values[2] = {0};
     struct kv_json_error bad;
-    if (kv_json_read_object(text, max_depth + 1, fields, 2, &bad) != 0)
+    if (kv_json_read_object(text, max_depth + 1, fields, 2, values, &bad) != 0)
         return refuse(SHAPE, text, &bad, reterr);
-    body->value = fields[0].value;
+    body->value = values[0];
     if (body->value.bytes == NULL)
         return kv_error_set(reterr, SHAPE "; \"value\" is missing");
-    return read_ttl(fields[1].value, body, reterr);
+    return read_ttl(values[1], body, reterr);
 }
 
 static int read_increment(struct kv_slice value, struct kv_http_body *body, struct kv_error *reterr)
@@ -72,12 +73,12 @@ static int read_increment(struct kv_slice value, struct kv_http_body *body, stru
 static int read_patch(struct kv_slice text, uint32_t max_depth, struct kv_http_body *body,
                       struct kv_error *reterr)
 {
-    struct kv_json_field fields[] = {{.name = KV_SLICE("increment")}, {.name = KV_SLICE("ttl")}};
+    static const struct kv_json_field fields[] = {{.name = {"increment", 9}}, {.name = {"ttl", 3}}};
+    struct kv_slice values[2] = {0};
     struct kv_json_error bad;
-    if (kv_json_read_object(text, max_depth + 1, fields, 2, &bad) != 0)
+    if (kv_json_read_object(text, max_depth + 1, fields, 2, values, &bad) != 0)
         return refuse(PATCH_SHAPE, text, &bad, reterr);
-    if (read_increment(fields[0].value, body, reterr) != 0 ||
-        read_ttl(fields[1].value, body, reterr) != 0)
+    if (read_increment(values[0], body, reterr) != 0 || read_ttl(values[1], body, reterr) != 0)
         return -1;
     return body->increments || body->ttl_is_given ? 0 : kv_error_set(reterr, PATCH_SHAPE);
 }

@@ -320,56 +320,67 @@ static bool skip_value(struct scanner *s, struct kv_slice *ret_value)
     return true;
 }
 
+/* The fields that are looked for, and their values. */
+struct picking {
+    const struct kv_json_field *fields;
+    struct kv_slice *values;
+};
+
 /* What was in a member that is given again. */
-static void forget(struct kv_json_field *fields, size_t n_fields)
+static void forget_members(const struct picking *picking, const struct kv_json_field *field)
 {
-    for (size_t i = 0; i < n_fields; i++) {
-        fields[i].value = (struct kv_slice){0};
-        forget(fields[i].members, fields[i].n_members);
+    for (uint32_t i = field->first_member; i < field->first_member + field->n_members; i++) {
+        picking->values[i] = (struct kv_slice){0};
+        forget_members(picking, &picking->fields[i]);
     }
 }
 
-/* Stands behind the name. */
-static struct kv_json_field *find_field(const struct scanner *s, struct kv_json_field *fields,
-                                        size_t n_fields, struct kv_slice name)
+/* Stands behind the name. Returns: NULL where nobody looks for it. */
+static const struct kv_json_field *find_field(const struct scanner *s,
+                                              const struct kv_json_field *fields, uint32_t n_fields,
+                                              struct kv_slice name)
 {
     struct kv_slice inside = kv_json_inside(name);
-    for (size_t i = 0; i < n_fields; i++)
+    for (uint32_t i = 0; i < n_fields; i++)
         if (s->has_escapes ? kv_json_string_equals(name, fields[i].name)
                            : kv_slice_equals(inside, fields[i].name))
             return &fields[i];
     return NULL;
 }
 
-static bool read_members(struct scanner *s, struct kv_json_field *fields, size_t n_fields);
+static bool read_members(struct scanner *s, const struct picking *picking, uint32_t first,
+                         uint32_t n);
 
-static bool read_member(struct scanner *s, struct kv_json_field *fields, size_t n_fields)
+static bool read_member(struct scanner *s, const struct picking *picking, uint32_t first,
+                        uint32_t n)
 {
-    struct kv_slice name, value;
+    struct kv_slice name, other;
     if (!skip_name(s, &name))
         return false;
-    struct kv_json_field *field = find_field(s, fields, n_fields, name);
+    const struct kv_json_field *field = find_field(s, picking->fields + first, n, name);
     if (field == NULL)
-        return skip_value(s, &value);
-    if (field->value.bytes != NULL)
-        forget(field->members, field->n_members);
-    if (field->members == NULL || !is_at_byte(s, '{'))
-        return skip_value(s, &field->value);
+        return skip_value(s, &other);
+    struct kv_slice *value = &picking->values[field - picking->fields];
+    if (value->bytes != NULL)
+        forget_members(picking, field);
+    if (field->n_members == 0 || !is_at_byte(s, '{'))
+        return skip_value(s, value);
     const char *from = s->at;
-    if (!read_members(s, field->members, field->n_members))
+    if (!read_members(s, picking, field->first_member, field->n_members))
         return false;
-    field->value = (struct kv_slice){from, (size_t)(s->at - from)};
+    *value = (struct kv_slice){from, (size_t)(s->at - from)};
     return true;
 }
 
 /* Stands on the opening bracket of an object. */
-static bool read_members(struct scanner *s, struct kv_json_field *fields, size_t n_fields)
+static bool read_members(struct scanner *s, const struct picking *picking, uint32_t first,
+                         uint32_t n)
 {
     if (!deepen(s))
         return false;
     if (!is_at_byte(s, '}')) {
         do {
-            if (!read_member(s, fields, n_fields))
+            if (!read_member(s, picking, first, n))
                 return false;
             skip_space(s);
         } while (take(s, ','));
@@ -430,18 +441,20 @@ static bool refuse_other_value(struct scanner *s)
     return fail(s, KV_JSON_NOT_OBJECT);
 }
 
-static bool read_object(struct scanner *s, struct kv_json_field *fields, size_t n_fields)
+static bool read_object(struct scanner *s, const struct picking *picking, uint32_t n_fields)
 {
     if (!is_at_byte(s, '{'))
         return refuse_other_value(s);
-    return read_members(s, fields, n_fields) && finish(s);
+    return read_members(s, picking, 0, n_fields) && finish(s);
 }
 
-int kv_json_read_object(struct kv_slice text, uint32_t max_depth, struct kv_json_field *fields,
-                        size_t n_fields, struct kv_json_error *reterr)
+int kv_json_read_object(struct kv_slice text, uint32_t max_depth,
+                        const struct kv_json_field *fields, uint32_t n_fields,
+                        struct kv_slice *values, struct kv_json_error *reterr)
 {
     struct scanner s;
-    if (!begin(&s, text, max_depth) || !read_object(&s, fields, n_fields))
+    const struct picking picking = {fields, values};
+    if (!begin(&s, text, max_depth) || !read_object(&s, &picking, n_fields))
         return tell(&s, text, reterr);
     return 0;
 }

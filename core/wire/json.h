@@ -42,14 +42,13 @@ enum kv_json_type kv_json_type_of(struct kv_slice value);
 /* A type in words, for messages: "an array", "null"; "nothing" for KV_JSON_NONE. */
 const char *kv_json_type_name(enum kv_json_type type);
 
-/* A member that the caller looks for. */
+/* A member that the caller looks for, in a table of them. Where its value is an object, so many
+ * fields of the table, from the first on, are looked for in that; all are absent where it is none.
+ */
 struct kv_json_field {
-    struct kv_slice name;          /* UTF-8 */
-    struct kv_slice value;         /* in: empty; out: a slice of the text without the white space
-                                      around it; `bytes` is NULL where the member is absent */
-    struct kv_json_field *members; /* where the value is an object: what to look for in it; all
-                                      are absent where it is none. May be NULL */
-    size_t n_members;
+    struct kv_slice name; /* UTF-8 */
+    uint32_t first_member;
+    uint32_t n_members;
 };
 
 /* Checks that the whole text is one value, with or without white space around it.
@@ -60,10 +59,14 @@ int kv_json_check(struct kv_slice text, uint32_t max_depth, struct kv_slice *ret
 /* Checks that the whole text is one object, and picks the members in the same pass. Names compare
  * after unescaping; of a member given twice the last counts, with what is in it; members that
  * nobody looks for are checked and skipped.
- * Returns: 0, or -1 and *reterr; members that were complete before the fault have been picked then.
+ * fields: a table, whose first n_fields are looked for in the object itself.
+ * values: one for each field of the table, with `bytes` NULL at first; out: a slice of the text
+ * without the white space around it, whose `bytes` is NULL where the member is absent. Returns: 0,
+ * or -1 and *reterr; members that were complete before the fault have been picked then.
  */
-int kv_json_read_object(struct kv_slice text, uint32_t max_depth, struct kv_json_field *fields,
-                        size_t n_fields, struct kv_json_error *reterr);
+int kv_json_read_object(struct kv_slice text, uint32_t max_depth,
+                        const struct kv_json_field *fields, uint32_t n_fields,
+                        struct kv_slice *values, struct kv_json_error *reterr);
 
 /* Steps through the elements of an array that kv_json_check() has passed.
  * at: in and out, 0 to begin with.

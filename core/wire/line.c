@@ -66,22 +66,25 @@ static int tell(const struct kv_json_error *error, struct kv_error *reterr)
     return kv_json_error_tell(error, reterr);
 }
 
+static const struct kv_json_field fields[N_MEMBERS] = {
+    [KEY] = {.name = {"key", 3}},
+    [VALUE] = {.name = {"value", 5}},
+    [TTL] = {.name = {"ttl", 3}},
+};
+
 int kv_line_parse(struct kv_slice text, const struct kv_line_limits *limits,
                   struct kv_buffer *scratch, struct kv_line *ret, struct kv_error *reterr)
 {
-    struct kv_json_field members[N_MEMBERS] = {[KEY] = {.name = KV_SLICE("key")},
-                                               [VALUE] = {.name = KV_SLICE("value")},
-                                               [TTL] = {.name = KV_SLICE("ttl")}};
+    struct kv_slice members[N_MEMBERS] = {0};
     struct kv_json_error error;
     struct kv_line line = {0};
     scratch->len = 0;
-    if (kv_json_read_object(text, limits->max_depth + 1, members, N_MEMBERS, &error) != 0)
+    if (kv_json_read_object(text, limits->max_depth + 1, fields, N_MEMBERS, members, &error) != 0)
         return tell(&error, reterr);
-    if (read_key(members[KEY].value, limits->max_key_bytes, scratch, &line, reterr) != 0 ||
-        read_value(members[VALUE].value, limits->max_value_bytes, &line, reterr) != 0)
+    if (read_key(members[KEY], limits->max_key_bytes, scratch, &line, reterr) != 0 ||
+        read_value(members[VALUE], limits->max_value_bytes, &line, reterr) != 0)
         return -1;
-    if (members[TTL].value.bytes != NULL &&
-        kv_ttl_parse(members[TTL].value, &line.ttl_ms, reterr) != 0)
+    if (members[TTL].bytes != NULL && kv_ttl_parse(members[TTL], &line.ttl_ms, reterr) != 0)
         return -1;
     *ret = line;
     return 0;

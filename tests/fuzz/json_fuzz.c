@@ -69,26 +69,36 @@ static void compare_array(struct kv_slice value, const json_t *expected)
     assert(n == json_array_size(expected));
 }
 
-static void compare_field(const struct kv_json_field *field, const json_t *object)
+static const struct kv_json_field fields[] = {
+    {.name = {"a", 1}},
+    {.name = {"bc", 2}},
+    {.name = {"d", 1}, .first_member = 3, .n_members = 2},
+    {.name = {"a", 1}},
+    {.name = {"\xc3\xa4", 2}},
+};
+
+enum {
+    N_OUTER = 3,
+    N_FIELDS = sizeof(fields) / sizeof(fields[0])
+};
+
+static void compare_field(size_t i, const struct kv_slice *values, const json_t *object)
 {
-    const json_t *expected = json_object_get(object, field->name.bytes);
-    assert((field->value.bytes == NULL) == (expected == NULL));
+    const json_t *expected = json_object_get(object, fields[i].name.bytes);
+    assert((values[i].bytes == NULL) == (expected == NULL));
     if (expected != NULL)
-        assert_same(field->value, expected);
-    for (size_t i = 0; i < field->n_members; i++)
-        compare_field(&field->members[i], expected);
+        assert_same(values[i], expected);
+    for (size_t j = 0; j < fields[i].n_members; j++)
+        compare_field(fields[i].first_member + j, values, expected);
 }
 
 static void compare_object(struct kv_slice value, const json_t *expected)
 {
     struct kv_json_error error;
-    struct kv_json_field inner[] = {{.name = KV_SLICE("a")}, {.name = KV_SLICE("\xc3\xa4")}};
-    struct kv_json_field fields[] = {{.name = KV_SLICE("a")},
-                                     {.name = KV_SLICE("bc")},
-                                     {.name = KV_SLICE("d"), .members = inner, .n_members = 2}};
-    assert(kv_json_read_object(value, KV_JSON_MAX_DEPTH, fields, 3, &error) == 0);
-    for (size_t i = 0; i < 3; i++)
-        compare_field(&fields[i], expected);
+    struct kv_slice values[N_FIELDS] = {0};
+    assert(kv_json_read_object(value, KV_JSON_MAX_DEPTH, fields, N_OUTER, values, &error) == 0);
+    for (size_t i = 0; i < N_OUTER; i++)
+        compare_field(i, values, expected);
 }
 
 static void compare(struct kv_slice value, const json_t *expected)
@@ -112,8 +122,8 @@ static void compare(struct kv_slice value, const json_t *expected)
 static void read_alone(struct kv_slice text, bool is_accepted)
 {
     struct kv_json_error error = {0};
-    struct kv_json_field field = {.name = KV_SLICE("a")};
-    int rc = kv_json_read_object(text, KV_JSON_MAX_DEPTH, &field, 1, &error);
+    struct kv_slice values[N_FIELDS] = {0};
+    int rc = kv_json_read_object(text, KV_JSON_MAX_DEPTH, fields, N_OUTER, values, &error);
     assert(is_accepted ? rc == 0 || error.what == KV_JSON_NOT_OBJECT
                        : rc != 0 && error.what != KV_JSON_NOT_OBJECT);
     assert(rc == 0 || error.offset <= text.len);

@@ -212,141 +212,151 @@ static void depth_counts_open_containers_and_not_those_closed(void **state)
 
 /* Members. */
 
-static void read_two(const char *text, struct kv_json_field fields[2])
+static const struct kv_json_field two_fields[] = {{.name = {"value", 5}}, {.name = {"ttl", 3}}};
+
+static void read_two(const char *text, struct kv_slice values[2])
 {
     struct kv_json_error error;
-    fields[0] = (struct kv_json_field){.name = KV_SLICE("value")};
-    fields[1] = (struct kv_json_field){.name = KV_SLICE("ttl")};
-    if (kv_json_read_object(kv_slice_of(text), DEPTH, fields, 2, &error) != 0)
+    values[0] = values[1] = (struct kv_slice){0};
+    if (kv_json_read_object(kv_slice_of(text), DEPTH, two_fields, 2, values, &error) != 0)
         fail_msg("%s: %s at %zu", text, error.what, error.offset);
 }
 
 static void members_are_picked_without_the_space_around(void **state)
 {
-    struct kv_json_field fields[2];
+    struct kv_slice values[2];
     (void)state;
-    read_two(" { \"value\" : [ 1, 2 ] , \"ttl\"\n:\t\"1h\" } ", fields);
-    assert_slice(fields[0].value, "[ 1, 2 ]");
-    assert_slice(fields[1].value, "\"1h\"");
+    read_two(" { \"value\" : [ 1, 2 ] , \"ttl\"\n:\t\"1h\" } ", values);
+    assert_slice(values[0], "[ 1, 2 ]");
+    assert_slice(values[1], "\"1h\"");
 }
 
 static void absent_members_have_no_bytes(void **state)
 {
-    struct kv_json_field fields[2];
+    struct kv_slice values[2];
     (void)state;
-    read_two("{}", fields);
-    assert_null(fields[0].value.bytes);
-    read_two("{\"valu\":1,\"value2\":2,\"\":3,\"Value\":4}", fields);
-    assert_null(fields[0].value.bytes);
+    read_two("{}", values);
+    assert_null(values[0].bytes);
+    read_two("{\"valu\":1,\"value2\":2,\"\":3,\"Value\":4}", values);
+    assert_null(values[0].bytes);
 }
 
 static void unknown_members_are_skipped_but_checked(void **state)
 {
-    struct kv_json_field fields[2];
+    struct kv_slice values[2];
     struct kv_json_error error;
     (void)state;
-    read_two("{\"x\":{\"value\":1},\"value\":null,\"y\":[[[]]]}", fields);
-    assert_slice(fields[0].value, "null");
-    assert_int_equal(
-        kv_json_read_object(KV_SLICE("{\"value\":1,\"x\":[1,]}"), DEPTH, fields, 2, &error), -1);
+    read_two("{\"x\":{\"value\":1},\"value\":null,\"y\":[[[]]]}", values);
+    assert_slice(values[0], "null");
+    assert_int_equal(kv_json_read_object(KV_SLICE("{\"value\":1,\"x\":[1,]}"), DEPTH, two_fields, 2,
+                                         values, &error),
+                     -1);
     assert_int_equal(error.offset, 18);
 }
 
 static void of_a_member_given_twice_the_last_counts(void **state)
 {
-    struct kv_json_field fields[2];
+    struct kv_slice values[2];
     (void)state;
-    read_two("{\"value\":1,\"value\":2,\"val\\u0075e\":3}", fields);
-    assert_slice(fields[0].value, "3");
+    read_two("{\"value\":1,\"value\":2,\"val\\u0075e\":3}", values);
+    assert_slice(values[0], "3");
 }
 
 static void names_compare_after_unescaping(void **state)
 {
-    struct kv_json_field fields[2];
+    struct kv_slice values[2];
     (void)state;
-    read_two("{\"\\u0076\\u0061lue\":1,\"tt\\u006C\":2}", fields);
-    assert_slice(fields[0].value, "1");
-    assert_slice(fields[1].value, "2");
-    read_two("{\"value\\u0000\":1,\"\\u0000value\":2,\"ttl\\ud800\":3,\"t\\tl\":4}", fields);
-    assert_null(fields[0].value.bytes);
-    assert_null(fields[1].value.bytes);
+    read_two("{\"\\u0076\\u0061lue\":1,\"tt\\u006C\":2}", values);
+    assert_slice(values[0], "1");
+    assert_slice(values[1], "2");
+    read_two("{\"value\\u0000\":1,\"\\u0000value\":2,\"ttl\\ud800\":3,\"t\\tl\":4}", values);
+    assert_null(values[0].bytes);
+    assert_null(values[1].bytes);
 }
 
 static void a_text_that_is_no_object_is_refused_by_that_name(void **state)
 {
     static const char *const texts[] = {"[]", " 1 ", "\"{}\"", "null"};
-    struct kv_json_field field = {.name = KV_SLICE("value")};
+    struct kv_slice values[2] = {0};
     struct kv_json_error error;
     (void)state;
     for (size_t i = 0; i < 4; i++) {
-        assert_int_equal(kv_json_read_object(kv_slice_of(texts[i]), DEPTH, &field, 1, &error), -1);
+        assert_int_equal(
+            kv_json_read_object(kv_slice_of(texts[i]), DEPTH, two_fields, 2, values, &error), -1);
         assert_ptr_equal(error.what, KV_JSON_NOT_OBJECT);
         assert_int_equal(error.offset, i == 1);
     }
-    assert_int_equal(kv_json_read_object(KV_SLICE("[1,"), DEPTH, &field, 1, &error), -1);
+    assert_int_equal(kv_json_read_object(KV_SLICE("[1,"), DEPTH, two_fields, 2, values, &error),
+                     -1);
     assert_string_equal(error.what, "the text ends where a value is expected");
-    assert_int_equal(kv_json_read_object(KV_SLICE(""), DEPTH, &field, 1, &error), -1);
-    assert_int_equal(kv_json_read_object(KV_SLICE("{} x"), DEPTH, &field, 1, &error), -1);
-    assert_int_equal(kv_json_read_object(KV_SLICE("\xef\xbb\xbf{}"), DEPTH, &field, 1, &error), -1);
+    assert_int_equal(kv_json_read_object(KV_SLICE(""), DEPTH, two_fields, 2, values, &error), -1);
+    assert_int_equal(kv_json_read_object(KV_SLICE("{} x"), DEPTH, two_fields, 2, values, &error),
+                     -1);
+    assert_int_equal(
+        kv_json_read_object(KV_SLICE("\xef\xbb\xbf{}"), DEPTH, two_fields, 2, values, &error), -1);
     assert_string_equal(error.what, "a byte order mark is not allowed");
 }
 
-struct nested_fields {
-    struct kv_json_field inner[2];
-    struct kv_json_field outer;
+enum {
+    PAYLOAD,
+    KEY,
+    VALUE,
+    N_NESTED
 };
 
-static int read_nested(const char *text, uint32_t max_depth, struct nested_fields *fields,
+static int read_nested(const char *text, uint32_t max_depth, struct kv_slice values[N_NESTED],
                        struct kv_json_error *reterr)
 {
-    fields->inner[0] = (struct kv_json_field){.name = KV_SLICE("key")};
-    fields->inner[1] = (struct kv_json_field){.name = KV_SLICE("value")};
-    fields->outer = (struct kv_json_field){
-        .name = KV_SLICE("payload"), .members = fields->inner, .n_members = 2};
-    return kv_json_read_object(kv_slice_of(text), max_depth, &fields->outer, 1, reterr);
+    static const struct kv_json_field fields[N_NESTED] = {
+        [PAYLOAD] = {{"payload", 7}, .first_member = KEY, .n_members = 2},
+        [KEY] = {{"key", 3}},
+        [VALUE] = {{"value", 5}},
+    };
+    memset(values, 0, N_NESTED * sizeof(*values));
+    return kv_json_read_object(kv_slice_of(text), max_depth, fields, 1, values, reterr);
 }
 
 static void members_of_members_are_picked_in_the_same_pass(void **state)
 {
-    struct nested_fields fields;
+    struct kv_slice values[N_NESTED];
     struct kv_json_error error;
     (void)state;
     assert_int_equal(read_nested("{\"payload\": {\"key\":\"k\",\"value\":{\"key\":7}} ,\"key\":1}",
-                                 DEPTH, &fields, &error),
+                                 DEPTH, values, &error),
                      0);
-    assert_slice(fields.outer.value, "{\"key\":\"k\",\"value\":{\"key\":7}}");
-    assert_slice(fields.inner[0].value, "\"k\"");
-    assert_slice(fields.inner[1].value, "{\"key\":7}");
+    assert_slice(values[PAYLOAD], "{\"key\":\"k\",\"value\":{\"key\":7}}");
+    assert_slice(values[KEY], "\"k\"");
+    assert_slice(values[VALUE], "{\"key\":7}");
 }
 
 static void a_repeated_outer_member_forgets_what_the_earlier_held(void **state)
 {
-    struct nested_fields fields;
+    struct kv_slice values[N_NESTED];
     struct kv_json_error error;
     (void)state;
     assert_int_equal(read_nested("{\"payload\":{\"key\":1,\"value\":2},\"payload\":{\"key\":3}}",
-                                 DEPTH, &fields, &error),
+                                 DEPTH, values, &error),
                      0);
-    assert_slice(fields.inner[0].value, "3");
-    assert_null(fields.inner[1].value.bytes);
+    assert_slice(values[KEY], "3");
+    assert_null(values[VALUE].bytes);
     assert_int_equal(
-        read_nested("{\"payload\":{\"key\":1},\"payload\":[5]}", DEPTH, &fields, &error), 0);
-    assert_slice(fields.outer.value, "[5]");
-    assert_null(fields.inner[0].value.bytes);
+        read_nested("{\"payload\":{\"key\":1},\"payload\":[5]}", DEPTH, values, &error), 0);
+    assert_slice(values[PAYLOAD], "[5]");
+    assert_null(values[KEY].bytes);
 }
 
 static void depth_counts_the_objects_that_are_looked_into(void **state)
 {
-    struct nested_fields fields;
+    struct kv_slice values[N_NESTED];
     struct kv_json_error error;
     (void)state;
-    assert_int_equal(read_nested("{\"payload\":{\"value\":[]}}", 3, &fields, &error), 0);
-    assert_int_equal(read_nested("{\"payload\":{\"value\":[[]]}}", 3, &fields, &error), -1);
+    assert_int_equal(read_nested("{\"payload\":{\"value\":[]}}", 3, values, &error), 0);
+    assert_int_equal(read_nested("{\"payload\":{\"value\":[[]]}}", 3, values, &error), -1);
     assert_ptr_equal(error.what, KV_JSON_TOO_DEEP);
     assert_int_equal(error.offset, 21);
-    assert_int_equal(read_nested("{\"payload\":{}}", 1, &fields, &error), -1);
+    assert_int_equal(read_nested("{\"payload\":{}}", 1, values, &error), -1);
     assert_ptr_equal(error.what, KV_JSON_TOO_DEEP);
-    assert_int_equal(read_nested("{\"payload\":{},\"x\":[1],\"y\":{}}", 2, &fields, &error), 0);
+    assert_int_equal(read_nested("{\"payload\":{},\"x\":[1],\"y\":{}}", 2, values, &error), 0);
 }
 
 /* Arrays. */
