@@ -349,14 +349,15 @@ static void second_signal_ends_a_server_whose_loops_are_busy(void **state)
     kv_test_stream_open(&stream, server.port);
     assert_int_equal(kv_test_http_ask(&stream, "GET", "/healthz", NULL, NULL, &response), 200);
     kv_test_response_fini(&response);
+    /* Which may be before a loop has seen the end of the connection that asked for readiness. */
     if (!hold_loops(&server, &held)) {
         kv_test_server_kill(&server);
         kv_test_skip_for("this machine lets no program stop a thread of another");
     }
-    signal_twice(&server, " up to 60 s for 1 connection");
+    signal_twice(&server, " up to 60 s for ");
     await_end(&held);
     assert_int_equal(kv_test_program_wait(&server.program, KV_TEST_LIMIT_MS), is_durable() ? 1 : 0);
-    kv_test_await_log(&server, "there are left: 1 connection");
+    kv_test_await_log(&server, "there are left: ");
     kv_test_program_remove(&server.program);
     kv_test_stream_close(&stream);
 }
