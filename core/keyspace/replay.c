@@ -74,14 +74,16 @@ static void reset(struct replay *replay)
 
 static void send(struct replay *replay, const struct kv_log_entry *entry)
 {
-    const struct kv_subscription *subscription = replay->sync.subscription;
+    struct kv_subscription *subscription = replay->sync.subscription;
+    bool wants_meta;
     struct kv_news news = {.key = entry->key,
                            .hash = kv_hash(entry->key),
                            .reason = entry->reason,
                            .revision = entry->revision,
                            .state = entry->after};
-    if (!kv_topics_tell_otherwise(replay->sync.syncs->topics, subscription, &news))
-        kv_subscriber_send(subscription->subscriber, &news, subscription->wants_meta);
+    if (!kv_topics_tell_otherwise(replay->sync.syncs->topics, subscription, &news, &wants_meta))
+        kv_subscriber_send(subscription->subscriber, &news, wants_meta);
+    subscription->told_upto = entry->revision;
     kv_news_fini(&news);
 }
 
@@ -94,8 +96,10 @@ static void take_page(struct replay *replay)
     bool has_reached =
         read->is_last && replay->upto >= kv_feed_delivered_upto(replay->sync.syncs->inbox);
     replay->state = has_reached ? HAS_REACHED : BEGINS;
-    if (has_reached)
+    if (has_reached) {
+        replay->sync.subscription->told_upto = KV_REVISION_MAX;
         kv_sync_begin_end(&replay->sync, replay->upto);
+    }
     kv_sync_make_ready(&replay->sync);
 }
 
@@ -157,6 +161,8 @@ void kv_replay_begin(struct kv_syncs *syncs, struct kv_subscription *subscriptio
     replay->sync.advance = advance;
     replay->sync.holdup = (struct kv_holdup){.passes = passes, .told = told, .end = end};
     replay->upto = after;
+    subscription->told_after = after;
+    subscription->told_upto = after;
     replay->sync.awaited = kv_watermark_newest(&syncs->inbox->feed->watermark);
     kv_sync_init(&replay->sync, syncs, subscription);
 }

@@ -410,5 +410,7 @@ void kv_snapshot_begin(struct kv_syncs *syncs, struct kv_subscription *subscript
     if (snapshot->is_in_order)
         kv_buffer_append(&snapshot->start, pattern->text);
     kv_backlog_init(&snapshot->held);
+    subscription->told_after = KV_REVISION_MAX;
+    subscription->told_upto = 0;
     kv_sync_init(&snapshot->sync, syncs, subscription);
 }

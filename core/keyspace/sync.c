@@ -114,7 +114,8 @@ bool kv_sync_end(struct kv_sync *sync)
     }
     const struct kv_pattern *pattern = kv_sync_pattern(sync);
     uint64_t mark = mark_of(sync);
-    sync->subscription->told_after = mark;
+    if (sync->subscription->told_after > mark) /* it began with the present state */
+        sync->subscription->told_after = mark;
     kv_sync_fini(sync);
     subscriber->ops->on_synced(subscriber, pattern, mark);
     return true;

@@ -331,26 +331,32 @@ void kv_topics_hold_up(struct kv_subscription *subscription, struct kv_holdup *h
     subscription->holdup = holdup;
 }
 
+/* Adds the other's `wants_meta`. Returns: whether it tells the change. */
 static bool tells(const struct kv_subscription *other, const struct kv_subscription *than,
-                  uint64_t revision)
+                  uint64_t revision, bool *wants_meta)
 {
-    return other != NULL && other != than && other->holdup == NULL && other->told_after < revision;
+    if (other == NULL || other == than)
+        return false;
+    *wants_meta |= other->wants_meta;
+    return other->told_after < revision && (other->holdup == NULL || revision <= other->told_upto);
 }
 
 bool kv_topics_tell_otherwise(const struct kv_topics *topics,
                               const struct kv_subscription *subscription,
-                              const struct kv_news *news)
+                              const struct kv_news *news, bool *ret_wants_meta)
 {
     const struct kv_subscriber *subscriber = subscription->subscriber;
     const struct kv_pattern key = {.text = news->key, .hash = news->hash};
+    *ret_wants_meta = subscription->wants_meta;
     if (subscriber->n_subscriptions == 1)
         return false;
-    if (tells(kv_topics_find(topics, subscriber, &key), subscription, news->revision))
+    if (tells(kv_topics_find(topics, subscriber, &key), subscription, news->revision,
+              ret_wants_meta))
         return true;
     struct kv_prefix_walk walk = kv_prefix_tree_walk(&topics->prefixes, news->key);
     for (struct kv_topic *topic; (topic = topic_of(kv_prefix_walk_next(&walk))) != NULL;)
-        if (tells(kv_topics_find(topics, subscriber, &topic->pattern), subscription,
-                  news->revision))
+        if (tells(kv_topics_find(topics, subscriber, &topic->pattern), subscription, news->revision,
+                  ret_wants_meta))
             return true;
     return false;
 }

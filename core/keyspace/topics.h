@@ -35,7 +35,8 @@ struct kv_subscription {
     struct kv_list in_topic;
     struct kv_list in_subscriber;
     struct kv_holdup *holdup; /* NULL: it is synced */
-    uint64_t told_after; /* while it is synced, changes after this one have been told, or will be */
+    uint64_t told_after;      /* changes after this one have been told, or will be; */
+    uint64_t told_upto;       /* while it is held up, up to this one only */
     bool wants_meta;
     uint32_t backlog; /* the number of the subscriber's last backlog that it added to */
 };
@@ -80,10 +81,11 @@ void kv_topics_tell_one(struct kv_topics *topics, struct kv_subscription *subscr
 /* holdup: NULL where it is held up no longer. */
 void kv_topics_hold_up(struct kv_subscription *subscription, struct kv_holdup *holdup);
 
-/* Whether another subscription of the same client tells it this change. */
+/* Whether another subscription of the same client tells it this change, or has told it. If not,
+ * *ret_wants_meta says whether any that covers it asks for `meta`. */
 bool kv_topics_tell_otherwise(const struct kv_topics *topics,
                               const struct kv_subscription *subscription,
-                              const struct kv_news *news);
+                              const struct kv_news *news, bool *ret_wants_meta);
 
 /* The subscriber has been told a change: those of its subscriptions that cover it and are held up
  * take note. */

@@ -143,6 +143,35 @@ static void since_continues_where_the_connection_before_was(void **state)
     kv_test_ws_close(&ws);
 }
 
+static void overlapping_replays_tell_each_change_once(void **state)
+{
+    struct kv_test_ws ws;
+    uint16_t port = kv_test_port(state);
+    kv_test_ws_open(&ws, port);
+    kv_test_ws_send_text(&ws, SUBSCRIBE("{\"prefix\":\"lap/\",\"initial\":true}"));
+    struct mark mark = take_synced(&ws, "\"prefix\":\"lap/\"");
+    kv_test_ws_close(&ws);
+    kv_test_store(port, "lap%2Fa%2F1", "1");
+    kv_test_store(port, "lap%2Fb", "2");
+    kv_test_ws_open(&ws, port);
+    put_since(&ws, "\"key\":\"lap/a/1\"", &mark);
+    put_since(&ws, "\"prefix\":\"lap/a/\"", &mark);
+    put_since(&ws, "\"prefix\":\"lap/\"", &mark);
+    int n_states = 0;
+    for (int n_synced = 0; n_synced < 3;) {
+        bool is_synced = strstr(next_message(&ws), "\"synced\"") != NULL;
+        n_synced += is_synced;
+        n_states += !is_synced;
+    }
+    assert_int_equal(n_states, 2);
+    put_since(&ws, "\"prefix\":\"la\"", &mark); /* those that are synced have told it all */
+    take_synced(&ws, "\"prefix\":\"la\"");
+    kv_test_store(port, "lap%2Fa%2F1", "3");
+    expect_told(&ws, "lap/a/1", "3");
+    kv_test_ws_expect_nothing(&ws);
+    kv_test_ws_close(&ws);
+}
+
 static void change_is_a_mark_to_resume_from(void **state)
 {
     struct kv_test_ws ws;
@@ -198,6 +227,7 @@ int main(void)
         cmocka_unit_test(initial_of_a_key_is_its_state_then_synced_then_changes),
         cmocka_unit_test(initial_of_a_prefix_is_every_key_under_it_then_synced),
         cmocka_unit_test(since_continues_where_the_connection_before_was),
+        cmocka_unit_test(overlapping_replays_tell_each_change_once),
         cmocka_unit_test(change_is_a_mark_to_resume_from),
         cmocka_unit_test(since_that_cannot_be_continued_resets),
         cmocka_unit_test(since_without_epoch_is_an_error),
