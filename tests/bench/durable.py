@@ -15,14 +15,14 @@ HELPERS = ("store-", "rocksdb:")
 GIB = 1 << 30
 
 
-def start_store(servers, name, module=None, build=None, **options):
+def start_store(servers, name, module=None, build=None, more="", **options):
     """A server on a store that lies in the benchmark's folder; begins anew where it is not there.
     The module is called as the server unless another is given."""
     module = module or name
     settings = "".join(f", {key}: {value}" for key, value in options.items())
     folder = os.path.join(servers.folder.name, name)
     process = servers.start_kvserver(name=name, build=build, storage=f"module: {module}, {module}: "
-                                     f"{{path: {folder}{settings}}}")
+                                     f"{{path: {folder}{settings}}}", more=more)
     for thread in os.listdir(f"/proc/{process.pid}/task"):
         try:
             with open(f"/proc/{process.pid}/task/{thread}/comm", encoding="ascii") as comm:
@@ -94,15 +94,16 @@ def bytes_on_disk(servers, name):
     return total
 
 
-def start_again(servers, name):
+def start_again(servers, name, more=""):
     """Returns: the server, and how long it took to be ready, in seconds."""
     begin = time.monotonic()
-    process = start_store(servers, name)
+    process = start_store(servers, name, more=more)
     return process, time.monotonic() - begin
 
 
 def measure_many_keys(servers, options, figures):
-    """Many keys of 16 B with values of 100 B: starting again, and the memory that serving takes."""
+    """Many keys of 16 B with values of 100 B: starting again, the memory that serving takes, and lists of ten
+    keys that stand together."""
     for name in ("rocksdb", "lmdb"):
         forget(servers, name)
         start_store(servers, name, durability="os")
@@ -113,6 +114,8 @@ def measure_many_keys(servers, options, figures):
                  seconds=options.seconds)
         run_load("http-get", PORTS[name], keys=options.many_keys, seconds=2 * options.seconds)
         memory = memory_of(process, "VmHWM")
+        lists = run_load("http-list", PORTS[name], connections=1, keys=options.many_keys,
+                         seconds=2 * options.seconds)
         if name == "lmdb":  # the file's pages are the system's to keep or to drop
             memory -= memory_of(process, "RssFile")
         servers.stop(name, signal.SIGKILL)
@@ -122,6 +125,8 @@ def measure_many_keys(servers, options, figures):
         n = f"{options.many_keys:,} keys"
         show_figure(figures, f"{name}, {n}: ready after a stop", after_stop, "s", 5)
         show_figure(figures, f"{name}, {n}: ready after a crash", after_crash, "s", 5)
+        show_figure(figures, f"{name}, {n}: a list of 10 of them, p50", lists["p50_us"] / 1e3, "ms", None)
+        show_figure(figures, f"{name}, {n}: a list of 10 of them, p99", lists["p99_us"] / 1e3, "ms", 2)
         show_figure(figures, f"{name}, {n}: memory", memory / GIB, "GiB", 1.5)
 
 

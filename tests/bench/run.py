@@ -15,6 +15,7 @@ import sys
 import time
 
 import against
+import change_log
 import durable
 from harness import (BUILD, OUTPUT, PORTS, Ratio, Servers, kvserver_yaml, load, memory_of,
                      redis_benchmark, run_load, says_200, show, show_figure)
@@ -169,11 +170,13 @@ def parse_options():
     options.many_keys = 10000000
     options.expiring_keys = 500000
     options.expiries = 10000
+    options.log_bytes = 256 << 20
     options.large_value = (256 << 20) - 64
     if options.smoke:
         options.rounds, options.seconds = 1, 0.2
         options.keys = options.many_keys = options.expiring_keys = 5000
         options.expiries = 1000
+        options.log_bytes = 1 << 20
         options.large_value = 1 << 20
     return options
 
@@ -191,6 +194,8 @@ def main():
             measure_memory_store(servers, options, results)
         if options.against is None and options.part != "memory":
             durable.measure(servers, options, results)
+            if options.only is None:
+                change_log.measure(servers, options, results["figures"])
     finally:
         servers.stop_all()
     with open(RESULTS, "w", encoding="utf-8") as file:

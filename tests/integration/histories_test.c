@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "fixture.h"
+#include "support/client/watcher.h"
 
 enum {
     WRITERS = 4,
@@ -28,145 +29,11 @@ enum {
     MOST_GROWTH_KIB = 64 << 10,
 };
 
-/* A change, as a subscriber with `meta` sees it. */
-struct change {
-    uint64_t revision;
-    char text[56]; /* key, reason and value */
-};
-
-struct watcher {
-    struct kv_test_ws ws;
-    const char *prefix;
-    struct change *history;
-    size_t n, capacity;
-    bool is_synced;
-    int n_resets;
-    int n_states;
-    uint64_t mark;
-    char epoch[64];
-    int *values; /* by number of the key, where that is wanted; 0: none */
-};
-
 static int n_many; /* keys */
 
 static bool store_is(const char *name)
 {
     return strcmp(getenv("KV_TEST_STORE"), name) == 0;
-}
-
-static const char *part_of(const char *message, const char *name)
-{
-    const char *at = strstr(message, name);
-    return at == NULL ? NULL : at + strlen(name);
-}
-
-static void note_change(struct watcher *watcher, uint64_t revision, const char *text)
-{
-    if (watcher->n == watcher->capacity) {
-        watcher->capacity = watcher->capacity == 0 ? 1024 : 2 * watcher->capacity;
-        watcher->history =
-            kv_realloc(watcher->history, watcher->capacity * sizeof(*watcher->history));
-    }
-    struct change *change = &watcher->history[watcher->n++];
-    change->revision = revision;
-    snprintf(change->text, sizeof(change->text), "%s", text);
-}
-
-static void see_change(struct watcher *watcher, const char *message, uint64_t revision)
-{
-    char text[56];
-    int key = atoi(part_of(message, watcher->prefix));
-    const char *reason = part_of(message, "\"reason\":\"");
-    const char *value = part_of(message, "\"value\":");
-    assert_null(strstr(message, "collapsed"));
-    snprintf(text, sizeof(text), "%d %.3s %d", key, reason, value == NULL ? 0 : atoi(value));
-    if (watcher->n != 0) /* of all keys */
-        assert_true(revision > watcher->history[watcher->n - 1].revision);
-    note_change(watcher, revision, text);
-    if (watcher->is_synced)
-        watcher->mark = revision;
-}
-
-static void see_state(struct watcher *watcher, const char *message)
-{
-    const char *value = part_of(message, "\"value\":");
-    int key = atoi(part_of(message, watcher->prefix));
-    if (watcher->values == NULL)
-        return;
-    assert_true(atoi(value) > watcher->values[key]); /* neither older nor twice */
-    watcher->values[key] = atoi(value);
-}
-
-static void see_synced(struct watcher *watcher, const char *message, uint64_t revision)
-{
-    assert_true(revision >= watcher->mark);
-    watcher->mark = revision;
-    watcher->is_synced = true;
-    assert_int_equal(sscanf(part_of(message, "\"epoch\":\""), "%63[^\"]", watcher->epoch), 1);
-}
-
-static void see(struct watcher *watcher, const char *message)
-{
-    const char *number = part_of(message, "\"revision\":");
-    uint64_t revision = number == NULL ? 0 : strtoull(number, NULL, 10);
-    if (strstr(message, "{\"type\":\"synced\"") == message) {
-        see_synced(watcher, message, revision);
-    } else if (strstr(message, "{\"type\":\"reset\"") == message) {
-        watcher->n_resets++;
-        if (watcher->values != NULL)
-            memset(watcher->values, 0, (size_t)n_many * sizeof(int));
-    } else {
-        see_state(watcher, message);
-        if (strstr(message, "\"reason\"") == NULL)
-            watcher->n_states++;
-        else if (watcher->values == NULL)
-            see_change(watcher, message, revision);
-    }
-}
-
-static void see_all(struct watcher *watcher)
-{
-    struct kv_test_frame frame;
-    char message[512];
-    while (kv_test_ws_take(&watcher->ws, &frame)) {
-        if (frame.opcode != KV_TEST_WS_TEXT)
-            continue; /* a ping */
-        assert_true(frame.payload.len < sizeof(message));
-        memcpy(message, frame.payload.bytes, frame.payload.len);
-        message[frame.payload.len] = '\0';
-        see(watcher, message);
-    }
-}
-
-static void begin(struct watcher *watcher, uint16_t port, const char *prefix)
-{
-    *watcher = (struct watcher){.prefix = prefix};
-    kv_test_ws_open(&watcher->ws, port);
-    kv_test_ws_put_text(
-        &watcher->ws,
-        "{\"type\":\"subscribe\",\"payload\":{\"prefix\":\"%s\",\"initial\":true,\"meta\":true}}",
-        prefix);
-}
-
-static void leave(struct watcher *watcher)
-{
-    kv_test_ws_close(&watcher->ws);
-    free(watcher->history);
-    free(watcher->values);
-}
-
-/* What came since the last mark comes again. */
-static void resume(struct watcher *watcher, uint16_t port)
-{
-    kv_test_ws_close(&watcher->ws);
-    while (watcher->n != 0 && watcher->history[watcher->n - 1].revision > watcher->mark)
-        watcher->n--;
-    watcher->is_synced = false;
-    kv_test_ws_open(&watcher->ws, port);
-    kv_test_ws_put_text(&watcher->ws,
-                        "{\"type\":\"subscribe\",\"payload\":{\"prefix\":\"%s\",\"since\":%llu,"
-                        "\"epoch\":\"%s\",\"meta\":true}}",
-                        watcher->prefix, (unsigned long long)watcher->mark, watcher->epoch);
 }
 
 /* ---- writers ---- */
@@ -249,8 +116,8 @@ static void put_batches(struct writer *writers)
 }
 
 /* Returns: whether anything moved. */
-static bool turn(struct writer *writers, struct watcher *const watchers[], size_t n_watchers,
-                 int64_t limit_ms)
+static bool turn(struct writer *writers, struct kv_test_watcher *const watchers[],
+                 size_t n_watchers, int64_t limit_ms)
 {
     struct kv_test_stream *streams[WRITERS + 2];
     for (int i = 0; i < WRITERS; i++)
@@ -260,13 +127,14 @@ static bool turn(struct writer *writers, struct watcher *const watchers[], size_
     bool has_moved = kv_test_stream_turn(streams, WRITERS + n_watchers, limit_ms);
     take_answers(writers);
     for (size_t i = 0; i < n_watchers; i++)
-        see_all(watchers[i]);
+        kv_test_watcher_see(watchers[i]);
     return has_moved;
 }
 
 /* ---- reconnecting ---- */
 
-static void expect_same_history(const struct watcher *stayed, const struct watcher *returned)
+static void expect_same_history(const struct kv_test_watcher *stayed,
+                                const struct kv_test_watcher *returned)
 {
     assert_int_equal(stayed->n_resets, 0);
     assert_int_equal(returned->n_resets, 0);
@@ -277,7 +145,7 @@ static void expect_same_history(const struct watcher *stayed, const struct watch
     }
 }
 
-static bool has_seen_end(const struct watcher *watcher)
+static bool has_seen_end(const struct kv_test_watcher *watcher)
 {
     return watcher->is_synced && watcher->n != 0 &&
            strcmp(watcher->history[watcher->n - 1].text, "9999 set 1") == 0;
@@ -286,13 +154,13 @@ static bool has_seen_end(const struct watcher *watcher)
 static void returning_subscriber_has_the_history_of_one_that_stayed(void **state)
 {
     struct writer writers[WRITERS];
-    struct watcher stays, returns;
-    struct watcher *const both[] = {&stays, &returns};
+    struct kv_test_watcher stays, returns;
+    struct kv_test_watcher *const both[] = {&stays, &returns};
     uint16_t port = kv_test_port(state);
     srand(15);
     open_writers(writers, port);
-    begin(&stays, port, "h/");
-    begin(&returns, port, "h/");
+    kv_test_watcher_begin(&stays, port, "h/");
+    kv_test_watcher_begin(&returns, port, "h/");
     while (!stays.is_synced || !returns.is_synced)
         turn(writers, both, 2, KV_TEST_LIMIT_MS);
     for (int i = 0; i < RECONNECTS; i++) {
@@ -300,7 +168,7 @@ static void returning_subscriber_has_the_history_of_one_that_stayed(void **state
             put_batches(writers);
             turn(writers, both, 2, KV_TEST_LIMIT_MS);
         }
-        resume(&returns, port);
+        kv_test_watcher_resume(&returns, port);
     }
     while (!is_answered(writers))
         turn(writers, both, 2, KV_TEST_LIMIT_MS);
@@ -311,8 +179,8 @@ static void returning_subscriber_has_the_history_of_one_that_stayed(void **state
     expect_same_history(&stays, &returns);
     assert_true(stays.n > RECONNECTS);
     print_message("%zu changes, %d reconnections\n", stays.n, RECONNECTS);
-    leave(&stays);
-    leave(&returns);
+    kv_test_watcher_end(&stays);
+    kv_test_watcher_end(&returns);
     close_writers(writers);
 }
 
@@ -341,11 +209,12 @@ static void fill(struct writer *writers, int *truth)
 }
 
 /* Returns: how long `initial` took, in milliseconds, while so much is written. */
-static int64_t time_initial(struct writer *writers, struct watcher *watcher, int *truth,
+static int64_t time_initial(struct writer *writers, struct kv_test_watcher *watcher, int *truth,
                             int writes_a_ms)
 {
     int64_t begun_ms = kv_test_now_ms(), written_ms = begun_ms;
-    watcher->values = kv_calloc((size_t)n_many, sizeof(int));
+    kv_test_watcher_keep_values(watcher, (size_t)n_many);
+    watcher->has_values_only = true;
     while (!watcher->is_synced) {
         int64_t now_ms = kv_test_now_ms();
         put_steady(writers, truth, writes_a_ms * (int)(now_ms - written_ms));
@@ -355,7 +224,7 @@ static int64_t time_initial(struct writer *writers, struct watcher *watcher, int
     return kv_test_now_ms() - begun_ms;
 }
 
-static void expect_truth(struct writer *writers, struct watcher *watcher, const int *truth)
+static void expect_truth(struct writer *writers, struct kv_test_watcher *watcher, const int *truth)
 {
     while (!is_answered(writers))
         turn(writers, &watcher, 1, KV_TEST_LIMIT_MS);
@@ -369,21 +238,21 @@ static void expect_truth(struct writer *writers, struct watcher *watcher, const 
 static void initial_under_load_ends_in_the_true_state(void **state)
 {
     struct writer writers[WRITERS];
-    struct watcher quiet, busy;
+    struct kv_test_watcher quiet, busy;
     struct kv_test_server *server = *state;
     uint16_t port = kv_test_port(state);
     n_many = store_is("late") ? MANY_LATE : MANY;
     int *truth = kv_calloc((size_t)n_many, sizeof(int));
     open_writers(writers, port);
     fill(writers, truth);
-    begin(&quiet, port, "many/");
+    kv_test_watcher_begin(&quiet, port, "many/");
     int64_t quiet_ms = time_initial(writers, &quiet, truth, 0);
     expect_truth(writers, &quiet, truth);
     assert_int_equal(quiet.n_states, n_many);
-    leave(&quiet);
+    kv_test_watcher_end(&quiet);
     kv_test_program_forget_peak(&server->program);
     size_t before = kv_test_program_resident(&server->program);
-    begin(&busy, port, "many/");
+    kv_test_watcher_begin(&busy, port, "many/");
     int64_t busy_ms = time_initial(writers, &busy, truth, WRITES_A_MS);
     int n_written = 0;
     for (int i = 0; i < WRITERS; i++)
@@ -396,7 +265,7 @@ static void initial_under_load_ends_in_the_true_state(void **state)
         assert_true(busy_ms <= SLOWER * quiet_ms + 1000);
         assert_true(growth_kib < MOST_GROWTH_KIB);
     }
-    leave(&busy);
+    kv_test_watcher_end(&busy);
     close_writers(writers);
     free(truth);
 }

@@ -1,9 +1,9 @@
 /*
  *   kv_load KIND PORT [name=number …]
  *
- * KIND: a protocol's name (http-get, http-post, webdis-get, ws-get, ws-set), fill, fan-out,
- * fan-out-prefix, fan-out-redis or expiry. Numbers: connections, depth, seconds, keys, value, ttl,
- * spread, background, rate, prefixes.
+ * KIND: a protocol's name (http-get, http-list, http-post, webdis-get, ws-get, ws-set), fill,
+ * fan-out, fan-out-prefix, fan-out-redis or expiry. Numbers: connections, depth, seconds, keys,
+ * value, ttl, spread, background, rate, prefixes.
  */
 #include <stdlib.h>
 

@@ -28,6 +28,15 @@ static void append_http_get(struct kv_buffer *out, const struct workload *worklo
                      (uintmax_t)key);
 }
 
+/* The ten keys that stand around it. */
+static void append_http_list(struct kv_buffer *out, const struct workload *workload, uint64_t key)
+{
+    (void)workload;
+    kv_buffer_printf(out,
+                     "GET /storage?prefix=key:%011ju&limit=10 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                     (uintmax_t)(key / 10));
+}
+
 static void append_http_post(struct kv_buffer *out, const struct workload *workload, uint64_t key)
 {
     kv_buffer_printf(out,
@@ -151,6 +160,7 @@ static size_t ws_answer_len(const char *bytes, size_t len, bool *ret_failed)
 const struct protocol protocols[] = {
     {.name = "http-get", .append_request = append_http_get, .answer_len = http_answer_len},
     {.name = "http-post", .append_request = append_http_post, .answer_len = http_answer_len},
+    {.name = "http-list", .append_request = append_http_list, .answer_len = http_answer_len},
     {.name = "webdis-get", .append_request = append_webdis_get, .answer_len = http_answer_len},
     {.name = "ws-get",
      .hello = ws_hello,
