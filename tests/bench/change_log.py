@@ -53,7 +53,7 @@ def measure_store(servers, name, options, figures):
         start_again(servers, name, more=more)
         forget_pages(os.path.join(servers.folder.name, name, "journal"))
         total, tail, seconds = read_events(PORTS[name], f"prefix={prefix}&{mark}", b"event: synced")
-        assert b"event: reset" not in tail
+        assert b"event: reset" not in tail, (mark, tail[:300], seconds)
         servers.stop(name)
         show_figure(figures, f"{name}: {options.log_bytes >> 20} MiB of log, {what} of it wanted "
                     f"({total >> 20} MiB)", seconds, "s", 2)
