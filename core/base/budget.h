@@ -87,6 +87,13 @@ static inline size_t kv_tally_allowance(const struct kv_tally *tally, size_t mos
     return left < most ? left : most;
 }
 
+/* Whether a connection that holds `used` bytes holds less than it may. Most hold little, and need
+ * no look at what is left. */
+static inline bool kv_tally_allows(const struct kv_tally *tally, size_t used, size_t most)
+{
+    return used < most && (used < KV_TALLY_FLOOR || used < kv_tally_left(tally));
+}
+
 /* Counts the bytes if so many are left. More than half of the budget need no more than that half
  * left, as otherwise they might never be. */
 bool kv_tally_try_add(struct kv_tally *tally, size_t bytes);

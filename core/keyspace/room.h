@@ -54,13 +54,13 @@ static inline size_t kv_room_used(const struct kv_room *room)
 /* Whether the connection is below its limit. */
 static inline bool kv_room_is_open(const struct kv_room *room)
 {
-    return room->unsent == NULL || *room->unsent < kv_tally_allowance(room->tally, room->limit);
+    return room->unsent == NULL || kv_tally_allows(room->tally, *room->unsent, room->limit);
 }
 
 /* Whether that is so with everything that is charged. */
 static inline bool kv_room_takes_more(const struct kv_room *room)
 {
-    return kv_room_used(room) < kv_tally_allowance(room->tally, room->limit);
+    return kv_tally_allows(room->tally, kv_room_used(room), room->limit);
 }
 
 /* Whether half of it is free, at the least: what is sent bit by bit, as there is room, waits for

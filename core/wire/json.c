@@ -320,67 +320,68 @@ static bool skip_value(struct scanner *s, struct kv_slice *ret_value)
     return true;
 }
 
-/* The fields that are looked for, and their values. */
-struct picking {
-    const struct kv_json_field *fields;
-    struct kv_slice *values;
-};
-
 /* What was in a member that is given again. */
-static void forget_members(const struct picking *picking, const struct kv_json_field *field)
+static void forget_members(const struct kv_json_field *field, struct kv_slice *value)
 {
-    for (uint32_t i = field->first_member; i < field->first_member + field->n_members; i++) {
-        picking->values[i] = (struct kv_slice){0};
-        forget_members(picking, &picking->fields[i]);
+    for (uint32_t i = field->members_ahead; i < field->members_ahead + field->n_members; i++) {
+        value[i] = (struct kv_slice){0};
+        forget_members(field + i, value + i);
     }
 }
 
-/* Stands behind the name. Returns: NULL where nobody looks for it. */
-static const struct kv_json_field *find_field(const struct scanner *s,
-                                              const struct kv_json_field *fields, uint32_t n_fields,
-                                              struct kv_slice name)
+/* Stands behind the name. Returns: its place, n_fields where nobody looks for it. */
+static inline uint32_t find_field(const struct scanner *s, const struct kv_json_field *fields,
+                                  uint32_t n_fields, struct kv_slice name)
 {
     struct kv_slice inside = kv_json_inside(name);
-    for (uint32_t i = 0; i < n_fields; i++)
-        if (s->has_escapes ? kv_json_string_equals(name, fields[i].name)
-                           : kv_slice_equals(inside, fields[i].name))
-            return &fields[i];
-    return NULL;
+    uint32_t i = 0;
+    if (s->has_escapes)
+        while (i < n_fields && !kv_json_string_equals(name, fields[i].name))
+            i++;
+    else
+        while (i < n_fields && !kv_slice_equals(inside, fields[i].name))
+            i++;
+    return i;
 }
 
-static bool read_members(struct scanner *s, const struct picking *picking, uint32_t first,
-                         uint32_t n);
+static bool read_members(struct scanner *s, const struct kv_json_field *fields, uint32_t n_fields,
+                         struct kv_slice *values);
 
-static bool read_member(struct scanner *s, const struct picking *picking, uint32_t first,
-                        uint32_t n)
+static bool read_field(struct scanner *s, const struct kv_json_field *field, struct kv_slice *value)
 {
-    struct kv_slice name, other;
-    if (!skip_name(s, &name))
-        return false;
-    const struct kv_json_field *field = find_field(s, picking->fields + first, n, name);
-    if (field == NULL)
-        return skip_value(s, &other);
-    struct kv_slice *value = &picking->values[field - picking->fields];
+    if (field->n_members == 0)
+        return skip_value(s, value);
     if (value->bytes != NULL)
-        forget_members(picking, field);
-    if (field->n_members == 0 || !is_at_byte(s, '{'))
+        forget_members(field, value);
+    if (!is_at_byte(s, '{'))
         return skip_value(s, value);
     const char *from = s->at;
-    if (!read_members(s, picking, field->first_member, field->n_members))
+    if (!read_members(s, field + field->members_ahead, field->n_members,
+                      value + field->members_ahead))
         return false;
     *value = (struct kv_slice){from, (size_t)(s->at - from)};
     return true;
 }
 
+static bool read_member(struct scanner *s, const struct kv_json_field *fields, uint32_t n_fields,
+                        struct kv_slice *values)
+{
+    struct kv_slice name, other;
+    if (!skip_name(s, &name))
+        return false;
+    uint32_t i = find_field(s, fields, n_fields, name);
+    return i == n_fields ? skip_value(s, &other) : read_field(s, &fields[i], &values[i]);
+}
+
 /* Stands on the opening bracket of an object. */
-static bool read_members(struct scanner *s, const struct picking *picking, uint32_t first,
-                         uint32_t n)
+static bool read_members(struct scanner *s, const struct kv_json_field *fields, uint32_t n_fields,
+                         struct kv_slice *values)
 {
     if (!deepen(s))
         return false;
     if (!is_at_byte(s, '}')) {
         do {
-            if (!read_member(s, picking, first, n))
+            if (!read_member(s, fields, n_fields, values))
                 return false;
             skip_space(s);
         } while (take(s, ','));
@@ -441,11 +442,12 @@ static bool refuse_other_value(struct scanner *s)
     return fail(s, KV_JSON_NOT_OBJECT);
 }
 
-static bool read_object(struct scanner *s, const struct picking *picking, uint32_t n_fields)
+static bool read_object(struct scanner *s, const struct kv_json_field *fields, uint32_t n_fields,
+                        struct kv_slice *values)
 {
     if (!is_at_byte(s, '{'))
         return refuse_other_value(s);
-    return read_members(s, picking, 0, n_fields) && finish(s);
+    return read_members(s, fields, n_fields, values) && finish(s);
 }
 
 int kv_json_read_object(struct kv_slice text, uint32_t max_depth,
@@ -453,8 +455,7 @@ int kv_json_read_object(struct kv_slice text, uint32_t max_depth,
                         struct kv_slice *values, struct kv_json_error *reterr)
 {
     struct scanner s;
-    const struct picking picking = {fields, values};
-    if (!begin(&s, text, max_depth) || !read_object(&s, &picking, n_fields))
+    if (!begin(&s, text, max_depth) || !read_object(&s, fields, n_fields, values))
         return tell(&s, text, reterr);
     return 0;
 }

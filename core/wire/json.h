@@ -42,12 +42,12 @@ enum kv_json_type kv_json_type_of(struct kv_slice value);
 /* A type in words, for messages: "an array", "null"; "nothing" for KV_JSON_NONE. */
 const char *kv_json_type_name(enum kv_json_type type);
 
-/* A member that the caller looks for, in a table of them. Where its value is an object, so many
- * fields of the table, from the first on, are looked for in that; all are absent where it is none.
- */
+/* A member that the caller looks for, in a table of them. Where its value is an object, n_members
+ * fields, of which the first is so far ahead in the table, are looked for in that; all are absent
+ * where it is none. */
 struct kv_json_field {
     struct kv_slice name; /* UTF-8 */
-    uint32_t first_member;
+    uint32_t members_ahead;
     uint32_t n_members;
 };
 

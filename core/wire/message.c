@@ -40,7 +40,9 @@ enum {
 static const struct kv_json_field fields[N_FIELDS] = {
     [TYPE] = {.name = {"type", 4}},
     [ID] = {.name = {"id", 2}},
-    [PAYLOAD] = {.name = {"payload", 7}, .first_member = KEY, .n_members = N_FIELDS - KEY},
+    [PAYLOAD] = {.name = {"payload", 7},
+                 .members_ahead = KEY - PAYLOAD,
+                 .n_members = N_FIELDS - KEY},
     [KEY] = {.name = {"key", 3}},
     [VALUE] = {.name = {"value", 5}},
     [TTL] = {.name = {"ttl", 3}},

@@ -72,7 +72,7 @@ static void compare_array(struct kv_slice value, const json_t *expected)
 static const struct kv_json_field fields[] = {
     {.name = {"a", 1}},
     {.name = {"bc", 2}},
-    {.name = {"d", 1}, .first_member = 3, .n_members = 2},
+    {.name = {"d", 1}, .members_ahead = 1, .n_members = 2},
     {.name = {"a", 1}},
     {.name = {"\xc3\xa4", 2}},
 };
@@ -89,7 +89,7 @@ static void compare_field(size_t i, const struct kv_slice *values, const json_t 
     if (expected != NULL)
         assert_same(values[i], expected);
     for (size_t j = 0; j < fields[i].n_members; j++)
-        compare_field(fields[i].first_member + j, values, expected);
+        compare_field(i + fields[i].members_ahead + j, values, expected);
 }
 
 static void compare_object(struct kv_slice value, const json_t *expected)

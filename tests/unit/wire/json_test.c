@@ -308,7 +308,7 @@ static int read_nested(const char *text, uint32_t max_depth, struct kv_slice val
                        struct kv_json_error *reterr)
 {
     static const struct kv_json_field fields[N_NESTED] = {
-        [PAYLOAD] = {{"payload", 7}, .first_member = KEY, .n_members = 2},
+        [PAYLOAD] = {{"payload", 7}, .members_ahead = KEY - PAYLOAD, .n_members = 2},
         [KEY] = {{"key", 3}},
         [VALUE] = {{"value", 5}},
     };
