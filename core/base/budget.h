@@ -22,7 +22,7 @@
 
 struct kv_budget;
 
-/* Has waiters resumed. The caller's memory. */
+/* Whoever is to resume the waiters (kv_tally_resume). The caller's memory. */
 struct kv_waits {
     void (*on_begin)(struct kv_waits *waits); /* the first of them begins to wait */
 };
@@ -58,8 +58,8 @@ struct kv_tally *kv_budget_tally(struct kv_budget *budget, uint32_t loop);
 /* Whether the budget is exceeded, or something waits on any loop. */
 bool kv_budget_is_strained(const struct kv_budget *budget);
 
-/* The functions below accept a NULL for the tally: nothing is counted then, and nothing is limited.
- */
+/* Functions that count or ask accept NULL for the tally: then nothing is counted or limited. Those
+ * that report, begin a wait, watch or resume need one. */
 
 void kv_tally_report(struct kv_tally *tally);
 

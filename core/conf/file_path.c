@@ -212,7 +212,7 @@ static void note_written_twice(struct kv_conf *conf, size_t i)
         if ((other->flags & KV_OPTION_WRITES) == 0 || other->text[0] == '\0' ||
             !is_same_file(path->text, other->text))
             continue;
-        kv_conf_fault(conf, path->at, "%s: %s is what %s writes, too", path->option, path->text,
+        kv_conf_fault(conf, path->at, "%s: %s is also written by %s", path->option, path->text,
                       other->option);
         return;
     }

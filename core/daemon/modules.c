@@ -82,7 +82,7 @@ static int load(struct kv_config *config, enum kv_module_kind kind, const char *
     const struct kv_module *identity = (*ret)->identity;
     if (kv_schema_check(identity->options, identity->n_options, identity->option_size, &error) == 0)
         return 0;
-    kv_conf_fault(config->conf, block->at, "%s: its options are unsound: %s", (*ret)->path,
+    kv_conf_fault(config->conf, block->at, "%s: its table of options is faulty: %s", (*ret)->path,
                   error.text);
     kv_module_unload(*ret);
     return -1;

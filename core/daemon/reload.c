@@ -93,7 +93,8 @@ void kv_reload_tell_changes(const struct kv_config *running)
     if (running->path == NULL)
         return;
     if (!is_regular_file(running->path)) {
-        kv_log(KV_LOG_INFO, "server", "%s is no regular file: it is not read again", running->path);
+        kv_log(KV_LOG_INFO, "server", "%s is not a regular file, so it is not read again",
+               running->path);
         return;
     }
     bool is_valid = kv_config_load(running->path, &found) == 0;

@@ -109,10 +109,10 @@ static void post_abort(struct kv_server *server)
 static void give_up(const struct kv_server *server)
 {
     if (server->ending.is_hurried && kv_server_is_volatile(server)) {
-        log_noise(server, KV_LOG_WARN, "stopped at once; there are left");
+        log_noise(server, KV_LOG_WARN, "stopped at once; unfinished");
         _exit(EXIT_SUCCESS);
     }
-    log_noise(server, KV_LOG_ERROR, "giving up, the store is not closed; there are left");
+    log_noise(server, KV_LOG_ERROR, "giving up without closing the store; unfinished");
     _exit(EXIT_FAILURE);
 }
 

@@ -1,5 +1,5 @@
 /*
- * What subscribers are told, as events.
+ * Sends as events what subscribers are told.
  */
 #ifndef KV_EVENTS_NEWS_H
 #define KV_EVENTS_NEWS_H

@@ -66,7 +66,8 @@ static int read_increment(struct kv_slice value, struct kv_http_body *body, stru
     body->increments = value.bytes != NULL;
     if (!body->increments || kv_integer_read(value, &body->by))
         return 0;
-    return kv_error_set(reterr, "\"increment\" is no integer of at most 2^63-1 in magnitude: %s",
+    return kv_error_set(reterr,
+                        "\"increment\" is not an integer of at most 2^63-1 in magnitude: %s",
                         kv_quote(value).text);
 }
 

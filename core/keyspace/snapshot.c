@@ -1,6 +1,6 @@
 /*
- * A page is sent when its loop has delivered all changes that it shows: so no change comes again
- * that a state has shown. What is missing from a page and was deleted meanwhile needs no word.
+ * A page is sent once its loop has delivered all changes that the page shows, so no change follows
+ * a state that includes it. A key that is not in the page because it was deleted needs no message.
  */
 #include "keyspace/snapshot.h"
 

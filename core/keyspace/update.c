@@ -1,3 +1,8 @@
+/*
+ * An UPDATE that the store makes at once has a single step. Any other reads, computes and sets. If
+ * it is no hook's, it does so in the lane of its key: one UPDATE of a lane is under way at a time,
+ * and only while its loop is in the turnstile of the same number.
+ */
 #include "keyspace/update.h"
 
 #include <stdlib.h>

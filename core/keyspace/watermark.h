@@ -1,6 +1,6 @@
 /*
  * The watermark: the revision up to which every change has been pushed to the inboxes of the loops
- * that wanted it. By it a loop delivers the changes of all keys in the order of their revisions.
+ * that wanted it. Loops use it to deliver the changes of all keys in the order of their revisions.
  *
  *  - A store that tells changes in order (KV_STORE_IN_ORDER): the revision told last.
  *  - A store whose changes happen within submit() and expire() only (KV_STORE_SYNC) and that names

@@ -14,7 +14,7 @@ static int add(struct kv_command *command, const struct kv_item *old, struct kv_
     int64_t integer = 0, sum;
     if (old->revision != 0 && !kv_integer_read(old->value, &integer))
         return refuse(command, KV_INAPPLICABLE,
-                      "the value is no integer of at most 2^63-1 in magnitude");
+                      "the value is not an integer of at most 2^63-1 in magnitude");
     if (!kv_integer_add(integer, command->update->number, &sum))
         return refuse(command, KV_INAPPLICABLE, "the sum is above 2^63-1 in magnitude");
     if (kv_buffer_try_reserve(out, KV_INTEGER_ROOM) == NULL)

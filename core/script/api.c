@@ -195,7 +195,8 @@ static int refuse(lua_State *lua)
     struct kv_script_call *call = kv_argument_hook(lua, "kv.refuse");
     struct kv_slice reason = kv_slice_of(kv_argument_text(lua, 1));
     if (call->command == NULL)
-        luaL_error(lua, "kv.refuse: %s is called for what has happened", kv_hook_names[call->hook]);
+        luaL_error(lua, "kv.refuse: %s runs after the change, which cannot be refused",
+                   kv_hook_names[call->hook]);
     call->text.len = 0;
     kv_buffer_append(&call->text, reason);
     lua_pushlightuserdata(lua, &refusal);

@@ -21,7 +21,7 @@ struct kv_script_call *kv_argument_hook(lua_State *lua, const char *function)
     return call;
 }
 
-/* A function in C that has called the script can't be left and come back to. */
+/* A C function that has called the script cannot be suspended and resumed. */
 struct kv_script_call *kv_argument_waiter(lua_State *lua, const char *function)
 {
     struct kv_script_call *call = kv_argument_hook(lua, function);

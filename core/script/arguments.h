@@ -1,16 +1,16 @@
 /*
- * What scripts pass to functions of kv. All of these raise where it is not what is expected.
+ * What scripts pass to functions of kv. Each of these raises an error if that is not as expected.
  */
 #ifndef KV_SCRIPT_ARGUMENTS_H
 #define KV_SCRIPT_ARGUMENTS_H
 
 #include "script/call.h"
 
-/* The hook that calls the function; _waiter: where it can wait. */
+/* The hook that calls the function. kv_argument_waiter() also checks that it can wait. */
 struct kv_script_call *kv_argument_hook(lua_State *lua, const char *function);
 struct kv_script_call *kv_argument_waiter(lua_State *lua, const char *function);
 
-/* Whether the hook may write. */
+/* Whether the hook may write: too many hooks may be under way, or lead to one another. */
 void kv_argument_check_may_write(lua_State *lua, const struct kv_script_call *call);
 
 /* The bytes are lent, as long as the string stays on the stack. */

@@ -171,7 +171,7 @@ static int incr(lua_State *lua)
     struct kv_script_call *call = kv_argument_waiter(lua, "kv.incr");
     struct kv_request request = {.kind = KV_REQUEST_INCR, .key = kv_argument_key(lua, 1)};
     request.by = luaL_optinteger(lua, 2, 1);
-    luaL_argcheck(lua, request.by >= KV_INTEGER_MIN, 2, "it has more than 64 bits with a sign");
+    luaL_argcheck(lua, request.by >= KV_INTEGER_MIN, 2, "-2^63 is out of range");
     kv_argument_check_may_write(lua, call);
     call->request = request;
     return await_outcome(lua, call);

@@ -17,7 +17,7 @@ bool kv_asking_is_delete(lua_State *lua, int index);
 void kv_asking_push_meta(lua_State *lua, const struct kv_script_call *call, uint64_t revision,
                          int64_t deadline_ms);
 
-/* Pushes what the request came to. Returns: how many values. */
+/* Pushes the outcome of the call's request. Returns: how many values. */
 int kv_asking_push_outcome(lua_State *lua, const struct kv_script_call *call);
 
 #endif

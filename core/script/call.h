@@ -48,7 +48,7 @@ struct kv_edit {
     int64_t ttl_ms;
 };
 
-/* What it came to. */
+/* The outcome of a request. */
 struct kv_outcome {
     const struct kv_command *command; /* NULL: of INCR or UPDATE */
     const char *fault;                /* of these: why not; NULL: it was done */

@@ -6,7 +6,7 @@
 
 #include "script/call.h"
 
-/* Takes the call up; its resume() will bring what it came to. */
+/* Takes the call up; its resume() will bring the outcome. */
 void kv_counter_add(struct kv_script_call *call);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "script/call.h"
 
-/* Does what the call waits for: its resume() will bring what that came to. */
+/* Does what the call waits for; its resume() will bring the outcome. */
 void kv_request_send(struct kv_script_call *call);
 
 #endif

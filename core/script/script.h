@@ -1,12 +1,17 @@
 /*
  * All scripts, each of them, and what each has on an event loop.
  *
- * The other files, each of which knows those before it only: budget.h and guard.h limit what Lua
- * may do, value.h is JSON in Lua; state.h is a script that was loaded for one loop, call.h a hook
- * under way; api.h is what scripts call, run.h runs coroutines, load.h loads scripts; calls.h has
- * the calls of a loop, origin.h knows which changes come from hooks; gathering.h brings calls of
- * one key together, counter.h is kv.incr(); hooks.h stands between the keyspace and all of them,
- * and scripts.h is the way in from outside.
+ * The other files, each of which knows only those before it:
+ *  - budget.h and guard.h limit what Lua may do; pattern.h and matching.h are string.find and the
+ *    like; number.h and value.h are JSON in Lua; state.h is a script that was loaded for one loop,
+ *    call.h a hook under way; log.h logs for hooks.
+ *  - What scripts call: arguments.h checks what they pass; asking.h, editing.h and scanning.h are
+ *    functions that wait for the keyspace; api.h is the whole table kv.
+ *  - load.h loads scripts, run.h runs coroutines; calls.h has the calls of a loop, origin.h knows
+ *    which changes come from hooks.
+ *  - What calls wait for: gathering.h brings calls of one key together, for counter.h (kv.incr) and
+ *    updater.h (kv.update); requests.h sends everything to the keyspace.
+ *  - hooks.h stands between the keyspace and all of them; scripts.h is the way in from outside.
  */
 #ifndef KV_SCRIPT_SCRIPT_H
 #define KV_SCRIPT_SCRIPT_H

@@ -232,7 +232,7 @@ static int read_increment(const struct kv_slice *values, struct kv_message *mess
     message->by = 1;
     if (by.bytes != NULL && !kv_integer_read(by, &message->by))
         return kv_error_set(reterr,
-                            "payload: \"by\" is no integer of at most 2^63-1 in magnitude: %s",
+                            "payload: \"by\" is not an integer of at most 2^63-1 in magnitude: %s",
                             kv_quote(by).text);
     return read_ttl(values, message, reterr);
 }

@@ -197,9 +197,9 @@ static void faults_say_what_to_write_instead(void **state)
          "11: origins[0]: \"https://a.example:99999\" is not an origin: it is like "
          "https://example.org or http://example.org:8080, with a port up to 65535"},
         {"listen: [{unix: s}, {unix: ./s}]\n",
-         "28: listen[1].unix: %s/s is what listen[0].unix writes, too"},
+         "28: listen[1].unix: %s/s is also written by listen[0].unix"},
         {"sinks: [{module: file, options: {path: x}}, {module: file, options: {path: ./x}}]\n",
-         "76: sinks[1].options.path: %s/x is what sinks[0].options.path writes, too"},
+         "76: sinks[1].options.path: %s/x is also written by sinks[0].options.path"},
         {"sinks: [{module: file, options: {path: x}, retry: {first: 1m}}]\n",
          "59: sinks[0].retry.first: first (60000 ms) is longer than longest (30000 ms)"},
         {"sinks: [{module: file, options: {path: x, prefixes: [a]}}]\n",

@@ -120,8 +120,9 @@ static void what_is_no_integer_is_not_added_to(void **state)
         if (i == 2 || i == 6)
             continue; /* no JSON */
         kv_test_store(kv_test_port(state), "text", values[i]);
-        expect_patched("text", NULL, "{\"increment\":1}", 409,
-                       "{\"error\":\"the value is no integer of at most 2^63-1 in magnitude\"}");
+        expect_patched(
+            "text", NULL, "{\"increment\":1}", 409,
+            "{\"error\":\"the value is not an integer of at most 2^63-1 in magnitude\"}");
         kv_test_expect_value(kv_test_port(state), "text", values[i]);
     }
     kv_test_store(kv_test_port(state), "full", "9223372036854775807");
@@ -242,9 +243,10 @@ static void a_bad_body_is_refused_and_changes_nothing(void **state)
     assert_int_equal(ask("PATCH", "bad", MERGE, "{\"a\":"), 400);
     assert_int_equal(ask("PATCH", "bad", MERGE, ""), 400);
     kv_test_expect_value(kv_test_port(state), "bad", "1");
-    expect_patched("bad", NULL, "{\"increment\":1e3}", 400,
-                   "{\"error\":\"\\\"increment\\\" is no integer of at most 2^63-1 in magnitude: "
-                   "1e3\"}");
+    expect_patched(
+        "bad", NULL, "{\"increment\":1e3}", 400,
+        "{\"error\":\"\\\"increment\\\" is not an integer of at most 2^63-1 in magnitude: "
+        "1e3\"}");
     expect_patched("bad", NULL, "{}", 400,
                    "{\"error\":\"the body is {\\\"ttl\\\": \xe2\x80\xa6} or {\\\"increment\\\": "
                    "\xe2\x80\xa6, \\\"ttl\\\"?: \xe2\x80\xa6}; a merge patch is "

@@ -632,7 +632,8 @@ static void after_hook_that_fails_is_told_and_the_next_one_runs(void **state)
     post(port, "/storage/e", "{\"value\":4,\"ttl\":1}", 202);
     kv_test_await_value(port, "seen", "3");
     kv_test_await_log(&rig->server, "on_set of \"k\": it raised a table");
-    kv_test_await_log(&rig->server, "kv.refuse: on_set is called for what has happened");
+    kv_test_await_log(&rig->server,
+                      "kv.refuse: on_set runs after the change, which cannot be refused");
     kv_test_await_log(&rig->server, "on_delete of \"k\": it raised a nil");
     kv_test_await_log(&rig->server, "on_expire of \"e\": ");
     stop(rig);

@@ -234,8 +234,9 @@ static int64_t signal_twice(struct kv_test_server *server, const char *waited_fo
 {
     char part[128];
     kv_test_server_terminate(server);
-    snprintf(part, sizeof(part), "waiting%s; signal again to stop now", waited_for);
+    snprintf(part, sizeof(part), "waiting%s", waited_for);
     kv_test_await_log(server, part);
+    kv_test_await_log(server, "; signal again to stop now");
     int64_t began_ms = kv_test_now_ms();
     kv_test_server_terminate(server);
     return began_ms;
@@ -357,7 +358,7 @@ static void second_signal_ends_a_server_whose_loops_are_busy(void **state)
     signal_twice(&server, " up to 60 s for ");
     await_end(&held);
     assert_int_equal(kv_test_program_wait(&server.program, KV_TEST_LIMIT_MS), is_durable() ? 1 : 0);
-    kv_test_await_log(&server, "there are left: ");
+    kv_test_await_log(&server, "unfinished: ");
     kv_test_program_remove(&server.program);
     kv_test_stream_close(&stream);
 }

@@ -342,7 +342,7 @@ static void wrong_addresses_are_told_with_their_place(void **state)
         {"listen: [{port: 0, mode: '0600'}]\n", "1:26: listen[0].mode: only a Unix socket has one"},
         {"listen: [{unix: /nowhere/s}]\n", "/nowhere/s (listen[0].unix): /nowhere: No such file"},
         {"listen: [{unix: /tmp/s}, {unix: /tmp/s}]\n",
-         "listen[1].unix: /tmp/s is what listen[0].unix writes, too"},
+         "listen[1].unix: /tmp/s is also written by listen[0].unix"},
         {"listen: [{unix: "
          "/tmp/0123456789012345678901234567890123456789012345678901234567890123456789"
          "01234567890123456789012345678901234567890}]\n",

@@ -222,7 +222,7 @@ static bool segment_has_room(const struct segment *segment)
 {
     if (segment->n_entries + 1 > segment->n_groups * FULL)
         return false;
-    /* Keys that came and went leave PASSED behind; a segment made anew is rid of it. */
+    /* Deleted keys leave PASSED behind; making the segment anew clears it. */
     return segment->n_passed <= segment->n_groups / 2 ||
            (segment->n_entries + 1 > segment->n_groups * COMFORTABLE &&
             segment->n_passed <= segment->n_groups - segment->n_groups / 4);
@@ -334,7 +334,7 @@ bool table_has_hash(struct table *table, const struct kv_store_host *host,
     return false;
 }
 
-/* Hashes are reckoned only where two entries have the tag. */
+/* Computes hashes only if two entries have the tag. */
 struct entry *table_resolve(struct table *table, const struct kv_store_host *host, uint64_t hash)
 {
     struct search search = search_begin(table, hash);

@@ -431,13 +431,13 @@ static void an_increment_is_by_an_integer(void **state)
     assert_int_equal(message.by, -INT64_MAX);
     assert_int_equal(message.ttl_ms, 1000);
     assert_refused("{\"type\":\"increment\",\"payload\":{\"key\":\"k\",\"by\":1.0}}",
-                   "payload: \"by\" is no integer of at most 2^63-1 in magnitude: 1.0");
+                   "payload: \"by\" is not an integer of at most 2^63-1 in magnitude: 1.0");
     assert_refused(
         "{\"type\":\"increment\",\"payload\":{\"key\":\"k\",\"by\":9223372036854775808}}",
-        "payload: \"by\" is no integer of at most 2^63-1 in magnitude: "
+        "payload: \"by\" is not an integer of at most 2^63-1 in magnitude: "
         "9223372036854775808");
     assert_refused("{\"type\":\"increment\",\"payload\":{\"key\":\"k\",\"by\":null}}",
-                   "payload: \"by\" is no integer of at most 2^63-1 in magnitude: null");
+                   "payload: \"by\" is not an integer of at most 2^63-1 in magnitude: null");
 }
 
 static void a_merge_has_a_patch_of_any_type(void **state)
