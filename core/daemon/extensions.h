@@ -1,6 +1,6 @@
 /*
- * What the file extends the server by: TTL policies, sinks and scripts. Modules are loaded, and
- * faults noted, on the way.
+ * The extensions that the file configures: TTL policies, sinks and scripts. Reading them loads the
+ * modules, and notes faults.
  */
 #ifndef KV_DAEMON_EXTENSIONS_H
 #define KV_DAEMON_EXTENSIONS_H

@@ -1,5 +1,5 @@
 /*
- * Where the file has the server listen.
+ * The addresses that the file tells the server to listen on.
  */
 #ifndef KV_DAEMON_LISTEN_ADDRESSES_H
 #define KV_DAEMON_LISTEN_ADDRESSES_H

@@ -98,7 +98,7 @@ static int64_t tick_ms(const struct kv_events_config *config)
     return least < SHORTEST_TICK_MS ? SHORTEST_TICK_MS : least;
 }
 
-/* Proxies and clients take a connection that is silent for dead. */
+/* Proxies and clients consider a silent connection dead. */
 static void keep_alive(struct kv_stream *stream)
 {
     if (stream->out.in_flight != 0 || stream->is_ending ||

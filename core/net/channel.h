@@ -63,7 +63,8 @@ void kv_channel_fini(struct kv_channel *channel);
 void kv_channel_attach(struct kv_channel *channel, void *user, kv_channel_fn on_read,
                        kv_channel_fn on_written);
 
-/* Reads, or does not. While the budget is used up it does not, unless it keeps very little. */
+/* Begins or stops to read. While the budget is used up it does not read, unless it keeps very
+ * little. */
 void kv_channel_read(struct kv_channel *channel, bool wants);
 /* Whether it waits for memory to read on. */
 bool kv_channel_is_held_up(const struct kv_channel *channel);

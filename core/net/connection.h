@@ -121,8 +121,9 @@ void kv_connections_refuse_fd(struct kv_connections *connections, int fd, struct
 /* Ends those that have made no progress for too long, or are to end. */
 void kv_connections_sweep(struct kv_connections *connections);
 
-/* The connection that holds the most of those which hold memory up: its answers are not read, or it
- * waits for memory itself. Returns: NULL where there is none; otherwise *ret_bytes: how much. */
+/* The largest of the connections that keep memory from being given back: its answers are not read,
+ * or it waits for memory itself. Returns: NULL where there is none; otherwise *ret_bytes: how much.
+ */
 struct kv_connection *kv_connections_largest(struct kv_connections *connections, size_t *ret_bytes);
 
 /* Ends the connection, as the memory of all has run out. */

@@ -45,7 +45,7 @@ int kv_net_listen(struct kv_net *net, const char *host, uint16_t port, uint16_t 
 int kv_net_listen_unix(struct kv_net *net, const char *path, uint32_t mode,
                        struct kv_error *reterr);
 
-/* What connections of that loop count what they hold by. NULL: nothing is counted. */
+/* The tally of that loop's connections. NULL: nothing is counted. */
 struct kv_tally *kv_net_tally(struct kv_net *net, uint32_t loop);
 
 /* Whether it listens at an address that other machines may reach. Before the loops run, or later

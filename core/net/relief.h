@@ -11,7 +11,8 @@
 #include "loop/workers.h"
 #include "net/connection.h"
 
-/* The most that a connection of each loop holds, of those which hold memory up. */
+/* What the largest connection of each loop holds, among those that keep memory from being given
+ * back. */
 struct kv_largest {
     _Atomic size_t bytes;
 };

@@ -15,8 +15,8 @@ enum {
  * `out` has is then as it was. */
 int kv_json_unescape(struct kv_slice string, struct kv_buffer *out);
 
-/* The same, but a lone surrogate is no fault: it becomes bytes that no UTF-8 has, by which strings
- * can be compared. Returns: 0, or KV_JSON_NO_MEMORY. */
+/* The same, but a lone surrogate is no fault: it becomes bytes that UTF-8 never contains, so that
+ * strings can still be compared. Returns: 0, or KV_JSON_NO_MEMORY. */
 int kv_json_unescape_to_compare(struct kv_slice string, struct kv_buffer *out);
 
 /* Whether the string has escapes; where it has none, its text is what stands between the quotes. */

@@ -1,7 +1,7 @@
 /*
  * JSON Merge Patch (RFC 7396), on texts: members that the patch does not name keep their bytes and
  * their order, and a patch that alters nothing gives the same bytes. Members that it adds follow
- * those that are there, in the order of the patch. Of a member given twice the last counts.
+ * those that are there, in the order of the patch. If a member is repeated, the last one counts.
  *
  * Takes time in proportion to the length of both texts, however deep they are, and memory in
  * proportion to the number of the patch's members.

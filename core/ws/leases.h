@@ -1,8 +1,9 @@
 /*
  * Leases: keys that a connection holds (`while_connected`). A lease knows the revision and the
- * deadline that it set last. It is renewed at a third of its TTL, and when the connection ends the
- * key expires at once; both happen only if that revision and that deadline still stand, which the
- * store finds out at the commit point. So any other write or touch of the key ends the lease.
+ * deadline that it set last. It is renewed when a third of its TTL has passed, and when the
+ * connection ends the key expires at once; both happen only if that revision and that deadline
+ * still stand, which the store finds out at the commit point. So any other write or touch of the
+ * key ends the lease.
  *
  * Threads: the session's loop.
  */

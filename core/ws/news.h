@@ -1,5 +1,5 @@
 /*
- * What subscribers are told, as messages.
+ * Sends as messages what subscribers are told.
  */
 #ifndef KV_WS_NEWS_H
 #define KV_WS_NEWS_H

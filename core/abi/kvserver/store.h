@@ -43,8 +43,8 @@ struct kv_store; /* the module's own */
 /* What expire() returns where the expiry is left to a thread of the store. */
 #define KV_EXPIRING (INT64_MAX - 1)
 
-/* Bytes of a value: whoever needs their order kept submits no other write before a SET of more is
- * done. */
+/* Bytes of a value: a caller that needs its writes kept in order submits no other write until a
+ * longer SET is done. */
 #define KV_LONG_VALUE ((size_t)4 << 20)
 
 #define KV_REVISION_MAX ((UINT64_C(1) << 53) - 1)

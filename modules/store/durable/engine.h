@@ -115,7 +115,7 @@ static inline uint32_t kv_engine_commit_limit(const struct kv_engine_ops *ops,
 }
 
 /* For a lock that every get() and walk() of an engine holds, so that the database can be opened
- * anew: who waits for that goes before who comes to read. */
+ * anew: a thread that waits for that goes before threads that come to read. */
 static inline void kv_durable_init_access(pthread_rwlock_t *access)
 {
     pthread_rwlockattr_t attributes;

@@ -1,7 +1,7 @@
 /*
  * Values of the journal that are too long for its records: each has a file of its own beside the
- * segments, which is written and synced before the record that refers to it. So nobody else waits
- * for it.
+ * segments, which is written and synced before the record that refers to it. So no other write
+ * waits for it.
  *
  *   <folder>/<number>.value    the bytes of the value, and nothing else
  *
