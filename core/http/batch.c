@@ -21,6 +21,8 @@ enum {
 
 static const char TOO_LONG[] =
     "the answers before this one have 16 MiB: ask for it in another batch";
+static const char NO_MEMORY[] =
+    "the memory of all connections is used up: ask for it in another batch, later";
 
 /* A message, or the answer that it gets because something is wrong with it. */
 struct item {
@@ -48,6 +50,7 @@ struct batch {
     bool is_merging; /* nothing else is under way */
     bool is_sending; /* the loop that sends is at work */
     struct kv_buffer out;
+    struct kv_charge charge; /* for its bytes */
 };
 
 static void dispose(void *memory)
@@ -58,6 +61,7 @@ static void dispose(void *memory)
     kv_buffer_fini(&batch->texts);
     kv_buffer_fini(&batch->scratch);
     kv_buffer_fini(&batch->out);
+    kv_charge_set(&batch->charge, 0);
 }
 
 /* ---- reading: on any thread ---- */
@@ -167,19 +171,29 @@ static void read_batch(struct batch *batch)
 
 /* ---- answers ---- */
 
+/* Whether a value of `len` bytes may not follow `before` bytes of answers. Returns: NULL, or why.
+ */
+static const char *why_no_value(const struct batch *batch, size_t before, size_t len)
+{
+    if (before >= MOST_ANSWER_BYTES)
+        return TOO_LONG;
+    return before + len > kv_tally_allowance(batch->charge.tally, SIZE_MAX) ? NO_MEMORY : NULL;
+}
+
 static void append_value(struct batch *batch, const struct kv_command *command, size_t begin,
                          struct kv_slice value)
 {
     struct kv_buffer *out = &batch->out;
-    bool is_too_long = command->kind == KV_COMMAND_GET && begin >= MOST_ANSWER_BYTES;
-    if (!is_too_long && kv_buffer_try_reserve(out, value.len + KV_REPLY_END.len) != NULL) {
+    const char *why =
+        command->kind == KV_COMMAND_GET ? why_no_value(batch, begin, value.len) : NULL;
+    if (why == NULL && kv_buffer_try_reserve(out, value.len + KV_REPLY_END.len) != NULL) {
         kv_buffer_append(out, value);
         kv_buffer_append(out, KV_REPLY_END);
         return;
     }
     out->len = begin;
     kv_reply_write_error(out, command->note,
-                         is_too_long ? TOO_LONG : "there is no memory for the value");
+                         why != NULL ? why : "there is no memory for the value");
 }
 
 static void append_answer(struct batch *batch, const struct kv_command *command)
@@ -203,13 +217,17 @@ static void append_answer(struct batch *batch, const struct kv_command *command)
     }
 }
 
+/* The text is copied, and the batch may be gone then. */
 static void answer(struct batch *batch)
 {
-    struct kv_buffer *out = &batch->out;
-    kv_buffer_append(out, out->len == 0 ? KV_SLICE("[]") : KV_SLICE("]"));
+    struct kv_buffer out = batch->out;
+    batch->out = (struct kv_buffer){0};
+    kv_charge_set(&batch->charge, 0);
+    kv_buffer_append(&out, out.len == 0 ? KV_SLICE("[]") : KV_SLICE("]"));
     kv_exchange_answer(batch->exchange, &(struct kv_answer){.status = 200,
                                                             .content = KV_CONTENT_JSON,
-                                                            .text = kv_buffer_slice(out)});
+                                                            .text = kv_buffer_slice(&out)});
+    kv_buffer_fini(&out);
 }
 
 /* ---- sending ---- */
@@ -221,6 +239,7 @@ static void on_finished(struct kv_command *command)
     struct kv_exchange *exchange = command->owner;
     struct batch *batch = exchange->kept;
     append_answer(batch, command);
+    kv_charge_set(&batch->charge, batch->out.capacity);
     batch->n_answered++;
     batch->is_merging = false;
     if (!batch->is_sending)
@@ -285,11 +304,12 @@ static bool send_merge(struct batch *batch, struct item *item)
 {
     if (batch->n_sent != batch->n_answered)
         return false;
-    batch->is_merging = batch->out.len < MOST_ANSWER_BYTES;
+    const char *why = why_no_value(batch, batch->out.len, 0);
+    batch->is_merging = why == NULL;
     if (batch->is_merging)
         send_command(batch, item);
     else
-        send_error(batch, item, TOO_LONG);
+        send_error(batch, item, why);
     return true;
 }
 
@@ -359,6 +379,7 @@ static void serve(struct kv_exchange *exchange, const struct kv_request *request
     }
     struct batch *batch = kv_exchange_keep(exchange, sizeof(*batch), dispose);
     batch->exchange = exchange;
+    batch->charge.tally = kv_keyspace_tally(exchange->here->keyspace_loop);
     batch->body = request->body;
     if (batch->body.len >= KV_WORKERS_LONG_TEXT) {
         give_to_worker(batch);

@@ -77,6 +77,20 @@ static size_t copy_value(h2o_req_t *req, const struct kv_item *item, h2o_iovec_t
     return 1;
 }
 
+static void uncharge(void *memory)
+{
+    kv_charge_set(memory, 0);
+}
+
+static size_t copy_text(h2o_req_t *req, struct kv_slice text, h2o_iovec_t parts[MOST_PARTS])
+{
+    struct kv_charge *charge = h2o_mem_alloc_shared(&req->pool, sizeof(*charge), uncharge);
+    *charge = (struct kv_charge){.tally = kv_h2o_connection_of(req)->among->tally};
+    kv_charge_set(charge, text.len);
+    parts[0] = h2o_strdup(&req->pool, text.bytes, text.len);
+    return 1;
+}
+
 static size_t lay_out_body(h2o_req_t *req, struct kv_keyspace *keyspace,
                            const struct kv_answer *answer, h2o_iovec_t parts[MOST_PARTS])
 {
@@ -86,8 +100,7 @@ static size_t lay_out_body(h2o_req_t *req, struct kv_keyspace *keyspace,
         return answer->item.value.len > KV_ANSWER_LARGEST_COPY
                    ? hold_value(req, keyspace, &answer->item, parts)
                    : copy_value(req, &answer->item, parts);
-    parts[0] = h2o_strdup(&req->pool, answer->text.bytes, answer->text.len);
-    return 1;
+    return copy_text(req, answer->text, parts);
 }
 
 void kv_h2o_answer_begin(h2o_req_t *req, const struct kv_answer *answer,

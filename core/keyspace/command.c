@@ -82,6 +82,7 @@ static void free_page(const struct kv_store_link *store, struct kv_page *page)
         kv_item_release(store, &page->prefixes[i].item);
     if (page->cursor_ref != NULL)
         store->ops->unref(store->store, page->cursor_ref);
+    kv_charge_set(&page->charge, 0);
     free(page->entries);
     free(page->prefixes);
     kv_buffer_fini(&page->start);

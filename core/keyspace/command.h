@@ -156,7 +156,8 @@ enum {
  * seeks (KV_STORE_SEEKS); with others the command ends with KV_INAPPLICABLE. */
 struct kv_page {
     uint32_t max_keys;  /* folded prefixes count as well */
-    uint64_t max_bytes; /* of keys, values if they are wanted, and 64 for each; one key at least */
+    uint64_t max_bytes; /* of keys, values if they are wanted, and 64 for each; one key at least.
+                           Less where the memory of all connections is about to be used up */
     bool wants_values;
     bool wants_count; /* nothing but `count`, of all keys of the walk, however many there are */
 
@@ -174,8 +175,9 @@ struct kv_page {
     uint32_t capacity;
     uint32_t prefix_capacity;
     uint64_t bytes;
-    uint32_t n_store_pages; /* that may have brought nothing */
-    struct kv_slice last;   /* the last key or folded prefix that was taken */
+    struct kv_charge charge; /* for them */
+    uint32_t n_store_pages;  /* that may have brought nothing */
+    struct kv_slice last;    /* the last key or folded prefix that was taken */
     bool last_is_prefix;
     bool has_jumped;         /* over the rest of the keys with that prefix */
     struct kv_slice skip_to; /* the last key of this page of the store that came before */

@@ -207,6 +207,11 @@ struct kv_keyspace *kv_keyspace_of(struct kv_keyspace_loop *here)
     return here->keyspace;
 }
 
+struct kv_tally *kv_keyspace_tally(struct kv_keyspace_loop *here)
+{
+    return here->tally;
+}
+
 struct kv_loop *kv_keyspace_event_loop(struct kv_keyspace_loop *here)
 {
     return here->loop;

@@ -44,6 +44,9 @@ bool kv_keyspace_is_quiet(struct kv_keyspace *keyspace);
 
 struct kv_keyspace_loop *kv_keyspace_on(struct kv_keyspace *keyspace, uint32_t loop);
 struct kv_keyspace *kv_keyspace_of(struct kv_keyspace_loop *here);
+
+/* What the loop's connections hold is counted by it; NULL: it is not. Lent. */
+struct kv_tally *kv_keyspace_tally(struct kv_keyspace_loop *here);
 struct kv_loop *kv_keyspace_event_loop(struct kv_keyspace_loop *here);
 
 /* A blank command of the loop. Owns: the caller, until it is sent or freed. */

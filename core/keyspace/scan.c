@@ -138,7 +138,9 @@ static struct kv_slice fold(const struct kv_page *page, struct kv_slice key)
 static bool has_room(const struct kv_page *page, uint64_t size)
 {
     uint32_t n = page->n + page->n_prefixes;
-    return n == 0 || (n < page->max_keys && page->bytes + size <= page->max_bytes);
+    size_t most =
+        kv_tally_allowance(page->charge.tally, 2 * page->max_bytes) / 2; /* its text, too */
+    return n == 0 || (n < page->max_keys && page->bytes + size <= most);
 }
 
 /* Returns: KV_OK, or KV_FULL. */
@@ -194,6 +196,7 @@ static int take_entries(const struct kv_scans *scans, struct kv_page *page, uint
         if (status != KV_OK)
             return status;
         page->bytes += size;
+        kv_charge_set(&page->charge, page->bytes);
     }
     return KV_OK;
 }
@@ -363,6 +366,7 @@ void kv_scan_begin(struct kv_scans *scans, struct kv_command *command)
     }
     page->scan.prefix = command->key;
     page->scan.wants_values = page->wants_values;
+    page->charge.tally = kv_budget_tally(scans->parts->budget, scans->loop);
     command->state = KV_COMMAND_SUBMITTED;
     kv_queue_push(&scans->ready, &page->link);
 }

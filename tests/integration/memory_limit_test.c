@@ -185,6 +185,59 @@ static void unread_answers_to_messages_stay_within_the_limit(void **state)
     disperse(crowd);
 }
 
+/* Each asks once, so that none is over a limit of its own before. */
+static void crowd_asks_once(void **state, const char *method, const char *path, const char *headers,
+                            struct kv_slice body)
+{
+    need_plain_memory();
+    store_values(kv_test_port(state));
+    struct crowd *crowd = gather(state, false);
+    for (int i = 0; i < CROWD; i++)
+        kv_test_http_write(&crowd->members[i].stream.out, method, kv_slice_of(path), headers, body);
+    press(crowd);
+    expect_bound(crowd);
+    disperse(crowd);
+}
+
+/* More than a page holds. One key always fits into a page, so they are short. */
+static void store_paged_values(uint16_t port)
+{
+    enum {
+        PAGED = 400
+    };
+    char *value = make_value((size_t)64 * KIB);
+    char key[16];
+    for (int i = 0; i < PAGED; i++) {
+        snprintf(key, sizeof(key), "paged-%d", i);
+        kv_test_store(port, key, value);
+    }
+    free(value);
+}
+
+static void unread_pages_stay_within_the_limit(void **state)
+{
+    store_paged_values(kv_test_port(state));
+    crowd_asks_once(state, "GET", "/storage?prefix=paged-&values=true&limit=1000", NULL,
+                    (struct kv_slice){0});
+}
+
+static void unread_pages_by_libh2o_stay_within_the_limit(void **state)
+{
+    store_paged_values(kv_test_port(state));
+    crowd_asks_once(state, "GET", "/storage?prefix=paged-&values=true&limit=1000",
+                    "Origin: http://localhost\r\n", (struct kv_slice){0});
+}
+
+static void unread_batches_stay_within_the_limit(void **state)
+{
+    char body[64 * VALUES], *at = body;
+    for (int i = 0; i < VALUES; i++)
+        at += sprintf(at, "%c{\"type\":\"get\",\"payload\":{\"key\":\"long-%d\"}}",
+                      i == 0 ? '[' : ',', i);
+    *at++ = ']';
+    crowd_asks_once(state, "POST", "/batch", NULL, (struct kv_slice){body, (size_t)(at - body)});
+}
+
 static void bodies_that_do_not_end_stay_within_the_limit(void **state)
 {
     need_plain_memory();
@@ -275,6 +328,9 @@ int main(void)
         cmocka_unit_test(unread_answers_to_pipelines_stay_within_the_limit),
         cmocka_unit_test(unread_answers_by_libh2o_stay_within_the_limit),
         cmocka_unit_test(unread_answers_to_messages_stay_within_the_limit),
+        cmocka_unit_test(unread_pages_stay_within_the_limit),
+        cmocka_unit_test(unread_pages_by_libh2o_stay_within_the_limit),
+        cmocka_unit_test(unread_batches_stay_within_the_limit),
         cmocka_unit_test(bodies_that_do_not_end_stay_within_the_limit),
         cmocka_unit_test(chunks_that_do_not_end_stay_within_the_limit),
         cmocka_unit_test(messages_that_do_not_end_stay_within_the_limit),
