@@ -21,6 +21,8 @@ struct reading {
     size_t at;
     uint64_t last;        /* the revision of the last change met; of none: the segment's base */
     struct kv_slice rest; /* of what was read: it begins at `at` */
+    struct kv_slice rows; /* of the record at `at`, those left */
+    size_t record_len;
     char *bytes;
     size_t capacity;
     size_t n_read;
@@ -37,6 +39,7 @@ void change_log_init(struct change_log *log, const struct base *base, struct jou
 
 void change_log_fini(struct change_log *log)
 {
+    free(log->started.bytes);
     pthread_mutex_destroy(&log->lock);
 }
 
@@ -80,6 +83,48 @@ static void start_segment(struct reading *reading)
     start_at(reading, &best);
 }
 
+/* The page has ended within the record, whose bytes the next one gets. */
+static void leave_record(struct reading *reading)
+{
+    struct change_log *log = reading->log;
+    struct started_record started = {.generation = reading->place.segment->generation,
+                                     .upto = reading->last,
+                                     .sequence = reading->sequence,
+                                     .at = reading->at,
+                                     .len = reading->record_len,
+                                     .rows_left = reading->rows,
+                                     .bytes = reading->bytes};
+    pthread_mutex_lock(&log->lock);
+    char *former = log->started.bytes;
+    log->started = started;
+    pthread_mutex_unlock(&log->lock);
+    reading->bytes = NULL;
+    free(former);
+}
+
+/* Returns: false where the page before has not ended within a record, or another has since. */
+static bool return_to_record(struct reading *reading)
+{
+    struct change_log *log = reading->log;
+    struct started_record started = {0};
+    pthread_mutex_lock(&log->lock);
+    if (log->started.bytes != NULL && log->started.upto == reading->page->after &&
+        log->started.generation == reading->place.segment->generation) {
+        started = log->started;
+        log->started = (struct started_record){0};
+    }
+    pthread_mutex_unlock(&log->lock);
+    if (started.bytes == NULL)
+        return false;
+    reading->last = started.upto;
+    reading->sequence = started.sequence;
+    reading->at = started.at;
+    reading->rows = started.rows_left;
+    reading->record_len = started.len;
+    reading->bytes = started.bytes;
+    return true;
+}
+
 /* Returns: false where there is none. */
 static bool go_to_next_segment(struct reading *reading)
 {
@@ -119,25 +164,32 @@ static bool read_ahead(struct reading *reading, size_t len)
     return true;
 }
 
-/* Returns: the bytes that the record at the place takes; 0 where there is none, or it cannot be
- * read. */
-static size_t read_record(struct reading *reading, struct kv_slice *ret_rows)
+/* Returns: false where there is none at the place, or it cannot be read. */
+static bool read_record(struct reading *reading)
 {
     size_t left = reading->place.segment->size - reading->at;
     if (left < RECORD_LEAST || !read_ahead(reading, RECORD_LEAST))
-        return 0;
+        return false;
     size_t len = journal_record_len(reading->rest);
     if (len > left || !read_ahead(reading, len))
-        return 0;
-    return journal_parse(reading->place.segment, reading->rest, reading->sequence, ret_rows);
+        return false;
+    reading->record_len =
+        journal_parse(reading->place.segment, reading->rest, reading->sequence, &reading->rows);
+    return reading->record_len != 0;
 }
 
-static void pass_record(struct reading *reading, size_t len)
+/* One that was begun by another page is not in `rest`. */
+static void pass_record(struct reading *reading)
 {
-    reading->at += len;
+    size_t len = reading->record_len;
+    if (len > reading->rest.len)
+        len = reading->rest.len;
+    reading->at += reading->record_len;
     reading->sequence++;
-    reading->rest.bytes += len;
-    reading->rest.len -= len < reading->rest.len ? len : reading->rest.len;
+    if (len != 0)
+        reading->rest.bytes += len;
+    reading->rest.len -= len;
+    reading->record_len = 0;
 }
 
 /* ---- changes ---- */
@@ -229,18 +281,28 @@ static bool add_change(struct reading *reading, const struct change_row *change)
     return true;
 }
 
+/* Returns: false where the page ends before the row. */
+static bool add_row(struct reading *reading, const struct row *row)
+{
+    struct change_row change;
+    if (!read_change(reading, row, &change))
+        return true;
+    if (change.revision > reading->newest ||
+        (is_wanted(reading, &change) && !add_change(reading, &change)))
+        return false;
+    reading->last = change.revision;
+    return true;
+}
+
 /* Returns: false where the page ends within the record, or before it. */
-static bool add_record(struct reading *reading, struct kv_slice rows)
+static bool add_record(struct reading *reading)
 {
     struct row row;
-    struct change_row change;
+    struct kv_slice rows = reading->rows;
     while (rows.len != 0 && rows_take(&rows, &row)) {
-        if (!read_change(reading, &row, &change))
-            continue;
-        if (change.revision > reading->newest ||
-            (is_wanted(reading, &change) && !add_change(reading, &change)))
+        if (!add_row(reading, &row))
             return false;
-        reading->last = change.revision;
+        reading->rows = rows;
     }
     return true;
 }
@@ -278,26 +340,38 @@ static bool end_segment(struct reading *reading)
     return true;
 }
 
+/* Whether there is a record at the place, of which rows may be left. */
+static bool has_record(struct reading *reading)
+{
+    if (reading->record_len != 0)
+        return true;
+    bool is_end = reading->place.end != 0 && reading->sequence == reading->place.end;
+    return !is_end && read_record(reading);
+}
+
+/* `last`: the change before the record at the place. */
+static void end_within_record(struct reading *reading, uint64_t last)
+{
+    set_bookmark(&(struct reading){.log = reading->log,
+                                   .place = reading->place,
+                                   .sequence = reading->sequence,
+                                   .at = reading->at,
+                                   .last = last});
+    leave_record(reading);
+}
+
 static void read_on(struct reading *reading)
 {
-    struct kv_slice rows;
     while (reading->last < reading->newest && reading->status == KV_OK &&
            reading->n_read < MOST_READ) {
         uint64_t last = reading->last;
-        size_t len = reading->place.end != 0 && reading->sequence == reading->place.end
-                         ? 0
-                         : read_record(reading, &rows);
-        if (len == 0) {
+        if (!has_record(reading)) {
             if (!end_segment(reading))
                 return;
-        } else if (add_record(reading, rows)) {
-            pass_record(reading, len);
+        } else if (add_record(reading)) {
+            pass_record(reading);
         } else {
-            set_bookmark(&(struct reading){.log = reading->log,
-                                           .place = reading->place,
-                                           .sequence = reading->sequence,
-                                           .at = reading->at,
-                                           .last = last});
+            end_within_record(reading, last);
             return;
         }
     }
@@ -317,7 +391,8 @@ static void read_page(struct reading *reading)
         trim(reading);
         return;
     }
-    start_segment(reading);
+    if (!return_to_record(reading))
+        start_segment(reading);
     read_on(reading);
     journal_unpin(reading->log->journal, &reading->place);
     page->upto = reading->last > page->after ? reading->last : page->after;

@@ -29,6 +29,18 @@ struct bookmark {
     size_t at;
 };
 
+/* A record in which a page has ended, so that the next one need not read it again, nor check it: a
+ * record may be as long as a segment, and a page a small part of it. */
+struct started_record {
+    uint64_t generation; /* of the segment */
+    uint64_t upto;       /* the last change before the rows left */
+    uint64_t sequence;
+    size_t at;
+    size_t len;
+    struct kv_slice rows_left; /* in `bytes` */
+    char *bytes;               /* NULL: there is none */
+};
+
 struct change_log {
     const struct base *base;
     struct journal *journal;
@@ -36,6 +48,7 @@ struct change_log {
     pthread_mutex_t lock;         /* of what follows */
     struct bookmark bookmarks[CHANGE_LOG_BOOKMARKS];
     size_t next_bookmark;
+    struct started_record started; /* of the last page that ended so */
 };
 
 void change_log_init(struct change_log *log, const struct base *base, struct journal *journal,
