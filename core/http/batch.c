@@ -102,8 +102,8 @@ static int check(const struct batch *batch, const struct kv_message *message,
     const struct kv_translation_limits limits = limits_of(batch);
     if (message->type == KV_MESSAGE_SUBSCRIBE || message->type == KV_MESSAGE_UNSUBSCRIBE ||
         message->while_connected)
-        return kv_error_set(reterr, "a batch has no connection that could be told changes, or "
-                                    "hold a lease");
+        return kv_error_set(reterr, "a batch cannot subscribe or hold a lease: that needs a "
+                                    "WebSocket");
     return kv_translation_check(message, &limits, reterr);
 }
 
@@ -137,7 +137,7 @@ static bool count_messages(struct batch *batch)
     if (kv_json_check(batch->body, depth, &array, &bad) != 0)
         return kv_json_error_tell(&bad, &batch->why) == 0;
     if (kv_json_type_of(array) != KV_JSON_ARRAY)
-        return kv_error_set(&batch->why, "the body is an array of messages, not %s",
+        return kv_error_set(&batch->why, "the body must be an array of messages, not %s",
                             kv_json_type_name(kv_json_type_of(array))) == 0;
     batch->body = array;
     while (kv_json_read_array(array, depth, &at, &element, &bad) == 1)

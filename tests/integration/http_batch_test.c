@@ -65,7 +65,7 @@ static void an_empty_batch_has_no_answers(void **state)
 static void all_kinds_of_messages_but_subscriptions_are_taken(void **state)
 {
     static const char no_connection[] =
-        "a batch has no connection that could be told changes, or hold a lease";
+        "a batch cannot subscribe or hold a lease: that needs a WebSocket";
     char expected[512];
     (void)state;
     assert_int_equal(ask("[{\"type\":\"increment\",\"payload\":{\"key\":\"b/n\",\"by\":3}},"
@@ -118,7 +118,7 @@ static void a_body_that_is_no_array_does_nothing(void **state)
     for (size_t i = 0; i < N(bodies); i++)
         assert_int_equal(ask(bodies[i]), 400);
     kv_test_expect_missing(kv_test_port(state), "b/half");
-    expect("{}", 400, "{\"error\":\"the body is an array of messages, not an object\"}");
+    expect("{}", 400, "{\"error\":\"the body must be an array of messages, not an object\"}");
 }
 
 static void append_sets(struct kv_buffer *body, int n, const char *value)
