@@ -231,8 +231,7 @@ static void expect_truth(struct writer *writers, struct kv_test_watcher *watcher
     while (memcmp(watcher->values, truth, (size_t)n_many * sizeof(int)) !=
            0) /* what it has not read yet */
         assert_true(turn(writers, &watcher, 1, KV_TEST_LIMIT_MS));
-    if (!store_is("rocksdb") && !store_is("lmdb")) /* they do not seek: too many changes wait */
-        assert_int_equal(watcher->n_resets, 0);
+    assert_int_equal(watcher->n_resets, 0);
 }
 
 static void initial_under_load_ends_in_the_true_state(void **state)
