@@ -5,8 +5,11 @@ static const char page[] =
     "This is KvServer, a key-value server with subscriptions.\n"
     "\n"
     "  /storage/KEY  a key: GET, HEAD, POST or PUT {\"value\": any, \"ttl\"?: \"10 minutes\"}, "
-    "DELETE\n"
-    "  /ws           the same and subscriptions, as a WebSocket of JSON messages\n"
+    "PATCH, DELETE\n"
+    "  /storage      the keys below ?prefix=\n"
+    "  /batch        several commands in one POST\n"
+    "  /events       changes of ?key= and ?prefix= as Server-Sent Events\n"
+    "  /ws           all of that as a WebSocket of JSON messages\n"
     "  /openapi.yaml, /asyncapi.yaml  all of it, for tools that read OpenAPI and AsyncAPI\n"
     "  /healthz      whether the server lives\n"
     "  /readyz       whether it serves\n";

@@ -306,6 +306,6 @@ const char *kv_command_status_text(int status)
     case KV_BAD_CURSOR:
         return "the cursor belongs to another listing";
     default:
-        return "the store is not available";
+        return "the store is not available: the server is starting or shutting down";
     }
 }

@@ -8,7 +8,7 @@
 -- The record of a change of `user/7` is `audit/user/7/<revision>`, the revision in 16 digits, so a list of
 -- them is in the order of the changes; the delimiter leaves out the records of keys below `user/7/`:
 --
---   curl 'http://127.0.0.1:8080/storage?prefix=audit/user/7/&delimiter=/&values=true'
+--   curl 'http://127.0.0.1:3000/storage?prefix=audit/user/7/&delimiter=/&values=true'
 --
 -- A record has `what` (set, delete or expire), `key`, `revision`, `time`, `value` and `previous`. Clients
 -- cannot write these keys. A record that could not be written is logged.

@@ -201,7 +201,7 @@ static void commands_before_the_store_is_open_end_as_unavailable(void **state)
     rig.n_loops = 1;
     rig_get(&rig, NULL, "a", "k");
     rig_turn(&rig);
-    rig_expect(&rig, "a the store is not available");
+    rig_expect(&rig, "a the store is not available: the server is starting or shutting down");
 }
 
 int main(void)
