@@ -81,12 +81,28 @@ enum kv_engine_status committer_append(struct committer *committer)
 
 /* ---- applying ---- */
 
+/* The log before the data: an engine brings commits to its disk when it likes, table by table, and
+ * must not get ahead of the journal there. After a power cut the journal's older rows would be done
+ * again over its newer ones. A journal without a segment has been refused: what it had is brought
+ * to the engine's disk before it begins anew. */
+static enum kv_engine_status sync_ahead(struct committer *committer)
+{
+    struct journal *journal = &committer->journal;
+    if (committer->base->durability == DURABILITY_ALWAYS || journal->current == NULL ||
+        journal->synced >= committer->published)
+        return KV_ENGINE_OK;
+    return journal_sync(journal);
+}
+
 /* What is given back has at least as much room: some of it may be reserved already. */
 static enum kv_engine_status give(struct committer *committer)
 {
     struct record_store_head head = committer->head;
     if (!changes_reserve(&committer->applier.changes, committer->changes.capacity))
         return KV_ENGINE_FULL;
+    enum kv_engine_status status = sync_ahead(committer);
+    if (status != KV_ENGINE_OK)
+        return status;
     head.sequence = committer->published;
     applier_give(&committer->applier, &committer->changes, &head);
     return KV_ENGINE_OK;
