@@ -17,7 +17,7 @@ enum {
     KIB = 1 << 10,
     MIB = 1 << 20,
     NARROW = 16 * KIB, /* receive buffer of a client that does not read */
-    LIMIT_MIB = 96,
+    LIMIT_MIB = 128,
     BOUND_MIB = LIMIT_MIB * 5 / 4,
     LEFT_MIB = LIMIT_MIB / 4, /* may be kept when the crowd is gone */
     CROWD = 150,
@@ -26,7 +26,7 @@ enum {
 };
 
 #define CONFIGURATION                                                                              \
-    "limits: {memory: 96MiB, value: 16MiB, message: 17MiB}\n"                                      \
+    "limits: {memory: 128MiB, value: 16MiB, message: 17MiB}\n"                                     \
     "timeouts: {request_progress: 60s, stalled_reader: 60s}\n"
 
 static int group_start(void **state)
