@@ -62,6 +62,7 @@ static void grow_ring(struct kv_change_log *log)
     size_t n = log->n_chunks == 0 ? FIRST_CHUNKS : 2 * log->n_chunks;
     struct kv_log_chunk **chunks = kv_calloc(n, sizeof(*chunks));
     for (uint64_t i = log->unreleased / CHUNK; i < log->end / CHUNK; i++)
+        /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): there are none to be moved then */
         chunks[i % n] = log->chunks[i % log->n_chunks];
     free(log->chunks);
     log->chunks = chunks;

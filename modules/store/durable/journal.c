@@ -72,7 +72,7 @@ static void insert(struct journal *journal, struct segment *segment)
 static void take_out(struct journal *journal, struct segment *segment)
 {
     struct segment **at = &journal->segments;
-    while (*at != segment)
+    while (*at != segment) /* NOLINT(clang-analyzer-core.NullDereference): it is in the list */
         at = &(*at)->next;
     *at = segment->next;
 }

@@ -179,7 +179,7 @@ static bool sort_fresh(struct overlay *overlay)
     struct entry **fresh;
     size_t n = take_fresh(overlay, &fresh);
     if (n == SIZE_MAX)
-        return false;
+        return false; /* NOLINT(clang-analyzer-unix.Malloc): take_fresh() has freed it */
     if (n == 0)
         return true;
     qsort(fresh, n, sizeof(struct entry *), by_key_and_time);
