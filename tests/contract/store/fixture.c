@@ -83,7 +83,7 @@ void assert_no_violation(struct fixture *fixture)
 void skip_without(const struct fixture *fixture, enum kv_store_capability capability)
 {
     if ((fixture->capabilities & capability) == 0)
-        skip();
+        skip(); /* the store does not claim it */
 }
 
 /* ---- the host's functions ---- */
