@@ -25,7 +25,9 @@ static int add(struct kv_command *command, const struct kv_item *old, struct kv_
 
 static int merge(struct kv_command *command, const struct kv_item *old, struct kv_buffer *out)
 {
-    struct kv_slice value = old->revision == 0 ? (struct kv_slice){0} : old->value;
+    struct kv_slice value = {0};
+    if (old->revision != 0)
+        value = old->value;
     switch (kv_merge_patch(value, command->argument, out)) {
     case 0:
         return KV_OK;

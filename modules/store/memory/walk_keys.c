@@ -53,8 +53,9 @@ static bool read_cursor(const struct kv_scan *scan, struct tree_position *ret)
     bool is_behind = cursor.len != 0;
     struct kv_slice key =
         is_behind ? (struct kv_slice){cursor.bytes + 1, cursor.len - 1} : scan->start;
-    *ret = kv_slice_compare(key, scan->prefix) < 0 ? (struct tree_position){.key = scan->prefix}
-                                                   : (struct tree_position){key, is_behind};
+    *ret = (struct tree_position){key, is_behind};
+    if (kv_slice_compare(key, scan->prefix) < 0)
+        *ret = (struct tree_position){.key = scan->prefix};
     return true;
 }
 
