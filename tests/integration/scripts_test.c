@@ -999,7 +999,7 @@ static void update_of_what_cannot_be_read_writes_nothing(void **state)
     struct rig *rig = *state;
     if (strcmp(getenv("KV_TEST_STORE"), "late") != 0)
         skip(); /* the others do not fail */
-    setenv("KV_TEST_STORE_OPTIONS", "failing_gets: 1", 1);
+    setenv("KV_TEST_STORE_OPTIONS", "failing_key: list", 1);
     uint16_t port = start(rig, "function on_set(key)\n"
                                "  if key ~= 'k' and key ~= 'l' then return end\n"
                                "  local done, why = kv.update('list', function(old)\n"

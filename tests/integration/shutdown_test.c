@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <dirent.h>
+#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/ptrace.h>
@@ -270,35 +271,45 @@ struct held {
     size_t n;
 };
 
-static bool is_asleep(pid_t program, pid_t thread)
+/* Returns: its state as in proc(5), or 'X' where the thread has ended. */
+static char state_of(pid_t program, pid_t thread)
 {
     char path[64];
-    char state = 0;
+    char state;
     snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", program, thread);
     FILE *file = fopen(path, "re");
-    assert_non_null(file);
-    bool is_read = fscanf(file, "%*d (%*[^)]) %c", &state) == 1;
+    if (file == NULL)
+        return 'X';
+    if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+        state = 'X';
     fclose(file);
-    return is_read && state == 'S';
+    return state;
 }
 
-/* One that is at work may have a lock, of the allocator for instance, that the end needs. */
-static void await_sleep(pid_t program, pid_t thread)
+/*
+ * A thread at work may have a lock, of the allocator for instance, that the end needs.
+ * Returns: false where the thread has ended.
+ */
+static bool await_sleep(pid_t program, pid_t thread)
 {
     int64_t until = kv_test_now_ms() + KV_TEST_LIMIT_MS;
-    while (!is_asleep(program, thread)) {
+    for (;;) {
+        char state = state_of(program, thread);
+        if (state == 'S' || state == 'X')
+            return state == 'S';
         assert_true(kv_test_now_ms() < until);
         sched_yield();
     }
 }
 
-/* Returns: whether that is allowed. */
+/* Returns: false where that is not allowed. A thread that has ended needs no holding. */
 static bool hold(struct held *held, pid_t program, pid_t thread)
 {
     assert_true(held->n < sizeof(held->threads) / sizeof(held->threads[0]));
-    await_sleep(program, thread);
+    if (!await_sleep(program, thread))
+        return true;
     if (ptrace(PTRACE_SEIZE, thread, NULL, NULL) != 0)
-        return false;
+        return errno == ESRCH;
     assert_int_equal(ptrace(PTRACE_INTERRUPT, thread, NULL, NULL), 0);
     assert_int_equal(waitpid(thread, NULL, __WALL), thread);
     held->threads[held->n++] = thread;

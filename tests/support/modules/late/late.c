@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 /* The thread takes at most so many at once. */
@@ -31,8 +32,8 @@ struct kv_store {
     const struct kv_store_ops *inner_ops;
     struct kv_store *inner;
     int64_t max_delay_us;
-    unsigned seed;        /* the thread's */
-    int64_t failing_gets; /* the thread's: so many GETs to come fail */
+    unsigned seed;     /* the thread's */
+    char *failing_key; /* the thread's: the next GET of it fails; NULL: none */
     int64_t close_delay_ms;
     pthread_t thread;
 
@@ -136,10 +137,21 @@ static bool is_read(const struct job *job)
     return job->cmd == NULL || job->cmd->op == KV_OP_GET;
 }
 
+/* Once, so that a test may see what comes after the failure. */
+static bool takes_failure(struct kv_store *store, const struct kv_cmd *cmd)
+{
+    if (store->failing_key == NULL || cmd->op != KV_OP_GET ||
+        cmd->key.len != strlen(store->failing_key) ||
+        memcmp(cmd->key.bytes, store->failing_key, cmd->key.len) != 0)
+        return false;
+    free(store->failing_key);
+    store->failing_key = NULL;
+    return true;
+}
+
 static void run_job(struct kv_store *store, const struct job *job)
 {
-    if (job->cmd != NULL && job->cmd->op == KV_OP_GET && store->failing_gets > 0) {
-        store->failing_gets--;
+    if (job->cmd != NULL && takes_failure(store, job->cmd)) {
         job->cmd->status = KV_IO;
         job->cmd->revision = 0;
     } else if (job->cmd != NULL) {
@@ -222,7 +234,7 @@ enum {
     OPTION_SEED,
     OPTION_OPEN_DELAY,
     OPTION_CLOSE_DELAY,
-    OPTION_FAILING_GETS,
+    OPTION_FAILING_KEY,
     N_OPTIONS
 };
 
@@ -244,10 +256,10 @@ static const struct kv_option late_options[N_OPTIONS] = {
                             .type = KV_OPTION_DURATION,
                             .fallback = "0",
                             .doc = "how long closing takes"},
-    [OPTION_FAILING_GETS] = {.name = "failing_gets",
-                             .type = KV_OPTION_INT,
-                             .fallback = "0",
-                             .doc = "how many GETs fail at first"},
+    [OPTION_FAILING_KEY] = {.name = "failing_key",
+                            .type = KV_OPTION_STRING,
+                            .fallback = "",
+                            .doc = "a key whose first GET fails"},
     [OPTION_SEED] = {.name = "seed",
                      .type = KV_OPTION_INT,
                      .fallback = "1",
@@ -271,6 +283,7 @@ static void destroy(struct kv_store *store)
     pthread_cond_destroy(&store->stirred);
     pthread_mutex_destroy(&store->lock);
     free(store->jobs);
+    free(store->failing_key);
     free(store);
 }
 
@@ -303,9 +316,12 @@ static int late_open(const struct kv_store_host *host, const struct kv_option_va
     store->max_delay_us = options[OPTION_DELAY].integer * 1000;
     store->close_delay_ms = options[OPTION_CLOSE_DELAY].integer;
     store->seed = (unsigned)options[OPTION_SEED].integer;
-    store->failing_gets = options[OPTION_FAILING_GETS].integer;
+    struct kv_slice failing_key = options[OPTION_FAILING_KEY].string;
+    if (failing_key.len != 0)
+        store->failing_key = strndup(failing_key.bytes, failing_key.len);
     init_signals(store);
-    if (start(store, options, reterr) != 0) {
+    if ((failing_key.len != 0 && store->failing_key == NULL) ||
+        start(store, options, reterr) != 0) {
         destroy(store);
         return -1;
     }
