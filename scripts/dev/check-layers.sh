@@ -1,7 +1,8 @@
 #!/bin/sh
 # Fails where a folder includes what it may not, and where files depend on each other in circles
 # (check-files.sh). The layers, from the ground up:
-#   abi <- base <- wire, conf, loop, module; loop <- net, keyspace; net, keyspace <- events, ws; events, web <- http;
+#   abi <- base <- wire, conf, loop, module; wire <- access; access, loop <- keyspace; loop <- net;
+#   net, keyspace <- events, ws; events, web <- http;
 #   keyspace, wire <- protocol <- events, http, ws, script; keyspace <- sink; all <- daemon
 set -eu
 cd "$(dirname "$0")/../.."
@@ -43,15 +44,16 @@ may wire "base"
 may conf "base"
 may loop "base"
 may module "base"
-may keyspace "base loop"
-may protocol "base wire loop keyspace"
+may access "base wire"
+may keyspace "base wire access loop"
+may protocol "base wire access loop keyspace"
 may net "base loop"
-may events "base wire loop keyspace protocol net"
-may http "base web wire loop keyspace protocol net events"
-may ws "base wire loop keyspace protocol net"
-may sink "base wire loop keyspace"
-may script "base wire loop keyspace protocol"
-may daemon "base wire conf module loop net keyspace protocol events http ws sink script"
+may events "base wire access loop keyspace protocol net"
+may http "base web wire access loop keyspace protocol net events"
+may ws "base wire access loop keyspace protocol net"
+may sink "base wire access loop keyspace"
+may script "base wire access loop keyspace protocol"
+may daemon "base wire access conf module loop net keyspace protocol events http ws sink script"
 
 only 'yaml.h' "core/conf"
 only 'dlfcn.h' "core/module"

@@ -1,0 +1,274 @@
+/*
+ * A loop remembers the principals whose tokens it has seen lately, so that a token is verified once
+ * for all connections that bring it. What is remembered is of the loop's own rules: it is forgotten
+ * with them.
+ */
+#include "access/access.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/table.h"
+
+enum {
+    MOST_KNOWN = 1024 /* tokens of one loop */
+};
+
+struct known {
+    struct kv_table_node node;
+    struct kv_list in_age;
+    struct kv_principal *principal;
+};
+
+struct kv_principals {
+    struct kv_table by_token;
+    struct kv_list by_age; /* that seen latest comes last */
+    struct kv_tally *tally;
+};
+
+struct kv_access {
+    pthread_mutex_t lock; /* of `rules` */
+    struct kv_rules *rules;
+    uint32_t n_loops;
+    struct kv_principals *known; /* one for each loop */
+    struct kv_access_loop loops[];
+};
+
+/* ---- what is remembered ---- */
+
+static void forget(struct kv_principals *principals, struct known *known)
+{
+    kv_table_remove(&principals->by_token, &known->node);
+    kv_list_remove(&known->in_age);
+    kv_principal_unref(known->principal);
+    free(known);
+}
+
+static struct known *oldest(const struct kv_principals *principals)
+{
+    return KV_CONTAINER(principals->by_age.next, struct known, in_age);
+}
+
+static void forget_all(struct kv_principals *principals)
+{
+    while (!kv_list_is_empty(&principals->by_age))
+        forget(principals, oldest(principals));
+    kv_table_fini(&principals->by_token);
+    principals->by_token = (struct kv_table){0};
+}
+
+static struct known *find(const struct kv_principals *principals, struct kv_slice token,
+                          uint64_t hash)
+{
+    KV_TABLE_EACH(&principals->by_token, hash, node)
+    {
+        struct known *known = KV_CONTAINER(node, struct known, node);
+        if (kv_slice_equals(known->principal->token, token))
+            return known;
+    }
+    return NULL;
+}
+
+static void remember(struct kv_principals *principals, struct kv_principal *principal,
+                     uint64_t hash)
+{
+    struct known *known = kv_calloc(1, sizeof(*known));
+    if (principals->by_token.n >= MOST_KNOWN)
+        forget(principals, oldest(principals));
+    known->principal = kv_principal_ref(principal);
+    kv_table_insert(&principals->by_token, &known->node, hash);
+    kv_list_append(&principals->by_age, &known->in_age);
+}
+
+/* ---- making and ending it ---- */
+
+static struct kv_principal *create_anonymous(const struct kv_access_loop *here)
+{
+    const struct kv_principal_parts parts = {
+        .kind = KV_PRINCIPAL_ANONYMOUS, .rules = here->rules, .grants = &here->rules->anonymous};
+    return here->rules->are_configured ? kv_principal_create(&parts, here->known->tally)
+                                       : &kv_principal_everything;
+}
+
+static void go_by(struct kv_access_loop *here, struct kv_rules *rules)
+{
+    here->rules = kv_rules_ref(rules);
+    here->anonymous = create_anonymous(here);
+}
+
+static void let_go(struct kv_access_loop *here)
+{
+    forget_all(here->known);
+    kv_principal_unref(here->anonymous);
+    kv_rules_unref(here->rules);
+}
+
+struct kv_access *kv_access_create(struct kv_rules *rules, uint32_t n_loops)
+{
+    struct kv_access *access =
+        kv_calloc(1, sizeof(*access) + n_loops * sizeof(struct kv_access_loop));
+    pthread_mutex_init(&access->lock, NULL);
+    access->rules = rules;
+    access->n_loops = n_loops;
+    access->known = kv_calloc(n_loops, sizeof(*access->known));
+    for (uint32_t i = 0; i < n_loops; i++) {
+        kv_list_init(&access->known[i].by_age);
+        access->loops[i] = (struct kv_access_loop){.access = access, .known = &access->known[i]};
+        go_by(&access->loops[i], rules);
+    }
+    return access;
+}
+
+void kv_access_destroy(struct kv_access *access)
+{
+    if (access == NULL)
+        return;
+    for (uint32_t i = 0; i < access->n_loops; i++)
+        let_go(&access->loops[i]);
+    kv_rules_unref(access->rules);
+    pthread_mutex_destroy(&access->lock);
+    free(access->known);
+    free(access);
+}
+
+void kv_access_count(struct kv_access *access, uint32_t loop, struct kv_tally *tally)
+{
+    access->known[loop].tally = tally;
+}
+
+struct kv_access_loop *kv_access_on(struct kv_access *access, uint32_t loop)
+{
+    return &access->loops[loop];
+}
+
+/* ---- other rules ---- */
+
+void kv_access_revise(struct kv_access *access, struct kv_rules *rules)
+{
+    pthread_mutex_lock(&access->lock);
+    struct kv_rules *before = access->rules;
+    rules->generation = before->generation + 1;
+    access->rules = rules;
+    pthread_mutex_unlock(&access->lock);
+    kv_rules_unref(before);
+}
+
+void kv_access_take_up(struct kv_access_loop *here)
+{
+    pthread_mutex_lock(&here->access->lock);
+    struct kv_rules *rules = kv_rules_ref(here->access->rules);
+    pthread_mutex_unlock(&here->access->lock);
+    let_go(here);
+    go_by(here, rules);
+    kv_rules_unref(rules);
+}
+
+/* ---- tokens ---- */
+
+static struct kv_principal *principal_of_rule(const struct kv_access_loop *here,
+                                              const struct kv_token_rule *rule,
+                                              struct kv_slice token)
+{
+    const struct kv_principal_parts parts = {.kind = KV_PRINCIPAL_TOKEN,
+                                             .rules = here->rules,
+                                             .name = rule->name,
+                                             .token = token,
+                                             .grants = &rule->grants};
+    return kv_principal_create(&parts, here->known->tally);
+}
+
+/* Takes over what the identity is granted. */
+static struct kv_principal *principal_of_identity(const struct kv_access_loop *here,
+                                                  struct kv_identity *identity,
+                                                  struct kv_slice token)
+{
+    const struct kv_principal_parts parts = {.kind = KV_PRINCIPAL_VERIFIED,
+                                             .rules = here->rules,
+                                             .name = kv_buffer_slice(&identity->name),
+                                             .issuer = kv_buffer_slice(&identity->issuer),
+                                             .claims = kv_buffer_slice(&identity->claims),
+                                             .token = token,
+                                             .owned = identity->grants,
+                                             .expires_s = identity->expires_s};
+    identity->grants = (struct kv_grants){0};
+    return kv_principal_create(&parts, here->known->tally);
+}
+
+static struct kv_principal *verify(const struct kv_access_loop *here, struct kv_slice token,
+                                   int64_t now_s, struct kv_error *reterr)
+{
+    const struct kv_rules *rules = here->rules;
+    kv_error_set(reterr, "the token is not known here");
+    for (size_t i = 0; i < rules->n_authenticators; i++) {
+        struct kv_identity identity = {0};
+        struct kv_principal *principal = NULL;
+        enum kv_verdict_on_token verdict = rules->authenticators[i]->verify(
+            rules->authenticators[i], token, now_s, &identity, reterr);
+        if (verdict == KV_TOKEN_VALID)
+            principal = principal_of_identity(here, &identity, token);
+        kv_identity_fini(&identity);
+        if (verdict != KV_TOKEN_UNRELATED)
+            return principal;
+    }
+    return NULL;
+}
+
+static struct kv_principal *identify(const struct kv_access_loop *here, struct kv_slice token,
+                                     int64_t now_s, struct kv_error *reterr)
+{
+    const struct kv_token_rule *rule = kv_rules_find(here->rules, token);
+    return rule != NULL ? principal_of_rule(here, rule, token) : verify(here, token, now_s, reterr);
+}
+
+/* Returns: the principal, if it has not expired meanwhile; otherwise it is released. */
+static struct kv_principal *if_valid(struct kv_principal *principal, int64_t now_s,
+                                     struct kv_error *reterr)
+{
+    if (principal == NULL || !kv_principal_has_expired(principal, now_s))
+        return principal;
+    kv_principal_unref(principal);
+    kv_error_set(reterr, "the token has expired");
+    return NULL;
+}
+
+struct kv_principal *kv_access_authenticate(struct kv_access_loop *here, struct kv_slice token,
+                                            int64_t now_s, struct kv_error *reterr)
+{
+    if (!kv_token_is_well_formed(token)) {
+        kv_error_set(reterr, "the token is malformed, or longer than %d bytes", KV_LONGEST_TOKEN);
+        return NULL;
+    }
+    uint64_t hash = kv_hash(token);
+    struct known *known = find(here->known, token, hash);
+    if (known != NULL) {
+        kv_list_remove(&known->in_age);
+        kv_list_append(&here->known->by_age, &known->in_age);
+        return if_valid(kv_principal_ref(known->principal), now_s, reterr);
+    }
+    struct kv_principal *principal = if_valid(identify(here, token, now_s, reterr), now_s, reterr);
+    if (principal != NULL)
+        remember(here->known, principal, hash);
+    return principal;
+}
+
+struct kv_principal *kv_access_anonymous(struct kv_access_loop *here)
+{
+    return kv_principal_ref(here->anonymous);
+}
+
+struct kv_principal *kv_access_renew(struct kv_access_loop *here,
+                                     const struct kv_principal *principal, int64_t now_s,
+                                     struct kv_error *reterr)
+{
+    if (principal->token.len == 0)
+        return kv_access_anonymous(here);
+    struct kv_principal *renewed = kv_access_authenticate(here, principal->token, now_s, reterr);
+    if (renewed == NULL || kv_principal_is_same(renewed, principal))
+        return renewed;
+    kv_principal_unref(renewed);
+    kv_error_set(reterr, "the token is somebody else's now");
+    return NULL;
+}

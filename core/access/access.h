@@ -1,0 +1,69 @@
+/*
+ * Access: from credentials to principals. One struct kv_access for the process, with the rules that
+ * are in force; one struct kv_access_loop for each event loop, with the principals of that loop.
+ */
+#ifndef KV_ACCESS_ACCESS_H
+#define KV_ACCESS_ACCESS_H
+
+#include "access/principal.h"
+#include "access/rules.h"
+
+struct kv_access;
+struct kv_tally;
+
+/* The principals of one loop. */
+struct kv_access_loop {
+    struct kv_rules *rules; /* as the loop knows them */
+    struct kv_principal *anonymous;
+    struct kv_access *access;
+    struct kv_principals *known; /* those whose tokens were seen lately */
+};
+
+/* Takes the rules over. Owns: the caller. */
+struct kv_access *kv_access_create(struct kv_rules *rules, uint32_t n_loops);
+
+/* After the loops have ended: nobody may hold a principal any more. Accepts NULL. */
+void kv_access_destroy(struct kv_access *access);
+
+/* The principals of a loop are counted by its tally. Before the loops run. */
+void kv_access_count(struct kv_access *access, uint32_t loop, struct kv_tally *tally);
+
+/* Lent. */
+struct kv_access_loop *kv_access_on(struct kv_access *access, uint32_t loop);
+
+/* Puts other rules into force, which it takes over. Each loop goes by the old ones until
+ * kv_access_take_up(). Threads: any, one at a time. */
+void kv_access_revise(struct kv_access *access, struct kv_rules *rules);
+
+/* The loop goes by the rules that are in force now. Principals of the generation before are to be
+ * judged anew (kv_access_renew). On the loop's thread. */
+void kv_access_take_up(struct kv_access_loop *here);
+
+/* Whether there are rules; otherwise everybody may do everything. */
+static inline bool kv_access_is_configured(const struct kv_access_loop *here)
+{
+    return here->rules->are_configured;
+}
+
+/* Whoever brings no credentials. Owns: the caller, one reference. */
+struct kv_principal *kv_access_anonymous(struct kv_access_loop *here);
+
+/* Whom a token identifies now. token: any bytes. Owns: the caller, one reference.
+ * Returns: NULL where the token is not valid, and *reterr, a sentence without any part of it. */
+struct kv_principal *kv_access_authenticate(struct kv_access_loop *here, struct kv_slice token,
+                                            int64_t now_s, struct kv_error *reterr);
+
+/* The same somebody by the rules of now. Owns: the caller, one reference. Returns: NULL where that
+ * no longer holds, and *reterr. */
+struct kv_principal *kv_access_renew(struct kv_access_loop *here,
+                                     const struct kv_principal *principal, int64_t now_s,
+                                     struct kv_error *reterr);
+
+/* Whether it was made by the rules that the loop goes by. */
+static inline bool kv_access_is_current(const struct kv_access_loop *here,
+                                        const struct kv_principal *principal)
+{
+    return principal->generation == here->rules->generation;
+}
+
+#endif

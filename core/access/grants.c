@@ -1,0 +1,15 @@
+#include "access/grants.h"
+
+const char *const kv_admin_right_names[] = {"metrics", "backup", "clients", "slowlog", NULL};
+
+void kv_grants_fini(struct kv_grants *grants)
+{
+    kv_prefixes_fini(&grants->read);
+    kv_prefixes_fini(&grants->write);
+    grants->admin = 0;
+}
+
+bool kv_grants_are_none(const struct kv_grants *grants)
+{
+    return grants->read.n == 0 && grants->write.n == 0 && grants->admin == 0;
+}

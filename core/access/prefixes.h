@@ -1,0 +1,30 @@
+/*
+ * A set of literal prefixes, and what it covers. "" covers every key.
+ */
+#ifndef KV_ACCESS_PREFIXES_H
+#define KV_ACCESS_PREFIXES_H
+
+#include "base/buffer.h"
+
+/* All zero covers nothing. Owns: `all` and its bytes, until kv_prefixes_fini(). */
+struct kv_prefixes {
+    struct kv_slice *all; /* in byte order; none is a prefix of another */
+    size_t n;
+};
+
+/* A set of the n texts, which are copied. Those that others cover are left out. */
+void kv_prefixes_init(struct kv_prefixes *prefixes, const struct kv_slice *texts, size_t n);
+void kv_prefixes_fini(struct kv_prefixes *prefixes);
+
+/* Whether one of them is a prefix of the text: of a key, or of a prefix all of whose keys are
+ * covered then. */
+bool kv_prefixes_cover(const struct kv_prefixes *prefixes, struct kv_slice text);
+
+/* The first of them that covers a text at or after `from` in byte order. Returns: its place; n
+ * where there is none. */
+size_t kv_prefixes_find(const struct kv_prefixes *prefixes, struct kv_slice from);
+
+/* Appends them for a message: `"a/", "b/"`. Beyond `most` bytes it ends with `…`. */
+void kv_prefixes_print(const struct kv_prefixes *prefixes, size_t most, struct kv_buffer *out);
+
+#endif

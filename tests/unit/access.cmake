@@ -1,0 +1,4 @@
+foreach(subject access prefixes token)
+  kv_add_test(unit_access_${subject} SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/access/${subject}_test.c
+              USES kv_access)
+endforeach()

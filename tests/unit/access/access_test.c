@@ -1,0 +1,259 @@
+/* From tokens to principals, by rules that change. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "access/access.h"
+#include "base/mem.h"
+
+enum {
+    NOW_S = 1000
+};
+
+static struct kv_access *access;
+static struct kv_access_loop *here;
+static struct kv_error error;
+
+/* Knows one token, `verified`, until a time. */
+struct verifier {
+    struct kv_authenticator base;
+    int64_t expires_s;
+    uint32_t n_asked;
+};
+
+static enum kv_verdict_on_token verify(struct kv_authenticator *self, struct kv_slice token,
+                                       int64_t now_s, struct kv_identity *ret,
+                                       struct kv_error *reterr)
+{
+    struct verifier *verifier = KV_CONTAINER(self, struct verifier, base);
+    (void)now_s;
+    verifier->n_asked++;
+    if (!kv_slice_has_prefix(token, KV_SLICE("verified")))
+        return KV_TOKEN_UNRELATED;
+    if (!kv_slice_equals(token, KV_SLICE("verified"))) {
+        kv_error_set(reterr, "the token is forged");
+        return KV_TOKEN_INVALID;
+    }
+    kv_buffer_append(&ret->name, KV_SLICE("ann"));
+    kv_buffer_append(&ret->issuer, KV_SLICE("https://id.example.org"));
+    kv_prefixes_init(&ret->grants.read, &KV_SLICE("user/ann/"), 1);
+    ret->expires_s = verifier->expires_s;
+    return KV_TOKEN_VALID;
+}
+
+static void destroy(struct kv_authenticator *self)
+{
+    free(KV_CONTAINER(self, struct verifier, base));
+}
+
+static struct verifier *add_verifier(struct kv_rules *rules)
+{
+    struct verifier *verifier = kv_calloc(1, sizeof(*verifier));
+    verifier->base = (struct kv_authenticator){.verify = verify, .destroy = destroy};
+    rules->authenticators[0] = &verifier->base;
+    return verifier;
+}
+
+/* One token, `secret`, of that name, which may read what begins with `prefix`. */
+static struct kv_rules *rules_for(const char *name, const char *prefix)
+{
+    struct kv_rules *rules = kv_rules_create(1, 1);
+    rules->tokens[0].name = kv_slice_of(kv_strdup(name));
+    kv_token_digest(KV_SLICE("secret"), rules->tokens[0].digest);
+    kv_prefixes_init(&rules->tokens[0].grants.read, &(struct kv_slice){prefix, strlen(prefix)}, 1);
+    kv_prefixes_init(&rules->anonymous.read, &KV_SLICE("public/"), 1);
+    add_verifier(rules);
+    return rules;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    access = kv_access_create(rules_for("backend", "a/"), 2);
+    here = kv_access_on(access, 0);
+    error.text[0] = '\0';
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    kv_access_destroy(access);
+    return 0;
+}
+
+static struct kv_principal *ask(const char *token)
+{
+    return kv_access_authenticate(here, kv_slice_of(token), NOW_S, &error);
+}
+
+static void revise(struct kv_rules *rules)
+{
+    kv_access_revise(access, rules);
+    kv_access_take_up(here);
+}
+
+static struct verifier *verifier_of(const struct kv_access_loop *loop)
+{
+    return KV_CONTAINER(loop->rules->authenticators[0], struct verifier, base);
+}
+
+static bool may_read(const struct kv_principal *principal, const char *key)
+{
+    return kv_grants_cover(principal->grants, KV_RIGHT_READ, kv_slice_of(key));
+}
+
+static void without_rules_everybody_may_do_everything(void **state)
+{
+    (void)state;
+    struct kv_rules *rules = kv_rules_create(0, 0);
+    rules->are_configured = false;
+    revise(rules);
+    struct kv_principal *principal = kv_access_anonymous(here);
+    assert_true(principal->is_unlimited);
+    kv_principal_unref(principal);
+}
+
+static void nobody_may_do_anything(void **state)
+{
+    (void)state;
+    assert_false(kv_principal_nobody.is_unlimited);
+    assert_true(kv_grants_are_none(kv_principal_nobody.grants));
+}
+
+static void who_brings_nothing_is_anonymous(void **state)
+{
+    (void)state;
+    struct kv_principal *principal = kv_access_anonymous(here);
+    assert_int_equal(principal->kind, KV_PRINCIPAL_ANONYMOUS);
+    assert_true(may_read(principal, "public/a"));
+    assert_false(may_read(principal, "a/a"));
+    kv_principal_unref(principal);
+}
+
+static void a_static_token_has_a_name_and_grants(void **state)
+{
+    (void)state;
+    struct kv_principal *principal = ask("secret");
+    assert_non_null(principal);
+    assert_true(kv_slice_equals(principal->name, KV_SLICE("backend")));
+    assert_true(may_read(principal, "a/a"));
+    assert_false(may_read(principal, "b"));
+    assert_false(kv_grants_cover(principal->grants, KV_RIGHT_WRITE, KV_SLICE("a/a")));
+    kv_principal_unref(principal);
+}
+
+static void one_who_is_known_is_shared(void **state)
+{
+    (void)state;
+    struct kv_principal *first = ask("secret"), *second = ask("secret");
+    assert_ptr_equal(first, second);
+    kv_principal_unref(first);
+    kv_principal_unref(second);
+}
+
+static void other_tokens_are_refused(void **state)
+{
+    (void)state;
+    assert_null(ask("secre"));
+    assert_string_equal(error.text, "the token is not known here");
+    assert_null(ask("secret "));
+    assert_null(ask(""));
+    assert_null(ask("verified-not"));
+    assert_string_equal(error.text, "the token is forged");
+}
+
+static void a_verified_token_is_verified_once(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct kv_principal *principal = ask("verified");
+        assert_non_null(principal);
+        assert_true(kv_slice_equals(principal->name, KV_SLICE("ann")));
+        assert_true(may_read(principal, "user/ann/a"));
+        kv_principal_unref(principal);
+    }
+    assert_int_equal(verifier_of(here)->n_asked, 1);
+}
+
+static void one_that_has_expired_is_refused_though_it_is_known(void **state)
+{
+    (void)state;
+    verifier_of(here)->expires_s = NOW_S + 1;
+    kv_principal_unref(ask("verified"));
+    assert_null(kv_access_authenticate(here, KV_SLICE("verified"), NOW_S + 1, &error));
+    assert_string_equal(error.text, "the token has expired");
+}
+
+static void by_other_rules_grants_are_others(void **state)
+{
+    (void)state;
+    struct kv_principal *before = ask("secret");
+    revise(rules_for("backend", "b/"));
+    assert_false(kv_access_is_current(here, before));
+    struct kv_principal *after = kv_access_renew(here, before, NOW_S, &error);
+    assert_non_null(after);
+    assert_true(kv_access_is_current(here, after));
+    assert_true(may_read(after, "b/"));
+    assert_false(may_read(after, "a/"));
+    assert_true(may_read(before, "a/")); /* which is as it was */
+    kv_principal_unref(before);
+    kv_principal_unref(after);
+}
+
+static void a_token_that_is_gone_is_not_renewed(void **state)
+{
+    (void)state;
+    struct kv_principal *before = ask("secret");
+    revise(kv_rules_create(0, 0));
+    assert_null(kv_access_renew(here, before, NOW_S, &error));
+    kv_principal_unref(before);
+}
+
+static void a_token_of_another_name_is_not_renewed(void **state)
+{
+    (void)state;
+    struct kv_principal *before = ask("secret");
+    revise(rules_for("other", "a/"));
+    assert_null(kv_access_renew(here, before, NOW_S, &error));
+    kv_principal_unref(before);
+}
+
+static void a_loop_goes_by_the_old_rules_until_it_takes_up_the_new(void **state)
+{
+    (void)state;
+    kv_access_revise(access, kv_rules_create(0, 0));
+    struct kv_principal *principal = ask("secret");
+    assert_non_null(principal);
+    kv_principal_unref(principal);
+    kv_access_take_up(here);
+    assert_null(ask("secret"));
+    here = kv_access_on(access, 1);
+    principal = ask("secret");
+    assert_non_null(principal);
+    kv_principal_unref(principal);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(without_rules_everybody_may_do_everything),
+        TEST(nobody_may_do_anything),
+        TEST(who_brings_nothing_is_anonymous),
+        TEST(a_static_token_has_a_name_and_grants),
+        TEST(one_who_is_known_is_shared),
+        TEST(other_tokens_are_refused),
+        TEST(a_verified_token_is_verified_once),
+        TEST(one_that_has_expired_is_refused_though_it_is_known),
+        TEST(by_other_rules_grants_are_others),
+        TEST(a_token_that_is_gone_is_not_renewed),
+        TEST(a_token_of_another_name_is_not_renewed),
+        TEST(a_loop_goes_by_the_old_rules_until_it_takes_up_the_new),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
