@@ -106,8 +106,10 @@ static void post_abort(struct kv_server *server)
 
 /* What is left belongs to threads that cannot be stopped, as one that reads a long body. An
  * operator in a hurry loses nothing by it where the store is volatile. */
-static void give_up(const struct kv_server *server)
+static void give_up(struct kv_server *server)
 {
+    if (server->has_opener)
+        pthread_tryjoin_np(server->opener, NULL); /* one that still opens the store is left, too */
     if (server->ending.is_hurried && kv_server_is_volatile(server)) {
         log_noise(server, KV_LOG_WARN, "stopped at once; unfinished");
         _exit(EXIT_SUCCESS);

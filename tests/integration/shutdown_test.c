@@ -349,20 +349,6 @@ static bool is_durable(void)
     return strcmp(store, "rocksdb") == 0 || strcmp(store, "lmdb") == 0;
 }
 
-/* Threads that cannot be stopped are left: ThreadSanitizer is not to complain of that. */
-static void start_to_be_left(struct kv_test_server *server, const char *yaml)
-{
-    const char *variable = "TSAN_OPTIONS";
-    const char *given = getenv(variable);
-    char *before = strdup(given == NULL ? "" : given);
-    char options[1024];
-    snprintf(options, sizeof(options), "%s:report_thread_leaks=0", before);
-    setenv(variable, options, 1);
-    kv_test_start(server, yaml);
-    setenv(variable, before, 1);
-    free(before);
-}
-
 /* A loop that checks a body of 100 MB cannot hear of the end meanwhile. */
 static void second_signal_ends_a_server_whose_loops_are_busy(void **state)
 {
@@ -371,7 +357,7 @@ static void second_signal_ends_a_server_whose_loops_are_busy(void **state)
     struct kv_test_response response = {0};
     struct held held = {0};
     (void)state;
-    start_to_be_left(&server, "timeouts: {drain: 60s}\n");
+    kv_test_start(&server, "timeouts: {drain: 60s}\n");
     kv_test_stream_open(&stream, server.port);
     assert_int_equal(kv_test_http_ask(&stream, "GET", "/healthz", NULL, NULL, &response), 200);
     kv_test_response_fini(&response);
