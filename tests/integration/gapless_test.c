@@ -21,6 +21,7 @@
 
 enum {
     CRASHES = 10 / (KV_TEST_SHARE > 1 ? 5 : 1),
+    CRASHES_A_HISTORY = 50, /* its changes fit the log of a small journal */
     CONNECTIONS_EACH = 10,  /* between two crashes */
     TURNS_A_CONNECTION = 7, /* at most */
     WRITERS = 4,
@@ -53,6 +54,7 @@ struct trial {
     struct answer *answers;
     size_t n_answers, capacity;
     struct kv_test_watcher returns;
+    int n_resets;      /* of those that came before it */
     size_t n_compared; /* changes */
 };
 
@@ -341,6 +343,20 @@ static void start(struct trial *trial)
     open_writers(trial);
 }
 
+static void begin_history(struct trial *trial)
+{
+    kv_test_watcher_begin(&trial->returns, trial->store.server.port, "h/");
+    kv_test_watcher_keep_values(&trial->returns, N_KEYS);
+    while (!trial->returns.is_synced)
+        turn_all(trial, NULL);
+}
+
+static void end_history(struct trial *trial)
+{
+    trial->n_resets += trial->returns.n_resets;
+    kv_test_watcher_end(&trial->returns);
+}
+
 static void begin(struct trial *trial, const struct mode *mode)
 {
     *trial = (struct trial){.mode = mode};
@@ -348,15 +364,12 @@ static void begin(struct trial *trial, const struct mode *mode)
     if (mode->has_power_cuts)
         kv_test_disk_open(&trial->disk, trial->store.disk);
     start(trial);
-    kv_test_watcher_begin(&trial->returns, trial->store.server.port, "h/");
-    kv_test_watcher_keep_values(&trial->returns, N_KEYS);
-    while (!trial->returns.is_synced)
-        turn_all(trial, NULL);
+    begin_history(trial);
 }
 
 static void end(struct trial *trial)
 {
-    kv_test_watcher_end(&trial->returns);
+    end_history(trial);
     close_writers(trial);
     kv_test_server_stop_cleanly(&trial->store.server);
     if (trial->mode->has_power_cuts)
@@ -383,15 +396,19 @@ static int crash_again_and_again(const struct mode *mode)
         crash(&trial, i % 2 == 0 ? 0 : (uint64_t)random() + 1);
         start(&trial);
         kv_test_watcher_resume(&trial.returns, trial.store.server.port);
-        if (random() % 2 == 0)
+        bool is_over = i % CRASHES_A_HISTORY == CRASHES_A_HISTORY - 1;
+        if (is_over || random() % 2 == 0)
             check(&trial);
+        if (is_over) {
+            end_history(&trial);
+            begin_history(&trial);
+        }
     }
     check(&trial);
-    print_message("%ju crashes: %d resets; %zu sets answered, %zu changes compared\n",
-                  (uintmax_t)n_crashes, trial.returns.n_resets, trial.n_answers, trial.n_compared);
-    int n_resets = trial.returns.n_resets;
     end(&trial);
-    return n_resets;
+    print_message("%ju crashes: %d resets; %zu sets answered, %zu changes compared\n",
+                  (uintmax_t)n_crashes, trial.n_resets, trial.n_answers, trial.n_compared);
+    return trial.n_resets;
 }
 
 static void nothing_is_missed_of_a_server_that_is_killed(void **state)
