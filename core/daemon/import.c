@@ -11,9 +11,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -61,6 +63,7 @@ struct refusal {
 struct kv_import {
     struct kv_loader loader;
     const char *name; /* for messages */
+    bool is_stdin;
     int fd;
     int stop_fd;
     struct kv_line_limits limits;
@@ -342,6 +345,7 @@ struct kv_import *kv_import_open(const char *path, const struct kv_config *confi
     }
     struct kv_import *import = kv_calloc(1, sizeof(*import));
     import->loader.load = load;
+    import->is_stdin = is_stdin;
     import->name = is_stdin ? "standard input" : path;
     import->fd = fd;
     import->stop_fd = stop_fd;
@@ -351,6 +355,21 @@ struct kv_import *kv_import_open(const char *path, const struct kv_config *confi
     pthread_mutex_init(&import->lock, NULL);
     pthread_cond_init(&import->given_back, NULL);
     return import;
+}
+
+/* Nothing is read, so that it is all there for the loader. A device that does not say how much it
+ * has is taken to have something. */
+bool kv_import_has_input(const struct kv_import *import)
+{
+    struct pollfd input = {.fd = import->fd, .events = POLLIN};
+    int n_bytes;
+    if (!import->is_stdin)
+        return true;
+    while (poll(&input, 1, -1) < 0 && errno == EINTR)
+        continue;
+    if ((input.revents & POLLIN) == 0)
+        return false; /* the other end is closed */
+    return ioctl(import->fd, FIONREAD, &n_bytes) != 0 || n_bytes != 0;
 }
 
 struct kv_loader *kv_import_loader(struct kv_import *import)

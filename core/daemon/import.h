@@ -19,6 +19,9 @@ struct kv_import;
 struct kv_import *kv_import_open(const char *path, const struct kv_config *config,
                                  struct kv_error *reterr);
 
+/* Waits for the first byte of the standard input. Returns: false where that ends without one. */
+bool kv_import_has_input(const struct kv_import *import);
+
 /* What loads it: for the keyspace, which calls it once. Errors name the file and the line. */
 struct kv_loader *kv_import_loader(struct kv_import *import);
 

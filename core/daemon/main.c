@@ -57,12 +57,22 @@ static int serve(struct kv_config *config, struct kv_import *import, struct kv_e
     return kv_server_run(config, import, reterr);
 }
 
+static bool is_durable(const struct kv_config *config)
+{
+    return (config->store.module->identity->capabilities & KV_STORE_DURABLE) != 0;
+}
+
 static int import(struct kv_config *config, const char *path, struct kv_error *reterr)
 {
     struct kv_import *import = kv_import_open(path, config, reterr);
+    int result = -1;
     if (import == NULL)
         return -1;
-    int result = serve(config, import, reterr);
+    if (is_durable(config) && !kv_import_has_input(import))
+        kv_error_set(reterr, "the standard input is empty, as after an export that failed: nothing "
+                             "was imported");
+    else
+        result = serve(config, import, reterr);
     kv_import_close(import);
     return result;
 }

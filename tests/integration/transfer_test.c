@@ -575,6 +575,19 @@ static void empty_file_is_an_import_of_nothing(void **state)
     expect_in_file("err", "imported 0 keys in ");
 }
 
+static void export_that_failed_is_imported_into_no_store(void **state)
+{
+    (void)state;
+    configure(ROCKSDB, "mistyped", "");
+    configure(ROCKSDB, "to", "");
+    assert_int_equal(shell("kvserver -c mistyped.yaml --export 2>err | "
+                           "kvserver -c to.yaml --import - 2>import-err"),
+                     1);
+    expect_in_file("err", "there is no store at ");
+    expect_in_file("import-err", "the standard input is empty");
+    assert_false(is_there("to"));
+}
+
 static void bad_line_is_told_with_its_number_and_ends_the_import(void **state)
 {
     (void)state;
@@ -836,6 +849,7 @@ int main(void)
         TEST(last_line_of_a_key_wins),
         TEST(blank_lines_and_a_missing_line_end_are_fine),
         TEST(empty_file_is_an_import_of_nothing),
+        TEST(export_that_failed_is_imported_into_no_store),
         TEST(bad_line_is_told_with_its_number_and_ends_the_import),
         TEST(line_beyond_the_limits_is_not_read_to_its_end),
         TEST(line_that_the_store_refuses_is_told_with_its_number),
