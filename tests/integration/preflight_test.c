@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -204,6 +205,55 @@ static void store_in_use_is_no_fault_of_the_configuration(void **state)
     free(yaml);
 }
 
+static void limit_address_space(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_AS, &limit), 0);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+static void map_for_which_there_is_no_address_space_is_found(void **state)
+{
+    struct kv_test_program program;
+    struct rlimit before;
+    (void)state;
+    if (!kv_test_has_module("store/lmdb"))
+        kv_test_skip_for("the store lmdb was left out of the build");
+    if (KV_TEST_SHARE != 1)
+        kv_test_skip_for("a sanitizer needs all of the address space");
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    kv_test_program_prepare(&program);
+    write_config(&program, "storage: {module: lmdb, lmdb: {path: store, map_size: 1TiB}}\n", "");
+    limit_address_space((rlim_t)64 << 30);
+    expect_both_to_find(&program, ":1:55: storage.lmdb.map_size: the process has no address space "
+                                  "for 1048576 MiB (Cannot allocate memory): ");
+    write_config(&program, "storage: {module: lmdb}\n", ""); /* the default is as large */
+    expect_both_to_find(&program, ":1:19: storage.lmdb.map_size: the process has no address space");
+    limit_address_space(before.rlim_cur);
+    assert_false(is_there(&program, "store"));
+    kv_test_program_remove(&program);
+}
+
+/* Twice 64 TiB is more than there is for programs. */
+static void map_of_the_store_that_is_open_is_no_fault_at_a_reload(void **state)
+{
+    struct kv_test_server server;
+    (void)state;
+    if (!kv_test_has_module("store/lmdb"))
+        kv_test_skip_for("the store lmdb was left out of the build");
+    if (KV_TEST_SHARE != 1)
+        kv_test_skip_for("a sanitizer needs all of the address space");
+    char *yaml =
+        kv_test_with_modules("listen: [{port: %port}]\n"
+                             "storage: {module: lmdb, lmdb: {path: store, map_size: 64TiB}}\n");
+    kv_test_server_start(&server, yaml);
+    assert_int_equal(kill(server.program.pid, SIGHUP), 0);
+    kv_test_await_log(&server, "nothing has changed that needs a restart");
+    kv_test_server_stop_cleanly(&server);
+    free(yaml);
+}
+
 /* ---- addresses, sinks and scripts ---- */
 
 static void other_faults_are_found_by_both(void **state)
@@ -236,6 +286,8 @@ int main(void)
         cmocka_unit_test(fault_of_a_folder_is_told_at_its_option),
         cmocka_unit_test(folder_that_cannot_be_made_or_written_to_is_found),
         cmocka_unit_test(store_in_use_is_no_fault_of_the_configuration),
+        cmocka_unit_test(map_for_which_there_is_no_address_space_is_found),
+        cmocka_unit_test(map_of_the_store_that_is_open_is_no_fault_at_a_reload),
         cmocka_unit_test(other_faults_are_found_by_both),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -413,9 +414,39 @@ static int lmdb_store_open_to_read(const struct kv_store_host *host,
     return kv_durable_open_to_read(host, values, &engine_ops, ret_store, reterr);
 }
 
+/* Of the process. Returns: 0 where the system does not say. */
+static size_t mapped_bytes(void)
+{
+    size_t pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL || fscanf(file, "%zu", &pages) != 1)
+        pages = 0;
+    if (file != NULL)
+        fclose(file);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Sets the address space aside for a moment. While the store is open, so much is mapped already,
+ * and there need not be room for it twice. */
+static void check_map_size(size_t map_size, const struct kv_faults *faults)
+{
+    void *room =
+        mmap(NULL, map_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int fault = errno;
+    if (room != MAP_FAILED)
+        munmap(room, map_size);
+    else if (mapped_bytes() < map_size)
+        faults->add(faults, "map_size",
+                    "the process has no address space for %zu MiB (%s): lower it, or raise the "
+                    "limit (ulimit -v)",
+                    map_size >> 20, strerror(fault));
+}
+
 static void lmdb_store_check(const struct kv_option_value *values, const struct kv_faults *faults)
 {
     kv_durable_check(values, &engine_ops, faults);
+    if (values[OPTION_MAP_SIZE].integer != 0)
+        check_map_size((size_t)values[OPTION_MAP_SIZE].integer, faults);
 }
 
 static const struct kv_store_ops ops =
