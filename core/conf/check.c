@@ -183,6 +183,33 @@ static const char *nearest_name(const struct checker *checker, const struct kv_o
     return nearest;
 }
 
+static bool is_known(const struct checker *checker, const struct kv_option *block, const char *name)
+{
+    for (size_t i = 0; i < block->n_fields; i++)
+        if (strcmp(kv_option_at(block->fields, checker->option_size, i).name, name) == 0)
+            return true;
+    return false;
+}
+
+/* The only field with a member of that name, where it is a block or a list of blocks. Returns:
+ * false where there is none, or several. */
+static bool find_owner(const struct checker *checker, const struct kv_option *block,
+                       const char *name, struct kv_option *ret)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < block->n_fields; i++) {
+        struct kv_option field = kv_option_at(block->fields, checker->option_size, i);
+        struct kv_option members = field;
+        if (field.type == KV_OPTION_LIST)
+            members = kv_option_at(field.fields, checker->option_size, 0);
+        if (members.type != KV_OPTION_BLOCK || !is_known(checker, &members, name))
+            continue;
+        *ret = field;
+        n++;
+    }
+    return n == 1;
+}
+
 /* Whether an option of the server has that name beside a module's block. */
 static bool is_outer(const struct checker *checker, const struct kv_option *block, const char *name)
 {
@@ -204,14 +231,6 @@ static const char *inner_name(const struct checker *checker, const struct kv_opt
     return NULL;
 }
 
-static bool is_known(const struct checker *checker, const struct kv_option *block, const char *name)
-{
-    for (size_t i = 0; i < block->n_fields; i++)
-        if (strcmp(kv_option_at(block->fields, checker->option_size, i).name, name) == 0)
-            return true;
-    return false;
-}
-
 /* The keys that there are, where they are few. */
 static void append_names(const struct checker *checker, const struct kv_option *block,
                          struct kv_buffer *out)
@@ -231,10 +250,16 @@ static void note_unknown(struct checker *checker, const struct kv_option *block,
     const char *nearest = nearest_name(checker, block, child->name);
     const char *inner = inner_name(checker, block);
     struct kv_buffer hint = {0};
+    struct kv_option owner;
     const char *dot = strrchr(path, '.');
     if (is_outer(checker, block, child->name))
         kv_buffer_printf(&hint, " (it belongs beside `%s:`, not in it)",
                          dot == NULL ? path : dot + 1);
+    else if (find_owner(checker, block, child->name, &owner))
+        kv_buffer_printf(&hint,
+                         owner.type == KV_OPTION_LIST ? " (did you mean `%s: [{%s: …}]`?)"
+                                                      : " (did you mean `%s: {%s: …}`?)",
+                         owner.name, child->name);
     else if (nearest != NULL)
         kv_buffer_printf(&hint, " (did you mean \"%s\"?)", nearest);
     else if (strchr(child->name, ':') != NULL && child->kind == KV_CONF_EMPTY)

@@ -11,6 +11,7 @@
 #include "conf/option.h"
 #include "conf/schema.h"
 #include "daemon/schema.h"
+#include "module/check.h"
 
 char *kv_modules_folder(void)
 {
@@ -43,14 +44,38 @@ static const char *folder_of(const struct kv_config *config)
     return config->values[CONFIG_MODULES].string.bytes;
 }
 
+/* below: a folder in it, from its slash on. */
+static bool has_kinds(const char *folder, const char *below)
+{
+    static const enum kv_module_kind kinds[] = {KV_MODULE_STORE, KV_MODULE_TTL, KV_MODULE_SINK};
+    bool has_any = false;
+    for (size_t i = 0; i < KV_COUNT(kinds) && !has_any; i++) {
+        struct kv_buffer path = {0};
+        kv_buffer_printf(&path, "%s%s/%s", folder, below, kv_module_kind_name(kinds[i]));
+        has_any = access(path.bytes, F_OK) == 0;
+        kv_buffer_fini(&path);
+    }
+    return has_any;
+}
+
 /* Errors: -1, noted at the one place, however many modules are missed. */
 static int check_folder(struct kv_config *config)
 {
-    if (access(folder_of(config), X_OK) == 0)
+    const char *folder = folder_of(config);
+    const struct kv_conf_node *at = kv_conf_node_find(kv_conf_root(config->conf), "modules");
+    if (access(folder, X_OK) != 0)
+        return kv_conf_fault(config->conf, at, "modules: the folder %s cannot be read: %s", folder,
+                             strerror(errno));
+    if (has_kinds(folder, ""))
         return 0;
-    return kv_conf_fault(config->conf, kv_conf_node_find(kv_conf_root(config->conf), "modules"),
-                         "modules: the folder %s cannot be read: %s", folder_of(config),
-                         strerror(errno));
+    if (has_kinds(folder, "/modules"))
+        return kv_conf_fault(config->conf, at,
+                             "modules: there are none in %s; did you mean %s/modules?", folder,
+                             folder);
+    return kv_conf_fault(config->conf, at,
+                         "modules: there are none in %s, whose folders would be store, ttl and "
+                         "sink",
+                         folder);
 }
 
 /* block: its options are not known yet. */

@@ -73,7 +73,7 @@ bool kv_origin_pattern_is_valid(struct kv_slice text)
     if (is_any(text))
         return true;
     return split(text, &origin) && kv_authority_parse(fixed_part(origin.authority), &authority) &&
-           kv_host_pattern_is_valid(authority.host);
+           !is_any(authority.host) && kv_host_pattern_is_valid(authority.host);
 }
 
 /* Both with a host and perhaps a port; the pattern's host is one of below a domain. */

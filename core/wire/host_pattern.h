@@ -13,7 +13,7 @@ bool kv_host_pattern_is_valid(struct kv_slice text);
 /* host: without a port. */
 bool kv_host_pattern_matches(struct kv_slice pattern, struct kv_slice host);
 
-/* Whether a text is `*`, or `scheme://host[:port]`, in which the host may be a pattern. */
+/* Whether a text is `*`, or `scheme://host[:port]`, in which `*.` may stand before the host. */
 bool kv_origin_pattern_is_valid(struct kv_slice text);
 
 /* Scheme and port must be equal; an omitted port equals only an omitted port. */

@@ -14,6 +14,7 @@
 
 #include "faults.h"
 #include "fixture.h"
+#include "support/client/folder.h"
 
 enum {
     KV_TEST_FAILED = 1,
@@ -249,6 +250,13 @@ static void faults_say_what_to_write_instead(void **state)
         {"origins: ['https://*example.org']\n",
          "11: origins[0]: \"https://*example.org\" is not an origin: * alone is every one, and "
          "https://*.example.org is every host below a domain"},
+        {"origins: ['https://*']\n",
+         "11: origins[0]: \"https://*\" is not an origin: * alone is every one, and "
+         "https://*.example.org is every host below a domain"},
+        {"port: 8080\n", "1: unknown key \"port\" (did you mean `listen: [{port: …}]`?)"},
+        {"host: 0.0.0.0\n", "1: unknown key \"host\" (did you mean `listen: [{host: …}]`?)"},
+        {"idle: 75s\n", "1: unknown key \"idle\" (did you mean `timeouts: {idle: …}`?)"},
+        {"prefixes: [a]\n", "1: unknown key \"prefixes\""}, /* of a sink, or of a script */
         {"hosts: ['example.org:80']\n", "9: hosts[0]: \"example.org:80\" is not a host: write it "
                                         "without the port, as every port is "
                                         "served"},
@@ -338,6 +346,34 @@ static void missing_folder_of_modules_is_told_once(void **state)
                         "1:10: modules: the folder /nonexistent cannot be read: No such");
     assert_ptr_equal(strchr(outcome.err, '\n'), strrchr(outcome.err, '\n'));
     kv_test_outcome_fini(&outcome);
+}
+
+static void folder_without_modules_is_told_with_the_one_that_has_them(void **state)
+{
+    struct kv_test_program program;
+    struct kv_buffer fault = {0};
+    (void)state;
+    kv_test_program_prepare(&program);
+    char *modules = kv_test_path(program.folder, "modules");
+    assert_int_equal(symlink(getenv("KV_TEST_MODULES"), modules), 0);
+    kv_buffer_printf(&fault, "1:10: modules: there are none in %s; did you mean %s?",
+                     program.folder, modules);
+    kv_buffer_append_char(&fault, '\0');
+    for (int is_there = 1; is_there >= 0; is_there--) {
+        struct kv_test_outcome outcome;
+        char *path = kv_test_program_write(&program, "kvserver.yaml", "modules: .\n");
+        kv_test_program_run((const char *[]){"--check-config", "-c", path, NULL}, &outcome);
+        assert_int_equal(outcome.exit_code, KV_TEST_MISCONFIGURED);
+        kv_test_expect_part(outcome.err,
+                            is_there ? fault.bytes : ", whose folders would be store, ttl and ");
+        assert_ptr_equal(strchr(outcome.err, '\n'), strrchr(outcome.err, '\n'));
+        kv_test_outcome_fini(&outcome);
+        free(path);
+        unlink(modules);
+    }
+    kv_test_program_remove(&program);
+    kv_buffer_fini(&fault);
+    free(modules);
 }
 
 static void unknown_ttl_policy_fails_and_is_named(void **state)
@@ -584,6 +620,7 @@ int main(void)
         cmocka_unit_test(wrong_configuration_keeps_the_server_from_starting),
         cmocka_unit_test(unknown_store_fails_and_is_named),
         cmocka_unit_test(missing_folder_of_modules_is_told_once),
+        cmocka_unit_test(folder_without_modules_is_told_with_the_one_that_has_them),
         cmocka_unit_test(unknown_ttl_policy_fails_and_is_named),
         cmocka_unit_test(module_names_do_not_leave_their_folder),
         cmocka_unit_test(store_of_the_wrong_kind_is_refused),
