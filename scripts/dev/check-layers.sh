@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fails where a folder includes what it may not, and where files depend on each other in circles
 # (check-files.sh). The layers, from the ground up:
-#   abi <- base <- wire, conf, loop, module; wire <- access; access, loop <- keyspace; loop <- net;
+#   abi <- base <- wire, conf, loop, module; wire <- jwt <- access; access, loop <- keyspace; loop <- net;
 #   net, keyspace <- events, ws; events, web <- http;
 #   keyspace, wire <- protocol <- events, http, ws, script; keyspace <- sink; all <- daemon
 set -eu
@@ -41,6 +41,7 @@ only() {
 may base ""
 may web ""
 may wire "base"
+may jwt "base wire"
 may conf "base"
 may loop "base"
 may module "base"
@@ -68,6 +69,7 @@ only 'nats/.*' "modules/sink/nats"
 only 'librdkafka/.*' "modules/sink/kafka"
 only 'mosquitto.h' "modules/sink/mqtt"
 only 'curl/.*' "modules/sink/webhook"
+only 'jansson.h' "core/jwt"
 
 # What is above core/net touches no descriptor: bytes go through channels, which may be encrypted.
 if grep -nE '^#include <(sys/(socket|uio|ioctl)\.h|netinet/.*|netdb\.h|unistd\.h)>' core/http/*.[ch] core/ws/*.[ch] ||
