@@ -178,7 +178,7 @@ static char *put_content_type(char *at, enum kv_content content)
         return put(at, KV_SLICE("content-type: text/plain; charset=utf-8\r\n"));
     case KV_CONTENT_EVENTS:
         return put(at, KV_SLICE("content-type: text/event-stream\r\ncache-control: no-store\r\n"
-                                "x-accel-buffering: no\r\nconnection: close\r\n"));
+                                "x-accel-buffering: no\r\n"));
     case KV_CONTENT_YAML:
         return put(at, KV_SLICE("content-type: application/yaml\r\n"));
     default:

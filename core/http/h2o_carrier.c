@@ -4,16 +4,13 @@
  */
 #include "http/h2o_carrier.h"
 
-#include <h2o/http1.h>
-
 #include "base/mem.h"
 #include "http/h2o_answer.h"
 #include "http/h2o_request.h"
 #include "http/serve.h"
 
 enum {
-    BODY_OVERHEAD = 1 << 20, /* what a body may hold besides its value */
-    NEVER_MS = INT32_MAX,
+    BODY_OVERHEAD = 1 << 20 /* what a body may hold besides its value */
 };
 
 struct h2o_exchange {
@@ -51,12 +48,11 @@ static void *keep(struct kv_exchange *exchange, size_t size, void (*dispose)(voi
     return h2o_mem_alloc_shared(&self_of(exchange)->req->pool, size, dispose);
 }
 
-static void on_upgraded(void *data, h2o_socket_t *sock, size_t reqsize)
+static void on_upgraded(void *user, struct kv_connection *connection)
 {
-    struct kv_h2o_loop *loop = data;
-    if (sock == NULL)
-        return; /* the connection was lost */
-    loop->here->upgrade->open(loop->here->upgrade, loop->index, kv_h2o_gate_leave(sock, reqsize));
+    struct kv_h2o_loop *loop = user;
+    if (connection != NULL)
+        loop->here->upgrade->open(loop->here->upgrade, loop->index, connection);
 }
 
 static void add_copied(h2o_req_t *req, struct kv_slice lower, const char *name,
@@ -77,25 +73,24 @@ static void upgrade(struct kv_exchange *exchange, struct kv_slice accept, struct
     add_copied(req, KV_SLICE("sec-websocket-accept"), "Sec-WebSocket-Accept", accept);
     if (protocol.len != 0)
         add_copied(req, KV_SLICE("sec-websocket-protocol"), "Sec-WebSocket-Protocol", protocol);
-    h2o_http1_upgrade(req, NULL, 0, on_upgraded, self->loop);
+    kv_h2o_gate_leave(kv_h2o_connection_of(req), on_upgraded, self->loop);
 }
 
-static void on_head_sent(void *data, h2o_socket_t *sock, size_t reqsize)
+static void on_head_sent(void *user, struct kv_connection *connection)
 {
-    struct kv_handover *handover = data;
+    struct kv_handover *handover = user;
     kv_list_remove(&handover->link);
-    handover->open(handover, sock == NULL ? NULL : kv_h2o_gate_leave(sock, reqsize));
+    handover->open(handover, connection);
 }
 
-/* The library says `Connection: upgrade` to whatever it hands over; the answer says `close`
- * besides, which is what counts. */
 static void hand_over(struct kv_exchange *exchange, const struct kv_answer *answer,
                       struct kv_handover *handover)
 {
     struct h2o_exchange *self = self_of(exchange);
     kv_list_append(&self->loop->handovers, &handover->link);
+    self->req->http1_is_persistent = 0; /* its body ends with the connection */
     kv_h2o_answer_begin(self->req, answer, exchange->allowed_origin, false);
-    h2o_http1_upgrade(self->req, NULL, 0, on_head_sent, handover);
+    kv_h2o_gate_leave(kv_h2o_connection_of(self->req), on_head_sent, handover);
 }
 
 static const struct kv_carrier carrier = {
@@ -120,7 +115,7 @@ static int on_request(h2o_handler_t *super, h2o_req_t *req)
     struct kv_h2o_loop *loop = KV_CONTAINER(req->conn->ctx, struct kv_h2o_loop, context);
     struct kv_request request;
     (void)super;
-    const struct kv_request_head *head = kv_h2o_gate_serve(kv_h2o_connection_of(req), req);
+    const struct kv_request_head *head = kv_h2o_gate_head(kv_h2o_connection_of(req));
     req->http1_is_persistent = kv_request_head_is_persistent(head);
     if (kv_http_is_draining(loop->here))
         end_with_answer(req);
@@ -136,20 +131,9 @@ void kv_h2o_open(struct kv_h2o_loop *loop, struct kv_connection *connection)
     kv_h2o_gate_open(&loop->gates, connection);
 }
 
-static int end_after_answer(h2o_req_t *req, void *data)
-{
-    (void)data;
-    if (req->version != 0) /* or none has come */
-        end_with_answer(req);
-    return 0;
-}
-
-/* Not by h2o_context_request_shutdown(): that starts a timer of HTTP/2's, which is off. */
 void kv_h2o_drain(struct kv_h2o_loop *loop)
 {
-    loop->context.shutdown_requested = 1;
-    loop->context.globalconf->http1.callbacks.foreach_request(&loop->context, end_after_answer,
-                                                              NULL);
+    kv_h2o_gates_drain(&loop->gates, end_with_answer);
 }
 
 void kv_h2o_init(struct kv_h2o *h2o, const struct kv_http_config *config)
@@ -162,8 +146,6 @@ void kv_h2o_init(struct kv_h2o *h2o, const struct kv_http_config *config)
     h2o_create_handler(path, sizeof(h2o_handler_t))->on_req = on_request;
     conf->server_name = (h2o_iovec_t){NULL, 0};
     conf->max_request_entity_size = config->max_value_bytes + BODY_OVERHEAD;
-    conf->http1.req_timeout = NEVER_MS;
-    conf->http1.upgrade_to_http2 = 0;
     h2o_socket_buffer_mmap_settings.threshold = SIZE_MAX; /* no files: they would block the loop */
 }
 
@@ -186,6 +168,6 @@ void kv_h2o_loop_init(struct kv_h2o_loop *loop, struct kv_h2o *h2o, struct kv_ht
 void kv_h2o_loop_fini(struct kv_h2o_loop *loop)
 {
     KV_LIST_EACH(&loop->handovers, link, after)
-    on_head_sent(KV_CONTAINER(link, struct kv_handover, link), NULL, 0);
+    on_head_sent(KV_CONTAINER(link, struct kv_handover, link), NULL);
     h2o_context_dispose(&loop->context);
 }

@@ -1,6 +1,6 @@
 /*
- * The carrier that speaks all of HTTP/1: libh2o. HTTP/2 stays off: in this libh2o it can be crashed
- * from outside.
+ * The carrier that speaks all of HTTP/1: libh2o, whose requests come through the gate alone. Its
+ * own parser of HTTP/1 is lenient, and its HTTP/2 can be crashed from outside: neither is used.
  */
 #ifndef KV_HTTP_H2O_CARRIER_H
 #define KV_HTTP_H2O_CARRIER_H

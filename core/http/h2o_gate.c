@@ -1,98 +1,55 @@
 /*
- * While the library waits for a request it has no part of one in hand, and the socket is the
- * gate's: it collects the request in the socket's input, and then lends the socket to the library.
- * What has come behind the request is held back, so the library finds nothing more when it has
- * answered, and starts to read: before the loop polls sockets the next time, the gate takes the
- * socket back.
- *
- * That the library has gone on to its next request is seen by the end of the last one's pool. The
- * library closes the connection, as one whose peer has closed it.
+ * A connection of libh2o's request core, in the place of the one that its HTTP/1 has: a request is
+ * collected in the channel's input, and served where it lies; the channel is not read on until the
+ * answer is written. The library is told that a write is done when it is back from making it: in
+ * the stage, where the write was done at once.
  */
 #include "http/h2o_gate.h"
 
 #include <assert.h>
-#include <h2o/http1.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "http/context.h"
 #include "http/h2o_answer.h"
-#include "net/intake.h"
+#include "http/h2o_head.h"
 #include "wire/framing.h"
 #include "wire/json_string.h"
+
+enum {
+    MOST_IOVECS = 16 /* of one write of the library */
+};
 
 static const struct kv_protocol nobody;
 
 struct gate {
+    h2o_conn_t library;
+    h2o_req_t req;
+    h2o_ostream_t response; /* of the request */
     struct kv_h2o_gates *gates;
     struct kv_connection *connection;
-    struct kv_list in_answered;
+    struct kv_list in_all;
+    struct kv_list in_written;
     struct kv_client *client; /* NULL until the first request */
     size_t unsent;            /* bytes of the answer's body, until it is sent */
-    void *library; /* its connection, and what it reads with; while the socket is the gate's */
-    h2o_socket_cb library_on_read;
-    h2o_buffer_t *held; /* input behind the request that is being served */
     struct kv_framing framing;
     bool has_continued; /* the request's expectation has been met */
+    bool is_serving;    /* the library has the request */
+    bool has_head;      /* the response's head is written, or being written */
+    bool is_last_write; /* of the response */
     struct kv_buffer refusal;
+    void (*on_left)(void *user, struct kv_connection *connection); /* when the head is written */
+    void *leaver;
 };
-
-static h2o_socket_t *sock_of(const struct gate *gate)
-{
-    return kv_connection_socket(gate->connection);
-}
 
 static struct kv_channel *channel_of(const struct gate *gate)
 {
     return &gate->connection->channel;
 }
 
-static void lend_to_library(struct gate *gate, const char *err)
-{
-    h2o_socket_t *sock = sock_of(gate);
-    kv_channel_read(channel_of(gate), false);
-    sock->data = gate->library;
-    h2o_socket_read_start(sock, gate->library_on_read);
-    gate->library_on_read(sock, err);
-}
-
 static void close_connection(struct gate *gate)
 {
-    lend_to_library(gate, h2o_socket_error_closed);
-}
-
-/* Input. */
-
-static void swap_input(struct gate *gate)
-{
-    h2o_buffer_t *input = sock_of(gate)->input;
-    sock_of(gate)->input = gate->held;
-    gate->held = input;
-}
-
-static void append(h2o_buffer_t **buffer, const char *bytes, size_t len)
-{
-    h2o_iovec_t room = h2o_buffer_reserve(buffer, len);
-    memcpy(room.base, bytes, len);
-    (*buffer)->size += len;
-}
-
-/* Takes what is behind the request out of the socket's input. The shorter of the two is copied: so
- * no more is copied than is served, however much is held back. */
-static void hold_back(struct gate *gate)
-{
-    h2o_buffer_t **input = &sock_of(gate)->input;
-    size_t len = gate->framing.len;
-    size_t n_behind = (*input)->size - len;
-    assert(gate->held->size == 0);
-    if (n_behind > len) {
-        swap_input(gate);
-        append(&sock_of(gate)->input, gate->held->bytes, len);
-        h2o_buffer_consume(&gate->held, len);
-    } else if (n_behind != 0) {
-        append(&gate->held, (*input)->bytes + len, n_behind);
-        (*input)->size = len;
-    }
+    kv_connection_close(gate->connection);
 }
 
 /* Refusals. */
@@ -112,7 +69,9 @@ static struct kv_buffer describe(const struct kv_http_fault *fault)
 
 static bool is_head(const struct gate *gate)
 {
-    struct kv_slice method = kv_head_slice(sock_of(gate)->input->bytes, gate->framing.head.method);
+    size_t len;
+    const char *input = kv_channel_input(channel_of(gate), &len);
+    struct kv_slice method = kv_head_slice(input, gate->framing.head.method);
     return kv_slice_equals(method, KV_SLICE("HEAD"));
 }
 
@@ -164,22 +123,131 @@ static bool meet_expectation(struct gate *gate)
     return kv_channel_write(channel_of(gate), &bytes, 1);
 }
 
+static void serve(struct gate *gate)
+{
+    size_t len;
+    char *input = kv_channel_input(channel_of(gate), &len);
+    gate->is_serving = true;
+    kv_channel_read(channel_of(gate), false);
+    kv_h2o_head_read(&gate->req, &gate->framing.head, input, gate->framing.len);
+    h2o_process_request(&gate->req);
+}
+
+/* Returns: as kv_framing_read(). */
+static int read_framing(struct gate *gate)
+{
+    size_t len;
+    char *input = kv_channel_input(channel_of(gate), &len);
+    int got = kv_framing_read(&gate->framing, input, &len);
+    kv_channel_cut(channel_of(gate), gate->framing.n_dropped, len - gate->framing.n_dropped);
+    return got;
+}
+
 static void collect(struct gate *gate)
 {
-    h2o_buffer_t **input = &sock_of(gate)->input;
-    int got = kv_framing_read(&gate->framing, (*input)->bytes, &(*input)->size);
-    h2o_buffer_consume(input, gate->framing.n_dropped);
+    int got = read_framing(gate);
     if (got < 0) {
         refuse(gate);
         return;
     }
     bool is_waiting = expects_continue(gate) && !meet_expectation(gate);
-    kv_channel_read(channel_of(gate), !is_waiting);
-    if (got == 1 && !is_waiting) {
-        hold_back(gate);
-        lend_to_library(gate, NULL);
+    if (got == 1 && !is_waiting)
+        serve(gate);
+    else
+        kv_channel_read(channel_of(gate), !is_waiting);
+}
+
+/* Responses. */
+
+/* iovecs: with room for the head ahead of them. */
+static void write_iovecs(struct gate *gate, struct iovec *iovecs, size_t n)
+{
+    if (gate->has_head) {
+        iovecs++;
+    } else {
+        h2o_iovec_t head = kv_h2o_head_write(&gate->req);
+        iovecs[0] = (struct iovec){head.base, head.len};
+        n++;
+    }
+    gate->has_head = true;
+    if (n == 0 || kv_channel_write(channel_of(gate), iovecs, n))
+        kv_list_append(&gate->gates->written, &gate->in_written);
+}
+
+static void on_response(h2o_ostream_t *response, h2o_req_t *req, h2o_iovec_t *parts, size_t n,
+                        h2o_send_state_t state)
+{
+    struct gate *gate = KV_CONTAINER(response, struct gate, response);
+    struct iovec iovecs[1 + MOST_IOVECS];
+    assert(n <= MOST_IOVECS);
+    for (size_t i = 0; i < n; i++)
+        iovecs[1 + i] = (struct iovec){parts[i].base, parts[i].len};
+    gate->is_last_write = !h2o_send_state_is_in_progress(state);
+    if (state == H2O_SEND_STATE_ERROR)
+        req->http1_is_persistent = 0;
+    write_iovecs(gate, iovecs, n);
+}
+
+static void begin_request(struct gate *gate)
+{
+    h2o_init_request(&gate->req, &gate->library, NULL);
+    gate->response = (h2o_ostream_t){.do_send = on_response};
+    gate->req._ostr_top = &gate->response;
+    gate->is_serving = gate->has_head = gate->has_continued = false;
+    gate->unsent = 0;
+    kv_framing_init(&gate->framing, gate->gates->accept->ctx->globalconf->max_request_entity_size);
+}
+
+/* The request goes, and its part of the input. */
+static void end_request(struct gate *gate)
+{
+    size_t len = gate->framing.len;
+    h2o_dispose_request(&gate->req);
+    begin_request(gate);
+    kv_channel_consume(channel_of(gate), len);
+}
+
+static void begin_next(struct gate *gate)
+{
+    size_t len;
+    kv_channel_input(channel_of(gate), &len);
+    if (len != 0 && kv_channel_is_broken(channel_of(gate)))
+        close_connection(gate); /* an answer cannot be written */
+    else
+        collect(gate);
+}
+
+static void destroy(void *user);
+
+static void leave(struct gate *gate)
+{
+    struct kv_connection *connection = gate->connection;
+    void (*on_left)(void *user, struct kv_connection *connection) = gate->on_left;
+    void *leaver = gate->leaver;
+    gate->on_left = NULL;
+    end_request(gate);
+    kv_connection_serve(connection, &nobody, NULL);
+    destroy(gate);
+    on_left(leaver, connection);
+}
+
+static void on_part_written(struct gate *gate)
+{
+    bool is_persistent = gate->req.http1_is_persistent;
+    if (gate->on_left != NULL) {
+        leave(gate);
+    } else if (!gate->is_last_write) {
+        h2o_proceed_response(&gate->req);
+    } else {
+        end_request(gate);
+        if (is_persistent)
+            begin_next(gate);
+        else
+            close_connection(gate);
     }
 }
+
+/* The channel. */
 
 static void on_read(void *user, enum kv_channel_event event)
 {
@@ -192,55 +260,48 @@ static void on_read(void *user, enum kv_channel_event event)
 static void on_written(void *user, enum kv_channel_event event)
 {
     struct gate *gate = user;
-    if (event == KV_CHANNEL_READY && gate->framing.fault.status == 0)
-        collect(gate);
-    else
+    if (event != KV_CHANNEL_READY || gate->framing.fault.status != 0)
         close_connection(gate);
-}
-
-/* The library's side. */
-
-/* The library has begun to read, and does nothing else. */
-static void take_back(struct gate *gate)
-{
-    h2o_socket_t *sock = sock_of(gate);
-    assert(sock->input->size == 0);
-    kv_intake_trim(&sock->input);
-    gate->library = sock->data;
-    gate->library_on_read = sock->_cb.read;
-    kv_channel_attach(channel_of(gate), gate, on_read, on_written);
-    kv_framing_init(&gate->framing, gate->gates->accept->ctx->globalconf->max_request_entity_size);
-    gate->has_continued = false;
-    swap_input(gate);
-    if (sock->input->size != 0 && kv_channel_is_broken(channel_of(gate)))
-        close_connection(gate); /* the library does not look whether an answer could be written */
+    else if (gate->is_serving)
+        on_part_written(gate);
     else
         collect(gate);
-}
-
-static void on_answered(void *memory)
-{
-    struct gate *gate = *(struct gate **)memory;
-    gate->unsent = 0;
-    kv_list_append(&gate->gates->answered, &gate->in_answered);
-}
-
-const struct kv_request_head *kv_h2o_gate_serve(struct kv_connection *connection, h2o_req_t *req)
-{
-    struct gate *gate = connection->channel.user;
-    struct gate **link = h2o_mem_alloc_shared(&req->pool, sizeof(struct gate *), on_answered);
-    *link = gate;
-    return &gate->framing.head;
 }
 
 static void settle(struct kv_loop_stage *stage)
 {
     struct kv_h2o_gates *gates = KV_CONTAINER(stage, struct kv_h2o_gates, stage);
-    KV_LIST_EACH(&gates->answered, link, after)
+    struct kv_list written; /* what is written meanwhile has its turn next */
+    kv_list_init(&written);
+    KV_LIST_EACH(&gates->written, link, after)
     {
         kv_list_remove(link);
-        take_back(KV_CONTAINER(link, struct gate, in_answered));
+        kv_list_append(&written, link);
     }
+    KV_LIST_EACH(&written, link, after)
+    {
+        kv_list_remove(link);
+        on_part_written(KV_CONTAINER(link, struct gate, in_written));
+    }
+}
+
+static int64_t stage_wake_at(struct kv_loop_stage *stage)
+{
+    const struct kv_h2o_gates *gates = KV_CONTAINER(stage, struct kv_h2o_gates, stage);
+    return kv_list_is_empty(&gates->written) ? INT64_MAX : INT64_MIN;
+}
+
+/* The library's side. */
+
+static socklen_t get_no_address(h2o_conn_t *library, struct sockaddr *address)
+{
+    (void)library, (void)address;
+    return 0;
+}
+
+static h2o_socket_t *get_socket(h2o_conn_t *library)
+{
+    return kv_connection_socket(KV_CONTAINER(library, struct gate, library)->connection);
 }
 
 struct kv_client *kv_h2o_gate_client(struct kv_connection *connection)
@@ -260,23 +321,54 @@ void kv_h2o_gate_answers(struct kv_connection *connection, size_t len)
     gate->unsent = len;
 }
 
+const struct kv_request_head *kv_h2o_gate_head(const struct kv_connection *connection)
+{
+    const struct gate *gate = connection->channel.user;
+    return &gate->framing.head;
+}
+
+void kv_h2o_gate_leave(struct kv_connection *connection,
+                       void (*on_left)(void *user, struct kv_connection *connection), void *user)
+{
+    struct gate *gate = connection->channel.user;
+    struct iovec head;
+    gate->on_left = on_left;
+    gate->leaver = user;
+    write_iovecs(gate, &head, 0);
+}
+
+void kv_h2o_gates_drain(struct kv_h2o_gates *gates, void (*end)(h2o_req_t *req))
+{
+    KV_LIST_EACH(&gates->all, link, after)
+    {
+        struct gate *gate = KV_CONTAINER(link, struct gate, in_all);
+        if (gate->is_serving)
+            end(&gate->req);
+    }
+}
+
 void kv_h2o_gates_init(struct kv_h2o_gates *gates, struct kv_http_context *here,
                        h2o_accept_ctx_t *accept)
 {
     gates->here = here;
     gates->accept = accept;
     gates->stage.settle = settle;
-    kv_list_init(&gates->answered);
+    gates->stage.wake_at = stage_wake_at;
+    kv_list_init(&gates->all);
+    kv_list_init(&gates->written);
     kv_loop_add_stage(here->loop, &gates->stage);
 }
 
 static void destroy(void *user)
 {
     struct gate *gate = user;
-    kv_list_remove(&gate->in_answered);
+    kv_list_remove(&gate->in_all);
+    kv_list_remove(&gate->in_written);
+    h2o_dispose_request(&gate->req);
     if (gate->client != NULL)
         kv_client_close(gate->client);
-    h2o_buffer_dispose(&gate->held);
+    if (gate->on_left != NULL)
+        gate->on_left(gate->leaver, NULL);
     kv_buffer_fini(&gate->refusal);
     free(gate);
 }
@@ -287,30 +379,28 @@ static size_t holds(const void *user)
     return gate->client == NULL ? 0 : kv_client_holds(gate->client);
 }
 
+static struct gate *create(struct kv_h2o_gates *gates, struct kv_connection *connection)
+{
+    static const h2o_conn_callbacks_t callbacks = {
+        .get_sockname = get_no_address, .get_peername = get_no_address, .get_socket = get_socket};
+    struct gate *gate = kv_calloc(1, sizeof(*gate));
+    gate->library = (h2o_conn_t){.ctx = gates->accept->ctx,
+                                 .hosts = gates->accept->hosts,
+                                 .connected_at = *h2o_get_timestamp(gates->accept->ctx, NULL, NULL),
+                                 .callbacks = &callbacks};
+    gate->gates = gates;
+    gate->connection = connection;
+    kv_list_append(&gates->all, &gate->in_all);
+    kv_list_init(&gate->in_written);
+    begin_request(gate);
+    return gate;
+}
+
 void kv_h2o_gate_open(struct kv_h2o_gates *gates, struct kv_connection *connection)
 {
     static const struct kv_protocol protocol = {
         .on_read = on_read, .on_written = on_written, .on_closed = destroy, .holds = holds};
-    struct gate *gate = kv_calloc(1, sizeof(*gate));
-    gate->gates = gates;
-    gate->connection = connection;
-    kv_list_init(&gate->in_answered);
-    h2o_buffer_init(&gate->held, &h2o_socket_buffer_prototype);
-    swap_input(gate);
+    struct gate *gate = create(gates, connection);
     kv_connection_serve(connection, &protocol, gate);
-    h2o_http1_accept(gates->accept, sock_of(gate),
-                     *h2o_get_timestamp(gates->accept->ctx, NULL, NULL));
-    take_back(gate);
-}
-
-struct kv_connection *kv_h2o_gate_leave(h2o_socket_t *sock, size_t request_len)
-{
-    struct kv_connection *connection = kv_connection_of_socket(sock);
-    struct gate *gate = connection->channel.user;
-    h2o_buffer_consume(&sock->input, request_len);
-    if (gate->held->size != 0)
-        append(&sock->input, gate->held->bytes, gate->held->size);
-    destroy(gate);
-    kv_connection_serve(connection, &nobody, NULL);
-    return connection;
+    begin_next(gate);
 }

@@ -2,7 +2,8 @@
  * The gate ahead of libh2o: the library gets one request at a time, when all of it has come, has
  * been checked (wire/framing.h) and lies in its plainest form, so that none of the library's
  * leniencies matters. What is no well-formed request is refused here, and nothing behind it is
- * read.
+ * read. The library never has the socket: the gate is its HTTP/1 connection, and writes the
+ * responses to the connection's channel.
  */
 #ifndef KV_HTTP_H2O_GATE_H
 #define KV_HTTP_H2O_GATE_H
@@ -21,7 +22,8 @@ struct kv_h2o_gates {
     struct kv_http_context *here;
     h2o_accept_ctx_t *accept;
     struct kv_loop_stage stage;
-    struct kv_list answered; /* those whose library has gone on to its next request */
+    struct kv_list all;
+    struct kv_list written; /* those that have written what they were given at once */
 };
 
 /* Adds a stage to the loop. here, accept: lent. */
@@ -37,12 +39,16 @@ struct kv_client *kv_h2o_gate_client(struct kv_connection *connection);
 /* The answer to the request that is being served has a body of so many bytes. */
 void kv_h2o_gate_answers(struct kv_connection *connection, size_t len);
 
-/* The library serves a request now. Returns: its head, with offsets into the socket's input; valid
- * until it is answered. */
-const struct kv_request_head *kv_h2o_gate_serve(struct kv_connection *connection, h2o_req_t *req);
+/* The head of the request that is being served, with offsets into the connection's input. */
+const struct kv_request_head *kv_h2o_gate_head(const struct kv_connection *connection);
 
-/* The library has let go of the socket, whose last request had so many bytes. Returns: its
- * connection, with the input that followed the request; another protocol must serve it at once. */
-struct kv_connection *kv_h2o_gate_leave(h2o_socket_t *sock, size_t request_len);
+/* Sends the head of the response that has been set, and then leaves the connection: another
+ * protocol must serve it at once, with the input that followed the request.
+ * on_left: called once; connection: NULL where it was lost. */
+void kv_h2o_gate_leave(struct kv_connection *connection,
+                       void (*on_left)(void *user, struct kv_connection *connection), void *user);
+
+/* The answers to requests that are being served are their connections' last. */
+void kv_h2o_gates_drain(struct kv_h2o_gates *gates, void (*end)(h2o_req_t *req));
 
 #endif

@@ -211,6 +211,15 @@ void kv_channel_consume(struct kv_channel *channel, size_t len)
     count_input(channel);
 }
 
+void kv_channel_cut(struct kv_channel *channel, size_t n_dropped, size_t len)
+{
+    h2o_buffer_t **input = &channel->sock->input;
+    h2o_buffer_consume(input, n_dropped);
+    if ((*input)->size != len) /* an empty one may be shared by all */
+        (*input)->size = len;
+    count_input(channel);
+}
+
 void kv_channel_keep(struct kv_channel *channel, size_t len)
 {
     channel->n_kept = len;
@@ -257,12 +266,9 @@ bool kv_channel_is_broken(const struct kv_channel *channel)
     return poll(&state, 1, 0) > 0 && (state.revents & (POLLHUP | POLLERR)) != 0;
 }
 
-/* The socket may be lent to the library, whose function for input it then has; one that does not
- * read has none. */
 void kv_channel_end(struct kv_channel *channel)
 {
-    set_reading(channel->sock, true);
-    channel->sock->_cb.read(channel->sock, h2o_socket_error_closed);
+    channel->on_read(channel->user, KV_CHANNEL_ENDED);
 }
 
 /* The kernel counts what the peer of a TCP socket has acknowledged (RFC 4898); user space sees only

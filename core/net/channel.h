@@ -74,6 +74,8 @@ bool kv_channel_is_reading(const struct kv_channel *channel);
  * more is read. *ret_len: how many there are. */
 char *kv_channel_input(const struct kv_channel *channel, size_t *ret_len);
 void kv_channel_consume(struct kv_channel *channel, size_t len);
+/* Drops so many bytes from the front, and all that is behind the next `len`. */
+void kv_channel_cut(struct kv_channel *channel, size_t n_dropped, size_t len);
 /* Its user keeps so many bytes that it has taken from the input. */
 void kv_channel_keep(struct kv_channel *channel, size_t len);
 

@@ -16,11 +16,11 @@
 
 /* What serves a connection. Constant. */
 struct kv_protocol {
-    kv_channel_fn on_read; /* NULL: it uses the socket by itself (kv_connection_socket) */
+    kv_channel_fn on_read;
     kv_channel_fn on_written;
     /* Whether something that the peer asked for is under way or unsent. NULL: the channel shows. */
     bool (*is_busy)(const void *user);
-    /* The connection has been closed, and not by kv_connection_close(). NULL: it never is. */
+    /* The connection is being closed. NULL: nothing is to be done. */
     void (*on_closed)(void *user);
     /* The bytes that are kept for the peer, besides its input. */
     size_t (*holds)(const void *user);
@@ -87,7 +87,7 @@ struct kv_connection *kv_connection_open(struct kv_connections *among,
 void kv_connection_serve(struct kv_connection *connection, const struct kv_protocol *protocol,
                          void *user);
 
-/* For the protocol that uses the socket by itself. */
+/* For a library that names connections by their sockets. */
 struct st_h2o_socket_t *kv_connection_socket(const struct kv_connection *connection);
 struct kv_connection *kv_connection_of_socket(const struct st_h2o_socket_t *sock);
 

@@ -67,7 +67,7 @@ static void take_head(struct reader *reader, struct kv_buffer *head)
     kv_test_expect_part(head->bytes, "content-type: text/event-stream\r\n");
     kv_test_expect_part(head->bytes, "cache-control: no-store\r\n");
     kv_test_expect_part(head->bytes, "x-accel-buffering: no\r\n");
-    kv_test_expect_part(head->bytes, "connection: close\r\n");
+    kv_test_expect_part(head->bytes, "Connection: close\r\n");
     assert_null(strcasestr(head->bytes, "content-length"));
     assert_null(strcasestr(head->bytes, "transfer-encoding"));
 }
