@@ -35,10 +35,11 @@ void index_fini(struct index *index)
     tree_fini(&index->tree);
 }
 
-bool index_insert(struct index *index, const struct probe *probe, struct entry *entry)
+bool index_insert(struct index *index, const struct probe *probe, struct entry *entry,
+                  const struct tree_place *place)
 {
     entry_set_twin(entry, table_has_hash(index->table, index->host, probe));
-    return tree_insert(&index->tree, probe->key, ref_of(probe, entry));
+    return tree_insert(&index->tree, probe->key, ref_of(probe, entry), place);
 }
 
 void index_remove(struct index *index, const struct probe *probe, const struct entry *entry)

@@ -23,9 +23,10 @@ struct index {
 void index_init(struct index *index, struct table *table, const struct kv_store_host *host);
 void index_fini(struct index *index);
 
-/* Puts in a key that the table is to have next, and decides whether its entry is a twin. Returns:
- * false where there is no memory, with nothing done. */
-bool index_insert(struct index *index, const struct probe *probe, struct entry *entry);
+/* Puts in a key that the table is to have next, and decides whether its entry is a twin. place: see
+ * tree_insert(). Returns: false where there is no memory, with nothing done. */
+bool index_insert(struct index *index, const struct probe *probe, struct entry *entry,
+                  const struct tree_place *place);
 
 /* Takes out the entry's key, which the table need not have any more. */
 void index_remove(struct index *index, const struct probe *probe, const struct entry *entry);

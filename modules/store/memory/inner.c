@@ -36,12 +36,19 @@ static size_t rank_among(const struct inner *inner, struct kv_slice key, size_t 
     return low;
 }
 
-/* As compare_prefix() in leaf.c: what all separators begin with is the beginning of the first. */
+/* What all separators begin with. The first of them begins so, too, but lies elsewhere in memory.
+ */
+static const char *prefix_of(const struct inner *inner)
+{
+    return inner->node.skip <= INNER_HEAD ? inner->head : inner->separators[0]->bytes;
+}
+
+/* As compare_prefix() in leaf.c. */
 static int compare_prefix(const struct inner *inner, struct kv_slice key)
 {
     size_t skip = inner->node.skip;
     size_t n = key.len < skip ? key.len : skip;
-    int order = n == 0 ? 0 : memcmp(key.bytes, inner->separators[0]->bytes, n);
+    int order = n == 0 ? 0 : memcmp(key.bytes, prefix_of(inner), n);
     return order == 0 && n < skip ? -1 : order;
 }
 
@@ -73,6 +80,7 @@ static void adjust(struct inner *inner, size_t from, size_t to)
         keys_common(text_slice(inner->separators[0]), text_slice(inner->separators[n - 1]));
     bool is_same = skip == inner->node.skip;
     inner->node.skip = (uint32_t)skip;
+    memcpy(inner->head, inner->separators[0]->bytes, skip < INNER_HEAD ? skip : (size_t)INNER_HEAD);
     for (size_t i = is_same ? from : 0; i < (is_same ? to : n); i++)
         inner->words[i] = word_of(text_slice(inner->separators[i]), skip);
 }

@@ -9,8 +9,13 @@
 #include "node.h"
 #include "text.h"
 
+enum {
+    INNER_HEAD = 48 /* with the node's own fields, a line of the cache */
+};
+
 struct inner {
     struct node node;
+    char head[INNER_HEAD];      /* what all separators begin with, as far as there is room */
     uint64_t words[INNER_MOST]; /* of the separators */
     struct text *separators[INNER_MOST];
     struct node *children[INNER_MOST + 1];

@@ -18,7 +18,7 @@
 #include "writer.h"
 
 enum {
-    FETCHED_AHEAD = 32,
+    FETCHED_AHEAD = 16,
     WRITE_RETIRES = TABLE_RETIRES + 2, /* the entry replaced, and one that had expired */
     LONG_VALUE = 4096                  /* compared, and computed, before the lock is taken */
 };
@@ -27,13 +27,14 @@ enum {
 struct work {
     struct writer writer;
     struct kv_cmd *cmd;
-    int64_t deadline_ms;   /* the key's, from now on */
-    struct place place;    /* of `entry` */
-    struct entry *entry;   /* the key's; NULL where it is missing */
-    struct entry *fresh;   /* SET, UPDATE: what the key is to become; NULL once the table has it */
-    struct entry *made_of; /* UPDATE: the entry that `fresh` was made of ahead of the lock */
-    struct entry *equal;   /* an entry that was seen to have the same value as `fresh` */
-    struct entry *unlike;  /* one that was seen to have another */
+    int64_t deadline_ms;    /* the key's, from now on */
+    struct place place;     /* of `entry` */
+    struct entry *entry;    /* the key's; NULL where it is missing */
+    struct entry *fresh;    /* SET, UPDATE: what the key is to become; NULL once the table has it */
+    struct entry *made_of;  /* UPDATE: the entry that `fresh` was made of ahead of the lock */
+    struct entry *equal;    /* an entry that was seen to have the same value as `fresh` */
+    struct entry *unlike;   /* one that was seen to have another */
+    struct tree_place leaf; /* of a new key in the index, as far as it was fetched ahead */
 };
 
 static void finish(struct kv_cmd *cmd, enum kv_status status, uint64_t revision)
@@ -173,12 +174,13 @@ static enum outcome put_over(struct work *work)
 
 /* Into the index first: nobody finds it there without the lock. Returns: false where there is no
  * memory, with nothing done. */
-static bool insert(const struct writer *writer, struct entry *fresh)
+static bool insert(const struct work *work, struct entry *fresh)
 {
+    const struct writer *writer = &work->writer;
     struct gardener gardener = writer_gardener(writer);
     struct shard *shard = writer->shard;
     bool is_ordered = writer->store->is_ordered;
-    if (is_ordered && !index_insert(&shard->index, &writer->probe, fresh))
+    if (is_ordered && !index_insert(&shard->index, &writer->probe, fresh, &work->leaf))
         return false;
     if (table_insert(&shard->table, &gardener, &writer->probe, fresh))
         return true;
@@ -193,7 +195,7 @@ static enum outcome put_new(struct work *work)
     if (!writer_count_bytes(store, entry_size(work->fresh), 0))
         return NO_ROOM;
     entry_set_revision(work->fresh, writer_next_revision(store));
-    if (!insert(&work->writer, work->fresh)) {
+    if (!insert(work, work->fresh)) {
         writer_count_bytes(store, 0, entry_size(work->fresh));
         return NO_ROOM;
     }
@@ -398,11 +400,13 @@ static enum kv_status prepare(struct work *work)
     return work->cmd->op == KV_OP_UPDATE ? prepare_update(work) : KV_PENDING;
 }
 
-static void run_write(struct kv_store *store, uint32_t loop, struct kv_cmd *cmd)
+static void run_write(struct kv_store *store, uint32_t loop, struct kv_cmd *cmd,
+                      const struct tree_place *leaf)
 {
     struct work work = {.writer = writer_of(store, loop, cmd->hash, cmd->key),
                         .cmd = cmd,
-                        .deadline_ms = cmd->deadline_ms};
+                        .deadline_ms = cmd->deadline_ms,
+                        .leaf = *leaf};
     enum kv_status status = prepare(&work);
     if (status != KV_PENDING) {
         finish(cmd, status, 0);
@@ -416,31 +420,94 @@ static void run_write(struct kv_store *store, uint32_t loop, struct kv_cmd *cmd)
 
 /* ---- vectors ---- */
 
-static void fetch(struct kv_store *store, struct kv_cmd *const *cmds, size_t n)
+enum {
+    MOST_LEVELS = 8 /* of the index that are fetched ahead */
+};
+
+/* Commands of a vector that are fetched ahead together. */
+struct group {
+    struct kv_cmd *const *cmds;
+    size_t n;
+    size_t n_new; /* commands whose key is likely new */
+    uint8_t news[FETCHED_AHEAD];
+    struct shard *shards[FETCHED_AHEAD];
+    struct tree_place leaves[FETCHED_AHEAD];
+};
+
+static void fetch_entries(struct kv_store *store, struct group *group)
 {
-    struct table *tables[FETCHED_AHEAD];
     struct probe probes[FETCHED_AHEAD];
-    for (size_t i = 0; i < n; i++) {
-        uint64_t hash = table_hash(cmds[i]->hash);
-        tables[i] = &store->shards[table_shard(hash)].table;
-        probes[i] = table_probe(hash, cmds[i]->key);
-        table_prefetch_group(tables[i], &probes[i]);
+    for (size_t i = 0; i < group->n; i++) {
+        const struct kv_cmd *cmd = group->cmds[i];
+        uint64_t hash = table_hash(cmd->hash);
+        group->shards[i] = &store->shards[table_shard(hash)];
+        probes[i] = table_probe(hash, cmd->key);
+        table_prefetch_group(&group->shards[i]->table, &probes[i]);
     }
+    for (size_t i = 0; i < group->n; i++)
+        if (!table_prefetch_entry(&group->shards[i]->table, &probes[i]) &&
+            (group->cmds[i]->op == KV_OP_SET || group->cmds[i]->op == KV_OP_UPDATE))
+            group->news[group->n_new++] = (uint8_t)i;
+}
+
+/* Returns: whether the key needs to be followed further. Where somebody else writes to the shard,
+ * waiting would cost more than the leaf. */
+static bool fetch_level(struct shard *shard, struct kv_slice key, struct tree_place *place)
+{
+    if (pthread_mutex_trylock(&shard->lock) != 0)
+        return false;
+    bool goes_on = tree_fetch(&shard->index.tree, key, place);
+    pthread_mutex_unlock(&shard->lock);
+    return goes_on;
+}
+
+/* Goes down the indexes for all new keys at once, a level at a time: so the group waits once for
+ * each level, and not for each key's nodes one after the other. */
+static void fetch_leaves(struct group *group)
+{
+    for (size_t level = 0; level < MOST_LEVELS && group->n_new > 1; level++) {
+        size_t n = 0;
+        for (size_t i = 0; i < group->n_new; i++) {
+            uint8_t at = group->news[i];
+            if (fetch_level(group->shards[at], group->cmds[at]->key, &group->leaves[at]))
+                group->news[n++] = at;
+        }
+        group->n_new = n;
+    }
+}
+
+/* Fetches what the commands will need; one alone would wait for it either way. */
+static void begin_group(struct kv_store *store, struct group *group, struct kv_cmd *const *cmds,
+                        size_t n)
+{
+    group->cmds = cmds;
+    group->n = n;
+    group->n_new = 0;
+    if (n > 1)
+        fetch_entries(store, group);
     for (size_t i = 0; i < n; i++)
-        table_prefetch_entry(tables[i], &probes[i]);
+        group->leaves[i] = (struct tree_place){0};
+    if (store->is_ordered && group->n_new > 1)
+        fetch_leaves(group);
+}
+
+static void run_group(struct kv_store *store, uint32_t loop, const struct group *group)
+{
+    for (size_t i = 0; i < group->n; i++) {
+        if (group->cmds[i]->op == KV_OP_GET)
+            get_key(store, group->cmds[i]);
+        else
+            run_write(store, loop, group->cmds[i], &group->leaves[i]);
+    }
 }
 
 void memory_submit(struct kv_store *store, uint32_t loop, struct kv_cmd *const *cmds, size_t n)
 {
     epoch_enter(&store->epochs, loop);
-    for (size_t i = 0; i < n; i++) {
-        size_t left = n - i;
-        if (i % FETCHED_AHEAD == 0 && left > 1)
-            fetch(store, cmds + i, left < FETCHED_AHEAD ? left : FETCHED_AHEAD);
-        if (cmds[i]->op == KV_OP_GET)
-            get_key(store, cmds[i]);
-        else
-            run_write(store, loop, cmds[i]);
+    for (size_t i = 0; i < n; i += FETCHED_AHEAD) {
+        struct group group;
+        begin_group(store, &group, cmds + i, n - i < FETCHED_AHEAD ? n - i : FETCHED_AHEAD);
+        run_group(store, loop, &group);
     }
     shards_leave(store, loop);
 }

@@ -365,7 +365,7 @@ void table_prefetch_group(struct table *table, const struct probe *probe)
     __builtin_prefetch(home_group(table, probe));
 }
 
-void table_prefetch_entry(struct table *table, const struct probe *probe)
+bool table_prefetch_entry(struct table *table, const struct probe *probe)
 {
     struct group *group = home_group(table, probe);
     for (size_t i = 0; i < SLOTS; i++) {
@@ -375,8 +375,9 @@ void table_prefetch_entry(struct table *table, const struct probe *probe)
         char *entry = untag(slot);
         __builtin_prefetch(entry);
         __builtin_prefetch(entry + 64);
-        return;
+        return true;
     }
+    return false;
 }
 
 size_t table_read_segment(struct table *table, uint64_t hash, struct entry **entries, size_t max,

@@ -104,8 +104,9 @@ struct entry *table_find(struct table *table, const struct probe *probe);
 
 /* Fetches the probe's home group into the cache. */
 void table_prefetch_group(struct table *table, const struct probe *probe);
-/* Fetches the entry that the probe will most likely compare, its home group being there. */
-void table_prefetch_entry(struct table *table, const struct probe *probe);
+/* Fetches the entry that the probe will most likely compare, its home group being there. Returns:
+ * whether there is one; else the key is most likely missing. */
+bool table_prefetch_entry(struct table *table, const struct probe *probe);
 
 /* One segment's entries, for a scan: the one that the hash falls into. Writes at most `max` of
  * them. Returns: how many it has; *ret_end is the first hash behind the segment, 0 for the end. */

@@ -137,9 +137,9 @@ static bool split_inner(struct inner *parent, size_t rank)
 }
 
 /* `next` is the key that needs room. */
-static bool split_child(const struct tree *tree, struct inner *parent, size_t rank,
-                        struct kv_slice next)
+static bool split_child(struct tree *tree, struct inner *parent, size_t rank, struct kv_slice next)
 {
+    tree->shape++;
     return parent->children[rank]->is_leaf ? split_leaf(tree, parent, rank, next)
                                            : split_inner(parent, rank);
 }
@@ -170,10 +170,23 @@ static bool prepare_root(struct tree *tree, struct kv_slice next)
     return true;
 }
 
-bool tree_insert(struct tree *tree, struct kv_slice key, uint64_t ref)
+bool tree_fetch(struct tree *tree, struct kv_slice key, struct tree_place *place)
+{
+    if (place->at == NULL || place->shape != tree->shape)
+        *place = (struct tree_place){&tree->root, tree->shape};
+    if (*place->at == NULL || (*place->at)->is_leaf)
+        return false;
+    struct inner *inner = inner_of(*place->at);
+    place->at = &inner->children[inner_rank(inner, key)];
+    fetch(*place->at);
+    return true;
+}
+
+/* Goes down to the key's leaf, with room in it. Returns: NULL where there is no memory. */
+static struct node **make_room(struct tree *tree, struct kv_slice key)
 {
     if (!prepare_root(tree, key))
-        return false;
+        return NULL;
     struct node **at = &tree->root;
     while (!(*at)->is_leaf) {
         struct inner *inner = inner_of(*at);
@@ -181,11 +194,27 @@ bool tree_insert(struct tree *tree, struct kv_slice key, uint64_t ref)
         fetch(inner->children[rank]);
         if (is_full(inner->children[rank])) {
             if (!split_child(tree, inner, rank, key))
-                return false;
+                return NULL;
             rank = inner_rank(inner, key);
         }
         at = &inner->children[rank];
     }
+    return at;
+}
+
+/* Whether the place is a leaf that has room. */
+static bool is_ready(const struct tree *tree, const struct tree_place *place)
+{
+    return place->at != NULL && place->shape == tree->shape && *place->at != NULL &&
+           (*place->at)->is_leaf && !is_full(*place->at);
+}
+
+bool tree_insert(struct tree *tree, struct kv_slice key, uint64_t ref,
+                 const struct tree_place *place)
+{
+    struct node **at = is_ready(tree, place) ? place->at : make_room(tree, key);
+    if (at == NULL)
+        return false;
     struct leaf *leaf = leaf_of(*at);
     bool has_memory = leaf_insert(&leaf, &tree->keys, key, ref);
     *at = &leaf->node;
@@ -254,10 +283,12 @@ static void lower_root(struct tree *tree)
         struct inner *root = inner_of(tree->root);
         tree->root = root->children[0];
         inner_destroy(root);
+        tree->shape++;
     }
     if (tree->root->n == 0) {
         free(leaf_of(tree->root));
         tree->root = NULL;
+        tree->shape++;
     }
 }
 
@@ -268,7 +299,9 @@ void tree_remove(struct tree *tree, struct kv_slice key, uint64_t ref)
     struct leaf *leaf = leaf_of(*at);
     leaf_remove(&leaf, leaf_find(leaf, key, ref));
     *at = &leaf->node;
-    while (path.n > 0 && mend(path.steps[path.n - 1].inner, path.steps[path.n - 1].rank))
+    while (path.n > 0 && mend(path.steps[path.n - 1].inner, path.steps[path.n - 1].rank)) {
+        tree->shape++;
         path.n--;
+    }
     lower_root(tree);
 }

@@ -19,6 +19,14 @@ struct node;
 struct tree {
     struct node *root; /* NULL: it is empty */
     struct tree_keys keys;
+    uint64_t shape; /* counts the changes of inner nodes */
+};
+
+/* How far a key has been followed from the root to its leaf, as long as the tree keeps its shape.
+ */
+struct tree_place {
+    struct node **at; /* NULL: not known */
+    uint64_t shape;
 };
 
 void tree_init(struct tree *tree, struct tree_keys keys);
@@ -26,8 +34,15 @@ void tree_init(struct tree *tree, struct tree_keys keys);
 /* References are left as they are. */
 void tree_fini(struct tree *tree);
 
-/* Puts in a key that is not there. Returns: false where there is no memory, with nothing put in. */
-bool tree_insert(struct tree *tree, struct kv_slice key, uint64_t ref);
+/* Follows the key one level further down, and starts fetching the node there into the cache: the
+ * root at first, for a place of zeros. So many keys can wait for their nodes at once. Returns:
+ * false once the node is the key's leaf, or nothing is known. */
+bool tree_fetch(struct tree *tree, struct kv_slice key, struct tree_place *place);
+
+/* Puts in a key that is not there. place: as far as tree_fetch() has followed the key, or zeros.
+ * Returns: false where there is no memory, with nothing put in. */
+bool tree_insert(struct tree *tree, struct kv_slice key, uint64_t ref,
+                 const struct tree_place *place);
 
 /* Takes out a key that is there by that reference. Needs no memory, and asks for no key. */
 void tree_remove(struct tree *tree, struct kv_slice key, uint64_t ref);

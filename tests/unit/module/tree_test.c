@@ -197,12 +197,13 @@ static void assert_some_read(struct model *model)
 
 /* ---- changing ---- */
 
-/* With allocations failing one after the other, until none does. */
-static size_t put(struct model *model, size_t i)
+/* With allocations failing one after the other, until none does. place: what was found out about
+ * the key's, some time ago. */
+static size_t put_at(struct model *model, size_t i, const struct tree_place *place)
 {
     for (size_t n = 1;; n++) {
         failing_allocation = n;
-        bool is_done = tree_insert(&model->tree, model->keys[i], i);
+        bool is_done = tree_insert(&model->tree, model->keys[i], i, place);
         failing_allocation = 0;
         if (is_done) {
             model->is_in[i] = true;
@@ -210,6 +211,11 @@ static size_t put(struct model *model, size_t i)
             return n - 1;
         }
     }
+}
+
+static size_t put(struct model *model, size_t i)
+{
+    return put_at(model, i, &(struct tree_place){0});
 }
 
 static void take(struct model *model, size_t i)
@@ -273,6 +279,53 @@ static void tree_does_as_the_model_with_keys_that_begin_each_other(void **state)
     change_at_random(make_run);
 }
 
+enum {
+    AHEAD = 8 /* keys that are followed into the tree together */
+};
+
+/* Follows some keys that are missing, each as far as it happens to come. Returns: how many. */
+static size_t fetch_some(struct model *model, size_t *keys, struct tree_place *places)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < AHEAD; i++) {
+        size_t at = draw(model, model->n);
+        if (model->is_in[at])
+            continue;
+        places[n] = (struct tree_place){0};
+        for (size_t levels = draw(model, 6);
+             levels > 0 && tree_fetch(&model->tree, model->keys[at], &places[n]); levels--)
+            ;
+        keys[n++] = at;
+    }
+    return n;
+}
+
+/* The keys before it, and others that go, split and merge nodes in between, and take the last leaf
+ * away. */
+static void key_that_was_followed_ahead_goes_to_its_place(void **state)
+{
+    struct model *model = model_create(make_path);
+    size_t keys[AHEAD];
+    struct tree_place places[AHEAD];
+    (void)state;
+    for (size_t round = 0; round < 4 * model->n; round++) {
+        bool is_growing = round / model->n % 2 == 0;
+        size_t n = fetch_some(model, keys, places);
+        for (size_t i = 0; i < model->n / 128 && !is_growing; i++) {
+            size_t at = draw(model, model->n);
+            if (model->is_in[at])
+                take(model, at);
+        }
+        for (size_t i = 0; i < n; i++)
+            if (!model->is_in[keys[i]] && (is_growing || i == 0))
+                put_at(model, keys[i], &places[i]);
+        if (round % 256 == 0)
+            assert_all(model);
+    }
+    assert_all(model);
+    model_destroy(model);
+}
+
 /* Upwards and downwards, in and out. */
 static void tree_takes_keys_in_their_order(void **state)
 {
@@ -300,7 +353,7 @@ static void insertion_without_memory_puts_nothing_in(void **state)
     (void)state;
     for (size_t i = 0; i < model->n; i++) {
         failing_allocation = 1;
-        bool is_done = tree_insert(&model->tree, model->keys[i], i);
+        bool is_done = tree_insert(&model->tree, model->keys[i], i, &(struct tree_place){0});
         bool has_failed = failing_allocation == 0;
         failing_allocation = 0;
         assert_true(is_done != has_failed);
@@ -406,6 +459,7 @@ int main(void)
         cmocka_unit_test(tree_does_as_the_model_with_paths),
         cmocka_unit_test(tree_does_as_the_model_with_noise),
         cmocka_unit_test(tree_does_as_the_model_with_keys_that_begin_each_other),
+        cmocka_unit_test(key_that_was_followed_ahead_goes_to_its_place),
         cmocka_unit_test(tree_takes_keys_in_their_order),
         cmocka_unit_test(insertion_without_memory_puts_nothing_in),
         cmocka_unit_test(keys_can_be_taken_out_without_memory),
