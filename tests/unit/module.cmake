@@ -35,7 +35,7 @@ endforeach()
 
 # What they do while a sync is under way.
 set(overlap ${PROJECT_SOURCE_DIR}/tests/unit/module/overlap)
-foreach(theme order failures)
+foreach(theme order failures power)
   set(name unit_store_overlap_${theme})
   kv_add_test(${name} SOURCES ${overlap}/${theme}_test.c ${overlap}/disk.c ${overlap}/rig.c
                               ${overlap}/table.c ${overlap}/table_engine.c

@@ -1,8 +1,8 @@
 /*
  * A disk whose writes and syncs take as long, and end, as the test says. The journal's files are
  * real: the linker has pwrite() and fdatasync() of the store call what is here. The engine is a
- * table in memory, of which what is persisted outlives its closing. And the clock of the store's
- * threads may jump, as if they were held up.
+ * table in memory, of which what is persisted outlives its closing. The power can be cut. And the
+ * clock of the store's threads may jump, as if they were held up.
  */
 #ifndef KV_TEST_OVERLAP_DISK_H
 #define KV_TEST_OVERLAP_DISK_H
@@ -32,6 +32,7 @@ struct disk {
     enum kv_engine_status commit;      /* and of the engine's commits */
     size_t n_commits;                  /* begun */
     bool is_engine_busy;               /* they do not end */
+    bool is_engine_eager;              /* each commit persists its records, and nothing else */
     size_t n_barriers;                 /* that were looked for in the engine */
     struct kv_engine *engine;
     struct table persisted; /* of the engine: what is there when it is opened */
@@ -52,6 +53,10 @@ void disk_say_of_engine(enum kv_engine_status commit);
 
 /* Lets the n-th sync end, and those before. */
 void disk_allow(size_t n);
+
+/* Takes back what a power cut would take from the files of a folder that has been copied: the bytes
+ * that were written over others since the last sync of their file. Files that grow keep theirs. */
+void disk_cut_power(const char *from, const char *to);
 
 /* Waits until the counter, one of those under the lock, has come to n. */
 void disk_await(const size_t *counter, size_t n);

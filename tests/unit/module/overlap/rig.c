@@ -173,6 +173,8 @@ void rig_open(struct rig *rig, const char *path)
     struct kv_error error;
     struct kv_option_value options[KV_DURABLE_N_OPTIONS] = {
         [KV_DURABLE_OPTION_PATH].string = kv_slice_of(path),
+        [KV_DURABLE_OPTION_DURABILITY].integer = rig->durability,
+        [KV_DURABLE_OPTION_INTERVAL].integer = 3600000,
         [KV_DURABLE_OPTION_CACHE].integer = 1 << 20,
         [KV_DURABLE_OPTION_READERS].integer = 1,
         [KV_DURABLE_OPTION_JOURNAL].integer = 1 << 20,

@@ -30,7 +30,8 @@ struct rig {
     char folder[32];
     char *path;
     struct kv_store *store;
-    uint64_t first; /* the revision of KEY's first value, which is synced */
+    int64_t durability; /* enum durability */
+    uint64_t first;     /* the revision of KEY's first value, which is synced */
 };
 
 /* For cmocka: a store in which KEY is "0" and synced. Further syncs wait for disk_allow(). */

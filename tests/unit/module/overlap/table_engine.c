@@ -58,6 +58,19 @@ static void engine_erase(struct kv_engine *engine, enum kv_engine_table table, s
     table_set(&engine->batch, table, key)->is_erased = true;
 }
 
+/* An engine may bring one of its tables to its disk well before the others. */
+static void persist_records(const struct table *batch)
+{
+    for (size_t i = 0; i < batch->n; i++) {
+        const struct row *row = &batch->all[i];
+        if (row->table != KV_ENGINE_RECORDS)
+            continue;
+        struct row *to = table_set(&disk.persisted, row->table, kv_buffer_slice(&row->key));
+        kv_buffer_append(&to->value, kv_buffer_slice(&row->value));
+        to->is_erased = row->is_erased;
+    }
+}
+
 static enum kv_engine_status engine_commit(struct kv_engine *engine)
 {
     pthread_mutex_lock(&disk_lock);
@@ -68,6 +81,8 @@ static enum kv_engine_status engine_commit(struct kv_engine *engine)
     enum kv_engine_status status = disk.commit;
     if (status == KV_ENGINE_OK)
         table_apply(&engine->committed, &engine->batch);
+    if (status == KV_ENGINE_OK && disk.is_engine_eager)
+        persist_records(&engine->batch);
     pthread_mutex_unlock(&disk_lock);
     table_clear(&engine->batch);
     return status;
