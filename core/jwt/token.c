@@ -145,6 +145,7 @@ enum kv_jwt_verdict kv_jwt_token_read(struct kv_slice text, struct kv_jwt_token 
     struct kv_jwt_token *token = kv_calloc(1, sizeof(*token));
     size_t signed_len = (size_t)(parts[2].bytes - 1 - text.bytes);
     token->signed_text = (struct kv_slice){text.bytes, signed_len};
+    token->claims_text = parts[1];
     enum kv_jwt_verdict verdict = read_parts(token, parts);
     if (verdict == KV_JWT_GOOD)
         *ret_token = token;
@@ -160,6 +161,13 @@ void kv_jwt_token_destroy(struct kv_jwt_token *token)
     json_decref(token->header);
     json_decref(token->claims);
     free(token);
+}
+
+void kv_jwt_token_append_claims(const struct kv_jwt_token *token, struct kv_buffer *out)
+{
+    size_t len = kv_base64url_decoded_len(token->claims_text.len);
+    if (kv_base64url_decode(token->claims_text, kv_buffer_reserve(out, len)))
+        out->len += len;
 }
 
 bool kv_jwt_token_list_item(const struct kv_jwt_token *token, const char *claim, const char *member,

@@ -5,6 +5,7 @@
 #ifndef KV_JWT_TOKEN_H
 #define KV_JWT_TOKEN_H
 
+#include "base/buffer.h"
 #include "jwt/algorithm.h"
 #include "jwt/key.h"
 
@@ -40,6 +41,7 @@ struct kv_jwt_token {
     int64_t expires_s;           /* `exp`: seconds since 1970, rounded down, at most 2^53 */
     int64_t not_before_s;        /* `nbf`, likewise; INT64_MIN where it has none */
     struct kv_slice signed_text; /* borrowed */
+    struct kv_slice claims_text; /* borrowed: its second part, encoded */
     struct kv_slice signature;
     struct json_t *header, *claims;
     char signature_bytes[KV_JWT_LONGEST_SIGNATURE];
@@ -55,6 +57,9 @@ enum kv_jwt_verdict kv_jwt_token_read(struct kv_slice text, struct kv_jwt_token 
 
 /* Accepts NULL. */
 void kv_jwt_token_destroy(struct kv_jwt_token *token);
+
+/* Appends the claims as the token has them: the text of a JSON object. */
+void kv_jwt_token_append_claims(const struct kv_jwt_token *token, struct kv_buffer *out);
 
 /* The i-th text of a list that is a member of a claim: of `{"kv": {"read": ["a", "b"]}}`, the 1st
  * of kv, read is "b". Returns: false behind the last, and where there is no such list of texts. */

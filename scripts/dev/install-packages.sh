@@ -7,9 +7,9 @@ set -eu
 set="${1:-test}"
 
 # Where one of `optional` is missing, a sink is left out of the build.
-required="build-essential cmake libh2o-dev-common libh2o-evloop-dev libjansson-dev liblmdb-dev
-liblua5.4-dev librocksdb-dev libssl-dev libxxhash-dev libyaml-dev ninja-build pkg-config"
-optional="curl libcurl4-openssl-dev libhiredis-dev libmosquitto-dev libnats-dev librdkafka-dev"
+required="build-essential cmake libcurl4-openssl-dev libh2o-dev-common libh2o-evloop-dev libjansson-dev
+liblmdb-dev liblua5.4-dev librocksdb-dev libssl-dev libxxhash-dev libyaml-dev ninja-build pkg-config"
+optional="curl libhiredis-dev libmosquitto-dev libnats-dev librdkafka-dev"
 if [ "$set" != build ]; then
     required="$required clang clang-format clang-tidy cppcheck libclang-rt-14-dev libcmocka-dev"
     optional="$optional chromium chromium-driver haproxy mosquitto nats-server nginx-light python3-jsonschema

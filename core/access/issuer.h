@@ -1,0 +1,28 @@
+/*
+ * An issuer of JSON Web Tokens as an authenticator: whose tokens are believed, and what they grant.
+ */
+#ifndef KV_ACCESS_ISSUER_H
+#define KV_ACCESS_ISSUER_H
+
+#include "access/authenticator.h"
+#include "jwt/source.h"
+#include "jwt/verify.h"
+
+/* Prefixes, each a template (template.h) or a literal. */
+struct kv_issuer_list {
+    const struct kv_slice *texts;
+    size_t n;
+};
+
+struct kv_issuer_config {
+    struct kv_jwt_policy policy;
+    struct kv_issuer_list read, write; /* templates: what every token of it is granted */
+    struct kv_slice claim;             /* NUL-terminated; empty: tokens grant nothing */
+    struct kv_issuer_list at_most_read, at_most_write; /* literals: what the claim is cut to */
+};
+
+/* config: copied. source: taken over, one reference. Owns: the caller, by its destroy(). */
+struct kv_authenticator *kv_issuer_create(const struct kv_issuer_config *config,
+                                          struct kv_jwt_source *source);
+
+#endif
