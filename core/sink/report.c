@@ -4,7 +4,8 @@
 
 enum {
     FAILURE_AGAIN_MS = 60000,
-    DROP_AGAIN_MS = 10000,
+    DROPS_AGAIN_MS = 10000,
+    DROPS_TOLD = 10, /* in that time */
     LONGEST_KEY = 64 /* bytes of one that are shown */
 };
 
@@ -20,8 +21,26 @@ void kv_sink_report_failure(struct kv_sink_report *report, const char *why, uint
     report->failure_told_ms = now_ms;
 }
 
-void kv_sink_report_success(struct kv_sink_report *report)
+static const char *plural(uint64_t n)
 {
+    return n == 1 ? "" : "s";
+}
+
+/* Once the time is over: says how many were not told in it. */
+static void tell_other_drops(struct kv_sink_report *report, int64_t now_ms)
+{
+    if (now_ms - report->drops_since_ms < DROPS_AGAIN_MS)
+        return;
+    if (report->n_untold != 0)
+        kv_log(KV_LOG_ERROR, report->name, "%llu more event%s dropped",
+               (unsigned long long)report->n_untold, report->n_untold == 1 ? " was" : "s were");
+    report->drops_since_ms = now_ms;
+    report->n_told = report->n_untold = 0;
+}
+
+void kv_sink_report_success(struct kv_sink_report *report, int64_t now_ms)
+{
+    tell_other_drops(report, now_ms);
     if (report->is_failing)
         kv_log(KV_LOG_INFO, report->name, "delivers again");
     report->is_failing = false;
@@ -41,26 +60,16 @@ static size_t shown_length(struct kv_slice key)
 void kv_sink_report_drop(struct kv_sink_report *report, const struct kv_event *event,
                          const char *why, int64_t now_ms)
 {
-    if (report->has_told_drop && now_ms - report->drop_told_ms < DROP_AGAIN_MS) {
+    tell_other_drops(report, now_ms);
+    if (report->n_told == DROPS_TOLD) {
         report->n_untold++;
         return;
     }
-    char others[64] = "";
     size_t shown = shown_length(event->key);
-    if (report->n_untold != 0)
-        snprintf(others, sizeof(others), " (and %llu more were dropped meanwhile)",
-                 (unsigned long long)report->n_untold);
-    kv_log(KV_LOG_ERROR, report->name, "event %.*s of key \"%.*s%s\" (%zu bytes) is dropped: %s%s",
+    kv_log(KV_LOG_ERROR, report->name, "event %.*s of key \"%.*s%s\" (%zu bytes) is dropped: %s",
            (int)event->id.len, event->id.bytes, (int)shown, event->key.bytes,
-           shown < event->key.len ? "\xe2\x80\xa6" : "", event->json.len, why, others);
-    report->has_told_drop = true;
-    report->drop_told_ms = now_ms;
-    report->n_untold = 0;
-}
-
-static const char *plural(uint64_t n)
-{
-    return n == 1 ? "" : "s";
+           shown < event->key.len ? "\xe2\x80\xa6" : "", event->json.len, why);
+    report->n_told++;
 }
 
 void kv_sink_report_counts(const char *name, const struct kv_sink_counts *counts)

@@ -344,7 +344,7 @@ static void deliver(struct kv_sink_runner *runner)
         return; /* the last of them was dropped: nothing was delivered */
     if (settled == n) {
         kv_sink_refusals_relax(&runner->refusals, KV_SINK_BATCH);
-        kv_sink_report_success(&runner->report);
+        kv_sink_report_success(&runner->report, now_ms());
         return;
     }
     kv_sink_report_failure(&runner->report, error.text, kv_sink_runner_count(runner).queued,

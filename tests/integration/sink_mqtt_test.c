@@ -251,6 +251,7 @@ static void event_at_which_the_broker_ends_the_connection_is_dropped_alone(void 
     kv_test_write_numbers(server.port, 11, 5);
     await_all(&subscriber, 15);
     kv_test_await_log(&server, "of key \"long\"");
+    kv_test_await_log(&server, "of key \"k/k/k/");
     kv_test_await_log(&server, "is dropped: refused 10 times alone: 127.0.0.1:");
     mosquitto_destroy(subscriber.client);
     kv_buffer_fini(&levels);
