@@ -337,6 +337,13 @@ static bool is_hopeless(int error)
            error == MOSQ_ERR_MALFORMED_UTF8;
 }
 
+/* While errno is still that of the error: logging a drop changes it. */
+static int name_lost_connection(int error)
+{
+    return error == MOSQ_ERR_ERRNO && (errno == ECONNRESET || errno == EPIPE) ? MOSQ_ERR_CONN_LOST
+                                                                              : error;
+}
+
 /* Returns: an error of the library, or NO_TOPIC. */
 static int send_event(struct kv_sink *sink, const struct kv_event *event, int *ret_mid)
 {
@@ -375,8 +382,7 @@ static int await_all(struct kv_sink *sink)
 /* Whether the broker has closed the connection, which is its only way to refuse a message. */
 static bool was_cut_off(int error)
 {
-    return error == MOSQ_ERR_CONN_LOST || error == MOSQ_ERR_NO_CONN ||
-           (error == MOSQ_ERR_ERRNO && (errno == ECONNRESET || errno == EPIPE));
+    return error == MOSQ_ERR_CONN_LOST || error == MOSQ_ERR_NO_CONN;
 }
 
 /* What comes again is sent by a new client. */
@@ -413,6 +419,7 @@ static size_t mqtt_deliver(struct kv_sink *sink, const struct kv_event *events, 
         error = publish(sink, &events[sink->n_mids]);
     if (error == MOSQ_ERR_SUCCESS)
         error = await_all(sink);
+    error = name_lost_connection(error);
     size_t settled = settle(sink, events);
     if (error != MOSQ_ERR_SUCCESS || sink->n_open != 0)
         fail(sink, error, reterr);
