@@ -105,6 +105,26 @@ void kv_test_await_log(const struct kv_test_server *server, const char *part)
     }
 }
 
+bool kv_test_has_durable_store(void)
+{
+    const char *store = setting("KV_TEST_STORE");
+    return strcmp(store, "rocksdb") == 0 || strcmp(store, "lmdb") == 0;
+}
+
+bool kv_test_await_hurried_end(struct kv_test_server *server)
+{
+    int exit_code = kv_test_program_wait(&server->program, KV_TEST_LIMIT_MS);
+    if (exit_code == 1 && kv_test_has_durable_store()) {
+        char *log = kv_test_server_log(server);
+        assert_true(strstr(log, "is not closed") != NULL ||
+                    strstr(log, "without closing the store") != NULL);
+        free(log);
+        return false;
+    }
+    assert_int_equal(exit_code, 0);
+    return true;
+}
+
 int kv_test_group_start_with(void **state, const char *more)
 {
     struct kv_test_server *server = kv_calloc(1, sizeof(*server));

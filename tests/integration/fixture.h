@@ -44,6 +44,14 @@ void kv_test_start_in(struct kv_test_server *server, const char *folder, const c
 /* Waits until the log has this part. */
 void kv_test_await_log(const struct kv_test_server *server, const char *part);
 
+/* Whether the store is one that outlives its server. */
+bool kv_test_has_durable_store(void);
+
+/* Waits for the end after a second signal. On a busy machine a durable store may not be closed in
+ * the second that it has: then the exit code is 1, and the log says so. Returns: whether the store
+ * was closed in time. */
+bool kv_test_await_hurried_end(struct kv_test_server *server);
+
 /* For cmocka_run_group_tests(): one server with the defaults for all tests; the stop fails the
  * group unless the server ends cleanly. */
 int kv_test_group_start(void **state);

@@ -199,11 +199,14 @@ static void reader_is_served_while_many_keys_expire_in_one_instant(void **state)
     kv_test_ws_open(&reader, kv_test_port(state));
     int64_t due_us = kv_test_now_us() + LEAD_US * (KV_TEST_SHARE > 1 ? 3 : 1);
     set_for(&writer, due_us);
+    if (kv_test_now_us() >= due_us)
+        kv_test_skip_for("the machine is too busy to set the keys in time");
     size_t n = 0;
     while (kv_test_now_us() < due_us)
         kv_test_sleep_ms(1);
-    while (kv_test_now_us() < due_us + AFTER_US && n < MOST_GETS)
+    do
         times[n++] = time_of_a_get(&reader);
+    while (kv_test_now_us() < due_us + AFTER_US && n < MOST_GETS);
     int64_t p99 = percentile(times, n, 0.99);
     print_message("%d keys at once: of %zu gets meanwhile, p99 took %.2f ms, the slowest %.2f ms\n",
                   AT_ONCE, n, (double)p99 / 1e3, (double)times[n - 1] / 1e3);
@@ -317,20 +320,16 @@ static void append_objects(struct kv_buffer *out, size_t len)
     kv_buffer_printf(out, "]}");
 }
 
-static void others_are_served_while_a_long_body_is_read(void **state)
+/* Returns: how long the slowest get took meanwhile. */
+static int64_t read_while_a_body_comes(struct kv_test_ws readers[READERS], uint16_t port,
+                                       struct kv_slice body)
 {
-    static struct kv_test_ws readers[READERS];
     struct kv_test_stream writer;
     struct kv_test_response response = {0};
-    struct kv_buffer body = {0};
     struct kv_test_stream *stream = &writer;
     int64_t slowest_us = 0;
-    append_objects(&body, BODY_BYTES);
-    for (int i = 0; i < READERS; i++)
-        kv_test_ws_open(&readers[i], kv_test_port(state));
-    kv_test_stream_open(&writer, kv_test_port(state));
-    kv_test_http_write(&writer.out, "PUT", KV_SLICE("/storage/large"), NULL,
-                       kv_buffer_slice(&body));
+    kv_test_stream_open(&writer, port);
+    kv_test_http_write(&writer.out, "PUT", KV_SLICE("/storage/large"), NULL, body);
     for (int i = 0; writer.in.len == 0; i = (i + 1) % READERS) {
         kv_test_stream_turn(&stream, 1, 0);
         int64_t took_us = time_of_a_get(&readers[i]);
@@ -338,13 +337,44 @@ static void others_are_served_while_a_long_body_is_read(void **state)
     }
     assert_true(kv_test_http_receive(&writer, &response));
     assert_int_equal(response.status, 202);
-    print_message("a body of %d MiB: the slowest get meanwhile took %.1f ms\n", BODY_BYTES >> 20,
-                  (double)slowest_us / 1e3);
-    assert_true(slowest_us < PATIENCE_US);
-    for (int i = 0; i < READERS; i++)
-        kv_test_ws_close(&readers[i]);
     kv_test_stream_close(&writer);
     kv_test_response_fini(&response);
+    return slowest_us;
+}
+
+/* What the machine makes of gets when nobody writes. Returns: how long the slowest took. */
+static int64_t read_while_nothing_comes(struct kv_test_ws readers[READERS])
+{
+    int64_t slowest_us = 0;
+    int64_t end_us = kv_test_now_us() + 500000;
+    for (int i = 0; kv_test_now_us() < end_us; i = (i + 1) % READERS) {
+        int64_t took_us = time_of_a_get(&readers[i]);
+        slowest_us = took_us > slowest_us ? took_us : slowest_us;
+    }
+    return slowest_us;
+}
+
+/* A busy machine gets further tries; a loop that is held up is so every time. */
+static void others_are_served_while_a_long_body_is_read(void **state)
+{
+    enum {
+        TRIES = 3
+    };
+    static struct kv_test_ws readers[READERS];
+    struct kv_buffer body = {0};
+    int64_t slowest_us = INT64_MAX, patience_us = 0;
+    append_objects(&body, BODY_BYTES);
+    for (int i = 0; i < READERS; i++)
+        kv_test_ws_open(&readers[i], kv_test_port(state));
+    for (int i = 0; i < TRIES && slowest_us >= patience_us; i++) {
+        patience_us = PATIENCE_US + 2 * read_while_nothing_comes(readers);
+        slowest_us = read_while_a_body_comes(readers, kv_test_port(state), kv_buffer_slice(&body));
+        print_message("a body of %d MiB: the slowest get meanwhile took %.1f ms of %.1f\n",
+                      BODY_BYTES >> 20, (double)slowest_us / 1e3, (double)patience_us / 1e3);
+    }
+    assert_true(slowest_us < patience_us);
+    for (int i = 0; i < READERS; i++)
+        kv_test_ws_close(&readers[i]);
     kv_buffer_fini(&body);
 }
 

@@ -34,11 +34,12 @@ static void store_long_value(uint16_t port, const char *key, size_t len)
     free(value);
 }
 
-/* Until the server has nothing to do: it uses no more processor time. */
+/* Until the server has nothing to do: it uses no more processor time, and waits for none. */
 static void await_quiet(const struct kv_test_server *server)
 {
     int64_t used, before = -1;
-    while ((used = kv_test_program_processor_ms(&server->program)) != before) {
+    while ((used = kv_test_program_processor_ms(&server->program)) != before ||
+           !kv_test_program_is_asleep(&server->program)) {
         before = used;
         kv_test_sleep_ms(QUIET_MS);
     }

@@ -197,6 +197,34 @@ void kv_test_program_forget_peak(const struct kv_test_program *program)
     assert_int_equal(fclose(file), 0);
 }
 
+char kv_test_program_thread_state(pid_t program, pid_t thread)
+{
+    char path[64];
+    char state;
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", program, thread);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return 'X';
+    if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+        state = 'X';
+    fclose(file);
+    return state;
+}
+
+bool kv_test_program_is_asleep(const struct kv_test_program *program)
+{
+    bool is_asleep = true;
+    DIR *threads = opendir(proc_path(program, "task"));
+    assert_non_null(threads);
+    for (struct dirent *entry; is_asleep && (entry = readdir(threads)) != NULL;) {
+        pid_t thread = atoi(entry->d_name);
+        char state = thread == 0 ? 'X' : kv_test_program_thread_state(program->pid, thread);
+        is_asleep = state == 'S' || state == 'X';
+    }
+    closedir(threads);
+    return is_asleep;
+}
+
 int64_t kv_test_program_processor_ms(const struct kv_test_program *program)
 {
     char line[1024];

@@ -55,6 +55,12 @@ size_t kv_test_program_resident(const struct kv_test_program *program);
 size_t kv_test_program_peak(const struct kv_test_program *program); /* of memory */
 int64_t kv_test_program_processor_ms(const struct kv_test_program *program);
 
+/* Of a thread of a process: as in proc(5), or 'X' where it has ended. */
+char kv_test_program_thread_state(pid_t program, pid_t thread);
+
+/* Whether all of its threads wait for something, other than the disk or a processor. */
+bool kv_test_program_is_asleep(const struct kv_test_program *program);
+
 /* The peak of its memory is what it has now. */
 void kv_test_program_forget_peak(const struct kv_test_program *program);
 

@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -199,6 +201,43 @@ struct kv_slice kv_test_stream_unread(const struct kv_test_stream *stream)
 void kv_test_stream_use(struct kv_test_stream *stream, size_t len)
 {
     stream->in_at += len;
+}
+
+static uint16_t port_of(const struct kv_test_stream *stream,
+                        int (*name)(int, struct sockaddr *, socklen_t *))
+{
+    struct sockaddr_in address;
+    socklen_t len = sizeof(address);
+    assert_int_equal(name(stream->fd, (struct sockaddr *)&address, &len), 0);
+    return ntohs(address.sin_port);
+}
+
+/* Bytes that have arrived at the server's end, and that it has not read: see proc(5). */
+static unsigned unread_by_server(const struct kv_test_stream *stream)
+{
+    unsigned own = port_of(stream, getsockname), server = port_of(stream, getpeername);
+    unsigned from, to, unread = 0;
+    char line[512];
+    bool is_found = false;
+    FILE *file = fopen("/proc/net/tcp", "re");
+    assert_non_null(file);
+    while (!is_found && fgets(line, sizeof(line), file) != NULL)
+        is_found = sscanf(line, "%*d: %*x:%x %*x:%x %*x %*x:%x", &from, &to, &unread) == 3 &&
+                   from == server && to == own;
+    fclose(file);
+    return is_found ? unread : 0;
+}
+
+void kv_test_stream_await_read(struct kv_test_stream *stream)
+{
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    int under_way;
+    kv_test_stream_flush(stream);
+    while (ioctl(stream->fd, SIOCOUTQ, &under_way) != 0 || under_way != 0 ||
+           unread_by_server(stream) != 0) {
+        assert_true(kv_test_now_ms() < until_ms);
+        kv_test_sleep_ms(1);
+    }
 }
 
 bool kv_test_stream_await(struct kv_test_stream *stream, size_t len)

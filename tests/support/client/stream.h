@@ -60,6 +60,9 @@ void kv_test_stream_put(struct kv_test_stream *stream, struct kv_slice bytes);
 /* Sends what is queued, and reads meanwhile. Not while paused. */
 void kv_test_stream_flush(struct kv_test_stream *stream);
 
+/* Sends what is queued, and waits until the server has read all of it. TCP only. */
+void kv_test_stream_await_read(struct kv_test_stream *stream);
+
 /* Waits until one of the streams moves or `limit_ms` is over; reads and writes what is possible.
  * Returns: whether one moved. */
 bool kv_test_stream_turn(struct kv_test_stream *const streams[], size_t n, int64_t limit_ms);
