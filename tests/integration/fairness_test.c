@@ -125,6 +125,19 @@ static int64_t probe_us(struct kv_test_stream *stream, const char *method, const
     return took_us[PROBES - 2];
 }
 
+/* The bound, on a machine that may be busy with something else. */
+static int64_t latest_here_us(void **state, const char *method, const char *body, int64_t latest_us)
+{
+    enum {
+        TIMES = 2 /* what a request takes without the crowd */
+    };
+    struct kv_test_stream stream;
+    kv_test_stream_open(&stream, kv_test_port(state));
+    latest_us += TIMES * probe_us(&stream, method, body);
+    kv_test_stream_close(&stream);
+    return latest_us;
+}
+
 static void expect_probes_within(void **state, const char *method, const char *body,
                                  int64_t latest_us)
 {
@@ -133,7 +146,8 @@ static void expect_probes_within(void **state, const char *method, const char *b
     kv_test_stream_open(&stream, kv_test_port(state));
     for (int round = 0; round < ROUNDS && best_us > latest_us; round++) {
         int64_t slowest_us = probe_us(&stream, method, body);
-        print_message("99 of 100 requests took at most %.1f ms\n", (double)slowest_us / 1000);
+        print_message("99 of 100 requests took at most %.1f ms of %.1f\n",
+                      (double)slowest_us / 1000, (double)latest_us / 1000);
         best_us = slowest_us < best_us ? slowest_us : best_us;
     }
     assert_true(best_us <= latest_us);
@@ -143,8 +157,9 @@ static void expect_probes_within(void **state, const char *method, const char *b
 static void expect_no_delay_by(void **state, struct kv_slice text, bool is_websocket)
 {
     kv_test_store(kv_test_port(state), "probe", "1");
+    int64_t latest_us = latest_here_us(state, "GET", NULL, LATEST_US);
     struct crowd *crowd = start_crowd(kv_test_port(state), MOST_CROWD, text, is_websocket);
-    expect_probes_within(state, "GET", NULL, LATEST_US);
+    expect_probes_within(state, "GET", NULL, latest_us);
     end_crowd(crowd);
 }
 
@@ -211,8 +226,9 @@ static void expect_posts_among(void **state, struct kv_slice text, bool is_webso
     kv_buffer_append(&body, KV_SLICE("{\"value\":"));
     kv_buffer_append(&body, kv_buffer_slice(&value));
     kv_buffer_append(&body, (struct kv_slice){"}", 2});
+    int64_t latest_us = latest_here_us(state, "POST", body.bytes, LATEST_AMONG_LONG_US);
     struct crowd *crowd = start_crowd(kv_test_port(state), LONG_TEXTS, text, is_websocket);
-    expect_probes_within(state, "POST", body.bytes, LATEST_AMONG_LONG_US);
+    expect_probes_within(state, "POST", body.bytes, latest_us);
     end_crowd(crowd);
     kv_buffer_fini(&body);
     kv_buffer_fini(&value);
