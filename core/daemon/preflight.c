@@ -130,11 +130,16 @@ static void open_sinks(const struct kv_config *config)
     }
 }
 
-int kv_preflight_thoroughly(struct kv_config *config)
+int kv_preflight_reloaded(struct kv_config *config, const struct kv_config *running)
 {
     kv_preflight(config);
     open_policies(config);
     open_sinks(config);
-    kv_scripts_destroy(kv_scripting_load(config, 1));
+    kv_scripting_check(config, running);
     return result(config);
+}
+
+int kv_preflight_thoroughly(struct kv_config *config)
+{
+    return kv_preflight_reloaded(config, NULL);
 }

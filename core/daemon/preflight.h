@@ -15,4 +15,8 @@ int kv_preflight(struct kv_config *config);
  * faults. */
 int kv_preflight_thoroughly(struct kv_config *config);
 
+/* The same, of a configuration that `running` may be replaced by, whose scripts have just been
+ * reloaded. */
+int kv_preflight_reloaded(struct kv_config *config, const struct kv_config *running);
+
 #endif

@@ -98,7 +98,7 @@ void kv_reload_tell_changes(const struct kv_config *running)
         return;
     }
     bool is_valid = kv_config_load(running->path, &found) == 0;
-    if (found.values != NULL && kv_preflight_thoroughly(&found) != 0)
+    if (found.values != NULL && kv_preflight_reloaded(&found, running) != 0)
         is_valid = false;
     if (is_valid)
         tell_changes(running, &found);
