@@ -14,6 +14,7 @@
 #include "daemon/extensions.h"
 #include "daemon/given.h"
 #include "daemon/listen_addresses.h"
+#include "daemon/listen_tls.h"
 #include "daemon/machine_memory.h"
 #include "daemon/modules.h"
 #include "daemon/schema.h"
@@ -225,8 +226,10 @@ void kv_config_append_faults(const struct kv_config *config, const char *prefix,
 
 void kv_config_fini(struct kv_config *config)
 {
-    for (size_t i = 0; i < config->n_listen; i++)
+    for (size_t i = 0; i < config->n_listen; i++) {
         free(config->listen[i].host);
+        kv_listen_tls_fini(&config->listen[i]);
+    }
     kv_extensions_fini(config);
     kv_modules_unload(&config->store);
     kv_conf_destroy(config->conf);

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "daemon/addresses.h"
 #include "daemon/given.h"
+#include "daemon/listen_tls.h"
 #include "daemon/schema.h"
 
 /* `0660`: three octal digits, with or without a zero ahead of them. */
@@ -38,6 +39,9 @@ static void read_unix(struct kv_config *config, size_t i, const struct kv_option
         kv_given_field(entry, LISTEN_PORT)->is_given)
         kv_conf_fault(config->conf, address->at,
                       "listen[%zu]: it takes either `unix` or `host` and `port`", i);
+    if (kv_given_field(entry, LISTEN_TLS)->is_given)
+        kv_conf_fault(config->conf, kv_conf_node_find(address->at, "tls"),
+                      "listen[%zu].tls: a Unix socket never leaves this machine, and has none", i);
 }
 
 static void read_address(struct kv_config *config, size_t i, const struct kv_option_value *entry)
@@ -57,6 +61,8 @@ static void read_address(struct kv_config *config, size_t i, const struct kv_opt
     config->listen[i].host = kv_host_read(config->conf, host == NULL ? node : host, path,
                                           kv_given_field(entry, LISTEN_HOST)->string);
     config->listen[i].port = (uint16_t)kv_given_field(entry, LISTEN_PORT)->integer;
+    if (kv_given_field(entry, LISTEN_TLS)->is_given)
+        kv_listen_tls_read(config, i, kv_given_field(entry, LISTEN_TLS));
 }
 
 static bool is_same_address(const struct kv_listen_address *a, const struct kv_listen_address *b)

@@ -10,6 +10,7 @@
 #include "daemon/print.h"
 #include "daemon/export.h"
 #include "daemon/import.h"
+#include "daemon/listen_tls.h"
 #include "daemon/preflight.h"
 #include "daemon/server.h"
 #include "daemon/streams.h"
@@ -41,10 +42,23 @@ static void print_config(const struct kv_config *config)
               stderr);
 }
 
+/* What is no fault yet. */
+static void warn(const struct kv_config *config)
+{
+    struct kv_error text;
+    for (size_t i = 0; i < config->n_listen; i++) {
+        struct kv_tls *tls = config->listen[i].tls.is_given ? kv_listen_tls_open(config, i) : NULL;
+        if (tls != NULL && kv_listen_tls_ends_soon(config, i, tls, &text))
+            fprintf(stderr, "kvserver: warning: %s\n", text.text);
+        kv_tls_destroy(tls);
+    }
+}
+
 static int check_config(struct kv_config *config, const char *path)
 {
     if (kv_preflight_thoroughly(config) != 0)
         return KV_MISCONFIGURED;
+    warn(config);
     printf("%s: the configuration is valid\n", path == NULL ? "defaults" : path);
     return 0;
 }

@@ -11,6 +11,7 @@
 
 #include "conf/conf.h"
 #include "daemon/chain.h"
+#include "daemon/listen_tls.h"
 #include "daemon/outlets.h"
 #include "daemon/scripting.h"
 
@@ -97,9 +98,18 @@ static void check_addresses(const struct kv_config *config)
             check_address(config, i);
 }
 
+static void check_certificates(const struct kv_config *config)
+{
+    for (size_t i = 0; i < config->n_listen; i++)
+        if (config->listen[i].tls.is_given)
+            kv_tls_destroy(kv_listen_tls_open(config, i));
+}
+
 int kv_preflight(struct kv_config *config)
 {
     kv_conf_check_paths(config->conf, 0, config->end_path);
+    if (result(config) == 0)
+        check_certificates(config);
     check_modules(config);
     check_addresses(config);
     return result(config);

@@ -105,7 +105,7 @@ static void print_scripts(const struct kv_config *config, struct kv_conf_printer
         print_script(config, i, printer);
 }
 
-/* An address has either a host and a port, or a Unix socket and its mode. */
+/* An address has either a host and a port, and perhaps TLS, or a Unix socket and its mode. */
 static void print_address(const struct kv_config *config, size_t i, struct kv_conf_printer *printer)
 {
     const struct kv_option_value *entry = &config->values[CONFIG_LISTEN].list.items[i];
@@ -115,6 +115,9 @@ static void print_address(const struct kv_config *config, size_t i, struct kv_co
          k++)
         print_option(printer, &listen_fields[k], given(config, "listen", i), &entry->list.items[k],
                      4);
+    if (config->listen[i].tls.is_given)
+        print_option(printer, &listen_fields[LISTEN_TLS], given(config, "listen", i),
+                     &entry->list.items[LISTEN_TLS], 4);
     printer->out->bytes[at + 2] = '-'; /* of the first of its lines */
 }
 

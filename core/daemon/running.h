@@ -41,7 +41,8 @@ struct kv_server {
     atomic_bool is_closed; /* the store */
     struct kv_loop **loops;
     struct kv_loop_thread *threads;
-    uint16_t *ports; /* of the addresses */
+    uint16_t *ports;     /* of the addresses */
+    struct kv_tls **tls; /* the same; NULL: none there */
     struct kv_budget *budget;
     struct kv_keyspace *keyspace;
     struct kv_workers *workers;

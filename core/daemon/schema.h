@@ -13,7 +13,19 @@ enum {
     LISTEN_HOST,
     LISTEN_PORT,
     LISTEN_UNIX,
-    LISTEN_MODE
+    LISTEN_MODE,
+    LISTEN_TLS
+};
+enum {
+    TLS_CERT,
+    TLS_KEY,
+    TLS_CERTIFICATES,
+    TLS_CLIENT_CA,
+    TLS_CLIENT_AUTH
+};
+enum {
+    CERTIFICATE_CERT,
+    CERTIFICATE_KEY
 };
 enum {
     MODULE_NAME,
@@ -119,6 +131,37 @@ enum {
 
 #define KV_LONGEST_TIMEOUT_MS (INT64_C(1000) * 3600 * 24 * 365)
 
+static const struct kv_option certificate_fields[] = {
+    {.name = "cert", .type = KV_OPTION_PATH, .flags = KV_OPTION_REQUIRED | KV_OPTION_READS},
+    {.name = "key", .type = KV_OPTION_PATH, .flags = KV_OPTION_REQUIRED | KV_OPTION_READS},
+};
+static const struct kv_option certificate_element = {.type = KV_OPTION_BLOCK,
+                                                     .flags = KV_OPTION_REQUIRED,
+                                                     .fields = certificate_fields,
+                                                     .n_fields = KV_COUNT(certificate_fields)};
+static const char *const client_auth_names[] = {"required", "optional", NULL};
+static const struct kv_option tls_fields[] = {
+    {.name = "cert",
+     .type = KV_OPTION_PATH,
+     .flags = KV_OPTION_READS,
+     .doc = "PEM: the certificate, and then those between it and a root"},
+    {.name = "key", .type = KV_OPTION_PATH, .flags = KV_OPTION_READS, .doc = "PEM, not encrypted"},
+    {.name = "certificates",
+     .type = KV_OPTION_LIST,
+     .fields = &certificate_element,
+     .n_fields = 1,
+     .doc = "more, for the names that clients ask for (SNI)"},
+    {.name = "client_ca",
+     .type = KV_OPTION_PATH,
+     .flags = KV_OPTION_READS,
+     .doc = "PEM: who signs clients' certificates"},
+    {.name = "client_auth",
+     .type = KV_OPTION_CHOICE,
+     .choices = client_auth_names,
+     .fallback = "required",
+     .doc = "with client_ca: whether clients must have a certificate"},
+};
+
 static const struct kv_option listen_fields[] = {
     {.name = "host",
      .type = KV_OPTION_STRING,
@@ -133,6 +176,11 @@ static const struct kv_option listen_fields[] = {
      .type = KV_OPTION_STRING,
      .fallback = "0660",
      .doc = "who may connect to the Unix socket, as of files"},
+    {.name = "tls",
+     .type = KV_OPTION_BLOCK,
+     .fields = tls_fields,
+     .n_fields = KV_COUNT(tls_fields),
+     .doc = "TLS 1.2 and 1.3 instead of clear text"},
 };
 static const struct kv_option listen_element = {.type = KV_OPTION_BLOCK,
                                                 .flags = KV_OPTION_REQUIRED,

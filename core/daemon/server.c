@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/certificates.h"
 #include "daemon/process.h"
 #include "daemon/reload.h"
 #include "daemon/running.h"
@@ -24,7 +25,8 @@
 #include "daemon/thread.h"
 
 enum {
-    STORE_OPENS_SOON_MS = 500
+    STORE_OPENS_SOON_MS = 500,
+    LOOK_AT_CERTIFICATES_MS = 2000,
 };
 
 /* Threads. */
@@ -136,7 +138,8 @@ static int listen_at(struct kv_server *server, size_t i, struct kv_error *reterr
     const struct kv_listen_address *at = &server->config->listen[i];
     if (at->unix_path != NULL)
         return kv_net_listen_unix(server->net, at->unix_path, at->unix_mode, reterr);
-    return kv_net_listen(server->net, at->host, at->port, &server->ports[i], reterr);
+    return kv_net_listen(server->net, at->host, at->port, server->tls[i], &server->ports[i],
+                         reterr);
 }
 
 static int listen_everywhere(struct kv_server *server, struct kv_error *reterr)
@@ -182,8 +185,9 @@ static void tell_address(const struct kv_listen_address *at, uint16_t port)
         return;
     }
     bool is_ipv6 = strchr(at->host, ':') != NULL;
-    kv_log(KV_LOG_INFO, "server", "listening on http://%s%s%s:%u", is_ipv6 ? "[" : "", at->host,
-           is_ipv6 ? "]" : "", port);
+    kv_log(KV_LOG_INFO, "server", "listening on %s://%s%s%s:%u",
+           at->tls.is_given ? "https" : "http", is_ipv6 ? "[" : "", at->host, is_ipv6 ? "]" : "",
+           port);
 }
 
 /* Says where it listens, but not where an error is all that there is to be said. */
@@ -200,7 +204,7 @@ static void tell_addresses(struct kv_server *server)
 static int open_parts(struct kv_server *server)
 {
     const struct kv_config *config = server->config;
-    if ((server->chain = kv_chain_open(config)) == NULL ||
+    if (kv_certificates_open(server) != 0 || (server->chain = kv_chain_open(config)) == NULL ||
         (server->outlets = kv_outlets_open(config)) == NULL ||
         (server->scripts = kv_scripting_load(config, config->n_threads)) == NULL)
         return KV_MISCONFIGURED;
@@ -267,6 +271,7 @@ static int start(struct kv_server *server, struct kv_error *reterr)
 static void reload(const struct kv_server *server)
 {
     kv_log(KV_LOG_INFO, "server", "reloading");
+    kv_certificates_reload(server);
     if (server->sinks != NULL)
         kv_sinks_reopen(server->sinks);
     kv_scripts_reload(server->scripts);
@@ -276,10 +281,13 @@ static void reload(const struct kv_server *server)
 static void serve_until_signal(const struct kv_server *server)
 {
     int signal_number;
-    while (!kv_signal_is_end(signal_number = kv_signals_await(-1)) &&
+    int64_t look_ms = kv_certificates_are_watched(server) ? LOOK_AT_CERTIFICATES_MS : -1;
+    while (!kv_signal_is_end(signal_number = kv_signals_await(look_ms)) &&
            signal_number != KV_SIGNAL_WAKE)
         if (signal_number == SIGHUP)
             reload(server);
+        else
+            kv_certificates_look(server);
     if (!atomic_load(&server->has_ended))
         kv_log(KV_LOG_INFO, "server", "received %s, shutting down", kv_signal_name(signal_number));
 }

@@ -10,6 +10,7 @@
 #include "http/http.h"
 #include "module/module.h"
 #include "net/net.h"
+#include "net/tls.h"
 #include "script/scripts.h"
 #include "sink/sinks.h"
 #include "ws/ws.h"
@@ -39,11 +40,20 @@ struct kv_configured_script {
     const struct kv_conf_node *options_node;
 };
 
+/* `tls` of an address. */
+struct kv_listen_tls {
+    bool is_given;
+    struct kv_tls_config config;
+    struct kv_tls_certificate *certificates; /* of it */
+    size_t n_listed_from;                    /* those from here on are listed */
+};
+
 struct kv_listen_address {
     char *host; /* NULL: a Unix socket, or a fault has been noted */
     uint16_t port;
     const char *unix_path; /* NULL: none */
     uint32_t unix_mode;
+    struct kv_listen_tls tls;
     const struct kv_conf_node *at; /* its place; NULL where it is a default */
 };
 

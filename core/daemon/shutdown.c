@@ -11,6 +11,7 @@
 #include "base/budget.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "daemon/certificates.h"
 #include "daemon/running.h"
 #include "daemon/thread.h"
 
@@ -251,6 +252,7 @@ void kv_server_take_apart(struct kv_server *server)
     kv_http_destroy(server->http);
     kv_events_destroy(server->events);
     kv_net_destroy(server->net);
+    kv_certificates_close(server);
     end_keyspace(server);
     kv_scripts_destroy(server->scripts);
     kv_outlets_close(server->outlets);

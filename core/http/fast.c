@@ -417,6 +417,8 @@ void kv_fast_open(struct kv_fast_loop *loop, struct kv_connection *connection)
     fast->heads = kv_head_memory_of(&loop->known_heads);
     kv_connection_serve(connection, &protocol, fast);
     kv_channel_read(&connection->channel, true);
+    if (input_of(fast).len != 0) /* it came with what was ahead of the service */
+        on_read(fast, KV_CHANNEL_READY);
 }
 
 void kv_fast_drain(struct kv_fast_loop *loop)

@@ -45,6 +45,13 @@ static const char overload[] = "HTTP/1.1 503 Service Unavailable\r\n"
                                "Content-Length: 42\r\n\r\n"
                                "{\"error\":\"no memory is left for requests\"}";
 
+static const char clarity[] = "HTTP/1.1 400 Bad Request\r\n"
+                              "Content-Type: application/json\r\n"
+                              "Connection: close\r\n"
+                              "Content-Length: 73\r\n\r\n"
+                              "{\"error\":\"this port speaks TLS: begin addresses with https:// or "
+                              "wss://\"}";
+
 static void open_connection(struct kv_net_service *service, uint32_t loop,
                             struct kv_connection *connection)
 {
@@ -85,6 +92,7 @@ struct kv_http *kv_http_create(const struct kv_http_config *config,
         .refusal = {refusal, sizeof(refusal) - 1},
         .lateness = {lateness, sizeof(lateness) - 1},
         .overload = {overload, sizeof(overload) - 1},
+        .clarity = {clarity, sizeof(clarity) - 1},
     };
     kv_h2o_init(&http->h2o, &http->config);
     for (uint32_t i = 0; i < parts->n_loops; i++)

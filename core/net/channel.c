@@ -1,7 +1,8 @@
 /*
- * The plain channel, over libh2o's sockets. Nearly every write is taken by the kernel at once. It
- * is made here and not by libh2o, which would call back in another turn of the loop, for each
- * connection that was written to; libh2o gets what is left, to go on with when there is room.
+ * What channels share, and the plain one, over libh2o's sockets. Nearly every write is taken by the
+ * kernel at once. It is made here and not by libh2o, which would call back in another turn of the
+ * loop, for each connection that was written to; libh2o gets what is left, to go on with when there
+ * is room.
  */
 #include "net/channel.h"
 
@@ -16,32 +17,10 @@
 #include "base/mem.h"
 #include "loop/evloop.h"
 #include "net/intake.h"
+#include "net/iovecs.h"
 
 enum {
     MOST_A_TURN = 256 << 10 /* bytes that are read of a channel */
-};
-
-static ssize_t read_plain(struct kv_channel *channel, char *bytes, size_t len)
-{
-    return recv(h2o_socket_get_fd(channel->sock), bytes, len, 0);
-}
-
-/* Most writes have one piece, for which send() takes the kernel less time. */
-static ssize_t write_plain(struct kv_channel *channel, const struct iovec *iovecs, size_t n)
-{
-    int fd = h2o_socket_get_fd(channel->sock);
-    return n == 1 ? send(fd, iovecs->iov_base, iovecs->iov_len, 0) : writev(fd, iovecs, (int)n);
-}
-
-static void shut_writing_plain(struct kv_channel *channel)
-{
-    shutdown(h2o_socket_get_fd(channel->sock), SHUT_WR);
-}
-
-const struct kv_channel_ops kv_channel_plain = {
-    .read = read_plain,
-    .write = write_plain,
-    .shut_writing = shut_writing_plain,
 };
 
 /* ---- input, and the memory for it ---- */
@@ -97,6 +76,8 @@ void kv_channel_fini(struct kv_channel *channel)
 {
     kv_tally_stop_waiting(channel->charge.tally, &channel->waiter);
     kv_charge_set(&channel->charge, 0);
+    if (channel->ops->fini != NULL)
+        channel->ops->fini(channel);
 }
 
 /* How many bytes may be read in this turn. */
@@ -119,17 +100,18 @@ static bool explain_failure(ssize_t got, enum kv_channel_event *ret_event)
 
 /* Reads until there is no more, or enough for a turn. An end that comes with input shows again in
  * the next turn. Returns: whether there is an event. */
-static bool read_input(struct kv_channel *channel, enum kv_channel_event *ret_event)
+static bool fill_plain(struct kv_channel *channel, size_t most, enum kv_channel_event *ret_event)
 {
     h2o_buffer_t **input = &channel->sock->input;
-    size_t most = most_now(channel), n_read = 0;
+    int fd = h2o_socket_get_fd(channel->sock);
+    size_t n_read = 0;
     for (size_t asked, room; n_read < most; n_read += asked) {
         char *to = kv_intake_reserve(input, &room);
         *ret_event = to == NULL ? KV_CHANNEL_BROKEN : KV_CHANNEL_READY;
         if (to == NULL)
             return true;
         asked = room < most - n_read ? room : most - n_read;
-        ssize_t got = channel->ops->read(channel, to, asked);
+        ssize_t got = recv(fd, to, asked, 0);
         if (got <= 0)
             return n_read != 0 || explain_failure(got, ret_event);
         (*input)->size += (size_t)got;
@@ -143,7 +125,7 @@ static void on_readable(h2o_socket_t *sock, const char *err)
 {
     struct kv_channel *channel = sock->data;
     enum kv_channel_event event = KV_CHANNEL_ENDED;
-    if (err == NULL && !read_input(channel, &event))
+    if (err == NULL && !channel->ops->fill(channel, most_now(channel), &event))
         return;
     count_input(channel);
     if (!may_read(channel))
@@ -154,8 +136,9 @@ static void on_readable(h2o_socket_t *sock, const char *err)
 /* libh2o reconsiders what to poll a socket for when its state was announced to have changed. A
  * write that completes at once, outside of the library's own run, announces nothing; a poll for
  * write from before would then go on, and its event find no write. */
-static void announce_state(h2o_socket_t *sock)
+void kv_channel_announce(struct kv_channel *channel)
 {
+    h2o_socket_t *sock = channel->sock;
     if (h2o_socket_is_reading(sock))
         h2o_socket_read_start(sock, on_readable);
     else
@@ -166,7 +149,7 @@ static void on_written(h2o_socket_t *sock, const char *err)
 {
     struct kv_channel *channel = sock->data;
     if (err == NULL)
-        announce_state(sock);
+        kv_channel_announce(channel);
     channel->on_written(channel->user, err == NULL ? KV_CHANNEL_READY : KV_CHANNEL_BROKEN);
 }
 
@@ -226,33 +209,57 @@ void kv_channel_keep(struct kv_channel *channel, size_t len)
     count_input(channel);
 }
 
-/* Takes what was written off the front of the iovecs. Returns: how many are left. */
-static size_t skip_written(struct iovec *iovecs, size_t n, size_t written)
+/* ---- output ---- */
+
+/* Most writes have one piece, for which send() takes the kernel less time. */
+static ssize_t send_iovecs(h2o_socket_t *sock, const struct iovec *iovecs, size_t n)
 {
-    size_t done = 0;
-    while (done < n && written >= iovecs[done].iov_len)
-        written -= iovecs[done++].iov_len;
-    if (done == n)
-        return 0;
-    iovecs[done].iov_base = (char *)iovecs[done].iov_base + written;
-    iovecs[done].iov_len -= written;
-    memmove(iovecs, iovecs + done, (n - done) * sizeof(*iovecs));
-    return n - done;
+    int fd = h2o_socket_get_fd(sock);
+    return n == 1 ? send(fd, iovecs->iov_base, iovecs->iov_len, 0) : writev(fd, iovecs, (int)n);
 }
+
+static bool write_plain(struct kv_channel *channel, struct iovec *iovecs, size_t n)
+{
+    _Static_assert(sizeof(struct iovec) == sizeof(h2o_iovec_t), "h2o's iovec is the system's");
+    ssize_t written = send_iovecs(channel->sock, iovecs, n);
+    if (written > 0)
+        kv_iovecs_skip(&iovecs, &n, (size_t)written);
+    if (n != 0)
+        h2o_socket_write(channel->sock, (h2o_iovec_t *)(void *)iovecs, n, on_written);
+    return n == 0;
+}
+
+static bool is_writing_plain(const struct kv_channel *channel)
+{
+    return h2o_socket_is_writing(channel->sock);
+}
+
+static void shut_writing_plain(struct kv_channel *channel)
+{
+    shutdown(h2o_socket_get_fd(channel->sock), SHUT_WR);
+}
+
+const struct kv_channel_ops kv_channel_plain = {
+    .fill = fill_plain,
+    .write = write_plain,
+    .is_writing = is_writing_plain,
+    .shut_writing = shut_writing_plain,
+};
 
 bool kv_channel_write(struct kv_channel *channel, struct iovec *iovecs, size_t n)
 {
-    _Static_assert(sizeof(struct iovec) == sizeof(h2o_iovec_t), "h2o's iovec is the system's");
-    ssize_t written = channel->ops->write(channel, iovecs, n);
-    size_t left = written < 0 ? n : skip_written(iovecs, n, (size_t)written);
-    if (left != 0)
-        h2o_socket_write(channel->sock, (h2o_iovec_t *)(void *)iovecs, left, on_written);
-    return left == 0;
+    return channel->ops->write(channel, iovecs, n);
 }
 
 bool kv_channel_is_writing(const struct kv_channel *channel)
 {
-    return h2o_socket_is_writing(channel->sock);
+    return channel->ops->is_writing(channel);
+}
+
+void kv_channel_farewell(struct kv_channel *channel)
+{
+    if (channel->ops->farewell != NULL)
+        channel->ops->farewell(channel);
 }
 
 void kv_channel_shut_writing(struct kv_channel *channel)

@@ -3,8 +3,8 @@
  * from whose front its user takes what it understands; what is written leaves at once as far as the
  * kernel takes it, and the rest when there is room.
  *
- * The table of operations is where channels differ: a plain one hands bytes to the kernel. Above
- * core/net no code touches a descriptor.
+ * The table of operations is where channels differ: a plain one hands bytes to the kernel, an
+ * encrypted one to OpenSSL first (tls_channel.h). Above core/net no code touches a descriptor.
  *
  * Threads: all of a channel belongs to its loop.
  */
@@ -30,13 +30,15 @@ enum kv_channel_event {
 typedef void (*kv_channel_fn)(void *user, enum kv_channel_event event);
 
 struct kv_channel_ops {
-    /* Reads what is there, without waiting. Returns: the number of bytes; 0 at the end of the
-     * input; -1 and errno. */
-    ssize_t (*read)(struct kv_channel *channel, char *bytes, size_t len);
-    /* Writes what goes without waiting. Returns: the number of bytes; -1 where none went. */
-    ssize_t (*write)(struct kv_channel *channel, const struct iovec *iovecs, size_t n);
-    /* Tells the peer that nothing more comes. What was written before still arrives. */
+    /* Reads about as many bytes as `most`, or what is there, into the input. Returns: whether there
+     * is an event for the user. */
+    bool (*fill)(struct kv_channel *channel, size_t most, enum kv_channel_event *ret_event);
+    bool (*write)(struct kv_channel *channel, struct iovec *iovecs, size_t n);
+    bool (*is_writing)(const struct kv_channel *channel);
+    /* Tells the peer that the end that follows is no attack. */
+    void (*farewell)(struct kv_channel *channel);
     void (*shut_writing)(struct kv_channel *channel);
+    void (*fini)(struct kv_channel *channel);
 };
 
 extern const struct kv_channel_ops kv_channel_plain;
@@ -44,6 +46,7 @@ extern const struct kv_channel_ops kv_channel_plain;
 struct kv_channel {
     const struct kv_channel_ops *ops;
     struct st_h2o_socket_t *sock;
+    struct kv_tls_session *tls; /* NULL: it is plain */
     void *user;
     kv_channel_fn on_read;
     kv_channel_fn on_written;
@@ -85,13 +88,21 @@ void kv_channel_keep(struct kv_channel *channel, size_t len);
 bool kv_channel_write(struct kv_channel *channel, struct iovec *iovecs, size_t n);
 bool kv_channel_is_writing(const struct kv_channel *channel);
 
+/* Tells the peer that nothing more comes. What was written before still arrives. */
 void kv_channel_shut_writing(struct kv_channel *channel);
+
+/* To be called before it is closed: what else its kind says to the peer, as far as it goes at once.
+ */
+void kv_channel_farewell(struct kv_channel *channel);
 
 /* Whether the peer has reset the connection, or closed both sides. */
 bool kv_channel_is_broken(const struct kv_channel *channel);
 
 /* Has its user close it, as if the peer had. */
 void kv_channel_end(struct kv_channel *channel);
+
+/* For operations: a write of the socket has been completed by the library. */
+void kv_channel_announce(struct kv_channel *channel);
 
 /* A number that changes while the peer takes what was written. *ret_counts_bytes: whether it is
  * that of the bytes which the peer has taken. */

@@ -28,14 +28,16 @@ static void on_close(void *data)
     kv_channel_fini(&connection->channel);
     kv_list_remove(&connection->link);
     kv_peers_leave(among->peers, connection->peer);
-    atomic_fetch_sub(among->n, 1);
+    atomic_fetch_sub(connection->counted, 1);
     free(connection);
 }
 
-struct kv_connection *kv_connection_open(struct kv_connections *among, h2o_socket_t *sock)
+struct kv_connection *kv_connection_open(struct kv_connections *among, h2o_socket_t *sock,
+                                         _Atomic uint32_t *counted)
 {
     struct kv_connection *connection = kv_calloc(1, sizeof(*connection));
     connection->among = among;
+    connection->counted = counted;
     kv_channel_init(&connection->channel, sock, among->tally);
     connection->protocol = &nobody;
     connection->linger_fd = -1;
@@ -78,16 +80,15 @@ void kv_connection_linger(struct kv_connection *connection)
 
 void kv_connection_close(struct kv_connection *connection)
 {
+    kv_channel_farewell(&connection->channel);
     h2o_socket_close(connection->channel.sock);
 }
 
 void kv_connections_init(struct kv_connections *connections, struct kv_loop *loop,
-                         const struct kv_patience *patience, _Atomic uint32_t *n_connections,
-                         _Atomic uint32_t *n_lingering)
+                         const struct kv_patience *patience, _Atomic uint32_t *n_lingering)
 {
     connections->loop = loop;
     connections->patience = *patience;
-    connections->n = n_connections;
     kv_list_init(&connections->all);
     kv_lingerers_init(&connections->lingerers, loop, n_lingering);
 }
@@ -100,9 +101,7 @@ void kv_connections_fini(struct kv_connections *connections)
 void kv_connections_refuse(struct kv_connections *connections, h2o_socket_t *sock,
                            struct kv_slice text)
 {
-    struct kv_channel channel = {.ops = &kv_channel_plain, .sock = sock};
-    struct iovec iovec = {(char *)(uintptr_t)text.bytes, text.len};
-    ssize_t written = channel.ops->write(&channel, &iovec, 1);
+    ssize_t written = send(h2o_socket_get_fd(sock), text.bytes, text.len, MSG_NOSIGNAL);
     (void)written; /* a fresh socket's buffer holds it, or the peer is gone */
     int fd = dup(h2o_socket_get_fd(sock));
     h2o_socket_close(sock);
@@ -119,6 +118,7 @@ void kv_connections_refuse_fd(struct kv_connections *connections, int fd, struct
 
 static void end(struct kv_connection *connection)
 {
+    kv_channel_farewell(&connection->channel);
     shutdown(h2o_socket_get_fd(connection->channel.sock), SHUT_RDWR);
 }
 
@@ -156,8 +156,8 @@ static void refuse(struct kv_connection *connection, struct kv_slice text)
     struct iovec iovec = {(char *)(uintptr_t)text.bytes, text.len};
     struct kv_channel *channel = &connection->channel;
     kv_connection_linger(connection);
-    ssize_t written = channel->ops->write(channel, &iovec, 1);
-    (void)written; /* the socket's buffer, which is empty, holds it, or the peer is gone */
+    bool is_written = kv_channel_write(channel, &iovec, 1);
+    (void)is_written; /* the socket's buffer, which is empty, holds it, or the peer is gone */
     kv_channel_end(channel);
 }
 
@@ -210,12 +210,25 @@ static void watch_silence(struct kv_connection *connection, int64_t now_ms)
         end(connection);
 }
 
+/* It has had as long as a request may go without arriving. */
+static void watch_entry(struct kv_connection *connection, int64_t now_ms)
+{
+    const struct kv_patience *patience = &connection->among->patience;
+    int64_t longest = patience->request_progress_ms < patience->request_ms
+                          ? patience->request_progress_ms
+                          : patience->request_ms;
+    if (now_ms - connection->progress_ms >= longest)
+        kv_connection_close(connection);
+}
+
 static void look_at(struct kv_connection *connection, int64_t now_ms)
 {
     const struct kv_channel *channel = &connection->channel;
     size_t len;
     kv_channel_input(channel, &len);
-    if (kv_channel_is_writing(channel))
+    if (connection->protocol->is_entering)
+        watch_entry(connection, now_ms);
+    else if (kv_channel_is_writing(channel))
         watch_reader(connection, now_ms);
     else if (!kv_channel_is_reading(channel) || is_busy(connection))
         kv_connection_touch(connection); /* it waits for us */

@@ -27,7 +27,8 @@ struct kv_protocol {
     /* The memory of all connections has run out, and this one is to give back its part and end.
      * NULL: with a text for all (kv_net_service), or without one. */
     void (*give_way)(void *user);
-    bool keeps_time; /* it looks after its time-outs itself */
+    bool keeps_time;  /* it looks after its time-outs itself */
+    bool is_entering; /* what comes ahead of a service: it may take as long as a request */
 };
 
 /* How long a connection may take, and how long it may make no progress. */
@@ -49,8 +50,7 @@ struct kv_connections {
     struct kv_slice lateness; /* the response to a request that does not arrive in time */
     struct kv_slice overload; /* and to one for which there is no memory */
     struct kv_tally *tally;   /* NULL: nothing is counted */
-    _Atomic uint32_t *n;      /* of all loops */
-    struct kv_peers *peers;   /* the same */
+    struct kv_peers *peers;   /* of all loops */
     bool is_draining;         /* idle ones are closed */
     bool is_aborted;          /* all are */
 };
@@ -68,19 +68,22 @@ struct kv_connection {
     struct kv_peer *peer; /* NULL: it is not counted */
     struct kv_channel channel;
     const struct kv_protocol *protocol;
-    bool is_unix;        /* by a Unix socket */
-    int linger_fd;       /* another descriptor of the socket, for when it is closed with input
-                            unread (linger.h); otherwise -1 */
-    int64_t progress_ms; /* when it last made progress */
-    uint64_t seen;       /* a measure of progress, as of then */
-    struct kv_pace pace; /* of what is watched */
+    _Atomic uint32_t *counted; /* where it counts, of all loops */
+    bool is_unix;              /* by a Unix socket */
+    bool is_refused;           /* it came beyond a limit, and is to be told so */
+    int linger_fd;             /* another descriptor of the socket, for when it is closed with input
+                                  unread (linger.h); otherwise -1 */
+    int64_t progress_ms;       /* when it last made progress */
+    uint64_t seen;             /* a measure of progress, as of then */
+    struct kv_pace pace;       /* of what is watched */
     enum kv_watched watched;
     bool gives_way; /* it was told to */
 };
 
-/* Takes the socket over; *among->n counts it already. The connection ends with the socket. */
-struct kv_connection *kv_connection_open(struct kv_connections *among,
-                                         struct st_h2o_socket_t *sock);
+/* Takes the socket over. The connection ends with the socket.
+ * counted: counts it already, and no longer when it has ended. */
+struct kv_connection *kv_connection_open(struct kv_connections *among, struct st_h2o_socket_t *sock,
+                                         _Atomic uint32_t *counted);
 
 /* Is served by that protocol from now on, beginning with the input that is there.
  * user: for the protocol's functions. */
@@ -105,8 +108,7 @@ void kv_connection_reset(struct kv_connection *connection);
 void kv_connection_close(struct kv_connection *connection);
 
 void kv_connections_init(struct kv_connections *connections, struct kv_loop *loop,
-                         const struct kv_patience *patience, _Atomic uint32_t *n_connections,
-                         _Atomic uint32_t *n_lingering);
+                         const struct kv_patience *patience, _Atomic uint32_t *n_lingering);
 
 /* Sends a text to the peer of a socket that is no connection, and closes it lingering. */
 void kv_connections_refuse(struct kv_connections *connections, struct st_h2o_socket_t *sock,

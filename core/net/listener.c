@@ -26,7 +26,7 @@ struct kv_listener {
     struct kv_list link;
     struct kv_listeners *among;
     h2o_socket_t *sock;
-    bool is_unix;
+    struct kv_entrance entrance;
 };
 
 /* Accepting. */
@@ -85,7 +85,7 @@ static void accept_by_spare(struct kv_listener *listener)
     close_spare(among);
     int fd = accept4(h2o_socket_get_fd(listener->sock), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0)
-        among->on_excess(among, fd);
+        among->on_excess(among, fd, &listener->entrance);
     else
         open_spare(among);
 }
@@ -100,7 +100,7 @@ static void on_acceptable(h2o_socket_t *sock, const char *err)
         h2o_socket_t *accepted =
             are_descriptors_rare(listener->among) ? NULL : h2o_evloop_socket_accept(sock);
         if (accepted != NULL)
-            listener->among->on_accept(listener->among, accepted, listener->is_unix);
+            listener->among->on_accept(listener->among, accepted, &listener->entrance);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             accept_by_spare(listener);
             pause_accepting(listener);
@@ -112,11 +112,11 @@ static void on_acceptable(h2o_socket_t *sock, const char *err)
 }
 
 /* Takes the descriptor over. */
-static void add_listener(struct kv_listeners *among, int fd, bool is_unix)
+static void add_listener(struct kv_listeners *among, int fd, struct kv_entrance entrance)
 {
     struct kv_listener *listener = kv_calloc(1, sizeof(*listener));
     listener->among = among;
-    listener->is_unix = is_unix;
+    listener->entrance = entrance;
     listener->sock =
         h2o_evloop_socket_create(kv_loop_evloop(among->loop), fd, H2O_SOCKET_FLAG_DONT_READ);
     listener->sock->data = listener;
@@ -153,6 +153,7 @@ void kv_listeners_fini(struct kv_listeners *listeners)
 
 int kv_listen_unix(struct kv_listeners *const *loops, uint32_t n_loops, int fd)
 {
+    const struct kv_entrance entrance = {.is_unix = true};
     for (uint32_t i = 1; i < n_loops; i++) {
         int other = fcntl(fd, F_DUPFD_CLOEXEC, 0);
         if (other < 0) {
@@ -161,9 +162,9 @@ int kv_listen_unix(struct kv_listeners *const *loops, uint32_t n_loops, int fd)
             errno = error;
             return -1;
         }
-        add_listener(loops[i], other, true);
+        add_listener(loops[i], other, entrance);
     }
-    add_listener(loops[0], fd, true);
+    add_listener(loops[0], fd, entrance);
     return 0;
 }
 
@@ -222,7 +223,8 @@ static bool is_loopback(const struct addrinfo *at)
     return ntohl(address->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
-static int listen_at(struct kv_listeners *const *loops, uint32_t n_loops, struct addrinfo *at)
+static int listen_at(struct kv_listeners *const *loops, uint32_t n_loops, struct addrinfo *at,
+                     struct kv_tls *tls)
 {
     if (claim_port(at) != 0)
         return -1;
@@ -230,7 +232,7 @@ static int listen_at(struct kv_listeners *const *loops, uint32_t n_loops, struct
         int fd = open_listener(at, true);
         if (fd < 0)
             return -1;
-        add_listener(loops[i], fd, false);
+        add_listener(loops[i], fd, (struct kv_entrance){.tls = tls});
         loops[i]->is_exposed |= !is_loopback(at);
     }
     return 0;
@@ -248,12 +250,12 @@ static void set_port(struct addrinfo *at, uint16_t port)
  * port: in and out; 0 is any that is free, the same for all. Returns: -1 and errno where there is
  * none. */
 static int listen_at_all(struct kv_listeners *const *loops, uint32_t n_loops, struct addrinfo *all,
-                         uint16_t *port)
+                         struct kv_tls *tls, uint16_t *port)
 {
     int result = -1;
     for (struct addrinfo *at = all; at != NULL; at = at->ai_next) {
         set_port(at, *port);
-        if (listen_at(loops, n_loops, at) == 0) {
+        if (listen_at(loops, n_loops, at, tls) == 0) {
             *port = port_of(at);
             result = 0;
         } else if (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL) {
@@ -264,7 +266,7 @@ static int listen_at_all(struct kv_listeners *const *loops, uint32_t n_loops, st
 }
 
 int kv_listen(struct kv_listeners *const *loops, uint32_t n_loops, const char *host, uint16_t port,
-              uint16_t *ret_port, struct kv_error *reterr)
+              struct kv_tls *tls, uint16_t *ret_port, struct kv_error *reterr)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *all;
@@ -272,7 +274,7 @@ int kv_listen(struct kv_listeners *const *loops, uint32_t n_loops, const char *h
     if (failed != 0)
         return kv_error_set(reterr, "cannot listen on \"%s\": %s", host, gai_strerror(failed));
     *ret_port = port;
-    int result = listen_at_all(loops, n_loops, all, ret_port);
+    int result = listen_at_all(loops, n_loops, all, tls, ret_port);
     if (result != 0)
         kv_error_set(reterr, "cannot listen on %s port %u: %s", host, port, strerror(errno));
     freeaddrinfo(all);

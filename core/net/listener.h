@@ -14,6 +14,13 @@
 
 struct st_h2o_socket_t;
 struct kv_listener;
+struct kv_tls;
+
+/* How peers come in. */
+struct kv_entrance {
+    bool is_unix;
+    struct kv_tls *tls; /* lent; NULL: in clear */
+};
 
 /* The listeners of one loop, and where accepted sockets go. */
 struct kv_listeners {
@@ -23,9 +30,10 @@ struct kv_listeners {
     int spare_fd;                      /* given up for a peer that is to be told so; -1: none */
     _Atomic uint32_t *n_without_spare; /* of all loops */
     bool is_exposed;                   /* other machines may reach one of them */
-    void (*on_accept)(struct kv_listeners *listeners, struct st_h2o_socket_t *sock, bool is_unix);
+    void (*on_accept)(struct kv_listeners *listeners, struct st_h2o_socket_t *sock,
+                      const struct kv_entrance *entrance);
     /* A peer for which there is no descriptor but this one, which it takes over. */
-    void (*on_excess)(struct kv_listeners *listeners, int fd);
+    void (*on_excess)(struct kv_listeners *listeners, int fd, const struct kv_entrance *entrance);
 };
 
 /* n_without_spare: shared by all loops, lent. */
@@ -40,8 +48,9 @@ void kv_listeners_fini(struct kv_listeners *listeners);
 int kv_listen_unix(struct kv_listeners *const *loops, uint32_t n_loops, int fd);
 
 /* Listens at every address of a host, on each of the loops. Before the loops run.
- * host: a name or an address; port: 0 for any that is free. *ret_port: the port it is. */
+ * host: a name or an address; port: 0 for any that is free; tls: NULL: in clear. *ret_port: the
+ * port it is. */
 int kv_listen(struct kv_listeners *const *loops, uint32_t n_loops, const char *host, uint16_t port,
-              uint16_t *ret_port, struct kv_error *reterr);
+              struct kv_tls *tls, uint16_t *ret_port, struct kv_error *reterr);
 
 #endif

@@ -3,14 +3,17 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "loop/evloop.h"
 #include "net/listener.h"
 #include "net/relief.h"
+#include "net/tls_channel.h"
 #include "net/unix_socket.h"
 
 enum {
+    MOST_REFUSED = 256, /* at once, of those who have to shake hands first */
     SWEEP_MS = 1000,
     DRAIN_SWEEP_MS = 20,
 };
@@ -20,7 +23,8 @@ struct net_loop {
     uint32_t index;
     struct kv_listeners listeners;
     struct kv_connections connections;
-    struct kv_relief relief; /* where there is a budget */
+    struct kv_relief relief;    /* where there is a budget */
+    struct kv_tls_bench *bench; /* where TLS is spoken */
     struct kv_timer sweep;
 };
 
@@ -28,6 +32,7 @@ struct kv_net {
     struct kv_net_config config;
     struct kv_net_service *service;
     _Atomic uint32_t n_connections;
+    _Atomic uint32_t n_refused; /* which shake hands to be told so */
     _Atomic uint32_t n_lingering;
     _Atomic uint32_t n_without_spare; /* descriptor: loops */
     struct kv_peers peers;
@@ -48,36 +53,124 @@ static bool enter_peer(struct kv_net *net, h2o_socket_t *sock, struct kv_peer **
     return kv_peers_enter(&net->peers, (const struct sockaddr *)&address, ret_peer);
 }
 
-static void admit(struct net_loop *here, struct st_h2o_socket_t *sock, bool is_unix)
+/* ---- those who come ---- */
+
+static struct net_loop *loop_of(const struct kv_connection *connection)
+{
+    return KV_CONTAINER(connection->among, struct net_loop, connections);
+}
+
+static void open_service(struct kv_connection *connection)
+{
+    struct net_loop *here = loop_of(connection);
+    here->net->service->open(here->net->service, here->index, connection);
+}
+
+/* The connection ends with this text. */
+static void tell_refusal(struct kv_connection *connection)
+{
+    struct kv_slice text = loop_of(connection)->net->service->refusal;
+    struct iovec iovec = {(char *)(uintptr_t)text.bytes, text.len};
+    kv_connection_linger(connection);
+    if (kv_channel_write(&connection->channel, &iovec, 1))
+        kv_connection_close(connection);
+}
+
+static void end_entry(struct kv_connection *connection)
+{
+    if (kv_channel_met_plain_http(&connection->channel)) {
+        kv_connection_linger(connection);
+        kv_channel_answer_plain(&connection->channel, loop_of(connection)->net->service->clarity);
+    }
+    kv_connection_close(connection);
+}
+
+static void on_secured(void *user, enum kv_channel_event event)
+{
+    struct kv_connection *connection = user;
+    if (event != KV_CHANNEL_READY)
+        end_entry(connection);
+    else if (connection->is_refused)
+        tell_refusal(connection);
+    else
+        open_service(connection);
+}
+
+static void on_refusal_written(void *user, enum kv_channel_event event)
+{
+    (void)event;
+    kv_connection_close(user);
+}
+
+/* tls: NULL: it stays in clear. */
+static void enter(struct kv_connection *connection, struct kv_tls *tls)
+{
+    static const struct kv_protocol securing = {
+        .on_read = on_secured, .on_written = on_refusal_written, .is_entering = true};
+    if (tls == NULL) {
+        open_service(connection);
+        return;
+    }
+    kv_connection_serve(connection, &securing, connection);
+    kv_channel_read(&connection->channel, true);
+    kv_channel_secure(&connection->channel, tls, loop_of(connection)->bench);
+}
+
+/* Beyond a limit. */
+static void refuse(struct net_loop *here, struct st_h2o_socket_t *sock, struct kv_tls *tls)
+{
+    struct kv_net *net = here->net;
+    if (tls == NULL) {
+        kv_connections_refuse(&here->connections, sock, net->service->refusal);
+    } else if (atomic_fetch_add(&net->n_refused, 1) < MOST_REFUSED) {
+        struct kv_connection *connection =
+            kv_connection_open(&here->connections, sock, &net->n_refused);
+        connection->is_refused = true;
+        enter(connection, tls);
+    } else {
+        atomic_fetch_sub(&net->n_refused, 1);
+        h2o_socket_close(sock);
+    }
+}
+
+static void admit(struct net_loop *here, struct st_h2o_socket_t *sock,
+                  const struct kv_entrance *entrance)
 {
     struct kv_net *net = here->net;
     struct kv_peer *peer = NULL;
     if (atomic_fetch_add(&net->n_connections, 1) < net->config.max_connections &&
         enter_peer(net, sock, &peer)) {
-        struct kv_connection *connection = kv_connection_open(&here->connections, sock);
+        struct kv_connection *connection =
+            kv_connection_open(&here->connections, sock, &net->n_connections);
         connection->peer = peer;
-        connection->is_unix = is_unix;
-        net->service->open(net->service, here->index, connection);
+        connection->is_unix = entrance->is_unix;
+        enter(connection, entrance->tls);
         return;
     }
     atomic_fetch_sub(&net->n_connections, 1);
-    kv_connections_refuse(&here->connections, sock, net->service->refusal);
+    refuse(here, sock, entrance->tls);
 }
 
-static void on_accept(struct kv_listeners *listeners, struct st_h2o_socket_t *sock, bool is_unix)
+static void on_accept(struct kv_listeners *listeners, struct st_h2o_socket_t *sock,
+                      const struct kv_entrance *entrance)
 {
-    admit(KV_CONTAINER(listeners, struct net_loop, listeners), sock, is_unix);
+    admit(KV_CONTAINER(listeners, struct net_loop, listeners), sock, entrance);
 }
 
-static void on_excess(struct kv_listeners *listeners, int fd)
+/* One that has to shake hands first gets no answer: there are no descriptors to wait with. */
+static void on_excess(struct kv_listeners *listeners, int fd, const struct kv_entrance *entrance)
 {
     struct net_loop *here = KV_CONTAINER(listeners, struct net_loop, listeners);
-    kv_connections_refuse_fd(&here->connections, fd, here->net->service->refusal);
+    if (entrance->tls == NULL)
+        kv_connections_refuse_fd(&here->connections, fd, here->net->service->refusal);
+    else
+        close(fd);
 }
 
 void kv_net_admit(struct kv_net *net, uint32_t loop, struct st_h2o_socket_t *sock)
 {
-    admit(&net->loops[loop], sock, false);
+    static const struct kv_entrance in_clear = {.tls = NULL};
+    admit(&net->loops[loop], sock, &in_clear);
 }
 
 static void on_sweep(struct kv_timer *timer)
@@ -110,8 +203,7 @@ static void init_loop(struct kv_net *net, uint32_t index, struct kv_loop *loop)
     kv_listeners_init(&here->listeners, loop, &net->n_without_spare);
     here->listeners.on_accept = on_accept;
     here->listeners.on_excess = on_excess;
-    kv_connections_init(&here->connections, loop, &net->config.patience, &net->n_connections,
-                        &net->n_lingering);
+    kv_connections_init(&here->connections, loop, &net->config.patience, &net->n_lingering);
     here->connections.peers = &net->peers;
     here->connections.tally = kv_budget_tally(net->config.budget, index);
     here->connections.chunks.tally = here->connections.tally;
@@ -153,11 +245,14 @@ static struct kv_listeners **listeners_of(struct kv_net *net)
     return all;
 }
 
-int kv_net_listen(struct kv_net *net, const char *host, uint16_t port, uint16_t *ret_port,
-                  struct kv_error *reterr)
+int kv_net_listen(struct kv_net *net, const char *host, uint16_t port, struct kv_tls *tls,
+                  uint16_t *ret_port, struct kv_error *reterr)
 {
+    for (uint32_t i = 0; i < net->n_loops && tls != NULL; i++)
+        if (net->loops[i].bench == NULL)
+            net->loops[i].bench = kv_tls_bench_create();
     struct kv_listeners **all = listeners_of(net);
-    int result = kv_listen(all, net->n_loops, host, port, ret_port, reterr);
+    int result = kv_listen(all, net->n_loops, host, port, tls, ret_port, reterr);
     free(all);
     return result;
 }
@@ -221,7 +316,8 @@ uint32_t kv_net_n_lingering(const struct kv_net *net)
 
 bool kv_net_is_quiet(const struct kv_net *net)
 {
-    return atomic_load(&net->n_connections) == 0 && atomic_load(&net->n_lingering) == 0;
+    return atomic_load(&net->n_connections) == 0 && atomic_load(&net->n_refused) == 0 &&
+           atomic_load(&net->n_lingering) == 0;
 }
 
 void kv_net_destroy(struct kv_net *net)
@@ -235,6 +331,7 @@ void kv_net_destroy(struct kv_net *net)
         if (net->config.budget != NULL)
             kv_relief_fini(&here->relief);
         kv_connections_fini(&here->connections);
+        kv_tls_bench_destroy(here->bench);
     }
     KV_LIST_EACH(&net->unix_sockets, link, after)
     kv_unix_socket_remove(KV_CONTAINER(link, struct kv_unix_socket, link));

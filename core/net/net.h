@@ -8,6 +8,7 @@
 #include "net/connection.h"
 
 struct kv_net;
+struct kv_tls;
 
 struct kv_net_config {
     uint32_t max_connections;
@@ -27,6 +28,8 @@ struct kv_net_service {
     struct kv_slice lateness;
     /* The response to a request for which there is no memory. */
     struct kv_slice overload;
+    /* The response, in clear, to a request in clear where TLS is spoken. */
+    struct kv_slice clarity;
 };
 
 /* Lent until kv_net_destroy(): loops. */
@@ -36,10 +39,10 @@ struct kv_net *kv_net_create(const struct kv_net_config *config, struct kv_loop 
 /* Before it listens. */
 void kv_net_set_service(struct kv_net *net, struct kv_net_service *service);
 
-/* Listens on each loop. host: a name or an address; port: 0 for any that is free. Before the loops
- * run. *ret_port: the port it is. */
-int kv_net_listen(struct kv_net *net, const char *host, uint16_t port, uint16_t *ret_port,
-                  struct kv_error *reterr);
+/* Listens on each loop. host: a name or an address; port: 0 for any that is free; tls: what is
+ * offered there, lent; NULL: in clear. Before the loops run. *ret_port: the port it is. */
+int kv_net_listen(struct kv_net *net, const char *host, uint16_t port, struct kv_tls *tls,
+                  uint16_t *ret_port, struct kv_error *reterr);
 
 /* The same at a path of the file system (unix_socket.h). mode: who may connect, as of files. */
 int kv_net_listen_unix(struct kv_net *net, const char *path, uint32_t mode,

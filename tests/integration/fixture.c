@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "support/client/tls.h"
 
 static const char *setting(const char *name)
 {
@@ -30,7 +31,11 @@ static const char *front_yaml(void)
 char *kv_test_yaml(const char *more)
 {
     struct kv_buffer yaml = {0};
-    kv_buffer_append(&yaml, KV_SLICE("listen: [{host: 127.0.0.1, port: %port}]\nthreads: 2\n"));
+    kv_buffer_append(&yaml, KV_SLICE("listen: [{host: 127.0.0.1, port: %port"));
+    if (kv_test_tls_is_wanted())
+        kv_buffer_printf(&yaml, ", tls: {cert: %s, key: %s}", kv_test_tls_file(),
+                         kv_test_tls_file());
+    kv_buffer_append(&yaml, KV_SLICE("}]\nthreads: 2\n"));
     const char *options = getenv("KV_TEST_STORE_OPTIONS");
     kv_buffer_printf(&yaml, "modules: %s\nstorage:\n  module: %s\n  %s: {%s}\n%s%s",
                      setting("KV_TEST_MODULES"), setting("KV_TEST_STORE"), setting("KV_TEST_STORE"),

@@ -19,6 +19,8 @@
 
 #include <cmocka.h>
 
+#include "support/client/tls.h"
+
 enum {
     PIECE = 256 * 1024 /* bytes read at once */
 };
@@ -63,9 +65,24 @@ static bool stream_connect(struct kv_test_stream *stream, uint16_t port, int rec
     return false;
 }
 
+/* Returns: false where there is no connection; the stream is closed then. */
+static bool secure_if_wanted(struct kv_test_stream *stream)
+{
+    if (!kv_test_tls_is_wanted() || kv_test_tls_connect(stream, &(struct kv_test_tls_options){0}))
+        return true;
+    kv_test_stream_close(stream);
+    return false;
+}
+
 bool kv_test_stream_try_open(struct kv_test_stream *stream, uint16_t port)
 {
-    return stream_connect(stream, port, 0);
+    return stream_connect(stream, port, 0) && secure_if_wanted(stream);
+}
+
+void kv_test_stream_open_clear(struct kv_test_stream *stream, uint16_t port)
+{
+    if (!stream_connect(stream, port, 0))
+        fail_msg("cannot connect to port %u", port);
 }
 
 void kv_test_stream_open(struct kv_test_stream *stream, uint16_t port)
@@ -75,7 +92,7 @@ void kv_test_stream_open(struct kv_test_stream *stream, uint16_t port)
 
 void kv_test_stream_open_narrow(struct kv_test_stream *stream, uint16_t port, int receive_bytes)
 {
-    if (!stream_connect(stream, port, receive_bytes))
+    if (!stream_connect(stream, port, receive_bytes) || !secure_if_wanted(stream))
         fail_msg("cannot connect to port %u", port);
 }
 
@@ -91,6 +108,8 @@ void kv_test_stream_open_unix(struct kv_test_stream *stream, const char *path)
 
 void kv_test_stream_close(struct kv_test_stream *stream)
 {
+    kv_test_tls_free(stream->tls);
+    stream->tls = NULL;
     if (stream->fd >= 0)
         close(stream->fd);
     stream->fd = -1;
@@ -129,13 +148,21 @@ static void drop_used_input(struct kv_test_stream *stream)
     stream->in_at = 0;
 }
 
+/* Returns: as recv(). */
+static ssize_t stream_receive(struct kv_test_stream *stream)
+{
+    if (stream->tls != NULL)
+        return kv_test_tls_receive(stream->tls, &stream->in);
+    ssize_t n = recv(stream->fd, kv_buffer_reserve(&stream->in, PIECE), PIECE, MSG_DONTWAIT);
+    stream->in.len += n > 0 ? (size_t)n : 0;
+    return n;
+}
+
 static void stream_read(struct kv_test_stream *stream)
 {
     drop_used_input(stream);
-    ssize_t n = recv(stream->fd, kv_buffer_reserve(&stream->in, PIECE), PIECE, MSG_DONTWAIT);
-    if (n > 0) {
-        stream->in.len += (size_t)n;
-    } else if (n == 0 || errno != EAGAIN) {
+    ssize_t n = stream_receive(stream);
+    if (n == 0 || (n < 0 && errno != EAGAIN)) {
         stream->is_ended = true;
         drop_output(stream);
     }
@@ -144,8 +171,10 @@ static void stream_read(struct kv_test_stream *stream)
 /* A broken pipe ends the writing only: the server's last words may still be there to be read. */
 static void stream_write(struct kv_test_stream *stream)
 {
-    ssize_t n = send(stream->fd, stream->out.bytes + stream->out_at,
-                     stream->out.len - stream->out_at, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const char *bytes = stream->out.bytes + stream->out_at;
+    size_t len = stream->out.len - stream->out_at;
+    ssize_t n = stream->tls != NULL ? kv_test_tls_send(stream->tls, bytes, len)
+                                    : send(stream->fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n > 0)
         stream->out_at += (size_t)n;
     if ((n < 0 && errno != EAGAIN) || !has_output(stream))

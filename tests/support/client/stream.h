@@ -27,8 +27,9 @@ struct kv_test_stream {
     size_t in_at;
     struct kv_buffer out; /* what is to be sent, from `out_at` on */
     size_t out_at;
-    bool is_ended;  /* the server closed its side, or the connection was reset */
-    bool is_paused; /* the test plays a client that does not read */
+    struct kv_test_tls *tls; /* NULL: in clear */
+    bool is_ended;           /* the server closed its side, or the connection was reset */
+    bool is_paused;          /* the test plays a client that does not read */
 };
 
 /* Monotonic time. */
@@ -38,8 +39,12 @@ int64_t kv_test_now_ms(void);
 /* Only for what is about time itself; everything else waits for an event. */
 void kv_test_sleep_ms(int64_t duration_ms);
 
-/* Connects to the port of 127.0.0.1. Owns: the caller, by kv_test_stream_close(). */
+/* Connects to the port of 127.0.0.1; with TLS where the tests are to speak it (tls.h), as do those
+ * below. Owns: the caller, by kv_test_stream_close(). */
 void kv_test_stream_open(struct kv_test_stream *stream, uint16_t port);
+
+/* Connects in clear, whatever the tests are to speak. */
+void kv_test_stream_open_clear(struct kv_test_stream *stream, uint16_t port);
 
 /* Like open, with a receive buffer of about that size, so that a reader that pauses is soon felt.
  */

@@ -1,0 +1,14 @@
+/*
+ * Whom a peer's certificate names.
+ */
+#ifndef KV_NET_TLS_NAME_H
+#define KV_NET_TLS_NAME_H
+
+struct ssl_st;
+
+/* The common name of the certificate's subject; without one, the first DNS name, e-mail address or
+ * URI of its alternative names. Owns: the caller, by free(). Returns: NULL where the peer has shown
+ * no certificate, or it has no such name that is plain text. */
+char *kv_tls_name_of(struct ssl_st *ssl);
+
+#endif

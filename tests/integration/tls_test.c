@@ -1,0 +1,559 @@
+/*
+ * TLS: who is served, what is refused, which certificate is shown, and that nothing leaves in
+ * clear. That the protocols are the same over it is shown by their own tests, run once more
+ * (integration_*_tls).
+ */
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "fixture.h"
+#include "support/client/folder.h"
+#include "support/client/tap.h"
+#include "support/client/tls.h"
+
+enum {
+    MISCONFIGURED = 2
+};
+
+static struct kv_test_server server;
+static uint16_t port;   /* of TLS; the server's own is in clear */
+static char *folder;    /* of the certificates */
+static char *authority; /* that has signed those of server and clients */
+
+static char *make_certificate(const char *file, const char *name, const char *issuer)
+{
+    char *path = kv_test_path(folder, file);
+    kv_test_certificate_write(path, name, issuer, 30);
+    return path;
+}
+
+static void learn_port(void)
+{
+    static const char mark[] = "listening on https://127.0.0.1:";
+    kv_test_await_log(&server, mark);
+    char *log = kv_test_server_log(&server);
+    port = (uint16_t)atoi(strstr(log, mark) + strlen(mark));
+    free(log);
+}
+
+/* tls: the block, in which each `@` stands for the folder; more: further lines. */
+static void start(const char *tls, const char *more)
+{
+    struct kv_buffer yaml = {0};
+    kv_buffer_printf(&yaml, "listen:\n- {port: %%port}\n- port: 0\n  tls: ");
+    for (; *tls != '\0'; tls++)
+        if (*tls == '@')
+            kv_buffer_append(&yaml, kv_slice_of(folder));
+        else
+            kv_buffer_append_char(&yaml, *tls);
+    kv_buffer_printf(&yaml, "\nthreads: 2\nmodules: %s\nstorage: {module: memory}\n%s",
+                     getenv("KV_TEST_MODULES"), more);
+    kv_buffer_append_char(&yaml, '\0');
+    kv_test_server_start(&server, yaml.bytes);
+    kv_buffer_fini(&yaml);
+    learn_port();
+}
+
+#define ONE_CERTIFICATE "{cert: '@/server.pem', key: '@/server.pem'}"
+
+static bool connect_with(struct kv_test_stream *stream, const struct kv_test_tls_options *options)
+{
+    kv_test_stream_open_clear(stream, port);
+    return kv_test_tls_connect(stream, options);
+}
+
+static void connect_anyhow(struct kv_test_stream *stream)
+{
+    assert_true(connect_with(stream, &(struct kv_test_tls_options){0}));
+}
+
+static int ask_for_health(struct kv_test_stream *stream)
+{
+    struct kv_test_response response = {0};
+    int status = kv_test_http_ask(stream, "GET", "/healthz", NULL, NULL, &response);
+    kv_test_response_fini(&response);
+    return status;
+}
+
+/* Whether a handshake by these rules leads to an answer. */
+static bool is_served(const struct kv_test_tls_options *options)
+{
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    bool is_served = connect_with(&stream, options);
+    if (is_served) {
+        kv_test_stream_put(&stream, KV_SLICE("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        is_served = kv_test_http_receive(&stream, &response) && response.status == 200;
+    }
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+    return is_served;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    folder = kv_test_folder_make();
+    authority = make_certificate("authority.pem", "authority", NULL);
+    free(make_certificate("server.pem", "localhost", authority));
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    kv_test_folder_remove(folder);
+    free(folder);
+    free(authority);
+    return 0;
+}
+
+/* ---- handshakes ---- */
+
+static void versions_from_1_2_on_are_served_and_others_refused(void **state)
+{
+    (void)state;
+    start(ONE_CERTIFICATE, "");
+    assert_true(is_served(&(struct kv_test_tls_options){.version = TLS1_3_VERSION}));
+    assert_true(is_served(&(struct kv_test_tls_options){.version = TLS1_2_VERSION}));
+    assert_false(is_served(&(struct kv_test_tls_options){.version = TLS1_1_VERSION}));
+    assert_false(is_served(&(struct kv_test_tls_options){.version = TLS1_VERSION}));
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void ciphers_without_forward_secrecy_are_refused(void **state)
+{
+    (void)state;
+    start(ONE_CERTIFICATE, "");
+    assert_true(is_served(&(struct kv_test_tls_options){
+        .version = TLS1_2_VERSION, .ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256"}));
+    assert_false(is_served(
+        &(struct kv_test_tls_options){.version = TLS1_2_VERSION, .ciphers = "AES128-GCM-SHA256"}));
+    assert_false(is_served(&(struct kv_test_tls_options){.version = TLS1_2_VERSION,
+                                                         .ciphers = "ECDHE-ECDSA-AES128-SHA"}));
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void http_1_1_alone_is_agreed_on(void **state)
+{
+    (void)state;
+    struct kv_test_stream stream;
+    start(ONE_CERTIFICATE, "");
+    assert_true(
+        connect_with(&stream, &(struct kv_test_tls_options){.protocols = "\x02h2\x08http/1.1"}));
+    assert_string_equal(kv_test_tls_protocol(&stream), "http/1.1");
+    kv_test_stream_close(&stream);
+    assert_false(is_served(&(struct kv_test_tls_options){.protocols = "\x02h2"}));
+    assert_true(is_served(&(struct kv_test_tls_options){0}));
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void certificate_is_chosen_by_name(void **state)
+{
+    static const struct {
+        const char *name, *server;
+    } cases[] = {{"localhost", "localhost"},
+                 {"two.example", "two.example"},
+                 {"three.example", "three.example"},
+                 {"four.example", "localhost"},
+                 {NULL, "localhost"}};
+    (void)state;
+    free(make_certificate("two.pem", "two.example", authority));
+    free(make_certificate("three.pem", "three.example", authority));
+    start("{cert: '@/server.pem', key: '@/server.pem', certificates: [{cert: '@/two.pem', key: "
+          "'@/two.pem'}, {cert: '@/three.pem', key: '@/three.pem'}]}",
+          "");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct kv_test_stream stream;
+        assert_true(connect_with(&stream, &(struct kv_test_tls_options){.name = cases[i].name}));
+        assert_string_equal(kv_test_tls_server(&stream), cases[i].server);
+        assert_int_equal(ask_for_health(&stream), 200);
+        kv_test_stream_close(&stream);
+    }
+    assert_true(is_served(&(struct kv_test_tls_options){.ca = authority, .name = "two.example"}));
+    kv_test_server_stop_cleanly(&server);
+}
+
+/* Clients of these: none, one signed by the authority, one by itself. */
+static void expect_clients(const char *tls, bool anonymous, bool known, bool unknown)
+{
+    char *client = make_certificate("client.pem", "backend", authority);
+    char *stranger = make_certificate("stranger.pem", "backend", NULL);
+    start(tls, "");
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        struct kv_test_tls_options options = {.version = version};
+        assert_int_equal(is_served(&options), anonymous);
+        options.identity = client;
+        assert_int_equal(is_served(&options), known);
+        options.identity = stranger;
+        assert_int_equal(is_served(&options), unknown);
+    }
+    kv_test_server_stop_cleanly(&server);
+    free(client);
+    free(stranger);
+}
+
+static void client_certificates_are_required_with_client_ca(void **state)
+{
+    (void)state;
+    expect_clients("{cert: '@/server.pem', key: '@/server.pem', client_ca: '@/authority.pem'}",
+                   false, true, false);
+}
+
+static void client_certificates_may_be_optional(void **state)
+{
+    (void)state;
+    expect_clients("{cert: '@/server.pem', key: '@/server.pem', client_ca: '@/authority.pem', "
+                   "client_auth: optional}",
+                   true, true, false);
+}
+
+static void sessions_are_resumed_until_the_certificates_are_read_again(void **state)
+{
+    (void)state;
+    struct kv_test_stream stream;
+    start(ONE_CERTIFICATE, "");
+    connect_anyhow(&stream);
+    assert_int_equal(ask_for_health(&stream), 200);
+    SSL_SESSION *session = kv_test_tls_session(&stream);
+    kv_test_stream_close(&stream);
+    assert_true(connect_with(&stream, &(struct kv_test_tls_options){.session = session}));
+    assert_true(kv_test_tls_is_resumed(&stream));
+    kv_test_stream_close(&stream);
+    kill(server.program.pid, SIGHUP);
+    kv_test_await_log(&server, "the certificates have been read again");
+    assert_true(connect_with(&stream, &(struct kv_test_tls_options){.session = session}));
+    assert_false(kv_test_tls_is_resumed(&stream));
+    assert_int_equal(ask_for_health(&stream), 200);
+    kv_test_stream_close(&stream);
+    SSL_SESSION_free(session);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void new_keys_may_be_asked_for_again_and_again(void **state)
+{
+    (void)state;
+    struct kv_test_stream stream;
+    start(ONE_CERTIFICATE, "");
+    assert_true(connect_with(&stream, &(struct kv_test_tls_options){.version = TLS1_3_VERSION}));
+    for (int i = 0; i < 50; i++) {
+        kv_test_tls_update_keys(&stream);
+        assert_int_equal(ask_for_health(&stream), 200);
+    }
+    kv_test_stream_close(&stream);
+    kv_test_server_stop_cleanly(&server);
+}
+
+/* ---- those who speak something else, or nothing ---- */
+
+static void request_in_clear_is_400_in_clear(void **state)
+{
+    (void)state;
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    start(ONE_CERTIFICATE, "");
+    kv_test_stream_open_clear(&stream, port);
+    assert_int_equal(kv_test_http_ask(&stream, "GET", "/storage/a", NULL, NULL, &response), 400);
+    kv_test_expect_part(response.body.bytes, "https://");
+    kv_test_stream_await_end(&stream);
+    kv_test_stream_close(&stream);
+    kv_test_response_fini(&response);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void expect_end_without_clear_text(struct kv_slice bytes)
+{
+    struct kv_test_stream stream;
+    kv_test_stream_open_clear(&stream, port);
+    kv_test_stream_put(&stream, bytes);
+    kv_test_stream_await_end(&stream);
+    struct kv_slice came = kv_test_stream_unread(&stream);
+    assert_true(kv_test_tap_is_tls(came));
+    kv_test_stream_close(&stream);
+}
+
+static void what_is_no_handshake_ends_the_connection(void **state)
+{
+    (void)state;
+    start(ONE_CERTIFICATE, "");
+    expect_end_without_clear_text(KV_SLICE("\0\1\2\3\4\5\6\7"));
+    expect_end_without_clear_text(KV_SLICE("\x16\x03\x01\x00\x05hello"));
+    expect_end_without_clear_text(KV_SLICE("\x16\x03\x01\xff\xff\x01\xff\xff\xff"));
+    expect_end_without_clear_text(KV_SLICE("get / HTTP/1.1\r\n\r\n"));
+    assert_true(is_served(&(struct kv_test_tls_options){0}));
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void handshake_that_stalls_is_ended(void **state)
+{
+    (void)state;
+    struct kv_test_stream silent, halting;
+    start(ONE_CERTIFICATE, "timeouts: {request_progress: 300ms}\n");
+    int64_t since_ms = kv_test_now_ms();
+    kv_test_stream_open_clear(&silent, port);
+    kv_test_stream_open_clear(&halting, port);
+    kv_test_stream_put(&halting, KV_SLICE("\x16\x03\x01\x02\x00\x01\x00"));
+    kv_test_stream_await_end(&silent);
+    kv_test_stream_await_end(&halting);
+    assert_true(kv_test_now_ms() - since_ms >= 300);
+    kv_test_stream_close(&silent);
+    kv_test_stream_close(&halting);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void connection_beyond_the_limit_is_503_over_tls(void **state)
+{
+    (void)state;
+    struct kv_test_stream one, two, over;
+    start(ONE_CERTIFICATE, "limits: {connections: 2}\n");
+    connect_anyhow(&one);
+    connect_anyhow(&two);
+    assert_int_equal(ask_for_health(&two), 200);
+    connect_anyhow(&over);
+    assert_int_equal(ask_for_health(&over), 503);
+    kv_test_stream_await_end(&over);
+    assert_true(kv_test_tls_has_closed(&over));
+    kv_test_stream_close(&over);
+    kv_test_stream_close(&one);
+    kv_test_stream_close(&two);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void end_is_announced(void **state)
+{
+    (void)state;
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    start(ONE_CERTIFICATE, "");
+    connect_anyhow(&stream);
+    kv_test_http_ask(&stream, "GET", "/healthz", "Connection: close\r\n", NULL, &response);
+    kv_test_stream_await_end(&stream);
+    assert_true(kv_test_tls_has_closed(&stream));
+    kv_test_stream_close(&stream);
+    kv_test_response_fini(&response);
+    kv_test_server_stop_cleanly(&server);
+}
+
+/* ---- the wire ---- */
+
+#define MARK "never-in-clear"
+
+static void ask_by(struct kv_test_tap *tap, struct kv_slice request, int status)
+{
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    kv_test_stream_open_clear(&stream, tap->port);
+    assert_true(kv_test_tls_connect(&stream, &(struct kv_test_tls_options){0}));
+    kv_test_stream_put(&stream, request);
+    if (status != 0) {
+        assert_true(kv_test_http_receive(&stream, &response));
+        assert_int_equal(response.status, status);
+    }
+    kv_test_stream_await_end(&stream);
+    kv_test_stream_close(&stream);
+    kv_test_response_fini(&response);
+}
+
+static void nothing_is_in_clear_on_any_path(void **state)
+{
+    (void)state;
+    struct kv_test_tap tap;
+    struct kv_test_ws ws = {0};
+    start(ONE_CERTIFICATE, "limits: {connections: 2, value: 1KiB}\n"
+                           "timeouts: {request_progress: 200ms, idle: 400ms}\n");
+    kv_test_tap_open(&tap, port);
+    ask_by(&tap,
+           KV_SLICE("GET /storage/" MARK " HTTP/1.1\r\nHost: localhost\r\n"
+                    "Connection: close\r\n\r\n"),
+           204);
+    ask_by(&tap, KV_SLICE("GET  bad\r\n\r\n"), 400);
+    ask_by(&tap,
+           KV_SLICE("PUT /storage/" MARK " HTTP/1.1\r\nHost: localhost\r\n"
+                    "Content-Length: 99999999\r\n\r\n{"),
+           413);
+    ask_by(&tap,
+           KV_SLICE("PUT /storage/" MARK " HTTP/1.1\r\nHost: localhost\r\n"
+                    "Content-Length: 99\r\n\r\n{"),
+           408);
+    ask_by(&tap, KV_SLICE(""), 0); /* it is idle */
+    kv_test_stream_open_clear(&ws.stream, tap.port);
+    assert_true(kv_test_tls_connect(&ws.stream, &(struct kv_test_tls_options){0}));
+    kv_test_ws_upgrade(&ws);
+    kv_test_ws_send(&ws, KV_SLICE("{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":\"" MARK
+                                  "\",\"value\":\"" MARK "\"}}"));
+    kv_test_ws_expect_ok(&ws, "1", "\"" MARK "\"");
+    struct kv_test_stream other;
+    connect_anyhow(&other);
+    ask_by(&tap, KV_SLICE("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), 503);
+    kv_test_stream_close(&other);
+    kv_test_server_terminate(&server);
+    kv_test_ws_expect_closed(&ws, 1001);
+    kv_test_ws_close(&ws);
+    kv_test_server_stop_cleanly(&server);
+    kv_test_tap_expect_tls(&tap);
+    kv_test_tap_close(&tap);
+}
+
+/* ---- certificates that change ---- */
+
+static const char *shown(void)
+{
+    static char name[64];
+    struct kv_test_stream stream;
+    connect_anyhow(&stream);
+    snprintf(name, sizeof(name), "%s", kv_test_tls_server(&stream));
+    kv_test_stream_close(&stream);
+    return name;
+}
+
+static void changed_files_are_seen_and_broken_ones_change_nothing(void **state)
+{
+    (void)state;
+    free(make_certificate("server.pem", "before", authority));
+    start(ONE_CERTIFICATE, "");
+    assert_string_equal(shown(), "before");
+    free(make_certificate("server.pem", "after", authority));
+    kv_test_await_log(&server, "the certificates have been read again");
+    assert_string_equal(shown(), "after");
+    kv_test_file_put(folder, "server.pem", "nothing\n");
+    kv_test_await_log(&server, "keeping the certificates that were read before");
+    assert_string_equal(shown(), "after");
+    free(make_certificate("server.pem", "localhost", authority));
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void no_live_connection_is_dropped_while_certificates_change(void **state)
+{
+    enum {
+        N = 1000 / KV_TEST_SHARE,
+        ROUNDS = 5
+    };
+    (void)state;
+    struct kv_test_stream *streams = kv_calloc(N, sizeof(*streams));
+    start(ONE_CERTIFICATE, "");
+    for (int i = 0; i < N; i++)
+        connect_anyhow(&streams[i]);
+    for (int round = 0; round < ROUNDS; round++) {
+        char name[16];
+        snprintf(name, sizeof(name), "round-%d", round);
+        free(make_certificate("server.pem", name, authority));
+        kill(server.program.pid, SIGHUP);
+        for (int i = 0; i < N; i++)
+            assert_int_equal(ask_for_health(&streams[i]), 200);
+        while (strcmp(shown(), name) != 0)
+            kv_test_sleep_ms(5);
+    }
+    for (int i = 0; i < N; i++)
+        kv_test_stream_close(&streams[i]);
+    free(streams);
+    free(make_certificate("server.pem", "localhost", authority));
+    kv_test_server_stop_cleanly(&server);
+}
+
+/* ---- the configuration ---- */
+
+static void put_encrypted_key(const char *file)
+{
+    char *path = kv_test_path(folder, file);
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    FILE *out = fopen(path, "we");
+    assert_non_null(out);
+    assert_int_equal(PEM_write_PrivateKey(out, key, EVP_aes_128_cbc(),
+                                          (const unsigned char *)"secret", 6, NULL, NULL),
+                     1);
+    fclose(out);
+    EVP_PKEY_free(key);
+    free(path);
+}
+
+/* tls: with `@` as above. */
+static void expect_fault(const char *tls, const char *fault)
+{
+    struct kv_buffer yaml = {0};
+    struct kv_test_outcome outcome;
+    kv_buffer_printf(&yaml, "listen:\n- port: 0\n  tls: ");
+    for (; *tls != '\0'; tls++)
+        if (*tls == '@')
+            kv_buffer_append(&yaml, kv_slice_of(folder));
+        else
+            kv_buffer_append_char(&yaml, *tls);
+    kv_buffer_printf(&yaml, "\nmodules: %s\n", getenv("KV_TEST_MODULES"));
+    kv_buffer_append_char(&yaml, '\0');
+    kv_test_program_run_with_file("--check-config", yaml.bytes, &outcome);
+    kv_test_expect_part(outcome.err, fault);
+    assert_int_equal(outcome.exit_code, MISCONFIGURED);
+    kv_test_outcome_fini(&outcome);
+    kv_buffer_fini(&yaml);
+}
+
+static void faults_are_told_with_file_and_place(void **state)
+{
+    (void)state;
+    free(make_certificate("other.pem", "other", NULL));
+    put_encrypted_key("encrypted.pem");
+    kv_test_file_put(folder, "empty.pem", "");
+    expect_fault("{key: '@/other.pem', cert: '@/server.pem'}", ":3:14: listen[0].tls.key: ");
+    expect_fault("{cert: '@/server.pem', key: '@/other.pem'}",
+                 "other.pem: it is not the key of the certificate");
+    expect_fault("{cert: '@/server.pem', key: '@/encrypted.pem'}", "it is encrypted");
+    expect_fault("{cert: '@/empty.pem', key: '@/server.pem'}", "it has no certificate");
+    expect_fault("{cert: '@/server.pem', key: '@/empty.pem'}", "it has no private key");
+    expect_fault("{cert: '@/missing.pem', key: '@/server.pem'}", "listen[0].tls.cert");
+    expect_fault("{cert: '@/server.pem'}", "listen[0].tls.key: the file");
+    expect_fault("{}", "listen[0].tls: a certificate is expected");
+    expect_fault("{cert: '@/server.pem', key: '@/server.pem', client_ca: '@/empty.pem'}",
+                 "listen[0].tls.client_ca: ");
+    expect_fault("{cert: '@/server.pem', key: '@/server.pem', client_auth: optional}",
+                 "listen[0].tls.client_auth: it needs client_ca");
+    expect_fault("{certificates: [{cert: '@/server.pem', key: '@/server.pem'}, {cert: "
+                 "'@/server.pem', key: '@/other.pem'}]}",
+                 "listen[0].tls.certificates[1].key: ");
+}
+
+static void certificate_that_ends_soon_is_warned_of(void **state)
+{
+    (void)state;
+    char *path = kv_test_path(folder, "soon.pem");
+    kv_test_certificate_write(path, "localhost", authority, 3);
+    start("{cert: '@/soon.pem', key: '@/soon.pem'}", "");
+    kv_test_await_log(&server, "soon.pem: the certificate expires on ");
+    kv_test_certificate_write(path, "localhost", authority, -1);
+    kv_test_await_log(&server, "soon.pem: the certificate expired on ");
+    kv_test_server_stop_cleanly(&server);
+    free(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(versions_from_1_2_on_are_served_and_others_refused),
+        cmocka_unit_test(ciphers_without_forward_secrecy_are_refused),
+        cmocka_unit_test(http_1_1_alone_is_agreed_on),
+        cmocka_unit_test(certificate_is_chosen_by_name),
+        cmocka_unit_test(client_certificates_are_required_with_client_ca),
+        cmocka_unit_test(client_certificates_may_be_optional),
+        cmocka_unit_test(sessions_are_resumed_until_the_certificates_are_read_again),
+        cmocka_unit_test(new_keys_may_be_asked_for_again_and_again),
+        cmocka_unit_test(request_in_clear_is_400_in_clear),
+        cmocka_unit_test(what_is_no_handshake_ends_the_connection),
+        cmocka_unit_test(handshake_that_stalls_is_ended),
+        cmocka_unit_test(connection_beyond_the_limit_is_503_over_tls),
+        cmocka_unit_test(end_is_announced),
+        cmocka_unit_test(nothing_is_in_clear_on_any_path),
+        cmocka_unit_test(changed_files_are_seen_and_broken_ones_change_nothing),
+        cmocka_unit_test(no_live_connection_is_dropped_while_certificates_change),
+        cmocka_unit_test(faults_are_told_with_file_and_place),
+        cmocka_unit_test(certificate_that_ends_soon_is_warned_of),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
