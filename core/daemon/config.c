@@ -17,6 +17,7 @@
 #include "daemon/listen_tls.h"
 #include "daemon/machine_memory.h"
 #include "daemon/modules.h"
+#include "daemon/proxies.h"
 #include "daemon/schema.h"
 
 static uint32_t threads_for_all_cpus(void)
@@ -144,6 +145,7 @@ static void read_values(struct kv_config *config)
     config->hosts = read_texts(config, CONFIG_HOSTS, "hosts", kv_served_host_check);
     read_memory(config);
     read_net(config);
+    kv_proxies_read(config);
     read_http(config);
     read_ws(config);
     read_events(config);
@@ -239,5 +241,6 @@ void kv_config_fini(struct kv_config *config)
     free(config->listen);
     free(config->origins);
     free(config->hosts);
+    free(config->proxies);
     *config = (struct kv_config){0};
 }

@@ -107,6 +107,7 @@ enum {
     CONFIG_SCRIPTS,
     CONFIG_ORIGINS,
     CONFIG_HOSTS,
+    CONFIG_PROXIES,
     CONFIG_LIMITS,
     CONFIG_TIMEOUTS,
     CONFIG_CHANGE_LOG,
@@ -317,6 +318,9 @@ static const struct kv_option origin_element = {.type = KV_OPTION_STRING,
 static const struct kv_option host_element = {.type = KV_OPTION_STRING,
                                               .flags = KV_OPTION_REQUIRED};
 
+static const struct kv_option proxy_element = {.type = KV_OPTION_STRING,
+                                               .flags = KV_OPTION_REQUIRED};
+
 static const struct kv_option limit_fields[] = {
     {.name = "key", .type = KV_OPTION_SIZE, .fallback = "1MiB", .min = 1, .max = 1 << 30},
     {.name = "value",
@@ -466,6 +470,12 @@ static const struct kv_option config_options[N_CONFIG] = {
                       .type = KV_OPTION_LIST,
                       .fields = &host_element,
                       .n_fields = 1},
+    [CONFIG_PROXIES] = {.name = "trusted_proxies",
+                        .type = KV_OPTION_LIST,
+                        .fields = &proxy_element,
+                        .n_fields = 1,
+                        .doc = "addresses, as 10.0.0.0/8, and unix, whose PROXY header and "
+                               "X-Forwarded-For say who the client is"},
     [CONFIG_LIMITS] = {.name = "limits",
                        .type = KV_OPTION_BLOCK,
                        .fields = limit_fields,

@@ -78,6 +78,7 @@ struct kv_config {
     size_t n_scripts;
     struct kv_slice *origins;
     struct kv_slice *hosts;
+    struct kv_address_range *proxies; /* of `net` */
     struct kv_net_config net;
     size_t memory;             /* of all connections */
     bool connections_are_auto; /* net.max_connections is but an upper bound then */

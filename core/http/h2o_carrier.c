@@ -8,6 +8,7 @@
 #include "http/h2o_answer.h"
 #include "http/h2o_request.h"
 #include "http/serve.h"
+#include "wire/forwarded_for.h"
 
 enum {
     BODY_OVERHEAD = 1 << 20 /* what a body may hold besides its value */
@@ -63,10 +64,47 @@ static void add_copied(h2o_req_t *req, struct kv_slice lower, const char *name,
                           copy.len);
 }
 
+/* The last address that is not a trusted proxy's. Returns: none where the header has none. */
+static struct kv_address forwarded_for(struct kv_http_context *here, h2o_req_t *req)
+{
+    struct kv_address found = {0}, next;
+    ssize_t last = -1, cursor = -1;
+    while ((cursor = h2o_find_header(&req->headers, H2O_TOKEN_X_FORWARDED_FOR, cursor)) != -1)
+        last = cursor;
+    if (last == -1)
+        return found;
+    h2o_iovec_t value = req->headers.entries[last].value;
+    struct kv_slice list = {value.base, value.len};
+    while (kv_forwarded_for_take_last(&list, &next)) {
+        found = next;
+        if (!kv_net_trusts(here->net, &next))
+            break;
+    }
+    return found;
+}
+
+/* The connection becomes that of one client, and counts for its address. Returns: whether it may;
+ * otherwise the exchange is answered. */
+static bool claim(struct kv_exchange *exchange)
+{
+    h2o_req_t *req = self_of(exchange)->req;
+    struct kv_connection *connection = kv_h2o_connection_of(req);
+    if (!connection->is_proxys)
+        return true;
+    struct kv_address client = forwarded_for(exchange->here, req);
+    if (kv_connection_claim(connection, &client))
+        return true;
+    kv_exchange_refuse(exchange, (struct kv_answer){.status = 503, .may_retry = true},
+                       "too many connections");
+    return false;
+}
+
 static void upgrade(struct kv_exchange *exchange, struct kv_slice accept, struct kv_slice protocol)
 {
     struct h2o_exchange *self = self_of(exchange);
     h2o_req_t *req = self->req;
+    if (!claim(exchange))
+        return;
     req->res.status = 101;
     req->res.reason = "Switching Protocols";
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_UPGRADE, NULL, H2O_STRLIT("websocket"));
@@ -87,6 +125,10 @@ static void hand_over(struct kv_exchange *exchange, const struct kv_answer *answ
                       struct kv_handover *handover)
 {
     struct h2o_exchange *self = self_of(exchange);
+    if (!claim(exchange)) {
+        handover->open(handover, NULL);
+        return;
+    }
     kv_list_append(&self->loop->handovers, &handover->link);
     self->req->http1_is_persistent = 0; /* its body ends with the connection */
     kv_h2o_answer_begin(self->req, answer, exchange->allowed_origin, false);

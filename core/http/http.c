@@ -45,6 +45,12 @@ static const char overload[] = "HTTP/1.1 503 Service Unavailable\r\n"
                                "Content-Length: 42\r\n\r\n"
                                "{\"error\":\"no memory is left for requests\"}";
 
+static const char confusion[] = "HTTP/1.1 400 Bad Request\r\n"
+                                "Content-Type: application/json\r\n"
+                                "Connection: close\r\n"
+                                "Content-Length: 41\r\n\r\n"
+                                "{\"error\":\"the PROXY header is malformed\"}";
+
 static const char clarity[] = "HTTP/1.1 400 Bad Request\r\n"
                               "Content-Type: application/json\r\n"
                               "Connection: close\r\n"
@@ -92,6 +98,7 @@ struct kv_http *kv_http_create(const struct kv_http_config *config,
         .refusal = {refusal, sizeof(refusal) - 1},
         .lateness = {lateness, sizeof(lateness) - 1},
         .overload = {overload, sizeof(overload) - 1},
+        .confusion = {confusion, sizeof(confusion) - 1},
         .clarity = {clarity, sizeof(clarity) - 1},
     };
     kv_h2o_init(&http->h2o, &http->config);

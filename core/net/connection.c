@@ -6,6 +6,7 @@
  */
 #include "net/connection.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -76,6 +77,39 @@ void kv_connection_linger(struct kv_connection *connection)
 {
     if (connection->linger_fd < 0)
         connection->linger_fd = dup(h2o_socket_get_fd(connection->channel.sock));
+}
+
+static struct kv_address address_of(const struct sockaddr_storage *peer)
+{
+    const void *at = peer;
+    const struct sockaddr_in *v4 = at;
+    const struct sockaddr_in6 *v6 = at;
+    if (peer->ss_family == AF_INET)
+        return kv_address_of((const unsigned char *)&v4->sin_addr, sizeof(v4->sin_addr));
+    if (peer->ss_family == AF_INET6)
+        return kv_address_of((const unsigned char *)&v6->sin6_addr, sizeof(v6->sin6_addr));
+    return (struct kv_address){0};
+}
+
+struct kv_address kv_connection_address(const struct kv_connection *connection)
+{
+    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+    if (kv_address_is_given(&connection->client))
+        return connection->client;
+    h2o_socket_getpeername(connection->channel.sock, (struct sockaddr *)&peer);
+    return address_of(&peer);
+}
+
+bool kv_connection_claim(struct kv_connection *connection, const struct kv_address *client)
+{
+    struct kv_peer *peer;
+    if (!kv_address_is_given(client) || kv_address_is_given(&connection->client))
+        return true;
+    if (!kv_peers_enter(connection->among->peers, client, &peer))
+        return false;
+    connection->client = *client;
+    connection->peer = peer;
+    return true;
 }
 
 void kv_connection_close(struct kv_connection *connection)

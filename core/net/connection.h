@@ -13,6 +13,7 @@
 #include "net/outbound.h"
 #include "net/pace.h"
 #include "net/peers.h"
+#include "wire/address.h"
 
 /* What serves a connection. Constant. */
 struct kv_protocol {
@@ -69,7 +70,10 @@ struct kv_connection {
     struct kv_channel channel;
     const struct kv_protocol *protocol;
     _Atomic uint32_t *counted; /* where it counts, of all loops */
+    struct kv_tls *tls;        /* spoken where it came in, lent; NULL: none */
     bool is_unix;              /* by a Unix socket */
+    bool is_proxys;            /* its peer is a proxy that may say who the client is */
+    struct kv_address client;  /* whom such a peer speaks for, as far as it has said so */
     bool is_refused;           /* it came beyond a limit, and is to be told so */
     int linger_fd;             /* another descriptor of the socket, for when it is closed with input
                                   unread (linger.h); otherwise -1 */
@@ -103,6 +107,14 @@ void kv_connection_linger(struct kv_connection *connection);
 /* Its peer does not take what it is sent: what the kernel still has goes with the connection, which
  * is to be closed. */
 void kv_connection_reset(struct kv_connection *connection);
+
+/* The address at the other end: of the client, where a proxy that is trusted has said it, or of the
+ * peer. Returns: none for a Unix socket. */
+struct kv_address kv_connection_address(const struct kv_connection *connection);
+
+/* Counts the connection for the client that it turned out to be, of a proxy that is trusted.
+ * Returns: false where that address has as many connections as it may. */
+bool kv_connection_claim(struct kv_connection *connection, const struct kv_address *client);
 
 /* Closes and frees it. */
 void kv_connection_close(struct kv_connection *connection);

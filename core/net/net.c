@@ -11,6 +11,7 @@
 #include "net/relief.h"
 #include "net/tls_channel.h"
 #include "net/unix_socket.h"
+#include "wire/proxy_header.h"
 
 enum {
     MOST_REFUSED = 256, /* at once, of those who have to shake hands first */
@@ -42,16 +43,6 @@ struct kv_net {
     uint32_t n_loops;
     struct net_loop loops[];
 };
-
-/* Returns: whether the socket's peer may have one more connection. */
-static bool enter_peer(struct kv_net *net, h2o_socket_t *sock, struct kv_peer **ret_peer)
-{
-    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
-    if (net->config.max_per_address == 0)
-        return true;
-    h2o_socket_getpeername(sock, (struct sockaddr *)&address);
-    return kv_peers_enter(&net->peers, (const struct sockaddr *)&address, ret_peer);
-}
 
 /* ---- those who come ---- */
 
@@ -133,22 +124,128 @@ static void refuse(struct net_loop *here, struct st_h2o_socket_t *sock, struct k
     }
 }
 
+/* ---- what proxies say of their clients ---- */
+
+bool kv_net_trusts(const struct kv_net *net, const struct kv_address *address)
+{
+    for (size_t i = 0; i < net->config.n_proxies; i++)
+        if (kv_address_range_has(&net->config.proxies[i], address))
+            return true;
+    return false;
+}
+
+static bool is_trusted(const struct kv_net *net, const struct kv_connection *connection)
+{
+    if (connection->is_unix || net->config.n_proxies == 0)
+        return connection->is_unix && net->config.trusts_unix;
+    struct kv_address peer = kv_connection_address(connection);
+    return kv_net_trusts(net, &peer);
+}
+
+/* Nobody else is counted by the address of a proxy. Returns: false at the limit. */
+static bool count_peer(struct kv_connection *connection)
+{
+    struct kv_net *net = loop_of(connection)->net;
+    if (net->config.max_per_address == 0 || connection->is_refused ||
+        (connection->is_proxys && !kv_address_is_given(&connection->client)))
+        return true;
+    struct kv_address address = kv_connection_address(connection);
+    return kv_peers_enter(&net->peers, &address, &connection->peer);
+}
+
+/* It is one of those beyond a limit from now on. Returns: false where there are too many. */
+static bool count_as_refused(struct kv_connection *connection)
+{
+    struct kv_net *net = loop_of(connection)->net;
+    if (atomic_fetch_add(&net->n_refused, 1) >= MOST_REFUSED) {
+        atomic_fetch_sub(&net->n_refused, 1);
+        return false;
+    }
+    atomic_fetch_sub(connection->counted, 1);
+    connection->counted = &net->n_refused;
+    connection->is_refused = true;
+    return true;
+}
+
+/* Its address is known. */
+static void enter_by_address(struct kv_connection *connection)
+{
+    struct kv_tls *tls = connection->tls;
+    if (count_peer(connection) || (tls != NULL && count_as_refused(connection)))
+        enter(connection, tls);
+    else if (tls == NULL)
+        tell_refusal(connection);
+    else
+        kv_connection_close(connection);
+}
+
+static void tell_confusion(struct kv_connection *connection)
+{
+    struct kv_slice text = loop_of(connection)->net->service->confusion;
+    struct iovec iovec = {(char *)(uintptr_t)text.bytes, text.len};
+    kv_channel_read(&connection->channel, false);
+    kv_connection_linger(connection);
+    if (connection->tls != NULL || kv_channel_write(&connection->channel, &iovec, 1))
+        kv_connection_close(connection);
+}
+
+static void on_announced(void *user, enum kv_channel_event event)
+{
+    struct kv_connection *connection = user;
+    struct kv_proxy_header header;
+    size_t len;
+    const char *input = kv_channel_input(&connection->channel, &len);
+    if (event != KV_CHANNEL_READY) {
+        kv_connection_close(connection);
+        return;
+    }
+    enum kv_proxy_header_status status =
+        kv_proxy_header_read((struct kv_slice){input, len}, &header);
+    if (status == KV_PROXY_HEADER_MALFORMED) {
+        tell_confusion(connection);
+    } else if (status != KV_PROXY_HEADER_PARTIAL) {
+        if (header.len != 0)
+            kv_channel_consume(&connection->channel, header.len);
+        connection->client = header.client;
+        enter_by_address(connection);
+    }
+}
+
+static void await_announcement(struct kv_connection *connection)
+{
+    static const struct kv_protocol announcing = {
+        .on_read = on_announced, .on_written = on_refusal_written, .is_entering = true};
+    kv_connection_serve(connection, &announcing, connection);
+    kv_channel_read(&connection->channel, true);
+}
+
+/* ---- who comes in ---- */
+
+static struct kv_connection *open_connection(struct net_loop *here, h2o_socket_t *sock,
+                                             const struct kv_entrance *entrance)
+{
+    struct kv_connection *connection =
+        kv_connection_open(&here->connections, sock, &here->net->n_connections);
+    connection->tls = entrance->tls;
+    connection->is_unix = entrance->is_unix;
+    connection->is_proxys = is_trusted(here->net, connection);
+    return connection;
+}
+
 static void admit(struct net_loop *here, struct st_h2o_socket_t *sock,
                   const struct kv_entrance *entrance)
 {
     struct kv_net *net = here->net;
-    struct kv_peer *peer = NULL;
-    if (atomic_fetch_add(&net->n_connections, 1) < net->config.max_connections &&
-        enter_peer(net, sock, &peer)) {
-        struct kv_connection *connection =
-            kv_connection_open(&here->connections, sock, &net->n_connections);
-        connection->peer = peer;
-        connection->is_unix = entrance->is_unix;
-        enter(connection, entrance->tls);
+    if (atomic_fetch_add(&net->n_connections, 1) >= net->config.max_connections) {
+        atomic_fetch_sub(&net->n_connections, 1);
+        refuse(here, sock, entrance->tls);
         return;
     }
-    atomic_fetch_sub(&net->n_connections, 1);
-    refuse(here, sock, entrance->tls);
+    struct kv_connection *connection = open_connection(here, sock, entrance);
+    if (connection->is_proxys)
+        await_announcement(connection);
+    else
+        enter_by_address(connection);
 }
 
 static void on_accept(struct kv_listeners *listeners, struct st_h2o_socket_t *sock,

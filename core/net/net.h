@@ -14,6 +14,9 @@ struct kv_net_config {
     uint32_t max_connections;
     uint32_t max_per_address; /* 0: no limit (peers.h) */
     struct kv_patience patience;
+    const struct kv_address_range *proxies; /* that may say who their clients are, lent */
+    size_t n_proxies;
+    bool trusts_unix;           /* so may whoever comes by a Unix socket */
     struct kv_budget *budget;   /* of the memory of all connections, lent; NULL: no limit */
     struct kv_workers *workers; /* where there is a budget, lent */
 };
@@ -28,6 +31,8 @@ struct kv_net_service {
     struct kv_slice lateness;
     /* The response to a request for which there is no memory. */
     struct kv_slice overload;
+    /* The response to what a proxy says of its client where it cannot be read. */
+    struct kv_slice confusion;
     /* The response, in clear, to a request in clear where TLS is spoken. */
     struct kv_slice clarity;
 };
@@ -54,6 +59,9 @@ struct kv_tally *kv_net_tally(struct kv_net *net, uint32_t loop);
 /* Whether it listens at an address that other machines may reach. Before the loops run, or later
  * without a change: threads: any. */
 bool kv_net_is_exposed(const struct kv_net *net);
+
+/* Whether what this address says of its clients is believed. Threads: any. */
+bool kv_net_trusts(const struct kv_net *net, const struct kv_address *address);
 
 /* Has the service serve a socket as if it had been accepted on that loop. On the loop's thread. */
 void kv_net_admit(struct kv_net *net, uint32_t loop, struct st_h2o_socket_t *sock);

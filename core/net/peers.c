@@ -1,12 +1,12 @@
 /* The lock is held for a look-up, when a connection comes or goes. */
 #include "net/peers.h"
 
-#include <netinet/in.h>
 #include <stddef.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "wire/address.h"
 
 enum {
     NETWORK_BYTES = 8 /* of an IPv6 address */
@@ -32,16 +32,10 @@ void kv_peers_fini(struct kv_peers *peers)
 }
 
 /* Returns: no bytes where there is none to count. */
-static struct kv_slice bytes_of(const struct sockaddr *address)
+static struct kv_slice bytes_of(const struct kv_address *address)
 {
-    const void *at = address;
-    const struct sockaddr_in *v4 = at;
-    const struct sockaddr_in6 *v6 = at;
-    if (address->sa_family == AF_INET)
-        return (struct kv_slice){(const char *)&v4->sin_addr, sizeof(v4->sin_addr)};
-    if (address->sa_family == AF_INET6)
-        return (struct kv_slice){(const char *)&v6->sin6_addr, NETWORK_BYTES};
-    return (struct kv_slice){0};
+    size_t len = address->len < NETWORK_BYTES ? address->len : NETWORK_BYTES;
+    return (struct kv_slice){(const char *)address->bytes, len};
 }
 
 static struct kv_peer *find(struct kv_peers *peers, struct kv_slice bytes, uint64_t hash)
@@ -64,7 +58,7 @@ static struct kv_peer *add(struct kv_peers *peers, struct kv_slice bytes, uint64
     return peer;
 }
 
-bool kv_peers_enter(struct kv_peers *peers, const struct sockaddr *address,
+bool kv_peers_enter(struct kv_peers *peers, const struct kv_address *address,
                     struct kv_peer **ret_peer)
 {
     struct kv_slice bytes = bytes_of(address);

@@ -14,7 +14,7 @@
 
 #include <kvserver/types.h>
 
-struct sockaddr;
+struct kv_address;
 struct kv_peer;
 
 struct kv_peers {
@@ -29,7 +29,7 @@ void kv_peers_fini(struct kv_peers *peers);
 
 /* Counts one more connection of the address. Returns: false at the limit; otherwise *ret_peer is
  * for kv_peers_leave(); NULL where it is not counted. */
-bool kv_peers_enter(struct kv_peers *peers, const struct sockaddr *address,
+bool kv_peers_enter(struct kv_peers *peers, const struct kv_address *address,
                     struct kv_peer **ret_peer);
 
 /* Accepts NULL. */

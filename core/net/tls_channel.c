@@ -29,7 +29,7 @@ enum {
     READ_AT_ONCE = 64 << 10,
     SENT_AT_ONCE = 64 << 10, /* about: whole records */
     MOST_WAITING = 64 << 10, /* bytes of OpenSSL's own */
-    OWN_MEMORY = 9 << 10,    /* of a connection that is idle, about */
+    OWN_MEMORY = 14 << 10,   /* of a connection that is idle, about */
     HANDSHAKE = 22,          /* the type of the record that begins one */
 };
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fails where a folder includes what it may not, and where files depend on each other in circles
 # (check-files.sh). The layers, from the ground up:
-#   abi <- base <- wire, conf, loop, module; wire <- jwt <- access; access, loop <- keyspace; loop <- net;
+#   abi <- base <- wire, conf, loop, module; wire <- jwt <- access; access, loop <- keyspace; wire, loop <- net;
 #   net, keyspace <- events, ws; events, web <- http;
 #   keyspace, wire <- protocol <- events, http, ws, script; keyspace <- sink; all <- daemon
 set -eu
@@ -48,7 +48,7 @@ may module "base"
 may access "base wire jwt"
 may keyspace "base wire access loop"
 may protocol "base wire access loop keyspace"
-may net "base loop"
+may net "base wire loop"
 may events "base wire access loop keyspace protocol net"
 may http "base web wire access loop keyspace protocol net events"
 may ws "base wire access loop keyspace protocol net"

@@ -1,0 +1,38 @@
+/*
+ * Addresses of machines, IPv4 and IPv6, and ranges of them.
+ */
+#ifndef KV_WIRE_ADDRESS_H
+#define KV_WIRE_ADDRESS_H
+
+#include <kvserver/types.h>
+
+struct kv_address {
+    uint8_t len; /* bytes: 4 or 16; 0: none */
+    unsigned char bytes[16];
+};
+
+/* Those whose first bits are these. */
+struct kv_address_range {
+    struct kv_address address;
+    uint8_t bits;
+};
+
+/* From its bytes. An IPv4 address that is written as one of IPv6 (::ffff:10.0.0.1) is one of IPv4.
+ * len: 4 or 16. */
+struct kv_address kv_address_of(const unsigned char *bytes, size_t len);
+
+/* As `10.0.0.1` or `2001:db8::1`. Returns: false where it is none. */
+bool kv_address_read(struct kv_slice text, struct kv_address *ret);
+
+/* As `10.0.0.0/8` or `2001:db8::/32`; an address alone is a range of one. Returns: false where it
+ * is none, or has bits beyond its length. */
+bool kv_address_range_read(struct kv_slice text, struct kv_address_range *ret);
+
+bool kv_address_range_has(const struct kv_address_range *range, const struct kv_address *address);
+
+static inline bool kv_address_is_given(const struct kv_address *address)
+{
+    return address->len != 0;
+}
+
+#endif

@@ -1,0 +1,193 @@
+/* What proxies say of their clients: from whom it is believed, and what becomes of it. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+#include "support/client/folder.h"
+#include "support/client/tls.h"
+
+#define HEALTH         "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+#define LINE(client)   "PROXY TCP4 " client " 192.0.2.99 1000 443\r\n"
+#define BINARY(client) "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" client "\xc0\0\2\x63\x03\xe8\x01\xbb"
+#define TRUSTING       "trusted_proxies: [127.0.0.0/8]\n"
+
+static struct kv_test_server server;
+
+/* Sends the bytes on a connection of its own, which stays open. Returns: the answer's status. */
+static int send_on(struct kv_test_stream *stream, struct kv_slice bytes)
+{
+    struct kv_test_response response = {0};
+    kv_test_stream_open(stream, server.port);
+    kv_test_stream_put(stream, bytes);
+    assert_true(kv_test_http_receive(stream, &response));
+    int status = response.status;
+    kv_test_response_fini(&response);
+    return status;
+}
+
+static int send_once(struct kv_slice bytes)
+{
+    struct kv_test_stream stream;
+    int status = send_on(&stream, bytes);
+    kv_test_stream_close(&stream);
+    return status;
+}
+
+static void connections_count_for_the_client_that_a_proxy_names(void **state)
+{
+    (void)state;
+    struct kv_test_stream one, two;
+    kv_test_start(&server, TRUSTING "limits: {connections_per_address: 1}\n");
+    assert_int_equal(send_on(&one, KV_SLICE(LINE("192.0.2.1") HEALTH)), 200);
+    assert_int_equal(send_once(KV_SLICE(LINE("192.0.2.1") HEALTH)), 503);
+    assert_int_equal(send_once(KV_SLICE(BINARY("\xc0\0\2\1") HEALTH)), 503);
+    assert_int_equal(send_on(&two, KV_SLICE(BINARY("\xc0\0\2\2") HEALTH)), 200);
+    kv_test_stream_close(&one);
+    while (send_once(KV_SLICE(LINE("192.0.2.1") HEALTH)) != 200)
+        kv_test_sleep_ms(5);
+    kv_test_stream_close(&two);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void header_may_be_left_out_and_come_in_pieces(void **state)
+{
+    (void)state;
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    struct kv_slice bytes = KV_SLICE(BINARY("\xc0\0\2\1") HEALTH);
+    kv_test_start(&server, TRUSTING);
+    assert_int_equal(send_once(KV_SLICE(HEALTH)), 200);
+    assert_int_equal(send_once(KV_SLICE("PROXY UNKNOWN\r\n" HEALTH)), 200);
+    kv_test_stream_open(&stream, server.port);
+    for (size_t i = 0; i < bytes.len; i++) {
+        kv_test_stream_put(&stream, (struct kv_slice){bytes.bytes + i, 1});
+        kv_test_stream_flush(&stream);
+    }
+    assert_true(kv_test_http_receive(&stream, &response));
+    assert_int_equal(response.status, 200);
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void malformed_header_is_400(void **state)
+{
+    (void)state;
+    kv_test_start(&server, TRUSTING);
+    assert_int_equal(send_once(KV_SLICE("PROXY TCP4 a b c d\r\n" HEALTH)), 400);
+    assert_int_equal(send_once(KV_SLICE("\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff")), 400);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void header_of_others_is_400(void **state)
+{
+    (void)state;
+    kv_test_start(&server, "trusted_proxies: [192.0.2.0/24, 'unix']\n");
+    assert_int_equal(send_once(KV_SLICE(LINE("192.0.2.1") HEALTH)), 400);
+    assert_int_equal(send_once(KV_SLICE(BINARY("\xc0\0\2\1") HEALTH)), 400);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void header_that_stalls_ends_the_connection(void **state)
+{
+    (void)state;
+    struct kv_test_stream stream;
+    kv_test_start(&server, TRUSTING "timeouts: {request_progress: 200ms}\n");
+    kv_test_stream_open(&stream, server.port);
+    kv_test_stream_put(&stream, KV_SLICE("PROXY TCP4 "));
+    kv_test_stream_await_end(&stream);
+    kv_test_stream_close(&stream);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static int upgrade_for(struct kv_test_stream *stream, const char *forwarded_for)
+{
+    struct kv_buffer request = {0};
+    kv_buffer_printf(
+        &request,
+        "GET /ws HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: %s\r\n" KV_TEST_WS_UPGRADE "\r\n",
+        forwarded_for);
+    int status = send_on(stream, kv_buffer_slice(&request));
+    kv_buffer_fini(&request);
+    return status;
+}
+
+static void websockets_count_for_the_client_that_a_request_was_forwarded_for(void **state)
+{
+    (void)state;
+    struct kv_test_stream first, other, over;
+    kv_test_start(&server, TRUSTING "limits: {connections_per_address: 1}\n");
+    assert_int_equal(upgrade_for(&first, "192.0.2.1"), 101);
+    assert_int_equal(upgrade_for(&over, "192.0.2.7, 192.0.2.1, 127.0.0.1"), 503);
+    assert_int_equal(upgrade_for(&other, "192.0.2.1, 192.0.2.2"), 101);
+    assert_int_equal(send_once(KV_SLICE(HEALTH)), 200);
+    kv_test_stream_close(&first);
+    kv_test_stream_close(&over);
+    kv_test_stream_close(&other);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void handshake_may_follow_a_header(void **state)
+{
+    (void)state;
+    static const char mark[] = "listening on https://127.0.0.1:";
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    struct kv_buffer yaml = {0};
+    kv_buffer_printf(&yaml,
+                     "listen: [{port: %%port}, {port: 0, tls: {cert: %s, key: %s}}]\n"
+                     "modules: %s\nstorage: {module: memory}\n" TRUSTING,
+                     kv_test_tls_file(), kv_test_tls_file(), getenv("KV_TEST_MODULES"));
+    kv_buffer_append_char(&yaml, '\0');
+    kv_test_server_start(&server, yaml.bytes);
+    kv_test_await_log(&server, mark);
+    char *log = kv_test_server_log(&server);
+    kv_test_stream_open_clear(&stream, (uint16_t)atoi(strstr(log, mark) + strlen(mark)));
+    kv_test_stream_put(&stream, KV_SLICE(BINARY("\xc0\0\2\1")));
+    kv_test_stream_flush(&stream);
+    assert_true(kv_test_tls_connect(&stream, &(struct kv_test_tls_options){0}));
+    assert_int_equal(kv_test_http_ask(&stream, "GET", "/healthz", NULL, NULL, &response), 200);
+    kv_test_stream_close(&stream);
+    kv_test_response_fini(&response);
+    kv_buffer_fini(&yaml);
+    free(log);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void what_is_no_address_is_a_fault(void **state)
+{
+    (void)state;
+    static const char *const faults[] = {"localhost", "10.0.0.1/8", "10.0.0.0/33", ""};
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+        char yaml[128];
+        struct kv_test_outcome outcome;
+        snprintf(yaml, sizeof(yaml), "trusted_proxies: ['::1', '%s']\n", faults[i]);
+        char *whole = kv_test_with_modules(yaml);
+        kv_test_program_run_with_file("--check-config", whole, &outcome);
+        kv_test_expect_part(outcome.err, ":1:26: trusted_proxies[1]: ");
+        assert_int_equal(outcome.exit_code, 2);
+        kv_test_outcome_fini(&outcome);
+        free(whole);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(connections_count_for_the_client_that_a_proxy_names),
+        cmocka_unit_test(header_may_be_left_out_and_come_in_pieces),
+        cmocka_unit_test(malformed_header_is_400),
+        cmocka_unit_test(header_of_others_is_400),
+        cmocka_unit_test(header_that_stalls_ends_the_connection),
+        cmocka_unit_test(websockets_count_for_the_client_that_a_request_was_forwarded_for),
+        cmocka_unit_test(handshake_may_follow_a_header),
+        cmocka_unit_test(what_is_no_address_is_a_fault),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
