@@ -1,7 +1,8 @@
 /*
  * A source is loaded by one thread at a time (`loading`). What it holds is changed under `lock`,
- * which is never held while something is read or fetched. The thread of a source is detached and
- * frees it, so that releasing one never waits; kv_jwt_sources_destroy() waits until all are gone.
+ * which is never held while something is read or fetched. The
+ * thread of a source frees it, so that releasing one never waits. Threads that have ended are
+ * joined when the next one is made, and at the end.
  */
 #include "jwt/source.h"
 
@@ -27,12 +28,19 @@ enum {
 };
 
 struct kv_jwt_sources {
-    pthread_mutex_t lock; /* of the list and the count */
-    pthread_cond_t gone;
+    pthread_mutex_t lock; /* of the list `all`, and of what its sources say is under it */
     struct kv_list all;
-    size_t n_threads;
+    struct kv_list workers;
     bool has_curl;
     struct kv_jwt_watch *watch;
+};
+
+/* The thread of one source, which may be gone. */
+struct worker {
+    struct kv_list in_all;
+    pthread_t thread;
+    struct kv_jwt_source *source;
+    atomic_bool has_ended;
 };
 
 /* By which a file that has changed is told from one that has not. */
@@ -58,6 +66,7 @@ struct kv_jwt_source {
     pthread_cond_t woken;
     struct kv_jwt_key_set *set; /* NULL: none yet */
     int64_t due_ms;             /* for the next load */
+    bool is_loading;            /* the thread is at it */
     int64_t missed_ms;          /* when an unknown key was the last to cause one */
 };
 
@@ -247,36 +256,58 @@ static bool wait_until_due(struct kv_jwt_source *source)
         pthread_cond_timedwait(&source->woken, &source->lock, &until);
     }
     source->due_ms = now_ms() + (source->is_url ? KV_JWT_URL_MS : KV_JWT_FILE_MS);
+    source->is_loading = true;
     pthread_mutex_unlock(&source->lock);
     return !atomic_load(&source->is_ending);
 }
 
+static void end_loading(struct kv_jwt_source *source)
+{
+    pthread_mutex_lock(&source->lock);
+    source->is_loading = false;
+    pthread_mutex_unlock(&source->lock);
+}
+
 static void *keep(void *context)
 {
-    struct kv_jwt_source *source = context;
-    struct kv_jwt_sources *sources = source->sources;
-    while (wait_until_due(source))
+    struct worker *worker = context;
+    struct kv_jwt_source *source = worker->source;
+    while (wait_until_due(source)) {
         if (source->is_url || has_changed(source))
             load(source);
+        end_loading(source);
+    }
     destroy(source);
-    pthread_mutex_lock(&sources->lock);
-    sources->n_threads--;
-    pthread_cond_signal(&sources->gone);
-    pthread_mutex_unlock(&sources->lock);
+    atomic_store(&worker->has_ended, true);
     return NULL;
 }
 
 static void start(struct kv_jwt_source *source)
 {
-    pthread_t thread;
-    pthread_mutex_lock(&source->sources->lock);
-    source->sources->n_threads++;
-    pthread_mutex_unlock(&source->sources->lock);
-    if (pthread_create(&thread, NULL, keep, source) != 0) {
+    struct worker *worker = kv_calloc(1, sizeof(*worker));
+    worker->source = source;
+    kv_list_append(&source->sources->workers, &worker->in_all);
+    if (pthread_create(&worker->thread, NULL, keep, worker) != 0) {
         fprintf(stderr, "kvserver: no thread for the keys of tokens\n");
         abort();
     }
-    pthread_detach(thread);
+}
+
+static void join(struct worker *worker)
+{
+    pthread_join(worker->thread, NULL);
+    kv_list_remove(&worker->in_all);
+    free(worker);
+}
+
+static void join_ended(struct kv_jwt_sources *sources)
+{
+    KV_LIST_EACH(&sources->workers, node, after)
+    {
+        struct worker *worker = KV_CONTAINER(node, struct worker, in_all);
+        if (atomic_load(&worker->has_ended))
+            join(worker);
+    }
 }
 
 /* ---- sources ---- */
@@ -285,8 +316,8 @@ struct kv_jwt_sources *kv_jwt_sources_create(struct kv_jwt_watch *watch)
 {
     struct kv_jwt_sources *sources = kv_calloc(1, sizeof(*sources));
     pthread_mutex_init(&sources->lock, NULL);
-    pthread_cond_init(&sources->gone, NULL);
     kv_list_init(&sources->all);
+    kv_list_init(&sources->workers);
     sources->watch = watch;
     return sources;
 }
@@ -295,14 +326,11 @@ void kv_jwt_sources_destroy(struct kv_jwt_sources *sources)
 {
     if (sources == NULL)
         return;
-    pthread_mutex_lock(&sources->lock);
-    while (sources->n_threads != 0)
-        pthread_cond_wait(&sources->gone, &sources->lock);
-    pthread_mutex_unlock(&sources->lock);
+    KV_LIST_EACH(&sources->workers, node, after)
+    join(KV_CONTAINER(node, struct worker, in_all));
     if (sources->has_curl)
         curl_global_cleanup();
     pthread_mutex_destroy(&sources->lock);
-    pthread_cond_destroy(&sources->gone);
     free(sources);
 }
 
@@ -374,6 +402,7 @@ struct kv_jwt_source *kv_jwt_sources_get(struct kv_jwt_sources *sources,
 {
     if (place->keys.len == 0)
         return make_of_secret(sources, place);
+    join_ended(sources);
     pthread_mutex_lock(&sources->lock);
     struct kv_jwt_source *source = find(sources, place);
     bool is_new = source == NULL;
@@ -430,7 +459,8 @@ void kv_jwt_source_miss(struct kv_jwt_source *source)
     if (!source->is_url)
         return; /* a file is looked at every second anyway */
     pthread_mutex_lock(&source->lock);
-    if (now - source->missed_ms >= KV_JWT_UNKNOWN_KEY_MS) {
+    bool is_under_way = source->is_loading || source->due_ms <= now;
+    if (!is_under_way && now - source->missed_ms >= KV_JWT_UNKNOWN_KEY_MS) {
         source->missed_ms = now;
         source->due_ms = now;
         pthread_cond_signal(&source->woken);

@@ -49,7 +49,7 @@ void kv_jwt_sources_destroy(struct kv_jwt_sources *sources);
 /*
  * The source of that place: one that exists already is shared, so its keys stay known. A file is
  * read here, which may block; if it cannot be used, the keys known before stay. A URL is fetched by
- * the thread. Owns: the caller, one reference. Threads: any that may block.
+ * the thread. Owns: the caller, one reference. Threads: one, which may block.
  */
 struct kv_jwt_source *kv_jwt_sources_get(struct kv_jwt_sources *sources,
                                          const struct kv_jwt_place *place);
