@@ -16,7 +16,7 @@ if [ "$set" != build ]; then
 python3-yaml redis-server"
 fi
 if [ "$set" = bench ]; then
-    required="$required python3 redis-server redis-tools util-linux valgrind webdis"
+    required="$required openssl python3 redis-server redis-tools util-linux valgrind webdis"
 fi
 
 # Those that are not installed.

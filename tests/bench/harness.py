@@ -16,7 +16,7 @@ OUTPUT = os.environ.get("KV_BENCH_BUILD", os.path.join(ROOT, "build"))
 SERVER_CORE, LOAD_CORE = "0", "1"
 PORTS = {"kvserver": 3701, "bare": 3702, "sink-http": 3703, "sink-ws": 3704, "redis": 3705,
          "webdis": 3706, "rocksdb": 3707, "lmdb": 3708, "redis-aof": 3709, "hooks": 3710, "memory": 3711,
-         "memory-before": 3712, "hooks-before": 3713, "rocksdb-before": 3714}
+         "memory-before": 3712, "hooks-before": 3713, "rocksdb-before": 3714, "tls": 3715, "nginx": 3716, "in-clear": 3717}
 
 
 # ---- servers ----

@@ -17,6 +17,7 @@ import time
 import against
 import change_log
 import durable
+import tls
 from harness import (BUILD, OUTPUT, PORTS, Ratio, Servers, kvserver_yaml, load, memory_of,
                      redis_benchmark, run_load, says_200, show, show_figure)
 
@@ -160,7 +161,8 @@ def parse_options():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--only", help="only the comparisons whose name has this in it")
-    parser.add_argument("--part", choices=["memory", "durable"], help="only these stores")
+    parser.add_argument("--part", choices=["memory", "durable", "tls"],
+                        help="only these stores, or what TLS costs")
     parser.add_argument("--against", metavar="BUILD",
                         help="instead: this build beside another one, which lies in that folder")
     parser.add_argument("--keys", type=int, default=1000000)
@@ -190,9 +192,11 @@ def main():
     try:
         if options.against is not None:
             against.measure(servers, options, results, start_hooks)
-        if options.against is None and options.part != "durable":
+        if options.against is None and options.part in (None, "tls"):
+            tls.measure(servers, options, results)
+        if options.against is None and options.part in (None, "memory"):
             measure_memory_store(servers, options, results)
-        if options.against is None and options.part != "memory":
+        if options.against is None and options.part in (None, "durable"):
             durable.measure(servers, options, results)
             if options.only is None:
                 change_log.measure(servers, options, results["figures"])

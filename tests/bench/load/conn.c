@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -24,6 +25,55 @@ void die(const char *format, ...)
     fputc('\n', stderr);
     va_end(args);
     exit(1);
+}
+
+static SSL_CTX *tls; /* NULL: connections are in clear */
+
+void conn_speak_tls(void)
+{
+    tls = SSL_CTX_new(TLS_client_method());
+    if (tls == NULL)
+        die("no TLS");
+    SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION);
+    SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_read_ahead(tls, 1);
+}
+
+static void shake_hands(struct conn *conn)
+{
+    if (tls == NULL)
+        return;
+    conn->ssl = SSL_new(tls);
+    if (conn->ssl == NULL || SSL_set_fd(conn->ssl, conn->fd) != 1 || SSL_connect(conn->ssl) != 1)
+        die("the handshake failed");
+}
+
+/* Returns: as recv() does. */
+static ssize_t result_of(struct conn *conn, int result)
+{
+    int error = SSL_get_error(conn->ssl, result);
+    bool waits = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
+    errno = waits ? EAGAIN : ECONNRESET;
+    return error == SSL_ERROR_ZERO_RETURN ? 0 : -1;
+}
+
+static ssize_t receive(struct conn *conn, char *room, size_t len)
+{
+    if (conn->ssl == NULL)
+        return recv(conn->fd, room, len, 0);
+    ssize_t n = 0;
+    for (int got; (size_t)n < len; n += got)
+        if ((got = SSL_read(conn->ssl, room + n, (int)(len - (size_t)n))) <= 0)
+            return n > 0 ? n : result_of(conn, got);
+    return n;
+}
+
+static ssize_t transmit(struct conn *conn, const char *bytes, size_t len)
+{
+    if (conn->ssl == NULL)
+        return send(conn->fd, bytes, len, MSG_NOSIGNAL);
+    int sent = SSL_write(conn->ssl, bytes, (int)len);
+    return sent > 0 ? sent : result_of(conn, sent);
 }
 
 static void connect_to(struct conn *conn, uint16_t port)
@@ -49,7 +99,8 @@ static void await_text(struct conn *conn, const char *text)
             return;
         }
         char *room = kv_buffer_reserve(&conn->in, PIECE);
-        ssize_t got = recv(conn->fd, room, PIECE, 0);
+        ssize_t got =
+            conn->ssl == NULL ? recv(conn->fd, room, PIECE, 0) : SSL_read(conn->ssl, room, PIECE);
         if (got <= 0)
             die("the server closed the connection at its beginning");
         conn->in.len += (size_t)got;
@@ -60,8 +111,9 @@ void conn_open(struct conn *conn, uint16_t port, const char *hello, const char *
 {
     *conn = (struct conn){0};
     connect_to(conn, port);
+    shake_hands(conn);
     if (hello != NULL) {
-        if (send(conn->fd, hello, strlen(hello), MSG_NOSIGNAL) != (ssize_t)strlen(hello))
+        if (transmit(conn, hello, strlen(hello)) != (ssize_t)strlen(hello))
             die("cannot send: %s", strerror(errno));
         await_text(conn, hello_end);
     }
@@ -70,6 +122,7 @@ void conn_open(struct conn *conn, uint16_t port, const char *hello, const char *
 
 void conn_close(struct conn *conn)
 {
+    SSL_free(conn->ssl);
     close(conn->fd);
     kv_buffer_fini(&conn->in);
     kv_buffer_fini(&conn->out);
@@ -80,7 +133,7 @@ void conn_flush(struct conn *conn)
     size_t left = conn->out.len - conn->out_at;
     if (left == 0)
         return;
-    ssize_t sent = send(conn->fd, conn->out.bytes + conn->out_at, left, MSG_NOSIGNAL);
+    ssize_t sent = transmit(conn, conn->out.bytes + conn->out_at, left);
     if (sent < 0 && errno != EAGAIN)
         die("cannot send: %s", strerror(errno));
     if (sent > 0)
@@ -99,7 +152,7 @@ bool conn_fill(struct conn *conn)
         conn->in_at = 0;
     }
     char *room = kv_buffer_reserve(&conn->in, PIECE);
-    ssize_t got = recv(conn->fd, room, PIECE, 0);
+    ssize_t got = receive(conn, room, PIECE);
     if (got == 0)
         die("the server closed a connection");
     if (got < 0 && errno != EAGAIN)

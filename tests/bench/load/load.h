@@ -44,6 +44,7 @@ extern const char ws_hello[];
 /* A non-blocking socket with what is to be sent, and what came. */
 struct conn {
     int fd;
+    struct ssl_st *ssl; /* NULL: in clear */
     struct kv_buffer out;
     size_t out_at;
     struct kv_buffer in;
@@ -51,6 +52,9 @@ struct conn {
     bool waits_for_room;
     void *owner;
 };
+
+/* From now on connections are opened with TLS 1.3. */
+void conn_speak_tls(void);
 
 /* Connects, says hello and waits for the answer. Any failure ends the program. */
 void conn_open(struct conn *conn, uint16_t port, const char *hello, const char *hello_end);
@@ -98,6 +102,7 @@ struct load_options {
     struct workload workload;
     size_t background; /* EXPIRY: further keys with a TTL */
     size_t rate;       /* EXPIRY: a second */
+    size_t tls;        /* 1: with TLS */
     size_t prefixes;   /* subscriptions that no key of the load matches, held meanwhile */
 };
 

@@ -3,7 +3,7 @@
  *
  * KIND: a protocol's name (http-get, http-list, http-post, webdis-get, ws-get, ws-set), fill,
  * fan-out, fan-out-prefix, fan-out-redis or expiry. Numbers: connections, depth, seconds, keys,
- * value, ttl, spread, background, rate, prefixes.
+ * value, ttl, spread, background, rate, prefixes, tls (1: with it).
  */
 #include <stdlib.h>
 
@@ -20,7 +20,7 @@ static void read_setting(const char *text, struct load_options *options)
         {"keys=", &options->workload.n_keys},      {"value=", &options->workload.value_bytes},
         {"background=", &options->background},     {"rate=", &options->rate},
         {"prefixes=", &options->prefixes},         {"ttl=", &options->workload.ttl_ms},
-        {"spread=", &options->workload.spread_ms},
+        {"spread=", &options->workload.spread_ms}, {"tls=", &options->tls},
     };
     if (strncmp(text, "seconds=", 8) == 0) {
         options->seconds = strtod(text + 8, NULL);
@@ -67,6 +67,8 @@ int main(int argc, char **argv)
     options.port = (uint16_t)atoi(argv[2]);
     for (int i = 3; i < argc; i++)
         read_setting(argv[i], &options);
+    if (options.tls != 0)
+        conn_speak_tls();
     load_hold_prefixes(options.port, options.prefixes);
     run(argv[1], &options);
     return 0;
