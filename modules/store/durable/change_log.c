@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "journal_record.h"
 #include "reader.h"
 #include "segment.h"
 

@@ -15,7 +15,7 @@
 #include <stdatomic.h>
 
 #include "base.h"
-#include "journal.h"
+#include "journal_log.h"
 
 enum {
     CHANGE_LOG_BOOKMARKS = 16

@@ -8,54 +8,15 @@
 #include <unistd.h>
 
 #include "folder.h"
+#include "journal_record.h"
 #include "queue.h"
 #include "segment.h"
 
 enum {
-    SUM = 8, /* bytes; ahead of what it is of */
-    RECORD_HEAD = ROWS_ROOM,
-    ALIGNMENT = 8,
     MOST_KEPT = 512,      /* segments for the log: each has a descriptor */
     FEW = 2,              /* segments that are kept for use where there is little room */
     GENERATIONS_BITS = 32 /* those of one opening have the bits above in common */
 };
-
-static size_t align(size_t at)
-{
-    return (at + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-}
-
-/* ---- what is in a segment ---- */
-
-struct record {
-    uint64_t sequence;
-    uint64_t synced; /* the last one known to be synced when this one was written */
-    struct kv_slice rows;
-};
-
-static void write_record_head(struct rows *rows, const struct record *record, uint64_t generation)
-{
-    segment_put_u64(rows->bytes + SUM, rows->len);
-    segment_put_u64(rows->bytes + 16, record->sequence);
-    segment_put_u64(rows->bytes + 24, record->synced);
-    segment_put_u64(rows->bytes, segment_sum(rows->bytes, rows->len, generation));
-}
-
-/* Returns: the length; 0 where there is no record of that generation. */
-static size_t read_record(struct kv_slice bytes, size_t at, uint64_t generation, struct record *ret)
-{
-    const char *record = bytes.bytes + at;
-    if (bytes.len < at + RECORD_HEAD)
-        return 0;
-    uint64_t len = segment_get_u64(record + SUM);
-    if (len < RECORD_HEAD || len > bytes.len - at ||
-        segment_get_u64(record) != segment_sum(record, len, generation))
-        return 0;
-    *ret = (struct record){.sequence = segment_get_u64(record + 16),
-                           .synced = segment_get_u64(record + 24),
-                           .rows = {.bytes = record + RECORD_HEAD, .len = len - RECORD_HEAD}};
-    return len;
-}
 
 /* ---- the list ---- */
 
@@ -219,73 +180,6 @@ size_t journal_bytes(struct journal *journal)
     return bytes;
 }
 
-/* ---- the log ---- */
-
-/* Under the lock. younger: the segment after it in time; NULL: there is none. */
-static bool pin(struct segment *segment, const struct segment *younger, struct journal_place *ret)
-{
-    segment->n_pins++;
-    *ret = (struct journal_place){.segment = segment,
-                                  .end = younger == NULL ? 0 : younger->first,
-                                  .next_base = younger == NULL ? 0 : younger->base};
-    return true;
-}
-
-bool journal_pin(struct journal *journal, uint64_t after, struct journal_place *ret)
-{
-    bool is_pinned = false;
-    const struct segment *younger = NULL;
-    pthread_mutex_lock(&journal->lock);
-    for (struct segment *segment = journal->segments;
-         segment != NULL && segment->generation != 0 && segment->base != 0 && !is_pinned;
-         segment = segment->next) {
-        if (segment->base <= after)
-            is_pinned = pin(segment, younger, ret);
-        younger = segment;
-    }
-    pthread_mutex_unlock(&journal->lock);
-    return is_pinned;
-}
-
-bool journal_pin_next(struct journal *journal, const struct journal_place *place,
-                      struct journal_place *ret)
-{
-    bool is_pinned = false;
-    const struct segment *younger = NULL;
-    pthread_mutex_lock(&journal->lock);
-    for (struct segment *segment = journal->segments; segment != NULL && !is_pinned;
-         segment = segment->next) {
-        if (segment->next == place->segment)
-            is_pinned = pin(segment, younger, ret);
-        younger = segment;
-    }
-    pthread_mutex_unlock(&journal->lock);
-    return is_pinned;
-}
-
-void journal_unpin(struct journal *journal, const struct journal_place *place)
-{
-    pthread_mutex_lock(&journal->lock);
-    place->segment->n_pins--;
-    pthread_mutex_unlock(&journal->lock);
-}
-
-size_t journal_record_len(struct kv_slice bytes)
-{
-    return bytes.len < RECORD_HEAD ? RECORD_HEAD : align(segment_get_u64(bytes.bytes + SUM));
-}
-
-size_t journal_parse(const struct segment *segment, struct kv_slice bytes, uint64_t sequence,
-                     struct kv_slice *ret_rows)
-{
-    struct record record;
-    size_t len = read_record(bytes, 0, segment->generation, &record);
-    if (len == 0 || record.sequence != sequence)
-        return 0;
-    *ret_rows = record.rows;
-    return align(len);
-}
-
 /* ---- writing ---- */
 
 /* The segment of the present is no more written to. */
@@ -336,7 +230,7 @@ enum kv_engine_status journal_begin(struct journal *journal)
 /* With the one before on the disk, so that where this one is, nothing ahead of it is missing. */
 static enum kv_engine_status begin_next_segment(struct journal *journal, size_t len)
 {
-    size_t size = SEGMENT_HEAD + align(len);
+    size_t size = SEGMENT_HEAD + journal_record_align(len);
     enum kv_engine_status status = journal_sync(journal);
     if (status != KV_ENGINE_OK)
         return status;
@@ -353,11 +247,11 @@ enum kv_engine_status journal_append(struct journal *journal, struct rows *rows)
         if (status != KV_ENGINE_OK)
             return status;
     }
-    struct record record = {.sequence = journal->next, .synced = journal->synced};
-    write_record_head(rows, &record, journal->current->generation);
+    struct journal_record record = {.sequence = journal->next, .synced = journal->synced};
+    journal_record_finish(rows, &record, journal->current->generation);
     if (!segment_write(journal->current, rows->bytes, rows->len, journal->at))
         return folder_status(errno);
-    journal->at = align(journal->at + rows->len);
+    journal->at = journal_record_align(journal->at + rows->len);
     journal->next++;
     return KV_ENGINE_OK;
 }
@@ -415,11 +309,12 @@ struct reading {
 static bool was_synced(const struct segment *segment, struct kv_slice bytes, size_t at,
                        uint64_t sequence)
 {
-    struct record record;
-    for (; at + RECORD_HEAD <= bytes.len; at += ALIGNMENT) {
+    struct journal_record record;
+    for (; at + JOURNAL_RECORD_HEAD <= bytes.len; at += JOURNAL_RECORD_ALIGNMENT) {
         uint64_t distance = segment_get_u64(bytes.bytes + at + 16) - sequence;
-        if (distance != 0 && distance < bytes.len / RECORD_HEAD &&
-            read_record(bytes, at, segment->generation, &record) != 0 && record.synced >= sequence)
+        if (distance != 0 && distance < bytes.len / JOURNAL_RECORD_HEAD &&
+            journal_record_read(bytes, at, segment->generation, &record) != 0 &&
+            record.synced >= sequence)
             return true;
     }
     return false;
@@ -440,8 +335,9 @@ static int read_records(struct reading *reading, const struct segment *segment, 
     size_t at = SEGMENT_HEAD;
     size_t len;
     uint64_t sequence = segment->first;
-    struct record record;
-    while (sequence != end && (len = read_record(bytes, at, segment->generation, &record)) != 0 &&
+    struct journal_record record;
+    while (sequence != end &&
+           (len = journal_record_read(bytes, at, segment->generation, &record)) != 0 &&
            record.sequence == sequence) {
         if (sequence == reading->expected) {
             if (!reading->take(reading->context, sequence, record.rows))
@@ -449,7 +345,7 @@ static int read_records(struct reading *reading, const struct segment *segment, 
             reading->expected++;
         }
         sequence++;
-        at = align(at + len);
+        at = journal_record_align(at + len);
     }
     if (sequence != end && (end != 0 || was_synced(segment, bytes, at, sequence)))
         return refuse(reading, segment, sequence, "damaged");

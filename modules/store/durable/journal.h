@@ -93,30 +93,6 @@ size_t journal_bytes(struct journal *journal);
 /* Deletes the segments that the engine does not need, but for a few. */
 void journal_shrink(struct journal *journal);
 
-/* ---- the log: any thread ---- */
-
-/* A place to read the log from. The segment stays as it is until it is unpinned. */
-struct journal_place {
-    struct segment *segment;
-    uint64_t end;       /* the first record that is not of the segment; 0: it is the current one */
-    uint64_t next_base; /* of the segment after it; 0: it is the current one */
-};
-
-/* Finds and pins the segment that has the changes after a revision, or the segment that follows
- * another. Returns: false where there is none. */
-bool journal_pin(struct journal *journal, uint64_t after, struct journal_place *ret);
-bool journal_pin_next(struct journal *journal, const struct journal_place *place,
-                      struct journal_place *ret);
-void journal_unpin(struct journal *journal, const struct journal_place *place);
-
-/* A record of the log, read from bytes of its segment, the first of which is at a record's place.
- * Returns: the bytes that it takes there; 0 where there is no such record. */
-size_t journal_parse(const struct segment *segment, struct kv_slice bytes, uint64_t sequence,
-                     struct kv_slice *ret_rows);
-
-/* The bytes that it says to take, whether it is one or not. */
-size_t journal_record_len(struct kv_slice bytes);
-
 /* Makes a segment to be used next, where there is none. A failure shows when it is needed. */
 void journal_prepare(struct journal *journal);
 
