@@ -11,6 +11,7 @@
 #include "journal_record.h"
 #include "queue.h"
 #include "segment.h"
+#include "segment_identify.h"
 
 enum {
     MOST_KEPT = 512,      /* segments for the log: each has a descriptor */
@@ -277,7 +278,8 @@ void journal_refuse(struct journal *journal, uint64_t next)
 
 bool journal_is_there(const struct journal *journal)
 {
-    return journal->segments != NULL && journal->segments->generation != 0;
+    return journal->damaged != NULL ||
+           (journal->segments != NULL && journal->segments->generation != 0);
 }
 
 /* format: of what is wrong with the file. */
@@ -375,6 +377,8 @@ static int read_segment(struct reading *reading, const struct segment *segment, 
         return kv_error_set(reading->reterr,
                             "%s: damaged: the records %" PRIu64 " to %" PRIu64 " are missing",
                             reading->journal->folder, reading->expected, segment->first - 1);
+    if (segment->is_cut)
+        return fail(reading->journal, segment->number, reading->reterr, "damaged: its length");
     char *bytes = segment_read(segment);
     if (bytes == NULL)
         return fail(reading->journal, segment->number, reading->reterr, "cannot be read: %s",
@@ -417,6 +421,8 @@ int journal_read(struct journal *journal, uint64_t after, journal_take_fn take, 
                               .context = context,
                               .reterr = reterr};
     struct segment **segments;
+    if (journal->damaged != NULL)
+        return fail(journal, journal->damaged->number, reterr, "damaged: its head");
     size_t n = list_segments(journal, &segments);
     if (segments == NULL)
         return kv_error_set(reterr, "%s: no memory", journal->folder);
@@ -429,8 +435,32 @@ int journal_read(struct journal *journal, uint64_t after, journal_take_fn take, 
     return result;
 }
 
+/* Their generations are not known, so they are not used again. */
+static void delete_damaged(struct journal *journal)
+{
+    while (journal->damaged != NULL) {
+        struct segment *segment = journal->damaged;
+        journal->damaged = segment->next;
+        segment_delete(segment, journal->folder);
+    }
+}
+
+int journal_end_at(struct journal *journal, uint64_t last, struct kv_error *reterr)
+{
+    struct segment **segments;
+    delete_damaged(journal);
+    size_t n = list_segments(journal, &segments);
+    if (segments == NULL)
+        return kv_error_set(reterr, "%s: no memory", journal->folder);
+    journal->next = last + 1;
+    int result = keep_what_was_read(journal, segments, n, reterr);
+    free(segments);
+    return result;
+}
+
 void journal_skip(struct journal *journal, uint64_t after)
 {
+    delete_damaged(journal);
     journal_forget(journal, UINT64_MAX);
     journal->next = after + 1;
     journal->synced = after;
@@ -439,10 +469,10 @@ void journal_skip(struct journal *journal, uint64_t after)
 /* ---- life ---- */
 
 /* A power cut may have left records of a generation, but not its head. No generation of this
- * opening was one before. */
+ * opening was one before, whatever openings the damaged ones are of. */
 static int begin_generations(struct journal *journal, struct kv_error *reterr)
 {
-    uint64_t opening = (journal->generation >> GENERATIONS_BITS) + 1;
+    uint64_t opening = (journal->generation >> GENERATIONS_BITS) + 1 + journal->n_damaged;
     if (opening > UINT32_MAX)
         return kv_error_set(reterr, "%s: damaged: its generations are used up", journal->folder);
     journal->generation = opening << GENERATIONS_BITS;
@@ -458,25 +488,51 @@ static void keep_unbegun(struct journal *journal, struct segment *segment)
         segment_delete(segment, journal->folder);
 }
 
+static void add_segment(struct journal *journal, struct segment *segment)
+{
+    if (journal->generation < segment->generation)
+        journal->generation = segment->generation;
+    if (segment->generation == 0)
+        keep_unbegun(journal, segment);
+    else
+        insert(journal, segment);
+}
+
+static void add_damaged(struct journal *journal, struct segment *segment)
+{
+    segment->next = journal->damaged;
+    journal->damaged = segment;
+}
+
 static int add_file(struct journal *journal, uint64_t number, struct kv_error *reterr)
 {
     struct segment *segment = segment_open(journal->folder, number);
     if (segment == NULL)
         return fail(journal, number, reterr, "cannot be opened: %s", strerror(errno));
-    if (!segment_read_head(segment)) {
-        segment_close(segment);
-        return fail(journal, number, reterr, "damaged: its head or its length");
-    }
     if (journal->number < number)
         journal->number = number;
-    if (journal->generation < segment->generation)
-        journal->generation = segment->generation;
     segment->ended_ms = queue_now_ms();
-    if (segment->generation == 0)
-        keep_unbegun(journal, segment);
+    bool is_known = segment_read_head(segment);
+    journal->n_damaged += !is_known || segment->is_cut ? 1 : 0;
+    if (is_known)
+        add_segment(journal, segment);
     else
-        insert(journal, segment);
+        add_damaged(journal, segment);
     return 0;
+}
+
+/* Returns: whether one more is known, next to which another may be. */
+static bool identify_one(struct journal *journal)
+{
+    for (struct segment **at = &journal->damaged; *at != NULL; at = &(*at)->next) {
+        struct segment *segment = *at;
+        if (!segment_identify(segment, journal->segments))
+            continue;
+        *at = segment->next;
+        add_segment(journal, segment);
+        return true;
+    }
+    return false;
 }
 
 static int add_files(struct journal *journal, struct kv_error *reterr)
@@ -499,21 +555,28 @@ int journal_open(struct journal *journal, const char *folder, size_t segment_siz
     *journal = (struct journal){
         .folder = folder, .segment_size = segment_size, .log_bytes = log_bytes, .log_ms = log_ms};
     pthread_mutex_init(&journal->lock, NULL);
-    return value_files_open(&journal->values, folder, reterr) == 0 &&
-                   add_files(journal, reterr) == 0
-               ? begin_generations(journal, reterr)
-               : -1;
+    if (value_files_open(&journal->values, folder, reterr) != 0 || add_files(journal, reterr) != 0)
+        return -1;
+    while (identify_one(journal))
+        ;
+    return begin_generations(journal, reterr);
+}
+
+static void close_all(struct segment **segments)
+{
+    while (*segments != NULL) {
+        struct segment *segment = *segments;
+        *segments = segment->next;
+        segment_close(segment);
+    }
 }
 
 void journal_close(struct journal *journal)
 {
     if (journal->folder == NULL)
         return; /* it was never opened */
-    while (journal->segments != NULL) {
-        struct segment *segment = journal->segments;
-        journal->segments = segment->next;
-        segment_close(segment);
-    }
+    close_all(&journal->segments);
+    close_all(&journal->damaged);
     value_files_close(&journal->values);
     pthread_mutex_destroy(&journal->lock);
 }

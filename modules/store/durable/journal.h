@@ -15,6 +15,10 @@
  * and there is a later segment, or a later record that was written when this one was known to be
  * synced, the file is damaged; otherwise that is where the power was cut.
  *
+ * A segment whose head is damaged is known by its first record (segment_identify.h). Its records
+ * count as ever; only the log ends there. Where that fails, too, the segment can be done without
+ * only if the engine is known to have everything.
+ *
  * Threads: the writer's. But journal_forget(), journal_prepare() and journal_bytes() may be called
  * by one other thread at any time, and journal_sync() while the writer does not append.
  */
@@ -39,6 +43,8 @@ struct journal {
     uint64_t base;           /* the last revision before those of the next record */
     size_t log_bytes;        /* of segments to be kept that the engine does not need */
     int64_t log_ms;          /* not longer than that */
+    size_t n_damaged;        /* segments found with a damaged head, or of a wrong length */
+    struct segment *damaged; /* of these, those of which nobody knows what they are */
     struct value_files values;
 
     pthread_mutex_t lock;     /* of what follows */
@@ -65,6 +71,10 @@ bool journal_is_there(const struct journal *journal);
  */
 int journal_read(struct journal *journal, uint64_t after, journal_take_fn take, void *context,
                  struct kv_error *reterr);
+
+/* Instead of reading: the store was closed in order after the record `last`. Whatever is damaged,
+ * only the log needs. Returns: as journal_read(). */
+int journal_end_at(struct journal *journal, uint64_t last, struct kv_error *reterr);
 
 /* Instead of reading: whatever there is does not count. */
 void journal_skip(struct journal *journal, uint64_t after);

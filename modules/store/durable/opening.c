@@ -134,6 +134,17 @@ static size_t segment_size(const struct base *base)
     return (size < LONGEST_SEGMENT ? size : LONGEST_SEGMENT) & ~(size_t)4095;
 }
 
+static void warn_of_damage(const struct committer *committer)
+{
+    const struct base *base = committer->base;
+    size_t n = committer->journal.n_damaged;
+    if (n != 0)
+        base_log(base, KV_LOG_WARN,
+                 "%s: damaged: the head or the length of %zu of its files; no key is lost, but the "
+                 "change log begins after them",
+                 base->folder.journal, n);
+}
+
 /* Brings the engine up to the journal. */
 static int read_journal(struct recovery *recovery, struct meta *meta, struct kv_error *reterr)
 {
@@ -149,13 +160,19 @@ static int read_journal(struct recovery *recovery, struct meta *meta, struct kv_
     }
     if (!journal_is_there(&committer->journal) && !base->folder.is_new && !meta->head.is_clean)
         return kv_error_set(reterr, "%s: damaged: there is nothing in it", base->folder.journal);
-    enum kv_engine_status status = redo_journal(committer, meta->head.sequence, reterr);
+    enum kv_engine_status status = KV_ENGINE_OK;
+    if (meta->head.is_clean &&
+        journal_end_at(&committer->journal, meta->head.sequence, reterr) != 0)
+        return -1;
+    if (!meta->head.is_clean)
+        status = redo_journal(committer, meta->head.sequence, reterr);
     if (status == KV_ENGINE_FULL)
         status = base->ops->recover(base->engine, redo_refill, committer);
     if (status == KV_ENGINE_FULL && recovery_give_up_reserve(recovery))
         status = base->ops->recover(base->engine, redo_refill, committer);
     if (status != KV_ENGINE_OK)
         return -1;
+    warn_of_damage(committer);
     value_files_discard_unclaimed(&committer->journal.values);
     journal_forget(&committer->journal,
                    meta->head.sequence); /* so that nothing new has to be made */

@@ -80,6 +80,11 @@ bool segment_write_head(const struct segment *segment)
     return segment_write(segment, head, SEGMENT_HEAD, 0);
 }
 
+uint64_t segment_head_generation(const char head[SEGMENT_HEAD])
+{
+    return segment_get_u64(head + 16);
+}
+
 bool segment_read_head(struct segment *segment)
 {
     static const char none[SEGMENT_HEAD];
@@ -88,9 +93,10 @@ bool segment_read_head(struct segment *segment)
     if (n >= 0 && (n < SEGMENT_HEAD || memcmp(head, none, SEGMENT_HEAD) == 0))
         return true;
     if (n < 0 || segment_get_u64(head) != segment_sum(head, SEGMENT_HEAD, 0) ||
-        segment_get_u64(head + SUM) != MAGIC || segment_get_u64(head + 32) != segment->size)
+        segment_get_u64(head + SUM) != MAGIC)
         return false;
-    segment->generation = segment_get_u64(head + 16);
+    segment->is_cut = segment_get_u64(head + 32) != segment->size;
+    segment->generation = segment_head_generation(head);
     segment->first = segment_get_u64(head + 24);
     segment->base = segment_get_u64(head + 40);
     return true;

@@ -27,6 +27,7 @@ struct segment {
     int64_t ended_ms;     /* CLOCK_MONOTONIC: when it was no more written to, or was opened */
     uint32_t n_pins;      /* pages of the log that are being read from it */
     bool is_forgotten;    /* the engine has all of it: it is kept for the log alone */
+    bool is_cut;          /* the file has not the length that its head says */
 };
 
 void segment_name_write(uint64_t number, char name[SEGMENT_NAME_MAX]);
@@ -47,9 +48,12 @@ void segment_delete(struct segment *segment, const char *folder);
 /* Writes its generation, first record, size and base. Returns: false and errno. */
 bool segment_write_head(const struct segment *segment);
 
-/* A segment that never began, which may be short, has no generation then. Returns: false where it
- * is damaged: a head is in one sector of the disk, which is written wholly or not at all. */
+/* A segment that never began, which may be short, has no generation then. Returns: false where the
+ * head is damaged: it is in one sector of the disk, which is written wholly or not at all. */
 bool segment_read_head(struct segment *segment);
+
+/* The generation that a head names, be it damaged or not. */
+uint64_t segment_head_generation(const char head[SEGMENT_HEAD]);
 
 bool segment_write(const struct segment *segment, const char *bytes, size_t len, size_t at);
 

@@ -622,13 +622,13 @@ static void log_is_trimmed_where_it_is_longer_than_it_has_to_be(void **state)
     assert_logged(rig, last, 0);
 }
 
-static void spoil_journal(const struct rig *rig, const char *name)
+static void spoil_journal(const struct rig *rig, const char *name, long at)
 {
     char path[128];
     snprintf(path, sizeof(path), "%s/journal/%s", rig->path, name);
     FILE *file = fopen(path, "r+");
     assert_non_null(file);
-    assert_int_equal(fseek(file, 5000, SEEK_SET), 0);
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
     assert_int_equal(fputs("spoilt", file) < 0, 0);
     fclose(file);
 }
@@ -644,7 +644,29 @@ static void damage_in_the_log_shortens_it(void **state)
     uint64_t recent = set(rig, KEY, KV_SLICE("2"));
     set_many(rig, LOG_CAPACITY / 2);
     close_store(rig);
-    spoil_journal(rig, "000001.journal");
+    spoil_journal(rig, "000001.journal", 5000);
+    open_store(rig);
+    assert_trimmed(rig, first);
+    assert_logged(rig, recent, LOG_CAPACITY / 2);
+}
+
+/* The same of the head, with and without the first record behind it. */
+static void damaged_head_in_the_log_shortens_it(void **state)
+{
+    struct rig *rig = *state;
+    set_journal_size(rig);
+    open_store(rig);
+    uint64_t first = set(rig, KEY, KV_SLICE("1"));
+    set_many(rig, 60);
+    uint64_t recent = set(rig, KEY, KV_SLICE("2"));
+    set_many(rig, LOG_CAPACITY / 2);
+    crash(rig);
+    spoil_journal(rig, "000001.journal", 8);
+    open_store(rig);
+    assert_trimmed(rig, first);
+    assert_logged(rig, recent, LOG_CAPACITY / 2);
+    close_store(rig);
+    spoil_journal(rig, "000001.journal", 60);
     open_store(rig);
     assert_trimmed(rig, first);
     assert_logged(rig, recent, LOG_CAPACITY / 2);
@@ -1131,6 +1153,7 @@ int main(int argc, char **argv)
         DURABLE_TEST(log_after_a_crash_has_what_was_committed_and_a_hole),
         DURABLE_TEST(log_is_trimmed_where_it_is_longer_than_it_has_to_be),
         DURABLE_TEST(damage_in_the_log_shortens_it),
+        DURABLE_TEST(damaged_head_in_the_log_shortens_it),
         DURABLE_TEST(time_goes_on_while_it_is_closed),
         DURABLE_TEST(deadline_is_the_same_whatever_part_of_a_millisecond_the_clocks_show),
         DURABLE_TEST(no_ttl_grows_where_the_clock_is_set_back),

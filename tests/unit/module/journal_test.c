@@ -521,16 +521,72 @@ static void missing_segment_is_refused(void **state)
     assert_damaged(rig, 0, "damaged: record");
 }
 
-static void damaged_head_is_refused(void **state)
+/* Its first record says what it is; but if the generation is damaged, only a neighbour can tell. */
+static void damaged_head_loses_no_record(void **state)
 {
     struct rig *rig = *state;
     append_all(rig, "a", 100);
     sync_journal(rig);
     for (off_t at = 0; at < 40; at++) {
+        bool is_generation = at >= 16 && at < 24;
         spoil(rig, 1, at);
-        assert_damaged(rig, 0, "000001.journal: damaged");
+        if (is_generation)
+            assert_damaged(rig, 0, "000001.journal: damaged: its head");
+        else
+            assert_int_equal(open_again(rig, 0), 0);
+        assert_found(rig, is_generation ? "" : "a");
         spoil(rig, 1, at);
     }
+}
+
+static void damaged_head_between_others_loses_no_record(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "abcdefgh", 3000);
+    sync_journal(rig);
+    for (unsigned number = 1; number <= 4; number++)
+        for (off_t at = 0; at < HEAD; at++)
+            if (number != 4)
+                spoil(rig, number, at);
+    assert_int_equal(open_again(rig, 0), 0);
+    assert_found(rig, "abcdefgh");
+    begin(rig);
+    append(rig, 'i', 100);
+    assert_int_equal(open_again(rig, 3), 0);
+    assert_found(rig, "defghi");
+}
+
+static void spoil_head_and_first_record(const struct rig *rig, unsigned number)
+{
+    spoil(rig, number, 0);
+    spoil(rig, number, HEAD + 80);
+}
+
+static void segment_that_may_be_needed_is_refused_where_it_is_not_known(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "abcd", 3000);
+    sync_journal(rig);
+    spoil_head_and_first_record(rig, 2);
+    assert_damaged(rig, 0, "000002.journal: damaged: its head");
+}
+
+/* The database has everything then. */
+static void store_that_was_closed_in_order_needs_no_segment(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "abcd", 3000);
+    sync_journal(rig);
+    spoil_head_and_first_record(rig, 2);
+    close_journal(rig);
+    assert_int_equal(journal_open(&rig->journal, rig->folder, SEGMENT, 0, 0, &rig->error), 0);
+    rig->is_open = true;
+    assert_int_equal(journal_end_at(&rig->journal, 4, &rig->error), 0);
+    begin(rig);
+    append(rig, 'e', 100);
+    sync_journal(rig);
+    assert_int_equal(open_again(rig, 4), 0);
+    assert_found(rig, "e");
 }
 
 static void shortened_segment_is_refused(void **state)
@@ -604,7 +660,10 @@ int main(void)
         TEST(generations_that_are_used_up_are_refused),
         TEST(damaged_record_that_was_synced_is_refused),
         TEST(damaged_record_of_an_earlier_segment_is_refused),
-        TEST(damaged_head_is_refused),
+        TEST(damaged_head_loses_no_record),
+        TEST(damaged_head_between_others_loses_no_record),
+        TEST(segment_that_may_be_needed_is_refused_where_it_is_not_known),
+        TEST(store_that_was_closed_in_order_needs_no_segment),
         TEST(shortened_segment_is_refused),
         TEST(missing_segment_is_refused),
         TEST(rows_that_are_not_taken_end_the_reading),
