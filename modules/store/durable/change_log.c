@@ -225,9 +225,15 @@ static bool is_wanted(const struct reading *reading, const struct change_row *ch
            (page->wants == NULL || page->wants(page, change->row.key));
 }
 
-/* The value has a file of its own, which is there until the engine has it; then the key's present
- * state may be the one. Returns: NULL where it is not. */
-static struct entry *find_long_value(const struct base *base, const struct change_row *change)
+/* Bytes of the value that a file has. */
+static size_t long_len(const struct change_row *change)
+{
+    size_t len;
+    return value_reference_len(change->row.reference, &len) ? len : 0;
+}
+
+/* The key's present state, where that is the one. Returns: NULL where it is not. */
+static struct entry *find_present(const struct base *base, const struct change_row *change)
 {
     struct kv_cmd get = {.op = KV_OP_GET,
                          .key = change->row.key,
@@ -240,27 +246,48 @@ static struct entry *find_long_value(const struct base *base, const struct chang
     return NULL;
 }
 
+/* The value is in a file of its own, as long as the log has room for it. Returns: NULL and
+ * *ret_is_trimmed, or NULL alone where there is no memory. */
+static struct entry *read_long_value(const struct reading *reading, const struct change_row *change,
+                                     bool *ret_is_trimmed)
+{
+    const struct base *base = reading->log->base;
+    size_t len = long_len(change);
+    struct entry *entry = record_read_unfilled(change->row.key, 0, change->row.value, len,
+                                               base->clock, ret_is_trimmed);
+    if (entry == NULL)
+        return NULL;
+    char *into = entry->bytes + entry->key_len + entry->value_len - len;
+    if (value_files_read_logged(&reading->log->journal->values, change->row.reference,
+                                reading->sequence, into))
+        return entry;
+    entry_unref(entry);
+    entry = find_present(base, change);
+    *ret_is_trimmed = entry == NULL;
+    return entry;
+}
+
 /* Returns: NULL and the reading's status. */
 static struct entry *make_entry(struct reading *reading, const struct change_row *change)
 {
     const struct base *base = reading->log->base;
     struct entry *entry;
-    bool is_damaged = false;
+    bool is_trimmed = false;
     if (change->row.is_erased)
         entry = entry_create_absent(change->row.key, 0);
     else if (change->row.reference.len != 0)
-        entry = find_long_value(base, change);
+        entry = read_long_value(reading, change, &is_trimmed);
     else
-        entry = record_read(change->row.key, 0, change->row.value, base->clock, &is_damaged);
+        entry = record_read(change->row.key, 0, change->row.value, base->clock, &is_trimmed);
     if (entry == NULL)
-        reading->status = is_damaged || change->row.reference.len != 0 ? KV_TRIMMED : KV_FULL;
+        reading->status = is_trimmed ? KV_TRIMMED : KV_FULL;
     return entry;
 }
 
 static bool is_full(const struct reading *reading, const struct change_row *change)
 {
     const struct kv_log_page *page = reading->page;
-    size_t len = change->row.key.len + change->row.value.len;
+    size_t len = change->row.key.len + change->row.value.len + long_len(change);
     return page->n == page->capacity || (page->n != 0 && reading->n_bytes + len > page->most_bytes);
 }
 

@@ -9,10 +9,10 @@ static char *append(char *at, struct kv_slice bytes)
     return at + bytes.len;
 }
 
-struct entry *entry_create(struct kv_slice key, uint64_t hash, struct kv_slice value,
-                           uint64_t revision, int64_t deadline_ms)
+struct entry *entry_create_unfilled(struct kv_slice key, uint64_t hash, struct kv_slice value,
+                                    size_t n_unfilled, uint64_t revision, int64_t deadline_ms)
 {
-    struct entry *entry = malloc(sizeof(*entry) + key.len + value.len);
+    struct entry *entry = malloc(sizeof(*entry) + key.len + value.len + n_unfilled);
     if (entry == NULL)
         return NULL;
     memset(entry, 0, sizeof(*entry));
@@ -21,9 +21,15 @@ struct entry *entry_create(struct kv_slice key, uint64_t hash, struct kv_slice v
     entry->revision = revision;
     entry->deadline_ms = deadline_ms;
     entry->key_len = key.len;
-    entry->value_len = value.len;
+    entry->value_len = value.len + n_unfilled;
     append(append(entry->bytes, key), value);
     return entry;
+}
+
+struct entry *entry_create(struct kv_slice key, uint64_t hash, struct kv_slice value,
+                           uint64_t revision, int64_t deadline_ms)
+{
+    return entry_create_unfilled(key, hash, value, 0, revision, deadline_ms);
 }
 
 struct entry *entry_create_absent(struct kv_slice key, uint64_t hash)

@@ -37,6 +37,10 @@ struct entry {
 struct entry *entry_create(struct kv_slice key, uint64_t hash, struct kv_slice value,
                            uint64_t revision, int64_t deadline_ms);
 
+/* The same with a value whose last `n_unfilled` bytes the caller fills in before others see it. */
+struct entry *entry_create_unfilled(struct kv_slice key, uint64_t hash, struct kv_slice value,
+                                    size_t n_unfilled, uint64_t revision, int64_t deadline_ms);
+
 /* The state of a key that is not there. */
 struct entry *entry_create_absent(struct kv_slice key, uint64_t hash);
 

@@ -126,40 +126,74 @@ static struct segment *find_oldest(const struct journal *journal)
 
 /* Under the lock. Whether the oldest is too old, too many are kept, or so much is left without it.
  */
-static bool may_go(const struct journal *journal, const struct segment *oldest, size_t least_bytes)
+static bool may_go(struct journal *journal, const struct segment *oldest, size_t least_bytes)
 {
     size_t bytes;
     size_t n = count_log(journal, &bytes);
+    bytes += value_files_logged_bytes(&journal->values);
     return n > MOST_KEPT || bytes - oldest->size >= least_bytes ||
            queue_now_ms() - oldest->ended_ms >= journal->log_ms;
 }
 
-/* Under the lock. */
-static void trim_log(struct journal *journal, size_t least_bytes)
+/* Under the lock. The first record that is in a segment. */
+static uint64_t first_record(const struct journal *journal)
 {
-    struct segment *oldest;
-    while ((oldest = find_oldest(journal)) != NULL && may_go(journal, oldest, least_bytes)) {
-        take_out(journal, oldest);
-        give_back(journal, oldest);
+    uint64_t first = UINT64_MAX;
+    for (const struct segment *segment = journal->segments; segment != NULL;
+         segment = segment->next)
+        if (segment->generation != 0)
+            first = segment->first;
+    return first;
+}
+
+/* Under the lock. Whether the oldest value file's record is gone, or the log has more than `most`
+ * bytes and begins with it: a segment may refer to more than the log may have. */
+static bool may_value_go(struct journal *journal, const struct segment *oldest, size_t most)
+{
+    size_t bytes;
+    uint64_t sequence = value_files_oldest_logged(&journal->values);
+    count_log(journal, &bytes);
+    if (sequence == 0)
+        return false;
+    return sequence < first_record(journal) ||
+           (bytes + value_files_logged_bytes(&journal->values) > most &&
+            (oldest == NULL || sequence <= oldest->last));
+}
+
+/* Under the lock. Returns: the value files that are to be deleted. */
+static struct value_file *trim_log(struct journal *journal, size_t least_bytes)
+{
+    struct value_file *gone = NULL;
+    while (true) {
+        struct segment *oldest = find_oldest(journal);
+        if (oldest != NULL && may_go(journal, oldest, least_bytes)) {
+            take_out(journal, oldest);
+            give_back(journal, oldest);
+        } else if (may_value_go(journal, oldest, least_bytes)) {
+            gone = value_files_take_logged(&journal->values, gone);
+        } else {
+            return gone;
+        }
     }
 }
 
 void journal_forget(struct journal *journal, uint64_t sequence)
 {
+    value_files_forget(&journal->values, sequence);
     pthread_mutex_lock(&journal->lock);
     for (struct segment *segment = journal->segments; segment != NULL; segment = segment->next)
         if (segment != journal->current && segment->generation != 0 && segment->last <= sequence)
             segment->is_forgotten = true;
-    trim_log(journal, journal->log_bytes);
+    struct value_file *gone = trim_log(journal, journal->log_bytes);
     pthread_mutex_unlock(&journal->lock);
-    value_files_forget(&journal->values, sequence);
+    value_files_delete(gone);
 }
 
 void journal_shrink(struct journal *journal)
 {
     size_t n_kept = 0;
     pthread_mutex_lock(&journal->lock);
-    trim_log(journal, 0);
+    struct value_file *gone = trim_log(journal, 0);
     for (struct segment *segment = journal->segments, *next; segment != NULL; segment = next) {
         next = segment->next;
         if (segment->generation != 0 || n_kept++ < FEW)
@@ -168,6 +202,7 @@ void journal_shrink(struct journal *journal)
         segment_delete(segment, journal->folder);
     }
     pthread_mutex_unlock(&journal->lock);
+    value_files_delete(gone);
 }
 
 size_t journal_bytes(struct journal *journal)

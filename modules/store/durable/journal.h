@@ -41,9 +41,9 @@ struct journal {
     struct segment *current; /* NULL: none has begun, or it failed */
     size_t at;               /* where the next record goes */
     uint64_t base;           /* the last revision before those of the next record */
-    size_t log_bytes;        /* of segments to be kept that the engine does not need */
-    int64_t log_ms;          /* not longer than that */
-    size_t n_damaged;        /* segments found with a damaged head, or of a wrong length */
+    size_t log_bytes; /* of segments and value files to be kept that the engine does not need */
+    int64_t log_ms;   /* not longer than that */
+    size_t n_damaged; /* segments found with a damaged head, or of a wrong length */
     struct segment *damaged; /* of these, those of which nobody knows what they are */
     struct value_files values;
 
@@ -93,8 +93,8 @@ enum kv_engine_status journal_sync(struct journal *journal);
 /* The next record was appended in vain: it does not count, and no other does. */
 void journal_refuse(struct journal *journal, uint64_t next);
 
-/* The engine has all records up to this one on its disk: their value files are deleted, and their
- * segments used again, once the log need not keep them. */
+/* The engine has all records up to this one on its disk: once the log need not keep them, their
+ * value files are deleted, and their segments used again. */
 void journal_forget(struct journal *journal, uint64_t sequence);
 
 /* Bytes of the segments that the engine needs. */

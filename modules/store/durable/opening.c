@@ -258,6 +258,8 @@ void opening_undo(struct recovery *recovery)
         recovery_is_over(recovery) ? committer_drain(committer) : recovery_run(recovery);
     if (status == KV_ENGINE_OK)
         status = write_last_head(committer);
+    if (status == KV_ENGINE_OK)
+        journal_forget(&committer->journal, committer->published);
     if (status != KV_ENGINE_OK)
         base_log(base, KV_LOG_ERROR, "%s: closed without a last write: the disk is full or fails",
                  base->path);

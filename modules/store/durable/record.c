@@ -49,8 +49,9 @@ struct kv_slice record_without_value(struct kv_slice row)
     return row;
 }
 
-struct entry *record_read(struct kv_slice key, uint64_t hash, struct kv_slice row,
-                          struct record_clock clock, bool *ret_is_damaged)
+struct entry *record_read_unfilled(struct kv_slice key, uint64_t hash, struct kv_slice row,
+                                   size_t n_unfilled, struct record_clock clock,
+                                   bool *ret_is_damaged)
 {
     *ret_is_damaged = true;
     if (row.len < 8)
@@ -67,7 +68,13 @@ struct entry *record_read(struct kv_slice key, uint64_t hash, struct kv_slice ro
         return NULL;
     *ret_is_damaged = false;
     struct kv_slice value = {.bytes = row.bytes + head, .len = row.len - head};
-    return entry_create(key, hash, value, revision, deadline_ms);
+    return entry_create_unfilled(key, hash, value, n_unfilled, revision, deadline_ms);
+}
+
+struct entry *record_read(struct kv_slice key, uint64_t hash, struct kv_slice row,
+                          struct record_clock clock, bool *ret_is_damaged)
+{
+    return record_read_unfilled(key, hash, row, 0, clock, ret_is_damaged);
 }
 
 /* ---- deadlines ---- */

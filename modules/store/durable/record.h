@@ -37,6 +37,12 @@ struct kv_slice record_without_value(struct kv_slice row);
 struct entry *record_read(struct kv_slice key, uint64_t hash, struct kv_slice row,
                           struct record_clock clock, bool *ret_is_damaged);
 
+/* The same of a row the last `n_unfilled` bytes of whose value are elsewhere: the caller fills them
+ * in. */
+struct entry *record_read_unfilled(struct kv_slice key, uint64_t hash, struct kv_slice row,
+                                   size_t n_unfilled, struct record_clock clock,
+                                   bool *ret_is_damaged);
+
 /* ---- deadlines: time and revision -> key ---- */
 
 struct deadline_row {

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
@@ -18,7 +19,7 @@
 
 enum {
     PIECE = 2 << 20, /* bytes written before the disk has them */
-    NAME_MAX_BYTES = 32
+    NAME_MAX_BYTES = 64
 };
 
 /* ---- names ---- */
@@ -37,13 +38,40 @@ static bool read_name(const char *name, uint64_t *ret_number)
     return strcmp(name, written) == 0;
 }
 
+static void write_logged_name(uint64_t number, uint64_t sequence, char name[NAME_MAX_BYTES])
+{
+    snprintf(name, NAME_MAX_BYTES, "%06" PRIu64 ".%" PRIu64 ".logged", number, sequence);
+}
+
+static bool read_logged_name(const char *name, uint64_t *ret_number, uint64_t *ret_sequence)
+{
+    char written[NAME_MAX_BYTES];
+    char *end;
+    *ret_number = strtoull(name, &end, 10);
+    *ret_sequence = *end == '.' ? strtoull(end + 1, NULL, 10) : 0;
+    write_logged_name(*ret_number, *ret_sequence, written);
+    return strcmp(name, written) == 0;
+}
+
 /* Returns: NULL where there is no memory. Owns: the caller. */
+static char *path_in(const struct value_files *files, const char *name)
+{
+    char *path = NULL;
+    return asprintf(&path, "%s/%s", files->folder, name) < 0 ? NULL : path;
+}
+
 static char *path_of(const struct value_files *files, uint64_t number)
 {
     char name[NAME_MAX_BYTES];
-    char *path = NULL;
     write_name(number, name);
-    return asprintf(&path, "%s/%s", files->folder, name) < 0 ? NULL : path;
+    return path_in(files, name);
+}
+
+static char *logged_path_of(const struct value_files *files, uint64_t number, uint64_t sequence)
+{
+    char name[NAME_MAX_BYTES];
+    write_logged_name(number, sequence, name);
+    return path_in(files, name);
 }
 
 static void delete_file(const struct value_files *files, uint64_t number)
@@ -128,13 +156,83 @@ static struct value_file *take_out(struct value_files *files, uint64_t sequence)
     return out;
 }
 
+/* ---- those of the log ---- */
+
+/* In the order of their records, the oldest first. */
+static void add_logged(struct value_files *files, struct value_file *file)
+{
+    pthread_mutex_lock(&files->lock);
+    struct value_file **at = &files->logged;
+    while (*at != NULL && (*at)->sequence <= file->sequence)
+        at = &(*at)->next;
+    file->next = *at;
+    *at = file;
+    files->logged_bytes += file->len;
+    pthread_mutex_unlock(&files->lock);
+}
+
+/* Gives the file the name by which the log knows it. Returns: false where that cannot be done. */
+static bool rename_to_logged(const struct value_file *file)
+{
+    char *from = path_of(file->files, file->number);
+    char *to = logged_path_of(file->files, file->number, file->sequence);
+    bool is_renamed = from != NULL && to != NULL && rename(from, to) == 0;
+    free(from);
+    free(to);
+    return is_renamed;
+}
+
 void value_files_forget(struct value_files *files, uint64_t sequence)
 {
     for (struct value_file *file = take_out(files, sequence), *next; file != NULL; file = next) {
         next = file->next;
-        value_file_discard(file);
+        if (rename_to_logged(file))
+            add_logged(files, file);
+        else
+            value_file_discard(file);
     }
 }
+
+size_t value_files_logged_bytes(struct value_files *files)
+{
+    pthread_mutex_lock(&files->lock);
+    size_t bytes = files->logged_bytes;
+    pthread_mutex_unlock(&files->lock);
+    return bytes;
+}
+
+uint64_t value_files_oldest_logged(struct value_files *files)
+{
+    pthread_mutex_lock(&files->lock);
+    uint64_t sequence = files->logged == NULL ? 0 : files->logged->sequence;
+    pthread_mutex_unlock(&files->lock);
+    return sequence;
+}
+
+struct value_file *value_files_take_logged(struct value_files *files, struct value_file *former)
+{
+    pthread_mutex_lock(&files->lock);
+    struct value_file *file = files->logged;
+    files->logged = file->next;
+    files->logged_bytes -= file->len;
+    pthread_mutex_unlock(&files->lock);
+    file->next = former;
+    return file;
+}
+
+void value_files_delete(struct value_file *chain)
+{
+    for (struct value_file *file = chain, *next; file != NULL; file = next) {
+        next = file->next;
+        char *path = logged_path_of(file->files, file->number, file->sequence);
+        if (path != NULL)
+            unlink(path);
+        free(path);
+        free(file);
+    }
+}
+
+/* ---- the bound of those that the engine may lack ---- */
 
 size_t value_files_bytes(struct value_files *files)
 {
@@ -259,15 +357,36 @@ static bool read_bytes(int fd, char *into, size_t len)
     return true;
 }
 
+/* Returns: false where there is no such file, or it is damaged. */
+static bool read_file(const char *path, const struct value_file *file, char *into)
+{
+    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    bool is_read =
+        fd >= 0 && read_bytes(fd, into, file->len) && XXH3_64bits(into, file->len) == file->sum;
+    if (fd >= 0)
+        close(fd);
+    return is_read;
+}
+
 bool value_files_read(struct value_files *files, struct kv_slice reference, char *into)
 {
     struct value_file file;
     char *path = read_reference(reference, &file) ? path_of(files, file.number) : NULL;
-    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-    bool is_read =
-        fd >= 0 && read_bytes(fd, into, file.len) && XXH3_64bits(into, file.len) == file.sum;
-    if (fd >= 0)
-        close(fd);
+    bool is_read = read_file(path, &file, into);
+    free(path);
+    return is_read;
+}
+
+/* It may get its other name meanwhile. */
+bool value_files_read_logged(struct value_files *files, struct kv_slice reference,
+                             uint64_t sequence, char *into)
+{
+    struct value_file file;
+    if (value_files_read(files, reference, into))
+        return true;
+    char *path =
+        read_reference(reference, &file) ? logged_path_of(files, file.number, sequence) : NULL;
+    bool is_read = read_file(path, &file, into);
     free(path);
     return is_read;
 }
@@ -298,24 +417,23 @@ bool value_files_claim(struct value_files *files, struct kv_slice reference, uin
     return true;
 }
 
-typedef void (*name_fn)(struct value_files *files, uint64_t number);
+typedef void (*name_fn)(struct value_files *files, const char *name);
 
 static bool for_each_name(struct value_files *files, name_fn visit)
 {
     DIR *names = opendir(files->folder);
-    uint64_t number;
     if (names == NULL)
         return false;
     for (struct dirent *name; (name = readdir(names)) != NULL;)
-        if (read_name(name->d_name, &number))
-            visit(files, number);
+        visit(files, name->d_name);
     closedir(names);
     return true;
 }
 
-static void discard_unclaimed(struct value_files *files, uint64_t number)
+static void discard_unclaimed(struct value_files *files, const char *name)
 {
-    if (!is_kept(files, number))
+    uint64_t number;
+    if (read_name(name, &number) && !is_kept(files, number))
         delete_file(files, number);
 }
 
@@ -330,25 +448,60 @@ static void note_number(struct value_files *files, uint64_t number)
         files->number = number;
 }
 
+/* One that cannot be looked at, or for which there is no memory, stays, and the log does without.
+ */
+static void find_logged(struct value_files *files, const char *name)
+{
+    struct value_file found = {.files = files};
+    struct stat status;
+    if (!read_logged_name(name, &found.number, &found.sequence))
+        return;
+    note_number(files, found.number);
+    char *path = path_in(files, name);
+    struct value_file *file = malloc(sizeof(*file));
+    if (path != NULL && file != NULL && stat(path, &status) == 0) {
+        *file = found;
+        file->len = (uint64_t)status.st_size;
+        add_logged(files, file);
+        file = NULL;
+    }
+    free(path);
+    free(file);
+}
+
+static void find(struct value_files *files, const char *name)
+{
+    uint64_t number;
+    if (read_name(name, &number))
+        note_number(files, number);
+    else
+        find_logged(files, name);
+}
+
 int value_files_open(struct value_files *files, const char *folder, struct kv_error *reterr)
 {
     *files = (struct value_files){.folder = folder};
     pthread_mutex_init(&files->lock, NULL);
     pthread_cond_init(&files->fewer, NULL);
-    return for_each_name(files, note_number)
+    return for_each_name(files, find)
                ? 0
                : kv_error_set(reterr, "%s: cannot be opened: %s", folder, strerror(errno));
+}
+
+static void free_all(struct value_file *file)
+{
+    for (struct value_file *next; file != NULL; file = next) {
+        next = file->next;
+        free(file);
+    }
 }
 
 void value_files_close(struct value_files *files)
 {
     if (files->folder == NULL)
         return; /* it was never opened */
-    while (files->kept != NULL) {
-        struct value_file *file = files->kept;
-        files->kept = file->next;
-        free(file);
-    }
+    free_all(files->kept);
+    free_all(files->logged);
     pthread_cond_destroy(&files->fewer);
     pthread_mutex_destroy(&files->lock);
 }

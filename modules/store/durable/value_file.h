@@ -3,10 +3,12 @@
  * segments, which is written and synced before the record that refers to it. So no other write
  * waits for it.
  *
- *   <folder>/<number>.value    the bytes of the value, and nothing else
+ *   <folder>/<number>.value             the bytes of the value, and nothing else
+ *   <folder>/<number>.<record>.logged   the same, once the engine has that record on its disk
  *
- * A file that no record refers to, as a crash or a refusal leaves it, is deleted; one that a record
- * refers to is deleted once the engine has that record on its disk.
+ * A file that no record refers to, as a crash or a refusal leaves it, is deleted. One that a record
+ * refers to is kept for the engine at first, and then for the change log alone: its name says so,
+ * so that an opening knows it without reading the log.
  *
  * Threads: any, but for opening and closing.
  */
@@ -28,10 +30,12 @@ struct value_files {
     const char *folder;   /* the caller's; NULL: not open */
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t fewer;
-    struct value_file *kept; /* a record refers to each */
-    size_t bytes;            /* of these */
-    uint64_t number;         /* the highest one given to a file */
-    bool is_released;        /* nobody waits for fewer of them */
+    struct value_file *kept;   /* a record that the engine may lack refers to each */
+    size_t bytes;              /* of these */
+    struct value_file *logged; /* kept for the log alone */
+    size_t logged_bytes;
+    uint64_t number;  /* the highest one given to a file */
+    bool is_released; /* nobody waits for fewer of them */
 };
 
 /* What a record says of a file, as bytes. */
@@ -63,10 +67,21 @@ void value_file_keep(struct value_file *file, uint64_t sequence);
 /* No record does. Accepts NULL. */
 void value_file_discard(struct value_file *file);
 
-/* The engine has all records up to this one on its disk: their files are deleted. */
+/* The engine has all records up to this one on its disk: their files are kept for the log. */
 void value_files_forget(struct value_files *files, uint64_t sequence);
 
-size_t value_files_bytes(struct value_files *files); /* of those that are kept */
+size_t value_files_bytes(struct value_files *files); /* of those that are kept for the engine */
+
+/* ---- those of the log ---- */
+
+size_t value_files_logged_bytes(struct value_files *files);
+
+/* The record of the oldest one; 0 where there is none. */
+uint64_t value_files_oldest_logged(struct value_files *files);
+
+/* Takes the oldest one out; chained to `former`. Returns: the chain, for value_files_delete(). */
+struct value_file *value_files_take_logged(struct value_files *files, struct value_file *former);
+void value_files_delete(struct value_file *chain);
 
 /* ---- reading ---- */
 
@@ -76,6 +91,10 @@ bool value_reference_len(struct kv_slice reference, size_t *ret);
 
 /* Reads that value to `into`. Returns: false where the file is missing or damaged. */
 bool value_files_read(struct value_files *files, struct kv_slice reference, char *into);
+
+/* The same of a reference in the record `sequence`, which the engine may have. */
+bool value_files_read_logged(struct value_files *files, struct kv_slice reference,
+                             uint64_t sequence, char *into);
 
 /* At opening: a record that counts refers to it. Once all are claimed the others are deleted.
  * Returns: false where there is no memory. */

@@ -133,7 +133,7 @@ static void host_log_done(const struct kv_store_host *base, uint32_t loop, struc
     count(&n_logged, 1);
 }
 
-static const struct kv_store_host host = {
+static struct kv_store_host host = {
     .base = {.size = sizeof(host), .now_ms = host_now_ms, .wall_us = host_wall_us, .log = host_log},
     .n_loops = 1,
     .hash = host_hash,
@@ -672,6 +672,76 @@ static void damaged_head_in_the_log_shortens_it(void **state)
     assert_logged(rig, recent, LOG_CAPACITY / 2);
 }
 
+/* Expects the changes after `after` to set KEY to these values, in order. */
+static void assert_values_logged(struct rig *rig, uint64_t after, const struct kv_slice *values,
+                                 uint32_t n)
+{
+    struct kv_log_entry entries[LOG_CAPACITY];
+    uint32_t n_found = 0;
+    struct kv_log_page page = {.upto = after};
+    while (!page.is_last) {
+        page = (struct kv_log_page){
+            .after = page.upto, .entries = entries, .capacity = LOG_CAPACITY, .most_bytes = 1};
+        size_t before = n_logged;
+        ops->read_log(rig->store, 0, &page);
+        if (page.is_deferred)
+            wait_until(&n_logged, before + 1);
+        assert_int_equal(page.status, KV_OK);
+        assert_true(page.n <= 1); /* of such bytes */
+        if (page.n == 1) {
+            assert_true(n_found < n);
+            assert_true(kv_slice_equals(entries[0].after.value, values[n_found++]));
+            ops->unref(rig->store, entries[0].ref);
+        }
+    }
+    assert_int_equal(n_found, n);
+}
+
+/* While the database lacks them, when it has them, and after a crash. */
+static void overwritten_long_value_is_in_the_log(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_slice values[] = {long_value('a'), KV_SLICE("1"), long_value('b'), KV_SLICE("2")};
+    host.log_bytes = 64 << 20;
+    open_store(rig);
+    uint64_t first = set(rig, KEY, KV_SLICE("0"));
+    for (size_t i = 0; i < 4; i++)
+        set(rig, KEY, values[i]);
+    assert_values_logged(rig, first, values, 4);
+    start_again(rig, 0);
+    assert_values_logged(rig, first, values, 4);
+    assert_int_equal(count_files(rig, ".value"), 0);
+    assert_int_equal(count_files(rig, ".logged"), 2);
+    crash(rig);
+    open_store(rig);
+    assert_values_logged(rig, first, values, 4);
+    host.log_bytes = LOG_BYTES;
+    start_again(rig, 0);
+    assert_trimmed(rig, first);
+    assert_int_equal(count_files(rig, ".logged"), 0);
+    free((char *)values[0].bytes);
+    free((char *)values[2].bytes);
+}
+
+/* Of the others the log has no more than fits; the last one stays in it, as the key has it. */
+static void long_values_of_the_log_are_bounded(void **state)
+{
+    struct rig *rig = *state;
+    struct kv_slice value[] = {long_value('a'), long_value('b')};
+    uint64_t revisions[8];
+    host.log_bytes = 3 * KV_LONG_VALUE;
+    open_store(rig);
+    for (size_t i = 0; i < 8; i++)
+        revisions[i] = set(rig, KEY, value[i % 2]);
+    start_again(rig, 0);
+    assert_true(count_files(rig, ".logged") <= 3);
+    assert_trimmed(rig, revisions[0]);
+    assert_values_logged(rig, revisions[6], &value[1], 1);
+    host.log_bytes = LOG_BYTES;
+    free((char *)value[0].bytes);
+    free((char *)value[1].bytes);
+}
+
 /* ---- deadlines ---- */
 
 static void time_goes_on_while_it_is_closed(void **state)
@@ -1154,6 +1224,8 @@ int main(int argc, char **argv)
         DURABLE_TEST(log_is_trimmed_where_it_is_longer_than_it_has_to_be),
         DURABLE_TEST(damage_in_the_log_shortens_it),
         DURABLE_TEST(damaged_head_in_the_log_shortens_it),
+        DURABLE_TEST(overwritten_long_value_is_in_the_log),
+        DURABLE_TEST(long_values_of_the_log_are_bounded),
         DURABLE_TEST(time_goes_on_while_it_is_closed),
         DURABLE_TEST(deadline_is_the_same_whatever_part_of_a_millisecond_the_clocks_show),
         DURABLE_TEST(no_ttl_grows_where_the_clock_is_set_back),
