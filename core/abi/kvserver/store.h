@@ -35,6 +35,9 @@
 
 #include <kvserver/module.h>
 
+#include <stdio.h>
+#include <sys/random.h>
+
 struct kv_store; /* the module's own */
 
 /* No expiry. */
@@ -54,6 +57,22 @@ struct kv_store; /* the module's own */
 static inline uint64_t kv_revision_start(int64_t wall_us)
 {
     return (uint64_t)wall_us & (KV_REVISION_MAX >> 1);
+}
+
+enum {
+    KV_EPOCH_MAX = 33 /* bytes of an epoch, with the zero at its end */
+};
+
+/* Makes the epoch of a store that begins anew: random, in hexadecimal digits. Returns: false where
+ * the system has no random bytes. */
+static inline bool kv_epoch_make(char epoch[KV_EPOCH_MAX])
+{
+    unsigned char random[(KV_EPOCH_MAX - 1) / 2];
+    if (getrandom(random, sizeof(random), 0) != sizeof(random))
+        return false;
+    for (size_t i = 0; i < sizeof(random); i++)
+        snprintf(epoch + 2 * i, 3, "%02x", random[i]);
+    return true;
 }
 
 /* A snapshot of one stored state. Plain data, copied freely; the bytes are alive while the
@@ -266,8 +285,8 @@ struct kv_store_host {
 struct kv_store_info {
     uint32_t parts; /* 1 or more: the units of expiry. Every key belongs to one for ever; part p is
                        worked off by loop p % n_loops */
-    char epoch[33]; /* a random text, new when the store began anew: revisions of different
-                       epochs can't be compared */
+    char epoch[KV_EPOCH_MAX]; /* a random text, new when the store began anew: revisions of
+                       different epochs can't be compared */
     uint64_t lacks; /* since 1.3, 0 where it is not set: of KV_STORE_ORDERED and KV_STORE_SEEKS,
                        what the module has, but not this store, with its options */
 };

@@ -262,20 +262,16 @@ void applier_init(struct applier *applier, const struct base *base, struct journ
 
 int applier_start(struct applier *applier)
 {
-    int fault = pthread_create(&applier->thread, NULL, applier_run, applier);
-    applier->has_thread = fault == 0;
-    if (applier->has_thread)
-        pthread_setname_np(applier->thread, "store-applier");
-    return fault;
+    return thread_start(&applier->thread, "store-applier", applier_run, applier);
 }
 
 void applier_fini(struct applier *applier)
 {
-    if (applier->has_thread) {
+    if (applier->thread.is_there) {
         pthread_mutex_lock(&applier->lock);
         move_to(applier, APPLIER_CLOSING);
         pthread_mutex_unlock(&applier->lock);
-        pthread_join(applier->thread, NULL);
+        thread_join(&applier->thread);
     }
     changes_fini(&applier->changes);
     rows_fini(&applier->rows);

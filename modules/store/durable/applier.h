@@ -8,10 +8,11 @@
 #ifndef KV_DURABLE_APPLIER_H
 #define KV_DURABLE_APPLIER_H
 
+#include "base.h"
 #include "journal.h"
 #include "queue.h"
 #include "rows.h"
-#include "base.h"
+#include "thread.h"
 
 /* What a record of the journal made of a key. */
 struct change {
@@ -47,8 +48,7 @@ struct applier {
     const struct base *base;
     struct journal *journal;
     struct queue *writes; /* stirred when it becomes idle */
-    pthread_t thread;
-    bool has_thread;
+    struct thread thread;
     pthread_mutex_t lock;
     pthread_cond_t moved; /* the state, which the lock guards with what follows */
     enum applier_state state;

@@ -25,7 +25,7 @@ struct base {
     struct record_clock clock;
     struct states *states;
     struct overlay *overlay; /* of the states that the engine lacks */
-    char epoch[33];
+    char epoch[KV_EPOCH_MAX];
     enum durability durability;
     int64_t interval_ms;
     size_t journal_size; /* bytes of the journal that the engine may lack on its disk */

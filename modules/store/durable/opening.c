@@ -1,7 +1,5 @@
 #include "opening.h"
 
-#include <sys/random.h>
-
 #include "redo.h"
 
 #define EPOCH KV_SLICE("epoch")
@@ -16,7 +14,7 @@ enum {
 struct meta {
     struct record_store_head head;
     bool has_head;
-    char epoch[33];
+    char epoch[KV_EPOCH_MAX];
 };
 
 static void take_head(void *context, struct kv_slice value)
@@ -30,16 +28,6 @@ static void take_epoch(void *context, struct kv_slice value)
     struct meta *meta = context;
     if (value.len == sizeof(meta->epoch) - 1)
         memcpy(meta->epoch, value.bytes, value.len);
-}
-
-static int make_epoch(char epoch[33], struct kv_error *reterr)
-{
-    unsigned char random[16];
-    if (getrandom(random, sizeof(random), 0) != sizeof(random))
-        return kv_error_set(reterr, "the system has no random bytes for the epoch");
-    for (size_t i = 0; i < sizeof(random); i++)
-        snprintf(epoch + 2 * i, 3, "%02x", random[i]);
-    return 0;
 }
 
 static enum kv_engine_status committer_head(struct committer *committer,
@@ -74,8 +62,9 @@ static enum kv_engine_status put_head(struct committer *committer,
 static int make_meta(struct committer *committer, struct meta *meta, struct kv_error *reterr)
 {
     const struct kv_host *host = &committer->base->host->base;
-    if (make_epoch(meta->epoch, reterr) != 0)
-        return -1;
+    if (!kv_epoch_make(meta->epoch))
+        return kv_error_set(reterr, "%s: the system has no random bytes for the epoch",
+                            committer->base->path);
     uint64_t revision = kv_revision_start(host->wall_us(host));
     meta->head = (struct record_store_head){.revision = revision, .reserved = revision};
     struct kv_slice epoch = kv_slice_of(meta->epoch);

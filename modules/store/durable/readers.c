@@ -76,9 +76,8 @@ int readers_start(struct readers *readers, uint32_t n)
     if (readers->threads == NULL)
         return ENOMEM;
     while (readers->n < n && fault == 0) {
-        fault = pthread_create(&readers->threads[readers->n], NULL, run, readers);
-        if (fault == 0)
-            pthread_setname_np(readers->threads[readers->n++], "store-reader");
+        fault = thread_start(&readers->threads[readers->n], "store-reader", run, readers);
+        readers->n += fault == 0 ? 1 : 0;
     }
     return fault;
 }
@@ -87,5 +86,5 @@ void readers_stop(struct readers *readers)
 {
     queue_close(&readers->jobs);
     while (readers->n != 0)
-        pthread_join(readers->threads[--readers->n], NULL);
+        thread_join(&readers->threads[--readers->n]);
 }

@@ -6,13 +6,14 @@
 
 #include "change_log.h"
 #include "queue.h"
+#include "thread.h"
 
 struct readers {
     const struct base *base;
     struct queue jobs; /* GETs, scans, pages of the log */
     struct change_log *log;
     struct queue *writes; /* where those go that only the writer can answer */
-    pthread_t *threads;
+    struct thread *threads;
     uint32_t n;
 };
 

@@ -158,19 +158,13 @@ static void *stager_run(void *argument)
 
 int stager_start(struct stager *stager)
 {
-    int fault = pthread_create(&stager->thread, NULL, stager_run, stager);
-    stager->has_thread = fault == 0;
-    if (stager->has_thread)
-        pthread_setname_np(stager->thread, "store-stager");
-    return fault;
+    return thread_start(&stager->thread, "store-stager", stager_run, stager);
 }
 
 void stager_stop(struct stager *stager)
 {
     queue_close(&stager->jobs);
-    if (stager->has_thread)
-        pthread_join(stager->thread, NULL);
-    stager->has_thread = false;
+    thread_join(&stager->thread);
 }
 
 /* ---- for the loops and the writer ---- */

@@ -13,6 +13,7 @@
 
 #include "held.h"
 #include "queue.h"
+#include "thread.h"
 #include "value_file.h"
 
 struct stager {
@@ -26,8 +27,7 @@ struct stager {
     pthread_mutex_t lock;
     uint64_t *hashes; /* of the keys of n of them, but for those for which there was no memory */
     size_t n_hashes, capacity;
-    pthread_t thread;
-    bool has_thread;
+    struct thread thread;
 };
 
 /* writes: of the store's writer; lives longer than the thread. */

@@ -37,20 +37,16 @@ static void *syncer_run(void *argument)
 
 int syncer_start(struct syncer *syncer)
 {
-    int fault = pthread_create(&syncer->thread, NULL, syncer_run, syncer);
-    syncer->has_thread = fault == 0;
-    if (syncer->has_thread)
-        pthread_setname_np(syncer->thread, "store-syncer");
-    return fault;
+    return thread_start(&syncer->thread, "store-syncer", syncer_run, syncer);
 }
 
 void syncer_fini(struct syncer *syncer)
 {
-    if (syncer->has_thread) {
+    if (syncer->thread.is_there) {
         pthread_mutex_lock(&syncer->lock);
         move_to(syncer, SYNCER_CLOSING);
         pthread_mutex_unlock(&syncer->lock);
-        pthread_join(syncer->thread, NULL);
+        thread_join(&syncer->thread);
     }
     pthread_cond_destroy(&syncer->moved);
     pthread_mutex_destroy(&syncer->lock);

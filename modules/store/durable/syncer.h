@@ -7,6 +7,7 @@
 
 #include "journal.h"
 #include "queue.h"
+#include "thread.h"
 
 enum syncer_state {
     SYNCER_IDLE,
@@ -18,8 +19,7 @@ enum syncer_state {
 struct syncer {
     struct journal *journal;
     struct queue *writes; /* stirred when a sync is done */
-    pthread_t thread;
-    bool has_thread;
+    struct thread thread;
     pthread_mutex_t lock;
     pthread_cond_t moved; /* the state, which the lock guards with what follows */
     enum syncer_state state;

@@ -476,10 +476,7 @@ int writer_start(struct writer *writer)
     if (fault == 0)
         fault = applier_start(&writer->committer.applier);
     if (fault == 0)
-        fault = pthread_create(&writer->thread, NULL, run, writer);
-    writer->has_thread = fault == 0;
-    if (writer->has_thread)
-        pthread_setname_np(writer->thread, "store-writer");
+        fault = thread_start(&writer->thread, "store-writer", run, writer);
     return fault;
 }
 
@@ -487,9 +484,8 @@ void writer_close(struct writer *writer)
 {
     stager_stop(&writer->stager);
     queue_close(&writer->jobs);
-    if (!writer->has_thread)
+    if (!writer->thread.is_there)
         return;
-    pthread_join(writer->thread, NULL);
-    writer->has_thread = false;
+    thread_join(&writer->thread);
     opening_undo(&writer->recovery);
 }

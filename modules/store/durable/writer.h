@@ -16,6 +16,7 @@
 #include "recovery.h"
 #include "stager.h"
 #include "syncer.h"
+#include "thread.h"
 #include "turn.h"
 
 struct writer {
@@ -37,8 +38,7 @@ struct writer {
     int64_t sync_at_ms; /* CLOCK_MONOTONIC: when it is to be */
 
     atomic_bool is_expiring[DEADLINES_PARTS]; /* a job asks for it, and is not done */
-    pthread_t thread;
-    bool has_thread;
+    struct thread thread;
 };
 
 void writer_init(struct writer *writer, struct base *base);

@@ -3,22 +3,11 @@
  * fit together; submit.c, scan.c and expire.c are its operations.
  */
 #include <stdlib.h>
-#include <sys/random.h>
 
 #include "expire.h"
 #include "scan.h"
 #include "shards.h"
 #include "submit.h"
-
-static int make_epoch_name(char name[33], struct kv_error *reterr)
-{
-    unsigned char random[16];
-    if (getrandom(random, sizeof(random), 0) != sizeof(random))
-        return kv_error_set(reterr, "store memory: the system has no random bytes for the epoch");
-    for (size_t i = 0; i < sizeof(random); i++)
-        snprintf(name + 2 * i, 3, "%02x", random[i]);
-    return 0;
-}
 
 enum {
     OPTION_MAX_BYTES,
@@ -70,7 +59,9 @@ static int init(struct kv_store *store, struct kv_error *reterr)
         has_memory = shard_init(store, i, now_ms) == 0 && has_memory;
     if (!has_memory)
         return kv_error_set(reterr, "store memory: no memory");
-    return make_epoch_name(store->epoch_name, reterr);
+    if (kv_epoch_make(store->epoch_name))
+        return 0;
+    return kv_error_set(reterr, "store memory: the system has no random bytes for the epoch");
 }
 
 static int memory_open(const struct kv_store_host *host, const struct kv_option_value *options,

@@ -27,7 +27,7 @@ struct kv_store {
     const struct kv_store_host *host;
     uint64_t max_bytes; /* of keys and values; 0: no limit */
     bool is_ordered;
-    char epoch_name[33];
+    char epoch_name[KV_EPOCH_MAX];
     struct epochs epochs; /* one participant for each event loop */
     _Alignas(64) _Atomic uint64_t revision;
     _Alignas(64) _Atomic uint64_t bytes; /* counted where there is a limit */

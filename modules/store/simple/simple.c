@@ -18,7 +18,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 /* The only part of this store: one lock, one unit of expiry. */
 #define PART 0
@@ -49,7 +48,7 @@ struct kv_store {
     _Atomic uint64_t revision; /* written under the lock, read anywhere */
     uint64_t bytes;            /* of all keys and values */
     uint64_t max_bytes;        /* 0: no limit */
-    char epoch[33];
+    char epoch[KV_EPOCH_MAX];
 };
 
 /* A command at work. */
@@ -537,16 +536,6 @@ static int64_t simple_expire(struct kv_store *store, uint32_t part, int64_t now_
 
 /* ---- life ---- */
 
-static int make_epoch(char epoch[33], struct kv_error *reterr)
-{
-    unsigned char random[16];
-    if (getrandom(random, sizeof(random), 0) != sizeof(random))
-        return kv_error_set(reterr, "store simple: the system has no random bytes for the epoch");
-    for (size_t i = 0; i < sizeof(random); i++)
-        snprintf(epoch + 2 * i, 3, "%02x", random[i]);
-    return 0;
-}
-
 enum {
     OPTION_MAX_BYTES,
     N_OPTIONS
@@ -565,9 +554,9 @@ static int simple_open(const struct kv_store_host *host, const struct kv_option_
     struct kv_store *store = calloc(1, sizeof(*store));
     if (store == NULL)
         return kv_error_set(reterr, "store simple: no memory");
-    if (make_epoch(store->epoch, reterr) != 0) {
+    if (!kv_epoch_make(store->epoch)) {
         free(store);
-        return -1;
+        return kv_error_set(reterr, "store simple: the system has no random bytes for the epoch");
     }
     pthread_mutex_init(&store->lock, NULL);
     store->host = host;
