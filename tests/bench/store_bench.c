@@ -11,10 +11,11 @@
  *   insert         the time of a set of a new key, in order and in none
  *   page           the time of a page of ten keys that have a prefix, among the others
  *   walk           the time of a walk over all keys, and of its longest page
+ *   log            the time of reading all changes back, in pages of 64, of a store that logs them
  *
  * Keys have 16 bytes, values 32. Times of all but `commands` are thread CPU time; those of `pause`
  * and `insert` are the least of three loads. Of a store that answers later, on threads of its own,
- * `page` and `walk` measure the time that passes until the answer is there.
+ * `page`, `walk` and `log` measure the time that passes until the answer is there.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -121,6 +122,14 @@ static void host_scan_done(const struct kv_store_host *host, uint32_t loop, stru
     count_answers(1);
 }
 
+static void host_log_done(const struct kv_store_host *host, uint32_t loop, struct kv_log_page *page)
+{
+    (void)host;
+    (void)loop;
+    (void)page;
+    count_answers(1);
+}
+
 static const struct kv_store_host host = {
     .base = {.size = sizeof(host), .now_ms = host_now_ms, .wall_us = host_wall_us, .log = host_log},
     .n_loops = 1,
@@ -129,6 +138,9 @@ static const struct kv_store_host host = {
     .wake_at = host_wake_at,
     .done = host_done,
     .scan_done = host_scan_done,
+    .log_done = host_log_done,
+    .log_bytes = (uint64_t)1 << 40,
+    .log_ms = DAY_MS,
 };
 
 /* ---- measuring ---- */
@@ -430,6 +442,44 @@ static void measure_walk(size_t n_keys)
     walk_all(n_keys, MOST_ENTRIES);
 }
 
+/* ---- the change log ---- */
+
+enum {
+    LOG_PAGE = 64
+};
+
+static void read_log_page(struct kv_log_page *page, uint64_t after)
+{
+    static struct kv_log_entry entries[LOG_PAGE];
+    *page = (struct kv_log_page){
+        .after = after, .entries = entries, .capacity = LOG_PAGE, .most_bytes = SIZE_MAX};
+    ops->read_log(store, 0, page);
+    if (page->is_deferred)
+        await_answers(1);
+    if (page->status != KV_OK)
+        abort();
+    for (uint32_t i = 0; i < page->n; i++)
+        ops->unref(store, entries[i].ref);
+}
+
+static void measure_log(size_t n_keys)
+{
+    struct kv_log_page page = {.upto = ops->revision(store)};
+    size_t n = 0;
+    load(0, n_keys, &(struct manner){.n_vector = VECTOR});
+    double start = seconds(CLOCK_MONOTONIC);
+    double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    do {
+        read_log_page(&page, page.upto);
+        n += page.n;
+    } while (!page.is_last);
+    if (n != n_keys)
+        abort();
+    printf("log changes=%zu each=%.0f ns processor=%.0f ns\n", n,
+           (seconds(CLOCK_MONOTONIC) - start) / (double)n * 1e9,
+           (seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu) / (double)n * 1e9);
+}
+
 /* ---- the program ---- */
 
 static int n_settings;
@@ -453,7 +503,7 @@ static const struct {
     void (*measure)(size_t n_keys);
 } kinds[] = {
     {"pause", measure_pause}, {"commands", measure_commands}, {"insert", measure_insert},
-    {"page", measure_page},   {"walk", measure_walk},
+    {"page", measure_page},   {"walk", measure_walk},         {"log", measure_log},
 };
 
 static void measure(const char *what, size_t n_keys)
@@ -474,11 +524,11 @@ int main(int argc, char **argv)
     struct kv_loaded_module *module;
     struct kv_error error;
     if (argc < 3) {
-        fprintf(
-            stderr,
-            "usage: %s MODULE.so memory|memory-ttl|memory-spread|pause|commands|insert|page|walk "
-            "[KEYS] [option=value ...]\n",
-            argv[0]);
+        fprintf(stderr,
+                "usage: %s MODULE.so "
+                "memory|memory-ttl|memory-spread|pause|commands|insert|page|walk|log "
+                "[KEYS] [option=value ...]\n",
+                argv[0]);
         return 2;
     }
     bool has_keys = argc > 3 && strchr(argv[3], '=') == NULL;

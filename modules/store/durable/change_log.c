@@ -40,7 +40,8 @@ void change_log_init(struct change_log *log, const struct base *base, struct jou
 
 void change_log_fini(struct change_log *log)
 {
-    free(log->started.bytes);
+    for (size_t i = 0; i < CHANGE_LOG_STARTED; i++)
+        free(log->started[i].bytes);
     pthread_mutex_destroy(&log->lock);
 }
 
@@ -93,36 +94,54 @@ static void leave_record(struct reading *reading)
                                      .sequence = reading->sequence,
                                      .at = reading->at,
                                      .len = reading->record_len,
+                                     .rest = reading->rest,
                                      .rows_left = reading->rows,
-                                     .bytes = reading->bytes};
+                                     .bytes = reading->bytes,
+                                     .capacity = reading->capacity};
     pthread_mutex_lock(&log->lock);
-    char *former = log->started.bytes;
-    log->started = started;
+    struct started_record *place = &log->started[log->next_started];
+    log->next_started = (log->next_started + 1) % CHANGE_LOG_STARTED;
+    char *former = place->bytes;
+    *place = started;
     pthread_mutex_unlock(&log->lock);
     reading->bytes = NULL;
     free(former);
 }
 
-/* Returns: false where the page before has not ended within a record, or another has since. */
-static bool return_to_record(struct reading *reading)
+/* Takes out the record in which the page before has ended. Its slot is the next to be filled. */
+static struct started_record take_started(const struct reading *reading)
 {
     struct change_log *log = reading->log;
     struct started_record started = {0};
     pthread_mutex_lock(&log->lock);
-    if (log->started.bytes != NULL && log->started.upto == reading->page->after &&
-        log->started.generation == reading->place.segment->generation) {
-        started = log->started;
-        log->started = (struct started_record){0};
+    for (size_t i = 0; i < CHANGE_LOG_STARTED && started.bytes == NULL; i++) {
+        struct started_record *place = &log->started[i];
+        if (place->bytes == NULL || place->upto != reading->page->after ||
+            place->generation != reading->place.segment->generation)
+            continue;
+        started = *place;
+        *place = (struct started_record){0};
+        log->next_started = i;
     }
     pthread_mutex_unlock(&log->lock);
+    return started;
+}
+
+/* Returns: false where the page before has not ended within a record, or too many others have
+ * since. */
+static bool return_to_record(struct reading *reading)
+{
+    struct started_record started = take_started(reading);
     if (started.bytes == NULL)
         return false;
     reading->last = started.upto;
     reading->sequence = started.sequence;
     reading->at = started.at;
+    reading->rest = started.rest;
     reading->rows = started.rows_left;
     reading->record_len = started.len;
     reading->bytes = started.bytes;
+    reading->capacity = started.capacity;
     return true;
 }
 
@@ -179,16 +198,14 @@ static bool read_record(struct reading *reading)
     return reading->record_len != 0;
 }
 
-/* One that was begun by another page is not in `rest`. */
 static void pass_record(struct reading *reading)
 {
     size_t len = reading->record_len;
     if (len > reading->rest.len)
-        len = reading->rest.len;
+        len = reading->rest.len; /* its alignment is beyond the end */
     reading->at += reading->record_len;
     reading->sequence++;
-    if (len != 0)
-        reading->rest.bytes += len;
+    reading->rest.bytes += len;
     reading->rest.len -= len;
     reading->record_len = 0;
 }

@@ -18,7 +18,8 @@
 #include "journal_log.h"
 
 enum {
-    CHANGE_LOG_BOOKMARKS = 16
+    CHANGE_LOG_BOOKMARKS = 16,
+    CHANGE_LOG_STARTED = 4 /* as many readers go on without reading anything twice */
 };
 
 /* Where a page has ended, so that the next one need not read the segment from its start. */
@@ -29,16 +30,18 @@ struct bookmark {
     size_t at;
 };
 
-/* A record in which a page has ended, so that the next one need not read it again, nor check it: a
- * record may be as long as a segment, and a page a small part of it. */
+/* A record in which a page has ended, so that the next one need not check it again, nor read it and
+ * what follows it: a record may be as long as a segment, and a page a small part of it. */
 struct started_record {
     uint64_t generation; /* of the segment */
     uint64_t upto;       /* the last change before the rows left */
     uint64_t sequence;
     size_t at;
     size_t len;
-    struct kv_slice rows_left; /* in `bytes` */
+    struct kv_slice rest;      /* of what was read, from the record on: in `bytes` */
+    struct kv_slice rows_left; /* likewise */
     char *bytes;               /* NULL: there is none */
+    size_t capacity;
 };
 
 struct change_log {
@@ -48,7 +51,8 @@ struct change_log {
     pthread_mutex_t lock;         /* of what follows */
     struct bookmark bookmarks[CHANGE_LOG_BOOKMARKS];
     size_t next_bookmark;
-    struct started_record started; /* of the last page that ended so */
+    struct started_record started[CHANGE_LOG_STARTED]; /* of the last pages that ended so */
+    size_t next_started;
 };
 
 void change_log_init(struct change_log *log, const struct base *base, struct journal *journal,
