@@ -16,6 +16,7 @@
 enum {
     MOST_KEPT = 512,      /* segments for the log: each has a descriptor */
     FEW = 2,              /* segments that are kept for use where there is little room */
+    PART_OF_VALUE = 4,    /* of the log that one long value may take from all others */
     GENERATIONS_BITS = 32 /* those of one opening have the bits above in common */
 };
 
@@ -179,7 +180,7 @@ static struct value_file *trim_log(struct journal *journal, size_t least_bytes)
 
 void journal_forget(struct journal *journal, uint64_t sequence)
 {
-    value_files_forget(&journal->values, sequence);
+    value_files_forget(&journal->values, sequence, journal->log_bytes / PART_OF_VALUE);
     pthread_mutex_lock(&journal->lock);
     for (struct segment *segment = journal->segments; segment != NULL; segment = segment->next)
         if (segment != journal->current && segment->generation != 0 && segment->last <= sequence)

@@ -182,11 +182,11 @@ static bool rename_to_logged(const struct value_file *file)
     return is_renamed;
 }
 
-void value_files_forget(struct value_files *files, uint64_t sequence)
+void value_files_forget(struct value_files *files, uint64_t sequence, size_t most)
 {
     for (struct value_file *file = take_out(files, sequence), *next; file != NULL; file = next) {
         next = file->next;
-        if (rename_to_logged(file))
+        if (file->len <= most && rename_to_logged(file))
             add_logged(files, file);
         else
             value_file_discard(file);

@@ -67,8 +67,9 @@ void value_file_keep(struct value_file *file, uint64_t sequence);
 /* No record does. Accepts NULL. */
 void value_file_discard(struct value_file *file);
 
-/* The engine has all records up to this one on its disk: their files are kept for the log. */
-void value_files_forget(struct value_files *files, uint64_t sequence);
+/* The engine has all records up to this one on its disk: their files are kept for the log, but for
+ * those that have more than `most` bytes. */
+void value_files_forget(struct value_files *files, uint64_t sequence, size_t most);
 
 size_t value_files_bytes(struct value_files *files); /* of those that are kept for the engine */
 
