@@ -22,16 +22,23 @@ static uint32_t cost_of(const struct kv_store_link *store, const struct kv_news 
     return coverage.by_key ? 0 : 1 + (uint32_t)(bytes / COST_BYTES);
 }
 
-struct kv_behind *kv_backlog_find(const struct kv_backlog *backlog, struct kv_slice key,
-                                  uint64_t hash)
+static struct kv_behind *find_upto(const struct kv_backlog *backlog, struct kv_slice key,
+                                   uint64_t hash, uint64_t revision)
 {
     KV_TABLE_EACH(&backlog->by_key, hash, node)
     {
         struct kv_behind *behind = KV_CONTAINER(node, struct kv_behind, node);
-        if (kv_slice_equals(behind->kept->news.key, key))
+        const struct kv_news *news = &behind->kept->news;
+        if (news->revision <= revision && kv_slice_equals(news->key, key))
             return behind;
     }
     return NULL;
+}
+
+struct kv_behind *kv_backlog_find(const struct kv_backlog *backlog, struct kv_slice key,
+                                  uint64_t hash)
+{
+    return find_upto(backlog, key, hash, UINT64_MAX);
 }
 
 void kv_backlog_put(struct kv_backlog *backlog, const struct kv_store_link *store,
@@ -40,6 +47,12 @@ void kv_backlog_put(struct kv_backlog *backlog, const struct kv_store_link *stor
     struct kv_behind *older = kv_backlog_find(backlog, news->key, news->hash);
     if (older != NULL)
         kv_backlog_remove(backlog, older);
+    kv_backlog_add(backlog, store, news, coverage);
+}
+
+void kv_backlog_add(struct kv_backlog *backlog, const struct kv_store_link *store,
+                    struct kv_news *news, struct kv_coverage coverage)
+{
     struct kv_behind *behind = kv_alloc(sizeof(*behind));
     *behind = (struct kv_behind){.kept = kv_news_keep(news, store),
                                  .coverage = coverage,
@@ -64,6 +77,14 @@ void kv_backlog_remove(struct kv_backlog *backlog, struct kv_behind *behind)
     kv_list_remove(&behind->in_order);
     kv_kept_news_release(behind->kept);
     free(behind);
+}
+
+void kv_backlog_remove_upto(struct kv_backlog *backlog, struct kv_slice key, uint64_t hash,
+                            uint64_t revision)
+{
+    struct kv_behind *older;
+    while ((older = find_upto(backlog, key, hash, revision)) != NULL)
+        kv_backlog_remove(backlog, older);
 }
 
 void kv_backlog_keep_keys(struct kv_backlog *backlog)

@@ -40,12 +40,20 @@ static inline bool kv_backlog_is_empty(const struct kv_backlog *backlog)
 void kv_backlog_put(struct kv_backlog *backlog, const struct kv_store_link *store,
                     struct kv_news *news, struct kv_coverage coverage);
 
-/* The state of a key, or the first of all. Returns: NULL where there is none. */
+/* Adds a state, and keeps earlier ones of the key. */
+void kv_backlog_add(struct kv_backlog *backlog, const struct kv_store_link *store,
+                    struct kv_news *news, struct kv_coverage coverage);
+
+/* A state of a key, or the first of all. Returns: NULL where there is none. */
 struct kv_behind *kv_backlog_find(const struct kv_backlog *backlog, struct kv_slice key,
                                   uint64_t hash);
 struct kv_behind *kv_backlog_first(const struct kv_backlog *backlog);
 
 void kv_backlog_remove(struct kv_backlog *backlog, struct kv_behind *behind);
+
+/* Removes the states of a key up to a revision. */
+void kv_backlog_remove_upto(struct kv_backlog *backlog, struct kv_slice key, uint64_t hash,
+                            uint64_t revision);
 
 /* Removes the states of keys that are covered by prefixes only. */
 void kv_backlog_keep_keys(struct kv_backlog *backlog);

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "keyspace/loop.h"
+#include "keyspace/resets.h"
 
 static void on_memory(struct kv_waiter *waiter)
 {
@@ -356,11 +357,28 @@ static void begin(const struct kv_command *command, struct kv_subscription *subs
     if (options->has_since && kv_slice_equals(command->argument, kv_slice_of(here->syncs.epoch)))
         kv_syncs_begin_since(&here->syncs, subscription, options->since);
     else if (options->has_since)
-        kv_syncs_begin_reset(&here->syncs, subscription);
+        kv_reset(&here->syncs, subscription);
     else if (options->initial)
         kv_syncs_begin_initial(&here->syncs, subscription);
-    else if (subscription->told_after == 0 && kv_store_is_ready(here->store))
+    else if (subscription->told_after == KV_REVISION_MAX && subscription->holdup == NULL &&
+             kv_store_is_ready(here->store))
         subscription->told_after = kv_feed_delivered_upto(&here->inbox);
+}
+
+/* Whether a replay under way relies on the subscription that the command would end, or begin anew.
+ * Then it waits for that. */
+static bool awaits_replays(struct kv_command *command)
+{
+    const struct kv_pattern pattern = pattern_of(command);
+    const struct kv_subscribe *options = &command->subscribe;
+    if (command->kind == KV_COMMAND_SUBSCRIBE && !options->initial && !options->has_since)
+        return false;
+    const struct kv_subscription *present =
+        kv_topics_find(&command->home->topics, &client_of(command)->subscriber, &pattern);
+    if (present == NULL || !kv_topics_is_relied_on(present))
+        return false;
+    kv_order_await_feed(command->order, command->commands);
+    return true;
 }
 
 static int subscribe(struct kv_command *command)
@@ -476,7 +494,7 @@ static void hand_back_finished(struct kv_client *client)
             KV_CONTAINER(client->commands.next, struct kv_command, in_client);
         if (is_topic_command(first) && first->state == KV_COMMAND_WAITING) {
             kv_feed_deliver(&client->home->inbox);
-            if (awaits_feed(first))
+            if (awaits_feed(first) || awaits_replays(first))
                 return;
             run_topic_command(first);
         }

@@ -1,7 +1,9 @@
 /*
- * While a next page will bring them, new changes are passed over. A commit that was under way when
- * the subscription began may have found that nobody was interested; its revision was given out
- * already. So the replay goes on at least as far as revisions had been given out.
+ * A replay brings the changes that the feed has delivered, and no others: so it is known of each
+ * whether another subscription has told it. When it has brought them all, the subscription is live:
+ * the feed brings what comes next. A commit that was under way when the subscription began may have
+ * found that nobody was interested; its revision was given out already. So nothing is read until
+ * the feed has come as far as revisions had been given out.
  */
 #include "keyspace/replay.h"
 
@@ -9,7 +11,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "keyspace/snapshot.h"
+#include "keyspace/resets.h"
 
 enum {
     PAGE_BYTES = 256 << 10
@@ -18,7 +20,7 @@ enum {
 enum state {
     BEGINS,
     READS,
-    HAS_REACHED, /* new changes are told */
+    HAS_REACHED, /* the subscription is live */
 };
 
 struct replay {
@@ -38,23 +40,11 @@ static struct replay *of_holdup(struct kv_holdup *holdup)
     return of(KV_CONTAINER(holdup, struct kv_sync, holdup));
 }
 
-static bool passes(struct kv_holdup *self, struct kv_news *news)
-{
-    const struct replay *replay = of_holdup(self);
-    return replay->state == HAS_REACHED && news->revision > replay->upto;
-}
-
-/* It finds out by itself (kv_topics_tell_otherwise). */
-static void told(struct kv_holdup *self, const struct kv_news *news)
-{
-    (void)self;
-    (void)news;
-}
-
 static void destroy(struct replay *replay)
 {
     if (replay->read != NULL)
         kv_log_read_close(replay->read);
+    kv_sync_end_replay(&replay->sync);
     kv_sync_fini(&replay->sync);
     free(replay);
 }
@@ -64,41 +54,29 @@ static void end(struct kv_holdup *self)
     destroy(of_holdup(self));
 }
 
-static void reset(struct replay *replay)
-{
-    struct kv_syncs *syncs = replay->sync.syncs;
-    struct kv_subscription *subscription = replay->sync.subscription;
-    destroy(replay);
-    kv_snapshot_begin(syncs, subscription, true);
-}
-
 static void send(struct replay *replay, const struct kv_log_entry *entry)
 {
-    struct kv_subscription *subscription = replay->sync.subscription;
-    bool wants_meta;
     struct kv_news news = {.key = entry->key,
                            .hash = kv_hash(entry->key),
                            .reason = entry->reason,
                            .revision = entry->revision,
                            .state = entry->after};
-    if (!kv_topics_tell_otherwise(replay->sync.syncs->topics, subscription, &news, &wants_meta))
-        kv_subscriber_send(subscription->subscriber, &news, wants_meta);
-    subscription->told_upto = entry->revision;
+    kv_topics_tell_replayed(replay->sync.syncs->topics, replay->sync.subscription, &news);
     kv_news_fini(&news);
 }
 
 static void take_page(struct replay *replay)
 {
     const struct kv_log_read *read = replay->read;
-    for (uint32_t i = 0; i < read->n; i++)
+    uint64_t delivered = kv_feed_delivered_upto(replay->sync.syncs->inbox);
+    for (uint32_t i = 0; i < read->n && read->entries[i].revision <= delivered; i++)
         send(replay, &read->entries[i]);
-    replay->upto = read->upto;
-    bool has_reached =
-        read->is_last && replay->upto >= kv_feed_delivered_upto(replay->sync.syncs->inbox);
+    bool has_reached = read->upto >= delivered;
+    replay->upto = has_reached ? delivered : read->upto;
     replay->state = has_reached ? HAS_REACHED : BEGINS;
     if (has_reached) {
-        replay->sync.subscription->told_upto = KV_REVISION_MAX;
-        kv_sync_begin_end(&replay->sync, replay->upto);
+        kv_sync_end_replay(&replay->sync);
+        kv_sync_begin_end(&replay->sync, delivered);
     }
     kv_sync_make_ready(&replay->sync);
 }
@@ -110,9 +88,9 @@ static void on_page(struct kv_log_read *read)
     if (read->status == KV_OK)
         take_page(replay);
     else if (read->status == KV_TRIMMED)
-        reset(replay);
+        kv_reset(replay->sync.syncs, replay->sync.subscription);
     else
-        kv_sync_fail(&replay->sync, read->status);
+        kv_reset_failed(replay->sync.syncs, replay->sync.subscription, read->status);
 }
 
 /* Returns: whether it is open. */
@@ -130,7 +108,7 @@ static void read_page(struct replay *replay)
     if (!kv_sync_is_delivered(&replay->sync))
         return;
     if (!open_read(replay)) {
-        kv_sync_fail(&replay->sync, KV_FULL);
+        kv_reset_failed(replay->sync.syncs, replay->sync.subscription, KV_FULL);
         return;
     }
     if (!kv_sync_begin_reading(&replay->sync))
@@ -159,10 +137,9 @@ void kv_replay_begin(struct kv_syncs *syncs, struct kv_subscription *subscriptio
 {
     struct replay *replay = kv_calloc(1, sizeof(*replay));
     replay->sync.advance = advance;
-    replay->sync.holdup = (struct kv_holdup){.passes = passes, .told = told, .end = end};
+    replay->sync.holdup = (struct kv_holdup){.end = end};
     replay->upto = after;
-    subscription->told_after = after;
-    subscription->told_upto = after;
+    kv_topics_begin_replay(syncs->topics, subscription, after);
     replay->sync.awaited = kv_watermark_newest(&syncs->inbox->feed->watermark);
     kv_sync_init(&replay->sync, syncs, subscription);
 }

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "keyspace/cursor.h"
 
@@ -27,12 +28,14 @@ struct snapshot {
     bool is_in_order;        /* the walk is: by `start`; otherwise by `cursor` */
     bool is_whole;           /* the page is the last one */
     bool is_stale;           /* too many changes came: what is read is of no use */
+    bool is_overtaken;       /* the client was told a newer state than the page may show */
     struct kv_buffer start;  /* the walk has passed the keys before this */
     struct kv_buffer cursor; /* of the next page */
     struct kv_command *command;
     struct kv_scan_entry *entries; /* of the page; by key where the walk is in order */
     uint32_t n;
     struct kv_backlog held;
+    struct kv_backlog told; /* by others, while the page was being read */
 };
 
 static struct snapshot *of(struct kv_sync *sync)
@@ -59,10 +62,10 @@ static void drop_page(struct snapshot *snapshot)
     snapshot->n = 0;
 }
 
-static void drop_held(struct snapshot *snapshot)
+static void empty(struct kv_backlog *backlog)
 {
-    kv_backlog_fini(&snapshot->held);
-    kv_backlog_init(&snapshot->held);
+    kv_backlog_fini(backlog);
+    kv_backlog_init(backlog);
 }
 
 static void destroy(struct snapshot *snapshot)
@@ -70,12 +73,19 @@ static void destroy(struct snapshot *snapshot)
     kv_sync_fini(&snapshot->sync);
     drop_page(snapshot);
     kv_backlog_fini(&snapshot->held);
+    kv_backlog_fini(&snapshot->told);
     kv_buffer_fini(&snapshot->start);
     kv_buffer_fini(&snapshot->cursor);
     free(snapshot);
 }
 
 /* ---- changes meanwhile ---- */
+
+/* Whether what is held belongs to the page that is being read. */
+static bool is_of_one_page(const struct snapshot *snapshot)
+{
+    return snapshot->is_in_order || !kv_sync_pattern(&snapshot->sync)->is_prefix;
+}
 
 static bool has_passed(const struct snapshot *snapshot, struct kv_slice key)
 {
@@ -99,13 +109,30 @@ static bool will_meet(const struct snapshot *snapshot, struct kv_slice key)
     return snapshot->is_in_order && snapshot->state == IS_READ && is_beyond_page(snapshot, key);
 }
 
+/* Whether the walk will not show what the change led to: a prefix's key that is gone is not in its
+ * page. But the client may know the key, by another subscription. */
+static bool is_unseen(const struct snapshot *snapshot, const struct kv_news *news)
+{
+    return news->state.revision == 0 && kv_sync_pattern(&snapshot->sync)->is_prefix;
+}
+
+/* What is kept is bounded: more makes the page stale. */
+static void bound(struct snapshot *snapshot)
+{
+    uint32_t most = kv_sync_subscriber(&snapshot->sync)->max_subscriptions;
+    if (snapshot->held.cost > most || snapshot->told.cost > most)
+        snapshot->is_stale = true;
+}
+
+/* A walk in no order may be long: of each key the newest is held. */
 static void hold(struct snapshot *snapshot, struct kv_news *news)
 {
-    kv_backlog_put(&snapshot->held, store_of(snapshot), news, (struct kv_coverage){0});
-    if (snapshot->held.cost <= kv_sync_subscriber(&snapshot->sync)->max_subscriptions)
-        return;
-    snapshot->is_stale = true;
-    drop_held(snapshot);
+    const struct kv_coverage none = {0};
+    if (is_of_one_page(snapshot))
+        kv_backlog_add(&snapshot->held, store_of(snapshot), news, none);
+    else
+        kv_backlog_put(&snapshot->held, store_of(snapshot), news, none);
+    bound(snapshot);
 }
 
 static bool passes(struct kv_holdup *self, struct kv_news *news)
@@ -113,9 +140,14 @@ static bool passes(struct kv_holdup *self, struct kv_news *news)
     struct snapshot *snapshot = of_holdup(self);
     if (has_passed(snapshot, news->key))
         return true;
-    if (!snapshot->is_stale && !will_meet(snapshot, news->key))
+    if (!snapshot->is_stale && !will_meet(snapshot, news->key)) {
         hold(snapshot, news);
-    return false;
+        return false;
+    }
+    if (!is_unseen(snapshot, news))
+        return false;
+    kv_backlog_remove_upto(&snapshot->held, news->key, news->hash, news->revision);
+    return true;
 }
 
 static struct kv_scan_entry *find_entry(const struct snapshot *snapshot, struct kv_slice key)
@@ -126,16 +158,25 @@ static struct kv_scan_entry *find_entry(const struct snapshot *snapshot, struct 
     return NULL;
 }
 
-/* Neither an older state nor the same change is to follow. An entry without state is not sent. */
-static void told(struct kv_holdup *self, const struct kv_news *news)
+/* The page is not to show this state, or an older one: an entry without state is not sent. */
+static void leave_out(struct snapshot *snapshot, const struct kv_news *news)
+{
+    struct kv_scan_entry *entry = find_entry(snapshot, news->key);
+    if (entry != NULL && entry->item.revision <= news->revision)
+        entry->item.revision = 0;
+    snapshot->is_overtaken = true;
+}
+
+static void told(struct kv_holdup *self, struct kv_news *news)
 {
     struct snapshot *snapshot = of_holdup(self);
-    struct kv_behind *held = kv_backlog_find(&snapshot->held, news->key, news->hash);
-    struct kv_scan_entry *entry = find_entry(snapshot, news->key);
-    if (held != NULL)
-        kv_backlog_remove(&snapshot->held, held);
-    if (entry != NULL && entry->item.revision < news->revision)
-        entry->item.revision = 0;
+    kv_backlog_remove_upto(&snapshot->held, news->key, news->hash, news->revision);
+    if (snapshot->state == READS && !snapshot->is_stale) {
+        kv_backlog_put(&snapshot->told, store_of(snapshot), news, (struct kv_coverage){0});
+        bound(snapshot);
+    } else if (snapshot->state == IS_READ) {
+        leave_out(snapshot, news);
+    }
 }
 
 static void end(struct kv_holdup *self)
@@ -152,9 +193,12 @@ static void end(struct kv_holdup *self)
 
 static void send_state(struct snapshot *snapshot, struct kv_slice key, const struct kv_item *item)
 {
+    struct kv_subscriber *subscriber = kv_sync_subscriber(&snapshot->sync);
     struct kv_news news = {.key = key, .revision = item->revision, .state = *item};
-    kv_subscriber_send(kv_sync_subscriber(&snapshot->sync), &news,
-                       snapshot->sync.subscription->wants_meta);
+    if (kv_subscriber_is_behind(subscriber) &&
+        kv_subscriber_supersede(subscriber, key, kv_hash(key), item->revision))
+        return; /* another subscription has told it, and it will come */
+    kv_subscriber_send(subscriber, &news, snapshot->sync.subscription->wants_meta);
     kv_news_fini(&news);
 }
 
@@ -165,14 +209,28 @@ static void send_entry(struct snapshot *snapshot, const struct kv_scan_entry *en
         send_state(snapshot, entry->key, &entry->item);
 }
 
-/* Whether the page has shown what a held change led to, or something newer. */
+/* Whether a held delete of the key is this change, or comes after it. */
+static bool is_gone_after(const struct snapshot *snapshot, const struct kv_news *news)
+{
+    KV_TABLE_EACH(&snapshot->held.by_key, news->hash, node)
+    {
+        const struct kv_news *held = &KV_CONTAINER(node, struct kv_behind, node)->kept->news;
+        if (held->revision >= news->revision && held->state.revision == 0 &&
+            kv_slice_equals(held->key, news->key))
+            return true;
+    }
+    return false;
+}
+
+/* Whether the page has shown what a held change led to, or something newer. That a single key is
+ * missing is shown: the last delete, and what came before, may have been seen. */
 static bool is_shown(const struct snapshot *snapshot, const struct kv_news *news)
 {
     const struct kv_scan_entry *entry = find_entry(snapshot, news->key);
-    if (entry == NULL) /* never seen, so never gone; in no order it may have been in another page */
-        return news->state.revision == 0 &&
-               (snapshot->is_in_order || !kv_sync_pattern(&snapshot->sync)->is_prefix);
-    return news->revision <= entry->item.revision;
+    if (entry != NULL)
+        return news->revision <= entry->item.revision;
+    return !kv_sync_pattern(&snapshot->sync)->is_prefix && !snapshot->is_overtaken &&
+           is_gone_after(snapshot, news);
 }
 
 static void tell_held(struct snapshot *snapshot, struct kv_behind *behind)
@@ -191,8 +249,9 @@ static void sift_held(struct snapshot *snapshot)
     {
         struct kv_behind *behind = KV_CONTAINER(link, struct kv_behind, in_order);
         const struct kv_news *news = &behind->kept->news;
-        if (is_shown(snapshot, news) ||
-            (snapshot->is_in_order && is_beyond_page(snapshot, news->key)))
+        bool will_be_shown = snapshot->is_in_order && is_beyond_page(snapshot, news->key) &&
+                             !is_unseen(snapshot, news);
+        if (is_shown(snapshot, news) || will_be_shown)
             kv_backlog_remove(&snapshot->held, behind);
     }
 }
@@ -224,7 +283,7 @@ static void send_page(struct snapshot *snapshot)
     const struct kv_pattern *pattern = kv_sync_pattern(&snapshot->sync);
     for (uint32_t i = 0; i < snapshot->n; i++)
         send_entry(snapshot, &snapshot->entries[i]);
-    if (!pattern->is_prefix && snapshot->n == 0)
+    if (!pattern->is_prefix && snapshot->n == 0 && !snapshot->is_overtaken)
         send_state(snapshot, pattern->text, &(struct kv_item){0});
     sift_held(snapshot);
     pass_page(snapshot);
@@ -234,6 +293,14 @@ static void send_page(struct snapshot *snapshot)
 }
 
 /* ---- reading a page ---- */
+
+/* Nobody relies on a snapshot (topics.h). */
+static void fail(struct snapshot *snapshot, int status)
+{
+    struct kv_subscriber *subscriber = kv_sync_subscriber(&snapshot->sync);
+    subscriber->ops->on_failed(subscriber, kv_sync_pattern(&snapshot->sync), status);
+    kv_topics_unsubscribe(snapshot->sync.syncs->topics, snapshot->sync.subscription);
+}
 
 /* The last revision that the page may show. */
 static uint64_t newest_in_page(const struct snapshot *snapshot)
@@ -269,10 +336,17 @@ static void take_get(struct snapshot *snapshot, struct kv_command *command)
     snapshot->n = 1;
 }
 
+static void leave_out_told(struct snapshot *snapshot)
+{
+    KV_LIST_EACH(&snapshot->told.in_order, link, after)
+    leave_out(snapshot, &KV_CONTAINER(link, struct kv_behind, in_order)->kept->news);
+    empty(&snapshot->told);
+}
+
 static void take_outcome(struct snapshot *snapshot, struct kv_command *command)
 {
     if (command->status != KV_OK && command->status != KV_MISSING) {
-        kv_sync_fail(&snapshot->sync, command->status);
+        fail(snapshot, command->status);
         return;
     }
     if (command->page != NULL)
@@ -280,6 +354,7 @@ static void take_outcome(struct snapshot *snapshot, struct kv_command *command)
     else
         take_get(snapshot, command);
     snapshot->state = IS_READ;
+    leave_out_told(snapshot);
     snapshot->sync.awaited = newest_in_page(snapshot);
     kv_sync_make_ready(&snapshot->sync);
 }
@@ -323,10 +398,11 @@ static void read_page(struct snapshot *snapshot)
     if ((pattern->is_prefix && page_command(snapshot, command) == NULL) ||
         kv_command_keep(command) != 0) {
         kv_command_free(command);
-        kv_sync_fail(&snapshot->sync, KV_FULL);
+        fail(snapshot, KV_FULL);
         return;
     }
     snapshot->state = READS;
+    snapshot->is_overtaken = false;
     snapshot->command = command;
     kv_gate_enter(syncs->gate, command);
     kv_gate_admit(syncs->gate, command);
@@ -350,11 +426,23 @@ static void begin_page(struct snapshot *snapshot)
     read_page(snapshot);
 }
 
+/* Of what is held, tells the changes that the walk will not show; the rest it will. */
+static void tell_unseen(struct snapshot *snapshot)
+{
+    struct kv_behind *first;
+    while ((first = kv_backlog_first(&snapshot->held)) != NULL)
+        if (is_unseen(snapshot, &first->kept->news))
+            tell_held(snapshot, first);
+        else
+            kv_backlog_remove(&snapshot->held, first);
+}
+
 /* More changes came than can be held: the page is read again, or all of them. */
 static void begin_again(struct snapshot *snapshot)
 {
-    snapshot->is_stale = false;
     drop_page(snapshot);
+    tell_unseen(snapshot);
+    snapshot->is_stale = false;
     if (!snapshot->is_in_order) {
         snapshot->cursor.len = 0;
         snapshot->resets = true;
@@ -410,7 +498,7 @@ void kv_snapshot_begin(struct kv_syncs *syncs, struct kv_subscription *subscript
     if (snapshot->is_in_order)
         kv_buffer_append(&snapshot->start, pattern->text);
     kv_backlog_init(&snapshot->held);
+    kv_backlog_init(&snapshot->told);
     subscription->told_after = KV_REVISION_MAX;
-    subscription->told_upto = 0;
     kv_sync_init(&snapshot->sync, syncs, subscription);
 }

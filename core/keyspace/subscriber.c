@@ -13,6 +13,7 @@ void kv_subscriber_init(struct kv_subscriber *subscriber, const struct kv_subscr
     kv_backlog_init(&subscriber->behind);
     kv_list_init(&subscriber->subscriptions);
     kv_list_init(&subscriber->awaiting_room);
+    kv_list_init(&subscriber->awaiting_replays);
     kv_list_init(&subscriber->in_overflowed);
     kv_list_init(&subscriber->in_gathered);
 }
@@ -21,6 +22,7 @@ void kv_subscriber_close(struct kv_subscriber *subscriber)
 {
     kv_list_remove(&subscriber->in_overflowed);
     kv_backlog_fini(&subscriber->behind);
+    kv_heap_fini(&subscriber->replays);
 }
 
 void kv_subscriber_send(struct kv_subscriber *subscriber, struct kv_news *news, bool wants_meta)
@@ -42,8 +44,7 @@ static void put_behind(struct kv_subscriber *subscriber, struct kv_news *news,
 {
     if (subscriber->has_overflowed && !coverage.by_key)
         return;
-    if (!kv_subscriber_is_behind(subscriber))
-        subscriber->n_backlogs++;
+    subscriber->n_backlogs = kv_subscriber_next_backlog(subscriber);
     kv_backlog_put(&subscriber->behind, subscriber->store, news, coverage);
     if (subscriber->behind.cost > subscriber->max_subscriptions)
         subscriber->has_overflowed = true;
@@ -70,6 +71,20 @@ void kv_subscriber_show(struct kv_subscriber *subscriber, struct kv_slice key, u
     bool is_older = revision != 0 ? news->revision < revision : news->state.revision != 0;
     if (is_older)
         kv_backlog_remove(&subscriber->behind, behind);
+}
+
+bool kv_subscriber_supersede(struct kv_subscriber *subscriber, struct kv_slice key, uint64_t hash,
+                             uint64_t revision)
+{
+    if (!kv_subscriber_is_behind(subscriber))
+        return false;
+    struct kv_behind *behind = kv_backlog_find(&subscriber->behind, key, hash);
+    if (behind == NULL)
+        return false;
+    if (behind->kept->news.revision >= revision)
+        return true;
+    kv_backlog_remove(&subscriber->behind, behind);
+    return false;
 }
 
 void kv_subscriber_catch_up(struct kv_subscriber *subscriber)

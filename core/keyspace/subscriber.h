@@ -10,10 +10,12 @@
 #ifndef KV_KEYSPACE_SUBSCRIBER_H
 #define KV_KEYSPACE_SUBSCRIBER_H
 
+#include "base/heap.h"
 #include "keyspace/backlog.h"
 #include "keyspace/room.h"
 
 struct kv_subscriber;
+struct kv_subscription;
 
 /* One key, or all keys that begin with a text. */
 struct kv_pattern {
@@ -56,13 +58,19 @@ struct kv_subscriber {
     uint32_t n_subscriptions; /* one of a long text counts once more for each KiB */
     uint32_t n_prefixes;      /* of them */
     uint32_t n_unsynced;
-    uint32_t n_reading;           /* pages that its syncs read now (sync.h) */
-    struct kv_list awaiting_room; /* syncs */
+    struct kv_heap replays;          /* of its subscriptions, by `told_after` */
+    uint64_t n_begun;                /* subscriptions and replays */
+    uint32_t n_reading;              /* pages that its syncs read now (sync.h) */
+    struct kv_list awaiting_room;    /* syncs */
+    struct kv_list awaiting_replays; /* the same */
     uint32_t max_subscriptions;
     struct kv_list in_overflowed;
-    struct kv_list in_gathered;  /* while a change is told: those that are to be told, */
-    uint64_t told;               /* the number of the last one, */
-    struct kv_coverage coverage; /* and how it is covered */
+    /* While a change is told that several of them cover: */
+    struct kv_list in_gathered;
+    uint64_t told; /* the number of the last such change */
+    struct kv_coverage coverage;
+    struct kv_subscription *live;  /* of those that are live, the one that tells */
+    struct kv_subscription *claim; /* the same of those that are being replayed */
 };
 
 /* room: lent until it is closed. */
@@ -93,6 +101,13 @@ static inline bool kv_subscriber_has_to_wait(const struct kv_subscriber *subscri
     return kv_subscriber_is_behind(subscriber) || !kv_room_is_open(subscriber->room);
 }
 
+/* The number of the backlog that the next change would join. */
+static inline uint32_t kv_subscriber_next_backlog(const struct kv_subscriber *subscriber)
+{
+    return subscriber->n_backlogs +
+           (!kv_subscriber_is_behind(subscriber) && !subscriber->has_overflowed);
+}
+
 /* Tells a change that its subscriptions cover. */
 void kv_subscriber_tell(struct kv_subscriber *subscriber, struct kv_news *news,
                         struct kv_coverage coverage);
@@ -101,6 +116,11 @@ void kv_subscriber_tell(struct kv_subscriber *subscriber, struct kv_news *news,
  * is behind with is not to follow it: the change that led to the newer one is still to come. */
 void kv_subscriber_show(struct kv_subscriber *subscriber, struct kv_slice key, uint64_t hash,
                         uint64_t revision);
+
+/* Whether the state of this revision, or a newer one of the key, is behind; an older one that is
+ * will not be sent. */
+bool kv_subscriber_supersede(struct kv_subscriber *subscriber, struct kv_slice key, uint64_t hash,
+                             uint64_t revision);
 
 /* Sends states that are behind, as far as there is room. */
 void kv_subscriber_catch_up(struct kv_subscriber *subscriber);

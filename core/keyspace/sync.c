@@ -108,6 +108,10 @@ bool kv_sync_end(struct kv_sync *sync)
     struct kv_subscriber *subscriber = kv_sync_subscriber(sync);
     if (!kv_sync_is_delivered(sync))
         return false;
+    if (kv_subscriber_is_replayed(subscriber, sync->subscription->told_after)) {
+        wait_in(sync, &subscriber->awaiting_replays); /* it may be relied on */
+        return false;
+    }
     if (!has_caught_up(sync)) {
         wait_in(sync, &subscriber->awaiting_room);
         return false;
@@ -121,10 +125,18 @@ bool kv_sync_end(struct kv_sync *sync)
     return true;
 }
 
-void kv_sync_fail(struct kv_sync *sync, int status)
+void kv_sync_end_replay(struct kv_sync *sync)
 {
+    if (sync->subscription == NULL || !kv_subscription_is_replayed(sync->subscription))
+        return;
     struct kv_subscriber *subscriber = kv_sync_subscriber(sync);
-    struct kv_subscription *subscription = sync->subscription;
-    subscriber->ops->on_failed(subscriber, kv_sync_pattern(sync), status);
-    kv_topics_unsubscribe(sync->syncs->topics, subscription);
+    const struct kv_heap_node *first = kv_heap_first(&subscriber->replays);
+    int64_t least = first->at;
+    kv_topics_end_replay(sync->subscription);
+    first = kv_heap_first(&subscriber->replays);
+    if (first != NULL && first->at == least)
+        return; /* they wait for that one as well */
+    while (!kv_list_is_empty(&subscriber->awaiting_replays))
+        kv_sync_make_ready(
+            KV_CONTAINER(subscriber->awaiting_replays.next, struct kv_sync, in_list));
 }

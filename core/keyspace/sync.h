@@ -64,8 +64,8 @@ void kv_sync_begin_end(struct kv_sync *sync, uint64_t upto);
  * whether it did: then the sync is to be freed. */
 bool kv_sync_end(struct kv_sync *sync);
 
-/* Says that it has failed, and ends the subscription, and the sync with it. */
-void kv_sync_fail(struct kv_sync *sync, int status);
+/* The subscription is not being replayed any more (topics.h): those that waited for it go on. */
+void kv_sync_end_replay(struct kv_sync *sync);
 
 static inline struct kv_subscriber *kv_sync_subscriber(const struct kv_sync *sync)
 {

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "keyspace/replay.h"
+#include "keyspace/resets.h"
 #include "keyspace/snapshot.h"
 
 enum {
@@ -32,17 +33,11 @@ void kv_syncs_begin_initial(struct kv_syncs *syncs, struct kv_subscription *subs
     kv_snapshot_begin(syncs, subscription, false);
 }
 
-void kv_syncs_begin_reset(struct kv_syncs *syncs, struct kv_subscription *subscription)
-{
-    end_present(subscription);
-    kv_snapshot_begin(syncs, subscription, true);
-}
-
 void kv_syncs_begin_since(struct kv_syncs *syncs, struct kv_subscription *subscription,
                           uint64_t after)
 {
     if (!kv_log_reads_are_possible(syncs->log_reads)) {
-        kv_syncs_begin_reset(syncs, subscription);
+        kv_reset(syncs, subscription);
         return;
     }
     end_present(subscription);
@@ -63,14 +58,16 @@ void kv_syncs_make_room(struct kv_subscriber *subscriber)
         make_ready(&subscriber->awaiting_room, AT_ONCE);
 }
 
-/* Their backlog of keys under prefixes was given up: those that added to it begin anew. */
+/* The backlog of keys under prefixes was given up: those that added to it, or relied on it, begin
+ * anew. What a key's own subscription added is kept. */
 static void reset_overflowed(struct kv_syncs *syncs, struct kv_subscriber *subscriber)
 {
     KV_LIST_EACH(&subscriber->subscriptions, link, after)
     {
         struct kv_subscription *one = KV_CONTAINER(link, struct kv_subscription, in_subscriber);
-        if (one->topic->pattern.is_prefix && one->backlog == subscriber->n_backlogs)
-            kv_syncs_begin_reset(syncs, one);
+        bool is_kept = !one->topic->pattern.is_prefix && one->holdup == NULL;
+        if (!is_kept && one->backlog == subscriber->n_backlogs)
+            kv_reset(syncs, one);
     }
     kv_subscriber_drop_backlog(subscriber);
 }

@@ -12,7 +12,6 @@
 void kv_syncs_begin_initial(struct kv_syncs *syncs, struct kv_subscription *subscription);
 void kv_syncs_begin_since(struct kv_syncs *syncs, struct kv_subscription *subscription,
                           uint64_t after);
-void kv_syncs_begin_reset(struct kv_syncs *syncs, struct kv_subscription *subscription);
 
 /* The subscriber may have room for more. */
 void kv_syncs_make_room(struct kv_subscriber *subscriber);

@@ -26,6 +26,12 @@ void kv_topics_fini(struct kv_topics *topics)
     kv_loop_interests_fini(&topics->interests);
 }
 
+static bool covers(const struct kv_pattern *pattern, struct kv_slice key)
+{
+    return pattern->is_prefix ? kv_slice_has_prefix(key, pattern->text)
+                              : kv_slice_equals(key, pattern->text);
+}
+
 /* ---- topics ---- */
 
 static struct kv_topic *find_key(const struct kv_topics *topics, struct kv_slice key, uint64_t hash)
@@ -148,6 +154,8 @@ static struct kv_subscription *create_subscription(struct kv_topics *topics,
     struct kv_subscription *subscription = kv_calloc(1, sizeof(*subscription));
     subscription->topic = topic;
     subscription->subscriber = subscriber;
+    subscription->told_after = KV_REVISION_MAX;
+    subscription->number = subscriber->n_begun++;
     kv_table_insert(&topics->subscriptions, &subscription->node,
                     hash_of_pair(subscriber, &topic->pattern));
     kv_list_append(&topic->subscriptions, &subscription->in_topic);
@@ -196,19 +204,64 @@ void kv_topics_unsubscribe_all(struct kv_topics *topics, struct kv_subscriber *s
     kv_topics_unsubscribe(topics, KV_CONTAINER(link, struct kv_subscription, in_subscriber));
 }
 
+/* ---- the subscriptions of one subscriber that cover a key ---- */
+
+struct covering {
+    const struct kv_topics *topics;
+    const struct kv_subscriber *subscriber;
+    struct kv_pattern key;
+    struct kv_prefix_walk prefixes;
+    bool has_begun;
+};
+
+static struct covering covering(const struct kv_topics *topics,
+                                const struct kv_subscriber *subscriber, const struct kv_news *news)
+{
+    return (struct covering){.topics = topics,
+                             .subscriber = subscriber,
+                             .key = {.text = news->key, .hash = news->hash},
+                             .prefixes = kv_prefix_tree_walk(&topics->prefixes, news->key)};
+}
+
+/* Returns: NULL at the end. */
+static struct kv_subscription *next_covering(struct covering *covering)
+{
+    struct kv_subscription *found = NULL;
+    if (!covering->has_begun)
+        found = kv_topics_find(covering->topics, covering->subscriber, &covering->key);
+    covering->has_begun = true;
+    struct kv_topic *topic;
+    while (found == NULL && (topic = topic_of(kv_prefix_walk_next(&covering->prefixes))) != NULL)
+        found = kv_topics_find(covering->topics, covering->subscriber, &topic->pattern);
+    return found;
+}
+
 /* ---- telling ---- */
+
+static bool asks_holdup(const struct kv_subscription *subscription)
+{
+    return subscription->holdup != NULL && subscription->holdup->passes != NULL;
+}
+
+/* Changes are told when the feed delivers them. */
+static bool is_live(const struct kv_subscription *subscription)
+{
+    return !asks_holdup(subscription) && !kv_subscription_is_replayed(subscription);
+}
 
 static bool passes(struct kv_subscription *subscription, struct kv_news *news)
 {
-    struct kv_holdup *holdup = subscription->holdup;
-    return holdup == NULL || holdup->passes(holdup, news);
+    if (asks_holdup(subscription))
+        return subscription->holdup->passes(subscription->holdup, news);
+    return !kv_subscription_is_replayed(subscription);
 }
 
+/* It relies on what the subscriber's next state that has to wait is part of. */
 static void note_backlog(struct kv_subscription *subscription)
 {
     const struct kv_subscriber *subscriber = subscription->subscriber;
     if (kv_subscriber_has_to_wait(subscriber))
-        subscription->backlog = subscriber->n_backlogs;
+        subscription->backlog = kv_subscriber_next_backlog(subscriber);
 }
 
 static void tell(struct kv_topics *topics, struct kv_subscriber *subscriber, struct kv_news *news,
@@ -219,10 +272,10 @@ static void tell(struct kv_topics *topics, struct kv_subscriber *subscriber, str
         kv_list_append(&topics->overflowed, &subscriber->in_overflowed);
 }
 
-static struct kv_coverage coverage_of(const struct kv_subscription *subscription)
+static void cover(struct kv_coverage *coverage, const struct kv_subscription *subscription)
 {
-    return (struct kv_coverage){.wants_meta = subscription->wants_meta,
-                                .by_key = !subscription->topic->pattern.is_prefix};
+    coverage->wants_meta |= subscription->wants_meta;
+    coverage->by_key |= !subscription->topic->pattern.is_prefix;
 }
 
 static void tell_each(struct kv_topics *topics, const struct kv_topic *topic, struct kv_news *news)
@@ -232,60 +285,97 @@ static void tell_each(struct kv_topics *topics, const struct kv_topic *topic, st
         struct kv_subscription *one = KV_CONTAINER(link, struct kv_subscription, in_topic);
         if (!passes(one, news))
             continue;
+        struct kv_coverage coverage = {0};
+        cover(&coverage, one);
         note_backlog(one);
-        tell(topics, one->subscriber, news, coverage_of(one));
+        tell(topics, one->subscriber, news, coverage);
     }
 }
 
-/* Adds to the list those who are to be told, each once, with what any of its subscriptions asks. */
-static void gather(struct kv_topics *topics, const struct kv_topic *topic, struct kv_news *news,
-                   struct kv_list *gathered)
+static void note_told(const struct kv_topics *topics, const struct kv_subscriber *subscriber,
+                      struct kv_news *news)
+{
+    if (subscriber->n_unsynced == 0)
+        return;
+    struct covering each = covering(topics, subscriber, news);
+    for (struct kv_subscription *one; (one = next_covering(&each)) != NULL;)
+        if (asks_holdup(one))
+            one->holdup->told(one->holdup, news);
+}
+
+/* Whether the first of two is owed more, or as much and began first: then it tells. */
+static bool comes_before(const struct kv_subscription *one, const struct kv_subscription *other)
+{
+    if (one->told_after != other->told_after)
+        return one->told_after < other->told_after;
+    return one->number < other->number;
+}
+
+static void begin_gathering(struct kv_subscriber *subscriber, uint64_t n_told)
+{
+    subscriber->told = n_told;
+    subscriber->coverage = (struct kv_coverage){0};
+    subscriber->live = NULL;
+    subscriber->claim = NULL;
+}
+
+static void gather_one(struct kv_subscriber *subscriber, struct kv_subscription *one,
+                       const struct kv_news *news)
+{
+    cover(&subscriber->coverage, one);
+    note_backlog(one);
+    if (is_live(one) && (subscriber->live == NULL || comes_before(one, subscriber->live)))
+        subscriber->live = one;
+    if (kv_subscription_is_replayed(one) && one->told_after < news->revision &&
+        (subscriber->claim == NULL || comes_before(one, subscriber->claim)))
+        subscriber->claim = one;
+}
+
+/* Adds the topic's subscribers to the list, each once. */
+static void gather(const struct kv_topics *topics, const struct kv_topic *topic,
+                   const struct kv_news *news, struct kv_list *gathered)
 {
     KV_LIST_EACH(&topic->subscriptions, link, after)
     {
         struct kv_subscription *one = KV_CONTAINER(link, struct kv_subscription, in_topic);
         struct kv_subscriber *subscriber = one->subscriber;
-        if (!passes(one, news))
-            continue;
-        note_backlog(one);
         if (subscriber->told != topics->n_told) {
-            subscriber->told = topics->n_told;
-            subscriber->coverage = (struct kv_coverage){0};
+            begin_gathering(subscriber, topics->n_told);
             kv_list_append(gathered, &subscriber->in_gathered);
         }
-        struct kv_coverage coverage = coverage_of(one);
-        subscriber->coverage.wants_meta |= coverage.wants_meta;
-        subscriber->coverage.by_key |= coverage.by_key;
+        gather_one(subscriber, one, news);
     }
 }
 
-static void note_told(const struct kv_subscription *subscription, const struct kv_news *news)
+/* Leaves the change to a replay, if there is one and it comes before those that would tell it. */
+static bool is_left(struct kv_subscription *claim, const struct kv_subscription *live)
 {
-    if (subscription != NULL && subscription->holdup != NULL)
-        subscription->holdup->told(subscription->holdup, news);
+    if (claim == NULL || (live != NULL && !comes_before(claim, live)))
+        return false;
+    claim->has_claimed = true;
+    return true;
 }
 
-void kv_topics_note_told(const struct kv_topics *topics, const struct kv_subscriber *subscriber,
-                         const struct kv_news *news)
+/* None that covers it is live. All that hold changes up are asked. */
+static bool some_passes(const struct kv_topics *topics, const struct kv_subscriber *subscriber,
+                        struct kv_news *news)
 {
-    const struct kv_pattern key = {.text = news->key, .hash = news->hash};
-    if (subscriber->n_unsynced == 0)
+    bool some_passes = false;
+    struct covering each = covering(topics, subscriber, news);
+    for (struct kv_subscription *one; (one = next_covering(&each)) != NULL;)
+        some_passes |= passes(one, news);
+    return some_passes;
+}
+
+static void tell_gathered(struct kv_topics *topics, struct kv_subscriber *subscriber,
+                          struct kv_news *news)
+{
+    if (is_left(subscriber->claim, subscriber->live))
         return;
-    note_told(kv_topics_find(topics, subscriber, &key), news);
-    struct kv_prefix_walk walk = kv_prefix_tree_walk(&topics->prefixes, news->key);
-    for (struct kv_topic *topic; (topic = topic_of(kv_prefix_walk_next(&walk))) != NULL;)
-        note_told(kv_topics_find(topics, subscriber, &topic->pattern), news);
-}
-
-static void tell_gathered(struct kv_topics *topics, struct kv_list *gathered, struct kv_news *news)
-{
-    KV_LIST_EACH(gathered, link, after)
-    {
-        struct kv_subscriber *subscriber = KV_CONTAINER(link, struct kv_subscriber, in_gathered);
-        kv_list_remove(&subscriber->in_gathered);
-        tell(topics, subscriber, news, subscriber->coverage);
-        kv_topics_note_told(topics, subscriber, news);
-    }
+    if (subscriber->live == NULL && !some_passes(topics, subscriber, news))
+        return;
+    tell(topics, subscriber, news, subscriber->coverage);
+    note_told(topics, subscriber, news);
 }
 
 static void tell_several(struct kv_topics *topics, const struct kv_topic *topic,
@@ -298,7 +388,11 @@ static void tell_several(struct kv_topics *topics, const struct kv_topic *topic,
     gather(topics, topic, news, &gathered);
     for (; next != NULL; next = topic_of(kv_prefix_walk_next(walk)))
         gather(topics, next, news, &gathered);
-    tell_gathered(topics, &gathered, news);
+    KV_LIST_EACH(&gathered, link, after)
+    {
+        kv_list_remove(link);
+        tell_gathered(topics, KV_CONTAINER(link, struct kv_subscriber, in_gathered), news);
+    }
 }
 
 void kv_topics_tell(struct kv_topics *topics, const struct kv_change *change)
@@ -316,12 +410,19 @@ void kv_topics_tell(struct kv_topics *topics, const struct kv_change *change)
     kv_news_fini(&news);
 }
 
+/* A replay that covers the change tells it. */
 void kv_topics_tell_one(struct kv_topics *topics, struct kv_subscription *subscription,
                         struct kv_news *news)
 {
-    note_backlog(subscription);
-    tell(topics, subscription->subscriber, news, coverage_of(subscription));
-    kv_topics_note_told(topics, subscription->subscriber, news);
+    struct kv_subscriber *subscriber = subscription->subscriber;
+    begin_gathering(subscriber, 0);
+    struct covering each = covering(topics, subscriber, news);
+    for (struct kv_subscription *one; (one = next_covering(&each)) != NULL;)
+        gather_one(subscriber, one, news);
+    if (is_left(subscriber->claim, NULL))
+        return;
+    tell(topics, subscriber, news, subscriber->coverage);
+    note_told(topics, subscriber, news);
 }
 
 void kv_topics_hold_up(struct kv_subscription *subscription, struct kv_holdup *holdup)
@@ -331,33 +432,106 @@ void kv_topics_hold_up(struct kv_subscription *subscription, struct kv_holdup *h
     subscription->holdup = holdup;
 }
 
-/* Adds the other's `wants_meta`. Returns: whether it tells the change. */
-static bool tells(const struct kv_subscription *other, const struct kv_subscription *than,
-                  uint64_t revision, bool *wants_meta)
+/* ---- replays ---- */
+
+/* Whether another subscription tells the changes that both cover and the replay comes to. */
+static bool tells_for(struct kv_subscription *other, const struct kv_subscription *replayed)
 {
-    if (other == NULL || other == than)
+    if (other == replayed || asks_holdup(other) || !comes_before(other, replayed))
         return false;
-    *wants_meta |= other->wants_meta;
-    return other->told_after < revision && (other->holdup == NULL || revision <= other->told_upto);
+    other->has_claimed = true;
+    return true;
 }
 
-bool kv_topics_tell_otherwise(const struct kv_topics *topics,
-                              const struct kv_subscription *subscription,
-                              const struct kv_news *news, bool *ret_wants_meta)
+/* Whether some other one does. *ret_coverage: by all of them; *ret_n: so many cover it. */
+static bool is_told_otherwise(const struct kv_topics *topics,
+                              const struct kv_subscription *replayed, const struct kv_news *news,
+                              struct kv_coverage *ret_coverage, uint32_t *ret_n)
+{
+    bool is_told = false;
+    struct covering each = covering(topics, replayed->subscriber, news);
+    *ret_n = 0;
+    for (struct kv_subscription *one; (one = next_covering(&each)) != NULL; ++*ret_n) {
+        cover(ret_coverage, one);
+        is_told |= tells_for(one, replayed);
+    }
+    return is_told;
+}
+
+void kv_topics_tell_replayed(const struct kv_topics *topics, struct kv_subscription *subscription,
+                             struct kv_news *news)
+{
+    struct kv_subscriber *subscriber = subscription->subscriber;
+    struct kv_coverage coverage = {0};
+    uint32_t n_covering;
+    if (is_told_otherwise(topics, subscription, news, &coverage, &n_covering)) {
+        if (kv_subscriber_is_behind(subscriber)) /* maybe it is there, to be told */
+            subscription->backlog = kv_subscriber_next_backlog(subscriber);
+        return;
+    }
+    subscription->has_claimed |= n_covering > 1;
+    kv_subscriber_supersede(subscriber, news->key, news->hash, news->revision);
+    kv_subscriber_send(subscriber, news, coverage.wants_meta);
+    note_told(topics, subscriber, news);
+}
+
+static void drop_behind(const struct kv_topics *topics, struct kv_subscription *subscription)
+{
+    const struct kv_pattern *pattern = &subscription->topic->pattern;
+    struct kv_backlog *behind = &subscription->subscriber->behind;
+    KV_LIST_EACH(&behind->in_order, link, after)
+    {
+        struct kv_behind *one = KV_CONTAINER(link, struct kv_behind, in_order);
+        const struct kv_news *news = &one->kept->news;
+        struct kv_coverage coverage = {0};
+        uint32_t n;
+        if (!covers(pattern, news->key) || news->revision <= subscription->told_after ||
+            is_told_otherwise(topics, subscription, news, &coverage, &n))
+            continue;
+        kv_backlog_remove(behind, one);
+        subscription->has_claimed = true;
+    }
+}
+
+void kv_topics_begin_replay(const struct kv_topics *topics, struct kv_subscription *subscription,
+                            uint64_t after)
+{
+    struct kv_subscriber *subscriber = subscription->subscriber;
+    subscription->told_after = after;
+    subscription->has_claimed = false;
+    subscription->number = subscriber->n_begun++;
+    kv_heap_put(&subscriber->replays, &subscription->in_replays, (int64_t)after);
+    drop_behind(topics, subscription);
+}
+
+void kv_topics_end_replay(struct kv_subscription *subscription)
+{
+    kv_heap_remove(&subscription->subscriber->replays, &subscription->in_replays);
+}
+
+bool kv_subscriptions_overlap(const struct kv_subscription *one,
+                              const struct kv_subscription *other)
+{
+    const struct kv_pattern *a = &one->topic->pattern;
+    const struct kv_pattern *b = &other->topic->pattern;
+    return covers(a, b->text) || covers(b, a->text);
+}
+
+bool kv_topics_is_relied_on(const struct kv_subscription *subscription)
 {
     const struct kv_subscriber *subscriber = subscription->subscriber;
-    const struct kv_pattern key = {.text = news->key, .hash = news->hash};
-    *ret_wants_meta = subscription->wants_meta;
-    if (subscriber->n_subscriptions == 1)
+    if (kv_heap_first(&subscriber->replays) == NULL)
         return false;
-    if (tells(kv_topics_find(topics, subscriber, &key), subscription, news->revision,
-              ret_wants_meta))
+    if (kv_subscription_is_replayed(subscription) && subscription->has_claimed)
         return true;
-    struct kv_prefix_walk walk = kv_prefix_tree_walk(&topics->prefixes, news->key);
-    for (struct kv_topic *topic; (topic = topic_of(kv_prefix_walk_next(&walk))) != NULL;)
-        if (tells(kv_topics_find(topics, subscriber, &topic->pattern), subscription, news->revision,
-                  ret_wants_meta))
+    KV_LIST_EACH(&subscriber->subscriptions, link, after)
+    {
+        struct kv_subscription *other = KV_CONTAINER(link, struct kv_subscription, in_subscriber);
+        if (other != subscription && kv_subscription_is_replayed(other) &&
+            subscription->told_after <= other->told_after &&
+            kv_subscriptions_overlap(subscription, other))
             return true;
+    }
     return false;
 }
 

@@ -1,6 +1,16 @@
 /*
  * The subscriptions of one loop's clients, to keys and to prefixes of keys. Here is found which of
  * them cover a change; how it reaches a client is subscriber.h.
+ *
+ * A change that several subscriptions of a client cover is told once. Each subscription is owed the
+ * changes after some revision (`told_after`), and one of those that cover a key tells its changes
+ * for all of them: the one that is owed the most. A subscription that is being replayed from the
+ * change log (replay.h) tells them when it gets there, so nothing is told of its keys meanwhile;
+ * any other tells a change when the feed delivers it. So a client is told the changes of a key in
+ * their order, each once, however its subscriptions overlap.
+ *
+ * Others rely on the one that tells: while some subscription is being replayed, those that overlap
+ * with it neither end nor begin anew (kv_topics_is_relied_on), unless all of them do (resets.h).
  */
 #ifndef KV_KEYSPACE_TOPICS_H
 #define KV_KEYSPACE_TOPICS_H
@@ -20,10 +30,12 @@ struct kv_topic {
 
 /* Holds changes back from a subscription until its client has caught up with it (sync.h). */
 struct kv_holdup {
-    /* Returns: whether the client may be told now; otherwise the change is the holdup's. */
+    /* Returns: whether the client may be told now; otherwise the change is the holdup's. NULL: it
+     * may, unless the subscription is being replayed. */
     bool (*passes)(struct kv_holdup *self, struct kv_news *news);
-    /* The client was told a change because another of its subscriptions covers it as well. */
-    void (*told)(struct kv_holdup *self, const struct kv_news *news);
+    /* The client was told a change, maybe because another of its subscriptions covers it as well.
+     * NULL where `passes` is. */
+    void (*told)(struct kv_holdup *self, struct kv_news *news);
     /* The subscription is gone. */
     void (*end)(struct kv_holdup *self);
 };
@@ -34,9 +46,12 @@ struct kv_subscription {
     struct kv_table_node node; /* in the loop's table, by subscriber and pattern */
     struct kv_list in_topic;
     struct kv_list in_subscriber;
-    struct kv_holdup *holdup; /* NULL: it is synced */
-    uint64_t told_after;      /* changes after this one have been told, or will be; */
-    uint64_t told_upto;       /* while it is held up, up to this one only */
+    struct kv_holdup *holdup;       /* NULL: it is synced */
+    uint64_t told_after;            /* changes after this one have been told, or will be;
+                                       KV_REVISION_MAX: not known, it begins with the present state */
+    struct kv_heap_node in_replays; /* while it is being replayed */
+    uint64_t number;                /* of those that the subscriber has begun */
+    bool has_claimed;               /* changes that others cover were left to the replay, or told */
     bool wants_meta;
     uint32_t backlog; /* the number of the subscriber's last backlog that it added to */
 };
@@ -81,16 +96,36 @@ void kv_topics_tell_one(struct kv_topics *topics, struct kv_subscription *subscr
 /* holdup: NULL where it is held up no longer. */
 void kv_topics_hold_up(struct kv_subscription *subscription, struct kv_holdup *holdup);
 
-/* Whether another subscription of the same client tells it this change, or has told it. If not,
- * *ret_wants_meta says whether any that covers it asks for `meta`. */
-bool kv_topics_tell_otherwise(const struct kv_topics *topics,
-                              const struct kv_subscription *subscription,
-                              const struct kv_news *news, bool *ret_wants_meta);
+/* The change log brings its changes after this revision, from now on until kv_topics_end_replay().
+ * What is behind and will be brought again is dropped. */
+void kv_topics_begin_replay(const struct kv_topics *topics, struct kv_subscription *subscription,
+                            uint64_t after);
+/* Not being replayed, it does nothing. */
+void kv_topics_end_replay(struct kv_subscription *subscription);
 
-/* The subscriber has been told a change: those of its subscriptions that cover it and are held up
- * take note. */
-void kv_topics_note_told(const struct kv_topics *topics, const struct kv_subscriber *subscriber,
-                         const struct kv_news *news);
+static inline bool kv_subscription_is_replayed(const struct kv_subscription *subscription)
+{
+    return kv_heap_node_is_in(&subscription->in_replays);
+}
+
+/* Whether some subscription of the client that is owed this much, or more, is being replayed. */
+static inline bool kv_subscriber_is_replayed(const struct kv_subscriber *subscriber,
+                                             uint64_t told_after)
+{
+    const struct kv_heap_node *first = kv_heap_first(&subscriber->replays);
+    return first != NULL && first->at <= (int64_t)told_after;
+}
+
+/* Tells a change that the replay has come to, unless another subscription has told it, or will. */
+void kv_topics_tell_replayed(const struct kv_topics *topics, struct kv_subscription *subscription,
+                             struct kv_news *news);
+
+/* Whether a replay that is under way relies on the subscription, or others rely on its own. */
+bool kv_topics_is_relied_on(const struct kv_subscription *subscription);
+
+/* Whether a key may be covered by both. */
+bool kv_subscriptions_overlap(const struct kv_subscription *one,
+                              const struct kv_subscription *other);
 
 /* Of subscribers whose backlog has overflowed, one at a time: kv_subscriber_drop_backlog() is to be
  * called for it. Returns: NULL where there is none. */

@@ -9,7 +9,7 @@ foreach(theme deadlines loader memory order subscriptions prefixes policies)
                                      KV_TEST_MODULES="${CMAKE_BINARY_DIR}/modules-test")
 endforeach()
 
-foreach(theme scan syncs update update_at_once)
+foreach(theme scan syncs overlaps update update_at_once)
   foreach(store memory simple late)
     set(name unit_keyspace_${theme}_${store})
     string(REPLACE "_at_once" "" file ${theme})
