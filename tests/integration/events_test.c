@@ -698,6 +698,120 @@ static void a_slow_reader_gets_the_newest_state_and_holds_nobody_up(void **state
     kv_test_server_stop_cleanly(&server);
 }
 
+/* Makes the reader fall behind, and then changes so many keys. */
+static void overwhelm(uint16_t port, int n_keys)
+{
+    enum {
+        LEN = 64 << 10,
+        FILLING = 200 /* more than the kernel's buffers between the two take */
+    };
+    char *letters = kv_test_letters('x', LEN);
+    letters[0] = letters[LEN - 1] = '"';
+    for (int i = 0; i < FILLING; i++) {
+        letters[1] = (char)('a' + i % 26);
+        kv_test_store(port, "behind%2F0", letters);
+    }
+    for (int key = 0; key < n_keys; key++)
+        for (int version = 0; version < 3; version++) {
+            char path[32], value[8];
+            snprintf(path, sizeof(path), "behind%%2F%d", key);
+            snprintf(value, sizeof(value), "%d", version);
+            kv_test_store(port, path, value);
+        }
+    free(letters);
+}
+
+static void open_paused(struct reader *reader, uint16_t port)
+{
+    *reader = (struct reader){.last_id = ""};
+    kv_test_stream_open_narrow(&reader->stream, port, 16384);
+    send_request(reader, "GET", "/events?prefix=behind/&initial=true&meta=true", NULL);
+    begin(reader);
+    next(reader);
+    assert_string_equal(reader->event.type, "synced");
+    reader->stream.is_paused = true;
+}
+
+static bool ends_with(const struct reader *reader, const char *end)
+{
+    const struct kv_buffer *data = &reader->event.data;
+    size_t len = strlen(end);
+    return data->len > len && strcmp(data->bytes + data->len - 1 - len, end) == 0;
+}
+
+static void collapsed_states_are_no_marks(void **state)
+{
+    enum {
+        KEYS = 60
+    };
+    struct kv_test_server server;
+    struct reader reader;
+    (void)state;
+    kv_test_start(&server,
+                  "limits: {unsent_per_connection: 64KiB, subscriptions_per_connection: 200}\n");
+    open_paused(&reader, server.port);
+    overwhelm(server.port, KEYS);
+    reader.stream.is_paused = false;
+    for (int n_newest = 0; n_newest < KEYS;) {
+        next(&reader);
+        bool is_collapsed = strstr(reader.event.data.bytes, "\"collapsed\":true") != NULL;
+        assert_int_equal(reader.event.has_id, !is_collapsed);
+        n_newest += ends_with(&reader, "\"value\":2}");
+    }
+    kv_test_store(server.port, "behind%2F0", "\"last\"");
+    next(&reader);
+    assert_true(reader.event.has_id && ends_with(&reader, "\"value\":\"last\"}"));
+    shut(&reader);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void a_stream_with_too_many_changed_keys_is_reset(void **state)
+{
+    enum {
+        KEYS = 260
+    };
+    struct kv_test_server server;
+    struct reader reader;
+    (void)state;
+    kv_test_start(&server,
+                  "limits: {unsent_per_connection: 64KiB, subscriptions_per_connection: 200}\n");
+    open_paused(&reader, server.port);
+    overwhelm(server.port, KEYS);
+    reader.stream.is_paused = false;
+    do
+        next(&reader);
+    while (strcmp(reader.event.type, "reset") != 0);
+    assert_true(reader.event.has_id);
+    assert_string_equal(reader.event.id, "");
+    int n_states = 0;
+    for (next(&reader); strcmp(reader.event.type, "synced") != 0; next(&reader), n_states++) {
+        assert_false(reader.event.has_id);
+        assert_true(ends_with(&reader, "\"value\":2}"));
+    }
+    assert_int_equal(n_states, KEYS);
+    assert_true(reader.event.has_id);
+    shut(&reader);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void a_stream_that_the_store_fails_ends(void **state)
+{
+    struct kv_test_server server;
+    struct reader reader;
+    (void)state;
+    if (strcmp(getenv("KV_TEST_STORE"), "late") != 0)
+        skip(); /* the others do not fail */
+    setenv("KV_TEST_STORE_OPTIONS", "failing_key: broken", 1);
+    kv_test_start(&server, "");
+    unsetenv("KV_TEST_STORE_OPTIONS");
+    open(&reader, server.port, "/events?key=broken&initial=true");
+    assert_false(next_block(&reader));
+    shut(&reader);
+    open_synced(&reader, server.port, "/events?key=broken&initial=true");
+    shut(&reader);
+    kv_test_server_stop_cleanly(&server);
+}
+
 static void a_reader_that_takes_nothing_is_cut_off(void **state)
 {
     enum {
@@ -792,6 +906,9 @@ int main(void)
         cmocka_unit_test(pages_of_allowed_origins_may_read_it),
         cmocka_unit_test(many_streams_see_the_same_changes_in_the_same_order),
         cmocka_unit_test(a_slow_reader_gets_the_newest_state_and_holds_nobody_up),
+        cmocka_unit_test(collapsed_states_are_no_marks),
+        cmocka_unit_test(a_stream_with_too_many_changed_keys_is_reset),
+        cmocka_unit_test(a_stream_that_the_store_fails_ends),
         cmocka_unit_test(a_reader_that_takes_nothing_is_cut_off),
         cmocka_unit_test(silence_is_filled_with_comments),
         cmocka_unit_test(shutdown_ends_the_streams),
