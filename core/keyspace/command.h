@@ -116,6 +116,7 @@ struct kv_update {
     bool is_own;           /* the server's: no interceptor and no policy sees it, and the command's
                               TTL, 0 for none left, is for a key that is there, too */
     bool sets_ttl;         /* the command's TTL is for a key that is there, too */
+    bool deletes;          /* where `compute` gives KV_OK, the key is deleted */
     int64_t number;        /* the function's */
     size_t max_bytes;      /* of the result, beyond which the command ends with KV_TOO_BIG; 0: no
                               limit */

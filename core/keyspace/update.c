@@ -79,7 +79,9 @@ static enum kv_status compute_at_commit(struct kv_cmd *cmd, const struct kv_item
     struct kv_command *command = KV_CONTAINER(cmd, struct kv_command, cmd);
     compute(command, old);
     *ret_value = kv_buffer_slice(&command->update->result);
-    return command->update->computed == KV_OK ? KV_OK : KV_DECLINED;
+    if (command->update->computed != KV_OK)
+        return KV_DECLINED;
+    return command->update->deletes ? KV_MISSING : KV_OK;
 }
 
 static bool is_seen_first(const struct kv_updates *updates, const struct kv_command *command)
@@ -333,7 +335,8 @@ static void take_at_once(struct kv_updates *updates, struct kv_command *command)
     }
     if (status == KV_DECLINED)
         status = command->update->computed;
-    if (command->update->compute != NULL && (status == KV_OK || status == KV_UNCHANGED))
+    bool is_set = status == KV_OK || status == KV_UNCHANGED;
+    if (command->update->compute != NULL && is_set && !command->update->deletes)
         adopt(command);
     kv_command_finish(command, status);
 }
@@ -421,7 +424,7 @@ bool kv_update_keeps_deadline(const struct kv_command *command)
 void kv_update_set(struct kv_updates *updates, struct kv_command *command, int64_t deadline_ms)
 {
     struct kv_update *update = command->update;
-    command->cmd.op = KV_OP_SET;
+    command->cmd.op = update->deletes ? KV_OP_DELETE : KV_OP_SET;
     command->cmd.most_bytes = 0;
     command->cmd.cond = update->old_revision == 0 ? KV_COND_ABSENT : KV_COND_REVISION;
     command->cmd.if_revisions = &update->old_revision;

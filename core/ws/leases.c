@@ -1,7 +1,7 @@
 /*
- * A renewal is an UPDATE of the server's own that keeps the value and sets the deadline; the end of
- * a lease is the same with a deadline of now. A lease has one UPDATE under way at a time, and
- * outlives its session until that has come back.
+ * A renewal is an UPDATE of the server's own that keeps the value and sets the deadline; at the end
+ * of a lease, an UPDATE deletes the key. A lease has one UPDATE under way at a time, and outlives
+ * its session until that has come back.
  */
 #include "ws/leases.h"
 
@@ -25,7 +25,7 @@ struct lease {
     int64_t deadline_ms;
     int64_t ttl_ms;
     bool is_asking; /* an UPDATE is under way */
-    bool is_ending; /* the key is to expire */
+    bool is_ending; /* the key is to be deleted */
 };
 
 static struct kv_loop *loop_of(const struct kv_leases *leases)
@@ -58,19 +58,27 @@ static void plan_renewal(struct lease *lease)
 
 /* ---- what is asked of the keyspace ---- */
 
-/* The function of the UPDATE: keeps the value, if the deadline is the one that was set last. The
- * revision is the command's condition. */
+/* The function of an UPDATE: goes on if the deadline is the one that was set last. The revision is
+ * the command's condition. */
+static int judge(struct kv_command *command, const struct kv_item *old, struct kv_buffer *out)
+{
+    (void)out;
+    return old->deadline_ms == command->update->number ? KV_OK : KV_CONDITION;
+}
+
+/* The same, and keeps the value. */
 static int keep(struct kv_command *command, const struct kv_item *old, struct kv_buffer *out)
 {
-    if (old->deadline_ms != command->update->number)
-        return KV_CONDITION;
+    int status = judge(command, old, out);
+    if (status != KV_OK)
+        return status;
     if (kv_buffer_try_reserve(out, old->value.len) == NULL)
         return KV_FULL;
     kv_buffer_append(out, old->value);
     return KV_OK;
 }
 
-static void ask(struct lease *lease, int64_t ttl_ms);
+static void delete_key(struct lease *lease);
 
 static void detach(struct lease *lease)
 {
@@ -107,31 +115,51 @@ static void on_asked(struct kv_command *command)
     if (lease->is_ending && was_renewed) {
         lease->is_ending = false;
         lease->deadline_ms = command->cmd.deadline_ms;
-        ask(lease, 0);
+        delete_key(lease);
         return;
     }
     free(lease);
 }
 
-/* Sets the deadline, if all still is as the lease left it. */
-static void ask(struct lease *lease, int64_t ttl_ms)
+/* An UPDATE that takes effect if all still is as the lease left it. */
+static struct kv_command *begin_update(struct lease *lease)
 {
     struct kv_command *command = kv_command_create(lease->keyspace, KV_COMMAND_UPDATE);
-    lease->is_asking = true;
     command->key = lease->key;
     command->cond = KV_COND_REVISION;
     command->if_revision = lease->revision;
     command->if_revisions = &command->if_revision;
     command->n_if_revisions = 1;
-    command->ttl_is_given = true;
-    command->ttl_ms = ttl_ms;
-    command->update->compute = keep;
     command->update->number = lease->deadline_ms;
     command->update->is_own = true;
     command->depth = 1; /* it is not held back with the writes of clients */
     command->owner = lease;
     command->finished = on_asked;
+    return command;
+}
+
+static void submit(struct lease *lease, struct kv_command *command)
+{
+    lease->is_asking = true;
     kv_keyspace_send(command);
+}
+
+static void renew(struct lease *lease)
+{
+    struct kv_command *command = begin_update(lease);
+    command->ttl_is_given = true;
+    command->ttl_ms = lease->ttl_ms;
+    command->update->compute = keep;
+    submit(lease, command);
+}
+
+static void delete_key(struct lease *lease)
+{
+    struct kv_command *command = begin_update(lease);
+    command->update->compute = judge;
+    command->update->is_quick = true;
+    command->update->deletes = true;
+    submit(lease, command);
 }
 
 /* ---- time ---- */
@@ -144,7 +172,7 @@ static void renew_due(struct kv_timer *timer)
     while ((first = kv_heap_first(&leases->by_time)) != NULL && first->at <= now_ms) {
         struct lease *lease = KV_CONTAINER(first, struct lease, in_time);
         kv_heap_remove(&leases->by_time, first);
-        ask(lease, lease->ttl_ms);
+        renew(lease);
     }
     plan(leases);
 }
@@ -227,7 +255,7 @@ static void end(struct lease *lease)
     if (lease->is_asking)
         lease->is_ending = true;
     else
-        ask(lease, 0);
+        delete_key(lease);
 }
 
 void kv_leases_end(struct kv_leases *leases)

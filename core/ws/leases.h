@@ -1,7 +1,7 @@
 /*
  * Leases: keys that a connection holds (`while_connected`). A lease knows the revision and the
  * deadline that it set last. It is renewed when a third of its TTL has passed, and when the
- * connection ends the key expires at once; both happen only if that revision and that deadline
+ * connection ends the key is deleted; both happen only if that revision and that deadline
  * still stand, which the store finds out at the commit point. So any other write or touch of the
  * key ends the lease.
  *
@@ -26,7 +26,7 @@ struct kv_leases {
 
 void kv_leases_init(struct kv_leases *leases, struct kv_keyspace_loop *keyspace);
 
-/* The connection ends: the keys expire. May be called again. */
+/* The connection ends: the keys are deleted. May be called again. */
 void kv_leases_end(struct kv_leases *leases);
 
 /* Whether the connection may ask for a lease of the key, of which it may have `most`. */

@@ -102,6 +102,19 @@ static void a_key_ends_with_a_closing_handshake_too(void **state)
     kv_test_ws_expect(&watcher, "{\"type\":\"no-value\",\"payload\":{\"key\":\"shaken\"}}");
 }
 
+static void the_end_of_a_connection_is_a_delete(void **state)
+{
+    (void)state;
+    hold("deleted", "1", "1h");
+    kv_test_ws_send_text(&watcher, "{\"type\":\"subscribe\",\"id\":2,\"payload\":"
+                                   "{\"key\":\"deleted\",\"meta\":true}}");
+    kv_test_ws_expect_ok(&watcher, "2", "\"deleted\"");
+    let_go();
+    struct kv_test_frame frame;
+    assert_true(kv_test_ws_receive(&watcher, &frame));
+    assert_non_null(memmem(frame.payload.bytes, frame.payload.len, "\"reason\":\"delete\"", 17));
+}
+
 static void a_lease_is_renewed_and_nobody_is_told(void **state)
 {
     hold("renewed", "1", "5s");
@@ -212,6 +225,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LEASE_TEST(a_key_ends_with_its_connection),
         LEASE_TEST(a_key_ends_with_a_closing_handshake_too),
+        LEASE_TEST(the_end_of_a_connection_is_a_delete),
         LEASE_TEST(a_lease_is_renewed_and_nobody_is_told),
         LEASE_TEST(a_key_that_others_wrote_or_touched_stays),
         LEASE_TEST(a_plain_set_of_the_holder_ends_the_lease),

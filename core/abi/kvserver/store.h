@@ -90,7 +90,7 @@ enum kv_op {
     KV_OP_DELETE = 3, /* ret: OK and `revision` (of the delete), or MISSING */
     KV_OP_TOUCH = 4,  /* ret: OK and `revision` (the standing one), or MISSING; sets the deadline */
     KV_OP_UPDATE = 5, /* since 1.3, with KV_STORE_UPDATES. Sets what `compute` makes of the old
-                         value; ret: as SET, or DECLINED, or LONGER */
+                         value, or deletes the key; ret: as SET or DELETE, or DECLINED, or LONGER */
 };
 
 /* Conditions of SET, DELETE, TOUCH and UPDATE, judged at the commit point; all that are set must
@@ -126,7 +126,8 @@ struct kv_cmd;
  * ret_value: bytes of the host's, which stay until the command is final.
  * Called by the store at the commit point, once for each time the command is tried, on any thread
  * and under the store's locks; so it is pure, quick, and calls nothing of the store.
- * Returns: KV_OK, or KV_DECLINED or another failure, which becomes the command's. */
+ * Returns: KV_OK; KV_MISSING: the key is to be deleted, as by DELETE; or KV_DECLINED or another
+ * failure, which becomes the command's. */
 typedef enum kv_status (*kv_update_fn)(struct kv_cmd *cmd, const struct kv_item *old,
                                        struct kv_slice *ret_value);
 

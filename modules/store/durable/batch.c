@@ -238,6 +238,16 @@ static bool has_to_know_room(struct batch *batch, const struct kv_cmd *cmd, size
     return true;
 }
 
+static void delete_key(struct batch *batch, struct kv_cmd *cmd, struct touched *touched,
+                       bool is_there)
+{
+    uint64_t revision = is_there ? remove_key(batch, touched, KV_REASON_DELETE) : 0;
+    if (!is_there)
+        finish(cmd, KV_MISSING, 0);
+    else
+        finish(cmd, revision == 0 ? KV_FULL : KV_OK, revision);
+}
+
 /* Returns: false where the command is to come again, once the room is known. */
 static bool update_key(struct batch *batch, struct kv_cmd *cmd, struct touched *touched,
                        bool is_there)
@@ -247,6 +257,10 @@ static bool update_key(struct batch *batch, struct kv_cmd *cmd, struct touched *
                                                                            : cmd->deadline_ms};
     bool is_longer = cmd->most_bytes != 0 && old.value.len > cmd->most_bytes;
     enum kv_status status = is_longer ? KV_LONGER : cmd->compute(cmd, &old, &target.value);
+    if (status == KV_MISSING) {
+        delete_key(batch, cmd, touched, is_there);
+        return true;
+    }
     if (status != KV_OK) {
         finish(cmd, status, 0);
         return true;
@@ -255,16 +269,6 @@ static bool update_key(struct batch *batch, struct kv_cmd *cmd, struct touched *
         return false;
     set_value(batch, cmd, touched, is_there, &target);
     return true;
-}
-
-static void delete_key(struct batch *batch, struct kv_cmd *cmd, struct touched *touched,
-                       bool is_there)
-{
-    uint64_t revision = is_there ? remove_key(batch, touched, KV_REASON_DELETE) : 0;
-    if (!is_there)
-        finish(cmd, KV_MISSING, 0);
-    else
-        finish(cmd, revision == 0 ? KV_FULL : KV_OK, revision);
 }
 
 static void touch_key(struct batch *batch, struct kv_cmd *cmd, struct touched *touched,

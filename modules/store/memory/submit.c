@@ -251,6 +251,15 @@ static bool is_too_long(const struct work *work)
     return most != 0 && work->entry != NULL && entry_value_len(work->entry) > most;
 }
 
+static enum outcome delete_key(struct work *work)
+{
+    if (work->entry == NULL)
+        finish(work->cmd, KV_MISSING, 0);
+    else
+        finish(work->cmd, KV_OK, writer_take_away(&work->writer, KV_REASON_DELETE, &work->place));
+    return DONE;
+}
+
 static enum outcome update_key(struct work *work)
 {
     struct kv_cmd *cmd = work->cmd;
@@ -259,16 +268,9 @@ static enum outcome update_key(struct work *work)
     enum kv_status status = is_too_long(work) ? KV_LONGER : compute_now(work);
     if (status == KV_OK)
         return set_key(work);
+    if (status == KV_MISSING)
+        return delete_key(work);
     finish(cmd, status, 0);
-    return DONE;
-}
-
-static enum outcome delete_key(struct work *work)
-{
-    if (work->entry == NULL)
-        finish(work->cmd, KV_MISSING, 0);
-    else
-        finish(work->cmd, KV_OK, writer_take_away(&work->writer, KV_REASON_DELETE, &work->place));
     return DONE;
 }
 

@@ -349,18 +349,6 @@ static enum kv_status compute(struct work *work)
     return status;
 }
 
-static void update_key(struct kv_store *store, struct work *work)
-{
-    struct kv_cmd *cmd = work->cmd;
-    enum kv_status status = compute(work);
-    if (status != KV_OK)
-        finish(cmd, status, 0);
-    else if (work->entry != NULL && cmd->keeps_deadline)
-        set_key(store, work, work->entry->deadline_ms);
-    else
-        set_key(store, work, cmd->deadline_ms);
-}
-
 static void delete_key(struct kv_store *store, struct work *work)
 {
     if (work->entry == NULL) {
@@ -370,6 +358,20 @@ static void delete_key(struct kv_store *store, struct work *work)
     table_remove(store, work->at);
     finish(work->cmd, KV_OK, tell_gone(store, KV_REASON_DELETE, work->entry));
     work->gone = work->entry;
+}
+
+static void update_key(struct kv_store *store, struct work *work)
+{
+    struct kv_cmd *cmd = work->cmd;
+    enum kv_status status = compute(work);
+    if (status == KV_MISSING)
+        delete_key(store, work);
+    else if (status != KV_OK)
+        finish(cmd, status, 0);
+    else if (work->entry != NULL && cmd->keeps_deadline)
+        set_key(store, work, work->entry->deadline_ms);
+    else
+        set_key(store, work, cmd->deadline_ms);
 }
 
 static void touch_key(struct kv_store *store, struct work *work)

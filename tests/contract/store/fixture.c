@@ -472,7 +472,7 @@ static bool may_end_so(enum kv_op op, enum kv_status status)
     case KV_UNCHANGED:
         return op == KV_OP_SET || op == KV_OP_UPDATE;
     case KV_MISSING:
-        return op != KV_OP_SET && op != KV_OP_UPDATE;
+        return op != KV_OP_SET;
     case KV_LONGER:
     case KV_DECLINED:
         return op == KV_OP_UPDATE;

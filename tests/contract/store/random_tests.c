@@ -70,11 +70,14 @@ static size_t index_of(struct kv_slice key)
 
 /* ---- drawing commands ---- */
 
-/* The value that an update makes of one that is there, or of none. SIZE_MAX: it declines. */
+/* The value that an update makes of one that is there, or of none. SIZE_MAX: it declines; VALUES:
+ * it deletes the key. */
 static size_t value_after(const struct state *state)
 {
     if (!state->is_there)
         return 1;
+    if (state->value == 3)
+        return VALUES;
     return state->value + 1 == VALUES ? SIZE_MAX : state->value + 1 - state->value % 2;
 }
 
@@ -90,6 +93,8 @@ static enum kv_status compute(struct kv_cmd *cmd, const struct kv_item *old,
     size_t value = value_after(&state);
     if (value == SIZE_MAX)
         return KV_DECLINED;
+    if (value == VALUES)
+        return KV_MISSING;
     *ret_value = values[value];
     return KV_OK;
 }
@@ -185,18 +190,6 @@ static void follow_set(struct trial *trial, size_t i, struct state *state, size_
     state->deadline_ms = deadline_ms;
 }
 
-static void follow_update(struct trial *trial, size_t i, struct state *state)
-{
-    const struct kv_cmd *cmd = &trial->calls[i].cmd;
-    size_t value = value_after(state);
-    if (state->is_there && cmd->most_bytes != 0 && values[state->value].len > cmd->most_bytes)
-        assert_int_equal(cmd->status, KV_LONGER);
-    else if (value == SIZE_MAX)
-        assert_int_equal(cmd->status, KV_DECLINED);
-    else
-        follow_set(trial, i, state, value);
-}
-
 static void follow_delete(struct trial *trial, size_t i, struct state *state)
 {
     if (!state->is_there) {
@@ -205,6 +198,20 @@ static void follow_delete(struct trial *trial, size_t i, struct state *state)
     }
     expect(&trial->calls[i], KV_OK, follow_change(trial, KV_REASON_DELETE, trial->key_of[i]));
     state->is_there = false;
+}
+
+static void follow_update(struct trial *trial, size_t i, struct state *state)
+{
+    const struct kv_cmd *cmd = &trial->calls[i].cmd;
+    size_t value = value_after(state);
+    if (state->is_there && cmd->most_bytes != 0 && values[state->value].len > cmd->most_bytes)
+        assert_int_equal(cmd->status, KV_LONGER);
+    else if (value == SIZE_MAX)
+        assert_int_equal(cmd->status, KV_DECLINED);
+    else if (value == VALUES)
+        follow_delete(trial, i, state);
+    else
+        follow_set(trial, i, state, value);
 }
 
 static void follow_touch(struct trial *trial, size_t i, struct state *state)

@@ -149,6 +149,37 @@ static void updates_of_a_vector_see_the_writes_before_them(void **state)
     assert_n_told(fixture, 5);
 }
 
+static void update_may_delete_the_key(void **state)
+{
+    struct fixture *fixture = updating(state);
+    struct plan plan = {.result = KV_MISSING};
+    put_until(fixture, KEY, ONE, START_MS + 9);
+    struct call call = run(fixture, update(&plan));
+    assert_int_equal(call.cmd.status, KV_OK);
+    assert_string_equal(plan.seen, "1");
+    assert_missing(fixture, KEY);
+    assert_n_told(fixture, 2);
+    const struct kv_change *change = assert_told(fixture, 1, KV_REASON_DELETE, KEY, "1", NULL);
+    assert_int_equal(change->revision, call.cmd.revision);
+    assert_status(fixture, update(&plan), KV_MISSING);
+    assert_n_told(fixture, 2);
+}
+
+static void update_may_delete_a_long_value(void **state)
+{
+    struct fixture *fixture = updating(state);
+    enum {
+        LONG = 100000
+    };
+    struct plan plan = {.result = KV_MISSING};
+    char *bytes = kv_alloc(LONG);
+    memset(bytes, 'x', LONG);
+    put(fixture, KEY, (struct kv_slice){bytes, LONG});
+    assert_status(fixture, update(&plan), KV_OK);
+    assert_missing(fixture, KEY);
+    free(bytes);
+}
+
 /* ---- when it does not ---- */
 
 static void declined_update_changes_nothing(void **state)
@@ -370,6 +401,8 @@ int run_update_tests(void)
         CONTRACT_TEST(update_to_the_same_bytes_is_unchanged_and_tells_nobody),
         CONTRACT_TEST(update_may_make_an_empty_or_a_long_value),
         CONTRACT_TEST(updates_of_a_vector_see_the_writes_before_them),
+        CONTRACT_TEST(update_may_delete_the_key),
+        CONTRACT_TEST(update_may_delete_a_long_value),
         CONTRACT_TEST(declined_update_changes_nothing),
         CONTRACT_TEST(failure_of_the_function_is_the_commands),
         CONTRACT_TEST(update_of_a_longer_value_is_left_undone),
