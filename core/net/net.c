@@ -57,14 +57,27 @@ static void open_service(struct kv_connection *connection)
     here->net->service->open(here->net->service, here->index, connection);
 }
 
-/* The connection ends with this text. */
-static void tell_refusal(struct kv_connection *connection)
+static void on_farewell(void *user, enum kv_channel_event event)
 {
-    struct kv_slice text = loop_of(connection)->net->service->refusal;
+    (void)event;
+    kv_connection_close(user);
+}
+
+/* The connection ends with this text. Nothing more of it is read. */
+static void end_with(struct kv_connection *connection, struct kv_slice text)
+{
+    static const struct kv_protocol ending = {
+        .on_read = on_farewell, .on_written = on_farewell, .is_entering = true};
     struct iovec iovec = {(char *)(uintptr_t)text.bytes, text.len};
+    kv_connection_serve(connection, &ending, connection);
     kv_connection_linger(connection);
     if (kv_channel_write(&connection->channel, &iovec, 1))
         kv_connection_close(connection);
+}
+
+static void tell_refusal(struct kv_connection *connection)
+{
+    end_with(connection, loop_of(connection)->net->service->refusal);
 }
 
 static void end_entry(struct kv_connection *connection)
@@ -87,17 +100,10 @@ static void on_secured(void *user, enum kv_channel_event event)
         open_service(connection);
 }
 
-static void on_refusal_written(void *user, enum kv_channel_event event)
-{
-    (void)event;
-    kv_connection_close(user);
-}
-
 /* tls: NULL: it stays in clear. */
 static void enter(struct kv_connection *connection, struct kv_tls *tls)
 {
-    static const struct kv_protocol securing = {
-        .on_read = on_secured, .on_written = on_refusal_written, .is_entering = true};
+    static const struct kv_protocol securing = {.on_read = on_secured, .is_entering = true};
     if (tls == NULL) {
         open_service(connection);
         return;
@@ -181,11 +187,9 @@ static void enter_by_address(struct kv_connection *connection)
 
 static void tell_confusion(struct kv_connection *connection)
 {
-    struct kv_slice text = loop_of(connection)->net->service->confusion;
-    struct iovec iovec = {(char *)(uintptr_t)text.bytes, text.len};
-    kv_channel_read(&connection->channel, false);
-    kv_connection_linger(connection);
-    if (connection->tls != NULL || kv_channel_write(&connection->channel, &iovec, 1))
+    if (connection->tls == NULL)
+        end_with(connection, loop_of(connection)->net->service->confusion);
+    else
         kv_connection_close(connection);
 }
 
@@ -213,8 +217,7 @@ static void on_announced(void *user, enum kv_channel_event event)
 
 static void await_announcement(struct kv_connection *connection)
 {
-    static const struct kv_protocol announcing = {
-        .on_read = on_announced, .on_written = on_refusal_written, .is_entering = true};
+    static const struct kv_protocol announcing = {.on_read = on_announced, .is_entering = true};
     kv_connection_serve(connection, &announcing, connection);
     kv_channel_read(&connection->channel, true);
 }

@@ -281,6 +281,26 @@ static void connection_beyond_the_limit_is_503_and_room_comes_back(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
+/* Whoever is gone before the refusal is written. */
+static void peers_that_reset_at_once_beyond_the_limit_do_no_harm(void **state)
+{
+    const struct linger at_once = {.l_onoff = 1};
+    (void)state;
+    struct kv_test_server server;
+    struct kv_test_stream counted, gone;
+    kv_test_start(&server, "limits: {connections_per_address: 1}\n");
+    open_counted(&counted, server.port);
+    for (int i = 0; i < 200; i++) {
+        kv_test_stream_open(&gone, server.port);
+        setsockopt(gone.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+        kv_test_stream_close(&gone);
+    }
+    kv_test_stream_close(&counted);
+    open_counted(&counted, server.port);
+    kv_test_stream_close(&counted);
+    kv_test_server_stop_cleanly(&server);
+}
+
 static void connection_beyond_the_limit_of_its_address_is_503_and_others_are_served(void **state)
 {
     enum {
@@ -381,6 +401,7 @@ int main(void)
         cmocka_unit_test(refusal_of_a_large_body_reaches_a_client_that_still_sends),
         cmocka_unit_test(full_store_is_507_and_an_error_and_keeps_what_it_has),
         cmocka_unit_test(connection_beyond_the_limit_is_503_and_room_comes_back),
+        cmocka_unit_test(peers_that_reset_at_once_beyond_the_limit_do_no_harm),
         cmocka_unit_test(connection_beyond_the_limit_of_its_address_is_503_and_others_are_served),
         cmocka_unit_test(key_of_a_mebibyte_works_over_websocket_where_allowed),
     };
