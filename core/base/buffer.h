@@ -43,6 +43,13 @@ static inline size_t kv_buffer_bytes(const struct kv_buffer *buffer)
 /* Empties it, and gives its memory back where that is more than `most`. */
 void kv_buffer_trim(struct kv_buffer *buffer, size_t most);
 
+/* Copies bytes, not NULL, to where there is room for them. Returns: where they end. */
+static inline char *kv_put(char *at, struct kv_slice bytes)
+{
+    memcpy(at, bytes.bytes, bytes.len);
+    return at + bytes.len;
+}
+
 static inline void kv_buffer_append(struct kv_buffer *buffer, struct kv_slice bytes)
 {
     if (bytes.len == 0)

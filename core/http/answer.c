@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "base/buffer.h"
 #include "base/digits.h"
 #include "http/request.h"
 
@@ -118,41 +119,35 @@ struct kv_slice kv_status_text(int status)
 
 /* Headers. */
 
-static inline char *put(char *at, struct kv_slice text)
-{
-    memcpy(at, text.bytes, text.len);
-    return at + text.len;
-}
-
 static char *put_number(char *at, uint64_t number)
 {
-    return put(at + kv_digits_write(at, number), KV_SLICE("\r\n"));
+    return kv_put(at + kv_digits_write(at, number), KV_SLICE("\r\n"));
 }
 
 static char *put_etag(char *at, uint64_t revision)
 {
-    at = put(at, KV_SLICE("etag: \""));
-    return put(at + kv_digits_write(at, revision), KV_SLICE("\"\r\n"));
+    at = kv_put(at, KV_SLICE("etag: \""));
+    return kv_put(at + kv_digits_write(at, revision), KV_SLICE("\"\r\n"));
 }
 
 static char *put_origin(char *at, struct kv_slice allowed_origin)
 {
-    at = put(put(at, KV_SLICE("access-control-allow-origin: ")), allowed_origin);
-    return put(at, KV_SLICE("\r\naccess-control-expose-headers: ETag, KV-TTL\r\n"));
+    at = kv_put(kv_put(at, KV_SLICE("access-control-allow-origin: ")), allowed_origin);
+    return kv_put(at, KV_SLICE("\r\naccess-control-expose-headers: ETag, KV-TTL\r\n"));
 }
 
 static char *put_methods(char *at, struct kv_slice name, uint32_t methods)
 {
     struct kv_methods_text names = kv_methods_text(methods);
-    return put(put(put(at, name), kv_slice_of(names.text)), KV_SLICE("\r\n"));
+    return kv_put(kv_put(kv_put(at, name), kv_slice_of(names.text)), KV_SLICE("\r\n"));
 }
 
 static char *put_preflight(char *at, uint32_t methods)
 {
     at = put_methods(at, KV_SLICE("access-control-allow-methods: "), methods);
-    return put(at,
-               KV_SLICE("access-control-allow-headers: Content-Type, If-Match, If-None-Match\r\n"
-                        "access-control-max-age: 86400\r\n"));
+    return kv_put(at,
+                  KV_SLICE("access-control-allow-headers: Content-Type, If-Match, If-None-Match\r\n"
+                           "access-control-max-age: 86400\r\n"));
 }
 
 /* The rarer headers. */
@@ -165,8 +160,8 @@ static char *put_rare(char *at, const struct kv_answer *answer, struct kv_slice 
     if (answer->is_preflight && allowed_origin.len != 0)
         at = put_preflight(at, answer->methods);
     if (answer->demands_websocket)
-        at = put(at, KV_SLICE("upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"));
-    return answer->may_retry ? put(at, KV_SLICE("retry-after: 1\r\n")) : at;
+        at = kv_put(at, KV_SLICE("upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"));
+    return answer->may_retry ? kv_put(at, KV_SLICE("retry-after: 1\r\n")) : at;
 }
 
 static char *put_content_type(char *at, enum kv_content content)
@@ -175,14 +170,14 @@ static char *put_content_type(char *at, enum kv_content content)
     case KV_CONTENT_NONE:
         return at;
     case KV_CONTENT_PLAIN:
-        return put(at, KV_SLICE("content-type: text/plain; charset=utf-8\r\n"));
+        return kv_put(at, KV_SLICE("content-type: text/plain; charset=utf-8\r\n"));
     case KV_CONTENT_EVENTS:
-        return put(at, KV_SLICE("content-type: text/event-stream\r\ncache-control: no-store\r\n"
-                                "x-accel-buffering: no\r\n"));
+        return kv_put(at, KV_SLICE("content-type: text/event-stream\r\ncache-control: no-store\r\n"
+                                   "x-accel-buffering: no\r\n"));
     case KV_CONTENT_YAML:
-        return put(at, KV_SLICE("content-type: application/yaml\r\n"));
+        return kv_put(at, KV_SLICE("content-type: application/yaml\r\n"));
     default:
-        return put(at, KV_SLICE("content-type: application/json\r\n"));
+        return kv_put(at, KV_SLICE("content-type: application/json\r\n"));
     }
 }
 
@@ -191,13 +186,13 @@ char *kv_answer_write_headers(char *at, const struct kv_answer *answer,
                               struct kv_slice allowed_origin)
 {
     assert(allowed_origin.len <= KV_LONGEST_ORIGIN);
-    at = put(at, KV_SLICE("vary: Origin\r\n"));
+    at = kv_put(at, KV_SLICE("vary: Origin\r\n"));
     at = put_rare(at, answer, allowed_origin);
     if (answer->is_of_now)
-        at = put(at, KV_SLICE("cache-control: no-cache\r\n"));
+        at = kv_put(at, KV_SLICE("cache-control: no-cache\r\n"));
     if (answer->revision != 0)
         at = put_etag(at, answer->revision);
     if (answer->ttl_left_ms != 0)
-        at = put_number(put(at, KV_SLICE("KV-TTL: ")), (uint64_t)answer->ttl_left_ms);
+        at = put_number(kv_put(at, KV_SLICE("KV-TTL: ")), (uint64_t)answer->ttl_left_ms);
     return put_content_type(at, answer->content);
 }

@@ -4,30 +4,25 @@
  */
 #include "http/fast_answer.h"
 
+#include "base/buffer.h"
 #include "base/digits.h"
 
 enum {
     LONGEST_FRAMING = 256
 };
 
-static inline char *put(char *at, struct kv_slice text)
-{
-    memcpy(at, text.bytes, text.len);
-    return at + text.len;
-}
-
 static char *put_start(char *at, int status, const struct kv_fast_sending *sending)
 {
-    at = put(put(at, KV_SLICE("HTTP/1.1 ")), kv_status_text(status));
-    at = put(put(at, KV_SLICE("\r\nDate: ")), (struct kv_slice){sending->date, KV_DATE_LEN});
-    return sending->is_last ? put(at, KV_SLICE("\r\nConnection: close\r\n"))
-                            : put(at, KV_SLICE("\r\nConnection: keep-alive\r\n"));
+    at = kv_put(kv_put(at, KV_SLICE("HTTP/1.1 ")), kv_status_text(status));
+    at = kv_put(kv_put(at, KV_SLICE("\r\nDate: ")), (struct kv_slice){sending->date, KV_DATE_LEN});
+    return sending->is_last ? kv_put(at, KV_SLICE("\r\nConnection: close\r\n"))
+                            : kv_put(at, KV_SLICE("\r\nConnection: keep-alive\r\n"));
 }
 
 static char *put_length(char *at, size_t len)
 {
-    at = put(at, KV_SLICE("Content-Length: "));
-    return put(at + kv_digits_write(at, len), KV_SLICE("\r\n"));
+    at = kv_put(at, KV_SLICE("Content-Length: "));
+    return kv_put(at + kv_digits_write(at, len), KV_SLICE("\r\n"));
 }
 
 /* Returns: the length. A request with an Origin is not plain, so there are no CORS headers. */
@@ -38,7 +33,7 @@ static size_t write_head(char *head, const struct kv_answer *answer,
     if (kv_status_has_length(answer->status))
         at = put_length(at, kv_answer_body_len(answer));
     at = kv_answer_write_headers(at, answer, (struct kv_slice){0});
-    return (size_t)(put(at, KV_SLICE("\r\n")) - head);
+    return (size_t)(kv_put(at, KV_SLICE("\r\n")) - head);
 }
 
 static void append_held(struct kv_outbound *out, struct kv_slice head, struct kv_held value)
@@ -54,7 +49,7 @@ static void append_copied(struct kv_outbound *out, struct kv_slice head, struct 
     struct kv_slice before = KV_VALUE_HEAD;
     struct kv_slice after = KV_VALUE_TAIL;
     char *at = kv_outbound_reserve(out, head.len + before.len + value.len + after.len);
-    put(put(put(put(at, head), before), value), after);
+    kv_put(kv_put(kv_put(kv_put(at, head), before), value), after);
 }
 
 static void append_value(struct kv_outbound *out, struct kv_keyspace *keyspace,

@@ -3,16 +3,20 @@
 #include "wire/json_string.h"
 #include "wire/state_text.h"
 
+enum {
+    ENVELOPE = 64 /* more than what stands around type and id */
+};
+
 void kv_reply_begin(struct kv_buffer *out, struct kv_slice type, struct kv_slice id)
 {
-    kv_buffer_append(out, KV_SLICE("{\"type\":\""));
-    kv_buffer_append(out, type);
-    kv_buffer_append_char(out, '"');
-    if (id.len != 0) {
-        kv_buffer_append(out, KV_SLICE(",\"id\":"));
-        kv_buffer_append(out, id);
-    }
-    kv_buffer_append(out, KV_SLICE(",\"payload\":"));
+    char *at = kv_buffer_reserve(out, ENVELOPE + type.len + id.len);
+    at = kv_put(kv_put(at, KV_SLICE("{\"type\":\"")), type);
+    if (id.len != 0)
+        at = kv_put(kv_put(at, KV_SLICE("\",\"id\":")), id);
+    else
+        at = kv_put(at, KV_SLICE("\""));
+    at = kv_put(at, KV_SLICE(",\"payload\":"));
+    out->len = (size_t)(at - out->bytes);
 }
 
 void kv_reply_write_error(struct kv_buffer *out, struct kv_slice id, const char *text)

@@ -47,15 +47,6 @@ static void set_conditions(struct kv_command *command, const struct kv_message *
     command->n_if_revisions = 1;
 }
 
-static struct kv_subscribe subscribe_of(const struct kv_message *message)
-{
-    return (struct kv_subscribe){.is_prefix = message->is_prefix,
-                                 .wants_meta = message->meta,
-                                 .initial = message->initial,
-                                 .has_since = message->has_since,
-                                 .since = message->since};
-}
-
 /* The epoch of a `since`. One that is written with escapes is ours or no epoch at all. */
 static struct kv_slice epoch_of(struct kv_keyspace_loop *home, const struct kv_message *message)
 {
@@ -63,6 +54,18 @@ static struct kv_slice epoch_of(struct kv_keyspace_loop *home, const struct kv_m
     if (kv_json_string_equals(message->epoch, kv_slice_of(ours)))
         return kv_slice_of(ours);
     return kv_json_inside(message->epoch);
+}
+
+/* Of a subscription. */
+static void set_options(struct kv_command *command, const struct kv_message *message)
+{
+    command->subscribe = (struct kv_subscribe){.is_prefix = message->is_prefix,
+                                               .wants_meta = message->meta,
+                                               .initial = message->initial,
+                                               .has_since = message->has_since,
+                                               .since = message->since};
+    if (message->has_since)
+        command->argument = epoch_of(command->home, message);
 }
 
 struct kv_command *kv_translate(struct kv_keyspace_loop *home, const struct kv_message *message,
@@ -75,9 +78,8 @@ struct kv_command *kv_translate(struct kv_keyspace_loop *home, const struct kv_m
     command->ttl_ms = message->ttl_ms;
     command->wants_meta = message->meta;
     command->is_lease = message->while_connected;
-    command->subscribe = subscribe_of(message);
-    if (message->has_since)
-        command->argument = epoch_of(home, message);
+    if (command->traits->is_about_subscriptions)
+        set_options(command, message);
     set_conditions(command, message);
     if (message->type == KV_MESSAGE_INCREMENT)
         kv_edit_increment(command, message->by);

@@ -37,7 +37,27 @@ enum kv_json_type {
 };
 
 /* The type of a scanned value. */
-enum kv_json_type kv_json_type_of(struct kv_slice value);
+static inline enum kv_json_type kv_json_type_of(struct kv_slice value)
+{
+    if (value.bytes == NULL)
+        return KV_JSON_NONE;
+    switch (value.bytes[0]) {
+    case 'n':
+        return KV_JSON_NULL;
+    case 't':
+        return KV_JSON_TRUE;
+    case 'f':
+        return KV_JSON_FALSE;
+    case '"':
+        return KV_JSON_STRING;
+    case '[':
+        return KV_JSON_ARRAY;
+    case '{':
+        return KV_JSON_OBJECT;
+    default:
+        return KV_JSON_NUMBER;
+    }
+}
 
 /* A type in words, for messages: "an array", "null"; "nothing" for KV_JSON_NONE. */
 const char *kv_json_type_name(enum kv_json_type type);

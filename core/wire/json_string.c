@@ -4,7 +4,6 @@
  */
 #include "wire/json_string.h"
 
-#include "base/swar.h"
 #include "base/utf8.h"
 
 static bool is_high_surrogate(uint32_t code)
@@ -140,10 +139,10 @@ int kv_json_unescape_to_compare(struct kv_slice string, struct kv_buffer *out)
     return unescape(string, out, true);
 }
 
-/* Goes on where an escape has come up: `at` stands on its backslash. */
-static bool escaped_equals(const char *at, const char *end, struct kv_slice text)
+bool kv_json_escaped_equals(struct kv_slice inside, struct kv_slice text)
 {
-    while (at < end) {
+    const char *end = inside.bytes + inside.len;
+    for (const char *at = inside.bytes; at < end;) {
         char utf8[4] = {*at};
         size_t len = 1;
         at = *at == '\\' ? decode_escape(at + 1, end, utf8, &len) : at + 1;
@@ -154,35 +153,23 @@ static bool escaped_equals(const char *at, const char *end, struct kv_slice text
     return text.len == 0;
 }
 
-bool kv_json_string_equals(struct kv_slice string, struct kv_slice text)
-{
-    struct kv_slice inside = kv_json_inside(string);
-    const char *escape = find_backslash(inside.bytes, inside.bytes + inside.len);
-    size_t plain = (size_t)(escape - inside.bytes);
-    if (plain == inside.len)
-        return kv_slice_equals(inside, text);
-    if (!kv_slice_has_prefix(text, (struct kv_slice){inside.bytes, plain}))
-        return false;
-    return escaped_equals(escape, inside.bytes + inside.len,
-                          (struct kv_slice){text.bytes + plain, text.len - plain});
-}
-
 static bool is_special(char byte)
 {
     return (unsigned char)byte < 0x20 || byte == '"' || byte == '\\';
 }
 
-/* The first byte that must be escaped, or the end. */
-static const char *find_special(const char *at, const char *end)
+/* Copies the bytes up to the first that must be escaped. Returns: how many. */
+static inline size_t copy_plain(char *to, struct kv_slice from)
 {
-    for (; end - at >= 8; at += 8) {
-        uint64_t marks = kv_swar_specials(kv_swar_load(at));
-        if (marks != 0)
-            return at + kv_swar_first(marks);
+    size_t n = 0;
+    for (; from.len - n >= sizeof(uint64_t); n += sizeof(uint64_t)) {
+        if (kv_swar_specials(kv_swar_load(from.bytes + n)) != 0)
+            break;
+        memcpy(to + n, from.bytes + n, sizeof(uint64_t));
     }
-    while (at < end && !is_special(*at))
-        at++;
-    return at;
+    for (; n < from.len && !is_special(from.bytes[n]); n++)
+        to[n] = from.bytes[n];
+    return n;
 }
 
 static void append_escaped(struct kv_buffer *out, char byte)
@@ -198,21 +185,25 @@ static void append_escaped(struct kv_buffer *out, char byte)
         kv_buffer_printf(out, "\\u%04x", (unsigned)byte);
 }
 
+/* Appends what begins with a byte that must be escaped. Out of line: most strings have none. */
+__attribute__((noinline)) static void append_rest(struct kv_buffer *out, struct kv_slice rest)
+{
+    while (rest.len != 0) {
+        append_escaped(out, rest.bytes[0]);
+        rest = (struct kv_slice){rest.bytes + 1, rest.len - 1};
+        size_t n = copy_plain(kv_buffer_reserve(out, rest.len), rest);
+        out->len += n;
+        rest = (struct kv_slice){rest.bytes + n, rest.len - n};
+    }
+}
+
 void kv_json_append_string(struct kv_buffer *out, struct kv_slice utf8)
 {
-    kv_buffer_reserve(out, utf8.len + 2);
-    kv_buffer_append_char(out, '"');
-    const char *at = utf8.bytes;
-    for (size_t left = utf8.len; left > 0;) {
-        const char *special = find_special(at, at + left);
-        size_t run = (size_t)(special - at);
-        kv_buffer_append(out, (struct kv_slice){at, run});
-        left -= run;
-        at = special;
-        if (left > 0) {
-            append_escaped(out, *at++);
-            left--;
-        }
-    }
+    char *at = kv_buffer_reserve(out, utf8.len + 2);
+    *at = '"';
+    size_t n = copy_plain(at + 1, utf8);
+    out->len += 1 + n;
+    if (n != utf8.len)
+        append_rest(out, (struct kv_slice){utf8.bytes + n, utf8.len - n});
     kv_buffer_append_char(out, '"');
 }

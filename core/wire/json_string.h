@@ -5,6 +5,7 @@
 #define KV_WIRE_JSON_STRING_H
 
 #include "base/buffer.h"
+#include "base/swar.h"
 
 enum {
     KV_JSON_NO_MEMORY = -2
@@ -28,8 +29,18 @@ static inline struct kv_slice kv_json_inside(struct kv_slice string)
     return (struct kv_slice){string.bytes + 1, string.len - 2};
 }
 
-/* Whether a scanned string stands for `text`. */
-bool kv_json_string_equals(struct kv_slice string, struct kv_slice text);
+/* Whether what stands between the quotes of a scanned string, with escapes, stands for `text`. */
+bool kv_json_escaped_equals(struct kv_slice inside, struct kv_slice text);
+
+/* Whether a scanned string stands for `text`, which has no backslash. An escape is longer than the
+ * bytes it stands for, so a string of the same length has none. */
+static inline bool kv_json_string_equals(struct kv_slice string, struct kv_slice text)
+{
+    struct kv_slice inside = kv_json_inside(string);
+    if (inside.len <= text.len)
+        return inside.len == text.len && kv_swar_same(inside.bytes, text.bytes, text.len);
+    return kv_json_escaped_equals(inside, text);
+}
 
 /* Appends `utf8` as a JSON string with its quotes. Escapes what JSON demands and nothing else. */
 void kv_json_append_string(struct kv_buffer *out, struct kv_slice utf8);

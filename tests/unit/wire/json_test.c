@@ -511,6 +511,9 @@ static void strings_compare_after_unescaping(void **state)
     assert_true(kv_json_string_equals(KV_SLICE("\"g\\u0065t\""), KV_SLICE("get")));
     assert_true(
         kv_json_string_equals(KV_SLICE("\"\\ud834\\udd1e\""), KV_SLICE("\xf0\x9d\x84\x9e")));
+    assert_true(kv_json_string_equals(KV_SLICE("\"\\u0067et\\n\""), KV_SLICE("get\n")));
+    assert_false(kv_json_string_equals(KV_SLICE("\"set\""), KV_SLICE("get")));
+    assert_false(kv_json_string_equals(KV_SLICE("\"unsubscribe\""), KV_SLICE("set")));
     assert_false(kv_json_string_equals(KV_SLICE("\"ge\""), KV_SLICE("get")));
     assert_false(kv_json_string_equals(KV_SLICE("\"gets\""), KV_SLICE("get")));
     assert_false(kv_json_string_equals(KV_SLICE("\"ge\\u0074s\""), KV_SLICE("get")));
