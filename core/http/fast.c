@@ -224,8 +224,6 @@ static enum kv_fast_verdict read_request(struct fast *fast, struct kv_slice inpu
 {
     enum kv_fast_verdict verdict = kv_fast_request_read(input, &fast->heads, request, ret_len);
     bool is_valid = kv_host_is_valid(&context_of(fast)->valid_host, request->host);
-    if (verdict == KV_FAST_PLAIN && kv_http_keeps(request->path))
-        return KV_FAST_OTHER;
     return is_valid ? verdict : KV_FAST_OTHER;
 }
 

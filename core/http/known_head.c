@@ -36,7 +36,8 @@ static bool matches(const struct kv_known_head *known, struct kv_slice input,
         return false;
     size_t end = find_end_of_digits(known, input);
     size_t rest = known->len - at;
-    if (input.len - end < rest || memcmp(input.bytes + end, known->bytes + at, rest) != 0)
+    if (input.len - end < rest ||
+        (rest != 0 && memcmp(input.bytes + end, known->bytes + at, rest) != 0))
         return false;
     describe(known, input.bytes, end - at, ret);
     return true;

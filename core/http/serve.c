@@ -36,12 +36,6 @@ static inline const struct kv_resource *find(struct kv_slice path)
                                                                 : look_up(path);
 }
 
-bool kv_http_keeps(struct kv_slice path)
-{
-    const struct kv_resource *resource = find(path);
-    return resource != NULL && resource->keeps;
-}
-
 static inline bool is_served(const struct kv_resource *resource, const struct kv_request *request)
 {
     return resource != NULL && (request->method & resource->methods) != 0;
@@ -134,6 +128,10 @@ void kv_http_serve(struct kv_exchange *exchange, struct kv_request *request)
         return;
     if (!is_served(resource, request)) {
         answer_for(resource, exchange, request);
+        return;
+    }
+    if (resource->keeps && exchange->carrier->keep == NULL) {
+        exchange->carrier->leave(exchange);
         return;
     }
     size_t len = resource->path.len;

@@ -11,7 +11,4 @@
  * call. */
 void kv_http_serve(struct kv_exchange *exchange, struct kv_request *request);
 
-/* Whether requests for this path need memory of their own (kv_carrier.keep). */
-bool kv_http_keeps(struct kv_slice path);
-
 #endif
