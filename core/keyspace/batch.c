@@ -53,7 +53,6 @@ static void prepare(struct kv_command *command)
     command->cmd.is_deferred = false;
     command->cmd.status = KV_PENDING;
     command->cmd.revision = 0;
-    command->cmd.item = (struct kv_item){0};
     command->state = KV_COMMAND_SUBMITTED;
     if (command->watch != NULL)
         command->told_before = command->watch->n_told;
@@ -71,33 +70,37 @@ static void read_later(struct kv_command *command)
     kv_order_mark_dirty(command->order, command->commands);
 }
 
-/* Returns: false where the command has to be read later. */
-static bool charge_outcome(struct kv_command *command)
+static void charge_value(const struct kv_batch *batch, struct kv_command *command)
 {
-    size_t len = command->cmd.item.value.len;
-    if (command->cmd.status == KV_LONGER) {
-        read_later(command);
-        return false;
-    }
-    kv_room_learn(&command->order->room, len);
-    kv_room_charge(&command->order->room, &command->charge, len);
-    return true;
+    struct kv_room *room = &command->order->room;
+    size_t len = command->item.value.len;
+    if (kv_room_takes_as_it_is(room, batch->store->is_sync, len))
+        return;
+    kv_room_learn(room, len);
+    kv_room_charge(room, &command->charge, len);
+}
+
+static void take_read(const struct kv_batch *batch, struct kv_command *command)
+{
+    if (command->cmd.status == KV_OK)
+        command->item = command->cmd.item;
+    if (command->order != NULL)
+        charge_value(batch, command);
 }
 
 static void take_outcome(struct kv_batch *batch, struct kv_command *command)
 {
-    if (command->kind == KV_COMMAND_GET && command->order != NULL &&
-        !kv_room_takes_as_it_is(&command->order->room, batch->store->is_sync,
-                                command->cmd.item.value.len) &&
-        !charge_outcome(command))
-        return;
     if (command->traits->has_steps) {
         kv_queue_push(&batch->returned, &command->link);
         return;
     }
+    if (command->cmd.status == KV_LONGER) {
+        read_later(command);
+        return;
+    }
+    if (command->kind == KV_COMMAND_GET)
+        take_read(batch, command);
     command->revision = command->cmd.revision;
-    command->item = command->cmd.item;
-    command->cmd.item = (struct kv_item){0};
     kv_command_finish(command, command->cmd.status);
 }
 

@@ -172,15 +172,23 @@ static bool waits_for(const struct kv_command *command, const struct kv_command 
            (reads(command) && read_waits_for(earlier));
 }
 
+/* Whether nothing ahead is held, and all of it has other keys: most commands need no further look.
+ */
+static bool is_apart(const struct kv_client *client, const struct kv_command *command)
+{
+    const struct kv_order *order = &client->order;
+    if (order->n_held != 0 || command->kind == KV_COMMAND_SCAN)
+        return false;
+    return (order->keys & kv_order_key(command->hash)) == 0 ||
+           (client->n_barriers == 0 && client->home->store->is_sync);
+}
+
 static bool may_go(const struct kv_command *command)
 {
     const struct kv_client *client = client_of(command);
-    if (command->kind == KV_COMMAND_NOTE)
-        return true;
     if (is_topic_command(command))
         return false; /* only as the first of all: see run_topic_command() */
-    if (command->kind != KV_COMMAND_SCAN && client->home->store->is_sync &&
-        client->n_barriers == 0 && client->order.n_held == 0)
+    if (command->kind == KV_COMMAND_NOTE || is_apart(client, command))
         return true;
     for (struct kv_list *link = client->commands.next; link != &command->in_client;
          link = link->next)
@@ -210,17 +218,10 @@ static inline bool needs_room(const struct kv_command *command)
     return takes_room && room->unsent != NULL;
 }
 
-/* Whether there is room for a command that needs it, as far as its connection is concerned. */
-static bool has_room(const struct kv_command *command)
+static bool await_room(struct kv_room *room)
 {
-    struct kv_room *room = &command->order->room;
-    bool has_room;
-    if (is_first(command))
-        has_room = kv_room_is_open(room);
-    else
-        has_room = !makes_answer(command) && kv_room_fits_read(room);
-    room->is_awaited |= !has_room;
-    return has_room;
+    room->is_awaited = true;
+    return false;
 }
 
 /* The first command may take what the budget has, and a little in any case: most values are short.
@@ -238,12 +239,23 @@ static bool reserve_first(struct kv_command *command)
     return false;
 }
 
-static bool reserve_room(struct kv_command *command)
+static bool admit_first(struct kv_command *command)
 {
     struct kv_room *room = &command->order->room;
-    if (is_first(command))
-        return reserve_first(command);
-    kv_room_charge(room, &command->charge, kv_room_of_read(room));
+    if (!kv_room_is_open(room))
+        return await_room(room);
+    return may_go(command) && reserve_first(command);
+}
+
+static bool admit_later(struct kv_command *command)
+{
+    struct kv_room *room = &command->order->room;
+    size_t bytes = kv_room_of_read(room);
+    if (makes_answer(command) || !kv_room_fits(room, bytes))
+        return await_room(room);
+    if (!may_go(command))
+        return false;
+    kv_room_charge(room, &command->charge, bytes);
     return true;
 }
 
@@ -252,7 +264,7 @@ static inline bool admit(struct kv_command *command)
 {
     if (!needs_room(command))
         return may_go(command);
-    return has_room(command) && may_go(command) && reserve_room(command);
+    return is_first(command) ? admit_first(command) : admit_later(command);
 }
 
 /* Most clients subscribe to nothing. */
@@ -312,7 +324,9 @@ void kv_client_send(struct kv_client *client, struct kv_command *command)
     kv_gate_enter(&client->home->gate, command);
     if (command->new_value != NULL)
         kv_room_charge(&client->order.room, &command->charge, command->value.len);
-    if (admit(command))
+    bool may_enter = admit(command);
+    kv_order_note(&client->order, command->hash, command->value.len);
+    if (may_enter)
         let_in(command);
     else
         hold(command);
@@ -468,7 +482,8 @@ static void take_out(struct kv_command *command)
 {
     struct kv_client *client = client_of(command);
     kv_list_remove(&command->in_client);
-    client->n_commands--;
+    if (--client->n_commands == 0)
+        client->order.keys = 0;
     if (command->charge != 0)
         kv_room_charge(&client->order.room, &command->charge, 0);
     drop_watch(command);

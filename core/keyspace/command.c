@@ -254,8 +254,10 @@ int kv_command_replace_value(struct kv_command *command, struct kv_slice value)
     command->new_value = copy;
     command->value = (struct kv_slice){copy, value.len};
     command->value_is_kept = true;
-    if (command->order != NULL)
-        kv_room_charge(&command->order->room, &command->charge, value.len);
+    if (command->order == NULL)
+        return 0;
+    kv_order_note(command->order, command->hash, value.len);
+    kv_room_charge(&command->order->room, &command->charge, value.len);
     return 0;
 }
 

@@ -78,7 +78,20 @@ struct kv_order {
     bool awaits_feed;        /* its first command waits for changes that the feed holds back */
     struct kv_link in_awaiting;
     struct kv_room room; /* for the values of its GETs */
+    uint64_t keys;       /* kv_order_key() of the commands that were sent since none was under way;
+                            all bits where a long write is among them, which concerns every write */
 };
+
+/* A key as one bit: those of two keys may be the same. */
+static inline uint64_t kv_order_key(uint64_t hash)
+{
+    return UINT64_C(1) << hash % 64;
+}
+
+static inline void kv_order_note(struct kv_order *order, uint64_t hash, size_t value_len)
+{
+    order->keys |= value_len > KV_LONG_VALUE ? UINT64_MAX : kv_order_key(hash);
+}
 
 /* The commands of one loop. */
 struct kv_commands {

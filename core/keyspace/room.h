@@ -78,11 +78,10 @@ static inline size_t kv_room_of_read(const struct kv_room *room)
     return 2 * room->usual > least ? 2 * room->usual : least;
 }
 
-/* Whether there is room for a read that is not the first. */
-static inline bool kv_room_fits_read(const struct kv_room *room)
+/* Whether there is room for a read of so many bytes, at least one, that is not the first. */
+static inline bool kv_room_fits(const struct kv_room *room, size_t bytes)
 {
-    return room->unsent == NULL || kv_room_used(room) + kv_room_of_read(room) <=
-                                       kv_tally_allowance(room->tally, room->limit);
+    return kv_tally_allows(room->tally, kv_room_used(room) + bytes - 1, room->limit);
 }
 
 /* Charges `bytes` in place of `*charge`. */

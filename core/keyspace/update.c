@@ -225,8 +225,7 @@ static bool take_old(struct kv_updates *updates, struct kv_command *command)
 {
     struct kv_update *update = command->update;
     int status = (int)command->cmd.status;
-    update->old = command->cmd.item;
-    command->cmd.item = (struct kv_item){0};
+    update->old = status == KV_OK ? command->cmd.item : (struct kv_item){0};
     command->revision = update->old.revision;
     size_t bytes = update->old.value.len + command->argument.len;
     update->computed = status;

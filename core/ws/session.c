@@ -7,16 +7,6 @@ void kv_session_activate(struct kv_session *session)
         kv_list_append(&session->here->active, &session->in_active);
 }
 
-bool kv_session_may_read(const struct kv_session *session)
-{
-    const struct kv_ws_config *config = kv_session_config(session);
-    if (session->state == KV_SESSION_CLOSING || session->state == KV_SESSION_SENT)
-        return true; /* until the peer's close has come */
-    return session->state == KV_SESSION_OPEN && !session->here->is_draining &&
-           session->reading == NULL && session->client->n_commands < config->max_pending &&
-           kv_client_takes_more(session->client);
-}
-
 void kv_session_begin_closing(struct kv_session *session)
 {
     session->state = KV_SESSION_CLOSING;

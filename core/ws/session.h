@@ -114,6 +114,14 @@ void kv_session_begin_closing(struct kv_session *session);
 void kv_session_close(struct kv_session *session, uint16_t code, const char *reason);
 
 /* Whether more of its messages may be taken now. */
-bool kv_session_may_read(const struct kv_session *session);
+static inline bool kv_session_may_read(const struct kv_session *session)
+{
+    if (session->state == KV_SESSION_CLOSING || session->state == KV_SESSION_SENT)
+        return true; /* until the peer's close has come */
+    return session->state == KV_SESSION_OPEN && !session->here->is_draining &&
+           session->reading == NULL &&
+           session->client->n_commands < kv_session_config(session)->max_pending &&
+           kv_client_takes_more(session->client);
+}
 
 #endif
