@@ -7,7 +7,7 @@ less on what else the machine has to do."""
 import os
 
 from durable import start_store
-from harness import PORTS, Ratio, run_load, show
+from harness import PORTS, Ratio, is_chosen, run_load, show
 
 MARK = 0.95
 BEFORE = "-before"
@@ -63,21 +63,24 @@ def comparisons(servers, options):
     chosen.append(Comparison(servers, "hooks", "http-post", "http-post", {}))
     chosen += [Comparison(servers, "rocksdb", *measure) for measure in MEASURES
                if measure[0] in OF_DURABLE_STORES]
-    return [one for one in chosen if options.only is None or options.only in one.name]
+    return [one for one in chosen if is_chosen(one.name, options)]
 
 
-def start_servers(servers, options, start_hooks):
+def start_servers(servers, names, options, start_hooks):
+    starts = {
+        "memory": lambda name, build: servers.start_kvserver(name=name, build=build),
+        "hooks": lambda name, build: start_hooks(servers, name, build),
+        "rocksdb": lambda name, build: start_store(servers, name, module="rocksdb", build=build),
+    }
     for suffix, build in (("", None), (BEFORE, options.against)):
-        servers.start_kvserver(name="memory" + suffix, build=build)
-        start_hooks(servers, "hooks" + suffix, build)
-        start_store(servers, "rocksdb" + suffix, module="rocksdb", build=build)
-        for server in ("memory", "hooks", "rocksdb"):
-            run_load("fill", PORTS[server + suffix], depth=64, keys=options.keys)
+        for name in names:
+            starts[name](name + suffix, build)
+            run_load("fill", PORTS[name + suffix], depth=64, keys=options.keys)
 
 
 def measure(servers, options, results, start_hooks):
     chosen = comparisons(servers, options)
-    start_servers(servers, options, start_hooks)
+    start_servers(servers, sorted({one.server for one in chosen}), options, start_hooks)
     for number in range(options.rounds):
         for one in chosen:
             one.run_round(options, number % 2 == 1)

@@ -8,8 +8,8 @@ import subprocess
 import threading
 import time
 
-from harness import (LOAD_CORE, PORTS, Ratio, load, memory_of, redis_benchmark, run_load, show,
-                     show_figure)
+from harness import (LOAD_CORE, PORTS, Ratio, is_chosen, load, memory_of, redis_benchmark, run_load,
+                     show, show_figure)
 
 HELPERS = ("store-", "rocksdb:")
 GIB = 1 << 30
@@ -59,7 +59,7 @@ def ratios():
 
 
 def measure_ratios(servers, options):
-    chosen = [one for one in ratios() if options.only is None or options.only in one.name]
+    chosen = [one for one in ratios() if is_chosen(one.name, options)]
     servers.start_kvserver()
     start_redis(servers)
     for name in ("rocksdb", "lmdb"):

@@ -10,13 +10,16 @@ import sys
 import tempfile
 import time
 
+from ports import free_ports
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("KV_BENCH_BUILD", os.path.join(ROOT, "build", "bench-build"))
 OUTPUT = os.environ.get("KV_BENCH_BUILD", os.path.join(ROOT, "build"))
 SERVER_CORE, LOAD_CORE = "0", "1"
-PORTS = {"kvserver": 3701, "bare": 3702, "sink-http": 3703, "sink-ws": 3704, "redis": 3705,
-         "webdis": 3706, "rocksdb": 3707, "lmdb": 3708, "redis-aof": 3709, "hooks": 3710, "memory": 3711,
-         "memory-before": 3712, "hooks-before": 3713, "rocksdb-before": 3714, "tls": 3715, "nginx": 3716, "in-clear": 3717}
+SERVERS = ("kvserver", "bare", "sink-http", "sink-ws", "redis", "webdis", "rocksdb", "lmdb", "redis-aof",
+           "hooks", "memory", "memory-before", "hooks-before", "rocksdb-before", "tls", "nginx",
+           "in-clear")
+PORTS = dict(zip(SERVERS, free_ports(len(SERVERS))))
 
 
 # ---- servers ----
@@ -154,6 +157,10 @@ def redis_benchmark(test, depth, rate_guess, server="redis"):
 
 
 # ---- ratios and figures ----
+
+
+def is_chosen(name, options):
+    return options.only is None or any(part in name for part in options.only)
 
 
 class Ratio:

@@ -30,7 +30,7 @@ mkdir -p build
 folder="$(mktemp -d "$PWD/build/instructions-XXXXXX")" # on a disk, which durable stores need
 server=
 trap '[ -z "$server" ] || kill "$server"; rm -rf "$folder"' EXIT
-port=3791
+port="$(python3 tests/bench/ports.py)"
 
 configure() { # build
     printf 'listen: [{port: %s}]\nthreads: 1\nmodules: %s\nlog: {level: error}\n' "$port" "$1/modules"

@@ -18,7 +18,7 @@ import against
 import change_log
 import durable
 import tls
-from harness import (BUILD, OUTPUT, PORTS, Ratio, Servers, kvserver_yaml, load, memory_of,
+from harness import (BUILD, OUTPUT, PORTS, Ratio, Servers, is_chosen, kvserver_yaml, load, memory_of,
                      redis_benchmark, run_load, says_200, show, show_figure)
 
 RESULTS = os.path.join(OUTPUT, "bench-results.json")
@@ -116,7 +116,7 @@ def start_hooks(servers, name="hooks", build=None):
 
 
 def measure_ratios(servers, options):
-    chosen = [one for one in ratios() if options.only is None or options.only in one.name]
+    chosen = [one for one in ratios() if is_chosen(one.name, options)]
     servers.start_kvserver()
     start_hooks(servers)
     servers.start_peers()
@@ -160,7 +160,8 @@ def parse_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2)
-    parser.add_argument("--only", help="only the comparisons whose name has this in it")
+    parser.add_argument("--only", nargs="+", metavar="PART",
+                        help="only the comparisons whose name has one of these in it")
     parser.add_argument("--part", choices=["memory", "durable", "tls"],
                         help="only these stores, or what TLS costs")
     parser.add_argument("--against", metavar="BUILD",

@@ -6,7 +6,7 @@ import ssl
 import subprocess
 import time
 
-from harness import (BUILD, PORTS, Ratio, load, run_load, show, show_figure, wait_for_port,
+from harness import (BUILD, PORTS, Ratio, is_chosen, load, run_load, show, show_figure, wait_for_port,
                      wait_until_ready)
 
 BODY = '{"value":"abcdefghijklmnopqrstuvwxyz0123"}'
@@ -101,7 +101,7 @@ def measure(servers, options, results):
     process = start_servers(servers)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    compared = [one for one in ratios(servers) if options.only is None or options.only in one.name]
+    compared = [one for one in ratios(servers) if is_chosen(one.name, options)]
     if compared:
         run_load("fill", PORTS["in-clear"], depth=64, keys=options.keys)
     for _ in range(options.rounds):
