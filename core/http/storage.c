@@ -63,7 +63,10 @@ static void on_updated(struct kv_command *command)
 {
     struct kv_exchange *exchange = command->owner;
     struct kv_answer answer = kv_answer_of(command);
-    if (answer.status == 200 && !add_result(exchange, command, &answer))
+    if (answer.status == 200 && command->item.revision != 0) {
+        answer.content = KV_CONTENT_VALUE;
+        answer.item = kv_command_take_item(command);
+    } else if (answer.status == 200 && !add_result(exchange, command, &answer))
         answer = kv_answer_of_failure(KV_UNAVAILABLE);
     kv_exchange_answer(exchange, &answer);
 }
@@ -237,10 +240,10 @@ static enum kv_body_form form_of(const struct kv_request *request)
                : KV_BODY_PATCH;
 }
 
-/* failed: what kv_http_body_read() returned. */
+/* failed: what kv_http_body_read() returned; staged: taken over. */
 static void send_body(struct kv_exchange *exchange, const struct kv_request *request,
                       struct kv_slice key, int failed, const struct kv_http_body *body,
-                      const struct kv_error *error)
+                      const struct kv_error *error, struct kv_item *staged)
 {
     if (failed != 0) {
         kv_exchange_refuse(exchange, (struct kv_answer){.status = 400}, "%s", error->text);
@@ -250,6 +253,8 @@ static void send_body(struct kv_exchange *exchange, const struct kv_request *req
         return;
     struct kv_command *command = kv_http_body_command(body, exchange->here->keyspace_loop,
                                                       exchange->here->config->max_value_bytes);
+    if (staged->ref != NULL)
+        kv_command_take_staged(command, staged);
     send_write(exchange, request, command, key);
 }
 
@@ -262,7 +267,25 @@ struct reading {
     struct kv_http_body body;
     struct kv_error error;
     int failed;
+    struct kv_buffer decoded;
+    struct kv_item staged;
+    struct kv_charge charge; /* for the copy */
 };
+
+/* Copies a long value for the store, which would take the loop as long as reading it. */
+static void stage_value(struct reading *reading)
+{
+    struct kv_http_context *here = reading->exchange->here;
+    const struct kv_http_body *body = &reading->body;
+    struct kv_slice key;
+    const char *what;
+    size_t offset;
+    if (reading->failed != 0 || body->form != KV_BODY_WRITE ||
+        body->value.len < KV_WORKERS_LONG_TEXT || body->value.len > here->config->max_value_bytes ||
+        kv_key_path_read(reading->request.rest, &reading->decoded, &key, &what, &offset) != 0)
+        return;
+    reading->staged = kv_keyspace_stage(here->keyspace, key, body->value);
+}
 
 static void read_on_worker(struct kv_job *job)
 {
@@ -270,17 +293,22 @@ static void read_on_worker(struct kv_job *job)
     reading->failed = kv_http_body_read(form_of(&reading->request), reading->request.body,
                                         reading->exchange->here->config->max_depth, &reading->body,
                                         &reading->error);
+    stage_value(reading);
 }
 
 static void on_read_by_worker(struct kv_job *job)
 {
     struct reading *reading = KV_CONTAINER(job, struct reading, job);
     struct kv_exchange *exchange = reading->exchange;
+    struct kv_http_context *here = exchange->here;
     struct kv_slice key;
     keep(exchange)->is_on_worker = false;
     if (read_key(exchange, &reading->request, &key)) /* the loop has decoded others since */
         send_body(exchange, &reading->request, key, reading->failed, &reading->body,
-                  &reading->error);
+                  &reading->error, &reading->staged);
+    kv_keyspace_release(here->keyspace, &reading->staged);
+    kv_charge_set(&reading->charge, 0);
+    kv_buffer_fini(&reading->decoded);
     free(reading);
 }
 
@@ -292,6 +320,8 @@ static void give_to_worker(struct kv_exchange *exchange, const struct kv_request
     reading->job.work = read_on_worker;
     reading->job.done = on_read_by_worker;
     reading->job.bytes = request->body.len;
+    reading->charge.tally = kv_keyspace_tally(exchange->here->keyspace_loop);
+    kv_charge_set(&reading->charge, request->body.len);
     keep(exchange)->is_on_worker = true;
     kv_workers_run(exchange->here->workers, exchange->here->loop, &reading->job);
 }
@@ -301,13 +331,14 @@ static void write_value(struct kv_exchange *exchange, const struct kv_request *r
 {
     struct kv_http_body body;
     struct kv_error error;
+    struct kv_item none = {0};
     if (request->body.len >= KV_WORKERS_LONG_TEXT) {
         give_to_worker(exchange, request);
         return;
     }
     int failed = kv_http_body_read(form_of(request), request->body,
                                    exchange->here->config->max_depth, &body, &error);
-    send_body(exchange, request, key, failed, &body, &error);
+    send_body(exchange, request, key, failed, &body, &error, &none);
 }
 
 static void serve(struct kv_exchange *exchange, const struct kv_request *request)

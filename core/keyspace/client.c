@@ -322,7 +322,7 @@ void kv_client_send(struct kv_client *client, struct kv_command *command)
     kv_list_append(&client->commands, &command->in_client);
     client->n_commands++;
     kv_gate_enter(&client->home->gate, command);
-    if (command->new_value != NULL)
+    if (command->new_value != NULL || command->cmd.staged != NULL)
         kv_room_charge(&client->order.room, &command->charge, command->value.len);
     bool may_enter = admit(command);
     kv_order_note(&client->order, command->hash, command->value.len);

@@ -94,8 +94,10 @@ __attribute__((noinline)) static void free_parts(struct kv_command *command)
 {
     if (command->page != NULL)
         free_page(command->commands->store, command->page);
-    if (command->update != NULL)
+    if (command->update != NULL) {
         kv_buffer_fini(&command->update->result);
+        kv_item_release(command->commands->store, &command->update->staged);
+    }
     free(command->update);
 }
 
@@ -112,6 +114,7 @@ struct kv_command *kv_commands_take(struct kv_commands *commands, struct kv_keys
     }
     kv_clear(command, offsetof(struct kv_command, cmd));
     command->cmd.deadline_ms = 0;
+    command->cmd.staged = NULL;
     command->kind = kind;
     command->traits = &traits_of[kind];
     command->home = home;
@@ -131,6 +134,8 @@ void kv_command_free(struct kv_command *command)
         free(command->copy);
     if (command->new_value != NULL)
         free(command->new_value);
+    if (command->cmd.staged != NULL)
+        commands->store->ops->unref(commands->store->store, command->cmd.staged);
     if (command->refusal != NULL)
         free(command->own_refusal);
     if (commands->n_free >= MOST_FREE_COMMANDS) {
@@ -243,6 +248,34 @@ int kv_command_keep(struct kv_command *command)
     return 0;
 }
 
+/* Gives up the copy that it has. */
+static void drop_value(struct kv_command *command)
+{
+    struct kv_item staged = {.ref = command->cmd.staged};
+    kv_item_release(command->commands->store, &staged);
+    command->cmd.staged = NULL;
+    free(command->new_value);
+    command->new_value = NULL;
+}
+
+void kv_command_take_value(struct kv_command *command, struct kv_buffer *value)
+{
+    drop_value(command);
+    command->new_value = value->bytes;
+    command->value = kv_buffer_slice(value);
+    command->value_is_kept = true;
+    *value = (struct kv_buffer){0};
+}
+
+void kv_command_take_staged(struct kv_command *command, struct kv_item *staged)
+{
+    drop_value(command);
+    command->cmd.staged = staged->ref;
+    command->value = staged->value;
+    command->value_is_kept = true;
+    *staged = (struct kv_item){0};
+}
+
 int kv_command_replace_value(struct kv_command *command, struct kv_slice value)
 {
     char *copy = kv_try_alloc(value.len);
@@ -250,7 +283,7 @@ int kv_command_replace_value(struct kv_command *command, struct kv_slice value)
         return -1;
     if (value.len != 0)
         memcpy(copy, value.bytes, value.len);
-    free(command->new_value);
+    drop_value(command);
     command->new_value = copy;
     command->value = (struct kv_slice){copy, value.len};
     command->value_is_kept = true;

@@ -148,6 +148,7 @@ struct kv_update {
     uint32_t n_tries;
     int computed;                /* what `compute` returned last */
     struct kv_buffer result;     /* of `compute` */
+    struct kv_item staged;       /* a copy of a long result, made by a worker */
     struct kv_item old;          /* while a worker computes */
     struct kv_list in_computing; /* the same */
     struct kv_job job;
@@ -290,6 +291,12 @@ int kv_command_keep_key(struct kv_command *command);
 /* Puts a copy of `value` in place of the value of a SET or UPDATE. For interceptors. Returns: as
  * keep. */
 int kv_command_replace_value(struct kv_command *command, struct kv_slice value);
+
+/* Takes a value over in place of what it has. */
+void kv_command_take_value(struct kv_command *command, struct kv_buffer *value);
+
+/* Takes over what kv_keyspace_stage() made of the value of a SET; it has a copy then. */
+void kv_command_take_staged(struct kv_command *command, struct kv_item *staged);
 
 /* Says why the command is refused: a copy of `reason` (UTF-8), or of its beginning where it is
  * long. For interceptors, before KV_REFUSE. */

@@ -29,6 +29,16 @@ static inline void kv_item_release(const struct kv_store_link *link, struct kv_i
     *item = (struct kv_item){0};
 }
 
+/* A copy of a long value, for a SET that has not been sent: all zero where the store makes none.
+ * Threads: any. */
+static inline struct kv_item kv_item_stage(const struct kv_store_link *link, struct kv_slice key,
+                                           struct kv_slice value)
+{
+    if (link->ops->stage == NULL || !kv_store_is_ready(link))
+        return (struct kv_item){0};
+    return link->ops->stage(link->store, key, value);
+}
+
 /* Takes one more reference. Threads: any. */
 static inline struct kv_item kv_item_share(const struct kv_store_link *link,
                                            const struct kv_item *item)

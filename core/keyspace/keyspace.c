@@ -265,6 +265,12 @@ struct kv_item kv_keyspace_share(struct kv_keyspace *keyspace, const struct kv_i
     return kv_item_share(&keyspace->store, item);
 }
 
+struct kv_item kv_keyspace_stage(struct kv_keyspace *keyspace, struct kv_slice key,
+                                 struct kv_slice value)
+{
+    return kv_item_stage(&keyspace->store, key, value);
+}
+
 static void release_held(void *owner, void *ref)
 {
     struct kv_item item = {.ref = ref};

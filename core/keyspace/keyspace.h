@@ -77,6 +77,12 @@ struct kv_item kv_keyspace_share(struct kv_keyspace *keyspace, const struct kv_i
 /* Takes one more, for the value alone. */
 struct kv_held kv_keyspace_hold(struct kv_keyspace *keyspace, const struct kv_item *item);
 
+/* Copies the long value of a SET that is to be sent, to where the store will keep it, so that no
+ * loop takes the time (kv_command_take_staged). All zero where that cannot be. Owns: the caller, by
+ * kv_keyspace_release(). Threads: any. */
+struct kv_item kv_keyspace_stage(struct kv_keyspace *keyspace, struct kv_slice key,
+                                 struct kv_slice value);
+
 /* Brings the verdict of an interceptor that suspended the command. */
 void kv_command_resume(struct kv_command *command, enum kv_verdict verdict);
 

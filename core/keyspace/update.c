@@ -64,11 +64,11 @@ static void compute(struct kv_command *command, const struct kv_item *old)
 static void adopt(struct kv_command *command)
 {
     struct kv_buffer *result = &command->update->result;
-    free(command->new_value);
-    command->new_value = result->bytes;
-    command->value = kv_buffer_slice(result);
-    command->value_is_kept = true;
-    *result = (struct kv_buffer){0};
+    if (command->update->staged.ref != NULL) {
+        kv_command_take_staged(command, &command->update->staged);
+        return;
+    }
+    kv_command_take_value(command, result);
 }
 
 /* ---- at once ---- */
@@ -166,10 +166,22 @@ static void settle_ttl(const struct kv_updates *updates, struct kv_command *comm
     update->kept_ttl_ms = command->ttl_ms;
 }
 
+/* Copies a long result to where the store will keep it. */
+static void stage(struct kv_update *update)
+{
+    struct kv_command *command = update->command;
+    update->staged =
+        kv_item_stage(command->commands->store, command->key, kv_buffer_slice(&update->result));
+    if (update->staged.ref != NULL)
+        kv_buffer_fini(&update->result);
+}
+
 static void compute_on_worker(struct kv_job *job)
 {
     struct kv_update *update = KV_CONTAINER(job, struct kv_update, job);
     compute(update->command, &update->old);
+    if (update->computed == KV_OK && update->result.len >= KV_WORKERS_LONG_TEXT)
+        stage(update);
 }
 
 static void come_back(struct kv_update *update)
@@ -241,10 +253,22 @@ static bool take_old(struct kv_updates *updates, struct kv_command *command)
     return kv_update_take_result(updates, command);
 }
 
+/* A long result is answered from where it is. */
+static void show_result(struct kv_command *command)
+{
+    if (command->cmd.staged == NULL)
+        return;
+    const struct kv_item result = {
+        .value = command->value, .revision = command->revision, .ref = command->cmd.staged};
+    command->item = kv_item_share(command->commands->store, &result);
+}
+
 /* The result was set, or somebody else wrote the key meanwhile. */
 static void take_outcome(struct kv_updates *updates, struct kv_command *command)
 {
     command->revision = command->cmd.revision;
+    if (command->cmd.status == KV_OK || command->cmd.status == KV_UNCHANGED)
+        show_result(command);
     if (command->cmd.status != KV_CONDITION)
         kv_command_finish(command, (int)command->cmd.status);
     else if (++command->update->n_tries == KV_UPDATE_MOST_TRIES)

@@ -41,7 +41,9 @@ static struct kv_translation_limits translation_limits_of(const struct kv_sessio
                                           .max_value_bytes = config->max_value_bytes};
 }
 
-static void send_command(struct kv_session *session, const struct kv_message *message)
+/* staged: of a long value, or nothing; taken over. */
+static void send_command(struct kv_session *session, const struct kv_message *message,
+                         struct kv_item *staged)
 {
     const struct kv_translation_limits limits = translation_limits_of(session);
     struct kv_command *command = kv_translate(session->here->keyspace, message, &limits);
@@ -49,7 +51,9 @@ static void send_command(struct kv_session *session, const struct kv_message *me
     command->finished = kv_answer_finished;
     /* The message's bytes end with this call. A short value is copied and waits for the turn's
      * batch; a long one goes to the store at once, which spares the copy. */
-    bool is_long = message->value.len > LARGEST_COPY;
+    bool is_long = message->value.len > LARGEST_COPY && staged->ref == NULL;
+    if (staged->ref != NULL)
+        kv_command_take_staged(command, staged);
     if ((is_long ? kv_command_keep_key(command) : kv_command_keep(command)) != 0) {
         kv_command_free(command);
         kv_answer_error(session, message->id, kv_command_status_text(KV_FULL));
@@ -77,7 +81,8 @@ static int read_text(struct kv_slice text, const struct kv_message_limits *limit
     return failed != 0 && !kv_utf8_is_valid(text) ? NOT_UTF8 : failed;
 }
 
-static void check_and_send(struct kv_session *session, const struct kv_message *message)
+static void check_and_send(struct kv_session *session, const struct kv_message *message,
+                           struct kv_item *staged)
 {
     const struct kv_translation_limits limits = translation_limits_of(session);
     struct kv_error error;
@@ -90,15 +95,16 @@ static void check_and_send(struct kv_session *session, const struct kv_message *
                                   kv_session_config(session)->max_leases))
         kv_answer_error(session, message->id, "too many leases on this connection");
     else
-        send_command(session, message);
+        send_command(session, message, staged);
 }
 
-/* What read_text() made of a message. error: where it failed. */
+/* What read_text() made of a message. error: where it failed; staged: as for send_command(). */
 static void handle_message(struct kv_session *session, int outcome,
-                           const struct kv_message *message, const struct kv_error *error)
+                           const struct kv_message *message, const struct kv_error *error,
+                           struct kv_item *staged)
 {
     if (outcome == 0)
-        check_and_send(session, message);
+        check_and_send(session, message, staged);
     else if (outcome == NOT_UTF8)
         hang_up(session, KV_CLOSE_INVALID_TEXT);
     else
@@ -109,20 +115,34 @@ static void handle_message(struct kv_session *session, int outcome,
 struct kv_reading {
     struct kv_job job;
     struct kv_session *session; /* NULL: it is gone */
-    struct kv_charge charge;    /* for the text */
+    struct kv_keyspace *keyspace;
+    struct kv_charge charge; /* for the text, and the value's copy */
     struct kv_message_limits limits;
     struct kv_buffer text;
     struct kv_buffer scratch;
     struct kv_message message;
     struct kv_error error;
     int outcome;
+    size_t max_value_bytes;
+    struct kv_item staged;
 };
+
+/* Copies a long value for the store, which would take the loop as long as reading it. */
+static void stage_value(struct kv_reading *reading)
+{
+    const struct kv_message *message = &reading->message;
+    if (reading->outcome == 0 && message->type == KV_MESSAGE_SET &&
+        message->value.len >= KV_WORKERS_LONG_TEXT &&
+        message->value.len <= reading->max_value_bytes)
+        reading->staged = kv_keyspace_stage(reading->keyspace, message->key, message->value);
+}
 
 static void read_on_worker(struct kv_job *job)
 {
     struct kv_reading *reading = KV_CONTAINER(job, struct kv_reading, job);
     reading->outcome = read_text(kv_buffer_slice(&reading->text), &reading->limits,
                                  &reading->scratch, &reading->message, &reading->error);
+    stage_value(reading);
 }
 
 static void on_read_by_worker(struct kv_job *job)
@@ -132,9 +152,11 @@ static void on_read_by_worker(struct kv_job *job)
     if (session != NULL) {
         session->reading = NULL;
         session->heard_ms = kv_loop_now_ms(session->here->loop);
-        handle_message(session, reading->outcome, &reading->message, &reading->error);
+        handle_message(session, reading->outcome, &reading->message, &reading->error,
+                       &reading->staged);
         kv_session_activate(session);
     }
+    kv_keyspace_release(reading->keyspace, &reading->staged);
     kv_charge_set(&reading->charge, 0);
     kv_buffer_fini(&reading->text);
     kv_buffer_fini(&reading->scratch);
@@ -149,8 +171,10 @@ static void give_to_worker(struct kv_session *session)
     reading->limits = limits_of(session);
     reading->text = session->incoming.parts;
     session->incoming.parts = (struct kv_buffer){0};
+    reading->keyspace = kv_keyspace_of(session->here->keyspace);
+    reading->max_value_bytes = kv_session_config(session)->max_value_bytes;
     reading->charge.tally = session->here->tally;
-    kv_charge_set(&reading->charge, reading->text.len);
+    kv_charge_set(&reading->charge, 2 * reading->text.len);
     session->reading = reading;
     reading->job.work = read_on_worker;
     reading->job.done = on_read_by_worker;
@@ -163,8 +187,9 @@ static void handle_text(struct kv_session *session, struct kv_slice text)
     const struct kv_message_limits limits = limits_of(session);
     struct kv_message message;
     struct kv_error error;
+    struct kv_item none = {0};
     int outcome = read_text(text, &limits, &session->here->scratch, &message, &error);
-    handle_message(session, outcome, &message, &error);
+    handle_message(session, outcome, &message, &error, &none);
 }
 
 static void refuse_binary(struct kv_session *session)

@@ -157,6 +157,8 @@ struct kv_cmd {
     kv_update_fn compute; /* UPDATE */
     bool keeps_deadline;  /* UPDATE of a key that is there: its deadline stays as it is, and
                              `deadline_ms` is for a key that the update creates */
+    void *staged;         /* SET: the reference of what ops->stage() made of this key and value, so
+                             that nothing needs to be copied; or NULL. Lent; of one command only */
 };
 
 /* Whether the condition of `cmd` holds for a key that is there or not. */
@@ -364,6 +366,12 @@ struct kv_store_ops {
     /* Since 1.3; may be NULL (check.h). A store with a folder says here whether that is, or may
      * become, its own. */
     kv_check_fn check;
+
+    /* Since 1.3; may be NULL. Makes the copy of a long value ahead of its SET, which takes as long
+     * as the value is long, so that submit() does not (kv_cmd.staged). Nobody sees it before.
+     * Returns: the copy, with a reference that the host releases; no reference where there is no
+     * memory. Any thread, but only of an open store. */
+    struct kv_item (*stage)(struct kv_store *store, struct kv_slice key, struct kv_slice value);
 };
 
 #endif

@@ -146,6 +146,18 @@ void kv_durable_unref(struct kv_store *store, void *ref)
     entry_unref(ref);
 }
 
+/* The writer makes entries of its own; this one keeps the bytes of the command until it is final.
+ */
+struct kv_item kv_durable_stage(struct kv_store *store, struct kv_slice key, struct kv_slice value)
+{
+    (void)store;
+    struct kv_item staged = {0};
+    struct entry *entry = entry_create(key, 0, value, 1, KV_NEVER);
+    if (entry != NULL)
+        staged = entry_item(entry);
+    return staged;
+}
+
 uint64_t kv_durable_revision(struct kv_store *store)
 {
     return atomic_load(&store->writer.committer.newest);

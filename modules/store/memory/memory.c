@@ -111,6 +111,20 @@ static void memory_unref(struct kv_store *store, void *ref)
     entry_unref(ref);
 }
 
+/* With room for any deadline, which is not known yet. */
+static struct kv_item memory_stage(struct kv_store *store, struct kv_slice key,
+                                   struct kv_slice value)
+{
+    struct kv_item staged = {0};
+    struct entry *entry = NULL;
+    (void)store;
+    if (key.len <= ENTRY_MAX_KEY && value.len <= ENTRY_MAX_VALUE)
+        entry = entry_create(key, value, 0);
+    if (entry != NULL)
+        staged = entry_item(entry, KV_NEVER);
+    return staged;
+}
+
 static const struct kv_store_ops memory_ops = {
     .size = sizeof(memory_ops),
     .open = memory_open,
@@ -122,6 +136,7 @@ static const struct kv_store_ops memory_ops = {
     .unref = memory_unref,
     .close = memory_close,
     .revision = memory_revision,
+    .stage = memory_stage,
 };
 
 static const struct kv_module memory_module = {

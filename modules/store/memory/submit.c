@@ -353,12 +353,24 @@ static void compare_ahead(struct work *work, struct entry *entry)
         work->unlike = entry;
 }
 
+/* The entry that a SET puts in: made ahead of the command, or now. Returns: NULL where there is no
+ * memory. */
+static struct entry *make_entry(const struct kv_cmd *cmd)
+{
+    struct entry *staged = cmd->staged;
+    if (staged == NULL)
+        return entry_create(cmd->key, cmd->value, cmd->deadline_ms);
+    entry_ref(staged);
+    entry_move_deadline(staged, cmd->deadline_ms);
+    return staged;
+}
+
 static enum kv_status prepare_set(struct work *work)
 {
     struct kv_cmd *cmd = work->cmd;
     if (cmd->key.len > ENTRY_MAX_KEY || cmd->value.len > ENTRY_MAX_VALUE)
         return KV_TOO_BIG;
-    work->fresh = entry_create(cmd->key, cmd->value, cmd->deadline_ms);
+    work->fresh = make_entry(cmd);
     if (work->fresh == NULL)
         return KV_FULL;
     struct entry *entry = cmd->value.len < LONG_VALUE ? NULL : find_ahead(work);

@@ -342,6 +342,84 @@ static void many_keys_are_all_kept(void **state)
     }
 }
 
+/* ---- copies made ahead ---- */
+
+enum {
+    STAGED_LEN = 100000
+};
+
+/* A SET with a copy made ahead. text: what is copied; empty afterwards. */
+static struct call call_set_staged(struct fixture *fixture, struct kv_item *ret_staged,
+                                   char text[STAGED_LEN], char letter)
+{
+    if (fixture->ops->stage == NULL)
+        skip(); /* the store makes no copies ahead */
+    memset(text, letter, STAGED_LEN);
+    *ret_staged = fixture->ops->stage(fixture->store, KEY, (struct kv_slice){text, STAGED_LEN});
+    assert_non_null(ret_staged->ref);
+    memset(text, 0, STAGED_LEN);
+    struct call call = call_set_until(KEY, ret_staged->value, START_MS + 5);
+    call.cmd.staged = ret_staged->ref;
+    return call;
+}
+
+static void assert_key_is_full_of(struct fixture *fixture, char letter, int64_t deadline_ms)
+{
+    struct call get = run(fixture, call_get(KEY));
+    assert_int_equal(get.cmd.item.value.len, STAGED_LEN);
+    assert_int_equal(get.cmd.item.value.bytes[STAGED_LEN - 1], letter);
+    assert_int_equal(get.cmd.item.deadline_ms, deadline_ms);
+    release(fixture, &get.cmd.item);
+}
+
+static void set_of_a_copy_made_ahead_is_as_any(void **state)
+{
+    static char text[STAGED_LEN];
+    struct fixture *fixture = *state;
+    struct kv_item staged;
+    struct call set = run(fixture, call_set_staged(fixture, &staged, text, 's'));
+    assert_int_equal(set.cmd.status, KV_OK);
+    release(fixture, &staged);
+    assert_key_is_full_of(fixture, 's', START_MS + 5);
+    assert_n_told(fixture, 1);
+}
+
+static void copy_made_ahead_of_a_set_that_fails_is_not_stored(void **state)
+{
+    static char text[STAGED_LEN];
+    struct fixture *fixture = *state;
+    struct kv_item staged;
+    struct call set = call_set_staged(fixture, &staged, text, 's');
+    assert_status(fixture, with_cond(set, KV_COND_PRESENT), KV_CONDITION);
+    assert_missing(fixture, KEY);
+    assert_int_equal(staged.value.bytes[0], 's');
+    release(fixture, &staged);
+}
+
+static void set_of_a_copy_of_the_same_bytes_is_unchanged(void **state)
+{
+    static char text[STAGED_LEN];
+    struct fixture *fixture = *state;
+    struct kv_item first, second;
+    run(fixture, call_set_staged(fixture, &first, text, 's'));
+    struct call again = call_set_staged(fixture, &second, text, 's');
+    again.cmd.deadline_ms = START_MS + 9;
+    assert_int_equal(run(fixture, again).cmd.status, KV_UNCHANGED);
+    release(fixture, &first);
+    release(fixture, &second);
+    assert_key_is_full_of(fixture, 's', START_MS + 9);
+}
+
+static void copy_made_ahead_may_be_given_up(void **state)
+{
+    static char text[STAGED_LEN];
+    struct fixture *fixture = *state;
+    struct kv_item staged;
+    call_set_staged(fixture, &staged, text, 's');
+    release(fixture, &staged);
+    assert_missing(fixture, KEY);
+}
+
 int run_command_tests(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,6 +448,10 @@ int run_command_tests(void)
         CONTRACT_TEST(key_of_a_change_lives_with_the_state_after_it),
         CONTRACT_TEST(key_of_a_delete_lives_with_the_state_before_it),
         CONTRACT_TEST(many_keys_are_all_kept),
+        CONTRACT_TEST(set_of_a_copy_made_ahead_is_as_any),
+        CONTRACT_TEST(copy_made_ahead_of_a_set_that_fails_is_not_stored),
+        CONTRACT_TEST(set_of_a_copy_of_the_same_bytes_is_unchanged),
+        CONTRACT_TEST(copy_made_ahead_may_be_given_up),
     };
     return cmocka_run_group_tests_name("commands", tests, NULL, NULL);
 }
