@@ -29,6 +29,7 @@ struct kv_answer {
     int64_t ttl_left_ms;    /* `KV-TTL`; 0: none */
     const char *error;      /* UTF-8; not NULL: the content is {"error":…} */
     struct kv_slice text;   /* error and text: lent until the answer is given */
+    struct kv_held *body;   /* a long text in place of `text`, which is taken over; NULL: none */
     struct kv_item item;    /* owned; revision 0: none */
 };
 
@@ -62,7 +63,7 @@ static inline size_t kv_answer_body_len(const struct kv_answer *answer)
 {
     if (answer->content == KV_CONTENT_VALUE)
         return KV_VALUE_HEAD.len + answer->item.value.len + KV_VALUE_TAIL.len;
-    return answer->text.len;
+    return answer->body != NULL ? answer->body->bytes.len : answer->text.len;
 }
 
 /* Writes the header lines of an answer, each with its CRLF: all but those that frame it, which are

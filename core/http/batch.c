@@ -3,6 +3,10 @@
  * read before the first is sent, so that a body that is no array of JSON does nothing. Then some
  * are under way at a time, in the order of the connection's client, and each answer is appended
  * when its command is handed back.
+ *
+ * Whatever takes as long as a value is long is left to workers: the values that are written are
+ * copied by them before they are sent, and those that were read are put in between the answers by
+ * them at the end.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -16,7 +20,9 @@
 
 enum {
     MOST_UNDER_WAY = 64,
-    MOST_ANSWER_BYTES = 16 << 20 /* then no more values are given */
+    MOST_BYTES_UNDER_WAY = 1 << 20, /* of values that are written; one more may exceed it */
+    LONG_ANSWER = 1 << 20,          /* a value that is not copied by the loop */
+    MOST_ANSWER_BYTES = 16 << 20    /* then no more values are given */
 };
 
 static const char TOO_LONG[] =
@@ -33,6 +39,12 @@ struct item {
     bool key_is_decoded;
 };
 
+/* A long value that belongs into the answers, at that place. */
+struct long_value {
+    size_t at; /* in `out` */
+    struct kv_held value;
+};
+
 /* The exchange's. */
 struct batch {
     struct kv_exchange *exchange;
@@ -45,23 +57,47 @@ struct batch {
     struct kv_error why;
     bool is_on_worker;
     struct kv_job job;
+    bool is_staged;        /* the value of the message that is to be sent next, as far as that */
+    struct kv_item staged; /* was possible */
     size_t n_sent;
     size_t n_answered;
-    bool is_merging; /* nothing else is under way */
-    bool is_sending; /* the loop that sends is at work */
+    size_t bytes_sent; /* of values, since nothing was under way */
+    bool is_merging;   /* nothing else is under way */
+    bool is_sending;   /* the loop that sends is at work */
     struct kv_buffer out;
-    struct kv_charge charge; /* for its bytes */
+    struct long_value *long_values;
+    size_t n_long;
+    size_t long_bytes;
+    struct kv_buffer whole;  /* all answers, where there are long ones */
+    struct kv_charge charge; /* for their bytes */
 };
 
 static void dispose(void *memory)
 {
     struct batch *batch = memory;
     assert(!batch->is_on_worker);
+    for (size_t i = 0; i < batch->n_long; i++)
+        kv_held_release(&batch->long_values[i].value);
+    free(batch->long_values);
+    kv_keyspace_release(batch->exchange->here->keyspace, &batch->staged);
+    kv_buffer_fini(&batch->whole);
     free(batch->items);
     kv_buffer_fini(&batch->texts);
     kv_buffer_fini(&batch->scratch);
     kv_buffer_fini(&batch->out);
     kv_charge_set(&batch->charge, 0);
+}
+
+/* The batch stays meanwhile: its carrier does not look at a connection that waits for an answer. */
+static void give_to_worker(struct batch *batch, void (*work)(struct kv_job *job),
+                           void (*done)(struct kv_job *job), size_t bytes)
+{
+    struct kv_http_context *here = batch->exchange->here;
+    batch->is_on_worker = true;
+    batch->job.work = work;
+    batch->job.done = done;
+    batch->job.bytes = bytes;
+    kv_workers_run(here->workers, here->loop, &batch->job);
 }
 
 /* ---- reading: on any thread ---- */
@@ -180,14 +216,46 @@ static const char *why_no_value(const struct batch *batch, size_t before, size_t
     return before + len > kv_tally_allowance(batch->charge.tally, SIZE_MAX) ? NO_MEMORY : NULL;
 }
 
+/* The bytes of all answers so far. */
+static size_t answers_len(const struct batch *batch)
+{
+    return batch->out.len + batch->long_bytes;
+}
+
+/* A reference to it, until it is put in. */
+static void hold_value(struct batch *batch, const struct kv_item *item)
+{
+    struct kv_keyspace *keyspace = batch->exchange->here->keyspace;
+    size_t n = batch->n_long++;
+    batch->long_values =
+        kv_realloc(batch->long_values, batch->n_long * sizeof(*batch->long_values));
+    batch->long_values[n] =
+        (struct long_value){.at = batch->out.len, .value = kv_keyspace_hold(keyspace, item)};
+    batch->long_bytes += item->value.len;
+}
+
+/* Returns: false where there is no memory. */
+static bool put_value(struct batch *batch, const struct kv_command *command, struct kv_slice value)
+{
+    if (command->item.ref != NULL && value.len >= LONG_ANSWER) {
+        hold_value(batch, &command->item);
+        return true;
+    }
+    if (kv_buffer_try_reserve(&batch->out, value.len + KV_REPLY_END.len) == NULL)
+        return false;
+    kv_buffer_append(&batch->out, value);
+    return true;
+}
+
+/* begin: where the answer begins. */
 static void append_value(struct batch *batch, const struct kv_command *command, size_t begin,
                          struct kv_slice value)
 {
     struct kv_buffer *out = &batch->out;
-    const char *why =
-        command->kind == KV_COMMAND_GET ? why_no_value(batch, begin, value.len) : NULL;
-    if (why == NULL && kv_buffer_try_reserve(out, value.len + KV_REPLY_END.len) != NULL) {
-        kv_buffer_append(out, value);
+    const char *why = command->kind == KV_COMMAND_GET
+                          ? why_no_value(batch, begin + batch->long_bytes, value.len)
+                          : NULL;
+    if (why == NULL && put_value(batch, command, value)) {
         kv_buffer_append(out, KV_REPLY_END);
         return;
     }
@@ -217,17 +285,54 @@ static void append_answer(struct batch *batch, const struct kv_command *command)
     }
 }
 
-/* The text is copied, and the batch may be gone then. */
+/* Gives the text as the answer; the batch may be gone then. */
+static void answer_with(struct batch *batch, struct kv_buffer *text)
+{
+    struct kv_buffer given = *text;
+    *text = (struct kv_buffer){0};
+    kv_charge_set(&batch->charge, 0);
+    kv_exchange_answer_with(batch->exchange, (struct kv_answer){.status = 200}, &given);
+}
+
+/* Puts the long values in between the answers. */
+static void assemble_on_worker(struct kv_job *job)
+{
+    struct batch *batch = KV_CONTAINER(job, struct batch, job);
+    const struct kv_buffer *out = &batch->out;
+    struct kv_buffer *whole = &batch->whole;
+    size_t at = 0;
+    if (kv_buffer_try_reserve(whole, answers_len(batch)) == NULL)
+        return;
+    for (size_t i = 0; i < batch->n_long; i++) {
+        const struct long_value *next = &batch->long_values[i];
+        kv_buffer_append(whole, (struct kv_slice){out->bytes + at, next->at - at});
+        kv_buffer_append(whole, next->value.bytes);
+        at = next->at;
+    }
+    kv_buffer_append(whole, (struct kv_slice){out->bytes + at, out->len - at});
+}
+
+static void on_assembled(struct kv_job *job)
+{
+    struct batch *batch = KV_CONTAINER(job, struct batch, job);
+    batch->is_on_worker = false;
+    if (batch->whole.len != 0)
+        answer_with(batch, &batch->whole);
+    else
+        kv_exchange_refuse(batch->exchange, (struct kv_answer){.status = 507},
+                           "there is no memory for the answers");
+}
+
 static void answer(struct batch *batch)
 {
-    struct kv_buffer out = batch->out;
-    batch->out = (struct kv_buffer){0};
-    kv_charge_set(&batch->charge, 0);
-    kv_buffer_append(&out, out.len == 0 ? KV_SLICE("[]") : KV_SLICE("]"));
-    kv_exchange_answer(batch->exchange, &(struct kv_answer){.status = 200,
-                                                            .content = KV_CONTENT_JSON,
-                                                            .text = kv_buffer_slice(&out)});
-    kv_buffer_fini(&out);
+    struct kv_buffer *out = &batch->out;
+    kv_buffer_append(out, out->len == 0 ? KV_SLICE("[]") : KV_SLICE("]"));
+    if (batch->n_long == 0) {
+        answer_with(batch, out);
+        return;
+    }
+    kv_charge_set(&batch->charge, out->capacity + answers_len(batch));
+    give_to_worker(batch, assemble_on_worker, on_assembled, answers_len(batch));
 }
 
 /* ---- sending ---- */
@@ -239,7 +344,7 @@ static void on_finished(struct kv_command *command)
     struct kv_exchange *exchange = command->owner;
     struct batch *batch = exchange->kept;
     append_answer(batch, command);
-    kv_charge_set(&batch->charge, batch->out.capacity);
+    kv_charge_set(&batch->charge, batch->out.capacity + batch->long_bytes);
     batch->n_answered++;
     batch->is_merging = false;
     if (!batch->is_sending)
@@ -277,15 +382,24 @@ static void send_error(struct batch *batch, struct item *item, const char *why)
     kv_exchange_send(batch->exchange, note, on_finished);
 }
 
+static struct kv_slice key_of(const struct batch *batch, const struct item *item)
+{
+    return item->key_is_decoded
+               ? (struct kv_slice){batch->texts.bytes + item->text_at, item->text_len}
+               : item->message.key;
+}
+
 static void send_command(struct batch *batch, const struct item *item)
 {
     const struct kv_translation_limits limits = limits_of(batch);
     struct kv_message message = item->message;
-    if (item->key_is_decoded)
-        message.key = (struct kv_slice){batch->texts.bytes + item->text_at, item->text_len};
-    kv_exchange_send(batch->exchange,
-                     kv_translate(batch->exchange->here->keyspace_loop, &message, &limits),
-                     on_finished);
+    message.key = key_of(batch, item);
+    struct kv_command *command =
+        kv_translate(batch->exchange->here->keyspace_loop, &message, &limits);
+    if (batch->staged.ref != NULL)
+        kv_command_take_staged(command, &batch->staged);
+    batch->bytes_sent += message.value.len;
+    kv_exchange_send(batch->exchange, command, on_finished);
 }
 
 static void send_item(struct batch *batch, struct item *item)
@@ -304,7 +418,7 @@ static bool send_merge(struct batch *batch, struct item *item)
 {
     if (batch->n_sent != batch->n_answered)
         return false;
-    const char *why = why_no_value(batch, batch->out.len, 0);
+    const char *why = why_no_value(batch, answers_len(batch), 0);
     batch->is_merging = why == NULL;
     if (batch->is_merging)
         send_command(batch, item);
@@ -313,18 +427,57 @@ static bool send_merge(struct batch *batch, struct item *item)
     return true;
 }
 
+/* ---- values that are written ---- */
+
+static void stage_on_worker(struct kv_job *job)
+{
+    struct batch *batch = KV_CONTAINER(job, struct batch, job);
+    const struct item *item = &batch->items[batch->n_sent];
+    batch->staged = kv_keyspace_stage(batch->exchange->here->keyspace, key_of(batch, item),
+                                      item->message.value);
+}
+
+static void on_staged(struct kv_job *job)
+{
+    struct batch *batch = KV_CONTAINER(job, struct batch, job);
+    batch->is_on_worker = false;
+    batch->is_staged = true;
+    go_on(batch);
+}
+
+/* Returns: false where its value is to be copied by a worker first. */
+static bool is_ready(struct batch *batch, const struct item *item)
+{
+    size_t len = item->message.value.len;
+    if (item->is_wrong || item->message.type != KV_MESSAGE_SET || len < KV_WORKERS_LONG_TEXT ||
+        batch->is_staged)
+        return true;
+    give_to_worker(batch, stage_on_worker, on_staged, len);
+    return false;
+}
+
+/* Whether no more may be sent before others are answered. */
+static bool has_enough_under_way(struct batch *batch)
+{
+    if (batch->n_sent == batch->n_answered)
+        batch->bytes_sent = 0;
+    return batch->is_merging || batch->is_on_worker ||
+           batch->n_sent - batch->n_answered >= MOST_UNDER_WAY ||
+           batch->bytes_sent >= MOST_BYTES_UNDER_WAY;
+}
+
 /* Returns: whether the next one was sent. */
 static bool send_next(struct batch *batch)
 {
-    if (batch->n_sent == batch->n || batch->is_merging ||
-        batch->n_sent - batch->n_answered >= MOST_UNDER_WAY)
+    if (batch->n_sent == batch->n || has_enough_under_way(batch))
         return false;
     struct item *item = &batch->items[batch->n_sent];
     bool is_merge = !item->is_wrong && item->message.type == KV_MESSAGE_MERGE;
-    if (is_merge && !send_merge(batch, item))
+    if (!is_ready(batch, item) || (is_merge && !send_merge(batch, item)))
         return false;
     if (!is_merge)
         send_item(batch, item);
+    batch->is_staged = false;
     batch->n_sent++;
     return true;
 }
@@ -361,16 +514,6 @@ static void on_read(struct kv_job *job)
     begin(batch);
 }
 
-static void give_to_worker(struct batch *batch)
-{
-    struct kv_http_context *here = batch->exchange->here;
-    batch->is_on_worker = true;
-    batch->job.work = read_on_worker;
-    batch->job.done = on_read;
-    batch->job.bytes = batch->body.len;
-    kv_workers_run(here->workers, here->loop, &batch->job);
-}
-
 static void serve(struct kv_exchange *exchange, const struct kv_request *request)
 {
     if (!kv_keyspace_is_ready(exchange->here->keyspace)) {
@@ -382,7 +525,7 @@ static void serve(struct kv_exchange *exchange, const struct kv_request *request
     batch->charge.tally = kv_keyspace_tally(exchange->here->keyspace_loop);
     batch->body = request->body;
     if (batch->body.len >= KV_WORKERS_LONG_TEXT) {
-        give_to_worker(batch);
+        give_to_worker(batch, read_on_worker, on_read, batch->body.len);
         return;
     }
     read_batch(batch);

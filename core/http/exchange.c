@@ -1,6 +1,7 @@
 #include "http/exchange.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #include "wire/json_string.h"
 
@@ -13,6 +14,39 @@ void kv_exchange_write_error(struct kv_exchange *exchange, struct kv_answer *ans
     kv_buffer_append_char(out, '}');
     answer->text = kv_buffer_slice(out);
     answer->content = KV_CONTENT_JSON;
+}
+
+static void free_text(void *owner, void *ref)
+{
+    (void)owner;
+    free(ref);
+}
+
+/* The text in no more memory than it needs. Takes it over. */
+static struct kv_held hold(struct kv_buffer *text)
+{
+    char *bytes = realloc(text->bytes, text->len);
+    if (bytes == NULL)
+        bytes = text->bytes; /* it stays as it was */
+    struct kv_held held = {.bytes = {bytes, text->len}, .ref = bytes, .release = free_text};
+    *text = (struct kv_buffer){0};
+    return held;
+}
+
+void kv_exchange_answer_with(struct kv_exchange *exchange, struct kv_answer answer,
+                             struct kv_buffer *text)
+{
+    answer.content = KV_CONTENT_JSON;
+    if (text->len <= KV_ANSWER_LARGEST_COPY) {
+        answer.text = kv_buffer_slice(text);
+        kv_exchange_answer(exchange, &answer);
+        kv_buffer_fini(text);
+        return;
+    }
+    struct kv_held body = hold(text);
+    answer.body = &body;
+    kv_exchange_answer(exchange, &answer);
+    kv_held_release(&body);
 }
 
 void kv_exchange_refuse(struct kv_exchange *exchange, struct kv_answer answer, const char *format,

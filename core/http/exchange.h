@@ -64,6 +64,10 @@ static inline void kv_exchange_answer(struct kv_exchange *exchange, struct kv_an
     exchange->carrier->answer(exchange, answer);
 }
 
+/* Gives an answer with this text as its body, JSON, without a copy. text: taken over. */
+void kv_exchange_answer_with(struct kv_exchange *exchange, struct kv_answer answer,
+                             struct kv_buffer *text);
+
 /* Gives an answer with this error, UTF-8. answer: its status, and what it says besides. */
 void kv_exchange_refuse(struct kv_exchange *exchange, struct kv_answer answer, const char *format,
                         ...) KV_PRINTF(3, 4);

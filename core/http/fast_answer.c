@@ -36,10 +36,10 @@ static size_t write_head(char *head, const struct kv_answer *answer,
     return (size_t)(kv_put(at, KV_SLICE("\r\n")) - head);
 }
 
-static void append_held(struct kv_outbound *out, struct kv_slice head, struct kv_held value)
+static void append_held(struct kv_outbound *out, struct kv_slice head, struct kv_slice before,
+                        struct kv_held body, struct kv_slice after)
 {
-    struct kv_piece *piece =
-        kv_piece_create_held(out->chunks->tally, head, KV_VALUE_HEAD, value, KV_VALUE_TAIL);
+    struct kv_piece *piece = kv_piece_create_held(out->chunks->tally, head, before, body, after);
     kv_outbound_append_piece(out, piece);
     kv_piece_unref(piece);
 }
@@ -56,7 +56,7 @@ static void append_value(struct kv_outbound *out, struct kv_keyspace *keyspace,
                          struct kv_slice head, const struct kv_item *item)
 {
     if (item->value.len > KV_ANSWER_LARGEST_COPY)
-        append_held(out, head, kv_keyspace_hold(keyspace, item));
+        append_held(out, head, KV_VALUE_HEAD, kv_keyspace_hold(keyspace, item), KV_VALUE_TAIL);
     else
         append_copied(out, head, item->value);
 }
@@ -68,6 +68,9 @@ void kv_fast_answer_write(struct kv_outbound *out, struct kv_keyspace *keyspace,
     struct kv_slice head = {bytes, write_head(bytes, answer, sending)};
     if (answer->content == KV_CONTENT_VALUE && !sending->is_head) {
         append_value(out, keyspace, head, &answer->item);
+    } else if (answer->body != NULL && !sending->is_head) {
+        append_held(out, head, (struct kv_slice){0}, *answer->body, (struct kv_slice){0});
+        *answer->body = (struct kv_held){0};
     } else {
         kv_outbound_append(out, head);
         if (!sending->is_head)

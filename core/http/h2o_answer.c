@@ -38,7 +38,7 @@ static void add_headers(h2o_req_t *req, const struct kv_answer *answer,
         at = add_line(req, at);
 }
 
-/* A value in the store's memory, while it is being sent. */
+/* What stays where it is while it is being sent, as a value in the store's memory. */
 struct sent_value {
     struct kv_held held;
     struct kv_tally *tally;
@@ -51,14 +51,18 @@ static void release_value(void *memory)
     kv_held_release(&value->held);
 }
 
+static void hold(h2o_req_t *req, struct kv_held held)
+{
+    struct sent_value *value = h2o_mem_alloc_shared(&req->pool, sizeof(*value), release_value);
+    *value = (struct sent_value){.held = held, .tally = kv_h2o_connection_of(req)->among->tally};
+    kv_tally_pin(value->tally, value->held.ref, value->held.bytes.len);
+}
+
 /* The parts of a value in the store's memory. Returns: how many there are. */
 static size_t hold_value(h2o_req_t *req, struct kv_keyspace *keyspace, const struct kv_item *item,
                          h2o_iovec_t parts[MOST_PARTS])
 {
-    struct sent_value *value = h2o_mem_alloc_shared(&req->pool, sizeof(*value), release_value);
-    *value = (struct sent_value){.held = kv_keyspace_hold(keyspace, item),
-                                 .tally = kv_h2o_connection_of(req)->among->tally};
-    kv_tally_pin(value->tally, value->held.ref, value->held.bytes.len);
+    hold(req, kv_keyspace_hold(keyspace, item));
     parts[0] = iovec_of(KV_VALUE_HEAD);
     parts[1] = iovec_of(item->value);
     parts[2] = iovec_of(KV_VALUE_TAIL);
@@ -91,6 +95,14 @@ static size_t copy_text(h2o_req_t *req, struct kv_slice text, h2o_iovec_t parts[
     return 1;
 }
 
+static size_t hold_body(h2o_req_t *req, struct kv_held *body, h2o_iovec_t parts[MOST_PARTS])
+{
+    parts[0] = iovec_of(body->bytes);
+    hold(req, *body);
+    *body = (struct kv_held){0};
+    return 1;
+}
+
 static size_t lay_out_body(h2o_req_t *req, struct kv_keyspace *keyspace,
                            const struct kv_answer *answer, h2o_iovec_t parts[MOST_PARTS])
 {
@@ -100,6 +112,8 @@ static size_t lay_out_body(h2o_req_t *req, struct kv_keyspace *keyspace,
         return answer->item.value.len > KV_ANSWER_LARGEST_COPY
                    ? hold_value(req, keyspace, &answer->item, parts)
                    : copy_value(req, &answer->item, parts);
+    if (answer->body != NULL)
+        return hold_body(req, answer->body, parts);
     return copy_text(req, answer->text, parts);
 }
 

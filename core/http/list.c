@@ -189,11 +189,10 @@ static size_t text_size(const struct kv_page *page)
 }
 
 /* Returns: false where there is no memory. */
-static bool write_answer(struct kv_exchange *exchange, const struct kv_command *command)
+static bool write_answer(struct kv_exchange *exchange, const struct kv_command *command,
+                         struct kv_buffer *out)
 {
     const struct kv_page *page = command->page;
-    struct kv_buffer *out = &exchange->here->text;
-    out->len = 0;
     if (kv_buffer_try_reserve(out, text_size(page)) == NULL)
         return false;
     if (page->wants_count)
@@ -216,18 +215,15 @@ static void answer_failure(struct kv_exchange *exchange, const struct kv_command
 static void on_page(struct kv_command *command)
 {
     struct kv_exchange *exchange = command->owner;
+    struct kv_buffer text = {0};
     int status = command->status;
-    if (status == KV_OK && !write_answer(exchange, command))
+    if (status == KV_OK && !write_answer(exchange, command, &text))
         status = KV_FULL;
-    if (status != KV_OK) {
+    if (status != KV_OK)
         answer_failure(exchange, command, status);
-        return;
-    }
-    struct kv_answer answer = {.status = 200,
-                               .content = KV_CONTENT_JSON,
-                               .is_of_now = true,
-                               .text = kv_buffer_slice(&exchange->here->text)};
-    kv_exchange_answer(exchange, &answer);
+    else
+        kv_exchange_answer_with(exchange, (struct kv_answer){.status = 200, .is_of_now = true},
+                                &text);
 }
 
 /* ---- from the one to the other ---- */

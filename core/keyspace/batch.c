@@ -8,7 +8,10 @@
 #include "base/mem.h"
 
 enum {
-    VECTOR = 128
+    VECTOR = 128,
+    MOST_BYTES = 1 << 20,      /* of the values of a vector; one more may exceed it */
+    UPDATE_BYTES = 32 << 10,   /* what an update counts for: it reads and makes a value */
+    LONGEST_SUBMISSION_MS = 10 /* of a turn; then the rest waits for the next one */
 };
 
 void kv_batch_init(struct kv_batch *batch, const struct kv_store_link *store,
@@ -129,9 +132,10 @@ static void submit_vector(struct kv_batch *batch)
 {
     const struct kv_store_link *store = batch->store;
     struct kv_cmd *cmds[VECTOR];
-    size_t n = 0;
+    size_t n = 0, bytes = 0;
     bool may_change = false;
-    for (struct kv_command *command; n < VECTOR && (command = pop(batch)) != NULL;) {
+    for (struct kv_command *command;
+         n < VECTOR && bytes < MOST_BYTES && (command = pop(batch)) != NULL;) {
         int failed = reason_not_to_submit(store, command);
         if (failed != 0) {
             kv_command_finish(command, failed);
@@ -139,6 +143,7 @@ static void submit_vector(struct kv_batch *batch)
         }
         prepare(command);
         may_change |= command->cmd.op != KV_OP_GET;
+        bytes += command->cmd.op == KV_OP_UPDATE ? UPDATE_BYTES : command->value.len;
         cmds[n++] = &command->cmd;
     }
     if (n == 0)
@@ -152,13 +157,22 @@ static void submit_vector(struct kv_batch *batch)
     }
 }
 
+bool kv_batch_turn_is_over(const struct kv_batch *batch)
+{
+    return kv_clock_now_ms(batch->inbox->feed->parts->clock) >=
+           kv_loop_now_ms(batch->inbox->loop) + LONGEST_SUBMISSION_MS;
+}
+
 void kv_batch_submit(struct kv_batch *batch)
 {
     kv_feed_deliver(batch->inbox);
     if (kv_feed_is_congested(batch->inbox->feed))
         return;
-    while (!kv_queue_is_empty(&batch->commands))
+    while (!kv_queue_is_empty(&batch->commands)) {
         submit_vector(batch);
+        if (!kv_queue_is_empty(&batch->commands) && kv_batch_turn_is_over(batch))
+            return;
+    }
 }
 
 void kv_batch_keep(struct kv_batch *batch)

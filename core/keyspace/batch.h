@@ -24,8 +24,12 @@ void kv_batch_init(struct kv_batch *batch, const struct kv_store_link *store,
  * where it is an UPDATE. */
 void kv_batch_add(struct kv_batch *batch, struct kv_command *command);
 
-/* Gives everything to the store, unless a loop is behind with its changes. */
+/* Gives everything to the store, unless a loop is behind with its changes, or it takes so long that
+ * the rest has to wait for the next turn. */
 void kv_batch_submit(struct kv_batch *batch);
+
+/* Whether it has taken that long. */
+bool kv_batch_turn_is_over(const struct kv_batch *batch);
 
 /* What had to stay in the batch borrows the callers' bytes no longer. */
 void kv_batch_keep(struct kv_batch *batch);

@@ -66,7 +66,7 @@ static void run(struct kv_loop_stage *stage)
         kv_gate_advance_updates(&here->gate);
         kv_feed_deliver(&here->inbox);
         hand_back(here, until_ms);
-        if (!has_work(here))
+        if (!has_work(here) || kv_batch_turn_is_over(&here->batch))
             break;
     }
     kv_expiry_run(here->expiry, here->index);
