@@ -96,6 +96,7 @@ static void *work(void *argument)
 {
     struct lane *lane = argument;
     struct kv_job *job;
+    (void)pthread_setname_np(pthread_self(), "worker");
     /* Linux gives each thread a niceness of its own. A failure costs latency only. */
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), getpriority(PRIO_PROCESS, 0) + lane->niceness);
     while ((job = next_job(lane)) != NULL)

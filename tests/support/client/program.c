@@ -141,7 +141,7 @@ void kv_test_program_kill(struct kv_test_program *program)
 /* An entry of /proc about the program. */
 static const char *proc_path(const struct kv_test_program *program, const char *entry)
 {
-    static char path[64];
+    static char path[384];
     snprintf(path, sizeof(path), "/proc/%d/%s", (int)program->pid, entry);
     return path;
 }
@@ -234,6 +234,39 @@ int64_t kv_test_program_processor_ms(const struct kv_test_program *program)
                             " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system),
                      2);
     return (int64_t)(user + system) * 1000 / sysconf(_SC_CLK_TCK);
+}
+
+/* Returns: whether the line could be read. */
+static bool read_thread(const struct kv_test_program *program, const char *thread,
+                        const char *entry, char *line, int room)
+{
+    char name[300];
+    snprintf(name, sizeof(name), "task/%s/%s", thread, entry);
+    FILE *file = fopen(proc_path(program, name), "r");
+    bool is_read = file != NULL && fgets(line, room, file) != NULL;
+    if (file != NULL)
+        fclose(file);
+    return is_read;
+}
+
+int64_t kv_test_program_waited_us(const struct kv_test_program *program, const char *thread)
+{
+    int64_t waited_ns = 0;
+    DIR *threads = opendir(proc_path(program, "task"));
+    assert_non_null(threads);
+    for (const struct dirent *entry; (entry = readdir(threads)) != NULL;) {
+        char line[128];
+        unsigned long long waited;
+        if (entry->d_name[0] == '.' ||
+            !read_thread(program, entry->d_name, "comm", line, sizeof(line)) ||
+            strncmp(line, thread, strlen(thread)) != 0 ||
+            !read_thread(program, entry->d_name, "schedstat", line, sizeof(line)))
+            continue;
+        if (sscanf(line, "%*u %llu", &waited) == 1)
+            waited_ns += (int64_t)waited;
+    }
+    closedir(threads);
+    return waited_ns / 1000;
 }
 
 static void run_in_folder(struct kv_test_program *program, const char *const arguments[],
