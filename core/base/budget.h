@@ -94,6 +94,10 @@ static inline bool kv_tally_allows(const struct kv_tally *tally, size_t used, si
     return used < most && (used < KV_TALLY_FLOOR || used < kv_tally_left(tally));
 }
 
+/* Whether so many bytes can be kept for as long as a client likes: a quarter of the budget stays
+ * for what comes and goes. */
+bool kv_tally_can_spare(const struct kv_tally *tally, size_t bytes);
+
 /* Counts the bytes if so many are left. More than half of the budget need no more than that half
  * left, as otherwise they might never be. */
 bool kv_tally_try_add(struct kv_tally *tally, size_t bytes);

@@ -112,7 +112,10 @@ static int reason_not_to_submit(const struct kv_store_link *store, struct kv_com
 {
     if (kv_command_is_dropped(command))
         return KV_UNAVAILABLE;
-    return !store->is_sync && kv_command_keep(command) != 0 ? KV_FULL : 0;
+    if (store->is_sync)
+        return 0;
+    kv_command_charge(command);
+    return kv_command_keep(command) != 0 ? KV_FULL : 0;
 }
 
 static void give_to_store(struct kv_batch *batch, struct kv_cmd *const *cmds, size_t n,

@@ -311,6 +311,7 @@ static void hold(struct kv_command *command)
         kv_command_finish(command, KV_FULL);
         return;
     }
+    kv_command_charge(command);
     kv_command_wait(command);
     if (is_topic_command(command))
         mark_dirty(client_of(command));
@@ -486,6 +487,8 @@ static void take_out(struct kv_command *command)
         client->order.keys = 0;
     if (command->charge != 0)
         kv_room_charge(&client->order.room, &command->charge, 0);
+    if (command->overhead != 0)
+        kv_room_charge(&client->order.room, &command->overhead, 0);
     drop_watch(command);
     if (client->owner == NULL)
         command->finished = NULL;
@@ -535,7 +538,8 @@ static void let_in_held(struct kv_client *client)
         if (client->order.n_held == 0)
             return;
         struct kv_command *command = KV_CONTAINER(link, struct kv_command, in_client);
-        if (command->state != KV_COMMAND_WAITING || !admit(command))
+        if (command->state != KV_COMMAND_WAITING ||
+            !(kv_command_is_dropped(command) || admit(command)))
             continue;
         client->order.n_held--;
         let_in(command);

@@ -187,6 +187,15 @@ static void settle(struct kv_command *command)
         command->order->n_held--;
 }
 
+void kv_command_charge(struct kv_command *command)
+{
+    size_t bytes = sizeof(*command) + command->key.len + command->argument.len + command->note.len;
+    if (command->traits->has_steps)
+        bytes += command->update != NULL ? sizeof(*command->update) : sizeof(*command->page);
+    if (command->order != NULL && command->overhead == 0)
+        kv_room_charge(&command->order->room, &command->overhead, bytes);
+}
+
 void kv_command_wait(struct kv_command *command)
 {
     command->state = KV_COMMAND_WAITING;
@@ -332,6 +341,8 @@ const char *kv_command_status_text(int status)
         return "the key or value is too big for the store";
     case KV_TOO_MANY_TOPICS:
         return "too many subscriptions on this connection";
+    case KV_CROWDED:
+        return "the memory of all connections is used up: no more subscriptions for now";
     case KV_REFUSED:
         return "refused";
     case KV_INAPPLICABLE:

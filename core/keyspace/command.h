@@ -55,7 +55,8 @@ enum kv_command_state {
 /* How a command ended, besides what the store says (enum kv_status). */
 enum kv_command_status {
     KV_REFUSED = 100,   /* an interceptor: `refusal` says why */
-    KV_TOO_MANY_TOPICS, /* SUBSCRIBE beyond the client's limit */
+    KV_TOO_MANY_TOPICS, /* SUBSCRIBE beyond the client's limit, */
+    KV_CROWDED,         /* or beyond what the memory of all connections has room for */
     KV_INAPPLICABLE, /* UPDATE: its function does not apply to the old value; SCAN: the store cannot
                         do it; `refusal` says why */
     KV_CONTENDED,    /* UPDATE: at each try somebody else wrote the key meanwhile */
@@ -264,8 +265,9 @@ struct kv_command {
     uint64_t told_before;      /* the watch's count of changes when the GET was submitted */
     uint64_t awaited_revision; /* handed back when the feed has delivered this; 0: not known yet */
     size_t next_interceptor;
-    size_t charge; /* of its order's room */
-    size_t needed; /* GET: the length of its value, as a read found that was too small; 0: none */
+    size_t charge;   /* of its order's room, for its value; */
+    size_t overhead; /* and for itself, with its key, where it has to wait */
+    size_t needed;   /* GET: the length of its value, as a read found that was too small; 0: none */
     bool is_unsettled; /* UPDATE, SCAN: admitted, and not finished; counted in its order's n_held */
     bool is_overtaken; /* GET: one ahead of it was read again after it, so it has to be, too */
     char *new_value;   /* the value's copy, or what an interceptor put in its place */
@@ -334,6 +336,9 @@ void kv_commands_end_waits(struct kv_commands *commands);
 
 /* It takes several steps, and later writes of its client wait until it has finished. */
 void kv_command_mark_unsettled(struct kv_command *command);
+
+/* It will be kept for longer than a turn: its own bytes are charged to its client. */
+void kv_command_charge(struct kv_command *command);
 
 /* It waits for its turn among its client's commands. */
 void kv_command_wait(struct kv_command *command);

@@ -62,6 +62,7 @@ static void suspend(struct kv_command *command)
         kv_command_finish(command, KV_FULL);
         return;
     }
+    kv_command_charge(command);
     command->state = KV_COMMAND_SUSPENDED;
     if (command->order != NULL)
         command->order->n_held++;

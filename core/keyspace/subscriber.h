@@ -57,6 +57,7 @@ struct kv_subscriber {
     struct kv_list subscriptions;
     uint32_t n_subscriptions; /* one of a long text counts once more for each KiB */
     uint32_t n_prefixes;      /* of them */
+    size_t subscribed_bytes;  /* of their memory, as if none were shared */
     uint32_t n_unsynced;
     struct kv_heap replays;          /* of its subscriptions, by `told_after` */
     uint64_t n_begun;                /* subscriptions and replays */

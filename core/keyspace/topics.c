@@ -70,6 +70,42 @@ static void add_topic(struct kv_topics *topics, struct kv_topic *topic)
     }
 }
 
+/* Memory. It is counted once for all subscriptions of a topic, and for the subscriber as if it had
+ * the topic for itself. */
+
+enum {
+    TABLE_BYTES = 64 /* of tables, for each topic and subscription: about that */
+};
+
+static size_t topic_bytes(const struct kv_pattern *pattern)
+{
+    return sizeof(struct kv_topic) + pattern->text.len + TABLE_BYTES;
+}
+
+static size_t bytes_of(const struct kv_pattern *pattern)
+{
+    return sizeof(struct kv_subscription) + TABLE_BYTES + topic_bytes(pattern);
+}
+
+/* Everybody may have some. Beyond that, subscriptions leave a part of the budget to others. */
+static bool has_memory(const struct kv_subscriber *subscriber, const struct kv_pattern *pattern)
+{
+    size_t bytes = bytes_of(pattern);
+    return subscriber->subscribed_bytes + bytes <= KV_TALLY_FLOOR ||
+           kv_tally_can_spare(subscriber->room->tally, bytes);
+}
+
+static void count_subscription(const struct kv_subscription *subscription, int64_t change)
+{
+    const struct kv_pattern *pattern = &subscription->topic->pattern;
+    struct kv_subscriber *subscriber = subscription->subscriber;
+    bool is_only =
+        subscription->topic->subscriptions.next->next == &subscription->topic->subscriptions;
+    size_t own = bytes_of(pattern) - topic_bytes(pattern);
+    subscriber->subscribed_bytes += (size_t)(change * (int64_t)bytes_of(pattern));
+    kv_tally_add(subscriber->room->tally, change * (int64_t)(is_only ? bytes_of(pattern) : own));
+}
+
 static struct kv_topic *create_topic(struct kv_topics *topics, const struct kv_pattern *pattern)
 {
     struct kv_slice text = pattern->text;
@@ -162,6 +198,7 @@ static struct kv_subscription *create_subscription(struct kv_topics *topics,
     kv_list_append(&subscriber->subscriptions, &subscription->in_subscriber);
     subscriber->n_subscriptions += cost_of(&topic->pattern);
     subscriber->n_prefixes += topic->pattern.is_prefix;
+    count_subscription(subscription, 1);
     return subscription;
 }
 
@@ -175,6 +212,8 @@ int kv_topics_subscribe(struct kv_topics *topics, struct kv_subscriber *subscrib
     }
     if (subscriber->n_subscriptions + cost_of(pattern) > subscriber->max_subscriptions)
         return KV_TOO_MANY_TOPICS;
+    if (!has_memory(subscriber, pattern))
+        return KV_CROWDED;
     struct kv_topic *topic = find_topic(topics, pattern);
     if (topic == NULL && (topic = create_topic(topics, pattern)) == NULL)
         return KV_FULL;
@@ -188,6 +227,7 @@ void kv_topics_unsubscribe(struct kv_topics *topics, struct kv_subscription *sub
     struct kv_subscriber *subscriber = subscription->subscriber;
     if (subscription->holdup != NULL)
         subscription->holdup->end(subscription->holdup);
+    count_subscription(subscription, -1);
     kv_table_remove(&topics->subscriptions, &subscription->node);
     kv_list_remove(&subscription->in_topic);
     kv_list_remove(&subscription->in_subscriber);

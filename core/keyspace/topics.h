@@ -79,8 +79,8 @@ struct kv_subscription *kv_topics_find(const struct kv_topics *topics,
 bool kv_topics_cover(const struct kv_topics *topics, const struct kv_subscriber *subscriber,
                      struct kv_slice key, uint64_t hash);
 
-/* Returns: KV_OK and *ret, the subscription, also where it was there; KV_TOO_MANY_TOPICS; or
- * KV_FULL. */
+/* Returns: KV_OK and *ret, the subscription, also where it was there; KV_TOO_MANY_TOPICS;
+ * KV_CROWDED; or KV_FULL. */
 int kv_topics_subscribe(struct kv_topics *topics, struct kv_subscriber *subscriber,
                         const struct kv_pattern *pattern, struct kv_subscription **ret);
 void kv_topics_unsubscribe(struct kv_topics *topics, struct kv_subscription *subscription);

@@ -317,6 +317,7 @@ static void start_next(struct kv_updates *updates, struct kv_update_lane *lane)
 
 static void wait_in(struct kv_update_lane *lane, struct kv_command *command)
 {
+    kv_command_charge(command);
     command->state = KV_COMMAND_SUSPENDED;
     kv_queue_push(&lane->waiting, &command->link);
 }
