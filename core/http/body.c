@@ -9,8 +9,9 @@
 
 #define SHAPE "the body is {\"value\": \xe2\x80\xa6, \"ttl\"?: \xe2\x80\xa6}"
 #define PATCH_SHAPE                                                                                \
-    "the body is {\"ttl\": \xe2\x80\xa6} or {\"increment\": \xe2\x80\xa6, \"ttl\"?: "              \
-    "\xe2\x80\xa6}; a merge patch is application/merge-patch+json"
+    "the body is {\"ttl\": \xe2\x80\xa6} or {\"increment\": \xe2\x80\xa6, \"ttl\"?: \xe2\x80\xa6}"
+#define PATCH_HINT                                                                                 \
+    "; to merge it into the value, send it as Content-Type: application/merge-patch+json"
 
 static bool is_space(char byte)
 {
@@ -25,9 +26,10 @@ static bool begins_an_object(struct kv_slice text)
     return at < text.len && text.bytes[at] == '{';
 }
 
-/* Where the text is not even the beginning of an object, the shape says more than the fault. */
-static int refuse(const char *shape, struct kv_slice text, const struct kv_json_error *bad,
-                  struct kv_error *reterr)
+/* Where the text is not even the beginning of an object, the shape says more than the fault. hint:
+ * what else may be meant. */
+static int refuse(const char *shape, const char *hint, struct kv_slice text,
+                  const struct kv_json_error *bad, struct kv_error *reterr)
 {
     struct kv_error fault;
     kv_json_error_tell(bad, &fault);
@@ -38,7 +40,8 @@ static int refuse(const char *shape, struct kv_slice text, const struct kv_json_
     if (bad->what != KV_JSON_NOT_OBJECT)
         return kv_error_set(reterr, "%s; %s", shape, fault.text);
     struct kv_slice value = {text.bytes + bad->offset, text.len - bad->offset};
-    return kv_error_set(reterr, "%s, not %s", shape, kv_json_type_name(kv_json_type_of(value)));
+    return kv_error_set(reterr, "%s, not %s%s", shape, kv_json_type_name(kv_json_type_of(value)),
+                        hint);
 }
 
 static int read_ttl(struct kv_slice value, struct kv_http_body *body, struct kv_error *reterr)
@@ -54,7 +57,7 @@ static int read_write(struct kv_slice text, uint32_t max_depth, struct kv_http_b
     struct kv_slice values[2] = {0};
     struct kv_json_error bad;
     if (kv_json_read_object(text, max_depth + 1, fields, 2, values, &bad) != 0)
-        return refuse(SHAPE, text, &bad, reterr);
+        return refuse(SHAPE, "", text, &bad, reterr);
     body->value = values[0];
     if (body->value.bytes == NULL)
         return kv_error_set(reterr, SHAPE "; \"value\" is missing");
@@ -78,10 +81,11 @@ static int read_patch(struct kv_slice text, uint32_t max_depth, struct kv_http_b
     struct kv_slice values[2] = {0};
     struct kv_json_error bad;
     if (kv_json_read_object(text, max_depth + 1, fields, 2, values, &bad) != 0)
-        return refuse(PATCH_SHAPE, text, &bad, reterr);
+        return refuse(PATCH_SHAPE, PATCH_HINT, text, &bad, reterr);
     if (read_increment(values[0], body, reterr) != 0 || read_ttl(values[1], body, reterr) != 0)
         return -1;
-    return body->increments || body->ttl_is_given ? 0 : kv_error_set(reterr, PATCH_SHAPE);
+    return body->increments || body->ttl_is_given ? 0
+                                                  : kv_error_set(reterr, PATCH_SHAPE PATCH_HINT);
 }
 
 static int read_merge_patch(struct kv_slice text, uint32_t max_depth, struct kv_http_body *body,

@@ -79,7 +79,8 @@ static int check(struct reading *reading)
     uint32_t place = reading->given & (1u << SINCE | 1u << EPOCH);
     if (reading->wish.n == 0)
         return kv_error_set(&reading->error,
-                            "it takes at least one parameter \"key\" or \"prefix\"");
+                            "it takes at least one parameter \"key\" or \"prefix\", to say what to "
+                            "subscribe to: /events?key=a, /events?prefix=room/");
     if (place != 0 && place != (1u << SINCE | 1u << EPOCH))
         return kv_error_set(&reading->error, "\"since\" and \"epoch\" go together");
     reading->wish.has_since = place != 0;

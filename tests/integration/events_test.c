@@ -508,7 +508,8 @@ static void expect_refusal(uint16_t port, const char *path, int status, const ch
 static void what_is_wrong_is_said_before_the_stream_begins(void **state)
 {
     static const char *const cases[][2] = {
-        {"/events", "at least one parameter \\\"key\\\" or \\\"prefix\\\""},
+        {"/events", "at least one parameter \\\"key\\\" or \\\"prefix\\\", to say what to "
+                    "subscribe to: /events?key="},
         {"/events?initial=true", "at least one parameter"},
         {"/events?keys=a", "unknown parameter \\\"keys\\\""},
         {"/events?key=a&since=1", "\\\"since\\\" and \\\"epoch\\\" go together"},

@@ -247,10 +247,15 @@ static void a_bad_body_is_refused_and_changes_nothing(void **state)
         "bad", NULL, "{\"increment\":1e3}", 400,
         "{\"error\":\"\\\"increment\\\" is not an integer of at most 2^63-1 in magnitude: "
         "1e3\"}");
-    expect_patched("bad", NULL, "{}", 400,
+    expect_patched(
+        "bad", NULL, "{}", 400,
+        "{\"error\":\"the body is {\\\"ttl\\\": \xe2\x80\xa6} or {\\\"increment\\\": "
+        "\xe2\x80\xa6, \\\"ttl\\\"?: \xe2\x80\xa6}; to merge it into the value, send it as "
+        "Content-Type: application/merge-patch+json\"}");
+    expect_patched("bad", NULL, "[1]", 400,
                    "{\"error\":\"the body is {\\\"ttl\\\": \xe2\x80\xa6} or {\\\"increment\\\": "
-                   "\xe2\x80\xa6, \\\"ttl\\\"?: \xe2\x80\xa6}; a merge patch is "
-                   "application/merge-patch+json\"}");
+                   "\xe2\x80\xa6, \\\"ttl\\\"?: \xe2\x80\xa6}, not an array; to merge it into the "
+                   "value, send it as Content-Type: application/merge-patch+json\"}");
 }
 
 static void pages_may_patch_where_they_may_write(void **state)
