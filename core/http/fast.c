@@ -403,8 +403,11 @@ void kv_fast_loop_init(struct kv_fast_loop *loop, struct kv_http_context *here,
 
 void kv_fast_open(struct kv_fast_loop *loop, struct kv_connection *connection)
 {
-    static const struct kv_protocol protocol = {
-        .on_read = on_read, .on_written = on_written, .is_busy = is_busy, .holds = holds};
+    static const struct kv_protocol protocol = {.on_read = on_read,
+                                                .on_written = on_written,
+                                                .is_busy = is_busy,
+                                                .holds = holds,
+                                                .is_always_ready = true};
     struct fast *fast = kv_calloc(1, sizeof(*fast));
     fast->loop = loop;
     fast->connection = connection;

@@ -272,13 +272,25 @@ static void look_at(struct kv_connection *connection, int64_t now_ms)
         watch_silence(connection, now_ms);
 }
 
+/* The end of a connection shows where it is read or written. Where neither is done it is looked
+ * for. Returns: whether there was an end; the connection may be gone then. */
+static bool notice_end(struct kv_connection *connection)
+{
+    struct kv_channel *channel = &connection->channel;
+    if (!connection->protocol->is_always_ready || kv_channel_is_reading(channel) ||
+        kv_channel_is_writing(channel) || !kv_channel_is_broken(channel))
+        return false;
+    channel->on_read(channel->user, KV_CHANNEL_BROKEN);
+    return true;
+}
+
 void kv_connections_sweep(struct kv_connections *connections)
 {
     int64_t now_ms = kv_loop_now_ms(connections->loop);
     KV_LIST_EACH(&connections->all, link, after)
     {
         struct kv_connection *connection = KV_CONTAINER(link, struct kv_connection, link);
-        if (connection->protocol->keeps_time)
+        if (notice_end(connection) || connection->protocol->keeps_time)
             continue;
         if (connections->is_aborted || (connections->is_draining && is_idle(connection)))
             end(connection);

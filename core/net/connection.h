@@ -28,8 +28,10 @@ struct kv_protocol {
     /* The memory of all connections has run out, and this one is to give back its part and end.
      * NULL: with a text for all (kv_net_service), or without one. */
     void (*give_way)(void *user);
-    bool keeps_time;  /* it looks after its time-outs itself */
-    bool is_entering; /* what comes ahead of a service: it may take as long as a request */
+    bool keeps_time;      /* it looks after its time-outs itself */
+    bool is_always_ready; /* `on_read` may say at any time that the connection is broken, and not
+                             only while input is wanted */
+    bool is_entering;     /* what comes ahead of a service: it may take as long as a request */
 };
 
 /* How long a connection may take, and how long it may make no progress. */

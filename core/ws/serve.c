@@ -282,7 +282,8 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection)
                                                 .on_written = on_written,
                                                 .holds = holds,
                                                 .give_way = give_way,
-                                                .keeps_time = true};
+                                                .keeps_time = true,
+                                                .is_always_ready = true};
     struct kv_session *session = kv_calloc(1, sizeof(*session));
     session->here = here;
     session->connection = connection;

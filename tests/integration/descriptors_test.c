@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -75,6 +76,51 @@ static void server_without_descriptors_refuses_without_spinning_and_goes_on(void
     await_service(server->port);
 }
 
+/* Sends more than may be under way while writes are held back, so that the rest is not read. */
+static void open_unread(struct kv_test_ws *ws, uint16_t port)
+{
+    kv_test_ws_open(ws, port);
+    for (int i = 0; i < 100; i++)
+        kv_test_ws_put_text(ws, "{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":%d}}", i);
+    kv_test_stream_flush(&ws->stream);
+}
+
+static void reset(struct kv_test_ws *ws)
+{
+    const struct linger at_once = {.l_onoff = 1};
+    assert_int_equal(setsockopt(ws->stream.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)),
+                     0);
+    kv_test_ws_close(ws);
+}
+
+static void clients_that_go_while_they_are_not_read_are_noticed(void **state)
+{
+    enum {
+        CLIENTS = 20,
+        OTHERS = 10 /* descriptors, of the sink */
+    };
+    static struct kv_test_ws clients[CLIENTS];
+    struct kv_test_server server;
+    (void)state;
+    kv_test_start(&server, "limits: {pending_per_connection: 16}\n"
+                           "timeouts: {websocket_ping: 1h, idle: 1h}\n"
+                           "sinks: [{module: webhook, options: {url: 'http://127.0.0.1:1/'},\n"
+                           "         queue: {events: 1}, when_full: block_writes}]\n");
+    size_t before = kv_test_program_descriptors(&server.program);
+    for (int i = 0; i < CLIENTS; i++)
+        open_unread(&clients[i], server.port);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(kv_test_http_status(server.port, "GET", "/healthz", NULL, NULL), 200);
+    for (int i = 0; i < CLIENTS; i++)
+        reset(&clients[i]);
+    int64_t deadline_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    while (kv_test_program_descriptors(&server.program) > before + OTHERS) {
+        assert_true(kv_test_now_ms() < deadline_ms);
+        kv_test_sleep_ms(20);
+    }
+    kv_test_server_kill(&server);
+}
+
 /* What a process allows itself no more it can't take back, so these come last, the largest first.
  */
 static void start_with_descriptors(struct kv_test_server *server, rlim_t most, const char *yaml)
@@ -135,6 +181,7 @@ static void chosen_limit_of_connections_that_cannot_be_met_is_a_warning(void **s
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(clients_that_go_while_they_are_not_read_are_noticed),
         cmocka_unit_test(server_without_descriptors_refuses_without_spinning_and_goes_on),
         cmocka_unit_test(default_limit_of_connections_follows_the_system_silently),
         cmocka_unit_test(chosen_limit_of_connections_that_cannot_be_met_is_a_warning),

@@ -127,64 +127,84 @@ static char *make_value(size_t len)
 
 enum {
     VALUES = 40,
-    ROUNDS = 4,
 };
 
-static void store_values(uint16_t port)
+/* They are read as well, so that an engine's cache has them before. */
+static void store_values(uint16_t port, char letter, size_t len)
 {
-    char *value = make_value(MIB);
+    char *value = make_value(len);
     char key[16];
+    value[1] = letter;
     for (int i = 0; i < VALUES; i++) {
         snprintf(key, sizeof(key), "long-%d", i);
         kv_test_store(port, key, value);
-        kv_test_expect_value(port, key, value); /* the engine's cache has it before */
+        kv_test_expect_value(port, key, value);
     }
     free(value);
 }
 
-static void ask_for_values(struct kv_test_stream *stream, const char *headers)
-{
-    char path[32];
-    for (int i = 0; i < ROUNDS * VALUES; i++) {
-        snprintf(path, sizeof(path), "/storage/long-%d", i % VALUES);
-        kv_test_http_write(&stream->out, "GET", kv_slice_of(path), headers, (struct kv_slice){0});
-    }
-}
+/* Values that are overwritten while answers that have them are not read: the store has them no
+ * longer, and the connections keep them in memory. */
+enum {
+    VERSIONS = 10,
+    GROUP = CROWD / VERSIONS, /* asks for one version */
+    ASKED = 20,               /* by each of it; more than one may hold */
+};
 
-static void crowd_asks_for_values(void **state, const char *headers)
+static void crowd_keeps_old_values(void **state, bool is_websocket, size_t len,
+                                   void (*ask)(struct kv_test_ws *member, int which))
 {
     need_plain_memory();
-    store_values(kv_test_port(state));
-    struct crowd *crowd = gather(state, false);
-    for (int i = 0; i < CROWD; i++)
-        ask_for_values(&crowd->members[i].stream, headers);
-    press(crowd);
+    store_values(kv_test_port(state), 'a', len);
+    struct crowd *crowd = gather(state, is_websocket);
+    for (int version = 0; version < VERSIONS; version++) {
+        for (int i = 0; i < GROUP; i++)
+            for (int k = 0; k < ASKED; k++)
+                ask(&crowd->members[version * GROUP + i], (i * GROUP + k) % VALUES);
+        press(crowd);
+        store_values(kv_test_port(state), (char)('b' + version), len);
+    }
     expect_bound(crowd);
     disperse(crowd);
+}
+
+static void ask_over_http(struct kv_test_ws *member, int which, const char *headers)
+{
+    char path[32];
+    snprintf(path, sizeof(path), "/storage/long-%d", which);
+    kv_test_http_write(&member->stream.out, "GET", kv_slice_of(path), headers,
+                       (struct kv_slice){0});
+}
+
+static void ask_plainly(struct kv_test_ws *member, int which)
+{
+    ask_over_http(member, which, NULL);
+}
+
+static void ask_libh2o(struct kv_test_ws *member, int which)
+{
+    ask_over_http(member, which, "Origin: http://localhost\r\n");
+}
+
+static void ask_over_websocket(struct kv_test_ws *member, int which)
+{
+    kv_test_ws_put_text(member, "{\"type\":\"get\",\"payload\":{\"key\":\"long-%d\"}}", which);
 }
 
 static void unread_answers_to_pipelines_stay_within_the_limit(void **state)
 {
-    crowd_asks_for_values(state, NULL);
+    crowd_keeps_old_values(state, false, MIB, ask_plainly);
 }
 
+/* One at a time. */
 static void unread_answers_by_libh2o_stay_within_the_limit(void **state)
 {
-    crowd_asks_for_values(state, "Origin: http://localhost\r\n");
+    crowd_keeps_old_values(state, false, (size_t)2 * MIB, ask_libh2o);
 }
 
 static void unread_answers_to_messages_stay_within_the_limit(void **state)
 {
-    need_plain_memory();
-    store_values(kv_test_port(state));
-    struct crowd *crowd = gather(state, true);
-    for (int i = 0; i < CROWD; i++)
-        for (int k = 0; k < ROUNDS * VALUES; k++)
-            kv_test_ws_put_text(&crowd->members[i],
-                                "{\"type\":\"get\",\"payload\":{\"key\":\"long-%d\"}}", k % VALUES);
-    press(crowd);
-    expect_bound(crowd);
-    disperse(crowd);
+    crowd_keeps_old_values(state, true, MIB, ask_over_websocket);
 }
 
 /* Each asks once, so that none is over a limit of its own before. */
@@ -192,7 +212,7 @@ static void crowd_asks_once(void **state, const char *method, const char *path, 
                             struct kv_slice body)
 {
     need_plain_memory();
-    store_values(kv_test_port(state));
+    store_values(kv_test_port(state), 'a', MIB);
     struct crowd *crowd = gather(state, false);
     for (int i = 0; i < CROWD; i++)
         kv_test_http_write(&crowd->members[i].stream.out, method, kv_slice_of(path), headers, body);
@@ -324,6 +344,82 @@ static void subscribers_that_do_not_read_stay_within_the_limit(void **state)
     free(value);
 }
 
+static void subscriptions_to_long_keys_stay_within_the_limit(void **state)
+{
+    enum {
+        KEYS = 30,
+        LEN = 60000
+    };
+    need_plain_memory();
+    char *key = kv_test_letters('k', LEN);
+    struct crowd *crowd = gather(state, true);
+    for (int i = 0; i < CROWD; i++)
+        for (int k = 0; k < KEYS; k++)
+            kv_test_ws_put_text(&crowd->members[i],
+                                "{\"type\":\"subscribe\",\"payload\":{\"key\":\"%d-%d-%s\"}}", i, k,
+                                key);
+    press(crowd);
+    expect_bound(crowd);
+    disperse(crowd);
+    free(key);
+}
+
+/* However much others hold, one with few subscriptions gets them, and what it is told. */
+static void subscriptions_of_others_leave_room_for_some(void **state)
+{
+    struct kv_test_ws ws;
+    char *key = kv_test_letters('k', 60000);
+    struct crowd *crowd = gather(state, true);
+    for (int i = 0; i < CROWD; i++)
+        for (int k = 0; k < 20; k++)
+            kv_test_ws_put_text(&crowd->members[i],
+                                "{\"type\":\"subscribe\",\"payload\":{\"key\":\"%d-%d-%s\"}}", i, k,
+                                key);
+    press(crowd);
+    kv_test_ws_open(&ws, crowd->server->port);
+    kv_test_ws_send_text(&ws, "{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"key\":\"few\"}}");
+    kv_test_ws_expect_ok(&ws, "1", "\"few\"");
+    kv_test_store(crowd->server->port, "few", "1");
+    kv_test_ws_expect(&ws, "{\"type\":\"value\",\"payload\":{\"key\":\"few\",\"value\":1}}");
+    kv_test_ws_close(&ws);
+    disperse(crowd);
+    free(key);
+}
+
+/* The crowd reads nothing; the writer reads its answers, and is not to be closed for the crowd's
+ * sake, whatever it writes. */
+static void writer_that_reads_its_answers_stays(void **state)
+{
+    enum {
+        WRITES = 60,
+        PAUSE_MS = 50
+    };
+    struct kv_test_stream writer;
+    struct kv_test_response response = {0};
+    char *value = make_value(MIB);
+    struct kv_buffer body = {0};
+    need_plain_memory();
+    kv_buffer_printf(&body, "{\"value\":%s}", value);
+    store_values(kv_test_port(state), 'a', MIB);
+    struct crowd *crowd = gather(state, false);
+    kv_test_stream_open(&writer, crowd->server->port);
+    for (int i = 0; i < CROWD; i++)
+        for (int k = 0; k < ASKED; k++)
+            ask_plainly(&crowd->members[i], (i + k) % VALUES);
+    for (int i = 0; i < WRITES; i++) {
+        press(crowd);
+        kv_test_http_exchange(&writer, "PUT", KV_SLICE("/storage/long-1"), NULL,
+                              kv_buffer_slice(&body), &response);
+        assert_int_equal(response.status, 202);
+        kv_test_sleep_ms(PAUSE_MS);
+    }
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&writer);
+    disperse(crowd);
+    kv_buffer_fini(&body);
+    free(value);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +433,9 @@ int main(void)
         cmocka_unit_test(chunks_that_do_not_end_stay_within_the_limit),
         cmocka_unit_test(messages_that_do_not_end_stay_within_the_limit),
         cmocka_unit_test(subscribers_that_do_not_read_stay_within_the_limit),
+        cmocka_unit_test(subscriptions_to_long_keys_stay_within_the_limit),
+        cmocka_unit_test(subscriptions_of_others_leave_room_for_some),
+        cmocka_unit_test(writer_that_reads_its_answers_stays),
     };
     return cmocka_run_group_tests(tests, group_start, kv_test_group_stop);
 }
