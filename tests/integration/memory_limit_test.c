@@ -160,12 +160,12 @@ enum {
     ASKED = 20,               /* by each of it; more than one may hold */
 };
 
-static void crowd_keeps_old_values(void **state, bool is_websocket, size_t len,
+static void crowd_keeps_old_values(void **state, size_t len,
                                    void (*ask)(struct kv_test_ws *member, int which))
 {
     need_plain_memory();
     store_values(kv_test_port(state), 'a', len);
-    struct crowd *crowd = gather(state, is_websocket);
+    struct crowd *crowd = gather(state, false);
     for (int version = 0; version < VERSIONS; version++) {
         for (int i = 0; i < GROUP; i++)
             for (int k = 0; k < ASKED; k++)
@@ -195,25 +195,30 @@ static void ask_libh2o(struct kv_test_ws *member, int which)
     ask_over_http(member, which, "Origin: http://localhost\r\n");
 }
 
-static void ask_over_websocket(struct kv_test_ws *member, int which)
-{
-    kv_test_ws_put_text(member, "{\"type\":\"get\",\"payload\":{\"key\":\"long-%d\"}}", which);
-}
-
 static void unread_answers_to_pipelines_stay_within_the_limit(void **state)
 {
-    crowd_keeps_old_values(state, false, MIB, ask_plainly);
+    crowd_keeps_old_values(state, MIB, ask_plainly);
 }
 
 /* One at a time. */
 static void unread_answers_by_libh2o_stay_within_the_limit(void **state)
 {
-    crowd_keeps_old_values(state, false, (size_t)2 * MIB, ask_libh2o);
+    crowd_keeps_old_values(state, (size_t)2 * MIB, ask_libh2o);
 }
 
+/* Of values that the store has as well. */
 static void unread_answers_to_messages_stay_within_the_limit(void **state)
 {
-    crowd_keeps_old_values(state, true, MIB, ask_over_websocket);
+    need_plain_memory();
+    store_values(kv_test_port(state), 'a', MIB);
+    struct crowd *crowd = gather(state, true);
+    for (int i = 0; i < CROWD; i++)
+        for (int k = 0; k < 4 * VALUES; k++)
+            kv_test_ws_put_text(&crowd->members[i],
+                                "{\"type\":\"get\",\"payload\":{\"key\":\"long-%d\"}}", k % VALUES);
+    press(crowd);
+    expect_bound(crowd);
+    disperse(crowd);
 }
 
 /* Each asks once, so that none is over a limit of its own before. */

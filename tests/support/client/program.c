@@ -249,24 +249,22 @@ static bool read_thread(const struct kv_test_program *program, const char *threa
     return is_read;
 }
 
-int64_t kv_test_program_waited_us(const struct kv_test_program *program, const char *thread)
+int64_t kv_test_program_used_us(const struct kv_test_program *program, const char *thread)
 {
-    int64_t waited_ns = 0;
+    unsigned long long used_ns = 0;
     DIR *threads = opendir(proc_path(program, "task"));
     assert_non_null(threads);
     for (const struct dirent *entry; (entry = readdir(threads)) != NULL;) {
         char line[128];
-        unsigned long long waited;
-        if (entry->d_name[0] == '.' ||
-            !read_thread(program, entry->d_name, "comm", line, sizeof(line)) ||
-            strncmp(line, thread, strlen(thread)) != 0 ||
-            !read_thread(program, entry->d_name, "schedstat", line, sizeof(line)))
-            continue;
-        if (sscanf(line, "%*u %llu", &waited) == 1)
-            waited_ns += (int64_t)waited;
+        if (entry->d_name[0] != '.' &&
+            read_thread(program, entry->d_name, "comm", line, sizeof(line)) &&
+            strncmp(line, thread, strlen(thread)) == 0 &&
+            read_thread(program, entry->d_name, "schedstat", line, sizeof(line)) &&
+            sscanf(line, "%llu", &used_ns) == 1)
+            break;
     }
     closedir(threads);
-    return waited_ns / 1000;
+    return (int64_t)(used_ns / 1000);
 }
 
 static void run_in_folder(struct kv_test_program *program, const char *const arguments[],

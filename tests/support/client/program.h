@@ -61,9 +61,8 @@ char kv_test_program_thread_state(pid_t program, pid_t thread);
 /* Whether all of its threads wait for something, other than the disk or a processor. */
 bool kv_test_program_is_asleep(const struct kv_test_program *program);
 
-/* How long its threads of that name have waited for a processor, all together; 0 where the kernel
- * does not say. */
-int64_t kv_test_program_waited_us(const struct kv_test_program *program, const char *thread);
+/* The processor time that its thread of that name has used; 0 where the kernel does not say. */
+int64_t kv_test_program_used_us(const struct kv_test_program *program, const char *thread);
 
 /* The peak of its memory is what it has now. */
 void kv_test_program_forget_peak(const struct kv_test_program *program);
