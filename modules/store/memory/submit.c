@@ -27,14 +27,14 @@ enum {
 struct work {
     struct writer writer;
     struct kv_cmd *cmd;
-    int64_t deadline_ms;    /* the key's, from now on */
-    struct place place;     /* of `entry` */
-    struct entry *entry;    /* the key's; NULL where it is missing */
-    struct entry *fresh;    /* SET, UPDATE: what the key is to become; NULL once the table has it */
-    struct entry *made_of;  /* UPDATE: the entry that `fresh` was made of ahead of the lock */
-    struct entry *equal;    /* an entry that was seen to have the same value as `fresh` */
-    struct entry *unlike;   /* one that was seen to have another */
-    struct tree_place leaf; /* of a new key in the index, as far as it was fetched ahead */
+    int64_t deadline_ms;   /* the key's, from now on */
+    struct place place;    /* of `entry` */
+    struct entry *entry;   /* the key's; NULL where it is missing */
+    struct entry *fresh;   /* SET, UPDATE: what the key is to become; NULL once the table has it */
+    struct entry *made_of; /* UPDATE: the entry that `fresh` was made of ahead of the lock */
+    struct entry *equal;   /* an entry that was seen to have the same value as `fresh` */
+    struct entry *unlike;  /* one that was seen to have another */
+    const struct tree_place *leaf; /* of a new key in the index, as far as it was fetched ahead */
 };
 
 static void finish(struct kv_cmd *cmd, enum kv_status status, uint64_t revision)
@@ -180,7 +180,7 @@ static bool insert(const struct work *work, struct entry *fresh)
     struct gardener gardener = writer_gardener(writer);
     struct shard *shard = writer->shard;
     bool is_ordered = writer->store->is_ordered;
-    if (is_ordered && !index_insert(&shard->index, &writer->probe, fresh, &work->leaf))
+    if (is_ordered && !index_insert(&shard->index, &writer->probe, fresh, work->leaf))
         return false;
     if (table_insert(&shard->table, &gardener, &writer->probe, fresh))
         return true;
@@ -420,7 +420,7 @@ static void run_write(struct kv_store *store, uint32_t loop, struct kv_cmd *cmd,
     struct work work = {.writer = writer_of(store, loop, cmd->hash, cmd->key),
                         .cmd = cmd,
                         .deadline_ms = cmd->deadline_ms,
-                        .leaf = *leaf};
+                        .leaf = leaf};
     enum kv_status status = prepare(&work);
     if (status != KV_PENDING) {
         finish(cmd, status, 0);
@@ -437,6 +437,8 @@ static void run_write(struct kv_store *store, uint32_t loop, struct kv_cmd *cmd,
 enum {
     MOST_LEVELS = 8 /* of the index that are fetched ahead */
 };
+
+static const struct tree_place no_leaf;
 
 /* Commands of a vector that are fetched ahead together. */
 struct group {
@@ -479,6 +481,8 @@ static bool fetch_level(struct shard *shard, struct kv_slice key, struct tree_pl
  * each level, and not for each key's nodes one after the other. */
 static void fetch_leaves(struct group *group)
 {
+    for (size_t i = 0; i < group->n; i++)
+        group->leaves[i] = no_leaf;
     for (size_t level = 0; level < MOST_LEVELS && group->n_new > 1; level++) {
         size_t n = 0;
         for (size_t i = 0; i < group->n_new; i++) {
@@ -490,38 +494,39 @@ static void fetch_leaves(struct group *group)
     }
 }
 
-/* Fetches what the commands will need; one alone would wait for it either way. */
-static void begin_group(struct kv_store *store, struct group *group, struct kv_cmd *const *cmds,
-                        size_t n)
+static void run_command(struct kv_store *store, uint32_t loop, struct kv_cmd *cmd,
+                        const struct tree_place *leaf)
 {
-    group->cmds = cmds;
-    group->n = n;
-    group->n_new = 0;
-    if (n > 1)
-        fetch_entries(store, group);
+    if (cmd->op == KV_OP_GET)
+        get_key(store, cmd);
+    else
+        run_write(store, loop, cmd, leaf);
+}
+
+static void run_group(struct kv_store *store, uint32_t loop, struct kv_cmd *const *cmds, size_t n)
+{
+    struct group group;
+    group.cmds = cmds;
+    group.n = n;
+    group.n_new = 0;
+    fetch_entries(store, &group);
+    bool has_leaves = store->is_ordered && group.n_new > 1;
+    if (has_leaves)
+        fetch_leaves(&group);
     for (size_t i = 0; i < n; i++)
-        group->leaves[i] = (struct tree_place){0};
-    if (store->is_ordered && group->n_new > 1)
-        fetch_leaves(group);
+        run_command(store, loop, cmds[i], has_leaves ? &group.leaves[i] : &no_leaf);
 }
 
-static void run_group(struct kv_store *store, uint32_t loop, const struct group *group)
-{
-    for (size_t i = 0; i < group->n; i++) {
-        if (group->cmds[i]->op == KV_OP_GET)
-            get_key(store, group->cmds[i]);
-        else
-            run_write(store, loop, group->cmds[i], &group->leaves[i]);
-    }
-}
-
+/* One command alone would wait for what it needs either way. */
 void memory_submit(struct kv_store *store, uint32_t loop, struct kv_cmd *const *cmds, size_t n)
 {
     epoch_enter(&store->epochs, loop);
     for (size_t i = 0; i < n; i += FETCHED_AHEAD) {
-        struct group group;
-        begin_group(store, &group, cmds + i, n - i < FETCHED_AHEAD ? n - i : FETCHED_AHEAD);
-        run_group(store, loop, &group);
+        size_t left = n - i;
+        if (left == 1)
+            run_command(store, loop, cmds[i], &no_leaf);
+        else
+            run_group(store, loop, cmds + i, left < FETCHED_AHEAD ? left : FETCHED_AHEAD);
     }
     shards_leave(store, loop);
 }
