@@ -91,6 +91,17 @@ bool kv_budget_is_strained(const struct kv_budget *budget)
            atomic_load_explicit(&budget->n_waiting, memory_order_relaxed) != 0;
 }
 
+size_t kv_budget_used(const struct kv_budget *budget)
+{
+    int64_t now_used = used(budget);
+    return now_used < 0 ? 0 : (size_t)now_used;
+}
+
+size_t kv_budget_limit(const struct kv_budget *budget)
+{
+    return budget->limit;
+}
+
 /* Two loops at once may note the lower of two peaks, which does no harm. */
 static void note_peak(struct kv_budget *budget, int64_t now_used)
 {

@@ -46,6 +46,10 @@ struct kv_tally {
 struct kv_budget *kv_budget_create(size_t limit, uint32_t n_loops);
 void kv_budget_destroy(struct kv_budget *budget);
 
+/* How much is in use, and the limit: bytes. Threads: any. */
+size_t kv_budget_used(const struct kv_budget *budget);
+size_t kv_budget_limit(const struct kv_budget *budget);
+
 /* Whether much less is in use than at the most since this was last true. */
 bool kv_budget_has_fallen(struct kv_budget *budget);
 

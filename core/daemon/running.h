@@ -61,6 +61,8 @@ struct kv_server {
     atomic_bool has_failed; /* the store could not be opened, or not be loaded */
     struct kv_error why;
     int64_t started_ms;
+    int64_t started_wall_us;
+    struct kv_metrics *metrics;
 };
 
 static inline bool kv_server_is_volatile(const struct kv_server *server)

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/certificates.h"
+#include "daemon/metrics.h"
 #include "daemon/process.h"
 #include "daemon/reload.h"
 #include "daemon/running.h"
@@ -229,6 +230,7 @@ static void create_protocols(struct kv_server *server)
                                                               .workers = server->workers,
                                                               .upgrade = &server->upgrade,
                                                               .events = server->events,
+                                                              .metrics = server->metrics,
                                                               .loops = server->loops,
                                                               .n_loops = config->n_threads});
     server->ws = kv_ws_create(&config->ws, server->net, server->keyspace, server->workers,
@@ -255,7 +257,9 @@ static int start(struct kv_server *server, struct kv_error *reterr)
     net.workers = server->workers;
     net.max_connections = kv_process_fit_connections(config);
     server->net = kv_net_create(&net, server->loops, config->n_threads);
+    server->metrics = kv_metrics_create();
     create_protocols(server);
+    kv_server_add_metrics(server);
     if (server->serves && begin_service(server, reterr) != 0)
         return -1;
     if (start_threads(server, reterr) != 0)
@@ -299,6 +303,7 @@ int kv_server_run(const struct kv_config *config, struct kv_import *import, stru
         .config = config,
         .import = import,
         .started_ms = kv_clock_now_ms(&kv_clock_boot),
+        .started_wall_us = kv_wall_us(),
     };
     server.serves = import == NULL || kv_server_is_volatile(&server);
     sem_init(&server.opened, 0, 0);

@@ -253,6 +253,7 @@ void kv_server_take_apart(struct kv_server *server)
     kv_events_destroy(server->events);
     kv_net_destroy(server->net);
     kv_certificates_close(server);
+    kv_metrics_destroy(server->metrics);
     end_keyspace(server);
     kv_scripts_destroy(server->scripts);
     kv_outlets_close(server->outlets);

@@ -85,6 +85,16 @@ void kv_events_abort(struct kv_events *events, uint32_t loop)
     kv_stream_destroy(KV_CONTAINER(link, struct kv_stream, in_loop));
 }
 
+void kv_events_collect(const struct kv_events *events, struct kv_metrics_text *text)
+{
+    static const struct kv_metric streams = {"kvserver_event_streams", KV_METRIC_GAUGE, NULL,
+                                             "Open event streams"};
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < events->n_loops; i++)
+        n += kv_counter_read(&events->loops[i].n_streams);
+    kv_metrics_number(text, &streams, n);
+}
+
 void kv_events_destroy(struct kv_events *events)
 {
     if (events == NULL)

@@ -30,6 +30,9 @@ void kv_events_drain(struct kv_events *events, uint32_t loop);
 /* Cuts off what is left, on a loop's own thread. */
 void kv_events_abort(struct kv_events *events, uint32_t loop);
 
+/* Writes its metrics. Threads: any. */
+void kv_events_collect(const struct kv_events *events, struct kv_metrics_text *text);
+
 /* After the loops have ended, and after kv_events_abort() on each. Accepts NULL. */
 void kv_events_destroy(struct kv_events *events);
 

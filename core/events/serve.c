@@ -31,6 +31,7 @@ void kv_stream_destroy(struct kv_stream *stream)
 {
     kv_timer_stop(stream->here->loop, &stream->timer);
     kv_list_remove(&stream->in_loop);
+    kv_counter_take(&stream->here->n_streams, 1);
     kv_list_remove(&stream->in_active);
     kv_client_close(stream->client);
     kv_connection_close(stream->connection);
@@ -189,6 +190,7 @@ static struct kv_stream *create(struct kv_events_loop *here, struct kv_connectio
     kv_outbound_init(&stream->out, &connection->among->chunks);
     kv_list_init(&stream->in_active);
     kv_list_append(&here->streams, &stream->in_loop);
+    kv_counter_add(&here->n_streams, 1);
     return stream;
 }
 

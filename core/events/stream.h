@@ -18,6 +18,7 @@ struct kv_events_loop {
     struct kv_loop *loop;
     struct kv_keyspace_loop *keyspace;
     struct kv_list streams;
+    struct kv_counter n_streams;
     struct kv_list active;
     struct kv_loop_stage stage;
     struct kv_buffer text; /* for the event that is being made */

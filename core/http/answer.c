@@ -174,6 +174,11 @@ static char *put_content_type(char *at, enum kv_content content)
     case KV_CONTENT_EVENTS:
         return kv_put(at, KV_SLICE("content-type: text/event-stream\r\ncache-control: no-store\r\n"
                                    "x-accel-buffering: no\r\n"));
+    case KV_CONTENT_METRICS:
+        return kv_put(at, KV_SLICE("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+    case KV_CONTENT_OPENMETRICS:
+        return kv_put(at, KV_SLICE("content-type: application/openmetrics-text; version=1.0.0; "
+                                   "charset=utf-8\r\n"));
     case KV_CONTENT_YAML:
         return kv_put(at, KV_SLICE("content-type: application/yaml\r\n"));
     default:

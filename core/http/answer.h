@@ -8,11 +8,13 @@
 
 enum kv_content {
     KV_CONTENT_NONE,
-    KV_CONTENT_VALUE,  /* {"value":…}, the value being the item's */
-    KV_CONTENT_JSON,   /* `text` */
-    KV_CONTENT_PLAIN,  /* `text` */
-    KV_CONTENT_YAML,   /* `text` */
-    KV_CONTENT_EVENTS, /* Server-Sent Events, which follow as they come */
+    KV_CONTENT_VALUE,       /* {"value":…}, the value being the item's */
+    KV_CONTENT_JSON,        /* `text` */
+    KV_CONTENT_PLAIN,       /* `text` */
+    KV_CONTENT_YAML,        /* `text` */
+    KV_CONTENT_METRICS,     /* `text`, as Prometheus has it, */
+    KV_CONTENT_OPENMETRICS, /* and as OpenMetrics */
+    KV_CONTENT_EVENTS,      /* Server-Sent Events, which follow as they come */
 };
 
 /* Plain data, except the item. */

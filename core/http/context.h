@@ -4,7 +4,7 @@
 #ifndef KV_HTTP_CONTEXT_H
 #define KV_HTTP_CONTEXT_H
 
-#include "base/buffer.h"
+#include "base/metrics.h"
 #include "events/events.h"
 #include "http/config.h"
 #include "http/host.h"
@@ -12,6 +12,15 @@
 #include "keyspace/keyspace.h"
 #include "loop/workers.h"
 #include "net/net.h"
+
+enum {
+    KV_HTTP_STATUSES = 600
+};
+
+/* For metrics. */
+struct kv_http_counts {
+    struct kv_counter answers[KV_HTTP_STATUSES]; /* by status */
+};
 
 struct kv_http_context {
     const struct kv_http_config *config;
@@ -22,6 +31,8 @@ struct kv_http_context {
     struct kv_workers *workers;
     struct kv_http_upgrade *upgrade;
     struct kv_events *events;
+    const struct kv_metrics *metrics; /* of the whole server */
+    struct kv_http_counts counts;
     uint32_t index; /* of the loop */
     struct kv_refused_origins *refused_origins;
     struct kv_last_host valid_host;

@@ -61,6 +61,7 @@ static inline void kv_exchange_answer(struct kv_exchange *exchange, struct kv_an
 {
     if (answer->error != NULL)
         kv_exchange_write_error(exchange, answer);
+    kv_counter_add(&exchange->here->counts.answers[answer->status], 1);
     exchange->carrier->answer(exchange, answer);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "http/http.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -80,6 +81,7 @@ static void init_loop(struct kv_http *http, uint32_t index, const struct kv_http
         .workers = parts->workers,
         .upgrade = parts->upgrade,
         .events = parts->events,
+        .metrics = parts->metrics,
         .index = index,
         .refused_origins = &http->refused_origins,
     };
@@ -106,6 +108,28 @@ struct kv_http *kv_http_create(const struct kv_http_config *config,
         init_loop(http, i, parts);
     kv_net_set_service(parts->net, &http->service);
     return http;
+}
+
+static uint64_t count_answers(const struct kv_http *http, size_t status)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < http->n_loops; i++)
+        n += kv_counter_read(&http->loops[i].here.counts.answers[status]);
+    return n;
+}
+
+void kv_http_collect(const struct kv_http *http, struct kv_metrics_text *text)
+{
+    static const struct kv_metric metric = {"kvserver_http_responses", KV_METRIC_COUNTER, NULL,
+                                            "Responses to HTTP requests, by status"};
+    char code[8];
+    kv_metrics_begin(text, &metric);
+    for (size_t status = 0; status < KV_HTTP_STATUSES; status++) {
+        uint64_t n = count_answers(http, status);
+        snprintf(code, sizeof(code), "%zu", status);
+        if (n != 0)
+            kv_metrics_sample(text, (struct kv_labels){{{"code", code}}}, n);
+    }
 }
 
 void kv_http_drain(struct kv_http *http, uint32_t loop)

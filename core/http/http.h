@@ -19,6 +19,7 @@ struct kv_http_parts {
     struct kv_workers *workers;
     struct kv_http_upgrade *upgrade;
     struct kv_events *events;
+    const struct kv_metrics *metrics;
     struct kv_loop *const *loops;
     uint32_t n_loops;
 };
@@ -26,6 +27,9 @@ struct kv_http_parts {
 /* Lent until kv_http_destroy(): what config points to. */
 struct kv_http *kv_http_create(const struct kv_http_config *config,
                                const struct kv_http_parts *parts);
+
+/* Writes its metrics. Threads: any. */
+void kv_http_collect(const struct kv_http *http, struct kv_metrics_text *text);
 
 /* Ends service, on a loop's own thread and after kv_net_drain(): connections with a request are
  * closed when it is answered. */

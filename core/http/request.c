@@ -46,6 +46,7 @@ struct kv_slice kv_header_name(enum kv_header_id id)
         [KV_HEADER_WEBSOCKET_PROTOCOL] = {"sec-websocket-protocol", 22},
         [KV_HEADER_CONTENT_TYPE] = {"content-type", 12},
         [KV_HEADER_LAST_EVENT_ID] = {"last-event-id", 13},
+        [KV_HEADER_ACCEPT] = {"accept", 6},
     };
     return names[id];
 }

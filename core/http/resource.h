@@ -28,6 +28,7 @@ extern const struct kv_resource kv_resource_root;      /* root.c */
 extern const struct kv_resource kv_resource_health;    /* health.c */
 extern const struct kv_resource kv_resource_readiness; /* health.c */
 extern const struct kv_resource kv_resource_websocket; /* websocket.c */
+extern const struct kv_resource kv_resource_metrics;   /* metrics.c */
 extern const struct kv_resource kv_resource_openapi;   /* documents.c */
 extern const struct kv_resource kv_resource_asyncapi;  /* documents.c */
 

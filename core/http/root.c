@@ -11,6 +11,7 @@ static const char page[] =
     "  /events       changes of ?key= and ?prefix= as Server-Sent Events\n"
     "  /ws           all of that as a WebSocket of JSON messages\n"
     "  /openapi.yaml, /asyncapi.yaml  all of it, for tools that read OpenAPI and AsyncAPI\n"
+    "  /metrics      figures for Prometheus\n"
     "  /healthz      whether the server lives\n"
     "  /readyz       whether it serves\n";
 

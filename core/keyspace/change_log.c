@@ -425,3 +425,21 @@ void kv_change_log_read(struct kv_change_log *log, struct kv_log_page *page)
         fill(log, page, find_after(log, page->after), watermark);
     pthread_mutex_unlock(&log->lock);
 }
+
+/* ---- metrics ---- */
+
+void kv_change_log_collect(struct kv_change_log *log, struct kv_metrics_text *text)
+{
+    static const struct kv_metric bytes_metric = {"kvserver_change_log_bytes", KV_METRIC_GAUGE,
+                                                  "bytes", "The change log in memory"};
+    static const struct kv_metric entries_metric = {"kvserver_change_log_changes", KV_METRIC_GAUGE,
+                                                    NULL, "Changes in the change log in memory"};
+    if (log->max_bytes == 0)
+        return;
+    pthread_mutex_lock(&log->lock);
+    uint64_t bytes = log->bytes;
+    uint64_t n = log->end - log->first;
+    pthread_mutex_unlock(&log->lock);
+    kv_metrics_number(text, &bytes_metric, bytes);
+    kv_metrics_number(text, &entries_metric, n);
+}

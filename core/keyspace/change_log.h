@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 
+#include "base/metrics.h"
 #include "keyspace/watermark.h"
 
 struct kv_log_chunk;
@@ -69,6 +70,9 @@ void kv_change_log_release(struct kv_change_log *log, struct kv_log_entry *entry
 /* Drops entries that are too old, a bounded number, and releases dropped ones: at least as many as
  * were appended since the last call, so that they cannot pile up. On a loop. */
 void kv_change_log_tidy(struct kv_change_log *log);
+
+/* Writes its size, where there is a log. Threads: any. */
+void kv_change_log_collect(struct kv_change_log *log, struct kv_metrics_text *text);
 
 /* When kv_change_log_tidy() has to be called at the latest; INT64_MAX: not for now. Sequentially
  * consistent. */

@@ -26,7 +26,7 @@ struct kv_client *kv_client_create(struct kv_keyspace_loop *home, void *owner,
     struct kv_client *client = kv_calloc(1, sizeof(*client));
     client->home = home;
     client->owner = owner;
-    kv_subscriber_init(&client->subscriber, ops, home->store, &client->order.room,
+    kv_subscriber_init(&client->subscriber, ops, home->store, &client->order.room, &home->counts,
                        max_subscriptions);
     client->order.room.tally = home->tally;
     kv_waiter_init(&client->order.room.waiter, on_memory);

@@ -256,6 +256,7 @@ struct kv_command {
     enum kv_command_state state;
     uint64_t hash;
     int64_t taken_up_ms; /* when its TTL began to count, rounded up (base/clock.h) */
+    int64_t sent_ns;     /* the turn in which it was sent (kv_counts.began_ns) */
     struct kv_keyspace_loop *home;
     struct kv_commands *commands; /* the home's */
     struct kv_order *order;       /* its client's; NULL: in no order with others */

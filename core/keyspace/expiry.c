@@ -60,6 +60,25 @@ void kv_expiry_wake_at(struct kv_expiry *expiry, uint32_t part, int64_t deadline
         kv_loop_wake(expiry->parts->loops[loop]);
 }
 
+void kv_expiry_note(struct kv_expiry *expiry, uint32_t part, int64_t deadline_ms)
+{
+    const struct kv_keyspace_parts *parts = expiry->parts;
+    int64_t late_ns = parts->clock->now_ns(parts->clock) - deadline_ms * KV_NS_PER_MS;
+    kv_histogram_add_shared(&expiry->shares[part % parts->n_loops].lateness, late_ns);
+}
+
+void kv_expiry_collect(const struct kv_expiry *expiry, struct kv_metrics_text *text)
+{
+    static const struct kv_metric metric = {
+        "kvserver_expiry_lateness_seconds", KV_METRIC_HISTOGRAM, "seconds",
+        "Time from a key's deadline until it expired; the count is that of expired keys"};
+    struct kv_histogram_sum sum = {0};
+    for (uint32_t i = 0; i < expiry->parts->n_loops; i++)
+        kv_histogram_sum_add(&sum, &expiry->shares[i].lateness);
+    kv_metrics_begin(text, &metric);
+    kv_metrics_histogram(text, KV_NO_LABELS, &sum);
+}
+
 static void run_part(struct kv_expiry *expiry, uint32_t part, int64_t now_ms)
 {
     const struct kv_store_link *store = expiry->store;

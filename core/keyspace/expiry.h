@@ -8,8 +8,9 @@
 
 /* Of one loop. */
 struct kv_expiry_share {
-    _Atomic int64_t wake_at_ms; /* the earliest of its parts */
-    uint32_t next_part;         /* among the loop's: where the next turn begins */
+    _Atomic int64_t wake_at_ms;   /* the earliest of its parts */
+    uint32_t next_part;           /* among the loop's: where the next turn begins */
+    struct kv_histogram lateness; /* of keys that expired; written by several threads */
 };
 
 /* Of all loops. */
@@ -32,6 +33,12 @@ void kv_expiry_begin(struct kv_expiry *expiry, uint32_t n_parts);
 
 /* The store asks for kv_expiry_run() at that time. Threads: any. */
 void kv_expiry_wake_at(struct kv_expiry *expiry, uint32_t part, int64_t deadline_ms);
+
+/* A key of the part has expired. Threads: any. */
+void kv_expiry_note(struct kv_expiry *expiry, uint32_t part, int64_t deadline_ms);
+
+/* Writes how late keys expire. Threads: any. */
+void kv_expiry_collect(const struct kv_expiry *expiry, struct kv_metrics_text *text);
 
 /* Works off a bounded number of due keys, on their loop. */
 void kv_expiry_run(struct kv_expiry *expiry, uint32_t loop);

@@ -13,12 +13,13 @@ void kv_gate_rules_init(struct kv_gate_rules *rules, const struct kv_store_link 
 }
 
 void kv_gate_init(struct kv_gate *gate, const struct kv_gate_rules *rules, struct kv_batch *batch,
-                  struct kv_updates *updates, struct kv_scans *scans)
+                  struct kv_updates *updates, struct kv_scans *scans, struct kv_counts *counts)
 {
     gate->rules = rules;
     gate->batch = batch;
     gate->updates = updates;
     gate->scans = scans;
+    gate->counts = counts;
     kv_queue_init(&gate->held);
 }
 
@@ -38,6 +39,7 @@ void kv_gate_enter(struct kv_gate *gate, struct kv_command *command)
         command->taken_up_ms = kv_clock_next_ms(gate->rules->parts->clock);
     if (traits->has_steps && command->update != NULL)
         kv_update_enter(gate->updates, command);
+    command->sent_ns = *gate->counts->began_ns;
     kv_commands_count(command->commands, 1);
 }
 
@@ -211,6 +213,7 @@ void kv_gate_leave(struct kv_gate *gate, struct kv_command *command)
     if (gate->rules->renews && command->kind == KV_COMMAND_GET && command->status == KV_OK &&
         !command->keeps_deadline)
         renew(gate, command);
+    kv_counts_finish(gate->counts, command);
     if (command->finished != NULL)
         command->finished(command);
     if (command->traits->has_steps && command->update != NULL)

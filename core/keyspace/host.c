@@ -41,8 +41,10 @@ static uint64_t hash(const struct kv_store_host *base, struct kv_slice key)
 
 static void changed(const struct kv_store_host *base, uint32_t part, const struct kv_change *change)
 {
-    (void)part;
-    kv_feed_changed(host_of(base)->feed, change);
+    struct kv_keyspace_host *host = host_of(base);
+    if (change->reason == KV_REASON_EXPIRE)
+        kv_expiry_note(host->expiry, part, change->before.deadline_ms);
+    kv_feed_changed(host->feed, change);
 }
 
 static void wake_at(const struct kv_store_host *base, uint32_t part, int64_t deadline_ms)

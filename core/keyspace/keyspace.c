@@ -42,6 +42,7 @@ static void init_syncs(struct kv_keyspace *keyspace, struct kv_keyspace_loop *he
     here->syncs.gate = &here->gate;
     here->syncs.commands = &here->commands;
     here->syncs.log_reads = &here->log_reads;
+    here->syncs.counts = &here->counts;
     here->syncs.here = here;
     here->syncs.epoch = keyspace->store_info.epoch;
 }
@@ -56,14 +57,16 @@ static void init_loop(struct kv_keyspace *keyspace, uint32_t index)
     here->store = &keyspace->store;
     here->tally = kv_budget_tally(keyspace->parts.budget, index);
     here->expiry = &keyspace->expiry;
+    here->counts.began_ns = kv_loop_began_ns(here->loop);
     kv_commands_init(&here->commands, &keyspace->store);
-    kv_topics_init(&here->topics, &keyspace->feed.interests, index);
+    kv_topics_init(&here->topics, &keyspace->feed.interests, index, &here->counts);
     kv_watches_init(&here->watches, &keyspace->store);
     kv_feed_inbox_init(&here->inbox, &keyspace->feed, index, &here->topics, &here->watches, here);
     kv_batch_init(&here->batch, &keyspace->store, &here->inbox);
     kv_updates_init(&here->updates, &keyspace->parts, &here->batch, &keyspace->turnstiles, index);
     kv_scans_init(&here->scans, &keyspace->store, &keyspace->parts, index);
-    kv_gate_init(&here->gate, &keyspace->rules, &here->batch, &here->updates, &here->scans);
+    kv_gate_init(&here->gate, &keyspace->rules, &here->batch, &here->updates, &here->scans,
+                 &here->counts);
     kv_log_reads_init(&here->log_reads, &keyspace->store, &keyspace->parts, &keyspace->feed.log,
                       &here->gate, &here->commands, here, index);
     init_syncs(keyspace, here);
@@ -215,6 +218,66 @@ struct kv_tally *kv_keyspace_tally(struct kv_keyspace_loop *here)
 struct kv_loop *kv_keyspace_event_loop(struct kv_keyspace_loop *here)
 {
     return here->loop;
+}
+
+/* ---- metrics ---- */
+
+/* What a store tells its figures to. */
+struct store_metrics {
+    struct kv_metrics_out out;
+    struct kv_metrics_text *text;
+};
+
+static void tell_number(struct kv_metrics_out *out, const struct kv_metric *metric, uint64_t value)
+{
+    kv_metrics_number(KV_CONTAINER(out, struct store_metrics, out)->text, metric, value);
+}
+
+static void tell_durations(struct kv_metrics_out *out, const struct kv_metric *metric,
+                           const struct kv_histogram *histogram)
+{
+    struct kv_metrics_text *text = KV_CONTAINER(out, struct store_metrics, out)->text;
+    struct kv_histogram_sum sum = {0};
+    kv_histogram_sum_add(&sum, histogram);
+    kv_metrics_begin(text, metric);
+    kv_metrics_histogram(text, KV_NO_LABELS, &sum);
+}
+
+static void collect_store(const struct kv_keyspace *keyspace, struct kv_metrics_text *text)
+{
+    static const struct kv_metric revision = {"kvserver_store_revision", KV_METRIC_GAUGE, NULL,
+                                              "The store's newest revision; 0: not known"};
+    const struct kv_store_link *store = &keyspace->store;
+    struct store_metrics metrics = {.out = {.size = sizeof(struct kv_metrics_out),
+                                            .number = tell_number,
+                                            .durations = tell_durations},
+                                    .text = text};
+    kv_metrics_number(text, &revision, kv_keyspace_revision(keyspace));
+    if (store->ops->metrics != NULL)
+        store->ops->metrics(store->store, &metrics.out);
+}
+
+static void collect_counts(const struct kv_keyspace *keyspace, struct kv_metrics_text *text)
+{
+    const struct kv_counts *counts[KV_KEYSPACE_MAX_LOOPS];
+    for (uint32_t i = 0; i < keyspace->parts.n_loops; i++)
+        counts[i] = &keyspace->loops[i].counts;
+    kv_counts_collect(counts, keyspace->parts.n_loops, text);
+}
+
+void kv_keyspace_collect(struct kv_keyspace *keyspace, struct kv_metrics_text *text)
+{
+    static const struct kv_metric ready = {"kvserver_ready", KV_METRIC_GAUGE, NULL,
+                                           "1 when the store is open and loaded"};
+    static const struct kv_metric under_way = {"kvserver_commands_in_progress", KV_METRIC_GAUGE,
+                                               NULL, "Commands that have no answer yet"};
+    kv_metrics_number(text, &ready, kv_keyspace_is_ready(keyspace));
+    kv_metrics_number(text, &under_way, kv_keyspace_under_way(keyspace));
+    collect_counts(keyspace, text);
+    kv_expiry_collect(&keyspace->expiry, text);
+    kv_change_log_collect(&keyspace->feed.log, text);
+    if (kv_keyspace_is_ready(keyspace))
+        collect_store(keyspace, text);
 }
 
 /* ---- commands of no client ---- */

@@ -71,6 +71,9 @@ const char *kv_keyspace_epoch(const struct kv_keyspace *keyspace);
  * keyspace is ready. Threads: any. */
 uint64_t kv_keyspace_revision(const struct kv_keyspace *keyspace);
 
+/* Writes its metrics, and those of the store. Threads: any. */
+void kv_keyspace_collect(struct kv_keyspace *keyspace, struct kv_metrics_text *text);
+
 /* Gives a reference back, or takes one more. Threads: any. */
 void kv_keyspace_release(struct kv_keyspace *keyspace, struct kv_item *item);
 struct kv_item kv_keyspace_share(struct kv_keyspace *keyspace, const struct kv_item *item);

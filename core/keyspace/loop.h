@@ -15,6 +15,7 @@ struct kv_keyspace_loop {
     const struct kv_store_link *store;
     struct kv_tally *tally; /* NULL: nothing is counted */
     struct kv_expiry *expiry;
+    struct kv_counts counts;
     struct kv_commands commands;
     struct kv_topics topics;
     struct kv_watches watches;

@@ -140,6 +140,7 @@ void kv_replay_begin(struct kv_syncs *syncs, struct kv_subscription *subscriptio
     replay->sync.holdup = (struct kv_holdup){.end = end};
     replay->upto = after;
     kv_topics_begin_replay(syncs->topics, subscription, after);
+    kv_counts_sync(syncs->counts, KV_SYNC_RESUMED);
     replay->sync.awaited = kv_watermark_newest(&syncs->inbox->feed->watermark);
     kv_sync_init(&replay->sync, syncs, subscription);
 }

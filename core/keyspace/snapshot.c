@@ -414,6 +414,7 @@ static void reset(struct snapshot *snapshot)
 {
     struct kv_subscriber *subscriber = kv_sync_subscriber(&snapshot->sync);
     snapshot->resets = false;
+    kv_counts_sync(snapshot->sync.syncs->counts, KV_SYNC_RESET);
     subscriber->ops->on_reset(subscriber, kv_sync_pattern(&snapshot->sync));
 }
 
@@ -492,6 +493,8 @@ void kv_snapshot_begin(struct kv_syncs *syncs, struct kv_subscription *subscript
     snapshot->sync.advance = advance;
     snapshot->sync.holdup = (struct kv_holdup){.passes = passes, .told = told, .end = end};
     snapshot->resets = resets;
+    if (!resets)
+        kv_counts_sync(syncs->counts, KV_SYNC_INITIAL);
     const struct kv_pattern *pattern = &subscription->topic->pattern;
     snapshot->is_in_order =
         pattern->is_prefix && (syncs->parts->store_capabilities & KV_STORE_SEEKS) != 0;

@@ -6,10 +6,13 @@
 
 void kv_subscriber_init(struct kv_subscriber *subscriber, const struct kv_subscriber_ops *ops,
                         const struct kv_store_link *store, const struct kv_room *room,
-                        uint32_t max_subscriptions)
+                        struct kv_counts *counts, uint32_t max_subscriptions)
 {
-    *subscriber = (struct kv_subscriber){
-        .ops = ops, .store = store, .room = room, .max_subscriptions = max_subscriptions};
+    *subscriber = (struct kv_subscriber){.ops = ops,
+                                         .store = store,
+                                         .room = room,
+                                         .counts = counts,
+                                         .max_subscriptions = max_subscriptions};
     kv_backlog_init(&subscriber->behind);
     kv_list_init(&subscriber->subscriptions);
     kv_list_init(&subscriber->awaiting_room);
@@ -25,10 +28,16 @@ void kv_subscriber_close(struct kv_subscriber *subscriber)
     kv_heap_fini(&subscriber->replays);
 }
 
+static inline void deliver(struct kv_subscriber *subscriber, const struct kv_delivery *delivery)
+{
+    kv_counter_add(&subscriber->counts->states_sent, 1);
+    subscriber->ops->on_state(subscriber, delivery);
+}
+
 void kv_subscriber_send(struct kv_subscriber *subscriber, struct kv_news *news, bool wants_meta)
 {
     const struct kv_delivery delivery = {.news = news, .wants_meta = wants_meta};
-    subscriber->ops->on_state(subscriber, &delivery);
+    deliver(subscriber, &delivery);
 }
 
 static void tell_now(struct kv_subscriber *subscriber, struct kv_news *news,
@@ -36,7 +45,7 @@ static void tell_now(struct kv_subscriber *subscriber, struct kv_news *news,
 {
     const struct kv_delivery delivery = {
         .news = news, .wants_meta = coverage.wants_meta, .is_mark = subscriber->n_unsynced == 0};
-    subscriber->ops->on_state(subscriber, &delivery);
+    deliver(subscriber, &delivery);
 }
 
 static void put_behind(struct kv_subscriber *subscriber, struct kv_news *news,
@@ -97,7 +106,8 @@ void kv_subscriber_catch_up(struct kv_subscriber *subscriber)
         const struct kv_delivery delivery = {.news = &first->kept->news,
                                              .wants_meta = first->coverage.wants_meta,
                                              .is_collapsed = true};
-        subscriber->ops->on_state(subscriber, &delivery);
+        deliver(subscriber, &delivery);
+        kv_counter_add(&subscriber->counts->states_collapsed, 1);
         kv_backlog_remove(&subscriber->behind, first);
     }
 }

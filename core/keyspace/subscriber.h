@@ -12,6 +12,7 @@
 
 #include "base/heap.h"
 #include "keyspace/backlog.h"
+#include "keyspace/counts.h"
 #include "keyspace/room.h"
 
 struct kv_subscriber;
@@ -49,6 +50,7 @@ struct kv_subscriber {
     const struct kv_subscriber_ops *ops;
     const struct kv_store_link *store;
     const struct kv_room *room; /* the connection's */
+    struct kv_counts *counts;   /* its loop's */
     struct kv_backlog behind;
     uint32_t n_backlogs; /* times that it fell behind */
     bool has_overflowed; /* states of keys under prefixes are dropped */
@@ -77,7 +79,7 @@ struct kv_subscriber {
 /* room: lent until it is closed. */
 void kv_subscriber_init(struct kv_subscriber *subscriber, const struct kv_subscriber_ops *ops,
                         const struct kv_store_link *store, const struct kv_room *room,
-                        uint32_t max_subscriptions);
+                        struct kv_counts *counts, uint32_t max_subscriptions);
 
 /* Its connection is gone: nothing is sent any more. It has no subscriptions left. */
 void kv_subscriber_close(struct kv_subscriber *subscriber);

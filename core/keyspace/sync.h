@@ -20,6 +20,7 @@ struct kv_syncs {
     struct kv_gate *gate;
     struct kv_commands *commands;
     struct kv_log_reads *log_reads;
+    struct kv_counts *counts;
     struct kv_keyspace_loop *here; /* of the commands */
     const char *epoch;             /* once the store is open */
     struct kv_list ready;          /* to go on in the next turn, */

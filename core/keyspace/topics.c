@@ -12,9 +12,10 @@
 
 #include "base/mem.h"
 
-void kv_topics_init(struct kv_topics *topics, struct kv_interests *interests, uint32_t loop)
+void kv_topics_init(struct kv_topics *topics, struct kv_interests *interests, uint32_t loop,
+                    struct kv_counts *counts)
 {
-    *topics = (struct kv_topics){0};
+    *topics = (struct kv_topics){.counts = counts};
     kv_loop_interests_init(&topics->interests, interests, loop);
     kv_list_init(&topics->overflowed);
 }
@@ -183,6 +184,12 @@ static uint32_t cost_of(const struct kv_pattern *pattern)
     return kv_subscription_cost(pattern->text);
 }
 
+static struct kv_counter *counter_of(struct kv_topics *topics, const struct kv_topic *topic)
+{
+    return topic->pattern.is_prefix ? &topics->counts->prefix_subscriptions
+                                    : &topics->counts->key_subscriptions;
+}
+
 static struct kv_subscription *create_subscription(struct kv_topics *topics,
                                                    struct kv_subscriber *subscriber,
                                                    struct kv_topic *topic)
@@ -199,6 +206,7 @@ static struct kv_subscription *create_subscription(struct kv_topics *topics,
     subscriber->n_subscriptions += cost_of(&topic->pattern);
     subscriber->n_prefixes += topic->pattern.is_prefix;
     count_subscription(subscription, 1);
+    kv_counter_add(counter_of(topics, topic), 1);
     return subscription;
 }
 
@@ -233,6 +241,7 @@ void kv_topics_unsubscribe(struct kv_topics *topics, struct kv_subscription *sub
     kv_list_remove(&subscription->in_subscriber);
     subscriber->n_subscriptions -= cost_of(&topic->pattern);
     subscriber->n_prefixes -= topic->pattern.is_prefix;
+    kv_counter_take(counter_of(topics, topic), 1);
     if (kv_list_is_empty(&topic->subscriptions))
         destroy_topic(topics, topic);
     free(subscription);

@@ -58,6 +58,7 @@ struct kv_subscription {
 
 /* The subscriptions of one loop. */
 struct kv_topics {
+    struct kv_counts *counts;
     struct kv_loop_interests interests;
     struct kv_table keys;
     struct kv_prefix_tree prefixes;
@@ -66,7 +67,8 @@ struct kv_topics {
     struct kv_list overflowed; /* subscribers */
 };
 
-void kv_topics_init(struct kv_topics *topics, struct kv_interests *interests, uint32_t loop);
+void kv_topics_init(struct kv_topics *topics, struct kv_interests *interests, uint32_t loop,
+                    struct kv_counts *counts);
 /* There are no subscriptions left. */
 void kv_topics_fini(struct kv_topics *topics);
 

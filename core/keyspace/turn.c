@@ -93,9 +93,17 @@ static int64_t wake_at(struct kv_loop_stage *stage)
     return least_of(least_of(expiry_ms, log_ms), kv_syncs_next_ms(&here->syncs));
 }
 
+/* The answers have been written. */
+static void settle(struct kv_loop_stage *stage)
+{
+    struct kv_keyspace_loop *here = KV_CONTAINER(stage, struct kv_keyspace_loop, stage);
+    kv_counts_end_turn(&here->counts, kv_loop_worked_ns(here->loop));
+}
+
 void kv_turn_init(struct kv_keyspace_loop *here)
 {
     here->stage.run = run;
+    here->stage.settle = settle;
     here->stage.wake_at = wake_at;
     kv_loop_add_stage(here->loop, &here->stage);
 }

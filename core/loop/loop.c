@@ -28,7 +28,10 @@ struct kv_loop {
     h2o_evloop_t *evloop;
     const struct kv_clock *clock;
     uint32_t index;
+    int64_t began_ns; /* when the turn's work began; 0: it has not */
     int64_t now_ms;
+    int64_t worked_ns;
+    struct kv_histogram turns;
     struct kv_heap timers;
     struct kv_list stages;
     h2o_socket_t *waker; /* an eventfd */
@@ -48,6 +51,27 @@ static void on_woken(h2o_socket_t *waker, const char *err)
     uint64_t count;
     ssize_t got = read(h2o_socket_get_fd(waker), &count, sizeof(count));
     (void)got; /* EAGAIN is fine: it was only to end the sleep */
+}
+
+static void begin_turn(struct kv_loop *loop)
+{
+    int64_t now_ns = loop->clock->now_ns(loop->clock);
+    if (loop->began_ns == 0)
+        loop->began_ns = now_ns;
+    loop->now_ms = now_ns / KV_NS_PER_MS;
+    loop->has_taken_long = false;
+}
+
+static void end_turn(struct kv_loop *loop)
+{
+    loop->worked_ns = loop->clock->now_ns(loop->clock) - loop->began_ns;
+    kv_histogram_add(&loop->turns, loop->worked_ns, 1);
+}
+
+void kv_loop_begin_work(struct kv_loop *loop)
+{
+    if (loop->began_ns == 0)
+        loop->began_ns = loop->clock->now_ns(loop->clock);
 }
 
 struct kv_loop *kv_loop_create(uint32_t index, const struct kv_clock *clock)
@@ -98,6 +122,43 @@ bool kv_loop_may_take_long(struct kv_loop *loop)
 int64_t kv_loop_now_ms(const struct kv_loop *loop)
 {
     return loop->now_ms;
+}
+
+const int64_t *kv_loop_began_ns(const struct kv_loop *loop)
+{
+    return &loop->began_ns;
+}
+
+int64_t kv_loop_worked_ns(const struct kv_loop *loop)
+{
+    return loop->worked_ns;
+}
+
+static void collect_busy_time(struct kv_loop *const *loops, uint32_t n,
+                              struct kv_metrics_text *text)
+{
+    static const struct kv_metric metric = {"kvserver_loop_busy_seconds", KV_METRIC_COUNTER,
+                                            "seconds", "Time that an event loop was at work"};
+    char index[16];
+    kv_metrics_begin(text, &metric);
+    for (uint32_t i = 0; i < n; i++) {
+        snprintf(index, sizeof(index), "%u", i);
+        kv_metrics_sample_ns(text, (struct kv_labels){{{"loop", index}}},
+                             kv_counter_read(&loops[i]->turns.sum_ns));
+    }
+}
+
+void kv_loops_collect(struct kv_loop *const *loops, uint32_t n, struct kv_metrics_text *text)
+{
+    static const struct kv_metric metric = {
+        "kvserver_loop_turn_duration_seconds", KV_METRIC_HISTOGRAM, "seconds",
+        "Work of one turn of an event loop: nobody else on the loop is served meanwhile"};
+    struct kv_histogram_sum sum = {0};
+    for (uint32_t i = 0; i < n; i++)
+        kv_histogram_sum_add(&sum, &loops[i]->turns);
+    kv_metrics_begin(text, &metric);
+    kv_metrics_histogram(text, KV_NO_LABELS, &sum);
+    collect_busy_time(loops, n, text);
 }
 
 void kv_loop_wake(struct kv_loop *loop)
@@ -213,13 +274,14 @@ static void run_turn(struct kv_loop *loop, int32_t wait_ms)
     /* -1 is EINTR, or an epoll_ctl that failed for one socket: the turn goes on. */
     (void)h2o_evloop_run(loop->evloop, wait_ms);
     atomic_store(&loop->is_awake, true);
-    loop->now_ms = kv_clock_now_ms(loop->clock);
-    loop->has_taken_long = false;
+    begin_turn(loop);
     run_posts(loop);
     fire_timers(loop);
     run_stages(loop);
     finish_writes(loop);
+    end_turn(loop);
     settle_stages(loop);
+    loop->began_ns = 0;
 }
 
 void kv_loop_turn(struct kv_loop *loop)

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/heap.h"
 #include "base/list.h"
+#include "base/metrics.h"
 
 struct kv_loop;
 
@@ -44,6 +45,16 @@ bool kv_loop_may_take_long(struct kv_loop *loop);
 
 /* The time of the turn; for deadlines that must not be seen late, ask the clock. */
 int64_t kv_loop_now_ms(const struct kv_loop *loop);
+
+/* The work of a turn begins with what its sockets bring: whoever reads from one says so. */
+void kv_loop_begin_work(struct kv_loop *loop);
+/* Where it stands when that was, in nanoseconds; 0 between turns. Lent. */
+const int64_t *kv_loop_began_ns(const struct kv_loop *loop);
+/* How long the turn has taken up to its end. For the stages' settle(). */
+int64_t kv_loop_worked_ns(const struct kv_loop *loop);
+
+/* Writes the figures of n loops. Threads: any. */
+void kv_loops_collect(struct kv_loop *const *loops, uint32_t n, struct kv_metrics_text *text);
 
 /* A function to be run on the loop's thread. The caller's memory, busy until `run` is called;
  * `run` may free it or post it again. */

@@ -63,10 +63,12 @@ static void on_memory(struct kv_waiter *waiter)
     watch_input(KV_CONTAINER(waiter, struct kv_channel, waiter));
 }
 
-void kv_channel_init(struct kv_channel *channel, h2o_socket_t *sock, struct kv_tally *tally)
+void kv_channel_init(struct kv_channel *channel, h2o_socket_t *sock, struct kv_loop *loop,
+                     struct kv_tally *tally)
 {
     channel->ops = &kv_channel_plain;
     channel->sock = sock;
+    channel->loop = loop;
     channel->charge.tally = tally;
     kv_waiter_init(&channel->waiter, on_memory);
     h2o_socket_dont_read(sock, 1); /* the library only says when there is something */
@@ -125,6 +127,7 @@ static void on_readable(h2o_socket_t *sock, const char *err)
 {
     struct kv_channel *channel = sock->data;
     enum kv_channel_event event = KV_CHANNEL_ENDED;
+    kv_loop_begin_work(channel->loop);
     if (err == NULL && !channel->ops->fill(channel, most_now(channel), &event))
         return;
     count_input(channel);

@@ -18,6 +18,7 @@
 #include "base/budget.h"
 
 struct kv_channel;
+struct kv_loop;
 struct st_h2o_socket_t;
 
 enum kv_channel_event {
@@ -47,6 +48,7 @@ struct kv_channel {
     const struct kv_channel_ops *ops;
     struct st_h2o_socket_t *sock;
     struct kv_tls_session *tls; /* NULL: it is plain */
+    struct kv_loop *loop;
     void *user;
     kv_channel_fn on_read;
     kv_channel_fn on_written;
@@ -56,8 +58,8 @@ struct kv_channel {
     struct kv_waiter waiter; /* for memory, to read on */
 };
 
-/* tally: of its loop. */
-void kv_channel_init(struct kv_channel *channel, struct st_h2o_socket_t *sock,
+/* tally: of the loop. */
+void kv_channel_init(struct kv_channel *channel, struct st_h2o_socket_t *sock, struct kv_loop *loop,
                      struct kv_tally *tally);
 /* It is closed. */
 void kv_channel_fini(struct kv_channel *channel);

@@ -39,7 +39,7 @@ struct kv_connection *kv_connection_open(struct kv_connections *among, h2o_socke
     struct kv_connection *connection = kv_calloc(1, sizeof(*connection));
     connection->among = among;
     connection->counted = counted;
-    kv_channel_init(&connection->channel, sock, among->tally);
+    kv_channel_init(&connection->channel, sock, among->loop, among->tally);
     connection->protocol = &nobody;
     connection->linger_fd = -1;
     connection->progress_ms = kv_loop_now_ms(among->loop);

@@ -19,6 +19,14 @@ enum {
     DRAIN_SWEEP_MS = 20,
 };
 
+/* Why a connection is refused. */
+enum refusal {
+    OVER_LIMIT,
+    OVER_ADDRESS_LIMIT,
+    NO_DESCRIPTOR,
+    N_REFUSALS
+};
+
 struct net_loop {
     struct kv_net *net;
     uint32_t index;
@@ -27,6 +35,8 @@ struct net_loop {
     struct kv_relief relief;    /* where there is a budget */
     struct kv_tls_bench *bench; /* where TLS is spoken */
     struct kv_timer sweep;
+    struct kv_counter n_accepted;
+    struct kv_counter n_refused[N_REFUSALS];
 };
 
 struct kv_net {
@@ -177,7 +187,10 @@ static bool count_as_refused(struct kv_connection *connection)
 static void enter_by_address(struct kv_connection *connection)
 {
     struct kv_tls *tls = connection->tls;
-    if (count_peer(connection) || (tls != NULL && count_as_refused(connection)))
+    bool has_place = count_peer(connection);
+    if (!has_place)
+        kv_counter_add(&loop_of(connection)->n_refused[OVER_ADDRESS_LIMIT], 1);
+    if (has_place || (tls != NULL && count_as_refused(connection)))
         enter(connection, tls);
     else if (tls == NULL)
         tell_refusal(connection);
@@ -241,10 +254,12 @@ static void admit(struct net_loop *here, struct st_h2o_socket_t *sock,
     struct kv_net *net = here->net;
     if (atomic_fetch_add(&net->n_connections, 1) >= net->config.max_connections) {
         atomic_fetch_sub(&net->n_connections, 1);
+        kv_counter_add(&here->n_refused[OVER_LIMIT], 1);
         refuse(here, sock, entrance->tls);
         return;
     }
     struct kv_connection *connection = open_connection(here, sock, entrance);
+    kv_counter_add(&here->n_accepted, 1);
     if (connection->is_proxys)
         await_announcement(connection);
     else
@@ -261,6 +276,7 @@ static void on_accept(struct kv_listeners *listeners, struct st_h2o_socket_t *so
 static void on_excess(struct kv_listeners *listeners, int fd, const struct kv_entrance *entrance)
 {
     struct net_loop *here = KV_CONTAINER(listeners, struct net_loop, listeners);
+    kv_counter_add(&here->n_refused[NO_DESCRIPTOR], 1);
     if (entrance->tls == NULL)
         kv_connections_refuse_fd(&here->connections, fd, here->net->service->refusal);
     else
@@ -418,6 +434,61 @@ bool kv_net_is_quiet(const struct kv_net *net)
 {
     return atomic_load(&net->n_connections) == 0 && atomic_load(&net->n_refused) == 0 &&
            atomic_load(&net->n_lingering) == 0;
+}
+
+/* ---- metrics ---- */
+
+static uint64_t count_accepted(const struct kv_net *net)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < net->n_loops; i++)
+        n += kv_counter_read(&net->loops[i].n_accepted);
+    return n;
+}
+
+static void collect_refused(const struct kv_net *net, struct kv_metrics_text *text)
+{
+    static const char *const reasons[N_REFUSALS] = {[OVER_LIMIT] = "connections",
+                                                    [OVER_ADDRESS_LIMIT] =
+                                                        "connections_per_address",
+                                                    [NO_DESCRIPTOR] = "descriptors"};
+    static const struct kv_metric metric = {"kvserver_connections_refused", KV_METRIC_COUNTER, NULL,
+                                            "Connections beyond a limit"};
+    kv_metrics_begin(text, &metric);
+    for (size_t reason = 0; reason < N_REFUSALS; reason++) {
+        uint64_t n = 0;
+        for (uint32_t i = 0; i < net->n_loops; i++)
+            n += kv_counter_read(&net->loops[i].n_refused[reason]);
+        kv_metrics_sample(text, (struct kv_labels){{{"limit", reasons[reason]}}}, n);
+    }
+}
+
+static void collect_memory(const struct kv_budget *budget, struct kv_metrics_text *text)
+{
+    static const struct kv_metric used = {"kvserver_connection_memory_bytes", KV_METRIC_GAUGE,
+                                          "bytes", "Memory that connections hold"};
+    static const struct kv_metric limit = {"kvserver_connection_memory_limit_bytes",
+                                           KV_METRIC_GAUGE, "bytes",
+                                           "Memory that connections may hold: limits.memory"};
+    if (budget == NULL)
+        return;
+    kv_metrics_number(text, &used, kv_budget_used(budget));
+    kv_metrics_number(text, &limit, kv_budget_limit(budget));
+}
+
+void kv_net_collect(const struct kv_net *net, struct kv_metrics_text *text)
+{
+    static const struct kv_metric open = {"kvserver_connections", KV_METRIC_GAUGE, NULL,
+                                          "Open connections"};
+    static const struct kv_metric limit = {"kvserver_connections_limit", KV_METRIC_GAUGE, NULL,
+                                           "Connections that may be open: limits.connections"};
+    static const struct kv_metric accepted = {"kvserver_connections_accepted", KV_METRIC_COUNTER,
+                                              NULL, "Connections that were accepted"};
+    kv_metrics_number(text, &open, kv_net_n_connections(net));
+    kv_metrics_number(text, &limit, net->config.max_connections);
+    kv_metrics_number(text, &accepted, count_accepted(net));
+    collect_refused(net, text);
+    collect_memory(net->config.budget, text);
 }
 
 void kv_net_destroy(struct kv_net *net)

@@ -5,6 +5,7 @@
 #ifndef KV_NET_NET_H
 #define KV_NET_NET_H
 
+#include "base/metrics.h"
 #include "net/connection.h"
 
 struct kv_net;
@@ -84,6 +85,9 @@ uint32_t kv_net_n_lingering(const struct kv_net *net);
 /* Whether every connection has ended, and no peer still has a last answer to take (linger.h).
  * Threads: any. */
 bool kv_net_is_quiet(const struct kv_net *net);
+
+/* Writes its metrics. Threads: any. */
+void kv_net_collect(const struct kv_net *net, struct kv_metrics_text *text);
 
 /* After the loops have ended; removes the sockets of kv_net_listen_unix(). Accepts NULL. */
 void kv_net_destroy(struct kv_net *net);

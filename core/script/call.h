@@ -67,6 +67,7 @@ struct kv_script_call {
     struct kv_list in_all;         /* of the loop */
     struct kv_coroutine coroutine; /* all zero: none */
     struct kv_script_budget budget;
+    int64_t began_ns;
     struct kv_request request;
     const struct kv_outcome *outcome; /* of the request, while it goes on */
     void (*resume)(struct kv_script_call *call, const struct kv_outcome *outcome);

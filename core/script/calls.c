@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "script/run.h"
 #include "script/script.h"
 
@@ -30,6 +31,7 @@ struct kv_script_call *kv_call_create(struct kv_script_loop *here, enum kv_hook 
         here->n_spare--;
     }
     *call = (struct kv_script_call){.here = here, .hook = hook, .depth = depth, .key = key};
+    call->began_ns = kv_clock_boot.now_ns(&kv_clock_boot);
     kv_list_init(&call->in_gathering);
     kv_queue_init(&call->behind);
     kv_list_append(&here->all, &call->in_all);
@@ -40,6 +42,8 @@ struct kv_script_call *kv_call_create(struct kv_script_loop *here, enum kv_hook 
 void kv_call_destroy(struct kv_script_call *call)
 {
     struct kv_script_loop *here = call->here;
+    kv_histogram_add(&here->counts.durations[call->hook],
+                     kv_clock_boot.now_ns(&kv_clock_boot) - call->began_ns, 1);
     kv_list_remove(&call->in_all);
     if (call->state != NULL)
         kv_call_drop_coroutine(call);

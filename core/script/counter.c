@@ -138,7 +138,7 @@ static void go_on(struct counter *counter)
 
 /* ---- for hooks ---- */
 
-void kv_counter_add(struct kv_script_call *call)
+void kv_counter_take_up(struct kv_script_call *call)
 {
     struct kv_script_loop *here = call->here;
     uint64_t hash = kv_hash(call->request.key);

@@ -7,6 +7,6 @@
 #include "script/call.h"
 
 /* Takes the call up; its resume() will bring the outcome. */
-void kv_counter_add(struct kv_script_call *call);
+void kv_counter_take_up(struct kv_script_call *call);
 
 #endif

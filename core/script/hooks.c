@@ -75,6 +75,7 @@ static enum kv_verdict judge(struct kv_script_call *call, enum kv_call_state sta
     if (state == KV_CALL_DONE)
         return pass(call);
     if (state == KV_CALL_REFUSED) {
+        kv_counter_add(&call->here->counts.refusals[call->hook], 1);
         kv_command_refuse(call->command, kv_slice_of(why->text));
         return KV_REFUSE;
     }

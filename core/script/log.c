@@ -39,6 +39,7 @@ void kv_script_log(struct kv_script_loop *here, enum kv_log_level level, const c
 void kv_script_log_fault(struct kv_script_call *call, const char *fault)
 {
     const char *name = call->here->script->config->name;
+    kv_counter_add(&call->here->counts.faults[call->hook], 1);
     if (may_tell(&call->here->errors, ERRORS_A_SECOND, name))
         kv_log(KV_LOG_ERROR, name, "%s of \"%s\": %s", kv_hook_names[call->hook],
                kv_quote(call->key).text, fault);

@@ -81,7 +81,7 @@ void kv_request_send(struct kv_script_call *call)
         send_command(call, KV_COMMAND_SCAN);
         break;
     case KV_REQUEST_INCR:
-        kv_counter_add(call);
+        kv_counter_take_up(call);
         break;
     case KV_REQUEST_UPDATE:
         kv_updater_add(call);

@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 
 #include "base/list.h"
+#include "base/metrics.h"
 #include "base/table.h"
 #include "keyspace/keyspace.h"
 #include "script/state.h"
@@ -29,6 +30,13 @@ struct kv_origins;
 struct kv_script_pace {
     int64_t since_ms;
     uint32_t n_told, n_untold;
+};
+
+/* For metrics. */
+struct kv_script_counts {
+    struct kv_counter refusals[KV_N_HOOKS]; /* by kv.refuse() */
+    struct kv_counter faults[KV_N_HOOKS];
+    struct kv_histogram durations[KV_N_HOOKS]; /* of calls, with what they waited for */
 };
 
 struct kv_script_loop {
@@ -50,6 +58,7 @@ struct kv_script_loop {
     _Atomic uint32_t n_calls; /* written by this loop alone */
     bool holds_writes;
     struct kv_script_pace errors, lines;
+    struct kv_script_counts counts;
 };
 
 struct kv_script {

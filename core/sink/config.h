@@ -29,6 +29,7 @@ struct kv_sink_config {
 /* Since the start. */
 struct kv_sink_counts {
     uint64_t queued; /* waiting now */
+    uint64_t queued_bytes;
     uint64_t delivered;
     uint64_t retried; /* attempts that had to be repeated */
     uint64_t dropped; /* for want of room, by the sink's own decision, or left at the end */

@@ -396,6 +396,7 @@ struct kv_sink_counts kv_sink_runner_count(struct kv_sink_runner *runner)
     pthread_mutex_lock(&runner->lock);
     struct kv_sink_counts counts = runner->counts;
     counts.queued = runner->queue.n;
+    counts.queued_bytes = runner->queue.bytes;
     pthread_mutex_unlock(&runner->lock);
     return counts;
 }

@@ -1,5 +1,6 @@
 #include "sink/sinks.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -122,4 +123,59 @@ void kv_sinks_close(struct kv_sinks *sinks)
         kv_sink_runner_close(&sinks->runners[--sinks->n]);
     free(sinks->runners);
     free(sinks);
+}
+
+/* ---- metrics ---- */
+
+/* One metric of all sinks: where the number is in a struct kv_sink_counts. */
+struct sink_metric {
+    struct kv_metric metric;
+    size_t offset;
+};
+
+static const struct sink_metric metrics[] = {
+    {{"kvserver_sink_queue_events", KV_METRIC_GAUGE, NULL, "Events that wait for a sink"},
+     offsetof(struct kv_sink_counts, queued)},
+    {{"kvserver_sink_queue_bytes", KV_METRIC_GAUGE, "bytes", "Their keys and values"},
+     offsetof(struct kv_sink_counts, queued_bytes)},
+    {{"kvserver_sink_delivered_events", KV_METRIC_COUNTER, NULL, "Events that a sink delivered"},
+     offsetof(struct kv_sink_counts, delivered)},
+    {{"kvserver_sink_retries", KV_METRIC_COUNTER, NULL, "Attempts that had to be repeated"},
+     offsetof(struct kv_sink_counts, retried)},
+    {{"kvserver_sink_dropped_events", KV_METRIC_COUNTER, NULL,
+      "Events that a sink will never deliver"},
+     offsetof(struct kv_sink_counts, dropped)},
+};
+
+/* All counts of a sink are of one moment. Owns: the caller, by free(). */
+static struct kv_sink_counts *count_all(const struct kv_sinks *sinks)
+{
+    struct kv_sink_counts *counts = kv_calloc(sinks->n, sizeof(*counts));
+    for (size_t i = 0; i < sinks->n; i++)
+        counts[i] = kv_sink_runner_count(&sinks->runners[i]);
+    return counts;
+}
+
+/* index: in the configuration, as several sinks may be of the same module. */
+static void collect_one(const struct kv_sink_runner *runner, size_t index,
+                        const struct kv_sink_counts *counts, const struct sink_metric *metric,
+                        struct kv_metrics_text *text)
+{
+    char number[24];
+    uint64_t value;
+    memcpy(&value, (const char *)counts + metric->offset, sizeof(value));
+    snprintf(number, sizeof(number), "%zu", index);
+    kv_metrics_sample(text, (struct kv_labels){{{"sink", runner->config->name}, {"index", number}}},
+                      value);
+}
+
+void kv_sinks_collect(const struct kv_sinks *sinks, struct kv_metrics_text *text)
+{
+    struct kv_sink_counts *counts = count_all(sinks);
+    for (size_t m = 0; m < sizeof(metrics) / sizeof(metrics[0]); m++) {
+        kv_metrics_begin(text, &metrics[m].metric);
+        for (size_t i = 0; i < sinks->n; i++)
+            collect_one(&sinks->runners[i], i, &counts[i], &metrics[m], text);
+    }
+    free(counts);
 }

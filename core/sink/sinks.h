@@ -17,7 +17,7 @@
 
 #include <kvserver/sink.h>
 
-#include "base/buffer.h"
+#include "base/metrics.h"
 #include "keyspace/keyspace.h"
 #include "sink/config.h"
 
@@ -48,6 +48,9 @@ void kv_sinks_ask_to_end(struct kv_sinks *sinks, int64_t until_ms);
 void kv_sinks_cut_short(struct kv_sinks *sinks);
 
 bool kv_sinks_have_ended(const struct kv_sinks *sinks);
+
+/* Writes their metrics. Threads: any. */
+void kv_sinks_collect(const struct kv_sinks *sinks, struct kv_metrics_text *text);
 
 /* Appends those that have not: `sink/redis (1 event), sink/file (2 events)`. */
 void kv_sinks_describe(const struct kv_sinks *sinks, struct kv_buffer *out);

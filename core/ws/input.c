@@ -298,6 +298,12 @@ uint64_t kv_input_arrived(const struct kv_session *session)
     return session->incoming.n_taken + len;
 }
 
+static inline void count_message(struct kv_session *session)
+{
+    session->incoming.n_whole++;
+    kv_counter_add(&session->here->n_messages, 1);
+}
+
 /* Returns: how many bytes are done with. */
 static size_t take_frames(struct kv_session *session, char *bytes, size_t len)
 {
@@ -315,7 +321,8 @@ static size_t take_frames(struct kv_session *session, char *bytes, size_t len)
             incoming->n_short = len - at;
             return at;
         }
-        incoming->n_whole += got > 0 && piece.is_last && !kv_frame_is_control(piece.opcode);
+        if (got > 0 && piece.is_last && !kv_frame_is_control(piece.opcode))
+            count_message(session);
         if (got < 0)
             hang_up(session, incoming->frames.fault);
         else if (kv_frame_is_control(piece.opcode))

@@ -28,6 +28,7 @@ void kv_session_destroy(struct kv_session *session)
     kv_timer_stop(session->here->loop, &session->timer);
     kv_quantum_fini(&session->quantum);
     kv_list_remove(&session->in_loop);
+    kv_counter_take(&session->here->n_sessions, 1);
     kv_list_remove(&session->in_active);
     kv_client_close(session->client);
     kv_leases_end(&session->leases);
@@ -298,6 +299,7 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection)
     kv_quantum_init(&session->quantum);
     kv_list_init(&session->in_active);
     kv_list_append(&here->sessions, &session->in_loop);
+    kv_counter_add(&here->n_sessions, 1);
     kv_timer_start(here->loop, &session->timer, session->heard_ms + tick_ms(here->config));
     kv_connection_serve(connection, &protocol, session);
     kv_channel_read(&connection->channel, true);

@@ -26,6 +26,8 @@ struct kv_ws_loop {
     struct kv_tally *tally; /* NULL: nothing is counted */
     struct kv_keyspace_loop *keyspace;
     struct kv_list sessions;
+    struct kv_counter n_sessions;
+    struct kv_counter n_messages; /* that came */
     struct kv_list active;
     struct kv_quanta quanta;
     struct kv_loop_stage stage;

@@ -85,6 +85,22 @@ void kv_ws_abort(struct kv_ws *ws, uint32_t loop)
     kv_session_destroy(KV_CONTAINER(link, struct kv_session, in_loop));
 }
 
+void kv_ws_collect(const struct kv_ws *ws, struct kv_metrics_text *text)
+{
+    static const struct kv_metric sessions = {"kvserver_websocket_sessions", KV_METRIC_GAUGE, NULL,
+                                              "Open WebSockets"};
+    static const struct kv_metric messages = {"kvserver_websocket_messages_received",
+                                              KV_METRIC_COUNTER, NULL,
+                                              "Messages that clients sent over WebSocket"};
+    uint64_t n_sessions = 0, n_messages = 0;
+    for (uint32_t i = 0; i < ws->n_loops; i++) {
+        n_sessions += kv_counter_read(&ws->loops[i].n_sessions);
+        n_messages += kv_counter_read(&ws->loops[i].n_messages);
+    }
+    kv_metrics_number(text, &sessions, n_sessions);
+    kv_metrics_number(text, &messages, n_messages);
+}
+
 void kv_ws_destroy(struct kv_ws *ws)
 {
     if (ws == NULL)

@@ -28,6 +28,9 @@ void kv_ws_drain(struct kv_ws *ws, uint32_t loop);
 /* Cuts off what is left, on a loop's own thread. */
 void kv_ws_abort(struct kv_ws *ws, uint32_t loop);
 
+/* Writes its metrics. Threads: any. */
+void kv_ws_collect(const struct kv_ws *ws, struct kv_metrics_text *text);
+
 /* After the loops have ended, and after kv_ws_abort() on each. */
 void kv_ws_destroy(struct kv_ws *ws);
 

@@ -12,8 +12,8 @@ liblmdb-dev liblua5.4-dev librocksdb-dev libssl-dev libxxhash-dev libyaml-dev ni
 optional="curl libhiredis-dev libmosquitto-dev libnats-dev librdkafka-dev"
 if [ "$set" != build ]; then
     required="$required clang clang-format clang-tidy cppcheck libclang-rt-14-dev libcmocka-dev"
-    optional="$optional chromium chromium-driver haproxy mosquitto nats-server nginx-light python3-jsonschema
-python3-yaml redis-server"
+    optional="$optional chromium chromium-driver haproxy mosquitto nats-server nginx-light prometheus
+python3-jsonschema python3-yaml redis-server"
 fi
 if [ "$set" = bench ]; then
     required="$required openssl python3 redis-server redis-tools util-linux valgrind webdis"

@@ -8,31 +8,16 @@ import http.server
 import json
 import os
 import shutil
-import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 
-from cable import Cable
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support/python"))
+from cable import Cable  # pylint: disable=wrong-import-position
+from kvserver import PATIENCE_S, Report, Server, wait_for
 from webdriver import Browser
 
 ALLOWED, REFUSED = "allowed.example", "refused.example"
-PATIENCE_S = 120
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(condition, text):
-    until = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < until, text
-        time.sleep(0.02)
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -51,44 +36,6 @@ class Pages:
 
     def url(self, host, server):
         return f"http://{host}:{self.port}/page.html?server={server}"
-
-
-class Server:
-    """A KvServer of its own that serves pages of ALLOWED."""
-
-    def __init__(self, pages):
-        self.folder = tempfile.TemporaryDirectory(prefix="kvserver-browser-")
-        self.port = free_port()
-        path = os.path.join(self.folder.name, "kvserver.yaml")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(
-                f"listen: [{{host: 127.0.0.1, port: {self.port}}}]\n"
-                f"modules: {os.environ['KV_TEST_MODULES']}\nstorage: {{module: memory}}\n"
-                f"origins: ['http://{ALLOWED}:{pages.port}']\n")
-        self.process = subprocess.Popen([os.environ["KV_SERVER_PROGRAM"], "-c", path],
-                                        stderr=subprocess.DEVNULL)
-        wait_for(self.is_ready, "the server does not become ready")
-
-    def is_ready(self):
-        try:
-            return self.request("GET", "/readyz")[0] == 200
-        except OSError:
-            return False
-
-    def request(self, method, path, body=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
-        try:
-            connection.request(method, path, body)
-            answer = connection.getresponse()
-            answer.read()
-            return answer.status, answer.headers
-        finally:
-            connection.close()
-
-    def end(self):
-        self.process.terminate()
-        self.process.wait(PATIENCE_S)
-        self.folder.cleanup()
 
 
 DELETED = "deleted"  # whose revision HTTP does not say
@@ -125,21 +72,6 @@ class Writer:
     def await_more(self, n=50):
         target = len(self.revisions) + n
         wait_for(lambda: len(self.revisions) >= target, "the writer does not get on")
-
-
-class Report:
-    def __init__(self):
-        self.n = 0
-        self.n_failed = 0
-
-    def check(self, name, test):
-        self.n += 1
-        try:
-            test()
-            print(f"ok {self.n} - {name}", flush=True)
-        except AssertionError as fault:
-            self.n_failed += 1
-            print(f"not ok {self.n} - {name}\n#   {fault}", flush=True)
 
 
 def expect(got, expected):
@@ -244,7 +176,7 @@ def main():
         print("1..0 # SKIP there is no chromedriver (Debian: chromium-driver)")
         return 77
     pages = Pages()
-    server = Server(pages)
+    server = Server(f"origins: ['http://{ALLOWED}:{pages.port}']\n")
     report = Report()
     try:
         browser = Browser()
@@ -255,8 +187,7 @@ def main():
             browser.close()
     finally:
         server.end()
-    print(f"1..{report.n}")
-    return 1 if report.n_failed else 0
+    return report.end()
 
 
 if __name__ == "__main__":

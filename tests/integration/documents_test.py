@@ -7,15 +7,14 @@ that a client can bring about at will, must have been seen. The same for the mes
 WebSocket. Prints TAP.
 """
 import base64
-import http.client
 import json
 import os
 import socket
 import struct
-import subprocess
 import sys
-import tempfile
-import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support/python"))
+from kvserver import Report, Server  # pylint: disable=wrong-import-position
 
 try:
     import jsonschema
@@ -30,57 +29,12 @@ UNSEEN_AT = {("/storage", "get", "409")}
 UNSEEN_MESSAGES = {"ended"}
 
 
-class Server:
-    """A server of its own, with a small limit of values."""
-
-    def __init__(self, program, modules):
-        self.folder = tempfile.TemporaryDirectory(prefix="kvserver-documents-")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.write("hook.lua", 'function before_set() kv.refuse("not this one") end\n'
-                   'function before_delete() kv.refuse("not this one") end\n')
-        path = self.write(
-            "kvserver.yaml",
-            f"listen: [{{host: 127.0.0.1, port: {self.port}}}]\n"
-            f"modules: {modules}\nstorage: {{module: memory}}\n"
-            "scripts: [{file: hook.lua, prefixes: [refused/]}]\n"
-            "limits: {key: 1KiB, value: 64KiB, message: 128KiB}\n")
-        self.log = open(os.path.join(self.folder.name, "log"), "w+", encoding="utf-8")
-        self.process = subprocess.Popen([program, "-c", path], stderr=self.log)
-        self.await_ready()
-
-    def write(self, name, text):
-        path = os.path.join(self.folder.name, name)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        return path
-
-    def await_ready(self):
-        until = time.monotonic() + 60
-        while time.monotonic() < until:
-            try:
-                if self.request("GET", "/readyz")[0] == 200:
-                    return
-            except OSError:
-                time.sleep(0.02)  # there is nothing to wait on before it listens
-        self.log.seek(0)
-        raise SystemExit(f"the server does not become ready: {self.log.read()}")
-
-    def request(self, method, path, body=None, headers=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            connection.request(method, path, body, headers or {})
-            answer = connection.getresponse()
-            is_stream = (answer.getheader("content-type") or "").startswith("text/event-stream")
-            return answer.status, answer.headers, b"" if is_stream else answer.read()
-        finally:
-            connection.close()
-
-    def end(self):
-        self.process.terminate()
-        self.process.wait(60)
-        self.folder.cleanup()
+def start():
+    """A server with a small limit of values, and a hook that refuses."""
+    return Server(files={"hook.lua": 'function before_set() kv.refuse("not this one") end\n'
+                                     'function before_delete() kv.refuse("not this one") end\n'},
+                  more="scripts: [{file: hook.lua, prefixes: [refused/]}]\n"
+                       "limits: {key: 1KiB, value: 64KiB, message: 128KiB}\n")
 
 
 class Document:
@@ -112,24 +66,6 @@ class Document:
             children = node if isinstance(node, list) else []
         for child in children:
             yield from self.references(child)
-
-
-class Report:
-    """Test points, as TAP has them."""
-
-    def __init__(self):
-        self.n = 0
-        self.n_failed = 0
-
-    def check(self, name, test):
-        self.n += 1
-        try:
-            test()
-            print(f"ok {self.n} - {name}", flush=True)
-        except Exception as fault:  # pylint: disable=broad-except
-            self.n_failed += 1
-            text = str(fault).strip().replace("\n", "\n#   ")
-            print(f"not ok {self.n} - {name}\n#   {type(fault).__name__}: {text}", flush=True)
 
 
 # ---- HTTP ----
@@ -207,6 +143,8 @@ def requests(revision):
         ("/ws", "GET", "/ws", None, upgrade() | ELSEWHERE, 403),
         ("/ws", "GET", "/ws", None, upgrade() | {"Sec-WebSocket-Key": "short"}, 400),
         ("/", "GET", "/", None, {}, 200),
+        ("/metrics", "GET", "/metrics", None, {}, 200),
+        ("/metrics", "GET", "/metrics", None, {"Accept": "application/openmetrics-text"}, 200),
         ("/healthz", "GET", "/healthz", None, {}, 200),
         ("/readyz", "GET", "/readyz", None, {}, 200),
         ("/openapi.yaml", "GET", "/openapi.yaml", None, {}, 200),
@@ -382,15 +320,14 @@ def test_websocket(report, server):
 
 
 def main():
-    server = Server(os.environ["KV_SERVER_PROGRAM"], os.environ["KV_TEST_MODULES"])
+    server = start()
     report = Report()
     try:
         test_http(report, server)
         test_websocket(report, server)
     finally:
         server.end()
-    print(f"1..{report.n}")
-    return 1 if report.n_failed else 0
+    return report.end()
 
 
 if __name__ == "__main__":

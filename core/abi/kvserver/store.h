@@ -33,6 +33,7 @@
 #ifndef KVSERVER_STORE_H
 #define KVSERVER_STORE_H
 
+#include <kvserver/metrics.h>
 #include <kvserver/module.h>
 
 #include <stdio.h>
@@ -372,6 +373,10 @@ struct kv_store_ops {
      * Returns: the copy, with a reference that the host releases; no reference where there is no
      * memory. Any thread, but only of an open store. */
     struct kv_item (*stage)(struct kv_store *store, struct kv_slice key, struct kv_slice value);
+
+    /* Since 1.4; may be NULL. Tells the store's figures. Blocks on nothing. Runs on any loop's
+     * thread, on several at the same time. */
+    void (*metrics)(struct kv_store *store, struct kv_metrics_out *out);
 };
 
 #endif

@@ -163,6 +163,23 @@ uint64_t kv_durable_revision(struct kv_store *store)
     return atomic_load(&store->writer.committer.newest);
 }
 
+/* ---- metrics ---- */
+
+void kv_durable_metrics(struct kv_store *store, struct kv_metrics_out *out)
+{
+    static const struct kv_metric keys = {"kvserver_store_keys", KV_METRIC_GAUGE, NULL,
+                                          "Keys, about"};
+    static const struct kv_metric bytes = {"kvserver_store_disk_bytes", KV_METRIC_GAUGE, "bytes",
+                                           "The database on the disk, without the journal"};
+    const struct base *base = &store->base;
+    struct kv_engine_counts counts = {0};
+    if (base->ops->count != NULL)
+        base->ops->count(base->engine, &counts);
+    out->number(out, &keys, counts.keys);
+    out->number(out, &bytes, counts.bytes);
+    journal_metrics(&store->writer.committer.journal, out);
+}
+
 /* ---- life ---- */
 
 void kv_durable_info(struct kv_store *store, struct kv_store_info *ret_info)

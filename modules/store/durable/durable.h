@@ -99,6 +99,7 @@ void kv_durable_close(struct kv_store *store);
 uint64_t kv_durable_revision(struct kv_store *store);
 void kv_durable_read_log(struct kv_store *store, uint32_t loop, struct kv_log_page *page);
 struct kv_item kv_durable_stage(struct kv_store *store, struct kv_slice key, struct kv_slice value);
+void kv_durable_metrics(struct kv_store *store, struct kv_metrics_out *out);
 
 /* The capabilities that every durable store has. */
 #define KV_DURABLE_CAPABILITIES                                                                    \
@@ -112,6 +113,7 @@ struct kv_item kv_durable_stage(struct kv_store *store, struct kv_slice key, str
         .ref = kv_durable_ref, .unref = kv_durable_unref, .close = kv_durable_close,               \
         .open_to_read = (open_to_read_function), .revision = kv_durable_revision,                  \
         .read_log = kv_durable_read_log, .check = (check_function), .stage = kv_durable_stage,     \
+        .metrics = kv_durable_metrics,                                                             \
     }
 
 #endif

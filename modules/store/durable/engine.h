@@ -51,6 +51,12 @@ typedef bool (*kv_engine_visit_fn)(void *context, struct kv_slice key, struct kv
 /* Puts and commits everything that a persist() may not have brought to the disk. */
 typedef enum kv_engine_status (*kv_engine_refill_fn)(void *context);
 
+/* About how much an engine has; 0: not known now. */
+struct kv_engine_counts {
+    uint64_t keys;
+    uint64_t bytes; /* on the disk */
+};
+
 struct kv_engine_ops {
     const char *name;    /* of the store, as in the configuration */
     uint32_t max_commit; /* keys that one commit is to change at most */
@@ -106,6 +112,9 @@ struct kv_engine_ops {
      * anybody reads. Readers are served meanwhile, or wait. */
     enum kv_engine_status (*recover)(struct kv_engine *engine, kv_engine_refill_fn refill,
                                      void *context);
+
+    /* Threads: any; waits for nothing. NULL: nothing is known. */
+    void (*count)(struct kv_engine *engine, struct kv_engine_counts *ret);
 };
 
 static inline uint32_t kv_engine_commit_limit(const struct kv_engine_ops *ops,

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "folder.h"
@@ -290,7 +291,16 @@ enum kv_engine_status journal_append(struct journal *journal, struct rows *rows)
         return folder_status(errno);
     journal->at = journal_record_align(journal->at + rows->len);
     journal->next++;
+    kv_counter_add(&journal->records, 1);
+    kv_counter_add(&journal->record_bytes, rows->len);
     return KV_ENGINE_OK;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 enum kv_engine_status journal_sync(struct journal *journal)
@@ -298,10 +308,26 @@ enum kv_engine_status journal_sync(struct journal *journal)
     if (journal->current == NULL)
         return KV_ENGINE_FAILED;
     uint64_t last = journal->next - 1;
+    int64_t began_ns = now_ns();
     if (fdatasync(journal->current->fd) != 0)
         return folder_status(errno);
+    kv_histogram_add_shared(&journal->syncs, now_ns() - began_ns);
     journal->synced = last;
     return KV_ENGINE_OK;
+}
+
+void journal_metrics(const struct journal *journal, struct kv_metrics_out *out)
+{
+    static const struct kv_metric syncs = {"kvserver_store_sync_duration_seconds",
+                                           KV_METRIC_HISTOGRAM, "seconds", "Syncs of the journal"};
+    static const struct kv_metric records = {
+        "kvserver_store_commits", KV_METRIC_COUNTER, NULL,
+        "Records of the journal: one for each group of writes"};
+    static const struct kv_metric bytes = {"kvserver_store_journal_written_bytes",
+                                           KV_METRIC_COUNTER, "bytes", "Bytes of those records"};
+    out->durations(out, &syncs, &journal->syncs);
+    out->number(out, &records, kv_counter_read(&journal->records));
+    out->number(out, &bytes, kv_counter_read(&journal->record_bytes));
 }
 
 void journal_refuse(struct journal *journal, uint64_t next)

@@ -46,6 +46,9 @@ struct journal {
     size_t n_damaged; /* segments found with a damaged head, or of a wrong length */
     struct segment *damaged; /* of these, those of which nobody knows what they are */
     struct value_files values;
+    struct kv_histogram syncs; /* written by several threads */
+    struct kv_counter records;
+    struct kv_counter record_bytes;
 
     pthread_mutex_t lock;     /* of what follows */
     struct segment *segments; /* all of them, the youngest first */
@@ -62,6 +65,9 @@ typedef bool (*journal_take_fn)(void *context, uint64_t sequence, struct kv_slic
 int journal_open(struct journal *journal, const char *folder, size_t segment_size, size_t log_bytes,
                  int64_t log_ms, struct kv_error *reterr);
 void journal_close(struct journal *journal); /* accepts one of zeros */
+
+/* Tells its figures. Threads: any. */
+void journal_metrics(const struct journal *journal, struct kv_metrics_out *out);
 
 /* Whether there is anything of it: a segment that has begun. */
 bool journal_is_there(const struct journal *journal);

@@ -369,6 +369,31 @@ static int engine_open_to_read(const struct kv_host *host, const char *folder,
     return finish_opening(engine, fault, ret, reterr);
 }
 
+/* ---- metrics ---- */
+
+static void count(struct kv_engine *engine, struct kv_engine_counts *ret)
+{
+    MDB_envinfo info;
+    MDB_stat records;
+    MDB_txn *txn;
+    mdb_env_info(engine->env, &info);
+    ret->bytes = ((uint64_t)info.me_last_pgno + 1) * engine->page_size;
+    if (mdb_txn_begin(engine->env, NULL, MDB_RDONLY, &txn) != 0)
+        return;
+    if (mdb_stat(txn, engine->tables[KV_ENGINE_RECORDS], &records) == 0)
+        ret->keys = records.ms_entries;
+    mdb_txn_abort(txn);
+}
+
+static void engine_count(struct kv_engine *engine, struct kv_engine_counts *ret)
+{
+    if (pthread_rwlock_tryrdlock(&engine->access) != 0)
+        return;
+    if (engine->env != NULL)
+        count(engine, ret);
+    pthread_rwlock_unlock(&engine->access);
+}
+
 static const struct kv_engine_ops engine_ops = {
     .name = "lmdb",
     .max_commit = MOST_KEYS,
@@ -387,6 +412,7 @@ static const struct kv_engine_ops engine_ops = {
     .has_room = engine_has_room,
     .room_option = "map_size",
     .commit_limit = engine_commit_limit,
+    .count = engine_count,
 };
 
 /* ---- the module ---- */

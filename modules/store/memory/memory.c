@@ -125,6 +125,31 @@ static struct kv_item memory_stage(struct kv_store *store, struct kv_slice key,
     return staged;
 }
 
+static uint64_t count_keys(struct kv_store *store)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < N_SHARDS; i++) {
+        pthread_mutex_lock(&store->shards[i].lock);
+        n += store->shards[i].table.n_entries;
+        pthread_mutex_unlock(&store->shards[i].lock);
+    }
+    return n;
+}
+
+static void memory_metrics(struct kv_store *store, struct kv_metrics_out *out)
+{
+    static const struct kv_metric keys = {"kvserver_store_keys", KV_METRIC_GAUGE, NULL, "Keys"};
+    static const struct kv_metric bytes = {"kvserver_store_bytes", KV_METRIC_GAUGE, "bytes",
+                                           "Keys and values"};
+    static const struct kv_metric limit = {"kvserver_store_limit_bytes", KV_METRIC_GAUGE, "bytes",
+                                           "The most that keys and values may add up to"};
+    out->number(out, &keys, count_keys(store));
+    if (store->max_bytes == 0)
+        return;
+    out->number(out, &bytes, atomic_load_explicit(&store->bytes, memory_order_relaxed));
+    out->number(out, &limit, store->max_bytes);
+}
+
 static const struct kv_store_ops memory_ops = {
     .size = sizeof(memory_ops),
     .open = memory_open,
@@ -137,6 +162,7 @@ static const struct kv_store_ops memory_ops = {
     .close = memory_close,
     .revision = memory_revision,
     .stage = memory_stage,
+    .metrics = memory_metrics,
 };
 
 static const struct kv_module memory_module = {

@@ -417,6 +417,27 @@ static int engine_open_to_read(const struct kv_host *host, const char *folder,
     return open_with(host, folder, true, options, ret, reterr);
 }
 
+/* ---- metrics ---- */
+
+static uint64_t read_property(struct kv_engine *engine, const char *name)
+{
+    uint64_t value;
+    return rocksdb_property_int_cf(engine->db, engine->tables[KV_ENGINE_RECORDS], name, &value) == 0
+               ? value
+               : 0;
+}
+
+static void engine_count(struct kv_engine *engine, struct kv_engine_counts *ret)
+{
+    if (!enter(engine, KV_ENGINE_IN_MEMORY))
+        return;
+    if (engine->db != NULL)
+        *ret = (struct kv_engine_counts){.keys = read_property(engine, "rocksdb.estimate-num-keys"),
+                                         .bytes =
+                                             read_property(engine, "rocksdb.total-sst-files-size")};
+    pthread_rwlock_unlock(&engine->access);
+}
+
 static const struct kv_engine_ops engine_ops = {
     .name = "rocksdb",
     .max_commit = 16384,
@@ -431,6 +452,7 @@ static const struct kv_engine_ops engine_ops = {
     .persist = engine_persist,
     .walk = engine_walk,
     .recover = engine_recover,
+    .count = engine_count,
 };
 
 /* ---- the module ---- */

@@ -579,6 +579,15 @@ static uint64_t simple_revision(struct kv_store *store)
     return store->revision;
 }
 
+static void simple_metrics(struct kv_store *store, struct kv_metrics_out *out)
+{
+    static const struct kv_metric keys = {"kvserver_store_keys", KV_METRIC_GAUGE, NULL, "Keys"};
+    pthread_mutex_lock(&store->lock);
+    uint64_t n = store->n;
+    pthread_mutex_unlock(&store->lock);
+    out->number(out, &keys, n);
+}
+
 static void simple_ref(struct kv_store *store, void *ref)
 {
     (void)store;
@@ -612,6 +621,7 @@ static const struct kv_store_ops simple_ops = {
     .unref = simple_unref,
     .close = simple_close,
     .revision = simple_revision,
+    .metrics = simple_metrics,
 };
 
 static const struct kv_module simple_module = {

@@ -191,6 +191,7 @@ int run_random_tests(void);
 int run_linear_tests(void);
 int run_reading_tests(void);
 int run_check_tests(void);
+int run_metrics_tests(void);
 int run_update_tests(void);
 int run_seek_tests(void);
 int run_revision_tests(void);

@@ -46,7 +46,7 @@ static int set_up(void **state)
         return -1;
     setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &(int){4096}, sizeof(int));
     kv_channel_init(&rig.channel, h2o_evloop_socket_create(kv_loop_evloop(rig.loop), ends[0], 0),
-                    NULL);
+                    rig.loop, NULL);
     kv_channel_attach(&rig.channel, NULL, NULL, on_written);
     rig.peer = ends[1];
     return 0;

@@ -339,6 +339,11 @@ static int64_t late_expire(struct kv_store *store, uint32_t part, int64_t now_ms
     return store->inner_ops->expire(store->inner, part, now_ms, max);
 }
 
+static void late_metrics(struct kv_store *store, struct kv_metrics_out *out)
+{
+    store->inner_ops->metrics(store->inner, out);
+}
+
 static uint64_t late_revision(struct kv_store *store)
 {
     return store->inner_ops->revision(store->inner);
@@ -376,6 +381,7 @@ static const struct kv_store_ops late_ops = {
     .unref = late_unref,
     .close = late_close,
     .revision = late_revision,
+    .metrics = late_metrics,
 };
 
 static const struct kv_module late_module = {

@@ -1,0 +1,113 @@
+/*
+ * Metrics: figures about the running server. Whoever has something to count does so in counters
+ * and histograms of their own, and tells them when the server is asked for its metrics.
+ *
+ * Counters and histograms are written by one thread and read by any: each event loop has its own,
+ * so counting costs a load and a store, and no thread waits for another. What several threads count
+ * in is for the functions whose names end in `shared`.
+ */
+#ifndef KVSERVER_METRICS_H
+#define KVSERVER_METRICS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* ---- counting ---- */
+
+/* Written by one thread, or by one at a time. Zero at first. */
+struct kv_counter {
+    _Atomic uint64_t n;
+};
+
+static inline void kv_counter_add(struct kv_counter *counter, uint64_t n)
+{
+    uint64_t before = atomic_load_explicit(&counter->n, memory_order_relaxed);
+    atomic_store_explicit(&counter->n, before + n, memory_order_relaxed);
+}
+
+/* Counts down: of what there is, not of what has happened. */
+static inline void kv_counter_take(struct kv_counter *counter, uint64_t n)
+{
+    uint64_t before = atomic_load_explicit(&counter->n, memory_order_relaxed);
+    atomic_store_explicit(&counter->n, before - n, memory_order_relaxed);
+}
+
+/* For a counter that several threads write. */
+static inline void kv_counter_add_shared(struct kv_counter *counter, uint64_t n)
+{
+    atomic_fetch_add_explicit(&counter->n, n, memory_order_relaxed);
+}
+
+/* Threads: any. */
+static inline uint64_t kv_counter_read(const struct kv_counter *counter)
+{
+    return atomic_load_explicit(&counter->n, memory_order_relaxed);
+}
+
+enum {
+    KV_HISTOGRAM_FIRST_BIT = 4, /* the first bucket takes up to 2^4 microseconds, */
+    KV_HISTOGRAM_BUCKETS = 22   /* and each next one twice as much: the last but one 16.8 s; the
+                                   last takes all others */
+};
+
+/* Durations. Written by one thread, or by one at a time. Zero at first. */
+struct kv_histogram {
+    struct kv_counter buckets[KV_HISTOGRAM_BUCKETS];
+    struct kv_counter sum_ns;
+};
+
+/* The bucket of a duration. */
+static inline unsigned kv_histogram_bucket(uint64_t ns)
+{
+    uint64_t us = ns / 1000 + (ns % 1000 != 0);
+    if (us <= 1U << KV_HISTOGRAM_FIRST_BIT)
+        return 0;
+    unsigned bucket = 64 - (unsigned)__builtin_clzll(us - 1) - KV_HISTOGRAM_FIRST_BIT;
+    return bucket < KV_HISTOGRAM_BUCKETS ? bucket : KV_HISTOGRAM_BUCKETS - 1;
+}
+
+/* Counts a duration that was measured n times. A negative one counts as 0. */
+static inline void kv_histogram_add(struct kv_histogram *histogram, int64_t ns, uint64_t n)
+{
+    uint64_t duration = ns < 0 ? 0 : (uint64_t)ns;
+    kv_counter_add(&histogram->buckets[kv_histogram_bucket(duration)], n);
+    kv_counter_add(&histogram->sum_ns, duration * n);
+}
+
+/* Counts one, in a histogram that several threads write. */
+static inline void kv_histogram_add_shared(struct kv_histogram *histogram, int64_t ns)
+{
+    uint64_t duration = ns < 0 ? 0 : (uint64_t)ns;
+    kv_counter_add_shared(&histogram->buckets[kv_histogram_bucket(duration)], 1);
+    kv_counter_add_shared(&histogram->sum_ns, duration);
+}
+
+/* ---- telling ---- */
+
+enum kv_metric_type {
+    KV_METRIC_COUNTER,
+    KV_METRIC_GAUGE,
+    KV_METRIC_HISTOGRAM /* of durations, in seconds */
+};
+
+/* Names follow Prometheus's rules: base units (seconds, bytes) at the end; `_total`, which a
+ * counter has behind that, is added by the server. A module's begin with `kvserver_`, its kind and
+ * its name: `kvserver_store_rocksdb_…`; or, where other modules of its kind have the same figure,
+ * with `kvserver_` and its kind. Constant. */
+struct kv_metric {
+    const char *name;
+    enum kv_metric_type type;
+    const char *unit; /* what the name ends with; NULL: it is a number of things */
+    const char *help; /* a sentence without its stop */
+};
+
+/* Takes a module's figures, each metric once. All is lent for the call. */
+struct kv_metrics_out {
+    uint32_t size; /* sizeof(struct kv_metrics_out) */
+    /* Of a counter or a gauge. */
+    void (*number)(struct kv_metrics_out *out, const struct kv_metric *metric, uint64_t value);
+    void (*durations)(struct kv_metrics_out *out, const struct kv_metric *metric,
+                      const struct kv_histogram *histogram);
+};
+
+#endif

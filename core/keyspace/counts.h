@@ -1,0 +1,73 @@
+/*
+ * Figures about the keyspace for metrics: what became of commands and how long they took,
+ * subscriptions, and what was sent to subscribers. Each loop has its own, in which it alone counts;
+ * any thread may read them.
+ *
+ * Durations: a command that finishes in the turn in which it was sent has taken as long as the turn
+ * took up to its end, when the answers are written: the clock is read once for all of them. Other
+ * commands are measured from turn to turn.
+ */
+#ifndef KV_KEYSPACE_COUNTS_H
+#define KV_KEYSPACE_COUNTS_H
+
+#include "base/metrics.h"
+#include "keyspace/command.h"
+
+enum {
+    KV_N_STORE_OUTCOMES = KV_TRIMMED + 1, /* statuses of the store, */
+    KV_N_OUTCOMES = KV_N_STORE_OUTCOMES + KV_UNAVAILABLE - KV_REFUSED + 1 /* and the keyspace's */
+};
+
+/* How a subscription began to send states. */
+enum kv_sync_reason {
+    KV_SYNC_INITIAL,
+    KV_SYNC_RESUMED,
+    KV_SYNC_RESET,
+    KV_N_SYNC_REASONS
+};
+
+struct kv_counts {
+    const int64_t *began_ns; /* the loop's: when its turn began */
+    struct kv_counter outcomes[KV_N_COMMAND_KINDS][KV_N_OUTCOMES];
+    struct kv_histogram durations[KV_N_COMMAND_KINDS];
+    uint32_t n_this_turn[KV_N_COMMAND_KINDS];        /* sent and finished in it, */
+    uint32_t n_failed_this_turn[KV_N_COMMAND_KINDS]; /* of these not with KV_OK */
+    bool has_this_turn;                              /* any of those */
+
+    struct kv_counter key_subscriptions; /* that there are */
+    struct kv_counter prefix_subscriptions;
+    struct kv_counter syncs[KV_N_SYNC_REASONS];
+    struct kv_counter states_sent; /* to subscribers */
+    struct kv_counter states_collapsed;
+};
+
+/* The rare part of kv_counts_finish(). is_late: it was sent in an earlier turn. */
+void kv_counts_finish_otherwise(struct kv_counts *counts, const struct kv_command *command,
+                                bool is_late);
+
+/* A command is handed back. Most do so with KV_OK, in the turn in which they came: these are added
+ * up at its end. */
+static inline void kv_counts_finish(struct kv_counts *counts, const struct kv_command *command)
+{
+    bool is_late = command->sent_ns != *counts->began_ns;
+    if (is_late || command->status != KV_OK)
+        kv_counts_finish_otherwise(counts, command, is_late);
+    if (is_late)
+        return;
+    counts->n_this_turn[command->kind]++;
+    counts->has_this_turn = true;
+}
+
+static inline void kv_counts_sync(struct kv_counts *counts, enum kv_sync_reason reason)
+{
+    kv_counter_add(&counts->syncs[reason], 1);
+}
+
+/* The turn is over, and has taken so long. */
+void kv_counts_end_turn(struct kv_counts *counts, int64_t took_ns);
+
+/* Writes the sums over n loops. */
+void kv_counts_collect(const struct kv_counts *const *all, uint32_t n,
+                       struct kv_metrics_text *text);
+
+#endif

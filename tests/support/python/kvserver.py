@@ -1,0 +1,99 @@
+"""For tests in Python: a KvServer of their own, and test points as TAP has them."""
+import http.client
+import os
+import subprocess
+import tempfile
+import time
+
+PATIENCE_S = 120
+
+
+def wait_for(condition, text):
+    until = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < until, text
+        time.sleep(0.02)
+
+
+class Server:
+    """A server with a folder of its own.
+
+    The environment says which program and which modules. files: name and text of each that is to be
+    in the folder; more: YAML, whole lines. The server chooses its port.
+    """
+
+    def __init__(self, more="", files=None, store="memory"):
+        self.folder = tempfile.TemporaryDirectory(prefix="kvserver-test-")
+        for name, text in (files or {}).items():
+            self.write(name, text)
+        path = self.write("kvserver.yaml",
+                          "listen: [{host: 127.0.0.1, port: 0}]\n"
+                          f"modules: {os.environ['KV_TEST_MODULES']}\n"
+                          f"storage: {{module: {store}}}\n{more}")
+        self.log = open(os.path.join(self.folder.name, "log"), "w+", encoding="utf-8")
+        self.process = subprocess.Popen([os.environ["KV_SERVER_PROGRAM"], "-c", path],
+                                        stderr=self.log)
+        self.port = 0
+        wait_for(self.is_ready, "the server does not become ready")
+
+    def write(self, name, text):
+        path = os.path.join(self.folder.name, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def read_log(self):
+        with open(self.log.name, encoding="utf-8") as log:
+            return log.read()
+
+    def is_ready(self):
+        assert self.process.poll() is None, f"the server has ended: {self.read_log()}"
+        _, has_told, rest = self.read_log().partition("listening on http://127.0.0.1:")
+        if not has_told or "\n" not in rest:
+            return False
+        self.port = int(rest.split("\n")[0])
+        return self.request("GET", "/readyz")[0] == 200
+
+    def request(self, method, path, body=None, headers=None):
+        """Returns: status, headers and body; that of a stream is not read."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            is_stream = (answer.getheader("content-type") or "").startswith("text/event-stream")
+            return answer.status, answer.headers, b"" if is_stream else answer.read()
+        finally:
+            connection.close()
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait(PATIENCE_S)
+        self.log.close()
+        self.folder.cleanup()
+
+
+class Report:
+    """Test points."""
+
+    def __init__(self):
+        self.n = 0
+        self.n_failed = 0
+
+    def check(self, name, test):
+        self.n += 1
+        try:
+            test()
+            print(f"ok {self.n} - {name}", flush=True)
+        except Exception as fault:  # pylint: disable=broad-except
+            self.n_failed += 1
+            text = str(fault).strip().replace("\n", "\n#   ")
+            print(f"not ok {self.n} - {name}\n#   {type(fault).__name__}: {text}", flush=True)
+
+    def skip(self, name, why):
+        self.n += 1
+        print(f"ok {self.n} - {name} # SKIP {why}", flush=True)
+
+    def end(self):
+        """Returns: the exit code."""
+        print(f"1..{self.n}")
+        return 1 if self.n_failed else 0
