@@ -111,6 +111,7 @@ struct kv_access *kv_access_create(struct kv_rules *rules, uint32_t n_loops)
     struct kv_access *access =
         kv_calloc(1, sizeof(*access) + n_loops * sizeof(struct kv_access_loop));
     pthread_mutex_init(&access->lock, NULL);
+    rules->generation = 1; /* constant principals are of none */
     access->rules = rules;
     access->n_loops = n_loops;
     access->known = kv_calloc(n_loops, sizeof(*access->known));
@@ -263,6 +264,8 @@ struct kv_principal *kv_access_renew(struct kv_access_loop *here,
                                      const struct kv_principal *principal, int64_t now_s,
                                      struct kv_error *reterr)
 {
+    if (principal == &kv_principal_nobody)
+        return &kv_principal_nobody;
     if (principal->token.len == 0)
         return kv_access_anonymous(here);
     struct kv_principal *renewed = kv_access_authenticate(here, principal->token, now_s, reterr);

@@ -14,6 +14,10 @@
 
 struct kv_rules;
 
+enum {
+    KV_EXPIRY_LEEWAY_S = 30 /* of `expires_s`: by which clocks may differ */
+};
+
 enum kv_principal_kind {
     KV_PRINCIPAL_CONSTANT,  /* it is not counted */
     KV_PRINCIPAL_ANONYMOUS, /* no credentials were given */
@@ -66,6 +70,11 @@ extern struct kv_principal kv_principal_nobody;
 static inline bool kv_principal_has_expired(const struct kv_principal *principal, int64_t now_s)
 {
     return principal->expires_s != 0 && now_s >= principal->expires_s;
+}
+
+static inline bool kv_principal_may_nothing(const struct kv_principal *principal)
+{
+    return !principal->is_unlimited && kv_grants_are_none(principal->grants);
 }
 
 /* Whether both are the same somebody, whatever is granted to them. */

@@ -7,7 +7,7 @@
 
 const char kv_usage[] =
     "usage: kvserver [-c FILE] [--check-config | --print-config | --export | --import FILE |\n"
-    "                            --version | --help]\n"
+    "                            --hash-token | --version | --help]\n"
     "\n"
     "  -c, --config FILE   the configuration, a YAML file; without it, all defaults\n"
     "      --check-config  list all that is wrong with the configuration, and exit\n"
@@ -15,6 +15,8 @@ const char kv_usage[] =
     "      --export        write every key of the store to standard output, a line of JSON each\n"
     "      --import FILE   read such lines (-: from standard input) into the store, and exit;\n"
     "                      where the store is volatile, serve then\n"
+    "      --hash-token    read a token from standard input, and print its `sha256:` for the\n"
+    "                      configuration\n"
     "      --version       print the version, and exit\n"
     "  -h, --help          print this, and exit\n"
     "\n"
@@ -30,6 +32,7 @@ static const struct option options[] = {
     {"print-config", no_argument, NULL, ACTION + KV_ACTION_PRINT_CONFIG},
     {"export", no_argument, NULL, ACTION + KV_ACTION_EXPORT},
     {"import", required_argument, NULL, ACTION + KV_ACTION_IMPORT},
+    {"hash-token", no_argument, NULL, ACTION + KV_ACTION_HASH_TOKEN},
     {"version", no_argument, NULL, ACTION + KV_ACTION_VERSION},
     {"help", no_argument, NULL, 'h'},
     {0},
@@ -39,8 +42,8 @@ static int choose(struct kv_arguments *arguments, enum kv_action action, struct 
 {
     if (arguments->action != KV_ACTION_SERVE && arguments->action != action)
         return kv_error_set(reterr,
-                            "--check-config, --print-config, --export, --import, --version and "
-                            "--help exclude each other");
+                            "--check-config, --print-config, --export, --import, --hash-token, "
+                            "--version and --help exclude each other");
     arguments->action = action;
     if (action == KV_ACTION_IMPORT)
         arguments->import_path = optarg;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "daemon/access_rules.h"
 #include "daemon/addresses.h"
 #include "daemon/cpus.h"
 #include "daemon/extensions.h"
@@ -113,6 +114,7 @@ static void read_ws(struct kv_config *config)
         .max_subscriptions = (uint32_t)kv_given_field(limits, LIMIT_SUBSCRIPTIONS)->integer,
         .max_unsent_bytes = config->http.max_unsent_bytes,
         .max_pending = config->http.max_pending,
+        .auth_ms = kv_given_field(timeouts, TIMEOUT_AUTH)->integer,
         .ping_ms = kv_given_field(timeouts, TIMEOUT_PING)->integer,
         .patience = config->net.patience,
     };
@@ -141,6 +143,7 @@ static void read_values(struct kv_config *config)
     config->log_level = (enum kv_log_level)kv_given_field(log, LOG_LEVEL)->integer;
     config->log_format = (enum kv_log_format)kv_given_field(log, LOG_FORMAT)->integer;
     kv_listen_addresses_read(config);
+    kv_access_rules_check(config);
     config->origins = read_texts(config, CONFIG_ORIGINS, "origins", kv_origin_check);
     config->hosts = read_texts(config, CONFIG_HOSTS, "hosts", kv_served_host_check);
     read_memory(config);

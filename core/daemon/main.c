@@ -9,6 +9,7 @@
 #include "daemon/config.h"
 #include "daemon/print.h"
 #include "daemon/export.h"
+#include "daemon/hash_token.h"
 #include "daemon/import.h"
 #include "daemon/listen_tls.h"
 #include "daemon/preflight.h"
@@ -174,7 +175,8 @@ int main(int argc, char **argv)
         puts("kvserver " KV_VERSION);
         return end_output();
     }
-    int result = with_config(&arguments, &error);
+    int result = arguments.action == KV_ACTION_HASH_TOKEN ? kv_hash_token_run(&error)
+                                                          : with_config(&arguments, &error);
     if (result == 0)
         return end_output();
     if (result == KV_MISCONFIGURED)

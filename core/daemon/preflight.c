@@ -4,12 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <netdb.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf/conf.h"
+#include "daemon/access_rules.h"
 #include "daemon/chain.h"
 #include "daemon/listen_tls.h"
 #include "daemon/outlets.h"
@@ -57,6 +59,40 @@ static int try_address(const struct addrinfo *found)
     return failed;
 }
 
+static bool is_of_this_machine(const struct addrinfo *all)
+{
+    for (const struct addrinfo *found = all; found != NULL; found = found->ai_next)
+        if (try_address(found) == EADDRNOTAVAIL)
+            return false;
+    return true;
+}
+
+static bool is_loopback(const struct addrinfo *found)
+{
+    const struct sockaddr_in *ipv4 = (const void *)found->ai_addr;
+    const struct sockaddr_in6 *ipv6 = (const void *)found->ai_addr;
+    return found->ai_family == AF_INET ? ntohl(ipv4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET
+                                       : IN6_IS_ADDR_LOOPBACK(&ipv6->sin6_addr);
+}
+
+/* Nobody is to be let in by accident. */
+static void check_exposure(const struct kv_config *config, size_t i, const struct addrinfo *all)
+{
+    const struct kv_listen_address *address = &config->listen[i];
+    if (kv_access_rules_are_configured(config))
+        return;
+    for (const struct addrinfo *found = all; found != NULL; found = found->ai_next)
+        if (!is_loopback(found)) {
+            kv_conf_fault(config->conf, address->at,
+                          "listen[%zu].host: other machines can reach %s, and without `access` "
+                          "everybody may read and write everything there. Either say who may do "
+                          "what (access: {tokens: [...]}), or let everybody in on purpose "
+                          "(access: {anonymous: {read: [\"\"], write: [\"\"]}})",
+                          i, address->host);
+            return;
+        }
+}
+
 /* That a name cannot be looked up just now is no fault of the configuration. */
 static void check_address(const struct kv_config *config, size_t i)
 {
@@ -69,11 +105,12 @@ static void check_address(const struct kv_config *config, size_t i)
                       address->host);
     if (failed != 0)
         return;
-    for (const struct addrinfo *found = all; found != NULL; found = found->ai_next)
-        if (try_address(found) == EADDRNOTAVAIL)
-            kv_conf_fault(config->conf, address->at,
-                          "listen[%zu].host: \"%s\" is not an address of this machine", i,
-                          address->host);
+    if (is_of_this_machine(all))
+        check_exposure(config, i, all);
+    else
+        kv_conf_fault(config->conf, address->at,
+                      "listen[%zu].host: \"%s\" is not an address of this machine", i,
+                      address->host);
     freeaddrinfo(all);
 }
 

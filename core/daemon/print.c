@@ -141,7 +141,7 @@ void kv_config_print(const struct kv_config *config, struct kv_conf_printer *pri
             print_sinks(config, printer);
         else if (i == CONFIG_SCRIPTS)
             print_scripts(config, printer);
-        else
+        else if (i != CONFIG_ACCESS || config->values[i].is_given) /* an empty one denies all */
             print_option(printer, &config_options[i], kv_conf_root(config->conf),
                          &config->values[i], 0);
     }

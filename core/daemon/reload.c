@@ -38,12 +38,22 @@ static void tell_faults(const struct kv_config *config)
     kv_buffer_fini(&faults);
 }
 
+/* It is, without a restart. */
+static bool is_applied(const char *path)
+{
+    static const char name[] = "access";
+    size_t len = sizeof(name) - 1;
+    return strncmp(path, name, len) == 0 && (path[len] == '\0' || strchr(".[", path[len]) != NULL);
+}
+
 static void tell_change(void *context, const char *path, const char *before, const char *after)
 {
     struct changes *changes = context;
     struct kv_quote was = kv_quote(kv_slice_of(before == NULL ? "" : before));
     struct kv_quote is = kv_quote(kv_slice_of(after == NULL ? "" : after));
     const char *file = changes->file;
+    if (is_applied(path))
+        return;
     if (++changes->n > MOST_TOLD)
         return;
     if (before == NULL)
@@ -87,7 +97,7 @@ static void tell_changes(const struct kv_config *running, const struct kv_config
         kv_buffer_fini(&texts[i]);
 }
 
-void kv_reload_tell_changes(const struct kv_config *running)
+void kv_reload(const struct kv_config *running, kv_apply_fn apply, const void *context)
 {
     struct kv_config found;
     if (running->path == NULL)
@@ -100,9 +110,11 @@ void kv_reload_tell_changes(const struct kv_config *running)
     bool is_valid = kv_config_load(running->path, &found) == 0;
     if (found.values != NULL && kv_preflight_reloaded(&found, running) != 0)
         is_valid = false;
-    if (is_valid)
+    if (is_valid) {
+        apply(context, &found);
         tell_changes(running, &found);
-    else
+    } else {
         tell_faults(&found);
+    }
     kv_config_fini(&found);
 }

@@ -1,13 +1,17 @@
 /*
- * What SIGHUP finds in the configuration file. Scripts and the files of sinks are loaded anew;
- * everything else stays as it is until a restart.
+ * What SIGHUP finds in the configuration file. `access` is applied, and scripts and the files of
+ * sinks are loaded anew; everything else stays as it is until a restart.
  */
 #ifndef KV_DAEMON_RELOAD_H
 #define KV_DAEMON_RELOAD_H
 
 #include "daemon/config.h"
 
-/* Reads the file again and logs what has changed in it, or what is wrong with it. */
-void kv_reload_tell_changes(const struct kv_config *running);
+/* Applies what can be applied of a configuration without faults, which is lent. */
+typedef void (*kv_apply_fn)(const void *context, const struct kv_config *found);
+
+/* Reads the file again, applies it, and logs what else has changed in it; or logs what is wrong
+ * with it, and changes nothing. */
+void kv_reload(const struct kv_config *running, kv_apply_fn apply, const void *context);
 
 #endif

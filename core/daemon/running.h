@@ -9,6 +9,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
+#include "access/access.h"
 #include "daemon/chain.h"
 #include "daemon/ending.h"
 #include "daemon/import.h"
@@ -44,6 +45,7 @@ struct kv_server {
     uint16_t *ports;     /* of the addresses */
     struct kv_tls **tls; /* the same; NULL: none there */
     struct kv_budget *budget;
+    struct kv_access *access;
     struct kv_keyspace *keyspace;
     struct kv_workers *workers;
     struct kv_net *net;

@@ -10,6 +10,22 @@
 #define KV_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 enum {
+    TOKEN_NAME,
+    TOKEN_SHA256,
+    TOKEN_READ,
+    TOKEN_WRITE,
+    TOKEN_ADMIN
+};
+enum {
+    ANONYMOUS_READ,
+    ANONYMOUS_WRITE
+};
+enum {
+    ACCESS_ANONYMOUS,
+    ACCESS_TOKENS,
+    ACCESS_COOKIE
+};
+enum {
     LISTEN_HOST,
     LISTEN_PORT,
     LISTEN_UNIX,
@@ -84,7 +100,8 @@ enum {
     TIMEOUT_PROGRESS,
     TIMEOUT_PING,
     TIMEOUT_STALLED,
-    TIMEOUT_DRAIN
+    TIMEOUT_DRAIN,
+    TIMEOUT_AUTH
 };
 enum {
     CHANGE_LOG_SIZE,
@@ -108,6 +125,7 @@ enum {
     CONFIG_ORIGINS,
     CONFIG_HOSTS,
     CONFIG_PROXIES,
+    CONFIG_ACCESS,
     CONFIG_LIMITS,
     CONFIG_TIMEOUTS,
     CONFIG_CHANGE_LOG,
@@ -321,6 +339,50 @@ static const struct kv_option host_element = {.type = KV_OPTION_STRING,
 static const struct kv_option proxy_element = {.type = KV_OPTION_STRING,
                                                .flags = KV_OPTION_REQUIRED};
 
+/* A prefix that is left empty is a mistake; that of every key is written "". */
+static const struct kv_option granted_element = {.type = KV_OPTION_STRING,
+                                                 .flags = KV_OPTION_REQUIRED};
+static const char *const admin_names[] = {"metrics", "backup", "clients", "slowlog", NULL};
+static const struct kv_option admin_element = {
+    .type = KV_OPTION_CHOICE, .flags = KV_OPTION_REQUIRED, .choices = admin_names};
+static const struct kv_option anonymous_fields[] = {
+    {.name = "read",
+     .type = KV_OPTION_LIST,
+     .fields = &granted_element,
+     .n_fields = 1,
+     .doc = "of keys that begin with one of these; \"\" is every key"},
+    {.name = "write", .type = KV_OPTION_LIST, .fields = &granted_element, .n_fields = 1},
+};
+static const struct kv_option token_fields[] = {
+    {.name = "name", .type = KV_OPTION_STRING, .flags = KV_OPTION_REQUIRED},
+    {.name = "sha256",
+     .type = KV_OPTION_STRING,
+     .flags = KV_OPTION_REQUIRED | KV_OPTION_SECRET,
+     .doc = "of the token, as kvserver --hash-token prints it"},
+    {.name = "read", .type = KV_OPTION_LIST, .fields = &granted_element, .n_fields = 1},
+    {.name = "write", .type = KV_OPTION_LIST, .fields = &granted_element, .n_fields = 1},
+    {.name = "admin",
+     .type = KV_OPTION_LIST,
+     .fields = &admin_element,
+     .n_fields = 1,
+     .doc = "metrics, backup, clients, slowlog"},
+};
+static const struct kv_option token_element = {.type = KV_OPTION_BLOCK,
+                                               .flags = KV_OPTION_REQUIRED,
+                                               .fields = token_fields,
+                                               .n_fields = KV_COUNT(token_fields)};
+static const struct kv_option access_fields[] = {
+    {.name = "anonymous",
+     .type = KV_OPTION_BLOCK,
+     .fields = anonymous_fields,
+     .n_fields = KV_COUNT(anonymous_fields),
+     .doc = "what those may do who bring no token"},
+    {.name = "tokens", .type = KV_OPTION_LIST, .fields = &token_element, .n_fields = 1},
+    {.name = "cookie",
+     .type = KV_OPTION_STRING,
+     .doc = "the name of a cookie that may hold a token, from pages of `origins`"},
+};
+
 static const struct kv_option limit_fields[] = {
     {.name = "key", .type = KV_OPTION_SIZE, .fallback = "1MiB", .min = 1, .max = 1 << 30},
     {.name = "value",
@@ -405,6 +467,12 @@ static const struct kv_option timeout_fields[] = {
      .min = 1,
      .max = KV_LONGEST_TIMEOUT_MS},
     {.name = "drain", .type = KV_OPTION_DURATION, .fallback = "10s", .max = KV_LONGEST_TIMEOUT_MS},
+    {.name = "auth",
+     .type = KV_OPTION_DURATION,
+     .fallback = "10s",
+     .min = 1,
+     .max = KV_LONGEST_TIMEOUT_MS,
+     .doc = "until a WebSocket that may do nothing has sent a token"},
 };
 
 static const struct kv_option change_log_fields[] = {
@@ -476,6 +544,10 @@ static const struct kv_option config_options[N_CONFIG] = {
                         .n_fields = 1,
                         .doc = "addresses, as 10.0.0.0/8, and unix, whose PROXY header and "
                                "X-Forwarded-For say who the client is"},
+    [CONFIG_ACCESS] = {.name = "access",
+                       .type = KV_OPTION_BLOCK,
+                       .fields = access_fields,
+                       .n_fields = KV_COUNT(access_fields)},
     [CONFIG_LIMITS] = {.name = "limits",
                        .type = KV_OPTION_BLOCK,
                        .fields = limit_fields,

@@ -10,11 +10,13 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "access/access.h"
 #include "base/budget.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/access_rules.h"
 #include "daemon/certificates.h"
 #include "daemon/metrics.h"
 #include "daemon/process.h"
@@ -152,6 +154,15 @@ static int listen_everywhere(struct kv_server *server, struct kv_error *reterr)
     return 0;
 }
 
+/* A name of `listen` may lead elsewhere by now. */
+static int refuse_exposure(const struct kv_server *server, struct kv_error *reterr)
+{
+    if (!kv_net_is_exposed(server->net) || kv_access_rules_are_configured(server->config))
+        return 0;
+    return kv_error_set(reterr, "other machines can reach an address of `listen`, and there is no "
+                                "`access` that says what they may do");
+}
+
 static int begin_service(struct kv_server *server, struct kv_error *reterr)
 {
     const struct kv_config *config = server->config;
@@ -163,7 +174,7 @@ static int begin_service(struct kv_server *server, struct kv_error *reterr)
                "without %s data is in memory only, and gone when the server ends",
                config->path == NULL ? "a configuration (-c FILE)"
                                     : "`storage: {module: …}` in the configuration");
-    return listen_everywhere(server, reterr);
+    return listen_everywhere(server, reterr) == 0 ? refuse_exposure(server, reterr) : -1;
 }
 
 /* Whether the store cannot be opened. One that takes its time may yet fail. */
@@ -213,19 +224,28 @@ static int open_parts(struct kv_server *server)
 }
 
 static void open_websocket(struct kv_http_upgrade *upgrade, uint32_t loop,
-                           struct kv_connection *connection)
+                           struct kv_connection *connection, struct kv_principal *principal)
 {
-    kv_ws_open(KV_CONTAINER(upgrade, struct kv_server, upgrade)->ws, loop, connection);
+    kv_ws_open(KV_CONTAINER(upgrade, struct kv_server, upgrade)->ws, loop, connection, principal);
+}
+
+static void create_access(struct kv_server *server)
+{
+    uint32_t n = server->config->n_threads;
+    server->access = kv_access_create(kv_access_rules_create(server->config), n);
+    for (uint32_t i = 0; i < n; i++)
+        kv_access_count(server->access, i, kv_budget_tally(server->budget, i));
 }
 
 static void create_protocols(struct kv_server *server)
 {
     const struct kv_config *config = server->config;
     server->upgrade.open = open_websocket;
-    server->events =
-        kv_events_create(&config->events, server->keyspace, server->loops, config->n_threads);
+    server->events = kv_events_create(&config->events, server->access, server->keyspace,
+                                      server->loops, config->n_threads);
     server->http =
         kv_http_create(&config->http, &(struct kv_http_parts){.net = server->net,
+                                                              .access = server->access,
                                                               .keyspace = server->keyspace,
                                                               .workers = server->workers,
                                                               .upgrade = &server->upgrade,
@@ -233,8 +253,8 @@ static void create_protocols(struct kv_server *server)
                                                               .metrics = server->metrics,
                                                               .loops = server->loops,
                                                               .n_loops = config->n_threads});
-    server->ws = kv_ws_create(&config->ws, server->net, server->keyspace, server->workers,
-                              server->loops, config->n_threads);
+    server->ws = kv_ws_create(&config->ws, server->net, server->access, server->keyspace,
+                              server->workers, server->loops, config->n_threads);
 }
 
 static int start(struct kv_server *server, struct kv_error *reterr)
@@ -248,6 +268,7 @@ static int start(struct kv_server *server, struct kv_error *reterr)
     server->sinks = kv_outlets_sinks(server->outlets);
     server->workers = kv_workers_create(config->n_threads);
     server->budget = kv_budget_create(config->memory, config->n_threads);
+    create_access(server);
     server->keyspace = create_keyspace(server);
     kv_scripts_start(server->scripts, server->keyspace);
     if (server->sinks != NULL && kv_sinks_start(server->sinks, server->keyspace, reterr) != 0)
@@ -271,6 +292,35 @@ static int start(struct kv_server *server, struct kv_error *reterr)
 
 /* Signals. */
 
+/* On one loop. */
+struct revision {
+    struct kv_post post;
+    const struct kv_server *server;
+    uint32_t index;
+};
+
+static void revise_loop(struct kv_post *post)
+{
+    struct revision *revision = KV_CONTAINER(post, struct revision, post);
+    const struct kv_server *server = revision->server;
+    kv_access_take_up(kv_access_on(server->access, revision->index));
+    kv_http_revise(server->http, revision->index);
+    kv_ws_revise(server->ws, revision->index);
+    kv_events_revise(server->events, revision->index);
+    free(revision);
+}
+
+static void revise_access(const void *context, const struct kv_config *found)
+{
+    const struct kv_server *server = context;
+    kv_access_revise(server->access, kv_access_rules_create(found));
+    for (uint32_t i = 0; i < server->config->n_threads; i++) {
+        struct revision *revision = kv_alloc(sizeof(*revision));
+        *revision = (struct revision){.post = {.run = revise_loop}, .server = server, .index = i};
+        kv_loop_post(server->loops[i], &revision->post);
+    }
+}
+
 /* SIGHUP. */
 static void reload(const struct kv_server *server)
 {
@@ -279,7 +329,7 @@ static void reload(const struct kv_server *server)
     if (server->sinks != NULL)
         kv_sinks_reopen(server->sinks);
     kv_scripts_reload(server->scripts);
-    kv_reload_tell_changes(server->config);
+    kv_reload(server->config, revise_access, server);
 }
 
 static void serve_until_signal(const struct kv_server *server)

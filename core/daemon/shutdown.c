@@ -260,6 +260,7 @@ void kv_server_take_apart(struct kv_server *server)
     for (uint32_t i = 0; server->loops != NULL && i < server->config->n_threads; i++)
         kv_loop_destroy(server->loops[i]);
     kv_chain_close(server->chain);
+    kv_access_destroy(server->access);
     kv_budget_destroy(server->budget);
     free(server->loops);
     free(server->threads);

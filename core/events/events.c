@@ -32,12 +32,13 @@ static int64_t stage_wake_at(struct kv_loop_stage *stage)
     return kv_list_is_empty(&here->active) ? INT64_MAX : INT64_MIN;
 }
 
-static void init_loop(struct kv_events *events, struct kv_keyspace *keyspace, uint32_t index,
-                      struct kv_loop *loop)
+static void init_loop(struct kv_events *events, struct kv_access *access,
+                      struct kv_keyspace *keyspace, uint32_t index, struct kv_loop *loop)
 {
     struct kv_events_loop *here = &events->loops[index];
     here->config = &events->config;
     here->loop = loop;
+    here->access = kv_access_on(access, index);
     here->keyspace = kv_keyspace_on(keyspace, index);
     here->stage.run = run_stage;
     here->stage.wake_at = stage_wake_at;
@@ -46,7 +47,7 @@ static void init_loop(struct kv_events *events, struct kv_keyspace *keyspace, ui
     kv_loop_add_stage(loop, &here->stage);
 }
 
-struct kv_events *kv_events_create(const struct kv_events_config *config,
+struct kv_events *kv_events_create(const struct kv_events_config *config, struct kv_access *access,
                                    struct kv_keyspace *keyspace, struct kv_loop *const *loops,
                                    uint32_t n_loops)
 {
@@ -55,7 +56,7 @@ struct kv_events *kv_events_create(const struct kv_events_config *config,
     events->config = *config;
     events->n_loops = n_loops;
     for (uint32_t i = 0; i < n_loops; i++)
-        init_loop(events, keyspace, i, loops[i]);
+        init_loop(events, access, keyspace, i, loops[i]);
     return events;
 }
 
@@ -65,9 +66,15 @@ bool kv_events_have_room(const struct kv_events *events, uint64_t cost)
 }
 
 void kv_events_open(struct kv_events *events, uint32_t loop, struct kv_connection *connection,
-                    struct kv_wish *wish)
+                    struct kv_wish *wish, struct kv_principal *principal)
 {
-    kv_stream_open(&events->loops[loop], connection, wish);
+    kv_stream_open(&events->loops[loop], connection, wish, principal);
+}
+
+void kv_events_revise(struct kv_events *events, uint32_t loop)
+{
+    KV_LIST_EACH(&events->loops[loop].streams, link, after)
+    kv_stream_revise(KV_CONTAINER(link, struct kv_stream, in_loop));
 }
 
 void kv_events_drain(struct kv_events *events, uint32_t loop)

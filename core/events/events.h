@@ -4,6 +4,7 @@
 #ifndef KV_EVENTS_EVENTS_H
 #define KV_EVENTS_EVENTS_H
 
+#include "access/access.h"
 #include "events/config.h"
 #include "events/wish.h"
 #include "keyspace/keyspace.h"
@@ -11,8 +12,8 @@
 struct kv_events;
 
 /* Adds a stage to each loop, after the keyspace's. Before the loops run. Lent until
- * kv_events_destroy(): keyspace, loops. */
-struct kv_events *kv_events_create(const struct kv_events_config *config,
+ * kv_events_destroy(): access, keyspace, loops. */
+struct kv_events *kv_events_create(const struct kv_events_config *config, struct kv_access *access,
                                    struct kv_keyspace *keyspace, struct kv_loop *const *loops,
                                    uint32_t n_loops);
 
@@ -20,9 +21,14 @@ struct kv_events *kv_events_create(const struct kv_events_config *config,
 bool kv_events_have_room(const struct kv_events *events, uint64_t cost);
 
 /* Streams what is wished for on a connection to which the head of the response has been sent. Takes
- * the wish over, which is kept. On the thread of that loop, whose connection it is. */
+ * the wish over, which is kept. principal: as whom the client comes; borrowed. On the thread of
+ * that loop, whose connection it is. */
 void kv_events_open(struct kv_events *events, uint32_t loop, struct kv_connection *connection,
-                    struct kv_wish *wish);
+                    struct kv_wish *wish, struct kv_principal *principal);
+
+/* Other rules are in force, which the loop has taken up: streams that they do not allow end. On a
+ * loop's own thread. */
+void kv_events_revise(struct kv_events *events, uint32_t loop);
 
 /* Ends the streams, on a loop's own thread, when what is unsent has been sent. */
 void kv_events_drain(struct kv_events *events, uint32_t loop);

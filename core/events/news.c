@@ -131,13 +131,15 @@ static void on_reset(struct kv_subscriber *subscriber, const struct kv_pattern *
     send(stream, out);
 }
 
-/* The client comes again, and may find the store better. */
+/* The client comes again, and may find the store better; or it needs another token. */
 static void on_failed(struct kv_subscriber *subscriber, const struct kv_pattern *pattern,
                       int status)
 {
     (void)pattern;
-    (void)status;
-    kv_stream_end(stream_of(subscriber));
+    if (status == KV_FORBIDDEN)
+        kv_stream_end_unauthorized(stream_of(subscriber));
+    else
+        kv_stream_end(stream_of(subscriber));
 }
 
 const struct kv_subscriber_ops kv_events_subscriber_ops = {

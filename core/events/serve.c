@@ -11,7 +11,8 @@
 #include "wire/event_text.h"
 
 enum {
-    SHORTEST_TICK_MS = 20
+    SHORTEST_TICK_MS = 20,
+    LONGEST_WAIT_MS = 60000
 };
 
 /* How soon a client comes again. */
@@ -30,6 +31,7 @@ static struct kv_channel *channel_of(const struct kv_stream *stream)
 void kv_stream_destroy(struct kv_stream *stream)
 {
     kv_timer_stop(stream->here->loop, &stream->timer);
+    kv_timer_stop(stream->here->loop, &stream->expiry);
     kv_list_remove(&stream->in_loop);
     kv_counter_take(&stream->here->n_streams, 1);
     kv_list_remove(&stream->in_active);
@@ -148,13 +150,56 @@ static void on_timer(struct kv_timer *timer)
     plan(stream);
 }
 
+/* ---- who it is for ---- */
+
+static int64_t wall_ms(void)
+{
+    return kv_wall_us() / 1000;
+}
+
+/* The wall clock may be set meanwhile: it is looked at again after a while. */
+static void plan_expiry(struct kv_stream *stream)
+{
+    int64_t expires_s = stream->client->principal->expires_s;
+    if (expires_s == 0)
+        return;
+    int64_t left_ms = expires_s * 1000 - wall_ms();
+    kv_timer_start(stream->here->loop, &stream->expiry,
+                   now_ms(stream) + (left_ms < LONGEST_WAIT_MS ? left_ms : LONGEST_WAIT_MS));
+}
+
+static void on_expiry(struct kv_timer *timer)
+{
+    struct kv_stream *stream = KV_CONTAINER(timer, struct kv_stream, expiry);
+    if (kv_principal_has_expired(stream->client->principal, wall_ms() / 1000))
+        kv_stream_end_unauthorized(stream);
+    else
+        plan_expiry(stream);
+}
+
+void kv_stream_revise(struct kv_stream *stream)
+{
+    struct kv_principal *renewed =
+        kv_access_renew(stream->here->access, stream->client->principal, wall_ms() / 1000, NULL);
+    if (renewed == NULL) {
+        kv_client_identify(stream->client, &kv_principal_nobody);
+        kv_stream_end_unauthorized(stream);
+        return;
+    }
+    kv_client_identify(stream->client, renewed);
+    kv_principal_unref(renewed);
+}
+
 /* ---- the beginning ---- */
 
 /* One that cannot be made ends the stream: its client would wait for changes in vain. */
 static void on_subscribed(struct kv_command *command)
 {
     struct kv_stream *stream = command->owner;
-    if (command->status != KV_OK)
+    if (command->status == KV_FORBIDDEN || command->status == KV_UNIDENTIFIED ||
+        command->status == KV_EXPIRED)
+        kv_stream_end_unauthorized(stream);
+    else if (command->status != KV_OK)
         kv_stream_end(stream);
 }
 
@@ -175,7 +220,7 @@ static void subscribe(struct kv_stream *stream, const struct kv_wished *wished)
 }
 
 static struct kv_stream *create(struct kv_events_loop *here, struct kv_connection *connection,
-                                struct kv_wish *wish)
+                                struct kv_wish *wish, struct kv_principal *principal)
 {
     struct kv_stream *stream = kv_calloc(1, sizeof(*stream));
     stream->here = here;
@@ -185,7 +230,9 @@ static struct kv_stream *create(struct kv_events_loop *here, struct kv_connectio
     stream->client = kv_client_create(here->keyspace, stream, &kv_events_subscriber_ops,
                                       here->config->max_subscriptions);
     kv_client_limit(stream->client, &stream->out.bytes, here->config->max_unsent_bytes);
+    kv_client_identify(stream->client, principal);
     stream->timer.fire = on_timer;
+    stream->expiry.fire = on_expiry;
     stream->queued_ms = kv_loop_now_ms(here->loop);
     kv_outbound_init(&stream->out, &connection->among->chunks);
     kv_list_init(&stream->in_active);
@@ -195,14 +242,14 @@ static struct kv_stream *create(struct kv_events_loop *here, struct kv_connectio
 }
 
 void kv_stream_open(struct kv_events_loop *here, struct kv_connection *connection,
-                    struct kv_wish *wish)
+                    struct kv_wish *wish, struct kv_principal *principal)
 {
     static const struct kv_protocol protocol = {.on_read = on_read,
                                                 .on_written = on_written,
                                                 .holds = holds,
                                                 .give_way = give_way,
                                                 .keeps_time = true};
-    struct kv_stream *stream = create(here, connection, wish);
+    struct kv_stream *stream = create(here, connection, wish, principal);
     kv_connection_serve(connection, &protocol, stream);
     kv_channel_read(&connection->channel, true);
     kv_client_let_resume(stream->client);
@@ -211,4 +258,7 @@ void kv_stream_open(struct kv_events_loop *here, struct kv_connection *connectio
     kv_outbound_append(&stream->out, RETRY);
     kv_stream_activate(stream);
     plan(stream);
+    if (!kv_access_is_current(here->access, principal))
+        kv_stream_revise(stream); /* it was on its way meanwhile */
+    plan_expiry(stream);
 }

@@ -8,7 +8,10 @@
 
 /* Takes the wish over. */
 void kv_stream_open(struct kv_events_loop *here, struct kv_connection *connection,
-                    struct kv_wish *wish);
+                    struct kv_wish *wish, struct kv_principal *principal);
+
+/* Other rules are in force: it ends where they do not allow it. */
+void kv_stream_revise(struct kv_stream *stream);
 
 /* Closes its connection too. From its channel, its timer or the stage only, never from within the
  * keyspace's calls. */

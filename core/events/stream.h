@@ -5,6 +5,7 @@
 #ifndef KV_EVENTS_STREAM_H
 #define KV_EVENTS_STREAM_H
 
+#include "access/access.h"
 #include "base/buffer.h"
 #include "base/mem.h"
 #include "events/config.h"
@@ -16,6 +17,7 @@
 struct kv_events_loop {
     const struct kv_events_config *config;
     struct kv_loop *loop;
+    struct kv_access_loop *access;
     struct kv_keyspace_loop *keyspace;
     struct kv_list streams;
     struct kv_counter n_streams;
@@ -35,7 +37,8 @@ struct kv_stream {
     bool is_ending;      /* nothing more is queued: closes when all is sent */
     struct kv_outbound out;
     struct kv_timer timer;
-    int64_t queued_ms; /* when something was last queued */
+    struct kv_timer expiry; /* of what its client has said who it is */
+    int64_t queued_ms;      /* when something was last queued */
     struct kv_taking taking;
 };
 
@@ -44,5 +47,8 @@ void kv_stream_activate(struct kv_stream *stream);
 
 /* Queues nothing more: it closes when all is sent. */
 void kv_stream_end(struct kv_stream *stream);
+
+/* The same, with an event that says that its client may not have it any more. */
+void kv_stream_end_unauthorized(struct kv_stream *stream);
 
 #endif

@@ -17,7 +17,11 @@ static int status_of_failure(int outcome)
     case KV_TOO_BIG:
         return 413;
     case KV_REFUSED:
+    case KV_FORBIDDEN:
         return 403;
+    case KV_UNIDENTIFIED:
+    case KV_EXPIRED:
+        return 401;
     case KV_BAD_CURSOR:
         return 400;
     case KV_INAPPLICABLE:
@@ -27,11 +31,19 @@ static int status_of_failure(int outcome)
     }
 }
 
+static enum kv_challenge challenge_of(int outcome)
+{
+    if (outcome == KV_UNIDENTIFIED)
+        return KV_CHALLENGE_TOKEN;
+    return outcome == KV_EXPIRED ? KV_CHALLENGE_BAD_TOKEN : KV_CHALLENGE_NONE;
+}
+
 struct kv_answer kv_answer_of_failure(int command_status)
 {
     int status = status_of_failure(command_status);
     return (struct kv_answer){
         .status = status,
+        .challenge = challenge_of(command_status),
         .may_retry = status == 503,
         .error = kv_command_status_text(command_status),
     };
@@ -89,6 +101,8 @@ struct kv_slice kv_status_text(int status)
         return KV_SLICE("304 Not Modified");
     case 400:
         return KV_SLICE("400 Bad Request");
+    case 401:
+        return KV_SLICE("401 Unauthorized");
     case 403:
         return KV_SLICE("403 Forbidden");
     case 404:
@@ -130,9 +144,11 @@ static char *put_etag(char *at, uint64_t revision)
     return kv_put(at + kv_digits_write(at, revision), KV_SLICE("\"\r\n"));
 }
 
-static char *put_origin(char *at, struct kv_slice allowed_origin)
+static char *put_origin(char *at, struct kv_slice allowed_origin, bool allows_credentials)
 {
     at = kv_put(kv_put(at, KV_SLICE("access-control-allow-origin: ")), allowed_origin);
+    if (allows_credentials)
+        at = kv_put(at, KV_SLICE("\r\naccess-control-allow-credentials: true"));
     return kv_put(at, KV_SLICE("\r\naccess-control-expose-headers: ETag, KV-TTL\r\n"));
 }
 
@@ -146,19 +162,29 @@ static char *put_preflight(char *at, uint32_t methods)
 {
     at = put_methods(at, KV_SLICE("access-control-allow-methods: "), methods);
     return kv_put(at,
-                  KV_SLICE("access-control-allow-headers: Content-Type, If-Match, If-None-Match\r\n"
+                  KV_SLICE("access-control-allow-headers: Authorization, Content-Type, If-Match, "
+                           "If-None-Match\r\n"
                            "access-control-max-age: 86400\r\n"));
+}
+
+static char *put_challenge(char *at, enum kv_challenge challenge)
+{
+    return challenge == KV_CHALLENGE_TOKEN
+               ? kv_put(at, KV_SLICE("www-authenticate: Bearer\r\n"))
+               : kv_put(at, KV_SLICE("www-authenticate: Bearer error=\"invalid_token\"\r\n"));
 }
 
 /* The rarer headers. */
 static char *put_rare(char *at, const struct kv_answer *answer, struct kv_slice allowed_origin)
 {
     if (allowed_origin.len != 0)
-        at = put_origin(at, allowed_origin);
+        at = put_origin(at, allowed_origin, answer->allows_credentials);
     if (answer->methods != 0)
         at = put_methods(at, KV_SLICE("allow: "), answer->methods);
     if (answer->is_preflight && allowed_origin.len != 0)
         at = put_preflight(at, answer->methods);
+    if (answer->challenge != KV_CHALLENGE_NONE)
+        at = put_challenge(at, answer->challenge);
     if (answer->demands_websocket)
         at = kv_put(at, KV_SLICE("upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"));
     return answer->may_retry ? kv_put(at, KV_SLICE("retry-after: 1\r\n")) : at;

@@ -136,6 +136,8 @@ static int check(const struct batch *batch, const struct kv_message *message,
                  struct kv_error *reterr)
 {
     const struct kv_translation_limits limits = limits_of(batch);
+    if (message->type == KV_MESSAGE_AUTH)
+        return kv_error_set(reterr, "a batch has the token in its Authorization");
     if (message->type == KV_MESSAGE_SUBSCRIBE || message->type == KV_MESSAGE_UNSUBSCRIBE ||
         message->while_connected)
         return kv_error_set(reterr, "a batch cannot subscribe or hold a lease: that needs a "
@@ -406,6 +408,9 @@ static void send_item(struct batch *batch, struct item *item)
 {
     if (item->is_wrong)
         send_note(batch, (struct kv_slice){batch->texts.bytes + item->text_at, item->text_len});
+    else if (item->message.type == KV_MESSAGE_HELLO &&
+             kv_principal_may_nothing(batch->exchange->client->principal))
+        send_error(batch, item, kv_command_status_text(KV_UNIDENTIFIED));
     else if (item->message.type == KV_MESSAGE_HELLO)
         send_hello(batch, item->message.id);
     else

@@ -4,6 +4,7 @@
 #ifndef KV_HTTP_CONFIG_H
 #define KV_HTTP_CONFIG_H
 
+#include "access/principal.h"
 #include "net/connection.h"
 #include "protocol/hello.h"
 
@@ -25,8 +26,10 @@ struct kv_http_config {
 
 /* Where connections go that become WebSockets. The caller's memory. */
 struct kv_http_upgrade {
-    /* On the loop of that index; the connection's input is what the peer sent after the request. */
-    void (*open)(struct kv_http_upgrade *self, uint32_t loop, struct kv_connection *connection);
+    /* On the loop of that index; the connection's input is what the peer sent after the request.
+     * principal: as whom it comes; borrowed. */
+    void (*open)(struct kv_http_upgrade *self, uint32_t loop, struct kv_connection *connection,
+                 struct kv_principal *principal);
 };
 
 #endif

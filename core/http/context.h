@@ -4,6 +4,7 @@
 #ifndef KV_HTTP_CONTEXT_H
 #define KV_HTTP_CONTEXT_H
 
+#include "access/access.h"
 #include "base/metrics.h"
 #include "events/events.h"
 #include "http/config.h"
@@ -26,6 +27,7 @@ struct kv_http_context {
     const struct kv_http_config *config;
     const struct kv_net *net;
     struct kv_loop *loop;
+    struct kv_access_loop *access;
     struct kv_keyspace *keyspace;
     struct kv_keyspace_loop *keyspace_loop;
     struct kv_workers *workers;

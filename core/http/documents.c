@@ -21,8 +21,12 @@ static void serve_asyncapi(struct kv_exchange *exchange, const struct kv_request
     answer_document(exchange, kv_web_asyncapi);
 }
 
-const struct kv_resource kv_resource_openapi = {
-    .path = {"/openapi.yaml", 13}, .methods = KV_METHODS_READING, .serve = serve_openapi};
+const struct kv_resource kv_resource_openapi = {.path = {"/openapi.yaml", 13},
+                                                .methods = KV_METHODS_READING,
+                                                .is_open = true,
+                                                .serve = serve_openapi};
 
-const struct kv_resource kv_resource_asyncapi = {
-    .path = {"/asyncapi.yaml", 14}, .methods = KV_METHODS_READING, .serve = serve_asyncapi};
+const struct kv_resource kv_resource_asyncapi = {.path = {"/asyncapi.yaml", 14},
+                                                 .methods = KV_METHODS_READING,
+                                                 .is_open = true,
+                                                 .serve = serve_asyncapi};

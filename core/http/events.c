@@ -4,9 +4,15 @@
  */
 #include <stdlib.h>
 
+#include "http/identify.h"
 #include "http/resource.h"
+#include "keyspace/admission.h"
 #include "wire/event_text.h"
 #include "wire/query.h"
+
+enum {
+    LONGEST_PREFIXES_TOLD = 512 /* bytes of a refusal */
+};
 
 enum {
     KEY,
@@ -122,7 +128,8 @@ struct handover {
     struct kv_handover base;
     struct kv_http_context *here;
     struct kv_wish wish;
-    bool is_head; /* there is nothing but the head */
+    struct kv_principal *principal; /* held */
+    bool is_head;                   /* there is nothing but the head */
 };
 
 static void open_stream(struct kv_handover *base, struct kv_connection *connection)
@@ -133,8 +140,9 @@ static void open_stream(struct kv_handover *base, struct kv_connection *connecti
         kv_connection_linger(connection);
         kv_connection_close(connection);
     } else if (connection != NULL) {
-        kv_events_open(here->events, here->index, connection, &handover->wish);
+        kv_events_open(here->events, here->index, connection, &handover->wish, handover->principal);
     }
+    kv_principal_unref(handover->principal);
     kv_wish_fini(&handover->wish);
     free(handover);
 }
@@ -147,9 +155,31 @@ static void stream(struct kv_exchange *exchange, struct kv_wish *wish)
     *handover = (struct handover){.base = {.open = open_stream},
                                   .here = exchange->here,
                                   .wish = *wish,
+                                  .principal = kv_principal_ref(exchange->client->principal),
                                   .is_head = exchange->is_head};
     *wish = (struct kv_wish){0};
     exchange->carrier->hand_over(exchange, &head, &handover->base);
+}
+
+/* The stream could only end at once: who may not have it is told so. */
+static bool is_granted(const struct kv_exchange *exchange, const struct kv_wish *wish)
+{
+    for (size_t i = 0; i < wish->n; i++)
+        if (!kv_admission_allows_subscription(exchange->client->principal, wish->wished[i].text))
+            return false;
+    return true;
+}
+
+static void refuse_wish(struct kv_exchange *exchange)
+{
+    struct kv_buffer text = {0};
+    kv_buffer_append(&text, KV_SLICE("keys and prefixes must lie within what is granted: "));
+    kv_prefixes_print(&exchange->client->principal->grants->read, LONGEST_PREFIXES_TOLD, &text);
+    if (exchange->client->principal->grants->read.n == 0)
+        kv_buffer_append(&text, KV_SLICE("nothing"));
+    kv_buffer_append_char(&text, '\0');
+    kv_http_refuse_right(exchange, text.bytes);
+    kv_buffer_fini(&text);
 }
 
 static void serve_wish(struct kv_exchange *exchange, const struct kv_request *request,
@@ -158,6 +188,8 @@ static void serve_wish(struct kv_exchange *exchange, const struct kv_request *re
     read_last_event_id(wish, request);
     if (exchange->carrier->hand_over == NULL)
         exchange->carrier->leave(exchange);
+    else if (!is_granted(exchange, wish))
+        refuse_wish(exchange);
     else if (!kv_http_is_ready(exchange->here))
         kv_exchange_refuse_unready(exchange);
     else if (kv_wish_keep(wish) != 0)

@@ -31,9 +31,10 @@ struct kv_carrier {
     /* Memory that lives as long as the exchange; NULL: it carries only requests that need none,
      * without headers and with short bodies. */
     void *(*keep)(struct kv_exchange *exchange, size_t size, void (*dispose)(void *memory));
-    /* Answers 101, and passes the connection on to the upgrade. protocol: of those offered; empty
-     * for none. NULL: it carries no such requests. */
-    void (*upgrade)(struct kv_exchange *exchange, struct kv_slice accept, struct kv_slice protocol);
+    /* Answers 101, and hands the connection over. protocol: of those offered; empty for none. Takes
+     * the handover over. NULL: it carries no such requests. */
+    void (*upgrade)(struct kv_exchange *exchange, struct kv_slice accept, struct kv_slice protocol,
+                    struct kv_handover *handover);
     /* Sends the head of an answer whose body lasts as long as the connection, and hands that over.
      * Takes the handover over. NULL: it hands nothing over, but leaves such requests to the
      * carrier that does: */
@@ -47,10 +48,11 @@ struct kv_carrier {
 struct kv_exchange {
     const struct kv_carrier *carrier;
     struct kv_http_context *here;
-    struct kv_client *client; /* of the connection */
+    struct kv_client *client; /* of the connection; as whom the request comes */
     void *kept;               /* by kv_exchange_keep() */
     struct kv_slice allowed_origin;
-    bool is_head; /* to a HEAD: the answer has no body */
+    bool allows_credentials; /* that origin's pages may send cookies */
+    bool is_head;            /* to a HEAD: the answer has no body */
 };
 
 /* Makes the answer's error its body. */

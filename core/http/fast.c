@@ -222,6 +222,8 @@ static bool may_take(const struct fast *fast)
 static enum kv_fast_verdict read_request(struct fast *fast, struct kv_slice input,
                                          struct kv_request *request, size_t *ret_len)
 {
+    if (fast->client != NULL)
+        fast->heads.token = fast->client->principal->token;
     enum kv_fast_verdict verdict = kv_fast_request_read(input, &fast->heads, request, ret_len);
     bool is_valid = kv_host_is_valid(&context_of(fast)->valid_host, request->host);
     return is_valid ? verdict : KV_FAST_OTHER;
@@ -393,12 +395,19 @@ void kv_fast_loop_init(struct kv_fast_loop *loop, struct kv_http_context *here,
     assert_nothing_is_hidden();
     loop->here = here;
     loop->h2o = h2o;
+    kv_fast_revise(loop);
     loop->stage.run = run_stage;
     loop->stage.wake_at = stage_wake_at;
     kv_list_init(&loop->all);
     kv_list_init(&loop->active);
     kv_quanta_init(&loop->quanta);
     kv_loop_add_stage(here->loop, &loop->stage);
+}
+
+void kv_fast_revise(struct kv_fast_loop *loop)
+{
+    kv_known_heads_forget(&loop->known_heads);
+    loop->known_heads.reads_cookies = loop->here->access->rules->cookie.len != 0;
 }
 
 void kv_fast_open(struct kv_fast_loop *loop, struct kv_connection *connection)

@@ -26,6 +26,9 @@ struct kv_fast_loop {
 void kv_fast_loop_init(struct kv_fast_loop *loop, struct kv_http_context *here,
                        struct kv_h2o_loop *h2o);
 
+/* The rules of access are others. */
+void kv_fast_revise(struct kv_fast_loop *loop);
+
 /* Serves a new connection. */
 void kv_fast_open(struct kv_fast_loop *loop, struct kv_connection *connection);
 

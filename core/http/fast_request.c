@@ -7,6 +7,7 @@
  */
 #include "http/fast_request.h"
 
+#include "access/token.h"
 #include "base/swar.h"
 
 enum {
@@ -23,6 +24,8 @@ enum meaning {
     LENGTH,
     CONNECTION,
     AGENT,
+    AUTHORIZATION,
+    COOKIE,
 };
 
 struct known {
@@ -41,6 +44,7 @@ struct known {
 
 static const struct known headers[] = {
     KNOWN("host", HOST),
+    KNOWN("authorization", AUTHORIZATION),
     KNOWN("user-agent", AGENT),
     KNOWN("accept", HARMLESS),
     KNOWN("accept-", HARMLESS),
@@ -50,7 +54,7 @@ static const struct known headers[] = {
     KNOWN("sec-fetch-", HARMLESS),
     KNOWN("sec-ch-", HARMLESS),
     KNOWN("x-", HARMLESS),
-    KNOWN("cookie", HARMLESS),
+    KNOWN("cookie", COOKIE),
     KNOWN("referer", HARMLESS),
     KNOWN("cache-control", HARMLESS),
     KNOWN("pragma", HARMLESS),
@@ -74,6 +78,7 @@ struct head {
     size_t n_headers;
     struct kv_plain_head plain;
     size_t body_len;
+    bool reads_cookies;
 };
 
 /* The first byte that is below `limit`, or `stop`, or DEL; the end where there is none. */
@@ -233,6 +238,16 @@ static bool is_old_explorer(struct kv_slice agent)
     return memmem(agent.bytes, agent.len, "; MSIE ", 7) != NULL;
 }
 
+/* Anything but one well-formed token is for the other carrier to judge. */
+static bool read_token(struct head *head, struct kv_slice value)
+{
+    struct kv_slice scheme = KV_SLICE("Bearer ");
+    if (head->plain.token.bytes != NULL || !kv_slice_has_prefix(value, scheme))
+        return false;
+    head->plain.token = (struct kv_slice){value.bytes + scheme.len, value.len - scheme.len};
+    return kv_token_is_well_formed(head->plain.token);
+}
+
 /* Returns: whether the fast path can serve a request that says so. */
 static bool accept_value(struct head *head, enum meaning meaning, struct kv_slice value)
 {
@@ -252,6 +267,10 @@ static bool accept_value(struct head *head, enum meaning meaning, struct kv_slic
         return is_keep_alive(value);
     case AGENT:
         return !is_old_explorer(value);
+    case AUTHORIZATION:
+        return read_token(head, value);
+    case COOKIE:
+        return !head->reads_cookies;
     default:
         return false;
     }
@@ -357,7 +376,7 @@ enum kv_fast_verdict kv_fast_request_read(struct kv_slice input, struct kv_head_
 {
     bool may_be_long = input.len > LONGEST_HEAD;
     struct reader r = {input.bytes, input.bytes + (may_be_long ? LONGEST_HEAD : input.len)};
-    struct head head = {0};
+    struct head head = {.reads_cookies = memory->known->reads_cookies};
     ret_request->is_http_1_0 = false;
     ret_request->n_headers = 0;
     enum kv_fast_verdict verdict = take_head(&r, &head, memory, ret_request);
@@ -367,11 +386,13 @@ enum kv_fast_verdict kv_fast_request_read(struct kv_slice input, struct kv_head_
     if (verdict == KV_FAST_PLAIN)
         verdict = take_body(&r, &head, ret_request);
     ret_request->host = head.plain.host;
+    ret_request->token = head.plain.token;
     *ret_len = (size_t)(r.at - input.bytes);
     return verdict;
 }
 
 bool kv_fast_request_hides(struct kv_slice header_name)
 {
-    return meaning_of(header_name) == HARMLESS;
+    enum meaning meaning = meaning_of(header_name);
+    return meaning == HARMLESS || meaning == COOKIE;
 }

@@ -35,6 +35,7 @@ static void end_with_answer(h2o_req_t *req)
 
 static void answer(struct kv_exchange *exchange, struct kv_answer *to_send)
 {
+    to_send->allows_credentials = exchange->allows_credentials;
     if (to_send->is_last)
         end_with_answer(self_of(exchange)->req);
     if (!exchange->is_head)
@@ -49,11 +50,12 @@ static void *keep(struct kv_exchange *exchange, size_t size, void (*dispose)(voi
     return h2o_mem_alloc_shared(&self_of(exchange)->req->pool, size, dispose);
 }
 
-static void on_upgraded(void *user, struct kv_connection *connection)
+/* connection: NULL where it was lost. */
+static void on_head_sent(void *user, struct kv_connection *connection)
 {
-    struct kv_h2o_loop *loop = user;
-    if (connection != NULL)
-        loop->here->upgrade->open(loop->here->upgrade, loop->index, connection);
+    struct kv_handover *handover = user;
+    kv_list_remove(&handover->link);
+    handover->open(handover, connection);
 }
 
 static void add_copied(h2o_req_t *req, struct kv_slice lower, const char *name,
@@ -99,39 +101,38 @@ static bool claim(struct kv_exchange *exchange)
     return false;
 }
 
-static void upgrade(struct kv_exchange *exchange, struct kv_slice accept, struct kv_slice protocol)
+static void upgrade(struct kv_exchange *exchange, struct kv_slice accept, struct kv_slice protocol,
+                    struct kv_handover *handover)
 {
     struct h2o_exchange *self = self_of(exchange);
     h2o_req_t *req = self->req;
-    if (!claim(exchange))
+    if (!claim(exchange)) {
+        handover->open(handover, NULL);
         return;
+    }
     req->res.status = 101;
     req->res.reason = "Switching Protocols";
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_UPGRADE, NULL, H2O_STRLIT("websocket"));
     add_copied(req, KV_SLICE("sec-websocket-accept"), "Sec-WebSocket-Accept", accept);
     if (protocol.len != 0)
         add_copied(req, KV_SLICE("sec-websocket-protocol"), "Sec-WebSocket-Protocol", protocol);
-    kv_h2o_gate_leave(kv_h2o_connection_of(req), on_upgraded, self->loop);
-}
-
-static void on_head_sent(void *user, struct kv_connection *connection)
-{
-    struct kv_handover *handover = user;
-    kv_list_remove(&handover->link);
-    handover->open(handover, connection);
+    kv_list_append(&self->loop->handovers, &handover->link);
+    kv_h2o_gate_leave(kv_h2o_connection_of(req), on_head_sent, handover);
 }
 
 static void hand_over(struct kv_exchange *exchange, const struct kv_answer *answer,
                       struct kv_handover *handover)
 {
     struct h2o_exchange *self = self_of(exchange);
+    struct kv_answer head = *answer;
+    head.allows_credentials = exchange->allows_credentials;
     if (!claim(exchange)) {
         handover->open(handover, NULL);
         return;
     }
     kv_list_append(&self->loop->handovers, &handover->link);
     self->req->http1_is_persistent = 0; /* its body ends with the connection */
-    kv_h2o_answer_begin(self->req, answer, exchange->allowed_origin, false);
+    kv_h2o_answer_begin(self->req, &head, exchange->allowed_origin, false);
     kv_h2o_gate_leave(kv_h2o_connection_of(self->req), on_head_sent, handover);
 }
 

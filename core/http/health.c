@@ -23,7 +23,9 @@ static void serve_readiness(struct kv_exchange *exchange, const struct kv_reques
 }
 
 const struct kv_resource kv_resource_health = {
-    .path = {"/healthz", 8}, .methods = KV_METHODS_READING, .serve = serve_health};
+    .path = {"/healthz", 8}, .methods = KV_METHODS_READING, .is_open = true, .serve = serve_health};
 
-const struct kv_resource kv_resource_readiness = {
-    .path = {"/readyz", 7}, .methods = KV_METHODS_READING, .serve = serve_readiness};
+const struct kv_resource kv_resource_readiness = {.path = {"/readyz", 7},
+                                                  .methods = KV_METHODS_READING,
+                                                  .is_open = true,
+                                                  .serve = serve_readiness};

@@ -1,5 +1,5 @@
 /*
- * Whom a request may be for (PROTOCOL B3). While the server listens on loopback only, a page of
+ * Whom a request may be for (PROTOCOL B4). While the server listens on loopback only, a page of
  * another machine cannot reach it by its own name: a name that was made to point here after the
  * page was loaded (DNS rebinding) is not one of this machine's.
  */

@@ -76,6 +76,7 @@ static void init_loop(struct kv_http *http, uint32_t index, const struct kv_http
         .config = &http->config,
         .net = parts->net,
         .loop = parts->loops[index],
+        .access = kv_access_on(parts->access, index),
         .keyspace = parts->keyspace,
         .keyspace_loop = kv_keyspace_on(parts->keyspace, index),
         .workers = parts->workers,
@@ -130,6 +131,11 @@ void kv_http_collect(const struct kv_http *http, struct kv_metrics_text *text)
         if (n != 0)
             kv_metrics_sample(text, (struct kv_labels){{{"code", code}}}, n);
     }
+}
+
+void kv_http_revise(struct kv_http *http, uint32_t loop)
+{
+    kv_fast_revise(&http->loops[loop].fast);
 }
 
 void kv_http_drain(struct kv_http *http, uint32_t loop)

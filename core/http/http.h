@@ -4,6 +4,7 @@
 #ifndef KV_HTTP_HTTP_H
 #define KV_HTTP_HTTP_H
 
+#include "access/access.h"
 #include "events/events.h"
 #include "http/config.h"
 #include "keyspace/keyspace.h"
@@ -15,6 +16,7 @@ struct kv_http;
 /* What a server is made of. Lent until kv_http_destroy(). */
 struct kv_http_parts {
     struct kv_net *net; /* its connections are served */
+    struct kv_access *access;
     struct kv_keyspace *keyspace;
     struct kv_workers *workers;
     struct kv_http_upgrade *upgrade;
@@ -30,6 +32,9 @@ struct kv_http *kv_http_create(const struct kv_http_config *config,
 
 /* Writes its metrics. Threads: any. */
 void kv_http_collect(const struct kv_http *http, struct kv_metrics_text *text);
+
+/* Other rules are in force: the loop has taken them up. On the loop's own thread. */
+void kv_http_revise(struct kv_http *http, uint32_t loop);
 
 /* Ends service, on a loop's own thread and after kv_net_drain(): connections with a request are
  * closed when it is answered. */

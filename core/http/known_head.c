@@ -9,68 +9,98 @@ static size_t count_digits(struct kv_slice text)
     return n;
 }
 
-/* Where the digits end; for a head without a length, where it would have them. */
-static size_t find_end_of_digits(const struct kv_known_head *known, struct kv_slice input)
+static inline struct kv_slice skip(struct kv_slice text, size_t n)
 {
-    size_t at = known->length_at;
-    if (!known->has_length)
-        return at;
-    return at + count_digits((struct kv_slice){input.bytes + at, input.len - at});
+    return (struct kv_slice){text.bytes + n, text.len - n};
 }
 
-static inline void describe(const struct kv_known_head *known, const char *bytes, size_t n_digits,
-                            struct kv_plain_head *ret)
+/* Takes what is in a gap off the input. Returns: false where the token is another one. */
+static inline bool take_gap(const struct kv_head_gap *gap, struct kv_slice token,
+                            struct kv_slice *input, struct kv_plain_head *ret)
 {
-    size_t shift = known->host_at < known->length_at ? 0 : n_digits;
-    ret->text = (struct kv_slice){bytes, known->len + n_digits};
-    ret->host = (struct kv_slice){bytes + known->host_at + shift, known->host_len};
-    ret->length = known->has_length ? (struct kv_slice){bytes + known->length_at, n_digits}
-                                    : (struct kv_slice){0};
+    if (gap->is_token && (token.len == 0 || !kv_slice_has_prefix(*input, token)))
+        return false;
+    size_t len = gap->is_token ? token.len : count_digits(*input);
+    struct kv_slice *what = gap->is_token ? &ret->token : &ret->length;
+    *what = (struct kv_slice){input->bytes, len};
+    *input = skip(*input, len);
+    return true;
 }
 
-static bool matches(const struct kv_known_head *known, struct kv_slice input,
-                    struct kv_plain_head *ret)
+/* *ret: of use only where it does. */
+static inline bool matches(const struct kv_known_head *known, struct kv_slice token,
+                           struct kv_slice input, struct kv_plain_head *ret)
 {
-    size_t at = known->length_at;
-    if (known->len == 0 || input.len < known->len || memcmp(input.bytes, known->bytes, at) != 0)
+    const char *begin = input.bytes;
+    size_t from = 0;
+    if (known->len == 0)
         return false;
-    size_t end = find_end_of_digits(known, input);
-    size_t rest = known->len - at;
-    if (input.len - end < rest ||
-        (rest != 0 && memcmp(input.bytes + end, known->bytes + at, rest) != 0))
+    *ret = (struct kv_plain_head){.host = {begin + known->host_at, known->host_len}};
+    for (size_t i = 0; i < known->n_gaps; i++) {
+        const struct kv_head_gap *gap = &known->gaps[i];
+        if (!kv_slice_has_prefix(input, (struct kv_slice){known->bytes + from, gap->at - from}))
+            return false;
+        input = skip(input, gap->at - from);
+        const char *at = input.bytes;
+        if (!take_gap(gap, token, &input, ret))
+            return false;
+        if (known->host_at >= gap->at)
+            ret->host.bytes += input.bytes - at;
+        from = gap->at;
+    }
+    if (!kv_slice_has_prefix(input, (struct kv_slice){known->bytes + from, known->len - from}))
         return false;
-    describe(known, input.bytes, end - at, ret);
+    ret->text = (struct kv_slice){begin, (size_t)(input.bytes - begin) + known->len - from};
     return true;
 }
 
 bool kv_head_memory_recall(const struct kv_head_memory *memory, struct kv_slice input,
                            struct kv_plain_head *ret)
 {
-    return matches(memory->usual, input, ret);
+    if (matches(memory->usual, memory->token, input, ret))
+        return true;
+    *ret = (struct kv_plain_head){0};
+    return false;
 }
 
-static const struct kv_known_head *find(const struct kv_known_heads *known, struct kv_slice text)
+static const struct kv_known_head *find(const struct kv_known_heads *known,
+                                        const struct kv_plain_head *head)
 {
     struct kv_plain_head ignored;
     for (size_t i = 0; i < KV_MOST_KNOWN_HEADS; i++)
-        if (matches(&known->all[i], text, &ignored))
+        if (matches(&known->all[i], head->token, head->text, &ignored))
             return &known->all[i];
     return NULL;
 }
 
+/* Copies the text up to a gap, whose content is left out. */
+static void add_gap(struct kv_known_head *known, struct kv_slice *rest, struct kv_slice content,
+                    bool is_token)
+{
+    size_t len = (size_t)(content.bytes - rest->bytes);
+    memcpy(known->bytes + known->len, rest->bytes, len);
+    known->len += len;
+    known->gaps[known->n_gaps++] = (struct kv_head_gap){known->len, is_token};
+    *rest = skip(*rest, len + content.len);
+}
+
 static void remember(struct kv_known_head *known, const struct kv_plain_head *head)
 {
-    const char *text = head->text.bytes;
-    bool has_length = head->length.bytes != NULL;
-    size_t at = has_length ? (size_t)(head->length.bytes - text) : head->text.len;
-    size_t end = at + head->length.len;
-    size_t host_at = (size_t)(head->host.bytes - text);
-    memcpy(known->bytes, text, at);
-    memcpy(known->bytes + at, text + end, head->text.len - end);
-    known->len = head->text.len - head->length.len;
-    known->length_at = at;
-    known->has_length = has_length;
-    known->host_at = host_at < at ? host_at : host_at - head->length.len;
+    const struct kv_slice length = head->length, token = head->token;
+    struct kv_slice rest = head->text;
+    size_t host_at = (size_t)(head->host.bytes - head->text.bytes);
+    bool length_is_first = token.bytes == NULL || length.bytes < token.bytes;
+    known->len = known->n_gaps = 0;
+    if (length.bytes != NULL && length_is_first)
+        add_gap(known, &rest, length, false);
+    if (token.bytes != NULL)
+        add_gap(known, &rest, token, true);
+    if (length.bytes != NULL && !length_is_first)
+        add_gap(known, &rest, length, false);
+    memcpy(known->bytes + known->len, rest.bytes, rest.len);
+    known->len += rest.len;
+    known->host_at = host_at - (length.bytes < head->host.bytes ? length.len : 0) -
+                     (token.bytes < head->host.bytes ? token.len : 0);
     known->host_len = head->host.len;
 }
 
@@ -85,9 +115,15 @@ static const struct kv_known_head *add(struct kv_known_heads *known,
 
 void kv_head_memory_learn(struct kv_head_memory *memory, const struct kv_plain_head *head)
 {
-    const struct kv_known_head *known = find(memory->known, head->text);
+    const struct kv_known_head *known = find(memory->known, head);
     if (known != NULL)
         memory->usual = known;
-    else if (head->text.len <= KV_LONGEST_KNOWN_HEAD)
+    else if (head->text.len - head->token.len <= KV_LONGEST_KNOWN_HEAD)
         memory->usual = add(memory->known, head);
+}
+
+void kv_known_heads_forget(struct kv_known_heads *known)
+{
+    for (size_t i = 0; i < KV_MOST_KNOWN_HEADS; i++)
+        known->all[i].len = 0;
 }

@@ -45,6 +45,15 @@ static bool is_listed(const struct kv_http_config *config, struct kv_slice origi
     return false;
 }
 
+bool kv_origin_is_named(const struct kv_http_config *config, struct kv_slice origin)
+{
+    for (size_t i = 0; origin.len != 0 && i < config->n_origins; i++)
+        if (!kv_slice_equals(config->origins[i], KV_SLICE("*")) &&
+            kv_origin_pattern_matches(config->origins[i], origin))
+            return true;
+    return false;
+}
+
 static bool is_allowed(const struct kv_http_config *config, struct kv_slice origin)
 {
     return origin.len <= KV_LONGEST_ORIGIN &&

@@ -1,5 +1,5 @@
 /*
- * The Origin rule (PROTOCOL B3): browsers name the page that a request comes from, and only pages
+ * The Origin rule (PROTOCOL B4): browsers name the page that a request comes from, and only pages
  * of this machine, or listed ones, may write or open WebSockets. Programs send no Origin and pass.
  */
 #ifndef KV_HTTP_ORIGIN_H
@@ -12,5 +12,9 @@
 /* Whether an `Origin` of the request is not allowed: then *ret_refused. */
 bool kv_origin_is_refused(const struct kv_http_config *config, const struct kv_request *request,
                           struct kv_slice *ret_refused);
+
+/* Whether the configuration lists the origin by name: not by a rule for all, nor as this machine's.
+ */
+bool kv_origin_is_named(const struct kv_http_config *config, struct kv_slice origin);
 
 #endif

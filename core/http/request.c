@@ -37,6 +37,7 @@ struct kv_methods_text kv_methods_text(uint32_t set)
 struct kv_slice kv_header_name(enum kv_header_id id)
 {
     static const struct kv_slice names[KV_N_HEADERS] = {
+        [KV_HEADER_AUTHORIZATION] = {"authorization", 13},
         [KV_HEADER_ORIGIN] = {"origin", 6},
         [KV_HEADER_IF_MATCH] = {"if-match", 8},
         [KV_HEADER_IF_NONE_MATCH] = {"if-none-match", 13},
@@ -47,6 +48,8 @@ struct kv_slice kv_header_name(enum kv_header_id id)
         [KV_HEADER_CONTENT_TYPE] = {"content-type", 12},
         [KV_HEADER_LAST_EVENT_ID] = {"last-event-id", 13},
         [KV_HEADER_ACCEPT] = {"accept", 6},
+        [KV_HEADER_COOKIE] = {"cookie", 6},
+        [KV_HEADER_FETCH_SITE] = {"sec-fetch-site", 14},
     };
     return names[id];
 }

@@ -31,9 +31,11 @@ struct kv_methods_text {
 struct kv_methods_text kv_methods_text(uint32_t methods);
 
 /* The headers that any resource or check looks at, and no others: so the fast path knows which
- * requests it must leave to the other carrier. (All but the last, which only PATCH looks at, and
- * the fast path carries none.) */
+ * requests it must leave to the other carrier. Those from the Content-Type on are looked at only
+ * in requests that the fast path does not carry: a PATCH, one for events, one with a cookie where
+ * cookies count. */
 enum kv_header_id {
+    KV_HEADER_AUTHORIZATION,
     KV_HEADER_ORIGIN,
     KV_HEADER_IF_MATCH,
     KV_HEADER_IF_NONE_MATCH,
@@ -44,6 +46,8 @@ enum kv_header_id {
     KV_HEADER_CONTENT_TYPE,
     KV_HEADER_LAST_EVENT_ID,
     KV_HEADER_ACCEPT,
+    KV_HEADER_COOKIE,
+    KV_HEADER_FETCH_SITE,
     KV_N_HEADERS
 };
 
@@ -66,6 +70,7 @@ struct kv_request {
     struct kv_slice query; /* as sent, what follows the `?`; bytes NULL: there is none */
     struct kv_slice rest;  /* what follows the path of the resource that serves it */
     struct kv_slice body;  /* bytes NULL: there is none */
+    struct kv_slice token; /* of `Authorization: Bearer`, where that is not among the headers */
     const struct kv_header *headers;
     size_t n_headers;
 };

@@ -24,4 +24,4 @@ static void serve(struct kv_exchange *exchange, const struct kv_request *request
 }
 
 const struct kv_resource kv_resource_root = {
-    .path = {"/", 1}, .methods = KV_METHODS_READING, .serve = serve};
+    .path = {"/", 1}, .methods = KV_METHODS_READING, .is_open = true, .serve = serve};

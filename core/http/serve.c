@@ -1,5 +1,6 @@
 #include "http/serve.h"
 
+#include "http/identify.h"
 #include "http/origin.h"
 #include "http/resource.h"
 
@@ -94,6 +95,9 @@ static bool admit_origin(const struct kv_resource *resource, struct kv_exchange 
     struct kv_slice refused;
     if (!kv_origin_is_refused(exchange->here->config, request, &refused)) {
         exchange->allowed_origin = kv_request_header(request, KV_HEADER_ORIGIN);
+        exchange->allows_credentials =
+            exchange->here->access->rules->cookie.len != 0 &&
+            kv_origin_is_named(exchange->here->config, exchange->allowed_origin);
         return true;
     }
     const char *action = is_served(resource, request) ? guarded_action(resource, request) : NULL;
@@ -117,6 +121,23 @@ static void refuse_host(struct kv_exchange *exchange, struct kv_slice host)
                        shown, host.bytes);
 }
 
+static bool may_administer(const struct kv_principal *principal, uint32_t rights)
+{
+    return principal->is_unlimited || (principal->grants->admin & rights) == rights;
+}
+
+/* Rights over keys are judged with each command. Returns: false where it has been refused. */
+static inline bool admit_client(const struct kv_resource *resource, struct kv_exchange *exchange,
+                                const struct kv_request *request)
+{
+    if (!kv_http_identify(exchange, request))
+        return false;
+    if (resource->admin == 0 || may_administer(exchange->client->principal, resource->admin))
+        return true;
+    kv_http_refuse_right(exchange, "the right to this path has not been granted");
+    return false;
+}
+
 void kv_http_serve(struct kv_exchange *exchange, struct kv_request *request)
 {
     if (!is_host_served(exchange->here, request)) {
@@ -134,6 +155,8 @@ void kv_http_serve(struct kv_exchange *exchange, struct kv_request *request)
         exchange->carrier->leave(exchange);
         return;
     }
+    if (!resource->is_open && !admit_client(resource, exchange, request))
+        return;
     size_t len = resource->path.len;
     request->rest = (struct kv_slice){request->path.bytes + len, request->path.len - len};
     resource->serve(exchange, request);

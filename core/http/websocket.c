@@ -5,7 +5,9 @@
  */
 #include <openssl/evp.h>
 #include <openssl/sha.h>
+#include <stdlib.h>
 
+#include "base/mem.h"
 #include "http/resource.h"
 #include "wire/http_text.h"
 
@@ -69,12 +71,33 @@ static struct kv_slice choose_protocol(const struct kv_request *request)
     return (struct kv_slice){0};
 }
 
+/* To the WebSockets. */
+struct handover {
+    struct kv_handover base;
+    struct kv_http_context *here;
+    struct kv_principal *principal; /* held */
+};
+
+static void open_websocket(struct kv_handover *base, struct kv_connection *connection)
+{
+    struct handover *handover = KV_CONTAINER(base, struct handover, base);
+    struct kv_http_context *here = handover->here;
+    if (connection != NULL)
+        here->upgrade->open(here->upgrade, here->index, connection, handover->principal);
+    kv_principal_unref(handover->principal);
+    free(handover);
+}
+
 static void upgrade(struct kv_exchange *exchange, const struct kv_request *request)
 {
     char accept[ACCEPT_LEN + 1];
+    struct handover *handover = kv_alloc(sizeof(*handover));
+    *handover = (struct handover){.base = {.open = open_websocket},
+                                  .here = exchange->here,
+                                  .principal = kv_principal_ref(exchange->client->principal)};
     write_accept(accept, kv_request_header(request, KV_HEADER_WEBSOCKET_KEY));
     exchange->carrier->upgrade(exchange, (struct kv_slice){accept, ACCEPT_LEN},
-                               choose_protocol(request));
+                               choose_protocol(request), &handover->base);
 }
 
 static void check_and_upgrade(struct kv_exchange *exchange, const struct kv_request *request)

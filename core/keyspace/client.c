@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "keyspace/admission.h"
 #include "keyspace/loop.h"
 #include "keyspace/resets.h"
 
@@ -26,6 +27,7 @@ struct kv_client *kv_client_create(struct kv_keyspace_loop *home, void *owner,
     struct kv_client *client = kv_calloc(1, sizeof(*client));
     client->home = home;
     client->owner = owner;
+    client->principal = &kv_principal_nobody;
     kv_subscriber_init(&client->subscriber, ops, home->store, &client->order.room, &home->counts,
                        max_subscriptions);
     client->order.room.tally = home->tally;
@@ -87,6 +89,49 @@ void kv_client_make_room(struct kv_client *client)
         return;
     room->is_awaited = false;
     mark_dirty(client);
+}
+
+static int64_t wall_s(void)
+{
+    return kv_wall_us() / 1000000;
+}
+
+/* Ends the subscriptions that the client's principal may not have. */
+static void end_forbidden(struct kv_client *client)
+{
+    struct kv_subscriber *subscriber = &client->subscriber;
+    KV_LIST_EACH(&subscriber->subscriptions, link, after)
+    {
+        struct kv_subscription *one = KV_CONTAINER(link, struct kv_subscription, in_subscriber);
+        const struct kv_pattern *pattern = &one->topic->pattern;
+        if (kv_admission_allows_subscription(client->principal, pattern->text))
+            continue;
+        subscriber->ops->on_failed(subscriber, pattern, KV_FORBIDDEN);
+        kv_topics_unsubscribe(&client->home->topics, one);
+    }
+}
+
+/* What is behind may be of subscriptions that have ended. */
+static void drop_forbidden(struct kv_client *client)
+{
+    struct kv_backlog *behind = &client->subscriber.behind;
+    KV_LIST_EACH(&behind->in_order, link, after)
+    {
+        struct kv_behind *one = KV_CONTAINER(link, struct kv_behind, in_order);
+        if (!kv_admission_allows_subscription(client->principal, one->kept->news.key))
+            kv_backlog_remove(behind, one);
+    }
+}
+
+void kv_client_identify(struct kv_client *client, struct kv_principal *principal)
+{
+    struct kv_principal *before = client->principal;
+    client->principal = kv_principal_ref(principal);
+    if (client->subscriber.n_subscriptions != 0 && !principal->is_unlimited)
+        end_forbidden(client);
+    if (kv_client_is_behind(client) && !principal->is_unlimited)
+        drop_forbidden(client);
+    kv_principal_unref(before);
 }
 
 void kv_client_close(struct kv_client *client)
@@ -317,17 +362,29 @@ static void hold(struct kv_command *command)
         mark_dirty(client_of(command));
 }
 
+/* Most servers have no rules. Returns: KV_OK, or how the command ends. */
+static inline int judge(const struct kv_client *client, struct kv_command *command)
+{
+    struct kv_principal *principal = client->principal;
+    if (principal->is_unlimited)
+        return KV_OK;
+    return kv_admission_judge(principal, command, principal->expires_s == 0 ? 0 : wall_s());
+}
+
 void kv_client_send(struct kv_client *client, struct kv_command *command)
 {
+    int verdict = judge(client, command);
     command->order = &client->order;
     kv_list_append(&client->commands, &command->in_client);
     client->n_commands++;
     kv_gate_enter(&client->home->gate, command);
     if (command->new_value != NULL || command->cmd.staged != NULL)
         kv_room_charge(&client->order.room, &command->charge, command->value.len);
-    bool may_enter = admit(command);
+    bool may_enter = verdict == KV_OK && admit(command);
     kv_order_note(&client->order, command->hash, command->value.len);
-    if (may_enter)
+    if (verdict != KV_OK)
+        kv_command_finish(command, verdict);
+    else if (may_enter)
         let_in(command);
     else
         hold(command);
@@ -400,6 +457,8 @@ static int subscribe(struct kv_command *command)
 {
     const struct kv_pattern pattern = pattern_of(command);
     struct kv_subscription *subscription;
+    if (!kv_admission_allows_subscription(client_of(command)->principal, command->key))
+        return KV_FORBIDDEN; /* it was allowed when it was sent */
     if (asks_for_revisions(command) && !kv_store_is_ready(command->home->store))
         return KV_UNAVAILABLE;
     int status = kv_topics_subscribe(&command->home->topics, &client_of(command)->subscriber,
@@ -552,6 +611,8 @@ void kv_client_advance(struct kv_order *order)
     order->is_dirty = false;
     hand_back_finished(client);
     let_in_held(client);
-    if (client->owner == NULL && client->n_commands == 0 && !order->is_dirty && !order->awaits_feed)
-        free(client);
+    if (client->owner != NULL || client->n_commands != 0 || order->is_dirty || order->awaits_feed)
+        return;
+    kv_principal_unref(client->principal);
+    free(client);
 }

@@ -37,8 +37,9 @@
 
 struct kv_client {
     struct kv_keyspace_loop *home;
-    void *owner;             /* the protocol layer's connection; NULL once it is closed */
-    struct kv_list commands; /* sent and not yet handed back, in order */
+    void *owner;                    /* the protocol layer's connection; NULL once it is closed */
+    struct kv_principal *principal; /* held; as whom it acts */
+    struct kv_list commands;        /* sent and not yet handed back, in order */
     uint32_t n_commands;
     uint32_t n_barriers; /* of these: GETs of keys that the client subscribes to */
     struct kv_order order;
@@ -51,9 +52,16 @@ static inline struct kv_client *kv_subscriber_client(const struct kv_subscriber 
     return KV_CONTAINER(subscriber, struct kv_client, subscriber);
 }
 
-/* ops: NULL for one that never subscribes. Owns: the caller, by kv_client_close(). */
+/* It is nobody, and may do nothing, until kv_client_identify(). ops: NULL for one that never
+ * subscribes. Owns: the caller, by kv_client_close(). */
 struct kv_client *kv_client_create(struct kv_keyspace_loop *home, void *owner,
                                    const struct kv_subscriber_ops *ops, uint32_t max_subscriptions);
+
+/* It acts as this principal from now on, which it holds. Commands that it has sent are not
+ * affected, but a SUBSCRIBE that has not taken effect; subscriptions that the principal may not
+ * have end (on_failed, KV_FORBIDDEN), and nothing more is sent of what they covered. Not from
+ * within a subscriber's calls. */
+void kv_client_identify(struct kv_client *client, struct kv_principal *principal);
 
 /* Limits what the values of its commands hold (room.h). unsent: lent until it is closed. Before its
  * first command. */

@@ -351,6 +351,12 @@ const char *kv_command_status_text(int status)
         return "too many others write the key";
     case KV_BAD_CURSOR:
         return "the cursor belongs to another listing";
+    case KV_FORBIDDEN:
+        return "the right to do this has not been granted";
+    case KV_UNIDENTIFIED:
+        return "a token is needed for this";
+    case KV_EXPIRED:
+        return "the token has expired";
     default:
         return "the store is not available: the server is starting or shutting down";
     }

@@ -7,6 +7,7 @@
 
 #include <kvserver/store.h>
 
+#include "access/principal.h"
 #include "base/buffer.h"
 #include "base/list.h"
 #include "keyspace/item.h"
@@ -61,6 +62,9 @@ enum kv_command_status {
                         do it; `refusal` says why */
     KV_CONTENDED,    /* UPDATE: at each try somebody else wrote the key meanwhile */
     KV_BAD_CURSOR,   /* SCAN */
+    KV_FORBIDDEN,    /* its client's principal has not the right; `refusal` may say more */
+    KV_UNIDENTIFIED, /* the same, where the client has not said who it is */
+    KV_EXPIRED,      /* the same, where what the client said is no longer valid */
     KV_UNAVAILABLE,  /* the keyspace is not open yet, or is closing */
 };
 
@@ -176,6 +180,7 @@ struct kv_page {
                            Less where the memory of all connections is about to be used up */
     bool wants_values;
     bool wants_count; /* nothing but `count`, of all keys of the walk, however many there are */
+    const struct kv_prefixes *within; /* only keys that these cover; NULL: all. Admission sets it */
 
     /* The outcome, with KV_OK. The command's: its entries are released with it. */
     struct kv_scan_entry *entries; /* in the store's order: by key with KV_STORE_ORDERED */
@@ -187,6 +192,7 @@ struct kv_page {
 
     /* The keyspace's. */
     struct kv_command *command;
+    size_t range;        /* of `within`: the prefix that is being walked */
     struct kv_link link; /* among those that are ready, or done */
     uint32_t capacity;
     uint32_t prefix_capacity;
@@ -271,7 +277,10 @@ struct kv_command {
     size_t needed;   /* GET: the length of its value, as a read found that was too small; 0: none */
     bool is_unsettled; /* UPDATE, SCAN: admitted, and not finished; counted in its order's n_held */
     bool is_overtaken; /* GET: one ahead of it was read again after it, so it has to be, too */
-    char *new_value;   /* the value's copy, or what an interceptor put in its place */
+    bool is_blind;     /* its client may not read the key: it is told no revision */
+    struct kv_principal
+        *principal;  /* of its client; NULL: it may do everything, or is not needed */
+    char *new_value; /* the value's copy, or what an interceptor put in its place */
     char *own_refusal;
     bool key_is_kept;   /* key, note and revisions are the command's own: */
     char *copy;         /* here, or in `small` where they are short */

@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "keyspace/admission.h"
 #include "keyspace/policies.h"
 
 void kv_gate_rules_init(struct kv_gate_rules *rules, const struct kv_store_link *store,
@@ -214,6 +215,8 @@ void kv_gate_leave(struct kv_gate *gate, struct kv_command *command)
         !command->keeps_deadline)
         renew(gate, command);
     kv_counts_finish(gate->counts, command);
+    if (command->principal != NULL)
+        kv_admission_leave(command);
     if (command->finished != NULL)
         command->finished(command);
     if (command->traits->has_steps && command->update != NULL)

@@ -37,27 +37,102 @@ static bool seeks(const struct kv_scans *scans)
     return (scans->parts->store_capabilities & KV_STORE_SEEKS) != 0;
 }
 
+/* ---- ranges: the whole listing, or each prefix that it is narrowed to ---- */
+
+static void walk_range(struct kv_page *page, size_t range)
+{
+    page->range = range;
+    page->scan.prefix = page->within->all[range];
+}
+
+/* The walk is to go on at `start`, or behind it. Returns: false where nothing is there. */
+static bool enter_range(struct kv_page *page, struct kv_slice start)
+{
+    page->scan.start = start;
+    if (page->within == NULL)
+        return true;
+    size_t range = kv_prefixes_find(page->within, start);
+    if (range == page->within->n)
+        return false;
+    walk_range(page, range);
+    if (!kv_slice_has_prefix(start, page->scan.prefix))
+        page->scan.start = (struct kv_slice){0};
+    return true;
+}
+
+/* The walk of a range is complete. A folded prefix that was taken last may contain the next ones.
+ * Returns: whether there is one more. */
+static bool next_range(struct kv_page *page)
+{
+    const struct kv_prefixes *within = page->within;
+    size_t next = page->range + 1;
+    while (within != NULL && next < within->n && page->last_is_prefix &&
+           kv_slice_has_prefix(within->all[next], page->last))
+        next++;
+    if (within == NULL || next >= within->n)
+        return false;
+    walk_range(page, next);
+    return true;
+}
+
 /* ---- cursors ---- */
 
+/* A place in byte order is one of the whole listing, a place of the store's of the range. */
 static struct kv_cursor blank_cursor(const struct kv_page *page, enum kv_cursor_kind kind)
 {
-    return (struct kv_cursor){
-        .kind = kind, .prefix = page->command->key, .delimiter = page->command->value};
+    return (struct kv_cursor){.kind = kind,
+                              .prefix =
+                                  kind == KV_CURSOR_START ? page->command->key : page->scan.prefix,
+                              .delimiter = page->command->value};
+}
+
+static bool is_of_range(struct kv_page *page, struct kv_slice text, struct kv_cursor *cursor)
+{
+    *cursor = blank_cursor(page, KV_CURSOR_PAGE);
+    return kv_cursor_read(text, cursor) && cursor->kind != KV_CURSOR_START;
+}
+
+/* Finds the range that the store's cursor is of. */
+static bool find_range(struct kv_page *page, struct kv_slice text, struct kv_cursor *cursor)
+{
+    for (size_t i = 0; page->within != NULL && i < page->within->n; i++) {
+        walk_range(page, i);
+        if (is_of_range(page, text, cursor))
+            return true;
+    }
+    return page->within == NULL && is_of_range(page, text, cursor);
+}
+
+/* Where ranges begin, any store can go on. */
+static bool can_start(const struct kv_scans *scans, const struct kv_page *page,
+                      const struct kv_cursor *cursor)
+{
+    if (seeks(scans) || page->within == NULL)
+        return seeks(scans);
+    size_t range = kv_prefixes_find(page->within, cursor->start);
+    return range != page->within->n && kv_slice_equals(cursor->start, page->within->all[range]);
 }
 
 /* Returns: false where it is none of this listing. */
-static bool read_cursor(const struct kv_scans *scans, struct kv_page *page, struct kv_slice text)
+static bool read_cursor(const struct kv_scans *scans, struct kv_page *page, struct kv_slice text,
+                        bool *ret_is_over)
 {
-    struct kv_cursor cursor = blank_cursor(page, 0);
-    if (text.len == 0)
+    struct kv_cursor cursor = blank_cursor(page, KV_CURSOR_START);
+    *ret_is_over = false;
+    if (text.len == 0) {
+        *ret_is_over = !enter_range(page, (struct kv_slice){0});
         return true;
-    if (!kv_cursor_read(text, &cursor))
+    }
+    if (kv_cursor_read(text, &cursor) && cursor.kind == KV_CURSOR_START) {
+        *ret_is_over = !enter_range(page, cursor.start);
+        return can_start(scans, page, &cursor);
+    }
+    if (!find_range(page, text, &cursor))
         return false;
     page->scan.cursor = cursor.store;
-    page->scan.start = cursor.start;
     page->skip_to = cursor.last_key;
     page->skips = cursor.kind == KV_CURSOR_KEY;
-    return cursor.kind != KV_CURSOR_START || seeks(scans);
+    return true;
 }
 
 /* The first place behind what was taken last. UTF-8 has no byte that could not be increased.
@@ -75,15 +150,18 @@ static int find_start(struct kv_page *page)
     return KV_OK;
 }
 
+static int write_place(struct kv_page *page, struct kv_slice start)
+{
+    struct kv_cursor cursor = blank_cursor(page, KV_CURSOR_START);
+    cursor.start = start;
+    return kv_cursor_write(&page->cursor, &cursor) ? KV_OK : KV_FULL;
+}
+
 /* The next page begins behind what was taken last. */
 static int write_start_cursor(struct kv_page *page)
 {
-    struct kv_cursor cursor = blank_cursor(page, KV_CURSOR_START);
     int status = find_start(page);
-    if (status != KV_OK)
-        return status;
-    cursor.start = kv_buffer_slice(&page->start);
-    return kv_cursor_write(&page->cursor, &cursor) ? KV_OK : KV_FULL;
+    return status == KV_OK ? write_place(page, kv_buffer_slice(&page->start)) : status;
 }
 
 /* The next page begins where that of the store does, or behind this key of it.
@@ -249,9 +327,20 @@ static void jump(struct kv_scans *scans, struct kv_page *page)
     int status = is_full(page) ? write_start_cursor(page) : find_start(page);
     page->has_jumped = true;
     set_cursor(scans, page, (struct kv_slice){0}, NULL);
-    page->scan.start = kv_buffer_slice(&page->start);
-    if (status != KV_OK || page->cursor.len != 0)
+    if (status != KV_OK || page->cursor.len != 0 ||
+        !enter_range(page, kv_buffer_slice(&page->start)))
         finish(scans, page, status);
+    else
+        kv_queue_push(&scans->ready, &page->link);
+}
+
+/* The store has nothing more of the range. */
+static void end_range(struct kv_scans *scans, struct kv_page *page)
+{
+    if (!next_range(page))
+        finish(scans, page, KV_OK);
+    else if (is_full(page))
+        finish(scans, page, write_place(page, page->scan.prefix));
     else
         kv_queue_push(&scans->ready, &page->link);
 }
@@ -263,7 +352,7 @@ static void go_on(struct kv_scans *scans, struct kv_page *page)
     set_cursor(scans, page, next, page->scan.next_ref);
     page->scan.next_ref = NULL;
     if (next.len == 0)
-        finish(scans, page, KV_OK);
+        end_range(scans, page);
     else if (page->last_is_prefix && !page->has_jumped)
         jump(scans, page);
     else if (is_full(page))
@@ -342,8 +431,8 @@ static bool is_abandoned(const struct kv_command *command)
     return command->order != NULL && command->order->is_closed;
 }
 
-/* Returns: KV_OK, or how the command ends at once. */
-static int prepare(const struct kv_scans *scans, struct kv_command *command)
+/* Returns: KV_OK, or how the command ends at once. *ret_is_over: nothing is left to list. */
+static int prepare(const struct kv_scans *scans, struct kv_command *command, bool *ret_is_over)
 {
     if (kv_command_keep(command) != 0)
         return KV_FULL;
@@ -351,7 +440,9 @@ static int prepare(const struct kv_scans *scans, struct kv_command *command)
         command->refusal = "the store lists keys in no order, which a delimiter needs";
         return KV_INAPPLICABLE;
     }
-    return read_cursor(scans, command->page, command->argument) ? KV_OK : KV_BAD_CURSOR;
+    command->page->scan.prefix = command->key;
+    return read_cursor(scans, command->page, command->argument, ret_is_over) ? KV_OK
+                                                                             : KV_BAD_CURSOR;
 }
 
 void kv_scan_begin(struct kv_scans *scans, struct kv_command *command)
@@ -359,12 +450,12 @@ void kv_scan_begin(struct kv_scans *scans, struct kv_command *command)
     struct kv_page *page = command->page;
     assert(page->max_keys >= 1 && page->max_keys <= KV_PAGE_MOST_KEYS);
     kv_command_mark_unsettled(command);
-    int status = prepare(scans, command);
-    if (status != KV_OK) {
+    bool is_over = false;
+    int status = prepare(scans, command, &is_over);
+    if (status != KV_OK || is_over) {
         kv_command_finish(command, status);
         return;
     }
-    page->scan.prefix = command->key;
     page->scan.wants_values = page->wants_values;
     page->charge.tally = kv_budget_tally(scans->parts->budget, scans->loop);
     command->state = KV_COMMAND_SUBMITTED;

@@ -34,6 +34,7 @@ enum kv_close_code {
     KV_CLOSE_TOO_BIG = 1009,
     KV_CLOSE_INTERNAL_ERROR = 1011,
     KV_CLOSE_TRY_AGAIN_LATER = 1013,
+    KV_CLOSE_UNAUTHORIZED = 3000,
 };
 
 enum {

@@ -34,6 +34,7 @@ enum {
     BY,
     PATCH,
     WHILE_CONNECTED,
+    TOKEN,
     N_FIELDS
 };
 
@@ -56,6 +57,7 @@ static const struct kv_json_field fields[N_FIELDS] = {
     [BY] = {.name = {"by", 2}},
     [PATCH] = {.name = {"patch", 5}},
     [WHILE_CONNECTED] = {.name = {"while_connected", 15}},
+    [TOKEN] = {.name = {"token", 5}},
 };
 
 enum {
@@ -246,22 +248,37 @@ static int read_merge(const struct kv_slice *values, struct kv_message *message,
     return 0;
 }
 
+/* One with escapes is no token: none has a character that needs one. */
+static int read_auth(const struct kv_slice *values, struct kv_message *message,
+                     struct kv_error *reterr)
+{
+    struct kv_slice token = values[TOKEN];
+    if (token.bytes == NULL)
+        return kv_error_set(reterr, "payload: \"token\" is missing");
+    if (kv_json_type_of(token) != KV_JSON_STRING)
+        return kv_error_set(reterr, "payload: \"token\" is not a string");
+    message->token = kv_json_inside(token);
+    return 0;
+}
+
 static const struct {
     struct kv_slice name;
     bool has_payload;
+    bool has_key;
     bool takes_prefix; /* in place of the key */
     int (*read)(const struct kv_slice *values, struct kv_message *message,
-                struct kv_error *reterr); /* NULL: nothing but the key */
+                struct kv_error *reterr); /* NULL: nothing more */
 } types[] = {
-    [KV_MESSAGE_GET] = {{"get", 3}, true, false, read_get},
-    [KV_MESSAGE_SET] = {{"set", 3}, true, false, read_set},
-    [KV_MESSAGE_DELETE] = {{"delete", 6}, true, false, read_delete},
-    [KV_MESSAGE_SUBSCRIBE] = {{"subscribe", 9}, true, true, read_subscribe},
-    [KV_MESSAGE_UNSUBSCRIBE] = {{"unsubscribe", 11}, true, true, NULL},
-    [KV_MESSAGE_TOUCH] = {{"touch", 5}, true, false, read_touch},
-    [KV_MESSAGE_INCREMENT] = {{"increment", 9}, true, false, read_increment},
-    [KV_MESSAGE_MERGE] = {{"merge", 5}, true, false, read_merge},
-    [KV_MESSAGE_HELLO] = {{"hello", 5}, false, false, NULL},
+    [KV_MESSAGE_GET] = {{"get", 3}, true, true, false, read_get},
+    [KV_MESSAGE_SET] = {{"set", 3}, true, true, false, read_set},
+    [KV_MESSAGE_DELETE] = {{"delete", 6}, true, true, false, read_delete},
+    [KV_MESSAGE_SUBSCRIBE] = {{"subscribe", 9}, true, true, true, read_subscribe},
+    [KV_MESSAGE_UNSUBSCRIBE] = {{"unsubscribe", 11}, true, true, true, NULL},
+    [KV_MESSAGE_TOUCH] = {{"touch", 5}, true, true, false, read_touch},
+    [KV_MESSAGE_INCREMENT] = {{"increment", 9}, true, true, false, read_increment},
+    [KV_MESSAGE_MERGE] = {{"merge", 5}, true, true, false, read_merge},
+    [KV_MESSAGE_HELLO] = {{"hello", 5}, false, false, false, NULL},
+    [KV_MESSAGE_AUTH] = {{"auth", 4}, true, false, false, read_auth},
 };
 
 static int read_type(struct kv_slice type, struct kv_message *message, struct kv_error *reterr)
@@ -304,7 +321,8 @@ static int read_payload(const struct kv_slice *values, const struct kv_message_l
     if (kv_json_type_of(payload) != KV_JSON_OBJECT)
         return kv_error_set(reterr, "\"payload\" must be an object, not %s",
                             kv_json_type_name(kv_json_type_of(payload)));
-    if (read_key_or_prefix(values, limits->max_key_bytes, scratch, message, reterr) != 0)
+    if (types[message->type].has_key &&
+        read_key_or_prefix(values, limits->max_key_bytes, scratch, message, reterr) != 0)
         return -1;
     return types[message->type].read == NULL ? 0
                                              : types[message->type].read(values, message, reterr);

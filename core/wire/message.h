@@ -16,6 +16,7 @@ enum kv_message_type {
     KV_MESSAGE_INCREMENT,
     KV_MESSAGE_MERGE,
     KV_MESSAGE_HELLO,
+    KV_MESSAGE_AUTH,
 };
 
 enum {
@@ -27,7 +28,8 @@ enum {
 struct kv_message {
     enum kv_message_type type;
     struct kv_slice id;    /* the JSON text of a string or a number; empty: none */
-    struct kv_slice key;   /* UTF-8, decoded; HELLO has none */
+    struct kv_slice key;   /* UTF-8, decoded; HELLO and AUTH have none */
+    struct kv_slice token; /* AUTH: as it stands between the quotes */
     struct kv_slice value; /* SET: the JSON text; MERGE: that of the patch */
     int64_t ttl_ms;        /* SET, TOUCH, INCREMENT: 0 is no expiry */
     bool has_ttl;          /* the client named a TTL, be it 0; TOUCH: always */

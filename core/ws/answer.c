@@ -91,3 +91,22 @@ void kv_answer_hello(struct kv_session *session, struct kv_slice id)
                    kv_keyspace_of(session->here->keyspace));
     send_in_order(session, kv_buffer_slice(out));
 }
+
+void kv_answer_done(struct kv_session *session, struct kv_slice id)
+{
+    struct kv_buffer *out = begin(session);
+    if (id.len == 0)
+        return;
+    kv_reply_begin(out, KV_SLICE("ok"), id);
+    kv_buffer_append(out, KV_SLICE("{}}"));
+    send_in_order(session, kv_buffer_slice(out));
+}
+
+void kv_answer_expiring(struct kv_session *session, int64_t left_s)
+{
+    struct kv_buffer *out = begin(session);
+    kv_reply_begin(out, KV_SLICE("expiring"), (struct kv_slice){0});
+    kv_buffer_printf(out, "{\"seconds\":%lld}}", (long long)left_s);
+    kv_frames_text(&session->out, kv_buffer_slice(out));
+    kv_session_activate(session);
+}

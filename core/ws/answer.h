@@ -14,4 +14,10 @@ void kv_answer_error(struct kv_session *session, struct kv_slice id, const char 
 /* Answers a `hello`, in order. */
 void kv_answer_hello(struct kv_session *session, struct kv_slice id);
 
+/* Answers that what a message asked for is done, if it has an id. */
+void kv_answer_done(struct kv_session *session, struct kv_slice id);
+
+/* Tells the peer that its token ends in so many seconds. */
+void kv_answer_expiring(struct kv_session *session, int64_t left_s);
+
 #endif

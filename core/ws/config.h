@@ -17,6 +17,7 @@ struct kv_ws_config {
     uint32_t max_subscriptions; /* of one connection */
     size_t max_unsent_bytes;    /* of one connection */
     uint32_t max_pending;       /* commands of one connection */
+    int64_t auth_ms;            /* until a connection that may do nothing has sent a token */
     int64_t ping_ms;            /* of silence, until the server pings */
     struct kv_patience patience;
 };

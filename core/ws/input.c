@@ -14,6 +14,7 @@
 #include "base/utf8.h"
 #include "protocol/translate.h"
 #include "ws/answer.h"
+#include "ws/identity.h"
 
 enum {
     INPUT_PER_TURN = 1 << 20,
@@ -86,7 +87,12 @@ static void check_and_send(struct kv_session *session, const struct kv_message *
 {
     const struct kv_translation_limits limits = translation_limits_of(session);
     struct kv_error error;
-    if (message->type == KV_MESSAGE_HELLO)
+    if (message->type == KV_MESSAGE_AUTH)
+        kv_identity_take_token(session, message->token, message->id);
+    else if (message->type == KV_MESSAGE_HELLO &&
+             kv_principal_may_nothing(session->client->principal))
+        kv_answer_error(session, message->id, kv_command_status_text(KV_UNIDENTIFIED));
+    else if (message->type == KV_MESSAGE_HELLO)
         kv_answer_hello(session, message->id);
     else if (kv_translation_check(message, &limits, &error) != 0)
         kv_answer_error(session, message->id, error.text);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "ws/answer.h"
+#include "ws/identity.h"
 #include "ws/input.h"
 #include "ws/news.h"
 
@@ -26,6 +27,7 @@ static int64_t now_ms(const struct kv_session *session)
 void kv_session_destroy(struct kv_session *session)
 {
     kv_timer_stop(session->here->loop, &session->timer);
+    kv_identity_end(session);
     kv_quantum_fini(&session->quantum);
     kv_list_remove(&session->in_loop);
     kv_counter_take(&session->here->n_sessions, 1);
@@ -277,7 +279,8 @@ static void on_timer(struct kv_timer *timer)
         kv_session_destroy(session);
 }
 
-void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection)
+void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
+                     struct kv_principal *principal)
 {
     static const struct kv_protocol protocol = {.on_read = on_read,
                                                 .on_written = on_written,
@@ -303,5 +306,6 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection)
     kv_timer_start(here->loop, &session->timer, session->heard_ms + tick_ms(here->config));
     kv_connection_serve(connection, &protocol, session);
     kv_channel_read(&connection->channel, true);
+    kv_identity_begin(session, principal);
     kv_session_activate(session); /* input may have arrived with the handshake */
 }

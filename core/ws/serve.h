@@ -7,7 +7,8 @@
 #include "ws/session.h"
 
 /* Serves a connection, beginning with the input that is there. */
-void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection);
+void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
+                     struct kv_principal *principal);
 
 /* Closes its connection too. From its channel, its timer or the stage only, never from within the
  * keyspace's calls. */

@@ -8,6 +8,7 @@
 #ifndef KV_WS_SESSION_H
 #define KV_WS_SESSION_H
 
+#include "access/access.h"
 #include "base/buffer.h"
 #include "base/mem.h"
 #include "loop/workers.h"
@@ -25,6 +26,7 @@ struct kv_ws_loop {
     struct kv_loop *loop;
     struct kv_tally *tally; /* NULL: nothing is counted */
     struct kv_keyspace_loop *keyspace;
+    struct kv_access_loop *access;
     struct kv_list sessions;
     struct kv_counter n_sessions;
     struct kv_counter n_messages; /* that came */
@@ -80,7 +82,10 @@ struct kv_session {
     struct kv_leases leases;
     struct kv_outbound out;
     struct kv_timer timer;
-    int64_t heard_ms; /* when something was last read */
+    struct kv_timer identity_timer;
+    int64_t auth_by_ms; /* when a valid token must have come, where it may do nothing */
+    bool was_warned;    /* that its token expires */
+    int64_t heard_ms;   /* when something was last read */
     struct kv_taking taking;
     struct kv_pace sending; /* of the message that is arriving: */
     uint64_t n_before;      /* the number of those before it */

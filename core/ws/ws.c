@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "ws/identity.h"
 #include "ws/serve.h"
 
 enum {
@@ -52,22 +53,31 @@ static void init_loop(struct kv_ws *ws, struct kv_keyspace *keyspace, struct kv_
 }
 
 struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_net *net,
-                           struct kv_keyspace *keyspace, struct kv_workers *workers,
-                           struct kv_loop *const *loops, uint32_t n_loops)
+                           struct kv_access *access, struct kv_keyspace *keyspace,
+                           struct kv_workers *workers, struct kv_loop *const *loops,
+                           uint32_t n_loops)
 {
     struct kv_ws *ws = kv_calloc(1, sizeof(*ws) + n_loops * sizeof(struct kv_ws_loop));
     ws->config = *config;
     ws->n_loops = n_loops;
     for (uint32_t i = 0; i < n_loops; i++) {
         ws->loops[i].tally = kv_net_tally(net, i);
+        ws->loops[i].access = kv_access_on(access, i);
         init_loop(ws, keyspace, workers, i, loops[i]);
     }
     return ws;
 }
 
-void kv_ws_open(struct kv_ws *ws, uint32_t loop, struct kv_connection *connection)
+void kv_ws_open(struct kv_ws *ws, uint32_t loop, struct kv_connection *connection,
+                struct kv_principal *principal)
 {
-    kv_session_open(&ws->loops[loop], connection);
+    kv_session_open(&ws->loops[loop], connection, principal);
+}
+
+void kv_ws_revise(struct kv_ws *ws, uint32_t loop)
+{
+    KV_LIST_EACH(&ws->loops[loop].sessions, link, after)
+    kv_identity_revise(KV_CONTAINER(link, struct kv_session, in_loop));
 }
 
 void kv_ws_drain(struct kv_ws *ws, uint32_t loop)

@@ -4,6 +4,7 @@
 #ifndef KV_WS_WS_H
 #define KV_WS_WS_H
 
+#include "access/access.h"
 #include "keyspace/keyspace.h"
 #include "loop/workers.h"
 #include "net/net.h"
@@ -12,14 +13,20 @@
 struct kv_ws;
 
 /* Adds a stage to each loop, after the keyspace's. Before the loops run. Lent until
- * kv_ws_destroy(): net, keyspace, workers, loops. */
+ * kv_ws_destroy(): net, access, keyspace, workers, loops. */
 struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_net *net,
-                           struct kv_keyspace *keyspace, struct kv_workers *workers,
-                           struct kv_loop *const *loops, uint32_t n_loops);
+                           struct kv_access *access, struct kv_keyspace *keyspace,
+                           struct kv_workers *workers, struct kv_loop *const *loops,
+                           uint32_t n_loops);
 
-/* Serves a connection that has been upgraded, beginning with the input that is there. On the thread
- * of that loop, whose connection it is. */
-void kv_ws_open(struct kv_ws *ws, uint32_t loop, struct kv_connection *connection);
+/* Serves a connection that has been upgraded, beginning with the input that is there. principal: as
+ * whom the client comes; borrowed. On the thread of that loop, whose connection it is. */
+void kv_ws_open(struct kv_ws *ws, uint32_t loop, struct kv_connection *connection,
+                struct kv_principal *principal);
+
+/* Other rules are in force, which the loop has taken up: connections that they do not allow are
+ * closed with 3000. On a loop's own thread. */
+void kv_ws_revise(struct kv_ws *ws, uint32_t loop);
 
 /* Ends service, on a loop's own thread: no more messages are read; each connection is closed with
  * 1001 when what it has sent is answered. */

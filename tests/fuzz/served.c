@@ -28,6 +28,7 @@ static struct served {
     struct kv_clock clock;
     int64_t now_ms;
     struct kv_loop *loop;
+    struct kv_access *access;
     struct kv_keyspace *keyspace;
     struct kv_workers *workers;
     struct kv_net *net;
@@ -90,15 +91,24 @@ static void destroy_servers(void)
         kv_events_destroy(one->events);
         kv_net_destroy(one->net);
         kv_keyspace_destroy(one->keyspace);
+        kv_access_destroy(one->access);
         kv_loop_destroy(one->loop);
         kv_buffer_fini(&one->answers);
     }
 }
 
 static void open_websocket(struct kv_http_upgrade *upgrade, uint32_t loop,
-                           struct kv_connection *connection)
+                           struct kv_connection *connection, struct kv_principal *principal)
 {
-    kv_ws_open(KV_CONTAINER(upgrade, struct served, upgrade)->ws, loop, connection);
+    kv_ws_open(KV_CONTAINER(upgrade, struct served, upgrade)->ws, loop, connection, principal);
+}
+
+/* Everybody may do everything. */
+static struct kv_rules *open_rules(void)
+{
+    struct kv_rules *rules = kv_rules_create(0, 0);
+    rules->are_configured = false;
+    return rules;
 }
 
 #define PATIENCE                                                                                   \
@@ -133,6 +143,7 @@ static void make_server(bool has_fast_path)
         .max_subscriptions = 8,
         .max_unsent_bytes = 8192,
         .max_pending = 16,
+        .auth_ms = 5 * SECOND_MS,
         .ping_ms = 5 * SECOND_MS,
         .patience = PATIENCE,
     };
@@ -147,8 +158,11 @@ static void make_server(bool has_fast_path)
     server->workers = kv_workers_create(1);
     server->net = kv_net_create(&net, &server->loop, 1);
     server->upgrade.open = open_websocket;
-    server->events = kv_events_create(&events, server->keyspace, &server->loop, 1);
+    server->access = kv_access_create(open_rules(), 1);
+    server->events =
+        kv_events_create(&events, server->access, server->keyspace, &server->loop, 1);
     server->http = kv_http_create(&http, &(struct kv_http_parts){.net = server->net,
+                                                                 .access = server->access,
                                                                  .keyspace = server->keyspace,
                                                                  .workers = server->workers,
                                                                  .upgrade = &server->upgrade,
@@ -156,7 +170,8 @@ static void make_server(bool has_fast_path)
                                                                  .loops = &server->loop,
                                                                  .n_loops = 1});
     server->ws =
-        kv_ws_create(&ws, server->net, server->keyspace, server->workers, &server->loop, 1);
+        kv_ws_create(&ws, server->net, server->access, server->keyspace, server->workers,
+                     &server->loop, 1);
 }
 
 /* Returns: whether something came. */

@@ -16,6 +16,18 @@ enum {
 /* The answer to the key of KV_TEST_WS_UPGRADE: the example of RFC 6455, section 1.3. */
 static const char ACCEPT[] = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
+static void upgrade(struct kv_test_ws *ws, const char *more)
+{
+    struct kv_test_response response = {0};
+    char headers[16384];
+    snprintf(headers, sizeof(headers), "%s%s", KV_TEST_WS_UPGRADE, more);
+    int status = kv_test_http_ask(&ws->stream, "GET", "/ws", headers, NULL, &response);
+    const char *accept = kv_test_response_header(&response, "sec-websocket-accept");
+    if (status != 101 || accept == NULL || strcmp(accept, ACCEPT) != 0)
+        fail_msg("the upgrade was answered with %d", status);
+    kv_test_response_fini(&response);
+}
+
 void kv_test_ws_open(struct kv_test_ws *ws, uint16_t port)
 {
     *ws = (struct kv_test_ws){.mask = 0x9e3779b9};
@@ -23,14 +35,16 @@ void kv_test_ws_open(struct kv_test_ws *ws, uint16_t port)
     kv_test_ws_upgrade(ws);
 }
 
+void kv_test_ws_open_with(struct kv_test_ws *ws, uint16_t port, const char *headers)
+{
+    *ws = (struct kv_test_ws){.mask = 0x9e3779b9};
+    kv_test_stream_open(&ws->stream, port);
+    upgrade(ws, headers);
+}
+
 void kv_test_ws_upgrade(struct kv_test_ws *ws)
 {
-    struct kv_test_response response = {0};
-    int status = kv_test_http_ask(&ws->stream, "GET", "/ws", KV_TEST_WS_UPGRADE, NULL, &response);
-    const char *accept = kv_test_response_header(&response, "sec-websocket-accept");
-    if (status != 101 || accept == NULL || strcmp(accept, ACCEPT) != 0)
-        fail_msg("the upgrade was answered with %d", status);
-    kv_test_response_fini(&response);
+    upgrade(ws, "");
 }
 
 void kv_test_ws_close(struct kv_test_ws *ws)

@@ -40,6 +40,9 @@ struct kv_test_frame {
 /* Connects and upgrades; a refusal fails the test. Owns: the caller, by kv_test_ws_close(). */
 void kv_test_ws_open(struct kv_test_ws *ws, uint16_t port);
 
+/* The same with further headers, each with its CRLF. */
+void kv_test_ws_open_with(struct kv_test_ws *ws, uint16_t port, const char *headers);
+
 /* The upgrade alone, over a stream that is open already. */
 void kv_test_ws_upgrade(struct kv_test_ws *ws);
 

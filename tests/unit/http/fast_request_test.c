@@ -161,6 +161,80 @@ static void lengths_may_differ_in_a_known_head(void **state)
         assert_int_equal(read_copy_after(&memory, kv_slice_of(others[i])), KV_FAST_OTHER);
 }
 
+#define WITH_TOKEN(token, length)                                                                  \
+    "POST /storage/k HTTP/1.1\r\nAuthorization: Bearer " token                                     \
+    "\r\nHost: h\r\nContent-Length: " length "\r\n\r\n"
+
+static struct kv_request read_with_token(struct kv_head_memory *memory, const char *text)
+{
+    struct kv_request request = read_with(memory, text);
+    memory->token = request.token;
+    return request;
+}
+
+static void clients_with_other_tokens_share_a_known_head(void **state)
+{
+    static struct kv_known_heads known;
+    struct kv_head_memory one = kv_head_memory_of(&known), other = kv_head_memory_of(&known);
+    (void)state;
+    read_with_token(&one, WITH_TOKEN("abc", "1") "a");
+    read_with_token(&other, WITH_TOKEN("defghi", "10") "0123456789");
+    assert_ptr_equal(one.usual, other.usual);
+    assert_int_equal(known.all[1].len, 0);
+    for (int i = 0; i < 2; i++) {
+        struct kv_request request = read_with_token(&one, WITH_TOKEN("abc", "2") "ab");
+        assert_true(kv_slice_equals(request.token, KV_SLICE("abc")));
+        assert_true(kv_slice_equals(request.host, KV_SLICE("h")));
+        assert_true(kv_slice_equals(request.body, KV_SLICE("ab")));
+        request = read_with_token(&other, WITH_TOKEN("defghi", "0"));
+        assert_true(kv_slice_equals(request.token, KV_SLICE("defghi")));
+    }
+}
+
+static void another_token_is_not_taken_for_the_known_one(void **state)
+{
+    static const char *const others[] = {"ab", "abcd", "abd", "Abc", "abc=", "xabc"};
+    (void)state;
+    for (size_t i = 0; i < N(others); i++) {
+        static struct kv_known_heads known;
+        struct kv_head_memory memory = kv_head_memory_of(&known);
+        struct kv_buffer text = {0};
+        read_with_token(&memory, WITH_TOKEN("abc", "0"));
+        kv_buffer_printf(&text,
+                         "POST /storage/k HTTP/1.1\r\nAuthorization: Bearer %s\r\nHost: h\r\n"
+                         "Content-Length: 0\r\n\r\n",
+                         others[i]);
+        kv_buffer_append_char(&text, '\0');
+        struct kv_request request = read_with(&memory, text.bytes);
+        assert_true(kv_slice_equals(request.token, kv_slice_of(others[i])));
+        kv_buffer_fini(&text);
+    }
+}
+
+static void a_head_without_a_token_has_none(void **state)
+{
+    static struct kv_known_heads known;
+    struct kv_head_memory memory = kv_head_memory_of(&known);
+    (void)state;
+    read_with_token(&memory, WITH_TOKEN("abc", "0"));
+    struct kv_request request = read_with(&memory, POST("1") "a");
+    assert_int_equal(request.token.len, 0);
+    request = read_with_token(&memory, POST("1") "a");
+    assert_int_equal(request.token.len, 0);
+}
+
+static void where_cookies_count_a_request_with_one_is_left_to_libh2o(void **state)
+{
+    static struct kv_known_heads known;
+    struct kv_head_memory memory = kv_head_memory_of(&known);
+    const char *text = "GET /storage/k HTTP/1.1\r\nHost: h\r\nCookie: a=b\r\n\r\n";
+    (void)state;
+    read_with(&memory, text);
+    known.reads_cookies = true;
+    kv_known_heads_forget(&known);
+    assert_int_equal(read_copy_after(&memory, kv_slice_of(text)), KV_FAST_OTHER);
+}
+
 static void a_head_that_begins_like_a_known_one_is_read(void **state)
 {
     static const struct {
@@ -253,6 +327,10 @@ static void what_any_code_looks_at_is_left_to_libh2o(void **state)
         GET("Content-Length: 0\r\nContent-Length: 0\r\n"),
         GET("User-Agent: Mozilla/4.0 (compatible; MSIE 6.0; x)\r\n"),
         GET("Authorization: Basic YTpi\r\n"),
+        GET("Authorization: Bearer\r\n"),
+        GET("Authorization: Bearer a b\r\n"),
+        GET("Authorization: bearer abc\r\n"),
+        GET("Authorization: Bearer a\r\nAuthorization: Bearer a\r\n"),
         GET("Unheard-Of: yes\r\n"),
         GET("Sec-WebSocket-Version: 13\r\n"),
         GET("Accepting: yes\r\n"),
@@ -375,6 +453,10 @@ int main(void)
         cmocka_unit_test(a_query_is_told_from_the_path),
         cmocka_unit_test(paths_end_at_their_query_or_the_space),
         cmocka_unit_test(lengths_may_differ_in_a_known_head),
+        cmocka_unit_test(clients_with_other_tokens_share_a_known_head),
+        cmocka_unit_test(another_token_is_not_taken_for_the_known_one),
+        cmocka_unit_test(a_head_without_a_token_has_none),
+        cmocka_unit_test(where_cookies_count_a_request_with_one_is_left_to_libh2o),
         cmocka_unit_test(a_head_that_begins_like_a_known_one_is_read),
         cmocka_unit_test(more_heads_than_are_kept_are_read),
         cmocka_unit_test(clients_of_a_kind_share_a_known_head),

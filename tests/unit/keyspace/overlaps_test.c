@@ -509,6 +509,8 @@ static void run(void)
     rig_open(&rig, 1 + seed % 2);
     witness = kv_client_create(kv_keyspace_on(rig.keyspace, 0), NULL, &ops, 10);
     client = kv_client_create(kv_keyspace_on(rig.keyspace, 0), &client, &ops, 40);
+    kv_client_identify(witness, &kv_principal_everything);
+    kv_client_identify(client, &kv_principal_everything);
     witness->owner = &witness;
     if (is_narrow)
         kv_client_limit(client, &unsent, 1);

@@ -353,6 +353,7 @@ static struct kv_client *open_view(struct view *view, uint32_t loop, struct kv_s
 {
     struct kv_client *client =
         kv_client_create(kv_keyspace_on(rig.keyspace, loop), view, &seeing, 10000);
+    kv_client_identify(client, &kv_principal_everything);
     struct kv_command *command = kv_command_create(client->home, KV_COMMAND_SUBSCRIBE);
     command->key = KV_SLICE("p/");
     command->subscribe = options;
@@ -436,6 +437,7 @@ static void a_client_that_is_often_behind_ends_in_the_true_state(void **state)
     memset(&view, 0, sizeof(view));
     struct kv_client *client =
         kv_client_create(kv_keyspace_on(rig.keyspace, 0), &view, &seeing, 100);
+    kv_client_identify(client, &kv_principal_everything);
     kv_client_limit(client, &unsent, 1);
     struct kv_command *command = kv_command_create(client->home, KV_COMMAND_SUBSCRIBE);
     command->key = KV_SLICE("p/");

@@ -1,0 +1,165 @@
+/* A token's digest is no part of any message: what stands in its place may be the token. */
+#include "daemon/access_rules.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "daemon/given.h"
+#include "daemon/schema.h"
+#include "wire/http_text.h"
+
+enum {
+    LONGEST_NAME = 128
+};
+
+static const struct kv_option_value *tokens_of(const struct kv_config *config)
+{
+    return kv_given_field(&config->values[CONFIG_ACCESS], ACCESS_TOKENS);
+}
+
+static const struct kv_option_value *token_of(const struct kv_config *config, size_t i)
+{
+    return &tokens_of(config)->list.items[i];
+}
+
+static struct kv_slice text_of(const struct kv_option_value *block, int place)
+{
+    return kv_given_field(block, place)->string;
+}
+
+bool kv_access_rules_are_configured(const struct kv_config *config)
+{
+    return config->values[CONFIG_ACCESS].is_given;
+}
+
+/* ---- what is wrong ---- */
+
+static const struct kv_conf_node *node_of(const struct kv_config *config, size_t i,
+                                          const char *field)
+{
+    const struct kv_conf_node *tokens =
+        kv_conf_node_find(kv_given_node(config, "access"), "tokens");
+    const struct kv_conf_node *token = kv_conf_node_child(tokens, i);
+    const struct kv_conf_node *found = kv_conf_node_find(token, field);
+    return found == NULL ? token : found;
+}
+
+/* Logs and errors have names in them. */
+static bool is_name(struct kv_slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (kv_http_is_control(text.bytes[i]) || text.bytes[i] == '\t')
+            return false;
+    return text.len != 0 && text.len <= LONGEST_NAME;
+}
+
+/* Returns: the place of the first token with the same text there; i where there is none. */
+static size_t find_earlier(const struct kv_config *config, size_t i, int place)
+{
+    size_t k = 0;
+    while (k < i && !kv_slice_equals(text_of(token_of(config, k), place),
+                                     text_of(token_of(config, i), place)))
+        k++;
+    return k;
+}
+
+static void check_name(struct kv_config *config, size_t i)
+{
+    struct kv_slice name = text_of(token_of(config, i), TOKEN_NAME);
+    const struct kv_conf_node *at = node_of(config, i, "name");
+    if (!kv_given_field(token_of(config, i), TOKEN_NAME)->is_given)
+        return; /* which is noted */
+    if (!is_name(name))
+        kv_conf_fault(config->conf, at,
+                      "access.tokens[%zu].name: a text of 1 to %d bytes without control characters "
+                      "is expected",
+                      i, LONGEST_NAME);
+    else if (find_earlier(config, i, TOKEN_NAME) != i)
+        kv_conf_fault(config->conf, at,
+                      "access.tokens[%zu].name: \"%s\" is the name of tokens[%zu]", i, name.bytes,
+                      find_earlier(config, i, TOKEN_NAME));
+}
+
+static void check_digest(struct kv_config *config, size_t i)
+{
+    unsigned char digest[KV_TOKEN_DIGEST];
+    const struct kv_conf_node *at = node_of(config, i, "sha256");
+    if (!kv_given_field(token_of(config, i), TOKEN_SHA256)->is_given)
+        return; /* which is noted */
+    if (!kv_token_read_digest(text_of(token_of(config, i), TOKEN_SHA256), digest))
+        kv_conf_fault(config->conf, at,
+                      "access.tokens[%zu].sha256: 64 hexadecimal digits are expected, as "
+                      "kvserver --hash-token prints them",
+                      i);
+    else if (find_earlier(config, i, TOKEN_SHA256) != i)
+        kv_conf_fault(config->conf, at, "access.tokens[%zu].sha256: tokens[%zu] has the same token",
+                      i, find_earlier(config, i, TOKEN_SHA256));
+}
+
+static void check_cookie(struct kv_config *config)
+{
+    const struct kv_option_value *access = &config->values[CONFIG_ACCESS];
+    struct kv_slice cookie = text_of(access, ACCESS_COOKIE);
+    if (cookie.len != 0 && !kv_http_is_token(cookie))
+        kv_conf_fault(config->conf, kv_conf_node_find(kv_given_node(config, "access"), "cookie"),
+                      "access.cookie: \"%s\" is no name of a cookie", cookie.bytes);
+}
+
+void kv_access_rules_check(struct kv_config *config)
+{
+    if (!kv_access_rules_are_configured(config))
+        return;
+    for (size_t i = 0; i < tokens_of(config)->list.n; i++) {
+        check_name(config, i);
+        check_digest(config, i);
+    }
+    check_cookie(config);
+}
+
+/* ---- the rules ---- */
+
+static void read_prefixes(const struct kv_option_value *list, struct kv_prefixes *ret)
+{
+    struct kv_slice *texts = kv_calloc(list->list.n + 1, sizeof(*texts));
+    for (size_t i = 0; i < list->list.n; i++)
+        texts[i] = list->list.items[i].string;
+    kv_prefixes_init(ret, texts, list->list.n);
+    free(texts);
+}
+
+static uint32_t read_admin(const struct kv_option_value *list)
+{
+    uint32_t rights = 0;
+    for (size_t i = 0; i < list->list.n; i++)
+        rights |= 1u << list->list.items[i].integer;
+    return rights;
+}
+
+static struct kv_slice copy(struct kv_slice text)
+{
+    return text.len == 0 ? (struct kv_slice){0}
+                         : (struct kv_slice){kv_memdup(text.bytes, text.len), text.len};
+}
+
+static void read_token(const struct kv_option_value *entry, struct kv_token_rule *rule)
+{
+    rule->name = copy(text_of(entry, TOKEN_NAME));
+    kv_token_read_digest(text_of(entry, TOKEN_SHA256), rule->digest);
+    read_prefixes(kv_given_field(entry, TOKEN_READ), &rule->grants.read);
+    read_prefixes(kv_given_field(entry, TOKEN_WRITE), &rule->grants.write);
+    rule->grants.admin = read_admin(kv_given_field(entry, TOKEN_ADMIN));
+}
+
+struct kv_rules *kv_access_rules_create(const struct kv_config *config)
+{
+    const struct kv_option_value *access = &config->values[CONFIG_ACCESS];
+    const struct kv_option_value *anonymous = kv_given_field(access, ACCESS_ANONYMOUS);
+    struct kv_rules *rules = kv_rules_create(tokens_of(config)->list.n, 0);
+    rules->are_configured = kv_access_rules_are_configured(config);
+    read_prefixes(kv_given_field(anonymous, ANONYMOUS_READ), &rules->anonymous.read);
+    read_prefixes(kv_given_field(anonymous, ANONYMOUS_WRITE), &rules->anonymous.write);
+    rules->cookie = copy(text_of(access, ACCESS_COOKIE));
+    for (size_t i = 0; i < rules->n_tokens; i++)
+        read_token(token_of(config, i), &rules->tokens[i]);
+    return rules;
+}

@@ -1,0 +1,176 @@
+/*
+ * A browser sends a cookie wherever a request comes from, so a cookie counts only where the page
+ * that the request comes from is known: by an Origin that the configuration lists by name, or by
+ * Sec-Fetch-Site, which pages cannot set. No pattern for everybody and no rule for this machine
+ * makes up for that.
+ */
+#include "http/identify.h"
+
+#include "http/origin.h"
+#include "wire/base64url.h"
+#include "wire/http_text.h"
+
+#define BEARER_PROTOCOL KV_SLICE("kvserver.bearer.")
+
+/* What was found of credentials. */
+struct found {
+    bool is_given; /* some were; if not, the client is anonymous */
+    struct kv_slice token;
+    const char *wrong; /* NULL: nothing; the request can be read in two ways, or not at all */
+};
+
+static struct kv_slice skip(struct kv_slice text, size_t n)
+{
+    return (struct kv_slice){text.bytes + n, text.len - n};
+}
+
+/* A token that is empty identifies nobody. */
+static void read_authorization(const struct kv_request *request, struct found *found)
+{
+    struct kv_slice scheme = KV_SLICE("bearer ");
+    size_t n = kv_request_count_header(request, KV_HEADER_AUTHORIZATION);
+    if (n == 0) {
+        found->token = request->token;
+        found->is_given = request->token.len != 0;
+        return;
+    }
+    struct kv_slice value = kv_request_header(request, KV_HEADER_AUTHORIZATION);
+    found->is_given = true;
+    if (n > 1)
+        found->wrong = "there is more than one Authorization";
+    else if (value.len > scheme.len &&
+             kv_http_equals((struct kv_slice){value.bytes, scheme.len}, scheme))
+        found->token = kv_http_trim(skip(value, scheme.len));
+}
+
+static void decode_protocol(struct kv_exchange *exchange, struct kv_slice offered,
+                            struct found *found)
+{
+    struct kv_buffer *scratch = &exchange->here->text;
+    struct kv_slice coded = skip(offered, BEARER_PROTOCOL.len);
+    size_t len = kv_base64url_decoded_len(coded.len);
+    if (found->is_given)
+        found->wrong = "a token is given twice";
+    found->is_given = true;
+    if (len > KV_LONGEST_TOKEN)
+        return;
+    scratch->len = 0;
+    kv_buffer_reserve(scratch, len + 1);
+    if (kv_base64url_decode(coded, scratch->bytes))
+        found->token = (struct kv_slice){scratch->bytes, len};
+}
+
+static void read_protocols(struct kv_exchange *exchange, const struct kv_request *request,
+                           struct found *found)
+{
+    struct kv_slice offered, list;
+    for (size_t at = 0; kv_request_next_header(request, KV_HEADER_WEBSOCKET_PROTOCOL, &at, &list);)
+        while (kv_http_list_next(&list, &offered))
+            if (kv_slice_has_prefix(offered, BEARER_PROTOCOL))
+                decode_protocol(exchange, offered, found);
+}
+
+static bool comes_from_known_page(const struct kv_exchange *exchange,
+                                  const struct kv_request *request)
+{
+    struct kv_slice origin = kv_request_header(request, KV_HEADER_ORIGIN);
+    if (origin.len != 0)
+        return kv_request_count_header(request, KV_HEADER_ORIGIN) == 1 &&
+               kv_origin_is_named(exchange->here->config, origin);
+    return kv_slice_equals(kv_request_header(request, KV_HEADER_FETCH_SITE),
+                           KV_SLICE("same-origin"));
+}
+
+/* Takes the next `name=value` off. Returns: false where there is none. */
+static bool next_cookie(struct kv_slice *list, struct kv_slice *ret_name,
+                        struct kv_slice *ret_value)
+{
+    if (list->len == 0)
+        return false;
+    const char *end = memchr(list->bytes, ';', list->len);
+    struct kv_slice pair = {list->bytes, end == NULL ? list->len : (size_t)(end - list->bytes)};
+    *list = skip(*list, pair.len + (end != NULL));
+    pair = kv_http_trim(pair);
+    const char *equals = pair.len == 0 ? NULL : memchr(pair.bytes, '=', pair.len);
+    size_t len = equals == NULL ? pair.len : (size_t)(equals - pair.bytes);
+    *ret_name = (struct kv_slice){pair.bytes, len};
+    *ret_value = equals == NULL ? (struct kv_slice){0} : skip(pair, len + 1);
+    return true;
+}
+
+static void read_cookies(const struct kv_exchange *exchange, const struct kv_request *request,
+                         struct found *found)
+{
+    struct kv_slice wanted = exchange->here->access->rules->cookie, list, name, value;
+    if (wanted.len == 0 || !comes_from_known_page(exchange, request))
+        return;
+    for (size_t at = 0; kv_request_next_header(request, KV_HEADER_COOKIE, &at, &list);)
+        while (next_cookie(&list, &name, &value)) {
+            if (!kv_slice_equals(name, wanted))
+                continue;
+            if (found->is_given)
+                found->wrong = "the cookie of the token is given twice";
+            found->is_given = true;
+            found->token = value;
+        }
+}
+
+static struct found find(struct kv_exchange *exchange, const struct kv_request *request)
+{
+    struct found found = {.wrong = NULL};
+    read_authorization(request, &found);
+    if (kv_request_asks_for_websocket(request))
+        read_protocols(exchange, request, &found);
+    if (!found.is_given)
+        read_cookies(exchange, request, &found);
+    return found;
+}
+
+static void identify(struct kv_exchange *exchange, struct kv_principal *principal)
+{
+    kv_client_identify(exchange->client, principal);
+    kv_principal_unref(principal);
+}
+
+static bool identify_by_token(struct kv_exchange *exchange, struct kv_slice token)
+{
+    struct kv_error error;
+    struct kv_principal *principal =
+        kv_access_authenticate(exchange->here->access, token, kv_wall_us() / 1000000, &error);
+    if (principal != NULL) {
+        identify(exchange, principal);
+        return true;
+    }
+    kv_client_identify(exchange->client, &kv_principal_nobody);
+    kv_exchange_refuse(exchange,
+                       (struct kv_answer){.status = 401, .challenge = KV_CHALLENGE_BAD_TOKEN}, "%s",
+                       error.text);
+    return false;
+}
+
+bool kv_http_identify_anew(struct kv_exchange *exchange, const struct kv_request *request)
+{
+    struct kv_access_loop *access = exchange->here->access;
+    if (!kv_access_is_configured(access)) {
+        identify(exchange, kv_access_anonymous(access));
+        return true;
+    }
+    struct found found = find(exchange, request);
+    if (found.wrong != NULL) {
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = 400}, "%s", found.wrong);
+        return false;
+    }
+    if (found.is_given)
+        return identify_by_token(exchange, found.token);
+    identify(exchange, kv_access_anonymous(access));
+    return true;
+}
+
+void kv_http_refuse_right(struct kv_exchange *exchange, const char *text)
+{
+    bool is_identified = exchange->client->principal->token.len != 0;
+    struct kv_answer answer = kv_answer_of_failure(is_identified ? KV_FORBIDDEN : KV_UNIDENTIFIED);
+    if (is_identified)
+        answer.error = text;
+    kv_exchange_answer(exchange, &answer);
+}

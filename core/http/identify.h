@@ -1,0 +1,39 @@
+/*
+ * Who a request comes from: the credentials that it brings, and the principal that they identify.
+ */
+#ifndef KV_HTTP_IDENTIFY_H
+#define KV_HTTP_IDENTIFY_H
+
+#include "base/clock.h"
+#include "http/exchange.h"
+
+/* The slow way of kv_http_identify(). */
+bool kv_http_identify_anew(struct kv_exchange *exchange, const struct kv_request *request);
+
+/* Whether the token is that by which the client was identified last, and still holds. */
+static inline bool kv_http_is_identified(const struct kv_access_loop *access,
+                                         const struct kv_principal *principal,
+                                         struct kv_slice token)
+{
+    if (token.len == 0)
+        return principal == access->anonymous;
+    return kv_access_is_current(access, principal) && kv_slice_equals(token, principal->token) &&
+           (principal->expires_s == 0 ||
+            !kv_principal_has_expired(principal, kv_wall_us() / 1000000));
+}
+
+/* Identifies the exchange's client by what the request brings: its Authorization; for a WebSocket
+ * a subprotocol; a cookie, where these are taken; nothing. The first of these that is there
+ * decides. Returns: false where it is bad, and the request has been refused. */
+static inline bool kv_http_identify(struct kv_exchange *exchange, const struct kv_request *request)
+{
+    return (request->n_headers == 0 &&
+            kv_http_is_identified(exchange->here->access, exchange->client->principal,
+                                  request->token)) ||
+           kv_http_identify_anew(exchange, request);
+}
+
+/* Refuses what the client's principal may not do: 401 where it has not said who it is, else 403. */
+void kv_http_refuse_right(struct kv_exchange *exchange, const char *text);
+
+#endif

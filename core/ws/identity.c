@@ -1,0 +1,166 @@
+/*
+ * A session that may do nothing is to send a token soon, and short messages until then. A failed
+ * token takes all rights away, so nobody goes on with those of before by accident.
+ */
+#include "ws/identity.h"
+
+#include "ws/answer.h"
+
+enum {
+    LONGEST_BEFORE_AUTH = 16 << 10, /* bytes of a message */
+    LONGEST_WAIT_MS = 60000,        /* the wall clock may be set meanwhile */
+    WARNING_S = 60
+};
+
+static struct kv_principal *principal_of(const struct kv_session *session)
+{
+    return session->client->principal;
+}
+
+static int64_t wall_ms(void)
+{
+    return kv_wall_us() / 1000;
+}
+
+/* When the token ends by its own account: the leeway comes on top. */
+static int64_t end_s(const struct kv_principal *principal)
+{
+    return principal->expires_s - KV_EXPIRY_LEEWAY_S;
+}
+
+static int64_t least_of(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- time ---- */
+
+static void wait_for(struct kv_session *session, int64_t left_ms)
+{
+    kv_timer_start(session->here->loop, &session->identity_timer,
+                   kv_loop_now_ms(session->here->loop) + least_of(left_ms, LONGEST_WAIT_MS));
+}
+
+static void plan(struct kv_session *session)
+{
+    const struct kv_principal *principal = principal_of(session);
+    kv_timer_stop(session->here->loop, &session->identity_timer);
+    if (kv_principal_may_nothing(principal))
+        wait_for(session, session->auth_by_ms - kv_loop_now_ms(session->here->loop));
+    else if (principal->expires_s != 0 && !session->was_warned)
+        wait_for(session, (end_s(principal) - WARNING_S) * 1000 - wall_ms());
+    else if (principal->expires_s != 0)
+        wait_for(session, principal->expires_s * 1000 - wall_ms());
+}
+
+static void shut_out(struct kv_session *session, const char *why)
+{
+    if (kv_session_talks(session))
+        kv_session_close(session, KV_CLOSE_UNAUTHORIZED, why);
+    kv_client_identify(session->client, &kv_principal_nobody);
+    kv_timer_stop(session->here->loop, &session->identity_timer);
+}
+
+static void warn(struct kv_session *session)
+{
+    int64_t left_s = end_s(principal_of(session)) - wall_ms() / 1000;
+    session->was_warned = true;
+    kv_answer_expiring(session, left_s < 0 ? 0 : left_s);
+}
+
+static void on_timer(struct kv_timer *timer)
+{
+    struct kv_session *session = KV_CONTAINER(timer, struct kv_session, identity_timer);
+    const struct kv_principal *principal = principal_of(session);
+    int64_t now_s = wall_ms() / 1000;
+    if (!kv_session_talks(session))
+        return;
+    if (kv_principal_has_expired(principal, now_s)) {
+        shut_out(session, "the token has expired");
+        return;
+    }
+    if (kv_principal_may_nothing(principal) &&
+        kv_loop_now_ms(session->here->loop) >= session->auth_by_ms) {
+        shut_out(session, "no valid token has come in time");
+        return;
+    }
+    if (principal->expires_s != 0 && !session->was_warned && now_s >= end_s(principal) - WARNING_S)
+        warn(session);
+    plan(session);
+}
+
+/* ---- identities ---- */
+
+static void identify(struct kv_session *session, struct kv_principal *principal)
+{
+    const struct kv_ws_config *config = kv_session_config(session);
+    bool could_nothing = kv_principal_may_nothing(principal_of(session));
+    if (!could_nothing || session->auth_by_ms == 0) /* who tries in vain gets no more time */
+        session->auth_by_ms = kv_loop_now_ms(session->here->loop) + config->auth_ms;
+    kv_client_identify(session->client, principal);
+    session->was_warned = false;
+    bool may_nothing = kv_principal_may_nothing(principal);
+    session->incoming.frames.max_message_bytes =
+        may_nothing && config->max_message_bytes > LONGEST_BEFORE_AUTH ? LONGEST_BEFORE_AUTH
+                                                                       : config->max_message_bytes;
+    plan(session);
+}
+
+void kv_identity_begin(struct kv_session *session, struct kv_principal *principal)
+{
+    session->identity_timer.fire = on_timer;
+    identify(session, principal);
+    if (!kv_access_is_current(session->here->access, principal))
+        kv_identity_revise(session); /* it was on its way meanwhile */
+}
+
+void kv_identity_end(struct kv_session *session)
+{
+    kv_timer_stop(session->here->loop, &session->identity_timer);
+}
+
+/* Returns: as whom the session is to act; NULL and *reterr where the token is not good for it. */
+static struct kv_principal *authenticate(const struct kv_session *session, struct kv_slice token,
+                                         struct kv_error *reterr)
+{
+    const struct kv_principal *before = principal_of(session);
+    struct kv_principal *principal =
+        kv_access_authenticate(session->here->access, token, wall_ms() / 1000, reterr);
+    if (principal == NULL || before->token.len == 0 || kv_principal_is_same(principal, before))
+        return principal;
+    kv_principal_unref(principal);
+    kv_error_set(reterr, "the token is not of whom this connection acts for");
+    return NULL;
+}
+
+void kv_identity_take_token(struct kv_session *session, struct kv_slice token, struct kv_slice id)
+{
+    struct kv_error error;
+    if (!kv_access_is_configured(session->here->access)) {
+        kv_answer_done(session, id);
+        return;
+    }
+    struct kv_principal *principal = authenticate(session, token, &error);
+    if (principal == NULL) {
+        kv_answer_error(session, id, error.text);
+        identify(session, &kv_principal_nobody);
+        return;
+    }
+    kv_answer_done(session, id);
+    identify(session, principal);
+    kv_principal_unref(principal);
+}
+
+void kv_identity_revise(struct kv_session *session)
+{
+    struct kv_error error;
+    struct kv_principal *renewed =
+        kv_access_renew(session->here->access, principal_of(session), wall_ms() / 1000, &error);
+    if (renewed == NULL) {
+        shut_out(session, "the token is no longer valid");
+        return;
+    }
+    if (renewed != principal_of(session))
+        identify(session, renewed);
+    kv_principal_unref(renewed);
+}

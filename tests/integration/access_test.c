@@ -1,0 +1,835 @@
+/*
+ * Access: who may do what. Every kind of command by every way in, for tokens whose grants allow it,
+ * forbid it, or end beside the key.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+#include "support/client/folder.h"
+
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+
+/* A header that makes libh2o serve the request, not the fast path. */
+#define ODD_HEADER "Odd: 1\r\n"
+
+#define READER  "reader-token-1234567890"
+#define WRITER  "writer-token-1234567890"
+#define BOTH    "both-token-1234567890"
+#define OTHER   "other-token-1234567890"
+#define EVERY   "every-token-1234567890"
+#define NOTHING "nothing-token-1234567890"
+
+#define DIGEST_OF_BOTH "52281c6ff09b87fbfde85fcea88f45bbb51548431dd55681dfc7d26c2453bdb2"
+
+#define ACCESS                                                                                     \
+    "origins: ['https://app.example.org', 'https://*.pages.example.org', '*']\n"                   \
+    "timeouts: {auth: 300ms}\n"                                                                    \
+    "access:\n"                                                                                    \
+    "  anonymous: {read: [public/]}\n"                                                             \
+    "  cookie: kvtoken\n"                                                                          \
+    "  tokens:\n"                                                                                  \
+    "    - {name: reader, read: [a/], sha256: "                                                    \
+    "a6bb083c855ee6ecbbfd0ae3bc32dda6938f18440e3583df6136a42d111b1945}\n"                          \
+    "    - {name: writer, write: [a/], sha256: "                                                   \
+    "0ba93943beba04c199907e976dd8d479fd6ffa6bf2ebedef7e390ca67cffa1e7}\n"                          \
+    "    - {name: both, read: [a/], write: [a/], sha256: " DIGEST_OF_BOTH "}\n"                    \
+    "    - {name: other, read: [b/, c/1/], write: [b/], sha256: "                                  \
+    "6ee4ef38a45d3381c35f61c4b030acb183fb4ae9d754548303df33e24cedebd8}\n"                          \
+    "    - {name: every, read: [''], write: [''], sha256: "                                        \
+    "105b1190953880ed6984b47621dbbd65799e2c07646d4e4327dd7bf205b414c4}\n"                          \
+    "    - {name: nothing, sha256: "                                                               \
+    "f08108388773005fa3bab6be1e55f0ef4330293f817d365b885a7c79b3a5cde5}\n"
+
+enum {
+    R = 1,
+    W = 2
+};
+
+/* ---- ways in ---- */
+
+static uint16_t port;
+static struct kv_test_response response;
+
+/* "" is nobody's token. */
+static const char *headers_for(const char *token, const char *more)
+{
+    static char headers[512];
+    snprintf(headers, sizeof(headers), "%s%s%s%s", token[0] == '\0' ? "" : "Authorization: Bearer ",
+             token, token[0] == '\0' ? "" : "\r\n", more);
+    return headers;
+}
+
+static int ask(const char *token, const char *method, const char *path, const char *more,
+               const char *body)
+{
+    struct kv_test_stream stream;
+    kv_test_stream_open(&stream, port);
+    int status = kv_test_http_ask(&stream, method, path, headers_for(token, more), body, &response);
+    kv_buffer_append_char(&response.body, '\0');
+    kv_test_stream_close(&stream);
+    return status;
+}
+
+static void open_as(struct kv_test_ws *ws, const char *token)
+{
+    kv_test_ws_open_with(ws, port, headers_for(token, ""));
+}
+
+/* What a request asks for: over HTTP, and as a message. `%s` is the key. */
+struct kind {
+    const char *name;
+    int rights;
+    const char *method; /* NULL: not over HTTP */
+    const char *path;
+    const char *headers;
+    const char *body;
+    const char *message; /* NULL: not as one */
+    bool is_for_batch;
+};
+
+#define MERGE_TYPE "Content-Type: application/merge-patch+json\r\n"
+
+static const struct kind kinds[] = {
+    {"get", R, "GET", "/storage/%s", "", NULL,
+     "{\"type\":\"get\",\"id\":1,\"payload\":{\"key\":\"%s\"}}", true},
+    {"head", R, "GET", "/storage/%s", "", NULL, NULL, false},
+    {"get if changed", R, "GET", "/storage/%s", "If-None-Match: \"1\"\r\n", NULL,
+     "{\"type\":\"get\",\"id\":1,\"payload\":{\"key\":\"%s\",\"meta\":true}}", true},
+    {"set", W, "PUT", "/storage/%s", "", "{\"value\":1}",
+     "{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":\"%s\",\"value\":1}}", true},
+    {"set with a ttl", W, "POST", "/storage/%s", "", "{\"value\":1,\"ttl\":\"1h\"}",
+     "{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":\"%s\",\"value\":1,\"ttl\":\"1h\"}}", true},
+    {"set if present", R | W, "PUT", "/storage/%s", "If-Match: *\r\n", "{\"value\":1}", NULL,
+     false},
+    {"set if absent", R | W, "PUT", "/storage/%s", "If-None-Match: *\r\n", "{\"value\":1}",
+     "{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":\"%s\",\"value\":1,\"if_absent\":true}}",
+     true},
+    {"set of a revision", R | W, "PUT", "/storage/%s", "If-Match: \"1\"\r\n", "{\"value\":1}",
+     "{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":\"%s\",\"value\":1,\"if_revision\":1}}",
+     true},
+    {"lease", R | W, NULL, NULL, NULL, NULL,
+     "{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":\"%s\",\"value\":1,\"ttl\":\"1h\","
+     "\"while_connected\":true}}",
+     false},
+    {"touch", R | W, "PATCH", "/storage/%s", "", "{\"ttl\":0}",
+     "{\"type\":\"touch\",\"id\":1,\"payload\":{\"key\":\"%s\",\"ttl\":0}}", true},
+    {"increment", R | W, "PATCH", "/storage/%s", "", "{\"increment\":1}",
+     "{\"type\":\"increment\",\"id\":1,\"payload\":{\"key\":\"%s\"}}", true},
+    {"merge", R | W, "PATCH", "/storage/%s", MERGE_TYPE, "{\"m\":1}",
+     "{\"type\":\"merge\",\"id\":1,\"payload\":{\"key\":\"%s\",\"patch\":{\"m\":1}}}", true},
+    {"subscribe", R, NULL, NULL, NULL, NULL,
+     "{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"key\":\"%s\"}}", false},
+    {"subscribe from the present state", R, NULL, NULL, NULL, NULL,
+     "{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"key\":\"%s\",\"initial\":true}}", false},
+    {"subscribe since", R, NULL, NULL, NULL, NULL,
+     "{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"key\":\"%s\",\"since\":1,\"epoch\":\"e\"}}",
+     false},
+    {"subscribe to a prefix", R, NULL, NULL, NULL, NULL,
+     "{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"prefix\":\"%s\"}}", false},
+    {"list", R, "GET", "/storage?prefix=%s", "", NULL, NULL, false},
+    {"list values", R, "GET", "/storage?values=true&limit=1&prefix=%s", "", NULL, NULL, false},
+    {"list folders", R, "GET", "/storage?delimiter=/&prefix=%s", "", NULL, NULL, false},
+    {"count", R, "GET", "/storage?count=true&prefix=%s", "", NULL, NULL, false},
+    {"events", R, "GET", "/events?key=%s", "", NULL, NULL, false},
+    {"events of a prefix", R, "GET", "/events?initial=true&prefix=%s", "", NULL, NULL, false},
+    {"delete of a revision", R | W, "DELETE", "/storage/%s", "If-Match: \"1\"\r\n", NULL,
+     "{\"type\":\"delete\",\"id\":1,\"payload\":{\"key\":\"%s\",\"if_revision\":1}}", true},
+    {"delete", W, "DELETE", "/storage/%s", "", NULL,
+     "{\"type\":\"delete\",\"id\":1,\"payload\":{\"key\":\"%s\"}}", true},
+};
+
+struct grantee {
+    const char *token;
+    int rights;  /* over keys that begin with a/ */
+    bool is_all; /* and over all others */
+};
+
+static const struct grantee grantees[] = {
+    {"", 0, false},    {READER, R, false},   {WRITER, W, false},  {BOTH, R | W, false},
+    {OTHER, 0, false}, {EVERY, R | W, true}, {NOTHING, 0, false},
+};
+
+/* Within a/, and at its edges: before, behind, and beside it. */
+static const struct {
+    const char *text;
+    bool is_within;
+} keys[] = {
+    {"a/there", true}, {"a/missing", true}, {"a/", true},       {"a", false},
+    {"a0", false},     {"A/", false},       {"d/there", false}, {"d/missing", false},
+};
+
+static bool is_allowed(const struct kind *kind, const struct grantee *grantee, size_t key)
+{
+    bool has_rights = (kind->rights & ~grantee->rights) == 0;
+    return has_rights && (keys[key].is_within || grantee->is_all);
+}
+
+/* Values that every kind of command can do something with. */
+static void fill(void)
+{
+    static const char *const there[] = {"a/there", "d/there", "c/1/x", "c/2/x", "public/x"};
+    for (size_t i = 0; i < N(there); i++) {
+        char path[64];
+        snprintf(path, sizeof(path), "/storage/%s", there[i]);
+        assert_int_equal(ask(EVERY, "PUT", path, "", "{\"value\":1}"), 202);
+    }
+}
+
+static void expand(char *to, size_t size, const char *template, const char *key)
+{
+    const char *at = strstr(template, "%s");
+    snprintf(to, size, "%.*s%s%s", (int)(at - template), template, key, at + 2);
+}
+
+/* Opens the path, and reads no more than the head: events have no end. */
+static int ask_head(const char *token, const char *path, const char *more)
+{
+    struct kv_test_stream stream;
+    struct kv_buffer request = {0};
+    int status = 0;
+    kv_test_stream_open(&stream, port);
+    kv_test_http_write(&request, "GET", kv_slice_of(path), headers_for(token, more),
+                       (struct kv_slice){0});
+    kv_test_stream_put(&stream, kv_buffer_slice(&request));
+    kv_test_stream_flush(&stream);
+    assert_true(kv_test_stream_await(&stream, 12));
+    sscanf(kv_test_stream_unread(&stream).bytes, "HTTP/1.1 %d", &status);
+    kv_buffer_fini(&request);
+    kv_test_stream_close(&stream);
+    return status;
+}
+
+static void check_status(const struct kind *kind, const struct grantee *grantee, size_t key,
+                         const char *way, int status)
+{
+    int denied = grantee->token[0] == '\0' ? 401 : 403;
+    bool allowed = is_allowed(kind, grantee, key);
+    if (allowed ? status == 401 || status == 403 || status >= 500 : status != denied)
+        fail_msg("%s of %s by \"%s\" over %s: %d", kind->name, keys[key].text, grantee->token, way,
+                 status);
+}
+
+/* A connection for each grantee and way: the streams of the table. */
+static struct kv_test_stream kept[N(grantees)][2];
+
+static void open_kept(void)
+{
+    for (size_t g = 0; g < N(grantees); g++)
+        for (size_t way = 0; way < 2; way++)
+            kv_test_stream_open(&kept[g][way], port);
+}
+
+static void close_kept(void)
+{
+    for (size_t g = 0; g < N(grantees); g++)
+        for (size_t way = 0; way < 2; way++)
+            kv_test_stream_close(&kept[g][way]);
+}
+
+static void check_http(const struct kind *kind, size_t g, size_t key, size_t way)
+{
+    static const char *const names[] = {"the fast path", "libh2o"};
+    const struct grantee *grantee = &grantees[g];
+    char path[128], more[256];
+    if (kind->method == NULL)
+        return;
+    expand(path, sizeof(path), kind->path, keys[key].text);
+    snprintf(more, sizeof(more), "%s%s", way == 0 ? "" : ODD_HEADER, kind->headers);
+    int status = strncmp(path, "/events", 7) == 0
+                     ? ask_head(grantee->token, path, more)
+                     : kv_test_http_ask(&kept[g][way], kind->method, path,
+                                        headers_for(grantee->token, more), kind->body, &response);
+    check_status(kind, grantee, key, names[way], status);
+}
+
+static bool is_denial(struct kv_slice answer)
+{
+    static const char *const texts[] = {"has not been granted", "a token is needed",
+                                        "must lie within"};
+    for (size_t i = 0; i < N(texts); i++)
+        if (memmem(answer.bytes, answer.len, texts[i], strlen(texts[i])) != NULL)
+            return true;
+    return false;
+}
+
+static void check_answer(const struct kind *kind, const struct grantee *grantee, size_t key,
+                         const char *way, struct kv_slice answer)
+{
+    if (is_denial(answer) == is_allowed(kind, grantee, key))
+        fail_msg("%s of %s by \"%s\" over %s: %.*s", kind->name, keys[key].text, grantee->token,
+                 way, (int)answer.len, answer.bytes);
+}
+
+/* Answers have the message's id; what comes besides is of subscriptions. */
+static void check_message(struct kv_test_ws *ws, const struct kind *kind,
+                          const struct grantee *grantee, size_t key)
+{
+    char text[256];
+    struct kv_test_frame frame;
+    expand(text, sizeof(text), kind->message, keys[key].text);
+    kv_test_ws_send(ws, kv_slice_of(text));
+    do
+        assert_true(kv_test_ws_receive(ws, &frame));
+    while (memmem(frame.payload.bytes, frame.payload.len, "\"id\":1", 6) == NULL);
+    check_answer(kind, grantee, key, "a WebSocket", frame.payload);
+}
+
+static void check_messages(const struct kind *kind, const struct grantee *grantee)
+{
+    struct kv_test_ws ws;
+    if (kind->message == NULL)
+        return;
+    open_as(&ws, grantee->token);
+    for (size_t key = 0; key < N(keys); key++)
+        check_message(&ws, kind, grantee, key);
+    kv_test_ws_close(&ws);
+}
+
+static void check_batch(const struct kind *kind, size_t g, size_t key)
+{
+    char text[256], body[600];
+    if (!kind->is_for_batch)
+        return;
+    expand(text, sizeof(text), kind->message, keys[key].text);
+    snprintf(body, sizeof(body), "[{\"type\":\"get\",\"payload\":{\"key\":\"public/x\"}},%s]",
+             text);
+    int status = kv_test_http_ask(&kept[g][1], "POST", "/batch", headers_for(grantees[g].token, ""),
+                                  body, &response);
+    assert_int_equal(status, 200);
+    kv_buffer_append_char(&response.body, '\0');
+    const char *second = strstr(response.body.bytes, "},{");
+    assert_non_null(second);
+    check_answer(kind, &grantees[g], key, "a batch", kv_slice_of(second));
+}
+
+static void each_kind_of_command_needs_its_rights_by_every_way_in(void **state)
+{
+    (void)state;
+    open_kept();
+    for (size_t k = 0; k < N(kinds); k++) {
+        fill();
+        for (size_t g = 0; g < N(grantees); g++) {
+            check_messages(&kinds[k], &grantees[g]);
+            for (size_t key = 0; key < N(keys); key++) {
+                check_http(&kinds[k], g, key, 0);
+                check_http(&kinds[k], g, key, 1);
+                check_batch(&kinds[k], g, key);
+            }
+        }
+    }
+    close_kept();
+}
+
+/* ---- what is not told ---- */
+
+static void a_forbidden_key_looks_like_a_missing_one(void **state)
+{
+    (void)state;
+    fill();
+    for (size_t k = 0; k < N(kinds); k++) {
+        const struct kind *kind = &kinds[k];
+        char path[128], there[4096];
+        if (kind->method == NULL || strstr(kind->path, "/events") != NULL)
+            continue;
+        expand(path, sizeof(path), kind->path, "d/there");
+        int status = ask(BOTH, kind->method, path, kind->headers, kind->body);
+        snprintf(there, sizeof(there), "%s", response.body.bytes);
+        assert_null(kv_test_response_header(&response, "etag"));
+        expand(path, sizeof(path), kind->path, "d/missing");
+        assert_int_equal(ask(BOTH, kind->method, path, kind->headers, kind->body), status);
+        assert_string_equal(response.body.bytes, there);
+    }
+}
+
+static void who_may_not_read_learns_nothing_from_a_write(void **state)
+{
+    struct kv_test_ws ws;
+    (void)state;
+    fill();
+    for (int i = 0; i < 2; i++) {
+        const char *more = i == 0 ? "" : ODD_HEADER;
+        assert_int_equal(ask(WRITER, "PUT", "/storage/a/there", more, "{\"value\":2}"), 202);
+        assert_null(kv_test_response_header(&response, "etag"));
+        assert_int_equal(ask(BOTH, "PUT", "/storage/a/there", more, "{\"value\":2}"), 202);
+        assert_non_null(kv_test_response_header(&response, "etag"));
+    }
+    open_as(&ws, WRITER);
+    kv_test_ws_send_text(
+        &ws, "{\"type\":\"set\",\"id\":7,\"payload\":{\"key\":\"a/there\",\"value\":3}}");
+    kv_test_ws_expect(&ws, "{\"type\":\"ok\",\"id\":7,\"payload\":{\"key\":\"a/there\"}}");
+    kv_test_ws_close(&ws);
+    assert_int_equal(
+        ask(WRITER, "POST", "/batch", "",
+            "[{\"type\":\"set\",\"id\":7,\"payload\":{\"key\":\"a/there\",\"value\":3}}]"),
+        200);
+    assert_string_equal(response.body.bytes,
+                        "[{\"type\":\"ok\",\"id\":7,\"payload\":{\"key\":\"a/there\"}}]");
+}
+
+static void a_batch_is_judged_item_by_item(void **state)
+{
+    (void)state;
+    fill();
+    assert_int_equal(ask(READER, "POST", "/batch", "",
+                         "[{\"type\":\"get\",\"payload\":{\"key\":\"a/there\"}},"
+                         "{\"type\":\"set\",\"payload\":{\"key\":\"a/there\",\"value\":9}},"
+                         "{\"type\":\"get\",\"payload\":{\"key\":\"a/there\"}}]"),
+                     200);
+    assert_string_equal(
+        response.body.bytes,
+        "[{\"type\":\"value\",\"payload\":{\"key\":\"a/there\",\"value\":1}},"
+        "{\"type\":\"error\",\"payload\":\"the right to do this has not been granted\"},"
+        "{\"type\":\"value\",\"payload\":{\"key\":\"a/there\",\"value\":1}}]");
+}
+
+/* ---- lists ---- */
+
+/* Walks all pages. Returns: the keys and prefixes, each followed by a blank. */
+static const char *walk(const char *token, const char *query)
+{
+    static char found[1024];
+    char path[512], cursor[256] = "";
+    found[0] = '\0';
+    do {
+        snprintf(path, sizeof(path), "/storage?%s%s%s", query,
+                 cursor[0] == '\0' ? "" : "&cursor=", cursor);
+        assert_int_equal(ask(token, "GET", path, "", NULL), 200);
+        const char *at = response.body.bytes;
+        while ((at = strstr(at, "{\"key\":\"")) != NULL) {
+            at += 8;
+            snprintf(found + strlen(found), sizeof(found) - strlen(found), "%.*s ",
+                     (int)strcspn(at, "\""), at);
+        }
+        at = strstr(response.body.bytes, "\"prefixes\":[");
+        if (at != NULL)
+            snprintf(found + strlen(found), sizeof(found) - strlen(found), "[%.*s] ",
+                     (int)strcspn(at + 12, "]"), at + 12);
+        at = strstr(response.body.bytes, "\"cursor\":\"");
+        snprintf(cursor, sizeof(cursor), "%.*s", at == NULL ? 0 : (int)strcspn(at + 10, "\""),
+                 at == NULL ? "" : at + 10);
+    } while (cursor[0] != '\0');
+    return found;
+}
+
+/* What the list has, in byte order; a store without order may return the prefixes' keys mixed. */
+static void a_list_of_everything_is_one_of_what_is_granted(void **state)
+{
+    static const char *const paths[] = {"b/1", "b/2", "b0", "c/1/x", "c/1/y", "c/10", "c/2/x"};
+    (void)state;
+    for (size_t i = 0; i < N(paths); i++) {
+        char path[64];
+        snprintf(path, sizeof(path), "/storage/%s", paths[i]);
+        assert_int_equal(ask(EVERY, "PUT", path, "", "{\"value\":1}"), 202);
+    }
+    assert_string_equal(walk(OTHER, "limit=100"), "b/1 b/2 c/1/x c/1/y ");
+    assert_string_equal(walk(OTHER, "limit=1"), "b/1 b/2 c/1/x c/1/y ");
+    assert_string_equal(walk(OTHER, "limit=2&prefix="), "b/1 b/2 c/1/x c/1/y ");
+    assert_string_equal(walk(OTHER, "limit=3&values=true"), "b/1 b/2 c/1/x c/1/y ");
+    assert_int_equal(ask(OTHER, "GET", "/storage?count=true", "", NULL), 200);
+    assert_string_equal(response.body.bytes, "{\"count\":4}");
+    assert_int_equal(ask(NOTHING, "GET", "/storage?count=true", "", NULL), 403);
+}
+
+static void folders_of_what_is_granted_are_told_once(void **state)
+{
+    const char *store = getenv("KV_TEST_STORE");
+    (void)state;
+    assert_int_equal(ask(EVERY, "PUT", "/storage/b/1", "", "{\"value\":1}"), 202);
+    assert_int_equal(ask(EVERY, "PUT", "/storage/c/1/x", "", "{\"value\":1}"), 202);
+    assert_int_equal(ask(EVERY, "PUT", "/storage/c/2/x", "", "{\"value\":1}"), 202);
+    (void)store;
+    assert_string_equal(walk(OTHER, "delimiter=/"), "[\"b/\",\"c/\"] ");
+    assert_string_equal(walk(OTHER, "delimiter=/&limit=1"), "[\"b/\"] [\"c/\"] ");
+}
+
+static void a_refused_list_names_what_is_granted(void **state)
+{
+    (void)state;
+    assert_int_equal(ask(OTHER, "GET", "/storage?prefix=c/", "", NULL), 403);
+    assert_string_equal(response.body.bytes,
+                        "{\"error\":\"the prefix must lie within one that is granted: \\\"b/\\\", "
+                        "\\\"c/1/\\\"\"}");
+    assert_int_equal(ask(OTHER, "GET", "/events?prefix=c/", "", NULL), 403);
+    kv_test_expect_part(response.body.bytes, "\\\"b/\\\", \\\"c/1/\\\"");
+}
+
+static void a_cursor_leads_to_nothing_that_is_not_granted(void **state)
+{
+    char cursor[256], path[512];
+    (void)state;
+    fill();
+    assert_int_equal(ask(EVERY, "GET", "/storage?limit=1", "", NULL), 200);
+    const char *at = strstr(response.body.bytes, "\"cursor\":\"");
+    assert_non_null(at);
+    snprintf(cursor, sizeof(cursor), "%.*s", (int)strcspn(at + 10, "\""), at + 10);
+    snprintf(path, sizeof(path), "/storage?cursor=%s", cursor);
+    if (ask(BOTH, "GET", path, "", NULL) == 200)
+        assert_null(strstr(response.body.bytes, "d/there"));
+    else
+        kv_test_expect_part(response.body.bytes, "cursor");
+}
+
+/* ---- credentials over HTTP ---- */
+
+static void what_is_open_needs_no_token(void **state)
+{
+    static const char *const paths[] = {"/healthz", "/readyz", "/", "/openapi.yaml",
+                                        "/asyncapi.yaml"};
+    (void)state;
+    for (size_t i = 0; i < N(paths); i++)
+        assert_int_equal(ask("", "GET", paths[i], "", NULL), 200);
+    assert_int_equal(
+        ask("", "OPTIONS", "/storage/a/x", "Origin: https://app.example.org\r\n", NULL), 204);
+    kv_test_expect_part(kv_test_response_header(&response, "access-control-allow-headers"),
+                        "Authorization");
+    assert_int_equal(ask("", "GET", "/storage/public/x", "", NULL), 200);
+}
+
+static void a_challenge_says_what_is_wrong(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        const char *more = i == 0 ? "" : ODD_HEADER;
+        assert_int_equal(ask("", "GET", "/storage/a/x", more, NULL), 401);
+        assert_string_equal(kv_test_response_header(&response, "www-authenticate"), "Bearer");
+        assert_int_equal(ask("wrong", "GET", "/storage/public/x", more, NULL), 401);
+        assert_string_equal(kv_test_response_header(&response, "www-authenticate"),
+                            "Bearer error=\"invalid_token\"");
+        assert_int_equal(ask(READER, "PUT", "/storage/a/x", more, "{\"value\":1}"), 403);
+        assert_null(kv_test_response_header(&response, "www-authenticate"));
+    }
+}
+
+static void credentials_that_cannot_be_read_are_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(ask("", "GET", "/storage/public/x", "Authorization: Basic YTpi\r\n", NULL),
+                     401);
+    assert_int_equal(ask("", "GET", "/storage/public/x", "Authorization: Bearer\r\n", NULL), 401);
+    assert_int_equal(ask("", "GET", "/storage/public/x", "Authorization: Bearer a b\r\n", NULL),
+                     401);
+    assert_int_equal(ask("", "GET", "/storage/a/x", "authorization: bearer " EVERY "\r\n", NULL),
+                     204);
+    assert_int_equal(ask(EVERY, "GET", "/storage/a/x", "Authorization: Bearer " EVERY "\r\n", NULL),
+                     400);
+}
+
+static void each_request_of_a_connection_has_its_own_token(void **state)
+{
+    static const struct {
+        const char *token;
+        int status;
+    } turns[] = {{EVERY, 200}, {"", 401},   {EVERY, 200}, {"wrong", 401}, {OTHER, 403},
+                 {BOTH, 200},  {BOTH, 200}, {"", 401},    {OTHER, 403},   {EVERY, 200}};
+    struct kv_test_stream stream;
+    (void)state;
+    fill();
+    for (int way = 0; way < 2; way++) {
+        kv_test_stream_open(&stream, port);
+        for (size_t i = 0; i < N(turns); i++) {
+            const char *headers = headers_for(turns[i].token, way == 0 ? "" : ODD_HEADER);
+            assert_int_equal(
+                kv_test_http_ask(&stream, "GET", "/storage/a/there", headers, NULL, &response),
+                turns[i].status);
+        }
+        kv_test_stream_close(&stream);
+    }
+}
+
+static void pipelined_requests_keep_their_tokens(void **state)
+{
+    static const struct {
+        const char *token;
+        int status;
+    } turns[] = {{EVERY, 200}, {OTHER, 403}, {EVERY, 200}, {"", 401}, {READER, 200}, {WRITER, 403}};
+    struct kv_test_stream stream;
+    struct kv_buffer requests = {0};
+    (void)state;
+    fill();
+    for (size_t i = 0; i < N(turns); i++)
+        kv_test_http_write(&requests, "GET", KV_SLICE("/storage/a/there"),
+                           headers_for(turns[i].token, ""), (struct kv_slice){0});
+    kv_test_stream_open(&stream, port);
+    kv_test_stream_put(&stream, kv_buffer_slice(&requests));
+    kv_test_stream_flush(&stream);
+    for (size_t i = 0; i < N(turns); i++) {
+        assert_true(kv_test_http_receive(&stream, &response));
+        assert_int_equal(response.status, turns[i].status);
+    }
+    kv_buffer_fini(&requests);
+    kv_test_stream_close(&stream);
+}
+
+static void a_cookie_counts_from_pages_that_are_known(void **state)
+{
+    (void)state;
+    fill();
+#define COOKIE "Cookie: x=1; kvtoken=" BOTH "\r\n"
+#define PATH   "/storage/a/there"
+    assert_int_equal(ask("", "GET", PATH, COOKIE "Origin: https://app.example.org\r\n", NULL), 200);
+    assert_string_equal(kv_test_response_header(&response, "access-control-allow-credentials"),
+                        "true");
+    assert_int_equal(ask("", "GET", PATH, COOKIE "Origin: https://a.pages.example.org\r\n", NULL),
+                     200);
+    assert_int_equal(ask("", "GET", PATH, COOKIE "Sec-Fetch-Site: same-origin\r\n", NULL), 200);
+    assert_int_equal(ask("", "GET", PATH, COOKIE "Sec-Fetch-Site: cross-site\r\n", NULL), 401);
+    assert_int_equal(ask("", "GET", PATH, COOKIE, NULL), 401);
+    assert_int_equal(ask("", "GET", PATH, COOKIE "Origin: https://evil.example.com\r\n", NULL),
+                     401);
+    assert_null(kv_test_response_header(&response, "access-control-allow-credentials"));
+    assert_int_equal(ask("", "GET", PATH, COOKIE "Origin: http://localhost:80\r\n", NULL), 401);
+    assert_int_equal(ask("", "GET", "/storage/public/x",
+                         "Cookie: kvtoken=wrong\r\nSec-Fetch-Site: same-origin\r\n", NULL),
+                     401);
+    assert_int_equal(ask("wrong", "GET", PATH, COOKIE "Sec-Fetch-Site: same-origin\r\n", NULL),
+                     401);
+    assert_int_equal(ask(OTHER, "GET", PATH, COOKIE "Sec-Fetch-Site: same-origin\r\n", NULL), 403);
+}
+
+/* ---- WebSockets ---- */
+
+/* base64url of BOTH. */
+#define CODED "Ym90aC10b2tlbi0xMjM0NTY3ODkw"
+
+static int upgrade_status(const char *headers)
+{
+    char all[1024];
+    snprintf(all, sizeof(all), "%s%s", KV_TEST_WS_UPGRADE, headers);
+    return ask("", "GET", "/ws", all, NULL);
+}
+
+static void a_subprotocol_may_hold_the_token(void **state)
+{
+    struct kv_test_ws ws;
+    (void)state;
+    fill();
+    kv_test_ws_open_with(&ws, port,
+                         "Sec-WebSocket-Protocol: kvserver.v1, kvserver.bearer." CODED "\r\n");
+    kv_test_ws_send_text(&ws, "{\"type\":\"get\",\"payload\":{\"key\":\"a/there\"}}");
+    kv_test_ws_expect(&ws, "{\"type\":\"value\",\"payload\":{\"key\":\"a/there\",\"value\":1}}");
+    kv_test_ws_close(&ws);
+    assert_int_equal(upgrade_status("Sec-WebSocket-Protocol: kvserver.bearer." CODED "x\r\n"), 401);
+    assert_int_equal(upgrade_status("Sec-WebSocket-Protocol: kvserver.bearer.\r\n"), 401);
+    assert_int_equal(upgrade_status("Sec-WebSocket-Protocol: kvserver.bearer." CODED
+                                    "\r\nAuthorization: Bearer " EVERY "\r\n"),
+                     400);
+}
+
+static void auth_gives_an_identity_and_keeps_it(void **state)
+{
+    struct kv_test_ws ws;
+    (void)state;
+    fill();
+    open_as(&ws, "");
+    kv_test_ws_send_text(&ws, "{\"type\":\"get\",\"id\":1,\"payload\":{\"key\":\"a/there\"}}");
+    kv_test_ws_expect_error(&ws, "1");
+    kv_test_ws_send_text(&ws, "{\"type\":\"auth\",\"id\":2,\"payload\":{\"token\":\"" BOTH "\"}}");
+    kv_test_ws_expect(&ws, "{\"type\":\"ok\",\"id\":2,\"payload\":{}}");
+    kv_test_ws_send_text(&ws, "{\"type\":\"subscribe\",\"id\":3,\"payload\":{\"prefix\":\"a/\"}}");
+    kv_test_ws_expect(&ws, "{\"type\":\"ok\",\"id\":3,\"payload\":{\"prefix\":\"a/\"}}");
+    kv_test_ws_send_text(&ws, "{\"type\":\"auth\",\"id\":4,\"payload\":{\"token\":\"" BOTH "\"}}");
+    kv_test_ws_expect(&ws, "{\"type\":\"ok\",\"id\":4,\"payload\":{}}");
+    assert_int_equal(ask(BOTH, "PUT", "/storage/a/new", "", "{\"value\":5}"), 202);
+    kv_test_ws_expect(&ws, "{\"type\":\"value\",\"payload\":{\"key\":\"a/new\",\"value\":5}}");
+    kv_test_ws_close(&ws);
+}
+
+static void a_failed_auth_takes_all_rights_away(void **state)
+{
+    static const char *const bad[] = {"wrong", EVERY};
+    (void)state;
+    fill();
+    for (size_t i = 0; i < N(bad); i++) {
+        struct kv_test_ws ws;
+        open_as(&ws, BOTH);
+        kv_test_ws_send_text(&ws,
+                             "{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"key\":\"a/there\"}}");
+        kv_test_ws_expect(&ws, "{\"type\":\"ok\",\"id\":1,\"payload\":{\"key\":\"a/there\"}}");
+        kv_test_ws_send_text(&ws, "{\"type\":\"auth\",\"id\":2,\"payload\":{\"token\":\"%s\"}}",
+                             bad[i]);
+        kv_test_ws_expect_error(&ws, "2");
+        kv_test_ws_expect(
+            &ws, "{\"type\":\"ended\",\"payload\":{\"key\":\"a/there\",\"error\":\"the right "
+                 "to do this has not been granted\"}}");
+        assert_int_equal(ask(BOTH, "PUT", "/storage/a/there", "", "{\"value\":6}"), 202);
+        kv_test_ws_send_text(&ws, "{\"type\":\"get\",\"id\":3,\"payload\":{\"key\":\"public/x\"}}");
+        kv_test_ws_expect_error(&ws, "3");
+        kv_test_ws_expect_closed(&ws, 3000);
+        kv_test_ws_close(&ws);
+    }
+}
+
+static void without_rights_a_connection_has_little_time(void **state)
+{
+    struct kv_test_ws ws;
+    (void)state;
+    open_as(&ws, NOTHING);
+    kv_test_ws_send_text(&ws, "{\"type\":\"hello\",\"id\":1}");
+    kv_test_ws_expect_error(&ws, "1");
+    kv_test_ws_expect_closed(&ws, 3000);
+    kv_test_ws_close(&ws);
+    open_as(&ws, NOTHING);
+    char *long_token = kv_test_letters('a', 17 << 10);
+    kv_test_ws_send_text(&ws, "{\"type\":\"auth\",\"payload\":{\"token\":\"%s\"}}", long_token);
+    kv_test_ws_expect_closed(&ws, 1009);
+    kv_test_ws_close(&ws);
+    free(long_token);
+}
+
+/* ---- other rules ---- */
+
+static struct kv_test_server server;
+
+static void rewrite(const char *from, const char *to)
+{
+    struct kv_buffer text = {0};
+    char *before = kv_test_program_read(&server.program, "kvserver.yaml");
+    char *at = strstr(before, from);
+    assert_non_null(at);
+    kv_buffer_append(&text, (struct kv_slice){before, (size_t)(at - before)});
+    kv_buffer_append(&text, kv_slice_of(to));
+    kv_buffer_append(&text, kv_slice_of(at + strlen(from)));
+    kv_buffer_append_char(&text, '\0');
+    kv_test_file_put(server.program.folder, "kvserver.yaml", text.bytes);
+    kv_buffer_fini(&text);
+    free(before);
+    assert_int_equal(kill(server.program.pid, SIGHUP), 0);
+}
+
+static void start_own(void)
+{
+    kv_test_start(&server, ACCESS);
+    port = server.port;
+    fill();
+}
+
+static void stop_own(void **state)
+{
+    kv_test_server_stop_cleanly(&server);
+    port = kv_test_port(state);
+}
+
+static void subscribe(struct kv_test_ws *ws, const char *token, const char *prefix)
+{
+    open_as(ws, token);
+    kv_test_ws_send_text(ws, "{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"prefix\":\"%s\"}}",
+                         prefix);
+    kv_test_ws_expect(ws, "{\"type\":\"ok\",\"id\":1,\"payload\":{\"prefix\":\"%s\"}}", prefix);
+}
+
+static void a_token_that_is_removed_holds_no_longer(void **state)
+{
+    struct kv_test_ws ws, other;
+    struct kv_test_stream events, held;
+    start_own();
+    subscribe(&ws, BOTH, "a/");
+    subscribe(&other, EVERY, "a/");
+    kv_test_stream_open(&held, port);
+    assert_int_equal(
+        kv_test_http_ask(&held, "GET", "/storage/a/there", headers_for(BOTH, ""), NULL, &response),
+        200);
+    struct kv_buffer request = {0};
+    kv_test_stream_open(&events, port);
+    kv_test_http_write(&request, "GET", KV_SLICE("/events?prefix=a/"), headers_for(BOTH, ""),
+                       (struct kv_slice){0});
+    kv_test_stream_put(&events, kv_buffer_slice(&request));
+    kv_test_stream_flush(&events);
+    assert_true(kv_test_stream_await(&events, 20));
+    rewrite(DIGEST_OF_BOTH, "0000000000000000000000000000000000000000000000000000000000000000");
+    kv_test_ws_expect_closed(&ws, 3000);
+    kv_test_stream_await_end(&events);
+    struct kv_slice sent = kv_test_stream_unread(&events);
+    assert_non_null(memmem(sent.bytes, sent.len, "event: unauthorized\n", 20));
+    assert_int_equal(
+        kv_test_http_ask(&held, "GET", "/storage/a/there", headers_for(BOTH, ""), NULL, &response),
+        401);
+    assert_int_equal(ask(EVERY, "PUT", "/storage/a/new", "", "{\"value\":7}"), 202);
+    kv_test_ws_expect(&other, "{\"type\":\"value\",\"payload\":{\"key\":\"a/new\",\"value\":7}}");
+    kv_buffer_fini(&request);
+    kv_test_ws_close(&ws);
+    kv_test_ws_close(&other);
+    kv_test_stream_close(&events);
+    kv_test_stream_close(&held);
+    stop_own(state);
+}
+
+static void subscriptions_end_that_are_no_longer_granted(void **state)
+{
+    struct kv_test_ws ws;
+    start_own();
+    subscribe(&ws, OTHER, "b/");
+    kv_test_ws_send_text(&ws,
+                         "{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"prefix\":\"c/1/\"}}");
+    kv_test_ws_expect(&ws, "{\"type\":\"ok\",\"id\":1,\"payload\":{\"prefix\":\"c/1/\"}}");
+    rewrite("read: [b/, c/1/]", "read: [b/]");
+    kv_test_ws_expect(
+        &ws, "{\"type\":\"ended\",\"payload\":{\"prefix\":\"c/1/\",\"error\":\"the right to do "
+             "this has not been granted\"}}");
+    assert_int_equal(ask(EVERY, "PUT", "/storage/c/1/x", "", "{\"value\":8}"), 202);
+    assert_int_equal(ask(EVERY, "PUT", "/storage/b/x", "", "{\"value\":9}"), 202);
+    kv_test_ws_expect(&ws, "{\"type\":\"value\",\"payload\":{\"key\":\"b/x\",\"value\":9}}");
+    kv_test_ws_close(&ws);
+    stop_own(state);
+}
+
+static void a_broken_file_changes_nothing(void **state)
+{
+    struct kv_test_ws ws;
+    start_own();
+    subscribe(&ws, BOTH, "a/");
+    rewrite(DIGEST_OF_BOTH, "0123");
+    kv_test_await_log(&server, "access.tokens[2].sha256: 64 hexadecimal digits are expected");
+    kv_test_await_log(&server, "keeping the old configuration");
+    assert_int_equal(ask(BOTH, "PUT", "/storage/a/new", "", "{\"value\":7}"), 202);
+    kv_test_ws_expect(&ws, "{\"type\":\"value\",\"payload\":{\"key\":\"a/new\",\"value\":7}}");
+    kv_test_ws_close(&ws);
+    stop_own(state);
+}
+
+static int group_start(void **state)
+{
+    int failed = kv_test_group_start_with(state, ACCESS);
+    port = kv_test_port(state);
+    return failed;
+}
+
+static int group_stop(void **state)
+{
+    kv_test_response_fini(&response);
+    return kv_test_group_stop(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_kind_of_command_needs_its_rights_by_every_way_in),
+        cmocka_unit_test(a_forbidden_key_looks_like_a_missing_one),
+        cmocka_unit_test(who_may_not_read_learns_nothing_from_a_write),
+        cmocka_unit_test(a_batch_is_judged_item_by_item),
+        cmocka_unit_test(a_list_of_everything_is_one_of_what_is_granted),
+        cmocka_unit_test(folders_of_what_is_granted_are_told_once),
+        cmocka_unit_test(a_refused_list_names_what_is_granted),
+        cmocka_unit_test(a_cursor_leads_to_nothing_that_is_not_granted),
+        cmocka_unit_test(what_is_open_needs_no_token),
+        cmocka_unit_test(a_challenge_says_what_is_wrong),
+        cmocka_unit_test(credentials_that_cannot_be_read_are_refused),
+        cmocka_unit_test(each_request_of_a_connection_has_its_own_token),
+        cmocka_unit_test(pipelined_requests_keep_their_tokens),
+        cmocka_unit_test(a_cookie_counts_from_pages_that_are_known),
+        cmocka_unit_test(a_subprotocol_may_hold_the_token),
+        cmocka_unit_test(auth_gives_an_identity_and_keeps_it),
+        cmocka_unit_test(a_failed_auth_takes_all_rights_away),
+        cmocka_unit_test(without_rights_a_connection_has_little_time),
+        cmocka_unit_test(a_token_that_is_removed_holds_no_longer),
+        cmocka_unit_test(subscriptions_end_that_are_no_longer_granted),
+        cmocka_unit_test(a_broken_file_changes_nothing),
+    };
+    return cmocka_run_group_tests(tests, group_start, group_stop);
+}
