@@ -5,7 +5,8 @@
 # where KIND is http-get, http-post, ws-get or ws-set, and each of 16 connections has so many requests in
 # flight (1). Two runs of different length are compared, so that starting and stopping do not count. With
 # --against another build, which lies in that folder, is measured as well, and the ratio printed. With
-# KV_BENCH_BUILD the programs of that build are taken, as they are.
+# KV_BENCH_BUILD the programs of that build are taken, as they are. With KV_BENCH_TOKEN the server of this build
+# has rules of access, and each request over HTTP brings this token; the other build has none.
 set -eu
 store=memory
 against=
@@ -32,12 +33,17 @@ server=
 trap '[ -z "$server" ] || kill "$server"; rm -rf "$folder"' EXIT
 port="$(python3 tests/bench/ports.py)"
 
+token="${KV_BENCH_TOKEN:-}"
+
 configure() { # build
     printf 'listen: [{port: %s}]\nthreads: 1\nmodules: %s\nlog: {level: error}\n' "$port" "$1/modules"
     case "$store" in
     memory | simple) printf 'storage: {module: %s}\n' "$store" ;;
     *) printf 'storage: {module: %s, %s: {path: %s}}\n' "$store" "$store" "$folder/data" ;;
     esac
+    [ -z "$KV_BENCH_TOKEN" ] ||
+        printf 'access: {anonymous: {write: [""]}, tokens: [{name: bench, read: [""], write: [""], sha256: %s}]}\n' \
+            "$(printf %s "$KV_BENCH_TOKEN" | sha256sum | cut -d' ' -f1)"
 }
 
 await_server() {
@@ -84,7 +90,9 @@ count_twice() { # build, kind, requests in flight, name: leaves $folder/NAME-sho
 for load; do
     kind="${load%:*}"
     case "$load" in *:*) depth="${load#*:}" ;; *) depth=1 ;; esac
+    export KV_BENCH_TOKEN="$token"
     count_twice "$build" "$kind" "$depth" this
+    export KV_BENCH_TOKEN=
     [ -z "$against" ] || count_twice "$against" "$kind" "$depth" other
     python3 - "$load" "$folder" "${against:+other}" <<'END'
 import json, sys

@@ -21,11 +21,21 @@ static void append_value(struct kv_buffer *out, const struct workload *workload,
 
 /* ---- HTTP ---- */
 
+/* The header that has KV_BENCH_TOKEN, if that is set. */
+static const char *authorization(void)
+{
+    static char header[16384];
+    const char *token = getenv("KV_BENCH_TOKEN");
+    if (token != NULL && token[0] != '\0' && header[0] == '\0')
+        snprintf(header, sizeof(header), "Authorization: Bearer %s\r\n", token);
+    return header;
+}
+
 static void append_http_get(struct kv_buffer *out, const struct workload *workload, uint64_t key)
 {
     (void)workload;
-    kv_buffer_printf(out, "GET /storage/key:%012ju HTTP/1.1\r\nHost: localhost\r\n\r\n",
-                     (uintmax_t)key);
+    kv_buffer_printf(out, "GET /storage/key:%012ju HTTP/1.1\r\nHost: localhost\r\n%s\r\n",
+                     (uintmax_t)key, authorization());
 }
 
 /* The ten keys that stand around it. */
@@ -40,9 +50,9 @@ static void append_http_list(struct kv_buffer *out, const struct workload *workl
 static void append_http_post(struct kv_buffer *out, const struct workload *workload, uint64_t key)
 {
     kv_buffer_printf(out,
-                     "POST /storage/key:%012ju HTTP/1.1\r\nHost: localhost\r\n"
+                     "POST /storage/key:%012ju HTTP/1.1\r\nHost: localhost\r\n%s"
                      "Content-Length: %zu\r\n\r\n{\"value\":",
-                     (uintmax_t)key, workload->value_bytes + 10);
+                     (uintmax_t)key, authorization(), workload->value_bytes + 10);
     append_value(out, workload, key + (uint64_t)rand());
     kv_buffer_append_char(out, '}');
 }
