@@ -33,6 +33,7 @@ struct kv_access {
     pthread_mutex_t lock; /* of `rules` */
     struct kv_rules *rules;
     uint32_t n_loops;
+    struct kv_denials denials;
     struct kv_principals *known; /* one for each loop */
     struct kv_access_loop loops[];
 };
@@ -117,7 +118,8 @@ struct kv_access *kv_access_create(struct kv_rules *rules, uint32_t n_loops)
     access->known = kv_calloc(n_loops, sizeof(*access->known));
     for (uint32_t i = 0; i < n_loops; i++) {
         kv_list_init(&access->known[i].by_age);
-        access->loops[i] = (struct kv_access_loop){.access = access, .known = &access->known[i]};
+        access->loops[i] = (struct kv_access_loop){
+            .access = access, .denials = &access->denials, .known = &access->known[i]};
         go_by(&access->loops[i], rules);
     }
     return access;
@@ -143,6 +145,11 @@ void kv_access_count(struct kv_access *access, uint32_t loop, struct kv_tally *t
 struct kv_access_loop *kv_access_on(struct kv_access *access, uint32_t loop)
 {
     return &access->loops[loop];
+}
+
+struct kv_denials *kv_access_denials(struct kv_access *access)
+{
+    return &access->denials;
 }
 
 /* ---- other rules ---- */

@@ -5,6 +5,7 @@
 #ifndef KV_ACCESS_ACCESS_H
 #define KV_ACCESS_ACCESS_H
 
+#include "access/denials.h"
 #include "access/principal.h"
 #include "access/rules.h"
 
@@ -16,6 +17,7 @@ struct kv_access_loop {
     struct kv_rules *rules; /* as the loop knows them */
     struct kv_principal *anonymous;
     struct kv_access *access;
+    struct kv_denials *denials;  /* of all loops */
     struct kv_principals *known; /* those whose tokens were seen lately */
 };
 
@@ -30,6 +32,9 @@ void kv_access_count(struct kv_access *access, uint32_t loop, struct kv_tally *t
 
 /* Lent. */
 struct kv_access_loop *kv_access_on(struct kv_access *access, uint32_t loop);
+
+/* What is denied, to be logged. Lent. */
+struct kv_denials *kv_access_denials(struct kv_access *access);
 
 /* Puts other rules into force, which it takes over. Each loop goes by the old ones until
  * kv_access_take_up(). Threads: any, one at a time. */

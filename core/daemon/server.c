@@ -131,6 +131,7 @@ static struct kv_keyspace *create_keyspace(struct kv_server *server)
         .n_observers = server->n_observers,
         .workers = server->workers,
         .loader = server->import == NULL ? NULL : kv_import_loader(server->import),
+        .denials = kv_access_denials(server->access),
         .budget = server->budget,
     };
     return kv_keyspace_create(&parts);

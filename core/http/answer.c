@@ -44,9 +44,15 @@ struct kv_answer kv_answer_of_failure(int command_status)
     return (struct kv_answer){
         .status = status,
         .challenge = challenge_of(command_status),
-        .may_retry = status == 503,
+        .retry_after_s = status == 503,
         .error = kv_command_status_text(command_status),
     };
+}
+
+/* Rounded up. */
+static uint32_t seconds_of(int64_t ms)
+{
+    return ms > (int64_t)UINT32_MAX * 1000 ? UINT32_MAX : (uint32_t)((ms + 999) / 1000);
 }
 
 static struct kv_answer answer_failure(const struct kv_command *command)
@@ -54,6 +60,10 @@ static struct kv_answer answer_failure(const struct kv_command *command)
     struct kv_answer answer = kv_answer_of_failure(command->status);
     if (command->refusal != NULL)
         answer.error = command->refusal;
+    if (command->refusal_status != 0)
+        answer.status = command->refusal_status;
+    if (command->retry_after_ms != 0)
+        answer.retry_after_s = seconds_of(command->retry_after_ms);
     return answer;
 }
 
@@ -119,8 +129,12 @@ struct kv_slice kv_status_text(int status)
         return KV_SLICE("414 URI Too Long");
     case 417:
         return KV_SLICE("417 Expectation Failed");
+    case 422:
+        return KV_SLICE("422 Unprocessable Content");
     case 426:
         return KV_SLICE("426 Upgrade Required");
+    case 429:
+        return KV_SLICE("429 Too Many Requests");
     case 503:
         return KV_SLICE("503 Service Unavailable");
     case 507:
@@ -187,7 +201,9 @@ static char *put_rare(char *at, const struct kv_answer *answer, struct kv_slice 
         at = put_challenge(at, answer->challenge);
     if (answer->demands_websocket)
         at = kv_put(at, KV_SLICE("upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"));
-    return answer->may_retry ? kv_put(at, KV_SLICE("retry-after: 1\r\n")) : at;
+    if (answer->retry_after_s != 0)
+        at = put_number(kv_put(at, KV_SLICE("retry-after: ")), answer->retry_after_s);
+    return at;
 }
 
 static char *put_content_type(char *at, enum kv_content content)

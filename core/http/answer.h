@@ -30,7 +30,7 @@ struct kv_answer {
     enum kv_content content;
     enum kv_challenge challenge;
     bool is_last;            /* the connection is closed after it */
-    bool may_retry;          /* `Retry-After` */
+    uint32_t retry_after_s;  /* `Retry-After`; 0: none */
     bool demands_websocket;  /* `Upgrade` */
     bool allows_credentials; /* CORS: pages may send cookies; its carrier knows */
     bool is_preflight;       /* CORS: lists the methods and headers that pages may send */

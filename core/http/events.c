@@ -165,8 +165,12 @@ static void stream(struct kv_exchange *exchange, struct kv_wish *wish)
 static bool is_granted(const struct kv_exchange *exchange, const struct kv_wish *wish)
 {
     for (size_t i = 0; i < wish->n; i++)
-        if (!kv_admission_allows_subscription(exchange->client->principal, wish->wished[i].text))
+        if (!kv_admission_allows_subscription(exchange->client->principal, wish->wished[i].text)) {
+            kv_denials_log(exchange->here->access->denials, exchange->client->principal,
+                           "subscribe to", wish->wished[i].text,
+                           kv_command_status_text(KV_FORBIDDEN));
             return false;
+        }
     return true;
 }
 

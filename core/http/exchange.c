@@ -63,7 +63,7 @@ void kv_exchange_refuse(struct kv_exchange *exchange, struct kv_answer answer, c
 
 void kv_exchange_refuse_unready(struct kv_exchange *exchange)
 {
-    kv_exchange_refuse(exchange, (struct kv_answer){.status = 503, .may_retry = true},
+    kv_exchange_refuse(exchange, (struct kv_answer){.status = 503, .retry_after_s = 1},
                        "the server is %s",
                        kv_http_is_draining(exchange->here) ? "shutting down" : "starting");
 }

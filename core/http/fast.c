@@ -192,11 +192,18 @@ static struct kv_exchange create_exchange(const struct fast *fast, bool is_head)
         .carrier = &carrier, .here = context_of(fast), .client = fast->client, .is_head = is_head};
 }
 
+static bool address_of(const void *owner, struct kv_address_text *ret)
+{
+    const struct fast *fast = owner;
+    return kv_connection_print_address(fast->connection, ret->text, sizeof(ret->text));
+}
+
 static void prepare(struct fast *fast)
 {
     if (fast->client != NULL)
         return;
     fast->client = kv_client_create(context_of(fast)->keyspace_loop, fast, NULL, 0);
+    kv_client_tell_address(fast->client, address_of);
     kv_client_limit(fast->client, &fast->out.bytes, context_of(fast)->config->max_unsent_bytes);
     fast->exchange = create_exchange(fast, false);
     fast->head_exchange = create_exchange(fast, true);

@@ -96,7 +96,7 @@ static bool claim(struct kv_exchange *exchange)
     struct kv_address client = forwarded_for(exchange->here, req);
     if (kv_connection_claim(connection, &client))
         return true;
-    kv_exchange_refuse(exchange, (struct kv_answer){.status = 503, .may_retry = true},
+    kv_exchange_refuse(exchange, (struct kv_answer){.status = 503, .retry_after_s = 1},
                        "too many connections");
     return false;
 }

@@ -304,12 +304,19 @@ static h2o_socket_t *get_socket(h2o_conn_t *library)
     return kv_connection_socket(KV_CONTAINER(library, struct gate, library)->connection);
 }
 
+static bool address_of(const void *owner, struct kv_address_text *ret)
+{
+    const struct gate *gate = owner;
+    return kv_connection_print_address(gate->connection, ret->text, sizeof(ret->text));
+}
+
 struct kv_client *kv_h2o_gate_client(struct kv_connection *connection)
 {
     struct gate *gate = connection->channel.user;
     const struct kv_http_context *here = gate->gates->here;
     if (gate->client == NULL) {
         gate->client = kv_client_create(here->keyspace_loop, gate, NULL, 0);
+        kv_client_tell_address(gate->client, address_of);
         kv_client_limit(gate->client, &gate->unsent, here->config->max_unsent_bytes);
     }
     return gate->client;

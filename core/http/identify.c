@@ -142,6 +142,7 @@ static bool identify_by_token(struct kv_exchange *exchange, struct kv_slice toke
         return true;
     }
     kv_client_identify(exchange->client, &kv_principal_nobody);
+    kv_denials_log_token(exchange->here->access->denials, "http", error.text);
     kv_exchange_refuse(exchange,
                        (struct kv_answer){.status = 401, .challenge = KV_CHALLENGE_BAD_TOKEN}, "%s",
                        error.text);

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "access/denials.h"
 #include "base/mem.h"
 #include "keyspace/admission.h"
 #include "keyspace/loop.h"
@@ -121,6 +122,19 @@ static void drop_forbidden(struct kv_client *client)
         if (!kv_admission_allows_subscription(client->principal, one->kept->news.key))
             kv_backlog_remove(behind, one);
     }
+}
+
+void kv_client_tell_address(struct kv_client *client, kv_client_address_fn address)
+{
+    client->address = address;
+}
+
+bool kv_command_address(const struct kv_command *command, struct kv_address_text *ret)
+{
+    if (command->order == NULL || command->order->is_closed)
+        return false;
+    const struct kv_client *client = client_of(command);
+    return client->address != NULL && client->address(client->owner, ret);
 }
 
 void kv_client_identify(struct kv_client *client, struct kv_principal *principal)
@@ -368,7 +382,11 @@ static inline int judge(const struct kv_client *client, struct kv_command *comma
     struct kv_principal *principal = client->principal;
     if (principal->is_unlimited)
         return KV_OK;
-    return kv_admission_judge(principal, command, principal->expires_s == 0 ? 0 : wall_s());
+    int verdict = kv_admission_judge(principal, command, principal->expires_s == 0 ? 0 : wall_s());
+    if (verdict != KV_OK && client->home->parts->denials != NULL)
+        kv_denials_log(client->home->parts->denials, principal, command->traits->name, command->key,
+                       kv_command_status_text(verdict));
+    return verdict;
 }
 
 void kv_client_send(struct kv_client *client, struct kv_command *command)

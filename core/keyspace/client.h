@@ -35,11 +35,20 @@
 #include "keyspace/command.h"
 #include "keyspace/topics.h"
 
+/* An address of a peer, as hooks see it. */
+struct kv_address_text {
+    char text[64];
+};
+
+/* Returns: false where the connection has none. */
+typedef bool (*kv_client_address_fn)(const void *owner, struct kv_address_text *ret);
+
 struct kv_client {
     struct kv_keyspace_loop *home;
     void *owner;                    /* the protocol layer's connection; NULL once it is closed */
     struct kv_principal *principal; /* held; as whom it acts */
     struct kv_list commands;        /* sent and not yet handed back, in order */
+    kv_client_address_fn address;   /* of its peer; NULL: nobody knows */
     uint32_t n_commands;
     uint32_t n_barriers; /* of these: GETs of keys that the client subscribes to */
     struct kv_order order;
@@ -62,6 +71,12 @@ struct kv_client *kv_client_create(struct kv_keyspace_loop *home, void *owner,
  * have end (on_failed, KV_FORBIDDEN), and nothing more is sent of what they covered. Not from
  * within a subscriber's calls. */
 void kv_client_identify(struct kv_client *client, struct kv_principal *principal);
+
+/* Says how to find the address of its peer. */
+void kv_client_tell_address(struct kv_client *client, kv_client_address_fn address);
+
+/* The address of the peer that sent a command. Returns: false where it is not known. */
+bool kv_command_address(const struct kv_command *command, struct kv_address_text *ret);
 
 /* Limits what the values of its commands hold (room.h). unsent: lent until it is closed. Before its
  * first command. */

@@ -34,6 +34,7 @@ enum kv_command_kind {
 
 /* The properties of a kind. */
 struct kv_command_traits {
+    const char *name;
     enum kv_op op; /* as it goes to the store, in a batch; 0: not at all, or in several steps */
     bool has_key;
     bool is_read;        /* its outcome tells of stored state */
@@ -242,6 +243,7 @@ struct kv_command {
     bool is_load;        /* SET: a loader's (struct kv_loader) */
     bool wants_meta;     /* the protocol layer's own: of a GET, */
     bool is_lease;       /* and of a SET */
+    const char *script;  /* that sends it, and lives as long; NULL: a client, or the server */
     bool keeps_deadline; /* GET: no policy renews the key's deadline */
     uint32_t depth; /* of hooks that led to it; 0: a client asked. A hook's write is not held back:
                        others may be held until it is done */
@@ -254,9 +256,11 @@ struct kv_command {
     /* The outcome. */
     int status; /* enum kv_status or enum kv_command_status */
     uint64_t revision;
-    struct kv_item item; /* GET with KV_OK */
-    const char *refusal; /* KV_REFUSED, KV_INAPPLICABLE: constant, or the command's own
-                            (kv_command_refuse) */
+    struct kv_item item;    /* GET with KV_OK */
+    int refusal_status;     /* KV_REFUSED: of HTTP; 0: the usual one */
+    int64_t retry_after_ms; /* KV_REFUSED: when it may be tried again; 0: that is not known */
+    const char *refusal;    /* KV_REFUSED, KV_INAPPLICABLE: constant, or the command's own
+                               (kv_command_refuse) */
 
     /* The keyspace's. */
     enum kv_command_state state;

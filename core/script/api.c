@@ -122,6 +122,47 @@ static int depth(lua_State *lua)
     return 1;
 }
 
+static void set_text(lua_State *lua, const char *name, struct kv_slice text)
+{
+    if (text.len == 0)
+        return;
+    lua_pushlstring(lua, text.bytes, text.len);
+    lua_setfield(lua, -2, name);
+}
+
+static void set_client(lua_State *lua, const struct kv_command *command)
+{
+    struct kv_address_text address;
+    const struct kv_principal *principal = command->principal;
+    if (kv_command_address(command, &address))
+        set_text(lua, "address", kv_slice_of(address.text));
+    if (principal == NULL)
+        return;
+    set_text(lua, "name", principal->name);
+    set_text(lua, "issuer", principal->issuer);
+    if (principal->claims.len == 0)
+        return;
+    kv_script_push_json(lua, principal->claims);
+    lua_setfield(lua, -2, "claims");
+}
+
+/* kv.caller(): of the write that a before-hook judges: {name, issuer, claims, address}, as far as
+ * these are known, or {script}. */
+static int caller(lua_State *lua)
+{
+    const struct kv_script_call *call = kv_argument_hook(lua, "kv.caller");
+    const struct kv_command *command = call->command;
+    if (command == NULL)
+        luaL_error(lua, "kv.caller: %s runs after the change, and does not know who made it",
+                   kv_hook_names[call->hook]);
+    lua_newtable(lua);
+    if (command->script != NULL)
+        set_text(lua, "script", kv_slice_of(command->script));
+    else
+        set_client(lua, command);
+    return 1;
+}
+
 static struct kv_script_state *check_loading(lua_State *lua, const char *function)
 {
     struct kv_script_state *state = kv_state_of(lua);
@@ -189,14 +230,35 @@ static int log_line(lua_State *lua)
     return 0;
 }
 
-/* kv.refuse(reason) */
+/* Those of HTTP that say something of a write. */
+static int read_refusal_status(lua_State *lua)
+{
+    static const int statuses[] = {400, 403, 404, 409, 413, 422, 429, 503};
+    if (!kv_argument_push_option(lua, 2, "status"))
+        return 0;
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
+        if (lua_isinteger(lua, -1) && lua_tointeger(lua, -1) == statuses[i])
+            return statuses[i];
+    return luaL_error(lua, "kv.refuse: status must be 400, 403, 404, 409, 413, 422, 429 or 503");
+}
+
+static int64_t read_retry_after(lua_State *lua)
+{
+    return kv_argument_push_option(lua, 2, "retry_after") ? kv_argument_ttl(lua, -1) : 0;
+}
+
+/* kv.refuse(reason, {status, retry_after}) */
 static int refuse(lua_State *lua)
 {
+    static const char *const options[] = {"status", "retry_after", NULL};
     struct kv_script_call *call = kv_argument_hook(lua, "kv.refuse");
     struct kv_slice reason = kv_slice_of(kv_argument_text(lua, 1));
     if (call->command == NULL)
         luaL_error(lua, "kv.refuse: %s runs after the change, which cannot be refused",
                    kv_hook_names[call->hook]);
+    kv_argument_check_options(lua, 2, options);
+    call->refusal_status = read_refusal_status(lua);
+    call->retry_after_ms = read_retry_after(lua);
     call->text.len = 0;
     kv_buffer_append(&call->text, reason);
     lua_pushlightuserdata(lua, &refusal);
@@ -239,8 +301,9 @@ static void set_options(lua_State *lua, const struct kv_script_config *config)
 void kv_api_export(lua_State *lua, const struct kv_script_config *config)
 {
     static const luaL_Reg functions[] = {
-        {"now", now},           {"depth", depth},     {"log", log_line}, {"refuse", refuse},
-        {"duration", duration}, {"protect", protect}, {"fault", fault},  {NULL, NULL}};
+        {"caller", caller},   {"now", now},       {"depth", depth},
+        {"log", log_line},    {"refuse", refuse}, {"duration", duration},
+        {"protect", protect}, {"fault", fault},   {NULL, NULL}};
     lua_pushvalue(lua, -1); /* the upvalue of all of them */
     luaL_setfuncs(lua, functions, 1);
     kv_asking_export(lua);

@@ -83,6 +83,8 @@ struct kv_script_call {
     bool is_suspended; /* the keyspace waits for the verdict */
     bool has_returned;
     bool value_is_new, ttl_is_new;
+    int refusal_status;     /* of kv.refuse(); 0: the usual one */
+    int64_t retry_after_ms; /* the same; 0: not known */
     int64_t new_ttl_ms;
 
     /* after-hooks: of one key, in order */

@@ -116,6 +116,7 @@ static void write_sum(struct counter *counter)
     struct kv_gathering *gathering = &counter->gathering;
     struct kv_command *command =
         kv_command_create(gathering->here->keyspace_loop, KV_COMMAND_UPDATE);
+    command->script = gathering->here->script->config->name;
     command->key = gathering->key;
     command->argument =
         (struct kv_slice){(const char *)&counter->addition, sizeof(counter->addition)};

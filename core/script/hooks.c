@@ -77,6 +77,8 @@ static enum kv_verdict judge(struct kv_script_call *call, enum kv_call_state sta
     if (state == KV_CALL_REFUSED) {
         kv_counter_add(&call->here->counts.refusals[call->hook], 1);
         kv_command_refuse(call->command, kv_slice_of(why->text));
+        call->command->refusal_status = call->refusal_status;
+        call->command->retry_after_ms = call->retry_after_ms;
         return KV_REFUSE;
     }
     kv_script_log_fault(call, why->text);

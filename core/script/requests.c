@@ -49,6 +49,7 @@ static void send_command(struct kv_script_call *call, enum kv_command_kind kind)
     struct kv_command *command = kv_command_create(call->here->keyspace_loop, kind);
     command->key = request->key;
     command->depth = call->depth + 1;
+    command->script = call->here->script->config->name;
     command->owner = call;
     command->finished = finished;
     set_condition(command, request);

@@ -189,6 +189,7 @@ static void send(struct updater *updater, struct kv_command *command)
 {
     const struct kv_edit *edit = &updater->edit;
     command->key = updater->gathering.key;
+    command->script = updater->gathering.here->script->config->name;
     command->cond = edit->old.revision == 0 ? KV_COND_ABSENT : KV_COND_REVISION;
     if (edit->old.revision != 0) {
         command->if_revision = edit->old.revision;

@@ -279,6 +279,12 @@ static void on_timer(struct kv_timer *timer)
         kv_session_destroy(session);
 }
 
+static bool address_of(const void *owner, struct kv_address_text *ret)
+{
+    const struct kv_session *session = owner;
+    return kv_connection_print_address(session->connection, ret->text, sizeof(ret->text));
+}
+
 void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
                      struct kv_principal *principal)
 {
@@ -295,6 +301,7 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
     kv_leases_init(&session->leases, here->keyspace);
     session->client = kv_client_create(here->keyspace, session, &kv_ws_subscriber_ops,
                                        here->config->max_subscriptions);
+    kv_client_tell_address(session->client, address_of);
     kv_client_limit(session->client, &session->out.bytes, here->config->max_unsent_bytes);
     session->heard_ms = kv_loop_now_ms(here->loop);
     session->timer.fire = on_timer;

@@ -793,6 +793,80 @@ static void a_broken_file_changes_nothing(void **state)
     stop_own(state);
 }
 
+/* ---- hooks, and the log ---- */
+
+static void start_with_hook(const char *folder, const char *lua)
+{
+    kv_test_file_put(folder, "hook.lua", lua);
+    kv_test_start_in(&server, folder, ACCESS "scripts: [{file: '%s/hook.lua'}]\n");
+    port = server.port;
+}
+
+static void hooks_learn_who_asks(void **state)
+{
+    char *folder = kv_test_folder_make();
+    start_with_hook(folder, "function before_set(key, value)\n"
+                            "  local who = kv.caller()\n"
+                            "  if key == 'b/of-hook' then return who.script end\n"
+                            "  kv.set('b/of-hook', 1)\n"
+                            "  return {name = who.name, address = who.address}\n"
+                            "end\n");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(
+            ask(BOTH, "PUT", "/storage/a/who", i == 0 ? "" : ODD_HEADER, "{\"value\":1}"), 202);
+        assert_int_equal(ask(EVERY, "GET", "/storage/a/who", "", NULL), 200);
+        assert_string_equal(response.body.bytes,
+                            "{\"value\":{\"address\":\"127.0.0.1\",\"name\":\"both\"}}");
+    }
+    assert_int_equal(ask(EVERY, "GET", "/storage/b/of-hook", "", NULL), 200);
+    assert_string_equal(response.body.bytes, "{\"value\":\"script/hook.lua\"}");
+    stop_own(state);
+    kv_test_folder_remove(folder);
+    free(folder);
+}
+
+static void a_hook_chooses_how_it_refuses(void **state)
+{
+    char *folder = kv_test_folder_make();
+    start_with_hook(folder, "function before_set(key)\n"
+                            "  if key == 'a/slow' then\n"
+                            "    kv.refuse('slowly', {status = 429, retry_after = '1500ms'})\n"
+                            "  end\n"
+                            "  kv.refuse('no', {status = 422})\n"
+                            "end\n");
+    for (int i = 0; i < 2; i++) {
+        const char *more = i == 0 ? "" : ODD_HEADER;
+        assert_int_equal(ask(BOTH, "PUT", "/storage/a/slow", more, "{\"value\":1}"), 429);
+        assert_string_equal(kv_test_response_header(&response, "retry-after"), "2");
+        assert_string_equal(response.body.bytes, "{\"error\":\"slowly\"}");
+        assert_int_equal(ask(BOTH, "PUT", "/storage/a/x", more, "{\"value\":1}"), 422);
+        assert_null(kv_test_response_header(&response, "retry-after"));
+    }
+    stop_own(state);
+    kv_test_folder_remove(folder);
+    free(folder);
+}
+
+static void what_is_denied_is_logged_without_tokens(void **state)
+{
+    start_own();
+    assert_int_equal(ask(READER, "PUT", "/storage/a/x", "", "{\"value\":1}"), 403);
+    kv_test_await_log(&server, "reader may not set \"a/x\": ");
+    assert_int_equal(ask("wrong-token", "GET", "/storage/a/x", "", NULL), 401);
+    kv_test_await_log(&server, "a token was refused");
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(ask("", "GET", "/storage/a/x", "", NULL), 401);
+    char *log = kv_test_server_log(&server);
+    int n = 0;
+    for (const char *at = log; (at = strstr(at, "anonymous may not")) != NULL; at++)
+        n++;
+    assert_in_range(n, 1, 100);
+    assert_null(strstr(log, "wrong-token"));
+    assert_null(strstr(log, READER));
+    free(log);
+    stop_own(state);
+}
+
 static int group_start(void **state)
 {
     int failed = kv_test_group_start_with(state, ACCESS);
@@ -830,6 +904,9 @@ int main(void)
         cmocka_unit_test(a_token_that_is_removed_holds_no_longer),
         cmocka_unit_test(subscriptions_end_that_are_no_longer_granted),
         cmocka_unit_test(a_broken_file_changes_nothing),
+        cmocka_unit_test(hooks_learn_who_asks),
+        cmocka_unit_test(a_hook_chooses_how_it_refuses),
+        cmocka_unit_test(what_is_denied_is_logged_without_tokens),
     };
     return cmocka_run_group_tests(tests, group_start, group_stop);
 }
