@@ -137,8 +137,10 @@ static uint32_t read_admin(const struct kv_option_value *list)
 
 static struct kv_slice copy(struct kv_slice text)
 {
-    return text.len == 0 ? (struct kv_slice){0}
-                         : (struct kv_slice){kv_memdup(text.bytes, text.len), text.len};
+    struct kv_slice none = {0};
+    if (text.len == 0)
+        return none;
+    return (struct kv_slice){kv_memdup(text.bytes, text.len), text.len};
 }
 
 static void read_token(const struct kv_option_value *entry, struct kv_token_rule *rule)

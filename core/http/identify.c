@@ -94,7 +94,7 @@ static bool next_cookie(struct kv_slice *list, struct kv_slice *ret_name,
     const char *equals = pair.len == 0 ? NULL : memchr(pair.bytes, '=', pair.len);
     size_t len = equals == NULL ? pair.len : (size_t)(equals - pair.bytes);
     *ret_name = (struct kv_slice){pair.bytes, len};
-    *ret_value = equals == NULL ? (struct kv_slice){0} : skip(pair, len + 1);
+    *ret_value = skip(pair, equals == NULL ? len : len + 1);
     return true;
 }
 

@@ -1,6 +1,8 @@
 /* A head ends with the first empty line, so none is the beginning of another. */
 #include "http/known_head.h"
 
+#include <assert.h>
+
 static size_t count_digits(struct kv_slice text)
 {
     size_t n = 0;
@@ -115,6 +117,7 @@ static const struct kv_known_head *add(struct kv_known_heads *known,
 
 void kv_head_memory_learn(struct kv_head_memory *memory, const struct kv_plain_head *head)
 {
+    assert(memory->known != NULL);
     const struct kv_known_head *known = find(memory->known, head);
     if (known != NULL)
         memory->usual = known;

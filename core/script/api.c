@@ -153,8 +153,8 @@ static int caller(lua_State *lua)
     const struct kv_script_call *call = kv_argument_hook(lua, "kv.caller");
     const struct kv_command *command = call->command;
     if (command == NULL)
-        luaL_error(lua, "kv.caller: %s runs after the change, and does not know who made it",
-                   kv_hook_names[call->hook]);
+        return luaL_error(lua, "kv.caller: %s runs after the change, and does not know who made it",
+                          kv_hook_names[call->hook]);
     lua_newtable(lua);
     if (command->script != NULL)
         set_text(lua, "script", kv_slice_of(command->script));

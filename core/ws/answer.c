@@ -42,7 +42,7 @@ static void note_lease(struct kv_session *session, const struct kv_command *comm
 {
     bool has_written = command->status == KV_OK || command->status == KV_UNCHANGED;
     if (command->is_lease)
-        kv_leases_begin(&session->leases, command);
+        kv_leases_begin(&session->leases, command, session->client->principal);
     else if (has_written && command->traits->is_write && kv_leases_are_held(&session->leases))
         kv_leases_forget(&session->leases, command);
 }

@@ -98,6 +98,7 @@ static void identify(struct kv_session *session, struct kv_principal *principal)
     if (!could_nothing || session->auth_by_ms == 0) /* who tries in vain gets no more time */
         session->auth_by_ms = kv_loop_now_ms(session->here->loop) + config->auth_ms;
     kv_client_identify(session->client, principal);
+    kv_leases_end_forbidden(&session->leases, principal);
     session->was_warned = false;
     bool may_nothing = kv_principal_may_nothing(principal);
     session->incoming.frames.max_message_bytes =

@@ -5,6 +5,7 @@
  */
 #include "ws/leases.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
@@ -83,6 +84,7 @@ static void delete_key(struct lease *lease);
 static void detach(struct lease *lease)
 {
     struct kv_leases *leases = lease->leases;
+    assert(leases != NULL);
     kv_table_remove(&leases->by_key, &lease->node);
     kv_heap_remove(&leases->by_time, &lease->in_time);
     leases->n_held -= units_of(lease->key);
@@ -232,20 +234,11 @@ static struct lease *create(struct kv_leases *leases, const struct kv_command *s
     return lease;
 }
 
-void kv_leases_begin(struct kv_leases *leases, const struct kv_command *set)
+/* What a lease does is to read and to write (keyspace/admission.c). */
+static bool may_lease(const struct kv_principal *principal, struct kv_slice key)
 {
-    leases->n_asked -= units_of(set->key);
-    if (set->status != KV_OK && set->status != KV_UNCHANGED)
-        return;
-    kv_leases_forget(leases, set);
-    plan_renewal(create(leases, set));
-}
-
-void kv_leases_forget(struct kv_leases *leases, const struct kv_command *write)
-{
-    struct lease *lease = find(leases, write->key, write->hash);
-    if (lease != NULL)
-        forget(lease);
+    return principal->is_unlimited ||
+           kv_grants_cover(principal->grants, KV_RIGHT_READ | KV_RIGHT_WRITE, key);
 }
 
 /* One that is being renewed ends when that is known. */
@@ -256,6 +249,54 @@ static void end(struct lease *lease)
         lease->is_ending = true;
     else
         delete_key(lease);
+}
+
+void kv_leases_begin(struct kv_leases *leases, const struct kv_command *set,
+                     const struct kv_principal *principal)
+{
+    leases->n_asked -= units_of(set->key);
+    if (set->status != KV_OK && set->status != KV_UNCHANGED)
+        return;
+    kv_leases_forget(leases, set);
+    struct lease *lease = create(leases, set);
+    if (may_lease(principal, lease->key))
+        plan_renewal(lease);
+    else
+        end(lease);
+}
+
+void kv_leases_forget(struct kv_leases *leases, const struct kv_command *write)
+{
+    struct lease *lease = find(leases, write->key, write->hash);
+    if (lease != NULL)
+        forget(lease);
+}
+
+static struct lease *find_forbidden(const struct kv_leases *leases, size_t bucket,
+                                    const struct kv_principal *principal)
+{
+    for (struct kv_table_node *node = leases->by_key.buckets[bucket]; node != NULL;
+         node = node->next) {
+        struct lease *lease = KV_CONTAINER(node, struct lease, node);
+        if (!may_lease(principal, lease->key))
+            return lease;
+    }
+    return NULL;
+}
+
+/* The table may shrink when one is taken out: then it is looked through anew. */
+void kv_leases_end_forbidden(struct kv_leases *leases, const struct kv_principal *principal)
+{
+    for (size_t i = 0; i < leases->by_key.n_buckets;) {
+        size_t n_buckets = leases->by_key.n_buckets;
+        struct lease *lease = find_forbidden(leases, i, principal);
+        if (lease != NULL)
+            end(lease);
+        else
+            i++;
+        if (leases->by_key.n_buckets != n_buckets)
+            i = 0;
+    }
 }
 
 void kv_leases_end(struct kv_leases *leases)

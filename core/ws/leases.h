@@ -29,14 +29,19 @@ void kv_leases_init(struct kv_leases *leases, struct kv_keyspace_loop *keyspace)
 /* The connection ends: the keys are deleted. May be called again. */
 void kv_leases_end(struct kv_leases *leases);
 
+/* The connection acts as this principal now: the keys expire that it may not lease. */
+void kv_leases_end_forbidden(struct kv_leases *leases, const struct kv_principal *principal);
+
 /* Whether the connection may ask for a lease of the key, of which it may have `most`. */
 bool kv_leases_have_room(const struct kv_leases *leases, struct kv_slice key, uint32_t most);
 
 /* A SET that asks for a lease is sent. */
 void kv_leases_ask(struct kv_leases *leases, const struct kv_command *set);
 
-/* It has finished: where it wrote, the lease begins. */
-void kv_leases_begin(struct kv_leases *leases, const struct kv_command *set);
+/* It has finished: where it wrote, the lease begins; and ends at once, where the connection may not
+ * have it any more. principal: as whom that acts. */
+void kv_leases_begin(struct kv_leases *leases, const struct kv_command *set,
+                     const struct kv_principal *principal);
 
 /* The connection wrote the key in another way. */
 void kv_leases_forget(struct kv_leases *leases, const struct kv_command *write);

@@ -159,8 +159,7 @@ static void make_server(bool has_fast_path)
     server->net = kv_net_create(&net, &server->loop, 1);
     server->upgrade.open = open_websocket;
     server->access = kv_access_create(open_rules(), 1);
-    server->events =
-        kv_events_create(&events, server->access, server->keyspace, &server->loop, 1);
+    server->events = kv_events_create(&events, server->access, server->keyspace, &server->loop, 1);
     server->http = kv_http_create(&http, &(struct kv_http_parts){.net = server->net,
                                                                  .access = server->access,
                                                                  .keyspace = server->keyspace,
@@ -169,9 +168,8 @@ static void make_server(bool has_fast_path)
                                                                  .events = server->events,
                                                                  .loops = &server->loop,
                                                                  .n_loops = 1});
-    server->ws =
-        kv_ws_create(&ws, server->net, server->access, server->keyspace, server->workers,
-                     &server->loop, 1);
+    server->ws = kv_ws_create(&ws, server->net, server->access, server->keyspace, server->workers,
+                              &server->loop, 1);
 }
 
 /* Returns: whether something came. */

@@ -666,6 +666,26 @@ static void a_failed_auth_takes_all_rights_away(void **state)
     }
 }
 
+static void leases_end_with_the_right_to_them(void **state)
+{
+    struct kv_test_ws ws, watcher;
+    (void)state;
+    open_as(&watcher, EVERY);
+    open_as(&ws, BOTH);
+    kv_test_ws_send_text(&ws,
+                         "{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":\"a/lease\",\"value\":1,"
+                         "\"ttl\":\"1h\",\"while_connected\":true}}");
+    kv_test_ws_expect_ok(&ws, "1", "\"a/lease\"");
+    kv_test_ws_send_text(&watcher,
+                         "{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"key\":\"a/lease\"}}");
+    kv_test_ws_expect_ok(&watcher, "1", "\"a/lease\"");
+    kv_test_ws_send_text(&ws, "{\"type\":\"auth\",\"id\":2,\"payload\":{\"token\":\"wrong\"}}");
+    kv_test_ws_expect_error(&ws, "2");
+    kv_test_ws_expect(&watcher, "{\"type\":\"no-value\",\"payload\":{\"key\":\"a/lease\"}}");
+    kv_test_ws_close(&ws);
+    kv_test_ws_close(&watcher);
+}
+
 static void without_rights_a_connection_has_little_time(void **state)
 {
     struct kv_test_ws ws;
@@ -900,6 +920,7 @@ int main(void)
         cmocka_unit_test(a_subprotocol_may_hold_the_token),
         cmocka_unit_test(auth_gives_an_identity_and_keeps_it),
         cmocka_unit_test(a_failed_auth_takes_all_rights_away),
+        cmocka_unit_test(leases_end_with_the_right_to_them),
         cmocka_unit_test(without_rights_a_connection_has_little_time),
         cmocka_unit_test(a_token_that_is_removed_holds_no_longer),
         cmocka_unit_test(subscriptions_end_that_are_no_longer_granted),

@@ -3,8 +3,8 @@
  *
  * KIND: a protocol's name (http-get, http-list, http-post, webdis-get, ws-get, ws-set), fill,
  * fan-out, fan-out-prefix, fan-out-redis or expiry. Numbers: connections, depth, seconds, keys,
- * value, ttl, spread, background, rate, prefixes, tls (1: with it). With KV_BENCH_TOKEN requests over
- * HTTP bring this token.
+ * value, ttl, spread, background, rate, prefixes, tls (1: with it). With KV_BENCH_TOKEN requests
+ * over HTTP bring this token.
  */
 #include <stdlib.h>
 

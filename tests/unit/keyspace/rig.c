@@ -200,8 +200,7 @@ struct kv_client *rig_client(struct rig *rig, uint32_t loop)
 {
     static const struct kv_subscriber_ops ops = {
         .on_state = on_state, .on_synced = on_synced, .on_reset = on_reset, .on_failed = on_failed};
-    struct kv_client *client =
-        kv_client_create(kv_keyspace_on(rig->keyspace, loop), rig, &ops, 3);
+    struct kv_client *client = kv_client_create(kv_keyspace_on(rig->keyspace, loop), rig, &ops, 3);
     kv_client_identify(client, &kv_principal_everything);
     return client;
 }
