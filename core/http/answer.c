@@ -158,10 +158,10 @@ static char *put_etag(char *at, uint64_t revision)
     return kv_put(at + kv_digits_write(at, revision), KV_SLICE("\"\r\n"));
 }
 
-static char *put_origin(char *at, struct kv_slice allowed_origin, bool allows_credentials)
+static char *put_origin(char *at, struct kv_slice allowed_origin, bool takes_credentials)
 {
     at = kv_put(kv_put(at, KV_SLICE("access-control-allow-origin: ")), allowed_origin);
-    if (allows_credentials)
+    if (takes_credentials)
         at = kv_put(at, KV_SLICE("\r\naccess-control-allow-credentials: true"));
     return kv_put(at, KV_SLICE("\r\naccess-control-expose-headers: ETag, KV-TTL\r\n"));
 }
@@ -192,7 +192,7 @@ static char *put_challenge(char *at, enum kv_challenge challenge)
 static char *put_rare(char *at, const struct kv_answer *answer, struct kv_slice allowed_origin)
 {
     if (allowed_origin.len != 0)
-        at = put_origin(at, allowed_origin, answer->allows_credentials);
+        at = put_origin(at, allowed_origin, answer->takes_credentials);
     if (answer->methods != 0)
         at = put_methods(at, KV_SLICE("allow: "), answer->methods);
     if (answer->is_preflight && allowed_origin.len != 0)

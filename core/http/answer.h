@@ -29,19 +29,19 @@ struct kv_answer {
     int status;
     enum kv_content content;
     enum kv_challenge challenge;
-    bool is_last;            /* the connection is closed after it */
-    uint32_t retry_after_s;  /* `Retry-After`; 0: none */
-    bool demands_websocket;  /* `Upgrade` */
-    bool allows_credentials; /* CORS: pages may send cookies; its carrier knows */
-    bool is_preflight;       /* CORS: lists the methods and headers that pages may send */
-    bool is_of_now;          /* `Cache-Control: no-cache` */
-    uint32_t methods;        /* `Allow`: a set of enum kv_method; 0: none */
-    uint64_t revision;       /* `ETag`; 0: none */
-    int64_t ttl_left_ms;     /* `KV-TTL`; 0: none */
-    const char *error;       /* UTF-8; not NULL: the content is {"error":…} */
-    struct kv_slice text;    /* error and text: lent until the answer is given */
-    struct kv_held *body;    /* a long text in place of `text`, which is taken over; NULL: none */
-    struct kv_item item;     /* owned; revision 0: none */
+    bool is_last;           /* the connection is closed after it */
+    uint32_t retry_after_s; /* `Retry-After`; 0: none */
+    bool demands_websocket; /* `Upgrade` */
+    bool takes_credentials; /* CORS: pages may send cookies; its carrier knows */
+    bool is_preflight;      /* CORS: lists the methods and headers that pages may send */
+    bool is_of_now;         /* `Cache-Control: no-cache` */
+    uint32_t methods;       /* `Allow`: a set of enum kv_method; 0: none */
+    uint64_t revision;      /* `ETag`; 0: none */
+    int64_t ttl_left_ms;    /* `KV-TTL`; 0: none */
+    const char *error;      /* UTF-8; not NULL: the content is {"error":…} */
+    struct kv_slice text;   /* error and text: lent until the answer is given */
+    struct kv_held *body;   /* a long text in place of `text`, which is taken over; NULL: none */
+    struct kv_item item;    /* owned; revision 0: none */
 };
 
 /* The answer to a finished GET, SET, DELETE or UPDATE; that of an UPDATE that has a result is

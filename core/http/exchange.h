@@ -51,8 +51,8 @@ struct kv_exchange {
     struct kv_client *client; /* of the connection; as whom the request comes */
     void *kept;               /* by kv_exchange_keep() */
     struct kv_slice allowed_origin;
-    bool allows_credentials; /* that origin's pages may send cookies */
-    bool is_head;            /* to a HEAD: the answer has no body */
+    bool takes_credentials; /* that origin's pages may send cookies */
+    bool is_head;           /* to a HEAD: the answer has no body */
 };
 
 /* Makes the answer's error its body. */

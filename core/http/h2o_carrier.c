@@ -35,7 +35,7 @@ static void end_with_answer(h2o_req_t *req)
 
 static void answer(struct kv_exchange *exchange, struct kv_answer *to_send)
 {
-    to_send->allows_credentials = exchange->allows_credentials;
+    to_send->takes_credentials = exchange->takes_credentials;
     if (to_send->is_last)
         end_with_answer(self_of(exchange)->req);
     if (!exchange->is_head)
@@ -125,7 +125,7 @@ static void hand_over(struct kv_exchange *exchange, const struct kv_answer *answ
 {
     struct h2o_exchange *self = self_of(exchange);
     struct kv_answer head = *answer;
-    head.allows_credentials = exchange->allows_credentials;
+    head.takes_credentials = exchange->takes_credentials;
     if (!claim(exchange)) {
         handover->open(handover, NULL);
         return;

@@ -95,7 +95,7 @@ static bool admit_origin(const struct kv_resource *resource, struct kv_exchange 
     struct kv_slice refused;
     if (!kv_origin_is_refused(exchange->here->config, request, &refused)) {
         exchange->allowed_origin = kv_request_header(request, KV_HEADER_ORIGIN);
-        exchange->allows_credentials =
+        exchange->takes_credentials =
             exchange->here->access->rules->cookie.len != 0 &&
             kv_origin_is_named(exchange->here->config, exchange->allowed_origin);
         return true;
