@@ -30,8 +30,9 @@ struct kv_principals {
 };
 
 struct kv_access {
-    pthread_mutex_t lock; /* of `rules` */
+    pthread_mutex_t lock; /* of `rules` and `generation` */
     struct kv_rules *rules;
+    uint64_t generation; /* grows where principals are to be judged anew */
     uint32_t n_loops;
     struct kv_denials denials;
     struct kv_principals *known; /* one for each loop */
@@ -88,15 +89,18 @@ static void remember(struct kv_principals *principals, struct kv_principal *prin
 
 static struct kv_principal *create_anonymous(const struct kv_access_loop *here)
 {
-    const struct kv_principal_parts parts = {
-        .kind = KV_PRINCIPAL_ANONYMOUS, .rules = here->rules, .grants = &here->rules->anonymous};
+    const struct kv_principal_parts parts = {.kind = KV_PRINCIPAL_ANONYMOUS,
+                                             .generation = here->generation,
+                                             .rules = here->rules,
+                                             .grants = &here->rules->anonymous};
     return here->rules->are_configured ? kv_principal_create(&parts, here->known->tally)
                                        : &kv_principal_everything;
 }
 
-static void go_by(struct kv_access_loop *here, struct kv_rules *rules)
+static void go_by(struct kv_access_loop *here, struct kv_rules *rules, uint64_t generation)
 {
     here->rules = kv_rules_ref(rules);
+    here->generation = generation;
     here->anonymous = create_anonymous(here);
 }
 
@@ -112,7 +116,7 @@ struct kv_access *kv_access_create(struct kv_rules *rules, uint32_t n_loops)
     struct kv_access *access =
         kv_calloc(1, sizeof(*access) + n_loops * sizeof(struct kv_access_loop));
     pthread_mutex_init(&access->lock, NULL);
-    rules->generation = 1; /* constant principals are of none */
+    access->generation = 1; /* constant principals are of none */
     access->rules = rules;
     access->n_loops = n_loops;
     access->known = kv_calloc(n_loops, sizeof(*access->known));
@@ -120,7 +124,7 @@ struct kv_access *kv_access_create(struct kv_rules *rules, uint32_t n_loops)
         kv_list_init(&access->known[i].by_age);
         access->loops[i] = (struct kv_access_loop){
             .access = access, .denials = &access->denials, .known = &access->known[i]};
-        go_by(&access->loops[i], rules);
+        go_by(&access->loops[i], rules, access->generation);
     }
     return access;
 }
@@ -157,9 +161,10 @@ struct kv_denials *kv_access_denials(struct kv_access *access)
 void kv_access_revise(struct kv_access *access, struct kv_rules *rules)
 {
     pthread_mutex_lock(&access->lock);
-    struct kv_rules *before = access->rules;
-    rules->generation = before->generation + 1;
-    access->rules = rules;
+    struct kv_rules *before = rules == NULL ? NULL : access->rules;
+    access->generation++;
+    if (rules != NULL)
+        access->rules = rules;
     pthread_mutex_unlock(&access->lock);
     kv_rules_unref(before);
 }
@@ -168,9 +173,10 @@ void kv_access_take_up(struct kv_access_loop *here)
 {
     pthread_mutex_lock(&here->access->lock);
     struct kv_rules *rules = kv_rules_ref(here->access->rules);
+    uint64_t generation = here->access->generation;
     pthread_mutex_unlock(&here->access->lock);
     let_go(here);
-    go_by(here, rules);
+    go_by(here, rules, generation);
     kv_rules_unref(rules);
 }
 
@@ -181,6 +187,7 @@ static struct kv_principal *principal_of_rule(const struct kv_access_loop *here,
                                               struct kv_slice token)
 {
     const struct kv_principal_parts parts = {.kind = KV_PRINCIPAL_TOKEN,
+                                             .generation = here->generation,
                                              .rules = here->rules,
                                              .name = rule->name,
                                              .token = token,
@@ -194,6 +201,7 @@ static struct kv_principal *principal_of_identity(const struct kv_access_loop *h
                                                   struct kv_slice token)
 {
     const struct kv_principal_parts parts = {.kind = KV_PRINCIPAL_VERIFIED,
+                                             .generation = here->generation,
                                              .rules = here->rules,
                                              .name = kv_buffer_slice(&identity->name),
                                              .issuer = kv_buffer_slice(&identity->issuer),

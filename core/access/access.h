@@ -15,6 +15,7 @@ struct kv_tally;
 /* The principals of one loop. */
 struct kv_access_loop {
     struct kv_rules *rules; /* as the loop knows them */
+    uint64_t generation;    /* of what its principals were made by */
     struct kv_principal *anonymous;
     struct kv_access *access;
     struct kv_denials *denials;  /* of all loops */
@@ -36,8 +37,9 @@ struct kv_access_loop *kv_access_on(struct kv_access *access, uint32_t loop);
 /* What is denied, to be logged. Lent. */
 struct kv_denials *kv_access_denials(struct kv_access *access);
 
-/* Puts other rules into force, which it takes over. Each loop goes by the old ones until
- * kv_access_take_up(). Threads: any, one at a time. */
+/* Puts other rules into force, which it takes over; NULL: the same ones, of which an authenticator
+ * judges otherwise now. Each loop goes by what was in force before until kv_access_take_up().
+ * Threads: any. */
 void kv_access_revise(struct kv_access *access, struct kv_rules *rules);
 
 /* The loop goes by the rules that are in force now. Principals of the generation before are to be
@@ -68,7 +70,7 @@ struct kv_principal *kv_access_renew(struct kv_access_loop *here,
 static inline bool kv_access_is_current(const struct kv_access_loop *here,
                                         const struct kv_principal *principal)
 {
-    return principal->generation == here->rules->generation;
+    return principal->generation == here->generation;
 }
 
 #endif

@@ -29,7 +29,7 @@ struct kv_principal *kv_principal_create(const struct kv_principal_parts *parts,
     struct kv_principal *principal = kv_calloc(1, size);
     char *at = (char *)(principal + 1);
     principal->kind = parts->kind;
-    principal->generation = parts->rules->generation;
+    principal->generation = parts->generation;
     principal->name = keep(&at, parts->name);
     principal->issuer = keep(&at, parts->issuer);
     principal->claims = keep(&at, parts->claims);

@@ -47,6 +47,7 @@ struct kv_principal {
 struct kv_principal_parts {
     enum kv_principal_kind kind;
     struct kv_rules *rules;
+    uint64_t generation;
     struct kv_slice name, issuer, claims, token;
     const struct kv_grants *grants; /* of the rules; NULL: `owned` */
     struct kv_grants owned;

@@ -1,6 +1,6 @@
 /*
- * Rules: who may do what, as configured. Immutable; a reload makes new ones with the next
- * generation, and those who refer to the old ones are judged anew.
+ * Rules: who may do what, as configured. Immutable; a reload makes new ones, and those who
+ * refer to the old ones are judged anew.
  *
  * Threads: any; the count of holders is atomic.
  */
@@ -21,7 +21,6 @@ struct kv_token_rule {
 /* Made by the caller, who fills it in (kv_rules_create). */
 struct kv_rules {
     _Atomic uint32_t n_holders;
-    uint64_t generation;        /* set by kv_access_revise() */
     bool are_configured;        /* false: everybody may do everything */
     struct kv_grants anonymous; /* those who bring no credentials */
     struct kv_token_rule *tokens;

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "daemon/given.h"
+#include "daemon/issuers.h"
 #include "daemon/schema.h"
 #include "wire/http_text.h"
 
@@ -113,6 +114,7 @@ void kv_access_rules_check(struct kv_config *config)
         check_name(config, i);
         check_digest(config, i);
     }
+    kv_issuers_check(config);
     check_cookie(config);
 }
 
@@ -152,16 +154,18 @@ static void read_token(const struct kv_option_value *entry, struct kv_token_rule
     rule->grants.admin = read_admin(kv_given_field(entry, TOKEN_ADMIN));
 }
 
-struct kv_rules *kv_access_rules_create(const struct kv_config *config)
+struct kv_rules *kv_access_rules_create(const struct kv_config *config,
+                                        struct kv_jwt_sources *sources)
 {
     const struct kv_option_value *access = &config->values[CONFIG_ACCESS];
     const struct kv_option_value *anonymous = kv_given_field(access, ACCESS_ANONYMOUS);
-    struct kv_rules *rules = kv_rules_create(tokens_of(config)->list.n, 0);
+    struct kv_rules *rules = kv_rules_create(tokens_of(config)->list.n, kv_issuers_count(config));
     rules->are_configured = kv_access_rules_are_configured(config);
     read_prefixes(kv_given_field(anonymous, ANONYMOUS_READ), &rules->anonymous.read);
     read_prefixes(kv_given_field(anonymous, ANONYMOUS_WRITE), &rules->anonymous.write);
     rules->cookie = copy(text_of(access, ACCESS_COOKIE));
     for (size_t i = 0; i < rules->n_tokens; i++)
         read_token(token_of(config, i), &rules->tokens[i]);
+    kv_issuers_create(config, sources, rules);
     return rules;
 }

@@ -7,13 +7,17 @@
 #include "access/rules.h"
 #include "daemon/settings.h"
 
+struct kv_jwt_sources;
+
 /* Notes what is wrong with them. */
 void kv_access_rules_check(struct kv_config *config);
 
 /* Whether there are any. */
 bool kv_access_rules_are_configured(const struct kv_config *config);
 
-/* The rules of a configuration without faults. Owns: the caller, one reference. */
-struct kv_rules *kv_access_rules_create(const struct kv_config *config);
+/* The rules of a configuration without faults. sources: of the keys of issuers; the rules are to be
+ * gone before them. Reads files. Owns: the caller, one reference. */
+struct kv_rules *kv_access_rules_create(const struct kv_config *config,
+                                        struct kv_jwt_sources *sources);
 
 #endif

@@ -7,7 +7,7 @@
 
 const char kv_usage[] =
     "usage: kvserver [-c FILE] [--check-config | --print-config | --export | --import FILE |\n"
-    "                            --hash-token | --version | --help]\n"
+    "                            --hash-token | --mint-token CLAIMS | --version | --help]\n"
     "\n"
     "  -c, --config FILE   the configuration, a YAML file; without it, all defaults\n"
     "      --check-config  list all that is wrong with the configuration, and exit\n"
@@ -17,6 +17,10 @@ const char kv_usage[] =
     "                      where the store is volatile, serve then\n"
     "      --hash-token    read a token from standard input, and print its `sha256:` for the\n"
     "                      configuration\n"
+    "      --mint-token CLAIMS\n"
+    "                      print a token with these claims (a JSON object), signed with the secret "
+    "of\n"
+    "                      `access.jwt`, for one hour unless they have `exp`\n"
     "      --version       print the version, and exit\n"
     "  -h, --help          print this, and exit\n"
     "\n"
@@ -33,6 +37,7 @@ static const struct option options[] = {
     {"export", no_argument, NULL, ACTION + KV_ACTION_EXPORT},
     {"import", required_argument, NULL, ACTION + KV_ACTION_IMPORT},
     {"hash-token", no_argument, NULL, ACTION + KV_ACTION_HASH_TOKEN},
+    {"mint-token", required_argument, NULL, ACTION + KV_ACTION_MINT_TOKEN},
     {"version", no_argument, NULL, ACTION + KV_ACTION_VERSION},
     {"help", no_argument, NULL, 'h'},
     {0},
@@ -43,10 +48,12 @@ static int choose(struct kv_arguments *arguments, enum kv_action action, struct 
     if (arguments->action != KV_ACTION_SERVE && arguments->action != action)
         return kv_error_set(reterr,
                             "--check-config, --print-config, --export, --import, --hash-token, "
-                            "--version and --help exclude each other");
+                            "--mint-token, --version and --help exclude each other");
     arguments->action = action;
     if (action == KV_ACTION_IMPORT)
         arguments->import_path = optarg;
+    if (action == KV_ACTION_MINT_TOKEN)
+        arguments->claims = optarg;
     return 0;
 }
 

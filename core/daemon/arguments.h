@@ -13,6 +13,7 @@ enum kv_action {
     KV_ACTION_EXPORT,
     KV_ACTION_IMPORT,
     KV_ACTION_HASH_TOKEN,
+    KV_ACTION_MINT_TOKEN,
     KV_ACTION_VERSION,
     KV_ACTION_HELP,
 };
@@ -21,6 +22,7 @@ struct kv_arguments {
     enum kv_action action;
     const char *config_path; /* NULL: all defaults */
     const char *import_path; /* IMPORT: `-` is standard input */
+    const char *claims;      /* MINT_TOKEN */
 };
 
 int kv_arguments_parse(int argc, char **argv, struct kv_arguments *ret, struct kv_error *reterr);

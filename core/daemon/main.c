@@ -12,6 +12,7 @@
 #include "daemon/hash_token.h"
 #include "daemon/import.h"
 #include "daemon/listen_tls.h"
+#include "daemon/mint_token.h"
 #include "daemon/preflight.h"
 #include "daemon/server.h"
 #include "daemon/streams.h"
@@ -101,6 +102,8 @@ static int act(const struct kv_arguments *arguments, struct kv_config *config,
         return 0;
     case KV_ACTION_CHECK_CONFIG:
         return check_config(config, arguments->config_path);
+    case KV_ACTION_MINT_TOKEN:
+        return kv_mint_token_run(config, arguments->claims, reterr);
     case KV_ACTION_EXPORT:
         return kv_export_run(config, reterr);
     case KV_ACTION_IMPORT:

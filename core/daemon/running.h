@@ -13,6 +13,7 @@
 #include "daemon/chain.h"
 #include "daemon/ending.h"
 #include "daemon/import.h"
+#include "jwt/source.h"
 #include "daemon/outlets.h"
 
 struct kv_server;
@@ -45,6 +46,8 @@ struct kv_server {
     uint16_t *ports;     /* of the addresses */
     struct kv_tls **tls; /* the same; NULL: none there */
     struct kv_budget *budget;
+    struct kv_jwt_sources *key_sources;
+    struct kv_jwt_watch key_watch; /* tells of changed keys */
     struct kv_access *access;
     struct kv_keyspace *keyspace;
     struct kv_workers *workers;

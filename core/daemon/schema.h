@@ -21,8 +21,20 @@ enum {
     ANONYMOUS_WRITE
 };
 enum {
+    JWT_ISSUER,
+    JWT_AUDIENCE,
+    JWT_KEYS,
+    JWT_CA_FILE,
+    JWT_SECRET,
+    JWT_ALGORITHMS,
+    JWT_GRANTS,
+    JWT_CLAIM,
+    JWT_AT_MOST
+};
+enum {
     ACCESS_ANONYMOUS,
     ACCESS_TOKENS,
+    ACCESS_JWT,
     ACCESS_COOKIE
 };
 enum {
@@ -371,6 +383,51 @@ static const struct kv_option token_element = {.type = KV_OPTION_BLOCK,
                                                .flags = KV_OPTION_REQUIRED,
                                                .fields = token_fields,
                                                .n_fields = KV_COUNT(token_fields)};
+/* In the order of enum kv_jwt_algorithm. */
+static const char *const jwt_algorithms[] = {"HS256", "RS256", "PS256", "ES256", "EdDSA", NULL};
+static const struct kv_option jwt_algorithm_element = {
+    .type = KV_OPTION_CHOICE, .flags = KV_OPTION_REQUIRED, .choices = jwt_algorithms};
+static const struct kv_option jwt_fields[] = {
+    {.name = "issuer",
+     .type = KV_OPTION_STRING,
+     .flags = KV_OPTION_REQUIRED,
+     .doc = "`iss` of its tokens, exactly"},
+    {.name = "audience", .type = KV_OPTION_STRING, .doc = "one of `aud`, which must then be there"},
+    {.name = "keys",
+     .type = KV_OPTION_STRING,
+     .flags = KV_OPTION_URL,
+     .doc = "a JWK Set: a file, or its https URL"},
+    {.name = "ca_file",
+     .type = KV_OPTION_PATH,
+     .flags = KV_OPTION_READS,
+     .doc = "certificates to trust for that URL in place of the system's"},
+    {.name = "secret",
+     .type = KV_OPTION_STRING,
+     .flags = KV_OPTION_SECRET,
+     .doc = "in place of `keys`, for HS256: at least 32 bytes"},
+    {.name = "algorithms",
+     .type = KV_OPTION_LIST,
+     .fields = &jwt_algorithm_element,
+     .n_fields = 1,
+     .doc = "unless given, all that the keys are for"},
+    {.name = "grants",
+     .type = KV_OPTION_BLOCK,
+     .fields = anonymous_fields,
+     .n_fields = KV_COUNT(anonymous_fields),
+     .doc = "to each of its tokens; {sub} is the token's subject"},
+    {.name = "claim",
+     .type = KV_OPTION_STRING,
+     .doc = "of tokens that grant more: {\"read\": [...], \"write\": [...]}"},
+    {.name = "at_most",
+     .type = KV_OPTION_BLOCK,
+     .fields = anonymous_fields,
+     .n_fields = KV_COUNT(anonymous_fields),
+     .doc = "what such grants are cut to"},
+};
+static const struct kv_option jwt_element = {.type = KV_OPTION_BLOCK,
+                                             .flags = KV_OPTION_REQUIRED,
+                                             .fields = jwt_fields,
+                                             .n_fields = KV_COUNT(jwt_fields)};
 static const struct kv_option access_fields[] = {
     {.name = "anonymous",
      .type = KV_OPTION_BLOCK,
@@ -378,6 +435,11 @@ static const struct kv_option access_fields[] = {
      .n_fields = KV_COUNT(anonymous_fields),
      .doc = "what those may do who bring no token"},
     {.name = "tokens", .type = KV_OPTION_LIST, .fields = &token_element, .n_fields = 1},
+    {.name = "jwt",
+     .type = KV_OPTION_LIST,
+     .fields = &jwt_element,
+     .n_fields = 1,
+     .doc = "issuers of JSON Web Tokens"},
     {.name = "cookie",
      .type = KV_OPTION_STRING,
      .doc = "the name of a cookie that may hold a token, from pages of `origins`"},

@@ -230,10 +230,19 @@ static void open_websocket(struct kv_http_upgrade *upgrade, uint32_t loop,
     kv_ws_open(KV_CONTAINER(upgrade, struct kv_server, upgrade)->ws, loop, connection, principal);
 }
 
+static void tell_of_keys(struct kv_jwt_watch *watch)
+{
+    (void)watch;
+    kv_signals_tell_of_keys();
+}
+
 static void create_access(struct kv_server *server)
 {
     uint32_t n = server->config->n_threads;
-    server->access = kv_access_create(kv_access_rules_create(server->config), n);
+    server->key_watch.changed = tell_of_keys;
+    server->key_sources = kv_jwt_sources_create(&server->key_watch);
+    server->access =
+        kv_access_create(kv_access_rules_create(server->config, server->key_sources), n);
     for (uint32_t i = 0; i < n; i++)
         kv_access_count(server->access, i, kv_budget_tally(server->budget, i));
 }
@@ -311,15 +320,21 @@ static void revise_loop(struct kv_post *post)
     free(revision);
 }
 
-static void revise_access(const void *context, const struct kv_config *found)
+/* rules: NULL for the same ones, which judge otherwise now. */
+static void revise(const struct kv_server *server, struct kv_rules *rules)
 {
-    const struct kv_server *server = context;
-    kv_access_revise(server->access, kv_access_rules_create(found));
+    kv_access_revise(server->access, rules);
     for (uint32_t i = 0; i < server->config->n_threads; i++) {
         struct revision *revision = kv_alloc(sizeof(*revision));
         *revision = (struct revision){.post = {.run = revise_loop}, .server = server, .index = i};
         kv_loop_post(server->loops[i], &revision->post);
     }
+}
+
+static void revise_access(const void *context, const struct kv_config *found)
+{
+    const struct kv_server *server = context;
+    revise(server, kv_access_rules_create(found, server->key_sources));
 }
 
 /* SIGHUP. */
@@ -341,6 +356,8 @@ static void serve_until_signal(const struct kv_server *server)
            signal_number != KV_SIGNAL_WAKE)
         if (signal_number == SIGHUP)
             reload(server);
+        else if (signal_number == KV_SIGNAL_KEYS)
+            revise(server, NULL);
         else
             kv_certificates_look(server);
     if (!atomic_load(&server->has_ended))

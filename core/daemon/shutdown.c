@@ -261,6 +261,7 @@ void kv_server_take_apart(struct kv_server *server)
         kv_loop_destroy(server->loops[i]);
     kv_chain_close(server->chain);
     kv_access_destroy(server->access);
+    kv_jwt_sources_destroy(server->key_sources);
     kv_budget_destroy(server->budget);
     free(server->loops);
     free(server->threads);

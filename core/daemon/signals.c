@@ -12,6 +12,7 @@ static sigset_t handled(void)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1); /* KV_SIGNAL_KEYS */
     return set;
 }
 
@@ -29,12 +30,19 @@ int kv_signals_await(int64_t wait_ms)
     int signal_number = wait_ms < 0 ? sigwaitinfo(&set, &info) : sigtimedwait(&set, &info, &wait);
     if (signal_number < 0)
         return 0;
+    if (signal_number == SIGUSR1)
+        return KV_SIGNAL_KEYS;
     return info.si_code == SI_QUEUE && info.si_pid == getpid() ? KV_SIGNAL_WAKE : signal_number;
 }
 
 void kv_signals_wake(void)
 {
     sigqueue(getpid(), SIGTERM, (union sigval){0});
+}
+
+void kv_signals_tell_of_keys(void)
+{
+    sigqueue(getpid(), SIGUSR1, (union sigval){0});
 }
 
 bool kv_signal_is_end(int signal_number)

@@ -12,14 +12,19 @@
 void kv_signals_block(void);
 
 enum {
-    KV_SIGNAL_WAKE = -1 /* not a signal of the operator's */
+    /* No signals of the operator's: */
+    KV_SIGNAL_WAKE = -1,
+    KV_SIGNAL_KEYS = -2 /* the keys of an issuer of tokens have changed */
 };
 
-/* wait_ms: -1 for ever. Returns: the signal, 0 when the time is over, or KV_SIGNAL_WAKE. */
+/* wait_ms: -1 for ever. Returns: the signal, 0 when the time is over, or one of the above. */
 int kv_signals_await(int64_t wait_ms);
 
 /* Wakes the thread that waits. Threads: any. */
 void kv_signals_wake(void);
+
+/* Tells the thread that waits, or will, of KV_SIGNAL_KEYS. Threads: any. */
+void kv_signals_tell_of_keys(void);
 
 /* Whether it asks the server to end: SIGTERM or SIGINT. */
 bool kv_signal_is_end(int signal_number);

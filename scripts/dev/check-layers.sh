@@ -54,7 +54,7 @@ may http "base web wire access loop keyspace protocol net events"
 may ws "base wire access loop keyspace protocol net"
 may sink "base wire access loop keyspace"
 may script "base wire access loop keyspace protocol"
-may daemon "base wire access conf module loop net keyspace protocol events http ws sink script"
+may daemon "base wire access jwt conf module loop net keyspace protocol events http ws sink script"
 
 only 'yaml.h' "core/conf"
 only 'dlfcn.h' "core/module"

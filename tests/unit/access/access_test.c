@@ -205,6 +205,21 @@ static void by_other_rules_grants_are_others(void **state)
     kv_principal_unref(after);
 }
 
+/* An issuer's keys have changed, say. */
+static void by_the_same_rules_tokens_are_judged_anew(void **state)
+{
+    (void)state;
+    struct kv_principal *before = ask("verified");
+    uint32_t n_asked = verifier_of(here)->n_asked;
+    revise(NULL);
+    assert_false(kv_access_is_current(here, before));
+    struct kv_principal *after = kv_access_renew(here, before, NOW_S, &error);
+    assert_int_equal(verifier_of(here)->n_asked, n_asked + 1);
+    assert_true(kv_access_is_current(here, after));
+    kv_principal_unref(before);
+    kv_principal_unref(after);
+}
+
 static void a_token_that_is_gone_is_not_renewed(void **state)
 {
     (void)state;
@@ -251,6 +266,7 @@ int main(void)
         TEST(a_verified_token_is_verified_once),
         TEST(one_that_has_expired_is_refused_though_it_is_known),
         TEST(by_other_rules_grants_are_others),
+        TEST(by_the_same_rules_tokens_are_judged_anew),
         TEST(a_token_that_is_gone_is_not_renewed),
         TEST(a_token_of_another_name_is_not_renewed),
         TEST(a_loop_goes_by_the_old_rules_until_it_takes_up_the_new),

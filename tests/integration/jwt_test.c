@@ -1,0 +1,451 @@
+/*
+ * JSON Web Tokens: which are let in, what they grant, and where the keys that verify them come
+ * from.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+#include "support/client/folder.h"
+#include "support/jwt/https.h"
+#include "support/jwt/signer.h"
+
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+
+#define ISSUER "https://id.example.org"
+#define SECRET "0123456789abcdef0123456789abcdef"
+#define GRANTS "grants: {read: [public/, 'user/{sub}/'], write: ['user/{sub}/']}"
+
+enum {
+    TRIES = 600,
+    TRY_NS = 100 * 1000 * 1000
+};
+
+static struct kv_test_server server;
+static struct kv_test_signer *first, *second;
+static char *folder; /* of the keys */
+
+static int set_up(void **state)
+{
+    (void)state;
+    first = kv_test_signer_create("ES256", "first");
+    second = kv_test_signer_create("EdDSA", "second");
+    folder = kv_test_folder_make();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    kv_test_signer_destroy(first);
+    kv_test_signer_destroy(second);
+    kv_test_folder_remove(folder);
+    free(folder);
+    return 0;
+}
+
+static void put_keys(struct kv_test_signer *const *signers, size_t n)
+{
+    char *text = kv_test_signers_jwks(signers, n);
+    kv_test_file_put(folder, "jwks.json", text);
+    free(text);
+}
+
+static void start_with_file(void)
+{
+    kv_test_start_in(&server, folder,
+                     "access: {jwt: [{issuer: '" ISSUER "', keys: '%s/jwks.json', " GRANTS "}]}\n");
+}
+
+/* ---- asking ---- */
+
+/* Owns: the caller. left_s: until it expires. */
+static char *make_token(const struct kv_test_signer *signer, const char *subject, int left_s)
+{
+    char claims[256];
+    snprintf(claims, sizeof(claims), "{\"iss\":\"" ISSUER "\",\"sub\":\"%s\",\"exp\":%lld}",
+             subject, (long long)time(NULL) + left_s);
+    return kv_test_sign(signer, claims);
+}
+
+static int ask_with(const char *token, const char *method, const char *path, const char *body,
+                    struct kv_test_response *ret)
+{
+    struct kv_test_stream stream;
+    char headers[2048];
+    snprintf(headers, sizeof(headers), "Authorization: Bearer %s\r\n", token);
+    kv_test_stream_open(&stream, server.port);
+    int status = kv_test_http_ask(&stream, method, path, headers, body, ret);
+    kv_test_stream_close(&stream);
+    return status;
+}
+
+static int ask(const char *token, const char *method, const char *path, const char *body)
+{
+    struct kv_test_response response = {0};
+    int status = ask_with(token, method, path, body, &response);
+    kv_test_response_fini(&response);
+    return status;
+}
+
+/* What ann is answered who reads a key of hers that is missing. */
+static int status_for(const struct kv_test_signer *signer)
+{
+    char *token = make_token(signer, "ann", 3600);
+    int status = ask(token, "GET", "/storage/user/ann/x", NULL);
+    free(token);
+    return status;
+}
+
+static void await_status(const struct kv_test_signer *signer, int status)
+{
+    for (int i = 0; i < TRIES && status_for(signer) != status; i++)
+        nanosleep(&(struct timespec){.tv_nsec = TRY_NS}, NULL);
+    assert_int_equal(status_for(signer), status);
+}
+
+/* ---- tokens ---- */
+
+static void a_token_grants_what_the_templates_say(void **state)
+{
+    (void)state;
+    put_keys(&first, 1);
+    start_with_file();
+    char *ann = make_token(first, "ann", 3600);
+    assert_int_equal(ask(ann, "PUT", "/storage/user/ann/x", "{\"value\":1}"), 202);
+    assert_int_equal(ask(ann, "GET", "/storage/user/ann/x", NULL), 200);
+    assert_int_equal(ask(ann, "GET", "/storage/public/x", NULL), 204);
+    assert_int_equal(ask(ann, "PUT", "/storage/public/x", "{\"value\":1}"), 403);
+    assert_int_equal(ask(ann, "GET", "/storage/user/anna/x", NULL), 403);
+    assert_int_equal(ask(ann, "GET", "/storage/user/bo/x", NULL), 403);
+    assert_int_equal(kv_test_http_status(server.port, "GET", "/storage/public/x", NULL, NULL), 401);
+    free(ann);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void assert_invalid(const char *token)
+{
+    struct kv_test_response response = {0};
+    assert_int_equal(ask_with(token, "GET", "/storage/user/ann/x", NULL, &response), 401);
+    const char *challenge = kv_test_response_header(&response, "WWW-Authenticate");
+    assert_non_null(challenge);
+    kv_test_expect_part(challenge, "error=\"invalid_token\"");
+    kv_test_response_fini(&response);
+}
+
+static void bad_tokens_are_answered_with_401(void **state)
+{
+    (void)state;
+    put_keys(&first, 1);
+    start_with_file();
+    char *expired = make_token(first, "ann", -60);
+    char *stranger = make_token(second, "ann", 3600);
+    char *path = make_token(first, "ann/../bo", 3600);
+    char *empty = make_token(first, "", 3600);
+    char *good = make_token(first, "ann", 3600);
+    char *const bad[] = {expired, stranger, path, empty};
+    for (size_t i = 0; i < N(bad); i++)
+        assert_invalid(bad[i]);
+    assert_int_equal(ask(good, "GET", "/storage/user/ann/x", NULL), 204);
+    good[strlen(good) - 10] ^= 1;
+    assert_invalid(good);
+    for (size_t i = 0; i < N(bad); i++)
+        free(bad[i]);
+    free(good);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void a_secret_verifies_hs256(void **state)
+{
+    struct kv_test_signer *signer = kv_test_signer_with_secret(SECRET);
+    (void)state;
+    kv_test_start(&server,
+                  "access: {jwt: [{issuer: '" ISSUER "', secret: '" SECRET "', " GRANTS "}]}\n");
+    assert_int_equal(status_for(signer), 204);
+    assert_int_equal(status_for(first), 401);
+    kv_test_signer_destroy(signer);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void a_claim_grants_at_most_what_is_configured(void **state)
+{
+    char claims[256];
+    struct kv_test_signer *signer = kv_test_signer_with_secret(SECRET);
+    (void)state;
+    kv_test_start(&server, "access: {jwt: [{issuer: '" ISSUER "', secret: '" SECRET "', "
+                           "claim: kv, at_most: {read: [room/]}}]}\n");
+    snprintf(claims, sizeof(claims),
+             "{\"iss\":\"" ISSUER "\",\"exp\":%lld,"
+             "\"kv\":{\"read\":[\"room/1/\",\"secret/\"],\"write\":[\"room/1/\"]}}",
+             (long long)time(NULL) + 3600);
+    char *token = kv_test_sign(signer, claims);
+    assert_int_equal(ask(token, "GET", "/storage/room/1/x", NULL), 204);
+    assert_int_equal(ask(token, "GET", "/storage/room/2/x", NULL), 403);
+    assert_int_equal(ask(token, "GET", "/storage/secret/x", NULL), 403);
+    assert_int_equal(ask(token, "PUT", "/storage/room/1/x", "{\"value\":1}"), 403);
+    free(token);
+    kv_test_signer_destroy(signer);
+    kv_test_server_stop_cleanly(&server);
+}
+
+/* Owns: the caller. */
+static char *mint(const char *claims)
+{
+    struct kv_test_outcome outcome;
+    char *path = kv_test_path(server.program.folder, "kvserver.yaml");
+    kv_test_program_run((const char *[]){"-c", path, "--mint-token", claims, NULL}, &outcome);
+    assert_int_equal(outcome.exit_code, 0);
+    outcome.out[strcspn(outcome.out, "\n")] = '\0';
+    char *token = strdup(outcome.out);
+    kv_test_outcome_fini(&outcome);
+    free(path);
+    return token;
+}
+
+static void a_minted_token_is_let_in(void **state)
+{
+    (void)state;
+    kv_test_start(&server, "access: {jwt: [{issuer: '" ISSUER "', audience: us, secret: '" SECRET
+                           "', " GRANTS "}]}\n");
+    char *token = mint("{\"sub\":\"ann\"}");
+    char *expired = mint("{\"sub\":\"ann\",\"exp\":1}");
+    assert_int_equal(ask(token, "GET", "/storage/user/ann/x", NULL), 204);
+    assert_int_equal(ask(token, "GET", "/storage/user/bo/x", NULL), 403);
+    assert_int_equal(ask(expired, "GET", "/storage/user/ann/x", NULL), 401);
+    free(token);
+    free(expired);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void minting_needs_a_secret_and_claims(void **state)
+{
+    struct kv_test_outcome outcome;
+    (void)state;
+    kv_test_program_run((const char *[]){"--mint-token", "{}", NULL}, &outcome);
+    assert_int_not_equal(outcome.exit_code, 0);
+    kv_test_expect_part(outcome.err, "a `secret` of `access.jwt`");
+    kv_test_outcome_fini(&outcome);
+    kv_test_start(&server, "access: {jwt: [{issuer: '" ISSUER "', secret: '" SECRET "'}]}\n");
+    char *path = kv_test_path(server.program.folder, "kvserver.yaml");
+    kv_test_program_run((const char *[]){"-c", path, "--mint-token", "ann", NULL}, &outcome);
+    assert_int_not_equal(outcome.exit_code, 0);
+    kv_test_expect_part(outcome.err, "a JSON object");
+    kv_test_outcome_fini(&outcome);
+    free(path);
+    kv_test_server_stop_cleanly(&server);
+}
+
+/* ---- keys of a file ---- */
+
+static void open_websocket(struct kv_test_ws *ws, const struct kv_test_signer *signer)
+{
+    char headers[2048];
+    char *token = make_token(signer, "ann", 3600);
+    snprintf(headers, sizeof(headers), "Authorization: Bearer %s\r\n", token);
+    kv_test_ws_open_with(ws, server.port, headers);
+    free(token);
+}
+
+static void a_rotation_of_the_file_needs_no_restart(void **state)
+{
+    struct kv_test_signer *const both[] = {first, second};
+    struct kv_test_ws kept, ended;
+    (void)state;
+    put_keys(both, 2);
+    start_with_file();
+    assert_int_equal(status_for(first), 204);
+    open_websocket(&ended, first);
+    open_websocket(&kept, second);
+    put_keys(&second, 1);
+    kv_test_ws_expect_closed(&ended, 3000);
+    assert_int_equal(status_for(first), 401);
+    assert_int_equal(status_for(second), 204);
+    kv_test_ws_send_text(&kept, "{\"type\":\"get\",\"payload\":{\"key\":\"user/ann/x\"}}");
+    kv_test_ws_expect(&kept, "{\"type\":\"no-value\",\"payload\":{\"key\":\"user/ann/x\"}}");
+    put_keys(both, 2);
+    await_status(first, 204);
+    kv_test_ws_close(&ended);
+    kv_test_ws_close(&kept);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void a_broken_file_changes_nothing_and_is_told(void **state)
+{
+    (void)state;
+    put_keys(&first, 1);
+    start_with_file();
+    kv_test_file_put(folder, "jwks.json",
+                     "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"x\"}]}");
+    kv_test_await_log(&server, "keys[0] (kid \"x\"): `x` must be a string");
+    assert_int_equal(status_for(first), 204);
+    assert_int_equal(kill(server.program.pid, SIGHUP), 0);
+    kv_test_await_log(&server, "access.jwt[0].keys");
+    assert_int_equal(status_for(first), 204);
+    put_keys(&second, 1);
+    await_status(second, 204);
+    kv_test_server_stop_cleanly(&server);
+}
+
+/* ---- keys of a URL ---- */
+
+static struct kv_test_https *start_https(void)
+{
+    char *path = kv_test_path(folder, "ca.pem");
+    struct kv_test_https *https = kv_test_https_start(path);
+    free(path);
+    return https;
+}
+
+static void publish(struct kv_test_https *https, struct kv_test_signer *const *signers, size_t n)
+{
+    char *text = kv_test_signers_jwks(signers, n);
+    kv_test_https_answer(https, text);
+    free(text);
+}
+
+/* options: of the issuer, with a comma before each. */
+static void start_with_url(const struct kv_test_https *https, const char *options)
+{
+    char more[1024];
+    snprintf(more, sizeof(more),
+             "access: {jwt: [{issuer: '" ISSUER "', keys: 'https://127.0.0.1:%u/jwks', " GRANTS
+             "%s}]}\n",
+             kv_test_https_port(https), options);
+    kv_test_start_in(&server, folder, more);
+}
+
+#define WITH_CA ", ca_file: '%s/ca.pem'"
+
+static void keys_of_a_url_are_fetched_at_the_start_and_for_an_unknown_key(void **state)
+{
+    struct kv_test_signer *const both[] = {first, second};
+    struct kv_test_https *https = start_https();
+    (void)state;
+    publish(https, &first, 1);
+    start_with_url(https, WITH_CA);
+    await_status(first, 204);
+    size_t n = kv_test_https_n_requests(https);
+    publish(https, both, 2);
+    assert_int_equal(status_for(second), 401); /* and it is fetched */
+    kv_test_https_await(https, n);
+    await_status(second, 204);
+    n = kv_test_https_n_requests(https);
+    struct kv_test_signer *third = kv_test_signer_create("EdDSA", "third");
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(status_for(third), 401); /* no more than once a minute */
+    assert_int_equal(kv_test_https_n_requests(https), n);
+    kv_test_signer_destroy(third);
+    kv_test_server_stop_cleanly(&server);
+    kv_test_https_stop(https);
+}
+
+static void while_the_url_fails_the_keys_known_stay(void **state)
+{
+    struct kv_test_https *https = start_https();
+    (void)state;
+    publish(https, &first, 1);
+    start_with_url(https, WITH_CA);
+    await_status(first, 204);
+    kv_test_https_answer_with(https, "500 Internal Server Error", "");
+    assert_int_equal(kill(server.program.pid, SIGHUP), 0);
+    kv_test_await_log(&server, "it was answered with 500; the keys known before stay valid");
+    assert_int_equal(status_for(first), 204);
+    kv_test_server_stop_cleanly(&server);
+    kv_test_https_stop(https);
+}
+
+static void a_url_whose_certificate_is_not_trusted_is_refused(void **state)
+{
+    struct kv_test_https *https = start_https();
+    (void)state;
+    publish(https, &first, 1);
+    start_with_url(https, "");
+    kv_test_await_log(&server, "certificate");
+    assert_int_equal(status_for(first), 401);
+    assert_int_equal(kv_test_https_n_requests(https), 0);
+    kv_test_server_stop_cleanly(&server);
+    kv_test_https_stop(https);
+}
+
+static void a_redirect_to_plain_http_is_refused(void **state)
+{
+    struct kv_test_https *https = start_https();
+    (void)state;
+    kv_test_https_answer_with(https, "302 Found", "Location: http://127.0.0.1:9/jwks\r\n");
+    start_with_url(https, WITH_CA);
+    kv_test_await_log(&server, "there are no keys yet");
+    assert_int_equal(status_for(first), 401);
+    kv_test_server_stop_cleanly(&server);
+    kv_test_https_stop(https);
+}
+
+/* ---- the configuration ---- */
+
+#define JWT(rest) "access:\n  jwt:\n    - issuer: " ISSUER "\n" rest
+#define HS256     "      secret: " SECRET "\n"
+
+static void faults_of_the_configuration_are_told_by_their_place(void **state)
+{
+    static const struct {
+        const char *yaml, *message;
+    } cases[] = {
+        {JWT(""),
+         ":3:7: access.jwt[0].keys: `keys` (a JWK Set: a file or an https URL) or `secret`"},
+        {JWT(HS256 "      keys: a.json\n"), "either `keys` or `secret` is expected, not both"},
+        {JWT("      keys: http://id.example.org/\n"),
+         ":4:13: access.jwt[0].keys: a file or an https"},
+        {JWT("      keys: https://u:p@id.example.org/\n"), "a login in the URL is not supported"},
+        {JWT("      keys: none.json\n"), "none.json: it cannot be opened: No such file"},
+        {JWT("      secret: short\n"), ":4:15: access.jwt[0].secret: the secret has 5 bytes"},
+        {JWT(HS256 "      algorithms: [RS256]\n"), "a secret is for HS256 only"},
+        {JWT(HS256 "      algorithms: []\n"), "an empty list refuses every token"},
+        {JWT("      keys: https://id.example.org/\n      algorithms: [HS256]\n"),
+         "HS256 needs `secret`"},
+        {JWT(HS256 "      grants: {read: ['user/{sub}']}\n"),
+         ":5:23: access.jwt[0].grants.read[0]: a / must follow {sub}"},
+        {JWT(HS256 "      grants: {write: ['{name}/']}\n"), "{sub} is the only placeholder"},
+        {JWT(HS256 "      claim: kv\n"), "access.jwt[0].claim: `at_most` is needed"},
+        {JWT(HS256 "      at_most: {read: [a/]}\n"), "it has no effect without `claim`"},
+        {JWT(HS256 "      ca_file: /dev/null\n"), "it is for a URL of `keys` only"},
+        {JWT(HS256 "    - issuer: " ISSUER "\n" HS256), "access.jwt[1].issuer: it is that of"},
+        {"access: {jwt: [{secret: " SECRET "}]}\n", "issuer"},
+    };
+    (void)state;
+    for (size_t i = 0; i < N(cases); i++) {
+        struct kv_test_outcome outcome;
+        char *yaml = kv_test_with_modules(cases[i].yaml);
+        kv_test_program_run_with_file("--check-config", yaml, &outcome);
+        assert_int_not_equal(outcome.exit_code, 0);
+        kv_test_expect_part(outcome.err, cases[i].message);
+        assert_null(strstr(outcome.err, SECRET));
+        kv_test_outcome_fini(&outcome);
+        free(yaml);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_token_grants_what_the_templates_say),
+        cmocka_unit_test(bad_tokens_are_answered_with_401),
+        cmocka_unit_test(a_secret_verifies_hs256),
+        cmocka_unit_test(a_claim_grants_at_most_what_is_configured),
+        cmocka_unit_test(a_minted_token_is_let_in),
+        cmocka_unit_test(minting_needs_a_secret_and_claims),
+        cmocka_unit_test(a_rotation_of_the_file_needs_no_restart),
+        cmocka_unit_test(a_broken_file_changes_nothing_and_is_told),
+        cmocka_unit_test(keys_of_a_url_are_fetched_at_the_start_and_for_an_unknown_key),
+        cmocka_unit_test(while_the_url_fails_the_keys_known_stay),
+        cmocka_unit_test(a_url_whose_certificate_is_not_trusted_is_refused),
+        cmocka_unit_test(a_redirect_to_plain_http_is_refused),
+        cmocka_unit_test(faults_of_the_configuration_are_told_by_their_place),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
