@@ -31,5 +31,8 @@ static void serve(struct kv_exchange *exchange, const struct kv_request *request
                                                      .text = kv_buffer_slice(out)});
 }
 
-const struct kv_resource kv_resource_metrics = {
-    .path = {"/metrics", 8}, .methods = KV_METHODS_READING, .keeps = true, .serve = serve};
+const struct kv_resource kv_resource_metrics = {.path = {"/metrics", 8},
+                                                .methods = KV_METHODS_READING,
+                                                .keeps = true,
+                                                .admin = KV_ADMIN_METRICS,
+                                                .serve = serve};

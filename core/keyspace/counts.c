@@ -29,6 +29,10 @@ static const char *outcome_name(unsigned outcome)
         [KV_N_STORE_OUTCOMES + KV_INAPPLICABLE - KV_REFUSED] = "inapplicable",
         [KV_N_STORE_OUTCOMES + KV_CONTENDED - KV_REFUSED] = "contended",
         [KV_N_STORE_OUTCOMES + KV_BAD_CURSOR - KV_REFUSED] = "bad_cursor",
+        [KV_N_STORE_OUTCOMES + KV_CROWDED - KV_REFUSED] = "too_many_subscriptions_in_all",
+        [KV_N_STORE_OUTCOMES + KV_FORBIDDEN - KV_REFUSED] = "forbidden",
+        [KV_N_STORE_OUTCOMES + KV_UNIDENTIFIED - KV_REFUSED] = "unidentified",
+        [KV_N_STORE_OUTCOMES + KV_EXPIRED - KV_REFUSED] = "expired",
         [KV_N_STORE_OUTCOMES + KV_UNAVAILABLE - KV_REFUSED] = "unavailable",
     };
     return names[outcome];
