@@ -20,9 +20,10 @@ struct reading {
     struct journal_place place;
     uint64_t sequence; /* of the record at `at` */
     size_t at;
-    uint64_t last;        /* the revision of the last change met; of none: the segment's base */
-    struct kv_slice rest; /* of what was read: it begins at `at` */
-    struct kv_slice rows; /* of the record at `at`, those left */
+    uint64_t last;            /* the revision of the last change met; of none: the segment's base */
+    struct kv_slice rest;     /* of what was read: it begins at `at` */
+    bool rest_is_handed_down; /* read by another page */
+    struct kv_slice rows;     /* of the record at `at`, those left */
     size_t record_len;
     char *bytes;
     size_t capacity;
@@ -66,6 +67,7 @@ static void start_at(struct reading *reading, const struct bookmark *bookmark)
     reading->sequence = bookmark->sequence;
     reading->at = bookmark->at;
     reading->rest = (struct kv_slice){0};
+    reading->rest_is_handed_down = false;
 }
 
 /* The segment's start, or the last place known in it that no change wanted comes before. */
@@ -138,6 +140,7 @@ static bool return_to_record(struct reading *reading)
     reading->sequence = started.sequence;
     reading->at = started.at;
     reading->rest = started.rest;
+    reading->rest_is_handed_down = true;
     reading->rows = started.rows_left;
     reading->record_len = started.len;
     reading->bytes = started.bytes;
@@ -180,12 +183,13 @@ static bool read_ahead(struct reading *reading, size_t len)
     if (!segment_read_at(segment, reading->bytes, wanted, reading->at))
         return false;
     reading->n_read += wanted;
+    reading->rest_is_handed_down = false;
     reading->rest = (struct kv_slice){.bytes = reading->bytes, .len = wanted};
     return true;
 }
 
 /* Returns: false where there is none at the place, or it cannot be read. */
-static bool read_record(struct reading *reading)
+static bool parse_record(struct reading *reading)
 {
     size_t left = reading->place.segment->size - reading->at;
     if (left < RECORD_LEAST || !read_ahead(reading, RECORD_LEAST))
@@ -196,6 +200,17 @@ static bool read_record(struct reading *reading)
     reading->record_len =
         journal_parse(reading->place.segment, reading->rest, reading->sequence, &reading->rows);
     return reading->record_len != 0;
+}
+
+/* The same. The page before may have read what follows its record before that was written. */
+static bool read_record(struct reading *reading)
+{
+    if (parse_record(reading))
+        return true;
+    if (!reading->rest_is_handed_down)
+        return false;
+    reading->rest = (struct kv_slice){0};
+    return parse_record(reading);
 }
 
 static void pass_record(struct reading *reading)
