@@ -74,6 +74,16 @@ static void read_lines(struct rig *rig, const char *name)
     }
 }
 
+/* The place of the line with this part. Lines of different keys may come in any order. */
+static size_t line_with(const struct rig *rig, const char *part)
+{
+    for (size_t i = 0; i < rig->n_lines; i++)
+        if (strstr(rig->lines[i], part) != NULL)
+            return i;
+    fail_msg("no line has %s", part);
+    return 0;
+}
+
 static void await_lines(struct rig *rig, const char *name, size_t n)
 {
     int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
@@ -225,10 +235,13 @@ static void sink_gets_its_prefixes_and_types_only(void **state)
     stop(rig, "sink/file#2: delivered 2 events");
     read_lines(rig, "users");
     assert_int_equal(rig->n_lines, 3);
-    kv_test_expect_part(rig->lines[2], "\"type\":\"delete\",\"key\":\"user:1\"");
+    assert_true(line_with(rig, "\"type\":\"set\",\"key\":\"user:1\"") <
+                line_with(rig, "\"type\":\"delete\",\"key\":\"user:1\""));
+    line_with(rig, "\"type\":\"set\",\"key\":\"u:\"");
     read_lines(rig, "deletes");
     assert_int_equal(rig->n_lines, 2);
-    kv_test_expect_part(rig->lines[0], "\"key\":\"other\"");
+    line_with(rig, "\"key\":\"other\"");
+    line_with(rig, "\"key\":\"user:1\"");
 }
 
 static void import_is_not_told(void **state)
@@ -457,7 +470,8 @@ static void keys_do_not_expire_while_writes_are_held_back(void **state)
         assert_true(kv_test_now_ms() < until_ms);
     order(rig, "ok");
     await_lines(rig, "out", 3);
-    kv_test_expect_part(rig->lines[2], "\"type\":\"expire\",\"key\":\"a\"");
+    assert_true(line_with(rig, "\"type\":\"set\",\"key\":\"a\"") <
+                line_with(rig, "\"type\":\"expire\",\"key\":\"a\""));
     stop(rig, "dropped 0 events");
 }
 
