@@ -106,10 +106,22 @@ static void check_cookie(struct kv_config *config)
                       "access.cookie: \"%s\" is no name of a cookie", cookie.bytes);
 }
 
+/* With its entries taken out, or made comments, everybody would be let in. */
+static void refuse_empty_block(struct kv_config *config)
+{
+    const struct kv_conf_node *access = kv_given_node(config, "access");
+    if (access != NULL)
+        kv_conf_fault(config->conf, access,
+                      "access: nothing stands here: write {} to let nobody in, or remove the key "
+                      "to let everybody in");
+}
+
 void kv_access_rules_check(struct kv_config *config)
 {
-    if (!kv_access_rules_are_configured(config))
+    if (!kv_access_rules_are_configured(config)) {
+        refuse_empty_block(config);
         return;
+    }
     for (size_t i = 0; i < tokens_of(config)->list.n; i++) {
         check_name(config, i);
         check_digest(config, i);

@@ -334,6 +334,8 @@ static void revise(const struct kv_server *server, struct kv_rules *rules)
 static void revise_access(const void *context, const struct kv_config *found)
 {
     const struct kv_server *server = context;
+    if (kv_access_rules_are_configured(found))
+        kv_log(KV_LOG_INFO, "server", "%s: `access` applied", found->path);
     revise(server, kv_access_rules_create(found, server->key_sources));
 }
 

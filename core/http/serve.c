@@ -126,6 +126,14 @@ static bool may_administer(const struct kv_principal *principal, uint32_t rights
     return principal->is_unlimited || (principal->grants->admin & rights) == rights;
 }
 
+static void refuse_administration(struct kv_exchange *exchange, uint32_t rights)
+{
+    char text[64];
+    snprintf(text, sizeof(text), "this path needs the right `%s`",
+             kv_admin_right_names[__builtin_ctz(rights)]);
+    kv_http_refuse_right(exchange, text);
+}
+
 /* Rights over keys are judged with each command. Returns: false where it has been refused. */
 static inline bool admit_client(const struct kv_resource *resource, struct kv_exchange *exchange,
                                 const struct kv_request *request)
@@ -134,7 +142,7 @@ static inline bool admit_client(const struct kv_resource *resource, struct kv_ex
         return false;
     if (resource->admin == 0 || may_administer(exchange->client->principal, resource->admin))
         return true;
-    kv_http_refuse_right(exchange, "the right to this path has not been granted");
+    refuse_administration(exchange, resource->admin);
     return false;
 }
 

@@ -813,6 +813,15 @@ static void a_broken_file_changes_nothing(void **state)
     stop_own(state);
 }
 
+static void an_empty_block_lets_nobody_in(void **state)
+{
+    start_own();
+    rewrite("access:\n", "access:\nelsewhere:\n");
+    kv_test_await_log(&server, "access: nothing stands here: write {} to let nobody in");
+    assert_int_equal(ask(NOTHING, "GET", "/storage/a/there", "", NULL), 403);
+    stop_own(state);
+}
+
 /* ---- hooks, and the log ---- */
 
 static void start_with_hook(const char *folder, const char *lua)
@@ -925,6 +934,7 @@ int main(void)
         cmocka_unit_test(a_token_that_is_removed_holds_no_longer),
         cmocka_unit_test(subscriptions_end_that_are_no_longer_granted),
         cmocka_unit_test(a_broken_file_changes_nothing),
+        cmocka_unit_test(an_empty_block_lets_nobody_in),
         cmocka_unit_test(hooks_learn_who_asks),
         cmocka_unit_test(a_hook_chooses_how_it_refuses),
         cmocka_unit_test(what_is_denied_is_logged_without_tokens),
