@@ -54,7 +54,14 @@ static void read_clients(struct kv_config *config, size_t i, const struct kv_opt
 {
     const struct kv_option_value *auth = kv_given_field(block, TLS_CLIENT_AUTH);
     struct kv_tls_config *tls = &config->listen[i].tls.config;
+    const struct kv_conf_node *client_ca = kv_conf_node_find(tls_node(config, i), "client_ca");
     tls->client_ca = given_path(kv_given_field(block, TLS_CLIENT_CA));
+    if (client_ca != NULL && tls->client_ca == NULL) /* as by a variable that is empty */
+        kv_conf_fault(
+            config->conf, client_ca,
+            "listen[%zu].tls.client_ca: a file is expected; without it no client is asked "
+            "for a certificate",
+            i);
     if (tls->client_ca != NULL)
         tls->client_auth = auth->integer == 0 ? KV_TLS_CLIENTS_REQUIRED : KV_TLS_CLIENTS_OPTIONAL;
     else if (auth->is_given)

@@ -334,7 +334,16 @@ static void revise(const struct kv_server *server, struct kv_rules *rules)
 static void revise_access(const void *context, const struct kv_config *found)
 {
     const struct kv_server *server = context;
-    if (kv_access_rules_are_configured(found))
+    bool is_open = !kv_access_rules_are_configured(found);
+    if (is_open && kv_access_rules_are_configured(server->config) &&
+        kv_net_is_exposed(server->net)) {
+        kv_log(KV_LOG_ERROR, "server",
+               "%s: `access` is gone, and others reach the addresses that this server listens at: "
+               "its rules are kept; restart to apply",
+               found->path);
+        return;
+    }
+    if (!is_open)
         kv_log(KV_LOG_INFO, "server", "%s: `access` applied", found->path);
     revise(server, kv_access_rules_create(found, server->key_sources));
 }

@@ -822,6 +822,24 @@ static void an_empty_block_lets_nobody_in(void **state)
     stop_own(state);
 }
 
+/* What the file says of addresses is for the next start. */
+#define OF_EVERYTHING                                                                              \
+    "access: {tokens: [{name: both, read: [''], write: [''], sha256: " DIGEST_OF_BOTH "}]}\n"
+
+static void a_server_that_others_reach_keeps_its_rules(void **state)
+{
+    char *yaml = kv_test_with_modules("listen: [{host: 0.0.0.0, port: %port}]\n" OF_EVERYTHING);
+    kv_test_server_start(&server, yaml);
+    free(yaml);
+    port = server.port;
+    rewrite("0.0.0.0", "127.0.0.1");
+    kv_test_await_log(&server, "`access` applied");
+    rewrite(OF_EVERYTHING, "");
+    kv_test_await_log(&server, "`access` is gone");
+    assert_int_equal(kv_test_http_status(port, "GET", "/storage/a/there", NULL, NULL), 401);
+    stop_own(state);
+}
+
 /* ---- hooks, and the log ---- */
 
 static void start_with_hook(const char *folder, const char *lua)
@@ -935,6 +953,7 @@ int main(void)
         cmocka_unit_test(subscriptions_end_that_are_no_longer_granted),
         cmocka_unit_test(a_broken_file_changes_nothing),
         cmocka_unit_test(an_empty_block_lets_nobody_in),
+        cmocka_unit_test(a_server_that_others_reach_keeps_its_rules),
         cmocka_unit_test(hooks_learn_who_asks),
         cmocka_unit_test(a_hook_chooses_how_it_refuses),
         cmocka_unit_test(what_is_denied_is_logged_without_tokens),

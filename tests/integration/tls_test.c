@@ -370,7 +370,7 @@ static void nothing_is_in_clear_on_any_path(void **state)
     struct kv_test_tap tap;
     struct kv_test_ws ws = {0};
     start(ONE_CERTIFICATE, "limits: {connections: 2, value: 1KiB}\n"
-                           "timeouts: {request_progress: 200ms, idle: 400ms}\n");
+                           "timeouts: {request_progress: 2s, idle: 2s}\n");
     kv_test_tap_open(&tap, port);
     ask_by(&tap,
            KV_SLICE("GET /storage/" MARK " HTTP/1.1\r\nHost: localhost\r\n"
@@ -392,10 +392,11 @@ static void nothing_is_in_clear_on_any_path(void **state)
     kv_test_ws_send(&ws, KV_SLICE("{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":\"" MARK
                                   "\",\"value\":\"" MARK "\"}}"));
     kv_test_ws_expect_ok(&ws, "1", "\"" MARK "\"");
-    struct kv_test_stream other;
-    connect_anyhow(&other);
+    struct kv_test_ws other = {0}; /* which may be idle for as long as it takes */
+    connect_anyhow(&other.stream);
+    kv_test_ws_upgrade(&other);
     ask_by(&tap, KV_SLICE("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), 503);
-    kv_test_stream_close(&other);
+    kv_test_ws_close(&other);
     kv_test_server_terminate(&server);
     kv_test_ws_expect_closed(&ws, 1001);
     kv_test_ws_close(&ws);
