@@ -8,7 +8,8 @@ struct kv_quote kv_quote(struct kv_slice text)
     struct kv_quote quote = {0};
     size_t len = text.len;
     if (len < sizeof(quote.text)) {
-        memcpy(quote.text, text.bytes, len);
+        if (len != 0) /* an empty text may have no bytes */
+            memcpy(quote.text, text.bytes, len);
         return quote;
     }
     len = sizeof(quote.text) - sizeof(ELLIPSIS);
