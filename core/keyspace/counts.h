@@ -1,7 +1,7 @@
 /*
- * Figures about the keyspace for metrics: what became of commands and how long they took,
- * subscriptions, and what was sent to subscribers. Each loop has its own, in which it alone counts;
- * any thread may read them.
+ * Figures about the keyspace for metrics: the outcomes and durations of commands, subscriptions,
+ * and the states sent to subscribers. Each loop has its own and alone writes to it; any thread may
+ * read them.
  *
  * Durations: a command that finishes in the turn in which it was sent has taken as long as the turn
  * took up to its end, when the answers are written: the clock is read once for all of them. Other
