@@ -1,13 +1,16 @@
 /* Threads that begin a second at once may log a few lines more. */
 #include "access/denials.h"
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "wire/json_string.h"
-#include "wire/quote.h"
+#include "base/utf8.h"
 
+/* Bytes of a line. */
 enum {
-    LONGEST_NAME = 64
+    LONGEST_NAME = 64,
+    LONGEST_ISSUER = 96,
+    LONGEST_KEY = 48
 };
 
 /* Returns: whether there may be a line. *ret_n_omitted: how many there were none for before. */
@@ -30,14 +33,46 @@ static void tell_omitted(uint32_t n)
         kv_log(KV_LOG_WARN, "access", "%u more denials were not logged", n);
 }
 
-/* Keys may have any character: what a JSON string would escape is escaped. */
-static void append_key(struct kv_buffer *out, struct kv_slice key)
+/* Control characters would let a name or a key write what looks like another line. */
+static size_t control_len(struct kv_slice text)
 {
-    struct kv_buffer text = {0};
-    kv_json_append_string(&text, key);
-    kv_buffer_append_char(&text, '\0');
-    kv_buffer_append(out, kv_slice_of(kv_quote(kv_slice_of(text.bytes)).text));
-    kv_buffer_fini(&text);
+    unsigned char first = (unsigned char)text.bytes[0];
+    if (first < 0x20 || first == 0x7f)
+        return 1;
+    bool is_c1 = first == 0xc2 && text.len > 1 && ((unsigned char)text.bytes[1] & 0xe0) == 0x80;
+    return is_c1 ? 2 : 0;
+}
+
+/* Appends a text of at most `most` bytes, or its beginning. */
+static void append_shown(struct kv_buffer *out, struct kv_slice text, size_t most)
+{
+    bool is_cut = text.len > most;
+    if (is_cut)
+        text.len = kv_utf8_valid_len((struct kv_slice){text.bytes, most});
+    while (text.len != 0) {
+        size_t n = control_len(text);
+        if (n != 0)
+            kv_buffer_printf(out, "\\u%04x", (unsigned char)text.bytes[n - 1]);
+        else
+            kv_buffer_append_char(out, text.bytes[0]);
+        text = (struct kv_slice){text.bytes + (n == 2 ? 2 : 1), text.len - (n == 2 ? 2 : 1)};
+    }
+    if (is_cut)
+        kv_buffer_append(out, KV_SLICE("…"));
+}
+
+/* A name is unique with its issuer only. */
+static void append_principal(struct kv_buffer *out, const struct kv_principal *principal)
+{
+    bool is_nameless = principal->name.len == 0;
+    append_shown(out, principal->name, LONGEST_NAME);
+    if (is_nameless)
+        kv_buffer_append(out, principal->token.len == 0 ? KV_SLICE("anonymous")
+                                                        : KV_SLICE("a token without `sub`"));
+    if (principal->issuer.len != 0) {
+        kv_buffer_append(out, KV_SLICE(" of "));
+        append_shown(out, principal->issuer, LONGEST_ISSUER);
+    }
 }
 
 void kv_denials_log(struct kv_denials *denials, const struct kv_principal *principal,
@@ -48,11 +83,10 @@ void kv_denials_log(struct kv_denials *denials, const struct kv_principal *princ
     if (!may_log(denials, &n_omitted))
         return;
     tell_omitted(n_omitted);
-    int len = principal->name.len > LONGEST_NAME ? LONGEST_NAME : (int)principal->name.len;
-    kv_buffer_printf(&line, "%.*s may not %s ", len == 0 ? 9 : len,
-                     len == 0 ? "anonymous" : principal->name.bytes, action);
-    append_key(&line, key);
-    kv_buffer_printf(&line, ": %s", why);
+    append_principal(&line, principal);
+    kv_buffer_printf(&line, " may not %s \"", action);
+    append_shown(&line, key, LONGEST_KEY);
+    kv_buffer_printf(&line, "\": %s", why);
     kv_buffer_append_char(&line, '\0');
     kv_log(KV_LOG_WARN, "access", "%s", line.bytes);
     kv_buffer_fini(&line);

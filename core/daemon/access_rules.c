@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "daemon/given.h"
+#include "daemon/granted_prefixes.h"
 #include "daemon/issuers.h"
 #include "daemon/schema.h"
 #include "wire/http_text.h"
@@ -127,6 +128,7 @@ void kv_access_rules_check(struct kv_config *config)
         check_digest(config, i);
     }
     kv_issuers_check(config);
+    kv_granted_prefixes_check(config);
     check_cookie(config);
 }
 

@@ -66,6 +66,16 @@ static void check_issuer(struct kv_config *config, size_t i)
                           "access.jwt[%zu].issuer: it is that of access.jwt[%zu]", i, k);
 }
 
+/* Left empty it would be a demand that no token has an audience. */
+static void check_audience(struct kv_config *config, size_t i)
+{
+    if (is_given(issuer_of(config, i), JWT_AUDIENCE) &&
+        text_of(issuer_of(config, i), JWT_AUDIENCE).len == 0)
+        fault(config, i, "audience",
+              "it is empty: name what the tokens are made for, or remove the key to take tokens "
+              "without `aud`");
+}
+
 static void check_algorithms(struct kv_config *config, size_t i)
 {
     const struct kv_option_value *issuer = issuer_of(config, i);
@@ -177,6 +187,7 @@ void kv_issuers_check(struct kv_config *config)
         if (!issuer_of(config, i)->is_given)
             continue; /* its fault is noted */
         check_issuer(config, i);
+        check_audience(config, i);
         check_algorithms(config, i);
         check_keys(config, i);
         check_templates(config, i, ANONYMOUS_READ, "read");

@@ -9,6 +9,7 @@
 #include "daemon/config.h"
 #include "daemon/print.h"
 #include "daemon/export.h"
+#include "daemon/granted_prefixes.h"
 #include "daemon/hash_token.h"
 #include "daemon/import.h"
 #include "daemon/listen_tls.h"
@@ -44,14 +45,21 @@ static void print_config(const struct kv_config *config)
               stderr);
 }
 
+static void print_warning(void *user, const char *text)
+{
+    (void)user;
+    fprintf(stderr, "kvserver: warning: %s\n", text);
+}
+
 /* What is no fault yet. */
 static void warn(const struct kv_config *config)
 {
     struct kv_error text;
+    kv_granted_prefixes_warn(config, print_warning, NULL);
     for (size_t i = 0; i < config->n_listen; i++) {
         struct kv_tls *tls = config->listen[i].tls.is_given ? kv_listen_tls_open(config, i) : NULL;
         if (tls != NULL && kv_listen_tls_ends_soon(config, i, tls, &text))
-            fprintf(stderr, "kvserver: warning: %s\n", text.text);
+            print_warning(NULL, text.text);
         kv_tls_destroy(tls);
     }
 }

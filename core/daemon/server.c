@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "daemon/access_rules.h"
 #include "daemon/certificates.h"
+#include "daemon/granted_prefixes.h"
 #include "daemon/metrics.h"
 #include "daemon/process.h"
 #include "daemon/reload.h"
@@ -131,7 +132,7 @@ static struct kv_keyspace *create_keyspace(struct kv_server *server)
         .n_observers = server->n_observers,
         .workers = server->workers,
         .loader = server->import == NULL ? NULL : kv_import_loader(server->import),
-        .denials = kv_access_denials(server->access),
+        .access = server->access,
         .budget = server->budget,
     };
     return kv_keyspace_create(&parts);
@@ -164,6 +165,12 @@ static int refuse_exposure(const struct kv_server *server, struct kv_error *rete
                                 "`access` that says what they may do");
 }
 
+static void log_warning(void *user, const char *text)
+{
+    (void)user;
+    kv_log(KV_LOG_WARN, "server", "%s", text);
+}
+
 static int begin_service(struct kv_server *server, struct kv_error *reterr)
 {
     const struct kv_config *config = server->config;
@@ -175,6 +182,7 @@ static int begin_service(struct kv_server *server, struct kv_error *reterr)
                "without %s data is in memory only, and gone when the server ends",
                config->path == NULL ? "a configuration (-c FILE)"
                                     : "`storage: {module: …}` in the configuration");
+    kv_granted_prefixes_warn(config, log_warning, NULL);
     return listen_everywhere(server, reterr) == 0 ? refuse_exposure(server, reterr) : -1;
 }
 
@@ -345,6 +353,7 @@ static void revise_access(const void *context, const struct kv_config *found)
     }
     if (!is_open)
         kv_log(KV_LOG_INFO, "server", "%s: `access` applied", found->path);
+    kv_granted_prefixes_warn(found, log_warning, NULL);
     revise(server, kv_access_rules_create(found, server->key_sources));
 }
 

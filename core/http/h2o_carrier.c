@@ -36,13 +36,13 @@ static void end_with_answer(h2o_req_t *req)
 static void answer(struct kv_exchange *exchange, struct kv_answer *to_send)
 {
     to_send->takes_credentials = exchange->takes_credentials;
-    if (to_send->is_last)
-        end_with_answer(self_of(exchange)->req);
+    h2o_req_t *req = self_of(exchange)->req;
+    if (to_send->is_last || kv_h2o_gate_lacks_body(kv_h2o_connection_of(req)))
+        end_with_answer(req);
     if (!exchange->is_head)
-        kv_h2o_gate_answers(kv_h2o_connection_of(self_of(exchange)->req),
-                            kv_answer_body_len(to_send));
-    kv_h2o_answer_send(self_of(exchange)->req, exchange->here->keyspace, to_send,
-                       exchange->allowed_origin, exchange->is_head);
+        kv_h2o_gate_answers(kv_h2o_connection_of(req), kv_answer_body_len(to_send));
+    kv_h2o_answer_send(req, exchange->here->keyspace, to_send, exchange->allowed_origin,
+                       exchange->is_head);
 }
 
 static void *keep(struct kv_exchange *exchange, size_t size, void (*dispose)(void *memory))
@@ -165,7 +165,11 @@ static int on_request(h2o_handler_t *super, h2o_req_t *req)
     kv_connection_touch(kv_h2o_connection_of(req));
     kv_h2o_request_read(req, head, &request);
     request.is_unix = kv_h2o_connection_of(req)->is_unix;
-    kv_http_serve(create_exchange(loop, req, request.method == KV_METHOD_HEAD), &request);
+    struct kv_exchange *exchange = create_exchange(loop, req, request.method == KV_METHOD_HEAD);
+    if (!kv_h2o_gate_lacks_body(kv_h2o_connection_of(req)))
+        kv_http_serve(exchange, &request);
+    else if (!kv_http_refuse(exchange, &request))
+        kv_h2o_gate_await_body(kv_h2o_connection_of(req));
     return 0;
 }
 

@@ -34,6 +34,8 @@ struct gate {
     size_t unsent;            /* bytes of the answer's body, until it is sent */
     struct kv_framing framing;
     bool has_continued; /* the request's expectation has been met */
+    bool is_offered;    /* its head was served ahead of its body */
+    bool lacks_body;    /* it is that which the library has */
     bool is_serving;    /* the library has the request */
     bool has_head;      /* the response's head is written, or being written */
     bool is_last_write; /* of the response */
@@ -123,6 +125,9 @@ static bool meet_expectation(struct gate *gate)
     return kv_channel_write(channel_of(gate), &bytes, 1);
 }
 
+static void on_response(h2o_ostream_t *response, h2o_req_t *req, h2o_iovec_t *parts, size_t n,
+                        h2o_send_state_t state);
+
 static void serve(struct gate *gate)
 {
     size_t len;
@@ -143,6 +148,39 @@ static int read_framing(struct gate *gate)
     return got;
 }
 
+static void init_request(struct gate *gate)
+{
+    h2o_init_request(&gate->req, &gate->library, NULL);
+    gate->response = (h2o_ostream_t){.do_send = on_response};
+    gate->req._ostr_top = &gate->response;
+    gate->is_serving = gate->lacks_body = gate->has_head = false;
+}
+
+/* Has the head served before its body has come, so that what is refused anyway costs no memory.
+ * Returns: whether it is being answered; the rest of the request is not read then. */
+static bool serve_head(struct gate *gate)
+{
+    size_t len, head_len = gate->framing.head.len;
+    char *input = kv_channel_input(channel_of(gate), &len);
+    gate->is_offered = gate->is_serving = gate->lacks_body = true;
+    kv_h2o_head_read(&gate->req, &gate->framing.head, input, head_len);
+    h2o_process_request(&gate->req);
+    if (gate->lacks_body) {
+        gate->framing.len = head_len;
+        kv_channel_read(channel_of(gate), false);
+        return true;
+    }
+    h2o_dispose_request(&gate->req);
+    init_request(gate);
+    return false;
+}
+
+static bool is_to_be_offered(const struct gate *gate)
+{
+    return gate->framing.has_head && !gate->is_offered &&
+           kv_access_is_configured(gate->gates->here->access);
+}
+
 static void collect(struct gate *gate)
 {
     int got = read_framing(gate);
@@ -150,6 +188,8 @@ static void collect(struct gate *gate)
         refuse(gate);
         return;
     }
+    if (got == 0 && is_to_be_offered(gate) && serve_head(gate))
+        return;
     bool is_waiting = expects_continue(gate) && !meet_expectation(gate);
     if (got == 1 && !is_waiting)
         serve(gate);
@@ -190,10 +230,8 @@ static void on_response(h2o_ostream_t *response, h2o_req_t *req, h2o_iovec_t *pa
 
 static void begin_request(struct gate *gate)
 {
-    h2o_init_request(&gate->req, &gate->library, NULL);
-    gate->response = (h2o_ostream_t){.do_send = on_response};
-    gate->req._ostr_top = &gate->response;
-    gate->is_serving = gate->has_head = gate->has_continued = false;
+    init_request(gate);
+    gate->has_continued = gate->is_offered = false;
     gate->unsent = 0;
     kv_framing_init(&gate->framing, gate->gates->accept->ctx->globalconf->max_request_entity_size);
 }
@@ -326,6 +364,18 @@ void kv_h2o_gate_answers(struct kv_connection *connection, size_t len)
 {
     struct gate *gate = connection->channel.user;
     gate->unsent = len;
+}
+
+bool kv_h2o_gate_lacks_body(const struct kv_connection *connection)
+{
+    const struct gate *gate = connection->channel.user;
+    return gate->lacks_body;
+}
+
+void kv_h2o_gate_await_body(struct kv_connection *connection)
+{
+    struct gate *gate = connection->channel.user;
+    gate->lacks_body = false;
 }
 
 const struct kv_request_head *kv_h2o_gate_head(const struct kv_connection *connection)

@@ -42,6 +42,12 @@ void kv_h2o_gate_answers(struct kv_connection *connection, size_t len);
 /* The head of the request that is being served, with offsets into the connection's input. */
 const struct kv_request_head *kv_h2o_gate_head(const struct kv_connection *connection);
 
+/* Whether the request that is being served is there without its body, to be refused. Its answer is
+ * the connection's last, unless the body is awaited: then the request is not answered, and served
+ * again when it is whole. */
+bool kv_h2o_gate_lacks_body(const struct kv_connection *connection);
+void kv_h2o_gate_await_body(struct kv_connection *connection);
+
 /* Sends the head of the response that has been set, and then leaves the connection: another
  * protocol must serve it at once, with the input that followed the request.
  * on_left: called once; connection: NULL where it was lost. */

@@ -146,26 +146,55 @@ static inline bool admit_client(const struct kv_resource *resource, struct kv_ex
     return false;
 }
 
-void kv_http_serve(struct kv_exchange *exchange, struct kv_request *request)
+/* The checks of a request, which are the same for all resources. Returns: what is to serve it; NULL
+ * where it has been answered, or has left the carrier. */
+static inline const struct kv_resource *admit(struct kv_exchange *exchange,
+                                              struct kv_request *request)
 {
     if (!is_host_served(exchange->here, request)) {
         refuse_host(exchange, request->host);
-        return;
+        return NULL;
     }
     const struct kv_resource *resource = find(request->path);
     if (request->n_headers != 0 && !admit_origin(resource, exchange, request))
-        return;
+        return NULL;
     if (!is_served(resource, request)) {
         answer_for(resource, exchange, request);
-        return;
+        return NULL;
     }
     if (resource->keeps && exchange->carrier->keep == NULL) {
         exchange->carrier->leave(exchange);
-        return;
+        return NULL;
     }
     if (!resource->is_open && !admit_client(resource, exchange, request))
-        return;
+        return NULL;
     size_t len = resource->path.len;
     request->rest = (struct kv_slice){request->path.bytes + len, request->path.len - len};
-    resource->serve(exchange, request);
+    return resource;
+}
+
+void kv_http_serve(struct kv_exchange *exchange, struct kv_request *request)
+{
+    const struct kv_resource *resource = admit(exchange, request);
+    if (resource != NULL)
+        resource->serve(exchange, request);
+}
+
+/* Nobody needs a body where everybody may ask. */
+static bool refuse(const struct kv_resource *resource, struct kv_exchange *exchange,
+                   const struct kv_request *request)
+{
+    if (resource->is_open)
+        resource->serve(exchange, request);
+    else if (kv_principal_may_nothing(exchange->client->principal))
+        kv_http_refuse_right(exchange, kv_command_status_text(KV_FORBIDDEN));
+    else
+        return resource->refuse != NULL && resource->refuse(exchange, request);
+    return true;
+}
+
+bool kv_http_refuse(struct kv_exchange *exchange, struct kv_request *request)
+{
+    const struct kv_resource *resource = admit(exchange, request);
+    return resource == NULL || refuse(resource, exchange, request);
 }

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "http/body.h"
 #include "http/resource.h"
+#include "keyspace/admission.h"
 #include "wire/etag.h"
 #include "wire/key_path.h"
 
@@ -354,9 +355,37 @@ static void serve(struct kv_exchange *exchange, const struct kv_request *request
         write_value(exchange, request, key);
 }
 
+/* The kind of command that takes the fewest rights of those that the request may ask for. */
+static enum kv_command_kind kind_of(const struct kv_request *request)
+{
+    if ((request->method & KV_METHODS_READING) != 0)
+        return KV_COMMAND_GET;
+    return request->method == KV_METHOD_PATCH ? KV_COMMAND_UPDATE : KV_COMMAND_SET;
+}
+
+static bool refuse(struct kv_exchange *exchange, const struct kv_request *request)
+{
+    struct kv_slice key;
+    if (!read_key(exchange, request, &key))
+        return true;
+    struct kv_command *command = kv_command_create(exchange->here->keyspace_loop, kind_of(request));
+    command->key = key;
+    command->status =
+        kv_admission_judge(exchange->here->access, exchange->client->principal, command);
+    kv_admission_leave(command);
+    bool is_refused = command->status != KV_OK;
+    if (is_refused) {
+        struct kv_answer answer = kv_answer_of(command);
+        kv_exchange_answer(exchange, &answer);
+    }
+    kv_command_free(command);
+    return is_refused;
+}
+
 const struct kv_resource kv_resource_storage = {
     .path = {KV_STORAGE_PATH, sizeof(KV_STORAGE_PATH) - 1},
     .is_prefix = true,
     .methods = KV_METHODS_READING | KV_METHODS_WRITING,
     .serve = serve,
+    .refuse = refuse,
 };

@@ -71,10 +71,18 @@ static bool read_signature(struct kv_jwt_token *token, struct kv_slice part)
 
 /* ---- the header ---- */
 
+/* What must be understood: a `b64` of false changes what is signed (RFC 7797), and would stand in
+ * `crit` if its maker kept the rules. */
+static bool has_critical(const json_t *header)
+{
+    const json_t *b64 = json_object_get(header, "b64");
+    return json_object_get(header, "crit") != NULL || (b64 != NULL && !json_is_true(b64));
+}
+
 static enum kv_jwt_verdict read_header(struct kv_jwt_token *token)
 {
     struct kv_slice algorithm;
-    if (json_object_get(token->header, "crit") != NULL)
+    if (has_critical(token->header))
         return KV_JWT_CRITICAL;
     if (kv_jwt_json_text(token->header, "alg", &algorithm) != KV_JWT_MEMBER_THERE)
         return KV_JWT_MALFORMED;

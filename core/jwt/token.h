@@ -18,7 +18,7 @@ enum kv_jwt_verdict {
     KV_JWT_MALFORMED = 1, /* it cannot be read, or a claim is of the wrong type */
     KV_JWT_TOO_LONG = 2,
     KV_JWT_BAD_ALGORITHM = 3, /* unknown, `none`, not allowed, or not one of the key's */
-    KV_JWT_CRITICAL = 4,      /* it has a `crit` */
+    KV_JWT_CRITICAL = 4,      /* it has a `crit`, or a `b64` that is not true */
     KV_JWT_WRONG_ISSUER = 5,
     KV_JWT_UNKNOWN_KEY = 6, /* no key has its `kid`: newer keys may */
     KV_JWT_BAD_SIGNATURE = 7,

@@ -1,8 +1,11 @@
 /*
  * The rights that a command takes depend on its kind, and on what its outcome would tell. What a
- * client may not read is answered the same whether it is there or not: it does not reach the store.
+ * client may not read is answered the same whether it is there or not: it does not reach the store,
+ * and the refusal depends on the grants alone.
  */
 #include "keyspace/admission.h"
+
+#include "base/clock.h"
 
 enum {
     READ = KV_RIGHT_READ,
@@ -43,27 +46,68 @@ static uint32_t rights_of(const struct kv_command *command)
 }
 #pragma GCC diagnostic pop
 
-/* Says which prefixes a listing, or a subscription of a prefix, may lie within. */
-static void tell_prefixes(const struct kv_principal *principal, struct kv_command *command)
+/* ---- what is denied ---- */
+
+static bool is_about_prefix(const struct kv_command *command)
 {
-    const struct kv_prefixes *granted = &principal->grants->read;
-    struct kv_buffer text = {0};
-    if (granted->n == 0)
-        return;
-    kv_buffer_append(&text, KV_SLICE("the prefix must lie within one that is granted: "));
-    kv_prefixes_print(granted, LONGEST_PREFIXES_TOLD, &text);
-    kv_command_refuse(command, kv_buffer_slice(&text));
-    kv_buffer_fini(&text);
+    return command->kind == KV_COMMAND_SCAN || command->subscribe.is_prefix;
 }
 
+static void tell_right(const char *name, const struct kv_prefixes *granted,
+                       const struct kv_command *command, struct kv_buffer *text)
+{
+    kv_buffer_printf(text, "%sthe right `%s` is needed for this %s, and is granted for ",
+                     text->len == 0 ? "" : "; ", name, is_about_prefix(command) ? "prefix" : "key");
+    if (granted->n == 0)
+        kv_buffer_append(text, KV_SLICE("none"));
+    else
+        kv_prefixes_print(granted, LONGEST_PREFIXES_TOLD, text);
+}
+
+/* Which rights are missing. */
+static void tell_rights(const struct kv_principal *principal, const struct kv_command *command,
+                        struct kv_buffer *text)
+{
+    const struct kv_grants *grants = principal->grants;
+    uint32_t rights = rights_of(command);
+    if (!kv_grants_cover(grants, rights & READ, command->key))
+        tell_right("read", &grants->read, command, text);
+    if (!kv_grants_cover(grants, rights & WRITE, command->key))
+        tell_right("write", &grants->write, command, text);
+}
+
+/* Within which prefixes a listing, or a subscription of a prefix, may lie. */
+static void tell_prefixes(const struct kv_principal *principal, struct kv_buffer *text)
+{
+    kv_buffer_append(text, KV_SLICE("the prefix must lie within one that is granted: "));
+    kv_prefixes_print(&principal->grants->read, LONGEST_PREFIXES_TOLD, text);
+}
+
+/* Whoever has not said who they are is to do that; there is not more to say. */
 static int refuse(const struct kv_principal *principal, struct kv_command *command)
 {
-    bool is_about_prefix = command->kind == KV_COMMAND_SCAN || command->subscribe.is_prefix;
-    if (is_about_prefix)
-        tell_prefixes(principal, command);
     bool is_identified = principal->token.len != 0;
+    struct kv_buffer text = {0};
+    if (is_about_prefix(command) && principal->grants->read.n != 0)
+        tell_prefixes(principal, &text);
+    else if (is_identified)
+        tell_rights(principal, command, &text);
+    if (text.len != 0)
+        kv_command_refuse(command, kv_buffer_slice(&text));
+    kv_buffer_fini(&text);
     return is_identified ? KV_FORBIDDEN : KV_UNIDENTIFIED;
 }
+
+static int log_denial(const struct kv_access_loop *access, const struct kv_principal *principal,
+                      const struct kv_command *command, int verdict)
+{
+    if (access != NULL)
+        kv_denials_log(access->denials, principal, command->traits->name, command->key,
+                       kv_command_status_text(verdict));
+    return verdict;
+}
+
+/* ---- what is granted ---- */
 
 /* Whether the SCAN lists all keys, and the principal may read some of them. */
 static bool is_narrowed(const struct kv_principal *principal, struct kv_command *command)
@@ -75,9 +119,9 @@ static bool is_narrowed(const struct kv_principal *principal, struct kv_command 
     return true;
 }
 
-static bool is_granted(const struct kv_principal *principal, struct kv_command *command)
+static bool is_granted(const struct kv_principal *principal, struct kv_command *command,
+                       uint32_t rights)
 {
-    uint32_t rights = rights_of(command);
     if ((rights & DENIED) != 0)
         return false;
     return kv_grants_cover(principal->grants, rights, command->key) ||
@@ -90,17 +134,57 @@ static bool needs_principal(const struct kv_command *command)
     return command->traits->is_write || command->kind == KV_COMMAND_SCAN;
 }
 
-int kv_admission_judge(struct kv_principal *principal, struct kv_command *command, int64_t now_s)
+static bool has_expired(const struct kv_principal *principal)
 {
-    if (kv_principal_has_expired(principal, now_s))
-        return KV_EXPIRED;
-    if (!is_granted(principal, command))
-        return refuse(principal, command);
+    return principal->expires_s != 0 && kv_principal_has_expired(principal, kv_wall_us() / 1000000);
+}
+
+int kv_admission_judge(struct kv_access_loop *access, struct kv_principal *principal,
+                       struct kv_command *command)
+{
+    uint32_t rights = rights_of(command);
+    if (rights == 0)
+        return KV_OK;
+    if (has_expired(principal))
+        return log_denial(access, principal, command, KV_EXPIRED);
+    if (!is_granted(principal, command, rights))
+        return log_denial(access, principal, command, refuse(principal, command));
     if (needs_principal(command))
         command->principal = kv_principal_ref(principal);
     command->is_blind =
         command->traits->is_write && !kv_prefixes_cover(&principal->grants->read, command->key);
     return KV_OK;
+}
+
+/* Owns: the caller, one reference. Returns: NULL where it is no longer valid. */
+static struct kv_principal *as_of_now(struct kv_access_loop *access, struct kv_principal *principal)
+{
+    if (access == NULL || principal->kind == KV_PRINCIPAL_CONSTANT ||
+        kv_access_is_current(access, principal))
+        return kv_principal_ref(principal);
+    return kv_access_renew(access, principal, kv_wall_us() / 1000000, NULL);
+}
+
+static void forget_verdict(struct kv_command *command)
+{
+    command->principal = NULL;
+    command->is_blind = false;
+    if (command->kind == KV_COMMAND_SCAN)
+        command->page->within = NULL;
+}
+
+int kv_admission_judge_again(struct kv_access_loop *access, struct kv_command *command)
+{
+    struct kv_principal *before = command->principal;
+    if (before == NULL)
+        return KV_OK;
+    struct kv_principal *now = as_of_now(access, before);
+    forget_verdict(command);
+    int verdict = now == NULL ? log_denial(access, before, command, KV_EXPIRED)
+                              : kv_admission_judge(access, now, command);
+    kv_principal_unref(before);
+    kv_principal_unref(now);
+    return verdict;
 }
 
 bool kv_admission_allows_subscription(const struct kv_principal *principal, struct kv_slice text)

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "access/denials.h"
+#include "access/access.h"
 #include "base/mem.h"
 #include "keyspace/admission.h"
 #include "keyspace/loop.h"
@@ -90,11 +90,6 @@ void kv_client_make_room(struct kv_client *client)
         return;
     room->is_awaited = false;
     mark_dirty(client);
-}
-
-static int64_t wall_s(void)
-{
-    return kv_wall_us() / 1000000;
 }
 
 /* Ends the subscriptions that the client's principal may not have. */
@@ -363,6 +358,22 @@ static void let_in(struct kv_command *command)
     kv_gate_admit(&command->home->gate, command);
 }
 
+static void let_in_judged(struct kv_command *command, int verdict)
+{
+    if (verdict == KV_OK)
+        let_in(command);
+    else
+        kv_command_finish(command, verdict);
+}
+
+/* To be judged again when it goes on. */
+static void keep_principal(struct kv_command *command)
+{
+    struct kv_principal *principal = client_of(command)->principal;
+    if (command->principal == NULL && !principal->is_unlimited)
+        command->principal = kv_principal_ref(principal);
+}
+
 /* A command that is held keeps its bytes for longer than its caller does. */
 static void hold(struct kv_command *command)
 {
@@ -370,23 +381,37 @@ static void hold(struct kv_command *command)
         kv_command_finish(command, KV_FULL);
         return;
     }
+    keep_principal(command);
     kv_command_charge(command);
     kv_command_wait(command);
     if (is_topic_command(command))
         mark_dirty(client_of(command));
 }
 
-/* Most servers have no rules. Returns: KV_OK, or how the command ends. */
-static inline int judge(const struct kv_client *client, struct kv_command *command)
+/* A request may last longer than the rules by which its client was identified. Returns: false where
+ * the client is nobody any more. */
+static bool renew(struct kv_client *client)
 {
+    struct kv_access_loop *access = client->home->access;
     struct kv_principal *principal = client->principal;
-    if (principal->is_unlimited)
+    if (access == NULL || principal->kind == KV_PRINCIPAL_CONSTANT ||
+        kv_access_is_current(access, principal))
+        return true;
+    struct kv_principal *renewed = kv_access_renew(access, principal, kv_wall_us() / 1000000, NULL);
+    if (renewed == NULL)
+        return false;
+    kv_client_identify(client, renewed);
+    kv_principal_unref(renewed);
+    return true;
+}
+
+/* Most servers have no rules. Returns: KV_OK, or how the command ends. */
+static inline int judge(struct kv_client *client, struct kv_command *command)
+{
+    if (client->principal->is_unlimited)
         return KV_OK;
-    int verdict = kv_admission_judge(principal, command, principal->expires_s == 0 ? 0 : wall_s());
-    if (verdict != KV_OK && client->home->parts->denials != NULL)
-        kv_denials_log(client->home->parts->denials, principal, command->traits->name, command->key,
-                       kv_command_status_text(verdict));
-    return verdict;
+    return renew(client) ? kv_admission_judge(client->home->access, client->principal, command)
+                         : KV_EXPIRED;
 }
 
 void kv_client_send(struct kv_client *client, struct kv_command *command)
@@ -400,12 +425,10 @@ void kv_client_send(struct kv_client *client, struct kv_command *command)
         kv_room_charge(&client->order.room, &command->charge, command->value.len);
     bool may_enter = verdict == KV_OK && admit(command);
     kv_order_note(&client->order, command->hash, command->value.len);
-    if (verdict != KV_OK)
-        kv_command_finish(command, verdict);
-    else if (may_enter)
-        let_in(command);
-    else
+    if (verdict == KV_OK && !may_enter)
         hold(command);
+    else
+        let_in_judged(command, verdict);
 }
 
 /* Changes that the feed holds back may be older than what the command shows, or than the
@@ -619,7 +642,7 @@ static void let_in_held(struct kv_client *client)
             !(kv_command_is_dropped(command) || admit(command)))
             continue;
         client->order.n_held--;
-        let_in(command);
+        let_in_judged(command, kv_admission_judge_again(client->home->access, command));
     }
 }
 

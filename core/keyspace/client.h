@@ -66,10 +66,11 @@ static inline struct kv_client *kv_subscriber_client(const struct kv_subscriber 
 struct kv_client *kv_client_create(struct kv_keyspace_loop *home, void *owner,
                                    const struct kv_subscriber_ops *ops, uint32_t max_subscriptions);
 
-/* It acts as this principal from now on, which it holds. Commands that it has sent are not
- * affected, but a SUBSCRIBE that has not taken effect; subscriptions that the principal may not
- * have end (on_failed, KV_FORBIDDEN), and nothing more is sent of what they covered. Not from
- * within a subscriber's calls. */
+/* It acts as this principal from now on, which it holds. Commands that it has sent are those of the
+ * principal before, and are judged again by what that may do then where they have to wait; but a
+ * SUBSCRIBE that has not taken effect is this one's. Subscriptions that the principal may not have
+ * end (on_failed, KV_FORBIDDEN), and nothing more is sent of what they covered. Not from within a
+ * subscriber's calls. */
 void kv_client_identify(struct kv_client *client, struct kv_principal *principal);
 
 /* Says how to find the address of its peer. */

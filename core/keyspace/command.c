@@ -363,7 +363,7 @@ const char *kv_command_status_text(int status)
     case KV_UNIDENTIFIED:
         return "a token is needed for this";
     case KV_EXPIRED:
-        return "the token has expired";
+        return "the token is no longer valid";
     default:
         return "the store is not available: the server is starting or shutting down";
     }

@@ -14,8 +14,10 @@ void kv_gate_rules_init(struct kv_gate_rules *rules, const struct kv_store_link 
 }
 
 void kv_gate_init(struct kv_gate *gate, const struct kv_gate_rules *rules, struct kv_batch *batch,
-                  struct kv_updates *updates, struct kv_scans *scans, struct kv_counts *counts)
+                  struct kv_updates *updates, struct kv_scans *scans, struct kv_counts *counts,
+                  struct kv_access_loop *access)
 {
+    gate->access = access;
     gate->rules = rules;
     gate->batch = batch;
     gate->updates = updates;
@@ -162,10 +164,12 @@ void kv_gate_resume(struct kv_gate *gate, struct kv_command *command, enum kv_ve
         command->order->n_held--;
         kv_order_mark_dirty(command->order, command->commands);
     }
-    if (verdict == KV_REFUSE)
-        kv_command_finish(command, KV_REFUSED);
-    else
+    int status =
+        verdict == KV_REFUSE ? KV_REFUSED : kv_admission_judge_again(gate->access, command);
+    if (status == KV_OK)
         go_on(gate, command);
+    else
+        kv_command_finish(command, status);
 }
 
 void kv_gate_let_go(struct kv_gate *gate)

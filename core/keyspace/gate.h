@@ -10,6 +10,8 @@
 #include "keyspace/scan.h"
 #include "keyspace/update.h"
 
+struct kv_access_loop;
+
 /* Of all loops. */
 struct kv_gate_rules {
     const struct kv_store_link *store;
@@ -26,13 +28,15 @@ struct kv_gate {
     struct kv_updates *updates;
     struct kv_scans *scans;
     struct kv_counts *counts;
-    struct kv_queue held; /* writes, while they are held back */
+    struct kv_access_loop *access; /* NULL: nobody's rights change */
+    struct kv_queue held;          /* writes, while they are held back */
 };
 
 void kv_gate_rules_init(struct kv_gate_rules *rules, const struct kv_store_link *store,
                         const struct kv_keyspace_parts *parts);
 void kv_gate_init(struct kv_gate *gate, const struct kv_gate_rules *rules, struct kv_batch *batch,
-                  struct kv_updates *updates, struct kv_scans *scans, struct kv_counts *counts);
+                  struct kv_updates *updates, struct kv_scans *scans, struct kv_counts *counts,
+                  struct kv_access_loop *access);
 
 /* The command was sent: it counts as under way, and its TTL begins. */
 void kv_gate_enter(struct kv_gate *gate, struct kv_command *command);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "access/access.h"
 #include "base/mem.h"
 #include "keyspace/host.h"
 #include "keyspace/loop.h"
@@ -54,6 +55,7 @@ static void init_loop(struct kv_keyspace *keyspace, uint32_t index)
     here->loop = keyspace->parts.loops[index];
     here->index = index;
     here->parts = &keyspace->parts;
+    here->access = here->parts->access == NULL ? NULL : kv_access_on(here->parts->access, index);
     here->store = &keyspace->store;
     here->tally = kv_budget_tally(keyspace->parts.budget, index);
     here->expiry = &keyspace->expiry;
@@ -66,7 +68,7 @@ static void init_loop(struct kv_keyspace *keyspace, uint32_t index)
     kv_updates_init(&here->updates, &keyspace->parts, &here->batch, &keyspace->turnstiles, index);
     kv_scans_init(&here->scans, &keyspace->store, &keyspace->parts, index);
     kv_gate_init(&here->gate, &keyspace->rules, &here->batch, &here->updates, &here->scans,
-                 &here->counts);
+                 &here->counts, here->access);
     kv_log_reads_init(&here->log_reads, &keyspace->store, &keyspace->parts, &keyspace->feed.log,
                       &here->gate, &here->commands, here, index);
     init_syncs(keyspace, here);

@@ -13,7 +13,8 @@ struct kv_keyspace_loop {
     uint32_t index;
     const struct kv_keyspace_parts *parts;
     const struct kv_store_link *store;
-    struct kv_tally *tally; /* NULL: nothing is counted */
+    struct kv_access_loop *access; /* NULL: nobody's rights change */
+    struct kv_tally *tally;        /* NULL: nothing is counted */
     struct kv_expiry *expiry;
     struct kv_counts counts;
     struct kv_commands commands;

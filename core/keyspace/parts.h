@@ -11,8 +11,8 @@
 #include "base/clock.h"
 #include "loop/loop.h"
 
+struct kv_access;
 struct kv_command;
-struct kv_denials;
 struct kv_keyspace;
 struct kv_keyspace_loop;
 struct kv_workers;
@@ -80,7 +80,8 @@ struct kv_keyspace_parts {
     size_t n_observers;
     struct kv_loader *loader;   /* NULL: none */
     struct kv_workers *workers; /* NULL: none. They have ended before kv_keyspace_finish() */
-    struct kv_denials *denials; /* what clients were denied, to be logged; NULL: it is not */
+    struct kv_access *access;   /* by whose rules clients are judged; NULL: there are none, and
+                                   nobody's rights change */
     struct kv_budget *budget;   /* of the memory of all clients; NULL: no limit */
 };
 

@@ -251,7 +251,7 @@ static void check_http(const struct kind *kind, size_t g, size_t key, size_t way
 
 static bool is_denial(struct kv_slice answer)
 {
-    static const char *const texts[] = {"has not been granted", "a token is needed",
+    static const char *const texts[] = {"is needed for this", "a token is needed",
                                         "must lie within"};
     for (size_t i = 0; i < N(texts); i++)
         if (memmem(answer.bytes, answer.len, texts[i], strlen(texts[i])) != NULL)
@@ -385,8 +385,106 @@ static void a_batch_is_judged_item_by_item(void **state)
     assert_string_equal(
         response.body.bytes,
         "[{\"type\":\"value\",\"payload\":{\"key\":\"a/there\",\"value\":1}},"
-        "{\"type\":\"error\",\"payload\":\"the right to do this has not been granted\"},"
+        "{\"type\":\"error\",\"payload\":\"the right `write` is needed for this key, and is "
+        "granted for none\"},"
         "{\"type\":\"value\",\"payload\":{\"key\":\"a/there\",\"value\":1}}]");
+}
+
+/* ---- what is refused before its body has come ---- */
+
+/* Sends a head that promises a body, and no body. Returns: the status. */
+static int ask_without_body(const char *token, const char *method, const char *path,
+                            const char *more)
+{
+    struct kv_test_stream stream;
+    struct kv_buffer request = {0};
+    kv_test_stream_open(&stream, port);
+    kv_buffer_printf(&request, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", method, path,
+                     headers_for(token, more));
+    kv_test_stream_put(&stream, kv_buffer_slice(&request));
+    assert_true(kv_test_http_receive(&stream, &response));
+    kv_buffer_append_char(&response.body, '\0');
+    if (response.status >= 400)
+        kv_test_stream_await_end(&stream);
+    kv_buffer_fini(&request);
+    kv_test_stream_close(&stream);
+    return response.status;
+}
+
+static void who_is_refused_need_not_send_the_body(void **state)
+{
+    static const char *const framings[] = {"Content-Length: 100000000\r\n",
+                                           "Transfer-Encoding: chunked\r\n",
+                                           "Content-Length: 10\r\nExpect: 100-continue\r\n"};
+    (void)state;
+    for (size_t i = 0; i < N(framings); i++) {
+        const char *more = framings[i];
+        assert_int_equal(ask_without_body("", "PUT", "/storage/a/x", more), 401);
+        assert_int_equal(ask_without_body("wrong", "PUT", "/storage/a/x", more), 401);
+        assert_int_equal(ask_without_body(READER, "PUT", "/storage/a/x", more), 403);
+        kv_test_expect_part(response.body.bytes, "the right `write` is needed");
+        assert_int_equal(ask_without_body(WRITER, "PATCH", "/storage/a/x", more), 403);
+        assert_int_equal(ask_without_body(BOTH, "PUT", "/storage/b/x", more), 403);
+        assert_int_equal(ask_without_body(NOTHING, "POST", "/batch", more), 403);
+        assert_int_equal(ask_without_body(BOTH, "PUT", "/elsewhere", more), 404);
+        assert_int_equal(ask_without_body("", "GET", "/healthz", more), 200);
+    }
+    assert_int_equal(ask_without_body(WRITER, "PUT", "/storage/a/x", framings[2]), 100);
+}
+
+/* The head was looked at before; the whole request is what counts. */
+static void a_body_that_comes_late_is_taken(void **state)
+{
+    struct kv_test_stream stream;
+    struct kv_buffer request = {0};
+    (void)state;
+    kv_test_stream_open(&stream, port);
+    for (int i = 0; i < 2; i++) {
+        request.len = 0;
+        kv_buffer_printf(&request,
+                         "PUT /storage/a/late HTTP/1.1\r\nHost: localhost\r\n%s"
+                         "Content-Length: 11\r\nExpect: 100-continue\r\n\r\n",
+                         headers_for(BOTH, ""));
+        kv_test_stream_put(&stream, kv_buffer_slice(&request));
+        assert_true(kv_test_http_receive(&stream, &response));
+        assert_int_equal(response.status, 100);
+        kv_test_stream_put(&stream, KV_SLICE("{\"value\":7}"));
+        assert_true(kv_test_http_receive(&stream, &response));
+        assert_int_equal(response.status, 202);
+    }
+    assert_int_equal(ask(BOTH, "GET", "/storage/a/late", "", NULL), 200);
+    assert_string_equal(response.body.bytes, "{\"value\":7}");
+    kv_buffer_fini(&request);
+    kv_test_stream_close(&stream);
+}
+
+static void a_refusal_names_the_right_that_is_missing(void **state)
+{
+    static const struct {
+        const char *token, *method, *headers, *body, *error;
+    } cases[] = {
+        {WRITER, "GET", "", NULL,
+         "the right `read` is needed for this key, and is granted for none"},
+        {READER, "PUT", "", "{\"value\":1}",
+         "the right `write` is needed for this key, and is granted for none"},
+        {WRITER, "PUT", "If-Match: *\r\n", "{\"value\":1}",
+         "the right `read` is needed for this key, and is granted for none"},
+        {OTHER, "PATCH", "", "{\"increment\":1}",
+         "the right `read` is needed for this key, and is granted for \\\"b/\\\", \\\"c/1/\\\"; "
+         "the right `write` is needed for this key, and is granted for \\\"b/\\\""},
+    };
+    (void)state;
+    for (size_t i = 0; i < N(cases); i++)
+        for (int way = 0; way < 2; way++) {
+            char headers[128], body[512];
+            snprintf(headers, sizeof(headers), "%s%s", way == 0 ? "" : ODD_HEADER,
+                     cases[i].headers);
+            snprintf(body, sizeof(body), "{\"error\":\"%s\"}", cases[i].error);
+            assert_int_equal(
+                ask(cases[i].token, cases[i].method, "/storage/a/there", headers, cases[i].body),
+                403);
+            assert_string_equal(response.body.bytes, body);
+        }
 }
 
 /* ---- lists ---- */
@@ -840,6 +938,49 @@ static void a_server_that_others_reach_keeps_its_rules(void **state)
     stop_own(state);
 }
 
+/* ---- the configuration ---- */
+
+static void check(const char *yaml, bool is_valid, const char *message)
+{
+    struct kv_test_outcome outcome;
+    char *whole = kv_test_with_modules(yaml);
+    kv_test_program_run_with_file("--check-config", whole, &outcome);
+    assert_int_equal(outcome.exit_code == 0, is_valid);
+    kv_test_expect_part(outcome.err, message);
+    kv_test_outcome_fini(&outcome);
+    free(whole);
+}
+
+static void an_empty_variable_does_not_grant_every_key(void **state)
+{
+    (void)state;
+    check("access: {anonymous: {read: ['${KV_NO_SUCH_VARIABLE:-}']}}\n", false,
+          ":1:29: access.anonymous.read[0]: ${KV_NO_SUCH_VARIABLE:-} is empty, and an empty prefix "
+          "is every key");
+    check("access:\n  tokens:\n    - {name: a, sha256: " DIGEST_OF_BOTH
+          ", write: ['x/', '${KV_NO_SUCH_VARIABLE:-}']}\n",
+          false, "access.tokens[0].write[1]: ${KV_NO_SUCH_VARIABLE:-} is empty");
+}
+
+static void prefixes_that_look_like_patterns_or_paths_are_warned_of(void **state)
+{
+    static const struct {
+        const char *prefix, *message;
+    } cases[] = {
+        {"*", "warning: access.anonymous.read[0]: \"*\": a prefix is no pattern"},
+        {"public/*", "\"public/*\": a prefix is no pattern"},
+        {"/storage/public/", "without the /storage/"},
+        {"https://a.example/", "not of URLs"},
+        {"/public/", "without a slash ahead"},
+    };
+    (void)state;
+    for (size_t i = 0; i < N(cases); i++) {
+        char yaml[128];
+        snprintf(yaml, sizeof(yaml), "access: {anonymous: {read: ['%s']}}\n", cases[i].prefix);
+        check(yaml, true, cases[i].message);
+    }
+}
+
 /* ---- hooks, and the log ---- */
 
 static void start_with_hook(const char *folder, const char *lua)
@@ -934,6 +1075,9 @@ int main(void)
         cmocka_unit_test(a_forbidden_key_looks_like_a_missing_one),
         cmocka_unit_test(who_may_not_read_learns_nothing_from_a_write),
         cmocka_unit_test(a_batch_is_judged_item_by_item),
+        cmocka_unit_test(who_is_refused_need_not_send_the_body),
+        cmocka_unit_test(a_body_that_comes_late_is_taken),
+        cmocka_unit_test(a_refusal_names_the_right_that_is_missing),
         cmocka_unit_test(a_list_of_everything_is_one_of_what_is_granted),
         cmocka_unit_test(folders_of_what_is_granted_are_told_once),
         cmocka_unit_test(a_refused_list_names_what_is_granted),
@@ -954,6 +1098,8 @@ int main(void)
         cmocka_unit_test(a_broken_file_changes_nothing),
         cmocka_unit_test(an_empty_block_lets_nobody_in),
         cmocka_unit_test(a_server_that_others_reach_keeps_its_rules),
+        cmocka_unit_test(an_empty_variable_does_not_grant_every_key),
+        cmocka_unit_test(prefixes_that_look_like_patterns_or_paths_are_warned_of),
         cmocka_unit_test(hooks_learn_who_asks),
         cmocka_unit_test(a_hook_chooses_how_it_refuses),
         cmocka_unit_test(what_is_denied_is_logged_without_tokens),

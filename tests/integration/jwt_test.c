@@ -242,6 +242,22 @@ static void minting_needs_a_secret_and_claims(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
+static void the_log_names_the_issuer_and_no_control_characters(void **state)
+{
+    (void)state;
+    put_keys(&first, 1);
+    start_with_file();
+    char *token = make_token(first,
+                             "ann\xc2\x85"
+                             "anonymous",
+                             3600);
+    assert_int_equal(ask(token, "GET", "/storage/user/bo%C2%9B/x", NULL), 403);
+    kv_test_await_log(&server,
+                      "ann\\u0085anonymous of " ISSUER " may not get \"user/bo\\u009b/x\"");
+    free(token);
+    kv_test_server_stop_cleanly(&server);
+}
+
 /* ---- keys of a file ---- */
 
 static void open_websocket(struct kv_test_ws *ws, const struct kv_test_signer *signer)
@@ -405,6 +421,7 @@ static void faults_of_the_configuration_are_told_by_their_place(void **state)
         {JWT("      keys: none.json\n"), "none.json: it cannot be opened: No such file"},
         {JWT("      secret: short\n"), ":4:15: access.jwt[0].secret: the secret has 5 bytes"},
         {JWT(HS256 "      algorithms: [RS256]\n"), "a secret is for HS256 only"},
+        {JWT(HS256 "      audience: ''\n"), ":5:17: access.jwt[0].audience: it is empty"},
         {JWT(HS256 "      algorithms: []\n"), "an empty list refuses every token"},
         {JWT("      keys: https://id.example.org/\n      algorithms: [HS256]\n"),
          "HS256 needs `secret`"},
@@ -439,6 +456,7 @@ int main(void)
         cmocka_unit_test(a_claim_grants_at_most_what_is_configured),
         cmocka_unit_test(a_minted_token_is_let_in),
         cmocka_unit_test(minting_needs_a_secret_and_claims),
+        cmocka_unit_test(the_log_names_the_issuer_and_no_control_characters),
         cmocka_unit_test(a_rotation_of_the_file_needs_no_restart),
         cmocka_unit_test(a_broken_file_changes_nothing_and_is_told),
         cmocka_unit_test(keys_of_a_url_are_fetched_at_the_start_and_for_an_unknown_key),

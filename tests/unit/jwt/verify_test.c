@@ -255,6 +255,8 @@ static void keys_and_extensions_that_the_token_brings_do_not_count(void **state)
     assert_judged(signers[2], "{\"alg\":\"ES256\",\"crit\":[\"b64\"],\"b64\":false}", &policy, keys,
                   KV_JWT_CRITICAL);
     assert_judged(signers[2], "{\"alg\":\"ES256\",\"crit\":[]}", &policy, keys, KV_JWT_CRITICAL);
+    assert_judged(signers[2], "{\"alg\":\"ES256\",\"b64\":false}", &policy, keys, KV_JWT_CRITICAL);
+    assert_judged(signers[2], "{\"alg\":\"ES256\",\"b64\":0}", &policy, keys, KV_JWT_CRITICAL);
     kv_buffer_fini(&header);
     free(jwk);
     kv_test_signer_destroy(attacker);

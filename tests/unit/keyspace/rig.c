@@ -111,6 +111,7 @@ void rig_open(struct rig *rig, uint32_t n_loops)
         .observers = rig->observers,
         .n_observers = rig->n_observers,
         .loader = rig->loader,
+        .access = rig->access,
         .workers = rig->workers,
     };
     rig->keyspace = kv_keyspace_create(&parts);

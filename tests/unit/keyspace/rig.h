@@ -54,6 +54,7 @@ struct rig {
     struct kv_observer *observers[4];
     size_t n_observers;
     struct kv_loader *loader;
+    struct kv_access *access;
     struct kv_workers *workers; /* ended before the keyspace */
     /* The gate. */
     bool gate_is_shut;
