@@ -182,15 +182,17 @@ void kv_access_take_up(struct kv_access_loop *here)
 
 /* ---- tokens ---- */
 
+/* token, certificate: what proves it; the other is empty. */
 static struct kv_principal *principal_of_rule(const struct kv_access_loop *here,
                                               const struct kv_token_rule *rule,
-                                              struct kv_slice token)
+                                              struct kv_slice token, struct kv_slice certificate)
 {
     const struct kv_principal_parts parts = {.kind = KV_PRINCIPAL_TOKEN,
                                              .generation = here->generation,
                                              .rules = here->rules,
                                              .name = rule->name,
                                              .token = token,
+                                             .certificate = certificate,
                                              .grants = &rule->grants};
     return kv_principal_create(&parts, here->known->tally);
 }
@@ -236,7 +238,8 @@ static struct kv_principal *identify(const struct kv_access_loop *here, struct k
                                      int64_t now_s, struct kv_error *reterr)
 {
     const struct kv_token_rule *rule = kv_rules_find(here->rules, token);
-    return rule != NULL ? principal_of_rule(here, rule, token) : verify(here, token, now_s, reterr);
+    return rule != NULL ? principal_of_rule(here, rule, token, (struct kv_slice){0})
+                        : verify(here, token, now_s, reterr);
 }
 
 /* Returns: the principal, if it has not expired meanwhile; otherwise it is released. */
@@ -275,15 +278,31 @@ struct kv_principal *kv_access_anonymous(struct kv_access_loop *here)
     return kv_principal_ref(here->anonymous);
 }
 
+struct kv_principal *kv_access_tokenless(struct kv_access_loop *here, struct kv_slice certificate)
+{
+    const struct kv_token_rule *rule = kv_rules_find_certificate(here->rules, certificate);
+    return rule == NULL ? kv_access_anonymous(here)
+                        : principal_of_rule(here, rule, (struct kv_slice){0}, certificate);
+}
+
+static struct kv_principal *present(struct kv_access_loop *here,
+                                    const struct kv_principal *principal, int64_t now_s,
+                                    struct kv_error *reterr)
+{
+    if (principal->certificate.len != 0)
+        return kv_access_tokenless(here, principal->certificate);
+    return kv_access_authenticate(here, principal->token, now_s, reterr);
+}
+
 struct kv_principal *kv_access_renew(struct kv_access_loop *here,
                                      const struct kv_principal *principal, int64_t now_s,
                                      struct kv_error *reterr)
 {
     if (principal == &kv_principal_nobody)
         return &kv_principal_nobody;
-    if (principal->token.len == 0)
+    if (!kv_principal_is_identified(principal))
         return kv_access_anonymous(here);
-    struct kv_principal *renewed = kv_access_authenticate(here, principal->token, now_s, reterr);
+    struct kv_principal *renewed = present(here, principal, now_s, reterr);
     if (renewed == NULL || kv_principal_is_same(renewed, principal))
         return renewed;
     kv_principal_unref(renewed);

@@ -52,6 +52,11 @@ static inline bool kv_access_is_configured(const struct kv_access_loop *here)
     return here->rules->are_configured;
 }
 
+/* Whoever brings no token. certificate: whom the certificate of the connection names, who may be
+ * somebody of the rules; empty: nobody, and the client is anonymous. Owns: the caller, one
+ * reference. */
+struct kv_principal *kv_access_tokenless(struct kv_access_loop *here, struct kv_slice certificate);
+
 /* Whoever brings no credentials. Owns: the caller, one reference. */
 struct kv_principal *kv_access_anonymous(struct kv_access_loop *here);
 

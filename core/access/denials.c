@@ -67,8 +67,9 @@ static void append_principal(struct kv_buffer *out, const struct kv_principal *p
     bool is_nameless = principal->name.len == 0;
     append_shown(out, principal->name, LONGEST_NAME);
     if (is_nameless)
-        kv_buffer_append(out, principal->token.len == 0 ? KV_SLICE("anonymous")
-                                                        : KV_SLICE("a token without `sub`"));
+        kv_buffer_append(out, !kv_principal_is_identified(principal)
+                                  ? KV_SLICE("anonymous")
+                                  : KV_SLICE("a token without `sub`"));
     if (principal->issuer.len != 0) {
         kv_buffer_append(out, KV_SLICE(" of "));
         append_shown(out, principal->issuer, LONGEST_ISSUER);

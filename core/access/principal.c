@@ -25,7 +25,7 @@ struct kv_principal *kv_principal_create(const struct kv_principal_parts *parts,
                                          struct kv_tally *tally)
 {
     size_t size = sizeof(struct kv_principal) + parts->name.len + parts->issuer.len +
-                  parts->claims.len + parts->token.len;
+                  parts->claims.len + parts->token.len + parts->certificate.len;
     struct kv_principal *principal = kv_calloc(1, size);
     char *at = (char *)(principal + 1);
     principal->kind = parts->kind;
@@ -34,6 +34,7 @@ struct kv_principal *kv_principal_create(const struct kv_principal_parts *parts,
     principal->issuer = keep(&at, parts->issuer);
     principal->claims = keep(&at, parts->claims);
     principal->token = keep(&at, parts->token);
+    principal->certificate = keep(&at, parts->certificate);
     principal->owned = parts->owned;
     principal->grants = parts->grants == NULL ? &principal->owned : parts->grants;
     principal->expires_s = parts->expires_s;

@@ -21,18 +21,19 @@ enum {
 enum kv_principal_kind {
     KV_PRINCIPAL_CONSTANT,  /* it is not counted */
     KV_PRINCIPAL_ANONYMOUS, /* no credentials were given */
-    KV_PRINCIPAL_TOKEN,     /* a token of the configuration */
+    KV_PRINCIPAL_TOKEN,     /* a token of the configuration, or a certificate in its place */
     KV_PRINCIPAL_VERIFIED,  /* a token that an authenticator has verified */
 };
 
 struct kv_principal {
     enum kv_principal_kind kind;
-    bool is_unlimited;      /* every right is granted: there are no rules */
-    uint64_t generation;    /* of the rules that it was made by */
-    struct kv_slice name;   /* for logs, hooks and errors; empty: it has none */
-    struct kv_slice issuer; /* VERIFIED: of the token; a name is unique with it only */
-    struct kv_slice claims; /* a JSON object; empty: none */
-    struct kv_slice token;  /* that proved it: never shown */
+    bool is_unlimited;           /* every right is granted: there are no rules */
+    uint64_t generation;         /* of the rules that it was made by */
+    struct kv_slice name;        /* for logs, hooks and errors; empty: it has none */
+    struct kv_slice issuer;      /* VERIFIED: of the token; a name is unique with it only */
+    struct kv_slice claims;      /* a JSON object; empty: none */
+    struct kv_slice token;       /* that proved it: never shown */
+    struct kv_slice certificate; /* or whom the certificate names that did */
     const struct kv_grants *grants;
     int64_t expires_s; /* since 1970, leeway included; 0: never */
 
@@ -48,7 +49,7 @@ struct kv_principal_parts {
     enum kv_principal_kind kind;
     struct kv_rules *rules;
     uint64_t generation;
-    struct kv_slice name, issuer, claims, token;
+    struct kv_slice name, issuer, claims, token, certificate;
     const struct kv_grants *grants; /* of the rules; NULL: `owned` */
     struct kv_grants owned;
     int64_t expires_s;
@@ -76,6 +77,12 @@ static inline bool kv_principal_has_expired(const struct kv_principal *principal
 static inline bool kv_principal_may_nothing(const struct kv_principal *principal)
 {
     return !principal->is_unlimited && kv_grants_are_none(principal->grants);
+}
+
+/* Whether it is known who it is: the token, or certificate, is. */
+static inline bool kv_principal_is_identified(const struct kv_principal *principal)
+{
+    return principal->kind == KV_PRINCIPAL_TOKEN || principal->kind == KV_PRINCIPAL_VERIFIED;
 }
 
 /* Whether both are the same somebody, whatever is granted to them. */

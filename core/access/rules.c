@@ -32,6 +32,7 @@ static void destroy(struct kv_rules *rules)
     kv_grants_fini(&rules->anonymous);
     for (size_t i = 0; i < rules->n_tokens; i++) {
         free_text(rules->tokens[i].name);
+        free_text(rules->tokens[i].certificate);
         kv_grants_fini(&rules->tokens[i].grants);
     }
     for (size_t i = 0; i < rules->n_authenticators; i++)
@@ -55,7 +56,16 @@ const struct kv_token_rule *kv_rules_find(const struct kv_rules *rules, struct k
     const struct kv_token_rule *found = NULL;
     kv_token_digest(token, digest);
     for (size_t i = 0; i < rules->n_tokens; i++)
-        if (kv_token_digest_equals(rules->tokens[i].digest, digest))
+        if (kv_token_digest_equals(rules->tokens[i].digest, digest) && rules->tokens[i].has_digest)
             found = &rules->tokens[i];
     return found;
+}
+
+const struct kv_token_rule *kv_rules_find_certificate(const struct kv_rules *rules,
+                                                      struct kv_slice name)
+{
+    for (size_t i = 0; i < rules->n_tokens; i++)
+        if (name.len != 0 && kv_slice_equals(rules->tokens[i].certificate, name))
+            return &rules->tokens[i];
+    return NULL;
 }

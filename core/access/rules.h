@@ -14,7 +14,10 @@
 
 struct kv_token_rule {
     struct kv_slice name; /* unique */
+    bool has_digest;      /* otherwise it is proved by a certificate alone */
     unsigned char digest[KV_TOKEN_DIGEST];
+    struct kv_slice certificate; /* whom a client's certificate must name in its place; empty: none
+                                    may */
     struct kv_grants grants;
 };
 
@@ -31,8 +34,8 @@ struct kv_rules {
 };
 
 /* Rules with room for so many tokens and authenticators, all of them blank and counted already.
- * Names of tokens and of the cookie are copies that the rules own (malloc). Owns: the caller, one
- * reference. */
+ * Names of tokens, certificates and of the cookie are copies that the rules own (malloc). Owns: the
+ * caller, one reference. */
 struct kv_rules *kv_rules_create(size_t n_tokens, size_t n_authenticators);
 
 struct kv_rules *kv_rules_ref(struct kv_rules *rules);
@@ -41,5 +44,9 @@ void kv_rules_unref(struct kv_rules *rules);
 
 /* The rule of a static token. Takes as long whichever it is. Returns: NULL where there is none. */
 const struct kv_token_rule *kv_rules_find(const struct kv_rules *rules, struct kv_slice token);
+
+/* The rule of whom a client's certificate names. Returns: NULL where there is none. */
+const struct kv_token_rule *kv_rules_find_certificate(const struct kv_rules *rules,
+                                                      struct kv_slice name);
 
 #endif

@@ -55,6 +55,11 @@ static bool is_name(struct kv_slice text)
     return text.len != 0 && text.len <= LONGEST_NAME;
 }
 
+static bool is_given(const struct kv_config *config, size_t i, int place)
+{
+    return kv_given_field(token_of(config, i), place)->is_given;
+}
+
 /* Returns: the place of the first token with the same text there; i where there is none. */
 static size_t find_earlier(const struct kv_config *config, size_t i, int place)
 {
@@ -69,7 +74,7 @@ static void check_name(struct kv_config *config, size_t i)
 {
     struct kv_slice name = text_of(token_of(config, i), TOKEN_NAME);
     const struct kv_conf_node *at = node_of(config, i, "name");
-    if (!kv_given_field(token_of(config, i), TOKEN_NAME)->is_given)
+    if (!is_given(config, i, TOKEN_NAME))
         return; /* which is noted */
     if (!is_name(name))
         kv_conf_fault(config->conf, at,
@@ -86,8 +91,8 @@ static void check_digest(struct kv_config *config, size_t i)
 {
     unsigned char digest[KV_TOKEN_DIGEST];
     const struct kv_conf_node *at = node_of(config, i, "sha256");
-    if (!kv_given_field(token_of(config, i), TOKEN_SHA256)->is_given)
-        return; /* which is noted */
+    if (!is_given(config, i, TOKEN_SHA256))
+        return;
     if (!kv_token_read_digest(text_of(token_of(config, i), TOKEN_SHA256), digest))
         kv_conf_fault(config->conf, at,
                       "access.tokens[%zu].sha256: 64 hexadecimal digits are expected, as "
@@ -96,6 +101,46 @@ static void check_digest(struct kv_config *config, size_t i)
     else if (find_earlier(config, i, TOKEN_SHA256) != i)
         kv_conf_fault(config->conf, at, "access.tokens[%zu].sha256: tokens[%zu] has the same token",
                       i, find_earlier(config, i, TOKEN_SHA256));
+}
+
+static bool asks_for_certificates(const struct kv_config *config)
+{
+    for (size_t i = 0; i < config->n_listen; i++)
+        if (config->listen[i].tls.is_given && config->listen[i].tls.config.client_ca != NULL)
+            return true;
+    return false;
+}
+
+static void check_certificate(struct kv_config *config, size_t i)
+{
+    const struct kv_conf_node *at = node_of(config, i, "certificate");
+    if (!is_given(config, i, TOKEN_CERTIFICATE))
+        return;
+    if (text_of(token_of(config, i), TOKEN_CERTIFICATE).len == 0)
+        kv_conf_fault(config->conf, at,
+                      "access.tokens[%zu].certificate: the name that the client's certificate has "
+                      "is expected",
+                      i);
+    else if (find_earlier(config, i, TOKEN_CERTIFICATE) != i)
+        kv_conf_fault(config->conf, at, "access.tokens[%zu].certificate: it is that of tokens[%zu]",
+                      i, find_earlier(config, i, TOKEN_CERTIFICATE));
+    else if (!asks_for_certificates(config))
+        kv_conf_fault(config->conf, at,
+                      "access.tokens[%zu].certificate: no address of `listen` asks clients for "
+                      "certificates (tls.client_ca)",
+                      i);
+}
+
+static void check_proof(struct kv_config *config, size_t i)
+{
+    if (token_of(config, i)->is_given && !is_given(config, i, TOKEN_SHA256) &&
+        !is_given(config, i, TOKEN_CERTIFICATE))
+        kv_conf_fault(config->conf, node_of(config, i, "name"),
+                      "access.tokens[%zu]: `sha256` (of a token, as kvserver --hash-token prints "
+                      "it) or `certificate` is expected",
+                      i);
+    check_digest(config, i);
+    check_certificate(config, i);
 }
 
 static void check_cookie(struct kv_config *config)
@@ -125,7 +170,7 @@ void kv_access_rules_check(struct kv_config *config)
     }
     for (size_t i = 0; i < tokens_of(config)->list.n; i++) {
         check_name(config, i);
-        check_digest(config, i);
+        check_proof(config, i);
     }
     kv_issuers_check(config);
     kv_granted_prefixes_check(config);
@@ -162,7 +207,8 @@ static struct kv_slice copy(struct kv_slice text)
 static void read_token(const struct kv_option_value *entry, struct kv_token_rule *rule)
 {
     rule->name = copy(text_of(entry, TOKEN_NAME));
-    kv_token_read_digest(text_of(entry, TOKEN_SHA256), rule->digest);
+    rule->has_digest = kv_token_read_digest(text_of(entry, TOKEN_SHA256), rule->digest);
+    rule->certificate = copy(text_of(entry, TOKEN_CERTIFICATE));
     read_prefixes(kv_given_field(entry, TOKEN_READ), &rule->grants.read);
     read_prefixes(kv_given_field(entry, TOKEN_WRITE), &rule->grants.write);
     rule->grants.admin = read_admin(kv_given_field(entry, TOKEN_ADMIN));

@@ -12,6 +12,7 @@
 enum {
     TOKEN_NAME,
     TOKEN_SHA256,
+    TOKEN_CERTIFICATE,
     TOKEN_READ,
     TOKEN_WRITE,
     TOKEN_ADMIN
@@ -369,8 +370,11 @@ static const struct kv_option token_fields[] = {
     {.name = "name", .type = KV_OPTION_STRING, .flags = KV_OPTION_REQUIRED},
     {.name = "sha256",
      .type = KV_OPTION_STRING,
-     .flags = KV_OPTION_REQUIRED | KV_OPTION_SECRET,
+     .flags = KV_OPTION_SECRET,
      .doc = "of the token, as kvserver --hash-token prints it"},
+    {.name = "certificate",
+     .type = KV_OPTION_STRING,
+     .doc = "instead, or besides: whom a client's certificate names (listen[].tls.client_ca)"},
     {.name = "read", .type = KV_OPTION_LIST, .fields = &granted_element, .n_fields = 1},
     {.name = "write", .type = KV_OPTION_LIST, .fields = &granted_element, .n_fields = 1},
     {.name = "admin",

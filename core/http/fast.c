@@ -252,6 +252,7 @@ static size_t take_request(struct fast *fast, struct kv_slice input)
         return 0;
     }
     request.is_unix = fast->connection->is_unix;
+    request.certificate = kv_connection_certificate(fast->connection);
     serve(fast, &request);
     return fast->state == LEAVING ? 0 : len;
 }

@@ -165,6 +165,7 @@ static int on_request(h2o_handler_t *super, h2o_req_t *req)
     kv_connection_touch(kv_h2o_connection_of(req));
     kv_h2o_request_read(req, head, &request);
     request.is_unix = kv_h2o_connection_of(req)->is_unix;
+    request.certificate = kv_connection_certificate(kv_h2o_connection_of(req));
     struct kv_exchange *exchange = create_exchange(loop, req, request.method == KV_METHOD_HEAD);
     if (!kv_h2o_gate_lacks_body(kv_h2o_connection_of(req)))
         kv_http_serve(exchange, &request);

@@ -149,6 +149,20 @@ static bool identify_by_token(struct kv_exchange *exchange, struct kv_slice toke
     return false;
 }
 
+/* Whether that is what the client was identified by already. */
+static bool is_certified(const struct kv_exchange *exchange, struct kv_slice certificate)
+{
+    const struct kv_principal *principal = exchange->client->principal;
+    return certificate.len != 0 && kv_slice_equals(principal->certificate, certificate) &&
+           kv_access_is_current(exchange->here->access, principal);
+}
+
+static void identify_without_token(struct kv_exchange *exchange, struct kv_slice certificate)
+{
+    if (!is_certified(exchange, certificate))
+        identify(exchange, kv_access_tokenless(exchange->here->access, certificate));
+}
+
 bool kv_http_identify_anew(struct kv_exchange *exchange, const struct kv_request *request)
 {
     struct kv_access_loop *access = exchange->here->access;
@@ -163,13 +177,13 @@ bool kv_http_identify_anew(struct kv_exchange *exchange, const struct kv_request
     }
     if (found.is_given)
         return identify_by_token(exchange, found.token);
-    identify(exchange, kv_access_anonymous(access));
+    identify_without_token(exchange, request->certificate);
     return true;
 }
 
 void kv_http_refuse_right(struct kv_exchange *exchange, const char *text)
 {
-    bool is_identified = exchange->client->principal->token.len != 0;
+    bool is_identified = kv_principal_is_identified(exchange->client->principal);
     struct kv_answer answer = kv_answer_of_failure(is_identified ? KV_FORBIDDEN : KV_UNIDENTIFIED);
     if (is_identified)
         answer.error = text;

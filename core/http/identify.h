@@ -10,26 +10,28 @@
 /* The slow way of kv_http_identify(). */
 bool kv_http_identify_anew(struct kv_exchange *exchange, const struct kv_request *request);
 
-/* Whether the token is that by which the client was identified last, and still holds. */
+/* Whether what the request brings is that by which the client was identified last, and still holds.
+ */
 static inline bool kv_http_is_identified(const struct kv_access_loop *access,
                                          const struct kv_principal *principal,
-                                         struct kv_slice token)
+                                         const struct kv_request *request)
 {
+    struct kv_slice token = request->token;
     if (token.len == 0)
-        return principal == access->anonymous;
+        return principal == access->anonymous && request->certificate.len == 0;
     return kv_access_is_current(access, principal) && kv_slice_equals(token, principal->token) &&
            (principal->expires_s == 0 ||
             !kv_principal_has_expired(principal, kv_wall_us() / 1000000));
 }
 
 /* Identifies the exchange's client by what the request brings: its Authorization; for a WebSocket
- * a subprotocol; a cookie, where these are taken; nothing. The first of these that is there
+ * a subprotocol; a cookie, where these are taken; the certificate of the connection, if somebody
+ * is configured for it; nothing. The first of these that is there
  * decides. Returns: false where it is bad, and the request has been refused. */
 static inline bool kv_http_identify(struct kv_exchange *exchange, const struct kv_request *request)
 {
     return (request->n_headers == 0 &&
-            kv_http_is_identified(exchange->here->access, exchange->client->principal,
-                                  request->token)) ||
+            kv_http_is_identified(exchange->here->access, exchange->client->principal, request)) ||
            kv_http_identify_anew(exchange, request);
 }
 

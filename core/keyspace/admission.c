@@ -86,7 +86,7 @@ static void tell_prefixes(const struct kv_principal *principal, struct kv_buffer
 /* Whoever has not said who they are is to do that; there is not more to say. */
 static int refuse(const struct kv_principal *principal, struct kv_command *command)
 {
-    bool is_identified = principal->token.len != 0;
+    bool is_identified = kv_principal_is_identified(principal);
     struct kv_buffer text = {0};
     if (is_about_prefix(command) && principal->grants->read.n != 0)
         tell_prefixes(principal, &text);

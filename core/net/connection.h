@@ -13,6 +13,7 @@
 #include "net/outbound.h"
 #include "net/pace.h"
 #include "net/peers.h"
+#include "net/tls_channel.h"
 #include "wire/address.h"
 
 /* What serves a connection. Constant. */
@@ -117,6 +118,16 @@ struct kv_address kv_connection_address(const struct kv_connection *connection);
 /* Counts the connection for the client that it turned out to be, of a proxy that is trusted.
  * Returns: false where that address has as many connections as it may. */
 bool kv_connection_claim(struct kv_connection *connection, const struct kv_address *client);
+
+/* Whom the client's certificate names (kv_channel_certificate_name); empty for nobody, and for that
+ * of a proxy which speaks for others. Valid as long as the connection. */
+static inline struct kv_slice kv_connection_certificate(const struct kv_connection *connection)
+{
+    const char *name = connection->channel.tls == NULL || connection->is_proxys
+                           ? NULL
+                           : kv_channel_certificate_name(&connection->channel);
+    return name == NULL ? (struct kv_slice){0} : kv_slice_of(name);
+}
 
 /* Closes and frees it. */
 void kv_connection_close(struct kv_connection *connection);

@@ -127,7 +127,8 @@ static struct kv_principal *authenticate(const struct kv_session *session, struc
     const struct kv_principal *before = principal_of(session);
     struct kv_principal *principal =
         kv_access_authenticate(session->here->access, token, wall_ms() / 1000, reterr);
-    if (principal == NULL || before->token.len == 0 || kv_principal_is_same(principal, before))
+    if (principal == NULL || !kv_principal_is_identified(before) ||
+        kv_principal_is_same(principal, before))
         return principal;
     kv_principal_unref(principal);
     kv_error_set(reterr, "the token is not of whom this connection acts for");

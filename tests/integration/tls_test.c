@@ -218,6 +218,114 @@ static void client_certificates_may_be_optional(void **state)
                    true, true, false);
 }
 
+/* ---- certificates in the place of tokens ---- */
+
+#define DIGEST_OF_BOTH "52281c6ff09b87fbfde85fcea88f45bbb51548431dd55681dfc7d26c2453bdb2"
+#define TOKEN_OF_BOTH  "Authorization: Bearer both-token-1234567890\r\n"
+#define ODD_HEADER     "Odd: 1\r\n"
+
+static void start_with_names(void)
+{
+    start("{cert: '@/server.pem', key: '@/server.pem', client_ca: '@/authority.pem', client_auth: "
+          "optional}",
+          "access:\n"
+          "  anonymous: {read: [public/]}\n"
+          "  tokens:\n"
+          "    - {name: sensor, certificate: sensor-1, write: [a/]}\n"
+          "    - {name: both, certificate: backend, sha256: " DIGEST_OF_BOTH ", read: [a/]}\n");
+}
+
+/* Of a GET and a PUT of the same key, over one connection. */
+static void expect_rights(const char *identity, const char *headers, int of_get, int of_put)
+{
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    char more[256];
+    assert_true(connect_with(&stream, &(struct kv_test_tls_options){.identity = identity}));
+    for (int i = 0; i < 4; i++) { /* by the fast path, and by libh2o */
+        snprintf(more, sizeof(more), "%s%s", headers, i < 2 ? "" : ODD_HEADER);
+        assert_int_equal(kv_test_http_ask(&stream, "GET", "/storage/a/x", more, NULL, &response),
+                         of_get);
+        assert_int_equal(
+            kv_test_http_ask(&stream, "PUT", "/storage/a/x", more, "{\"value\":1}", &response),
+            of_put);
+    }
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+}
+
+static void certificate_may_stand_for_a_token(void **state)
+{
+    char *sensor = make_certificate("sensor.pem", "sensor-1", authority);
+    char *backend = make_certificate("backend.pem", "backend", authority);
+    char *other = make_certificate("other.pem", "sensor-10", authority);
+    (void)state;
+    start_with_names();
+    expect_rights(NULL, "", 401, 401);
+    expect_rights(other, "", 401, 401);
+    expect_rights(sensor, "", 403, 202);
+    expect_rights(backend, "", 200, 403);
+    expect_rights(sensor, TOKEN_OF_BOTH, 200, 403);
+    expect_rights(NULL, TOKEN_OF_BOTH, 200, 403);
+    expect_rights(sensor, "Authorization: Bearer wrong-token-1234567890\r\n", 401, 401);
+    kv_test_server_stop_cleanly(&server);
+    free(sensor);
+    free(backend);
+    free(other);
+}
+
+static void open_websocket(struct kv_test_ws *ws, const char *identity)
+{
+    *ws = (struct kv_test_ws){.mask = 1};
+    assert_true(connect_with(&ws->stream, &(struct kv_test_tls_options){.identity = identity}));
+    kv_test_ws_upgrade(ws);
+}
+
+static void check_access(const char *yaml, const char *message)
+{
+    struct kv_test_outcome outcome;
+    char *whole = kv_test_with_modules(yaml);
+    kv_test_program_run_with_file("--check-config", whole, &outcome);
+    assert_int_not_equal(outcome.exit_code, 0);
+    kv_test_expect_part(outcome.err, message);
+    kv_test_outcome_fini(&outcome);
+    free(whole);
+}
+
+static void tokens_need_a_proof_that_can_be_given(void **state)
+{
+    (void)state;
+    check_access("access: {tokens: [{name: a}]}\n",
+                 ":1:26: access.tokens[0]: `sha256` (of a token, as kvserver --hash-token prints "
+                 "it) or `certificate` is expected");
+    check_access("access: {tokens: [{name: a, certificate: a}]}\n",
+                 "access.tokens[0].certificate: no address of `listen` asks clients for");
+    check_access("access: {tokens: [{name: a, certificate: ''}]}\n",
+                 "access.tokens[0].certificate: the name that the client's certificate has");
+    check_access("access: {tokens: [{name: a, certificate: x}, {name: b, certificate: x}]}\n",
+                 "access.tokens[1].certificate: it is that of tokens[0]");
+}
+
+static void certificate_that_is_no_longer_named_ends_websockets(void **state)
+{
+    struct kv_test_ws ws;
+    char *backend = make_certificate("backend.pem", "backend", authority);
+    (void)state;
+    start_with_names();
+    open_websocket(&ws, backend);
+    kv_test_ws_send_text(&ws, "{\"type\":\"get\",\"payload\":{\"key\":\"a/none\"}}");
+    kv_test_ws_expect(&ws, "{\"type\":\"no-value\",\"payload\":{\"key\":\"a/none\"}}");
+    char *before = kv_test_program_read(&server.program, "kvserver.yaml");
+    memcpy(strstr(before, "backend"), "bygones", 7);
+    kv_test_file_put(server.program.folder, "kvserver.yaml", before);
+    assert_int_equal(kill(server.program.pid, SIGHUP), 0);
+    kv_test_ws_expect_closed(&ws, 3000);
+    kv_test_ws_close(&ws);
+    kv_test_server_stop_cleanly(&server);
+    free(before);
+    free(backend);
+}
+
 static void sessions_are_resumed_until_the_certificates_are_read_again(void **state)
 {
     (void)state;
@@ -543,6 +651,9 @@ int main(void)
         cmocka_unit_test(certificate_is_chosen_by_name),
         cmocka_unit_test(client_certificates_are_required_with_client_ca),
         cmocka_unit_test(client_certificates_may_be_optional),
+        cmocka_unit_test(certificate_may_stand_for_a_token),
+        cmocka_unit_test(tokens_need_a_proof_that_can_be_given),
+        cmocka_unit_test(certificate_that_is_no_longer_named_ends_websockets),
         cmocka_unit_test(sessions_are_resumed_until_the_certificates_are_read_again),
         cmocka_unit_test(new_keys_may_be_asked_for_again_and_again),
         cmocka_unit_test(request_in_clear_is_400_in_clear),

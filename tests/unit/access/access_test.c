@@ -63,6 +63,7 @@ static struct kv_rules *rules_for(const char *name, const char *prefix)
 {
     struct kv_rules *rules = kv_rules_create(1, 1);
     rules->tokens[0].name = kv_slice_of(kv_strdup(name));
+    rules->tokens[0].has_digest = true;
     kv_token_digest(KV_SLICE("secret"), rules->tokens[0].digest);
     kv_prefixes_init(&rules->tokens[0].grants.read, &(struct kv_slice){prefix, strlen(prefix)}, 1);
     kv_prefixes_init(&rules->anonymous.read, &KV_SLICE("public/"), 1);

@@ -11,6 +11,7 @@ static struct kv_rules *rules_for(const char *token, const char *prefix)
     struct kv_slice granted = kv_slice_of(prefix);
     struct kv_rules *rules = kv_rules_create(1, 0);
     rules->tokens[0].name = kv_slice_of(kv_strdup("backend"));
+    rules->tokens[0].has_digest = true;
     kv_token_digest(kv_slice_of(token), rules->tokens[0].digest);
     kv_prefixes_init(&rules->tokens[0].grants.read, &granted, 1);
     kv_prefixes_init(&rules->tokens[0].grants.write, &granted, 1);
