@@ -13,7 +13,7 @@ build_server() {
     if [ ! -e "$build/build.ninja" ] || is_moved "$build"; then
         configure "$build" -DKV_TESTS=OFF || return 1
     fi
-    compile "$build" kvserver modules/all
+    compile "$build" kvserver kvctl modules/all
 }
 
 # Whether the arguments name a configuration, which then says where its data is.

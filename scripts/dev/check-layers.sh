@@ -3,7 +3,7 @@
 # (check-files.sh). The layers, from the ground up:
 #   abi <- base <- wire, conf, loop, module; wire <- jwt <- access; access, loop <- keyspace; wire, loop <- net;
 #   net, keyspace <- events, ws; events, web <- http;
-#   keyspace, wire <- protocol <- events, http, ws, script; keyspace <- sink; all <- daemon
+#   keyspace, wire <- protocol <- events, http, ws, script; keyspace <- sink; all <- daemon; access <- kvctl
 set -eu
 cd "$(dirname "$0")/../.."
 failed=0
@@ -55,6 +55,7 @@ may ws "base wire access loop keyspace protocol net"
 may sink "base wire access loop keyspace"
 may script "base wire access loop keyspace protocol"
 may daemon "base wire access jwt conf module loop net keyspace protocol events http ws sink script"
+may kvctl "base wire access"
 
 only 'yaml.h' "core/conf"
 only 'dlfcn.h' "core/module"
@@ -69,8 +70,8 @@ only 'hiredis/.*' "modules/sink/redis"
 only 'nats/.*' "modules/sink/nats"
 only 'librdkafka/.*' "modules/sink/kafka"
 only 'mosquitto.h' "modules/sink/mqtt"
-only 'curl/.*' "core/jwt modules/sink/webhook"
-only 'jansson.h' "core/jwt"
+only 'curl/.*' "core/jwt core/kvctl modules/sink/webhook"
+only 'jansson.h' "core/jwt core/kvctl"
 
 # What is above core/net touches no descriptor: bytes go through channels, which may be encrypted.
 if grep -nE '^#include <(sys/(socket|uio|ioctl)\.h|netinet/.*|netdb\.h|unistd\.h)>' core/http/*.[ch] core/ws/*.[ch] ||

@@ -1,0 +1,29 @@
+/*
+ * A request of a verb, with its failure told.
+ */
+#ifndef KV_KVCTL_ASK_H
+#define KV_KVCTL_ASK_H
+
+#include "kvctl/http.h"
+#include "kvctl/verb.h"
+
+/* Returns: KV_CTL_DONE and an answer of 2xx; or another exit code, after it has been told why. A
+ * status that the caller wants to see itself (accepted; 0: none) counts as done.
+ * subject: what it is about, for messages. */
+int kv_ctl_ask(struct kv_ctl_call *call, const struct kv_ctl_request *request, const char *subject,
+               int accepted, struct kv_ctl_answer *ret);
+
+/* What an answer that is no success means for the exit code; and tells it. */
+int kv_ctl_tell_refusal(const char *subject, const struct kv_ctl_answer *answer);
+
+/* Sends `messages`, a JSON array, as a batch; the answer is an array, too. Returns: as above. */
+int kv_ctl_ask_batch(struct kv_ctl_call *call, struct kv_slice messages, const char *subject,
+                     struct kv_ctl_answer *ret);
+
+/* Picks the member of a JSON object. Returns: its text; bytes NULL: there is none. */
+struct kv_slice kv_ctl_member(struct kv_slice object, struct kv_slice name);
+
+/* Tells that the answer is none that a KvServer gives. Returns: the exit code. */
+int kv_ctl_tell_strange(struct kv_ctl_call *call, const char *subject);
+
+#endif

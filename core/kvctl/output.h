@@ -1,0 +1,31 @@
+/*
+ * What kvctl prints on standard output. A reader that has gone ends kvctl by SIGPIPE, as any
+ * filter; output that cannot be written otherwise ends it with a message.
+ */
+#ifndef KV_KVCTL_OUTPUT_H
+#define KV_KVCTL_OUTPUT_H
+
+#include "base/buffer.h"
+
+/* SIGPIPE is ignored from now on, for the sake of sockets; output looks after itself. */
+void kv_ctl_output_begin(void);
+
+void kv_ctl_put(struct kv_slice bytes);
+void kv_ctl_putf(const char *format, ...) KV_PRINTF(1, 2);
+
+/* JSON text for people: on a terminal, control characters within its strings are escaped. */
+void kv_ctl_put_json_text(struct kv_slice json);
+
+/* The same on one line: line feeds in its white space become blanks. */
+void kv_ctl_put_json_line(struct kv_slice json);
+
+/* A key for people: as it is, or as a JSON string where it has control characters, which could be
+ * mistaken, or begins with a quote. */
+void kv_ctl_put_key_text(struct kv_slice key);
+
+void kv_ctl_put_json_string(struct kv_slice utf8);
+
+/* Hands over what has been put. */
+void kv_ctl_output_flush(void);
+
+#endif

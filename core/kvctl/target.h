@@ -1,0 +1,36 @@
+/*
+ * The server that kvctl talks to, and how to be let in there.
+ */
+#ifndef KV_KVCTL_TARGET_H
+#define KV_KVCTL_TARGET_H
+
+#include "kvctl/verb.h"
+
+/* Owns all texts. */
+struct kv_ctl_target {
+    char *name;      /* for messages: the URL as given */
+    char *url;       /* http:// or https://, without a slash at its end */
+    char *unix_path; /* of the socket; NULL: none */
+    char *token;     /* NULL: none */
+    char *cacert;    /* names of files; NULL: none */
+    char *cert, *cert_key;
+    int64_t timeout_ms;
+};
+
+/* Finds it by the command line, else the environment (KVSERVER_URL, KVSERVER_TOKEN,
+ * KVSERVER_CACERT), else the context in use, else http://127.0.0.1:3000. A token is sent only to
+ * the server that it was given with. Returns: 0, or -1 and *reterr. Owns: the caller, by
+ * kv_ctl_target_fini() in either case. */
+int kv_ctl_target_find(const struct kv_ctl_call *call, struct kv_ctl_target *ret,
+                       struct kv_error *reterr);
+
+void kv_ctl_target_fini(struct kv_ctl_target *target);
+
+/* Checks a URL, and sets url and unix_path. Returns: 0, or -1 and *reterr. */
+int kv_ctl_target_set_url(struct kv_ctl_target *target, const char *url, struct kv_error *reterr);
+
+/* Reads the first line of a file (`-`: standard input, unseen on a terminal), a token.
+ * Returns: owned by the caller, by free(); NULL and *reterr. */
+char *kv_ctl_token_read(const char *path, struct kv_error *reterr);
+
+#endif

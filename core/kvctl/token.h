@@ -1,0 +1,9 @@
+/* `kvctl token`: a new token, and what the server's configuration needs of it. */
+#ifndef KV_KVCTL_TOKEN_H
+#define KV_KVCTL_TOKEN_H
+
+#include "kvctl/verb.h"
+
+int kv_ctl_token_run(struct kv_ctl_call *call);
+
+#endif

@@ -1,0 +1,563 @@
+#!/usr/bin/env python3
+"""kvctl, as its manual has it, against running servers. Prints TAP."""
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support/python"))
+from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
+
+KVCTL = os.environ["KV_CTL_PROGRAM"]
+DONE, MISSING, USAGE, REFUSED, NO_SERVER = range(5)
+HOSTILE = ["", " ", "a/../b//c", "..", "%2F%00", "?x=y#z", "ключ/\U0001f511", "a\nb\tc", "\x1b[31m", "'\"\\$(x)`",
+           "-n", "x" * 5000]
+
+FOLDER = tempfile.TemporaryDirectory(prefix="kvctl-test-")
+
+
+def path_of(name):
+    return os.path.join(FOLDER.name, name)
+
+
+class Ctl:
+    """kvctl with an environment of its own."""
+
+    def __init__(self, url, **more):
+        self.env = {"PATH": os.environ["PATH"], "HOME": FOLDER.name, "KVSERVER_URL": url}
+        self.env.update({name: os.environ[name] for name in os.environ if name.endswith("SAN_OPTIONS")})
+        self.env.update(more)
+
+    def start(self, *arguments, **how):
+        how = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
+        return subprocess.Popen([KVCTL, *arguments], env=self.env, **how)
+
+    def run(self, *arguments, given=None, code=DONE):
+        """Returns: what it prints; its errors are in self.errors."""
+        how = {"stdin": subprocess.PIPE} if given is not None else {}
+        process = self.start(*arguments, **how)
+        out, err = process.communicate(given, timeout=PATIENCE_S)
+        self.errors = err.decode()
+        assert process.returncode == code, (arguments, process.returncode, out[:500], self.errors)
+        assert code == DONE or self.errors.startswith("kvctl: "), self.errors
+        return out
+
+    def json(self, *arguments, **how):
+        return json.loads(self.run(*arguments, "-o", "json", **how))
+
+    def lines(self, *arguments, **how):
+        return [json.loads(line) for line in self.run(*arguments, "-o", "jsonl", **how).splitlines()]
+
+
+class Lines:
+    """The lines of a process as they come."""
+
+    def __init__(self, process):
+        self.process = process
+        self.got = []
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.got.append(json.loads(line))
+
+    def wait(self, n):
+        wait_for(lambda: len(self.got) >= n, f"{n} lines do not come")
+        return self.got
+
+    def end(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(PATIENCE_S)
+
+
+class UnixServer:
+    """A server on a Unix socket, which can be ended and started again."""
+
+    def __init__(self, name, store="memory"):
+        self.socket = path_of(name + ".sock")
+        self.ctl = Ctl("unix:" + self.socket)
+        with open(path_of(name + ".yaml"), "w", encoding="utf-8") as file:
+            file.write(f"listen: [{{unix: {self.socket}}}]\n"
+                       f"modules: {os.environ['KV_TEST_MODULES']}\n"
+                       f"storage: {{module: {store}" +
+                       (f", {store}: {{path: {path_of(name)}}}" if store != "memory" else "") + "}\n")
+            self.config = file.name
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen([os.environ["KV_SERVER_PROGRAM"], "-c", self.config],
+                                        stderr=subprocess.DEVNULL)
+        wait_for(lambda: self.ctl.start("ping").wait(PATIENCE_S) == DONE, "the server does not start")
+
+    def end(self, by=signal.SIGTERM):
+        self.process.send_signal(by)
+        self.process.wait(PATIENCE_S)
+
+
+def keys_and_values_are_kept_byte_for_byte(ctl):
+    for key in HOSTILE:
+        value = b'{"a" : 1.0e+05,"a":"\\u00e9\\ud800" , "b":[ ]}'
+        ctl.run("set", "--", key, value.decode())
+        assert ctl.run("get", "--", key) == value + b"\n", key
+        ctl.run("del", "--", key)
+        assert ctl.run("get", "--", key, code=MISSING) == b""
+    ctl.run("set", "-j", json.dumps("nul\0"), "1")
+    assert ctl.json("get", "-j", json.dumps("nul\0"))["key"] == "nul\0"
+    ctl.run("del", "-j", json.dumps("nul\0"))
+
+
+def values_come_from_arguments_files_and_standard_input(ctl):
+    whole = b'[1,\n "\xc3\xa9" ]'
+    with open(path_of("value"), "wb") as file:
+        file.write(b" " + whole + b"\n")
+    ctl.run("set", "v", "@" + path_of("value"))
+    assert ctl.run("get", "v", "-o", "raw") == whole
+    ctl.run("set", "v", "-", given=whole)
+    assert ctl.run("get", "v") == whole + b"\n"
+    text = 'a "text"\n\0 \u0085é'.encode()
+    ctl.run("set", "v", "-s", "-", given=text)
+    assert ctl.run("get", "v", "-o", "raw") == text
+    long = json.dumps("x" * (3 << 20)).encode()
+    ctl.run("set", "v", "-", given=long)
+    assert ctl.run("get", "v") == long + b"\n"
+    for bad in b"hello", b'"\xff"', b"{", b"", b"1 2":
+        ctl.run("set", "v", "-", given=bad, code=USAGE)
+    ctl.run("set", "v", "@" + path_of("nowhere"), code=USAGE)
+    assert "No such file" in ctl.errors
+    ctl.run("set", "v", '"\\ud800"')
+    ctl.run("get", "v", "-o", "raw", code=REFUSED)
+    ctl.run("del", "v")
+
+
+def formats_are_as_told(ctl):
+    ctl.run("set", "f/1", '{"a":\n1}')
+    ctl.run("set", "f/2", '"two"', "--ttl", "1h")
+    one = ctl.json("get", "f/1")
+    assert one["value"] == {"a": 1} and one["revision"] > 0 and "ttl" not in one
+    both = ctl.json("get", "f/1", "f/2")
+    assert [each["key"] for each in both] == ["f/1", "f/2"] and 0 < both[1]["ttl"] <= 3600000
+    assert [each["value"] for each in ctl.lines("get", "f/1", "f/2")] == [{"a": 1}, "two"]
+    some = json.loads(ctl.run("get", "f/1", "nothing", "f/2", "-o", "json", code=MISSING))
+    assert len(some) == 2 and "nothing: no value" in ctl.errors
+    assert ctl.run("get", "f/1", "f/2") == b'{"a":\n1}\n"two"\n'
+    assert ctl.json("set", "f/1", "1")["revision"] > one["revision"]
+    assert ctl.run("set", "f/1", "2") == b""
+    ctl.run("get", "f/1", "-o", "xml", code=USAGE)
+    ctl.run("del", "f/1", "f/2")
+
+
+def ttl_and_touch(ctl):
+    ctl.run("set", "t", "1")
+    assert ctl.run("ttl", "t") == b"none\n"
+    ctl.run("touch", "t", "10 hours 5s")
+    assert 0 < int(ctl.run("ttl", "t")) <= 36005000
+    assert ctl.json("ttl", "t")["ttl"] > 0
+    ctl.run("touch", "t", "0")
+    assert ctl.json("ttl", "t") == {"key": "t", "ttl": None}
+    ctl.run("touch", "t", "soon", code=REFUSED)
+    assert "is not a duration" in ctl.errors
+    ctl.run("set", "t", "1", "-t", "20")
+    wait_for(lambda: ctl.start("get", "t").wait(PATIENCE_S) == MISSING, "it does not expire")
+    ctl.run("ttl", "t", code=MISSING)
+    ctl.run("touch", "t", "1h", code=MISSING)
+
+
+def incr_and_merge(ctl):
+    assert ctl.run("incr", "n") == b"1\n"
+    assert ctl.run("incr", "n", "-5", "--ttl", "1h") == b"-4\n"
+    assert ctl.run("ttl", "n") == b"none\n"
+    assert ctl.json("incr", "n", "9007199254740993")["value"] == 9007199254740989
+    ctl.run("incr", "n", "1.5", code=USAGE)
+    ctl.run("set", "n", "1.5")
+    ctl.run("incr", "n", code=REFUSED)
+    ctl.run("set", "n", '{"a": 1,"b":2}')
+    assert ctl.run("merge", "n", "-", given=b'{"b":null,"c":[ ]}') == b'{"a": 1,"c":[ ]}\n'
+    ctl.run("merge", "n", "{", code=USAGE)
+    ctl.run("del", "n")
+
+
+def conditions_are_refused_with_3(ctl):
+    revision = ctl.json("set", "c", "1", "--if-absent")["revision"]
+    ctl.run("set", "c", "2", "--if-absent", code=REFUSED)
+    ctl.run("set", "c", "2", "--if-revision", str(revision))
+    ctl.run("set", "c", "3", "--if-revision", str(revision), code=REFUSED)
+    ctl.run("del", "c", "--if-revision", str(revision), code=REFUSED)
+    ctl.run("incr", "c", "--if-revision", str(revision), code=REFUSED)
+    assert ctl.run("get", "c") == b"2\n"
+    ctl.run("set", "c", "1", "--if-revision", "x", code=USAGE)
+    ctl.run("set", "c", "1", "--if-revision", "1", "--if-absent", code=USAGE)
+    ctl.run("del", "c", "c")
+
+
+def ls_lists_pages_folders_and_counts(ctl):
+    lines = "".join(f'{{"key":"ls/{i % 7}/{i:04}","value":{i}}}\n' for i in range(2500))
+    ctl.run("import", given=lines.encode())
+    names = ctl.run("ls", "ls/").decode().splitlines()
+    assert len(names) == 2500 and names == sorted(names)
+    assert ctl.run("ls", "ls/", "--count") == b"2500\n"
+    assert ctl.json("ls", "ls/", "-c") == {"count": 2500}
+    assert ctl.run("ls", "ls/", "-d", "/").decode().split() == [f"ls/{i}/" for i in range(7)]
+    assert len(ctl.json("ls", "ls/", "-n", "1203", "-v")) == 1203
+    assert ctl.lines("ls", "ls/3/", "-n1", "-v")[0]["value"] == 3
+    assert ctl.json("ls", "nothing/") == []
+    for key in HOSTILE:
+        ctl.run("set", "-j", json.dumps("hostile/" + key), "1")
+    assert sorted(entry["key"][8:] for entry in ctl.json("ls", "hostile/")) == sorted(HOSTILE)
+    raw = ctl.run("ls", "hostile/", "-o", "raw")
+    assert sorted(raw.decode().split("\0")[:-1]) == sorted("hostile/" + key for key in HOSTILE)
+    text = ctl.run("ls", "hostile/")
+    assert b"\x1b" not in text and text.count(b"\n") == len(HOSTILE)
+    ctl.run("ls", "a", "b", code=USAGE)
+    ctl.run("ls", "-d", "", code=USAGE)
+    ctl.run("ls", "-n", "0", code=USAGE)
+
+
+def export_and_import_carry_everything(ctl):
+    ctl.run("set", "hostile/spaces", '{"a":\n  "b"}', "--ttl", "1h")
+    lines = ctl.run("export", "hostile/")
+    for entry in ctl.json("ls", "hostile/"):
+        ctl.run("del", "-j", json.dumps(entry["key"]))
+    with open(path_of("lines"), "wb") as file:
+        file.write(lines)
+    ctl.run("import", path_of("lines"), "--batch", "3")
+    again = ctl.run("export", "hostile/")
+    strip = re.compile(rb'(,"ttl":\d+)?,"revision":\d+')
+    assert strip.sub(b"", again) == strip.sub(b"", lines) and len(lines.splitlines()) == len(HOSTILE) + 1
+    assert b'{"a":   "b"}' in again and b'"ttl":35' in again
+
+
+def bad_lines_are_named_and_what_stands_before_is_imported(ctl):
+    def load(text, code):
+        return ctl.run("import", given=text, code=code)
+
+    load(b'{"key":"i/1","value":1}\n\n{"key":"i/2"}\n{"key":"i/3","value":1}', USAGE)
+    assert "standard input:3: " in ctl.errors
+    assert ctl.run("ls", "i/") == b"i/1\n"
+    load(b'{"key":"i/2","value":1,"ttl":"soon"}\n{"key":"i/3","value":1}', REFUSED)
+    assert "standard input:1: " in ctl.errors
+    load(b'{"key":"i/1","deleted":true}\n{"backup":{}}\n', DONE)
+    assert ctl.run("ls", "i/") == b"i/3\n"
+    for bad in b"[]", b"x", b'{"key":1,"value":1}', b'{"value":1}':
+        load(bad, USAGE)
+    ctl.run("import", path_of("nowhere"), code=USAGE)
+
+
+def watch_prints_every_change(ctl):
+    watch = Lines(ctl.start("watch", "w", "-p", "w/", "-o", "jsonl", "-n", "6"))
+    plain = ctl.start("watch", "-p", "w", "-n", "6")
+
+    def watchers():
+        text = ctl.run("stats", "-o", "raw").decode()
+        return re.search(r"^kvserver_event_streams (\d+)", text, re.M)[1] == "2"
+
+    wait_for(watchers, "nobody watches")
+    ctl.run("set", "w", "1")
+    ctl.run("set", "w/1", '{"a":\n1}', "--ttl", "1h")
+    ctl.run("set", "w/\x1b", "1")
+    ctl.run("del", "w")
+    ctl.run("touch", "w/1", "1")
+    ctl.run("set", "w/2", "2")
+    got = watch.wait(6)
+    assert {change.get("reason") for change in got} == {"set", "delete", "expire"}, got
+    assert [change["key"] for change in got[:4]] == ["w", "w/1", "w/\x1b", "w"]
+    assert got[1]["value"] == {"a": 1} and got[1]["type"] == "value"
+    assert watch.process.wait(PATIENCE_S) == DONE
+    out, _ = plain.communicate(timeout=PATIENCE_S)
+    assert out.startswith(b'set\tw\t1\nset\tw/1\t{"a": 1}\nset\t"w/\\u001b"\t1\ndelete\tw\n'), out
+    first = ctl.lines("watch", "-p", "w/", "-i", "-n", "2")
+    assert {state["key"] for state in first} == {"w/2", "w/\x1b"}
+    since = ctl.lines("watch", "-p", "w", "--since", str(got[2]["revision"]), "--epoch", got[2]["epoch"],
+                      "-n", "2")
+    assert [change["revision"] for change in since] == [got[3]["revision"], got[4]["revision"]]
+    ctl.run("watch", code=USAGE)
+    ctl.run("watch", "w", "--since", "1", code=USAGE)
+
+
+def watch_goes_on_across_a_restart_and_a_crash():
+    server = UnixServer("durable", "rocksdb")
+    server.ctl.run("set", "r/0", "0")
+    watch = Lines(server.ctl.start("watch", "-p", "r/", "-i", "-o", "jsonl"))
+    watch.wait(2)
+    for i, by in enumerate((signal.SIGTERM, signal.SIGKILL), 1):
+        server.ctl.run("set", f"r/{i}", "1")
+        watch.wait(3 * i)
+        server.end(by)
+        server.start()
+        server.ctl.run("set", f"r/{i}", "2")
+        server.ctl.run("del", f"r/{i}")
+    got = watch.wait(8)
+    assert [(each["type"], each.get("key"), each.get("value")) for each in got] == [
+        ("value", "r/0", 0), ("synced", None, None),
+        ("value", "r/1", 1), ("value", "r/1", 2), ("no-value", "r/1", None),
+        ("value", "r/2", 1), ("value", "r/2", 2), ("no-value", "r/2", None)], got
+    watch.end()
+    server.end()
+
+
+def watch_is_told_where_changes_were_lost():
+    server = UnixServer("volatile")
+    watch = Lines(server.ctl.start("watch", "-p", "", "-o", "jsonl"))
+    wait_for(lambda: b"kvserver_event_streams 1" in server.ctl.run("stats", "-o", "raw"), "nobody watches")
+    server.ctl.run("set", "a", "1")
+    watch.wait(1)
+    server.end()
+    server.start()
+    server.ctl.run("set", "b", "1")
+    wait_for(lambda: any(each.get("key") == "b" for each in watch.got), "the change does not come")
+    assert watch.got[1]["type"] == "reset", watch.got
+    watch.end()
+    server.end()
+
+
+def server_that_goes_is_told_with_4():
+    """One that takes requests and never answers, and one that cuts an answer off."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    ctl = Ctl("http://127.0.0.1:%d" % listener.getsockname()[1])
+
+    def serve(*answers):
+        def run():
+            for answer in answers:
+                connection, _ = listener.accept()
+                connection.recv(1 << 20)
+                connection.sendall(answer)
+                connection.close()
+        threading.Thread(target=run, daemon=True).start()
+
+    serve(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"value\":")
+    assert ctl.run("get", "a", code=NO_SERVER) == b""
+    serve(b"")
+    ctl.run("set", "a", "1", code=NO_SERVER)
+    assert "whether it took effect is not known" in ctl.errors
+    serve(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+    ctl.run("get", "a", code=NO_SERVER)
+    assert "none of a KvServer" in ctl.errors
+    serve(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{\"keys\":[{}]")
+    ctl.run("ls", code=NO_SERVER)
+    serve(b"HTTP/1.1 403 No\r\nContent-Length: 20\r\n\r\n{\"error\":\"\\u001b[1m\"}")
+    ctl.run("get", "a", code=REFUSED)
+    assert "\x1b" not in ctl.errors
+    serve(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")
+    ctl.run("get", "a", code=REFUSED)
+    serve(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnull")
+    ctl.run("import", given=b'{"key":"a","value":1}', code=NO_SERVER)
+    process = ctl.start("get", "a", "--timeout", "1s")
+    connection, _ = listener.accept()
+    _, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == NO_SERVER, errors
+    connection.close()
+    listener.close()
+    ctl.run("get", "a", code=NO_SERVER)
+
+
+def import_tells_how_far_it_came():
+    server = UnixServer("gone")
+    process = server.ctl.start("import", "--batch", "10", stdin=subprocess.PIPE)
+    for i in range(10):
+        process.stdin.write(b'{"key":"%d","value":1}\n' % i)
+    process.stdin.flush()
+    wait_for(lambda: server.ctl.run("ls", "-c") == b"10\n", "the first batch does not come")
+    server.end()
+    _, errors = process.communicate(b"".join(b'{"key":"%d","value":1}\n' % i for i in range(10, 25)),
+                                    timeout=PATIENCE_S)
+    assert process.returncode == NO_SERVER
+    assert b"10 keys were imported before that, and some of the 10 up to line 20" in errors, errors
+
+
+def catches_signals(pid):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+        caught = int(re.search(r"^SigCgt:\s*(\w+)", status.read(), re.M)[1], 16)
+    return all(caught >> (number - 1) & 1 for number in (signal.SIGINT, signal.SIGTERM))
+
+
+def signals_end_it_by_the_signal(ctl):
+    for number in signal.SIGINT, signal.SIGTERM:
+        process = ctl.start("import", stdin=subprocess.PIPE)
+        process.stdin.write(b'{"key":"s","value":1}\n')
+        process.stdin.flush()
+        wait_for(lambda: catches_signals(process.pid), "signals are not caught")
+        process.send_signal(number)
+        assert process.wait(PATIENCE_S) == -number
+        process.stdin.close()
+    reader, writer = os.pipe()
+    process = ctl.start("ls", "ls/", stdout=writer)
+    os.close(writer)
+    os.close(reader)
+    assert process.wait(PATIENCE_S) in (-signal.SIGPIPE, DONE)
+    with open("/dev/full", "wb") as full:
+        process = ctl.start("ls", "ls/", stdout=full)
+        _, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == USAGE and b"cannot write" in errors
+
+
+def terminals_get_no_control_characters(ctl):
+    ctl.run("set", "term", '"\u009b31m\x7f\U0001f511"')
+    master, slave = pty.openpty()
+    process = ctl.start("get", "term", stdout=slave)
+    assert process.wait(PATIENCE_S) == DONE
+    os.close(slave)
+    assert select.select([master], [], [], PATIENCE_S)[0]
+    assert os.read(master, 1000).decode() == '"\\u009b31m\\u007f\U0001f511"\r\n'
+    os.close(master)
+    assert ctl.run("get", "term").decode() == '"\u009b31m\x7f\U0001f511"\n'
+    ctl.run("del", "term")
+
+
+def command_lines_are_checked(ctl):
+    for arguments in ([], ["frob"], ["get"], ["set", "a"], ["set", "a", "1", "2"], ["set", "a", "1", "--frob"],
+                      ["get", "a", "--url"], ["get", "a", "--quiet=yes"], ["get", "a", "-x"], ["context", "x"],
+                      ["context", "add", "x"], ["completion", "csh"], ["get", "a", "--timeout", "30"],
+                      ["get", "-j", "a"], ["get", "-j", "1"], ["help", "frob"]):
+        process = ctl.start(*arguments)
+        process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == USAGE, arguments
+    ctl.run("gte", code=USAGE)
+    assert "did you mean get?" in ctl.errors
+    ctl.run("get", "a", "--ouptut", "json", code=USAGE)
+    assert "did you mean --output?" in ctl.errors
+    for url in ("ftp://x", "http://u:p@x", "http://x/?y", "localhost:3000", "unix:x", "http://", ""):
+        Ctl("http://127.0.0.1:1").run("--url", url, "get", "a", code=NO_SERVER if url == "" else USAGE)
+    assert b"usage: kvctl set" in ctl.run("set", "--help")
+    assert ctl.run("--version").startswith(b"kvctl ")
+    assert ctl.run("-o", "json", "ls", "nothing/") == b"[]\n"
+
+
+def completions_are_of_the_table(ctl):
+    verbs = re.findall(r"^  ([a-z]+) ", ctl.run("--help").decode(), re.M)
+    assert len(verbs) > 15
+    for shell in "bash", "zsh", "fish":
+        with open(path_of(shell), "wb") as file:
+            file.write(ctl.run("completion", shell))
+        text = ctl.run("completion", shell).decode()
+        assert all(verb in text for verb in verbs)
+        try:
+            subprocess.run([shell, "-n", file.name], check=True, timeout=PATIENCE_S)
+        except FileNotFoundError:
+            print(f"# no {shell} here: its syntax was not checked")
+    complete = (f'PATH={os.path.dirname(KVCTL)}:$PATH; . {path_of("bash")}; COMP_WORDS=(kvctl "$@"); '
+                'COMP_CWORD=$#; compopt() { :; }; _kvctl 2>&1; printf "%s\\n" "${COMPREPLY[@]}"')
+
+    def bash(*words):
+        out = subprocess.run(["bash", "-c", complete, "bash", *words], env=ctl.env, timeout=PATIENCE_S,
+                             check=True, stdout=subprocess.PIPE).stdout
+        return out.decode().split()
+
+    ctl.run("set", "compl/1", "1")
+    assert bash("con") == ["context"]
+    assert bash("get", "compl") == ["compl/"]
+    assert bash("get", "compl/") == ["compl/1"]
+    assert "--if-absent" in bash("set", "--if")
+    assert bash("get", "-o", "jsonl") == ["jsonl"]
+    ctl.run("del", "compl/1")
+
+
+def contexts_keep_servers_and_tokens(ctl):
+    token = ctl.run("token", "-o", "raw").decode().strip()
+    with open(path_of("token"), "w", encoding="utf-8") as file:
+        file.write(token + "\n")
+    url = ctl.env["KVSERVER_URL"]
+    user = Ctl(url)
+    del user.env["KVSERVER_URL"]
+    user.run("context", "add", "one", url)
+    user.run("context", "add", "two", "http://127.0.0.1:1", "--token-file", path_of("token"))
+    listed = user.run("context", "ls").decode()
+    assert listed.startswith("* one") and "two" in listed and token not in listed
+    user.run("ping")
+    user.run("ping", "--context", "two", code=NO_SERVER)
+    user.run("context", "use", "two")
+    user.run("ping", code=NO_SERVER)
+    ctl.run("ping")
+    user.run("context", "rm", "two")
+    user.run("context", "rm", "two", code=USAGE)
+    assert [each["name"] for each in user.lines("context", "ls")] == ["one"]
+    path = path_of(".config/kvctl/contexts.json")
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    assert os.stat(os.path.dirname(path)).st_mode & 0o777 == 0o700
+    for text in "{", '{"contexts": {"x": {}}}', "[]":
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        user.run("context", "ls", code=USAGE)
+    os.chmod(path, 0o644)
+    user.run("context", "ls", code=USAGE)
+    assert "chmod 600" in user.errors
+    os.remove(path)
+
+
+def tokens_and_tls_are_those_of_the_server():
+    subprocess.run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "
+                   "/CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout key.pem -out "
+                   "cert.pem".split(), cwd=FOLDER.name, check=True, stderr=subprocess.DEVNULL)
+    made = Ctl("").json("token")
+    hashed = Ctl("").run("token", "hash", given=made["token"].encode() + b"\n").decode()
+    assert hashed == f"sha256: {made['sha256']}\n"
+    Ctl("").run("token", "hash", given=b"short\n", code=USAGE)
+    port = socket.create_server(("127.0.0.1", 0))
+    number = port.getsockname()[1]
+    port.close()
+    server = UnixServer.__new__(UnixServer)
+    with open(path_of("tls.yaml"), "w", encoding="utf-8") as file:
+        file.write(f"listen: [{{port: {number}, tls: {{cert: cert.pem, key: key.pem}}}}]\n"
+                   f"modules: {os.environ['KV_TEST_MODULES']}\n"
+                   "access: {tokens: [{name: a, sha256: %s, read: [a/], write: [a/]}]}\n" % made["sha256"])
+    server.config = file.name
+    url = f"https://localhost:{number}"
+    ctl = server.ctl = Ctl(url, KVSERVER_TOKEN=made["token"], KVSERVER_CACERT=path_of("cert.pem"))
+    server.start()
+    ctl.run("set", "a/1", "1")
+    assert ctl.run("get", "a/1") == b"1\n"
+    assert ctl.run("ls", "a/") == b"a/1\n"
+    ctl.run("get", "b/1", code=REFUSED)
+    ctl.run("watch", "-p", "b/", code=REFUSED)
+    ctl.run("stats", code=REFUSED)
+    assert ctl.lines("watch", "-p", "a/", "-i", "-n", "1")[0]["value"] == 1
+    Ctl(url, KVSERVER_CACERT=path_of("cert.pem")).run("get", "a/1", code=REFUSED)
+    Ctl(url, KVSERVER_TOKEN="x" * 32, KVSERVER_CACERT=path_of("cert.pem")).run("get", "a/1", code=REFUSED)
+    Ctl(url, KVSERVER_TOKEN=made["token"]).run("get", "a/1", code=NO_SERVER)
+    Ctl(url, KVSERVER_TOKEN="a b").run("get", "a/1", code=USAGE)
+    ctl.run("get", "a/1", "--url", f"wss://localhost:{number}")
+    ctl.run("ping", "--url", f"https://127.0.0.2:{number}", code=NO_SERVER)
+    with open(path_of("token"), "w", encoding="utf-8") as file:
+        file.write(made["token"] + "\n")
+    Ctl(url).run("get", "a/1", "--token-file", path_of("token"), "--cacert", path_of("cert.pem"))
+    server.end()
+
+
+def stats_are_the_metrics(ctl):
+    samples = {sample["name"]: sample for sample in ctl.json("stats")}
+    assert samples["kvserver_build_info"]["labels"]["store"] == "store/memory"
+    assert len(ctl.lines("stats")) >= len(samples)
+    assert b"# TYPE" in ctl.run("stats", "-o", "raw")
+    assert b"build_info" in ctl.run("stats")
+    assert ctl.json("ping")["microseconds"] > 0
+
+
+def main():
+    report = Report()
+    server = Server()
+    ctl = Ctl(f"http://127.0.0.1:{server.port}")
+    for test in (keys_and_values_are_kept_byte_for_byte, values_come_from_arguments_files_and_standard_input,
+                 formats_are_as_told, ttl_and_touch, incr_and_merge, conditions_are_refused_with_3,
+                 ls_lists_pages_folders_and_counts, export_and_import_carry_everything,
+                 bad_lines_are_named_and_what_stands_before_is_imported, watch_prints_every_change,
+                 signals_end_it_by_the_signal, terminals_get_no_control_characters,
+                 command_lines_are_checked, completions_are_of_the_table, contexts_keep_servers_and_tokens,
+                 stats_are_the_metrics):
+        report.check(test.__name__, lambda test=test: test(ctl))
+    for test in (watch_goes_on_across_a_restart_and_a_crash, watch_is_told_where_changes_were_lost,
+                 server_that_goes_is_told_with_4, import_tells_how_far_it_came,
+                 tokens_and_tls_are_those_of_the_server):
+        report.check(test.__name__, test)
+    server.end()
+    FOLDER.cleanup()
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
