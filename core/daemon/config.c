@@ -92,6 +92,7 @@ static void read_http(struct kv_config *config)
                   .max_key_bytes = (size_t)kv_given_field(limits, LIMIT_KEY)->integer,
                   .max_value_bytes = (size_t)kv_given_field(limits, LIMIT_VALUE)->integer,
                   .max_message_bytes = (size_t)kv_given_field(limits, LIMIT_MESSAGE)->integer},
+        .console = (enum kv_console)config->values[CONFIG_CONSOLE].integer,
         .has_fast_path = kv_given_field(&config->values[CONFIG_HTTP], HTTP_FRONT)->boolean,
         .origins = config->origins,
         .n_origins = config->values[CONFIG_ORIGINS].list.n,

@@ -15,6 +15,7 @@
 #include "daemon/chain.h"
 #include "daemon/listen_tls.h"
 #include "daemon/outlets.h"
+#include "daemon/page_folder.h"
 #include "daemon/scripting.h"
 
 static int result(const struct kv_config *config)
@@ -142,6 +143,13 @@ static void check_certificates(const struct kv_config *config)
             kv_tls_destroy(kv_listen_tls_open(config, i));
 }
 
+static void check_pages(const struct kv_config *config)
+{
+    struct kv_pages *pages;
+    if (kv_page_folder_open(config, &pages) == 0)
+        kv_pages_close(pages);
+}
+
 int kv_preflight(struct kv_config *config)
 {
     kv_conf_check_paths(config->conf, 0, config->end_path);
@@ -149,6 +157,7 @@ int kv_preflight(struct kv_config *config)
         check_certificates(config);
     check_modules(config);
     check_addresses(config);
+    check_pages(config);
     return result(config);
 }
 

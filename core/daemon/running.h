@@ -15,6 +15,7 @@
 #include "daemon/import.h"
 #include "jwt/source.h"
 #include "daemon/outlets.h"
+#include "pages/pages.h"
 
 struct kv_server;
 
@@ -51,6 +52,7 @@ struct kv_server {
     struct kv_access *access;
     struct kv_keyspace *keyspace;
     struct kv_workers *workers;
+    struct kv_pages *pages; /* NULL: none */
     struct kv_net *net;
     struct kv_http *http;
     struct kv_http_upgrade upgrade; /* to the WebSockets */

@@ -124,6 +124,9 @@ enum {
     HTTP_FRONT
 };
 enum {
+    PAGES_FOLDER
+};
+enum {
     LOG_LEVEL,
     LOG_FORMAT
 };
@@ -143,6 +146,8 @@ enum {
     CONFIG_TIMEOUTS,
     CONFIG_CHANGE_LOG,
     CONFIG_HTTP,
+    CONFIG_CONSOLE,
+    CONFIG_PAGES,
     CONFIG_LOG,
     N_CONFIG,
 };
@@ -564,6 +569,15 @@ static const struct kv_option http_fields[] = {
      .doc = "whether plain requests take a fast path beside libh2o"},
 };
 
+static const char *const console_names[] = {"auto", "true", "false", NULL}; /* enum kv_console */
+
+static const struct kv_option pages_fields[] = {
+    {.name = "folder",
+     .type = KV_OPTION_PATH,
+     .flags = KV_OPTION_REQUIRED,
+     .doc = "files that are served at every path which is not one of the server's own"},
+};
+
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 static const struct kv_option log_fields[] = {
@@ -630,6 +644,16 @@ static const struct kv_option config_options[N_CONFIG] = {
                      .type = KV_OPTION_BLOCK,
                      .fields = http_fields,
                      .n_fields = KV_COUNT(http_fields)},
+    [CONFIG_CONSOLE] = {.name = "console",
+                        .type = KV_OPTION_CHOICE,
+                        .choices = console_names,
+                        .fallback = "auto",
+                        .doc = "whether /console/ is served; auto: while it listens on loopback "
+                               "addresses and Unix sockets only"},
+    [CONFIG_PAGES] = {.name = "pages",
+                      .type = KV_OPTION_BLOCK,
+                      .fields = pages_fields,
+                      .n_fields = KV_COUNT(pages_fields)},
     [CONFIG_LOG] = {.name = "log",
                     .type = KV_OPTION_BLOCK,
                     .fields = log_fields,

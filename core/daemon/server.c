@@ -20,6 +20,7 @@
 #include "daemon/certificates.h"
 #include "daemon/granted_prefixes.h"
 #include "daemon/metrics.h"
+#include "daemon/page_folder.h"
 #include "daemon/process.h"
 #include "daemon/reload.h"
 #include "daemon/running.h"
@@ -227,7 +228,8 @@ static int open_parts(struct kv_server *server)
     const struct kv_config *config = server->config;
     if (kv_certificates_open(server) != 0 || (server->chain = kv_chain_open(config)) == NULL ||
         (server->outlets = kv_outlets_open(config)) == NULL ||
-        (server->scripts = kv_scripting_load(config, config->n_threads)) == NULL)
+        (server->scripts = kv_scripting_load(config, config->n_threads)) == NULL ||
+        kv_page_folder_open(config, &server->pages) != 0)
         return KV_MISCONFIGURED;
     return 0;
 }
@@ -269,6 +271,7 @@ static void create_protocols(struct kv_server *server)
                                                               .upgrade = &server->upgrade,
                                                               .events = server->events,
                                                               .metrics = server->metrics,
+                                                              .pages = server->pages,
                                                               .loops = server->loops,
                                                               .n_loops = config->n_threads});
     server->ws = kv_ws_create(&config->ws, server->net, server->access, server->keyspace,

@@ -248,6 +248,7 @@ static void end_keyspace(struct kv_server *server)
 void kv_server_take_apart(struct kv_server *server)
 {
     kv_workers_destroy(server->workers);
+    kv_pages_close(server->pages);
     kv_ws_destroy(server->ws);
     kv_http_destroy(server->http);
     kv_events_destroy(server->events);

@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 #include "base/digits.h"
 #include "http/request.h"
+#include "wire/http_date.h"
 
 static int status_of_failure(int outcome)
 {
@@ -107,6 +108,10 @@ struct kv_slice kv_status_text(int status)
         return KV_SLICE("202 Accepted");
     case 204:
         return KV_SLICE("204 No Content");
+    case 308:
+        return KV_SLICE("308 Permanent Redirect");
+    case 206:
+        return KV_SLICE("206 Partial Content");
     case 304:
         return KV_SLICE("304 Not Modified");
     case 400:
@@ -127,6 +132,8 @@ struct kv_slice kv_status_text(int status)
         return KV_SLICE("413 Content Too Large");
     case 414:
         return KV_SLICE("414 URI Too Long");
+    case 416:
+        return KV_SLICE("416 Range Not Satisfiable");
     case 417:
         return KV_SLICE("417 Expectation Failed");
     case 422:
@@ -150,6 +157,14 @@ struct kv_slice kv_status_text(int status)
 static char *put_number(char *at, uint64_t number)
 {
     return kv_put(at + kv_digits_write(at, number), KV_SLICE("\r\n"));
+}
+
+static char *put_date(char *at, int64_t seconds)
+{
+    char date[KV_HTTP_DATE_LEN + 1];
+    kv_http_date_write(date, seconds);
+    return kv_put(kv_put(kv_put(at, KV_SLICE("last-modified: ")), kv_slice_of(date)),
+                  KV_SLICE("\r\n"));
 }
 
 static char *put_etag(char *at, uint64_t revision)
@@ -188,6 +203,25 @@ static char *put_challenge(char *at, enum kv_challenge challenge)
                : kv_put(at, KV_SLICE("www-authenticate: Bearer error=\"invalid_token\"\r\n"));
 }
 
+static char *put_line(char *at, struct kv_slice name, struct kv_slice value)
+{
+    return kv_put(kv_put(kv_put(at, name), value), KV_SLICE("\r\n"));
+}
+
+/* A browser takes a file for what its type says, whatever it looks like. */
+static char *put_file(char *at, const struct kv_file_head *file, bool has_body)
+{
+    assert(file->lines.len <= KV_LONGEST_FILE_LINES);
+    at = put_line(at, KV_SLICE("etag: "), file->etag);
+    at = kv_put(at, file->lines);
+    at = kv_put(at, KV_SLICE("x-content-type-options: nosniff\r\n"));
+    if (file->modified_s != 0)
+        at = put_date(at, file->modified_s);
+    if (file->encoding.len != 0 && has_body)
+        at = put_line(at, KV_SLICE("content-encoding: "), file->encoding);
+    return has_body ? put_line(at, KV_SLICE("content-type: "), file->type) : at;
+}
+
 /* The rarer headers. */
 static char *put_rare(char *at, const struct kv_answer *answer, struct kv_slice allowed_origin)
 {
@@ -201,6 +235,8 @@ static char *put_rare(char *at, const struct kv_answer *answer, struct kv_slice 
         at = put_challenge(at, answer->challenge);
     if (answer->demands_websocket)
         at = kv_put(at, KV_SLICE("upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"));
+    if (answer->location.len != 0)
+        at = put_line(at, KV_SLICE("location: "), answer->location);
     if (answer->retry_after_s != 0)
         at = put_number(kv_put(at, KV_SLICE("retry-after: ")), answer->retry_after_s);
     return at;
@@ -210,6 +246,7 @@ static char *put_content_type(char *at, enum kv_content content)
 {
     switch (content) {
     case KV_CONTENT_NONE:
+    case KV_CONTENT_FILE:
         return at;
     case KV_CONTENT_PLAIN:
         return kv_put(at, KV_SLICE("content-type: text/plain; charset=utf-8\r\n"));
@@ -221,8 +258,6 @@ static char *put_content_type(char *at, enum kv_content content)
     case KV_CONTENT_OPENMETRICS:
         return kv_put(at, KV_SLICE("content-type: application/openmetrics-text; version=1.0.0; "
                                    "charset=utf-8\r\n"));
-    case KV_CONTENT_YAML:
-        return kv_put(at, KV_SLICE("content-type: application/yaml\r\n"));
     default:
         return kv_put(at, KV_SLICE("content-type: application/json\r\n"));
     }
@@ -233,7 +268,9 @@ char *kv_answer_write_headers(char *at, const struct kv_answer *answer,
                               struct kv_slice allowed_origin)
 {
     assert(allowed_origin.len <= KV_LONGEST_ORIGIN);
-    at = kv_put(at, KV_SLICE("vary: Origin\r\n"));
+    bool is_negotiated = answer->file != NULL && answer->file->is_negotiated;
+    at = kv_put(at, is_negotiated ? KV_SLICE("vary: Origin, Accept-Encoding\r\n")
+                                  : KV_SLICE("vary: Origin\r\n"));
     at = put_rare(at, answer, allowed_origin);
     if (answer->is_of_now)
         at = kv_put(at, KV_SLICE("cache-control: no-cache\r\n"));
@@ -241,5 +278,7 @@ char *kv_answer_write_headers(char *at, const struct kv_answer *answer,
         at = put_etag(at, answer->revision);
     if (answer->ttl_left_ms != 0)
         at = put_number(kv_put(at, KV_SLICE("KV-TTL: ")), (uint64_t)answer->ttl_left_ms);
+    if (answer->file != NULL)
+        at = put_file(at, answer->file, answer->content == KV_CONTENT_FILE);
     return put_content_type(at, answer->content);
 }

@@ -4,6 +4,7 @@
 #ifndef KV_HTTP_ANSWER_H
 #define KV_HTTP_ANSWER_H
 
+#include "http/source.h"
 #include "keyspace/keyspace.h"
 
 enum kv_content {
@@ -11,7 +12,7 @@ enum kv_content {
     KV_CONTENT_VALUE,       /* {"value":…}, the value being the item's */
     KV_CONTENT_JSON,        /* `text` */
     KV_CONTENT_PLAIN,       /* `text` */
-    KV_CONTENT_YAML,        /* `text` */
+    KV_CONTENT_FILE,        /* `file` says what */
     KV_CONTENT_METRICS,     /* `text`, as Prometheus has it, */
     KV_CONTENT_OPENMETRICS, /* and as OpenMetrics */
     KV_CONTENT_EVENTS,      /* Server-Sent Events, which follow as they come */
@@ -24,24 +25,37 @@ enum kv_challenge {
     KV_CHALLENGE_BAD_TOKEN, /* another one */
 };
 
+/* What an answer says of the file that it is about. */
+struct kv_file_head {
+    struct kv_slice type;
+    struct kv_slice etag;     /* with its quotes */
+    struct kv_slice encoding; /* `Content-Encoding`; empty: none */
+    struct kv_slice lines;    /* more headers, each with its CRLF: KV_LONGEST_FILE_LINES at most */
+    bool is_negotiated;       /* it depends on the request's `Accept-Encoding` */
+    int64_t modified_s;       /* `Last-Modified`, since 1970; 0: none */
+};
+
 /* Plain data, except the item. */
 struct kv_answer {
     int status;
     enum kv_content content;
     enum kv_challenge challenge;
-    bool is_last;           /* the connection is closed after it */
-    uint32_t retry_after_s; /* `Retry-After`; 0: none */
-    bool demands_websocket; /* `Upgrade` */
-    bool takes_credentials; /* CORS: pages may send cookies; its carrier knows */
-    bool is_preflight;      /* CORS: lists the methods and headers that pages may send */
-    bool is_of_now;         /* `Cache-Control: no-cache` */
-    uint32_t methods;       /* `Allow`: a set of enum kv_method; 0: none */
-    uint64_t revision;      /* `ETag`; 0: none */
-    int64_t ttl_left_ms;    /* `KV-TTL`; 0: none */
-    const char *error;      /* UTF-8; not NULL: the content is {"error":…} */
-    struct kv_slice text;   /* error and text: lent until the answer is given */
-    struct kv_held *body;   /* a long text in place of `text`, which is taken over; NULL: none */
-    struct kv_item item;    /* owned; revision 0: none */
+    bool is_last;                    /* the connection is closed after it */
+    uint32_t retry_after_s;          /* `Retry-After`; 0: none */
+    bool demands_websocket;          /* `Upgrade` */
+    bool takes_credentials;          /* CORS: pages may send cookies; its carrier knows */
+    bool is_preflight;               /* CORS: lists the methods and headers that pages may send */
+    bool is_of_now;                  /* `Cache-Control: no-cache` */
+    uint32_t methods;                /* `Allow`: a set of enum kv_method; 0: none */
+    uint64_t revision;               /* `ETag`; 0: none */
+    int64_t ttl_left_ms;             /* `KV-TTL`; 0: none */
+    const struct kv_file_head *file; /* NULL: it is about none */
+    struct kv_slice location;        /* `Location`: KV_LONGEST_LOCATION at most; empty: none */
+    const char *error;               /* UTF-8; not NULL: the content is {"error":…} */
+    struct kv_slice text;     /* file, location, error and text: lent until the answer is given */
+    struct kv_source *source; /* of the body, in place of `text`; NULL: none */
+    struct kv_held *body;     /* a long text in place of `text`, which is taken over; NULL: none */
+    struct kv_item item;      /* owned; revision 0: none */
 };
 
 /* The answer to a finished GET, SET, DELETE or UPDATE; that of an UPDATE that has a result is
@@ -67,13 +81,18 @@ static inline bool kv_status_has_length(int status)
 enum {
     KV_ANSWER_LARGEST_COPY = 16384, /* longer values are sent from the store's memory */
     KV_LONGEST_ORIGIN = 512,
-    KV_ANSWER_LONGEST_HEADERS = 768 + KV_LONGEST_ORIGIN,
+    KV_LONGEST_LOCATION = 1024,
+    KV_LONGEST_FILE_LINES = 768,
+    KV_ANSWER_LONGEST_HEADERS =
+        1024 + KV_LONGEST_ORIGIN + KV_LONGEST_LOCATION + KV_LONGEST_FILE_LINES,
 };
 
 static inline size_t kv_answer_body_len(const struct kv_answer *answer)
 {
     if (answer->content == KV_CONTENT_VALUE)
         return KV_VALUE_HEAD.len + answer->item.value.len + KV_VALUE_TAIL.len;
+    if (answer->source != NULL)
+        return (size_t)answer->source->len;
     return answer->body != NULL ? answer->body->bytes.len : answer->text.len;
 }
 

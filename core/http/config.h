@@ -8,6 +8,13 @@
 #include "net/connection.h"
 #include "protocol/hello.h"
 
+/* Whether /console/ is served. */
+enum kv_console {
+    KV_CONSOLE_AUTO, /* while other machines cannot reach the server */
+    KV_CONSOLE_ON,
+    KV_CONSOLE_OFF,
+};
+
 struct kv_http_config {
     size_t max_key_bytes;
     size_t max_value_bytes;
@@ -16,7 +23,8 @@ struct kv_http_config {
     size_t max_unsent_bytes; /* the same */
     uint32_t max_batch;      /* messages */
     struct kv_hello hello;
-    bool has_fast_path;             /* plain requests do without libh2o (fast.h) */
+    bool has_fast_path; /* plain requests do without libh2o (fast.h) */
+    enum kv_console console;
     const struct kv_slice *origins; /* patterns (wire/host_pattern.h), besides this machine's */
     size_t n_origins;
     const struct kv_slice *hosts; /* the same, of hosts that requests may be for while the server

@@ -13,6 +13,7 @@
 #include "keyspace/keyspace.h"
 #include "loop/workers.h"
 #include "net/net.h"
+#include "pages/pages.h"
 
 enum {
     KV_HTTP_STATUSES = 600
@@ -34,6 +35,7 @@ struct kv_http_context {
     struct kv_http_upgrade *upgrade;
     struct kv_events *events;
     const struct kv_metrics *metrics; /* of the whole server */
+    struct kv_pages *pages;           /* at paths that are not the server's own; NULL: none */
     struct kv_http_counts counts;
     uint32_t index; /* of the loop */
     struct kv_refused_origins *refused_origins;

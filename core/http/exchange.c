@@ -49,6 +49,18 @@ void kv_exchange_answer_with(struct kv_exchange *exchange, struct kv_answer answ
     kv_held_release(&body);
 }
 
+void kv_exchange_answer_file(struct kv_exchange *exchange, struct kv_answer *answer)
+{
+    answer->is_of_now = true;
+    answer->content =
+        answer->status == 200 || answer->status == 206 ? KV_CONTENT_FILE : KV_CONTENT_NONE;
+    if (answer->status == 412)
+        answer->error = "the file has changed: it is not the one of the condition";
+    kv_exchange_answer(exchange, answer);
+    if (answer->body != NULL)
+        kv_held_release(answer->body);
+}
+
 void kv_exchange_refuse(struct kv_exchange *exchange, struct kv_answer answer, const char *format,
                         ...)
 {

@@ -67,6 +67,10 @@ static inline void kv_exchange_answer(struct kv_exchange *exchange, struct kv_an
     exchange->carrier->answer(exchange, answer);
 }
 
+/* Gives the answer about a file: the file, unless the conditions of the request say otherwise.
+ * Takes its body over. */
+void kv_exchange_answer_file(struct kv_exchange *exchange, struct kv_answer *answer);
+
 /* Gives an answer with this text as its body, JSON, without a copy. text: taken over. */
 void kv_exchange_answer_with(struct kv_exchange *exchange, struct kv_answer answer,
                              struct kv_buffer *text);

@@ -152,7 +152,7 @@ static void note_answer(struct kv_exchange *exchange, const struct kv_answer *an
     struct fast *fast = fast_of(exchange);
     struct kv_command *note = kv_command_create(context_of(fast)->keyspace_loop, KV_COMMAND_NOTE);
     struct kv_buffer bytes = {0};
-    assert(answer->item.revision == 0);
+    assert(answer->item.revision == 0 && answer->file == NULL && answer->location.len == 0);
     kv_buffer_append(&bytes, (struct kv_slice){(const char *)answer, sizeof(*answer)});
     kv_buffer_append(&bytes, answer->text);
     note->note = kv_buffer_slice(&bytes);

@@ -112,6 +112,10 @@ static size_t lay_out_body(h2o_req_t *req, struct kv_keyspace *keyspace,
         return answer->item.value.len > KV_ANSWER_LARGEST_COPY
                    ? hold_value(req, keyspace, &answer->item, parts)
                    : copy_value(req, &answer->item, parts);
+    if (answer->source != NULL) {
+        parts[0] = iovec_of(answer->source->part);
+        return parts[0].len != 0;
+    }
     if (answer->body != NULL)
         return hold_body(req, answer->body, parts);
     return copy_text(req, answer->text, parts);
@@ -126,14 +130,32 @@ void kv_h2o_answer_begin(h2o_req_t *req, const struct kv_answer *answer,
     add_headers(req, answer, allowed_origin);
 }
 
+/* Counts the part that is about to be sent. Returns: whether it is the last. */
+static bool ends_with_part(struct kv_source *source)
+{
+    source->n_sent += source->part.len;
+    return source->n_sent >= source->len;
+}
+
 void kv_h2o_answer_send(h2o_req_t *req, struct kv_keyspace *keyspace, struct kv_answer *answer,
                         struct kv_slice allowed_origin, bool is_head)
 {
-    static h2o_generator_t generator = {NULL, NULL};
+    static h2o_generator_t no_generator = {NULL, NULL};
     h2o_iovec_t parts[MOST_PARTS];
     kv_h2o_answer_begin(req, answer, allowed_origin, kv_status_has_length(answer->status));
     size_t n = is_head ? 0 : lay_out_body(req, keyspace, answer, parts);
     kv_keyspace_release(keyspace, &answer->item);
-    h2o_start_response(req, &generator);
-    h2o_send(req, parts, n, H2O_SEND_STATE_FINAL);
+    bool is_whole = answer->source == NULL || is_head || ends_with_part(answer->source);
+    h2o_start_response(req, is_whole ? &no_generator : answer->source->carrier);
+    h2o_send(req, parts, n, is_whole ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
+}
+
+void kv_h2o_answer_go_on(h2o_req_t *req, struct kv_source *source, bool is_there)
+{
+    h2o_iovec_t part = iovec_of(source->part);
+    if (!is_there)
+        h2o_send(req, NULL, 0, H2O_SEND_STATE_ERROR);
+    else
+        h2o_send(req, &part, 1,
+                 ends_with_part(source) ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
 }

@@ -25,8 +25,11 @@ static inline const char *kv_h2o_date(h2o_context_t *context)
 void kv_h2o_answer_begin(h2o_req_t *req, const struct kv_answer *answer,
                          struct kv_slice allowed_origin, bool has_length);
 
-/* Sends an answer; takes its item over. The request must not be touched afterwards. */
+/* Sends an answer; takes its item over. The request must not be touched afterwards, unless the body
+ * has a source with more parts: then kv_h2o_answer_go_on() sends the next one (is_there), or breaks
+ * off. The `carrier` of a source is a generator of libh2o's. */
 void kv_h2o_answer_send(h2o_req_t *req, struct kv_keyspace *keyspace, struct kv_answer *answer,
                         struct kv_slice allowed_origin, bool is_head);
+void kv_h2o_answer_go_on(h2o_req_t *req, struct kv_source *source, bool is_there);
 
 #endif

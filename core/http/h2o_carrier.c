@@ -16,6 +16,8 @@ enum {
 
 struct h2o_exchange {
     struct kv_exchange exchange;
+    h2o_generator_t generator; /* of a body that comes in parts */
+    struct kv_source *source;  /* of it */
     struct kv_h2o_loop *loop;
     h2o_req_t *req;
 };
@@ -33,6 +35,34 @@ static void end_with_answer(h2o_req_t *req)
     kv_connection_linger(kv_h2o_connection_of(req));
 }
 
+/* The part before has been written. */
+static void on_proceed(h2o_generator_t *generator, h2o_req_t *req)
+{
+    struct kv_source *source = KV_CONTAINER(generator, struct h2o_exchange, generator)->source;
+    (void)req;
+    source->pull(source);
+}
+
+static void give_part(struct kv_source *source, bool is_there)
+{
+    struct h2o_exchange *self = KV_CONTAINER(source->carrier, struct h2o_exchange, generator);
+    kv_h2o_answer_go_on(self->req, source, is_there);
+}
+
+static void take_source(struct h2o_exchange *self, struct kv_source *source)
+{
+    self->generator = (h2o_generator_t){.proceed = on_proceed};
+    self->source = source;
+    source->give = give_part;
+    source->carrier = &self->generator;
+}
+
+/* The bytes of the body that are in memory. */
+static size_t bytes_held(const struct kv_answer *answer)
+{
+    return answer->source != NULL ? answer->source->part.len : kv_answer_body_len(answer);
+}
+
 static void answer(struct kv_exchange *exchange, struct kv_answer *to_send)
 {
     to_send->takes_credentials = exchange->takes_credentials;
@@ -40,7 +70,9 @@ static void answer(struct kv_exchange *exchange, struct kv_answer *to_send)
     if (to_send->is_last || kv_h2o_gate_lacks_body(kv_h2o_connection_of(req)))
         end_with_answer(req);
     if (!exchange->is_head)
-        kv_h2o_gate_answers(kv_h2o_connection_of(req), kv_answer_body_len(to_send));
+        kv_h2o_gate_answers(kv_h2o_connection_of(req), bytes_held(to_send));
+    if (to_send->source != NULL)
+        take_source(self_of(exchange), to_send->source);
     kv_h2o_answer_send(req, exchange->here->keyspace, to_send, exchange->allowed_origin,
                        exchange->is_head);
 }

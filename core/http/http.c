@@ -83,6 +83,7 @@ static void init_loop(struct kv_http *http, uint32_t index, const struct kv_http
         .upgrade = parts->upgrade,
         .events = parts->events,
         .metrics = parts->metrics,
+        .pages = parts->pages,
         .index = index,
         .refused_origins = &http->refused_origins,
     };

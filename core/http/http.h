@@ -22,6 +22,7 @@ struct kv_http_parts {
     struct kv_http_upgrade *upgrade;
     struct kv_events *events;
     const struct kv_metrics *metrics;
+    struct kv_pages *pages; /* an application's; NULL: none */
     struct kv_loop *const *loops;
     uint32_t n_loops;
 };

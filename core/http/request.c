@@ -50,6 +50,11 @@ struct kv_slice kv_header_name(enum kv_header_id id)
         [KV_HEADER_ACCEPT] = {"accept", 6},
         [KV_HEADER_COOKIE] = {"cookie", 6},
         [KV_HEADER_FETCH_SITE] = {"sec-fetch-site", 14},
+        [KV_HEADER_ACCEPT_ENCODING] = {"accept-encoding", 15},
+        [KV_HEADER_IF_MODIFIED_SINCE] = {"if-modified-since", 17},
+        [KV_HEADER_IF_UNMODIFIED_SINCE] = {"if-unmodified-since", 19},
+        [KV_HEADER_RANGE] = {"range", 5},
+        [KV_HEADER_IF_RANGE] = {"if-range", 8},
     };
     return names[id];
 }

@@ -32,8 +32,8 @@ struct kv_methods_text kv_methods_text(uint32_t methods);
 
 /* The headers that any resource or check looks at, and no others: so the fast path knows which
  * requests it must leave to the other carrier. Those from the Content-Type on are looked at only
- * in requests that the fast path does not carry: a PATCH, one for events, one with a cookie where
- * cookies count. */
+ * in requests that the fast path does not carry: a PATCH, one for events or a file, one with a
+ * cookie where cookies count. */
 enum kv_header_id {
     KV_HEADER_AUTHORIZATION,
     KV_HEADER_ORIGIN,
@@ -48,6 +48,11 @@ enum kv_header_id {
     KV_HEADER_ACCEPT,
     KV_HEADER_COOKIE,
     KV_HEADER_FETCH_SITE,
+    KV_HEADER_ACCEPT_ENCODING,
+    KV_HEADER_IF_MODIFIED_SINCE,
+    KV_HEADER_IF_UNMODIFIED_SINCE,
+    KV_HEADER_RANGE,
+    KV_HEADER_IF_RANGE,
     KV_N_HEADERS
 };
 

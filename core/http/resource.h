@@ -35,7 +35,6 @@ extern const struct kv_resource kv_resource_health;    /* health.c */
 extern const struct kv_resource kv_resource_readiness; /* health.c */
 extern const struct kv_resource kv_resource_websocket; /* websocket.c */
 extern const struct kv_resource kv_resource_metrics;   /* metrics.c */
-extern const struct kv_resource kv_resource_openapi;   /* documents.c */
-extern const struct kv_resource kv_resource_asyncapi;  /* documents.c */
+extern const struct kv_resource kv_resource_pages;     /* pages.c: at every other path */
 
 #endif

@@ -10,6 +10,8 @@ static const char page[] =
     "  /batch        several commands in one POST\n"
     "  /events       changes of ?key= and ?prefix= as Server-Sent Events\n"
     "  /ws           all of that as a WebSocket of JSON messages\n"
+    "  /client.js    a client for pages: import { connect } from \"/client.js\"\n"
+    "  /console/     what is in here, live (unless switched off)\n"
     "  /openapi.yaml, /asyncapi.yaml  all of it, for tools that read OpenAPI and AsyncAPI\n"
     "  /metrics      figures for Prometheus\n"
     "  /healthz      whether the server lives\n"

@@ -2,16 +2,16 @@
 
 #include "http/identify.h"
 #include "http/origin.h"
-#include "http/resource.h"
+#include "http/web_files.h"
 
 enum {
     LONGEST_HOST_SHOWN = 255
 };
 
 static const struct kv_resource *const resources[] = {
-    &kv_resource_storage,   &kv_resource_list,     &kv_resource_batch,   &kv_resource_websocket,
-    &kv_resource_readiness, &kv_resource_health,   &kv_resource_root,    &kv_resource_events,
-    &kv_resource_openapi,   &kv_resource_asyncapi, &kv_resource_metrics,
+    &kv_resource_storage,   &kv_resource_list,      &kv_resource_batch,
+    &kv_resource_websocket, &kv_resource_readiness, &kv_resource_health,
+    &kv_resource_root,      &kv_resource_events,    &kv_resource_metrics,
 };
 
 static bool leads_to(const struct kv_resource *resource, struct kv_slice path)
@@ -21,20 +21,29 @@ static bool leads_to(const struct kv_resource *resource, struct kv_slice path)
     return has_length && memcmp(path.bytes, resource->path.bytes, resource->path.len) == 0;
 }
 
-/* Returns: NULL where there is nothing at this path. */
-static const struct kv_resource *look_up(struct kv_slice path)
+static bool has_pages(const struct kv_http_context *here, struct kv_slice path)
 {
+    return here->pages != NULL && path.bytes[0] == '/';
+}
+
+/* Returns: NULL where there is nothing at this path. */
+static const struct kv_resource *look_up(const struct kv_http_context *here, struct kv_slice path)
+{
+    if (path.len == 1 && has_pages(here, path)) /* which may have an index */
+        return &kv_resource_pages;
     for (size_t i = 0; i < sizeof(resources) / sizeof(resources[0]); i++)
         if (leads_to(resources[i], path))
             return resources[i];
-    return NULL;
+    const struct kv_resource *web_file = kv_http_find_web_file(here, path);
+    return web_file == NULL && has_pages(here, path) ? &kv_resource_pages : web_file;
 }
 
 /* Keys are asked for most: to compare with a constant is quick. */
-static inline const struct kv_resource *find(struct kv_slice path)
+static inline const struct kv_resource *find(const struct kv_http_context *here,
+                                             struct kv_slice path)
 {
     return kv_slice_has_prefix(path, KV_SLICE(KV_STORAGE_PATH)) ? &kv_resource_storage
-                                                                : look_up(path);
+                                                                : look_up(here, path);
 }
 
 static inline bool is_served(const struct kv_resource *resource, const struct kv_request *request)
@@ -69,6 +78,13 @@ static void answer_for_server(struct kv_exchange *exchange)
     kv_exchange_answer(exchange, &(struct kv_answer){.status = 204, .methods = methods});
 }
 
+static const char *what_is_missing(struct kv_slice path)
+{
+    return kv_http_is_console(path)
+               ? "there is no such file of a console; `console: true` switches the console on"
+               : "there is nothing at this path: keys are under " KV_STORAGE_PATH;
+}
+
 /* What no resource has to answer. Apart, so that those which resources answer cost less. */
 __attribute__((noinline)) static void answer_for(const struct kv_resource *resource,
                                                  struct kv_exchange *exchange,
@@ -78,8 +94,8 @@ __attribute__((noinline)) static void answer_for(const struct kv_resource *resou
     if (kv_slice_equals(request->path, KV_SLICE("*")))
         answer_for_server(exchange);
     else if (resource == NULL)
-        kv_exchange_refuse(exchange, (struct kv_answer){.status = 404},
-                           "there is nothing at this path: keys are under " KV_STORAGE_PATH);
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = 404}, "%s",
+                           what_is_missing(request->path));
     else if (request->method == KV_METHOD_OPTIONS)
         kv_exchange_answer(
             exchange, &(struct kv_answer){.status = 204, .methods = methods, .is_preflight = true});
@@ -155,7 +171,7 @@ static inline const struct kv_resource *admit(struct kv_exchange *exchange,
         refuse_host(exchange, request->host);
         return NULL;
     }
-    const struct kv_resource *resource = find(request->path);
+    const struct kv_resource *resource = find(exchange->here, request->path);
     if (request->n_headers != 0 && !admit_origin(resource, exchange, request))
         return NULL;
     if (!is_served(resource, request)) {

@@ -1,14 +1,31 @@
 /*
- * Files that the server gives out itself. They are plain files of this folder, and become part of
- * the program when it is built (embed.cmake).
+ * Files that the server gives out itself: descriptions of its contract, the client, the console.
+ * They are plain files of this folder, and become part of the program when it is built
+ * (embed.cmake).
  */
 #ifndef KV_WEB_WEB_H
 #define KV_WEB_WEB_H
 
 #include <kvserver/types.h>
 
+/* One form of a file. */
+struct kv_web_form {
+    struct kv_slice bytes;
+    struct kv_slice etag; /* an entity tag, with its quotes */
+};
+
+struct kv_web_file {
+    struct kv_slice path; /* where it is served */
+    struct kv_slice type; /* `Content-Type` */
+    struct kv_web_form plain;
+    struct kv_web_form zipped; /* by gzip; without bytes where that is no shorter */
+};
+
 /* Constant. */
-extern const struct kv_slice kv_web_openapi;  /* openapi.yaml: the description of HTTP */
-extern const struct kv_slice kv_web_asyncapi; /* asyncapi.yaml: that of the WebSocket */
+extern const struct kv_web_file kv_web_files[];
+extern const size_t kv_web_n_files;
+
+/* The file that is served at a path. Returns: NULL for none. */
+const struct kv_web_file *kv_web_find(struct kv_slice path);
 
 #endif

@@ -19,17 +19,20 @@ class Server:
     """A server with a folder of its own.
 
     The environment says which program and which modules. files: name and text of each that is to be
-    in the folder; more: YAML, whole lines. The server chooses its port.
+    in the folder; more: YAML, whole lines; also: more addresses, each behind a comma; before: is
+    called with the server before it starts. The server chooses its port.
     """
 
-    def __init__(self, more="", files=None, store="memory"):
+    def __init__(self, more="", files=None, store="memory", also="", before=None):
         self.folder = tempfile.TemporaryDirectory(prefix="kvserver-test-")
         for name, text in (files or {}).items():
             self.write(name, text)
         path = self.write("kvserver.yaml",
-                          "listen: [{host: 127.0.0.1, port: 0}]\n"
+                          f"listen: [{{host: 127.0.0.1, port: 0}}{also}]\n"
                           f"modules: {os.environ['KV_TEST_MODULES']}\n"
                           f"storage: {{module: {store}}}\n{more}")
+        if before is not None:
+            before(self)
         self.log = open(os.path.join(self.folder.name, "log"), "w+", encoding="utf-8")
         self.process = subprocess.Popen([os.environ["KV_SERVER_PROGRAM"], "-c", path],
                                         stderr=self.log)

@@ -1,0 +1,14 @@
+/*
+ * `pages`: the folder of an application's files.
+ */
+#ifndef KV_DAEMON_PAGE_FOLDER_H
+#define KV_DAEMON_PAGE_FOLDER_H
+
+#include "daemon/config.h"
+#include "pages/pages.h"
+
+/* Opens it. *ret_pages: NULL where none is configured. Owns: the caller, by kv_pages_close().
+ * Returns: 0, or -1 with a fault noted. */
+int kv_page_folder_open(const struct kv_config *config, struct kv_pages **ret_pages);
+
+#endif

@@ -1,0 +1,15 @@
+/*
+ * Conditions of requests for files (RFC 9110, section 13), which have any entity tag, and perhaps a
+ * time. Those of requests for keys are revisions (wire/etag.h).
+ */
+#ifndef KV_HTTP_FILE_CONDITIONS_H
+#define KV_HTTP_FILE_CONDITIONS_H
+
+#include "http/answer.h"
+#include "http/request.h"
+#include "wire/http_text.h"
+
+/* Returns: the status of the answer: 200, 304 or 412. */
+int kv_file_conditions_judge(const struct kv_request *request, const struct kv_file_head *file);
+
+#endif
