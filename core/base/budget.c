@@ -11,7 +11,7 @@ enum {
     CACHE_LINE = 64,
     STEPS_OF_LIMIT = 64, /* all unreported steps together are no more than 1/64 of the limit */
     RESERVE = 64,        /* that is 1/64 of the limit */
-    LEFT_OVER = 4,       /* 1/4: what is kept for long leaves so much */
+    LEFT_OVER = 4,       /* 1/4: what is kept as long as a client likes leaves so much */
     LEAST_FALL = 8 << 20,
     SHORTEST_PINNED = 64 << 10 /* shorter items are counted for each who has them */
 };
@@ -135,9 +135,11 @@ size_t kv_tally_left(const struct kv_tally *tally)
     return left > 0 ? (size_t)left : 0;
 }
 
-bool kv_tally_can_spare(const struct kv_tally *tally, size_t bytes)
+size_t kv_tally_spare(const struct kv_tally *tally)
 {
-    return tally == NULL || kv_tally_left(tally) >= bytes + tally->budget->limit / LEFT_OVER;
+    size_t left = kv_tally_left(tally);
+    size_t kept = tally == NULL ? 0 : tally->budget->limit / LEFT_OVER;
+    return left > kept ? left - kept : 0;
 }
 
 /* Counted first, so that two loops cannot both take the last bytes. */

@@ -3,7 +3,9 @@
  * what its connections hold and reports it in steps, so loops do not contend for the shared count.
  *
  * Who would hold more asks first, and gets less the more is in use (kv_tally_allowance); who cannot
- * go on without more waits (struct kv_waiter) until memory has been given back.
+ * go on without more waits (struct kv_waiter) until memory has been given back. What connections
+ * hold because their peers do not read leaves a quarter of the budget to requests that come and go:
+ * otherwise nobody could send one as long as the others do not read.
  *
  * Bytes of a store's item that several connections send are counted once for each loop
  * (kv_tally_pin): the item is in memory once, however many send it.
@@ -77,30 +79,29 @@ static inline void kv_tally_add(struct kv_tally *tally, int64_t bytes)
         kv_tally_report(tally);
 }
 
-/* The bytes that are left of the budget. */
+/* The bytes that are left of the budget: to what a request needs. */
 size_t kv_tally_left(const struct kv_tally *tally);
 
-/* How much a connection may hold: no more than `most`, nor than is left, but for a floor. So n
- * connections that hold all they may leave one share of n + 1 free, and none can starve the others
- * (dynamic thresholds: Choudhury and Hahne, 1998). */
+/* The bytes that are left of three quarters of it: to what is kept until a client takes it. */
+size_t kv_tally_spare(const struct kv_tally *tally);
+
+/* How much a connection may hold: no more than `most`, nor than can be spared, but for a floor. So
+ * n connections that hold all they may leave one share of n + 1 free besides, and none can starve
+ * the others (dynamic thresholds: Choudhury and Hahne, 1998). */
 static inline size_t kv_tally_allowance(const struct kv_tally *tally, size_t most)
 {
-    size_t left = kv_tally_left(tally);
-    if (left < KV_TALLY_FLOOR)
-        left = KV_TALLY_FLOOR;
-    return left < most ? left : most;
+    size_t spare = kv_tally_spare(tally);
+    if (spare < KV_TALLY_FLOOR)
+        spare = KV_TALLY_FLOOR;
+    return spare < most ? spare : most;
 }
 
 /* Whether a connection that holds `used` bytes holds less than it may. Most hold little, and need
  * no look at what is left. */
 static inline bool kv_tally_allows(const struct kv_tally *tally, size_t used, size_t most)
 {
-    return used < most && (used < KV_TALLY_FLOOR || used < kv_tally_left(tally));
+    return used < most && (used < KV_TALLY_FLOOR || used < kv_tally_spare(tally));
 }
-
-/* Whether so many bytes can be kept for as long as a client likes: a quarter of the budget stays
- * for what comes and goes. */
-bool kv_tally_can_spare(const struct kv_tally *tally, size_t bytes);
 
 /* Counts the bytes if so many are left. More than half of the budget need no more than that half
  * left, as otherwise they might never be. */

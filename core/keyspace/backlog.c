@@ -5,21 +5,35 @@
 #include "base/mem.h"
 
 enum {
-    COST_BYTES = 1024
+    COST_BYTES = 1024,
+    OWN_BYTES = sizeof(struct kv_behind) + 32 /* with its place in the table, about */
 };
 
-void kv_backlog_init(struct kv_backlog *backlog)
+void kv_backlog_init(struct kv_backlog *backlog, struct kv_tally *tally)
 {
-    *backlog = (struct kv_backlog){0};
+    *backlog = (struct kv_backlog){.tally = tally};
     kv_list_init(&backlog->in_order);
 }
 
 /* A store that completes within submit() has its values in memory anyway. */
+static size_t bytes_of(const struct kv_store_link *store, const struct kv_news *news)
+{
+    return news->key.len + (store->is_sync ? 0 : news->state.value.len);
+}
+
 static uint32_t cost_of(const struct kv_store_link *store, const struct kv_news *news,
                         struct kv_coverage coverage)
 {
-    size_t bytes = news->key.len + (store->is_sync ? 0 : news->state.value.len);
-    return coverage.by_key ? 0 : 1 + (uint32_t)(bytes / COST_BYTES);
+    return coverage.by_key ? 0 : 1 + (uint32_t)(bytes_of(store, news) / COST_BYTES);
+}
+
+static void count(struct kv_backlog *backlog, const struct kv_behind *behind, int sign)
+{
+    const struct kv_kept_news *kept = behind->kept;
+    size_t bytes = OWN_BYTES + bytes_of(kept->store, &kept->news);
+    backlog->cost += (uint32_t)sign * behind->cost;
+    backlog->bytes += (size_t)sign * bytes;
+    kv_tally_add(backlog->tally, (int64_t)sign * OWN_BYTES);
 }
 
 static struct kv_behind *find_upto(const struct kv_backlog *backlog, struct kv_slice key,
@@ -54,11 +68,11 @@ void kv_backlog_add(struct kv_backlog *backlog, const struct kv_store_link *stor
                     struct kv_news *news, struct kv_coverage coverage)
 {
     struct kv_behind *behind = kv_alloc(sizeof(*behind));
-    *behind = (struct kv_behind){.kept = kv_news_keep(news, store),
+    *behind = (struct kv_behind){.kept = kv_news_keep(news, store, backlog->tally),
                                  .coverage = coverage,
                                  .cost = cost_of(store, news, coverage),
                                  .number = backlog->n_put++};
-    backlog->cost += behind->cost;
+    count(backlog, behind, 1);
     kv_table_insert(&backlog->by_key, &behind->node, news->hash);
     kv_list_append(&backlog->in_order, &behind->in_order);
 }
@@ -72,7 +86,7 @@ struct kv_behind *kv_backlog_first(const struct kv_backlog *backlog)
 
 void kv_backlog_remove(struct kv_backlog *backlog, struct kv_behind *behind)
 {
-    backlog->cost -= behind->cost;
+    count(backlog, behind, -1);
     kv_table_remove(&backlog->by_key, &behind->node);
     kv_list_remove(&behind->in_order);
     kv_kept_news_release(behind->kept);

@@ -1,6 +1,6 @@
 /*
  * A backlog: the newest state of each key that waits to be sent to one client, in the order in
- * which these states came.
+ * which these states came. Its memory is counted, that of a state once for all backlogs of a loop.
  */
 #ifndef KV_KEYSPACE_BACKLOG_H
 #define KV_KEYSPACE_BACKLOG_H
@@ -20,14 +20,17 @@ struct kv_behind {
 };
 
 struct kv_backlog {
+    struct kv_tally *tally;
     struct kv_table by_key;
     struct kv_list in_order;
     uint32_t cost;  /* of keys that are covered by prefixes only: 1 each, and one more for each KiB
                        that the backlog alone keeps in memory */
+    size_t bytes;   /* that it keeps in memory, as if it shared nothing */
     uint64_t n_put; /* so far */
 };
 
-void kv_backlog_init(struct kv_backlog *backlog);
+/* tally: of the loop; NULL counts nothing. */
+void kv_backlog_init(struct kv_backlog *backlog, struct kv_tally *tally);
 /* Empties it, and gives its memory back. */
 void kv_backlog_fini(struct kv_backlog *backlog);
 

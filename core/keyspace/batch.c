@@ -80,7 +80,7 @@ static void charge_value(const struct kv_batch *batch, struct kv_command *comman
     if (kv_room_takes_as_it_is(room, batch->store->is_sync, len))
         return;
     kv_room_learn(room, len);
-    kv_room_charge(room, &command->charge, len);
+    kv_command_charge_read(command, len);
 }
 
 static void take_read(const struct kv_batch *batch, struct kv_command *command)

@@ -29,9 +29,9 @@ struct kv_client *kv_client_create(struct kv_keyspace_loop *home, void *owner,
     client->home = home;
     client->owner = owner;
     client->principal = &kv_principal_nobody;
+    client->order.room.tally = home->tally;
     kv_subscriber_init(&client->subscriber, ops, home->store, &client->order.room, &home->counts,
                        max_subscriptions);
-    client->order.room.tally = home->tally;
     kv_waiter_init(&client->order.room.waiter, on_memory);
     kv_list_init(&client->commands);
     return client;
@@ -309,7 +309,7 @@ static bool admit_later(struct kv_command *command)
         return await_room(room);
     if (!may_go(command))
         return false;
-    kv_room_charge(room, &command->charge, bytes);
+    kv_command_charge_read(command, bytes);
     return true;
 }
 
@@ -547,8 +547,12 @@ static bool catch_up(struct kv_command *command)
     if (watch->newest.revision != 0 &&
         watch->newest.deadline_ms <= kv_clock_now_ms(here->parts->clock))
         return false;
+    bool is_charged = command->charge != 0;
+    kv_command_charge_read(command, 0);
     kv_item_release(here->store, &command->item);
     command->item = kv_item_share(here->store, &watch->newest);
+    if (is_charged)
+        kv_command_charge_read(command, command->item.value.len);
     command->status = command->item.revision != 0 ? KV_OK : KV_MISSING;
     command->revision = command->item.revision;
     return true;
@@ -559,9 +563,8 @@ static bool catch_up(struct kv_command *command)
 static void read_again(struct kv_command *first)
 {
     struct kv_client *client = client_of(first);
+    kv_command_charge_read(first, first->home->store->is_sync ? 0 : KV_TALLY_FLOOR);
     kv_item_release(first->home->store, &first->item);
-    kv_room_charge(&client->order.room, &first->charge,
-                   first->home->store->is_sync ? 0 : KV_TALLY_FLOOR);
     first->is_overtaken = false;
     KV_LIST_EACH(&client->commands, link, after)
     {
@@ -585,7 +588,9 @@ static void take_out(struct kv_command *command)
     kv_list_remove(&command->in_client);
     if (--client->n_commands == 0)
         client->order.keys = 0;
-    if (command->charge != 0)
+    if (command->charge != 0 && command->kind == KV_COMMAND_GET)
+        kv_command_charge_read(command, 0);
+    else if (command->charge != 0)
         kv_room_charge(&client->order.room, &command->charge, 0);
     if (command->overhead != 0)
         kv_room_charge(&client->order.room, &command->overhead, 0);

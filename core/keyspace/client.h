@@ -98,10 +98,10 @@ static inline bool kv_client_is_behind(const struct kv_client *client)
     return kv_subscriber_is_behind(&client->subscriber);
 }
 
-/* The bytes that its connection holds: unsent, and charged. */
+/* The bytes that its connection holds: unsent, charged, and behind. */
 static inline size_t kv_client_holds(const struct kv_client *client)
 {
-    return kv_room_used(&client->order.room);
+    return kv_room_used(&client->order.room) + client->subscriber.behind.bytes;
 }
 
 /* Whether more commands may be taken from the connection, as far as their bytes are concerned. */

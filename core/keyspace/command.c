@@ -203,6 +203,27 @@ void kv_command_charge(struct kv_command *command)
         kv_room_charge(&command->order->room, &command->overhead, bytes);
 }
 
+static void count_item(struct kv_command *command, size_t bytes)
+{
+    struct kv_tally *tally = command->order->room.tally;
+    if (command->is_pinned)
+        kv_tally_unpin(tally, command->item.ref, command->charge);
+    command->is_pinned = bytes != 0 && command->item.ref != NULL;
+    if (command->is_pinned)
+        kv_tally_pin(tally, command->item.ref, bytes);
+}
+
+void kv_command_charge_read(struct kv_command *command, size_t bytes)
+{
+    struct kv_room *room = &command->order->room;
+    if (!command->commands->store->is_sync) {
+        kv_room_charge(room, &command->charge, bytes);
+        return;
+    }
+    count_item(command, bytes);
+    kv_room_reserve(room, &command->charge, bytes);
+}
+
 void kv_command_wait(struct kv_command *command)
 {
     command->state = KV_COMMAND_WAITING;

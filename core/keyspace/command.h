@@ -282,6 +282,7 @@ struct kv_command {
     bool is_unsettled; /* UPDATE, SCAN: admitted, and not finished; counted in its order's n_held */
     bool is_overtaken; /* GET: one ahead of it was read again after it, so it has to be, too */
     bool is_blind;     /* its client may not read the key: it is told no revision */
+    bool is_pinned;    /* GET: the budget counts its item, and not its charge */
     struct kv_principal
         *principal;  /* of its client; NULL: it may do everything, or is not needed */
     char *new_value; /* the value's copy, or what an interceptor put in its place */
@@ -353,6 +354,11 @@ void kv_command_mark_unsettled(struct kv_command *command);
 
 /* It will be kept for longer than a turn: its own bytes are charged to its client. */
 void kv_command_charge(struct kv_command *command);
+
+/* Charges a GET's client so many bytes for what it is to find, or has found, in place of what they
+ * are now. An item of a store that completes within submit() is the store's own, which commands
+ * share: the budget counts it once. Its item must stay as it is until this is called again. */
+void kv_command_charge_read(struct kv_command *command, size_t bytes);
 
 /* It waits for its turn among its client's commands. */
 void kv_command_wait(struct kv_command *command);

@@ -5,6 +5,7 @@
 #ifndef KV_KEYSPACE_NEWS_H
 #define KV_KEYSPACE_NEWS_H
 
+#include "base/budget.h"
 #include "keyspace/item.h"
 
 /* How a client's subscriptions cover a key. */
@@ -48,15 +49,17 @@ void kv_news_fini(struct kv_news *news);
 /* The form of the maker's kind; `made` is NULL where it is still to be made. */
 struct kv_form *kv_news_form(struct kv_news *news, const void *maker);
 
-/* News that lives on. One loop's. */
+/* News that lives on. One loop's. Counted once, for all who hold it. */
 struct kv_kept_news {
     struct kv_news news;
     const struct kv_store_link *store;
+    struct kv_tally *tally;
     uint32_t n_holders;
 };
 
-/* Returns: the copy, held once more, until kv_kept_news_release(). */
-struct kv_kept_news *kv_news_keep(struct kv_news *news, const struct kv_store_link *store);
+/* tally: of the loop. Returns: the copy, held once more, until kv_kept_news_release(). */
+struct kv_kept_news *kv_news_keep(struct kv_news *news, const struct kv_store_link *store,
+                                  struct kv_tally *tally);
 void kv_kept_news_release(struct kv_kept_news *kept);
 
 #endif

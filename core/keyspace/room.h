@@ -9,8 +9,9 @@
  * the client's commands, for which the connection need only be below its limit (kv_cmd.most_bytes).
  * So a client holds at most its limit and one value, and that one fits the budget.
  *
- * Values of a store that completes within submit() are in memory anyway, so short ones reserve
- * nothing there.
+ * Values of a store that completes within submit() are in memory anyway: short ones reserve nothing
+ * there, and long ones are charged to the connection in full, but counted once for all that have
+ * them.
  */
 #ifndef KV_KEYSPACE_ROOM_H
 #define KV_KEYSPACE_ROOM_H
@@ -84,12 +85,18 @@ static inline bool kv_room_fits(const struct kv_room *room, size_t bytes)
     return kv_tally_allows(room->tally, kv_room_used(room) + bytes - 1, room->limit);
 }
 
-/* Charges `bytes` in place of `*charge`. */
+/* Charges `bytes` in place of `*charge`: to the connection alone, */
+static inline void kv_room_reserve(struct kv_room *room, size_t *charge, size_t bytes)
+{
+    room->charged += bytes - *charge;
+    *charge = bytes;
+}
+
+/* or to the budget as well. */
 static inline void kv_room_charge(struct kv_room *room, size_t *charge, size_t bytes)
 {
     kv_tally_add(room->tally, (int64_t)bytes - (int64_t)*charge);
-    room->charged += bytes - *charge;
-    *charge = bytes;
+    kv_room_reserve(room, charge, bytes);
 }
 
 /* The same for the first read, of so many bytes, as far as the budget allows. Returns: false where

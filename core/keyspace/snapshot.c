@@ -65,7 +65,7 @@ static void drop_page(struct snapshot *snapshot)
 static void empty(struct kv_backlog *backlog)
 {
     kv_backlog_fini(backlog);
-    kv_backlog_init(backlog);
+    kv_backlog_init(backlog, backlog->tally);
 }
 
 static void destroy(struct snapshot *snapshot)
@@ -500,8 +500,8 @@ void kv_snapshot_begin(struct kv_syncs *syncs, struct kv_subscription *subscript
         pattern->is_prefix && (syncs->parts->store_capabilities & KV_STORE_SEEKS) != 0;
     if (snapshot->is_in_order)
         kv_buffer_append(&snapshot->start, pattern->text);
-    kv_backlog_init(&snapshot->held);
-    kv_backlog_init(&snapshot->told);
+    kv_backlog_init(&snapshot->held, subscription->subscriber->behind.tally);
+    kv_backlog_init(&snapshot->told, subscription->subscriber->behind.tally);
     subscription->told_after = KV_REVISION_MAX;
     kv_sync_init(&snapshot->sync, syncs, subscription);
 }

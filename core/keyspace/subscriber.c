@@ -13,7 +13,7 @@ void kv_subscriber_init(struct kv_subscriber *subscriber, const struct kv_subscr
                                          .room = room,
                                          .counts = counts,
                                          .max_subscriptions = max_subscriptions};
-    kv_backlog_init(&subscriber->behind);
+    kv_backlog_init(&subscriber->behind, room->tally);
     kv_list_init(&subscriber->subscriptions);
     kv_list_init(&subscriber->awaiting_room);
     kv_list_init(&subscriber->awaiting_replays);

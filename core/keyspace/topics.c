@@ -93,7 +93,7 @@ static bool has_memory(const struct kv_subscriber *subscriber, const struct kv_p
 {
     size_t bytes = bytes_of(pattern);
     return subscriber->subscribed_bytes + bytes <= KV_TALLY_FLOOR ||
-           kv_tally_can_spare(subscriber->room->tally, bytes);
+           kv_tally_spare(subscriber->room->tally) >= bytes;
 }
 
 static void count_subscription(const struct kv_subscription *subscription, int64_t change)

@@ -302,10 +302,48 @@ void kv_connections_sweep(struct kv_connections *connections)
 
 /* Memory. */
 
-static bool holds_memory_up(const struct kv_connection *connection)
+/* One that waits for memory to read neither takes nor gives anything. */
+static void watch_peer(struct kv_connection *connection, int64_t now_ms)
 {
-    return !connection->gives_way && (kv_channel_is_writing(&connection->channel) ||
-                                      kv_channel_is_held_up(&connection->channel));
+    bool counts_bytes;
+    uint64_t taken = connection->stillness.taken;
+    if (kv_channel_is_writing(&connection->channel))
+        taken = kv_channel_progress(&connection->channel, &counts_bytes);
+    if (connection->stillness.since_ms == 0 || taken != connection->stillness.taken)
+        connection->stillness.since_ms = now_ms;
+    connection->stillness.taken = taken;
+}
+
+static bool has_to_wait(const struct kv_connection *connection)
+{
+    return kv_channel_is_writing(&connection->channel) ||
+           kv_channel_is_held_up(&connection->channel);
+}
+
+void kv_connections_watch_peers(struct kv_connections *connections, bool begins)
+{
+    int64_t now_ms = kv_loop_now_ms(connections->loop);
+    KV_LIST_EACH(&connections->all, link, after)
+    {
+        struct kv_connection *connection = KV_CONTAINER(link, struct kv_connection, link);
+        bool waits = has_to_wait(connection);
+        if (begins || !waits)
+            connection->stillness.since_ms = 0;
+        if (waits)
+            watch_peer(connection, now_ms);
+    }
+}
+
+static bool is_still(const struct kv_connection *connection, int64_t still_ms)
+{
+    int64_t since_ms = connection->stillness.since_ms;
+    return still_ms == 0 ||
+           (since_ms != 0 && kv_loop_now_ms(connection->among->loop) - since_ms >= still_ms);
+}
+
+static bool holds_memory_up(const struct kv_connection *connection, int64_t still_ms)
+{
+    return !connection->gives_way && has_to_wait(connection) && is_still(connection, still_ms);
 }
 
 static size_t bytes_of(const struct kv_connection *connection)
@@ -315,14 +353,15 @@ static size_t bytes_of(const struct kv_connection *connection)
     return held + connection->channel.charge.bytes;
 }
 
-struct kv_connection *kv_connections_largest(struct kv_connections *connections, size_t *ret_bytes)
+struct kv_connection *kv_connections_largest(struct kv_connections *connections, int64_t still_ms,
+                                             size_t *ret_bytes)
 {
     struct kv_connection *largest = NULL;
     *ret_bytes = 0;
     KV_LIST_EACH(&connections->all, link, after)
     {
         struct kv_connection *connection = KV_CONTAINER(link, struct kv_connection, link);
-        size_t bytes = holds_memory_up(connection) ? bytes_of(connection) : 0;
+        size_t bytes = holds_memory_up(connection, still_ms) ? bytes_of(connection) : 0;
         if (bytes <= *ret_bytes)
             continue;
         largest = connection;

@@ -85,6 +85,10 @@ struct kv_connection {
     struct kv_pace pace;       /* of what is watched */
     enum kv_watched watched;
     bool gives_way; /* it was told to */
+    struct {
+        uint64_t taken;   /* by its peer, when that was last looked at */
+        int64_t since_ms; /* when the peer was first seen to have taken so much; 0: not watched */
+    } stillness;          /* while the memory of all is used up */
 };
 
 /* Takes the socket over. The connection ends with the socket.
@@ -148,10 +152,16 @@ void kv_connections_refuse_fd(struct kv_connections *connections, int fd, struct
 /* Ends those that have made no progress for too long, or are to end. */
 void kv_connections_sweep(struct kv_connections *connections);
 
-/* The largest of the connections that keep memory from being given back: its answers are not read,
- * or it waits for memory itself. Returns: NULL where there is none; otherwise *ret_bytes: how much.
- */
-struct kv_connection *kv_connections_largest(struct kv_connections *connections, size_t *ret_bytes);
+/* Looks at how much the peers of those that have something unsent have taken, and at who waits for
+ * memory. begins: what was seen before no longer counts. */
+void kv_connections_watch_peers(struct kv_connections *connections, bool begins);
+
+/* The largest of the connections that keep memory from being given back: for so long, as far as
+ * kv_connections_watch_peers() has seen, it has had something unsent of which the peer took
+ * nothing, or has waited for memory itself. Returns: NULL where there is none; otherwise
+ * *ret_bytes: how much. */
+struct kv_connection *kv_connections_largest(struct kv_connections *connections, int64_t still_ms,
+                                             size_t *ret_bytes);
 
 /* Ends the connection, as the memory of all has run out. */
 void kv_connection_give_way(struct kv_connection *connection);

@@ -49,7 +49,7 @@ struct kv_net {
     struct kv_peers peers;
     atomic_bool is_draining;
     struct kv_list unix_sockets;
-    struct kv_largest *largest; /* of each loop */
+    struct kv_relief_link *links; /* of each loop */
     uint32_t n_loops;
     struct net_loop loops[];
 };
@@ -305,7 +305,7 @@ static void init_relief(struct net_loop *here)
     struct kv_net *net = here->net;
     here->relief = (struct kv_relief){.connections = &here->connections,
                                       .workers = net->config.workers,
-                                      .largest = net->largest,
+                                      .links = net->links,
                                       .n_loops = net->n_loops,
                                       .loop = here->index};
     kv_relief_start(&here->relief);
@@ -335,7 +335,7 @@ struct kv_net *kv_net_create(const struct kv_net_config *config, struct kv_loop 
     struct kv_net *net = kv_calloc(1, sizeof(*net) + n_loops * sizeof(struct net_loop));
     net->config = *config;
     net->n_loops = n_loops;
-    net->largest = kv_calloc(n_loops, sizeof(*net->largest));
+    net->links = kv_calloc(n_loops, sizeof(*net->links));
     kv_peers_init(&net->peers, config->max_per_address);
     kv_list_init(&net->unix_sockets);
     for (uint32_t i = 0; i < n_loops; i++)
@@ -507,6 +507,6 @@ void kv_net_destroy(struct kv_net *net)
     KV_LIST_EACH(&net->unix_sockets, link, after)
     kv_unix_socket_remove(KV_CONTAINER(link, struct kv_unix_socket, link));
     kv_peers_fini(&net->peers);
-    free(net->largest);
+    free(net->links);
     free(net);
 }

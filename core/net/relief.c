@@ -7,55 +7,100 @@
 
 enum {
     INTERVAL_MS = 50,
-    GRACE_MS = 1000, /* for connections to give memory back by themselves */
-    MOST_ENDED = 64, /* at once */
-    TRIM_MS = 2000,  /* from one time to the next */
+    WATCH_MS = 100,       /* from one look at the peers to the next */
+    STILL_GRACE_MS = 250, /* for peers to take what they are sent */
+    GRACE_MS = 1000,      /* for connections to give memory back by themselves */
+    MOST_ENDED = 64,      /* at once */
+    TRIM_MS = 2000,       /* from one time to the next */
 };
 
 static bool is_largest(const struct kv_relief *relief, size_t bytes)
 {
     for (uint32_t i = 0; i < relief->n_loops; i++)
         if (i != relief->loop &&
-            atomic_load_explicit(&relief->largest[i].bytes, memory_order_relaxed) > bytes)
+            atomic_load_explicit(&relief->links[i].largest, memory_order_relaxed) > bytes)
             return false;
     return true;
 }
 
 /* The other loops look at it. */
-static struct kv_connection *publish_largest(struct kv_relief *relief, size_t *ret_bytes)
+static struct kv_connection *publish_largest(struct kv_relief *relief, int64_t still_ms,
+                                             size_t *ret_bytes)
 {
-    struct kv_connection *largest = kv_connections_largest(relief->connections, ret_bytes);
-    atomic_store_explicit(&relief->largest[relief->loop].bytes, *ret_bytes, memory_order_relaxed);
+    struct kv_connection *largest =
+        kv_connections_largest(relief->connections, still_ms, ret_bytes);
+    atomic_store_explicit(&relief->links[relief->loop].largest, *ret_bytes, memory_order_relaxed);
     return largest;
 }
 
 /* Returns: NULL where another loop has a larger one, or all are small. */
-static struct kv_connection *find_largest(struct kv_relief *relief, size_t *ret_bytes)
+static struct kv_connection *find_largest(struct kv_relief *relief, int64_t still_ms,
+                                          size_t *ret_bytes)
 {
-    struct kv_connection *largest = publish_largest(relief, ret_bytes);
+    struct kv_connection *largest = publish_largest(relief, still_ms, ret_bytes);
     return *ret_bytes >= KV_TALLY_FLOOR && is_largest(relief, *ret_bytes) ? largest : NULL;
 }
 
 /* Memory comes back when a connection has ended, in a later turn; so only as many are ended as hold
- * what is needed. */
-static void end_largest(struct kv_relief *relief)
+ * what is needed, and twice that the next time, if it was not enough. */
+static void end_largest(struct kv_relief *relief, int64_t still_ms)
 {
-    size_t needed = kv_budget_reserve(relief->connections->tally->budget);
     struct kv_connection *largest;
     size_t bytes, freed = 0;
-    for (int n = 0;
-         n < MOST_ENDED && freed < needed && (largest = find_largest(relief, &bytes)) != NULL;
+    for (int n = 0; n < MOST_ENDED && freed < relief->to_free &&
+                    (largest = find_largest(relief, still_ms, &bytes)) != NULL;
          n++) {
         freed += bytes;
         kv_connection_give_way(largest);
     }
+    if (freed != 0 && relief->to_free < kv_budget_limit(relief->connections->tally->budget))
+        relief->to_free *= 2;
 }
 
-static int64_t strained_for_ms(struct kv_relief *relief, int64_t now_ms)
+static void begin_episode(struct kv_relief *relief, int64_t now_ms)
 {
+    relief->episode_since_ms = relief->watched_ms = now_ms;
+    relief->to_free = kv_budget_reserve(relief->connections->tally->budget) + 1;
+    kv_connections_watch_peers(relief->connections, true);
+}
+
+static void watch_peers(struct kv_relief *relief, int64_t now_ms)
+{
+    if (now_ms - relief->watched_ms < WATCH_MS)
+        return;
+    relief->watched_ms = now_ms;
+    kv_connections_watch_peers(relief->connections, false);
+}
+
+/* Others wait for memory, or the budget is exceeded. */
+static void relieve(struct kv_relief *relief, int64_t now_ms)
+{
+    size_t bytes;
     if (relief->strained_since_ms == 0)
         relief->strained_since_ms = now_ms;
-    return now_ms - relief->strained_since_ms;
+    if (relief->episode_since_ms == 0)
+        begin_episode(relief, now_ms);
+    relief->calm_since_ms = 0;
+    watch_peers(relief, now_ms);
+    if (now_ms - relief->strained_since_ms >= GRACE_MS)
+        end_largest(relief, 0);
+    else if (now_ms - relief->episode_since_ms >= STILL_GRACE_MS)
+        end_largest(relief, STILL_GRACE_MS);
+    else
+        publish_largest(relief, STILL_GRACE_MS, &bytes);
+}
+
+/* What was closed is soon replaced by others that do the same: until there has been peace for a
+ * while, they are not waited for as if it were the first time. */
+static void calm_down(struct kv_relief *relief, int64_t now_ms)
+{
+    size_t bytes;
+    relief->strained_since_ms = 0;
+    if (relief->calm_since_ms == 0)
+        relief->calm_since_ms = now_ms;
+    if (now_ms - relief->calm_since_ms >= GRACE_MS)
+        relief->episode_since_ms = 0;
+    publish_largest(relief, 0, &bytes);
 }
 
 static void on_timer(struct kv_timer *timer)
@@ -63,11 +108,30 @@ static void on_timer(struct kv_timer *timer)
     kv_relief_run(KV_CONTAINER(timer, struct kv_relief, timer));
 }
 
+static void run_soon(struct kv_relief *relief)
+{
+    struct kv_loop *loop = relief->connections->loop;
+    if (!kv_heap_node_is_in(&relief->timer.node))
+        kv_timer_start(loop, &relief->timer, kv_loop_now_ms(loop) + INTERVAL_MS);
+}
+
+static void on_call(struct kv_post *call)
+{
+    struct kv_relief_link *link = KV_CONTAINER(call, struct kv_relief_link, call);
+    atomic_store(&link->is_called, false);
+    run_soon(link->relief);
+}
+
+/* The connections that hold the memory may be those of other loops. */
 static void on_wait(struct kv_waits *waits)
 {
     struct kv_relief *relief = KV_CONTAINER(waits, struct kv_relief, waits);
-    struct kv_loop *loop = relief->connections->loop;
-    kv_timer_start(loop, &relief->timer, kv_loop_now_ms(loop) + INTERVAL_MS);
+    run_soon(relief);
+    for (uint32_t i = 0; i < relief->n_loops; i++) {
+        struct kv_relief_link *link = &relief->links[i];
+        if (i != relief->loop && !atomic_exchange(&link->is_called, true))
+            kv_loop_post(link->relief->connections->loop, &link->call);
+    }
 }
 
 /* ---- freed memory ---- */
@@ -102,6 +166,8 @@ void kv_relief_start(struct kv_relief *relief)
 {
     relief->waits.on_begin = on_wait;
     relief->timer.fire = on_timer;
+    relief->links[relief->loop].relief = relief;
+    relief->links[relief->loop].call.run = on_call;
     relief->trim = (struct kv_job){.work = trim_on_worker, .done = on_trimmed, .bytes = SIZE_MAX};
     kv_tally_watch(relief->connections->tally, &relief->waits);
 }
@@ -115,19 +181,13 @@ void kv_relief_fini(struct kv_relief *relief)
 void kv_relief_run(struct kv_relief *relief)
 {
     struct kv_connections *connections = relief->connections;
-    struct kv_budget *budget = connections->tally->budget;
     int64_t now_ms = kv_loop_now_ms(connections->loop);
-    size_t bytes;
     kv_tally_resume(connections->tally);
     give_back(relief, now_ms);
-    if (!kv_budget_is_strained(budget)) {
-        relief->strained_since_ms = 0;
-        publish_largest(relief, &bytes);
+    if (!kv_budget_is_strained(connections->tally->budget)) {
+        calm_down(relief, now_ms);
         return;
     }
-    if (strained_for_ms(relief, now_ms) >= GRACE_MS)
-        end_largest(relief);
-    else
-        publish_largest(relief, &bytes);
+    relieve(relief, now_ms);
     kv_timer_start(connections->loop, &relief->timer, now_ms + INTERVAL_MS);
 }

@@ -15,7 +15,7 @@
 
 enum {
     CLOSE_TIMEOUT_MS = 5000,
-    SHORT_CLOSE_TIMEOUT_MS = 500,
+    SHORT_CLOSE_TIMEOUT_MS = 250,
     SHORTEST_TICK_MS = 20
 };
 
@@ -272,7 +272,8 @@ static void on_timer(struct kv_timer *timer)
     struct kv_session *session = KV_CONTAINER(timer, struct kv_session, timer);
     if (kv_session_talks(session))
         watch_peer(session);
-    else if (session->state < KV_SESSION_SENT && !is_stalled(session))
+    else if (session->state < KV_SESSION_SENT && !session->connection->gives_way &&
+             !is_stalled(session))
         kv_timer_start(session->here->loop, &session->timer,
                        now_ms(session) + tick_ms(kv_session_config(session)));
     else

@@ -11,62 +11,18 @@
 
 #include <cmocka.h>
 
-#include "fixture.h"
+#include "crowd.h"
 
+#define TIMEOUTS "timeouts: {request_progress: 60s, stalled_reader: 60s}\n"
+
+/* At the latest these end connections of which the server reads nothing, and so sees no end. */
 enum {
-    KIB = 1 << 10,
-    MIB = 1 << 20,
-    NARROW = 16 * KIB, /* receive buffer of a client that does not read */
-    LIMIT_MIB = 128,
-    BOUND_MIB = LIMIT_MIB * 5 / 4,
-    LEFT_MIB = LIMIT_MIB / 4, /* may be kept when the crowd is gone */
-    CROWD = 150,
-    QUIET_MS = 100,
-    TIMEOUT_MS = 60000, /* of CONFIGURATION */
+    TIMEOUT_MS = 60000, /* of TIMEOUTS */
 };
-
-#define CONFIGURATION                                                                              \
-    "limits: {memory: 128MiB, value: 16MiB, message: 17MiB}\n"                                     \
-    "timeouts: {request_progress: 60s, stalled_reader: 60s}\n"
 
 static int group_start(void **state)
 {
-    return kv_test_group_start_with(state, CONFIGURATION);
-}
-
-/* What a sanitizer keeps of freed memory, and beside what is allocated, is no measure. */
-static void need_plain_memory(void)
-{
-    if (KV_TEST_SHARE != 1)
-        kv_test_skip_for("a sanitizer keeps memory of its own");
-}
-
-static size_t resident(const struct kv_test_server *server)
-{
-    return kv_test_program_resident(&server->program);
-}
-
-struct crowd {
-    const struct kv_test_server *server;
-    size_t baseline;
-    struct kv_test_ws members[CROWD];
-};
-
-/* Connections that do not read. is_websocket: after an upgrade. */
-static struct crowd *gather(void **state, bool is_websocket)
-{
-    struct crowd *crowd = calloc(1, sizeof(*crowd));
-    crowd->server = *state;
-    for (int i = 0; i < CROWD; i++) {
-        struct kv_test_ws *member = &crowd->members[i];
-        *member = (struct kv_test_ws){.mask = 0x55aa55aa};
-        kv_test_stream_open_narrow(&member->stream, crowd->server->port, NARROW);
-        if (is_websocket)
-            kv_test_ws_upgrade(member);
-    }
-    kv_test_program_forget_peak(&crowd->server->program);
-    crowd->baseline = resident(crowd->server);
-    return crowd;
+    return kv_test_group_start_with(state, CROWD_LIMITS TIMEOUTS);
 }
 
 /* A client with little to ask is served at once. */
@@ -79,78 +35,14 @@ static void expect_service(const struct crowd *crowd)
 /* Everybody sends what is queued, as far as the server takes it. */
 static void press(struct crowd *crowd)
 {
-    bool has_moved = true;
-    for (int i = 0; i < CROWD; i++)
-        crowd->members[i].stream.is_paused = true;
-    while (has_moved) {
-        has_moved = false;
-        for (int i = 0; i < CROWD; i++) {
-            struct kv_test_stream *stream = &crowd->members[i].stream;
-            if (stream->out_at < stream->out.len && !stream->is_ended)
-                has_moved |= kv_test_stream_turn(&stream, 1, 1);
-        }
+    while (crowd_press(crowd))
         expect_service(crowd);
-    }
+    expect_service(crowd);
 }
 
-static void expect_bound(const struct crowd *crowd)
-{
-    size_t peak = kv_test_program_peak(&crowd->server->program);
-    print_message("from %zu MiB to %zu MiB at most, %zu MiB now\n", crowd->baseline / MIB,
-                  peak / MIB, resident(crowd->server) / MIB);
-    assert_in_range(peak, 0, crowd->baseline + (size_t)BOUND_MIB * MIB);
-}
-
-/* The crowd goes, and what was kept for it is given back: at the latest when the time-outs end
- * those of which the server reads nothing, and so does not see the end. */
 static void disperse(struct crowd *crowd)
 {
-    int64_t deadline_ms = kv_test_now_ms() + TIMEOUT_MS + KV_TEST_LIMIT_MS;
-    for (int i = 0; i < CROWD; i++)
-        kv_test_ws_close(&crowd->members[i]);
-    while (KV_TEST_SHARE == 1 &&
-           resident(crowd->server) > crowd->baseline + (size_t)LEFT_MIB * MIB) {
-        if (kv_test_now_ms() >= deadline_ms)
-            fail_msg("%zu MiB are not given back",
-                     (resident(crowd->server) - crowd->baseline) / MIB);
-        kv_test_sleep_ms(QUIET_MS);
-    }
-    print_message("%zu MiB at the end\n", resident(crowd->server) / MIB);
-    free(crowd);
-}
-
-static char *make_value(size_t len)
-{
-    char *value = kv_test_letters('v', len);
-    value[0] = value[len - 1] = '"';
-    return value;
-}
-
-enum {
-    VALUES = 40,
-};
-
-/* While the crowd holds all memory there is, others may be refused for a moment. */
-static void store_value(uint16_t port, int which, const char *value)
-{
-    struct kv_buffer body = {0};
-    char path[32];
-    int64_t deadline_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
-    snprintf(path, sizeof(path), "/storage/long-%d", which);
-    kv_buffer_printf(&body, "{\"value\":%s}", value);
-    kv_buffer_append_char(&body, '\0');
-    while (kv_test_http_status(port, "POST", path, NULL, body.bytes) != 202)
-        assert_true(kv_test_now_ms() < deadline_ms);
-    kv_buffer_fini(&body);
-}
-
-static void store_values(uint16_t port, char letter, size_t len)
-{
-    char *value = make_value(len);
-    value[1] = letter;
-    for (int i = 0; i < VALUES; i++)
-        store_value(port, i, value);
-    free(value);
+    crowd_disperse(crowd, TIMEOUT_MS + KV_TEST_LIMIT_MS);
 }
 
 /* Values that are overwritten while answers that have them are not read: the store has them no
@@ -161,28 +53,27 @@ enum {
     ASKED = 20,               /* by each of it; more than one may hold */
 };
 
-static void crowd_keeps_old_values(void **state, size_t len,
+static void crowd_keeps_old_values(void **state, bool is_websocket, size_t len,
                                    void (*ask)(struct kv_test_ws *member, int which))
 {
-    need_plain_memory();
-    store_values(kv_test_port(state), 'a', len);
-    struct crowd *crowd = gather(state, false);
+    crowd_needs_plain_memory();
+    crowd_store_values(kv_test_port(state), 'a', len);
+    struct crowd *crowd = crowd_gather(state, is_websocket);
     for (int version = 0; version < VERSIONS; version++) {
         for (int i = 0; i < GROUP; i++)
             for (int k = 0; k < ASKED; k++)
-                ask(&crowd->members[version * GROUP + i], (i * GROUP + k) % VALUES);
+                ask(&crowd->members[version * GROUP + i], (i * GROUP + k) % CROWD_VALUES);
         press(crowd);
-        store_values(kv_test_port(state), (char)('b' + version), len);
+        crowd_store_values(kv_test_port(state), (char)('b' + version), len);
     }
-    expect_bound(crowd);
+    crowd_expect_bound(crowd);
     disperse(crowd);
 }
 
 static void ask_over_http(struct kv_test_ws *member, int which, const char *headers)
 {
     char path[32];
-    snprintf(path, sizeof(path), "/storage/long-%d", which);
-    kv_test_http_write(&member->stream.out, "GET", kv_slice_of(path), headers,
+    kv_test_http_write(&member->stream.out, "GET", kv_slice_of(crowd_path(which, path)), headers,
                        (struct kv_slice){0});
 }
 
@@ -198,27 +89,38 @@ static void ask_libh2o(struct kv_test_ws *member, int which)
 
 static void unread_answers_to_pipelines_stay_within_the_limit(void **state)
 {
-    crowd_keeps_old_values(state, MIB, ask_plainly);
+    crowd_keeps_old_values(state, false, MIB, ask_plainly);
 }
 
 /* One at a time. */
 static void unread_answers_by_libh2o_stay_within_the_limit(void **state)
 {
-    crowd_keeps_old_values(state, (size_t)2 * MIB, ask_libh2o);
+    crowd_keeps_old_values(state, false, (size_t)2 * MIB, ask_libh2o);
+}
+
+static void ask_messages(struct kv_test_ws *member, int which)
+{
+    kv_test_ws_put_text(member, "{\"type\":\"get\",\"payload\":{\"key\":\"long-%d\"}}", which);
+}
+
+static void unread_answers_to_messages_of_old_values_stay_within_the_limit(void **state)
+{
+    crowd_keeps_old_values(state, true, MIB, ask_messages);
 }
 
 /* Of values that the store has as well. */
 static void unread_answers_to_messages_stay_within_the_limit(void **state)
 {
-    need_plain_memory();
-    store_values(kv_test_port(state), 'a', MIB);
-    struct crowd *crowd = gather(state, true);
+    crowd_needs_plain_memory();
+    crowd_store_values(kv_test_port(state), 'a', MIB);
+    struct crowd *crowd = crowd_gather(state, true);
     for (int i = 0; i < CROWD; i++)
-        for (int k = 0; k < 4 * VALUES; k++)
+        for (int k = 0; k < 4 * CROWD_VALUES; k++)
             kv_test_ws_put_text(&crowd->members[i],
-                                "{\"type\":\"get\",\"payload\":{\"key\":\"long-%d\"}}", k % VALUES);
+                                "{\"type\":\"get\",\"payload\":{\"key\":\"long-%d\"}}",
+                                k % CROWD_VALUES);
     press(crowd);
-    expect_bound(crowd);
+    crowd_expect_bound(crowd);
     disperse(crowd);
 }
 
@@ -226,13 +128,13 @@ static void unread_answers_to_messages_stay_within_the_limit(void **state)
 static void crowd_asks_once(void **state, const char *method, const char *path, const char *headers,
                             struct kv_slice body)
 {
-    need_plain_memory();
-    store_values(kv_test_port(state), 'a', MIB);
-    struct crowd *crowd = gather(state, false);
+    crowd_needs_plain_memory();
+    crowd_store_values(kv_test_port(state), 'a', MIB);
+    struct crowd *crowd = crowd_gather(state, false);
     for (int i = 0; i < CROWD; i++)
         kv_test_http_write(&crowd->members[i].stream.out, method, kv_slice_of(path), headers, body);
     press(crowd);
-    expect_bound(crowd);
+    crowd_expect_bound(crowd);
     disperse(crowd);
 }
 
@@ -242,7 +144,7 @@ static void store_paged_values(uint16_t port)
     enum {
         PAGED = 400
     };
-    char *value = make_value((size_t)64 * KIB);
+    char *value = crowd_make_value('v', (size_t)64 * KIB);
     char key[16];
     for (int i = 0; i < PAGED; i++) {
         snprintf(key, sizeof(key), "paged-%d", i);
@@ -267,8 +169,8 @@ static void unread_pages_by_libh2o_stay_within_the_limit(void **state)
 
 static void unread_batches_stay_within_the_limit(void **state)
 {
-    char body[64 * VALUES], *at = body;
-    for (int i = 0; i < VALUES; i++)
+    char body[64 * CROWD_VALUES], *at = body;
+    for (int i = 0; i < CROWD_VALUES; i++)
         at += sprintf(at, "%c{\"type\":\"get\",\"payload\":{\"key\":\"long-%d\"}}",
                       i == 0 ? '[' : ',', i);
     *at++ = ']';
@@ -277,9 +179,9 @@ static void unread_batches_stay_within_the_limit(void **state)
 
 static void bodies_that_do_not_end_stay_within_the_limit(void **state)
 {
-    need_plain_memory();
+    crowd_needs_plain_memory();
     char *part = kv_test_letters(' ', 4 * MIB);
-    struct crowd *crowd = gather(state, false);
+    struct crowd *crowd = crowd_gather(state, false);
     for (int i = 0; i < CROWD; i++) {
         struct kv_test_stream *stream = &crowd->members[i].stream;
         kv_test_stream_put(stream, KV_SLICE("POST /storage/body HTTP/1.1\r\nHost: localhost\r\n"
@@ -287,7 +189,7 @@ static void bodies_that_do_not_end_stay_within_the_limit(void **state)
         kv_test_stream_put(stream, kv_slice_of(part));
     }
     press(crowd);
-    expect_bound(crowd);
+    crowd_expect_bound(crowd);
     disperse(crowd);
     free(part);
 }
@@ -297,8 +199,8 @@ static void chunks_that_do_not_end_stay_within_the_limit(void **state)
     enum {
         CHUNKS = 600000
     };
-    need_plain_memory();
-    struct crowd *crowd = gather(state, false);
+    crowd_needs_plain_memory();
+    struct crowd *crowd = crowd_gather(state, false);
     for (int i = 0; i < CROWD; i++) {
         struct kv_test_stream *stream = &crowd->members[i].stream;
         kv_test_stream_put(stream, KV_SLICE("POST /storage/chunks HTTP/1.1\r\nHost: localhost\r\n"
@@ -307,19 +209,19 @@ static void chunks_that_do_not_end_stay_within_the_limit(void **state)
             kv_test_stream_put(stream, KV_SLICE("1\r\n \r\n"));
     }
     press(crowd);
-    expect_bound(crowd);
+    crowd_expect_bound(crowd);
     disperse(crowd);
 }
 
 static void messages_that_do_not_end_stay_within_the_limit(void **state)
 {
-    need_plain_memory();
+    crowd_needs_plain_memory();
     char *part = kv_test_letters(' ', 4 * MIB);
-    struct crowd *crowd = gather(state, true);
+    struct crowd *crowd = crowd_gather(state, true);
     for (int i = 0; i < CROWD; i++)
         kv_test_ws_put_frame(&crowd->members[i], KV_TEST_WS_TEXT, kv_slice_of(part));
     press(crowd);
-    expect_bound(crowd);
+    crowd_expect_bound(crowd);
     disperse(crowd);
     free(part);
 }
@@ -331,17 +233,16 @@ static void subscribers_that_do_not_read_stay_within_the_limit(void **state)
         CHANGES = 5 * KEYS,
         LEN = 900
     };
-    need_plain_memory();
+    crowd_needs_plain_memory();
     struct kv_test_ws writer;
-    char *value = make_value(LEN);
-    struct crowd *crowd = gather(state, true);
+    char *value = crowd_make_value('v', LEN);
+    struct crowd *crowd = crowd_gather(state, true);
     for (int i = 0; i < CROWD; i++)
         for (int k = 0; k < KEYS; k++)
             kv_test_ws_put_text(&crowd->members[i],
                                 "{\"type\":\"subscribe\",\"payload\":{\"key\":\"key-%d\"}}", k);
     press(crowd);
-    kv_test_program_forget_peak(&crowd->server->program);
-    crowd->baseline = resident(crowd->server);
+    crowd_begin_measuring(crowd);
     kv_test_ws_open(&writer, crowd->server->port);
     for (int k = 0; k < CHANGES; k++) {
         value[1 + k % 7] = (char)('a' + k % 26);
@@ -353,7 +254,7 @@ static void subscribers_that_do_not_read_stay_within_the_limit(void **state)
     }
     kv_test_ws_expect_nothing(&writer);
     expect_service(crowd);
-    expect_bound(crowd);
+    crowd_expect_bound(crowd);
     kv_test_ws_close(&writer);
     disperse(crowd);
     free(value);
@@ -365,16 +266,16 @@ static void subscriptions_to_long_keys_stay_within_the_limit(void **state)
         KEYS = 30,
         LEN = 60000
     };
-    need_plain_memory();
+    crowd_needs_plain_memory();
     char *key = kv_test_letters('k', LEN);
-    struct crowd *crowd = gather(state, true);
+    struct crowd *crowd = crowd_gather(state, true);
     for (int i = 0; i < CROWD; i++)
         for (int k = 0; k < KEYS; k++)
             kv_test_ws_put_text(&crowd->members[i],
                                 "{\"type\":\"subscribe\",\"payload\":{\"key\":\"%d-%d-%s\"}}", i, k,
                                 key);
     press(crowd);
-    expect_bound(crowd);
+    crowd_expect_bound(crowd);
     disperse(crowd);
     free(key);
 }
@@ -384,7 +285,7 @@ static void subscriptions_of_others_leave_room_for_some(void **state)
 {
     struct kv_test_ws ws;
     char *key = kv_test_letters('k', 60000);
-    struct crowd *crowd = gather(state, true);
+    struct crowd *crowd = crowd_gather(state, true);
     for (int i = 0; i < CROWD; i++)
         for (int k = 0; k < 20; k++)
             kv_test_ws_put_text(&crowd->members[i],
@@ -406,6 +307,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unread_answers_to_pipelines_stay_within_the_limit),
         cmocka_unit_test(unread_answers_by_libh2o_stay_within_the_limit),
+        cmocka_unit_test(unread_answers_to_messages_of_old_values_stay_within_the_limit),
         cmocka_unit_test(unread_answers_to_messages_stay_within_the_limit),
         cmocka_unit_test(unread_pages_stay_within_the_limit),
         cmocka_unit_test(unread_pages_by_libh2o_stay_within_the_limit),

@@ -49,7 +49,8 @@ static void loops_see_what_others_count_but_for_a_step(void **state)
     assert_true(kv_tally_left(there) == LIMIT);
 }
 
-/* Each of n connections that take all they may gets a like share, and one is left over. */
+/* Each of n connections that take all they may gets a like share of three quarters, and one share
+ * is left over besides the last quarter. */
 static void allowances_shrink_so_that_all_have_a_share(void **state)
 {
     enum {
@@ -65,15 +66,20 @@ static void allowances_shrink_so_that_all_have_a_share(void **state)
         kv_tally_add(here, 16384);
     }
     for (int i = 0; i < CONNECTIONS; i++)
-        assert_in_range(held[i], LIMIT / (CONNECTIONS + 1) - 65536,
-                        LIMIT / (CONNECTIONS + 1) + 65536);
-    assert_true(kv_tally_left(here) > 0);
+        assert_in_range(held[i], LIMIT / 4 * 3 / (CONNECTIONS + 1) - 65536,
+                        LIMIT / 4 * 3 / (CONNECTIONS + 1) + 65536);
+    assert_true(kv_tally_left(here) > LIMIT / 4);
+    assert_true(kv_tally_spare(here) > 0);
 }
 
 static void allowance_has_a_floor_and_a_ceiling(void **state)
 {
     (void)state;
     assert_true(kv_tally_allowance(here, MIB) == MIB);
+    kv_tally_add(here, LIMIT / 4 * 3);
+    assert_int_equal(kv_tally_spare(here), 0);
+    assert_int_equal(kv_tally_left(here), LIMIT / 4);
+    assert_int_equal(kv_tally_allowance(there, MIB), KV_TALLY_FLOOR);
     kv_tally_add(here, 2 * LIMIT);
     assert_int_equal(kv_tally_left(here), 0);
     assert_int_equal(kv_tally_allowance(there, MIB), KV_TALLY_FLOOR);
