@@ -304,6 +304,100 @@ static void database_of_garbage_is_refused(void **state)
     expect_refusal_and_remove(&store, "");
 }
 
+/* ---- the journal ---- */
+
+/* The file of the journal whose head names the highest generation, or the lowest. Owns: the caller,
+ * by free(). */
+static char *find_segment(const struct kv_test_store *store, bool is_youngest)
+{
+    char *path = file_in(store, "journal"), *found = NULL;
+    uint64_t best = 0;
+    DIR *folder = opendir(path);
+    assert_non_null(folder);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        uint64_t generation = 0;
+        char *file = kv_test_path(path, entry->d_name);
+        int fd = strstr(file, ".journal") == NULL ? -1 : open(file, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? 0 : pread(fd, &generation, sizeof(generation), 16);
+        if (fd >= 0)
+            close(fd);
+        if (n != sizeof(generation) || generation == 0 ||
+            (found != NULL && (generation > best) != is_youngest)) {
+            free(file);
+            continue;
+        }
+        free(found);
+        found = file;
+        best = generation;
+    }
+    closedir(folder);
+    free(path);
+    assert_non_null(found);
+    return found;
+}
+
+/* Its head, and its first record behind that. */
+static void spoil_start(const char *path)
+{
+    char bytes[256];
+    memset(bytes, 0xee, sizeof(bytes));
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+    close(fd);
+}
+
+static void expect_keys(const struct kv_test_store *store, int n_keys)
+{
+    char path[32];
+    for (int i = 0; i < n_keys; i++) {
+        char *value = value_of(i);
+        snprintf(path, sizeof(path), "key%d", i);
+        kv_test_expect_value(store->server.port, path, value);
+        free(value);
+    }
+}
+
+/* After a close in order the database has what was written before, and a crash then leaves a store
+ * that needs the youngest segment only. */
+static void make_store_that_crashed(struct kv_test_store *store)
+{
+    make_store(store);
+    kv_test_store_start(store, "");
+    kv_test_store(store->server.port, "last", "1");
+    kv_test_server_kill(&store->server);
+}
+
+static void damaged_segment_that_only_the_log_needs_shortens_the_log(void **state)
+{
+    struct kv_test_store store;
+    (void)state;
+    make_store_that_crashed(&store);
+    char *path = find_segment(&store, false);
+    spoil_start(path);
+    free(path);
+    kv_test_store_start(&store, "");
+    kv_test_await_log(&store.server, "the change log begins after them");
+    expect_keys(&store, FEW_KEYS);
+    kv_test_expect_value(store.server.port, "last", "1");
+    kv_test_server_stop_cleanly(&store.server);
+    kv_test_store_remove(&store);
+}
+
+static void damaged_segment_that_the_store_needs_is_named(void **state)
+{
+    struct kv_test_store store;
+    (void)state;
+    make_store_that_crashed(&store);
+    char *path = find_segment(&store, true);
+    spoil_start(path);
+    kv_test_store_expect_refusal(&store, path, "damaged: its head and its first record");
+    kv_test_store_expect_refusal(&store, path, "restore the store's folder from a backup");
+    free(path);
+    kv_test_store_remove(&store);
+}
+
+/* ---- rows ---- */
+
 /* Spoils a byte of each kilobyte of a file. */
 static void spoil(const char *path)
 {
@@ -403,6 +497,8 @@ int main(void)
         cmocka_unit_test(database_that_is_cut_short_is_refused),
         cmocka_unit_test(database_that_is_gone_is_refused),
         cmocka_unit_test(database_of_garbage_is_refused),
+        cmocka_unit_test(damaged_segment_that_only_the_log_needs_shortens_the_log),
+        cmocka_unit_test(damaged_segment_that_the_store_needs_is_named),
         cmocka_unit_test(damaged_rows_are_errors_and_no_wrong_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

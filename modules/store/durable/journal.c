@@ -268,7 +268,7 @@ enum kv_engine_status journal_begin(struct journal *journal)
 /* With the one before on the disk, so that where this one is, nothing ahead of it is missing. */
 static enum kv_engine_status begin_next_segment(struct journal *journal, size_t len)
 {
-    size_t size = SEGMENT_HEAD + journal_record_align(len);
+    size_t size = SEGMENT_HEAD + journal_record_align(len) + SEGMENT_COPY;
     enum kv_engine_status status = journal_sync(journal);
     if (status != KV_ENGINE_OK)
         return status;
@@ -280,7 +280,7 @@ enum kv_engine_status journal_append(struct journal *journal, struct rows *rows)
 {
     if (journal->current == NULL)
         return KV_ENGINE_FAILED;
-    if (journal->at + rows->len > journal->current->size) {
+    if (journal->at + rows->len > segment_end(journal->current)) {
         enum kv_engine_status status = begin_next_segment(journal, rows->len);
         if (status != KV_ENGINE_OK)
             return status;
@@ -351,7 +351,7 @@ static int fail(const struct journal *journal, uint64_t number, struct kv_error 
                 const char *format, ...)
 {
     char name[SEGMENT_NAME_MAX];
-    char what[128];
+    char what[192];
     va_list args;
     va_start(args, format);
     vsnprintf(what, sizeof(what), format, args);
@@ -384,11 +384,19 @@ static bool was_synced(const struct segment *segment, struct kv_slice bytes, siz
     return false;
 }
 
-static int refuse(struct reading *reading, const struct segment *segment, uint64_t sequence,
-                  const char *why)
+/* format: of what is damaged, and needed. */
+static int refuse(const struct reading *reading, const struct segment *segment, const char *format,
+                  ...) KV_PRINTF(3, 4);
+static int refuse(const struct reading *reading, const struct segment *segment, const char *format,
+                  ...)
 {
-    return fail(reading->journal, segment->number, reading->reterr, "%s: record %" PRIu64, why,
-                sequence);
+    char what[96];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof(what), format, args);
+    va_end(args);
+    return fail(reading->journal, segment->number, reading->reterr,
+                "damaged: %s: the store needs it; restore the store's folder from a backup", what);
 }
 
 /* Takes the records of a segment up to `end`, the first that is not of it: 0 where there is no
@@ -405,14 +413,15 @@ static int read_records(struct reading *reading, const struct segment *segment, 
            record.sequence == sequence) {
         if (sequence == reading->expected) {
             if (!reading->take(reading->context, sequence, record.rows))
-                return refuse(reading, segment, sequence, "cannot be brought into the database");
+                return fail(reading->journal, segment->number, reading->reterr,
+                            "cannot be brought into the database: record %" PRIu64, sequence);
             reading->expected++;
         }
         sequence++;
         at = journal_record_align(at + len);
     }
     if (sequence != end && (end != 0 || was_synced(segment, bytes, at, sequence)))
-        return refuse(reading, segment, sequence, "damaged");
+        return refuse(reading, segment, "record %" PRIu64, sequence);
     return 0;
 }
 
@@ -440,7 +449,9 @@ static int read_segment(struct reading *reading, const struct segment *segment, 
                             "%s: damaged: the records %" PRIu64 " to %" PRIu64 " are missing",
                             reading->journal->folder, reading->expected, segment->first - 1);
     if (segment->is_cut)
-        return fail(reading->journal, segment->number, reading->reterr, "damaged: its length");
+        return refuse(reading, segment, "its length");
+    if (segment->lacks_start)
+        return refuse(reading, segment, "its head and its first record");
     char *bytes = segment_read(segment);
     if (bytes == NULL)
         return fail(reading->journal, segment->number, reading->reterr, "cannot be read: %s",
@@ -484,7 +495,7 @@ int journal_read(struct journal *journal, uint64_t after, journal_take_fn take, 
                               .reterr = reterr};
     struct segment **segments;
     if (journal->damaged != NULL)
-        return fail(journal, journal->damaged->number, reterr, "damaged: its head");
+        return refuse(&reading, journal->damaged, "its head, the head's copy and its first record");
     size_t n = list_segments(journal, &segments);
     if (segments == NULL)
         return kv_error_set(reterr, "%s: no memory", journal->folder);

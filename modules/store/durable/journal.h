@@ -8,16 +8,18 @@
  * blocks to write down: that takes half of what it takes at the end of a growing file. A record
  * longer than a segment has a file of its own, which is deleted afterwards.
  *
- *   <folder>/<number>.journal    64 bytes of head, records at multiples of 8 bytes
+ *   <folder>/<number>.journal    64 bytes of head, records at multiples of 8 bytes, and in the last
+ *                                64 bytes a copy of the head
  *
  * Records are numbered without gaps. What is left of a segment's former life has another generation
  * and does not count. A segment is synced before the next begins: so where a record cannot be read
  * and there is a later segment, or a later record that was written when this one was known to be
  * synced, the file is damaged; otherwise that is where the power was cut.
  *
- * A segment whose head is damaged is known by its first record (segment_identify.h). Its records
- * count as ever; only the log ends there. Where that fails, too, the segment can be done without
- * only if the engine is known to have everything.
+ * A segment whose head is damaged is known by its first record, or by the copy
+ * (segment_identify.h). Its records count as ever; only the log ends there. Where the first record
+ * is damaged, too, the segment can be done without if the engine has all of it, and where nobody
+ * knows what it is, only if the engine is known to have everything.
  *
  * Threads: the writer's. But journal_forget(), journal_prepare() and journal_bytes() may be called
  * by one other thread at any time, and journal_sync() while the writer does not append.

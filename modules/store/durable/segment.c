@@ -17,7 +17,8 @@
 
 #include "folder.h"
 
-#define MAGIC UINT64_C(0x6c6e72756a766b01) /* 1, "kvjurnl" */
+#define MAGIC      UINT64_C(0x6c6e72756a766b01) /* 1, "kvjurnl" */
+#define COPY_MAGIC UINT64_C(0x6c6e72756a766b02) /* 2, the same */
 
 enum {
     SUM = 8,        /* bytes; ahead of what it is of */
@@ -68,21 +69,40 @@ uint64_t segment_sum(const char *bytes, size_t len, uint64_t generation)
 
 /* ---- heads ---- */
 
-bool segment_write_head(const struct segment *segment)
+static bool write_head(const struct segment *segment, uint64_t magic, size_t at)
 {
     char head[SEGMENT_HEAD] = {0};
-    segment_put_u64(head + SUM, MAGIC);
+    segment_put_u64(head + SUM, magic);
     segment_put_u64(head + 16, segment->generation);
     segment_put_u64(head + 24, segment->first);
     segment_put_u64(head + 32, segment->size);
     segment_put_u64(head + 40, segment->base);
     segment_put_u64(head, segment_sum(head, SEGMENT_HEAD, 0));
-    return segment_write(segment, head, SEGMENT_HEAD, 0);
+    return segment_write(segment, head, SEGMENT_HEAD, at);
+}
+
+bool segment_write_head(const struct segment *segment)
+{
+    return write_head(segment, COPY_MAGIC, segment_end(segment)) && write_head(segment, MAGIC, 0);
 }
 
 uint64_t segment_head_generation(const char head[SEGMENT_HEAD])
 {
     return segment_get_u64(head + 16);
+}
+
+static bool is_head(const char head[SEGMENT_HEAD], uint64_t magic)
+{
+    return segment_get_u64(head) == segment_sum(head, SEGMENT_HEAD, 0) &&
+           segment_get_u64(head + SUM) == magic;
+}
+
+static void take_head(struct segment *segment, const char head[SEGMENT_HEAD])
+{
+    segment->is_cut = segment_get_u64(head + 32) != segment->size;
+    segment->generation = segment_head_generation(head);
+    segment->first = segment_get_u64(head + 24);
+    segment->base = segment_get_u64(head + 40);
 }
 
 bool segment_read_head(struct segment *segment)
@@ -92,13 +112,20 @@ bool segment_read_head(struct segment *segment)
     ssize_t n = pread(segment->fd, head, SEGMENT_HEAD, 0);
     if (n >= 0 && (n < SEGMENT_HEAD || memcmp(head, none, SEGMENT_HEAD) == 0))
         return true;
-    if (n < 0 || segment_get_u64(head) != segment_sum(head, SEGMENT_HEAD, 0) ||
-        segment_get_u64(head + SUM) != MAGIC)
+    if (n < 0 || !is_head(head, MAGIC))
         return false;
-    segment->is_cut = segment_get_u64(head + 32) != segment->size;
-    segment->generation = segment_head_generation(head);
-    segment->first = segment_get_u64(head + 24);
-    segment->base = segment_get_u64(head + 40);
+    take_head(segment, head);
+    return true;
+}
+
+bool segment_read_copy(struct segment *segment)
+{
+    char head[SEGMENT_HEAD];
+    if (segment->size < SEGMENT_HEAD + SEGMENT_COPY ||
+        !segment_read_at(segment, head, SEGMENT_HEAD, segment_end(segment)) ||
+        !is_head(head, COPY_MAGIC) || segment_get_u64(head + 32) != segment->size)
+        return false;
+    take_head(segment, head);
     return true;
 }
 

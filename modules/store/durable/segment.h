@@ -13,7 +13,8 @@
 
 enum {
     SEGMENT_NAME_MAX = 32, /* bytes of any name, with the zero at its end */
-    SEGMENT_HEAD = 64      /* bytes of a file ahead of its records */
+    SEGMENT_HEAD = 64,     /* bytes of a file ahead of its records, */
+    SEGMENT_COPY = 64      /* and at its end, where a copy of the head stands */
 };
 
 struct segment {
@@ -28,6 +29,7 @@ struct segment {
     uint32_t n_pins;      /* pages of the log that are being read from it */
     bool is_forgotten;    /* the engine has all of it: it is kept for the log alone */
     bool is_cut;          /* the file has not the length that its head says */
+    bool lacks_start;     /* its first record is damaged, as its head is */
 };
 
 void segment_name_write(uint64_t number, char name[SEGMENT_NAME_MAX]);
@@ -45,12 +47,22 @@ struct segment *segment_make(const char *folder, uint64_t above, size_t size);
 void segment_close(struct segment *segment);
 void segment_delete(struct segment *segment, const char *folder);
 
-/* Writes its generation, first record, size and base. Returns: false and errno. */
+/* The end of the room for records. */
+static inline size_t segment_end(const struct segment *segment)
+{
+    return segment->size - SEGMENT_COPY;
+}
+
+/* Writes its generation, first record, size and base, twice. Returns: false and errno. */
 bool segment_write_head(const struct segment *segment);
 
 /* A segment that never began, which may be short, has no generation then. Returns: false where the
  * head is damaged: it is in one sector of the disk, which is written wholly or not at all. */
 bool segment_read_head(struct segment *segment);
+
+/* The same from the copy at the end. Returns: false where there is none: it is damaged, or the
+ * segment was begun by a version that made none. */
+bool segment_read_copy(struct segment *segment);
 
 /* The generation that a head names, be it damaged or not. */
 uint64_t segment_head_generation(const char head[SEGMENT_HEAD]);

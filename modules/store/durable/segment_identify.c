@@ -24,14 +24,26 @@ static bool is_next_to(struct segment *segment, struct kv_slice bytes, const str
     return false;
 }
 
+/* The copy of the head says what the segment is, with its first record or without. */
+static bool is_as_copied(struct segment *segment, struct kv_slice bytes)
+{
+    struct segment copied = *segment;
+    if (!segment_read_copy(&copied))
+        return false;
+    copied.base = 0;
+    copied.lacks_start = !is_of(&copied, bytes, copied.generation);
+    *segment = copied;
+    return true;
+}
+
 bool segment_identify(struct segment *segment, const struct segment *others)
 {
     char *read = segment->size < SEGMENT_HEAD ? NULL : segment_read(segment);
     struct kv_slice bytes = {.bytes = read, .len = segment->size};
     if (read == NULL)
         return false;
-    bool is_known =
-        is_of(segment, bytes, segment_head_generation(read)) || is_next_to(segment, bytes, others);
+    bool is_known = is_of(segment, bytes, segment_head_generation(read)) ||
+                    is_as_copied(segment, bytes) || is_next_to(segment, bytes, others);
     free(read);
     return is_known;
 }

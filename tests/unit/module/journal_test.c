@@ -22,7 +22,8 @@
 
 enum {
     SEGMENT = 8192,
-    HEAD = 64, /* of a segment */
+    HEAD = 64, /* of a segment, */
+    COPY = 64, /* and at its end */
     LONG = 3 * SEGMENT
 };
 
@@ -521,12 +522,27 @@ static void missing_segment_is_refused(void **state)
     assert_damaged(rig, 0, "damaged: record");
 }
 
-/* Its first record says what it is; but if the generation is damaged, only a neighbour can tell. */
+/* Its first record says what it is; if the generation is damaged, the copy of the head tells. */
 static void damaged_head_loses_no_record(void **state)
 {
     struct rig *rig = *state;
     append_all(rig, "a", 100);
     sync_journal(rig);
+    for (off_t at = 0; at < 40; at++) {
+        spoil(rig, 1, at);
+        assert_int_equal(open_again(rig, 0), 0);
+        assert_found(rig, "a");
+        spoil(rig, 1, at);
+    }
+}
+
+/* Of a segment that was begun without a copy, only a neighbour can tell then. */
+static void damaged_head_without_a_copy_loses_no_record(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "a", 100);
+    sync_journal(rig);
+    spoil(rig, 1, SEGMENT - COPY);
     for (off_t at = 0; at < 40; at++) {
         bool is_generation = at >= 16 && at < 24;
         spoil(rig, 1, at);
@@ -568,7 +584,38 @@ static void segment_that_may_be_needed_is_refused_where_it_is_not_known(void **s
     append_all(rig, "abcd", 3000);
     sync_journal(rig);
     spoil_head_and_first_record(rig, 2);
-    assert_damaged(rig, 0, "000002.journal: damaged: its head");
+    assert_damaged(rig, 0, "000002.journal: damaged: its head and its first record");
+    assert_damaged(rig, 2, "restore the store's folder from a backup");
+    assert_damaged(rig, 4, "000002.journal: damaged"); /* it may have had more */
+}
+
+/* The database has what is in it. */
+static void segment_that_only_the_log_needs_is_done_without(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "abcdef", 3000);
+    sync_journal(rig);
+    spoil_head_and_first_record(rig, 2);
+    assert_damaged(rig, 3, "000002.journal: damaged: its head and its first record");
+    assert_int_equal(open_again(rig, 4), 0);
+    assert_found(rig, "ef");
+    assert_int_equal(rig->journal.n_damaged, 1);
+    begin(rig);
+    append(rig, 'g', 100);
+    sync_journal(rig);
+    assert_int_equal(open_again(rig, 4), 0);
+    assert_found(rig, "efg");
+}
+
+static void segment_that_nobody_knows_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    append_all(rig, "abcdef", 3000);
+    sync_journal(rig);
+    spoil_head_and_first_record(rig, 2);
+    spoil(rig, 2, SEGMENT - COPY);
+    spoil(rig, 2, 16); /* or its head would still name its generation */
+    assert_damaged(rig, 4, "000002.journal: damaged: its head, the head's copy");
 }
 
 /* The database has everything then. */
@@ -661,7 +708,10 @@ int main(void)
         TEST(damaged_record_that_was_synced_is_refused),
         TEST(damaged_record_of_an_earlier_segment_is_refused),
         TEST(damaged_head_loses_no_record),
+        TEST(damaged_head_without_a_copy_loses_no_record),
         TEST(damaged_head_between_others_loses_no_record),
+        TEST(segment_that_only_the_log_needs_is_done_without),
+        TEST(segment_that_nobody_knows_is_refused),
         TEST(segment_that_may_be_needed_is_refused_where_it_is_not_known),
         TEST(store_that_was_closed_in_order_needs_no_segment),
         TEST(shortened_segment_is_refused),
