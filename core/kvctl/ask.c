@@ -52,8 +52,9 @@ int kv_ctl_ask(struct kv_ctl_call *call, const struct kv_ctl_request *request, c
     struct kv_error error;
     switch (kv_ctl_http_ask(call->http, request, ret, &error)) {
     case KV_CTL_UNANSWERED:
-        return kv_ctl_fail(KV_CTL_NO_SERVER, "%s%s", error.text,
-                           is_reading(request) ? "" : " (whether it took effect is not known)");
+        return kv_ctl_fail(
+            KV_CTL_NO_SERVER, "%s%s", error.text,
+            is_reading(request) || !ret->is_sent ? "" : " (whether it took effect is not known)");
     case KV_CTL_INTERRUPTED:
     case KV_CTL_STOPPED:
         return KV_CTL_USAGE; /* the caller knows why */

@@ -159,9 +159,11 @@ static void tell(const struct kv_ctl_http *http, CURLcode result, const char *tr
 static enum kv_ctl_outcome judge(const struct kv_ctl_http *http, const struct transfer *transfer,
                                  CURLcode result, const char *trouble, struct kv_error *reterr)
 {
-    long status = 0;
+    long status = 0, n_sent = 0;
     curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(http->easy, CURLINFO_REQUEST_SIZE, &n_sent);
     transfer->answer->status = (int)status;
+    transfer->answer->is_sent = n_sent != 0;
     if (kv_ctl_is_interrupted())
         return KV_CTL_INTERRUPTED;
     if (transfer->is_stopped)
@@ -186,6 +188,7 @@ enum kv_ctl_outcome kv_ctl_http_ask(struct kv_ctl_http *http, const struct kv_ct
     ret->body.len = 0;
     ret->revision = 0;
     ret->ttl_ms = -1;
+    ret->is_sent = false;
     if (!kv_ctl_easy_set_up(http->easy, http->target, request->headers, &headers) ||
         !set_up(http->easy, &transfer, url.bytes, trouble) ||
         !set_silence(http->easy, request, http->target->timeout_ms) ||

@@ -35,6 +35,7 @@ struct kv_ctl_answer {
     struct kv_buffer body;
     uint64_t revision; /* ETag; 0: none */
     int64_t ttl_ms;    /* KV-TTL; -1: none */
+    bool is_sent;      /* something of the request went out */
 };
 
 enum kv_ctl_outcome {

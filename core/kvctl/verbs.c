@@ -1,5 +1,6 @@
 #include "kvctl/verbs.h"
 
+#include "kvctl/bench.h"
 #include "kvctl/completion.h"
 #include "kvctl/contexts.h"
 #include "kvctl/export.h"
@@ -122,6 +123,18 @@ const struct kv_ctl_verb kv_ctl_verbs[] = {
      .summary = "print figures of the server",
      .help = "Those of GET /metrics, but what is 0; -o raw prints all as Prometheus reads them.\n",
      .run = kv_ctl_stats_run},
+    {.name = "bench",
+     .operands = "get|set|watch",
+     .summary = "measure how quick the server is",
+     .help =
+         "get and set count requests, one after the other on each connection; watch counts the\n"
+         "changes that arrive at its connections, from the moment they are sent to be written.\n"
+         "Keys begin with kvctl-bench/, and are deleted afterwards.\n",
+     .least = 1,
+     .most = 1,
+     .options = HAS(CONNECTIONS) | HAS(DURATION) | HAS(KEYS) | HAS(SIZE),
+     .words = "get set watch",
+     .run = kv_ctl_bench_run},
     {.name = "ping",
      .operands = "",
      .summary = "ask whether the server serves",

@@ -354,7 +354,8 @@ def server_that_goes_is_told_with_4():
     assert process.returncode == NO_SERVER, errors
     connection.close()
     listener.close()
-    ctl.run("get", "a", code=NO_SERVER)
+    ctl.run("set", "a", "1", code=NO_SERVER)
+    assert "took effect" not in ctl.errors
 
 
 def import_tells_how_far_it_came():
@@ -538,6 +539,23 @@ def stats_are_the_metrics(ctl):
     assert ctl.json("ping")["microseconds"] > 0
 
 
+def bench_measures(ctl):
+    for kind in "get", "set", "watch":
+        result = ctl.json("bench", kind, "--duration", "200ms", "--connections", "3", "--keys", "10")
+        assert result["failed"] == 0 and result["n"] > 0, result
+        assert 0 < result["p50_us"] <= result["p99_us"] <= result["max_us"], result
+    assert b" requests/s over 2 connections" in ctl.run("bench", "get", "--duration", "50ms", "--connections", "2")
+    assert ctl.run("ls", "kvctl-bench/") == b""
+    process = ctl.start("bench", "set")
+    wait_for(lambda: ctl.run("ls", "kvctl-bench/", "-c") != b"0\n", "nothing is measured")
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == -signal.SIGINT and b"requests/s" in out
+    ctl.run("bench", "get", "--connections", "0", code=USAGE)
+    ctl.run("bench", "put", code=USAGE)
+    Ctl("http://127.0.0.1:1").run("bench", "get", code=NO_SERVER)
+
+
 def main():
     report = Report()
     server = Server()
@@ -548,7 +566,7 @@ def main():
                  bad_lines_are_named_and_what_stands_before_is_imported, watch_prints_every_change,
                  signals_end_it_by_the_signal, terminals_get_no_control_characters,
                  command_lines_are_checked, completions_are_of_the_table, contexts_keep_servers_and_tokens,
-                 stats_are_the_metrics):
+                 stats_are_the_metrics, bench_measures):
         report.check(test.__name__, lambda test=test: test(ctl))
     for test in (watch_goes_on_across_a_restart_and_a_crash, watch_is_told_where_changes_were_lost,
                  server_that_goes_is_told_with_4, import_tells_how_far_it_came,
