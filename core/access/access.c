@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/list.h"
 #include "base/mem.h"
@@ -35,6 +36,7 @@ struct kv_access {
     uint64_t generation; /* grows where principals are to be judged anew */
     uint32_t n_loops;
     struct kv_denials denials;
+    struct kv_meters *meters;
     struct kv_principals *known; /* one for each loop */
     struct kv_access_loop loops[];
 };
@@ -101,6 +103,7 @@ static void go_by(struct kv_access_loop *here, struct kv_rules *rules, uint64_t 
 {
     here->rules = kv_rules_ref(rules);
     here->generation = generation;
+    here->is_metered = kv_rates_are_given(&rules->rates);
     here->anonymous = create_anonymous(here);
 }
 
@@ -119,11 +122,14 @@ struct kv_access *kv_access_create(struct kv_rules *rules, uint32_t n_loops)
     access->generation = 1; /* constant principals are of none */
     access->rules = rules;
     access->n_loops = n_loops;
+    access->meters = kv_meters_create();
     access->known = kv_calloc(n_loops, sizeof(*access->known));
     for (uint32_t i = 0; i < n_loops; i++) {
         kv_list_init(&access->known[i].by_age);
-        access->loops[i] = (struct kv_access_loop){
-            .access = access, .denials = &access->denials, .known = &access->known[i]};
+        access->loops[i] = (struct kv_access_loop){.access = access,
+                                                   .denials = &access->denials,
+                                                   .meters = access->meters,
+                                                   .known = &access->known[i]};
         go_by(&access->loops[i], rules, access->generation);
     }
     return access;
@@ -136,6 +142,7 @@ void kv_access_destroy(struct kv_access *access)
     for (uint32_t i = 0; i < access->n_loops; i++)
         let_go(&access->loops[i]);
     kv_rules_unref(access->rules);
+    kv_meters_destroy(access->meters);
     pthread_mutex_destroy(&access->lock);
     free(access->known);
     free(access);
@@ -180,6 +187,77 @@ void kv_access_take_up(struct kv_access_loop *here)
     kv_rules_unref(rules);
 }
 
+/* ---- meters ---- */
+
+static int64_t now_ns(void)
+{
+    return kv_clock_boot.now_ns(&kv_clock_boot);
+}
+
+/* Returns: NULL where tokens are not metered, and their connections are not counted. */
+static struct kv_meter *meter_of(const struct kv_access_loop *here, struct kv_slice issuer,
+                                 struct kv_slice name)
+{
+    const struct kv_rules *rules = here->rules;
+    bool is_needed = (here->is_metered && rules->rates.by_token) || rules->most_connections != 0;
+    return is_needed ? kv_meters_of_name(here->meters, issuer, name, now_ns()) : NULL;
+}
+
+struct kv_meter *kv_access_meter_at(struct kv_access_loop *here, const struct kv_address *address)
+{
+    if (!here->is_metered || !here->rules->rates.by_address || address->len == 0)
+        return NULL;
+    return kv_meters_of_address(here->meters, address, now_ns());
+}
+
+/* Returns: whether there is an excess. */
+static bool exceed(const struct kv_access_loop *here, const char *why, int64_t wait_ns,
+                   struct kv_excess *ret)
+{
+    if (wait_ns == 0)
+        return false;
+    *ret = (struct kv_excess){why, (wait_ns + KV_NS_PER_MS - 1) / KV_NS_PER_MS};
+    kv_denials_log_excess(here->denials, why);
+    return true;
+}
+
+static const char *const by_address[] = {
+    [KV_METERED_REQUESTS] = "too many requests from this address",
+    [KV_METERED_CONNECTIONS] = "too many new connections from this address"};
+static const char *const by_token[] = {[KV_METERED_REQUESTS] = "too many requests with this token",
+                                       [KV_METERED_CONNECTIONS] =
+                                           "too many new connections with this token"};
+
+bool kv_access_take(const struct kv_access_loop *here, enum kv_metered what,
+                    struct kv_meter *of_address, struct kv_meter *of_token, int64_t time_ns,
+                    struct kv_excess *ret)
+{
+    const struct kv_rates *rates = &here->rules->rates;
+    int64_t wait_ns = 0;
+    if (of_address != NULL && rates->by_address)
+        wait_ns = kv_meter_take(of_address, what, &rates->of[what], time_ns);
+    if (exceed(here, by_address[what], wait_ns, ret))
+        return false;
+    if (of_token != NULL && rates->by_token)
+        wait_ns = kv_meter_take(of_token, what, &rates->of[what], time_ns);
+    return !exceed(here, by_token[what], wait_ns, ret);
+}
+
+bool kv_access_is_exhausted(const struct kv_access_loop *here, const struct kv_meter *of_address,
+                            const struct kv_meter *of_token, int64_t time_ns, struct kv_excess *ret)
+{
+    const struct kv_rates *rates = &here->rules->rates;
+    const struct kv_rate *rate = &rates->of[KV_METERED_REQUESTS];
+    int64_t wait_ns = 0;
+    if (of_address != NULL && rates->by_address)
+        wait_ns = kv_meter_wait_ns(of_address, KV_METERED_REQUESTS, rate, time_ns);
+    if (exceed(here, by_address[KV_METERED_REQUESTS], wait_ns, ret))
+        return true;
+    if (of_token != NULL && rates->by_token)
+        wait_ns = kv_meter_wait_ns(of_token, KV_METERED_REQUESTS, rate, time_ns);
+    return exceed(here, by_token[KV_METERED_REQUESTS], wait_ns, ret);
+}
+
 /* ---- tokens ---- */
 
 /* token, certificate: what proves it; the other is empty. */
@@ -193,7 +271,8 @@ static struct kv_principal *principal_of_rule(const struct kv_access_loop *here,
                                              .name = rule->name,
                                              .token = token,
                                              .certificate = certificate,
-                                             .grants = &rule->grants};
+                                             .grants = &rule->grants,
+                                             .meter = meter_of(here, KV_SLICE(""), rule->name)};
     return kv_principal_create(&parts, here->known->tally);
 }
 
@@ -202,15 +281,18 @@ static struct kv_principal *principal_of_identity(const struct kv_access_loop *h
                                                   struct kv_identity *identity,
                                                   struct kv_slice token)
 {
-    const struct kv_principal_parts parts = {.kind = KV_PRINCIPAL_VERIFIED,
-                                             .generation = here->generation,
-                                             .rules = here->rules,
-                                             .name = kv_buffer_slice(&identity->name),
-                                             .issuer = kv_buffer_slice(&identity->issuer),
-                                             .claims = kv_buffer_slice(&identity->claims),
-                                             .token = token,
-                                             .owned = identity->grants,
-                                             .expires_s = identity->expires_s};
+    const struct kv_principal_parts parts = {
+        .kind = KV_PRINCIPAL_VERIFIED,
+        .generation = here->generation,
+        .rules = here->rules,
+        .name = kv_buffer_slice(&identity->name),
+        .issuer = kv_buffer_slice(&identity->issuer),
+        .claims = kv_buffer_slice(&identity->claims),
+        .token = token,
+        .owned = identity->grants,
+        .expires_s = identity->expires_s,
+        .meter =
+            meter_of(here, kv_buffer_slice(&identity->issuer), kv_buffer_slice(&identity->name))};
     identity->grants = (struct kv_grants){0};
     return kv_principal_create(&parts, here->known->tally);
 }

@@ -17,6 +17,8 @@ struct kv_access_loop {
     struct kv_rules *rules; /* as the loop knows them */
     uint64_t generation;    /* of what its principals were made by */
     struct kv_principal *anonymous;
+    bool is_metered;          /* by the rules */
+    struct kv_meters *meters; /* of all loops */
     struct kv_access *access;
     struct kv_denials *denials;  /* of all loops */
     struct kv_principals *known; /* those whose tokens were seen lately */
@@ -70,6 +72,26 @@ struct kv_principal *kv_access_authenticate(struct kv_access_loop *here, struct 
 struct kv_principal *kv_access_renew(struct kv_access_loop *here,
                                      const struct kv_principal *principal, int64_t now_s,
                                      struct kv_error *reterr);
+
+/* The meter of an address, where addresses are metered. Owns: the caller, by kv_meter_put().
+ * Returns: NULL where they are not, or there is no address. */
+struct kv_meter *kv_access_meter_at(struct kv_access_loop *here, const struct kv_address *address);
+
+/* What there is too much of. */
+struct kv_excess {
+    const char *why; /* constant */
+    int64_t wait_ms; /* until there may be one more: 1 or more */
+};
+
+/* Takes one more of what is metered. of_address, of_token: NULL where that is not metered. now_ns:
+ * of kv_clock_boot. Returns: whether there may be one more. */
+bool kv_access_take(const struct kv_access_loop *here, enum kv_metered what,
+                    struct kv_meter *of_address, struct kv_meter *of_token, int64_t now_ns,
+                    struct kv_excess *ret);
+
+/* Whether nothing could be taken of requests, which is not done. */
+bool kv_access_is_exhausted(const struct kv_access_loop *here, const struct kv_meter *of_address,
+                            const struct kv_meter *of_token, int64_t now_ns, struct kv_excess *ret);
 
 /* Whether it was made by the rules that the loop goes by. */
 static inline bool kv_access_is_current(const struct kv_access_loop *here,

@@ -14,8 +14,9 @@ enum {
 };
 
 /* Returns: whether there may be a line. *ret_n_omitted: how many there were none for before. */
-static bool may_log(struct kv_denials *denials, uint32_t *ret_n_omitted)
+static bool may_log(struct kv_denials *denials, enum kv_denial cause, uint32_t *ret_n_omitted)
 {
+    atomic_fetch_add_explicit(&denials->by_cause[cause], 1, memory_order_relaxed);
     int64_t now_s = kv_wall_us() / 1000000;
     if (atomic_exchange_explicit(&denials->second, now_s, memory_order_relaxed) != now_s)
         atomic_store_explicit(&denials->n, 0, memory_order_relaxed);
@@ -76,12 +77,13 @@ static void append_principal(struct kv_buffer *out, const struct kv_principal *p
     }
 }
 
-void kv_denials_log(struct kv_denials *denials, const struct kv_principal *principal,
-                    const char *action, struct kv_slice key, const char *why)
+void kv_denials_log(struct kv_denials *denials, enum kv_denial cause,
+                    const struct kv_principal *principal, const char *action, struct kv_slice key,
+                    const char *why)
 {
     struct kv_buffer line = {0};
     uint32_t n_omitted;
-    if (!may_log(denials, &n_omitted))
+    if (!may_log(denials, cause, &n_omitted))
         return;
     tell_omitted(n_omitted);
     append_principal(&line, principal);
@@ -96,8 +98,32 @@ void kv_denials_log(struct kv_denials *denials, const struct kv_principal *princ
 void kv_denials_log_token(struct kv_denials *denials, const char *part, const char *why)
 {
     uint32_t n_omitted;
-    if (!may_log(denials, &n_omitted))
+    if (!may_log(denials, KV_DENIED_BAD_TOKEN, &n_omitted))
         return;
     tell_omitted(n_omitted);
     kv_log(KV_LOG_WARN, "access", "%s: a token was refused: %s", part, why);
+}
+
+void kv_denials_log_excess(struct kv_denials *denials, const char *why)
+{
+    uint32_t n_omitted;
+    if (!may_log(denials, KV_DENIED_TOO_OFTEN, &n_omitted))
+        return;
+    tell_omitted(n_omitted);
+    kv_log(KV_LOG_WARN, "access", "%s", why);
+}
+
+void kv_denials_collect(const struct kv_denials *denials, struct kv_metrics_text *text)
+{
+    static const struct kv_metric metric = {"kvserver_access_failures", KV_METRIC_COUNTER, NULL,
+                                            "Requests and commands that were denied, by cause"};
+    static const char *const causes[KV_N_DENIALS] = {
+        [KV_DENIED_BAD_TOKEN] = "bad_token", [KV_DENIED_NO_TOKEN] = "no_token",
+        [KV_DENIED_NO_RIGHT] = "no_right",   [KV_DENIED_ENDED] = "token_ended",
+        [KV_DENIED_TOO_OFTEN] = "too_often",
+    };
+    kv_metrics_begin(text, &metric);
+    for (int i = 0; i < KV_N_DENIALS; i++)
+        kv_metrics_sample(text, (struct kv_labels){{{"cause", causes[i]}}},
+                          atomic_load_explicit(&denials->by_cause[i], memory_order_relaxed));
 }

@@ -1,6 +1,6 @@
 /*
- * The log of what was denied: so many lines a second at most, so that nobody can fill the log. No
- * line has a token in it.
+ * What was denied: counted by its cause, and logged, so many lines a second at most, so that nobody
+ * can fill the log. No line has a token in it.
  *
  * Threads: any.
  */
@@ -10,9 +10,19 @@
 #include <stdatomic.h>
 
 #include "access/principal.h"
+#include "base/metrics.h"
 
 enum {
     KV_DENIALS_A_SECOND = 5
+};
+
+enum kv_denial {
+    KV_DENIED_BAD_TOKEN, /* it is unknown, malformed or expired */
+    KV_DENIED_NO_TOKEN,  /* to an anonymous client, which may do so with one */
+    KV_DENIED_NO_RIGHT,
+    KV_DENIED_ENDED, /* the token was valid when the connection, or the request, began */
+    KV_DENIED_TOO_OFTEN,
+    KV_N_DENIALS
 };
 
 /* All zero to begin with. */
@@ -20,13 +30,21 @@ struct kv_denials {
     _Atomic int64_t second;     /* that is counted */
     _Atomic uint32_t n;         /* denials in it */
     _Atomic uint32_t n_omitted; /* that were not logged, and have not been told */
+    _Atomic uint64_t by_cause[KV_N_DENIALS];
 };
 
 /* A command was denied. action: "get", "list", …; key: of the command, or the prefix. */
-void kv_denials_log(struct kv_denials *denials, const struct kv_principal *principal,
-                    const char *action, struct kv_slice key, const char *why);
+void kv_denials_log(struct kv_denials *denials, enum kv_denial cause,
+                    const struct kv_principal *principal, const char *action, struct kv_slice key,
+                    const char *why);
 
 /* A token was refused, by that part of the program ("http", "websocket"). */
 void kv_denials_log_token(struct kv_denials *denials, const char *part, const char *why);
+
+/* Somebody asks, or opens connections, too often. */
+void kv_denials_log_excess(struct kv_denials *denials, const char *why);
+
+/* Writes its metrics. */
+void kv_denials_collect(const struct kv_denials *denials, struct kv_metrics_text *text);
 
 #endif

@@ -38,6 +38,7 @@ struct kv_principal *kv_principal_create(const struct kv_principal_parts *parts,
     principal->owned = parts->owned;
     principal->grants = parts->grants == NULL ? &principal->owned : parts->grants;
     principal->expires_s = parts->expires_s;
+    principal->meter = parts->meter;
     principal->n_holders = 1;
     principal->rules = kv_rules_ref(parts->rules);
     principal->charge.tally = tally;
@@ -59,6 +60,7 @@ void kv_principal_unref(struct kv_principal *principal)
         return;
     kv_charge_set(&principal->charge, 0);
     kv_grants_fini(&principal->owned);
+    kv_meter_put(principal->meter);
     kv_rules_unref(principal->rules);
     free(principal);
 }

@@ -12,6 +12,7 @@
 #include "base/budget.h"
 #include "base/list.h"
 
+struct kv_meter;
 struct kv_rules;
 
 enum {
@@ -35,7 +36,8 @@ struct kv_principal {
     struct kv_slice token;       /* that proved it: never shown */
     struct kv_slice certificate; /* or whom the certificate names that did */
     const struct kv_grants *grants;
-    int64_t expires_s; /* since 1970, leeway included; 0: never */
+    int64_t expires_s;      /* since 1970, leeway included; 0: never */
+    struct kv_meter *meter; /* of the token; NULL: it is not metered */
 
     /* For principal.c. */
     uint32_t n_holders;
@@ -53,6 +55,7 @@ struct kv_principal_parts {
     const struct kv_grants *grants; /* of the rules; NULL: `owned` */
     struct kv_grants owned;
     int64_t expires_s;
+    struct kv_meter *meter; /* taken over; NULL: none */
 };
 
 /* tally: counts its bytes; NULL: nothing does. Owns: the caller, one reference. */

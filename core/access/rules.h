@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "access/authenticator.h"
+#include "access/rates.h"
 #include "access/token.h"
 
 struct kv_token_rule {
@@ -30,7 +31,9 @@ struct kv_rules {
     size_t n_tokens;
     struct kv_authenticator **authenticators;
     size_t n_authenticators;
-    struct kv_slice cookie; /* the name of the one that may hold a token; empty: none */
+    struct kv_rates rates;
+    uint32_t most_connections; /* of one token, or subject of an issuer; 0: any number */
+    struct kv_slice cookie;    /* the name of the one that may hold a token; empty: none */
 };
 
 /* Rules with room for so many tokens and authenticators, all of them blank and counted already.

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "daemon/access_rates.h"
 #include "daemon/given.h"
 #include "daemon/granted_prefixes.h"
 #include "daemon/issuers.h"
@@ -175,6 +176,7 @@ void kv_access_rules_check(struct kv_config *config)
     kv_issuers_check(config);
     kv_granted_prefixes_check(config);
     check_cookie(config);
+    kv_access_rates_check(config);
 }
 
 /* ---- the rules ---- */
@@ -227,5 +229,6 @@ struct kv_rules *kv_access_rules_create(const struct kv_config *config,
     for (size_t i = 0; i < rules->n_tokens; i++)
         read_token(token_of(config, i), &rules->tokens[i]);
     kv_issuers_create(config, sources, rules);
+    kv_access_rates_read(config, rules);
     return rules;
 }

@@ -90,6 +90,11 @@ static void collect_net(void *context, struct kv_metrics_text *text)
     kv_net_collect(context, text);
 }
 
+static void collect_access(void *context, struct kv_metrics_text *text)
+{
+    kv_denials_collect(context, text);
+}
+
 static void collect_http(void *context, struct kv_metrics_text *text)
 {
     kv_http_collect(context, text);
@@ -126,6 +131,7 @@ void kv_server_add_metrics(struct kv_server *server)
     kv_metrics_add(metrics, collect_process, server);
     kv_metrics_add(metrics, collect_loops, server);
     kv_metrics_add(metrics, collect_net, server->net);
+    kv_metrics_add(metrics, collect_access, kv_access_denials(server->access));
     kv_metrics_add(metrics, collect_http, server->http);
     kv_metrics_add(metrics, collect_ws, server->ws);
     kv_metrics_add(metrics, collect_events, server->events);

@@ -43,6 +43,8 @@ static bool is_applied(const char *path)
 {
     static const char name[] = "access";
     size_t len = sizeof(name) - 1;
+    if (strcmp(path, "limits.connections_per_token") == 0)
+        return true;
     return strncmp(path, name, len) == 0 && (path[len] == '\0' || strchr(".[", path[len]) != NULL);
 }
 

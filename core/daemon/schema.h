@@ -36,7 +36,18 @@ enum {
     ACCESS_ANONYMOUS,
     ACCESS_TOKENS,
     ACCESS_JWT,
-    ACCESS_COOKIE
+    ACCESS_COOKIE,
+    ACCESS_RATES
+};
+enum {
+    RATES_REQUESTS,
+    RATES_CONNECTIONS,
+    RATES_PER
+};
+/* The choices of RATES_PER. */
+enum {
+    RATES_PER_TOKEN,
+    RATES_PER_ADDRESS
 };
 enum {
     LISTEN_HOST,
@@ -99,6 +110,7 @@ enum {
     LIMIT_DEPTH,
     LIMIT_CONNECTIONS,
     LIMIT_PER_ADDRESS,
+    LIMIT_PER_TOKEN,
     LIMIT_SUBSCRIPTIONS,
     LIMIT_UNSENT,
     LIMIT_PENDING,
@@ -437,6 +449,18 @@ static const struct kv_option jwt_element = {.type = KV_OPTION_BLOCK,
                                              .flags = KV_OPTION_REQUIRED,
                                              .fields = jwt_fields,
                                              .n_fields = KV_COUNT(jwt_fields)};
+static const char *const per_names[] = {"token", "address", NULL};
+static const struct kv_option per_element = {
+    .type = KV_OPTION_CHOICE, .flags = KV_OPTION_REQUIRED, .choices = per_names};
+static const struct kv_option rate_fields[] = {
+    {.name = "requests", .type = KV_OPTION_STRING, .doc = "as 1000/s; so many may come at once"},
+    {.name = "connections", .type = KV_OPTION_STRING, .doc = "new ones"},
+    {.name = "per",
+     .type = KV_OPTION_LIST,
+     .fields = &per_element,
+     .n_fields = 1,
+     .doc = "token, address; both unless given"},
+};
 static const struct kv_option access_fields[] = {
     {.name = "anonymous",
      .type = KV_OPTION_BLOCK,
@@ -452,6 +476,11 @@ static const struct kv_option access_fields[] = {
     {.name = "cookie",
      .type = KV_OPTION_STRING,
      .doc = "the name of a cookie that may hold a token, from pages of `origins`"},
+    {.name = "rates",
+     .type = KV_OPTION_BLOCK,
+     .fields = rate_fields,
+     .n_fields = KV_COUNT(rate_fields),
+     .doc = "how much each client may ask for"},
 };
 
 static const struct kv_option limit_fields[] = {
@@ -479,6 +508,11 @@ static const struct kv_option limit_fields[] = {
      .fallback = "0",
      .max = 1 << 30,
      .doc = "of IPv6: of a network of 64 bits; 0: no limit"},
+    {.name = "connections_per_token",
+     .type = KV_OPTION_INT,
+     .fallback = "0",
+     .max = 1 << 30,
+     .doc = "of each of `access.tokens`, and of each subject of an issuer; 0: no limit"},
     {.name = "subscriptions_per_connection",
      .type = KV_OPTION_INT,
      .fallback = "10000",

@@ -219,6 +219,12 @@ static void subscribe(struct kv_stream *stream, const struct kv_wished *wished)
     kv_client_send(stream->client, command);
 }
 
+static struct kv_address address_of(const void *owner)
+{
+    const struct kv_stream *stream = owner;
+    return kv_connection_address(stream->connection);
+}
+
 static struct kv_stream *create(struct kv_events_loop *here, struct kv_connection *connection,
                                 struct kv_wish *wish, struct kv_principal *principal)
 {
@@ -229,6 +235,7 @@ static struct kv_stream *create(struct kv_events_loop *here, struct kv_connectio
     *wish = (struct kv_wish){0};
     stream->client = kv_client_create(here->keyspace, stream, &kv_events_subscriber_ops,
                                       here->config->max_subscriptions);
+    kv_client_tell_address(stream->client, address_of);
     kv_client_limit(stream->client, &stream->out.bytes, here->config->max_unsent_bytes);
     kv_client_identify(stream->client, principal);
     stream->timer.fire = on_timer;

@@ -23,6 +23,8 @@ static int status_of_failure(int outcome)
     case KV_UNIDENTIFIED:
     case KV_EXPIRED:
         return 401;
+    case KV_TOO_OFTEN:
+        return 429;
     case KV_BAD_CURSOR:
         return 400;
     case KV_INAPPLICABLE:

@@ -166,9 +166,11 @@ static bool is_granted(const struct kv_exchange *exchange, const struct kv_wish 
 {
     for (size_t i = 0; i < wish->n; i++)
         if (!kv_admission_allows_subscription(exchange->client->principal, wish->wished[i].text)) {
-            kv_denials_log(exchange->here->access->denials, exchange->client->principal,
-                           "subscribe to", wish->wished[i].text,
-                           kv_command_status_text(KV_FORBIDDEN));
+            const struct kv_principal *principal = exchange->client->principal;
+            enum kv_denial cause =
+                kv_principal_is_identified(principal) ? KV_DENIED_NO_RIGHT : KV_DENIED_NO_TOKEN;
+            kv_denials_log(exchange->here->access->denials, cause, principal, "subscribe to",
+                           wish->wished[i].text, kv_command_status_text(KV_FORBIDDEN));
             return false;
         }
     return true;
@@ -189,11 +191,14 @@ static void refuse_wish(struct kv_exchange *exchange)
 static void serve_wish(struct kv_exchange *exchange, const struct kv_request *request,
                        struct kv_wish *wish)
 {
+    struct kv_excess excess;
     read_last_event_id(wish, request);
     if (exchange->carrier->hand_over == NULL)
         exchange->carrier->leave(exchange);
     else if (!is_granted(exchange, wish))
         refuse_wish(exchange);
+    else if (kv_client_is_exhausted(exchange->client, exchange->client->principal, &excess))
+        kv_http_refuse_excess(exchange, &excess);
     else if (!kv_http_is_ready(exchange->here))
         kv_exchange_refuse_unready(exchange);
     else if (kv_wish_keep(wish) != 0)

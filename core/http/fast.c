@@ -192,10 +192,10 @@ static struct kv_exchange create_exchange(const struct fast *fast, bool is_head)
         .carrier = &carrier, .here = context_of(fast), .client = fast->client, .is_head = is_head};
 }
 
-static bool address_of(const void *owner, struct kv_address_text *ret)
+static struct kv_address address_of(const void *owner)
 {
     const struct fast *fast = owner;
-    return kv_connection_print_address(fast->connection, ret->text, sizeof(ret->text));
+    return kv_connection_address(fast->connection);
 }
 
 static void prepare(struct fast *fast)

@@ -185,6 +185,16 @@ static struct kv_exchange *create_exchange(struct kv_h2o_loop *loop, h2o_req_t *
     return &self->exchange;
 }
 
+/* Each request of a proxy may be from another client. */
+static void forward(struct kv_h2o_loop *loop, h2o_req_t *req)
+{
+    struct kv_connection *connection = kv_h2o_connection_of(req);
+    if (!connection->is_proxys)
+        return;
+    struct kv_address client = forwarded_for(loop->here, req);
+    kv_h2o_gate_forward(connection, &client);
+}
+
 static int on_request(h2o_handler_t *super, h2o_req_t *req)
 {
     struct kv_h2o_loop *loop = KV_CONTAINER(req->conn->ctx, struct kv_h2o_loop, context);
@@ -195,6 +205,7 @@ static int on_request(h2o_handler_t *super, h2o_req_t *req)
     if (kv_http_is_draining(loop->here))
         end_with_answer(req);
     kv_connection_touch(kv_h2o_connection_of(req));
+    forward(loop, req);
     kv_h2o_request_read(req, head, &request);
     request.is_unix = kv_h2o_connection_of(req)->is_unix;
     request.certificate = kv_connection_certificate(kv_h2o_connection_of(req));

@@ -30,8 +30,9 @@ struct gate {
     struct kv_connection *connection;
     struct kv_list in_all;
     struct kv_list in_written;
-    struct kv_client *client; /* NULL until the first request */
-    size_t unsent;            /* bytes of the answer's body, until it is sent */
+    struct kv_client *client;    /* NULL until the first request */
+    struct kv_address forwarded; /* whom the request of a proxy is from, as far as it says so */
+    size_t unsent;               /* bytes of the answer's body, until it is sent */
     struct kv_framing framing;
     bool has_continued; /* the request's expectation has been met */
     bool is_offered;    /* its head was served ahead of its body */
@@ -342,10 +343,11 @@ static h2o_socket_t *get_socket(h2o_conn_t *library)
     return kv_connection_socket(KV_CONTAINER(library, struct gate, library)->connection);
 }
 
-static bool address_of(const void *owner, struct kv_address_text *ret)
+static struct kv_address address_of(const void *owner)
 {
     const struct gate *gate = owner;
-    return kv_connection_print_address(gate->connection, ret->text, sizeof(ret->text));
+    return kv_address_is_given(&gate->forwarded) ? gate->forwarded
+                                                 : kv_connection_address(gate->connection);
 }
 
 struct kv_client *kv_h2o_gate_client(struct kv_connection *connection)
@@ -358,6 +360,13 @@ struct kv_client *kv_h2o_gate_client(struct kv_connection *connection)
         kv_client_limit(gate->client, &gate->unsent, here->config->max_unsent_bytes);
     }
     return gate->client;
+}
+
+void kv_h2o_gate_forward(struct kv_connection *connection, const struct kv_address *client)
+{
+    struct gate *gate = connection->channel.user;
+    gate->forwarded = *client;
+    kv_client_tell_address(kv_h2o_gate_client(connection), address_of);
 }
 
 void kv_h2o_gate_answers(struct kv_connection *connection, size_t len)

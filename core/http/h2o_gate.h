@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "wire/request_head.h"
 
+struct kv_address;
 struct kv_client;
 struct kv_connection;
 struct kv_http_context;
@@ -35,6 +36,10 @@ void kv_h2o_gate_open(struct kv_h2o_gates *gates, struct kv_connection *connecti
 
 /* The client of a connection's requests. Lent. */
 struct kv_client *kv_h2o_gate_client(struct kv_connection *connection);
+
+/* The connection is a proxy's, and the request that is being served is from this client; none: the
+ * proxy has not said from whom. */
+void kv_h2o_gate_forward(struct kv_connection *connection, const struct kv_address *client);
 
 /* The answer to the request that is being served has a body of so many bytes. */
 void kv_h2o_gate_answers(struct kv_connection *connection, size_t len);

@@ -132,16 +132,49 @@ static void identify(struct kv_exchange *exchange, struct kv_principal *principa
     kv_principal_unref(principal);
 }
 
+void kv_http_refuse_excess(struct kv_exchange *exchange, const struct kv_excess *excess)
+{
+    kv_exchange_refuse(
+        exchange,
+        (struct kv_answer){.status = 429,
+                           .retry_after_s = (uint32_t)((excess->wait_ms + 999) / 1000)},
+        "%s: try again in %lld ms", excess->why, (long long)excess->wait_ms);
+}
+
+static bool join(struct kv_exchange *exchange, struct kv_principal *principal)
+{
+    struct kv_excess excess;
+    bool may_join = kv_client_may_join(exchange->client, principal, &excess);
+    if (may_join)
+        kv_client_identify(exchange->client, principal);
+    else
+        kv_http_refuse_excess(exchange, &excess);
+    kv_principal_unref(principal);
+    return may_join;
+}
+
+/* Whoever tries tokens is to be slowed down, too. Returns: false where the request is refused. */
+static bool may_try(struct kv_exchange *exchange)
+{
+    struct kv_excess excess;
+    bool is_exhausted = kv_client_is_exhausted(exchange->client, NULL, &excess);
+    if (is_exhausted)
+        kv_http_refuse_excess(exchange, &excess);
+    return !is_exhausted;
+}
+
 static bool identify_by_token(struct kv_exchange *exchange, struct kv_slice token)
 {
     struct kv_error error;
+    struct kv_excess excess;
+    if (!may_try(exchange))
+        return false;
     struct kv_principal *principal =
         kv_access_authenticate(exchange->here->access, token, kv_wall_us() / 1000000, &error);
-    if (principal != NULL) {
-        identify(exchange, principal);
-        return true;
-    }
+    if (principal != NULL)
+        return join(exchange, principal);
     kv_client_identify(exchange->client, &kv_principal_nobody);
+    kv_client_count_request(exchange->client, &excess);
     kv_denials_log_token(exchange->here->access->denials, "http", error.text);
     kv_exchange_refuse(exchange,
                        (struct kv_answer){.status = 401, .challenge = KV_CHALLENGE_BAD_TOKEN}, "%s",
@@ -157,10 +190,10 @@ static bool is_certified(const struct kv_exchange *exchange, struct kv_slice cer
            kv_access_is_current(exchange->here->access, principal);
 }
 
-static void identify_without_token(struct kv_exchange *exchange, struct kv_slice certificate)
+static bool identify_without_token(struct kv_exchange *exchange, struct kv_slice certificate)
 {
-    if (!is_certified(exchange, certificate))
-        identify(exchange, kv_access_tokenless(exchange->here->access, certificate));
+    return is_certified(exchange, certificate) ||
+           join(exchange, kv_access_tokenless(exchange->here->access, certificate));
 }
 
 bool kv_http_identify_anew(struct kv_exchange *exchange, const struct kv_request *request)
@@ -177,8 +210,7 @@ bool kv_http_identify_anew(struct kv_exchange *exchange, const struct kv_request
     }
     if (found.is_given)
         return identify_by_token(exchange, found.token);
-    identify_without_token(exchange, request->certificate);
-    return true;
+    return identify_without_token(exchange, request->certificate);
 }
 
 void kv_http_refuse_right(struct kv_exchange *exchange, const char *text)

@@ -38,4 +38,7 @@ static inline bool kv_http_identify(struct kv_exchange *exchange, const struct k
 /* Refuses what the client's principal may not do: 401 where it has not said who it is, else 403. */
 void kv_http_refuse_right(struct kv_exchange *exchange, const char *text);
 
+/* Refuses what the client asks for too often. */
+void kv_http_refuse_excess(struct kv_exchange *exchange, const struct kv_excess *excess);
+
 #endif

@@ -98,12 +98,19 @@ static int refuse(const struct kv_principal *principal, struct kv_command *comma
     return is_identified ? KV_FORBIDDEN : KV_UNIDENTIFIED;
 }
 
+static enum kv_denial cause_of(int verdict)
+{
+    if (verdict == KV_UNIDENTIFIED)
+        return KV_DENIED_NO_TOKEN;
+    return verdict == KV_EXPIRED ? KV_DENIED_ENDED : KV_DENIED_NO_RIGHT;
+}
+
 static int log_denial(const struct kv_access_loop *access, const struct kv_principal *principal,
                       const struct kv_command *command, int verdict)
 {
     if (access != NULL)
-        kv_denials_log(access->denials, principal, command->traits->name, command->key,
-                       kv_command_status_text(verdict));
+        kv_denials_log(access->denials, cause_of(verdict), principal, command->traits->name,
+                       command->key, kv_command_status_text(verdict));
     return verdict;
 }
 

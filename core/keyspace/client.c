@@ -14,6 +14,10 @@
 #include "keyspace/loop.h"
 #include "keyspace/resets.h"
 
+enum {
+    FULL_WAIT_MS = 1000 /* nobody knows when a connection ends */
+};
+
 static void on_memory(struct kv_waiter *waiter)
 {
     struct kv_room *room = KV_CONTAINER(waiter, struct kv_room, waiter);
@@ -119,8 +123,13 @@ static void drop_forbidden(struct kv_client *client)
     }
 }
 
+/* ---- its peer ---- */
+
 void kv_client_tell_address(struct kv_client *client, kv_client_address_fn address)
 {
+    kv_meter_put(client->meter);
+    client->meter = NULL;
+    client->metered_by = 0;
     client->address = address;
 }
 
@@ -129,13 +138,91 @@ bool kv_command_address(const struct kv_command *command, struct kv_address_text
     if (command->order == NULL || command->order->is_closed)
         return false;
     const struct kv_client *client = client_of(command);
-    return client->address != NULL && client->address(client->owner, ret);
+    if (client->address == NULL)
+        return false;
+    struct kv_address address = client->address(client->owner);
+    return kv_address_print(&address, ret->text, sizeof(ret->text));
+}
+
+/* ---- how often it asks ---- */
+
+/* The rules may have begun to meter addresses since. */
+static void find_meter(struct kv_client *client)
+{
+    struct kv_access_loop *access = client->home->access;
+    struct kv_address address = {0};
+    if (client->metered_by == access->generation)
+        return;
+    if (client->address != NULL && client->owner != NULL)
+        address = client->address(client->owner);
+    kv_meter_put(client->meter);
+    client->meter = kv_access_meter_at(access, &address);
+    client->metered_by = access->generation;
+}
+
+static int64_t now_ns(const struct kv_client *client)
+{
+    return kv_loop_now_ms(client->home->loop) * KV_NS_PER_MS;
+}
+
+static bool is_metered(const struct kv_client *client)
+{
+    return client->home->access != NULL && client->home->access->is_metered;
+}
+
+bool kv_client_count_request(struct kv_client *client, struct kv_excess *ret)
+{
+    if (!is_metered(client))
+        return true;
+    find_meter(client);
+    return kv_access_take(client->home->access, KV_METERED_REQUESTS, client->meter,
+                          client->principal->meter, now_ns(client), ret);
+}
+
+bool kv_client_is_exhausted(struct kv_client *client, const struct kv_principal *principal,
+                            struct kv_excess *ret)
+{
+    if (!is_metered(client))
+        return false;
+    find_meter(client);
+    return kv_access_is_exhausted(client->home->access, client->meter,
+                                  principal == NULL ? NULL : principal->meter, now_ns(client), ret);
+}
+
+/* ---- as whom it acts ---- */
+
+bool kv_client_may_join(const struct kv_client *client, const struct kv_principal *principal,
+                        struct kv_excess *ret)
+{
+    const struct kv_access_loop *access = client->home->access;
+    if (access == NULL || principal->meter == NULL || principal->meter == client->joined)
+        return true;
+    if (!kv_meter_has_room(principal->meter, access->rules->most_connections)) {
+        *ret = (struct kv_excess){"too many connections with this token", FULL_WAIT_MS};
+        kv_denials_log_excess(access->denials, ret->why);
+        return false;
+    }
+    return kv_access_take(access, KV_METERED_CONNECTIONS, NULL, principal->meter, now_ns(client),
+                          ret);
+}
+
+/* The connection counts for another token from now on. */
+static void join(struct kv_client *client, struct kv_meter *meter)
+{
+    if (client->joined == meter)
+        return;
+    if (client->joined != NULL)
+        kv_meter_leave(client->joined);
+    if (meter != NULL)
+        kv_meter_join(meter);
+    client->joined = meter;
 }
 
 void kv_client_identify(struct kv_client *client, struct kv_principal *principal)
 {
     struct kv_principal *before = client->principal;
     client->principal = kv_principal_ref(principal);
+    join(client, principal->meter);
     if (client->subscriber.n_subscriptions != 0 && !principal->is_unlimited)
         end_forbidden(client);
     if (kv_client_is_behind(client) && !principal->is_unlimited)
@@ -148,6 +235,9 @@ void kv_client_close(struct kv_client *client)
     client->owner = NULL;
     client->order.is_closed = true;
     client->order.room.unsent = NULL;
+    join(client, NULL);
+    kv_meter_put(client->meter);
+    client->meter = NULL;
     kv_tally_stop_waiting(client->home->tally, &client->order.room.waiter);
     drop_watches(client);
     kv_topics_unsubscribe_all(&client->home->topics, &client->subscriber);
@@ -405,11 +495,23 @@ static bool renew(struct kv_client *client)
     return true;
 }
 
+static int refuse_excess(struct kv_command *command, const struct kv_excess *excess)
+{
+    struct kv_error text;
+    kv_error_set(&text, "%s: try again in %lld ms", excess->why, (long long)excess->wait_ms);
+    kv_command_refuse(command, kv_slice_of(text.text));
+    command->retry_after_ms = excess->wait_ms;
+    return KV_TOO_OFTEN;
+}
+
 /* Most servers have no rules. Returns: KV_OK, or how the command ends. */
 static inline int judge(struct kv_client *client, struct kv_command *command)
 {
-    if (client->principal->is_unlimited)
+    struct kv_excess excess;
+    if (client->principal->is_unlimited || command->kind == KV_COMMAND_NOTE)
         return KV_OK;
+    if (is_metered(client) && !kv_client_count_request(client, &excess))
+        return refuse_excess(command, &excess);
     return renew(client) ? kv_admission_judge(client->home->access, client->principal, command)
                          : KV_EXPIRED;
 }

@@ -31,6 +31,7 @@
 #ifndef KV_KEYSPACE_CLIENT_H
 #define KV_KEYSPACE_CLIENT_H
 
+#include "access/access.h"
 #include "base/mem.h"
 #include "keyspace/command.h"
 #include "keyspace/topics.h"
@@ -40,8 +41,8 @@ struct kv_address_text {
     char text[64];
 };
 
-/* Returns: false where the connection has none. */
-typedef bool (*kv_client_address_fn)(const void *owner, struct kv_address_text *ret);
+/* Returns: none where the connection has none. */
+typedef struct kv_address (*kv_client_address_fn)(const void *owner);
 
 struct kv_client {
     struct kv_keyspace_loop *home;
@@ -49,6 +50,9 @@ struct kv_client {
     struct kv_principal *principal; /* held; as whom it acts */
     struct kv_list commands;        /* sent and not yet handed back, in order */
     kv_client_address_fn address;   /* of its peer; NULL: nobody knows */
+    struct kv_meter *meter;         /* held; of that address; NULL: it is not metered */
+    uint64_t metered_by;            /* the generation of the rules by which that was found */
+    struct kv_meter *joined;        /* lent by `principal`: it counts as a connection of that */
     uint32_t n_commands;
     uint32_t n_barriers; /* of these: GETs of keys that the client subscribes to */
     struct kv_order order;
@@ -73,8 +77,22 @@ struct kv_client *kv_client_create(struct kv_keyspace_loop *home, void *owner,
  * subscriber's calls. */
 void kv_client_identify(struct kv_client *client, struct kv_principal *principal);
 
-/* Says how to find the address of its peer. */
+/* Whether it may act as this principal: whether that has no more connections, and no more new ones,
+ * than it may. Returns: false and *ret. */
+bool kv_client_may_join(const struct kv_client *client, const struct kv_principal *principal,
+                        struct kv_excess *ret);
+
+/* Says how to find the address of its peer, or that the address is another one now. */
 void kv_client_tell_address(struct kv_client *client, kv_client_address_fn address);
+
+/* Counts a request that is no command. Returns: whether it does not ask too often; otherwise
+ * *ret. */
+bool kv_client_count_request(struct kv_client *client, struct kv_excess *ret);
+
+/* Whether its address, or this principal (NULL: nobody), has asked so often that the next request
+ * would be refused; then *ret. */
+bool kv_client_is_exhausted(struct kv_client *client, const struct kv_principal *principal,
+                            struct kv_excess *ret);
 
 /* The address of the peer that sent a command. Returns: false where it is not known. */
 bool kv_command_address(const struct kv_command *command, struct kv_address_text *ret);

@@ -380,10 +380,3 @@ void kv_connection_give_way(struct kv_connection *connection)
     else
         refuse(connection, connection->among->overload);
 }
-
-bool kv_connection_print_address(const struct kv_connection *connection, char *ret, size_t size)
-{
-    struct kv_address address = kv_connection_address(connection);
-    return kv_address_is_given(&address) && inet_ntop(address.len == 4 ? AF_INET : AF_INET6,
-                                                      address.bytes, ret, (socklen_t)size) != NULL;
-}

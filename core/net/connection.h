@@ -166,7 +166,4 @@ struct kv_connection *kv_connections_largest(struct kv_connections *connections,
 /* Ends the connection, as the memory of all has run out. */
 void kv_connection_give_way(struct kv_connection *connection);
 
-/* That address as a text. Returns: false where there is none, as on a Unix socket. */
-bool kv_connection_print_address(const struct kv_connection *connection, char *ret, size_t size);
-
 #endif

@@ -74,7 +74,7 @@ static void on_farewell(void *user, enum kv_channel_event event)
 }
 
 /* The connection ends with this text. Nothing more of it is read. */
-static void end_with(struct kv_connection *connection, struct kv_slice text)
+void kv_net_end_with(struct kv_connection *connection, struct kv_slice text)
 {
     static const struct kv_protocol ending = {
         .on_read = on_farewell, .on_written = on_farewell, .is_entering = true};
@@ -87,7 +87,7 @@ static void end_with(struct kv_connection *connection, struct kv_slice text)
 
 static void tell_refusal(struct kv_connection *connection)
 {
-    end_with(connection, loop_of(connection)->net->service->refusal);
+    kv_net_end_with(connection, loop_of(connection)->net->service->refusal);
 }
 
 static void end_entry(struct kv_connection *connection)
@@ -201,7 +201,7 @@ static void enter_by_address(struct kv_connection *connection)
 static void tell_confusion(struct kv_connection *connection)
 {
     if (connection->tls == NULL)
-        end_with(connection, loop_of(connection)->net->service->confusion);
+        kv_net_end_with(connection, loop_of(connection)->net->service->confusion);
     else
         kv_connection_close(connection);
 }

@@ -67,6 +67,9 @@ bool kv_net_trusts(const struct kv_net *net, const struct kv_address *address);
 /* Has the service serve a socket as if it had been accepted on that loop. On the loop's thread. */
 void kv_net_admit(struct kv_net *net, uint32_t loop, struct st_h2o_socket_t *sock);
 
+/* Sends a text to the peer of a connection that the service is to open, and ends it. */
+void kv_net_end_with(struct kv_connection *connection, struct kv_slice text);
+
 /* Ends service, on a loop's own thread: no new connections, idle ones are closed. */
 void kv_net_drain(struct kv_net *net, uint32_t loop);
 /* Whether that has begun, on any loop. Threads: any. */

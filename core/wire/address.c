@@ -80,6 +80,12 @@ bool kv_address_range_read(struct kv_slice text, struct kv_address_range *ret)
     return true;
 }
 
+bool kv_address_print(const struct kv_address *address, char *ret, size_t size)
+{
+    return address->len != 0 && inet_ntop(address->len == 4 ? AF_INET : AF_INET6, address->bytes,
+                                          ret, (socklen_t)size) != NULL;
+}
+
 bool kv_address_range_has(const struct kv_address_range *range, const struct kv_address *address)
 {
     if (range->address.len != address->len)

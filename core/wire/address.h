@@ -28,6 +28,9 @@ bool kv_address_read(struct kv_slice text, struct kv_address *ret);
  * is none, or has bits beyond its length. */
 bool kv_address_range_read(struct kv_slice text, struct kv_address_range *ret);
 
+/* Writes it so. Returns: false where there is none. */
+bool kv_address_print(const struct kv_address *address, char *ret, size_t size);
+
 bool kv_address_range_has(const struct kv_address_range *range, const struct kv_address *address);
 
 static inline bool kv_address_is_given(const struct kv_address *address)

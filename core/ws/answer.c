@@ -110,3 +110,11 @@ void kv_answer_expiring(struct kv_session *session, int64_t left_s)
     kv_frames_text(&session->out, kv_buffer_slice(out));
     kv_session_activate(session);
 }
+
+void kv_answer_excess(struct kv_session *session, struct kv_slice id,
+                      const struct kv_excess *excess)
+{
+    struct kv_error text;
+    kv_error_set(&text, "%s: try again in %lld ms", excess->why, (long long)excess->wait_ms);
+    kv_answer_error(session, id, text.text);
+}

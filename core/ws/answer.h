@@ -20,4 +20,8 @@ void kv_answer_done(struct kv_session *session, struct kv_slice id);
 /* Tells the peer that its token ends in so many seconds. */
 void kv_answer_expiring(struct kv_session *session, int64_t left_s);
 
+/* Says that the peer asks too often. */
+void kv_answer_excess(struct kv_session *session, struct kv_slice id,
+                      const struct kv_excess *excess);
+
 #endif

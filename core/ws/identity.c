@@ -127,19 +127,28 @@ static struct kv_principal *authenticate(const struct kv_session *session, struc
     const struct kv_principal *before = principal_of(session);
     struct kv_principal *principal =
         kv_access_authenticate(session->here->access, token, wall_ms() / 1000, reterr);
-    if (principal == NULL || !kv_principal_is_identified(before) ||
-        kv_principal_is_same(principal, before))
+    struct kv_excess excess = {"the token is not of whom this connection acts for", 0};
+    if (principal == NULL)
+        return NULL;
+    bool is_fitting =
+        !kv_principal_is_identified(before) || kv_principal_is_same(principal, before);
+    if (is_fitting && kv_client_may_join(session->client, principal, &excess))
         return principal;
     kv_principal_unref(principal);
-    kv_error_set(reterr, "the token is not of whom this connection acts for");
+    kv_error_set(reterr, "%s", excess.why);
     return NULL;
 }
 
 void kv_identity_take_token(struct kv_session *session, struct kv_slice token, struct kv_slice id)
 {
     struct kv_error error;
+    struct kv_excess excess;
     if (!kv_access_is_configured(session->here->access)) {
         kv_answer_done(session, id);
+        return;
+    }
+    if (!kv_client_count_request(session->client, &excess)) {
+        kv_answer_excess(session, id, &excess);
         return;
     }
     struct kv_principal *principal = authenticate(session, token, &error);

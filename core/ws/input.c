@@ -82,6 +82,32 @@ static int read_text(struct kv_slice text, const struct kv_message_limits *limit
     return failed != 0 && !kv_utf8_is_valid(text) ? NOT_UTF8 : failed;
 }
 
+/* Counts a message that becomes no command. Returns: false where the peer has been told that it
+ * sends too many. */
+static bool count(struct kv_session *session, struct kv_slice id)
+{
+    struct kv_excess excess;
+    if (kv_client_count_request(session->client, &excess))
+        return true;
+    kv_answer_excess(session, id, &excess);
+    return false;
+}
+
+static void answer_wrong(struct kv_session *session, const struct kv_message *message,
+                         const char *text)
+{
+    if (count(session, message->id))
+        kv_answer_error(session, message->id, text);
+}
+
+static void answer_hello(struct kv_session *session, const struct kv_message *message)
+{
+    if (kv_principal_may_nothing(session->client->principal))
+        answer_wrong(session, message, kv_command_status_text(KV_UNIDENTIFIED));
+    else if (count(session, message->id))
+        kv_answer_hello(session, message->id);
+}
+
 static void check_and_send(struct kv_session *session, const struct kv_message *message,
                            struct kv_item *staged)
 {
@@ -89,17 +115,14 @@ static void check_and_send(struct kv_session *session, const struct kv_message *
     struct kv_error error;
     if (message->type == KV_MESSAGE_AUTH)
         kv_identity_take_token(session, message->token, message->id);
-    else if (message->type == KV_MESSAGE_HELLO &&
-             kv_principal_may_nothing(session->client->principal))
-        kv_answer_error(session, message->id, kv_command_status_text(KV_UNIDENTIFIED));
     else if (message->type == KV_MESSAGE_HELLO)
-        kv_answer_hello(session, message->id);
+        answer_hello(session, message);
     else if (kv_translation_check(message, &limits, &error) != 0)
-        kv_answer_error(session, message->id, error.text);
+        answer_wrong(session, message, error.text);
     else if (message->while_connected &&
              !kv_leases_have_room(&session->leases, message->key,
                                   kv_session_config(session)->max_leases))
-        kv_answer_error(session, message->id, "too many leases on this connection");
+        answer_wrong(session, message, "too many leases on this connection");
     else
         send_command(session, message, staged);
 }
@@ -114,7 +137,7 @@ static void handle_message(struct kv_session *session, int outcome,
     else if (outcome == NOT_UTF8)
         hang_up(session, KV_CLOSE_INVALID_TEXT);
     else
-        kv_answer_error(session, message->id, error->text);
+        answer_wrong(session, message, error->text);
 }
 
 /* A long message, on the worker. */

@@ -280,10 +280,10 @@ static void on_timer(struct kv_timer *timer)
         kv_session_destroy(session);
 }
 
-static bool address_of(const void *owner, struct kv_address_text *ret)
+static struct kv_address address_of(const void *owner)
 {
     const struct kv_session *session = owner;
-    return kv_connection_print_address(session->connection, ret->text, sizeof(ret->text));
+    return kv_connection_address(session->connection);
 }
 
 void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,

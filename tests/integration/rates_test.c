@@ -1,0 +1,299 @@
+/*
+ * Rates: who asks, or opens connections, too often is refused, by every way in, and others are not.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+#include "support/client/folder.h"
+
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+
+/* A header that makes libh2o serve the request, not the fast path. */
+#define ODD_HEADER "Odd: 1\r\n"
+
+#define BOTH  "Authorization: Bearer both-token-1234567890\r\n"
+#define EVERY "Authorization: Bearer every-token-1234567890\r\n"
+#define WRONG "Authorization: Bearer wrong-token-1234567890\r\n"
+
+#define TOKENS                                                                                     \
+    "  tokens:\n"                                                                                  \
+    "    - {name: both, read: [a/], write: [a/], sha256: "                                         \
+    "52281c6ff09b87fbfde85fcea88f45bbb51548431dd55681dfc7d26c2453bdb2}\n"                          \
+    "    - {name: every, read: [''], write: [''], admin: [metrics], sha256: "                      \
+    "105b1190953880ed6984b47621dbbd65799e2c07646d4e4327dd7bf205b414c4}\n"
+
+enum {
+    MOST = 5 /* of an hour, so that none come back while a test runs */
+};
+
+static struct kv_test_server server;
+static struct kv_test_response response;
+
+static void start(const char *more)
+{
+    char yaml[2048];
+    snprintf(yaml, sizeof(yaml), "access:\n  anonymous: {read: [public/]}\n" TOKENS "%s", more);
+    kv_test_start(&server, yaml);
+}
+
+static void stop(void)
+{
+    kv_test_response_fini(&response);
+    response = (struct kv_test_response){0};
+    kv_test_server_stop_cleanly(&server);
+}
+
+static int ask_over(struct kv_test_stream *stream, const char *headers, const char *method,
+                    const char *path, const char *body)
+{
+    int status = kv_test_http_ask(stream, method, path, headers, body, &response);
+    kv_buffer_append_char(&response.body, '\0');
+    return status;
+}
+
+static int ask(const char *headers, const char *method, const char *path, const char *body)
+{
+    struct kv_test_stream stream;
+    kv_test_stream_open(&stream, server.port);
+    int status = ask_over(&stream, headers, method, path, body);
+    kv_test_stream_close(&stream);
+    return status;
+}
+
+static void expect_retry(const char *why)
+{
+    const char *after = kv_test_response_header(&response, "Retry-After");
+    assert_non_null(after);
+    assert_true(atoi(after) > 0);
+    kv_test_expect_part(response.body.bytes, why);
+    kv_test_expect_part(response.body.bytes, "try again in ");
+}
+
+static void requests_with_a_token_are_limited(void **state)
+{
+    static const char *const more[] = {"", ODD_HEADER};
+    (void)state;
+    for (size_t way = 0; way < N(more); way++) {
+        char headers[256];
+        struct kv_test_stream stream;
+        snprintf(headers, sizeof(headers), BOTH "%s", more[way]);
+        start("  rates: {requests: 5/h, per: [token]}\n");
+        kv_test_stream_open(&stream, server.port);
+        for (int i = 0; i < MOST; i++)
+            assert_int_equal(ask_over(&stream, headers, "GET", "/storage/a/x", NULL), 204);
+        assert_int_equal(ask_over(&stream, headers, "GET", "/storage/a/x", NULL), 429);
+        expect_retry("too many requests with this token");
+        assert_int_equal(ask(headers, "PUT", "/storage/a/x", "{\"value\":1}"), 429);
+        assert_int_equal(ask(headers, "GET", "/storage?prefix=a/", NULL), 429);
+        assert_int_equal(ask(headers, "GET", "/events?prefix=a/", NULL), 429);
+        assert_int_equal(ask(EVERY, "GET", "/storage/a/x", NULL), 204);
+        assert_int_equal(ask("", "GET", "/storage/public/x", NULL), 204);
+        kv_test_stream_close(&stream);
+        stop();
+    }
+}
+
+static void requests_from_an_address_are_limited(void **state)
+{
+    (void)state;
+    start("  rates: {requests: 5/h, per: [address]}\n");
+    for (int i = 0; i < MOST; i++)
+        assert_int_equal(ask(i % 2 == 0 ? "" : EVERY, "GET", "/storage/public/x", NULL), 204);
+    assert_int_equal(ask("", "GET", "/storage/public/x", NULL), 429);
+    expect_retry("too many requests from this address");
+    assert_int_equal(ask(EVERY, "GET", "/storage/public/x", NULL), 429);
+    assert_int_equal(ask("", "GET", "/healthz", NULL), 200);
+    stop();
+}
+
+static void clients_of_a_proxy_are_told_apart(void **state)
+{
+    struct kv_test_stream stream;
+    (void)state;
+    start("  rates: {requests: 5/h, per: [address]}\ntrusted_proxies: [127.0.0.1]\n");
+    kv_test_stream_open(&stream, server.port);
+    for (int i = 0; i < MOST; i++)
+        assert_int_equal(
+            ask_over(&stream, "X-Forwarded-For: 10.0.0.1\r\n", "GET", "/storage/public/x", NULL),
+            204);
+    assert_int_equal(
+        ask_over(&stream, "X-Forwarded-For: 10.0.0.1\r\n", "GET", "/storage/public/x", NULL), 429);
+    assert_int_equal(
+        ask_over(&stream, "X-Forwarded-For: 10.0.0.2\r\n", "GET", "/storage/public/x", NULL), 204);
+    kv_test_stream_close(&stream);
+    stop();
+}
+
+static void wrong_tokens_count_for_the_address(void **state)
+{
+    (void)state;
+    start("  rates: {requests: 5/h}\n");
+    for (int i = 0; i < MOST; i++)
+        assert_int_equal(ask(WRONG, "GET", "/storage/a/x", NULL), 401);
+    assert_int_equal(ask(WRONG, "GET", "/storage/a/x", NULL), 429);
+    assert_int_equal(ask(EVERY, "GET", "/storage/a/x", NULL), 429);
+    stop();
+}
+
+static void messages_count_each(void **state)
+{
+    struct kv_test_ws ws;
+    (void)state;
+    start("  rates: {requests: 5/h, per: [token]}\n");
+    kv_test_ws_open_with(&ws, server.port, BOTH);
+    kv_test_ws_send_text(&ws, "{\"type\":\"hello\",\"id\":1}");
+    struct kv_test_frame hello;
+    assert_true(kv_test_ws_receive(&ws, &hello));
+    assert_non_null(memmem(hello.payload.bytes, hello.payload.len, "\"limits\"", 8));
+    kv_test_ws_send_text(&ws,
+                         "{\"type\":\"set\",\"id\":2,\"payload\":{\"key\":\"b/x\",\"value\":1}}");
+    kv_test_ws_expect_error(&ws, "2"); /* what is denied counts, too */
+    kv_test_ws_send_text(&ws, "{\"type\":\"nonsense\",\"id\":3}");
+    kv_test_ws_expect_error(&ws, "3");
+    for (int i = 0; i < 2; i++) {
+        kv_test_ws_send_text(&ws, "{\"type\":\"get\",\"payload\":{\"key\":\"a/x\"}}");
+        kv_test_ws_expect(&ws, "{\"type\":\"no-value\",\"payload\":{\"key\":\"a/x\"}}");
+    }
+    static const char *const more[] = {
+        "{\"type\":\"get\",\"id\":9,\"payload\":{\"key\":\"a/x\"}}",
+        "{\"type\":\"subscribe\",\"id\":9,\"payload\":{\"key\":\"a/x\"}}",
+        "{\"type\":\"hello\",\"id\":9}",
+        "{\"type\":\"nonsense\",\"id\":9}",
+        "{\"type\":\"auth\",\"id\":9,\"payload\":{\"token\":\"both-token-1234567890\"}}",
+    };
+    for (size_t i = 0; i < N(more); i++) {
+        struct kv_test_frame frame;
+        kv_test_ws_send(&ws, kv_slice_of(more[i]));
+        assert_true(kv_test_ws_receive(&ws, &frame));
+        assert_non_null(memmem(frame.payload.bytes, frame.payload.len,
+                               "too many requests with this token: try again in ", 48));
+    }
+    kv_test_ws_close(&ws);
+    stop();
+}
+
+static void items_of_a_batch_count_each(void **state)
+{
+    (void)state;
+    start("  rates: {requests: 5/h, per: [token]}\n");
+    assert_int_equal(ask(BOTH, "POST", "/batch",
+                         "[{\"type\":\"get\",\"payload\":{\"key\":\"a/x\"}},"
+                         "{\"type\":\"get\",\"payload\":{\"key\":\"a/x\"}},"
+                         "{\"type\":\"get\",\"payload\":{\"key\":\"a/x\"}},"
+                         "{\"type\":\"get\",\"payload\":{\"key\":\"a/x\"}},"
+                         "{\"type\":\"get\",\"payload\":{\"key\":\"a/x\"}},"
+                         "{\"type\":\"get\",\"payload\":{\"key\":\"a/x\"}}]"),
+                     200);
+    int n_found = 0;
+    for (const char *at = response.body.bytes; (at = strstr(at, "no-value")) != NULL; at++)
+        n_found++;
+    assert_int_equal(n_found, MOST);
+    kv_test_expect_part(response.body.bytes, "too many requests with this token: try again in ");
+    stop();
+}
+
+static void new_connections_from_an_address_are_limited(void **state)
+{
+    (void)state;
+    start(
+        "  rates: {connections: 5/h, per: [address]}\n"); /* the first asked whether it is ready */
+    int status = 0, n = 0;
+    while (n <= MOST && (status = ask("", "GET", "/healthz", NULL)) == 200)
+        n++;
+    assert_int_equal(status, 429);
+    assert_in_range(n, 0, MOST);
+    kv_test_expect_part(response.body.bytes, "too many new connections from this address");
+    assert_string_equal(kv_test_response_header(&response, "Retry-After"), "1");
+    kv_test_server_stop_cleanly(&server);
+    kv_test_response_fini(&response);
+    response = (struct kv_test_response){0};
+}
+
+static void connections_of_a_token_are_limited(void **state)
+{
+    struct kv_test_ws first, second;
+    struct kv_test_stream third;
+    (void)state;
+    start("limits: {connections_per_token: 2}\n");
+    kv_test_ws_open_with(&first, server.port, BOTH);
+    kv_test_ws_open_with(&second, server.port, BOTH);
+    assert_int_equal(ask(BOTH, "GET", "/storage/a/x", NULL), 429);
+    expect_retry("too many connections with this token");
+    kv_test_stream_open(&third, server.port);
+    assert_int_equal(ask_over(&third, EVERY, "GET", "/storage/a/x", NULL), 204);
+    assert_int_equal(ask_over(&third, BOTH ODD_HEADER, "GET", "/storage/a/x", NULL), 429);
+    kv_test_ws_close(&first);
+    while (ask_over(&third, BOTH, "GET", "/storage/a/x", NULL) == 429) /* until that is noticed */
+        continue;
+    assert_int_equal(response.status, 204);
+    kv_test_ws_close(&second);
+    kv_test_stream_close(&third);
+    stop();
+}
+
+static void metrics_tell_what_was_denied(void **state)
+{
+    (void)state;
+    start("  rates: {requests: 5/h, per: [token]}\n");
+    for (int i = 0; i < MOST + 2; i++)
+        ask(BOTH, "GET", "/storage/a/x", NULL);
+    assert_int_equal(ask(WRONG, "GET", "/storage/a/x", NULL), 401);
+    assert_int_equal(ask("", "GET", "/storage/a/x", NULL), 401);
+    assert_int_equal(ask(EVERY, "GET", "/metrics", NULL), 200);
+    kv_test_expect_part(response.body.bytes,
+                        "kvserver_access_failures_total{cause=\"too_often\"} 2\n");
+    kv_test_expect_part(response.body.bytes,
+                        "kvserver_access_failures_total{cause=\"bad_token\"} 1\n");
+    kv_test_expect_part(response.body.bytes,
+                        "kvserver_access_failures_total{cause=\"no_token\"} 1\n");
+    stop();
+}
+
+static void faults_of_the_configuration_are_told(void **state)
+{
+    static const struct {
+        const char *rates, *message;
+    } cases[] = {
+        {"{requests: 10}", ":1:28: access.rates.requests: a rate is expected, as 1000/s"},
+        {"{requests: 0/s}", "access.rates.requests: a rate is expected"},
+        {"{connections: 10/fortnight}", "access.rates.connections: a rate is expected"},
+        {"{requests: 1/s, per: []}", "access.rates.per: an empty list limits nobody"},
+        {"{requests: 1/s, per: [user]}", "access.rates.per[0]"},
+    };
+    (void)state;
+    for (size_t i = 0; i < N(cases); i++) {
+        char yaml[256];
+        struct kv_test_outcome outcome;
+        snprintf(yaml, sizeof(yaml), "access: {rates: %s}\n", cases[i].rates);
+        char *whole = kv_test_with_modules(yaml);
+        kv_test_program_run_with_file("--check-config", whole, &outcome);
+        assert_int_not_equal(outcome.exit_code, 0);
+        kv_test_expect_part(outcome.err, cases[i].message);
+        kv_test_outcome_fini(&outcome);
+        free(whole);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(requests_with_a_token_are_limited),
+        cmocka_unit_test(requests_from_an_address_are_limited),
+        cmocka_unit_test(clients_of_a_proxy_are_told_apart),
+        cmocka_unit_test(wrong_tokens_count_for_the_address),
+        cmocka_unit_test(messages_count_each),
+        cmocka_unit_test(items_of_a_batch_count_each),
+        cmocka_unit_test(new_connections_from_an_address_are_limited),
+        cmocka_unit_test(connections_of_a_token_are_limited),
+        cmocka_unit_test(metrics_tell_what_was_denied),
+        cmocka_unit_test(faults_of_the_configuration_are_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
