@@ -11,7 +11,10 @@ static unsigned char secret[XXH3_SECRET_DEFAULT_SIZE];
 
 void kv_hash_init(void)
 {
-    kv_random(secret, sizeof(secret));
+    static bool is_drawn;
+    if (!is_drawn)
+        kv_random(secret, sizeof(secret));
+    is_drawn = true;
 }
 
 uint64_t kv_hash(struct kv_slice key)

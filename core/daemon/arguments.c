@@ -7,7 +7,8 @@
 
 const char kv_usage[] =
     "usage: kvserver [-c FILE] [--check-config | --print-config | --export | --import FILE |\n"
-    "                            --hash-token | --mint-token CLAIMS | --version | --help]\n"
+    "                            --restore FILE | --hash-token | --mint-token CLAIMS | --version | "
+    "--help]\n"
     "\n"
     "  -c, --config FILE   the configuration, a YAML file; without it, all defaults\n"
     "      --check-config  list all that is wrong with the configuration, and exit\n"
@@ -15,6 +16,9 @@ const char kv_usage[] =
     "      --export        write every key of the store to standard output, a line of JSON each\n"
     "      --import FILE   read such lines (-: from standard input) into the store, and exit;\n"
     "                      where the store is volatile, serve then\n"
+    "      --restore FILE  read a backup (`GET /admin/backup`) into a new store, and exit; where "
+    "the\n"
+    "                      store is volatile, serve then\n"
     "      --hash-token    read a token from standard input, and print its `sha256:` for the\n"
     "                      configuration\n"
     "      --mint-token CLAIMS\n"
@@ -36,6 +40,7 @@ static const struct option options[] = {
     {"print-config", no_argument, NULL, ACTION + KV_ACTION_PRINT_CONFIG},
     {"export", no_argument, NULL, ACTION + KV_ACTION_EXPORT},
     {"import", required_argument, NULL, ACTION + KV_ACTION_IMPORT},
+    {"restore", required_argument, NULL, ACTION + KV_ACTION_RESTORE},
     {"hash-token", no_argument, NULL, ACTION + KV_ACTION_HASH_TOKEN},
     {"mint-token", required_argument, NULL, ACTION + KV_ACTION_MINT_TOKEN},
     {"version", no_argument, NULL, ACTION + KV_ACTION_VERSION},
@@ -47,10 +52,10 @@ static int choose(struct kv_arguments *arguments, enum kv_action action, struct 
 {
     if (arguments->action != KV_ACTION_SERVE && arguments->action != action)
         return kv_error_set(reterr,
-                            "--check-config, --print-config, --export, --import, --hash-token, "
-                            "--mint-token, --version and --help exclude each other");
+                            "--check-config, --print-config, --export, --import, --restore, "
+                            "--hash-token, --mint-token, --version and --help exclude each other");
     arguments->action = action;
-    if (action == KV_ACTION_IMPORT)
+    if (action == KV_ACTION_IMPORT || action == KV_ACTION_RESTORE)
         arguments->import_path = optarg;
     if (action == KV_ACTION_MINT_TOKEN)
         arguments->claims = optarg;

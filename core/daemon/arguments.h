@@ -12,6 +12,7 @@ enum kv_action {
     KV_ACTION_PRINT_CONFIG,
     KV_ACTION_EXPORT,
     KV_ACTION_IMPORT,
+    KV_ACTION_RESTORE,
     KV_ACTION_HASH_TOKEN,
     KV_ACTION_MINT_TOKEN,
     KV_ACTION_VERSION,
@@ -21,7 +22,7 @@ enum kv_action {
 struct kv_arguments {
     enum kv_action action;
     const char *config_path; /* NULL: all defaults */
-    const char *import_path; /* IMPORT: `-` is standard input */
+    const char *import_path; /* IMPORT, RESTORE; `-`: standard input, of an IMPORT */
     const char *claims;      /* MINT_TOKEN */
 };
 

@@ -276,10 +276,8 @@ static int run(struct export *export, const struct kv_option_value *options,
     return result;
 }
 
-int kv_export_run(const struct kv_config *config, struct kv_error *reterr)
+static int demand_reading(const struct kv_loaded_module *store, struct kv_error *reterr)
 {
-    const struct kv_loaded_module *store = config->store.module;
-    struct export export;
     if ((store->identity->capabilities & KV_STORE_DURABLE) == 0)
         return kv_error_set(reterr, "store/%s is volatile: it keeps nothing that could be exported",
                             store->identity->name);
@@ -289,6 +287,40 @@ int kv_export_run(const struct kv_config *config, struct kv_error *reterr)
                             "has no way to open a store without making one (1.3 has)",
                             store->identity->name, store->identity->abi_major,
                             store->identity->abi_minor);
+    return 0;
+}
+
+/* That it is not there is what the module's error begins with (kvserver/store.h). */
+static int look(struct export *export, const struct kv_option_value *options, bool *ret_is_there,
+                struct kv_error *reterr)
+{
+    static const char missing[] = "there is no store at ";
+    *ret_is_there = export->ops->open_to_read(&export->host, options, &export->store, reterr) == 0;
+    if (*ret_is_there)
+        export->ops->close(export->store);
+    return *ret_is_there || strncmp(reterr->text, missing, sizeof(missing) - 1) == 0 ? 0 : -1;
+}
+
+int kv_export_looks_for_store(const struct kv_config *config, bool *ret_is_there,
+                              struct kv_error *reterr)
+{
+    struct export export;
+    if (demand_reading(config->store.module, reterr) != 0)
+        return -1;
+    kv_clock_init();
+    kv_hash_init();
+    init(&export, config->store.module);
+    int result = look(&export, config->store.options, ret_is_there, reterr);
+    fini(&export);
+    return result;
+}
+
+int kv_export_run(const struct kv_config *config, struct kv_error *reterr)
+{
+    const struct kv_loaded_module *store = config->store.module;
+    struct export export;
+    if (demand_reading(store, reterr) != 0)
+        return -1;
     signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of write() */
     kv_clock_init();
     kv_hash_init();

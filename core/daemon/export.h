@@ -13,4 +13,10 @@
  */
 int kv_export_run(const struct kv_config *config, struct kv_error *reterr);
 
+/* Looks whether there is a store where the configured one, a durable one, would be. From the main
+ * thread. Returns: 0, or -1 and *reterr where that cannot be said, as while a server has it open.
+ */
+int kv_export_looks_for_store(const struct kv_config *config, bool *ret_is_there,
+                              struct kv_error *reterr);
+
 #endif

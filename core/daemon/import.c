@@ -22,7 +22,9 @@
 #include "base/mem.h"
 #include "daemon/line_reader.h"
 #include "daemon/meter.h"
+#include "daemon/restore.h"
 #include "daemon/streams.h"
+#include "daemon/unfinished.h"
 #include "wire/line.h"
 
 enum {
@@ -40,6 +42,7 @@ struct item {
     uint64_t number;
     size_t key_len, value_len;
     int64_t ttl_ms;
+    bool is_gone; /* the key is to be deleted */
 };
 
 /* Belongs to the loader, or, while it is posted, to the loop. */
@@ -63,6 +66,8 @@ struct refusal {
 struct kv_import {
     struct kv_loader loader;
     const char *name; /* for messages */
+    const struct kv_config *config;
+    struct kv_restore *restore; /* the file is this backup; NULL: it has lines of an export */
     bool is_stdin;
     int fd;
     int stop_fd;
@@ -109,9 +114,10 @@ static void on_finished(struct kv_command *command)
 {
     const struct item *item = command->owner;
     struct chunk *chunk = item->chunk;
-    if (command->status == KV_OK || command->status == KV_UNCHANGED)
+    bool is_gone = item->is_gone && (command->status == KV_OK || command->status == KV_MISSING);
+    if (!item->is_gone && (command->status == KV_OK || command->status == KV_UNCHANGED))
         chunk->n_loaded++;
-    else
+    else if (!is_gone)
         note_refusal(chunk->import, item->number, command->status);
     if (--chunk->n_open == 0)
         give_back(chunk);
@@ -119,7 +125,8 @@ static void on_finished(struct kv_command *command)
 
 static void send_item(struct item *item, const char *bytes)
 {
-    struct kv_command *command = kv_command_create(item->chunk->import->target, KV_COMMAND_SET);
+    struct kv_command *command = kv_command_create(
+        item->chunk->import->target, item->is_gone ? KV_COMMAND_DELETE : KV_COMMAND_SET);
     command->is_load = true;
     command->key = (struct kv_slice){bytes, item->key_len};
     command->value = (struct kv_slice){bytes + item->key_len, item->value_len};
@@ -212,8 +219,9 @@ static void wait_for_all(struct kv_import *import)
     kv_meter_set(&import->meter, import->n_loaded);
 }
 
-/* Returns: -1 and *reterr where there is no memory. */
-static int add_line(struct chunk *chunk, const struct kv_line *line, struct kv_error *reterr)
+/* is_gone: it deletes the key. Returns: -1 and *reterr where there is no memory. */
+static int add_line(struct chunk *chunk, const struct kv_line *line, bool is_gone,
+                    struct kv_error *reterr)
 {
     if (kv_buffer_try_reserve(&chunk->bytes, line->key.len + line->value.len) == NULL)
         return kv_error_set(reterr, "there is no memory to keep the line");
@@ -223,21 +231,57 @@ static int add_line(struct chunk *chunk, const struct kv_line *line, struct kv_e
                                                    .number = chunk->import->reader.number,
                                                    .key_len = line->key.len,
                                                    .value_len = line->value.len,
-                                                   .ttl_ms = line->ttl_ms};
+                                                   .ttl_ms = line->ttl_ms,
+                                                   .is_gone = is_gone};
     return 0;
 }
 
 /* The loader's side: lines. */
 
+/* Returns: what is left of it; below 1: it is over. */
+static int64_t ttl_of(int64_t deadline_unix_ms)
+{
+    return deadline_unix_ms - kv_wall_us() / 1000;
+}
+
+/* A state whose deadline has come is gone, and so is what came before it. */
+static int add_backup_line(struct chunk *chunk, const struct kv_backup_line *backed_up,
+                           struct kv_error *reterr)
+{
+    struct kv_line line = {.key = backed_up->key};
+    int64_t deadline_unix_ms = kv_restore_deadline(chunk->import->restore, backed_up);
+    bool is_gone = backed_up->kind == KV_BACKUP_GONE;
+    if (deadline_unix_ms != 0) {
+        line.ttl_ms = ttl_of(deadline_unix_ms);
+        is_gone |= line.ttl_ms < 1;
+    }
+    if (!is_gone)
+        line.value = backed_up->value;
+    return add_line(chunk, &line, is_gone, reterr);
+}
+
+static int parse_backup_into(struct chunk *chunk, struct kv_slice text, struct kv_error *reterr)
+{
+    struct kv_import *import = chunk->import;
+    struct kv_backup_line line;
+    if (kv_backup_line_parse(text, &import->limits, &import->scratch, &line, reterr) != 0)
+        return -1;
+    if (line.kind == KV_BACKUP_TOUCH || line.kind == KV_BACKUP_END)
+        return 0;
+    return add_backup_line(chunk, &line, reterr);
+}
+
 static int parse_into(struct chunk *chunk, struct kv_slice text, struct kv_error *reterr)
 {
     struct kv_import *import = chunk->import;
     struct kv_line line;
+    if (import->restore != NULL)
+        return parse_backup_into(chunk, text, reterr);
     if (kv_line_is_blank(text))
         return 0;
     if (kv_line_parse(text, &import->limits, &import->scratch, &line, reterr) != 0)
         return -1;
-    return add_line(chunk, &line, reterr);
+    return add_line(chunk, &line, false, reterr);
 }
 
 /* Reads until the chunk is full, or something else comes in between. */
@@ -293,18 +337,22 @@ static int load(struct kv_loader *loader, struct kv_keyspace *keyspace, struct k
 {
     struct kv_import *import = KV_CONTAINER(loader, struct kv_import, loader);
     struct kv_error error;
+    if (import->restore != NULL && kv_unfinished_mark(import->config, reterr) != 0)
+        return -1;
     import->target = kv_keyspace_on(keyspace, 0);
     import->reader = (struct kv_line_reader){.fd = import->fd,
                                              .stop_fd = import->stop_fd,
                                              .max_bytes = kv_line_max_bytes(&import->limits)};
     create_chunks(import);
-    kv_meter_start(&import->meter, "imported", true);
+    kv_meter_start(&import->meter, import->restore == NULL ? "imported" : "restored", true);
     enum kv_line_status status = load_lines(import, &error);
     kv_meter_finish(&import->meter);
     destroy_chunks(import);
     kv_line_reader_fini(&import->reader);
     kv_buffer_fini(&import->scratch);
-    return judge(import, status, &error, reterr);
+    if (judge(import, status, &error, reterr) != 0)
+        return -1;
+    return import->restore == NULL ? 0 : kv_unfinished_clear(import->config, reterr);
 }
 
 /* Its life. */
@@ -347,6 +395,7 @@ struct kv_import *kv_import_open(const char *path, const struct kv_config *confi
     import->loader.load = load;
     import->is_stdin = is_stdin;
     import->name = is_stdin ? "standard input" : path;
+    import->config = config;
     import->fd = fd;
     import->stop_fd = stop_fd;
     import->limits = (struct kv_line_limits){.max_depth = config->http.max_depth,
@@ -355,6 +404,24 @@ struct kv_import *kv_import_open(const char *path, const struct kv_config *confi
     pthread_mutex_init(&import->lock, NULL);
     pthread_cond_init(&import->given_back, NULL);
     return import;
+}
+
+static int prepare_restore(struct kv_import *import, struct kv_error *reterr)
+{
+    if (kv_restore_demand_new_store(import->config, reterr) != 0)
+        return -1;
+    import->restore = kv_restore_read(import->fd, import->name, &import->limits, reterr);
+    return import->restore == NULL ? -1 : 0;
+}
+
+struct kv_import *kv_import_open_backup(const char *path, const struct kv_config *config,
+                                        struct kv_error *reterr)
+{
+    struct kv_import *import = kv_import_open(path, config, reterr);
+    if (import == NULL || prepare_restore(import, reterr) == 0)
+        return import;
+    kv_import_close(import);
+    return NULL;
 }
 
 /* Nothing is read, so that it is all there for the loader. A device that does not say how much it
@@ -392,5 +459,6 @@ void kv_import_close(struct kv_import *import)
     pthread_mutex_destroy(&import->lock);
     close(import->fd);
     close(import->stop_fd);
+    kv_restore_destroy(import->restore);
     free(import);
 }

@@ -19,6 +19,11 @@ struct kv_import;
 struct kv_import *kv_import_open(const char *path, const struct kv_config *config,
                                  struct kv_error *reterr);
 
+/* The same for a backup, which is restored into a new store. It is checked as a whole first, and
+ * where the store is durable, it is marked as unfinished (unfinished.h) until all is loaded. */
+struct kv_import *kv_import_open_backup(const char *path, const struct kv_config *config,
+                                        struct kv_error *reterr);
+
 /* Waits for the first byte of the standard input. Returns: false where that ends without one. */
 bool kv_import_has_input(const struct kv_import *import);
 

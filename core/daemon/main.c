@@ -17,6 +17,7 @@
 #include "daemon/preflight.h"
 #include "daemon/server.h"
 #include "daemon/streams.h"
+#include "daemon/unfinished.h"
 
 /* The exit codes besides 0. A supervisor need not start the program again after the second. */
 enum {
@@ -81,6 +82,12 @@ static int serve(struct kv_config *config, struct kv_import *import, struct kv_e
     return kv_server_run(config, import, reterr);
 }
 
+/* A store that is not whole is not served. */
+static int serve_whole(struct kv_config *config, struct kv_import *import, struct kv_error *reterr)
+{
+    return kv_unfinished_refuse(config, reterr) == 0 ? serve(config, import, reterr) : -1;
+}
+
 static bool is_durable(const struct kv_config *config)
 {
     return (config->store.module->identity->capabilities & KV_STORE_DURABLE) != 0;
@@ -96,9 +103,24 @@ static int import(struct kv_config *config, const char *path, struct kv_error *r
         kv_error_set(reterr, "the standard input is empty, as after an export that failed: nothing "
                              "was imported");
     else
-        result = serve(config, import, reterr);
+        result = serve_whole(config, import, reterr);
     kv_import_close(import);
     return result;
+}
+
+static int restore(struct kv_config *config, const char *path, struct kv_error *reterr)
+{
+    if (kv_unfinished_refuse(config, reterr) != 0)
+        return -1;
+    struct kv_import *import = kv_import_open_backup(path, config, reterr);
+    int result = import == NULL ? -1 : serve(config, import, reterr);
+    kv_import_close(import);
+    return result;
+}
+
+static int export(const struct kv_config *config, struct kv_error *reterr)
+{
+    return kv_unfinished_refuse(config, reterr) == 0 ? kv_export_run(config, reterr) : -1;
 }
 
 static int act(const struct kv_arguments *arguments, struct kv_config *config,
@@ -113,11 +135,13 @@ static int act(const struct kv_arguments *arguments, struct kv_config *config,
     case KV_ACTION_MINT_TOKEN:
         return kv_mint_token_run(config, arguments->claims, reterr);
     case KV_ACTION_EXPORT:
-        return kv_export_run(config, reterr);
+        return export(config, reterr);
     case KV_ACTION_IMPORT:
         return import(config, arguments->import_path, reterr);
+    case KV_ACTION_RESTORE:
+        return restore(config, arguments->import_path, reterr);
     default:
-        return serve(config, NULL, reterr);
+        return serve_whole(config, NULL, reterr);
     }
 }
 
@@ -159,7 +183,7 @@ static int end_output(void)
 /* Whether what the action is for goes to the standard output. */
 static bool is_to_print(enum kv_action action)
 {
-    return action != KV_ACTION_SERVE && action != KV_ACTION_IMPORT;
+    return action != KV_ACTION_SERVE && action != KV_ACTION_IMPORT && action != KV_ACTION_RESTORE;
 }
 
 int main(int argc, char **argv)

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "access/access.h"
+#include "admin/backups.h"
 #include "daemon/chain.h"
 #include "daemon/ending.h"
 #include "daemon/import.h"
@@ -58,6 +59,7 @@ struct kv_server {
     struct kv_http_upgrade upgrade; /* to the WebSockets */
     struct kv_ws *ws;
     struct kv_events *events;
+    struct kv_backups *backups;
     char store_name[64];
     pthread_t opener;
     bool has_opener;

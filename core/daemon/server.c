@@ -263,6 +263,8 @@ static void create_protocols(struct kv_server *server)
     server->upgrade.open = open_websocket;
     server->events = kv_events_create(&config->events, server->access, server->keyspace,
                                       server->loops, config->n_threads);
+    server->backups = kv_backups_create(&config->events.patience, server->access, server->keyspace,
+                                        server->loops, config->n_threads);
     server->http =
         kv_http_create(&config->http, &(struct kv_http_parts){.net = server->net,
                                                               .access = server->access,
@@ -270,6 +272,7 @@ static void create_protocols(struct kv_server *server)
                                                               .workers = server->workers,
                                                               .upgrade = &server->upgrade,
                                                               .events = server->events,
+                                                              .backups = server->backups,
                                                               .metrics = server->metrics,
                                                               .pages = server->pages,
                                                               .loops = server->loops,
@@ -328,6 +331,7 @@ static void revise_loop(struct kv_post *post)
     kv_http_revise(server->http, revision->index);
     kv_ws_revise(server->ws, revision->index);
     kv_events_revise(server->events, revision->index);
+    kv_backups_revise(server->backups, revision->index);
     free(revision);
 }
 

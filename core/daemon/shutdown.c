@@ -94,6 +94,7 @@ static void abort_loop(struct kv_post *post)
     struct kv_loop_thread *thread = KV_CONTAINER(post, struct kv_loop_thread, abort);
     kv_ws_abort(thread->server->ws, thread->index);
     kv_events_abort(thread->server->events, thread->index);
+    kv_backups_abort(thread->server->backups, thread->index);
     kv_net_abort(thread->server->net, thread->index);
 }
 
@@ -252,6 +253,7 @@ void kv_server_take_apart(struct kv_server *server)
     kv_ws_destroy(server->ws);
     kv_http_destroy(server->http);
     kv_events_destroy(server->events);
+    kv_backups_destroy(server->backups);
     kv_net_destroy(server->net);
     kv_certificates_close(server);
     kv_metrics_destroy(server->metrics);

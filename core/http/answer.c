@@ -260,6 +260,9 @@ static char *put_content_type(char *at, enum kv_content content)
     case KV_CONTENT_OPENMETRICS:
         return kv_put(at, KV_SLICE("content-type: application/openmetrics-text; version=1.0.0; "
                                    "charset=utf-8\r\n"));
+    case KV_CONTENT_LINES:
+        return kv_put(at, KV_SLICE("content-type: application/x-ndjson\r\n"
+                                   "cache-control: no-store\r\n"));
     default:
         return kv_put(at, KV_SLICE("content-type: application/json\r\n"));
     }

@@ -15,6 +15,7 @@ enum kv_content {
     KV_CONTENT_FILE,        /* `file` says what */
     KV_CONTENT_METRICS,     /* `text`, as Prometheus has it, */
     KV_CONTENT_OPENMETRICS, /* and as OpenMetrics */
+    KV_CONTENT_LINES,       /* JSON, one in each line, which follow as they come */
     KV_CONTENT_EVENTS,      /* Server-Sent Events, which follow as they come */
 };
 

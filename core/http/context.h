@@ -5,6 +5,7 @@
 #define KV_HTTP_CONTEXT_H
 
 #include "access/access.h"
+#include "admin/backups.h"
 #include "base/metrics.h"
 #include "events/events.h"
 #include "http/config.h"
@@ -34,6 +35,7 @@ struct kv_http_context {
     struct kv_workers *workers;
     struct kv_http_upgrade *upgrade;
     struct kv_events *events;
+    struct kv_backups *backups;
     const struct kv_metrics *metrics; /* of the whole server */
     struct kv_pages *pages;           /* at paths that are not the server's own; NULL: none */
     struct kv_http_counts counts;

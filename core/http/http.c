@@ -120,6 +120,7 @@ static void init_loop(struct kv_http *http, uint32_t index, const struct kv_http
         .workers = parts->workers,
         .upgrade = parts->upgrade,
         .events = parts->events,
+        .backups = parts->backups,
         .metrics = parts->metrics,
         .pages = parts->pages,
         .index = index,

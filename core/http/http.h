@@ -5,6 +5,7 @@
 #define KV_HTTP_HTTP_H
 
 #include "access/access.h"
+#include "admin/backups.h"
 #include "events/events.h"
 #include "http/config.h"
 #include "keyspace/keyspace.h"
@@ -21,6 +22,7 @@ struct kv_http_parts {
     struct kv_workers *workers;
     struct kv_http_upgrade *upgrade;
     struct kv_events *events;
+    struct kv_backups *backups;
     const struct kv_metrics *metrics;
     struct kv_pages *pages; /* an application's; NULL: none */
     struct kv_loop *const *loops;

@@ -36,5 +36,6 @@ extern const struct kv_resource kv_resource_readiness; /* health.c */
 extern const struct kv_resource kv_resource_websocket; /* websocket.c */
 extern const struct kv_resource kv_resource_metrics;   /* metrics.c */
 extern const struct kv_resource kv_resource_pages;     /* pages.c: at every other path */
+extern const struct kv_resource kv_resource_backup;    /* backup.c */
 
 #endif

@@ -93,6 +93,9 @@ static void take_read(const struct kv_batch *batch, struct kv_command *command)
 
 static void take_outcome(struct kv_batch *batch, struct kv_command *command)
 {
+    struct kv_touches *touches = &batch->inbox->feed->touches;
+    if (command->cmd.op != KV_OP_GET && kv_touches_are_watched(touches))
+        kv_touches_note(touches, &command->cmd);
     if (command->traits->has_steps) {
         kv_queue_push(&batch->returned, &command->link);
         return;

@@ -41,11 +41,13 @@ void kv_feed_init(struct kv_feed *feed, const struct kv_store_link *store,
     kv_interests_init(&feed->interests);
     kv_watermark_init(&feed->watermark, store, parts);
     kv_change_log_init(&feed->log, store, parts, &feed->watermark);
+    kv_touches_init(&feed->touches);
 }
 
 void kv_feed_fini(struct kv_feed *feed)
 {
     kv_interests_fini(&feed->interests);
+    kv_touches_fini(&feed->touches);
 }
 
 void kv_feed_inbox_init(struct kv_feed_inbox *inbox, struct kv_feed *feed, uint32_t index,

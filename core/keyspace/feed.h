@@ -10,6 +10,7 @@
 #include "keyspace/change_log.h"
 #include "keyspace/parts.h"
 #include "keyspace/topics.h"
+#include "keyspace/touches.h"
 #include "keyspace/watches.h"
 #include "keyspace/watermark.h"
 
@@ -22,6 +23,7 @@ struct kv_feed {
     struct kv_interests interests;
     struct kv_watermark watermark;
     struct kv_change_log log;
+    struct kv_touches touches; /* what is no change */
     atomic_bool
         is_ending; /* the loops have ended: no change is told any more, and nothing expires */
     struct kv_feed_inbox *inboxes[KV_KEYSPACE_MAX_LOOPS];

@@ -149,6 +149,7 @@ static void take_value(struct kv_command *get)
     } else {
         release_entry(read->reads, last);
         read->n_taken--;
+        read->has_left_out = true;
     }
     finish(read);
 }

@@ -30,8 +30,10 @@ struct kv_log_read {
     int status; /* KV_OK; KV_TRIMMED: not all changes after `after` are there any more; a failure */
     const struct kv_log_entry *entries; /* `after.ref` is not used: `ref` keeps it all */
     uint32_t n;
-    uint64_t upto; /* everything that it wants up to this revision has been in its pages */
-    bool is_last;  /* nothing newer was there when the page was read */
+    uint64_t upto;     /* everything that it wants up to this revision has been in its pages */
+    bool is_last;      /* nothing newer was there when the page was read */
+    bool has_left_out; /* a change, since that was last set to false, whose value was not kept and
+                          is no longer there: a later change of the key follows */
 
     /* The keyspace's. */
     struct kv_log_reads *reads;

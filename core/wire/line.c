@@ -9,6 +9,8 @@ enum {
     KEY,
     VALUE,
     TTL,
+    DEADLINE, /* of a backup, whose lines are others */
+    BACKUP,
     N_MEMBERS
 };
 
@@ -67,9 +69,9 @@ static int tell(const struct kv_json_error *error, struct kv_error *reterr)
 }
 
 static const struct kv_json_field fields[N_MEMBERS] = {
-    [KEY] = {.name = {"key", 3}},
-    [VALUE] = {.name = {"value", 5}},
-    [TTL] = {.name = {"ttl", 3}},
+    [KEY] = {.name = {"key", 3}},       [VALUE] = {.name = {"value", 5}},
+    [TTL] = {.name = {"ttl", 3}},       [DEADLINE] = {.name = {"deadline", 8}},
+    [BACKUP] = {.name = {"backup", 6}},
 };
 
 int kv_line_parse(struct kv_slice text, const struct kv_line_limits *limits,
@@ -81,6 +83,8 @@ int kv_line_parse(struct kv_slice text, const struct kv_line_limits *limits,
     scratch->len = 0;
     if (kv_json_read_object(text, limits->max_depth + 1, fields, N_MEMBERS, members, &error) != 0)
         return tell(&error, reterr);
+    if (members[DEADLINE].bytes != NULL || members[BACKUP].bytes != NULL)
+        return kv_error_set(reterr, "the line is one of a backup, which is restored, not imported");
     if (read_key(members[KEY], limits->max_key_bytes, scratch, &line, reterr) != 0 ||
         read_value(members[VALUE], limits->max_value_bytes, &line, reterr) != 0)
         return -1;

@@ -2,7 +2,7 @@
 # Fails where a folder includes what it may not, and where files depend on each other in circles
 # (check-files.sh). The layers, from the ground up:
 #   abi <- base <- wire, conf, loop, module; wire <- jwt <- access; access, loop <- keyspace; wire, loop <- net;
-#   net, keyspace <- events, ws; loop <- pages; events, pages, web <- http;
+#   net, keyspace <- events, ws, admin; loop <- pages; events, admin, pages, web <- http;
 #   keyspace, wire <- protocol <- events, http, ws, script; keyspace <- sink; all <- daemon; access <- kvctl
 set -eu
 cd "$(dirname "$0")/../.."
@@ -51,11 +51,12 @@ may keyspace "base wire access loop"
 may protocol "base wire access loop keyspace"
 may net "base wire loop"
 may events "base wire access loop keyspace protocol net"
-may http "base web pages wire access loop keyspace protocol net events"
+may admin "base wire access loop keyspace net"
+may http "base web pages wire access loop keyspace protocol net events admin"
 may ws "base wire access loop keyspace protocol net"
 may sink "base wire access loop keyspace"
 may script "base wire access loop keyspace protocol"
-may daemon "base wire access jwt conf module loop pages net keyspace protocol events http ws sink script"
+may daemon "base wire access jwt conf module loop pages net keyspace protocol events admin http ws sink script"
 may kvctl "base wire access"
 
 only 'yaml.h' "core/conf"

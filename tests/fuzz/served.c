@@ -36,6 +36,7 @@ static struct served {
     struct kv_http_upgrade upgrade;
     struct kv_ws *ws;
     struct kv_events *events;
+    struct kv_backups *backups;
     int fd; /* the client's end */
     bool is_ended;
     struct kv_buffer answers;
@@ -89,6 +90,7 @@ static void destroy_servers(void)
         kv_ws_destroy(one->ws);
         kv_http_destroy(one->http);
         kv_events_destroy(one->events);
+        kv_backups_destroy(one->backups);
         kv_net_destroy(one->net);
         kv_keyspace_destroy(one->keyspace);
         kv_access_destroy(one->access);
@@ -160,12 +162,15 @@ static void make_server(bool has_fast_path)
     server->upgrade.open = open_websocket;
     server->access = kv_access_create(open_rules(), 1);
     server->events = kv_events_create(&events, server->access, server->keyspace, &server->loop, 1);
+    server->backups =
+        kv_backups_create(&events.patience, server->access, server->keyspace, &server->loop, 1);
     server->http = kv_http_create(&http, &(struct kv_http_parts){.net = server->net,
                                                                  .access = server->access,
                                                                  .keyspace = server->keyspace,
                                                                  .workers = server->workers,
                                                                  .upgrade = &server->upgrade,
                                                                  .events = server->events,
+                                                                 .backups = server->backups,
                                                                  .loops = &server->loop,
                                                                  .n_loops = 1});
     server->ws = kv_ws_create(&ws, server->net, server->access, server->keyspace, server->workers,

@@ -145,6 +145,7 @@ def requests(revision):
         ("/", "GET", "/", None, {}, 200),
         ("/metrics", "GET", "/metrics", None, {}, 200),
         ("/metrics", "GET", "/metrics", None, {"Accept": "application/openmetrics-text"}, 200),
+        ("/admin/backup", "GET", "/admin/backup", None, {}, 200),
         ("/healthz", "GET", "/healthz", None, {}, 200),
         ("/readyz", "GET", "/readyz", None, {}, 200),
         ("/openapi.yaml", "GET", "/openapi.yaml", None, {}, 200),

@@ -19,25 +19,37 @@ class Server:
     """A server with a folder of its own.
 
     The environment says which program and which modules. files: name and text of each that is to be
-    in the folder; more: YAML, whole lines; also: more addresses, each behind a comma; before: is
-    called with the server before it starts. The server chooses its port.
+    in the folder; more: YAML, whole lines; options: YAML of the store, in which %folder is the folder;
+    arguments: of the program, besides; also: more addresses, each behind a comma; before: is called
+    with the server before it starts. The server chooses its port.
     """
 
-    def __init__(self, more="", files=None, store="memory", also="", before=None):
+    def __init__(self, more="", files=None, store="memory", options="", arguments=(),
+                 also="", before=None):
         self.folder = tempfile.TemporaryDirectory(prefix="kvserver-test-")
         for name, text in (files or {}).items():
             self.write(name, text)
         path = self.write("kvserver.yaml",
                           f"listen: [{{host: 127.0.0.1, port: 0}}{also}]\n"
                           f"modules: {os.environ['KV_TEST_MODULES']}\n"
-                          f"storage: {{module: {store}}}\n{more}")
+                          f"storage: {{module: {store}, {store}: {{{options}}}}}\n{more}"
+                          .replace("%folder", self.folder.name))
+        self.path = path
         if before is not None:
             before(self)
+        self.start(*arguments)
+
+    def start(self, *arguments):
         self.log = open(os.path.join(self.folder.name, "log"), "w+", encoding="utf-8")
-        self.process = subprocess.Popen([os.environ["KV_SERVER_PROGRAM"], "-c", path],
-                                        stderr=self.log)
+        self.process = subprocess.Popen([os.environ["KV_SERVER_PROGRAM"], "-c", self.path,
+                                         *arguments], stderr=self.log)
         self.port = 0
         wait_for(self.is_ready, "the server does not become ready")
+
+    def run(self, *arguments):
+        """Runs the program to its end, while the server does not run."""
+        return subprocess.run([os.environ["KV_SERVER_PROGRAM"], "-c", self.path, *arguments],
+                              capture_output=True, timeout=PATIENCE_S, check=False)
 
     def write(self, name, text):
         path = os.path.join(self.folder.name, name)
@@ -68,10 +80,14 @@ class Server:
         finally:
             connection.close()
 
-    def end(self):
+    def end_process(self):
+        """The folder stays."""
         self.process.terminate()
         self.process.wait(PATIENCE_S)
         self.log.close()
+
+    def end(self):
+        self.end_process()
         self.folder.cleanup()
 
 

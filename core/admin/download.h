@@ -1,0 +1,61 @@
+/*
+ * One backup on its way to its peer.
+ */
+#ifndef KV_ADMIN_DOWNLOAD_H
+#define KV_ADMIN_DOWNLOAD_H
+
+#include "access/access.h"
+#include "admin/sum.h"
+#include "base/buffer.h"
+#include "keyspace/backup.h"
+#include "net/taking.h"
+
+/* Shared by the downloads of one loop. */
+struct kv_downloads_loop {
+    const struct kv_patience *patience;
+    _Atomic uint32_t *n_taken; /* places of all loops */
+    struct kv_loop *loop;
+    struct kv_access_loop *access;
+    struct kv_keyspace_loop *keyspace;
+    struct kv_list all;
+    struct kv_list active; /* the stage will look at them */
+    struct kv_loop_stage stage;
+};
+
+struct kv_download {
+    struct kv_list in_loop;
+    struct kv_list in_active;
+    struct kv_downloads_loop *here;
+    struct kv_connection *connection;
+    struct kv_principal *principal; /* held */
+    struct kv_backup *backup;       /* NULL: there was no memory for it */
+    bool is_paused;                 /* the next part is to be asked for */
+    int status;                     /* KV_PENDING: of a backup that has not ended */
+    uint64_t revision;              /* of one that has */
+    bool is_over;                   /* nothing more comes: closes when all is sent */
+    int64_t unix_ms_ahead;          /* of the wall clock, of the keyspace's, when it began */
+    uint64_t n_lines;
+    struct kv_sum *sum;
+    struct kv_buffer text;   /* the line that is being made */
+    struct kv_queue waiting; /* lines from the first on that has a long value left to be sent */
+    struct kv_outbound out;
+    struct kv_taking taking;
+    struct kv_timer timer;
+};
+
+void kv_download_open(struct kv_downloads_loop *here, struct kv_connection *connection,
+                      struct kv_principal *principal);
+
+/* Closes its connection too. From its channel, its timer or the stage only. */
+void kv_download_destroy(struct kv_download *download);
+
+/* The same, for a peer that is to see that it is not whole. */
+void kv_download_cut_off(struct kv_download *download);
+
+/* The stage's work; may destroy it. */
+void kv_download_go_on(struct kv_download *download);
+
+/* Whether its principal still has the right. */
+bool kv_download_is_allowed(struct kv_download *download);
+
+#endif

@@ -1,0 +1,230 @@
+#include "daemon/restore.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "admin/sum.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/table.h"
+#include "daemon/export.h"
+#include "daemon/line_reader.h"
+#include "daemon/meter.h"
+
+/* The newest touch of a key, whose bytes follow. */
+struct touch {
+    struct kv_table_node node;
+    uint64_t revision;
+    int64_t deadline_unix_ms;
+    size_t key_len;
+    char key[];
+};
+
+struct kv_restore {
+    struct kv_table touches;
+    struct touch **all; /* of the table */
+    size_t n_all, capacity;
+};
+
+/* ---- touches ---- */
+
+static struct touch *find(const struct kv_restore *restore, struct kv_slice key, uint64_t hash)
+{
+    KV_TABLE_EACH(&restore->touches, hash, node)
+    {
+        struct touch *touch = KV_CONTAINER(node, struct touch, node);
+        if (kv_slice_equals((struct kv_slice){touch->key, touch->key_len}, key))
+            return touch;
+    }
+    return NULL;
+}
+
+static void own(struct kv_restore *restore, struct touch *touch)
+{
+    if (restore->n_all == restore->capacity) {
+        restore->capacity = restore->capacity == 0 ? 64 : 2 * restore->capacity;
+        restore->all = kv_realloc(restore->all, restore->capacity * sizeof(struct touch *));
+    }
+    restore->all[restore->n_all++] = touch;
+}
+
+static struct touch *add(struct kv_restore *restore, struct kv_slice key, uint64_t hash)
+{
+    struct touch *touch = kv_alloc(sizeof(*touch) + key.len);
+    *touch = (struct touch){.key_len = key.len};
+    if (key.len != 0)
+        memcpy(touch->key, key.bytes, key.len);
+    kv_table_insert(&restore->touches, &touch->node, hash);
+    own(restore, touch);
+    return touch;
+}
+
+/* Of several of one state the last counts. */
+static void take_touch(struct kv_restore *restore, const struct kv_backup_line *line)
+{
+    uint64_t hash = kv_hash(line->key);
+    struct touch *touch = find(restore, line->key, hash);
+    if (touch == NULL)
+        touch = add(restore, line->key, hash);
+    if (line->revision < touch->revision)
+        return;
+    touch->revision = line->revision;
+    touch->deadline_unix_ms = line->deadline_unix_ms;
+}
+
+int64_t kv_restore_deadline(const struct kv_restore *restore, const struct kv_backup_line *line)
+{
+    const struct touch *touch = find(restore, line->key, kv_hash(line->key));
+    return touch != NULL && touch->revision == line->revision ? touch->deadline_unix_ms
+                                                              : line->deadline_unix_ms;
+}
+
+/* ---- reading ---- */
+
+/* A reading of the file. */
+struct reading {
+    struct kv_restore *restore;
+    const struct kv_line_limits *limits;
+    struct kv_line_reader reader;
+    struct kv_buffer scratch;
+    struct kv_sum *sum;
+    struct kv_meter meter;
+    bool has_end;
+};
+
+static int check_end(const struct reading *reading, const struct kv_backup_end *end,
+                     struct kv_error *reterr)
+{
+    char sum[KV_BACKUP_SUM + 1];
+    uint64_t n_lines = reading->reader.number - 1;
+    if (end->n_lines != n_lines)
+        return kv_error_set(reterr, "the backup has %llu lines, and should have %llu",
+                            (unsigned long long)n_lines, (unsigned long long)end->n_lines);
+    kv_sum_print(reading->sum, sum);
+    if (memcmp(end->sum.bytes, sum, KV_BACKUP_SUM) != 0)
+        return kv_error_set(reterr, "the backup is damaged: its sum is %s, and should be %.*s", sum,
+                            KV_BACKUP_SUM, end->sum.bytes);
+    return 0;
+}
+
+static int take_line(struct reading *reading, struct kv_slice text, struct kv_error *reterr)
+{
+    struct kv_backup_line line;
+    if (reading->has_end)
+        return kv_error_set(reterr, "there is something after the last line of the backup");
+    if (kv_backup_line_parse(text, reading->limits, &reading->scratch, &line, reterr) != 0)
+        return -1;
+    if (line.kind == KV_BACKUP_END) {
+        reading->has_end = true;
+        return check_end(reading, &line.end, reterr);
+    }
+    if (line.kind == KV_BACKUP_TOUCH)
+        take_touch(reading->restore, &line);
+    kv_sum_add(reading->sum, text);
+    kv_sum_add(reading->sum, KV_SLICE("\n"));
+    return 0;
+}
+
+/* Returns: KV_LINE_END, or KV_LINE_FAILED and *reterr. */
+static enum kv_line_status read_lines(struct reading *reading, struct kv_error *reterr)
+{
+    struct kv_slice text;
+    enum kv_line_status status;
+    while ((status = kv_line_reader_next(&reading->reader, &text, reterr)) == KV_LINE_READ) {
+        if (take_line(reading, text, reterr) != 0)
+            return KV_LINE_FAILED;
+        kv_meter_set(&reading->meter, reading->reader.number);
+    }
+    return status;
+}
+
+static int read_all(struct reading *reading, const char *name, struct kv_error *reterr)
+{
+    struct kv_error error = {.text = ""};
+    kv_meter_start(&reading->meter, "checked", true);
+    enum kv_line_status status = read_lines(reading, &error);
+    kv_meter_erase(&reading->meter);
+    if (status != KV_LINE_END)
+        return kv_error_set(reterr, "%s:%llu: %.900s", name,
+                            (unsigned long long)reading->reader.number, error.text);
+    if (!reading->has_end)
+        return kv_error_set(reterr,
+                            "%s: the backup is incomplete: its last line is missing. Nothing was "
+                            "changed",
+                            name);
+    return 0;
+}
+
+static int read_file(struct kv_restore *restore, int fd, int stop_fd, const char *name,
+                     const struct kv_line_limits *limits, struct kv_error *reterr)
+{
+    struct reading reading = {
+        .restore = restore,
+        .limits = limits,
+        .reader = {.fd = fd, .stop_fd = stop_fd, .max_bytes = kv_line_max_bytes(limits)},
+        .sum = kv_sum_create()};
+    int result = read_all(&reading, name, reterr);
+    kv_sum_destroy(reading.sum);
+    kv_buffer_fini(&reading.scratch);
+    kv_line_reader_fini(&reading.reader);
+    return result;
+}
+
+static int rewind_to(int fd, off_t at, const char *name, struct kv_error *reterr)
+{
+    if (lseek(fd, at, SEEK_SET) == at)
+        return 0;
+    return kv_error_set(reterr, "%s: %s", name, strerror(errno));
+}
+
+struct kv_restore *kv_restore_read(int fd, const char *name, const struct kv_line_limits *limits,
+                                   struct kv_error *reterr)
+{
+    off_t begin = lseek(fd, 0, SEEK_CUR);
+    int stop_fd = eventfd(0, EFD_CLOEXEC);
+    struct kv_restore *restore = kv_calloc(1, sizeof(*restore));
+    int result = -1;
+    kv_hash_init();
+    if (begin < 0)
+        kv_error_set(reterr, "%s: a backup is read twice, which takes a file", name);
+    else if (stop_fd < 0)
+        kv_error_set(reterr, "cannot make an event descriptor: %s", strerror(errno));
+    else if (read_file(restore, fd, stop_fd, name, limits, reterr) == 0)
+        result = rewind_to(fd, begin, name, reterr);
+    if (stop_fd >= 0)
+        close(stop_fd);
+    if (result == 0)
+        return restore;
+    kv_restore_destroy(restore);
+    return NULL;
+}
+
+void kv_restore_destroy(struct kv_restore *restore)
+{
+    if (restore == NULL)
+        return;
+    for (size_t i = 0; i < restore->n_all; i++)
+        free(restore->all[i]);
+    free(restore->all);
+    kv_table_fini(&restore->touches);
+    free(restore);
+}
+
+/* ---- the store ---- */
+
+int kv_restore_demand_new_store(const struct kv_config *config, struct kv_error *reterr)
+{
+    const struct kv_loaded_module *store = config->store.module;
+    bool is_there;
+    if ((store->identity->capabilities & KV_STORE_DURABLE) == 0)
+        return 0;
+    if (kv_export_looks_for_store(config, &is_there, reterr) != 0)
+        return -1;
+    return !is_there ? 0
+                     : kv_error_set(reterr,
+                                    "store/%s has a store already: a backup is restored into a new "
+                                    "one. Move the old one away, or give another path",
+                                    store->identity->name);
+}

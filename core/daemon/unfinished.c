@@ -1,0 +1,103 @@
+/* A store is where its options of the type PATH say. */
+#include "daemon/unfinished.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+/* Owns: the caller. Returns: NULL where the option is no path, or is not given. */
+static char *mark_of(const struct kv_config *config, size_t option)
+{
+    const struct kv_configured_module *store = &config->store;
+    const struct kv_option_value *value = &store->options[option];
+    char *mark = NULL;
+    if (store->module->identity->options[option].type != KV_OPTION_PATH || value->string.len == 0)
+        return NULL;
+    size_t len = value->string.len;
+    while (len > 1 && value->string.bytes[len - 1] == '/')
+        len--;
+    if (asprintf(&mark, "%.*s.restoring", (int)len, value->string.bytes) < 0)
+        abort();
+    return mark;
+}
+
+typedef int (*mark_fn)(const char *mark, struct kv_error *reterr);
+
+static int for_each_mark(const struct kv_config *config, mark_fn act, struct kv_error *reterr)
+{
+    const struct kv_module *identity = config->store.module->identity;
+    int result = 0;
+    bool is_durable = (identity->capabilities & KV_STORE_DURABLE) != 0;
+    for (size_t i = 0; i < identity->n_options && result == 0 && is_durable; i++) {
+        char *mark = mark_of(config, i);
+        if (mark != NULL)
+            result = act(mark, reterr);
+        free(mark);
+    }
+    return result;
+}
+
+static int fail(const char *mark, struct kv_error *reterr)
+{
+    return kv_error_set(reterr, "%s: %s", mark, strerror(errno));
+}
+
+/* The folder's entry is to outlive a power cut, too. */
+static int sync_folder(const char *mark, struct kv_error *reterr)
+{
+    char *copy = kv_strdup(mark);
+    int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(copy);
+    if (folder < 0)
+        return fail(mark, reterr);
+    int failed = fsync(folder);
+    close(folder);
+    return failed == 0 ? 0 : fail(mark, reterr);
+}
+
+static int refuse(const char *mark, struct kv_error *reterr)
+{
+    if (access(mark, F_OK) != 0)
+        return 0;
+    return kv_error_set(
+        reterr,
+        "a restore was not finished, so the store is not whole: delete %.*s and %s, "
+        "and restore again",
+        (int)(strlen(mark) - strlen(".restoring")), mark, mark);
+}
+
+static int make(const char *mark, struct kv_error *reterr)
+{
+    int fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return fail(mark, reterr);
+    close(fd);
+    return sync_folder(mark, reterr);
+}
+
+static int clear(const char *mark, struct kv_error *reterr)
+{
+    if (unlink(mark) != 0 && errno != ENOENT)
+        return fail(mark, reterr);
+    return sync_folder(mark, reterr);
+}
+
+int kv_unfinished_refuse(const struct kv_config *config, struct kv_error *reterr)
+{
+    return for_each_mark(config, refuse, reterr);
+}
+
+int kv_unfinished_mark(const struct kv_config *config, struct kv_error *reterr)
+{
+    return for_each_mark(config, make, reterr);
+}
+
+int kv_unfinished_clear(const struct kv_config *config, struct kv_error *reterr)
+{
+    return for_each_mark(config, clear, reterr);
+}

@@ -1,0 +1,19 @@
+/*
+ * The mark of a restore that is not finished: a file beside the store, `<path>.restoring`. While it
+ * is there, the store is neither served nor exported.
+ */
+#ifndef KV_DAEMON_UNFINISHED_H
+#define KV_DAEMON_UNFINISHED_H
+
+#include "daemon/config.h"
+
+/* Returns: 0 where the configured store has no such mark, or -1 and *reterr, which says what to do.
+ */
+int kv_unfinished_refuse(const struct kv_config *config, struct kv_error *reterr);
+
+/* Marks the configured store, or takes the mark away. It has outlived a power cut when these
+ * return. A volatile store has none. Returns: 0, or -1 and *reterr. */
+int kv_unfinished_mark(const struct kv_config *config, struct kv_error *reterr);
+int kv_unfinished_clear(const struct kv_config *config, struct kv_error *reterr);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * The lines of a backup (PROTOCOL B6), one JSON object each:
+ *
+ *     {"key":"greeting","value":{"text":
+ * "hello"},"deadline":1795464866373,"revision":1795464866373480}
+ *     {"key":"greeting","deleted":true,"revision":1795464866373481}
+ *     {"key":"greeting","touched":true,"deadline":1795464866400,"revision":1795464866373480}
+ *     {"backup":{"revision":1795464866373481,"epoch":"6540f062bebbb620","lines":3,"sum":"9f86d081…"}}
+ *
+ * A deadline counts milliseconds since 1970. Where there is none, the member is absent.
+ */
+#ifndef KV_WIRE_BACKUP_LINE_H
+#define KV_WIRE_BACKUP_LINE_H
+
+#include "wire/line.h"
+
+enum {
+    KV_BACKUP_SUM = 64 /* characters: a SHA-256 in hexadecimal */
+};
+
+enum kv_backup_line_kind {
+    KV_BACKUP_STATE,
+    KV_BACKUP_GONE,  /* the key was deleted */
+    KV_BACKUP_TOUCH, /* the state of the key with this revision has that deadline */
+    KV_BACKUP_END,   /* the last line */
+};
+
+/* What the last line says of those before it. */
+struct kv_backup_end {
+    uint64_t revision;
+    struct kv_slice epoch;
+    uint64_t n_lines;
+    struct kv_slice sum; /* of their bytes, line feeds included: KV_BACKUP_SUM characters */
+};
+
+/* As struct kv_line. */
+struct kv_backup_line {
+    enum kv_backup_line_kind kind;
+    struct kv_slice key;
+    struct kv_slice value;
+    int64_t deadline_unix_ms; /* 0: none */
+    uint64_t revision;
+    struct kv_backup_end end;
+};
+
+/* Reads a line, without its line feed. As kv_line_parse(), but that every member must be as it is
+ * written, and none is ignored but unknown ones. */
+int kv_backup_line_parse(struct kv_slice text, const struct kv_line_limits *limits,
+                         struct kv_buffer *scratch, struct kv_backup_line *ret,
+                         struct kv_error *reterr);
+
+/* Writing. What stands before the value is written by kv_line_append_front(), and of the value what
+ * kv_line_value_run() says; then: */
+void kv_backup_line_append_back(struct kv_buffer *out, int64_t deadline_unix_ms, uint64_t revision);
+void kv_backup_line_append_gone(struct kv_buffer *out, struct kv_slice key, uint64_t revision);
+void kv_backup_line_append_touch(struct kv_buffer *out, struct kv_slice key,
+                                 int64_t deadline_unix_ms, uint64_t revision);
+void kv_backup_line_append_end(struct kv_buffer *out, const struct kv_backup_end *end);
+
+#endif
