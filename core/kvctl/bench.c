@@ -69,7 +69,9 @@ struct bench {
     uint64_t random;
     CURLM *multi;
     struct lane *lanes;
-    uint64_t n_open; /* event streams that have begun */
+    uint64_t n_open;      /* event streams that have begun */
+    uint64_t n_in_flight; /* requests, but streams */
+    bool is_over;
     struct kv_ctl_spread spread;
     uint64_t n_failed;
     struct kv_error failure; /* the first one */
@@ -177,6 +179,7 @@ static void send_request(struct lane *lane)
         curl_easy_setopt(lane->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)lane->body.len);
     }
     lane->began_ns = now_ns();
+    lane->bench->n_in_flight += !lane->is_stream;
     curl_multi_add_handle(lane->bench->multi, lane->easy);
 }
 
@@ -186,6 +189,7 @@ static void on_end(struct lane *lane, CURLcode result)
     long status = 0;
     curl_easy_getinfo(lane->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_multi_remove_handle(bench->multi, lane->easy);
+    bench->n_in_flight -= !lane->is_stream;
     if (result != CURLE_OK)
         note_failure(bench, curl_easy_strerror(result), 0);
     else if (lane->is_stream)
@@ -194,7 +198,7 @@ static void on_end(struct lane *lane, CURLcode result)
         note_failure(bench, NULL, status);
     else if (bench->kind != WATCH)
         note_time(bench, lane->began_ns);
-    if (result == CURLE_OK && !lane->is_stream)
+    if (result == CURLE_OK && !lane->is_stream && !bench->is_over)
         send_request(lane);
 }
 
@@ -252,6 +256,15 @@ static bool goes_on(const struct bench *bench, int64_t until_ns)
     return now_ns() < until_ns && !kv_ctl_is_interrupted() && bench->n_failed < bench->n_lanes;
 }
 
+/* What was sent last is still waited for: a write must not come after the keys were deleted. */
+static void drain(struct bench *bench)
+{
+    bench->is_over = true;
+    bench->is_measuring = false;
+    while (bench->n_in_flight != 0 && !kv_ctl_is_interrupted())
+        turn(bench);
+}
+
 /* The writer begins once all streams are open. */
 static void measure(struct bench *bench)
 {
@@ -267,6 +280,7 @@ static void measure(struct bench *bench)
     while (goes_on(bench, bench->begin_ns + duration_ns))
         turn(bench);
     bench->end_ns = now_ns();
+    drain(bench);
 }
 
 static int run_lanes(struct bench *bench)
@@ -395,7 +409,7 @@ int kv_ctl_bench_run(struct kv_ctl_call *call)
                             .n_keys = USUAL_KEYS,
                             .size = USUAL_SIZE,
                             .duration_ms = USUAL_MS};
-    while (strcmp(kind_names[bench->kind], call->arguments.operands[0]) != 0)
+    while (bench->kind < WATCH && strcmp(kind_names[bench->kind], call->arguments.operands[0]) != 0)
         bench->kind++;
     if (getrandom(&bench->random, sizeof(bench->random), 0) < 0 || bench->random == 0)
         bench->random = (uint64_t)now_ns();
