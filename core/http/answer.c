@@ -6,33 +6,8 @@
 #include "base/buffer.h"
 #include "base/digits.h"
 #include "http/request.h"
+#include "protocol/outcome.h"
 #include "wire/http_date.h"
-
-static int status_of_failure(int outcome)
-{
-    switch (outcome) {
-    case KV_CONDITION:
-        return 412;
-    case KV_FULL:
-        return 507;
-    case KV_TOO_BIG:
-        return 413;
-    case KV_REFUSED:
-    case KV_FORBIDDEN:
-        return 403;
-    case KV_UNIDENTIFIED:
-    case KV_EXPIRED:
-        return 401;
-    case KV_TOO_OFTEN:
-        return 429;
-    case KV_BAD_CURSOR:
-        return 400;
-    case KV_INAPPLICABLE:
-        return 409;
-    default:
-        return 503;
-    }
-}
 
 static enum kv_challenge challenge_of(int outcome)
 {
@@ -43,7 +18,7 @@ static enum kv_challenge challenge_of(int outcome)
 
 struct kv_answer kv_answer_of_failure(int command_status)
 {
-    int status = status_of_failure(command_status);
+    int status = kv_outcome_status(command_status);
     return (struct kv_answer){
         .status = status,
         .challenge = challenge_of(command_status),
@@ -63,8 +38,7 @@ static struct kv_answer answer_failure(const struct kv_command *command)
     struct kv_answer answer = kv_answer_of_failure(command->status);
     if (command->refusal != NULL)
         answer.error = command->refusal;
-    if (command->refusal_status != 0)
-        answer.status = command->refusal_status;
+    answer.status = kv_outcome_status_of(command);
     if (command->retry_after_ms != 0)
         answer.retry_after_s = seconds_of(command->retry_after_ms);
     return answer;

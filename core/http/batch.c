@@ -14,12 +14,14 @@
 #include "base/mem.h"
 #include "http/resource.h"
 #include "protocol/hello.h"
+#include "protocol/outcome.h"
 #include "protocol/reply.h"
 #include "protocol/translate.h"
 #include "wire/json.h"
 
 enum {
     MOST_UNDER_WAY = 64,
+    NO_ROOM = 503, /* the status of an answer that is left out: another batch may have it */
     MOST_BYTES_UNDER_WAY = 1 << 20, /* of values that are written; one more may exceed it */
     LONG_ANSWER = 1 << 20,          /* a value that is not copied by the loop */
     MOST_ANSWER_BYTES = 16 << 20    /* then no more values are given */
@@ -115,10 +117,10 @@ static void keep_text(struct batch *batch, struct item *item, size_t at)
     item->text_len = batch->texts.len - at;
 }
 
-static void make_wrong(struct batch *batch, struct item *item, const char *why)
+static void make_wrong(struct batch *batch, struct item *item, int status, const char *why)
 {
     size_t at = batch->texts.len;
-    kv_reply_write_error(&batch->texts, item->message.id, why);
+    kv_reply_write_error(&batch->texts, item->message.id, status, why);
     keep_text(batch, item, at);
     item->is_wrong = true;
 }
@@ -132,28 +134,37 @@ static void keep_key(struct batch *batch, struct item *item)
     item->key_is_decoded = true;
 }
 
-static int check(const struct batch *batch, const struct kv_message *message,
-                 struct kv_error *reterr)
+static int check_type(const struct kv_message *message, struct kv_error *reterr)
 {
-    const struct kv_translation_limits limits = limits_of(batch);
     if (message->type == KV_MESSAGE_AUTH)
         return kv_error_set(reterr, "a batch has the token in its Authorization");
     if (message->type == KV_MESSAGE_SUBSCRIBE || message->type == KV_MESSAGE_UNSUBSCRIBE ||
         message->while_connected)
         return kv_error_set(reterr, "a batch cannot subscribe or hold a lease: that needs a "
                                     "WebSocket");
-    return kv_translation_check(message, &limits, reterr);
+    return 0;
 }
 
-static void read_message(struct batch *batch, struct kv_slice text, struct item *item)
+/* Returns: 0, or the status that HTTP has for it and *reterr. */
+static int parse(struct batch *batch, struct kv_slice text, struct kv_message *ret,
+                 struct kv_error *reterr)
 {
     const struct kv_http_config *config = batch->exchange->here->config;
     const struct kv_message_limits limits = {.max_depth = config->max_depth + 2,
                                              .max_key_bytes = config->max_key_bytes};
+    const struct kv_translation_limits lengths = limits_of(batch);
+    if (kv_message_parse(text, &limits, &batch->scratch, ret, reterr) != 0 ||
+        check_type(ret, reterr) != 0)
+        return 400;
+    return kv_translation_check(ret, &lengths, reterr);
+}
+
+static void read_message(struct batch *batch, struct kv_slice text, struct item *item)
+{
     struct kv_error error;
-    if (kv_message_parse(text, &limits, &batch->scratch, &item->message, &error) != 0 ||
-        check(batch, &item->message, &error) != 0)
-        make_wrong(batch, item, error.text);
+    int status = parse(batch, text, &item->message, &error);
+    if (status != 0)
+        make_wrong(batch, item, status, error.text);
     else if (batch->scratch.len != 0)
         keep_key(batch, item);
 }
@@ -262,7 +273,7 @@ static void append_value(struct batch *batch, const struct kv_command *command, 
         return;
     }
     out->len = begin;
-    kv_reply_write_error(out, command->note,
+    kv_reply_write_error(out, command->note, NO_ROOM,
                          why != NULL ? why : "there is no memory for the value");
 }
 
@@ -373,9 +384,9 @@ static void send_hello(struct batch *batch, struct kv_slice id)
     kv_exchange_send(batch->exchange, note, on_finished);
 }
 
-static void send_error(struct batch *batch, struct item *item, const char *why)
+static void send_error(struct batch *batch, struct item *item, int status, const char *why)
 {
-    make_wrong(batch, item, why);
+    make_wrong(batch, item, status, why);
     struct kv_command *note =
         kv_command_create(batch->exchange->here->keyspace_loop, KV_COMMAND_NOTE);
     note->note = (struct kv_slice){batch->texts.bytes + item->text_at, item->text_len};
@@ -410,7 +421,8 @@ static void send_item(struct batch *batch, struct item *item)
         send_note(batch, (struct kv_slice){batch->texts.bytes + item->text_at, item->text_len});
     else if (item->message.type == KV_MESSAGE_HELLO &&
              kv_principal_may_nothing(batch->exchange->client->principal))
-        send_error(batch, item, kv_command_status_text(KV_UNIDENTIFIED));
+        send_error(batch, item, kv_outcome_status(KV_UNIDENTIFIED),
+                   kv_command_status_text(KV_UNIDENTIFIED));
     else if (item->message.type == KV_MESSAGE_HELLO)
         send_hello(batch, item->message.id);
     else
@@ -428,7 +440,7 @@ static bool send_merge(struct batch *batch, struct item *item)
     if (batch->is_merging)
         send_command(batch, item);
     else
-        send_error(batch, item, why);
+        send_error(batch, item, NO_ROOM, why);
     return true;
 }
 

@@ -1,5 +1,6 @@
 #include "protocol/reply.h"
 
+#include "protocol/outcome.h"
 #include "wire/json_string.h"
 #include "wire/state_text.h"
 
@@ -19,10 +20,18 @@ void kv_reply_begin(struct kv_buffer *out, struct kv_slice type, struct kv_slice
     out->len = (size_t)(at - out->bytes);
 }
 
-void kv_reply_write_error(struct kv_buffer *out, struct kv_slice id, const char *text)
+static void append_status(struct kv_buffer *out, int status)
+{
+    kv_buffer_append(out, KV_SLICE(",\"status\":"));
+    kv_buffer_append_u64(out, (uint64_t)status);
+}
+
+void kv_reply_write_error(struct kv_buffer *out, struct kv_slice id, int status, const char *text)
 {
     kv_reply_begin(out, KV_SLICE("error"), id);
     kv_json_append_string(out, kv_slice_of(text));
+    if (id.len != 0)
+        append_status(out, status);
     kv_buffer_append_char(out, '}');
 }
 
@@ -109,7 +118,7 @@ enum kv_reply kv_reply_write(struct kv_buffer *out, const struct kv_command *com
                              struct kv_slice *ret_value)
 {
     if (!is_success(command)) {
-        kv_reply_write_error(out, command->note,
+        kv_reply_write_error(out, command->note, kv_outcome_status_of(command),
                              command->refusal != NULL ? command->refusal
                                                       : kv_command_status_text(command->status));
         return KV_REPLY_TEXT;

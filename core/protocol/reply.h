@@ -23,6 +23,7 @@ enum kv_reply {
 enum kv_reply kv_reply_write(struct kv_buffer *out, const struct kv_command *command,
                              struct kv_slice *ret_value);
 
-void kv_reply_write_error(struct kv_buffer *out, struct kv_slice id, const char *text);
+/* status: as HTTP has it; only an error with an id bears it. */
+void kv_reply_write_error(struct kv_buffer *out, struct kv_slice id, int status, const char *text);
 
 #endif

@@ -1,5 +1,6 @@
 #include "protocol/telling.h"
 
+#include "protocol/outcome.h"
 #include "wire/json_string.h"
 #include "wire/state_text.h"
 
@@ -77,5 +78,7 @@ void kv_telling_write_ended(struct kv_buffer *out, const struct kv_pattern *patt
     append_pattern(out, pattern);
     kv_buffer_append(out, KV_SLICE(",\"error\":"));
     kv_json_append_string(out, kv_slice_of(kv_command_status_text(status)));
+    kv_buffer_append(out, KV_SLICE(",\"status\":"));
+    kv_buffer_append_u64(out, (uint64_t)kv_outcome_status(status));
     kv_buffer_append_char(out, '}');
 }

@@ -24,14 +24,18 @@ static enum kv_command_kind kind_of(enum kv_message_type type)
 int kv_translation_check(const struct kv_message *message,
                          const struct kv_translation_limits *limits, struct kv_error *reterr)
 {
-    if (message->key.len > limits->max_key_bytes)
-        return kv_error_set(reterr, "the %s has %zu bytes, the limit is %zu",
-                            message->is_prefix ? "prefix" : "key", message->key.len,
-                            limits->max_key_bytes);
-    if (message->value.len > limits->max_value_bytes)
-        return kv_error_set(reterr, "the %s has %zu bytes, the limit is %zu",
-                            message->type == KV_MESSAGE_MERGE ? "patch" : "value",
-                            message->value.len, limits->max_value_bytes);
+    if (message->key.len > limits->max_key_bytes) {
+        kv_error_set(reterr, "the %s has %zu bytes, the limit is %zu",
+                     message->is_prefix ? "prefix" : "key", message->key.len,
+                     limits->max_key_bytes);
+        return 414;
+    }
+    if (message->value.len > limits->max_value_bytes) {
+        kv_error_set(reterr, "the %s has %zu bytes, the limit is %zu",
+                     message->type == KV_MESSAGE_MERGE ? "patch" : "value", message->value.len,
+                     limits->max_value_bytes);
+        return 413;
+    }
     return 0;
 }
 

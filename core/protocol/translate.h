@@ -12,7 +12,8 @@ struct kv_translation_limits {
     size_t max_value_bytes; /* of a patch, too */
 };
 
-/* Returns: 0, or -1 and *reterr where the message's key or value is too long. */
+/* Returns: 0, or the status that HTTP has for it and *reterr where the message's key or value is
+ * too long. */
 int kv_translation_check(const struct kv_message *message,
                          const struct kv_translation_limits *limits, struct kv_error *reterr);
 

@@ -1,6 +1,7 @@
 /* Answers are queued in the order in which commands are handed back. They are never dropped. */
 #include "ws/answer.h"
 
+#include "protocol/outcome.h"
 #include "protocol/reply.h"
 
 /* The loop's, emptied. */
@@ -77,11 +78,16 @@ static void send_in_order(struct kv_session *session, struct kv_slice text)
         kv_command_free(note);
 }
 
-void kv_answer_error(struct kv_session *session, struct kv_slice id, const char *text)
+void kv_answer_error(struct kv_session *session, struct kv_slice id, int status, const char *text)
 {
     struct kv_buffer *out = begin(session);
-    kv_reply_write_error(out, id, text);
+    kv_reply_write_error(out, id, status, text);
     send_in_order(session, kv_buffer_slice(out));
+}
+
+void kv_answer_failure(struct kv_session *session, struct kv_slice id, int outcome)
+{
+    kv_answer_error(session, id, kv_outcome_status(outcome), kv_command_status_text(outcome));
 }
 
 void kv_answer_hello(struct kv_session *session, struct kv_slice id)

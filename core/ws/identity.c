@@ -154,7 +154,7 @@ void kv_identity_take_token(struct kv_session *session, struct kv_slice token, s
     struct kv_principal *principal = authenticate(session, token, &error);
     if (principal == NULL) {
         kv_denials_log_token(session->here->access->denials, "websocket", error.text);
-        kv_answer_error(session, id, error.text);
+        kv_answer_error(session, id, 401, error.text);
         identify(session, &kv_principal_nobody);
         return;
     }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/utf8.h"
+#include "protocol/outcome.h"
 #include "protocol/translate.h"
 #include "ws/answer.h"
 #include "ws/identity.h"
@@ -57,7 +58,7 @@ static void send_command(struct kv_session *session, const struct kv_message *me
         kv_command_take_staged(command, staged);
     if ((is_long ? kv_command_keep_key(command) : kv_command_keep(command)) != 0) {
         kv_command_free(command);
-        kv_answer_error(session, message->id, kv_command_status_text(KV_FULL));
+        kv_answer_failure(session, message->id, KV_FULL);
         return;
     }
     if (command->is_lease)
@@ -93,17 +94,18 @@ static bool count(struct kv_session *session, struct kv_slice id)
     return false;
 }
 
-static void answer_wrong(struct kv_session *session, const struct kv_message *message,
+static void answer_wrong(struct kv_session *session, const struct kv_message *message, int status,
                          const char *text)
 {
     if (count(session, message->id))
-        kv_answer_error(session, message->id, text);
+        kv_answer_error(session, message->id, status, text);
 }
 
 static void answer_hello(struct kv_session *session, const struct kv_message *message)
 {
     if (kv_principal_may_nothing(session->client->principal))
-        answer_wrong(session, message, kv_command_status_text(KV_UNIDENTIFIED));
+        answer_wrong(session, message, kv_outcome_status(KV_UNIDENTIFIED),
+                     kv_command_status_text(KV_UNIDENTIFIED));
     else if (count(session, message->id))
         kv_answer_hello(session, message->id);
 }
@@ -113,16 +115,17 @@ static void check_and_send(struct kv_session *session, const struct kv_message *
 {
     const struct kv_translation_limits limits = translation_limits_of(session);
     struct kv_error error;
+    int status;
     if (message->type == KV_MESSAGE_AUTH)
         kv_identity_take_token(session, message->token, message->id);
     else if (message->type == KV_MESSAGE_HELLO)
         answer_hello(session, message);
-    else if (kv_translation_check(message, &limits, &error) != 0)
-        answer_wrong(session, message, error.text);
+    else if ((status = kv_translation_check(message, &limits, &error)) != 0)
+        answer_wrong(session, message, status, error.text);
     else if (message->while_connected &&
              !kv_leases_have_room(&session->leases, message->key,
                                   kv_session_config(session)->max_leases))
-        answer_wrong(session, message, "too many leases on this connection");
+        answer_wrong(session, message, 400, "too many leases on this connection");
     else
         send_command(session, message, staged);
 }
@@ -137,7 +140,7 @@ static void handle_message(struct kv_session *session, int outcome,
     else if (outcome == NOT_UTF8)
         hang_up(session, KV_CLOSE_INVALID_TEXT);
     else
-        answer_wrong(session, message, error->text);
+        answer_wrong(session, message, 400, error->text);
 }
 
 /* A long message, on the worker. */
@@ -223,7 +226,7 @@ static void handle_text(struct kv_session *session, struct kv_slice text)
 
 static void refuse_binary(struct kv_session *session)
 {
-    kv_answer_error(session, (struct kv_slice){0},
+    kv_answer_error(session, (struct kv_slice){0}, 400,
                     "binary messages are not taken: send JSON as text");
 }
 

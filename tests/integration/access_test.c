@@ -755,7 +755,7 @@ static void a_failed_auth_takes_all_rights_away(void **state)
         kv_test_ws_expect_error(&ws, "2");
         kv_test_ws_expect(
             &ws, "{\"type\":\"ended\",\"payload\":{\"key\":\"a/there\",\"error\":\"the right "
-                 "to do this has not been granted\"}}");
+                 "to do this has not been granted\",\"status\":403}}");
         assert_int_equal(ask(BOTH, "PUT", "/storage/a/there", "", "{\"value\":6}"), 202);
         kv_test_ws_send_text(&ws, "{\"type\":\"get\",\"id\":3,\"payload\":{\"key\":\"public/x\"}}");
         kv_test_ws_expect_error(&ws, "3");
@@ -889,7 +889,7 @@ static void subscriptions_end_that_are_no_longer_granted(void **state)
     rewrite("read: [b/, c/1/]", "read: [b/]");
     kv_test_ws_expect(
         &ws, "{\"type\":\"ended\",\"payload\":{\"prefix\":\"c/1/\",\"error\":\"the right to do "
-             "this has not been granted\"}}");
+             "this has not been granted\",\"status\":403}}");
     assert_int_equal(ask(EVERY, "PUT", "/storage/c/1/x", "", "{\"value\":8}"), 202);
     assert_int_equal(ask(EVERY, "PUT", "/storage/b/x", "", "{\"value\":9}"), 202);
     kv_test_ws_expect(&ws, "{\"type\":\"value\",\"payload\":{\"key\":\"b/x\",\"value\":9}}");

@@ -83,7 +83,7 @@ static void all_kinds_of_messages_but_subscriptions_are_taken(void **state)
     kv_test_expect_part(response.body.bytes, ",{\"type\":\"hello\",\"id\":9,\"payload\":");
     snprintf(expected, sizeof(expected),
              "[{\"type\":\"error\",\"payload\":\"%s\"},{\"type\":\"error\",\"id\":1,\"payload\":"
-             "\"%s\"},{\"type\":\"error\",\"payload\":\"%s\"}]",
+             "\"%s\",\"status\":400},{\"type\":\"error\",\"payload\":\"%s\"}]",
              no_connection, no_connection, no_connection);
     expect("[{\"type\":\"subscribe\",\"payload\":{\"key\":\"b\"}},"
            "{\"type\":\"unsubscribe\",\"id\":1,\"payload\":{\"key\":\"b\"}},"
@@ -95,18 +95,19 @@ static void all_kinds_of_messages_but_subscriptions_are_taken(void **state)
 static void a_message_that_fails_does_not_hold_up_the_others(void **state)
 {
     kv_test_store(kv_test_port(state), "b/there", "1");
-    expect("[{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":\"b/there\",\"value\":2,"
-           "\"if_absent\":true}},"
-           "5,{\"type\":\"nothing\",\"id\":2},[],"
-           "{\"type\":\"get\",\"payload\":{\"key\":\"b\\/there\"}}]",
-           200,
-           "[{\"type\":\"error\",\"id\":1,\"payload\":\"the condition does not hold\"},"
-           "{\"type\":\"error\",\"payload\":\"the message is {\\\"type\\\": \xe2\x80\xa6, "
-           "\\\"payload\\\": \xe2\x80\xa6}, not a number\"},"
-           "{\"type\":\"error\",\"id\":2,\"payload\":\"unknown type \\\"nothing\\\"\"},"
-           "{\"type\":\"error\",\"payload\":\"the message is {\\\"type\\\": \xe2\x80\xa6, "
-           "\\\"payload\\\": \xe2\x80\xa6}, not an array\"},"
-           "{\"type\":\"value\",\"payload\":{\"key\":\"b/there\",\"value\":1}}]");
+    expect(
+        "[{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":\"b/there\",\"value\":2,"
+        "\"if_absent\":true}},"
+        "5,{\"type\":\"nothing\",\"id\":2},[],"
+        "{\"type\":\"get\",\"payload\":{\"key\":\"b\\/there\"}}]",
+        200,
+        "[{\"type\":\"error\",\"id\":1,\"payload\":\"the condition does not hold\",\"status\":412},"
+        "{\"type\":\"error\",\"payload\":\"the message is {\\\"type\\\": \xe2\x80\xa6, "
+        "\\\"payload\\\": \xe2\x80\xa6}, not a number\"},"
+        "{\"type\":\"error\",\"id\":2,\"payload\":\"unknown type \\\"nothing\\\"\",\"status\":400},"
+        "{\"type\":\"error\",\"payload\":\"the message is {\\\"type\\\": \xe2\x80\xa6, "
+        "\\\"payload\\\": \xe2\x80\xa6}, not an array\"},"
+        "{\"type\":\"value\",\"payload\":{\"key\":\"b/there\",\"value\":1}}]");
 }
 
 static void a_body_that_is_no_array_does_nothing(void **state)

@@ -49,14 +49,6 @@ function sleep(ms, signal) {
   });
 }
 
-// Where the server does not say it.
-function statusOf(text) {
-  if (/token/.test(text)) return 401;
-  if (/^the right|granted/.test(text)) return 403;
-  if (/condition/.test(text)) return 412;
-  return /available|failed|memory/.test(text) ? 503 : 400;
-}
-
 function textOf(value, raw) {
   const text = raw ? String(value) : JSON.stringify(value);
   if (raw) JSON.parse(text); // one value, not the end of a message
@@ -553,13 +545,13 @@ class Client {
     else if (type === "value" || type === "no-value") this.#change(message);
     else if (type === "synced") this.#synced(this.#topicOf(payload), payload);
     else if (type === "reset") this.#reset(this.#topicOf(payload));
-    else if (type === "ended") this.#fail(this.#topicOf(payload), errorOf(statusOf(payload.error), payload.error));
+    else if (type === "ended") this.#fail(this.#topicOf(payload), errorOf(payload.status, payload.error));
     else if (type === "expiring") this.#renew(this.#socket);
   }
 
   #answer(request, message) {
     if (message.type !== "error") request?.settle(undefined, message);
-    else request?.settle(errorOf(message.status ?? statusOf(message.payload), message.payload, request.wasSent && { ambiguous: true }));
+    else request?.settle(errorOf(message.status, message.payload, request.wasSent && { ambiguous: true }));
   }
 
   async #renew(socket) {
