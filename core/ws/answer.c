@@ -85,11 +85,6 @@ void kv_answer_error(struct kv_session *session, struct kv_slice id, int status,
     send_in_order(session, kv_buffer_slice(out));
 }
 
-void kv_answer_failure(struct kv_session *session, struct kv_slice id, int outcome)
-{
-    kv_answer_error(session, id, kv_outcome_status(outcome), kv_command_status_text(outcome));
-}
-
 void kv_answer_hello(struct kv_session *session, struct kv_slice id)
 {
     struct kv_buffer *out = begin(session);
@@ -122,5 +117,5 @@ void kv_answer_excess(struct kv_session *session, struct kv_slice id,
 {
     struct kv_error text;
     kv_error_set(&text, "%s: try again in %lld ms", excess->why, (long long)excess->wait_ms);
-    kv_answer_error(session, id, text.text);
+    kv_answer_error(session, id, kv_outcome_status(KV_TOO_OFTEN), text.text);
 }

@@ -11,9 +11,6 @@ void kv_answer_finished(struct kv_command *command);
 /* Answers with an error, in order. id: empty where there is none; status: as HTTP has it. */
 void kv_answer_error(struct kv_session *session, struct kv_slice id, int status, const char *text);
 
-/* The same for the end that a command would have come to. */
-void kv_answer_failure(struct kv_session *session, struct kv_slice id, int outcome);
-
 /* Answers a `hello`, in order. */
 void kv_answer_hello(struct kv_session *session, struct kv_slice id);
 

@@ -58,7 +58,8 @@ static void send_command(struct kv_session *session, const struct kv_message *me
         kv_command_take_staged(command, staged);
     if ((is_long ? kv_command_keep_key(command) : kv_command_keep(command)) != 0) {
         kv_command_free(command);
-        kv_answer_failure(session, message->id, KV_FULL);
+        kv_answer_error(session, message->id, kv_outcome_status(KV_FULL),
+                        kv_command_status_text(KV_FULL));
         return;
     }
     if (command->is_lease)
