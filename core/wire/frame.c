@@ -10,6 +10,7 @@
 enum {
     FINAL = 0x80, /* in the first byte */
     RESERVED = 0x70,
+    DEFLATED = 0x40, /* the first of the reserved bits: RFC 7692, section 6 */
     OPCODE = 0x0f,
     MASKED = 0x80, /* in the second byte */
     LEN = 0x7f,
@@ -21,6 +22,7 @@ enum {
 struct header {
     size_t size;
     bool is_final;
+    bool is_deflated;
     enum kv_frame_opcode opcode;
     uint64_t len; /* of the payload */
     uint64_t mask;
@@ -46,7 +48,10 @@ static bool is_known(unsigned opcode)
 static bool may_begin_with(const struct kv_frame_reader *reader, unsigned first, unsigned second)
 {
     unsigned opcode = first & OPCODE;
-    if ((first & RESERVED) != 0 || !is_known(opcode) || (second & MASKED) == 0)
+    bool may_be_deflated =
+        reader->takes_deflated && (opcode == KV_FRAME_TEXT || opcode == KV_FRAME_BINARY);
+    unsigned reserved = may_be_deflated ? RESERVED & ~DEFLATED : RESERVED;
+    if ((first & reserved) != 0 || !is_known(opcode) || (second & MASKED) == 0)
         return false;
     if (kv_frame_is_control(opcode))
         return (first & FINAL) != 0 && (second & LEN) <= KV_FRAME_LONGEST_CONTROL;
@@ -98,6 +103,7 @@ static int read_header(struct kv_frame_reader *reader, const char *bytes, size_t
     *ret = (struct header){
         .size = size,
         .is_final = (first & FINAL) != 0,
+        .is_deflated = (first & DEFLATED) != 0,
         .opcode = first & OPCODE,
         .len = n_more == 0 ? short_len : read_number(bytes + 2, n_more),
         .mask = read_mask(bytes + 2 + n_more),
@@ -177,14 +183,16 @@ static int begin_frame(struct kv_frame_reader *reader, const struct header *head
     reader->left = header->len;
     reader->mask = header->mask;
     reader->is_final = header->is_final;
-    if (header->opcode != KV_FRAME_CONTINUATION)
+    if (header->opcode != KV_FRAME_CONTINUATION) {
         reader->opcode = header->opcode;
+        reader->is_deflated = header->is_deflated;
+    }
     return 1;
 }
 
 static bool is_text_right(struct kv_frame_reader *reader, const struct kv_frame_piece *piece)
 {
-    if (piece->opcode != KV_FRAME_TEXT || (piece->is_first && piece->is_last))
+    if (piece->opcode != KV_FRAME_TEXT || piece->is_deflated || (piece->is_first && piece->is_last))
         return true;
     return kv_utf8_stream_take(&reader->utf8, piece->bytes) &&
            (!piece->is_last || kv_utf8_stream_is_whole(&reader->utf8));
@@ -201,6 +209,7 @@ static int read_payload(struct kv_frame_reader *reader, bool is_first, char *byt
         .opcode = reader->opcode,
         .is_first = is_first,
         .is_last = reader->is_final && reader->left == 0,
+        .is_deflated = reader->is_deflated,
         .bytes = {bytes, n},
     };
     if (!is_text_right(reader, ret))
@@ -251,4 +260,9 @@ char *kv_frame_write_header(char *at, enum kv_frame_opcode opcode, uint64_t len)
         memcpy(at + 2, &big, sizeof(big));
     }
     return at + kv_frame_header_len(len);
+}
+
+size_t kv_frame_written_header_len(const char *header)
+{
+    return header[1] == LEN_64 ? KV_FRAME_LONGEST_HEADER : header[1] == LEN_16 ? 4 : 2;
 }

@@ -4,7 +4,8 @@
  *
  * The reader judges all that the RFC demands of a client: masks, reserved bits and opcodes, the
  * shortest form of lengths, fragments and the control frames between them, UTF-8, close codes and
- * reasons; and the limit of a message's length as soon as it is announced.
+ * reasons; and the limit of a message's length as soon as it is announced. Whether a message is
+ * compressed (RFC 7692) it only says: neither its text nor its length is known here.
  */
 #ifndef KV_WIRE_FRAME_H
 #define KV_WIRE_FRAME_H
@@ -18,6 +19,7 @@ enum kv_frame_opcode {
     KV_FRAME_CLOSE = 0x8,
     KV_FRAME_PING = 0x9,
     KV_FRAME_PONG = 0xa,
+    KV_FRAME_DEFLATED_TEXT = 0x41, /* a text that is compressed; for kv_frame_write_header() only */
 };
 
 static inline bool kv_frame_is_control(enum kv_frame_opcode opcode)
@@ -47,6 +49,7 @@ struct kv_frame_piece {
     enum kv_frame_opcode opcode; /* a continuation has that of its message */
     bool is_first;               /* of its message; a control frame is both */
     bool is_last;
+    bool is_deflated;      /* its message is compressed */
     struct kv_slice bytes; /* in the input, unmasked */
 };
 
@@ -59,6 +62,8 @@ struct kv_frame_reader {
     struct kv_utf8_stream utf8;  /* of the message under way, if it is text */
     enum kv_frame_opcode opcode; /* of the message under way; CONTINUATION: there is none */
     bool is_final;               /* the frame under way is the last of its message */
+    bool takes_deflated;         /* messages may be compressed */
+    bool is_deflated;            /* the message under way is */
     enum kv_close_code fault;    /* 0: none yet */
 };
 
@@ -68,7 +73,7 @@ void kv_frame_reader_init(struct kv_frame_reader *reader, size_t max_message_byt
  * *ret_used: the bytes that are done with (though the piece lies in them); what is behind them is
  * to be given again, and more behind it. It may be above 0 whatever is returned.
  * Text that comes in several pieces has been checked for UTF-8; a message in one piece has not, as
- * whoever scans it does so anyway.
+ * whoever scans it does so anyway; nor has one that is compressed.
  * Returns: 1 and *ret_piece; 0 where more input is needed; -1 where the peer broke the protocol or
  * the limit: `reader->fault` is the code to close with, and nothing more is read. */
 int kv_frame_read(struct kv_frame_reader *reader, char *bytes, size_t len, size_t *ret_used,
@@ -91,5 +96,8 @@ static inline size_t kv_frame_header_len(uint64_t len)
 /* Writes the header of a server's frame that is a whole message, or a control frame.
  * at: room for kv_frame_header_len(). Returns: where the payload begins. */
 char *kv_frame_write_header(char *at, enum kv_frame_opcode opcode, uint64_t len);
+
+/* The length of a header that it has written. */
+size_t kv_frame_written_header_len(const char *header);
 
 #endif

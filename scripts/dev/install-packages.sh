@@ -8,12 +8,13 @@ set="${1:-test}"
 
 # Where one of `optional` is missing, a sink is left out of the build.
 required="build-essential cmake libcurl4-openssl-dev libh2o-dev-common libh2o-evloop-dev libjansson-dev
-liblmdb-dev liblua5.4-dev librocksdb-dev libssl-dev libxxhash-dev libyaml-dev ninja-build pkg-config"
+liblmdb-dev liblua5.4-dev librocksdb-dev libssl-dev libxxhash-dev libyaml-dev ninja-build pkg-config
+zlib1g-dev"
 optional="curl libhiredis-dev libmosquitto-dev libnats-dev librdkafka-dev"
 if [ "$set" != build ]; then
     required="$required clang clang-format clang-tidy cppcheck libclang-rt-14-dev libcmocka-dev"
     optional="$optional chromium chromium-driver haproxy mosquitto nats-server nginx-light prometheus
-python3-jsonschema python3-yaml redis-server"
+python3-jsonschema python3-websockets python3-yaml redis-server"
 fi
 if [ "$set" = bench ]; then
     required="$required openssl python3 redis-server redis-tools util-linux valgrind webdis"

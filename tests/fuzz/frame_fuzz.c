@@ -2,7 +2,8 @@
  * Frames: the same bytes are read as the same messages, control frames and fault, whatever chunks
  * they come in, and text that comes out is UTF-8.
  *
- * The first byte of an input says how long the chunks are; the rest is what a client sent.
+ * The first byte of an input says how long the chunks are, and its lowest bit whether messages may
+ * be compressed; the rest is what a client sent.
  */
 #include "base/buffer.h"
 #include "fuzz.h"
@@ -16,6 +17,7 @@ enum {
  */
 struct outcome {
     struct kv_buffer input, message, log;
+    bool is_deflated; /* the message under way */
     bool is_over;
 };
 
@@ -34,7 +36,8 @@ static void note_fault(struct outcome *outcome, enum kv_close_code code)
 static void take_message(struct outcome *outcome, const struct kv_frame_piece *piece)
 {
     struct kv_slice text = kv_buffer_slice(&outcome->message);
-    bool is_invalid = piece->opcode == KV_FRAME_TEXT && !kv_utf8_is_valid(text);
+    bool is_invalid =
+        piece->opcode == KV_FRAME_TEXT && !piece->is_deflated && !kv_utf8_is_valid(text);
     assert(text.len <= LIMIT);
     assert(!is_invalid || piece->is_first); /* in one piece, it is ours to check */
     if (is_invalid)
@@ -51,8 +54,11 @@ static void take(struct outcome *outcome, const struct kv_frame_piece *piece)
         note(outcome, piece->opcode, piece->bytes);
         return;
     }
-    if (piece->is_first)
+    if (piece->is_first) {
         outcome->message.len = 0;
+        outcome->is_deflated = piece->is_deflated;
+    }
+    assert(piece->is_deflated == outcome->is_deflated);
     kv_buffer_append(&outcome->message, piece->bytes);
     if (piece->is_last)
         take_message(outcome, piece);
@@ -81,11 +87,12 @@ static void give(struct outcome *outcome, struct kv_frame_reader *reader, struct
     input->len -= at;
 }
 
-static struct kv_buffer read_all(struct kv_slice bytes, size_t chunk)
+static struct kv_buffer read_all(struct kv_slice bytes, bool takes_deflated, size_t chunk)
 {
     struct outcome outcome = {0};
     struct kv_frame_reader reader;
     kv_frame_reader_init(&reader, LIMIT);
+    reader.takes_deflated = takes_deflated;
     while (bytes.len > 0) {
         size_t len = chunk != 0 && chunk < bytes.len ? chunk : bytes.len;
         give(&outcome, &reader, (struct kv_slice){bytes.bytes, len});
@@ -101,9 +108,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     if (len == 0)
         return 0;
     struct kv_slice sent = fuzz_slice(bytes + 1, len - 1);
-    struct kv_buffer whole = read_all(sent, 0);
-    struct kv_buffer chunks = read_all(sent, 1 + bytes[0]);
-    struct kv_buffer single = read_all(sent, 1);
+    bool takes_deflated = (bytes[0] & 1) != 0;
+    struct kv_buffer whole = read_all(sent, takes_deflated, 0);
+    struct kv_buffer chunks = read_all(sent, takes_deflated, 1 + bytes[0]);
+    struct kv_buffer single = read_all(sent, takes_deflated, 1);
     assert(kv_slice_equals(kv_buffer_slice(&chunks), kv_buffer_slice(&single)));
     assert(kv_slice_equals(kv_buffer_slice(&chunks), kv_buffer_slice(&whole)));
     kv_buffer_fini(&whole);

@@ -275,6 +275,49 @@ static void reserved_bits_and_opcodes_are_faults(void **state)
     }
 }
 
+static void first_reserved_bit_is_for_messages_that_may_be_compressed(void **state)
+{
+    (void)state;
+    for (unsigned first = 0; first < 256; first++) {
+        unsigned opcode = first & 0xf;
+        bool is_message = opcode == 0x1 || opcode == 0x2;
+        bool is_right = (first & 0x30) == 0 &&
+                        (is_message || ((first & 0xf0) == 0x80 && opcode >= 0x8 && opcode <= 0xa));
+        struct kv_buffer frame = {0};
+        struct reading reading;
+        append_frame(&frame, (uint8_t)first, KV_SLICE("\x03\xe8"));
+        begin(&reading);
+        reading.reader.takes_deflated = true;
+        give(&reading, (struct kv_slice){frame.bytes, 2});
+        assert_int_equal(reading.reader.fault, is_right ? 0 : 1002);
+        end(&reading);
+        kv_buffer_fini(&frame);
+    }
+}
+
+static void all_pieces_of_a_compressed_message_say_so(void **state)
+{
+    static const struct {
+        uint8_t first;
+        bool is_deflated;
+    } sent[] = {{0x41, true},  {0x89, false}, {0x00, true}, {0x80, true},
+                {0x01, false}, {0x80, false}, {0xc1, true}, {0x81, false}};
+    struct kv_frame_reader reader;
+    (void)state;
+    kv_frame_reader_init(&reader, 100);
+    reader.takes_deflated = true;
+    for (size_t i = 0; i < N(sent); i++) {
+        struct kv_buffer frame = {0};
+        struct kv_frame_piece piece;
+        size_t used;
+        append_frame(&frame, sent[i].first, i == 0 ? KV_SLICE("\xc3(") : KV_SLICE("ab"));
+        assert_int_equal(kv_frame_read(&reader, frame.bytes, frame.len, &used, &piece), 1);
+        assert_int_equal(used, frame.len);
+        assert_int_equal(piece.is_deflated, sent[i].is_deflated);
+        kv_buffer_fini(&frame);
+    }
+}
+
 static void frame_without_a_mask_is_a_fault_at_its_second_byte(void **state)
 {
     (void)state;
@@ -654,6 +697,8 @@ int main(void)
         cmocka_unit_test(message_may_come_in_fragments_with_control_frames_between),
         cmocka_unit_test(frames_out_of_place_are_faults),
         cmocka_unit_test(reserved_bits_and_opcodes_are_faults),
+        cmocka_unit_test(first_reserved_bit_is_for_messages_that_may_be_compressed),
+        cmocka_unit_test(all_pieces_of_a_compressed_message_say_so),
         cmocka_unit_test(frame_without_a_mask_is_a_fault_at_its_second_byte),
         cmocka_unit_test(control_frame_that_is_long_or_a_fragment_is_a_fault),
         cmocka_unit_test(length_in_a_longer_form_than_needed_is_a_fault),

@@ -1,0 +1,63 @@
+/*
+ * Messages of permessage-deflate (RFC 7692, section 7.2), each compressed by itself: nothing of one
+ * is needed to read another, so a message compressed once serves any number of connections, and
+ * connections need no memory for it between messages.
+ */
+#ifndef KV_WIRE_DEFLATE_H
+#define KV_WIRE_DEFLATE_H
+
+#include "base/buffer.h"
+
+/* How a message is compressed: by how far back its text refers. */
+enum kv_deflate_form {
+    KV_DEFLATE_NARROW, /* 4 KiB: quicker to begin with, for short messages and small windows */
+    KV_DEFLATE_WIDE,   /* 32 KiB */
+    KV_DEFLATE_NONE,   /* not at all */
+};
+
+enum {
+    KV_DEFLATE_FORMS = 2,
+    KV_DEFLATE_SHORTEST = 512, /* bytes of a message: shorter ones gain little */
+    KV_DEFLATER_BYTES = 300 << 10,
+    KV_INFLATER_BYTES = 48 << 10
+};
+
+/* The form for a message of so many bytes where the peer's window has so many bits; 0: it takes no
+ * compressed messages. */
+enum kv_deflate_form kv_deflate_form_of(uint8_t window_bits, size_t len);
+
+/* A compressor for one message after the other, of up to KV_DEFLATER_BYTES as soon as it is used.
+ * One thread's. Owns: the caller, by kv_deflater_destroy(), which accepts NULL. */
+struct kv_deflater;
+
+struct kv_deflater *kv_deflater_create(void);
+void kv_deflater_destroy(struct kv_deflater *deflater);
+
+/* Compresses n parts as one message into `out`, which is emptied before.
+ * Returns: false where that does not make it shorter, or there is no memory. */
+bool kv_deflate(struct kv_deflater *deflater, enum kv_deflate_form form,
+                const struct kv_slice *parts, size_t n, struct kv_buffer *out);
+
+/* A decompressor for one message after the other, of about KV_INFLATER_BYTES. One thread's. Owns:
+ * the caller, by kv_inflater_destroy(), which accepts NULL. */
+struct kv_inflater;
+
+enum kv_inflated {
+    KV_INFLATED_WHOLE,
+    KV_INFLATED_MORE,      /* the message is longer than it may be so far */
+    KV_INFLATED_BROKEN,    /* it is not compressed as it should be */
+    KV_INFLATED_NO_MEMORY, /* for the text */
+};
+
+/* Returns: NULL where there is no memory. */
+struct kv_inflater *kv_inflater_create(void);
+void kv_inflater_destroy(struct kv_inflater *inflater);
+
+/* A message follows. compressed: lent until it is whole, or another one follows. */
+void kv_inflater_begin(struct kv_inflater *inflater, struct kv_slice compressed);
+
+/* Appends what it says, until `out` has more than `most` bytes. After KV_INFLATED_MORE, `out` has
+ * one byte more than that, and the call may be repeated with a higher `most`. */
+enum kv_inflated kv_inflate(struct kv_inflater *inflater, size_t most, struct kv_buffer *out);
+
+#endif
