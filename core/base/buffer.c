@@ -40,6 +40,15 @@ char *kv_buffer_try_reserve(struct kv_buffer *buffer, size_t more)
     return buffer->bytes + buffer->len;
 }
 
+void kv_buffer_fit(struct kv_buffer *buffer)
+{
+    char *bytes = buffer->len == 0 ? NULL : realloc(buffer->bytes, buffer->len);
+    if (bytes == NULL)
+        return;
+    buffer->bytes = bytes;
+    buffer->capacity = buffer->len;
+}
+
 void kv_buffer_trim(struct kv_buffer *buffer, size_t most)
 {
     buffer->len = 0;

@@ -40,6 +40,9 @@ static inline size_t kv_buffer_bytes(const struct kv_buffer *buffer)
     return buffer->capacity < KV_BUFFER_MAPPED ? buffer->capacity : buffer->len;
 }
 
+/* Gives back the memory that it has beyond its length. */
+void kv_buffer_fit(struct kv_buffer *buffer);
+
 /* Empties it, and gives its memory back where that is more than `most`. */
 void kv_buffer_trim(struct kv_buffer *buffer, size_t most);
 

@@ -1,9 +1,11 @@
 /*
  * A queue of nodes: a chunk of copied bytes, or a reference to a shared piece. Nodes in flight are
- * left alone until the write is done; a chunk is filled while it is last and not in flight.
+ * left alone until the write is done; a chunk is filled while it is last and not in flight. A write
+ * ends ahead of a piece that is deferred and not settled.
  */
 #include "net/outbound.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -20,7 +22,11 @@ enum {
 struct kv_piece {
     uint32_t refs;
     struct kv_tally *tally;
-    struct kv_held held; /* between head and tail; empty where it was copied into the head */
+    size_t cost;               /* bytes that it counts for, wherever it is queued */
+    struct kv_held held;       /* between head and tail; empty where it was copied into the head */
+    struct kv_piece *original; /* that it is deferred for; NULL: it is not */
+    struct kv_piece *settled;  /* what is sent in its place then */
+    struct kv_piece *forms[KV_PIECE_FORMS]; /* the piece itself: none is better */
     size_t head_len;
     size_t tail_len;
     char bytes[]; /* head, tail */
@@ -50,13 +56,12 @@ struct kv_piece *kv_piece_create(struct kv_tally *tally, struct kv_slice lead, s
                                  struct kv_slice body, struct kv_slice tail)
 {
     struct kv_piece *piece = kv_alloc(sizeof(*piece) + lead.len + head.len + body.len + tail.len);
-    char *at = append(append(append(piece->bytes, lead), head), body);
-    piece->refs = 1;
-    piece->tally = tally;
-    piece->held = (struct kv_held){0};
-    piece->head_len = (size_t)(at - piece->bytes);
-    piece->tail_len = tail.len;
-    append(at, tail);
+    *piece = (struct kv_piece){.refs = 1,
+                               .tally = tally,
+                               .cost = lead.len + head.len + body.len + tail.len,
+                               .head_len = lead.len + head.len + body.len,
+                               .tail_len = tail.len};
+    append(append(append(append(piece->bytes, lead), head), body), tail);
     kv_tally_add(tally, (int64_t)copied_len(piece));
     return piece;
 }
@@ -67,14 +72,25 @@ struct kv_piece *kv_piece_create_held(struct kv_tally *tally, struct kv_slice le
 {
     struct kv_piece *piece = kv_piece_create(tally, lead, head, (struct kv_slice){0}, tail);
     piece->held = body;
+    piece->cost += body.bytes.len;
     kv_tally_pin(tally, body.ref, body.bytes.len);
+    return piece;
+}
+
+struct kv_piece *kv_piece_ref(struct kv_piece *piece)
+{
+    piece->refs++;
     return piece;
 }
 
 void kv_piece_unref(struct kv_piece *piece)
 {
-    if (--piece->refs != 0)
+    if (piece == NULL || --piece->refs != 0)
         return;
+    for (unsigned i = 0; i < KV_PIECE_FORMS; i++)
+        kv_piece_set_form(piece, i, NULL);
+    kv_piece_unref(piece->original);
+    kv_piece_unref(piece->settled);
     if (piece->held.bytes.len != 0)
         kv_tally_unpin(piece->tally, piece->held.ref, piece->held.bytes.len);
     kv_tally_add(piece->tally, -(int64_t)copied_len(piece));
@@ -85,6 +101,49 @@ void kv_piece_unref(struct kv_piece *piece)
 static size_t piece_len(const struct kv_piece *piece)
 {
     return piece->head_len + piece->held.bytes.len + piece->tail_len;
+}
+
+size_t kv_piece_parts(const struct kv_piece *piece, struct kv_slice ret_parts[KV_PIECE_PARTS])
+{
+    size_t n = 0;
+    ret_parts[n++] = (struct kv_slice){piece->bytes, piece->head_len};
+    if (piece->held.bytes.len != 0)
+        ret_parts[n++] = piece->held.bytes;
+    if (piece->tail_len != 0)
+        ret_parts[n++] = (struct kv_slice){piece->bytes + piece->head_len, piece->tail_len};
+    return n;
+}
+
+struct kv_piece *kv_piece_defer(struct kv_piece *original)
+{
+    struct kv_slice none = {0};
+    struct kv_piece *piece = kv_piece_create(original->tally, none, none, none, none);
+    piece->original = kv_piece_ref(original);
+    piece->cost = original->cost;
+    return piece;
+}
+
+void kv_piece_settle(struct kv_piece *piece, struct kv_piece *other)
+{
+    struct kv_piece *original = piece->original;
+    assert(original != NULL && piece->settled == NULL);
+    piece->original = NULL;
+    piece->settled = other == NULL ? original : other;
+    if (other != NULL)
+        kv_piece_unref(original);
+}
+
+struct kv_piece *kv_piece_form(const struct kv_piece *piece, unsigned number)
+{
+    return piece->forms[number];
+}
+
+void kv_piece_set_form(struct kv_piece *piece, unsigned number, struct kv_piece *form)
+{
+    struct kv_piece *before = piece->forms[number];
+    piece->forms[number] = form;
+    if (before != piece)
+        kv_piece_unref(before);
 }
 
 void kv_chunks_fini(struct kv_chunks *chunks)
@@ -124,9 +183,15 @@ void kv_outbound_init(struct kv_outbound *out, struct kv_chunks *chunks)
     kv_queue_init(&out->nodes);
 }
 
+/* What is sent of a piece that is ready to be. */
+static const struct kv_piece *sent_of(const struct kv_piece *piece)
+{
+    return piece->settled != NULL ? piece->settled : piece;
+}
+
 static size_t node_len(const struct kv_outbound_node *node)
 {
-    return node->piece != NULL ? piece_len(node->piece) : node->len;
+    return node->piece != NULL ? piece_len(sent_of(node->piece)) : node->len;
 }
 
 /* The memory of a node alone. */
@@ -138,7 +203,7 @@ static size_t node_size(const struct kv_outbound_node *node)
 /* What it counts for in `bytes`: the memory that it keeps in use. */
 static size_t node_cost(const struct kv_outbound_node *node)
 {
-    return node_size(node) + (node->piece != NULL ? piece_len(node->piece) : 0);
+    return node_size(node) + (node->piece != NULL ? node->piece->cost : 0);
 }
 
 static void free_node(struct kv_outbound *out, struct kv_outbound_node *node)
@@ -202,12 +267,14 @@ void kv_outbound_append(struct kv_outbound *out, struct kv_slice bytes)
 
 void kv_outbound_append_piece(struct kv_outbound *out, struct kv_piece *piece)
 {
-    if (piece->held.bytes.len == 0 && piece_len(piece) <= KV_OUTBOUND_LARGEST_COPY) {
+    if (piece->settled != NULL)
+        piece = piece->settled;
+    if (piece->original == NULL && piece->held.bytes.len == 0 &&
+        piece_len(piece) <= KV_OUTBOUND_LARGEST_COPY) {
         kv_outbound_append(out, (struct kv_slice){piece->bytes, piece_len(piece)});
         return;
     }
-    piece->refs++;
-    add_node(out, 0, piece);
+    add_node(out, 0, kv_piece_ref(piece));
 }
 
 static size_t describe_piece(const struct kv_piece *piece, struct iovec *iovecs)
@@ -220,13 +287,13 @@ static size_t describe_piece(const struct kv_piece *piece, struct iovec *iovecs)
     iovecs[0] = (struct iovec){bytes, piece->head_len};
     iovecs[1] = (struct iovec){(char *)(uintptr_t)piece->held.bytes.bytes, piece->held.bytes.len};
     iovecs[2] = (struct iovec){bytes + piece->head_len, piece->tail_len};
-    return 3;
+    return piece->tail_len != 0 ? 3 : 2;
 }
 
 static size_t describe(struct kv_outbound_node *node, struct iovec *iovecs)
 {
     if (node->piece != NULL)
-        return describe_piece(node->piece, iovecs);
+        return describe_piece(sent_of(node->piece), iovecs);
     iovecs[0] = (struct iovec){node->bytes, node->len};
     return 1;
 }
@@ -237,9 +304,14 @@ static size_t next_pieces(struct kv_outbound *out, struct iovec iovecs[MOST_IOVE
     size_t n = 0;
     size_t bytes = 0;
     size_t copied = 0;
+    out->is_held_up = false;
     for (struct kv_link *link = out->nodes.head;
          link != NULL && n + 3 <= MOST_IOVECS && bytes < LONGEST_WRITE; link = link->next) {
         struct kv_outbound_node *node = KV_CONTAINER(link, struct kv_outbound_node, link);
+        if (node->piece != NULL && node->piece->original != NULL) {
+            out->is_held_up = n == 0;
+            break;
+        }
         n += describe(node, iovecs + n);
         bytes += node_len(node);
         copied += node->len;
@@ -265,6 +337,8 @@ bool kv_outbound_write(struct kv_outbound *out, struct kv_channel *channel)
     while (out->bytes != 0 && out->in_flight == 0) {
         struct iovec iovecs[MOST_IOVECS];
         size_t n = next_pieces(out, iovecs);
+        if (n == 0)
+            break;
         if (kv_channel_write(channel, iovecs, n))
             kv_outbound_written(out);
     }
@@ -285,4 +359,5 @@ void kv_outbound_drop(struct kv_outbound *out)
     while ((link = kv_queue_pop(&kept)) != NULL)
         kv_queue_push(&out->nodes, link);
     out->last = NULL;
+    out->is_held_up = false;
 }

@@ -14,6 +14,11 @@
 /* A text for any number of connections of one loop. */
 struct kv_piece;
 
+enum {
+    KV_PIECE_PARTS = 3,
+    KV_PIECE_FORMS = 2
+};
+
 /* lead + head + body + tail, copied. tally: of the loop; it counts a piece once, however many
  * connections send it. Owns: the caller, one reference. */
 struct kv_piece *kv_piece_create(struct kv_tally *tally, struct kv_slice lead, struct kv_slice head,
@@ -22,7 +27,28 @@ struct kv_piece *kv_piece_create(struct kv_tally *tally, struct kv_slice lead, s
 struct kv_piece *kv_piece_create_held(struct kv_tally *tally, struct kv_slice lead,
                                       struct kv_slice head, struct kv_held body,
                                       struct kv_slice tail);
+struct kv_piece *kv_piece_ref(struct kv_piece *piece);
+/* Accepts NULL. */
 void kv_piece_unref(struct kv_piece *piece);
+
+/* What the piece consists of, without gaps. Constant. Returns: how many. */
+size_t kv_piece_parts(const struct kv_piece *piece, struct kv_slice ret_parts[KV_PIECE_PARTS]);
+
+/* A piece that takes the place of `original` while that is being worked on elsewhere: it, and what
+ * is queued behind it, is not sent before kv_piece_settle(). It counts for as much as the original.
+ * Takes a reference of its own to it. Owns: the caller, one reference. */
+struct kv_piece *kv_piece_defer(struct kv_piece *original);
+
+/* Another piece is to be sent in its place. other: taken over; NULL: the original. Whoever sends it
+ * has to be told to write. */
+void kv_piece_settle(struct kv_piece *piece, struct kv_piece *other);
+
+/* Other forms in which the piece may be sent, kept as long as it is: those which the caller's layer
+ * knows by these numbers. Returns: NULL where there is none; lent. */
+struct kv_piece *kv_piece_form(const struct kv_piece *piece, unsigned number);
+/* form: taken over; the piece itself (and no reference): there is none that is better; NULL: not
+ * known yet, and the reference to the one before is given back. */
+void kv_piece_set_form(struct kv_piece *piece, unsigned number, struct kv_piece *form);
 
 /* What the queues of a loop share, which it outlives: chunks for reuse, and the tally of their
  * memory. All zero is empty, and counts nothing. */
@@ -42,6 +68,7 @@ struct kv_outbound {
                      count in full */
     size_t usual_copied; /* bytes of the chunks in a write: of the one before */
     size_t in_flight;    /* nodes at the front that are being written */
+    bool is_held_up;     /* what is next was not ready to be sent at the last write */
 };
 
 enum {
@@ -60,11 +87,17 @@ char *kv_outbound_reserve(struct kv_outbound *out, size_t len);
 /* Appends a piece; takes a reference of its own where it does not copy. */
 void kv_outbound_append_piece(struct kv_outbound *out, struct kv_piece *piece);
 
-/* Writes what there is, unless a write is in flight. What the channel does not take at once is in
- * flight until it calls `on_written`, which has to call kv_outbound_written().
+/* Writes what there is and may be sent, unless a write is in flight. What the channel does not take
+ * at once is in flight until it calls `on_written`, which has to call kv_outbound_written().
  * Returns: whether nothing is in flight. */
 bool kv_outbound_write(struct kv_outbound *out, struct kv_channel *channel);
 void kv_outbound_written(struct kv_outbound *out);
+
+/* Whether something has to happen before it can write. */
+static inline bool kv_outbound_waits(const struct kv_outbound *out)
+{
+    return out->in_flight != 0 || out->is_held_up;
+}
 
 /* Throws away what is not in flight. */
 void kv_outbound_drop(struct kv_outbound *out);

@@ -202,6 +202,92 @@ static void chunks_are_used_again_up_to_a_limit(void **state)
     assert_ptr_equal(rig.out.nodes.head, free_one);
 }
 
+static struct kv_piece *piece_of(char letter, size_t len)
+{
+    char text[LONG];
+    memset(text, letter, len);
+    return kv_piece_create(NULL, (struct kv_slice){text, len}, KV_SLICE(""), KV_SLICE(""),
+                           KV_SLICE(""));
+}
+
+static void a_deferred_piece_holds_up_what_is_behind_it(void **state)
+{
+    struct kv_piece *original = piece_of('o', LONG);
+    struct kv_piece *deferred = kv_piece_defer(original);
+    (void)state;
+    kv_outbound_append(&rig.out, KV_SLICE("before"));
+    kv_outbound_append_piece(&rig.out, deferred);
+    kv_outbound_append(&rig.out, KV_SLICE("behind"));
+    size_t counted = rig.out.bytes;
+    assert_true(counted > LONG);
+    assert_true(write_out());
+    take(6);
+    assert_true(kv_outbound_waits(&rig.out));
+    assert_true(rig.out.bytes > LONG);
+    kv_piece_settle(deferred, piece_of('s', 100));
+    assert_true(write_out());
+    take(6 + 100 + 6);
+    assert_memory_equal(rig.taken.bytes, "beforesss", 9);
+    assert_memory_equal(rig.taken.bytes + 105, "sbehind", 7);
+    assert_false(kv_outbound_waits(&rig.out));
+    assert_int_equal(rig.out.bytes, 0);
+    kv_outbound_append_piece(&rig.out, deferred); /* as settled */
+    kv_piece_unref(deferred);
+    kv_piece_unref(original);
+    assert_true(write_out());
+    take(6 + 100 + 6 + 100);
+}
+
+static void a_deferred_piece_may_be_settled_as_it_was(void **state)
+{
+    struct kv_piece *original = piece_of('o', LONG);
+    struct kv_piece *deferred = kv_piece_defer(original);
+    (void)state;
+    kv_outbound_append_piece(&rig.out, deferred);
+    kv_piece_unref(original);
+    assert_true(write_out());
+    assert_true(kv_outbound_waits(&rig.out));
+    kv_piece_settle(deferred, NULL);
+    kv_piece_unref(deferred);
+    assert_true(write_out());
+    take(LONG);
+    assert_int_equal(rig.out.bytes, 0);
+}
+
+static void what_is_dropped_holds_nothing_up(void **state)
+{
+    struct kv_piece *original = piece_of('o', LONG);
+    struct kv_piece *deferred = kv_piece_defer(original);
+    (void)state;
+    kv_outbound_append_piece(&rig.out, deferred);
+    write_out();
+    kv_outbound_drop(&rig.out);
+    assert_false(kv_outbound_waits(&rig.out));
+    kv_outbound_append(&rig.out, KV_SLICE("next"));
+    assert_true(write_out());
+    take(4);
+    kv_piece_settle(deferred, NULL);
+    kv_piece_unref(deferred);
+    kv_piece_unref(original);
+}
+
+static void forms_of_a_piece_last_as_long_as_it(void **state)
+{
+    struct kv_piece *piece = piece_of('p', LONG);
+    struct kv_piece *form = piece_of('f', 10);
+    (void)state;
+    assert_null(kv_piece_form(piece, 0));
+    kv_piece_set_form(piece, 0, kv_piece_ref(form));
+    kv_piece_set_form(piece, 1, piece);
+    assert_ptr_equal(kv_piece_form(piece, 0), form);
+    assert_ptr_equal(kv_piece_form(piece, 1), piece);
+    kv_piece_unref(form);
+    kv_outbound_append_piece(&rig.out, kv_piece_form(piece, 0));
+    kv_piece_unref(piece);
+    assert_true(write_out());
+    take(10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +299,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(bytes_count_the_memory_that_is_held, set_up, tear_down),
         cmocka_unit_test_setup_teardown(writes_that_are_alike_have_one_piece_from_the_second_on,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_deferred_piece_holds_up_what_is_behind_it, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_deferred_piece_may_be_settled_as_it_was, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_is_dropped_holds_nothing_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(forms_of_a_piece_last_as_long_as_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(chunks_are_used_again_up_to_a_limit, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
