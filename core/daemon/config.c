@@ -93,6 +93,8 @@ static void read_http(struct kv_config *config)
                   .max_value_bytes = (size_t)kv_given_field(limits, LIMIT_VALUE)->integer,
                   .max_message_bytes = (size_t)kv_given_field(limits, LIMIT_MESSAGE)->integer},
         .console = (enum kv_console)config->values[CONFIG_CONSOLE].integer,
+        .has_deflate =
+            kv_given_field(&config->values[CONFIG_WEBSOCKET], WEBSOCKET_DEFLATE)->boolean,
         .has_fast_path = kv_given_field(&config->values[CONFIG_HTTP], HTTP_FRONT)->boolean,
         .origins = config->origins,
         .n_origins = config->values[CONFIG_ORIGINS].list.n,

@@ -139,6 +139,9 @@ enum {
     PAGES_FOLDER
 };
 enum {
+    WEBSOCKET_DEFLATE
+};
+enum {
     LOG_LEVEL,
     LOG_FORMAT
 };
@@ -160,6 +163,7 @@ enum {
     CONFIG_HTTP,
     CONFIG_CONSOLE,
     CONFIG_PAGES,
+    CONFIG_WEBSOCKET,
     CONFIG_LOG,
     N_CONFIG,
 };
@@ -612,6 +616,13 @@ static const struct kv_option pages_fields[] = {
      .doc = "files that are served at every path which is not one of the server's own"},
 };
 
+static const struct kv_option websocket_fields[] = {
+    {.name = "deflate",
+     .type = KV_OPTION_BOOL,
+     .fallback = "false",
+     .doc = "permessage-deflate, for clients that offer it"},
+};
+
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 static const struct kv_option log_fields[] = {
@@ -688,6 +699,10 @@ static const struct kv_option config_options[N_CONFIG] = {
                       .type = KV_OPTION_BLOCK,
                       .fields = pages_fields,
                       .n_fields = KV_COUNT(pages_fields)},
+    [CONFIG_WEBSOCKET] = {.name = "websocket",
+                          .type = KV_OPTION_BLOCK,
+                          .fields = websocket_fields,
+                          .n_fields = KV_COUNT(websocket_fields)},
     [CONFIG_LOG] = {.name = "log",
                     .type = KV_OPTION_BLOCK,
                     .fields = log_fields,

@@ -24,6 +24,7 @@ struct kv_http_config {
     uint32_t max_batch;      /* messages */
     struct kv_hello hello;
     bool has_fast_path; /* plain requests do without libh2o (fast.h) */
+    bool has_deflate;   /* WebSockets may be compressed (wire/deflate_offer.h) */
     enum kv_console console;
     const struct kv_slice *origins; /* patterns (wire/host_pattern.h), besides this machine's */
     size_t n_origins;
@@ -35,9 +36,10 @@ struct kv_http_config {
 /* Where connections go that become WebSockets. The caller's memory. */
 struct kv_http_upgrade {
     /* On the loop of that index; the connection's input is what the peer sent after the request.
-     * principal: as whom it comes; borrowed. */
+     * principal: as whom it comes; borrowed. window_bits: of what it is sent compressed; 0: it is
+     * not compressed, either way. */
     void (*open)(struct kv_http_upgrade *self, uint32_t loop, struct kv_connection *connection,
-                 struct kv_principal *principal);
+                 struct kv_principal *principal, uint8_t window_bits);
 };
 
 #endif

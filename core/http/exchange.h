@@ -24,6 +24,13 @@ struct kv_handover {
     void (*open)(struct kv_handover *self, struct kv_connection *connection);
 };
 
+/* What the answer to an upgrade says: values of Sec-WebSocket- headers. Lent. */
+struct kv_upgrade_answer {
+    struct kv_slice accept;
+    struct kv_slice protocol;   /* of those offered; empty: none */
+    struct kv_slice extensions; /* that the connection uses; empty: none */
+};
+
 /* Constant. */
 struct kv_carrier {
     /* Sends the answer; takes its item over. The exchange may be freed with it. */
@@ -31,9 +38,9 @@ struct kv_carrier {
     /* Memory that lives as long as the exchange; NULL: it carries only requests that need none,
      * without headers and with short bodies. */
     void *(*keep)(struct kv_exchange *exchange, size_t size, void (*dispose)(void *memory));
-    /* Answers 101, and hands the connection over. protocol: of those offered; empty for none. Takes
-     * the handover over. NULL: it carries no such requests. */
-    void (*upgrade)(struct kv_exchange *exchange, struct kv_slice accept, struct kv_slice protocol,
+    /* Answers 101, and hands the connection over. Takes the handover over. NULL: it carries no such
+     * requests. */
+    void (*upgrade)(struct kv_exchange *exchange, const struct kv_upgrade_answer *answer,
                     struct kv_handover *handover);
     /* Sends the head of an answer whose body lasts as long as the connection, and hands that over.
      * Takes the handover over. NULL: it hands nothing over, but leaves such requests to the

@@ -90,9 +90,12 @@ static void on_head_sent(void *user, struct kv_connection *connection)
     handover->open(handover, connection);
 }
 
+/* Adds a header, unless its value is empty. */
 static void add_copied(h2o_req_t *req, struct kv_slice lower, const char *name,
                        struct kv_slice value)
 {
+    if (value.len == 0)
+        return;
     h2o_iovec_t copy = h2o_strdup(&req->pool, value.bytes, value.len);
     h2o_add_header_by_str(&req->pool, &req->res.headers, lower.bytes, lower.len, 0, name, copy.base,
                           copy.len);
@@ -133,7 +136,7 @@ static bool claim(struct kv_exchange *exchange)
     return false;
 }
 
-static void upgrade(struct kv_exchange *exchange, struct kv_slice accept, struct kv_slice protocol,
+static void upgrade(struct kv_exchange *exchange, const struct kv_upgrade_answer *to_say,
                     struct kv_handover *handover)
 {
     struct h2o_exchange *self = self_of(exchange);
@@ -145,9 +148,10 @@ static void upgrade(struct kv_exchange *exchange, struct kv_slice accept, struct
     req->res.status = 101;
     req->res.reason = "Switching Protocols";
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_UPGRADE, NULL, H2O_STRLIT("websocket"));
-    add_copied(req, KV_SLICE("sec-websocket-accept"), "Sec-WebSocket-Accept", accept);
-    if (protocol.len != 0)
-        add_copied(req, KV_SLICE("sec-websocket-protocol"), "Sec-WebSocket-Protocol", protocol);
+    add_copied(req, KV_SLICE("sec-websocket-accept"), "Sec-WebSocket-Accept", to_say->accept);
+    add_copied(req, KV_SLICE("sec-websocket-protocol"), "Sec-WebSocket-Protocol", to_say->protocol);
+    add_copied(req, KV_SLICE("sec-websocket-extensions"), "Sec-WebSocket-Extensions",
+               to_say->extensions);
     kv_list_append(&self->loop->handovers, &handover->link);
     kv_h2o_gate_leave(kv_h2o_connection_of(req), on_head_sent, handover);
 }

@@ -45,6 +45,7 @@ struct kv_slice kv_header_name(enum kv_header_id id)
         [KV_HEADER_WEBSOCKET_KEY] = {"sec-websocket-key", 17},
         [KV_HEADER_WEBSOCKET_VERSION] = {"sec-websocket-version", 21},
         [KV_HEADER_WEBSOCKET_PROTOCOL] = {"sec-websocket-protocol", 22},
+        [KV_HEADER_WEBSOCKET_EXTENSIONS] = {"sec-websocket-extensions", 24},
         [KV_HEADER_CONTENT_TYPE] = {"content-type", 12},
         [KV_HEADER_LAST_EVENT_ID] = {"last-event-id", 13},
         [KV_HEADER_ACCEPT] = {"accept", 6},

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "http/resource.h"
+#include "wire/deflate_offer.h"
 #include "wire/http_text.h"
 
 static const char GUID[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -71,11 +72,26 @@ static struct kv_slice choose_protocol(const struct kv_request *request)
     return (struct kv_slice){0};
 }
 
+/* Returns: false where a line of offers is malformed. */
+static bool negotiate(const struct kv_exchange *exchange, const struct kv_request *request,
+                      struct kv_deflate_terms *ret)
+{
+    struct kv_slice line;
+    size_t at = 0;
+    *ret = (struct kv_deflate_terms){0};
+    while (exchange->here->config->has_deflate &&
+           kv_request_next_header(request, KV_HEADER_WEBSOCKET_EXTENSIONS, &at, &line))
+        if (kv_deflate_offer_read(line, ret) != 0)
+            return false;
+    return true;
+}
+
 /* To the WebSockets. */
 struct handover {
     struct kv_handover base;
     struct kv_http_context *here;
     struct kv_principal *principal; /* held */
+    uint8_t window_bits;
 };
 
 static void open_websocket(struct kv_handover *base, struct kv_connection *connection)
@@ -83,27 +99,35 @@ static void open_websocket(struct kv_handover *base, struct kv_connection *conne
     struct handover *handover = KV_CONTAINER(base, struct handover, base);
     struct kv_http_context *here = handover->here;
     if (connection != NULL)
-        here->upgrade->open(here->upgrade, here->index, connection, handover->principal);
+        here->upgrade->open(here->upgrade, here->index, connection, handover->principal,
+                            handover->window_bits);
     kv_principal_unref(handover->principal);
     free(handover);
 }
 
-static void upgrade(struct kv_exchange *exchange, const struct kv_request *request)
+static void upgrade(struct kv_exchange *exchange, const struct kv_request *request,
+                    const struct kv_deflate_terms *terms)
 {
-    char accept[ACCEPT_LEN + 1];
+    char accept[ACCEPT_LEN + 1], extensions[KV_DEFLATE_LONGEST_ANSWER];
     struct handover *handover = kv_alloc(sizeof(*handover));
     *handover = (struct handover){.base = {.open = open_websocket},
                                   .here = exchange->here,
-                                  .principal = kv_principal_ref(exchange->client->principal)};
+                                  .principal = kv_principal_ref(exchange->client->principal),
+                                  .window_bits = terms->window_bits};
     write_accept(accept, kv_request_header(request, KV_HEADER_WEBSOCKET_KEY));
-    exchange->carrier->upgrade(exchange, (struct kv_slice){accept, ACCEPT_LEN},
-                               choose_protocol(request), &handover->base);
+    const struct kv_upgrade_answer answer = {
+        .accept = {accept, ACCEPT_LEN},
+        .protocol = choose_protocol(request),
+        .extensions = kv_deflate_offer_answer(terms, extensions),
+    };
+    exchange->carrier->upgrade(exchange, &answer, &handover->base);
 }
 
 static void check_and_upgrade(struct kv_exchange *exchange, const struct kv_request *request)
 {
     struct kv_slice version = kv_request_header(request, KV_HEADER_WEBSOCKET_VERSION);
     const char *fault = fault_of(request);
+    struct kv_deflate_terms terms;
     if (fault != NULL)
         kv_exchange_refuse(exchange, (struct kv_answer){.status = 400, .is_last = true}, "%s",
                            fault);
@@ -114,8 +138,11 @@ static void check_and_upgrade(struct kv_exchange *exchange, const struct kv_requ
                            "an upgrade has a Sec-WebSocket-Key");
     else if (request->body.len != 0)
         kv_exchange_refuse(exchange, (struct kv_answer){.status = 400}, "an upgrade has no body");
+    else if (!negotiate(exchange, request, &terms))
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = 400},
+                           "Sec-WebSocket-Extensions is no list of extensions");
     else
-        upgrade(exchange, request);
+        upgrade(exchange, request, &terms);
 }
 
 static void serve(struct kv_exchange *exchange, const struct kv_request *request)

@@ -3,6 +3,7 @@
 
 #include "protocol/outcome.h"
 #include "protocol/reply.h"
+#include "ws/sending.h"
 
 /* The loop's, emptied. */
 static struct kv_buffer *begin(const struct kv_session *session)
@@ -17,10 +18,9 @@ static void send_value(struct kv_session *session, const struct kv_command *comm
 {
     kv_quantum_charge(&session->quantum, &session->here->quanta, value.len);
     if (command->item.revision != 0)
-        kv_frames_item(&session->out, kv_keyspace_of(session->here->keyspace), head, &command->item,
-                       KV_REPLY_END);
+        kv_send_item(session, head, &command->item, KV_REPLY_END);
     else
-        kv_frames_parts(&session->out, head, value, KV_REPLY_END);
+        kv_send_parts(session, head, value, KV_REPLY_END);
 }
 
 static void reply(struct kv_session *session, const struct kv_command *command)
@@ -31,7 +31,7 @@ static void reply(struct kv_session *session, const struct kv_command *command)
     case KV_REPLY_NONE:
         break;
     case KV_REPLY_TEXT:
-        kv_frames_text(&session->out, kv_buffer_slice(out));
+        kv_send_text(session, kv_buffer_slice(out));
         break;
     case KV_REPLY_VALUE:
         send_value(session, command, kv_buffer_slice(out), value);
@@ -56,7 +56,7 @@ void kv_answer_finished(struct kv_command *command)
     if (!kv_session_talks(session))
         return;
     if (command->kind == KV_COMMAND_NOTE)
-        kv_frames_text(&session->out, command->note);
+        kv_send_text(session, command->note);
     else
         reply(session, command);
 }
@@ -65,7 +65,7 @@ void kv_answer_finished(struct kv_command *command)
 static void send_in_order(struct kv_session *session, struct kv_slice text)
 {
     if (session->client->n_commands == 0) {
-        kv_frames_text(&session->out, text);
+        kv_send_text(session, text);
         return;
     }
     struct kv_command *note = kv_command_create(session->here->keyspace, KV_COMMAND_NOTE);
@@ -108,7 +108,7 @@ void kv_answer_expiring(struct kv_session *session, int64_t left_s)
     struct kv_buffer *out = begin(session);
     kv_reply_begin(out, KV_SLICE("expiring"), (struct kv_slice){0});
     kv_buffer_printf(out, "{\"seconds\":%lld}}", (long long)left_s);
-    kv_frames_text(&session->out, kv_buffer_slice(out));
+    kv_send_text(session, kv_buffer_slice(out));
     kv_session_activate(session);
 }
 

@@ -12,14 +12,12 @@
 /* Appends a text message, copied. */
 void kv_frames_text(struct kv_outbound *out, struct kv_slice text);
 
+/* Appends a text message that has been compressed, copied. */
+void kv_frames_deflated(struct kv_outbound *out, struct kv_slice compressed);
+
 /* Appends a text message of three parts, copied. */
 void kv_frames_parts(struct kv_outbound *out, struct kv_slice head, struct kv_slice value,
                      struct kv_slice tail);
-
-/* Appends a text message: head + the item's value + tail. Copies it, or where the value is long
- * takes a share of the item. */
-void kv_frames_item(struct kv_outbound *out, struct kv_keyspace *keyspace, struct kv_slice head,
-                    const struct kv_item *item, struct kv_slice tail);
 
 /* Appends a ping or a pong, copied. payload: at most KV_FRAME_LONGEST_CONTROL bytes. */
 void kv_frames_control(struct kv_outbound *out, enum kv_frame_opcode opcode,
@@ -34,5 +32,21 @@ void kv_frames_close(struct kv_outbound *out, uint16_t code, struct kv_slice rea
 struct kv_piece *kv_frames_shared(struct kv_tally *tally, struct kv_keyspace *keyspace,
                                   struct kv_slice head, const struct kv_item *item,
                                   struct kv_slice tail);
+
+/* The same with a value that is copied. */
+struct kv_piece *kv_frames_copied(struct kv_tally *tally, struct kv_slice head,
+                                  struct kv_slice value, struct kv_slice tail);
+
+/* A text message that has been compressed. Takes the bytes over; copies them where they are short,
+ * or have nobody to release them. */
+struct kv_piece *kv_frames_shared_deflated(struct kv_tally *tally, struct kv_held compressed);
+
+/* The length of the text in a piece that is a text message. */
+size_t kv_frames_text_len(const struct kv_piece *piece);
+
+/* The text in a piece that is a text message: its parts without the frame's header.
+ * Returns: how many. */
+size_t kv_frames_text_of(const struct kv_piece *piece, struct kv_slice ret_parts[KV_PIECE_PARTS],
+                         size_t *ret_len);
 
 #endif

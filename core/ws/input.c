@@ -6,6 +6,10 @@
  *
  * Of a message in one piece the scanner of JSON is the one to find bytes that are no UTF-8. As its
  * first fault may be another one, a text that it refuses is looked through once more.
+ *
+ * A compressed message is put together as it came, and inflated when it is there: by the loop as
+ * far as it does so with short texts, otherwise by a worker, which gets memory for the text in
+ * steps, as nobody knows beforehand how long that is.
  */
 #include "ws/input.h"
 
@@ -20,8 +24,11 @@
 enum {
     INPUT_PER_TURN = 1 << 20,
     LARGEST_COPY = 65536,
-    LARGEST_SHORT = 100 << 10, /* of a message's parts; longer ones have a mapping of their own */
-    LARGEST_KEPT = 4096        /* of a message's parts, until the next one comes in parts */
+    LARGEST_SHORT = 100 << 10,   /* of a message's parts; longer ones have a mapping of their own */
+    LARGEST_KEPT = 4096,         /* of a message's parts, until the next one comes in parts */
+    LONGEST_DEFLATED = 64 << 10, /* that the loop inflates */
+    FIRST_GRANT = 1 << 20,       /* for an inflated text; */
+    GRANT_FACTOR = 4             /* each further one is so much larger */
 };
 
 enum {
@@ -144,12 +151,22 @@ static void handle_message(struct kv_session *session, int outcome,
         answer_wrong(session, message, 400, error->text);
 }
 
+/* A text that came compressed, and is not inflated yet. */
+struct deflated {
+    struct kv_inflater *inflater; /* NULL: it did not */
+    struct kv_buffer bytes;
+    size_t granted; /* bytes that the text may have for now, */
+    size_t limit;   /* and at all */
+    enum kv_inflated outcome;
+};
+
 /* A long message, on the worker. */
 struct kv_reading {
     struct kv_job job;
     struct kv_session *session; /* NULL: it is gone */
     struct kv_keyspace *keyspace;
     struct kv_charge charge; /* for the text, and the value's copy */
+    struct deflated deflated;
     struct kv_message_limits limits;
     struct kv_buffer text;
     struct kv_buffer scratch;
@@ -170,49 +187,157 @@ static void stage_value(struct kv_reading *reading)
         reading->staged = kv_keyspace_stage(reading->keyspace, message->key, message->value);
 }
 
+static void on_read_by_worker(struct kv_job *job);
+
 static void read_on_worker(struct kv_job *job)
 {
     struct kv_reading *reading = KV_CONTAINER(job, struct kv_reading, job);
+    struct deflated *deflated = &reading->deflated;
+    if (deflated->inflater != NULL)
+        deflated->outcome = kv_inflate(deflated->inflater, deflated->granted, &reading->text);
+    if (deflated->inflater != NULL && deflated->outcome != KV_INFLATED_WHOLE)
+        return;
     reading->outcome = read_text(kv_buffer_slice(&reading->text), &reading->limits,
                                  &reading->scratch, &reading->message, &reading->error);
     stage_value(reading);
 }
 
+/* What is wrong with a message that came compressed; 0: nothing. */
+static uint16_t fault_of(enum kv_inflated outcome)
+{
+    switch (outcome) {
+    case KV_INFLATED_WHOLE:
+        return 0;
+    case KV_INFLATED_MORE:
+        return KV_CLOSE_TOO_BIG;
+    case KV_INFLATED_BROKEN:
+        return KV_CLOSE_INVALID_TEXT;
+    default:
+        return KV_CLOSE_TRY_AGAIN_LATER;
+    }
+}
+
+static void run_reading(struct kv_reading *reading, struct kv_session *session)
+{
+    reading->job.work = read_on_worker;
+    reading->job.done = on_read_by_worker;
+    kv_workers_run(session->here->workers, session->here->loop, &reading->job);
+}
+
+/* For the compressed text, the text, and a copy of its value. */
+static void charge_inflating(struct kv_reading *reading)
+{
+    const struct deflated *deflated = &reading->deflated;
+    kv_charge_set(&reading->charge,
+                  deflated->bytes.len + KV_INFLATER_BYTES + 2 * deflated->granted);
+    reading->job.bytes = deflated->granted;
+}
+
+/* Returns: whether the worker goes on, with more memory; otherwise the outcome stands. */
+static bool go_on_inflating(struct kv_reading *reading)
+{
+    struct deflated *deflated = &reading->deflated;
+    bool is_over = deflated->inflater == NULL || deflated->outcome != KV_INFLATED_MORE ||
+                   deflated->granted == deflated->limit;
+    if (is_over)
+        return false;
+    size_t more = deflated->limit - deflated->granted;
+    if (more / (GRANT_FACTOR - 1) > deflated->granted)
+        more = (GRANT_FACTOR - 1) * deflated->granted;
+    if (kv_tally_left(reading->charge.tally) < 2 * more) {
+        deflated->outcome = KV_INFLATED_NO_MEMORY;
+        return false;
+    }
+    deflated->granted += more;
+    charge_inflating(reading);
+    run_reading(reading, reading->session);
+    return true;
+}
+
+static void count_inflated(struct kv_session *session, size_t deflated, size_t plain)
+{
+    kv_counter_add(&session->here->inflation.n_deflated, deflated);
+    kv_counter_add(&session->here->inflation.n_plain, plain);
+}
+
+static void take_reading(struct kv_session *session, struct kv_reading *reading)
+{
+    const struct deflated *deflated = &reading->deflated;
+    uint16_t fault = deflated->inflater == NULL ? 0 : fault_of(deflated->outcome);
+    session->reading = NULL;
+    session->heard_ms = kv_loop_now_ms(session->here->loop);
+    if (deflated->inflater != NULL)
+        count_inflated(session, deflated->bytes.len, reading->text.len);
+    if (fault != 0)
+        hang_up(session, fault);
+    else
+        handle_message(session, reading->outcome, &reading->message, &reading->error,
+                       &reading->staged);
+    kv_session_activate(session);
+}
+
 static void on_read_by_worker(struct kv_job *job)
 {
     struct kv_reading *reading = KV_CONTAINER(job, struct kv_reading, job);
-    struct kv_session *session = reading->session;
-    if (session != NULL) {
-        session->reading = NULL;
-        session->heard_ms = kv_loop_now_ms(session->here->loop);
-        handle_message(session, reading->outcome, &reading->message, &reading->error,
-                       &reading->staged);
-        kv_session_activate(session);
-    }
+    if (reading->session != NULL && go_on_inflating(reading))
+        return;
+    if (reading->session != NULL)
+        take_reading(reading->session, reading);
     kv_keyspace_release(reading->keyspace, &reading->staged);
     kv_charge_set(&reading->charge, 0);
+    kv_inflater_destroy(reading->deflated.inflater);
+    kv_buffer_fini(&reading->deflated.bytes);
     kv_buffer_fini(&reading->text);
     kv_buffer_fini(&reading->scratch);
     free(reading);
 }
 
-/* Takes the message's parts over. */
-static void give_to_worker(struct kv_session *session)
+static struct kv_reading *create_reading(struct kv_session *session)
 {
     struct kv_reading *reading = kv_calloc(1, sizeof(*reading));
     reading->session = session;
     reading->limits = limits_of(session);
-    reading->text = session->incoming.parts;
-    session->incoming.parts = (struct kv_buffer){0};
     reading->keyspace = kv_keyspace_of(session->here->keyspace);
     reading->max_value_bytes = kv_session_config(session)->max_value_bytes;
     reading->charge.tally = session->here->tally;
-    kv_charge_set(&reading->charge, 2 * reading->text.len);
     session->reading = reading;
-    reading->job.work = read_on_worker;
-    reading->job.done = on_read_by_worker;
+    return reading;
+}
+
+static struct kv_buffer take_parts_over(struct kv_session *session)
+{
+    struct kv_buffer parts = session->incoming.parts;
+    session->incoming.parts = (struct kv_buffer){0};
+    return parts;
+}
+
+/* Takes the message's parts over. */
+static void give_to_worker(struct kv_session *session)
+{
+    struct kv_reading *reading = create_reading(session);
+    reading->text = take_parts_over(session);
+    kv_charge_set(&reading->charge, 2 * reading->text.len);
     reading->job.bytes = reading->text.len;
-    kv_workers_run(session->here->workers, session->here->loop, &reading->job);
+    run_reading(reading, session);
+}
+
+/* The same with a compressed message. */
+static void give_deflated_to_worker(struct kv_session *session)
+{
+    struct kv_inflater *inflater = kv_inflater_create();
+    if (inflater == NULL) {
+        hang_up(session, KV_CLOSE_TRY_AGAIN_LATER);
+        return;
+    }
+    struct kv_reading *reading = create_reading(session);
+    size_t limit = session->incoming.frames.max_message_bytes;
+    reading->deflated = (struct deflated){.inflater = inflater,
+                                          .bytes = take_parts_over(session),
+                                          .granted = limit < FIRST_GRANT ? limit : FIRST_GRANT,
+                                          .limit = limit};
+    kv_inflater_begin(inflater, kv_buffer_slice(&reading->deflated.bytes));
+    charge_inflating(reading);
+    run_reading(reading, session);
 }
 
 static void handle_text(struct kv_session *session, struct kv_slice text)
@@ -225,16 +350,60 @@ static void handle_text(struct kv_session *session, struct kv_slice text)
     handle_message(session, outcome, &message, &error, &none);
 }
 
+/* Inflates a compressed text on the loop, as far as that takes no longer than reading a short one.
+ */
+static enum kv_inflated inflate_here(struct kv_session *session, struct kv_slice compressed)
+{
+    struct kv_inflation *inflation = &session->here->inflation;
+    size_t limit = session->incoming.frames.max_message_bytes;
+    size_t most = limit < KV_WORKERS_LONG_TEXT ? limit : KV_WORKERS_LONG_TEXT - 1;
+    if (inflation->inflater == NULL && (inflation->inflater = kv_inflater_create()) == NULL)
+        return KV_INFLATED_NO_MEMORY;
+    inflation->text.len = 0;
+    kv_inflater_begin(inflation->inflater, compressed);
+    enum kv_inflated outcome = kv_inflate(inflation->inflater, most, &inflation->text);
+    kv_quantum_charge(&session->quantum, &session->here->quanta, inflation->text.len);
+    return outcome;
+}
+
+static void leave_to_worker(struct kv_session *session, struct kv_slice compressed)
+{
+    struct kv_buffer *parts = &session->incoming.parts;
+    if (parts->len == 0) /* it came in one piece */
+        kv_buffer_append(parts, compressed);
+    give_deflated_to_worker(session);
+}
+
+static void handle_deflated(struct kv_session *session, struct kv_slice compressed)
+{
+    if (compressed.len > LONGEST_DEFLATED) {
+        leave_to_worker(session, compressed);
+        return;
+    }
+    enum kv_inflated outcome = inflate_here(session, compressed);
+    bool may_be_longer = session->incoming.frames.max_message_bytes >= KV_WORKERS_LONG_TEXT;
+    if (outcome == KV_INFLATED_WHOLE) {
+        count_inflated(session, compressed.len, session->here->inflation.text.len);
+        handle_text(session, kv_buffer_slice(&session->here->inflation.text));
+    } else if (outcome == KV_INFLATED_MORE && may_be_longer) {
+        leave_to_worker(session, compressed);
+    } else {
+        hang_up(session, fault_of(outcome));
+    }
+}
+
 static void refuse_binary(struct kv_session *session)
 {
     kv_answer_error(session, (struct kv_slice){0}, 400,
                     "binary messages are not taken: send JSON as text");
 }
 
-static void handle_parts(struct kv_session *session)
+static void handle_parts(struct kv_session *session, bool is_deflated)
 {
     struct kv_buffer *parts = &session->incoming.parts;
-    if (parts->len >= KV_WORKERS_LONG_TEXT)
+    if (is_deflated)
+        handle_deflated(session, kv_buffer_slice(parts));
+    else if (parts->len >= KV_WORKERS_LONG_TEXT)
         give_to_worker(session);
     else
         handle_text(session, kv_buffer_slice(parts));
@@ -252,7 +421,7 @@ static void take_part(struct kv_session *session, const struct kv_frame_piece *p
     }
     kv_buffer_append(parts, piece->bytes);
     if (piece->is_last)
-        handle_parts(session);
+        handle_parts(session, piece->is_deflated);
 }
 
 /* Between two writes the first ping is answered at once, and of all others the newest (RFC 6455,
@@ -260,7 +429,7 @@ static void take_part(struct kv_session *session, const struct kv_frame_piece *p
 static void take_ping(struct kv_session *session, struct kv_slice payload)
 {
     struct kv_pong *pong = &session->pong;
-    if (!pong->is_queued && session->out.in_flight == 0) {
+    if (!pong->is_queued && !kv_outbound_waits(&session->out)) {
         pong->is_queued = true;
         kv_frames_control(&session->out, KV_FRAME_PONG, payload);
         return;
@@ -287,6 +456,8 @@ static void take_piece(struct kv_session *session, const struct kv_frame_piece *
             refuse_binary(session); /* and the rest of it is passed over */
     } else if (!is_whole || piece->bytes.len >= KV_WORKERS_LONG_TEXT) {
         take_part(session, piece);
+    } else if (piece->is_deflated) {
+        handle_deflated(session, piece->bytes);
     } else {
         handle_text(session, piece->bytes);
     }
@@ -294,7 +465,9 @@ static void take_piece(struct kv_session *session, const struct kv_frame_piece *
 
 void kv_input_init(struct kv_session *session)
 {
-    kv_frame_reader_init(&session->incoming.frames, kv_session_config(session)->max_message_bytes);
+    struct kv_frame_reader *frames = &session->incoming.frames;
+    kv_frame_reader_init(frames, kv_session_config(session)->max_message_bytes);
+    frames->takes_deflated = session->window_bits != 0;
 }
 
 void kv_input_fini(struct kv_session *session)

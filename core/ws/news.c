@@ -6,6 +6,7 @@
 
 #include "protocol/telling.h"
 #include "ws/envelope.h"
+#include "ws/sending.h"
 
 /* Of the forms that are made here. */
 static const char makers[KV_N_TELLING_WAYS];
@@ -40,7 +41,7 @@ static void on_state(struct kv_subscriber *subscriber, const struct kv_delivery 
         form->made = frame(session, delivery);
         form->release = release_piece;
     }
-    kv_outbound_append_piece(&session->out, form->made);
+    kv_send_shared(session, form->made);
     kv_session_activate(session);
 }
 
@@ -56,7 +57,7 @@ static void finish(struct kv_session *session, struct kv_buffer *out)
     kv_buffer_append_char(out, '}');
     if (!kv_session_talks(session))
         return;
-    kv_frames_text(&session->out, kv_buffer_slice(out));
+    kv_send_text(session, kv_buffer_slice(out));
     kv_session_activate(session);
 }
 

@@ -32,6 +32,7 @@ void kv_session_destroy(struct kv_session *session)
     kv_list_remove(&session->in_loop);
     kv_counter_take(&session->here->n_sessions, 1);
     kv_list_remove(&session->in_active);
+    kv_list_remove(&session->in_held_up);
     kv_client_close(session->client);
     kv_leases_end(&session->leases);
     kv_input_fini(session);
@@ -102,13 +103,15 @@ static void write_all(struct kv_session *session)
 {
     kv_taking_write(&session->taking, &session->out, &session->connection->channel,
                     now_ms(session));
+    if (session->out.is_held_up && kv_list_is_empty(&session->in_held_up))
+        kv_list_append(&session->here->held_up, &session->in_held_up);
 }
 
-/* Answers the newest ping, unless a write is in flight: then a newer one may take its place. */
+/* Answers the newest ping, unless something is not written: then a newer one may take its place. */
 static void answer_ping(struct kv_session *session)
 {
     struct kv_pong *pong = &session->pong;
-    if (session->out.in_flight != 0)
+    if (kv_outbound_waits(&session->out))
         return;
     if (pong->is_due && kv_session_talks(session))
         kv_frames_control(&session->out, KV_FRAME_PONG, (struct kv_slice){pong->bytes, pong->len});
@@ -154,7 +157,7 @@ void kv_session_go_on(struct kv_session *session)
         return;
     }
     watch_input(session);
-    bool may_catch_up = session->state == KV_SESSION_OPEN && session->out.in_flight == 0 &&
+    bool may_catch_up = session->state == KV_SESSION_OPEN && !kv_outbound_waits(&session->out) &&
                         kv_client_is_behind(session->client);
     kv_list_remove(&session->in_active);
     if (may_catch_up)
@@ -222,7 +225,7 @@ static void watch_silence(struct kv_session *session)
         kv_session_destroy(session);
         return;
     }
-    if (silence >= config->ping_ms && session->out.in_flight == 0)
+    if (silence >= config->ping_ms && !kv_outbound_waits(&session->out))
         ping(session);
     kv_timer_start(session->here->loop, &session->timer, now_ms(session) + tick_ms(config));
 }
@@ -287,7 +290,7 @@ static struct kv_address address_of(const void *owner)
 }
 
 void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
-                     struct kv_principal *principal)
+                     struct kv_principal *principal, uint8_t window_bits)
 {
     static const struct kv_protocol protocol = {.on_read = on_read,
                                                 .on_written = on_written,
@@ -298,6 +301,7 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
     struct kv_session *session = kv_calloc(1, sizeof(*session));
     session->here = here;
     session->connection = connection;
+    session->window_bits = window_bits;
     kv_input_init(session);
     kv_leases_init(&session->leases, here->keyspace);
     session->client = kv_client_create(here->keyspace, session, &kv_ws_subscriber_ops,
@@ -309,6 +313,7 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
     kv_outbound_init(&session->out, &connection->among->chunks);
     kv_quantum_init(&session->quantum);
     kv_list_init(&session->in_active);
+    kv_list_init(&session->in_held_up);
     kv_list_append(&here->sessions, &session->in_loop);
     kv_counter_add(&here->n_sessions, 1);
     kv_timer_start(here->loop, &session->timer, session->heard_ms + tick_ms(here->config));

@@ -6,9 +6,9 @@
 
 #include "ws/session.h"
 
-/* Serves a connection, beginning with the input that is there. */
+/* Serves a connection, beginning with the input that is there. window_bits: as for kv_ws_open(). */
 void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
-                     struct kv_principal *principal);
+                     struct kv_principal *principal, uint8_t window_bits);
 
 /* Closes its connection too. From its channel, its timer or the stage only, never from within the
  * keyspace's calls. */

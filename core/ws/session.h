@@ -15,9 +15,18 @@
 #include "net/connection.h"
 #include "net/quantum.h"
 #include "net/taking.h"
+#include "ws/compression.h"
 #include "ws/config.h"
 #include "ws/frames.h"
 #include "ws/leases.h"
+
+/* For compressed messages that are read. */
+struct kv_inflation {
+    struct kv_inflater *inflater; /* NULL: none was needed yet */
+    struct kv_buffer text;        /* of the message that is being read */
+    struct kv_counter n_deflated; /* bytes that came */
+    struct kv_counter n_plain;    /* and what became of them */
+};
 
 /* Shared by the sessions of one loop. */
 struct kv_ws_loop {
@@ -35,6 +44,9 @@ struct kv_ws_loop {
     struct kv_loop_stage stage;
     struct kv_buffer scratch; /* for the message that is being read */
     struct kv_buffer answer;  /* for the answer that is being made */
+    struct kv_inflation inflation;
+    struct kv_compression compression;
+    struct kv_list held_up; /* sessions whose next message is being compressed */
     bool is_draining;
 };
 
@@ -69,10 +81,12 @@ enum kv_session_state {
 struct kv_session {
     struct kv_list in_loop;
     struct kv_list in_active;
+    struct kv_list in_held_up;
     struct kv_ws_loop *here;
     struct kv_connection *connection;
     struct kv_client *client;
     enum kv_session_state state;
+    uint8_t window_bits; /* of permessage-deflate; 0: messages are not compressed */
     uint16_t farewell;   /* the code to close with after the answers; 0: no close frame is due */
     bool is_half_closed; /* the peer sends no more */
     struct kv_incoming incoming;

@@ -27,6 +27,8 @@ static void run_stage(struct kv_loop_stage *stage)
     kv_quanta_end_turn(&here->quanta, kv_session_take_waiting);
     kv_buffer_trim(&here->scratch, LARGEST_KEPT);
     kv_buffer_trim(&here->answer, LARGEST_KEPT);
+    kv_buffer_trim(&here->inflation.text, LARGEST_KEPT);
+    kv_compression_trim(&here->compression);
 }
 
 static int64_t stage_wake_at(struct kv_loop_stage *stage)
@@ -34,6 +36,16 @@ static int64_t stage_wake_at(struct kv_loop_stage *stage)
     struct kv_ws_loop *here = KV_CONTAINER(stage, struct kv_ws_loop, stage);
     bool has_work = !kv_list_is_empty(&here->active) || kv_quanta_are_waited_for(&here->quanta);
     return has_work ? INT64_MIN : INT64_MAX;
+}
+
+static void resume_held_up(struct kv_compression *compression)
+{
+    struct kv_ws_loop *here = KV_CONTAINER(compression, struct kv_ws_loop, compression);
+    KV_LIST_EACH(&here->held_up, link, after)
+    {
+        kv_list_remove(link);
+        kv_session_activate(KV_CONTAINER(link, struct kv_session, in_held_up));
+    }
 }
 
 static void init_loop(struct kv_ws *ws, struct kv_keyspace *keyspace, struct kv_workers *workers,
@@ -48,7 +60,9 @@ static void init_loop(struct kv_ws *ws, struct kv_keyspace *keyspace, struct kv_
     here->stage.wake_at = stage_wake_at;
     kv_list_init(&here->sessions);
     kv_list_init(&here->active);
+    kv_list_init(&here->held_up);
     kv_quanta_init(&here->quanta);
+    kv_compression_init(&here->compression, workers, loop, here->tally, resume_held_up);
     kv_loop_add_stage(loop, &here->stage);
 }
 
@@ -69,9 +83,9 @@ struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_net *net
 }
 
 void kv_ws_open(struct kv_ws *ws, uint32_t loop, struct kv_connection *connection,
-                struct kv_principal *principal)
+                struct kv_principal *principal, uint8_t window_bits)
 {
-    kv_session_open(&ws->loops[loop], connection, principal);
+    kv_session_open(&ws->loops[loop], connection, principal, window_bits);
 }
 
 void kv_ws_revise(struct kv_ws *ws, uint32_t loop)
@@ -95,6 +109,31 @@ void kv_ws_abort(struct kv_ws *ws, uint32_t loop)
     kv_session_destroy(KV_CONTAINER(link, struct kv_session, in_loop));
 }
 
+static void collect_compression(const struct kv_ws *ws, struct kv_metrics_text *text)
+{
+    static const struct kv_metric bytes = {
+        "kvserver_websocket_compression_bytes", KV_METRIC_COUNTER, NULL,
+        "Bytes of messages that were compressed to be sent (out), or came compressed (in), before "
+        "(plain) and after compression (deflated)"};
+    struct {
+        const char *direction, *form;
+        uint64_t n;
+    } sums[] = {
+        {"in", "deflated", 0}, {"in", "plain", 0}, {"out", "deflated", 0}, {"out", "plain", 0}};
+    for (uint32_t i = 0; i < ws->n_loops; i++) {
+        const struct kv_ws_loop *here = &ws->loops[i];
+        sums[0].n += kv_counter_read(&here->inflation.n_deflated);
+        sums[1].n += kv_counter_read(&here->inflation.n_plain);
+        sums[2].n += kv_counter_read(&here->compression.n_deflated);
+        sums[3].n += kv_counter_read(&here->compression.n_plain);
+    }
+    kv_metrics_begin(text, &bytes);
+    for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++)
+        kv_metrics_sample(
+            text, (struct kv_labels){{{"direction", sums[i].direction}, {"form", sums[i].form}}},
+            sums[i].n);
+}
+
 void kv_ws_collect(const struct kv_ws *ws, struct kv_metrics_text *text)
 {
     static const struct kv_metric sessions = {"kvserver_websocket_sessions", KV_METRIC_GAUGE, NULL,
@@ -109,6 +148,7 @@ void kv_ws_collect(const struct kv_ws *ws, struct kv_metrics_text *text)
     }
     kv_metrics_number(text, &sessions, n_sessions);
     kv_metrics_number(text, &messages, n_messages);
+    collect_compression(ws, text);
 }
 
 void kv_ws_destroy(struct kv_ws *ws)
@@ -118,6 +158,9 @@ void kv_ws_destroy(struct kv_ws *ws)
     for (uint32_t i = 0; i < ws->n_loops; i++) {
         kv_buffer_fini(&ws->loops[i].scratch);
         kv_buffer_fini(&ws->loops[i].answer);
+        kv_buffer_fini(&ws->loops[i].inflation.text);
+        kv_inflater_destroy(ws->loops[i].inflation.inflater);
+        kv_compression_fini(&ws->loops[i].compression);
     }
     free(ws);
 }

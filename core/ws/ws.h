@@ -20,9 +20,10 @@ struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_net *net
                            uint32_t n_loops);
 
 /* Serves a connection that has been upgraded, beginning with the input that is there. principal: as
- * whom the client comes; borrowed. On the thread of that loop, whose connection it is. */
+ * whom the client comes; borrowed. window_bits: of permessage-deflate (wire/deflate.h); 0: it has
+ * not been agreed on. On the thread of that loop, whose connection it is. */
 void kv_ws_open(struct kv_ws *ws, uint32_t loop, struct kv_connection *connection,
-                struct kv_principal *principal);
+                struct kv_principal *principal, uint8_t window_bits);
 
 /* Other rules are in force, which the loop has taken up: connections that they do not allow are
  * closed with 3000. On a loop's own thread. */

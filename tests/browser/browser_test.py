@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Pages in Chromium: EventSource, WebSocket and fetch across origins, allowed and refused; and
-following keys without a gap or a repetition across reloads and lost connections. Prints TAP.
+"""Pages in Chromium: EventSource, WebSocket and fetch across origins, allowed and refused; compressed
+messages; and following keys without a gap or a repetition across reloads and lost connections. Prints TAP.
 """
 import functools
 import http.client
@@ -110,6 +110,24 @@ def test_origins(report, browser, pages, server):
     report.check("a page whose origin is listed writes", lambda: writes(ALLOWED, True))
 
 
+RECEIVED = 'kvserver_websocket_compression_bytes_total{direction="in"'
+
+
+def test_compression(report, browser, pages, server):
+    expected = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+
+    def passes(length):
+        browser.open(pages.url(ALLOWED, f"localhost:{server.port}"))
+        expect(browser.run("return tryLongValue(arguments[0])", length), expected)
+        metrics = server.request("GET", "/metrics")[2].decode().split("\n")
+        deflated, plain = (float(line.split()[1]) for line in metrics if line.startswith(RECEIVED))
+        assert 0 < deflated < plain, (deflated, plain)
+
+    for length in (5000, 100000, 3000000):
+        report.check(f"a value of {length} bytes passes compressed both ways",
+                     lambda length=length: passes(length))
+
+
 def test_following(report, browser, pages, server):
     cable = Cable(server.port)
     browser.open(pages.url(ALLOWED, f"localhost:{cable.port}"))
@@ -176,12 +194,13 @@ def main():
         print("1..0 # SKIP there is no chromedriver (Debian: chromium-driver)")
         return 77
     pages = Pages()
-    server = Server(f"origins: ['http://{ALLOWED}:{pages.port}']\n")
+    server = Server(f"origins: ['http://{ALLOWED}:{pages.port}']\nwebsocket: {{deflate: true}}\n")
     report = Report()
     try:
         browser = Browser()
         try:
             test_origins(report, browser, pages, server)
+            test_compression(report, browser, pages, server)
             test_following(report, browser, pages, server)
         finally:
             browser.close()

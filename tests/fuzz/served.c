@@ -100,9 +100,11 @@ static void destroy_servers(void)
 }
 
 static void open_websocket(struct kv_http_upgrade *upgrade, uint32_t loop,
-                           struct kv_connection *connection, struct kv_principal *principal)
+                           struct kv_connection *connection, struct kv_principal *principal,
+                           uint8_t window_bits)
 {
-    kv_ws_open(KV_CONTAINER(upgrade, struct served, upgrade)->ws, loop, connection, principal);
+    kv_ws_open(KV_CONTAINER(upgrade, struct served, upgrade)->ws, loop, connection, principal,
+               window_bits);
 }
 
 /* Everybody may do everything. */
@@ -131,6 +133,7 @@ static void make_server(bool has_fast_path)
         .max_unsent_bytes = 8192,
         .max_batch = 16,
         .hello = {.version = "0"},
+        .has_deflate = true,
         .has_fast_path = has_fast_path,
         .hosts = hosts,
         .n_hosts = 3,

@@ -1,12 +1,14 @@
 /*
  * WebSocket input through the session: whatever comes in after a right handshake, what
- * goes out are whole frames, texts that are JSON, and one close at most, with a code of RFC 6455.
+ * goes out are whole frames, texts that are JSON, compressed or not, and one close at most, with a
+ * code of RFC 6455.
  *
  * The first byte of an input says in which pieces the rest arrives, and its lowest bit whether that
  * is taken as it is or made into frames: a frame is a first byte, the length of its payload (one
  * byte), and the payload, which is masked here. A length of 255 lets time pass instead.
  */
 #include "served.h"
+#include "wire/deflate.h"
 #include "wire/json.h"
 
 enum {
@@ -16,7 +18,8 @@ enum {
 
 static const struct kv_slice handshake =
     KV_SLICE("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
+             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+             "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n");
 
 /* ---- sending ---- */
 
@@ -83,6 +86,18 @@ static void check_text(struct kv_slice payload)
     assert(kv_slice_has_prefix(payload, KV_SLICE("{\"type\":\"")));
 }
 
+static void check_deflated(struct kv_slice payload)
+{
+    struct kv_inflater *inflater = kv_inflater_create();
+    struct kv_buffer text = {0};
+    kv_inflater_begin(inflater, payload);
+    assert(kv_inflate(inflater, 1 << 20, &text) == KV_INFLATED_WHOLE);
+    assert(text.len >= KV_DEFLATE_SHORTEST && payload.len < text.len);
+    check_text(kv_buffer_slice(&text));
+    kv_buffer_fini(&text);
+    kv_inflater_destroy(inflater);
+}
+
 /* Returns: the length of the payload; *ret_header: where it begins. */
 static size_t payload_len(const uint8_t *frame, size_t left, size_t *ret_header)
 {
@@ -103,6 +118,9 @@ static bool check_frame(uint8_t first_byte, struct kv_slice payload)
     switch (first_byte) {
     case 0x81:
         check_text(payload);
+        return false;
+    case 0xc1:
+        check_deflated(payload);
         return false;
     case 0x88:
         check_close(payload);

@@ -1,6 +1,7 @@
 /*
  * Frames are masked with a changing key on the way out, and must be bare, whole messages on the way
- * in: this server sends nothing fragmented and negotiates no extension.
+ * in: this server sends nothing fragmented. A compressed one is inflated by itself, as the server
+ * has no context from one to the next.
  */
 #include "support/client/ws.h"
 
@@ -9,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include <zlib.h>
+
 enum {
     SHOWN = 300 /* bytes of a text in a failure's message */
 };
@@ -16,7 +19,17 @@ enum {
 /* The answer to the key of KV_TEST_WS_UPGRADE: the example of RFC 6455, section 1.3. */
 static const char ACCEPT[] = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-static void upgrade(struct kv_test_ws *ws, const char *more)
+static void check_extensions(struct kv_test_ws *ws, const struct kv_test_response *response,
+                             const char *expected)
+{
+    const char *extensions = kv_test_response_header(response, "sec-websocket-extensions");
+    if ((extensions == NULL) != (expected == NULL) ||
+        (expected != NULL && strcmp(extensions, expected) != 0))
+        fail_msg("the extensions are: %s", extensions == NULL ? "none" : extensions);
+    ws->is_deflated = extensions != NULL;
+}
+
+static void upgrade(struct kv_test_ws *ws, const char *more, const char *extensions)
 {
     struct kv_test_response response = {0};
     char headers[16384];
@@ -25,6 +38,7 @@ static void upgrade(struct kv_test_ws *ws, const char *more)
     const char *accept = kv_test_response_header(&response, "sec-websocket-accept");
     if (status != 101 || accept == NULL || strcmp(accept, ACCEPT) != 0)
         fail_msg("the upgrade was answered with %d", status);
+    check_extensions(ws, &response, extensions);
     kv_test_response_fini(&response);
 }
 
@@ -39,17 +53,52 @@ void kv_test_ws_open_with(struct kv_test_ws *ws, uint16_t port, const char *head
 {
     *ws = (struct kv_test_ws){.mask = 0x9e3779b9};
     kv_test_stream_open(&ws->stream, port);
-    upgrade(ws, headers);
+    upgrade(ws, headers, NULL);
+}
+
+void kv_test_ws_open_offering(struct kv_test_ws *ws, uint16_t port, const char *offer,
+                              const char *answer)
+{
+    char header[1024];
+    snprintf(header, sizeof(header), "Sec-WebSocket-Extensions: %s\r\n", offer);
+    *ws = (struct kv_test_ws){.mask = 0x9e3779b9};
+    kv_test_stream_open(&ws->stream, port);
+    upgrade(ws, header, answer);
+}
+
+struct kv_buffer kv_test_ws_deflate(struct kv_slice text)
+{
+    struct kv_buffer out = {0};
+    z_stream stream = {0};
+    assert_int_equal(deflateInit2(&stream, 9, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    size_t most = deflateBound(&stream, text.len) + 16;
+    stream.next_in = (Bytef *)(uintptr_t)text.bytes;
+    stream.avail_in = (uInt)text.len;
+    stream.next_out = (Bytef *)kv_buffer_reserve(&out, most);
+    stream.avail_out = (uInt)most;
+    assert_int_equal(deflate(&stream, Z_SYNC_FLUSH), Z_OK);
+    out.len = stream.total_out - 4;
+    deflateEnd(&stream);
+    return out;
+}
+
+void kv_test_ws_put_deflated(struct kv_test_ws *ws, struct kv_slice text)
+{
+    struct kv_buffer compressed = kv_test_ws_deflate(text);
+    kv_test_ws_put_frame(ws, KV_TEST_WS_FINAL | KV_TEST_WS_DEFLATED | KV_TEST_WS_TEXT,
+                         kv_buffer_slice(&compressed));
+    kv_buffer_fini(&compressed);
 }
 
 void kv_test_ws_upgrade(struct kv_test_ws *ws)
 {
-    upgrade(ws, "");
+    upgrade(ws, "", NULL);
 }
 
 void kv_test_ws_close(struct kv_test_ws *ws)
 {
     kv_test_stream_close(&ws->stream);
+    kv_buffer_fini(&ws->inflated);
 }
 
 static void append_big_endian(struct kv_buffer *out, uint64_t number, int n_bytes)
@@ -141,13 +190,15 @@ static uint64_t read_big_endian(const char *bytes, int n_bytes)
 }
 
 /* Returns: the bytes of the header, 0 where it is not there in full. */
-static size_t parse_header(struct kv_slice bytes, uint64_t *ret_len)
+static size_t parse_header(const struct kv_test_ws *ws, struct kv_slice bytes, uint64_t *ret_len)
 {
     if (bytes.len < 2)
         return 0;
     uint8_t first = (uint8_t)bytes.bytes[0];
     uint8_t second = (uint8_t)bytes.bytes[1];
-    if ((first & 0xf0) != KV_TEST_WS_FINAL || (second & 0x80) != 0)
+    unsigned bits = first & 0xf0;
+    bool is_deflated = ws->is_deflated && first == 0xc1;
+    if ((bits != KV_TEST_WS_FINAL && !is_deflated) || (second & 0x80) != 0)
         fail_msg("a frame that this server must not send: %02x %02x", first, second);
     int n_more = second == 126 ? 2 : second == 127 ? 8 : 0;
     if (bytes.len < 2 + (size_t)n_more)
@@ -156,17 +207,45 @@ static size_t parse_header(struct kv_slice bytes, uint64_t *ret_len)
     return 2 + (size_t)n_more;
 }
 
+static struct kv_slice inflate_payload(struct kv_test_ws *ws, struct kv_slice payload)
+{
+    struct kv_buffer in = {0};
+    z_stream stream = {0};
+    int result = Z_OK;
+    kv_buffer_append(&in, payload);
+    kv_buffer_append(&in, (struct kv_slice){"\0\0\xff\xff", 4});
+    assert_int_equal(inflateInit2(&stream, -15), Z_OK);
+    stream.next_in = (Bytef *)in.bytes;
+    stream.avail_in = (uInt)in.len;
+    ws->inflated.len = 0;
+    do {
+        stream.next_out = (Bytef *)kv_buffer_reserve(&ws->inflated, 65536);
+        stream.avail_out = 65536;
+        result = inflate(&stream, Z_SYNC_FLUSH);
+        ws->inflated.len += 65536 - stream.avail_out;
+    } while (result == Z_OK && stream.avail_out == 0);
+    if ((result != Z_OK && result != Z_BUF_ERROR) || stream.avail_in != 0)
+        fail_msg("a message that cannot be inflated");
+    inflateEnd(&stream);
+    kv_buffer_fini(&in);
+    return kv_buffer_slice(&ws->inflated);
+}
+
 bool kv_test_ws_take(struct kv_test_ws *ws, struct kv_test_frame *ret)
 {
     struct kv_slice unread = kv_test_stream_unread(&ws->stream);
     uint64_t len;
-    size_t header = parse_header(unread, &len);
+    size_t header = parse_header(ws, unread, &len);
     if (header == 0 || unread.len - header < len)
         return false;
     *ret = (struct kv_test_frame){
         .opcode = (uint8_t)unread.bytes[0] & 0x0f,
         .payload = {unread.bytes + header, len},
+        .is_deflated = (unread.bytes[0] & KV_TEST_WS_DEFLATED) != 0,
+        .n_sent = len,
     };
+    if (ret->is_deflated)
+        ret->payload = inflate_payload(ws, ret->payload);
     kv_test_stream_use(&ws->stream, header + len);
     return true;
 }
@@ -296,7 +375,8 @@ void kv_test_ws_expect_error_at(struct kv_test_ws *ws, const char *id, const cha
                     ends_as_error(text, id != NULL) && text.len > start.len + 2;
     kv_buffer_fini(&start);
     if (!is_error)
-        fail_with_frame(KV_SLICE("an error"), &(struct kv_test_frame){KV_TEST_WS_TEXT, text}, file,
+        fail_with_frame(KV_SLICE("an error"),
+                        &(struct kv_test_frame){.opcode = KV_TEST_WS_TEXT, .payload = text}, file,
                         line);
 }
 
@@ -333,7 +413,9 @@ uint64_t kv_test_ws_expect_ok_at(struct kv_test_ws *ws, const char *id, const ch
     uint64_t revision;
     if (!kv_test_ws_is_ok(text, id, key, &revision)) {
         print_error("id %s, key %s\n", id, key);
-        fail_with_frame(KV_SLICE("ok"), &(struct kv_test_frame){KV_TEST_WS_TEXT, text}, file, line);
+        fail_with_frame(KV_SLICE("ok"),
+                        &(struct kv_test_frame){.opcode = KV_TEST_WS_TEXT, .payload = text}, file,
+                        line);
     }
     return revision;
 }

@@ -17,7 +17,8 @@ enum kv_test_opcode {
     KV_TEST_WS_CLOSE = 0x8,
     KV_TEST_WS_PING = 0x9,
     KV_TEST_WS_PONG = 0xa,
-    KV_TEST_WS_FINAL = 0x80, /* the bit of a message's last frame */
+    KV_TEST_WS_DEFLATED = 0x40, /* the bit of a compressed message's first frame */
+    KV_TEST_WS_FINAL = 0x80,    /* the bit of a message's last frame */
 };
 
 /* The headers of a right handshake, for requests that are made by hand. */
@@ -29,12 +30,16 @@ struct kv_test_ws {
     struct kv_test_stream stream;
     uint32_t mask; /* of the next frame */
     uint32_t n_fences;
+    bool is_deflated;          /* permessage-deflate has been agreed on */
+    struct kv_buffer inflated; /* of the last frame */
 };
 
 /* A frame from the server. The payload is valid until the stream's next turn. */
 struct kv_test_frame {
     uint8_t opcode;
-    struct kv_slice payload;
+    struct kv_slice payload; /* inflated where it came compressed */
+    bool is_deflated;
+    size_t n_sent; /* bytes of the payload as it came */
 };
 
 /* Connects and upgrades; a refusal fails the test. Owns: the caller, by kv_test_ws_close(). */
@@ -42,6 +47,17 @@ void kv_test_ws_open(struct kv_test_ws *ws, uint16_t port);
 
 /* The same with further headers, each with its CRLF. */
 void kv_test_ws_open_with(struct kv_test_ws *ws, uint16_t port, const char *headers);
+
+/* The same with an offer (Sec-WebSocket-Extensions), which must be answered with `answer`; NULL:
+ * with none. */
+void kv_test_ws_open_offering(struct kv_test_ws *ws, uint16_t port, const char *offer,
+                              const char *answer);
+
+/* What is sent of a text that is compressed. Owns: the caller, by kv_buffer_fini(). */
+struct kv_buffer kv_test_ws_deflate(struct kv_slice text);
+
+/* Queues a text message, compressed. */
+void kv_test_ws_put_deflated(struct kv_test_ws *ws, struct kv_slice text);
 
 /* The upgrade alone, over a stream that is open already. */
 void kv_test_ws_upgrade(struct kv_test_ws *ws);

@@ -100,21 +100,43 @@ static void a_frame_has_a_header_of_all_its_parts(void **state)
     kv_outbound_fini(&out);
 }
 
-static void an_item_is_sent_between_head_and_tail(void **state)
+static void the_text_of_a_piece_is_what_is_behind_the_header(void **state)
 {
-    enum {
-        LONG = 2000
-    };
-    char value[LONG];
-    const struct kv_item small = {.value = KV_SLICE("mm")};
-    const struct kv_item large = {.value = {value, LONG}};
+    static const size_t lens[] = {0, 125, 126, 65535, 65536};
     (void)state;
-    memset(value, 'm', LONG);
+    for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+        struct kv_slice parts[KV_PIECE_PARTS];
+        char *value = kv_alloc(lens[i]);
+        size_t len, n_bytes = 0;
+        struct kv_slice none = {0};
+        memset(value, 'm', lens[i]);
+        struct kv_piece *frame =
+            kv_frames_copied(NULL, none, (struct kv_slice){value, lens[i]}, none);
+        size_t n = kv_frames_text_of(frame, parts, &len);
+        for (size_t part = 0; part < n; part++)
+            n_bytes += parts[part].len;
+        assert_int_equal(len, lens[i]);
+        assert_int_equal(n_bytes, lens[i]);
+        assert_int_equal(kv_frames_text_len(frame), lens[i]);
+        kv_piece_unref(frame);
+        free(value);
+    }
+}
+
+static void a_compressed_message_says_so(void **state)
+{
+    char *long_text = kv_alloc(5000);
+    (void)state;
+    memset(long_text, 'm', 5000);
     kv_outbound_init(&out, &chunks);
-    kv_frames_item(&out, NULL, KV_SLICE("m"), &small, KV_SLICE("m"));
-    assert_sent(KV_SLICE("\x81\x04"), 4);
-    kv_frames_item(&out, NULL, KV_SLICE("m"), &large, KV_SLICE("m"));
-    assert_sent(KV_SLICE("\x81\x7e\x07\xd2"), LONG + 2);
+    kv_frames_deflated(&out, KV_SLICE("mmm"));
+    assert_sent(KV_SLICE("\xc1\x03"), 3);
+    struct kv_piece *frame =
+        kv_frames_shared_deflated(NULL, (struct kv_held){.bytes = {long_text, 5000}});
+    free(long_text);
+    kv_outbound_append_piece(&out, frame);
+    kv_piece_unref(frame);
+    assert_sent(KV_SLICE("\xc1\x7e\x13\x88"), 5000);
     kv_outbound_fini(&out);
 }
 
@@ -139,7 +161,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_has_a_header_of_its_length),
         cmocka_unit_test(a_frame_has_a_header_of_all_its_parts),
-        cmocka_unit_test(an_item_is_sent_between_head_and_tail),
+        cmocka_unit_test(the_text_of_a_piece_is_what_is_behind_the_header),
+        cmocka_unit_test(a_compressed_message_says_so),
         cmocka_unit_test(control_frames_have_their_opcode_and_code),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
