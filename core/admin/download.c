@@ -319,6 +319,14 @@ static size_t holds(const void *user)
     return download->out.bytes;
 }
 
+static void account(const void *user, struct kv_connection_account *ret)
+{
+    const struct kv_download *download = user;
+    ret->transport = "backup";
+    ret->name = download->principal->name;
+    ret->unsent = download->out.bytes;
+}
+
 static void give_way(void *user)
 {
     kv_download_cut_off(user);
@@ -358,7 +366,8 @@ bool kv_download_is_allowed(struct kv_download *download)
     return renewed->is_unlimited || (renewed->grants->admin & KV_ADMIN_BACKUP) != 0;
 }
 
-static const struct kv_protocol protocol = {.on_read = on_read,
+static const struct kv_protocol protocol = {.account = account,
+                                            .on_read = on_read,
                                             .on_written = on_written,
                                             .holds = holds,
                                             .give_way = give_way,

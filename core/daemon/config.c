@@ -144,6 +144,7 @@ static void read_values(struct kv_config *config)
         folder->string = kv_slice_of(config->module_folder = kv_modules_folder());
     config->drain_ms = kv_given_field(&config->values[CONFIG_TIMEOUTS], TIMEOUT_DRAIN)->integer;
     config->log_level = (enum kv_log_level)kv_given_field(log, LOG_LEVEL)->integer;
+    config->slow_ms = kv_given_field(log, LOG_SLOW)->integer;
     config->log_format = (enum kv_log_format)kv_given_field(log, LOG_FORMAT)->integer;
     kv_listen_addresses_read(config);
     kv_access_rules_check(config);

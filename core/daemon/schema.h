@@ -143,7 +143,8 @@ enum {
 };
 enum {
     LOG_LEVEL,
-    LOG_FORMAT
+    LOG_FORMAT,
+    LOG_SLOW
 };
 enum {
     CONFIG_LISTEN,
@@ -628,6 +629,12 @@ static const char *const log_formats[] = {"text", "json", NULL};
 static const struct kv_option log_fields[] = {
     {.name = "level", .type = KV_OPTION_CHOICE, .choices = log_levels, .fallback = "info"},
     {.name = "format", .type = KV_OPTION_CHOICE, .choices = log_formats, .fallback = "text"},
+    {.name = "slow",
+     .type = KV_OPTION_DURATION,
+     .fallback = "100ms",
+     .min = 1,
+     .max = KV_LONGEST_TIMEOUT_MS,
+     .doc = "commands that take so long are logged, and in /admin/slowlog"},
 };
 
 static const struct kv_option config_options[N_CONFIG] = {

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/access_rules.h"
+#include "keyspace/slow_log.h"
 #include "daemon/certificates.h"
 #include "daemon/granted_prefixes.h"
 #include "daemon/metrics.h"
@@ -132,6 +133,7 @@ static struct kv_keyspace *create_keyspace(struct kv_server *server)
         .observers = server->observers,
         .n_observers = server->n_observers,
         .workers = server->workers,
+        .slow_log = server->slow_log,
         .loader = server->import == NULL ? NULL : kv_import_loader(server->import),
         .access = server->access,
         .budget = server->budget,
@@ -275,6 +277,7 @@ static void create_protocols(struct kv_server *server)
                                                               .upgrade = &server->upgrade,
                                                               .events = server->events,
                                                               .backups = server->backups,
+                                                              .slow_log = server->slow_log,
                                                               .metrics = server->metrics,
                                                               .pages = server->pages,
                                                               .loops = server->loops,
@@ -295,6 +298,7 @@ static int start(struct kv_server *server, struct kv_error *reterr)
     server->workers = kv_workers_create(config->n_threads);
     server->budget = kv_budget_create(config->memory, config->n_threads);
     create_access(server);
+    server->slow_log = kv_slow_log_create(config->slow_ms);
     server->keyspace = create_keyspace(server);
     kv_scripts_start(server->scripts, server->keyspace);
     if (server->sinks != NULL && kv_sinks_start(server->sinks, server->keyspace, reterr) != 0)

@@ -14,6 +14,7 @@
 #include "daemon/certificates.h"
 #include "daemon/running.h"
 #include "daemon/thread.h"
+#include "keyspace/slow_log.h"
 
 enum {
     ABORT_MS = 2000, /* for what was cut off */
@@ -262,6 +263,7 @@ void kv_server_take_apart(struct kv_server *server)
     kv_outlets_close(server->outlets);
     for (uint32_t i = 0; server->loops != NULL && i < server->config->n_threads; i++)
         kv_loop_destroy(server->loops[i]);
+    kv_slow_log_destroy(server->slow_log);
     kv_chain_close(server->chain);
     kv_access_destroy(server->access);
     kv_jwt_sources_destroy(server->key_sources);

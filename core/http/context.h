@@ -36,9 +36,12 @@ struct kv_http_context {
     struct kv_http_upgrade *upgrade;
     struct kv_events *events;
     struct kv_backups *backups;
+    struct kv_slow_log *slow_log;
     const struct kv_metrics *metrics; /* of the whole server */
     struct kv_pages *pages;           /* at paths that are not the server's own; NULL: none */
     struct kv_http_counts counts;
+    struct kv_loop *const *loops; /* all of them */
+    uint32_t n_loops;
     uint32_t index; /* of the loop */
     struct kv_refused_origins *refused_origins;
     struct kv_last_host valid_host;

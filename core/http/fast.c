@@ -99,6 +99,15 @@ static size_t holds(const void *user)
     return fast->client == NULL ? fast->out.bytes : kv_client_holds(fast->client);
 }
 
+static void account(const void *user, struct kv_connection_account *ret)
+{
+    const struct fast *fast = user;
+    ret->transport = "http";
+    ret->unsent = fast->out.bytes;
+    if (fast->client != NULL)
+        ret->name = fast->client->principal->name;
+}
+
 /* The input that has not been taken. */
 static struct kv_slice input_of(const struct fast *fast)
 {
@@ -420,7 +429,8 @@ void kv_fast_revise(struct kv_fast_loop *loop)
 
 void kv_fast_open(struct kv_fast_loop *loop, struct kv_connection *connection)
 {
-    static const struct kv_protocol protocol = {.on_read = on_read,
+    static const struct kv_protocol protocol = {.account = account,
+                                                .on_read = on_read,
                                                 .on_written = on_written,
                                                 .is_busy = is_busy,
                                                 .holds = holds,

@@ -445,6 +445,15 @@ static size_t holds(const void *user)
     return gate->client == NULL ? 0 : kv_client_holds(gate->client);
 }
 
+static void account(const void *user, struct kv_connection_account *ret)
+{
+    const struct gate *gate = user;
+    ret->transport = "http";
+    ret->unsent = holds(user);
+    if (gate->client != NULL)
+        ret->name = gate->client->principal->name;
+}
+
 static struct gate *create(struct kv_h2o_gates *gates, struct kv_connection *connection)
 {
     static const h2o_conn_callbacks_t callbacks = {
@@ -464,8 +473,11 @@ static struct gate *create(struct kv_h2o_gates *gates, struct kv_connection *con
 
 void kv_h2o_gate_open(struct kv_h2o_gates *gates, struct kv_connection *connection)
 {
-    static const struct kv_protocol protocol = {
-        .on_read = on_read, .on_written = on_written, .on_closed = destroy, .holds = holds};
+    static const struct kv_protocol protocol = {.account = account,
+                                                .on_read = on_read,
+                                                .on_written = on_written,
+                                                .on_closed = destroy,
+                                                .holds = holds};
     struct gate *gate = create(gates, connection);
     kv_connection_serve(connection, &protocol, gate);
     begin_next(gate);

@@ -121,8 +121,11 @@ static void init_loop(struct kv_http *http, uint32_t index, const struct kv_http
         .upgrade = parts->upgrade,
         .events = parts->events,
         .backups = parts->backups,
+        .slow_log = parts->slow_log,
         .metrics = parts->metrics,
         .pages = parts->pages,
+        .loops = parts->loops,
+        .n_loops = parts->n_loops,
         .index = index,
         .refused_origins = &http->refused_origins,
     };

@@ -23,6 +23,7 @@ struct kv_http_parts {
     struct kv_http_upgrade *upgrade;
     struct kv_events *events;
     struct kv_backups *backups;
+    struct kv_slow_log *slow_log;
     const struct kv_metrics *metrics;
     struct kv_pages *pages; /* an application's; NULL: none */
     struct kv_loop *const *loops;

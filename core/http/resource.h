@@ -37,5 +37,7 @@ extern const struct kv_resource kv_resource_websocket; /* websocket.c */
 extern const struct kv_resource kv_resource_metrics;   /* metrics.c */
 extern const struct kv_resource kv_resource_pages;     /* pages.c: at every other path */
 extern const struct kv_resource kv_resource_backup;    /* backup.c */
+extern const struct kv_resource kv_resource_clients;   /* clients.c */
+extern const struct kv_resource kv_resource_slow_log;  /* slow_log.c */
 
 #endif

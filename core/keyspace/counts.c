@@ -45,6 +45,16 @@ static unsigned outcome_of(int status)
                                         : (unsigned)(status - KV_REFUSED + KV_N_STORE_OUTCOMES);
 }
 
+const char *kv_counts_operation(enum kv_command_kind kind)
+{
+    return operations[kind];
+}
+
+const char *kv_counts_outcome(int status)
+{
+    return outcome_name(outcome_of(status));
+}
+
 void kv_counts_finish_otherwise(struct kv_counts *counts, const struct kv_command *command,
                                 bool is_late)
 {

@@ -26,8 +26,13 @@ enum kv_sync_reason {
     KV_N_SYNC_REASONS
 };
 
+struct kv_slow_log;
+
 struct kv_counts {
     const int64_t *began_ns; /* the loop's: when its turn began */
+    /* Looks at commands that took more than a turn. NULL: nobody does. */
+    void (*look)(struct kv_slow_log *log, const struct kv_command *command, int64_t took_ns);
+    struct kv_slow_log *slow_log; /* for that */
     struct kv_counter outcomes[KV_N_COMMAND_KINDS][KV_N_OUTCOMES];
     struct kv_histogram durations[KV_N_COMMAND_KINDS];
     uint32_t n_this_turn[KV_N_COMMAND_KINDS];        /* sent and finished in it, */
@@ -58,6 +63,13 @@ static inline void kv_counts_finish(struct kv_counts *counts, const struct kv_co
     counts->has_this_turn = true;
 }
 
+/* The same, ahead of that, while its client is known: shows it to the slow log. */
+static inline void kv_counts_look(const struct kv_counts *counts, const struct kv_command *command)
+{
+    if (command->sent_ns != *counts->began_ns && counts->look != NULL)
+        counts->look(counts->slow_log, command, *counts->began_ns - command->sent_ns);
+}
+
 static inline void kv_counts_sync(struct kv_counts *counts, enum kv_sync_reason reason)
 {
     kv_counter_add(&counts->syncs[reason], 1);
@@ -65,6 +77,10 @@ static inline void kv_counts_sync(struct kv_counts *counts, enum kv_sync_reason 
 
 /* The turn is over, and has taken so long. */
 void kv_counts_end_turn(struct kv_counts *counts, int64_t took_ns);
+
+/* The names in metrics; NULL: what clients do not see has none. Constant. */
+const char *kv_counts_operation(enum kv_command_kind kind);
+const char *kv_counts_outcome(int status);
 
 /* Writes the sums over n loops. */
 void kv_counts_collect(const struct kv_counts *const *all, uint32_t n,

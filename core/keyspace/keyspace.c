@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "keyspace/host.h"
 #include "keyspace/loop.h"
+#include "keyspace/slow_log.h"
 #include "keyspace/turn.h"
 
 enum {
@@ -60,6 +61,8 @@ static void init_loop(struct kv_keyspace *keyspace, uint32_t index)
     here->tally = kv_budget_tally(keyspace->parts.budget, index);
     here->expiry = &keyspace->expiry;
     here->counts.began_ns = kv_loop_began_ns(here->loop);
+    here->counts.slow_log = keyspace->parts.slow_log;
+    here->counts.look = here->counts.slow_log == NULL ? NULL : kv_slow_log_note;
     kv_commands_init(&here->commands, &keyspace->store);
     kv_topics_init(&here->topics, &keyspace->feed.interests, index, &here->counts);
     kv_watches_init(&here->watches, &keyspace->store);

@@ -15,6 +15,7 @@ struct kv_access;
 struct kv_command;
 struct kv_keyspace;
 struct kv_keyspace_loop;
+struct kv_slow_log;
 struct kv_workers;
 
 enum {
@@ -78,11 +79,12 @@ struct kv_keyspace_parts {
     size_t n_interceptors;
     struct kv_observer *const *observers;
     size_t n_observers;
-    struct kv_loader *loader;   /* NULL: none */
-    struct kv_workers *workers; /* NULL: none. They have ended before kv_keyspace_finish() */
-    struct kv_access *access;   /* by whose rules clients are judged; NULL: there are none, and
-                                   nobody's rights change */
-    struct kv_budget *budget;   /* of the memory of all clients; NULL: no limit */
+    struct kv_slow_log *slow_log; /* NULL: none */
+    struct kv_loader *loader;     /* NULL: none */
+    struct kv_workers *workers;   /* NULL: none. They have ended before kv_keyspace_finish() */
+    struct kv_access *access;     /* by whose rules clients are judged; NULL: there are none, and
+                                     nobody's rights change */
+    struct kv_budget *budget;     /* of the memory of all clients; NULL: no limit */
 };
 
 #endif

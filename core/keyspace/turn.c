@@ -23,7 +23,9 @@ static void hand_back_unordered(struct kv_keyspace_loop *here, int64_t until_ms)
 {
     struct kv_link *link;
     while ((link = kv_queue_pop(&here->commands.finished)) != NULL) {
-        kv_gate_leave(&here->gate, KV_CONTAINER(link, struct kv_command, link));
+        struct kv_command *command = KV_CONTAINER(link, struct kv_command, link);
+        kv_counts_look(&here->counts, command);
+        kv_gate_leave(&here->gate, command);
         if (is_over(here, until_ms))
             return;
     }

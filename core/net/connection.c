@@ -15,6 +15,10 @@
 #include "base/mem.h"
 #include "loop/evloop.h"
 
+enum {
+    MOST_LOOPS = 64
+};
+
 static const struct kv_protocol nobody;
 
 static void on_close(void *data)
@@ -43,7 +47,8 @@ struct kv_connection *kv_connection_open(struct kv_connections *among, h2o_socke
     kv_channel_init(&connection->channel, sock, among->loop, among->tally);
     connection->protocol = &nobody;
     connection->linger_fd = -1;
-    connection->progress_ms = kv_loop_now_ms(among->loop);
+    connection->progress_ms = connection->opened_ms = kv_loop_now_ms(among->loop);
+    connection->id = ++among->n_opened * MOST_LOOPS + kv_loop_index(among->loop);
     kv_list_append(&among->all, &connection->link);
     sock->on_close.cb = on_close;
     sock->on_close.data = connection;
@@ -111,6 +116,14 @@ bool kv_connection_claim(struct kv_connection *connection, const struct kv_addre
     connection->client = *client;
     connection->peer = peer;
     return true;
+}
+
+void kv_connection_account(const struct kv_connection *connection,
+                           struct kv_connection_account *ret_account)
+{
+    *ret_account = (struct kv_connection_account){0};
+    if (connection->protocol->account != NULL)
+        connection->protocol->account(connection->channel.user, ret_account);
 }
 
 void kv_connection_close(struct kv_connection *connection)

@@ -16,8 +16,18 @@
 #include "net/tls_channel.h"
 #include "wire/address.h"
 
+/* What a connection is used for, as operators are told. */
+struct kv_connection_account {
+    const char *transport; /* constant, as `http`; NULL: nothing yet */
+    struct kv_slice name;  /* of whom it is; lent for the call; empty: nobody's */
+    uint64_t n_subscriptions;
+    size_t unsent; /* bytes */
+};
+
 /* What serves a connection. Constant. */
 struct kv_protocol {
+    /* Fills the account in, which is all zero. NULL: there is nothing to tell. */
+    void (*account)(const void *user, struct kv_connection_account *ret);
     kv_channel_fn on_read;
     kv_channel_fn on_written;
     /* Whether something that the peer asked for is under way or unsent. NULL: the channel shows. */
@@ -47,7 +57,8 @@ struct kv_patience {
 /* The connections of one loop. */
 struct kv_connections {
     struct kv_loop *loop;
-    struct kv_list all;
+    struct kv_list all; /* in the order in which they were opened */
+    uint64_t n_opened;
     struct kv_lingerers lingerers;
     struct kv_chunks chunks; /* for their outbound queues */
     struct kv_patience patience;
@@ -68,6 +79,8 @@ enum kv_watched {
 
 struct kv_connection {
     struct kv_list link;
+    uint64_t id; /* of all loops; those of one rise */
+    int64_t opened_ms;
     struct kv_connections *among;
     struct kv_peer *peer; /* NULL: it is not counted */
     struct kv_channel channel;
@@ -165,5 +178,9 @@ struct kv_connection *kv_connections_largest(struct kv_connections *connections,
 
 /* Ends the connection, as the memory of all has run out. */
 void kv_connection_give_way(struct kv_connection *connection);
+
+/* What it is used for. ret_account: lent for the call, as the connection. */
+void kv_connection_account(const struct kv_connection *connection,
+                           struct kv_connection_account *ret_account);
 
 #endif

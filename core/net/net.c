@@ -388,6 +388,16 @@ int kv_net_listen_unix(struct kv_net *net, const char *path, uint32_t mode, stru
     return 0;
 }
 
+void kv_net_visit(const struct kv_net *net, uint32_t loop,
+                  bool (*visit)(void *context, const struct kv_connection *connection),
+                  void *context)
+{
+    const struct kv_list *all = &net->loops[loop].connections.all;
+    for (const struct kv_list *link = all->next; link != all; link = link->next)
+        if (!visit(context, KV_CONTAINER((uintptr_t)link, struct kv_connection, link)))
+            return;
+}
+
 struct kv_tally *kv_net_tally(struct kv_net *net, uint32_t loop)
 {
     return net->loops[loop].connections.tally;

@@ -70,6 +70,12 @@ void kv_net_admit(struct kv_net *net, uint32_t loop, struct st_h2o_socket_t *soc
 /* Sends a text to the peer of a connection that the service is to open, and ends it. */
 void kv_net_end_with(struct kv_connection *connection, struct kv_slice text);
 
+/* Shows every connection of that loop, in the order of their ids, until `visit` returns false. On
+ * the loop's thread. */
+void kv_net_visit(const struct kv_net *net, uint32_t loop,
+                  bool (*visit)(void *context, const struct kv_connection *connection),
+                  void *context);
+
 /* Ends service, on a loop's own thread: no new connections, idle ones are closed. */
 void kv_net_drain(struct kv_net *net, uint32_t loop);
 /* Whether that has begun, on any loop. Threads: any. */

@@ -257,6 +257,15 @@ static size_t holds(const void *user)
     return kv_client_holds(session->client);
 }
 
+static void account(const void *user, struct kv_connection_account *ret)
+{
+    const struct kv_session *session = user;
+    ret->transport = "websocket";
+    ret->name = session->client->principal->name;
+    ret->n_subscriptions = session->client->subscriber.n_subscriptions;
+    ret->unsent = session->out.bytes;
+}
+
 static void give_way(void *user)
 {
     struct kv_session *session = user;
@@ -292,7 +301,8 @@ static struct kv_address address_of(const void *owner)
 void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
                      struct kv_principal *principal, uint8_t window_bits)
 {
-    static const struct kv_protocol protocol = {.on_read = on_read,
+    static const struct kv_protocol protocol = {.account = account,
+                                                .on_read = on_read,
                                                 .on_written = on_written,
                                                 .holds = holds,
                                                 .give_way = give_way,

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""What operators see of a running server: its clients and the commands that took long. Prints TAP."""
+import base64
+import hashlib
+import http.client
+import json
+import os
+import socket
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../support/python"))
+from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
+
+NAMES = ("operator", "writer")
+TOKENS = {name: f"the-token-of-{name}" for name in NAMES}
+BEARER = {name: {"Authorization": f"Bearer {TOKENS[name]}"} for name in NAMES}
+
+
+def expect(got, expected):
+    assert got == expected, f"expected {expected}, got {got}"
+
+
+def rules():
+    digest = {name: hashlib.sha256(TOKENS[name].encode()).hexdigest() for name in NAMES}
+    return ("access: {tokens: ["
+            f"{{name: operator, sha256: {digest['operator']}, read: [''], "
+            "admin: [clients, slowlog]}, "
+            f"{{name: writer, sha256: {digest['writer']}, read: [''], write: ['']}}]}}\n")
+
+
+def ask(server, path, name="operator"):
+    status, headers, body = server.request("GET", path, headers=BEARER.get(name))
+    return status, json.loads(body) if headers["content-type"] == "application/json" else body
+
+
+def websocket(server, n_subscriptions):
+    connection = socket.create_connection(("127.0.0.1", server.port), PATIENCE_S)
+    key = base64.b64encode(os.urandom(16)).decode()
+    connection.sendall((f"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+                        f"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                        f"Sec-WebSocket-Key: {key}\r\n"
+                        f"Authorization: Bearer {TOKENS['writer']}\r\n\r\n").encode())
+    while b"\r\n\r\n" not in connection.recv(4096):
+        pass
+    for i in range(n_subscriptions):
+        text = json.dumps({"type": "subscribe", "payload": {"key": f"k{i}"}}).encode()
+        connection.sendall(bytes([0x81, 0x80 | len(text)]) + bytes(4) + text)
+    return connection
+
+
+def events(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
+    connection.request("GET", "/events?prefix=a&prefix=b", headers=BEARER["writer"])
+    return connection.getresponse()
+
+
+def kept(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
+    connection.request("GET", "/storage/a", headers=BEARER["writer"])
+    connection.getresponse().read()
+    return connection
+
+
+def clients(server, query=""):
+    status, page = ask(server, "/admin/clients" + query)
+    expect(status, 200)
+    return page
+
+
+def test_clients(report, server):
+    held = [websocket(server, 3), events(server), kept(server)]
+
+    def seen():
+        def by_transport():
+            found = {}
+            for client in clients(server)["clients"]:
+                found.setdefault((client["transport"], client.get("name")), client)
+            return found
+        wait_for(lambda: by_transport().get(("websocket", "writer"), {}).get("subscriptions") == 3,
+                 "the subscriptions of the WebSocket are not seen")
+        found = by_transport()
+        expect(found[("events", "writer")]["subscriptions"], 2)
+        for client in found.values():
+            expect((client["address"], client["tls"], client["unix"]), ("127.0.0.1", False, False))
+            assert client["age"] >= 0 and client["unsent"] >= 0
+        assert ("http", "writer") in found
+        assert ("http", "operator") in found, "it does not see itself"
+
+    def no_token():
+        text = server.request("GET", "/admin/clients", headers=BEARER["operator"])[2].decode()
+        assert not any(token in text for token in TOKENS.values())
+
+    def pages():
+        crowd = [kept(server) for _ in range(25)]
+        ids, cursor, n_pages = [], "", 0
+        while cursor is not None:
+            page = clients(server, f"?limit=10&cursor={cursor or 0}")
+            assert len(page["clients"]) <= 10
+            ids += [client["id"] for client in page["clients"]]
+            cursor, n_pages = page.get("cursor"), n_pages + 1
+        expect(ids, sorted(set(ids)))
+        assert n_pages >= 3 and len(ids) >= 28
+        for connection in crowd:
+            connection.close()
+
+    def refusals():
+        expect(ask(server, "/admin/clients", "writer")[0], 403)
+        expect(ask(server, "/admin/clients", None)[0], 401)
+        expect(ask(server, "/admin/clients?limit=0")[0], 400)
+        expect(ask(server, "/admin/clients?limit=1001")[0], 400)
+        expect(ask(server, "/admin/clients?sort=age")[0], 400)
+
+    report.check("clients are seen with what they use", seen)
+    report.check("no token is shown", no_token)
+    report.check("they come in pages", pages)
+    report.check("it takes the right to it", refusals)
+    for connection in held:
+        connection.close()
+
+
+def test_slow_log(report, server):
+    for at in range(0, 60000, 10000):
+        sets = [{"type": "set", "payload": {"key": f"many/{i}", "value": i}}
+                for i in range(at, at + 10000)]
+        expect(server.request("POST", "/batch", json.dumps(sets), BEARER["writer"])[0], 200)
+
+    def slow():
+        def found():
+            server.request("GET", "/storage?count=true&prefix=many/", headers=BEARER["writer"])
+            return [command for command in ask(server, "/admin/slowlog")[1]["commands"]
+                    if command["operation"] == "list"]
+        wait_for(found, "no command is slow")
+        command = found()[0]
+        expect((command["key"], command["key_length"]), ("many/", 5))
+        expect((command["client"], command["address"], command["outcome"]),
+               ("writer", "127.0.0.1", "ok"))
+        assert command["duration"] >= 1 and command["time"] > 1_700_000_000_000
+        assert 'slow: list "many/" took' in server.read_log(), server.read_log()
+
+    def newest_first():
+        numbers = [command["number"] for command in ask(server, "/admin/slowlog")[1]["commands"]]
+        expect(numbers, sorted(numbers, reverse=True))
+        assert len(numbers) <= 128
+
+    def refusals():
+        expect(ask(server, "/admin/slowlog", "writer")[0], 403)
+        expect(ask(server, "/admin/slowlog", None)[0], 401)
+        expect(server.request("PUT", "/admin/slowlog", "{}", BEARER["operator"])[0], 405)
+
+    report.check("slow commands are seen", slow)
+    report.check("the newest come first, and no more than 128", newest_first)
+    report.check("it takes the right to it, too", refusals)
+
+
+def main():
+    report = Report()
+    server = Server(rules() + "log: {slow: 1ms}\nthreads: 3\n")
+    try:
+        test_clients(report, server)
+        test_slow_log(report, server)
+    finally:
+        server.end()
+    sys.exit(report.end())
+
+
+main()
