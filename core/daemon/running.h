@@ -14,6 +14,7 @@
 #include "daemon/chain.h"
 #include "daemon/ending.h"
 #include "daemon/import.h"
+#include "daemon/liveness.h"
 #include "jwt/source.h"
 #include "daemon/outlets.h"
 #include "pages/pages.h"
@@ -45,6 +46,7 @@ struct kv_server {
     atomic_bool is_closed; /* the store */
     struct kv_loop **loops;
     struct kv_loop_thread *threads;
+    struct kv_liveness *liveness;
     uint16_t *ports;     /* of the addresses */
     struct kv_tls **tls; /* the same; NULL: none there */
     struct kv_budget *budget;
@@ -54,6 +56,7 @@ struct kv_server {
     struct kv_keyspace *keyspace;
     struct kv_workers *workers;
     struct kv_pages *pages; /* NULL: none */
+    struct kv_inherited inherited;
     struct kv_net *net;
     struct kv_http *http;
     struct kv_http_upgrade upgrade; /* to the WebSockets */

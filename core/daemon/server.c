@@ -21,6 +21,7 @@
 #include "daemon/certificates.h"
 #include "daemon/granted_prefixes.h"
 #include "daemon/metrics.h"
+#include "daemon/notify.h"
 #include "daemon/page_folder.h"
 #include "daemon/process.h"
 #include "daemon/reload.h"
@@ -50,12 +51,18 @@ static void end(struct kv_server *server)
     kv_signals_wake(); /* the main thread waits for them */
 }
 
+static void say_ready(const struct kv_server *server)
+{
+    kv_log(KV_LOG_INFO, "server", "ready after %lld ms",
+           (long long)(kv_clock_now_ms(&kv_clock_boot) - server->started_ms));
+    kv_notify("READY=1\nSTATUS=serving");
+}
+
 /* Called twice: the one that comes second says so. */
 static void become_ready(struct kv_server *server)
 {
     if (atomic_fetch_add(&server->n_ready, 1) == 1)
-        kv_log(KV_LOG_INFO, "server", "ready after %lld ms",
-               (long long)(kv_clock_now_ms(&kv_clock_boot) - server->started_ms));
+        say_ready(server);
 }
 
 static void *open_store(void *argument)
@@ -186,7 +193,10 @@ static int begin_service(struct kv_server *server, struct kv_error *reterr)
                config->path == NULL ? "a configuration (-c FILE)"
                                     : "`storage: {module: …}` in the configuration");
     kv_granted_prefixes_warn(config, log_warning, NULL);
-    return listen_everywhere(server, reterr) == 0 ? refuse_exposure(server, reterr) : -1;
+    if (listen_everywhere(server, reterr) != 0 ||
+        kv_inherited_close(&server->inherited, reterr) != 0)
+        return -1;
+    return refuse_exposure(server, reterr);
 }
 
 /* Whether the store cannot be opened. One that takes its time may yet fail. */
@@ -294,6 +304,7 @@ static int start(struct kv_server *server, struct kv_error *reterr)
         return result;
     if (create_loops(server, reterr) != 0)
         return -1;
+    server->liveness = kv_liveness_create(server->loops, config->n_threads);
     server->sinks = kv_outlets_sinks(server->outlets);
     server->workers = kv_workers_create(config->n_threads);
     server->budget = kv_budget_create(config->memory, config->n_threads);
@@ -304,6 +315,7 @@ static int start(struct kv_server *server, struct kv_error *reterr)
     if (server->sinks != NULL && kv_sinks_start(server->sinks, server->keyspace, reterr) != 0)
         return -1;
     struct kv_net_config net = config->net;
+    net.inherited = &server->inherited;
     net.budget = server->budget;
     net.workers = server->workers;
     net.max_connections = kv_process_fit_connections(config);
@@ -374,17 +386,46 @@ static void revise_access(const void *context, const struct kv_config *found)
 static void reload(const struct kv_server *server)
 {
     kv_log(KV_LOG_INFO, "server", "reloading");
+    kv_notify_reloading();
     kv_certificates_reload(server);
     if (server->sinks != NULL)
         kv_sinks_reopen(server->sinks);
     kv_scripts_reload(server->scripts);
     kv_reload(server->config, revise_access, server);
+    kv_notify("READY=1\nSTATUS=serving");
+}
+
+/* What the main thread does while it waits for signals. */
+
+/* In time for the watchdog, even where a round comes late. Returns: -1 where there is none. */
+static int64_t pulse_ms(void)
+{
+    int64_t watchdog_ms = kv_notify_watchdog_ms();
+    return watchdog_ms == 0 ? -1 : watchdog_ms / 4 + 1;
+}
+
+static int64_t wait_ms(const struct kv_server *server)
+{
+    int64_t look_ms = kv_certificates_are_watched(server) ? LOOK_AT_CERTIFICATES_MS : -1;
+    int64_t beat_ms = pulse_ms();
+    if (look_ms < 0 || beat_ms < 0)
+        return look_ms < 0 ? beat_ms : look_ms;
+    return look_ms < beat_ms ? look_ms : beat_ms;
+}
+
+/* A store that takes its time to open is no reason to give the server up. */
+static void look_around(const struct kv_server *server)
+{
+    if (kv_certificates_are_watched(server))
+        kv_certificates_look(server);
+    if (pulse_ms() >= 0 && kv_liveness_look(server->liveness))
+        kv_notify("WATCHDOG=1");
 }
 
 static void serve_until_signal(const struct kv_server *server)
 {
     int signal_number;
-    int64_t look_ms = kv_certificates_are_watched(server) ? LOOK_AT_CERTIFICATES_MS : -1;
+    int64_t look_ms = wait_ms(server);
     while (!kv_signal_is_end(signal_number = kv_signals_await(look_ms)) &&
            signal_number != KV_SIGNAL_WAKE)
         if (signal_number == SIGHUP)
@@ -392,7 +433,8 @@ static void serve_until_signal(const struct kv_server *server)
         else if (signal_number == KV_SIGNAL_KEYS)
             revise(server, NULL);
         else
-            kv_certificates_look(server);
+            look_around(server);
+    kv_notify("STOPPING=1\nSTATUS=finishing what is under way");
     if (!atomic_load(&server->has_ended))
         kv_log(KV_LOG_INFO, "server", "received %s, shutting down", kv_signal_name(signal_number));
 }
@@ -410,8 +452,12 @@ int kv_server_run(const struct kv_config *config, struct kv_import *import, stru
     sem_init(&server.opened, 0, 0);
     kv_signals_block();
     kv_process_prepare();
+    kv_notify_open();
+    kv_notify("STATUS=opening the store");
     kv_hash_init();
-    int result = start(&server, reterr);
+    int result = kv_inherited_find(&server.inherited, reterr);
+    if (result == 0)
+        result = start(&server, reterr);
     if (result == 0) {
         serve_until_signal(&server);
         if (import != NULL)

@@ -151,9 +151,10 @@ void kv_listeners_fini(struct kv_listeners *listeners)
     }
 }
 
-int kv_listen_unix(struct kv_listeners *const *loops, uint32_t n_loops, int fd)
+/* Every loop listens on the same socket. Takes the descriptor over. */
+static int share(struct kv_listeners *const *loops, uint32_t n_loops, int fd,
+                 struct kv_entrance entrance)
 {
-    const struct kv_entrance entrance = {.is_unix = true};
     for (uint32_t i = 1; i < n_loops; i++) {
         int other = fcntl(fd, F_DUPFD_CLOEXEC, 0);
         if (other < 0) {
@@ -166,6 +167,11 @@ int kv_listen_unix(struct kv_listeners *const *loops, uint32_t n_loops, int fd)
     }
     add_listener(loops[0], fd, entrance);
     return 0;
+}
+
+int kv_listen_unix(struct kv_listeners *const *loops, uint32_t n_loops, int fd)
+{
+    return share(loops, n_loops, fd, (struct kv_entrance){.is_unix = true});
 }
 
 /* TCP. */
@@ -223,8 +229,8 @@ static bool is_loopback(const struct addrinfo *at)
     return ntohl(address->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
-static int listen_at(struct kv_listeners *const *loops, uint32_t n_loops, struct addrinfo *at,
-                     struct kv_tls *tls)
+static int open_listeners(struct kv_listeners *const *loops, uint32_t n_loops, struct addrinfo *at,
+                          struct kv_tls *tls)
 {
     if (claim_port(at) != 0)
         return -1;
@@ -233,9 +239,19 @@ static int listen_at(struct kv_listeners *const *loops, uint32_t n_loops, struct
         if (fd < 0)
             return -1;
         add_listener(loops[i], fd, (struct kv_entrance){.tls = tls});
-        loops[i]->is_exposed |= !is_loopback(at);
     }
     return 0;
+}
+
+static int listen_at(struct kv_listeners *const *loops, uint32_t n_loops, struct addrinfo *at,
+                     struct kv_tls *tls)
+{
+    int fd = kv_inherited_take(loops[0]->inherited, at->ai_addr);
+    int result = fd >= 0 ? share(loops, n_loops, fd, (struct kv_entrance){.tls = tls})
+                         : open_listeners(loops, n_loops, at, tls);
+    for (uint32_t i = 0; i < n_loops; i++)
+        loops[i]->is_exposed |= result == 0 && !is_loopback(at);
+    return result;
 }
 
 static void set_port(struct addrinfo *at, uint16_t port)

@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "loop/loop.h"
+#include "net/inherited.h"
 
 #include <kvserver/types.h>
 
@@ -34,6 +35,7 @@ struct kv_listeners {
                       const struct kv_entrance *entrance);
     /* A peer for which there is no descriptor but this one, which it takes over. */
     void (*on_excess)(struct kv_listeners *listeners, int fd, const struct kv_entrance *entrance);
+    struct kv_inherited *inherited; /* lent, before the loops run; NULL: none */
 };
 
 /* n_without_spare: shared by all loops, lent. */

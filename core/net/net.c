@@ -317,6 +317,7 @@ static void init_loop(struct kv_net *net, uint32_t index, struct kv_loop *loop)
     here->net = net;
     here->index = index;
     kv_listeners_init(&here->listeners, loop, &net->n_without_spare);
+    here->listeners.inherited = net->config.inherited;
     here->listeners.on_accept = on_accept;
     here->listeners.on_excess = on_excess;
     kv_connections_init(&here->connections, loop, &net->config.patience, &net->n_lingering);
@@ -376,10 +377,13 @@ int kv_net_listen(struct kv_net *net, const char *host, uint16_t port, struct kv
 int kv_net_listen_unix(struct kv_net *net, const char *path, uint32_t mode, struct kv_error *reterr)
 {
     struct kv_unix_socket *unix_socket;
-    int fd = kv_unix_socket_listen(path, mode, &unix_socket, reterr);
-    if (fd < 0)
-        return -1;
-    kv_list_append(&net->unix_sockets, &unix_socket->link);
+    int fd = kv_inherited_take_unix(net->config.inherited, path);
+    if (fd < 0) {
+        fd = kv_unix_socket_listen(path, mode, &unix_socket, reterr);
+        if (fd < 0)
+            return -1;
+        kv_list_append(&net->unix_sockets, &unix_socket->link);
+    }
     struct kv_listeners **all = listeners_of(net);
     int failed = kv_listen_unix(all, net->n_loops, fd);
     free(all);

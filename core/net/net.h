@@ -7,6 +7,7 @@
 
 #include "base/metrics.h"
 #include "net/connection.h"
+#include "net/inherited.h"
 
 struct kv_net;
 struct kv_tls;
@@ -17,9 +18,10 @@ struct kv_net_config {
     struct kv_patience patience;
     const struct kv_address_range *proxies; /* that may say who their clients are, lent */
     size_t n_proxies;
-    bool trusts_unix;           /* so may whoever comes by a Unix socket */
-    struct kv_budget *budget;   /* of the memory of all connections, lent; NULL: no limit */
-    struct kv_workers *workers; /* where there is a budget, lent */
+    bool trusts_unix;               /* so may whoever comes by a Unix socket */
+    struct kv_inherited *inherited; /* addresses are taken from these first, lent; NULL: none */
+    struct kv_budget *budget;       /* of the memory of all connections, lent; NULL: no limit */
+    struct kv_workers *workers;     /* where there is a budget, lent */
 };
 
 /* What connections are for. The caller's memory. */

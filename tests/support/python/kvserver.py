@@ -41,10 +41,12 @@ class Server:
 
     def start(self, *arguments):
         self.log = open(os.path.join(self.folder.name, "log"), "w+", encoding="utf-8")
-        self.process = subprocess.Popen([os.environ["KV_SERVER_PROGRAM"], "-c", self.path,
-                                         *arguments], stderr=self.log)
+        self.process = self.spawn([os.environ["KV_SERVER_PROGRAM"], "-c", self.path, *arguments])
         self.port = 0
         wait_for(self.is_ready, "the server does not become ready")
+
+    def spawn(self, command):
+        return subprocess.Popen(command, stderr=self.log)
 
     def run(self, *arguments):
         """Runs the program to its end, while the server does not run."""

@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+"""The server under a service manager, whose part the test plays: what it is told, the watchdog, sockets
+that are handed down; and the unit files, as far as systemd is there to judge them. Prints TAP.
+"""
+import http.client
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../support/python"))
+from kvserver import PATIENCE_S, Report, Server  # pylint: disable=wrong-import-position
+
+UNITS = os.path.join(HERE, "../../conf/systemd")
+
+
+def expect(got, expected):
+    assert got == expected, f"expected {expected}, got {got}"
+
+
+class Manager:
+    """Takes what a service tells."""
+
+    def __init__(self, is_abstract=False):
+        self.folder = tempfile.TemporaryDirectory(prefix="kvserver-test-")
+        self.path = os.path.join(self.folder.name, "notify")
+        if is_abstract:
+            self.path = f"@kvserver-test-{os.getpid()}"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path.replace("@", "\0", 1) if is_abstract else self.path)
+        self.socket.settimeout(PATIENCE_S)
+
+    def next(self, what):
+        """The next text that has such a line; others are passed over."""
+        while True:
+            lines = self.socket.recv(4096).decode().split("\n")
+            if what in lines:
+                return lines
+
+    def close(self):
+        self.socket.close()
+        self.folder.cleanup()
+
+
+class Service(Server):
+    """A server with such an environment, and with sockets from descriptor 3 on."""
+
+    def __init__(self, environment, sockets=(), **others):
+        self.environment, self.sockets = environment, sockets
+        super().__init__(**others)
+
+    def spawn(self, arguments):
+        def hand_down():
+            for i, one in enumerate(self.sockets):
+                os.dup2(one.fileno(), 3 + i)
+                os.set_inheritable(3 + i, True)  # where it was there already
+        command = ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *arguments]
+        environment = os.environ | self.environment | {"LISTEN_FDS": str(len(self.sockets))}
+        return subprocess.Popen(command, stderr=self.log, env=environment, close_fds=False,
+                                preexec_fn=hand_down)
+
+
+def test_notification(report):
+    def life():
+        manager = Manager()
+        server = Service({"NOTIFY_SOCKET": manager.path})
+        assert "STATUS=serving" in manager.next("READY=1")
+        server.process.send_signal(signal.SIGHUP)
+        lines = manager.next("RELOADING=1")
+        assert any(re.match(r"MONOTONIC_USEC=\d+$", line) for line in lines), lines
+        manager.next("READY=1")
+        server.end()
+        manager.next("STOPPING=1")
+        manager.close()
+
+    def abstract():
+        manager = Manager(is_abstract=True)
+        server = Service({"NOTIFY_SOCKET": manager.path})
+        manager.next("READY=1")
+        server.end()
+        manager.close()
+
+    def watchdog():
+        manager = Manager()
+        server = Service({"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "400000"},
+                         more="threads: 2\n")
+        for _ in range(4):
+            manager.next("WATCHDOG=1")
+        server.end()
+        manager.close()
+
+    def of_another():
+        manager = Manager()
+        server = Service({"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "40000",
+                          "WATCHDOG_PID": "1"})
+        manager.next("READY=1")
+        server.end()
+        assert "WATCHDOG=1" not in manager.next("STOPPING=1")
+        manager.close()
+
+    report.check("the manager is told of readiness, reloads and the end", life)
+    report.check("its socket may be an abstract one", abstract)
+    report.check("the watchdog is fed", watchdog)
+    report.check("but not that of another process", of_another)
+
+
+def listener():
+    one = socket.create_server(("127.0.0.1", 0))
+    return one, one.getsockname()[1]
+
+
+def ask(connection):
+    connection.request("GET", "/healthz")
+    return connection.getresponse().status
+
+
+def test_sockets(report):
+    def tcp():
+        one, port = listener()
+        early = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+        early.connect()  # before there is a server
+        server = Service({}, [one], also=f", {{host: 127.0.0.1, port: {port}}}",
+                         more="threads: 3\n")
+        expect(ask(early), 200)
+        for _ in range(6):
+            expect(ask(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)), 200)
+        server.end()
+        one.close()
+
+    def unix():
+        with tempfile.TemporaryDirectory(prefix="kvserver-test-") as folder:
+            path = os.path.join(folder, "socket")
+            one = socket.socket(socket.AF_UNIX)
+            one.bind(path)
+            one.listen()
+            server = Service({}, [one], also=f", {{unix: {path}}}")
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(path)
+                client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+            server.end()
+            assert os.path.exists(path), "it is not the server's to remove"
+            one.close()
+
+    def unknown():
+        one, port = listener()
+        service = Service.__new__(Service)
+        service.environment, service.sockets = {}, [one]
+        log = tempfile.NamedTemporaryFile("w+", prefix="kvserver-test-")
+        service.log = log
+        with tempfile.TemporaryDirectory(prefix="kvserver-test-") as folder:
+            path = os.path.join(folder, "kvserver.yaml")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("listen: [{host: 127.0.0.1, port: 0}]\nstorage: {module: memory}\n"
+                           f"modules: {os.environ['KV_TEST_MODULES']}\n")
+            process = service.spawn([os.environ["KV_SERVER_PROGRAM"], "-c", path])
+            expect(process.wait(PATIENCE_S), 1)
+        with open(log.name, encoding="utf-8") as file:
+            text = file.read()
+        assert f"handed down a socket at 127.0.0.1 port {port}" in text, text
+        one.close()
+
+    report.check("a TCP socket that is handed down is listened on", tcp)
+    report.check("so is a Unix socket, which stays when the server ends", unix)
+    report.check("one that `listen` does not name is refused", unknown)
+
+
+def test_units(report):
+    if shutil.which("systemd-analyze") is None:
+        report.skip("the unit is hardened", "systemd-analyze is not there")
+        return
+
+    def hardened():
+        result = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager",
+                                 "--threshold=20", os.path.join(UNITS, "kvserver.service")],
+                                capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        if "Unknown" in result.stderr or "unrecognized" in result.stderr:
+            return
+        expect((result.returncode, result.stderr), (0, ""))
+
+    def valid():
+        with tempfile.TemporaryDirectory(prefix="kvserver-test-") as folder:
+            for name in ("kvserver.service", "kvserver.socket"):
+                with open(os.path.join(UNITS, name), encoding="utf-8") as unit:
+                    text = unit.read().replace("/usr/bin/kvserver",
+                                               os.environ["KV_SERVER_PROGRAM"])
+                with open(os.path.join(folder, name), "w", encoding="utf-8") as copy:
+                    copy.write(text)
+            result = subprocess.run(["systemd-analyze", "verify", "--man=no",
+                                     os.path.join(folder, "kvserver.service"),
+                                     os.path.join(folder, "kvserver.socket")],
+                                    capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+            ours = [line for line in result.stderr.splitlines() if "kvserver" in line]
+            expect(ours, [])
+
+    report.check("the unit is hardened", hardened)
+    report.check("the units are valid", valid)
+
+
+def main():
+    report = Report()
+    test_notification(report)
+    test_sockets(report)
+    test_units(report)
+    sys.exit(report.end())
+
+
+main()
