@@ -1,8 +1,14 @@
-"""As much of WebDriver (W3C) as the browser test needs: Chromium, without a window, by chromedriver."""
+"""As much of WebDriver (W3C) as the browser tests need: Chromium, without a window, by chromedriver."""
+import base64
 import http.client
 import json
 import re
 import subprocess
+
+
+KEYS = {"Control": "\ue009", "Enter": "\ue007", "Escape": "\ue00c", "ArrowUp": "\ue013",
+        "ArrowDown": "\ue015", "ArrowLeft": "\ue012", "ArrowRight": "\ue014", "End": "\ue010",
+        "Home": "\ue011"}
 
 
 class Browser:
@@ -46,6 +52,35 @@ class Browser:
     def run(self, script, *arguments):
         """Runs the body of a function in the page, and returns its result, promises resolved."""
         return self.call("POST", "/execute/sync", {"script": script, "args": list(arguments)})
+
+    def press(self, *keys, control=False):
+        """Keys one after another: characters, or names of KEYS."""
+        held = [{"type": "keyDown", "value": KEYS["Control"]}] if control else []
+        strokes = [{"type": kind, "value": KEYS.get(key, key)}
+                   for key in keys for kind in ("keyDown", "keyUp")]
+        released = [{"type": "keyUp", "value": KEYS["Control"]}] if control else []
+        self.call("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard",
+                                                    "actions": held + strokes + released}]})
+
+    def command(self, name, **parameters):
+        """One of the browser's own (Chrome DevTools Protocol)."""
+        return self.call("POST", "/goog/cdp/execute", {"cmd": name, "params": parameters})
+
+    def resize(self, width, height):
+        self.command("Emulation.setDeviceMetricsOverride", width=width, height=height,
+                     deviceScaleFactor=1, mobile=False)
+
+    def prefer(self, scheme):
+        self.command("Emulation.setEmulatedMedia",
+                     features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def take_picture(self, path):
+        with open(path, "wb") as file:
+            file.write(base64.b64decode(self.call("GET", "/screenshot")))
+
+    def read_log(self):
+        """What the page has complained of."""
+        return [entry["message"] for entry in self.call("POST", "/se/log", {"type": "browser"})]
 
     def set_offline(self, is_offline):
         """What the page is told (`navigator.onLine`) and may fetch; open connections stay."""

@@ -107,7 +107,7 @@ def test_content(report, server, name):
         server.request("PUT", "/storage/key", '{"value": 1}')
         expect(server.request("GET", "/storage/key")[2], b'{"value":1}')
         expect(server.request("GET", "/healthz")[2], b'{"status":"ok"}')
-        expect(server.request("GET", "/openapi.yaml")[0], 200)
+        expect(server.request("GET", "/console/")[0], 200)
         expect(server.request("POST", "/app.js", "{}")[0], 405)
 
     def goes_on():
