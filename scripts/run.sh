@@ -3,6 +3,7 @@
 # on, and paths in them count from where you are: `scripts/run.sh -c my.yaml`, `scripts/run.sh --export`.
 #   KVSERVER_PORT=PORT     another port than 3000
 #   KVSERVER_DATA=FOLDER   another place for the data than `data` in the checkout
+#   KVSERVER_PAGES=FOLDER  the files of an application, to be served beside the API
 #   KVSERVER_BUILD=FOLDER  another place for what is built than `build` in the checkout
 #   KVSERVER_INSTALL=no    install nothing; build with what is there
 set -eu
@@ -48,6 +49,10 @@ if [ -n "${KVSERVER_DATA:-}" ]; then
     KVSERVER_DATA="$(absolute "$KVSERVER_DATA")"
 elif ! names_config "$@"; then
     choose_data_folder
+fi
+if [ -n "${KVSERVER_PAGES:-}" ]; then
+    KVSERVER_PAGES="$(absolute "$KVSERVER_PAGES")"
+    export KVSERVER_PAGES
 fi
 "$root/scripts/dev/install-packages.sh" build
 choose_build_folder

@@ -461,6 +461,48 @@ def test_pictures(report, console):
     report.check("it fits windows of any width", fits)
 
 
+class App(Server):
+    """A server with the application of the README."""
+
+    def __init__(self):
+        super().__init__("pages: {folder: public}\n", before=App.prepare)
+
+    def prepare(self):
+        root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+        with open(os.path.join(root, "README.md"), encoding="utf-8") as readme:
+            page = readme.read().split("```html\n")[1].split("```")[0]
+        os.mkdir(os.path.join(self.folder.name, "public"))
+        self.write("public/index.html", page)
+
+
+def test_readme(report, browser):
+    """The README's first page, in two tabs."""
+    server = App()
+    console = Console(browser, server)
+    items = "[...document.querySelectorAll('li')].map(item => item.textContent)"
+
+    def is_shared():
+        browser.open(f"http://localhost:{server.port}/")
+        first = browser.call("GET", "/window")
+        second = browser.call("POST", "/window/new", {"type": "tab"})["handle"]
+        browser.call("POST", "/window", {"handle": second})
+        browser.open(f"http://localhost:{server.port}/")
+        console.run("document.querySelector('input').focus()")
+        browser.press(*"Bake", "Enter")
+        console.wait(f"{items}[0] === 'Bake'")
+        browser.call("POST", "/window", {"handle": first})
+        console.wait(f"{items}[0] === 'Bake'")
+        console.run("document.querySelector('li').click()")
+        console.wait(f"{items}.length === 0")
+        browser.call("POST", "/window", {"handle": second})
+        console.wait(f"{items}.length === 0")
+        browser.call("DELETE", "/window")
+        browser.call("POST", "/window", {"handle": first})
+
+    report.check("the README's application is shared by two tabs", is_shared)
+    server.end()
+
+
 def sha256_of(server_program, token):
     told = subprocess.run([server_program, "--hash-token"], input=token, text=True, capture_output=True, check=True)
     return told.stdout.split("sha256:")[1].split()[0]
@@ -543,6 +585,7 @@ def main():
             test_hostile(report, console)
             test_many(report, console)
             test_access(report, browser)
+            test_readme(report, browser)
         finally:
             browser.close()
     finally:

@@ -2,7 +2,7 @@
 import { bytes, element, seconds, short } from "./text.js";
 
 const FIRST_MS = 700, EVERY_MS = 2000;
-const KEPT = 90; // samples
+const KEPT = 60; // samples
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT] = [120, 28];
 
