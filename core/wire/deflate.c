@@ -130,7 +130,7 @@ struct kv_inflater {
     z_stream stream;
     struct kv_slice left; /* of the message, not given to zlib yet */
     bool has_tail;        /* zlib has been given the tail */
-    bool has_ended;       /* the message ended with a stream that did */
+    bool has_ended;       /* all of the message has been read, and said */
 };
 
 struct kv_inflater *kv_inflater_create(void)
@@ -194,27 +194,31 @@ static bool make_room(struct kv_inflater *inflater, size_t most, struct kv_buffe
     return inflater->stream.next_out != NULL;
 }
 
+/* A message may also consist of streams that end (RFC 7692, section 7.2.3.4): another one follows,
+ * unless that was all. */
+static void begin_next_stream(struct kv_inflater *inflater)
+{
+    size_t unread_tail = inflater->has_tail ? TAIL_LEN : 0;
+    inflater->has_ended = inflater->left.len == 0 && inflater->stream.avail_in == unread_tail;
+    if (!inflater->has_ended)
+        inflateReset(&inflater->stream);
+}
+
+/* Only right after a call of inflate() that has read something. */
 static bool is_behind_block(const z_stream *stream)
 {
     return (stream->data_type & END_OF_BLOCK) != 0 && (stream->data_type & UNUSED_BITS) == 0;
 }
 
-/* A message may also consist of streams that end (RFC 7692, section 7.2.3.4): another one follows,
- * unless that was all. */
-static void begin_next_stream(struct kv_inflater *inflater)
+/* All of the message has been read. */
+static enum kv_inflated judge_end(struct kv_inflater *inflater)
 {
-    inflater->has_ended =
-        inflater->stream.avail_in == 0 && inflater->left.len == 0 && !inflater->has_tail;
-    if (!inflater->has_ended)
-        inflateReset(&inflater->stream);
+    inflater->has_ended = is_behind_block(&inflater->stream);
+    bool has_said_all = inflater->stream.avail_out != 0;
+    return has_said_all && !inflater->has_ended ? KV_INFLATED_BROKEN : KV_INFLATED_MORE;
 }
 
-static bool has_read_all(const struct kv_inflater *inflater)
-{
-    return inflater->has_tail && inflater->stream.avail_in == 0 && inflater->stream.avail_out != 0;
-}
-
-/* Returns: KV_INFLATED_MORE where there is more to be read. */
+/* Returns: KV_INFLATED_MORE, unless it fails: that the message has ended is noted. */
 static enum kv_inflated inflate_step(struct kv_inflater *inflater, size_t most,
                                      struct kv_buffer *out)
 {
@@ -230,8 +234,8 @@ static enum kv_inflated inflate_step(struct kv_inflater *inflater, size_t most,
         return KV_INFLATED_NO_MEMORY;
     else if (result != Z_OK && result != Z_BUF_ERROR)
         return KV_INFLATED_BROKEN;
-    else if (has_read_all(inflater))
-        return is_behind_block(stream) ? KV_INFLATED_WHOLE : KV_INFLATED_BROKEN;
+    else if (inflater->has_tail && stream->avail_in == 0)
+        return judge_end(inflater);
     return KV_INFLATED_MORE;
 }
 

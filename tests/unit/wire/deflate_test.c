@@ -88,8 +88,13 @@ static void streams_that_end_may_follow_each_other(void **state)
     assert_says(BYTES("\xf3\x48\xcd\xc9\xc9\x07\x00"
                       "\xf2\x48\xcd\xc9\xc9\x07\x00"),
                 KV_SLICE("HelloHello"));
-    assert_int_equal(inflate_all(BYTES("\xf3\x48\xcd\xc9\xc9\x07\x00"), 4), KV_INFLATED_MORE);
-    assert_int_equal(kv_inflate(inflater, 5, &text), KV_INFLATED_WHOLE);
+    for (size_t first = 0; first < 5; first++) {
+        assert_int_equal(inflate_all(BYTES("\xf3\x48\xcd\xc9\xc9\x07\x00"), first),
+                         KV_INFLATED_MORE);
+        for (size_t most = first + 1; most < 5; most++)
+            assert_int_equal(kv_inflate(inflater, most, &text), KV_INFLATED_MORE);
+        assert_int_equal(kv_inflate(inflater, 5, &text), KV_INFLATED_WHOLE);
+    }
 }
 
 static void what_is_not_compressed_is_broken(void **state)
@@ -140,6 +145,21 @@ static void each_message_stands_by_itself(void **state)
     assert_int_equal(compressed.len, len);
     assert_memory_equal(compressed.bytes, first, len);
     free(first);
+    kv_buffer_fini(&json);
+}
+
+static void the_end_of_a_step_may_be_the_end_of_the_text(void **state)
+{
+    struct kv_buffer json = json_of(5000);
+    const struct kv_slice part = kv_buffer_slice(&json);
+    (void)state;
+    assert_true(kv_deflate(deflater, KV_DEFLATE_NARROW, &part, 1, &compressed));
+    for (size_t most = json.len - 5; most < json.len; most++) {
+        assert_int_equal(inflate_all(kv_buffer_slice(&compressed), most), KV_INFLATED_MORE);
+        assert_int_equal(text.len, most + 1);
+        assert_int_equal(kv_inflate(inflater, json.len, &text), KV_INFLATED_WHOLE);
+        assert_int_equal(text.len, json.len);
+    }
     kv_buffer_fini(&json);
 }
 
@@ -241,6 +261,7 @@ int main(void)
         cmocka_unit_test(streams_that_end_may_follow_each_other),
         cmocka_unit_test(what_is_not_compressed_is_broken),
         cmocka_unit_test(messages_come_back_as_they_were),
+        cmocka_unit_test(the_end_of_a_step_may_be_the_end_of_the_text),
         cmocka_unit_test(each_message_stands_by_itself),
         cmocka_unit_test(a_message_fits_the_window_of_its_reader),
         cmocka_unit_test(short_messages_stay_plain),
