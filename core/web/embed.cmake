@@ -1,6 +1,7 @@
 # Writes a C file with the table of web.h:
 #   cmake -D OUTPUT=files.c -D FOLDER=core/web "-DFILES=/openapi.yaml=openapi.yaml;…" -P embed.cmake
-# Each file of FOLDER is embedded as it is and, where that is shorter, compressed.
+# Each file of FOLDER is embedded as it is, programs without their lines of comment, and, where that
+# is shorter, compressed.
 set(type_.css "text/css; charset=utf-8")
 set(type_.html "text/html; charset=utf-8")
 set(type_.js "text/javascript; charset=utf-8")
@@ -35,9 +36,16 @@ foreach(pair ${FILES})
   file(SHA256 "${file}" hash)
   string(SUBSTRING "${hash}" 0 16 hash)
   file(READ "${file}" plain HEX)
+  if(extension STREQUAL ".js") # those who read a program's comments read it here
+    file(READ "${file}" text)
+    string(REGEX REPLACE "\n *//[^\n]*" "" text "${text}")
+    set(file "${OUTPUT}.js")
+    file(WRITE "${file}" "${text}")
+    file(READ "${file}" plain HEX)
+  endif()
   file(ARCHIVE_CREATE OUTPUT "${OUTPUT}.gz" PATHS "${file}" FORMAT raw COMPRESSION GZip COMPRESSION_LEVEL 9)
   file(READ "${OUTPUT}.gz" zipped HEX)
-  file(REMOVE "${OUTPUT}.gz")
+  file(REMOVE "${OUTPUT}.gz" "${OUTPUT}.js")
   string(SUBSTRING "${zipped}" 0 8 zipped_head)
   string(SUBSTRING "${zipped}" 16 -1 zipped_tail)
   set(zipped "${zipped_head}00000000${zipped_tail}") # without the time

@@ -146,7 +146,6 @@ export interface Client {
     what?: { prefix?: string; delimiter?: string; values?: boolean; limit?: number },
     options?: Abortable & Raw,
   ): AsyncGenerator<Listed<T> | Folded, void, void>;
-  count(what?: { prefix?: string }, options?: Abortable): Promise<number>;
 
   /** The changes from now on. A consumer that is behind by more than `buffer` (1,024) changes gets only the
    * newest of each key; if those are too many as well, the watch ends with an error. */

@@ -1,5 +1,5 @@
-// KvServer's client: requests, live mirrors and watches over one WebSocket that mends itself. README.md
-// says how it is used, client.d.ts what everything is, core/PROTOCOL.md what is spoken.
+// KvServer's client, as core/web/client/README.md describes it.
+// client.d.ts says what everything is, core/PROTOCOL.md what is spoken.
 
 export class KvError extends Error {
   constructor(message, status = 0, more) {
@@ -12,7 +12,7 @@ export class KvConflict extends KvError {}
 export class KvForbidden extends KvError {}
 export class KvUnavailable extends KvError {}
 
-const CLASSES = { 401: KvForbidden, 403: KvForbidden, 412: KvConflict, 503: KvUnavailable };
+const CLASSES = { 401: KvForbidden, 403: KvForbidden, 412: KvConflict, 429: KvUnavailable, 503: KvUnavailable };
 const errorOf = (status, text, more) => new (CLASSES[status] ?? KvError)(text, status, more);
 
 export const connect = (url, options) => new Client(url, options);
@@ -20,10 +20,14 @@ export const connect = (url, options) => new Client(url, options);
 const TIMING = { connect: 20000, quiet: 20000, patience: 10000, retry: [500, 20000] };
 
 // What a lost connection means for a request.
-const REPEAT = 1; // it is sent again: a read, or a write with a condition
-const QUEUE = 2; // a write that is sent again if the application wants it
-const ONCE = 3; // a write that would count twice
-const LINK = 4; // it ends with its connection
+// A read, or a write with a condition: it is sent again.
+const REPEAT = 1;
+// A write that is sent again where the application wants it.
+const QUEUE = 2;
+// A write that would count twice.
+const ONCE = 3;
+// What ends with its connection.
+const LINK = 4;
 
 const now = () => performance.now();
 
@@ -40,7 +44,8 @@ const sleep = (ms, signal) => new Promise((resolve, reject) => {
 
 function textOf(value, raw) {
   const text = raw ? value : JSON.stringify(value);
-  if (raw) JSON.parse(text); // it is one value, and not the end of the message
+  // Throws where it is not one value, as text that ends the message and begins another.
+  if (raw) JSON.parse(text);
   if (text === undefined) throw new TypeError("the value is not JSON");
   return text;
 }
@@ -74,11 +79,12 @@ class Listeners {
 
 class Store {
   entries = new Map();
-  gone = new Map(); // revisions of deleted keys, while older news may come
+  // Revisions of deleted keys, while older news may come.
+  gone = new Map();
 
   apply(item, isExact) {
     const { key, revision } = item.payload;
-    if (revision <= (this.entries.get(key)?.revision ?? this.gone.get(key))) return false;
+    if (revision <= (this.entries.get(key)?.revision ?? this.gone.get(key))) return;
     this.gone.delete(key);
     if (item.type === "value") return this.entries.set(key, item.entry);
     if (!isExact) this.gone.set(key, revision);
@@ -90,7 +96,8 @@ class Store {
 class Topic {
   maps = new Set();
   watches = new Set();
-  told = new Map(); // revisions after `since` that watches know, by key
+  // Revisions after `since` that watches know, by key.
+  told = new Map();
 
   constructor(id, pattern) {
     this.id = id;
@@ -104,7 +111,7 @@ class Topic {
   }
 
   isWanted() {
-    return this.maps.size + this.watches.size > 0;
+    return this.maps.size || this.watches.size;
   }
 
   // The server sends a connection nothing twice, so what comes before the topic is asked for counts.
@@ -115,7 +122,8 @@ class Topic {
     if (revision <= this.since) return;
     if (this.store && !this.staging && this.store.apply(item, isExact)) this.tellMaps(item.change);
     if (!this.watches.size || revision <= this.told.get(key)) return;
-    if (!reason && this.since === undefined) return; // a state of the beginning
+    // A state, which is no news to a watch that has not begun.
+    if (!reason && this.since === undefined) return;
     if (!isExact) this.told.set(key, revision);
     this.tellWatches(item.change);
   }
@@ -205,7 +213,8 @@ class Watch {
   #most;
   #queue = [];
   #waiting = [];
-  #end; // what `next` returns at the end
+  // Makes what `next` returns after the end.
+  #end;
 
   constructor(topic, leave, most) {
     this.topic = topic;
@@ -217,7 +226,8 @@ class Watch {
   take(change) {
     const resolve = this.#waiting.shift();
     if (resolve) return resolve({ value: change, done: false });
-    if (change.type === "reset") this.#queue = []; // what was before no longer counts
+    // What was before no longer counts.
+    if (change.type === "reset") this.#queue = [];
     this.#queue.push(change);
     if (this.#queue.length > this.#most) this.#collapse();
   }
@@ -272,23 +282,34 @@ class Client {
   #listeners = new Listeners();
   #done = new AbortController();
   #socket;
-  #timer; // of the attempt, of life, or of the next attempt
+  // Ends an attempt or a connection, or begins the next one.
+  #timer;
   #tries = 0;
-  #token; // that was good, as far as is known
-  #limit; // bytes of a message
-  #heard; // when
-  #slack = 1; // more patience after connections that seemed dead
+  // The last one that was fetched, unless it was refused.
+  #token;
+  // Bytes of a message.
+  #limit;
+  // When the server was last heard.
+  #heard;
+  // How much more patient after connections that seemed dead.
+  #slack = 1;
   #id = 0;
-  #pending = new Map(); // requests by id, in order
-  #held = 0; // their characters
-  #newest = new Map(); // writes that wait for a connection, by key
+  // Requests by id, in order.
+  #pending = new Map();
+  // The characters of their messages.
+  #held = 0;
+  // Writes that wait for a connection, by key.
+  #newest = new Map();
   #leases = new Map();
   #topics = new Map();
-  #prefixes = new Set(); // of them
-  #idle = new Set(); // that are to be asked for
-  #busy = new Set(); // that are not synced yet
-  #mark = 0; // up to here, all of the synced topics has been received
-  #isDirty = false; // something after `since` is noted
+  // Those topics that are prefixes; those that are to be asked for; those that are not synced yet.
+  #prefixes = new Set();
+  #idle = new Set();
+  #busy = new Set();
+  // The revision up to which all changes of synced topics have been received.
+  #mark = 0;
+  // Whether topics have noted what they know beyond their `since`.
+  #isDirty = false;
 
   constructor(url = "/ws", options = {}) {
     this.#options = { WebSocket: globalThis.WebSocket, maxQueued: 1 << 20, ...options };
@@ -333,7 +354,8 @@ class Client {
   async #connect() {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#lose(new KvUnavailable("no connection in time")), this.#timing.connect);
-    const attempt = this.#socket = {}; // until it is given up
+    // A stand-in for the socket: another one means that the attempt was given up.
+    const attempt = this.#socket = {};
     this.#enter("connecting");
     try {
       const token = await this.#getToken();
@@ -350,7 +372,7 @@ class Client {
 
   async #getToken() {
     const { token } = this.#options;
-    return typeof token === "function" ? this.#token ??= await token() : token;
+    return typeof token === "function" ? (this.#token ??= await token()) : token;
   }
 
   async #greet(socket, token) {
@@ -395,7 +417,8 @@ class Client {
     this.#drop();
     const { code, status } = error;
     if (code === 3000 || status === 401) this.#token = undefined;
-    if (code === 1012 || code === 1013) this.#tries = Math.max(this.#tries, 2); // it asks for time
+    // The server asks for time.
+    if (code === 1012 || code === 1013) this.#tries = Math.max(this.#tries, 2);
     const [least, most] = this.#timing.retry;
     const bound = Math.min(most, least * 4 * 2 ** this.#tries++);
     this.#timer = setTimeout(() => this.#connect(), least + Math.random() * (bound - least));
@@ -437,7 +460,8 @@ class Client {
       if (this.#heard > start) return this.#rest();
       const hasSlept = now() - start > patience + 2000;
       if (socket.bufferedAmount < unsent || (hasSlept && !isSecond)) return this.#probe(true);
-      this.#slack = Math.min(this.#slack * 2, 16); // perhaps a message that takes long
+      // It may have been a message that takes long.
+      this.#slack = Math.min(this.#slack * 2, 16);
       this.#lose(new KvUnavailable("the server does not answer"));
     }, patience);
   }
@@ -457,7 +481,8 @@ class Client {
         this.#forget(request);
         off();
         if (this.#newest.get(replaces) === request) this.#newest.delete(replaces);
-        if (!error) onAnswer?.(answer); // before the next message is read
+        // At once, as the next message may have been received already.
+        if (!error) onAnswer?.(answer);
         error ? reject(error) : resolve(answer);
         request.older?.settle(error, answer);
       };
@@ -479,7 +504,8 @@ class Client {
   #hold(request, replaces) {
     const { offline, maxQueued } = this.#options;
     if (offline === "queue" && replaces !== undefined) {
-      request.older = this.#newest.get(replaces); // is not sent, and ends as this one does
+      // The older one is not sent, and ends as this one does.
+      request.older = this.#newest.get(replaces);
       if (request.older) this.#forget(request.older);
       this.#newest.set(replaces, request);
     }
@@ -489,8 +515,9 @@ class Client {
 
   #keep(request, cause) {
     const { repeat, isSent } = request;
-    const isQueued = repeat < LINK && this.#options.offline === "queue" && (repeat === QUEUE || !isSent);
-    if (repeat !== REPEAT && !isQueued) return request.settle(new KvUnavailable(cause.message, 0, { cause, ambiguous: isSent }));
+    const isQueued = this.#options.offline === "queue" && (repeat === QUEUE || (repeat === ONCE && !isSent));
+    if (repeat !== REPEAT && !isQueued)
+      return request.settle(new KvUnavailable(cause.message, 0, { cause, ambiguous: isSent }));
     request.wasSent ||= isSent;
     request.isSent = false;
   }
@@ -510,7 +537,7 @@ class Client {
     this.#heard = now();
     if (id !== undefined) return this.#answer(this.#pending.get(id), message);
     if (type === "expiring") return this.#renew(this.#socket);
-    if (type === "value" || type === "no-value") return this.#change(message);
+    if (type.endsWith("value")) return this.#change(message);
     const topic = this.#topics.get(payload.key === undefined ? `p${payload.prefix}` : `k${payload.key}`);
     if (!topic?.isLive) return;
     if (type === "synced") this.#synced(topic, payload);
@@ -529,9 +556,10 @@ class Client {
     try {
       this.#token = undefined;
       const token = await this.#getToken();
-      if (this.#socket === socket && token) this.#authenticate(socket, token, true).catch(error => this.#socket === socket && this.#lose(error));
-    } catch {
-      setTimeout(() => this.#socket === socket && this.#renew(socket), 5000);
+      if (this.#socket === socket && token) await this.#authenticate(socket, token, true);
+    } catch (error) {
+      if (this.#socket === socket && error instanceof KvForbidden) this.#lose(error);
+      else setTimeout(() => this.#socket === socket && this.#renew(socket), 5000);
     }
   }
 
@@ -550,7 +578,8 @@ class Client {
   }
 
   #leave(topic) {
-    if (topic.isWanted() || this.#busy.has(topic)) return; // or when it is synced
+    // One that is busy ends when it is synced.
+    if (topic.isWanted() || this.#busy.has(topic)) return;
     if (topic.isLive) this.#call("unsubscribe", topic.pattern, { repeat: LINK }).catch(() => {});
     this.#remove(topic);
   }
@@ -584,18 +613,19 @@ class Client {
     if (since !== undefined && !isLive) return this.#subscribe(topic, { since, epoch });
     if (epoch && !isLive) topic.tellWatches({ type: "reset" });
     if (topic.maps.size) return this.#subscribe(topic, { initial: true });
-    // A watch begins where the server is now.
+    // A watch begins now. If the connection is lost before the first change, it goes on from here.
     this.#tell(topic, "hello", {}, ({ payload: { revision, epoch } }) => {
       Object.assign(topic, { since: revision, epoch });
-      this.#subscribe(topic, revision === undefined ? {} : { since: revision, epoch });
     });
+    this.#subscribe(topic, {});
   }
 
   #subscribe(topic, from) {
     this.#tell(topic, "subscribe", { ...topic.pattern, ...from, meta: true }, () => {
+      if (!this.#busy.has(topic)) return;
       topic.isLive = true;
       if (from.initial) topic.staging = new Store();
-      else if (!from.epoch) this.#synced(topic, topic);
+      else if (!from.epoch) this.#synced(topic, { revision: topic.since, epoch: topic.epoch });
     });
   }
 
@@ -630,12 +660,13 @@ class Client {
     const { status } = error;
     if (status === 401 && this.#options.token) return this.#lose(error);
     this.#busy.delete(topic);
-    if (status < 500) {
+    if (status < 500 && status !== 429) {
       this.#remove(topic);
       for (const one of [...topic.watches, ...topic.maps]) one.fail(error);
     } else {
       topic.unlink();
-      topic.since = undefined; // what comes meanwhile is missed
+      // What comes meanwhile is missed.
+      topic.since = undefined;
       setTimeout(() => {
         if (!topic.isLive && !this.#busy.has(topic) && topic.isWanted()) this.#idle.add(topic);
         this.#pump();
@@ -646,7 +677,8 @@ class Client {
 
   #change(item) {
     const { type, payload: { key, revision, reason, collapsed } } = item;
-    if (revision === undefined) return; // a key without a value at the beginning
+    // At the beginning, a key has no value.
+    if (revision === undefined) return;
     const isExact = reason && !collapsed && !this.#busy.size;
     if (isExact) this.#advance(revision);
     else this.#isDirty = true;
@@ -717,8 +749,8 @@ class Client {
     const how = isConditional || whileConnected ? { repeat: REPEAT } : { repeat: QUEUE, replaces: key };
     const onAnswer = () => whileConnected && !isConditional && this.#leases.set(key, [fields, json]);
     this.#leases.delete(key);
-    const { payload } = await this.#call("set", fields, { ...how, json, signal, onAnswer });
-    return { key, revision: payload.revision };
+    const { payload: { revision } } = await this.#call("set", fields, { ...how, json, signal, onAnswer });
+    return { key, revision };
   }
 
   async delete(key, { ifRevision, signal } = {}) {
@@ -763,14 +795,10 @@ class Client {
     do {
       const { keys, prefixes = [], cursor = "" } = await this.#fetch(query, signal);
       for (const prefix of prefixes) yield { prefix };
-      for (const entry of values && raw ? await Promise.all(keys.map(({ key }) => this.get(key, { raw, signal }))) : keys)
-        if (entry) yield entry;
+      const exact = ({ key }) => this.get(key, { raw, signal });
+      for (const entry of values && raw ? await Promise.all(keys.map(exact)) : keys) if (entry) yield entry;
       query.set("cursor", cursor);
     } while (query.get("cursor"));
-  }
-
-  async count({ prefix = "" } = {}, { signal } = {}) {
-    return (await this.#fetch(new URLSearchParams({ prefix, count: true }), signal)).count;
   }
 
   async #fetch(query, signal) {
@@ -788,7 +816,8 @@ class Client {
         signal?.throwIfAborted();
         error = new KvUnavailable(cause.message, 0, { cause });
       }
-      if (error.status === 401) this.#token = undefined; // once more with another one
+      // Once more with another token.
+      if (error.status === 401) this.#token = undefined;
       const isPassing = error instanceof KvUnavailable || (error.status === 401 && n === 0);
       if (!isPassing || n === 4 || this.#state === "closed") throw error;
       await sleep(this.#timing.retry[0] * 2 ** n, signal);
