@@ -33,7 +33,7 @@ struct kv_principals {
 struct kv_access {
     pthread_mutex_t lock; /* of `rules` and `generation` */
     struct kv_rules *rules;
-    uint64_t generation; /* grows where principals are to be judged anew */
+    uint64_t generation, rules_generation; /* as kv_access_loop has them */
     uint32_t n_loops;
     struct kv_denials denials;
     struct kv_meters *meters;
@@ -93,16 +93,16 @@ static struct kv_principal *create_anonymous(const struct kv_access_loop *here)
 {
     const struct kv_principal_parts parts = {.kind = KV_PRINCIPAL_ANONYMOUS,
                                              .generation = here->generation,
+                                             .rules_generation = here->rules_generation,
                                              .rules = here->rules,
                                              .grants = &here->rules->anonymous};
     return here->rules->are_configured ? kv_principal_create(&parts, here->known->tally)
                                        : &kv_principal_everything;
 }
 
-static void go_by(struct kv_access_loop *here, struct kv_rules *rules, uint64_t generation)
+static void go_by(struct kv_access_loop *here, struct kv_rules *rules)
 {
     here->rules = kv_rules_ref(rules);
-    here->generation = generation;
     here->is_metered = kv_rates_are_given(&rules->rates);
     here->anonymous = create_anonymous(here);
 }
@@ -119,7 +119,7 @@ struct kv_access *kv_access_create(struct kv_rules *rules, uint32_t n_loops)
     struct kv_access *access =
         kv_calloc(1, sizeof(*access) + n_loops * sizeof(struct kv_access_loop));
     pthread_mutex_init(&access->lock, NULL);
-    access->generation = 1; /* constant principals are of none */
+    access->generation = access->rules_generation = 1; /* constant principals are of none */
     access->rules = rules;
     access->n_loops = n_loops;
     access->meters = kv_meters_create();
@@ -129,8 +129,10 @@ struct kv_access *kv_access_create(struct kv_rules *rules, uint32_t n_loops)
         access->loops[i] = (struct kv_access_loop){.access = access,
                                                    .denials = &access->denials,
                                                    .meters = access->meters,
+                                                   .generation = access->generation,
+                                                   .rules_generation = access->rules_generation,
                                                    .known = &access->known[i]};
-        go_by(&access->loops[i], rules, access->generation);
+        go_by(&access->loops[i], rules);
     }
     return access;
 }
@@ -146,6 +148,12 @@ void kv_access_destroy(struct kv_access *access)
     pthread_mutex_destroy(&access->lock);
     free(access->known);
     free(access);
+}
+
+void kv_access_use_revocations(struct kv_access *access, struct kv_revocations *revocations)
+{
+    for (uint32_t i = 0; i < access->n_loops; i++)
+        access->loops[i].revocations = revocations;
 }
 
 void kv_access_count(struct kv_access *access, uint32_t loop, struct kv_tally *tally)
@@ -170,20 +178,42 @@ void kv_access_revise(struct kv_access *access, struct kv_rules *rules)
     pthread_mutex_lock(&access->lock);
     struct kv_rules *before = rules == NULL ? NULL : access->rules;
     access->generation++;
+    access->rules_generation++;
     if (rules != NULL)
         access->rules = rules;
     pthread_mutex_unlock(&access->lock);
     kv_rules_unref(before);
 }
 
+void kv_access_recheck(struct kv_access *access)
+{
+    pthread_mutex_lock(&access->lock);
+    access->generation++;
+    pthread_mutex_unlock(&access->lock);
+}
+
+/* Whoever brings nothing is the same as before. */
+static void keep_anonymous(const struct kv_access_loop *here)
+{
+    if (here->anonymous->kind != KV_PRINCIPAL_CONSTANT)
+        here->anonymous->generation = here->generation;
+}
+
 void kv_access_take_up(struct kv_access_loop *here)
 {
-    pthread_mutex_lock(&here->access->lock);
-    struct kv_rules *rules = kv_rules_ref(here->access->rules);
-    uint64_t generation = here->access->generation;
-    pthread_mutex_unlock(&here->access->lock);
-    let_go(here);
-    go_by(here, rules, generation);
+    struct kv_access *access = here->access;
+    pthread_mutex_lock(&access->lock);
+    struct kv_rules *rules = kv_rules_ref(access->rules);
+    bool are_others = here->rules_generation != access->rules_generation;
+    here->generation = access->generation;
+    here->rules_generation = access->rules_generation;
+    pthread_mutex_unlock(&access->lock);
+    if (are_others) {
+        let_go(here);
+        go_by(here, rules);
+    } else {
+        keep_anonymous(here);
+    }
     kv_rules_unref(rules);
 }
 
@@ -267,6 +297,7 @@ static struct kv_principal *principal_of_rule(const struct kv_access_loop *here,
 {
     const struct kv_principal_parts parts = {.kind = KV_PRINCIPAL_TOKEN,
                                              .generation = here->generation,
+                                             .rules_generation = here->rules_generation,
                                              .rules = here->rules,
                                              .name = rule->name,
                                              .token = token,
@@ -284,10 +315,12 @@ static struct kv_principal *principal_of_identity(const struct kv_access_loop *h
     const struct kv_principal_parts parts = {
         .kind = KV_PRINCIPAL_VERIFIED,
         .generation = here->generation,
+        .rules_generation = here->rules_generation,
         .rules = here->rules,
         .name = kv_buffer_slice(&identity->name),
         .issuer = kv_buffer_slice(&identity->issuer),
         .claims = kv_buffer_slice(&identity->claims),
+        .id = kv_buffer_slice(&identity->id),
         .token = token,
         .owned = identity->grants,
         .expires_s = identity->expires_s,
@@ -324,14 +357,37 @@ static struct kv_principal *identify(const struct kv_access_loop *here, struct k
                         : verify(here, token, now_s, reterr);
 }
 
-/* Returns: the principal, if it has not expired meanwhile; otherwise it is released. */
-static struct kv_principal *if_valid(struct kv_principal *principal, int64_t now_s,
+static bool is_revoked(const struct kv_access_loop *here, const struct kv_principal *principal)
+{
+    return principal->kind == KV_PRINCIPAL_VERIFIED && here->revocations != NULL &&
+           kv_revocations_have(here->revocations, principal->id, principal->issuer,
+                               principal->name);
+}
+
+/* What cannot be known to be revoked yet is judged again each time. */
+static uint64_t generation_for(const struct kv_access_loop *here,
+                               const struct kv_principal *principal)
+{
+    bool is_sure = principal->kind != KV_PRINCIPAL_VERIFIED || here->revocations == NULL ||
+                   kv_revocations_are_known(here->revocations);
+    return is_sure ? here->generation : 0;
+}
+
+/* Returns: the principal, if it still holds, which is noted; otherwise it is released. */
+static struct kv_principal *if_valid(const struct kv_access_loop *here,
+                                     struct kv_principal *principal, int64_t now_s,
                                      struct kv_error *reterr)
 {
-    if (principal == NULL || !kv_principal_has_expired(principal, now_s))
+    if (principal == NULL)
+        return NULL;
+    uint64_t generation = generation_for(here, principal);
+    bool has_expired = kv_principal_has_expired(principal, now_s);
+    if (!has_expired && !is_revoked(here, principal)) {
+        principal->generation = generation;
         return principal;
+    }
     kv_principal_unref(principal);
-    kv_error_set(reterr, "the token has expired");
+    kv_error_set(reterr, has_expired ? "the token has expired" : "the token has been revoked");
     return NULL;
 }
 
@@ -347,9 +403,10 @@ struct kv_principal *kv_access_authenticate(struct kv_access_loop *here, struct 
     if (known != NULL) {
         kv_list_remove(&known->in_age);
         kv_list_append(&here->known->by_age, &known->in_age);
-        return if_valid(kv_principal_ref(known->principal), now_s, reterr);
+        return if_valid(here, kv_principal_ref(known->principal), now_s, reterr);
     }
-    struct kv_principal *principal = if_valid(identify(here, token, now_s, reterr), now_s, reterr);
+    struct kv_principal *principal =
+        if_valid(here, identify(here, token, now_s, reterr), now_s, reterr);
     if (principal != NULL)
         remember(here->known, principal, hash);
     return principal;
@@ -376,14 +433,15 @@ static struct kv_principal *present(struct kv_access_loop *here,
     return kv_access_authenticate(here, principal->token, now_s, reterr);
 }
 
-struct kv_principal *kv_access_renew(struct kv_access_loop *here,
-                                     const struct kv_principal *principal, int64_t now_s,
-                                     struct kv_error *reterr)
+struct kv_principal *kv_access_renew(struct kv_access_loop *here, struct kv_principal *principal,
+                                     int64_t now_s, struct kv_error *reterr)
 {
     if (principal == &kv_principal_nobody)
         return &kv_principal_nobody;
     if (!kv_principal_is_identified(principal))
         return kv_access_anonymous(here);
+    if (principal->rules_generation == here->rules_generation)
+        return if_valid(here, kv_principal_ref(principal), now_s, reterr);
     struct kv_principal *renewed = present(here, principal, now_s, reterr);
     if (renewed == NULL || kv_principal_is_same(renewed, principal))
         return renewed;

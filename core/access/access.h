@@ -7,6 +7,7 @@
 
 #include "access/denials.h"
 #include "access/principal.h"
+#include "access/revocations.h"
 #include "access/rules.h"
 
 struct kv_access;
@@ -14,8 +15,10 @@ struct kv_tally;
 
 /* The principals of one loop. */
 struct kv_access_loop {
-    struct kv_rules *rules; /* as the loop knows them */
-    uint64_t generation;    /* of what its principals were made by */
+    struct kv_rules *rules;             /* as the loop knows them */
+    uint64_t generation;                /* grows where principals are to be judged anew, */
+    uint64_t rules_generation;          /* and where they are to be made anew */
+    struct kv_revocations *revocations; /* NULL: there are none */
     struct kv_principal *anonymous;
     bool is_metered;          /* by the rules */
     struct kv_meters *meters; /* of all loops */
@@ -30,6 +33,9 @@ struct kv_access *kv_access_create(struct kv_rules *rules, uint32_t n_loops);
 /* After the loops have ended: nobody may hold a principal any more. Accepts NULL. */
 void kv_access_destroy(struct kv_access *access);
 
+/* What revokes tokens. Lent. Before the loops run. */
+void kv_access_use_revocations(struct kv_access *access, struct kv_revocations *revocations);
+
 /* The principals of a loop are counted by its tally. Before the loops run. */
 void kv_access_count(struct kv_access *access, uint32_t loop, struct kv_tally *tally);
 
@@ -43,6 +49,10 @@ struct kv_denials *kv_access_denials(struct kv_access *access);
  * judges otherwise now. Each loop goes by what was in force before until kv_access_take_up().
  * Threads: any. */
 void kv_access_revise(struct kv_access *access, struct kv_rules *rules);
+
+/* Tokens have been revoked. Takes effect like other rules, but what was verified is not verified
+ * again. Threads: any. */
+void kv_access_recheck(struct kv_access *access);
 
 /* The loop goes by the rules that are in force now. Principals of the generation before are to be
  * judged anew (kv_access_renew). On the loop's thread. */
@@ -69,9 +79,8 @@ struct kv_principal *kv_access_authenticate(struct kv_access_loop *here, struct 
 
 /* The same somebody by the rules of now. Owns: the caller, one reference. Returns: NULL where that
  * no longer holds, and *reterr. */
-struct kv_principal *kv_access_renew(struct kv_access_loop *here,
-                                     const struct kv_principal *principal, int64_t now_s,
-                                     struct kv_error *reterr);
+struct kv_principal *kv_access_renew(struct kv_access_loop *here, struct kv_principal *principal,
+                                     int64_t now_s, struct kv_error *reterr);
 
 /* The meter of an address, where addresses are metered. Owns: the caller, by kv_meter_put().
  * Returns: NULL where they are not, or there is no address. */
@@ -93,7 +102,7 @@ bool kv_access_take(const struct kv_access_loop *here, enum kv_metered what,
 bool kv_access_is_exhausted(const struct kv_access_loop *here, const struct kv_meter *of_address,
                             const struct kv_meter *of_token, int64_t now_ns, struct kv_excess *ret);
 
-/* Whether it was made by the rules that the loop goes by. */
+/* Whether it was judged by what the loop goes by. */
 static inline bool kv_access_is_current(const struct kv_access_loop *here,
                                         const struct kv_principal *principal)
 {

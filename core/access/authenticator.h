@@ -17,6 +17,7 @@ enum kv_verdict_on_token {
 struct kv_identity {
     struct kv_buffer name;   /* UTF-8: unique for the issuer, as a `sub` */
     struct kv_buffer issuer; /* UTF-8 */
+    struct kv_buffer id;     /* of the token, as a `jti`; empty: it has none */
     struct kv_buffer claims; /* the JSON object, as hooks get to see it; empty: none */
     struct kv_grants grants;
     int64_t expires_s; /* since 1970, leeway included: from then on it is no longer valid; 0: never

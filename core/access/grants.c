@@ -6,6 +6,7 @@ void kv_grants_fini(struct kv_grants *grants)
 {
     kv_prefixes_fini(&grants->read);
     kv_prefixes_fini(&grants->write);
+    kv_prefixes_fini(&grants->revoke);
     grants->admin = 0;
 }
 

@@ -27,7 +27,8 @@ extern const char *const kv_admin_right_names[];
 struct kv_grants {
     struct kv_prefixes read;
     struct kv_prefixes write;
-    uint32_t admin; /* enum kv_admin_right */
+    struct kv_prefixes revoke; /* of these, those that name the prefix of revocations */
+    uint32_t admin;            /* enum kv_admin_right */
 };
 
 void kv_grants_fini(struct kv_grants *grants);

@@ -26,6 +26,8 @@ struct issuer {
     struct kv_jwt_source *source;
     struct kv_jwt_policy policy;
     char *name, *audience, *claim; /* claim: NULL for none */
+    char *revoked;                 /* the prefix of revocations */
+    size_t revoked_len;
     bool needs_subject;
     struct rights read, write;
 };
@@ -100,14 +102,28 @@ static void grant(const struct issuer *issuer, const struct rights *rights,
     fini_texts(&granted);
 }
 
+/* Only what the configuration grants, and not what a token claims. */
+static void grant_revoking(const struct issuer *issuer, const struct kv_jwt_token *token,
+                           struct kv_prefixes *ret)
+{
+    struct texts granted = {0};
+    if (issuer->revoked_len != 0)
+        add_templates(&issuer->write.templates, token->subject, &granted);
+    kv_prefixes_init_within(ret, granted.all, granted.n,
+                            (struct kv_slice){issuer->revoked, issuer->revoked_len});
+    fini_texts(&granted);
+}
+
 static void identify(const struct issuer *issuer, const struct kv_jwt_token *token,
                      struct kv_identity *ret)
 {
     kv_buffer_append(&ret->name, token->subject);
     kv_buffer_append(&ret->issuer, token->issuer);
+    kv_buffer_append(&ret->id, token->id);
     kv_jwt_token_append_claims(token, &ret->claims);
     grant(issuer, &issuer->read, token, &ret->grants.read);
     grant(issuer, &issuer->write, token, &ret->grants.write);
+    grant_revoking(issuer, token, &ret->grants.revoke);
     ret->expires_s = token->expires_s + KV_JWT_LEEWAY_S;
 }
 
@@ -204,6 +220,7 @@ static void issuer_destroy(struct kv_authenticator *self)
     free(issuer->name);
     free(issuer->audience);
     free(issuer->claim);
+    free(issuer->revoked);
     free(issuer);
 }
 
@@ -221,6 +238,8 @@ struct kv_authenticator *kv_issuer_create(const struct kv_issuer_config *config,
     issuer->name = copy(config->policy.issuer);
     issuer->audience = copy(config->policy.audience);
     issuer->claim = copy(config->claim);
+    issuer->revoked = copy(config->revoked);
+    issuer->revoked_len = config->revoked.len;
     issuer->policy = (struct kv_jwt_policy){
         .issuer = {issuer->name, config->policy.issuer.len},
         .audience = {issuer->audience, config->policy.audience.len},

@@ -18,6 +18,7 @@ struct kv_issuer_config {
     struct kv_jwt_policy policy;
     struct kv_issuer_list read, write; /* templates: what every token of it is granted */
     struct kv_slice claim;             /* NUL-terminated; empty: tokens grant nothing */
+    struct kv_slice revoked;           /* NUL-terminated: the prefix of revocations; empty: none */
     struct kv_issuer_list at_most_read, at_most_write; /* literals: what the claim is cut to */
 };
 

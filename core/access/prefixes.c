@@ -47,6 +47,18 @@ void kv_prefixes_init(struct kv_prefixes *prefixes, const struct kv_slice *texts
     prefixes->n = drop_covered(prefixes->all, n);
 }
 
+void kv_prefixes_init_within(struct kv_prefixes *prefixes, const struct kv_slice *texts, size_t n,
+                             struct kv_slice within)
+{
+    struct kv_slice *found = kv_calloc(n + 1, sizeof(*found));
+    size_t n_found = 0;
+    for (size_t i = 0; i < n; i++)
+        if (within.len != 0 && kv_slice_has_prefix(texts[i], within))
+            found[n_found++] = texts[i];
+    kv_prefixes_init(prefixes, found, n_found);
+    free(found);
+}
+
 void kv_prefixes_fini(struct kv_prefixes *prefixes)
 {
     free(prefixes->all);

@@ -14,6 +14,9 @@ struct kv_prefixes {
 
 /* A set of the n texts, which are copied. Those that others cover are left out. */
 void kv_prefixes_init(struct kv_prefixes *prefixes, const struct kv_slice *texts, size_t n);
+/* The same of those texts that begin with `within`. */
+void kv_prefixes_init_within(struct kv_prefixes *prefixes, const struct kv_slice *texts, size_t n,
+                             struct kv_slice within);
 void kv_prefixes_fini(struct kv_prefixes *prefixes);
 
 /* Whether one of them is a prefix of the text: of a key, or of a prefix all of whose keys are

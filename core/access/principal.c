@@ -25,14 +25,16 @@ struct kv_principal *kv_principal_create(const struct kv_principal_parts *parts,
                                          struct kv_tally *tally)
 {
     size_t size = sizeof(struct kv_principal) + parts->name.len + parts->issuer.len +
-                  parts->claims.len + parts->token.len + parts->certificate.len;
+                  parts->claims.len + parts->id.len + parts->token.len + parts->certificate.len;
     struct kv_principal *principal = kv_calloc(1, size);
     char *at = (char *)(principal + 1);
     principal->kind = parts->kind;
     principal->generation = parts->generation;
+    principal->rules_generation = parts->rules_generation;
     principal->name = keep(&at, parts->name);
     principal->issuer = keep(&at, parts->issuer);
     principal->claims = keep(&at, parts->claims);
+    principal->id = keep(&at, parts->id);
     principal->token = keep(&at, parts->token);
     principal->certificate = keep(&at, parts->certificate);
     principal->owned = parts->owned;

@@ -1,6 +1,6 @@
 /*
  * A principal: somebody who asks, and what is granted to them. Connections refer to it; it is
- * immutable.
+ * immutable, but for the generation as of which it holds.
  *
  * Threads: a principal belongs to one loop, and so does the count of its holders; the constant
  * ones below are everybody's.
@@ -29,10 +29,12 @@ enum kv_principal_kind {
 struct kv_principal {
     enum kv_principal_kind kind;
     bool is_unlimited;           /* every right is granted: there are no rules */
-    uint64_t generation;         /* of the rules that it was made by */
+    uint64_t generation;         /* as of which it was judged; its loop moves it on */
+    uint64_t rules_generation;   /* of the rules, and keys, that it was made by */
     struct kv_slice name;        /* for logs, hooks and errors; empty: it has none */
     struct kv_slice issuer;      /* VERIFIED: of the token; a name is unique with it only */
     struct kv_slice claims;      /* a JSON object; empty: none */
+    struct kv_slice id;          /* VERIFIED: of the token; empty: it has none */
     struct kv_slice token;       /* that proved it: never shown */
     struct kv_slice certificate; /* or whom the certificate names that did */
     const struct kv_grants *grants;
@@ -50,8 +52,8 @@ struct kv_principal {
 struct kv_principal_parts {
     enum kv_principal_kind kind;
     struct kv_rules *rules;
-    uint64_t generation;
-    struct kv_slice name, issuer, claims, token, certificate;
+    uint64_t generation, rules_generation;
+    struct kv_slice name, issuer, claims, id, token, certificate;
     const struct kv_grants *grants; /* of the rules; NULL: `owned` */
     struct kv_grants owned;
     int64_t expires_s;

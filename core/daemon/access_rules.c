@@ -153,6 +153,30 @@ static void check_cookie(struct kv_config *config)
                       "access.cookie: \"%s\" is no name of a cookie", cookie.bytes);
 }
 
+struct kv_slice kv_access_revoked(const struct kv_config *config)
+{
+    return text_of(&config->values[CONFIG_ACCESS], ACCESS_REVOKED);
+}
+
+/* In memory it would be forgotten with a restart, and the tokens would hold again. */
+void kv_access_revoked_check(struct kv_config *config)
+{
+    const struct kv_option_value *value =
+        kv_given_field(&config->values[CONFIG_ACCESS], ACCESS_REVOKED);
+    const struct kv_loaded_module *store = config->store.module;
+    const struct kv_conf_node *at = kv_conf_node_find(kv_given_node(config, "access"), "revoked");
+    if (!value->is_given)
+        return;
+    if (value->string.len < 2 || value->string.bytes[value->string.len - 1] != '/')
+        kv_conf_fault(config->conf, at,
+                      "access.revoked: a prefix that ends in a / is expected, as auth/revoked/");
+    else if (store != NULL && (store->identity->capabilities & KV_STORE_DURABLE) == 0)
+        kv_conf_fault(config->conf, at,
+                      "access.revoked: the store %s is not durable, so revoked tokens would be "
+                      "valid again after a restart",
+                      store->identity->name);
+}
+
 /* With its entries taken out, or made comments, everybody would be let in. */
 static void refuse_empty_block(struct kv_config *config)
 {
@@ -181,13 +205,25 @@ void kv_access_rules_check(struct kv_config *config)
 
 /* ---- the rules ---- */
 
-static void read_prefixes(const struct kv_option_value *list, struct kv_prefixes *ret)
+/* Owns: the caller. */
+static struct kv_slice *texts_of(const struct kv_option_value *list)
 {
     struct kv_slice *texts = kv_calloc(list->list.n + 1, sizeof(*texts));
     for (size_t i = 0; i < list->list.n; i++)
         texts[i] = list->list.items[i].string;
-    kv_prefixes_init(ret, texts, list->list.n);
-    free(texts);
+    return texts;
+}
+
+/* revoked: the prefix of revocations. */
+static void read_grants(const struct kv_option_value *read, const struct kv_option_value *write,
+                        struct kv_slice revoked, struct kv_grants *ret)
+{
+    struct kv_slice *readable = texts_of(read), *writable = texts_of(write);
+    kv_prefixes_init(&ret->read, readable, read->list.n);
+    kv_prefixes_init(&ret->write, writable, write->list.n);
+    kv_prefixes_init_within(&ret->revoke, writable, write->list.n, revoked);
+    free(readable);
+    free(writable);
 }
 
 static uint32_t read_admin(const struct kv_option_value *list)
@@ -206,13 +242,14 @@ static struct kv_slice copy(struct kv_slice text)
     return (struct kv_slice){kv_memdup(text.bytes, text.len), text.len};
 }
 
-static void read_token(const struct kv_option_value *entry, struct kv_token_rule *rule)
+static void read_token(const struct kv_option_value *entry, struct kv_slice revoked,
+                       struct kv_token_rule *rule)
 {
     rule->name = copy(text_of(entry, TOKEN_NAME));
     rule->has_digest = kv_token_read_digest(text_of(entry, TOKEN_SHA256), rule->digest);
     rule->certificate = copy(text_of(entry, TOKEN_CERTIFICATE));
-    read_prefixes(kv_given_field(entry, TOKEN_READ), &rule->grants.read);
-    read_prefixes(kv_given_field(entry, TOKEN_WRITE), &rule->grants.write);
+    read_grants(kv_given_field(entry, TOKEN_READ), kv_given_field(entry, TOKEN_WRITE), revoked,
+                &rule->grants);
     rule->grants.admin = read_admin(kv_given_field(entry, TOKEN_ADMIN));
 }
 
@@ -223,11 +260,12 @@ struct kv_rules *kv_access_rules_create(const struct kv_config *config,
     const struct kv_option_value *anonymous = kv_given_field(access, ACCESS_ANONYMOUS);
     struct kv_rules *rules = kv_rules_create(tokens_of(config)->list.n, kv_issuers_count(config));
     rules->are_configured = kv_access_rules_are_configured(config);
-    read_prefixes(kv_given_field(anonymous, ANONYMOUS_READ), &rules->anonymous.read);
-    read_prefixes(kv_given_field(anonymous, ANONYMOUS_WRITE), &rules->anonymous.write);
+    read_grants(kv_given_field(anonymous, ANONYMOUS_READ),
+                kv_given_field(anonymous, ANONYMOUS_WRITE), kv_access_revoked(config),
+                &rules->anonymous);
     rules->cookie = copy(text_of(access, ACCESS_COOKIE));
     for (size_t i = 0; i < rules->n_tokens; i++)
-        read_token(token_of(config, i), &rules->tokens[i]);
+        read_token(token_of(config, i), kv_access_revoked(config), &rules->tokens[i]);
     kv_issuers_create(config, sources, rules);
     kv_access_rates_read(config, rules);
     return rules;

@@ -12,6 +12,12 @@ struct kv_jwt_sources;
 /* Notes what is wrong with them. */
 void kv_access_rules_check(struct kv_config *config);
 
+/* The same of `access.revoked`, once the store's module is known. */
+void kv_access_revoked_check(struct kv_config *config);
+
+/* The prefix of keys that revoke tokens; empty: there is none. */
+struct kv_slice kv_access_revoked(const struct kv_config *config);
+
 /* Whether there are any. */
 bool kv_access_rules_are_configured(const struct kv_config *config);
 

@@ -218,6 +218,7 @@ int kv_config_load(const char *path, struct kv_config *ret_config)
         check_with_default_lists(&config);
         read_values(&config);
         kv_modules_read_storage(&config);
+        kv_access_revoked_check(&config);
         read_change_log(&config);
         kv_extensions_read_ttl(&config);
         kv_extensions_read_sinks(&config);

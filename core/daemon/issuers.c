@@ -244,6 +244,7 @@ static struct kv_authenticator *create(const struct kv_config *config, size_t i,
         .read = read_list(issuer, JWT_GRANTS, ANONYMOUS_READ),
         .write = read_list(issuer, JWT_GRANTS, ANONYMOUS_WRITE),
         .claim = text_of(issuer, JWT_CLAIM),
+        .revoked = text_of(&config->values[CONFIG_ACCESS], ACCESS_REVOKED),
         .at_most_read = read_list(issuer, JWT_AT_MOST, ANONYMOUS_READ),
         .at_most_write = read_list(issuer, JWT_AT_MOST, ANONYMOUS_WRITE),
     };

@@ -42,6 +42,8 @@ static void tell_faults(const struct kv_config *config)
 static bool is_applied(const char *path)
 {
     static const char name[] = "access";
+    if (strcmp(path, "access.revoked") == 0)
+        return false;
     size_t len = sizeof(name) - 1;
     if (strcmp(path, "limits.connections_per_token") == 0)
         return true;

@@ -17,6 +17,7 @@
 #include "daemon/liveness.h"
 #include "jwt/source.h"
 #include "daemon/outlets.h"
+#include "daemon/revocations.h"
 #include "pages/pages.h"
 
 struct kv_server;
@@ -39,7 +40,7 @@ struct kv_server {
     struct kv_sinks *sinks; /* NULL: there are none */
     struct kv_scripts *scripts;
     struct kv_interceptor **interceptors; /* one for each script */
-    struct kv_observer *observers[2];
+    struct kv_observer *observers[3];
     size_t n_observers;
     int64_t ends_by_ms; /* when the time for draining is over */
     struct kv_ending ending;
@@ -53,6 +54,7 @@ struct kv_server {
     struct kv_jwt_sources *key_sources;
     struct kv_jwt_watch key_watch; /* tells of changed keys */
     struct kv_access *access;
+    struct kv_revoking *revoking; /* NULL: no prefix of keys revokes tokens */
     struct kv_keyspace *keyspace;
     struct kv_workers *workers;
     struct kv_pages *pages; /* NULL: none */

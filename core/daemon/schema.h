@@ -37,7 +37,8 @@ enum {
     ACCESS_TOKENS,
     ACCESS_JWT,
     ACCESS_COOKIE,
-    ACCESS_RATES
+    ACCESS_RATES,
+    ACCESS_REVOKED
 };
 enum {
     RATES_REQUESTS,
@@ -486,6 +487,9 @@ static const struct kv_option access_fields[] = {
      .fields = rate_fields,
      .n_fields = KV_COUNT(rate_fields),
      .doc = "how much each client may ask for"},
+    {.name = "revoked",
+     .type = KV_OPTION_STRING,
+     .doc = "a prefix: its keys jti/ID and sub/ISSUER/SUBJECT revoke tokens of issuers"},
 };
 
 static const struct kv_option limit_fields[] = {

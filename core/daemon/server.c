@@ -34,6 +34,7 @@
 enum {
     STORE_OPENS_SOON_MS = 500,
     LOOK_AT_CERTIFICATES_MS = 2000,
+    RECHECK_NS = 100 * 1000 * 1000,
 };
 
 /* Threads. */
@@ -112,6 +113,14 @@ static int create_loops(struct kv_server *server, struct kv_error *reterr)
     return 0;
 }
 
+/* A server that imports into a durable store serves nobody. */
+static struct kv_loader *loader_of(const struct kv_server *server)
+{
+    if (server->import != NULL)
+        return kv_import_loader(server->import);
+    return server->revoking == NULL ? NULL : kv_revoking_loader(server->revoking);
+}
+
 static struct kv_keyspace *create_keyspace(struct kv_server *server)
 {
     const struct kv_loaded_module *store = server->config->store.module;
@@ -120,6 +129,8 @@ static struct kv_keyspace *create_keyspace(struct kv_server *server)
         server->observers[server->n_observers++] = kv_sinks_observer(server->sinks);
     if (server->config->n_scripts != 0)
         server->observers[server->n_observers++] = kv_scripts_observer(server->scripts);
+    if (server->revoking != NULL)
+        server->observers[server->n_observers++] = kv_revoking_observer(server->revoking);
     server->interceptors = kv_calloc(server->config->n_scripts, sizeof(*server->interceptors));
     for (size_t i = 0; i < server->config->n_scripts; i++)
         server->interceptors[i] = kv_scripts_interceptor(server->scripts, i);
@@ -141,7 +152,7 @@ static struct kv_keyspace *create_keyspace(struct kv_server *server)
         .n_observers = server->n_observers,
         .workers = server->workers,
         .slow_log = server->slow_log,
-        .loader = server->import == NULL ? NULL : kv_import_loader(server->import),
+        .loader = loader_of(server),
         .access = server->access,
         .budget = server->budget,
     };
@@ -267,6 +278,10 @@ static void create_access(struct kv_server *server)
     server->key_sources = kv_jwt_sources_create(&server->key_watch);
     server->access =
         kv_access_create(kv_access_rules_create(server->config, server->key_sources), n);
+    if (kv_access_revoked(server->config).len != 0)
+        server->revoking =
+            kv_revoking_create(kv_access_revoked(server->config), kv_signals_tell_of_revocations);
+    kv_access_use_revocations(server->access, kv_revoking_revocations(server->revoking));
     for (uint32_t i = 0; i < n; i++)
         kv_access_count(server->access, i, kv_budget_tally(server->budget, i));
 }
@@ -353,15 +368,30 @@ static void revise_loop(struct kv_post *post)
     free(revision);
 }
 
-/* rules: NULL for the same ones, which judge otherwise now. */
-static void revise(const struct kv_server *server, struct kv_rules *rules)
+/* Every loop takes up what is in force now. */
+static void revise_loops(const struct kv_server *server)
 {
-    kv_access_revise(server->access, rules);
     for (uint32_t i = 0; i < server->config->n_threads; i++) {
         struct revision *revision = kv_alloc(sizeof(*revision));
         *revision = (struct revision){.post = {.run = revise_loop}, .server = server, .index = i};
         kv_loop_post(server->loops[i], &revision->post);
     }
+}
+
+/* rules: NULL for the same ones, which judge otherwise now. */
+static void revise(const struct kv_server *server, struct kv_rules *rules)
+{
+    kv_access_revise(server->access, rules);
+    revise_loops(server);
+}
+
+/* Each time all connections are looked at; what is revoked meanwhile waits a moment. */
+static void recheck(const struct kv_server *server)
+{
+    kv_revoking_take(server->revoking);
+    kv_access_recheck(server->access);
+    revise_loops(server);
+    nanosleep(&(struct timespec){.tv_nsec = RECHECK_NS}, NULL);
 }
 
 static void revise_access(const void *context, const struct kv_config *found)
@@ -432,6 +462,8 @@ static void serve_until_signal(const struct kv_server *server)
             reload(server);
         else if (signal_number == KV_SIGNAL_KEYS)
             revise(server, NULL);
+        else if (signal_number == KV_SIGNAL_REVOCATIONS)
+            recheck(server);
         else
             look_around(server);
     kv_notify("STOPPING=1\nSTATUS=finishing what is under way");

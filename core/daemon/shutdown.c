@@ -267,6 +267,7 @@ void kv_server_take_apart(struct kv_server *server)
     kv_liveness_destroy(server->liveness);
     kv_chain_close(server->chain);
     kv_access_destroy(server->access);
+    kv_revoking_destroy(server->revoking);
     kv_jwt_sources_destroy(server->key_sources);
     kv_budget_destroy(server->budget);
     free(server->loops);

@@ -14,7 +14,8 @@ void kv_signals_block(void);
 enum {
     /* No signals of the operator's: */
     KV_SIGNAL_WAKE = -1,
-    KV_SIGNAL_KEYS = -2 /* the keys of an issuer of tokens have changed */
+    KV_SIGNAL_KEYS = -2, /* the keys of an issuer of tokens have changed */
+    KV_SIGNAL_REVOCATIONS = -3
 };
 
 /* wait_ms: -1 for ever. Returns: the signal, 0 when the time is over, or one of the above. */
@@ -25,6 +26,9 @@ void kv_signals_wake(void);
 
 /* Tells the thread that waits, or will, of KV_SIGNAL_KEYS. Threads: any. */
 void kv_signals_tell_of_keys(void);
+
+/* The same of KV_SIGNAL_REVOCATIONS. */
+void kv_signals_tell_of_revocations(void);
 
 /* Whether it asks the server to end: SIGTERM or SIGINT. */
 bool kv_signal_is_end(int signal_number);

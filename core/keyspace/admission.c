@@ -92,6 +92,9 @@ static int refuse(const struct kv_principal *principal, struct kv_command *comma
         tell_prefixes(principal, &text);
     else if (is_identified)
         tell_rights(principal, command, &text);
+    if (is_identified && text.len == 0)
+        kv_buffer_append(&text, KV_SLICE("keys that revoke tokens are written only with a grant "
+                                         "that names their prefix"));
     if (text.len != 0)
         kv_command_refuse(command, kv_buffer_slice(&text));
     kv_buffer_fini(&text);
@@ -126,10 +129,21 @@ static bool is_narrowed(const struct kv_principal *principal, struct kv_command 
     return true;
 }
 
-static bool is_granted(const struct kv_principal *principal, struct kv_command *command,
-                       uint32_t rights)
+/* Who may write every key need not be one who may revoke tokens. */
+static bool is_revocation(const struct kv_access_loop *access, const struct kv_command *command,
+                          uint32_t rights)
+{
+    return (rights & WRITE) != 0 && access != NULL && access->revocations != NULL &&
+           kv_slice_has_prefix(command->key, kv_revocations_prefix(access->revocations));
+}
+
+static bool is_granted(const struct kv_access_loop *access, const struct kv_principal *principal,
+                       struct kv_command *command, uint32_t rights)
 {
     if ((rights & DENIED) != 0)
+        return false;
+    if (is_revocation(access, command, rights) &&
+        !kv_prefixes_cover(&principal->grants->revoke, command->key))
         return false;
     return kv_grants_cover(principal->grants, rights, command->key) ||
            is_narrowed(principal, command);
@@ -154,7 +168,7 @@ int kv_admission_judge(struct kv_access_loop *access, struct kv_principal *princ
         return KV_OK;
     if (has_expired(principal))
         return log_denial(access, principal, command, KV_EXPIRED);
-    if (!is_granted(principal, command, rights))
+    if (!is_granted(access, principal, command, rights))
         return log_denial(access, principal, command, refuse(principal, command));
     if (needs_principal(command))
         command->principal = kv_principal_ref(principal);

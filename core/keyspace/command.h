@@ -241,7 +241,7 @@ struct kv_command {
     uint64_t if_revision; /* room for a list of one: `if_revisions` may point here */
     bool ttl_is_given;
     int64_t ttl_ms;      /* SET: 0 is no expiry */
-    bool is_load;        /* SET, DELETE: a loader's (struct kv_loader) */
+    bool is_load;        /* SET, DELETE, SCAN: a loader's (struct kv_loader) */
     bool wants_meta;     /* the protocol layer's own: of a GET, */
     bool is_lease;       /* and of a SET */
     const char *script;  /* that sends it, and lives as long; NULL: a client, or the server */

@@ -146,7 +146,9 @@ static void pass_by(struct kv_gate *gate, struct kv_command *command)
 
 void kv_gate_admit(struct kv_gate *gate, struct kv_command *command)
 {
-    if (command->is_load)
+    if (command->is_load && command->kind == KV_COMMAND_SCAN)
+        pass_by(gate, command);
+    else if (command->is_load)
         admit_load(gate, command);
     else if (!kv_store_is_ready(gate->rules->store))
         kv_command_finish(command, KV_UNAVAILABLE);

@@ -54,10 +54,11 @@ struct kv_observer {
 };
 
 /* Fills the store when it has opened, before it serves; meanwhile the keyspace is not ready. `load`
- * runs on the thread of kv_keyspace_open(), and may block. It sends SETs and DELETEs with `is_load`
- * from posts to a loop: only these are taken up before the keyspace is ready, no interceptor and no
- * policy sees them, and their key and value are not copied but must stay as they are until
- * `finished`. Returns: 0 once all of them are finished, or -1 and *reterr. The caller's memory. */
+ * runs on the thread of kv_keyspace_open(), and may block. It sends SETs, DELETEs and SCANs with
+ * `is_load` from posts to a loop: only these are taken up before the keyspace is ready, no
+ * interceptor and no policy sees them, and the writes' key and value are not copied but must stay
+ * as they are until `finished`. Returns: 0 once all of them are finished, or -1 and *reterr. The
+ * caller's memory. */
 struct kv_loader {
     int (*load)(struct kv_loader *self, struct kv_keyspace *keyspace, struct kv_error *reterr);
 };

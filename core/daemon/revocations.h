@@ -1,0 +1,29 @@
+/*
+ * Brings what the store has under `access.revoked` to the revocations of core/access: all of it
+ * when the store has opened, before the keyspace is ready, and then each change.
+ */
+#ifndef KV_DAEMON_REVOCATIONS_H
+#define KV_DAEMON_REVOCATIONS_H
+
+#include "access/revocations.h"
+#include "keyspace/keyspace.h"
+
+struct kv_revoking;
+
+/* told: called when something has changed, once until kv_revoking_take(); threads: any.
+ * Owns: the caller, until the keyspace has ended. */
+struct kv_revoking *kv_revoking_create(struct kv_slice prefix, void (*told)(void));
+/* Accepts NULL. */
+void kv_revoking_destroy(struct kv_revoking *revoking);
+
+/* Lent. Accepts NULL, for which there are none. */
+struct kv_revocations *kv_revoking_revocations(struct kv_revoking *revoking);
+
+/* For the keyspace. Lent. */
+struct kv_observer *kv_revoking_observer(struct kv_revoking *revoking);
+struct kv_loader *kv_revoking_loader(struct kv_revoking *revoking);
+
+/* What has changed so far is going to be looked at. */
+void kv_revoking_take(struct kv_revoking *revoking);
+
+#endif

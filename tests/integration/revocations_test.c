@@ -1,0 +1,273 @@
+/*
+ * Tokens that are revoked by keys of the store: at once for those who are connected, as long as the
+ * key lives, and across restarts.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+#include "support/client/folder.h"
+#include "support/jwt/signer.h"
+
+#define ISSUER "https://id.example.org"
+#define SECRET "0123456789abcdef0123456789abcdef"
+#define KEY    "/storage/user/ann/x"
+
+#define EVERY   "every-token-1234567890"
+#define REVOKER "both-token-1234567890"
+
+static struct kv_test_server server;
+static struct kv_test_signer *signer;
+static char *folder; /* of the store */
+static struct kv_test_response response;
+
+/* ---- the server ---- */
+
+static void start(void)
+{
+    struct kv_buffer yaml = {0};
+    const char *store = getenv("KV_TEST_STORE");
+    kv_buffer_printf(&yaml,
+                     "listen: [{host: 127.0.0.1, port: %%port}]\nthreads: 2\nmodules: %s\n"
+                     "storage: {module: %s, %s: {path: '%s/store'}}\n"
+                     "access:\n"
+                     "  revoked: auth/revoked/\n"
+                     "  tokens:\n"
+                     "    - {name: every, read: [''], write: [''], sha256: "
+                     "105b1190953880ed6984b47621dbbd65799e2c07646d4e4327dd7bf205b414c4}\n"
+                     "    - {name: revoker, write: ['', auth/revoked/], sha256: "
+                     "52281c6ff09b87fbfde85fcea88f45bbb51548431dd55681dfc7d26c2453bdb2}\n"
+                     "  jwt:\n"
+                     "    - {issuer: '" ISSUER "', secret: '" SECRET
+                     "', grants: {read: ['user/{sub}/'], write: "
+                     "['']}}\n",
+                     getenv("KV_TEST_MODULES"), store, store, folder);
+    kv_buffer_append_char(&yaml, '\0');
+    kv_test_server_start(&server, yaml.bytes);
+    kv_buffer_fini(&yaml);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    signer = kv_test_signer_with_secret(SECRET);
+    folder = kv_test_folder_make();
+    start();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    kv_test_server_stop_cleanly(&server);
+    kv_test_folder_remove(folder);
+    free(folder);
+    kv_test_signer_destroy(signer);
+    kv_test_response_fini(&response);
+    response = (struct kv_test_response){0};
+    return 0;
+}
+
+/* ---- asking ---- */
+
+/* Owns: the caller. */
+static char *make_token(const char *subject, const char *id)
+{
+    char claims[256];
+    snprintf(claims, sizeof(claims),
+             "{\"iss\":\"" ISSUER "\",\"sub\":\"%s\",\"jti\":\"%s\",\"exp\":%lld}", subject, id,
+             (long long)time(NULL) + 3600);
+    return kv_test_sign(signer, claims);
+}
+
+static int ask_over(struct kv_test_stream *stream, const char *token, const char *method,
+                    const char *path, const char *body)
+{
+    char headers[2048];
+    snprintf(headers, sizeof(headers), "Authorization: Bearer %s\r\n", token);
+    int status = kv_test_http_ask(stream, method, path, headers, body, &response);
+    kv_buffer_append_char(&response.body, '\0');
+    return status;
+}
+
+static int ask(const char *token, const char *method, const char *path, const char *body)
+{
+    struct kv_test_stream stream;
+    kv_test_stream_open(&stream, server.port);
+    int status = ask_over(&stream, token, method, path, body);
+    kv_test_stream_close(&stream);
+    return status;
+}
+
+static void await(const char *token, int status)
+{
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    while (ask(token, "GET", KEY, NULL) != status && kv_test_now_ms() < until_ms)
+        continue;
+    assert_int_equal(ask(token, "GET", KEY, NULL), status);
+}
+
+static void open_websocket(struct kv_test_ws *ws, const char *token)
+{
+    char headers[2048];
+    snprintf(headers, sizeof(headers), "Authorization: Bearer %s\r\n", token);
+    kv_test_ws_open_with(ws, server.port, headers);
+    kv_test_ws_send_text(ws, "{\"type\":\"get\",\"payload\":{\"key\":\"user/ann/x\"}}");
+    kv_test_ws_expect(ws, "{\"type\":\"no-value\",\"payload\":{\"key\":\"user/ann/x\"}}");
+}
+
+static void open_events(struct kv_test_stream *stream, const char *token)
+{
+    char headers[2048];
+    struct kv_buffer request = {0};
+    snprintf(headers, sizeof(headers), "Authorization: Bearer %s\r\n", token);
+    kv_test_stream_open(stream, server.port);
+    kv_test_http_write(&request, "GET", KV_SLICE("/events?prefix=user/ann/"), headers,
+                       (struct kv_slice){0});
+    kv_test_stream_put(stream, kv_buffer_slice(&request));
+    kv_test_stream_flush(stream);
+    assert_true(kv_test_stream_await(stream, 20));
+    kv_buffer_fini(&request);
+}
+
+/* ---- tests ---- */
+
+static void who_is_connected_is_closed(void **state)
+{
+    struct kv_test_ws ended, kept;
+    struct kv_test_stream events, held;
+    char *token = make_token("ann", "1"), *other = make_token("ann", "2");
+    (void)state;
+    open_websocket(&ended, token);
+    open_websocket(&kept, other);
+    open_events(&events, token);
+    kv_test_stream_open(&held, server.port);
+    assert_int_equal(ask_over(&held, token, "GET", KEY, NULL), 204);
+    assert_int_equal(ask(REVOKER, "PUT", "/storage/auth/revoked/jti/1", "{\"value\":1}"), 202);
+    kv_test_ws_expect_closed(&ended, 3000);
+    kv_test_stream_await_end(&events);
+    struct kv_slice sent = kv_test_stream_unread(&events);
+    assert_non_null(memmem(sent.bytes, sent.len, "event: unauthorized\n", 20));
+    await(token, 401);
+    assert_int_equal(ask_over(&held, token, "GET", KEY, NULL), 401);
+    kv_test_expect_part(response.body.bytes, "the token has been revoked");
+    kv_test_ws_send_text(&kept, "{\"type\":\"get\",\"payload\":{\"key\":\"user/ann/x\"}}");
+    kv_test_ws_expect(&kept, "{\"type\":\"no-value\",\"payload\":{\"key\":\"user/ann/x\"}}");
+    kv_test_ws_close(&ended);
+    kv_test_ws_close(&kept);
+    kv_test_stream_close(&events);
+    kv_test_stream_close(&held);
+    free(token);
+    free(other);
+}
+
+static void a_revocation_lasts_as_long_as_its_key(void **state)
+{
+    char *token = make_token("ann", "1");
+    (void)state;
+    assert_int_equal(ask(REVOKER, "PUT", "/storage/auth/revoked/jti/1", "{\"value\":1}"), 202);
+    await(token, 401);
+    assert_int_equal(ask(REVOKER, "DELETE", "/storage/auth/revoked/jti/1", NULL), 200);
+    await(token, 204);
+    assert_int_equal(
+        ask(REVOKER, "PUT", "/storage/auth/revoked/jti/1", "{\"value\":1,\"ttl\":\"300ms\"}"), 202);
+    await(token, 204); /* when it has expired; that it held was not sure to be seen */
+    free(token);
+}
+
+static void a_subject_is_revoked_with_its_issuer(void **state)
+{
+    char *ann = make_token("ann", "1"), *later = make_token("ann", "2"),
+         *bo = make_token("bo", "3");
+    (void)state;
+    assert_int_equal(ask(REVOKER, "PUT", "/storage/auth/revoked/sub/another/ann", "{\"value\":1}"),
+                     202);
+    assert_int_equal(
+        ask(REVOKER, "PUT", "/storage/auth/revoked/sub/" ISSUER "/ann", "{\"value\":1}"), 202);
+    await(ann, 401);
+    await(later, 401);
+    assert_int_equal(ask(bo, "GET", "/storage/user/bo/x", NULL), 204);
+    free(ann);
+    free(later);
+    free(bo);
+}
+
+static void only_a_grant_that_names_the_prefix_revokes(void **state)
+{
+    char *token = make_token("ann", "1");
+    const char *const others[] = {EVERY, token};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(ask(others[i], "PUT", "/storage/auth/revoked/jti/1", "{\"value\":1}"),
+                         403);
+        kv_test_expect_part(response.body.bytes, "a grant that names their prefix");
+        assert_int_equal(ask(others[i], "PUT", "/storage/auth/x", "{\"value\":1}"), 202);
+        assert_int_equal(ask(others[i], "POST", "/batch",
+                             "[{\"type\":\"set\",\"payload\":{\"key\":\"auth/revoked/jti/1\","
+                             "\"value\":1}}]"),
+                         200);
+        kv_test_expect_part(response.body.bytes, "a grant that names their prefix");
+    }
+    assert_int_equal(ask(token, "GET", KEY, NULL), 204);
+    free(token);
+}
+
+static void a_restart_forgets_nothing(void **state)
+{
+    char *token = make_token("ann", "1"), *other = make_token("ann", "2");
+    char path[64];
+    (void)state;
+    for (int i = 10; i < 40; i++) {
+        snprintf(path, sizeof(path), "/storage/auth/revoked/jti/%d", i);
+        assert_int_equal(ask(REVOKER, "PUT", path, "{\"value\":1}"), 202);
+    }
+    assert_int_equal(ask(REVOKER, "PUT", "/storage/auth/revoked/jti/1", "{\"value\":1}"), 202);
+    kv_test_server_stop_cleanly(&server);
+    start();
+    assert_int_equal(ask(token, "GET", KEY, NULL), 401); /* at once */
+    assert_int_equal(ask(other, "GET", KEY, NULL), 204);
+    assert_int_equal(ask(REVOKER, "DELETE", "/storage/auth/revoked/jti/1", NULL), 200);
+    await(token, 204);
+    free(token);
+    free(other);
+}
+
+static void check(const char *yaml, const char *message)
+{
+    struct kv_test_outcome outcome;
+    char *whole = kv_test_with_modules(yaml);
+    kv_test_program_run_with_file("--check-config", whole, &outcome);
+    assert_int_not_equal(outcome.exit_code, 0);
+    kv_test_expect_part(outcome.err, message);
+    kv_test_outcome_fini(&outcome);
+    free(whole);
+}
+
+static void a_volatile_store_is_refused(void **state)
+{
+    (void)state;
+    check("access: {revoked: auth/revoked/}\nstorage: {module: memory}\n",
+          ":1:19: access.revoked: the store memory is not durable");
+    check("access: {revoked: auth/revoked}\n", "access.revoked: a prefix that ends in a /");
+    check("access: {revoked: /}\n", "access.revoked: a prefix that ends in a /");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(who_is_connected_is_closed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_revocation_lasts_as_long_as_its_key, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_subject_is_revoked_with_its_issuer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(only_a_grant_that_names_the_prefix_revokes, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_restart_forgets_nothing, set_up, tear_down),
+        cmocka_unit_test(a_volatile_store_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
