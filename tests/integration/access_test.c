@@ -348,6 +348,113 @@ static void a_forbidden_key_looks_like_a_missing_one(void **state)
     }
 }
 
+/* What a message is answered, with the key taken out of it. */
+static void take_answer(struct kv_slice answer, const char *key, char *to, size_t size)
+{
+    const char *at = memmem(answer.bytes, answer.len, key, strlen(key));
+    int before = at == NULL ? (int)answer.len : (int)(at - answer.bytes);
+    int after = at == NULL ? 0 : (int)(answer.len - (size_t)before - strlen(key));
+    assert_true(answer.len < size);
+    snprintf(to, size, "%.*s%.*s", before, answer.bytes, after, at == NULL ? "" : at + strlen(key));
+}
+
+static void ask_by_message(struct kv_test_ws *ws, const struct kind *kind, const char *key,
+                           char *to, size_t size)
+{
+    char text[256];
+    struct kv_test_frame frame;
+    expand(text, sizeof(text), kind->message, key);
+    kv_test_ws_send(ws, kv_slice_of(text));
+    assert_true(kv_test_ws_receive(ws, &frame));
+    take_answer(frame.payload, key, to, size);
+}
+
+static void ask_by_batch(const struct kind *kind, const char *token, const char *key, char *to,
+                         size_t size)
+{
+    char text[256], body[300];
+    expand(text, sizeof(text), kind->message, key);
+    snprintf(body, sizeof(body), "[%s]", text);
+    assert_int_equal(ask(token, "POST", "/batch", "", body), 200);
+    take_answer(kv_buffer_slice(&response.body), key, to, size);
+}
+
+static void ask_by_http(const struct kind *kind, const char *token, const char *key,
+                        const char *more, char *to, size_t size)
+{
+    char path[128], headers[256];
+    expand(path, sizeof(path), kind->path, key);
+    snprintf(headers, sizeof(headers), "%s%s", more, kind->headers);
+    int status = ask(token, kind->method, path, headers, kind->body);
+    snprintf(to, size, "%d %s", status, response.body.bytes);
+    assert_null(kv_test_response_header(&response, "etag"));
+    assert_null(kv_test_response_header(&response, "kv-ttl"));
+}
+
+/* Whether they may be told nothing of what keys there have: they are denied, or write blindly. */
+static bool is_to_be_blind(const struct grantee *grantee, bool is_within)
+{
+    return !grantee->is_all && !(is_within && (grantee->rights & R) != 0);
+}
+
+static void expect_alike(const struct kind *kind, const struct grantee *grantee, const char *way,
+                         const char *of_there, const char *of_missing)
+{
+    if (strcmp(of_there, of_missing) != 0)
+        fail_msg("%s by \"%s\" over %s: %s, but of a missing key: %s", kind->name, grantee->token,
+                 way, of_there, of_missing);
+}
+
+/* There, with a deadline, and missing. */
+static void put_pair(const char *there, const char *missing)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/storage/%s", there);
+    assert_int_equal(ask(EVERY, "PUT", path, "", "{\"value\":1,\"ttl\":\"1h\"}"), 202);
+    snprintf(path, sizeof(path), "/storage/%s", missing);
+    assert_int_equal(ask(EVERY, "DELETE", path, "", NULL), 200);
+}
+
+static void compare(const struct kind *kind, const struct grantee *grantee, const char *there,
+                    const char *missing)
+{
+    char of_there[4096], of_missing[4096];
+    if (kind->message != NULL) {
+        struct kv_test_ws ws;
+        open_as(&ws, grantee->token);
+        put_pair(there, missing);
+        ask_by_message(&ws, kind, there, of_there, sizeof(of_there));
+        ask_by_message(&ws, kind, missing, of_missing, sizeof(of_missing));
+        kv_test_ws_close(&ws);
+        expect_alike(kind, grantee, "a WebSocket", of_there, of_missing);
+    }
+    if (kind->is_for_batch) {
+        put_pair(there, missing);
+        ask_by_batch(kind, grantee->token, there, of_there, sizeof(of_there));
+        ask_by_batch(kind, grantee->token, missing, of_missing, sizeof(of_missing));
+        expect_alike(kind, grantee, "a batch", of_there, of_missing);
+    }
+    for (int i = 0; i < 2 && kind->method != NULL; i++) {
+        const char *more = i == 0 ? "" : ODD_HEADER;
+        put_pair(there, missing);
+        ask_by_http(kind, grantee->token, there, more, of_there, sizeof(of_there));
+        ask_by_http(kind, grantee->token, missing, more, of_missing, sizeof(of_missing));
+        expect_alike(kind, grantee, i == 0 ? "the fast path" : "libh2o", of_there, of_missing);
+    }
+}
+
+static void what_may_not_be_read_looks_like_what_is_missing_by_every_way(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < N(kinds); k++)
+        for (size_t g = 0; g < N(grantees); g++) {
+            if (is_to_be_blind(&grantees[g], false))
+                compare(&kinds[k], &grantees[g], "d/one", "d/two");
+            if (is_to_be_blind(&grantees[g], true))
+                compare(&kinds[k], &grantees[g], "a/one", "a/two");
+        }
+}
+
 static void who_may_not_read_learns_nothing_from_a_write(void **state)
 {
     struct kv_test_ws ws;
@@ -1073,6 +1180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_of_command_needs_its_rights_by_every_way_in),
         cmocka_unit_test(a_forbidden_key_looks_like_a_missing_one),
+        cmocka_unit_test(what_may_not_be_read_looks_like_what_is_missing_by_every_way),
         cmocka_unit_test(who_may_not_read_learns_nothing_from_a_write),
         cmocka_unit_test(a_batch_is_judged_item_by_item),
         cmocka_unit_test(who_is_refused_need_not_send_the_body),

@@ -402,6 +402,115 @@ static void a_redirect_to_plain_http_is_refused(void **state)
     kv_test_https_stop(https);
 }
 
+/* ---- time ---- */
+
+#define ROOM "\"kv\":{\"read\":[\"room/1/\"]}"
+
+static void start_with_secret(void)
+{
+    kv_test_start(&server, "access: {jwt: [{issuer: '" ISSUER "', secret: '" SECRET "', " GRANTS
+                           ", claim: kv, at_most: {read: [room/]}}]}\n");
+}
+
+/* Owns: the caller. more: further claims; empty for none. */
+static char *make_secret_token(const char *more, int left_s)
+{
+    char claims[256];
+    struct kv_test_signer *signer = kv_test_signer_with_secret(SECRET);
+    snprintf(claims, sizeof(claims), "{\"iss\":\"" ISSUER "\",\"sub\":\"ann\",\"exp\":%lld%s%s}",
+             (long long)time(NULL) + left_s, more[0] == '\0' ? "" : ",", more);
+    char *token = kv_test_sign(signer, claims);
+    kv_test_signer_destroy(signer);
+    return token;
+}
+
+static void open_with_token(struct kv_test_ws *ws, const char *token)
+{
+    char headers[2048];
+    snprintf(headers, sizeof(headers), "Authorization: Bearer %s\r\n", token);
+    kv_test_ws_open_with(ws, server.port, headers);
+}
+
+/* Returns: how many seconds it says are left. */
+static int expect_expiring(struct kv_test_ws *ws)
+{
+    static const char begin[] = "{\"type\":\"expiring\",\"payload\":{\"seconds\":";
+    struct kv_test_frame frame;
+    assert_true(kv_test_ws_receive(ws, &frame));
+    assert_true(frame.payload.len > sizeof(begin));
+    assert_memory_equal(frame.payload.bytes, begin, sizeof(begin) - 1);
+    return atoi(frame.payload.bytes + sizeof(begin) - 1);
+}
+
+static void subscribe(struct kv_test_ws *ws, const char *prefix)
+{
+    kv_test_ws_send_text(ws, "{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"prefix\":\"%s\"}}",
+                         prefix);
+    kv_test_ws_expect(ws, "{\"type\":\"ok\",\"id\":1,\"payload\":{\"prefix\":\"%s\"}}", prefix);
+}
+
+static void a_token_that_expires_soon_is_renewed_on_the_connection(void **state)
+{
+    struct kv_test_ws ws;
+    (void)state;
+    start_with_secret();
+    char *soon = make_secret_token(ROOM, 50), *later = make_secret_token("", 3600);
+    open_with_token(&ws, soon);
+    assert_in_range(expect_expiring(&ws), 1, 50);
+    subscribe(&ws, "user/ann/");
+    subscribe(&ws, "room/1/");
+    kv_test_ws_send_text(&ws, "{\"type\":\"auth\",\"id\":2,\"payload\":{\"token\":\"%s\"}}", later);
+    kv_test_ws_expect(&ws, "{\"type\":\"ok\",\"id\":2,\"payload\":{}}");
+    kv_test_ws_expect(&ws,
+                      "{\"type\":\"ended\",\"payload\":{\"prefix\":\"room/1/\",\"error\":\"the "
+                      "right to do this has not been granted\",\"status\":403}}");
+    assert_int_equal(ask(later, "PUT", "/storage/user/ann/x", "{\"value\":1}"), 202);
+    kv_test_ws_expect(&ws, "{\"type\":\"value\",\"payload\":{\"key\":\"user/ann/x\",\"value\":1}}");
+    kv_test_ws_send_text(&ws, "{\"type\":\"get\",\"payload\":{\"key\":\"user/ann/y\"}}");
+    kv_test_ws_expect(&ws, "{\"type\":\"no-value\",\"payload\":{\"key\":\"user/ann/y\"}}");
+    free(soon);
+    free(later);
+    kv_test_ws_close(&ws);
+    kv_test_server_stop_cleanly(&server);
+}
+
+/* It has expired, but for the leeway. */
+static void a_token_that_expires_ends_the_connections(void **state)
+{
+    struct kv_test_ws ws;
+    struct kv_test_stream events, held;
+    struct kv_test_response response = {0};
+    struct kv_buffer request = {0};
+    char headers[2048];
+    (void)state;
+    start_with_secret();
+    char *token = make_secret_token("", -27);
+    snprintf(headers, sizeof(headers), "Authorization: Bearer %s\r\n", token);
+    open_with_token(&ws, token);
+    assert_int_equal(expect_expiring(&ws), 0);
+    kv_test_stream_open(&held, server.port);
+    assert_int_equal(
+        kv_test_http_ask(&held, "GET", "/storage/user/ann/x", headers, NULL, &response), 204);
+    kv_test_stream_open(&events, server.port);
+    kv_test_http_write(&request, "GET", KV_SLICE("/events?prefix=user/ann/"), headers,
+                       (struct kv_slice){0});
+    kv_test_stream_put(&events, kv_buffer_slice(&request));
+    kv_test_stream_flush(&events);
+    kv_test_ws_expect_closed(&ws, 3000);
+    kv_test_stream_await_end(&events);
+    struct kv_slice sent = kv_test_stream_unread(&events);
+    assert_non_null(memmem(sent.bytes, sent.len, "event: unauthorized\n", 20));
+    assert_int_equal(
+        kv_test_http_ask(&held, "GET", "/storage/user/ann/x", headers, NULL, &response), 401);
+    kv_test_response_fini(&response);
+    kv_buffer_fini(&request);
+    kv_test_stream_close(&held);
+    kv_test_stream_close(&events);
+    kv_test_ws_close(&ws);
+    free(token);
+    kv_test_server_stop_cleanly(&server);
+}
+
 /* ---- the configuration ---- */
 
 #define JWT(rest) "access:\n  jwt:\n    - issuer: " ISSUER "\n" rest
@@ -463,6 +572,8 @@ int main(void)
         cmocka_unit_test(while_the_url_fails_the_keys_known_stay),
         cmocka_unit_test(a_url_whose_certificate_is_not_trusted_is_refused),
         cmocka_unit_test(a_redirect_to_plain_http_is_refused),
+        cmocka_unit_test(a_token_that_expires_soon_is_renewed_on_the_connection),
+        cmocka_unit_test(a_token_that_expires_ends_the_connections),
         cmocka_unit_test(faults_of_the_configuration_are_told_by_their_place),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
