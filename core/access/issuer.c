@@ -143,16 +143,20 @@ static bool has_usable_subject(const struct issuer *issuer, const struct kv_jwt_
     return is_missing ? !issuer->needs_subject : kv_subject_is_usable(token->subject);
 }
 
-static enum kv_jwt_verdict verify_now(const struct issuer *issuer, const struct kv_jwt_token *token,
-                                      int64_t now_s)
+/* Returns: NULL where it is good; otherwise the rest of a sentence. */
+static const char *fault_of(const struct issuer *issuer, const struct kv_jwt_token *token,
+                            int64_t now_s)
 {
     struct kv_jwt_key_set *keys = kv_jwt_source_keys(issuer->source);
     enum kv_jwt_verdict verdict =
         keys == NULL ? KV_JWT_UNKNOWN_KEY : kv_jwt_verify(token, &issuer->policy, keys, now_s);
+    bool has_keys = keys != NULL;
     kv_jwt_key_set_unref(keys);
     if (verdict == KV_JWT_UNKNOWN_KEY)
         kv_jwt_source_miss(issuer->source);
-    return verdict;
+    if (!has_keys)
+        return "cannot be verified: the keys of its issuer have not been fetched yet";
+    return verdict == KV_JWT_GOOD ? NULL : kv_jwt_verdict_text(verdict);
 }
 
 static enum kv_verdict_on_token judge(const struct issuer *issuer, const struct kv_jwt_token *token,
@@ -161,9 +165,9 @@ static enum kv_verdict_on_token judge(const struct issuer *issuer, const struct 
 {
     if (!kv_slice_equals(token->issuer, issuer->policy.issuer))
         return KV_TOKEN_UNRELATED;
-    enum kv_jwt_verdict verdict = verify_now(issuer, token, now_s);
-    if (verdict != KV_JWT_GOOD)
-        return refuse(reterr, kv_jwt_verdict_text(verdict));
+    const char *fault = fault_of(issuer, token, now_s);
+    if (fault != NULL)
+        return refuse(reterr, fault);
     if (!has_usable_subject(issuer, token))
         return refuse(reterr, "has no `sub` that can be used: it is missing, empty, or has a `/`");
     identify(issuer, token, ret);

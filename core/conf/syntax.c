@@ -32,6 +32,8 @@ static const struct {
     {"did not find expected <document start>",
      "nothing more is expected: the configuration has ended before this", false},
     {"did not find expected node content", "a value is expected", false},
+    {"did not find expected alphabetic or numeric character",
+     "a text that begins with * or & needs quotes", true},
 };
 
 /* The text from a place on; empty where there is none. */
@@ -50,6 +52,12 @@ static struct kv_slice text_at(struct kv_slice text, struct kv_conf_mark mark)
 static bool is_variable(struct kv_slice text, struct kv_slice rest)
 {
     return rest.len > 0 && rest.bytes[0] == '{' && rest.bytes > text.bytes && rest.bytes[-1] == '$';
+}
+
+/* What a text goes on behind. */
+static bool is_in_word(char before)
+{
+    return before != ' ' && before != '\t' && before != '\n' && strchr("[]{},:", before) == NULL;
 }
 
 /* rest: behind the `$`. */
@@ -82,6 +90,10 @@ int kv_syntax_fault(struct kv_conf *conf, struct kv_slice text, const struct kv_
         return kv_conf_fault_mark(conf, mark, "a tab indents this line; YAML takes spaces");
     if (is_variable(text, rest))
         return fault_variable(conf, mark, rest);
+    if (rest.len > 0 && rest.bytes[0] == '{' && rest.bytes > text.bytes &&
+        is_in_word(rest.bytes[-1]))
+        return kv_conf_fault_mark(conf, mark,
+                                  "within […] and {…} a text with { in it needs quotes");
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if (strcmp(error->problem, texts[i].problem) == 0)
             return fault_known(conf, error, i);

@@ -264,15 +264,25 @@ void kv_issuers_create(const struct kv_config *config, struct kv_jwt_sources *so
         rules->authenticators[i] = create(config, i, sources);
 }
 
-bool kv_issuers_find_secret(const struct kv_config *config, struct kv_slice *ret_secret,
-                            struct kv_jwt_policy *ret_policy)
+static bool have_subject(const struct kv_option_value *list)
+{
+    for (size_t i = 0; i < list->list.n; i++)
+        if (kv_template_has_subject(list->list.items[i].string))
+            return true;
+    return false;
+}
+
+bool kv_issuers_find_secret(const struct kv_config *config, struct kv_mintable *ret)
 {
     for (size_t i = 0; i < kv_issuers_count(config); i++) {
         const struct kv_option_value *issuer = issuer_of(config, i);
         if (!is_given(issuer, JWT_SECRET))
             continue;
-        *ret_secret = text_of(issuer, JWT_SECRET);
-        *ret_policy = read_policy(issuer);
+        *ret = (struct kv_mintable){
+            .secret = text_of(issuer, JWT_SECRET),
+            .policy = read_policy(issuer),
+            .needs_subject = have_subject(prefixes_of(issuer, JWT_GRANTS, ANONYMOUS_READ)) ||
+                             have_subject(prefixes_of(issuer, JWT_GRANTS, ANONYMOUS_WRITE))};
         return true;
     }
     return false;

@@ -16,10 +16,15 @@ void kv_issuers_check(struct kv_config *config);
 /* How many there are. */
 size_t kv_issuers_count(const struct kv_config *config);
 
-/* The first that has a secret: that, and what its tokens must meet. Both borrow the configuration.
- * Returns: false where none has. */
-bool kv_issuers_find_secret(const struct kv_config *config, struct kv_slice *ret_secret,
-                            struct kv_jwt_policy *ret_policy);
+/* What tokens can be made with. Borrows the configuration. */
+struct kv_mintable {
+    struct kv_slice secret;
+    struct kv_jwt_policy policy; /* that they must meet */
+    bool needs_subject;
+};
+
+/* Of the first issuer that has a secret. Returns: false where none has. */
+bool kv_issuers_find_secret(const struct kv_config *config, struct kv_mintable *ret);
 
 /* Those of a configuration without faults, as the authenticators of the rules, which have room for
  * them and own them. Reads files. */

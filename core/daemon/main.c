@@ -133,7 +133,7 @@ static int act(const struct kv_arguments *arguments, struct kv_config *config,
     case KV_ACTION_CHECK_CONFIG:
         return check_config(config, arguments->config_path);
     case KV_ACTION_MINT_TOKEN:
-        return kv_mint_token_run(config, arguments->claims, reterr);
+        return kv_mint_token_run(config, arguments->claims);
     case KV_ACTION_EXPORT:
         return export(config, reterr);
     case KV_ACTION_IMPORT:

@@ -16,6 +16,7 @@
 struct found {
     bool is_given; /* some were; if not, the client is anonymous */
     struct kv_slice token;
+    const char *bad;   /* why there is no token in them; NULL: for no other reason than itself */
     const char *wrong; /* NULL: nothing; the request can be read in two ways, or not at all */
 };
 
@@ -36,11 +37,14 @@ static void read_authorization(const struct kv_request *request, struct found *f
     }
     struct kv_slice value = kv_request_header(request, KV_HEADER_AUTHORIZATION);
     found->is_given = true;
+    bool has_scheme = value.len > scheme.len &&
+                      kv_http_equals((struct kv_slice){value.bytes, scheme.len}, scheme);
     if (n > 1)
         found->wrong = "there is more than one Authorization";
-    else if (value.len > scheme.len &&
-             kv_http_equals((struct kv_slice){value.bytes, scheme.len}, scheme))
+    else if (has_scheme)
         found->token = kv_http_trim(skip(value, scheme.len));
+    else
+        found->bad = "the token is expected as `Authorization: Bearer TOKEN`";
 }
 
 static void decode_protocol(struct kv_exchange *exchange, struct kv_slice offered,
@@ -163,7 +167,8 @@ static bool may_try(struct kv_exchange *exchange)
     return !is_exhausted;
 }
 
-static bool identify_by_token(struct kv_exchange *exchange, struct kv_slice token)
+/* bad: of what was found. */
+static bool identify_by_token(struct kv_exchange *exchange, struct kv_slice token, const char *bad)
 {
     struct kv_error error;
     struct kv_excess excess;
@@ -173,6 +178,8 @@ static bool identify_by_token(struct kv_exchange *exchange, struct kv_slice toke
         kv_access_authenticate(exchange->here->access, token, kv_wall_us() / 1000000, &error);
     if (principal != NULL)
         return join(exchange, principal);
+    if (bad != NULL)
+        kv_error_set(&error, "%s", bad);
     kv_client_identify(exchange->client, &kv_principal_nobody);
     kv_client_count_request(exchange->client, &excess);
     kv_denials_log_token(exchange->here->access->denials, "http", error.text);
@@ -209,7 +216,7 @@ bool kv_http_identify_anew(struct kv_exchange *exchange, const struct kv_request
         return false;
     }
     if (found.is_given)
-        return identify_by_token(exchange, found.token);
+        return identify_by_token(exchange, found.token, found.bad);
     return identify_without_token(exchange, request->certificate);
 }
 

@@ -1069,6 +1069,29 @@ static void an_empty_variable_does_not_grant_every_key(void **state)
           false, "access.tokens[0].write[1]: ${KV_NO_SUCH_VARIABLE:-} is empty");
 }
 
+static void texts_that_need_quotes_are_told_so(void **state)
+{
+    (void)state;
+    check("access: {anonymous: {read: [*]}}\n", false,
+          ":1:29: a text that begins with * or & needs");
+    check("access:\n  anonymous:\n    read:\n    - *\n", false, "begins with * or & needs quotes");
+    check("access: {anonymous: {read: [user/{sub}/]}}\n", false,
+          "a text with { in it needs quotes");
+}
+
+static void an_authorization_needs_its_scheme(void **state)
+{
+    static const char *const headers[] = {"Authorization: " BOTH "\r\n",
+                                          "Authorization: Basic YTpi\r\n",
+                                          "Authorization: Bearer\r\n"};
+    (void)state;
+    for (size_t i = 0; i < N(headers); i++) {
+        assert_int_equal(ask("", "GET", "/storage/a/there", headers[i], NULL), 401);
+        assert_string_equal(response.body.bytes, "{\"error\":\"the token is expected as "
+                                                 "`Authorization: Bearer TOKEN`\"}");
+    }
+}
+
 static void prefixes_that_look_like_patterns_or_paths_are_warned_of(void **state)
 {
     static const struct {
@@ -1207,6 +1230,8 @@ int main(void)
         cmocka_unit_test(an_empty_block_lets_nobody_in),
         cmocka_unit_test(a_server_that_others_reach_keeps_its_rules),
         cmocka_unit_test(an_empty_variable_does_not_grant_every_key),
+        cmocka_unit_test(texts_that_need_quotes_are_told_so),
+        cmocka_unit_test(an_authorization_needs_its_scheme),
         cmocka_unit_test(prefixes_that_look_like_patterns_or_paths_are_warned_of),
         cmocka_unit_test(hooks_learn_who_asks),
         cmocka_unit_test(a_hook_chooses_how_it_refuses),

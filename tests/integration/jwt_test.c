@@ -224,20 +224,34 @@ static void a_minted_token_is_let_in(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-static void minting_needs_a_secret_and_claims(void **state)
+/* config: NULL for none. */
+static void expect_mint(const char *config, const char *claims, int exit_code, const char *message)
 {
     struct kv_test_outcome outcome;
+    const char *arguments[] = {"--mint-token", claims, config == NULL ? NULL : "-c", config, NULL};
+    kv_test_program_run(arguments, &outcome);
+    assert_int_equal(outcome.exit_code, exit_code);
+    kv_test_expect_part(outcome.err, message);
+    assert_int_equal(outcome.out[0] != '\0', exit_code == 0);
+    kv_test_outcome_fini(&outcome);
+}
+
+static void minting_needs_a_secret_and_claims(void **state)
+{
     (void)state;
-    kv_test_program_run((const char *[]){"--mint-token", "{}", NULL}, &outcome);
-    assert_int_not_equal(outcome.exit_code, 0);
-    kv_test_expect_part(outcome.err, "a `secret` of `access.jwt`");
-    kv_test_outcome_fini(&outcome);
-    kv_test_start(&server, "access: {jwt: [{issuer: '" ISSUER "', secret: '" SECRET "'}]}\n");
+    expect_mint(NULL, "{}", 2, "a `secret` of `access.jwt`");
+    kv_test_start(&server,
+                  "access: {jwt: [{issuer: '" ISSUER "', secret: '" SECRET "', " GRANTS "}]}\n");
     char *path = kv_test_path(server.program.folder, "kvserver.yaml");
-    kv_test_program_run((const char *[]){"-c", path, "--mint-token", "ann", NULL}, &outcome);
-    assert_int_not_equal(outcome.exit_code, 0);
-    kv_test_expect_part(outcome.err, "a JSON object");
-    kv_test_outcome_fini(&outcome);
+    expect_mint(path, "ann", 2, "--mint-token: the claims are expected, a JSON object, as");
+    expect_mint(path, "[]", 2, "it is no JSON object");
+    expect_mint(path, "{\"sub\":\"ann\"}", 0, "");
+    expect_mint(path, "{\"sub\":\"ann\",\"exp\":1}", 0,
+                "warning: the server will refuse this token: it has expired");
+    expect_mint(path, "{\"sub\":\"a/b\"}", 0, "it has no `sub` that can be used");
+    expect_mint(path, "{}", 0, "it has no `sub` that can be used");
+    expect_mint(path, "{\"sub\":\"ann\",\"iss\":\"x\"}", 0, "it is from another issuer");
+    expect_mint(path, "{\"sub\":\"ann\",\"aud\":\"x\"}", 0, "it is for another audience");
     free(path);
     kv_test_server_stop_cleanly(&server);
 }
@@ -397,7 +411,13 @@ static void a_redirect_to_plain_http_is_refused(void **state)
     kv_test_https_answer_with(https, "302 Found", "Location: http://127.0.0.1:9/jwks\r\n");
     start_with_url(https, WITH_CA);
     kv_test_await_log(&server, "there are no keys yet");
-    assert_int_equal(status_for(first), 401);
+    char *token = make_token(first, "ann", 3600);
+    struct kv_test_response response = {0};
+    assert_int_equal(ask_with(token, "GET", "/storage/user/ann/x", NULL, &response), 401);
+    kv_buffer_append_char(&response.body, '\0');
+    kv_test_expect_part(response.body.bytes, "the keys of its issuer have not been fetched yet");
+    kv_test_response_fini(&response);
+    free(token);
     kv_test_server_stop_cleanly(&server);
     kv_test_https_stop(https);
 }
