@@ -617,7 +617,7 @@ static const char *const console_names[] = {"auto", "true", "false", NULL}; /* e
 static const struct kv_option pages_fields[] = {
     {.name = "folder",
      .type = KV_OPTION_PATH,
-     .flags = KV_OPTION_REQUIRED,
+     .fallback = "",
      .doc = "files that are served at every path which is not one of the server's own"},
 };
 

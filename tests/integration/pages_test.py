@@ -373,8 +373,8 @@ def test_configuration(report):
                  lambda: check("pages: {folder: nowhere}\n", "other.yaml:2:17: pages.folder: "))
     report.check("--check-config says that it is no folder",
                  lambda: check("pages: {folder: secret.txt}\n", "Not a directory"))
-    report.check("--check-config misses the folder",
-                 lambda: check("pages: {}\n", "pages.folder: required"))
+    report.check("--check-config takes no folder",
+                 lambda: check("pages: {folder: \"\"}\n", ""))
 
 
 def main():

@@ -29,7 +29,7 @@ EVERYBODY = 'access: {anonymous: {read: [""]}}\n'
 
 
 def expect(got, expected):
-    assert got == expected, f"expected {expected!r}, got {got!r}"
+    assert got == expected, f"expected {str(expected)[:200]}, got {str(got)[:200]}"
 
 
 def source_of(path):
