@@ -16,6 +16,7 @@ import time
 
 import against
 import change_log
+import deflate
 import durable
 import tls
 from harness import (BUILD, OUTPUT, PORTS, Ratio, Servers, is_chosen, kvserver_yaml, load, memory_of,
@@ -162,8 +163,8 @@ def parse_options():
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--only", nargs="+", metavar="PART",
                         help="only the comparisons whose name has one of these in it")
-    parser.add_argument("--part", choices=["memory", "durable", "tls"],
-                        help="only these stores, or what TLS costs")
+    parser.add_argument("--part", choices=["memory", "durable", "tls", "deflate"],
+                        help="only these stores, or what TLS or compression costs")
     parser.add_argument("--against", metavar="BUILD",
                         help="instead: this build beside another one, which lies in that folder")
     parser.add_argument("--keys", type=int, default=1000000)
@@ -195,6 +196,8 @@ def main():
             against.measure(servers, options, results, start_hooks)
         if options.against is None and options.part in (None, "tls"):
             tls.measure(servers, options, results)
+        if options.against is None and options.part in (None, "deflate"):
+            deflate.measure(servers, options, results)
         if options.against is None and options.part in (None, "memory"):
             measure_memory_store(servers, options, results)
         if options.against is None and options.part in (None, "durable"):

@@ -1,7 +1,8 @@
 /*
  * One key, or one channel of Redis, with many subscribers, each of which counts what it is told.
  * The writer has `depth` changes in flight: a change is done when every subscriber has it. So none
- * may be lost; one that is lost stops the run.
+ * may be lost; one that is lost stops the run. A change has a number as its value or, where values
+ * are to be longer, records of JSON.
  */
 #include <stdlib.h>
 
@@ -22,9 +23,26 @@ static struct fan_out {
     struct poller poller;
     uint64_t n_written;
     uint64_t n_deliveries;
+    uint64_t n_bytes; /* that subscribers were sent */
+    size_t value_bytes;
+    const char *hello;
 } fan;
 
 /* ---- both protocols ---- */
+
+static void append_records(uint64_t number)
+{
+    struct kv_buffer text = {0};
+    kv_buffer_printf(&text, "{\"type\":\"set\",\"payload\":{\"key\":\"fan\",\"value\":[%ju",
+                     (uintmax_t)number);
+    for (uint64_t i = number; text.len < fan.value_bytes; i++)
+        kv_buffer_printf(&text, ",{\"id\":%ju,\"name\":\"user %ju\",\"score\":%ju,\"active\":%s}",
+                         (uintmax_t)i, (uintmax_t)(i * 7919 % 10007), (uintmax_t)(i * i % 977),
+                         i % 3 == 0 ? "true" : "false");
+    kv_buffer_append(&text, KV_SLICE("]}}"));
+    ws_append_frame(&fan.writer.out, kv_buffer_slice(&text));
+    kv_buffer_fini(&text);
+}
 
 static void append_change(struct kv_buffer *out, uint64_t number)
 {
@@ -34,6 +52,10 @@ static void append_change(struct kv_buffer *out, uint64_t number)
         len = snprintf(text, sizeof(text), "*3\r\n$7\r\nPUBLISH\r\n$3\r\nfan\r\n$32\r\n%032ju\r\n",
                        (uintmax_t)number);
         kv_buffer_append(out, (struct kv_slice){text, (size_t)len});
+        return;
+    }
+    if (fan.value_bytes > sizeof(text)) {
+        append_records(number);
         return;
     }
     len = snprintf(text, sizeof(text),
@@ -68,7 +90,7 @@ static void subscribe(struct conn *conn, uint16_t port)
         conn_open(conn, port, "*2\r\n$9\r\nSUBSCRIBE\r\n$3\r\nfan\r\n", ":1\r\n");
         return;
     }
-    conn_open(conn, port, ws_hello, "\r\n\r\n");
+    conn_open(conn, port, fan.hello, "\r\n\r\n");
     ws_append_frame(
         &conn->out,
         fan.kind == FAN_OUT_PREFIX
@@ -98,6 +120,7 @@ static void on_ready(struct conn *conn)
         conn_use(conn, len);
         fan.n_told[i]++;
         fan.n_deliveries++;
+        fan.n_bytes += len;
     }
 }
 
@@ -128,6 +151,8 @@ void load_fan_out(enum fan_out_kind kind, const struct load_options *options)
                                         [FAN_OUT_REDIS] = "fan-out-redis"};
     fan.kind = kind;
     fan.n_subscribers = options->n_connections;
+    fan.value_bytes = options->workload.value_bytes;
+    fan.hello = options->deflate != 0 ? ws_hello_deflate : ws_hello;
     fan.subscribers = kv_calloc(fan.n_subscribers, sizeof(struct conn));
     fan.n_told = kv_calloc(fan.n_subscribers, sizeof(uint64_t));
     poller_open(&fan.poller);
@@ -141,8 +166,11 @@ void load_fan_out(enum fan_out_kind kind, const struct load_options *options)
     turn_until(time_us() + lasting_us / WARM_UP_SHARE, options->depth);
     int64_t begin_us = time_us();
     uint64_t before = fan.n_deliveries;
+    fan.n_bytes = 0;
     turn_until(begin_us + lasting_us, options->depth);
     double seconds = (double)(time_us() - begin_us) / 1e6;
-    printf("{\"load\":\"%s\",\"subscribers\":%zu,\"depth\":%zu,\"rate\":%.0f}\n", names[kind],
-           fan.n_subscribers, options->depth, (double)(fan.n_deliveries - before) / seconds);
+    double n = (double)(fan.n_deliveries - before);
+    printf("{\"load\":\"%s\",\"subscribers\":%zu,\"depth\":%zu,\"rate\":%.0f,\"answers\":%.0f,"
+           "\"bytes\":%.1f}\n",
+           names[kind], fan.n_subscribers, options->depth, n / seconds, n, (double)fan.n_bytes / n);
 }

@@ -38,6 +38,7 @@ void ws_append_frame(struct kv_buffer *out, struct kv_slice payload);
 /* The length of the frame that the bytes begin with, and where its payload is; 0: not all there. */
 size_t ws_frame_len(const char *bytes, size_t len, struct kv_slice *ret_payload);
 extern const char ws_hello[];
+extern const char ws_hello_deflate[]; /* the same, with an offer of permessage-deflate */
 
 /* ---- connections ---- */
 
@@ -103,6 +104,7 @@ struct load_options {
     size_t background; /* EXPIRY: further keys with a TTL */
     size_t rate;       /* EXPIRY: a second */
     size_t tls;        /* 1: with TLS */
+    size_t deflate;    /* 1: FAN_OUT's subscribers offer permessage-deflate */
     size_t prefixes;   /* subscriptions that no key of the load matches, held meanwhile */
 };
 

@@ -3,7 +3,8 @@
  *
  * KIND: a protocol's name (http-get, http-list, http-post, webdis-get, ws-get, ws-set), fill,
  * fan-out, fan-out-prefix, fan-out-redis or expiry. Numbers: connections, depth, seconds, keys,
- * value, ttl, spread, background, rate, prefixes, tls (1: with it). With KV_BENCH_TOKEN requests
+ * value, ttl, spread, background, rate, prefixes, tls (1: with it), deflate (1: fan-out's
+ * subscribers offer it). With KV_BENCH_TOKEN requests
  * over HTTP bring this token.
  */
 #include <stdlib.h>
@@ -16,12 +17,17 @@ static void read_setting(const char *text, struct load_options *options)
         const char *name;
         size_t *number;
     } settings[] = {
-        {"connections=", &options->n_connections}, {"depth=", &options->depth},
-
-        {"keys=", &options->workload.n_keys},      {"value=", &options->workload.value_bytes},
-        {"background=", &options->background},     {"rate=", &options->rate},
-        {"prefixes=", &options->prefixes},         {"ttl=", &options->workload.ttl_ms},
-        {"spread=", &options->workload.spread_ms}, {"tls=", &options->tls},
+        {"connections=", &options->n_connections},
+        {"depth=", &options->depth},
+        {"deflate=", &options->deflate},
+        {"keys=", &options->workload.n_keys},
+        {"value=", &options->workload.value_bytes},
+        {"background=", &options->background},
+        {"rate=", &options->rate},
+        {"prefixes=", &options->prefixes},
+        {"ttl=", &options->workload.ttl_ms},
+        {"spread=", &options->workload.spread_ms},
+        {"tls=", &options->tls},
     };
     if (strncmp(text, "seconds=", 8) == 0) {
         options->seconds = strtod(text + 8, NULL);
