@@ -2,21 +2,22 @@
  */
 #include "base/log.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
 
-static enum kv_log_level least_level = KV_LOG_INFO;
-static enum kv_log_format line_format = KV_LOG_TEXT;
+static _Atomic int least_level = KV_LOG_INFO; /* enum kv_log_level */
+static _Atomic int line_format = KV_LOG_TEXT; /* enum kv_log_format */
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 void kv_log_configure(enum kv_log_level level, enum kv_log_format format)
 {
-    least_level = level;
-    line_format = format;
+    atomic_store(&least_level, (int)level);
+    atomic_store(&line_format, (int)format);
 }
 
 void kv_log(enum kv_log_level level, const char *subject, const char *format, ...)
@@ -61,13 +62,13 @@ static void append_one_line(struct kv_buffer *line, const char *text)
 
 void kv_vlog(enum kv_log_level level, const char *subject, const char *format, va_list args)
 {
-    if (level < least_level)
+    if ((int)level < atomic_load_explicit(&least_level, memory_order_relaxed))
         return;
     char *message = NULL;
     if (vasprintf(&message, format, args) < 0)
         return;
     struct kv_buffer line = {0};
-    if (line_format == KV_LOG_JSON) {
+    if (atomic_load_explicit(&line_format, memory_order_relaxed) == KV_LOG_JSON) {
         kv_buffer_append(&line, KV_SLICE("{\"time\":\""));
         append_time(&line);
         kv_buffer_printf(&line, "\",\"level\":\"%s\",\"subject\":", level_names[level]);

@@ -12,7 +12,7 @@ enum kv_log_format {
     KV_LOG_JSON = 1
 };
 
-/* Lines below `level` are dropped. Call before threads start. */
+/* Lines below `level` are dropped, from now on. Threads: any. */
 void kv_log_configure(enum kv_log_level level, enum kv_log_format format);
 
 /* One line about `subject` (a part of the program: "http", "store/simple"). Threads: any; a line

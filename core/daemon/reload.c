@@ -41,13 +41,17 @@ static void tell_faults(const struct kv_config *config)
 /* It is, without a restart. */
 static bool is_applied(const char *path)
 {
-    static const char name[] = "access";
+    static const char *const names[] = {"access", "origins", "hosts", "log",
+                                        "limits.connections_per_token"};
     if (strcmp(path, "access.revoked") == 0)
         return false;
-    size_t len = sizeof(name) - 1;
-    if (strcmp(path, "limits.connections_per_token") == 0)
-        return true;
-    return strncmp(path, name, len) == 0 && (path[len] == '\0' || strchr(".[", path[len]) != NULL);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        size_t len = strlen(names[i]);
+        if (strncmp(path, names[i], len) == 0 &&
+            (path[len] == '\0' || strchr(".[", path[len]) != NULL))
+            return true;
+    }
+    return false;
 }
 
 static void tell_change(void *context, const char *path, const char *before, const char *after)

@@ -66,6 +66,7 @@ struct kv_server {
     struct kv_events *events;
     struct kv_backups *backups;
     struct kv_slow_log *slow_log;
+    struct kv_readiness readiness;
     char store_name[64];
     pthread_t opener;
     bool has_opener;

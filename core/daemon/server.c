@@ -286,8 +286,20 @@ static void create_access(struct kv_server *server)
         kv_access_count(server->access, i, kv_budget_tally(server->budget, i));
 }
 
+static void describe_readiness(const struct kv_readiness *readiness, struct kv_buffer *out)
+{
+    const struct kv_server *server =
+        KV_CONTAINER((uintptr_t)readiness, struct kv_server, readiness);
+    struct kv_jwt_key_count keys = kv_jwt_sources_count(server->key_sources);
+    kv_buffer_printf(out, ",\"sinks\":{\"number\":%zu,\"waiting\":%llu}", server->config->n_sinks,
+                     server->sinks == NULL ? 0ull
+                                           : (unsigned long long)kv_sinks_waiting(server->sinks));
+    kv_buffer_printf(out, ",\"keys\":{\"sources\":%zu,\"missing\":%zu}", keys.n, keys.n_missing);
+}
+
 static void create_protocols(struct kv_server *server)
 {
+    server->readiness.describe = describe_readiness;
     const struct kv_config *config = server->config;
     server->upgrade.open = open_websocket;
     server->events = kv_events_create(&config->events, server->access, server->keyspace,
@@ -303,6 +315,7 @@ static void create_protocols(struct kv_server *server)
                                                               .events = server->events,
                                                               .backups = server->backups,
                                                               .slow_log = server->slow_log,
+                                                              .readiness = &server->readiness,
                                                               .metrics = server->metrics,
                                                               .pages = server->pages,
                                                               .loops = server->loops,
@@ -394,9 +407,35 @@ static void recheck(const struct kv_server *server)
     nanosleep(&(struct timespec){.tv_nsec = RECHECK_NS}, NULL);
 }
 
-static void revise_access(const void *context, const struct kv_config *found)
+/* For one loop. */
+struct renaming {
+    struct kv_post post;
+    const struct kv_server *server;
+    uint32_t index;
+    struct kv_http_lists *lists;
+};
+
+static void rename_loop(struct kv_post *post)
 {
-    const struct kv_server *server = context;
+    struct renaming *renaming = KV_CONTAINER(post, struct renaming, post);
+    kv_http_take_lists(renaming->server->http, renaming->index, renaming->lists);
+    free(renaming);
+}
+
+static void apply_lists(const struct kv_server *server, const struct kv_config *found)
+{
+    for (uint32_t i = 0; i < server->config->n_threads; i++) {
+        struct renaming *renaming = kv_alloc(sizeof(*renaming));
+        *renaming = (struct renaming){.post = {.run = rename_loop},
+                                      .server = server,
+                                      .index = i,
+                                      .lists = kv_http_lists_copy(&found->http)};
+        kv_loop_post(server->loops[i], &renaming->post);
+    }
+}
+
+static void revise_access(const struct kv_server *server, const struct kv_config *found)
+{
     bool is_open = !kv_access_rules_are_configured(found);
     if (is_open && kv_access_rules_are_configured(server->config) &&
         kv_net_is_exposed(server->net)) {
@@ -412,6 +451,16 @@ static void revise_access(const void *context, const struct kv_config *found)
     revise(server, kv_access_rules_create(found, server->key_sources));
 }
 
+/* What takes effect without a restart (reload.h). */
+static void apply(const void *context, const struct kv_config *found)
+{
+    const struct kv_server *server = context;
+    kv_log_configure(found->log_level, found->log_format);
+    kv_slow_log_set(server->slow_log, found->slow_ms);
+    apply_lists(server, found);
+    revise_access(server, found);
+}
+
 /* SIGHUP. */
 static void reload(const struct kv_server *server)
 {
@@ -421,7 +470,7 @@ static void reload(const struct kv_server *server)
     if (server->sinks != NULL)
         kv_sinks_reopen(server->sinks);
     kv_scripts_reload(server->scripts);
-    kv_reload(server->config, revise_access, server);
+    kv_reload(server->config, apply, server);
     kv_notify("READY=1\nSTATUS=serving");
 }
 

@@ -77,8 +77,9 @@ static void drain_loop(struct kv_post *post)
 {
     struct kv_loop_thread *thread = KV_CONTAINER(post, struct kv_loop_thread, drain);
     kv_net_drain(thread->server->net, thread->index);
-    kv_ws_drain(thread->server->ws, thread->index);
-    kv_events_drain(thread->server->events, thread->index);
+    int64_t over_ms = thread->server->config->drain_ms / 2; /* the rest is for their last answers */
+    kv_ws_drain(thread->server->ws, thread->index, over_ms);
+    kv_events_drain(thread->server->events, thread->index, over_ms);
     kv_http_drain(thread->server->http, thread->index);
 }
 

@@ -77,17 +77,23 @@ void kv_events_revise(struct kv_events *events, uint32_t loop)
     kv_stream_revise(KV_CONTAINER(link, struct kv_stream, in_loop));
 }
 
-void kv_events_drain(struct kv_events *events, uint32_t loop)
+static void tell_to_leave(struct kv_list *link)
+{
+    struct kv_stream *stream = KV_CONTAINER(link, struct kv_stream, in_loop);
+    stream->is_leaving = true;
+    kv_stream_activate(stream);
+}
+
+void kv_events_drain(struct kv_events *events, uint32_t loop, int64_t over_ms)
 {
     struct kv_events_loop *here = &events->loops[loop];
-    here->is_draining = true;
-    KV_LIST_EACH(&here->streams, link, after)
-    kv_stream_activate(KV_CONTAINER(link, struct kv_stream, in_loop));
+    kv_ebb_begin(&here->ebb, here->loop, &here->streams, over_ms, tell_to_leave);
 }
 
 void kv_events_abort(struct kv_events *events, uint32_t loop)
 {
     struct kv_events_loop *here = &events->loops[loop];
+    kv_ebb_end(&here->ebb);
     KV_LIST_EACH(&here->streams, link, after)
     kv_stream_destroy(KV_CONTAINER(link, struct kv_stream, in_loop));
 }

@@ -30,8 +30,9 @@ void kv_events_open(struct kv_events *events, uint32_t loop, struct kv_connectio
  * loop's own thread. */
 void kv_events_revise(struct kv_events *events, uint32_t loop);
 
-/* Ends the streams, on a loop's own thread, when what is unsent has been sent. */
-void kv_events_drain(struct kv_events *events, uint32_t loop);
+/* Ends the streams, on a loop's own thread, when what is unsent has been sent. Where there are
+ * many, their turns are spread over that time, in which they are served. */
+void kv_events_drain(struct kv_events *events, uint32_t loop, int64_t over_ms);
 
 /* Cuts off what is left, on a loop's own thread. */
 void kv_events_abort(struct kv_events *events, uint32_t loop);

@@ -30,6 +30,8 @@ static struct kv_channel *channel_of(const struct kv_stream *stream)
 
 void kv_stream_destroy(struct kv_stream *stream)
 {
+    if (!stream->is_leaving)
+        kv_ebb_leave(&stream->here->ebb);
     kv_timer_stop(stream->here->loop, &stream->timer);
     kv_timer_stop(stream->here->loop, &stream->expiry);
     kv_list_remove(&stream->in_loop);
@@ -78,7 +80,7 @@ static void write_all(struct kv_stream *stream)
 void kv_stream_go_on(struct kv_stream *stream)
 {
     kv_wish_fini(&stream->wish); /* the keyspace has had its turn with it */
-    stream->is_ending |= stream->here->is_draining;
+    stream->is_ending |= stream->is_leaving;
     if (!stream->is_ending)
         kv_client_catch_up(stream->client);
     write_all(stream);
@@ -239,6 +241,7 @@ static struct kv_stream *create(struct kv_events_loop *here, struct kv_connectio
 {
     struct kv_stream *stream = kv_calloc(1, sizeof(*stream));
     stream->here = here;
+    stream->is_leaving = here->ebb.has_begun;
     stream->connection = connection;
     stream->wish = *wish;
     *wish = (struct kv_wish){0};

@@ -11,6 +11,7 @@
 #include "events/config.h"
 #include "events/wish.h"
 #include "keyspace/keyspace.h"
+#include "net/ebb.h"
 #include "net/taking.h"
 
 /* Shared by the streams of one loop. */
@@ -24,7 +25,7 @@ struct kv_events_loop {
     struct kv_list active;
     struct kv_loop_stage stage;
     struct kv_buffer text; /* for the event that is being made */
-    bool is_draining;
+    struct kv_ebb ebb;     /* while the server shuts down */
 };
 
 struct kv_stream {
@@ -34,6 +35,7 @@ struct kv_stream {
     struct kv_connection *connection;
     struct kv_client *client;
     struct kv_wish wish; /* until the keyspace has taken the subscriptions up */
+    bool is_leaving;     /* the server shuts down, and has come to this one */
     bool is_ending;      /* nothing more is queued: closes when all is sent */
     struct kv_outbound out;
     struct kv_timer timer;

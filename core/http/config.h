@@ -5,6 +5,7 @@
 #define KV_HTTP_CONFIG_H
 
 #include "access/principal.h"
+#include "base/buffer.h"
 #include "net/connection.h"
 #include "protocol/hello.h"
 
@@ -31,6 +32,12 @@ struct kv_http_config {
     const struct kv_slice *hosts; /* the same, of hosts that requests may be for while the server
                                      listens on loopback only */
     size_t n_hosts;
+};
+
+/* What the server depends on besides the store. The caller's memory. */
+struct kv_readiness {
+    /* Appends members of a JSON object, each behind a comma. Threads: any. */
+    void (*describe)(const struct kv_readiness *self, struct kv_buffer *out);
 };
 
 /* Where connections go that become WebSockets. The caller's memory. */

@@ -37,8 +37,9 @@ struct kv_http_context {
     struct kv_events *events;
     struct kv_backups *backups;
     struct kv_slow_log *slow_log;
-    const struct kv_metrics *metrics; /* of the whole server */
-    struct kv_pages *pages;           /* at paths that are not the server's own; NULL: none */
+    const struct kv_readiness *readiness; /* NULL: there is nothing to say */
+    const struct kv_metrics *metrics;     /* of the whole server */
+    struct kv_pages *pages;               /* at paths that are not the server's own; NULL: none */
     struct kv_http_counts counts;
     struct kv_loop *const *loops; /* all of them */
     uint32_t n_loops;

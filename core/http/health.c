@@ -13,10 +13,31 @@ static void serve_health(struct kv_exchange *exchange, const struct kv_request *
     answer_status(exchange, KV_SLICE("{\"status\":\"ok\"}"));
 }
 
+/* With `verbose`: what it serves with. No names, as anybody may ask. */
+static void describe(struct kv_exchange *exchange)
+{
+    struct kv_http_context *here = exchange->here;
+    struct kv_buffer text = {0};
+    bool is_open = kv_keyspace_is_ready(here->keyspace);
+    const char *status = kv_http_is_draining(here) ? "draining" : is_open ? "ready" : "starting";
+    kv_buffer_printf(&text, "{\"status\":\"%s\",\"store\":\"%s\"", status,
+                     is_open ? "open" : "opening");
+    if (here->readiness != NULL)
+        here->readiness->describe(here->readiness, &text);
+    kv_buffer_append_char(&text, '}');
+    struct kv_answer answer = {.status = 200, .is_of_now = true};
+    if (!kv_http_is_ready(here)) {
+        answer.status = 503;
+        answer.retry_after_s = 1;
+    }
+    kv_exchange_answer_with(exchange, answer, &text);
+}
+
 static void serve_readiness(struct kv_exchange *exchange, const struct kv_request *request)
 {
-    (void)request;
-    if (kv_http_is_ready(exchange->here))
+    if (kv_slice_equals(request->query, KV_SLICE("verbose")))
+        describe(exchange);
+    else if (kv_http_is_ready(exchange->here))
         answer_status(exchange, KV_SLICE("{\"status\":\"ready\"}"));
     else
         kv_exchange_refuse_unready(exchange);

@@ -13,6 +13,8 @@
 #include "http/h2o_carrier.h"
 
 struct http_loop {
+    struct kv_http_config config; /* of the whole server, but with lists of its own: */
+    struct kv_http_lists *lists;  /* NULL: those of the start */
     struct kv_http_context here;
     struct kv_h2o_loop h2o;
     struct kv_fast_loop fast;
@@ -110,8 +112,9 @@ static void open_connection(struct kv_net_service *service, uint32_t loop,
 static void init_loop(struct kv_http *http, uint32_t index, const struct kv_http_parts *parts)
 {
     struct http_loop *loop = &http->loops[index];
+    loop->config = http->config;
     loop->here = (struct kv_http_context){
-        .config = &http->config,
+        .config = &loop->config,
         .net = parts->net,
         .loop = parts->loops[index],
         .access = kv_access_on(parts->access, index),
@@ -122,6 +125,7 @@ static void init_loop(struct kv_http *http, uint32_t index, const struct kv_http
         .events = parts->events,
         .backups = parts->backups,
         .slow_log = parts->slow_log,
+        .readiness = parts->readiness,
         .metrics = parts->metrics,
         .pages = parts->pages,
         .loops = parts->loops,
@@ -176,6 +180,15 @@ void kv_http_collect(const struct kv_http *http, struct kv_metrics_text *text)
     }
 }
 
+void kv_http_take_lists(struct kv_http *http, uint32_t index, struct kv_http_lists *lists)
+{
+    struct http_loop *loop = &http->loops[index];
+    kv_http_lists_free(loop->lists);
+    loop->lists = lists;
+    kv_http_lists_use(lists, &loop->config);
+    loop->here.served_host = (struct kv_last_host){0}; /* it may be served no more */
+}
+
 void kv_http_revise(struct kv_http *http, uint32_t loop)
 {
     kv_fast_revise(&http->loops[loop].fast);
@@ -194,6 +207,7 @@ void kv_http_destroy(struct kv_http *http)
     for (uint32_t i = 0; i < http->n_loops; i++) {
         struct http_loop *loop = &http->loops[i];
         kv_h2o_loop_fini(&loop->h2o);
+        kv_http_lists_free(loop->lists);
         kv_buffer_fini(&loop->here.decoded);
         kv_buffer_fini(&loop->here.text);
     }

@@ -8,6 +8,7 @@
 #include "admin/backups.h"
 #include "events/events.h"
 #include "http/config.h"
+#include "http/lists.h"
 #include "keyspace/keyspace.h"
 #include "loop/workers.h"
 #include "net/net.h"
@@ -24,6 +25,7 @@ struct kv_http_parts {
     struct kv_events *events;
     struct kv_backups *backups;
     struct kv_slow_log *slow_log;
+    const struct kv_readiness *readiness;
     const struct kv_metrics *metrics;
     struct kv_pages *pages; /* an application's; NULL: none */
     struct kv_loop *const *loops;
@@ -39,6 +41,9 @@ void kv_http_collect(const struct kv_http *http, struct kv_metrics_text *text);
 
 /* Other rules are in force: the loop has taken them up. On the loop's own thread. */
 void kv_http_revise(struct kv_http *http, uint32_t loop);
+
+/* The loop goes by these lists from now on, which it takes over. On its own thread. */
+void kv_http_take_lists(struct kv_http *http, uint32_t loop, struct kv_http_lists *lists);
 
 /* Ends service, on a loop's own thread and after kv_net_drain(): connections with a request are
  * closed when it is answered. */

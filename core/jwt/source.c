@@ -380,6 +380,21 @@ static struct kv_jwt_source *find(struct kv_jwt_sources *sources, const struct k
     return NULL;
 }
 
+struct kv_jwt_key_count kv_jwt_sources_count(struct kv_jwt_sources *sources)
+{
+    struct kv_jwt_key_count count = {0};
+    pthread_mutex_lock(&sources->lock);
+    for (struct kv_list *at = sources->all.next; at != &sources->all; at = at->next) {
+        struct kv_jwt_source *source = KV_CONTAINER(at, struct kv_jwt_source, in_all);
+        pthread_mutex_lock(&source->lock);
+        count.n++;
+        count.n_missing += source->set == NULL;
+        pthread_mutex_unlock(&source->lock);
+    }
+    pthread_mutex_unlock(&sources->lock);
+    return count;
+}
+
 static void wake(struct kv_jwt_source *source)
 {
     pthread_mutex_lock(&source->lock);

@@ -39,6 +39,14 @@ bool kv_jwt_place_is_url(struct kv_slice keys);
 int kv_jwt_file_read(const char *path, struct kv_jwt_key_set **ret_set, struct kv_buffer *notes,
                      struct kv_error *reterr);
 
+/* Sources of keys, and how many of them have none yet. */
+struct kv_jwt_key_count {
+    size_t n, n_missing;
+};
+
+/* Threads: any. */
+struct kv_jwt_key_count kv_jwt_sources_count(struct kv_jwt_sources *sources);
+
 /* watch: lent until kv_jwt_sources_destroy(). Before there are other threads. Owns: the caller. */
 struct kv_jwt_sources *kv_jwt_sources_create(struct kv_jwt_watch *watch);
 

@@ -169,6 +169,14 @@ static void collect_one(const struct kv_sink_runner *runner, size_t index,
                       value);
 }
 
+uint64_t kv_sinks_waiting(const struct kv_sinks *sinks)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < sinks->n; i++)
+        n += kv_sink_runner_count(&sinks->runners[i]).queued;
+    return n;
+}
+
 void kv_sinks_collect(const struct kv_sinks *sinks, struct kv_metrics_text *text)
 {
     struct kv_sink_counts *counts = count_all(sinks);

@@ -52,6 +52,9 @@ bool kv_sinks_have_ended(const struct kv_sinks *sinks);
 /* Writes their metrics. Threads: any. */
 void kv_sinks_collect(const struct kv_sinks *sinks, struct kv_metrics_text *text);
 
+/* Events that wait to be delivered. Threads: any. */
+uint64_t kv_sinks_waiting(const struct kv_sinks *sinks);
+
 /* Appends those that have not: `sink/redis (1 event), sink/file (2 events)`. */
 void kv_sinks_describe(const struct kv_sinks *sinks, struct kv_buffer *out);
 

@@ -26,6 +26,8 @@ static int64_t now_ms(const struct kv_session *session)
 
 void kv_session_destroy(struct kv_session *session)
 {
+    if (!session->is_leaving)
+        kv_ebb_leave(&session->here->ebb);
     kv_timer_stop(session->here->loop, &session->timer);
     kv_identity_end(session);
     kv_quantum_fini(&session->quantum);
@@ -146,7 +148,7 @@ void kv_session_go_on(struct kv_session *session)
     if (!kv_session_is_busy(session) && session->state == KV_SESSION_ENDING)
         finish_ending(session);
     else if (!kv_session_is_busy(session) && session->state == KV_SESSION_OPEN &&
-             session->here->is_draining)
+             session->is_leaving)
         kv_session_close(session, KV_CLOSE_GOING_AWAY, "the server is shutting down");
     if (session->state == KV_SESSION_OPEN)
         kv_client_catch_up(session->client);
@@ -310,6 +312,7 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
                                                 .is_always_ready = true};
     struct kv_session *session = kv_calloc(1, sizeof(*session));
     session->here = here;
+    session->is_leaving = here->ebb.has_begun;
     session->connection = connection;
     session->window_bits = window_bits;
     kv_input_init(session);

@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 #include "base/mem.h"
 #include "loop/workers.h"
+#include "net/ebb.h"
 #include "net/connection.h"
 #include "net/quantum.h"
 #include "net/taking.h"
@@ -47,7 +48,7 @@ struct kv_ws_loop {
     struct kv_inflation inflation;
     struct kv_compression compression;
     struct kv_list held_up; /* sessions whose next message is being compressed */
-    bool is_draining;
+    struct kv_ebb ebb;      /* while the server shuts down */
 };
 
 /* What is arriving. */
@@ -89,6 +90,7 @@ struct kv_session {
     uint8_t window_bits; /* of permessage-deflate; 0: messages are not compressed */
     uint16_t farewell;   /* the code to close with after the answers; 0: no close frame is due */
     bool is_half_closed; /* the peer sends no more */
+    bool is_leaving;     /* the server shuts down, and has come to this one */
     struct kv_incoming incoming;
     struct kv_quantum quantum;
     struct kv_reading *reading; /* NULL: none */
@@ -139,8 +141,7 @@ static inline bool kv_session_may_read(const struct kv_session *session)
 {
     if (session->state == KV_SESSION_CLOSING || session->state == KV_SESSION_SENT)
         return true; /* until the peer's close has come */
-    return session->state == KV_SESSION_OPEN && !session->here->is_draining &&
-           session->reading == NULL &&
+    return session->state == KV_SESSION_OPEN && !session->is_leaving && session->reading == NULL &&
            session->client->n_commands < kv_session_config(session)->max_pending &&
            kv_client_takes_more(session->client);
 }

@@ -94,17 +94,23 @@ void kv_ws_revise(struct kv_ws *ws, uint32_t loop)
     kv_identity_revise(KV_CONTAINER(link, struct kv_session, in_loop));
 }
 
-void kv_ws_drain(struct kv_ws *ws, uint32_t loop)
+static void tell_to_leave(struct kv_list *link)
+{
+    struct kv_session *session = KV_CONTAINER(link, struct kv_session, in_loop);
+    session->is_leaving = true;
+    kv_session_activate(session);
+}
+
+void kv_ws_drain(struct kv_ws *ws, uint32_t loop, int64_t over_ms)
 {
     struct kv_ws_loop *here = &ws->loops[loop];
-    here->is_draining = true;
-    KV_LIST_EACH(&here->sessions, link, after)
-    kv_session_activate(KV_CONTAINER(link, struct kv_session, in_loop));
+    kv_ebb_begin(&here->ebb, here->loop, &here->sessions, over_ms, tell_to_leave);
 }
 
 void kv_ws_abort(struct kv_ws *ws, uint32_t loop)
 {
     struct kv_ws_loop *here = &ws->loops[loop];
+    kv_ebb_end(&here->ebb);
     KV_LIST_EACH(&here->sessions, link, after)
     kv_session_destroy(KV_CONTAINER(link, struct kv_session, in_loop));
 }

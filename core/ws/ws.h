@@ -29,9 +29,10 @@ void kv_ws_open(struct kv_ws *ws, uint32_t loop, struct kv_connection *connectio
  * closed with 3000. On a loop's own thread. */
 void kv_ws_revise(struct kv_ws *ws, uint32_t loop);
 
-/* Ends service, on a loop's own thread: no more messages are read; each connection is closed with
- * 1001 when what it has sent is answered. */
-void kv_ws_drain(struct kv_ws *ws, uint32_t loop);
+/* Ends service, on a loop's own thread. In its turn each connection is read no more; it is closed
+ * with 1001 when what it has sent is answered. Where there are many, their turns are spread over
+ * that time, in which they are served. */
+void kv_ws_drain(struct kv_ws *ws, uint32_t loop, int64_t over_ms);
 
 /* Cuts off what is left, on a loop's own thread. */
 void kv_ws_abort(struct kv_ws *ws, uint32_t loop);

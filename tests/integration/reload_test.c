@@ -62,14 +62,61 @@ static void what_needs_a_restart_is_named_with_both_values(void **state)
     (void)state;
     kv_test_start(&server, "limits: {value: 1MiB, key: 1024}\n");
     replace("limits: {value: 1MiB, key: 1024}\n",
-            "limits: {value: 2MiB, key: 1KiB}\norigins: ['https://example.org']\n");
+            "limits: {value: 2MiB, key: 1KiB}\ntrusted_proxies: [10.0.0.1]\n");
     reload();
     kv_test_await_log(&server, "limits.value changed from 1MiB to 2MiB; restart to apply");
-    kv_test_await_log(&server, "origins[0] (https://example.org) was added; restart to apply");
+    kv_test_await_log(&server, "trusted_proxies[0] (10.0.0.1) was added; restart to apply");
     char *log = kv_test_server_log(&server);
-    assert_null(strstr(log, "origins changed"));
+    assert_null(strstr(log, "trusted_proxies changed"));
     assert_null(strstr(log, "limits.key")); /* written in another way only */
     free(log);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static int put_from_page(void)
+{
+    return kv_test_http_status(server.port, "PUT", "/storage/a", "Origin: https://example.org\r\n",
+                               "{\"value\":1}");
+}
+
+static int get_for_host(void)
+{
+    struct kv_test_stream stream;
+    struct kv_test_response response;
+    kv_test_stream_open(&stream, server.port);
+    kv_test_stream_put(&stream, KV_SLICE("GET /healthz HTTP/1.1\r\nHost: kv.example.org\r\n\r\n"));
+    assert_true(kv_test_http_receive(&stream, &response));
+    kv_test_stream_close(&stream);
+    return response.status;
+}
+
+/* On all loops: each takes the change up by itself. */
+static void await_statuses(int of_page, int of_host)
+{
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    for (int n_right = 0; n_right < 16;) {
+        bool is_right = put_from_page() == of_page && get_for_host() == of_host;
+        n_right = is_right ? n_right + 1 : 0;
+        assert_true(kv_test_now_ms() < until_ms);
+    }
+}
+
+static void origins_hosts_and_log_are_applied(void **state)
+{
+    (void)state;
+    kv_test_start(&server, "log: {level: info}\n");
+    assert_int_equal(put_from_page(), 403);
+    assert_int_equal(get_for_host(), 403);
+    replace("log: {level: info}\n", "log: {level: info, slow: 1s}\nhosts: [kv.example.org]\n"
+                                    "origins: ['https://*.example.org', 'https://example.org']\n");
+    reload();
+    kv_test_await_log(&server, FILE_NAME ": nothing has changed that needs a restart");
+    await_statuses(202, 200);
+    replace("origins: ['https://*.example.org', 'https://example.org']\n", "");
+    replace("hosts: [kv.example.org]\n", "");
+    replace("level: info", "level: warn");
+    reload();
+    await_statuses(403, 403);
     kv_test_server_stop_cleanly(&server);
 }
 
@@ -220,6 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_script_and_each_sink_is_named),
         cmocka_unit_test(what_needs_a_restart_is_named_with_both_values),
+        cmocka_unit_test(origins_hosts_and_log_are_applied),
         cmocka_unit_test(secret_that_has_changed_is_not_shown),
         cmocka_unit_test(broken_file_is_told_as_at_the_start_and_changes_nothing),
         cmocka_unit_test(missing_file_is_told),
