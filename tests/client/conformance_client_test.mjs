@@ -1,0 +1,112 @@
+// The client in the play of core/web/conformance, in which this test speaks the server's part. Prints TAP.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { connect } from "../../core/web/client/client.js";
+import { fill, matches, scenarios } from "./play.mjs";
+import { FAST, until } from "./support.mjs";
+
+// A server as a play needs it, in place of the network.
+class Stage {
+  received = [];
+  unanswered = [];
+  revision = 1000;
+
+  choose(name) {
+    return /^\$\d+$/.test(name) ? ++this.revision : `text of ${name}`;
+  }
+
+  socket() {
+    const stage = this;
+    return class {
+      bufferedAmount = 0;
+
+      constructor() {
+        stage.current = this;
+        queueMicrotask(() => this.onopen?.());
+      }
+
+      send(text) {
+        const message = JSON.parse(text);
+        if (message.type === "auth") this.give({ type: "ok", id: message.id, payload: {} });
+        else if (message.type === "hello") this.give({ type: "hello", id: message.id, payload: { server: "play", limits: {} } });
+        else stage.received.push(message);
+      }
+
+      give(message) {
+        setImmediate(() => this.onmessage?.({ data: JSON.stringify(message) }));
+      }
+
+      close() {}
+    };
+  }
+
+  drop() {
+    this.received = [];
+    this.unanswered = [];
+    this.current.onclose?.({ code: 1006, reason: "" });
+  }
+}
+
+const CALLS = {
+  get: (kv, { key }) => kv.get(key),
+  set: (kv, { key, value, ttl, if_absent: ifAbsent, if_revision: ifRevision }) => kv.set(key, value, { ttl, ifAbsent, ifRevision }),
+  delete: (kv, { key, if_revision: ifRevision }) => kv.delete(key, { ifRevision }),
+  touch: (kv, { key, ttl }) => kv.touch(key, ttl),
+  increment: (kv, { key, by }) => kv.increment(key, by),
+  merge: (kv, { key, patch }) => kv.merge(key, patch),
+};
+
+class Play {
+  stage = new Stage();
+  variables = new Map();
+  calls = new Map();
+
+  constructor() {
+    this.kv = connect("ws://play/ws", { WebSocket: this.stage.socket(), timing: FAST });
+  }
+
+  filled(value) {
+    return fill(value, this.variables, name => this.stage.choose(name));
+  }
+
+  async perform(step) {
+    const { stage, calls, variables } = this;
+    if (step.do === "map") calls.set(step.as, this.kv.map(step.with));
+    else if (step.do) calls.set(step.as, CALLS[step.do](this.kv, this.filled(step.with)).then(result => ({ result }), error => ({ error })));
+    if (step.send) {
+      await until(() => stage.received.length, `it sends ${JSON.stringify(step.send)}`);
+      const message = stage.received.shift();
+      assert.ok(matches(step.send, message, variables), `${JSON.stringify(message)} is not ${JSON.stringify(step.send)}`);
+      stage.unanswered.push(message.id);
+    }
+    if (step.answer) stage.current.give({ ...this.filled(step.answer), id: stage.unanswered.shift() });
+    if (step.receive) stage.current.give(this.filled(step.receive));
+    if (step.drop || step.restart) stage.drop();
+    if (step.done) await this.conclude(await calls.get(step.done), step);
+    if (step.map) await this.compare(calls.get(step.map), step.has);
+  }
+
+  conclude({ result, error }, step) {
+    if (step.error) return assert.equal(error?.status, step.error);
+    assert.equal(error, undefined);
+    if ("result" in step) assert.ok(matches(step.result, result, this.variables), JSON.stringify(result));
+  }
+
+  async compare(map, expected) {
+    const contents = () => JSON.stringify([...map].sort());
+    const wanted = JSON.stringify(Object.entries(expected).sort());
+    await new Promise(setImmediate); // what was given before has arrived
+    await until(() => contents() === wanted, `the map is ${wanted}`);
+  }
+}
+
+for (const { name, steps } of scenarios()) {
+  test(name, { timeout: 60000 }, async () => {
+    const play = new Play();
+    try {
+      for (const step of steps) await play.perform(step);
+    } finally {
+      play.kv.close();
+    }
+  });
+}
