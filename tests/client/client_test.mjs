@@ -148,7 +148,8 @@ withServer("a map joins a watch, and a watch a map, without missing anything", a
   const late = kv.watch({ prefix: "j/" });
   await other.set("j/3", 3);
   for (const value of [1, 2, 3]) assert.equal((await watch.next()).value.value, value);
-  assert.equal((await late.next()).value.value, 3);
+  const { value } = await late.next(); // perhaps that of before, as it may have been on its way
+  assert.equal(value.value === 2 ? (await late.next()).value.value : value.value, 3);
   await until(() => map.size === 3);
 });
 
@@ -238,6 +239,20 @@ withServer("a map is replaced in one step when its past is not known", async ({ 
   assert.equal((await watch.next()).value.type, "reset");
   for (const [type, keys] of changes) assert.ok(!keys.includes("old") || type === "synced", `${type} ${keys}`);
   assert.ok(changes.some(([type]) => type === "reset"));
+});
+
+withServer("what a closed map knew is not taken for the present after a reset", async ({ client, server }) => {
+  const kv = client();
+  await kv.set("z/old", 1);
+  const watch = kv.watch({ prefix: "z/" }), map = kv.map({ prefix: "z/" });
+  await map.ready;
+  map.close();
+  await server.restart();
+  await server.request("PUT", "z/new", { value: 1 });
+  assert.equal((await watch.next()).value.type, "reset");
+  const another = kv.map({ prefix: "z/" });
+  await another.ready;
+  assert.deepEqual([...another.keys()], ["z/new"]);
 });
 
 // ---- tokens ----

@@ -145,7 +145,8 @@ class Topic {
     this.isSynced = false;
     this.since = undefined;
     this.told.clear();
-    this.staging = new Store();
+    this.staging = this.maps.size ? new Store() : undefined;
+    if (!this.staging) this.store = undefined;
     this.tellWatches({ type: "reset" });
   }
 
@@ -153,7 +154,7 @@ class Topic {
     this.isSynced = true;
     this.since = revision;
     this.epoch = epoch;
-    if (this.staging && this.maps.size) {
+    if (this.staging) {
       const isAnother = this.store;
       this.store = this.staging;
       if (isAnother) this.tellMaps({ type: "reset" });
@@ -280,7 +281,6 @@ class Client {
   #timing;
   #state = "connecting";
   #listeners = new Listeners();
-  #done = new AbortController();
   #socket;
   // Ends an attempt or a connection, or begins the next one.
   #timer;
@@ -319,10 +319,7 @@ class Client {
     this.#url.protocol = this.#url.protocol.replace("http", "ws");
     if (this.#url.pathname === "/") this.#url.pathname = "/ws";
     onAbort(options.signal, () => this.close());
-    const { signal } = this.#done;
-    const wake = () => this.#wake();
-    globalThis.addEventListener?.("online", wake, { signal });
-    globalThis.document?.addEventListener("visibilitychange", wake, { signal });
+    this.#listen("addEventListener");
     this.#connect();
   }
 
@@ -336,7 +333,7 @@ class Client {
 
   close() {
     if (this.#state === "closed") return;
-    this.#done.abort();
+    this.#listen("removeEventListener");
     this.#drop();
     this.#enter("closed");
     this.#settleAll(new KvUnavailable("the client is closed"));
@@ -344,12 +341,17 @@ class Client {
       for (const one of [...watches, ...maps]) one.close();
   }
 
+  #listen(method) {
+    globalThis[method]?.("online", this.#wake);
+    globalThis.document?.[method]("visibilitychange", this.#wake);
+  }
+
   // Back from sleep or the background, or to a network.
-  #wake() {
+  #wake = () => {
     if (globalThis.document?.hidden) return;
     if (this.#state === "offline") this.#connect();
     if (this.#state === "open" && now() - this.#heard > 1000) this.#probe();
-  }
+  };
 
   async #connect() {
     clearTimeout(this.#timer);
