@@ -50,7 +50,8 @@ static uint32_t rights_of(const struct kv_command *command)
 
 static bool is_about_prefix(const struct kv_command *command)
 {
-    return command->kind == KV_COMMAND_SCAN || command->subscribe.is_prefix;
+    return command->kind == KV_COMMAND_SCAN ||
+           (command->traits->is_about_subscriptions && command->subscribe.is_prefix);
 }
 
 static void tell_right(const char *name, const struct kv_prefixes *granted,

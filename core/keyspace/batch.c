@@ -148,7 +148,10 @@ static void submit_vector(struct kv_batch *batch)
             continue;
         }
         prepare(command);
-        may_change |= command->cmd.op != KV_OP_GET;
+        if (command->cmd.op != KV_OP_GET) {
+            may_change = true;
+            kv_interests_prefetch(&batch->inbox->feed->interests, command->hash);
+        }
         bytes += command->cmd.op == KV_OP_UPDATE ? UPDATE_BYTES : command->value.len;
         cmds[n++] = &command->cmd;
     }

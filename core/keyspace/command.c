@@ -35,13 +35,16 @@ static const struct kv_command_traits traits_of[KV_N_COMMAND_KINDS] = {
                            .is_write = true,
                            .is_intercepted = true,
                            .has_ttl = true,
+                           .has_argument = true,
                            .has_steps = true},
-    [KV_COMMAND_SCAN] = {.name = "list", .is_read = true, .has_steps = true},
+    [KV_COMMAND_SCAN] = {.name = "list", .is_read = true, .has_argument = true, .has_steps = true},
     [KV_COMMAND_SUBSCRIBE] = {.name = "subscribe to",
                               .has_key = true,
+                              .has_argument = true,
                               .is_about_subscriptions = true},
     [KV_COMMAND_UNSUBSCRIBE] = {.name = "unsubscribe from",
                                 .has_key = true,
+                                .has_argument = true,
                                 .is_about_subscriptions = true},
     [KV_COMMAND_NOTE] = {.name = "note", .has_key = false},
 };
@@ -73,10 +76,12 @@ static struct kv_page *create_page(struct kv_command *command)
 /* What its kind has besides. Not inlined, for the sake of all other kinds. */
 __attribute__((noinline)) static void add_parts(struct kv_command *command)
 {
+    command->argument = (struct kv_slice){0};
+    command->subscribe = (struct kv_subscribe){0};
     if (command->kind == KV_COMMAND_UPDATE) {
         command->update = kv_calloc(1, sizeof(*command->update));
         kv_list_init(&command->update->in_computing);
-    } else {
+    } else if (command->kind == KV_COMMAND_SCAN) {
         command->page = create_page(command);
     }
 }
@@ -119,14 +124,14 @@ struct kv_command *kv_commands_take(struct kv_commands *commands, struct kv_keys
     } else {
         command = kv_alloc(sizeof(*command));
     }
-    kv_clear(command, offsetof(struct kv_command, cmd));
+    kv_clear(command, offsetof(struct kv_command, argument));
     command->cmd.deadline_ms = 0;
     command->cmd.staged = NULL;
     command->kind = kind;
     command->traits = &traits_of[kind];
     command->home = home;
     command->commands = commands;
-    if (command->traits->has_steps)
+    if (command->traits->has_argument)
         add_parts(command);
     return command;
 }
@@ -194,9 +199,14 @@ static void settle(struct kv_command *command)
         command->order->n_held--;
 }
 
+static size_t argument_len(const struct kv_command *command)
+{
+    return command->traits->has_argument ? command->argument.len : 0;
+}
+
 void kv_command_charge(struct kv_command *command)
 {
-    size_t bytes = sizeof(*command) + command->key.len + command->argument.len + command->note.len;
+    size_t bytes = sizeof(*command) + command->key.len + argument_len(command) + command->note.len;
     if (command->traits->has_steps)
         bytes += command->update != NULL ? sizeof(*command->update) : sizeof(*command->page);
     if (command->order != NULL && command->overhead == 0)
@@ -255,17 +265,18 @@ int kv_command_keep_key(struct kv_command *command)
     if (command->key_is_kept)
         return 0;
     size_t list = command->n_if_revisions * sizeof(uint64_t);
-    size_t size = list + command->key.len + command->argument.len + command->note.len;
+    size_t size = list + command->key.len + argument_len(command) + command->note.len;
     char *at = command->small;
     if (size > sizeof(command->small) && (at = command->copy = kv_try_alloc(size)) == NULL)
         return -1;
-    command->small_used = at == command->small ? size : 0;
+    command->small_used = at == command->small ? (uint16_t)size : 0;
     if (list != 0)
         memcpy(at, command->if_revisions, list);
     command->if_revisions = (const uint64_t *)(void *)at;
     at += list;
     move(&command->key, &at);
-    move(&command->argument, &at);
+    if (command->traits->has_argument)
+        move(&command->argument, &at);
     move(&command->note, &at);
     command->key_is_kept = true;
     return 0;

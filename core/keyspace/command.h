@@ -42,6 +42,7 @@ struct kv_command_traits {
     bool is_intercepted; /* interceptors see it, and it waits while writes are held back */
     bool has_ttl;        /* its TTL counts from the moment it was sent */
     bool has_steps;      /* and a struct of its own: an UPDATE or a SCAN */
+    bool has_argument;
     bool is_about_subscriptions;
 };
 
@@ -230,35 +231,33 @@ struct kv_command {
      * revisions, must stay as they are until the end of the loop's turn, or until
      * kv_keyspace_submit_now() returns; the keyspace copies what it needs for longer. */
     enum kv_command_kind kind;
+    uint32_t cond;                          /* enum kv_cond */
     const struct kv_command_traits *traits; /* of its kind */
     struct kv_slice key;
     struct kv_slice value; /* SET: JSON text. UPDATE: the result, at the end. SCAN: the delimiter */
-    struct kv_slice argument; /* UPDATE: the function's; SCAN: the cursor */
-    struct kv_slice note;     /* the protocol layer's own: kept with the command */
-    uint32_t cond;            /* enum kv_cond */
+    struct kv_slice note;  /* the protocol layer's own: kept with the command */
     const uint64_t *if_revisions;
     size_t n_if_revisions;
     uint64_t if_revision; /* room for a list of one: `if_revisions` may point here */
+    int64_t ttl_ms;       /* SET: 0 is no expiry */
     bool ttl_is_given;
-    int64_t ttl_ms;      /* SET: 0 is no expiry */
     bool is_load;        /* SET, DELETE, SCAN: a loader's (struct kv_loader) */
     bool wants_meta;     /* the protocol layer's own: of a GET, */
     bool is_lease;       /* and of a SET */
-    const char *script;  /* that sends it, and lives as long; NULL: a client, or the server */
     bool keeps_deadline; /* GET: no policy renews the key's deadline */
-    uint32_t depth; /* of hooks that led to it; 0: a client asked. A hook's write is not held back:
+    uint16_t depth; /* of hooks that led to it; 0: a client asked. A hook's write is not held back:
                        others may be held until it is done */
-    struct kv_subscribe subscribe;   /* SUBSCRIBE, UNSUBSCRIBE */
-    struct kv_update *update;        /* UPDATE: made and freed with the command, */
-    struct kv_page *page;            /* and SCAN */
-    void *owner;                     /* the protocol layer's own */
+    const char *script;       /* that sends it, and lives as long; NULL: a client, or the server */
+    struct kv_update *update; /* UPDATE: made and freed with the command, */
+    struct kv_page *page;     /* and SCAN */
+    void *owner;              /* the protocol layer's own */
     kv_command_finished_fn finished; /* NULL: the outcome is not needed */
 
     /* The outcome. */
-    int status; /* enum kv_status or enum kv_command_status */
+    int status;         /* enum kv_status or enum kv_command_status */
+    int refusal_status; /* KV_REFUSED: of HTTP; 0: the usual one */
     uint64_t revision;
     struct kv_item item;    /* GET with KV_OK */
-    int refusal_status;     /* KV_REFUSED: of HTTP; 0: the usual one */
     int64_t retry_after_ms; /* KV_REFUSED, KV_TOO_OFTEN: when it may be tried again; 0: that is not
                                known */
     const char *refusal;    /* KV_REFUSED, KV_INAPPLICABLE, KV_TOO_OFTEN: constant, or the command's
@@ -266,6 +265,7 @@ struct kv_command {
 
     /* The keyspace's. */
     enum kv_command_state state;
+    uint32_t next_interceptor;
     uint64_t hash;
     int64_t taken_up_ms; /* when its TTL began to count, rounded up (base/clock.h) */
     int64_t sent_ns;     /* the turn in which it was sent (kv_counts.began_ns) */
@@ -277,23 +277,27 @@ struct kv_command {
     struct kv_watch *watch;    /* GET of a key that its client subscribes to */
     uint64_t told_before;      /* the watch's count of changes when the GET was submitted */
     uint64_t awaited_revision; /* handed back when the feed has delivered this; 0: not known yet */
-    size_t next_interceptor;
-    size_t charge;   /* of its order's room, for its value; */
-    size_t overhead; /* and for itself, with its key, where it has to wait */
-    size_t needed;   /* GET: the length of its value, as a read found that was too small; 0: none */
+    size_t charge;             /* of its order's room, for its value; */
+    size_t overhead;           /* and for itself, with its key, where it has to wait */
+    size_t needed; /* GET: the length of its value, as a read found that was too small; 0: none */
     bool is_unsettled; /* UPDATE, SCAN: admitted, and not finished; counted in its order's n_held */
     bool is_overtaken; /* GET: one ahead of it was read again after it, so it has to be, too */
     bool is_blind;     /* its client may not read the key: it is told no revision */
     bool is_pinned;    /* GET: the budget counts its item, and not its charge */
+    bool key_is_kept;  /* key, argument, note and revisions are the command's own: in `copy`, or in
+                          `small` where they are short */
+    bool value_is_kept;  /* and so is the value, in `new_value`, or in `small` behind them */
+    uint16_t small_used; /* bytes */
     struct kv_principal
         *principal;  /* of its client; NULL: it may do everything, or is not needed */
     char *new_value; /* the value's copy, or what an interceptor put in its place */
     char *own_refusal;
-    bool key_is_kept;   /* key, note and revisions are the command's own: */
-    char *copy;         /* here, or in `small` where they are short */
-    bool value_is_kept; /* and so is the value, in `new_value`, or in `small` behind them */
-    size_t small_used;
-    struct kv_cmd cmd; /* as the store sees it; from here on it is not zeroed at first */
+    char *copy;
+    /* Only of kinds whose traits say `has_argument`; of others it is not even zero. */
+    struct kv_slice argument; /* UPDATE: the function's; SCAN: the cursor; SUBSCRIBE: the epoch */
+    struct kv_subscribe subscribe; /* SUBSCRIBE, UNSUBSCRIBE */
+
+    struct kv_cmd cmd; /* as the store sees it; it is not zeroed at first */
     _Alignas(uint64_t) char small[KV_COMMAND_SMALL];
 };
 

@@ -28,6 +28,12 @@ static inline uint64_t kv_interests_of(const struct kv_interests *interests, str
            kv_prefix_interests_of(&interests->in_prefixes, key);
 }
 
+/* Fetches what kv_interests_of() looks at, into the cache of the thread that will commit. */
+static inline void kv_interests_prefetch(const struct kv_interests *interests, uint64_t hash)
+{
+    __builtin_prefetch(&interests->in_keys[hash % KV_INTEREST_BUCKETS]);
+}
+
 /* One loop's. Its interest is known to all commits when the function that adds it returns,
  * sequentially consistent: a change either is told, or was published before and is seen by every
  * later read. */

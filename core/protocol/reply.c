@@ -73,8 +73,8 @@ static void begin_with_key(struct kv_buffer *out, struct kv_slice type,
                            const struct kv_command *command)
 {
     kv_reply_begin(out, type, command->note);
-    kv_buffer_append(out, command->subscribe.is_prefix ? KV_SLICE("{\"prefix\":")
-                                                       : KV_SLICE("{\"key\":"));
+    bool is_prefix = command->traits->is_about_subscriptions && command->subscribe.is_prefix;
+    kv_buffer_append(out, is_prefix ? KV_SLICE("{\"prefix\":") : KV_SLICE("{\"key\":"));
     kv_json_append_string(out, command->key);
     if (command->revision != 0) {
         kv_buffer_append(out, KV_SLICE(",\"revision\":"));
