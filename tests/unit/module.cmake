@@ -57,3 +57,9 @@ kv_add_test(unit_ttl_policies SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/po
             USES kv_test_module)
 target_compile_definitions(test_unit_ttl_policies PRIVATE MODULES="${CMAKE_BINARY_DIR}/modules")
 add_dependencies(test_unit_ttl_policies ttl_bounded ttl_jitter ttl_sliding)
+
+# The store redis from within.
+kv_add_test(unit_store_resp
+            SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/resp_test.c ${PROJECT_SOURCE_DIR}/modules/store/redis/resp.c
+            USES kv_base)
+target_include_directories(test_unit_store_resp PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)

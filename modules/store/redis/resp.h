@@ -1,0 +1,55 @@
+/*
+ * RESP3, and what it has in common with RESP2: how Redis and Valkey answer. hiredis 0.14 has a
+ * reader for RESP2 only.
+ *
+ * A scanner finds the end of a message in what has been read so far, and goes on where it stood
+ * when there is more; nothing is copied, nothing is allocated, and no depth of nesting takes a
+ * stack. A whole message is then read value by value, where it lies.
+ */
+#ifndef KV_STORE_REDIS_RESP_H
+#define KV_STORE_REDIS_RESP_H
+
+#include <kvserver/types.h>
+
+/* How a value begins. */
+enum resp_type {
+    RESP_STRING = '$', /* with a length, or VERBATIM without its format: `text` */
+    RESP_SIMPLE = '+', /* the same, of one line */
+    RESP_ERROR = '-',  /* the same, and a failure; with a length (`!`) as well */
+    RESP_INTEGER = ':',
+    RESP_BOOLEAN = '#', /* `number`: 0 or 1 */
+    RESP_NULL = '_',    /* those of RESP2 as well */
+    RESP_DOUBLE = ',',  /* `text`: the digits */
+    RESP_BIG = '(',     /* an integer of any length; the same */
+    RESP_ARRAY = '*',   /* `number` values follow, which may be aggregates themselves; */
+    RESP_SET = '~',
+    RESP_PUSH = '>',      /* what was not asked for */
+    RESP_MAP = '%',       /* `number` values follow: keys and values in turn */
+    RESP_ATTRIBUTE = '|', /* the same, ahead of the value that they are about */
+};
+
+struct resp_value {
+    enum resp_type type;
+    int64_t number;
+    struct kv_slice text; /* in the message */
+};
+
+/* Plain data. */
+struct resp_scanner {
+    size_t max_bytes; /* of a message */
+    size_t at;        /* bytes of the message that have been scanned */
+    uint64_t left;    /* values that have to follow */
+};
+
+/* A message follows. */
+void resp_scanner_begin(struct resp_scanner *scanner, size_t max_bytes);
+
+/* bytes: all that has come of the message so far, and perhaps of those behind it.
+ * Returns: 1 where the message is whole: it has `at` bytes; 0 where more is needed; -1 where it is
+ * no RESP, or longer than it may be: the connection is to be closed. */
+int resp_scan(struct resp_scanner *scanner, struct kv_slice bytes);
+
+/* Takes the next value off a message that is whole. Returns: false where there is none. */
+bool resp_next(struct kv_slice *message, struct resp_value *ret);
+
+#endif
