@@ -189,7 +189,8 @@ static char *put_file(char *at, const struct kv_file_head *file, bool has_body)
 {
     assert(file->lines.len <= KV_LONGEST_FILE_LINES);
     at = put_line(at, KV_SLICE("etag: "), file->etag);
-    at = kv_put(at, file->lines);
+    if (file->lines.len != 0)
+        at = kv_put(at, file->lines);
     at = kv_put(at, KV_SLICE("x-content-type-options: nosniff\r\n"));
     if (file->modified_s != 0)
         at = put_date(at, file->modified_s);

@@ -57,10 +57,13 @@ static void take_source(struct h2o_exchange *self, struct kv_source *source)
     source->carrier = &self->generator;
 }
 
-/* The bytes of the body that are in memory. */
+/* The bytes of the body that are in memory at a time. */
 static size_t bytes_held(const struct kv_answer *answer)
 {
-    return answer->source != NULL ? answer->source->part.len : kv_answer_body_len(answer);
+    size_t len = kv_answer_body_len(answer);
+    return answer->source != NULL && answer->source->largest_part < len
+               ? answer->source->largest_part
+               : len;
 }
 
 static void answer(struct kv_exchange *exchange, struct kv_answer *to_send)

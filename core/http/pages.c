@@ -207,6 +207,7 @@ static void answer_content(struct visit *visit, struct kv_file_head *head)
         .status = range == KV_RANGE_PART ? 206 : 200, .file = head, .source = &visit->source};
     write_lines(visit, head, range == KV_RANGE_PART);
     visit->source.pull = pull;
+    visit->source.largest_part = KV_FILE_PART;
     visit->next = visit->first;
     if (visit->page->size <= KV_FILE_PART) {
         visit->source.part =

@@ -9,6 +9,7 @@
 
 struct kv_source {
     uint64_t len;         /* of the whole body */
+    size_t largest_part;  /* bytes, at the most */
     struct kv_slice part; /* the next to be sent, the first when the answer is given. Its bytes stay
                              until `pull` is called */
     /* Asks for the next part. Later on the same loop, the resource calls `give`. */

@@ -143,7 +143,9 @@ static inline struct kv_slice kv_connection_certificate(const struct kv_connecti
     const char *name = connection->channel.tls == NULL || connection->is_proxys
                            ? NULL
                            : kv_channel_certificate_name(&connection->channel);
-    return name == NULL ? (struct kv_slice){0} : kv_slice_of(name);
+    if (name == NULL)
+        return (struct kv_slice){0};
+    return kv_slice_of(name);
 }
 
 /* Closes and frees it. */

@@ -61,7 +61,7 @@ def look(browser, server):
 
 def take(browser, scheme):
     browser.prefer(scheme)
-    time.sleep(0.5)  # until it is painted
+    browser.run("return new Promise(painted => requestAnimationFrame(() => requestAnimationFrame(painted)))")
     picture = browser.command("Page.captureScreenshot", format="webp", quality=82)["data"]
     with open(os.path.join(FOLDER, f"console-{scheme}.webp"), "wb") as file:
         file.write(base64.b64decode(picture))
@@ -83,7 +83,7 @@ def main():
             put(server, SHOWN, {"at": "in a meeting", "cursor": [514, 227], "since": 1795900142, "typing": False,
                                 "colors": ["#3b5bdb", "#1f8a54"]}, "45s")
             put(server, "room/42/users/bo", {"at": "typing…", "cursor": [88, 402]}, "45s")
-            time.sleep(1.5)
+            time.sleep(0.4)
             for scheme in "light", "dark":
                 take(browser, scheme)
         finally:

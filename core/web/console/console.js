@@ -46,10 +46,13 @@ function showState(state, error) {
 
 // ---- keys and changes ----
 
+function showTree() {
+  tree.show(kv, $("filter").value, $("delimiter").value);
+}
+
 function showKeys() {
-  const prefix = $("filter").value;
-  tree.show(kv, prefix, $("delimiter").value);
-  follow([prefix]);
+  showTree();
+  follow([$("filter").value]);
 }
 
 async function follow(prefixes, isGranted = false) {
@@ -70,7 +73,10 @@ async function follow(prefixes, isGranted = false) {
 
 async function followOne(prefix, signal) {
   for await (const change of kv.watch({ prefix }, { signal, buffer: 20000 })) {
-    if (change.type === "reset") continue;
+    if (change.type === "reset") {
+      showTree(); // nobody knows what has changed meanwhile
+      continue;
+    }
     tree.take(change);
     feed.take(change);
   }
