@@ -248,12 +248,27 @@ withServer("what a closed map knew is not taken for the present after a reset", 
   await map.ready;
   map.close();
   await server.restart();
-  await server.request("PUT", "z/new", { value: 1 });
   assert.equal((await watch.next()).value.type, "reset");
+  await until(() => kv.state === "open");
+  await kv.get("z/old"); // answered behind the reset's state
+  await server.request("PUT", "z/new", { value: 1 });
+  assert.equal((await watch.next()).value.key, "z/new");
   const another = kv.map({ prefix: "z/" });
   await another.ready;
   assert.deepEqual([...another.keys()], ["z/new"]);
 });
+
+withServer("subscriptions beyond the limit are refused, and the others stay", async ({ client }) => {
+  const kv = client();
+  const maps = Array.from({ length: 12 }, (_, i) => kv.map({ key: `k${i}` }));
+  const results = await Promise.allSettled(maps.map(map => map.ready));
+  assert.deepEqual(results.map(({ status }) => status === "fulfilled"), maps.map((_, i) => i < 10));
+  assert.equal(results[11].reason.status, 400);
+  assert.equal(maps[11].error, results[11].reason);
+  await new Promise(resolve => kv.on("k12", () => {}, { onError: resolve }));
+  await kv.set("k9", 1);
+  await until(() => maps[9].get("k9") === 1);
+}, { more: "limits: {subscriptions_per_connection: 10}\n" });
 
 // ---- tokens ----
 

@@ -28,7 +28,7 @@ class Stage {
       send(text) {
         const message = JSON.parse(text);
         if (message.type === "auth") this.give({ type: "ok", id: message.id, payload: {} });
-        else if (message.type === "hello") this.give({ type: "hello", id: message.id, payload: { server: "play", limits: {} } });
+        else if (message.type === "hello") this.give({ type: "hello", id: message.id, payload: { limits: {} } });
         else stage.received.push(message);
       }
 
@@ -49,7 +49,8 @@ class Stage {
 
 const CALLS = {
   get: (kv, { key }) => kv.get(key),
-  set: (kv, { key, value, ttl, if_absent: ifAbsent, if_revision: ifRevision }) => kv.set(key, value, { ttl, ifAbsent, ifRevision }),
+  set: (kv, { key, value, ttl, if_absent: ifAbsent, if_revision: ifRevision }) =>
+    kv.set(key, value, { ttl, ifAbsent, ifRevision }),
   delete: (kv, { key, if_revision: ifRevision }) => kv.delete(key, { ifRevision }),
   touch: (kv, { key, ttl }) => kv.touch(key, ttl),
   increment: (kv, { key, by }) => kv.increment(key, by),
@@ -72,7 +73,10 @@ class Play {
   async perform(step) {
     const { stage, calls, variables } = this;
     if (step.do === "map") calls.set(step.as, this.kv.map(step.with));
-    else if (step.do) calls.set(step.as, CALLS[step.do](this.kv, this.filled(step.with)).then(result => ({ result }), error => ({ error })));
+    else if (step.do) {
+      const call = CALLS[step.do](this.kv, this.filled(step.with));
+      calls.set(step.as, call.then(result => ({ result }), error => ({ error })));
+    }
     if (step.send) {
       await until(() => stage.received.length, `it sends ${JSON.stringify(step.send)}`);
       const message = stage.received.shift();

@@ -42,10 +42,12 @@ test("npm packs a package that can be imported", t => {
     return t.skip("there is no npm");
   }
   withFolder(folder => {
-    const options = { cwd: folder, stdio: "pipe", env: { ...process.env, npm_config_cache: `${folder}/cache`, npm_config_offline: "true" } };
+    const env = { ...process.env, npm_config_cache: `${folder}/cache`, npm_config_offline: "true" };
+    const options = { cwd: folder, stdio: "pipe", env };
     const archive = execFileSync("npm", ["pack", "--silent", FOLDER], options).toString().trim();
     const files = execFileSync("tar", ["-tzf", archive], options).toString().trim().split("\n").sort();
-    assert.deepEqual(files, ["README.md", "client.d.ts", "client.js", "package.json", "react.d.ts", "react.js"].map(name => `package/${name}`));
+    const expected = ["README.md", "client.d.ts", "client.js", "package.json", "react.d.ts", "react.js"];
+    assert.deepEqual(files, expected.map(name => `package/${name}`));
     const home = path.join(folder, "node_modules/@kvserver/client");
     execFileSync("mkdir", ["-p", home]);
     execFileSync("tar", ["-xzf", archive, "-C", home, "--strip-components=1"], options);

@@ -4,7 +4,8 @@ import { isDeepStrictEqual } from "node:util";
 
 export function scenarios() {
   const all = [];
-  for (const line of readFileSync(new URL("../../core/web/conformance/protocol.jsonl", import.meta.url), "utf8").split("\n")) {
+  const file = new URL("../../core/web/conformance/protocol.jsonl", import.meta.url);
+  for (const line of readFileSync(file, "utf8").split("\n")) {
     if (!line) continue;
     const step = JSON.parse(line);
     if (step.scenario) all.push({ name: step.scenario, steps: [] });

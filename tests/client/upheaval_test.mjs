@@ -1,4 +1,4 @@
-// Mirrors, while the server is killed, the network fails, and a client sleeps: in the end each is as the
+// Mirrors, while the server is killed or shut down, the network fails, and a client sleeps: in the end each is as the
 // store has it. Each lasts KV_TEST_SECONDS, or 8; with KV_TEST_LENGTH=short, 2. Prints TAP.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -70,7 +70,7 @@ async function upset(store, more) {
     const end = Date.now() + SECONDS * 1000;
     for (let n = 0; Date.now() < end; n++) {
       await sleep(200 + Math.random() * 500);
-      if (n % 3 === 2) await server.restart();
+      if (n % 3 === 2) await server.restart(any(["SIGKILL", "SIGTERM"]));
       else {
         n % 3 ? relay.cut() : relay.stall();
         await sleep(Math.random() * 400);

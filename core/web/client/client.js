@@ -366,7 +366,8 @@ class Client {
       socket.onopen = () => this.#greet(socket, token);
       socket.onmessage = ({ data }) => this.#hear(data);
       socket.onerror = () => {};
-      socket.onclose = ({ code, reason }) => this.#lose(new KvUnavailable(`the connection was closed: ${reason || code}`, 0, { code }));
+      socket.onclose = ({ code, reason }) =>
+        this.#lose(new KvUnavailable(`the connection was closed: ${reason || code}`, 0, { code }));
     } catch (error) {
       if (this.#socket === attempt) this.#lose(error);
     }
@@ -407,8 +408,9 @@ class Client {
     this.#tries = 0;
     this.#enter("open");
     this.#rest();
-    for (const [key, [fields, json]] of this.#leases) this.#call("set", fields, { json, repeat: LINK }).catch(
-      error => error instanceof KvUnavailable || this.#leases.delete(key));
+    for (const [key, [fields, json]] of this.#leases)
+      this.#call("set", fields, { json, repeat: LINK }).catch(
+        error => error instanceof KvUnavailable || this.#leases.delete(key));
     this.#pump();
     this.#newest.clear();
     for (const request of this.#pending.values()) this.#transmit(request);
