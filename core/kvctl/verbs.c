@@ -1,5 +1,6 @@
 #include "kvctl/verbs.h"
 
+#include "kvctl/backup.h"
 #include "kvctl/bench.h"
 #include "kvctl/completion.h"
 #include "kvctl/contexts.h"
@@ -9,6 +10,7 @@
 #include "kvctl/import.h"
 #include "kvctl/ls.h"
 #include "kvctl/ping.h"
+#include "kvctl/restore.h"
 #include "kvctl/stats.h"
 #include "kvctl/token.h"
 #include "kvctl/ttl.h"
@@ -118,6 +120,26 @@ const struct kv_ctl_verb kv_ctl_verbs[] = {
      .most = 1,
      .options = HAS(JSON_KEYS),
      .run = kv_ctl_export_run},
+    {.name = "backup",
+     .operands = "FILE",
+     .summary = "fetch the whole store as of one revision",
+     .help = "FILE is - for standard output. It comes to be only if the backup is whole.\n",
+     .least = 1,
+     .most = 1,
+     .options = HAS(FORCE),
+     .takes_files = true,
+     .run = kv_ctl_backup_run},
+    {.name = "restore",
+     .operands = "FILE",
+     .summary = "write what a backup has",
+     .help =
+         "A backup that is not whole is refused before anything is written. The server goes on\n"
+         "serving, and its epoch stays; kvserver --restore makes a new store of a backup.\n",
+     .least = 1,
+     .most = 1,
+     .options = HAS(FORCE) | HAS(BATCH),
+     .takes_files = true,
+     .run = kv_ctl_restore_run},
     {.name = "stats",
      .operands = "",
      .summary = "print figures of the server",

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """kvctl, as its manual has it, against running servers. Prints TAP."""
+import atexit
+import hashlib
 import json
 import os
 import pty
@@ -94,7 +96,8 @@ class UnixServer:
 
     def start(self):
         self.process = subprocess.Popen([os.environ["KV_SERVER_PROGRAM"], "-c", self.config],
-                                        stderr=subprocess.DEVNULL)
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        atexit.register(self.process.kill) # whatever becomes of the test
         wait_for(lambda: self.ctl.start("ping").wait(PATIENCE_S) == DONE, "the server does not start")
 
     def end(self, by=signal.SIGTERM):
@@ -243,8 +246,9 @@ def bad_lines_are_named_and_what_stands_before_is_imported(ctl):
     assert ctl.run("ls", "i/") == b"i/1\n"
     load(b'{"key":"i/2","value":1,"ttl":"soon"}\n{"key":"i/3","value":1}', REFUSED)
     assert "standard input:1: " in ctl.errors
-    load(b'{"key":"i/1","deleted":true}\n{"backup":{}}\n', DONE)
-    assert ctl.run("ls", "i/") == b"i/3\n"
+    load(b'{"key":"i/1","deleted":true}', USAGE)
+    assert "kvctl restore" in ctl.errors
+    assert ctl.run("ls", "i/") == b"i/1\ni/3\n"
     for bad in b"[]", b"x", b'{"key":1,"value":1}', b'{"value":1}':
         load(bad, USAGE)
     ctl.run("import", path_of("nowhere"), code=USAGE)
@@ -539,6 +543,80 @@ def stats_are_the_metrics(ctl):
     assert ctl.json("ping")["microseconds"] > 0
 
 
+def backups_are_whole_and_restore(ctl):
+    other = UnixServer("restored")
+    ctl.run("set", "b/ttl", '"a"', "--ttl", "1h")
+    ctl.run("set", "b/touched", "1", "--ttl", "1h")
+    path = path_of("backup")
+    ctl.run("backup", path)
+    ctl.run("backup", path, code=USAGE)
+    ctl.run("backup", path, "--force")
+    assert os.stat(path).st_mode & 0o777 == 0o600 and not os.path.exists(path + ".partial")
+    whole = ctl.run("backup", "-")
+    assert whole.endswith(b"}}\n") and b'"b/ttl"' in whole
+    lines = whole.splitlines(True)
+    assert len(lines) > 1000
+    # Every way of not being whole; nothing is restored of it.
+    damaged = {"cut": whole[:-20], "without_end": b"".join(lines[:-1]), "line_lost": b"".join(lines[1:]),
+               "changed": whole.replace(b'"b/ttl"', b'"b/ttm"'), "more": whole + b"{}\n", "empty": b"",
+               "failed": b"".join(lines[:-1]) + b'{"error":"the log is too short"}\n',
+               "no_newline": whole[:-1], "no_line": b"x\n" + whole}
+    for name, content in damaged.items():
+        with open(path_of(name), "wb") as file:
+            file.write(content)
+        other.ctl.run("restore", path_of(name), code=USAGE)
+        assert other.ctl.run("ls", "-c") == b"0\n", name
+    other.ctl.run("restore", path)
+
+    def state(of):
+        return [(entry["key"], entry["value"], "ttl" in entry) for entry in of.json("ls", "-v")]
+
+    assert state(other.ctl) == state(ctl)
+    other.ctl.run("restore", path, code=REFUSED)
+    other.ctl.run("set", "b/ttl", "2")
+    other.ctl.run("restore", path, "--force", "--batch", "7")
+    assert state(other.ctl) == state(ctl)
+    server = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\"ke\r\n"
+    for answer in server, server + b"0\r\n\r\n":
+        listener = socket.create_server(("127.0.0.1", 0))
+        process = Ctl("http://127.0.0.1:%d" % listener.getsockname()[1]).start("backup", path_of("broken"))
+        connection, _ = listener.accept()
+        connection.recv(1 << 16)
+        connection.sendall(answer)
+        connection.close()
+        listener.close()
+        process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == NO_SERVER
+        assert not [name for name in os.listdir(FOLDER.name) if name.startswith("broken")]
+    # A deadline that came later, and a key whose time is over.
+    def backup_of(*lines):
+        text = "".join(line + "\n" for line in lines)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        with open(path_of("made"), "w", encoding="utf-8") as file:
+            file.write(text + '{"backup":{"revision":9,"epoch":"e","lines":%d,"sum":"%s"}}\n' % (len(lines), digest))
+        return path_of("made")
+
+    soon = int(time.time() * 1000) + 3600000
+    other.ctl.run("restore", "--force", backup_of(
+        '{"key":"m/1","value":1,"deadline":1000,"revision":5}', '{"key":"m/2","value":2,"revision":6}',
+        '{"key":"m/3","value":3,"deadline":1000,"revision":7}', '{"key":"m/2","deleted":true,"revision":8}',
+        '{"key":"m/1","touched":true,"deadline":%d,"revision":5}' % soon))
+    assert [entry["key"] for entry in other.ctl.json("ls", "m/")] == ["m/1"]
+    assert 3500000 < int(other.ctl.run("ttl", "m/1")) <= 3600000
+    other.end()
+
+
+def the_manual_has_every_verb_and_option(ctl):
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../conf/man/kvctl.1"),
+              encoding="utf-8") as file:
+        manual = file.read()
+    for verb in re.findall(r"^  ([a-z]+) ", ctl.run("--help").decode(), re.M):
+        assert f".It Ic {verb}" in manual, verb
+        for letter, option in re.findall(r"^  (-.)?,? *--([a-z-]+)", ctl.run(verb, "--help").decode(), re.M):
+            assert re.search(rf"Fl (. , )?-{option}\b", manual), option
+            assert not letter or re.search(rf"Fl {letter[1]} , -{option}\b", manual), option
+
+
 def bench_measures(ctl):
     for kind in "get", "set", "watch":
         result = ctl.json("bench", kind, "--duration", "200ms", "--connections", "3", "--keys", "10")
@@ -566,7 +644,8 @@ def main():
                  bad_lines_are_named_and_what_stands_before_is_imported, watch_prints_every_change,
                  signals_end_it_by_the_signal, terminals_get_no_control_characters,
                  command_lines_are_checked, completions_are_of_the_table, contexts_keep_servers_and_tokens,
-                 stats_are_the_metrics, bench_measures):
+                 stats_are_the_metrics, backups_are_whole_and_restore, the_manual_has_every_verb_and_option,
+                 bench_measures):
         report.check(test.__name__, lambda test=test: test(ctl))
     for test in (watch_goes_on_across_a_restart_and_a_crash, watch_is_told_where_changes_were_lost,
                  server_that_goes_is_told_with_4, import_tells_how_far_it_came,
