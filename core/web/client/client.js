@@ -597,15 +597,12 @@ class Client {
 
   // Topics that overlap are asked for one after another: the past that is sent for one would be taken
   // for news of the other.
-  #pump() {
-    if (this.#state !== "open" || !this.#idle.size) return;
-    if (!this.#busy.size) this.#settleTopics();
-    const busy = [...this.#busy], prefixes = busy.filter(({ isPrefix }) => isPrefix);
-    for (const topic of this.#idle) {
-      const overlaps = other => topic.covers(other.name) || other.covers(topic.name);
-      if ((topic.isPrefix ? busy : prefixes).some(overlaps)) continue;
-      busy.push(topic);
-      if (topic.isPrefix) prefixes.push(topic);
+  #pump(topics = this.#idle) {
+    if (this.#state !== "open") return;
+    for (const topic of topics) {
+      const overlaps = other => this.#busy.has(other) && (topic.covers(other.name) || other.covers(topic.name));
+      if (!this.#idle.has(topic) || [...topic.isPrefix ? this.#busy : this.#prefixes].some(overlaps)) continue;
+      if (!this.#busy.size) this.#settleTopics();
       this.#idle.delete(topic);
       this.#busy.add(topic);
       this.#ask(topic);
@@ -715,7 +712,7 @@ class Client {
     const one = create(topic, () => (off(), this.#leave(topic)));
     const off = onAbort(signal, () => one instanceof Watch ? one.fail(signal.reason) : one.close());
     this.#complete(topic);
-    this.#pump();
+    this.#pump([topic]);
     return one;
   }
 
