@@ -127,14 +127,6 @@ static void hold_back(struct kv_gate *gate, struct kv_command *command)
         kv_queue_push(&gate->held, &command->link);
 }
 
-/* The loader keeps the bytes until the command is finished. */
-static void admit_load(struct kv_gate *gate, struct kv_command *command)
-{
-    command->key_is_kept = true;
-    command->value_is_kept = true;
-    put_in_batch(gate, command);
-}
-
 /* Interceptors do not see it: a read, or a touch. */
 static void pass_by(struct kv_gate *gate, struct kv_command *command)
 {
@@ -144,11 +136,21 @@ static void pass_by(struct kv_gate *gate, struct kv_command *command)
         put_in_batch(gate, command);
 }
 
+/* The loader keeps the bytes until the command is finished. */
+static void admit_load(struct kv_gate *gate, struct kv_command *command)
+{
+    if (command->kind == KV_COMMAND_SCAN) {
+        pass_by(gate, command);
+        return;
+    }
+    command->key_is_kept = true;
+    command->value_is_kept = true;
+    put_in_batch(gate, command);
+}
+
 void kv_gate_admit(struct kv_gate *gate, struct kv_command *command)
 {
-    if (command->is_load && command->kind == KV_COMMAND_SCAN)
-        pass_by(gate, command);
-    else if (command->is_load)
+    if (command->is_load)
         admit_load(gate, command);
     else if (!kv_store_is_ready(gate->rules->store))
         kv_command_finish(command, KV_UNAVAILABLE);
