@@ -10,8 +10,9 @@
 /* The slow way of kv_http_identify(). */
 bool kv_http_identify_anew(struct kv_exchange *exchange, const struct kv_request *request);
 
-/* Whether what the request brings is that by which the client was identified last, and still holds.
- */
+/* Whether what the request brings is that by which the client was identified last. Whether a token
+ * has expired is asked for each command, and these requests lead to nothing else that takes rights
+ * which expire. */
 static inline bool kv_http_is_identified(const struct kv_access_loop *access,
                                          const struct kv_principal *principal,
                                          const struct kv_request *request)
@@ -19,9 +20,7 @@ static inline bool kv_http_is_identified(const struct kv_access_loop *access,
     struct kv_slice token = request->token;
     if (token.len == 0)
         return principal == access->anonymous && request->certificate.len == 0;
-    return kv_access_is_current(access, principal) && kv_slice_equals(token, principal->token) &&
-           (principal->expires_s == 0 ||
-            !kv_principal_has_expired(principal, kv_wall_us() / 1000000));
+    return kv_access_is_current(access, principal) && kv_slice_equals(token, principal->token);
 }
 
 /* Identifies the exchange's client by what the request brings: its Authorization; for a WebSocket

@@ -254,6 +254,57 @@ static void a_loop_goes_by_the_old_rules_until_it_takes_up_the_new(void **state)
     kv_principal_unref(principal);
 }
 
+static void what_is_revoked_is_not_verified_again(void **state)
+{
+    struct kv_revocations *revocations = kv_revocations_create(KV_SLICE("auth/revoked/"));
+    struct kv_slice key = KV_SLICE("auth/revoked/sub/https://id.example.org/ann");
+    (void)state;
+    kv_access_use_revocations(access, revocations);
+    kv_revocations_set_known(revocations);
+    struct kv_principal *principal = ask("verified");
+    assert_int_equal(verifier_of(here)->n_asked, 1);
+    kv_revocations_note(revocations, KV_SLICE("auth/revoked/jti/other"), true);
+    kv_access_recheck(access);
+    kv_access_take_up(here);
+    assert_false(kv_access_is_current(here, principal));
+    struct kv_principal *same = kv_access_renew(here, principal, NOW_S, &error);
+    assert_ptr_equal(same, principal);
+    assert_true(kv_access_is_current(here, principal));
+    kv_principal_unref(same);
+    kv_revocations_note(revocations, key, true);
+    kv_access_recheck(access);
+    kv_access_take_up(here);
+    assert_null(kv_access_renew(here, principal, NOW_S, &error));
+    assert_string_equal(error.text, "the token has been revoked");
+    assert_null(ask("verified"));
+    kv_revocations_note(revocations, key, false);
+    same = ask("verified");
+    assert_non_null(same);
+    assert_int_equal(verifier_of(here)->n_asked, 1);
+    kv_principal_unref(same);
+    kv_principal_unref(principal);
+    kv_access_use_revocations(access, NULL);
+    kv_revocations_destroy(revocations);
+}
+
+/* Somebody may have been revoked before the store was read. */
+static void until_revocations_are_known_nobody_is_current(void **state)
+{
+    struct kv_revocations *revocations = kv_revocations_create(KV_SLICE("auth/revoked/"));
+    (void)state;
+    kv_access_use_revocations(access, revocations);
+    struct kv_principal *principal = ask("verified"), *fixed = ask("secret");
+    assert_false(kv_access_is_current(here, principal));
+    assert_true(kv_access_is_current(here, fixed));
+    kv_revocations_set_known(revocations);
+    kv_principal_unref(kv_access_renew(here, principal, NOW_S, &error));
+    assert_true(kv_access_is_current(here, principal));
+    kv_principal_unref(principal);
+    kv_principal_unref(fixed);
+    kv_access_use_revocations(access, NULL);
+    kv_revocations_destroy(revocations);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -271,6 +322,8 @@ int main(void)
         TEST(a_token_that_is_gone_is_not_renewed),
         TEST(a_token_of_another_name_is_not_renewed),
         TEST(a_loop_goes_by_the_old_rules_until_it_takes_up_the_new),
+        TEST(what_is_revoked_is_not_verified_again),
+        TEST(until_revocations_are_known_nobody_is_current),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
