@@ -152,7 +152,8 @@ static void tell_faults(struct kv_config *config)
     if (config->values != NULL)
         kv_preflight_thoroughly(config);
     kv_config_append_faults(config, "kvserver: ", &faults);
-    fwrite(faults.bytes, 1, faults.len, stderr);
+    if (faults.len != 0)
+        fwrite(faults.bytes, 1, faults.len, stderr);
     kv_buffer_fini(&faults);
 }
 
