@@ -322,7 +322,6 @@ static size_t holds(const void *user)
 static void account(const void *user, struct kv_connection_account *ret)
 {
     const struct kv_download *download = user;
-    ret->transport = "backup";
     ret->name = download->principal->name;
     ret->unsent = download->out.bytes;
 }
@@ -366,7 +365,8 @@ bool kv_download_is_allowed(struct kv_download *download)
     return renewed->is_unlimited || (renewed->grants->admin & KV_ADMIN_BACKUP) != 0;
 }
 
-static const struct kv_protocol protocol = {.account = account,
+static const struct kv_protocol protocol = {.transport = KV_TRANSPORT_BACKUP,
+                                            .account = account,
                                             .on_read = on_read,
                                             .on_written = on_written,
                                             .holds = holds,

@@ -501,11 +501,27 @@ static void look_around(const struct kv_server *server)
         kv_notify("WATCHDOG=1");
 }
 
+/* Waits for a signal, and looks around in time, however many signals come. */
+static int await_signal(const struct kv_server *server, int64_t *look_at_ms)
+{
+    int64_t every_ms = wait_ms(server);
+    int signal_number = 0;
+    while (signal_number == 0) {
+        int64_t now_ms = kv_clock_now_ms(&kv_clock_boot);
+        if (every_ms >= 0 && *look_at_ms <= now_ms) {
+            look_around(server);
+            *look_at_ms = now_ms + every_ms;
+        }
+        signal_number = kv_signals_await(every_ms < 0 ? -1 : *look_at_ms - now_ms);
+    }
+    return signal_number;
+}
+
 static void serve_until_signal(const struct kv_server *server)
 {
     int signal_number;
-    int64_t look_ms = wait_ms(server);
-    while (!kv_signal_is_end(signal_number = kv_signals_await(look_ms)) &&
+    int64_t look_at_ms = 0;
+    while (!kv_signal_is_end(signal_number = await_signal(server, &look_at_ms)) &&
            signal_number != KV_SIGNAL_WAKE)
         if (signal_number == SIGHUP)
             reload(server);
@@ -513,8 +529,6 @@ static void serve_until_signal(const struct kv_server *server)
             revise(server, NULL);
         else if (signal_number == KV_SIGNAL_REVOCATIONS)
             recheck(server);
-        else
-            look_around(server);
     kv_notify("STOPPING=1\nSTATUS=finishing what is under way");
     if (!atomic_load(&server->has_ended))
         kv_log(KV_LOG_INFO, "server", "received %s, shutting down", kv_signal_name(signal_number));

@@ -138,7 +138,6 @@ static size_t holds(const void *user)
 static void account(const void *user, struct kv_connection_account *ret)
 {
     const struct kv_stream *stream = user;
-    ret->transport = "events";
     ret->name = stream->client->principal->name;
     ret->n_subscriptions = stream->client->subscriber.n_subscriptions;
     ret->unsent = stream->out.bytes;
@@ -263,7 +262,8 @@ static struct kv_stream *create(struct kv_events_loop *here, struct kv_connectio
 void kv_stream_open(struct kv_events_loop *here, struct kv_connection *connection,
                     struct kv_wish *wish, struct kv_principal *principal)
 {
-    static const struct kv_protocol protocol = {.account = account,
+    static const struct kv_protocol protocol = {.transport = KV_TRANSPORT_EVENTS,
+                                                .account = account,
                                                 .on_read = on_read,
                                                 .on_written = on_written,
                                                 .holds = holds,

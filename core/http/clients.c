@@ -67,7 +67,7 @@ static void put_connection(struct kv_buffer *out, const struct kv_connection *co
     char address[64];
     kv_connection_account(connection, &account);
     kv_buffer_printf(out, "{\"id\":%" PRIu64 ",\"transport\":\"%s\"", connection->id,
-                     account.transport == NULL ? "none" : account.transport);
+                     kv_transport_name(account.transport));
     struct kv_address peer = kv_connection_address(connection);
     if (kv_address_print(&peer, address, sizeof(address)))
         kv_buffer_printf(out, ",\"address\":\"%s\"", address);

@@ -102,7 +102,6 @@ static size_t holds(const void *user)
 static void account(const void *user, struct kv_connection_account *ret)
 {
     const struct fast *fast = user;
-    ret->transport = "http";
     ret->unsent = fast->out.bytes;
     if (fast->client != NULL)
         ret->name = fast->client->principal->name;
@@ -429,7 +428,8 @@ void kv_fast_revise(struct kv_fast_loop *loop)
 
 void kv_fast_open(struct kv_fast_loop *loop, struct kv_connection *connection)
 {
-    static const struct kv_protocol protocol = {.account = account,
+    static const struct kv_protocol protocol = {.transport = KV_TRANSPORT_HTTP,
+                                                .account = account,
                                                 .on_read = on_read,
                                                 .on_written = on_written,
                                                 .is_busy = is_busy,

@@ -448,7 +448,6 @@ static size_t holds(const void *user)
 static void account(const void *user, struct kv_connection_account *ret)
 {
     const struct gate *gate = user;
-    ret->transport = "http";
     ret->unsent = holds(user);
     if (gate->client != NULL)
         ret->name = gate->client->principal->name;
@@ -473,7 +472,8 @@ static struct gate *create(struct kv_h2o_gates *gates, struct kv_connection *con
 
 void kv_h2o_gate_open(struct kv_h2o_gates *gates, struct kv_connection *connection)
 {
-    static const struct kv_protocol protocol = {.account = account,
+    static const struct kv_protocol protocol = {.transport = KV_TRANSPORT_HTTP,
+                                                .account = account,
                                                 .on_read = on_read,
                                                 .on_written = on_written,
                                                 .on_closed = destroy,

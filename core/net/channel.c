@@ -127,9 +127,12 @@ static void on_readable(h2o_socket_t *sock, const char *err)
 {
     struct kv_channel *channel = sock->data;
     enum kv_channel_event event = KV_CHANNEL_ENDED;
+    size_t before = sock->input->size;
     kv_loop_begin_work(channel->loop);
     if (err == NULL && !channel->ops->fill(channel, most_now(channel), &event))
         return;
+    if (channel->traffic != NULL)
+        kv_counter_add(&channel->traffic->received, sock->input->size - before);
     count_input(channel);
     if (!may_read(channel))
         watch_input(channel);
@@ -249,8 +252,18 @@ const struct kv_channel_ops kv_channel_plain = {
     .shut_writing = shut_writing_plain,
 };
 
+static void count_output(struct kv_channel *channel, const struct iovec *iovecs, size_t n)
+{
+    uint64_t sent = 0;
+    for (size_t i = 0; i < n; i++)
+        sent += iovecs[i].iov_len;
+    kv_counter_add(&channel->traffic->sent, sent);
+}
+
 bool kv_channel_write(struct kv_channel *channel, struct iovec *iovecs, size_t n)
 {
+    if (channel->traffic != NULL)
+        count_output(channel, iovecs, n);
     return channel->ops->write(channel, iovecs, n);
 }
 

@@ -15,6 +15,7 @@
 
 #include <kvserver/types.h>
 
+#include "base/metrics.h"
 #include "base/budget.h"
 
 struct kv_channel;
@@ -44,11 +45,18 @@ struct kv_channel_ops {
 
 extern const struct kv_channel_ops kv_channel_plain;
 
+/* Bytes, as the user of channels sees them: those inside of TLS. */
+struct kv_traffic {
+    struct kv_counter received;
+    struct kv_counter sent; /* or given to be */
+};
+
 struct kv_channel {
     const struct kv_channel_ops *ops;
     struct st_h2o_socket_t *sock;
     struct kv_tls_session *tls; /* NULL: it is plain */
     struct kv_loop *loop;
+    struct kv_traffic *traffic; /* counts here; lent; NULL: nowhere */
     void *user;
     kv_channel_fn on_read;
     kv_channel_fn on_written;

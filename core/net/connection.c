@@ -59,6 +59,7 @@ void kv_connection_serve(struct kv_connection *connection, const struct kv_proto
                          void *user)
 {
     connection->protocol = protocol;
+    connection->channel.traffic = &connection->among->traffic[protocol->transport];
     kv_channel_attach(&connection->channel, user, protocol->on_read, protocol->on_written);
 }
 
@@ -118,10 +119,20 @@ bool kv_connection_claim(struct kv_connection *connection, const struct kv_addre
     return true;
 }
 
+const char *kv_transport_name(enum kv_transport transport)
+{
+    static const char *const names[KV_N_TRANSPORTS] = {[KV_TRANSPORT_NONE] = "none",
+                                                       [KV_TRANSPORT_HTTP] = "http",
+                                                       [KV_TRANSPORT_WEBSOCKET] = "websocket",
+                                                       [KV_TRANSPORT_EVENTS] = "events",
+                                                       [KV_TRANSPORT_BACKUP] = "backup"};
+    return names[transport];
+}
+
 void kv_connection_account(const struct kv_connection *connection,
                            struct kv_connection_account *ret_account)
 {
-    *ret_account = (struct kv_connection_account){0};
+    *ret_account = (struct kv_connection_account){.transport = connection->protocol->transport};
     if (connection->protocol->account != NULL)
         connection->protocol->account(connection->channel.user, ret_account);
 }

@@ -16,17 +16,31 @@
 #include "net/tls_channel.h"
 #include "wire/address.h"
 
-/* What a connection is used for, as operators are told. */
+/* What a connection is used for. */
+enum kv_transport {
+    KV_TRANSPORT_NONE, /* nothing yet, or to be refused */
+    KV_TRANSPORT_HTTP,
+    KV_TRANSPORT_WEBSOCKET,
+    KV_TRANSPORT_EVENTS,
+    KV_TRANSPORT_BACKUP,
+    KV_N_TRANSPORTS
+};
+
+/* As `http`. Constant. */
+const char *kv_transport_name(enum kv_transport transport);
+
+/* The same, as operators are told. */
 struct kv_connection_account {
-    const char *transport; /* constant, as `http`; NULL: nothing yet */
-    struct kv_slice name;  /* of whom it is; lent for the call; empty: nobody's */
+    enum kv_transport transport;
+    struct kv_slice name; /* of whom it is; lent for the call; empty: nobody's */
     uint64_t n_subscriptions;
     size_t unsent; /* bytes */
 };
 
 /* What serves a connection. Constant. */
 struct kv_protocol {
-    /* Fills the account in, which is all zero. NULL: there is nothing to tell. */
+    enum kv_transport transport;
+    /* Fills in the rest of the account, which is all zero. NULL: there is nothing to tell. */
     void (*account)(const void *user, struct kv_connection_account *ret);
     kv_channel_fn on_read;
     kv_channel_fn on_written;
@@ -59,6 +73,7 @@ struct kv_connections {
     struct kv_loop *loop;
     struct kv_list all; /* in the order in which they were opened */
     uint64_t n_opened;
+    struct kv_traffic traffic[KV_N_TRANSPORTS];
     struct kv_lingerers lingerers;
     struct kv_chunks chunks; /* for their outbound queues */
     struct kv_patience patience;

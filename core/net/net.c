@@ -490,17 +490,44 @@ static void collect_memory(const struct kv_budget *budget, struct kv_metrics_tex
     kv_metrics_number(text, &limit, kv_budget_limit(budget));
 }
 
+static uint64_t sum_traffic(const struct kv_net *net, size_t transport, size_t offset)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < net->n_loops; i++) {
+        const struct kv_traffic *traffic = &net->loops[i].connections.traffic[transport];
+        sum += kv_counter_read(
+            (const struct kv_counter *)(const void *)((const char *)traffic + offset));
+    }
+    return sum;
+}
+
+static void collect_traffic(const struct kv_net *net, const struct kv_metric *metric, size_t offset,
+                            struct kv_metrics_text *text)
+{
+    kv_metrics_begin(text, metric);
+    for (size_t i = 0; i < KV_N_TRANSPORTS; i++)
+        kv_metrics_sample(
+            text, (struct kv_labels){{{"transport", kv_transport_name((enum kv_transport)i)}}},
+            sum_traffic(net, i, offset));
+}
+
 void kv_net_collect(const struct kv_net *net, struct kv_metrics_text *text)
 {
     static const struct kv_metric open = {"kvserver_connections", KV_METRIC_GAUGE, NULL,
                                           "Open connections"};
     static const struct kv_metric limit = {"kvserver_connections_limit", KV_METRIC_GAUGE, NULL,
                                            "Connections that may be open: limits.connections"};
+    static const struct kv_metric received = {"kvserver_received_bytes", KV_METRIC_COUNTER, "bytes",
+                                              "Bytes that came on connections, inside of TLS"};
+    static const struct kv_metric sent = {"kvserver_sent_bytes", KV_METRIC_COUNTER, "bytes",
+                                          "Bytes that were sent on connections, inside of TLS"};
     static const struct kv_metric accepted = {"kvserver_connections_accepted", KV_METRIC_COUNTER,
                                               NULL, "Connections that were accepted"};
     kv_metrics_number(text, &open, kv_net_n_connections(net));
     kv_metrics_number(text, &limit, net->config.max_connections);
     kv_metrics_number(text, &accepted, count_accepted(net));
+    collect_traffic(net, &received, offsetof(struct kv_traffic, received), text);
+    collect_traffic(net, &sent, offsetof(struct kv_traffic, sent), text);
     collect_refused(net, text);
     collect_memory(net->config.budget, text);
 }

@@ -262,7 +262,6 @@ static size_t holds(const void *user)
 static void account(const void *user, struct kv_connection_account *ret)
 {
     const struct kv_session *session = user;
-    ret->transport = "websocket";
     ret->name = session->client->principal->name;
     ret->n_subscriptions = session->client->subscriber.n_subscriptions;
     ret->unsent = session->out.bytes;
@@ -303,7 +302,8 @@ static struct kv_address address_of(const void *owner)
 void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
                      struct kv_principal *principal, uint8_t window_bits)
 {
-    static const struct kv_protocol protocol = {.account = account,
+    static const struct kv_protocol protocol = {.transport = KV_TRANSPORT_WEBSOCKET,
+                                                .account = account,
                                                 .on_read = on_read,
                                                 .on_written = on_written,
                                                 .holds = holds,

@@ -130,6 +130,15 @@ def test_figures(report, server):
         expect(difference(act, "kvserver_command_duration_seconds_count", operation="get"), 3)
         expect(difference(act, "kvserver_http_responses_total", code="204"), 1)
 
+    def traffic():
+        def act():
+            server.request("PUT", "/storage/traffic", json.dumps({"value": "x" * 50000}))
+            server.request("GET", "/storage/traffic")
+        received = difference(act, "kvserver_received_bytes_total", transport="http")
+        sent = difference(act, "kvserver_sent_bytes_total", transport="http")
+        assert 50000 < received < 60000, received
+        assert 50000 < sent < 250000, sent  # and the metrics themselves
+
     def conditions():
         expect(difference(lambda: server.request("PUT", "/storage/a", '{"value":1}',
                                                  {"If-Match": '"7"'}),
@@ -172,6 +181,7 @@ def test_figures(report, server):
                        ("keys that expire count", expiry),
                        ("hooks count", hooks), ("sinks count", sinks),
                        ("connections count", connections),
+                       ("bytes count by transport", traffic),
                        ("no key and no value is told", keys_are_secret)):
         report.check(name, test)
 
@@ -212,7 +222,7 @@ def main():
     files = {"hook.lua": HOOK}
     server = Server(files=files, more="threads: 2\nscripts: [{file: hook.lua}]\n"
                     "sinks: [{module: file, options: {path: events}}]\n")
-    durable = Server(store="lmdb, lmdb: {path: store, map_size: 64MiB}")
+    durable = Server(store="lmdb", options="path: store, map_size: 64MiB")
     report = Report()
     try:
         test_formats(report, server)
