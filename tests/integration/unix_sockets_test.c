@@ -77,7 +77,7 @@ static mode_t mode_of(const struct kv_test_server *server)
 static void http_and_websocket_are_served(void **state)
 {
     struct kv_test_server server;
-    struct kv_test_ws ws;
+    struct kv_test_ws ws = {0};
     struct kv_test_response response = {0};
     (void)state;
     start(&server, "%folder/socket", "");
