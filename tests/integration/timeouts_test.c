@@ -10,7 +10,7 @@
 #include "fixture.h"
 
 enum {
-    IDLE_MS = 400,
+    IDLE_MS = 1000,
     LATEST_MS = 10000, /* far beyond every limit here, for machines that are busy */
 };
 
@@ -18,7 +18,7 @@ static int group_start(void **state)
 {
     return kv_test_group_start_with(
         state, "limits: {least_rate: 0}\n"
-               "timeouts: {idle: 400ms, request_progress: 600ms, websocket_ping: 100ms}\n");
+               "timeouts: {idle: 1s, request_progress: 1500ms, websocket_ping: 200ms}\n");
 }
 
 static void put_and_flush(struct kv_test_stream *stream, struct kv_slice bytes)
