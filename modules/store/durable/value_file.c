@@ -360,7 +360,7 @@ static bool read_bytes(int fd, char *into, size_t len)
 /* Returns: false where there is no such file, or it is damaged. */
 static bool read_file(const char *path, const struct value_file *file, char *into)
 {
-    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool is_read =
         fd >= 0 && read_bytes(fd, into, file->len) && XXH3_64bits(into, file->len) == file->sum;
     if (fd >= 0)
@@ -371,7 +371,9 @@ static bool read_file(const char *path, const struct value_file *file, char *int
 bool value_files_read(struct value_files *files, struct kv_slice reference, char *into)
 {
     struct value_file file;
-    char *path = read_reference(reference, &file) ? path_of(files, file.number) : NULL;
+    if (!read_reference(reference, &file))
+        return false;
+    char *path = path_of(files, file.number);
     bool is_read = read_file(path, &file, into);
     free(path);
     return is_read;
@@ -384,8 +386,9 @@ bool value_files_read_logged(struct value_files *files, struct kv_slice referenc
     struct value_file file;
     if (value_files_read(files, reference, into))
         return true;
-    char *path =
-        read_reference(reference, &file) ? logged_path_of(files, file.number, sequence) : NULL;
+    if (!read_reference(reference, &file))
+        return false;
+    char *path = logged_path_of(files, file.number, sequence);
     bool is_read = read_file(path, &file, into);
     free(path);
     return is_read;
