@@ -94,7 +94,7 @@ END {
     print ".It Pa /etc/kvserver/kvserver.yaml"
     print "The configuration of the service."
     print ".It Pa /usr/share/kvserver/conf"
-    print "An annotated configuration, one that uses every feature, and"
+    print "An annotated configuration, one that uses nearly every feature, and"
     print ".Pa README.md ,"
     print "which describes all of this at length."
     print ".El"

@@ -18,9 +18,9 @@ struct kv_ctl_target {
 };
 
 /* Finds it by the command line, else the environment (KVSERVER_URL, KVSERVER_TOKEN,
- * KVSERVER_CACERT), else the context in use, else http://127.0.0.1:3000. A token is sent only to
- * the server that it was given with. Returns: 0, or -1 and *reterr. Owns: the caller, by
- * kv_ctl_target_fini() in either case. */
+ * KVSERVER_CACERT), else the context in use, else http://127.0.0.1:3000. KVSERVER_TOKEN is used
+ * with any server but a context's, and a context's token with that context only. Returns: 0, or -1
+ * and *reterr. Owns: the caller, by kv_ctl_target_fini() in either case. */
 int kv_ctl_target_find(const struct kv_ctl_call *call, struct kv_ctl_target *ret,
                        struct kv_error *reterr);
 
