@@ -33,7 +33,7 @@ struct kv_access *kv_access_create(struct kv_rules *rules, uint32_t n_loops);
 /* After the loops have ended: nobody may hold a principal any more. Accepts NULL. */
 void kv_access_destroy(struct kv_access *access);
 
-/* What revokes tokens. Lent. Before the loops run. */
+/* Sets the revocations that tokens are checked against. Lent. Call before the loops run. */
 void kv_access_use_revocations(struct kv_access *access, struct kv_revocations *revocations);
 
 /* The principals of a loop are counted by its tally. Before the loops run. */
@@ -50,8 +50,8 @@ struct kv_denials *kv_access_denials(struct kv_access *access);
  * Threads: any. */
 void kv_access_revise(struct kv_access *access, struct kv_rules *rules);
 
-/* Tokens have been revoked. Takes effect like other rules, but what was verified is not verified
- * again. Threads: any. */
+/* Call when tokens have been revoked. Every loop judges its principals anew, as after a change of
+ * the rules, but verifies no token again. Threads: any. */
 void kv_access_recheck(struct kv_access *access);
 
 /* The loop goes by the rules that are in force now. Principals of the generation before are to be
@@ -64,9 +64,9 @@ static inline bool kv_access_is_configured(const struct kv_access_loop *here)
     return here->rules->are_configured;
 }
 
-/* Whoever brings no token. certificate: whom the certificate of the connection names, who may be
- * somebody of the rules; empty: nobody, and the client is anonymous. Owns: the caller, one
- * reference. */
+/* The principal of a client that brings no token. certificate: the name in the connection's
+ * certificate, which may be that of a static token; empty: none, and the client is anonymous. Owns:
+ * the caller, one reference. */
 struct kv_principal *kv_access_tokenless(struct kv_access_loop *here, struct kv_slice certificate);
 
 /* Whoever brings no credentials. Owns: the caller, one reference. */
@@ -86,19 +86,19 @@ struct kv_principal *kv_access_renew(struct kv_access_loop *here, struct kv_prin
  * Returns: NULL where they are not, or there is no address. */
 struct kv_meter *kv_access_meter_at(struct kv_access_loop *here, const struct kv_address *address);
 
-/* What there is too much of. */
+/* Why a request or a connection exceeds its rate. */
 struct kv_excess {
     const char *why; /* constant */
-    int64_t wait_ms; /* until there may be one more: 1 or more */
+    int64_t wait_ms; /* until one more is allowed: 1 or more */
 };
 
-/* Takes one more of what is metered. of_address, of_token: NULL where that is not metered. now_ns:
- * of kv_clock_boot. Returns: whether there may be one more. */
+/* Counts one more request or connection. of_address, of_token: NULL if that is not metered. now_ns:
+ * of kv_clock_boot. Returns: whether it is within the rates; otherwise *ret. */
 bool kv_access_take(const struct kv_access_loop *here, enum kv_metered what,
                     struct kv_meter *of_address, struct kv_meter *of_token, int64_t now_ns,
                     struct kv_excess *ret);
 
-/* Whether nothing could be taken of requests, which is not done. */
+/* Whether the next request would exceed a rate; then *ret. Counts nothing. */
 bool kv_access_is_exhausted(const struct kv_access_loop *here, const struct kv_meter *of_address,
                             const struct kv_meter *of_token, int64_t now_ns, struct kv_excess *ret);
 

@@ -1,6 +1,6 @@
 /*
- * What was denied: counted by its cause, and logged, so many lines a second at most, so that nobody
- * can fill the log. No line has a token in it.
+ * Denied requests: counted by cause, and logged at a limited rate, so that nobody can fill the log.
+ * No line contains a token.
  *
  * Threads: any.
  */
@@ -17,8 +17,8 @@ enum {
 };
 
 enum kv_denial {
-    KV_DENIED_BAD_TOKEN, /* it is unknown, malformed or expired */
-    KV_DENIED_NO_TOKEN,  /* to an anonymous client, which may do so with one */
+    KV_DENIED_BAD_TOKEN, /* the token is unknown, malformed or expired */
+    KV_DENIED_NO_TOKEN,  /* the client is anonymous, and has no right to this */
     KV_DENIED_NO_RIGHT,
     KV_DENIED_ENDED, /* the token was valid when the connection, or the request, began */
     KV_DENIED_TOO_OFTEN,
@@ -41,7 +41,7 @@ void kv_denials_log(struct kv_denials *denials, enum kv_denial cause,
 /* A token was refused, by that part of the program ("http", "websocket"). */
 void kv_denials_log_token(struct kv_denials *denials, const char *part, const char *why);
 
-/* Somebody asks, or opens connections, too often. */
+/* The same for a request or a connection beyond its rate. */
 void kv_denials_log_excess(struct kv_denials *denials, const char *why);
 
 /* Writes its metrics. */

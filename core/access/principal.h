@@ -84,7 +84,7 @@ static inline bool kv_principal_may_nothing(const struct kv_principal *principal
     return !principal->is_unlimited && kv_grants_are_none(principal->grants);
 }
 
-/* Whether it is known who it is: the token, or certificate, is. */
+/* Whether the client is identified, by a token or a certificate. */
 static inline bool kv_principal_is_identified(const struct kv_principal *principal)
 {
     return principal->kind == KV_PRINCIPAL_TOKEN || principal->kind == KV_PRINCIPAL_VERIFIED;

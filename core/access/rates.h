@@ -1,7 +1,7 @@
 /*
- * Rates: how much one may ask for in a time, by token and by address. A meter is that of one token
- * or one address, for all loops; the meters of those who have not come for a while are forgotten,
- * and there are so many of them at most.
+ * Limits on the rate of requests and new connections, by token and by address. A meter counts for
+ * one token or one address, on all loops. The number of meters is bounded: those that have not been
+ * used for a while are dropped.
  *
  * Threads: any.
  */
@@ -18,10 +18,10 @@ enum kv_metered {
     KV_N_METERED
 };
 
-/* So many in a period; that many may come at once, and then one by one as the period goes on. All
- * zero: any number. */
+/* A number per period: a burst of that number is allowed, then one per interval. All zero: no
+ * limit. */
 struct kv_rate {
-    int64_t interval_ns; /* after which there may be one more */
+    int64_t interval_ns; /* period_ns divided by the number */
     int64_t period_ns;
 };
 
@@ -53,8 +53,8 @@ struct kv_meters *kv_meters_create(void);
 /* All meters have been given back. */
 void kv_meters_destroy(struct kv_meters *meters);
 
-/* The meter of somebody with an identity: a name, and where it is unique. Owns: the caller, by
- * kv_meter_put(). */
+/* The meter of a token or subject: its name, and the issuer within which that is unique. Owns: the
+ * caller, by kv_meter_put(). */
 struct kv_meter *kv_meters_of_name(struct kv_meters *meters, struct kv_slice issuer,
                                    struct kv_slice name, int64_t now_ns);
 
@@ -65,19 +65,19 @@ struct kv_meter *kv_meters_of_address(struct kv_meters *meters, const struct kv_
 /* Accepts NULL. */
 void kv_meter_put(struct kv_meter *meter);
 
-/* Takes one more of what is metered. now_ns: of the clock that all of them go by. Returns: 0; or
- * in how many nanoseconds there may be one, and none is taken. */
+/* Counts one more request or connection. now_ns: of the clock that all meters use. Returns: 0; or
+ * the nanoseconds until one more is allowed, and nothing was counted. */
 int64_t kv_meter_take(struct kv_meter *meter, enum kv_metered what, const struct kv_rate *rate,
                       int64_t now_ns);
 
-/* The same, but nothing is taken. */
+/* The same, but counts nothing. */
 int64_t kv_meter_wait_ns(const struct kv_meter *meter, enum kv_metered what,
                          const struct kv_rate *rate, int64_t now_ns);
 
-/* Whether fewer connections than `most` (0: any number) act for whom the meter is of. Loops that
- * ask at once may let some more in. */
+/* Whether the token or subject of the meter has fewer connections than `most` (0: any number).
+ * Loops that ask at the same time may exceed `most` by a few. */
 bool kv_meter_has_room(const struct kv_meter *meter, uint32_t most);
-/* One more does, and one fewer. */
+/* Count a connection of the token or subject, and stop counting it. */
 void kv_meter_join(struct kv_meter *meter);
 void kv_meter_leave(struct kv_meter *meter);
 

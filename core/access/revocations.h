@@ -1,7 +1,7 @@
 /*
- * Revocations: which tokens of issuers are no longer believed, although they have not expired. They
- * are keys of the store under a prefix of their own: `jti/<jti>` for one token, and
- * `sub/<issuer>/<sub>` for all of a subject. Of each key its keyed hash is kept.
+ * Revoked tokens of issuers: they are refused although they have not expired. Keys of the store
+ * revoke them, under a prefix of their own: `jti/<jti>` revokes one token, and `sub/<issuer>/<sub>`
+ * all tokens of a subject. Only a keyed hash of each key is kept in memory.
  *
  * Threads: any.
  */
@@ -12,19 +12,18 @@
 
 struct kv_revocations;
 
-/* prefix: copied; not empty. Nothing is revoked, and nothing is known, until the store has been
- * read. Owns: the caller. */
+/* prefix: copied; not empty. No token is revoked until keys have been noted. Owns: the caller. */
 struct kv_revocations *kv_revocations_create(struct kv_slice prefix);
 /* Accepts NULL. */
 void kv_revocations_destroy(struct kv_revocations *revocations);
 
-/* Of the keys. Lent. */
+/* The prefix of the keys. Lent. */
 struct kv_slice kv_revocations_prefix(const struct kv_revocations *revocations);
 
-/* A key of that prefix is there, or is not. */
+/* Notes that a key with that prefix exists, or no longer exists. */
 void kv_revocations_note(struct kv_revocations *revocations, struct kv_slice key, bool is_there);
 
-/* All that the store had has been noted. */
+/* Call once all keys that the store had when it was opened have been noted. */
 void kv_revocations_set_known(struct kv_revocations *revocations);
 bool kv_revocations_are_known(const struct kv_revocations *revocations);
 

@@ -9,7 +9,7 @@
 /* Notes what is wrong with them. */
 void kv_granted_prefixes_check(struct kv_config *config);
 
-/* Tells of those that are valid, but hardly mean what was meant. */
+/* Warns about prefixes that are valid, but probably not what the user meant. */
 void kv_granted_prefixes_warn(const struct kv_config *config,
                               void (*tell)(void *user, const char *text), void *user);
 

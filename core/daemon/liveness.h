@@ -1,6 +1,6 @@
 /*
- * Whether all event loops live: each gets a post, and has to run it. The watchdog of the service
- * manager is fed only then, so that a server in which a loop hangs is started anew.
+ * Checks that all event loops are alive: each gets a post, and has to run it. Only then does the
+ * server feed the watchdog of the service manager, which otherwise restarts it.
  *
  * Threads: the main one.
  */
@@ -17,8 +17,8 @@ struct kv_liveness *kv_liveness_create(struct kv_loop *const *loops, uint32_t n_
 /* After the loops have ended. Accepts NULL. */
 void kv_liveness_destroy(struct kv_liveness *liveness);
 
-/* Whether every loop has run its post since the last call; then each gets another one. The first
- * call says yes. */
+/* Returns: whether every loop has run its post since the last call; if so, each gets a new post.
+ * The first call returns true. */
 bool kv_liveness_look(struct kv_liveness *liveness);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * A backup (wire/backup_line.h) before it is restored: it is read as a whole, so that nothing is
- * changed on account of one that is incomplete or damaged; and the touches in it are gathered,
- * whose deadlines belong to lines that may come before or after them.
+ * Checks a backup (wire/backup_line.h) before it is restored. The whole backup is read first, so an
+ * incomplete or damaged one changes nothing. This pass also gathers the touches, whose deadlines
+ * belong to lines that may come before or after them.
  */
 #ifndef KV_DAEMON_RESTORE_H
 #define KV_DAEMON_RESTORE_H
@@ -11,9 +11,9 @@
 
 struct kv_restore;
 
-/* Reads the backup from the descriptor, from where that stands, and has it stand there again.
- * name: of the file, for errors; lent. Owns: the caller, by kv_restore_destroy(). Returns: NULL and
- * *reterr, which says what is wrong in which line. */
+/* Reads the backup from the descriptor's current position, and then restores that position. name:
+ * of the file, for errors; lent. Owns: the caller, by kv_restore_destroy(). Returns: NULL and
+ * *reterr, which names the line and the fault. */
 struct kv_restore *kv_restore_read(int fd, const char *name, const struct kv_line_limits *limits,
                                    struct kv_error *reterr);
 /* Accepts NULL. */
@@ -23,8 +23,8 @@ void kv_restore_destroy(struct kv_restore *restore);
  * Threads: any, while nobody destroys it. */
 int64_t kv_restore_deadline(const struct kv_restore *restore, const struct kv_backup_line *line);
 
-/* Whether there is no store where the configuration has one: a backup is restored into a new store,
- * which begins a new epoch. A volatile one is always new. Returns: 0, or -1 and *reterr. */
+/* Refuses if the configured store exists already: a backup is restored into a new store, which
+ * begins a new epoch. A volatile store is always new. Returns: 0, or -1 and *reterr. */
 int kv_restore_demand_new_store(const struct kv_config *config, struct kv_error *reterr);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Brings what the store has under `access.revoked` to the revocations of core/access: all of it
- * when the store has opened, before the keyspace is ready, and then each change.
+ * Feeds the keys under `access.revoked` to the revocations of core/access: all of them when the
+ * store has opened, before the keyspace is ready, and then each change.
  */
 #ifndef KV_DAEMON_REVOCATIONS_H
 #define KV_DAEMON_REVOCATIONS_H
@@ -10,7 +10,7 @@
 
 struct kv_revoking;
 
-/* told: called when something has changed, once until kv_revoking_take(); threads: any.
+/* told: called on the first change after each kv_revoking_take(); threads: any.
  * Owns: the caller, until the keyspace has ended. */
 struct kv_revoking *kv_revoking_create(struct kv_slice prefix, void (*told)(void));
 /* Accepts NULL. */
@@ -23,7 +23,7 @@ struct kv_revocations *kv_revoking_revocations(struct kv_revoking *revoking);
 struct kv_observer *kv_revoking_observer(struct kv_revoking *revoking);
 struct kv_loader *kv_revoking_loader(struct kv_revoking *revoking);
 
-/* What has changed so far is going to be looked at. */
+/* Acknowledges all changes so far: call before looking at them. */
 void kv_revoking_take(struct kv_revoking *revoking);
 
 #endif

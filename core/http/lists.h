@@ -1,5 +1,5 @@
 /*
- * The lists of origins and hosts, which change while the server runs: each loop takes up copies.
+ * The lists of origins and hosts. They can change while the server runs, so each loop has copies.
  */
 #ifndef KV_HTTP_LISTS_H
 #define KV_HTTP_LISTS_H
@@ -13,7 +13,7 @@ struct kv_http_lists;
 struct kv_http_lists *kv_http_lists_copy(const struct kv_http_config *config);
 void kv_http_lists_free(struct kv_http_lists *lists);
 
-/* The configuration has these lists from now on: lent. */
+/* Makes the configuration use these lists from now on: lent. */
 void kv_http_lists_use(const struct kv_http_lists *lists, struct kv_http_config *config);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * A body that comes in parts, each of which is asked for when the one before has been written: so a
- * long one needs no more memory than a part. The resource's memory, as long as the exchange lives.
+ * A body that is sent in parts. Each part is requested when the part before it has been written, so
+ * a long body needs no more memory than one part. Owned by the resource; it lives as long as the
+ * exchange.
  */
 #ifndef KV_HTTP_SOURCE_H
 #define KV_HTTP_SOURCE_H
@@ -14,8 +15,8 @@ struct kv_source {
                              until `pull` is called */
     /* Asks for the next part. Later on the same loop, the resource calls `give`. */
     void (*pull)(struct kv_source *self);
-    /* The carrier's: there is another part; is_there: false where there is none, and the answer
-     * cannot be completed. */
+    /* Set by the carrier, called by the resource: the part is ready; is_there: false if it could
+     * not be read, and the answer cannot be completed. */
     void (*give)(struct kv_source *self, bool is_there);
     uint64_t n_sent; /* the carrier's */
     void *carrier;   /* the carrier's */

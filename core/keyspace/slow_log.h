@@ -1,9 +1,9 @@
 /*
- * The slow log: the latest commands that took long, for operators. Commands that finish in the turn
- * in which they came are never in it: none of them takes long by itself.
+ * The slow log: the latest slow commands, for operators. Commands that finish in the turn in which
+ * they arrived are never in it, because none of them takes long by itself.
  *
- * Bounded: so many commands, with the beginnings of keys and names; and so many lines of the log a
- * second.
+ * Bounded: it keeps KV_SLOW_LOG_ENTRIES commands, with the beginnings of their keys and names, and
+ * writes a limited number of lines per second to the server's log.
  */
 #ifndef KV_KEYSPACE_SLOW_LOG_H
 #define KV_KEYSPACE_SLOW_LOG_H
@@ -30,15 +30,16 @@ struct kv_slow_command {
 
 struct kv_slow_log;
 
-/* least_ms: what takes less is not slow. Owns: the caller, by kv_slow_log_destroy(), which accepts
- * NULL. */
+/* least_ms: commands that take less are not slow. Owns: the caller, by kv_slow_log_destroy(), which
+ * accepts NULL. */
 struct kv_slow_log *kv_slow_log_create(int64_t least_ms);
 void kv_slow_log_destroy(struct kv_slow_log *log);
 
-/* What takes less is not slow, from now on. Threads: any. */
+/* Changes least_ms from now on. Threads: any. */
 void kv_slow_log_set(struct kv_slow_log *log, int64_t least_ms);
 
-/* A command is handed back, on its loop. Threads: any. */
+/* Notes a command that is being handed back, if it was slow. Threads: any; called on the command's
+ * loop. */
 void kv_slow_log_note(struct kv_slow_log *log, const struct kv_command *command, int64_t took_ns);
 
 /* The latest first. Returns: how many. Threads: any. */

@@ -1,9 +1,9 @@
 /*
- * Touches: writes that set a key's deadline and are no change, so that neither the feed nor the
- * change log knows of them. A backup watches them while it is made.
+ * Touches: writes that set only a key's deadline. They are not changes, so neither the feed nor the
+ * change log contains them. A backup gathers them with a watch while it runs.
  *
- * Bounded: what a watch has gathered and nobody has taken yet. What is beyond is lost, and the
- * watch says so.
+ * Bounded: the touches that a watch has gathered and that have not been taken yet. Further ones are
+ * lost, and the watch reports that.
  */
 #ifndef KV_KEYSPACE_TOUCHES_H
 #define KV_KEYSPACE_TOUCHES_H
@@ -45,8 +45,8 @@ static inline bool kv_touches_are_watched(const struct kv_touches *touches)
     return atomic_load_explicit(&touches->n_watches, memory_order_acquire) != 0;
 }
 
-/* The store has made a command final, and whoever sent it has not been answered: notes it where it
- * was a touch. Threads: any. */
+/* Notes a command if it was a touch. Call once the store has made it final, before its sender is
+ * answered. Threads: any. */
 void kv_touches_note(struct kv_touches *touches, const struct kv_cmd *cmd);
 
 /* Gathers every touch that takes effect from now on. Owns: the caller, by kv_touches_unwatch().
@@ -54,12 +54,11 @@ void kv_touches_note(struct kv_touches *touches, const struct kv_cmd *cmd);
 void kv_touches_watch(struct kv_touches *touches, struct kv_touch_watch *watch, size_t most_bytes);
 void kv_touches_unwatch(struct kv_touches *touches, struct kv_touch_watch *watch);
 
-/* Moves what was gathered to `ret`, in the order in which it was. Returns: false where some was
- * lost. Threads: any. */
+/* Moves the gathered touches to `ret`, in order. Returns: false if some were lost. Threads: any. */
 bool kv_touches_take(struct kv_touches *touches, struct kv_touch_watch *watch,
                      struct kv_buffer *ret);
 
-/* Reads the touch at *at of what was taken, and moves on. Returns: false at the end. */
+/* Reads the touch at *at of the taken ones, and advances *at. Returns: false at the end. */
 bool kv_touches_read(const struct kv_buffer *taken, size_t *at, struct kv_touch *ret);
 
 #endif

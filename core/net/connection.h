@@ -29,7 +29,7 @@ enum kv_transport {
 /* As `http`. Constant. */
 const char *kv_transport_name(enum kv_transport transport);
 
-/* The same, as operators are told. */
+/* What operators are told of a connection. */
 struct kv_connection_account {
     enum kv_transport transport;
     struct kv_slice name; /* of whom it is; lent for the call; empty: nobody's */
@@ -151,8 +151,8 @@ struct kv_address kv_connection_address(const struct kv_connection *connection);
  * Returns: false where that address has as many connections as it may. */
 bool kv_connection_claim(struct kv_connection *connection, const struct kv_address *client);
 
-/* Whom the client's certificate names (kv_channel_certificate_name); empty for nobody, and for that
- * of a proxy which speaks for others. Valid as long as the connection. */
+/* The name in the client's certificate (kv_channel_certificate_name); empty if there is none, or if
+ * the peer is a proxy. Valid as long as the connection. */
 static inline struct kv_slice kv_connection_certificate(const struct kv_connection *connection)
 {
     const char *name = connection->channel.tls == NULL || connection->is_proxys
@@ -182,14 +182,14 @@ void kv_connections_refuse_fd(struct kv_connections *connections, int fd, struct
 /* Ends those that have made no progress for too long, or are to end. */
 void kv_connections_sweep(struct kv_connections *connections);
 
-/* Looks at how much the peers of those that have something unsent have taken, and at who waits for
- * memory. begins: what was seen before no longer counts. */
+/* Records how much the peers have taken of connections with unsent data, and which connections wait
+ * for memory. begins: forgets earlier records. */
 void kv_connections_watch_peers(struct kv_connections *connections, bool begins);
 
-/* The largest of the connections that keep memory from being given back: for so long, as far as
- * kv_connections_watch_peers() has seen, it has had something unsent of which the peer took
- * nothing, or has waited for memory itself. Returns: NULL where there is none; otherwise
- * *ret_bytes: how much. */
+/* The largest of the connections that are stalled: for at least `still_ms`, as far as
+ * kv_connections_watch_peers() has recorded, their peers took nothing of the unsent data, or they
+ * waited for memory themselves. Returns: NULL if there is none; otherwise the connection, and
+ * *ret_bytes: how much it holds. */
 struct kv_connection *kv_connections_largest(struct kv_connections *connections, int64_t still_ms,
                                              size_t *ret_bytes);
 

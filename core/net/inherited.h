@@ -1,7 +1,7 @@
 /*
- * Sockets that the service manager has opened and handed down (sd_listen_fds(3)): an address that
- * is to be listened at is taken from them where it is among them. So the server can listen at what
- * only others may, and no connection is refused while it is started anew.
+ * Sockets inherited from the service manager (sd_listen_fds(3)). A listener uses the inherited
+ * socket with its address, if there is one. So the server can listen at privileged ports without
+ * privileges, and no connection is refused during a restart.
  *
  * Threads: the main one, before loops run.
  */
@@ -22,19 +22,19 @@ struct kv_inherited {
     int fds[KV_INHERITED_MOST]; /* -1: taken */
 };
 
-/* Takes over what the environment says, and takes that out of the environment. Returns: -1 and
- * *reterr where one of them is no socket that listens for streams. */
+/* Takes over the sockets that the environment names, and removes the variables from it. Returns: 0,
+ * or -1 and *reterr if one of them is not a listening stream socket. */
 int kv_inherited_find(struct kv_inherited *inherited, struct kv_error *reterr);
 
-/* Takes the one that listens at this address. inherited: NULL is none. Returns: its descriptor, the
- * caller's; -1 where there is none. */
+/* Takes the socket that listens at this address. inherited: NULL: there are none. Returns: its
+ * descriptor, owned by the caller; -1 if there is none. */
 int kv_inherited_take(struct kv_inherited *inherited, const struct sockaddr *address);
 
 /* The same at a path. */
 int kv_inherited_take_unix(struct kv_inherited *inherited, const char *path);
 
-/* Closes those that nobody has taken. Returns: 0 where there were none; otherwise -1 and *reterr.
- */
+/* Closes the sockets that no listener has taken. Returns: 0 if there were none; otherwise -1 and
+ * *reterr. */
 int kv_inherited_close(struct kv_inherited *inherited, struct kv_error *reterr);
 
 #endif

@@ -34,17 +34,17 @@ void kv_piece_unref(struct kv_piece *piece);
 /* What the piece consists of, without gaps. Constant. Returns: how many. */
 size_t kv_piece_parts(const struct kv_piece *piece, struct kv_slice ret_parts[KV_PIECE_PARTS]);
 
-/* A piece that takes the place of `original` while that is being worked on elsewhere: it, and what
- * is queued behind it, is not sent before kv_piece_settle(). It counts for as much as the original.
- * Takes a reference of its own to it. Owns: the caller, one reference. */
+/* Makes a placeholder for `original`, while another form of it is being made elsewhere: the
+ * placeholder, and everything queued behind it, is not sent before kv_piece_settle(). It counts as
+ * many bytes as the original, and holds a reference to it. Owns: the caller, one reference. */
 struct kv_piece *kv_piece_defer(struct kv_piece *original);
 
-/* Another piece is to be sent in its place. other: taken over; NULL: the original. Whoever sends it
- * has to be told to write. */
+/* Lets a placeholder be sent, as another piece. other: taken over; NULL: the original. The caller
+ * must then have the connections write that send it. */
 void kv_piece_settle(struct kv_piece *piece, struct kv_piece *other);
 
-/* Other forms in which the piece may be sent, kept as long as it is: those which the caller's layer
- * knows by these numbers. Returns: NULL where there is none; lent. */
+/* A cached form in which the piece may be sent, kept as long as the piece. The layer above defines
+ * the numbers. Returns: NULL if there is none; lent. */
 struct kv_piece *kv_piece_form(const struct kv_piece *piece, unsigned number);
 /* form: taken over; the piece itself (and no reference): there is none that is better; NULL: not
  * known yet, and the reference to the one before is given back. */

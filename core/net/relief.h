@@ -1,10 +1,10 @@
 /*
  * Relief: what a loop does while the memory of all connections is used up (base/budget.h). Those
- * who wait for memory go on as soon as some has been given back. Where that takes too long, the
+ * who wait for memory go on as soon as some has been given back. If that takes too long, the
  * connections that hold the most are closed: after a quarter of a second those whose peers have
- * taken nothing meanwhile, or that wait for memory themselves; after a second any that have
- * something unsent. As values are shared, closing one may free less than it holds; so while memory
- * is still used up, more are closed each time. After a peak, freed memory goes back to the system.
+ * taken nothing meanwhile, or that wait for memory themselves; after a second any with unsent data.
+ * Connections share values, so closing one may free less than it holds; each round that frees too
+ * little is followed by a larger one. After a peak, freed memory goes back to the system.
  *
  * Threads: all of it belongs to a loop.
  */
@@ -16,7 +16,7 @@
 #include "loop/workers.h"
 #include "net/connection.h"
 
-/* What the others see of a loop's relief, and reach it by. */
+/* The part of a loop's relief that the other loops read, and call it by. */
 struct kv_relief_link {
     _Atomic size_t largest; /* what the largest of its connections holds that may be closed */
     struct kv_relief *relief;

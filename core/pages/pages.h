@@ -1,9 +1,9 @@
 /*
- * A folder of files that the server gives out. Files are opened and read by threads of their own:
- * a disk may be slow, and no loop waits for it.
+ * A folder of files that the server serves. Separate threads open and read the files, so no loop
+ * waits for a slow disk.
  *
- * No path leads out of the folder: the kernel resolves it beneath (openat2), so a link that leads
- * out is refused, whenever it is put there.
+ * No path leads out of the folder: the kernel resolves it beneath the folder (openat2), so a link
+ * that leads out is refused even if it was made a moment ago.
  */
 #ifndef KV_PAGES_PAGES_H
 #define KV_PAGES_PAGES_H
@@ -34,7 +34,7 @@ enum kv_page_file_status {
     KV_FILE_UNREADABLE, /* the disk fails, or the file has become shorter */
 };
 
-/* A file that is being read. Its members may be read when nothing is under way. */
+/* A file that is being read. Its members may be accessed only while no read is in progress. */
 struct kv_page_file {
     enum kv_page_file_status status;
     uint64_t size;
@@ -52,11 +52,11 @@ struct kv_page_file *kv_page_file_open(struct kv_pages *pages, struct kv_loop *l
                                        struct kv_tally *tally, struct kv_slice path,
                                        kv_page_file_fn on_read, void *user);
 
-/* Reads so many bytes, at most KV_FILE_PART, of a file that is longer than that, in place of the
- * part before. Not while something is under way. */
+/* Reads a part of a file that is longer than KV_FILE_PART, in place of the part before. len: at
+ * most KV_FILE_PART. Not while a read is in progress. */
 void kv_page_file_read(struct kv_page_file *page, uint64_t offset, size_t len);
 
-/* At any time: what is under way is not told. Accepts NULL. */
+/* At any time; `on_read` is not called afterwards. Accepts NULL. */
 void kv_page_file_close(struct kv_page_file *page);
 
 #endif

@@ -1,7 +1,6 @@
 /*
- * Files that the server gives out itself: descriptions of its contract, the client, the console.
- * They are plain files of this folder, and become part of the program when it is built
- * (embed.cmake).
+ * Files that are built into the program (embed.cmake): the descriptions of its contract, the
+ * client, the console. Their sources are plain files in this folder.
  */
 #ifndef KV_WEB_WEB_H
 #define KV_WEB_WEB_H

@@ -1,14 +1,14 @@
 /*
- * Messages of permessage-deflate (RFC 7692, section 7.2), each compressed by itself: nothing of one
- * is needed to read another, so a message compressed once serves any number of connections, and
- * connections need no memory for it between messages.
+ * Messages of permessage-deflate (RFC 7692, section 7.2), each compressed independently of the
+ * others. So a message compressed once serves any number of connections, and connections need no
+ * memory for compression between messages.
  */
 #ifndef KV_WIRE_DEFLATE_H
 #define KV_WIRE_DEFLATE_H
 
 #include "base/buffer.h"
 
-/* How a message is compressed: by how far back its text refers. */
+/* The window with which a message is compressed. */
 enum kv_deflate_form {
     KV_DEFLATE_NARROW, /* 4 KiB: quicker to begin with, for short messages and small windows */
     KV_DEFLATE_WIDE,   /* 32 KiB */
@@ -44,8 +44,8 @@ struct kv_inflater;
 
 enum kv_inflated {
     KV_INFLATED_WHOLE,
-    KV_INFLATED_MORE,      /* the message is longer than it may be so far */
-    KV_INFLATED_BROKEN,    /* it is not compressed as it should be */
+    KV_INFLATED_MORE,      /* the message is longer than `most` */
+    KV_INFLATED_BROKEN,    /* the compressed bytes are invalid */
     KV_INFLATED_NO_MEMORY, /* for the text */
 };
 
@@ -53,11 +53,11 @@ enum kv_inflated {
 struct kv_inflater *kv_inflater_create(void);
 void kv_inflater_destroy(struct kv_inflater *inflater);
 
-/* A message follows. compressed: lent until it is whole, or another one follows. */
+/* Begins a message. compressed: lent until the message is complete, or another one begins. */
 void kv_inflater_begin(struct kv_inflater *inflater, struct kv_slice compressed);
 
-/* Appends what it says, until `out` has more than `most` bytes. After KV_INFLATED_MORE, `out` has
- * one byte more than that, and the call may be repeated with a higher `most`. */
+/* Appends the inflated message, until `out` has more than `most` bytes. After KV_INFLATED_MORE,
+ * `out` has most + 1 bytes, and the call may be repeated with a higher `most`. */
 enum kv_inflated kv_inflate(struct kv_inflater *inflater, size_t most, struct kv_buffer *out);
 
 #endif

@@ -14,7 +14,7 @@ enum {
 
 /* What a connection has agreed to. All zero: no compression. */
 struct kv_deflate_terms {
-    uint8_t window_bits; /* of the base-2 logarithm of what the server's messages may refer back to;
+    uint8_t window_bits; /* the base-2 logarithm of the window of the server's messages;
                             0: there is no compression */
     bool names_window;   /* the client asked for it, so the answer has it */
 };

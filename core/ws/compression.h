@@ -1,7 +1,7 @@
 /*
- * What is compressed on one loop (permessage-deflate). A text that many connections send is
- * compressed once; a long one by a worker, while the connections that send it hold it back, with
- * what is queued behind it.
+ * Compresses the messages of one loop (permessage-deflate). A text that many connections send is
+ * compressed once. A worker compresses long texts; meanwhile the connections hold back the text and
+ * everything queued behind it.
  *
  * Threads: all of it belongs to the loop.
  */
@@ -17,9 +17,9 @@ struct kv_compression {
     struct kv_workers *workers;
     struct kv_loop *loop;
     struct kv_tally *tally;
-    struct kv_deflater *deflater; /* NULL: none was needed yet */
-    struct kv_buffer text;        /* compressed */
-    struct kv_list jobs;          /* that workers have */
+    struct kv_deflater *deflater; /* NULL: not needed yet */
+    struct kv_buffer text;        /* the compressed text */
+    struct kv_list jobs;          /* given to workers */
     uint32_t n_jobs;
     void (*on_settled)(struct kv_compression *compression); /* a piece can be sent now */
     struct kv_counter n_plain;                              /* bytes that were compressed */
@@ -37,8 +37,8 @@ enum {
     KV_COMPRESSION_LONGEST = 32 << 10 /* of a text that the loop compresses itself */
 };
 
-/* Compresses a text of n parts, not a long one. Returns: whether that makes it shorter; *ret: the
- * text, until the next one is compressed. */
+/* Compresses a text of n parts, of at most KV_COMPRESSION_LONGEST bytes. Returns: whether that made
+ * it shorter; *ret: the compressed text, valid until the next one is compressed. */
 bool kv_compression_run(struct kv_compression *compression, enum kv_deflate_form form,
                         const struct kv_slice *parts, size_t n, struct kv_slice *ret);
 
