@@ -1,6 +1,6 @@
 /*
- * The mark of a restore that is not finished: a file beside the store, `<path>.restoring`. While it
- * is there, the store is neither served nor exported.
+ * The mark of an unfinished restore: a file beside the store, `<path>.restoring`. While it exists,
+ * the store is neither served nor exported.
  */
 #ifndef KV_DAEMON_UNFINISHED_H
 #define KV_DAEMON_UNFINISHED_H
@@ -11,8 +11,8 @@
  */
 int kv_unfinished_refuse(const struct kv_config *config, struct kv_error *reterr);
 
-/* Marks the configured store, or takes the mark away. It has outlived a power cut when these
- * return. A volatile store has none. Returns: 0, or -1 and *reterr. */
+/* Mark the configured store, and remove the mark. When they return, a power cut cannot undo the
+ * change. A volatile store has no mark. Return: 0, or -1 and *reterr. */
 int kv_unfinished_mark(const struct kv_config *config, struct kv_error *reterr);
 int kv_unfinished_clear(const struct kv_config *config, struct kv_error *reterr);
 

@@ -37,8 +37,8 @@ void kv_h2o_gate_open(struct kv_h2o_gates *gates, struct kv_connection *connecti
 /* The client of a connection's requests. Lent. */
 struct kv_client *kv_h2o_gate_client(struct kv_connection *connection);
 
-/* The connection is a proxy's, and the request that is being served is from this client; none: the
- * proxy has not said from whom. */
+/* For a proxy's connection: sets the client of the request that is being served; an empty address:
+ * the proxy has not named it. */
 void kv_h2o_gate_forward(struct kv_connection *connection, const struct kv_address *client);
 
 /* The answer to the request that is being served has a body of so many bytes. */

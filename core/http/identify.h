@@ -10,9 +10,9 @@
 /* The slow way of kv_http_identify(). */
 bool kv_http_identify_anew(struct kv_exchange *exchange, const struct kv_request *request);
 
-/* Whether what the request brings is that by which the client was identified last. Whether a token
- * has expired is asked for each command, and these requests lead to nothing else that takes rights
- * which expire. */
+/* Whether the request brings the same credentials by which the client was identified last. Expiry
+ * is not checked here: it is checked for each command, and these requests do nothing else that
+ * needs a right. */
 static inline bool kv_http_is_identified(const struct kv_access_loop *access,
                                          const struct kv_principal *principal,
                                          const struct kv_request *request)
@@ -37,7 +37,7 @@ static inline bool kv_http_identify(struct kv_exchange *exchange, const struct k
 /* Refuses what the client's principal may not do: 401 where it has not said who it is, else 403. */
 void kv_http_refuse_right(struct kv_exchange *exchange, const char *text);
 
-/* Refuses what the client asks for too often. */
+/* Refuses a request beyond the client's rate. */
 void kv_http_refuse_excess(struct kv_exchange *exchange, const struct kv_excess *excess);
 
 #endif

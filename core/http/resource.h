@@ -18,9 +18,9 @@ struct kv_resource {
     bool upgrades;    /* a GET may turn the connection into a WebSocket */
     /* The request has passed all checks; the struct itself is lent for the call. */
     void (*serve)(struct kv_exchange *exchange, const struct kv_request *request);
-    /* The request has passed the checks, and its body has not come yet. Returns: true where the
-     * client may not do what it asks for whatever its body is; then that is answered. NULL: only
-     * those are refused who may do nothing. */
+    /* Called when the request has passed the checks, before its body has arrived. Returns: true if
+     * the client may not do this, whatever the body is; then the refusal has been answered. NULL:
+     * only clients without any right are refused at this point. */
     bool (*refuse)(struct kv_exchange *exchange, const struct kv_request *request);
 };
 

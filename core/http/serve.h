@@ -11,8 +11,8 @@
  * call. */
 void kv_http_serve(struct kv_exchange *exchange, struct kv_request *request);
 
-/* Looks at a request whose body has not come yet. Returns: true where it is refused whatever its
- * body is, or needs none; it has been answered then. Otherwise nothing has been done. */
+/* Checks a request before its body has arrived. Returns: true if it is refused whatever its body
+ * is, or needs no body; then it has been answered. Otherwise nothing has been done. */
 bool kv_http_refuse(struct kv_exchange *exchange, struct kv_request *request);
 
 #endif

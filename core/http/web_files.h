@@ -10,7 +10,7 @@
 const struct kv_resource *kv_http_find_web_file(const struct kv_http_context *here,
                                                 struct kv_slice path);
 
-/* Whether the path is the console's, be it there or not. */
+/* Whether the path is the console's, even if the console is disabled. */
 bool kv_http_is_console(struct kv_slice path);
 
 #endif

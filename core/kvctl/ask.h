@@ -1,5 +1,5 @@
 /*
- * A request of a verb, with its failure told.
+ * Sends the request of a verb, and reports failures on standard error ("told").
  */
 #ifndef KV_KVCTL_ASK_H
 #define KV_KVCTL_ASK_H
@@ -7,13 +7,13 @@
 #include "kvctl/http.h"
 #include "kvctl/verb.h"
 
-/* Returns: KV_CTL_DONE and an answer of 2xx; or another exit code, after it has been told why. A
- * status that the caller wants to see itself (accepted; 0: none) counts as done.
- * subject: what it is about, for messages. */
+/* Returns: KV_CTL_DONE and an answer of 2xx; or another exit code, whose cause has been told.
+ * accepted: a further status that counts as done, because the caller handles it; 0: none.
+ * subject: the key or file that the request is about, for messages. */
 int kv_ctl_ask(struct kv_ctl_call *call, const struct kv_ctl_request *request, const char *subject,
                int accepted, struct kv_ctl_answer *ret);
 
-/* What an answer that is no success means for the exit code; and tells it. */
+/* Tells why the server refused. Returns: the exit code for the answer, which is not 2xx. */
 int kv_ctl_tell_refusal(const char *subject, const struct kv_ctl_answer *answer);
 
 /* Sends `messages`, a JSON array, as a batch; the answer is an array, too. Returns: as above. */
@@ -23,7 +23,7 @@ int kv_ctl_ask_batch(struct kv_ctl_call *call, struct kv_slice messages, const c
 /* Picks the member of a JSON object. Returns: its text; bytes NULL: there is none. */
 struct kv_slice kv_ctl_member(struct kv_slice object, struct kv_slice name);
 
-/* Tells that the answer is none that a KvServer gives. Returns: the exit code. */
+/* Tells that the answer cannot come from a KvServer. Returns: the exit code. */
 int kv_ctl_tell_strange(struct kv_ctl_call *call, const char *subject);
 
 #endif

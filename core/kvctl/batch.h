@@ -1,6 +1,6 @@
 /*
- * Writes that go to the server some at a time, by POST /batch. Those of a batch take effect one by
- * one: where one of them is refused, the others have been carried out.
+ * Sends writes to the server in batches, by POST /batch. The writes of a batch take effect one by
+ * one: if one of them is refused, the others are carried out nevertheless.
  */
 #ifndef KV_KVCTL_BATCH_H
 #define KV_KVCTL_BATCH_H
@@ -20,8 +20,8 @@ struct kv_ctl_batch {
     struct kv_ctl_meter meter;
 };
 
-/* most: writes in a batch, at least 1. verb: as of the meter, which it starts.
- * Returns: 0, or -1 where there is no memory for so many, told. */
+/* Also starts the meter. most: writes in a batch, at least 1. verb: of the meter.
+ * Returns: 0; or -1 if there is no memory for so many, which has been told. */
 int kv_ctl_batch_init(struct kv_ctl_batch *batch, struct kv_ctl_call *call, const char *name,
                       uint64_t most, const char *verb);
 void kv_ctl_batch_fini(struct kv_ctl_batch *batch);
@@ -32,13 +32,14 @@ void kv_ctl_batch_set(struct kv_ctl_batch *batch, uint64_t number, struct kv_sli
                       struct kv_slice value, struct kv_slice ttl);
 void kv_ctl_batch_delete(struct kv_ctl_batch *batch, uint64_t number, struct kv_slice key);
 
-/* Whether it is to be sent before more is added. */
+/* Whether the batch must be sent before more writes are added. */
 bool kv_ctl_batch_is_full(const struct kv_ctl_batch *batch);
 
 /* Sends what it has. Returns: the exit code, told. */
 int kv_ctl_batch_send(struct kv_ctl_batch *batch);
 
-/* Says that the work ends here, with some of what is in the batch done or not. */
+/* Tells how many writes are done when the work ends early; those in the current batch may have
+ * taken effect or not. */
 void kv_ctl_batch_tell_how_far(const struct kv_ctl_batch *batch);
 
 #endif

@@ -25,7 +25,7 @@ struct kv_ctl_request {
     const char *const *headers; /* further lines, NULL at the end; or NULL */
     kv_ctl_body_fn on_body;     /* NULL: the body is collected */
     void *context;
-    int64_t least_silence_ms; /* that is borne, even if the target's timeout is shorter */
+    int64_t least_silence_ms; /* the least timeout, even if the target's is shorter */
 };
 
 /* All zero to begin with; may be filled again and again. Owns: the body, by
@@ -50,7 +50,7 @@ enum kv_ctl_outcome kv_ctl_http_ask(struct kv_ctl_http *http, const struct kv_ct
 
 void kv_ctl_answer_fini(struct kv_ctl_answer *answer);
 
-/* Appends the text, percent-encoded but for what no part of a URL gives a meaning to. */
+/* Appends the text percent-encoded, except for characters without a special meaning in URLs. */
 void kv_ctl_append_escaped(struct kv_buffer *out, struct kv_slice text);
 
 /* Appends `/storage/KEY`. */

@@ -1,6 +1,6 @@
 /*
- * SIGINT, SIGTERM and SIGHUP, for verbs that have something to finish: to remove a file that is not
- * whole, or to say how far they came. Other verbs simply end by the signal.
+ * SIGINT, SIGTERM and SIGHUP, for verbs that clean up before they end: they remove an incomplete
+ * file, or report their progress. Other verbs are simply ended by the signal.
  */
 #ifndef KV_KVCTL_INTERRUPT_H
 #define KV_KVCTL_INTERRUPT_H

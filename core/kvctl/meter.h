@@ -20,10 +20,10 @@ void kv_ctl_meter_start(struct kv_ctl_meter *meter, const struct kv_ctl_call *ca
 
 void kv_ctl_meter_add(struct kv_ctl_meter *meter, uint64_t n_keys, uint64_t n_bytes);
 
-/* Takes the progress away. */
+/* Erases the progress line from the terminal. */
 void kv_ctl_meter_erase(const struct kv_ctl_meter *meter);
 
-/* Says how much it was, on a terminal. */
+/* Prints the totals, if standard error is a terminal. */
 void kv_ctl_meter_finish(const struct kv_ctl_meter *meter);
 
 #endif

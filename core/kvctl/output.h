@@ -1,13 +1,13 @@
 /*
- * What kvctl prints on standard output. A reader that has gone ends kvctl by SIGPIPE, as any
- * filter; output that cannot be written otherwise ends it with a message.
+ * The standard output of kvctl. If its reader has closed it, kvctl ends by SIGPIPE, like any
+ * filter; any other write error ends kvctl with a message.
  */
 #ifndef KV_KVCTL_OUTPUT_H
 #define KV_KVCTL_OUTPUT_H
 
 #include "base/buffer.h"
 
-/* SIGPIPE is ignored from now on, for the sake of sockets; output looks after itself. */
+/* Ignores SIGPIPE from now on, because of sockets; the functions below raise it if need be. */
 void kv_ctl_output_begin(void);
 
 void kv_ctl_put(struct kv_slice bytes);
@@ -25,7 +25,7 @@ void kv_ctl_put_key_text(struct kv_slice key);
 
 void kv_ctl_put_json_string(struct kv_slice utf8);
 
-/* Hands over what has been put. */
+/* Writes all output that is still buffered. */
 void kv_ctl_output_flush(void);
 
 #endif

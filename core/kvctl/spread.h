@@ -1,5 +1,5 @@
 /*
- * How long things took: counts by time, with an error below 2 %, in a fixed amount of memory.
+ * A histogram of durations in a fixed amount of memory, with a relative error below 2 %.
  */
 #ifndef KV_KVCTL_SPREAD_H
 #define KV_KVCTL_SPREAD_H
@@ -20,7 +20,7 @@ struct kv_ctl_spread {
 
 void kv_ctl_spread_add(struct kv_ctl_spread *spread, uint64_t value);
 
-/* The value below or at which that share (0 to 1) of all is. Returns: 0 where there is none. */
+/* The quantile: a share (0 to 1) of all values is at or below it. Returns: 0 if there are none. */
 uint64_t kv_ctl_spread_at(const struct kv_ctl_spread *spread, double share);
 
 #endif

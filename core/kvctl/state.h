@@ -1,5 +1,5 @@
 /*
- * A key with what is known of it, as verbs print it: as JSON
+ * A key with its value, revision and time to live, as verbs print it. As JSON:
  *
  *     {"key":"greeting","value":"hello","revision":1795464866373480,"ttl":60000}
  */

@@ -1,5 +1,5 @@
 /*
- * The server that kvctl talks to, and how to be let in there.
+ * The server that kvctl connects to, with the credentials for it.
  */
 #ifndef KV_KVCTL_TARGET_H
 #define KV_KVCTL_TARGET_H

@@ -1,5 +1,5 @@
-/* `kvctl watch KEY…`, `kvctl watch --prefix PREFIX`: changes as they happen, also those of the time
- * in which the connection was broken. */
+/* `kvctl watch KEY…`, `kvctl watch --prefix PREFIX`: changes as they happen, including those made
+ * while the connection was broken. */
 #ifndef KV_KVCTL_WATCH_H
 #define KV_KVCTL_WATCH_H
 

@@ -25,7 +25,8 @@ void kv_ctl_whole_fini(struct kv_ctl_whole *whole);
 /* Takes the next bytes. Returns: how many lines ended there. */
 uint64_t kv_ctl_whole_take(struct kv_ctl_whole *whole, struct kv_slice bytes);
 
-/* At the end of it. Returns: 0, or -1 and *reterr, which says what is missing. */
+/* Call at the end of the backup. Returns: 0 if it is complete, or -1 and *reterr, which names what
+ * is missing. */
 int kv_ctl_whole_end(struct kv_ctl_whole *whole, struct kv_error *reterr);
 
 #endif

@@ -20,7 +20,7 @@ enum {
 
 enum kv_backup_line_kind {
     KV_BACKUP_STATE,
-    KV_BACKUP_GONE,  /* the key was deleted */
+    KV_BACKUP_GONE,  /* the key was deleted, or has expired */
     KV_BACKUP_TOUCH, /* the state of the key with this revision has that deadline */
     KV_BACKUP_END,   /* the last line */
 };
@@ -43,14 +43,14 @@ struct kv_backup_line {
     struct kv_backup_end end;
 };
 
-/* Reads a line, without its line feed. As kv_line_parse(), but that every member must be as it is
- * written, and none is ignored but unknown ones. */
+/* Reads a line, without its line feed. Like kv_line_parse(), but every known member must have the
+ * form shown above; unknown members are ignored. */
 int kv_backup_line_parse(struct kv_slice text, const struct kv_line_limits *limits,
                          struct kv_buffer *scratch, struct kv_backup_line *ret,
                          struct kv_error *reterr);
 
-/* Writing. What stands before the value is written by kv_line_append_front(), and of the value what
- * kv_line_value_run() says; then: */
+/* Writing. kv_line_append_front() writes the part before the value, and kv_line_value_run() says
+ * how to write the value; these functions write the rest of the line, or whole lines: */
 void kv_backup_line_append_back(struct kv_buffer *out, int64_t deadline_unix_ms, uint64_t revision);
 void kv_backup_line_append_gone(struct kv_buffer *out, struct kv_slice key, uint64_t revision);
 void kv_backup_line_append_touch(struct kv_buffer *out, struct kv_slice key,
