@@ -276,6 +276,7 @@ static void nothing_is_lost_or_doubled_while_a_sink_fails(void **state)
     start(rig, "sinks: [{" SCRIPTED ", " QUICKLY "}]\n", "");
     for (int i = 0; i < N / 3; i++)
         set_number(rig, "k", i);
+    kv_test_await_log(&rig->server, "not delivered: told to fail");
     order(rig, "one");
     for (int i = N / 3; i < N * 2 / 3; i++)
         set_number(rig, "k", i);
