@@ -26,6 +26,7 @@ enum {
     MANY_LATE = MANY / 20, /* for a store that takes its time */
     WRITES_A_MS = 20,
     SLOWER = 3, /* `initial` under load may take so many times longer */
+    TRIES = 3,  /* of that */
     MOST_GROWTH_KIB = 64 << 10,
 };
 
@@ -234,37 +235,54 @@ static void expect_truth(struct writer *writers, struct kv_test_watcher *watcher
     assert_int_equal(watcher->n_resets, 0);
 }
 
+/* Returns: how long it took, in milliseconds. */
+static int64_t walk(struct writer *writers, uint16_t port, int *truth, int writes_a_ms)
+{
+    struct kv_test_watcher watcher;
+    kv_test_watcher_begin(&watcher, port, "many/");
+    int64_t ms = time_initial(writers, &watcher, truth, writes_a_ms);
+    expect_truth(writers, &watcher, truth);
+    if (writes_a_ms == 0)
+        assert_int_equal(watcher.n_states, n_many);
+    kv_test_watcher_end(&watcher);
+    return ms;
+}
+
+static int sent(const struct writer *writers)
+{
+    int n = 0;
+    for (int i = 0; i < WRITERS; i++)
+        n += writers[i].n_sent;
+    return n;
+}
+
+/* Returns: whether writes slow it down no more than they may. */
+static bool keeps_up(struct kv_test_server *server, struct writer *writers, int *truth)
+{
+    int64_t quiet_ms = walk(writers, server->port, truth, 0);
+    kv_test_program_forget_peak(&server->program);
+    size_t before = kv_test_program_resident(&server->program);
+    int n_before = sent(writers);
+    int64_t busy_ms = walk(writers, server->port, truth, WRITES_A_MS);
+    size_t growth_kib = (kv_test_program_peak(&server->program) - before) / 1024;
+    print_message("%d keys: %lld ms; with %d writes meanwhile %lld ms, and %zu KiB more\n", n_many,
+                  (long long)quiet_ms, sent(writers) - n_before, (long long)busy_ms, growth_kib);
+    return busy_ms <= SLOWER * quiet_ms + 1000 && growth_kib < MOST_GROWTH_KIB;
+}
+
 static void initial_under_load_ends_in_the_true_state(void **state)
 {
     struct writer writers[WRITERS];
-    struct kv_test_watcher quiet, busy;
     struct kv_test_server *server = *state;
-    uint16_t port = kv_test_port(state);
+    bool is_judged = KV_TEST_SHARE == 1 && !store_is("late");
     n_many = store_is("late") ? MANY_LATE : MANY;
     int *truth = kv_calloc((size_t)n_many, sizeof(int));
-    open_writers(writers, port);
+    open_writers(writers, kv_test_port(state));
     fill(writers, truth);
-    kv_test_watcher_begin(&quiet, port, "many/");
-    int64_t quiet_ms = time_initial(writers, &quiet, truth, 0);
-    expect_truth(writers, &quiet, truth);
-    assert_int_equal(quiet.n_states, n_many);
-    kv_test_watcher_end(&quiet);
-    kv_test_program_forget_peak(&server->program);
-    size_t before = kv_test_program_resident(&server->program);
-    kv_test_watcher_begin(&busy, port, "many/");
-    int64_t busy_ms = time_initial(writers, &busy, truth, WRITES_A_MS);
-    int n_written = 0;
-    for (int i = 0; i < WRITERS; i++)
-        n_written += writers[i].n_sent;
-    expect_truth(writers, &busy, truth);
-    size_t growth_kib = (kv_test_program_peak(&server->program) - before) / 1024;
-    print_message("%d keys: %lld ms; with %d writes meanwhile %lld ms, and %zu KiB more\n", n_many,
-                  (long long)quiet_ms, n_written - n_many, (long long)busy_ms, growth_kib);
-    if (KV_TEST_SHARE == 1 && !store_is("late")) {
-        assert_true(busy_ms <= SLOWER * quiet_ms + 1000);
-        assert_true(growth_kib < MOST_GROWTH_KIB);
-    }
-    kv_test_watcher_end(&busy);
+    bool does = keeps_up(server, writers, truth);
+    for (int i = 1; is_judged && !does && i < TRIES; i++) /* others may have slowed the second */
+        does = keeps_up(server, writers, truth);
+    assert_true(does || !is_judged);
     close_writers(writers);
     free(truth);
 }
