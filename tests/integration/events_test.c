@@ -24,6 +24,9 @@ struct event {
     struct kv_buffer data; /* NUL-terminated */
 };
 
+/* For readers that wait until all is written, on a machine that is busy. */
+#define PATIENT "timeouts: {stalled_reader: 10m}\n"
+
 struct reader {
     struct kv_test_stream stream;
     struct event event; /* the last one */
@@ -671,7 +674,7 @@ static void a_slow_reader_gets_the_newest_state_and_holds_nobody_up(void **state
     char ending[16];
     int n_seen = 0;
     (void)state;
-    kv_test_start(&server, "limits: {unsent_per_connection: 256KiB}\n");
+    kv_test_start(&server, PATIENT "limits: {unsent_per_connection: 256KiB}\n");
     kv_test_stream_open_narrow(&slow.stream, server.port, 16384);
     send_request(&slow, "GET", "/events?key=big&initial=true", NULL);
     begin(&slow);
@@ -748,8 +751,8 @@ static void collapsed_states_are_no_marks(void **state)
     struct kv_test_server server;
     struct reader reader;
     (void)state;
-    kv_test_start(&server,
-                  "limits: {unsent_per_connection: 64KiB, subscriptions_per_connection: 200}\n");
+    kv_test_start(&server, PATIENT "limits: {unsent_per_connection: 64KiB, "
+                                   "subscriptions_per_connection: 200}\n");
     open_paused(&reader, server.port);
     overwhelm(server.port, KEYS);
     reader.stream.is_paused = false;
@@ -774,8 +777,8 @@ static void a_stream_with_too_many_changed_keys_is_reset(void **state)
     struct kv_test_server server;
     struct reader reader;
     (void)state;
-    kv_test_start(&server,
-                  "limits: {unsent_per_connection: 64KiB, subscriptions_per_connection: 200}\n");
+    kv_test_start(&server, PATIENT "limits: {unsent_per_connection: 64KiB, "
+                                   "subscriptions_per_connection: 200}\n");
     open_paused(&reader, server.port);
     overwhelm(server.port, KEYS);
     reader.stream.is_paused = false;
