@@ -177,7 +177,8 @@ static int read_control(struct kv_frame_reader *reader, const struct header *hea
 
 static int begin_frame(struct kv_frame_reader *reader, const struct header *header)
 {
-    if (header->len > reader->max_message_bytes - reader->message_bytes)
+    size_t most = reader->max_message_bytes; /* may be less than when the message began */
+    if (reader->message_bytes > most || header->len > most - reader->message_bytes)
         return fail(reader, KV_CLOSE_TOO_BIG);
     reader->message_bytes += header->len;
     reader->left = header->len;

@@ -374,6 +374,23 @@ static void limit_is_of_each_message(void **state)
     kv_buffer_fini(&frames);
 }
 
+static void limit_that_falls_within_a_message_counts_at_once(void **state)
+{
+    (void)state;
+    struct reading reading;
+    struct kv_buffer frames = {0};
+    begin(&reading);
+    append_frame(&frames, KV_FRAME_TEXT, KV_SLICE("abcd"));
+    give(&reading, kv_buffer_slice(&frames));
+    reading.reader.max_message_bytes = 3;
+    frames.len = 0;
+    append_header(&frames, FINAL_CONTINUATION, LIMIT);
+    give(&reading, kv_buffer_slice(&frames));
+    assert_true(kv_slice_equals(kv_buffer_slice(&reading.log), KV_SLICE("fault 1009\n")));
+    end(&reading);
+    kv_buffer_fini(&frames);
+}
+
 static void character_may_be_cut_by_fragments(void **state)
 {
     (void)state;
@@ -704,6 +721,7 @@ int main(void)
         cmocka_unit_test(length_in_a_longer_form_than_needed_is_a_fault),
         cmocka_unit_test(message_beyond_the_limit_is_a_fault_when_it_is_announced),
         cmocka_unit_test(limit_is_of_each_message),
+        cmocka_unit_test(limit_that_falls_within_a_message_counts_at_once),
         cmocka_unit_test(character_may_be_cut_by_fragments),
         cmocka_unit_test(text_that_is_no_utf8_is_a_fault_however_it_is_cut),
         cmocka_unit_test(text_that_is_no_utf8_is_a_fault_before_its_message_ends),
