@@ -51,6 +51,8 @@ static void tell(struct kv_revoking *revoking)
 
 void kv_revoking_take(struct kv_revoking *revoking)
 {
+    if (revoking == NULL)
+        return; /* anybody may ask for a recheck */
     atomic_store(&revoking->has_told, false);
 }
 

@@ -23,7 +23,7 @@ struct kv_revocations *kv_revoking_revocations(struct kv_revoking *revoking);
 struct kv_observer *kv_revoking_observer(struct kv_revoking *revoking);
 struct kv_loader *kv_revoking_loader(struct kv_revoking *revoking);
 
-/* Acknowledges all changes so far: call before looking at them. */
+/* Acknowledges all changes so far: call before looking at them. Accepts NULL. */
 void kv_revoking_take(struct kv_revoking *revoking);
 
 #endif

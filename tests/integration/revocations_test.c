@@ -3,6 +3,7 @@
  * key lives, and across restarts.
  */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -265,6 +266,19 @@ static void a_volatile_store_is_refused(void **state)
     check("access: {revoked: /}\n", "access.revoked: a prefix that ends in a /");
 }
 
+static void a_recheck_is_possible_without_revocations(void **state)
+{
+    struct kv_test_server plain;
+    struct kv_test_ws ws;
+    (void)state;
+    kv_test_start(&plain, "");
+    kv_test_ws_open(&ws, plain.port);
+    assert_int_equal(kill(plain.program.pid, SIGUSR2), 0);
+    kv_test_ws_expect_nothing(&ws);
+    kv_test_ws_close(&ws);
+    kv_test_server_stop_cleanly(&plain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +289,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_restart_forgets_nothing, set_up, tear_down),
         cmocka_unit_test(a_volatile_store_is_refused),
+        cmocka_unit_test(a_recheck_is_possible_without_revocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
