@@ -401,4 +401,6 @@ void kv_download_open(struct kv_downloads_loop *here, struct kv_connection *conn
         on_end(download, KV_UNAVAILABLE, 0);
     else
         on_pause(download);
+    if (!kv_access_is_current(here->access, principal) && !kv_download_is_allowed(download))
+        kv_download_cut_off(download); /* the right to it was taken away meanwhile */
 }
