@@ -1,10 +1,9 @@
 /* Threads that begin a second at once may log a few lines more. */
 #include "access/denials.h"
 
-#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/utf8.h"
+#include "base/shown.h"
 
 /* Bytes of a line. */
 enum {
@@ -34,46 +33,18 @@ static void tell_omitted(uint32_t n)
         kv_log(KV_LOG_WARN, "access", "%u more denials were not logged", n);
 }
 
-/* Control characters would let a name or a key write what looks like another line. */
-static size_t control_len(struct kv_slice text)
-{
-    unsigned char first = (unsigned char)text.bytes[0];
-    if (first < 0x20 || first == 0x7f)
-        return 1;
-    bool is_c1 = first == 0xc2 && text.len > 1 && ((unsigned char)text.bytes[1] & 0xe0) == 0x80;
-    return is_c1 ? 2 : 0;
-}
-
-/* Appends a text of at most `most` bytes, or its beginning. */
-static void append_shown(struct kv_buffer *out, struct kv_slice text, size_t most)
-{
-    bool is_cut = text.len > most;
-    if (is_cut)
-        text.len = kv_utf8_valid_len((struct kv_slice){text.bytes, most});
-    while (text.len != 0) {
-        size_t n = control_len(text);
-        if (n != 0)
-            kv_buffer_printf(out, "\\u%04x", (unsigned char)text.bytes[n - 1]);
-        else
-            kv_buffer_append_char(out, text.bytes[0]);
-        text = (struct kv_slice){text.bytes + (n == 2 ? 2 : 1), text.len - (n == 2 ? 2 : 1)};
-    }
-    if (is_cut)
-        kv_buffer_append(out, KV_SLICE("…"));
-}
-
 /* A name is unique with its issuer only. */
 static void append_principal(struct kv_buffer *out, const struct kv_principal *principal)
 {
     bool is_nameless = principal->name.len == 0;
-    append_shown(out, principal->name, LONGEST_NAME);
+    kv_shown_append(out, principal->name, LONGEST_NAME);
     if (is_nameless)
         kv_buffer_append(out, !kv_principal_is_identified(principal)
                                   ? KV_SLICE("anonymous")
                                   : KV_SLICE("a token without `sub`"));
     if (principal->issuer.len != 0) {
         kv_buffer_append(out, KV_SLICE(" of "));
-        append_shown(out, principal->issuer, LONGEST_ISSUER);
+        kv_shown_append(out, principal->issuer, LONGEST_ISSUER);
     }
 }
 
@@ -88,7 +59,7 @@ void kv_denials_log(struct kv_denials *denials, enum kv_denial cause,
     tell_omitted(n_omitted);
     append_principal(&line, principal);
     kv_buffer_printf(&line, " may not %s \"", action);
-    append_shown(&line, key, LONGEST_KEY);
+    kv_shown_append(&line, key, LONGEST_KEY);
     kv_buffer_printf(&line, "\": %s", why);
     kv_buffer_append_char(&line, '\0');
     kv_log(KV_LOG_WARN, "access", "%s", line.bytes);

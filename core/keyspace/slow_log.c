@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/shown.h"
 #include "base/utf8.h"
 #include "keyspace/counts.h"
 
@@ -99,13 +100,28 @@ static bool keep(struct kv_slow_log *log, struct kv_slow_command *slow)
     return may_log;
 }
 
+/* text: empty where there is nothing to tell. */
+static void append_part(struct kv_buffer *line, const char *before, const char *text)
+{
+    if (text[0] == '\0')
+        return;
+    kv_buffer_append(line, kv_slice_of(before));
+    kv_shown_append(line, kv_slice_of(text), KV_SLOW_LOG_TEXT);
+}
+
 static void tell(const struct kv_slow_command *slow)
 {
+    struct kv_buffer line = {0};
     bool is_cut = strlen(slow->key) < slow->key_len;
-    kv_log(KV_LOG_WARN, "slow", "%s \"%s%s\" took %lld ms%s%s%s%s", slow->operation, slow->key,
-           is_cut ? "…" : "", (long long)(slow->took_ns / KV_NS_PER_MS),
-           slow->client[0] != '\0' ? ", for " : "", slow->client,
-           slow->address[0] != '\0' ? ", from " : "", slow->address);
+    kv_buffer_printf(&line, "%s \"", slow->operation);
+    kv_shown_append(&line, kv_slice_of(slow->key), KV_SLOW_LOG_TEXT);
+    kv_buffer_printf(&line, "%s\" took %lld ms", is_cut ? "…" : "",
+                     (long long)(slow->took_ns / KV_NS_PER_MS));
+    append_part(&line, ", for ", slow->client);
+    append_part(&line, ", from ", slow->address);
+    kv_buffer_append_char(&line, '\0');
+    kv_log(KV_LOG_WARN, "slow", "%s", line.bytes);
+    kv_buffer_fini(&line);
 }
 
 void kv_slow_log_note(struct kv_slow_log *log, const struct kv_command *command, int64_t took_ns)

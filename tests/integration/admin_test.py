@@ -7,10 +7,15 @@ import json
 import os
 import socket
 import sys
+import urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
+
+# A prefix that would end its line of the log, and command a terminal.
+MANY = 'many\n"\x1b[2J/'
+MANY_SHOWN = 'many\\u000a\\"\\u001b[2J/'
 
 NAMES = ("operator", "writer")
 TOKENS = {name: f"the-token-of-{name}" for name in NAMES}
@@ -131,19 +136,19 @@ def test_readiness(report, server):
 
 def test_slow_log(report, server):
     for at in range(0, 60000, 10000):
-        sets = [{"type": "set", "payload": {"key": f"many/{i}", "value": i}}
+        sets = [{"type": "set", "payload": {"key": MANY + str(i), "value": i}}
                 for i in range(at, at + 10000)]
         expect(server.request("POST", "/batch", json.dumps(sets), BEARER["writer"])[0], 200)
 
     def slow():
         def found():
-            server.request("GET", "/storage?count=true&prefix=many/", headers=BEARER["writer"])
+            server.request("GET", "/storage?count=true&prefix=" + urllib.parse.quote(MANY), headers=BEARER["writer"])
             return [command for command in ask(server, "/admin/slowlog")[1]["commands"]
                     if command["operation"] == "list"]
-        wait_for(lambda: found() and 'slow: list "many/" took' in server.read_log(),
+        wait_for(lambda: found() and f'slow: list "{MANY_SHOWN}" took' in server.read_log(),
                  "no command is slow")  # five lines a second are logged, of whatever command
         command = found()[0]
-        expect((command["key"], command["key_length"]), ("many/", 5))
+        expect((command["key"], command["key_length"]), (MANY, len(MANY)))
         expect((command["client"], command["address"], command["outcome"]),
                ("writer", "127.0.0.1", "ok"))
         assert command["duration"] >= 1 and command["time"] > 1_700_000_000_000

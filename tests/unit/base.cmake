@@ -4,6 +4,7 @@ kv_add_test(unit_clock SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/base/clock_test.
 kv_add_test(unit_heap SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/base/heap_test.c USES kv_base)
 kv_add_test(unit_table SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/base/table_test.c USES kv_base)
 kv_add_test(unit_digits SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/base/digits_test.c USES kv_base)
+kv_add_test(unit_shown SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/base/shown_test.c USES kv_base)
 kv_add_test(unit_swar SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/base/swar_test.c USES kv_base)
 kv_add_test(unit_prefix_tree SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/base/prefix_tree_test.c USES kv_base)
 kv_add_test(unit_metrics SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/base/metrics_test.c USES kv_base)
