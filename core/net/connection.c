@@ -326,7 +326,7 @@ void kv_connections_sweep(struct kv_connections *connections)
 
 /* Memory. */
 
-/* One that waits for memory to read neither takes nor gives anything. */
+/* One that waits for memory to read, or has work done, neither takes nor gives anything. */
 static void watch_peer(struct kv_connection *connection, int64_t now_ms)
 {
     bool counts_bytes;
@@ -338,10 +338,17 @@ static void watch_peer(struct kv_connection *connection, int64_t now_ms)
     connection->stillness.taken = taken;
 }
 
+static bool is_working(const struct kv_connection *connection)
+{
+    return connection->protocol->is_working != NULL &&
+           connection->protocol->is_working(connection->channel.user);
+}
+
+/* While it does, the memory that it holds does not come back. */
 static bool has_to_wait(const struct kv_connection *connection)
 {
     return kv_channel_is_writing(&connection->channel) ||
-           kv_channel_is_held_up(&connection->channel);
+           kv_channel_is_held_up(&connection->channel) || is_working(connection);
 }
 
 void kv_connections_watch_peers(struct kv_connections *connections, bool begins)

@@ -50,6 +50,8 @@ struct kv_protocol {
     void (*on_closed)(void *user);
     /* The bytes that are kept for the peer, besides its input. */
     size_t (*holds)(const void *user);
+    /* Whether some of them are kept for work that is under way. NULL: never. */
+    bool (*is_working)(const void *user);
     /* The memory of all connections has run out, and this one is to give back its part and end.
      * NULL: with a text for all (kv_net_service), or without one. */
     void (*give_way)(void *user);
@@ -183,13 +185,13 @@ void kv_connections_refuse_fd(struct kv_connections *connections, int fd, struct
 void kv_connections_sweep(struct kv_connections *connections);
 
 /* Records how much the peers have taken of connections with unsent data, and which connections wait
- * for memory. begins: forgets earlier records. */
+ * for memory, or for work that holds some. begins: forgets earlier records. */
 void kv_connections_watch_peers(struct kv_connections *connections, bool begins);
 
 /* The largest of the connections that are stalled: for at least `still_ms`, as far as
  * kv_connections_watch_peers() has recorded, their peers took nothing of the unsent data, or they
- * waited for memory themselves. Returns: NULL if there is none; otherwise the connection, and
- * *ret_bytes: how much it holds. */
+ * waited for memory themselves, or for such work. Returns: NULL if there is none; otherwise the
+ * connection, and *ret_bytes: how much it holds. */
 struct kv_connection *kv_connections_largest(struct kv_connections *connections, int64_t still_ms,
                                              size_t *ret_bytes);
 

@@ -9,7 +9,8 @@
  *
  * A compressed message is put together as it came, and inflated when it is there: by the loop as
  * far as it does so with short texts, otherwise by a worker, which gets memory for the text in
- * steps, as nobody knows beforehand how long that is.
+ * steps, as nobody knows beforehand how long that is. What is granted leaves a quarter of the
+ * budget to others: a few hundred bytes are enough to ask for it.
  */
 #include "ws/input.h"
 
@@ -27,7 +28,8 @@ enum {
     LARGEST_SHORT = 100 << 10,   /* of a message's parts; longer ones have a mapping of their own */
     LARGEST_KEPT = 4096,         /* of a message's parts, until the next one comes in parts */
     LONGEST_DEFLATED = 64 << 10, /* that the loop inflates */
-    FIRST_GRANT = 1 << 20,       /* for an inflated text; */
+    FIRST_GRANT = 1 << 20,       /* for an inflated text, or, where memory is short, */
+    LEAST_GRANT = 256 << 10,     /* this; */
     GRANT_FACTOR = 4             /* each further one is so much larger */
 };
 
@@ -233,6 +235,12 @@ static void charge_inflating(struct kv_reading *reading)
     reading->job.bytes = deflated->granted;
 }
 
+/* Whether a text may have so many bytes more. */
+static bool may_grant(const struct kv_tally *tally, size_t more)
+{
+    return kv_tally_spare(tally) / 2 >= more;
+}
+
 /* Returns: whether the worker goes on, with more memory; otherwise the outcome stands. */
 static bool go_on_inflating(struct kv_reading *reading)
 {
@@ -244,7 +252,7 @@ static bool go_on_inflating(struct kv_reading *reading)
     size_t more = deflated->limit - deflated->granted;
     if (more / (GRANT_FACTOR - 1) > deflated->granted)
         more = (GRANT_FACTOR - 1) * deflated->granted;
-    if (kv_tally_left(reading->charge.tally) < 2 * more) {
+    if (!may_grant(reading->charge.tally, more)) {
         deflated->outcome = KV_INFLATED_NO_MEMORY;
         return false;
     }
@@ -321,20 +329,35 @@ static void give_to_worker(struct kv_session *session)
     run_reading(reading, session);
 }
 
+static size_t lesser(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Returns: the bytes that a text may have at first; 0: there is no memory for it. */
+static size_t grant_first(const struct kv_session *session)
+{
+    size_t limit = session->incoming.frames.max_message_bytes;
+    size_t most = lesser(limit, FIRST_GRANT), least = lesser(limit, LEAST_GRANT);
+    if (may_grant(session->here->tally, most))
+        return most;
+    return may_grant(session->here->tally, least) ? least : 0;
+}
+
 /* The same with a compressed message. */
 static void give_deflated_to_worker(struct kv_session *session)
 {
-    struct kv_inflater *inflater = kv_inflater_create();
+    size_t granted = grant_first(session);
+    struct kv_inflater *inflater = granted == 0 ? NULL : kv_inflater_create();
     if (inflater == NULL) {
         hang_up(session, KV_CLOSE_TRY_AGAIN_LATER);
         return;
     }
     struct kv_reading *reading = create_reading(session);
-    size_t limit = session->incoming.frames.max_message_bytes;
     reading->deflated = (struct deflated){.inflater = inflater,
                                           .bytes = take_parts_over(session),
-                                          .granted = limit < FIRST_GRANT ? limit : FIRST_GRANT,
-                                          .limit = limit};
+                                          .granted = granted,
+                                          .limit = session->incoming.frames.max_message_bytes};
     kv_inflater_begin(inflater, kv_buffer_slice(&reading->deflated.bytes));
     charge_inflating(reading);
     run_reading(reading, session);
@@ -470,16 +493,29 @@ void kv_input_init(struct kv_session *session)
     frames->takes_deflated = session->window_bits != 0;
 }
 
+/* The worker goes on by itself to the end of what it is at. */
+static void drop_reading(struct kv_session *session)
+{
+    if (session->reading != NULL)
+        session->reading->session = NULL;
+    session->reading = NULL;
+}
+
 void kv_input_fini(struct kv_session *session)
 {
     kv_buffer_fini(&session->incoming.parts);
-    if (session->reading != NULL)
-        session->reading->session = NULL;
+    drop_reading(session);
+}
+
+size_t kv_input_works_on(const struct kv_session *session)
+{
+    return session->reading == NULL ? 0 : session->reading->charge.bytes;
 }
 
 void kv_input_drop(struct kv_session *session)
 {
     session->incoming.is_over = true;
+    drop_reading(session);
     kv_buffer_fini(&session->incoming.parts);
     kv_channel_keep(&session->connection->channel, 0);
 }

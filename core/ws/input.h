@@ -9,7 +9,10 @@
 void kv_input_init(struct kv_session *session);
 void kv_input_fini(struct kv_session *session);
 
-/* Takes no more, and forgets the message that is arriving. */
+/* The bytes that are kept for a long message, which is being read apart from the loop. */
+size_t kv_input_works_on(const struct kv_session *session);
+
+/* Takes no more, and forgets the message that is arriving, or being read. */
 void kv_input_drop(struct kv_session *session);
 
 /* Takes messages from what has been read. May leave some for later. */

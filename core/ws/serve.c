@@ -256,7 +256,12 @@ static void watch_peer(struct kv_session *session)
 static size_t holds(const void *user)
 {
     const struct kv_session *session = user;
-    return kv_client_holds(session->client);
+    return kv_client_holds(session->client) + kv_input_works_on(session);
+}
+
+static bool is_working(const void *user)
+{
+    return kv_input_works_on(user) != 0;
 }
 
 static void account(const void *user, struct kv_connection_account *ret)
@@ -307,6 +312,7 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
                                                 .on_read = on_read,
                                                 .on_written = on_written,
                                                 .holds = holds,
+                                                .is_working = is_working,
                                                 .give_way = give_way,
                                                 .keeps_time = true,
                                                 .is_always_ready = true};

@@ -386,6 +386,47 @@ static void memory_for_inflated_texts_is_bounded(void **state)
     kv_buffer_fini(&long_text);
 }
 
+/* A few hundred bytes each, which ask for much. The crowd may be refused; others may not. */
+static void who_writes_is_served_beside_a_crowd_of_small_bombs(void **state)
+{
+    enum {
+        CROWD = 100,
+        SENT = 10, /* by each */
+        WRITES = 20,
+    };
+    struct kv_test_ws crowd[CROWD];
+    struct kv_test_server server;
+    struct kv_test_response response = {0};
+    struct kv_buffer bomb = blanks(900 * KIB), body = {0};
+    char *value = kv_test_letters('v', 200 * KIB);
+    (void)state;
+    kv_buffer_printf(&body, "{\"value\":\"%s\"}", value);
+    kv_buffer_append_char(&body, '\0');
+    kv_test_start(&server, "websocket: {deflate: true}\n"
+                           "limits: {memory: 64MiB, message: 4MiB, value: 3MiB}\n");
+    for (int i = 0; i < CROWD; i++)
+        open_deflated(&crowd[i], server.port);
+    for (int i = 0; i < CROWD; i++) {
+        for (int k = 0; k < SENT; k++)
+            kv_test_ws_put_frame(&crowd[i], FINAL | DEFLATED | TEXT, kv_buffer_slice(&bomb));
+        kv_test_stream_flush(&crowd[i].stream);
+    }
+    for (int i = 0; i < WRITES; i++) {
+        struct kv_test_stream stream;
+        kv_test_stream_open(&stream, server.port);
+        assert_int_equal(
+            kv_test_http_ask(&stream, "PUT", "/storage/v", NULL, body.bytes, &response), 202);
+        kv_test_stream_close(&stream);
+    }
+    for (int i = 0; i < CROWD; i++)
+        kv_test_ws_close(&crowd[i]);
+    kv_test_server_stop_cleanly(&server);
+    kv_test_response_fini(&response);
+    kv_buffer_fini(&bomb);
+    kv_buffer_fini(&body);
+    free(value);
+}
+
 static void the_limit_before_a_token_is_of_the_inflated_length(void **state)
 {
     struct kv_test_server server;
@@ -423,6 +464,7 @@ int main(void)
         cmocka_unit_test(the_inflated_length_counts),
         cmocka_unit_test(a_bomb_is_refused_at_the_limit),
         cmocka_unit_test(memory_for_inflated_texts_is_bounded),
+        cmocka_unit_test(who_writes_is_served_beside_a_crowd_of_small_bombs),
         cmocka_unit_test(the_limit_before_a_token_is_of_the_inflated_length),
     };
     return cmocka_run_group_tests(tests, start_group, kv_test_group_stop);
