@@ -26,6 +26,7 @@ enum meaning {
     AGENT,
     AUTHORIZATION,
     COOKIE,
+    SITE,
 };
 
 struct known {
@@ -51,6 +52,7 @@ static const struct known headers[] = {
     KNOWN("content-length", LENGTH),
     KNOWN("content-type", HARMLESS), /* PROTOCOL A1: it is not looked at */
     KNOWN("connection", CONNECTION),
+    KNOWN("sec-fetch-site", SITE), /* before those that begin like it */
     KNOWN("sec-fetch-", HARMLESS),
     KNOWN("sec-ch-", HARMLESS),
     KNOWN("x-", HARMLESS),
@@ -238,6 +240,13 @@ static bool is_old_explorer(struct kv_slice agent)
     return memmem(agent.bytes, agent.len, "; MSIE ", 7) != NULL;
 }
 
+/* What another site's page begins, checks look at. */
+static bool is_own_site(struct kv_slice value)
+{
+    return kv_slice_equals(value, KV_SLICE("same-origin")) ||
+           kv_slice_equals(value, KV_SLICE("none"));
+}
+
 /* Anything but one well-formed token is for the other carrier to judge. */
 static bool read_token(struct head *head, struct kv_slice value)
 {
@@ -271,6 +280,8 @@ static bool accept_value(struct head *head, enum meaning meaning, struct kv_slic
         return read_token(head, value);
     case COOKIE:
         return !head->reads_cookies;
+    case SITE:
+        return is_own_site(value);
     default:
         return false;
     }

@@ -1,8 +1,9 @@
 /*
- * A browser sends a cookie wherever a request comes from, so a cookie counts only where the page
- * that the request comes from is known: by an Origin that the configuration lists by name, or by
- * Sec-Fetch-Site, which pages cannot set. No pattern for everybody and no rule for this machine
- * makes up for that.
+ * A browser sends a cookie, and the certificate of a connection, wherever a request comes from, so
+ * they count only where the page that the request comes from is known: by an Origin that the
+ * configuration lists by name, or by Sec-Fetch-Site, which pages cannot set. No pattern for
+ * everybody and no rule for this machine makes up for that. A certificate counts without a page,
+ * too: programs have it.
  */
 #include "http/identify.h"
 
@@ -74,6 +75,11 @@ static void read_protocols(struct kv_exchange *exchange, const struct kv_request
                 decode_protocol(exchange, offered, found);
 }
 
+static bool is_of_site(const struct kv_request *request, struct kv_slice site)
+{
+    return kv_slice_equals(kv_request_header(request, KV_HEADER_FETCH_SITE), site);
+}
+
 static bool comes_from_known_page(const struct kv_exchange *exchange,
                                   const struct kv_request *request)
 {
@@ -81,8 +87,15 @@ static bool comes_from_known_page(const struct kv_exchange *exchange,
     if (origin.len != 0)
         return kv_request_count_header(request, KV_HEADER_ORIGIN) == 1 &&
                kv_origin_is_named(exchange->here->config, origin);
-    return kv_slice_equals(kv_request_header(request, KV_HEADER_FETCH_SITE),
-                           KV_SLICE("same-origin"));
+    return is_of_site(request, KV_SLICE("same-origin"));
+}
+
+/* By a program, or by whoever has entered the address. */
+static bool comes_from_no_page(const struct kv_request *request)
+{
+    return kv_request_count_header(request, KV_HEADER_ORIGIN) == 0 &&
+           (kv_request_count_header(request, KV_HEADER_FETCH_SITE) == 0 ||
+            is_of_site(request, KV_SLICE("none")));
 }
 
 /* Takes the next `name=value` off. Returns: false where there is none. */
@@ -197,8 +210,18 @@ static bool is_certified(const struct kv_exchange *exchange, struct kv_slice cer
            kv_access_is_current(exchange->here->access, principal);
 }
 
-static bool identify_without_token(struct kv_exchange *exchange, struct kv_slice certificate)
+/* The certificate's name, where it counts. */
+static struct kv_slice certificate_of(const struct kv_exchange *exchange,
+                                      const struct kv_request *request)
 {
+    bool counts = request->certificate.len != 0 &&
+                  (comes_from_no_page(request) || comes_from_known_page(exchange, request));
+    return counts ? request->certificate : (struct kv_slice){0};
+}
+
+static bool identify_without_token(struct kv_exchange *exchange, const struct kv_request *request)
+{
+    struct kv_slice certificate = certificate_of(exchange, request);
     return is_certified(exchange, certificate) ||
            join(exchange, kv_access_tokenless(exchange->here->access, certificate));
 }
@@ -217,7 +240,7 @@ bool kv_http_identify_anew(struct kv_exchange *exchange, const struct kv_request
     }
     if (found.is_given)
         return identify_by_token(exchange, found.token, found.bad);
-    return identify_without_token(exchange, request->certificate);
+    return identify_without_token(exchange, request);
 }
 
 void kv_http_refuse_right(struct kv_exchange *exchange, const char *text)

@@ -25,8 +25,8 @@ static inline bool kv_http_is_identified(const struct kv_access_loop *access,
 
 /* Identifies the exchange's client by what the request brings: its Authorization; for a WebSocket
  * a subprotocol; a cookie, where these are taken; the certificate of the connection, if somebody
- * is configured for it; nothing. The first of these that is there
- * decides. Returns: false where it is bad, and the request has been refused. */
+ * is configured for it and no page that is not known sends the request; nothing. The first of these
+ * that is there decides. Returns: false where it is bad, and the request has been refused. */
 static inline bool kv_http_identify(struct kv_exchange *exchange, const struct kv_request *request)
 {
     return (request->n_headers == 0 &&

@@ -31,9 +31,10 @@ struct kv_methods_text {
 struct kv_methods_text kv_methods_text(uint32_t methods);
 
 /* The headers that any resource or check looks at, and no others: so the fast path knows which
- * requests it must leave to the other carrier. Those from the Content-Type on are looked at only
- * in requests that the fast path does not carry: a PATCH, one for events or a file, one with a
- * cookie where cookies count. */
+ * requests it must leave to the other carrier; of those with a Sec-Fetch-Site, the ones that
+ * another site's page begins. Those from the Content-Type on are looked at only in requests that
+ * the fast path does not carry: a PATCH, one for events or a file, one with a cookie where cookies
+ * count. */
 enum kv_header_id {
     KV_HEADER_AUTHORIZATION,
     KV_HEADER_ORIGIN,
@@ -44,11 +45,11 @@ enum kv_header_id {
     KV_HEADER_WEBSOCKET_VERSION,
     KV_HEADER_WEBSOCKET_PROTOCOL,
     KV_HEADER_WEBSOCKET_EXTENSIONS,
+    KV_HEADER_FETCH_SITE,
     KV_HEADER_CONTENT_TYPE,
     KV_HEADER_LAST_EVENT_ID,
     KV_HEADER_ACCEPT,
     KV_HEADER_COOKIE,
-    KV_HEADER_FETCH_SITE,
     KV_HEADER_ACCEPT_ENCODING,
     KV_HEADER_IF_MODIFIED_SINCE,
     KV_HEADER_IF_UNMODIFIED_SINCE,

@@ -281,6 +281,94 @@ static void open_websocket(struct kv_test_ws *ws, const char *identity)
     kv_test_ws_upgrade(ws);
 }
 
+#define NAMED "Origin: https://app.example.org\r\n"
+#define EVIL  "Origin: https://evil.example\r\n"
+
+static void start_with_origins(void)
+{
+    start("{cert: '@/server.pem', key: '@/server.pem', client_ca: '@/authority.pem'}",
+          "origins: ['https://app.example.org', '*']\n"
+          "access:\n"
+          "  anonymous: {read: [public/]}\n"
+          "  tokens:\n"
+          "    - {name: both, certificate: backend, read: [a/], write: [a/]}\n");
+}
+
+/* As browsers say where a request comes from, and whether the certificate counts then. */
+static const struct {
+    const char *headers;
+    bool counts;
+} senders[] = {
+    {"", true},
+    {"Sec-Fetch-Site: cross-site\r\n", false},
+    {"Sec-Fetch-Site: same-origin\r\n", true},
+    {"Sec-Fetch-Site: same-site\r\n", false},
+    {"Sec-Fetch-Site: none\r\n", true},
+    {EVIL, false},
+    {NAMED, true},
+    {EVIL "Sec-Fetch-Site: cross-site\r\n", false},
+    {NAMED "Sec-Fetch-Site: cross-site\r\n", true},
+    {"Origin: https://localhost:8443\r\nSec-Fetch-Site: same-site\r\n", false},
+    {NAMED EVIL, false},
+    {"Origin: null\r\n", false},
+};
+
+enum {
+    N_SENDERS = sizeof(senders) / sizeof(senders[0])
+};
+
+static void pages_borrow_no_certificate_unless_they_are_named(void **state)
+{
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    char *backend = make_certificate("backend.pem", "backend", authority);
+    (void)state;
+    start_with_origins();
+    assert_true(connect_with(&stream, &(struct kv_test_tls_options){.identity = backend}));
+    for (size_t i = 0; i < N_SENDERS; i++) { /* over one connection */
+        bool counts = senders[i].counts;
+        assert_int_equal(kv_test_http_ask(&stream, "PUT", "/storage/a/x", senders[i].headers,
+                                          "{\"value\":1}", &response),
+                         counts ? 202 : 401);
+        assert_int_equal(
+            kv_test_http_ask(&stream, "GET", "/storage/a/x", senders[i].headers, NULL, &response),
+            counts ? 200 : 401);
+        if (!counts)
+            assert_int_equal(kv_test_http_ask(&stream, "GET", "/events?prefix=a/",
+                                              senders[i].headers, NULL, &response),
+                             401);
+    }
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+    kv_test_server_stop_cleanly(&server);
+    free(backend);
+}
+
+static void websockets_of_pages_borrow_no_certificate_either(void **state)
+{
+    char *backend = make_certificate("backend.pem", "backend", authority);
+    (void)state;
+    start_with_origins();
+    for (size_t i = 0; i < N_SENDERS; i++) {
+        struct kv_test_ws ws = {.mask = 1};
+        struct kv_test_response response = {0};
+        char headers[512];
+        snprintf(headers, sizeof(headers), KV_TEST_WS_UPGRADE "%s", senders[i].headers);
+        assert_true(connect_with(&ws.stream, &(struct kv_test_tls_options){.identity = backend}));
+        assert_int_equal(kv_test_http_ask(&ws.stream, "GET", "/ws", headers, NULL, &response), 101);
+        kv_test_ws_send_text(&ws, "{\"type\":\"get\",\"id\":1,\"payload\":{\"key\":\"a/none\"}}");
+        if (senders[i].counts)
+            kv_test_ws_expect(&ws,
+                              "{\"type\":\"no-value\",\"id\":1,\"payload\":{\"key\":\"a/none\"}}");
+        else
+            kv_test_ws_expect_error(&ws, "1");
+        kv_test_ws_close(&ws);
+        kv_test_response_fini(&response);
+    }
+    kv_test_server_stop_cleanly(&server);
+    free(backend);
+}
+
 static void check_access(const char *yaml, const char *message)
 {
     struct kv_test_outcome outcome;
@@ -652,6 +740,8 @@ int main(void)
         cmocka_unit_test(client_certificates_are_required_with_client_ca),
         cmocka_unit_test(client_certificates_may_be_optional),
         cmocka_unit_test(certificate_may_stand_for_a_token),
+        cmocka_unit_test(pages_borrow_no_certificate_unless_they_are_named),
+        cmocka_unit_test(websockets_of_pages_borrow_no_certificate_either),
         cmocka_unit_test(tokens_need_a_proof_that_can_be_given),
         cmocka_unit_test(certificate_that_is_no_longer_named_ends_websockets),
         cmocka_unit_test(sessions_are_resumed_until_the_certificates_are_read_again),

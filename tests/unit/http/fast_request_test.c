@@ -300,7 +300,9 @@ static void harmless_headers_are_accepted(void **state)
     static const char *const texts[] = {
         GET("User-Agent: curl/7.88\r\nAccept: */*\r\n"),
         GET("Accept-Encoding: gzip, br\r\naccept-language: de\r\nConnection: keep-alive\r\n"),
-        GET("Sec-Fetch-Mode: cors\r\nSec-CH-UA-Platform: \"x\"\r\nDNT: 1\r\nPriority: u=0\r\n"),
+        GET("Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\nSec-CH-UA-Platform: "
+            "\"x\"\r\nDNT: 1\r\nPriority: u=0\r\n"),
+        GET("Sec-Fetch-Site: none\r\n"),
         GET("X-Forwarded-For: ::1\r\nX-Real-IP: ::1\r\nVia: 1.1 a\r\nForwarded: for=b\r\n"),
         GET("Cookie: a=b\r\nReferer: http://h/\r\nCache-Control: no-cache\r\nPragma: c\r\n"),
         GET("Connection: Keep-Alive\r\nContent-Type: text/plain\r\nX-A:\r\nX-B:    c\r\n"),
@@ -332,6 +334,9 @@ static void what_any_code_looks_at_is_left_to_libh2o(void **state)
         GET("Authorization: bearer abc\r\n"),
         GET("Authorization: Bearer a\r\nAuthorization: Bearer a\r\n"),
         GET("Unheard-Of: yes\r\n"),
+        GET("Sec-Fetch-Site: cross-site\r\n"),
+        GET("sec-fetch-site: same-site\r\n"),
+        GET("Sec-Fetch-Site:\r\n"),
         GET("Sec-WebSocket-Version: 13\r\n"),
         GET("Accepting: yes\r\n"),
         GET("Hos: h\r\n"),
