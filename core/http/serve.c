@@ -59,7 +59,18 @@ static const char *guarded_action(const struct kv_resource *resource,
         return "write";
     if (resource->upgrades && kv_request_asks_for_websocket(request))
         return "open a WebSocket";
+    if (resource->admin != 0) /* to read it costs the server, whoever sees the answer */
+        return "ask for what is for operators";
     return NULL;
+}
+
+/* Whether a page of another origin sends it without an Origin, as for an image or a link. */
+static bool is_of_unnamed_page(const struct kv_request *request)
+{
+    struct kv_slice site = kv_request_header(request, KV_HEADER_FETCH_SITE);
+    return kv_request_count_header(request, KV_HEADER_ORIGIN) == 0 &&
+           (kv_slice_equals(site, KV_SLICE("cross-site")) ||
+            kv_slice_equals(site, KV_SLICE("same-site")));
 }
 
 static void refuse_origin(struct kv_exchange *exchange, struct kv_slice origin, const char *action)
@@ -104,6 +115,18 @@ __attribute__((noinline)) static void answer_for(const struct kv_resource *resou
                            "this path takes %s", kv_methods_text(methods).text);
 }
 
+/* Returns: false where it has been refused. */
+static bool admit_unnamed_page(const struct kv_resource *resource, struct kv_exchange *exchange,
+                               const struct kv_request *request)
+{
+    bool is_refused =
+        is_served(resource, request) && resource->admin != 0 && is_of_unnamed_page(request);
+    if (is_refused)
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = 403},
+                           "pages of other sites may not ask for what is for operators");
+    return !is_refused;
+}
+
 /* A request that may name its page. Returns: false where it has been refused. */
 static bool admit_origin(const struct kv_resource *resource, struct kv_exchange *exchange,
                          const struct kv_request *request)
@@ -114,7 +137,7 @@ static bool admit_origin(const struct kv_resource *resource, struct kv_exchange 
         exchange->takes_credentials =
             exchange->here->access->rules->cookie.len != 0 &&
             kv_origin_is_named(exchange->here->config, exchange->allowed_origin);
-        return true;
+        return admit_unnamed_page(resource, exchange, request);
     }
     const char *action = is_served(resource, request) ? guarded_action(resource, request) : NULL;
     if (action != NULL)

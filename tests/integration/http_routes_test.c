@@ -227,6 +227,27 @@ static void get_from_any_origin_passes(void **state)
             status_with_origin(state, "GET", "/storage/open", "", refused_origins[i], NULL), 200);
 }
 
+static void operators_paths_are_no_business_of_other_pages(void **state)
+{
+    static const char *const paths[] = {"/admin/backup", "/admin/clients", "/admin/slowlog",
+                                        "/metrics"};
+    static const char *const refused[] = {
+        "Origin: https://evil.example\r\n", "Origin: null\r\n",
+        "Origin: https://evil.example\r\nSec-Fetch-Site: cross-site\r\n",
+        "Sec-Fetch-Site: cross-site\r\n", "Sec-Fetch-Site: same-site\r\n"};
+    static const char *const passing[] = {
+        "", "Sec-Fetch-Site: same-origin\r\n", "Sec-Fetch-Site: none\r\n",
+        "Origin: http://localhost:5173\r\nSec-Fetch-Site: same-site\r\n"};
+    uint16_t port = kv_test_port(state);
+    for (size_t i = 0; i < N(paths); i++)
+        for (size_t j = 0; j < N(refused); j++)
+            assert_int_equal(kv_test_http_status(port, "GET", paths[i], refused[j], NULL), 403);
+    for (size_t i = 1; i < N(paths); i++) /* a backup ends with its connection */
+        for (size_t j = 0; j < N(passing); j++)
+            assert_int_equal(kv_test_http_status(port, "GET", paths[i], passing[j], NULL), 200);
+    assert_int_equal(kv_test_http_status(port, "GET", "/healthz", refused[3], NULL), 200);
+}
+
 static void upgrade_from_an_allowed_origin_passes(void **state)
 {
     for (size_t i = 0; i < N(allowed_origins); i++)
@@ -311,6 +332,7 @@ int main(void)
         cmocka_unit_test(write_from_an_allowed_origin_passes),
         cmocka_unit_test(write_from_another_origin_is_403_and_changes_nothing),
         cmocka_unit_test(get_from_any_origin_passes),
+        cmocka_unit_test(operators_paths_are_no_business_of_other_pages),
         cmocka_unit_test(upgrade_from_an_allowed_origin_passes),
         cmocka_unit_test(upgrade_from_another_origin_is_403),
         cmocka_unit_test(answers_to_an_allowed_page_may_be_read_by_it_and_others_may_not),
