@@ -253,7 +253,7 @@ static void read_token(const struct kv_option_value *entry, struct kv_slice revo
     rule->grants.admin = read_admin(kv_given_field(entry, TOKEN_ADMIN));
 }
 
-struct kv_rules *kv_access_rules_create(const struct kv_config *config,
+struct kv_rules *kv_access_rules_create(const struct kv_config *config, struct kv_slice revoked,
                                         struct kv_jwt_sources *sources)
 {
     const struct kv_option_value *access = &config->values[CONFIG_ACCESS];
@@ -261,12 +261,11 @@ struct kv_rules *kv_access_rules_create(const struct kv_config *config,
     struct kv_rules *rules = kv_rules_create(tokens_of(config)->list.n, kv_issuers_count(config));
     rules->are_configured = kv_access_rules_are_configured(config);
     read_grants(kv_given_field(anonymous, ANONYMOUS_READ),
-                kv_given_field(anonymous, ANONYMOUS_WRITE), kv_access_revoked(config),
-                &rules->anonymous);
+                kv_given_field(anonymous, ANONYMOUS_WRITE), revoked, &rules->anonymous);
     rules->cookie = copy(text_of(access, ACCESS_COOKIE));
     for (size_t i = 0; i < rules->n_tokens; i++)
-        read_token(token_of(config, i), kv_access_revoked(config), &rules->tokens[i]);
-    kv_issuers_create(config, sources, rules);
+        read_token(token_of(config, i), revoked, &rules->tokens[i]);
+    kv_issuers_create(config, revoked, sources, rules);
     kv_access_rates_read(config, rules);
     return rules;
 }

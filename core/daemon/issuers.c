@@ -233,7 +233,7 @@ static struct kv_jwt_policy read_policy(const struct kv_option_value *issuer)
 }
 
 static struct kv_authenticator *create(const struct kv_config *config, size_t i,
-                                       struct kv_jwt_sources *sources)
+                                       struct kv_slice revoked, struct kv_jwt_sources *sources)
 {
     const struct kv_option_value *issuer = issuer_of(config, i);
     const struct kv_jwt_place place = {.keys = place_of_keys(config, i),
@@ -244,7 +244,7 @@ static struct kv_authenticator *create(const struct kv_config *config, size_t i,
         .read = read_list(issuer, JWT_GRANTS, ANONYMOUS_READ),
         .write = read_list(issuer, JWT_GRANTS, ANONYMOUS_WRITE),
         .claim = text_of(issuer, JWT_CLAIM),
-        .revoked = text_of(&config->values[CONFIG_ACCESS], ACCESS_REVOKED),
+        .revoked = revoked,
         .at_most_read = read_list(issuer, JWT_AT_MOST, ANONYMOUS_READ),
         .at_most_write = read_list(issuer, JWT_AT_MOST, ANONYMOUS_WRITE),
     };
@@ -257,11 +257,11 @@ static struct kv_authenticator *create(const struct kv_config *config, size_t i,
     return created;
 }
 
-void kv_issuers_create(const struct kv_config *config, struct kv_jwt_sources *sources,
-                       struct kv_rules *rules)
+void kv_issuers_create(const struct kv_config *config, struct kv_slice revoked,
+                       struct kv_jwt_sources *sources, struct kv_rules *rules)
 {
     for (size_t i = 0; i < rules->n_authenticators; i++)
-        rules->authenticators[i] = create(config, i, sources);
+        rules->authenticators[i] = create(config, i, revoked, sources);
 }
 
 static bool have_subject(const struct kv_option_value *list)

@@ -27,8 +27,8 @@ struct kv_mintable {
 bool kv_issuers_find_secret(const struct kv_config *config, struct kv_mintable *ret);
 
 /* Those of a configuration without faults, as the authenticators of the rules, which have room for
- * them and own them. Reads files. */
-void kv_issuers_create(const struct kv_config *config, struct kv_jwt_sources *sources,
-                       struct kv_rules *rules);
+ * them and own them. revoked: as for kv_access_rules_create(). Reads files. */
+void kv_issuers_create(const struct kv_config *config, struct kv_slice revoked,
+                       struct kv_jwt_sources *sources, struct kv_rules *rules);
 
 #endif

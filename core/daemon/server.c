@@ -274,13 +274,13 @@ static void tell_of_keys(struct kv_jwt_watch *watch)
 static void create_access(struct kv_server *server)
 {
     uint32_t n = server->config->n_threads;
+    struct kv_slice revoked = kv_access_revoked(server->config);
     server->key_watch.changed = tell_of_keys;
     server->key_sources = kv_jwt_sources_create(&server->key_watch);
     server->access =
-        kv_access_create(kv_access_rules_create(server->config, server->key_sources), n);
-    if (kv_access_revoked(server->config).len != 0)
-        server->revoking =
-            kv_revoking_create(kv_access_revoked(server->config), kv_signals_tell_of_revocations);
+        kv_access_create(kv_access_rules_create(server->config, revoked, server->key_sources), n);
+    if (revoked.len != 0)
+        server->revoking = kv_revoking_create(revoked, kv_signals_tell_of_revocations);
     kv_access_use_revocations(server->access, kv_revoking_revocations(server->revoking));
     for (uint32_t i = 0; i < n; i++)
         kv_access_count(server->access, i, kv_budget_tally(server->budget, i));
@@ -448,7 +448,8 @@ static void revise_access(const struct kv_server *server, const struct kv_config
     if (!is_open)
         kv_log(KV_LOG_INFO, "server", "%s: `access` applied", found->path);
     kv_granted_prefixes_warn(found, log_warning, NULL);
-    revise(server, kv_access_rules_create(found, server->key_sources));
+    revise(server,
+           kv_access_rules_create(found, kv_access_revoked(server->config), server->key_sources));
 }
 
 /* What takes effect without a restart (reload.h). */

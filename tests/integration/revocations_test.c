@@ -47,7 +47,7 @@ static void start(void)
                      "  jwt:\n"
                      "    - {issuer: '" ISSUER "', secret: '" SECRET
                      "', grants: {read: ['user/{sub}/'], write: "
-                     "['']}}\n",
+                     "['', 'auth/revoked/sub/{sub}/']}}\n",
                      getenv("KV_TEST_MODULES"), store, store, folder);
     kv_buffer_append_char(&yaml, '\0');
     kv_test_server_start(&server, yaml.bytes);
@@ -246,6 +246,45 @@ static void a_restart_forgets_nothing(void **state)
     free(other);
 }
 
+/* In the server's file. to: as long as `from`. */
+static void replace(const char *from, const char *to)
+{
+    char *text = kv_test_program_read(&server.program, "kvserver.yaml");
+    char *at = strstr(text, from);
+    assert_non_null(at);
+    memcpy(at, to, strlen(to));
+    kv_test_file_put(server.program.folder, "kvserver.yaml", text);
+    free(text);
+}
+
+static void reload(void)
+{
+    assert_int_equal(kill(server.program.pid, SIGHUP), 0);
+}
+
+/* On all loops: each takes the change up by itself. */
+static void await_that_every_token_reads_nothing(void)
+{
+    for (int i = 0; i < 16; i++)
+        await_answer(EVERY, KEY, 403);
+}
+
+static void until_the_restart_that_a_new_prefix_needs_the_old_one_holds(void **state)
+{
+    char *token = make_token("ann", "1");
+    (void)state;
+    replace("revoked: auth/revoked/", "revoked: auth/revokes/");
+    replace("name: every, read: ['']", "name: every, read: [  ]");
+    reload();
+    kv_test_await_log(&server, "access.revoked changed from auth/revoked/ to auth/revokes/");
+    await_that_every_token_reads_nothing();
+    assert_int_equal(ask(EVERY, "PUT", "/storage/auth/revoked/jti/2", "{\"value\":1}"), 403);
+    assert_int_equal(ask(token, "PUT", "/storage/auth/revoked/sub/ann/x", "{\"value\":1}"), 202);
+    assert_int_equal(ask(REVOKER, "PUT", "/storage/auth/revoked/jti/1", "{\"value\":1}"), 202);
+    await(token, 401);
+    free(token);
+}
+
 static void check(const char *yaml, const char *message)
 {
     struct kv_test_outcome outcome;
@@ -288,6 +327,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(only_a_grant_that_names_the_prefix_revokes, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_restart_forgets_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(until_the_restart_that_a_new_prefix_needs_the_old_one_holds,
+                                        set_up, tear_down),
         cmocka_unit_test(a_volatile_store_is_refused),
         cmocka_unit_test(a_recheck_is_possible_without_revocations),
     };
