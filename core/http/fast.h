@@ -29,6 +29,10 @@ void kv_fast_loop_init(struct kv_fast_loop *loop, struct kv_http_context *here,
 /* The rules of access are others. */
 void kv_fast_revise(struct kv_fast_loop *loop);
 
+/* Whether it may serve the connection: it does not look at what a proxy says of its clients, who
+ * may be metered. */
+bool kv_fast_takes(const struct kv_http_context *here, const struct kv_connection *connection);
+
 /* Serves a new connection. */
 void kv_fast_open(struct kv_fast_loop *loop, struct kv_connection *connection);
 

@@ -69,17 +69,11 @@ static const char haste[] = "HTTP/1.1 429 Too Many Requests\r\n"
                             "Content-Length: 54\r\n\r\n"
                             "{\"error\":\"too many new connections from this address\"}";
 
-/* Of a proxy it is not known yet whom its requests are from. */
-static bool is_of_proxy(const struct kv_connection *connection)
-{
-    return connection->is_proxys && !kv_address_is_given(&connection->client);
-}
-
 /* Whether its address does not open connections too often. */
 static bool may_open(struct kv_http_context *here, const struct kv_connection *connection)
 {
     struct kv_excess excess;
-    if (!here->access->is_metered || is_of_proxy(connection))
+    if (!here->access->is_metered || kv_connection_is_of_many(connection))
         return true;
     struct kv_address address = kv_connection_address(connection);
     struct kv_meter *meter = kv_access_meter_at(here->access, &address);
@@ -89,13 +83,6 @@ static bool may_open(struct kv_http_context *here, const struct kv_connection *c
     return may_open;
 }
 
-/* The fast path does not look at what a proxy says of its clients, who may be metered. */
-static bool takes_fast_path(const struct kv_http *http, const struct kv_http_context *here,
-                            const struct kv_connection *connection)
-{
-    return http->config.has_fast_path && !(here->access->is_metered && is_of_proxy(connection));
-}
-
 static void open_connection(struct kv_net_service *service, uint32_t loop,
                             struct kv_connection *connection)
 {
@@ -103,7 +90,7 @@ static void open_connection(struct kv_net_service *service, uint32_t loop,
     struct kv_http_context *here = &http->loops[loop].here;
     if (!may_open(here, connection))
         kv_net_end_with(connection, (struct kv_slice){haste, sizeof(haste) - 1});
-    else if (takes_fast_path(http, here, connection))
+    else if (http->config.has_fast_path && kv_fast_takes(here, connection))
         kv_fast_open(&http->loops[loop].fast, connection);
     else
         kv_h2o_open(&http->loops[loop].h2o, connection);

@@ -153,6 +153,13 @@ struct kv_address kv_connection_address(const struct kv_connection *connection);
  * Returns: false where that address has as many connections as it may. */
 bool kv_connection_claim(struct kv_connection *connection, const struct kv_address *client);
 
+/* Whether its peer is a proxy that has not said yet whom it speaks for: each request may be from
+ * another client. */
+static inline bool kv_connection_is_of_many(const struct kv_connection *connection)
+{
+    return connection->is_proxys && !kv_address_is_given(&connection->client);
+}
+
 /* The name in the client's certificate (kv_channel_certificate_name); empty if there is none, or if
  * the peer is a proxy. Valid as long as the connection. */
 static inline struct kv_slice kv_connection_certificate(const struct kv_connection *connection)

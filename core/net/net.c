@@ -163,7 +163,7 @@ static bool count_peer(struct kv_connection *connection)
 {
     struct kv_net *net = loop_of(connection)->net;
     if (net->config.max_per_address == 0 || connection->is_refused ||
-        (connection->is_proxys && !kv_address_is_given(&connection->client)))
+        kv_connection_is_of_many(connection))
         return true;
     struct kv_address address = kv_connection_address(connection);
     return kv_peers_enter(&net->peers, &address, &connection->peer);

@@ -131,6 +131,47 @@ static void clients_of_a_proxy_are_told_apart(void **state)
     stop();
 }
 
+/* Writes the server's file anew with a line before one that it has. */
+static void put_before(const char *mark, const char *line)
+{
+    struct kv_buffer text = {0};
+    char *before = kv_test_program_read(&server.program, "kvserver.yaml");
+    const char *at = strstr(before, mark);
+    assert_non_null(at);
+    kv_buffer_append(&text, (struct kv_slice){before, (size_t)(at - before)});
+    kv_buffer_append(&text, kv_slice_of(line));
+    kv_buffer_append(&text, kv_slice_of(at));
+    kv_buffer_append_char(&text, '\0');
+    kv_test_file_put(server.program.folder, "kvserver.yaml", text.bytes);
+    kv_buffer_fini(&text);
+    free(before);
+}
+
+static int ask_for(struct kv_test_stream *stream, const char *client)
+{
+    char headers[64];
+    snprintf(headers, sizeof(headers), "X-Forwarded-For: %s\r\n", client);
+    return ask_over(stream, headers, "GET", "/storage/public/x", NULL);
+}
+
+static void connections_of_a_proxy_from_before_the_rates_are_told_apart(void **state)
+{
+    struct kv_test_stream stream;
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    (void)state;
+    start("trusted_proxies: [127.0.0.1]\n");
+    kv_test_stream_open(&stream, server.port);
+    assert_int_equal(ask_for(&stream, "10.0.0.1"), 204);
+    put_before("trusted_proxies", "  rates: {requests: 5/h, per: [address]}\n");
+    assert_int_equal(kill(server.program.pid, SIGHUP), 0);
+    while (ask_for(&stream, "10.0.0.1") != 429)
+        assert_true(kv_test_now_ms() < until_ms);
+    assert_int_equal(ask_for(&stream, "10.0.0.2"), 204);
+    assert_int_equal(ask_for(&stream, "10.0.0.1"), 429);
+    kv_test_stream_close(&stream);
+    stop();
+}
+
 static void wrong_tokens_count_for_the_address(void **state)
 {
     (void)state;
@@ -287,6 +328,7 @@ int main(void)
         cmocka_unit_test(requests_with_a_token_are_limited),
         cmocka_unit_test(requests_from_an_address_are_limited),
         cmocka_unit_test(clients_of_a_proxy_are_told_apart),
+        cmocka_unit_test(connections_of_a_proxy_from_before_the_rates_are_told_apart),
         cmocka_unit_test(wrong_tokens_count_for_the_address),
         cmocka_unit_test(messages_count_each),
         cmocka_unit_test(items_of_a_batch_count_each),
