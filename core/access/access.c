@@ -449,3 +449,11 @@ struct kv_principal *kv_access_renew(struct kv_access_loop *here, struct kv_prin
     kv_error_set(reterr, "the token is somebody else's now");
     return NULL;
 }
+
+bool kv_access_reserves(const struct kv_access_loop *here, const struct kv_grants *grants,
+                        struct kv_slice key)
+{
+    return here->revocations != NULL &&
+           kv_slice_has_prefix(key, kv_revocations_prefix(here->revocations)) &&
+           !kv_prefixes_cover(&grants->revoke, key);
+}

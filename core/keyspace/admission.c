@@ -130,21 +130,13 @@ static bool is_narrowed(const struct kv_principal *principal, struct kv_command 
     return true;
 }
 
-/* Who may write every key need not be one who may revoke tokens. */
-static bool is_revocation(const struct kv_access_loop *access, const struct kv_command *command,
-                          uint32_t rights)
-{
-    return (rights & WRITE) != 0 && access != NULL && access->revocations != NULL &&
-           kv_slice_has_prefix(command->key, kv_revocations_prefix(access->revocations));
-}
-
 static bool is_granted(const struct kv_access_loop *access, const struct kv_principal *principal,
                        struct kv_command *command, uint32_t rights)
 {
     if ((rights & DENIED) != 0)
         return false;
-    if (is_revocation(access, command, rights) &&
-        !kv_prefixes_cover(&principal->grants->revoke, command->key))
+    if ((rights & WRITE) != 0 && access != NULL &&
+        kv_access_reserves(access, principal->grants, command->key))
         return false;
     return kv_grants_cover(principal->grants, rights, command->key) ||
            is_narrowed(principal, command);

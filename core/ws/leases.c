@@ -179,9 +179,11 @@ static void renew_due(struct kv_timer *timer)
     plan(leases);
 }
 
-void kv_leases_init(struct kv_leases *leases, struct kv_keyspace_loop *keyspace)
+void kv_leases_init(struct kv_leases *leases, struct kv_keyspace_loop *keyspace,
+                    const struct kv_access_loop *access)
 {
-    *leases = (struct kv_leases){.keyspace = keyspace, .timer = {.fire = renew_due}};
+    *leases =
+        (struct kv_leases){.keyspace = keyspace, .access = access, .timer = {.fire = renew_due}};
 }
 
 /* ---- beginning and ending ---- */
@@ -235,10 +237,12 @@ static struct lease *create(struct kv_leases *leases, const struct kv_command *s
 }
 
 /* What a lease does is to read and to write (keyspace/admission.c). */
-static bool may_lease(const struct kv_principal *principal, struct kv_slice key)
+static bool may_lease(const struct kv_leases *leases, const struct kv_principal *principal,
+                      struct kv_slice key)
 {
     return principal->is_unlimited ||
-           kv_grants_cover(principal->grants, KV_RIGHT_READ | KV_RIGHT_WRITE, key);
+           (kv_grants_cover(principal->grants, KV_RIGHT_READ | KV_RIGHT_WRITE, key) &&
+            !kv_access_reserves(leases->access, principal->grants, key));
 }
 
 /* One that is being renewed ends when that is known. */
@@ -259,7 +263,7 @@ void kv_leases_begin(struct kv_leases *leases, const struct kv_command *set,
         return;
     kv_leases_forget(leases, set);
     struct lease *lease = create(leases, set);
-    if (may_lease(principal, lease->key))
+    if (may_lease(leases, principal, lease->key))
         plan_renewal(lease);
     else
         end(lease);
@@ -278,7 +282,7 @@ static struct lease *find_forbidden(const struct kv_leases *leases, size_t bucke
     for (struct kv_table_node *node = leases->by_key.buckets[bucket]; node != NULL;
          node = node->next) {
         struct lease *lease = KV_CONTAINER(node, struct lease, node);
-        if (!may_lease(principal, lease->key))
+        if (!may_lease(leases, principal, lease->key))
             return lease;
     }
     return NULL;

@@ -10,6 +10,7 @@
 #ifndef KV_WS_LEASES_H
 #define KV_WS_LEASES_H
 
+#include "access/access.h"
 #include "base/heap.h"
 #include "base/table.h"
 #include "keyspace/keyspace.h"
@@ -22,9 +23,11 @@ struct kv_leases {
     uint32_t n_asked;       /* the same, of SETs under way */
     struct kv_timer timer;
     struct kv_keyspace_loop *keyspace;
+    const struct kv_access_loop *access;
 };
 
-void kv_leases_init(struct kv_leases *leases, struct kv_keyspace_loop *keyspace);
+void kv_leases_init(struct kv_leases *leases, struct kv_keyspace_loop *keyspace,
+                    const struct kv_access_loop *access);
 
 /* The connection ends: the keys are deleted. May be called again. */
 void kv_leases_end(struct kv_leases *leases);

@@ -322,7 +322,7 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
     session->connection = connection;
     session->window_bits = window_bits;
     kv_input_init(session);
-    kv_leases_init(&session->leases, here->keyspace);
+    kv_leases_init(&session->leases, here->keyspace, here->access);
     session->client = kv_client_create(here->keyspace, session, &kv_ws_subscriber_ops,
                                        here->config->max_subscriptions);
     kv_client_tell_address(session->client, address_of);

@@ -42,7 +42,7 @@ static void start(void)
                      "  tokens:\n"
                      "    - {name: every, read: [''], write: [''], sha256: "
                      "105b1190953880ed6984b47621dbbd65799e2c07646d4e4327dd7bf205b414c4}\n"
-                     "    - {name: revoker, write: ['', auth/revoked/], sha256: "
+                     "    - {name: revoker, read: [auth/], write: ['', auth/revoked/], sha256: "
                      "52281c6ff09b87fbfde85fcea88f45bbb51548431dd55681dfc7d26c2453bdb2}\n"
                      "  jwt:\n"
                      "    - {issuer: '" ISSUER "', secret: '" SECRET
@@ -285,6 +285,20 @@ static void until_the_restart_that_a_new_prefix_needs_the_old_one_holds(void **s
     free(token);
 }
 
+static void a_lease_ends_with_the_grant_to_revoke(void **state)
+{
+    struct kv_test_ws ws;
+    (void)state;
+    kv_test_ws_open_with(&ws, server.port, "Authorization: Bearer " REVOKER "\r\n");
+    kv_test_ws_send_text(&ws, "{\"type\":\"set\",\"payload\":{\"key\":\"auth/revoked/jti/1\","
+                              "\"value\":1,\"ttl\":\"1h\",\"while_connected\":true}}");
+    await_answer(EVERY, "/storage/auth/revoked/jti/1", 200);
+    replace("write: ['', auth/revoked/]", "write: ['', auth/revokes/]");
+    reload();
+    await_answer(EVERY, "/storage/auth/revoked/jti/1", 204);
+    kv_test_ws_close(&ws);
+}
+
 static void check(const char *yaml, const char *message)
 {
     struct kv_test_outcome outcome;
@@ -329,6 +343,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_restart_forgets_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(until_the_restart_that_a_new_prefix_needs_the_old_one_holds,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_lease_ends_with_the_grant_to_revoke, set_up, tear_down),
         cmocka_unit_test(a_volatile_store_is_refused),
         cmocka_unit_test(a_recheck_is_possible_without_revocations),
     };
