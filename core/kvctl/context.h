@@ -1,43 +1,9 @@
-/*
- * Contexts: servers with their tokens under a name, in `~/.config/kvctl/contexts.json`
- * ($XDG_CONFIG_HOME). The file is its user's alone (mode 0600), and is replaced as a whole.
- */
+/* `kvctl context add|use|ls|rm`: servers with their tokens under a name. */
 #ifndef KV_KVCTL_CONTEXT_H
 #define KV_KVCTL_CONTEXT_H
 
-#include "base/buffer.h"
+#include "kvctl/verb.h"
 
-struct json_t;
-
-/* The file's content. */
-struct kv_ctl_contexts {
-    char *path;
-    struct json_t *root; /* {"current": NAME, "contexts": {NAME: {"url": …, "token": …, …}}} */
-};
-
-/* Returns: 0, also if there is no file; -1 and *reterr. Owns: the caller, by
- * kv_ctl_contexts_close() in either case. */
-int kv_ctl_contexts_open(struct kv_ctl_contexts *contexts, struct kv_error *reterr);
-void kv_ctl_contexts_close(struct kv_ctl_contexts *contexts);
-
-/* Writes the file. Returns: 0, or -1 and *reterr. */
-int kv_ctl_contexts_save(const struct kv_ctl_contexts *contexts, struct kv_error *reterr);
-
-/* The name of the one in use; NULL: none. */
-const char *kv_ctl_contexts_current(const struct kv_ctl_contexts *contexts);
-/* name: of one that is there; NULL: none. */
-void kv_ctl_contexts_use(struct kv_ctl_contexts *contexts, const char *name);
-
-/* Names in order, NULL at the end. Owns: the caller, by free(), the array alone. */
-const char **kv_ctl_contexts_names(const struct kv_ctl_contexts *contexts);
-
-bool kv_ctl_contexts_have(const struct kv_ctl_contexts *contexts, const char *name);
-/* A member of a context; NULL: it has none. */
-const char *kv_ctl_contexts_get(const struct kv_ctl_contexts *contexts, const char *name,
-                                const char *member);
-/* Makes the context if it is not there. value: UTF-8, or NULL: no such member. */
-void kv_ctl_contexts_set(struct kv_ctl_contexts *contexts, const char *name, const char *member,
-                         const char *value);
-void kv_ctl_contexts_remove(struct kv_ctl_contexts *contexts, const char *name);
+int kv_ctl_context_run(struct kv_ctl_call *call);
 
 #endif

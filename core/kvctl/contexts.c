@@ -1,169 +1,193 @@
 #include "kvctl/contexts.h"
 
-#include <limits.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include "base/utf8.h"
-#include "kvctl/context.h"
-#include "kvctl/output.h"
+#include "base/mem.h"
 #include "kvctl/say.h"
-#include "kvctl/target.h"
 
-typedef int (*action_fn)(struct kv_ctl_call *call, struct kv_ctl_contexts *contexts,
-                         struct kv_error *reterr);
+enum {
+    FOLDER_MODE = 0700,
+    FILE_MODE = 0600
+};
 
-static const char *operand(const struct kv_ctl_call *call, size_t i)
+static char *print(const char *format, const char *text)
 {
-    return call->arguments.operands[i];
+    struct kv_buffer out = {0};
+    kv_buffer_printf(&out, format, text);
+    kv_buffer_append_char(&out, '\0');
+    return out.bytes;
 }
 
-/* A file is named from wherever kvctl is run. Returns: 0, or -1 and *reterr. */
-static int set_file(struct kv_ctl_contexts *contexts, const struct kv_ctl_call *call,
-                    enum kv_ctl_option_id option, const char *member, struct kv_error *reterr)
+/* Returns: NULL where there is no home. */
+static char *find_path(void)
 {
-    const char *given = call->arguments.options[option];
-    char path[PATH_MAX];
-    if (given != NULL && realpath(given, path) == NULL)
-        return kv_error_set(reterr, "%s: %m", given);
-    kv_ctl_contexts_set(contexts, operand(call, 1), member, given == NULL ? NULL : path);
+    const char *config = getenv("XDG_CONFIG_HOME");
+    const char *home = getenv("HOME");
+    if (config != NULL && config[0] == '/')
+        return print("%s/kvctl/contexts.json", config);
+    return home == NULL ? NULL : print("%s/.config/kvctl/contexts.json", home);
+}
+
+/* A hand may have made anything of it. */
+static bool is_as_written(const json_t *root)
+{
+    const json_t *context, *contexts = json_object_get(root, "contexts");
+    const json_t *current = json_object_get(root, "current");
+    const char *name;
+    if (!json_is_object(contexts) || (current != NULL && !json_is_string(current)))
+        return false;
+    json_object_foreach((json_t *)contexts, name,
+                        context) if (!json_is_object(context) ||
+                                     !json_is_string(json_object_get(context, "url"))) return false;
+    return true;
+}
+
+static int load(struct kv_ctl_contexts *contexts, FILE *file, struct kv_error *reterr)
+{
+    json_error_t error;
+    struct stat status;
+    if (fstat(fileno(file), &status) == 0 && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+        kv_ctl_say("warning: others may read %s: chmod 600 it", contexts->path);
+    contexts->root = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
+    if (contexts->root == NULL)
+        return kv_error_set(reterr, "%s:%d: %s", contexts->path, error.line, error.text);
+    if (!is_as_written(contexts->root))
+        return kv_error_set(reterr, "%s: these are no contexts of kvctl", contexts->path);
     return 0;
 }
 
-/* Returns: 0, or -1 and *reterr. */
-static int set_token(struct kv_ctl_contexts *contexts, const struct kv_ctl_call *call,
-                     struct kv_error *reterr)
+int kv_ctl_contexts_open(struct kv_ctl_contexts *contexts, struct kv_error *reterr)
 {
-    const char *path = call->arguments.options[KV_CTL_TOKEN_FILE];
-    char *token = path == NULL ? NULL : kv_ctl_token_read(path, reterr);
-    if (path != NULL && token == NULL)
-        return -1;
-    kv_ctl_contexts_set(contexts, operand(call, 1), "token", token);
-    if (token != NULL)
-        explicit_bzero(token, strlen(token));
-    free(token);
-    return 0;
-}
-
-static void warn_of_clear_text(const struct kv_ctl_target *target, const struct kv_ctl_call *call)
-{
-    static const char *const local[] = {"http://localhost", "http://127.", "http://[::1]"};
-    if (!kv_ctl_has(call, KV_CTL_TOKEN_FILE) || target->unix_path != NULL ||
-        strncmp(target->url, "http:", 5) != 0)
-        return;
-    for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++)
-        if (strncmp(target->url, local[i], strlen(local[i])) == 0)
-            return;
-    kv_ctl_say("warning: %s is not encrypted: whoever is on the way can read the token",
-               target->url);
-}
-
-static int add(struct kv_ctl_call *call, struct kv_ctl_contexts *contexts, struct kv_error *reterr)
-{
-    const char *name = operand(call, 1), *url = operand(call, 2);
-    struct kv_ctl_target target = {0};
-    int result;
-    if (*name == '\0' || !kv_utf8_is_valid(kv_slice_of(name)))
-        return kv_error_set(reterr, "the name of a context must be UTF-8, and not empty");
-    result = kv_ctl_target_set_url(&target, url, reterr);
-    if (result == 0) {
-        kv_ctl_contexts_set(contexts, name, "url", url);
-        result = set_file(contexts, call, KV_CTL_CACERT, "cacert", reterr);
-    }
-    if (result == 0)
-        result = set_file(contexts, call, KV_CTL_CERT, "cert", reterr);
-    if (result == 0)
-        result = set_file(contexts, call, KV_CTL_CERT_KEY, "cert_key", reterr);
-    if (result == 0)
-        result = set_token(contexts, call, reterr);
-    if (result == 0 && kv_ctl_contexts_current(contexts) == NULL)
-        kv_ctl_contexts_use(contexts, name);
-    if (result == 0)
-        warn_of_clear_text(&target, call);
-    kv_ctl_target_fini(&target);
-    return result == 0 ? kv_ctl_contexts_save(contexts, reterr) : -1;
-}
-
-static int find(const struct kv_ctl_call *call, const struct kv_ctl_contexts *contexts,
-                struct kv_error *reterr)
-{
-    if (kv_ctl_contexts_have(contexts, operand(call, 1)))
+    *contexts = (struct kv_ctl_contexts){.path = find_path()};
+    FILE *file = contexts->path == NULL ? NULL : fopen(contexts->path, "re");
+    if (file == NULL && contexts->path != NULL && errno != ENOENT && errno != ENOTDIR)
+        return kv_error_set(reterr, "%s: %s", contexts->path, strerror(errno));
+    if (file == NULL) {
+        contexts->root = json_pack("{s:{}}", "contexts");
         return 0;
-    return kv_error_set(reterr, "there is no context \"%s\"", operand(call, 1));
+    }
+    int result = load(contexts, file, reterr);
+    fclose(file);
+    return result;
 }
 
-static int use(struct kv_ctl_call *call, struct kv_ctl_contexts *contexts, struct kv_error *reterr)
+void kv_ctl_contexts_close(struct kv_ctl_contexts *contexts)
 {
-    if (find(call, contexts, reterr) != 0)
+    json_decref(contexts->root);
+    free(contexts->path);
+    *contexts = (struct kv_ctl_contexts){0};
+}
+
+/* The folder of the file, and the one above. */
+static int make_folders(char *path)
+{
+    for (char *at = path + 1; (at = strchr(at, '/')) != NULL; at++) {
+        *at = '\0';
+        int result = mkdir(path, FOLDER_MODE);
+        *at = '/';
+        if (result != 0 && errno != EEXIST)
+            return -1;
+    }
+    return 0;
+}
+
+static int write_file(const json_t *root, const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
+    if (fd < 0)
         return -1;
-    kv_ctl_contexts_use(contexts, operand(call, 1));
-    return kv_ctl_contexts_save(contexts, reterr);
+    bool is_written = json_dumpfd(root, fd, JSON_INDENT(2) | JSON_SORT_KEYS) == 0 &&
+                      write(fd, "\n", 1) == 1 && fsync(fd) == 0;
+    return close(fd) == 0 && is_written ? 0 : -1;
 }
 
-static int drop(struct kv_ctl_call *call, struct kv_ctl_contexts *contexts, struct kv_error *reterr)
+int kv_ctl_contexts_save(const struct kv_ctl_contexts *contexts, struct kv_error *reterr)
 {
-    if (find(call, contexts, reterr) != 0)
-        return -1;
-    kv_ctl_contexts_remove(contexts, operand(call, 1));
-    return kv_ctl_contexts_save(contexts, reterr);
+    if (contexts->path == NULL)
+        return kv_error_set(reterr, "there is no home folder to keep contexts in (HOME)");
+    char *fresh = print("%s.new", contexts->path);
+    int result = make_folders(contexts->path);
+    if (result == 0)
+        unlink(fresh); /* what an earlier run left */
+    if (result == 0 && ((result = write_file(contexts->root, fresh)) != 0 ||
+                        (result = rename(fresh, contexts->path)) != 0))
+        unlink(fresh);
+    if (result != 0)
+        kv_error_set(reterr, "%s: %s", contexts->path, strerror(errno));
+    free(fresh);
+    return result;
 }
 
-static void put_json(const struct kv_ctl_contexts *contexts, const char *name, bool is_current)
+static json_t *contexts_of(const struct kv_ctl_contexts *contexts)
 {
-    kv_ctl_put(KV_SLICE("{\"name\":"));
-    kv_ctl_put_json_string(kv_slice_of(name));
-    kv_ctl_put(KV_SLICE(",\"url\":"));
-    kv_ctl_put_json_string(kv_slice_of(kv_ctl_contexts_get(contexts, name, "url")));
-    kv_ctl_putf(",\"current\":%s,\"token\":%s}\n", is_current ? "true" : "false",
-                kv_ctl_contexts_get(contexts, name, "token") != NULL ? "true" : "false");
+    return json_object_get(contexts->root, "contexts");
 }
 
-/* No token is shown. */
-static void put(const struct kv_ctl_call *call, const struct kv_ctl_contexts *contexts,
-                const char *name)
+const char *kv_ctl_contexts_current(const struct kv_ctl_contexts *contexts)
+{
+    const char *name = json_string_value(json_object_get(contexts->root, "current"));
+    return name != NULL && kv_ctl_contexts_have(contexts, name) ? name : NULL;
+}
+
+void kv_ctl_contexts_use(struct kv_ctl_contexts *contexts, const char *name)
+{
+    if (name == NULL)
+        json_object_del(contexts->root, "current");
+    else
+        json_object_set_new(contexts->root, "current", json_string(name));
+}
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+const char **kv_ctl_contexts_names(const struct kv_ctl_contexts *contexts)
+{
+    size_t n = 0;
+    json_t *context;
+    const char *name;
+    const char **names = kv_calloc(json_object_size(contexts_of(contexts)) + 1, sizeof(*names));
+    json_object_foreach(contexts_of(contexts), name, context) names[n++] = name;
+    qsort(names, n, sizeof(*names), compare);
+    return names;
+}
+
+bool kv_ctl_contexts_have(const struct kv_ctl_contexts *contexts, const char *name)
+{
+    return json_object_get(contexts_of(contexts), name) != NULL;
+}
+
+const char *kv_ctl_contexts_get(const struct kv_ctl_contexts *contexts, const char *name,
+                                const char *member)
+{
+    const json_t *context = json_object_get(contexts_of(contexts), name);
+    return json_string_value(json_object_get(context, member));
+}
+
+void kv_ctl_contexts_set(struct kv_ctl_contexts *contexts, const char *name, const char *member,
+                         const char *value)
+{
+    json_t *context = json_object_get(contexts_of(contexts), name);
+    if (context == NULL) {
+        context = json_object();
+        json_object_set_new(contexts_of(contexts), name, context);
+    }
+    if (value == NULL)
+        json_object_del(context, member);
+    else
+        json_object_set_new(context, member, json_string(value));
+}
+
+void kv_ctl_contexts_remove(struct kv_ctl_contexts *contexts, const char *name)
 {
     const char *current = kv_ctl_contexts_current(contexts);
-    bool is_current = current != NULL && strcmp(current, name) == 0;
-    if (call->format == KV_CTL_RAW)
-        kv_ctl_putf("%s\n", name);
-    else if (call->format == KV_CTL_TEXT)
-        kv_ctl_putf("%c %s\t%s%s\n", is_current ? '*' : ' ', name,
-                    kv_ctl_contexts_get(contexts, name, "url"),
-                    kv_ctl_contexts_get(contexts, name, "token") != NULL ? "\t(token)" : "");
-    else
-        put_json(contexts, name, is_current);
-}
-
-static int list(struct kv_ctl_call *call, struct kv_ctl_contexts *contexts, struct kv_error *reterr)
-{
-    const char **names = kv_ctl_contexts_names(contexts);
-    (void)reterr;
-    for (const char **name = names; *name != NULL; name++)
-        put(call, contexts, *name);
-    free(names);
-    return 0;
-}
-
-int kv_ctl_contexts_run(struct kv_ctl_call *call)
-{
-    static const struct {
-        const char *name;
-        size_t n_operands;
-        action_fn run;
-        const char *usage;
-    } actions[] = {{"add", 3, add, "context add NAME URL"},
-                   {"use", 2, use, "context use NAME"},
-                   {"ls", 1, list, "context ls"},
-                   {"rm", 2, drop, "context rm NAME"}};
-    struct kv_ctl_contexts contexts;
-    struct kv_error error;
-    size_t i = 0;
-    while (strcmp(actions[i].name, operand(call, 0)) != 0)
-        i++;
-    if (call->arguments.n_operands != actions[i].n_operands)
-        return kv_ctl_fail(KV_CTL_USAGE, "usage: kvctl %s", actions[i].usage);
-    int result = kv_ctl_contexts_open(&contexts, &error);
-    if (result == 0)
-        result = actions[i].run(call, &contexts, &error);
-    kv_ctl_contexts_close(&contexts);
-    return result == 0 ? KV_CTL_DONE : kv_ctl_fail(KV_CTL_USAGE, "%s", error.text);
+    if (current != NULL && strcmp(current, name) == 0)
+        kv_ctl_contexts_use(contexts, NULL);
+    json_object_del(contexts_of(contexts), name);
 }

@@ -8,7 +8,7 @@
 
 #include "access/token.h"
 #include "base/mem.h"
-#include "kvctl/context.h"
+#include "kvctl/contexts.h"
 
 static const char default_url[] = "http://127.0.0.1:3000";
 

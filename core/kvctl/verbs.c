@@ -3,7 +3,7 @@
 #include "kvctl/backup.h"
 #include "kvctl/bench.h"
 #include "kvctl/completion.h"
-#include "kvctl/contexts.h"
+#include "kvctl/context.h"
 #include "kvctl/export.h"
 #include "kvctl/get.h"
 #include "kvctl/help.h"
@@ -178,7 +178,7 @@ const struct kv_ctl_verb kv_ctl_verbs[] = {
      .most = 3,
      .words = "add use ls rm",
      .is_local = true,
-     .run = kv_ctl_contexts_run},
+     .run = kv_ctl_context_run},
     {.name = "completion",
      .operands = "bash|zsh|fish",
      .summary = "print completions for a shell",
