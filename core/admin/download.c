@@ -58,7 +58,7 @@ static int64_t unix_ms_of(const struct kv_download *download, int64_t deadline_m
 
 static void send(struct kv_download *download, struct kv_buffer *text)
 {
-    kv_sum_add(download->sum, kv_buffer_slice(text));
+    kv_backup_sum_add(download->sum, kv_buffer_slice(text));
     kv_outbound_append(&download->out, kv_buffer_slice(text));
     text->len = 0;
 }
@@ -190,7 +190,7 @@ static void send_end(struct kv_download *download)
 {
     char sum[KV_BACKUP_SUM + 1];
     struct kv_keyspace *keyspace = kv_keyspace_of(download->here->keyspace);
-    kv_sum_print(download->sum, sum);
+    kv_backup_sum_print(download->sum, sum);
     kv_backup_line_append_end(
         &download->text, &(struct kv_backup_end){.revision = download->revision,
                                                  .epoch = kv_slice_of(kv_keyspace_epoch(keyspace)),
@@ -277,7 +277,7 @@ void kv_download_destroy(struct kv_download *download)
     kv_outbound_fini(&download->out);
     drop_waiting(download);
     kv_principal_unref(download->principal);
-    kv_sum_destroy(download->sum);
+    kv_backup_sum_destroy(download->sum);
     kv_buffer_fini(&download->text);
     atomic_fetch_sub(download->here->n_taken, 1);
     free(download);
@@ -386,7 +386,7 @@ void kv_download_open(struct kv_downloads_loop *here, struct kv_connection *conn
     download->here = here;
     download->connection = connection;
     download->principal = kv_principal_ref(principal);
-    download->sum = kv_sum_create();
+    download->sum = kv_backup_sum_create();
     download->unix_ms_ahead = kv_wall_us() / 1000 - kv_clock_now_ms(&kv_clock_boot);
     download->timer.fire = on_timer;
     kv_outbound_init(&download->out, &connection->among->chunks);

@@ -5,10 +5,10 @@
 #define KV_ADMIN_DOWNLOAD_H
 
 #include "access/access.h"
-#include "admin/sum.h"
 #include "base/buffer.h"
 #include "keyspace/backup.h"
 #include "net/taking.h"
+#include "wire/backup_sum.h"
 
 /* Shared by the downloads of one loop. */
 struct kv_downloads_loop {
@@ -35,7 +35,7 @@ struct kv_download {
     bool is_over;                   /* nothing more comes: closes when all is sent */
     int64_t unix_ms_ahead;          /* of the wall clock, of the keyspace's, when it began */
     uint64_t n_lines;
-    struct kv_sum *sum;
+    struct kv_backup_sum *sum;
     struct kv_buffer text;   /* the line that is being made */
     struct kv_queue waiting; /* lines from the first on that has a long value left to be sent */
     struct kv_outbound out;

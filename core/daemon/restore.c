@@ -5,13 +5,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "admin/sum.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/table.h"
 #include "daemon/export.h"
 #include "daemon/line_reader.h"
 #include "daemon/meter.h"
+#include "wire/backup_sum.h"
 
 /* The newest touch of a key, whose bytes follow. */
 struct touch {
@@ -89,7 +89,7 @@ struct reading {
     const struct kv_line_limits *limits;
     struct kv_line_reader reader;
     struct kv_buffer scratch;
-    struct kv_sum *sum;
+    struct kv_backup_sum *sum;
     struct kv_meter meter;
     bool has_end;
 };
@@ -102,7 +102,7 @@ static int check_end(const struct reading *reading, const struct kv_backup_end *
     if (end->n_lines != n_lines)
         return kv_error_set(reterr, "the backup has %llu lines, and should have %llu",
                             (unsigned long long)n_lines, (unsigned long long)end->n_lines);
-    kv_sum_print(reading->sum, sum);
+    kv_backup_sum_print(reading->sum, sum);
     if (memcmp(end->sum.bytes, sum, KV_BACKUP_SUM) != 0)
         return kv_error_set(reterr, "the backup is damaged: its sum is %s, and should be %.*s", sum,
                             KV_BACKUP_SUM, end->sum.bytes);
@@ -122,8 +122,8 @@ static int take_line(struct reading *reading, struct kv_slice text, struct kv_er
     }
     if (line.kind == KV_BACKUP_TOUCH)
         take_touch(reading->restore, &line);
-    kv_sum_add(reading->sum, text);
-    kv_sum_add(reading->sum, KV_SLICE("\n"));
+    kv_backup_sum_add(reading->sum, text);
+    kv_backup_sum_add(reading->sum, KV_SLICE("\n"));
     return 0;
 }
 
@@ -164,9 +164,9 @@ static int read_file(struct kv_restore *restore, int fd, int stop_fd, const char
         .restore = restore,
         .limits = limits,
         .reader = {.fd = fd, .stop_fd = stop_fd, .max_bytes = kv_line_max_bytes(limits)},
-        .sum = kv_sum_create()};
+        .sum = kv_backup_sum_create()};
     int result = read_all(&reading, name, reterr);
-    kv_sum_destroy(reading.sum);
+    kv_backup_sum_destroy(reading.sum);
     kv_buffer_fini(&reading.scratch);
     kv_line_reader_fini(&reading.reader);
     return result;

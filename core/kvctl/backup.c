@@ -103,14 +103,9 @@ int kv_ctl_backup_run(struct kv_ctl_call *call)
 {
     const char *path = call->arguments.operands[0];
     struct backup backup = {0};
-    int code = KV_CTL_USAGE;
     kv_ctl_interrupt_catch();
-    if (!kv_ctl_whole_init(&backup.whole))
-        kv_ctl_say("OpenSSL does not work here");
-    else if (strcmp(path, "-") == 0)
-        code = fetch(call, &backup);
-    else
-        code = fetch_into_file(call, &backup, path);
+    kv_ctl_whole_init(&backup.whole);
+    int code = strcmp(path, "-") == 0 ? fetch(call, &backup) : fetch_into_file(call, &backup, path);
     kv_ctl_whole_fini(&backup.whole);
     return code;
 }

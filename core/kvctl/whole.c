@@ -1,7 +1,5 @@
 #include "kvctl/whole.h"
 
-#include <openssl/evp.h>
-
 #include "kvctl/ask.h"
 #include "wire/backup_line.h"
 #include "wire/json.h"
@@ -15,21 +13,15 @@ enum {
  * begin with the key. */
 static const struct kv_slice marks[] = {{"{\"backup\"", MARK_LEN}, {"{\"error\":", MARK_LEN}};
 
-bool kv_ctl_whole_init(struct kv_ctl_whole *whole)
+void kv_ctl_whole_init(struct kv_ctl_whole *whole)
 {
-    *whole = (struct kv_ctl_whole){.sum = EVP_MD_CTX_new()};
-    return whole->sum != NULL && EVP_DigestInit_ex(whole->sum, EVP_sha256(), NULL) == 1;
+    *whole = (struct kv_ctl_whole){.sum = kv_backup_sum_create()};
 }
 
 void kv_ctl_whole_fini(struct kv_ctl_whole *whole)
 {
-    EVP_MD_CTX_free(whole->sum);
+    kv_backup_sum_destroy(whole->sum);
     kv_buffer_fini(&whole->held);
-}
-
-static void add(struct kv_ctl_whole *whole, struct kv_slice bytes)
-{
-    EVP_DigestUpdate(whole->sum, bytes.bytes, bytes.len);
 }
 
 static bool is_mark(struct kv_slice text)
@@ -46,7 +38,7 @@ static void hold(struct kv_ctl_whole *whole, char byte)
     whole->has_last = is_mark(kv_buffer_slice(&whole->held));
     if (whole->has_last)
         return;
-    add(whole, kv_buffer_slice(&whole->held));
+    kv_backup_sum_add(whole->sum, kv_buffer_slice(&whole->held));
     whole->held.len = 0;
     whole->is_in_line = byte != '\n';
     whole->n_lines += byte == '\n';
@@ -66,7 +58,7 @@ uint64_t kv_ctl_whole_take(struct kv_ctl_whole *whole, struct kv_slice bytes)
         } else {
             const char *end = memchr(bytes.bytes, '\n', bytes.len);
             n = end == NULL ? bytes.len : (size_t)(end - bytes.bytes) + 1;
-            add(whole, (struct kv_slice){bytes.bytes, n});
+            kv_backup_sum_add(whole->sum, (struct kv_slice){bytes.bytes, n});
             whole->is_in_line = end == NULL;
             whole->n_lines += end != NULL;
         }
@@ -91,15 +83,11 @@ static int tell_error(struct kv_slice line, struct kv_error *reterr)
 static int compare(struct kv_ctl_whole *whole, const struct kv_backup_end *end,
                    struct kv_error *reterr)
 {
-    unsigned char digest[KV_BACKUP_SUM / 2];
     char sum[KV_BACKUP_SUM + 1];
     if (end->n_lines != whole->n_lines)
         return kv_error_set(reterr, "the backup has %ju lines, and should have %ju",
                             (uintmax_t)whole->n_lines, (uintmax_t)end->n_lines);
-    if (EVP_DigestFinal_ex(whole->sum, digest, NULL) != 1)
-        return kv_error_set(reterr, "OpenSSL does not work here");
-    for (size_t i = 0; i < sizeof(digest); i++)
-        snprintf(sum + 2 * i, 3, "%02x", digest[i]);
+    kv_backup_sum_print(whole->sum, sum);
     if (memcmp(sum, end->sum.bytes, KV_BACKUP_SUM) != 0)
         return kv_error_set(reterr, "the backup is damaged: its sum is %s, and should be %.*s", sum,
                             KV_BACKUP_SUM, end->sum.bytes);

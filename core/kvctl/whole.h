@@ -6,20 +6,18 @@
 #define KV_KVCTL_WHOLE_H
 
 #include "base/buffer.h"
-
-struct evp_md_ctx_st; /* OpenSSL's */
+#include "wire/backup_sum.h"
 
 /* Owns what it holds, by kv_ctl_whole_fini(). */
 struct kv_ctl_whole {
-    struct evp_md_ctx_st *sum; /* of the lines so far */
+    struct kv_backup_sum *sum; /* of the lines so far */
     uint64_t n_lines;
     struct kv_buffer held; /* the beginning of a line, or all of the last one */
     bool is_in_line;       /* a line that is not the last has begun and is not held any more */
     bool has_last;         /* the last line has begun */
 };
 
-/* Returns: false where OpenSSL does not work. */
-bool kv_ctl_whole_init(struct kv_ctl_whole *whole);
+void kv_ctl_whole_init(struct kv_ctl_whole *whole);
 void kv_ctl_whole_fini(struct kv_ctl_whole *whole);
 
 /* Takes the next bytes. Returns: how many lines ended there. */

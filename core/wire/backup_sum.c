@@ -1,4 +1,4 @@
-#include "admin/sum.h"
+#include "wire/backup_sum.h"
 
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-struct kv_sum {
+struct kv_backup_sum {
     EVP_MD_CTX *context;
 };
 
@@ -17,15 +17,15 @@ static void demand(int is_done)
         abort();
 }
 
-struct kv_sum *kv_sum_create(void)
+struct kv_backup_sum *kv_backup_sum_create(void)
 {
-    struct kv_sum *sum = kv_calloc(1, sizeof(*sum));
+    struct kv_backup_sum *sum = kv_calloc(1, sizeof(*sum));
     sum->context = EVP_MD_CTX_new();
     demand(sum->context != NULL && EVP_DigestInit_ex(sum->context, EVP_sha256(), NULL) == 1);
     return sum;
 }
 
-void kv_sum_destroy(struct kv_sum *sum)
+void kv_backup_sum_destroy(struct kv_backup_sum *sum)
 {
     if (sum == NULL)
         return;
@@ -33,12 +33,12 @@ void kv_sum_destroy(struct kv_sum *sum)
     free(sum);
 }
 
-void kv_sum_add(struct kv_sum *sum, struct kv_slice bytes)
+void kv_backup_sum_add(struct kv_backup_sum *sum, struct kv_slice bytes)
 {
     demand(EVP_DigestUpdate(sum->context, bytes.bytes, bytes.len));
 }
 
-void kv_sum_print(struct kv_sum *sum, char ret[KV_BACKUP_SUM + 1])
+void kv_backup_sum_print(struct kv_backup_sum *sum, char ret[KV_BACKUP_SUM + 1])
 {
     unsigned char digest[KV_BACKUP_SUM / 2];
     demand(EVP_DigestFinal_ex(sum->context, digest, NULL));
