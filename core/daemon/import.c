@@ -67,7 +67,8 @@ struct kv_import {
     struct kv_loader loader;
     const char *name; /* for messages */
     const struct kv_config *config;
-    struct kv_restore *restore; /* the file is this backup; NULL: it has lines of an export */
+    bool is_backup;                   /* otherwise the lines are those of an export */
+    struct kv_backup_touches touches; /* of the backup */
     bool is_stdin;
     int fd;
     int stop_fd;
@@ -249,7 +250,7 @@ static int add_backup_line(struct chunk *chunk, const struct kv_backup_line *bac
                            struct kv_error *reterr)
 {
     struct kv_line line = {.key = backed_up->key};
-    int64_t deadline_unix_ms = kv_restore_deadline(chunk->import->restore, backed_up);
+    int64_t deadline_unix_ms = kv_backup_touches_deadline(&chunk->import->touches, backed_up);
     bool is_gone = backed_up->kind == KV_BACKUP_GONE;
     if (deadline_unix_ms != 0) {
         line.ttl_ms = ttl_of(deadline_unix_ms);
@@ -275,7 +276,7 @@ static int parse_into(struct chunk *chunk, struct kv_slice text, struct kv_error
 {
     struct kv_import *import = chunk->import;
     struct kv_line line;
-    if (import->restore != NULL)
+    if (import->is_backup)
         return parse_backup_into(chunk, text, reterr);
     if (kv_line_is_blank(text))
         return 0;
@@ -337,14 +338,14 @@ static int load(struct kv_loader *loader, struct kv_keyspace *keyspace, struct k
 {
     struct kv_import *import = KV_CONTAINER(loader, struct kv_import, loader);
     struct kv_error error;
-    if (import->restore != NULL && kv_unfinished_mark(import->config, reterr) != 0)
+    if (import->is_backup && kv_unfinished_mark(import->config, reterr) != 0)
         return -1;
     import->target = kv_keyspace_on(keyspace, 0);
     import->reader = (struct kv_line_reader){.fd = import->fd,
                                              .stop_fd = import->stop_fd,
                                              .max_bytes = kv_line_max_bytes(&import->limits)};
     create_chunks(import);
-    kv_meter_start(&import->meter, import->restore == NULL ? "imported" : "restored", true);
+    kv_meter_start(&import->meter, import->is_backup ? "restored" : "imported", true);
     enum kv_line_status status = load_lines(import, &error);
     kv_meter_finish(&import->meter);
     destroy_chunks(import);
@@ -352,7 +353,7 @@ static int load(struct kv_loader *loader, struct kv_keyspace *keyspace, struct k
     kv_buffer_fini(&import->scratch);
     if (judge(import, status, &error, reterr) != 0)
         return -1;
-    return import->restore == NULL ? 0 : kv_unfinished_clear(import->config, reterr);
+    return import->is_backup ? kv_unfinished_clear(import->config, reterr) : 0;
 }
 
 /* Its life. */
@@ -410,8 +411,8 @@ static int prepare_restore(struct kv_import *import, struct kv_error *reterr)
 {
     if (kv_restore_demand_new_store(import->config, reterr) != 0)
         return -1;
-    import->restore = kv_restore_read(import->fd, import->name, &import->limits, reterr);
-    return import->restore == NULL ? -1 : 0;
+    import->is_backup = true;
+    return kv_restore_check(import->fd, import->name, &import->limits, &import->touches, reterr);
 }
 
 struct kv_import *kv_import_open_backup(const char *path, const struct kv_config *config,
@@ -459,6 +460,6 @@ void kv_import_close(struct kv_import *import)
     pthread_mutex_destroy(&import->lock);
     close(import->fd);
     close(import->stop_fd);
-    kv_restore_destroy(import->restore);
+    kv_backup_touches_fini(&import->touches);
     free(import);
 }

@@ -6,86 +6,16 @@
 #include <unistd.h>
 
 #include "base/hash.h"
-#include "base/mem.h"
-#include "base/table.h"
 #include "daemon/export.h"
 #include "daemon/line_reader.h"
 #include "daemon/meter.h"
 #include "wire/backup_sum.h"
 
-/* The newest touch of a key, whose bytes follow. */
-struct touch {
-    struct kv_table_node node;
-    uint64_t revision;
-    int64_t deadline_unix_ms;
-    size_t key_len;
-    char key[];
-};
-
-struct kv_restore {
-    struct kv_table touches;
-    struct touch **all; /* of the table */
-    size_t n_all, capacity;
-};
-
-/* ---- touches ---- */
-
-static struct touch *find(const struct kv_restore *restore, struct kv_slice key, uint64_t hash)
-{
-    KV_TABLE_EACH(&restore->touches, hash, node)
-    {
-        struct touch *touch = KV_CONTAINER(node, struct touch, node);
-        if (kv_slice_equals((struct kv_slice){touch->key, touch->key_len}, key))
-            return touch;
-    }
-    return NULL;
-}
-
-static void own(struct kv_restore *restore, struct touch *touch)
-{
-    if (restore->n_all == restore->capacity) {
-        restore->capacity = restore->capacity == 0 ? 64 : 2 * restore->capacity;
-        restore->all = kv_realloc(restore->all, restore->capacity * sizeof(struct touch *));
-    }
-    restore->all[restore->n_all++] = touch;
-}
-
-static struct touch *add(struct kv_restore *restore, struct kv_slice key, uint64_t hash)
-{
-    struct touch *touch = kv_alloc(sizeof(*touch) + key.len);
-    *touch = (struct touch){.key_len = key.len};
-    if (key.len != 0)
-        memcpy(touch->key, key.bytes, key.len);
-    kv_table_insert(&restore->touches, &touch->node, hash);
-    own(restore, touch);
-    return touch;
-}
-
-/* Of several of one state the last counts. */
-static void take_touch(struct kv_restore *restore, const struct kv_backup_line *line)
-{
-    uint64_t hash = kv_hash(line->key);
-    struct touch *touch = find(restore, line->key, hash);
-    if (touch == NULL)
-        touch = add(restore, line->key, hash);
-    if (line->revision < touch->revision)
-        return;
-    touch->revision = line->revision;
-    touch->deadline_unix_ms = line->deadline_unix_ms;
-}
-
-int64_t kv_restore_deadline(const struct kv_restore *restore, const struct kv_backup_line *line)
-{
-    const struct touch *touch = find(restore, line->key, kv_hash(line->key));
-    return touch != NULL && touch->revision == line->revision ? touch->deadline_unix_ms
-                                                              : line->deadline_unix_ms;
-}
-
 /* ---- reading ---- */
 
 /* A reading of the file. */
 struct reading {
-    struct kv_restore *restore;
+    struct kv_backup_touches *touches;
     const struct kv_line_limits *limits;
     struct kv_line_reader reader;
     struct kv_buffer scratch;
@@ -121,7 +51,7 @@ static int take_line(struct reading *reading, struct kv_slice text, struct kv_er
         return check_end(reading, &line.end, reterr);
     }
     if (line.kind == KV_BACKUP_TOUCH)
-        take_touch(reading->restore, &line);
+        kv_backup_touches_note(reading->touches, &line);
     kv_backup_sum_add(reading->sum, text);
     kv_backup_sum_add(reading->sum, KV_SLICE("\n"));
     return 0;
@@ -157,11 +87,11 @@ static int read_all(struct reading *reading, const char *name, struct kv_error *
     return 0;
 }
 
-static int read_file(struct kv_restore *restore, int fd, int stop_fd, const char *name,
-                     const struct kv_line_limits *limits, struct kv_error *reterr)
+static int read_file(int fd, int stop_fd, const char *name, const struct kv_line_limits *limits,
+                     struct kv_backup_touches *touches, struct kv_error *reterr)
 {
     struct reading reading = {
-        .restore = restore,
+        .touches = touches,
         .limits = limits,
         .reader = {.fd = fd, .stop_fd = stop_fd, .max_bytes = kv_line_max_bytes(limits)},
         .sum = kv_backup_sum_create()};
@@ -179,37 +109,22 @@ static int rewind_to(int fd, off_t at, const char *name, struct kv_error *reterr
     return kv_error_set(reterr, "%s: %s", name, strerror(errno));
 }
 
-struct kv_restore *kv_restore_read(int fd, const char *name, const struct kv_line_limits *limits,
-                                   struct kv_error *reterr)
+int kv_restore_check(int fd, const char *name, const struct kv_line_limits *limits,
+                     struct kv_backup_touches *touches, struct kv_error *reterr)
 {
     off_t begin = lseek(fd, 0, SEEK_CUR);
     int stop_fd = eventfd(0, EFD_CLOEXEC);
-    struct kv_restore *restore = kv_calloc(1, sizeof(*restore));
     int result = -1;
     kv_hash_init();
     if (begin < 0)
         kv_error_set(reterr, "%s: a backup is read twice, which takes a file", name);
     else if (stop_fd < 0)
         kv_error_set(reterr, "cannot make an event descriptor: %s", strerror(errno));
-    else if (read_file(restore, fd, stop_fd, name, limits, reterr) == 0)
+    else if (read_file(fd, stop_fd, name, limits, touches, reterr) == 0)
         result = rewind_to(fd, begin, name, reterr);
     if (stop_fd >= 0)
         close(stop_fd);
-    if (result == 0)
-        return restore;
-    kv_restore_destroy(restore);
-    return NULL;
-}
-
-void kv_restore_destroy(struct kv_restore *restore)
-{
-    if (restore == NULL)
-        return;
-    for (size_t i = 0; i < restore->n_all; i++)
-        free(restore->all[i]);
-    free(restore->all);
-    kv_table_fini(&restore->touches);
-    free(restore);
+    return result;
 }
 
 /* ---- the store ---- */

@@ -7,21 +7,13 @@
 #define KV_DAEMON_RESTORE_H
 
 #include "daemon/config.h"
-#include "wire/backup_line.h"
-
-struct kv_restore;
+#include "wire/backup_touches.h"
 
 /* Reads the backup from the descriptor's current position, and then restores that position. name:
- * of the file, for errors; lent. Owns: the caller, by kv_restore_destroy(). Returns: NULL and
- * *reterr, which names the line and the fault. */
-struct kv_restore *kv_restore_read(int fd, const char *name, const struct kv_line_limits *limits,
-                                   struct kv_error *reterr);
-/* Accepts NULL. */
-void kv_restore_destroy(struct kv_restore *restore);
-
-/* The deadline, milliseconds since 1970, that the state in this line has in the end; 0: none.
- * Threads: any, while nobody destroys it. */
-int64_t kv_restore_deadline(const struct kv_restore *restore, const struct kv_backup_line *line);
+ * of the file, for errors. touches: those of the backup are added. Returns: 0, or -1 and *reterr,
+ * which names the line and the fault. */
+int kv_restore_check(int fd, const char *name, const struct kv_line_limits *limits,
+                     struct kv_backup_touches *touches, struct kv_error *reterr);
 
 /* Refuses if the configured store exists already: a backup is restored into a new store, which
  * begins a new epoch. A volatile store is always new. Returns: 0, or -1 and *reterr. */

@@ -7,15 +7,13 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
-#include "base/mem.h"
-#include "base/table.h"
 #include "kvctl/arguments.h"
 #include "kvctl/batch.h"
 #include "kvctl/interrupt.h"
 #include "kvctl/pages.h"
 #include "kvctl/say.h"
 #include "kvctl/whole.h"
-#include "wire/backup_line.h"
+#include "wire/backup_touches.h"
 #include "wire/json.h"
 #include "wire/json_string.h"
 
@@ -28,16 +26,6 @@ enum {
 static const struct kv_line_limits no_limits = {
     .max_depth = KV_JSON_MAX_DEPTH - 4, .max_key_bytes = SIZE_MAX, .max_value_bytes = SIZE_MAX};
 
-/* The newest touch of a key. */
-struct touch {
-    struct kv_table_node node;
-    struct touch *next; /* of all */
-    uint64_t revision;
-    int64_t deadline_unix_ms;
-    size_t key_len;
-    char key[];
-};
-
 struct restore {
     struct kv_ctl_call *call;
     const char *path;
@@ -47,8 +35,7 @@ struct restore {
     uint64_t number; /* of that line: 1, 2, … */
     struct kv_buffer scratch, key, ttl;
     struct kv_backup_line line;
-    struct kv_table touches;
-    struct touch *newest;
+    struct kv_backup_touches touches;
     struct kv_ctl_batch batch;
 };
 
@@ -76,46 +63,6 @@ static int parse(struct restore *restore, ssize_t len)
     return -1;
 }
 
-/* ---- touches ---- */
-
-static struct touch *find_touch(const struct restore *restore, struct kv_slice key)
-{
-    KV_TABLE_EACH(&restore->touches, kv_hash(key), node)
-    {
-        struct touch *touch = KV_CONTAINER(node, struct touch, node);
-        if (kv_slice_equals((struct kv_slice){touch->key, touch->key_len}, key))
-            return touch;
-    }
-    return NULL;
-}
-
-/* Of several of one state the last counts; those of later states come later. */
-static void note_touch(struct restore *restore)
-{
-    const struct kv_backup_line *line = &restore->line;
-    struct touch *touch = find_touch(restore, line->key);
-    if (touch == NULL) {
-        touch = kv_alloc(sizeof(*touch) + line->key.len);
-        *touch = (struct touch){.next = restore->newest, .key_len = line->key.len};
-        if (line->key.len != 0)
-            memcpy(touch->key, line->key.bytes, line->key.len);
-        kv_table_insert(&restore->touches, &touch->node, kv_hash(line->key));
-        restore->newest = touch;
-    }
-    if (line->revision < touch->revision)
-        return;
-    touch->revision = line->revision;
-    touch->deadline_unix_ms = line->deadline_unix_ms;
-}
-
-static int64_t deadline_of(const struct restore *restore)
-{
-    const struct kv_backup_line *line = &restore->line;
-    const struct touch *touch = find_touch(restore, line->key);
-    return touch != NULL && touch->revision == line->revision ? touch->deadline_unix_ms
-                                                              : line->deadline_unix_ms;
-}
-
 /* ---- the first time ---- */
 
 static int check_lines(struct restore *restore, struct kv_ctl_whole *whole)
@@ -130,7 +77,7 @@ static int check_lines(struct restore *restore, struct kv_ctl_whole *whole)
         if (parse(restore, len) != 0)
             return KV_CTL_USAGE;
         if (restore->line.kind == KV_BACKUP_TOUCH)
-            note_touch(restore);
+            kv_backup_touches_note(&restore->touches, &restore->line);
     }
     if (ferror(restore->file))
         return kv_ctl_fail(KV_CTL_USAGE, "%s: %s", restore->path, strerror(errno));
@@ -170,7 +117,8 @@ static int check_server(struct restore *restore)
 static void add(struct restore *restore)
 {
     const struct kv_backup_line *line = &restore->line;
-    int64_t deadline_ms = line->kind == KV_BACKUP_STATE ? deadline_of(restore) : 0;
+    int64_t deadline_ms =
+        line->kind == KV_BACKUP_STATE ? kv_backup_touches_deadline(&restore->touches, line) : 0;
     int64_t left_ms = deadline_ms - kv_wall_us() / US_PER_MS;
     restore->key.len = restore->ttl.len = 0;
     kv_json_append_string(&restore->key, line->key);
@@ -232,11 +180,7 @@ static int run(struct restore *restore)
 
 static void fini(struct restore *restore)
 {
-    for (struct touch *touch = restore->newest, *next; touch != NULL; touch = next) {
-        next = touch->next;
-        free(touch);
-    }
-    kv_table_fini(&restore->touches);
+    kv_backup_touches_fini(&restore->touches);
     kv_ctl_batch_fini(&restore->batch);
     kv_buffer_fini(&restore->scratch);
     kv_buffer_fini(&restore->key);

@@ -1,7 +1,7 @@
 set(wire_tests ${PROJECT_SOURCE_DIR}/tests/unit/wire)
 kv_add_test(unit_duration SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/base/duration_test.c
             USES kv_base)
-foreach(subject authority backup_line backup_sum base64url byte_range chunked decimal deflate deflate_offer etag event_text frame framing host_pattern http_date integer json key_path line
+foreach(subject authority backup_line backup_sum backup_touches base64url byte_range chunked decimal deflate deflate_offer etag event_text frame framing host_pattern http_date integer json key_path line
                 merge_patch message proxy_header query request_head ttl utf8)
   kv_add_test(unit_${subject} SOURCES ${wire_tests}/${subject}_test.c USES kv_wire)
 endforeach()
