@@ -202,8 +202,7 @@ static const char *why(int status)
 {
     if (status == KV_TRIMMED)
         return "the change log does not reach back far enough: take the backup faster, or "
-               "configure "
-               "a larger `change_log`";
+               "configure a larger `change_log`";
     if (status == KV_FULL)
         return "deadlines changed faster than the backup was taken";
     return kv_command_status_text(status);
