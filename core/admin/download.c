@@ -250,22 +250,10 @@ static bool has_more(const struct kv_download *download)
                                   download->status != KV_PENDING);
 }
 
-/* What there is not is brought by the backup, or the channel; either activates it again. */
-void kv_download_go_on(struct kv_download *download)
-{
-    kv_list_remove(&download->in_active);
-    if (download->out.bytes <= MOST_UNSENT && !download->is_over)
-        fill(download);
-    kv_taking_write(&download->taking, &download->out, channel_of(download), now_ms(download));
-    if (download->is_over && download->out.bytes == 0)
-        kv_download_destroy(download);
-    else if (has_more(download) && download->out.bytes <= MOST_UNSENT)
-        activate(download);
-}
-
 /* ---- its life ---- */
 
-void kv_download_destroy(struct kv_download *download)
+/* Closes its connection too. From its channel, its timer or the stage only. */
+static void destroy(struct kv_download *download)
 {
     kv_timer_stop(download->here->loop, &download->timer);
     kv_list_remove(&download->in_loop);
@@ -282,10 +270,23 @@ void kv_download_destroy(struct kv_download *download)
     free(download);
 }
 
+/* What there is not is brought by the backup, or the channel; either activates it again. */
+void kv_download_go_on(struct kv_download *download)
+{
+    kv_list_remove(&download->in_active);
+    if (download->out.bytes <= MOST_UNSENT && !download->is_over)
+        fill(download);
+    kv_taking_write(&download->taking, &download->out, channel_of(download), now_ms(download));
+    if (download->is_over && download->out.bytes == 0)
+        destroy(download);
+    else if (has_more(download) && download->out.bytes <= MOST_UNSENT)
+        activate(download);
+}
+
 void kv_download_cut_off(struct kv_download *download)
 {
     kv_connection_reset(download->connection);
-    kv_download_destroy(download);
+    destroy(download);
 }
 
 /* What the peer sends is thrown away. */
@@ -294,7 +295,7 @@ static void on_read(void *user, enum kv_channel_event event)
     struct kv_download *download = user;
     size_t len;
     if (event != KV_CHANNEL_READY) {
-        kv_download_destroy(download);
+        destroy(download);
         return;
     }
     kv_channel_input(channel_of(download), &len);
@@ -305,7 +306,7 @@ static void on_written(void *user, enum kv_channel_event event)
 {
     struct kv_download *download = user;
     if (event != KV_CHANNEL_READY) {
-        kv_download_destroy(download);
+        destroy(download);
         return;
     }
     kv_taking_written(&download->taking, &download->out, now_ms(download));

@@ -46,10 +46,8 @@ struct kv_download {
 void kv_download_open(struct kv_downloads_loop *here, struct kv_connection *connection,
                       struct kv_principal *principal);
 
-/* Closes its connection too. From its channel, its timer or the stage only. */
-void kv_download_destroy(struct kv_download *download);
-
-/* The same, for a peer that is to see that it is not whole. */
+/* Ends it and closes its connection, so that the peer sees that it is not whole. From its channel,
+ * its timer or the stage only. */
 void kv_download_cut_off(struct kv_download *download);
 
 /* The stage's work; may destroy it. */

@@ -9,20 +9,7 @@
 
 static unsigned char secret[XXH3_SECRET_DEFAULT_SIZE];
 
-void kv_hash_init(void)
-{
-    static bool is_drawn;
-    if (!is_drawn)
-        kv_random(secret, sizeof(secret));
-    is_drawn = true;
-}
-
-uint64_t kv_hash(struct kv_slice key)
-{
-    return XXH3_64bits_withSecret(key.bytes, key.len, secret, sizeof(secret));
-}
-
-void kv_random(void *bytes, size_t len)
+static void draw(void *bytes, size_t len)
 {
     char *at = bytes;
     while (len > 0) {
@@ -32,4 +19,17 @@ void kv_random(void *bytes, size_t len)
         at += got;
         len -= (size_t)got;
     }
+}
+
+void kv_hash_init(void)
+{
+    static bool is_drawn;
+    if (!is_drawn)
+        draw(secret, sizeof(secret));
+    is_drawn = true;
+}
+
+uint64_t kv_hash(struct kv_slice key)
+{
+    return XXH3_64bits_withSecret(key.bytes, key.len, secret, sizeof(secret));
 }

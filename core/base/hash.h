@@ -12,7 +12,4 @@ void kv_hash_init(void);
 
 uint64_t kv_hash(struct kv_slice key);
 
-/* Random bytes from the system, for secrets and epochs. */
-void kv_random(void *bytes, size_t len);
-
 #endif

@@ -43,7 +43,9 @@ static int read_file(const char *path, struct kv_buffer *out, struct kv_error *r
     return result;
 }
 
-int kv_ctl_given_read(const char *argument, struct kv_buffer *out, struct kv_error *reterr)
+/* The bytes of a value: the argument itself, all of standard input (`-`) or all of a file
+ * (`@FILE`). Returns: 0, or -1 and *reterr. */
+static int read_value(const char *argument, struct kv_buffer *out, struct kv_error *reterr)
 {
     if (argument[0] == '@')
         return read_file(argument + 1, out, reterr);
@@ -81,7 +83,7 @@ int kv_ctl_given_value(const struct kv_ctl_call *call, const char *argument, str
                        struct kv_error *reterr)
 {
     struct kv_buffer given = {0};
-    int result = kv_ctl_given_read(argument, &given, reterr);
+    int result = read_value(argument, &given, reterr);
     if (result == 0)
         result = kv_ctl_has(call, KV_CTL_STRING) ? make_string(&given, out, reterr)
                                                  : check(&given, out, reterr);

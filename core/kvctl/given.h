@@ -6,10 +6,6 @@
 
 #include "kvctl/verb.h"
 
-/* The bytes of a value: the argument itself, all of standard input (`-`) or all of a file
- * (`@FILE`). Returns: 0, or -1 and *reterr. */
-int kv_ctl_given_read(const char *argument, struct kv_buffer *out, struct kv_error *reterr);
-
 /* The JSON text of a value, byte for byte as given (but for white space around it), checked; with
  * --string, the bytes as a JSON string.
  * Returns: 0, or -1 and *reterr. */
