@@ -46,13 +46,9 @@ static int set_token(struct kv_ctl_contexts *contexts, const struct kv_ctl_call 
 
 static void warn_of_clear_text(const struct kv_ctl_target *target, const struct kv_ctl_call *call)
 {
-    static const char *const local[] = {"http://localhost", "http://127.", "http://[::1]"};
-    if (!kv_ctl_has(call, KV_CTL_TOKEN_FILE) || target->unix_path != NULL ||
+    if (!kv_ctl_has(call, KV_CTL_TOKEN_FILE) || target->is_local ||
         strncmp(target->url, "http:", 5) != 0)
         return;
-    for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++)
-        if (strncmp(target->url, local[i], strlen(local[i])) == 0)
-            return;
     kv_ctl_say("warning: %s is not encrypted: whoever is on the way can read the token",
                target->url);
 }

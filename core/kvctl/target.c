@@ -3,12 +3,14 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "access/token.h"
 #include "base/mem.h"
 #include "kvctl/contexts.h"
+#include "wire/address.h"
 
 static const char default_url[] = "http://127.0.0.1:3000";
 
@@ -98,6 +100,7 @@ static int set_unix(struct kv_ctl_target *target, const char *path, struct kv_er
     if (path[0] != '/' || path[1] == '/')
         return kv_error_set(reterr, "unix:%s: write unix:/PATH", path);
     target->unix_path = kv_strdup(path);
+    target->is_local = true;
     target->url = kv_strdup("http://localhost");
     return 0;
 }
@@ -116,6 +119,25 @@ static bool has_part(CURLU *parts, CURLUPart part)
     bool has = curl_url_get(parts, part, &text, 0) == CURLUE_OK;
     curl_free(text);
     return has;
+}
+
+/* Only the whole host says so: localhost.example.com is anywhere. */
+static bool is_local(CURLU *parts)
+{
+    static const unsigned char loopback[16] = {[15] = 1};
+    char *host = NULL;
+    struct kv_address address;
+    if (curl_url_get(parts, CURLUPART_HOST, &host, 0) != CURLUE_OK)
+        return false;
+    struct kv_slice text = kv_slice_of(host);
+    bool is = strcasecmp(host, "localhost") == 0;
+    if (host[0] == '[')
+        text = (struct kv_slice){host + 1, text.len - 2};
+    if (kv_address_read(text, &address))
+        is = address.len == 4 ? address.bytes[0] == 127
+                              : memcmp(address.bytes, loopback, sizeof(loopback)) == 0;
+    curl_free(host);
+    return is;
 }
 
 /* Returns: a text of what is wrong; NULL: nothing. */
@@ -149,6 +171,7 @@ static int set_http(struct kv_ctl_target *target, const char *url, struct kv_err
     const char *what = judge(parts);
     if (what == NULL && curl_url_get(parts, CURLUPART_URL, &text, 0) == CURLUE_OK) {
         target->url = kv_strdup(text);
+        target->is_local = is_local(parts);
         for (size_t len = strlen(target->url); len != 0 && target->url[len - 1] == '/'; len--)
             target->url[len - 1] = '\0';
     }

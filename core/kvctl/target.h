@@ -11,6 +11,7 @@ struct kv_ctl_target {
     char *name;      /* for messages: the URL as given */
     char *url;       /* http:// or https://, without a slash at its end */
     char *unix_path; /* of the socket; NULL: none */
+    bool is_local;   /* on this machine by its address: a socket, localhost, 127.0.0.0/8, ::1 */
     char *token;     /* NULL: none */
     char *cacert;    /* names of files; NULL: none */
     char *cert, *cert_key;

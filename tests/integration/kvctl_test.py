@@ -476,6 +476,12 @@ def contexts_keep_servers_and_tokens(ctl):
     assert listed.startswith("* one") and "two" in listed and token not in listed
     user.run("ping")
     user.run("ping", "--context", "two", code=NO_SERVER)
+    for host, is_far in (("localhost", False), ("LOCALHOST:1", False), ("127.0.0.1", False), ("127.9.9.9:1", False),
+                         ("[::1]:1", False), ("localhost.example.com", True), ("127.example.com", True),
+                         ("127.0.0.1.example.com:1", True), ("[::2]", True), ("128.0.0.1", True)):
+        user.run("context", "add", "clear", f"http://{host}", "--token-file", path_of("token"))
+        assert ("is not encrypted" in user.errors) == is_far, (host, user.errors)
+    user.run("context", "rm", "clear")
     user.run("context", "use", "two")
     user.run("ping", code=NO_SERVER)
     ctl.run("ping")
