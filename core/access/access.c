@@ -273,21 +273,6 @@ bool kv_access_take(const struct kv_access_loop *here, enum kv_metered what,
     return !exceed(here, by_token[what], wait_ns, ret);
 }
 
-bool kv_access_is_exhausted(const struct kv_access_loop *here, const struct kv_meter *of_address,
-                            const struct kv_meter *of_token, int64_t time_ns, struct kv_excess *ret)
-{
-    const struct kv_rates *rates = &here->rules->rates;
-    const struct kv_rate *rate = &rates->of[KV_METERED_REQUESTS];
-    int64_t wait_ns = 0;
-    if (of_address != NULL && rates->by_address)
-        wait_ns = kv_meter_wait_ns(of_address, KV_METERED_REQUESTS, rate, time_ns);
-    if (exceed(here, by_address[KV_METERED_REQUESTS], wait_ns, ret))
-        return true;
-    if (of_token != NULL && rates->by_token)
-        wait_ns = kv_meter_wait_ns(of_token, KV_METERED_REQUESTS, rate, time_ns);
-    return exceed(here, by_token[KV_METERED_REQUESTS], wait_ns, ret);
-}
-
 /* ---- tokens ---- */
 
 /* token, certificate: what proves it; the other is empty. */

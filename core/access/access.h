@@ -98,10 +98,6 @@ bool kv_access_take(const struct kv_access_loop *here, enum kv_metered what,
                     struct kv_meter *of_address, struct kv_meter *of_token, int64_t now_ns,
                     struct kv_excess *ret);
 
-/* Whether the next request would exceed a rate; then *ret. Counts nothing. */
-bool kv_access_is_exhausted(const struct kv_access_loop *here, const struct kv_meter *of_address,
-                            const struct kv_meter *of_token, int64_t now_ns, struct kv_excess *ret);
-
 /* Whether a key revokes tokens, and none of the grants names the prefix of such keys: then it is
  * not written. Who may write every key need not be one who may revoke tokens. */
 bool kv_access_reserves(const struct kv_access_loop *here, const struct kv_grants *grants,

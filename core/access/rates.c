@@ -64,15 +64,6 @@ static int64_t wait_ns(int64_t empty_ns, const struct kv_rate *rate, int64_t now
     return later_of(wait, 0);
 }
 
-int64_t kv_meter_wait_ns(const struct kv_meter *meter, enum kv_metered what,
-                         const struct kv_rate *rate, int64_t now_ns)
-{
-    if (rate->interval_ns == 0)
-        return 0;
-    return wait_ns(atomic_load_explicit(&meter->empty_ns[what], memory_order_relaxed), rate,
-                   now_ns);
-}
-
 int64_t kv_meter_take(struct kv_meter *meter, enum kv_metered what, const struct kv_rate *rate,
                       int64_t now_ns)
 {

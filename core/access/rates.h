@@ -70,10 +70,6 @@ void kv_meter_put(struct kv_meter *meter);
 int64_t kv_meter_take(struct kv_meter *meter, enum kv_metered what, const struct kv_rate *rate,
                       int64_t now_ns);
 
-/* The same, but counts nothing. */
-int64_t kv_meter_wait_ns(const struct kv_meter *meter, enum kv_metered what,
-                         const struct kv_rate *rate, int64_t now_ns);
-
 /* Whether the token or subject of the meter has fewer connections than `most` (0: any number).
  * Loops that ask at the same time may exceed `most` by a few. */
 bool kv_meter_has_room(const struct kv_meter *meter, uint32_t most);

@@ -48,9 +48,7 @@ static void hand_over(struct kv_exchange *exchange)
 static void serve(struct kv_exchange *exchange, const struct kv_request *request)
 {
     (void)request;
-    if (exchange->carrier->hand_over == NULL)
-        exchange->carrier->leave(exchange);
-    else if (!kv_http_is_ready(exchange->here))
+    if (!kv_http_is_ready(exchange->here))
         kv_exchange_refuse_unready(exchange);
     else if (!kv_backup_is_possible(exchange->here->keyspace_loop))
         kv_exchange_refuse(
@@ -67,5 +65,6 @@ static void serve(struct kv_exchange *exchange, const struct kv_request *request
 
 const struct kv_resource kv_resource_backup = {.path = {"/admin/backup", 13},
                                                .methods = KV_METHODS_READING,
+                                               .keeps = true,
                                                .admin = KV_ADMIN_BACKUP,
                                                .serve = serve};

@@ -61,6 +61,7 @@ struct batch {
     struct kv_job job;
     bool is_staged;        /* the value of the message that is to be sent next, as far as that */
     struct kv_item staged; /* was possible */
+    size_t n_counted;      /* by the rates */
     size_t n_sent;
     size_t n_answered;
     size_t bytes_sent; /* of values, since nothing was under way */
@@ -372,27 +373,38 @@ static void send_note(struct batch *batch, struct kv_slice text)
     kv_exchange_send(batch->exchange, note, on_finished);
 }
 
+/* The text in `scratch`, where the next one is written, too. */
+static void send_scratch(struct batch *batch)
+{
+    struct kv_command *note =
+        kv_command_create(batch->exchange->here->keyspace_loop, KV_COMMAND_NOTE);
+    note->note = kv_buffer_slice(&batch->scratch);
+    if (kv_command_keep(note) != 0)
+        note->note = KV_SLICE("null");
+    kv_exchange_send(batch->exchange, note, on_finished);
+}
+
 static void send_hello(struct batch *batch, struct kv_slice id)
 {
     const struct kv_http_context *here = batch->exchange->here;
     batch->scratch.len = 0;
     kv_hello_write(&batch->scratch, id, &here->config->hello, here->keyspace);
-    struct kv_command *note = kv_command_create(here->keyspace_loop, KV_COMMAND_NOTE);
-    note->note = kv_buffer_slice(&batch->scratch);
-    if (kv_command_keep(note) != 0) /* the next one is written to the same place */
-        note->note = KV_SLICE("null");
-    kv_exchange_send(batch->exchange, note, on_finished);
+    send_scratch(batch);
 }
 
-static void send_error(struct batch *batch, struct item *item, int status, const char *why)
+static void send_error(struct batch *batch, const struct item *item, int status, const char *why)
 {
-    make_wrong(batch, item, status, why);
-    struct kv_command *note =
-        kv_command_create(batch->exchange->here->keyspace_loop, KV_COMMAND_NOTE);
-    note->note = (struct kv_slice){batch->texts.bytes + item->text_at, item->text_len};
-    if (kv_command_keep(note) != 0)
-        note->note = KV_SLICE("null");
-    kv_exchange_send(batch->exchange, note, on_finished);
+    batch->scratch.len = 0;
+    kv_reply_write_error(&batch->scratch, item->message.id, status, why);
+    send_scratch(batch);
+}
+
+static void send_excess(struct batch *batch, const struct item *item,
+                        const struct kv_excess *excess)
+{
+    struct kv_error text;
+    kv_error_set(&text, "%s: try again in %lld ms", excess->why, (long long)excess->wait_ms);
+    send_error(batch, item, 429, text.text);
 }
 
 static struct kv_slice key_of(const struct batch *batch, const struct item *item)
@@ -415,7 +427,7 @@ static void send_command(struct batch *batch, const struct item *item)
     kv_exchange_send(batch->exchange, command, on_finished);
 }
 
-static void send_item(struct batch *batch, struct item *item)
+static void send_item(struct batch *batch, const struct item *item)
 {
     if (item->is_wrong)
         send_note(batch, (struct kv_slice){batch->texts.bytes + item->text_at, item->text_len});
@@ -431,7 +443,7 @@ static void send_item(struct batch *batch, struct item *item)
 
 /* The result of a merge is given whatever its length, so it is not made where it would be too much.
  * Returns: false where it has to wait until nothing is under way. */
-static bool send_merge(struct batch *batch, struct item *item)
+static bool send_merge(struct batch *batch, const struct item *item)
 {
     if (batch->n_sent != batch->n_answered)
         return false;
@@ -483,17 +495,38 @@ static bool has_enough_under_way(struct batch *batch)
            batch->bytes_sent >= MOST_BYTES_UNDER_WAY;
 }
 
+/* Counts the next one, once. The request has been counted as the first. Returns: false, and *ret,
+ * where it exceeds a rate. */
+static bool count_next(struct batch *batch, struct kv_excess *ret)
+{
+    if (batch->n_counted > batch->n_sent)
+        return true;
+    batch->n_counted++;
+    return batch->n_sent == 0 || kv_client_count_message(batch->exchange->client, ret);
+}
+
+/* Returns: false where it has to wait. */
+static bool send_counted(struct batch *batch, const struct item *item)
+{
+    if (!is_ready(batch, item))
+        return false;
+    if (!item->is_wrong && item->message.type == KV_MESSAGE_MERGE)
+        return send_merge(batch, item);
+    send_item(batch, item);
+    return true;
+}
+
 /* Returns: whether the next one was sent. */
 static bool send_next(struct batch *batch)
 {
+    struct kv_excess excess;
     if (batch->n_sent == batch->n || has_enough_under_way(batch))
         return false;
-    struct item *item = &batch->items[batch->n_sent];
-    bool is_merge = !item->is_wrong && item->message.type == KV_MESSAGE_MERGE;
-    if (!is_ready(batch, item) || (is_merge && !send_merge(batch, item)))
+    const struct item *item = &batch->items[batch->n_sent];
+    if (!count_next(batch, &excess))
+        send_excess(batch, item, &excess);
+    else if (!send_counted(batch, item))
         return false;
-    if (!is_merge)
-        send_item(batch, item);
     batch->is_staged = false;
     batch->n_sent++;
     return true;

@@ -191,14 +191,9 @@ static void refuse_wish(struct kv_exchange *exchange)
 static void serve_wish(struct kv_exchange *exchange, const struct kv_request *request,
                        struct kv_wish *wish)
 {
-    struct kv_excess excess;
     read_last_event_id(wish, request);
-    if (exchange->carrier->hand_over == NULL)
-        exchange->carrier->leave(exchange);
-    else if (!is_granted(exchange, wish))
+    if (!is_granted(exchange, wish))
         refuse_wish(exchange);
-    else if (kv_client_is_exhausted(exchange->client, exchange->client->principal, &excess))
-        kv_http_refuse_excess(exchange, &excess);
     else if (!kv_http_is_ready(exchange->here))
         kv_exchange_refuse_unready(exchange);
     else if (kv_wish_keep(wish) != 0)
@@ -220,4 +215,4 @@ static void serve(struct kv_exchange *exchange, const struct kv_request *request
 }
 
 const struct kv_resource kv_resource_events = {
-    .path = {"/events", 7}, .methods = KV_METHODS_READING, .serve = serve};
+    .path = {"/events", 7}, .methods = KV_METHODS_READING, .keeps = true, .serve = serve};

@@ -44,7 +44,7 @@ struct kv_carrier {
                     struct kv_handover *handover);
     /* Sends the head of an answer whose body lasts as long as the connection, and hands that over.
      * Takes the handover over. NULL: it hands nothing over, but leaves such requests to the
-     * carrier that does: */
+     * carrier that does (struct kv_resource.keeps): */
     void (*hand_over)(struct kv_exchange *exchange, const struct kv_answer *answer,
                       struct kv_handover *handover);
     /* Has the request served again, by the other carrier. */
@@ -60,6 +60,7 @@ struct kv_exchange {
     struct kv_slice allowed_origin;
     bool takes_credentials; /* that origin's pages may send cookies */
     bool is_head;           /* to a HEAD: the answer has no body */
+    bool is_counted;        /* by the rates, when its head came */
 };
 
 /* Makes the answer's error its body. */

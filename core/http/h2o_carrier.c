@@ -185,7 +185,8 @@ static struct kv_exchange *create_exchange(struct kv_h2o_loop *loop, h2o_req_t *
         .exchange = {.carrier = &carrier,
                      .here = loop->here,
                      .client = kv_h2o_gate_client(kv_h2o_connection_of(req)),
-                     .is_head = is_head},
+                     .is_head = is_head,
+                     .is_counted = kv_h2o_gate_was_offered(kv_h2o_connection_of(req))},
         .loop = loop,
         .req = req,
     };

@@ -387,6 +387,12 @@ void kv_h2o_gate_await_body(struct kv_connection *connection)
     gate->lacks_body = false;
 }
 
+bool kv_h2o_gate_was_offered(const struct kv_connection *connection)
+{
+    const struct gate *gate = connection->channel.user;
+    return gate->is_offered && !gate->lacks_body;
+}
+
 const struct kv_request_head *kv_h2o_gate_head(const struct kv_connection *connection)
 {
     const struct gate *gate = connection->channel.user;

@@ -53,6 +53,9 @@ const struct kv_request_head *kv_h2o_gate_head(const struct kv_connection *conne
 bool kv_h2o_gate_lacks_body(const struct kv_connection *connection);
 void kv_h2o_gate_await_body(struct kv_connection *connection);
 
+/* Whether that is over, and the request is being served again. */
+bool kv_h2o_gate_was_offered(const struct kv_connection *connection);
+
 /* Sends the head of the response that has been set, and then leaves the connection: another
  * protocol must serve it at once, with the input that followed the request.
  * on_left: called once; connection: NULL where it was lost. */

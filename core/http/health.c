@@ -43,10 +43,14 @@ static void serve_readiness(struct kv_exchange *exchange, const struct kv_reques
         kv_exchange_refuse_unready(exchange);
 }
 
-const struct kv_resource kv_resource_health = {
-    .path = {"/healthz", 8}, .methods = KV_METHODS_READING, .is_open = true, .serve = serve_health};
+const struct kv_resource kv_resource_health = {.path = {"/healthz", 8},
+                                               .methods = KV_METHODS_READING,
+                                               .is_open = true,
+                                               .is_probe = true,
+                                               .serve = serve_health};
 
 const struct kv_resource kv_resource_readiness = {.path = {"/readyz", 7},
                                                   .methods = KV_METHODS_READING,
                                                   .is_open = true,
+                                                  .is_probe = true,
                                                   .serve = serve_readiness};

@@ -170,23 +170,10 @@ static bool join(struct kv_exchange *exchange, struct kv_principal *principal)
     return may_join;
 }
 
-/* Whoever tries tokens is to be slowed down, too. Returns: false where the request is refused. */
-static bool may_try(struct kv_exchange *exchange)
-{
-    struct kv_excess excess;
-    bool is_exhausted = kv_client_is_exhausted(exchange->client, NULL, &excess);
-    if (is_exhausted)
-        kv_http_refuse_excess(exchange, &excess);
-    return !is_exhausted;
-}
-
 /* bad: of what was found. */
 static bool identify_by_token(struct kv_exchange *exchange, struct kv_slice token, const char *bad)
 {
     struct kv_error error;
-    struct kv_excess excess;
-    if (!may_try(exchange))
-        return false;
     struct kv_principal *principal =
         kv_access_authenticate(exchange->here->access, token, kv_wall_us() / 1000000, &error);
     if (principal != NULL)
@@ -194,7 +181,6 @@ static bool identify_by_token(struct kv_exchange *exchange, struct kv_slice toke
     if (bad != NULL)
         kv_error_set(&error, "%s", bad);
     kv_client_identify(exchange->client, &kv_principal_nobody);
-    kv_client_count_request(exchange->client, &excess);
     kv_denials_log_token(exchange->here->access->denials, "http", error.text);
     kv_exchange_refuse(exchange,
                        (struct kv_answer){.status = 401, .challenge = KV_CHALLENGE_BAD_TOKEN}, "%s",

@@ -12,10 +12,12 @@ struct kv_resource {
     struct kv_slice path; /* the whole path, or what it begins with where it ends in a slash */
     bool is_prefix;
     uint32_t methods; /* a set of enum kv_method; OPTIONS is answered without the resource */
-    bool keeps;       /* requests need memory of their own: the fast path does not carry them */
-    bool is_open;     /* to everybody, whoever they are */
-    uint32_t admin;   /* the rights that it takes (enum kv_admin_right) */
-    bool upgrades;    /* a GET may turn the connection into a WebSocket */
+    bool keeps;     /* requests need memory of their own, or the connection: the fast path does not
+                       carry them */
+    bool is_probe;  /* no rate limits it */
+    bool is_open;   /* to everybody, whoever they are */
+    uint32_t admin; /* the rights that it takes (enum kv_admin_right) */
+    bool upgrades;  /* a GET may turn the connection into a WebSocket */
     /* The request has passed all checks; the struct itself is lent for the call. */
     void (*serve)(struct kv_exchange *exchange, const struct kv_request *request);
     /* Called when the request has passed the checks, before its body has arrived. Returns: true if

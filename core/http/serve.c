@@ -73,6 +73,30 @@ static bool is_of_unnamed_page(const struct kv_request *request)
             kv_slice_equals(site, KV_SLICE("same-site")));
 }
 
+/* Counts the request for its address: whatever becomes of it, it has been read. Not that of a
+ * probe, which a busy server still has to answer. Returns: false where it has been refused. */
+static inline bool count(const struct kv_resource *resource, struct kv_exchange *exchange)
+{
+    struct kv_excess excess;
+    bool is_exempt = exchange->is_counted || (resource != NULL && resource->is_probe);
+    if (!exchange->here->access->is_metered || is_exempt ||
+        kv_client_count_arrival(exchange->client, &excess))
+        return true;
+    kv_http_refuse_excess(exchange, &excess);
+    return false;
+}
+
+/* The same for its token, when that is known. */
+static inline bool count_identified(struct kv_exchange *exchange)
+{
+    struct kv_excess excess;
+    if (!exchange->here->access->is_metered || exchange->is_counted ||
+        kv_client_count_identified(exchange->client, &excess))
+        return true;
+    kv_http_refuse_excess(exchange, &excess);
+    return false;
+}
+
 static void refuse_origin(struct kv_exchange *exchange, struct kv_slice origin, const char *action)
 {
     struct kv_http_context *here = exchange->here;
@@ -121,13 +145,14 @@ static bool admit_unnamed_page(const struct kv_resource *resource, struct kv_exc
 {
     bool is_refused =
         is_served(resource, request) && resource->admin != 0 && is_of_unnamed_page(request);
-    if (is_refused)
+    if (is_refused && count(resource, exchange))
         kv_exchange_refuse(exchange, (struct kv_answer){.status = 403},
                            "pages of other sites may not ask for what is for operators");
     return !is_refused;
 }
 
-/* A request that may name its page. Returns: false where it has been refused. */
+/* A request that may name its page. Comes before the request is counted, so that the page may read
+ * that it asks too often. Returns: false where it has been refused. */
 static bool admit_origin(const struct kv_resource *resource, struct kv_exchange *exchange,
                          const struct kv_request *request)
 {
@@ -140,7 +165,7 @@ static bool admit_origin(const struct kv_resource *resource, struct kv_exchange 
         return admit_unnamed_page(resource, exchange, request);
     }
     const char *action = is_served(resource, request) ? guarded_action(resource, request) : NULL;
-    if (action != NULL)
+    if (action != NULL && count(resource, exchange))
         refuse_origin(exchange, refused, action);
     return action == NULL;
 }
@@ -177,7 +202,7 @@ static void refuse_administration(struct kv_exchange *exchange, uint32_t rights)
 static inline bool admit_client(const struct kv_resource *resource, struct kv_exchange *exchange,
                                 const struct kv_request *request)
 {
-    if (!kv_http_identify(exchange, request))
+    if (!kv_http_identify(exchange, request) || !count_identified(exchange))
         return false;
     if (resource->admin == 0 || may_administer(exchange->client->principal, resource->admin))
         return true;
@@ -190,19 +215,22 @@ static inline bool admit_client(const struct kv_resource *resource, struct kv_ex
 static inline const struct kv_resource *admit(struct kv_exchange *exchange,
                                               struct kv_request *request)
 {
-    if (!is_host_served(exchange->here, request)) {
-        refuse_host(exchange, request->host);
+    const struct kv_resource *resource = find(exchange->here, request->path);
+    if (resource != NULL && resource->keeps && exchange->carrier->keep == NULL) {
+        exchange->carrier->leave(exchange);
         return NULL;
     }
-    const struct kv_resource *resource = find(exchange->here, request->path);
+    if (!is_host_served(exchange->here, request)) {
+        if (count(resource, exchange))
+            refuse_host(exchange, request->host);
+        return NULL;
+    }
     if (request->n_headers != 0 && !admit_origin(resource, exchange, request))
+        return NULL;
+    if (!count(resource, exchange))
         return NULL;
     if (!is_served(resource, request)) {
         answer_for(resource, exchange, request);
-        return NULL;
-    }
-    if (resource->keeps && exchange->carrier->keep == NULL) {
-        exchange->carrier->leave(exchange);
         return NULL;
     }
     if (!resource->is_open && !admit_client(resource, exchange, request))

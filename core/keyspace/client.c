@@ -170,23 +170,24 @@ static bool is_metered(const struct kv_client *client)
     return client->home->access != NULL && client->home->access->is_metered;
 }
 
-bool kv_client_count_request(struct kv_client *client, struct kv_excess *ret)
+bool kv_client_count_arrival(struct kv_client *client, struct kv_excess *ret)
 {
     if (!is_metered(client))
         return true;
     find_meter(client);
-    return kv_access_take(client->home->access, KV_METERED_REQUESTS, client->meter,
-                          client->principal->meter, now_ns(client), ret);
+    return kv_access_take(client->home->access, KV_METERED_REQUESTS, client->meter, NULL,
+                          now_ns(client), ret);
 }
 
-bool kv_client_is_exhausted(struct kv_client *client, const struct kv_principal *principal,
-                            struct kv_excess *ret)
+bool kv_client_count_identified(struct kv_client *client, struct kv_excess *ret)
 {
-    if (!is_metered(client))
-        return false;
-    find_meter(client);
-    return kv_access_is_exhausted(client->home->access, client->meter,
-                                  principal == NULL ? NULL : principal->meter, now_ns(client), ret);
+    return !is_metered(client) || kv_access_take(client->home->access, KV_METERED_REQUESTS, NULL,
+                                                 client->principal->meter, now_ns(client), ret);
+}
+
+bool kv_client_count_message(struct kv_client *client, struct kv_excess *ret)
+{
+    return kv_client_count_arrival(client, ret) && kv_client_count_identified(client, ret);
 }
 
 /* ---- as whom it acts ---- */
@@ -495,23 +496,11 @@ static bool renew(struct kv_client *client)
     return true;
 }
 
-static int refuse_excess(struct kv_command *command, const struct kv_excess *excess)
-{
-    struct kv_error text;
-    kv_error_set(&text, "%s: try again in %lld ms", excess->why, (long long)excess->wait_ms);
-    kv_command_refuse(command, kv_slice_of(text.text));
-    command->retry_after_ms = excess->wait_ms;
-    return KV_TOO_OFTEN;
-}
-
 /* Most servers have no rules. Returns: KV_OK, or how the command ends. */
 static inline int judge(struct kv_client *client, struct kv_command *command)
 {
-    struct kv_excess excess;
     if (client->principal->is_unlimited || command->kind == KV_COMMAND_NOTE)
         return KV_OK;
-    if (is_metered(client) && !kv_client_count_request(client, &excess))
-        return refuse_excess(command, &excess);
     return renew(client) ? kv_admission_judge(client->home->access, client->principal, command)
                          : KV_EXPIRED;
 }

@@ -85,14 +85,14 @@ bool kv_client_may_join(const struct kv_client *client, const struct kv_principa
 /* Says how to find the address of its peer, or that the address is another one now. */
 void kv_client_tell_address(struct kv_client *client, kv_client_address_fn address);
 
-/* Counts a request that is no command. Returns: whether it does not ask too often; otherwise
- * *ret. */
-bool kv_client_count_request(struct kv_client *client, struct kv_excess *ret);
+/* Count a request for its address, before it is known who asks, and for its token when that is
+ * known. The protocol layers count whatever arrives, as most of it need not become a command; what
+ * is sent below is not counted again. Return: whether it does not ask too often; otherwise *ret. */
+bool kv_client_count_arrival(struct kv_client *client, struct kv_excess *ret);
+bool kv_client_count_identified(struct kv_client *client, struct kv_excess *ret);
 
-/* Whether its address, or this principal (NULL: nobody), has asked so often that the next request
- * would be refused; then *ret. */
-bool kv_client_is_exhausted(struct kv_client *client, const struct kv_principal *principal,
-                            struct kv_excess *ret);
+/* Both, for a message of a client that is identified already. */
+bool kv_client_count_message(struct kv_client *client, struct kv_excess *ret);
 
 /* The address of the peer that sent a command. Returns: false where it is not known. */
 bool kv_command_address(const struct kv_command *command, struct kv_address_text *ret);

@@ -394,8 +394,6 @@ const char *kv_command_status_text(int status)
         return "the right to do this has not been granted";
     case KV_UNIDENTIFIED:
         return "a token is needed for this";
-    case KV_TOO_OFTEN:
-        return "too many requests";
     case KV_EXPIRED:
         return "the token is no longer valid";
     default:

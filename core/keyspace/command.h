@@ -67,7 +67,6 @@ enum kv_command_status {
     KV_FORBIDDEN,    /* its client's principal has not the right; `refusal` may say more */
     KV_UNIDENTIFIED, /* the same, where the client has not said who it is */
     KV_EXPIRED,      /* the same, where what the client said is no longer valid */
-    KV_TOO_OFTEN,    /* its client asks more often than it may; `refusal` says more */
     KV_UNAVAILABLE,  /* the keyspace is not open yet, or is closing */
 };
 
@@ -258,10 +257,9 @@ struct kv_command {
     int refusal_status; /* KV_REFUSED: of HTTP; 0: the usual one */
     uint64_t revision;
     struct kv_item item;    /* GET with KV_OK */
-    int64_t retry_after_ms; /* KV_REFUSED, KV_TOO_OFTEN: when it may be tried again; 0: that is not
-                               known */
-    const char *refusal;    /* KV_REFUSED, KV_INAPPLICABLE, KV_TOO_OFTEN: constant, or the command's
-                               own    (kv_command_refuse) */
+    int64_t retry_after_ms; /* KV_REFUSED: when it may be tried again; 0: that is not known */
+    const char *refusal;    /* KV_REFUSED, KV_INAPPLICABLE: constant, or the command's own
+                               (kv_command_refuse) */
 
     /* The keyspace's. */
     enum kv_command_state state;

@@ -33,7 +33,6 @@ static const char *outcome_name(unsigned outcome)
         [KV_N_STORE_OUTCOMES + KV_FORBIDDEN - KV_REFUSED] = "forbidden",
         [KV_N_STORE_OUTCOMES + KV_UNIDENTIFIED - KV_REFUSED] = "unidentified",
         [KV_N_STORE_OUTCOMES + KV_EXPIRED - KV_REFUSED] = "expired",
-        [KV_N_STORE_OUTCOMES + KV_TOO_OFTEN - KV_REFUSED] = "too_often",
         [KV_N_STORE_OUTCOMES + KV_UNAVAILABLE - KV_REFUSED] = "unavailable",
     };
     return names[outcome];

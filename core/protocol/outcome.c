@@ -15,8 +15,6 @@ int kv_outcome_status(int outcome)
     case KV_UNIDENTIFIED:
     case KV_EXPIRED:
         return 401;
-    case KV_TOO_OFTEN:
-        return 429;
     case KV_BAD_CURSOR:
     case KV_TOO_MANY_TOPICS:
         return 400;

@@ -117,5 +117,5 @@ void kv_answer_excess(struct kv_session *session, struct kv_slice id,
 {
     struct kv_error text;
     kv_error_set(&text, "%s: try again in %lld ms", excess->why, (long long)excess->wait_ms);
-    kv_answer_error(session, id, kv_outcome_status(KV_TOO_OFTEN), text.text);
+    kv_answer_error(session, id, 429, text.text);
 }

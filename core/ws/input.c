@@ -93,30 +93,23 @@ static int read_text(struct kv_slice text, const struct kv_message_limits *limit
     return failed != 0 && !kv_utf8_is_valid(text) ? NOT_UTF8 : failed;
 }
 
-/* Counts a message that becomes no command. Returns: false where the peer has been told that it
+/* Counts a message, whatever becomes of it. Returns: false where the peer has been told that it
  * sends too many. */
 static bool count(struct kv_session *session, struct kv_slice id)
 {
     struct kv_excess excess;
-    if (kv_client_count_request(session->client, &excess))
+    if (kv_client_count_message(session->client, &excess))
         return true;
     kv_answer_excess(session, id, &excess);
     return false;
 }
 
-static void answer_wrong(struct kv_session *session, const struct kv_message *message, int status,
-                         const char *text)
-{
-    if (count(session, message->id))
-        kv_answer_error(session, message->id, status, text);
-}
-
 static void answer_hello(struct kv_session *session, const struct kv_message *message)
 {
     if (kv_principal_may_nothing(session->client->principal))
-        answer_wrong(session, message, kv_outcome_status(KV_UNIDENTIFIED),
-                     kv_command_status_text(KV_UNIDENTIFIED));
-    else if (count(session, message->id))
+        kv_answer_error(session, message->id, kv_outcome_status(KV_UNIDENTIFIED),
+                        kv_command_status_text(KV_UNIDENTIFIED));
+    else
         kv_answer_hello(session, message->id);
 }
 
@@ -131,11 +124,11 @@ static void check_and_send(struct kv_session *session, const struct kv_message *
     else if (message->type == KV_MESSAGE_HELLO)
         answer_hello(session, message);
     else if ((status = kv_translation_check(message, &limits, &error)) != 0)
-        answer_wrong(session, message, status, error.text);
+        kv_answer_error(session, message->id, status, error.text);
     else if (message->while_connected &&
              !kv_leases_have_room(&session->leases, message->key,
                                   kv_session_config(session)->max_leases))
-        answer_wrong(session, message, 400, "too many leases on this connection");
+        kv_answer_error(session, message->id, 400, "too many leases on this connection");
     else
         send_command(session, message, staged);
 }
@@ -145,12 +138,14 @@ static void handle_message(struct kv_session *session, int outcome,
                            const struct kv_message *message, const struct kv_error *error,
                            struct kv_item *staged)
 {
-    if (outcome == 0)
-        check_and_send(session, message, staged);
-    else if (outcome == NOT_UTF8)
+    if (outcome == NOT_UTF8)
         hang_up(session, KV_CLOSE_INVALID_TEXT);
+    else if (!count(session, message->id))
+        return;
+    else if (outcome == 0)
+        check_and_send(session, message, staged);
     else
-        answer_wrong(session, message, 400, error->text);
+        kv_answer_error(session, message->id, 400, error->text);
 }
 
 /* A text that came compressed, and is not inflated yet. */
@@ -417,8 +412,9 @@ static void handle_deflated(struct kv_session *session, struct kv_slice compress
 
 static void refuse_binary(struct kv_session *session)
 {
-    kv_answer_error(session, (struct kv_slice){0}, 400,
-                    "binary messages are not taken: send JSON as text");
+    struct kv_slice no_id = {0};
+    if (count(session, no_id))
+        kv_answer_error(session, no_id, 400, "binary messages are not taken: send JSON as text");
 }
 
 static void handle_parts(struct kv_session *session, bool is_deflated)

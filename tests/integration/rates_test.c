@@ -26,7 +26,8 @@
     "  tokens:\n"                                                                                  \
     "    - {name: both, read: [a/], write: [a/], sha256: "                                         \
     "52281c6ff09b87fbfde85fcea88f45bbb51548431dd55681dfc7d26c2453bdb2}\n"                          \
-    "    - {name: every, read: [''], write: [''], admin: [metrics], sha256: "                      \
+    "    - {name: every, read: [''], write: [''], admin: [metrics, clients, slowlog, backup], "    \
+    "sha256: "                                                                                     \
     "105b1190953880ed6984b47621dbbd65799e2c07646d4e4327dd7bf205b414c4}\n"
 
 enum {
@@ -113,6 +114,108 @@ static void requests_from_an_address_are_limited(void **state)
     stop();
 }
 
+/* Nothing need become a command to count. Each is asked by an address of its own. */
+static void every_request_counts_once(void **state)
+{
+    static const struct {
+        const char *method, *path, *body;
+        int status;
+    } cases[] = {
+        {"GET", "/metrics", NULL, 200},
+        {"GET", "/admin/clients", NULL, 200},
+        {"GET", "/admin/slowlog", NULL, 200},
+        {"HEAD", "/admin/backup", NULL, 0},
+        {"HEAD", "/events?prefix=a/", NULL, 200},
+        {"GET", "/events", NULL, 400},
+        {"GET", "/ws", NULL, 426},
+        {"GET", "/storage/a/x", NULL, 204},
+        {"PUT", "/storage/a/y", "{\"value\":1}", 0},
+        {"POST", "/storage/a/x", "{bad", 400},
+        {"GET", "/storage/%zz", NULL, 400},
+        {"GET", "/storage?limit=zz", NULL, 400},
+        {"POST", "/batch", "{bad", 400},
+        {"POST", "/batch", "[]", 200},
+        {"POST", "/batch", "[{\"type\":\"x\"}]", 200},
+        {"POST", "/batch", "[{\"type\":\"hello\"}]", 200},
+        {"GET", "/nowhere", NULL, 404},
+        {"DELETE", "/metrics", NULL, 405},
+        {"OPTIONS", "/storage/a/x", NULL, 204},
+    };
+    (void)state;
+    start("  rates: {requests: 5/h, per: [address]}\ntrusted_proxies: [127.0.0.1]\n");
+    for (size_t i = 0; i < N(cases); i++) {
+        char headers[256];
+        snprintf(headers, sizeof(headers), EVERY "X-Forwarded-For: 10.0.1.%zu\r\n", i);
+        for (int n = 0; n < MOST; n++) {
+            int status = ask(headers, cases[i].method, cases[i].path, cases[i].body);
+            assert_int_not_equal(status, 429);
+            assert_true(cases[i].status == 0 || status == cases[i].status);
+        }
+        assert_int_equal(ask(headers, cases[i].method, cases[i].path, cases[i].body), 429);
+        assert_int_equal(ask(headers, "GET", "/healthz", NULL), 200);
+        assert_int_equal(ask(headers, "GET", "/readyz", NULL), 200);
+    }
+    stop();
+}
+
+/* Also where one way of reading requests leaves them to another. */
+static void requests_of_one_connection_count_once_each(void **state)
+{
+    static const char *const last[] = {"/metrics", "/events", "/storage/a/x", "/nowhere"};
+    (void)state;
+    for (size_t i = 0; i < N(last); i++) {
+        struct kv_test_stream stream;
+        start("  rates: {requests: 5/h, per: [address]}\n");
+        kv_test_stream_open(&stream, server.port);
+        assert_int_equal(ask_over(&stream, EVERY, "GET", "/storage/a/x", NULL), 204);
+        assert_int_equal(ask_over(&stream, EVERY, "GET", "/storage?limit=zz", NULL), 400);
+        assert_int_equal(ask_over(&stream, EVERY, "GET", "/storage/%zz", NULL), 400);
+        assert_int_equal(ask_over(&stream, EVERY, "GET", "/healthz", NULL), 200);
+        assert_int_equal(ask_over(&stream, EVERY, "GET", "/nowhere", NULL), 404);
+        assert_int_not_equal(ask_over(&stream, EVERY, "GET", last[i], NULL), 429);
+        assert_int_equal(ask_over(&stream, EVERY, "GET", last[i], NULL), 429);
+        expect_retry("too many requests from this address");
+        kv_test_stream_close(&stream);
+        stop();
+    }
+}
+
+/* The server looks at the head before the body comes. */
+static void a_body_that_comes_late_counts_once(void **state)
+{
+    static const char head[] = "PUT /storage/a/x HTTP/1.1\r\nHost: localhost\r\n" BOTH
+                               "Content-Length: 11\r\nExpect: 100-continue\r\n\r\n";
+    struct kv_test_stream stream;
+    (void)state;
+    start("  rates: {requests: 5/h}\n");
+    kv_test_stream_open(&stream, server.port);
+    for (int i = 0; i < MOST; i++) {
+        kv_test_stream_put(&stream, kv_slice_of(head));
+        assert_true(kv_test_http_receive(&stream, &response));
+        assert_int_equal(response.status, 100);
+        kv_test_stream_put(&stream, KV_SLICE("{\"value\":1}"));
+        assert_true(kv_test_http_receive(&stream, &response));
+        assert_int_equal(response.status / 100, 2);
+    }
+    kv_test_stream_put(&stream, kv_slice_of(head));
+    assert_true(kv_test_http_receive(&stream, &response));
+    assert_int_equal(response.status, 429);
+    kv_test_stream_close(&stream);
+    stop();
+}
+
+static void pages_are_told_that_they_ask_too_often(void **state)
+{
+    (void)state;
+    start("  rates: {requests: 5/h, per: [address]}\norigins: ['https://page.example']\n");
+    for (int i = 0; i <= MOST; i++)
+        ask("Origin: https://page.example\r\n", "GET", "/storage/public/x", NULL);
+    assert_int_equal(response.status, 429);
+    assert_string_equal(kv_test_response_header(&response, "Access-Control-Allow-Origin"),
+                        "https://page.example");
+    stop();
+}
+
 static void clients_of_a_proxy_are_told_apart(void **state)
 {
     struct kv_test_stream stream;
@@ -188,7 +291,7 @@ static void messages_count_each(void **state)
     struct kv_test_ws ws;
     (void)state;
     start("  rates: {requests: 5/h, per: [token]}\n");
-    kv_test_ws_open_with(&ws, server.port, BOTH);
+    kv_test_ws_open_with(&ws, server.port, BOTH); /* is a request as well */
     kv_test_ws_send_text(&ws, "{\"type\":\"hello\",\"id\":1}");
     struct kv_test_frame hello;
     assert_true(kv_test_ws_receive(&ws, &hello));
@@ -198,10 +301,8 @@ static void messages_count_each(void **state)
     kv_test_ws_expect_error(&ws, "2"); /* what is denied counts, too */
     kv_test_ws_send_text(&ws, "{\"type\":\"nonsense\",\"id\":3}");
     kv_test_ws_expect_error(&ws, "3");
-    for (int i = 0; i < 2; i++) {
-        kv_test_ws_send_text(&ws, "{\"type\":\"get\",\"payload\":{\"key\":\"a/x\"}}");
-        kv_test_ws_expect(&ws, "{\"type\":\"no-value\",\"payload\":{\"key\":\"a/x\"}}");
-    }
+    kv_test_ws_send_text(&ws, "{\"type\":\"get\",\"payload\":{\"key\":\"a/x\"}}");
+    kv_test_ws_expect(&ws, "{\"type\":\"no-value\",\"payload\":{\"key\":\"a/x\"}}");
     static const char *const more[] = {
         "{\"type\":\"get\",\"id\":9,\"payload\":{\"key\":\"a/x\"}}",
         "{\"type\":\"subscribe\",\"id\":9,\"payload\":{\"key\":\"a/x\"}}",
@@ -218,6 +319,28 @@ static void messages_count_each(void **state)
     }
     kv_test_ws_close(&ws);
     stop();
+}
+
+/* Those that are no commands. */
+static void odd_items_of_a_batch_count_each(void **state)
+{
+    static const char *const bodies[] = {
+        "[{\"type\":\"x\"},1,{},{\"type\":\"x\"},{\"type\":\"x\"},"
+        "{\"type\":\"x\"},{\"type\":\"x\"}]",
+        "[{\"type\":\"hello\"},{\"type\":\"hello\"},{\"type\":\"hello\"},"
+        "{\"type\":\"hello\"},{\"type\":\"hello\"},{\"type\":\"hello\"},"
+        "{\"type\":\"hello\"}]"};
+    (void)state;
+    for (size_t i = 0; i < N(bodies); i++) {
+        int n_refused = 0;
+        start("  rates: {requests: 5/h, per: [token]}\n");
+        assert_int_equal(ask(BOTH, "POST", "/batch", bodies[i]), 200);
+        for (const char *at = response.body.bytes; (at = strstr(at, "too many req")) != NULL; at++)
+            n_refused++;
+        assert_int_equal(n_refused, 7 - MOST);
+        assert_int_equal(ask(BOTH, "POST", "/batch", "[]"), 429);
+        stop();
+    }
 }
 
 static void items_of_a_batch_count_each(void **state)
@@ -327,10 +450,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_with_a_token_are_limited),
         cmocka_unit_test(requests_from_an_address_are_limited),
+        cmocka_unit_test(every_request_counts_once),
+        cmocka_unit_test(requests_of_one_connection_count_once_each),
+        cmocka_unit_test(a_body_that_comes_late_counts_once),
+        cmocka_unit_test(pages_are_told_that_they_ask_too_often),
         cmocka_unit_test(clients_of_a_proxy_are_told_apart),
         cmocka_unit_test(connections_of_a_proxy_from_before_the_rates_are_told_apart),
         cmocka_unit_test(wrong_tokens_count_for_the_address),
         cmocka_unit_test(messages_count_each),
+        cmocka_unit_test(odd_items_of_a_batch_count_each),
         cmocka_unit_test(items_of_a_batch_count_each),
         cmocka_unit_test(new_connections_from_an_address_are_limited),
         cmocka_unit_test(connections_of_a_token_are_limited),
