@@ -306,6 +306,19 @@ static void a_lease_ends_with_the_grant_to_revoke(void **state)
     kv_test_ws_close(&ws);
 }
 
+/* It has been read by then, or has expired before. */
+static void a_revocation_may_end_while_the_server_starts(void **state)
+{
+    char *token = make_token("ann", "1");
+    (void)state;
+    assert_int_equal(
+        ask(REVOKER, "PUT", "/storage/auth/revoked/jti/1", "{\"value\":1,\"ttl\":\"1s\"}"), 202);
+    kv_test_server_stop_cleanly(&server);
+    start();
+    await(token, 204);
+    free(token);
+}
+
 static void check(const char *yaml, const char *message)
 {
     struct kv_test_outcome outcome;
@@ -351,6 +364,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(until_the_restart_that_a_new_prefix_needs_the_old_one_holds,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_lease_ends_with_the_grant_to_revoke, set_up, tear_down),
+
+        cmocka_unit_test_setup_teardown(a_revocation_may_end_while_the_server_starts, set_up,
+                                        tear_down),
         cmocka_unit_test(a_volatile_store_is_refused),
         cmocka_unit_test(a_recheck_is_possible_without_revocations),
     };
