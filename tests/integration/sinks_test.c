@@ -326,7 +326,7 @@ static void queue_is_bounded_by_bytes_too(void **state)
     order(rig, "ok");
     await_lines(rig, "out", 2);
     assert_int_equal(rig->n_lines, 2);
-    kv_test_expect_part(rig->lines[0], "\"value\":\"4xx");
+    kv_test_expect_part(rig->lines[1], "\"value\":\"5xx"); /* the other may have been on its way */
     stop(rig, "delivered 2 events");
     free(value);
 }
