@@ -82,12 +82,14 @@ static int put_from_page(void)
 static int get_for_host(void)
 {
     struct kv_test_stream stream;
-    struct kv_test_response response;
+    struct kv_test_response response = {0};
     kv_test_stream_open(&stream, server.port);
     kv_test_stream_put(&stream, KV_SLICE("GET /healthz HTTP/1.1\r\nHost: kv.example.org\r\n\r\n"));
     assert_true(kv_test_http_receive(&stream, &response));
     kv_test_stream_close(&stream);
-    return response.status;
+    int status = response.status;
+    kv_test_response_fini(&response);
+    return status;
 }
 
 /* On all loops: each takes the change up by itself. */
