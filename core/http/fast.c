@@ -328,9 +328,11 @@ static void on_written(void *user, enum kv_channel_event event)
         kv_outbound_written(&fast->out);
 }
 
-/* The keyspace has what it needs of the input by now. */
+/* The keyspace keeps what it still needs of the input. */
 static void consume_input(struct fast *fast)
 {
+    if (fast->n_lent != 0 && has_commands(fast))
+        kv_client_keep(fast->client);
     kv_channel_consume(channel_of(fast), fast->n_lent);
     fast->n_lent = 0;
 }

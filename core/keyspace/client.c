@@ -522,6 +522,28 @@ void kv_client_send(struct kv_client *client, struct kv_command *command)
         let_in_judged(command, verdict);
 }
 
+/* A command that is not finished has copies already: the batch, the gate and all others that let it
+ * wait have seen to that. One that is may stay for long, behind others or until there is room for
+ * its value, and its key still decides on renewals and rights. Without memory it has no key, so
+ * that neither is granted. */
+static void keep_finished(struct kv_command *command)
+{
+    if (kv_command_keep_key(command) == 0)
+        return;
+    command->key = (struct kv_slice){0};
+    command->keeps_deadline = true;
+}
+
+void kv_client_keep(struct kv_client *client)
+{
+    KV_LIST_EACH(&client->commands, link, after)
+    {
+        struct kv_command *command = KV_CONTAINER(link, struct kv_command, in_client);
+        if (command->state == KV_COMMAND_FINISHED)
+            keep_finished(command);
+    }
+}
+
 /* Changes that the feed holds back may be older than what the command shows, or than the
  * subscription that it makes. Returns: whether it has to wait until they are delivered. */
 static bool awaits_feed(struct kv_command *command)

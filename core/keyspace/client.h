@@ -139,6 +139,10 @@ void kv_client_close(struct kv_client *client);
 /* Sends a command, in the client's order. Takes the command over. */
 void kv_client_send(struct kv_client *client, struct kv_command *command);
 
+/* The bytes that were lent to its commands are about to end: those that are still here have copies
+ * of their own from now on. For layers that lend, at the end of each turn. */
+void kv_client_keep(struct kv_client *client);
+
 /* For the keyspace's own files: hands back what is finished, in order, and lets in the commands
  * that waited for it. The client is gone after that, if it was closed and nothing is under way. */
 void kv_client_advance(struct kv_order *order);

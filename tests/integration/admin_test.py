@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import sys
+import threading
 import urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -134,6 +135,43 @@ def test_readiness(report, server):
     report.check("readiness is described, to anybody", verbose)
 
 
+LATE = ["late/" + "x" * n for n in range(1, 41)]
+
+
+def read_late(server):
+    """Asks for much in one go, and reads it when the server holds answers back."""
+    for key in LATE:
+        expect(server.request("POST", "/storage/" + key, json.dumps({"value": "v" * 8000}),
+                              BEARER["writer"])[0], 202)
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    connection.settimeout(PATIENCE_S)
+    connection.connect(("127.0.0.1", server.port))
+    heads = [f"GET /storage/{key}?{'q' * 4000} HTTP/1.1\r\nHost: localhost\r\n"
+             f"Authorization: Bearer {TOKENS['writer']}\r\n" for key in 50 * LATE]
+    sender = threading.Thread(target=connection.sendall, args=(
+        ("\r\n".join(heads) + "Connection: close\r\n\r\n").encode(),))
+    sender.start()
+    wait_for(lambda: any(client["unsent"] > 50000 for client in clients(server)["clients"]),
+             "no answers are held back")
+    while connection.recv(1 << 16):
+        pass
+    sender.join()
+    connection.close()
+
+
+def test_slow_reader(report, server):
+    def slow():
+        read_late(server)
+        commands = [command for command in ask(server, "/admin/slowlog")[1]["commands"]
+                    if command["operation"] == "get"]
+        assert commands, "no command was slow"
+        for command in commands:
+            assert command["key"] in LATE and len(command["key"]) == command["key_length"], command
+
+    report.check("a command whose answer had to wait is seen with its key", slow)
+
+
 def test_slow_log(report, server):
     for at in range(0, 60000, 10000):
         sets = [{"type": "set", "payload": {"key": MANY + str(i), "value": i}}
@@ -171,11 +209,13 @@ def test_slow_log(report, server):
 def main():
     report = Report()
     server = Server(rules() + "log: {slow: 1ms}\nthreads: 3\n"
+                    "limits: {unsent_per_connection: 64KiB, pending_per_connection: 64}\n"
                     "sinks: [{module: file, options: {path: '%folder/changes'}}]\n")
     try:
         test_clients(report, server)
         test_readiness(report, server)
         test_slow_log(report, server)
+        test_slow_reader(report, server)
     finally:
         server.end()
     sys.exit(report.end())
