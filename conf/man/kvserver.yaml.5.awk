@@ -1,5 +1,5 @@
-# Makes kvserver.yaml(5) of the tables in conf/README.md, so that the page has the keys that there are:
-#   awk -v date='November 29, 2026' -f kvserver.yaml.5.awk README.md
+# Makes kvserver.yaml(5) of the tables in core/web/docs, so that the page has the keys that there are:
+#   awk -v date='November 29, 2026' -f kvserver.yaml.5.awk configuration.md access.md
 BEGIN {
     print ".Dd " date
     print ".Dt KVSERVER.YAML 5"
@@ -68,7 +68,7 @@ function end_list() {
     sub(/^#+ /, "", heading)
 }
 
-/^\| `/ && (heading == "Keys" || heading == "Access" || heading == "JSON Web Tokens") {
+/^\| `/ && (heading == "Keys" || heading == "Rights" || heading == "JSON Web Tokens") {
     row = substr($0, 2, length($0) - 2)
     gsub(/\\\|/, "\001", row)
     split(row, cells, /\|/)
@@ -77,7 +77,7 @@ function end_list() {
         cells[i] = trim(plain(cells[i]))
     }
     if (!in_list) {
-        title = heading == "JSON Web Tokens" ? "Entries of access.jwt" : heading
+        title = heading == "JSON Web Tokens" ? "Entries of access.jwt" : heading == "Rights" ? "Access" : heading
         print ".Ss " title
         print ".Bl -tag -width Ds"
         in_list = 1
@@ -94,9 +94,9 @@ END {
     print ".It Pa /etc/kvserver/kvserver.yaml"
     print "The configuration of the service."
     print ".It Pa /usr/share/kvserver/conf"
-    print "An annotated configuration, one that uses nearly every feature, and"
-    print ".Pa README.md ,"
-    print "which describes all of this at length."
+    print "An annotated configuration, and one that uses nearly every feature."
+    print ".It Pa /usr/share/doc/kvserver/docs"
+    print "The documentation, which describes all of this at length."
     print ".El"
     print ".Sh SEE ALSO"
     print ".Xr kvctl 1 ,"

@@ -13,6 +13,7 @@ static const char page[] =
     "  /client.js    a client for pages: import { connect } from \"/client.js\"\n"
     "  /console/     what is in here, live (unless switched off)\n"
     "  /openapi.yaml, /asyncapi.yaml  all of it, for tools that read OpenAPI and AsyncAPI\n"
+    "  /llms.txt     the documentation, for programs that read Markdown, and for people\n"
     "  /metrics      figures for Prometheus\n"
     "  /healthz      whether the server lives\n"
     "  /readyz       whether it serves\n";

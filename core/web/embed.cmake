@@ -5,7 +5,9 @@
 set(type_.css "text/css; charset=utf-8")
 set(type_.html "text/html; charset=utf-8")
 set(type_.js "text/javascript; charset=utf-8")
+set(type_.md "text/markdown; charset=utf-8")
 set(type_.svg "image/svg+xml")
+set(type_.txt "text/plain; charset=utf-8")
 set(type_.yaml "application/yaml")
 
 set(arrays "")

@@ -24,6 +24,9 @@ FILES = {
     "/console/icon.svg": ("console/icon.svg", "image/svg+xml"),
     "/openapi.yaml": ("openapi.yaml", "application/yaml"),
     "/asyncapi.yaml": ("asyncapi.yaml", "application/yaml"),
+    "/llms.txt": ("docs/llms.txt", "text/plain; charset=utf-8"),
+    "/docs/http.md": ("docs/http.md", "text/markdown; charset=utf-8"),
+    "/docs/PROTOCOL.md": ("../PROTOCOL.md", "text/markdown; charset=utf-8"),
 }
 LARGEST_CONSOLE = 60 << 10
 EVERYBODY = 'access: {anonymous: {read: [""]}}\n'
