@@ -47,6 +47,7 @@ struct kv_server {
     atomic_bool is_closed; /* the store */
     struct kv_loop **loops;
     struct kv_loop_thread *threads;
+    _Atomic uint32_t n_drained; /* loops that accept nobody any more */
     struct kv_liveness *liveness;
     uint16_t *ports;     /* of the addresses */
     struct kv_tls **tls; /* the same; NULL: none there */

@@ -27,12 +27,19 @@ enum {
 
 /* Until it is quiet. */
 
-/* Hooks may lead to commands, and these to changes that call hooks: it is quiet when nothing is
- * found twice. */
+static uint32_t count_undrained(const struct kv_server *server)
+{
+    return server->config->n_threads - atomic_load(&server->n_drained);
+}
+
+/* A loop may accept connections until it has been told, so they are counted after that. Hooks may
+ * lead to commands, and these to changes that call hooks: it is quiet when nothing is found twice.
+ */
 static bool is_quiet(const void *context)
 {
     const struct kv_server *server = context;
-    bool is_quiet = kv_net_is_quiet(server->net) && !atomic_load(&server->is_opening);
+    bool is_quiet = count_undrained(server) == 0 && kv_net_is_quiet(server->net) &&
+                    !atomic_load(&server->is_opening);
     for (int i = 0; i < 2; i++)
         is_quiet = is_quiet && kv_keyspace_is_quiet(server->keyspace) &&
                    kv_scripts_under_way(server->scripts) == 0;
@@ -47,6 +54,7 @@ static void describe_noise(const void *context, struct kv_buffer *out)
     kv_ending_append_count(out, kv_net_n_lingering(server->net), "half-closed connection");
     kv_ending_append_count(out, kv_keyspace_under_way(server->keyspace), "command");
     kv_ending_append_count(out, kv_scripts_under_way(server->scripts), "hook");
+    kv_ending_append_count(out, count_undrained(server), "busy thread");
     if (atomic_load(&server->is_opening))
         kv_buffer_printf(out, "%sthe store to open", out->len == 0 ? "" : ", ");
     if (out->len == 0)
@@ -81,6 +89,7 @@ static void drain_loop(struct kv_post *post)
     kv_ws_drain(thread->server->ws, thread->index, over_ms);
     kv_events_drain(thread->server->events, thread->index, over_ms);
     kv_http_drain(thread->server->http, thread->index);
+    atomic_fetch_add(&thread->server->n_drained, 1);
 }
 
 static void post_drain(struct kv_server *server)

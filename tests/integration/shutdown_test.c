@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -414,6 +415,31 @@ static void writers_are_cut_at_a_whole_message(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
+/* They are all there, and so is the signal, when the server wakes. */
+static void connections_that_come_with_the_signal_end_with_the_server(void **state)
+{
+    enum {
+        ROUNDS = 5,
+        COMING = 16
+    };
+    (void)state;
+    for (int round = 0; round < ROUNDS; round++) {
+        struct kv_test_server server;
+        struct kv_test_stream streams[COMING];
+        kv_test_start(&server, "");
+        assert_int_equal(kill(server.program.pid, SIGSTOP), 0);
+        for (int i = 0; i < COMING; i++)
+            kv_test_stream_open_clear(&streams[i], server.port);
+        kv_test_server_terminate(&server);
+        assert_int_equal(kill(server.program.pid, SIGCONT), 0);
+        for (int i = 0; i < COMING; i++)
+            kv_test_stream_await_end(&streams[i]);
+        kv_test_server_stop_cleanly(&server);
+        for (int i = 0; i < COMING; i++)
+            kv_test_stream_close(&streams[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -430,6 +456,7 @@ int main(void)
         cmocka_unit_test(wait_for_a_peer_that_was_refused_is_named),
         cmocka_unit_test(second_signal_ends_the_wait_for_a_store_that_closes_slowly),
         cmocka_unit_test(writers_are_cut_at_a_whole_message),
+        cmocka_unit_test(connections_that_come_with_the_signal_end_with_the_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
