@@ -111,13 +111,15 @@ static redisReply *await_stream(size_t n)
     return reply;
 }
 
+/* Of one key, as those of several come in any order; and the answer is waited for, as what was not
+ * answered in time comes once more. */
 static void stream_has_each_change(void **state)
 {
     (void)state;
     start_redis();
-    start_server("");
-    kv_test_store(server.port, "a", "{\"x\":1}");
-    assert_int_equal(kv_test_http_status(server.port, "DELETE", "/storage/a", NULL, NULL), 200);
+    start_server(", timeout: 5m");
+    kv_test_store(server.port, "%00e", "{\"x\":1}");
+    assert_int_equal(kv_test_http_status(server.port, "DELETE", "/storage/%00e", NULL, NULL), 200);
     assert_int_equal(
         kv_test_http_status(server.port, "POST", "/storage/%00e", NULL, "{\"value\":2,\"ttl\":1}"),
         202);
@@ -125,11 +127,11 @@ static void stream_has_each_change(void **state)
     static const char *const types[] = {"set", "delete", "set", "expire"};
     for (size_t i = 0; i < 4; i++) {
         struct kv_slice type = field(reply->element[i], "type");
+        struct kv_slice key = field(reply->element[i], "key");
         assert_string_equal(type.bytes, types[i]);
+        assert_true(kv_slice_equals(key, KV_SLICE("\0e")));
         assert_true(field(reply->element[i], "id").len > 32);
     }
-    struct kv_slice key = field(reply->element[3], "key");
-    assert_true(kv_slice_equals(key, KV_SLICE("\0e")));
     assert_non_null(strstr(field(reply->element[1], "event").bytes, "\"previous\":{\"x\":1}"));
     freeReplyObject(reply);
     kv_test_server_stop_cleanly(&server);
