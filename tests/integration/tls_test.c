@@ -72,9 +72,16 @@ static bool connect_with(struct kv_test_stream *stream, const struct kv_test_tls
     return kv_test_tls_connect(stream, options);
 }
 
+/* to: the port, or that of a tap. */
+static void connect_to(struct kv_test_stream *stream, uint16_t to)
+{
+    kv_test_stream_open_clear(stream, to);
+    assert_true(kv_test_tls_connect(stream, &(struct kv_test_tls_options){0}));
+}
+
 static void connect_anyhow(struct kv_test_stream *stream)
 {
-    assert_true(connect_with(stream, &(struct kv_test_tls_options){0}));
+    connect_to(stream, port);
 }
 
 static int ask_for_health(struct kv_test_stream *stream)
@@ -83,6 +90,20 @@ static int ask_for_health(struct kv_test_stream *stream)
     int status = kv_test_http_ask(stream, "GET", "/healthz", NULL, NULL, &response);
     kv_test_response_fini(&response);
     return status;
+}
+
+/* Connects until it is among those that count: the ends of others are seen in their own time. */
+static void connect_counted(struct kv_test_stream *stream, uint16_t to)
+{
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    int status = 0;
+    while (status != 200) {
+        connect_to(stream, to);
+        status = ask_for_health(stream);
+        if (status != 200)
+            kv_test_stream_close(stream);
+        assert_true(kv_test_now_ms() < until_ms);
+    }
 }
 
 /* Whether a handshake by these rules leads to an answer. */
@@ -512,9 +533,8 @@ static void connection_beyond_the_limit_is_503_over_tls(void **state)
     (void)state;
     struct kv_test_stream one, two, over;
     start(ONE_CERTIFICATE, "limits: {connections: 2}\n");
-    connect_anyhow(&one);
-    connect_anyhow(&two);
-    assert_int_equal(ask_for_health(&two), 200);
+    connect_counted(&one, port);
+    connect_counted(&two, port);
     connect_anyhow(&over);
     assert_int_equal(ask_for_health(&over), 503);
     kv_test_stream_await_end(&over);
@@ -548,8 +568,10 @@ static void ask_by(struct kv_test_tap *tap, struct kv_slice request, int status)
 {
     struct kv_test_stream stream;
     struct kv_test_response response = {0};
-    kv_test_stream_open_clear(&stream, tap->port);
-    assert_true(kv_test_tls_connect(&stream, &(struct kv_test_tls_options){0}));
+    if (status == 503)
+        connect_to(&stream, tap->port);
+    else
+        connect_counted(&stream, tap->port);
     kv_test_stream_put(&stream, request);
     if (status != 0) {
         assert_true(kv_test_http_receive(&stream, &response));
@@ -582,14 +604,13 @@ static void nothing_is_in_clear_on_any_path(void **state)
                     "Content-Length: 99\r\n\r\n{"),
            408);
     ask_by(&tap, KV_SLICE(""), 0); /* it is idle */
-    kv_test_stream_open_clear(&ws.stream, tap.port);
-    assert_true(kv_test_tls_connect(&ws.stream, &(struct kv_test_tls_options){0}));
+    connect_counted(&ws.stream, tap.port);
     kv_test_ws_upgrade(&ws);
     kv_test_ws_send(&ws, KV_SLICE("{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":\"" MARK
                                   "\",\"value\":\"" MARK "\"}}"));
     kv_test_ws_expect_ok(&ws, "1", "\"" MARK "\"");
     struct kv_test_ws other = {0}; /* which may be idle for as long as it takes */
-    connect_anyhow(&other.stream);
+    connect_counted(&other.stream, port);
     kv_test_ws_upgrade(&other);
     ask_by(&tap, KV_SLICE("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), 503);
     kv_test_ws_close(&other);
