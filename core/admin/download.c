@@ -398,7 +398,7 @@ void kv_download_open(struct kv_downloads_loop *here, struct kv_connection *conn
     plan(download);
     download->backup = kv_backup_open(here->keyspace, &taker, download);
     if (download->backup == NULL)
-        on_end(download, KV_UNAVAILABLE, 0);
+        on_end(download, KV_NOT_OPEN, 0);
     else
         on_pause(download);
     if (!kv_access_is_current(here->access, principal) && !kv_download_is_allowed(download))

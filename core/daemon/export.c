@@ -78,6 +78,25 @@ static void host_changed(const struct kv_store_host *host, uint32_t part,
     (void)change;
 }
 
+static void host_resync(const struct kv_store_host *host, uint32_t part)
+{
+    (void)host;
+    (void)part;
+}
+
+static void host_health(const struct kv_store_host *host, bool is_well, const char *text)
+{
+    (void)host;
+    (void)is_well;
+    (void)text;
+}
+
+static bool host_may_tell(const struct kv_store_host *host)
+{
+    (void)host;
+    return true;
+}
+
 static void host_wake_at(const struct kv_store_host *host, uint32_t part, int64_t deadline_ms)
 {
     (void)host;
@@ -117,7 +136,11 @@ static void init(struct export *export, const struct kv_loaded_module *store)
                  .changed = host_changed,
                  .wake_at = host_wake_at,
                  .done = host_done,
-                 .scan_done = host_scan_done},
+                 .scan_done = host_scan_done,
+                 .changed_elsewhere = host_changed,
+                 .resync = host_resync,
+                 .health = host_health,
+                 .may_tell = host_may_tell},
         .ops = kv_module_store_ops(store),
     };
     snprintf(export->store_name, sizeof(export->store_name), "store/%s", store->identity->name);

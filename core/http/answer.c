@@ -120,6 +120,8 @@ struct kv_slice kv_status_text(int status)
         return KV_SLICE("429 Too Many Requests");
     case 503:
         return KV_SLICE("503 Service Unavailable");
+    case 504:
+        return KV_SLICE("504 Gateway Timeout");
     case 507:
         return KV_SLICE("507 Insufficient Storage");
     default:

@@ -13,20 +13,38 @@ static void serve_health(struct kv_exchange *exchange, const struct kv_request *
     answer_status(exchange, KV_SLICE("{\"status\":\"ok\"}"));
 }
 
+static const char *store_of(const struct kv_http_context *here)
+{
+    if (!kv_keyspace_is_ready(here->keyspace))
+        return "opening";
+    return kv_keyspace_is_well(here->keyspace) ? "open" : "unavailable";
+}
+
+static const char *status_of(const struct kv_http_context *here)
+{
+    if (kv_http_is_draining(here))
+        return "draining";
+    if (!kv_keyspace_is_ready(here->keyspace))
+        return "starting";
+    return kv_keyspace_is_well(here->keyspace) ? "ready" : "unavailable";
+}
+
+static bool serves(const struct kv_http_context *here)
+{
+    return kv_http_is_ready(here) && kv_keyspace_is_well(here->keyspace);
+}
+
 /* With `verbose`: what it serves with. No names, as anybody may ask. */
 static void describe(struct kv_exchange *exchange)
 {
     struct kv_http_context *here = exchange->here;
     struct kv_buffer text = {0};
-    bool is_open = kv_keyspace_is_ready(here->keyspace);
-    const char *status = kv_http_is_draining(here) ? "draining" : is_open ? "ready" : "starting";
-    kv_buffer_printf(&text, "{\"status\":\"%s\",\"store\":\"%s\"", status,
-                     is_open ? "open" : "opening");
+    kv_buffer_printf(&text, "{\"status\":\"%s\",\"store\":\"%s\"", status_of(here), store_of(here));
     if (here->readiness != NULL)
         here->readiness->describe(here->readiness, &text);
     kv_buffer_append_char(&text, '}');
     struct kv_answer answer = {.status = 200, .is_of_now = true};
-    if (!kv_http_is_ready(here)) {
+    if (!serves(here)) {
         answer.status = 503;
         answer.retry_after_s = 1;
     }
@@ -37,8 +55,11 @@ static void serve_readiness(struct kv_exchange *exchange, const struct kv_reques
 {
     if (kv_slice_equals(request->query, KV_SLICE("verbose")))
         describe(exchange);
-    else if (kv_http_is_ready(exchange->here))
+    else if (serves(exchange->here))
         answer_status(exchange, KV_SLICE("{\"status\":\"ready\"}"));
+    else if (kv_http_is_ready(exchange->here))
+        kv_exchange_refuse(exchange, (struct kv_answer){.status = 503, .retry_after_s = 1},
+                           "the store cannot serve for now");
     else
         kv_exchange_refuse_unready(exchange);
 }

@@ -68,7 +68,7 @@ static void on_updated(struct kv_command *command)
         answer.content = KV_CONTENT_VALUE;
         answer.item = kv_command_take_item(command);
     } else if (answer.status == 200 && !add_result(exchange, command, &answer))
-        answer = kv_answer_of_failure(KV_UNAVAILABLE);
+        answer = kv_answer_of_failure(KV_NOT_OPEN);
     kv_exchange_answer(exchange, &answer);
 }
 

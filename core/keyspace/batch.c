@@ -114,7 +114,7 @@ static void take_outcome(struct kv_batch *batch, struct kv_command *command)
 static int reason_not_to_submit(const struct kv_store_link *store, struct kv_command *command)
 {
     if (kv_command_is_dropped(command))
-        return KV_UNAVAILABLE;
+        return KV_NOT_OPEN;
     if (store->is_sync)
         return 0;
     kv_command_charge(command);

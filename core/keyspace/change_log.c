@@ -261,6 +261,8 @@ static void begin(struct kv_change_log *log)
         drop_first(log);
     atomic_store(&log->is_running, true);
     log->begins_after = kv_watermark_newest(log->watermark);
+    if (log->lost_upto > log->begins_after)
+        log->begins_after = log->lost_upto;
     plan_anew(log);
 }
 
@@ -345,6 +347,16 @@ void kv_change_log_append(struct kv_change_log *log, const struct kv_change *cha
     pthread_mutex_lock(&log->lock);
     if (atomic_load(&log->is_running))
         append(log, change);
+    pthread_mutex_unlock(&log->lock);
+}
+
+/* Also while it does not run: it may begin again without a change in between. */
+void kv_change_log_lose(struct kv_change_log *log, uint64_t revision)
+{
+    pthread_mutex_lock(&log->lock);
+    log->lost_upto = revision;
+    forget(log, revision);
+    plan_anew(log);
     pthread_mutex_unlock(&log->lock);
 }
 

@@ -439,7 +439,7 @@ static void let_in(struct kv_command *command)
         return;
     }
     if (kv_command_is_dropped(command)) {
-        kv_command_finish(command, KV_UNAVAILABLE);
+        kv_command_finish(command, KV_NOT_OPEN);
         return;
     }
     if (command->kind == KV_COMMAND_GET && is_covered(command) && watch(command) != 0) {
@@ -614,7 +614,7 @@ static int subscribe(struct kv_command *command)
     if (!kv_admission_allows_subscription(client_of(command)->principal, command->key))
         return KV_FORBIDDEN; /* it was allowed when it was sent */
     if (asks_for_revisions(command) && !kv_store_is_ready(command->home->store))
-        return KV_UNAVAILABLE;
+        return KV_NOT_OPEN;
     int status = kv_topics_subscribe(&command->home->topics, &client_of(command)->subscriber,
                                      &pattern, &subscription);
     if (status == KV_OK)

@@ -378,6 +378,10 @@ const char *kv_command_status_text(int status)
         return "the store failed to read or write";
     case KV_TOO_BIG:
         return "the key or value is too big for the store";
+    case KV_UNKNOWN:
+        return "the store did not answer: the write may have taken effect, or may do so yet";
+    case KV_UNAVAILABLE:
+        return "the store is out of reach: nothing has changed";
     case KV_TOO_MANY_TOPICS:
         return "too many subscriptions on this connection";
     case KV_CROWDED:

@@ -67,7 +67,7 @@ enum kv_command_status {
     KV_FORBIDDEN,    /* its client's principal has not the right; `refusal` may say more */
     KV_UNIDENTIFIED, /* the same, where the client has not said who it is */
     KV_EXPIRED,      /* the same, where what the client said is no longer valid */
-    KV_UNAVAILABLE,  /* the keyspace is not open yet, or is closing */
+    KV_NOT_OPEN,     /* the keyspace is not open yet, or is closing */
 };
 
 /* Runs on the command's loop, never from within the call that sent it. The command is freed when

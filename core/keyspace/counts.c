@@ -24,6 +24,8 @@ static const char *outcome_name(unsigned outcome)
         [KV_IO] = "store_failed",
         [KV_TOO_BIG] = "too_big",
         [KV_CLOSED] = "closed",
+        [KV_UNKNOWN] = "unknown",
+        [KV_UNAVAILABLE] = "store_unavailable",
         [KV_N_STORE_OUTCOMES + KV_REFUSED - KV_REFUSED] = "refused",
         [KV_N_STORE_OUTCOMES + KV_TOO_MANY_TOPICS - KV_REFUSED] = "too_many_subscriptions",
         [KV_N_STORE_OUTCOMES + KV_INAPPLICABLE - KV_REFUSED] = "inapplicable",
@@ -33,7 +35,7 @@ static const char *outcome_name(unsigned outcome)
         [KV_N_STORE_OUTCOMES + KV_FORBIDDEN - KV_REFUSED] = "forbidden",
         [KV_N_STORE_OUTCOMES + KV_UNIDENTIFIED - KV_REFUSED] = "unidentified",
         [KV_N_STORE_OUTCOMES + KV_EXPIRED - KV_REFUSED] = "expired",
-        [KV_N_STORE_OUTCOMES + KV_UNAVAILABLE - KV_REFUSED] = "unavailable",
+        [KV_N_STORE_OUTCOMES + KV_NOT_OPEN - KV_REFUSED] = "unavailable",
     };
     return names[outcome];
 }

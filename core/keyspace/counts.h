@@ -14,8 +14,8 @@
 #include "keyspace/command.h"
 
 enum {
-    KV_N_STORE_OUTCOMES = KV_TRIMMED + 1, /* statuses of the store, */
-    KV_N_OUTCOMES = KV_N_STORE_OUTCOMES + KV_UNAVAILABLE - KV_REFUSED + 1 /* and the keyspace's */
+    KV_N_STORE_OUTCOMES = KV_UNAVAILABLE + 1,                          /* statuses of the store, */
+    KV_N_OUTCOMES = KV_N_STORE_OUTCOMES + KV_NOT_OPEN - KV_REFUSED + 1 /* and the keyspace's */
 };
 
 /* How a subscription began to send states. */

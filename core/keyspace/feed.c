@@ -29,6 +29,8 @@ struct delivery {
 struct record {
     struct kv_change change;
     uint64_t bytes;
+    bool is_elsewhere;       /* no observer of this server is to see it */
+    bool is_resync;          /* no change: `revision` alone is of meaning */
     _Atomic uint32_t n_open; /* deliveries not yet made */
     struct delivery deliveries[];
 };
@@ -66,10 +68,11 @@ void kv_feed_inbox_init(struct kv_feed_inbox *inbox, struct kv_feed *feed, uint3
 
 /* ---- on the thread that commits ---- */
 
-static uint64_t interested_loops(const struct kv_feed *feed, const struct kv_change *change)
+static uint64_t interested_loops(const struct kv_feed *feed, const struct kv_change *change,
+                                 bool is_elsewhere)
 {
     uint64_t loops = kv_interests_of(&feed->interests, change->key, change->hash);
-    if (feed->parts->n_observers != 0 && kv_store_is_ready(feed->store))
+    if (!is_elsewhere && feed->parts->n_observers != 0 && kv_store_is_ready(feed->store))
         loops |= UINT64_C(1) << (change->hash % feed->parts->n_loops);
     return loops;
 }
@@ -81,17 +84,18 @@ static struct record *create_record(const struct kv_feed *feed, const struct kv_
     record->change = *change;
     record->change.before = kv_item_share(feed->store, &change->before);
     record->change.after = kv_item_share(feed->store, &change->after);
+    record->is_elsewhere = false;
+    record->is_resync = false;
     record->bytes =
         RECORD_BYTES + change->key.len + change->after.value.len + change->before.value.len;
     atomic_init(&record->n_open, n_loops);
     return record;
 }
 
-static void push(struct kv_feed *feed, const struct kv_change *change, uint64_t loops)
+static void push(struct kv_feed *feed, struct record *record, uint64_t loops)
 {
-    uint32_t n = (uint32_t)__builtin_popcountll(loops);
-    struct record *record = create_record(feed, change, n);
-    for (struct delivery *delivery = record->deliveries; n > 0; n--, delivery++) {
+    struct delivery *delivery = record->deliveries;
+    for (uint32_t n = (uint32_t)__builtin_popcountll(loops); n > 0; n--, delivery++) {
         struct kv_feed_inbox *there = feed->inboxes[__builtin_ctzll(loops)];
         loops &= loops - 1;
         delivery->record = record;
@@ -101,14 +105,41 @@ static void push(struct kv_feed *feed, const struct kv_change *change, uint64_t 
     }
 }
 
-void kv_feed_changed(struct kv_feed *feed, const struct kv_change *change)
+static inline void tell(struct kv_feed *feed, const struct kv_change *change, bool is_elsewhere)
 {
-    uint64_t loops = interested_loops(feed, change);
-    if (loops != 0 && !kv_feed_is_ending(feed))
-        push(feed, change, loops);
+    uint64_t loops = interested_loops(feed, change, is_elsewhere);
+    if (loops != 0 && !kv_feed_is_ending(feed)) {
+        struct record *record = create_record(feed, change, (uint32_t)__builtin_popcountll(loops));
+        record->is_elsewhere = is_elsewhere;
+        push(feed, record, loops);
+    }
     if (kv_change_log_is_running(&feed->log) && !kv_feed_is_ending(feed))
         kv_change_log_append(&feed->log, change);
     kv_watermark_tell(&feed->watermark, change->revision);
+}
+
+void kv_feed_changed(struct kv_feed *feed, const struct kv_change *change)
+{
+    tell(feed, change, false);
+}
+
+void kv_feed_changed_elsewhere(struct kv_feed *feed, const struct kv_change *change)
+{
+    tell(feed, change, true);
+}
+
+/* Its revision is above those of all that was told before: so it comes behind them. */
+void kv_feed_resync(struct kv_feed *feed)
+{
+    if (!kv_store_is_ready(feed->store) || kv_feed_is_ending(feed))
+        return; /* nobody was told anything */
+    const struct kv_change none = {.revision = kv_watermark_newest(&feed->watermark)};
+    struct record *record = create_record(feed, &none, feed->parts->n_loops);
+    record->is_resync = true;
+    kv_counter_add(&feed->resyncs, 1);
+    kv_change_log_lose(&feed->log, none.revision);
+    push(feed, record, UINT64_MAX >> (64 - feed->parts->n_loops));
+    kv_watermark_tell(&feed->watermark, none.revision);
 }
 
 /* ---- on a loop ---- */
@@ -122,10 +153,12 @@ static void release_record(const struct kv_feed *feed, struct record *record)
     free(record);
 }
 
-static void observe(const struct kv_feed_inbox *inbox, const struct kv_change *change)
+static void observe(const struct kv_feed_inbox *inbox, const struct record *record)
 {
     const struct kv_keyspace_parts *parts = inbox->feed->parts;
-    if (parts->n_observers == 0 || change->hash % parts->n_loops != inbox->index)
+    const struct kv_change *change = &record->change;
+    if (parts->n_observers == 0 || record->is_elsewhere ||
+        change->hash % parts->n_loops != inbox->index)
         return;
     for (size_t i = 0; i < parts->n_observers; i++)
         parts->observers[i]->on_change(parts->observers[i], inbox->here, change);
@@ -183,11 +216,19 @@ static void take(struct kv_feed_inbox *inbox)
     }
 }
 
-static void deliver(struct kv_feed_inbox *inbox, struct record *record)
+static void deliver_change(struct kv_feed_inbox *inbox, const struct record *record)
 {
     kv_watches_tell(inbox->watches, &record->change);
     kv_topics_tell(inbox->topics, &record->change);
-    observe(inbox, &record->change);
+    observe(inbox, record);
+}
+
+static void deliver(struct kv_feed_inbox *inbox, struct record *record)
+{
+    if (record->is_resync)
+        inbox->on_resync(inbox->here);
+    else
+        deliver_change(inbox, record);
     release_record(inbox->feed, record);
 }
 

@@ -24,6 +24,7 @@ struct kv_feed {
     struct kv_watermark watermark;
     struct kv_change_log log;
     struct kv_touches touches; /* what is no change */
+    struct kv_counter resyncs; /* under the store's lock, as changes are */
     atomic_bool
         is_ending; /* the loops have ended: no change is told any more, and nothing expires */
     struct kv_feed_inbox *inboxes[KV_KEYSPACE_MAX_LOOPS];
@@ -36,6 +37,7 @@ struct kv_feed_inbox {
     struct kv_loop *loop;
     struct kv_topics *topics;
     struct kv_watches *watches;
+    void (*on_resync)(struct kv_keyspace_loop *here);
     uint32_t index;
     struct kv_inbox records;
     struct kv_list held;    /* taken from there and not delivered, by revision */
@@ -47,7 +49,7 @@ void kv_feed_init(struct kv_feed *feed, const struct kv_store_link *store,
                   const struct kv_keyspace_parts *parts);
 void kv_feed_fini(struct kv_feed *feed);
 
-/* `topics`, `watches`: of the loop with this index. */
+/* `topics`, `watches`: of the loop with this index. `on_resync` is left to be filled in. */
 void kv_feed_inbox_init(struct kv_feed_inbox *inbox, struct kv_feed *feed, uint32_t index,
                         struct kv_topics *topics, struct kv_watches *watches,
                         struct kv_keyspace_loop *here);
@@ -55,6 +57,13 @@ void kv_feed_inbox_fini(struct kv_feed_inbox *inbox);
 
 /* The store tells a change, at its commit point. Threads: any. */
 void kv_feed_changed(struct kv_feed *feed, const struct kv_change *change);
+/* The same, for a change that is not for this server's observers. */
+void kv_feed_changed_elsewhere(struct kv_feed *feed, const struct kv_change *change);
+
+/* The store lost the thread of its changes, those told till now included: every loop hears of it
+ * by on_resync() when it has delivered them. Threads: those that tell changes, in order with them.
+ */
+void kv_feed_resync(struct kv_feed *feed);
 
 /* Delivers to subscribers and observers what has arrived and is known to be next. The loop is woken
  * for the rest. Returns: whether anything was delivered. */

@@ -153,7 +153,7 @@ void kv_gate_admit(struct kv_gate *gate, struct kv_command *command)
     if (command->is_load)
         admit_load(gate, command);
     else if (!kv_store_is_ready(gate->rules->store))
-        kv_command_finish(command, KV_UNAVAILABLE);
+        kv_command_finish(command, KV_NOT_OPEN);
     else if (!command->traits->is_intercepted)
         pass_by(gate, command);
     else if (command->depth == 0 && kv_gate_holds_writes(gate->rules))

@@ -47,6 +47,30 @@ static void changed(const struct kv_store_host *base, uint32_t part, const struc
     kv_feed_changed(host->feed, change);
 }
 
+static void changed_elsewhere(const struct kv_store_host *base, uint32_t part,
+                              const struct kv_change *change)
+{
+    (void)part;
+    kv_feed_changed_elsewhere(host_of(base)->feed, change);
+}
+
+/* The keys of a part are not known: everything is told anew. */
+static void resync(const struct kv_store_host *base, uint32_t part)
+{
+    (void)part;
+    kv_feed_resync(host_of(base)->feed);
+}
+
+static void health(const struct kv_store_host *base, bool is_well, const char *text)
+{
+    kv_health_set(&host_of(base)->health, is_well, text);
+}
+
+static bool may_tell(const struct kv_store_host *base)
+{
+    return !kv_feed_is_congested(host_of(base)->feed);
+}
+
 static void wake_at(const struct kv_store_host *base, uint32_t part, int64_t deadline_ms)
 {
     kv_expiry_wake_at(host_of(base)->expiry, part, deadline_ms);
@@ -74,6 +98,7 @@ void kv_keyspace_host_init(struct kv_keyspace_host *host, const struct kv_keyspa
     host->parts = parts;
     host->feed = feed;
     host->expiry = expiry;
+    kv_health_init(&host->health, parts->store_name);
     host->base = (struct kv_store_host){
         .base = {.size = sizeof(struct kv_store_host),
                  .now_ms = now_ms,
@@ -88,5 +113,14 @@ void kv_keyspace_host_init(struct kv_keyspace_host *host, const struct kv_keyspa
         .log_done = log_done,
         .log_bytes = parts->log_bytes,
         .log_ms = parts->log_ms,
+        .changed_elsewhere = changed_elsewhere,
+        .resync = resync,
+        .health = health,
+        .may_tell = may_tell,
     };
+}
+
+void kv_keyspace_host_fini(struct kv_keyspace_host *host)
+{
+    kv_health_fini(&host->health);
 }

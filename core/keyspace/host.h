@@ -6,6 +6,7 @@
 #define KV_KEYSPACE_HOST_H
 
 #include "keyspace/expiry.h"
+#include "keyspace/health.h"
 #include "keyspace/log_reads.h"
 
 struct kv_keyspace_host {
@@ -13,6 +14,7 @@ struct kv_keyspace_host {
     const struct kv_keyspace_parts *parts;
     struct kv_feed *feed;
     struct kv_expiry *expiry;
+    struct kv_health health;
     struct kv_batch *batches[KV_KEYSPACE_MAX_LOOPS];
     struct kv_scans *scans[KV_KEYSPACE_MAX_LOOPS];
     struct kv_log_reads *log_reads[KV_KEYSPACE_MAX_LOOPS];
@@ -21,5 +23,7 @@ struct kv_keyspace_host {
 /* `batches`, `scans` and `log_reads` are left to be filled in. */
 void kv_keyspace_host_init(struct kv_keyspace_host *host, const struct kv_keyspace_parts *parts,
                            struct kv_feed *feed, struct kv_expiry *expiry);
+/* The store is closed. */
+void kv_keyspace_host_fini(struct kv_keyspace_host *host);
 
 #endif

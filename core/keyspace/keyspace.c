@@ -49,6 +49,12 @@ static void init_syncs(struct kv_keyspace *keyspace, struct kv_keyspace_loop *he
     here->syncs.epoch = keyspace->store_info.epoch;
 }
 
+static void lose_all(struct kv_keyspace_loop *here)
+{
+    kv_watches_forget(&here->watches);
+    kv_topics_lose_all(&here->topics);
+}
+
 static void init_loop(struct kv_keyspace *keyspace, uint32_t index)
 {
     struct kv_keyspace_loop *here = &keyspace->loops[index];
@@ -67,6 +73,7 @@ static void init_loop(struct kv_keyspace *keyspace, uint32_t index)
     kv_topics_init(&here->topics, &keyspace->feed.interests, index, &here->counts);
     kv_watches_init(&here->watches, &keyspace->store);
     kv_feed_inbox_init(&here->inbox, &keyspace->feed, index, &here->topics, &here->watches, here);
+    here->inbox.on_resync = lose_all;
     kv_batch_init(&here->batch, &keyspace->store, &here->inbox);
     kv_updates_init(&here->updates, &keyspace->parts, &here->batch, &keyspace->turnstiles, index);
     kv_scans_init(&here->scans, &keyspace->store, &keyspace->parts, index);
@@ -164,6 +171,7 @@ void kv_keyspace_destroy(struct kv_keyspace *keyspace)
     kv_expiry_fini(&keyspace->expiry);
     kv_turnstiles_fini(&keyspace->turnstiles);
     kv_feed_fini(&keyspace->feed);
+    kv_keyspace_host_fini(&keyspace->host);
     free(keyspace);
 }
 
@@ -172,6 +180,11 @@ void kv_keyspace_destroy(struct kv_keyspace *keyspace)
 bool kv_keyspace_is_ready(const struct kv_keyspace *keyspace)
 {
     return kv_store_is_ready(&keyspace->store);
+}
+
+bool kv_keyspace_is_well(const struct kv_keyspace *keyspace)
+{
+    return kv_health_is_good(&keyspace->host.health);
 }
 
 int64_t kv_keyspace_ttl_left_ms(const struct kv_keyspace *keyspace, int64_t deadline_ms)
@@ -252,12 +265,19 @@ static void collect_store(const struct kv_keyspace *keyspace, struct kv_metrics_
 {
     static const struct kv_metric revision = {"kvserver_store_revision", KV_METRIC_GAUGE, NULL,
                                               "The store's newest revision; 0: not known"};
+    static const struct kv_metric well = {"kvserver_store_well", KV_METRIC_GAUGE, NULL,
+                                          "1 unless the store says that it cannot serve"};
+    static const struct kv_metric resyncs = {
+        "kvserver_store_resyncs", KV_METRIC_COUNTER, NULL,
+        "Times that the store lost the thread of its changes: all subscribers began anew"};
     const struct kv_store_link *store = &keyspace->store;
     struct store_metrics metrics = {.out = {.size = sizeof(struct kv_metrics_out),
                                             .number = tell_number,
                                             .durations = tell_durations},
                                     .text = text};
     kv_metrics_number(text, &revision, kv_keyspace_revision(keyspace));
+    kv_metrics_number(text, &well, kv_keyspace_is_well(keyspace));
+    kv_metrics_number(text, &resyncs, kv_counter_read(&keyspace->feed.resyncs));
     if (store->ops->metrics != NULL)
         store->ops->metrics(store->store, &metrics.out);
 }

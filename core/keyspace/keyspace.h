@@ -28,9 +28,12 @@ void kv_keyspace_finish(struct kv_keyspace *keyspace);
  * item any more. */
 void kv_keyspace_destroy(struct kv_keyspace *keyspace);
 
-/* Whether the store is open, and loaded; until then commands end with KV_UNAVAILABLE. Threads: any.
+/* Whether the store is open, and loaded; until then commands end with KV_NOT_OPEN. Threads: any.
  */
 bool kv_keyspace_is_ready(const struct kv_keyspace *keyspace);
+
+/* Whether the store says that it can serve. Threads: any. */
+bool kv_keyspace_is_well(const struct kv_keyspace *keyspace);
 
 /* The TTL that is left until a deadline: whole milliseconds, rounded down, but never less than 1,
  * as 0 is no expiry (KV_NEVER). Threads: any. */

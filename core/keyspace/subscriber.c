@@ -18,12 +18,14 @@ void kv_subscriber_init(struct kv_subscriber *subscriber, const struct kv_subscr
     kv_list_init(&subscriber->awaiting_room);
     kv_list_init(&subscriber->awaiting_replays);
     kv_list_init(&subscriber->in_overflowed);
+    kv_list_init(&subscriber->in_lost);
     kv_list_init(&subscriber->in_gathered);
 }
 
 void kv_subscriber_close(struct kv_subscriber *subscriber)
 {
     kv_list_remove(&subscriber->in_overflowed);
+    kv_list_remove(&subscriber->in_lost);
     kv_backlog_fini(&subscriber->behind);
     kv_heap_fini(&subscriber->replays);
 }
@@ -117,4 +119,14 @@ void kv_subscriber_drop_backlog(struct kv_subscriber *subscriber)
     subscriber->has_overflowed = false;
     subscriber->n_backlogs++;
     kv_backlog_keep_keys(&subscriber->behind);
+}
+
+void kv_subscriber_drop_all(struct kv_subscriber *subscriber)
+{
+    struct kv_behind *first;
+    subscriber->has_overflowed = false;
+    subscriber->n_backlogs++;
+    kv_list_remove(&subscriber->in_overflowed);
+    while ((first = kv_backlog_first(&subscriber->behind)) != NULL)
+        kv_backlog_remove(&subscriber->behind, first);
 }

@@ -68,6 +68,7 @@ struct kv_subscriber {
     struct kv_list awaiting_replays; /* the same */
     uint32_t max_subscriptions;
     struct kv_list in_overflowed;
+    struct kv_list in_lost;
     /* While a change is told that several of them cover: */
     struct kv_list in_gathered;
     uint64_t told; /* the number of the last such change */
@@ -130,5 +131,8 @@ void kv_subscriber_catch_up(struct kv_subscriber *subscriber);
 
 /* Gives up the backlog of keys under prefixes, which has overflowed. */
 void kv_subscriber_drop_backlog(struct kv_subscriber *subscriber);
+
+/* Gives up all that is behind: none of it is true any more. */
+void kv_subscriber_drop_all(struct kv_subscriber *subscriber);
 
 #endif

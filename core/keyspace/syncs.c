@@ -8,6 +8,7 @@
 enum {
     LOOK_AGAIN_MS =
         1 /* after what is awaited of the feed: not every store's progress wakes a loop */,
+    LOST_AT_ONCE = 256 /* subscribers that begin anew in one turn */,
     AT_ONCE = 8 /* of one client's; each that has read a page makes another one ready */
 };
 
@@ -72,8 +73,23 @@ static void reset_overflowed(struct kv_syncs *syncs, struct kv_subscriber *subsc
     kv_subscriber_drop_backlog(subscriber);
 }
 
+static void reset_all(struct kv_syncs *syncs, struct kv_subscriber *subscriber)
+{
+    kv_subscriber_drop_all(subscriber);
+    KV_LIST_EACH(&subscriber->subscriptions, link, after)
+    kv_reset(syncs, KV_CONTAINER(link, struct kv_subscription, in_subscriber));
+}
+
+static void reset_lost(struct kv_syncs *syncs)
+{
+    struct kv_subscriber *lost;
+    for (int i = 0; i < LOST_AT_ONCE && (lost = kv_topics_take_lost(syncs->topics)) != NULL; i++)
+        reset_all(syncs, lost);
+}
+
 void kv_syncs_run(struct kv_syncs *syncs)
 {
+    reset_lost(syncs);
     struct kv_subscriber *overflowed;
     while ((overflowed = kv_topics_take_overflowed(syncs->topics)) != NULL)
         reset_overflowed(syncs, overflowed);
@@ -92,7 +108,8 @@ void kv_syncs_run(struct kv_syncs *syncs)
 
 int64_t kv_syncs_next_ms(const struct kv_syncs *syncs)
 {
-    if (!kv_list_is_empty(&syncs->ready) || !kv_list_is_empty(&syncs->topics->overflowed))
+    if (!kv_list_is_empty(&syncs->ready) || !kv_list_is_empty(&syncs->topics->overflowed) ||
+        !kv_list_is_empty(&syncs->topics->lost))
         return INT64_MIN;
     if (kv_list_is_empty(&syncs->awaiting_feed))
         return INT64_MAX;

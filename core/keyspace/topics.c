@@ -18,6 +18,7 @@ void kv_topics_init(struct kv_topics *topics, struct kv_interests *interests, ui
     *topics = (struct kv_topics){.counts = counts};
     kv_loop_interests_init(&topics->interests, interests, loop);
     kv_list_init(&topics->overflowed);
+    kv_list_init(&topics->lost);
 }
 
 void kv_topics_fini(struct kv_topics *topics)
@@ -591,4 +592,26 @@ struct kv_subscriber *kv_topics_take_overflowed(struct kv_topics *topics)
     struct kv_list *first = topics->overflowed.next;
     kv_list_remove(first);
     return KV_CONTAINER(first, struct kv_subscriber, in_overflowed);
+}
+
+void kv_topics_lose_all(struct kv_topics *topics)
+{
+    const struct kv_table *table = &topics->subscriptions;
+    for (size_t i = 0; i < table->n_buckets; i++)
+        for (const struct kv_table_node *node = table->buckets[i]; node != NULL;
+             node = node->next) {
+            struct kv_subscriber *subscriber =
+                KV_CONTAINER((uintptr_t)node, struct kv_subscription, node)->subscriber;
+            if (kv_list_is_empty(&subscriber->in_lost))
+                kv_list_append(&topics->lost, &subscriber->in_lost);
+        }
+}
+
+struct kv_subscriber *kv_topics_take_lost(struct kv_topics *topics)
+{
+    if (kv_list_is_empty(&topics->lost))
+        return NULL;
+    struct kv_list *first = topics->lost.next;
+    kv_list_remove(first);
+    return KV_CONTAINER(first, struct kv_subscriber, in_lost);
 }

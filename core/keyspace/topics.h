@@ -65,6 +65,7 @@ struct kv_topics {
     struct kv_table subscriptions;
     uint64_t n_told;           /* changes */
     struct kv_list overflowed; /* subscribers */
+    struct kv_list lost;       /* subscribers that are to begin anew */
 };
 
 void kv_topics_init(struct kv_topics *topics, struct kv_interests *interests, uint32_t loop,
@@ -132,5 +133,10 @@ bool kv_subscriptions_overlap(const struct kv_subscription *one,
 /* Of subscribers whose backlog has overflowed, one at a time: kv_subscriber_drop_backlog() is to be
  * called for it. Returns: NULL where there is none. */
 struct kv_subscriber *kv_topics_take_overflowed(struct kv_topics *topics);
+
+/* All subscribers have lost the thread of the changes, and are to be taken, one at a time, until it
+ * returns NULL: kv_subscriber_drop_all() is to be called for it. */
+void kv_topics_lose_all(struct kv_topics *topics);
+struct kv_subscriber *kv_topics_take_lost(struct kv_topics *topics);
 
 #endif

@@ -68,3 +68,14 @@ void kv_watches_tell(struct kv_watches *watches, const struct kv_change *change)
     watch->newest_revision = change->revision;
     watch->n_told++;
 }
+
+void kv_watches_forget(struct kv_watches *watches)
+{
+    for (size_t i = 0; i < watches->by_key.n_buckets; i++)
+        for (struct kv_table_node *node = watches->by_key.buckets[i]; node != NULL;
+             node = node->next) {
+            struct kv_watch *watch = KV_CONTAINER(node, struct kv_watch, node);
+            kv_item_release(watches->store, &watch->newest);
+            watch->newest_revision = 0;
+        }
+}

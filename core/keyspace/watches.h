@@ -31,6 +31,9 @@ void kv_watches_fini(struct kv_watches *watches);
 struct kv_watch *kv_watches_hold(struct kv_watches *watches, struct kv_slice key, uint64_t hash);
 void kv_watches_let_go(struct kv_watches *watches, struct kv_watch *watch);
 
+/* What was told is no longer true. */
+void kv_watches_forget(struct kv_watches *watches);
+
 /* A change is told to subscribers. */
 void kv_watches_tell(struct kv_watches *watches, const struct kv_change *change);
 

@@ -20,6 +20,8 @@ int kv_outcome_status(int outcome)
         return 400;
     case KV_INAPPLICABLE:
         return 409;
+    case KV_UNKNOWN:
+        return 504;
     default:
         return 503;
     }

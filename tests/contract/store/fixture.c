@@ -201,6 +201,24 @@ static void host_changed(const struct kv_store_host *host, uint32_t part,
     atomic_store(&fixture->is_telling, false);
 }
 
+/* Nobody disturbs the store here, so it has nothing to lose. */
+static void host_resync(const struct kv_store_host *host, uint32_t part)
+{
+    note_violation(fixture_of(host), "resync() for part %u, though nothing was lost", part);
+}
+
+static void host_health(const struct kv_store_host *host, bool is_well, const char *text)
+{
+    if (!is_well && text == NULL)
+        note_violation(fixture_of(host), "the store is ill and does not say why");
+}
+
+static bool host_may_tell(const struct kv_store_host *host)
+{
+    (void)host;
+    return true;
+}
+
 static void host_wake_at(const struct kv_store_host *host, uint32_t part, int64_t deadline_ms)
 {
     struct fixture *fixture = fixture_of(host);
@@ -284,6 +302,10 @@ static void init_host(struct fixture *fixture)
         .log_done = host_log_done,
         .log_bytes = LOG_BYTES,
         .log_ms = LOG_MS,
+        .changed_elsewhere = host_changed,
+        .resync = host_resync,
+        .health = host_health,
+        .may_tell = host_may_tell,
     };
     atomic_init(&fixture->now_ms, START_MS);
     for (size_t i = 0; i < MAX_PARTS; i++)

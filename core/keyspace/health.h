@@ -1,0 +1,29 @@
+/*
+ * What the store says of its health. Threads: any.
+ */
+#ifndef KV_KEYSPACE_HEALTH_H
+#define KV_KEYSPACE_HEALTH_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct kv_health {
+    const char *store_name; /* for the log */
+    atomic_bool is_ill;
+    pthread_mutex_t lock; /* so that the log's last line is what is true */
+};
+
+/* store_name: lent. */
+void kv_health_init(struct kv_health *health, const char *store_name);
+void kv_health_fini(struct kv_health *health);
+
+/* Logs what has changed. why: of an illness; may be NULL. */
+void kv_health_set(struct kv_health *health, bool is_well, const char *why);
+
+static inline bool kv_health_is_good(const struct kv_health *health)
+{
+    return !atomic_load_explicit(&health->is_ill, memory_order_relaxed);
+}
+
+#endif
