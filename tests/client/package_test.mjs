@@ -35,6 +35,12 @@ test("the server gives out the client as a module of at most 7 KiB, compressed",
   }
 });
 
+test("the package has the version of the project", () => {
+  const project = readFileSync(new URL("../../CMakeLists.txt", import.meta.url), "utf8");
+  const { version } = JSON.parse(readFileSync(path.join(FOLDER, "package.json"), "utf8"));
+  assert.equal(version, /^project\(kvserver VERSION ([\d.]+)/m.exec(project)[1]);
+});
+
 test("npm packs a package that can be imported", t => {
   try {
     execFileSync("npm", ["--version"]);
