@@ -28,7 +28,8 @@ ctest --test-dir "$build" --output-on-failure --parallel "${KV_TEST_JOBS:-$((2 *
 # that cannot be read.
 mkdir -p "$report"
 gcovr --root "$root" --filter "$root/core/" --filter "$root/modules/" --object-directory "$build" \
-    --gcov-ignore-parse-errors --exclude-unreachable-branches --exclude-throw-branches \
+    --exclude-directories ".*/CMakeFiles/[0-9].*" --gcov-ignore-parse-errors \
+    --exclude-unreachable-branches --exclude-throw-branches \
     -j "$(nproc)" --print-summary --html-details "$report/index.html" "$build" |
     grep -E '^(lines|functions|branches):'
 say "the report: $report/index.html"

@@ -7,6 +7,7 @@ folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT
 checkout="$folder/checkout"
 export KVSERVER_INSTALL=no
+unset KVSERVER_BUILD KVSERVER_DATA KVSERVER_PAGES # of whoever runs the tests
 
 fail() {
     echo "$1" >&2
