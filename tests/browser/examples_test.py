@@ -1,0 +1,280 @@
+#!/usr/bin/env python3
+"""The examples of scripts/examples/, each with its own configuration: pages in Chromium, programs in
+Node. Prints TAP. With KV_TEST_PICTURES=FOLDER, pictures of the pages are left there.
+"""
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+EXAMPLES = os.path.join(os.path.dirname(TESTS), "scripts/examples")
+sys.path.insert(0, os.path.join(TESTS, "support/python"))
+from kvserver import PATIENCE_S, Report, wait_for  # pylint: disable=wrong-import-position
+from webdriver import Browser
+
+HOSTILE = '<img src=x onerror="document.title=1">'
+
+
+def expect(got, expected):
+    assert got == expected, f"expected {expected!r}, got {got!r}"
+
+
+def request(port, method, path, body=None, headers=None):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    try:
+        connection.request(method, path, None if body is None else json.dumps(body), headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def find_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def program(command, **environment):
+    """Runs one, and yields its process and what reads its log."""
+    with tempfile.NamedTemporaryFile("w+", prefix="kvserver-example-") as log:
+        with subprocess.Popen(command, stdout=log, stderr=log,
+                              env={**os.environ, **environment}) as process:
+            def read():
+                with open(log.name, encoding="utf-8") as file:
+                    return file.read()
+            try:
+                yield process, read
+            finally:
+                process.kill()
+
+
+@contextlib.contextmanager
+def serve(example):
+    """The server with the example's own configuration, at a free port: yields the port."""
+    with tempfile.TemporaryDirectory(prefix="kvserver-example-") as data:
+        port = find_port()
+        with program([os.environ["KV_SERVER_PROGRAM"], "-c", f"{EXAMPLES}/{example}/kvserver.yaml"],
+                     KVSERVER_PORT=str(port), KVSERVER_DATA=os.path.join(data, "data")) as (process, read):
+            def is_ready():
+                assert process.poll() is None, read()
+                return " ready after" in read()
+            wait_for(is_ready, "the server does not become ready")
+            yield port
+            process.terminate()
+            process.wait(PATIENCE_S)
+
+
+def node(path, port, **environment):
+    return program(["node", os.path.join(EXAMPLES, path)], KVSERVER_URL=f"http://127.0.0.1:{port}",
+                   NODE_PATH="/usr/share/nodejs", **environment)
+
+
+class Tabs:
+    """Two tabs of one browser with the same page."""
+
+    def __init__(self, browser, port):
+        self.browser = browser
+        self.handles = [browser.call("GET", "/window")]
+        self.handles.append(browser.call("POST", "/window/new", {"type": "tab"})["handle"])
+        for n in 1, 0:
+            self.run(n, "return 1")
+            browser.open(f"http://localhost:{port}/")
+            self.wait(n, "document.getElementById('state').textContent === 'live'")
+
+    def run(self, n, script, *arguments):
+        self.browser.call("POST", "/window", {"handle": self.handles[n]})
+        return self.browser.run(script, *arguments)
+
+    def wait(self, n, condition, *arguments):
+        wait_for(lambda: self.run(n, f"return {condition}", *arguments), f"it does not come to be: {condition}")
+
+    def look(self, name):
+        folder = os.environ.get("KV_TEST_PICTURES")
+        self.run(0, "return 1")
+        for scheme in ("light", "dark") if folder else ():
+            self.browser.resize(900, 560)
+            self.browser.prefer(scheme)
+            self.browser.take_picture(os.path.join(folder, f"example-{name}-{scheme}.png"))
+
+    def close(self):
+        self.run(1, "return 1")
+        self.browser.call("DELETE", "/window")
+        self.run(0, "return 1")
+        self.browser.open("about:blank")
+
+
+@contextlib.contextmanager
+def tabs_of(browser, port):
+    tabs = Tabs(browser, port)
+    try:
+        yield tabs
+        expect([line for line in browser.read_log() if "favicon" not in line], [])
+    finally:
+        tabs.close()
+
+
+def test_todo(browser):
+    add = "document.forms.add.text.value = arguments[0]; document.forms.add.requestSubmit()"
+    with serve("todo") as port, tabs_of(browser, port) as tabs:
+        for text in "Water the plants", "Call Ann", HOSTILE:
+            tabs.run(0, add, text)
+        tabs.wait(1, "document.querySelectorAll('#tasks li').length === 3")
+        expect(tabs.run(1, "return document.querySelectorAll('#tasks span')[2].textContent"), HOSTILE)
+        expect(tabs.run(1, "return document.querySelectorAll('#tasks img').length"), 0)
+        tabs.run(1, "document.querySelectorAll('#tasks input')[1].click()")
+        tabs.wait(0, "document.querySelectorAll('#tasks :checked').length === 1")
+        expect(tabs.run(0, "return document.getElementById('left').textContent"), "2 of 3 left")
+        tabs.look("todo")
+        tabs.run(0, "document.getElementById('clear').click()")
+        tabs.wait(1, "document.querySelectorAll('#tasks li').length === 2")
+
+
+def test_presence(browser):
+    move = ("const board = document.getElementById('board'), box = board.getBoundingClientRect();"
+            "board.dispatchEvent(new PointerEvent('pointermove', {clientX: box.x + box.width / 2, clientY: box.y + 99}))")
+    with serve("presence") as port, tabs_of(browser, port) as tabs:
+        for n in 0, 1:
+            tabs.wait(n, "document.querySelectorAll('#people li').length === 2")
+        tabs.run(1, "const name = document.getElementById('name'); name.value = arguments[0]; name.oninput({target: name})", "Ann")
+        tabs.run(1, move)
+        tabs.wait(0, "document.querySelector('.cursor span')?.textContent === 'Ann'")
+        tabs.look("presence")
+        tabs.run(1, "location = 'about:blank'")
+        tabs.wait(0, "document.querySelectorAll('#people li').length === 1 && !document.querySelector('.cursor')")
+
+
+def test_flags(browser):
+    with serve("flags") as port, tabs_of(browser, port) as tabs:
+        for name in "new-checkout", "dark-mode":
+            tabs.run(0, "document.forms.add.elements.name.value = arguments[0]; document.forms.add.requestSubmit()", name)
+        tabs.wait(1, "document.querySelectorAll('#flags tr').length === 2")
+        with node("flags/backend.mjs", port, PORT="0") as (_, read):
+            wait_for(lambda: "http://" in read() and "set flag/new-checkout" not in read(), read())
+            backend = int(read().split("localhost:")[1].split()[0])
+            expect(request(backend, "GET", "/?user=ann")[2], "the old checkout\n")
+            tabs.run(1, "document.querySelectorAll('#flags [type=checkbox]')[1].click()")
+            wait_for(lambda: request(backend, "GET", "/?user=ann")[2] == "the new checkout\n", "the flag does not arrive")
+            tabs.wait(0, "document.querySelectorAll('.effect')[1].textContent === 'on'")
+            tabs.look("flags")
+
+
+def test_jobs(browser):
+    hand_in = ("const {task, input} = document.forms.add; task.value = arguments[0]; input.value = arguments[1];"
+               "document.forms.add.requestSubmit()")
+    row = "[...document.querySelector('#jobs tr').cells].map(cell => cell.textContent)"
+    with serve("jobs") as port, tabs_of(browser, port) as tabs:
+        with node("jobs/worker.mjs", port) as (first, read):
+            tabs.run(0, hand_in, "wait", "2000")
+            wait_for(lambda: "attempt 1" in read(), "no worker takes the job")
+            with node("jobs/worker.mjs", port) as (_, read_second):
+                wait_for(lambda: "ready" in read_second(), "the second worker does not become ready")
+                first.kill()
+                wait_for(lambda: "attempt 2" in read_second(), "the job is not taken again")
+                tabs.wait(1, f"{row}[1] === 'done'")
+                expect(tabs.run(1, f"return {row}[2]"), "2")
+                tabs.run(1, hand_in, "primes", "1000")
+                tabs.wait(0, f"{row}[4] === '168'")
+                tabs.look("jobs")
+
+
+def test_sensors(browser):
+    with serve("sensors") as port, tabs_of(browser, port) as tabs:
+        with program([sys.executable, f"{EXAMPLES}/sensors/feeder.py"],
+                     KVSERVER_URL=f"http://127.0.0.1:{port}", EVERY="0.1"):
+            for n in 0, 1:
+                tabs.wait(n, "document.querySelectorAll('#names li').length === 2")
+            tabs.wait(0, "document.querySelector('polyline')?.getAttribute('points').split(' ').length > 9")
+            tabs.look("sensors")
+        expect(request(port, "PUT", "/storage/sensor/x/1", {"value": 1})[0], 202)
+        assert int(request(port, "GET", "/storage/sensor/x/1")[1]["KV-TTL"]) <= 120000
+
+
+def test_rate_limiter():
+    with serve("rate-limiter") as port, node("rate-limiter/server.mjs", port, PORT="0") as (_, read):
+        wait_for(lambda: "http://" in read(), read())
+        backend = int(read().split("localhost:")[1])
+        answers = [request(backend, "GET", "/") for _ in range(6)]
+        expect([status for status, _, _ in answers], [200] * 5 + [429])
+        assert 1 <= int(answers[5][1]["Retry-After"]) <= 10, answers[5][1]["Retry-After"]
+        request(port, "PATCH", "/storage/rate/127.0.0.1", {"ttl": 1})
+        wait_for(lambda: request(backend, "GET", "/")[0] == 200, "the window does not end")
+
+
+def test_sessions():
+    with serve("sessions") as port, node("sessions/server.mjs", port, PORT="0") as (_, read):
+        wait_for(lambda: "http://" in read(), read())
+        backend = int(read().split("localhost:")[1])
+        _, headers, text = request(backend, "GET", "/")
+        expect(text, "visit 1\n")
+        cookie = {"Cookie": headers["Set-Cookie"].split(";")[0]}
+        expect(request(backend, "GET", "/", headers=cookie)[2], "visit 2\n")
+        assert cookie["Cookie"][4:] not in request(port, "GET", "/storage")[2], "the id is in the store"
+        expect(request(backend, "POST", "/leave", headers=cookie)[2], "goodbye\n")
+        expect(request(backend, "GET", "/", headers=cookie)[2], "visit 1\n")
+        check_store(port)
+
+
+def check_store(port):
+    script = f"""import assert from "node:assert/strict";
+import {{ createStore }} from "{EXAMPLES}/sessions/store.mjs";
+import {{ promisify }} from "node:util";
+const store = new (createStore())({{ url: "http://127.0.0.1:{port}" }});
+const call = name => promisify(store[name].bind(store));
+const session = {{ a: 1, cookie: {{ maxAge: 60000 }} }};
+await call("set")("..", session);
+assert.deepEqual(await call("get")(".."), session);
+await call("touch")("..", {{ cookie: {{ expires: new Date(Date.now() + 3600000) }} }});
+await call("touch")("none", session);
+assert.equal(await store.get("none"), null);
+await call("destroy")("..");
+assert.equal(await call("get")(".."), null);"""
+    subprocess.run(["node", "--input-type=module", "-e", script], check=True, timeout=PATIENCE_S)
+
+
+def has_socket():
+    """Whether Node has a WebSocket, or the package `ws`."""
+    return subprocess.run(["node", "-e", "globalThis.WebSocket ?? require('ws')"], check=False, capture_output=True,
+                          env={**os.environ, "NODE_PATH": "/usr/share/nodejs"}).returncode == 0
+
+
+def main():
+    has_node = shutil.which("node") is not None
+    why_no_pages = "" if shutil.which("chromedriver") else "there is no chromedriver (Debian: chromium-driver)"
+    why_no_node = "" if has_node else "there is no node (Debian: nodejs)"
+    why_no_socket = why_no_node or ("" if has_socket() else "this Node has no WebSocket, and there is no `ws` (Debian: node-ws)")
+    if why_no_pages and why_no_node:
+        print(f"1..0 # SKIP {why_no_pages}, and {why_no_node}")
+        return 77
+    report = Report()
+    started = time.monotonic()
+
+    def check(name, test, why_not, *arguments):
+        report.skip(name, why_not) if why_not else report.check(name, lambda: test(*arguments))
+        print(f"# {time.monotonic() - started:.1f} s", flush=True)
+
+    browser = None if why_no_pages else Browser()
+    try:
+        check("a to-do list is shared by two tabs", test_todo, why_no_pages, browser)
+        check("tabs see who is here, and where the pointer is", test_presence, why_no_pages, browser)
+        check("a backend follows the flags that a page sets", test_flags, why_no_pages or why_no_socket, browser)
+        check("a job of a killed worker is done by another", test_jobs, why_no_pages or why_no_socket, browser)
+        check("a chart shows what is fed", test_sensors, why_no_pages, browser)
+        check("an address is refused beyond its rate", test_rate_limiter, why_no_node)
+        check("sessions last until they are left", test_sessions, why_no_node)
+    finally:
+        if browser:
+            browser.close()
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
