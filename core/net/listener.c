@@ -46,15 +46,15 @@ static void close_spare(struct kv_listeners *listeners)
 {
     if (listeners->spare_fd < 0)
         return;
+    atomic_fetch_add(listeners->n_without_spare, 1); /* before others can take it */
     close(listeners->spare_fd);
     listeners->spare_fd = -1;
-    atomic_fetch_add(listeners->n_without_spare, 1);
 }
 
 /* A descriptor that is free for a moment belongs to a loop that has given its spare one up. */
 static bool are_descriptors_rare(const struct kv_listeners *listeners)
 {
-    return atomic_load_explicit(listeners->n_without_spare, memory_order_relaxed) != 0;
+    return atomic_load(listeners->n_without_spare) != 0;
 }
 
 static void resume_accepting(struct kv_timer *timer)
@@ -90,6 +90,27 @@ static void accept_by_spare(struct kv_listener *listener)
         open_spare(among);
 }
 
+/* Gives back what another loop gave up meanwhile: without its spare descriptor it could not even
+ * tell its peers to go, for as long as all others are in use. */
+static void give_back(struct kv_listener *listener, h2o_socket_t *accepted)
+{
+    h2o_socket_export_t peer;
+    if (h2o_socket_export(accepted, &peer) != 0) {
+        h2o_socket_close(accepted);
+        return;
+    }
+    h2o_buffer_dispose(&peer.input);
+    listener->among->on_excess(listener->among, peer.fd, &listener->entrance);
+}
+
+static void take(struct kv_listener *listener, h2o_socket_t *accepted)
+{
+    if (are_descriptors_rare(listener->among))
+        give_back(listener, accepted);
+    else
+        listener->among->on_accept(listener->among, accepted, &listener->entrance);
+}
+
 static void on_acceptable(h2o_socket_t *sock, const char *err)
 {
     struct kv_listener *listener = sock->data;
@@ -100,7 +121,7 @@ static void on_acceptable(h2o_socket_t *sock, const char *err)
         h2o_socket_t *accepted =
             are_descriptors_rare(listener->among) ? NULL : h2o_evloop_socket_accept(sock);
         if (accepted != NULL)
-            listener->among->on_accept(listener->among, accepted, &listener->entrance);
+            take(listener, accepted);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             accept_by_spare(listener);
             pause_accepting(listener);
