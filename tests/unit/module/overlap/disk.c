@@ -169,7 +169,7 @@ _Atomic int64_t disk_held_up_ns, disk_held_up_each_time_ns;
 int64_t __wrap_queue_now_ns(void)
 {
     int64_t each_time_ns = disk_held_up_each_time_ns;
-    return __real_queue_now_ns() + (disk_held_up_ns += each_time_ns);
+    return __real_queue_now_ns() + atomic_fetch_add(&disk_held_up_ns, each_time_ns) + each_time_ns;
 }
 
 void disk_say(enum kv_engine_status write, enum kv_engine_status sync)
