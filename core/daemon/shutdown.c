@@ -228,6 +228,8 @@ static void end_store(struct kv_server *server)
         pthread_join(closer, NULL);
         return;
     }
+    if (pthread_tryjoin_np(closer, NULL) == 0)
+        return; /* just now */
     if (kv_server_is_volatile(server))
         _exit(EXIT_SUCCESS);
     kv_log(KV_LOG_WARN, "server", "%s is not closed; what was answered is kept, as after a crash",
