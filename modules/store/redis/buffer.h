@@ -1,0 +1,29 @@
+/*
+ * Bytes that come in at the end and go out at the front.
+ */
+#ifndef KV_STORE_REDIS_BUFFER_H
+#define KV_STORE_REDIS_BUFFER_H
+
+#include <kvserver/types.h>
+
+/* Begins as zeros. */
+struct buffer {
+    char *bytes;
+    size_t at; /* where the front is */
+    size_t end;
+    size_t capacity;
+};
+
+/* Makes room for n bytes more. Returns: false where there is no memory. */
+bool buffer_reserve(struct buffer *buffer, size_t n);
+
+/* There has to be room. */
+void buffer_append(struct buffer *buffer, struct kv_slice bytes);
+
+/* Takes n bytes off the front. One that is empty gives memory back where it has much. */
+void buffer_consume(struct buffer *buffer, size_t n);
+
+struct kv_slice buffer_slice(const struct buffer *buffer);
+void buffer_clear(struct buffer *buffer);
+
+#endif

@@ -1,0 +1,157 @@
+#include "chain.h"
+
+#include "clock.h"
+#include "event.h"
+#include "fetch.h"
+#include "record.h"
+
+void chain_begin(struct kv_store *store, uint64_t revision)
+{
+    store->position = revision;
+    if (store->newest < revision)
+        store->newest = revision;
+}
+
+void chain_jump(struct kv_store *store, uint64_t revision)
+{
+    store->host->base.log(&store->host->base, KV_LOG_ERROR,
+                          "changes between revision %ju and %ju can no longer be read from Redis: "
+                          "subscribers are shown what is there now",
+                          (uintmax_t)store->position, (uintmax_t)revision);
+    store->n_resets++;
+    chain_begin(store, revision);
+    store->newest++; /* what was told before is told to nobody again */
+    store->host->resync(store->host, PART);
+}
+
+/* ---- values that were left out ---- */
+
+/* Returns: the command of this store that caused it, while it is not answered; or NULL. */
+static const struct kv_cmd *find_cause(const struct kv_store *store, struct token token)
+{
+    for (size_t i = 0; token.origin == store->origin && i < store->lane.sent.n; i++) {
+        const struct job *job = jobs_at(&store->lane.sent, i);
+        if (job->kind == JOB_COMMAND && job->number == token.number)
+            return job->cmd;
+    }
+    return NULL;
+}
+
+/* Returns: 1; 0 where it has been replaced since: that will be told; -1 where it is not known. */
+static int complete(struct kv_store *store, struct event *event)
+{
+    struct event_state state;
+    struct kv_slice record;
+    if (!event->after.is_left_out)
+        return 1;
+    const struct kv_cmd *cause = find_cause(store, event->token);
+    if (cause != NULL) {
+        event->after.value = cause->value;
+        return 1;
+    }
+    if (fetch_record(store, event->key, &record) != 0)
+        return -1;
+    if (!event_read_record(record, &state) || state.revision != event->revision)
+        return 0;
+    event->after.value = state.value;
+    return 1;
+}
+
+/* ---- telling ---- */
+
+static struct kv_item make_item(const struct kv_store *store, const struct event_state *state,
+                                struct record *record)
+{
+    if (state->revision == 0)
+        return (struct kv_item){0};
+    return (struct kv_item){
+        .value = record_value(record),
+        .revision = state->revision,
+        .deadline_ms = clock_to_host(store, state->deadline),
+        .ref = record,
+    };
+}
+
+static enum kv_reason reason_of(enum event_op op)
+{
+    return op == EVENT_SET      ? KV_REASON_SET
+           : op == EVENT_DELETE ? KV_REASON_DELETE
+                                : KV_REASON_EXPIRE;
+}
+
+static void tell_records(struct kv_store *store, const struct event *event, struct record *before,
+                         struct record *after)
+{
+    struct kv_change change = {
+        .reason = reason_of(event->op),
+        .revision = event->revision,
+        .key = record_key(after != NULL ? after : before),
+        .before = make_item(store, &event->before, before),
+        .after = make_item(store, &event->after, after),
+    };
+    change.hash = store->host->hash(store->host, change.key);
+    if (change.after.revision != 0 && change.after.deadline_ms != KV_NEVER)
+        store->host->wake_at(store->host, PART, change.after.deadline_ms);
+    if (event->token.origin == store->origin)
+        store->host->changed(store->host, PART, &change);
+    else
+        store->host->changed_elsewhere(store->host, PART, &change);
+}
+
+/* Returns: -1 where there is no memory, or no key. */
+static int tell(struct kv_store *store, const struct event *event)
+{
+    struct record *before = NULL, *after = NULL;
+    bool is_made = true;
+    if (event->before.revision != 0)
+        is_made = (before = record_create(event->key, event->before.value)) != NULL;
+    if (event->after.revision != 0 && is_made)
+        is_made = (after = record_create(event->key, event->after.value)) != NULL;
+    is_made = is_made && (before != NULL || after != NULL);
+    if (is_made) {
+        if (store->newest < event->revision)
+            store->newest = event->revision;
+        tell_records(store, event, before, after);
+    }
+    record_unref(before);
+    record_unref(after);
+    return is_made ? 0 : -1;
+}
+
+static int take_event(struct kv_store *store, struct event *event)
+{
+    if (event->op == EVENT_DEADLINE)
+        store->host->wake_at(store->host, PART, clock_to_host(store, event->deadline));
+    if (event->op == EVENT_DEADLINE || event->revision <= store->position)
+        return 0;
+    if (event->prev != store->position)
+        return -1;
+    int is_whole = complete(store, event);
+    if (is_whole < 0 || (is_whole == 1 && tell(store, event) != 0))
+        return -1;
+    chain_begin(store, event->revision);
+    return 0;
+}
+
+int chain_take(struct kv_store *store, struct kv_slice events)
+{
+    struct event event;
+    int found;
+    while ((found = event_next(&events, &event)) == 1)
+        if (take_event(store, &event) != 0)
+            return -1;
+    return found;
+}
+
+int chain_take_logged(struct kv_store *store, struct kv_slice events)
+{
+    struct kv_slice ahead = events;
+    struct event event;
+    while (event_next(&ahead, &event) == 1)
+        if (event.revision > store->position) {
+            if (event.prev != store->position)
+                chain_jump(store, event.prev);
+            break;
+        }
+    return chain_take(store, events);
+}

@@ -1,0 +1,66 @@
+#include "clock.h"
+
+enum {
+    LASTS_MS = 10000 /* a reading, before a worse one takes its place */
+};
+
+int64_t clock_now_ms(const struct kv_store *store)
+{
+    return store->host->base.now_ms(&store->host->base);
+}
+
+#ifdef KV_REDIS_TEST_CLOCK
+
+void clock_take(struct kv_store *store, int64_t redis_us, int64_t asked_ms)
+{
+    (void)store;
+    (void)redis_us;
+    (void)asked_ms;
+}
+
+struct kv_slice clock_word(const struct kv_store *store, char text[CLOCK_WORD])
+{
+    int len = snprintf(text, CLOCK_WORD, "%lld", (long long)clock_now_ms(store));
+    return (struct kv_slice){text, (size_t)len};
+}
+
+#else
+
+void clock_take(struct kv_store *store, int64_t redis_us, int64_t asked_ms)
+{
+    struct clock *clock = &store->clock;
+    int64_t now_ms = clock_now_ms(store);
+    int64_t slack_ms = (now_ms - asked_ms) / 2 + 1;
+    if (clock->taken_ms != 0 && slack_ms > clock->slack_ms && now_ms - clock->taken_ms < LASTS_MS)
+        return;
+    *clock = (struct clock){
+        .offset_ms = redis_us / 1000 - (asked_ms + (now_ms - asked_ms) / 2),
+        .slack_ms = slack_ms,
+        .taken_ms = now_ms,
+    };
+}
+
+struct kv_slice clock_word(const struct kv_store *store, char text[CLOCK_WORD])
+{
+    (void)store;
+    text[0] = '\0';
+    return (struct kv_slice){text, 0};
+}
+
+#endif
+
+int64_t clock_to_redis(const struct kv_store *store, int64_t deadline_ms)
+{
+    if (deadline_ms == KV_NEVER)
+        return 0;
+    int64_t at_redis;
+    if (__builtin_add_overflow(deadline_ms, store->clock.offset_ms, &at_redis) ||
+        at_redis > (int64_t)KV_REVISION_MAX)
+        return (int64_t)KV_REVISION_MAX;
+    return at_redis > 0 ? at_redis : 1;
+}
+
+int64_t clock_to_host(const struct kv_store *store, int64_t deadline_ms)
+{
+    return deadline_ms == 0 ? KV_NEVER : deadline_ms - store->clock.offset_ms;
+}

@@ -1,0 +1,29 @@
+/*
+ * Redis's clock decides when keys expire, for all KvServers. Deadlines of the host are converted.
+ * Built with KV_REDIS_TEST_CLOCK, the scripts are told the host's time instead: a test's clock may
+ * stand still.
+ */
+#ifndef KV_STORE_REDIS_CLOCK_H
+#define KV_STORE_REDIS_CLOCK_H
+
+#include "shared.h"
+
+enum {
+    CLOCK_WORD = 24
+};
+
+/* The host's time. */
+int64_t clock_now_ms(const struct kv_store *store);
+
+/* Takes a reading of Redis's clock that was asked for at `asked_ms` of the host's and has just
+ * come.
+ */
+void clock_take(struct kv_store *store, int64_t redis_us, int64_t asked_ms);
+
+int64_t clock_to_redis(const struct kv_store *store, int64_t deadline_ms);
+int64_t clock_to_host(const struct kv_store *store, int64_t deadline_ms);
+
+/* What scripts are told of the time. text: where it may be written. */
+struct kv_slice clock_word(const struct kv_store *store, char text[CLOCK_WORD]);
+
+#endif

@@ -1,0 +1,416 @@
+#include "commands.h"
+
+#include "clock.h"
+#include "event.h"
+#include "record.h"
+#include "request.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum {
+    ROOM = 12 * LONGEST_NAME + 1024, /* for all of a request but keys, values and revisions */
+    INLINE = EVENT_LEAST_LONG - 1,   /* bytes of a value that come on the lane */
+    PAGE_BYTES = 1 << 20,            /* of a page of a scan, about */
+    EXPIRY_RETRY_MS = 100,
+    REVISION = 8, /* bytes */
+};
+
+bool command_is_read(const struct job *job)
+{
+    return job->kind != JOB_COMMAND || job->cmd->op == KV_OP_GET;
+}
+
+bool command_is_bulky(const struct job *job)
+{
+    return job->kind == JOB_SCAN || (job->kind == JOB_COMMAND && job->is_long);
+}
+
+/* ---- requests ---- */
+
+static void write_call(struct buffer *out, struct kv_slice call, struct kv_slice function,
+                       size_t n_keys, size_t n_arguments)
+{
+    request_begin(out, 3 + n_keys + n_arguments);
+    request_word(out, call);
+    request_word(out, function);
+    request_number(out, (int64_t)n_keys);
+}
+
+/* The keys of a function that writes. */
+static void write_keys(const struct kv_store *store, struct buffer *out, struct kv_slice key)
+{
+    request_joined(out, name_slice(&store->names.record), key);
+    request_word(out, name_slice(&store->names.newest));
+    request_word(out, name_slice(&store->names.log));
+    request_word(out, name_slice(&store->names.deadlines));
+    request_word(out, name_slice(&store->names.index));
+}
+
+static void write_clock(const struct kv_store *store, struct buffer *out)
+{
+    char text[CLOCK_WORD];
+    request_word(out, clock_word(store, text));
+}
+
+/* The first arguments of a function that writes. */
+static void write_common(struct kv_store *store, struct job *job, struct buffer *out)
+{
+    char token[TOKEN_SIZE];
+    job->number = ++store->last_number;
+    event_write_number(token, store->origin);
+    event_write_number(token + 8, job->number);
+    write_clock(store, out);
+    request_word(out, name_slice(&store->names.channel));
+    request_number(out, store->settings.log_entries);
+    request_word(out, (struct kv_slice){token, TOKEN_SIZE});
+}
+
+static size_t n_revisions(const struct kv_cmd *cmd)
+{
+    return (cmd->cond & KV_COND_REVISION) != 0 ? cmd->n_if_revisions : 0;
+}
+
+static void write_revisions(const struct kv_cmd *cmd, struct buffer *out)
+{
+    size_t n = n_revisions(cmd);
+    request_open(out, n * REVISION);
+    for (size_t i = 0; i < n; i++) {
+        char bytes[REVISION];
+        event_write_number(bytes, cmd->if_revisions[i]);
+        buffer_append(out, (struct kv_slice){bytes, REVISION});
+    }
+    request_close(out);
+}
+
+static struct kv_slice function_of(enum kv_op op)
+{
+    return op == KV_OP_SET      ? KV_SLICE("kv1_set")
+           : op == KV_OP_DELETE ? KV_SLICE("kv1_delete")
+                                : KV_SLICE("kv1_touch");
+}
+
+static void write_write(struct kv_store *store, struct job *job, struct buffer *out)
+{
+    const struct kv_cmd *cmd = job->cmd;
+    bool has_value = cmd->op == KV_OP_SET;
+    write_call(out, KV_SLICE("FCALL"), function_of(cmd->op), 5, has_value ? 9 : 8);
+    write_keys(store, out, cmd->key);
+    write_common(store, job, out);
+    request_number(out, (int64_t)store->names.record.len + 1);
+    request_number(out, cmd->op == KV_OP_DELETE ? 0 : clock_to_redis(store, cmd->deadline_ms));
+    request_number(out, cmd->cond);
+    write_revisions(cmd, out);
+    if (has_value)
+        request_word(out, cmd->value);
+}
+
+static void write_plain_get(const struct kv_store *store, const struct kv_cmd *cmd,
+                            struct buffer *out)
+{
+    request_begin(out, 4);
+    request_word(out, KV_SLICE("GETRANGE"));
+    request_joined(out, name_slice(&store->names.record), cmd->key);
+    request_number(out, 0);
+    request_number(out, RECORD_HEAD + INLINE - 1);
+}
+
+static void write_judged_get(const struct kv_store *store, const struct job *job,
+                             struct buffer *out)
+{
+    write_call(out, KV_SLICE("FCALL_RO"), KV_SLICE("kv1_get"), 1, 2);
+    request_joined(out, name_slice(&store->names.record), job->cmd->key);
+    write_clock(store, out);
+    request_number(out, job->is_long ? (int64_t)job->cmd->most_bytes : INLINE);
+}
+
+static void write_command(struct kv_store *store, struct job *job, struct buffer *out)
+{
+    job->sent_at_ms = clock_now_ms(store);
+    if (job->cmd->op != KV_OP_GET)
+        write_write(store, job, out);
+    else if (job->is_judged || job->is_long)
+        write_judged_get(store, job, out);
+    else
+        write_plain_get(store, job->cmd, out);
+}
+
+/* Where a scan begins, as ZRANGEBYLEX takes it. */
+static void write_start(const struct kv_scan *scan, struct buffer *out)
+{
+    struct kv_slice start = scan->start;
+    if (scan->cursor.len != 0)
+        start = (struct kv_slice){scan->cursor.bytes + 1, scan->cursor.len - 1};
+    bool is_before = kv_slice_compare(start, scan->prefix) < 0;
+    if (is_before || scan->cursor.len == 0)
+        request_joined(out, KV_SLICE("["), is_before ? scan->prefix : start);
+    else
+        request_joined(out, KV_SLICE("("), start);
+}
+
+static void write_scan(const struct kv_store *store, const struct kv_scan *scan, struct buffer *out)
+{
+    write_call(out, KV_SLICE("FCALL_RO"), KV_SLICE("kv1_scan"), 1, 7);
+    request_word(out, name_slice(&store->names.index));
+    write_clock(store, out);
+    request_word(out, name_slice(&store->names.record));
+    write_start(scan, out);
+    request_word(out, scan->prefix);
+    request_number(out, scan->capacity);
+    request_number(out, PAGE_BYTES);
+    request_number(out, scan->wants_values ? -1 : RECORD_HEAD - 1);
+}
+
+static void write_expire(struct kv_store *store, struct job *job, struct buffer *out)
+{
+    write_call(out, KV_SLICE("FCALL"), KV_SLICE("kv1_expire"), 5, 6);
+    write_keys(store, out, (struct kv_slice){0});
+    write_common(store, job, out);
+    request_number(out, job->max);
+    request_word(out, name_slice(&store->names.record));
+}
+
+static void write_look(const struct kv_store *store, struct job *job, struct buffer *out)
+{
+    write_call(out, KV_SLICE("FCALL_RO"), KV_SLICE("kv1_look"), 2, 0);
+    request_word(out, name_slice(&store->names.store));
+    request_word(out, name_slice(&store->names.newest));
+    job->sent_at_ms = clock_now_ms(store);
+}
+
+static size_t size_of(const struct job *job)
+{
+    if (job->kind == JOB_SCAN)
+        return ROOM + 2 * job->scan->prefix.len + job->scan->start.len + job->scan->cursor.len;
+    if (job->kind != JOB_COMMAND)
+        return ROOM;
+    return ROOM + job->cmd->key.len + job->cmd->value.len + n_revisions(job->cmd) * REVISION;
+}
+
+bool command_write(struct kv_store *store, struct job *job, struct buffer *out)
+{
+    size_t before = buffer_slice(out).len;
+    if (!buffer_reserve(out, size_of(job)))
+        return false;
+    if (job->kind == JOB_COMMAND)
+        write_command(store, job, out);
+    else if (job->kind == JOB_SCAN)
+        write_scan(store, job->scan, out);
+    else if (job->kind == JOB_EXPIRE)
+        write_expire(store, job, out);
+    else
+        write_look(store, job, out);
+    job->n_bytes = buffer_slice(out).len - before;
+    return true;
+}
+
+/* ---- answers ---- */
+
+static enum outcome end(struct job *job, enum kv_status status, uint64_t revision)
+{
+    job->cmd->status = status;
+    job->cmd->revision = job->revision = revision;
+    return OUTCOME_FINAL;
+}
+
+static enum outcome end_scan(struct job *job, enum kv_status status)
+{
+    job->scan->status = status;
+    return OUTCOME_FINAL;
+}
+
+static enum outcome end_with_item(const struct kv_store *store, struct job *job,
+                                  const struct event_state *state)
+{
+    struct record *record = record_create(job->cmd->key, state->value);
+    if (record == NULL)
+        return end(job, KV_FULL, 0);
+    job->cmd->item = (struct kv_item){
+        .value = record_value(record),
+        .revision = state->revision,
+        .deadline_ms = clock_to_host(store, state->deadline),
+        .ref = record,
+    };
+    return end(job, KV_OK, state->revision);
+}
+
+/* It is Redis that knows whether a key has expired. Where its deadline lies between what its clock
+ * may have said at the time, or said meanwhile, it is asked. */
+static enum outcome judge(const struct kv_store *store, struct job *job,
+                          const struct event_state *state)
+{
+    int64_t deadline_ms = clock_to_host(store, state->deadline);
+    if (job->is_judged || job->is_long || deadline_ms > clock_now_ms(store) + store->clock.slack_ms)
+        return end_with_item(store, job, state);
+    if (deadline_ms <= job->sent_at_ms - store->clock.slack_ms)
+        return end(job, KV_MISSING, 0);
+    job->is_judged = true;
+    return OUTCOME_AGAIN;
+}
+
+static enum outcome take_longer(struct job *job, size_t length)
+{
+    if (job->is_long) {
+        job->cmd->most_bytes = length;
+        return end(job, KV_LONGER, 0);
+    }
+    job->is_long = true;
+    return OUTCOME_AGAIN;
+}
+
+static enum outcome take_get(const struct kv_store *store, struct job *job,
+                             const struct resp_value *answer)
+{
+    struct event_state state;
+    if (answer->type == RESP_INTEGER)
+        return take_longer(job, (size_t)answer->number);
+    if (answer->type == RESP_NULL || answer->text.len == 0)
+        return end(job, KV_MISSING, 0);
+    if (!event_read_record(answer->text, &state))
+        return end(job, KV_IO, 0);
+    bool may_be_longer = !job->is_judged && state.value.len == INLINE;
+    return may_be_longer && !job->is_long ? take_longer(job, INLINE) : judge(store, job, &state);
+}
+
+/* The script's numbers are those of enum kv_status. */
+static enum outcome take_write(struct kv_store *store, struct job *job,
+                               const struct resp_value *status, const struct resp_value *revision)
+{
+    struct kv_cmd *cmd = job->cmd;
+    bool is_done = status->number == KV_OK || status->number == KV_UNCHANGED;
+    if (is_done && cmd->op != KV_OP_DELETE && cmd->deadline_ms != KV_NEVER)
+        store->host->wake_at(store->host, PART, cmd->deadline_ms);
+    return end(job, (enum kv_status)status->number, (uint64_t)revision->number);
+}
+
+static enum outcome take_expiry(struct kv_store *store, const struct resp_value *next)
+{
+    store->host->wake_at(store->host, PART, clock_to_host(store, next->number));
+    return OUTCOME_NONE;
+}
+
+/* All that was changed before has been pushed before. */
+static enum outcome take_look(struct kv_store *store, const struct job *job,
+                              const struct resp_value *us, const struct resp_value *newest)
+{
+    clock_take(store, us->number, job->sent_at_ms);
+    return (uint64_t)newest->number == store->position ? OUTCOME_NONE : OUTCOME_LOST;
+}
+
+/* ---- pages ---- */
+
+static void release_page(struct kv_scan *scan)
+{
+    for (uint32_t i = 0; i < scan->n; i++)
+        record_unref(scan->entries[i].item.ref);
+    scan->n = 0;
+}
+
+static bool add_entry(const struct kv_store *store, struct job *job, struct kv_slice key,
+                      struct kv_slice record_bytes)
+{
+    struct kv_scan *scan = job->scan;
+    struct event_state state;
+    if (scan->n == scan->capacity || !event_read_record(record_bytes, &state))
+        return false;
+    struct record *record = record_create(key, state.value);
+    if (record == NULL)
+        return false;
+    scan->entries[scan->n++] = (struct kv_scan_entry){
+        .key = record_key(record),
+        .item = {.value = record_value(record),
+                 .revision = state.revision,
+                 .deadline_ms = clock_to_host(store, state.deadline),
+                 .ref = record},
+    };
+    if (job->revision < state.revision)
+        job->revision = state.revision;
+    return true;
+}
+
+static bool add_entries(const struct kv_store *store, struct job *job, struct kv_slice rest)
+{
+    struct resp_value key, record;
+    while (resp_next(&rest, &key))
+        if (!resp_next(&rest, &record) || !add_entry(store, job, key.text, record.text))
+            return false;
+    return true;
+}
+
+static bool set_next(struct kv_scan *scan, struct kv_slice last)
+{
+    struct record *cursor = record_create(last, (struct kv_slice){0});
+    if (cursor == NULL)
+        return false;
+    scan->next = record_cursor(cursor);
+    scan->next_ref = cursor;
+    return true;
+}
+
+static enum outcome take_page(const struct kv_store *store, struct job *job, struct kv_slice rest)
+{
+    struct resp_value has_more = {0}, last = {0};
+    job->scan->n = 0;
+    bool is_taken = resp_next(&rest, &has_more) && resp_next(&rest, &last) &&
+                    add_entries(store, job, rest) &&
+                    (has_more.number == 0 || set_next(job->scan, last.text));
+    if (!is_taken)
+        release_page(job->scan);
+    return end_scan(job, is_taken ? KV_OK : KV_FULL);
+}
+
+/* ---- errors ---- */
+
+static bool says(struct kv_slice text, const char *words)
+{
+    return memmem(text.bytes, text.len, words, strlen(words)) != NULL;
+}
+
+/* Whether it takes a new connection to get over it. */
+static bool is_about_the_session(struct kv_slice text)
+{
+    return says(text, "KVGONE") || says(text, "Function not found") || says(text, "LOADING") ||
+           says(text, "READONLY") || says(text, "MASTERDOWN") || says(text, "NOAUTH");
+}
+
+/* Redis has refused it, and nothing has changed. */
+static enum outcome take_error(struct kv_store *store, struct job *job, struct kv_slice text)
+{
+    bool is_full = kv_slice_has_prefix(text, KV_SLICE("OOM"));
+    bool is_lost = is_about_the_session(text);
+    if (!is_full)
+        store->host->base.log(&store->host->base, KV_LOG_ERROR, "Redis at %s refuses: %.*s",
+                              store->settings.address.text, (int)text.len, text.bytes);
+    command_fail(store, job, is_full ? KV_FULL : is_lost ? KV_UNAVAILABLE : KV_IO);
+    if (is_lost || job->kind == JOB_LOOK)
+        return OUTCOME_LOST;
+    return job->kind == JOB_EXPIRE ? OUTCOME_NONE : OUTCOME_FINAL;
+}
+
+void command_fail(struct kv_store *store, struct job *job, enum kv_status status)
+{
+    if (job->kind == JOB_COMMAND)
+        end(job, status, 0);
+    else if (job->kind == JOB_SCAN)
+        end_scan(job, status);
+    else if (job->kind == JOB_EXPIRE)
+        store->host->wake_at(store->host, PART, clock_now_ms(store) + EXPIRY_RETRY_MS);
+}
+
+enum outcome command_take(struct kv_store *store, struct job *job, struct kv_slice reply)
+{
+    struct resp_value answer = {0}, first = {0}, second = {0};
+    resp_next(&reply, &answer);
+    if (answer.type == RESP_ERROR)
+        return take_error(store, job, answer.text);
+    if (job->kind == JOB_SCAN)
+        return take_page(store, job, reply);
+    if (job->kind == JOB_COMMAND && job->cmd->op == KV_OP_GET)
+        return take_get(store, job, &answer);
+    if (!resp_next(&reply, &first) || !resp_next(&reply, &second))
+        return take_error(store, job, KV_SLICE("an answer is too short"));
+    if (job->kind == JOB_COMMAND)
+        return take_write(store, job, &first, &second);
+    return job->kind == JOB_EXPIRE ? take_expiry(store, &second)
+                                   : take_look(store, job, &first, &second);
+}

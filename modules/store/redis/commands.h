@@ -1,0 +1,32 @@
+/*
+ * Jobs as commands of Redis, and its answers as their results.
+ */
+#ifndef KV_STORE_REDIS_COMMANDS_H
+#define KV_STORE_REDIS_COMMANDS_H
+
+#include "shared.h"
+
+enum outcome {
+    OUTCOME_FINAL = 1, /* of a command or scan: it is to be given back */
+    OUTCOME_AGAIN,     /* it is to be asked for again, as the job says now */
+    OUTCOME_NONE,      /* of a job of the store's own: nothing is left to do */
+    OUTCOME_LOST, /* the connection is to be made anew: the chain, or the library, is not there.
+                     A command or scan is final all the same */
+};
+
+/* Whether a job is for the bulk. */
+bool command_is_bulky(const struct job *job);
+
+/* Writes the job's request. Returns: false where there is no memory. */
+bool command_write(struct kv_store *store, struct job *job, struct buffer *out);
+
+/* Takes the answer. */
+enum outcome command_take(struct kv_store *store, struct job *job, struct kv_slice reply);
+
+/* Ends a job without an answer. */
+void command_fail(struct kv_store *store, struct job *job, enum kv_status status);
+
+/* Whether nothing happens where it is asked for twice. */
+bool command_is_read(const struct job *job);
+
+#endif

@@ -1,0 +1,65 @@
+/*
+ * Events: what library.lua writes to the log and tells all KvServers of a change, as bytes.
+ *
+ *   >B op, B flags, I8 prev, I8 revision, I8 deadline, I8 revision before, I8 deadline before,
+ *   16 bytes of token, I4 length of the key, I4 length of the value, I4 length of the value before,
+ *   key, value, value before
+ *
+ * A long value is left out, and its length there. Several changes of one step are as many events
+ * behind each other.
+ */
+#ifndef KV_STORE_REDIS_EVENT_H
+#define KV_STORE_REDIS_EVENT_H
+
+#include <kvserver/types.h>
+
+enum event_op {
+    EVENT_SET = 1,
+    EVENT_DELETE = 2,
+    EVENT_EXPIRE = 3,
+    EVENT_DEADLINE = 9, /* a deadline was set: no change, and not in the log */
+};
+
+enum {
+    EVENT_LEAST_LONG = 65537, /* the shortest value that is left out */
+    TOKEN_SIZE = 16,
+    RECORD_HEAD = 16, /* bytes of a record before its value: `>I8I8` revision, deadline */
+};
+
+/* Who caused it: a number of the KvServer, and of its command. */
+struct token {
+    uint64_t origin; /* 0: nobody */
+    uint64_t number;
+};
+
+/* A state of the key. */
+struct event_state {
+    uint64_t revision; /* 0: not there */
+    int64_t deadline;  /* of Redis's clock; 0: none */
+    struct kv_slice value;
+    bool is_left_out; /* the value, for being long */
+};
+
+/* Slices are in the bytes that it was read from. */
+struct event {
+    enum event_op op;
+    uint64_t prev; /* the revision of the change before it */
+    uint64_t revision;
+    int64_t deadline; /* EVENT_DEADLINE */
+    struct token token;
+    struct kv_slice key;
+    struct event_state before;
+    struct event_state after;
+};
+
+/* Takes the next event off the bytes of a push or of an entry of the log.
+ * Returns: 1; 0 where there is none; -1 where it is none of format 1. */
+int event_next(struct kv_slice *bytes, struct event *ret);
+
+/* What is in the bytes of a record. Returns: false where it is no record. */
+bool event_read_record(struct kv_slice record, struct event_state *ret);
+
+uint64_t event_read_number(const char bytes[8]);
+void event_write_number(char bytes[8], uint64_t number);
+
+#endif

@@ -1,0 +1,255 @@
+#!lua name=kvserver1
+-- What a KvServer asks of Redis, each as one step: to judge, to write, to take the revision, to
+-- append to the log and to tell all KvServers. Format 1 of what is stored; README.md has the keys.
+--
+-- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
+-- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
+-- clock; 0 is none. `now` is '' for that clock, or a test's own time.
+local VERSION = 1
+local INLINE = 65536 -- bytes of a value that is told with its change; longer ones are read by who needs them
+local HEAD = 16      -- bytes of a record before its value
+
+local SET, DELETE, EXPIRE, DEADLINE = 1, 2, 3, 9
+
+local function clock(now)
+  local time = redis.call('TIME')
+  local us = time[1] * 1000000 + time[2]
+  if now == '' then return us, math.floor(us / 1000) end
+  return us, tonumber(now)
+end
+
+-- Revisions follow the clock in microseconds, and never go back. Returns: the new one and the last.
+local function take_revisions(key, us, n)
+  local last = tonumber(redis.call('GET', key) or 0)
+  if last == 0 then error('KVGONE') end
+  local first = us > last and us or last + 1
+  redis.call('SET', key, string.format('%.0f', first + n - 1))
+  return first, last
+end
+
+-- The record's revision and deadline, its value (up to INLINE bytes of it) and the value's length.
+local function read(key)
+  local record = redis.call('GETRANGE', key, 0, HEAD + INLINE - 1)
+  if #record == 0 then return 0, 0, '', 0 end
+  local revision, deadline = struct.unpack('>I8I8', record)
+  local value = string.sub(record, HEAD + 1)
+  local length = #value
+  if length == INLINE then length = redis.call('STRLEN', key) - HEAD end
+  return revision, deadline, value, length
+end
+
+-- change: { op, revision, its deadline, the one before it, its deadline }; see event.h.
+local function pack(change, prev, token, name, value, length, before, before_length)
+  local flags = 0
+  if length > INLINE then flags = 1; value = '' end
+  if before_length > INLINE then flags = flags + 2; before = '' end
+  return struct.pack('>BBI8I8I8I8I8c16I4I4I4', change[1], flags, prev, change[2], change[3], change[4], change[5],
+                     token, #name, length, before_length) .. name .. value .. before
+end
+
+-- common: { channel, length of the log, token }
+local function tell(keys, common, revision, event)
+  redis.call('XADD', keys[3], 'MAXLEN', '~', common[2], string.format('%.0f-1', revision), 'e', event)
+  redis.call('SPUBLISH', common[1], event)
+end
+
+local NO_TOKEN = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
+
+-- So that every KvServer is there when it ends. Not in the log: who connects asks for the next one.
+local function ring(common, name, deadline)
+  redis.call('SPUBLISH', common[1], pack({DEADLINE, 0, deadline, 0, 0}, 0, NO_TOKEN, name, '', 0, '', 0))
+end
+
+local function take_away(keys, common, op, name, us, old)
+  local revision, prev = take_revisions(keys[2], us, 1)
+  redis.call('DEL', keys[1])
+  redis.call('ZREM', keys[5], name)
+  if old.deadline ~= 0 then redis.call('ZREM', keys[4], name) end
+  tell(keys, common, revision, pack({op, revision, 0, old.revision, old.deadline}, prev, common[3],
+                                    name, '', 0, old.value, old.length))
+  return revision
+end
+
+-- What is there; where it has expired, that is committed first.
+local function meet(keys, common, name, us, ms)
+  local revision, deadline, value, length = read(keys[1])
+  local old = {revision = revision, deadline = deadline, value = value, length = length}
+  if revision ~= 0 and deadline ~= 0 and deadline <= ms then
+    take_away(keys, common, EXPIRE, name, us, old)
+    return {revision = 0, deadline = 0, value = '', length = 0}
+  end
+  return old
+end
+
+-- cond: the bits of enum kv_cond. revisions: '>I8' each.
+local function holds(cond, revisions, revision)
+  if cond % 2 >= 1 and revision ~= 0 then return false end
+  if cond % 4 >= 2 and revision == 0 then return false end
+  if cond % 8 < 4 then return true end
+  if revision == 0 then return false end
+  for at = 1, #revisions, 8 do
+    if struct.unpack('>I8', revisions, at) == revision then return true end
+  end
+  return false
+end
+
+local function move_deadline(keys, common, name, old, deadline)
+  if deadline == old.deadline then return end
+  redis.call('SETRANGE', keys[1], 8, struct.pack('>I8', deadline))
+  if deadline == 0 then
+    redis.call('ZREM', keys[4], name)
+  else
+    redis.call('ZADD', keys[4], deadline, name)
+    ring(common, name, deadline)
+  end
+end
+
+local function is_same(key, old, value)
+  if old.revision == 0 or old.length ~= #value then return false end
+  if old.length <= INLINE then return old.value == value end
+  return string.sub(redis.call('GET', key), HEAD + 1) == value
+end
+
+-- What writes have in common: argv is { now, channel, length of the log, token, where the name begins in
+-- the record's key, deadline, conditions, revisions, ... }. Answers are { status, revision }.
+local OK, UNCHANGED, MISSING, CONDITION = 1, 2, 3, 4
+
+local function write(keys, argv, act)
+  local us, ms = clock(argv[1])
+  local common = {argv[2], argv[3], argv[4]}
+  local name = string.sub(keys[1], tonumber(argv[5]))
+  local old = meet(keys, common, name, us, ms)
+  if not holds(tonumber(argv[7]), argv[8], old.revision) then return {CONDITION, old.revision} end
+  return act(common, name, us, old)
+end
+
+local function set(keys, argv) -- ..., value
+  return write(keys, argv, function(common, name, us, old)
+    local deadline, value = tonumber(argv[6]), argv[9]
+    if is_same(keys[1], old, value) then
+      move_deadline(keys, common, name, old, deadline)
+      return {UNCHANGED, old.revision}
+    end
+    local revision, prev = take_revisions(keys[2], us, 1)
+    redis.call('SET', keys[1], struct.pack('>I8I8', revision, deadline) .. value)
+    if old.revision == 0 then redis.call('ZADD', keys[5], 0, name) end
+    if deadline ~= 0 then redis.call('ZADD', keys[4], deadline, name)
+    elseif old.deadline ~= 0 then redis.call('ZREM', keys[4], name) end
+    tell(keys, common, revision, pack({SET, revision, deadline, old.revision, old.deadline}, prev, common[3],
+                                      name, value, #value, old.value, old.length))
+    return {OK, revision}
+  end)
+end
+
+local function delete(keys, argv)
+  return write(keys, argv, function(common, name, us, old)
+    if old.revision == 0 then return {MISSING, 0} end
+    return {OK, take_away(keys, common, DELETE, name, us, old)}
+  end)
+end
+
+local function touch(keys, argv)
+  return write(keys, argv, function(common, name, us, old)
+    if old.revision == 0 then return {MISSING, 0} end
+    move_deadline(keys, common, name, old, tonumber(argv[6]))
+    return {OK, old.revision}
+  end)
+end
+
+-- argv: { now, channel, length of the log, token, most, what a record's key begins with }. Takes the keys away
+-- that are due, in one entry of the log. Answers { how many, the next deadline or 0 }.
+local function expire(keys, argv)
+  local us, ms = clock(argv[1])
+  local common = {argv[2], argv[3], argv[4]}
+  local due = redis.call('ZRANGEBYSCORE', keys[4], '-inf', ms, 'LIMIT', 0, argv[5])
+  if #due > 0 then
+    local records, events, old = {}, {}, {}
+    for i, name in ipairs(due) do
+      records[i] = argv[6] .. name
+      old[i] = {read(records[i])}
+    end
+    local revision, prev = take_revisions(keys[2], us, #due)
+    redis.call('DEL', unpack(records))
+    redis.call('ZREM', keys[4], unpack(due))
+    redis.call('ZREM', keys[5], unpack(due))
+    for i, name in ipairs(due) do
+      events[i] = pack({EXPIRE, revision, 0, old[i][1], old[i][2]}, prev, common[3], name, '', 0, old[i][3], old[i][4])
+      prev, revision = revision, revision + 1
+    end
+    tell(keys, common, prev, table.concat(events))
+  end
+  local first = redis.call('ZRANGE', keys[4], 0, 0, 'WITHSCORES')
+  return {#due, tonumber(first[2] or 0)}
+end
+
+local function is_visible(record, ms)
+  if #record == 0 then return false end
+  local _, deadline = struct.unpack('>I8I8', record)
+  return deadline == 0 or deadline > ms
+end
+
+-- keys: { record }, argv: { now, most bytes of a value or 0 }. Answers the record, or null, or the
+-- length of a value that is longer.
+local function get(keys, argv)
+  local _, ms = clock(argv[1])
+  local most = tonumber(argv[2])
+  if not is_visible(redis.call('GETRANGE', keys[1], 0, HEAD - 1), ms) then return false end
+  local length = redis.call('STRLEN', keys[1]) - HEAD
+  if most ~= 0 and length > most then return length end
+  return redis.call('GET', keys[1])
+end
+
+-- The first text behind all that begin with the prefix, as ZRANGEBYLEX takes it.
+local function behind(prefix)
+  local n = #prefix
+  while n > 0 and string.byte(prefix, n) == 255 do n = n - 1 end
+  if n == 0 then return '+' end
+  return '(' .. string.sub(prefix, 1, n - 1) .. string.char(string.byte(prefix, n) + 1)
+end
+
+-- keys: { index }, argv: { now, what a record's key begins with, where to begin, prefix, most keys, most
+-- bytes, bytes of a record that are wanted }. Answers { whether there may be more, the last name that was
+-- looked at, and name and record by turns }.
+local function scan(keys, argv)
+  local _, ms = clock(argv[1])
+  local names = redis.call('ZRANGEBYLEX', keys[1], argv[3], behind(argv[4]), 'LIMIT', 0, argv[5])
+  local page, bytes, n = {0, ''}, 0, 0
+  for i, name in ipairs(names) do
+    local record = redis.call('GETRANGE', argv[2] .. name, 0, argv[7])
+    if is_visible(record, ms) then
+      page[#page + 1] = name
+      page[#page + 1] = record
+    end
+    n, bytes = i, bytes + #name + #record
+    if bytes > tonumber(argv[6]) then break end
+  end
+  if n > 0 then page[2] = names[n] end
+  if n < #names or n == tonumber(argv[5]) then page[1] = 1 end
+  return page
+end
+
+-- keys: { store, newest revision }, argv: { epoch for a new store }. Answers { epoch, format, partitions }.
+local function open(keys, argv)
+  if redis.call('EXISTS', keys[1]) == 0 then
+    local us = clock('')
+    redis.call('HSET', keys[1], 'format', 1, 'partitions', 1, 'epoch', argv[1])
+    redis.call('SET', keys[2], string.format('%.0f', us))
+  end
+  return redis.call('HMGET', keys[1], 'epoch', 'format', 'partitions')
+end
+
+-- keys as open(). Answers { the clock in microseconds, newest revision or 0, epoch or '' }.
+local function look(keys, argv)
+  local us = clock('')
+  return {us, tonumber(redis.call('GET', keys[2]) or 0), redis.call('HGET', keys[1], 'epoch') or ''}
+end
+
+redis.register_function('kv1_set', set)
+redis.register_function{function_name = 'kv1_delete', callback = delete, flags = {'allow-oom'}}
+redis.register_function('kv1_touch', touch)
+redis.register_function{function_name = 'kv1_expire', callback = expire, flags = {'allow-oom'}}
+redis.register_function('kv1_open', open)
+redis.register_function{function_name = 'kv1_get', callback = get, flags = {'no-writes'}}
+redis.register_function{function_name = 'kv1_scan', callback = scan, flags = {'no-writes'}}
+redis.register_function{function_name = 'kv1_look', callback = look, flags = {'no-writes'}}
+redis.register_function{function_name = 'kv1_version', flags = {'no-writes'}, callback = function() return VERSION end}

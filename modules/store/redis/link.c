@@ -1,0 +1,204 @@
+#include "link.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    READ_SIZE = 64 << 10,
+    GLANCE_MS = 100, /* how long a wait does not look whether it is to be given up */
+};
+
+#define LONGEST_MESSAGE ((size_t)1 << 30)
+
+int64_t link_clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void link_init(struct link *link)
+{
+    *link = (struct link){.fd = -1};
+}
+
+void link_close(struct link *link)
+{
+    if (link->fd >= 0)
+        close(link->fd);
+    buffer_clear(&link->out);
+    buffer_clear(&link->in);
+    link_init(link);
+}
+
+/* Waits until the socket is ready for one of the events. Returns: whether it is. */
+static bool wait_for(struct link *link, short events, const struct address *address,
+                     int64_t until_ms)
+{
+    struct pollfd poller = {.fd = link->fd, .events = events};
+    for (;;) {
+        int64_t left_ms = until_ms - link_clock_ms();
+        if (left_ms <= 0 || atomic_load(address->gives_up))
+            return false;
+        if (poll(&poller, 1, left_ms < GLANCE_MS ? (int)left_ms : GLANCE_MS) > 0)
+            return true;
+    }
+}
+
+/* ---- connecting ---- */
+
+static int finish_connect(struct link *link, const struct address *address, int64_t until_ms)
+{
+    int fault = 0;
+    socklen_t size = sizeof(fault);
+    if (!wait_for(link, POLLOUT, address, until_ms))
+        return ETIMEDOUT;
+    getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &fault, &size);
+    return fault;
+}
+
+/* Returns: 0 or an errno. */
+static int connect_to(struct link *link, const struct address *address, int64_t until_ms,
+                      const struct sockaddr *peer, socklen_t size)
+{
+    int one = 1;
+    link->fd = socket(peer->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (link->fd < 0)
+        return errno;
+    int fault = connect(link->fd, peer, size) == 0 ? 0 : errno;
+    if (fault == EINPROGRESS)
+        fault = finish_connect(link, address, until_ms);
+    if (fault != 0)
+        link_close(link);
+    else if (peer->sa_family != AF_UNIX)
+        setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    return fault;
+}
+
+static int fail_to_connect(const struct address *address, const char *why, struct kv_error *reterr)
+{
+    return kv_error_set(reterr, "cannot connect to Redis at %s: %s", address->text, why);
+}
+
+static int connect_unix(struct link *link, const struct address *address, int64_t until_ms,
+                        struct kv_error *reterr)
+{
+    struct sockaddr_un peer = {.sun_family = AF_UNIX};
+    memcpy(peer.sun_path, address->unix_path.bytes, address->unix_path.len);
+    int fault = connect_to(link, address, until_ms, (const struct sockaddr *)&peer, sizeof(peer));
+    return fault == 0 ? 0 : fail_to_connect(address, strerror(fault), reterr);
+}
+
+static int connect_tcp(struct link *link, const struct address *address, int64_t until_ms,
+                       struct kv_error *reterr)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *peers = NULL;
+    char port[16];
+    snprintf(port, sizeof(port), "%d", address->port);
+    int fault = getaddrinfo(address->host.bytes, port, &hints, &peers);
+    if (fault != 0)
+        return fail_to_connect(address, gai_strerror(fault), reterr);
+    fault = ENOENT;
+    for (struct addrinfo *peer = peers; peer != NULL && fault != 0; peer = peer->ai_next)
+        fault = connect_to(link, address, until_ms, peer->ai_addr, peer->ai_addrlen);
+    freeaddrinfo(peers);
+    return fault == 0 ? 0 : fail_to_connect(address, strerror(fault), reterr);
+}
+
+int link_connect(struct link *link, const struct address *address, int64_t until_ms,
+                 struct kv_error *reterr)
+{
+    link_close(link);
+    resp_scanner_begin(&link->scanner, LONGEST_MESSAGE);
+    int result = address->unix_path.len != 0 ? connect_unix(link, address, until_ms, reterr)
+                                             : connect_tcp(link, address, until_ms, reterr);
+    link->heard_ms = link_clock_ms();
+    return result;
+}
+
+/* ---- sending and reading ---- */
+
+static bool is_passing(int fault)
+{
+    return fault == EAGAIN || fault == EINTR;
+}
+
+int link_flush(struct link *link)
+{
+    for (;;) {
+        struct kv_slice rest = buffer_slice(&link->out);
+        if (rest.len == 0)
+            return 0;
+        ssize_t n = send(link->fd, rest.bytes, rest.len, MSG_NOSIGNAL);
+        if (n < 0)
+            return is_passing(errno) ? 0 : -1;
+        buffer_consume(&link->out, (size_t)n);
+    }
+}
+
+int link_read(struct link *link)
+{
+    for (;;) {
+        if (!buffer_reserve(&link->in, READ_SIZE))
+            return -1;
+        size_t room = link->in.capacity - link->in.end;
+        ssize_t n = recv(link->fd, link->in.bytes + link->in.end, room, 0);
+        if (n < 0)
+            return is_passing(errno) ? 0 : -1;
+        if (n == 0)
+            return -1;
+        link->in.end += (size_t)n;
+        link->heard_ms = link_clock_ms();
+        if ((size_t)n < room)
+            return 0;
+    }
+}
+
+int link_next(struct link *link, struct kv_slice *ret_message)
+{
+    buffer_consume(&link->in, link->shown);
+    link->shown = 0;
+    struct kv_slice bytes = buffer_slice(&link->in);
+    int found = bytes.len == 0 ? 0 : resp_scan(&link->scanner, bytes);
+    if (found != 1)
+        return found;
+    *ret_message = (struct kv_slice){bytes.bytes, link->scanner.at};
+    link->shown = link->scanner.at;
+    resp_scanner_begin(&link->scanner, LONGEST_MESSAGE);
+    return 1;
+}
+
+static int next_reply(struct link *link, struct kv_slice *ret_message)
+{
+    int found;
+    do
+        found = link_next(link, ret_message);
+    while (found == 1 && ret_message->bytes[0] == RESP_PUSH);
+    return found;
+}
+
+int link_wait(struct link *link, const struct address *address, int64_t until_ms,
+              struct kv_slice *ret_message, struct kv_error *reterr)
+{
+    for (;;) {
+        int found = next_reply(link, ret_message);
+        if (found == 1)
+            return 0;
+        if (found < 0)
+            return kv_error_set(reterr, "%s does not speak Redis's protocol", address->text);
+        if (link_flush(link) != 0)
+            return kv_error_set(reterr, "Redis at %s closed the connection", address->text);
+        short events = buffer_slice(&link->out).len != 0 ? POLLIN | POLLOUT : POLLIN;
+        if (!wait_for(link, events, address, until_ms))
+            return kv_error_set(reterr, "Redis at %s does not answer", address->text);
+        if (link_read(link) != 0)
+            return kv_error_set(reterr, "Redis at %s closed the connection", address->text);
+    }
+}

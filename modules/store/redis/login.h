@@ -1,0 +1,38 @@
+/*
+ * Connecting to Redis and logging in, and asking it there, step by step. It waits, within the
+ * store's time-out.
+ */
+#ifndef KV_STORE_REDIS_LOGIN_H
+#define KV_STORE_REDIS_LOGIN_H
+
+#include "shared.h"
+
+/* One attempt. */
+struct attempt {
+    struct kv_store *store;
+    struct link *link;
+    int64_t until_ms;
+    struct kv_error *reterr;
+};
+
+/* Its time begins. */
+struct attempt login_attempt(struct kv_store *store, struct link *link, struct kv_error *reterr);
+
+const struct address *login_address(const struct attempt *attempt);
+
+/* Connects and logs in. *ret_id: the connection's, at Redis. Returns: -1 and *reterr. */
+int login_connect(const struct attempt *attempt, uint64_t *ret_id);
+
+/* Sends a command and shows its answer, which may be an error. Returns: -1 and *reterr. */
+int login_ask(const struct attempt *attempt, const struct kv_slice *words, size_t n,
+              struct kv_slice *ret_reply);
+
+/* The same where an error is a failure. ret_value: how the answer begins; the rest is *ret_reply.
+ */
+int login_demand(const struct attempt *attempt, const struct kv_slice *words, size_t n,
+                 struct resp_value *ret_value, struct kv_slice *ret_reply);
+
+/* The same where only that matters. */
+int login_demand_done(const struct attempt *attempt, const struct kv_slice *words, size_t n);
+
+#endif

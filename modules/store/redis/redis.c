@@ -1,0 +1,302 @@
+/*
+ * Keys and values in Redis or Valkey, for any number of KvServers: README.md.
+ */
+#include "record.h"
+#include "session.h"
+#include "worker.h"
+
+#include <stdlib.h>
+#include <sys/un.h>
+
+enum {
+    OPTION_HOST,
+    OPTION_PORT,
+    OPTION_UNIX,
+    OPTION_USER,
+    OPTION_PASSWORD,
+    OPTION_DATABASE,
+    OPTION_PREFIX,
+    OPTION_TIMEOUT,
+    OPTION_LOG_ENTRIES,
+    N_OPTIONS
+};
+
+enum {
+    VECTOR = 64 /* jobs that are handed to the thread at once */
+};
+
+/* Redis takes no longer text in its default configuration. */
+#define LONGEST_TEXT (((size_t)512 << 20) - 4096)
+
+static const struct kv_option redis_options[N_OPTIONS] = {
+    [OPTION_HOST] = {.name = "host", .type = KV_OPTION_STRING, .fallback = "127.0.0.1"},
+    [OPTION_PORT] =
+        {.name = "port", .type = KV_OPTION_INT, .fallback = "6379", .min = 1, .max = 65535},
+    [OPTION_UNIX] = {.name = "unix",
+                     .type = KV_OPTION_PATH,
+                     .doc = "the path of a socket, in place of host and port"},
+    [OPTION_USER] = {.name = "user", .type = KV_OPTION_STRING},
+    [OPTION_PASSWORD] = {.name = "password", .type = KV_OPTION_STRING, .flags = KV_OPTION_SECRET},
+    [OPTION_DATABASE] = {.name = "database", .type = KV_OPTION_INT, .fallback = "0", .max = 65535},
+    [OPTION_PREFIX] = {.name = "prefix",
+                       .type = KV_OPTION_STRING,
+                       .fallback = "kv",
+                       .doc = "what all keys of this store begin with at Redis; each store that "
+                              "shares a Redis has its own"},
+    [OPTION_TIMEOUT] = {.name = "timeout",
+                        .type = KV_OPTION_DURATION,
+                        .fallback = "5s",
+                        .min = 100,
+                        .max = 600000,
+                        .doc = "how long Redis may say nothing, and how long commands wait for a "
+                               "connection"},
+    [OPTION_LOG_ENTRIES] = {.name = "log_entries",
+                            .type = KV_OPTION_INT,
+                            .fallback = "100000",
+                            .min = 100,
+                            .max = INT64_C(1) << 40,
+                            .doc = "changes that Redis keeps, about, for servers that were away"},
+};
+
+static void redis_check(const struct kv_option_value *options, const struct kv_faults *faults)
+{
+    bool has_address = options[OPTION_HOST].is_given || options[OPTION_PORT].is_given;
+    struct kv_slice prefix = options[OPTION_PREFIX].string;
+    if (options[OPTION_UNIX].string.len != 0 && has_address)
+        faults->add(faults, "unix", "it stands in place of `host` and `port`, which are given");
+    if (options[OPTION_UNIX].string.len >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+        faults->add(faults, "unix", "it is longer than the path of a socket may be");
+    if (options[OPTION_USER].string.len != 0 && options[OPTION_PASSWORD].string.len == 0)
+        faults->add(faults, "user", "it needs a `password`");
+    if (prefix.len == 0 || prefix.len > LONGEST_PREFIX)
+        faults->add(faults, "prefix", "1 to %d bytes are expected", LONGEST_PREFIX);
+    else if (strpbrk(prefix.bytes, "{}") != NULL)
+        faults->add(faults, "prefix", "it may not have braces, by which Redis places keys");
+}
+
+/* ---- opening and closing ---- */
+
+static void write_address(struct address *address)
+{
+    bool is_ipv6 = strchr(address->host.bytes, ':') != NULL;
+    if (address->unix_path.len != 0)
+        snprintf(address->text, sizeof(address->text), "%s", address->unix_path.bytes);
+    else
+        snprintf(address->text, sizeof(address->text), is_ipv6 ? "[%s]:%d" : "%s:%d",
+                 address->host.bytes, address->port);
+}
+
+static void read_settings(struct kv_store *store, const struct kv_option_value *options)
+{
+    store->settings = (struct settings){
+        .address = {.host = options[OPTION_HOST].string,
+                    .port = (int)options[OPTION_PORT].integer,
+                    .unix_path = options[OPTION_UNIX].string,
+                    .gives_up = &store->is_closing},
+        .user = options[OPTION_USER].string,
+        .password = options[OPTION_PASSWORD].string,
+        .prefix = options[OPTION_PREFIX].string,
+        .database = options[OPTION_DATABASE].integer,
+        .timeout_ms = options[OPTION_TIMEOUT].integer,
+        .log_entries = options[OPTION_LOG_ENTRIES].integer,
+    };
+    write_address(&store->settings.address);
+}
+
+static void set_name(const struct kv_store *store, struct name *name, char letter)
+{
+    struct kv_slice prefix = store->settings.prefix;
+    name->len = (size_t)snprintf(name->bytes, sizeof(name->bytes), "%.*s{0}%c", (int)prefix.len,
+                                 prefix.bytes, letter);
+}
+
+static void set_names(struct kv_store *store)
+{
+    set_name(store, &store->names.record, 'k');
+    set_name(store, &store->names.newest, 'm');
+    set_name(store, &store->names.log, 's');
+    set_name(store, &store->names.deadlines, 'd');
+    set_name(store, &store->names.index, 'x');
+    set_name(store, &store->names.store, 'i');
+}
+
+static void destroy(struct kv_store *store)
+{
+    worker_destroy(store);
+    free(store);
+}
+
+static int start(struct kv_store *store, struct kv_error *reterr)
+{
+    if (worker_init(store, reterr) != 0)
+        return -1;
+    if (getrandom(&store->origin, sizeof(store->origin), 0) != sizeof(store->origin))
+        return kv_error_set(reterr, "the system has no random bytes");
+    store->origin |= 1; /* 0 is nobody */
+    return session_open(store, reterr) == 0 ? worker_start(store, reterr) : -1;
+}
+
+static int open_store(const struct kv_store_host *host, const struct kv_option_value *options,
+                      bool is_read_only, struct kv_store **ret_store, struct kv_error *reterr)
+{
+    struct kv_store *store = calloc(1, sizeof(*store));
+    if (store == NULL)
+        return kv_error_set(reterr, "no memory");
+    store->host = host;
+    store->is_read_only = is_read_only;
+    read_settings(store, options);
+    set_names(store);
+    if (start(store, reterr) != 0) {
+        destroy(store);
+        return -1;
+    }
+    *ret_store = store;
+    return 0;
+}
+
+static int redis_open(const struct kv_store_host *host, const struct kv_option_value *options,
+                      struct kv_store **ret_store, struct kv_error *reterr)
+{
+    return open_store(host, options, false, ret_store, reterr);
+}
+
+static int redis_open_to_read(const struct kv_store_host *host,
+                              const struct kv_option_value *options, struct kv_store **ret_store,
+                              struct kv_error *reterr)
+{
+    return open_store(host, options, true, ret_store, reterr);
+}
+
+static void redis_close(struct kv_store *store)
+{
+    worker_stop(store);
+    destroy(store);
+}
+
+static void redis_info(struct kv_store *store, struct kv_store_info *ret_info)
+{
+    ret_info->parts = 1;
+    memcpy(ret_info->epoch, store->epoch, sizeof(store->epoch));
+}
+
+/* ---- jobs ---- */
+
+static bool is_too_big(const struct kv_cmd *cmd)
+{
+    return cmd->key.len > LONGEST_TEXT || cmd->value.len > LONGEST_TEXT;
+}
+
+static void hand_over(struct kv_store *store, const struct job *jobs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        jobs[i].cmd->is_deferred = true;
+    if (worker_submit(store, jobs, n))
+        return;
+    for (size_t i = 0; i < n; i++) {
+        jobs[i].cmd->is_deferred = false;
+        jobs[i].cmd->status = KV_FULL;
+    }
+}
+
+static void redis_submit(struct kv_store *store, uint32_t loop, struct kv_cmd *const *cmds,
+                         size_t n)
+{
+    struct job jobs[VECTOR];
+    size_t n_jobs = 0;
+    int64_t now_ms = link_clock_ms();
+    for (size_t i = 0; i < n; i++) {
+        if (is_too_big(cmds[i]))
+            cmds[i]->status = KV_TOO_BIG;
+        else
+            jobs[n_jobs++] =
+                (struct job){.kind = JOB_COMMAND, .loop = loop, .cmd = cmds[i], .since_ms = now_ms};
+        if (n_jobs == VECTOR || i + 1 == n) {
+            hand_over(store, jobs, n_jobs);
+            n_jobs = 0;
+        }
+    }
+}
+
+static void redis_scan(struct kv_store *store, uint32_t loop, struct kv_scan *scan)
+{
+    struct job job = {.kind = JOB_SCAN, .loop = loop, .scan = scan, .since_ms = link_clock_ms()};
+    if (scan->cursor.len != 0 && scan->cursor.bytes[0] != RECORD_MARK) {
+        scan->status = KV_CONDITION;
+        return;
+    }
+    scan->is_deferred = true;
+    if (worker_submit(store, &job, 1))
+        return;
+    scan->is_deferred = false;
+    scan->status = KV_FULL;
+}
+
+static int64_t redis_expire(struct kv_store *store, uint32_t part, int64_t now_ms, uint32_t max)
+{
+    (void)part;
+    struct job job = {.kind = JOB_EXPIRE, .max = max, .since_ms = link_clock_ms()};
+    return worker_submit(store, &job, 1) ? KV_EXPIRING : now_ms + 1;
+}
+
+/* ---- the rest ---- */
+
+static void redis_ref(struct kv_store *store, void *ref)
+{
+    (void)store;
+    record_ref(ref);
+}
+
+static void redis_unref(struct kv_store *store, void *ref)
+{
+    (void)store;
+    record_unref(ref);
+}
+
+static uint64_t redis_revision(struct kv_store *store)
+{
+    return store->newest;
+}
+
+static void redis_metrics(struct kv_store *store, struct kv_metrics_out *out)
+{
+    static const struct kv_metric connected = {"kvserver_store_connected", KV_METRIC_GAUGE, NULL,
+                                               "Whether Redis is connected"};
+    static const struct kv_metric reconnects = {"kvserver_store_reconnects_total",
+                                                KV_METRIC_COUNTER, NULL,
+                                                "Connections to Redis made anew"};
+    static const struct kv_metric resets = {
+        "kvserver_store_resets_total", KV_METRIC_COUNTER, NULL,
+        "Times that changes were no longer in the log of Redis when they were to be read"};
+    out->number(out, &connected, store->is_connected ? 1 : 0);
+    out->number(out, &reconnects, store->n_reconnects);
+    out->number(out, &resets, store->n_resets);
+}
+
+static const struct kv_store_ops redis_ops = {
+    .size = sizeof(redis_ops),
+    .open = redis_open,
+    .info = redis_info,
+    .submit = redis_submit,
+    .scan = redis_scan,
+    .expire = redis_expire,
+    .ref = redis_ref,
+    .unref = redis_unref,
+    .close = redis_close,
+    .open_to_read = redis_open_to_read,
+    .revision = redis_revision,
+    .check = redis_check,
+    .metrics = redis_metrics,
+};
+
+static const struct kv_module redis_module = {
+    KV_MODULE_IDENTITY,
+    .kind = KV_MODULE_STORE,
+    .name = "redis",
+    .version = "1.0",
+    .capabilities = KV_STORE_DURABLE | KV_STORE_ORDERED | KV_STORE_SEEKS | KV_STORE_IN_ORDER,
+    .options = redis_options,
+    .n_options = N_OPTIONS,
+    .ops = &redis_ops,
+};
+
+KV_MODULE_EXPORT(&redis_module)

@@ -1,0 +1,56 @@
+#include "request.h"
+
+static void append_head(struct buffer *out, char type, size_t number)
+{
+    char head[REQUEST_WORD];
+    int len = snprintf(head, sizeof(head), "%c%zu\r\n", type, number);
+    buffer_append(out, (struct kv_slice){head, (size_t)len});
+}
+
+void request_begin(struct buffer *out, size_t n_words)
+{
+    append_head(out, '*', n_words);
+}
+
+void request_open(struct buffer *out, size_t len)
+{
+    append_head(out, '$', len);
+}
+
+void request_close(struct buffer *out)
+{
+    buffer_append(out, KV_SLICE("\r\n"));
+}
+
+void request_joined(struct buffer *out, struct kv_slice first, struct kv_slice second)
+{
+    request_open(out, first.len + second.len);
+    buffer_append(out, first);
+    buffer_append(out, second);
+    request_close(out);
+}
+
+void request_word(struct buffer *out, struct kv_slice word)
+{
+    request_joined(out, word, (struct kv_slice){0});
+}
+
+void request_number(struct buffer *out, int64_t number)
+{
+    char digits[REQUEST_WORD];
+    int len = snprintf(digits, sizeof(digits), "%lld", (long long)number);
+    request_word(out, (struct kv_slice){digits, (size_t)len});
+}
+
+bool request_words(struct buffer *out, const struct kv_slice *words, size_t n_words)
+{
+    size_t size = REQUEST_WORD;
+    for (size_t i = 0; i < n_words; i++)
+        size += REQUEST_WORD + words[i].len;
+    if (!buffer_reserve(out, size))
+        return false;
+    request_begin(out, n_words);
+    for (size_t i = 0; i < n_words; i++)
+        request_word(out, words[i]);
+    return true;
+}

@@ -1,0 +1,27 @@
+/*
+ * Commands as Redis takes them: an array of texts. They are written straight into what is to be
+ * sent, so that a value is copied once.
+ */
+#ifndef KV_STORE_REDIS_REQUEST_H
+#define KV_STORE_REDIS_REQUEST_H
+
+#include "buffer.h"
+
+enum {
+    REQUEST_WORD = 32 /* bytes that a word, or the beginning, takes beside its text */
+};
+
+/* n_words have to follow, and there has to be room. */
+void request_begin(struct buffer *out, size_t n_words);
+void request_word(struct buffer *out, struct kv_slice word);
+/* One word of two parts. */
+void request_joined(struct buffer *out, struct kv_slice first, struct kv_slice second);
+/* One word of `len` bytes, which the caller appends in between. */
+void request_open(struct buffer *out, size_t len);
+void request_close(struct buffer *out);
+void request_number(struct buffer *out, int64_t number);
+
+/* A whole command of words. Returns: false where there is no memory. */
+bool request_words(struct buffer *out, const struct kv_slice *words, size_t n_words);
+
+#endif

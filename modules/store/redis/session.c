@@ -1,0 +1,258 @@
+#include "session.h"
+
+#include "chain.h"
+#include "clock.h"
+#include "library.h"
+#include "login.h"
+#include "request.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum {
+    PAGE = 100,        /* entries of the log */
+    N_READINGS = 3,    /* of Redis's clock */
+    LONGEST_TEXT = 64, /* of a number, and the like */
+    FORMAT = 1,
+};
+
+/* What the lost connection still had under way must not come after what this one sends. Where Redis
+ * does not allow to say so, that cannot be helped. */
+static int end_predecessor(const struct attempt *attempt)
+{
+    char number[LONGEST_TEXT];
+    struct kv_slice reply;
+    if (attempt->store->client_id == 0)
+        return 0;
+    snprintf(number, sizeof(number), "%" PRIu64, attempt->store->client_id);
+    const struct kv_slice words[] = {KV_SLICE("CLIENT"), KV_SLICE("KILL"), KV_SLICE("ID"),
+                                     kv_slice_of(number)};
+    return login_ask(attempt, words, 4, &reply);
+}
+
+/* ---- the library ---- */
+
+/* One that is newer is left: it does whatever this one does. */
+static int load_library(const struct attempt *attempt)
+{
+    static const struct kv_slice asking[] = {{"FCALL_RO", 8}, {"kv1_version", 11}, {"0", 1}};
+    struct resp_value value;
+    struct kv_slice reply;
+    if (login_ask(attempt, asking, 3, &reply) != 0)
+        return -1;
+    if (resp_next(&reply, &value) && value.type == RESP_INTEGER && value.number >= LIBRARY_VERSION)
+        return 0;
+    const struct kv_slice loading[] = {KV_SLICE("FUNCTION"), KV_SLICE("LOAD"), KV_SLICE("REPLACE"),
+                                       library_text()};
+    return login_demand_done(attempt, loading, 4);
+}
+
+/* ---- the store ---- */
+
+static int check_store(const struct attempt *attempt, struct kv_slice reply)
+{
+    struct kv_store *store = attempt->store;
+    struct resp_value epoch, format;
+    if (!resp_next(&reply, &epoch) || !resp_next(&reply, &format) || epoch.type != RESP_STRING ||
+        format.type != RESP_STRING || epoch.text.len == 0 || epoch.text.len >= KV_EPOCH_MAX)
+        return kv_error_set(attempt->reterr, "Redis at %s: key %s is none of a KvServer",
+                            login_address(attempt)->text, store->names.store.bytes);
+    if (atoi(format.text.bytes) != FORMAT)
+        return kv_error_set(
+            attempt->reterr, "Redis at %s: the store has format %.*s, this module takes %d",
+            login_address(attempt)->text, (int)format.text.len, format.text.bytes, FORMAT);
+    if (store->epoch[0] == '\0')
+        memcpy(store->epoch, epoch.text.bytes, epoch.text.len);
+    else if (!kv_slice_equals(kv_slice_of(store->epoch), epoch.text))
+        return kv_error_set(attempt->reterr,
+                            "Redis at %s has another store than when this server started: it has "
+                            "to be started anew",
+                            login_address(attempt)->text);
+    return 0;
+}
+
+/* Whether the store is there. Returns: -1 and *reterr. */
+static int look_for_store(const struct attempt *attempt)
+{
+    const struct kv_store *store = attempt->store;
+    const struct kv_slice words[] = {KV_SLICE("EXISTS"), name_slice(&store->names.store)};
+    struct resp_value value;
+    struct kv_slice reply;
+    if (login_demand(attempt, words, 2, &value, &reply) != 0)
+        return -1;
+    if (value.type == RESP_INTEGER && value.number == 1)
+        return 0;
+    return kv_error_set(attempt->reterr, "there is no store at %s with prefix \"%.*s\"",
+                        store->settings.address.text, (int)store->settings.prefix.len,
+                        store->settings.prefix.bytes);
+}
+
+static int find_store(const struct attempt *attempt)
+{
+    const struct kv_store *store = attempt->store;
+    char epoch[KV_EPOCH_MAX];
+    struct resp_value value;
+    struct kv_slice reply;
+    bool has_to_be_there = store->is_read_only || store->epoch[0] != '\0';
+    if (store->is_read_only && look_for_store(attempt) != 0)
+        return -1;
+    if (!kv_epoch_make(epoch))
+        return kv_error_set(attempt->reterr, "the system has no random bytes for the epoch");
+    const struct kv_slice opening[] = {KV_SLICE("FCALL"),
+                                       KV_SLICE("kv1_open"),
+                                       KV_SLICE("2"),
+                                       name_slice(&store->names.store),
+                                       name_slice(&store->names.newest),
+                                       kv_slice_of(epoch)};
+    const struct kv_slice reading[] = {KV_SLICE("HMGET"), name_slice(&store->names.store),
+                                       KV_SLICE("epoch"), KV_SLICE("format")};
+    int result = has_to_be_there ? login_demand(attempt, reading, 4, &value, &reply)
+                                 : login_demand(attempt, opening, 6, &value, &reply);
+    return result == 0 ? check_store(attempt, reply) : -1;
+}
+
+/* ---- the chain ---- */
+
+/* Takes a reading of the clock, too. */
+static int look(const struct attempt *attempt, uint64_t *ret_newest)
+{
+    struct kv_store *store = attempt->store;
+    const struct kv_slice words[] = {KV_SLICE("FCALL_RO"), KV_SLICE("kv1_look"), KV_SLICE("2"),
+                                     name_slice(&store->names.store),
+                                     name_slice(&store->names.newest)};
+    struct resp_value value, us, newest;
+    struct kv_slice reply;
+    int64_t asked_ms = clock_now_ms(store);
+    if (login_demand(attempt, words, 5, &value, &reply) != 0)
+        return -1;
+    if (!resp_next(&reply, &us) || !resp_next(&reply, &newest) || newest.number <= 0)
+        return kv_error_set(attempt->reterr, "Redis at %s: key %s is missing",
+                            login_address(attempt)->text, store->names.newest.bytes);
+    clock_take(store, us.number, asked_ms);
+    *ret_newest = (uint64_t)newest.number;
+    return 0;
+}
+
+static int look_often(const struct attempt *attempt, uint64_t *ret_newest)
+{
+    int result = 0;
+    attempt->store->clock.taken_ms = 0;
+    for (int i = 0; i < N_READINGS && result == 0; i++)
+        result = look(attempt, ret_newest);
+    return result;
+}
+
+/* Takes the entries of a page: each an id, and a field with its name. */
+static int take_page(const struct attempt *attempt, struct kv_slice reply, int64_t n)
+{
+    struct resp_value value;
+    for (int64_t i = 0; i < n; i++) {
+        for (int part = 0; part < 5; part++)
+            if (!resp_next(&reply, &value))
+                return kv_error_set(attempt->reterr, "Redis at %s: the log cannot be read",
+                                    login_address(attempt)->text);
+        if (chain_take_logged(attempt->store, value.text) != 0)
+            return kv_error_set(attempt->reterr, "Redis at %s: the log cannot be taken",
+                                login_address(attempt)->text);
+    }
+    return 0;
+}
+
+/* Returns: the number of entries, or -1 and *reterr. */
+static int64_t read_page(const struct attempt *attempt)
+{
+    char behind[LONGEST_TEXT], most[LONGEST_TEXT];
+    struct resp_value value;
+    struct kv_slice reply;
+    snprintf(behind, sizeof(behind), "(%" PRIu64 "-1", attempt->store->position);
+    snprintf(most, sizeof(most), "%d", PAGE);
+    const struct kv_slice words[] = {KV_SLICE("XRANGE"),  name_slice(&attempt->store->names.log),
+                                     kv_slice_of(behind), KV_SLICE("+"),
+                                     KV_SLICE("COUNT"),   kv_slice_of(most)};
+    if (login_demand(attempt, words, 6, &value, &reply) != 0)
+        return -1;
+    return take_page(attempt, reply, value.number) == 0 ? value.number : -1;
+}
+
+/* Takes what the log has. Each page has its time. */
+static int read_log(struct attempt *attempt)
+{
+    int64_t n;
+    do {
+        attempt->until_ms = link_clock_ms() + attempt->store->settings.timeout_ms;
+        n = read_page(attempt);
+    } while (n == PAGE);
+    return n < 0 ? -1 : 0;
+}
+
+/* Redis confirms by a push, and fails by an answer: so something else is asked for behind it. */
+static int subscribe(const struct attempt *attempt)
+{
+    const struct kv_slice words[] = {KV_SLICE("SSUBSCRIBE"),
+                                     name_slice(&attempt->store->names.channel)};
+    if (!request_words(&attempt->link->out, words, 2))
+        return kv_error_set(attempt->reterr, "no memory");
+    return login_demand_done(attempt, (struct kv_slice[]){KV_SLICE("PING")}, 1);
+}
+
+/* What is pushed before the log has been read to its end is in the log, and passed over. Most is
+ * read before anything is pushed, as Redis cuts off who has too much waiting then. */
+static int continue_chain(struct attempt *attempt, uint64_t newest)
+{
+    struct kv_store *store = attempt->store;
+    if (store->position == 0)
+        chain_begin(store, newest);
+    if (newest < store->position) /* Redis has lost its latest writes */
+        chain_jump(store, newest);
+    if (read_log(attempt) != 0)
+        return -1;
+    if (store->position < newest)
+        chain_jump(store, newest);
+    return subscribe(attempt) == 0 ? read_log(attempt) : -1;
+}
+
+/* ---- all of it ---- */
+
+static void name_channel(struct kv_store *store)
+{
+    struct name *name = &store->names.channel;
+    name->len = (size_t)snprintf(name->bytes, sizeof(name->bytes), "%.*s{0}c%s",
+                                 (int)store->settings.prefix.len, store->settings.prefix.bytes,
+                                 store->epoch);
+}
+
+static int open_lane(struct attempt *attempt)
+{
+    struct kv_store *store = attempt->store;
+    uint64_t newest = 0, id = 0;
+    if (login_connect(attempt, &id) != 0 || end_predecessor(attempt) != 0)
+        return -1;
+    store->client_id = id;
+    if (load_library(attempt) != 0 || find_store(attempt) != 0 || look_often(attempt, &newest) != 0)
+        return -1;
+    name_channel(store);
+    if (!store->is_read_only)
+        return continue_chain(attempt, newest);
+    chain_begin(store, newest);
+    return 0;
+}
+
+int session_open(struct kv_store *store, struct kv_error *reterr)
+{
+    struct attempt lane = login_attempt(store, &store->lane.link, reterr);
+    uint64_t id;
+    if (open_lane(&lane) == 0) {
+        struct attempt bulk = login_attempt(store, &store->bulk.link, reterr);
+        if (login_connect(&bulk, &id) == 0)
+            return 0;
+    }
+    session_close(store);
+    return -1;
+}
+
+void session_close(struct kv_store *store)
+{
+    link_close(&store->lane.link);
+    link_close(&store->bulk.link);
+    link_close(&store->fetch);
+}

@@ -1,0 +1,120 @@
+/*
+ * What the files of this store share.
+ *
+ * One thread talks to Redis; the host's loops put jobs into its inbox and wake it. It alone calls
+ * host->changed() and host->done(), so that all is told in one order, and before what was made of
+ * it is answered.
+ *
+ *  - The lane: a connection for commands, in the order submitted, that is told of changes as well.
+ *    Redis cuts off who is told too much and reads too slowly, and counts answers, too; so no long
+ *    value comes this way.
+ *  - The bulk: a connection for long values and scans.
+ *  - The chain (chain.h): the changes, each naming the one before it.
+ */
+#ifndef KV_STORE_REDIS_SHARED_H
+#define KV_STORE_REDIS_SHARED_H
+
+#include "jobs.h"
+#include "link.h"
+
+#include <kvserver/store.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+    LONGEST_PREFIX = 128,
+    LONGEST_NAME = LONGEST_PREFIX + 48,
+    PART = 0, /* the only one */
+    OUTBOX = 256
+};
+
+struct name {
+    char bytes[LONGEST_NAME];
+    size_t len;
+};
+
+/* The keys at Redis; see README.md. */
+struct names {
+    struct name record; /* what the key of a record begins with */
+    struct name newest; /* revision */
+    struct name log;
+    struct name deadlines;
+    struct name index;
+    struct name store;
+    struct name channel;
+};
+
+static inline struct kv_slice name_slice(const struct name *name)
+{
+    return (struct kv_slice){name->bytes, name->len};
+}
+
+struct settings {
+    struct address address;
+    struct kv_slice user;
+    struct kv_slice password; /* empty: none */
+    struct kv_slice prefix;
+    int64_t database;
+    int64_t timeout_ms;
+    int64_t log_entries;
+};
+
+/* A connection, and the jobs on it. */
+struct lane {
+    struct link link;
+    struct jobs waiting;
+    struct jobs sent; /* answers come in this order */
+    size_t sent_bytes;
+    size_t most_sent;
+};
+
+/* Final jobs that are still to be given back. */
+struct outbox {
+    struct job jobs[OUTBOX];
+    size_t n;
+};
+
+/* Redis's clock, as far as it is known. */
+struct clock {
+    int64_t offset_ms; /* Redis's time less the host's */
+    int64_t slack_ms;  /* how far that may be wrong */
+    int64_t taken_ms;
+};
+
+struct kv_store {
+    const struct kv_store_host *host;
+    struct settings settings;
+    struct names names;
+    char epoch[KV_EPOCH_MAX];
+    bool is_read_only;
+    uint64_t origin; /* of this opening, in tokens */
+    pthread_t thread;
+    int wake_fd;
+    atomic_bool is_closing;
+    _Atomic uint64_t newest; /* revision; written by the thread */
+    _Atomic uint64_t n_reconnects;
+    _Atomic uint64_t n_resets; /* of the chain */
+
+    pthread_mutex_t lock; /* of the inbox */
+    struct jobs inbox;
+
+    /* The thread's, and open()'s before it. */
+    atomic_bool is_connected; /* read by anybody */
+    bool is_lost;             /* the connection is to be given up */
+    struct lane lane;
+    struct lane bulk;
+    struct link fetch; /* for values that the chain needs at once */
+    struct clock clock;
+    uint64_t position;  /* of the chain: the revision told last */
+    uint64_t client_id; /* of the lane, at Redis */
+    uint64_t last_number;
+    struct jobs held; /* final, but of revisions that are not told yet */
+    struct outbox outbox;
+    int64_t look_at_ms;
+    bool is_looking;
+    int64_t retry_at_ms;
+    int64_t retry_delay_ms;
+};
+
+#endif

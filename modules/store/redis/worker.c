@@ -1,0 +1,465 @@
+/*
+ * Invariant: a job is in the inbox, or waiting, sent, held, or in the outbox, and nowhere else.
+ */
+#include "worker.h"
+
+#include "chain.h"
+#include "clock.h"
+#include "commands.h"
+#include "record.h"
+#include "session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum {
+    LANE_SENT =
+        128, /* answers of as many times 64 KiB are less than Redis lets a subscriber have */
+    BULK_SENT = 4,
+    LOOK_MS = 500,
+    FIRST_RETRY_MS = 20,
+    LAST_RETRY_MS = 2000,
+    GLANCE_MS = 50,   /* how often waiting jobs are looked at while there is no connection */
+    CONGESTED_MS = 5, /* how often the host is asked whether it takes changes again */
+    MOST_SENT_BYTES = 16 << 20,
+    N_POLLED = 3,
+};
+
+static void say(const struct kv_store *store, bool is_ok, const char *text)
+{
+    store->host->health(store->host, is_ok, text);
+}
+
+/* ---- giving back ---- */
+
+static size_t count_of_one_loop(const struct outbox *outbox, size_t first,
+                                struct kv_cmd *cmds[OUTBOX])
+{
+    const struct job *jobs = outbox->jobs + first;
+    size_t n = 0;
+    while (first + n < outbox->n && jobs[n].kind == JOB_COMMAND && jobs[n].loop == jobs[0].loop) {
+        cmds[n] = jobs[n].cmd;
+        n++;
+    }
+    return n;
+}
+
+static void flush_outbox(struct kv_store *store)
+{
+    struct outbox *outbox = &store->outbox;
+    struct kv_cmd *cmds[OUTBOX];
+    for (size_t i = 0; i < outbox->n;) {
+        size_t n = count_of_one_loop(outbox, i, cmds);
+        if (n != 0)
+            store->host->done(store->host, outbox->jobs[i].loop, cmds, n);
+        else
+            store->host->scan_done(store->host, outbox->jobs[i].loop, outbox->jobs[i].scan);
+        i += n != 0 ? n : 1;
+    }
+    outbox->n = 0;
+}
+
+static void give_back(struct kv_store *store, const struct job *job)
+{
+    if (job->kind != JOB_COMMAND && job->kind != JOB_SCAN)
+        return;
+    if (store->outbox.n == OUTBOX)
+        flush_outbox(store);
+    store->outbox.jobs[store->outbox.n++] = *job;
+}
+
+static void fail(struct kv_store *store, struct job *job, enum kv_status status)
+{
+    command_fail(store, job, status);
+    give_back(store, job);
+}
+
+/* What a client is shown, it must have been told of. */
+static void give_back_in_time(struct kv_store *store, const struct job *job)
+{
+    bool is_early = !store->is_read_only && job->revision > store->position;
+    if (is_early && jobs_reserve(&store->held, 1))
+        jobs_append(&store->held, job);
+    else
+        give_back(store, job);
+}
+
+static void release_held(struct kv_store *store)
+{
+    for (size_t n = store->held.n; n > 0; n--) {
+        struct job job = jobs_take_first(&store->held);
+        if (job.revision > store->position)
+            jobs_append(&store->held, &job);
+        else
+            give_back(store, &job);
+    }
+}
+
+/* Its result can not be shown. */
+static void drop_result(struct job *job)
+{
+    if (job->kind == JOB_COMMAND && job->cmd->item.revision != 0) {
+        record_unref(job->cmd->item.ref);
+        job->cmd->item = (struct kv_item){0};
+    }
+    for (uint32_t i = 0; job->kind == JOB_SCAN && i < job->scan->n; i++)
+        record_unref(job->scan->entries[i].item.ref);
+    if (job->kind == JOB_SCAN) {
+        record_unref(job->scan->next_ref);
+        job->scan->n = 0;
+        job->scan->next = (struct kv_slice){0};
+        job->scan->next_ref = NULL;
+    }
+}
+
+/* ---- sending ---- */
+
+static struct lane *lane_of(struct kv_store *store, const struct job *job)
+{
+    return command_is_bulky(job) ? &store->bulk : &store->lane;
+}
+
+static void wait_in_line(struct kv_store *store, struct job *job)
+{
+    struct jobs *waiting = &lane_of(store, job)->waiting;
+    if (jobs_reserve(waiting, 1))
+        jobs_append(waiting, job);
+    else
+        fail(store, job, KV_FULL);
+}
+
+static void take_inbox(struct kv_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    struct jobs inbox = store->inbox;
+    store->inbox = (struct jobs){0};
+    pthread_mutex_unlock(&store->lock);
+    while (inbox.n != 0) {
+        struct job job = jobs_take_first(&inbox);
+        wait_in_line(store, &job);
+    }
+    jobs_clear(&inbox);
+}
+
+static void send_job(struct kv_store *store, struct lane *lane, struct job *job)
+{
+    if (!jobs_reserve(&lane->sent, 1) || !command_write(store, job, &lane->link.out)) {
+        fail(store, job, KV_FULL);
+        return;
+    }
+    if (lane->sent.n == 0)
+        lane->link.heard_ms = link_clock_ms();
+    jobs_append(&lane->sent, job);
+    lane->sent_bytes += job->n_bytes;
+}
+
+static void send_waiting(struct kv_store *store, struct lane *lane)
+{
+    while (lane->waiting.n != 0 && lane->sent.n < lane->most_sent &&
+           lane->sent_bytes < MOST_SENT_BYTES) {
+        struct job job = jobs_take_first(&lane->waiting);
+        send_job(store, lane, &job);
+    }
+    if (link_flush(&lane->link) != 0)
+        store->is_lost = true;
+}
+
+static void look_in_time(struct kv_store *store)
+{
+    int64_t now_ms = link_clock_ms();
+    struct job look = {.kind = JOB_LOOK, .since_ms = now_ms};
+    if (store->is_looking || store->is_read_only || now_ms < store->look_at_ms)
+        return;
+    store->is_looking = true;
+    store->look_at_ms = now_ms + LOOK_MS;
+    send_job(store, &store->lane, &look);
+}
+
+/* ---- receiving ---- */
+
+static void take_push(struct kv_store *store, struct kv_slice push)
+{
+    struct resp_value kind = {0}, value = {0};
+    resp_next(&push, &value);
+    resp_next(&push, &kind);
+    resp_next(&push, &value);
+    if (kv_slice_equals(kind.text, KV_SLICE("sunsubscribe")))
+        store->is_lost = true;
+    if (!kv_slice_equals(kind.text, KV_SLICE("smessage")) || !resp_next(&push, &value))
+        return;
+    if (chain_take(store, value.text) != 0)
+        store->is_lost = true;
+}
+
+static void take_reply(struct kv_store *store, struct lane *lane, struct kv_slice reply)
+{
+    struct job job = jobs_take_first(&lane->sent);
+    lane->sent_bytes -= job.n_bytes;
+    enum outcome outcome = command_take(store, &job, reply);
+    if (job.kind == JOB_LOOK)
+        store->is_looking = false;
+    if (outcome == OUTCOME_LOST)
+        store->is_lost = true;
+    if (outcome == OUTCOME_AGAIN)
+        wait_in_line(store, &job);
+    else if (outcome != OUTCOME_NONE)
+        give_back_in_time(store, &job);
+}
+
+static void take_message(struct kv_store *store, struct lane *lane, struct kv_slice message)
+{
+    if (message.bytes[0] == RESP_PUSH)
+        take_push(store, message);
+    else if (lane->sent.n != 0)
+        take_reply(store, lane, message);
+    else
+        store->is_lost = true; /* nothing was asked for */
+}
+
+static void receive(struct kv_store *store, struct lane *lane)
+{
+    struct kv_slice message;
+    int found;
+    bool is_closed = link_read(&lane->link) != 0;
+    while ((found = link_next(&lane->link, &message)) == 1)
+        take_message(store, lane, message);
+    if (is_closed || found < 0)
+        store->is_lost = true;
+}
+
+static bool is_silent(const struct kv_store *store, const struct lane *lane)
+{
+    return lane->sent.n != 0 && link_clock_ms() - lane->link.heard_ms > store->settings.timeout_ms;
+}
+
+/* ---- losing the connection ---- */
+
+/* Returns: whether Redis cannot have got all of it, so that nothing has happened. *unsent: bytes
+ * that have not been sent, of this job and those behind it. */
+static bool is_unsent(const struct job *job, size_t *unsent)
+{
+    bool is = *unsent != 0;
+    *unsent -= job->n_bytes < *unsent ? job->n_bytes : *unsent;
+    return is;
+}
+
+/* A write may have been executed, or not. */
+static void take_back_sent(struct kv_store *store, struct lane *lane)
+{
+    size_t unsent = buffer_slice(&lane->link.out).len;
+    while (lane->sent.n != 0) {
+        struct job job = jobs_take_last(&lane->sent);
+        bool may_be_repeated = is_unsent(&job, &unsent) || command_is_read(&job);
+        bool is_the_hosts = job.kind == JOB_COMMAND || job.kind == JOB_SCAN;
+        if (may_be_repeated && is_the_hosts && jobs_reserve(&lane->waiting, 1))
+            jobs_prepend(&lane->waiting, &job);
+        else
+            fail(store, &job, may_be_repeated ? KV_UNAVAILABLE : KV_UNKNOWN);
+    }
+    lane->sent_bytes = 0;
+}
+
+static void disconnect(struct kv_store *store)
+{
+    char text[sizeof(store->settings.address.text) + 64];
+    snprintf(text, sizeof(text), "the connection to Redis at %s was lost",
+             store->settings.address.text);
+    take_back_sent(store, &store->lane);
+    take_back_sent(store, &store->bulk);
+    session_close(store);
+    store->is_lost = store->is_looking = false;
+    store->is_connected = false;
+    store->retry_at_ms = link_clock_ms();
+    store->retry_delay_ms = FIRST_RETRY_MS;
+    say(store, false, text);
+}
+
+static void connect_again(struct kv_store *store)
+{
+    struct kv_error error;
+    if (link_clock_ms() < store->retry_at_ms)
+        return;
+    if (session_open(store, &error) == 0) {
+        store->is_connected = true;
+        store->n_reconnects++;
+        store->look_at_ms = 0;
+        store->host->wake_at(store->host, PART, clock_now_ms(store));
+        release_held(store);
+        say(store, true, "");
+        return;
+    }
+    say(store, false, error.text);
+    store->retry_at_ms = link_clock_ms() + store->retry_delay_ms;
+    store->retry_delay_ms *= 2;
+    if (store->retry_delay_ms > LAST_RETRY_MS)
+        store->retry_delay_ms = LAST_RETRY_MS;
+}
+
+static bool is_overdue(const struct kv_store *store, const struct jobs *jobs)
+{
+    return jobs->n != 0 &&
+           link_clock_ms() - jobs_at(jobs, 0)->since_ms > store->settings.timeout_ms;
+}
+
+static void fail_overdue(struct kv_store *store, struct jobs *waiting)
+{
+    while (is_overdue(store, waiting)) {
+        struct job job = jobs_take_first(waiting);
+        fail(store, &job, KV_UNAVAILABLE);
+    }
+}
+
+static void fail_overdue_held(struct kv_store *store)
+{
+    while (is_overdue(store, &store->held)) {
+        struct job job = jobs_take_first(&store->held);
+        drop_result(&job);
+        fail(store, &job, command_is_read(&job) ? KV_UNAVAILABLE : KV_UNKNOWN);
+    }
+}
+
+/* ---- the thread ---- */
+
+static bool may_tell(const struct kv_store *store)
+{
+    return store->host->may_tell(store->host);
+}
+
+static int poll_time(const struct kv_store *store, bool is_congested)
+{
+    int64_t at_ms = store->is_connected ? store->look_at_ms : store->retry_at_ms;
+    int64_t most_ms = is_congested ? CONGESTED_MS : store->is_connected ? LOOK_MS : GLANCE_MS;
+    int64_t left_ms = at_ms - link_clock_ms();
+    if (left_ms > most_ms || store->is_looking)
+        return (int)most_ms;
+    return left_ms > 1 ? (int)left_ms : 1;
+}
+
+static short lane_events(const struct lane *lane, bool may_read)
+{
+    short events = may_read ? POLLIN : 0;
+    return buffer_slice(&lane->link.out).len != 0 ? (short)(events | POLLOUT) : events;
+}
+
+static void wait_for_work(struct kv_store *store)
+{
+    bool may_read = may_tell(store);
+    struct pollfd polled[N_POLLED] = {
+        {.fd = store->wake_fd, .events = POLLIN},
+        {.fd = store->bulk.link.fd, .events = lane_events(&store->bulk, true)},
+        {.fd = store->lane.link.fd, .events = lane_events(&store->lane, may_read)},
+    };
+    uint64_t n_wakes;
+    poll(polled, N_POLLED, poll_time(store, !may_read));
+    if (polled[0].revents != 0 && read(store->wake_fd, &n_wakes, sizeof(n_wakes)) < 0)
+        return; /* nothing to take */
+    if (store->is_connected && (polled[1].revents & ~POLLOUT) != 0)
+        receive(store, &store->bulk);
+    if (store->is_connected && (polled[2].revents & ~POLLOUT) != 0)
+        receive(store, &store->lane);
+    if (store->held.n != 0)
+        release_held(store);
+}
+
+static void be_connected(struct kv_store *store)
+{
+    look_in_time(store);
+    send_waiting(store, &store->lane);
+    send_waiting(store, &store->bulk);
+    if (may_tell(store) && (is_silent(store, &store->lane) || is_silent(store, &store->bulk)))
+        store->is_lost = true;
+}
+
+static void be_unconnected(struct kv_store *store)
+{
+    connect_again(store);
+    if (store->is_connected)
+        return;
+    fail_overdue(store, &store->lane.waiting);
+    fail_overdue(store, &store->bulk.waiting);
+    fail_overdue_held(store);
+}
+
+static void *talk(void *arg)
+{
+    struct kv_store *store = arg;
+    while (!store->is_closing) {
+        take_inbox(store);
+        if (!store->is_connected)
+            be_unconnected(store);
+        if (store->is_connected)
+            be_connected(store);
+        flush_outbox(store);
+        wait_for_work(store);
+        if (store->is_lost)
+            disconnect(store);
+        flush_outbox(store);
+    }
+    return NULL;
+}
+
+/* ---- from outside ---- */
+
+static void wake(struct kv_store *store)
+{
+    uint64_t one = 1;
+    while (write(store->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        ;
+}
+
+bool worker_submit(struct kv_store *store, const struct job *jobs, size_t n)
+{
+    pthread_mutex_lock(&store->lock);
+    bool was_empty = store->inbox.n == 0;
+    bool has_room = jobs_reserve(&store->inbox, n);
+    for (size_t i = 0; has_room && i < n; i++)
+        jobs_append(&store->inbox, &jobs[i]);
+    pthread_mutex_unlock(&store->lock);
+    if (has_room && was_empty)
+        wake(store);
+    return has_room;
+}
+
+int worker_init(struct kv_store *store, struct kv_error *reterr)
+{
+    pthread_mutex_init(&store->lock, NULL);
+    link_init(&store->lane.link);
+    link_init(&store->bulk.link);
+    link_init(&store->fetch);
+    store->lane.most_sent = LANE_SENT;
+    store->bulk.most_sent = BULK_SENT;
+    store->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (store->wake_fd < 0)
+        return kv_error_set(reterr, "no eventfd: %s", strerror(errno));
+    return 0;
+}
+
+void worker_destroy(struct kv_store *store)
+{
+    session_close(store);
+    jobs_clear(&store->inbox);
+    jobs_clear(&store->held);
+    jobs_clear(&store->lane.waiting);
+    jobs_clear(&store->lane.sent);
+    jobs_clear(&store->bulk.waiting);
+    jobs_clear(&store->bulk.sent);
+    if (store->wake_fd >= 0)
+        close(store->wake_fd);
+    pthread_mutex_destroy(&store->lock);
+}
+
+int worker_start(struct kv_store *store, struct kv_error *reterr)
+{
+    store->is_connected = true;
+    int fault = pthread_create(&store->thread, NULL, talk, store);
+    return fault == 0 ? 0 : kv_error_set(reterr, "no thread: %s", strerror(fault));
+}
+
+void worker_stop(struct kv_store *store)
+{
+    store->is_closing = true;
+    wake(store);
+    pthread_join(store->thread, NULL);
+}

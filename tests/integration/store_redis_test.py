@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""Two KvServers on one Redis: what is done at one is seen and told at the other, in order, whatever
+happens to the connections. Prints TAP. Runs beside tests/support/redis/with_redis.sh.
+"""
+import http.client
+import json
+import os
+import socket
+import sys
+import threading
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../support/python"))
+from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
+
+SOCKET = os.environ["KV_TEST_REDIS"]
+N_WRITES = 400
+N_CUTS = 8
+LONG = 300_000
+
+
+def expect(got, expected):
+    assert got == expected, f"expected {str(expected)[:200]}, got {str(got)[:200]}"
+
+
+def redis(*words):
+    """Sends a command of one line to Redis. Returns: how its answer begins."""
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(PATIENCE_S)
+        peer.connect(SOCKET)
+        peer.sendall((" ".join(words) + "\r\n").encode())
+        return peer.recv(4096).decode()
+
+
+def put(server, key, value, **more):
+    return server.request("PUT", "/storage/" + key, json.dumps({"value": value, **more}))
+
+
+def get(server, key):
+    status, _, body = server.request("GET", "/storage/" + key)
+    return json.loads(body)["value"] if status == 200 else status
+
+
+class Feed:
+    """What a subscriber of a prefix is told: pairs of key and value, None where it is gone."""
+
+    def __init__(self, server, prefix):
+        self.told, self.n_resets = [], 0
+        self.is_synced = threading.Event()
+        self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
+        self.connection.request("GET", f"/events?prefix={prefix}&initial=true&meta=true")
+        self.stream = self.connection.getresponse()
+        threading.Thread(target=self.read, daemon=True).start()
+        assert self.is_synced.wait(PATIENCE_S), "the subscription is not synced"
+
+    def read(self):
+        kind = None
+        for line in self.stream:
+            name, _, rest = line.decode().rstrip("\n").partition(": ")
+            if name == "event":
+                kind = rest
+            elif name == "data":
+                self.take(kind, json.loads(rest))
+
+    def take(self, kind, payload):
+        if kind == "synced":
+            self.is_synced.set()
+        elif kind == "reset":
+            self.n_resets += 1
+        elif "key" in payload:
+            self.told.append((payload["key"], payload.get("value")))
+
+    def wait_for(self, key, value):
+        wait_for(lambda: (key, value) in self.told,
+                 f"{key} is not told to be {str(value)[:40]}: {str(self.told[-3:])[:200]}")
+
+
+class Tests:
+    def __init__(self):
+        options = f"unix: {SOCKET}, timeout: 1s"
+        self.one, self.two = (Server(store="redis", options=options) for _ in range(2))
+
+    def seen_at_the_other(self):
+        expect(put(self.one, "seen", 1)[0], 202)
+        expect(get(self.two, "seen"), 1)
+        expect(self.one.request("GET", "/storage/seen")[1]["etag"],
+               self.two.request("GET", "/storage/seen")[1]["etag"])
+
+    def told_in_order(self):
+        feed = Feed(self.two, "order")
+        for i in range(N_WRITES):
+            expect(put(self.one, "order", i)[0], 202)
+        feed.wait_for("order", N_WRITES - 1)
+        values = [value for _, value in feed.told]
+        expect(values, sorted(set(values)))
+
+    def increments_of_both(self):
+        def increment(server):
+            for _ in range(50):
+                body = json.dumps({"increment": 1})
+                status = server.request("PATCH", "/storage/count", body)[0]
+                assert status in (200, 202), status
+        threads = [threading.Thread(target=increment, args=(server,))
+                   for server in (self.one, self.two)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        expect(get(self.one, "count"), 100)
+
+    def long_values(self):
+        feed = Feed(self.two, "long")
+        text = "x" * LONG
+        expect(put(self.one, "long", text)[0], 202)
+        feed.wait_for("long", text)
+        expect(get(self.two, "long"), text)
+
+    def cut_connections(self):
+        """A write under way then is answered 504, and may have happened."""
+        feed, other = Feed(self.two, "cut"), Feed(self.one, "cut")
+        answers = []
+        for i in range(N_WRITES):
+            if i % (N_WRITES // N_CUTS) == 0:
+                redis("CLIENT KILL TYPE pubsub")
+            answers.append(put(self.one, "cut", i)[0])
+        assert set(answers) <= {202, 504}, set(answers)
+        expect(put(self.one, "cut", "end")[0], 202)
+        for told in (feed, other):
+            told.wait_for("cut", "end")
+            values = [value for _, value in told.told if value != "end"]
+            expect(values, sorted(set(values)))
+            expect(told.n_resets, 0)
+
+    def trimmed_log(self):
+        """What was not told and is no longer in the log: subscribers start again from what is there."""
+        feed = Feed(self.two, "gap")
+        expect(put(self.one, "gap", 1)[0], 202)
+        feed.wait_for("gap", 1)
+        redis("CLIENT KILL TYPE pubsub")
+        redis("FCALL kv1_set 5 kv{0}kgap kv{0}m kv{0}s kv{0}d kv{0}x '' nobody 100 0123456789abcdef 7 0 0 '' 2")
+        redis("DEL kv{0}s")
+        feed.wait_for("gap", 2)
+        expect(get(self.one, "gap"), 2)
+
+    def redis_that_hangs(self):
+        redis("CLIENT PAUSE 4000 ALL")
+        expect(self.one.request("GET", "/storage/seen")[0], 503)
+        expect(self.one.request("GET", "/readyz")[0], 503)
+        for server in (self.one, self.two):
+            wait_for(lambda server=server: server.request("GET", "/readyz")[0] == 200,
+                     "the server does not become ready again")
+            expect(get(server, "seen"), 1)
+
+    def expiry_after_the_setters_death(self):
+        feed = Feed(self.two, "ttl")
+        expect(put(self.one, "ttl", 1, ttl=1500)[0], 202)
+        self.one.process.kill()
+        self.one.process.wait(PATIENCE_S)
+        feed.wait_for("ttl", 1)
+        feed.wait_for("ttl", None)
+        expect(get(self.two, "ttl"), 204)
+
+    def end(self):
+        self.one.end()
+        self.two.end()
+
+
+def main():
+    report, tests = Report(), Tests()
+    report.check("what is written at one is read at the other, with the same revision",
+                 tests.seen_at_the_other)
+    report.check("what is written at one is told at the other, in order", tests.told_in_order)
+    report.check("no increment at either is lost", tests.increments_of_both)
+    report.check("long values are read and told at the other", tests.long_values)
+    report.check("nothing is missed, or told twice, where connections are cut",
+                 tests.cut_connections)
+    report.check("subscribers see what is there where the log was trimmed", tests.trimmed_log)
+    report.check("where Redis hangs, requests are answered, and all goes on behind it",
+                 tests.redis_that_hangs)
+    report.check("a key expires on time when the server that set it has died",
+                 tests.expiry_after_the_setters_death)
+    tests.end()
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

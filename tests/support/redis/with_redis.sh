@@ -1,0 +1,34 @@
+#!/bin/sh
+# with_redis.sh COMMAND [ARGUMENT]...: runs the command beside a redis-server of its own, which listens at a
+# socket only. Its path stands for each `@redis` in the arguments, and in KV_TEST_REDIS.
+# Returns what the command does; 77 where there is no redis-server of version 7 or later.
+set -u
+
+version=$(redis-server --version 2>/dev/null | sed -n 's/.* v=\([0-9]*\)\..*/\1/p')
+if [ "${version:-0}" -lt 7 ]; then
+    echo "skipped: there is no redis-server of version 7 or later"
+    exit 77
+fi
+
+folder=$(mktemp -d /tmp/kv-redis-XXXXXX)
+KV_TEST_REDIS=$folder/redis.sock
+export KV_TEST_REDIS
+redis-server --port 0 --unixsocket "$KV_TEST_REDIS" --dir "$folder" --save '' --appendonly no \
+    --logfile "$folder/log" &
+server=$!
+trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null; rm -rf "$folder"' EXIT
+trap 'exit 1' HUP INT TERM
+
+until [ -S "$KV_TEST_REDIS" ]; do
+    if ! kill -0 "$server" 2>/dev/null; then
+        cat "$folder/log"
+        exit 1
+    fi
+    sleep 0.05
+done
+
+for argument; do
+    shift
+    set -- "$@" "$(printf '%s' "$argument" | sed "s|@redis|$KV_TEST_REDIS|g")"
+done
+"$@"
