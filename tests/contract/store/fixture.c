@@ -496,6 +496,7 @@ static bool may_end_so(enum kv_op op, enum kv_status status)
     case KV_MISSING:
         return op != KV_OP_SET;
     case KV_LONGER:
+        return op == KV_OP_UPDATE || op == KV_OP_GET;
     case KV_DECLINED:
         return op == KV_OP_UPDATE;
     case KV_CONDITION:
