@@ -1,13 +1,12 @@
-/* Formats a line into memory and writes it with one write(2), so that lines of threads don't mix.
- */
+/* Formats a line into memory and hands it over in one piece, so that lines of threads don't mix. */
 #include "base/log.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/log_writer.h"
 
 static _Atomic int least_level = KV_LOG_INFO; /* enum kv_log_level */
 static _Atomic int line_format = KV_LOG_TEXT; /* enum kv_log_format */
@@ -60,6 +59,56 @@ static void append_one_line(struct kv_buffer *line, const char *text)
         kv_buffer_append_char(line, (unsigned char)*text < 0x20 ? ' ' : *text);
 }
 
+/* The beginning of a line. Returns: whether it is one of JSON. */
+static bool begin(struct kv_buffer *line, enum kv_log_level level, const char *subject)
+{
+    bool is_json = atomic_load_explicit(&line_format, memory_order_relaxed) == KV_LOG_JSON;
+    if (is_json)
+        kv_buffer_append(line, KV_SLICE("{\"time\":\""));
+    append_time(line);
+    if (is_json) {
+        kv_buffer_printf(line, "\",\"level\":\"%s\",\"subject\":", level_names[level]);
+        append_json_string(line, subject);
+    } else {
+        kv_buffer_printf(line, " %-5s %s: ", level_names[level], subject);
+    }
+    return is_json;
+}
+
+static bool put(struct kv_buffer *line, size_t most)
+{
+    bool is_taken = kv_log_writer_put(kv_buffer_slice(line), most);
+    kv_buffer_fini(line);
+    return is_taken;
+}
+
+static bool put_message(enum kv_log_level level, const char *subject, const char *message)
+{
+    struct kv_buffer line = {0};
+    if (begin(&line, level, subject)) {
+        kv_buffer_append(&line, KV_SLICE(",\"message\":"));
+        append_json_string(&line, message);
+        kv_buffer_append(&line, KV_SLICE("}\n"));
+    } else {
+        append_one_line(&line, message);
+        kv_buffer_append_char(&line, '\n');
+    }
+    return put(&line, KV_LOG_LARGEST_QUEUE);
+}
+
+/* There is room again. */
+static void tell_dropped(void)
+{
+    char text[96];
+    uint64_t n = kv_log_writer_take_dropped();
+    if (n == 0)
+        return;
+    snprintf(text, sizeof(text),
+             "%llu lines before this one were dropped: the log is not read fast enough",
+             (unsigned long long)n);
+    put_message(KV_LOG_WARN, "log", text);
+}
+
 void kv_vlog(enum kv_log_level level, const char *subject, const char *format, va_list args)
 {
     if ((int)level < atomic_load_explicit(&least_level, memory_order_relaxed))
@@ -67,23 +116,17 @@ void kv_vlog(enum kv_log_level level, const char *subject, const char *format, v
     char *message = NULL;
     if (vasprintf(&message, format, args) < 0)
         return;
-    struct kv_buffer line = {0};
-    if (atomic_load_explicit(&line_format, memory_order_relaxed) == KV_LOG_JSON) {
-        kv_buffer_append(&line, KV_SLICE("{\"time\":\""));
-        append_time(&line);
-        kv_buffer_printf(&line, "\",\"level\":\"%s\",\"subject\":", level_names[level]);
-        append_json_string(&line, subject);
-        kv_buffer_append(&line, KV_SLICE(",\"message\":"));
-        append_json_string(&line, message);
-        kv_buffer_append(&line, KV_SLICE("}\n"));
-    } else {
-        append_time(&line);
-        kv_buffer_printf(&line, " %-5s %s: ", level_names[level], subject);
-        append_one_line(&line, message);
-        kv_buffer_append_char(&line, '\n');
-    }
-    ssize_t written = write(STDERR_FILENO, line.bytes, line.len);
-    (void)written; /* there is nowhere to complain */
-    kv_buffer_fini(&line);
+    if (put_message(level, subject, message))
+        tell_dropped();
     free(message);
+}
+
+void kv_log_members(const char *subject, struct kv_slice message, struct kv_slice members)
+{
+    struct kv_buffer line = {0};
+    bool is_json = begin(&line, KV_LOG_INFO, subject);
+    kv_buffer_append(&line, is_json ? members : message);
+    kv_buffer_append(&line, is_json ? KV_SLICE("}\n") : KV_SLICE("\n"));
+    if (put(&line, KV_LOG_LARGEST_QUEUE / 2))
+        tell_dropped();
 }

@@ -20,4 +20,10 @@ void kv_log_configure(enum kv_log_level level, enum kv_log_format format);
 void kv_log(enum kv_log_level level, const char *subject, const char *format, ...) KV_PRINTF(3, 4);
 void kv_vlog(enum kv_log_level level, const char *subject, const char *format, va_list args);
 
+/* A line whose members its caller has put together: `message` for a line of text, one line without
+ * control characters; `members` for one of JSON, each behind a comma. It is written whatever the
+ * least level is, but dropped where half of the room for lines that wait is used (log_writer.h).
+ * Threads: any. */
+void kv_log_members(const char *subject, struct kv_slice message, struct kv_slice members);
+
 #endif

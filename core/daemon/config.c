@@ -133,6 +133,11 @@ static void read_events(struct kv_config *config)
     };
 }
 
+static int64_t value_or(const struct kv_option_value *value, int64_t automatic)
+{
+    return value->integer == KV_OPTION_KEYWORD ? automatic : value->integer;
+}
+
 static void read_values(struct kv_config *config)
 {
     const struct kv_option_value *threads = &config->values[CONFIG_THREADS];
@@ -145,6 +150,7 @@ static void read_values(struct kv_config *config)
     config->drain_ms = kv_given_field(&config->values[CONFIG_TIMEOUTS], TIMEOUT_DRAIN)->integer;
     config->log_level = (enum kv_log_level)kv_given_field(log, LOG_LEVEL)->integer;
     config->slow_ms = kv_given_field(log, LOG_SLOW)->integer;
+    config->log_every = (uint32_t)value_or(kv_given_field(log, LOG_ACCESS), 0);
     config->log_format = (enum kv_log_format)kv_given_field(log, LOG_FORMAT)->integer;
     kv_listen_addresses_read(config);
     kv_access_rules_check(config);
@@ -156,11 +162,6 @@ static void read_values(struct kv_config *config)
     read_http(config);
     read_ws(config);
     read_events(config);
-}
-
-static int64_t value_or(const struct kv_option_value *value, int64_t automatic)
-{
-    return value->integer == KV_OPTION_KEYWORD ? automatic : value->integer;
 }
 
 static void read_change_log(struct kv_config *config)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log_writer.h"
 #include "script/metrics.h"
 
 enum {
@@ -66,6 +67,9 @@ static void collect_process(void *context, struct kv_metrics_text *text)
                                           "Always 1; the labels say which program it is"};
     static const struct kv_metric start = {"process_start_time_seconds", KV_METRIC_GAUGE, "seconds",
                                            "When the server started, as seconds since 1970"};
+    static const struct kv_metric dropped = {
+        "kvserver_log_lines_dropped", KV_METRIC_COUNTER, NULL,
+        "Lines of the log that were dropped, since standard error took too little"};
     const struct kv_server *server = context;
     kv_metrics_begin(text, &info);
     kv_metrics_sample(
@@ -75,6 +79,7 @@ static void collect_process(void *context, struct kv_metrics_text *text)
     collect_time(text);
     collect_memory(text);
     collect_descriptor_limit(text);
+    kv_metrics_number(text, &dropped, kv_log_n_dropped());
 }
 
 /* ---- the parts ---- */

@@ -105,7 +105,7 @@ static void tell_changes(const struct kv_config *running, const struct kv_config
         kv_buffer_fini(&texts[i]);
 }
 
-void kv_reload(const struct kv_config *running, kv_apply_fn apply, const void *context)
+void kv_reload(const struct kv_config *running, kv_apply_fn apply, void *context)
 {
     struct kv_config found;
     if (running->path == NULL)

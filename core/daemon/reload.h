@@ -9,10 +9,10 @@
 #include "daemon/config.h"
 
 /* Applies what can be applied of a configuration without faults, which is lent. */
-typedef void (*kv_apply_fn)(const void *context, const struct kv_config *found);
+typedef void (*kv_apply_fn)(void *context, const struct kv_config *found);
 
 /* Reads the file again, applies it, and logs what else has changed in it; or logs what is wrong
  * with it, and changes nothing. */
-void kv_reload(const struct kv_config *running, kv_apply_fn apply, const void *context);
+void kv_reload(const struct kv_config *running, kv_apply_fn apply, void *context);
 
 #endif

@@ -19,6 +19,7 @@
 #include "daemon/outlets.h"
 #include "daemon/revocations.h"
 #include "pages/pages.h"
+#include "protocol/request_log.h"
 
 struct kv_server;
 
@@ -67,6 +68,7 @@ struct kv_server {
     struct kv_events *events;
     struct kv_backups *backups;
     struct kv_slow_log *slow_log;
+    struct kv_request_log request_log;
     struct kv_readiness readiness;
     char store_name[64];
     pthread_t opener;

@@ -145,7 +145,8 @@ enum {
 enum {
     LOG_LEVEL,
     LOG_FORMAT,
-    LOG_SLOW
+    LOG_SLOW,
+    LOG_ACCESS
 };
 enum {
     CONFIG_LISTEN,
@@ -639,6 +640,13 @@ static const struct kv_option log_fields[] = {
      .min = 1,
      .max = KV_LONGEST_TIMEOUT_MS,
      .doc = "commands that take so long are logged, and in /admin/slowlog"},
+    {.name = "access",
+     .type = KV_OPTION_INT,
+     .keyword = "off",
+     .fallback = "off",
+     .min = 1,
+     .max = 1 << 30,
+     .doc = "of so many requests and messages one is logged; 1: all are"},
 };
 
 static const struct kv_option config_options[N_CONFIG] = {

@@ -13,6 +13,7 @@
 #include "access/access.h"
 #include "base/budget.h"
 #include "base/clock.h"
+#include "base/log_writer.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -315,13 +316,15 @@ static void create_protocols(struct kv_server *server)
                                                               .events = server->events,
                                                               .backups = server->backups,
                                                               .slow_log = server->slow_log,
+                                                              .request_log = &server->request_log,
                                                               .readiness = &server->readiness,
                                                               .metrics = server->metrics,
                                                               .pages = server->pages,
                                                               .loops = server->loops,
                                                               .n_loops = config->n_threads});
-    server->ws = kv_ws_create(&config->ws, server->net, server->access, server->keyspace,
-                              server->workers, server->loops, config->n_threads);
+    server->ws =
+        kv_ws_create(&config->ws, server->net, server->access, server->keyspace, server->workers,
+                     &server->request_log, server->loops, config->n_threads);
 }
 
 static int start(struct kv_server *server, struct kv_error *reterr)
@@ -338,6 +341,7 @@ static int start(struct kv_server *server, struct kv_error *reterr)
     server->budget = kv_budget_create(config->memory, config->n_threads);
     create_access(server);
     server->slow_log = kv_slow_log_create(config->slow_ms);
+    atomic_store(&server->request_log.every, config->log_every);
     server->keyspace = create_keyspace(server);
     kv_scripts_start(server->scripts, server->keyspace);
     if (server->sinks != NULL && kv_sinks_start(server->sinks, server->keyspace, reterr) != 0)
@@ -453,17 +457,18 @@ static void revise_access(const struct kv_server *server, const struct kv_config
 }
 
 /* What takes effect without a restart (reload.h). */
-static void apply(const void *context, const struct kv_config *found)
+static void apply(void *context, const struct kv_config *found)
 {
-    const struct kv_server *server = context;
+    struct kv_server *server = context;
     kv_log_configure(found->log_level, found->log_format);
     kv_slow_log_set(server->slow_log, found->slow_ms);
+    atomic_store(&server->request_log.every, found->log_every);
     apply_lists(server, found);
     revise_access(server, found);
 }
 
 /* SIGHUP. */
-static void reload(const struct kv_server *server)
+static void reload(struct kv_server *server)
 {
     kv_log(KV_LOG_INFO, "server", "reloading");
     kv_notify_reloading();
@@ -518,7 +523,7 @@ static int await_signal(const struct kv_server *server, int64_t *look_at_ms)
     return signal_number;
 }
 
-static void serve_until_signal(const struct kv_server *server)
+static void serve_until_signal(struct kv_server *server)
 {
     int signal_number;
     int64_t look_at_ms = 0;
@@ -547,6 +552,7 @@ int kv_server_run(const struct kv_config *config, struct kv_import *import, stru
     server.serves = import == NULL || kv_server_is_volatile(&server);
     sem_init(&server.opened, 0, 0);
     kv_signals_block();
+    kv_log_start();
     kv_process_prepare();
     kv_notify_open();
     kv_notify("STATUS=opening the store");
@@ -568,5 +574,6 @@ int kv_server_run(const struct kv_config *config, struct kv_import *import, stru
     kv_server_take_apart(&server);
     if (result == 0 && server.serves)
         kv_log(KV_LOG_INFO, "server", "stopped");
+    kv_log_stop();
     return result;
 }

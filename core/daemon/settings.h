@@ -89,7 +89,8 @@ struct kv_config {
     uint64_t log_bytes; /* of the change log; 0: none */
     int64_t log_ms;
     enum kv_log_level log_level;
-    int64_t slow_ms; /* commands that take so long are in the slow log */
+    uint32_t log_every; /* one of so many requests is logged; 0: none */
+    int64_t slow_ms;    /* commands that take so long are in the slow log */
     enum kv_log_format log_format;
 };
 

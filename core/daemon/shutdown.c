@@ -10,6 +10,7 @@
 
 #include "base/budget.h"
 #include "base/clock.h"
+#include "base/log_writer.h"
 #include "base/mem.h"
 #include "daemon/certificates.h"
 #include "daemon/running.h"
@@ -117,6 +118,13 @@ static void post_abort(struct kv_server *server)
     }
 }
 
+/* Ends the process with what is running. */
+static _Noreturn void leave(int status)
+{
+    kv_log_stop();
+    _exit(status);
+}
+
 /* What is left belongs to threads that cannot be stopped, as one that reads a long body. An
  * operator in a hurry loses nothing by it where the store is volatile. */
 static void give_up(struct kv_server *server)
@@ -125,10 +133,10 @@ static void give_up(struct kv_server *server)
         pthread_tryjoin_np(server->opener, NULL); /* one that still opens the store is left, too */
     if (server->ending.is_hurried && kv_server_is_volatile(server)) {
         log_noise(server, KV_LOG_WARN, "stopped at once; unfinished");
-        _exit(EXIT_SUCCESS);
+        leave(EXIT_SUCCESS);
     }
     log_noise(server, KV_LOG_ERROR, "giving up without closing the store; unfinished");
-    _exit(EXIT_FAILURE);
+    leave(EXIT_FAILURE);
 }
 
 void kv_server_drain(struct kv_server *server)
@@ -231,10 +239,10 @@ static void end_store(struct kv_server *server)
     if (pthread_tryjoin_np(closer, NULL) == 0)
         return; /* just now */
     if (kv_server_is_volatile(server))
-        _exit(EXIT_SUCCESS);
+        leave(EXIT_SUCCESS);
     kv_log(KV_LOG_WARN, "server", "%s is not closed; what was answered is kept, as after a crash",
            server->store_name);
-    _exit(EXIT_FAILURE);
+    leave(EXIT_FAILURE);
 }
 
 /* A sink that does not return may be reading what the store has, and its module is in use. What is
@@ -243,7 +251,7 @@ static void end_without(struct kv_server *server)
 {
     if (!kv_server_is_volatile(server))
         end_store(server);
-    _exit(EXIT_SUCCESS);
+    leave(EXIT_SUCCESS);
 }
 
 static void end_keyspace(struct kv_server *server)

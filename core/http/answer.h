@@ -57,6 +57,8 @@ struct kv_answer {
     struct kv_source *source; /* of the body, in place of `text`; NULL: none */
     struct kv_held *body;     /* a long text in place of `text`, which is taken over; NULL: none */
     struct kv_item item;      /* owned; revision 0: none */
+    const struct kv_command *command; /* whose outcome it is, for the access log: lent until the
+                                         answer is given; NULL: none */
 };
 
 /* The answer to a finished GET, SET, DELETE or UPDATE; that of an UPDATE that has a result is

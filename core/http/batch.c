@@ -353,10 +353,18 @@ static void answer(struct batch *batch)
 
 static void go_on(struct batch *batch);
 
+static void log_item(const struct kv_exchange *exchange, const struct kv_command *command)
+{
+    const struct kv_logged_request logged = kv_logged_request_of("batch", command);
+    kv_request_log_write(&logged, exchange->client);
+}
+
 static void on_finished(struct kv_command *command)
 {
     struct kv_exchange *exchange = command->owner;
     struct batch *batch = exchange->kept;
+    if (command->kind != KV_COMMAND_NOTE && kv_request_lot_draw(&exchange->here->lot))
+        log_item(exchange, command);
     append_answer(batch, command);
     kv_charge_set(&batch->charge, batch->out.capacity + batch->long_bytes);
     batch->n_answered++;

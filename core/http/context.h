@@ -15,6 +15,7 @@
 #include "loop/workers.h"
 #include "net/net.h"
 #include "pages/pages.h"
+#include "protocol/request_log.h"
 
 enum {
     KV_HTTP_STATUSES = 600
@@ -41,6 +42,7 @@ struct kv_http_context {
     const struct kv_metrics *metrics;     /* of the whole server */
     struct kv_pages *pages;               /* at paths that are not the server's own; NULL: none */
     struct kv_http_counts counts;
+    struct kv_request_lot lot;
     struct kv_loop *const *loops; /* all of them */
     uint32_t n_loops;
     uint32_t index; /* of the loop */

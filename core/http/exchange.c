@@ -16,6 +16,39 @@ void kv_exchange_write_error(struct kv_exchange *exchange, struct kv_answer *ans
     answer->content = KV_CONTENT_JSON;
 }
 
+static void log_request(struct kv_exchange *exchange, const struct kv_answer *answer)
+{
+    int64_t began_ns = 0;
+    const struct kv_request *request = exchange->carrier->asked(exchange, &began_ns);
+    if (request == NULL)
+        return;
+    struct kv_methods_text method = kv_methods_text(request->method);
+    const struct kv_logged_request logged = {
+        .transport = "http",
+        .method = request->method == KV_METHOD_OTHER ? NULL : method.text,
+        .path = request->path,
+        .status = answer->status,
+        .bytes = kv_answer_body_len(answer),
+        .began_ns = began_ns};
+    kv_request_log_write(&logged, exchange->client);
+}
+
+void kv_exchange_log(struct kv_exchange *exchange, const struct kv_answer *answer)
+{
+    const struct kv_command *command = answer->command;
+    if (command == NULL) {
+        log_request(exchange, answer);
+        return;
+    }
+    struct kv_logged_request logged = kv_logged_request_of("http", command);
+    logged.status = answer->status;
+    if (answer->content == KV_CONTENT_VALUE)
+        logged.bytes = answer->item.value.len;
+    else if (command->kind != KV_COMMAND_SET)
+        logged.bytes = kv_answer_body_len(answer);
+    kv_request_log_write(&logged, exchange->client);
+}
+
 static void free_text(void *owner, void *ref)
 {
     (void)owner;

@@ -49,6 +49,9 @@ struct kv_carrier {
                       struct kv_handover *handover);
     /* Has the request served again, by the other carrier. */
     void (*leave)(struct kv_exchange *exchange);
+    /* What is being answered, and the turn in which it came, for the access log. Lent. Returns:
+     * NULL where the answer is the outcome of a command, and the request has gone. */
+    const struct kv_request *(*asked)(struct kv_exchange *exchange, int64_t *ret_began_ns);
 };
 
 /* The carrier's memory. It outlives its commands, or its client has been closed. */
@@ -66,12 +69,17 @@ struct kv_exchange {
 /* Makes the answer's error its body. */
 void kv_exchange_write_error(struct kv_exchange *exchange, struct kv_answer *answer);
 
+/* Writes a line of the access log. */
+void kv_exchange_log(struct kv_exchange *exchange, const struct kv_answer *answer);
+
 /* Gives the answer. Takes its item over. */
 static inline void kv_exchange_answer(struct kv_exchange *exchange, struct kv_answer *answer)
 {
     if (answer->error != NULL)
         kv_exchange_write_error(exchange, answer);
     kv_counter_add(&exchange->here->counts.answers[answer->status], 1);
+    if (kv_request_lot_draw(&exchange->here->lot))
+        kv_exchange_log(exchange, answer);
     exchange->carrier->answer(exchange, answer);
 }
 

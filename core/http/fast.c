@@ -45,8 +45,8 @@ struct fast {
     enum state state;
     bool has_partial; /* the input ends within a request; the next read must complete it */
     bool is_held_up;  /* input is left because of a limit, or for another turn */
-    bool is_serving;  /* a resource is being asked */
-    size_t n_lent;    /* bytes of the input that commands of this turn borrow */
+    const struct kv_request *serving; /* a resource is being asked for this; NULL: none is */
+    size_t n_lent;                    /* bytes of the input that commands of this turn borrow */
     struct kv_quantum quantum;
     struct kv_head_memory heads;
     struct kv_exchange exchange;
@@ -178,7 +178,7 @@ static void answer(struct kv_exchange *exchange, struct kv_answer *to_send)
 {
     struct fast *fast = fast_of(exchange);
     activate(fast);
-    if (fast->is_serving && has_commands(fast))
+    if (fast->serving != NULL && has_commands(fast))
         note_answer(exchange, to_send);
     else
         write_answer(fast, to_send, exchange->is_head);
@@ -190,7 +190,14 @@ static void leave_request(struct kv_exchange *exchange)
     turn_to(fast_of(exchange), LEAVING);
 }
 
-static const struct kv_carrier carrier = {.answer = answer, .leave = leave_request};
+static const struct kv_request *asked(struct kv_exchange *exchange, int64_t *ret_began_ns)
+{
+    const struct fast *fast = fast_of(exchange);
+    *ret_began_ns = *kv_loop_began_ns(context_of(fast)->loop);
+    return fast->serving;
+}
+
+static const struct kv_carrier carrier = {.answer = answer, .leave = leave_request, .asked = asked};
 
 /* Requests. */
 
@@ -221,9 +228,9 @@ static void serve(struct fast *fast, struct kv_request *request)
 {
     bool is_head = request->method == KV_METHOD_HEAD;
     prepare(fast);
-    fast->is_serving = true;
+    fast->serving = request;
     kv_http_serve(is_head ? &fast->head_exchange : &fast->exchange, request);
-    fast->is_serving = false;
+    fast->serving = NULL;
 }
 
 static bool may_take(const struct fast *fast)

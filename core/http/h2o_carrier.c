@@ -20,6 +20,8 @@ struct h2o_exchange {
     struct kv_source *source;  /* of it */
     struct kv_h2o_loop *loop;
     h2o_req_t *req;
+    struct kv_request request;
+    int64_t began_ns; /* the turn in which it came */
 };
 
 static struct h2o_exchange *self_of(struct kv_exchange *exchange)
@@ -139,6 +141,20 @@ static bool claim(struct kv_exchange *exchange)
     return false;
 }
 
+static const struct kv_request *asked(struct kv_exchange *exchange, int64_t *ret_began_ns)
+{
+    const struct h2o_exchange *self = self_of(exchange);
+    *ret_began_ns = self->began_ns;
+    return &self->request;
+}
+
+/* The connection is about to be handed over. */
+static void log_handover(struct kv_exchange *exchange, int status)
+{
+    if (kv_request_lot_draw(&exchange->here->lot))
+        kv_exchange_log(exchange, &(struct kv_answer){.status = status});
+}
+
 static void upgrade(struct kv_exchange *exchange, const struct kv_upgrade_answer *to_say,
                     struct kv_handover *handover)
 {
@@ -148,6 +164,7 @@ static void upgrade(struct kv_exchange *exchange, const struct kv_upgrade_answer
         handover->open(handover, NULL);
         return;
     }
+    log_handover(exchange, 101);
     req->res.status = 101;
     req->res.reason = "Switching Protocols";
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_UPGRADE, NULL, H2O_STRLIT("websocket"));
@@ -169,6 +186,7 @@ static void hand_over(struct kv_exchange *exchange, const struct kv_answer *answ
         handover->open(handover, NULL);
         return;
     }
+    log_handover(exchange, head.status);
     kv_list_append(&self->loop->handovers, &handover->link);
     self->req->http1_is_persistent = 0; /* its body ends with the connection */
     kv_h2o_answer_begin(self->req, &head, exchange->allowed_origin, false);
@@ -176,19 +194,22 @@ static void hand_over(struct kv_exchange *exchange, const struct kv_answer *answ
 }
 
 static const struct kv_carrier carrier = {
-    .answer = answer, .keep = keep, .upgrade = upgrade, .hand_over = hand_over};
+    .answer = answer, .keep = keep, .upgrade = upgrade, .hand_over = hand_over, .asked = asked};
 
-static struct kv_exchange *create_exchange(struct kv_h2o_loop *loop, h2o_req_t *req, bool is_head)
+static struct kv_exchange *create_exchange(struct kv_h2o_loop *loop, h2o_req_t *req,
+                                           const struct kv_request *request)
 {
     struct h2o_exchange *self = h2o_mem_alloc_pool(&req->pool, sizeof(*self));
     *self = (struct h2o_exchange){
         .exchange = {.carrier = &carrier,
                      .here = loop->here,
                      .client = kv_h2o_gate_client(kv_h2o_connection_of(req)),
-                     .is_head = is_head,
+                     .is_head = request->method == KV_METHOD_HEAD,
                      .is_counted = kv_h2o_gate_was_offered(kv_h2o_connection_of(req))},
         .loop = loop,
         .req = req,
+        .request = *request,
+        .began_ns = *kv_loop_began_ns(loop->here->loop),
     };
     return &self->exchange;
 }
@@ -217,7 +238,7 @@ static int on_request(h2o_handler_t *super, h2o_req_t *req)
     kv_h2o_request_read(req, head, &request);
     request.is_unix = kv_h2o_connection_of(req)->is_unix;
     request.certificate = kv_connection_certificate(kv_h2o_connection_of(req));
-    struct kv_exchange *exchange = create_exchange(loop, req, request.method == KV_METHOD_HEAD);
+    struct kv_exchange *exchange = create_exchange(loop, req, &request);
     if (!kv_h2o_gate_lacks_body(kv_h2o_connection_of(req)))
         kv_http_serve(exchange, &request);
     else if (!kv_http_refuse(exchange, &request))

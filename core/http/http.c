@@ -112,6 +112,7 @@ static void init_loop(struct kv_http *http, uint32_t index, const struct kv_http
         .events = parts->events,
         .backups = parts->backups,
         .slow_log = parts->slow_log,
+        .lot = kv_request_lot_of(parts->request_log, index),
         .readiness = parts->readiness,
         .metrics = parts->metrics,
         .pages = parts->pages,

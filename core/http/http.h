@@ -25,6 +25,7 @@ struct kv_http_parts {
     struct kv_events *events;
     struct kv_backups *backups;
     struct kv_slow_log *slow_log;
+    const struct kv_request_log *request_log; /* NULL: none */
     const struct kv_readiness *readiness;
     const struct kv_metrics *metrics;
     struct kv_pages *pages; /* an application's; NULL: none */

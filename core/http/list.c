@@ -209,6 +209,7 @@ static void answer_failure(struct kv_exchange *exchange, const struct kv_command
     if (command->refusal != NULL)
         answer.error = command->refusal;
     answer.is_of_now = true;
+    answer.command = command;
     kv_exchange_answer(exchange, &answer);
 }
 
@@ -222,8 +223,9 @@ static void on_page(struct kv_command *command)
     if (status != KV_OK)
         answer_failure(exchange, command, status);
     else
-        kv_exchange_answer_with(exchange, (struct kv_answer){.status = 200, .is_of_now = true},
-                                &text);
+        kv_exchange_answer_with(
+            exchange, (struct kv_answer){.status = 200, .is_of_now = true, .command = command},
+            &text);
 }
 
 /* ---- from the one to the other ---- */

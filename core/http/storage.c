@@ -40,6 +40,7 @@ static struct kept *keep(struct kv_exchange *exchange)
 static void on_written(struct kv_command *command)
 {
     struct kv_answer answer = kv_answer_of(command);
+    answer.command = command;
     kv_exchange_answer(command->owner, &answer);
 }
 
@@ -69,6 +70,7 @@ static void on_updated(struct kv_command *command)
         answer.item = kv_command_take_item(command);
     } else if (answer.status == 200 && !add_result(exchange, command, &answer))
         answer = kv_answer_of_failure(KV_NOT_OPEN);
+    answer.command = command;
     kv_exchange_answer(exchange, &answer);
 }
 
@@ -100,6 +102,7 @@ static void on_read(struct kv_command *command)
                                   ? kv_answer_of(command)
                                   : answer_on_conditions(exchange->kept, command);
     answer.is_of_now = true;
+    answer.command = command;
     kv_exchange_answer(exchange, &answer);
 }
 

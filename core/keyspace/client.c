@@ -133,15 +133,18 @@ void kv_client_tell_address(struct kv_client *client, kv_client_address_fn addre
     client->address = address;
 }
 
-bool kv_command_address(const struct kv_command *command, struct kv_address_text *ret)
+bool kv_client_address(const struct kv_client *client, struct kv_address_text *ret)
 {
-    if (command->order == NULL || command->order->is_closed)
-        return false;
-    const struct kv_client *client = client_of(command);
     if (client->address == NULL)
         return false;
     struct kv_address address = client->address(client->owner);
     return kv_address_print(&address, ret->text, sizeof(ret->text));
+}
+
+bool kv_command_address(const struct kv_command *command, struct kv_address_text *ret)
+{
+    return command->order != NULL && !command->order->is_closed &&
+           kv_client_address(client_of(command), ret);
 }
 
 /* ---- how often it asks ---- */

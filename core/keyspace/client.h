@@ -94,7 +94,9 @@ bool kv_client_count_identified(struct kv_client *client, struct kv_excess *ret)
 /* Both, for a message of a client that is identified already. */
 bool kv_client_count_message(struct kv_client *client, struct kv_excess *ret);
 
-/* The address of the peer that sent a command. Returns: false where it is not known. */
+/* The address of its peer, and of that which sent a command. Return: false where it is not known.
+ */
+bool kv_client_address(const struct kv_client *client, struct kv_address_text *ret);
 bool kv_command_address(const struct kv_command *command, struct kv_address_text *ret);
 
 /* Limits what the values of its commands hold (room.h). unsent: lent until it is closed. Before its

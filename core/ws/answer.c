@@ -48,10 +48,32 @@ static void note_lease(struct kv_session *session, const struct kv_command *comm
         kv_leases_forget(&session->leases, command);
 }
 
+/* ---- the access log ---- */
+
+static void log_command(const struct kv_session *session, const struct kv_command *command)
+{
+    const struct kv_logged_request logged = kv_logged_request_of("websocket", command);
+    kv_request_log_write(&logged, session->client);
+}
+
+/* A message that became no command. */
+static void log_message(struct kv_session *session, int status)
+{
+    const struct kv_logged_request logged = {.transport = "websocket",
+                                             .status = status,
+                                             .began_ns = *kv_loop_began_ns(session->here->loop)};
+    if (kv_request_lot_draw(&session->here->lot))
+        kv_request_log_write(&logged, session->client);
+}
+
+/* ---- answers ---- */
+
 void kv_answer_finished(struct kv_command *command)
 {
     struct kv_session *session = command->owner;
     note_lease(session, command);
+    if (command->kind != KV_COMMAND_NOTE && kv_request_lot_draw(&session->here->lot))
+        log_command(session, command);
     kv_session_activate(session);
     if (!kv_session_talks(session))
         return;
@@ -81,6 +103,7 @@ static void send_in_order(struct kv_session *session, struct kv_slice text)
 void kv_answer_error(struct kv_session *session, struct kv_slice id, int status, const char *text)
 {
     struct kv_buffer *out = begin(session);
+    log_message(session, status);
     kv_reply_write_error(out, id, status, text);
     send_in_order(session, kv_buffer_slice(out));
 }
@@ -88,6 +111,7 @@ void kv_answer_error(struct kv_session *session, struct kv_slice id, int status,
 void kv_answer_hello(struct kv_session *session, struct kv_slice id)
 {
     struct kv_buffer *out = begin(session);
+    log_message(session, 200);
     kv_hello_write(out, id, &kv_session_config(session)->hello,
                    kv_keyspace_of(session->here->keyspace));
     send_in_order(session, kv_buffer_slice(out));
@@ -96,6 +120,7 @@ void kv_answer_hello(struct kv_session *session, struct kv_slice id)
 void kv_answer_done(struct kv_session *session, struct kv_slice id)
 {
     struct kv_buffer *out = begin(session);
+    log_message(session, 200);
     if (id.len == 0)
         return;
     kv_reply_begin(out, KV_SLICE("ok"), id);

@@ -16,6 +16,7 @@
 #include "net/connection.h"
 #include "net/quantum.h"
 #include "net/taking.h"
+#include "protocol/request_log.h"
 #include "ws/compression.h"
 #include "ws/config.h"
 #include "ws/frames.h"
@@ -40,6 +41,7 @@ struct kv_ws_loop {
     struct kv_list sessions;
     struct kv_counter n_sessions;
     struct kv_counter n_messages; /* that came */
+    struct kv_request_lot lot;
     struct kv_list active;
     struct kv_quanta quanta;
     struct kv_loop_stage stage;

@@ -68,8 +68,8 @@ static void init_loop(struct kv_ws *ws, struct kv_keyspace *keyspace, struct kv_
 
 struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_net *net,
                            struct kv_access *access, struct kv_keyspace *keyspace,
-                           struct kv_workers *workers, struct kv_loop *const *loops,
-                           uint32_t n_loops)
+                           struct kv_workers *workers, const struct kv_request_log *request_log,
+                           struct kv_loop *const *loops, uint32_t n_loops)
 {
     struct kv_ws *ws = kv_calloc(1, sizeof(*ws) + n_loops * sizeof(struct kv_ws_loop));
     ws->config = *config;
@@ -77,6 +77,7 @@ struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_net *net
     for (uint32_t i = 0; i < n_loops; i++) {
         ws->loops[i].tally = kv_net_tally(net, i);
         ws->loops[i].access = kv_access_on(access, i);
+        ws->loops[i].lot = kv_request_lot_of(request_log, i);
         init_loop(ws, keyspace, workers, i, loops[i]);
     }
     return ws;

@@ -8,16 +8,17 @@
 #include "keyspace/keyspace.h"
 #include "loop/workers.h"
 #include "net/net.h"
+#include "protocol/request_log.h"
 #include "ws/config.h"
 
 struct kv_ws;
 
 /* Adds a stage to each loop, after the keyspace's. Before the loops run. Lent until
- * kv_ws_destroy(): net, access, keyspace, workers, loops. */
+ * kv_ws_destroy(): net, access, keyspace, workers, request_log (NULL: none), loops. */
 struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_net *net,
                            struct kv_access *access, struct kv_keyspace *keyspace,
-                           struct kv_workers *workers, struct kv_loop *const *loops,
-                           uint32_t n_loops);
+                           struct kv_workers *workers, const struct kv_request_log *request_log,
+                           struct kv_loop *const *loops, uint32_t n_loops);
 
 /* Serves a connection that has been upgraded, beginning with the input that is there. principal: as
  * whom the client comes; borrowed. window_bits: of permessage-deflate (wire/deflate.h); 0: it has

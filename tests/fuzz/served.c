@@ -177,7 +177,7 @@ static void make_server(bool has_fast_path)
                                                                  .loops = &server->loop,
                                                                  .n_loops = 1});
     server->ws = kv_ws_create(&ws, server->net, server->access, server->keyspace, server->workers,
-                              &server->loop, 1);
+                              NULL, &server->loop, 1);
 }
 
 /* Returns: whether something came. */

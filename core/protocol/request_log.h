@@ -1,0 +1,63 @@
+/*
+ * The access log: a line of the server's log for some of the requests and messages that clients
+ * send. Off unless the configuration asks for it (`log.access`).
+ *
+ * A line has the beginning of a key or path, and neither a query nor a header, so no token. Lines
+ * are written by a thread (base/log.h), and dropped where it does not keep up.
+ *
+ * Every protocol has its requests and messages drawn with its loop's lot when they are answered,
+ * and describes those that are.
+ */
+#ifndef KV_PROTOCOL_REQUEST_LOG_H
+#define KV_PROTOCOL_REQUEST_LOG_H
+
+#include <stdatomic.h>
+
+#include "keyspace/client.h"
+
+/* The server's. Zero to begin with: nothing is logged. */
+struct kv_request_log {
+    _Atomic uint32_t every; /* one of so many; 0: none */
+};
+
+/* A loop's, for its draws. */
+struct kv_request_lot {
+    const struct kv_request_log *log;
+    uint64_t state; /* of a generator of random numbers */
+};
+
+/* log: lent; NULL: nothing is logged. */
+struct kv_request_lot kv_request_lot_of(const struct kv_request_log *log, uint32_t loop);
+
+/* The rare part of kv_request_lot_draw(). */
+bool kv_request_lot_is_drawn(struct kv_request_lot *lot, uint32_t every);
+
+/* Whether this request is to be logged. At random, as clients may send the same sequence over and
+ * over. */
+static inline bool kv_request_lot_draw(struct kv_request_lot *lot)
+{
+    uint32_t every = atomic_load_explicit(&lot->log->every, memory_order_relaxed);
+    return __builtin_expect(every != 0, 0) && kv_request_lot_is_drawn(lot, every);
+}
+
+/* What is logged. Texts: UTF-8, but for `path`; lent. */
+struct kv_logged_request {
+    const char *transport; /* "http", "websocket", "batch" */
+    const char *method;    /* of HTTP; NULL: it is told by `operation`, or there is none */
+    const char *operation; /* as in metrics; NULL: it is no command */
+    struct kv_slice key;   /* bytes NULL: none */
+    struct kv_slice path;  /* the same; no query */
+    int status;            /* as HTTP has it, over all transports */
+    const char *outcome;   /* of the command; NULL: there was none */
+    size_t bytes;          /* of the value, or of the answer's body */
+    int64_t began_ns;      /* the turn in which it came; 0: unknown */
+};
+
+/* What a finished command says of its request. */
+struct kv_logged_request kv_logged_request_of(const char *transport,
+                                              const struct kv_command *command);
+
+/* Writes the line. client: that sent it. */
+void kv_request_log_write(const struct kv_logged_request *request, const struct kv_client *client);
+
+#endif
