@@ -343,8 +343,12 @@ class Client {
 
   #listen(method) {
     globalThis[method]?.("online", this.#wake);
+    globalThis[method]?.("pagehide", this.#hide);
     globalThis.document?.[method]("visibilitychange", this.#wake);
   }
+
+  // Browsers may keep a page that was left, with its connection and thus its leases.
+  #hide = () => this.#lose(new KvUnavailable("the connection was closed"));
 
   // Back from sleep or the background, or to a network.
   #wake = () => {
