@@ -99,8 +99,8 @@ static void a_line_that_is_not_quite_one_is_malformed(void **state)
         "PROXY TCP6 192.0.2.1 ::1 1 2\r\n",
         "PROXY UDP4 192.0.2.1 192.0.2.2 1 2\r\n",
         "PROXY \r\n",
-        "PROXY UNKNOWN 0123456789012345678901234567890123456789012345678901234567890123456789"
-        "012345678901234567890123456789\r\n",
+        ("PROXY UNKNOWN 0123456789012345678901234567890123456789012345678901234567890123456789"
+         "012345678901234567890123456789\r\n"),
     };
     (void)state;
     struct kv_proxy_header header;
