@@ -20,9 +20,9 @@ void kv_log_configure(enum kv_log_level level, enum kv_log_format format);
 void kv_log(enum kv_log_level level, const char *subject, const char *format, ...) KV_PRINTF(3, 4);
 void kv_vlog(enum kv_log_level level, const char *subject, const char *format, va_list args);
 
-/* A line whose members its caller has put together: `message` for a line of text, one line without
- * control characters; `members` for one of JSON, each behind a comma. It is written whatever the
- * least level is, but dropped where half of the room for lines that wait is used (log_writer.h).
+/* Writes a line that its caller has formatted: `message` for the format text, a single line without
+ * control characters; `members` for JSON, each after a comma. The line is written whatever the log
+ * level, but dropped if half of the room for waiting lines is used (log_writer.h).
  * Threads: any. */
 void kv_log_members(const char *subject, struct kv_slice message, struct kv_slice members);
 

@@ -1,11 +1,12 @@
 /*
- * What writes the lines of the log to standard error (log.h): whoever logs, or, while it is
- * started, a thread, so that a reader of the log that is slow, or stands still, holds up nobody.
+ * Writes the lines of the log to standard error (log.h). Between kv_log_start() and kv_log_stop() a
+ * thread writes them, so a slow or blocked reader of standard error delays nobody; otherwise each
+ * caller writes its own.
  *
- * Bounded: lines that wait have KV_LOG_LARGEST_QUEUE bytes at most; further ones are dropped,
- * counted, and told of by a line when there is room again.
+ * Bounded: the lines that wait take at most KV_LOG_LARGEST_QUEUE bytes; further ones are dropped
+ * and counted, and a line reports their number when there is room again.
  *
- * Threads: any; one starts and stops it.
+ * Threads: any; one thread starts and stops it.
  */
 #ifndef KV_BASE_LOG_WRITER_H
 #define KV_BASE_LOG_WRITER_H
@@ -16,22 +17,21 @@ enum {
     KV_LOG_LARGEST_QUEUE = 1 << 20
 };
 
-/* line: with its newline; lent. most: bytes that may wait, with the line. Returns: whether there
- * was room for it. */
+/* line: with its newline; lent. most: bytes that may wait, including the line. Returns: whether
+ * there was room for it. */
 bool kv_log_writer_put(struct kv_slice line, size_t most);
 
-/* How many lines have been dropped that nobody has been told of; these count as told now. */
+/* Returns: how many dropped lines have not been reported yet; they count as reported now. */
 uint64_t kv_log_writer_take_dropped(void);
 
-/* From now on lines are written by a thread of their own: nobody who logs waits for standard error.
- * Before that, and after kv_log_stop(), who logs writes. Where the thread cannot be had, it stays
- * so. */
+/* From now on a thread writes the lines, and callers do not wait for standard error. If the thread
+ * cannot be created, callers go on writing their own lines. */
 void kv_log_start(void);
 
-/* Writes what waits, for two seconds at most. Called before the process ends. */
+/* Writes the lines that wait, for at most two seconds. Called before the process ends. */
 void kv_log_stop(void);
 
-/* The lines that were dropped since standard error took too little. Threads: any. */
+/* The number of lines dropped because standard error was read too slowly. Threads: any. */
 uint64_t kv_log_n_dropped(void);
 
 #endif

@@ -32,7 +32,7 @@ struct kv_change_log {
     pthread_mutex_t lock; /* of what follows; taken within the store's critical sections */
     uint32_t n_users;
     int64_t left_at_ms;           /* when the last of them left */
-    uint64_t lost_upto;           /* nobody resumes from before this one */
+    uint64_t lost_upto;           /* nobody can resume from an earlier revision */
     uint64_t begins_after;        /* changes at or below it may be missing */
     struct kv_log_chunk **chunks; /* a ring; the entries' numbers count on for ever */
     size_t n_chunks;              /* a power of two, or 0 */
@@ -57,7 +57,7 @@ void kv_change_log_leave(struct kv_change_log *log);
 /* The store tells a change. Threads: any; under the store's locks, calls ops->ref at most. */
 void kv_change_log_append(struct kv_change_log *log, const struct kv_change *change);
 
-/* What was told before this revision is no longer true, or not all. As append(). */
+/* Changes told before this revision have been lost, or some were missed. Threads: as append(). */
 void kv_change_log_lose(struct kv_change_log *log, uint64_t revision);
 
 static inline bool kv_change_log_is_running(const struct kv_change_log *log)

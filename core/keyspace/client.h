@@ -141,8 +141,8 @@ void kv_client_close(struct kv_client *client);
 /* Sends a command, in the client's order. Takes the command over. */
 void kv_client_send(struct kv_client *client, struct kv_command *command);
 
-/* The bytes that were lent to its commands are about to end: those that are still here have copies
- * of their own from now on. For layers that lend, at the end of each turn. */
+/* The bytes lent to its commands are about to be freed: commands in progress copy theirs. Layers
+ * that lend bytes call it at the end of each turn. */
 void kv_client_keep(struct kv_client *client);
 
 /* For the keyspace's own files: hands back what is finished, in order, and lets in the commands

@@ -60,9 +60,8 @@ void kv_feed_changed(struct kv_feed *feed, const struct kv_change *change);
 /* The same, for a change that is not for this server's observers. */
 void kv_feed_changed_elsewhere(struct kv_feed *feed, const struct kv_change *change);
 
-/* The store lost the thread of its changes, those told till now included: every loop hears of it
- * by on_resync() when it has delivered them. Threads: those that tell changes, in order with them.
- */
+/* The store has missed or lost changes: each loop calls on_resync() when it has delivered those
+ * told so far. Threads: those that tell changes, in order with them. */
 void kv_feed_resync(struct kv_feed *feed);
 
 /* Delivers to subscribers and observers what has arrived and is known to be next. The loop is woken

@@ -1,5 +1,5 @@
 /*
- * What the store says of its health. Threads: any.
+ * Whether the store can serve, as it reports it. Threads: any.
  */
 #ifndef KV_KEYSPACE_HEALTH_H
 #define KV_KEYSPACE_HEALTH_H
@@ -11,14 +11,14 @@
 struct kv_health {
     const char *store_name; /* for the log */
     atomic_bool is_ill;
-    pthread_mutex_t lock; /* so that the log's last line is what is true */
+    pthread_mutex_t lock; /* so that the last line in the log is right */
 };
 
 /* store_name: lent. */
 void kv_health_init(struct kv_health *health, const char *store_name);
 void kv_health_fini(struct kv_health *health);
 
-/* Logs what has changed. why: of an illness; may be NULL. */
+/* Logs a change. why: the store cannot serve; may be NULL. */
 void kv_health_set(struct kv_health *health, bool is_well, const char *why);
 
 static inline bool kv_health_is_good(const struct kv_health *health)

@@ -132,7 +132,7 @@ void kv_subscriber_catch_up(struct kv_subscriber *subscriber);
 /* Gives up the backlog of keys under prefixes, which has overflowed. */
 void kv_subscriber_drop_backlog(struct kv_subscriber *subscriber);
 
-/* Gives up all that is behind: none of it is true any more. */
+/* Gives up everything that it has not been told yet: none of it is true any more. */
 void kv_subscriber_drop_all(struct kv_subscriber *subscriber);
 
 #endif

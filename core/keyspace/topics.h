@@ -65,7 +65,7 @@ struct kv_topics {
     struct kv_table subscriptions;
     uint64_t n_told;           /* changes */
     struct kv_list overflowed; /* subscribers */
-    struct kv_list lost;       /* subscribers that are to begin anew */
+    struct kv_list lost;       /* subscribers that have to start over */
 };
 
 void kv_topics_init(struct kv_topics *topics, struct kv_interests *interests, uint32_t loop,
@@ -134,8 +134,8 @@ bool kv_subscriptions_overlap(const struct kv_subscription *one,
  * called for it. Returns: NULL where there is none. */
 struct kv_subscriber *kv_topics_take_overflowed(struct kv_topics *topics);
 
-/* All subscribers have lost the thread of the changes, and are to be taken, one at a time, until it
- * returns NULL: kv_subscriber_drop_all() is to be called for it. */
+/* Changes were missed or lost, so all subscribers have to start over: they are to be taken, one at
+ * a time, until there is none (NULL), and kv_subscriber_drop_all() is to be called for each. */
 void kv_topics_lose_all(struct kv_topics *topics);
 struct kv_subscriber *kv_topics_take_lost(struct kv_topics *topics);
 

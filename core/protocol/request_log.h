@@ -1,12 +1,12 @@
 /*
- * The access log: a line of the server's log for some of the requests and messages that clients
- * send. Off unless the configuration asks for it (`log.access`).
+ * The access log: lines in the server's log for a random sample of clients' requests and messages.
+ * Off unless the configuration asks for it (`log.access`).
  *
- * A line has the beginning of a key or path, and neither a query nor a header, so no token. Lines
- * are written by a thread (base/log.h), and dropped where it does not keep up.
+ * A line has the beginning of a key or path, and neither a query nor a header, so no token. A
+ * thread writes the lines (base/log_writer.h), and drops them if it does not keep up.
  *
- * Every protocol has its requests and messages drawn with its loop's lot when they are answered,
- * and describes those that are.
+ * When a protocol answers a request or message, it asks its loop's lot whether to log it, and
+ * describes it if so.
  */
 #ifndef KV_PROTOCOL_REQUEST_LOG_H
 #define KV_PROTOCOL_REQUEST_LOG_H
@@ -43,7 +43,7 @@ static inline bool kv_request_lot_draw(struct kv_request_lot *lot)
 /* What is logged. Texts: UTF-8, but for `path`; lent. */
 struct kv_logged_request {
     const char *transport; /* "http", "websocket", "batch" */
-    const char *method;    /* of HTTP; NULL: it is told by `operation`, or there is none */
+    const char *method;    /* of HTTP; NULL: `operation` names it, or there is none */
     const char *operation; /* as in metrics; NULL: it is no command */
     struct kv_slice key;   /* bytes NULL: none */
     struct kv_slice path;  /* the same; no query */

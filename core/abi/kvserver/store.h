@@ -18,8 +18,8 @@
  *    and below 2^53. A volatile store starts at the wall clock's microseconds, so that what an
  *    earlier life gave out never fits.
  *  - A command that fails (KV_FULL and the like) changes nothing, but for an expiry that it met.
- * Only KV_UNKNOWN leaves open whether a write has taken effect, or still will: a store that learns
- * of a change later tells it then.
+ *    Only KV_UNKNOWN leaves open whether a write has taken effect, or still will. If the store
+ *    learns of the change later, it tells it then.
  *  - Conditions are judged first: a DELETE or TOUCH of a missing key is MISSING only where its
  *    condition holds. A write whose condition fails still commits an expiry that it meets.
  *  - Changes are: a SET that creates the key or alters its bytes, a DELETE of a key that is there,
@@ -30,7 +30,7 @@
  *    the key missing. A GET only finds it missing; expire() commits it.
  *  - Changes from elsewhere. A store that other servers share tells their changes as well, as it
  *    learns of them, in one order with those of its own commands. A change is told before
- * host->done() gives back a command that has seen it.
+ *    host->done() gives back a command that has seen it.
  *  - Memory ordering. A change is published to readers before host->changed() is called, and a
  *    GET reads what is published, both sequentially consistent (a lock that both hold is enough).
  *    So a reader that registered its interest with the host either sees a change or is told of it.
@@ -124,9 +124,9 @@ enum kv_status {
     KV_TRIMMED =
         11, /* a page of the log: changes after `after` are no longer there, or never were */
     /* Since 1.5. */
-    KV_UNKNOWN = 12, /* SET, DELETE, TOUCH, UPDATE: what holds the data was lost from sight while
-                        it had the command, which may have taken effect, or may do so yet */
-    KV_UNAVAILABLE = 13, /* what holds the data is out of reach for now; nothing has changed */
+    KV_UNKNOWN = 12, /* SET, DELETE, TOUCH, UPDATE: the connection to the data was lost during the
+                        command, which may have taken effect, or may still do so */
+    KV_UNAVAILABLE = 13, /* the data cannot be reached for now; nothing has changed */
 };
 
 struct kv_cmd;
@@ -293,25 +293,25 @@ struct kv_store_host {
     uint64_t log_bytes;
     int64_t log_ms;
 
-    /* Since 1.5. As changed(), for a change that another server is to show to its hooks and sinks:
-     * of those that share a store, one calls changed() for a change, the others this. */
+    /* Since 1.5. Like changed(), for a change that another server shows to its hooks and sinks: of
+     * the servers that share a store, one is told by changed(), the others by this. */
     void (*changed_elsewhere)(const struct kv_store_host *host, uint32_t part,
                               const struct kv_change *change);
 
-    /* Since 1.5. The store lost the thread of the part's changes: some were not told and will not
-     * be, or were told and have been lost. Subscribers are told to forget what they know, and then
-     * the present state; nobody resumes from a revision before this one. It has its place among the
-     * calls of changed(), from the thread or under the lock that orders them. A store with
-     * revision() has raised it above every revision told before. */
+    /* Since 1.5. The part's changes have a gap: some were not told and never will be, or were told
+     * and have been lost. Subscribers are told to forget what they know, then the present state;
+     * nobody can resume from an earlier revision. The call is ordered with those of changed(): it
+     * comes from the same thread, or under the same lock. A store with revision() has raised that
+     * above every revision told before. */
     void (*resync)(const struct kv_store_host *host, uint32_t part);
 
-    /* Since 1.5. Whether the store can serve; until it is first called, it can. `/readyz` says so,
-     * and the log, when it changes. text: why it cannot, copied; of no meaning to the server.
-     * Allowed from the beginning of open(). */
+    /* Since 1.5. Reports whether the store can serve; until the first call, it can. `/readyz` shows
+     * this, and a change of it is logged. text: why it cannot, for people; copied. Allowed from the
+     * beginning of open(). */
     void (*health)(const struct kv_store_host *host, bool is_well, const char *text);
 
-    /* Since 1.5. Whether there is room for changes that no command of this server has made. While
-     * there is none, a store leaves them where they are, and asks again soon. */
+    /* Since 1.5. Backpressure: whether there is room for changes that no command of this server has
+     * made. While there is none, a store leaves them where they are, and asks again soon. */
     bool (*may_tell)(const struct kv_store_host *host);
 };
 

@@ -1,5 +1,5 @@
 /*
- * Bytes that come in at the end and go out at the front.
+ * A queue of bytes: appended at the end, consumed at the front.
  */
 #ifndef KV_STORE_REDIS_BUFFER_H
 #define KV_STORE_REDIS_BUFFER_H
@@ -20,7 +20,7 @@ bool buffer_reserve(struct buffer *buffer, size_t n);
 /* There has to be room. */
 void buffer_append(struct buffer *buffer, struct kv_slice bytes);
 
-/* Takes n bytes off the front. One that is empty gives memory back where it has much. */
+/* Takes n bytes off the front. A large buffer gives its memory back once it is empty. */
 void buffer_consume(struct buffer *buffer, size_t n);
 
 struct kv_slice buffer_slice(const struct buffer *buffer);

@@ -1,24 +1,25 @@
 /*
- * The chain of changes: each names the revision before it. What is pushed continues it or shows a
- * gap; a gap is filled from the log. Each change is told to the host once, in order.
+ * The chain of changes: each change names the revision before it. A pushed change continues the
+ * chain or reveals a gap, which is filled from the log. Each change is told to the host once, in
+ * order.
  */
 #ifndef KV_STORE_REDIS_CHAIN_H
 #define KV_STORE_REDIS_CHAIN_H
 
 #include "shared.h"
 
-/* Takes the events of a push, or of an entry of the log. What has been told is passed over.
- * Returns: -1 where they do not continue the chain: the rest is left. */
+/* Takes the events of a push, or of an entry of the log. Events told before are skipped.
+ * Returns: -1 if an event does not continue the chain: it and the rest are not taken. */
 int chain_take(struct kv_store *store, struct kv_slice events);
 
-/* The same, from the log: what comes before its events is there no longer, and the host is told so.
- */
+/* The same, from the log. If its events do not continue the chain, the changes before them are
+ * gone, and the host is told so. */
 int chain_take_logged(struct kv_store *store, struct kv_slice events);
 
-/* Goes on at that revision: what lies between can not be told. */
+/* Continues at that revision: the changes in between cannot be told. */
 void chain_jump(struct kv_store *store, uint64_t revision);
 
-/* The chain stands, at least, at that revision, of which nobody is to be told. */
+/* Begins the chain at that revision, which itself is not told to the host. */
 void chain_begin(struct kv_store *store, uint64_t revision);
 
 #endif

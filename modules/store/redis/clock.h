@@ -1,7 +1,7 @@
 /*
  * Redis's clock decides when keys expire, for all KvServers. Deadlines of the host are converted.
- * Built with KV_REDIS_TEST_CLOCK, the scripts are told the host's time instead: a test's clock may
- * stand still.
+ * In a build with KV_REDIS_TEST_CLOCK the scripts get the host's time instead, because the clock of
+ * a test may stand still.
  */
 #ifndef KV_STORE_REDIS_CLOCK_H
 #define KV_STORE_REDIS_CLOCK_H
@@ -15,15 +15,14 @@ enum {
 /* The host's time. */
 int64_t clock_now_ms(const struct kv_store *store);
 
-/* Takes a reading of Redis's clock that was asked for at `asked_ms` of the host's and has just
- * come.
- */
+/* Takes a reading of Redis's clock that was requested at `asked_ms` of the host's clock and has
+ * just arrived. */
 void clock_take(struct kv_store *store, int64_t redis_us, int64_t asked_ms);
 
 int64_t clock_to_redis(const struct kv_store *store, int64_t deadline_ms);
 int64_t clock_to_host(const struct kv_store *store, int64_t deadline_ms);
 
-/* What scripts are told of the time. text: where it may be written. */
+/* The argument that gives scripts the time. text: where it may be written. */
 struct kv_slice clock_word(const struct kv_store *store, char text[CLOCK_WORD]);
 
 #endif

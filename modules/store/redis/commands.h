@@ -1,5 +1,5 @@
 /*
- * Jobs as commands of Redis, and its answers as their results.
+ * Turns jobs into commands for Redis, and its answers into their results.
  */
 #ifndef KV_STORE_REDIS_COMMANDS_H
 #define KV_STORE_REDIS_COMMANDS_H
@@ -8,13 +8,13 @@
 
 enum outcome {
     OUTCOME_FINAL = 1, /* of a command or scan: it is to be given back */
-    OUTCOME_AGAIN,     /* it is to be asked for again, as the job says now */
+    OUTCOME_AGAIN,     /* the job has changed and is to be sent again */
     OUTCOME_NONE,      /* of a job of the store's own: nothing is left to do */
-    OUTCOME_LOST, /* the connection is to be made anew: the chain, or the library, is not there.
-                     A command or scan is final all the same */
+    OUTCOME_LOST, /* the chain or the library is gone: a new connection is needed. A command or scan
+                     is final all the same */
 };
 
-/* Whether a job is for the bulk. */
+/* Whether a job belongs on the bulk connection. */
 bool command_is_bulky(const struct job *job);
 
 /* Writes the job's request. Returns: false where there is no memory. */
@@ -26,7 +26,7 @@ enum outcome command_take(struct kv_store *store, struct job *job, struct kv_sli
 /* Ends a job without an answer. */
 void command_fail(struct kv_store *store, struct job *job, enum kv_status status);
 
-/* Whether nothing happens where it is asked for twice. */
+/* Whether the job only reads, so that it can be sent twice. */
 bool command_is_read(const struct job *job);
 
 #endif

@@ -1,12 +1,12 @@
 /*
- * Events: what library.lua writes to the log and tells all KvServers of a change, as bytes.
+ * Events: the binary form in which library.lua logs a change and publishes it to all KvServers.
  *
  *   >B op, B flags, I8 prev, I8 revision, I8 deadline, I8 revision before, I8 deadline before,
  *   16 bytes of token, I4 length of the key, I4 length of the value, I4 length of the value before,
  *   key, value, value before
  *
- * A long value is left out, and its length there. Several changes of one step are as many events
- * behind each other.
+ * A long value is left out, but its length is there. Several changes of one step are as many
+ * events, one after the other.
  */
 #ifndef KV_STORE_REDIS_EVENT_H
 #define KV_STORE_REDIS_EVENT_H
@@ -26,7 +26,7 @@ enum {
     RECORD_HEAD = 16, /* bytes of a record before its value: `>I8I8` revision, deadline */
 };
 
-/* Who caused it: a number of the KvServer, and of its command. */
+/* The cause: the number of a KvServer, and that of its command. */
 struct token {
     uint64_t origin; /* 0: nobody */
     uint64_t number;
@@ -53,10 +53,10 @@ struct event {
 };
 
 /* Takes the next event off the bytes of a push or of an entry of the log.
- * Returns: 1; 0 where there is none; -1 where it is none of format 1. */
+ * Returns: 1; 0 if there is none; -1 if it is not an event of format 1. */
 int event_next(struct kv_slice *bytes, struct event *ret);
 
-/* What is in the bytes of a record. Returns: false where it is no record. */
+/* Parses a record. Returns: false if it is not one. */
 bool event_read_record(struct kv_slice record, struct event_state *ret);
 
 uint64_t event_read_number(const char bytes[8]);

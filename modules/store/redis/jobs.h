@@ -1,6 +1,6 @@
 /*
- * What the store has to do, in the order that it came: commands and scans of the host, and what the
- * store asks for itself.
+ * The store's jobs, in the order of their arrival: the host's commands and scans, and requests of
+ * the store's own.
  */
 #ifndef KV_STORE_REDIS_JOBS_H
 #define KV_STORE_REDIS_JOBS_H
@@ -11,7 +11,7 @@ enum job_kind {
     JOB_COMMAND = 1,
     JOB_SCAN,
     JOB_EXPIRE,
-    JOB_LOOK, /* where the chain ends at Redis, and what its clock says */
+    JOB_LOOK, /* asks Redis for its newest revision and its time */
 };
 
 struct job {
@@ -20,12 +20,12 @@ struct job {
     struct kv_cmd *cmd;   /* JOB_COMMAND */
     struct kv_scan *scan; /* JOB_SCAN */
     uint32_t max;         /* JOB_EXPIRE */
-    bool is_judged;       /* GET: by Redis, as whether the key has expired is close */
-    bool is_long;         /* GET: the value is, so that it comes on the bulk */
-    int64_t since_ms;     /* link_clock_ms() as it came */
-    int64_t sent_at_ms;   /* the host's clock as it was sent */
+    bool is_judged;       /* GET: Redis decides whether the key has expired, as it is close */
+    bool is_long;         /* GET: the value is long, so it comes over the bulk connection */
+    int64_t since_ms;     /* link_clock_ms() when it arrived */
+    int64_t sent_at_ms;   /* the host's clock when it was sent */
     uint64_t number;      /* of its token */
-    uint64_t revision;    /* of what it brings, once it is final */
+    uint64_t revision;    /* of its result, once it is final */
     size_t n_bytes;       /* of its request */
 };
 

@@ -1,12 +1,13 @@
 #!lua name=kvserver1
--- What a KvServer asks of Redis, each as one step: to judge, to write, to take the revision, to
--- append to the log and to tell all KvServers. Format 1 of what is stored; README.md has the keys.
+-- The operations of a KvServer in Redis. Each is one atomic step: it checks the conditions, writes,
+-- takes the revision, appends to the log and notifies all KvServers. Storage format 1; README.md
+-- lists the keys.
 --
 -- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
 -- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
 -- clock; 0 is none. `now` is '' for that clock, or a test's own time.
 local VERSION = 1
-local INLINE = 65536 -- bytes of a value that is told with its change; longer ones are read by who needs them
+local INLINE = 65536 -- the longest value that is sent with its change; servers read longer ones when they need them
 local HEAD = 16      -- bytes of a record before its value
 
 local SET, DELETE, EXPIRE, DEADLINE = 1, 2, 3, 9

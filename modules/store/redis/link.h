@@ -1,6 +1,6 @@
 /*
- * A connection to Redis: a socket that never blocks, what is to be sent, and what has come. For one
- * thread.
+ * A connection to Redis: a non-blocking socket, the bytes to be sent, and the bytes received. For
+ * one thread.
  */
 #ifndef KV_STORE_REDIS_LINK_H
 #define KV_STORE_REDIS_LINK_H
@@ -16,7 +16,7 @@ struct address {
     int port;
     struct kv_slice unix_path;   /* in place of both, unless it is empty */
     char text[256];              /* for messages */
-    const atomic_bool *gives_up; /* waits end early where it is set */
+    const atomic_bool *gives_up; /* if set, waits end early */
 };
 
 struct link {
@@ -24,11 +24,11 @@ struct link {
     struct buffer out;
     struct buffer in;
     struct resp_scanner scanner;
-    size_t shown;     /* bytes at the front of `in` that are the message shown last */
-    int64_t heard_ms; /* when something came last */
+    size_t shown;     /* bytes of the last message shown, at the front of `in` */
+    int64_t heard_ms; /* when something last arrived */
 };
 
-/* Milliseconds that only go on. */
+/* Milliseconds of a monotonic clock. */
 int64_t link_clock_ms(void);
 
 void link_init(struct link *link);
@@ -37,18 +37,18 @@ void link_init(struct link *link);
 int link_connect(struct link *link, const struct address *address, int64_t until_ms,
                  struct kv_error *reterr);
 
-/* Forgets what was not sent and not read. Does nothing where it is closed. */
+/* Forgets what was not sent and not read. Does nothing if it is closed. */
 void link_close(struct link *link);
 
-/* Sends and reads what can be without waiting. Returns: -1 where the connection is broken. */
+/* Send and read what they can without waiting. Return: -1 if the connection is broken. */
 int link_flush(struct link *link);
 int link_read(struct link *link);
 
-/* Shows the next message that is whole, until the next call. Returns: 1; 0 where there is none; -1
- * where what came is no RESP. */
+/* Shows the next complete message, which is valid until the next call. Returns: 1; 0 if there is
+ * none; -1 if the input is not RESP. */
 int link_next(struct link *link, struct kv_slice *ret_message);
 
-/* Sends what is there, and waits for the next message that is no push. Returns: -1 and *reterr. */
+/* Sends the output, and waits for the next message that is not a push. Returns: -1 and *reterr. */
 int link_wait(struct link *link, const struct address *address, int64_t until_ms,
               struct kv_slice *ret_message, struct kv_error *reterr);
 

@@ -1,13 +1,13 @@
 /*
- * Connecting to Redis and logging in, and asking it there, step by step. It waits, within the
- * store's time-out.
+ * Connects to Redis, logs in, and sends the first commands. These calls block, but no longer than
+ * the store's timeout.
  */
 #ifndef KV_STORE_REDIS_LOGIN_H
 #define KV_STORE_REDIS_LOGIN_H
 
 #include "shared.h"
 
-/* One attempt. */
+/* One attempt to connect. */
 struct attempt {
     struct kv_store *store;
     struct link *link;
@@ -27,12 +27,11 @@ int login_connect(const struct attempt *attempt, uint64_t *ret_id);
 int login_ask(const struct attempt *attempt, const struct kv_slice *words, size_t n,
               struct kv_slice *ret_reply);
 
-/* The same where an error is a failure. ret_value: how the answer begins; the rest is *ret_reply.
- */
+/* The same, but an error is a failure. ret_value: how the answer begins; the rest is *ret_reply. */
 int login_demand(const struct attempt *attempt, const struct kv_slice *words, size_t n,
                  struct resp_value *ret_value, struct kv_slice *ret_reply);
 
-/* The same where only that matters. */
+/* The same, without the answer. */
 int login_demand_done(const struct attempt *attempt, const struct kv_slice *words, size_t n);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * What the store hands out: a key and a value, counted, and never changed.
+ * Items that the store hands out: an immutable key and value with a reference count.
  */
 #ifndef KV_STORE_REDIS_RECORD_H
 #define KV_STORE_REDIS_RECORD_H
@@ -15,10 +15,10 @@ struct record {
     char bytes[]; /* RECORD_MARK, the key, the value */
 };
 
-/* It stands before the key, so that this is a cursor behind any key, and never empty. */
+/* It precedes the key, so that the two are a cursor, which is never empty, whatever the key. */
 #define RECORD_MARK '>'
 
-/* Returns: one with a reference; NULL where there is no memory. */
+/* Returns: a record with one reference; NULL if there is no memory. */
 struct record *record_create(struct kv_slice key, struct kv_slice value);
 void record_ref(struct record *record);
 /* Accepts NULL. */

@@ -1,6 +1,6 @@
 /*
- * Commands as Redis takes them: an array of texts. They are written straight into what is to be
- * sent, so that a value is copied once.
+ * Writes commands in Redis's protocol, as arrays of strings. They are written directly into the
+ * output, so a value is copied only once.
  */
 #ifndef KV_STORE_REDIS_REQUEST_H
 #define KV_STORE_REDIS_REQUEST_H
@@ -8,7 +8,7 @@
 #include "buffer.h"
 
 enum {
-    REQUEST_WORD = 32 /* bytes that a word, or the beginning, takes beside its text */
+    REQUEST_WORD = 32 /* the most bytes that a word, or the beginning, takes besides its text */
 };
 
 /* n_words have to follow, and there has to be room. */

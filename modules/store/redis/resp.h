@@ -1,10 +1,10 @@
 /*
- * RESP3, and what it has in common with RESP2: how Redis and Valkey answer. hiredis 0.14 has a
- * reader for RESP2 only.
+ * A parser for RESP3, and for what it has in common with RESP2: the protocol of Redis and Valkey.
+ * (The reader of hiredis 0.14 supports RESP2 only.)
  *
- * A scanner finds the end of a message in what has been read so far, and goes on where it stood
- * when there is more; nothing is copied, nothing is allocated, and no depth of nesting takes a
- * stack. A whole message is then read value by value, where it lies.
+ * A scanner finds the end of a message in the input so far, and continues from there when more has
+ * arrived. It copies and allocates nothing, and nested values need no stack. A complete message is
+ * then read value by value, in place.
  */
 #ifndef KV_STORE_REDIS_RESP_H
 #define KV_STORE_REDIS_RESP_H
@@ -23,7 +23,7 @@ enum resp_type {
     RESP_BIG = '(',     /* an integer of any length; the same */
     RESP_ARRAY = '*',   /* `number` values follow, which may be aggregates themselves; */
     RESP_SET = '~',
-    RESP_PUSH = '>',      /* what was not asked for */
+    RESP_PUSH = '>',      /* a message that answers no command */
     RESP_MAP = '%',       /* `number` values follow: keys and values in turn */
     RESP_ATTRIBUTE = '|', /* the same, ahead of the value that they are about */
 };
@@ -44,12 +44,12 @@ struct resp_scanner {
 /* A message follows. */
 void resp_scanner_begin(struct resp_scanner *scanner, size_t max_bytes);
 
-/* bytes: all that has come of the message so far, and perhaps of those behind it.
- * Returns: 1 where the message is whole: it has `at` bytes; 0 where more is needed; -1 where it is
- * no RESP, or longer than it may be: the connection is to be closed. */
+/* bytes: the message as far as it has arrived, perhaps with parts of those behind it.
+ * Returns: 1 if the message is complete: it has `at` bytes; 0 if more is needed; -1 if it is not
+ * RESP, or too long: the connection is to be closed. */
 int resp_scan(struct resp_scanner *scanner, struct kv_slice bytes);
 
-/* Takes the next value off a message that is whole. Returns: false where there is none. */
+/* Takes the next value off a complete message. Returns: false if there is none. */
 bool resp_next(struct kv_slice *message, struct resp_value *ret);
 
 #endif

@@ -1,13 +1,13 @@
 /*
- * What the files of this store share.
+ * The types that the files of this store share.
  *
- * One thread talks to Redis; the host's loops put jobs into its inbox and wake it. It alone calls
- * host->changed() and host->done(), so that all is told in one order, and before what was made of
- * it is answered.
+ * One thread talks to Redis; the host's loops put jobs into its inbox and wake it. Only this thread
+ * calls host->changed() and host->done(), so changes are told in one order, and before the commands
+ * that have seen them are given back.
  *
- *  - The lane: a connection for commands, in the order submitted, that is told of changes as well.
- *    Redis cuts off who is told too much and reads too slowly, and counts answers, too; so no long
- *    value comes this way.
+ *  - The lane: a connection for commands, in the order submitted, that also receives the changes.
+ *    Redis disconnects a subscriber whose output (answers included) grows too long, so no long
+ *    values are read over it.
  *  - The bulk: a connection for long values and scans.
  *  - The chain (chain.h): the changes, each naming the one before it.
  */
@@ -34,9 +34,9 @@ struct name {
     size_t len;
 };
 
-/* The keys at Redis; see README.md. */
+/* The names of the keys in Redis; see README.md. */
 struct names {
-    struct name record; /* what the key of a record begins with */
+    struct name record; /* the beginning of a record's key */
     struct name newest; /* revision */
     struct name log;
     struct name deadlines;
@@ -60,7 +60,7 @@ struct settings {
     int64_t log_entries;
 };
 
-/* A connection, and the jobs on it. */
+/* A connection and its jobs. */
 struct lane {
     struct link link;
     struct jobs waiting;
@@ -69,7 +69,7 @@ struct lane {
     size_t most_sent;
 };
 
-/* Final jobs that are still to be given back. */
+/* Final jobs that have not been given back yet. */
 struct outbox {
     struct job jobs[OUTBOX];
     size_t n;
@@ -77,8 +77,8 @@ struct outbox {
 
 /* Redis's clock, as far as it is known. */
 struct clock {
-    int64_t offset_ms; /* Redis's time less the host's */
-    int64_t slack_ms;  /* how far that may be wrong */
+    int64_t offset_ms; /* Redis's time minus the host's */
+    int64_t slack_ms;  /* the largest error of the offset */
     int64_t taken_ms;
 };
 
@@ -104,12 +104,12 @@ struct kv_store {
     bool is_lost;             /* the connection is to be given up */
     struct lane lane;
     struct lane bulk;
-    struct link fetch; /* for values that the chain needs at once */
+    struct link fetch; /* for values that the chain needs immediately */
     struct clock clock;
-    uint64_t position;  /* of the chain: the revision told last */
-    uint64_t client_id; /* of the lane, at Redis */
+    uint64_t position;  /* of the chain: the last revision told */
+    uint64_t client_id; /* Redis's number of the lane's connection */
     uint64_t last_number;
-    struct jobs held; /* final, but of revisions that are not told yet */
+    struct jobs held; /* final, but of revisions that have not been told yet */
     struct outbox outbox;
     int64_t look_at_ms;
     bool is_looking;

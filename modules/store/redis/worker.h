@@ -1,6 +1,6 @@
 /*
- * The thread that talks to Redis. Where the connection is lost, it is made anew, with growing
- * pauses; meanwhile jobs wait for as long as the store's time-out says.
+ * The thread that talks to Redis. If the connection is lost, the thread reconnects, with growing
+ * pauses between attempts; meanwhile jobs wait for at most the store's timeout.
  */
 #ifndef KV_STORE_REDIS_WORKER_H
 #define KV_STORE_REDIS_WORKER_H
@@ -13,11 +13,11 @@ int worker_start(struct kv_store *store, struct kv_error *reterr);
 /* Waits until it has ended. */
 void worker_stop(struct kv_store *store);
 
-/* Puts jobs into the inbox. Returns: false where there is no memory: none is there then.
+/* Puts jobs into the inbox. Returns: false if there is no memory: then none was put there.
  * Threads: any. */
 bool worker_submit(struct kv_store *store, const struct job *jobs, size_t n);
 
-/* Makes a store's parts of this file, and takes them away. */
+/* Set up and release the worker's parts of a store. */
 int worker_init(struct kv_store *store, struct kv_error *reterr);
 void worker_destroy(struct kv_store *store);
 

@@ -4,13 +4,13 @@ import { createRequire } from "node:module";
 import { connect } from "../../../core/web/client/client.js";
 import { isOn } from "./public/rules.mjs";
 
-// Node has one since version 22; before, it is the package `ws` (Debian: node-ws).
+// Node has a WebSocket since version 22; older versions need the package `ws` (Debian: node-ws).
 const WebSocket = globalThis.WebSocket ?? createRequire(import.meta.url)("ws");
 const kv = connect(process.env.KVSERVER_URL ?? "http://localhost:3000", { WebSocket });
 const flags = kv.map({ prefix: "flag/" });
 flags.subscribe(({ type, key, value }) => key && console.log(type, key, value ?? ""));
 
-// While KvServer is away, what was known last holds; a flag that is not known is off.
+// While KvServer is unavailable, the last known flags hold; an unknown flag is off.
 const has = (name, user) => isOn(flags.get(`flag/${name}`), name, user);
 
 const server = createServer((request, response) => {

@@ -1,18 +1,18 @@
-// Takes jobs, one at a time. Start as many as you like, and end them as you like.
+// Takes jobs, one at a time. Any number of workers can run, and each can be stopped at any time.
 import { createRequire } from "node:module";
 import { hostname } from "node:os";
 import { setImmediate, setTimeout } from "node:timers/promises";
 import { connect, KvConflict } from "../../../core/web/client/client.js";
 
-// Node has one since version 22; before, it is the package `ws` (Debian: node-ws).
+// Node has a WebSocket since version 22; older versions need the package `ws` (Debian: node-ws).
 const WebSocket = globalThis.WebSocket ?? createRequire(import.meta.url)("ws");
 const kv = connect(process.env.KVSERVER_URL ?? "http://localhost:3000", { WebSocket });
 const jobs = kv.map({ prefix: "queue/job/" }), claims = kv.map({ prefix: "queue/claim/" });
 const name = `${hostname()}:${process.pid}`;
 const MOST_ATTEMPTS = 3;
 
-// What a job may ask for. A job may run twice, so effects outside must be made with its id (an
-// idempotency key), and long work must look at the signal.
+// The tasks that a job can ask for. A job may run twice, so its effects elsewhere must use its id as an
+// idempotency key, and long work must check the signal.
 const tasks = {
   wait: (ms, signal) => setTimeout(ms, `waited ${ms} ms`, { signal }),
   async primes(below, signal) {
@@ -42,8 +42,8 @@ function guard(claim) {
   return { signal: lost.signal, release: () => offs.forEach(off => off()) };
 }
 
-// The claim keeps others away; what makes a result count is the revision of the job, which this
-// attempt alone has: a worker that comes too late, with or without a claim, gets a conflict.
+// The claim keeps other workers away. The revision of the job, which only this attempt has, makes the
+// result count: a worker that is too late, with or without a claim, gets a conflict.
 async function attempt(id, signal) {
   const key = `queue/job/${id}`, entry = await kv.get(key);
   if (!isOpen(entry?.value)) return;
@@ -65,7 +65,7 @@ async function attempt(id, signal) {
 
 async function work(id) {
   const key = `queue/claim/${id}`;
-  // While this process lives and is connected, the server renews the lease; when it dies, the server deletes it.
+  // While this process lives and is connected, the server renews the lease; when it ends, the server deletes it.
   const claim = await kv.set(key, name, { ttl: "10s", ifAbsent: true, whileConnected: true });
   const { signal, release } = guard(claim);
   try {
@@ -90,7 +90,7 @@ for (;;) {
   try {
     await work(id);
   } catch (error) {
-    // Another was faster, or the connection is lost: on with what the maps say by then.
+    // Another worker was faster, or the connection is lost: continue with what the maps say then.
     if (!(error instanceof KvConflict)) console.error(id, error.message);
     await setTimeout(20 + Math.random() * 200);
   }

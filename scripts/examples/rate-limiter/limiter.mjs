@@ -1,9 +1,9 @@
-// Counts requests of all processes together: `limit` of each name in a window of time.
+// Counts the requests of all processes together, and allows each name `limit` of them in a window of time.
 export function createLimiter({ url = "http://localhost:3000", limit, window, prefix = "rate/", token }) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
 
-  // One round trip. A missing counter begins at 0 and gets the TTL; one that is there keeps its
-  // deadline, so the window ends by itself, and nobody cleans up.
+  // One round trip. A missing counter begins at 0 and gets the TTL; an existing one keeps its
+  // deadline, so the window ends by itself, and nothing has to be cleaned up.
   return async function take(name) {
     const key = prefix + name;
     const body = JSON.stringify([

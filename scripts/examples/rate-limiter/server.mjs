@@ -11,7 +11,7 @@ const server = createServer(async (request, response) => {
     if (!allowed) response.writeHead(429, { "Retry-After": Math.max(1, retryAfter) });
     response.end(allowed ? `welcome, ${remaining} left\n` : `too many requests; again in ${retryAfter} s\n`);
   } catch (error) {
-    // Without its counter it refuses; to let everybody in instead is the other choice.
+    // Without the counter it refuses; you may prefer to allow all requests.
     console.error(error.message);
     response.writeHead(503).end("not available\n");
   }

@@ -13,7 +13,7 @@ async function answer(request, response) {
     if (session) await sessions.destroy(id);
     return response.setHeader("Set-Cookie", "sid=; Max-Age=0; HttpOnly; SameSite=Lax; Path=/").end("goodbye\n");
   }
-  // An id that the server has not given out, or no longer knows, is never used.
+  // An id that the server has not issued, or no longer knows, is never used.
   if (!session) [id, session] = [randomBytes(32).toString("base64url"), { visits: 0 }];
   session = { visits: session.visits + 1, cookie: { maxAge: AGE_S * 1000 } };
   await sessions.set(id, session);

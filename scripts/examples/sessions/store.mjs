@@ -4,7 +4,7 @@ import { EventEmitter } from "node:events";
 
 const DAY_MS = 86400000;
 
-// What is left of a session's cookie, in milliseconds.
+// The remaining lifetime of a session's cookie, in milliseconds.
 function ttlOf({ cookie } = {}) {
   const left = cookie?.expires ? new Date(cookie.expires) - Date.now() : cookie?.originalMaxAge ?? cookie?.maxAge ?? DAY_MS;
   return Math.max(1, Math.ceil(left));
@@ -17,7 +17,7 @@ export const createStore = (Base = EventEmitter) => class KvStore extends Base {
     Object.assign(this, { url, prefix, headers: token ? { Authorization: `Bearer ${token}` } : {} });
   }
 
-  // Keys are hashes: who reads the store cannot take over a session, and no id can lead to another path.
+  // Keys are hashes: nobody who reads the store can take over a session, and no id can lead to another path.
   async request(method, id, body) {
     const key = this.prefix + createHash("sha256").update(id).digest("hex");
     const answer = await fetch(`${this.url}/storage/${key}`, { method, headers: this.headers, body: body && JSON.stringify(body) });
@@ -40,7 +40,7 @@ export const createStore = (Base = EventEmitter) => class KvStore extends Base {
     return settle(callback, async () => { await this.request("DELETE", id); });
   }
 
-  // A new deadline and nothing else: it brings no ended session back, and undoes no change of another request.
+  // Sets only the deadline: it neither revives an ended session nor undoes a change of another request.
   touch(id, session, callback) {
     return settle(callback, async () => { await this.request("PATCH", id, { ttl: ttlOf(session) }); });
   }

@@ -1,5 +1,5 @@
-// Whether a user gets what a flag guards; the page and backends judge by the same lines. A user stays on one
-// side while the share stays, and one who has got it keeps it when the share grows.
+// Whether a flag is on for a user; the page and the backends share this rule. A user always gets the same
+// answer for the same share, and users who have a feature keep it when the share grows.
 export function isOn(flag, name, user = "") {
   return flag?.on === true && hash(`${name}/${user}`) % 100 < (flag.percent ?? 100);
 }
