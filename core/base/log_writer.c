@@ -63,6 +63,7 @@ static bool await_lines(void)
 static void *run(void *argument)
 {
     struct kv_buffer lines = {0};
+    (void)pthread_setname_np(pthread_self(), "log");
     pthread_mutex_lock(&queue.lock);
     while (await_lines()) {
         struct kv_buffer taken = queue.waiting;

@@ -290,7 +290,7 @@ static void misspelt_module_is_told_with_those_that_there_are(void **state)
     char *said = kv_test_faults_of("storage: {module: simpel}\n");
     kv_test_expect_part(said,
                         ".yaml:1:19: no store module \"simpel\" (did you mean \"simple\"?) in ");
-    kv_test_expect_part(said, "memory, rocksdb, simple)\n");
+    kv_test_expect_part(said, "memory, redis, rocksdb, simple)\n");
     free(said);
 }
 

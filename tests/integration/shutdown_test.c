@@ -302,7 +302,13 @@ static bool hold(struct held *held, pid_t program, pid_t thread)
     return true;
 }
 
-/* All but the main one. */
+/* The main one, and the one that writes what that says. */
+static bool is_of_the_end(pid_t program, pid_t thread)
+{
+    return thread == program || kv_test_program_thread_is(program, thread, "log");
+}
+
+/* All but those. */
 static bool hold_loops(const struct kv_test_server *server, struct held *held)
 {
     char path[64];
@@ -312,8 +318,8 @@ static bool hold_loops(const struct kv_test_server *server, struct held *held)
     assert_non_null(threads);
     for (struct dirent *entry; is_held && (entry = readdir(threads)) != NULL;) {
         pid_t thread = atoi(entry->d_name);
-        is_held =
-            thread == 0 || thread == server->program.pid || hold(held, server->program.pid, thread);
+        is_held = thread == 0 || is_of_the_end(server->program.pid, thread) ||
+                  hold(held, server->program.pid, thread);
     }
     closedir(threads);
     return is_held;

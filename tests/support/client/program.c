@@ -211,6 +211,19 @@ char kv_test_program_thread_state(pid_t program, pid_t thread)
     return state;
 }
 
+bool kv_test_program_thread_is(pid_t program, pid_t thread, const char *name)
+{
+    char path[64], line[32] = "";
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", program, thread);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    bool is_read = fgets(line, sizeof(line), file) != NULL;
+    fclose(file);
+    line[strcspn(line, "\n")] = '\0';
+    return is_read && strcmp(line, name) == 0;
+}
+
 bool kv_test_program_is_asleep(const struct kv_test_program *program)
 {
     bool is_asleep = true;

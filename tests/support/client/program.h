@@ -58,6 +58,9 @@ int64_t kv_test_program_processor_ms(const struct kv_test_program *program);
 /* Of a thread of a process: as in proc(5), or 'X' where it has ended. */
 char kv_test_program_thread_state(pid_t program, pid_t thread);
 
+/* Whether it has this name, as `top -H` shows it. */
+bool kv_test_program_thread_is(pid_t program, pid_t thread, const char *name);
+
 /* Whether all of its threads wait for something, other than the disk or a processor. */
 bool kv_test_program_is_asleep(const struct kv_test_program *program);
 
