@@ -15,6 +15,7 @@ import sys
 import time
 
 import against
+import backup
 import change_log
 import deflate
 import durable
@@ -163,8 +164,8 @@ def parse_options():
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--only", nargs="+", metavar="PART",
                         help="only the comparisons whose name has one of these in it")
-    parser.add_argument("--part", choices=["memory", "durable", "tls", "deflate"],
-                        help="only these stores, or what TLS or compression costs")
+    parser.add_argument("--part", choices=["memory", "durable", "tls", "deflate", "backup"],
+                        help="only these stores, or what TLS, compression or a backup costs")
     parser.add_argument("--against", metavar="BUILD",
                         help="instead: this build beside another one, which lies in that folder")
     parser.add_argument("--keys", type=int, default=1000000)
@@ -174,12 +175,13 @@ def parse_options():
     options.many_keys = 10000000
     options.expiring_keys = 500000
     options.expiries = 10000
+    options.pace = 10000
     options.log_bytes = 256 << 20
     options.large_value = (256 << 20) - 64
     if options.smoke:
         options.rounds, options.seconds = 1, 0.2
         options.keys = options.many_keys = options.expiring_keys = 5000
-        options.expiries = 1000
+        options.expiries = options.pace = 1000
         options.log_bytes = 1 << 20
         options.large_value = 1 << 20
     return options
@@ -198,6 +200,8 @@ def main():
             tls.measure(servers, options, results)
         if options.against is None and options.part in (None, "deflate"):
             deflate.measure(servers, options, results)
+        if options.against is None and options.part in (None, "backup"):
+            backup.measure(servers, options, results)
         if options.against is None and options.part in (None, "memory"):
             measure_memory_store(servers, options, results)
         if options.against is None and options.part in (None, "durable"):

@@ -3,9 +3,9 @@
  *
  * KIND: a protocol's name (http-get, http-list, http-post, webdis-get, ws-get, ws-set), fill,
  * fan-out, fan-out-prefix, fan-out-redis or expiry. Numbers: connections, depth, seconds, keys,
- * value, ttl, spread, background, rate, prefixes, tls (1: with it), deflate (1: fan-out's
- * subscribers offer it). With KV_BENCH_TOKEN requests
- * over HTTP bring this token.
+ * value, ttl, spread, background, rate, prefixes, pace (so many requests a second, whatever the
+ * answers take), tls (1: with it), deflate (1: fan-out's subscribers offer it). With KV_BENCH_TOKEN
+ * requests over HTTP bring this token.
  */
 #include <stdlib.h>
 
@@ -24,6 +24,7 @@ static void read_setting(const char *text, struct load_options *options)
         {"value=", &options->workload.value_bytes},
         {"background=", &options->background},
         {"rate=", &options->rate},
+        {"pace=", &options->pace},
         {"prefixes=", &options->prefixes},
         {"ttl=", &options->workload.ttl_ms},
         {"spread=", &options->workload.spread_ms},

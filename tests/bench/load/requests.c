@@ -33,7 +33,7 @@ static struct run {
     struct histogram histogram;
     int64_t now_us;
     bool is_measuring;
-    bool is_ending;     /* no more is sent */
+    bool is_ending;     /* an answer makes no further request */
     uint64_t n_answers; /* while measuring */
     uint64_t n_all_answers, n_failed, n_in_flight;
 } run;
@@ -131,10 +131,28 @@ static void open_channels(void)
     }
 }
 
-static void turn_until(int64_t until_us)
+/* What is due by now, spread over the connections; what a connection has no room for goes to the
+ * next one, and ends the program where none has. */
+static void send_due(int64_t begin_us, uint64_t *n_sent)
 {
-    while ((run.now_us = time_us()) < until_us)
-        poller_wait(&run.poller, 10, on_ready);
+    uint64_t n_due = (uint64_t)((double)(run.now_us - begin_us) * 1e-6 * (double)run.options.pace);
+    for (; *n_sent < n_due; ++*n_sent) {
+        struct channel *channel = &run.channels[*n_sent % run.options.n_connections];
+        if (channel->n == run.options.depth)
+            die("%ju requests wait for their answers: the server is slower than the pace",
+                (uintmax_t)run.n_in_flight);
+        send_requests(channel, 1);
+        conn_flush(&channel->conn);
+    }
+}
+
+static void turn_until(int64_t begin_us, int64_t until_us, uint64_t *n_sent)
+{
+    while ((run.now_us = time_us()) < until_us) {
+        if (run.options.pace != 0)
+            send_due(begin_us, n_sent);
+        poller_wait(&run.poller, run.options.pace != 0 ? 1 : 10, on_ready);
+    }
 }
 
 static void close_channels(void)
@@ -155,15 +173,17 @@ void load_requests(const struct protocol *protocol, const struct load_options *o
     prepare(PREPARED, true);
     open_channels();
     int64_t lasting_us = (int64_t)(options->seconds * 1e6);
-    int64_t begin_us = run.now_us = time_us();
-    for (size_t i = 0; i < options->n_connections; i++) {
+    int64_t first_us = run.now_us = time_us();
+    uint64_t n_sent = 0;
+    run.is_ending = options->pace != 0; /* on_ready() sends nothing: turn_until() does */
+    for (size_t i = 0; i < options->n_connections && options->pace == 0; i++) {
         send_requests(&run.channels[i], options->depth);
         conn_flush(&run.channels[i].conn);
     }
-    turn_until(begin_us + lasting_us / WARM_UP_SHARE);
+    turn_until(first_us, first_us + lasting_us / WARM_UP_SHARE, &n_sent);
     run.is_measuring = true;
-    begin_us = run.now_us;
-    turn_until(begin_us + lasting_us);
+    int64_t begin_us = run.now_us;
+    turn_until(first_us, begin_us + lasting_us, &n_sent);
     double seconds = (double)(run.now_us - begin_us) / 1e6;
     printf("{\"load\":\"%s\",\"connections\":%zu,\"depth\":%zu,\"rate\":%.0f,\"answers\":%ju,"
            "\"failed\":%ju,"
