@@ -103,10 +103,10 @@ static void missed_change_resets_subscribers_who_see_the_present_state(void **st
     kv_test_store(kv_test_port(state), "missed%2Fmissing", "2");
     struct kv_buffer seen = {0};
     struct kv_test_frame frame;
-    while (memmem(seen.bytes, seen.len, "\"synced\"", 8) == NULL) {
+    do {
         assert_true(next_frame(&ws, &frame));
         kv_buffer_append(&seen, frame.payload);
-    }
+    } while (memmem(seen.bytes, seen.len, "\"synced\"", 8) == NULL);
     kv_buffer_append_char(&seen, '\0');
     const char *reset = strstr(seen.bytes, "{\"type\":\"reset\",\"payload\":{\"key\":\"missing\"");
     const char *value =
