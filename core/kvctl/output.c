@@ -55,29 +55,36 @@ static bool is_terminal(void)
 }
 
 /* JSON itself allows no C0 control but white space; DEL and C1 may stand in strings. */
-static size_t put_escaped(struct kv_slice rest)
+static size_t append_escaped(struct kv_buffer *out, struct kv_slice rest)
 {
     size_t n = kv_ctl_control_len(rest);
     if (n == 0 || strchr("\t\n\r", rest.bytes[0]) != NULL)
         return 0;
     unsigned code = (unsigned char)rest.bytes[n - 1];
-    kv_ctl_putf("\\u%04x", code);
+    kv_buffer_printf(out, "\\u%04x", code);
     return n;
+}
+
+static void append_json_text(struct kv_buffer *out, struct kv_slice json)
+{
+    while (json.len != 0) {
+        size_t n = append_escaped(out, json);
+        if (n == 0)
+            kv_buffer_append(out, (struct kv_slice){json.bytes, n = 1});
+        json = (struct kv_slice){json.bytes + n, json.len - n};
+    }
 }
 
 void kv_ctl_put_json_text(struct kv_slice json)
 {
+    struct kv_buffer text = {0};
     if (!is_terminal()) {
         kv_ctl_put(json);
         return;
     }
-    /* A terminal is slow anyway. */
-    while (json.len != 0) {
-        size_t n = put_escaped(json);
-        if (n == 0)
-            kv_ctl_put((struct kv_slice){json.bytes, n = 1});
-        json = (struct kv_slice){json.bytes + n, json.len - n};
-    }
+    append_json_text(&text, json);
+    kv_ctl_put(kv_buffer_slice(&text));
+    kv_buffer_fini(&text);
 }
 
 void kv_ctl_put_json_line(struct kv_slice json)
@@ -108,14 +115,22 @@ void kv_ctl_put_json_string(struct kv_slice utf8)
     kv_buffer_fini(&text);
 }
 
+void kv_ctl_append_key_text(struct kv_buffer *out, struct kv_slice key)
+{
+    struct kv_buffer json = {0};
+    if (is_plain(key)) {
+        kv_buffer_append(out, key);
+        return;
+    }
+    kv_json_append_string(&json, key);
+    append_json_text(out, kv_buffer_slice(&json));
+    kv_buffer_fini(&json);
+}
+
 void kv_ctl_put_key_text(struct kv_slice key)
 {
     struct kv_buffer text = {0};
-    if (is_plain(key)) {
-        kv_ctl_put(key);
-        return;
-    }
-    kv_json_append_string(&text, key);
-    kv_ctl_put_json_text(kv_buffer_slice(&text));
+    kv_ctl_append_key_text(&text, key);
+    kv_ctl_put(kv_buffer_slice(&text));
     kv_buffer_fini(&text);
 }

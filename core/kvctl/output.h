@@ -19,9 +19,10 @@ void kv_ctl_put_json_text(struct kv_slice json);
 /* The same on one line: line feeds in its white space become blanks. */
 void kv_ctl_put_json_line(struct kv_slice json);
 
-/* A key for people: as it is, or as a JSON string where it has control characters, which could be
- * mistaken, or begins with a quote. */
+/* A key for people: as it is, or as a JSON string with escapes where it is empty, has control
+ * characters, which could be mistaken, or begins with a quote. */
 void kv_ctl_put_key_text(struct kv_slice key);
+void kv_ctl_append_key_text(struct kv_buffer *out, struct kv_slice key);
 
 void kv_ctl_put_json_string(struct kv_slice utf8);
 

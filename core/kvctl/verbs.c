@@ -2,6 +2,7 @@
 
 #include "kvctl/backup.h"
 #include "kvctl/bench.h"
+#include "kvctl/clients.h"
 #include "kvctl/completion.h"
 #include "kvctl/context.h"
 #include "kvctl/export.h"
@@ -11,6 +12,7 @@
 #include "kvctl/ls.h"
 #include "kvctl/ping.h"
 #include "kvctl/restore.h"
+#include "kvctl/slowlog.h"
 #include "kvctl/stats.h"
 #include "kvctl/token.h"
 #include "kvctl/ttl.h"
@@ -145,6 +147,18 @@ const struct kv_ctl_verb kv_ctl_verbs[] = {
      .summary = "print figures of the server",
      .help = "Those of GET /metrics, but what is 0; -o raw prints all as Prometheus reads them.\n",
      .run = kv_ctl_stats_run},
+    {.name = "clients",
+     .operands = "",
+     .summary = "list the open connections of the server",
+     .help = "This takes the right `clients`; -o raw prints the answers of the server.\n",
+     .run = kv_ctl_clients_run},
+    {.name = "slowlog",
+     .operands = "",
+     .summary = "list the latest slow commands, the newest first",
+     .help = "This takes the right `slowlog`; -o raw prints the answer of the server. Of a key, "
+             "the first\n"
+             "64 bytes are listed; BYTES is its whole length.\n",
+     .run = kv_ctl_slowlog_run},
     {.name = "bench",
      .operands = "get|set|watch",
      .summary = "measure how quick the server is",

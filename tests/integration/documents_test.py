@@ -27,6 +27,7 @@ except ImportError as missing:
 UNSEEN = {"503", "507"}
 UNSEEN_AT = {("/storage", "get", "409")}
 UNSEEN_MESSAGES = {"ended", "expiring"}
+NOT_COUNTED = {"/healthz", "/readyz"}  # for rates
 
 
 def start():
@@ -35,6 +36,11 @@ def start():
                                      'function before_delete() kv.refuse("not this one") end\n'},
                   more="scripts: [{file: hook.lua, prefixes: [refused/]}]\n"
                        "limits: {key: 1KiB, value: 64KiB, message: 128KiB}\n")
+
+
+def start_limited():
+    """A server that takes one request a day."""
+    return Server(more="access: {anonymous: {read: [''], write: ['']}, rates: {requests: 1/d, per: [address]}}\n")
 
 
 class Document:
@@ -178,6 +184,41 @@ def hold(document, operation, status, headers, body):
         document.validate(json.loads(body), content[media_type]["schema"])
 
 
+def operations(document):
+    """(path of the document, method, what is described)"""
+    for place, item in document.root["paths"].items():
+        for method, operation in item.items():
+            if method != "parameters":
+                yield place, method, operation
+
+
+def test_rates(report, document, seen):
+    """Every operation beyond the rate, but those that do not count."""
+    server = start_limited()
+
+    def make(place, method, operation):
+        status, answered, text = server.request(method.upper(), place.replace("{key}", "a"))
+        if place in NOT_COUNTED:
+            assert status == 200 and "429" not in operation["responses"], status
+            return
+        assert status == 429 and answered["retry-after"] is not None, f"got {status}: {text[:200]!r}"
+        seen.add((place, method, "429"))
+        hold(document, operation, status, answered, text)
+
+    try:
+        report.check("a request within the rate is served",
+                     lambda: expect_status(server.request("GET", "/storage/a"), 204))
+        for place, method, operation in operations(document):
+            report.check(f"{method.upper()} {place} beyond the rate is answered as described",
+                         lambda args=(place, method, operation): make(*args))
+    finally:
+        server.end()
+
+
+def expect_status(answer, status):
+    assert answer[0] == status, answer
+
+
 def test_http(report, server):
     document = Document(server, "/openapi.yaml")
     report.check("references of /openapi.yaml lead somewhere",
@@ -198,9 +239,9 @@ def test_http(report, server):
         report.check(f"{method} {name} is answered {status}, as described",
                      lambda args=(place, method, path, body, headers, status): make(*args))
 
+    test_rates(report, document, seen)
     described = {(place, method, status)
-                 for place, item in document.root["paths"].items()
-                 for method, operation in item.items() if method != "parameters"
+                 for place, method, operation in operations(document)
                  for status in operation["responses"] if status not in UNSEEN} - UNSEEN_AT
 
     def all_seen():

@@ -345,6 +345,9 @@ def server_that_goes_is_told_with_4():
     assert "none of a KvServer" in ctl.errors
     serve(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{\"keys\":[{}]")
     ctl.run("ls", code=NO_SERVER)
+    for bad in b'{"clients":0}', b'{"clients":[1]}', b'{"clients":[{"id":"1"}]}', b'{"clients":[{"name":0}]}':
+        serve(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(bad) + bad)
+        ctl.run("clients", code=NO_SERVER)
     serve(b"HTTP/1.1 403 No\r\nContent-Length: 20\r\n\r\n{\"error\":\"\\u001b[1m\"}")
     ctl.run("get", "a", code=REFUSED)
     assert "\x1b" not in ctl.errors
@@ -549,6 +552,79 @@ def stats_are_the_metrics(ctl):
     assert ctl.json("ping")["microseconds"] > 0
 
 
+def operated_server():
+    """A server that has few slow commands, kvctl of its operator, and kvctl of one who may only read and write."""
+    tokens = {"operator": "the-token-of-the-operator", '"nobody': "the-token-of-nobody-at-all"}
+    rules = [{"name": name, "sha256": hashlib.sha256(token.encode()).hexdigest(), "read": [""], "write": [""],
+              "admin": ["clients", "slowlog"] if name == "operator" else []} for name, token in tokens.items()]
+    server = Server(more=f"access: {json.dumps({'tokens': rules})}\nlog: {{slow: 1ms}}\n")
+    atexit.register(server.process.kill)  # whatever becomes of the test
+    url = f"http://127.0.0.1:{server.port}"
+    return server, *(Ctl(url, KVSERVER_TOKEN=token) for token in tokens.values())
+
+
+def rows_of(text):
+    """The cells of a table by its titles, where no cell has blanks."""
+    titles, *rows = (line.split() for line in text.decode().splitlines())
+    assert all(len(row) == len(titles) for row in rows), text
+    return [dict(zip(titles, row)) for row in rows]
+
+
+def clients_are_listed_through_all_pages():
+    server, operator, other = operated_server()
+    watch = other.start("watch", "a", "-p", "b/")
+    atexit.register(watch.kill)
+    crowd = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(1100)]
+
+    def is_whole():
+        listed = operator.json("clients")
+        return len(listed) > len(crowd) and any(each["subscriptions"] == 2 for each in listed)
+
+    wait_for(is_whole, "the connections are not listed")
+    assert len(operator.run("clients", "-o", "raw").splitlines()) == 2
+    ids = [each["id"] for each in operator.lines("clients")]
+    assert ids == sorted(set(ids)) and len(ids) > len(crowd)
+    text = operator.run("clients")
+    rows = rows_of(text)
+    assert len(rows) > len(crowd) and b"\x1b" not in text
+    found = {row["NAME"]: row for row in rows}
+    watching = found[json.dumps('"nobody')]
+    assert (watching["TRANSPORT"], watching["SUBSCRIPTIONS"], watching["ADDRESS"], watching["TLS"]) == (
+        "events", "2", "127.0.0.1", "no"), watching
+    assert found["operator"]["TRANSPORT"] == "http", found["operator"]
+    assert other.run("clients", code=REFUSED) == b"" and "clients: " in other.errors
+    assert json.loads(other.run("clients", "-o", "json", code=REFUSED)) == []
+    Ctl(operator.env["KVSERVER_URL"]).run("clients", code=REFUSED)
+    for connection in crowd:
+        connection.close()
+    watch.terminate()
+    watch.wait(PATIENCE_S)
+    server.end()
+
+
+def slow_commands_are_listed():
+    server, operator, other = operated_server()
+    prefix = "slow\n\x1b[2J/"
+    other.run("import", given="".join(json.dumps({"key": f"{prefix}{i}", "value": i}) + "\n"
+                                      for i in range(40000)).encode())
+
+    def lists():
+        other.run("ls", "-c", prefix)
+        return [each for each in operator.json("slowlog") if each["operation"] == "list"]
+
+    wait_for(lists, "no command is slow")
+    assert lists()[0]["key"] == prefix
+    assert [each["number"] for each in operator.lines("slowlog")][:1] == [operator.json("slowlog")[0]["number"]]
+    assert json.loads(operator.run("slowlog", "-o", "raw"))["commands"]
+    text = operator.run("slowlog")
+    row = next(row for row in rows_of(text) if row["OPERATION"] == "list")
+    assert b"\x1b" not in text and row["KEY"] == json.dumps(prefix) and row["BYTES"] == str(len(prefix)), row
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", row["TIME"]) and float(row["MS"]) >= 1, row
+    assert (row["OUTCOME"], row["CLIENT"], row["ADDRESS"]) == ("ok", json.dumps('"nobody'), "127.0.0.1"), row
+    assert other.run("slowlog", code=REFUSED) == b"" and "slowlog: " in other.errors
+    server.end()
+
+
 def backups_are_whole_and_restore(ctl):
     other = UnixServer("restored")
     ctl.run("set", "b/ttl", '"a"', "--ttl", "1h")
@@ -655,7 +731,8 @@ def main():
         report.check(test.__name__, lambda test=test: test(ctl))
     for test in (watch_goes_on_across_a_restart_and_a_crash, watch_is_told_where_changes_were_lost,
                  server_that_goes_is_told_with_4, import_tells_how_far_it_came,
-                 tokens_and_tls_are_those_of_the_server):
+                 tokens_and_tls_are_those_of_the_server, clients_are_listed_through_all_pages,
+                 slow_commands_are_listed):
         report.check(test.__name__, test)
     server.end()
     FOLDER.cleanup()
