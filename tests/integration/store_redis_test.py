@@ -151,6 +151,47 @@ class Tests:
                      "the server does not become ready again")
             expect(get(server, "seen"), 1)
 
+    def value_that_redis_cuts_off(self):
+        """Redis closes the connection in the middle of it: it is not sent for ever."""
+        redis("CONFIG SET proto-max-bulk-len 1mb")
+        for _ in range(3):
+            status = put(self.one, "big", "x" * (2 << 20))[0]
+            assert status >= 500, status
+        expect(put(self.one, "small", 1)[0], 202)
+        redis("CONFIG SET proto-max-bulk-len 512mb")
+        expect(get(self.one, "big"), 204)
+        expect(put(self.one, "big", "x" * (2 << 20))[0], 202)
+
+    def record_that_is_gone(self):
+        """Somebody deletes the record of a key that has a deadline: all goes on when it comes."""
+        feed = Feed(self.two, "gone")
+        expect(put(self.one, "gone/1", 1, ttl=1000)[0], 202)
+        feed.wait_for("gone/1", 1)
+        redis("DEL kv{0}kgone/1")
+        wait_for(lambda: redis("ZSCORE kv{0}d gone/1") == "$-1\r\n", "its deadline stays")
+        expect(put(self.one, "gone/2", 2)[0], 202)
+        feed.wait_for("gone/2", 2)
+        expect(feed.n_resets, 0)
+
+    def redis_that_cannot_save(self):
+        """It takes no writes then. Its errors may have a client's bytes, which are not logged."""
+        dump = os.path.join(os.path.dirname(SOCKET), "dump.rdb")
+        os.mkdir(dump)
+        redis('CONFIG SET save "3600 1000000"')
+        redis("BGSAVE")
+        wait_for(lambda: "rdb_last_bgsave_status:err" in redis("INFO persistence"),
+                 "Redis saves in place of a folder")
+        status = put(self.one, "saved", 1)[0]
+        assert status >= 500, status
+        expect(self.one.request("GET", "/readyz")[0], 503)
+        assert "MISCONF" in self.one.read_log(), "the log does not say why"
+        os.rmdir(dump)
+        redis("BGSAVE")
+        wait_for(lambda: self.one.request("GET", "/readyz")[0] == 200,
+                 "the server does not become ready again")
+        redis('CONFIG SET save ""')
+        expect(put(self.one, "saved", 1)[0], 202)
+
     def expiry_after_the_setters_death(self):
         feed = Feed(self.two, "ttl")
         expect(put(self.one, "ttl", 1, ttl=1500)[0], 202)
@@ -177,6 +218,11 @@ def main():
     report.check("subscribers see what is there where the log was trimmed", tests.trimmed_log)
     report.check("where Redis hangs, requests are answered, and all goes on behind it",
                  tests.redis_that_hangs)
+    report.check("a value that Redis cuts the connection off for is answered, and all goes on",
+                 tests.value_that_redis_cuts_off)
+    report.check("where a record was deleted by other means, its deadline stops nobody",
+                 tests.record_that_is_gone)
+    report.check("a server is not ready while Redis cannot save", tests.redis_that_cannot_save)
     report.check("a key expires on time when the server that set it has died",
                  tests.expiry_after_the_setters_death)
     tests.end()

@@ -26,15 +26,24 @@ void chain_jump(struct kv_store *store, uint64_t revision)
 
 /* ---- values that were left out ---- */
 
-/* Returns: the command of this store that caused it, while it is not answered; or NULL. */
-static const struct kv_cmd *find_cause(const struct kv_store *store, struct token token)
+static const struct kv_cmd *find_command(const struct jobs *jobs, uint64_t number)
 {
-    for (size_t i = 0; token.origin == store->origin && i < store->lane.sent.n; i++) {
-        const struct job *job = jobs_at(&store->lane.sent, i);
-        if (job->kind == JOB_COMMAND && job->number == token.number)
+    for (size_t i = 0; i < jobs->n; i++) {
+        const struct job *job = jobs_at(jobs, i);
+        if (job->kind == JOB_COMMAND && job->number == number)
             return job->cmd;
     }
     return NULL;
+}
+
+/* Returns: the command of this store that caused it, while it is not given back; or NULL. Redis may
+ * answer it before the change is pushed. */
+static const struct kv_cmd *find_cause(const struct kv_store *store, struct token token)
+{
+    if (token.origin != store->origin)
+        return NULL;
+    const struct kv_cmd *cause = find_command(&store->lane.sent, token.number);
+    return cause != NULL ? cause : find_command(&store->held, token.number);
 }
 
 /* Returns: 1; 0 where it has been replaced since: that will be told; -1 where it is not known. */
@@ -98,16 +107,17 @@ static void tell_records(struct kv_store *store, const struct event *event, stru
         store->host->changed_elsewhere(store->host, PART, &change);
 }
 
-/* Returns: -1 where there is no memory, or no key. */
+/* Returns: -1 where there is no memory. */
 static int tell(struct kv_store *store, const struct event *event)
 {
     struct record *before = NULL, *after = NULL;
     bool is_made = true;
+    if (event->before.revision == 0 && event->after.revision == 0)
+        return 0; /* somebody else has taken the record away: there is nothing to tell */
     if (event->before.revision != 0)
         is_made = (before = record_create(event->key, event->before.value)) != NULL;
     if (event->after.revision != 0 && is_made)
         is_made = (after = record_create(event->key, event->after.value)) != NULL;
-    is_made = is_made && (before != NULL || after != NULL);
     if (is_made) {
         if (store->newest < event->revision)
             store->newest = event->revision;

@@ -13,6 +13,7 @@ enum {
     INLINE = EVENT_LEAST_LONG - 1,   /* bytes of a value that come on the lane */
     PAGE_BYTES = 1 << 20,            /* of a page of a scan, about */
     EXPIRY_RETRY_MS = 100,
+    LOG_EVERY_MS = 1000,
     REVISION = 8, /* bytes */
 };
 
@@ -272,11 +273,20 @@ static enum outcome take_get(const struct kv_store *store, struct job *job,
     return may_be_longer && !job->is_long ? take_longer(job, INLINE) : judge(store, job, &state);
 }
 
+/* Redis takes writes: it may have refused them before. */
+static void be_accepted(struct kv_store *store)
+{
+    if (store->is_refusing)
+        store->host->health(store->host, true, "");
+    store->is_refusing = false;
+}
+
 /* The script's numbers are those of enum kv_status. */
 static enum outcome take_write(struct kv_store *store, struct job *job,
                                const struct resp_value *status, const struct resp_value *revision)
 {
     struct kv_cmd *cmd = job->cmd;
+    be_accepted(store);
     bool is_done = status->number == KV_OK || status->number == KV_UNCHANGED;
     if (is_done && cmd->op != KV_OP_DELETE && cmd->deadline_ms != KV_NEVER)
         store->host->wake_at(store->host, PART, cmd->deadline_ms);
@@ -285,6 +295,7 @@ static enum outcome take_write(struct kv_store *store, struct job *job,
 
 static enum outcome take_expiry(struct kv_store *store, const struct resp_value *next)
 {
+    be_accepted(store);
     store->host->wake_at(store->host, PART, clock_to_host(store, next->number));
     return OUTCOME_NONE;
 }
@@ -373,14 +384,61 @@ static bool is_about_the_session(struct kv_slice text)
            says(text, "READONLY") || says(text, "MASTERDOWN") || says(text, "NOAUTH");
 }
 
+static const char *name_of(const struct job *job)
+{
+    if (job->kind != JOB_COMMAND)
+        return job->kind == JOB_SCAN ? "a scan" : job->kind == JOB_EXPIRE ? "an expiry" : "a look";
+    return job->cmd->op == KV_OP_SET      ? "a set"
+           : job->cmd->op == KV_OP_DELETE ? "a delete"
+           : job->cmd->op == KV_OP_GET    ? "a get"
+                                          : "a touch";
+}
+
+/* The first word: what follows may have a client's bytes. */
+static void read_word(struct kv_slice text, char word[REFUSAL])
+{
+    size_t len = 0;
+    while (len < text.len && len + 1 < REFUSAL && text.bytes[len] >= 'A' && text.bytes[len] <= 'Z')
+        len++;
+    snprintf(word, REFUSAL, "%.*s", (int)len, text.bytes);
+}
+
+static void log_refusal(struct kv_store *store, const struct job *job, struct kv_slice text)
+{
+    struct refusal *last = &store->refusal;
+    int64_t now_ms = link_clock_ms();
+    char word[REFUSAL];
+    read_word(text, word);
+    if (strcmp(word, last->word) == 0 && now_ms - last->logged_ms < LOG_EVERY_MS)
+        return;
+    memcpy(last->word, word, sizeof(word));
+    last->logged_ms = now_ms;
+    store->host->base.log(&store->host->base, KV_LOG_ERROR, "Redis at %s refuses %s: %s",
+                          store->settings.address.text, name_of(job),
+                          word[0] != '\0' ? word : "an error");
+}
+
+/* Redis takes no writes until it can save again. Expiries are tried until then. */
+static void be_refused(struct kv_store *store)
+{
+    char text[sizeof(store->settings.address.text) + 64];
+    snprintf(text, sizeof(text), "Redis at %s takes no writes, as it cannot save (MISCONF)",
+             store->settings.address.text);
+    if (!store->is_refusing)
+        store->host->health(store->host, false, text);
+    store->is_refusing = true;
+    store->host->wake_at(store->host, PART, clock_now_ms(store) + EXPIRY_RETRY_MS);
+}
+
 /* Redis has refused it, and nothing has changed. */
 static enum outcome take_error(struct kv_store *store, struct job *job, struct kv_slice text)
 {
     bool is_full = kv_slice_has_prefix(text, KV_SLICE("OOM"));
     bool is_lost = is_about_the_session(text);
     if (!is_full)
-        store->host->base.log(&store->host->base, KV_LOG_ERROR, "Redis at %s refuses: %.*s",
-                              store->settings.address.text, (int)text.len, text.bytes);
+        log_refusal(store, job, text);
+    if (kv_slice_has_prefix(text, KV_SLICE("MISCONF")))
+        be_refused(store);
     command_fail(store, job, is_full ? KV_FULL : is_lost ? KV_UNAVAILABLE : KV_IO);
     if (is_lost || job->kind == JOB_LOOK)
         return OUTCOME_LOST;
@@ -408,7 +466,7 @@ enum outcome command_take(struct kv_store *store, struct job *job, struct kv_sli
     if (job->kind == JOB_COMMAND && job->cmd->op == KV_OP_GET)
         return take_get(store, job, &answer);
     if (!resp_next(&reply, &first) || !resp_next(&reply, &second))
-        return take_error(store, job, KV_SLICE("an answer is too short"));
+        return take_error(store, job, KV_SLICE("SHORT"));
     if (job->kind == JOB_COMMAND)
         return take_write(store, job, &first, &second);
     return job->kind == JOB_EXPIRE ? take_expiry(store, &second)

@@ -3,7 +3,7 @@
 #include "login.h"
 #include "request.h"
 
-int fetch_record(struct kv_store *store, struct kv_slice key, struct kv_slice *ret_record)
+static int try_to_fetch(struct kv_store *store, struct kv_slice key, struct kv_slice *ret_record)
 {
     struct kv_error error;
     struct attempt attempt = login_attempt(store, &store->fetch, &error);
@@ -25,4 +25,11 @@ int fetch_record(struct kv_store *store, struct kv_slice key, struct kv_slice *r
     }
     *ret_record = value.text;
     return 0;
+}
+
+int fetch_record(struct kv_store *store, struct kv_slice key, struct kv_slice *ret_record)
+{
+    bool was_open = store->fetch.fd >= 0; /* Redis may have closed it, as it was idle */
+    int result = try_to_fetch(store, key, ret_record);
+    return result != 0 && was_open ? try_to_fetch(store, key, ret_record) : result;
 }

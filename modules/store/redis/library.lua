@@ -6,7 +6,7 @@
 -- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
 -- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
 -- clock; 0 is none. `now` is '' for that clock, or a test's own time.
-local VERSION = 1
+local VERSION = 2
 local INLINE = 65536 -- the longest value that is sent with its change; servers read longer ones when they need them
 local HEAD = 16      -- bytes of a record before its value
 
@@ -163,17 +163,21 @@ local function expire(keys, argv)
   local us, ms = clock(argv[1])
   local common = {argv[2], argv[3], argv[4]}
   local due = redis.call('ZRANGEBYSCORE', keys[4], '-inf', ms, 'LIMIT', 0, argv[5])
-  if #due > 0 then
-    local records, events, old = {}, {}, {}
-    for i, name in ipairs(due) do
-      records[i] = argv[6] .. name
-      old[i] = {read(records[i])}
+  local names, records, events, old = {}, {}, {}, {}
+  for _, name in ipairs(due) do
+    local state = {read(argv[6] .. name)}
+    if state[1] == 0 then -- by other means than this library
+      redis.call('ZREM', keys[5], name)
+    elseif state[2] ~= 0 then
+      names[#names + 1], records[#records + 1], old[#old + 1] = name, argv[6] .. name, state
     end
-    local revision, prev = take_revisions(keys[2], us, #due)
+  end
+  if #due > 0 then redis.call('ZREM', keys[4], unpack(due)) end
+  if #names > 0 then
+    local revision, prev = take_revisions(keys[2], us, #names)
     redis.call('DEL', unpack(records))
-    redis.call('ZREM', keys[4], unpack(due))
-    redis.call('ZREM', keys[5], unpack(due))
-    for i, name in ipairs(due) do
+    redis.call('ZREM', keys[5], unpack(names))
+    for i, name in ipairs(names) do
       events[i] = pack({EXPIRE, revision, 0, old[i][1], old[i][2]}, prev, common[3], name, '', 0, old[i][3], old[i][4])
       prev, revision = revision, revision + 1
     end

@@ -76,8 +76,10 @@ static int connect_to(struct link *link, const struct address *address, int64_t 
         fault = finish_connect(link, address, until_ms);
     if (fault != 0)
         link_close(link);
-    else if (peer->sa_family != AF_UNIX)
+    else if (peer->sa_family != AF_UNIX) {
         setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        setsockopt(link->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+    }
     return fault;
 }
 
@@ -140,6 +142,7 @@ int link_flush(struct link *link)
         if (n < 0)
             return is_passing(errno) ? 0 : -1;
         buffer_consume(&link->out, (size_t)n);
+        link->heard_ms = link_clock_ms();
     }
 }
 
@@ -184,9 +187,15 @@ static int next_reply(struct link *link, struct kv_slice *ret_message)
     return found;
 }
 
+static int64_t later(int64_t one, int64_t other)
+{
+    return one > other ? one : other;
+}
+
 int link_wait(struct link *link, const struct address *address, int64_t until_ms,
               struct kv_slice *ret_message, struct kv_error *reterr)
 {
+    int64_t patience_ms = until_ms - link_clock_ms();
     for (;;) {
         int found = next_reply(link, ret_message);
         if (found == 1)
@@ -200,5 +209,6 @@ int link_wait(struct link *link, const struct address *address, int64_t until_ms
             return kv_error_set(reterr, "Redis at %s does not answer", address->text);
         if (link_read(link) != 0)
             return kv_error_set(reterr, "Redis at %s closed the connection", address->text);
+        until_ms = later(until_ms, link->heard_ms + patience_ms);
     }
 }

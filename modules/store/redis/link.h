@@ -25,7 +25,7 @@ struct link {
     struct buffer in;
     struct resp_scanner scanner;
     size_t shown;     /* bytes of the last message shown, at the front of `in` */
-    int64_t heard_ms; /* when something last arrived */
+    int64_t heard_ms; /* when something last arrived, or was taken */
 };
 
 /* Milliseconds of a monotonic clock. */
@@ -48,7 +48,8 @@ int link_read(struct link *link);
  * none; -1 if the input is not RESP. */
 int link_next(struct link *link, struct kv_slice *ret_message);
 
-/* Sends the output, and waits for the next message that is not a push. Returns: -1 and *reterr. */
+/* Sends the output, and waits for the next message that is not a push: until `until_ms`, and as
+ * long again behind whatever arrives or is taken. Returns: -1 and *reterr. */
 int link_wait(struct link *link, const struct address *address, int64_t until_ms,
               struct kv_slice *ret_message, struct kv_error *reterr);
 

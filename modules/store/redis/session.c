@@ -16,13 +16,47 @@ enum {
     FORMAT = 1,
 };
 
+static struct kv_slice find_run_id(struct kv_slice info)
+{
+    struct kv_slice name = KV_SLICE("run_id:");
+    const char *at = memmem(info.bytes, info.len, name.bytes, name.len);
+    if (at == NULL)
+        return (struct kv_slice){0};
+    at += name.len;
+    const char *end = memchr(at, '\r', (size_t)(info.bytes + info.len - at));
+    return (struct kv_slice){at, end == NULL ? 0 : (size_t)(end - at)};
+}
+
+/* *ret_is_another: whether Redis has been restarted since, and numbers its connections anew. It may
+ * not allow to ask. */
+static int learn_run(const struct attempt *attempt, bool *ret_is_another)
+{
+    const struct kv_slice words[] = {KV_SLICE("INFO"), KV_SLICE("server")};
+    struct kv_store *store = attempt->store;
+    struct resp_value value = {0};
+    struct kv_slice reply;
+    if (login_ask(attempt, words, 2, &reply) != 0)
+        return -1;
+    resp_next(&reply, &value);
+    struct kv_slice run_id = find_run_id(value.text);
+    if (value.type == RESP_ERROR || run_id.len == 0 || run_id.len >= RUN_ID)
+        return 0;
+    *ret_is_another =
+        store->run_id[0] != '\0' && !kv_slice_equals(kv_slice_of(store->run_id), run_id);
+    snprintf(store->run_id, RUN_ID, "%.*s", (int)run_id.len, run_id.bytes);
+    return 0;
+}
+
 /* What the lost connection still had under way must not come after what this one sends. Where Redis
  * does not allow to say so, that cannot be helped. */
 static int end_predecessor(const struct attempt *attempt)
 {
     char number[LONGEST_TEXT];
     struct kv_slice reply;
-    if (attempt->store->client_id == 0)
+    bool is_another = false;
+    if (learn_run(attempt, &is_another) != 0)
+        return -1;
+    if (attempt->store->client_id == 0 || is_another)
         return 0;
     snprintf(number, sizeof(number), "%" PRIu64, attempt->store->client_id);
     const struct kv_slice words[] = {KV_SLICE("CLIENT"), KV_SLICE("KILL"), KV_SLICE("ID"),

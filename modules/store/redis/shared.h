@@ -26,7 +26,9 @@ enum {
     LONGEST_PREFIX = 128,
     LONGEST_NAME = LONGEST_PREFIX + 48,
     PART = 0, /* the only one */
-    OUTBOX = 256
+    OUTBOX = 256,
+    REFUSAL = 32,
+    RUN_ID = 64,
 };
 
 struct name {
@@ -82,6 +84,12 @@ struct clock {
     int64_t taken_ms;
 };
 
+/* The last refusal of Redis that was logged. */
+struct refusal {
+    char word[REFUSAL];
+    int64_t logged_ms;
+};
+
 struct kv_store {
     const struct kv_store_host *host;
     struct settings settings;
@@ -106,13 +114,16 @@ struct kv_store {
     struct lane bulk;
     struct link fetch; /* for values that the chain needs immediately */
     struct clock clock;
-    uint64_t position;  /* of the chain: the last revision told */
-    uint64_t client_id; /* Redis's number of the lane's connection */
+    uint64_t position;   /* of the chain: the last revision told */
+    uint64_t client_id;  /* Redis's number of the lane's connection */
+    char run_id[RUN_ID]; /* of the Redis that gave it; empty: not known */
     uint64_t last_number;
     struct jobs held; /* final, but of revisions that have not been told yet */
     struct outbox outbox;
     int64_t look_at_ms;
     bool is_looking;
+    struct refusal refusal;
+    bool is_refusing; /* all writes, as it cannot save */
     int64_t retry_at_ms;
     int64_t retry_delay_ms;
 };

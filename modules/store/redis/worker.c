@@ -236,13 +236,27 @@ static bool is_silent(const struct kv_store *store, const struct lane *lane)
 
 /* ---- losing the connection ---- */
 
-/* Returns: whether Redis cannot have got all of it, so that nothing has happened. *unsent: bytes
- * that have not been sent, of this job and those behind it. */
-static bool is_unsent(const struct job *job, size_t *unsent)
+enum sent {
+    SENT_NOTHING = 1,
+    SENT_PART, /* so that nothing has happened */
+    SENT_ALL,
+};
+
+/* *unsent: bytes that have not been sent, of this job and those behind it. */
+static enum sent take_unsent(const struct job *job, size_t *unsent)
 {
-    bool is = *unsent != 0;
+    enum sent sent = *unsent == 0 ? SENT_ALL : *unsent < job->n_bytes ? SENT_PART : SENT_NOTHING;
     *unsent -= job->n_bytes < *unsent ? job->n_bytes : *unsent;
-    return is;
+    return sent;
+}
+
+/* What has been cut off twice may be what Redis cuts connections off for, as it is too long. */
+static bool is_to_be_repeated(struct job *job, enum sent sent)
+{
+    bool is_the_hosts = job->kind == JOB_COMMAND || job->kind == JOB_SCAN;
+    bool was_cut_off = job->was_cut_off;
+    job->was_cut_off = was_cut_off || sent == SENT_PART;
+    return is_the_hosts && !(sent == SENT_PART && was_cut_off);
 }
 
 /* A write may have been executed, or not. */
@@ -251,9 +265,9 @@ static void take_back_sent(struct kv_store *store, struct lane *lane)
     size_t unsent = buffer_slice(&lane->link.out).len;
     while (lane->sent.n != 0) {
         struct job job = jobs_take_last(&lane->sent);
-        bool may_be_repeated = is_unsent(&job, &unsent) || command_is_read(&job);
-        bool is_the_hosts = job.kind == JOB_COMMAND || job.kind == JOB_SCAN;
-        if (may_be_repeated && is_the_hosts && jobs_reserve(&lane->waiting, 1))
+        enum sent sent = take_unsent(&job, &unsent);
+        bool may_be_repeated = sent != SENT_ALL || command_is_read(&job);
+        if (may_be_repeated && is_to_be_repeated(&job, sent) && jobs_reserve(&lane->waiting, 1))
             jobs_prepend(&lane->waiting, &job);
         else
             fail(store, &job, may_be_repeated ? KV_UNAVAILABLE : KV_UNKNOWN);
@@ -283,6 +297,7 @@ static void connect_again(struct kv_store *store)
         return;
     if (session_open(store, &error) == 0) {
         store->is_connected = true;
+        store->is_refusing = false;
         store->n_reconnects++;
         store->look_at_ms = 0;
         store->host->wake_at(store->host, PART, clock_now_ms(store));
@@ -332,7 +347,8 @@ static int poll_time(const struct kv_store *store, bool is_congested)
     int64_t at_ms = store->is_connected ? store->look_at_ms : store->retry_at_ms;
     int64_t most_ms = is_congested ? CONGESTED_MS : store->is_connected ? LOOK_MS : GLANCE_MS;
     int64_t left_ms = at_ms - link_clock_ms();
-    if (left_ms > most_ms || store->is_looking)
+    bool has_no_time = store->is_connected && (store->is_looking || store->is_read_only);
+    if (left_ms > most_ms || has_no_time)
         return (int)most_ms;
     return left_ms > 1 ? (int)left_ms : 1;
 }
@@ -368,18 +384,19 @@ static void be_connected(struct kv_store *store)
     look_in_time(store);
     send_waiting(store, &store->lane);
     send_waiting(store, &store->bulk);
-    if (may_tell(store) && (is_silent(store, &store->lane) || is_silent(store, &store->bulk)))
+    if (!may_tell(store))
+        store->lane.link.heard_ms = link_clock_ms(); /* nothing is read from it meanwhile */
+    if (is_silent(store, &store->lane) || is_silent(store, &store->bulk))
         store->is_lost = true;
 }
 
 static void be_unconnected(struct kv_store *store)
 {
-    connect_again(store);
-    if (store->is_connected)
-        return;
     fail_overdue(store, &store->lane.waiting);
     fail_overdue(store, &store->bulk.waiting);
-    fail_overdue_held(store);
+    connect_again(store);
+    if (!store->is_connected)
+        fail_overdue_held(store);
 }
 
 static void *talk(void *arg)
