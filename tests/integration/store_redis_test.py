@@ -5,6 +5,7 @@ happens to the connections. Prints TAP. Runs beside tests/support/redis/with_red
 import http.client
 import json
 import os
+import re
 import socket
 import sys
 import threading
@@ -39,6 +40,12 @@ def put(server, key, value, **more):
 def get(server, key):
     status, _, body = server.request("GET", "/storage/" + key)
     return json.loads(body)["value"] if status == 200 else status
+
+
+def n_reconnects(server):
+    metrics = server.request("GET", "/metrics")[2]
+    text = metrics if isinstance(metrics, str) else metrics.decode()
+    return re.search(r"^kvserver_store_reconnects_total\S* (\d+)", text, re.M).group(1)
 
 
 class Feed:
@@ -131,6 +138,19 @@ class Tests:
             expect(values, sorted(set(values)))
             expect(told.n_resets, 0)
 
+    def cut_bulk(self):
+        """The connections for long values are made anew alone."""
+        before = [n_reconnects(server) for server in (self.one, self.two)]
+        feed = Feed(self.two, "bulk")
+        for i in range(N_CUTS):
+            redis("CLIENT KILL TYPE normal")
+            text = str(i) * LONG
+            expect(put(self.one, "bulk", text)[0], 202)
+            feed.wait_for("bulk", text)
+            expect(get(self.two, "bulk"), text)
+        expect(feed.n_resets, 0)
+        expect([n_reconnects(server) for server in (self.one, self.two)], before)
+
     def trimmed_log(self):
         """What was not told and is no longer in the log: subscribers start again from what is there."""
         feed = Feed(self.two, "gap")
@@ -215,6 +235,8 @@ def main():
     report.check("long values are read and told at the other", tests.long_values)
     report.check("nothing is missed, or told twice, where connections are cut",
                  tests.cut_connections)
+    report.check("where only the connection for long values is cut, only that is made anew",
+                 tests.cut_bulk)
     report.check("subscribers see what is there where the log was trimmed", tests.trimmed_log)
     report.check("where Redis hangs, requests are answered, and all goes on behind it",
                  tests.redis_that_hangs)

@@ -271,15 +271,18 @@ static int open_lane(struct attempt *attempt)
     return 0;
 }
 
+int session_open_bulk(struct kv_store *store, struct kv_error *reterr)
+{
+    struct attempt bulk = login_attempt(store, &store->bulk.link, reterr);
+    uint64_t id;
+    return login_connect(&bulk, &id);
+}
+
 int session_open(struct kv_store *store, struct kv_error *reterr)
 {
     struct attempt lane = login_attempt(store, &store->lane.link, reterr);
-    uint64_t id;
-    if (open_lane(&lane) == 0) {
-        struct attempt bulk = login_attempt(store, &store->bulk.link, reterr);
-        if (login_connect(&bulk, &id) == 0)
-            return 0;
-    }
+    if (open_lane(&lane) == 0 && session_open_bulk(store, reterr) == 0)
+        return 0;
     session_close(store);
     return -1;
 }

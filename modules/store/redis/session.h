@@ -11,6 +11,9 @@
 /* Returns: -1 and *reterr; then everything is closed. */
 int session_open(struct kv_store *store, struct kv_error *reterr);
 
+/* Connects the bulk alone. Returns: -1 and *reterr. */
+int session_open_bulk(struct kv_store *store, struct kv_error *reterr);
+
 void session_close(struct kv_store *store);
 
 #endif

@@ -110,6 +110,7 @@ struct kv_store {
     /* The thread's, and open()'s before it. */
     atomic_bool is_connected; /* read by anybody */
     bool is_lost;             /* the connection is to be given up */
+    bool is_bulk_lost;        /* only that of the bulk */
     struct lane lane;
     struct lane bulk;
     struct link fetch; /* for values that the chain needs immediately */

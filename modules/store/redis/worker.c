@@ -143,6 +143,15 @@ static void take_inbox(struct kv_store *store)
     jobs_clear(&inbox);
 }
 
+/* What the lane has under way does not depend on the bulk. */
+static void lose(struct kv_store *store, const struct lane *lane)
+{
+    if (lane == &store->bulk)
+        store->is_bulk_lost = true;
+    else
+        store->is_lost = true;
+}
+
 static void send_job(struct kv_store *store, struct lane *lane, struct job *job)
 {
     if (!jobs_reserve(&lane->sent, 1) || !command_write(store, job, &lane->link.out)) {
@@ -163,7 +172,7 @@ static void send_waiting(struct kv_store *store, struct lane *lane)
         send_job(store, lane, &job);
     }
     if (link_flush(&lane->link) != 0)
-        store->is_lost = true;
+        lose(store, lane);
 }
 
 static void look_in_time(struct kv_store *store)
@@ -226,7 +235,7 @@ static void receive(struct kv_store *store, struct lane *lane)
     while ((found = link_next(&lane->link, &message)) == 1)
         take_message(store, lane, message);
     if (is_closed || found < 0)
-        store->is_lost = true;
+        lose(store, lane);
 }
 
 static bool is_silent(const struct kv_store *store, const struct lane *lane)
@@ -283,7 +292,7 @@ static void disconnect(struct kv_store *store)
     take_back_sent(store, &store->lane);
     take_back_sent(store, &store->bulk);
     session_close(store);
-    store->is_lost = store->is_looking = false;
+    store->is_lost = store->is_bulk_lost = store->is_looking = false;
     store->is_connected = false;
     store->retry_at_ms = link_clock_ms();
     store->retry_delay_ms = FIRST_RETRY_MS;
@@ -333,6 +342,16 @@ static void fail_overdue_held(struct kv_store *store)
         drop_result(&job);
         fail(store, &job, command_is_read(&job) ? KV_UNAVAILABLE : KV_UNKNOWN);
     }
+}
+
+static void connect_bulk_again(struct kv_store *store)
+{
+    struct kv_error error;
+    store->is_bulk_lost = false;
+    take_back_sent(store, &store->bulk);
+    fail_overdue(store, &store->bulk.waiting);
+    if (session_open_bulk(store, &error) != 0)
+        store->is_lost = true;
 }
 
 /* ---- the thread ---- */
@@ -410,6 +429,8 @@ static void *talk(void *arg)
             be_connected(store);
         flush_outbox(store);
         wait_for_work(store);
+        if (store->is_bulk_lost && !store->is_lost)
+            connect_bulk_again(store);
         if (store->is_lost)
             disconnect(store);
         flush_outbox(store);
