@@ -16,7 +16,8 @@ export KV_TEST_REDIS
 redis-server --port 0 --unixsocket "$KV_TEST_REDIS" --dir "$folder" --save '' --appendonly no \
     --logfile "$folder/log" &
 server=$!
-trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null; rm -rf "$folder"' EXIT
+# A Redis that cannot save refuses to end by itself.
+trap 'kill -KILL "$server" 2>/dev/null; wait "$server" 2>/dev/null; rm -rf "$folder"' EXIT
 trap 'exit 1' HUP INT TERM
 
 until [ -S "$KV_TEST_REDIS" ]; do
