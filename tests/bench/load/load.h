@@ -103,10 +103,10 @@ struct load_options {
     struct workload workload;
     size_t background; /* EXPIRY: further keys with a TTL */
     size_t rate;       /* EXPIRY: a second */
-    size_t pace;       /* requests a second, of all connections; 0: the next one follows an answer */
-    size_t tls;        /* 1: with TLS */
-    size_t deflate;    /* 1: FAN_OUT's subscribers offer permessage-deflate */
-    size_t prefixes;   /* subscriptions that no key of the load matches, held meanwhile */
+    size_t pace;     /* requests a second, of all connections; 0: the next one follows an answer */
+    size_t tls;      /* 1: with TLS */
+    size_t deflate;  /* 1: FAN_OUT's subscribers offer permessage-deflate */
+    size_t prefixes; /* subscriptions that no key of the load matches, held meanwhile */
 };
 
 /* Requests and answers for some seconds. */
