@@ -44,14 +44,15 @@ static int refuse_unknown(const struct kv_ctl_verb *verb, const char *text, stru
 static int take(struct reading *reading, int id, const char *value, struct kv_error *reterr)
 {
     const struct kv_ctl_option *option = &kv_ctl_options[id];
-    if (option->argument == NULL && value != NULL)
-        return kv_error_set(reterr, "--%s takes no value", option->name);
-    if (option->argument == NULL)
+    if (option->argument == NULL) {
+        if (value != NULL)
+            return kv_error_set(reterr, "--%s takes no value", option->name);
         value = option->name;
-    else if (value == NULL)
-        value = *reading->rest != NULL ? *reading->rest++ : NULL;
-    if (value == NULL)
-        return kv_error_set(reterr, "--%s needs a value: %s", option->name, option->argument);
+    } else if (value == NULL) {
+        if (*reading->rest == NULL)
+            return kv_error_set(reterr, "--%s needs a value: %s", option->name, option->argument);
+        value = *reading->rest++;
+    }
     reading->to->options[id] = value;
     if (id == KV_CTL_PREFIX)
         reading->to->prefixes[reading->to->n_prefixes++] = value;
