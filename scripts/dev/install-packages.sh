@@ -13,8 +13,8 @@ zlib1g-dev"
 optional="curl libhiredis-dev libmosquitto-dev libnats-dev librdkafka-dev"
 if [ "$set" != build ]; then
     required="$required clang clang-format clang-tidy cppcheck libclang-rt-14-dev libcmocka-dev"
-    optional="$optional chromium chromium-driver fish haproxy lintian mandoc mosquitto nats-server nginx-light node-ws nodejs
-prometheus python3-jsonschema python3-websockets python3-yaml redis-server zsh"
+    optional="$optional chromium chromium-driver fish haproxy lintian mandoc mosquitto nats-server nginx-light node-react-dom
+node-ws nodejs prometheus python3-jsonschema python3-websockets python3-yaml redis-server zsh"
 fi
 if [ "$set" = bench ]; then
     required="$required openssl python3 redis-server redis-tools util-linux valgrind webdis"

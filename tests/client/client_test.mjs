@@ -1,9 +1,9 @@
 // The client in Node against a server of its own, over a network that fails. Prints TAP.
 import assert from "node:assert/strict";
-import { createHash, createHmac } from "node:crypto";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { connect, KvConflict, KvError, KvForbidden, KvUnavailable } from "../../core/web/client/client.js";
-import { FAST, Relay, Server, WebSocket, sleep, until } from "./support.mjs";
+import { FAST, ISSUER, Relay, Server, WebSocket, sleep, tokenOf, until } from "./support.mjs";
 
 const open = (target, options) => connect(target.url, { WebSocket, timing: FAST, ...options });
 const collect = async list => {
@@ -272,15 +272,7 @@ withServer("subscriptions beyond the limit are refused, and the others stay", as
 
 // ---- tokens ----
 
-const SECRET = "a secret of at least thirty-two bytes";
-const encode = value => Buffer.from(JSON.stringify(value)).toString("base64url");
-
-function tokenOf(sub, seconds) {
-  const text = `${encode({ alg: "HS256" })}.${encode({ iss: "test", sub, exp: Math.floor(Date.now() / 1000) + seconds })}`;
-  return `${text}.${createHmac("sha256", SECRET).update(text).digest("base64url")}`;
-}
-
-const ISSUER = `access: {jwt: [{issuer: test, secret: "${SECRET}", grants: {read: ["{sub}/"], write: ["{sub}/"]}}]}\n`;
+const PER_USER = ISSUER("{sub}/");
 
 withServer("tokens are fetched when they are needed, and renewed before they expire", async ({ client }) => {
   const seconds = [2, 600];
@@ -296,7 +288,7 @@ withServer("tokens are fetched when they are needed, and renewed before they exp
   await assert.rejects(bad.ready, KvForbidden);
   assert.equal((await collect(kv.list({ prefix: "ann/" }))).length, 1);
   assert.equal(n, 2);
-}, { more: ISSUER });
+}, { more: PER_USER });
 
 withServer("a token that is refused is replaced; without a good one, requests are refused", async ({ client }) => {
   let n = 0;
@@ -306,7 +298,7 @@ withServer("a token that is refused is replaced; without a good one, requests ar
   await assert.rejects(bad.get("ann/1"), { name: "KvForbidden", status: 401 });
   await assert.rejects(client().get("ann/1"), KvForbidden);
   await assert.rejects(collect(bad.list()), KvForbidden);
-}, { more: ISSUER });
+}, { more: PER_USER });
 
 withServer("a connection whose token is taken away comes back with another one", async ({ client, server }) => {
   const digest = token => createHash("sha256").update(token).digest("hex");

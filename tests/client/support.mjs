@@ -1,5 +1,6 @@
 // For tests of the client: a server of their own, a relay whose network can fail, and patience.
 import { spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, openSync, writeFileSync, closeSync } from "node:fs";
 import { createRequire } from "node:module";
 import net from "node:net";
@@ -77,12 +78,13 @@ export class Server {
   }
 
   // All keys under a prefix and their values, by HTTP.
-  async state(prefix) {
+  async state(prefix, token) {
+    const headers = token ? { Authorization: `Bearer ${token}` } : {};
     const state = new Map();
     let cursor = "";
     do {
       const query = new URLSearchParams({ prefix, values: true, limit: 10000, ...(cursor && { cursor }) });
-      const page = await (await fetch(`${this.url}/storage?${query}`)).json();
+      const page = await (await fetch(`${this.url}/storage?${query}`, { headers })).json();
       for (const { key, value } of page.keys) state.set(key, value);
       cursor = page.cursor;
     } while (cursor);
@@ -174,3 +176,18 @@ export class Relay {
 
 // A timing for tests: as the real one, but faster.
 export const FAST = { connect: 3000, quiet: 300, patience: 1500, retry: [20, 300] };
+
+// ---- tokens ----
+
+const SECRET = "a secret of at least thirty-two bytes";
+const encode = value => Buffer.from(JSON.stringify(value)).toString("base64url");
+
+// A token of the issuer that ISSUER configures.
+export function tokenOf(sub, seconds) {
+  const text = `${encode({ alg: "HS256" })}.${encode({ iss: "test", sub, exp: Math.floor(Date.now() / 1000) + seconds })}`;
+  return `${text}.${createHmac("sha256", SECRET).update(text).digest("base64url")}`;
+}
+
+// prefix: that its tokens may read and write.
+export const ISSUER = prefix =>
+  `access: {jwt: [{issuer: test, secret: "${SECRET}", grants: {read: ["${prefix}"], write: ["${prefix}"]}}]}\n`;

@@ -5,7 +5,7 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { connect } from "../../core/web/client/client.js";
-import { FAST, Relay, Server, WebSocket, sleep, until } from "./support.mjs";
+import { FAST, ISSUER, Relay, Server, WebSocket, sleep, tokenOf, until } from "./support.mjs";
 
 const SECONDS = process.env.KV_TEST_LENGTH === "short" ? 2 : Number(process.env.KV_TEST_SECONDS ?? 8);
 const PREFIXES = ["", "p/", "p/1", "p/2", "q/"];
@@ -42,12 +42,12 @@ async function flicker(kv, shared) {
   }
 }
 
-async function settle(server, maps) {
-  const kv = open(server.url, { offline: "queue" });
+async function settle(server, maps, token) {
+  const kv = open(server.url, { offline: "queue", token });
   await sleep(250); // deadlines of 200 ms
   for (const prefix of PREFIXES) await kv.set(`${prefix}end`, 1);
   await until(() => maps.every(([prefix, map]) => map.synced && map.get(`${prefix}end`)), "the last change has come");
-  const all = await server.state("");
+  const all = await server.state("", token?.());
   for (const [prefix, map] of maps) {
     const expected = [...all].filter(([key]) => key.startsWith(prefix)).sort();
     await until(() => map.size === expected.length, `the mirror of ${prefix} has ${expected.length} keys`);
@@ -56,15 +56,15 @@ async function settle(server, maps) {
   kv.close();
 }
 
-async function upset(store, more) {
+async function upset(store, more, { n = 5, token } = {}) {
   const server = await new Server(more, store).start();
   const relay = await new Relay(server).start();
-  const clients = Array.from({ length: 5 }, () => open(relay.url, { offline: "queue" }));
-  const direct = open(server.url);
+  const clients = Array.from({ length: n }, () => open(relay.url, { offline: "queue", token }));
+  const direct = open(server.url, { token });
   const shared = { isOver: false };
   try {
     const maps = clients.flatMap(kv => PREFIXES.map(prefix => [prefix, kv.map({ prefix })]));
-    const jobs = [...clients, direct, direct].map((kv, i) => write(kv, i, shared));
+    const jobs = [...clients.slice(0, 5), direct, direct].map((kv, i) => write(kv, i, shared));
     jobs.push(flicker(clients[1], shared));
     watch(clients[0], shared).catch(error => (shared.fault ??= error.message));
     const end = Date.now() + SECONDS * 1000;
@@ -79,7 +79,7 @@ async function upset(store, more) {
     }
     shared.isOver = true;
     await Promise.all(jobs);
-    await settle(server, maps);
+    await settle(server, maps, token);
     assert.equal(shared.fault, undefined);
   } finally {
     for (const kv of [...clients, direct]) kv.close();
@@ -92,6 +92,12 @@ test("mirrors of a durable store", () => upset("rocksdb", ""));
 test("mirrors of a store that forgets", () => upset("memory", ""));
 test("mirrors when the server remembers little", () => upset("rocksdb", "change_log: {size: 20KiB}\n"));
 test("mirrors when little may wait for a client", () => upset("memory", "limits: {unsent_per_connection: 4KiB}\n"));
+
+// 40 clients have the mirrors of 200 tabs. No token lasts, so connections are also closed for that.
+test("200 mirrors, with tokens that expire", () => {
+  const short = () => tokenOf("any", 2 + Math.floor(Math.random() * 3));
+  return upset("rocksdb", ISSUER(""), { n: 40, token: short });
+});
 
 test("a client that slept", async () => {
   const server = await new Server().start();
