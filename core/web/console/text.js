@@ -143,6 +143,6 @@ export function snippets(key, hasToken) {
     JavaScript: `import { connect } from "${location.origin}/client.js";\n\n` +
       `const kv = connect(${JSON.stringify(location.origin)}${hasToken ? ", { token: async () => …  }" : ""});\n` +
       `kv.on(${JSON.stringify(key)}, entry => console.log(entry?.value));\n`,
-    kvctl: `kvctl get ${key.startsWith("-") ? "-- " : ""}${shell(key)}`,
+    kvctl: `kvctl get --url ${location.origin} ${key.startsWith("-") ? "-- " : ""}${shell(key)}`,
   };
 }
