@@ -198,6 +198,84 @@ def test_sensors(browser):
         assert int(request(port, "GET", "/storage/sensor/x/1")[1]["KV-TTL"]) <= 120000
 
 
+def text_of(browser, port, path="/"):
+    browser.open(f"http://localhost:{port}{path}")
+    return browser.run("return document.body.innerText").strip()
+
+
+def test_rate_limiter_in_browser(browser):
+    with serve("rate-limiter") as port, node("rate-limiter/server.mjs", port, PORT="0") as (_, read):
+        wait_for(lambda: "http://" in read(), read())
+        backend = int(read().split("localhost:")[1])
+        # A browser may ask for an icon, too.
+        texts = [text_of(browser, backend) for _ in range(6)]
+        assert texts[0].startswith("welcome, ") and texts[-1].startswith("too many requests; again in "), texts
+
+
+def test_sessions_in_browser(browser):
+    with serve("sessions") as port, node("sessions/server.mjs", port, PORT="0") as (_, read):
+        wait_for(lambda: "http://" in read(), read())
+        backend = int(read().split("localhost:")[1])
+        count_visits(browser, backend)
+        leave = "return fetch('/leave', {method: 'POST'}).then(answer => answer.text())"
+        expect(browser.run(leave), "goodbye\n")
+        expect(text_of(browser, backend), "visit 1")
+
+
+def count_visits(browser, port):
+    """A visit is counted for the page, and another one where the browser asks for an icon."""
+    visits = [int(text_of(browser, port).removeprefix("visit ")) for _ in range(3)]
+    assert visits[0] == 1 and visits[0] < visits[1] < visits[2], visits
+
+
+EXPRESS = """import express from "express";
+import session from "express-session";
+import { createStore } from "%(store)s";
+const app = express();
+const store = new (createStore(session.Store))({ url: process.env.KVSERVER_URL });
+app.use(session({ store, secret: "of the test", resave: false, saveUninitialized: false, cookie: { maxAge: 60000 } }));
+app.get("/favicon.ico", (request, response) => response.sendStatus(204));
+app.get("/", (request, response) => {
+  request.session.visits = (request.session.visits ?? 0) + 1;
+  response.send(`visit ${request.session.visits}`);
+});
+app.get("/look", (request, response) => response.send(`visit ${request.session.visits}`));
+app.get("/renew", (request, response) => request.session.regenerate(() => response.send("renewed")));
+app.get("/leave", (request, response) => request.session.destroy(() => response.send("goodbye")));
+const server = app.listen(0, "127.0.0.1", () => console.log(`http://localhost:${server.address().port}`));
+"""
+
+
+def fetch_express(folder):
+    """Returns: why there is no Express with its sessions in the folder, or ""."""
+    if shutil.which("npm") is None:
+        return "there is no npm"
+    got = subprocess.run(["npm", "install", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund",
+                          "--fetch-retries=0", "express@4", "express-session@1"], check=False, capture_output=True,
+                         text=True, timeout=PATIENCE_S)
+    return "" if got.returncode == 0 else "npm cannot fetch express-session here"
+
+
+def test_express(browser, folder):
+    path = os.path.join(folder, "app.mjs")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(EXPRESS % {"store": f"{EXAMPLES}/sessions/store.mjs"})
+    with serve("sessions") as port, node(path, port) as (process, read):
+        wait_for(lambda: "http://" in read() or process.poll() is not None, "the application does not listen")
+        assert process.poll() is None, read()
+        backend = int(read().split("localhost:")[1])
+        expect([text_of(browser, backend) for _ in range(3)], ["visit 1", "visit 2", "visit 3"])
+        expect(text_of(browser, backend, "/look"), "visit 3")  # Express touches the session
+        (listed,) = json.loads(request(port, "GET", "/storage?prefix=session/&values=true")[2])["keys"]
+        expect(listed["value"]["visits"], 3)
+        assert 0 < listed["ttl"] <= 60000, listed
+        expect(text_of(browser, backend, "/renew"), "renewed")
+        expect(text_of(browser, backend), "visit 1")
+        expect(text_of(browser, backend, "/leave"), "goodbye")
+        expect(json.loads(request(port, "GET", "/storage?prefix=session/")[2])["keys"], [])
+        expect(read().count("\n"), 1)  # it has complained of nothing
+
+
 def test_rate_limiter():
     with serve("rate-limiter") as port, node("rate-limiter/server.mjs", port, PORT="0") as (_, read):
         wait_for(lambda: "http://" in read(), read())
@@ -270,6 +348,11 @@ def main():
         check("a chart shows what is fed", test_sensors, why_no_pages, browser)
         check("an address is refused beyond its rate", test_rate_limiter, why_no_node)
         check("sessions last until they are left", test_sessions, why_no_node)
+        why_no_visit = why_no_pages or why_no_node
+        check("a browser is refused beyond its rate", test_rate_limiter_in_browser, why_no_visit, browser)
+        check("a browser keeps its session", test_sessions_in_browser, why_no_visit, browser)
+        with tempfile.TemporaryDirectory(prefix="kvserver-express-") as folder:
+            check("Express keeps its sessions in the store", test_express, why_no_visit or fetch_express(folder), browser, folder)
     finally:
         if browser:
             browser.close()
