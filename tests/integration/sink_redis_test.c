@@ -233,10 +233,11 @@ static void peer_that_is_away_is_named(void **state)
     (void)state;
     start_server("");
     kv_test_store(server.port, "a", "1");
-    snprintf(text, sizeof(text),
-             "sink/redis: not delivered: cannot connect to 127.0.0.1:%d: Connection refused; 1 "
-             "event waits",
-             redis.port);
+    snprintf(
+        text, sizeof(text),
+        "sink/redis: not delivered: cannot connect to Redis at 127.0.0.1:%d: Connection refused; 1 "
+        "event waits",
+        redis.port);
     kv_test_await_log(&server, text);
     kv_test_server_kill(&server);
 }

@@ -58,8 +58,13 @@ kv_add_test(unit_ttl_policies SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/po
 target_compile_definitions(test_unit_ttl_policies PRIVATE MODULES="${CMAKE_BINARY_DIR}/modules")
 add_dependencies(test_unit_ttl_policies ttl_bounded ttl_jitter ttl_sliding)
 
-# The store redis from within.
+# The client for Redis.
 kv_add_test(unit_store_resp
-            SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/resp_test.c ${PROJECT_SOURCE_DIR}/modules/store/redis/resp.c
+            SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/resp_test.c ${PROJECT_SOURCE_DIR}/modules/redis_client/resp.c
             USES kv_base)
-target_include_directories(test_unit_store_resp PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/redis)
+target_include_directories(test_unit_store_resp PRIVATE ${PROJECT_SOURCE_DIR}/modules/redis_client)
+
+kv_add_test(unit_redis_resolver
+            SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/redis_resolver_test.c ${PROJECT_SOURCE_DIR}/modules/redis_client/resolver.c
+            USES kv_base)
+target_include_directories(test_unit_redis_resolver PRIVATE ${PROJECT_SOURCE_DIR}/modules/redis_client)

@@ -5,20 +5,13 @@
  */
 #include <kvserver/sink.h>
 
-#include <errno.h>
-#include <hiredis/hiredis.h>
-#include <poll.h>
+#include "../../redis_client/options.h"
+#include "../../redis_client/request.h"
+
 #include <stdlib.h>
-#include <sys/un.h>
 
 enum {
-    OPTION_HOST,
-    OPTION_PORT,
-    OPTION_UNIX,
-    OPTION_USER,
-    OPTION_PASSWORD,
-    OPTION_DATABASE,
-    OPTION_MODE,
+    OPTION_MODE = N_REDIS_OPTIONS,
     OPTION_NAME,
     OPTION_MAX_LENGTH,
     OPTION_TIMEOUT,
@@ -38,22 +31,15 @@ enum {
 struct kv_sink {
     const struct kv_sink_host *host;
     const struct kv_option_value *options;
-    redisContext *redis; /* NULL: not connected */
-    char peer[256];      /* its address, for messages */
+    struct address address;
+    struct resolver resolver;
+    struct link link;
 };
 
 static const char *const modes[] = {"stream", "publish", NULL};
 
 static const struct kv_option redis_options[N_OPTIONS] = {
-    [OPTION_HOST] = {.name = "host", .type = KV_OPTION_STRING, .fallback = "127.0.0.1"},
-    [OPTION_PORT] =
-        {.name = "port", .type = KV_OPTION_INT, .fallback = "6379", .min = 1, .max = 65535},
-    [OPTION_UNIX] = {.name = "unix",
-                     .type = KV_OPTION_PATH,
-                     .doc = "the path of a socket, in place of host and port"},
-    [OPTION_USER] = {.name = "user", .type = KV_OPTION_STRING},
-    [OPTION_PASSWORD] = {.name = "password", .type = KV_OPTION_STRING, .flags = KV_OPTION_SECRET},
-    [OPTION_DATABASE] = {.name = "database", .type = KV_OPTION_INT, .fallback = "0", .max = 65535},
+    REDIS_OPTIONS,
     [OPTION_MODE] = {.name = "mode",
                      .type = KV_OPTION_CHOICE,
                      .choices = modes,
@@ -72,29 +58,11 @@ static const struct kv_option redis_options[N_OPTIONS] = {
         {.name = "timeout", .type = KV_OPTION_DURATION, .fallback = "5s", .min = 1, .max = 600000},
 };
 
-static void write_peer(struct kv_sink *sink)
-{
-    const char *path = sink->options[OPTION_UNIX].string.bytes;
-    const char *host = sink->options[OPTION_HOST].string.bytes;
-    long long port = sink->options[OPTION_PORT].integer;
-    if (sink->options[OPTION_UNIX].string.len != 0)
-        snprintf(sink->peer, sizeof(sink->peer), "%s", path);
-    else
-        snprintf(sink->peer, sizeof(sink->peer),
-                 strchr(host, ':') != NULL ? "[%s]:%lld" : "%s:%lld", host, port);
-}
-
 static void redis_check(const struct kv_option_value *options, const struct kv_faults *faults)
 {
-    bool has_address = options[OPTION_HOST].is_given || options[OPTION_PORT].is_given;
+    redis_options_check(options, faults);
     if (options[OPTION_NAME].string.len == 0)
         faults->add(faults, "name", "the name of a stream or channel is expected");
-    if (options[OPTION_UNIX].string.len != 0 && has_address)
-        faults->add(faults, "unix", "it stands in place of `host` and `port`, which are given");
-    if (options[OPTION_UNIX].string.len >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
-        faults->add(faults, "unix", "it is longer than the path of a socket may be");
-    if (options[OPTION_USER].string.len != 0 && options[OPTION_PASSWORD].string.len == 0)
-        faults->add(faults, "user", "it needs a `password`");
 }
 
 static int redis_open(const struct kv_sink_host *host, const struct kv_option_value *options,
@@ -104,170 +72,135 @@ static int redis_open(const struct kv_sink_host *host, const struct kv_option_va
     if (sink == NULL)
         return kv_error_set(reterr, "no memory");
     *sink = (struct kv_sink){.host = host, .options = options};
-    write_peer(sink);
+    redis_options_read(options, &sink->address);
+    sink->address.resolver = &sink->resolver;
+    link_init(&sink->link);
     *ret_sink = sink;
     return 0;
 }
 
 /* ---- the connection ---- */
 
-static void disconnect(struct kv_sink *sink)
+/* The next answer. Returns: -1 and *reterr where there is none; the connection is closed then. */
+static int await(struct kv_sink *sink, struct kv_slice *ret_reply, struct kv_error *reterr)
 {
-    if (sink->redis != NULL)
-        redisFree(sink->redis);
-    sink->redis = NULL;
-}
-
-/* Whether Redis has closed the connection, in answer to what it was sent. */
-static bool was_cut_off(const struct kv_sink *sink)
-{
-    int error = sink->redis == NULL ? 0 : sink->redis->err;
-    return error == REDIS_ERR_EOF ||
-           (error == REDIS_ERR_IO && (errno == ECONNRESET || errno == EPIPE));
-}
-
-/* The connection is good for nothing any more. */
-static int fail(struct kv_sink *sink, const char *what, struct kv_error *reterr)
-{
-    kv_error_set(reterr, "%s %s: %s", what, sink->peer,
-                 sink->redis == NULL || sink->redis->err == 0 ? "no memory" : sink->redis->errstr);
-    disconnect(sink);
-    return -1;
+    int64_t until_ms = link_clock_ms() + sink->options[OPTION_TIMEOUT].integer;
+    int result = link_wait(&sink->link, &sink->address, until_ms, ret_reply, reterr);
+    if (result != 0)
+        link_close(&sink->link);
+    return result;
 }
 
 /* Runs a command whose answer is only looked at for an error. */
-static int run(struct kv_sink *sink, int n, const char **words, const size_t *lens,
+static int run(struct kv_sink *sink, const struct kv_slice *words, size_t n,
                struct kv_error *reterr)
 {
-    redisReply *reply = redisCommandArgv(sink->redis, n, words, lens);
-    if (reply == NULL)
-        return fail(sink, "no answer from", reterr);
-    int result = 0;
-    if (reply->type == REDIS_REPLY_ERROR) {
-        result = kv_error_set(reterr, "%s: %s: %s", sink->peer, words[0], reply->str);
-        disconnect(sink);
-    }
-    freeReplyObject(reply);
-    return result;
+    struct resp_value value;
+    struct kv_slice reply;
+    if (!request_words(&sink->link.out, words, n))
+        return kv_error_set(reterr, "no memory");
+    if (await(sink, &reply, reterr) != 0)
+        return -1;
+    if (!resp_next(&reply, &value) || value.type != RESP_ERROR)
+        return 0;
+    kv_error_set(reterr, "%s: %s: %.*s", sink->address.text, words[0].bytes, (int)value.text.len,
+                 value.text.bytes);
+    link_close(&sink->link);
+    return -1;
 }
 
 static int log_in(struct kv_sink *sink, struct kv_error *reterr)
 {
-    struct kv_slice user = sink->options[OPTION_USER].string;
-    struct kv_slice password = sink->options[OPTION_PASSWORD].string;
-    const char *words[3] = {"AUTH"};
-    size_t lens[3] = {4};
-    int n = 1;
+    struct kv_slice user = sink->options[REDIS_USER].string;
+    struct kv_slice password = sink->options[REDIS_PASSWORD].string;
     if (password.len == 0)
         return 0;
-    if (user.len != 0) {
-        words[n] = user.bytes;
-        lens[n++] = user.len;
-    }
-    words[n] = password.bytes;
-    lens[n++] = password.len;
-    return run(sink, n, words, lens, reterr);
+    if (user.len == 0)
+        return run(sink, (struct kv_slice[]){KV_SLICE("AUTH"), password}, 2, reterr);
+    return run(sink, (struct kv_slice[]){KV_SLICE("AUTH"), user, password}, 3, reterr);
 }
 
 static int select_database(struct kv_sink *sink, struct kv_error *reterr)
 {
     char number[LONGEST_NUMBER];
-    long long database = sink->options[OPTION_DATABASE].integer;
+    long long database = sink->options[REDIS_DATABASE].integer;
     if (database == 0)
         return 0;
-    int len = snprintf(number, sizeof(number), "%lld", database);
-    const char *words[] = {"SELECT", number};
-    const size_t lens[] = {6, (size_t)len};
-    return run(sink, 2, words, lens, reterr);
-}
-
-/* An idle connection that says something has been closed by the other side. */
-static bool is_stale(const struct kv_sink *sink)
-{
-    struct pollfd fd = {.fd = sink->redis->fd, .events = POLLIN};
-    return poll(&fd, 1, 0) != 0;
+    snprintf(number, sizeof(number), "%lld", database);
+    return run(sink, (struct kv_slice[]){KV_SLICE("SELECT"), kv_slice_of(number)}, 2, reterr);
 }
 
 static int ensure_connected(struct kv_sink *sink, struct kv_error *reterr)
 {
-    const struct kv_option_value *options = sink->options;
-    int64_t ms = options[OPTION_TIMEOUT].integer;
-    struct timeval timeout = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-    if (sink->redis != NULL && is_stale(sink))
-        disconnect(sink);
-    if (sink->redis != NULL)
+    int64_t until_ms = link_clock_ms() + sink->options[OPTION_TIMEOUT].integer;
+    if (sink->link.fd >= 0 && !link_is_stale(&sink->link))
         return 0;
-    sink->redis = options[OPTION_UNIX].string.len != 0
-                      ? redisConnectUnixWithTimeout(options[OPTION_UNIX].string.bytes, timeout)
-                      : redisConnectWithTimeout(options[OPTION_HOST].string.bytes,
-                                                (int)options[OPTION_PORT].integer, timeout);
-    if (sink->redis == NULL || sink->redis->err != 0 ||
-        redisSetTimeout(sink->redis, timeout) != REDIS_OK)
-        return fail(sink, "cannot connect to", reterr);
+    if (link_connect(&sink->link, &sink->address, until_ms, reterr) != 0)
+        return -1;
     return log_in(sink, reterr) == 0 && select_database(sink, reterr) == 0 ? 0 : -1;
 }
 
 /* ---- delivering ---- */
 
 struct words {
-    const char *bytes[MOST_WORDS];
-    size_t lens[MOST_WORDS];
-    int n;
+    struct kv_slice all[MOST_WORDS];
+    size_t n;
 };
 
 static void add(struct words *words, struct kv_slice word)
 {
-    words->bytes[words->n] = word.len == 0 ? "" : word.bytes;
-    words->lens[words->n++] = word.len;
+    words->all[words->n++] = word;
 }
 
-static void add_pair(struct words *words, const char *name, struct kv_slice value)
+static void add_pair(struct words *words, struct kv_slice name, struct kv_slice value)
 {
-    add(words, kv_slice_of(name));
+    add(words, name);
     add(words, value);
 }
 
-static int append_event(struct kv_sink *sink, const struct kv_event *event)
+static bool append_entry(struct kv_sink *sink, const struct kv_event *event)
 {
     struct words words = {.n = 0};
     char number[LONGEST_NUMBER];
-    if (sink->options[OPTION_MODE].integer == MODE_PUBLISH) {
-        add(&words, KV_SLICE("PUBLISH"));
-        add_pair(&words, sink->options[OPTION_NAME].string.bytes, event->json);
-    } else {
-        add_pair(&words, "XADD", sink->options[OPTION_NAME].string);
-        if (sink->options[OPTION_MAX_LENGTH].integer != 0) {
-            snprintf(number, sizeof(number), "%lld",
-                     (long long)sink->options[OPTION_MAX_LENGTH].integer);
-            add_pair(&words, "MAXLEN", KV_SLICE("~"));
-            add(&words, kv_slice_of(number));
-        }
-        add(&words, KV_SLICE("*"));
-        add_pair(&words, "id", event->id);
-        add_pair(&words, "type", kv_slice_of(kv_event_type_name(event->type)));
-        add_pair(&words, "key", event->key);
-        add_pair(&words, "event", event->json);
+    add_pair(&words, KV_SLICE("XADD"), sink->options[OPTION_NAME].string);
+    if (sink->options[OPTION_MAX_LENGTH].integer != 0) {
+        snprintf(number, sizeof(number), "%lld",
+                 (long long)sink->options[OPTION_MAX_LENGTH].integer);
+        add_pair(&words, KV_SLICE("MAXLEN"), KV_SLICE("~"));
+        add(&words, kv_slice_of(number));
     }
-    return redisAppendCommandArgv(sink->redis, words.n, words.bytes, words.lens);
+    add(&words, KV_SLICE("*"));
+    add_pair(&words, KV_SLICE("id"), event->id);
+    add_pair(&words, KV_SLICE("type"), kv_slice_of(kv_event_type_name(event->type)));
+    add_pair(&words, KV_SLICE("key"), event->key);
+    add_pair(&words, KV_SLICE("event"), event->json);
+    return request_words(&sink->link.out, words.all, words.n);
 }
 
-static int append_all(struct kv_sink *sink, const struct kv_event *events, size_t n)
+static bool append_event(struct kv_sink *sink, const struct kv_event *event)
 {
-    int result = redisAppendCommand(sink->redis, "MULTI");
-    for (size_t i = 0; i < n && result == REDIS_OK; i++)
-        result = append_event(sink, &events[i]);
-    return result == REDIS_OK ? redisAppendCommand(sink->redis, "EXEC") : result;
+    struct kv_slice channel = sink->options[OPTION_NAME].string;
+    const struct kv_slice words[] = {KV_SLICE("PUBLISH"), channel, event->json};
+    bool is_published = sink->options[OPTION_MODE].integer == MODE_PUBLISH;
+    return is_published ? request_words(&sink->link.out, words, 3) : append_entry(sink, event);
 }
 
-/* The first error of a transaction's answers. */
-static const char *fault_of(const redisReply *reply)
+static bool append_all(struct kv_sink *sink, const struct kv_event *events, size_t n)
 {
-    if (reply->type == REDIS_REPLY_ERROR)
-        return reply->str;
-    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
-        if (reply->element[i]->type == REDIS_REPLY_ERROR)
-            return reply->element[i]->str;
-    return NULL;
+    bool is_there = request_words(&sink->link.out, (struct kv_slice[]){KV_SLICE("MULTI")}, 1);
+    for (size_t i = 0; i < n && is_there; i++)
+        is_there = append_event(sink, &events[i]);
+    return is_there && request_words(&sink->link.out, (struct kv_slice[]){KV_SLICE("EXEC")}, 1);
+}
+
+/* The first error of an answer, which may be a transaction's; empty: there is none. */
+static struct kv_slice fault_of(struct kv_slice reply)
+{
+    struct resp_value value;
+    while (resp_next(&reply, &value))
+        if (value.type == RESP_ERROR)
+            return value.text;
+    return (struct kv_slice){0};
 }
 
 /* Redis has a limit for the length of a text (proto-max-bulk-len), and for that of an entry. */
@@ -284,9 +217,9 @@ static size_t judge(struct kv_sink *sink, const struct kv_event *events, size_t 
 {
     if (!is_too_long(fault))
         return 0;
-    disconnect(sink); /* which Redis does, too */
+    link_close(&sink->link); /* which Redis does, too */
     if (n == 1)
-        sink->host->drop(sink->host, &events[0], "%s: %s", sink->peer, fault);
+        sink->host->drop(sink->host, &events[0], "%s: %s", sink->address.text, fault);
     else
         sink->host->refused(sink->host);
     return n == 1;
@@ -297,19 +230,17 @@ static size_t judge(struct kv_sink *sink, const struct kv_event *events, size_t 
 static int read_all(struct kv_sink *sink, size_t n, char *ret_fault, size_t size,
                     struct kv_error *reterr)
 {
+    struct kv_slice reply;
     ret_fault[0] = '\0';
     for (size_t i = 0; i < n + 2; i++) {
-        void *reply;
-        if (redisGetReply(sink->redis, &reply) != REDIS_OK) {
-            if (was_cut_off(sink) && ret_fault[0] == '\0')
+        if (await(sink, &reply, reterr) != 0) {
+            if (sink->link.is_cut_off && ret_fault[0] == '\0')
                 sink->host->refused(sink->host);
-            fail(sink, "no answer from", reterr);
             return ret_fault[0] != '\0' ? 0 : -1;
         }
-        const char *fault = fault_of(reply);
-        if (fault != NULL && ret_fault[0] == '\0')
-            snprintf(ret_fault, size, "%s", fault);
-        freeReplyObject(reply);
+        struct kv_slice fault = fault_of(reply);
+        if (ret_fault[0] == '\0')
+            snprintf(ret_fault, size, "%.*s", (int)fault.len, fault.bytes);
     }
     return 0;
 }
@@ -320,21 +251,23 @@ static size_t redis_deliver(struct kv_sink *sink, const struct kv_event *events,
     char fault[256];
     if (ensure_connected(sink, reterr) != 0)
         return 0;
-    if (append_all(sink, events, n) != REDIS_OK) {
-        fail(sink, "cannot send to", reterr);
+    if (!append_all(sink, events, n)) {
+        kv_error_set(reterr, "no memory");
+        link_close(&sink->link);
         return 0;
     }
     if (read_all(sink, n, fault, sizeof(fault), reterr) != 0)
         return 0;
     if (fault[0] == '\0')
         return n;
-    kv_error_set(reterr, "%s: %s", sink->peer, fault);
+    kv_error_set(reterr, "%s: %s", sink->address.text, fault);
     return judge(sink, events, n, fault);
 }
 
 static void redis_close(struct kv_sink *sink)
 {
-    disconnect(sink);
+    link_close(&sink->link);
+    resolver_fini(&sink->resolver);
     free(sink);
 }
 

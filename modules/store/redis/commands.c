@@ -3,7 +3,7 @@
 #include "clock.h"
 #include "event.h"
 #include "record.h"
-#include "request.h"
+#include "../../redis_client/request.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 #include "fetch.h"
 
 #include "login.h"
-#include "request.h"
+#include "../../redis_client/request.h"
 
 static int try_to_fetch(struct kv_store *store, struct kv_slice key, struct kv_slice *ret_record)
 {

@@ -1,6 +1,6 @@
 #include "login.h"
 
-#include "request.h"
+#include "../../redis_client/request.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

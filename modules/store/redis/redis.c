@@ -1,21 +1,15 @@
 /*
  * Keys and values in Redis or Valkey, for any number of KvServers: README.md.
  */
+#include "../../redis_client/options.h"
 #include "record.h"
 #include "session.h"
 #include "worker.h"
 
 #include <stdlib.h>
-#include <sys/un.h>
 
 enum {
-    OPTION_HOST,
-    OPTION_PORT,
-    OPTION_UNIX,
-    OPTION_USER,
-    OPTION_PASSWORD,
-    OPTION_DATABASE,
-    OPTION_PREFIX,
+    OPTION_PREFIX = N_REDIS_OPTIONS,
     OPTION_TIMEOUT,
     OPTION_LOG_ENTRIES,
     N_OPTIONS
@@ -29,15 +23,7 @@ enum {
 #define LONGEST_TEXT (((size_t)512 << 20) - 4096)
 
 static const struct kv_option redis_options[N_OPTIONS] = {
-    [OPTION_HOST] = {.name = "host", .type = KV_OPTION_STRING, .fallback = "127.0.0.1"},
-    [OPTION_PORT] =
-        {.name = "port", .type = KV_OPTION_INT, .fallback = "6379", .min = 1, .max = 65535},
-    [OPTION_UNIX] = {.name = "unix",
-                     .type = KV_OPTION_PATH,
-                     .doc = "the path of a socket, in place of host and port"},
-    [OPTION_USER] = {.name = "user", .type = KV_OPTION_STRING},
-    [OPTION_PASSWORD] = {.name = "password", .type = KV_OPTION_STRING, .flags = KV_OPTION_SECRET},
-    [OPTION_DATABASE] = {.name = "database", .type = KV_OPTION_INT, .fallback = "0", .max = 65535},
+    REDIS_OPTIONS,
     [OPTION_PREFIX] = {.name = "prefix",
                        .type = KV_OPTION_STRING,
                        .fallback = "kv",
@@ -60,14 +46,8 @@ static const struct kv_option redis_options[N_OPTIONS] = {
 
 static void redis_check(const struct kv_option_value *options, const struct kv_faults *faults)
 {
-    bool has_address = options[OPTION_HOST].is_given || options[OPTION_PORT].is_given;
     struct kv_slice prefix = options[OPTION_PREFIX].string;
-    if (options[OPTION_UNIX].string.len != 0 && has_address)
-        faults->add(faults, "unix", "it stands in place of `host` and `port`, which are given");
-    if (options[OPTION_UNIX].string.len >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
-        faults->add(faults, "unix", "it is longer than the path of a socket may be");
-    if (options[OPTION_USER].string.len != 0 && options[OPTION_PASSWORD].string.len == 0)
-        faults->add(faults, "user", "it needs a `password`");
+    redis_options_check(options, faults);
     if (prefix.len == 0 || prefix.len > LONGEST_PREFIX)
         faults->add(faults, "prefix", "1 to %d bytes are expected", LONGEST_PREFIX);
     else if (strpbrk(prefix.bytes, "{}") != NULL)
@@ -76,31 +56,19 @@ static void redis_check(const struct kv_option_value *options, const struct kv_f
 
 /* ---- opening and closing ---- */
 
-static void write_address(struct address *address)
-{
-    bool is_ipv6 = strchr(address->host.bytes, ':') != NULL;
-    if (address->unix_path.len != 0)
-        snprintf(address->text, sizeof(address->text), "%s", address->unix_path.bytes);
-    else
-        snprintf(address->text, sizeof(address->text), is_ipv6 ? "[%s]:%d" : "%s:%d",
-                 address->host.bytes, address->port);
-}
-
 static void read_settings(struct kv_store *store, const struct kv_option_value *options)
 {
     store->settings = (struct settings){
-        .address = {.host = options[OPTION_HOST].string,
-                    .port = (int)options[OPTION_PORT].integer,
-                    .unix_path = options[OPTION_UNIX].string,
-                    .gives_up = &store->is_closing},
-        .user = options[OPTION_USER].string,
-        .password = options[OPTION_PASSWORD].string,
+        .user = options[REDIS_USER].string,
+        .password = options[REDIS_PASSWORD].string,
         .prefix = options[OPTION_PREFIX].string,
-        .database = options[OPTION_DATABASE].integer,
+        .database = options[REDIS_DATABASE].integer,
         .timeout_ms = options[OPTION_TIMEOUT].integer,
         .log_entries = options[OPTION_LOG_ENTRIES].integer,
     };
-    write_address(&store->settings.address);
+    redis_options_read(options, &store->settings.address);
+    store->settings.address.resolver = &store->resolver;
+    store->settings.address.gives_up = &store->is_closing;
 }
 
 static void set_name(const struct kv_store *store, struct name *name, char letter)

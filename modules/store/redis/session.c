@@ -4,7 +4,7 @@
 #include "clock.h"
 #include "library.h"
 #include "login.h"
-#include "request.h"
+#include "../../redis_client/request.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

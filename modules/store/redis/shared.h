@@ -14,8 +14,8 @@
 #ifndef KV_STORE_REDIS_SHARED_H
 #define KV_STORE_REDIS_SHARED_H
 
+#include "../../redis_client/link.h"
 #include "jobs.h"
-#include "link.h"
 
 #include <kvserver/store.h>
 
@@ -113,6 +113,7 @@ struct kv_store {
     bool is_bulk_lost;        /* only that of the bulk */
     struct lane lane;
     struct lane bulk;
+    struct resolver resolver;
     struct link fetch; /* for values that the chain needs immediately */
     struct clock clock;
     uint64_t position;   /* of the chain: the last revision told */

@@ -477,6 +477,7 @@ int worker_init(struct kv_store *store, struct kv_error *reterr)
 void worker_destroy(struct kv_store *store)
 {
     session_close(store);
+    resolver_fini(&store->resolver);
     jobs_clear(&store->inbox);
     jobs_clear(&store->held);
     jobs_clear(&store->lane.waiting);

@@ -1,4 +1,4 @@
-/* The scalars of a module's schema, read as the server reads them. */
+/* The scalars of a module's schema, read as the server reads them. Blocks have their defaults. */
 #include "contract/store/options.h"
 
 #include <stdlib.h>
@@ -42,6 +42,34 @@ static const char *find_setting(const char *name, int n_settings, char **setting
     return NULL;
 }
 
+static void release(const struct kv_option *option, struct kv_option_value *value)
+{
+    if (kv_option_is_text(option))
+        free((char *)value->string.bytes);
+    for (size_t i = 0; option->type == KV_OPTION_BLOCK && i < value->list.n; i++)
+        release(&option->fields[i], (struct kv_option_value *)&value->list.items[i]);
+    if (option->type == KV_OPTION_BLOCK)
+        free((void *)value->list.items);
+}
+
+static int read_default(const struct kv_option *option, const char *folder,
+                        struct kv_option_value *value, struct kv_error *reterr)
+{
+    if (option->type == KV_OPTION_BLOCK) {
+        struct kv_option_value *items = calloc(option->n_fields + 1, sizeof(*items));
+        int result = 0;
+        value->list.items = items;
+        value->list.n = option->n_fields;
+        for (size_t i = 0; i < option->n_fields && result == 0; i++)
+            result = read_default(&option->fields[i], folder, &items[i], reterr);
+        return result;
+    }
+    const char *text = option->fallback;
+    if (kv_option_is_text(option) && text == NULL)
+        text = "";
+    return text == NULL ? 0 : read_value(option, text, folder, value, reterr);
+}
+
 struct kv_option_value *options_create(const struct kv_module *module, int n_settings,
                                        char **settings, const char *folder, struct kv_error *reterr)
 {
@@ -50,13 +78,12 @@ struct kv_option_value *options_create(const struct kv_module *module, int n_set
         const struct kv_option *option = &module->options[i];
         const char *text = find_setting(option->name, n_settings, settings);
         values[i].is_given = text != NULL;
-        if (text == NULL)
-            text = option->fallback;
-        if (kv_option_is_text(option) && text == NULL)
-            text = "";
         struct kv_error error;
-        if (text != NULL && read_value(option, text, folder, &values[i], &error) != 0) {
-            kv_error_set(reterr, "option %s: \"%s\" %s", option->name, text, error.text);
+        int result = text != NULL ? read_value(option, text, folder, &values[i], &error)
+                                  : read_default(option, folder, &values[i], &error);
+        if (result != 0) {
+            kv_error_set(reterr, "option %s: \"%s\" %s", option->name, text == NULL ? "" : text,
+                         error.text);
             options_destroy(module, values);
             return NULL;
         }
@@ -67,7 +94,6 @@ struct kv_option_value *options_create(const struct kv_module *module, int n_set
 void options_destroy(const struct kv_module *module, struct kv_option_value *values)
 {
     for (size_t i = 0; values != NULL && i < module->n_options; i++)
-        if (kv_option_is_text(&module->options[i]))
-            free((char *)values[i].string.bytes);
+        release(&module->options[i], &values[i]);
     free(values);
 }

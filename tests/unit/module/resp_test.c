@@ -1,4 +1,4 @@
-/* The reader of RESP of the store `redis`: where messages end, however they come, and what they
+/* The reader of RESP: where messages end, however they come, and what they
  * say. */
 #include <setjmp.h>
 #include <stdarg.h>

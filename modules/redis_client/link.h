@@ -1,31 +1,35 @@
 /*
- * A connection to Redis: a non-blocking socket, the bytes to be sent, and the bytes received. For
- * one thread.
+ * A connection to Redis: a non-blocking socket, perhaps with TLS, the bytes to be sent, and the
+ * bytes received. For one thread.
  */
-#ifndef KV_STORE_REDIS_LINK_H
-#define KV_STORE_REDIS_LINK_H
+#ifndef KV_REDIS_CLIENT_LINK_H
+#define KV_REDIS_CLIENT_LINK_H
 
 #include "buffer.h"
+#include "resolver.h"
 #include "resp.h"
-
-#include <stdatomic.h>
+#include "tls.h"
 
 /* Where Redis is. Texts are borrowed. */
 struct address {
     struct kv_slice host; /* a name or an address */
     int port;
-    struct kv_slice unix_path;   /* in place of both, unless it is empty */
-    char text[256];              /* for messages */
-    const atomic_bool *gives_up; /* if set, waits end early */
+    struct kv_slice unix_path; /* in place of both, unless it is empty */
+    struct tls_settings tls;
+    char text[256]; /* for messages */
+    struct resolver *resolver;
+    const atomic_bool *gives_up; /* if set, waits end early; NULL: nobody sets it */
 };
 
 struct link {
-    int fd; /* -1: closed */
+    int fd;          /* -1: closed */
+    struct tls *tls; /* NULL: none */
     struct buffer out;
     struct buffer in;
     struct resp_scanner scanner;
     size_t shown;     /* bytes of the last message shown, at the front of `in` */
     int64_t heard_ms; /* when something last arrived, or was taken */
+    bool is_cut_off;  /* Redis has closed it */
 };
 
 /* Milliseconds of a monotonic clock. */
@@ -37,7 +41,7 @@ void link_init(struct link *link);
 int link_connect(struct link *link, const struct address *address, int64_t until_ms,
                  struct kv_error *reterr);
 
-/* Forgets what was not sent and not read. Does nothing if it is closed. */
+/* Forgets what was not sent and not read. Does nothing if it is closed. `is_cut_off` stays. */
 void link_close(struct link *link);
 
 /* Send and read what they can without waiting. Return: -1 if the connection is broken. */
@@ -47,6 +51,9 @@ int link_read(struct link *link);
 /* Shows the next complete message, which is valid until the next call. Returns: 1; 0 if there is
  * none; -1 if the input is not RESP. */
 int link_next(struct link *link, struct kv_slice *ret_message);
+
+/* Whether something has arrived that was not asked for, or Redis has closed the connection. */
+bool link_is_stale(const struct link *link);
 
 /* Sends the output, and waits for the next message that is not a push: until `until_ms`, and as
  * long again behind whatever arrives or is taken. Returns: -1 and *reterr. */

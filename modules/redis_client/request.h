@@ -2,8 +2,8 @@
  * Writes commands in Redis's protocol, as arrays of strings. They are written directly into the
  * output, so a value is copied only once.
  */
-#ifndef KV_STORE_REDIS_REQUEST_H
-#define KV_STORE_REDIS_REQUEST_H
+#ifndef KV_REDIS_CLIENT_REQUEST_H
+#define KV_REDIS_CLIENT_REQUEST_H
 
 #include "buffer.h"
 

@@ -6,8 +6,8 @@
  * arrived. It copies and allocates nothing, and nested values need no stack. A complete message is
  * then read value by value, in place.
  */
-#ifndef KV_STORE_REDIS_RESP_H
-#define KV_STORE_REDIS_RESP_H
+#ifndef KV_REDIS_CLIENT_RESP_H
+#define KV_REDIS_CLIENT_RESP_H
 
 #include <kvserver/types.h>
 

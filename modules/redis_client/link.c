@@ -6,21 +6,17 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
-    READ_SIZE = 64 << 10,
-    GLANCE_MS = 100, /* how long a wait does not look whether it is to be given up */
+    READ_SIZE = 64 << 10
 };
 
 #define LONGEST_MESSAGE ((size_t)1 << 30)
 
 int64_t link_clock_ms(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return patience_clock_ms();
 }
 
 void link_init(struct link *link)
@@ -30,25 +26,27 @@ void link_init(struct link *link)
 
 void link_close(struct link *link)
 {
+    bool is_cut_off = link->is_cut_off;
+    tls_destroy(link->tls);
     if (link->fd >= 0)
         close(link->fd);
     buffer_clear(&link->out);
     buffer_clear(&link->in);
     link_init(link);
+    link->is_cut_off = is_cut_off;
 }
 
 /* Waits until the socket is ready for one of the events. Returns: whether it is. */
 static bool wait_for(struct link *link, short events, const struct address *address,
                      int64_t until_ms)
 {
+    struct patience patience = {until_ms, address->gives_up};
     struct pollfd poller = {.fd = link->fd, .events = events};
-    for (;;) {
-        int64_t left_ms = until_ms - link_clock_ms();
-        if (left_ms <= 0 || atomic_load(address->gives_up))
-            return false;
-        if (poll(&poller, 1, left_ms < GLANCE_MS ? (int)left_ms : GLANCE_MS) > 0)
+    int left_ms;
+    while ((left_ms = patience_left_ms(&patience)) != 0)
+        if (poll(&poller, 1, left_ms) > 0)
             return true;
-    }
+    return false;
 }
 
 /* ---- connecting ---- */
@@ -100,11 +98,10 @@ static int connect_unix(struct link *link, const struct address *address, int64_
 static int connect_tcp(struct link *link, const struct address *address, int64_t until_ms,
                        struct kv_error *reterr)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct patience patience = {until_ms, address->gives_up};
     struct addrinfo *peers = NULL;
-    char port[16];
-    snprintf(port, sizeof(port), "%d", address->port);
-    int fault = getaddrinfo(address->host.bytes, port, &hints, &peers);
+    int fault =
+        resolver_find(address->resolver, address->host.bytes, address->port, &patience, &peers);
     if (fault != 0)
         return fail_to_connect(address, gai_strerror(fault), reterr);
     fault = ENOENT;
@@ -114,22 +111,57 @@ static int connect_tcp(struct link *link, const struct address *address, int64_t
     return fault == 0 ? 0 : fail_to_connect(address, strerror(fault), reterr);
 }
 
+static int shake(struct link *link, const struct address *address, int64_t until_ms,
+                 struct kv_error *reterr)
+{
+    struct kv_error error = {0};
+    short events = 0;
+    int result;
+    link->tls = tls_create(&address->tls, link->fd, &error);
+    if (link->tls == NULL)
+        return fail_to_connect(address, error.text, reterr);
+    while ((result = tls_shake(link->tls, &events, &error)) == 0)
+        if (!wait_for(link, events, address, until_ms))
+            return fail_to_connect(address, strerror(ETIMEDOUT), reterr);
+    return result == 1 ? 0 : fail_to_connect(address, error.text, reterr);
+}
+
 int link_connect(struct link *link, const struct address *address, int64_t until_ms,
                  struct kv_error *reterr)
 {
     link_close(link);
+    link->is_cut_off = false;
     resp_scanner_begin(&link->scanner, LONGEST_MESSAGE);
     int result = address->unix_path.len != 0 ? connect_unix(link, address, until_ms, reterr)
                                              : connect_tcp(link, address, until_ms, reterr);
+    if (result == 0 && address->tls.ca.len != 0 && shake(link, address, until_ms, reterr) != 0) {
+        link_close(link);
+        return -1;
+    }
     link->heard_ms = link_clock_ms();
     return result;
 }
 
 /* ---- sending and reading ---- */
 
-static bool is_passing(int fault)
+static ssize_t send_some(const struct link *link, struct kv_slice bytes)
 {
-    return fault == EAGAIN || fault == EINTR;
+    return link->tls != NULL ? tls_send(link->tls, bytes.bytes, bytes.len)
+                             : send(link->fd, bytes.bytes, bytes.len, MSG_NOSIGNAL);
+}
+
+static ssize_t receive_some(const struct link *link, char *bytes, size_t n)
+{
+    return link->tls != NULL ? tls_receive(link->tls, bytes, n) : recv(link->fd, bytes, n, 0);
+}
+
+/* Returns: 0 where the fault will pass. */
+static int judge_fault(struct link *link, int fault)
+{
+    if (fault == EAGAIN || fault == EINTR)
+        return 0;
+    link->is_cut_off = fault == ECONNRESET || fault == EPIPE;
+    return -1;
 }
 
 int link_flush(struct link *link)
@@ -138,9 +170,9 @@ int link_flush(struct link *link)
         struct kv_slice rest = buffer_slice(&link->out);
         if (rest.len == 0)
             return 0;
-        ssize_t n = send(link->fd, rest.bytes, rest.len, MSG_NOSIGNAL);
-        if (n < 0)
-            return is_passing(errno) ? 0 : -1;
+        ssize_t n = send_some(link, rest);
+        if (n <= 0)
+            return judge_fault(link, n == 0 ? EPIPE : errno);
         buffer_consume(&link->out, (size_t)n);
         link->heard_ms = link_clock_ms();
     }
@@ -152,14 +184,12 @@ int link_read(struct link *link)
         if (!buffer_reserve(&link->in, READ_SIZE))
             return -1;
         size_t room = link->in.capacity - link->in.end;
-        ssize_t n = recv(link->fd, link->in.bytes + link->in.end, room, 0);
-        if (n < 0)
-            return is_passing(errno) ? 0 : -1;
-        if (n == 0)
-            return -1;
+        ssize_t n = receive_some(link, link->in.bytes + link->in.end, room);
+        if (n <= 0)
+            return judge_fault(link, n == 0 ? ECONNRESET : errno);
         link->in.end += (size_t)n;
         link->heard_ms = link_clock_ms();
-        if ((size_t)n < room)
+        if ((size_t)n < room && (link->tls == NULL || !tls_has_more(link->tls)))
             return 0;
     }
 }
@@ -185,6 +215,12 @@ static int next_reply(struct link *link, struct kv_slice *ret_message)
         found = link_next(link, ret_message);
     while (found == 1 && ret_message->bytes[0] == RESP_PUSH);
     return found;
+}
+
+bool link_is_stale(const struct link *link)
+{
+    struct pollfd poller = {.fd = link->fd, .events = POLLIN};
+    return poll(&poller, 1, 0) != 0;
 }
 
 static int64_t later(int64_t one, int64_t other)

@@ -1,8 +1,8 @@
 /*
  * A queue of bytes: appended at the end, consumed at the front.
  */
-#ifndef KV_STORE_REDIS_BUFFER_H
-#define KV_STORE_REDIS_BUFFER_H
+#ifndef KV_REDIS_CLIENT_BUFFER_H
+#define KV_REDIS_CLIENT_BUFFER_H
 
 #include <kvserver/types.h>
 
