@@ -21,7 +21,7 @@ int64_t link_clock_ms(void)
 
 void link_init(struct link *link)
 {
-    *link = (struct link){.fd = -1};
+    *link = (struct link){.fd = -1, .limit = UINT64_MAX};
 }
 
 void link_close(struct link *link)
@@ -188,6 +188,7 @@ int link_read(struct link *link)
         if (n <= 0)
             return judge_fault(link, n == 0 ? ECONNRESET : errno);
         link->in.end += (size_t)n;
+        link->n_read += (uint64_t)n;
         link->heard_ms = link_clock_ms();
         if ((size_t)n < room && (link->tls == NULL || !tls_has_more(link->tls)))
             return 0;
@@ -197,15 +198,34 @@ int link_read(struct link *link)
 int link_next(struct link *link, struct kv_slice *ret_message)
 {
     buffer_consume(&link->in, link->shown);
+    link->n_taken += link->shown;
     link->shown = 0;
     struct kv_slice bytes = buffer_slice(&link->in);
     int found = bytes.len == 0 ? 0 : resp_scan(&link->scanner, bytes);
     if (found != 1)
         return found;
+    if (link->n_taken + link->scanner.at > link->limit)
+        return 0;
     *ret_message = (struct kv_slice){bytes.bytes, link->scanner.at};
     link->shown = link->scanner.at;
     resp_scanner_begin(&link->scanner, LONGEST_MESSAGE);
     return 1;
+}
+
+void link_hold(struct link *link)
+{
+    link->limit = link->n_taken + link->shown;
+}
+
+void link_let_go(struct link *link, uint64_t mark)
+{
+    if (link->limit < mark)
+        link->limit = mark;
+}
+
+bool link_is_holding(const struct link *link)
+{
+    return link->n_read > link->limit;
 }
 
 static int next_reply(struct link *link, struct kv_slice *ret_message)

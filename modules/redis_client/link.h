@@ -30,6 +30,9 @@ struct link {
     size_t shown;     /* bytes of the last message shown, at the front of `in` */
     int64_t heard_ms; /* when something last arrived, or was taken */
     bool is_cut_off;  /* Redis has closed it */
+    uint64_t n_read;  /* bytes that have arrived */
+    uint64_t n_taken; /* bytes that have been shown and are gone */
+    uint64_t limit;   /* messages that end behind so many bytes are held */
 };
 
 /* Milliseconds of a monotonic clock. */
@@ -49,8 +52,15 @@ int link_flush(struct link *link);
 int link_read(struct link *link);
 
 /* Shows the next complete message, which is valid until the next call. Returns: 1; 0 if there is
- * none; -1 if the input is not RESP. */
+ * none, or if it is held; -1 if the input is not RESP. */
 int link_next(struct link *link, struct kv_slice *ret_message);
+
+/* Messages that have not been shown are held, until they are let go: those that have arrived within
+ * the first `mark` bytes. */
+void link_hold(struct link *link);
+void link_let_go(struct link *link, uint64_t mark);
+/* Whether something has arrived that is held. */
+bool link_is_holding(const struct link *link);
 
 /* Whether something has arrived that was not asked for, or Redis has closed the connection. */
 bool link_is_stale(const struct link *link);

@@ -198,6 +198,11 @@ static struct resp_value read_aggregate(const struct line *line)
     return value;
 }
 
+bool resp_is_error(struct kv_slice message)
+{
+    return type_of(message.bytes[0]) == RESP_ERROR;
+}
+
 bool resp_next(struct kv_slice *message, struct resp_value *ret)
 {
     struct line line;

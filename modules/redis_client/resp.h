@@ -49,6 +49,9 @@ void resp_scanner_begin(struct resp_scanner *scanner, size_t max_bytes);
  * RESP, or too long: the connection is to be closed. */
 int resp_scan(struct resp_scanner *scanner, struct kv_slice bytes);
 
+/* Whether a complete message is an error. */
+bool resp_is_error(struct kv_slice message);
+
 /* Takes the next value off a complete message. Returns: false if there is none. */
 bool resp_next(struct kv_slice *message, struct resp_value *ret);
 

@@ -74,6 +74,11 @@ static void sinks_tell_every_fault_at_its_option(void **state)
          {"41: sinks[0].options.name: the name of a stream or channel is expected",
           "51: sinks[0].options.unix: it stands in place of `host` and `port`, which are given",
           "69: sinks[0].options.user: it needs a `password`"}},
+        {"sink/redis",
+         "sinks: [{module: redis, options: {unix: s, tls: {ca: kvserver.yaml, cert: "
+         "kvserver.yaml}}}]\n",
+         {"49: sinks[0].options.tls: Redis has no TLS at a Unix socket",
+          "75: sinks[0].options.tls.cert: it needs a `key`"}},
         {"sink/nats",
          "sinks: [{module: nats, options: {subject: 'a..b', servers: [n:1, 'http://n'], password: "
          "x}}]\n",

@@ -439,7 +439,8 @@ static enum outcome take_error(struct kv_store *store, struct job *job, struct k
         log_refusal(store, job, text);
     if (kv_slice_has_prefix(text, KV_SLICE("MISCONF")))
         be_refused(store);
-    command_fail(store, job, is_full ? KV_FULL : is_lost ? KV_UNAVAILABLE : KV_IO);
+    bool is_for_now = is_lost || says(text, "NOREPLICAS");
+    command_fail(store, job, is_full ? KV_FULL : is_for_now ? KV_UNAVAILABLE : KV_IO);
     if (is_lost || job->kind == JOB_LOOK)
         return OUTCOME_LOST;
     return job->kind == JOB_EXPIRE ? OUTCOME_NONE : OUTCOME_FINAL;

@@ -27,6 +27,7 @@ struct job {
     uint64_t number;      /* of its token */
     uint64_t revision;    /* of its result, once it is final */
     size_t n_bytes;       /* of its request */
+    bool is_refused;      /* Redis has answered so, and the answer is held */
     bool was_cut_off;     /* the connection broke when Redis had got a part of it */
 };
 

@@ -6,7 +6,7 @@
 -- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
 -- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
 -- clock; 0 is none. `now` is '' for that clock, or a test's own time.
-local VERSION = 2
+local VERSION = 3
 local INLINE = 65536 -- the longest value that is sent with its change; servers read longer ones when they need them
 local HEAD = 16      -- bytes of a record before its value
 
@@ -249,11 +249,18 @@ local function look(keys, argv)
   return {us, tonumber(redis.call('GET', keys[2]) or 0), redis.call('HGET', keys[1], 'epoch') or ''}
 end
 
+-- keys: { fence }. A write that goes to the replicas behind all others.
+local function fence(keys)
+  redis.call('SET', keys[1], string.format('%.0f', clock('')))
+  return 1
+end
+
 redis.register_function('kv1_set', set)
 redis.register_function{function_name = 'kv1_delete', callback = delete, flags = {'allow-oom'}}
 redis.register_function('kv1_touch', touch)
 redis.register_function{function_name = 'kv1_expire', callback = expire, flags = {'allow-oom'}}
 redis.register_function('kv1_open', open)
+redis.register_function{function_name = 'kv1_fence', callback = fence, flags = {'allow-oom'}}
 redis.register_function{function_name = 'kv1_get', callback = get, flags = {'no-writes'}}
 redis.register_function{function_name = 'kv1_scan', callback = scan, flags = {'no-writes'}}
 redis.register_function{function_name = 'kv1_look', callback = look, flags = {'no-writes'}}

@@ -106,3 +106,28 @@ int login_connect(const struct attempt *attempt, uint64_t *ret_id)
         return -1;
     return say_hello(attempt, ret_id) == 0 ? select_database(attempt) : -1;
 }
+
+static struct kv_slice find_run_id(struct kv_slice info)
+{
+    struct kv_slice name = KV_SLICE("run_id:");
+    const char *at = memmem(info.bytes, info.len, name.bytes, name.len);
+    if (at == NULL)
+        return (struct kv_slice){0};
+    at += name.len;
+    const char *end = memchr(at, '\r', (size_t)(info.bytes + info.len - at));
+    return (struct kv_slice){at, end == NULL ? 0 : (size_t)(end - at)};
+}
+
+int login_ask_run(const struct attempt *attempt, char *ret_id)
+{
+    const struct kv_slice words[] = {KV_SLICE("INFO"), KV_SLICE("server")};
+    struct resp_value value = {0};
+    struct kv_slice reply;
+    if (login_ask(attempt, words, 2, &reply) != 0)
+        return -1;
+    resp_next(&reply, &value);
+    struct kv_slice run_id = find_run_id(value.text);
+    if (value.type != RESP_ERROR && run_id.len != 0 && run_id.len < RUN_ID)
+        snprintf(ret_id, RUN_ID, "%.*s", (int)run_id.len, run_id.bytes);
+    return 0;
+}

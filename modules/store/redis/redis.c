@@ -12,6 +12,8 @@ enum {
     OPTION_PREFIX = N_REDIS_OPTIONS,
     OPTION_TIMEOUT,
     OPTION_LOG_ENTRIES,
+    OPTION_ACK,
+    OPTION_REPLICAS,
     N_OPTIONS
 };
 
@@ -21,6 +23,9 @@ enum {
 
 /* Redis takes no longer text in its default configuration. */
 #define LONGEST_TEXT (((size_t)512 << 20) - 4096)
+
+static const char *const acks[] = {
+    [ACK_PRIMARY] = "primary", [ACK_REPLICAS] = "replicas", [ACK_DISK] = "disk", NULL};
 
 static const struct kv_option redis_options[N_OPTIONS] = {
     REDIS_OPTIONS,
@@ -42,6 +47,17 @@ static const struct kv_option redis_options[N_OPTIONS] = {
                             .min = 100,
                             .max = INT64_C(1) << 40,
                             .doc = "changes that Redis keeps, about, for servers that were away"},
+    [OPTION_ACK] = {.name = "ack",
+                    .type = KV_OPTION_CHOICE,
+                    .choices = acks,
+                    .fallback = "primary",
+                    .doc = "what a write has to have reached before it is answered, read or told"},
+    [OPTION_REPLICAS] = {.name = "replicas",
+                         .type = KV_OPTION_INT,
+                         .fallback = "1",
+                         .min = 1,
+                         .max = 1000,
+                         .doc = "how many, with `ack: replicas`"},
 };
 
 static void redis_check(const struct kv_option_value *options, const struct kv_faults *faults)
@@ -52,6 +68,8 @@ static void redis_check(const struct kv_option_value *options, const struct kv_f
         faults->add(faults, "prefix", "1 to %d bytes are expected", LONGEST_PREFIX);
     else if (strpbrk(prefix.bytes, "{}") != NULL)
         faults->add(faults, "prefix", "it may not have braces, by which Redis places keys");
+    if (options[OPTION_REPLICAS].is_given && options[OPTION_ACK].integer != ACK_REPLICAS)
+        faults->add(faults, "replicas", "it needs `ack: replicas`");
 }
 
 /* ---- opening and closing ---- */
@@ -65,6 +83,8 @@ static void read_settings(struct kv_store *store, const struct kv_option_value *
         .database = options[REDIS_DATABASE].integer,
         .timeout_ms = options[OPTION_TIMEOUT].integer,
         .log_entries = options[OPTION_LOG_ENTRIES].integer,
+        .ack = (enum ack)options[OPTION_ACK].integer,
+        .n_replicas = options[OPTION_REPLICAS].integer,
     };
     redis_options_read(options, &store->settings.address);
     store->settings.address.resolver = &store->resolver;
@@ -86,6 +106,7 @@ static void set_names(struct kv_store *store)
     set_name(store, &store->names.deadlines, 'd');
     set_name(store, &store->names.index, 'x');
     set_name(store, &store->names.store, 'i');
+    set_name(store, &store->names.fence, 'f');
 }
 
 static void destroy(struct kv_store *store)

@@ -2,6 +2,7 @@
 
 #include "chain.h"
 #include "clock.h"
+#include "fence.h"
 #include "library.h"
 #include "login.h"
 #include "../../redis_client/request.h"
@@ -16,34 +17,18 @@ enum {
     FORMAT = 1,
 };
 
-static struct kv_slice find_run_id(struct kv_slice info)
-{
-    struct kv_slice name = KV_SLICE("run_id:");
-    const char *at = memmem(info.bytes, info.len, name.bytes, name.len);
-    if (at == NULL)
-        return (struct kv_slice){0};
-    at += name.len;
-    const char *end = memchr(at, '\r', (size_t)(info.bytes + info.len - at));
-    return (struct kv_slice){at, end == NULL ? 0 : (size_t)(end - at)};
-}
-
 /* *ret_is_another: whether Redis has been restarted since, and numbers its connections anew. It may
  * not allow to ask. */
 static int learn_run(const struct attempt *attempt, bool *ret_is_another)
 {
-    const struct kv_slice words[] = {KV_SLICE("INFO"), KV_SLICE("server")};
     struct kv_store *store = attempt->store;
-    struct resp_value value = {0};
-    struct kv_slice reply;
-    if (login_ask(attempt, words, 2, &reply) != 0)
+    char run_id[RUN_ID] = "";
+    if (login_ask_run(attempt, run_id) != 0)
         return -1;
-    resp_next(&reply, &value);
-    struct kv_slice run_id = find_run_id(value.text);
-    if (value.type == RESP_ERROR || run_id.len == 0 || run_id.len >= RUN_ID)
-        return 0;
     *ret_is_another =
-        store->run_id[0] != '\0' && !kv_slice_equals(kv_slice_of(store->run_id), run_id);
-    snprintf(store->run_id, RUN_ID, "%.*s", (int)run_id.len, run_id.bytes);
+        run_id[0] != '\0' && store->run_id[0] != '\0' && strcmp(run_id, store->run_id) != 0;
+    if (run_id[0] != '\0')
+        memcpy(store->run_id, run_id, RUN_ID);
     return 0;
 }
 
@@ -203,7 +188,7 @@ static int64_t read_page(const struct attempt *attempt)
     const struct kv_slice words[] = {KV_SLICE("XRANGE"),  name_slice(&attempt->store->names.log),
                                      kv_slice_of(behind), KV_SLICE("+"),
                                      KV_SLICE("COUNT"),   kv_slice_of(most)};
-    if (login_demand(attempt, words, 6, &value, &reply) != 0)
+    if (login_demand(attempt, words, 6, &value, &reply) != 0 || fence_wait(attempt) != 0)
         return -1;
     return take_page(attempt, reply, value.number) == 0 ? value.number : -1;
 }
@@ -262,7 +247,8 @@ static int open_lane(struct attempt *attempt)
     if (login_connect(attempt, &id) != 0 || end_predecessor(attempt) != 0)
         return -1;
     store->client_id = id;
-    if (load_library(attempt) != 0 || find_store(attempt) != 0 || look_often(attempt, &newest) != 0)
+    if (load_library(attempt) != 0 || fence_open(attempt) != 0 || find_store(attempt) != 0 ||
+        look_often(attempt, &newest) != 0)
         return -1;
     name_channel(store);
     if (!store->is_read_only)
@@ -275,14 +261,20 @@ int session_open_bulk(struct kv_store *store, struct kv_error *reterr)
 {
     struct attempt bulk = login_attempt(store, &store->bulk.link, reterr);
     uint64_t id;
-    return login_connect(&bulk, &id);
+    if (login_connect(&bulk, &id) != 0)
+        return -1;
+    store->fence.bulk_mark = 0; /* it was the lost connection's */
+    fence_hold(store, &store->bulk.link);
+    return 0;
 }
 
 int session_open(struct kv_store *store, struct kv_error *reterr)
 {
     struct attempt lane = login_attempt(store, &store->lane.link, reterr);
-    if (open_lane(&lane) == 0 && session_open_bulk(store, reterr) == 0)
+    if (open_lane(&lane) == 0 && session_open_bulk(store, reterr) == 0) {
+        fence_hold(store, &store->lane.link);
         return 0;
+    }
     session_close(store);
     return -1;
 }
@@ -292,4 +284,5 @@ void session_close(struct kv_store *store)
     link_close(&store->lane.link);
     link_close(&store->bulk.link);
     link_close(&store->fetch);
+    link_close(&store->fence.link);
 }

@@ -9,6 +9,7 @@
  *    Redis disconnects a subscriber whose output (answers included) grows too long, so no long
  *    values are read over it.
  *  - The bulk: a connection for long values and scans.
+ *  - The fence (fence.h): a connection to wait for replicas.
  *  - The chain (chain.h): the changes, each naming the one before it.
  */
 #ifndef KV_STORE_REDIS_SHARED_H
@@ -31,6 +32,13 @@ enum {
     RUN_ID = 64,
 };
 
+/* What a write has to have reached before it is answered, read or told. */
+enum ack {
+    ACK_PRIMARY,
+    ACK_REPLICAS,
+    ACK_DISK,
+};
+
 struct name {
     char bytes[LONGEST_NAME];
     size_t len;
@@ -44,6 +52,7 @@ struct names {
     struct name deadlines;
     struct name index;
     struct name store;
+    struct name fence;
     struct name channel;
 };
 
@@ -60,6 +69,8 @@ struct settings {
     int64_t database;
     int64_t timeout_ms;
     int64_t log_entries;
+    enum ack ack;
+    int64_t n_replicas;
 };
 
 /* A connection and its jobs. */
@@ -75,6 +86,15 @@ struct lane {
 struct outbox {
     struct job jobs[OUTBOX];
     size_t n;
+};
+
+/* fence.h */
+struct fence {
+    struct link link;
+    bool is_sent;
+    bool has_written;              /* its write has been answered */
+    int64_t until_ms;              /* that Redis may take for it */
+    uint64_t lane_mark, bulk_mark; /* what has arrived there before, and is let go by it */
 };
 
 /* Redis's clock, as far as it is known. */
@@ -113,6 +133,8 @@ struct kv_store {
     bool is_bulk_lost;        /* only that of the bulk */
     struct lane lane;
     struct lane bulk;
+    struct fence fence;
+    struct kv_error loss; /* why the connection is given up */
     struct resolver resolver;
     struct link fetch; /* for values that the chain needs immediately */
     struct clock clock;

@@ -6,6 +6,7 @@
 #include "chain.h"
 #include "clock.h"
 #include "commands.h"
+#include "fence.h"
 #include "record.h"
 #include "session.h"
 
@@ -24,7 +25,8 @@ enum {
     GLANCE_MS = 50,   /* how often waiting jobs are looked at while there is no connection */
     CONGESTED_MS = 5, /* how often the host is asked whether it takes changes again */
     MOST_SENT_BYTES = 16 << 20,
-    N_POLLED = 3,
+    MOST_HELD_BYTES = 16 << 20, /* of what arrives, until the fence has passed */
+    N_POLLED = 4,
 };
 
 static void say(const struct kv_store *store, bool is_ok, const char *text)
@@ -227,20 +229,39 @@ static void take_message(struct kv_store *store, struct lane *lane, struct kv_sl
         store->is_lost = true; /* nothing was asked for */
 }
 
-static void receive(struct kv_store *store, struct lane *lane)
+/* Takes what has arrived and is not held. */
+static void take_messages(struct kv_store *store, struct lane *lane)
 {
     struct kv_slice message;
     int found;
-    bool is_closed = link_read(&lane->link) != 0;
     while ((found = link_next(&lane->link, &message)) == 1)
         take_message(store, lane, message);
-    if (is_closed || found < 0)
+    if (found < 0)
         lose(store, lane);
+}
+
+static void receive(struct kv_store *store, struct lane *lane)
+{
+    bool is_closed = link_read(&lane->link) != 0;
+    take_messages(store, lane);
+    if (is_closed)
+        lose(store, lane);
+}
+
+static void pass_fence(struct kv_store *store)
+{
+    if (fence_receive(store, &store->loss) != 0) {
+        store->is_lost = true;
+        return;
+    }
+    take_messages(store, &store->bulk);
+    take_messages(store, &store->lane);
 }
 
 static bool is_silent(const struct kv_store *store, const struct lane *lane)
 {
-    return lane->sent.n != 0 && link_clock_ms() - lane->link.heard_ms > store->settings.timeout_ms;
+    return lane->sent.n != 0 && !link_is_holding(&lane->link) &&
+           link_clock_ms() - lane->link.heard_ms > store->settings.timeout_ms;
 }
 
 /* ---- losing the connection ---- */
@@ -268,15 +289,27 @@ static bool is_to_be_repeated(struct job *job, enum sent sent)
     return is_the_hosts && !(sent == SENT_PART && was_cut_off);
 }
 
+/* What Redis has refused has not happened, even if the fence held the answer. */
+static void mark_refused(struct lane *lane)
+{
+    struct kv_slice message;
+    link_let_go(&lane->link, UINT64_MAX);
+    for (size_t i = 0; i < lane->sent.n && link_next(&lane->link, &message) == 1;)
+        if (message.bytes[0] != RESP_PUSH)
+            jobs_at(&lane->sent, i++)->is_refused = resp_is_error(message);
+}
+
 /* A write may have been executed, or not. */
 static void take_back_sent(struct kv_store *store, struct lane *lane)
 {
+    mark_refused(lane);
     size_t unsent = buffer_slice(&lane->link.out).len;
     while (lane->sent.n != 0) {
         struct job job = jobs_take_last(&lane->sent);
         enum sent sent = take_unsent(&job, &unsent);
-        bool may_be_repeated = sent != SENT_ALL || command_is_read(&job);
-        if (may_be_repeated && is_to_be_repeated(&job, sent) && jobs_reserve(&lane->waiting, 1))
+        bool may_be_repeated = sent != SENT_ALL || command_is_read(&job) || job.is_refused;
+        if (may_be_repeated && !job.is_refused && is_to_be_repeated(&job, sent) &&
+            jobs_reserve(&lane->waiting, 1))
             jobs_prepend(&lane->waiting, &job);
         else
             fail(store, &job, may_be_repeated ? KV_UNAVAILABLE : KV_UNKNOWN);
@@ -286,9 +319,10 @@ static void take_back_sent(struct kv_store *store, struct lane *lane)
 
 static void disconnect(struct kv_store *store)
 {
-    char text[sizeof(store->settings.address.text) + 64];
-    snprintf(text, sizeof(text), "the connection to Redis at %s was lost",
-             store->settings.address.text);
+    struct kv_error text = store->loss;
+    if (text.text[0] == '\0')
+        kv_error_set(&text, "the connection to Redis at %s was lost", store->settings.address.text);
+    store->loss.text[0] = '\0';
     take_back_sent(store, &store->lane);
     take_back_sent(store, &store->bulk);
     session_close(store);
@@ -296,7 +330,7 @@ static void disconnect(struct kv_store *store)
     store->is_connected = false;
     store->retry_at_ms = link_clock_ms();
     store->retry_delay_ms = FIRST_RETRY_MS;
-    say(store, false, text);
+    say(store, false, text.text);
 }
 
 static void connect_again(struct kv_store *store)
@@ -372,10 +406,11 @@ static int poll_time(const struct kv_store *store, bool is_congested)
     return left_ms > 1 ? (int)left_ms : 1;
 }
 
-static short lane_events(const struct lane *lane, bool may_read)
+static short link_events(const struct link *link, bool may_read)
 {
-    short events = may_read ? POLLIN : 0;
-    return buffer_slice(&lane->link.out).len != 0 ? (short)(events | POLLOUT) : events;
+    bool has_room = !link_is_holding(link) || buffer_slice(&link->in).len < MOST_HELD_BYTES;
+    short events = may_read && has_room ? POLLIN : 0;
+    return buffer_slice(&link->out).len != 0 ? (short)(events | POLLOUT) : events;
 }
 
 static void wait_for_work(struct kv_store *store)
@@ -383,8 +418,9 @@ static void wait_for_work(struct kv_store *store)
     bool may_read = may_tell(store);
     struct pollfd polled[N_POLLED] = {
         {.fd = store->wake_fd, .events = POLLIN},
-        {.fd = store->bulk.link.fd, .events = lane_events(&store->bulk, true)},
-        {.fd = store->lane.link.fd, .events = lane_events(&store->lane, may_read)},
+        {.fd = store->bulk.link.fd, .events = link_events(&store->bulk.link, true)},
+        {.fd = store->lane.link.fd, .events = link_events(&store->lane.link, may_read)},
+        {.fd = store->fence.link.fd, .events = link_events(&store->fence.link, true)},
     };
     uint64_t n_wakes;
     poll(polled, N_POLLED, poll_time(store, !may_read));
@@ -394,6 +430,8 @@ static void wait_for_work(struct kv_store *store)
         receive(store, &store->bulk);
     if (store->is_connected && (polled[2].revents & ~POLLOUT) != 0)
         receive(store, &store->lane);
+    if (store->is_connected && polled[3].revents != 0)
+        pass_fence(store);
     if (store->held.n != 0)
         release_held(store);
 }
@@ -401,6 +439,8 @@ static void wait_for_work(struct kv_store *store)
 static void be_connected(struct kv_store *store)
 {
     look_in_time(store);
+    if (fence_send(store, &store->loss) != 0)
+        store->is_lost = true;
     send_waiting(store, &store->lane);
     send_waiting(store, &store->bulk);
     if (!may_tell(store))
@@ -466,6 +506,7 @@ int worker_init(struct kv_store *store, struct kv_error *reterr)
     link_init(&store->lane.link);
     link_init(&store->bulk.link);
     link_init(&store->fetch);
+    link_init(&store->fence.link);
     store->lane.most_sent = LANE_SENT;
     store->bulk.most_sent = BULK_SENT;
     store->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

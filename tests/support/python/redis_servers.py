@@ -63,7 +63,7 @@ class Redis:
             peer.settimeout(PATIENCE_S)
             peer.connect(self.socket)
             peer.sendall((" ".join(words) + "\r\n").encode())
-            return peer.recv(65536).decode()
+            return peer.recv(65536).decode(errors="replace")
 
     def stop(self):
         self.process.send_signal(signal.SIGSTOP)

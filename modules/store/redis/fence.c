@@ -1,0 +1,182 @@
+#include "fence.h"
+
+#include "../../redis_client/request.h"
+
+enum {
+    GRACE_MS = 1000, /* for the answer of a wait that is over */
+    QUICK = 2,       /* a connection is opened in at most a part of the timeout */
+    LONGEST_NUMBER = 24,
+};
+
+bool fence_is_used(const struct kv_store *store)
+{
+    return store->settings.ack != ACK_PRIMARY && !store->is_read_only;
+}
+
+/* ---- requests ---- */
+
+static bool append_wait(const struct kv_store *store, struct buffer *out, int64_t ms)
+{
+    char replicas[LONGEST_NUMBER], time[LONGEST_NUMBER];
+    snprintf(replicas, sizeof(replicas), "%lld", (long long)store->settings.n_replicas);
+    snprintf(time, sizeof(time), "%lld", (long long)ms);
+    const struct kv_slice wait[] = {KV_SLICE("WAIT"), kv_slice_of(replicas), kv_slice_of(time)};
+    const struct kv_slice wait_aof[] = {KV_SLICE("WAITAOF"), KV_SLICE("1"), KV_SLICE("0"),
+                                        kv_slice_of(time)};
+    return store->settings.ack == ACK_DISK ? request_words(out, wait_aof, 4)
+                                           : request_words(out, wait, 3);
+}
+
+/* The write is a function, as a plain one is refused where Redis is full. */
+static bool append_fence(struct kv_store *store, int64_t ms)
+{
+    const struct kv_slice write[] = {KV_SLICE("FCALL"), KV_SLICE("kv1_fence"), KV_SLICE("1"),
+                                     name_slice(&store->names.fence)};
+    struct buffer *out = &store->fence.link.out;
+    store->fence.has_written = false;
+    return request_words(out, write, 4) && append_wait(store, out, ms);
+}
+
+/* ---- answers ---- */
+
+static int fail_by_error(const struct kv_store *store, struct kv_slice text,
+                         struct kv_error *reterr)
+{
+    bool is_unknown = memmem(text.bytes, text.len, "unknown command", 15) != NULL;
+    return kv_error_set(reterr, "Redis at %s: %s%.*s", store->settings.address.text,
+                        is_unknown ? "`ack: disk` needs Redis 7.2 or Valkey: " : "", (int)text.len,
+                        text.bytes);
+}
+
+static int judge(const struct kv_store *store, int64_t n, struct kv_error *reterr)
+{
+    int64_t needed = store->settings.n_replicas;
+    if (store->settings.ack == ACK_DISK)
+        return n >= 1 ? 0
+                      : kv_error_set(reterr, "Redis at %s does not get its log onto the disk",
+                                     store->settings.address.text);
+    return n >= needed
+               ? 0
+               : kv_error_set(reterr, "of the replicas of Redis at %s, %lld of %lld answer",
+                              store->settings.address.text, (long long)n, (long long)needed);
+}
+
+/* A wait behind a write that has failed says nothing.
+ * Returns: 1 when the fence has held; 0 when an answer is missing; -1 and *reterr. */
+static int take_answer(struct kv_store *store, struct kv_slice reply, struct kv_error *reterr)
+{
+    struct resp_value value = {0};
+    resp_next(&reply, &value);
+    if (value.type == RESP_ARRAY) /* of WAITAOF: the disk, and those of replicas */
+        resp_next(&reply, &value);
+    if (value.type == RESP_ERROR)
+        return fail_by_error(store, value.text, reterr);
+    if (!store->fence.has_written) {
+        store->fence.has_written = true;
+        return 0;
+    }
+    return judge(store, value.number, reterr) == 0 ? 1 : -1;
+}
+
+/* ---- opening ---- */
+
+/* Behind a name there may be two of them, where one replaces the other. */
+static int check_run(const struct attempt *attempt)
+{
+    char run_id[RUN_ID] = "";
+    if (login_ask_run(attempt, run_id) != 0)
+        return -1;
+    if (strcmp(run_id, attempt->store->run_id) == 0)
+        return 0;
+    return kv_error_set(attempt->reterr, "there are several Redis at %s",
+                        login_address(attempt)->text);
+}
+
+int fence_open(const struct attempt *lane)
+{
+    struct kv_store *store = lane->store;
+    struct attempt attempt = login_attempt(store, &store->fence.link, lane->reterr);
+    uint64_t id;
+    if (!fence_is_used(store))
+        return 0;
+    store->fence.is_sent = false;
+    return login_connect(&attempt, &id) == 0 ? check_run(&attempt) : -1;
+}
+
+int fence_wait(const struct attempt *lane)
+{
+    struct kv_store *store = lane->store;
+    struct attempt attempt = login_attempt(store, &store->fence.link, lane->reterr);
+    struct kv_slice reply;
+    int result = 0;
+    if (!fence_is_used(store))
+        return 0;
+    if (!append_fence(store, store->settings.timeout_ms / QUICK))
+        return kv_error_set(lane->reterr, "no memory");
+    while (result == 0) {
+        if (link_wait(attempt.link, login_address(&attempt), attempt.until_ms, &reply,
+                      lane->reterr) != 0)
+            return -1;
+        result = take_answer(store, reply, lane->reterr);
+    }
+    return result == 1 ? 0 : -1;
+}
+
+/* ---- while commands are under way ---- */
+
+void fence_hold(struct kv_store *store, struct link *link)
+{
+    if (fence_is_used(store))
+        link_hold(link);
+}
+
+static int flush(struct kv_store *store, struct kv_error *reterr)
+{
+    if (!fence_is_used(store) || link_flush(&store->fence.link) == 0)
+        return 0;
+    return kv_error_set(reterr, "Redis at %s closed the connection", store->settings.address.text);
+}
+
+int fence_send(struct kv_store *store, struct kv_error *reterr)
+{
+    struct fence *fence = &store->fence;
+    int64_t now_ms = link_clock_ms();
+    if (fence->is_sent && now_ms > fence->until_ms)
+        return kv_error_set(reterr, "Redis at %s does not answer", store->settings.address.text);
+    if (fence->is_sent)
+        return flush(store, reterr);
+    if (!(link_is_holding(&store->lane.link) || link_is_holding(&store->bulk.link)))
+        return 0;
+    fence->is_sent = true;
+    fence->until_ms = now_ms + store->settings.timeout_ms + GRACE_MS;
+    fence->lane_mark = store->lane.link.n_read;
+    fence->bulk_mark = store->bulk.link.n_read;
+    if (!append_fence(store, store->settings.timeout_ms))
+        return kv_error_set(reterr, "no memory");
+    return flush(store, reterr);
+}
+
+static void let_go(struct kv_store *store)
+{
+    struct fence *fence = &store->fence;
+    fence->is_sent = false;
+    link_let_go(&store->lane.link, fence->lane_mark);
+    link_let_go(&store->bulk.link, fence->bulk_mark);
+}
+
+int fence_receive(struct kv_store *store, struct kv_error *reterr)
+{
+    struct kv_slice reply;
+    bool is_closed = link_read(&store->fence.link) != 0;
+    int found;
+    while ((found = link_next(&store->fence.link, &reply)) == 1) {
+        int result = store->fence.is_sent ? take_answer(store, reply, reterr) : 0;
+        if (result < 0)
+            return -1;
+        if (result == 1)
+            let_go(store);
+    }
+    if (!is_closed && found == 0)
+        return 0;
+    return kv_error_set(reterr, "Redis at %s closed the connection", store->settings.address.text);
+}
