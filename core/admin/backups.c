@@ -6,7 +6,6 @@
 #include "base/mem.h"
 
 struct kv_backups {
-    struct kv_patience patience;
     _Atomic uint32_t n_taken;
     uint32_t n_loops;
     struct kv_downloads_loop loops[];
@@ -29,7 +28,6 @@ static void init_loop(struct kv_backups *backups, struct kv_access *access,
                       struct kv_keyspace *keyspace, uint32_t index, struct kv_loop *loop)
 {
     struct kv_downloads_loop *here = &backups->loops[index];
-    here->patience = &backups->patience;
     here->n_taken = &backups->n_taken;
     here->loop = loop;
     here->access = kv_access_on(access, index);
@@ -47,10 +45,11 @@ struct kv_backups *kv_backups_create(const struct kv_patience *patience, struct 
 {
     struct kv_backups *backups =
         kv_calloc(1, sizeof(*backups) + n_loops * sizeof(struct kv_downloads_loop));
-    backups->patience = *patience;
     backups->n_loops = n_loops;
-    for (uint32_t i = 0; i < n_loops; i++)
+    for (uint32_t i = 0; i < n_loops; i++) {
+        backups->loops[i].patience = *patience;
         init_loop(backups, access, keyspace, i, loops[i]);
+    }
     return backups;
 }
 
@@ -81,6 +80,12 @@ void kv_backups_revise(struct kv_backups *backups, uint32_t loop)
         if (!kv_download_is_allowed(download))
             kv_download_cut_off(download);
     }
+}
+
+void kv_backups_take_patience(struct kv_backups *backups, uint32_t loop,
+                              const struct kv_patience *patience)
+{
+    backups->loops[loop].patience = *patience;
 }
 
 void kv_backups_abort(struct kv_backups *backups, uint32_t loop)

@@ -36,6 +36,10 @@ void kv_backups_open(struct kv_backups *backups, uint32_t loop, struct kv_connec
  * right. On the loop's own thread, as the next function. */
 void kv_backups_revise(struct kv_backups *backups, uint32_t loop);
 
+/* How long a peer may take nothing, from now on: copied. */
+void kv_backups_take_patience(struct kv_backups *backups, uint32_t loop,
+                              const struct kv_patience *patience);
+
 /* Aborts all backups of the loop. During a shutdown they may go on until then. */
 void kv_backups_abort(struct kv_backups *backups, uint32_t loop);
 

@@ -333,7 +333,7 @@ static void give_way(void *user)
 
 static void plan(struct kv_download *download)
 {
-    int64_t least = download->here->patience->stalled_reader_ms / 2;
+    int64_t least = download->here->patience.stalled_reader_ms / 2;
     kv_timer_start(download->here->loop, &download->timer,
                    now_ms(download) + (least < SHORTEST_TICK_MS ? SHORTEST_TICK_MS : least));
 }
@@ -348,7 +348,7 @@ static void on_timer(struct kv_timer *timer)
     struct kv_download *download = KV_CONTAINER(timer, struct kv_download, timer);
     if (has_expired(download) ||
         kv_taking_is_stalled(&download->taking, &download->out, channel_of(download),
-                             download->here->patience, now_ms(download)))
+                             &download->here->patience, now_ms(download)))
         kv_download_cut_off(download);
     else
         plan(download);

@@ -12,8 +12,8 @@
 
 /* Shared by the downloads of one loop. */
 struct kv_downloads_loop {
-    const struct kv_patience *patience;
-    _Atomic uint32_t *n_taken; /* places of all loops */
+    struct kv_patience patience; /* its own, as it may change while others serve */
+    _Atomic uint32_t *n_taken;   /* places of all loops */
     struct kv_loop *loop;
     struct kv_access_loop *access;
     struct kv_keyspace_loop *keyspace;

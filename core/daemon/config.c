@@ -78,10 +78,9 @@ static void read_net(struct kv_config *config)
     };
 }
 
-static void read_http(struct kv_config *config)
+static struct kv_http_limits read_http_limits(const struct kv_option_value *limits)
 {
-    const struct kv_option_value *limits = &config->values[CONFIG_LIMITS];
-    config->http = (struct kv_http_config){
+    return (struct kv_http_limits){
         .max_key_bytes = (size_t)kv_given_field(limits, LIMIT_KEY)->integer,
         .max_value_bytes = (size_t)kv_given_field(limits, LIMIT_VALUE)->integer,
         .max_depth = (uint32_t)kv_given_field(limits, LIMIT_DEPTH)->integer,
@@ -92,6 +91,13 @@ static void read_http(struct kv_config *config)
                   .max_key_bytes = (size_t)kv_given_field(limits, LIMIT_KEY)->integer,
                   .max_value_bytes = (size_t)kv_given_field(limits, LIMIT_VALUE)->integer,
                   .max_message_bytes = (size_t)kv_given_field(limits, LIMIT_MESSAGE)->integer},
+    };
+}
+
+static void read_http(struct kv_config *config)
+{
+    config->http = (struct kv_http_config){
+        .limits = read_http_limits(&config->values[CONFIG_LIMITS]),
         .console = (enum kv_console)config->values[CONFIG_CONSOLE].integer,
         .has_deflate =
             kv_given_field(&config->values[CONFIG_WEBSOCKET], WEBSOCKET_DEFLATE)->boolean,
@@ -108,15 +114,15 @@ static void read_ws(struct kv_config *config)
     const struct kv_option_value *limits = &config->values[CONFIG_LIMITS];
     const struct kv_option_value *timeouts = &config->values[CONFIG_TIMEOUTS];
     config->ws = (struct kv_ws_config){
-        .hello = config->http.hello,
+        .hello = config->http.limits.hello,
         .max_leases = (uint32_t)kv_given_field(limits, LIMIT_LEASES)->integer,
-        .max_key_bytes = config->http.max_key_bytes,
-        .max_value_bytes = config->http.max_value_bytes,
+        .max_key_bytes = config->http.limits.max_key_bytes,
+        .max_value_bytes = config->http.limits.max_value_bytes,
         .max_message_bytes = (size_t)kv_given_field(limits, LIMIT_MESSAGE)->integer,
-        .max_depth = config->http.max_depth,
+        .max_depth = config->http.limits.max_depth,
         .max_subscriptions = (uint32_t)kv_given_field(limits, LIMIT_SUBSCRIPTIONS)->integer,
-        .max_unsent_bytes = config->http.max_unsent_bytes,
-        .max_pending = config->http.max_pending,
+        .max_unsent_bytes = config->http.limits.max_unsent_bytes,
+        .max_pending = config->http.limits.max_pending,
         .auth_ms = kv_given_field(timeouts, TIMEOUT_AUTH)->integer,
         .ping_ms = kv_given_field(timeouts, TIMEOUT_PING)->integer,
         .patience = config->net.patience,

@@ -163,8 +163,8 @@ static void read_script(struct kv_config *config, size_t i, const struct kv_opti
                    .memory = (size_t)kv_given_field(limits, SCRIPT_MEMORY)->integer},
         .max_depth = (uint32_t)kv_given_field(limits, SCRIPT_DEPTH)->integer,
         .max_pending = (uint32_t)kv_given_field(limits, SCRIPT_PENDING)->integer,
-        .max_key_bytes = config->http.max_key_bytes,
-        .max_value_bytes = config->http.max_value_bytes,
+        .sizes = {.key = config->http.limits.max_key_bytes,
+                  .value = config->http.limits.max_value_bytes},
     };
     read_script_options(config, i, kv_given_field(entry, SCRIPT_OPTIONS)->tree);
 }

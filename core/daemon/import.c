@@ -399,9 +399,10 @@ struct kv_import *kv_import_open(const char *path, const struct kv_config *confi
     import->config = config;
     import->fd = fd;
     import->stop_fd = stop_fd;
-    import->limits = (struct kv_line_limits){.max_depth = config->http.max_depth,
-                                             .max_key_bytes = config->http.max_key_bytes,
-                                             .max_value_bytes = config->http.max_value_bytes};
+    import->limits =
+        (struct kv_line_limits){.max_depth = config->http.limits.max_depth,
+                                .max_key_bytes = config->http.limits.max_key_bytes,
+                                .max_value_bytes = config->http.limits.max_value_bytes};
     pthread_mutex_init(&import->lock, NULL);
     pthread_cond_init(&import->given_back, NULL);
     return import;

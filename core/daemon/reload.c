@@ -41,9 +41,8 @@ static void tell_faults(const struct kv_config *config)
 /* It is, without a restart. */
 static bool is_applied(const char *path)
 {
-    static const char *const names[] = {"access", "origins", "hosts", "log",
-                                        "limits.connections_per_token"};
-    if (strcmp(path, "access.revoked") == 0)
+    static const char *const names[] = {"access", "origins", "hosts", "limits", "log", "timeouts"};
+    if (strcmp(path, "access.revoked") == 0 || strcmp(path, "limits.memory") == 0)
         return false;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         size_t len = strlen(names[i]);

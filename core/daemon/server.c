@@ -411,30 +411,50 @@ static void recheck(const struct kv_server *server)
     nanosleep(&(struct timespec){.tv_nsec = RECHECK_NS}, NULL);
 }
 
-/* For one loop. */
-struct renaming {
+/* What one loop goes by from now on: copies, as the configuration that they are from is gone by the
+ * time of its turn. */
+struct settings {
     struct kv_post post;
     const struct kv_server *server;
     uint32_t index;
     struct kv_http_lists *lists;
+    struct kv_http_limits http;
+    struct kv_ws_config ws;
+    struct kv_events_config events;
+    struct kv_patience patience;
 };
 
-static void rename_loop(struct kv_post *post)
+static void take_settings(struct kv_post *post)
 {
-    struct renaming *renaming = KV_CONTAINER(post, struct renaming, post);
-    kv_http_take_lists(renaming->server->http, renaming->index, renaming->lists);
-    free(renaming);
+    struct settings *settings = KV_CONTAINER(post, struct settings, post);
+    const struct kv_server *server = settings->server;
+    uint32_t i = settings->index;
+    const struct kv_script_sizes sizes = {.key = settings->http.max_key_bytes,
+                                          .value = settings->http.max_value_bytes};
+    kv_http_take_lists(server->http, i, settings->lists);
+    kv_http_take_limits(server->http, i, &settings->http);
+    kv_ws_take_config(server->ws, i, &settings->ws);
+    kv_events_take_config(server->events, i, &settings->events);
+    kv_backups_take_patience(server->backups, i, &settings->patience);
+    kv_scripts_take_sizes(server->scripts, i, &sizes);
+    kv_net_take_patience(server->net, i, &settings->patience);
+    free(settings);
 }
 
-static void apply_lists(const struct kv_server *server, const struct kv_config *found)
+static void apply_to_loops(const struct kv_server *server, const struct kv_config *found)
 {
+    kv_net_limit(server->net, kv_process_fit_connections(found), found->net.max_per_address);
     for (uint32_t i = 0; i < server->config->n_threads; i++) {
-        struct renaming *renaming = kv_alloc(sizeof(*renaming));
-        *renaming = (struct renaming){.post = {.run = rename_loop},
+        struct settings *settings = kv_alloc(sizeof(*settings));
+        *settings = (struct settings){.post = {.run = take_settings},
                                       .server = server,
                                       .index = i,
-                                      .lists = kv_http_lists_copy(&found->http)};
-        kv_loop_post(server->loops[i], &renaming->post);
+                                      .lists = kv_http_lists_copy(&found->http),
+                                      .http = found->http.limits,
+                                      .ws = found->ws,
+                                      .events = found->events,
+                                      .patience = found->net.patience};
+        kv_loop_post(server->loops[i], &settings->post);
     }
 }
 
@@ -463,7 +483,8 @@ static void apply(void *context, const struct kv_config *found)
     kv_log_configure(found->log_level, found->log_format);
     kv_slow_log_set(server->slow_log, found->slow_ms);
     atomic_store(&server->request_log.every, found->log_every);
-    apply_lists(server, found);
+    server->drain_ms = found->drain_ms;
+    apply_to_loops(server, found);
     revise_access(server, found);
 }
 
@@ -545,6 +566,7 @@ int kv_server_run(const struct kv_config *config, struct kv_import *import, stru
     kv_clock_init();
     struct kv_server server = {
         .config = config,
+        .drain_ms = config->drain_ms,
         .import = import,
         .started_ms = kv_clock_now_ms(&kv_clock_boot),
         .started_wall_us = kv_wall_us(),

@@ -86,7 +86,7 @@ static void drain_loop(struct kv_post *post)
 {
     struct kv_loop_thread *thread = KV_CONTAINER(post, struct kv_loop_thread, drain);
     kv_net_drain(thread->server->net, thread->index);
-    int64_t over_ms = thread->server->config->drain_ms / 2; /* the rest is for their last answers */
+    int64_t over_ms = thread->server->drain_ms / 2; /* the rest is for their last answers */
     kv_ws_drain(thread->server->ws, thread->index, over_ms);
     kv_events_drain(thread->server->events, thread->index, over_ms);
     kv_http_drain(thread->server->http, thread->index);
@@ -141,7 +141,7 @@ static void give_up(struct kv_server *server)
 
 void kv_server_drain(struct kv_server *server)
 {
-    server->ends_by_ms = kv_clock_now_ms(&kv_clock_boot) + server->config->drain_ms;
+    server->ends_by_ms = kv_clock_now_ms(&kv_clock_boot) + server->drain_ms;
     kv_scripts_drain(server->scripts);
     post_drain(server);
     if (!wait_until_quiet(server, server->ends_by_ms, 0))

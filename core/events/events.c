@@ -13,7 +13,6 @@ enum {
 };
 
 struct kv_events {
-    struct kv_events_config config;
     uint32_t n_loops;
     struct kv_events_loop loops[];
 };
@@ -36,7 +35,6 @@ static void init_loop(struct kv_events *events, struct kv_access *access,
                       struct kv_keyspace *keyspace, uint32_t index, struct kv_loop *loop)
 {
     struct kv_events_loop *here = &events->loops[index];
-    here->config = &events->config;
     here->loop = loop;
     here->access = kv_access_on(access, index);
     here->keyspace = kv_keyspace_on(keyspace, index);
@@ -53,16 +51,17 @@ struct kv_events *kv_events_create(const struct kv_events_config *config, struct
 {
     struct kv_events *events =
         kv_calloc(1, sizeof(*events) + n_loops * sizeof(struct kv_events_loop));
-    events->config = *config;
     events->n_loops = n_loops;
-    for (uint32_t i = 0; i < n_loops; i++)
+    for (uint32_t i = 0; i < n_loops; i++) {
+        events->loops[i].config = *config;
         init_loop(events, access, keyspace, i, loops[i]);
+    }
     return events;
 }
 
-bool kv_events_have_room(const struct kv_events *events, uint64_t cost)
+bool kv_events_have_room(const struct kv_events *events, uint32_t loop, uint64_t cost)
 {
-    return cost <= events->config.max_subscriptions;
+    return cost <= events->loops[loop].config.max_subscriptions;
 }
 
 void kv_events_open(struct kv_events *events, uint32_t loop, struct kv_connection *connection,
@@ -75,6 +74,15 @@ void kv_events_revise(struct kv_events *events, uint32_t loop)
 {
     KV_LIST_EACH(&events->loops[loop].streams, link, after)
     kv_stream_revise(KV_CONTAINER(link, struct kv_stream, in_loop));
+}
+
+void kv_events_take_config(struct kv_events *events, uint32_t loop,
+                           const struct kv_events_config *config)
+{
+    struct kv_events_loop *here = &events->loops[loop];
+    here->config = *config;
+    KV_LIST_EACH(&here->streams, link, after)
+    kv_stream_take_config(KV_CONTAINER(link, struct kv_stream, in_loop));
 }
 
 static void tell_to_leave(struct kv_list *link)

@@ -17,8 +17,9 @@ struct kv_events *kv_events_create(const struct kv_events_config *config, struct
                                    struct kv_keyspace *keyspace, struct kv_loop *const *loops,
                                    uint32_t n_loops);
 
-/* Whether one stream may have subscriptions that count for so much (kv_subscription_cost). */
-bool kv_events_have_room(const struct kv_events *events, uint64_t cost);
+/* Whether one stream may have subscriptions that count for so much (kv_subscription_cost). On the
+ * loop's own thread. */
+bool kv_events_have_room(const struct kv_events *events, uint32_t loop, uint64_t cost);
 
 /* Streams what is wished for on a connection to which the head of the response has been sent. Takes
  * the wish over, which is kept. principal: as whom the client comes; borrowed. On the thread of
@@ -29,6 +30,11 @@ void kv_events_open(struct kv_events *events, uint32_t loop, struct kv_connectio
 /* Other rules are in force, which the loop has taken up: streams that they do not allow end. On a
  * loop's own thread. */
 void kv_events_revise(struct kv_events *events, uint32_t loop);
+
+/* The loop goes by this configuration from now on, which is copied; open streams do, too. On its
+ * own thread. */
+void kv_events_take_config(struct kv_events *events, uint32_t loop,
+                           const struct kv_events_config *config);
 
 /* Ends the streams, on a loop's own thread, when what is unsent has been sent. Where there are
  * many, their turns are spread over that time, in which they are served. */

@@ -107,20 +107,24 @@ static int64_t tick_ms(const struct kv_events_config *config)
 static void keep_alive(struct kv_stream *stream)
 {
     if (stream->out.in_flight != 0 || stream->is_ending ||
-        now_ms(stream) - stream->queued_ms < stream->here->config->heartbeat_ms)
+        now_ms(stream) - stream->queued_ms < stream->here->config.heartbeat_ms)
         return;
     kv_outbound_append(&stream->out, KV_EVENT_HEARTBEAT);
     stream->queued_ms = now_ms(stream);
     kv_stream_activate(stream);
 }
 
+static int64_t wake_at_ms(const struct kv_stream *stream)
+{
+    int64_t tick_at_ms = now_ms(stream) + tick_ms(&stream->here->config);
+    int64_t beat_at_ms = stream->queued_ms + stream->here->config.heartbeat_ms;
+    bool is_writing = stream->out.in_flight != 0;
+    return is_writing || tick_at_ms < beat_at_ms ? tick_at_ms : beat_at_ms;
+}
+
 static void plan(struct kv_stream *stream)
 {
-    int64_t tick_at_ms = now_ms(stream) + tick_ms(stream->here->config);
-    int64_t beat_at_ms = stream->queued_ms + stream->here->config->heartbeat_ms;
-    bool is_writing = stream->out.in_flight != 0;
-    kv_timer_start(stream->here->loop, &stream->timer,
-                   is_writing || tick_at_ms < beat_at_ms ? tick_at_ms : beat_at_ms);
+    kv_timer_start(stream->here->loop, &stream->timer, wake_at_ms(stream));
 }
 
 static void cut_off(struct kv_stream *stream)
@@ -152,12 +156,21 @@ static void on_timer(struct kv_timer *timer)
 {
     struct kv_stream *stream = KV_CONTAINER(timer, struct kv_stream, timer);
     if (kv_taking_is_stalled(&stream->taking, &stream->out, channel_of(stream),
-                             &stream->here->config->patience, now_ms(stream))) {
+                             &stream->here->config.patience, now_ms(stream))) {
         cut_off(stream);
         return;
     }
     keep_alive(stream);
     plan(stream);
+}
+
+void kv_stream_take_config(struct kv_stream *stream)
+{
+    const struct kv_events_config *config = &stream->here->config;
+    kv_client_change_subscriptions(stream->client, config->max_subscriptions);
+    kv_client_change_limit(stream->client, config->max_unsent_bytes);
+    kv_timer_hasten(stream->here->loop, &stream->timer, wake_at_ms(stream));
+    kv_stream_activate(stream); /* there may be room for more now */
 }
 
 /* ---- who it is for ---- */
@@ -245,9 +258,9 @@ static struct kv_stream *create(struct kv_events_loop *here, struct kv_connectio
     stream->wish = *wish;
     *wish = (struct kv_wish){0};
     stream->client = kv_client_create(here->keyspace, stream, &kv_events_subscriber_ops,
-                                      here->config->max_subscriptions);
+                                      here->config.max_subscriptions);
     kv_client_tell_address(stream->client, address_of);
-    kv_client_limit(stream->client, &stream->out.bytes, here->config->max_unsent_bytes);
+    kv_client_limit(stream->client, &stream->out.bytes, here->config.max_unsent_bytes);
     kv_client_identify(stream->client, principal);
     stream->timer.fire = on_timer;
     stream->expiry.fire = on_expiry;

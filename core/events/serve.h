@@ -13,6 +13,9 @@ void kv_stream_open(struct kv_events_loop *here, struct kv_connection *connectio
 /* Other rules are in force: it ends where they do not allow it. */
 void kv_stream_revise(struct kv_stream *stream);
 
+/* The loop's configuration has changed. */
+void kv_stream_take_config(struct kv_stream *stream);
+
 /* Closes its connection too. From its channel, its timer or the stage only, never from within the
  * keyspace's calls. */
 void kv_stream_destroy(struct kv_stream *stream);

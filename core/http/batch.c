@@ -53,6 +53,7 @@ struct batch {
     struct kv_slice body;
     struct item *items;
     size_t n;
+    struct kv_http_limits limits; /* of when it came: those of its loop are not for workers */
     struct kv_buffer texts;
     struct kv_buffer scratch;
     struct kv_answer refusal; /* status 0: the body can be read */
@@ -107,9 +108,8 @@ static void give_to_worker(struct batch *batch, void (*work)(struct kv_job *job)
 
 static struct kv_translation_limits limits_of(const struct batch *batch)
 {
-    const struct kv_http_config *config = batch->exchange->here->config;
-    return (struct kv_translation_limits){.max_key_bytes = config->max_key_bytes,
-                                          .max_value_bytes = config->max_value_bytes};
+    return (struct kv_translation_limits){.max_key_bytes = batch->limits.max_key_bytes,
+                                          .max_value_bytes = batch->limits.max_value_bytes};
 }
 
 static void keep_text(struct batch *batch, struct item *item, size_t at)
@@ -150,9 +150,8 @@ static int check_type(const struct kv_message *message, struct kv_error *reterr)
 static int parse(struct batch *batch, struct kv_slice text, struct kv_message *ret,
                  struct kv_error *reterr)
 {
-    const struct kv_http_config *config = batch->exchange->here->config;
-    const struct kv_message_limits limits = {.max_depth = config->max_depth + 2,
-                                             .max_key_bytes = config->max_key_bytes};
+    const struct kv_message_limits limits = {.max_depth = batch->limits.max_depth + 2,
+                                             .max_key_bytes = batch->limits.max_key_bytes};
     const struct kv_translation_limits lengths = limits_of(batch);
     if (kv_message_parse(text, &limits, &batch->scratch, ret, reterr) != 0 ||
         check_type(ret, reterr) != 0)
@@ -178,8 +177,7 @@ static void refuse(struct batch *batch, int status)
 /* Returns: whether it is an array of JSON, of not too many elements. */
 static bool count_messages(struct batch *batch)
 {
-    const struct kv_http_config *config = batch->exchange->here->config;
-    uint32_t depth = config->max_depth + 3;
+    uint32_t depth = batch->limits.max_depth + 3;
     struct kv_slice array, element;
     struct kv_json_error bad;
     size_t at = 0;
@@ -192,17 +190,17 @@ static bool count_messages(struct batch *batch)
     batch->body = array;
     while (kv_json_read_array(array, depth, &at, &element, &bad) == 1)
         batch->n++;
-    if (batch->n > config->max_batch) {
+    if (batch->n > batch->limits.max_batch) {
         refuse(batch, 413);
         return kv_error_set(&batch->why, "the batch has %zu messages, the limit is %u", batch->n,
-                            config->max_batch) == 0;
+                            batch->limits.max_batch) == 0;
     }
     return true;
 }
 
 static void read_batch(struct batch *batch)
 {
-    uint32_t depth = batch->exchange->here->config->max_depth + 3;
+    uint32_t depth = batch->limits.max_depth + 3;
     struct kv_slice element;
     struct kv_json_error bad;
     size_t at = 0;
@@ -396,7 +394,7 @@ static void send_hello(struct batch *batch, struct kv_slice id)
 {
     const struct kv_http_context *here = batch->exchange->here;
     batch->scratch.len = 0;
-    kv_hello_write(&batch->scratch, id, &here->config->hello, here->keyspace);
+    kv_hello_write(&batch->scratch, id, &here->config->limits.hello, here->keyspace);
     send_scratch(batch);
 }
 
@@ -580,6 +578,7 @@ static void serve(struct kv_exchange *exchange, const struct kv_request *request
     }
     struct batch *batch = kv_exchange_keep(exchange, sizeof(*batch), dispose);
     batch->exchange = exchange;
+    batch->limits = exchange->here->config->limits;
     batch->charge.tally = kv_keyspace_tally(exchange->here->keyspace_loop);
     batch->body = request->body;
     if (batch->body.len >= KV_WORKERS_LONG_TEXT) {

@@ -16,7 +16,8 @@ enum kv_console {
     KV_CONSOLE_OFF,
 };
 
-struct kv_http_config {
+/* They can change while the server runs. */
+struct kv_http_limits {
     size_t max_key_bytes;
     size_t max_value_bytes;
     uint32_t max_depth;      /* of a value; the object around it is not counted */
@@ -24,6 +25,10 @@ struct kv_http_config {
     size_t max_unsent_bytes; /* the same */
     uint32_t max_batch;      /* messages */
     struct kv_hello hello;
+};
+
+struct kv_http_config {
+    struct kv_http_limits limits;
     bool has_fast_path; /* plain requests do without libh2o (fast.h) */
     bool has_deflate;   /* WebSockets may be compressed (wire/deflate_offer.h) */
     enum kv_console console;

@@ -45,14 +45,14 @@ struct reading {
 static int read_subject(struct reading *reading, const struct kv_http_context *here,
                         struct kv_slice text, bool is_prefix)
 {
-    size_t most_bytes = here->config->max_key_bytes;
+    size_t most_bytes = here->config->limits.max_key_bytes;
     if (text.len > most_bytes) {
         reading->status = 414;
         return kv_error_set(&reading->error, "the %s has %zu bytes, the limit is %zu",
                             is_prefix ? "prefix" : "key", text.len, most_bytes);
     }
     reading->cost += kv_subscription_cost(text);
-    if (!kv_events_have_room(here->events, reading->cost))
+    if (!kv_events_have_room(here->events, here->index, reading->cost))
         return kv_error_set(&reading->error, "%s", kv_command_status_text(KV_TOO_MANY_TOPICS));
     kv_wish_add(&reading->wish, text, is_prefix);
     return 0;

@@ -219,7 +219,8 @@ static void prepare(struct fast *fast)
         return;
     fast->client = kv_client_create(context_of(fast)->keyspace_loop, fast, NULL, 0);
     kv_client_tell_address(fast->client, address_of);
-    kv_client_limit(fast->client, &fast->out.bytes, context_of(fast)->config->max_unsent_bytes);
+    kv_client_limit(fast->client, &fast->out.bytes,
+                    context_of(fast)->config->limits.max_unsent_bytes);
     fast->exchange = create_exchange(fast, false);
     fast->head_exchange = create_exchange(fast, true);
 }
@@ -237,8 +238,9 @@ static bool may_take(const struct fast *fast)
 {
     const struct kv_http_config *config = context_of(fast)->config;
     if (fast->client == NULL)
-        return fast->out.bytes < config->max_unsent_bytes;
-    return fast->client->n_commands < config->max_pending && kv_client_takes_more(fast->client);
+        return fast->out.bytes < config->limits.max_unsent_bytes;
+    return fast->client->n_commands < config->limits.max_pending &&
+           kv_client_takes_more(fast->client);
 }
 
 static enum kv_fast_verdict read_request(struct fast *fast, struct kv_slice input,
@@ -468,6 +470,17 @@ void kv_fast_open(struct kv_fast_loop *loop, struct kv_connection *connection)
     kv_channel_read(&connection->channel, true);
     if (input_of(fast).len != 0) /* it came with what was ahead of the service */
         on_read(fast, KV_CHANNEL_READY);
+}
+
+void kv_fast_take_limits(struct kv_fast_loop *loop)
+{
+    KV_LIST_EACH(&loop->all, link, after)
+    {
+        struct fast *fast = KV_CONTAINER(link, struct fast, in_loop);
+        if (fast->client != NULL)
+            kv_client_change_limit(fast->client, context_of(fast)->config->limits.max_unsent_bytes);
+        activate(fast); /* it may take more now */
+    }
 }
 
 void kv_fast_drain(struct kv_fast_loop *loop)

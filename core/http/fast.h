@@ -29,6 +29,9 @@ void kv_fast_loop_init(struct kv_fast_loop *loop, struct kv_http_context *here,
 /* The rules of access are others. */
 void kv_fast_revise(struct kv_fast_loop *loop);
 
+/* The limits of the context have changed. */
+void kv_fast_take_limits(struct kv_fast_loop *loop);
+
 /* Whether it may serve the connection: it does not look at what a proxy says of its clients, who
  * may be metered. */
 bool kv_fast_takes(const struct kv_http_context *here, const struct kv_connection *connection);

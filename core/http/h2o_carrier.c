@@ -256,31 +256,41 @@ void kv_h2o_drain(struct kv_h2o_loop *loop)
     kv_h2o_gates_drain(&loop->gates, end_with_answer);
 }
 
-void kv_h2o_init(struct kv_h2o *h2o, const struct kv_http_config *config)
+void kv_h2o_init(void)
 {
-    h2o_globalconf_t *conf = &h2o->conf;
+    h2o_socket_buffer_mmap_settings.threshold = SIZE_MAX; /* no files: they would block the loop */
+}
+
+static void limit_bodies(struct kv_h2o_loop *loop)
+{
+    loop->conf.max_request_entity_size = loop->here->config->limits.max_value_bytes + BODY_OVERHEAD;
+}
+
+void kv_h2o_take_limits(struct kv_h2o_loop *loop)
+{
+    limit_bodies(loop);
+    kv_h2o_gates_take_limits(&loop->gates);
+}
+
+static void init_conf(struct kv_h2o_loop *loop)
+{
+    h2o_globalconf_t *conf = &loop->conf;
     h2o_config_init(conf);
     h2o_hostconf_t *host =
         h2o_config_register_host(conf, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     h2o_pathconf_t *path = h2o_config_register_path(host, "/", 0);
     h2o_create_handler(path, sizeof(h2o_handler_t))->on_req = on_request;
     conf->server_name = (h2o_iovec_t){NULL, 0};
-    conf->max_request_entity_size = config->max_value_bytes + BODY_OVERHEAD;
-    h2o_socket_buffer_mmap_settings.threshold = SIZE_MAX; /* no files: they would block the loop */
+    limit_bodies(loop);
 }
 
-void kv_h2o_fini(struct kv_h2o *h2o)
-{
-    h2o_config_dispose(&h2o->conf);
-}
-
-void kv_h2o_loop_init(struct kv_h2o_loop *loop, struct kv_h2o *h2o, struct kv_http_context *here,
-                      uint32_t index)
+void kv_h2o_loop_init(struct kv_h2o_loop *loop, struct kv_http_context *here, uint32_t index)
 {
     loop->here = here;
     loop->index = index;
-    h2o_context_init(&loop->context, kv_loop_evloop(here->loop), &h2o->conf);
-    loop->accept = (h2o_accept_ctx_t){.ctx = &loop->context, .hosts = h2o->conf.hosts};
+    init_conf(loop);
+    h2o_context_init(&loop->context, kv_loop_evloop(here->loop), &loop->conf);
+    loop->accept = (h2o_accept_ctx_t){.ctx = &loop->context, .hosts = loop->conf.hosts};
     kv_list_init(&loop->handovers);
     kv_h2o_gates_init(&loop->gates, here, &loop->accept);
 }
@@ -290,4 +300,5 @@ void kv_h2o_loop_fini(struct kv_h2o_loop *loop)
     KV_LIST_EACH(&loop->handovers, link, after)
     on_head_sent(KV_CONTAINER(link, struct kv_handover, link), NULL);
     h2o_context_dispose(&loop->context);
+    h2o_config_dispose(&loop->conf);
 }

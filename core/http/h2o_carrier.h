@@ -10,30 +10,28 @@
 #include "http/context.h"
 #include "http/h2o_gate.h"
 
-/* Of the process. */
-struct kv_h2o {
-    h2o_globalconf_t conf;
-};
-
 /* Of one loop. */
 struct kv_h2o_loop {
     struct kv_http_context *here;
     uint32_t index;
+    h2o_globalconf_t conf; /* each loop's own, as limits may change while others are served */
     h2o_context_t context;
     h2o_accept_ctx_t accept;
     struct kv_h2o_gates gates;
     struct kv_list handovers; /* whose heads are being sent */
 };
 
-void kv_h2o_init(struct kv_h2o *h2o, const struct kv_http_config *config);
-void kv_h2o_fini(struct kv_h2o *h2o);
+/* Of the process, before all others. */
+void kv_h2o_init(void);
 
-void kv_h2o_loop_init(struct kv_h2o_loop *loop, struct kv_h2o *h2o, struct kv_http_context *here,
-                      uint32_t index);
+void kv_h2o_loop_init(struct kv_h2o_loop *loop, struct kv_http_context *here, uint32_t index);
 void kv_h2o_loop_fini(struct kv_h2o_loop *loop);
 
 /* Serves the connection from now on, beginning with the input that is there. */
 void kv_h2o_open(struct kv_h2o_loop *loop, struct kv_connection *connection);
+
+/* The limits of the context have changed. On the loop's thread. */
+void kv_h2o_take_limits(struct kv_h2o_loop *loop);
 
 /* Service ends: answers under way are their connections' last. */
 void kv_h2o_drain(struct kv_h2o_loop *loop);

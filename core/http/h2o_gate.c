@@ -357,7 +357,7 @@ struct kv_client *kv_h2o_gate_client(struct kv_connection *connection)
     if (gate->client == NULL) {
         gate->client = kv_client_create(here->keyspace_loop, gate, NULL, 0);
         kv_client_tell_address(gate->client, address_of);
-        kv_client_limit(gate->client, &gate->unsent, here->config->max_unsent_bytes);
+        kv_client_limit(gate->client, &gate->unsent, here->config->limits.max_unsent_bytes);
     }
     return gate->client;
 }
@@ -407,6 +407,16 @@ void kv_h2o_gate_leave(struct kv_connection *connection,
     gate->on_left = on_left;
     gate->leaver = user;
     write_iovecs(gate, &head, 0);
+}
+
+void kv_h2o_gates_take_limits(struct kv_h2o_gates *gates)
+{
+    KV_LIST_EACH(&gates->all, link, after)
+    {
+        struct gate *gate = KV_CONTAINER(link, struct gate, in_all);
+        if (gate->client != NULL)
+            kv_client_change_limit(gate->client, gates->here->config->limits.max_unsent_bytes);
+    }
 }
 
 void kv_h2o_gates_drain(struct kv_h2o_gates *gates, void (*end)(h2o_req_t *req))

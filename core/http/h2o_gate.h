@@ -31,6 +31,9 @@ struct kv_h2o_gates {
 void kv_h2o_gates_init(struct kv_h2o_gates *gates, struct kv_http_context *here,
                        h2o_accept_ctx_t *accept);
 
+/* The limits of the context have changed. */
+void kv_h2o_gates_take_limits(struct kv_h2o_gates *gates);
+
 /* Has the library serve the connection, beginning with the input that is there. */
 void kv_h2o_gate_open(struct kv_h2o_gates *gates, struct kv_connection *connection);
 

@@ -13,7 +13,7 @@
 #include "http/h2o_carrier.h"
 
 struct http_loop {
-    struct kv_http_config config; /* of the whole server, but with lists of its own: */
+    struct kv_http_config config; /* of the whole server, but with lists and limits of its own: */
     struct kv_http_lists *lists;  /* NULL: those of the start */
     struct kv_http_context here;
     struct kv_h2o_loop h2o;
@@ -24,7 +24,6 @@ struct kv_http {
     struct kv_http_config config;
     struct kv_net_service service;
     struct kv_refused_origins refused_origins;
-    struct kv_h2o h2o;
     uint32_t n_loops;
     struct http_loop loops[];
 };
@@ -121,7 +120,7 @@ static void init_loop(struct kv_http *http, uint32_t index, const struct kv_http
         .index = index,
         .refused_origins = &http->refused_origins,
     };
-    kv_h2o_loop_init(&loop->h2o, &http->h2o, &loop->here, index);
+    kv_h2o_loop_init(&loop->h2o, &loop->here, index);
     kv_fast_loop_init(&loop->fast, &loop->here, &loop->h2o);
 }
 
@@ -139,7 +138,7 @@ struct kv_http *kv_http_create(const struct kv_http_config *config,
         .confusion = {confusion, sizeof(confusion) - 1},
         .clarity = {clarity, sizeof(clarity) - 1},
     };
-    kv_h2o_init(&http->h2o, &http->config);
+    kv_h2o_init();
     for (uint32_t i = 0; i < parts->n_loops; i++)
         init_loop(http, i, parts);
     kv_net_set_service(parts->net, &http->service);
@@ -177,6 +176,14 @@ void kv_http_take_lists(struct kv_http *http, uint32_t index, struct kv_http_lis
     loop->here.served_host = (struct kv_last_host){0}; /* it may be served no more */
 }
 
+void kv_http_take_limits(struct kv_http *http, uint32_t index, const struct kv_http_limits *limits)
+{
+    struct http_loop *loop = &http->loops[index];
+    loop->config.limits = *limits;
+    kv_h2o_take_limits(&loop->h2o);
+    kv_fast_take_limits(&loop->fast);
+}
+
 void kv_http_revise(struct kv_http *http, uint32_t loop)
 {
     kv_fast_revise(&http->loops[loop].fast);
@@ -199,6 +206,5 @@ void kv_http_destroy(struct kv_http *http)
         kv_buffer_fini(&loop->here.decoded);
         kv_buffer_fini(&loop->here.text);
     }
-    kv_h2o_fini(&http->h2o);
     free(http);
 }

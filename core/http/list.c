@@ -244,7 +244,7 @@ static void send_listing(struct kv_exchange *exchange, const struct listing *lis
 
 static void serve(struct kv_exchange *exchange, const struct kv_request *request)
 {
-    size_t most = exchange->here->config->max_key_bytes;
+    size_t most = exchange->here->config->limits.max_key_bytes;
     struct listing listing;
     struct kv_error error;
     if (read_listing(request->query, &exchange->here->decoded, &listing, &error) != 0)

@@ -111,7 +111,7 @@ static void on_read(struct kv_command *command)
 static inline bool read_key(struct kv_exchange *exchange, const struct kv_request *request,
                             struct kv_slice *ret_key)
 {
-    size_t most = exchange->here->config->max_key_bytes;
+    size_t most = exchange->here->config->limits.max_key_bytes;
     bool is_of_now = (request->method & KV_METHODS_READING) != 0;
     const char *what;
     size_t offset;
@@ -227,7 +227,7 @@ static void delete_value(struct kv_exchange *exchange, const struct kv_request *
 
 static bool accept_body(struct kv_exchange *exchange, const struct kv_http_body *body)
 {
-    size_t most = exchange->here->config->max_value_bytes;
+    size_t most = exchange->here->config->limits.max_value_bytes;
     if (body->value.len <= most)
         return true;
     kv_exchange_refuse(exchange, (struct kv_answer){.status = 413},
@@ -255,8 +255,8 @@ static void send_body(struct kv_exchange *exchange, const struct kv_request *req
     }
     if (!accept_body(exchange, body))
         return;
-    struct kv_command *command = kv_http_body_command(body, exchange->here->keyspace_loop,
-                                                      exchange->here->config->max_value_bytes);
+    struct kv_command *command = kv_http_body_command(
+        body, exchange->here->keyspace_loop, exchange->here->config->limits.max_value_bytes);
     if (staged->ref != NULL)
         kv_command_take_staged(command, staged);
     send_write(exchange, request, command, key);
@@ -268,6 +268,8 @@ struct reading {
     struct kv_job job;
     struct kv_exchange *exchange;
     struct kv_request request;
+    uint32_t max_depth; /* of the loop's limits, which may change meanwhile */
+    size_t max_value_bytes;
     struct kv_http_body body;
     struct kv_error error;
     int failed;
@@ -285,7 +287,7 @@ static void stage_value(struct reading *reading)
     const char *what;
     size_t offset;
     if (reading->failed != 0 || body->form != KV_BODY_WRITE ||
-        body->value.len < KV_WORKERS_LONG_TEXT || body->value.len > here->config->max_value_bytes ||
+        body->value.len < KV_WORKERS_LONG_TEXT || body->value.len > reading->max_value_bytes ||
         kv_key_path_read(reading->request.rest, &reading->decoded, &key, &what, &offset) != 0)
         return;
     reading->staged = kv_keyspace_stage(here->keyspace, key, body->value);
@@ -295,8 +297,7 @@ static void read_on_worker(struct kv_job *job)
 {
     struct reading *reading = KV_CONTAINER(job, struct reading, job);
     reading->failed = kv_http_body_read(form_of(&reading->request), reading->request.body,
-                                        reading->exchange->here->config->max_depth, &reading->body,
-                                        &reading->error);
+                                        reading->max_depth, &reading->body, &reading->error);
     stage_value(reading);
 }
 
@@ -321,6 +322,8 @@ static void give_to_worker(struct kv_exchange *exchange, const struct kv_request
     struct reading *reading = kv_calloc(1, sizeof(*reading));
     reading->exchange = exchange;
     reading->request = *request;
+    reading->max_depth = exchange->here->config->limits.max_depth;
+    reading->max_value_bytes = exchange->here->config->limits.max_value_bytes;
     reading->job.work = read_on_worker;
     reading->job.done = on_read_by_worker;
     reading->job.bytes = request->body.len;
@@ -341,7 +344,7 @@ static void write_value(struct kv_exchange *exchange, const struct kv_request *r
         return;
     }
     int failed = kv_http_body_read(form_of(request), request->body,
-                                   exchange->here->config->max_depth, &body, &error);
+                                   exchange->here->config->limits.max_depth, &body, &error);
     send_body(exchange, request, key, failed, &body, &error, &none);
 }
 

@@ -86,6 +86,17 @@ void kv_client_limit(struct kv_client *client, const size_t *unsent, size_t limi
     kv_room_init(&client->order.room, unsent, limit, client->home->store->is_sync);
 }
 
+void kv_client_change_limit(struct kv_client *client, size_t limit)
+{
+    client->order.room.limit = limit;
+    kv_client_make_room(client);
+}
+
+void kv_client_change_subscriptions(struct kv_client *client, uint32_t max_subscriptions)
+{
+    client->subscriber.max_subscriptions = max_subscriptions;
+}
+
 void kv_client_make_room(struct kv_client *client)
 {
     struct kv_room *room = &client->order.room;

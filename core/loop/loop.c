@@ -187,6 +187,12 @@ void kv_timer_start(struct kv_loop *loop, struct kv_timer *timer, int64_t at_ms)
     kv_heap_put(&loop->timers, &timer->node, at_ms);
 }
 
+void kv_timer_hasten(struct kv_loop *loop, struct kv_timer *timer, int64_t at_ms)
+{
+    if (kv_heap_node_is_in(&timer->node) && timer->node.at > at_ms)
+        kv_timer_start(loop, timer, at_ms);
+}
+
 void kv_timer_stop(struct kv_loop *loop, struct kv_timer *timer)
 {
     kv_heap_remove(&loop->timers, &timer->node);

@@ -42,6 +42,7 @@ struct net_loop {
 struct kv_net {
     struct kv_net_config config;
     struct kv_net_service *service;
+    _Atomic uint32_t max_connections;
     _Atomic uint32_t n_connections;
     _Atomic uint32_t n_refused; /* which shake hands to be told so */
     _Atomic uint32_t n_lingering;
@@ -162,7 +163,7 @@ static bool is_trusted(const struct kv_net *net, const struct kv_connection *con
 static bool count_peer(struct kv_connection *connection)
 {
     struct kv_net *net = loop_of(connection)->net;
-    if (net->config.max_per_address == 0 || connection->is_refused ||
+    if (!kv_peers_are_counted(&net->peers) || connection->is_refused ||
         kv_connection_is_of_many(connection))
         return true;
     struct kv_address address = kv_connection_address(connection);
@@ -252,7 +253,8 @@ static void admit(struct net_loop *here, struct st_h2o_socket_t *sock,
                   const struct kv_entrance *entrance)
 {
     struct kv_net *net = here->net;
-    if (atomic_fetch_add(&net->n_connections, 1) >= net->config.max_connections) {
+    if (atomic_fetch_add(&net->n_connections, 1) >=
+        atomic_load_explicit(&net->max_connections, memory_order_relaxed)) {
         atomic_fetch_sub(&net->n_connections, 1);
         kv_counter_add(&here->n_refused[OVER_LIMIT], 1);
         refuse(here, sock, entrance->tls);
@@ -337,6 +339,7 @@ struct kv_net *kv_net_create(const struct kv_net_config *config, struct kv_loop 
     net->config = *config;
     net->n_loops = n_loops;
     net->links = kv_calloc(n_loops, sizeof(*net->links));
+    atomic_init(&net->max_connections, config->max_connections);
     kv_peers_init(&net->peers, config->max_per_address);
     kv_list_init(&net->unix_sockets);
     for (uint32_t i = 0; i < n_loops; i++)
@@ -410,6 +413,34 @@ struct kv_tally *kv_net_tally(struct kv_net *net, uint32_t loop)
 bool kv_net_is_exposed(const struct kv_net *net)
 {
     return net->loops[0].listeners.is_exposed;
+}
+
+void kv_net_limit(struct kv_net *net, uint32_t max_connections, uint32_t max_per_address)
+{
+    atomic_store(&net->max_connections, max_connections);
+    kv_peers_limit(&net->peers, max_per_address);
+}
+
+/* Those that came while none were counted. */
+static void count_uncounted(struct net_loop *here)
+{
+    KV_LIST_EACH(&here->connections.all, link, after)
+    {
+        struct kv_connection *connection = KV_CONTAINER(link, struct kv_connection, link);
+        if (connection->peer != NULL || connection->is_refused ||
+            kv_connection_is_of_many(connection))
+            continue;
+        struct kv_address address = kv_connection_address(connection);
+        connection->peer = kv_peers_join(&here->net->peers, &address);
+    }
+}
+
+void kv_net_take_patience(struct kv_net *net, uint32_t loop, const struct kv_patience *patience)
+{
+    struct net_loop *here = &net->loops[loop];
+    here->connections.patience = *patience;
+    if (kv_peers_are_counted(&net->peers))
+        count_uncounted(here);
 }
 
 void kv_net_drain(struct kv_net *net, uint32_t loop)
@@ -524,7 +555,7 @@ void kv_net_collect(const struct kv_net *net, struct kv_metrics_text *text)
     static const struct kv_metric accepted = {"kvserver_connections_accepted", KV_METRIC_COUNTER,
                                               NULL, "Connections that were accepted"};
     kv_metrics_number(text, &open, kv_net_n_connections(net));
-    kv_metrics_number(text, &limit, net->config.max_connections);
+    kv_metrics_number(text, &limit, atomic_load(&net->max_connections));
     kv_metrics_number(text, &accepted, count_accepted(net));
     collect_traffic(net, &received, offsetof(struct kv_traffic, received), text);
     collect_traffic(net, &sent, offsetof(struct kv_traffic, sent), text);

@@ -78,6 +78,12 @@ void kv_net_visit(const struct kv_net *net, uint32_t loop,
                   bool (*visit)(void *context, const struct kv_connection *connection),
                   void *context);
 
+/* Changes how many connections there may be; those that there are stay. Threads: any. Then each
+ * loop, on its own thread, takes up what is new: its connections are counted for their addresses
+ * where that begins now, and may take as long as this says: copied. */
+void kv_net_limit(struct kv_net *net, uint32_t max_connections, uint32_t max_per_address);
+void kv_net_take_patience(struct kv_net *net, uint32_t loop, const struct kv_patience *patience);
+
 /* Ends service, on a loop's own thread: no new connections, idle ones are closed. */
 void kv_net_drain(struct kv_net *net, uint32_t loop);
 /* Whether that has begun, on any loop. Threads: any. */

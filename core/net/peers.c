@@ -21,7 +21,7 @@ struct kv_peer {
 
 void kv_peers_init(struct kv_peers *peers, uint32_t most)
 {
-    peers->most = most;
+    atomic_init(&peers->most, most);
     pthread_mutex_init(&peers->lock, NULL);
 }
 
@@ -58,23 +58,41 @@ static struct kv_peer *add(struct kv_peers *peers, struct kv_slice bytes, uint64
     return peer;
 }
 
-bool kv_peers_enter(struct kv_peers *peers, const struct kv_address *address,
-                    struct kv_peer **ret_peer)
+/* Returns: NULL where there are `most` already. */
+static struct kv_peer *count(struct kv_peers *peers, struct kv_slice bytes, uint32_t most)
 {
-    struct kv_slice bytes = bytes_of(address);
-    *ret_peer = NULL;
-    if (peers->most == 0 || bytes.len == 0)
-        return true;
     uint64_t hash = kv_hash(bytes);
     pthread_mutex_lock(&peers->lock);
     struct kv_peer *peer = find(peers, bytes, hash);
     if (peer == NULL)
         peer = add(peers, bytes, hash);
-    bool may_enter = peer->n < peers->most;
+    bool may_enter = peer->n < most;
     peer->n += may_enter;
     pthread_mutex_unlock(&peers->lock);
-    *ret_peer = may_enter ? peer : NULL;
-    return may_enter;
+    return may_enter ? peer : NULL;
+}
+
+bool kv_peers_enter(struct kv_peers *peers, const struct kv_address *address,
+                    struct kv_peer **ret_peer)
+{
+    struct kv_slice bytes = bytes_of(address);
+    uint32_t most = atomic_load_explicit(&peers->most, memory_order_relaxed);
+    *ret_peer = NULL;
+    if (most == 0 || bytes.len == 0)
+        return true;
+    *ret_peer = count(peers, bytes, most);
+    return *ret_peer != NULL;
+}
+
+struct kv_peer *kv_peers_join(struct kv_peers *peers, const struct kv_address *address)
+{
+    struct kv_slice bytes = bytes_of(address);
+    return bytes.len == 0 ? NULL : count(peers, bytes, UINT32_MAX);
+}
+
+void kv_peers_limit(struct kv_peers *peers, uint32_t most)
+{
+    atomic_store_explicit(&peers->most, most, memory_order_relaxed);
 }
 
 void kv_peers_leave(struct kv_peers *peers, struct kv_peer *peer)

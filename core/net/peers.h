@@ -9,6 +9,7 @@
 #define KV_NET_PEERS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/table.h"
 
@@ -18,7 +19,7 @@ struct kv_address;
 struct kv_peer;
 
 struct kv_peers {
-    uint32_t most; /* connections of one address; 0: they are not counted */
+    _Atomic uint32_t most; /* connections of one address; 0: they are not counted */
     pthread_mutex_t lock;
     struct kv_table table;
 };
@@ -31,6 +32,19 @@ void kv_peers_fini(struct kv_peers *peers);
  * for kv_peers_leave(); NULL where it is not counted. */
 bool kv_peers_enter(struct kv_peers *peers, const struct kv_address *address,
                     struct kv_peer **ret_peer);
+
+/* Changes how many one address may have. Connections that came while none were counted are to be
+ * counted now (kv_peers_join). */
+void kv_peers_limit(struct kv_peers *peers, uint32_t most);
+
+static inline bool kv_peers_are_counted(struct kv_peers *peers)
+{
+    return atomic_load_explicit(&peers->most, memory_order_relaxed) != 0;
+}
+
+/* Counts one more connection of the address, whether it is at the limit or not. Returns: for
+ * kv_peers_leave(); NULL where it is not counted. */
+struct kv_peer *kv_peers_join(struct kv_peers *peers, const struct kv_address *address);
 
 /* Accepts NULL. */
 void kv_peers_leave(struct kv_peers *peers, struct kv_peer *peer);

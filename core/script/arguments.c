@@ -41,7 +41,7 @@ struct kv_slice kv_argument_key(lua_State *lua, int index)
     if (lua_type(lua, index) != LUA_TSTRING)
         luaL_typeerror(lua, index, "string");
     key.bytes = lua_tolstring(lua, index, &key.len);
-    luaL_argcheck(lua, key.len <= kv_state_of(lua)->config->max_key_bytes, index,
+    luaL_argcheck(lua, key.len <= kv_state_of(lua)->sizes.key, index,
                   "the key is longer than limits.key");
     luaL_argcheck(lua, kv_utf8_is_valid(key), index, "the key is not UTF-8");
     return key;

@@ -149,7 +149,7 @@ static int set(lua_State *lua)
         request.ttl_ms = kv_argument_ttl(lua, -1);
     }
     call->text.len = 0;
-    kv_script_write_json(lua, 2, kv_state_of(lua)->config->max_value_bytes, &call->text);
+    kv_script_write_json(lua, 2, kv_state_of(lua)->sizes.value, &call->text);
     call->request = request;
     return await_outcome(lua, call);
 }

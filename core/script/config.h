@@ -12,6 +12,11 @@ struct kv_script_limits {
     size_t memory;        /* bytes of one state */
 };
 
+/* The most bytes of what it writes. They can change while the script runs. */
+struct kv_script_sizes {
+    size_t key, value;
+};
+
 /* A text of the script's options. */
 struct kv_script_option {
     struct kv_slice name, text;
@@ -28,7 +33,7 @@ struct kv_script_config {
     struct kv_script_limits limits;
     uint32_t max_depth;   /* of hooks that are called for what hooks write */
     uint32_t max_pending; /* after-hooks under way on a loop; beyond it writes are held back */
-    size_t max_key_bytes, max_value_bytes; /* of what it writes */
+    struct kv_script_sizes sizes;
 };
 
 /* Where what is wrong with scripts goes as they are loaded. */

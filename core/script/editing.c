@@ -89,7 +89,7 @@ static int write_json(lua_State *lua)
 {
     struct kv_script_call *call = lua_touserdata(lua, 2);
     call->text.len = 0;
-    kv_script_write_json(lua, 1, call->state->config->max_value_bytes, &call->text);
+    kv_script_write_json(lua, 1, call->state->sizes.value, &call->text);
     return 0;
 }
 

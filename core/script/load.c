@@ -18,7 +18,7 @@ static void make_globals(lua_State *lua, const struct kv_script_config *config)
     kv_guard_open(lua);
     kv_script_values_init(lua);
     lua_newtable(lua);
-    kv_script_values_export(lua, config->max_value_bytes);
+    kv_script_values_export(lua);
     kv_api_export(lua, config);
     lua_setglobal(lua, "kv");
 }

@@ -19,7 +19,7 @@ static void take_value(lua_State *lua, int index, struct kv_script_call *call)
     struct kv_buffer *canonical = &call->state->scratch;
     call->text.len = 0;
     canonical->len = 0;
-    kv_script_write_json(lua, index, call->state->config->max_value_bytes, &call->text);
+    kv_script_write_json(lua, index, call->state->sizes.value, &call->text);
     kv_script_push_json(lua, call->command->value);
     kv_script_write_json(lua, -1, SIZE_MAX, canonical);
     call->value_is_new = !kv_slice_equals(kv_buffer_slice(&call->text), kv_buffer_slice(canonical));

@@ -98,6 +98,7 @@ static void take_next(struct kv_post *post)
     struct kv_script_state *next = atomic_exchange(&here->next, NULL);
     if (next == NULL)
         return;
+    next->sizes = here->state->sizes;
     kv_state_unref(here->state);
     here->state = next;
     if (here == &here->script->loops[0] && here->script->scripts->has_begun)
@@ -216,6 +217,13 @@ void kv_scripts_end(struct kv_scripts *scripts)
 uint64_t kv_scripts_under_way(const struct kv_scripts *scripts)
 {
     return atomic_load(&scripts->is_ending) ? 0 : kv_script_calls_under_way(scripts);
+}
+
+void kv_scripts_take_sizes(struct kv_scripts *scripts, uint32_t loop,
+                           const struct kv_script_sizes *sizes)
+{
+    for (size_t i = 0; i < scripts->n; i++)
+        scripts->all[i].loops[loop].state->sizes = *sizes;
 }
 
 /* ---- reloading ---- */

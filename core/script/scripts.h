@@ -12,7 +12,7 @@
  *   kv_scripts_destroy()   after the keyspace is finished, and before it is destroyed
  *
  * The README of this folder says what scripts can do, and why it is made so.
- * Threads: all of these are one thread's, which is no loop's.
+ * Threads: all of these are one thread's, which is no loop's, unless it says otherwise.
  */
 #ifndef KV_SCRIPT_SCRIPTS_H
 #define KV_SCRIPT_SCRIPTS_H
@@ -39,6 +39,10 @@ void kv_scripts_begin(struct kv_scripts *scripts); /* Threads: any */
 void kv_scripts_drain(struct kv_scripts *scripts);
 void kv_scripts_reload(struct kv_scripts *scripts);
 void kv_scripts_end(struct kv_scripts *scripts);
+
+/* What scripts write may have so many bytes from now on: copied. Threads: that of the loop. */
+void kv_scripts_take_sizes(struct kv_scripts *scripts, uint32_t loop,
+                           const struct kv_script_sizes *sizes);
 
 /* Hooks that have not ended; none, once kv_scripts_end() was called. Threads: any. */
 uint64_t kv_scripts_under_way(const struct kv_scripts *scripts);

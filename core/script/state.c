@@ -67,6 +67,7 @@ struct kv_script_state *kv_state_create(const struct kv_script_config *config,
     struct kv_script_state *state = kv_calloc(1, sizeof(*state));
     kv_meter_init(&state->meter, &config->limits, is_ending);
     state->config = config;
+    state->sizes = config->sizes;
     state->n_refs = 1;
     state->progress = LUA_NOREF;
     for (enum kv_hook hook = 0; hook < KV_N_HOOKS; hook++) {

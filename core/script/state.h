@@ -40,6 +40,7 @@ struct kv_script_state {
     struct kv_script_meter meter;
     lua_State *lua;
     const struct kv_script_config *config;
+    struct kv_script_sizes sizes;
     uint32_t n_refs; /* its script's, and one for each call; the loop's thread only */
     struct {
         int function; /* a reference of the registry; LUA_NOREF: there is no such hook */

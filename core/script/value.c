@@ -6,6 +6,7 @@
 #include <lauxlib.h>
 
 #include "script/budget.h"
+#include "script/state.h"
 #include "script/number.h"
 #include "wire/json.h"
 
@@ -475,7 +476,7 @@ static struct kv_buffer *push_buffer(lua_State *lua)
 
 static int encode(lua_State *lua)
 {
-    size_t max_bytes = (size_t)lua_tointeger(lua, lua_upvalueindex(1));
+    size_t max_bytes = kv_state_of(lua)->sizes.value;
     luaL_checkany(lua, 1);
     struct kv_buffer *out = push_buffer(lua);
     kv_script_write_json(lua, 1, max_bytes, out);
@@ -495,17 +496,12 @@ static int decode(lua_State *lua)
     return 1;
 }
 
-void kv_script_values_export(lua_State *lua, size_t max_bytes)
+void kv_script_values_export(lua_State *lua)
 {
-    static const luaL_Reg functions[] = {{"array", make_array},
-                                         {"is_array", is_array},
-                                         {"tonumber", to_number},
-                                         {"decode", decode},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"array", make_array},   {"is_array", is_array},
+                                         {"tonumber", to_number}, {"encode", encode},
+                                         {"decode", decode},      {NULL, NULL}};
     luaL_setfuncs(lua, functions, 0);
-    lua_pushinteger(lua, (lua_Integer)max_bytes);
-    lua_pushcclosure(lua, encode, 1);
-    lua_setfield(lua, -2, "encode");
     lua_pushlightuserdata(lua, NULL);
     lua_setfield(lua, -2, "null");
 }

@@ -41,6 +41,6 @@ void kv_script_write_json(lua_State *lua, int index, size_t max_bytes, struct kv
 
 /* What of kv makes and tells values: null, array, is_array, tonumber, encode, decode. On the table
  * at the top. max_bytes: of what encode makes. */
-void kv_script_values_export(lua_State *lua, size_t max_bytes);
+void kv_script_values_export(lua_State *lua);
 
 #endif

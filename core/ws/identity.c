@@ -91,6 +91,14 @@ static void on_timer(struct kv_timer *timer)
 
 /* ---- identities ---- */
 
+void kv_identity_limit_messages(struct kv_session *session)
+{
+    size_t most = kv_session_config(session)->max_message_bytes;
+    bool may_nothing = kv_principal_may_nothing(principal_of(session));
+    session->incoming.frames.max_message_bytes =
+        may_nothing && most > LONGEST_BEFORE_AUTH ? LONGEST_BEFORE_AUTH : most;
+}
+
 static void identify(struct kv_session *session, struct kv_principal *principal)
 {
     const struct kv_ws_config *config = kv_session_config(session);
@@ -100,10 +108,7 @@ static void identify(struct kv_session *session, struct kv_principal *principal)
     kv_client_identify(session->client, principal);
     kv_leases_end_forbidden(&session->leases, principal);
     session->was_warned = false;
-    bool may_nothing = kv_principal_may_nothing(principal);
-    session->incoming.frames.max_message_bytes =
-        may_nothing && config->max_message_bytes > LONGEST_BEFORE_AUTH ? LONGEST_BEFORE_AUTH
-                                                                       : config->max_message_bytes;
+    kv_identity_limit_messages(session);
     plan(session);
 }
 

@@ -16,4 +16,7 @@ void kv_identity_take_token(struct kv_session *session, struct kv_slice token, s
 /* Other rules are in force: the session is closed where they do not allow it. */
 void kv_identity_revise(struct kv_session *session);
 
+/* Limits the messages to what its principal, and the configuration, allow. */
+void kv_identity_limit_messages(struct kv_session *session);
+
 #endif

@@ -298,6 +298,19 @@ static void on_timer(struct kv_timer *timer)
         kv_session_destroy(session);
 }
 
+/* What has waited for longer than it may now is found at the next tick. */
+void kv_session_take_config(struct kv_session *session)
+{
+    const struct kv_ws_config *config = kv_session_config(session);
+    if (!kv_session_talks(session))
+        return;
+    kv_client_change_subscriptions(session->client, config->max_subscriptions);
+    kv_client_change_limit(session->client, config->max_unsent_bytes);
+    kv_identity_limit_messages(session);
+    kv_timer_hasten(session->here->loop, &session->timer, now_ms(session) + tick_ms(config));
+    kv_session_activate(session); /* it may take more now */
+}
+
 static struct kv_address address_of(const void *owner)
 {
     const struct kv_session *session = owner;
@@ -324,9 +337,9 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
     kv_input_init(session);
     kv_leases_init(&session->leases, here->keyspace, here->access);
     session->client = kv_client_create(here->keyspace, session, &kv_ws_subscriber_ops,
-                                       here->config->max_subscriptions);
+                                       here->config.max_subscriptions);
     kv_client_tell_address(session->client, address_of);
-    kv_client_limit(session->client, &session->out.bytes, here->config->max_unsent_bytes);
+    kv_client_limit(session->client, &session->out.bytes, here->config.max_unsent_bytes);
     session->heard_ms = kv_loop_now_ms(here->loop);
     session->timer.fire = on_timer;
     kv_outbound_init(&session->out, &connection->among->chunks);
@@ -335,7 +348,7 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
     kv_list_init(&session->in_held_up);
     kv_list_append(&here->sessions, &session->in_loop);
     kv_counter_add(&here->n_sessions, 1);
-    kv_timer_start(here->loop, &session->timer, session->heard_ms + tick_ms(here->config));
+    kv_timer_start(here->loop, &session->timer, session->heard_ms + tick_ms(&here->config));
     kv_connection_serve(connection, &protocol, session);
     kv_channel_read(&connection->channel, true);
     kv_identity_begin(session, principal);

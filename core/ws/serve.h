@@ -20,4 +20,7 @@ void kv_session_go_on(struct kv_session *session);
 /* The stage's work on one that has waited for its next quantum. */
 void kv_session_take_waiting(struct kv_quantum *quantum);
 
+/* The loop's configuration has changed. */
+void kv_session_take_config(struct kv_session *session);
+
 #endif

@@ -32,7 +32,7 @@ struct kv_inflation {
 
 /* Shared by the sessions of one loop. */
 struct kv_ws_loop {
-    const struct kv_ws_config *config;
+    struct kv_ws_config config; /* its own, as it may change while others serve */
     struct kv_workers *workers;
     struct kv_loop *loop;
     struct kv_tally *tally; /* NULL: nothing is counted */
@@ -111,7 +111,7 @@ struct kv_session {
 
 static inline const struct kv_ws_config *kv_session_config(const struct kv_session *session)
 {
-    return session->here->config;
+    return &session->here->config;
 }
 
 /* Whether something that the peer asked for is under way. */

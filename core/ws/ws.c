@@ -14,7 +14,6 @@ enum {
 };
 
 struct kv_ws {
-    struct kv_ws_config config;
     uint32_t n_loops;
     struct kv_ws_loop loops[];
 };
@@ -52,7 +51,6 @@ static void init_loop(struct kv_ws *ws, struct kv_keyspace *keyspace, struct kv_
                       uint32_t index, struct kv_loop *loop)
 {
     struct kv_ws_loop *here = &ws->loops[index];
-    here->config = &ws->config;
     here->workers = workers;
     here->loop = loop;
     here->keyspace = kv_keyspace_on(keyspace, index);
@@ -72,9 +70,9 @@ struct kv_ws *kv_ws_create(const struct kv_ws_config *config, struct kv_net *net
                            struct kv_loop *const *loops, uint32_t n_loops)
 {
     struct kv_ws *ws = kv_calloc(1, sizeof(*ws) + n_loops * sizeof(struct kv_ws_loop));
-    ws->config = *config;
     ws->n_loops = n_loops;
     for (uint32_t i = 0; i < n_loops; i++) {
+        ws->loops[i].config = *config;
         ws->loops[i].tally = kv_net_tally(net, i);
         ws->loops[i].access = kv_access_on(access, i);
         ws->loops[i].lot = kv_request_lot_of(request_log, i);
@@ -93,6 +91,14 @@ void kv_ws_revise(struct kv_ws *ws, uint32_t loop)
 {
     KV_LIST_EACH(&ws->loops[loop].sessions, link, after)
     kv_identity_revise(KV_CONTAINER(link, struct kv_session, in_loop));
+}
+
+void kv_ws_take_config(struct kv_ws *ws, uint32_t loop, const struct kv_ws_config *config)
+{
+    struct kv_ws_loop *here = &ws->loops[loop];
+    here->config = *config;
+    KV_LIST_EACH(&here->sessions, link, after)
+    kv_session_take_config(KV_CONTAINER(link, struct kv_session, in_loop));
 }
 
 static void tell_to_leave(struct kv_list *link)

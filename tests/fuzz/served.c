@@ -126,13 +126,13 @@ static void make_server(bool has_fast_path)
     static const struct kv_net_config net = {.max_connections = 8, .patience = PATIENCE};
     static const struct kv_slice hosts[] = {{"h", 1}, {"t", 1}, {"x", 1}};
     const struct kv_http_config http = {
-        .max_key_bytes = 4096,
-        .max_value_bytes = 4096,
-        .max_depth = 64,
-        .max_pending = 16,
-        .max_unsent_bytes = 8192,
-        .max_batch = 16,
-        .hello = {.version = "0"},
+        .limits = {.max_key_bytes = 4096,
+                   .max_value_bytes = 4096,
+                   .max_depth = 64,
+                   .max_pending = 16,
+                   .max_unsent_bytes = 8192,
+                   .max_batch = 16,
+                   .hello = {.version = "0"}},
         .has_deflate = true,
         .has_fast_path = has_fast_path,
         .hosts = hosts,

@@ -60,11 +60,11 @@ static void each_script_and_each_sink_is_named(void **state)
 static void what_needs_a_restart_is_named_with_both_values(void **state)
 {
     (void)state;
-    kv_test_start(&server, "limits: {value: 1MiB, key: 1024}\n");
-    replace("limits: {value: 1MiB, key: 1024}\n",
-            "limits: {value: 2MiB, key: 1KiB}\ntrusted_proxies: [10.0.0.1]\n");
+    kv_test_start(&server, "limits: {memory: 1GiB, key: 1024}\n");
+    replace("limits: {memory: 1GiB, key: 1024}\n",
+            "limits: {memory: 2GiB, key: 1KiB}\ntrusted_proxies: [10.0.0.1]\n");
     reload();
-    kv_test_await_log(&server, "limits.value changed from 1MiB to 2MiB; restart to apply");
+    kv_test_await_log(&server, "limits.memory changed from 1GiB to 2GiB; restart to apply");
     kv_test_await_log(&server, "trusted_proxies[0] (10.0.0.1) was added; restart to apply");
     char *log = kv_test_server_log(&server);
     assert_null(strstr(log, "trusted_proxies changed"));
@@ -120,6 +120,296 @@ static void origins_hosts_and_log_are_applied(void **state)
     reload();
     await_statuses(403, 403);
     kv_test_server_stop_cleanly(&server);
+}
+
+/* Changes the file so that this stands for the first `from`, and has the server take it up. */
+static void reload_with(const char *from, const char *to)
+{
+    replace(from, to);
+    reload();
+}
+
+static int put_long(struct kv_test_stream *stream, int len)
+{
+    struct kv_test_response response = {0};
+    struct kv_buffer body = {0};
+    char *letters = kv_test_letters('v', (size_t)len);
+    kv_buffer_printf(&body, "{\"value\":\"%s\"}", letters);
+    kv_buffer_append_char(&body, '\0');
+    int status = kv_test_http_ask(stream, "PUT", "/storage/long", NULL, body.bytes, &response);
+    kv_test_response_fini(&response);
+    kv_buffer_fini(&body);
+    free(letters);
+    return status;
+}
+
+/* On an open connection: its loop takes the change up in a turn of its own. */
+static void await_put(struct kv_test_stream *stream, int len, int status)
+{
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    while (put_long(stream, len) != status)
+        assert_true(kv_test_now_ms() < until_ms);
+}
+
+/* Whether the answer to the message is an error. */
+static bool is_refused(struct kv_test_ws *ws, struct kv_slice message)
+{
+    struct kv_test_frame frame;
+    kv_test_ws_send(ws, message);
+    assert_true(kv_test_ws_receive(ws, &frame));
+    return kv_slice_has_prefix(frame.payload, KV_SLICE("{\"type\":\"error\""));
+}
+
+static void await_answer(struct kv_test_ws *ws, const char *message, bool refused)
+{
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    while (is_refused(ws, kv_slice_of(message)) != refused)
+        assert_true(kv_test_now_ms() < until_ms);
+}
+
+/* A `set` of a value of `len` letters. Owns: the caller, by kv_buffer_fini(). */
+static struct kv_buffer set_of(size_t len)
+{
+    struct kv_buffer text = {0};
+    char *letters = kv_test_letters('v', len);
+    kv_buffer_printf(
+        &text, "{\"type\":\"set\",\"id\":1,\"payload\":{\"key\":\"k\",\"value\":\"%s\"}}", letters);
+    kv_buffer_append_char(&text, '\0');
+    free(letters);
+    return text;
+}
+
+static void limits_apply_to_open_connections_which_stay(void **state)
+{
+    (void)state;
+    struct kv_test_stream fast, lenient;
+    struct kv_test_response response = {0};
+    struct kv_test_ws ws;
+    struct kv_buffer set = set_of(2000);
+    kv_test_start(&server, "limits: {value: 1000, message: 4000}\n");
+    kv_test_stream_open(&fast, server.port);
+    kv_test_stream_open(&lenient, server.port);
+    kv_test_http_ask(&lenient, "OPTIONS", "/storage/k", NULL, NULL, &response); /* libh2o's now */
+    kv_test_ws_open(&ws, server.port);
+    assert_int_equal(put_long(&fast, 2000), 413);
+    assert_int_equal(put_long(&lenient, 2000), 413);
+    assert_true(is_refused(&ws, kv_slice_of(set.bytes)));
+    reload_with("value: 1000", "value: 3000");
+    await_put(&fast, 2000, 202);
+    await_put(&lenient, 2000, 202);
+    await_answer(&ws, set.bytes, false);
+    kv_test_ws_send_text(&ws, "{\"type\":\"hello\",\"id\":2}");
+    struct kv_test_frame frame;
+    assert_true(kv_test_ws_receive(&ws, &frame));
+    kv_buffer_printf(&set, "%.*s", (int)frame.payload.len, frame.payload.bytes);
+    kv_test_expect_part(set.bytes + strlen(set.bytes) + 1, "\"value\":3000,\"message\":4000");
+    reload_with("value: 3000", "value: 1000");
+    await_put(&fast, 2000, 413);
+    await_put(&lenient, 2000, 413);
+    await_answer(&ws, set.bytes, true);
+    kv_test_await_log(&server, FILE_NAME ": nothing has changed that needs a restart");
+    kv_test_ws_expect_nothing(&ws);
+    kv_test_ws_close(&ws);
+    kv_test_stream_close(&fast);
+    kv_test_stream_close(&lenient);
+    kv_test_response_fini(&response);
+    kv_buffer_fini(&set);
+    kv_test_server_stop_cleanly(&server);
+}
+
+/* libh2o takes no body that is much longer than a value may be. */
+static void long_bodies_are_judged_by_the_new_limit(void **state)
+{
+    (void)state;
+    struct kv_test_stream stream;
+    kv_test_start(&server, "limits: {value: 1000}\n");
+    kv_test_stream_open(&stream, server.port);
+    assert_int_equal(put_long(&stream, 3 << 20), 413);
+    kv_test_stream_close(&stream);
+    reload_with("value: 1000", "value: 4MiB");
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    for (int status = 0; status != 202;) {
+        assert_true(kv_test_now_ms() < until_ms);
+        kv_test_stream_open(&stream, server.port); /* a refusal ends the connection */
+        status = put_long(&stream, 3 << 20);
+        kv_test_stream_close(&stream);
+    }
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void messages_longer_than_a_lowered_limit_end_the_connection(void **state)
+{
+    (void)state;
+    struct kv_test_ws ws;
+    struct kv_buffer set = set_of(2000);
+    kv_test_start(&server, "limits: {message: 1000}\n");
+    kv_test_ws_open(&ws, server.port);
+    reload_with("message: 1000", "message: 1MiB");
+    const char *hello = "{\"type\":\"hello\"}";
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    for (bool is_told = false; !is_told;) {
+        struct kv_test_frame frame;
+        struct kv_buffer text = {0};
+        kv_test_ws_send(&ws, kv_slice_of(hello));
+        assert_true(kv_test_ws_receive(&ws, &frame));
+        kv_buffer_printf(&text, "%.*s", (int)frame.payload.len, frame.payload.bytes);
+        is_told = strstr(text.bytes, "\"message\":1048576") != NULL;
+        kv_buffer_fini(&text);
+        assert_true(kv_test_now_ms() < until_ms);
+    }
+    assert_false(is_refused(&ws, kv_slice_of(set.bytes)));
+    reload_with("message: 1MiB", "message: 1000");
+    for (struct kv_test_frame frame;;) {
+        assert_true(kv_test_now_ms() < until_ms);
+        kv_test_ws_send(&ws, kv_slice_of(set.bytes));
+        assert_true(kv_test_ws_receive(&ws, &frame));
+        if (frame.opcode != KV_TEST_WS_CLOSE)
+            continue;
+        assert_int_equal(kv_test_ws_close_code(&frame), 1009);
+        break;
+    }
+    kv_test_ws_close(&ws);
+    kv_buffer_fini(&set);
+    kv_test_server_stop_cleanly(&server);
+}
+
+#define SUBSCRIBE(key)                                                                             \
+    "{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"key\":\"" key "\",\"initial\":false}}"
+
+static void subscriptions_stay_beyond_a_lowered_limit_and_more_are_refused(void **state)
+{
+    (void)state;
+    struct kv_test_ws ws;
+    kv_test_start(&server, "limits: {subscriptions_per_connection: 1}\n");
+    kv_test_ws_open(&ws, server.port);
+    assert_false(is_refused(&ws, KV_SLICE(SUBSCRIBE("a"))));
+    assert_true(is_refused(&ws, KV_SLICE(SUBSCRIBE("b"))));
+    reload_with("connection: 1", "connection: 3");
+    await_answer(&ws, SUBSCRIBE("b"), false);
+    reload_with("connection: 3", "connection: 1");
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    while (!is_refused(&ws, KV_SLICE(SUBSCRIBE("c")))) {
+        assert_false(is_refused(&ws, KV_SLICE("{\"type\":\"unsubscribe\",\"id\":1,"
+                                              "\"payload\":{\"key\":\"c\"}}")));
+        assert_true(kv_test_now_ms() < until_ms);
+    }
+    kv_test_store(server.port, "a", "1");
+    kv_test_ws_expect(&ws, "{\"type\":\"value\",\"payload\":{\"key\":\"a\",\"value\":1}}");
+    kv_test_store(server.port, "b", "2");
+    kv_test_ws_expect(&ws, "{\"type\":\"value\",\"payload\":{\"key\":\"b\",\"value\":2}}");
+    kv_test_ws_close(&ws);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static int ask(struct kv_test_stream *stream)
+{
+    struct kv_test_response response = {0};
+    int status = kv_test_http_ask(stream, "GET", "/healthz", NULL, NULL, &response);
+    kv_test_response_fini(&response);
+    return status;
+}
+
+/* Opens connections until one is answered so. */
+static void await_new(struct kv_test_stream *stream, int status)
+{
+    int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
+    for (;;) {
+        kv_test_stream_open(stream, server.port);
+        if (ask(stream) == status)
+            return;
+        kv_test_stream_close(stream);
+        assert_true(kv_test_now_ms() < until_ms);
+    }
+}
+
+static void connections_stay_beyond_a_lowered_limit_and_more_are_refused(void **state)
+{
+    (void)state;
+    struct kv_test_stream first, second, third;
+    kv_test_start(&server, "limits: {connections: 2}\n");
+    await_new(&first, 200);
+    await_new(&second, 200);
+    await_new(&third, 503);
+    kv_test_stream_close(&third);
+    reload_with("connections: 2", "connections: 3");
+    await_new(&third, 200);
+    reload_with("connections: 3", "connections: 1");
+    kv_test_stream_close(&third);
+    await_new(&third, 503);
+    kv_test_stream_close(&third);
+    assert_int_equal(ask(&first), 200);
+    assert_int_equal(ask(&second), 200);
+    kv_test_stream_close(&second);
+    kv_test_stream_close(&first);
+    await_new(&first, 200);
+    kv_test_stream_close(&first);
+    kv_test_server_stop_cleanly(&server);
+}
+
+/* Those that came while no address was counted are, from then on. */
+static void connections_of_an_address_are_counted_from_a_reload_on(void **state)
+{
+    (void)state;
+    struct kv_test_stream streams[3], over;
+    kv_test_start(&server, "limits: {connections_per_address: 0}\n");
+    for (int i = 0; i < 3; i++)
+        await_new(&streams[i], 200);
+    reload_with("connections_per_address: 0", "connections_per_address: 3");
+    await_new(&over, 503);
+    kv_test_stream_close(&over);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(ask(&streams[i]), 200);
+    kv_test_stream_close(&streams[0]);
+    await_new(&streams[0], 200);
+    reload_with("connections_per_address: 3", "connections_per_address: 0");
+    await_new(&over, 200);
+    kv_test_stream_close(&over);
+    for (int i = 0; i < 3; i++)
+        kv_test_stream_close(&streams[i]);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void timeouts_apply_to_open_connections(void **state)
+{
+    (void)state;
+    struct kv_test_stream silent;
+    struct kv_test_ws ws;
+    struct kv_test_frame frame;
+    kv_test_start(&server, "timeouts: {idle: 1h, websocket_ping: 1h}\n");
+    kv_test_stream_open(&silent, server.port);
+    assert_int_equal(ask(&silent), 200);
+    kv_test_ws_open(&ws, server.port);
+    reload_with("idle: 1h, websocket_ping: 1h", "idle: 400ms, websocket_ping: 100ms");
+    while (!kv_test_ws_take(&ws, &frame))
+        kv_test_stream_wait(&ws.stream);
+    assert_int_equal(frame.opcode, KV_TEST_WS_PING);
+    kv_test_ws_close(&ws);
+    kv_test_stream_await_end(&silent);
+    kv_test_stream_close(&silent);
+    kv_test_server_stop_cleanly(&server);
+}
+
+static void scripts_write_what_the_new_limits_allow(void **state)
+{
+    (void)state;
+    struct kv_test_stream stream;
+    char *folder = kv_test_folder_make();
+    kv_test_file_put(folder, "hook.lua",
+                     "function before_set() return string.rep('x', 2000) end\n");
+    kv_test_start_in(&server, folder, "limits: {value: 1000}\nscripts: [{file: '%s/hook.lua'}]\n");
+    kv_test_stream_open(&stream, server.port);
+    assert_int_not_equal(put_long(&stream, 1), 202);
+    reload_with("value: 1000", "value: 3000");
+    await_put(&stream, 1, 202);
+    kv_test_file_put(folder, "hook.lua", "function before_set() error('broken') end\nfunction");
+    replace("value: 3000", "valu: 3000"); /* neither is taken up */
+    reload();
+    kv_test_await_log(&server, "keeping the old configuration");
+    await_put(&stream, 1, 202);
+    kv_test_stream_close(&stream);
+    kv_test_server_stop_cleanly(&server);
+    kv_test_folder_remove(folder);
+    free(folder);
 }
 
 static void secret_that_has_changed_is_not_shown(void **state)
@@ -270,6 +560,14 @@ int main(void)
         cmocka_unit_test(each_script_and_each_sink_is_named),
         cmocka_unit_test(what_needs_a_restart_is_named_with_both_values),
         cmocka_unit_test(origins_hosts_and_log_are_applied),
+        cmocka_unit_test(limits_apply_to_open_connections_which_stay),
+        cmocka_unit_test(long_bodies_are_judged_by_the_new_limit),
+        cmocka_unit_test(messages_longer_than_a_lowered_limit_end_the_connection),
+        cmocka_unit_test(subscriptions_stay_beyond_a_lowered_limit_and_more_are_refused),
+        cmocka_unit_test(connections_stay_beyond_a_lowered_limit_and_more_are_refused),
+        cmocka_unit_test(connections_of_an_address_are_counted_from_a_reload_on),
+        cmocka_unit_test(timeouts_apply_to_open_connections),
+        cmocka_unit_test(scripts_write_what_the_new_limits_allow),
         cmocka_unit_test(secret_that_has_changed_is_not_shown),
         cmocka_unit_test(broken_file_is_told_as_at_the_start_and_changes_nothing),
         cmocka_unit_test(missing_file_is_told),

@@ -44,8 +44,7 @@ static struct kv_script_config config_with(int64_t instructions, int64_t time_ms
         .limits = {.instructions = instructions,
                    .time_us = time_ms * 1000,
                    .memory = (size_t)64 << 20},
-        .max_value_bytes = (size_t)256 << 20,
-        .max_key_bytes = 1 << 20,
+        .sizes = {.key = 1 << 20, .value = (size_t)256 << 20},
     };
 }
 

@@ -19,8 +19,7 @@ static struct kv_script_config config_with(size_t max_memory)
         .file = "test.lua",
         .name = "script/test.lua",
         .limits = {.instructions = 100000, .time_us = 10000000, .memory = max_memory},
-        .max_value_bytes = 1 << 20,
-        .max_key_bytes = 1 << 10,
+        .sizes = {.key = 1 << 10, .value = 1 << 20},
     };
 }
 
