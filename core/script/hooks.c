@@ -16,6 +16,7 @@
 #include "script/origin.h"
 #include "script/requests.h"
 #include "script/run.h"
+#include "script/updater.h"
 #include "wire/quote.h"
 
 enum {
@@ -385,5 +386,5 @@ void kv_hooks_forget_all(struct kv_script_loop *here)
     kv_calls_fini(here);
     kv_table_fini(&here->busy);
     kv_table_fini(&here->counters);
-    kv_table_fini(&here->updaters);
+    kv_updaters_fini(here);
 }

@@ -10,7 +10,8 @@
  *  - load.h loads scripts, run.h runs coroutines; calls.h has the calls of a loop, origin.h knows
  *    which changes come from hooks.
  *  - What calls wait for: gathering.h brings calls of one key together, for counter.h (kv.incr) and
- *    updater.h (kv.update); requests.h sends everything to the keyspace.
+ *    updater.h (kv.update), whose writes give way to each other by right_of_way.h; requests.h sends
+ * everything to the keyspace.
  *  - hooks.h stands between the keyspace and all of them; scripts.h is the way in from outside.
  */
 #ifndef KV_SCRIPT_SCRIPT_H
@@ -22,6 +23,7 @@
 #include "base/metrics.h"
 #include "base/table.h"
 #include "keyspace/keyspace.h"
+#include "script/right_of_way.h"
 #include "script/state.h"
 
 struct kv_origins;
@@ -75,10 +77,11 @@ struct kv_scripts {
     struct kv_observer observer;
     struct kv_keyspace *keyspace;
     struct kv_origins *origins;
-    struct kv_post begin;    /* on_start() */
-    bool has_begun;          /* the first loop's */
-    atomic_bool is_draining; /* on_start() does not go on */
-    atomic_bool is_ending;   /* no hook begins or goes on any more */
+    struct kv_right_of_way right_of_way; /* updater.c */
+    struct kv_post begin;                /* on_start() */
+    bool has_begun;                      /* the first loop's */
+    atomic_bool is_draining;             /* on_start() does not go on */
+    atomic_bool is_ending;               /* no hook begins or goes on any more */
 };
 
 /* Hooks that have not ended, whether the server is ending or not. Threads: any. */

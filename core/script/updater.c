@@ -6,6 +6,9 @@
  *
  * A function that fails may have altered the value half. So the value is read anew for the others,
  * which go one at a time then.
+ *
+ * Each loop has an updater of its own for a key. They contend: one that has lost several times is
+ * given way by the others (right_of_way.h).
  */
 #include "script/updater.h"
 
@@ -20,7 +23,10 @@
 
 enum {
     MOST_TRIES = 100,
-    LONGEST_ROUND_MS = 10 /* of functions that are applied together */
+    LONGEST_ROUND_MS = 10, /* of functions that are applied together */
+    PATIENCE = 5,          /* tries before the others are asked to give way */
+    MOST_PAUSES = 1000,    /* for others, before it goes on all the same */
+    PAUSE_MS = 1
 };
 
 struct updater {
@@ -29,9 +35,13 @@ struct updater {
     struct kv_script_state *state; /* of the edit's value; NULL: there is none */
     struct kv_script_call *asked;  /* it was resumed, and has not answered */
     uint32_t n_tries;
+    uint32_t n_pauses;
+    struct kv_timer pause; /* while it gives way */
+    bool is_paused;
+    bool never_pauses; /* a before-hook waits: a write that has the right of way may wait for it */
 };
 
-static void read_state(struct updater *updater);
+static void begin_round(struct updater *updater);
 
 /* ---- the edit ---- */
 
@@ -53,19 +63,33 @@ static void reset(struct updater *updater)
     updater->edit.old = (struct kv_item){0};
 }
 
+static struct kv_right_of_way *right_of_way_of(const struct updater *updater)
+{
+    return &updater->gathering.here->script->scripts->right_of_way;
+}
+
+static void give_way_back(const struct updater *updater)
+{
+    if (updater->n_tries >= PATIENCE)
+        kv_right_of_way_give_back(right_of_way_of(updater), updater->gathering.node.hash, updater);
+}
+
 static void go_on(struct updater *updater)
 {
     reset(updater);
+    give_way_back(updater);
     updater->n_tries = 0;
+    updater->n_pauses = 0;
     if (kv_list_is_empty(&updater->gathering.waiting))
         kv_gathering_destroy(&updater->gathering);
     else
-        read_state(updater);
+        begin_round(updater);
 }
 
 static void give_up(struct updater *updater)
 {
     reset(updater);
+    give_way_back(updater);
     kv_gathering_give_up(&updater->gathering);
     kv_gathering_destroy(&updater->gathering);
 }
@@ -167,7 +191,9 @@ static void written(struct kv_command *command)
     } else if (is_late && ++updater->n_tries < MOST_TRIES) {
         reset(updater);
         kv_gathering_put_all_back(gathering);
-        read_state(updater);
+        if (updater->n_tries >= PATIENCE)
+            kv_right_of_way_claim(right_of_way_of(updater), gathering->node.hash, updater);
+        begin_round(updater);
     } else {
         kv_gathering_fail(gathering, kv_gathering_fault_of(command));
         go_on(updater);
@@ -280,6 +306,51 @@ static void read_state(struct updater *updater)
     kv_keyspace_send(command);
 }
 
+/* ---- giving way ---- */
+
+static void pause_is_over(struct kv_timer *timer)
+{
+    struct updater *updater = KV_CONTAINER(timer, struct updater, pause);
+    updater->is_paused = false;
+    if (kv_script_is_ending(updater->gathering.here))
+        give_up(updater);
+    else
+        begin_round(updater);
+}
+
+static struct kv_loop *loop_of(const struct updater *updater)
+{
+    return kv_keyspace_event_loop(updater->gathering.here->keyspace_loop);
+}
+
+static void pause_round(struct updater *updater)
+{
+    updater->n_pauses++;
+    updater->is_paused = true;
+    updater->pause.fire = pause_is_over;
+    kv_timer_start(loop_of(updater), &updater->pause, kv_clock_now_ms(&kv_clock_boot) + PAUSE_MS);
+}
+
+static void begin_round(struct updater *updater)
+{
+    uint64_t hash = updater->gathering.node.hash;
+    if (!updater->never_pauses && updater->n_pauses < MOST_PAUSES &&
+        kv_right_of_way_is_anothers(right_of_way_of(updater), hash, updater))
+        pause_round(updater);
+    else
+        read_state(updater);
+}
+
+static void pause_no_more(struct updater *updater)
+{
+    updater->never_pauses = true;
+    if (!updater->is_paused)
+        return;
+    kv_timer_stop(loop_of(updater), &updater->pause);
+    updater->is_paused = false;
+    read_state(updater);
+}
+
 /* ---- for hooks ---- */
 
 void kv_updater_add(struct kv_script_call *call)
@@ -295,6 +366,24 @@ void kv_updater_add(struct kv_script_call *call)
         updater->edit.ref = LUA_NOREF;
     }
     kv_list_append(&updater->gathering.waiting, &call->in_gathering);
+    if (call->command != NULL)
+        pause_no_more(updater);
     if (is_new)
-        read_state(updater);
+        begin_round(updater);
+}
+
+static void forget(struct updater *updater)
+{
+    kv_timer_stop(loop_of(updater), &updater->pause);
+    reset(updater);
+    kv_gathering_destroy(&updater->gathering);
+}
+
+void kv_updaters_fini(struct kv_script_loop *here)
+{
+    for (size_t i = 0; i < here->updaters.n_buckets; i++)
+        while (here->updaters.buckets[i] != NULL)
+            forget((struct updater *)KV_CONTAINER(here->updaters.buckets[i], struct kv_gathering,
+                                                  node));
+    kv_table_fini(&here->updaters);
 }

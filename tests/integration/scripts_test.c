@@ -915,11 +915,11 @@ enum {
 };
 
 /* Sets keys k0000 and on, at once. */
-static void set_many(uint16_t port)
+static void set_many(uint16_t port, int n)
 {
     struct kv_test_ws ws;
     kv_test_ws_open(&ws, port);
-    for (int i = 0; i < UPDATES; i++)
+    for (int i = 0; i < n; i++)
         kv_test_ws_put_text(&ws, "{\"type\":\"set\",\"payload\":{\"key\":\"k%04d\",\"value\":1}}",
                             i);
     kv_test_stream_flush(&ws.stream);
@@ -955,12 +955,44 @@ static void many_updates_of_one_key_lose_nothing_and_spoil_nothing(void **state)
         "  kv.set('n', n)\n"
         "end\n");
     char expected[16];
-    set_many(port);
+    set_many(port, UPDATES);
     snprintf(expected, sizeof(expected), "%d", UPDATES);
     kv_test_await_value(port, "ended", expected);
     assert_int_equal(kv_test_http_status(port, "DELETE", "/storage/list", NULL, NULL), 200);
     snprintf(expected, sizeof(expected), "%d", UPDATES / 10 * 7);
     kv_test_expect_value(port, "n", expected);
+    stop(rig);
+}
+
+/* Hooks of both loops write the key as quickly as they can, until the slow one is done. */
+static void slow_update_succeeds_beside_quick_ones(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = start_with(rig,
+                               "scripts:\n"
+                               "  - file: '%s/hooks.lua'\n"
+                               "    prefixes: [k, slow]\n"
+                               "    limits: {time: 100s, instructions: 10000000000}\n",
+                               "local function add(old) return (old or 0) + 1 end\n"
+                               "local function add_slowly(old)\n"
+                               "  for _ = 1, 2000000 do end\n"
+                               "  return (old or 0) + 1\n"
+                               "end\n"
+                               "function on_set(key)\n"
+                               "  if key == 'slow' then\n"
+                               "    local done, why\n"
+                               "    for _ = 1, 10 do\n"
+                               "      done, why = kv.update('n', add_slowly)\n"
+                               "      if not done then break end\n"
+                               "    end\n"
+                               "    kv.set('outcome', done and 'done' or why)\n"
+                               "  else\n"
+                               "    repeat assert(kv.update('n', add)) until kv.get('outcome')\n"
+                               "  end\n"
+                               "end\n");
+    set_many(port, 16);
+    post(port, "/storage/slow", "{\"value\":1}", 202);
+    kv_test_await_value(port, "outcome", "\"done\"");
     stop(rig);
 }
 
@@ -1394,6 +1426,7 @@ int main(void)
         TEST(counters_lose_nothing),
         TEST(update_does_what_the_readme_says),
         TEST(many_updates_of_one_key_lose_nothing_and_spoil_nothing),
+        TEST(slow_update_succeeds_beside_quick_ones),
         TEST(refusal_within_an_update_refuses_the_write),
         TEST(function_that_does_not_end_is_stopped),
         TEST(update_of_what_cannot_be_read_writes_nothing),
