@@ -72,18 +72,24 @@ static int compare_prefix(struct leaf *leaf, struct kv_slice key)
     return order == 0 && n < skip ? -1 : order;
 }
 
-size_t leaf_rank(struct leaf *leaf, const struct tree_keys *keys, const struct tree_position *from)
+/* The same of a position whose key begins as all keys of the leaf do. `word` is its word. */
+static size_t rank_behind_prefix(struct leaf *leaf, const struct tree_keys *keys,
+                                 const struct tree_position *from, uint64_t word)
 {
     const uint64_t *words = leaf_words(leaf);
     size_t n = leaf->node.n;
-    int side = compare_prefix(leaf, from->key);
-    if (side != 0)
-        return side < 0 ? 0 : n;
-    uint64_t word = word_of(from->key, leaf->node.skip);
     size_t low = words_below(words, n, word);
     if (low == n || words[low] != word)
         return low;
     return rank_among(leaf, keys, from, low, words_upto(words, n, word));
+}
+
+size_t leaf_rank(struct leaf *leaf, const struct tree_keys *keys, const struct tree_position *from)
+{
+    int side = compare_prefix(leaf, from->key);
+    if (side != 0)
+        return side < 0 ? 0 : leaf->node.n;
+    return rank_behind_prefix(leaf, keys, from, word_of(from->key, leaf->node.skip));
 }
 
 size_t leaf_find(struct leaf *leaf, struct kv_slice key, uint64_t ref)
@@ -131,6 +137,12 @@ static void extend_words(struct leaf *leaf, size_t skip)
     leaf->node.skip = (uint32_t)skip;
 }
 
+static void put_in(uint64_t *slots, size_t n, size_t at, uint64_t slot)
+{
+    memmove(&slots[at + 1], &slots[at], (n - at) * sizeof(*slots));
+    slots[at] = slot;
+}
+
 bool leaf_insert(struct leaf **leaf, const struct tree_keys *keys, struct kv_slice key,
                  uint64_t ref)
 {
@@ -142,13 +154,10 @@ bool leaf_insert(struct leaf **leaf, const struct tree_keys *keys, struct kv_sli
     size_t common = keys_common(key, (struct kv_slice){prefix_of(*leaf), node->skip});
     if (common < node->skip)
         extend_words(*leaf, common);
-    size_t at = leaf_rank(*leaf, keys, &(struct tree_position){.key = key});
-    uint64_t *word = leaf_words(*leaf) + at;
-    uint64_t *place = leaf_refs(*leaf) + at;
-    memmove(word + 1, word, (node->n - at) * sizeof(uint64_t));
-    memmove(place + 1, place, (node->n - at) * sizeof(uint64_t));
-    *word = word_of(key, node->skip);
-    *place = ref;
+    uint64_t word = word_of(key, node->skip);
+    size_t at = rank_behind_prefix(*leaf, keys, &(struct tree_position){.key = key}, word);
+    put_in(leaf_words(*leaf), node->n, at, word);
+    put_in(leaf_refs(*leaf), node->n, at, ref);
     node->n++;
     return true;
 }
@@ -211,13 +220,24 @@ static size_t where_to_cut(struct leaf *leaf, const struct tree_keys *keys, stru
     return at == 0 ? EDGE : n / 2;
 }
 
+/* What tells the keys from `at` on from those before. Keys are in no cache, so they are asked for
+ * only where their words do not do. */
+static struct text *separator_at(struct leaf *leaf, const struct tree_keys *keys, size_t at)
+{
+    const uint64_t *words = leaf_words(leaf);
+    if (words[at - 1] == words[at])
+        return text_create(key_at(leaf, keys, at - 1), key_at(leaf, keys, at));
+    return text_create_of_words((struct kv_slice){prefix_of(leaf), leaf->node.skip}, words[at - 1],
+                                words[at]);
+}
+
 bool leaf_split(struct leaf *leaf, const struct tree_keys *keys, struct kv_slice next,
                 struct leaf_halves *ret_halves)
 {
     size_t half = where_to_cut(leaf, keys, next);
     struct leaf_halves halves = {
         .left = cut(leaf, keys, 0, half),
-        .separator = text_create(key_at(leaf, keys, half - 1), key_at(leaf, keys, half)),
+        .separator = separator_at(leaf, keys, half),
         .right = cut(leaf, keys, half, leaf->node.n - half),
     };
     if (halves.left == NULL || halves.separator == NULL || halves.right == NULL) {

@@ -85,6 +85,7 @@ void tree_fini(struct tree *tree)
         node = next == NULL ? NULL : &next->node;
     }
     tree->root = NULL;
+    tree->n_levels = 0;
 }
 
 size_t tree_read(const struct tree *tree, const struct tree_position *from, uint64_t *refs,
@@ -155,6 +156,7 @@ static bool raise_root(struct tree *tree, struct kv_slice next)
         return false;
     }
     tree->root = &root->node;
+    tree->n_levels++;
     return true;
 }
 
@@ -173,13 +175,14 @@ static bool prepare_root(struct tree *tree, struct kv_slice next)
 bool tree_fetch(struct tree *tree, struct kv_slice key, struct tree_place *place)
 {
     if (place->at == NULL || place->shape != tree->shape)
-        *place = (struct tree_place){&tree->root, tree->shape};
-    if (*place->at == NULL || (*place->at)->is_leaf)
+        *place = (struct tree_place){&tree->root, tree->shape, 0};
+    if (place->n_above == tree->n_levels)
         return false;
     struct inner *inner = inner_of(*place->at);
     place->at = &inner->children[inner_rank(inner, key)];
+    place->n_above++;
     fetch(*place->at);
-    return true;
+    return place->n_above < tree->n_levels; /* without a look at the node, which is on its way */
 }
 
 /* Goes down to the key's leaf, with room in it. Returns: NULL where there is no memory. */
@@ -206,7 +209,7 @@ static struct node **make_room(struct tree *tree, struct kv_slice key)
 static bool is_ready(const struct tree *tree, const struct tree_place *place)
 {
     return place->at != NULL && place->shape == tree->shape && *place->at != NULL &&
-           (*place->at)->is_leaf && !is_full(*place->at);
+           place->n_above == tree->n_levels && !is_full(*place->at);
 }
 
 bool tree_insert(struct tree *tree, struct kv_slice key, uint64_t ref,
@@ -283,6 +286,7 @@ static void lower_root(struct tree *tree)
         struct inner *root = inner_of(tree->root);
         tree->root = root->children[0];
         inner_destroy(root);
+        tree->n_levels--;
         tree->shape++;
     }
     if (tree->root->n == 0) {

@@ -19,7 +19,8 @@ struct node;
 struct tree {
     struct node *root; /* NULL: it is empty */
     struct tree_keys keys;
-    uint64_t shape; /* counts the changes of inner nodes */
+    uint32_t n_levels; /* of inner nodes */
+    uint64_t shape;    /* counts the changes of inner nodes */
 };
 
 /* How far a key has been followed from the root to its leaf, as long as the tree keeps its shape.
@@ -27,6 +28,7 @@ struct tree {
 struct tree_place {
     struct node **at; /* NULL: not known */
     uint64_t shape;
+    uint32_t n_above; /* levels that it has gone down */
 };
 
 void tree_init(struct tree *tree, struct tree_keys keys);

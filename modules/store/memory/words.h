@@ -45,6 +45,13 @@ static inline size_t keys_common(struct kv_slice one, struct kv_slice other)
 {
     size_t n = one.len < other.len ? one.len : other.len;
     size_t i = 0;
+    for (; i + WORD_BYTES <= n; i += WORD_BYTES) {
+        uint64_t words[2];
+        memcpy(&words[0], one.bytes + i, WORD_BYTES);
+        memcpy(&words[1], other.bytes + i, WORD_BYTES);
+        if (words[0] != words[1])
+            return i + (size_t)__builtin_ctzll(words[0] ^ words[1]) / 8;
+    }
     while (i < n && one.bytes[i] == other.bytes[i])
         i++;
     return i;
