@@ -40,6 +40,7 @@ struct kv_engine {
     pthread_rwlock_t access; /* of the two below: written by recover() only */
     MDB_env *env;            /* NULL where it could not be opened again */
     MDB_dbi tables[KV_ENGINE_N_TABLES];
+    MDB_dbi order; /* of the long keys: order.h */
 
     struct lmdb_room room;
 

@@ -16,6 +16,7 @@
 #include "../durable/durable.h"
 #include "../durable/folder.h"
 #include "keys.h"
+#include "order.h"
 #include "room.h"
 #include "walk.h"
 #include "write.h"
@@ -37,6 +38,8 @@ static const char *const table_names[KV_ENGINE_N_TABLES] = {
     [KV_ENGINE_DEADLINES] = "deadlines",
     [KV_ENGINE_META] = "meta",
 };
+
+#define ORDER_TABLE "order"
 
 static enum kv_engine_status classify(int fault)
 {
@@ -115,6 +118,8 @@ static int open_tables_with(struct kv_engine *engine, unsigned txn_flags, unsign
         return fault;
     for (int i = 0; i < KV_ENGINE_N_TABLES && fault == 0; i++)
         fault = mdb_dbi_open(txn, table_names[i], table_flags, &engine->tables[i]);
+    if (fault == 0)
+        fault = mdb_dbi_open(txn, ORDER_TABLE, table_flags, &engine->order);
     if (fault != 0) {
         mdb_txn_abort(txn);
         return fault;
@@ -126,8 +131,9 @@ static int open_tables_with(struct kv_engine *engine, unsigned txn_flags, unsign
 static int open_tables(struct kv_engine *engine)
 {
     int fault = open_tables_with(engine, MDB_RDONLY, 0);
-    return fault == MDB_NOTFOUND && !engine->is_only_read ? open_tables_with(engine, 0, MDB_CREATE)
-                                                          : fault;
+    if (fault != MDB_NOTFOUND)
+        return fault;
+    return engine->is_only_read ? NEEDS_WRITING : open_tables_with(engine, 0, MDB_CREATE);
 }
 
 struct count {
@@ -204,7 +210,7 @@ static int open_database(struct kv_engine *engine)
     int fault = mdb_env_create(&engine->env);
     if (fault != 0)
         return fault;
-    mdb_env_set_maxdbs(engine->env, KV_ENGINE_N_TABLES);
+    mdb_env_set_maxdbs(engine->env, KV_ENGINE_N_TABLES + 1);
     mdb_env_set_maxreaders(engine->env, MOST_READERS);
     if ((fault = mdb_env_set_mapsize(engine->env, engine->map_size + engine->grown)) != 0 ||
         (fault = mdb_env_open(engine->env, engine->folder, flags_of(engine), 0640)) != 0 ||
@@ -285,6 +291,16 @@ static void take_seed(void *context, struct kv_slice value)
         memcpy(&engine->seed, value.bytes, SEED_BYTES);
 }
 
+static int write_seed(struct kv_engine *engine)
+{
+    if (getrandom(&engine->seed, SEED_BYTES, 0) != SEED_BYTES)
+        return EIO;
+    struct kv_slice seed = {.bytes = (const char *)&engine->seed, .len = SEED_BYTES};
+    engine_put(engine, KV_ENGINE_META, SEED, seed);
+    engine_put(engine, KV_ENGINE_META, ORDER, KV_SLICE("1"));
+    return engine_commit(engine) == KV_ENGINE_OK ? 0 : EIO;
+}
+
 /* Made with the file, so that nobody can choose keys whose hashes collide. */
 static int read_seed(struct kv_engine *engine)
 {
@@ -292,10 +308,28 @@ static int read_seed(struct kv_engine *engine)
         engine_get(engine, KV_ENGINE_META, SEED, KV_ENGINE_ANYWHERE, take_seed, engine);
     if (status != KV_ENGINE_ABSENT || engine->is_only_read)
         return status == KV_ENGINE_OK ? 0 : MDB_CORRUPTED;
-    if (getrandom(&engine->seed, SEED_BYTES, 0) != SEED_BYTES)
-        return EIO;
-    struct kv_slice seed = {.bytes = (const char *)&engine->seed, .len = SEED_BYTES};
-    engine_put(engine, KV_ENGINE_META, SEED, seed);
+    return write_seed(engine);
+}
+
+static void ignore(void *context, struct kv_slice value)
+{
+    (void)context;
+    (void)value;
+}
+
+/* A file that was made before there was an order of long keys gets it. */
+static int complete_order(struct kv_engine *engine)
+{
+    enum kv_engine_status status =
+        engine_get(engine, KV_ENGINE_META, ORDER, KV_ENGINE_ANYWHERE, ignore, NULL);
+    if (status != KV_ENGINE_ABSENT)
+        return status == KV_ENGINE_OK ? 0 : MDB_CORRUPTED;
+    if (engine->is_only_read)
+        return NEEDS_WRITING;
+    int fault = order_build(engine);
+    if (fault != 0)
+        return fault;
+    engine_put(engine, KV_ENGINE_META, ORDER, KV_SLICE("1"));
     return engine_commit(engine) == KV_ENGINE_OK ? 0 : EIO;
 }
 
@@ -352,6 +386,8 @@ static int engine_open(const struct kv_host *host, const char *folder,
         fault = errno;
     if (fault == 0)
         fault = read_seed(engine);
+    if (fault == 0)
+        fault = complete_order(engine);
     return finish_opening(engine, fault, ret, reterr);
 }
 
@@ -366,6 +402,8 @@ static int engine_open_to_read(const struct kv_host *host, const char *folder,
     int fault = open_database(engine);
     if (fault == 0)
         fault = read_seed(engine);
+    if (fault == 0)
+        fault = complete_order(engine);
     return finish_opening(engine, fault, ret, reterr);
 }
 

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "order.h"
 #include "write.h"
 
 enum {
@@ -200,7 +201,9 @@ static uint64_t row_cost(const struct kv_engine *engine, size_t len)
 
 static uint64_t cost_of(const struct kv_engine *engine, size_t key_len, size_t value_len)
 {
-    return row_cost(engine, ROW_HEAD + key_len + value_len) + row_cost(engine, ROW_HEAD + key_len);
+    size_t n_entries = key_len > PREFIX_BYTES ? order_most_entries(key_len) : 0;
+    return row_cost(engine, ROW_HEAD + key_len + value_len) + row_cost(engine, ROW_HEAD + key_len) +
+           n_entries * row_cost(engine, ROW_HEAD + ORDER_ENTRY_BYTES);
 }
 
 /* The shortest run that is long enough. Returns: n_runs where there is none. */

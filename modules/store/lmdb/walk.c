@@ -1,30 +1,23 @@
 /*
- * Walks in the order of the keys. Long keys with the same first part stand together in the tree, in
- * the order of their hashes; a walk sorts them.
+ * Walks in the order of the keys. Long keys with the same first part stand together in the tree of
+ * records, in the order of their hashes: a walk goes through their own order (order.h), and then
+ * behind them.
  */
 #include "walk.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
 #include "keys.h"
-
-struct pair {
-    struct kv_slice key;
-    struct kv_slice value;
-};
+#include "order.h"
 
 /* A walk through the records, or through another table (then every row is plain). */
 struct walk {
     struct kv_engine *engine;
     enum kv_engine_table table;
+    MDB_txn *txn;
     MDB_cursor *cursor;
     MDB_val key, row; /* where it stands */
     struct kv_slice from;
     kv_engine_visit_fn visit;
     void *context;
-    struct pair *group; /* long keys with the same first part */
-    size_t n_group, capacity;
 };
 
 static int step(struct walk *walk, MDB_cursor_op op)
@@ -37,53 +30,17 @@ static bool is_long(const struct walk *walk)
     return walk->table == KV_ENGINE_RECORDS && walk->key.mv_size == MOST_KEY;
 }
 
-static int by_key(const void *a, const void *b)
+/* Goes behind the rows with the first part of this one. */
+static int leave_group(struct walk *walk)
 {
-    const struct pair *one = a;
-    const struct pair *other = b;
-    return kv_slice_compare(one->key, other->key);
-}
-
-static int add_to_group(struct walk *walk)
-{
-    if (walk->n_group == walk->capacity) {
-        size_t capacity = walk->capacity == 0 ? 64 : 2 * walk->capacity;
-        struct pair *group = reallocarray(walk->group, capacity, sizeof(*group));
-        if (group == NULL)
-            return ENOMEM;
-        walk->group = group;
-        walk->capacity = capacity;
-    }
-    struct pair *pair = &walk->group[walk->n_group];
-    if (!split_long(walk->row, &pair->key, &pair->value))
-        return MDB_CORRUPTED;
-    walk->n_group++;
-    return 0;
-}
-
-/* Takes the rows with the first part of this one together, and goes behind them. */
-static int gather(struct walk *walk)
-{
-    char first_part[1 + PREFIX_BYTES];
-    memcpy(first_part, walk->key.mv_data, sizeof(first_part));
-    walk->n_group = 0;
-    int fault;
-    do {
-        fault = add_to_group(walk);
-    } while (fault == 0 && (fault = step(walk, MDB_NEXT)) == 0 && is_long(walk) &&
-             memcmp(walk->key.mv_data, first_part, sizeof(first_part)) == 0);
-    qsort(walk->group, walk->n_group, sizeof(*walk->group), by_key);
-    return fault;
-}
-
-/* Returns: whether to go on. */
-static bool visit_group(struct walk *walk)
-{
-    for (size_t i = 0; i < walk->n_group; i++)
-        if (kv_slice_compare(walk->group[i].key, walk->from) >= 0 &&
-            !walk->visit(walk->context, walk->group[i].key, walk->group[i].value))
-            return false;
-    return true;
+    char last[MOST_KEY];
+    memcpy(last, walk->key.mv_data, 1 + PREFIX_BYTES);
+    memset(last + 1 + PREFIX_BYTES, 0xff, HASH_BYTES);
+    walk->key = (MDB_val){.mv_data = last, .mv_size = sizeof(last)};
+    int fault = step(walk, MDB_SET_RANGE);
+    bool is_last = fault == 0 && walk->key.mv_size == sizeof(last) &&
+                   memcmp(walk->key.mv_data, last, sizeof(last)) == 0;
+    return is_last ? step(walk, MDB_NEXT) : fault;
 }
 
 static bool visit_plain(struct walk *walk)
@@ -103,9 +60,11 @@ static int walk_on(struct walk *walk)
     int fault = step(walk, MDB_SET_RANGE);
     while (fault == 0) {
         if (is_long(walk)) {
-            fault = gather(walk);
-            if ((fault == 0 || fault == MDB_NOTFOUND) && !visit_group(walk))
-                return 0;
+            fault = order_walk(walk->engine, walk->txn, (const char *)walk->key.mv_data + 1,
+                               walk->from, walk->visit, walk->context);
+            if (fault != MDB_NOTFOUND)
+                return fault; /* 0: the visitor has had enough */
+            fault = leave_group(walk);
         } else {
             if (!visit_plain(walk))
                 return 0;
@@ -133,13 +92,13 @@ static void start_at(struct walk *walk, char start[1 + PREFIX_BYTES])
 static int walk_table(struct kv_engine *engine, MDB_txn *txn, struct walk *walk)
 {
     char start[1 + PREFIX_BYTES];
+    walk->txn = txn;
     int fault = mdb_cursor_open(txn, engine->tables[walk->table], &walk->cursor);
     if (fault != 0)
         return fault;
     start_at(walk, start);
     fault = walk_on(walk);
     mdb_cursor_close(walk->cursor);
-    free(walk->group);
     return fault == MDB_NOTFOUND ? 0 : fault;
 }
 

@@ -1,6 +1,7 @@
 #include "write.h"
 
 #include "keys.h"
+#include "order.h"
 
 /* The transaction of the batch. Returns: NULL where there is a fault. */
 static MDB_txn *batch_of(struct kv_engine *engine)
@@ -11,14 +12,19 @@ static MDB_txn *batch_of(struct kv_engine *engine)
     return engine->fault == 0 ? engine->batch : NULL;
 }
 
-/* Whether the place of a long key is another's: its hash is the same. */
-static bool is_taken(struct kv_engine *engine, struct tree_key *at, struct kv_slice key)
+/* Looks whether a long key is there. Returns: an error, also where its place is another's: its hash
+ * is the same. */
+static int look_up(struct kv_engine *engine, struct tree_key *at, struct kv_slice key,
+                   bool *ret_is_there)
 {
     MDB_val row;
     struct kv_slice whole;
     struct kv_slice value;
-    return mdb_get(engine->batch, engine->tables[KV_ENGINE_RECORDS], &at->val, &row) == 0 &&
-           (!split_long(row, &whole, &value) || !kv_slice_equals(whole, key));
+    int fault = mdb_get(engine->batch, engine->tables[KV_ENGINE_RECORDS], &at->val, &row);
+    *ret_is_there = fault == 0;
+    if (fault != 0)
+        return fault == MDB_NOTFOUND ? 0 : fault;
+    return split_long(row, &whole, &value) && kv_slice_equals(whole, key) ? 0 : MDB_CORRUPTED;
 }
 
 static char *append(char *at, struct kv_slice bytes)
@@ -37,10 +43,9 @@ void engine_put(struct kv_engine *engine, enum kv_engine_table table, struct kv_
     if (txn == NULL)
         return;
     make_key(engine, table, key, &at);
-    if (at.is_long && is_taken(engine, &at, key)) {
-        engine->fault = MDB_CORRUPTED;
+    bool is_there = true;
+    if (at.is_long && (engine->fault = look_up(engine, &at, key, &is_there)) != 0)
         return;
-    }
     row.mv_size = value.len + (at.is_long ? LENGTH_BYTES + key.len : 0);
     engine->fault = mdb_put(txn, engine->tables[table], &at.val, &row, MDB_RESERVE);
     if (engine->fault != 0)
@@ -50,6 +55,8 @@ void engine_put(struct kv_engine *engine, enum kv_engine_table table, struct kv_
     if (at.is_long)
         end = append(append(end, (struct kv_slice){(const char *)&len, LENGTH_BYTES}), key);
     append(end, value);
+    if (!is_there)
+        engine->fault = order_add(engine, txn, key);
 }
 
 void engine_erase(struct kv_engine *engine, enum kv_engine_table table, struct kv_slice key)
@@ -60,6 +67,8 @@ void engine_erase(struct kv_engine *engine, enum kv_engine_table table, struct k
         return;
     make_key(engine, table, key, &at);
     int fault = mdb_del(txn, engine->tables[table], &at.val, NULL);
+    if (fault == 0 && at.is_long)
+        fault = order_remove(engine, txn, key);
     if (fault != 0 && fault != MDB_NOTFOUND)
         engine->fault = fault;
 }

@@ -11,6 +11,8 @@ enum {
 };
 
 #define SEED KV_SLICE("lmdb-seed") /* the row that has it */
+#define ORDER                                                                                      \
+    KV_SLICE("lmdb-order") /* the row that says that all long keys are in order.h's table */
 
 /* As kv_engine_ops has them. */
 void engine_put(struct kv_engine *engine, enum kv_engine_table table, struct kv_slice key,

@@ -194,6 +194,7 @@ int run_check_tests(void);
 int run_metrics_tests(void);
 int run_update_tests(void);
 int run_seek_tests(void);
+int run_long_key_tests(void);
 int run_revision_tests(void);
 int run_log_tests(void);
 
