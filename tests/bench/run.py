@@ -17,6 +17,7 @@ import time
 import against
 import backup
 import change_log
+import console
 import deflate
 import durable
 import tls
@@ -164,8 +165,8 @@ def parse_options():
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--only", nargs="+", metavar="PART",
                         help="only the comparisons whose name has one of these in it")
-    parser.add_argument("--part", choices=["memory", "durable", "tls", "deflate", "backup"],
-                        help="only these stores, or what TLS, compression or a backup costs")
+    parser.add_argument("--part", choices=["memory", "durable", "tls", "deflate", "backup", "console"],
+                        help="only these stores, what TLS, compression or a backup costs, or the console")
     parser.add_argument("--against", metavar="BUILD",
                         help="instead: this build beside another one, which lies in that folder")
     parser.add_argument("--keys", type=int, default=1000000)
@@ -202,6 +203,8 @@ def main():
             deflate.measure(servers, options, results)
         if options.against is None and options.part in (None, "backup"):
             backup.measure(servers, options, results)
+        if options.against is None and options.part in (None, "console"):
+            console.measure(servers, options, results)
         if options.against is None and options.part in (None, "memory"):
             measure_memory_store(servers, options, results)
         if options.against is None and options.part in (None, "durable"):

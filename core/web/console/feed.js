@@ -3,12 +3,15 @@ import { element, time, visible } from "./text.js";
 
 const MOST = 300; // that are shown
 const PREVIEW = 160; // characters of a value
+const PAUSE_MS = 100; // between two looks: nobody reads faster, and each costs a layout
 
 export class Feed {
   #box;
   #note;
-  #waiting = []; // until the next frame, or until it goes on
+  #waiting = []; // until the next look, or until it goes on
   #n = 0; // while it is paused
+  #isDue = false;
+  #shownAt = 0;
   isPaused = false;
   onChoose = () => {};
 
@@ -31,20 +34,29 @@ export class Feed {
   }
 
   pause(isPaused) {
+    if (this.#waiting.length) this.#show();
     this.isPaused = isPaused;
     this.#n = 0;
     this.say(isPaused ? "paused" : "");
-    if (!isPaused && this.#waiting.length) this.#show();
   }
 
   take({ type, key, value = "" }) {
     this.#waiting.push({ type, key, at: Date.now(), preview: visible(value.slice(0, PREVIEW)) });
     if (this.#waiting.length > 2 * MOST) this.#waiting.splice(0, MOST);
     if (this.isPaused) return this.say(`paused · ${(++this.#n).toLocaleString("en")} since`);
-    if (this.#waiting.length === 1) requestAnimationFrame(() => this.isPaused || this.#show());
+    if (!this.#isDue) this.#schedule();
+  }
+
+  #schedule() {
+    this.#isDue = true;
+    setTimeout(() => requestAnimationFrame(() => {
+      this.#isDue = false;
+      if (!this.isPaused && this.#waiting.length) this.#show();
+    }), Math.max(0, this.#shownAt + PAUSE_MS - performance.now()));
   }
 
   #show() {
+    this.#shownAt = performance.now();
     const rows = this.#waiting.splice(0).slice(-MOST).reverse().map(({ type, key, at, preview }) => {
       const row = element("li", { className: type, title: visible(key) },
         element("time", {}, time(at)), element("b", {}, { set: "set", delete: "deleted", expire: "expired" }[type] ?? type),

@@ -8,6 +8,8 @@ export class List {
   #rows = []; // elements, that of row i at i % length
   #n = 0;
   #isDue = false;
+  #top = 0; // of the view; to ask the box would lay the page out each time
+  #height = 0;
   #onView;
 
   // render(element, i) fills an element in; onView(first, end) is told what came into view.
@@ -18,8 +20,14 @@ export class List {
     this.#onView = onView;
     this.#inner.className = "rows";
     box.append(this.#inner);
-    box.addEventListener("scroll", () => this.refresh(), { passive: true });
-    new ResizeObserver(() => this.refresh()).observe(box);
+    box.addEventListener("scroll", () => {
+      this.#top = box.scrollTop;
+      this.refresh();
+    }, { passive: true });
+    new ResizeObserver(() => {
+      this.#height = box.clientHeight;
+      this.refresh();
+    }).observe(box);
   }
 
   set length(n) {
@@ -40,31 +48,27 @@ export class List {
   }
 
   get inView() {
-    const { scrollTop, clientHeight } = this.#box;
-    const first = Math.max(Math.floor(scrollTop / this.height) - AROUND, 0);
-    return [first, Math.min(Math.ceil((scrollTop + clientHeight) / this.height) + AROUND, this.#n)];
-  }
-
-  // The element of a row in view.
-  at(i) {
-    const row = this.#rows[i % this.#rows.length];
-    return row?.index === i && !row.hidden ? row : undefined;
+    const first = Math.max(Math.floor(this.#top / this.height) - AROUND, 0);
+    return [first, Math.min(Math.ceil((this.#top + this.#height) / this.height) + AROUND, this.#n)];
   }
 
   #draw() {
     const [first, end] = this.inView;
     while (this.#rows.length < end - first) {
       this.#inner.append(document.createElement("div"));
-      this.#rows = [...this.#inner.children]; // all are placed anew below
+      this.#rows = [...this.#inner.children];
+      for (const row of this.#rows) row.index = -1; // all are placed anew
     }
-    for (const row of this.#rows) row.index = -1;
     for (let i = first; i < end; i++) {
       const row = this.#rows[i % this.#rows.length];
+      if (row.index !== i) row.style.transform = `translateY(${i * this.height}px)`;
       row.index = i;
-      row.style.transform = `translateY(${i * this.height}px)`;
       this.render(row, i);
     }
-    for (const row of this.#rows) row.hidden = row.index < 0;
+    for (const row of this.#rows) {
+      const isOut = row.index < first || row.index >= end;
+      if (row.hidden !== isOut) row.hidden = isOut;
+    }
     this.#onView?.(first, end);
   }
 

@@ -232,15 +232,14 @@ export class Tree {
     const [mark, name, side] = line.children;
     const kinds = { end: row.isEnd, key: row.isKey, folder: row.children, cursor: row === this.#cursor,
       chosen: row.isKey && row.name === this.chosen, gone: row.goneAt };
-    Object.assign(line, { id: `row-${i}`, role: "treeitem", ariaLevel: row.depth + 1, ariaExpanded: row.children ? row.isOpen : null,
+    update(line, { id: `row-${i}`, role: "treeitem", ariaLevel: `${row.depth + 1}`, ariaExpanded: row.children ? `${row.isOpen}` : null,
       className: ["row", ...Object.keys(kinds).filter(kind => kinds[kind])].join(" ") });
-    line.style.setProperty("--depth", row.depth);
-    mark.textContent = row.isKey || row.isEnd ? "" : row.isOpen ? "▾" : "▸";
-    name.textContent = this.#label(row);
-    name.title = row.isEnd ? "" : visible(row.name);
+    if (line.depth !== row.depth) line.style.setProperty("--depth", (line.depth = row.depth));
+    update(mark, { textContent: row.isKey || row.isEnd ? "" : row.isOpen ? "▾" : "▸" });
+    update(name, { textContent: this.#label(row), title: row.isEnd ? "" : visible(row.name) });
     const left = row.expires ? row.expires - Date.now() : 0;
-    side.textContent = row.goneAt ? "gone" : left > 0 ? duration(left) : "";
-    side.className = left > 0 && left < 10000 ? "soon" : "";
+    update(side, { textContent: row.goneAt ? "gone" : left > 0 ? duration(left) : "",
+      className: left > 0 && left < 10000 ? "soon" : "" });
     if (row === this.#cursor) this.#box.setAttribute("aria-activedescendant", line.id);
     const flash = row.isEnd ? undefined : this.#flashes.get(row.name);
     if (flash) {
@@ -332,8 +331,17 @@ export class Tree {
   }
 }
 
+// What is written anew is laid out anew, even if it was the same before.
+function update(element, properties) {
+  for (const name in properties) if (element[name] !== properties[name]) element[name] = properties[name];
+}
+
+// One flash at a time: the browser paints each that runs.
+const running = new WeakMap();
+
 export function flashOf(element, kind) {
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-  const color = getComputedStyle(element).getPropertyValue(kind === "gone" ? "--flash-gone" : "--flash");
-  element.animate([{ backgroundColor: color }, { backgroundColor: "transparent" }], { duration: 1200, easing: "ease-out" });
+  running.get(element)?.cancel();
+  const from = `var(--flash${kind === "gone" ? "-gone" : ""})`;
+  running.set(element, element.animate([{ backgroundColor: from }, { backgroundColor: "transparent" }], { duration: 1200, easing: "ease-out" }));
 }
