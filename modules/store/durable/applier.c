@@ -28,6 +28,7 @@ bool changes_reserve(struct changes *changes, size_t n)
 void changes_add(struct changes *changes, struct former old, struct entry *new)
 {
     changes->all[changes->n++] = (struct change){.old = old, .new = new};
+    changes->keys += (int64_t)entry_is_there(new) - (old.revision != 0);
     changes->bytes += entry_size(new);
     changes->long_bytes += new->value_len > KV_LONG_VALUE ? new->value_len : 0;
 }
@@ -37,6 +38,7 @@ void changes_clear(struct changes *changes)
     for (size_t i = 0; i < changes->n; i++)
         entry_unref(changes->all[i].new);
     changes->n = changes->bytes = changes->long_bytes = 0;
+    changes->keys = 0;
 }
 
 void changes_fini(struct changes *changes)
@@ -215,7 +217,7 @@ static enum kv_engine_status work(struct applier *applier)
     if (status != KV_ENGINE_OK)
         return status;
     states_applied(applier->base->states, applier->head.sequence);
-    overlay_applied(applier->base->overlay, applier->head.sequence);
+    overlay_applied(applier->base->overlay, applier->head.sequence, applier->changes.keys);
     changes_clear(&applier->changes);
     return shorten_journal(applier);
 }

@@ -477,6 +477,7 @@ static void plan_deadlines(struct batch *batch)
 /* Before any of it is published: a scan that is asked for afterwards has to find it. */
 static void note_changes(const struct batch *batch, struct changes *changes)
 {
+    int64_t keys = changes->keys;
     for (size_t i = 0; i < batch->n_touched; i++) {
         const struct touched *touched = &batch->touched[i];
         if (touched->current == touched->first)
@@ -484,6 +485,7 @@ static void note_changes(const struct batch *batch, struct changes *changes)
         overlay_add(batch->base->overlay, entry_ref(touched->current));
         changes_add(changes, former_of(touched->first), entry_ref(touched->current));
     }
+    overlay_count(batch->base->overlay, changes->keys - keys);
 }
 
 /* Lets go of everything. */

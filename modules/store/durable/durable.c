@@ -175,7 +175,8 @@ void kv_durable_metrics(struct kv_store *store, struct kv_metrics_out *out)
     struct kv_engine_counts counts = {0};
     if (base->ops->count != NULL)
         base->ops->count(base->engine, &counts);
-    out->number(out, &keys, counts.keys);
+    int64_t n_keys = (int64_t)counts.keys + overlay_more_keys(base->overlay);
+    out->number(out, &keys, n_keys > 0 ? (uint64_t)n_keys : 0);
     out->number(out, &bytes, counts.bytes);
     journal_metrics(&store->writer.committer.journal, out);
 }

@@ -5,6 +5,7 @@
 #include "overlay.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum {
@@ -18,6 +19,7 @@ struct list {
 };
 
 struct overlay {
+    atomic_llong more_keys;
     struct list fresh;
     struct list sorted;
 };
@@ -84,9 +86,20 @@ void overlay_add(struct overlay *overlay, struct entry *entry)
     pthread_mutex_unlock(&overlay->fresh.lock);
 }
 
-/* What moves meanwhile moves from the first to the second. */
-void overlay_applied(struct overlay *overlay, uint64_t sequence)
+void overlay_count(struct overlay *overlay, int64_t keys)
 {
+    atomic_fetch_add(&overlay->more_keys, keys);
+}
+
+int64_t overlay_more_keys(const struct overlay *overlay)
+{
+    return atomic_load(&overlay->more_keys);
+}
+
+/* What moves meanwhile moves from the first to the second. */
+void overlay_applied(struct overlay *overlay, uint64_t sequence, int64_t keys)
+{
+    overlay_count(overlay, -keys);
     drop_applied(&overlay->fresh, sequence);
     drop_applied(&overlay->sorted, sequence);
 }
@@ -215,6 +228,7 @@ struct overlay *overlay_create(void)
     struct overlay *overlay = malloc(sizeof(*overlay));
     if (overlay == NULL)
         return NULL;
+    atomic_init(&overlay->more_keys, 0);
     list_init(&overlay->fresh);
     list_init(&overlay->sorted);
     return overlay;

@@ -25,8 +25,14 @@ bool overlay_reserve(struct overlay *overlay, size_t n);
  * There is room. */
 void overlay_add(struct overlay *overlay, struct entry *entry);
 
-/* The engine has the records up to this one. */
-void overlay_applied(struct overlay *overlay, uint64_t sequence);
+/* There are so many more keys than before, by what was added. */
+void overlay_count(struct overlay *overlay, int64_t keys);
+
+/* The engine has the records up to this one, and by them so many more keys. */
+void overlay_applied(struct overlay *overlay, uint64_t sequence, int64_t keys);
+
+/* Returns: how many more keys there are than the engine has; below 0: fewer. */
+int64_t overlay_more_keys(const struct overlay *overlay);
 
 /* Copies the first keys at or after `from` that begin with the prefix, at most `most`: entries with
  * these keys, in order, each with a reference. Returns: their number; most + 1 where there are more

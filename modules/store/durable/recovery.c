@@ -92,7 +92,7 @@ static enum kv_engine_status recover_engine(struct committer *committer)
     if (status != KV_ENGINE_OK)
         return status;
     states_applied(base->states, committer->published);
-    overlay_applied(base->overlay, committer->published);
+    overlay_applied(base->overlay, committer->published, overlay_more_keys(base->overlay));
     changes_clear(&committer->changes);
     applier_reset(&committer->applier);
     committer->has_engine_failed = false;

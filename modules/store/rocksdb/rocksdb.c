@@ -329,7 +329,6 @@ static void set_options(struct kv_engine *engine, const struct kv_option_value *
     rocksdb_options_set_keep_log_file_num(options, LOG_FILES);
     rocksdb_options_set_info_log_level(options, LOG_FATAL);
     rocksdb_options_set_stats_dump_period_sec(options, 0);
-    rocksdb_options_set_skip_stats_update_on_db_open(options, 1);
 
     engine->cache = rocksdb_cache_create_lru((size_t)values[OPTION_BLOCK_CACHE].integer);
     rocksdb_block_based_table_options_t *table = engine->table_options;

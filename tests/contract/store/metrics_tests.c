@@ -10,11 +10,14 @@ enum {
     N_WRITES = 200
 };
 
+static const uint64_t KEYS_UNTOLD = UINT64_MAX;
+
 /* What a store has told. */
 struct told_metrics {
     struct kv_metrics_out out;
     const struct kv_metric *metrics[MOST_METRICS];
     size_t n;
+    uint64_t n_keys; /* KEYS_UNTOLD */
 };
 
 static void take(struct told_metrics *told, const struct kv_metric *metric)
@@ -30,9 +33,11 @@ static void take(struct told_metrics *told, const struct kv_metric *metric)
 
 static void take_number(struct kv_metrics_out *out, const struct kv_metric *metric, uint64_t value)
 {
-    (void)value;
+    struct told_metrics *told = KV_CONTAINER(out, struct told_metrics, out);
     assert_int_not_equal(metric->type, KV_METRIC_HISTOGRAM);
-    take(KV_CONTAINER(out, struct told_metrics, out), metric);
+    take(told, metric);
+    if (strcmp(metric->name, "kvserver_store_keys") == 0)
+        told->n_keys = value;
 }
 
 static void take_durations(struct kv_metrics_out *out, const struct kv_metric *metric,
@@ -43,13 +48,14 @@ static void take_durations(struct kv_metrics_out *out, const struct kv_metric *m
     take(KV_CONTAINER(out, struct told_metrics, out), metric);
 }
 
-static size_t ask(const struct fixture *fixture)
+static struct told_metrics ask(const struct fixture *fixture)
 {
     struct told_metrics told = {.out = {.size = sizeof(struct kv_metrics_out),
                                         .number = take_number,
-                                        .durations = take_durations}};
+                                        .durations = take_durations},
+                                .n_keys = KEYS_UNTOLD};
     fixture->ops->metrics(fixture->store, &told.out);
-    return told.n;
+    return told;
 }
 
 static struct fixture *measured(void **state)
@@ -63,7 +69,34 @@ static struct fixture *measured(void **state)
 static void figures_have_names_of_their_own(void **state)
 {
     struct fixture *fixture = measured(state);
-    assert_int_not_equal(ask(fixture), 0);
+    assert_int_not_equal(ask(fixture).n, 0);
+}
+
+static void assert_keys(const struct fixture *fixture, uint64_t n)
+{
+    assert_int_equal(ask(fixture).n_keys, n);
+}
+
+/* Where a store knows only about how many there are, it knows of few exactly. */
+static void keys_are_counted_at_once_and_after_a_restart(void **state)
+{
+    struct fixture *fixture = measured(state);
+    if (ask(fixture).n_keys == KEYS_UNTOLD)
+        skip();
+    assert_keys(fixture, 0);
+    put(fixture, KV_SLICE("one"), KV_SLICE("1"));
+    put(fixture, KV_SLICE("two"), KV_SLICE("1"));
+    assert_keys(fixture, 2);
+    put(fixture, KV_SLICE("one"), KV_SLICE("2"));
+    assert_keys(fixture, 2);
+    assert_status(fixture, call_delete(KV_SLICE("two")), KV_OK);
+    assert_keys(fixture, 1);
+    put(fixture, KV_SLICE("three"), KV_SLICE("1"));
+    assert_keys(fixture, 2);
+    if ((fixture->capabilities & KV_STORE_DURABLE) == 0)
+        return;
+    fixture_reopen(fixture);
+    assert_keys(fixture, 2);
 }
 
 static void *write_on(void *argument)
@@ -87,6 +120,7 @@ int run_metrics_tests(void)
 {
     const struct CMUnitTest tests[] = {
         CONTRACT_TEST(figures_have_names_of_their_own),
+        CONTRACT_TEST(keys_are_counted_at_once_and_after_a_restart),
         CONTRACT_TEST(figures_can_be_asked_for_while_others_write),
     };
     return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);

@@ -90,9 +90,9 @@ static void what_the_engine_has_goes(void **state)
     assert_copied(*state, "", "", "a@1 b@1 ");
     add(*state, "b", 2);
     add(*state, "c", 1);
-    overlay_applied(*state, 1);
+    overlay_applied(*state, 1, 0);
     assert_copied(*state, "", "", "b@2 ");
-    overlay_applied(*state, 2);
+    overlay_applied(*state, 2, 0);
     assert_copied(*state, "", "", "");
 }
 
