@@ -69,12 +69,12 @@ struct batch {
 
 void batch_fini(struct batch *batch);
 
-/* Judges the commands in order. prepared: the state that the only one sets, if it does, but for its
- * revision; its key is held. It is taken over, with the hold, with the command. NULL: none is. They
- * are final once the batch has taken effect, or was refused. Where there is no memory they end as
- * full, at once, and are not part of the batch. Returns: how many it took; if not all, this batch
- * and the one ahead have to be published before the next command can be judged, and the room has to
- * be known where it is wanted.
+/* Judges the commands in order. prepared: the state that the only one sets, if it does, but for the
+ * revision of a SET; its key is held. It is taken over, with the hold, with the command. NULL: none
+ * is. They are final once the batch has taken effect, or was refused. Where there is no memory they
+ * end as full, at once, and are not part of the batch. Returns: how many it took; if not all, this
+ * batch and the one ahead have to be published before the next command can be judged, and the room
+ * has to be known where it is wanted.
  */
 size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n, struct entry *prepared);
 

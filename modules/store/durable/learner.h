@@ -1,0 +1,34 @@
+/*
+ * A thread that reads the state of a key that is to be touched, where it is not in memory: it may
+ * be long, and then no other write is to wait until it is read. What turns out to be long goes on
+ * to the stager (stager.h), everything else to the writer.
+ */
+#ifndef KV_DURABLE_LEARNER_H
+#define KV_DURABLE_LEARNER_H
+
+#include "stager.h"
+
+struct learner {
+    const struct base *base;
+    struct stager *stager;
+    struct queue jobs;
+    struct under_way under_way;
+    struct thread thread;
+};
+
+/* stager: lives longer than the thread. */
+void learner_init(struct learner *learner, const struct base *base, struct stager *stager);
+void learner_fini(struct learner *learner);
+
+/* Returns: an error number, or 0. */
+int learner_start(struct learner *learner);
+/* Ends the thread once it has given everything on. */
+void learner_stop(struct learner *learner);
+
+/* Whether a write of a key with this hash has to be pushed here, whatever the stager has. Threads:
+ * loops. */
+bool learner_has(struct learner *learner, uint64_t hash);
+/* Threads: loops. */
+void learner_push(struct learner *learner, struct job *job);
+
+#endif
