@@ -24,7 +24,6 @@
 #include "daemon/meter.h"
 #include "daemon/restore.h"
 #include "daemon/streams.h"
-#include "daemon/unfinished.h"
 #include "wire/line.h"
 
 enum {
@@ -338,8 +337,6 @@ static int load(struct kv_loader *loader, struct kv_keyspace *keyspace, struct k
 {
     struct kv_import *import = KV_CONTAINER(loader, struct kv_import, loader);
     struct kv_error error;
-    if (import->is_backup && kv_unfinished_mark(import->config, reterr) != 0)
-        return -1;
     import->target = kv_keyspace_on(keyspace, 0);
     import->reader = (struct kv_line_reader){.fd = import->fd,
                                              .stop_fd = import->stop_fd,
@@ -351,9 +348,7 @@ static int load(struct kv_loader *loader, struct kv_keyspace *keyspace, struct k
     destroy_chunks(import);
     kv_line_reader_fini(&import->reader);
     kv_buffer_fini(&import->scratch);
-    if (judge(import, status, &error, reterr) != 0)
-        return -1;
-    return import->is_backup ? kv_unfinished_clear(import->config, reterr) : 0;
+    return judge(import, status, &error, reterr);
 }
 
 /* Its life. */

@@ -15,6 +15,7 @@
 #include "daemon/listen_tls.h"
 #include "daemon/mint_token.h"
 #include "daemon/preflight.h"
+#include "daemon/restore.h"
 #include "daemon/server.h"
 #include "daemon/streams.h"
 #include "daemon/unfinished.h"
@@ -108,12 +109,29 @@ static int import(struct kv_config *config, const char *path, struct kv_error *r
     return result;
 }
 
+/* The mark is there before the store is, and until the store is closed: what was loaded need not
+ * outlive a power cut before that. */
+static int serve_marked(struct kv_config *config, struct kv_import *import, struct kv_error *reterr)
+{
+    if (kv_preflight(config) != 0)
+        return KV_MISCONFIGURED;
+    if (kv_unfinished_mark(config, reterr) != 0)
+        return -1;
+    struct kv_error error;
+    int result = kv_server_run(config, import, reterr);
+    if (result == 0)
+        return kv_unfinished_clear(config, reterr);
+    if (kv_restore_demand_new_store(config, &error) == 0)
+        kv_unfinished_clear(config, &error); /* it did not come to a store */
+    return result;
+}
+
 static int restore(struct kv_config *config, const char *path, struct kv_error *reterr)
 {
     if (kv_unfinished_refuse(config, reterr) != 0)
         return -1;
     struct kv_import *import = kv_import_open_backup(path, config, reterr);
-    int result = import == NULL ? -1 : serve(config, import, reterr);
+    int result = import == NULL ? -1 : serve_marked(config, import, reterr);
     kv_import_close(import);
     return result;
 }

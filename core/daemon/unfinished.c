@@ -6,6 +6,7 @@
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -60,6 +61,23 @@ static int sync_folder(const char *mark, struct kv_error *reterr)
     return failed == 0 ? 0 : fail(mark, reterr);
 }
 
+/* Of the mark: the store would make them, but not before. */
+static int make_parents(const char *mark, struct kv_error *reterr)
+{
+    char *path = kv_strdup(mark);
+    int result = 0;
+    for (char *slash = path; result == 0 && (slash = strchr(slash + 1, '/')) != NULL;) {
+        *slash = '\0';
+        if (mkdir(path, 0750) == 0)
+            result = sync_folder(path, reterr);
+        else if (errno != EEXIST)
+            result = fail(path, reterr);
+        *slash = '/';
+    }
+    free(path);
+    return result;
+}
+
 static int refuse(const char *mark, struct kv_error *reterr)
 {
     if (access(mark, F_OK) != 0)
@@ -73,6 +91,8 @@ static int refuse(const char *mark, struct kv_error *reterr)
 
 static int make(const char *mark, struct kv_error *reterr)
 {
+    if (make_parents(mark, reterr) != 0)
+        return -1;
     int fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return fail(mark, reterr);

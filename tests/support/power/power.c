@@ -66,7 +66,7 @@ __attribute__((constructor)) static void begin(void)
 static void note(const struct power_record *record, const struct iovec *parts, int n)
 {
     enum {
-        MOST = 64
+        MOST = 1 + IOV_MAX
     };
     struct iovec all[MOST] = {{.iov_base = (void *)record, .iov_len = sizeof(*record)}};
     size_t len = sizeof(*record) + record->len;
