@@ -239,7 +239,7 @@ def remove_store(server):
 def test_backup(report, server):
     fill(server)
     history = History(server)
-    history.is_synced.wait(PATIENCE_S)
+    assert history.is_synced.wait(PATIENCE_S), "the history does not begin"
     writers = Writers(server)
     backups = []
 

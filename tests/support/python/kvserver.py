@@ -84,10 +84,13 @@ class Server:
             connection.close()
 
     def end_process(self):
-        """The folder stays."""
+        """The folder stays. A server that runs has to end well, which a sanitizer that has found something prevents."""
+        was_running = self.process.poll() is None
         self.process.terminate()
-        self.process.wait(PATIENCE_S)
+        code = self.process.wait(PATIENCE_S)
+        log = self.read_log()
         self.log.close()
+        assert not was_running or code == 0, f"the server has ended with {code}: {log[-8000:]}"
 
     def end(self):
         self.end_process()
