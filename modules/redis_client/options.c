@@ -45,7 +45,7 @@ void redis_options_check(const struct kv_option_value *options, const struct kv_
     check_tls(options, faults);
 }
 
-static void write_text(struct address *address)
+void redis_address_write_text(struct address *address)
 {
     bool is_ipv6 = strchr(address->host.bytes, ':') != NULL;
     if (address->unix_path.len != 0)
@@ -68,5 +68,5 @@ void redis_options_read(const struct kv_option_value *options, struct address *r
                 .key = tls[REDIS_TLS_KEY].string,
                 .name = name.len != 0 ? name : options[REDIS_HOST].string},
     };
-    write_text(ret_address);
+    redis_address_write_text(ret_address);
 }

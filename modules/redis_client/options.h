@@ -54,4 +54,7 @@ void redis_options_check(const struct kv_option_value *options, const struct kv_
 /* Its texts are the options'; resolver and gives_up stay the caller's to set. */
 void redis_options_read(const struct kv_option_value *options, struct address *ret_address);
 
+/* Writes `text` anew, as host and port have changed. */
+void redis_address_write_text(struct address *address);
+
 #endif

@@ -95,7 +95,7 @@ static void write_write(struct kv_store *store, struct job *job, struct buffer *
 {
     const struct kv_cmd *cmd = job->cmd;
     bool has_value = cmd->op == KV_OP_SET;
-    write_call(out, KV_SLICE("FCALL"), function_of(cmd->op), 5, has_value ? 9 : 8);
+    write_call(out, KV_SLICE("FCALL"), function_of(cmd->op), 5, has_value ? 10 : 9);
     write_keys(store, out, cmd->key);
     write_common(store, job, out);
     request_number(out, (int64_t)store->names.record.len + 1);
@@ -104,6 +104,7 @@ static void write_write(struct kv_store *store, struct job *job, struct buffer *
     write_revisions(cmd, out);
     if (has_value)
         request_word(out, cmd->value);
+    request_number(out, store->n_parts);
 }
 
 static void write_plain_get(const struct kv_store *store, const struct kv_cmd *cmd,
@@ -137,9 +138,15 @@ static void write_command(struct kv_store *store, struct job *job, struct buffer
 }
 
 /* Where a scan begins, as ZRANGEBYLEX takes it. */
-static void write_start(const struct kv_scan *scan, struct buffer *out)
+static void write_start(const struct job *job, struct buffer *out)
 {
+    const struct kv_scan *scan = job->scan;
     struct kv_slice start = scan->start;
+    bool is_next_part = scan->cursor.len != 0 && scan->cursor.bytes[0] == RECORD_PART_MARK;
+    if (is_next_part || job->is_from_start) {
+        request_joined(out, KV_SLICE("["), scan->prefix);
+        return;
+    }
     if (scan->cursor.len != 0)
         start = (struct kv_slice){scan->cursor.bytes + 1, scan->cursor.len - 1};
     bool is_before = kv_slice_compare(start, scan->prefix) < 0;
@@ -149,13 +156,14 @@ static void write_start(const struct kv_scan *scan, struct buffer *out)
         request_joined(out, KV_SLICE("("), start);
 }
 
-static void write_scan(const struct kv_store *store, const struct kv_scan *scan, struct buffer *out)
+static void write_scan(const struct kv_store *store, const struct job *job, struct buffer *out)
 {
+    const struct kv_scan *scan = job->scan;
     write_call(out, KV_SLICE("FCALL_RO"), KV_SLICE("kv1_scan"), 1, 7);
     request_word(out, name_slice(&store->names.index));
     write_clock(store, out);
     request_word(out, name_slice(&store->names.record));
-    write_start(scan, out);
+    write_start(job, out);
     request_word(out, scan->prefix);
     request_number(out, scan->capacity);
     request_number(out, PAGE_BYTES);
@@ -164,11 +172,12 @@ static void write_scan(const struct kv_store *store, const struct kv_scan *scan,
 
 static void write_expire(struct kv_store *store, struct job *job, struct buffer *out)
 {
-    write_call(out, KV_SLICE("FCALL"), KV_SLICE("kv1_expire"), 5, 6);
+    write_call(out, KV_SLICE("FCALL"), KV_SLICE("kv1_expire"), 5, 7);
     write_keys(store, out, (struct kv_slice){0});
     write_common(store, job, out);
     request_number(out, job->max);
     request_word(out, name_slice(&store->names.record));
+    request_number(out, store->n_parts);
 }
 
 static void write_look(const struct kv_store *store, struct job *job, struct buffer *out)
@@ -196,7 +205,7 @@ bool command_write(struct kv_store *store, struct job *job, struct buffer *out)
     if (job->kind == JOB_COMMAND)
         write_command(store, job, out);
     else if (job->kind == JOB_SCAN)
-        write_scan(store, job->scan, out);
+        write_scan(store, job, out);
     else if (job->kind == JOB_EXPIRE)
         write_expire(store, job, out);
     else
@@ -305,7 +314,13 @@ static enum outcome take_look(struct kv_store *store, const struct job *job,
                               const struct resp_value *us, const struct resp_value *newest)
 {
     clock_take(store, us->number, job->sent_at_ms);
-    return (uint64_t)newest->number == store->position ? OUTCOME_NONE : OUTCOME_LOST;
+    if ((uint64_t)newest->number != store->position)
+        return OUTCOME_LOST;
+    if (store->upto < (uint64_t)us->number - 1)
+        store->upto = (uint64_t)us->number - 1;
+    if (store->passed != NULL)
+        store->passed(store->context, store->upto);
+    return OUTCOME_NONE;
 }
 
 /* ---- pages ---- */
@@ -430,11 +445,24 @@ static void be_refused(struct kv_store *store)
     store->host->wake_at(store->host, PART, clock_now_ms(store) + EXPIRY_RETRY_MS);
 }
 
+/* Whether the node has the keys no more, or not yet. */
+static bool is_elsewhere(const struct kv_store *store, struct kv_slice text)
+{
+    static const char *const words[] = {"MOVED ",      "ASK ",     "TRYAGAIN", "CLUSTERDOWN",
+                                        "MASTERDOWN ", "READONLY", "LOADING "};
+    for (size_t i = 0; store->nodes != NULL && i < sizeof(words) / sizeof(words[0]); i++)
+        if (kv_slice_has_prefix(text, kv_slice_of(words[i])))
+            return true;
+    return false;
+}
+
 /* Redis has refused it, and nothing has changed. */
 static enum outcome take_error(struct kv_store *store, struct job *job, struct kv_slice text)
 {
+    if (is_elsewhere(store, text) && (job->kind == JOB_COMMAND || job->kind == JOB_SCAN))
+        return OUTCOME_REFUSED;
     bool is_full = kv_slice_has_prefix(text, KV_SLICE("OOM"));
-    bool is_lost = is_about_the_session(text);
+    bool is_lost = is_about_the_session(text) || is_elsewhere(store, text);
     if (!is_full)
         log_refusal(store, job, text);
     if (kv_slice_has_prefix(text, KV_SLICE("MISCONF")))

@@ -11,6 +11,7 @@ enum job_kind {
     JOB_COMMAND = 1,
     JOB_SCAN,
     JOB_EXPIRE,
+    JOB_WAKE, /* of a partition: its next deadline */
     JOB_LOOK, /* asks Redis for its newest revision and its time */
 };
 
@@ -20,6 +21,8 @@ struct job {
     struct kv_cmd *cmd;   /* JOB_COMMAND */
     struct kv_scan *scan; /* JOB_SCAN */
     uint32_t max;         /* JOB_EXPIRE */
+    int64_t deadline_ms;  /* JOB_WAKE */
+    bool is_from_start;   /* JOB_SCAN: whatever its cursor says */
     bool is_judged;       /* GET: Redis decides whether the key has expired, as it is close */
     bool is_long;         /* GET: the value is long, so it comes over the bulk connection */
     int64_t since_ms;     /* link_clock_ms() when it arrived */

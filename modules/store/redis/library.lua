@@ -6,7 +6,7 @@
 -- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
 -- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
 -- clock; 0 is none. `now` is '' for that clock, or a test's own time.
-local VERSION = 3
+local VERSION = 4
 local INLINE = 65536 -- the longest value that is sent with its change; servers read longer ones when they need them
 local HEAD = 16      -- bytes of a record before its value
 
@@ -19,12 +19,15 @@ local function clock(now)
   return us, tonumber(now)
 end
 
--- Revisions follow the clock in microseconds, and never go back. Returns: the new one and the last.
-local function take_revisions(key, us, n)
+-- Revisions follow the clock in microseconds, and never go back. Where there are several partitions, each has
+-- those that leave its number when divided by `step`, how many there are: so none is given out twice.
+-- Returns: the new one and the last.
+local function take_revisions(key, us, n, step)
   local last = tonumber(redis.call('GET', key) or 0)
   if last == 0 then error('KVGONE') end
-  local first = us > last and us or last + 1
-  redis.call('SET', key, string.format('%.0f', first + n - 1))
+  local first = last + step
+  if us > first then first = first + math.ceil((us - first) / step) * step end
+  redis.call('SET', key, string.format('%.0f', first + (n - 1) * step))
   return first, last
 end
 
@@ -48,7 +51,7 @@ local function pack(change, prev, token, name, value, length, before, before_len
                      token, #name, length, before_length) .. name .. value .. before
 end
 
--- common: { channel, length of the log, token }
+-- common: { channel, length of the log, token, step of revisions }
 local function tell(keys, common, revision, event)
   redis.call('XADD', keys[3], 'MAXLEN', '~', common[2], string.format('%.0f-1', revision), 'e', event)
   redis.call('SPUBLISH', common[1], event)
@@ -62,7 +65,7 @@ local function ring(common, name, deadline)
 end
 
 local function take_away(keys, common, op, name, us, old)
-  local revision, prev = take_revisions(keys[2], us, 1)
+  local revision, prev = take_revisions(keys[2], us, 1, common[4])
   redis.call('DEL', keys[1])
   redis.call('ZREM', keys[5], name)
   if old.deadline ~= 0 then redis.call('ZREM', keys[4], name) end
@@ -115,23 +118,23 @@ end
 -- the record's key, deadline, conditions, revisions, ... }. Answers are { status, revision }.
 local OK, UNCHANGED, MISSING, CONDITION = 1, 2, 3, 4
 
-local function write(keys, argv, act)
+local function write(keys, argv, step, act)
   local us, ms = clock(argv[1])
-  local common = {argv[2], argv[3], argv[4]}
+  local common = {argv[2], argv[3], argv[4], tonumber(step or 1)}
   local name = string.sub(keys[1], tonumber(argv[5]))
   local old = meet(keys, common, name, us, ms)
   if not holds(tonumber(argv[7]), argv[8], old.revision) then return {CONDITION, old.revision} end
   return act(common, name, us, old)
 end
 
-local function set(keys, argv) -- ..., value
-  return write(keys, argv, function(common, name, us, old)
+local function set(keys, argv) -- ..., value, step
+  return write(keys, argv, argv[10], function(common, name, us, old)
     local deadline, value = tonumber(argv[6]), argv[9]
     if is_same(keys[1], old, value) then
       move_deadline(keys, common, name, old, deadline)
       return {UNCHANGED, old.revision}
     end
-    local revision, prev = take_revisions(keys[2], us, 1)
+    local revision, prev = take_revisions(keys[2], us, 1, common[4])
     redis.call('SET', keys[1], struct.pack('>I8I8', revision, deadline) .. value)
     if old.revision == 0 then redis.call('ZADD', keys[5], 0, name) end
     if deadline ~= 0 then redis.call('ZADD', keys[4], deadline, name)
@@ -142,26 +145,26 @@ local function set(keys, argv) -- ..., value
   end)
 end
 
-local function delete(keys, argv)
-  return write(keys, argv, function(common, name, us, old)
+local function delete(keys, argv) -- ..., step
+  return write(keys, argv, argv[9], function(common, name, us, old)
     if old.revision == 0 then return {MISSING, 0} end
     return {OK, take_away(keys, common, DELETE, name, us, old)}
   end)
 end
 
-local function touch(keys, argv)
-  return write(keys, argv, function(common, name, us, old)
+local function touch(keys, argv) -- ..., step
+  return write(keys, argv, argv[9], function(common, name, us, old)
     if old.revision == 0 then return {MISSING, 0} end
     move_deadline(keys, common, name, old, tonumber(argv[6]))
     return {OK, old.revision}
   end)
 end
 
--- argv: { now, channel, length of the log, token, most, what a record's key begins with }. Takes the keys away
+-- argv: { now, channel, length of the log, token, most, what a record's key begins with, step }. Takes the keys away
 -- that are due, in one entry of the log. Answers { how many, the next deadline or 0 }.
 local function expire(keys, argv)
   local us, ms = clock(argv[1])
-  local common = {argv[2], argv[3], argv[4]}
+  local common = {argv[2], argv[3], argv[4], tonumber(argv[7] or 1)}
   local due = redis.call('ZRANGEBYSCORE', keys[4], '-inf', ms, 'LIMIT', 0, argv[5])
   local names, records, events, old = {}, {}, {}, {}
   for _, name in ipairs(due) do
@@ -174,12 +177,12 @@ local function expire(keys, argv)
   end
   if #due > 0 then redis.call('ZREM', keys[4], unpack(due)) end
   if #names > 0 then
-    local revision, prev = take_revisions(keys[2], us, #names)
+    local revision, prev = take_revisions(keys[2], us, #names, common[4])
     redis.call('DEL', unpack(records))
     redis.call('ZREM', keys[5], unpack(names))
     for i, name in ipairs(names) do
       events[i] = pack({EXPIRE, revision, 0, old[i][1], old[i][2]}, prev, common[3], name, '', 0, old[i][3], old[i][4])
-      prev, revision = revision, revision + 1
+      prev, revision = revision, revision + common[4]
     end
     tell(keys, common, prev, table.concat(events))
   end
@@ -233,12 +236,12 @@ local function scan(keys, argv)
   return page
 end
 
--- keys: { store, newest revision }, argv: { epoch for a new store }. Answers { epoch, format, partitions }.
+-- keys: { store, newest revision }, argv: { epoch for a new store, how many partitions, number of this one }. Answers { epoch, format, partitions }.
 local function open(keys, argv)
   if redis.call('EXISTS', keys[1]) == 0 then
-    local us = clock('')
-    redis.call('HSET', keys[1], 'format', 1, 'partitions', 1, 'epoch', argv[1])
-    redis.call('SET', keys[2], string.format('%.0f', us))
+    local us, step = clock(''), tonumber(argv[2] or 1)
+    redis.call('HSET', keys[1], 'format', 1, 'partitions', step, 'epoch', argv[1])
+    redis.call('SET', keys[2], string.format('%.0f', us - us % step + tonumber(argv[3] or 0)))
   end
   return redis.call('HMGET', keys[1], 'epoch', 'format', 'partitions')
 end

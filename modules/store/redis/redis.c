@@ -2,6 +2,8 @@
  * Keys and values in Redis or Valkey, for any number of KvServers: README.md.
  */
 #include "../../redis_client/options.h"
+#include "cluster.h"
+#include "nodes.h"
 #include "record.h"
 #include "session.h"
 #include "worker.h"
@@ -14,6 +16,9 @@ enum {
     OPTION_LOG_ENTRIES,
     OPTION_ACK,
     OPTION_REPLICAS,
+    OPTION_NODES,
+    OPTION_PARTITIONS,
+    OPTION_ORDER,
     N_OPTIONS
 };
 
@@ -26,6 +31,10 @@ enum {
 
 static const char *const acks[] = {
     [ACK_PRIMARY] = "primary", [ACK_REPLICAS] = "replicas", [ACK_DISK] = "disk", NULL};
+
+static const char *const orders[] = {"all", "key", NULL};
+
+static const struct kv_option node_option = {.type = KV_OPTION_STRING};
 
 static const struct kv_option redis_options[N_OPTIONS] = {
     REDIS_OPTIONS,
@@ -58,7 +67,47 @@ static const struct kv_option redis_options[N_OPTIONS] = {
                          .min = 1,
                          .max = 1000,
                          .doc = "how many, with `ack: replicas`"},
+    [OPTION_NODES] = {.name = "nodes",
+                      .type = KV_OPTION_LIST,
+                      .fields = &node_option,
+                      .n_fields = 1,
+                      .doc =
+                          "some nodes of a Redis Cluster, as host:port, in place of host and port"},
+    [OPTION_PARTITIONS] = {.name = "partitions",
+                           .type = KV_OPTION_INT,
+                           .fallback = "8",
+                           .min = 2,
+                           .max = MOST_PARTS,
+                           .doc = "of a store in a Redis Cluster; they stay as many"},
+    [OPTION_ORDER] = {.name = "order",
+                      .type = KV_OPTION_CHOICE,
+                      .choices = orders,
+                      .fallback = "all",
+                      .doc = "in a Redis Cluster: which writes of a connection keep their order"},
 };
+
+static void check_nodes(const struct kv_option_value *options, const struct kv_faults *faults)
+{
+    const struct kv_option_value *nodes = &options[OPTION_NODES];
+    bool has_address = options[REDIS_HOST].is_given || options[REDIS_PORT].is_given ||
+                       options[REDIS_UNIX].string.len != 0;
+    for (size_t i = 0; i < nodes->list.n; i++) {
+        char option[32];
+        struct kv_slice host;
+        int port;
+        snprintf(option, sizeof(option), "nodes[%zu]", i);
+        if (!nodes_parse(nodes->list.items[i].string, &host, &port))
+            faults->add(faults, option, "an address is expected, as 127.0.0.1:7000");
+    }
+    if (nodes->list.n != 0 && has_address)
+        faults->add(faults, "nodes", "they stand in place of `host`, `port` and `unix`");
+    if (nodes->list.n != 0 && options[REDIS_DATABASE].integer != 0)
+        faults->add(faults, "database", "a Redis Cluster has only 0");
+    if (nodes->list.n == 0 && options[OPTION_PARTITIONS].is_given)
+        faults->add(faults, "partitions", "it needs `nodes`");
+    if (nodes->list.n == 0 && options[OPTION_ORDER].is_given)
+        faults->add(faults, "order", "it needs `nodes`");
+}
 
 static void redis_check(const struct kv_option_value *options, const struct kv_faults *faults)
 {
@@ -68,6 +117,7 @@ static void redis_check(const struct kv_option_value *options, const struct kv_f
         faults->add(faults, "prefix", "1 to %d bytes are expected", LONGEST_PREFIX);
     else if (strpbrk(prefix.bytes, "{}") != NULL)
         faults->add(faults, "prefix", "it may not have braces, by which Redis places keys");
+    check_nodes(options, faults);
     if (options[OPTION_REPLICAS].is_given && options[OPTION_ACK].integer != ACK_REPLICAS)
         faults->add(faults, "replicas", "it needs `ack: replicas`");
 }
@@ -85,6 +135,7 @@ static void read_settings(struct kv_store *store, const struct kv_option_value *
         .log_entries = options[OPTION_LOG_ENTRIES].integer,
         .ack = (enum ack)options[OPTION_ACK].integer,
         .n_replicas = options[OPTION_REPLICAS].integer,
+        .orders_all = options[OPTION_ORDER].integer == 0,
     };
     redis_options_read(options, &store->settings.address);
     store->settings.address.resolver = &store->resolver;
@@ -94,8 +145,8 @@ static void read_settings(struct kv_store *store, const struct kv_option_value *
 static void set_name(const struct kv_store *store, struct name *name, char letter)
 {
     struct kv_slice prefix = store->settings.prefix;
-    name->len = (size_t)snprintf(name->bytes, sizeof(name->bytes), "%.*s{0}%c", (int)prefix.len,
-                                 prefix.bytes, letter);
+    name->len = (size_t)snprintf(name->bytes, sizeof(name->bytes), "%.*s{%s}%c", (int)prefix.len,
+                                 prefix.bytes, store->tag, letter);
 }
 
 static void set_names(struct kv_store *store)
@@ -111,18 +162,49 @@ static void set_names(struct kv_store *store)
 
 static void destroy(struct kv_store *store)
 {
+    cluster_close(store);
     worker_destroy(store);
     free(store);
 }
 
-static int start(struct kv_store *store, struct kv_error *reterr)
+/* Again, where it has failed. */
+static int open_session(struct kv_store *store, struct kv_error *reterr)
 {
-    if (worker_init(store, reterr) != 0)
+    set_names(store);
+    if (store->origin == 0 && worker_init(store, reterr) != 0)
         return -1;
     if (getrandom(&store->origin, sizeof(store->origin), 0) != sizeof(store->origin))
         return kv_error_set(reterr, "the system has no random bytes");
     store->origin |= 1; /* 0 is nobody */
-    return session_open(store, reterr) == 0 ? worker_start(store, reterr) : -1;
+    return session_open(store, reterr);
+}
+
+static int start(struct kv_store *store, struct kv_error *reterr)
+{
+    snprintf(store->tag, sizeof(store->tag), "0");
+    store->n_parts = 1;
+    return open_session(store, reterr) == 0 ? worker_start(store, reterr) : -1;
+}
+
+static int start_cluster(struct kv_store *store, const struct kv_option_value *options,
+                         struct kv_error *reterr)
+{
+    const struct kv_option_value *list = &options[OPTION_NODES];
+    if (worker_init(store, reterr) != 0)
+        return -1;
+    struct nodes *nodes = nodes_create();
+    if (nodes == NULL)
+        return kv_error_set(reterr, "no memory");
+    for (size_t i = 0; i < list->list.n; i++) {
+        struct kv_slice host;
+        int port;
+        if (nodes_parse(list->list.items[i].string, &host, &port))
+            nodes_add(nodes, host, port);
+    }
+    store->settings.address.tls.name =
+        options[REDIS_TLS].list.items[REDIS_TLS_NAME].string; /* of all, or empty */
+    return cluster_open(store, nodes, (uint32_t)options[OPTION_PARTITIONS].integer, open_session,
+                        reterr);
 }
 
 static int open_store(const struct kv_store_host *host, const struct kv_option_value *options,
@@ -134,8 +216,9 @@ static int open_store(const struct kv_store_host *host, const struct kv_option_v
     store->host = host;
     store->is_read_only = is_read_only;
     read_settings(store, options);
-    set_names(store);
-    if (start(store, reterr) != 0) {
+    int result = options[OPTION_NODES].list.n != 0 ? start_cluster(store, options, reterr)
+                                                   : start(store, reterr);
+    if (result != 0) {
         destroy(store);
         return -1;
     }
@@ -158,12 +241,17 @@ static int redis_open_to_read(const struct kv_store_host *host,
 
 static void redis_close(struct kv_store *store)
 {
-    worker_stop(store);
+    if (store->cluster == NULL)
+        worker_stop(store);
     destroy(store);
 }
 
 static void redis_info(struct kv_store *store, struct kv_store_info *ret_info)
 {
+    if (store->cluster != NULL) {
+        cluster_info(store, ret_info);
+        return;
+    }
     ret_info->parts = 1;
     memcpy(ret_info->epoch, store->epoch, sizeof(store->epoch));
 }
@@ -179,6 +267,10 @@ static void hand_over(struct kv_store *store, const struct job *jobs, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         jobs[i].cmd->is_deferred = true;
+    for (size_t i = 0; store->cluster != NULL && i < n; i++)
+        cluster_submit(store, &jobs[i]);
+    if (store->cluster != NULL)
+        return;
     if (worker_submit(store, jobs, n))
         return;
     for (size_t i = 0; i < n; i++) {
@@ -206,15 +298,23 @@ static void redis_submit(struct kv_store *store, uint32_t loop, struct kv_cmd *c
     }
 }
 
+static bool is_cursor(const struct kv_store *store, struct kv_slice cursor)
+{
+    bool is_part = store->cluster != NULL && cursor.len == 2 &&
+                   cursor.bytes[0] == RECORD_PART_MARK &&
+                   (unsigned char)cursor.bytes[1] < cluster_n_parts(store);
+    return cursor.bytes[0] == RECORD_MARK || is_part;
+}
+
 static void redis_scan(struct kv_store *store, uint32_t loop, struct kv_scan *scan)
 {
     struct job job = {.kind = JOB_SCAN, .loop = loop, .scan = scan, .since_ms = link_clock_ms()};
-    if (scan->cursor.len != 0 && scan->cursor.bytes[0] != RECORD_MARK) {
+    if (scan->cursor.len != 0 && !is_cursor(store, scan->cursor)) {
         scan->status = KV_CONDITION;
         return;
     }
     scan->is_deferred = true;
-    if (worker_submit(store, &job, 1))
+    if (store->cluster != NULL ? cluster_scan(store, &job) : worker_submit(store, &job, 1))
         return;
     scan->is_deferred = false;
     scan->status = KV_FULL;
@@ -222,7 +322,8 @@ static void redis_scan(struct kv_store *store, uint32_t loop, struct kv_scan *sc
 
 static int64_t redis_expire(struct kv_store *store, uint32_t part, int64_t now_ms, uint32_t max)
 {
-    (void)part;
+    if (store->cluster != NULL)
+        store = cluster_part(store, part);
     struct job job = {.kind = JOB_EXPIRE, .max = max, .since_ms = link_clock_ms()};
     return worker_submit(store, &job, 1) ? KV_EXPIRING : now_ms + 1;
 }
@@ -243,7 +344,7 @@ static void redis_unref(struct kv_store *store, void *ref)
 
 static uint64_t redis_revision(struct kv_store *store)
 {
-    return store->newest;
+    return store->cluster != NULL ? cluster_revision(store) : store->newest;
 }
 
 static void redis_metrics(struct kv_store *store, struct kv_metrics_out *out)
@@ -256,9 +357,17 @@ static void redis_metrics(struct kv_store *store, struct kv_metrics_out *out)
     static const struct kv_metric resets = {
         "kvserver_store_resets_total", KV_METRIC_COUNTER, NULL,
         "Times that changes were no longer in the log of Redis when they were to be read"};
-    out->number(out, &connected, store->is_connected ? 1 : 0);
-    out->number(out, &reconnects, store->n_reconnects);
-    out->number(out, &resets, store->n_resets);
+    bool are_connected = true;
+    uint64_t n_reconnects = 0, n_resets = 0;
+    for (uint32_t i = 0; i < (store->cluster != NULL ? cluster_n_parts(store) : 1); i++) {
+        const struct kv_store *part = store->cluster != NULL ? cluster_part(store, i) : store;
+        are_connected = are_connected && part->is_connected;
+        n_reconnects += part->n_reconnects;
+        n_resets += part->n_resets;
+    }
+    out->number(out, &connected, are_connected ? 1 : 0);
+    out->number(out, &reconnects, n_reconnects);
+    out->number(out, &resets, n_resets);
 }
 
 static const struct kv_store_ops redis_ops = {

@@ -5,6 +5,7 @@
 #include "fence.h"
 #include "library.h"
 #include "login.h"
+#include "nodes.h"
 #include "../../redis_client/request.h"
 
 #include <inttypes.h>
@@ -71,8 +72,9 @@ static int load_library(const struct attempt *attempt)
 static int check_store(const struct attempt *attempt, struct kv_slice reply)
 {
     struct kv_store *store = attempt->store;
-    struct resp_value epoch, format;
-    if (!resp_next(&reply, &epoch) || !resp_next(&reply, &format) || epoch.type != RESP_STRING ||
+    struct resp_value epoch, format, partitions;
+    if (!resp_next(&reply, &epoch) || !resp_next(&reply, &format) ||
+        !resp_next(&reply, &partitions) || epoch.type != RESP_STRING ||
         format.type != RESP_STRING || epoch.text.len == 0 || epoch.text.len >= KV_EPOCH_MAX)
         return kv_error_set(attempt->reterr, "Redis at %s: key %s is none of a KvServer",
                             login_address(attempt)->text, store->names.store.bytes);
@@ -80,6 +82,15 @@ static int check_store(const struct attempt *attempt, struct kv_slice reply)
         return kv_error_set(
             attempt->reterr, "Redis at %s: the store has format %.*s, this module takes %d",
             login_address(attempt)->text, (int)format.text.len, format.text.bytes, FORMAT);
+    if (partitions.type == RESP_STRING && atoi(partitions.text.bytes) != (int)store->n_parts)
+        return kv_error_set(attempt->reterr,
+                            "Redis at %s: the store has %.*s partitions, and not %u",
+                            login_address(attempt)->text, (int)partitions.text.len,
+                            partitions.text.bytes, store->n_parts);
+    if (store->wanted_epoch != NULL &&
+        !kv_slice_equals(kv_slice_of(store->wanted_epoch), epoch.text))
+        return kv_error_set(attempt->reterr, "Redis at %s: partition %u is of another store",
+                            login_address(attempt)->text, store->part);
     if (store->epoch[0] == '\0')
         memcpy(store->epoch, epoch.text.bytes, epoch.text.len);
     else if (!kv_slice_equals(kv_slice_of(store->epoch), epoch.text))
@@ -109,24 +120,31 @@ static int look_for_store(const struct attempt *attempt)
 static int find_store(const struct attempt *attempt)
 {
     const struct kv_store *store = attempt->store;
-    char epoch[KV_EPOCH_MAX];
+    char epoch[KV_EPOCH_MAX], n_parts[LONGEST_TEXT], part[LONGEST_TEXT];
     struct resp_value value;
     struct kv_slice reply;
+    snprintf(n_parts, sizeof(n_parts), "%u", store->n_parts);
+    snprintf(part, sizeof(part), "%u", store->part);
     bool has_to_be_there = store->is_read_only || store->epoch[0] != '\0';
     if (store->is_read_only && look_for_store(attempt) != 0)
         return -1;
-    if (!kv_epoch_make(epoch))
+    if (store->wanted_epoch != NULL)
+        snprintf(epoch, sizeof(epoch), "%s", store->wanted_epoch);
+    else if (!kv_epoch_make(epoch))
         return kv_error_set(attempt->reterr, "the system has no random bytes for the epoch");
     const struct kv_slice opening[] = {KV_SLICE("FCALL"),
                                        KV_SLICE("kv1_open"),
                                        KV_SLICE("2"),
                                        name_slice(&store->names.store),
                                        name_slice(&store->names.newest),
-                                       kv_slice_of(epoch)};
+                                       kv_slice_of(epoch),
+                                       kv_slice_of(n_parts),
+                                       kv_slice_of(part)};
     const struct kv_slice reading[] = {KV_SLICE("HMGET"), name_slice(&store->names.store),
-                                       KV_SLICE("epoch"), KV_SLICE("format")};
-    int result = has_to_be_there ? login_demand(attempt, reading, 4, &value, &reply)
-                                 : login_demand(attempt, opening, 6, &value, &reply);
+                                       KV_SLICE("epoch"), KV_SLICE("format"),
+                                       KV_SLICE("partitions")};
+    int result = has_to_be_there ? login_demand(attempt, reading, 5, &value, &reply)
+                                 : login_demand(attempt, opening, 8, &value, &reply);
     return result == 0 ? check_store(attempt, reply) : -1;
 }
 
@@ -235,16 +253,17 @@ static int continue_chain(struct attempt *attempt, uint64_t newest)
 static void name_channel(struct kv_store *store)
 {
     struct name *name = &store->names.channel;
-    name->len = (size_t)snprintf(name->bytes, sizeof(name->bytes), "%.*s{0}c%s",
+    name->len = (size_t)snprintf(name->bytes, sizeof(name->bytes), "%.*s{%s}c%s",
                                  (int)store->settings.prefix.len, store->settings.prefix.bytes,
-                                 store->epoch);
+                                 store->tag, store->epoch);
 }
 
 static int open_lane(struct attempt *attempt)
 {
     struct kv_store *store = attempt->store;
     uint64_t newest = 0, id = 0;
-    if (login_connect(attempt, &id) != 0 || end_predecessor(attempt) != 0)
+    if ((store->nodes != NULL ? nodes_connect(attempt, &id) : login_connect(attempt, &id)) != 0 ||
+        end_predecessor(attempt) != 0)
         return -1;
     store->client_id = id;
     if (load_library(attempt) != 0 || fence_open(attempt) != 0 || find_store(attempt) != 0 ||

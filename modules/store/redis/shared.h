@@ -11,6 +11,8 @@
  *  - The bulk: a connection for long values and scans.
  *  - The fence (fence.h): a connection to wait for replicas.
  *  - The chain (chain.h): the changes, each naming the one before it.
+ *
+ * With a Redis Cluster there is one of all this for each partition (cluster.h).
  */
 #ifndef KV_STORE_REDIS_SHARED_H
 #define KV_STORE_REDIS_SHARED_H
@@ -26,7 +28,9 @@
 enum {
     LONGEST_PREFIX = 128,
     LONGEST_NAME = LONGEST_PREFIX + 48,
-    PART = 0, /* the only one */
+    PART = 0, /* as a store numbers its only one */
+    LONGEST_TAG = 16,
+    MOST_PARTS = 64,
     OUTBOX = 256,
     REFUSAL = 32,
     RUN_ID = 64,
@@ -71,6 +75,7 @@ struct settings {
     int64_t log_entries;
     enum ack ack;
     int64_t n_replicas;
+    bool orders_all; /* with `nodes`: the writes of a loop, and not only those of a key */
 };
 
 /* A connection and its jobs. */
@@ -110,10 +115,27 @@ struct refusal {
     int64_t logged_ms;
 };
 
+struct cluster;
+struct nodes;
+
+/* With `nodes`, a store for each partition (cluster.h), and one that is the host's. */
 struct kv_store {
+    struct cluster *cluster; /* the host's, with `nodes`: the others; then nothing else is used */
     const struct kv_store_host *host;
     struct settings settings;
     struct names names;
+    char tag[LONGEST_TAG]; /* between the braces of its keys */
+    uint32_t part;         /* its number, and how many there are: 0 and 1 without `nodes` */
+    uint32_t n_parts;
+    struct nodes *nodes; /* NULL: one Redis */
+    char node_host[256];
+    const char *wanted_epoch; /* that of the other partitions; NULL: none is open */
+    /* Called by the thread: changes that come have larger revisions. NULL: nobody wants to know. */
+    void (*passed)(void *context, uint64_t revision);
+    void *context;
+    _Atomic uint64_t look_for; /* revision that is to be passed soon */
+    uint64_t upto;             /* that has been passed */
+    int64_t looked_ms;
     char epoch[KV_EPOCH_MAX];
     bool is_read_only;
     uint64_t origin; /* of this opening, in tokens */
@@ -142,7 +164,8 @@ struct kv_store {
     uint64_t client_id;  /* Redis's number of the lane's connection */
     char run_id[RUN_ID]; /* of the Redis that gave it; empty: not known */
     uint64_t last_number;
-    struct jobs held; /* final, but of revisions that have not been told yet */
+    struct jobs refused; /* by a node that has the keys no more: nothing has happened */
+    struct jobs held;    /* final, but of revisions that have not been told yet */
     struct outbox outbox;
     int64_t look_at_ms;
     bool is_looking;

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "commands.h"
 #include "fence.h"
+#include "nodes.h"
 #include "record.h"
 #include "session.h"
 
@@ -22,6 +23,8 @@ enum {
     LOOK_MS = 500,
     FIRST_RETRY_MS = 20,
     LAST_RETRY_MS = 2000,
+    LAST_NODE_RETRY_MS = 200, /* another node may have taken over */
+    LOOK_AGAIN_MS = 1,
     GLANCE_MS = 50,   /* how often waiting jobs are looked at while there is no connection */
     CONGESTED_MS = 5, /* how often the host is asked whether it takes changes again */
     MOST_SENT_BYTES = 16 << 20,
@@ -100,15 +103,18 @@ static void release_held(struct kv_store *store)
 }
 
 /* Its result can not be shown. */
-static void drop_result(struct job *job)
+void worker_drop_result(struct job *job)
 {
-    if (job->kind == JOB_COMMAND && job->cmd->item.revision != 0) {
+    bool has_item =
+        job->kind == JOB_COMMAND && job->cmd->op == KV_OP_GET && job->cmd->status == KV_OK;
+    bool has_page = job->kind == JOB_SCAN && job->scan->status == KV_OK;
+    if (has_item) {
         record_unref(job->cmd->item.ref);
         job->cmd->item = (struct kv_item){0};
     }
-    for (uint32_t i = 0; job->kind == JOB_SCAN && i < job->scan->n; i++)
+    for (uint32_t i = 0; has_page && i < job->scan->n; i++)
         record_unref(job->scan->entries[i].item.ref);
-    if (job->kind == JOB_SCAN) {
+    if (has_page) {
         record_unref(job->scan->next_ref);
         job->scan->n = 0;
         job->scan->next = (struct kv_slice){0};
@@ -177,13 +183,20 @@ static void send_waiting(struct kv_store *store, struct lane *lane)
         lose(store, lane);
 }
 
+static bool is_waited_for(const struct kv_store *store)
+{
+    return store->upto < store->look_for;
+}
+
 static void look_in_time(struct kv_store *store)
 {
     int64_t now_ms = link_clock_ms();
     struct job look = {.kind = JOB_LOOK, .since_ms = now_ms};
-    if (store->is_looking || store->is_read_only || now_ms < store->look_at_ms)
+    int64_t at_ms = is_waited_for(store) ? store->looked_ms + LOOK_AGAIN_MS : store->look_at_ms;
+    if (store->is_looking || store->is_read_only || now_ms < at_ms)
         return;
     store->is_looking = true;
+    store->looked_ms = now_ms;
     store->look_at_ms = now_ms + LOOK_MS;
     send_job(store, &store->lane, &look);
 }
@@ -204,6 +217,16 @@ static void take_push(struct kv_store *store, struct kv_slice push)
         store->is_lost = true;
 }
 
+/* What is behind it is refused as well, or of other keys: so their order stays. */
+static void be_refused(struct kv_store *store, struct job *job)
+{
+    store->is_lost = true;
+    if (jobs_reserve(&store->refused, 1))
+        jobs_append(&store->refused, job);
+    else
+        fail(store, job, KV_UNAVAILABLE);
+}
+
 static void take_reply(struct kv_store *store, struct lane *lane, struct kv_slice reply)
 {
     struct job job = jobs_take_first(&lane->sent);
@@ -213,7 +236,9 @@ static void take_reply(struct kv_store *store, struct lane *lane, struct kv_slic
         store->is_looking = false;
     if (outcome == OUTCOME_LOST)
         store->is_lost = true;
-    if (outcome == OUTCOME_AGAIN)
+    if (outcome == OUTCOME_REFUSED)
+        be_refused(store, &job);
+    else if (outcome == OUTCOME_AGAIN)
         wait_in_line(store, &job);
     else if (outcome != OUTCOME_NONE)
         give_back_in_time(store, &job);
@@ -261,7 +286,7 @@ static void pass_fence(struct kv_store *store)
 static bool is_silent(const struct kv_store *store, const struct lane *lane)
 {
     return lane->sent.n != 0 && !link_is_holding(&lane->link) &&
-           link_clock_ms() - lane->link.heard_ms > store->settings.timeout_ms;
+           link_clock_ms() - lane->link.heard_ms > nodes_patience_ms(store);
 }
 
 /* ---- losing the connection ---- */
@@ -317,18 +342,34 @@ static void take_back_sent(struct kv_store *store, struct lane *lane)
     lane->sent_bytes = 0;
 }
 
+static void take_back_refused(struct kv_store *store)
+{
+    while (store->refused.n != 0) {
+        struct job job = jobs_take_last(&store->refused);
+        struct jobs *waiting = &lane_of(store, &job)->waiting;
+        if (jobs_reserve(waiting, 1))
+            jobs_prepend(waiting, &job);
+        else
+            fail(store, &job, KV_UNAVAILABLE);
+    }
+}
+
 static void disconnect(struct kv_store *store)
 {
+    bool is_refused = store->refused.n != 0;
     struct kv_error text = store->loss;
     if (text.text[0] == '\0')
         kv_error_set(&text, "the connection to Redis at %s was lost", store->settings.address.text);
     store->loss.text[0] = '\0';
     take_back_sent(store, &store->lane);
     take_back_sent(store, &store->bulk);
+    take_back_refused(store);
     session_close(store);
+    if (store->nodes != NULL)
+        nodes_try_next(store);
     store->is_lost = store->is_bulk_lost = store->is_looking = false;
     store->is_connected = false;
-    store->retry_at_ms = link_clock_ms();
+    store->retry_at_ms = link_clock_ms() + (is_refused ? FIRST_RETRY_MS : 0);
     store->retry_delay_ms = FIRST_RETRY_MS;
     say(store, false, text.text);
 }
@@ -351,8 +392,9 @@ static void connect_again(struct kv_store *store)
     say(store, false, error.text);
     store->retry_at_ms = link_clock_ms() + store->retry_delay_ms;
     store->retry_delay_ms *= 2;
-    if (store->retry_delay_ms > LAST_RETRY_MS)
-        store->retry_delay_ms = LAST_RETRY_MS;
+    int64_t last_ms = store->nodes != NULL ? LAST_NODE_RETRY_MS : LAST_RETRY_MS;
+    if (store->retry_delay_ms > last_ms)
+        store->retry_delay_ms = last_ms;
 }
 
 static bool is_overdue(const struct kv_store *store, const struct jobs *jobs)
@@ -373,7 +415,7 @@ static void fail_overdue_held(struct kv_store *store)
 {
     while (is_overdue(store, &store->held)) {
         struct job job = jobs_take_first(&store->held);
-        drop_result(&job);
+        worker_drop_result(&job);
         fail(store, &job, command_is_read(&job) ? KV_UNAVAILABLE : KV_UNKNOWN);
     }
 }
@@ -401,6 +443,8 @@ static int poll_time(const struct kv_store *store, bool is_congested)
     int64_t most_ms = is_congested ? CONGESTED_MS : store->is_connected ? LOOK_MS : GLANCE_MS;
     int64_t left_ms = at_ms - link_clock_ms();
     bool has_no_time = store->is_connected && (store->is_looking || store->is_read_only);
+    if (store->is_connected && !has_no_time && is_waited_for(store))
+        return LOOK_AGAIN_MS;
     if (left_ms > most_ms || has_no_time)
         return (int)most_ms;
     return left_ms > 1 ? (int)left_ms : 1;
@@ -480,7 +524,7 @@ static void *talk(void *arg)
 
 /* ---- from outside ---- */
 
-static void wake(struct kv_store *store)
+void worker_wake(struct kv_store *store)
 {
     uint64_t one = 1;
     while (write(store->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
@@ -496,7 +540,7 @@ bool worker_submit(struct kv_store *store, const struct job *jobs, size_t n)
         jobs_append(&store->inbox, &jobs[i]);
     pthread_mutex_unlock(&store->lock);
     if (has_room && was_empty)
-        wake(store);
+        worker_wake(store);
     return has_room;
 }
 
@@ -521,6 +565,7 @@ void worker_destroy(struct kv_store *store)
     resolver_fini(&store->resolver);
     jobs_clear(&store->inbox);
     jobs_clear(&store->held);
+    jobs_clear(&store->refused);
     jobs_clear(&store->lane.waiting);
     jobs_clear(&store->lane.sent);
     jobs_clear(&store->bulk.waiting);
@@ -540,6 +585,6 @@ int worker_start(struct kv_store *store, struct kv_error *reterr)
 void worker_stop(struct kv_store *store)
 {
     store->is_closing = true;
-    wake(store);
+    worker_wake(store);
     pthread_join(store->thread, NULL);
 }

@@ -1,4 +1,5 @@
-/* The scalars of a module's schema, read as the server reads them. Blocks have their defaults. */
+/* The scalars of a module's schema, and its lists of texts, read as the server reads them. Blocks
+ * have their defaults. */
 #include "contract/store/options.h"
 
 #include <stdlib.h>
@@ -32,6 +33,30 @@ static int read_value(const struct kv_option *option, const char *text, const ch
     return 0;
 }
 
+/* Texts with commas between them. */
+static int read_list(const struct kv_option *option, const char *text, const char *folder,
+                     struct kv_option_value *value, struct kv_error *reterr)
+{
+    size_t most = 1;
+    for (const char *comma = text; (comma = strchr(comma, ',')) != NULL; comma++)
+        most++;
+    struct kv_option_value *items = calloc(most, sizeof(*items));
+    char *rest = strdup(text), *at = rest, *one;
+    int result = 0;
+    value->list.items = items;
+    while (result == 0 && (one = strsep(&at, ",")) != NULL)
+        result = read_value(&option->fields[0], one, folder, &items[value->list.n++], reterr);
+    free(rest);
+    return result;
+}
+
+static int read_setting(const struct kv_option *option, const char *text, const char *folder,
+                        struct kv_option_value *value, struct kv_error *reterr)
+{
+    return option->type == KV_OPTION_LIST ? read_list(option, text, folder, value, reterr)
+                                          : read_value(option, text, folder, value, reterr);
+}
+
 /* The value of the last setting of that name. Returns: NULL where there is none. */
 static const char *find_setting(const char *name, int n_settings, char **settings)
 {
@@ -48,7 +73,9 @@ static void release(const struct kv_option *option, struct kv_option_value *valu
         free((char *)value->string.bytes);
     for (size_t i = 0; option->type == KV_OPTION_BLOCK && i < value->list.n; i++)
         release(&option->fields[i], (struct kv_option_value *)&value->list.items[i]);
-    if (option->type == KV_OPTION_BLOCK)
+    for (size_t i = 0; option->type == KV_OPTION_LIST && i < value->list.n; i++)
+        release(&option->fields[0], (struct kv_option_value *)&value->list.items[i]);
+    if (option->type == KV_OPTION_BLOCK || option->type == KV_OPTION_LIST)
         free((void *)value->list.items);
 }
 
@@ -79,7 +106,7 @@ struct kv_option_value *options_create(const struct kv_module *module, int n_set
         const char *text = find_setting(option->name, n_settings, settings);
         values[i].is_given = text != NULL;
         struct kv_error error;
-        int result = text != NULL ? read_value(option, text, folder, &values[i], &error)
+        int result = text != NULL ? read_setting(option, text, folder, &values[i], &error)
                                   : read_default(option, folder, &values[i], &error);
         if (result != 0) {
             kv_error_set(reterr, "option %s: \"%s\" %s", option->name, text == NULL ? "" : text,

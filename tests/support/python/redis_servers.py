@@ -78,3 +78,38 @@ class Redis:
     def end(self):
         self.kill()
         shutil.rmtree(self.folder)
+
+
+class Cluster:
+    """A Redis Cluster: masters with a replica each."""
+
+    def __init__(self, n_masters=3, n_replicas=1, node_timeout_ms=1500):
+        self.nodes = [Redis("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout_ms),
+                            "--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0",
+                            "--cluster-port", str(free_port()))
+                      for _ in range(n_masters * (1 + n_replicas))]
+        subprocess.run(["redis-cli", "--cluster", "create",
+                        *(f"127.0.0.1:{node.port}" for node in self.nodes),
+                        "--cluster-replicas", str(n_replicas), "--cluster-yes"],
+                       check=True, capture_output=True)
+        for node in self.nodes:
+            wait_for(lambda node=node: "cluster_state:ok" in node.ask("CLUSTER INFO"),
+                     "the cluster does not form")
+        for master in self.masters():
+            wait_for(lambda master=master: master.ask("INFO replication").count("state=online")
+                     == n_replicas, "a replica does not connect")
+
+    def masters(self):
+        return [node for node in self.nodes
+                if node.process.poll() is None and "role:master" in node.ask("INFO replication")]
+
+    def master_of(self, key):
+        """The node that has the key."""
+        for node in self.masters():
+            if not node.ask("GET", key).startswith("-"):
+                return node
+        raise AssertionError("nobody has the key " + key)
+
+    def end(self):
+        for node in self.nodes:
+            node.end()

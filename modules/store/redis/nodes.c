@@ -1,0 +1,245 @@
+#include "nodes.h"
+
+#include "../../redis_client/options.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum {
+    MOST_NODES = 256,
+    MOST_HOPS = 4,
+    N_SLOTS = 16384,
+    LONGEST_HOST = 256,
+    HASTE = 4,
+};
+
+struct node {
+    char host[LONGEST_HOST];
+    int port;
+};
+
+struct nodes {
+    pthread_mutex_t lock;
+    size_t n;
+    size_t next; /* to be tried */
+    struct node all[MOST_NODES];
+};
+
+struct nodes *nodes_create(void)
+{
+    struct nodes *nodes = calloc(1, sizeof(*nodes));
+    if (nodes != NULL)
+        pthread_mutex_init(&nodes->lock, NULL);
+    return nodes;
+}
+
+void nodes_destroy(struct nodes *nodes)
+{
+    if (nodes != NULL)
+        pthread_mutex_destroy(&nodes->lock);
+    free(nodes);
+}
+
+static bool is_node(const struct node *node, struct kv_slice host, int port)
+{
+    return node->port == port && kv_slice_equals(kv_slice_of(node->host), host);
+}
+
+void nodes_add(struct nodes *nodes, struct kv_slice host, int port)
+{
+    pthread_mutex_lock(&nodes->lock);
+    size_t i = 0;
+    while (i < nodes->n && !is_node(&nodes->all[i], host, port))
+        i++;
+    if (i == nodes->n && i < MOST_NODES && host.len < LONGEST_HOST) {
+        snprintf(nodes->all[i].host, LONGEST_HOST, "%.*s", (int)host.len, host.bytes);
+        nodes->all[i].port = port;
+        nodes->n++;
+    }
+    pthread_mutex_unlock(&nodes->lock);
+}
+
+bool nodes_parse(struct kv_slice text, struct kv_slice *ret_host, int *ret_port)
+{
+    const char *colon = memrchr(text.bytes, ':', text.len);
+    if (colon == NULL || colon == text.bytes)
+        return false;
+    char *end;
+    long port = strtol(colon + 1, &end, 10);
+    *ret_host = (struct kv_slice){text.bytes, (size_t)(colon - text.bytes)};
+    if (ret_host->len > 2 && ret_host->bytes[0] == '[' && colon[-1] == ']')
+        *ret_host = (struct kv_slice){text.bytes + 1, ret_host->len - 2};
+    *ret_port = (int)port;
+    return *end == '\0' && end != colon + 1 && port > 0 && port < 65536 &&
+           ret_host->len < LONGEST_HOST;
+}
+
+/* ---- slots ---- */
+
+/* CRC16 of XMODEM, by which Redis Cluster places keys. */
+static unsigned slot_of(const char *tag)
+{
+    unsigned crc = 0;
+    for (; *tag != '\0'; tag++) {
+        crc ^= (unsigned)(unsigned char)*tag << 8;
+        for (int bit = 0; bit < 8; bit++)
+            crc = (crc & 0x8000) != 0 ? (crc << 1 ^ 0x1021) & 0xffff : crc << 1;
+    }
+    return crc % N_SLOTS;
+}
+
+void nodes_write_tag(uint32_t part, uint32_t n_parts, char tag[LONGEST_TAG])
+{
+    unsigned number = 0;
+    if (n_parts == 1) {
+        snprintf(tag, LONGEST_TAG, "0");
+        return;
+    }
+    do
+        snprintf(tag, LONGEST_TAG, "%u", number++);
+    while (slot_of(tag) * n_parts / N_SLOTS != part);
+}
+
+/* FNV-1a, mixed. */
+uint32_t nodes_part_of(struct kv_slice key, const char *epoch, uint32_t n_parts)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (; *epoch != '\0'; epoch++)
+        hash = (hash ^ (unsigned char)*epoch) * UINT64_C(0x100000001b3);
+    for (size_t i = 0; i < key.len; i++)
+        hash = (hash ^ (unsigned char)key.bytes[i]) * UINT64_C(0x100000001b3);
+    hash ^= hash >> 32;
+    hash *= UINT64_C(0x9e3779b97f4a7c15);
+    return (uint32_t)((hash >> 32) * n_parts >> 32);
+}
+
+/* ---- connecting ---- */
+
+static void point_to(struct kv_store *store, struct kv_slice host, int port)
+{
+    struct address *address = &store->settings.address;
+    bool has_own_name = address->tls.name.bytes != store->node_host;
+    if (host.bytes != store->node_host)
+        snprintf(store->node_host, sizeof(store->node_host), "%.*s", (int)host.len, host.bytes);
+    address->host = kv_slice_of(store->node_host);
+    address->port = port;
+    if (!has_own_name)
+        address->tls.name = address->host;
+    redis_address_write_text(address);
+}
+
+int64_t nodes_patience_ms(const struct kv_store *store)
+{
+    return store->settings.timeout_ms / (store->nodes != NULL ? HASTE : 1);
+}
+
+void nodes_try_next(struct kv_store *store)
+{
+    struct nodes *nodes = store->nodes;
+    pthread_mutex_lock(&nodes->lock);
+    struct node node = nodes->all[nodes->next++ % nodes->n];
+    pthread_mutex_unlock(&nodes->lock);
+    point_to(store, kv_slice_of(node.host), node.port);
+}
+
+/* Passes over a value with all that is in it. */
+static bool skip(struct kv_slice *reply)
+{
+    struct resp_value value;
+    for (int64_t left = 1; left != 0; left--) {
+        if (!resp_next(reply, &value))
+            return false;
+        if (value.type == RESP_ARRAY || value.type == RESP_MAP || value.type == RESP_SET)
+            left += value.number;
+    }
+    return true;
+}
+
+static bool take_number(struct kv_slice *reply, int64_t *ret)
+{
+    struct resp_value value;
+    if (!resp_next(reply, &value))
+        return false;
+    *ret = value.number;
+    return true;
+}
+
+/* A node: its host, its port, and more. Without a host it is the one that was asked. */
+static bool take_node(struct kv_store *store, struct kv_slice *reply, struct kv_slice *ret_host,
+                      int *ret_port)
+{
+    struct resp_value host;
+    int64_t n, port;
+    if (!take_number(reply, &n) || n < 2 || !resp_next(reply, &host) || !take_number(reply, &port))
+        return false;
+    *ret_host = host.text.len != 0 ? host.text : store->settings.address.host;
+    *ret_port = (int)port;
+    nodes_add(store->nodes, *ret_host, *ret_port);
+    for (; n > 2; n--)
+        if (!skip(reply))
+            return false;
+    return true;
+}
+
+/* A range: its first and last slot, its master, its replicas. */
+static bool take_range(struct kv_store *store, struct kv_slice *reply, struct kv_slice *owner,
+                       int *owner_port)
+{
+    int64_t n, first, last;
+    unsigned slot = slot_of(store->tag);
+    if (!take_number(reply, &n) || !take_number(reply, &first) || !take_number(reply, &last))
+        return false;
+    for (int64_t i = 2; i < n; i++) {
+        struct kv_slice host;
+        int port;
+        if (!take_node(store, reply, &host, &port))
+            return false;
+        if (i == 2 && first <= slot && slot <= last) {
+            *owner = host;
+            *owner_port = port;
+        }
+    }
+    return true;
+}
+
+/* Returns: 1 if the node that was asked has the slot; 0 if another one has it, and the store points
+ * to that now; -1 and *reterr. */
+static int look_for_owner(const struct attempt *attempt)
+{
+    const struct kv_slice words[] = {KV_SLICE("CLUSTER"), KV_SLICE("SLOTS")};
+    struct kv_store *store = attempt->store;
+    const struct address *address = login_address(attempt);
+    struct kv_slice reply, owner = {0};
+    struct resp_value ranges;
+    int port = 0;
+    if (login_demand(attempt, words, 2, &ranges, &reply) != 0)
+        return -1;
+    for (int64_t i = 0; i < ranges.number; i++)
+        if (!take_range(store, &reply, &owner, &port))
+            return kv_error_set(attempt->reterr, "Redis at %s: CLUSTER SLOTS cannot be read",
+                                address->text);
+    if (owner.len == 0)
+        return kv_error_set(attempt->reterr, "Redis Cluster: no node has partition %u",
+                            store->part);
+    if (port == address->port && kv_slice_equals(owner, address->host))
+        return 1;
+    point_to(store, owner, port);
+    return 0;
+}
+
+int nodes_connect(const struct attempt *attempt, uint64_t *ret_id)
+{
+    struct kv_store *store = attempt->store;
+    struct attempt one = *attempt;
+    int result = 0;
+    for (int hop = 0; hop < MOST_HOPS && result == 0; hop++) {
+        one.until_ms = link_clock_ms() + nodes_patience_ms(store);
+        result = login_connect(&one, ret_id) == 0 ? look_for_owner(&one) : -1;
+    }
+    if (result == 1)
+        return 0;
+    if (result == 0)
+        kv_error_set(attempt->reterr, "Redis Cluster: partition %u is on the move", store->part);
+    nodes_try_next(store);
+    return -1;
+}

@@ -1,0 +1,247 @@
+#!/usr/bin/env python3
+"""Two KvServers on one Redis Cluster of three masters with a replica each. Prints TAP."""
+import json
+import os
+import sys
+import threading
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../support/python"))
+from kvserver import Report, Server, wait_for  # pylint: disable=wrong-import-position
+from redis_servers import Cluster, require_redis  # pylint: disable=wrong-import-position
+from store_redis_test import Feed, expect, get, put  # pylint: disable=wrong-import-position
+
+N_KEYS = 12
+N_WRITES = 40
+N_WRITERS = 4
+
+
+def at_once(tasks):
+    """Runs them at the same time. The first that fails fails all."""
+    faults = []
+
+    def run(task):
+        try:
+            task()
+        except Exception as fault:  # pylint: disable=broad-except
+            faults.append(fault)
+    threads = [threading.Thread(target=run, args=(task,)) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if faults:
+        raise faults[0]
+
+
+class Tests:
+    def __init__(self):
+        self.cluster = Cluster()
+        self.servers = [self.server() for _ in range(2)]
+        self.one, self.two = self.servers
+
+    def server(self, more=""):
+        node = f"127.0.0.1:{self.cluster.nodes[0].port}"
+        return Server(store="redis", options=f'nodes: ["{node}"], timeout: 10s{more}')
+
+    def masters_share_the_keys(self):
+        for i in range(100):
+            expect(put(self.servers[i % 2], f"share/{i}", i)[0], 202)
+        for i in range(100):
+            expect(get(self.servers[(i + 1) % 2], f"share/{i}"), i)
+            expect(self.one.request("GET", f"/storage/share/{i}")[1]["etag"],
+                   self.two.request("GET", f"/storage/share/{i}")[1]["etag"])
+        for master in self.cluster.masters():
+            n = int(master.ask("DBSIZE")[1:])
+            assert n > 20, f"a master has {n} keys"
+
+    def told_in_one_order(self):
+        """Both servers tell all changes in the same order, that of revisions."""
+        feeds = [Feed(server, "order/") for server in self.servers]
+
+        def write(n):
+            for i in range(N_WRITES):
+                for key in range(N_KEYS):
+                    expect(put(self.servers[n % 2], f"order/{n}/{key}", i)[0], 202)
+        at_once([lambda n=n: write(n) for n in range(N_WRITERS)])
+        expect(put(self.one, "order/end", 1)[0], 202)
+        for feed in feeds:
+            feed.wait_for("order/end", 1)
+            expect(feed.n_resets, 0)
+            expect(len(feed.told), N_WRITERS * N_WRITES * N_KEYS + 1)
+        expect(feeds[0].told == feeds[1].told, True)
+        for n in range(N_WRITERS):
+            for key in range(N_KEYS):
+                values = [value for name, value in feeds[0].told if name == f"order/{n}/{key}"]
+                expect(values, list(range(N_WRITES)))
+
+    def increments(self):
+        def increment(server):
+            for i in range(50):
+                body = json.dumps({"increment": 1})
+                status = server.request("PATCH", f"/storage/count/{i % 5}", body)[0]
+                assert status in (200, 202), status
+        at_once([lambda server=server: increment(server) for server in self.servers * 2])
+        expect([get(self.one, f"count/{i}") for i in range(5)], [40] * 5)
+
+    def all_are_listed(self):
+        names, after = [], ""
+        while True:
+            status, _, body = self.one.request("GET", "/storage?prefix=share/&limit=7" + after)
+            expect(status, 200)
+            page = json.loads(body)
+            names += [item["key"] for item in page["keys"]]
+            if not page.get("cursor"):
+                break
+            after = "&cursor=" + page["cursor"]
+        expect(sorted(set(names)), sorted(f"share/{i}" for i in range(100)))
+
+    def long_values_and_expiry(self):
+        feed = Feed(self.two, "more/")
+        text = "x" * 300_000
+        expect(put(self.one, "more/long", text)[0], 202)
+        feed.wait_for("more/long", text)
+        expect(get(self.two, "more/long"), text)
+        for i in range(20):
+            expect(put(self.one, f"more/ttl{i}", i, ttl=500)[0], 202)
+        for i in range(20):
+            feed.wait_for(f"more/ttl{i}", None)
+            expect(get(self.two, f"more/ttl{i}"), 204)
+
+    def master_that_is_killed(self):
+        """With `ack: replicas`: nothing acknowledged is lost, and nothing is told twice or not at all."""
+        servers = [self.server(", ack: replicas") for _ in range(2)]
+        feeds = [Feed(server, "kill/") for server in servers]
+        acknowledged = [dict() for _ in range(N_WRITERS)]
+        answers = set()
+        is_over = threading.Event()
+
+        def write(n):
+            i = 0
+            while not is_over.is_set():
+                i += 1
+                for key in range(N_KEYS):
+                    status = put(servers[n % 2], f"kill/{n}/{key}", i)[0]
+                    answers.add(status)
+                    if status == 202:
+                        acknowledged[n][key] = i
+        threads = [threading.Thread(target=write, args=(n,)) for n in range(N_WRITERS)]
+        for thread in threads:
+            thread.start()
+
+        def least():
+            return min((seen.get(key, 0) for seen in acknowledged for key in range(N_KEYS)))
+        wait_for(lambda: least() > 3, "nothing is written")
+        victim = self.cluster.masters()[1]
+        victim.kill()
+        wait_for(lambda: len(self.cluster.masters()) == 3, "no replica takes over")
+        victim.start()
+        before = [dict(seen) for seen in acknowledged]
+        wait_for(lambda: all(seen[key] > then[key] for seen, then in zip(acknowledged, before)
+                             for key in range(N_KEYS)), "nothing is written behind it")
+        is_over.set()
+        for thread in threads:
+            thread.join()
+        assert answers <= {202, 503, 504}, answers
+        for n in range(N_WRITERS):
+            for key in range(N_KEYS):
+                name = f"kill/{n}/{key}"
+                assert get(servers[0], name) >= acknowledged[n][key], "an acknowledged write is lost"
+                expect(put(servers[1], name, "end")[0], 202)
+        for feed in feeds:
+            expect(feed.n_resets, 0)
+            for n in range(N_WRITERS):
+                for key in range(N_KEYS):
+                    name = f"kill/{n}/{key}"
+                    feed.wait_for(name, "end")
+                    told = [value for at, value in feed.told if at == name and value != "end"]
+                    expect(told, sorted(set(told)))
+                    expect(told[-1] >= acknowledged[n][key], True)
+        expect(feeds[0].told == feeds[1].told, True)
+        for server in servers:
+            server.end()
+
+    def partition_that_moves(self):
+        """A slot is moved to another master, key by key, while its keys are written."""
+        feed = Feed(self.two, "move/")
+        is_over = threading.Event()
+        written = [0]
+
+        def write():
+            while not is_over.is_set():
+                for key in range(N_KEYS):
+                    expect(put(self.one, f"move/{key}", written[0])[0], 202)
+                written[0] += 1
+        thread = threading.Thread(target=write)
+        thread.start()
+        wait_for(lambda: written[0] > 2, "nothing is written")
+        masters = self.cluster.masters()
+        source = next(master for master in masters if not master.ask("GET kv{0}m").startswith("-"))
+        target = next(master for master in masters if master is not source)
+        slot = source.ask("CLUSTER KEYSLOT kv{0}m")[1:].strip()
+        names = [node.ask("CLUSTER MYID").split()[1] for node in (source, target)]
+        target.ask("CLUSTER SETSLOT", slot, "IMPORTING", names[0])
+        source.ask("CLUSTER SETSLOT", slot, "MIGRATING", names[1])
+        while (keys := source.ask("CLUSTER GETKEYSINSLOT", slot, "1").split("\r\n"))[0] == "*1":
+            answer = source.ask("MIGRATE 127.0.0.1", str(target.port), keys[2], "0 5000")
+            assert answer.startswith(("+OK", "+NOKEY")), answer
+        for node in (target, source):
+            node.ask("CLUSTER SETSLOT", slot, "NODE", names[1])
+        before = written[0]
+        wait_for(lambda: written[0] > before + 2, "nothing is written behind it")
+        is_over.set()
+        thread.join()
+        for key in range(N_KEYS):
+            feed.wait_for(f"move/{key}", written[0] - 1)
+            values = [value for name, value in feed.told if name == f"move/{key}"]
+            expect(values, list(range(written[0])))
+        expect(feed.n_resets, 0)
+
+    def master_that_hangs(self):
+        """It is replaced meanwhile, and comes back as a replica."""
+        feeds = [Feed(server, "hang/") for server in self.servers]
+        master = self.cluster.masters()[2]
+        master.stop()
+        try:
+            for i in range(N_KEYS):
+                status = put(self.servers[i % 2], f"hang/{i}", 1)[0]
+                assert status in (202, 503, 504), status
+        finally:
+            wait_for(lambda: sum("role:master" in node.ask("INFO replication")
+                                 for node in self.cluster.nodes if node is not master) == 3,
+                     "no replica takes over")
+            master.go_on()
+        for server in self.servers:
+            wait_for(lambda server=server: server.request("GET", "/readyz")[0] == 200,
+                     "the server is not ready again")
+        for i in range(N_KEYS):
+            expect(put(self.servers[i % 2], f"hang/{i}", "end")[0], 202)
+        for feed in feeds:
+            for i in range(N_KEYS):
+                feed.wait_for(f"hang/{i}", "end")
+
+    def end(self):
+        for server in self.servers:
+            server.end()
+        self.cluster.end()
+
+
+def main():
+    require_redis()
+    report, tests = Report(), Tests()
+    report.check("the masters share the keys, and all servers read them", tests.masters_share_the_keys)
+    report.check("both servers tell all changes in one order", tests.told_in_one_order)
+    report.check("no increment is lost", tests.increments)
+    report.check("all keys are listed", tests.all_are_listed)
+    report.check("long values are told, and keys expire", tests.long_values_and_expiry)
+    report.check("nothing acknowledged is lost, untold or told twice when a master is killed",
+                 tests.master_that_is_killed)
+    report.check("nothing is missed while a partition moves to another master",
+                 tests.partition_that_moves)
+    report.check("all goes on when a master has hung and was replaced", tests.master_that_hangs)
+    tests.end()
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
