@@ -47,7 +47,6 @@ struct kv_http_context {
     uint32_t n_loops;
     uint32_t index; /* of the loop */
     struct kv_refused_origins *refused_origins;
-    struct kv_last_host valid_host;
     struct kv_last_host served_host;
     struct kv_buffer decoded; /* for the key that is being read */
     struct kv_buffer text;    /* for the error that is being answered */

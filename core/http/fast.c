@@ -248,9 +248,7 @@ static enum kv_fast_verdict read_request(struct fast *fast, struct kv_slice inpu
 {
     if (fast->client != NULL)
         fast->heads.token = fast->client->principal->token;
-    enum kv_fast_verdict verdict = kv_fast_request_read(input, &fast->heads, request, ret_len);
-    bool is_valid = kv_host_is_valid(&context_of(fast)->valid_host, request->host);
-    return is_valid ? verdict : KV_FAST_OTHER;
+    return kv_fast_request_read(input, &fast->heads, request, ret_len);
 }
 
 /* Takes one request. Returns: its length; 0 where there is none to take. */

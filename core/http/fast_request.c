@@ -9,6 +9,7 @@
 
 #include "access/token.h"
 #include "base/swar.h"
+#include "wire/authority.h"
 
 enum {
     LONGEST_HEAD = 16384,
@@ -247,6 +248,13 @@ static bool is_own_site(struct kv_slice value)
            kv_slice_equals(value, KV_SLICE("none"));
 }
 
+/* With or without a port; empty is one. */
+static bool is_host(struct kv_slice value)
+{
+    struct kv_authority authority;
+    return kv_authority_parse(value, &authority);
+}
+
 /* Anything but one well-formed token is for the other carrier to judge. */
 static bool read_token(struct head *head, struct kv_slice value)
 {
@@ -267,7 +275,7 @@ static bool accept_value(struct head *head, enum meaning meaning, struct kv_slic
     case HOST:
         is_first = head->plain.host.bytes == NULL;
         head->plain.host = value;
-        return is_first;
+        return is_first && is_host(value);
     case LENGTH:
         is_first = head->plain.length.bytes == NULL;
         head->plain.length = value;
@@ -387,15 +395,18 @@ enum kv_fast_verdict kv_fast_request_read(struct kv_slice input, struct kv_head_
 {
     bool may_be_long = input.len > LONGEST_HEAD;
     struct reader r = {input.bytes, input.bytes + (may_be_long ? LONGEST_HEAD : input.len)};
-    struct head head = {.reads_cookies = memory->known->reads_cookies};
+    struct head head; /* what is plain is all written once the head is found to be one */
+    head.n_headers = head.body_len = 0;
+    head.reads_cookies = memory->known->reads_cookies;
     ret_request->is_http_1_0 = false;
     ret_request->n_headers = 0;
     enum kv_fast_verdict verdict = take_head(&r, &head, memory, ret_request);
     if (verdict == KV_FAST_PARTIAL && may_be_long)
         verdict = KV_FAST_OTHER;
+    if (verdict != KV_FAST_PLAIN)
+        return verdict;
     r.end = input.bytes + input.len;
-    if (verdict == KV_FAST_PLAIN)
-        verdict = take_body(&r, &head, ret_request);
+    verdict = take_body(&r, &head, ret_request);
     ret_request->host = head.plain.host;
     ret_request->token = head.plain.token;
     *ret_len = (size_t)(r.at - input.bytes);

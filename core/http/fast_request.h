@@ -16,7 +16,7 @@ enum kv_fast_verdict {
 
 /* Reads the request that the input begins with. input: at least one byte. memory: the connection's.
  * *ret_request, *ret_len: slices of the input, and how long all of it is, where it is a plain one.
- * Its host, which may be known before, is still to be checked. */
+ */
 enum kv_fast_verdict kv_fast_request_read(struct kv_slice input, struct kv_head_memory *memory,
                                           struct kv_request *ret_request, size_t *ret_len);
 

@@ -11,15 +11,6 @@ static void keep(struct kv_last_host *last, struct kv_slice host)
     last->len = host.len;
 }
 
-bool kv_host_check(struct kv_last_host *last, struct kv_slice text)
-{
-    struct kv_authority authority;
-    if (!kv_authority_parse(text, &authority))
-        return false;
-    keep(last, text);
-    return true;
-}
-
 static bool is_listed(const struct kv_http_config *config, struct kv_slice host)
 {
     for (size_t i = 0; i < config->n_hosts; i++)

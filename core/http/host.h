@@ -33,13 +33,6 @@ static inline bool kv_last_host_is(const struct kv_last_host *last, struct kv_sl
     return kv_swar_load(host.bytes + end) == kv_swar_load(last->bytes + end);
 }
 
-/* Whether a text is a host with or without a port; empty is one. */
-bool kv_host_check(struct kv_last_host *last, struct kv_slice text);
-static inline bool kv_host_is_valid(struct kv_last_host *last, struct kv_slice text)
-{
-    return kv_last_host_is(last, text) || kv_host_check(last, text);
-}
-
 /* Whether a valid host is this machine's, or listed. None (HTTP/1.0) and an empty one are: no
  * browser sends them. */
 bool kv_host_is_served(const struct kv_http_config *config, struct kv_last_host *last,

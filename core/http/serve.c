@@ -78,8 +78,8 @@ static bool is_of_unnamed_page(const struct kv_request *request)
 static inline bool count(const struct kv_resource *resource, struct kv_exchange *exchange)
 {
     struct kv_excess excess;
-    bool is_exempt = exchange->is_counted || (resource != NULL && resource->is_probe);
-    if (!exchange->here->access->is_metered || is_exempt ||
+    if (!exchange->here->access->is_metered || exchange->is_counted ||
+        (resource != NULL && resource->is_probe) ||
         kv_client_count_arrival(exchange->client, &excess))
         return true;
     kv_http_refuse_excess(exchange, &excess);

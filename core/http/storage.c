@@ -108,23 +108,38 @@ static void on_read(struct kv_command *command)
 
 /* Requests. Each step returns false where it has already answered. */
 
+static bool reads(const struct kv_request *request)
+{
+    return (request->method & KV_METHODS_READING) != 0;
+}
+
+static bool refuse_bad_key(struct kv_exchange *exchange, const struct kv_request *request,
+                           const char *what, size_t offset)
+{
+    kv_exchange_refuse(exchange, (struct kv_answer){.status = 400, .is_of_now = reads(request)},
+                       "the key in the path: %s at byte %zu", what, offset);
+    return false;
+}
+
+static bool refuse_long_key(struct kv_exchange *exchange, const struct kv_request *request,
+                            size_t len)
+{
+    kv_exchange_refuse(exchange, (struct kv_answer){.status = 414, .is_of_now = reads(request)},
+                       "the key has %zu bytes, the limit is %zu", len,
+                       exchange->here->config->limits.max_key_bytes);
+    return false;
+}
+
 static inline bool read_key(struct kv_exchange *exchange, const struct kv_request *request,
                             struct kv_slice *ret_key)
 {
-    size_t most = exchange->here->config->limits.max_key_bytes;
-    bool is_of_now = (request->method & KV_METHODS_READING) != 0;
     const char *what;
     size_t offset;
-    if (kv_key_path_read(request->rest, &exchange->here->decoded, ret_key, &what, &offset) != 0) {
-        kv_exchange_refuse(exchange, (struct kv_answer){.status = 400, .is_of_now = is_of_now},
-                           "the key in the path: %s at byte %zu", what, offset);
-        return false;
-    }
-    if (ret_key->len <= most)
-        return true;
-    kv_exchange_refuse(exchange, (struct kv_answer){.status = 414, .is_of_now = is_of_now},
-                       "the key has %zu bytes, the limit is %zu", ret_key->len, most);
-    return false;
+    if (kv_key_path_read(request->rest, &exchange->here->decoded, ret_key, &what, &offset) != 0)
+        return refuse_bad_key(exchange, request, what, offset);
+    if (ret_key->len > exchange->here->config->limits.max_key_bytes)
+        return refuse_long_key(exchange, request, ret_key->len);
+    return true;
 }
 
 static bool read_etags(struct kv_exchange *exchange, const struct kv_request *request,
@@ -353,7 +368,7 @@ static void serve(struct kv_exchange *exchange, const struct kv_request *request
     struct kv_slice key;
     if (!read_key(exchange, request, &key))
         return;
-    if ((request->method & KV_METHODS_READING) != 0)
+    if (reads(request))
         read_value(exchange, request, key);
     else if (request->method == KV_METHOD_DELETE)
         delete_value(exchange, request, key);

@@ -35,10 +35,10 @@ static size_t place_before_decoding(struct kv_slice escaped, size_t place)
     return at;
 }
 
-int kv_key_path_read(struct kv_slice escaped, struct kv_buffer *scratch, struct kv_slice *ret_key,
-                     const char **ret_what, size_t *ret_offset)
+int kv_key_path_read_rare(struct kv_slice escaped, struct kv_buffer *scratch,
+                          struct kv_slice *ret_key, const char **ret_what, size_t *ret_offset)
 {
-    if (escaped.len == 0 || memchr(escaped.bytes, '%', escaped.len) == NULL) {
+    if (memchr(escaped.bytes, '%', escaped.len) == NULL) {
         size_t valid_len = kv_utf8_valid_len(escaped);
         *ret_key = escaped;
         *ret_what = NOT_UTF8;

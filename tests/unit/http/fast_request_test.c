@@ -443,6 +443,7 @@ static void a_partial_request_that_can_be_none_is_left_to_libh2o(void **state)
         "PA",
         "GET /storage/k HTTP/1.0",
         "GET /storage/k HTTP/1.1\r\nHost: h\r\nUpgrade:",
+        "GET /storage/k HTTP/1.1\r\nHost: a b\r\n",
         "GET /storage/k HTTP/1.1\r\nHost: h\r\n\"name",
         "GET /storage/k HTTP/1.1\r\nHost: h\r\nX-A: b\rc",
     };
