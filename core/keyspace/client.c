@@ -342,18 +342,23 @@ static bool is_apart(const struct kv_client *client, const struct kv_command *co
            (client->n_barriers == 0 && client->home->store->is_sync);
 }
 
-static bool may_go(const struct kv_command *command)
+/* Whether it waits for any of those ahead. Apart, so that others cost less. */
+__attribute__((noinline)) static bool waits(const struct kv_client *client,
+                                            const struct kv_command *command)
+{
+    for (struct kv_list *link = client->commands.next; link != &command->in_client;
+         link = link->next)
+        if (waits_for(command, KV_CONTAINER(link, struct kv_command, in_client)))
+            return true;
+    return false;
+}
+
+static inline bool may_go(const struct kv_command *command)
 {
     const struct kv_client *client = client_of(command);
     if (is_topic_command(command))
         return false; /* only as the first of all: see run_topic_command() */
-    if (command->kind == KV_COMMAND_NOTE || is_apart(client, command))
-        return true;
-    for (struct kv_list *link = client->commands.next; link != &command->in_client;
-         link = link->next)
-        if (waits_for(command, KV_CONTAINER(link, struct kv_command, in_client)))
-            return false;
-    return true;
+    return command->kind == KV_COMMAND_NOTE || is_apart(client, command) || !waits(client, command);
 }
 
 static bool is_first(const struct kv_command *command)
@@ -427,11 +432,15 @@ static inline bool admit(struct kv_command *command)
 }
 
 /* Most clients subscribe to nothing. */
+static bool has_subscriptions(const struct kv_client *client)
+{
+    return client->subscriber.n_subscriptions != 0;
+}
+
 static bool is_covered(const struct kv_command *command)
 {
-    const struct kv_subscriber *subscriber = &client_of(command)->subscriber;
-    return subscriber->n_subscriptions != 0 &&
-           kv_topics_cover(&command->home->topics, subscriber, command->key, command->hash);
+    return kv_topics_cover(&command->home->topics, &client_of(command)->subscriber, command->key,
+                           command->hash);
 }
 
 /* Returns: -1 where there is no memory for it. */
@@ -446,21 +455,25 @@ static int watch(struct kv_command *command)
     return 0;
 }
 
+/* A GET of a client that has subscriptions. */
+static void let_in_watched(struct kv_command *command)
+{
+    if (is_covered(command) && watch(command) != 0)
+        kv_command_finish(command, KV_FULL);
+    else
+        kv_gate_admit(&command->home->gate, command);
+}
+
 static void let_in(struct kv_command *command)
 {
-    if (command->kind == KV_COMMAND_NOTE) {
+    if (command->kind == KV_COMMAND_NOTE)
         kv_command_finish(command, KV_OK);
-        return;
-    }
-    if (kv_command_is_dropped(command)) {
+    else if (kv_command_is_dropped(command))
         kv_command_finish(command, KV_NOT_OPEN);
-        return;
-    }
-    if (command->kind == KV_COMMAND_GET && is_covered(command) && watch(command) != 0) {
-        kv_command_finish(command, KV_FULL);
-        return;
-    }
-    kv_gate_admit(&command->home->gate, command);
+    else if (command->kind == KV_COMMAND_GET && has_subscriptions(client_of(command)))
+        let_in_watched(command);
+    else
+        kv_gate_admit(&command->home->gate, command);
 }
 
 static void let_in_judged(struct kv_command *command, int verdict)

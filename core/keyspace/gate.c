@@ -36,14 +36,14 @@ bool kv_gate_holds_writes(const struct kv_gate_rules *rules)
 void kv_gate_enter(struct kv_gate *gate, struct kv_command *command)
 {
     const struct kv_command_traits *traits = command->traits;
-    if (traits->has_key)
-        command->hash = kv_hash(command->key);
     if (traits->has_ttl)
         command->taken_up_ms = kv_clock_next_ms(gate->rules->parts->clock);
     if (traits->has_steps && command->update != NULL)
         kv_update_enter(gate->updates, command);
     command->sent_ns = *gate->counts->began_ns;
     kv_commands_count(command->commands, 1);
+    if (traits->has_key)
+        command->hash = kv_hash(command->key);
 }
 
 static void set_result(struct kv_gate *gate, struct kv_command *command)
@@ -127,13 +127,13 @@ static void hold_back(struct kv_gate *gate, struct kv_command *command)
         kv_queue_push(&gate->held, &command->link);
 }
 
-/* Interceptors do not see it: a read, or a touch. */
+/* Interceptors do not see it, nor does a policy: a read, or a touch. */
 static void pass_by(struct kv_gate *gate, struct kv_command *command)
 {
     if (command->traits->has_steps)
         kv_scan_begin(gate->scans, command);
     else
-        put_in_batch(gate, command);
+        kv_batch_add(gate->batch, command);
 }
 
 /* The loader keeps the bytes until the command is finished. */
@@ -218,7 +218,6 @@ static void renew(struct kv_gate *gate, struct kv_command *read)
 
 void kv_gate_leave(struct kv_gate *gate, struct kv_command *command)
 {
-    struct kv_commands *commands = command->commands;
     if (gate->rules->renews && command->kind == KV_COMMAND_GET && command->status == KV_OK &&
         !command->keeps_deadline)
         renew(gate, command);
@@ -229,6 +228,6 @@ void kv_gate_leave(struct kv_gate *gate, struct kv_command *command)
         command->finished(command);
     if (command->traits->has_steps && command->update != NULL)
         kv_update_end(gate->updates, command);
+    kv_commands_count(command->commands, -1);
     kv_command_free(command);
-    kv_commands_count(commands, -1);
 }
