@@ -79,7 +79,7 @@ static size_t count_upto(const struct kv_prefixes *prefixes, struct kv_slice tex
     return low;
 }
 
-bool kv_prefixes_cover(const struct kv_prefixes *prefixes, struct kv_slice text)
+bool kv_prefixes_cover_part(const struct kv_prefixes *prefixes, struct kv_slice text)
 {
     size_t n = count_upto(prefixes, text);
     return n != 0 && kv_slice_has_prefix(text, prefixes->all[n - 1]);

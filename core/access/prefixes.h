@@ -19,9 +19,21 @@ void kv_prefixes_init_within(struct kv_prefixes *prefixes, const struct kv_slice
                              struct kv_slice within);
 void kv_prefixes_fini(struct kv_prefixes *prefixes);
 
+/* Whether they cover every key: "" is a prefix of all others, and so the only one. */
+static inline bool kv_prefixes_cover_all(const struct kv_prefixes *prefixes)
+{
+    return prefixes->n == 1 && prefixes->all[0].len == 0;
+}
+
+/* The part of kv_prefixes_cover() for other sets. */
+bool kv_prefixes_cover_part(const struct kv_prefixes *prefixes, struct kv_slice text);
+
 /* Whether one of them is a prefix of the text: of a key, or of a prefix all of whose keys are
  * covered then. */
-bool kv_prefixes_cover(const struct kv_prefixes *prefixes, struct kv_slice text);
+static inline bool kv_prefixes_cover(const struct kv_prefixes *prefixes, struct kv_slice text)
+{
+    return kv_prefixes_cover_all(prefixes) || kv_prefixes_cover_part(prefixes, text);
+}
 
 /* The first of them that covers a text at or after `from` in byte order. Returns: its place; n
  * where there is none. */

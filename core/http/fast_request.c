@@ -409,6 +409,7 @@ enum kv_fast_verdict kv_fast_request_read(struct kv_slice input, struct kv_head_
     verdict = take_body(&r, &head, ret_request);
     ret_request->host = head.plain.host;
     ret_request->token = head.plain.token;
+    ret_request->is_usual_token = head.plain.is_usual_token;
     *ret_len = (size_t)(r.at - input.bytes);
     return verdict;
 }

@@ -3,12 +3,19 @@
 
 #include <assert.h>
 
+#include "base/swar.h"
+
 static size_t count_digits(struct kv_slice text)
 {
     size_t n = 0;
     while (n < text.len && text.bytes[n] >= '0' && text.bytes[n] <= '9')
         n++;
     return n;
+}
+
+static inline bool begins_with(struct kv_slice text, const char *bytes, size_t len)
+{
+    return text.len >= len && kv_swar_same(text.bytes, bytes, len);
 }
 
 static inline struct kv_slice skip(struct kv_slice text, size_t n)
@@ -20,8 +27,9 @@ static inline struct kv_slice skip(struct kv_slice text, size_t n)
 static inline bool take_gap(const struct kv_head_gap *gap, struct kv_slice token,
                             struct kv_slice *input, struct kv_plain_head *ret)
 {
-    if (gap->is_token && (token.len == 0 || !kv_slice_has_prefix(*input, token)))
+    if (gap->is_token && (token.len == 0 || !begins_with(*input, token.bytes, token.len)))
         return false;
+    ret->is_usual_token |= gap->is_token;
     size_t len = gap->is_token ? token.len : count_digits(*input);
     struct kv_slice *what = gap->is_token ? &ret->token : &ret->length;
     *what = (struct kv_slice){input->bytes, len};
@@ -40,7 +48,7 @@ static inline bool matches(const struct kv_known_head *known, struct kv_slice to
     *ret = (struct kv_plain_head){.host = {begin + known->host_at, known->host_len}};
     for (size_t i = 0; i < known->n_gaps; i++) {
         const struct kv_head_gap *gap = &known->gaps[i];
-        if (!kv_slice_has_prefix(input, (struct kv_slice){known->bytes + from, gap->at - from}))
+        if (!begins_with(input, known->bytes + from, gap->at - from))
             return false;
         input = skip(input, gap->at - from);
         const char *at = input.bytes;
@@ -50,7 +58,7 @@ static inline bool matches(const struct kv_known_head *known, struct kv_slice to
             ret->host.bytes += input.bytes - at;
         from = gap->at;
     }
-    if (!kv_slice_has_prefix(input, (struct kv_slice){known->bytes + from, known->len - from}))
+    if (!begins_with(input, known->bytes + from, known->len - from))
         return false;
     ret->text = (struct kv_slice){begin, (size_t)(input.bytes - begin) + known->len - from};
     return true;

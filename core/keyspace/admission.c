@@ -84,8 +84,10 @@ static void tell_prefixes(const struct kv_principal *principal, struct kv_buffer
     kv_prefixes_print(&principal->grants->read, LONGEST_PREFIXES_TOLD, text);
 }
 
-/* Whoever has not said who they are is to do that; there is not more to say. */
-static int refuse(const struct kv_principal *principal, struct kv_command *command)
+/* Whoever has not said who they are is to do that; there is not more to say. Not inlined, for the
+ * sake of what is granted. */
+__attribute__((noinline)) static int refuse(const struct kv_principal *principal,
+                                            struct kv_command *command)
 {
     bool is_identified = kv_principal_is_identified(principal);
     struct kv_buffer text = {0};
@@ -109,8 +111,9 @@ static enum kv_denial cause_of(int verdict)
     return verdict == KV_EXPIRED ? KV_DENIED_ENDED : KV_DENIED_NO_RIGHT;
 }
 
-static int log_denial(const struct kv_access_loop *access, const struct kv_principal *principal,
-                      const struct kv_command *command, int verdict)
+__attribute__((noinline)) static int log_denial(const struct kv_access_loop *access,
+                                                const struct kv_principal *principal,
+                                                const struct kv_command *command, int verdict)
 {
     if (access != NULL)
         kv_denials_log(access->denials, cause_of(verdict), principal, command->traits->name,
@@ -163,8 +166,9 @@ int kv_admission_judge(struct kv_access_loop *access, struct kv_principal *princ
         return log_denial(access, principal, command, KV_EXPIRED);
     if (!is_granted(access, principal, command, rights))
         return log_denial(access, principal, command, refuse(principal, command));
-    if (needs_principal(command))
-        command->principal = kv_principal_ref(principal);
+    if (!needs_principal(command))
+        return KV_OK;
+    command->principal = kv_principal_ref(principal);
     command->is_blind =
         command->traits->is_write && !kv_prefixes_cover(&principal->grants->read, command->key);
     return KV_OK;
