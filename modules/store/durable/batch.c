@@ -110,11 +110,13 @@ static struct touched *touch(struct batch *batch, struct kv_slice key, uint64_t 
         return NULL;
     touched = &batch->touched[batch->n_touched++];
     *touched = (struct touched){.first = held, .shown = held, .fault = KV_OK};
-    const struct touched *ahead = batch->ahead == NULL ? NULL : find(batch->ahead, key, hash);
-    if (ahead != NULL)
+    struct touched *ahead = batch->ahead == NULL ? NULL : find(batch->ahead, key, hash);
+    if (ahead != NULL) {
         follow(touched, ahead);
-    else if (is_unknown)
+        ahead->behind = (uint32_t)batch->n_touched;
+    } else if (is_unknown) {
         learn(batch, touched);
+    }
     touched->current = touched->first;
     uint32_t *bucket = &batch->buckets[bucket_of(batch, hash)];
     touched->in_chain = *bucket;
@@ -140,6 +142,7 @@ static void add_step(struct batch *batch, struct touched *touched, enum kv_reaso
                                                    .before = touched->current,
                                                    .after = after};
     touched->current = after;
+    batch->has_deadlines |= after->deadline_ms != KV_NEVER;
     batch->bytes += after->key_len + (after->file == NULL ? after->value_len : 0);
 }
 
@@ -346,6 +349,12 @@ static bool meets_a_short_life(const struct batch *batch, const struct kv_cmd *c
     return touched->current->deadline_ms < base_now_ms(batch->base) + SOON_MS;
 }
 
+/* Most states have no deadline. */
+static inline bool may_meet_a_deadline(const struct batch *batch)
+{
+    return batch->has_deadlines || (batch->ahead != NULL && batch->ahead->has_deadlines);
+}
+
 /* Lets go of the key, which the batch holds itself, and of a state that was not set. */
 static void drop_prepared(struct batch *batch, struct entry *prepared)
 {
@@ -359,7 +368,7 @@ static void drop_prepared(struct batch *batch, struct entry *prepared)
 static bool has_to_wait(struct batch *batch, const struct kv_cmd *cmd)
 {
     bool is_measured = cmd->op == KV_OP_SET || cmd->op == KV_OP_TOUCH;
-    return batch_is_full(batch) || meets_a_short_life(batch, cmd) ||
+    return batch_is_full(batch) || (may_meet_a_deadline(batch) && meets_a_short_life(batch, cmd)) ||
            (is_measured && has_to_know_room(batch, cmd, cmd->value.len));
 }
 
@@ -476,6 +485,8 @@ static void plan_deadline(struct batch *batch, const struct entry *entry)
 /* Tells the new deadlines of the batch, once they are published. */
 static void plan_deadlines(struct batch *batch)
 {
+    if (!batch->has_deadlines)
+        return;
     for (size_t i = 0; i < batch->n_touched; i++)
         if (batch->touched[i].current != batch->touched[i].first)
             plan_deadline(batch, batch->touched[i].current);
@@ -484,20 +495,32 @@ static void plan_deadlines(struct batch *batch)
 /* Before any of it is published: a scan that is asked for afterwards has to find it. */
 static void note_changes(const struct batch *batch, struct changes *changes)
 {
+    struct overlay *overlay = batch->base->overlay;
     int64_t keys = changes->keys;
+    overlay_begin_adding(overlay);
     for (size_t i = 0; i < batch->n_touched; i++) {
         const struct touched *touched = &batch->touched[i];
         if (touched->current == touched->first)
             continue;
-        overlay_add(batch->base->overlay, entry_ref(touched->current));
+        overlay_add(overlay, entry_ref(touched->current));
         changes_add(changes, former_of(touched->first), entry_ref(touched->current));
     }
-    overlay_count(batch->base->overlay, changes->keys - keys);
+    overlay_end_adding(overlay);
+    overlay_count(overlay, changes->keys - keys);
+}
+
+/* The batch ahead is not to find its keys in this one any more. */
+static void leave_ahead(struct batch *ahead)
+{
+    for (size_t i = 0; i < ahead->n_touched; i++)
+        ahead->touched[i].behind = 0;
 }
 
 /* Lets go of everything. */
 static void empty(struct batch *batch)
 {
+    if (batch->ahead != NULL)
+        leave_ahead(batch->ahead);
     for (size_t i = 0; i < batch->n_touched; i++) {
         struct touched *touched = &batch->touched[i];
         batch->buckets[bucket_of(batch, touched->first->hash)] = 0;
@@ -508,6 +531,7 @@ static void empty(struct batch *batch)
         entry_unref(batch->steps[i].after);
     batch->n_touched = batch->n_steps = batch->n_cmds = batch->n_due = 0;
     batch->bytes = 0;
+    batch->has_deadlines = false;
     batch->ahead = NULL;
 }
 
@@ -516,9 +540,8 @@ static void hand_over(const struct batch *batch, struct batch *behind)
 {
     for (size_t i = 0; i < batch->n_touched; i++) {
         const struct touched *touched = &batch->touched[i];
-        struct touched *next = find(behind, entry_key(touched->first), touched->first->hash);
-        if (next != NULL)
-            next->shown = touched->shown;
+        if (touched->behind != 0)
+            behind->touched[touched->behind - 1].shown = touched->shown;
     }
     behind->ahead = NULL;
 }

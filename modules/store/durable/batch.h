@@ -35,6 +35,7 @@ struct touched {
     struct entry *current; /* what the batch makes of it; no reference of its own */
     enum kv_status fault;  /* KV_OK, or why the state is not known */
     uint32_t in_chain;     /* the next of the same bucket, 1-based */
+    uint32_t behind;       /* its place in the batch behind, 1-based; 0: that has not the key */
 };
 
 /* A state to be published. */
@@ -54,6 +55,7 @@ struct batch {
     struct room *room;            /* what may still be written */
 
     struct batch *ahead; /* not published yet, and earlier than this one; NULL: none */
+    bool has_deadlines;  /* among the states that it is to publish */
     size_t bytes;        /* of what was read for it, and is to be written */
     struct kv_cmd **cmds;
     size_t n_cmds, cmds_capacity;

@@ -37,28 +37,8 @@ struct entry *entry_create_absent(struct kv_slice key, uint64_t hash)
     return entry_create(key, hash, (struct kv_slice){0}, 0, KV_NEVER);
 }
 
-struct entry *entry_ref(struct entry *entry)
+void entry_destroy(struct entry *entry)
 {
-    atomic_fetch_add_explicit(&entry->n_refs, 1, memory_order_relaxed);
-    return entry;
-}
-
-void entry_unref(struct entry *entry)
-{
-    if (entry == NULL || atomic_fetch_sub_explicit(&entry->n_refs, 1, memory_order_acq_rel) != 1)
-        return;
     value_file_discard(entry->file);
     free(entry);
-}
-
-struct kv_item entry_item(struct entry *entry)
-{
-    if (!entry_is_there(entry))
-        return (struct kv_item){0};
-    return (struct kv_item){
-        .value = entry_value(entry),
-        .revision = entry->revision,
-        .deadline_ms = entry->deadline_ms,
-        .ref = entry,
-    };
 }

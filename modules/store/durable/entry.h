@@ -44,10 +44,22 @@ struct entry *entry_create_unfilled(struct kv_slice key, uint64_t hash, struct k
 /* The state of a key that is not there. */
 struct entry *entry_create_absent(struct kv_slice key, uint64_t hash);
 
-struct entry *entry_ref(struct entry *entry);
+/* Threads: any. */
+static inline struct entry *entry_ref(struct entry *entry)
+{
+    atomic_fetch_add_explicit(&entry->n_refs, 1, memory_order_relaxed);
+    return entry;
+}
+
+/* For entry_unref(), once there is no reference any more. */
+void entry_destroy(struct entry *entry);
 
 /* Accepts NULL. Threads: any. */
-void entry_unref(struct entry *entry);
+static inline void entry_unref(struct entry *entry)
+{
+    if (entry != NULL && atomic_fetch_sub_explicit(&entry->n_refs, 1, memory_order_acq_rel) == 1)
+        entry_destroy(entry);
+}
 
 static inline bool entry_is_there(const struct entry *entry)
 {
@@ -65,7 +77,17 @@ static inline struct kv_slice entry_value(const struct entry *entry)
 }
 
 /* As others see it, without a reference of its own; of a key that is not there: all zero. */
-struct kv_item entry_item(struct entry *entry);
+static inline struct kv_item entry_item(struct entry *entry)
+{
+    if (!entry_is_there(entry))
+        return (struct kv_item){0};
+    return (struct kv_item){
+        .value = entry_value(entry),
+        .revision = entry->revision,
+        .deadline_ms = entry->deadline_ms,
+        .ref = entry,
+    };
+}
 
 /* The memory that it takes. */
 static inline size_t entry_size(const struct entry *entry)

@@ -79,10 +79,18 @@ bool overlay_reserve(struct overlay *overlay, size_t n)
     return is_reserved;
 }
 
-void overlay_add(struct overlay *overlay, struct entry *entry)
+void overlay_begin_adding(struct overlay *overlay)
 {
     pthread_mutex_lock(&overlay->fresh.lock);
+}
+
+void overlay_add(struct overlay *overlay, struct entry *entry)
+{
     overlay->fresh.entries[overlay->fresh.n++] = entry;
+}
+
+void overlay_end_adding(struct overlay *overlay)
+{
     pthread_mutex_unlock(&overlay->fresh.lock);
 }
 

@@ -5,7 +5,7 @@
  * The writer only appends. The keys are sorted when a walk asks for them, so a store that nobody
  * lists pays nothing for it.
  *
- * Threads: any; overlay_reserve() and overlay_add() are the writer's.
+ * Threads: any; overlay_reserve() and what adds are the writer's.
  */
 #ifndef KV_DURABLE_OVERLAY_H
 #define KV_DURABLE_OVERLAY_H
@@ -20,6 +20,11 @@ void overlay_destroy(struct overlay *overlay); /* accepts NULL */
 
 /* Room for n more. Returns: false where there is no memory. */
 bool overlay_reserve(struct overlay *overlay, size_t n);
+
+/* Between these two, overlay_add() is called for each of a record's states, and whoever asks for
+ * the keys waits. */
+void overlay_begin_adding(struct overlay *overlay);
+void overlay_end_adding(struct overlay *overlay);
 
 /* A state that is about to be published, of the record `entry->sequence`. Takes the reference over.
  * There is room. */

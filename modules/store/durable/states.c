@@ -271,12 +271,18 @@ struct entry *states_learn(struct states *states, struct entry *unknown, struct 
     return present;
 }
 
-void states_let_go(struct states *states, const struct entry *held)
+/* Under the lock: what has taken the place of a state has taken over who holds it. */
+static struct entry *published_of(struct shard *shard, struct entry *held)
+{
+    return held->n_holds != 0 ? held : *place_of(shard, entry_key(held), held->hash);
+}
+
+void states_let_go(struct states *states, struct entry *held)
 {
     struct shard *shard = shard_of(states, held->hash);
     struct entry *out = NULL;
     pthread_mutex_lock(&shard->lock);
-    struct entry *published = *place_of(shard, entry_key(held), held->hash);
+    struct entry *published = published_of(shard, held);
     /* A held key has an entry. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
     bool is_free = --published->n_holds == 0;
     bool is_worth_it = entry_is_there(published) && !published->is_unknown &&

@@ -57,7 +57,7 @@ struct entry *states_hold(struct states *states, struct kv_slice key, uint64_t h
 struct entry *states_learn(struct states *states, struct entry *unknown, struct entry *known);
 
 /* held: any of the key's states. */
-void states_let_go(struct states *states, const struct entry *held);
+void states_let_go(struct states *states, struct entry *held);
 
 /* ---- the writer ---- */
 

@@ -31,7 +31,9 @@ static void add(struct overlay *overlay, const char *key, uint64_t sequence)
     struct entry *entry = entry_create(kv_slice_of(key), 1, KV_SLICE("1"), sequence, KV_NEVER);
     entry->sequence = sequence;
     assert_true(overlay_reserve(overlay, 1));
+    overlay_begin_adding(overlay);
     overlay_add(overlay, entry);
+    overlay_end_adding(overlay);
 }
 
 /* expected: `key@sequence ` of each. */
