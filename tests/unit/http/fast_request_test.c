@@ -184,6 +184,7 @@ static void clients_with_other_tokens_share_a_known_head(void **state)
     for (int i = 0; i < 2; i++) {
         struct kv_request request = read_with_token(&one, WITH_TOKEN("abc", "2") "ab");
         assert_true(kv_slice_equals(request.token, KV_SLICE("abc")));
+        assert_true(request.is_usual_token);
         assert_true(kv_slice_equals(request.host, KV_SLICE("h")));
         assert_true(kv_slice_equals(request.body, KV_SLICE("ab")));
         request = read_with_token(&other, WITH_TOKEN("defghi", "0"));
@@ -207,6 +208,7 @@ static void another_token_is_not_taken_for_the_known_one(void **state)
         kv_buffer_append_char(&text, '\0');
         struct kv_request request = read_with(&memory, text.bytes);
         assert_true(kv_slice_equals(request.token, kv_slice_of(others[i])));
+        assert_false(request.is_usual_token);
         kv_buffer_fini(&text);
     }
 }
@@ -219,6 +221,7 @@ static void a_head_without_a_token_has_none(void **state)
     read_with_token(&memory, WITH_TOKEN("abc", "0"));
     struct kv_request request = read_with(&memory, POST("1") "a");
     assert_int_equal(request.token.len, 0);
+    assert_false(request.is_usual_token);
     request = read_with_token(&memory, POST("1") "a");
     assert_int_equal(request.token.len, 0);
 }
@@ -326,6 +329,8 @@ static void what_any_code_looks_at_is_left_to_libh2o(void **state)
         GET("Transfer-Encoding: chunked\r\n"),
         GET("Expect: 100-continue\r\n"),
         GET("Host: again\r\n"),
+        "GET /storage/k HTTP/1.1\r\nHost: a b\r\n\r\n",
+        "GET /storage/k HTTP/1.1\r\nHost: h:port\r\n\r\n",
         GET("Content-Length: 0\r\nContent-Length: 0\r\n"),
         GET("User-Agent: Mozilla/4.0 (compatible; MSIE 6.0; x)\r\n"),
         GET("Authorization: Basic YTpi\r\n"),

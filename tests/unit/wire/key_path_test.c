@@ -137,6 +137,31 @@ static void a_key_without_escapes_is_read_where_it_is(void **state)
     assert_null(scratch.bytes);
 }
 
+/* Wherever it is in the words that are looked at. */
+static void one_byte_that_is_not_plain_is_noticed(void **state)
+{
+    char text[] = "aaaaaaaaaaaaaaaaaaaa";
+    struct kv_buffer scratch = {0};
+    struct kv_slice key;
+    const char *what;
+    size_t offset;
+    (void)state;
+    for (size_t len = 1; len < sizeof(text); len++)
+        for (size_t at = 0; at < len; at++) {
+            text[at] = '\xff';
+            assert_int_equal(
+                kv_key_path_read((struct kv_slice){text, len}, &scratch, &key, &what, &offset), -1);
+            assert_int_equal(offset, at);
+            text[at] = '%';
+            assert_int_equal(
+                kv_key_path_read((struct kv_slice){text, at + 1}, &scratch, &key, &what, &offset),
+                -1);
+            assert_int_equal(offset, at);
+            text[at] = 'a';
+        }
+    kv_buffer_fini(&scratch);
+}
+
 static void a_key_with_escapes_is_read_into_the_scratch(void **state)
 {
     struct kv_buffer scratch = {0};
@@ -168,6 +193,7 @@ int main(void)
         cmocka_unit_test(bytes_that_are_not_utf8_are_refused_where_they_are),
         cmocka_unit_test(the_key_is_appended),
         cmocka_unit_test(a_key_without_escapes_is_read_where_it_is),
+        cmocka_unit_test(one_byte_that_is_not_plain_is_noticed),
         cmocka_unit_test(a_key_with_escapes_is_read_into_the_scratch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
