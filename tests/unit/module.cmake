@@ -45,10 +45,11 @@ foreach(theme order failures power)
                       -Wl,--wrap=queue_now_ns)
 endforeach()
 
+pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET lmdb)
 foreach(store lmdb rocksdb)
   set(name unit_store_durable_${store})
   kv_add_test(${name} SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/module/durable_test.c
-              USES kv_module kv_conf ARGS ${store})
+              USES kv_module kv_conf PkgConfig::LMDB ARGS ${store})
   target_compile_definitions(test_${name} PRIVATE MODULES="${CMAKE_BINARY_DIR}/modules")
   add_dependencies(test_${name} store_${store})
 endforeach()

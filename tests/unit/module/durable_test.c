@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <lmdb.h>
 
 #include "base/buffer.h"
 #include "base/mem.h"
@@ -876,25 +877,32 @@ static void what_expired_meanwhile_is_told_before_the_next_change_of_its_key(voi
 
 /* ---- walks ---- */
 
-/* Keys that share more than any database takes as a key, in byte order. */
-static void long_keys_are_walked_in_order(void **state)
+enum {
+    LONG_KEYS = 300,
+    SHARED = 700
+};
+
+/* Keys that share more than any database takes as a key. */
+static struct kv_slice long_key(int i)
 {
-    enum {
-        MANY = 300,
-        SHARED = 700
-    };
-    struct rig *rig = *state;
+    static char key[SHARED + 8];
+    memset(key, 'k', SHARED);
+    int len = SHARED + snprintf(key + SHARED, 8, "%03d", i);
+    return (struct kv_slice){key, (size_t)len};
+}
+
+static void set_long_keys(struct rig *rig)
+{
+    for (int i = 0; i < LONG_KEYS; i++)
+        set(rig, long_key(i * 7 % LONG_KEYS), KV_SLICE("1"));
+}
+
+static void assert_long_keys_in_order(struct rig *rig)
+{
     struct kv_scan_entry entries[7];
     struct kv_scan scan = {.entries = entries, .capacity = 7, .wants_values = true};
-    char key[SHARED + 8];
     char *cursor = NULL;
     int n = 0;
-    open_store(rig);
-    memset(key, 'k', sizeof(key));
-    for (int i = 0; i < MANY; i++) {
-        int len = SHARED + snprintf(key + SHARED, 8, "%03d", i * 7 % MANY);
-        set(rig, (struct kv_slice){key, (size_t)len}, KV_SLICE("1"));
-    }
     do {
         size_t before = n_scanned;
         scan.is_deferred = false;
@@ -903,8 +911,7 @@ static void long_keys_are_walked_in_order(void **state)
             wait_until(&n_scanned, before + 1);
         assert_int_equal(scan.status, KV_OK);
         for (uint32_t i = 0; i < scan.n; i++, n++) {
-            int len = SHARED + snprintf(key + SHARED, 8, "%03d", n);
-            assert_true(kv_slice_equals(entries[i].key, (struct kv_slice){key, (size_t)len}));
+            assert_true(kv_slice_equals(entries[i].key, long_key(n)));
             ops->unref(rig->store, entries[i].item.ref);
         }
         free(cursor);
@@ -914,7 +921,53 @@ static void long_keys_are_walked_in_order(void **state)
             ops->unref(rig->store, scan.next_ref);
     } while (scan.next.len != 0);
     free(cursor);
-    assert_int_equal(n, MANY);
+    assert_int_equal(n, LONG_KEYS);
+}
+
+static void long_keys_are_walked_in_order(void **state)
+{
+    struct rig *rig = *state;
+    open_store(rig);
+    set_long_keys(rig);
+    assert_long_keys_in_order(rig);
+}
+
+/* Makes LMDB's file what it was before it had a table of the order of long keys. */
+static void forget_order(const struct rig *rig)
+{
+    char path[256];
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi table;
+    char name[] = "lmdb-order";
+    MDB_val mark = {.mv_data = name, .mv_size = strlen(name)};
+    snprintf(path, sizeof(path), "%s/db", rig->path);
+    assert_int_equal(mdb_env_create(&env), 0);
+    mdb_env_set_maxdbs(env, 4);
+    assert_int_equal(mdb_env_open(env, path, 0, 0640), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, "order", 0, &table), 0);
+    assert_int_equal(mdb_drop(txn, table, 1), 0);
+    assert_int_equal(mdb_dbi_open(txn, "meta", 0, &table), 0);
+    assert_int_equal(mdb_del(txn, table, &mark, NULL), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+}
+
+static void long_keys_of_an_older_file_are_put_in_order(void **state)
+{
+    struct rig *rig = *state;
+    if (strcmp(module->identity->name, "lmdb") != 0)
+        skip();
+    open_store(rig);
+    set_long_keys(rig);
+    close_store(rig);
+    forget_order(rig);
+    open_store(rig);
+    assert_long_keys_in_order(rig);
+    close_store(rig);
+    open_store(rig);
+    assert_long_keys_in_order(rig);
 }
 
 /* The first part of the prefix is a key as well. */
@@ -1285,6 +1338,7 @@ int main(int argc, char **argv)
         DURABLE_TEST(what_expired_meanwhile_is_missing_at_once_and_told_later),
         DURABLE_TEST(what_expired_meanwhile_is_told_before_the_next_change_of_its_key),
         DURABLE_TEST(long_keys_are_walked_in_order),
+        DURABLE_TEST(long_keys_of_an_older_file_are_put_in_order),
         DURABLE_TEST(long_prefix_finds_what_has_it),
         DURABLE_TEST(walk_shows_what_the_database_lacks),
         DURABLE_TEST(walk_passes_many_keys_that_the_database_lacks),
