@@ -4,10 +4,8 @@ peer, in alternating order. Both are loaded by this build's load generator.
 Beside the rate stands the rate by the server's time on the processors (all its threads), which depends
 less on what else the machine has to do."""
 
-import os
-
 from durable import start_store
-from harness import PORTS, Ratio, is_chosen, run_load, show
+from harness import PORTS, Ratio, is_chosen, processor_seconds, run_load, show
 
 MARK = 0.95
 BEFORE = "-before"
@@ -23,14 +21,6 @@ MEASURES = [
     ("fan-out 500", "fan-out", {"connections": 500, "depth": 16}),
 ]
 OF_DURABLE_STORES = ("http-get", "http-post", "ws-get x16", "ws-set x16")
-
-
-def processor_seconds(process):
-    total = 0
-    for thread in os.listdir(f"/proc/{process.pid}/task"):
-        with open(f"/proc/{process.pid}/task/{thread}/schedstat", encoding="ascii") as times:
-            total += int(times.read().split()[0])
-    return total / 1e9
 
 
 class Comparison:

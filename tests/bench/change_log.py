@@ -7,7 +7,7 @@ import socket
 import time
 
 from durable import forget, start_again, start_store
-from harness import PORTS, run_load, show_figure
+from harness import PORTS, processor_seconds, run_load, show_figure
 
 VALUE = 1000
 ROW = VALUE + 60  # about, in the journal
@@ -50,13 +50,16 @@ def measure_store(servers, name, options, figures):
     run_load("fill", PORTS[name], depth=64, keys=options.log_bytes // ROW, value=VALUE)
     servers.stop(name)
     for what, prefix in (("nearly none", "key:000000000007"), ("all", "key:")):
-        start_again(servers, name, more=more)
+        process, _ = start_again(servers, name, more=more)
         forget_pages(os.path.join(servers.folder.name, name, "journal"))
+        begin = processor_seconds(process)
         total, tail, seconds = read_events(PORTS[name], f"prefix={prefix}&{mark}", b"event: synced")
+        processor = processor_seconds(process) - begin
         assert b"event: reset" not in tail, (mark, tail[:300], seconds)
         servers.stop(name)
-        show_figure(figures, f"{name}: {options.log_bytes >> 20} MiB of log, {what} of it wanted "
-                    f"({total >> 20} MiB)", seconds, "s", 2)
+        log = f"{name}: {options.log_bytes >> 20} MiB of log, {what} of it wanted"
+        show_figure(figures, f"{log} ({total >> 20} MiB)", seconds, "s", 2)
+        show_figure(figures, f"{log}, the server's processor time", processor, "s", None)
     forget(servers, name)
 
 

@@ -8,8 +8,8 @@ import subprocess
 import threading
 import time
 
-from harness import (LOAD_CORE, PORTS, Ratio, is_chosen, load, memory_of, redis_benchmark, run_load,
-                     show, show_figure)
+from harness import (LOAD_CORE, PORTS, Ratio, is_chosen, load, memory_of, processor_seconds,
+                     redis_benchmark, run_load, show, show_figure)
 
 HELPERS = ("store-", "rocksdb:")
 GIB = 1 << 30
@@ -114,8 +114,10 @@ def measure_many_keys(servers, options, figures):
                  seconds=options.seconds)
         run_load("http-get", PORTS[name], keys=options.many_keys, seconds=2 * options.seconds)
         memory = memory_of(process, "VmHWM")
+        begin = processor_seconds(process)
         lists = run_load("http-list", PORTS[name], connections=1, keys=options.many_keys,
                          seconds=2 * options.seconds)
+        each = (processor_seconds(process) - begin) / lists["answers"]
         if name == "lmdb":  # the file's pages are the system's to keep or to drop
             memory -= memory_of(process, "RssFile")
         servers.stop(name, signal.SIGKILL)
@@ -127,6 +129,7 @@ def measure_many_keys(servers, options, figures):
         show_figure(figures, f"{name}, {n}: ready after a crash", after_crash, "s", 5)
         show_figure(figures, f"{name}, {n}: a list of 10 of them, p50", lists["p50_us"] / 1e3, "ms", None)
         show_figure(figures, f"{name}, {n}: a list of 10 of them, p99", lists["p99_us"] / 1e3, "ms", 2)
+        show_figure(figures, f"{name}, {n}: the same, processor time", each * 1e3, "ms", None)
         show_figure(figures, f"{name}, {n}: memory", memory / GIB, "GiB", 1.5)
 
 

@@ -127,6 +127,15 @@ def memory_of(process, field):
 # ---- loads: each is a function without arguments that returns a rate ----
 
 
+def processor_seconds(process):
+    """What all threads of a server have taken: that depends less on what else the machine has to do."""
+    total = 0
+    for thread in os.listdir(f"/proc/{process.pid}/task"):
+        with open(f"/proc/{process.pid}/task/{thread}/schedstat", encoding="ascii") as times:
+            total += int(times.read().split()[0])
+    return total / 1e9
+
+
 def run_load(kind, port, **settings):
     command = ["taskset", "-c", LOAD_CORE, f"{BUILD}/bench/kv_load", kind, str(port)]
     command += [f"{name}={value}" for name, value in settings.items()]
