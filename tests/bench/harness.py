@@ -183,6 +183,8 @@ class Ratio:
     def run_round(self, options):
         mine = self.mine(options)
         peer = self.peer(options)
+        if peer == 0:
+            raise RuntimeError(f"{self.name}: {self.peer_name} answered nothing in a round")
         self.rounds.append((mine, peer))
 
     def result(self):

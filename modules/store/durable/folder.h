@@ -13,7 +13,7 @@
 #include "engine.h"
 
 enum {
-    FOLDER_FORMAT = 3, /* of what this code writes, and reads like all before */
+    FOLDER_FORMAT = 4, /* of what this code writes, and reads like all before */
     FOLDER_FORMAT_WITHOUT_JOURNAL = 1
 };
 

@@ -1200,9 +1200,9 @@ static void newer_format_is_refused(void **state)
     char text[64];
     open_store(rig);
     close_store(rig);
-    snprintf(text, sizeof(text), "kvserver store %s format 4\n", module->identity->name);
+    snprintf(text, sizeof(text), "kvserver store %s format 5\n", module->identity->name);
     write_mark(rig, text);
-    assert_refused(rig, "written by a newer version (format 4; this one knows 3)");
+    assert_refused(rig, "written by a newer version (format 5; this one knows 4)");
 }
 
 static void assert_mark(struct rig *rig, const char *expected)
@@ -1242,23 +1242,32 @@ static void format_1_is_taken_over(void **state)
     revision = set(rig, KV_SLICE("key"), KV_SLICE("2"));
     start_again(rig, 0);
     assert_holds(rig, KV_SLICE("key"), KV_SLICE("2"), revision, KV_NEVER);
-    snprintf(mark, sizeof(mark), "kvserver store %s format 3\n", module->identity->name);
+    snprintf(mark, sizeof(mark), "kvserver store %s format 4\n", module->identity->name);
+    assert_mark(rig, mark);
+}
+
+static void is_taken_over(struct rig *rig, int format)
+{
+    char mark[64];
+    open_store(rig);
+    uint64_t revision = set(rig, KV_SLICE("key"), KV_SLICE("1"));
+    crash(rig);
+    snprintf(mark, sizeof(mark), "kvserver store %s format %d\n", module->identity->name, format);
+    write_mark(rig, mark);
+    open_store(rig);
+    assert_holds(rig, KV_SLICE("key"), KV_SLICE("1"), revision, KV_NEVER);
+    snprintf(mark, sizeof(mark), "kvserver store %s format 4\n", module->identity->name);
     assert_mark(rig, mark);
 }
 
 static void format_2_is_taken_over(void **state)
 {
-    struct rig *rig = *state;
-    char mark[64];
-    open_store(rig);
-    uint64_t revision = set(rig, KV_SLICE("key"), KV_SLICE("1"));
-    crash(rig);
-    snprintf(mark, sizeof(mark), "kvserver store %s format 2\n", module->identity->name);
-    write_mark(rig, mark);
-    open_store(rig);
-    assert_holds(rig, KV_SLICE("key"), KV_SLICE("1"), revision, KV_NEVER);
-    snprintf(mark, sizeof(mark), "kvserver store %s format 3\n", module->identity->name);
-    assert_mark(rig, mark);
+    is_taken_over(*state, 2);
+}
+
+static void format_3_is_taken_over(void **state)
+{
+    is_taken_over(*state, 3);
 }
 
 /* After an orderly end the database has everything. */
@@ -1348,6 +1357,7 @@ int main(int argc, char **argv)
         DURABLE_TEST(newer_format_is_refused),
         DURABLE_TEST(format_1_is_taken_over),
         DURABLE_TEST(format_2_is_taken_over),
+        DURABLE_TEST(format_3_is_taken_over),
         DURABLE_TEST(journal_is_missed_after_a_crash_only),
         DURABLE_TEST(damaged_mark_is_refused),
         DURABLE_TEST(folder_with_other_things_is_refused),
