@@ -19,13 +19,14 @@ void kv_prefixes_init_within(struct kv_prefixes *prefixes, const struct kv_slice
                              struct kv_slice within);
 void kv_prefixes_fini(struct kv_prefixes *prefixes);
 
-/* Whether they cover every key: "" is a prefix of all others, and so the only one. */
+/* Whether they cover every key. "" is a prefix of every other prefix, so it is then the only one.
+ */
 static inline bool kv_prefixes_cover_all(const struct kv_prefixes *prefixes)
 {
     return prefixes->n == 1 && prefixes->all[0].len == 0;
 }
 
-/* The part of kv_prefixes_cover() for other sets. */
+/* kv_prefixes_cover() for sets that do not cover every key. */
 bool kv_prefixes_cover_part(const struct kv_prefixes *prefixes, struct kv_slice text);
 
 /* Whether one of them is a prefix of the text: of a key, or of a prefix all of whose keys are

@@ -36,7 +36,7 @@ void kv_backups_open(struct kv_backups *backups, uint32_t loop, struct kv_connec
  * right. On the loop's own thread, as the next function. */
 void kv_backups_revise(struct kv_backups *backups, uint32_t loop);
 
-/* How long a peer may take nothing, from now on: copied. */
+/* Replaces the timeouts for peers that do not read. patience: copied. Threads: the loop's own. */
 void kv_backups_take_patience(struct kv_backups *backups, uint32_t loop,
                               const struct kv_patience *patience);
 

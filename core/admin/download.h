@@ -12,7 +12,7 @@
 
 /* Shared by the downloads of one loop. */
 struct kv_downloads_loop {
-    struct kv_patience patience; /* its own, as it may change while others serve */
+    struct kv_patience patience; /* a copy: other loops change theirs at other times */
     _Atomic uint32_t *n_taken;   /* places of all loops */
     struct kv_loop *loop;
     struct kv_access_loop *access;

@@ -47,7 +47,7 @@ void *kv_try_alloc(size_t size)
     return malloc(size == 0 ? 1 : size);
 }
 
-/* Hides the size from the compiler, which sees the constant when it optimises across files. */
+/* Hides the size from the compiler, which knows the constant when it optimises across files. */
 void kv_clear(void *memory, size_t size)
 {
     __asm__("" : "+r"(size));

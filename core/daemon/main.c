@@ -109,8 +109,8 @@ static int import(struct kv_config *config, const char *path, struct kv_error *r
     return result;
 }
 
-/* The mark is there before the store is, and until the store is closed: what was loaded need not
- * outlive a power cut before that. */
+/* The mark is made before the store, and cleared after the store is closed: until then, a power cut
+ * may lose what was loaded. */
 static int serve_marked(struct kv_config *config, struct kv_import *import, struct kv_error *reterr)
 {
     if (kv_preflight(config) != 0)
@@ -122,7 +122,7 @@ static int serve_marked(struct kv_config *config, struct kv_import *import, stru
     if (result == 0)
         return kv_unfinished_clear(config, reterr);
     if (kv_restore_demand_new_store(config, &error) == 0)
-        kv_unfinished_clear(config, &error); /* it did not come to a store */
+        kv_unfinished_clear(config, &error); /* no store was created */
     return result;
 }
 

@@ -43,7 +43,7 @@ struct kv_server {
     struct kv_interceptor **interceptors; /* one for each script */
     struct kv_observer *observers[3];
     size_t n_observers;
-    int64_t drain_ms;   /* how long that takes at the most */
+    int64_t drain_ms;   /* the most time that draining may take */
     int64_t ends_by_ms; /* when the time for draining is over */
     struct kv_ending ending;
     atomic_bool is_closed; /* the store */

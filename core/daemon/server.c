@@ -411,8 +411,8 @@ static void recheck(const struct kv_server *server)
     nanosleep(&(struct timespec){.tv_nsec = RECHECK_NS}, NULL);
 }
 
-/* What one loop goes by from now on: copies, as the configuration that they are from is gone by the
- * time of its turn. */
+/* The new settings of one loop. They are copies, as the configuration is freed before the loop
+ * takes them. */
 struct settings {
     struct kv_post post;
     const struct kv_server *server;

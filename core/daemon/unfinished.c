@@ -61,7 +61,7 @@ static int sync_folder(const char *mark, struct kv_error *reterr)
     return failed == 0 ? 0 : fail(mark, reterr);
 }
 
-/* Of the mark: the store would make them, but not before. */
+/* Makes the parent folders of the mark. The store would make them too, but only later. */
 static int make_parents(const char *mark, struct kv_error *reterr)
 {
     char *path = kv_strdup(mark);

@@ -17,8 +17,8 @@ struct kv_events *kv_events_create(const struct kv_events_config *config, struct
                                    struct kv_keyspace *keyspace, struct kv_loop *const *loops,
                                    uint32_t n_loops);
 
-/* Whether one stream may have subscriptions that count for so much (kv_subscription_cost). On the
- * loop's own thread. */
+/* Whether one stream may have subscriptions of this total cost (kv_subscription_cost). Threads: the
+ * loop's own. */
 bool kv_events_have_room(const struct kv_events *events, uint32_t loop, uint64_t cost);
 
 /* Streams what is wished for on a connection to which the head of the response has been sent. Takes
@@ -31,8 +31,8 @@ void kv_events_open(struct kv_events *events, uint32_t loop, struct kv_connectio
  * loop's own thread. */
 void kv_events_revise(struct kv_events *events, uint32_t loop);
 
-/* The loop goes by this configuration from now on, which is copied; open streams do, too. On its
- * own thread. */
+/* Replaces the loop's configuration, for open streams too. config: copied. Threads: the loop's
+ * own. */
 void kv_events_take_config(struct kv_events *events, uint32_t loop,
                            const struct kv_events_config *config);
 

@@ -16,7 +16,7 @@
 
 /* Shared by the streams of one loop. */
 struct kv_events_loop {
-    struct kv_events_config config; /* its own, as it may change while others serve */
+    struct kv_events_config config; /* a copy: other loops change theirs at other times */
     struct kv_loop *loop;
     struct kv_access_loop *access;
     struct kv_keyspace_loop *keyspace;

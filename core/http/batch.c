@@ -53,7 +53,7 @@ struct batch {
     struct kv_slice body;
     struct item *items;
     size_t n;
-    struct kv_http_limits limits; /* of when it came: those of its loop are not for workers */
+    struct kv_http_limits limits; /* as the batch came: a worker may not read the loop's */
     struct kv_buffer texts;
     struct kv_buffer scratch;
     struct kv_answer refusal; /* status 0: the body can be read */

@@ -248,7 +248,7 @@ static bool is_own_site(struct kv_slice value)
            kv_slice_equals(value, KV_SLICE("none"));
 }
 
-/* With or without a port; empty is one. */
+/* A host with or without a port, or an empty text. */
 static bool is_host(struct kv_slice value)
 {
     struct kv_authority authority;
@@ -395,7 +395,7 @@ enum kv_fast_verdict kv_fast_request_read(struct kv_slice input, struct kv_head_
 {
     bool may_be_long = input.len > LONGEST_HEAD;
     struct reader r = {input.bytes, input.bytes + (may_be_long ? LONGEST_HEAD : input.len)};
-    struct head head; /* what is plain is all written once the head is found to be one */
+    struct head head; /* not zeroed: take_head() writes all of a plain one */
     head.n_headers = head.body_len = 0;
     head.reads_cookies = memory->known->reads_cookies;
     ret_request->is_http_1_0 = false;

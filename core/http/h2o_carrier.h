@@ -14,14 +14,14 @@
 struct kv_h2o_loop {
     struct kv_http_context *here;
     uint32_t index;
-    h2o_globalconf_t conf; /* each loop's own, as limits may change while others are served */
+    h2o_globalconf_t conf; /* a copy: other loops change theirs at other times */
     h2o_context_t context;
     h2o_accept_ctx_t accept;
     struct kv_h2o_gates gates;
     struct kv_list handovers; /* whose heads are being sent */
 };
 
-/* Of the process, before all others. */
+/* Initializes the library for the whole process: to be called before the other functions. */
 void kv_h2o_init(void);
 
 void kv_h2o_loop_init(struct kv_h2o_loop *loop, struct kv_http_context *here, uint32_t index);

@@ -46,7 +46,7 @@ void kv_http_revise(struct kv_http *http, uint32_t loop);
 /* The loop goes by these lists from now on, which it takes over. On its own thread. */
 void kv_http_take_lists(struct kv_http *http, uint32_t loop, struct kv_http_lists *lists);
 
-/* The same with limits, which are copied. Requests that have been taken up go by those before. */
+/* The same for limits, which are copied. Requests in progress keep the old limits. */
 void kv_http_take_limits(struct kv_http *http, uint32_t loop, const struct kv_http_limits *limits);
 
 /* Ends service, on a loop's own thread and after kv_net_drain(): connections with a request are

@@ -22,7 +22,7 @@ struct kv_plain_head {
     struct kv_slice host;   /* bytes NULL: there is none */
     struct kv_slice length; /* the value of Content-Length; bytes NULL: there is none */
     struct kv_slice token;  /* of `Authorization: Bearer`; bytes NULL: there is none */
-    bool is_usual_token;    /* the same as that of the connection's last request */
+    bool is_usual_token;    /* it equals that of the connection's last request */
 };
 
 /* Where heads of a kind differ. */

@@ -78,7 +78,7 @@ struct kv_request {
     struct kv_slice rest;  /* what follows the path of the resource that serves it */
     struct kv_slice body;  /* bytes NULL: there is none */
     struct kv_slice token; /* of `Authorization: Bearer`, where that is not among the headers */
-    bool is_usual_token;   /* it is that of the client's principal; false: that is not known */
+    bool is_usual_token;   /* it is known to be the token of the client's principal */
     struct kv_slice certificate; /* whom the connection's certificate names; empty: nobody */
     const struct kv_header *headers;
     size_t n_headers;

@@ -84,8 +84,8 @@ static void tell_prefixes(const struct kv_principal *principal, struct kv_buffer
     kv_prefixes_print(&principal->grants->read, LONGEST_PREFIXES_TOLD, text);
 }
 
-/* Whoever has not said who they are is to do that; there is not more to say. Not inlined, for the
- * sake of what is granted. */
+/* An anonymous client is told only to authenticate. Not inlined, to keep the path of granted
+ * commands short. */
 __attribute__((noinline)) static int refuse(const struct kv_principal *principal,
                                             struct kv_command *command)
 {

@@ -342,7 +342,7 @@ static bool is_apart(const struct kv_client *client, const struct kv_command *co
            (client->n_barriers == 0 && client->home->store->is_sync);
 }
 
-/* Whether it waits for any of those ahead. Apart, so that others cost less. */
+/* Whether it waits for any of those ahead. Not inlined, so that other commands cost less. */
 __attribute__((noinline)) static bool waits(const struct kv_client *client,
                                             const struct kv_command *command)
 {

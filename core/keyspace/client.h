@@ -103,10 +103,10 @@ bool kv_command_address(const struct kv_command *command, struct kv_address_text
  * first command. */
 void kv_client_limit(struct kv_client *client, const size_t *unsent, size_t limit);
 
-/* Changes that limit. Commands under way keep what they have reserved. */
+/* Changes that limit. Commands in progress keep what they have reserved. */
 void kv_client_change_limit(struct kv_client *client, size_t limit);
 
-/* Changes how many subscriptions it may have; those that there are stay. */
+/* Changes how many subscriptions it may have; existing ones stay. */
 void kv_client_change_subscriptions(struct kv_client *client, uint32_t max_subscriptions);
 
 /* Whatever it subscribes to, it is told revisions to resume from. */

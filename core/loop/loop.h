@@ -76,7 +76,7 @@ struct kv_timer {
 void kv_timer_start(struct kv_loop *loop, struct kv_timer *timer, int64_t at_ms);
 void kv_timer_stop(struct kv_loop *loop, struct kv_timer *timer);
 
-/* Moves it where it has been started, and would fire later. */
+/* Makes a started timer fire at `at_ms` if it would fire later. Does nothing if it is stopped. */
 void kv_timer_hasten(struct kv_loop *loop, struct kv_timer *timer, int64_t at_ms);
 
 /* Work at the end of every turn. The caller's memory, until the loop is destroyed. Any of its

@@ -421,7 +421,7 @@ void kv_net_limit(struct kv_net *net, uint32_t max_connections, uint32_t max_per
     kv_peers_limit(&net->peers, max_per_address);
 }
 
-/* Those that came while none were counted. */
+/* Counts the connections that were opened while none were counted. */
 static void count_uncounted(struct net_loop *here)
 {
     KV_LIST_EACH(&here->connections.all, link, after)

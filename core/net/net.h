@@ -78,10 +78,12 @@ void kv_net_visit(const struct kv_net *net, uint32_t loop,
                   bool (*visit)(void *context, const struct kv_connection *connection),
                   void *context);
 
-/* Changes how many connections there may be; those that there are stay. Threads: any. Then each
- * loop, on its own thread, takes up what is new: its connections are counted for their addresses
- * where that begins now, and may take as long as this says: copied. */
+/* Changes how many connections there may be; existing ones stay. Threads: any. */
 void kv_net_limit(struct kv_net *net, uint32_t max_connections, uint32_t max_per_address);
+
+/* To be called for each loop after kv_net_limit(): replaces the timeouts of its connections, and
+ * counts existing connections for their addresses if these were not counted before. patience:
+ * copied. Threads: the loop's own. */
 void kv_net_take_patience(struct kv_net *net, uint32_t loop, const struct kv_patience *patience);
 
 /* Ends service, on a loop's own thread: no new connections, idle ones are closed. */

@@ -33,8 +33,8 @@ void kv_peers_fini(struct kv_peers *peers);
 bool kv_peers_enter(struct kv_peers *peers, const struct kv_address *address,
                     struct kv_peer **ret_peer);
 
-/* Changes how many one address may have. Connections that came while none were counted are to be
- * counted now (kv_peers_join). */
+/* Changes how many connections one address may have. If none were counted before, the caller then
+ * has to count the existing ones (kv_peers_join). */
 void kv_peers_limit(struct kv_peers *peers, uint32_t most);
 
 static inline bool kv_peers_are_counted(struct kv_peers *peers)
@@ -42,8 +42,8 @@ static inline bool kv_peers_are_counted(struct kv_peers *peers)
     return atomic_load_explicit(&peers->most, memory_order_relaxed) != 0;
 }
 
-/* Counts one more connection of the address, whether it is at the limit or not. Returns: for
- * kv_peers_leave(); NULL where it is not counted. */
+/* Counts one more connection of the address, even beyond the limit. Returns: what kv_peers_leave()
+ * takes; NULL if it is not counted. */
 struct kv_peer *kv_peers_join(struct kv_peers *peers, const struct kv_address *address);
 
 /* Accepts NULL. */

@@ -12,7 +12,7 @@ struct kv_script_limits {
     size_t memory;        /* bytes of one state */
 };
 
-/* The most bytes of what it writes. They can change while the script runs. */
+/* The maximum sizes, in bytes, of what a script writes. They can change while it runs. */
 struct kv_script_sizes {
     size_t key, value;
 };

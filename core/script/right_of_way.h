@@ -1,10 +1,10 @@
 /*
- * Who of those that write a key on a condition is to succeed next. Writers of other loops may be
- * quicker each time, and a slow one would lose for as long as they go on; so one that has lost
- * several times claims the right of way, and the others give way until it has succeeded.
+ * Prevents starvation among writers of a key that use optimistic concurrency. Faster writers on
+ * other loops could make a slow one fail again and again. So a writer that has failed several times
+ * claims the right of way, and the others pause until it has succeeded.
  *
- * Nobody gives way whom the writer with the right of way may be waiting for, and nobody does so for
- * more than a while.
+ * It is advisory: callers limit their pauses, and do not pause if the holder may be waiting for
+ * them (updater.c).
  *
  * Threads: any.
  */
@@ -16,15 +16,15 @@
 #include <stdint.h>
 
 enum {
-    KV_RIGHTS_OF_WAY = 1 << 8 /* by hash: keys that share one give way without need */
+    KV_RIGHTS_OF_WAY = 1 << 8 /* by hash: writers of keys that share one may pause needlessly */
 };
 
-/* All zero at first. Who has it is told by an address, which is not used otherwise. */
+/* All zero at first. A holder is identified by its address, which is never dereferenced. */
 struct kv_right_of_way {
     const void *_Atomic holders[KV_RIGHTS_OF_WAY];
 };
 
-/* Returns: whether it is `who` that has it now. */
+/* Returns: whether `who` is the holder now. */
 static inline bool kv_right_of_way_claim(struct kv_right_of_way *right, uint64_t hash,
                                          const void *who)
 {
@@ -33,7 +33,7 @@ static inline bool kv_right_of_way_claim(struct kv_right_of_way *right, uint64_t
            holder == who;
 }
 
-/* Does nothing where it is not `who` that has it. */
+/* Does nothing if `who` is not the holder. */
 static inline void kv_right_of_way_give_back(struct kv_right_of_way *right, uint64_t hash,
                                              const void *who)
 {

@@ -10,8 +10,8 @@
  *  - load.h loads scripts, run.h runs coroutines; calls.h has the calls of a loop, origin.h knows
  *    which changes come from hooks.
  *  - What calls wait for: gathering.h brings calls of one key together, for counter.h (kv.incr) and
- *    updater.h (kv.update), whose writes give way to each other by right_of_way.h; requests.h sends
- * everything to the keyspace.
+ *    updater.h (kv.update), whose writes give way to each other (right_of_way.h); requests.h sends
+ *    everything to the keyspace.
  *  - hooks.h stands between the keyspace and all of them; scripts.h is the way in from outside.
  */
 #ifndef KV_SCRIPT_SCRIPT_H

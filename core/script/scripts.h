@@ -12,7 +12,7 @@
  *   kv_scripts_destroy()   after the keyspace is finished, and before it is destroyed
  *
  * The README of this folder says what scripts can do, and why it is made so.
- * Threads: all of these are one thread's, which is no loop's, unless it says otherwise.
+ * Threads: one thread that is not a loop's, unless a function says otherwise.
  */
 #ifndef KV_SCRIPT_SCRIPTS_H
 #define KV_SCRIPT_SCRIPTS_H
@@ -40,7 +40,7 @@ void kv_scripts_drain(struct kv_scripts *scripts);
 void kv_scripts_reload(struct kv_scripts *scripts);
 void kv_scripts_end(struct kv_scripts *scripts);
 
-/* What scripts write may have so many bytes from now on: copied. Threads: that of the loop. */
+/* Replaces the size limits of what scripts write. sizes: copied. Threads: the loop's own. */
 void kv_scripts_take_sizes(struct kv_scripts *scripts, uint32_t loop,
                            const struct kv_script_sizes *sizes);
 

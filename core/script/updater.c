@@ -7,8 +7,8 @@
  * A function that fails may have altered the value half. So the value is read anew for the others,
  * which go one at a time then.
  *
- * Each loop has an updater of its own for a key. They contend: one that has lost several times is
- * given way by the others (right_of_way.h).
+ * Each loop has an updater of its own for a key, and they compete: once one has failed several
+ * times, the others pause for it (right_of_way.h).
  */
 #include "script/updater.h"
 
@@ -24,8 +24,8 @@
 enum {
     MOST_TRIES = 100,
     LONGEST_ROUND_MS = 10, /* of functions that are applied together */
-    PATIENCE = 5,          /* tries before the others are asked to give way */
-    MOST_PAUSES = 1000,    /* for others, before it goes on all the same */
+    PATIENCE = 5,          /* failed tries before it claims the right of way */
+    MOST_PAUSES = 1000,    /* for the others, before it goes on regardless */
     PAUSE_MS = 1
 };
 
@@ -38,7 +38,7 @@ struct updater {
     uint32_t n_pauses;
     struct kv_timer pause; /* while it gives way */
     bool is_paused;
-    bool never_pauses; /* a before-hook waits: a write that has the right of way may wait for it */
+    bool never_pauses; /* a before-hook waits for it, and the holder may wait for that hook */
 };
 
 static void begin_round(struct updater *updater);

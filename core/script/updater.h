@@ -13,7 +13,7 @@ void kv_updater_add(struct kv_script_call *call);
 /* The call has done what it was resumed with an edit for. */
 void kv_updater_answer(struct kv_script_call *call);
 
-/* Of the loop, whose calls have gone: those that were giving way when the server ended. */
+/* Frees the loop's updaters that were still pausing when the server ended; their calls are gone. */
 void kv_updaters_fini(struct kv_script_loop *here);
 
 #endif

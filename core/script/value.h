@@ -40,7 +40,7 @@ void kv_script_push_json(lua_State *lua, struct kv_slice json);
 void kv_script_write_json(lua_State *lua, int index, size_t max_bytes, struct kv_buffer *out);
 
 /* What of kv makes and tells values: null, array, is_array, tonumber, encode, decode. On the table
- * at the top. max_bytes: of what encode makes. */
+ * at the top. */
 void kv_script_values_export(lua_State *lua);
 
 #endif

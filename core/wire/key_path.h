@@ -20,12 +20,12 @@ static inline bool kv_key_path_word_is_plain(const char *at)
     return (kv_swar_equal(word, '%') | kv_swar_not_ascii(word)) == 0;
 }
 
-/* Whether it is ASCII without escapes, as most keys are: one look at its bytes is enough then. */
+/* Whether it is ASCII without escapes, as most keys are: such a key needs no further checks. */
 static inline bool kv_key_path_is_plain(struct kv_slice escaped)
 {
     size_t at = 0;
     if (escaped.len >= 8) {
-        size_t last = escaped.len - 8; /* of the words, which may overlap the one before */
+        size_t last = escaped.len - 8; /* the last word, which may overlap the one before */
         for (; at < last; at += 8)
             if (!kv_key_path_word_is_plain(escaped.bytes + at))
                 return false;
@@ -36,7 +36,7 @@ static inline bool kv_key_path_is_plain(struct kv_slice escaped)
     return at == escaped.len;
 }
 
-/* The part of kv_key_path_read() for other keys. */
+/* kv_key_path_read() for all other keys. */
 int kv_key_path_read_rare(struct kv_slice escaped, struct kv_buffer *scratch,
                           struct kv_slice *ret_key, const char **ret_what, size_t *ret_offset);
 

@@ -298,7 +298,7 @@ static void on_timer(struct kv_timer *timer)
         kv_session_destroy(session);
 }
 
-/* What has waited for longer than it may now is found at the next tick. */
+/* The next tick finds out whether the peer has exceeded a shortened timeout. */
 void kv_session_take_config(struct kv_session *session)
 {
     const struct kv_ws_config *config = kv_session_config(session);

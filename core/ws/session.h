@@ -32,7 +32,7 @@ struct kv_inflation {
 
 /* Shared by the sessions of one loop. */
 struct kv_ws_loop {
-    struct kv_ws_config config; /* its own, as it may change while others serve */
+    struct kv_ws_config config; /* a copy: other loops change theirs at other times */
     struct kv_workers *workers;
     struct kv_loop *loop;
     struct kv_tally *tally; /* NULL: nothing is counted */

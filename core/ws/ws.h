@@ -30,8 +30,8 @@ void kv_ws_open(struct kv_ws *ws, uint32_t loop, struct kv_connection *connectio
  * closed with 3000. On a loop's own thread. */
 void kv_ws_revise(struct kv_ws *ws, uint32_t loop);
 
-/* The loop goes by this configuration from now on, which is copied; open connections do, too. On
- * its own thread. */
+/* Replaces the loop's configuration, for open connections too. config: copied. Threads: the loop's
+ * own. */
 void kv_ws_take_config(struct kv_ws *ws, uint32_t loop, const struct kv_ws_config *config);
 
 /* Ends service, on a loop's own thread. In its turn each connection is read no more; it is closed
