@@ -29,10 +29,10 @@ struct link {
     struct resp_scanner scanner;
     size_t shown;     /* bytes of the last message shown, at the front of `in` */
     int64_t heard_ms; /* when something last arrived, or was taken */
-    bool is_cut_off;  /* Redis has closed it */
+    bool is_cut_off;  /* Redis closed it */
     uint64_t n_read;  /* bytes that have arrived */
-    uint64_t n_taken; /* bytes that have been shown and are gone */
-    uint64_t limit;   /* messages that end behind so many bytes are held */
+    uint64_t n_taken; /* bytes of messages that were shown, and then removed */
+    uint64_t limit;   /* messages that end beyond this many bytes are held */
 };
 
 /* Milliseconds of a monotonic clock. */
@@ -55,14 +55,14 @@ int link_read(struct link *link);
  * none, or if it is held; -1 if the input is not RESP. */
 int link_next(struct link *link, struct kv_slice *ret_message);
 
-/* Messages that have not been shown are held, until they are let go: those that have arrived within
- * the first `mark` bytes. */
+/* link_hold() holds messages back: link_next() does not show them until link_let_go() releases
+ * those that arrived within the first `mark` bytes (n_read). */
 void link_hold(struct link *link);
 void link_let_go(struct link *link, uint64_t mark);
-/* Whether something has arrived that is held. */
+/* Whether any bytes that have arrived are held. */
 bool link_is_holding(const struct link *link);
 
-/* Whether something has arrived that was not asked for, or Redis has closed the connection. */
+/* Whether unexpected bytes have arrived, or Redis has closed the connection. */
 bool link_is_stale(const struct link *link);
 
 /* Sends the output, and waits for the next message that is not a push: until `until_ms`, and as

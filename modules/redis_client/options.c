@@ -6,15 +6,15 @@ const struct kv_option redis_tls_options[N_REDIS_TLS_OPTIONS] = {
     [REDIS_TLS_CA] = {.name = "ca",
                       .type = KV_OPTION_PATH,
                       .flags = KV_OPTION_READS,
-                      .doc = "certificates to trust; given, the connection is by TLS"},
+                      .doc = "CA certificates to trust; setting it turns TLS on"},
     [REDIS_TLS_CERT] = {.name = "cert",
                         .type = KV_OPTION_PATH,
                         .flags = KV_OPTION_READS,
-                        .doc = "a certificate for Redis to check, with those above it"},
+                        .doc = "a client certificate, with its intermediates"},
     [REDIS_TLS_KEY] = {.name = "key", .type = KV_OPTION_PATH, .flags = KV_OPTION_READS},
     [REDIS_TLS_NAME] = {.name = "name",
                         .type = KV_OPTION_STRING,
-                        .doc = "that Redis's certificate has to be for, in place of `host`"},
+                        .doc = "what Redis's certificate must be valid for, instead of `host`"},
 };
 
 static void check_tls(const struct kv_option_value *options, const struct kv_faults *faults)

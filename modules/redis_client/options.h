@@ -1,5 +1,5 @@
 /*
- * The options that say where Redis is, and how to log in: the first ones of each module for Redis.
+ * The options for the address of Redis and the login: the first options of each module for Redis.
  */
 #ifndef KV_REDIS_CLIENT_OPTIONS_H
 #define KV_REDIS_CLIENT_OPTIONS_H
@@ -29,7 +29,7 @@ enum {
 
 extern const struct kv_option redis_tls_options[N_REDIS_TLS_OPTIONS];
 
-/* In a module's table. */
+/* Their entries in the table of a module. */
 #define REDIS_OPTIONS                                                                              \
     [REDIS_HOST] = {.name = "host", .type = KV_OPTION_STRING, .fallback = "127.0.0.1"},            \
     [REDIS_PORT] = {.name = "port",                                                                \
@@ -48,13 +48,13 @@ extern const struct kv_option redis_tls_options[N_REDIS_TLS_OPTIONS];
                    .fields = redis_tls_options,                                                    \
                    .n_fields = N_REDIS_TLS_OPTIONS}
 
-/* A part of the module's check. */
+/* Checks them, as part of the module's check. */
 void redis_options_check(const struct kv_option_value *options, const struct kv_faults *faults);
 
-/* Its texts are the options'; resolver and gives_up stay the caller's to set. */
+/* The texts are borrowed from the options. The caller sets resolver and gives_up. */
 void redis_options_read(const struct kv_option_value *options, struct address *ret_address);
 
-/* Writes `text` anew, as host and port have changed. */
+/* Updates `text` after a change of host or port. */
 void redis_address_write_text(struct address *address);
 
 #endif

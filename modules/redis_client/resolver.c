@@ -1,5 +1,5 @@
 /*
- * A lookup belongs to its thread and to the resolver; the last one to leave it frees it.
+ * A lookup belongs to its thread and to the resolver; whichever leaves it last frees it.
  */
 #include "resolver.h"
 
@@ -8,7 +8,7 @@
 #include <time.h>
 
 enum {
-    GLANCE_MS = 100, /* how long a wait does not look whether it is to be given up */
+    GLANCE_MS = 100, /* how often a wait checks gives_up */
     PORT_TEXT = 16,
 };
 

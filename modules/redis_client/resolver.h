@@ -1,7 +1,7 @@
 /*
- * Looks names up, for no longer than the caller wants to wait: getaddrinfo() takes as long as it
- * likes, so it runs on a thread of its own. One that is given up goes on, and who asks for the same
- * name again waits for what it finds; there is never a second one beside it.
+ * Looks up names with a time limit. getaddrinfo() cannot be interrupted, so it runs on a thread of
+ * its own. A lookup whose caller gave up goes on, and the next call for the same name waits for its
+ * result; a resolver never has two lookups in progress.
  */
 #ifndef KV_REDIS_CLIENT_RESOLVER_H
 #define KV_REDIS_CLIENT_RESOLVER_H
@@ -15,10 +15,10 @@ struct lookup;
 
 /* Begins as zeros. For one thread at a time. */
 struct resolver {
-    struct lookup *pending; /* NULL: none was given up */
+    struct lookup *pending; /* the lookup in progress; NULL: there is none */
 };
 
-/* What an attempt to connect waits with. */
+/* How long an attempt to connect may wait. */
 struct patience {
     int64_t until_ms;            /* of patience_clock_ms() */
     const atomic_bool *gives_up; /* if set, the wait ends early; NULL: nobody sets it */
@@ -27,8 +27,7 @@ struct patience {
 /* Milliseconds of a monotonic clock. */
 int64_t patience_clock_ms(void);
 
-/* Returns: what is left, but no more than is to be waited without looking again; 0: the wait is
- * over. */
+/* Returns: how long to wait before calling this again; 0: the wait is over. */
 int patience_left_ms(const struct patience *patience);
 
 /* Finds the addresses of host and port. *ret_peers: to be freed by freeaddrinfo().
@@ -36,7 +35,7 @@ int patience_left_ms(const struct patience *patience);
 int resolver_find(struct resolver *resolver, const char *host, int port,
                   const struct patience *patience, struct addrinfo **ret_peers);
 
-/* Does not wait for what is under way. */
+/* Does not wait for a lookup in progress. */
 void resolver_fini(struct resolver *resolver);
 
 #endif

@@ -45,7 +45,7 @@ static bool expect_name(SSL *ssl, struct kv_slice name)
     X509_VERIFY_PARAM *rules = SSL_get0_param(ssl);
     if (X509_VERIFY_PARAM_set1_ip_asc(rules, name.bytes) == 1)
         return true;
-    ERR_clear_error(); /* it is no address */
+    ERR_clear_error(); /* it is not an address */
     X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     return SSL_set1_host(ssl, name.bytes) == 1 && SSL_set_tlsext_host_name(ssl, name.bytes) == 1;
 }
@@ -129,7 +129,7 @@ static ssize_t end(const struct tls *tls, int result)
         return 0;
     if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
         errno = EAGAIN;
-    else /* the peer may leave without a goodbye: RESP says by itself whether all is there */
+    else /* a missing close_notify is harmless: RESP shows whether a message is complete */
         errno = error == SSL_ERROR_SYSCALL && fault != 0 && fault != EAGAIN ? fault : ECONNRESET;
     return -1;
 }

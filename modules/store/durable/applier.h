@@ -25,7 +25,7 @@ struct changes {
     struct change *all;
     size_t n;
     size_t capacity;
-    int64_t keys;      /* how many more there are by them */
+    int64_t keys;      /* how much they change the number of keys */
     size_t bytes;      /* of the new keys and values */
     size_t long_bytes; /* of these, of long values, whose files are bounded by themselves */
 };

@@ -278,7 +278,7 @@ static bool update_key(struct batch *batch, struct kv_cmd *cmd, struct touched *
     return true;
 }
 
-/* prepared: made of the state of its revision, which may be another's by now. */
+/* prepared: made from the state with its revision; the key may have another state by now. */
 static void touch_key(struct batch *batch, struct kv_cmd *cmd, struct touched *touched,
                       bool is_there, struct entry *prepared)
 {
@@ -509,7 +509,7 @@ static void note_changes(const struct batch *batch, struct changes *changes)
     overlay_count(overlay, changes->keys - keys);
 }
 
-/* The batch ahead is not to find its keys in this one any more. */
+/* Clears the references of the batch ahead to this one. */
 static void leave_ahead(struct batch *ahead)
 {
     for (size_t i = 0; i < ahead->n_touched; i++)

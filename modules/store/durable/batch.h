@@ -35,7 +35,7 @@ struct touched {
     struct entry *current; /* what the batch makes of it; no reference of its own */
     enum kv_status fault;  /* KV_OK, or why the state is not known */
     uint32_t in_chain;     /* the next of the same bucket, 1-based */
-    uint32_t behind;       /* its place in the batch behind, 1-based; 0: that has not the key */
+    uint32_t behind;       /* its place in the batch behind, 1-based; 0: the key is not in that */
 };
 
 /* A state to be published. */
@@ -55,7 +55,7 @@ struct batch {
     struct room *room;            /* what may still be written */
 
     struct batch *ahead; /* not published yet, and earlier than this one; NULL: none */
-    bool has_deadlines;  /* among the states that it is to publish */
+    bool has_deadlines;  /* whether any state that it is to publish has one */
     size_t bytes;        /* of what was read for it, and is to be written */
     struct kv_cmd **cmds;
     size_t n_cmds, cmds_capacity;
@@ -71,13 +71,13 @@ struct batch {
 
 void batch_fini(struct batch *batch);
 
-/* Judges the commands in order. prepared: the state that the only one sets, if it does, but for the
- * revision of a SET; its key is held. It is taken over, with the hold, with the command. NULL: none
- * is. They are final once the batch has taken effect, or was refused. Where there is no memory they
- * end as full, at once, and are not part of the batch. Returns: how many it took; if not all, this
- * batch and the one ahead have to be published before the next command can be judged, and the room
- * has to be known where it is wanted.
- */
+/* Judges the commands in order. They are final once the batch has taken effect, or was refused. If
+ * there is no memory for one, it ends as full, at once, and is not part of the batch.
+ *
+ * prepared: the state that the only command sets, whose key is held; of a SET its revision is still
+ * missing. If the command is taken, so are the state and the hold. NULL: nothing is prepared.
+ * Returns: how many commands it took; if not all, this batch and the one ahead have to be published
+ * before the next command can be judged, and the room has to be known if that command needs it. */
 size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n, struct entry *prepared);
 
 /* Judges at most `max` deadlines of a part that are due at `now_ms`. Returns: how many of them need

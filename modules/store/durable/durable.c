@@ -30,7 +30,7 @@ static uint64_t mark_of(uint64_t hash)
 struct sorted {
     struct job *writes;
     struct job *reads;
-    struct job *learnt; /* touches of what is not in memory, and what has to stay behind them */
+    struct job *learnt; /* touches of keys that are not in memory, and what must stay behind */
     struct job *staged; /* writes of long values, likewise */
     uint64_t written;
 };
@@ -60,7 +60,7 @@ static bool job_has(const struct job *job, uint64_t hash)
     return n != 0;
 }
 
-/* Whether the writer can touch the key at once: what is there is in memory, and short. */
+/* Whether the writer can touch the key at once: its state is in memory, and short. */
 static bool is_known_and_short(struct kv_store *store, const struct kv_cmd *cmd)
 {
     struct entry *entry;
@@ -73,8 +73,8 @@ static bool is_known_and_short(struct kv_store *store, const struct kv_cmd *cmd)
     return is_short;
 }
 
-/* What the learner has, it may give to the stager: so it is asked first, and the stager only once
- * the learner has it no longer. */
+/* The learner passes commands on to the stager. So the learner is asked first: otherwise a command
+ * could move from one to the other unnoticed. */
 static struct job **way_of_write(struct kv_store *store, struct sorted *sorted,
                                  const struct kv_cmd *cmd)
 {

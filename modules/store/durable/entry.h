@@ -51,7 +51,7 @@ static inline struct entry *entry_ref(struct entry *entry)
     return entry;
 }
 
-/* For entry_unref(), once there is no reference any more. */
+/* Called by entry_unref() when the last reference is gone. */
 void entry_destroy(struct entry *entry);
 
 /* Accepts NULL. Threads: any. */

@@ -19,7 +19,7 @@ void learner_fini(struct learner *learner)
 static bool has_long_value(struct learner *learner, const struct kv_cmd *cmd)
 {
     bool is_unknown;
-    enum kv_status fault; /* shows in the writer */
+    enum kv_status fault; /* not used: the writer runs into it again */
     struct entry *held = states_hold(learner->base->states, cmd->key, cmd->hash, &is_unknown);
     if (held == NULL)
         return false;
@@ -50,7 +50,7 @@ static void give_on(struct learner *learner, uint32_t loop, struct kv_cmd *cmd)
         else
             queue_push(learner->stager->writes, job);
     }
-    under_way_end(&learner->under_way, hash); /* the stager has begun with it, if it is there */
+    under_way_end(&learner->under_way, hash); /* the stager or the writer has it by now */
 }
 
 static void *run(void *argument)

@@ -5,7 +5,7 @@
  * The writer only appends. The keys are sorted when a walk asks for them, so a store that nobody
  * lists pays nothing for it.
  *
- * Threads: any; overlay_reserve() and what adds are the writer's.
+ * Threads: any; overlay_reserve() and the functions that add are the writer's.
  */
 #ifndef KV_DURABLE_OVERLAY_H
 #define KV_DURABLE_OVERLAY_H
@@ -21,8 +21,8 @@ void overlay_destroy(struct overlay *overlay); /* accepts NULL */
 /* Room for n more. Returns: false where there is no memory. */
 bool overlay_reserve(struct overlay *overlay, size_t n);
 
-/* Between these two, overlay_add() is called for each of a record's states, and whoever asks for
- * the keys waits. */
+/* overlay_add() is called between these two, for each state of a record. Readers of the keys wait
+ * meanwhile. */
 void overlay_begin_adding(struct overlay *overlay);
 void overlay_end_adding(struct overlay *overlay);
 
@@ -30,13 +30,13 @@ void overlay_end_adding(struct overlay *overlay);
  * There is room. */
 void overlay_add(struct overlay *overlay, struct entry *entry);
 
-/* There are so many more keys than before, by what was added. */
+/* The states that were added change the number of keys by this. */
 void overlay_count(struct overlay *overlay, int64_t keys);
 
-/* The engine has the records up to this one, and by them so many more keys. */
+/* The engine has the records up to this one, which changed its number of keys by `keys`. */
 void overlay_applied(struct overlay *overlay, uint64_t sequence, int64_t keys);
 
-/* Returns: how many more keys there are than the engine has; below 0: fewer. */
+/* Returns: how many more keys there are than in the engine; negative: fewer. */
 int64_t overlay_more_keys(const struct overlay *overlay);
 
 /* Copies the first keys at or after `from` that begin with the prefix, at most `most`: entries with

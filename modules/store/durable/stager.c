@@ -31,7 +31,7 @@ static struct entry *hold(struct stager *stager, const struct kv_cmd *cmd)
     return held;
 }
 
-/* What the key of a SET or TOUCH is to become, with its value in a file.
+/* Makes the new state of the key of a SET or TOUCH, with its value in a file.
  * Returns: KV_OK, or why the value cannot be written. */
 static enum kv_status stage(struct stager *stager, const struct kv_cmd *cmd, struct kv_slice value,
                             uint64_t revision, struct entry **ret)
@@ -63,7 +63,7 @@ static enum kv_status stage_set(struct stager *stager, const struct kv_cmd *cmd,
     return status;
 }
 
-/* The state with another deadline, where it is long. */
+/* Makes the state with another deadline, if its value is long. */
 static enum kv_status stage_touch(struct stager *stager, const struct kv_cmd *cmd,
                                   struct entry **ret)
 {

@@ -1,8 +1,8 @@
 /*
  * A thread that brings long values to the disk ahead of the writer, each to a file of its own
  * (value_file.h). The record that the writer makes of such a write is short, so no other write
- * waits for the value. Writes of the same key that come behind go the same way, and stay behind. A
- * TOUCH of a long value is such a write, too: its record has the value.
+ * waits for the value. Later writes of the same key go the same way, so they stay in order. A
+ * TOUCH of a long value is such a write too, since its record contains the value.
  *
  * When the values that the engine lacks have become too many, the stager waits for the applier, and
  * long writes wait for the stager.
@@ -49,7 +49,7 @@ bool stager_has(struct stager *stager, uint64_t hash);
 /* Threads: any. */
 void stager_push(struct stager *stager, struct job *job);
 
-/* Ends a command that cannot be given on. Threads: the stager's, and the learner's. */
+/* Ends a command that cannot be passed on. Threads: the stager's, and the learner's. */
 void stager_give_back(struct stager *stager, uint32_t loop, struct kv_cmd *cmd,
                       enum kv_status status);
 

@@ -271,7 +271,7 @@ struct entry *states_learn(struct states *states, struct entry *unknown, struct 
     return present;
 }
 
-/* Under the lock: what has taken the place of a state has taken over who holds it. */
+/* Under the lock: the state that replaced this one took over its holds. */
 static struct entry *published_of(struct shard *shard, struct entry *held)
 {
     return held->n_holds != 0 ? held : *place_of(shard, entry_key(held), held->hash);

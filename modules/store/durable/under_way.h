@@ -1,6 +1,6 @@
 /*
- * Commands that are with a thread on their way to the writer, by the hashes of their keys: a write
- * of such a key has to go the same way, and stays behind them.
+ * The commands that a thread has before they reach the writer, by the hashes of their keys. Later
+ * writes of such a key have to go through the same thread, so that they stay in order.
  */
 #ifndef KV_DURABLE_UNDER_WAY_H
 #define KV_DURABLE_UNDER_WAY_H
@@ -13,14 +13,14 @@
 struct under_way {
     atomic_size_t n; /* commands */
     pthread_mutex_t lock;
-    uint64_t *hashes; /* of the keys of n of them, but for those for which there was no memory */
+    uint64_t *hashes; /* of their keys; those for which there was no memory are missing */
     size_t n_hashes, capacity;
 };
 
 void under_way_init(struct under_way *commands);
 void under_way_fini(struct under_way *commands);
 
-/* A command sets out, before it is pushed; it is given on. Threads: any. */
+/* To be called before a command is pushed, and after it has been passed on. Threads: any. */
 void under_way_begin(struct under_way *commands, uint64_t hash);
 void under_way_end(struct under_way *commands, uint64_t hash);
 

@@ -317,7 +317,7 @@ static void ignore(void *context, struct kv_slice value)
     (void)value;
 }
 
-/* A file that was made before there was an order of long keys gets it. */
+/* Adds the order of long keys to a file that was made without it. */
 static int complete_order(struct kv_engine *engine)
 {
     enum kv_engine_status status =

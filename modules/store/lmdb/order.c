@@ -10,7 +10,7 @@
 
 enum {
     CHUNK_BYTES = PREFIX_BYTES,
-    ENDS = 0, /* behind a whole chunk */
+    ENDS = 0, /* the byte after a whole chunk */
     GOES_ON = 1,
     ONE_KEY = 'k',
     LAYER = 'l',
@@ -20,7 +20,7 @@ enum {
 
 _Static_assert(HASH_BYTES + CHUNK_BYTES + 1 == MOST_KEY, "a whole chunk fits into an entry");
 
-/* What an entry has as its value. */
+/* The value of an entry. */
 struct entry {
     char kind;
     char hash[HASH_BYTES];
@@ -59,7 +59,7 @@ static void path_enter(struct path *path)
     path->at = (MDB_val){.mv_data = path->bytes, .mv_size = HASH_BYTES + len};
 }
 
-/* Goes on to the layer behind the next bytes. */
+/* Goes down to the next layer. */
 static void path_go_on(struct path *path)
 {
     XXH3_128bits_update(&path->state, path->key.bytes + path->n_above, CHUNK_BYTES);
@@ -110,8 +110,7 @@ static int find_row(struct kv_engine *engine, MDB_txn *txn, const char first_par
     return split_long(row, ret_key, ret_value) ? 0 : MDB_CORRUPTED;
 }
 
-/* Two keys go on behind the same chunk: the one that had it for itself moves to a layer of its own.
- */
+/* A second key continues after the same chunk: the first one moves down to a new layer. */
 static int push_down(struct kv_engine *engine, MDB_txn *txn, struct path *path,
                      const char other[HASH_BYTES])
 {
@@ -146,7 +145,7 @@ int order_add(struct kv_engine *engine, MDB_txn *txn, struct kv_slice key)
     return put(engine, txn, &path, ONE_KEY, hash);
 }
 
-/* Whether the layer has nothing but this entry. */
+/* Whether this is the only entry of the layer. */
 static int is_alone(MDB_cursor *cursor, const struct path *path, bool *ret)
 {
     MDB_val row;
@@ -163,7 +162,8 @@ static int is_alone(MDB_cursor *cursor, const struct path *path, bool *ret)
     return fault == MDB_NOTFOUND ? 0 : fault;
 }
 
-/* Where the key has its entry, and the uppermost layer below which nothing else is: bytes above. */
+/* Two layers of a key, each as the number of bytes above it: `end` has the key's entry, and below
+ * `top` there is no other key. */
 struct extent {
     size_t top, end;
 };
@@ -213,7 +213,7 @@ int order_remove(struct kv_engine *engine, MDB_txn *txn, struct kv_slice key)
 
 /* ---- walking ---- */
 
-/* A cursor in each layer on the way down to where the walk is. */
+/* A walk has a cursor in each layer on the way down to its place. */
 struct level {
     MDB_cursor *cursor;
     char layer[HASH_BYTES];
@@ -283,7 +283,7 @@ static bool is_within(const struct walk *walk, int fault)
            memcmp(walk->key.mv_data, lowest(walk)->layer, HASH_BYTES) == 0;
 }
 
-/* Down to where the key would be from which the walk begins. */
+/* Goes down to where the key is, or would be, from which the walk begins. */
 static int go_to(struct walk *walk, struct path *path)
 {
     struct entry entry;
@@ -368,7 +368,7 @@ struct progress {
     char bytes[MOST_KEY];
 };
 
-/* A copy: what LMDB has lent is not to be relied on while it writes. */
+/* A copy, because what LMDB returns is not valid after a write. */
 static int add_row(struct kv_engine *engine, MDB_txn *txn, MDB_val row)
 {
     struct kv_slice key;

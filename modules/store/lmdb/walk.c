@@ -1,7 +1,7 @@
 /*
- * Walks in the order of the keys. Long keys with the same first part stand together in the tree of
- * records, in the order of their hashes: a walk goes through their own order (order.h), and then
- * behind them.
+ * Walks in the order of the keys. Long keys with the same first part are adjacent in the tree of
+ * records, but sorted by their hashes. So a walk visits them in the order of order.h, and then
+ * skips them in the tree.
  */
 #include "walk.h"
 
@@ -30,7 +30,7 @@ static bool is_long(const struct walk *walk)
     return walk->table == KV_ENGINE_RECORDS && walk->key.mv_size == MOST_KEY;
 }
 
-/* Goes behind the rows with the first part of this one. */
+/* Skips the rows with the same first part as this one. */
 static int leave_group(struct walk *walk)
 {
     char last[MOST_KEY];

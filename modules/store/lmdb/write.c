@@ -12,8 +12,8 @@ static MDB_txn *batch_of(struct kv_engine *engine)
     return engine->fault == 0 ? engine->batch : NULL;
 }
 
-/* Looks whether a long key is there. Returns: an error, also where its place is another's: its hash
- * is the same. */
+/* Looks whether a long key is there. Returns: an error, also if another key with the same hash has
+ * its place. */
 static int look_up(struct kv_engine *engine, struct tree_key *at, struct kv_slice key,
                    bool *ret_is_there)
 {

@@ -10,9 +10,10 @@ enum {
     SEED_BYTES = 8
 };
 
-#define SEED KV_SLICE("lmdb-seed") /* the row that has it */
-#define ORDER                                                                                      \
-    KV_SLICE("lmdb-order") /* the row that says that all long keys are in order.h's table */
+/* Rows of the table of meta data: the seed, and one that says that order.h's table has all long
+ * keys. */
+#define SEED  KV_SLICE("lmdb-seed")
+#define ORDER KV_SLICE("lmdb-order")
 
 /* As kv_engine_ops has them. */
 void engine_put(struct kv_engine *engine, enum kv_engine_table table, struct kv_slice key,

@@ -72,7 +72,7 @@ static int compare_prefix(struct leaf *leaf, struct kv_slice key)
     return order == 0 && n < skip ? -1 : order;
 }
 
-/* The same of a position whose key begins as all keys of the leaf do. `word` is its word. */
+/* The same for a position whose key begins with the prefix of the leaf. `word` is its word. */
 static size_t rank_behind_prefix(struct leaf *leaf, const struct tree_keys *keys,
                                  const struct tree_position *from, uint64_t word)
 {
@@ -220,8 +220,8 @@ static size_t where_to_cut(struct leaf *leaf, const struct tree_keys *keys, stru
     return at == 0 ? EDGE : n / 2;
 }
 
-/* What tells the keys from `at` on from those before. Keys are in no cache, so they are asked for
- * only where their words do not do. */
+/* Makes the text that separates the keys from `at` on from those before. Keys are in no cache, so
+ * they are read only if their words are not enough. */
 static struct text *separator_at(struct leaf *leaf, const struct tree_keys *keys, size_t at)
 {
     const uint64_t *words = leaf_words(leaf);

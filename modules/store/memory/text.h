@@ -13,8 +13,9 @@ struct text {
  * NULL where there is no memory. Owns: the caller, by free(). */
 struct text *text_create(struct kv_slice before, struct kv_slice key);
 
-/* The same of two keys that begin with the prefix, by their words behind it, which differ. (Where
- * they do so first, that of `key` is not zero: so it is a byte of the key, as are those before.) */
+/* The same for two keys that begin with the prefix, given the words after it, which differ. (The
+ * first byte of `word` that differs is not zero, so it and those before it are bytes of the key.)
+ */
 struct text *text_create_of_words(struct kv_slice prefix, uint64_t before, uint64_t word);
 
 static inline struct kv_slice text_slice(const struct text *text)

@@ -182,7 +182,7 @@ bool tree_fetch(struct tree *tree, struct kv_slice key, struct tree_place *place
     place->at = &inner->children[inner_rank(inner, key)];
     place->n_above++;
     fetch(*place->at);
-    return place->n_above < tree->n_levels; /* without a look at the node, which is on its way */
+    return place->n_above < tree->n_levels; /* without reading the node, which is on its way */
 }
 
 /* Goes down to the key's leaf, with room in it. Returns: NULL where there is no memory. */

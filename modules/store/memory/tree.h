@@ -28,7 +28,7 @@ struct tree {
 struct tree_place {
     struct node **at; /* NULL: not known */
     uint64_t shape;
-    uint32_t n_above; /* levels that it has gone down */
+    uint32_t n_above; /* how many levels it has descended */
 };
 
 void tree_init(struct tree *tree, struct tree_keys keys);
