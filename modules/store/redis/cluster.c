@@ -1,6 +1,7 @@
 /*
- * Locks: one of the cluster, for what partitions have told and what is held; one for each loop's
- * turn. None is held over a call of the host or of a partition, but for a partition's inbox.
+ * Locks: one of the cluster, for the changes that partitions have reported and the results that are
+ * held; and one for each loop's turn. None is held while the host or a partition is called, except
+ * to put a job into a partition's inbox.
  */
 #include "cluster.h"
 
@@ -17,12 +18,12 @@ enum {
     GLANCE_MS = 50,
     LONGEST_LINE = 512,
     FIRST_ROOM = 64,
-    PASSING_MS = 5000, /* that the clocks of masters may be apart when the store opens */
+    PASSING_MS = 5000, /* by which the clocks of masters may differ when the store opens */
 };
 
 #define MOST_PENDING_BYTES ((size_t)64 << 20)
 
-/* A change that waits for its turn; no change: subscribers begin again. */
+/* A change that waits for its turn, or a resync. */
 struct pending {
     struct kv_change change;
     bool is_resync;
@@ -41,14 +42,14 @@ struct shard {
     struct queue pending;
     uint64_t upto;    /* changes that come have larger revisions */
     uint64_t last;    /* the last revision in line */
-    struct jobs held; /* final; `revision`: that has to be told before */
+    struct jobs held; /* final; `revision` has to be told before they are given back */
     bool is_well;
-    bool has_begun; /* its thread */
+    bool has_begun; /* its thread runs */
     char text[LONGEST_LINE];
 };
 
-/* Writes of a loop: those of one partition at a time, so that all take effect in the order
- * submitted; and reads behind those that wait. */
+/* The writes of a loop: to one partition at a time, so that all take effect in the order submitted.
+ * Reads wait behind waiting writes. */
 struct turn {
     pthread_mutex_t lock;
     uint32_t part;
@@ -115,14 +116,14 @@ static void release(struct cluster *cluster, const struct pending *pending)
     record_unref(pending->change.after.ref);
 }
 
-/* There is something for the thread. The lock is held. */
+/* Wakes the thread. Under the lock. */
 static void alert(struct cluster *cluster)
 {
     cluster->has_work = true;
     pthread_cond_signal(&cluster->is_work);
 }
 
-/* What is not above what was told already cannot be told in order: subscribers begin again. */
+/* A change whose revision has been passed already cannot be told in order: it becomes a resync. */
 static void line_up(struct shard *shard, const struct kv_change *change, bool is_elsewhere)
 {
     struct cluster *cluster = shard->cluster;
@@ -189,7 +190,7 @@ static void shard_resync(const struct kv_store_host *host, uint32_t part)
     pthread_mutex_unlock(&cluster->lock);
 }
 
-/* No change of this partition will come up to that revision. */
+/* No further change of this partition will have a revision up to this one. */
 static void pass(void *context, uint64_t revision)
 {
     struct shard *shard = context;
@@ -214,7 +215,7 @@ static bool is_write(const struct job *job)
     return job->kind == JOB_COMMAND && job->cmd->op != KV_OP_GET;
 }
 
-/* A write of the loop has been executed: those behind it may go, as far as it is their turn. */
+/* A write of the loop has been executed: submits those behind it whose turn it is. */
 static void go_on(struct cluster *cluster, uint32_t loop)
 {
     struct turn *turn = &cluster->turns[loop];
@@ -261,7 +262,7 @@ static void hold(struct shard *shard, const struct job *job)
 {
     struct cluster *cluster = shard->cluster;
     struct job held = *job;
-    bool was_write = is_write(job); /* it may be gone once it is held */
+    bool was_write = is_write(job); /* before it is held: then it may be freed at any time */
     pthread_mutex_lock(&cluster->lock);
     held.revision = shard->last;
     held.since_ms = link_clock_ms();
@@ -283,7 +284,7 @@ static void shard_done(const struct kv_store_host *host, uint32_t loop, struct k
         hold(shard_of(host), &(struct job){.kind = JOB_COMMAND, .loop = loop, .cmd = cmds[i]});
 }
 
-/* Where a partition's walk is complete, that of the next one begins. */
+/* After the last page of a partition, the cursor points to the next partition. */
 static void move_on(struct shard *shard, struct kv_scan *scan)
 {
     uint32_t next = shard->store->part + 1;
@@ -303,8 +304,8 @@ static void move_on(struct shard *shard, struct kv_scan *scan)
     scan->next_ref = cursor;
 }
 
-/* An empty page is not given back where more partitions follow. Returns: whether the next one has
- * it now. */
+/* An empty page is not given back if more partitions follow: the next one gets the scan. Returns:
+ * whether it did. */
 static bool hand_on(const struct shard *shard, uint32_t loop, struct kv_scan *scan)
 {
     uint32_t next = shard->store->part + 1;
@@ -420,8 +421,8 @@ static struct kv_store_host make_host(const struct kv_store_host *real)
 
 /* ---- telling ---- */
 
-/* Returns: the partition whose change is the next one of all; NULL: it is not known yet, or there
- * is none. *ret_wanted: what partitions have to pass. */
+/* Returns: the partition that has the next change of all; NULL: there is none, or it is not known
+ * yet. *ret_wanted: the revision that all partitions have to pass. */
 static struct shard *find_next(struct cluster *cluster, uint64_t *ret_wanted)
 {
     struct shard *next = NULL;
@@ -445,7 +446,7 @@ static struct shard *find_next(struct cluster *cluster, uint64_t *ret_wanted)
     return next;
 }
 
-/* Those that have not passed it are to look. */
+/* Makes the partitions that have not passed the revision ask Redis. */
 static void ask_to_pass(struct cluster *cluster, uint64_t wanted)
 {
     for (uint32_t i = 0; i < cluster->n_shards; i++) {
@@ -493,7 +494,7 @@ static bool is_overdue(const struct cluster *cluster, const struct job *job)
     return link_clock_ms() - job->since_ms > cluster->timeout_ms;
 }
 
-/* Returns: whether there was one. is_late: it has waited for too long, and cannot be shown. */
+/* Returns: whether there was one. *ret_is_late: it has waited too long, and must not be shown. */
 static bool take_ready(struct cluster *cluster, struct job *ret, bool *ret_is_late)
 {
     for (uint32_t i = 0; i < cluster->n_shards; i++) {
@@ -629,7 +630,7 @@ static int open_parts(struct kv_store *store,
             return kv_error_set(reterr, "no memory");
         int result;
         int64_t until_ms = link_clock_ms() + store->settings.timeout_ms;
-        while ((result = open_part(shard->store, reterr)) != 0) { /* some nodes may be away */
+        while ((result = open_part(shard->store, reterr)) != 0) { /* some nodes may be down */
             if (link_clock_ms() > until_ms)
                 return -1;
             pause_ms(GLANCE_MS);
@@ -640,7 +641,7 @@ static int open_parts(struct kv_store *store,
     return 0;
 }
 
-/* From then on the store is open. Who only reads is told nothing. */
+/* If so, the store is open from then on. A reader is told no changes, so it need not wait. */
 static bool have_all_passed(struct cluster *cluster, bool is_read_only)
 {
     bool have = true;

@@ -1,26 +1,26 @@
 /*
- * The store over a Redis Cluster: a store for each partition, with a thread and connections of its
- * own, and one order of all their changes.
+ * The store over a Redis Cluster: one store for each partition, with its own thread and
+ * connections, and one order of all their changes.
  *
- * Revisions follow the clocks of the masters, and no two partitions give out the same. A change is
- * told once every other partition has passed its revision, that is, when no change before it can
- * come any more: so all servers tell the same order, that of revisions. A command is given back
- * when the changes that its partition had told before are told: so what a client does next gets a
- * larger revision, wherever it goes.
+ * Revisions follow the clocks of the masters, and no two partitions assign the same one. The host
+ * is told a change only when every other partition has passed its revision, so that no earlier
+ * change can follow. So all servers tell the changes in the same order, that of revisions. A
+ * command is given back only when all changes that its partition reported before it have been told;
+ * so the client's next write gets a larger revision, in whatever partition.
  */
 #ifndef KV_STORE_REDIS_CLUSTER_H
 #define KV_STORE_REDIS_CLUSTER_H
 
 #include "shared.h"
 
-/* The host's store; it has its host, settings and is_read_only. nodes: not empty; becomes the
- * store's, whatever the outcome. Returns: -1 and *reterr; then it is to be closed all the same. */
+/* store: the host's, in which host, settings and is_read_only are set. nodes: not empty; the store
+ * takes them over, even on failure. Returns: 0, or -1 and *reterr; to be closed in both cases. */
 int cluster_open(struct kv_store *store, struct nodes *nodes, uint32_t n_parts,
                  int (*open_part)(struct kv_store *part, struct kv_error *reterr),
                  struct kv_error *reterr);
 void cluster_close(struct kv_store *store);
 
-/* As those of a store. */
+/* As the functions of a store. */
 void cluster_info(struct kv_store *store, struct kv_store_info *ret_info);
 void cluster_submit(struct kv_store *store, const struct job *job);
 bool cluster_scan(struct kv_store *store, const struct job *job);

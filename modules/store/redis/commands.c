@@ -445,7 +445,7 @@ static void be_refused(struct kv_store *store)
     store->host->wake_at(store->host, PART, clock_now_ms(store) + EXPIRY_RETRY_MS);
 }
 
-/* Whether the node has the keys no more, or not yet. */
+/* Whether the node does not serve the keys: no longer, or not yet. */
 static bool is_elsewhere(const struct kv_store *store, struct kv_slice text)
 {
     static const char *const words[] = {"MOVED ",      "ASK ",     "TRYAGAIN", "CLUSTERDOWN",

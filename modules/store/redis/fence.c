@@ -3,7 +3,7 @@
 #include "../../redis_client/request.h"
 
 enum {
-    GRACE_MS = 1000, /* for the answer of a wait that is over */
+    GRACE_MS = 1000, /* for the answer, once the time of the WAIT is over */
     QUICK = 2,       /* a connection is opened in at most a part of the timeout */
     LONGEST_NUMBER = 24,
 };
@@ -27,7 +27,7 @@ static bool append_wait(const struct kv_store *store, struct buffer *out, int64_
                                            : request_words(out, wait, 3);
 }
 
-/* The write is a function, as a plain one is refused where Redis is full. */
+/* The write is a function, as Redis refuses a plain one when it is full. */
 static bool append_fence(struct kv_store *store, int64_t ms)
 {
     const struct kv_slice write[] = {KV_SLICE("FCALL"), KV_SLICE("kv1_fence"), KV_SLICE("1"),
@@ -52,22 +52,23 @@ static int judge(const struct kv_store *store, int64_t n, struct kv_error *reter
 {
     int64_t needed = store->settings.n_replicas;
     if (store->settings.ack == ACK_DISK)
-        return n >= 1 ? 0
-                      : kv_error_set(reterr, "Redis at %s does not get its log onto the disk",
-                                     store->settings.address.text);
+        return n >= 1
+                   ? 0
+                   : kv_error_set(reterr, "Redis at %s does not sync its append-only file in time",
+                                  store->settings.address.text);
     return n >= needed
                ? 0
-               : kv_error_set(reterr, "of the replicas of Redis at %s, %lld of %lld answer",
+               : kv_error_set(reterr, "replicas of Redis at %s: %lld of %lld answer",
                               store->settings.address.text, (long long)n, (long long)needed);
 }
 
-/* A wait behind a write that has failed says nothing.
+/* The answer to WAIT counts only if the write before it has succeeded.
  * Returns: 1 when the fence has held; 0 when an answer is missing; -1 and *reterr. */
 static int take_answer(struct kv_store *store, struct kv_slice reply, struct kv_error *reterr)
 {
     struct resp_value value = {0};
     resp_next(&reply, &value);
-    if (value.type == RESP_ARRAY) /* of WAITAOF: the disk, and those of replicas */
+    if (value.type == RESP_ARRAY) /* of WAITAOF: first the local disk, then the replicas */
         resp_next(&reply, &value);
     if (value.type == RESP_ERROR)
         return fail_by_error(store, value.text, reterr);
@@ -80,7 +81,7 @@ static int take_answer(struct kv_store *store, struct kv_slice reply, struct kv_
 
 /* ---- opening ---- */
 
-/* Behind a name there may be two of them, where one replaces the other. */
+/* A name may resolve to two servers while one replaces the other. */
 static int check_run(const struct attempt *attempt)
 {
     char run_id[RUN_ID] = "";
@@ -88,7 +89,7 @@ static int check_run(const struct attempt *attempt)
         return -1;
     if (strcmp(run_id, attempt->store->run_id) == 0)
         return 0;
-    return kv_error_set(attempt->reterr, "there are several Redis at %s",
+    return kv_error_set(attempt->reterr, "connections to %s reach different Redis servers",
                         login_address(attempt)->text);
 }
 

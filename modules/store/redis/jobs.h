@@ -11,7 +11,7 @@ enum job_kind {
     JOB_COMMAND = 1,
     JOB_SCAN,
     JOB_EXPIRE,
-    JOB_WAKE, /* of a partition: its next deadline */
+    JOB_WAKE, /* gives back the next deadline of a partition */
     JOB_LOOK, /* asks Redis for its newest revision and its time */
 };
 
@@ -22,7 +22,7 @@ struct job {
     struct kv_scan *scan; /* JOB_SCAN */
     uint32_t max;         /* JOB_EXPIRE */
     int64_t deadline_ms;  /* JOB_WAKE */
-    bool is_from_start;   /* JOB_SCAN: whatever its cursor says */
+    bool is_from_start;   /* JOB_SCAN: from the start, regardless of its cursor */
     bool is_judged;       /* GET: Redis decides whether the key has expired, as it is close */
     bool is_long;         /* GET: the value is long, so it comes over the bulk connection */
     int64_t since_ms;     /* link_clock_ms() when it arrived */
@@ -30,7 +30,7 @@ struct job {
     uint64_t number;      /* of its token */
     uint64_t revision;    /* of its result, once it is final */
     size_t n_bytes;       /* of its request */
-    bool is_refused;      /* Redis has answered so, and the answer is held */
+    bool is_refused;      /* Redis refused it, and the answer is held */
     bool was_cut_off;     /* the connection broke when Redis had got a part of it */
 };
 

@@ -23,8 +23,8 @@ const struct address *login_address(const struct attempt *attempt);
 /* Connects and logs in. *ret_id: the connection's, at Redis. Returns: -1 and *reterr. */
 int login_connect(const struct attempt *attempt, uint64_t *ret_id);
 
-/* Asks which run of Redis it is connected to. ret_id: of RUN_ID bytes; it stays as it is where
- * Redis does not allow to ask. Returns: -1 and *reterr. */
+/* Asks for the run ID of the Redis that it is connected to. ret_id: RUN_ID bytes; unchanged if the
+ * ACL does not allow the question. Returns: -1 and *reterr. */
 int login_ask_run(const struct attempt *attempt, char *ret_id);
 
 /* Sends a command and shows its answer, which may be an error. Returns: -1 and *reterr. */

@@ -76,7 +76,7 @@ bool nodes_parse(struct kv_slice text, struct kv_slice *ret_host, int *ret_port)
 
 /* ---- slots ---- */
 
-/* CRC16 of XMODEM, by which Redis Cluster places keys. */
+/* CRC16 (XMODEM), with which Redis Cluster maps keys to slots. */
 static unsigned slot_of(const char *tag)
 {
     unsigned crc = 0;
@@ -142,7 +142,7 @@ void nodes_try_next(struct kv_store *store)
     point_to(store, kv_slice_of(node.host), node.port);
 }
 
-/* Passes over a value with all that is in it. */
+/* Skips a value with everything in it. */
 static bool skip(struct kv_slice *reply)
 {
     struct resp_value value;
@@ -202,8 +202,8 @@ static bool take_range(struct kv_store *store, struct kv_slice *reply, struct kv
     return true;
 }
 
-/* Returns: 1 if the node that was asked has the slot; 0 if another one has it, and the store points
- * to that now; -1 and *reterr. */
+/* Returns: 1 if the node that was asked has the slot; 0 if another one has it, to which the store
+ * points now; -1 and *reterr. */
 static int look_for_owner(const struct attempt *attempt)
 {
     const struct kv_slice words[] = {KV_SLICE("CLUSTER"), KV_SLICE("SLOTS")};
@@ -216,10 +216,11 @@ static int look_for_owner(const struct attempt *attempt)
         return -1;
     for (int64_t i = 0; i < ranges.number; i++)
         if (!take_range(store, &reply, &owner, &port))
-            return kv_error_set(attempt->reterr, "Redis at %s: CLUSTER SLOTS cannot be read",
+            return kv_error_set(attempt->reterr,
+                                "Redis at %s: its answer to CLUSTER SLOTS is malformed",
                                 address->text);
     if (owner.len == 0)
-        return kv_error_set(attempt->reterr, "Redis Cluster: no node has partition %u",
+        return kv_error_set(attempt->reterr, "Redis Cluster: no node serves partition %u",
                             store->part);
     if (port == address->port && kv_slice_equals(owner, address->host))
         return 1;
@@ -239,7 +240,7 @@ int nodes_connect(const struct attempt *attempt, uint64_t *ret_id)
     if (result == 1)
         return 0;
     if (result == 0)
-        kv_error_set(attempt->reterr, "Redis Cluster: partition %u is on the move", store->part);
+        kv_error_set(attempt->reterr, "Redis Cluster: partition %u is being moved", store->part);
     nodes_try_next(store);
     return -1;
 }

@@ -1,7 +1,7 @@
 /*
- * The nodes of a Redis Cluster, as far as they are known: those of the configuration, and those
- * that they name. All partitions share them. Whoever connects asks the node that answers which one
- * has the partition's slot (CLUSTER SLOTS), and goes on there.
+ * The known nodes of a Redis Cluster: those of the configuration, and those that they name. All
+ * partitions share them. To connect, a partition asks any node that answers which node has its slot
+ * (CLUSTER SLOTS), and then connects to that node.
  */
 #ifndef KV_STORE_REDIS_NODES_H
 #define KV_STORE_REDIS_NODES_H
@@ -13,27 +13,28 @@ struct nodes *nodes_create(void);
 /* Accepts NULL. */
 void nodes_destroy(struct nodes *nodes);
 
-/* Learns of a node. Of more than a bound the rest is not remembered. */
+/* Adds a node, unless it is known. Nodes beyond a limit are ignored. */
 void nodes_add(struct nodes *nodes, struct kv_slice host, int port);
 
-/* "host:port". Returns: false if it is not that. */
+/* Parses "host:port". Returns: false if it is malformed. */
 bool nodes_parse(struct kv_slice text, struct kv_slice *ret_host, int *ret_port);
 
-/* Writes the tag of a partition, so that the slots of all lie evenly. */
+/* Writes the hash tag of a partition. The tags spread the partitions evenly over the slots. */
 void nodes_write_tag(uint32_t part, uint32_t n_parts, char tag[LONGEST_TAG]);
 
-/* The partition of a key. The epoch keeps clients from choosing keys of one partition. */
+/* The partition of a key. As the epoch is hashed too, clients cannot choose keys of one partition.
+ */
 uint32_t nodes_part_of(struct kv_slice key, const char *epoch, uint32_t n_parts);
 
-/* How long a Redis may say nothing: with other nodes, a part of the timeout only, as another one
- * may have taken its place. */
+/* How long Redis may be silent: in a cluster only a part of the timeout, as another node may have
+ * been promoted. */
 int64_t nodes_patience_ms(const struct kv_store *store);
 
-/* Points the store to a node that it has not tried last. */
+/* Points the store to the next node in turn. */
 void nodes_try_next(struct kv_store *store);
 
-/* Connects to the node that has the partition, and logs in. Where that fails, the next attempt
- * begins at another node. Returns: -1 and *reterr. */
+/* Connects to the node that has the partition, and logs in. If this fails, the next attempt begins
+ * at another node. Returns: -1 and *reterr. */
 int nodes_connect(const struct attempt *attempt, uint64_t *ret_id);
 
 #endif

@@ -17,7 +17,8 @@ struct record {
 
 /* It precedes the key, so that the two are a cursor, which is never empty, whatever the key. */
 #define RECORD_MARK '>'
-/* In its place: the cursor of a walk that has come to the partition whose number follows. */
+/* Instead of it in a cluster: the cursor of a walk that begins with the partition whose number
+ * follows. */
 #define RECORD_PART_MARK '<'
 
 /* Returns: a record with one reference; NULL if there is no memory. */

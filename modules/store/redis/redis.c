@@ -60,25 +60,25 @@ static const struct kv_option redis_options[N_OPTIONS] = {
                     .type = KV_OPTION_CHOICE,
                     .choices = acks,
                     .fallback = "primary",
-                    .doc = "what a write has to have reached before it is answered, read or told"},
+                    .doc = "what a write must reach before it is answered, read or notified"},
     [OPTION_REPLICAS] = {.name = "replicas",
                          .type = KV_OPTION_INT,
                          .fallback = "1",
                          .min = 1,
                          .max = 1000,
-                         .doc = "how many, with `ack: replicas`"},
+                         .doc = "how many must have a write, with `ack: replicas`"},
     [OPTION_NODES] = {.name = "nodes",
                       .type = KV_OPTION_LIST,
                       .fields = &node_option,
                       .n_fields = 1,
                       .doc =
-                          "some nodes of a Redis Cluster, as host:port, in place of host and port"},
+                          "some nodes of a Redis Cluster, as host:port, instead of host and port"},
     [OPTION_PARTITIONS] = {.name = "partitions",
                            .type = KV_OPTION_INT,
                            .fallback = "8",
                            .min = 2,
                            .max = MOST_PARTS,
-                           .doc = "of a store in a Redis Cluster; they stay as many"},
+                           .doc = "in a Redis Cluster: how many; fixed when the store is made"},
     [OPTION_ORDER] = {.name = "order",
                       .type = KV_OPTION_CHOICE,
                       .choices = orders,
@@ -100,9 +100,9 @@ static void check_nodes(const struct kv_option_value *options, const struct kv_f
             faults->add(faults, option, "an address is expected, as 127.0.0.1:7000");
     }
     if (nodes->list.n != 0 && has_address)
-        faults->add(faults, "nodes", "they stand in place of `host`, `port` and `unix`");
+        faults->add(faults, "nodes", "it cannot be combined with `host`, `port` or `unix`");
     if (nodes->list.n != 0 && options[REDIS_DATABASE].integer != 0)
-        faults->add(faults, "database", "a Redis Cluster has only 0");
+        faults->add(faults, "database", "a Redis Cluster has only database 0");
     if (nodes->list.n == 0 && options[OPTION_PARTITIONS].is_given)
         faults->add(faults, "partitions", "it needs `nodes`");
     if (nodes->list.n == 0 && options[OPTION_ORDER].is_given)
@@ -167,7 +167,7 @@ static void destroy(struct kv_store *store)
     free(store);
 }
 
-/* Again, where it has failed. */
+/* May be called again after it has failed. */
 static int open_session(struct kv_store *store, struct kv_error *reterr)
 {
     set_names(store);
@@ -202,7 +202,7 @@ static int start_cluster(struct kv_store *store, const struct kv_option_value *o
             nodes_add(nodes, host, port);
     }
     store->settings.address.tls.name =
-        options[REDIS_TLS].list.items[REDIS_TLS_NAME].string; /* of all, or empty */
+        options[REDIS_TLS].list.items[REDIS_TLS_NAME].string; /* of all nodes; or empty */
     return cluster_open(store, nodes, (uint32_t)options[OPTION_PARTITIONS].integer, open_session,
                         reterr);
 }

@@ -84,12 +84,12 @@ static int check_store(const struct attempt *attempt, struct kv_slice reply)
             login_address(attempt)->text, (int)format.text.len, format.text.bytes, FORMAT);
     if (partitions.type == RESP_STRING && atoi(partitions.text.bytes) != (int)store->n_parts)
         return kv_error_set(attempt->reterr,
-                            "Redis at %s: the store has %.*s partitions, and not %u",
+                            "Redis at %s: the store has %.*s partitions, the configuration %u",
                             login_address(attempt)->text, (int)partitions.text.len,
                             partitions.text.bytes, store->n_parts);
     if (store->wanted_epoch != NULL &&
         !kv_slice_equals(kv_slice_of(store->wanted_epoch), epoch.text))
-        return kv_error_set(attempt->reterr, "Redis at %s: partition %u is of another store",
+        return kv_error_set(attempt->reterr, "Redis at %s: partition %u belongs to another store",
                             login_address(attempt)->text, store->part);
     if (store->epoch[0] == '\0')
         memcpy(store->epoch, epoch.text.bytes, epoch.text.len);
@@ -282,7 +282,7 @@ int session_open_bulk(struct kv_store *store, struct kv_error *reterr)
     uint64_t id;
     if (login_connect(&bulk, &id) != 0)
         return -1;
-    store->fence.bulk_mark = 0; /* it was the lost connection's */
+    store->fence.bulk_mark = 0; /* it counted bytes of the lost connection */
     fence_hold(store, &store->bulk.link);
     return 0;
 }

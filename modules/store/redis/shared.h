@@ -12,7 +12,7 @@
  *  - The fence (fence.h): a connection to wait for replicas.
  *  - The chain (chain.h): the changes, each naming the one before it.
  *
- * With a Redis Cluster there is one of all this for each partition (cluster.h).
+ * With a Redis Cluster, each partition has all of this (cluster.h).
  */
 #ifndef KV_STORE_REDIS_SHARED_H
 #define KV_STORE_REDIS_SHARED_H
@@ -28,7 +28,7 @@
 enum {
     LONGEST_PREFIX = 128,
     LONGEST_NAME = LONGEST_PREFIX + 48,
-    PART = 0, /* as a store numbers its only one */
+    PART = 0, /* the number of the only one of a store */
     LONGEST_TAG = 16,
     MOST_PARTS = 64,
     OUTBOX = 256,
@@ -36,7 +36,7 @@ enum {
     RUN_ID = 64,
 };
 
-/* What a write has to have reached before it is answered, read or told. */
+/* What a write must have reached before it is answered, read or told. */
 enum ack {
     ACK_PRIMARY,
     ACK_REPLICAS,
@@ -75,7 +75,7 @@ struct settings {
     int64_t log_entries;
     enum ack ack;
     int64_t n_replicas;
-    bool orders_all; /* with `nodes`: the writes of a loop, and not only those of a key */
+    bool orders_all; /* with `nodes`: keeps the order of all writes of a loop, not only of a key */
 };
 
 /* A connection and its jobs. */
@@ -98,8 +98,8 @@ struct fence {
     struct link link;
     bool is_sent;
     bool has_written;              /* its write has been answered */
-    int64_t until_ms;              /* that Redis may take for it */
-    uint64_t lane_mark, bulk_mark; /* what has arrived there before, and is let go by it */
+    int64_t until_ms;              /* the time by which Redis has to answer */
+    uint64_t lane_mark, bulk_mark; /* n_read when it was sent: what it covers */
 };
 
 /* Redis's clock, as far as it is known. */
@@ -118,9 +118,9 @@ struct refusal {
 struct cluster;
 struct nodes;
 
-/* With `nodes`, a store for each partition (cluster.h), and one that is the host's. */
+/* With `nodes` there is one for each partition (cluster.h), and one that the host has. */
 struct kv_store {
-    struct cluster *cluster; /* the host's, with `nodes`: the others; then nothing else is used */
+    struct cluster *cluster; /* with `nodes`, in the host's: the partitions; NULL in all others */
     const struct kv_store_host *host;
     struct settings settings;
     struct names names;
@@ -129,12 +129,12 @@ struct kv_store {
     uint32_t n_parts;
     struct nodes *nodes; /* NULL: one Redis */
     char node_host[256];
-    const char *wanted_epoch; /* that of the other partitions; NULL: none is open */
-    /* Called by the thread: changes that come have larger revisions. NULL: nobody wants to know. */
+    const char *wanted_epoch; /* of the other partitions; NULL: none is open yet */
+    /* Called by the thread: later changes will have larger revisions. May be NULL. */
     void (*passed)(void *context, uint64_t revision);
     void *context;
-    _Atomic uint64_t look_for; /* revision that is to be passed soon */
-    uint64_t upto;             /* that has been passed */
+    _Atomic uint64_t look_for; /* a revision that is to be passed soon */
+    uint64_t upto;             /* the revision that has been passed */
     int64_t looked_ms;
     char epoch[KV_EPOCH_MAX];
     bool is_read_only;
@@ -164,7 +164,7 @@ struct kv_store {
     uint64_t client_id;  /* Redis's number of the lane's connection */
     char run_id[RUN_ID]; /* of the Redis that gave it; empty: not known */
     uint64_t last_number;
-    struct jobs refused; /* by a node that has the keys no more: nothing has happened */
+    struct jobs refused; /* by a node that no longer has the keys: not executed */
     struct jobs held;    /* final, but of revisions that have not been told yet */
     struct outbox outbox;
     int64_t look_at_ms;

@@ -23,12 +23,12 @@ enum {
     LOOK_MS = 500,
     FIRST_RETRY_MS = 20,
     LAST_RETRY_MS = 2000,
-    LAST_NODE_RETRY_MS = 200, /* another node may have taken over */
+    LAST_NODE_RETRY_MS = 200, /* another node may have been promoted */
     LOOK_AGAIN_MS = 1,
     GLANCE_MS = 50,   /* how often waiting jobs are looked at while there is no connection */
     CONGESTED_MS = 5, /* how often the host is asked whether it takes changes again */
     MOST_SENT_BYTES = 16 << 20,
-    MOST_HELD_BYTES = 16 << 20, /* of what arrives, until the fence has passed */
+    MOST_HELD_BYTES = 16 << 20, /* of arrived messages, until the fence has held */
     N_POLLED = 4,
 };
 
@@ -102,7 +102,6 @@ static void release_held(struct kv_store *store)
     }
 }
 
-/* Its result can not be shown. */
 void worker_drop_result(struct job *job)
 {
     bool has_item =
@@ -217,7 +216,7 @@ static void take_push(struct kv_store *store, struct kv_slice push)
         store->is_lost = true;
 }
 
-/* What is behind it is refused as well, or of other keys: so their order stays. */
+/* The jobs behind it are refused as well, or are for other keys: so the order is kept. */
 static void be_refused(struct kv_store *store, struct job *job)
 {
     store->is_lost = true;
@@ -314,7 +313,7 @@ static bool is_to_be_repeated(struct job *job, enum sent sent)
     return is_the_hosts && !(sent == SENT_PART && was_cut_off);
 }
 
-/* What Redis has refused has not happened, even if the fence held the answer. */
+/* A job that Redis refused was not executed, even if the answer was held by the fence. */
 static void mark_refused(struct lane *lane)
 {
     struct kv_slice message;

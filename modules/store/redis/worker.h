@@ -17,10 +17,10 @@ void worker_stop(struct kv_store *store);
  * Threads: any. */
 bool worker_submit(struct kv_store *store, const struct job *jobs, size_t n);
 
-/* Makes the thread look what there is to do. Threads: any. */
+/* Wakes the thread. Threads: any. */
 void worker_wake(struct kv_store *store);
 
-/* Releases the result of a command or scan, which cannot be shown. */
+/* Releases the result of a command or scan that must not be shown. */
 void worker_drop_result(struct job *job);
 
 /* Set up and release the worker's parts of a store. */
