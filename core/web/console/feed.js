@@ -3,12 +3,12 @@ import { element, time, visible } from "./text.js";
 
 const MOST = 300; // that are shown
 const PREVIEW = 160; // characters of a value
-const PAUSE_MS = 100; // between two looks: nobody reads faster, and each costs a layout
+const PAUSE_MS = 100; // between two updates: nobody reads faster, and each causes a layout
 
 export class Feed {
   #box;
   #note;
-  #waiting = []; // until the next look, or until it goes on
+  #waiting = []; // until the next update, or until the feed is resumed
   #n = 0; // while it is paused
   #isDue = false;
   #shownAt = 0;

@@ -8,7 +8,7 @@ export class List {
   #rows = []; // elements, that of row i at i % length
   #n = 0;
   #isDue = false;
-  #top = 0; // of the view; to ask the box would lay the page out each time
+  #top = 0; // of the view; reading it from the box would force a layout
   #height = 0;
   #onView;
 
@@ -57,7 +57,7 @@ export class List {
     while (this.#rows.length < end - first) {
       this.#inner.append(document.createElement("div"));
       this.#rows = [...this.#inner.children];
-      for (const row of this.#rows) row.index = -1; // all are placed anew
+      for (const row of this.#rows) row.index = -1; // so that all are placed again
     }
     for (let i = first; i < end; i++) {
       const row = this.#rows[i % this.#rows.length];

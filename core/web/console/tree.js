@@ -331,12 +331,12 @@ export class Tree {
   }
 }
 
-// What is written anew is laid out anew, even if it was the same before.
+// Writes only what differs: writing an equal value causes a layout, too.
 function update(element, properties) {
   for (const name in properties) if (element[name] !== properties[name]) element[name] = properties[name];
 }
 
-// One flash at a time: the browser paints each that runs.
+// At most one flash for each element: the browser paints every one that is running.
 const running = new WeakMap();
 
 export function flashOf(element, kind) {
