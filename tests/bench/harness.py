@@ -128,7 +128,7 @@ def memory_of(process, field):
 
 
 def processor_seconds(process):
-    """What all threads of a server have taken: that depends less on what else the machine has to do."""
+    """The processor time of all threads of a server, which depends less on other load than elapsed time does."""
     total = 0
     for thread in os.listdir(f"/proc/{process.pid}/task"):
         with open(f"/proc/{process.pid}/task/{thread}/schedstat", encoding="ascii") as times:

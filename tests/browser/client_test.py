@@ -25,7 +25,7 @@ globalThis.maps = clients.map(kv => kv.map({ prefix: "m/" }));
 globalThis.look = () => maps.map(map => map.synced ? Object.fromEntries(map) : null);
 </script>""" % MIRRORS
 
-# What happens at once where it happens at all: by themselves, none of these clients connects again.
+# These clients do not reconnect by themselves, so whatever happens was caused by the event under test.
 BACK = """<!doctype html><title>back</title><script type="module">
 import { connect } from "/client.js";
 const kv = connect(undefined, { timing: { retry: [3600000, 3600000] } });
@@ -75,7 +75,7 @@ def text_of(path):
 
 
 def react_files():
-    """Returns: the files of the page with React; none where there is no React."""
+    """Returns: the files of the page with React; none if React is not installed."""
     try:
         return {"public/react.js": text_of(f"{REACT}/react/umd/react.development.js"),
                 "public/react-dom.js": text_of(f"{REACT}/react-dom/umd/react-dom.development.js"),
@@ -200,7 +200,7 @@ def expect_silence(browser):
 
 
 def test_return(report, browser, site):
-    """A page does not wait for its next attempt where it learns that one may succeed."""
+    """A page that learns that it may succeed reconnects at once, before its next attempt is due."""
     def returns(learn):
         browser.open(site.url("/back.html"))
         wait_for(lambda: browser.run("return state?.()") == "open", "it does not connect")

@@ -144,7 +144,7 @@ def run_kvctl(_, text):
 
 
 def run_javascript(console, text):
-    """In another page of the server, as the console's own takes no scripts but its own."""
+    """Runs it in another page of the server, as the console's page allows no scripts but its own."""
     console.browser.open(f"http://localhost:{console.server.port}/healthz")
     console.browser.run("console.log = value => { window.logged = value; };"
                         "const script = Object.assign(document.createElement('script'), { type: 'module' });"

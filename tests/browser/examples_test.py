@@ -223,7 +223,7 @@ def test_sessions_in_browser(browser):
 
 
 def count_visits(browser, port):
-    """A visit is counted for the page, and another one where the browser asks for an icon."""
+    """A visit is counted for the page, and another if the browser asks for an icon."""
     visits = [int(text_of(browser, port).removeprefix("visit ")) for _ in range(3)]
     assert visits[0] == 1 and visits[0] < visits[1] < visits[2], visits
 
@@ -247,7 +247,7 @@ const server = app.listen(0, "127.0.0.1", () => console.log(`http://localhost:${
 
 
 def fetch_express(folder):
-    """Returns: why there is no Express with its sessions in the folder, or ""."""
+    """Returns: why Express or express-session is missing in the folder, or ""."""
     if shutil.which("npm") is None:
         return "there is no npm"
     got = subprocess.run(["npm", "install", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund",

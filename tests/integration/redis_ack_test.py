@@ -70,7 +70,7 @@ class Tests:
         assert not faults, faults[0]
 
     def stopped_replica(self):
-        """Nobody is shown what may yet be lost. What was not tried has not happened."""
+        """Nobody is shown a write that may still be lost. A write answered with 503 has not been executed."""
         feeds = [Feed(server, "stopped") for server in (self.one, self.two)]
         expect(put(self.one, "stopped", "before")[0], 202)
         self.replica.stop()
@@ -137,7 +137,7 @@ class Tests:
         expect(get(self.one, "refused"), 204)
 
     def primary_that_dies(self):
-        """Its replica takes its place: nothing that was acknowledged is lost, and nothing is told twice."""
+        """Its replica is promoted: no acknowledged write is lost, and no change is told twice."""
         feeds = [Feed(server, "dies") for server in (self.one, self.two)]
         acknowledged = [0] * N_WRITERS
         is_over = threading.Event()
@@ -177,7 +177,7 @@ class Tests:
             expect(feed.n_resets, 0)
 
     def disk(self):
-        """Where Redis has WAITAOF; where not, the server says so."""
+        """If Redis has WAITAOF; if not, the server reports that."""
         can = not self.primary.ask("WAITAOF 0 0 1").startswith("-ERR unknown")
         if can:
             self.primary.ask("CONFIG SET appendonly yes")

@@ -17,7 +17,7 @@ N_WRITERS = 4
 
 
 def at_once(tasks):
-    """Runs them at the same time. The first that fails fails all."""
+    """Runs them at the same time. If one fails, all fail."""
     faults = []
 
     def run(task):
@@ -109,7 +109,7 @@ class Tests:
             expect(get(self.two, f"more/ttl{i}"), 204)
 
     def master_that_is_killed(self):
-        """With `ack: replicas`: nothing acknowledged is lost, and nothing is told twice or not at all."""
+        """With `ack: replicas`: no acknowledged write is lost, and every change is told exactly once."""
         servers = [self.server(", ack: replicas") for _ in range(2)]
         feeds = [Feed(server, "kill/") for server in servers]
         acknowledged = [dict() for _ in range(N_WRITERS)]
@@ -198,7 +198,7 @@ class Tests:
         expect(feed.n_resets, 0)
 
     def master_that_hangs(self):
-        """It is replaced meanwhile, and comes back as a replica."""
+        """Its replica is promoted meanwhile, and it comes back as a replica."""
         feeds = [Feed(server, "hang/") for server in self.servers]
         master = self.cluster.masters()[2]
         master.stop()

@@ -19,9 +19,9 @@ local function clock(now)
   return us, tonumber(now)
 end
 
--- Revisions follow the clock in microseconds, and never go back. Where there are several partitions, each has
--- those that leave its number when divided by `step`, how many there are: so none is given out twice.
--- Returns: the new one and the last.
+-- Revisions follow the clock in microseconds, and never go back. `step` is the number of partitions; a partition's
+-- revisions are congruent to its number modulo `step`, so no two partitions assign the same one.
+-- Returns: the new revision and the last one.
 local function take_revisions(key, us, n, step)
   local last = tonumber(redis.call('GET', key) or 0)
   if last == 0 then error('KVGONE') end
@@ -252,7 +252,7 @@ local function look(keys, argv)
   return {us, tonumber(redis.call('GET', keys[2]) or 0), redis.call('HGET', keys[1], 'epoch') or ''}
 end
 
--- keys: { fence }. A write that goes to the replicas behind all others.
+-- keys: { fence }. A write that reaches the replicas after all writes before it.
 local function fence(keys)
   redis.call('SET', keys[1], string.format('%.0f', clock('')))
   return 1

@@ -84,7 +84,7 @@ class Server:
             connection.close()
 
     def end_process(self):
-        """The folder stays. A server that runs has to end well, which a sanitizer that has found something prevents."""
+        """The folder stays. A running server must exit with 0; a sanitizer that has found a fault prevents that."""
         was_running = self.process.poll() is None
         self.process.terminate()
         code = self.process.wait(PATIENCE_S)

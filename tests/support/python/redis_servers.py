@@ -14,7 +14,7 @@ SKIPPED = 77
 
 
 def require_redis():
-    """Ends the program as skipped where there is no Redis 7."""
+    """Ends the program as skipped if there is no Redis 7."""
     program = shutil.which("redis-server")
     version = subprocess.run([program, "--version"], capture_output=True, text=True,
                              check=True).stdout if program else ""
@@ -30,7 +30,7 @@ def free_port():
 
 
 class Redis:
-    """arguments: of the program, besides; has_port: whether it listens without TLS."""
+    """arguments: further ones of the program; has_port: whether it listens without TLS."""
 
     def __init__(self, *arguments, has_port=True):
         self.folder = tempfile.mkdtemp(prefix="kv-redis-")
