@@ -78,12 +78,10 @@ static void add_up(struct kv_counts *counts, enum kv_command_kind kind, int64_t 
 
 void kv_counts_end_turn(struct kv_counts *counts, int64_t took_ns)
 {
-    if (!counts->has_this_turn)
-        return;
-    counts->has_this_turn = false;
-    for (enum kv_command_kind kind = 0; kind < KV_N_COMMAND_KINDS; kind++)
-        if (counts->n_this_turn[kind] != 0)
-            add_up(counts, kind, took_ns);
+    uint32_t kinds = counts->kinds_this_turn;
+    counts->kinds_this_turn = 0;
+    for (; kinds != 0; kinds &= kinds - 1)
+        add_up(counts, (enum kv_command_kind)__builtin_ctz(kinds), took_ns);
 }
 
 /* ---- collecting ---- */

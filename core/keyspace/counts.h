@@ -37,7 +37,7 @@ struct kv_counts {
     struct kv_histogram durations[KV_N_COMMAND_KINDS];
     uint32_t n_this_turn[KV_N_COMMAND_KINDS];        /* sent and finished in it, */
     uint32_t n_failed_this_turn[KV_N_COMMAND_KINDS]; /* of these not with KV_OK */
-    bool has_this_turn;                              /* any of those */
+    uint32_t kinds_this_turn;                        /* a bit for each kind that has any */
 
     struct kv_counter key_subscriptions; /* that there are */
     struct kv_counter prefix_subscriptions;
@@ -60,7 +60,7 @@ static inline void kv_counts_finish(struct kv_counts *counts, const struct kv_co
     if (is_late)
         return;
     counts->n_this_turn[command->kind]++;
-    counts->has_this_turn = true;
+    counts->kinds_this_turn |= 1U << command->kind;
 }
 
 /* The same, ahead of that, while its client is known: shows it to the slow log. */
