@@ -99,40 +99,6 @@ static void last_of_two_writes_of_a_key_stands(void **state)
     kv_test_stream_close(&other);
 }
 
-static void touch(struct kv_test_stream *stream, const char *path, const char *body, int status)
-{
-    struct kv_test_response response = {0};
-    kv_test_http_exchange(stream, "PATCH", kv_slice_of(path), NULL, kv_slice_of(body), &response);
-    assert_int_equal(response.status, status);
-    kv_test_response_fini(&response);
-}
-
-/* Each sees those before it, whichever threads they go through. */
-static void touches_and_writes_of_a_long_key_take_effect_in_the_order_sent(void **state)
-{
-    struct kv_test_ws ws;
-    char *letters = kv_test_letters('a', long_value);
-    kv_test_ws_open(&ws, kv_test_port(state));
-    for (int i = 0; i < 4; i++) {
-        put_set(&ws, 1, "touched", letters);
-        kv_test_ws_put_text(&ws, "{\"type\":\"touch\",\"id\":2,\"payload\":{\"key\":\"touched\","
-                                 "\"ttl\":\"1h\"}}");
-        put_set(&ws, 3, "touched", "short");
-        kv_test_ws_put_text(&ws, "{\"type\":\"touch\",\"id\":4,\"payload\":{\"key\":\"touched\","
-                                 "\"ttl\":\"2h\"}}");
-        put_set(&ws, 5, "touched", "last");
-        kv_test_stream_flush(&ws.stream);
-        uint64_t set = kv_test_ws_expect_ok(&ws, "1", "\"touched\"");
-        assert_int_equal(kv_test_ws_expect_ok(&ws, "2", "\"touched\""), set);
-        set = kv_test_ws_expect_ok(&ws, "3", "\"touched\"");
-        assert_int_equal(kv_test_ws_expect_ok(&ws, "4", "\"touched\""), set);
-        assert_true(kv_test_ws_expect_ok(&ws, "5", "\"touched\"") > set);
-        kv_test_expect_value(kv_test_port(state), "touched", "\"last\"");
-    }
-    free(letters);
-    kv_test_ws_close(&ws);
-}
-
 static void condition_is_judged_when_its_turn_comes(void **state)
 {
     struct kv_buffer body = body_of('a', long_value);
@@ -161,17 +127,6 @@ static void write_huge_values(uint16_t port)
              kv_buffer_slice(&bodies[i / 2 % 2]));
 }
 
-static void touch_a_huge_value(uint16_t port)
-{
-    struct kv_buffer body = body_of('a', HUGE_VALUE);
-    struct kv_test_stream stream;
-    kv_test_stream_open(&stream, port);
-    post(&stream, "/storage/huge", kv_buffer_slice(&body));
-    kv_buffer_fini(&body);
-    for (int i = 0;; i++)
-        touch(&stream, "/storage/huge", i % 2 == 0 ? "{\"ttl\":\"1h\"}" : "{\"ttl\":0}", 202);
-}
-
 /* Writes short values for a while. Returns: what part of the time went by in slow writes. */
 static double slow_part(struct kv_test_stream *stream)
 {
@@ -190,14 +145,14 @@ static double slow_part(struct kv_test_stream *stream)
     return (double)slow_us / (double)(now_us - began_us);
 }
 
-static void expect_short_writes_hardly_wait(void **state, void (*write_huge)(uint16_t port))
+static void short_writes_hardly_wait_for_huge_ones(void **state)
 {
     struct kv_test_stream stream;
     int status;
     double best = 1;
     pid_t writer = fork();
     if (writer == 0)
-        write_huge(kv_test_port(state));
+        write_huge_values(kv_test_port(state));
     assert_true(writer > 0);
     kv_test_stream_open(&stream, kv_test_port(state));
     for (int round = 0; round < ROUNDS && best > 0.3; round++) {
@@ -213,25 +168,13 @@ static void expect_short_writes_hardly_wait(void **state, void (*write_huge)(uin
     assert_true(best <= 0.3);
 }
 
-static void short_writes_hardly_wait_for_huge_ones(void **state)
-{
-    expect_short_writes_hardly_wait(state, write_huge_values);
-}
-
-static void short_writes_hardly_wait_for_touches_of_huge_values(void **state)
-{
-    expect_short_writes_hardly_wait(state, touch_a_huge_value);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_of_a_connection_take_effect_in_the_order_sent),
         cmocka_unit_test(last_of_two_writes_of_a_key_stands),
-        cmocka_unit_test(touches_and_writes_of_a_long_key_take_effect_in_the_order_sent),
         cmocka_unit_test(condition_is_judged_when_its_turn_comes),
         cmocka_unit_test(short_writes_hardly_wait_for_huge_ones),
-        cmocka_unit_test(short_writes_hardly_wait_for_touches_of_huge_values),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);
 }

@@ -173,10 +173,8 @@ static void get_key(struct kv_cmd *cmd, struct entry *state, bool is_there)
     finish(cmd, KV_OK, state->revision);
 }
 
-/* Gives the key another deadline. prepared: a state with the same value and that deadline; or NULL.
- * Returns: false where there is no room or no memory. */
-static bool move_deadline(struct batch *batch, struct touched *touched, int64_t deadline_ms,
-                          struct entry *prepared)
+/* Gives the key another deadline. Returns: false where there is no room or no memory. */
+static bool move_deadline(struct batch *batch, struct touched *touched, int64_t deadline_ms)
 {
     struct entry *current = touched->current;
     if (current->deadline_ms == deadline_ms)
@@ -184,12 +182,10 @@ static bool move_deadline(struct batch *batch, struct touched *touched, int64_t 
     struct kv_slice old = entry_value(current);
     if (!room_take(batch->room, current->key_len, current->value_len, &old))
         return false;
-    struct entry *after = prepared != NULL ? entry_ref(prepared)
-                                           : entry_create(entry_key(current), current->hash, old,
-                                                          current->revision, deadline_ms);
+    struct entry *after = entry_create(entry_key(current), current->hash, entry_value(current),
+                                       current->revision, deadline_ms);
     if (after == NULL)
         return false;
-    after->revision = current->revision;
     add_step(batch, touched, 0, current->revision, after);
     return true;
 }
@@ -218,7 +214,7 @@ static void set_value(struct batch *batch, struct kv_cmd *cmd, struct touched *t
     struct entry *current = touched->current;
     struct kv_slice old = entry_value(current);
     if (is_there && kv_slice_equals(old, target->value)) {
-        bool is_moved = move_deadline(batch, touched, target->deadline_ms, target->prepared);
+        bool is_moved = move_deadline(batch, touched, target->deadline_ms);
         finish(cmd, is_moved ? KV_UNCHANGED : KV_FULL, is_moved ? current->revision : 0);
         return;
     }
@@ -278,15 +274,12 @@ static bool update_key(struct batch *batch, struct kv_cmd *cmd, struct touched *
     return true;
 }
 
-/* prepared: made from the state with its revision; the key may have another state by now. */
 static void touch_key(struct batch *batch, struct kv_cmd *cmd, struct touched *touched,
-                      bool is_there, struct entry *prepared)
+                      bool is_there)
 {
-    if (prepared != NULL && prepared->revision != touched->current->revision)
-        prepared = NULL;
     if (!is_there)
         finish(cmd, KV_MISSING, 0);
-    else if (!move_deadline(batch, touched, cmd->deadline_ms, prepared))
+    else if (!move_deadline(batch, touched, cmd->deadline_ms))
         finish(cmd, KV_FULL, 0);
     else
         finish(cmd, KV_OK, touched->current->revision);
@@ -308,7 +301,7 @@ static bool judge_write(struct batch *batch, struct kv_cmd *cmd, struct touched 
     else if (cmd->op == KV_OP_DELETE)
         delete_key(batch, cmd, touched, is_there);
     else
-        touch_key(batch, cmd, touched, is_there, prepared);
+        touch_key(batch, cmd, touched, is_there);
     return true;
 }
 

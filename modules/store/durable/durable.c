@@ -30,8 +30,7 @@ static uint64_t mark_of(uint64_t hash)
 struct sorted {
     struct job *writes;
     struct job *reads;
-    struct job *learnt; /* touches of keys that are not in memory, and what must stay behind */
-    struct job *staged; /* writes of long values, likewise */
+    struct job *staged; /* writes of long values, and what has to stay behind them */
     uint64_t written;
 };
 
@@ -60,33 +59,15 @@ static bool job_has(const struct job *job, uint64_t hash)
     return n != 0;
 }
 
-/* Whether the writer can touch the key at once: its state is in memory, and short. */
-static bool is_known_and_short(struct kv_store *store, const struct kv_cmd *cmd)
-{
-    struct entry *entry;
-    uint64_t generation;
-    enum glance glance = states_look(store->base.states, cmd->key, cmd->hash, &entry, &generation);
-    if (glance != GLANCE_FOUND)
-        return glance == GLANCE_MISSING;
-    bool is_short = entry->value_len <= KV_LONG_VALUE;
-    entry_unref(entry);
-    return is_short;
-}
-
-/* The learner passes commands on to the stager. So the learner is asked first: otherwise a command
- * could move from one to the other unnoticed. */
 static struct job **way_of_write(struct kv_store *store, struct sorted *sorted,
                                  const struct kv_cmd *cmd)
 {
+    bool is_long = cmd->op == KV_OP_SET && cmd->value.len > KV_LONG_VALUE;
     sorted->written |= mark_of(cmd->hash);
-    if (job_has(sorted->learnt, cmd->hash) || learner_has(&store->writer.learner, cmd->hash))
-        return &sorted->learnt;
-    if (stager_is_for(cmd) || job_has(sorted->staged, cmd->hash) ||
-        stager_has(&store->writer.stager, cmd->hash))
-        return &sorted->staged;
-    bool is_unsure = cmd->op == KV_OP_TOUCH && !job_has(sorted->writes, cmd->hash) &&
-                     !is_known_and_short(store, cmd);
-    return is_unsure ? &sorted->learnt : &sorted->writes;
+    return is_long || job_has(sorted->staged, cmd->hash) ||
+                   stager_has(&store->writer.stager, cmd->hash)
+               ? &sorted->staged
+               : &sorted->writes;
 }
 
 static struct job **way_of(struct kv_store *store, struct sorted *sorted, struct kv_cmd *cmd)
@@ -94,9 +75,7 @@ static struct job **way_of(struct kv_store *store, struct sorted *sorted, struct
     if (cmd->op != KV_OP_GET)
         return way_of_write(store, sorted, cmd);
     if ((sorted->written & mark_of(cmd->hash)) != 0)
-        return job_has(sorted->learnt, cmd->hash)   ? &sorted->learnt
-               : job_has(sorted->staged, cmd->hash) ? &sorted->staged
-                                                    : &sorted->writes;
+        return job_has(sorted->staged, cmd->hash) ? &sorted->staged : &sorted->writes;
     switch (reader_get(&store->base, cmd, false)) {
     case GLANCE_HELD:
         return &sorted->writes;
@@ -121,8 +100,6 @@ void kv_durable_submit(struct kv_store *store, uint32_t loop, struct kv_cmd *con
         queue_push(&store->writer.jobs, sorted.writes);
     if (sorted.staged != NULL)
         stager_push(&store->writer.stager, sorted.staged);
-    if (sorted.learnt != NULL)
-        learner_push(&store->writer.learner, sorted.learnt);
 }
 
 void kv_durable_scan(struct kv_store *store, uint32_t loop, struct kv_scan *scan)

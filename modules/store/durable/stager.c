@@ -2,44 +2,113 @@
 
 #include <stdlib.h>
 
+enum {
+    FIRST_CAPACITY = 16
+};
+
 void stager_init(struct stager *stager, const struct base *base, struct value_files *values,
                  struct queue *writes, size_t most_bytes)
 {
     *stager =
         (struct stager){.base = base, .values = values, .writes = writes, .most_bytes = most_bytes};
     queue_init(&stager->jobs);
-    under_way_init(&stager->under_way);
+    pthread_mutex_init(&stager->lock, NULL);
 }
 
 void stager_fini(struct stager *stager)
 {
     queue_fini(&stager->jobs);
-    under_way_fini(&stager->under_way);
+    pthread_mutex_destroy(&stager->lock);
+    free(stager->hashes);
+}
+
+/* ---- what is under way ---- */
+
+/* Under the lock. Returns: false where there is no memory. */
+static bool has_room(struct stager *stager)
+{
+    if (stager->n_hashes < stager->capacity)
+        return true;
+    size_t capacity = stager->capacity == 0 ? FIRST_CAPACITY : 2 * stager->capacity;
+    uint64_t *hashes = reallocarray(stager->hashes, capacity, sizeof(*hashes));
+    if (hashes == NULL)
+        return false;
+    stager->hashes = hashes;
+    stager->capacity = capacity;
+    return true;
+}
+
+static void begin(struct stager *stager, uint64_t hash)
+{
+    pthread_mutex_lock(&stager->lock);
+    if (has_room(stager))
+        stager->hashes[stager->n_hashes++] = hash;
+    atomic_fetch_add(&stager->n, 1);
+    pthread_mutex_unlock(&stager->lock);
+}
+
+/* Under the lock. Returns: n_hashes where it is not there. */
+static size_t find(const struct stager *stager, uint64_t hash)
+{
+    size_t at = 0;
+    while (at < stager->n_hashes && stager->hashes[at] != hash)
+        at++;
+    return at;
+}
+
+static void end(struct stager *stager, uint64_t hash)
+{
+    pthread_mutex_lock(&stager->lock);
+    size_t at = find(stager, hash);
+    if (at < stager->n_hashes)
+        stager->hashes[at] = stager->hashes[--stager->n_hashes];
+    atomic_fetch_sub(&stager->n, 1);
+    pthread_mutex_unlock(&stager->lock);
+}
+
+bool stager_has(struct stager *stager, uint64_t hash)
+{
+    if (atomic_load(&stager->n) == 0)
+        return false;
+    pthread_mutex_lock(&stager->lock);
+    bool has = atomic_load(&stager->n) != stager->n_hashes || find(stager, hash) < stager->n_hashes;
+    pthread_mutex_unlock(&stager->lock);
+    return has;
 }
 
 /* ---- the thread ---- */
 
+static bool is_to_be_staged(struct stager *stager, const struct kv_cmd *cmd)
+{
+    return cmd->op == KV_OP_SET && cmd->value.len > KV_LONG_VALUE &&
+           cmd->key.len + cmd->value.len <= stager->base->ops->max_row &&
+           !atomic_load(&stager->is_off);
+}
+
 /* Gets hold of the key, whose present state may be long, too, so that the writer need not read it.
- * Returns: the state; NULL where there is no memory. Owns: the caller, one reference. */
-static struct entry *hold(struct stager *stager, const struct kv_cmd *cmd)
+ * Returns: false where there is no memory. */
+static bool hold(struct stager *stager, const struct kv_cmd *cmd)
 {
     bool is_unknown;
     enum kv_status fault;
     struct entry *held = states_hold(stager->base->states, cmd->key, cmd->hash, &is_unknown);
-    if (held != NULL && is_unknown)
+    if (held == NULL)
+        return false;
+    if (is_unknown)
         held = held_learn(stager->base, held, &fault); /* a fault shows in the writer */
-    return held;
+    entry_unref(held);
+    return true;
 }
 
-/* Makes the new state of the key of a SET or TOUCH, with its value in a file.
- * Returns: KV_OK, or why the value cannot be written. */
-static enum kv_status stage(struct stager *stager, const struct kv_cmd *cmd, struct kv_slice value,
-                            uint64_t revision, struct entry **ret)
+/* Returns: KV_OK, or why the value cannot be written. */
+static enum kv_status stage(struct stager *stager, const struct kv_cmd *cmd, struct entry **ret)
 {
     value_files_await_room(stager->values, stager->most_bytes);
-    struct entry *entry = entry_create(cmd->key, cmd->hash, value, revision, cmd->deadline_ms);
+    struct entry *entry = entry_create(cmd->key, cmd->hash, cmd->value, 0, cmd->deadline_ms);
     enum kv_engine_status status =
-        entry == NULL ? KV_ENGINE_FULL : value_file_write(stager->values, value, &entry->file);
+        entry == NULL ? KV_ENGINE_FULL : value_file_write(stager->values, cmd->value, &entry->file);
+    if (status == KV_ENGINE_OK && !hold(stager, cmd))
+        status = KV_ENGINE_FULL;
     if (status == KV_ENGINE_OK) {
         *ret = entry;
         return KV_OK;
@@ -48,49 +117,7 @@ static enum kv_status stage(struct stager *stager, const struct kv_cmd *cmd, str
     return status == KV_ENGINE_FULL ? KV_FULL : KV_IO;
 }
 
-static enum kv_status stage_set(struct stager *stager, const struct kv_cmd *cmd, struct entry **ret)
-{
-    if (cmd->key.len + cmd->value.len > stager->base->ops->max_row)
-        return KV_OK; /* the writer refuses it */
-    enum kv_status status = stage(stager, cmd, cmd->value, 0, ret);
-    struct entry *held = status == KV_OK ? hold(stager, cmd) : NULL;
-    if (status == KV_OK && held == NULL) {
-        entry_unref(*ret);
-        *ret = NULL;
-        return KV_FULL;
-    }
-    entry_unref(held);
-    return status;
-}
-
-/* Makes the state with another deadline, if its value is long. */
-static enum kv_status stage_touch(struct stager *stager, const struct kv_cmd *cmd,
-                                  struct entry **ret)
-{
-    struct entry *held = hold(stager, cmd);
-    if (held == NULL)
-        return KV_FULL;
-    enum kv_status status = KV_OK;
-    if (held->value_len > KV_LONG_VALUE && held->deadline_ms != cmd->deadline_ms &&
-        kv_cmd_holds(cmd, true, held->revision))
-        status = stage(stager, cmd, entry_value(held), held->revision, ret);
-    if (*ret == NULL)
-        states_let_go(stager->base->states, held); /* as the batch does with what is staged */
-    entry_unref(held);
-    return status;
-}
-
-static enum kv_status stage_command(struct stager *stager, const struct kv_cmd *cmd,
-                                    struct entry **ret)
-{
-    if (atomic_load(&stager->is_off))
-        return KV_OK;
-    if (stager_is_for(cmd))
-        return stage_set(stager, cmd, ret);
-    return cmd->op == KV_OP_TOUCH ? stage_touch(stager, cmd, ret) : KV_OK;
-}
-
-void stager_give_back(struct stager *stager, uint32_t loop, struct kv_cmd *cmd,
+static void give_back(struct stager *stager, uint32_t loop, struct kv_cmd *cmd,
                       enum kv_status status)
 {
     cmd->status = status;
@@ -105,17 +132,17 @@ static void give_on(struct stager *stager, uint32_t loop, struct kv_cmd *cmd)
     struct entry *prepared = NULL;
     struct job *job = job_create(JOB_COMMANDS, loop, 1);
     enum kv_status status = job == NULL ? KV_FULL : KV_OK;
-    if (status == KV_OK)
-        status = stage_command(stager, cmd, &prepared);
+    if (status == KV_OK && is_to_be_staged(stager, cmd))
+        status = stage(stager, cmd, &prepared);
     if (status == KV_OK) {
         job->cmds[job->n_cmds++] = cmd;
         job->prepared = prepared;
         queue_push(stager->writes, job);
     } else {
         free(job);
-        stager_give_back(stager, loop, cmd, cmd->op == KV_OP_GET ? KV_IO : status);
+        give_back(stager, loop, cmd, cmd->op == KV_OP_GET ? KV_IO : status);
     }
-    under_way_end(&stager->under_way, hash);
+    end(stager, hash);
 }
 
 static void *stager_run(void *argument)
@@ -142,15 +169,10 @@ void stager_stop(struct stager *stager)
 
 /* ---- for the loops and the writer ---- */
 
-bool stager_has(struct stager *stager, uint64_t hash)
-{
-    return under_way_has(&stager->under_way, hash);
-}
-
 void stager_push(struct stager *stager, struct job *job)
 {
     for (size_t i = 0; i < job->n_cmds; i++)
-        under_way_begin(&stager->under_way, job->cmds[i]->hash);
+        begin(stager, job->cmds[i]->hash);
     queue_push(&stager->jobs, job);
 }
 

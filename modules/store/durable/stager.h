@@ -1,8 +1,7 @@
 /*
  * A thread that brings long values to the disk ahead of the writer, each to a file of its own
  * (value_file.h). The record that the writer makes of such a write is short, so no other write
- * waits for the value. Later writes of the same key go the same way, so they stay in order. A
- * TOUCH of a long value is such a write too, since its record contains the value.
+ * waits for the value. Writes of the same key that come behind go the same way, and stay behind.
  *
  * When the values that the engine lacks have become too many, the stager waits for the applier, and
  * long writes wait for the stager.
@@ -10,10 +9,11 @@
 #ifndef KV_DURABLE_STAGER_H
 #define KV_DURABLE_STAGER_H
 
+#include <stdatomic.h>
+
 #include "held.h"
 #include "queue.h"
 #include "thread.h"
-#include "under_way.h"
 #include "value_file.h"
 
 struct stager {
@@ -23,7 +23,10 @@ struct stager {
     size_t most_bytes;    /* of values that the engine lacks */
     struct queue jobs;
     atomic_bool is_off; /* the writer refuses writes, and judges all of them */
-    struct under_way under_way;
+    atomic_size_t n;    /* commands that the writer has not been given yet */
+    pthread_mutex_t lock;
+    uint64_t *hashes; /* of the keys of n of them, but for those for which there was no memory */
+    size_t n_hashes, capacity;
     struct thread thread;
 };
 
@@ -37,21 +40,11 @@ int stager_start(struct stager *stager);
 /* Ends the thread once it has given everything on. */
 void stager_stop(struct stager *stager);
 
-/* Whether the command has a long value. */
-static inline bool stager_is_for(const struct kv_cmd *cmd)
-{
-    return cmd->op == KV_OP_SET && cmd->value.len > KV_LONG_VALUE;
-}
-
 /* Whether a command of a key with this hash may be under way: a write of the key has to be pushed
  * here, too. Threads: loops. */
 bool stager_has(struct stager *stager, uint64_t hash);
-/* Threads: any. */
+/* Threads: loops. */
 void stager_push(struct stager *stager, struct job *job);
-
-/* Ends a command that cannot be passed on. Threads: the stager's, and the learner's. */
-void stager_give_back(struct stager *stager, uint32_t loop, struct kv_cmd *cmd,
-                      enum kv_status status);
 
 /* Whether values are to be written. Threads: the writer's. */
 void stager_allow(struct stager *stager, bool is_allowed);

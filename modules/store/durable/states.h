@@ -43,7 +43,7 @@ enum glance states_look(struct states *states, struct kv_slice key, uint64_t has
 enum glance states_settle(struct states *states, uint64_t hash, uint64_t generation,
                           struct entry *found, struct entry **ret);
 
-/* ---- those who hold keys: the writer, the stager, the learner ---- */
+/* ---- those who hold keys: the writer, and the stager ---- */
 
 /* Gets hold of a key: its published state stays in memory until the matching states_let_go().
  * Returns: the state, which may be unknown (then states_learn() follows); NULL where there is no

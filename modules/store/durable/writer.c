@@ -423,12 +423,10 @@ void writer_init(struct writer *writer, struct base *base)
     syncer_init(&writer->syncer, &writer->committer.journal, &writer->jobs);
     stager_init(&writer->stager, base, &writer->committer.journal.values, &writer->jobs,
                 committer_most_journal(base));
-    learner_init(&writer->learner, base, &writer->stager);
 }
 
 void writer_fini(struct writer *writer)
 {
-    learner_fini(&writer->learner);
     stager_fini(&writer->stager);
     syncer_fini(&writer->syncer);
     committer_fini(&writer->committer);
@@ -474,8 +472,6 @@ int writer_start(struct writer *writer)
 {
     int fault = stager_start(&writer->stager);
     if (fault == 0)
-        fault = learner_start(&writer->learner);
-    if (fault == 0)
         fault = syncer_start(&writer->syncer);
     if (fault == 0)
         fault = applier_start(&writer->committer.applier);
@@ -486,7 +482,6 @@ int writer_start(struct writer *writer)
 
 void writer_close(struct writer *writer)
 {
-    learner_stop(&writer->learner);
     stager_stop(&writer->stager);
     queue_close(&writer->jobs);
     if (!writer->thread.is_there)

@@ -14,7 +14,7 @@
 #include "deadlines.h"
 #include "patience.h"
 #include "recovery.h"
-#include "learner.h"
+#include "stager.h"
 #include "syncer.h"
 #include "thread.h"
 #include "turn.h"
@@ -26,7 +26,6 @@ struct writer {
     struct recovery recovery;
     struct syncer syncer;
     struct stager stager; /* pushes jobs, too */
-    struct learner learner;
     struct deadlines deadlines;
 
     /* the thread's only */

@@ -459,36 +459,6 @@ static void long_value_outlives_a_crash(void **state)
     free((char *)value.bytes);
 }
 
-/* Each after an opening: so the state has to be read first, and is not given to the database before
- * the files are copied. */
-static void touch_of_a_long_value_moves_its_deadline_alone(void **state)
-{
-    struct rig *rig = *state;
-    struct kv_slice value = long_value('a');
-    struct kv_cmd touch = {.op = KV_OP_TOUCH, .key = KEY};
-    open_store(rig);
-    uint64_t revision = set(rig, KEY, value);
-    close_store(rig);
-    open_store(rig);
-    for (int i = 1; i <= 3; i++) {
-        touch.deadline_ms = BOOT_MS + i * 100000;
-        struct kv_cmd cmd = run(rig, touch);
-        assert_int_equal(cmd.status, KV_OK);
-        assert_int_equal(cmd.revision, revision);
-        if (i == 1)
-            crash(rig);
-        else
-            close_store(rig);
-        open_store(rig);
-        assert_holds(rig, KEY, value, revision, touch.deadline_ms);
-    }
-    touch.cond = KV_COND_ABSENT;
-    assert_int_equal(run(rig, touch).status, KV_CONDITION);
-    start_again(rig, 0);
-    assert_int_equal(count_files(rig, ".value"), 0);
-    free((char *)value.bytes);
-}
-
 static void long_value_that_was_not_set_leaves_no_file(void **state)
 {
     struct rig *rig = *state;
@@ -1329,7 +1299,6 @@ int main(int argc, char **argv)
         DURABLE_TEST(epoch_stays),
         DURABLE_TEST(value_that_is_set_again_is_unchanged),
         DURABLE_TEST(long_value_outlives_a_crash),
-        DURABLE_TEST(touch_of_a_long_value_moves_its_deadline_alone),
         DURABLE_TEST(long_value_that_was_not_set_leaves_no_file),
         DURABLE_TEST(file_that_no_record_refers_to_is_deleted),
         DURABLE_TEST(damaged_long_value_is_refused),
