@@ -247,10 +247,21 @@ static struct kv_store *create(const struct kv_store_host *host,
 }
 
 /* The database, and what the journal has for it. */
+/* Before the engine brings its files up to date, so that no older server writes to them afterwards.
+ * A folder without a journal is marked when it has one. */
+static int mark_ahead(const struct base *base, struct kv_error *reterr)
+{
+    if (base->folder.is_new || base->folder.format == FOLDER_FORMAT_WITHOUT_JOURNAL)
+        return 0;
+    return folder_mark(base->path, base->ops->name, &base->folder, reterr);
+}
+
 static int open_engine(struct kv_store *store, const struct kv_option_value *options,
                        struct kv_error *reterr)
 {
     struct base *base = &store->base;
+    if (mark_ahead(base, reterr) != 0)
+        return -1;
     if (base->ops->open(&base->host->base, base->folder.database, options, &base->engine, reterr) !=
         0)
         return -1;
@@ -283,8 +294,10 @@ static int recover(struct kv_store *store, const struct kv_option_value *options
     struct kv_error error;
     if (open_engine(store, options, &error) == 0)
         return 0;
-    return kv_error_set(reterr, "%s: was not closed in order, and cannot be recovered: %s",
-                        store->base.path, error.text);
+    return kv_error_set(
+        reterr,
+        "%s: was not closed in order, or is of an older format, and cannot be recovered: %s",
+        store->base.path, error.text);
 }
 
 static int open_to_write(struct kv_store *store, const struct kv_option_value *options,

@@ -317,20 +317,30 @@ static void ignore(void *context, struct kv_slice value)
     (void)value;
 }
 
-/* Adds the order of long keys to a file that was made without it. */
+static int build_order(struct kv_engine *engine)
+{
+    int fault = order_build(engine);
+    if (fault != 0)
+        return fault;
+    engine_put(engine, KV_ENGINE_META, ORDER, KV_SLICE("1"));
+    if (engine_commit(engine) == KV_ENGINE_OK)
+        return 0;
+    return engine->is_map_full ? MDB_MAP_FULL : EIO;
+}
+
+/* Adds the order of long keys to a file that was made without it, also to a full one. */
 static int complete_order(struct kv_engine *engine)
 {
+    int fault;
     enum kv_engine_status status =
         engine_get(engine, KV_ENGINE_META, ORDER, KV_ENGINE_ANYWHERE, ignore, NULL);
     if (status != KV_ENGINE_ABSENT)
         return status == KV_ENGINE_OK ? 0 : MDB_CORRUPTED;
     if (engine->is_only_read)
         return NEEDS_WRITING;
-    int fault = order_build(engine);
-    if (fault != 0)
-        return fault;
-    engine_put(engine, KV_ENGINE_META, ORDER, KV_SLICE("1"));
-    return engine_commit(engine) == KV_ENGINE_OK ? 0 : EIO;
+    while ((fault = build_order(engine)) == MDB_MAP_FULL && grow(engine))
+        continue;
+    return fault;
 }
 
 static void engine_close(struct kv_engine *engine)

@@ -424,12 +424,25 @@ static int commit_some(struct kv_engine *engine, struct progress *progress)
     return commit_fault != 0 ? commit_fault : fault;
 }
 
+/* A building that was cut off may have left entries of keys that have gone since. */
+static int clear(struct kv_engine *engine)
+{
+    MDB_txn *txn;
+    int fault = mdb_txn_begin(engine->env, NULL, 0, &txn);
+    if (fault != 0)
+        return fault;
+    if ((fault = mdb_drop(txn, engine->order, 0)) == 0)
+        return mdb_txn_commit(txn);
+    mdb_txn_abort(txn);
+    return fault;
+}
+
 int order_build(struct kv_engine *engine)
 {
     struct progress progress = {.bytes = {KEY_MARK}};
     progress.at = (MDB_val){.mv_data = progress.bytes, .mv_size = 1};
-    int fault;
-    while ((fault = commit_some(engine, &progress)) == 0)
-        continue;
+    int fault = clear(engine);
+    while (fault == 0)
+        fault = commit_some(engine, &progress);
     return fault == MDB_NOTFOUND ? 0 : fault;
 }

@@ -15,7 +15,7 @@ enum {
     RESERVED_PART = 8, /* of the map's pages; at least and at most: */
     LEAST_RESERVE = 64,
     MOST_RESERVE = 8192,
-    PAGES_A_KEY = 12,      /* that a commit of one key, and the two behind it, may copy */
+    PAGES_A_KEY = 20,      /* that a commit of one key, and the two behind it, may copy */
     PLENTY = 16384,        /* pages; with more there is no need to count those that are free */
     MOST_LISTED = 1 << 16, /* free pages, among which a run is looked for */
     PAGE_HEAD = 32,        /* of a page with a row of its own, or of a row within one */

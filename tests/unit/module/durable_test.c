@@ -902,8 +902,38 @@ static void long_keys_are_walked_in_order(void **state)
     assert_long_keys_in_order(rig);
 }
 
-/* Makes LMDB's file what it was before it had a table of the order of long keys. */
-static void forget_order(const struct rig *rig)
+static void write_mark(struct rig *rig, const char *text)
+{
+    char *path;
+    assert_true(asprintf(&path, "%s/FORMAT", rig->path) > 0);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+    free(path);
+}
+
+/* Adds an entry whose key is not there, as is left of a building that was cut off if an older
+ * server then deletes the key. */
+static void put_stale_entry(MDB_txn *txn, MDB_dbi table)
+{
+    char bytes[512], value[17] = {'k'};
+    MDB_cursor *cursor;
+    MDB_val key, row;
+    assert_int_equal(mdb_cursor_open(txn, table, &cursor), 0);
+    assert_int_equal(mdb_cursor_get(cursor, &key, &row, MDB_FIRST), 0);
+    assert_int_equal(row.mv_size, sizeof(value));
+    memcpy(bytes, key.mv_data, key.mv_size);
+    bytes[key.mv_size++] = '0';
+    mdb_cursor_close(cursor);
+    key.mv_data = bytes;
+    row = (MDB_val){.mv_data = value, .mv_size = sizeof(value)};
+    assert_int_equal(mdb_put(txn, table, &key, &row, 0), 0);
+}
+
+/* Makes LMDB's folder what it was before there was a table of the order of long keys; or, if it is
+ * kept, what it is when its building was cut off. */
+static void forget_order(struct rig *rig, bool is_kept)
 {
     char path[256];
     MDB_env *env;
@@ -917,27 +947,40 @@ static void forget_order(const struct rig *rig)
     assert_int_equal(mdb_env_open(env, path, 0, 0640), 0);
     assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
     assert_int_equal(mdb_dbi_open(txn, "order", 0, &table), 0);
-    assert_int_equal(mdb_drop(txn, table, 1), 0);
+    if (is_kept)
+        put_stale_entry(txn, table);
+    else
+        assert_int_equal(mdb_drop(txn, table, 1), 0);
     assert_int_equal(mdb_dbi_open(txn, "meta", 0, &table), 0);
     assert_int_equal(mdb_del(txn, table, &mark, NULL), 0);
     assert_int_equal(mdb_txn_commit(txn), 0);
     mdb_env_close(env);
+    write_mark(rig, "kvserver store lmdb format 3\n");
 }
 
-static void long_keys_of_an_older_file_are_put_in_order(void **state)
+static void order_is_built(struct rig *rig, bool is_begun)
 {
-    struct rig *rig = *state;
     if (strcmp(module->identity->name, "lmdb") != 0)
         skip();
     open_store(rig);
     set_long_keys(rig);
     close_store(rig);
-    forget_order(rig);
+    forget_order(rig, is_begun);
     open_store(rig);
     assert_long_keys_in_order(rig);
     close_store(rig);
     open_store(rig);
     assert_long_keys_in_order(rig);
+}
+
+static void long_keys_of_an_older_file_are_put_in_order(void **state)
+{
+    order_is_built(*state, false);
+}
+
+static void order_whose_building_was_cut_off_is_built_anew(void **state)
+{
+    order_is_built(*state, true);
 }
 
 /* The first part of the prefix is a key as well. */
@@ -1137,17 +1180,6 @@ static void deleting_large_values_takes_no_memory_for_all_of_them(void **state)
 
 /* ---- what is refused ---- */
 
-static void write_mark(struct rig *rig, const char *text)
-{
-    char *path;
-    assert_true(asprintf(&path, "%s/FORMAT", rig->path) > 0);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
-    free(path);
-}
-
 static void folder_in_use_is_refused(void **state)
 {
     struct rig *rig = *state;
@@ -1317,6 +1349,7 @@ int main(int argc, char **argv)
         DURABLE_TEST(what_expired_meanwhile_is_told_before_the_next_change_of_its_key),
         DURABLE_TEST(long_keys_are_walked_in_order),
         DURABLE_TEST(long_keys_of_an_older_file_are_put_in_order),
+        DURABLE_TEST(order_whose_building_was_cut_off_is_built_anew),
         DURABLE_TEST(long_prefix_finds_what_has_it),
         DURABLE_TEST(walk_shows_what_the_database_lacks),
         DURABLE_TEST(walk_passes_many_keys_that_the_database_lacks),
