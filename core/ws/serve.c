@@ -341,6 +341,7 @@ void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
     kv_client_tell_address(session->client, address_of);
     kv_client_limit(session->client, &session->out.bytes, here->config.max_unsent_bytes);
     session->heard_ms = kv_loop_now_ms(here->loop);
+    session->sending = kv_pace_begin(session->heard_ms, 0);
     session->timer.fire = on_timer;
     kv_outbound_init(&session->out, &connection->among->chunks);
     kv_quantum_init(&session->quantum);

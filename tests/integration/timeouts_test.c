@@ -106,6 +106,26 @@ static void websocket_that_answers_nothing_is_closed(void **state)
     kv_test_ws_close(&ws);
 }
 
+/* The message is the first one, and is on its way when the server looks for the first time. */
+static void first_message_may_take_its_time(void **state)
+{
+    struct kv_test_ws ws;
+    struct kv_test_frame frame;
+    bool is_pinged = false;
+    kv_test_ws_open(&ws, kv_test_port(state));
+    struct kv_test_stream *stream = &ws.stream;
+    kv_test_ws_send_frame(&ws, KV_TEST_WS_TEXT, KV_SLICE("{\"type\":\"set\",\"id\":1,"));
+    while (!is_pinged) {
+        kv_test_stream_turn(&stream, 1, LATEST_MS);
+        is_pinged = kv_test_ws_take(&ws, &frame);
+    }
+    assert_int_equal(frame.opcode, KV_TEST_WS_PING);
+    kv_test_ws_send_frame(&ws, KV_TEST_WS_FINAL | KV_TEST_WS_CONTINUATION,
+                          KV_SLICE("\"payload\":{\"key\":\"first\",\"value\":1}}"));
+    kv_test_ws_expect_ok(&ws, "1", "\"first\"");
+    kv_test_ws_close(&ws);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -114,6 +134,7 @@ int main(void)
         cmocka_unit_test(upload_that_is_slow_but_moves_is_served),
         cmocka_unit_test(websocket_that_answers_pings_stays),
         cmocka_unit_test(websocket_that_answers_nothing_is_closed),
+        cmocka_unit_test(first_message_may_take_its_time),
     };
     return cmocka_run_group_tests(tests, group_start, kv_test_group_stop);
 }
