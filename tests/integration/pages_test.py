@@ -344,7 +344,10 @@ def test_tls(report):
             server = Server("pages: {folder: public}\n", before=prepare_keys,
                             also=", {host: 127.0.0.1, port: 0, tls: {cert: cert.pem, key: key.pem}}")
         try:
-            port = int(server.read_log().partition("https://127.0.0.1:")[2].split("\n")[0])
+            def told():
+                return server.read_log().partition("https://127.0.0.1:")[2]
+            wait_for(lambda: "\n" in told(), "the server does not tell its second port")
+            port = int(told().split("\n")[0])
             context = ssl.create_default_context(cafile=os.path.join(server.folder.name, "cert.pem"))
             context.check_hostname = False
             connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=PATIENCE_S)
