@@ -2,18 +2,23 @@
 """Two KvServers on one Redis Cluster of three masters with a replica each. Prints TAP."""
 import json
 import os
+import re
+import socket
 import sys
 import threading
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
-from kvserver import Report, Server, wait_for  # pylint: disable=wrong-import-position
+from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_servers import Cluster, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import Feed, expect, get, put  # pylint: disable=wrong-import-position
 
 N_KEYS = 12
 N_WRITES = 40
 N_WRITERS = 4
+N_LONG = 1500
+LONG = 60_000
 
 
 def at_once(tasks):
@@ -34,15 +39,44 @@ def at_once(tasks):
         raise faults[0]
 
 
+def tags_of(master):
+    """What is between the braces of the keys of its partitions."""
+    return re.findall(r"kv\{(\d+)\}m\r", master.ask("KEYS kv{*}m"))
+
+
+def pack(*words):
+    parts = [f"*{len(words)}\r\n".encode()]
+    for word in words:
+        text = str(word).encode()
+        parts.append(b"$%d\r\n%s\r\n" % (len(text), text))
+    return b"".join(parts)
+
+
+def write_as_another(master, tag, n):
+    """Sets n long values in a partition, as another server would."""
+    names = [f"kv{{{tag}}}{letter}" for letter in "msdxi"]
+    epoch = master.ask("HGET", names.pop(), "epoch").split("\r\n")[1]
+    record = f"kv{{{tag}}}k"
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(PATIENCE_S)
+        peer.connect(master.socket)
+        replies = peer.makefile("rb")
+        for i in range(n):
+            peer.sendall(pack("FCALL", "kv1_set", 5, f"{record}much/{tag}/{i}", *names, "",
+                              f"kv{{{tag}}}c{epoch}", 100000, "0123456789abcdef", len(record) + 1, 0, 0,
+                              "", json.dumps("x" * LONG), 8))
+            expect([replies.readline()[:1] for _ in range(3)], [b"*", b":", b":"])
+
+
 class Tests:
     def __init__(self):
         self.cluster = Cluster()
         self.servers = [self.server() for _ in range(2)]
         self.one, self.two = self.servers
 
-    def server(self, more=""):
-        node = f"127.0.0.1:{self.cluster.nodes[0].port}"
-        return Server(store="redis", options=f'nodes: ["{node}"], timeout: 10s{more}')
+    def server(self, more="", cluster=None, timeout_s=10, lines=""):
+        node = f"127.0.0.1:{(cluster or self.cluster).nodes[0].port}"
+        return Server(lines, store="redis", options=f'nodes: ["{node}"], timeout: {timeout_s}s{more}')
 
     def masters_share_the_keys(self):
         for i in range(100):
@@ -220,6 +254,31 @@ class Tests:
             for i in range(N_KEYS):
                 feed.wait_for(f"hang/{i}", "end")
 
+    def one_that_hangs_while_much_is_written(self):
+        """More than the server keeps in line for a partition that it cannot hear. Somebody else writes it."""
+        cluster = Cluster(n_replicas=0, node_timeout_ms=60_000)
+        limits = "limits: {subscriptions_per_connection: 1000000}\n"  # so that no subscriber is reset
+        server = self.server(", order: key", cluster=cluster, timeout_s=60, lines=limits)
+        feed = Feed(server, "much/")
+        hung, *others = cluster.masters()
+        tags = [(node, tag) for node in others for tag in tags_of(node)]
+        hung.stop()
+        try:
+            at_once([lambda place=place: write_as_another(*place, N_LONG // len(tags))
+                     for place in tags])
+            time.sleep(2)
+        finally:
+            hung.go_on()
+        for i in range(N_KEYS):
+            expect(put(server, f"much/key/{i}", i)[0], 202)
+            expect(get(server, f"much/key/{i}"), i)
+        n = N_LONG // len(tags) * len(tags) + N_KEYS
+        wait_for(lambda: len(feed.told) >= n, "not all changes are told")
+        expect(len({key for key, _ in feed.told}), n)
+        expect(feed.n_resets, 0)
+        server.end()
+        cluster.end()
+
     def end(self):
         for server in self.servers:
             server.end()
@@ -239,6 +298,8 @@ def main():
     report.check("nothing is missed while a partition moves to another master",
                  tests.partition_that_moves)
     report.check("all goes on when a master has hung and was replaced", tests.master_that_hangs)
+    report.check("all is told and answered when a master has hung while much was written",
+                 tests.one_that_hangs_while_much_is_written)
     tests.end()
     return report.end()
 

@@ -24,6 +24,14 @@ void chain_jump(struct kv_store *store, uint64_t revision)
     store->host->resync(store->host, PART);
 }
 
+void chain_pass(struct kv_store *store, int64_t us)
+{
+    if (store->upto < (uint64_t)us - 1)
+        store->upto = (uint64_t)us - 1;
+    if (store->passed != NULL)
+        store->passed(store->context, store->upto);
+}
+
 /* ---- values that were left out ---- */
 
 static const struct kv_cmd *find_command(const struct jobs *jobs, uint64_t number)

@@ -22,4 +22,8 @@ void chain_jump(struct kv_store *store, uint64_t revision);
 /* Begins the chain at that revision, which itself is not told to the host. */
 void chain_begin(struct kv_store *store, uint64_t revision);
 
+/* All changes up to then have been taken: later ones have revisions from that time of Redis's clock
+ * on. */
+void chain_pass(struct kv_store *store, int64_t us);
+
 #endif

@@ -21,7 +21,7 @@ enum {
     PASSING_MS = 5000, /* by which the clocks of masters may differ when the store opens */
 };
 
-#define MOST_PENDING_BYTES ((size_t)64 << 20)
+#define MOST_PENDING_BYTES ((size_t)64 << 20) /* of all partitions */
 
 /* A change that waits for its turn, or a resync. */
 struct pending {
@@ -40,6 +40,7 @@ struct shard {
     struct cluster *cluster;
     struct kv_store *store;
     struct queue pending;
+    _Atomic size_t pending_bytes;
     uint64_t upto;    /* changes that come have larger revisions */
     uint64_t last;    /* the last revision in line */
     struct jobs held; /* final; `revision` has to be told before they are given back */
@@ -67,7 +68,6 @@ struct cluster {
     bool has_work, is_closing, has_thread, is_open;
     pthread_t thread;
     _Atomic uint64_t told;
-    _Atomic size_t pending_bytes;
     uint32_t n_loops, n_shards;
     struct turn *turns;
     struct shard shards[MOST_PARTS];
@@ -109,9 +109,16 @@ static size_t bytes_of(const struct kv_change *change)
            change->after.value.len;
 }
 
-static void release(struct cluster *cluster, const struct pending *pending)
+static void append(struct shard *shard, const struct pending *pending)
 {
-    cluster->pending_bytes -= bytes_of(&pending->change);
+    struct queue *queue = &shard->pending;
+    queue->slots[(queue->first + queue->n++) & (queue->capacity - 1)] = *pending;
+    shard->pending_bytes += bytes_of(&pending->change);
+}
+
+static void release(struct shard *shard, const struct pending *pending)
+{
+    shard->pending_bytes -= bytes_of(&pending->change);
     record_unref(pending->change.before.ref);
     record_unref(pending->change.after.ref);
 }
@@ -136,10 +143,7 @@ static void line_up(struct shard *shard, const struct kv_change *change, bool is
     }
     if (change->revision <= told || !reserve(&shard->pending)) {
         if (reserve(&shard->pending))
-            shard->pending.slots[(shard->pending.first + shard->pending.n++) &
-                                 (shard->pending.capacity - 1)] =
-                (struct pending){.change = {.revision = told + 1}, .is_resync = true};
-        cluster->pending_bytes += sizeof(struct pending);
+            append(shard, &(struct pending){.change = {.revision = told + 1}, .is_resync = true});
         alert(cluster);
         pthread_mutex_unlock(&cluster->lock);
         return;
@@ -148,10 +152,7 @@ static void line_up(struct shard *shard, const struct kv_change *change, bool is
         record_ref(change->before.ref);
     if (change->after.ref != NULL)
         record_ref(change->after.ref);
-    cluster->pending_bytes += bytes_of(change);
-    shard->pending
-        .slots[(shard->pending.first + shard->pending.n++) & (shard->pending.capacity - 1)] =
-        pending;
+    append(shard, &pending);
     shard->last = change->revision;
     if (shard->upto < change->revision)
         shard->upto = change->revision;
@@ -181,10 +182,7 @@ static void shard_resync(const struct kv_store_host *host, uint32_t part)
     pthread_mutex_lock(&cluster->lock);
     if (reserve(&shard->pending)) {
         uint64_t revision = shard->upto > cluster->told ? shard->upto : cluster->told + 1;
-        shard->pending
-            .slots[(shard->pending.first + shard->pending.n++) & (shard->pending.capacity - 1)] =
-            (struct pending){.change = {.revision = revision}, .is_resync = true};
-        cluster->pending_bytes += sizeof(struct pending);
+        append(shard, &(struct pending){.change = {.revision = revision}, .is_resync = true});
     }
     alert(cluster);
     pthread_mutex_unlock(&cluster->lock);
@@ -361,10 +359,15 @@ static void shard_health(const struct kv_store_host *host, bool is_well, const c
     cluster->host->health(cluster->host, are_all_well, first);
 }
 
+/* Each partition has a share of its own. One that has nothing in line may always read: the others
+ * may be waiting for what it reads. */
 static bool shard_may_tell(const struct kv_store_host *host)
 {
-    const struct cluster *cluster = shard_of(host)->cluster;
-    return cluster->pending_bytes < MOST_PENDING_BYTES && cluster->host->may_tell(cluster->host);
+    const struct shard *shard = shard_of(host);
+    const struct cluster *cluster = shard->cluster;
+    size_t bytes = shard->pending_bytes;
+    bool has_room = bytes == 0 || bytes < MOST_PENDING_BYTES / cluster->n_shards;
+    return has_room && cluster->host->may_tell(cluster->host);
 }
 
 static uint64_t shard_hash(const struct kv_store_host *host, struct kv_slice key)
@@ -486,7 +489,7 @@ static void tell(struct cluster *cluster, const struct told *told)
         host->changed_elsewhere(host, told->part, change);
     else
         host->changed(host, told->part, change);
-    release(cluster, &told->pending);
+    release(&cluster->shards[told->part], &told->pending);
 }
 
 static bool is_overdue(const struct cluster *cluster, const struct job *job)
@@ -694,7 +697,7 @@ static void close_shard(struct shard *shard)
 {
     while (shard->pending.n != 0) {
         struct pending pending = take_first(&shard->pending);
-        release(shard->cluster, &pending);
+        release(shard, &pending);
     }
     free(shard->pending.slots);
     jobs_clear(&shard->held);

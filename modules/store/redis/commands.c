@@ -1,5 +1,6 @@
 #include "commands.h"
 
+#include "chain.h"
 #include "clock.h"
 #include "event.h"
 #include "record.h"
@@ -316,10 +317,7 @@ static enum outcome take_look(struct kv_store *store, const struct job *job,
     clock_take(store, us->number, job->sent_at_ms);
     if ((uint64_t)newest->number != store->position)
         return OUTCOME_LOST;
-    if (store->upto < (uint64_t)us->number - 1)
-        store->upto = (uint64_t)us->number - 1;
-    if (store->passed != NULL)
-        store->passed(store->context, store->upto);
+    chain_pass(store, us->number);
     return OUTCOME_NONE;
 }
 

@@ -9,6 +9,7 @@
 #include "../../redis_client/request.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 
 enum {
@@ -16,6 +17,7 @@ enum {
     N_READINGS = 3,    /* of Redis's clock */
     LONGEST_TEXT = 64, /* of a number, and the like */
     FORMAT = 1,
+    CONGESTED_MS = 5, /* how often the host is asked whether it takes changes again */
 };
 
 /* *ret_is_another: whether Redis has been restarted since, and numbers its connections anew. It may
@@ -151,7 +153,7 @@ static int find_store(const struct attempt *attempt)
 /* ---- the chain ---- */
 
 /* Takes a reading of the clock, too. */
-static int look(const struct attempt *attempt, uint64_t *ret_newest)
+static int look(const struct attempt *attempt, int64_t *ret_us, uint64_t *ret_newest)
 {
     struct kv_store *store = attempt->store;
     const struct kv_slice words[] = {KV_SLICE("FCALL_RO"), KV_SLICE("kv1_look"), KV_SLICE("2"),
@@ -166,16 +168,17 @@ static int look(const struct attempt *attempt, uint64_t *ret_newest)
         return kv_error_set(attempt->reterr, "Redis at %s: key %s is missing",
                             login_address(attempt)->text, store->names.newest.bytes);
     clock_take(store, us.number, asked_ms);
+    *ret_us = us.number;
     *ret_newest = (uint64_t)newest.number;
     return 0;
 }
 
-static int look_often(const struct attempt *attempt, uint64_t *ret_newest)
+static int look_often(const struct attempt *attempt, int64_t *ret_us, uint64_t *ret_newest)
 {
     int result = 0;
     attempt->store->clock.taken_ms = 0;
     for (int i = 0; i < N_READINGS && result == 0; i++)
-        result = look(attempt, ret_newest);
+        result = look(attempt, ret_us, ret_newest);
     return result;
 }
 
@@ -211,11 +214,28 @@ static int64_t read_page(const struct attempt *attempt)
     return take_page(attempt, reply, value.number) == 0 ? value.number : -1;
 }
 
+/* What is read has to be taken. Where the host does not take it in time, the next attempt goes on
+ * from there. */
+static int wait_for_room(const struct attempt *attempt)
+{
+    const struct kv_store *store = attempt->store;
+    int64_t until_ms = link_clock_ms() + nodes_patience_ms(store);
+    while (!store->host->may_tell(store->host)) {
+        if (link_clock_ms() > until_ms || store->is_closing)
+            return kv_error_set(attempt->reterr, "too many changes of Redis at %s wait to be told",
+                                login_address(attempt)->text);
+        poll(NULL, 0, CONGESTED_MS);
+    }
+    return 0;
+}
+
 /* Takes what the log has. Each page has its time. */
 static int read_log(struct attempt *attempt)
 {
     int64_t n;
     do {
+        if (wait_for_room(attempt) != 0)
+            return -1;
         attempt->until_ms = link_clock_ms() + attempt->store->settings.timeout_ms;
         n = read_page(attempt);
     } while (n == PAGE);
@@ -262,16 +282,21 @@ static int open_lane(struct attempt *attempt)
 {
     struct kv_store *store = attempt->store;
     uint64_t newest = 0, id = 0;
+    int64_t us = 0;
     if ((store->nodes != NULL ? nodes_connect(attempt, &id) : login_connect(attempt, &id)) != 0 ||
         end_predecessor(attempt) != 0)
         return -1;
     store->client_id = id;
     if (load_library(attempt) != 0 || fence_open(attempt) != 0 || find_store(attempt) != 0 ||
-        look_often(attempt, &newest) != 0)
+        look_often(attempt, &us, &newest) != 0)
         return -1;
     name_channel(store);
-    if (!store->is_read_only)
-        return continue_chain(attempt, newest);
+    if (!store->is_read_only) {
+        int result = continue_chain(attempt, newest);
+        if (result == 0)
+            chain_pass(store, us);
+        return result;
+    }
     chain_begin(store, newest);
     return 0;
 }
