@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Two KvServers on one Redis Cluster of three masters with a replica each. Prints TAP."""
+import base64
 import json
 import os
 import re
@@ -12,13 +13,14 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_servers import Cluster, require_redis  # pylint: disable=wrong-import-position
-from store_redis_test import Feed, expect, get, put  # pylint: disable=wrong-import-position
+from store_redis_test import Feed, expect, get, n_reconnects, put  # pylint: disable=wrong-import-position
 
 N_KEYS = 12
 N_WRITES = 40
 N_WRITERS = 4
 N_LONG = 1500
 LONG = 60_000
+AHEAD_US = 4_000_000
 
 
 def at_once(tasks):
@@ -68,6 +70,26 @@ def write_as_another(master, tag, n):
             expect([replies.readline()[:1] for _ in range(3)], [b"*", b":", b":"])
 
 
+class WebSocket:
+    """As much of one as the tests need."""
+
+    def __init__(self, server):
+        self.socket = socket.create_connection(("127.0.0.1", server.port), PATIENCE_S)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.socket.sendall(("GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+                             "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                             f"Sec-WebSocket-Key: {key}\r\n\r\n").encode())
+        while b"\r\n\r\n" not in self.socket.recv(4096):
+            pass
+
+    def send(self, *messages):
+        frames = b""
+        for message in messages:
+            text = json.dumps(message).encode()
+            frames += bytes([0x81, 0x80 | len(text)]) + bytes(4) + text
+        self.socket.sendall(frames)
+
+
 class Tests:
     def __init__(self):
         self.cluster = Cluster()
@@ -108,6 +130,35 @@ class Tests:
             for key in range(N_KEYS):
                 values = [value for name, value in feeds[0].told if name == f"order/{n}/{key}"]
                 expect(values, list(range(N_WRITES)))
+
+    def places_of(self, prefix):
+        """A key in each partition that has some of the prefix, by its tag: the master and the key."""
+        places = {}
+        for master in self.cluster.masters():
+            for tag, key in re.findall(r"kv\{(\d+)\}k(\S+)\r", master.ask(f"KEYS kv{{*}}k{prefix}*")):
+                places[tag] = (master, key)
+        return places
+
+    def clock_that_is_ahead(self):
+        """Writes sent at once are told in the order sent, though one partition assigns larger revisions."""
+        for i in range(50):
+            expect(put(self.one, f"ahead/{i}", "before")[0], 202)
+        (tag, (master, key)), (_, (_, other)) = list(self.places_of("ahead/").items())[:2]
+        newest = int(master.ask(f"GET kv{{{tag}}}m").split("\r\n")[1])
+        steps = (time.time_ns() // 1000 + AHEAD_US - newest) // 8
+        before = n_reconnects(self.one)
+        master.ask(f"SET kv{{{tag}}}m {newest + 8 * steps}")
+        wait_for(lambda: n_reconnects(self.one) != before, "nobody notices the new revision")
+        wait_for(lambda: self.one.request("GET", "/readyz")[0] == 200, "the server is not ready again")
+        expect(put(self.one, other, "behind")[0], 202)
+        feed = Feed(self.one, "ahead/")
+        sent = [((key, other)[i % 2], i) for i in range(6)]
+        websocket = WebSocket(self.one)
+        websocket.send(*({"type": "set", "payload": {"key": name, "value": value}} for name, value in sent))
+        feed.wait_for(*sent[-2])
+        feed.wait_for(*sent[-1])
+        expect([change for change in feed.told if change in sent], sent)
+        websocket.socket.close()
 
     def increments(self):
         def increment(server):
@@ -290,6 +341,8 @@ def main():
     report, tests = Report(), Tests()
     report.check("the masters share the keys, and all servers read them", tests.masters_share_the_keys)
     report.check("both servers tell all changes in one order", tests.told_in_one_order)
+    report.check("writes sent at once are told in order, though a master's clock is ahead",
+                 tests.clock_that_is_ahead)
     report.check("no increment is lost", tests.increments)
     report.check("all keys are listed", tests.all_are_listed)
     report.check("long values are told, and keys expire", tests.long_values_and_expiry)

@@ -49,12 +49,13 @@ struct shard {
     char text[LONGEST_LINE];
 };
 
-/* The writes of a loop: to one partition at a time, so that all take effect in the order submitted.
- * Reads wait behind waiting writes. */
+/* The writes of a loop: to one partition at a time, and each with a larger revision than those
+ * before it, so that all take effect in the order submitted. Reads wait behind waiting writes. */
 struct turn {
     pthread_mutex_t lock;
     uint32_t part;
     size_t n_under_way;
+    uint64_t last; /* the largest revision of those that have been executed */
     struct jobs waiting;
 };
 
@@ -213,14 +214,17 @@ static bool is_write(const struct job *job)
     return job->kind == JOB_COMMAND && job->cmd->op != KV_OP_GET;
 }
 
-/* A write of the loop has been executed: submits those behind it whose turn it is. */
-static void go_on(struct cluster *cluster, uint32_t loop)
+/* A write of the loop has been executed: submits those behind it whose turn it is. revision: what
+ * it was answered with. */
+static void go_on(struct cluster *cluster, uint32_t loop, uint64_t revision)
 {
     struct turn *turn = &cluster->turns[loop];
     if (!cluster->orders_all)
         return;
     pthread_mutex_lock(&turn->lock);
     turn->n_under_way--;
+    if (turn->last < revision)
+        turn->last = revision;
     while (turn->waiting.n != 0) {
         uint32_t part = part_of(cluster, jobs_at(&turn->waiting, 0)->cmd->key);
         bool takes_turn = is_write(jobs_at(&turn->waiting, 0));
@@ -230,6 +234,7 @@ static void go_on(struct cluster *cluster, uint32_t loop)
         if (takes_turn) {
             turn->part = part;
             turn->n_under_way++;
+            job.after = turn->last;
         }
         submit_to(cluster, part, &job);
     }
@@ -261,6 +266,7 @@ static void hold(struct shard *shard, const struct job *job)
     struct cluster *cluster = shard->cluster;
     struct job held = *job;
     bool was_write = is_write(job); /* before it is held: then it may be freed at any time */
+    uint64_t revision = was_write ? job->cmd->revision : 0;
     pthread_mutex_lock(&cluster->lock);
     held.revision = shard->last;
     held.since_ms = link_clock_ms();
@@ -272,7 +278,7 @@ static void hold(struct shard *shard, const struct job *job)
     if (!has_room)
         give_back(cluster, &held, true);
     if (was_write)
-        go_on(cluster, job->loop);
+        go_on(cluster, job->loop, revision);
 }
 
 static void shard_done(const struct kv_store_host *host, uint32_t loop, struct kv_cmd *const *cmds,
@@ -752,7 +758,7 @@ static void submit_to(struct cluster *cluster, uint32_t part, const struct job *
 }
 
 /* Returns: whether it may go now. */
-static bool take_turn(struct cluster *cluster, uint32_t part, const struct job *job)
+static bool take_turn(struct cluster *cluster, uint32_t part, struct job *job)
 {
     struct turn *turn = &cluster->turns[job->loop];
     bool takes_turn = is_write(job);
@@ -765,6 +771,7 @@ static bool take_turn(struct cluster *cluster, uint32_t part, const struct job *
         is_to_wait = false;
         turn->part = takes_turn ? part : turn->part;
         turn->n_under_way += takes_turn;
+        job->after = takes_turn ? turn->last : 0;
     }
     pthread_mutex_unlock(&turn->lock);
     return !is_to_wait;
@@ -774,8 +781,9 @@ void cluster_submit(struct kv_store *store, const struct job *job)
 {
     struct cluster *cluster = store->cluster;
     uint32_t part = part_of(cluster, job->cmd->key);
-    if (!cluster->orders_all || take_turn(cluster, part, job))
-        submit_to(cluster, part, job);
+    struct job turned = *job;
+    if (!cluster->orders_all || take_turn(cluster, part, &turned))
+        submit_to(cluster, part, &turned);
 }
 
 bool cluster_scan(struct kv_store *store, const struct job *job)

@@ -96,7 +96,7 @@ static void write_write(struct kv_store *store, struct job *job, struct buffer *
 {
     const struct kv_cmd *cmd = job->cmd;
     bool has_value = cmd->op == KV_OP_SET;
-    write_call(out, KV_SLICE("FCALL"), function_of(cmd->op), 5, has_value ? 10 : 9);
+    write_call(out, KV_SLICE("FCALL"), function_of(cmd->op), 5, has_value ? 11 : 10);
     write_keys(store, out, cmd->key);
     write_common(store, job, out);
     request_number(out, (int64_t)store->names.record.len + 1);
@@ -106,6 +106,7 @@ static void write_write(struct kv_store *store, struct job *job, struct buffer *
     if (has_value)
         request_word(out, cmd->value);
     request_number(out, store->n_parts);
+    request_number(out, (int64_t)job->after);
 }
 
 static void write_plain_get(const struct kv_store *store, const struct kv_cmd *cmd,

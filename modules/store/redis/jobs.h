@@ -29,6 +29,7 @@ struct job {
     int64_t sent_at_ms;   /* the host's clock when it was sent */
     uint64_t number;      /* of its token */
     uint64_t revision;    /* of its result, once it is final */
+    uint64_t after;       /* of a write: its revision has to be larger than this one */
     size_t n_bytes;       /* of its request */
     bool is_refused;      /* Redis refused it, and the answer is held */
     bool was_cut_off;     /* the connection broke when Redis had got a part of it */

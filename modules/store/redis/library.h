@@ -7,7 +7,7 @@
 #include <kvserver/types.h>
 
 /* Equal to VERSION in library.lua. A newer library supports everything that this one does. */
-#define LIBRARY_VERSION 4
+#define LIBRARY_VERSION 5
 
 struct kv_slice library_text(void);
 

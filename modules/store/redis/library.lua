@@ -6,7 +6,7 @@
 -- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
 -- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
 -- clock; 0 is none. `now` is '' for that clock, or a test's own time.
-local VERSION = 4
+local VERSION = 5
 local INLINE = 65536 -- the longest value that is sent with its change; servers read longer ones when they need them
 local HEAD = 16      -- bytes of a record before its value
 
@@ -20,13 +20,14 @@ local function clock(now)
 end
 
 -- Revisions follow the clock in microseconds, and never go back. `step` is the number of partitions; a partition's
--- revisions are congruent to its number modulo `step`, so no two partitions assign the same one.
--- Returns: the new revision and the last one.
-local function take_revisions(key, us, n, step)
+-- revisions are congruent to its number modulo `step`, so no two partitions assign the same one. They are larger than
+-- `after`, which may be another partition's. Returns: the new revision and the last one.
+local function take_revisions(key, us, n, step, after)
   local last = tonumber(redis.call('GET', key) or 0)
   if last == 0 then error('KVGONE') end
   local first = last + step
-  if us > first then first = first + math.ceil((us - first) / step) * step end
+  local least = math.max(us, after + 1)
+  if least > first then first = first + math.ceil((least - first) / step) * step end
   redis.call('SET', key, string.format('%.0f', first + (n - 1) * step))
   return first, last
 end
@@ -51,7 +52,7 @@ local function pack(change, prev, token, name, value, length, before, before_len
                      token, #name, length, before_length) .. name .. value .. before
 end
 
--- common: { channel, length of the log, token, step of revisions }
+-- common: { channel, length of the log, token, step of revisions, the revision that theirs have to be larger than }
 local function tell(keys, common, revision, event)
   redis.call('XADD', keys[3], 'MAXLEN', '~', common[2], string.format('%.0f-1', revision), 'e', event)
   redis.call('SPUBLISH', common[1], event)
@@ -65,7 +66,7 @@ local function ring(common, name, deadline)
 end
 
 local function take_away(keys, common, op, name, us, old)
-  local revision, prev = take_revisions(keys[2], us, 1, common[4])
+  local revision, prev = take_revisions(keys[2], us, 1, common[4], common[5])
   redis.call('DEL', keys[1])
   redis.call('ZREM', keys[5], name)
   if old.deadline ~= 0 then redis.call('ZREM', keys[4], name) end
@@ -118,23 +119,23 @@ end
 -- the record's key, deadline, conditions, revisions, ... }. Answers are { status, revision }.
 local OK, UNCHANGED, MISSING, CONDITION = 1, 2, 3, 4
 
-local function write(keys, argv, step, act)
+local function write(keys, argv, step, after, act)
   local us, ms = clock(argv[1])
-  local common = {argv[2], argv[3], argv[4], tonumber(step or 1)}
+  local common = {argv[2], argv[3], argv[4], tonumber(step or 1), tonumber(after or 0)}
   local name = string.sub(keys[1], tonumber(argv[5]))
   local old = meet(keys, common, name, us, ms)
   if not holds(tonumber(argv[7]), argv[8], old.revision) then return {CONDITION, old.revision} end
   return act(common, name, us, old)
 end
 
-local function set(keys, argv) -- ..., value, step
-  return write(keys, argv, argv[10], function(common, name, us, old)
+local function set(keys, argv) -- ..., value, step, after
+  return write(keys, argv, argv[10], argv[11], function(common, name, us, old)
     local deadline, value = tonumber(argv[6]), argv[9]
     if is_same(keys[1], old, value) then
       move_deadline(keys, common, name, old, deadline)
       return {UNCHANGED, old.revision}
     end
-    local revision, prev = take_revisions(keys[2], us, 1, common[4])
+    local revision, prev = take_revisions(keys[2], us, 1, common[4], common[5])
     redis.call('SET', keys[1], struct.pack('>I8I8', revision, deadline) .. value)
     if old.revision == 0 then redis.call('ZADD', keys[5], 0, name) end
     if deadline ~= 0 then redis.call('ZADD', keys[4], deadline, name)
@@ -145,15 +146,15 @@ local function set(keys, argv) -- ..., value, step
   end)
 end
 
-local function delete(keys, argv) -- ..., step
-  return write(keys, argv, argv[9], function(common, name, us, old)
+local function delete(keys, argv) -- ..., step, after
+  return write(keys, argv, argv[9], argv[10], function(common, name, us, old)
     if old.revision == 0 then return {MISSING, 0} end
     return {OK, take_away(keys, common, DELETE, name, us, old)}
   end)
 end
 
-local function touch(keys, argv) -- ..., step
-  return write(keys, argv, argv[9], function(common, name, us, old)
+local function touch(keys, argv) -- ..., step, after
+  return write(keys, argv, argv[9], argv[10], function(common, name, us, old)
     if old.revision == 0 then return {MISSING, 0} end
     move_deadline(keys, common, name, old, tonumber(argv[6]))
     return {OK, old.revision}
@@ -177,7 +178,7 @@ local function expire(keys, argv)
   end
   if #due > 0 then redis.call('ZREM', keys[4], unpack(due)) end
   if #names > 0 then
-    local revision, prev = take_revisions(keys[2], us, #names, common[4])
+    local revision, prev = take_revisions(keys[2], us, #names, common[4], 0)
     redis.call('DEL', unpack(records))
     redis.call('ZREM', keys[5], unpack(names))
     for i, name in ipairs(names) do
