@@ -164,17 +164,22 @@ static int judge_fault(struct link *link, int fault)
     return -1;
 }
 
+/* What the system takes at once, it would take for a Redis that hangs, too. Only where it takes
+ * something that had to wait, Redis has read. */
 int link_flush(struct link *link)
 {
+    bool was_backed_up = link->is_backed_up;
     for (;;) {
         struct kv_slice rest = buffer_slice(&link->out);
+        link->is_backed_up = rest.len != 0;
         if (rest.len == 0)
             return 0;
         ssize_t n = send_some(link, rest);
         if (n <= 0)
             return judge_fault(link, n == 0 ? EPIPE : errno);
         buffer_consume(&link->out, (size_t)n);
-        link->heard_ms = link_clock_ms();
+        if (was_backed_up)
+            link->heard_ms = link_clock_ms();
     }
 }
 

@@ -27,12 +27,13 @@ struct link {
     struct buffer out;
     struct buffer in;
     struct resp_scanner scanner;
-    size_t shown;     /* bytes of the last message shown, at the front of `in` */
-    int64_t heard_ms; /* when something last arrived, or was taken */
-    bool is_cut_off;  /* Redis closed it */
-    uint64_t n_read;  /* bytes that have arrived */
-    uint64_t n_taken; /* bytes of messages that were shown, and then removed */
-    uint64_t limit;   /* messages that end beyond this many bytes are held */
+    size_t shown;      /* bytes of the last message shown, at the front of `in` */
+    int64_t heard_ms;  /* when something last arrived, or was taken that had to wait for room */
+    bool is_backed_up; /* the last flush has left something unsent */
+    bool is_cut_off;   /* Redis closed it */
+    uint64_t n_read;   /* bytes that have arrived */
+    uint64_t n_taken;  /* bytes of messages that were shown, and then removed */
+    uint64_t limit;    /* messages that end beyond this many bytes are held */
 };
 
 /* Milliseconds of a monotonic clock. */
@@ -66,7 +67,8 @@ bool link_is_holding(const struct link *link);
 bool link_is_stale(const struct link *link);
 
 /* Sends the output, and waits for the next message that is not a push: until `until_ms`, and as
- * long again behind whatever arrives or is taken. Returns: -1 and *reterr. */
+ * long again behind whatever arrives, or is taken that had to wait for room. Returns: -1 and
+ * *reterr. */
 int link_wait(struct link *link, const struct address *address, int64_t until_ms,
               struct kv_slice *ret_message, struct kv_error *reterr);
 

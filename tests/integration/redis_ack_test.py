@@ -11,10 +11,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from kvserver import Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_servers import Redis, require_redis  # pylint: disable=wrong-import-position
-from store_redis_test import Feed, expect, get, put  # pylint: disable=wrong-import-position
+from store_redis_test import Feed, expect, get, put, write_often  # pylint: disable=wrong-import-position
 
 N_WRITES = 300
 N_WRITERS = 4
+TIMEOUT_S = 2
 
 
 def replica_of(primary):
@@ -35,7 +36,7 @@ class Tests:
         self.one, self.two = (self.server() for _ in range(2))
 
     def server(self, ack="ack: replicas"):
-        return Server(store="redis", options=f"port: {self.primary.port}, timeout: 2s, {ack}")
+        return Server(store="redis", options=f"port: {self.primary.port}, timeout: {TIMEOUT_S}s, {ack}")
 
     def ready(self, server):
         return server.request("GET", "/readyz")[0] == 200
@@ -176,6 +177,19 @@ class Tests:
                 expect(told[-1] >= acknowledged[n], True)
             expect(feed.n_resets, 0)
 
+    def primary_that_hangs(self):
+        """That writes can be sent to it is no sign of life."""
+        server = self.server("ack: primary")
+        self.primary.stop()
+        try:
+            longest = max(write_often(server, "hangs", 4 * TIMEOUT_S, 1))
+        finally:
+            self.primary.go_on()
+        assert longest < 3 * TIMEOUT_S, f"a write was answered after {longest:.1f} s"
+        wait_for(lambda: self.ready(server), "the server is not ready again")
+        expect(put(server, "hangs", "end")[0], 202)
+        server.end()
+
     def disk(self):
         """If Redis has WAITAOF; if not, the server reports that."""
         can = not self.primary.ask("WAITAOF 0 0 1").startswith("-ERR unknown")
@@ -214,6 +228,7 @@ def main():
                  tests.refused_for_want_of_replicas)
     report.check("nothing acknowledged is lost when the replica takes the place of its primary",
                  tests.primary_that_dies)
+    report.check("a primary that hangs is noticed in time while it is written to", tests.primary_that_hangs)
     report.check("`ack: disk` works, or is refused where Redis lacks it", tests.disk)
     tests.end()
     return report.end()

@@ -13,7 +13,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_servers import Cluster, require_redis  # pylint: disable=wrong-import-position
-from store_redis_test import Feed, expect, get, n_reconnects, put  # pylint: disable=wrong-import-position
+from store_redis_test import Feed, expect, get, n_reconnects, put, write_often  # pylint: disable=wrong-import-position
 
 N_KEYS = 12
 N_WRITES = 40
@@ -131,10 +131,10 @@ class Tests:
                 values = [value for name, value in feeds[0].told if name == f"order/{n}/{key}"]
                 expect(values, list(range(N_WRITES)))
 
-    def places_of(self, prefix):
+    def places_of(self, prefix, cluster=None):
         """A key in each partition that has some of the prefix, by its tag: the master and the key."""
         places = {}
-        for master in self.cluster.masters():
+        for master in (cluster or self.cluster).masters():
             for tag, key in re.findall(r"kv\{(\d+)\}k(\S+)\r", master.ask(f"KEYS kv{{*}}k{prefix}*")):
                 places[tag] = (master, key)
         return places
@@ -305,6 +305,24 @@ class Tests:
             for i in range(N_KEYS):
                 feed.wait_for(f"hang/{i}", "end")
 
+    def one_that_hangs_and_is_written_to(self):
+        """That writes can be sent to it is no sign of life."""
+        cluster, timeout_s = Cluster(n_replicas=0, node_timeout_ms=60_000), 2
+        server = self.server(", order: key", cluster=cluster, timeout_s=timeout_s)
+        for i in range(50):
+            expect(put(server, f"often/{i}", "before")[0], 202)
+        master, key = list(self.places_of("often/", cluster).values())[0]
+        master.stop()
+        try:
+            longest = max(write_often(server, key, 40 * timeout_s, 0.1))
+        finally:
+            master.go_on()
+        assert longest < 3 * timeout_s, f"a write was answered after {longest:.1f} s"
+        wait_for(lambda: server.request("GET", "/readyz")[0] == 200, "the server is not ready again")
+        expect(put(server, key, "end")[0], 202)
+        server.end()
+        cluster.end()
+
     def one_that_hangs_while_much_is_written(self):
         """More than the server keeps in line for a partition that it cannot hear. Somebody else writes it."""
         cluster = Cluster(n_replicas=0, node_timeout_ms=60_000)
@@ -351,6 +369,8 @@ def main():
     report.check("nothing is missed while a partition moves to another master",
                  tests.partition_that_moves)
     report.check("all goes on when a master has hung and was replaced", tests.master_that_hangs)
+    report.check("a master that hangs is noticed in time while it is written to",
+                 tests.one_that_hangs_and_is_written_to)
     report.check("all is told and answered when a master has hung while much was written",
                  tests.one_that_hangs_while_much_is_written)
     tests.end()

@@ -9,6 +9,7 @@ import re
 import socket
 import sys
 import threading
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
@@ -46,6 +47,24 @@ def n_reconnects(server):
     metrics = server.request("GET", "/metrics")[2]
     text = metrics if isinstance(metrics, str) else metrics.decode()
     return re.search(r"^kvserver_store_reconnects_total\S* (\d+)", text, re.M).group(1)
+
+
+def write_often(server, key, n, every_s):
+    """Sends n writes, whether answered or not. Returns: how long the answers took, in seconds."""
+    took = []
+
+    def write(i):
+        begin = time.monotonic()
+        put(server, key, i)
+        took.append(time.monotonic() - begin)
+    threads = [threading.Thread(target=write, args=(i,)) for i in range(n)]
+    for thread in threads:
+        thread.start()
+        time.sleep(every_s)
+    for thread in threads:
+        thread.join()
+    expect(len(took), n)
+    return took
 
 
 class Feed:
