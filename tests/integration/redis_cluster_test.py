@@ -70,6 +70,43 @@ def write_as_another(master, tag, n):
             expect([replies.readline()[:1] for _ in range(3)], [b"*", b":", b":"])
 
 
+class Stub:
+    """A node that says it has all slots, and then refuses everything, as one that has lost its cluster does."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.n_refused = 0
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                peer = self.listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(peer,), daemon=True).start()
+
+    def answer(self, words):
+        if words[0] == b"HELLO":
+            return b"%2\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$2\r\nid\r\n:1\r\n"
+        if words[:2] == [b"CLUSTER", b"SLOTS"]:
+            return b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % self.port
+        self.n_refused += 1
+        return b"-CLUSTERDOWN The cluster is down\r\n"
+
+    def serve(self, peer):
+        with peer, peer.makefile("rb") as requests:
+            while line := requests.readline():
+                words = []
+                for _ in range(int(line[1:])):
+                    words.append(requests.read(int(requests.readline()[1:]) + 2)[:-2])
+                peer.sendall(self.answer(words))
+
+    def end(self):
+        self.listener.close()
+
+
 class WebSocket:
     """As much of one as the tests need."""
 
@@ -96,9 +133,10 @@ class Tests:
         self.servers = [self.server() for _ in range(2)]
         self.one, self.two = self.servers
 
-    def server(self, more="", cluster=None, timeout_s=10, lines=""):
+    def server(self, more="", cluster=None, timeout_s=10, lines="", before=""):
         node = f"127.0.0.1:{(cluster or self.cluster).nodes[0].port}"
-        return Server(lines, store="redis", options=f'nodes: ["{node}"], timeout: {timeout_s}s{more}')
+        return Server(lines, store="redis",
+                      options=f'nodes: [{before}"{node}"], timeout: {timeout_s}s{more}')
 
     def masters_share_the_keys(self):
         for i in range(100):
@@ -305,6 +343,23 @@ class Tests:
             for i in range(N_KEYS):
                 feed.wait_for(f"hang/{i}", "end")
 
+    def node_that_refuses_everything(self):
+        """It says that it has all slots. The server goes on to the next node, at its start and later."""
+        stub = Stub()
+        server = self.server(before=f'"127.0.0.1:{stub.port}", ')
+        assert stub.n_refused > 0, "the server has not asked it"
+        n_refused = stub.n_refused
+        for i in range(N_KEYS):
+            for master in self.cluster.masters():
+                master.ask("CLIENT KILL TYPE pubsub")
+            status = put(server, f"stub/{i}", 1)[0]
+            assert status in (202, 504), status
+        assert stub.n_refused > n_refused, "the server has not asked it again"
+        for i in range(N_KEYS):
+            expect(put(server, f"stub/{i}", "end")[0], 202)
+        server.end()
+        stub.end()
+
     def one_that_hangs_and_is_written_to(self):
         """That writes can be sent to it is no sign of life."""
         cluster, timeout_s = Cluster(n_replicas=0, node_timeout_ms=60_000), 2
@@ -369,6 +424,7 @@ def main():
     report.check("nothing is missed while a partition moves to another master",
                  tests.partition_that_moves)
     report.check("all goes on when a master has hung and was replaced", tests.master_that_hangs)
+    report.check("a node that refuses everything is passed over", tests.node_that_refuses_everything)
     report.check("a master that hangs is noticed in time while it is written to",
                  tests.one_that_hangs_and_is_written_to)
     report.check("all is told and answered when a master has hung while much was written",

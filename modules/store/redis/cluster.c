@@ -611,7 +611,7 @@ static struct kv_store *create_part(const struct kv_store *store, struct shard *
     part->settings.address.gives_up = &part->is_closing;
     if (part->settings.address.tls.name.len == 0)
         part->settings.address.tls.name.bytes = part->node_host;
-    part->part = number;
+    part->part = part->next_node = number;
     part->n_parts = shard->cluster->n_shards;
     part->nodes = shard->cluster->nodes;
     part->wanted_epoch = number == 0 ? NULL : shard->cluster->shards[0].store->epoch;

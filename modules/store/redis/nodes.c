@@ -21,7 +21,6 @@ struct node {
 struct nodes {
     pthread_mutex_t lock;
     size_t n;
-    size_t next; /* to be tried */
     struct node all[MOST_NODES];
 };
 
@@ -137,7 +136,7 @@ void nodes_try_next(struct kv_store *store)
 {
     struct nodes *nodes = store->nodes;
     pthread_mutex_lock(&nodes->lock);
-    struct node node = nodes->all[nodes->next++ % nodes->n];
+    struct node node = nodes->all[store->next_node++ % nodes->n];
     pthread_mutex_unlock(&nodes->lock);
     point_to(store, kv_slice_of(node.host), node.port);
 }
@@ -241,6 +240,5 @@ int nodes_connect(const struct attempt *attempt, uint64_t *ret_id)
         return 0;
     if (result == 0)
         kv_error_set(attempt->reterr, "Redis Cluster: partition %u is being moved", store->part);
-    nodes_try_next(store);
     return -1;
 }

@@ -30,11 +30,10 @@ uint32_t nodes_part_of(struct kv_slice key, const char *epoch, uint32_t n_parts)
  * been promoted. */
 int64_t nodes_patience_ms(const struct kv_store *store);
 
-/* Points the store to the next node in turn. */
+/* Points the store to the next node in turn, of its own turn: so none is left out. */
 void nodes_try_next(struct kv_store *store);
 
-/* Connects to the node that has the partition, and logs in. If this fails, the next attempt begins
- * at another node. Returns: -1 and *reterr. */
+/* Connects to the node that has the partition, and logs in. Returns: -1 and *reterr. */
 int nodes_connect(const struct attempt *attempt, uint64_t *ret_id);
 
 #endif

@@ -320,6 +320,8 @@ int session_open(struct kv_store *store, struct kv_error *reterr)
         return 0;
     }
     session_close(store);
+    if (store->nodes != NULL)
+        nodes_try_next(store);
     return -1;
 }
 

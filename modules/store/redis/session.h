@@ -8,7 +8,8 @@
 
 #include "shared.h"
 
-/* Returns: -1 and *reterr; then everything is closed. */
+/* Returns: -1 and *reterr; then everything is closed, and with `nodes` the next attempt begins at
+ * another node: this one may say that it has the partition, and refuse everything else. */
 int session_open(struct kv_store *store, struct kv_error *reterr);
 
 /* Connects the bulk alone. Returns: -1 and *reterr. */

@@ -129,6 +129,7 @@ struct kv_store {
     uint32_t n_parts;
     struct nodes *nodes; /* NULL: one Redis */
     char node_host[256];
+    uint32_t next_node;       /* to be tried, of the known ones */
     const char *wanted_epoch; /* of the other partitions; NULL: none is open yet */
     /* Called by the thread: later changes will have larger revisions. May be NULL. */
     void (*passed)(void *context, uint64_t revision);
