@@ -126,10 +126,18 @@ class WebSocket:
             frames += bytes([0x81, 0x80 | len(text)]) + bytes(4) + text
         self.socket.sendall(frames)
 
+    def wait_for(self, text):
+        received = b""
+        while text.encode() not in received:
+            more = self.socket.recv(65536)
+            assert more, "the connection was closed"
+            received += more
+
 
 class Tests:
     def __init__(self):
         self.cluster = Cluster()
+        self.steady = Cluster(n_replicas=0, node_timeout_ms=60_000)  # no master is replaced
         self.servers = [self.server() for _ in range(2)]
         self.one, self.two = self.servers
 
@@ -362,7 +370,7 @@ class Tests:
 
     def one_that_hangs_and_is_written_to(self):
         """That writes can be sent to it is no sign of life."""
-        cluster, timeout_s = Cluster(n_replicas=0, node_timeout_ms=60_000), 2
+        cluster, timeout_s = self.steady, 2
         server = self.server(", order: key", cluster=cluster, timeout_s=timeout_s)
         for i in range(50):
             expect(put(server, f"often/{i}", "before")[0], 202)
@@ -376,11 +384,35 @@ class Tests:
         wait_for(lambda: server.request("GET", "/readyz")[0] == 200, "the server is not ready again")
         expect(put(server, key, "end")[0], 202)
         server.end()
-        cluster.end()
+
+    def read_while_writes_wait(self):
+        """A read does not wait for a write to a master that hangs, nor for one behind that."""
+        server = self.server(cluster=self.steady, timeout_s=40, lines="threads: 1\n")
+        for i in range(50):
+            expect(put(server, f"read/{i}", "before")[0], 202)
+        places = self.places_of("read/", self.steady).values()
+        hung = next(iter(places))[0]
+        key = next(key for master, key in places if master is hung)
+        others = [key for master, key in places if master is not hung]
+        websocket = WebSocket(server)
+        hung.stop()
+        try:
+            websocket.send({"type": "set", "payload": {"key": key, "value": "after"}},
+                           {"type": "set", "payload": {"key": others[0], "value": "after"}})
+            begin = time.monotonic()
+            for _ in range(10):  # the writes are under way by the last of them
+                expect(get(server, others[1]), "before")
+            assert time.monotonic() - begin < 5, "the read has waited"
+        finally:
+            hung.go_on()
+        websocket.send({"type": "get", "payload": {"key": others[0]}})
+        websocket.wait_for('"after"')
+        websocket.socket.close()
+        server.end()
 
     def one_that_hangs_while_much_is_written(self):
         """More than the server keeps in line for a partition that it cannot hear. Somebody else writes it."""
-        cluster = Cluster(n_replicas=0, node_timeout_ms=60_000)
+        cluster = self.steady
         limits = "limits: {subscriptions_per_connection: 1000000}\n"  # so that no subscriber is reset
         server = self.server(", order: key", cluster=cluster, timeout_s=60, lines=limits)
         feed = Feed(server, "much/")
@@ -401,12 +433,12 @@ class Tests:
         expect(len({key for key, _ in feed.told}), n)
         expect(feed.n_resets, 0)
         server.end()
-        cluster.end()
 
     def end(self):
         for server in self.servers:
             server.end()
         self.cluster.end()
+        self.steady.end()
 
 
 def main():
@@ -427,6 +459,7 @@ def main():
     report.check("a node that refuses everything is passed over", tests.node_that_refuses_everything)
     report.check("a master that hangs is noticed in time while it is written to",
                  tests.one_that_hangs_and_is_written_to)
+    report.check("a read does not wait for writes to other partitions", tests.read_while_writes_wait)
     report.check("all is told and answered when a master has hung while much was written",
                  tests.one_that_hangs_while_much_is_written)
     tests.end()

@@ -50,13 +50,15 @@ struct shard {
 };
 
 /* The writes of a loop: to one partition at a time, and each with a larger revision than those
- * before it, so that all take effect in the order submitted. Reads wait behind waiting writes. */
+ * before it, so that all take effect in the order submitted. A read waits behind waiting writes to
+ * its partition. */
 struct turn {
     pthread_mutex_t lock;
     uint32_t part;
     size_t n_under_way;
     uint64_t last; /* the largest revision of those that have been executed */
     struct jobs waiting;
+    size_t n_writes[MOST_PARTS]; /* of those that wait, by partition */
 };
 
 struct cluster {
@@ -232,6 +234,7 @@ static void go_on(struct cluster *cluster, uint32_t loop, uint64_t revision)
             break;
         struct job job = jobs_take_first(&turn->waiting);
         if (takes_turn) {
+            turn->n_writes[part]--;
             turn->part = part;
             turn->n_under_way++;
             job.after = turn->last;
@@ -763,10 +766,12 @@ static bool take_turn(struct cluster *cluster, uint32_t part, struct job *job)
     struct turn *turn = &cluster->turns[job->loop];
     bool takes_turn = is_write(job);
     pthread_mutex_lock(&turn->lock);
-    bool is_to_wait =
-        turn->waiting.n != 0 || (takes_turn && turn->n_under_way != 0 && turn->part != part);
+    bool is_to_wait = takes_turn
+                          ? turn->waiting.n != 0 || (turn->n_under_way != 0 && turn->part != part)
+                          : turn->n_writes[part] != 0;
     if (is_to_wait && jobs_reserve(&turn->waiting, 1)) {
         jobs_append(&turn->waiting, job);
+        turn->n_writes[part] += takes_turn;
     } else {
         is_to_wait = false;
         turn->part = takes_turn ? part : turn->part;
