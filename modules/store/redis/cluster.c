@@ -204,8 +204,6 @@ static void pass(void *context, uint64_t revision)
 
 /* ---- giving back ---- */
 
-static void submit_to(struct cluster *cluster, uint32_t part, const struct job *job);
-
 static uint32_t part_of(const struct cluster *cluster, struct kv_slice key)
 {
     return nodes_part_of(key, cluster->shards[0].store->epoch, cluster->n_shards);
@@ -214,34 +212,6 @@ static uint32_t part_of(const struct cluster *cluster, struct kv_slice key)
 static bool is_write(const struct job *job)
 {
     return job->kind == JOB_COMMAND && job->cmd->op != KV_OP_GET;
-}
-
-/* A write of the loop has been executed: submits those behind it whose turn it is. revision: what
- * it was answered with. */
-static void go_on(struct cluster *cluster, uint32_t loop, uint64_t revision)
-{
-    struct turn *turn = &cluster->turns[loop];
-    if (!cluster->orders_all)
-        return;
-    pthread_mutex_lock(&turn->lock);
-    turn->n_under_way--;
-    if (turn->last < revision)
-        turn->last = revision;
-    while (turn->waiting.n != 0) {
-        uint32_t part = part_of(cluster, jobs_at(&turn->waiting, 0)->cmd->key);
-        bool takes_turn = is_write(jobs_at(&turn->waiting, 0));
-        if (takes_turn && turn->n_under_way != 0 && part != turn->part)
-            break;
-        struct job job = jobs_take_first(&turn->waiting);
-        if (takes_turn) {
-            turn->n_writes[part]--;
-            turn->part = part;
-            turn->n_under_way++;
-            job.after = turn->last;
-        }
-        submit_to(cluster, part, &job);
-    }
-    pthread_mutex_unlock(&turn->lock);
 }
 
 static void give_back(struct cluster *cluster, struct job *job, bool is_late)
@@ -264,12 +234,11 @@ static void give_back(struct cluster *cluster, struct job *job, bool is_late)
     host->done(host, job->loop, &job->cmd, 1);
 }
 
-static void hold(struct shard *shard, const struct job *job)
+/* Keeps a result until what its partition reported before it has been told. */
+static void hold_result(struct shard *shard, const struct job *job)
 {
     struct cluster *cluster = shard->cluster;
     struct job held = *job;
-    bool was_write = is_write(job); /* before it is held: then it may be freed at any time */
-    uint64_t revision = was_write ? job->cmd->revision : 0;
     pthread_mutex_lock(&cluster->lock);
     held.revision = shard->last;
     held.since_ms = link_clock_ms();
@@ -280,8 +249,68 @@ static void hold(struct shard *shard, const struct job *job)
     pthread_mutex_unlock(&cluster->lock);
     if (!has_room)
         give_back(cluster, &held, true);
+}
+
+static void fail_unsent(struct cluster *cluster, const struct job *job)
+{
+    struct job failed = *job;
+    failed.cmd->status = KV_FULL;
+    failed.cmd->revision = 0;
+    hold_result(&cluster->shards[part_of(cluster, failed.cmd->key)], &failed);
+}
+
+/* Submits what waits and may go, in order, so that nothing overtakes it: under the turn's lock.
+ * Returns: false and *ret_failed where there was no memory to submit that one. */
+static bool submit_waiting(struct cluster *cluster, struct turn *turn, struct job *ret_failed)
+{
+    while (turn->waiting.n != 0) {
+        uint32_t part = part_of(cluster, jobs_at(&turn->waiting, 0)->cmd->key);
+        bool takes_turn = is_write(jobs_at(&turn->waiting, 0));
+        if (takes_turn && turn->n_under_way != 0 && part != turn->part)
+            break;
+        struct job job = jobs_take_first(&turn->waiting);
+        if (takes_turn) {
+            turn->n_writes[part]--;
+            turn->part = part;
+            turn->n_under_way++;
+            job.after = turn->last;
+        }
+        if (!worker_submit(cluster->shards[part].store, &job, 1)) {
+            *ret_failed = job;
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A write of the loop has been executed: submits those behind it whose turn it is. revision: what
+ * it was answered with. */
+static void go_on(struct cluster *cluster, uint32_t loop, uint64_t revision)
+{
+    struct turn *turn = &cluster->turns[loop];
+    struct job failed;
+    if (!cluster->orders_all)
+        return;
+    pthread_mutex_lock(&turn->lock);
+    turn->n_under_way--;
+    if (turn->last < revision)
+        turn->last = revision;
+    while (!submit_waiting(cluster, turn, &failed)) {
+        turn->n_under_way -= is_write(&failed);
+        pthread_mutex_unlock(&turn->lock);
+        fail_unsent(cluster, &failed);
+        pthread_mutex_lock(&turn->lock);
+    }
+    pthread_mutex_unlock(&turn->lock);
+}
+
+static void hold(struct shard *shard, const struct job *job)
+{
+    bool was_write = is_write(job); /* before it is held: then it may be freed at any time */
+    uint64_t revision = was_write ? job->cmd->revision : 0;
+    hold_result(shard, job);
     if (was_write)
-        go_on(cluster, job->loop, revision);
+        go_on(shard->cluster, job->loop, revision);
 }
 
 static void shard_done(const struct kv_store_host *host, uint32_t loop, struct kv_cmd *const *cmds,
@@ -751,15 +780,6 @@ void cluster_info(struct kv_store *store, struct kv_store_info *ret_info)
     memcpy(ret_info->epoch, store->cluster->shards[0].store->epoch, KV_EPOCH_MAX);
 }
 
-static void submit_to(struct cluster *cluster, uint32_t part, const struct job *job)
-{
-    if (worker_submit(cluster->shards[part].store, job, 1))
-        return;
-    struct job failed = *job;
-    failed.cmd->status = KV_FULL;
-    shard_done(&cluster->shards[part].host, failed.loop, &failed.cmd, 1);
-}
-
 /* Returns: whether it may go now. */
 static bool take_turn(struct cluster *cluster, uint32_t part, struct job *job)
 {
@@ -787,8 +807,13 @@ void cluster_submit(struct kv_store *store, const struct job *job)
     struct cluster *cluster = store->cluster;
     uint32_t part = part_of(cluster, job->cmd->key);
     struct job turned = *job;
-    if (!cluster->orders_all || take_turn(cluster, part, &turned))
-        submit_to(cluster, part, &turned);
+    bool may_go = !cluster->orders_all || take_turn(cluster, part, &turned);
+    if (!may_go || worker_submit(cluster->shards[part].store, &turned, 1))
+        return;
+    bool was_write = is_write(&turned);
+    fail_unsent(cluster, &turned);
+    if (was_write)
+        go_on(cluster, turned.loop, 0);
 }
 
 bool cluster_scan(struct kv_store *store, const struct job *job)
