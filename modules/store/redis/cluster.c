@@ -69,6 +69,7 @@ struct cluster {
     pthread_mutex_t lock;
     pthread_cond_t is_work;
     bool has_work, is_closing, has_thread, is_open;
+    bool has_news, is_reporting; /* of the partitions' health */
     pthread_t thread;
     _Atomic uint64_t told;
     uint32_t n_loops, n_shards;
@@ -379,22 +380,40 @@ static void shard_wake_at(const struct kv_store_host *host, uint32_t part, int64
                                        .deadline_ms = deadline_ms});
 }
 
+/* Under the lock. Returns: whether all partitions are well; if not, the text of the first that is
+ * not. */
+static bool are_all_well(const struct cluster *cluster, char text[LONGEST_LINE])
+{
+    for (uint32_t i = 0; i < cluster->n_shards; i++)
+        if (!cluster->shards[i].is_well) {
+            memcpy(text, cluster->shards[i].text, LONGEST_LINE);
+            return false;
+        }
+    text[0] = '\0';
+    return true;
+}
+
+/* One thread reports at a time, and again if anything has changed meanwhile: so the last report is
+ * how things are. */
 static void shard_health(const struct kv_store_host *host, bool is_well, const char *text)
 {
     struct shard *shard = shard_of(host);
     struct cluster *cluster = shard->cluster;
-    char first[LONGEST_LINE] = "";
-    bool are_all_well = true;
+    char first[LONGEST_LINE];
     pthread_mutex_lock(&cluster->lock);
     shard->is_well = is_well;
     snprintf(shard->text, sizeof(shard->text), "%s", text);
-    for (uint32_t i = cluster->n_shards; i-- > 0;)
-        if (!cluster->shards[i].is_well) {
-            are_all_well = false;
-            memcpy(first, cluster->shards[i].text, sizeof(first));
-        }
+    cluster->has_news = true;
+    while (cluster->has_news && !cluster->is_reporting) {
+        bool is_all_well = are_all_well(cluster, first);
+        cluster->has_news = false;
+        cluster->is_reporting = true;
+        pthread_mutex_unlock(&cluster->lock);
+        cluster->host->health(cluster->host, is_all_well, first);
+        pthread_mutex_lock(&cluster->lock);
+        cluster->is_reporting = false;
+    }
     pthread_mutex_unlock(&cluster->lock);
-    cluster->host->health(cluster->host, are_all_well, first);
 }
 
 /* Each partition has a share of its own. One that has nothing in line may always read: the others
