@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 
 SOCKET = os.environ.get("KV_TEST_REDIS")
+LIBRARY = os.path.join(HERE, "../../modules/store/redis/library.lua")
 N_WRITES = 400
 N_CUTS = 8
 LONG = 300_000
@@ -32,6 +33,18 @@ def redis(*words):
         peer.connect(SOCKET)
         peer.sendall((" ".join(words) + "\r\n").encode())
         return peer.recv(4096).decode()
+
+
+def send(*words):
+    """Sends a command whose words may be any text. Returns: how its answer begins."""
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(PATIENCE_S)
+        peer.connect(SOCKET)
+        request = f"*{len(words)}\r\n" + "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
+        peer.sendall(request.encode())
+        answer = peer.recv(4096).decode()
+        assert not answer.startswith("-"), answer
+        return answer
 
 
 def put(server, key, value, **more):
@@ -201,6 +214,19 @@ class Tests:
         expect(get(self.one, "big"), 204)
         expect(put(self.one, "big", "x" * (2 << 20))[0], 202)
 
+    def strange_answers(self):
+        """Redis has executed something: whether a write is done is not known."""
+        with open(LIBRARY, encoding="utf-8") as file:
+            text = file.read()
+        for i, body in enumerate(("return {}", "return 'done'", "return {99, 1}", "return {'a', 'b'}")):
+            library = text.replace("'kv1_set', set", f"'kv1_set', function() {body} end")
+            assert library != text
+            send("FUNCTION", "LOAD", "REPLACE", library)
+            expect(put(self.one, f"strange/{i}", 1)[0], 504)
+        redis("FUNCTION FLUSH")
+        wait_for(lambda: put(self.one, "strange", 1)[0] == 202, "the library is not loaded again")
+        wait_for(lambda: put(self.two, "strange", 2)[0] == 202, "the library is not loaded again")
+
     def record_that_is_gone(self):
         """Somebody deletes the record of a key that has a deadline: all goes on when it comes."""
         feed = Feed(self.two, "gone")
@@ -261,6 +287,7 @@ def main():
                  tests.redis_that_hangs)
     report.check("a value that Redis cuts the connection off for is answered, and all goes on",
                  tests.value_that_redis_cuts_off)
+    report.check("a write that is answered strangely may have taken effect", tests.strange_answers)
     report.check("where a record was deleted by other means, its deadline stops nobody",
                  tests.record_that_is_gone)
     report.check("a server is not ready while Redis cannot save", tests.redis_that_cannot_save)

@@ -231,6 +231,38 @@ static enum outcome end_scan(struct job *job, enum kv_status status)
     return OUTCOME_FINAL;
 }
 
+static const char *name_of(const struct job *job)
+{
+    if (job->kind != JOB_COMMAND)
+        return job->kind == JOB_SCAN ? "a scan" : job->kind == JOB_EXPIRE ? "an expiry" : "a look";
+    return job->cmd->op == KV_OP_SET      ? "a set"
+           : job->cmd->op == KV_OP_DELETE ? "a delete"
+           : job->cmd->op == KV_OP_GET    ? "a get"
+                                          : "a touch";
+}
+
+/* Once in a while. what: up to REFUSAL bytes. */
+static void log_fault(struct kv_store *store, const struct job *job, const char *verb,
+                      const char *what)
+{
+    struct refusal *last = &store->refusal;
+    int64_t now_ms = link_clock_ms();
+    if (strcmp(what, last->word) == 0 && now_ms - last->logged_ms < LOG_EVERY_MS)
+        return;
+    snprintf(last->word, sizeof(last->word), "%s", what);
+    last->logged_ms = now_ms;
+    store->host->base.log(&store->host->base, KV_LOG_ERROR, "Redis at %s %s %s: %s",
+                          store->settings.address.text, verb, name_of(job), what);
+}
+
+/* A write has been executed, or not. */
+static enum outcome take_strange(struct kv_store *store, struct job *job)
+{
+    log_fault(store, job, "answers", "not as expected");
+    command_fail(store, job, command_is_read(job) ? KV_IO : KV_UNKNOWN);
+    return OUTCOME_FINAL;
+}
+
 static enum outcome end_with_item(const struct kv_store *store, struct job *job,
                                   const struct event_state *state)
 {
@@ -270,12 +302,14 @@ static enum outcome take_longer(struct job *job, size_t length)
     return OUTCOME_AGAIN;
 }
 
-static enum outcome take_get(const struct kv_store *store, struct job *job,
+static enum outcome take_get(struct kv_store *store, struct job *job,
                              const struct resp_value *answer)
 {
     struct event_state state;
     if (answer->type == RESP_INTEGER)
         return take_longer(job, (size_t)answer->number);
+    if (answer->type != RESP_NULL && answer->type != RESP_STRING)
+        return take_strange(store, job);
     if (answer->type == RESP_NULL || answer->text.len == 0)
         return end(job, KV_MISSING, 0);
     if (!event_read_record(answer->text, &state))
@@ -297,6 +331,9 @@ static enum outcome take_write(struct kv_store *store, struct job *job,
                                const struct resp_value *status, const struct resp_value *revision)
 {
     struct kv_cmd *cmd = job->cmd;
+    if (status->type != RESP_INTEGER || revision->type != RESP_INTEGER || status->number < KV_OK ||
+        status->number > KV_CONDITION)
+        return take_strange(store, job);
     be_accepted(store);
     bool is_done = status->number == KV_OK || status->number == KV_UNCHANGED;
     if (is_done && cmd->op != KV_OP_DELETE && cmd->deadline_ms != KV_NEVER)
@@ -398,16 +435,6 @@ static bool is_about_the_session(struct kv_slice text)
            says(text, "READONLY") || says(text, "MASTERDOWN") || says(text, "NOAUTH");
 }
 
-static const char *name_of(const struct job *job)
-{
-    if (job->kind != JOB_COMMAND)
-        return job->kind == JOB_SCAN ? "a scan" : job->kind == JOB_EXPIRE ? "an expiry" : "a look";
-    return job->cmd->op == KV_OP_SET      ? "a set"
-           : job->cmd->op == KV_OP_DELETE ? "a delete"
-           : job->cmd->op == KV_OP_GET    ? "a get"
-                                          : "a touch";
-}
-
 /* The first word: what follows may have a client's bytes. */
 static void read_word(struct kv_slice text, char word[REFUSAL])
 {
@@ -419,17 +446,9 @@ static void read_word(struct kv_slice text, char word[REFUSAL])
 
 static void log_refusal(struct kv_store *store, const struct job *job, struct kv_slice text)
 {
-    struct refusal *last = &store->refusal;
-    int64_t now_ms = link_clock_ms();
     char word[REFUSAL];
     read_word(text, word);
-    if (strcmp(word, last->word) == 0 && now_ms - last->logged_ms < LOG_EVERY_MS)
-        return;
-    memcpy(last->word, word, sizeof(word));
-    last->logged_ms = now_ms;
-    store->host->base.log(&store->host->base, KV_LOG_ERROR, "Redis at %s refuses %s: %s",
-                          store->settings.address.text, name_of(job),
-                          word[0] != '\0' ? word : "an error");
+    log_fault(store, job, "refuses", word[0] != '\0' ? word : "an error");
 }
 
 /* Redis takes no writes until it can save again. Expiries are tried until then. */
@@ -490,10 +509,14 @@ enum outcome command_take(struct kv_store *store, struct job *job, struct kv_sli
     if (answer.type == RESP_ERROR)
         return take_error(store, job, answer.text);
     if (job->kind == JOB_SCAN)
-        return take_page(store, job, reply);
+        return answer.type == RESP_ARRAY ? take_page(store, job, reply) : take_strange(store, job);
     if (job->kind == JOB_COMMAND && job->cmd->op == KV_OP_GET)
         return take_get(store, job, &answer);
-    if (!resp_next(&reply, &first) || !resp_next(&reply, &second))
+    bool has_both =
+        answer.type == RESP_ARRAY && resp_next(&reply, &first) && resp_next(&reply, &second);
+    if (!has_both && job->kind == JOB_COMMAND)
+        return take_strange(store, job);
+    if (!has_both)
         return take_error(store, job, KV_SLICE("SHORT"));
     if (job->kind == JOB_COMMAND)
         return take_write(store, job, &first, &second);
