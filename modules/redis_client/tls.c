@@ -26,18 +26,46 @@ static int fail_at(struct kv_slice path, struct kv_error *reterr)
     return kv_error_set(reterr, "%s: %s", path.bytes, reason());
 }
 
+/* In place of OpenSSL's own, which asks at the terminal. Returns: the length of no passphrase. */
+static int note_passphrase(char *text, int size, int is_for_writing, void *is_encrypted)
+{
+    (void)text;
+    (void)size;
+    (void)is_for_writing;
+    *(bool *)is_encrypted = true;
+    return 0;
+}
+
+/* The client's own. */
+static int read_certificate(SSL_CTX *context, const struct tls_settings *settings,
+                            const bool *is_encrypted, struct kv_error *reterr)
+{
+    if (SSL_CTX_use_certificate_chain_file(context, settings->cert.bytes) != 1)
+        return fail_at(settings->cert, reterr);
+    if (SSL_CTX_use_PrivateKey_file(context, settings->key.bytes, SSL_FILETYPE_PEM) == 1)
+        return 0;
+    if (!*is_encrypted)
+        return fail_at(settings->key, reterr);
+    ERR_clear_error();
+    return kv_error_set(reterr,
+                        "%s: it is encrypted, and there is nobody to ask for the passphrase; write "
+                        "it without one (openssl pkey)",
+                        settings->key.bytes);
+}
+
 static int read_files(SSL_CTX *context, const struct tls_settings *settings,
                       struct kv_error *reterr)
 {
+    bool is_encrypted = false;
     if (SSL_CTX_load_verify_file(context, settings->ca.bytes) != 1)
         return fail_at(settings->ca, reterr);
     if (settings->cert.len == 0)
         return 0;
-    if (SSL_CTX_use_certificate_chain_file(context, settings->cert.bytes) != 1)
-        return fail_at(settings->cert, reterr);
-    if (SSL_CTX_use_PrivateKey_file(context, settings->key.bytes, SSL_FILETYPE_PEM) != 1)
-        return fail_at(settings->key, reterr);
-    return 0;
+    SSL_CTX_set_default_passwd_cb(context, note_passphrase);
+    SSL_CTX_set_default_passwd_cb_userdata(context, &is_encrypted);
+    int result = read_certificate(context, settings, &is_encrypted, reterr);
+    SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
+    return result;
 }
 
 static bool expect_name(SSL *ssl, struct kv_slice name)

@@ -4,6 +4,7 @@ gives a user the rights of the store's README. Prints TAP.
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,9 @@ class Tests:
             make_authority(self.folder.name, authority)
         for name in (NAME, "kvserver"):
             make_certificate(self.folder.name, name)
+        openssl(self.folder.name, "pkey", "-in", "kvserver.key", "-aes256", "-passout", "pass:secret",
+                "-out", "encrypted.key")
+        shutil.copy(self.file("kvserver.pem"), self.file("encrypted.pem"))
         self.port = free_port()
         self.redis = Redis("--tls-port", str(self.port), "--tls-cert-file", self.file(NAME + ".pem"),
                            "--tls-key-file", self.file(NAME + ".key"),
@@ -119,6 +123,8 @@ def main():
                  lambda: tests.refused("its certificate: IP address mismatch", name="127.0.0.1"))
     report.check("Redis refuses a server without a certificate",
                  lambda: tests.refused("closed the connection", cert=""))
+    report.check("an encrypted key is refused, and nobody is asked for its passphrase",
+                 lambda: tests.refused("encrypted.key: it is encrypted", cert="encrypted"))
     report.check("a wrong password is told",
                  lambda: tests.refused("HELLO: WRONGPASS", password="other"))
     tests.end()
