@@ -1,4 +1,5 @@
-/* A store is where its options of the type PATH say. */
+/* A store is in the folders that its options name (KV_OPTION_FOLDER). Other paths, as that of a
+ * socket, are none of it. */
 #include "daemon/unfinished.h"
 
 #include <errno.h>
@@ -11,13 +12,15 @@
 
 #include "base/mem.h"
 
-/* Owns: the caller. Returns: NULL where the option is no path, or is not given. */
+/* Owns: the caller. Returns: NULL where the option is no folder, or is not given. */
 static char *mark_of(const struct kv_config *config, size_t option)
 {
     const struct kv_configured_module *store = &config->store;
     const struct kv_option_value *value = &store->options[option];
     char *mark = NULL;
-    if (store->module->identity->options[option].type != KV_OPTION_PATH || value->string.len == 0)
+    const struct kv_option *declared = &store->module->identity->options[option];
+    bool is_folder = declared->type == KV_OPTION_PATH && (declared->flags & KV_OPTION_FOLDER) != 0;
+    if (!is_folder || value->string.len == 0)
         return NULL;
     size_t len = value->string.len;
     while (len > 1 && value->string.bytes[len - 1] == '/')

@@ -12,7 +12,7 @@
 int kv_unfinished_refuse(const struct kv_config *config, struct kv_error *reterr);
 
 /* Mark the configured store, and remove the mark. When they return, a power cut cannot undo the
- * change. A volatile store has no mark. Return: 0, or -1 and *reterr. */
+ * change. A store that is volatile, or in no folder, has no mark. Return: 0, or -1 and *reterr. */
 int kv_unfinished_mark(const struct kv_config *config, struct kv_error *reterr);
 int kv_unfinished_clear(const struct kv_config *config, struct kv_error *reterr);
 

@@ -2,11 +2,13 @@
 """Two KvServers on one Redis: what is done at one is seen and told at the other, in order, whatever
 happens to the connections. Prints TAP. Runs beside tests/support/redis/with_redis.sh.
 """
+import hashlib
 import http.client
 import json
 import os
 import re
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -214,6 +216,29 @@ class Tests:
         expect(get(self.one, "big"), 204)
         expect(put(self.one, "big", "x" * (2 << 20))[0], 202)
 
+    def restore_that_fails(self):
+        """It leaves no mark beside Redis's socket, as that is no folder of a store."""
+        expect(put(self.one, "big", "x" * (2 << 20))[0], 202)
+        backup = os.path.join(self.one.folder.name, "backup")
+        exported = self.one.run("--export")
+        assert exported.returncode == 0, exported.stderr
+        last = {"revision": 1, "epoch": "e", "lines": exported.stdout.count(b"\n"),
+                "sum": hashlib.sha256(exported.stdout).hexdigest()}
+        with open(backup, "wb") as file:
+            file.write(exported.stdout + json.dumps({"backup": last}).encode() + b"\n")
+        with open(self.one.path, encoding="utf-8") as file:
+            text = file.read().replace("timeout: 1s", "timeout: 1s, prefix: restored")
+        other = self.one.write("restored.yaml", text)
+        redis("CONFIG SET proto-max-bulk-len 1mb")
+        try:
+            command = [os.environ["KV_SERVER_PROGRAM"], "-c", other, "--restore", backup]
+            result = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False)
+        finally:
+            redis("CONFIG SET proto-max-bulk-len 512mb")
+        expect(result.returncode, 1)
+        assert redis("EXISTS restored{0}i") == ":1\r\n", "it has failed before it began: " + str(result.stderr)
+        assert not os.path.exists(SOCKET + ".restoring"), "there is a mark"
+
     def strange_answers(self):
         """Redis has executed something: whether a write is done is not known."""
         with open(LIBRARY, encoding="utf-8") as file:
@@ -287,6 +312,7 @@ def main():
                  tests.redis_that_hangs)
     report.check("a value that Redis cuts the connection off for is answered, and all goes on",
                  tests.value_that_redis_cuts_off)
+    report.check("a restore that fails leaves no mark beside the socket", tests.restore_that_fails)
     report.check("a write that is answered strangely may have taken effect", tests.strange_answers)
     report.check("where a record was deleted by other means, its deadline stops nobody",
                  tests.record_that_is_gone)
