@@ -97,12 +97,12 @@ static struct lookup *begin(const char *host, const char *port)
     struct lookup *lookup = create(host, port);
     if (lookup == NULL)
         return NULL;
-    lookup->n_owners++;
+    lookup->n_owners = 2; /* the caller and the thread */
     if (pthread_create(&thread, NULL, look_up, lookup) == 0) {
         pthread_detach(thread);
         return lookup;
     }
-    leave(lookup);
+    lookup->n_owners = 1;
     leave(lookup);
     return NULL;
 }

@@ -688,9 +688,8 @@ static int open_parts(struct kv_store *store,
         shard->store = create_part(store, shard, i);
         if (shard->store == NULL)
             return kv_error_set(reterr, "no memory");
-        int result;
         int64_t until_ms = link_clock_ms() + store->settings.timeout_ms;
-        while ((result = open_part(shard->store, reterr)) != 0) { /* some nodes may be down */
+        while (open_part(shard->store, reterr) != 0) { /* some nodes may be down */
             if (link_clock_ms() > until_ms)
                 return -1;
             pause_ms(GLANCE_MS);
