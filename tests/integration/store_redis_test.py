@@ -238,6 +238,17 @@ class Tests:
         expect(result.returncode, 1)
         assert redis("EXISTS restored{0}i") == ":1\r\n", "it has failed before it began: " + str(result.stderr)
         assert not os.path.exists(SOCKET + ".restoring"), "there is a mark"
+        expect(self.one.request("DELETE", "/storage/big")[0], 200)
+
+    def export_of_several_pages(self):
+        """The first page has the long value alone."""
+        for key, value in ("pages/1", "x" * (2 << 20)), ("pages/2", "2"), ("pages/3", "3"):
+            expect(put(self.one, key, value)[0], 202)
+        exported = self.one.run("--export")
+        assert exported.returncode == 0, exported.stderr
+        keys = [json.loads(line)["key"] for line in exported.stdout.splitlines()]
+        expect([key for key in keys if key.startswith("pages/")], ["pages/1", "pages/2", "pages/3"])
+        expect(len(set(keys)), len(keys))
 
     def strange_answers(self):
         """Redis has executed something: whether a write is done is not known."""
@@ -298,6 +309,7 @@ class Tests:
 
 def main():
     report, tests = Report(), Tests()
+    report.check("a restore that fails leaves no mark beside the socket", tests.restore_that_fails)
     report.check("what is written at one is read at the other, with the same revision",
                  tests.seen_at_the_other)
     report.check("what is written at one is told at the other, in order", tests.told_in_order)
@@ -312,7 +324,8 @@ def main():
                  tests.redis_that_hangs)
     report.check("a value that Redis cuts the connection off for is answered, and all goes on",
                  tests.value_that_redis_cuts_off)
-    report.check("a restore that fails leaves no mark beside the socket", tests.restore_that_fails)
+    report.check("an export has each key once, however many pages it takes",
+                 tests.export_of_several_pages)
     report.check("a write that is answered strangely may have taken effect", tests.strange_answers)
     report.check("where a record was deleted by other means, its deadline stops nobody",
                  tests.record_that_is_gone)

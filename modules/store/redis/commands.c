@@ -413,6 +413,8 @@ static enum outcome take_page(const struct kv_store *store, struct job *job, str
 {
     struct resp_value has_more = {0}, last = {0};
     job->scan->n = 0;
+    job->scan->next = (struct kv_slice){0}; /* it may have that of the page before */
+    job->scan->next_ref = NULL;
     bool is_taken = resp_next(&rest, &has_more) && resp_next(&rest, &last) &&
                     add_entries(store, job, rest) &&
                     (has_more.number == 0 || set_next(job->scan, last.text));
