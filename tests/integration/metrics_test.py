@@ -165,8 +165,10 @@ def test_figures(report, server):
                  "the sink does not deliver")
 
     def connections():
+        # The server learns of the end of an earlier request's connection at its own time.
+        wait_for(lambda: read(server)[0].value("kvserver_connections") == 1,
+                 "connections that ended still count")
         metrics = read(server)[0]
-        expect(metrics.value("kvserver_connections"), 1)
         assert metrics.value("kvserver_connections_accepted_total") > 10
         assert metrics.value("kvserver_connection_memory_limit_bytes") > 0
 

@@ -110,6 +110,7 @@ static size_t take_answers(struct channel *channel)
 static void on_ready(struct conn *conn)
 {
     struct channel *channel = conn->owner;
+    run.now_us = time_us(); /* not the begin of the turn, which may have waited for this since */
     size_t n = take_answers(channel);
     run.n_answers += run.is_measuring ? n : 0;
     run.n_all_answers += n;
