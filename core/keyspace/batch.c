@@ -26,13 +26,17 @@ void kv_batch_init(struct kv_batch *batch, const struct kv_store_link *store,
 void kv_batch_add(struct kv_batch *batch, struct kv_command *command)
 {
     command->state = KV_COMMAND_BATCHED;
+    batch->n++;
     kv_queue_push(&batch->commands, &command->link);
 }
 
 static struct kv_command *pop(struct kv_batch *batch)
 {
     struct kv_link *link = kv_queue_pop(&batch->commands);
-    return link == NULL ? NULL : KV_CONTAINER(link, struct kv_command, link);
+    if (link == NULL)
+        return NULL;
+    batch->n--;
+    return KV_CONTAINER(link, struct kv_command, link);
 }
 
 static void prepare_condition(struct kv_command *command)
@@ -196,7 +200,7 @@ void kv_batch_keep(struct kv_batch *batch)
         else
             kv_queue_push(&kept, &command->link);
     }
-    for (struct kv_link *link; (link = kv_queue_pop(&kept)) != NULL;)
+    for (struct kv_link *link; (link = kv_queue_pop(&kept)) != NULL; batch->n++)
         kv_queue_push(&batch->commands, link);
 }
 

@@ -12,6 +12,7 @@ struct kv_batch {
     const struct kv_store_link *store;
     struct kv_feed_inbox *inbox;
     struct kv_queue commands; /* BATCHED */
+    size_t n;                 /* of them */
     struct kv_inbox done;     /* final, from the store's threads */
     uint64_t n_deferred;      /* with the store's threads */
     struct kv_queue returned; /* UPDATEs that the store has answered */

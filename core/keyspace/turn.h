@@ -1,6 +1,7 @@
 /*
  * The end of a loop's turn, as the keyspace's stage: commands go to the store, changes are
- * delivered, finished commands are handed back, and due keys expire.
+ * delivered, finished commands are handed back, and due keys expire. Where sockets bring many
+ * commands in one turn, the first three happen for every few dozen of them.
  */
 #ifndef KV_KEYSPACE_TURN_H
 #define KV_KEYSPACE_TURN_H

@@ -74,6 +74,16 @@ void kv_loop_begin_work(struct kv_loop *loop)
         loop->began_ns = loop->clock->now_ns(loop->clock);
 }
 
+void kv_loop_end_work(struct kv_loop *loop)
+{
+    KV_LIST_EACH(&loop->stages, link, after)
+    {
+        struct kv_loop_stage *stage = KV_CONTAINER(link, struct kv_loop_stage, link);
+        if (stage->relieve != NULL)
+            stage->relieve(stage);
+    }
+}
+
 struct kv_loop *kv_loop_create(uint32_t index, const struct kv_clock *clock)
 {
     int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -4,7 +4,8 @@
  *
  * A turn: sockets that are ready are served, then posts are run, timers fire, and the stages run
  * in the order they were added. What sockets ask for in a turn is thus gathered, and the stages
- * do it in one go: commands are submitted in vectors, and each connection writes once.
+ * do it in one go: commands are submitted in vectors, and each connection writes once. A stage may
+ * relieve a turn that gathers more than is of use.
  */
 #ifndef KV_LOOP_LOOP_H
 #define KV_LOOP_LOOP_H
@@ -48,6 +49,8 @@ int64_t kv_loop_now_ms(const struct kv_loop *loop);
 
 /* The work of a turn begins with what its sockets bring: whoever reads from one says so. */
 void kv_loop_begin_work(struct kv_loop *loop);
+/* Whoever serves a socket says so when it has, with nothing of it under way. */
+void kv_loop_end_work(struct kv_loop *loop);
 /* Where it stands when that was, in nanoseconds; 0 between turns. Lent. */
 const int64_t *kv_loop_began_ns(const struct kv_loop *loop);
 /* How long the turn has taken up to its end. For the stages' settle(). */
@@ -84,6 +87,9 @@ void kv_timer_hasten(struct kv_loop *loop, struct kv_timer *timer, int64_t at_ms
 struct kv_loop_stage {
     struct kv_list link;
     void (*run)(struct kv_loop_stage *stage);
+    /* Runs whenever a socket has been served: the stage may do a part of its work ahead of the end
+     * of the turn, so that what has gathered stays in the processor's caches. */
+    void (*relieve)(struct kv_loop_stage *stage);
     /* Runs when all stages have, and the call-backs of the writes that they made: the last thing
      * before sockets are polled. */
     void (*settle)(struct kv_loop_stage *stage);

@@ -126,9 +126,10 @@ static bool fill_plain(struct kv_channel *channel, size_t most, enum kv_channel_
 static void on_readable(h2o_socket_t *sock, const char *err)
 {
     struct kv_channel *channel = sock->data;
+    struct kv_loop *loop = channel->loop;
     enum kv_channel_event event = KV_CHANNEL_ENDED;
     size_t before = sock->input->size;
-    kv_loop_begin_work(channel->loop);
+    kv_loop_begin_work(loop);
     if (err == NULL && !channel->ops->fill(channel, most_now(channel), &event))
         return;
     if (channel->traffic != NULL)
@@ -136,7 +137,8 @@ static void on_readable(h2o_socket_t *sock, const char *err)
     count_input(channel);
     if (!may_read(channel))
         watch_input(channel);
-    channel->on_read(channel->user, event);
+    channel->on_read(channel->user, event); /* which may free the channel */
+    kv_loop_end_work(loop);
 }
 
 /* libh2o reconsiders what to poll a socket for when its state was announced to have changed. A

@@ -11,12 +11,11 @@
 #include "base/mem.h"
 
 enum {
-    FIRST_CHUNK = 512,
-    LARGEST_CHUNK = 16384,
+    FIRST_CHUNK = 512, /* each size of a chunk is twice the one before */
+    LARGEST_CHUNK = FIRST_CHUNK << (KV_CHUNK_SIZES - 1),
     LONGEST_WRITE = 4 << 20,
     MOST_IOVECS = 512,
-    MOST_FREE_CHUNKS =
-        128 /* of the first size: connections that write alike need one a turn each */
+    MOST_FREE_BYTES = 256 << 10 /* of chunks: connections that write alike need one a turn each */
 };
 
 struct kv_piece {
@@ -146,35 +145,50 @@ void kv_piece_set_form(struct kv_piece *piece, unsigned number, struct kv_piece 
         kv_piece_unref(before);
 }
 
+static struct kv_outbound_node *pop_free(struct kv_chunks *chunks, unsigned size)
+{
+    struct kv_outbound_node *chunk =
+        KV_CONTAINER(chunks->free[size], struct kv_outbound_node, link);
+    chunks->free[size] = chunk->link.next;
+    chunks->bytes -= chunk->capacity;
+    return chunk;
+}
+
 void kv_chunks_fini(struct kv_chunks *chunks)
 {
-    while (chunks->free != NULL) {
-        struct kv_outbound_node *chunk = KV_CONTAINER(chunks->free, struct kv_outbound_node, link);
-        chunks->free = chunk->link.next;
-        free(chunk);
-    }
-    chunks->n = 0;
+    for (unsigned size = 0; size < KV_CHUNK_SIZES; size++)
+        while (chunks->free[size] != NULL)
+            free(pop_free(chunks, size));
+}
+
+/* Returns: the least size of a chunk that has room for `len`; KV_CHUNK_SIZES: none has. */
+static unsigned size_for(size_t len)
+{
+    unsigned size = 0;
+    while (size < KV_CHUNK_SIZES && (size_t)FIRST_CHUNK << size < len)
+        size++;
+    return size;
 }
 
 static struct kv_outbound_node *take_memory(struct kv_chunks *chunks, size_t capacity)
 {
-    if (capacity != FIRST_CHUNK || chunks->free == NULL)
+    unsigned size = size_for(capacity);
+    if (capacity == 0 || size == KV_CHUNK_SIZES || chunks->free[size] == NULL)
         return kv_alloc(sizeof(struct kv_outbound_node) + capacity);
-    struct kv_outbound_node *chunk = KV_CONTAINER(chunks->free, struct kv_outbound_node, link);
-    chunks->free = chunk->link.next;
-    chunks->n--;
-    return chunk;
+    return pop_free(chunks, size);
 }
 
 static void give_memory_back(struct kv_chunks *chunks, struct kv_outbound_node *node)
 {
-    if (node->capacity != FIRST_CHUNK || chunks->n >= MOST_FREE_CHUNKS) {
+    unsigned size = size_for(node->capacity);
+    if (node->capacity == 0 || size == KV_CHUNK_SIZES ||
+        chunks->bytes + node->capacity > MOST_FREE_BYTES) {
         free(node);
         return;
     }
-    node->link.next = chunks->free;
-    chunks->free = &node->link;
-    chunks->n++;
+    node->link.next = chunks->free[size];
+    chunks->free[size] = &node->link;
+    chunks->bytes += node->capacity;
 }
 
 void kv_outbound_init(struct kv_outbound *out, struct kv_chunks *chunks)
@@ -245,9 +259,10 @@ static size_t next_capacity(const struct kv_outbound *out, size_t len)
     size_t capacity = out->usual_copied < FIRST_CHUNK ? FIRST_CHUNK : out->usual_copied;
     if (last != NULL && last->piece == NULL)
         capacity = last->capacity * 2;
-    if (capacity > LARGEST_CHUNK)
-        capacity = LARGEST_CHUNK;
-    return capacity < len ? len : capacity;
+    unsigned size = size_for(capacity < len ? len : capacity);
+    if (size < KV_CHUNK_SIZES)
+        return (size_t)FIRST_CHUNK << size;
+    return LARGEST_CHUNK < len ? len : LARGEST_CHUNK;
 }
 
 char *kv_outbound_reserve(struct kv_outbound *out, size_t len)

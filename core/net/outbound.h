@@ -50,11 +50,15 @@ struct kv_piece *kv_piece_form(const struct kv_piece *piece, unsigned number);
  * known yet, and the reference to the one before is given back. */
 void kv_piece_set_form(struct kv_piece *piece, unsigned number, struct kv_piece *form);
 
+enum {
+    KV_CHUNK_SIZES = 6
+};
+
 /* What the queues of a loop share, which it outlives: chunks for reuse, and the tally of their
  * memory. All zero is empty, and counts nothing. */
 struct kv_chunks {
-    struct kv_link *free;
-    size_t n;
+    struct kv_link *free[KV_CHUNK_SIZES]; /* those used last first, as they are warm in the cache */
+    size_t bytes;                         /* of them */
     struct kv_tally *tally;
 };
 

@@ -2,6 +2,11 @@
  * store completes them. */
 #include "rig.h"
 
+#include <string.h>
+
+#include "keyspace/loop.h"
+#include "loop/loop.h"
+
 static struct rig rig;
 
 static int set_up(void **state)
@@ -16,6 +21,14 @@ static int tear_down(void **state)
     (void)state;
     rig_fini(&rig);
     return 0;
+}
+
+static size_t n_of(const char *text, const char *part)
+{
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, part)) != NULL; at++)
+        n++;
+    return n;
 }
 
 static void nobody_sees_a_write_before_its_commit_point(void **state)
@@ -187,6 +200,34 @@ static void a_burst_of_a_sync_store_is_executed_in_order(void **state)
     kv_client_close(client);
 }
 
+/* Else those of many connections would be cold in the cache when they are executed and answered. */
+static void many_commands_do_not_wait_for_the_end_of_the_turn(void **state)
+{
+    (void)state;
+    rig.is_sync = true;
+    rig_open(&rig, 1);
+    struct kv_client *writer = rig_client(&rig, 0), *reader = rig_client(&rig, 0);
+    rig_subscribe(&rig, reader, "sub", "k");
+    rig_turn(&rig);
+    rig_expect(&rig, "sub ok");
+    rig_set(&rig, writer, "few", "k", "1", 0);
+    kv_loop_end_work(rig.loops[0]);
+    rig_expect(&rig, "");
+    for (int i = 0; i < 200; i++)
+        rig_get(&rig, i % 2 == 0 ? writer : NULL, "", "");
+    rig_get(&rig, reader, "read", "k");
+    kv_loop_end_work(rig.loops[0]);
+    assert_non_null(strstr(rig.log, "few ok"));
+    const char *told = strstr(rig.log, "told k=1"), *read = strstr(rig.log, "read 1");
+    assert_true(told != NULL && read > told);
+    assert_int_equal(n_of(rig.log, " missing"), 200);
+    rig.log[0] = '\0';
+    rig_turn(&rig);
+    rig_expect(&rig, "");
+    kv_client_close(writer);
+    kv_client_close(reader);
+}
+
 static void commands_before_the_store_is_open_end_as_unavailable(void **state)
 {
     (void)state;
@@ -221,6 +262,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(lent_bytes_are_needed_until_the_end_of_the_turn_only,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_burst_of_a_sync_store_is_executed_in_order, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(many_commands_do_not_wait_for_the_end_of_the_turn, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(commands_before_the_store_is_open_end_as_unavailable,
                                         set_up, tear_down),

@@ -180,26 +180,44 @@ static void writes_that_are_alike_have_one_piece_from_the_second_on(void **state
     }
 }
 
-static void chunks_are_used_again_up_to_a_limit(void **state)
+/* len: of the text in each of many queues. */
+static void use_chunks_again(size_t len)
 {
     enum {
         QUEUES = 1000
     };
     static struct kv_outbound queues[QUEUES];
-    (void)state;
+    static const char text[4096];
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < QUEUES; i++) {
             kv_outbound_init(&queues[i], &rig.chunks);
-            kv_outbound_append(&queues[i], KV_SLICE("short"));
+            kv_outbound_append(&queues[i], (struct kv_slice){text, len});
         }
-        assert_int_equal(rig.chunks.n, 0);
+        assert_int_equal(rig.chunks.bytes, 0);
         for (int i = 0; i < QUEUES; i++)
             kv_outbound_fini(&queues[i]);
-        assert_in_range(rig.chunks.n, 1, QUEUES / 2);
+        assert_in_range(rig.chunks.bytes, 64 << 10, QUEUES * len / 2);
     }
-    const struct kv_link *free_one = rig.chunks.free;
-    kv_outbound_append(&rig.out, KV_SLICE("short"));
-    assert_ptr_equal(rig.out.nodes.head, free_one);
+}
+
+static void chunks_are_used_again_up_to_a_limit(void **state)
+{
+    (void)state;
+    use_chunks_again(600);
+    kv_chunks_fini(&rig.chunks);
+    assert_int_equal(rig.chunks.bytes, 0);
+    use_chunks_again(3000);
+}
+
+static void chunk_that_was_used_last_is_used_again_first(void **state)
+{
+    static const char text[1500];
+    (void)state;
+    kv_outbound_append(&rig.out, (struct kv_slice){text, sizeof(text)});
+    const struct kv_link *chunk = rig.out.nodes.head;
+    kv_outbound_fini(&rig.out);
+    kv_outbound_append(&rig.out, (struct kv_slice){text, sizeof(text) - 1});
+    assert_ptr_equal(rig.out.nodes.head, chunk);
 }
 
 static struct kv_piece *piece_of(char letter, size_t len)
@@ -306,6 +324,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_dropped_holds_nothing_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(forms_of_a_piece_last_as_long_as_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(chunks_are_used_again_up_to_a_limit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(chunk_that_was_used_last_is_used_again_first, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
