@@ -1,9 +1,8 @@
 // The client in Node against a server of its own, over a network that fails. Prints TAP.
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { connect, KvConflict, KvError, KvForbidden, KvUnavailable } from "../../core/web/client/client.js";
-import { FAST, ISSUER, Relay, Server, WebSocket, sleep, tokenOf, until } from "./support.mjs";
+import { FAST, digestOf, ISSUER, Relay, Server, WebSocket, sleep, tokenOf, until } from "./support.mjs";
 
 const open = (target, options) => connect(target.url, { WebSocket, timing: FAST, ...options });
 const collect = async list => {
@@ -101,12 +100,19 @@ withServer("signals end what they are given to", async ({ client, relay }) => {
   const aborted = AbortSignal.abort(new Error("over"));
   await assert.rejects(kv.get("s/1", { signal: aborted }), /over/);
   assert.throws(() => kv.map({ prefix: "s/" }, { signal: aborted }), /over/);
+  const states = [];
   relay.stall();
   const control = new AbortController();
-  const waiting = [kv.get("s/1", { signal: control.signal }), kv.watch({ prefix: "s/" }, { signal: control.signal }).next()];
+  const { signal } = control;
+  const waiting = [kv.get("s/1", { signal }), kv.set("s/1", 2, { signal }), kv.delete("s/1", { signal }), kv.touch("s/1", 0, { signal }),
+    kv.increment("s/n", 1, { signal }), kv.merge("s/1", {}, { signal }), kv.update("s/1", n => n + 1, { signal }),
+    collect(kv.list({ prefix: "s/" }, { signal })), kv.watch({ prefix: "s/" }, { signal }).next()];
+  const map = kv.map({ prefix: "s/" }, { signal });
   setTimeout(() => control.abort(new Error("enough")), 20);
-  for (const one of waiting) await assert.rejects(one, /enough/);
+  await Promise.all([...waiting.map(one => assert.rejects(one, /enough/)), assert.rejects(map.ready, /closed/)]);
   relay.mend();
+  client({ signal: AbortSignal.timeout(1) }).onState(state => states.push(state));
+  await until(() => states.includes("closed"));
 });
 
 withServer("maps, callbacks and watches follow", async ({ client }) => {
@@ -177,12 +183,15 @@ withServer("what is on the way when the connection is lost", async ({ client, re
   await Promise.all([reject.set("o/1", 2), queue.increment("o/n")].map(write => assert.rejects(write, refused)));
   relay.cut();
   await until(() => reject.state === "offline" && queue.state === "offline");
+  const watch = direct.watch({ key: "o/3" });
+  await direct.get("o/1"); // the watch has begun
   const offline = [queue.set("o/3", 1), queue.set("o/3", 2), queue.delete("o/2")];
   relay.mend();
   assert.equal((await read).value, 1);
   await Promise.all([...held, ...offline]);
   assert.equal((await direct.get("o/3")).value, 2);
   assert.equal(await direct.get("o/2"), null);
+  assert.equal((await watch.next()).value.value, 2); // only the newest was sent
 });
 
 withServer("while it is offline, writes are rejected at once or held, up to a limit", async ({ client, relay }) => {
@@ -301,9 +310,8 @@ withServer("a token that is refused is replaced; without a good one, requests ar
 }, { more: PER_USER });
 
 withServer("a connection whose token is taken away comes back with another one", async ({ client, server }) => {
-  const digest = token => createHash("sha256").update(token).digest("hex");
   const allow = token => {
-    server.more = `access: {tokens: [{name: one, read: [""], write: [""], sha256: ${digest(token)}}]}\n`;
+    server.more = `access: {tokens: [{name: one, read: [""], write: [""], sha256: ${digestOf(token)}}]}\n`;
     server.configure();
     server.process.kill("SIGHUP");
   };
@@ -329,3 +337,39 @@ withServer("many mirrors of many clients are those of the store", async ({ clien
   const state = await server.state("m/");
   for (const map of maps) for (const [key, value] of map) assert.equal(state.get(key), value);
 });
+
+// ---- by itself ----
+
+// Runs what is to happen later at once. Returns: the delays, as they were asked for.
+function withoutWaiting(run) {
+  const { setTimeout: original } = globalThis;
+  const delays = [];
+  globalThis.setTimeout = (callback, ms, ...more) => {
+    delays.push(ms);
+    return original(callback, 0, ...more);
+  };
+  return run(delays).finally(() => Object.assign(globalThis, { setTimeout: original }));
+}
+
+test("the pauses between attempts to connect are drawn between 0.5 s and a bound that grows to 20 s", () => withoutWaiting(async delays => {
+  class Refused {
+    constructor() {
+      queueMicrotask(() => this.onclose({ code: 1006, reason: "" }));
+    }
+
+    close() {}
+  }
+  const firsts = [];
+  for (let n = 0; n < 50; n++) {
+    delays.length = 0;
+    let attempts = 0;
+    const kv = connect("http://localhost", { WebSocket: Refused });
+    await new Promise(resolve => kv.onState(state => state === "connecting" && ++attempts === 12 && resolve()));
+    kv.close();
+    const pauses = delays.filter(ms => ms !== 20000); // that of an attempt itself
+    firsts.push(pauses[0]);
+    pauses.forEach((ms, i) => assert.ok(ms >= 500 && ms <= Math.min(20000, 2000 * 2 ** i), `pause ${i} is ${ms} ms`));
+    assert.ok(Math.max(...pauses) > 3000, "the pauses do not grow");
+  }
+  assert.ok(Math.max(...firsts) - Math.min(...firsts) > 500, "clients come back at the same time");
+}));

@@ -8,6 +8,8 @@ import { FAST, until } from "./support.mjs";
 // A server as a play needs it, in place of the network.
 class Stage {
   received = [];
+  // Where there are tokens, the play speaks of them.
+  hasTokens = false;
   unanswered = [];
   revision = 1000;
 
@@ -27,7 +29,7 @@ class Stage {
 
       send(text) {
         const message = JSON.parse(text);
-        if (message.type === "auth") this.give({ type: "ok", id: message.id, payload: {} });
+        if (message.type === "auth" && !stage.hasTokens) this.give({ type: "ok", id: message.id, payload: {} });
         else if (message.type === "hello") this.give({ type: "hello", id: message.id, payload: { limits: {} } });
         else stage.received.push(message);
       }
@@ -49,8 +51,8 @@ class Stage {
 
 const CALLS = {
   get: (kv, { key }) => kv.get(key),
-  set: (kv, { key, value, ttl, if_absent: ifAbsent, if_revision: ifRevision }) =>
-    kv.set(key, value, { ttl, ifAbsent, ifRevision }),
+  set: (kv, { key, value, ttl, if_absent: ifAbsent, if_revision: ifRevision, while_connected: whileConnected }) =>
+    kv.set(key, value, { ttl, ifAbsent, ifRevision, whileConnected }),
   delete: (kv, { key, if_revision: ifRevision }) => kv.delete(key, { ifRevision }),
   touch: (kv, { key, ttl }) => kv.touch(key, ttl),
   increment: (kv, { key, by }) => kv.increment(key, by),
@@ -62,8 +64,11 @@ class Play {
   variables = new Map();
   calls = new Map();
 
-  constructor() {
-    this.kv = connect("ws://play/ws", { WebSocket: this.stage.socket(), timing: FAST });
+  constructor({ tokens = [] }) {
+    const left = this.filled(tokens);
+    this.stage.hasTokens = left.length > 0;
+    const token = this.stage.hasTokens ? () => (left.length > 1 ? left.shift() : left[0]) : undefined;
+    this.kv = connect("ws://play/ws", { WebSocket: this.stage.socket(), timing: FAST, token });
   }
 
   filled(value) {
@@ -86,11 +91,14 @@ class Play {
     if (step.answer) stage.current.give({ ...this.filled(step.answer), id: stage.unanswered.shift() });
     if (step.receive) stage.current.give(this.filled(step.receive));
     if (step.drop || step.restart) stage.drop();
-    if (step.done) await this.conclude(await calls.get(step.done), step);
-    if (step.map) await this.compare(calls.get(step.map), step.has);
+    if (step.done) await this.conclude(calls.get(step.done), step);
+    if (step.map) await this.compare(calls.get(step.map), this.filled(step.has));
   }
 
-  conclude({ result, error }, step) {
+  async conclude(call, step) {
+    // A map, which has ended.
+    if (call.ready) await until(() => call.error, "the map ends");
+    const { result, error } = await call;
     if ("error" in step) return assert.equal(error?.status, step.error);
     assert.equal(error, undefined);
     if ("result" in step) assert.ok(matches(step.result, result, this.variables), JSON.stringify(result));
@@ -104,9 +112,9 @@ class Play {
   }
 }
 
-for (const { name, steps } of scenarios()) {
+for (const { name, steps, ...setting } of scenarios()) {
   test(name, { timeout: 60000 }, async () => {
-    const play = new Play();
+    const play = new Play(setting);
     try {
       for (const step of steps) await play.perform(step);
     } finally {

@@ -2,13 +2,14 @@
 import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 
+// Each: {name, allow, tokens, steps}.
 export function scenarios() {
   const all = [];
   const file = new URL("../../core/web/conformance/protocol.jsonl", import.meta.url);
   for (const line of readFileSync(file, "utf8").split("\n")) {
     if (!line) continue;
     const step = JSON.parse(line);
-    if (step.scenario) all.push({ name: step.scenario, steps: [] });
+    if (step.scenario) all.push({ name: step.scenario, ...step, steps: [] });
     else all.at(-1).steps.push(step);
   }
   return all;

@@ -33,17 +33,18 @@ RETRY_S = (0.02, 0.2)
 
 
 def scenarios():
-    name, steps = None, []
+    """Yields: the line that begins each, and the others."""
+    head, steps = None, []
     with open(os.path.join(HERE, "../../core/web/conformance/protocol.jsonl"), encoding="utf-8") as file:
         for line in filter(str.strip, file):
             step = json.loads(line)
             if "scenario" not in step:
                 steps.append(step)
                 continue
-            if name is not None:
-                yield name, steps
-            name, steps = step["scenario"], []
-    yield name, steps
+            if head is not None:
+                yield head, steps
+            head, steps = step, []
+    yield head, steps
 
 
 async def until(condition, text):
@@ -61,7 +62,8 @@ def matches(pattern, value):
 
 
 class Play:
-    def __init__(self):
+    def __init__(self, head):
+        self.head = head
         self.variables = {}
         self.revision = 1000
         self.received = []
@@ -89,7 +91,7 @@ class Play:
             return self.variables[value]
         if isinstance(value, dict):
             return {name: self.fill(one) for name, one in value.items()}
-        return value
+        return [self.fill(one) for one in value] if isinstance(value, list) else value
 
     async def give(self, message):
         await self.socket.send(json.dumps(self.fill(message)))
@@ -117,13 +119,18 @@ class Play:
         elif "done" in step:
             await self.conclude(step)
         elif "map" in step:
-            mirror = self.calls[step["map"]]
+            mirror, expected = self.calls[step["map"]], self.fill(step["has"])
             await asyncio.sleep(0.05)
-            await until(lambda: dict(mirror) == step["has"], f"{dict(mirror)} is not {step['has']}")
+            await until(lambda: dict(mirror) == expected, f"{dict(mirror)} is not {expected}")
 
     async def conclude(self, step):
+        call = self.calls[step["done"]]
+        if isinstance(call, kvserver.Mirror):
+            await until(lambda: call.error is not None, "the mirror does not end")
+            assert call.error.status == step["error"], call.error
+            return
         try:
-            result = await asyncio.wait_for(self.calls[step["done"]], PATIENCE_S)
+            result = await asyncio.wait_for(call, PATIENCE_S)
         except kvserver.KvError as error:
             assert error.status == step.get("error"), error
             return
@@ -135,10 +142,16 @@ class Play:
             result = {"revision": result}
         assert expected is None or matches(expected, result), f"{result} is not {expected}"
 
+    def token(self):
+        """The next of the scenario's; the last one again and again."""
+        tokens = self.head["tokens"]
+        return self.fill(tokens.pop(0) if len(tokens) > 1 else tokens[0])
+
     async def run(self, steps):
+        token = self.token if "tokens" in self.head else None
         async with websockets.serve(self.serve, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            async with kvserver.connect(f"ws://127.0.0.1:{port}/ws", retry_s=RETRY_S) as self.kv:
+            async with kvserver.connect(f"ws://127.0.0.1:{port}/ws", token=token, retry_s=RETRY_S) as self.kv:
                 await until(lambda: self.socket is not None, "it does not connect")
                 for step in steps:
                     await self.perform(step)
@@ -188,8 +201,8 @@ def test_kill(report):
 
 def main():
     report = support.Report()
-    for name, steps in scenarios():
-        report.check(name, lambda steps=steps: asyncio.run(Play().run(steps)))
+    for head, steps in scenarios():
+        report.check(head["scenario"], lambda head=head, steps=steps: asyncio.run(Play(head).run(steps)))
     test_kill(report)
     return report.end()
 

@@ -1,6 +1,6 @@
 // For tests of the client: a server of their own, a relay whose network can fail, and patience.
 import { spawn } from "node:child_process";
-import { createHmac } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, openSync, writeFileSync, closeSync } from "node:fs";
 import { createRequire } from "node:module";
 import net from "node:net";
@@ -188,6 +188,11 @@ export function tokenOf(sub, seconds) {
   return `${text}.${createHmac("sha256", SECRET).update(text).digest("base64url")}`;
 }
 
-// prefix: that its tokens may read and write.
-export const ISSUER = prefix =>
-  `access: {jwt: [{issuer: test, secret: "${SECRET}", grants: {read: ["${prefix}"], write: ["${prefix}"]}}]}\n`;
+// prefixes: that its tokens may read and write. More of `access` may follow.
+export const ISSUER = (...prefixes) => {
+  const granted = JSON.stringify(prefixes);
+  return `access:\n  jwt: [{issuer: test, secret: "${SECRET}", grants: {read: ${granted}, write: ${granted}}}]\n`;
+};
+
+// As the configuration knows a token.
+export const digestOf = token => createHash("sha256").update(token).digest("hex");

@@ -481,10 +481,11 @@ class Client {
       if (this.#state === "closed") throw new KvUnavailable("the client is closed");
       const off = onAbort(signal, () => request.settle(signal.reason));
       const id = ++this.#id;
+      const key = type !== "get" && repeat !== LINK ? fields.key : undefined;
       let payload = JSON.stringify(fields);
       for (const name in json) payload = `${payload.slice(0, -1)},"${name}":${json[name]}}`;
       const text = `{"type":"${type}","id":${id},"payload":${payload}}`;
-      const request = { id, text, repeat };
+      const request = { id, text, repeat, key };
       request.settle = (error, answer) => {
         this.#forget(request);
         off();
@@ -531,11 +532,13 @@ class Client {
   }
 
   #transmit(request) {
-    const { text, isSent } = request;
+    const { text, isSent, key } = request;
     if (isSent) return;
     if (text.length * 3 > this.#limit && new TextEncoder().encode(text).length > this.#limit)
       return request.settle(new KvError(`the message is longer than ${this.#limit} bytes`, 413));
     request.isSent = true;
+    // A write ends a lease of its key.
+    this.#leases.delete(key);
     this.#socket.send(text);
   }
 
@@ -753,14 +756,12 @@ class Client {
     const isConditional = ifRevision !== undefined || ifAbsent;
     const how = isConditional || whileConnected ? { repeat: REPEAT } : { repeat: QUEUE, replaces: key };
     const onAnswer = () => whileConnected && !isConditional && this.#leases.set(key, [fields, json]);
-    this.#leases.delete(key);
     const { payload: { revision } } = await this.#call("set", fields, { ...how, json, signal, onAnswer });
     return { key, revision };
   }
 
   async delete(key, { ifRevision, signal } = {}) {
     const how = ifRevision === undefined ? { repeat: QUEUE, replaces: key } : { repeat: REPEAT };
-    this.#leases.delete(key);
     await this.#call("delete", { key, if_revision: ifRevision }, { ...how, signal });
   }
 

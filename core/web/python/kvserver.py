@@ -15,6 +15,8 @@ import random
 
 import websockets
 
+RENEWAL_PAUSE_S = 5  # between two attempts to renew a token
+
 __all__ = ["connect", "Client", "Mirror", "KvError", "KvConflict", "KvForbidden", "KvUnavailable"]
 
 
@@ -156,16 +158,22 @@ class Mirror(collections.abc.Mapping):
         self._unlink()
         if not self.ready.done():
             self.ready.set_exception(error)
-            self.ready.exception()  # who does not wait for it is not warned
+            self.ready.exception()  # so that an error nobody awaits causes no warning
 
 
 class _Request:
-    def __init__(self, message, repeats, on_answer):
+    """repeats: it may be sent again on another connection; is_link: it ends with its connection."""
+
+    def __init__(self, message, repeats, on_answer, is_link):
         self.message = message
         self.repeats = repeats
         self.on_answer = on_answer
+        self.is_link = is_link
         self.is_sent = self.was_sent = False
         self.future = asyncio.get_running_loop().create_future()
+
+    def ends_lease(self):
+        return self.message["type"] != "get" and not self.is_link
 
 
 class Client:
@@ -173,7 +181,8 @@ class Client:
 
     token: a bearer token, or a function, which may be async, that returns one. retry_s: the shortest and the
     longest pause between two attempts to connect. Reads and conditional writes wait for a connection, and are
-    repeated on the next one; other writes raise KvUnavailable where it is lost.
+    repeated on the next one; other writes raise KvUnavailable where it is lost. Leases are set again, except
+    conditional ones.
     """
 
     def __init__(self, url, token=None, retry_s=(0.5, 20)):
@@ -182,11 +191,13 @@ class Client:
         self._retry_s = retry_s
         self._id = 0
         self._requests = {}
+        self._leases = {}  # payloads of their writes, by key
         self._mirrors = []
         self._busy = []
         self._mark = 0
         self._socket = None
         self._is_open = False
+        self._renewal = None
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def __aenter__(self):
@@ -196,8 +207,10 @@ class Client:
         await self.close()
 
     async def close(self):
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [task for task in (self._task, self._renewal) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         error = KvUnavailable("the client is closed")
         for request in list(self._requests.values()):
             self._settle(request, error)
@@ -211,12 +224,19 @@ class Client:
         answer = await self._call("get", {"key": key, "meta": True})
         return _entry(answer["payload"]) if answer["type"] == "value" else None
 
-    async def set(self, key, value, ttl=None, if_revision=None, if_absent=None):
-        """Returns: the revision."""
-        fields = {"key": key, "value": value, "ttl": ttl, "if_revision": if_revision, "if_absent": if_absent}
-        is_conditional = if_revision is not None or bool(if_absent)
+    async def set(self, key, value, ttl=None, if_revision=None, if_absent=None, while_connected=None):
+        """while_connected: a lease, which ends with the connection; the ttl must be at least 5 s. Returns: the revision."""
+        fields = {"key": key, "value": value, "ttl": ttl, "if_revision": if_revision, "if_absent": if_absent,
+                  "while_connected": while_connected}
         fields = {name: one for name, one in fields.items() if one is not None or name == "value"}
-        return (await self._call("set", fields, is_conditional))["payload"].get("revision")
+        is_conditional = if_revision is not None or bool(if_absent)
+
+        def hold(_):
+            self._leases[key] = fields
+
+        on_answer = hold if while_connected and not is_conditional else None
+        answer = await self._call("set", fields, is_conditional or bool(while_connected), on_answer)
+        return answer["payload"].get("revision")
 
     async def delete(self, key, if_revision=None):
         fields = {"key": key} if if_revision is None else {"key": key, "if_revision": if_revision}
@@ -250,19 +270,20 @@ class Client:
 
     def _send(self, request):
         request.is_sent = True
+        if request.ends_lease():
+            self._leases.pop(request.message["payload"].get("key"), None)
         self._outgoing.put_nowait(json.dumps(request.message))
 
     def _ask(self, kind, payload, repeats=True, on_answer=None, is_link=False):
         self._id += 1
-        request = _Request({"type": kind, "id": self._id, "payload": payload}, repeats, on_answer)
-        request.is_link = is_link
+        request = _Request({"type": kind, "id": self._id, "payload": payload}, repeats, on_answer, is_link)
         self._requests[self._id] = request
         if self._is_open or is_link:
             self._send(request)
         return request
 
-    async def _call(self, kind, payload, repeats=True):
-        request = self._ask(kind, payload, repeats)
+    async def _call(self, kind, payload, repeats=True, on_answer=None):
+        request = self._ask(kind, payload, repeats, on_answer)
         try:
             return await request.future
         finally:
@@ -287,6 +308,7 @@ class Client:
             error = "the server closed the connection"
             try:
                 async with websockets.connect(self._url, subprotocols=["kvserver.v1"], max_size=None) as socket:
+                    self._socket = socket
                     await self._talk(socket, await self._fetch_token())
             except (OSError, asyncio.TimeoutError, websockets.WebSocketException) as fault:
                 error = f"the connection was lost: {fault}"
@@ -294,14 +316,20 @@ class Client:
                 error = str(fault)
                 for request in list(self._requests.values()):
                     self._settle(request, fault)
+            except KvUnavailable as fault:
+                error = str(fault)
+            self._socket = None
             tries = 0 if self._is_open else min(tries + 1, 16)
             self._lose(KvUnavailable(error))
             least, most = self._retry_s
             await asyncio.sleep(random.uniform(least, min(most, least * 4 * 2 ** tries)))
 
     async def _fetch_token(self):
-        token = self._token() if callable(self._token) else self._token
-        return await token if asyncio.iscoroutine(token) else token
+        try:
+            token = self._token() if callable(self._token) else self._token
+            return await token if asyncio.iscoroutine(token) else token
+        except Exception as fault:  # whatever the application's function raises
+            raise KvUnavailable(f"there is no token: {fault}") from fault
 
     async def _talk(self, socket, token):
         self._outgoing = asyncio.Queue()
@@ -327,10 +355,20 @@ class Client:
 
     def _begin(self):
         self._is_open = True
+        for key, fields in self._leases.items():
+            self._hold_again(key, fields)
         self._pump()
         for request in list(self._requests.values()):
             if not request.is_sent:
                 self._send(request)
+
+    def _hold_again(self, key, fields):
+        def look(future):
+            refusal = future.exception()
+            if refusal is not None and not isinstance(refusal, KvUnavailable) and self._leases.get(key) is fields:
+                del self._leases[key]
+
+        self._ask("set", fields, is_link=True).future.add_done_callback(look)
 
     def _lose(self, error):
         self._is_open = False
@@ -359,12 +397,22 @@ class Client:
         elif kind in ("value", "no-value"):
             self._change(kind, payload)
         elif kind == "expiring" and callable(self._token):
-            asyncio.get_running_loop().create_task(self._renew())
+            self._renewal = asyncio.get_running_loop().create_task(self._renew(self._socket))
         elif kind in ("synced", "reset", "ended"):
             self._progress(kind, payload)
 
-    async def _renew(self):
-        self._ask("auth", {"token": await self._fetch_token()}, is_link=True)
+    async def _renew(self, socket):
+        """A connection whose new token is refused is closed: the next one begins with another token."""
+        while self._socket is socket:
+            try:
+                token = await self._fetch_token()
+                if self._socket is socket:
+                    await self._ask("auth", {"token": token}, is_link=True).future
+                return
+            except KvForbidden:
+                return await socket.close()
+            except KvError:
+                await asyncio.sleep(RENEWAL_PAUSE_S)
 
     # ---- mirrors ----
 
