@@ -1,7 +1,7 @@
 # Writes a C file with the table of web.h:
 #   cmake -D OUTPUT=files.c -D FOLDER=core/web "-DFILES=/openapi.yaml=openapi.yaml;…" -P embed.cmake
-# Each file of FOLDER is embedded as it is, programs without their lines of comment, and, where that
-# is shorter, compressed.
+# Each file of FOLDER is embedded as it is and, where that is shorter, compressed; programs and pages without
+# indentation, empty lines and lines of comment, which nobody reads there.
 set(type_.css "text/css; charset=utf-8")
 set(type_.html "text/html; charset=utf-8")
 set(type_.js "text/javascript; charset=utf-8")
@@ -35,19 +35,25 @@ foreach(pair ${FILES})
   string(LENGTH "${path}" path_length)
   string(LENGTH "${type_${extension}}" type_length)
 
-  file(SHA256 "${file}" hash)
-  string(SUBSTRING "${hash}" 0 16 hash)
   file(READ "${file}" plain HEX)
-  if(extension STREQUAL ".js") # those who read a program's comments read it here
+  if(extension MATCHES "^\\.(js|css|html)$")
     file(READ "${file}" text)
-    string(REGEX REPLACE "\n *//[^\n]*" "" text "${text}")
-    set(file "${OUTPUT}.js")
+    if(extension STREQUAL ".js")
+      string(REGEX REPLACE "\n *//[^\n]*" "" text "${text}")
+      if(text MATCHES "\n[^`\n]*`([^`\n]*`[^`\n]*`)*[^`\n]*\n")
+        message(FATAL_ERROR "${file}: a template of several lines would lose its blanks")
+      endif()
+    endif()
+    string(REGEX REPLACE "\n[ \n]+" "\n" text "${text}")
+    set(file "${OUTPUT}.short")
     file(WRITE "${file}" "${text}")
     file(READ "${file}" plain HEX)
   endif()
+  string(SHA256 hash "${plain}")
+  string(SUBSTRING "${hash}" 0 16 hash)
   file(ARCHIVE_CREATE OUTPUT "${OUTPUT}.gz" PATHS "${file}" FORMAT raw COMPRESSION GZip COMPRESSION_LEVEL 9)
   file(READ "${OUTPUT}.gz" zipped HEX)
-  file(REMOVE "${OUTPUT}.gz" "${OUTPUT}.js")
+  file(REMOVE "${OUTPUT}.gz" "${OUTPUT}.short")
   string(SUBSTRING "${zipped}" 0 8 zipped_head)
   string(SUBSTRING "${zipped}" 16 -1 zipped_tail)
   set(zipped "${zipped_head}00000000${zipped_tail}") # without the time

@@ -5,6 +5,7 @@ import http.client
 import os
 import re
 import sys
+from urllib.parse import urljoin
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support/python"))
 from kvserver import PATIENCE_S, Report, Server  # pylint: disable=wrong-import-position
@@ -28,7 +29,7 @@ FILES = {
     "/docs/http.md": ("docs/http.md", "text/markdown; charset=utf-8"),
     "/docs/PROTOCOL.md": ("../PROTOCOL.md", "text/markdown; charset=utf-8"),
 }
-LARGEST_CONSOLE = 60 << 10
+LARGEST_CONSOLE = 60 << 10  # bytes of its own files, not compressed; the client has a limit of its own
 EVERYBODY = 'access: {anonymous: {read: [""]}}\n'
 
 
@@ -37,10 +38,26 @@ def expect(got, expected):
 
 
 def source_of(path):
-    """The file as it is given out: programs without their lines of comment."""
-    with open(os.path.join(SOURCES, FILES[path][0]), "rb") as file:
+    """The file as it is given out: programs and pages without lines of comment and indentation."""
+    name = FILES[path][0]
+    with open(os.path.join(SOURCES, name), "rb") as file:
         text = file.read()
-    return re.sub(rb"\n *//[^\n]*", b"", text) if path.endswith(".js") else text
+    if name.endswith(".js"):
+        text = re.sub(rb"\n *//[^\n]*", b"", text)
+    return re.sub(rb"\n[ \n]+", b"\n", text) if name.endswith((".js", ".css", ".html")) else text
+
+
+def load_console(server):
+    """Returns: the files that a browser fetches for the console, by path."""
+    found, waiting = {}, ["/console/"]
+    while waiting:
+        path = waiting.pop()
+        status, _, body = server.request("GET", path)
+        expect((path, status), (path, 200))
+        found[path] = body
+        references = re.findall(r'(?:\bsrc=|\bhref=|\bfrom |\bimport )"([^"$]+)"', body.decode())
+        waiting += {urljoin(path, name) for name in references} - {*found, *waiting}
+    return found
 
 
 def test_file(report, server, path, name):
@@ -129,8 +146,26 @@ def test_console(report):
         assert "unsafe" not in policy
 
     def is_small():
-        size = sum(len(source_of(path)) for path in FILES if path.startswith("/console/"))
+        server = Server()
+        try:
+            files = load_console(server)
+        finally:
+            server.end()
+        own = {path: body for path, body in files.items() if path.startswith("/console/")}
+        expect(files.keys() - own.keys(), {"/client.js"})
+        expect({f"console/{path[9:] or 'index.html'}" for path in own}, {f"console/{name}" for name in os.listdir(f"{SOURCES}/console")})
+        size = sum(map(len, own.values()))
+        print(f"# the console has {size} bytes")
         assert size <= LARGEST_CONSOLE, f"{size} bytes"
+
+    def is_fetched_at_once():
+        server = Server()
+        try:
+            scripts = {path for path in load_console(server) if path.endswith(".js")}
+        finally:
+            server.end()
+        named = re.findall(rb'(?:modulepreload" href|src)="([^"]+\.js)"', source_of("/console/"))
+        expect({urljoin("/console/", name.decode()) for name in named}, scripts)
 
     def is_served(more, expected, also=""):
         server = Server(more, also=also)
@@ -146,6 +181,7 @@ def test_console(report):
     everywhere = ", {host: 0.0.0.0, port: 0}"
     report.check("the console runs no script but its own", is_strict)
     report.check("the console is small", is_small)
+    report.check("the page names all of its scripts, so that a browser need not find one by another", is_fetched_at_once)
     report.check("`console: false` switches it off", lambda: is_served("console: false\n", False))
     report.check("it is off where other machines reach the server",
                  lambda: is_served(EVERYBODY, False, everywhere))
