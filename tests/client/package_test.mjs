@@ -1,7 +1,7 @@
-// What the server gives out, and what npm packs. Prints TAP.
+// What the server gives out, what npm packs, and whether an application in TypeScript can use it. Prints TAP.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
@@ -41,26 +41,54 @@ test("the package has the version of the project", () => {
   assert.equal(version, /^project\(kvserver VERSION ([\d.]+)/m.exec(project)[1]);
 });
 
-test("npm packs a package that can be imported", t => {
+const run = (program, args, cwd, env) => execFileSync(program, args, { cwd, stdio: "pipe", env: { ...process.env, ...env } }).toString().trim();
+
+function whyNoNpm() {
   try {
-    execFileSync("npm", ["--version"]);
+    run("npm", ["--version"]);
+    return false;
   } catch {
-    return t.skip("there is no npm");
+    return "there is no npm";
   }
-  withFolder(folder => {
-    const env = { ...process.env, npm_config_cache: `${folder}/cache`, npm_config_offline: "true" };
-    const options = { cwd: folder, stdio: "pipe", env };
-    const archive = execFileSync("npm", ["pack", "--silent", FOLDER], options).toString().trim();
-    const files = execFileSync("tar", ["-tzf", archive], options).toString().trim().split("\n").sort();
-    const expected = ["README.md", "client.d.ts", "client.js", "package.json", "react.d.ts", "react.js"];
-    assert.deepEqual(files, expected.map(name => `package/${name}`));
-    const home = path.join(folder, "node_modules/@kvserver/client");
-    execFileSync("mkdir", ["-p", home]);
-    execFileSync("tar", ["-xzf", archive, "-C", home, "--strip-components=1"], options);
-    writeFileSync(path.join(folder, "try.mjs"), 'import { connect } from "@kvserver/client"; console.log(typeof connect);');
-    assert.equal(execFileSync(process.execPath, ["try.mjs"], options).toString().trim(), "function");
-  });
-});
+}
+
+// Packs the client, and puts it where programs in the folder find it. Returns: the files of the package.
+function install(folder) {
+  const offline = { npm_config_cache: `${folder}/cache`, npm_config_offline: "true" };
+  const archive = run("npm", ["pack", "--silent", FOLDER], folder, offline);
+  const home = path.join(folder, "node_modules/@kvserver/client");
+  run("mkdir", ["-p", home]);
+  run("tar", ["-xzf", archive, "-C", home, "--strip-components=1"], folder);
+  return run("tar", ["-tzf", archive], folder).split("\n").sort();
+}
+
+test("npm packs a package that can be imported", { skip: whyNoNpm() }, () => withFolder(folder => {
+  const expected = ["README.md", "client.d.ts", "client.js", "package.json", "react.d.ts", "react.js"];
+  assert.deepEqual(install(folder), expected.map(name => `package/${name}`));
+  writeFileSync(path.join(folder, "try.mjs"), 'import { connect } from "@kvserver/client"; console.log(typeof connect);');
+  assert.equal(run(process.execPath, ["try.mjs"], folder), "function");
+}));
+
+test("an application in TypeScript compiles against the package, and mistakes do not", { skip: whyNoNpm() }, t => withFolder(folder => {
+  const tools = path.join(folder, "tools");
+  try {
+    run("npm", ["install", "--prefix", tools, "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0", "typescript@5"], folder);
+  } catch {
+    return t.skip("npm cannot fetch TypeScript here");
+  }
+  install(folder);
+  copyFileSync(new URL("types.ts", import.meta.url), path.join(folder, "types.ts"));
+  writeFileSync(path.join(folder, "package.json"), '{"type": "module"}');
+  for (const module of ["nodenext", "esnext"]) {
+    const options = ["--strict", "--noEmit", "--module", module, "--moduleResolution", module === "esnext" ? "bundler" : module,
+      "--target", "es2022", "--lib", "es2022,dom,dom.iterable"];
+    try {
+      run(process.execPath, [`${tools}/node_modules/typescript/bin/tsc`, ...options, "types.ts"], folder);
+    } catch ({ stdout }) {
+      assert.fail(`${module}: ${stdout}`);
+    }
+  }
+}));
 
 test("the types name what the module exports", () => {
   const types = readFileSync(path.join(FOLDER, "client.d.ts"), "utf8");

@@ -9,7 +9,7 @@ export interface ConnectOptions {
   /** A bearer token, or a function that fetches one: it is asked when a token is needed, and again when
    * the one of before has been refused or is about to expire. Without a token the client is anonymous. */
   token?: string | (() => string | undefined | Promise<string | undefined>);
-  /** What becomes of unconditional writes while there is no connection, and of those that were not
+  /** How to treat unconditional writes while there is no connection, and those that were not
    * answered when it was lost: they are rejected ("reject", the default), or they wait for the next
    * connection ("queue"; of the sets and deletes of a key only the newest is sent). */
   offline?: "reject" | "queue";
@@ -48,9 +48,9 @@ export interface Entry<T = unknown> {
   key: string;
   value: T;
   revision: number;
-  /** The milliseconds that were left when the answer came. */
+  /** The milliseconds that were left when the answer arrived. */
   ttl?: number;
-  /** The same as a time of this machine's clock (`Date.now()`). */
+  /** The same moment by this machine's clock (`Date.now()`). */
   expires?: number;
 }
 
@@ -72,10 +72,10 @@ export type Change<T = unknown> =
   | ({ type: "set"; collapsed?: boolean } & Entry<T>)
   | { type: "delete" | "expire"; key: string; value?: undefined; revision: number; collapsed?: boolean };
 
-/** Of a watch. "reset": changes were missed, and nothing that was known before counts. */
+/** An item of a watch. "reset": changes were missed, and nothing that was known before counts. */
 export type WatchChange<T = unknown> = Change<T> | { type: "reset" };
 
-/** Of a map. "reset": all of it has been replaced in one step. "synced": it is as the server has it, and follows.
+/** A change of a map. "reset": all of it has been replaced in one step. "synced": it is as the server has it, and follows.
  * "ended": it no longer follows. */
 export type MapChange<T = unknown> = Change<T> | { type: "reset" | "synced" } | { type: "ended"; error: KvError };
 
@@ -84,11 +84,11 @@ export interface KvMap<T = unknown> extends Iterable<[string, T]> {
   readonly size: number;
   /** Whether it is as the server has it, as far as can be known here. */
   readonly synced: boolean;
-  /** When it is synced for the first time. */
+  /** Resolves when it is synced for the first time, and rejects if it ends before that. */
   readonly ready: Promise<this>;
-  /** Why it has ended. */
+  /** The reason why it has ended. */
   readonly error?: KvError;
-  /** Another number after each change. */
+  /** Differs after each change. */
   readonly version: number;
   get(key: string): T | undefined;
   has(key: string): boolean;
@@ -96,7 +96,7 @@ export interface KvMap<T = unknown> extends Iterable<[string, T]> {
   keys(): IterableIterator<string>;
   values(): IterableIterator<T>;
   entries(): IterableIterator<[string, T]>;
-  /** Returns: what ends it. */
+  /** Returns a function that ends it. */
   subscribe(callback: (change: MapChange<T>) => void): () => void;
   close(): void;
 }
@@ -122,7 +122,7 @@ export interface Folded {
 
 export interface Client {
   readonly state: State;
-  /** Returns: what ends it. */
+  /** Returns a function that ends it. */
   onState(callback: (state: State, error?: Error) => void): () => void;
 
   get<T = unknown>(key: string, options?: Abortable & Raw): Promise<Entry<T> | null>;
@@ -135,7 +135,7 @@ export interface Client {
     change: (value: T | undefined, entry: Entry<T> | null) => T | undefined | Promise<T | undefined>,
     options?: Abortable & Raw & { ttl?: Ttl },
   ): Promise<Entry<T> | null>;
-  /** Sets only the deadline. Returns: whether the key has a value. */
+  /** Sets only the deadline. Returns whether the key has a value. */
   touch(key: string, ttl: Ttl, options?: Abortable): Promise<boolean>;
   increment(key: string, by?: number | bigint, options?: Abortable & Raw & { ttl?: Ttl }): Promise<Entry<number>>;
   /** A merge patch (RFC 7396). */
@@ -151,7 +151,7 @@ export interface Client {
    * newest of each key; if those are too many as well, the watch ends with an error. */
   watch<T = unknown>(what: Pattern, options?: Abortable & { buffer?: number }): Watch<T>;
   map<T = unknown>(what: Pattern, options?: Abortable): KvMap<T>;
-  /** Calls back with the present state and with each later one; null: no value. Returns: what ends it. */
+  /** Calls back with the present state and with each later one; null: no value. Returns a function that ends it. */
   on<T = unknown>(
     key: string,
     callback: (entry: Entry<T> | null) => void,
@@ -165,9 +165,9 @@ export interface Client {
 export function connect(url?: string | URL, options?: ConnectOptions): Client;
 
 export class KvError extends Error {
-  /** As HTTP has it; 0: none. */
+  /** The HTTP status of the same refusal; 0: none. */
   readonly status: number;
-  /** A write that may have taken effect nevertheless. */
+  /** True for a write that may have taken effect nevertheless. */
   readonly ambiguous?: boolean;
 }
 /** A condition does not hold. */

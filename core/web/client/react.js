@@ -34,7 +34,7 @@ export function useKey(kv, key) {
 
 const NONE = new Map();
 
-/** The values below a prefix, as a Map that is another one after each change. */
+/** The values below a prefix as a Map; each change makes a new one. */
 export function usePrefix(kv, prefix) {
   const store = useMemo(() => storeOf(kv, { prefix }, map => new Map(map)), [kv, prefix]);
   return useSyncExternalStore(store.subscribe, store.read, store.read) ?? NONE;
