@@ -44,7 +44,17 @@ choose_data_folder() {
     fi
 }
 
+# Whether a program of this machine listens at a TCP port.
+is_taken() { # port
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+        awk -v port="$(printf ':%04X$' "$1")" '$4 == "0A" && $2 ~ port { found = 1 } END { exit !found }'
+}
+
 # Before the build, which may take minutes.
+if [ $# -eq 0 ] && is_taken "${KVSERVER_PORT:-3000}"; then
+    say "another program listens on port ${KVSERVER_PORT:-3000}; KVSERVER_PORT=PORT chooses another"
+    exit 1
+fi
 if [ -n "${KVSERVER_DATA:-}" ]; then
     KVSERVER_DATA="$(absolute "$KVSERVER_DATA")"
 elif ! names_config "$@"; then
