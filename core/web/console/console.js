@@ -38,7 +38,7 @@ function showState(state, error) {
   part.textContent = { open: "live", connecting: "connecting…", offline: "no connection", closed: "closed" }[state] ?? state;
   part.title = error?.message ?? "";
   if (state !== "offline") return;
-  if (error instanceof KvForbidden) return askForToken(token ? "The server does not take this token." : "This server wants a token.");
+  if (error instanceof KvForbidden) return askForToken(token ? "The server refused this token." : "This server requires a token.");
   // A page cannot learn why a WebSocket was refused.
   if (!/^(localhost|127\.0\.0\.1|\[::1\])$/.test(location.hostname))
     part.title += ` (if this goes on: does \`origins\` in the configuration list ${location.origin}?)`;
@@ -63,7 +63,7 @@ async function follow(prefixes, isGranted = false) {
   for (const prefix of prefixes)
     followOne(prefix, signal).catch(error => {
       if (signal.aborted) return;
-      if (error.status === 401) return askForToken("This server wants a token.");
+      if (error.status === 401) return askForToken("This server requires a token.");
       const granted = isGranted ? [] : grantedIn(error.message, prefix);
       if (granted.length) follow(granted, true);
       else if (error instanceof KvForbidden) feed.say("not granted");
@@ -152,7 +152,7 @@ function turnTheme() {
 function pause() {
   feed.pause(!feed.isPaused);
   $("pause").setAttribute("aria-pressed", feed.isPaused);
-  $("pause").textContent = feed.isPaused ? "Go on" : "Pause";
+  $("pause").textContent = feed.isPaused ? "Resume" : "Pause";
 }
 
 let typing;

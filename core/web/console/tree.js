@@ -206,8 +206,8 @@ export class Tree {
 
   #tell() {
     const { prefix, isWhole, children } = this.root;
-    const what = prefix ? `begin with “${visible(prefix)}”` : "are here yet";
-    this.#note.textContent = isWhole && !children.length ? `No keys ${what}.` : "";
+    const which = prefix ? ` begin with “${visible(prefix)}”` : " yet";
+    this.#note.textContent = isWhole && !children.length ? `No keys${which}.` : "";
   }
 
   #label(row) {

@@ -33,7 +33,7 @@ export class Value {
 
   // isGlance: the keyboard passes by; what is being written stays.
   show(key, isGlance = false) {
-    if (this.#editor?.isTouched && (isGlance || !confirm("Throw away what you have written?"))) return false;
+    if (this.#editor?.isTouched && (isGlance || !confirm("Discard your changes?"))) return false;
     this.#stop();
     Object.assign(this, { key });
     this.#editor = this.#entry = this.#last = null;
@@ -49,7 +49,7 @@ export class Value {
   }
 
   create(prefix) {
-    if (this.#editor?.isTouched && !confirm("Throw away what you have written?")) return;
+    if (this.#editor?.isTouched && !confirm("Discard your changes?")) return;
     this.#stop();
     this.#stop = () => {};
     this.key = undefined;
@@ -144,7 +144,7 @@ export class Value {
     facts.replaceChildren(
       element("span", {}, typeOf(entry.value)),
       element("span", {}, bytes(sizeOf(entry.value))),
-      element("span", { title: "Its revision, which its ETag says" }, `revision ${entry.revision}`),
+      element("span", { title: "The revision, as in its ETag" }, `revision ${entry.revision}`),
       this.#make("span", "left", {}));
     this.#showLeft();
   }
@@ -217,7 +217,7 @@ export class Value {
   edit() {
     const entry = this.#entry;
     if (!entry || this.#editor || this.#part("edit").disabled) return;
-    if (entry.value.length > LONGEST_EDIT) return this.#say(`${bytes(entry.value.length)} are too many to edit here.`);
+    if (entry.value.length > LONGEST_EDIT) return this.#say(`${bytes(entry.value.length)} are too much to edit here.`);
     const text = this.#mode === "formatted" ? [...formatted(entry.value)].map(([, piece]) => piece).join("") : entry.value;
     this.#editor = { base: entry, text, ttl: entry.expires ? duration(entry.expires - Date.now()) : "" };
     this.#buildEditor();
@@ -283,13 +283,13 @@ export class Value {
     part.dataset.kind = "conflict";
     part.hidden = false;
     part.replaceChildren(
-      element("b", {}, theirs ? "Somebody else has changed this key since you began. " : "This key has gone since you began. "),
+      element("b", {}, theirs ? "Somebody else changed this key while you were editing. " : "This key disappeared while you were editing. "),
       ...(theirs ? [element("code", { className: "preview" }, visible(theirs.value.slice(0, 300)))] : []),
       element("span", { className: "buttons" },
-        this.#button("theirs", theirs ? "Take theirs" : "Let it go", () => this.leaveEditor()),
+        this.#button("theirs", theirs ? "Take theirs" : "Discard mine", () => this.leaveEditor()),
         this.#button("mine", "Keep mine", () => {
           this.#editor.base = theirs;
-          this.#say(theirs ? "Saving replaces their change now." : "Saving makes the key again.");
+          this.#say(theirs ? "Saving now replaces their change." : "Saving creates the key again.");
         })));
   }
 
@@ -312,8 +312,8 @@ export class Value {
       if (this.#editor !== editor) return;
       this.#part("save").disabled = false;
       if (!(error instanceof KvConflict)) this.#say(error.message, "bad");
-      else if (editor.isNew) this.#say("There is such a key already: choose it to edit it.", "bad");
-      else if (this.#entry?.revision === editor.base?.revision) this.#say("Somebody else has changed this key just now.", "conflict");
+      else if (editor.isNew) this.#say("This key already exists: choose it to edit it.", "bad");
+      else if (this.#entry?.revision === editor.base?.revision) this.#say("Somebody else has just changed this key.", "conflict");
       else this.#showConflict();
     }
   }
@@ -332,7 +332,7 @@ export class Value {
     try {
       await this.#kv.delete(this.key, { ifRevision: entry.revision });
     } catch (error) {
-      this.#say(error instanceof KvConflict ? "It has changed just now, and was not deleted." : error.message, "bad");
+      this.#say(error instanceof KvConflict ? "The key has just changed, and was not deleted." : error.message, "bad");
     }
   }
 
