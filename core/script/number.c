@@ -178,8 +178,8 @@ void kv_number_init(lua_State *lua)
 void kv_number_write(double number, char ret[KV_NUMBER_LONGEST])
 {
     for (int digits = isnormal(number) ? 15 : 1; digits <= MOST_DIGITS; digits++) {
-        snprintf(ret, KV_NUMBER_LONGEST, "%.*g", digits, number);
-        if (strtod(ret, NULL) == number)
+        int len = snprintf(ret, KV_NUMBER_LONGEST, "%.*g", digits, number);
+        if (len < KV_NUMBER_LONGEST && strtod(ret, NULL) == number)
             return;
     }
 }
