@@ -276,6 +276,33 @@ static void quality_of_service_0_is_delivered_when_it_is_sent(void **state)
     kv_test_program_remove(&server.program);
 }
 
+static void run_openssl(const char *arguments)
+{
+    struct kv_buffer command = {0};
+    kv_buffer_printf(&command, "cd '%s' && openssl %s 2>/dev/null", folder, arguments);
+    kv_buffer_append_char(&command, '\0');
+    assert_int_equal(system(command.bytes), 0);
+    kv_buffer_fini(&command);
+}
+
+static void encrypted_key_is_refused_and_nobody_is_asked_for_its_passphrase(void **state)
+{
+    struct kv_buffer options = {0};
+    (void)state;
+    run_openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -subj /CN=kvserver "
+                "-passout pass:secret -keyout our.key -out our.pem");
+    start_broker();
+    kv_buffer_printf(&options,
+                     ", ca_file: %s/our.pem, certificate: %s/our.pem, private_key: %s/our.key",
+                     folder, folder, folder);
+    kv_buffer_append_char(&options, '\0');
+    start_server(options.bytes);
+    kv_test_store(server.port, "a", "1");
+    kv_test_await_log(&server, "`private_key` is encrypted, and there is nobody to ask");
+    kv_buffer_fini(&options);
+    kv_test_server_kill(&server);
+}
+
 static void peer_that_is_away_is_named(void **state)
 {
     char text[128];
@@ -299,6 +326,7 @@ int main(void)
         TEST(event_without_a_topic_is_dropped_alone),
         TEST(event_at_which_the_broker_ends_the_connection_is_dropped_alone),
         TEST(quality_of_service_0_is_delivered_when_it_is_sent),
+        TEST(encrypted_key_is_refused_and_nobody_is_asked_for_its_passphrase),
         TEST(peer_that_is_away_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,7 @@ struct kv_sink {
     struct mosquitto *client; /* NULL: not connected */
     bool is_connected;        /* the broker has said so */
     int refusal;              /* of the broker; 0: none */
+    bool is_key_encrypted;    /* our private key */
     char *topic;              /* room for one */
     char peer[256];           /* the broker's address, for messages */
     int mids[MOST_EVENTS];    /* of what is under way, in order; 0: acknowledged; below 0: will
@@ -183,6 +184,17 @@ static const char *text_of(const struct kv_sink *sink, int option)
     return text->len == 0 ? NULL : text->bytes;
 }
 
+/* In place of OpenSSL's own, which asks at the terminal. Returns: the length of no passphrase. */
+static int note_passphrase(char *text, int size, int is_for_writing, void *client)
+{
+    struct kv_sink *sink = mosquitto_userdata(client);
+    (void)text;
+    (void)size;
+    (void)is_for_writing;
+    sink->is_key_encrypted = true;
+    return 0;
+}
+
 /* Returns: an error of the library. */
 static int configure(struct kv_sink *sink)
 {
@@ -197,7 +209,7 @@ static int configure(struct kv_sink *sink)
     if (error == MOSQ_ERR_SUCCESS && text_of(sink, OPTION_CA_FILE) != NULL)
         error = mosquitto_tls_set(sink->client, text_of(sink, OPTION_CA_FILE), NULL,
                                   text_of(sink, OPTION_CERTIFICATE),
-                                  text_of(sink, OPTION_PRIVATE_KEY), NULL);
+                                  text_of(sink, OPTION_PRIVATE_KEY), note_passphrase);
     return error;
 }
 
@@ -216,6 +228,7 @@ static int connect_to(struct kv_sink *sink)
 {
     int64_t until_ms = now_ms(sink) + sink->options[OPTION_TIMEOUT].integer;
     sink->refusal = 0;
+    sink->is_key_encrypted = false;
     int error = configure(sink);
     if (error == MOSQ_ERR_SUCCESS)
         error = mosquitto_connect(sink->client, sink->options[OPTION_HOST].string.bytes,
@@ -235,6 +248,16 @@ static const char *text_of_error(int error)
     return error == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(error);
 }
 
+static const char *why_not_connected(const struct kv_sink *sink, int error)
+{
+    if (sink->refusal != 0)
+        return mosquitto_connack_string(sink->refusal);
+    if (sink->is_key_encrypted)
+        return "`private_key` is encrypted, and there is nobody to ask for the passphrase; write "
+               "it without one (openssl pkey)";
+    return text_of_error(error);
+}
+
 static int ensure_connected(struct kv_sink *sink, struct kv_error *reterr)
 {
     /* What has come meanwhile is read; so is the end of the connection. */
@@ -249,9 +272,7 @@ static int ensure_connected(struct kv_sink *sink, struct kv_error *reterr)
     int error = connect_to(sink);
     if (error == MOSQ_ERR_SUCCESS && sink->is_connected)
         return 0;
-    kv_error_set(reterr, "cannot connect to %s: %s", sink->peer,
-                 sink->refusal != 0 ? mosquitto_connack_string(sink->refusal)
-                                    : text_of_error(error));
+    kv_error_set(reterr, "cannot connect to %s: %s", sink->peer, why_not_connected(sink, error));
     disconnect(sink);
     return -1;
 }
