@@ -3,7 +3,7 @@
  * they count only where the page that the request comes from is known: by an Origin that the
  * configuration lists by name, or by Sec-Fetch-Site, which pages cannot set. No pattern for
  * everybody and no rule for this machine makes up for that. A certificate counts without a page,
- * too: programs have it.
+ * too: programs have it. For what operators do, no cookie counts at all.
  */
 #include "http/identify.h"
 
@@ -119,7 +119,8 @@ static void read_cookies(const struct kv_exchange *exchange, const struct kv_req
                          struct found *found)
 {
     struct kv_slice wanted = exchange->here->access->rules->cookie, list, name, value;
-    if (wanted.len == 0 || !comes_from_known_page(exchange, request))
+    if (wanted.len == 0 || kv_slice_has_prefix(request->path, KV_SLICE("/admin/")) ||
+        !comes_from_known_page(exchange, request))
         return;
     for (size_t at = 0; kv_request_next_header(request, KV_HEADER_COOKIE, &at, &list);)
         while (next_cookie(&list, &name, &value)) {

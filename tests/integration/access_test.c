@@ -19,12 +19,13 @@
 /* A header that makes libh2o serve the request, not the fast path. */
 #define ODD_HEADER "Odd: 1\r\n"
 
-#define READER  "reader-token-1234567890"
-#define WRITER  "writer-token-1234567890"
-#define BOTH    "both-token-1234567890"
-#define OTHER   "other-token-1234567890"
-#define EVERY   "every-token-1234567890"
-#define NOTHING "nothing-token-1234567890"
+#define READER   "reader-token-1234567890"
+#define WRITER   "writer-token-1234567890"
+#define BOTH     "both-token-1234567890"
+#define OTHER    "other-token-1234567890"
+#define EVERY    "every-token-1234567890"
+#define NOTHING  "nothing-token-1234567890"
+#define OPERATOR "operator-token-1234567890"
 
 #define DIGEST_OF_BOTH "52281c6ff09b87fbfde85fcea88f45bbb51548431dd55681dfc7d26c2453bdb2"
 
@@ -45,7 +46,9 @@
     "    - {name: every, read: [''], write: [''], sha256: "                                        \
     "105b1190953880ed6984b47621dbbd65799e2c07646d4e4327dd7bf205b414c4}\n"                          \
     "    - {name: nothing, sha256: "                                                               \
-    "f08108388773005fa3bab6be1e55f0ef4330293f817d365b885a7c79b3a5cde5}\n"
+    "f08108388773005fa3bab6be1e55f0ef4330293f817d365b885a7c79b3a5cde5}\n"                          \
+    "    - {name: operator, admin: [slowlog], sha256: "                                            \
+    "275513506d8554924be9118c9f71f07ca1fe3ac7c339a2e6f892fe3322e8b725}\n"
 
 enum {
     R = 1,
@@ -798,6 +801,14 @@ static void a_cookie_counts_from_pages_that_are_known(void **state)
     assert_int_equal(ask(OTHER, "GET", PATH, COOKIE "Sec-Fetch-Site: same-origin\r\n", NULL), 403);
 }
 
+static void a_cookie_never_counts_for_operators(void **state)
+{
+    static const char headers[] = "Cookie: kvtoken=" OPERATOR "\r\nSec-Fetch-Site: same-origin\r\n";
+    (void)state;
+    assert_int_equal(ask("", "GET", "/admin/slowlog", headers, NULL), 401);
+    assert_int_equal(ask(OPERATOR, "GET", "/admin/slowlog", "", NULL), 200);
+}
+
 /* ---- WebSockets ---- */
 
 /* base64url of BOTH. */
@@ -1228,6 +1239,7 @@ int main(void)
         cmocka_unit_test(each_request_of_a_connection_has_its_own_token),
         cmocka_unit_test(pipelined_requests_keep_their_tokens),
         cmocka_unit_test(a_cookie_counts_from_pages_that_are_known),
+        cmocka_unit_test(a_cookie_never_counts_for_operators),
         cmocka_unit_test(a_subprotocol_may_hold_the_token),
         cmocka_unit_test(auth_gives_an_identity_and_keeps_it),
         cmocka_unit_test(a_failed_auth_takes_all_rights_away),
