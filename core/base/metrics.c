@@ -192,8 +192,9 @@ static void append_bucket(struct kv_metrics_text *text, const struct kv_labels *
 /* The upper bound of a bucket, in seconds. */
 static void write_upper(size_t bucket, char *out, size_t size)
 {
-    uint64_t us = (uint64_t)1 << (KV_HISTOGRAM_FIRST_BIT + bucket);
-    snprintf(out, size, "%llu.%06u", (unsigned long long)(us / 1000000), (unsigned)(us % 1000000));
+    uint64_t ns = (uint64_t)1 << (KV_HISTOGRAM_FIRST_BIT + bucket);
+    snprintf(out, size, "%llu.%09u", (unsigned long long)(ns / NS_PER_SECOND),
+             (unsigned)(ns % NS_PER_SECOND));
 }
 
 void kv_metrics_histogram(struct kv_metrics_text *text, struct kv_labels labels,

@@ -1,5 +1,7 @@
 #include "keyspace/counts.h"
 
+#include <string.h>
+
 static const char *const operations[KV_N_COMMAND_KINDS] = {
     [KV_COMMAND_GET] = "get",
     [KV_COMMAND_SET] = "set",
@@ -60,28 +62,35 @@ void kv_counts_finish_otherwise(struct kv_counts *counts, const struct kv_comman
                                 bool is_late)
 {
     enum kv_command_kind kind = command->kind;
-    if (is_late)
-        kv_histogram_add(&counts->durations[kind], *counts->began_ns - command->sent_ns, 1);
-    kv_counter_add(&counts->outcomes[kind][outcome_of(command->status)], 1);
-    if (!is_late && command->status != KV_OK)
-        counts->n_failed_this_turn[kind]++;
+    kv_counter_add(&counts->other_outcomes[kind][outcome_of(command->status)], 1);
+    if (is_late) {
+        kv_histogram_add(&counts->other_durations[kind], *counts->began_ns - command->sent_ns, 1);
+        return;
+    }
+    counts->n_others_this_turn[kind]++;
+    counts->has_others_this_turn = true;
 }
 
-static void add_up(struct kv_counts *counts, enum kv_command_kind kind, int64_t took_ns)
+static void add_others(struct kv_counts *counts, uint64_t took_ns, unsigned bucket)
 {
-    uint32_t n = counts->n_this_turn[kind];
-    kv_histogram_add(&counts->durations[kind], took_ns, n);
-    kv_counter_add(&counts->outcomes[kind][KV_OK], n - counts->n_failed_this_turn[kind]);
-    counts->n_this_turn[kind] = 0;
-    counts->n_failed_this_turn[kind] = 0;
+    counts->has_others_this_turn = false;
+    for (unsigned kind = 0; kind < KV_N_COMMAND_KINDS; kind++)
+        kv_histogram_add_in(&counts->other_durations[kind], bucket, took_ns,
+                            counts->n_others_this_turn[kind]);
+    memset(counts->n_others_this_turn, 0, sizeof(counts->n_others_this_turn));
 }
 
-void kv_counts_end_turn(struct kv_counts *counts, int64_t took_ns)
+void kv_counts_end_turn(struct kv_counts *counts, uint64_t took_ns, unsigned bucket)
 {
     uint32_t kinds = counts->kinds_this_turn;
     counts->kinds_this_turn = 0;
-    for (; kinds != 0; kinds &= kinds - 1)
-        add_up(counts, (enum kv_command_kind)__builtin_ctz(kinds), took_ns);
+    for (; kinds != 0; kinds &= kinds - 1) {
+        unsigned kind = (unsigned)__builtin_ctz(kinds);
+        kv_histogram_add_in(&counts->durations[kind], bucket, took_ns, counts->n_this_turn[kind]);
+        counts->n_this_turn[kind] = 0;
+    }
+    if (counts->has_others_this_turn)
+        add_others(counts, took_ns, bucket);
 }
 
 /* ---- collecting ---- */
@@ -98,8 +107,20 @@ static uint64_t sum_at(const struct kv_counts *const *all, uint32_t n, size_t of
 
 static size_t offset_of_outcome(unsigned kind, unsigned outcome)
 {
-    return offsetof(struct kv_counts, outcomes) +
+    return offsetof(struct kv_counts, other_outcomes) +
            (kind * KV_N_OUTCOMES + outcome) * sizeof(struct kv_counter);
+}
+
+/* How many durations there are. */
+static uint64_t n_of(const struct kv_counts *const *all, uint32_t n, unsigned kind)
+{
+    struct kv_histogram_sum sum = {0};
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < n; i++)
+        kv_histogram_sum_add(&sum, &all[i]->durations[kind]);
+    for (size_t i = 0; i < KV_HISTOGRAM_BUCKETS; i++)
+        count += sum.buckets[i];
+    return count;
 }
 
 /* Outcomes that have never been are left out. */
@@ -111,7 +132,8 @@ static void collect_outcomes(const struct kv_counts *const *all, uint32_t n,
     kv_metrics_begin(text, &metric);
     for (unsigned kind = 0; kind < KV_N_COMMAND_KINDS; kind++)
         for (unsigned outcome = 0; operations[kind] != NULL && outcome < KV_N_OUTCOMES; outcome++) {
-            uint64_t count = sum_at(all, n, offset_of_outcome(kind, outcome));
+            uint64_t count = sum_at(all, n, offset_of_outcome(kind, outcome)) +
+                             (outcome == KV_OK ? n_of(all, n, kind) : 0);
             const char *name = outcome_name(outcome);
             if (name == NULL || (count == 0 && outcome != KV_OK))
                 continue;
@@ -132,8 +154,10 @@ static void collect_durations(const struct kv_counts *const *all, uint32_t n,
         struct kv_histogram_sum sum = {0};
         if (operations[kind] == NULL)
             continue;
-        for (uint32_t i = 0; i < n; i++)
+        for (uint32_t i = 0; i < n; i++) {
             kv_histogram_sum_add(&sum, &all[i]->durations[kind]);
+            kv_histogram_sum_add(&sum, &all[i]->other_durations[kind]);
+        }
         kv_metrics_histogram(text, (struct kv_labels){{{"operation", operations[kind]}}}, &sum);
     }
 }

@@ -6,6 +6,9 @@
  * Durations: a command that finishes in the turn in which it was sent has taken as long as the turn
  * took up to its end, when the answers are written: the clock is read once for all of them. Other
  * commands are measured from turn to turn.
+ *
+ * Most commands succeed in the turn in which they were sent. They are counted once, with their
+ * durations: how many there were is seen when the figures are collected.
  */
 #ifndef KV_KEYSPACE_COUNTS_H
 #define KV_KEYSPACE_COUNTS_H
@@ -33,11 +36,15 @@ struct kv_counts {
     /* Looks at commands that took more than a turn. NULL: nobody does. */
     void (*look)(struct kv_slow_log *log, const struct kv_command *command, int64_t took_ns);
     struct kv_slow_log *slow_log; /* for that */
-    struct kv_counter outcomes[KV_N_COMMAND_KINDS][KV_N_OUTCOMES];
+    /* Those that were sent and finished in one turn with KV_OK, and all others. */
     struct kv_histogram durations[KV_N_COMMAND_KINDS];
-    uint32_t n_this_turn[KV_N_COMMAND_KINDS];        /* sent and finished in it, */
-    uint32_t n_failed_this_turn[KV_N_COMMAND_KINDS]; /* of these not with KV_OK */
-    uint32_t kinds_this_turn;                        /* a bit for each kind that has any */
+    struct kv_histogram other_durations[KV_N_COMMAND_KINDS];
+    struct kv_counter other_outcomes[KV_N_COMMAND_KINDS][KV_N_OUTCOMES];
+    /* Those that were sent and have finished in this turn. */
+    uint32_t n_this_turn[KV_N_COMMAND_KINDS];
+    uint32_t n_others_this_turn[KV_N_COMMAND_KINDS];
+    uint32_t kinds_this_turn; /* a bit for each kind that has any, */
+    bool has_others_this_turn;
 
     struct kv_counter key_subscriptions; /* that there are */
     struct kv_counter prefix_subscriptions;
@@ -50,15 +57,14 @@ struct kv_counts {
 void kv_counts_finish_otherwise(struct kv_counts *counts, const struct kv_command *command,
                                 bool is_late);
 
-/* A command is handed back. Most do so with KV_OK, in the turn in which they came: these are added
- * up at its end. */
+/* A command is handed back. */
 static inline void kv_counts_finish(struct kv_counts *counts, const struct kv_command *command)
 {
     bool is_late = command->sent_ns != *counts->began_ns;
-    if (is_late || command->status != KV_OK)
+    if (is_late || command->status != KV_OK) {
         kv_counts_finish_otherwise(counts, command, is_late);
-    if (is_late)
         return;
+    }
     counts->n_this_turn[command->kind]++;
     counts->kinds_this_turn |= 1U << command->kind;
 }
@@ -75,8 +81,8 @@ static inline void kv_counts_sync(struct kv_counts *counts, enum kv_sync_reason 
     kv_counter_add(&counts->syncs[reason], 1);
 }
 
-/* The turn is over, and has taken so long. */
-void kv_counts_end_turn(struct kv_counts *counts, int64_t took_ns);
+/* The turn is over, and has taken so long, which belongs into that bucket. */
+void kv_counts_end_turn(struct kv_counts *counts, uint64_t took_ns, unsigned bucket);
 
 /* The names in metrics; NULL: what clients do not see has none. Constant. */
 const char *kv_counts_operation(enum kv_command_kind kind);

@@ -112,19 +112,20 @@ static int64_t wake_at(struct kv_loop_stage *stage)
 }
 
 /* The answers have been written. */
-static void settle(struct kv_loop_stage *stage)
+static void ended(struct kv_turn_listener *listener, uint64_t took_ns, unsigned bucket)
 {
-    struct kv_keyspace_loop *here = KV_CONTAINER(stage, struct kv_keyspace_loop, stage);
-    kv_counts_end_turn(&here->counts, kv_loop_worked_ns(here->loop));
+    struct kv_keyspace_loop *here = KV_CONTAINER(listener, struct kv_keyspace_loop, listener);
+    kv_counts_end_turn(&here->counts, took_ns, bucket);
 }
 
 void kv_turn_init(struct kv_keyspace_loop *here)
 {
     here->stage.run = run;
     here->stage.relieve = relieve;
-    here->stage.settle = settle;
     here->stage.wake_at = wake_at;
     kv_loop_add_stage(here->loop, &here->stage);
+    here->listener.ended = ended;
+    kv_loop_set_listener(here->loop, &here->listener);
 }
 
 bool kv_turn_finish(struct kv_keyspace_loop *here)

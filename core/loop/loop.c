@@ -28,9 +28,11 @@ struct kv_loop {
     h2o_evloop_t *evloop;
     const struct kv_clock *clock;
     uint32_t index;
-    int64_t began_ns; /* when the turn's work began; 0: it has not */
+    int64_t began_ns;  /* when the turn's work began; 0: it has not */
+    uint32_t n_inputs; /* that it has read so far */
     int64_t now_ms;
-    int64_t worked_ns;
+    int64_t ended_ns; /* when the last turn ended */
+    struct kv_turn_listener *listener;
     struct kv_histogram turns;
     struct kv_heap timers;
     struct kv_list stages;
@@ -53,25 +55,44 @@ static void on_woken(h2o_socket_t *waker, const char *err)
     (void)got; /* EAGAIN is fine: it was only to end the sleep */
 }
 
-static void begin_turn(struct kv_loop *loop)
+static void look_at_clock(struct kv_loop *loop)
 {
     int64_t now_ns = loop->clock->now_ns(loop->clock);
     if (loop->began_ns == 0)
         loop->began_ns = now_ns;
     loop->now_ms = now_ns / KV_NS_PER_MS;
-    loop->has_taken_long = false;
-}
-
-static void end_turn(struct kv_loop *loop)
-{
-    loop->worked_ns = loop->clock->now_ns(loop->clock) - loop->began_ns;
-    kv_histogram_add(&loop->turns, loop->worked_ns, 1);
 }
 
 void kv_loop_begin_work(struct kv_loop *loop)
 {
-    if (loop->began_ns == 0)
-        loop->began_ns = loop->clock->now_ns(loop->clock);
+    if (loop->n_inputs++ == 0)
+        look_at_clock(loop);
+}
+
+/* Where there was a single input, it has just looked at the clock. */
+static void begin_turn(struct kv_loop *loop)
+{
+    if (loop->n_inputs != 1)
+        look_at_clock(loop);
+    loop->n_inputs = 0;
+    loop->has_taken_long = false;
+}
+
+/* The sleep that follows is reckoned from the same look at the clock. */
+static void end_turn(struct kv_loop *loop)
+{
+    loop->ended_ns = loop->clock->now_ns(loop->clock);
+    int64_t took_ns = loop->ended_ns - loop->began_ns;
+    unsigned bucket = kv_histogram_bucket((uint64_t)took_ns);
+    loop->began_ns = 0;
+    kv_histogram_add_in(&loop->turns, bucket, (uint64_t)took_ns, 1);
+    if (loop->listener != NULL)
+        loop->listener->ended(loop->listener, (uint64_t)took_ns, bucket);
+}
+
+void kv_loop_set_listener(struct kv_loop *loop, struct kv_turn_listener *listener)
+{
+    loop->listener = listener;
 }
 
 void kv_loop_end_work(struct kv_loop *loop)
@@ -137,11 +158,6 @@ int64_t kv_loop_now_ms(const struct kv_loop *loop)
 const int64_t *kv_loop_began_ns(const struct kv_loop *loop)
 {
     return &loop->began_ns;
-}
-
-int64_t kv_loop_worked_ns(const struct kv_loop *loop)
-{
-    return loop->worked_ns;
 }
 
 static void collect_busy_time(struct kv_loop *const *loops, uint32_t n,
@@ -274,7 +290,7 @@ static int32_t milliseconds_until(struct kv_loop *loop, int64_t at_ms)
 {
     if (at_ms <= loop->now_ms)
         return 0;
-    int64_t wait = at_ms == INT64_MAX ? LONGEST_SLEEP_MS : at_ms - kv_clock_now_ms(loop->clock);
+    int64_t wait = at_ms == INT64_MAX ? LONGEST_SLEEP_MS : at_ms - loop->ended_ns / KV_NS_PER_MS;
     if (wait < 0)
         return 0;
     return wait > LONGEST_SLEEP_MS ? LONGEST_SLEEP_MS : (int32_t)wait;
@@ -295,9 +311,8 @@ static void run_turn(struct kv_loop *loop, int32_t wait_ms)
     fire_timers(loop);
     run_stages(loop);
     finish_writes(loop);
-    end_turn(loop);
     settle_stages(loop);
-    loop->began_ns = 0;
+    end_turn(loop);
 }
 
 void kv_loop_turn(struct kv_loop *loop)
@@ -316,6 +331,7 @@ static void name_thread(const struct kv_loop *loop)
 void kv_loop_run(struct kv_loop *loop)
 {
     name_thread(loop);
+    loop->ended_ns = loop->clock->now_ns(loop->clock);
     while (!atomic_load(&loop->is_stopped)) {
         atomic_store(&loop->is_awake, false);
         run_turn(loop, milliseconds_until(loop, next_turn_ms(loop)));

@@ -53,8 +53,15 @@ void kv_loop_begin_work(struct kv_loop *loop);
 void kv_loop_end_work(struct kv_loop *loop);
 /* Where it stands when that was, in nanoseconds; 0 between turns. Lent. */
 const int64_t *kv_loop_began_ns(const struct kv_loop *loop);
-/* How long the turn has taken up to its end. For the stages' settle(). */
-int64_t kv_loop_worked_ns(const struct kv_loop *loop);
+/* Learns how long each turn took, with all of its stages. The caller's memory, until the loop is
+ * destroyed. */
+struct kv_turn_listener {
+    /* bucket: that of the time in a histogram. */
+    void (*ended)(struct kv_turn_listener *listener, uint64_t took_ns, unsigned bucket);
+};
+
+/* Before the loop runs; a loop has one. */
+void kv_loop_set_listener(struct kv_loop *loop, struct kv_turn_listener *listener);
 
 /* Writes the figures of n loops. Threads: any. */
 void kv_loops_collect(struct kv_loop *const *loops, uint32_t n, struct kv_metrics_text *text);
@@ -90,7 +97,7 @@ struct kv_loop_stage {
     /* Runs whenever a socket has been served: the stage may do a part of its work ahead of the end
      * of the turn, so that what has gathered stays in the processor's caches. */
     void (*relieve)(struct kv_loop_stage *stage);
-    /* Runs when all stages have, and the call-backs of the writes that they made: the last thing
+    /* Runs when all stages have, and the call-backs of the writes that they made: the last work
      * before sockets are polled. */
     void (*settle)(struct kv_loop_stage *stage);
     /* When the stage has to run at the latest: a past time for at once, INT64_MAX for no need.

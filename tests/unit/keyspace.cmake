@@ -42,3 +42,6 @@ kv_add_test(unit_keyspace_change_log_threads
             USES kv_keyspace LABELS threads)
 
 target_link_options(test_unit_keyspace_memory PRIVATE -Wl,--wrap=kv_try_alloc)
+
+kv_add_test(unit_keyspace_counts SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/counts_test.c
+            USES kv_keyspace)

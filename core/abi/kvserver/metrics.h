@@ -45,9 +45,9 @@ static inline uint64_t kv_counter_read(const struct kv_counter *counter)
 }
 
 enum {
-    KV_HISTOGRAM_FIRST_BIT = 4, /* the first bucket takes up to 2^4 microseconds, */
-    KV_HISTOGRAM_BUCKETS = 22   /* and each next one twice as much: the last but one 16.8 s; the
-                                   last takes all others */
+    KV_HISTOGRAM_FIRST_BIT = 14, /* the first bucket takes up to 2^14 ns (16.384 microseconds), */
+    KV_HISTOGRAM_BUCKETS = 22    /* and each next one twice as much: the last but one 17.2 s; the
+                                    last takes all others */
 };
 
 /* Durations. Written by one thread, or by one at a time. Zero at first. */
@@ -59,19 +59,25 @@ struct kv_histogram {
 /* The bucket of a duration. */
 static inline unsigned kv_histogram_bucket(uint64_t ns)
 {
-    uint64_t us = ns / 1000 + (ns % 1000 != 0);
-    if (us <= 1U << KV_HISTOGRAM_FIRST_BIT)
+    if (ns <= 1U << KV_HISTOGRAM_FIRST_BIT)
         return 0;
-    unsigned bucket = 64 - (unsigned)__builtin_clzll(us - 1) - KV_HISTOGRAM_FIRST_BIT;
+    unsigned bucket = 64 - (unsigned)__builtin_clzll(ns - 1) - KV_HISTOGRAM_FIRST_BIT;
     return bucket < KV_HISTOGRAM_BUCKETS ? bucket : KV_HISTOGRAM_BUCKETS - 1;
+}
+
+/* Counts a duration that was measured n times, and whose bucket is known. */
+static inline void kv_histogram_add_in(struct kv_histogram *histogram, unsigned bucket, uint64_t ns,
+                                       uint64_t n)
+{
+    kv_counter_add(&histogram->buckets[bucket], n);
+    kv_counter_add(&histogram->sum_ns, ns * n);
 }
 
 /* Counts a duration that was measured n times. A negative one counts as 0. */
 static inline void kv_histogram_add(struct kv_histogram *histogram, int64_t ns, uint64_t n)
 {
     uint64_t duration = ns < 0 ? 0 : (uint64_t)ns;
-    kv_counter_add(&histogram->buckets[kv_histogram_bucket(duration)], n);
-    kv_counter_add(&histogram->sum_ns, duration * n);
+    kv_histogram_add_in(histogram, kv_histogram_bucket(duration), duration, n);
 }
 
 /* Counts one, in a histogram that several threads write. */

@@ -69,15 +69,15 @@ static void buckets_end_at_powers_of_two(void **state)
     } cases[] = {
         {0, 0},
         {1, 0},
-        {16000, 0},
-        {16001, 1},
-        {32000, 1},
-        {32001, 2},
-        {64000, 2},
-        {1024000, 6},
-        {1024001, 7},
-        {16777216000, 20},
-        {16777216001, 21},
+        {16384, 0},
+        {16385, 1},
+        {32768, 1},
+        {32769, 2},
+        {65536, 2},
+        {1048576, 6},
+        {1048577, 7},
+        {17179869184, 20},
+        {17179869185, 21},
         {UINT64_MAX, 21},
     };
     (void)state;
@@ -106,10 +106,14 @@ static void histograms_are_summed_and_cumulative(void **state)
     kv_metrics_begin(&text, &took);
     kv_metrics_histogram(&text, (struct kv_labels){{{"op", "get"}}}, &sum);
     kv_buffer_append_char(&out, '\0');
-    assert_true(has_line(&out, "\nkvserver_took_seconds_bucket{op=\"get\",le=\"0.000016\"} 3\n"));
-    assert_true(has_line(&out, "\nkvserver_took_seconds_bucket{op=\"get\",le=\"0.000032\"} 3\n"));
-    assert_true(has_line(&out, "\nkvserver_took_seconds_bucket{op=\"get\",le=\"0.000064\"} 4\n"));
-    assert_true(has_line(&out, "\nkvserver_took_seconds_bucket{op=\"get\",le=\"16.777216\"} 4\n"));
+    assert_true(
+        has_line(&out, "\nkvserver_took_seconds_bucket{op=\"get\",le=\"0.000016384\"} 3\n"));
+    assert_true(
+        has_line(&out, "\nkvserver_took_seconds_bucket{op=\"get\",le=\"0.000032768\"} 3\n"));
+    assert_true(
+        has_line(&out, "\nkvserver_took_seconds_bucket{op=\"get\",le=\"0.000065536\"} 4\n"));
+    assert_true(
+        has_line(&out, "\nkvserver_took_seconds_bucket{op=\"get\",le=\"17.179869184\"} 4\n"));
     assert_true(has_line(&out, "\nkvserver_took_seconds_bucket{op=\"get\",le=\"+Inf\"} 5\n"));
     assert_true(has_line(&out, "\nkvserver_took_seconds_sum{op=\"get\"} 100.00006\n"));
     assert_true(has_line(&out, "\nkvserver_took_seconds_count{op=\"get\"} 5\n"));
