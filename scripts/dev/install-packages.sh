@@ -13,7 +13,7 @@ zlib1g-dev"
 optional="curl libhiredis-dev libmosquitto-dev libnats-dev librdkafka-dev"
 if [ "$set" != build ]; then
     required="$required clang clang-format clang-tidy cppcheck libclang-rt-14-dev libcmocka-dev"
-    optional="$optional chromium chromium-driver fish haproxy lintian mandoc mosquitto nats-server nginx-light node-react-dom
+    optional="$optional chromium chromium-driver debootstrap fish haproxy lintian mandoc mosquitto nats-server nginx-light node-react-dom
 node-ws nodejs prometheus python3-jsonschema python3-websockets python3-yaml redis-server zsh"
 fi
 if [ "$set" = bench ]; then

@@ -1,9 +1,11 @@
 #!/bin/sh
-# The Debian package: built, looked at by lintian, its man pages and its unit as well. With KV_TEST_DEBIAN=yes it is
-# then installed into a bare Debian (minutes), run as the unit would run it, used, installed again over a changed
-# configuration, removed and purged. Arguments: the build folder, in which everything has been built.
+# The Debian package. Arguments: the build folder, in which everything has been built, and one of these:
+#   look     builds the package; lintian, mandoc and systemd-analyze look at it, its man pages and its unit
+#   install  installs it into a bare Debian (minutes), runs it as the unit would, uses it, installs it again over a
+#            changed configuration, removes and purges it
 set -eu
 build="$1"
+step="$2"
 PATH="$PATH:/usr/sbin:/sbin"
 
 skip() {
@@ -18,28 +20,28 @@ need() { # tools …
 }
 
 need cpack dpkg-deb dpkg-shlibdeps
-in_debian="${KV_TEST_DEBIAN:-no}"
-if [ "$in_debian" = yes ]; then
-    need debootstrap setpriv unshare
+if [ "$step" = install ]; then
+    need debootstrap setpriv unshare curl
     [ "$(id -u)" -eq 0 ] || skip "only root can make a bare Debian"
     # shellcheck disable=SC2016 # apt's own variable
     mirror="$(apt-get indextargets --format '$(REPO_URI)' 'Codename: bookworm' 'Component: main' \
         'Created-By: Packages' | head -1)"
     [ -n "$mirror" ] || skip "this machine has no sources of Debian 12"
+    curl -sfI -m 20 "${mirror%/}/dists/bookworm/Release" >/dev/null || skip "the mirror $mirror cannot be reached"
 fi
 
 # What is mounted in there goes with this process.
-if [ "$in_debian" = yes ] && [ "${KV_OWN_MOUNTS:-}" != yes ]; then
+if [ "$step" = install ] && [ "${KV_OWN_MOUNTS:-}" != yes ]; then
     unshare -m true 2>/dev/null || skip "nothing may be mounted here"
     KV_OWN_MOUNTS=yes exec unshare -m "$0" "$@"
 fi
 folder="$(mktemp -d)"
-[ "$in_debian" != yes ] || mount -t tmpfs kvserver "$folder" # packages are unpacked in seconds there
+[ "$step" = look ] || mount -t tmpfs kvserver "$folder" # packages are unpacked in seconds there
 root="$folder/debian"
 server=""
 end() {
     [ -z "$server" ] || kill "$server" 2>/dev/null || true
-    if [ "$in_debian" = yes ]; then umount "$root/proc" "$folder" 2>/dev/null || true; fi
+    if [ "$step" = install ]; then umount "$root/proc" "$folder" 2>/dev/null || true; fi
     rm -rf "$folder" 2>/dev/null || true
 }
 trap end EXIT
@@ -65,21 +67,26 @@ expect() { # what it is, the text that it has to be, command …
 # ---- the package ----
 (cd "$build" && cpack -G DEB -B "$folder/deb") >"$folder/cpack.log" 2>&1 || fail "cpack fails"
 package="$(ls "$folder"/deb/*.deb)"
-if command -v lintian >/dev/null; then
-    lintian --allow-root --fail-on error,warning "$package" >"$folder/lintian.log" 2>&1 || fail "lintian complains"
-else
-    echo "without lintian: the package was not looked at by it"
-fi
-for page in "$build"/man/*.gz; do
-    ! command -v mandoc >/dev/null || gzip -dc "$page" | mandoc -Tlint -W warning || fail "$page has faults"
-done
-if command -v systemd-analyze >/dev/null; then
-    systemd-analyze security --offline=true --threshold=20 "$(dirname "$0")/../../conf/systemd/kvserver.service" \
-    >"$folder/unit.log" 2>&1 || fail "the unit is more exposed than it should be"
-    sed -n 's/^.*Overall exposure/the unit: overall exposure/p' "$folder/unit.log"
-fi
-if [ "$in_debian" != yes ]; then
-    echo "the package is as it should be; it was not installed into a bare Debian (KV_TEST_DEBIAN=yes)"
+
+look() {
+    if command -v lintian >/dev/null; then
+        lintian --allow-root --fail-on error,warning "$package" >"$folder/lintian.log" 2>&1 || fail "lintian complains"
+    else
+        echo "without lintian: the package was not looked at by it"
+    fi
+    for page in "$build"/man/*.gz; do
+        ! command -v mandoc >/dev/null || gzip -dc "$page" | mandoc -Tlint -W warning || fail "$page has faults"
+    done
+    if command -v systemd-analyze >/dev/null; then
+        systemd-analyze security --offline=true --threshold=20 "$(dirname "$0")/../../conf/systemd/kvserver.service" \
+            >"$folder/unit.log" 2>&1 || fail "the unit is more exposed than it should be"
+        sed -n 's/^.*Overall exposure/the unit: overall exposure/p' "$folder/unit.log"
+    fi
+    echo "the package is as it should be"
+}
+
+if [ "$step" = look ]; then
+    look
     exit 0
 fi
 
