@@ -1,6 +1,7 @@
 #include "access/grants.h"
 
-const char *const kv_admin_right_names[] = {"metrics", "backup", "clients", "slowlog", NULL};
+const char *const kv_admin_right_names[] = {"metrics", "backup",  "clients",
+                                            "slowlog", "restore", NULL};
 
 void kv_grants_fini(struct kv_grants *grants)
 {

@@ -408,7 +408,8 @@ static int prepare_restore(struct kv_import *import, struct kv_error *reterr)
     if (kv_restore_demand_new_store(import->config, reterr) != 0)
         return -1;
     import->is_backup = true;
-    return kv_restore_check(import->fd, import->name, &import->limits, &import->touches, reterr);
+    return kv_restore_check(import->fd, import->name, &import->limits, &import->touches, NULL,
+                            reterr);
 }
 
 struct kv_import *kv_import_open_backup(const char *path, const struct kv_config *config,

@@ -17,6 +17,7 @@
 #include "daemon/preflight.h"
 #include "daemon/restore.h"
 #include "daemon/server.h"
+#include "daemon/staging.h"
 #include "daemon/streams.h"
 #include "daemon/unfinished.h"
 
@@ -89,6 +90,13 @@ static int serve_whole(struct kv_config *config, struct kv_import *import, struc
     return kv_unfinished_refuse(config, reterr) == 0 ? serve(config, import, reterr) : -1;
 }
 
+static int serve_restored(struct kv_config *config, struct kv_error *reterr)
+{
+    if (kv_preflight(config) != 0)
+        return KV_MISCONFIGURED;
+    return kv_staging_apply(config, reterr) == 0 ? serve_whole(config, NULL, reterr) : -1;
+}
+
 static bool is_durable(const struct kv_config *config)
 {
     return (config->store.module->identity->capabilities & KV_STORE_DURABLE) != 0;
@@ -159,7 +167,7 @@ static int act(const struct kv_arguments *arguments, struct kv_config *config,
     case KV_ACTION_RESTORE:
         return restore(config, arguments->import_path, reterr);
     default:
-        return serve_whole(config, NULL, reterr);
+        return serve_restored(config, reterr);
     }
 }
 

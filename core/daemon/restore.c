@@ -21,6 +21,7 @@ struct reading {
     struct kv_buffer scratch;
     struct kv_backup_sum *sum;
     struct kv_meter meter;
+    const atomic_bool *is_stopped; /* NULL: it is not */
     bool has_end;
 };
 
@@ -65,6 +66,10 @@ static enum kv_line_status read_lines(struct reading *reading, struct kv_error *
     while ((status = kv_line_reader_next(&reading->reader, &text, reterr)) == KV_LINE_READ) {
         if (take_line(reading, text, reterr) != 0)
             return KV_LINE_FAILED;
+        if (reading->is_stopped != NULL && atomic_load(reading->is_stopped)) {
+            kv_error_set(reterr, "the server ends");
+            return KV_LINE_STOPPED;
+        }
         kv_meter_set(&reading->meter, reading->reader.number);
     }
     return status;
@@ -88,10 +93,12 @@ static int read_all(struct reading *reading, const char *name, struct kv_error *
 }
 
 static int read_file(int fd, int stop_fd, const char *name, const struct kv_line_limits *limits,
-                     struct kv_backup_touches *touches, struct kv_error *reterr)
+                     struct kv_backup_touches *touches, const atomic_bool *is_stopped,
+                     struct kv_error *reterr)
 {
     struct reading reading = {
         .touches = touches,
+        .is_stopped = is_stopped,
         .limits = limits,
         .reader = {.fd = fd, .stop_fd = stop_fd, .max_bytes = kv_line_max_bytes(limits)},
         .sum = kv_backup_sum_create()};
@@ -110,7 +117,8 @@ static int rewind_to(int fd, off_t at, const char *name, struct kv_error *reterr
 }
 
 int kv_restore_check(int fd, const char *name, const struct kv_line_limits *limits,
-                     struct kv_backup_touches *touches, struct kv_error *reterr)
+                     struct kv_backup_touches *touches, const atomic_bool *is_stopped,
+                     struct kv_error *reterr)
 {
     off_t begin = lseek(fd, 0, SEEK_CUR);
     int stop_fd = eventfd(0, EFD_CLOEXEC);
@@ -120,7 +128,7 @@ int kv_restore_check(int fd, const char *name, const struct kv_line_limits *limi
         kv_error_set(reterr, "%s: a backup is read twice, which takes a file", name);
     else if (stop_fd < 0)
         kv_error_set(reterr, "cannot make an event descriptor: %s", strerror(errno));
-    else if (read_file(fd, stop_fd, name, limits, touches, reterr) == 0)
+    else if (read_file(fd, stop_fd, name, limits, touches, is_stopped, reterr) == 0)
         result = rewind_to(fd, begin, name, reterr);
     if (stop_fd >= 0)
         close(stop_fd);

@@ -6,14 +6,18 @@
 #ifndef KV_DAEMON_RESTORE_H
 #define KV_DAEMON_RESTORE_H
 
+#include <stdatomic.h>
+
 #include "daemon/config.h"
 #include "wire/backup_touches.h"
 
 /* Reads the backup from the descriptor's current position, and then restores that position. name:
- * of the file, for errors. touches: those of the backup are added. Returns: 0, or -1 and *reterr,
- * which names the line and the fault. */
+ * of the file, for errors. touches: those of the backup are added. is_stopped: ends it where it
+ * becomes true; NULL: nothing does. Returns: 0, or -1 and *reterr, which names the line and the
+ * fault. */
 int kv_restore_check(int fd, const char *name, const struct kv_line_limits *limits,
-                     struct kv_backup_touches *touches, struct kv_error *reterr);
+                     struct kv_backup_touches *touches, const atomic_bool *is_stopped,
+                     struct kv_error *reterr);
 
 /* Refuses if the configured store exists already: a backup is restored into a new store, which
  * begins a new epoch. A volatile store is always new. Returns: 0, or -1 and *reterr. */

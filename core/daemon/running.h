@@ -11,6 +11,7 @@
 
 #include "access/access.h"
 #include "admin/backups.h"
+#include "admin/uploads.h"
 #include "daemon/chain.h"
 #include "daemon/ending.h"
 #include "daemon/import.h"
@@ -68,6 +69,8 @@ struct kv_server {
     struct kv_ws *ws;
     struct kv_events *events;
     struct kv_backups *backups;
+    struct kv_staging *staging;
+    struct kv_uploads *uploads;
     struct kv_slow_log *slow_log;
     struct kv_request_log request_log;
     struct kv_readiness readiness;

@@ -30,6 +30,7 @@
 #include "daemon/scripting.h"
 #include "daemon/shutdown.h"
 #include "daemon/signals.h"
+#include "daemon/staging.h"
 #include "daemon/thread.h"
 
 enum {
@@ -307,6 +308,8 @@ static void create_protocols(struct kv_server *server)
                                       server->loops, config->n_threads);
     server->backups = kv_backups_create(&config->events.patience, server->access, server->keyspace,
                                         server->loops, config->n_threads);
+    server->staging = kv_staging_create(config);
+    server->uploads = kv_uploads_create(kv_staging_place(server->staging));
     server->http =
         kv_http_create(&config->http, &(struct kv_http_parts){.net = server->net,
                                                               .access = server->access,
@@ -315,6 +318,7 @@ static void create_protocols(struct kv_server *server)
                                                               .upgrade = &server->upgrade,
                                                               .events = server->events,
                                                               .backups = server->backups,
+                                                              .uploads = server->uploads,
                                                               .slow_log = server->slow_log,
                                                               .request_log = &server->request_log,
                                                               .readiness = &server->readiness,

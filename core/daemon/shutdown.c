@@ -275,6 +275,8 @@ void kv_server_take_apart(struct kv_server *server)
     kv_http_destroy(server->http);
     kv_events_destroy(server->events);
     kv_backups_destroy(server->backups);
+    kv_uploads_destroy(server->uploads);
+    kv_staging_destroy(server->staging);
     kv_net_destroy(server->net);
     kv_certificates_close(server);
     kv_metrics_destroy(server->metrics);

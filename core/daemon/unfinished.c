@@ -12,20 +12,25 @@
 
 #include "base/mem.h"
 
+struct kv_slice kv_store_folder(const struct kv_config *config, size_t option)
+{
+    const struct kv_configured_module *store = &config->store;
+    const struct kv_option *declared = &store->module->identity->options[option];
+    bool is_folder = declared->type == KV_OPTION_PATH && (declared->flags & KV_OPTION_FOLDER) != 0;
+    struct kv_slice path = store->options[option].string;
+    if (!is_folder)
+        return (struct kv_slice){0};
+    while (path.len > 1 && path.bytes[path.len - 1] == '/')
+        path.len--;
+    return path;
+}
+
 /* Owns: the caller. Returns: NULL where the option is no folder, or is not given. */
 static char *mark_of(const struct kv_config *config, size_t option)
 {
-    const struct kv_configured_module *store = &config->store;
-    const struct kv_option_value *value = &store->options[option];
+    struct kv_slice folder = kv_store_folder(config, option);
     char *mark = NULL;
-    const struct kv_option *declared = &store->module->identity->options[option];
-    bool is_folder = declared->type == KV_OPTION_PATH && (declared->flags & KV_OPTION_FOLDER) != 0;
-    if (!is_folder || value->string.len == 0)
-        return NULL;
-    size_t len = value->string.len;
-    while (len > 1 && value->string.bytes[len - 1] == '/')
-        len--;
-    if (asprintf(&mark, "%.*s.restoring", (int)len, value->string.bytes) < 0)
+    if (folder.len != 0 && asprintf(&mark, "%.*s.restoring", (int)folder.len, folder.bytes) < 0)
         abort();
     return mark;
 }
@@ -51,17 +56,16 @@ static int fail(const char *mark, struct kv_error *reterr)
     return kv_error_set(reterr, "%s: %s", mark, strerror(errno));
 }
 
-/* The folder's entry is to outlive a power cut, too. */
-static int sync_folder(const char *mark, struct kv_error *reterr)
+int kv_sync_entry(const char *path, struct kv_error *reterr)
 {
-    char *copy = kv_strdup(mark);
+    char *copy = kv_strdup(path);
     int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     free(copy);
     if (folder < 0)
-        return fail(mark, reterr);
+        return fail(path, reterr);
     int failed = fsync(folder);
     close(folder);
-    return failed == 0 ? 0 : fail(mark, reterr);
+    return failed == 0 ? 0 : fail(path, reterr);
 }
 
 /* Makes the parent folders of the mark. The store would make them too, but only later. */
@@ -72,7 +76,7 @@ static int make_parents(const char *mark, struct kv_error *reterr)
     for (char *slash = path; result == 0 && (slash = strchr(slash + 1, '/')) != NULL;) {
         *slash = '\0';
         if (mkdir(path, 0750) == 0)
-            result = sync_folder(path, reterr);
+            result = kv_sync_entry(path, reterr);
         else if (errno != EEXIST)
             result = fail(path, reterr);
         *slash = '/';
@@ -100,14 +104,14 @@ static int make(const char *mark, struct kv_error *reterr)
     if (fd < 0)
         return fail(mark, reterr);
     close(fd);
-    return sync_folder(mark, reterr);
+    return kv_sync_entry(mark, reterr);
 }
 
 static int clear(const char *mark, struct kv_error *reterr)
 {
     if (unlink(mark) != 0 && errno != ENOENT)
         return fail(mark, reterr);
-    return sync_folder(mark, reterr);
+    return kv_sync_entry(mark, reterr);
 }
 
 int kv_unfinished_refuse(const struct kv_config *config, struct kv_error *reterr)

@@ -7,6 +7,14 @@
 
 #include "daemon/config.h"
 
+/* The folder that this option of the configured store names, without slashes at its end. Returns:
+ * an empty slice where the option is for something else, or is not given. */
+struct kv_slice kv_store_folder(const struct kv_config *config, size_t option);
+
+/* Makes the entry of a path in its folder, or that there is none, outlive a power cut. Returns: 0,
+ * or -1 and *reterr. */
+int kv_sync_entry(const char *path, struct kv_error *reterr);
+
 /* Returns: 0 where the configured store has no such mark, or -1 and *reterr, which says what to do.
  */
 int kv_unfinished_refuse(const struct kv_config *config, struct kv_error *reterr);

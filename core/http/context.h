@@ -6,6 +6,7 @@
 
 #include "access/access.h"
 #include "admin/backups.h"
+#include "admin/uploads.h"
 #include "base/metrics.h"
 #include "events/events.h"
 #include "http/config.h"
@@ -37,6 +38,7 @@ struct kv_http_context {
     struct kv_http_upgrade *upgrade;
     struct kv_events *events;
     struct kv_backups *backups;
+    struct kv_uploads *uploads;
     struct kv_slow_log *slow_log;
     const struct kv_readiness *readiness; /* NULL: there is nothing to say */
     const struct kv_metrics *metrics;     /* of the whole server */

@@ -110,6 +110,7 @@ static void init_loop(struct kv_http *http, uint32_t index, const struct kv_http
         .upgrade = parts->upgrade,
         .events = parts->events,
         .backups = parts->backups,
+        .uploads = parts->uploads,
         .slow_log = parts->slow_log,
         .lot = kv_request_lot_of(parts->request_log, index),
         .readiness = parts->readiness,

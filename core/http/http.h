@@ -6,6 +6,7 @@
 
 #include "access/access.h"
 #include "admin/backups.h"
+#include "admin/uploads.h"
 #include "events/events.h"
 #include "http/config.h"
 #include "http/lists.h"
@@ -24,6 +25,7 @@ struct kv_http_parts {
     struct kv_http_upgrade *upgrade;
     struct kv_events *events;
     struct kv_backups *backups;
+    struct kv_uploads *uploads;
     struct kv_slow_log *slow_log;
     const struct kv_request_log *request_log; /* NULL: none */
     const struct kv_readiness *readiness;

@@ -30,6 +30,7 @@ const struct kv_ctl_option kv_ctl_options[KV_CTL_N_OPTIONS] = {
     [KV_CTL_EPOCH] = {"epoch", 0, "EPOCH", NULL, false, "the epoch of that revision"},
     [KV_CTL_FORCE] = {"force", 'f', NULL, NULL, false,
                       "replace a file, or write over keys, that are there"},
+    [KV_CTL_LIVE] = {"live", 0, NULL, NULL, false, "write the keys while the server serves"},
     [KV_CTL_BATCH] = {"batch", 0, "N", NULL, false, "keys in one request (1000)"},
     [KV_CTL_CONNECTIONS] = {"connections", 0, "N", NULL, false, "connections (16)"},
     [KV_CTL_DURATION] = {"duration", 0, "TIME", NULL, false, "how long to measure (5s)"},

@@ -37,6 +37,7 @@ enum kv_ctl_option_id {
     KV_CTL_SINCE,
     KV_CTL_EPOCH,
     KV_CTL_FORCE,
+    KV_CTL_LIVE,
     KV_CTL_BATCH,
     KV_CTL_CONNECTIONS,
     KV_CTL_DURATION,

@@ -1,5 +1,5 @@
 /* The file is read twice: the first time, to check that it is whole and to note deadlines that
- * lines further behind change; the second time, to write. */
+ * lines further behind change; the second time, to upload it, or to write what it has. */
 #include "kvctl/restore.h"
 
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include "kvctl/interrupt.h"
 #include "kvctl/pages.h"
 #include "kvctl/say.h"
+#include "kvctl/upload.h"
 #include "kvctl/whole.h"
 #include "wire/backup_touches.h"
 #include "wire/json.h"
@@ -95,19 +96,19 @@ static int check(struct restore *restore)
     return code;
 }
 
-/* Keys of the server that the backup does not have would stay. */
+/* Keys that are there would be lost with the store, or stay beside those of the backup. */
 static int check_server(struct restore *restore)
 {
+    bool is_live = kv_ctl_has(restore->call, KV_CTL_LIVE);
     uint64_t n = 0;
     if (kv_ctl_has(restore->call, KV_CTL_FORCE))
         return KV_CTL_DONE;
     int code = kv_ctl_pages_count(restore->call, KV_SLICE(""), &n);
     if (code == KV_CTL_DONE && n != 0)
-        return kv_ctl_fail(
-            KV_CTL_REFUSED,
-            "the server has %ju keys (--force writes over them, and leaves those that "
-            "the backup does not have)",
-            (uintmax_t)n);
+        return kv_ctl_fail(KV_CTL_REFUSED, "the server has %ju keys (--force %s)", (uintmax_t)n,
+                           is_live ? "writes over them, and leaves those that the backup does not "
+                                     "have"
+                                   : "replaces them");
     return code;
 }
 
@@ -158,24 +159,42 @@ static int write_all(struct restore *restore)
     return code;
 }
 
+static int write_live(struct restore *restore, uint64_t most)
+{
+    if (kv_ctl_batch_init(&restore->batch, restore->call, restore->path, most, "restored") != 0)
+        return KV_CTL_USAGE;
+    int code = write_all(restore);
+    if (code == KV_CTL_DONE && !kv_ctl_is_interrupted())
+        kv_ctl_meter_finish(&restore->batch.meter);
+    return code;
+}
+
+static int upload(const struct restore *restore)
+{
+    rewind(restore->file);
+    return kv_ctl_upload(restore->call, restore->file, restore->path);
+}
+
+/* Returns: 0, or -1 and *reterr. */
+static int read_options(const struct kv_ctl_call *call, uint64_t *ret_most, struct kv_error *reterr)
+{
+    if (kv_ctl_has(call, KV_CTL_BATCH) && !kv_ctl_has(call, KV_CTL_LIVE))
+        return kv_error_set(reterr, "--batch goes with --live");
+    return kv_ctl_read_number(&call->arguments, KV_CTL_BATCH, 1, MOST_LINES, ret_most, reterr);
+}
+
 static int run(struct restore *restore)
 {
     uint64_t most = BATCH_LINES;
     struct kv_error error;
-    if (kv_ctl_read_number(&restore->call->arguments, KV_CTL_BATCH, 1, MOST_LINES, &most, &error) !=
-        0)
+    if (read_options(restore->call, &most, &error) != 0)
         return kv_ctl_fail(KV_CTL_USAGE, "%s", error.text);
     int code = check(restore);
     if (code == KV_CTL_DONE && !kv_ctl_is_interrupted())
         code = check_server(restore);
     if (code != KV_CTL_DONE || kv_ctl_is_interrupted())
         return code;
-    if (kv_ctl_batch_init(&restore->batch, restore->call, restore->path, most, "restored") != 0)
-        return KV_CTL_USAGE;
-    code = write_all(restore);
-    if (code == KV_CTL_DONE && !kv_ctl_is_interrupted())
-        kv_ctl_meter_finish(&restore->batch.meter);
-    return code;
+    return kv_ctl_has(restore->call, KV_CTL_LIVE) ? write_live(restore, most) : upload(restore);
 }
 
 static void fini(struct restore *restore)

@@ -133,13 +133,16 @@ const struct kv_ctl_verb kv_ctl_verbs[] = {
      .run = kv_ctl_backup_run},
     {.name = "restore",
      .operands = "FILE",
-     .summary = "write what a backup has",
+     .summary = "replace the store by a backup",
      .help =
-         "A backup that is not whole is refused before anything is written. The server goes on\n"
-         "serving, and its epoch stays; kvserver --restore makes a new store of a backup.\n",
+         "The server gets the backup, and makes a new store of it when it starts next, whole or\n"
+         "not at all; so a new epoch begins. With --live the keys of the backup are written one "
+         "by\n"
+         "one while the server serves, and the epoch stays. A backup that is not whole is refused\n"
+         "before anything is changed.\n",
      .least = 1,
      .most = 1,
-     .options = HAS(FORCE) | HAS(BATCH),
+     .options = HAS(FORCE) | HAS(LIVE) | HAS(BATCH),
      .takes_files = true,
      .run = kv_ctl_restore_run},
     {.name = "stats",

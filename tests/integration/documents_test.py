@@ -25,7 +25,10 @@ except ImportError as missing:
 
 # Statuses that need a server in trouble, or another store; other tests bring these about.
 UNSEEN = {"503", "507"}
-UNSEEN_AT = {("/storage", "get", "409")}
+UNSEEN_AT = {("/storage", "get", "409"),
+             ("/admin/restore", "put", "200"), ("/admin/restore", "put", "400"), ("/admin/restore", "put", "413"),
+             ("/admin/restore", "post", "200"), ("/admin/restore", "post", "400"),
+             ("/admin/restore", "delete", "200")}
 UNSEEN_MESSAGES = {"ended", "expiring"}
 NOT_COUNTED = {"/healthz", "/readyz"}  # for rates
 
@@ -152,6 +155,9 @@ def requests(revision):
         ("/metrics", "GET", "/metrics", None, {}, 200),
         ("/metrics", "GET", "/metrics", None, {"Accept": "application/openmetrics-text"}, 200),
         ("/admin/backup", "GET", "/admin/backup", None, {}, 200),
+        ("/admin/restore", "PUT", "/admin/restore?offset=0", "x", {}, 409),
+        ("/admin/restore", "POST", "/admin/restore", None, {}, 409),
+        ("/admin/restore", "DELETE", "/admin/restore", None, {}, 409),
         ("/admin/clients", "GET", "/admin/clients?limit=5", None, {}, 200),
         ("/admin/clients", "GET", "/admin/clients?limit=0", None, {}, 400),
         ("/admin/slowlog", "GET", "/admin/slowlog", None, {}, 200),

@@ -646,17 +646,20 @@ def backups_are_whole_and_restore(ctl):
     for name, content in damaged.items():
         with open(path_of(name), "wb") as file:
             file.write(content)
-        other.ctl.run("restore", path_of(name), code=USAGE)
+        other.ctl.run("restore", "--live", path_of(name), code=USAGE)
         assert other.ctl.run("ls", "-c") == b"0\n", name
-    other.ctl.run("restore", path)
+    other.ctl.run("restore", "--live", path)
 
     def state(of):
         return [(entry["key"], entry["value"], "ttl" in entry) for entry in of.json("ls", "-v")]
 
     assert state(other.ctl) == state(ctl)
-    other.ctl.run("restore", path, code=REFUSED)
+    other.ctl.run("restore", "--live", path, code=REFUSED)
+    other.ctl.run("restore", path, "--batch", "7", code=USAGE)
+    other.ctl.run("restore", path, "--force", code=REFUSED)  # a volatile store keeps nothing for its next start
+    assert "--live" in other.ctl.errors
     other.ctl.run("set", "b/ttl", "2")
-    other.ctl.run("restore", path, "--force", "--batch", "7")
+    other.ctl.run("restore", "--live", path, "--force", "--batch", "7")
     assert state(other.ctl) == state(ctl)
     server = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\"ke\r\n"
     for answer in server, server + b"0\r\n\r\n":
@@ -679,12 +682,28 @@ def backups_are_whole_and_restore(ctl):
         return path_of("made")
 
     soon = int(time.time() * 1000) + 3600000
-    other.ctl.run("restore", "--force", backup_of(
+    other.ctl.run("restore", "--live", "--force", backup_of(
         '{"key":"m/1","value":1,"deadline":1000,"revision":5}', '{"key":"m/2","value":2,"revision":6}',
         '{"key":"m/3","value":3,"deadline":1000,"revision":7}', '{"key":"m/2","deleted":true,"revision":8}',
         '{"key":"m/1","touched":true,"deadline":%d,"revision":5}' % soon))
     assert [entry["key"] for entry in other.ctl.json("ls", "m/")] == ["m/1"]
     assert 3500000 < int(other.ctl.run("ttl", "m/1")) <= 3600000
+    other.end()
+
+
+def restores_at_the_next_start(ctl):
+    other = UnixServer("replaced", "rocksdb")
+    other.ctl.run("set", "old", "1")
+    path = path_of("backup_to_replace")
+    ctl.run("backup", path)
+    other.ctl.run("restore", path, code=REFUSED)
+    assert "--force replaces them" in other.ctl.errors
+    other.ctl.run("restore", path, "--force")
+    assert "when the server starts next" in other.ctl.errors
+    assert other.ctl.run("ls") == b"old\n"
+    other.end()
+    other.start()
+    assert other.ctl.run("ls", "-v") == ctl.run("ls", "-v")
     other.end()
 
 
@@ -726,7 +745,7 @@ def main():
                  bad_lines_are_named_and_what_stands_before_is_imported, watch_prints_every_change,
                  signals_end_it_by_the_signal, terminals_get_no_control_characters,
                  command_lines_are_checked, completions_are_of_the_table, contexts_keep_servers_and_tokens,
-                 stats_are_the_metrics, backups_are_whole_and_restore, the_manual_has_every_verb_and_option,
+                 stats_are_the_metrics, backups_are_whole_and_restore, restores_at_the_next_start, the_manual_has_every_verb_and_option,
                  bench_measures):
         report.check(test.__name__, lambda test=test: test(ctl))
     for test in (watch_goes_on_across_a_restart_and_a_crash, watch_is_told_where_changes_were_lost,

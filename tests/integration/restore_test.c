@@ -1,7 +1,8 @@
 /*
  * Restores that a power cut ends (support/power says what it leaves). Then there is no store, as
  * before; or the store says that it is not whole, and is neither served nor exported; or it has
- * all that the backup has. KV_TEST_CUTS=<n>: how many for each durability (a few unless given).
+ * all that the backup has. A backup that waits for the next start replaces the store as a whole,
+ * whenever the power is cut. KV_TEST_CUTS=<n>: how many for each durability (a few unless given).
  * KV_TEST_SEED=<n>: to do the same again, as far as times allow.
  */
 #include <errno.h>
@@ -9,7 +10,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -25,6 +28,7 @@ enum {
     BATCHES = 20,
     BATCH = 200,
     VALUE = 300,
+    PART = 500000,
 };
 
 /* What all restores are of. */
@@ -296,12 +300,104 @@ static void restore_is_whole_or_says_so_where_the_system_syncs(void **state)
     cut_again_and_again(state, ", durability: os");
 }
 
+/* ---- replacements ---- */
+
+static void upload(uint16_t port, const char *path)
+{
+    struct kv_buffer backup = {0};
+    struct kv_test_stream stream;
+    struct kv_test_response response = {0};
+    kv_test_file_read(path, &backup);
+    kv_test_stream_open(&stream, port);
+    for (size_t at = 0, len; at < backup.len; at += len) {
+        char target[64];
+        len = backup.len - at < PART ? backup.len - at : PART;
+        snprintf(target, sizeof(target), "/admin/restore?offset=%zu", at);
+        kv_test_http_exchange(&stream, "PUT", kv_slice_of(target), NULL,
+                              (struct kv_slice){backup.bytes + at, len}, &response);
+        assert_int_equal(response.status, 200);
+    }
+    assert_int_equal(kv_test_http_ask(&stream, "POST", "/admin/restore", NULL, NULL, &response),
+                     200);
+    kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+    kv_buffer_fini(&backup);
+}
+
+/* Whatever restores has a lock on the backup. */
+static void await_restorer(const struct kv_test_store *store)
+{
+    char *path;
+    assert_true(asprintf(&path, "%s.restore", store->path) > 0);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        assert_int_equal(flock(fd, LOCK_EX), 0);
+        close(fd);
+    }
+    free(path);
+}
+
+/* Starts the server, and cuts the power after that time. */
+static void start_and_cut(const struct kv_test_store *store, struct kv_test_disk *disk,
+                          const char *options, int64_t after_us, uint64_t seed)
+{
+    struct kv_test_program program;
+    char *yaml = kv_test_store_yaml(store, options);
+    memcpy(strstr(yaml, "%port"), "0    ", strlen("%port"));
+    kv_test_program_prepare(&program);
+    char *path = kv_test_program_write(&program, "kvserver.yaml", yaml);
+    kv_test_program_spawn(&program, (const char *[]){"-c", path, NULL});
+    usleep((useconds_t)after_us); /* a moment is what is wanted */
+    kv_test_program_kill(&program);
+    kv_test_program_remove(&program);
+    await_restorer(store);
+    kv_test_disk_cut(disk, seed);
+    free(path);
+    free(yaml);
+}
+
+static void replace_and_cut(const char *options, const struct original *original, int64_t whole_us)
+{
+    struct kv_test_store store;
+    struct kv_test_disk disk;
+    kv_test_store_make(&store);
+    kv_test_disk_open(&disk, store.disk);
+    kv_test_store_start(&store, options);
+    kv_test_store(store.server.port, "old", "1");
+    upload(store.server.port, original->backup);
+    kv_test_server_kill(&store.server);
+    kv_test_disk_cut(&disk, 0);
+    for (int i = 0; i < CUTS; i++)
+        start_and_cut(&store, &disk, options, random() % whole_us,
+                      i % 2 == 0 ? 0 : (uint64_t)random() + 1);
+    kv_test_store_start(&store, options);
+    kv_test_server_stop_cleanly(&store.server);
+    expect_whole(&store, original);
+    kv_test_disk_close(&disk);
+    kv_test_store_remove(&store);
+}
+
+static void what_was_accepted_replaces_the_store_as_a_whole(void **state)
+{
+    const struct original *original = *state;
+    uint64_t seed = kv_test_setting("KV_TEST_SEED", (uint64_t)kv_test_now_us());
+    int n = (int)kv_test_setting("KV_TEST_CUTS", CUTS);
+    print_message("KV_TEST_SEED=%ju\n", (uintmax_t)seed);
+    srandom((unsigned)seed);
+    for (int i = 0; i < n; i++) {
+        const char *options = i % 2 == 0 ? ", durability: os" : ", durability: always";
+        int64_t whole_us = measure(options, original);
+        replace_and_cut(options, original, whole_us * 3 / 2);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(restore_is_whole_or_says_so_where_each_commit_is_synced),
         cmocka_unit_test(restore_is_whole_or_says_so_where_commits_are_synced_at_intervals),
         cmocka_unit_test(restore_is_whole_or_says_so_where_the_system_syncs),
+        cmocka_unit_test(what_was_accepted_replaces_the_store_as_a_whole),
     };
     return cmocka_run_group_tests(tests, make_original, remove_original);
 }

@@ -1,0 +1,320 @@
+/*
+ * The restore itself is made by another process, `kvserver --restore`, as anybody could make it: a
+ * server that has been through one is not at its beginning any more.
+ */
+#include "daemon/staging.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/export.h"
+#include "daemon/restore.h"
+#include "daemon/unfinished.h"
+
+enum {
+    MOST_FOLDERS_OPEN = 16,
+    EXIT_NOT_RUN = 127
+};
+
+/* Paths. All NULL where the store is volatile, or has not exactly one folder. */
+struct paths {
+    char *store;
+    char *upload;
+    char *restore;
+    char *restoring;
+    char *replaced;
+    char *refused;
+};
+
+struct kv_staging {
+    struct kv_upload_place place;
+    const struct kv_config *config;
+    struct paths paths;
+};
+
+/* ---- paths ---- */
+
+static char *beside(struct kv_slice store, const char *suffix)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%.*s%s", (int)store.len, store.bytes, suffix) < 0)
+        abort();
+    return path;
+}
+
+/* Returns: an empty slice where there is none, or more than one. */
+static struct kv_slice only_folder(const struct kv_config *config)
+{
+    const struct kv_module *identity = config->store.module->identity;
+    struct kv_slice only = {0};
+    for (size_t i = 0; i < identity->n_options; i++) {
+        struct kv_slice folder = kv_store_folder(config, i);
+        if (folder.len != 0 && only.len != 0)
+            return (struct kv_slice){0};
+        if (folder.len != 0)
+            only = folder;
+    }
+    return (identity->capabilities & KV_STORE_DURABLE) != 0 ? only : (struct kv_slice){0};
+}
+
+static struct paths find_paths(const struct kv_config *config)
+{
+    struct kv_slice store = only_folder(config);
+    if (store.len == 0)
+        return (struct paths){0};
+    return (struct paths){.store = beside(store, ""),
+                          .upload = beside(store, ".upload"),
+                          .restore = beside(store, ".restore"),
+                          .restoring = beside(store, ".restoring"),
+                          .replaced = beside(store, ".replaced"),
+                          .refused = beside(store, ".refused")};
+}
+
+static void free_paths(struct paths *paths)
+{
+    free(paths->store);
+    free(paths->upload);
+    free(paths->restore);
+    free(paths->restoring);
+    free(paths->replaced);
+    free(paths->refused);
+}
+
+/* ---- steps: each is on the disk when it returns; they return 0, or -1 and *reterr ---- */
+
+static bool is_there(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+static int fail(const char *path, struct kv_error *reterr)
+{
+    return kv_error_set(reterr, "%s: %s", path, strerror(errno));
+}
+
+static int move(const char *from, const char *to, struct kv_error *reterr)
+{
+    return rename(from, to) == 0 ? kv_sync_entry(to, reterr) : fail(from, reterr);
+}
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+    (void)status, (void)place;
+    return kind == FTW_DP ? rmdir(path) : unlink(path);
+}
+
+/* A file, or a folder with all that is in it. */
+static int remove_all(const char *path, struct kv_error *reterr)
+{
+    if (nftw(path, remove_entry, MOST_FOLDERS_OPEN, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
+        return fail(path, reterr);
+    return kv_sync_entry(path, reterr);
+}
+
+/* ---- the restore ---- */
+
+static void become_restorer(const struct kv_config *config, const char *backup)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* the next start goes on from there */
+    execl("/proc/self/exe", "kvserver", "-c", config->path, "--restore", backup, (char *)NULL);
+    perror("kvserver: /proc/self/exe");
+    _exit(EXIT_NOT_RUN);
+}
+
+/* Returns: as waitpid() has it; -1 and *reterr where there is no process. */
+static int run_restorer(const struct kv_config *config, const char *backup, struct kv_error *reterr)
+{
+    int status = 0;
+    pid_t process = fork();
+    if (process < 0)
+        return kv_error_set(reterr, "cannot start the restore: %s", strerror(errno));
+    if (process == 0)
+        become_restorer(config, backup);
+    while (waitpid(process, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return status;
+}
+
+/* The old store has been set aside, if there was one. */
+static int put_back(const struct paths *paths, struct kv_error *reterr)
+{
+    kv_log(KV_LOG_ERROR, "server",
+           "%s cannot be restored (see above): it is put away as %s, and the store is as it was",
+           paths->restore, paths->refused);
+    if (remove_all(paths->store, reterr) != 0 || remove_all(paths->restoring, reterr) != 0 ||
+        (is_there(paths->replaced) && move(paths->replaced, paths->store, reterr) != 0))
+        return -1;
+    return move(paths->restore, paths->refused, reterr);
+}
+
+static int make_store(const struct kv_config *config, const struct paths *paths,
+                      struct kv_error *reterr)
+{
+    kv_log(KV_LOG_INFO, "server", "restoring %s", paths->restore);
+    int status = run_restorer(config, paths->restore, reterr);
+    if (status < 0)
+        return -1;
+    if (WIFSIGNALED(status))
+        return kv_error_set(reterr, "the restore of %s was interrupted: start the server again",
+                            paths->restore);
+    if (WEXITSTATUS(status) != 0)
+        return put_back(paths, reterr);
+    kv_log(KV_LOG_INFO, "server", "restored; the store before is kept as %s", paths->replaced);
+    return remove_all(paths->restore, reterr);
+}
+
+/* Not under a server that has it open. */
+static int set_aside(const struct kv_config *config, const struct paths *paths,
+                     struct kv_error *reterr)
+{
+    bool is_store;
+    if (kv_export_looks_for_store(config, &is_store, reterr) != 0)
+        return -1;
+    return move(paths->store, paths->replaced, reterr);
+}
+
+/* What an interrupted restore has left goes; the old store is set aside once. */
+static int clear_place(const struct kv_config *config, const struct paths *paths,
+                       struct kv_error *reterr)
+{
+    if (is_there(paths->restoring) &&
+        (remove_all(paths->store, reterr) != 0 || remove_all(paths->restoring, reterr) != 0))
+        return -1;
+    return is_there(paths->store) && !is_there(paths->replaced) ? set_aside(config, paths, reterr)
+                                                                : 0;
+}
+
+static int apply(const struct kv_config *config, const struct paths *paths, struct kv_error *reterr)
+{
+    if (clear_place(config, paths, reterr) != 0)
+        return -1;
+    if (!is_there(paths->store))
+        return make_store(config, paths, reterr);
+    return remove_all(paths->restore, reterr); /* it was the last step that was missing */
+}
+
+/* One process at a time. The restorer inherits the lock, and keeps it where this one is killed. */
+static int apply_alone(const struct kv_config *config, const struct paths *paths,
+                       struct kv_error *reterr)
+{
+    int fd = open(paths->restore, O_RDONLY); /* NOLINT(android-cloexec-open) */
+    if (fd < 0)
+        return errno == ENOENT ? 0 : fail(paths->restore, reterr);
+    int result = flock(fd, LOCK_EX) == 0 ? 0 : fail(paths->restore, reterr);
+    if (result == 0 && is_there(paths->restore))
+        result = apply(config, paths, reterr);
+    close(fd);
+    return result;
+}
+
+int kv_staging_apply(const struct kv_config *config, struct kv_error *reterr)
+{
+    struct paths paths = find_paths(config);
+    int result = paths.store == NULL ? 0 : apply_alone(config, &paths, reterr);
+    free_paths(&paths);
+    return result;
+}
+
+/* ---- the upload ---- */
+
+static struct kv_staging *staging_of(struct kv_upload_place *place)
+{
+    return KV_CONTAINER(place, struct kv_staging, place);
+}
+
+static int check(const struct kv_config *config, int fd, const atomic_bool *is_stopped,
+                 struct kv_error *reterr)
+{
+    const struct kv_line_limits limits = {.max_depth = config->http.limits.max_depth,
+                                          .max_key_bytes = config->http.limits.max_key_bytes,
+                                          .max_value_bytes = config->http.limits.max_value_bytes};
+    struct kv_backup_touches touches = {0};
+    int result = kv_restore_check(fd, "the backup", &limits, &touches, is_stopped, reterr);
+    kv_backup_touches_fini(&touches);
+    return result;
+}
+
+/* The store that the restore before replaced makes room for the present one. */
+static int finish(struct kv_upload_place *place, int fd, const atomic_bool *is_stopped,
+                  struct kv_error *reterr)
+{
+    const struct kv_staging *staging = staging_of(place);
+    const struct paths *paths = &staging->paths;
+    if (check(staging->config, fd, is_stopped, reterr) != 0)
+        return -1;
+    if (fsync(fd) != 0)
+        return fail(paths->upload, reterr);
+    if (remove_all(paths->replaced, reterr) != 0 ||
+        move(paths->upload, paths->restore, reterr) != 0)
+        return -1;
+    kv_log(KV_LOG_WARN, "server", "%s waits: it replaces the store when the server starts next",
+           paths->restore);
+    return 0;
+}
+
+static int discard(struct kv_upload_place *place, struct kv_error *reterr)
+{
+    const struct paths *paths = &staging_of(place)->paths;
+    return remove_all(paths->restore, reterr) == 0 ? remove_all(paths->upload, reterr) : -1;
+}
+
+/* Whether the store's folder can be given another name. */
+static bool is_movable(const char *store)
+{
+    struct stat folder, around;
+    char *copy = kv_strdup(store);
+    bool is_known = stat(dirname(copy), &around) == 0;
+    free(copy);
+    if (lstat(store, &folder) != 0)
+        return errno == ENOENT && is_known;
+    return is_known && !S_ISLNK(folder.st_mode) && folder.st_dev == around.st_dev;
+}
+
+static const char *why_impossible(const struct paths *paths)
+{
+    if (paths->store == NULL)
+        return "the store keeps nothing across restarts in a folder of its own, so no backup can "
+               "wait for the next start: write its keys (kvctl restore --live)";
+    return is_movable(paths->store) ? NULL
+                                    : "the folder of the store is a symbolic link or a file system "
+                                      "of its own, so it cannot be replaced as a whole: write the "
+                                      "keys (kvctl restore --live)";
+}
+
+struct kv_staging *kv_staging_create(const struct kv_config *config)
+{
+    struct kv_staging *staging = kv_calloc(1, sizeof(*staging));
+    staging->config = config;
+    staging->paths = find_paths(config);
+    const char *why = why_impossible(&staging->paths);
+    staging->place = (struct kv_upload_place){.path = why == NULL ? staging->paths.upload : NULL,
+                                              .why = why,
+                                              .finish = finish,
+                                              .discard = discard};
+    return staging;
+}
+
+void kv_staging_destroy(struct kv_staging *staging)
+{
+    if (staging == NULL)
+        return;
+    free_paths(&staging->paths);
+    free(staging);
+}
+
+struct kv_upload_place *kv_staging_place(struct kv_staging *staging)
+{
+    return &staging->place;
+}

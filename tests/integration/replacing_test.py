@@ -1,0 +1,270 @@
+#!/usr/bin/env python3
+"""PUT and POST /admin/restore: a backup waits for the next start of the server, and then replaces the
+store: whole, or not at all, whenever the server is killed. Prints TAP. The environment says which
+durable store (KV_TEST_STORE, KV_TEST_STORE_OPTIONS).
+"""
+import hashlib
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../support/python"))
+from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
+
+STORE = os.environ["KV_TEST_STORE"]
+OPTIONS = os.environ["KV_TEST_STORE_OPTIONS"]
+PATH = "/admin/restore"
+N_OLD = 300
+N_NEW = 20_000
+N_KILLS = int(os.environ.get("KV_TEST_CRASHES", "8"))
+TOKEN = "operator-token-1234567890"
+
+OLD = {f"old/{i}": i for i in range(N_OLD)}
+NEW = {f"new/{i}": "x" * 50 for i in range(N_NEW)}
+
+
+def expect(got, expected):
+    assert got == expected, f"expected {str(expected)[:300]}, got {str(got)[:300]}"
+
+
+def make_backup(state):
+    lines = "".join(json.dumps({"key": key, "value": value, "revision": i + 1}) + "\n"
+                    for i, (key, value) in enumerate(state.items()))
+    end = {"revision": len(state), "epoch": "e", "lines": len(state),
+           "sum": hashlib.sha256(lines.encode()).hexdigest()}
+    return (lines + json.dumps({"backup": end}) + "\n").encode()
+
+
+BACKUP = make_backup(NEW)
+
+
+def start_old(more=""):
+    server = Server(more, store=STORE, options=OPTIONS)
+    messages = [{"type": "set", "payload": {"key": key, "value": value}} for key, value in OLD.items()]
+    status, _, _ = server.request("POST", "/batch", json.dumps(messages), headers_of(more))
+    expect(status, 200)
+    return server
+
+
+def headers_of(more):
+    return {"Authorization": f"Bearer {TOKEN}"} if "access" in more else {}
+
+
+def upload(server, backup, size=500_000):
+    for at in range(0, len(backup), size):
+        part = backup[at:at + size]
+        status, _, body = server.request("PUT", f"{PATH}?offset={at}", part)
+        expect((status, json.loads(body)), (200, {"length": at + len(part)}))
+
+
+def finish(server):
+    status, _, body = server.request("POST", PATH)
+    return status, json.loads(body)
+
+
+def state_of(server):
+    state, cursor = {}, ""
+    while True:
+        status, _, body = server.request("GET", f"/storage?limit=10000&values=true&cursor={cursor}")
+        expect(status, 200)
+        page = json.loads(body)
+        state.update({entry["key"]: entry["value"] for entry in page["keys"]})
+        cursor = page.get("cursor", "")
+        if not cursor:
+            return state
+
+
+def epoch_of(server):
+    answers = server.request("POST", "/batch", '[{"type":"hello"}]')[2]
+    return json.loads(answers)[0]["payload"]["epoch"]
+
+
+def beside(server):
+    """What lies beside the store."""
+    return sorted(name[6:] for name in os.listdir(server.folder.name) if name.startswith("store."))
+
+
+def kill(server):
+    server.process.kill()
+    server.process.wait(PATIENCE_S)
+    server.log.close()
+
+
+def restart(server):
+    server.end_process()
+    server.start()
+
+
+def test_parts(report):
+    server = start_old()
+
+    def refusals():
+        expect(server.request("POST", PATH)[0], 409)
+        expect(server.request("PUT", PATH, b"x")[0], 400)
+        expect(server.request("PUT", PATH + "?offset=x", b"x")[0], 400)
+        expect(server.request("POST", PATH + "?offset=0")[0], 400)
+        expect(server.request("PUT", PATH + "?offset=0", b"x" * (1 << 20) + b"x")[0], 413)
+        expect(server.request("GET", PATH)[0], 405)
+        expect(server.request("PUT", PATH + "?offset=0", b"abc")[0], 200)
+        status, _, body = server.request("PUT", PATH + "?offset=2", b"x")
+        expect(status, 409)
+        assert "3 bytes have been uploaded, not 2" in json.loads(body)["error"], body
+
+    def damaged():
+        for backup in (BACKUP[:-1000], BACKUP.replace(b"new/7", b"new/8"), BACKUP + b"{}\n", b"x"):
+            upload(server, backup)
+            status, body = finish(server)
+            expect(status, 400)
+            assert "the backup" in body["error"], body
+        restart(server)
+        expect(state_of(server), OLD)
+
+    def discarded():
+        upload(server, BACKUP)
+        expect(finish(server), (200, {"waits": True}))
+        expect(beside(server), ["restore"])
+        expect(server.request("DELETE", PATH)[0], 200)
+        expect(beside(server), [])
+        restart(server)
+        expect(state_of(server), OLD)
+
+    report.check("parts come one behind the other", refusals)
+    report.check("a damaged backup is refused, and changes nothing", damaged)
+    report.check("what waits can be discarded", discarded)
+    server.end()
+
+
+def test_replacing(report):
+    server = start_old()
+    epoch = epoch_of(server)
+
+    def waits():
+        upload(server, BACKUP)
+        expect(finish(server), (200, {"waits": True}))
+        expect(state_of(server), OLD)
+
+    def replaces():
+        restart(server)
+        expect(state_of(server), NEW)
+        assert epoch_of(server) != epoch
+        expect(beside(server), ["replaced"])
+
+    def again():
+        upload(server, make_backup({"a": 1}))
+        expect(finish(server), (200, {"waits": True}))
+        expect(beside(server), ["restore"])
+        restart(server)
+        expect(state_of(server), {"a": 1})
+        restart(server)
+        expect(state_of(server), {"a": 1})
+
+    report.check("until the next start the old store is served", waits)
+    report.check("then the new one, of a new epoch, and the old one is kept", replaces)
+    report.check("the next restore makes room, and happens once", again)
+    server.end()
+
+
+def test_faults(report):
+    def put_back():
+        server = start_old()
+        server.end_process()
+        server.write("store.restore", "no backup\n")
+        server.start()
+        expect(state_of(server), OLD)
+        expect(beside(server), ["refused"])
+        wait_for(lambda: "is put away as" in server.read_log(), "nobody is told")
+        server.end()
+
+    def of_another():
+        server = start_old()
+        upload(server, BACKUP)
+        expect(finish(server), (200, {"waits": True}))
+        result = server.run()
+        expect(result.returncode, 1)
+        expect(state_of(server), OLD)
+        expect(beside(server), ["restore"])
+        restart(server)
+        expect(state_of(server), NEW)
+        server.end()
+
+    def impossible():
+        server = Server()
+        status, _, body = server.request("PUT", PATH + "?offset=0", BACKUP[:1000])
+        expect(status, 409)
+        assert "--live" in json.loads(body)["error"], body
+        server.end()
+        with tempfile.TemporaryDirectory(prefix="kvserver-test-") as elsewhere:
+            link = Server(store=STORE, options=OPTIONS,
+                          before=lambda server: os.symlink(elsewhere, os.path.join(server.folder.name, "store")))
+            expect(link.request("PUT", PATH + "?offset=0", BACKUP[:1000])[0], 409)
+            link.end()
+
+    def rights():
+        digest = hashlib.sha256(TOKEN.encode()).hexdigest()
+        server = start_old("access: {anonymous: {read: [''], write: ['']}, tokens: [{name: operator, "
+                           f"read: [''], write: [''], admin: [restore], sha256: {digest}}}]}}\n")
+        for method in "PUT", "POST", "DELETE":
+            expect(server.request(method, PATH + "?offset=0", b"x")[0], 401)
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        expect(server.request("PUT", PATH + "?offset=0", b"x", headers)[0], 200)
+        expect(server.request("PUT", PATH + "?offset=0", b"x", dict(headers, Origin="https://evil.example"))[0], 403)
+        server.end()
+
+    report.check("a backup that cannot be restored is put away, and the store stays", put_back)
+    report.check("a second server takes nothing from the first", of_another)
+    report.check("a store that cannot be replaced says so", impossible)
+    report.check("it takes the right to it", rights)
+
+
+def test_kills(report):
+    dice = random.Random(int(os.environ.get("KV_TEST_SEED", "1")))
+
+    def while_uploading():
+        server = start_old()
+        upload(server, BACKUP[:len(BACKUP) // 2])
+        kill(server)
+        server.start()
+        expect(state_of(server), OLD)
+        server.end()
+
+    def while_restoring():
+        took_s = 0.5
+        for _ in range(N_KILLS):
+            server = start_old()
+            upload(server, BACKUP)
+            expect(finish(server), (200, {"waits": True}))
+            kill(server)
+            for _ in range(3):
+                server.log = open(os.path.join(server.folder.name, "log"), "w+", encoding="utf-8")
+                server.process = server.spawn([os.environ["KV_SERVER_PROGRAM"], "-c", server.path])
+                time.sleep(dice.uniform(0, took_s))  # a moment is what is wanted
+                server.process.send_signal(dice.choice([signal.SIGKILL, signal.SIGTERM]))
+                server.process.wait(PATIENCE_S)
+                server.log.close()
+            began = time.monotonic()
+            server.start()
+            took_s = time.monotonic() - began
+            expect(state_of(server), NEW)
+            expect(beside(server), ["replaced"])
+            server.end()
+
+    report.check("a server that is killed during an upload has the old store", while_uploading)
+    report.check("one that is killed while it restores has the new one, whole, in the end", while_restoring)
+
+
+def main():
+    report = Report()
+    test_parts(report)
+    test_replacing(report)
+    test_faults(report)
+    test_kills(report)
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
