@@ -351,11 +351,10 @@ static void redis_metrics(struct kv_store *store, struct kv_metrics_out *out)
 {
     static const struct kv_metric connected = {"kvserver_store_connected", KV_METRIC_GAUGE, NULL,
                                                "Whether Redis is connected"};
-    static const struct kv_metric reconnects = {"kvserver_store_reconnects_total",
-                                                KV_METRIC_COUNTER, NULL,
-                                                "Connections to Redis made anew"};
+    static const struct kv_metric reconnects = {"kvserver_store_reconnects", KV_METRIC_COUNTER,
+                                                NULL, "Connections to Redis made anew"};
     static const struct kv_metric resets = {
-        "kvserver_store_resets_total", KV_METRIC_COUNTER, NULL,
+        "kvserver_store_resets", KV_METRIC_COUNTER, NULL,
         "Times that changes were no longer in the log of Redis when they were to be read"};
     bool are_connected = true;
     uint64_t n_reconnects = 0, n_resets = 0;
