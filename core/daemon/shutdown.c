@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "daemon/certificates.h"
 #include "daemon/running.h"
+#include "daemon/staging.h"
 #include "daemon/thread.h"
 #include "keyspace/slow_log.h"
 
