@@ -270,15 +270,15 @@ static int discard(struct kv_upload_place *place, struct kv_error *reterr)
     return remove_all(paths->restore, reterr) == 0 ? remove_all(paths->upload, reterr) : -1;
 }
 
-/* Whether the store's folder can be given another name. */
+/* Whether the store's folder, where it is there already, can be given another name. */
 static bool is_movable(const char *store)
 {
     struct stat folder, around;
+    if (lstat(store, &folder) != 0)
+        return errno == ENOENT;
     char *copy = kv_strdup(store);
     bool is_known = stat(dirname(copy), &around) == 0;
     free(copy);
-    if (lstat(store, &folder) != 0)
-        return errno == ENOENT && is_known;
     return is_known && !S_ISLNK(folder.st_mode) && folder.st_dev == around.st_dev;
 }
 

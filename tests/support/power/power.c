@@ -34,7 +34,6 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char root[PATH_MAX];
 static int journal = -1;
-static uint64_t journal_len;
 
 static ssize_t write_really(int fd, const void *bytes, size_t len)
 {
@@ -52,13 +51,11 @@ __attribute__((constructor)) static void begin(void)
 {
     const char *folder = getenv("KV_POWER_ROOT");
     const char *path = getenv("KV_POWER_JOURNAL");
-    struct stat status;
     if (folder == NULL || path == NULL || realpath(folder, root) == NULL)
         return;
     journal = open_really(AT_FDCWD, path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    if (journal < 0 || fstat(journal, &status) != 0)
+    if (journal < 0)
         abort();
-    journal_len = (uint64_t)status.st_size;
 }
 
 /* ---- the journal; all under the lock ---- */
@@ -86,7 +83,16 @@ static void note(const struct power_record *record, const struct iovec *parts, i
     if (at != len || write_really(journal, text, len) != (ssize_t)len)
         abort();
     free(text);
-    journal_len += len;
+}
+
+/* Another process may write to the journal as well: what this one has started, or was started by.
+ */
+static uint64_t journal_len(void)
+{
+    struct stat status;
+    if (fstat(journal, &status) != 0)
+        abort();
+    return (uint64_t)status.st_size;
 }
 
 static struct iovec part(const char *name)
@@ -421,7 +427,7 @@ static int sync_noted(int fd, int (*real)(int))
         return real(fd);
     pthread_mutex_lock(&lock);
     struct power_record record = {
-        .kind = POWER_SYNCING, .node = status.st_ino, .at = journal_len, .time_ms = now_ms()};
+        .kind = POWER_SYNCING, .node = status.st_ino, .at = journal_len(), .time_ms = now_ms()};
     note(&record, NULL, 0);
     pthread_mutex_unlock(&lock);
     int result = real(fd);
