@@ -597,7 +597,8 @@ def main():
     if shutil.which("chromedriver") is None:
         print("1..0 # SKIP there is no chromedriver (Debian: chromium-driver)")
         return 77
-    server = Server("limits: {depth: 2000}\nsinks: [{module: file, options: {path: %folder/changes.jsonl}}]\n")
+    server = Server("limits: {depth: 2000}\nsinks: [{module: file, options: {path: %folder/changes.jsonl}}]\n",
+                    options="max_bytes: 1GiB")
     report = Report()
     try:
         browser = Browser()

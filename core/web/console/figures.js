@@ -38,6 +38,11 @@ function quantile(before, after, name, q) {
 
 const rate = name => (before, after, s) => Math.max(0, sum(after, name) - sum(before, name)) / s;
 const gauge = name => (_, after) => sum(after, name);
+// The first of these gauges that the server has.
+const gaugeOf = (...names) => (_, after) => {
+  const name = names.find(name => after.has(name));
+  return name && sum(after, name);
+};
 
 const PLOTS = [
   ["Connections", gauge("kvserver_connections"), short],
@@ -45,9 +50,9 @@ const PLOTS = [
   ["Latency, 99 %", (before, after) => quantile(before, after, "kvserver_command_duration_seconds", 0.99), seconds],
   ["States sent", rate("kvserver_states_sent_total"), n => `${short(n)}/s`],
   ["Keys", gauge("kvserver_store_keys"), short],
-  ["Store", (_, after) => sum(after, "kvserver_store_disk_bytes") || sum(after, "kvserver_store_bytes") || undefined, bytes],
+  ["Store", gaugeOf("kvserver_store_disk_bytes", "kvserver_store_bytes"), bytes],
   ["Memory", gauge("process_resident_memory_bytes"), bytes],
-  ["Waiting for sinks", (_, after) => (after.has("kvserver_sink_queue_events") ? sum(after, "kvserver_sink_queue_events") : undefined), short],
+  ["Waiting for sinks", gaugeOf("kvserver_sink_queue_events"), short],
 ];
 
 class Plot {
