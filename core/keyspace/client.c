@@ -1,8 +1,7 @@
 /*
  * The order of one connection's commands; the rules are in client.h. `commands` holds every
  * command that was sent and not yet handed back; the held ones among them are looked through
- * again whenever one ahead of them moves on. Keys are compared by their hash: a collision makes
- * a command wait without need, and nothing else.
+ * again whenever one ahead of them moves on.
  */
 #include "keyspace/client.h"
 
@@ -11,8 +10,7 @@
 #include "access/access.h"
 #include "base/mem.h"
 #include "keyspace/admission.h"
-#include "keyspace/loop.h"
-#include "keyspace/resets.h"
+#include "keyspace/precedence.h"
 
 enum {
     FULL_WAIT_MS = 1000 /* nobody knows when a connection ends */
@@ -67,20 +65,6 @@ static void drop_watches(struct kv_client *client)
     drop_watch(KV_CONTAINER(link, struct kv_command, in_client));
 }
 
-void kv_client_let_resume(struct kv_client *client)
-{
-    if (!client->may_resume)
-        kv_log_reads_join(&client->home->log_reads);
-    client->may_resume = true;
-}
-
-static void leave_log(struct kv_client *client)
-{
-    if (client->may_resume)
-        kv_log_reads_leave(&client->home->log_reads);
-    client->may_resume = false;
-}
-
 void kv_client_limit(struct kv_client *client, const size_t *unsent, size_t limit)
 {
     kv_room_init(&client->order.room, unsent, limit, client->home->store->is_sync);
@@ -105,33 +89,6 @@ void kv_client_make_room(struct kv_client *client)
         return;
     room->is_awaited = false;
     mark_dirty(client);
-}
-
-/* Ends the subscriptions that the client's principal may not have. */
-static void end_forbidden(struct kv_client *client)
-{
-    struct kv_subscriber *subscriber = &client->subscriber;
-    KV_LIST_EACH(&subscriber->subscriptions, link, after)
-    {
-        struct kv_subscription *one = KV_CONTAINER(link, struct kv_subscription, in_subscriber);
-        const struct kv_pattern *pattern = &one->topic->pattern;
-        if (kv_admission_allows_subscription(client->principal, pattern->text))
-            continue;
-        subscriber->ops->on_failed(subscriber, pattern, KV_FORBIDDEN);
-        kv_topics_unsubscribe(&client->home->topics, one);
-    }
-}
-
-/* What is behind may be of subscriptions that have ended. */
-static void drop_forbidden(struct kv_client *client)
-{
-    struct kv_backlog *behind = &client->subscriber.behind;
-    KV_LIST_EACH(&behind->in_order, link, after)
-    {
-        struct kv_behind *one = KV_CONTAINER(link, struct kv_behind, in_order);
-        if (!kv_admission_allows_subscription(client->principal, one->kept->news.key))
-            kv_backlog_remove(behind, one);
-    }
 }
 
 /* ---- its peer ---- */
@@ -238,10 +195,7 @@ void kv_client_identify(struct kv_client *client, struct kv_principal *principal
     struct kv_principal *before = client->principal;
     client->principal = kv_principal_ref(principal);
     join(client, principal->meter);
-    if (client->subscriber.n_subscriptions != 0 && !principal->is_unlimited)
-        end_forbidden(client);
-    if (kv_client_is_behind(client) && !principal->is_unlimited)
-        drop_forbidden(client);
+    kv_subscribing_restrict(client->home, &client->subscriber, principal);
     kv_principal_unref(before);
 }
 
@@ -255,80 +209,8 @@ void kv_client_close(struct kv_client *client)
     client->meter = NULL;
     kv_tally_stop_waiting(client->home->tally, &client->order.room.waiter);
     drop_watches(client);
-    kv_topics_unsubscribe_all(&client->home->topics, &client->subscriber);
-    kv_subscriber_close(&client->subscriber);
-    leave_log(client);
+    kv_subscribing_end(client->home, &client->subscriber);
     mark_dirty(client);
-}
-
-static bool is_held(const struct kv_command *command)
-{
-    return command->state == KV_COMMAND_WAITING || command->state == KV_COMMAND_SUSPENDED ||
-           command->is_unsettled;
-}
-
-static bool is_topic_command(const struct kv_command *command)
-{
-    return command->traits->is_about_subscriptions;
-}
-
-/* Whether a store that completes within submit() executes `earlier` in its place anyway. */
-static bool is_in_step(const struct kv_command *earlier)
-{
-    return earlier->home->store->is_sync && earlier->state == KV_COMMAND_BATCHED &&
-           !earlier->is_unsettled;
-}
-
-static bool read_waits_for(const struct kv_command *earlier)
-{
-    return earlier->state != KV_COMMAND_FINISHED && !is_in_step(earlier);
-}
-
-static bool write_waits_for(const struct kv_command *earlier)
-{
-    if (earlier->kind != KV_COMMAND_GET)
-        return false;
-    if (earlier->watch != NULL)
-        return true;
-    return earlier->state != KV_COMMAND_FINISHED && !is_in_step(earlier);
-}
-
-/* A store may let others overtake it. */
-static bool is_long_write(const struct kv_command *earlier)
-{
-    return earlier->state != KV_COMMAND_FINISHED && earlier->value.len > KV_LONG_VALUE &&
-           !earlier->home->store->is_sync;
-}
-
-/* Whether the subscription covers the key. */
-static bool is_about(const struct kv_command *subscribe, const struct kv_command *command)
-{
-    if (subscribe->subscribe.is_prefix)
-        return kv_slice_has_prefix(command->key, subscribe->key);
-    return command->hash == subscribe->hash;
-}
-
-/* A quick update that is made at once takes its place among the writes. */
-static bool reads(const struct kv_command *command)
-{
-    const struct kv_update *update = command->update;
-    return command->traits->is_read && !(update != NULL && update->is_quick && update->is_at_once);
-}
-
-static bool waits_for(const struct kv_command *command, const struct kv_command *earlier)
-{
-    const struct kv_command_traits *traits = command->traits;
-    if (traits->is_write && earlier->traits->is_write &&
-        (is_held(earlier) || is_long_write(earlier)))
-        return true;
-    if (command->kind == KV_COMMAND_SCAN || earlier->kind == KV_COMMAND_SCAN)
-        return earlier->state != KV_COMMAND_FINISHED;
-    if (is_topic_command(earlier))
-        return is_about(earlier, command);
-    if (earlier->kind == KV_COMMAND_NOTE || command->hash != earlier->hash)
-        return false;
-    return (traits->is_write && write_waits_for(earlier)) ||
-           (reads(command) && read_waits_for(earlier));
 }
 
 /* Whether nothing ahead is held, and all of it has other keys: most commands need no further look.
@@ -348,7 +230,7 @@ __attribute__((noinline)) static bool waits(const struct kv_client *client,
 {
     for (struct kv_list *link = client->commands.next; link != &command->in_client;
          link = link->next)
-        if (waits_for(command, KV_CONTAINER(link, struct kv_command, in_client)))
+        if (kv_precedence_waits(command, KV_CONTAINER(link, struct kv_command, in_client)))
             return true;
     return false;
 }
@@ -356,7 +238,7 @@ __attribute__((noinline)) static bool waits(const struct kv_client *client,
 static inline bool may_go(const struct kv_command *command)
 {
     const struct kv_client *client = client_of(command);
-    if (is_topic_command(command))
+    if (command->traits->is_about_subscriptions)
         return false; /* only as the first of all: see run_topic_command() */
     return command->kind == KV_COMMAND_NOTE || is_apart(client, command) || !waits(client, command);
 }
@@ -502,7 +384,7 @@ static void hold(struct kv_command *command)
     keep_principal(command);
     kv_command_charge(command);
     kv_command_wait(command);
-    if (is_topic_command(command))
+    if (command->traits->is_about_subscriptions)
         mark_dirty(client_of(command));
 }
 
@@ -587,79 +469,6 @@ static bool awaits_feed(struct kv_command *command)
     return true;
 }
 
-static struct kv_pattern pattern_of(const struct kv_command *command)
-{
-    return (struct kv_pattern){
-        .text = command->key, .hash = command->hash, .is_prefix = command->subscribe.is_prefix};
-}
-
-static bool asks_for_revisions(const struct kv_command *command)
-{
-    const struct kv_subscribe *subscribe = &command->subscribe;
-    return subscribe->wants_meta || subscribe->initial || subscribe->has_since;
-}
-
-/* Begins as the command asks; a subscription that was there goes on with other options. */
-static void begin(const struct kv_command *command, struct kv_subscription *subscription)
-{
-    struct kv_keyspace_loop *here = command->home;
-    const struct kv_subscribe *options = &command->subscribe;
-    subscription->wants_meta = options->wants_meta;
-    if (asks_for_revisions(command))
-        kv_client_let_resume(client_of(command));
-    if (options->has_since && kv_slice_equals(command->argument, kv_slice_of(here->syncs.epoch)))
-        kv_syncs_begin_since(&here->syncs, subscription, options->since);
-    else if (options->has_since)
-        kv_reset(&here->syncs, subscription);
-    else if (options->initial)
-        kv_syncs_begin_initial(&here->syncs, subscription);
-    else if (subscription->told_after == KV_REVISION_MAX && subscription->holdup == NULL &&
-             kv_store_is_ready(here->store))
-        subscription->told_after = kv_feed_delivered_upto(&here->inbox);
-}
-
-/* Whether a replay under way relies on the subscription that the command would end, or begin anew.
- * Then it waits for that. */
-static bool awaits_replays(struct kv_command *command)
-{
-    const struct kv_pattern pattern = pattern_of(command);
-    const struct kv_subscribe *options = &command->subscribe;
-    if (command->kind == KV_COMMAND_SUBSCRIBE && !options->initial && !options->has_since)
-        return false;
-    const struct kv_subscription *present =
-        kv_topics_find(&command->home->topics, &client_of(command)->subscriber, &pattern);
-    if (present == NULL || !kv_topics_is_relied_on(present))
-        return false;
-    kv_order_await_feed(command->order, command->commands);
-    return true;
-}
-
-static int subscribe(struct kv_command *command)
-{
-    const struct kv_pattern pattern = pattern_of(command);
-    struct kv_subscription *subscription;
-    if (!kv_admission_allows_subscription(client_of(command)->principal, command->key))
-        return KV_FORBIDDEN; /* it was allowed when it was sent */
-    if (asks_for_revisions(command) && !kv_store_is_ready(command->home->store))
-        return KV_NOT_OPEN;
-    int status = kv_topics_subscribe(&command->home->topics, &client_of(command)->subscriber,
-                                     &pattern, &subscription);
-    if (status == KV_OK)
-        begin(command, subscription);
-    return status;
-}
-
-static int unsubscribe(struct kv_command *command)
-{
-    struct kv_topics *topics = &command->home->topics;
-    const struct kv_pattern pattern = pattern_of(command);
-    struct kv_subscription *subscription =
-        kv_topics_find(topics, &client_of(command)->subscriber, &pattern);
-    if (subscription != NULL)
-        kv_topics_unsubscribe(topics, subscription);
-    return KV_OK;
-}
-
 /* Subscribes or unsubscribes, as the first of the client's commands: everything before it has been
  * answered, and its own answer precedes the first change. What the feed has already brought
  * belongs to the time before. */
@@ -671,8 +480,7 @@ static void run_topic_command(struct kv_command *command)
     command->state = KV_COMMAND_FINISHED;
     if (client->owner == NULL)
         return;
-    command->status =
-        command->kind == KV_COMMAND_SUBSCRIBE ? subscribe(command) : unsubscribe(command);
+    command->status = kv_subscribing_run(command, &client->subscriber, client->principal);
 }
 
 /* Changes were told while the GET was under way, the newest of them newer than what it read: then
@@ -710,7 +518,7 @@ static void read_again(struct kv_command *first)
     {
         struct kv_command *later = KV_CONTAINER(link, struct kv_command, in_client);
         if (later != first && later->kind == KV_COMMAND_GET && later->hash == first->hash &&
-            !is_held(later))
+            !kv_precedence_is_held(later))
             later->is_overtaken = true;
     }
     kv_gate_admit(&first->home->gate, first);
@@ -755,9 +563,9 @@ static void hand_back_finished(struct kv_client *client)
     while (!kv_list_is_empty(&client->commands)) {
         struct kv_command *first =
             KV_CONTAINER(client->commands.next, struct kv_command, in_client);
-        if (is_topic_command(first) && first->state == KV_COMMAND_WAITING) {
+        if (first->traits->is_about_subscriptions && first->state == KV_COMMAND_WAITING) {
             kv_feed_deliver(&client->home->inbox);
-            if (awaits_feed(first) || awaits_replays(first))
+            if (awaits_feed(first) || kv_subscribing_waits(first, &client->subscriber))
                 return;
             run_topic_command(first);
         }

@@ -34,7 +34,7 @@
 #include "access/access.h"
 #include "base/mem.h"
 #include "keyspace/command.h"
-#include "keyspace/topics.h"
+#include "keyspace/subscribing.h"
 
 /* An address of a peer, as hooks see it. */
 struct kv_address_text {
@@ -57,7 +57,6 @@ struct kv_client {
     uint32_t n_barriers; /* of these: GETs of keys that the client subscribes to */
     struct kv_order order;
     struct kv_subscriber subscriber;
-    bool may_resume; /* it is told revisions, and so the change log is to run */
 };
 
 static inline struct kv_client *kv_subscriber_client(const struct kv_subscriber *subscriber)
@@ -110,7 +109,10 @@ void kv_client_change_limit(struct kv_client *client, size_t limit);
 void kv_client_change_subscriptions(struct kv_client *client, uint32_t max_subscriptions);
 
 /* Whatever it subscribes to, it is told revisions to resume from. */
-void kv_client_let_resume(struct kv_client *client);
+static inline void kv_client_let_resume(struct kv_client *client)
+{
+    kv_subscribing_let_resume(client->home, &client->subscriber);
+}
 
 /* Sends states that are behind, as far as there is room. */
 static inline void kv_client_catch_up(struct kv_client *client)

@@ -54,6 +54,7 @@ struct kv_subscriber {
     struct kv_backlog behind;
     uint32_t n_backlogs; /* times that it fell behind */
     bool has_overflowed; /* states of keys under prefixes are dropped */
+    bool may_resume;     /* it is told revisions, and so the change log is to run */
 
     /* For topics.h. */
     struct kv_list subscriptions;
