@@ -10,13 +10,6 @@ set -eu
 root="$(dirname "$(dirname "$(readlink -f "$0")")")"
 . "$root/scripts/dev/build.sh"
 
-build_server() {
-    if [ ! -e "$build/build.ninja" ] || is_moved "$build"; then
-        configure "$build" -DKV_TESTS=OFF || return 1
-    fi
-    compile "$build" kvserver kvctl modules/all
-}
-
 # Whether the arguments name a configuration, which then says where its data is.
 names_config() {
     for argument; do

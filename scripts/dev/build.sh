@@ -1,4 +1,4 @@
-# Sourced by scripts/run.sh and scripts/test.sh: which folder is built in, one build of it at a time,
+# Sourced by scripts/run.sh, scripts/test.sh and others: which folder is built in, one build of it at a time,
 # and what is told meanwhile. All messages go to standard error, as standard output may be an export.
 # Expects $root, the checkout.
 # shellcheck shell=sh disable=SC2154
@@ -122,6 +122,14 @@ compile() { # folder, targets …
     { NINJA_STATUS='[%f/%t] ' cmake --build "$folder" --target "$@" 2>&1 || : >"$mark"; } |
         show_steps "$folder"
     [ ! -e "$mark" ]
+}
+
+# The server and its modules, without tests, in $build.
+build_server() {
+    if [ ! -e "$build/build.ninja" ] || is_moved "$build"; then
+        configure "$build" -DKV_TESTS=OFF || return 1
+    fi
+    compile "$build" kvserver kvctl modules/all
 }
 
 # ---- builds with tests ----

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the Debian 12 packages that building and running need (`build`), that the tests need as well
-# (no argument), and that the benchmarks need as well (`bench`); says which before it does, and does
+# (no argument), that the benchmarks need as well (`bench`), or that building and scripts/examples/cluster
+# need (`cluster`); says which before it does, and does
 # nothing where all are there. KVSERVER_INSTALL=no installs nothing: what can be done without them is
 # done, and otherwise it fails and says which are missing. KVSERVER_INSTALL=yes does not ask on a terminal.
 set -eu
@@ -11,7 +12,9 @@ required="build-essential cmake libcurl4-openssl-dev libh2o-dev-common libh2o-ev
 liblmdb-dev liblua5.4-dev librocksdb-dev libssl-dev libxxhash-dev libyaml-dev ninja-build pkg-config
 zlib1g-dev"
 optional="curl libhiredis-dev libmosquitto-dev libnats-dev librdkafka-dev"
-if [ "$set" != build ]; then
+if [ "$set" = cluster ]; then
+    required="$required haproxy redis-server"
+elif [ "$set" != build ]; then
     required="$required clang clang-format clang-tidy cppcheck libclang-rt-14-dev libcmocka-dev"
     optional="$optional chromium chromium-driver debootstrap fish haproxy lintian mandoc mosquitto nats-server nginx-light node-react-dom
 node-ws nodejs prometheus python3-jsonschema python3-websockets python3-yaml redis-server zsh"

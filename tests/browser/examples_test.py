@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -79,15 +80,15 @@ def node(path, port, **environment):
 
 
 class Tabs:
-    """Two tabs of one browser with the same page."""
+    """Two tabs of one browser with the same page, of the same server or of two."""
 
-    def __init__(self, browser, port):
+    def __init__(self, browser, *ports):
         self.browser = browser
         self.handles = [browser.call("GET", "/window")]
         self.handles.append(browser.call("POST", "/window/new", {"type": "tab"})["handle"])
         for n in 1, 0:
             self.run(n, "return 1")
-            browser.open(f"http://localhost:{port}/")
+            browser.open(f"http://localhost:{ports[n % len(ports)]}/")
             self.wait(n, "document.getElementById('state').textContent === 'live'")
 
     def run(self, n, script, *arguments):
@@ -113,11 +114,12 @@ class Tabs:
 
 
 @contextlib.contextmanager
-def tabs_of(browser, port):
-    tabs = Tabs(browser, port)
+def tabs_of(browser, *ports, may_complain=False):
+    tabs = Tabs(browser, *ports)
     try:
         yield tabs
-        expect([line for line in browser.read_log() if "favicon" not in line], [])
+        complaints = [line for line in browser.read_log() if "favicon" not in line]
+        expect([] if may_complain else complaints, [])
     finally:
         tabs.close()
 
@@ -196,6 +198,61 @@ def test_sensors(browser):
             tabs.look("sensors")
         expect(request(port, "PUT", "/storage/sensor/x/1", {"value": 1})[0], 202)
         assert int(request(port, "GET", "/storage/sensor/x/1")[1]["KV-TTL"]) <= 120000
+
+
+def find_ports(n):
+    """The first of n free ports in a row that are free 10,000 above as well."""
+    while True:
+        first = find_port()
+        try:
+            with contextlib.ExitStack() as probes:
+                for port in (first + i + above for i in range(n) for above in (0, 10000)):
+                    probe = probes.enter_context(socket.socket())
+                    probe.bind(("127.0.0.1", port))
+            return first
+        except (OSError, OverflowError):
+            pass
+
+
+@contextlib.contextmanager
+def serve_cluster(data):
+    """All that the example starts: yields the ports of HAProxy and the two servers, and the folder with the logs."""
+    port, redis_port = find_ports(3), find_ports(6)
+    with program([f"{EXAMPLES}/cluster/run.sh"], KVSERVER_PORT=str(port), REDIS_PORT=str(redis_port), KVSERVER_DATA=data,
+                 KVSERVER_PROGRAM=os.environ["KV_SERVER_PROGRAM"]) as (process, read):
+        try:
+            wait_for(lambda: "ready: " in read() or process.poll() is not None, "the cluster does not become ready")
+            assert process.poll() is None, read()
+            yield port, port + 1, port + 2, os.path.join(data, f"at-{redis_port}")
+        finally:
+            process.terminate()
+            process.wait(PATIENCE_S)
+    expect([name for name in os.listdir(data) if name.endswith(".pid")], [])
+
+
+def kill(folder, name):
+    with open(os.path.join(folder, f"{name}.pid"), encoding="ascii") as file:
+        os.kill(int(file.read()), signal.SIGKILL)
+
+
+def test_cluster(browser):
+    add = "document.getElementById('add').click()"
+    with tempfile.TemporaryDirectory(prefix="kvserver-example-") as data, serve_cluster(data) as (balancer, one, two, folder):
+        with tabs_of(browser, one, two) as tabs:
+            for n in 0, 1:
+                tabs.run(n, add)
+                for other in 0, 1:
+                    tabs.wait(other, f"document.getElementById('count').textContent === '{n + 1}'")
+            tabs.look("cluster")
+        with tabs_of(browser, balancer, two, may_complain=True) as tabs:
+            tabs.run(0, add)
+            tabs.wait(1, "document.getElementById('count').textContent === '3'")
+            kill(folder, "redis-2")
+            tabs.run(0, "document.getElementById('run').click()")
+            tabs.wait(1, "Number(document.getElementById('count').textContent) > 40")
+            kill(folder, "kvserver-1")
+            tabs.wait(1, "Number(document.getElementById('count').textContent) > 80")
+            tabs.run(0, "document.getElementById('run').click()")
 
 
 def text_of(browser, port, path="/"):
@@ -324,6 +381,13 @@ def has_socket():
                           env={**os.environ, "NODE_PATH": "/usr/share/nodejs"}).returncode == 0
 
 
+def why_no_cluster():
+    """What the example needs and is missing, or ""."""
+    path = os.environ["PATH"] + ":/usr/sbin"
+    missing = [name for name in ("redis-server", "redis-cli", "haproxy") if shutil.which(name, path=path) is None]
+    return f"there is no {missing[0]} (Debian: redis-server, haproxy)" if missing else ""
+
+
 def main():
     has_node = shutil.which("node") is not None
     why_no_pages = "" if shutil.which("chromedriver") else "there is no chromedriver (Debian: chromium-driver)"
@@ -346,6 +410,8 @@ def main():
         check("a backend follows the flags that a page sets", test_flags, why_no_pages or why_no_socket, browser)
         check("a job of a killed worker is done by another", test_jobs, why_no_pages or why_no_socket, browser)
         check("a chart shows what is fed", test_sensors, why_no_pages, browser)
+        check("pages at two servers over a cluster show one count, and outlive a master and a server", test_cluster,
+              why_no_pages or why_no_cluster(), browser)
         check("an address is refused beyond its rate", test_rate_limiter, why_no_node)
         check("sessions last until they are left", test_sessions, why_no_node)
         why_no_visit = why_no_pages or why_no_node
