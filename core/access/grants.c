@@ -1,7 +1,7 @@
 #include "access/grants.h"
 
-const char *const kv_admin_right_names[] = {"metrics", "backup",  "clients",
-                                            "slowlog", "restore", NULL};
+const char *const kv_admin_right_names[] = {"metrics", "backup",  "clients", "slowlog",
+                                            "restore", "cluster", NULL};
 
 void kv_grants_fini(struct kv_grants *grants)
 {

@@ -19,6 +19,7 @@ enum kv_admin_right {
     KV_ADMIN_CLIENTS = 1 << 2,
     KV_ADMIN_SLOWLOG = 1 << 3,
     KV_ADMIN_RESTORE = 1 << 4,
+    KV_ADMIN_CLUSTER = 1 << 5,
 };
 
 /* The names of the rights over the server, in the order of their bits; NULL at the end. */

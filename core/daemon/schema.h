@@ -379,8 +379,8 @@ static const struct kv_option proxy_element = {.type = KV_OPTION_STRING,
 /* A prefix that is left empty is a mistake; that of every key is written "". */
 static const struct kv_option granted_element = {.type = KV_OPTION_STRING,
                                                  .flags = KV_OPTION_REQUIRED};
-static const char *const admin_names[] = {"metrics", "backup",  "clients",
-                                          "slowlog", "restore", NULL};
+static const char *const admin_names[] = {"metrics", "backup",  "clients", "slowlog",
+                                          "restore", "cluster", NULL};
 static const struct kv_option admin_element = {
     .type = KV_OPTION_CHOICE, .flags = KV_OPTION_REQUIRED, .choices = admin_names};
 static const struct kv_option anonymous_fields[] = {
@@ -406,7 +406,7 @@ static const struct kv_option token_fields[] = {
      .type = KV_OPTION_LIST,
      .fields = &admin_element,
      .n_fields = 1,
-     .doc = "metrics, backup, clients, slowlog, restore"},
+     .doc = "metrics, backup, clients, slowlog, restore, cluster"},
 };
 static const struct kv_option token_element = {.type = KV_OPTION_BLOCK,
                                                .flags = KV_OPTION_REQUIRED,

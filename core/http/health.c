@@ -1,5 +1,6 @@
 /* `/healthz`: the process lives. `/readyz`: it serves. */
 #include "http/resource.h"
+#include "keyspace/partitions.h"
 
 static void answer_status(struct kv_exchange *exchange, struct kv_slice json)
 {
@@ -34,12 +35,23 @@ static bool serves(const struct kv_http_context *here)
     return kv_http_is_ready(here) && kv_keyspace_is_well(here->keyspace);
 }
 
+static void describe_partitions(const struct kv_http_context *here, struct kv_buffer *out)
+{
+    const struct kv_store_link *store = kv_keyspace_store(here->keyspace);
+    if (!kv_partitions_are_told(store))
+        return;
+    struct kv_partition_counts counts = kv_partitions_count(store);
+    kv_buffer_printf(out, ",\"partitions\":{\"count\":%u,\"connected\":%u}", counts.n,
+                     counts.n_connected);
+}
+
 /* With `verbose`: what it serves with. No names, as anybody may ask. */
 static void describe(struct kv_exchange *exchange)
 {
     struct kv_http_context *here = exchange->here;
     struct kv_buffer text = {0};
     kv_buffer_printf(&text, "{\"status\":\"%s\",\"store\":\"%s\"", status_of(here), store_of(here));
+    describe_partitions(here, &text);
     if (here->readiness != NULL)
         here->readiness->describe(here->readiness, &text);
     kv_buffer_append_char(&text, '}');

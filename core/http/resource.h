@@ -42,5 +42,6 @@ extern const struct kv_resource kv_resource_backup;    /* backup.c */
 extern const struct kv_resource kv_resource_clients;   /* clients.c */
 extern const struct kv_resource kv_resource_slow_log;  /* slow_log.c */
 extern const struct kv_resource kv_resource_restore;   /* restore.c */
+extern const struct kv_resource kv_resource_cluster;   /* cluster.c */
 
 #endif

@@ -9,10 +9,10 @@ enum {
 };
 
 static const struct kv_resource *const resources[] = {
-    &kv_resource_storage,   &kv_resource_list,   &kv_resource_batch,   &kv_resource_websocket,
-    &kv_resource_readiness, &kv_resource_health, &kv_resource_root,    &kv_resource_events,
-    &kv_resource_metrics,   &kv_resource_backup, &kv_resource_clients, &kv_resource_slow_log,
-    &kv_resource_restore,
+    &kv_resource_storage,   &kv_resource_list,    &kv_resource_batch,   &kv_resource_websocket,
+    &kv_resource_readiness, &kv_resource_health,  &kv_resource_root,    &kv_resource_events,
+    &kv_resource_metrics,   &kv_resource_backup,  &kv_resource_clients, &kv_resource_slow_log,
+    &kv_resource_restore,   &kv_resource_cluster,
 };
 
 static bool leads_to(const struct kv_resource *resource, struct kv_slice path)

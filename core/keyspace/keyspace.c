@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "keyspace/host.h"
 #include "keyspace/loop.h"
+#include "keyspace/partitions.h"
 #include "keyspace/slow_log.h"
 #include "keyspace/turn.h"
 
@@ -182,6 +183,11 @@ bool kv_keyspace_is_ready(const struct kv_keyspace *keyspace)
     return kv_store_is_ready(&keyspace->store);
 }
 
+const struct kv_store_link *kv_keyspace_store(const struct kv_keyspace *keyspace)
+{
+    return &keyspace->store;
+}
+
 bool kv_keyspace_is_well(const struct kv_keyspace *keyspace)
 {
     return kv_health_is_good(&keyspace->host.health);
@@ -280,6 +286,7 @@ static void collect_store(const struct kv_keyspace *keyspace, struct kv_metrics_
     kv_metrics_number(text, &resyncs, kv_counter_read(&keyspace->feed.resyncs));
     if (store->ops->metrics != NULL)
         store->ops->metrics(store->store, &metrics.out);
+    kv_partitions_collect(store, text);
 }
 
 static void collect_counts(const struct kv_keyspace *keyspace, struct kv_metrics_text *text)

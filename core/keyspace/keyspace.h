@@ -32,6 +32,9 @@ void kv_keyspace_destroy(struct kv_keyspace *keyspace);
  */
 bool kv_keyspace_is_ready(const struct kv_keyspace *keyspace);
 
+/* The store, for partitions.h. Threads: any. */
+const struct kv_store_link *kv_keyspace_store(const struct kv_keyspace *keyspace);
+
 /* Whether the store says that it can serve. Threads: any. */
 bool kv_keyspace_is_well(const struct kv_keyspace *keyspace);
 

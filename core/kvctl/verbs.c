@@ -3,6 +3,7 @@
 #include "kvctl/backup.h"
 #include "kvctl/bench.h"
 #include "kvctl/clients.h"
+#include "kvctl/cluster.h"
 #include "kvctl/completion.h"
 #include "kvctl/context.h"
 #include "kvctl/export.h"
@@ -162,6 +163,15 @@ const struct kv_ctl_verb kv_ctl_verbs[] = {
              "the first\n"
              "64 bytes are listed; BYTES is its whole length.\n",
      .run = kv_ctl_slowlog_run},
+    {.name = "cluster",
+     .operands = "",
+     .summary = "list the partitions of a store that several servers share",
+     .help =
+         "As this server sees them: where each one is, and how many milliseconds ago (LAG) the "
+         "server\n"
+         "last had all its changes. This takes the right `cluster`; -o raw prints the answer of "
+         "the server.\n",
+     .run = kv_ctl_cluster_run},
     {.name = "bench",
      .operands = "get|set|watch",
      .summary = "measure how quick the server is",

@@ -31,7 +31,7 @@ def rules():
     digest = {name: hashlib.sha256(TOKENS[name].encode()).hexdigest() for name in NAMES}
     return ("access: {tokens: ["
             f"{{name: operator, sha256: {digest['operator']}, read: [''], "
-            "admin: [clients, slowlog]}, "
+            "admin: [clients, slowlog, cluster]}, "
             f"{{name: writer, sha256: {digest['writer']}, read: [''], write: ['']}}]}}\n")
 
 
@@ -200,6 +200,8 @@ def test_slow_log(report, server):
         expect(ask(server, "/admin/slowlog", "writer")[0], 403)
         expect(ask(server, "/admin/slowlog", None)[0], 401)
         expect(server.request("PUT", "/admin/slowlog", "{}", BEARER["operator"])[0], 405)
+        for name, status in ("writer", 403), (None, 401), ("operator", 409):  # the store is none that is shared
+            expect(ask(server, "/admin/cluster", name)[0], status)
 
     report.check("slow commands are seen", slow)
     report.check("the newest come first, and no more than 128", newest_first)

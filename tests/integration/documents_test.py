@@ -25,7 +25,7 @@ except ImportError as missing:
 
 # Statuses that need a server in trouble, or another store; other tests bring these about.
 UNSEEN = {"503", "507"}
-UNSEEN_AT = {("/storage", "get", "409"),
+UNSEEN_AT = {("/storage", "get", "409"), ("/admin/cluster", "get", "200"),
              ("/admin/restore", "put", "200"), ("/admin/restore", "put", "400"), ("/admin/restore", "put", "413"),
              ("/admin/restore", "post", "200"), ("/admin/restore", "post", "400"),
              ("/admin/restore", "delete", "200")}
@@ -161,6 +161,7 @@ def requests(revision):
         ("/admin/clients", "GET", "/admin/clients?limit=5", None, {}, 200),
         ("/admin/clients", "GET", "/admin/clients?limit=0", None, {}, 400),
         ("/admin/slowlog", "GET", "/admin/slowlog", None, {}, 200),
+        ("/admin/cluster", "GET", "/admin/cluster", None, {}, 409),
         ("/healthz", "GET", "/healthz", None, {}, 200),
         ("/readyz", "GET", "/readyz", None, {}, 200),
         ("/openapi.yaml", "GET", "/openapi.yaml", None, {}, 200),

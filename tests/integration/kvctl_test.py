@@ -556,7 +556,7 @@ def operated_server():
     """A server that has few slow commands, kvctl of its operator, and kvctl of one who may only read and write."""
     tokens = {"operator": "the-token-of-the-operator", '"nobody': "the-token-of-nobody-at-all"}
     rules = [{"name": name, "sha256": hashlib.sha256(token.encode()).hexdigest(), "read": [""], "write": [""],
-              "admin": ["clients", "slowlog"] if name == "operator" else []} for name, token in tokens.items()]
+              "admin": ["clients", "slowlog", "cluster"] if name == "operator" else []} for name, token in tokens.items()]
     server = Server(more=f"access: {json.dumps({'tokens': rules})}\nlog: {{slow: 1ms}}\n")
     atexit.register(server.process.kill)  # whatever becomes of the test
     url = f"http://127.0.0.1:{server.port}"
@@ -622,6 +622,8 @@ def slow_commands_are_listed():
     assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", row["TIME"]) and float(row["MS"]) >= 1, row
     assert (row["OUTCOME"], row["CLIENT"], row["ADDRESS"]) == ("ok", json.dumps('"nobody'), "127.0.0.1"), row
     assert other.run("slowlog", code=REFUSED) == b"" and "slowlog: " in other.errors
+    assert other.run("cluster", code=REFUSED) == b"" and "cluster: " in other.errors
+    assert operator.run("cluster", code=REFUSED) == b"" and "not one that servers share" in operator.errors
     server.end()
 
 

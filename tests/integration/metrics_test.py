@@ -198,13 +198,13 @@ def named_in(text):
     return set(re.findall(r"\b(?:kvserver|process)_[a-z_]+", text))
 
 
-def test_monitoring(report, server, durable):
+def test_monitoring(report, server, durable, shared):
     def alerts():
         promtool("check", "rules", os.path.join(MONITORING, "alerts.yml"))
         promtool("test", "rules", os.path.join(HERE, "alerts_test.yml"))
 
     def names():
-        there = read(server)[0].names() | read(durable)[0].names()
+        there = read(server)[0].names() | read(durable)[0].names() | read(shared)[0].names()
         with open(os.path.join(MONITORING, "alerts.yml"), encoding="utf-8") as file:
             named = named_in(file.read())
         with open(os.path.join(MONITORING, "grafana.json"), encoding="utf-8") as file:
@@ -225,12 +225,14 @@ def main():
     server = Server(files=files, more="threads: 2\nscripts: [{file: hook.lua}]\n"
                     "sinks: [{module: file, options: {path: events}}]\n")
     durable = Server(store="lmdb", options="path: store, map_size: 64MiB")
+    shared = Server(store="remote", modules=os.path.join(os.path.dirname(os.environ["KV_SERVER_PROGRAM"]), "modules-test"))
     report = Report()
     try:
         test_formats(report, server)
         test_figures(report, server)
-        test_monitoring(report, server, durable)
+        test_monitoring(report, server, durable, shared)
     finally:
+        shared.end()
         server.end()
         durable.end()
     return report.end()

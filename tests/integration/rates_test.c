@@ -26,8 +26,8 @@
     "  tokens:\n"                                                                                  \
     "    - {name: both, read: [a/], write: [a/], sha256: "                                         \
     "52281c6ff09b87fbfde85fcea88f45bbb51548431dd55681dfc7d26c2453bdb2}\n"                          \
-    "    - {name: every, read: [''], write: [''], admin: [metrics, clients, slowlog, backup], "    \
-    "sha256: "                                                                                     \
+    "    - {name: every, read: [''], write: [''], admin: [metrics, clients, slowlog, backup, "     \
+    "cluster], sha256: "                                                                           \
     "105b1190953880ed6984b47621dbbd65799e2c07646d4e4327dd7bf205b414c4}\n"
 
 enum {
@@ -124,6 +124,7 @@ static void every_request_counts_once(void **state)
         {"GET", "/metrics", NULL, 200},
         {"GET", "/admin/clients", NULL, 200},
         {"GET", "/admin/slowlog", NULL, 200},
+        {"GET", "/admin/cluster", NULL, 409},
         {"HEAD", "/admin/backup", NULL, 0},
         {"HEAD", "/events?prefix=a/", NULL, 200},
         {"GET", "/events", NULL, 400},

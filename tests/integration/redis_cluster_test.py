@@ -5,6 +5,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -105,6 +106,27 @@ class Stub:
 
     def end(self):
         self.listener.close()
+
+
+def partitions(server):
+    """What `kvctl cluster` lists."""
+    kvctl = os.path.join(os.path.dirname(os.environ["KV_SERVER_PROGRAM"]), "kvctl")
+    url = f"http://127.0.0.1:{server.port}"
+    table = subprocess.run([kvctl, "--url", url, "cluster"], check=True, capture_output=True, text=True).stdout
+    listed = json.loads(subprocess.run([kvctl, "--url", url, "cluster", "-o", "json"], check=True,
+                                       capture_output=True).stdout)
+    expect(len(table.splitlines()), 1 + len(listed))
+    expect(table.split()[:3], ["PARTITION", "CONNECTED", "NODE"])
+    return listed
+
+
+def ready_partitions(server):
+    status, _, body = server.request("GET", "/readyz?verbose")
+    return status, json.loads(body)["partitions"]
+
+
+def revision_of(server, key):
+    return int(server.request("GET", "/storage/" + key)[1]["etag"].strip('"'))
 
 
 class WebSocket:
@@ -351,6 +373,36 @@ class Tests:
             for i in range(N_KEYS):
                 feed.wait_for(f"hang/{i}", "end")
 
+    def operators_see_the_partitions(self):
+        """In `kvctl cluster`, the metrics and /readyz?verbose; also while a master hangs."""
+        server = self.server(cluster=self.steady, timeout_s=4)
+        expect(put(server, "operators", 1)[0], 202)
+        nodes = {f"127.0.0.1:{master.port}": master for master in self.steady.masters()}
+        listed = partitions(server)
+        expect([each["partition"] for each in listed], list(range(8)))
+        expect({each["node"] for each in listed}, set(nodes))
+        for each in listed:
+            expect((each["connected"], each.get("fault"), each["lag"] < 2000), (True, None, True))
+            expect([each[name] for name in ("waiting", "sent", "held", "reconnects", "resyncs")], [0] * 5)
+        expect(max(each["revision"] for each in listed), revision_of(server, "operators"))
+        expect(ready_partitions(server), (200, {"count": 8, "connected": 8}))
+        hung = next(each["node"] for each in listed)
+        n_hung = sum(each["node"] == hung for each in listed)
+        nodes[hung].stop()
+        try:
+            wait_for(lambda: ready_partitions(server) == (503, {"count": 8, "connected": 8 - n_hung}),
+                     "the master is not missed")
+            away = [each for each in partitions(server) if not each["connected"]]
+            expect(len(away), n_hung)
+            assert all("Redis at 127.0.0.1:" in each["fault"] and each["lag"] > 500 for each in away), away
+            metrics = server.request("GET", "/metrics")[2].decode()
+            expect(len(re.findall(r"^kvserver_store_partition_connected\{partition=.\d.\} 0$", metrics, re.M)), n_hung)
+        finally:
+            nodes[hung].go_on()
+        wait_for(lambda: ready_partitions(server) == (200, {"count": 8, "connected": 8}), "it is not connected again")
+        assert any(each["reconnects"] for each in partitions(server))
+        server.end()
+
     def node_that_refuses_everything(self):
         """It says that it has all slots. The server goes on to the next node, at its start and later."""
         stub = Stub()
@@ -456,6 +508,7 @@ def main():
     report.check("nothing is missed while a partition moves to another master",
                  tests.partition_that_moves)
     report.check("all goes on when a master has hung and was replaced", tests.master_that_hangs)
+    report.check("operators see where the partitions are, and which are away", tests.operators_see_the_partitions)
     report.check("a node that refuses everything is passed over", tests.node_that_refuses_everything)
     report.check("a master that hangs is noticed in time while it is written to",
                  tests.one_that_hangs_and_is_written_to)

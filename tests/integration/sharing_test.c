@@ -219,6 +219,8 @@ static void messages_say_so_too(void **state)
 
 static void store_that_cannot_serve_makes_the_server_unready(void **state)
 {
+    static const char described[] = "\"status\":\"unavailable\",\"store\":\"unavailable\","
+                                    "\"partitions\":{\"count\":1,\"connected\":0}";
     uint16_t port = kv_test_port(state);
     struct kv_test_stream stream;
     struct kv_test_response response = {0};
@@ -229,13 +231,39 @@ static void store_that_cannot_serve_makes_the_server_unready(void **state)
     assert_non_null(kv_test_response_header(&response, "retry-after"));
     assert_int_equal(kv_test_http_ask(&stream, "GET", "/readyz?verbose", NULL, NULL, &response),
                      503);
-    assert_non_null(memmem(response.body.bytes, response.body.len,
-                           "\"status\":\"unavailable\",\"store\":\"unavailable\"", 44));
+    assert_non_null(
+        memmem(response.body.bytes, response.body.len, described, sizeof(described) - 1));
     assert_int_equal(kv_test_http_status(port, "GET", "/healthz", NULL, NULL), 200);
     assert_int_equal(kv_test_http_status(port, "GET", "/storage/none", NULL, NULL), 204);
     assert_int_equal(kv_test_http_status(port, "DELETE", "/storage/health%2F", NULL, NULL), 200);
     assert_int_equal(kv_test_http_ask(&stream, "GET", "/readyz", NULL, NULL, &response), 200);
     kv_test_response_fini(&response);
+    kv_test_stream_close(&stream);
+}
+
+static void expect_cluster(struct kv_test_stream *stream, const char *expected)
+{
+    struct kv_test_response response = {0};
+    assert_int_equal(kv_test_http_ask(stream, "GET", "/admin/cluster", NULL, NULL, &response), 200);
+    kv_buffer_append_char(&response.body, '\0');
+    assert_string_equal(response.body.bytes, expected);
+    kv_test_response_fini(&response);
+}
+
+static void operators_see_the_partitions_and_why_one_is_away(void **state)
+{
+    uint16_t port = kv_test_port(state);
+    struct kv_test_stream stream;
+    kv_test_stream_open(&stream, port);
+    kv_test_store(port, "health%2F", "\"the \\u001b cable\"");
+    expect_cluster(&stream,
+                   "{\"partitions\":[{\"partition\":0,\"connected\":false,\"node\":\"far away\","
+                   "\"fault\":\"\\\"the \\\\u001b cable\\\"\",\"waiting\":0,\"sent\":0,\"held\":0,"
+                   "\"reconnects\":0,\"resyncs\":7}]}");
+    assert_int_equal(kv_test_http_status(port, "DELETE", "/storage/health%2F", NULL, NULL), 200);
+    expect_cluster(&stream,
+                   "{\"partitions\":[{\"partition\":0,\"connected\":true,\"node\":\"far away\","
+                   "\"waiting\":0,\"sent\":0,\"held\":0,\"reconnects\":0,\"resyncs\":7}]}");
     kv_test_stream_close(&stream);
 }
 
@@ -272,6 +300,7 @@ int main(void)
         cmocka_unit_test(store_out_of_reach_is_503_to_be_tried_again),
         cmocka_unit_test(messages_say_so_too),
         cmocka_unit_test(store_that_cannot_serve_makes_the_server_unready),
+        cmocka_unit_test(operators_see_the_partitions_and_why_one_is_away),
         cmocka_unit_test(sinks_see_only_what_is_theirs),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);

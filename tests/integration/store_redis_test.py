@@ -59,8 +59,7 @@ def get(server, key):
 
 
 def n_reconnects(server):
-    metrics = server.request("GET", "/metrics")[2]
-    text = metrics if isinstance(metrics, str) else metrics.decode()
+    text = server.request("GET", "/metrics")[2].decode()
     return re.search(r"^kvserver_store_reconnects_total (\d+)", text, re.M).group(1)
 
 

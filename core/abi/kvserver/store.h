@@ -325,6 +325,29 @@ struct kv_store_info {
                        what the module has, but not this store, with its options */
 };
 
+/* Since 1.6. A part of a store whose data is elsewhere, as GET /admin/cluster shows it to
+ * operators. The texts are UTF-8, for people, and lent for the call. */
+struct kv_part_state {
+    uint32_t size; /* sizeof(struct kv_part_state) */
+    uint32_t part;
+    struct kv_slice node; /* the address of the server that has its data */
+    bool is_connected;
+    struct kv_slice fault; /* why it is not connected; or empty */
+    uint64_t revision;     /* the latest of which no change is untold; 0: not known */
+    int64_t lag_ms;        /* how long ago the store last had all changes; -1: it never had */
+    uint64_t n_waiting;    /* commands that have not been sent yet, */
+    uint64_t n_sent;       /* that have been sent and not been answered, */
+    uint64_t n_held;       /* and that are given back once an earlier change is told */
+    uint64_t n_reconnects; /* connections made anew, since the store was opened */
+    uint64_t n_resyncs;    /* calls of host->resync() for it */
+};
+
+/* Takes the states of a store's parts, in the order of their numbers. Lent for the call. */
+struct kv_parts_out {
+    uint32_t size; /* sizeof(struct kv_parts_out) */
+    void (*part)(struct kv_parts_out *out, const struct kv_part_state *state);
+};
+
 /* Capability bits of a store. */
 enum kv_store_capability {
     KV_STORE_DURABLE = 1u << 0, /* data survives a restart */
@@ -407,6 +430,10 @@ struct kv_store_ops {
     /* Since 1.4; may be NULL. Tells the store's figures. Blocks on nothing. Runs on any loop's
      * thread, on several at the same time. */
     void (*metrics)(struct kv_store *store, struct kv_metrics_out *out);
+
+    /* Since 1.6; NULL where the data is not elsewhere. Tells the state of each part. Blocks on
+     * nothing. Any thread, several at the same time. */
+    void (*parts)(struct kv_store *store, struct kv_parts_out *out);
 };
 
 #endif

@@ -4,6 +4,7 @@
 #include "event.h"
 #include "fetch.h"
 #include "record.h"
+#include "report.h"
 
 void chain_begin(struct kv_store *store, uint64_t revision)
 {
@@ -26,6 +27,7 @@ void chain_jump(struct kv_store *store, uint64_t revision)
 
 void chain_pass(struct kv_store *store, int64_t us)
 {
+    report_whole(store);
     if (store->upto < (uint64_t)us - 1)
         store->upto = (uint64_t)us - 1;
     if (store->passed != NULL)

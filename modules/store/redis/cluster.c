@@ -856,6 +856,15 @@ uint32_t cluster_n_parts(const struct kv_store *store)
     return store->cluster->n_shards;
 }
 
+uint64_t cluster_n_held(struct kv_store *store, uint32_t part)
+{
+    struct cluster *cluster = store->cluster;
+    pthread_mutex_lock(&cluster->lock);
+    uint64_t n = cluster->shards[part].held.n;
+    pthread_mutex_unlock(&cluster->lock);
+    return n;
+}
+
 uint64_t cluster_revision(struct kv_store *store)
 {
     return store->cluster->told;

@@ -26,6 +26,8 @@ void cluster_submit(struct kv_store *store, const struct job *job);
 bool cluster_scan(struct kv_store *store, const struct job *job);
 struct kv_store *cluster_part(struct kv_store *store, uint32_t part);
 uint32_t cluster_n_parts(const struct kv_store *store);
+/* Commands of a partition that wait for changes of others to be told. */
+uint64_t cluster_n_held(struct kv_store *store, uint32_t part);
 uint64_t cluster_revision(struct kv_store *store);
 
 #endif

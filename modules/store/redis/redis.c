@@ -5,6 +5,7 @@
 #include "cluster.h"
 #include "nodes.h"
 #include "record.h"
+#include "report.h"
 #include "session.h"
 #include "worker.h"
 
@@ -369,6 +370,14 @@ static void redis_metrics(struct kv_store *store, struct kv_metrics_out *out)
     out->number(out, &resets, n_resets);
 }
 
+static void redis_parts(struct kv_store *store, struct kv_parts_out *out)
+{
+    if (store->cluster == NULL)
+        report_tell(store, 0, out);
+    for (uint32_t i = 0; store->cluster != NULL && i < cluster_n_parts(store); i++)
+        report_tell(cluster_part(store, i), cluster_n_held(store, i), out);
+}
+
 static const struct kv_store_ops redis_ops = {
     .size = sizeof(redis_ops),
     .open = redis_open,
@@ -383,6 +392,7 @@ static const struct kv_store_ops redis_ops = {
     .revision = redis_revision,
     .check = redis_check,
     .metrics = redis_metrics,
+    .parts = redis_parts,
 };
 
 static const struct kv_module redis_module = {

@@ -34,6 +34,8 @@ enum {
     OUTBOX = 256,
     REFUSAL = 32,
     RUN_ID = 64,
+    REPORTED_NODE = 288,
+    REPORTED_FAULT = 512,
 };
 
 /* What a write must have reached before it is answered, read or told. */
@@ -115,6 +117,16 @@ struct refusal {
     int64_t logged_ms;
 };
 
+/* report.h */
+struct report {
+    pthread_mutex_t lock; /* of the next three */
+    bool is_connected;
+    char node[REPORTED_NODE];
+    char fault[REPORTED_FAULT];
+    _Atomic int64_t whole_ms; /* link_clock_ms() when all changes had been taken; 0: never yet */
+    _Atomic uint64_t n_waiting, n_sent, n_held;
+};
+
 struct cluster;
 struct nodes;
 
@@ -146,6 +158,7 @@ struct kv_store {
     _Atomic uint64_t newest; /* revision; written by the thread */
     _Atomic uint64_t n_reconnects;
     _Atomic uint64_t n_resets; /* of the chain */
+    struct report report;
 
     pthread_mutex_t lock; /* of the inbox */
     struct jobs inbox;

@@ -9,6 +9,7 @@
 #include "fence.h"
 #include "nodes.h"
 #include "record.h"
+#include "report.h"
 #include "session.h"
 
 #include <errno.h>
@@ -32,8 +33,9 @@ enum {
     N_POLLED = 4,
 };
 
-static void say(const struct kv_store *store, bool is_ok, const char *text)
+static void say(struct kv_store *store, bool is_ok, const char *text)
 {
+    report_connection(store, is_ok, text);
     store->host->health(store->host, is_ok, text);
 }
 
@@ -511,6 +513,7 @@ static void *talk(void *arg)
         if (store->is_connected)
             be_connected(store);
         flush_outbox(store);
+        report_commands(store);
         wait_for_work(store);
         if (store->is_bulk_lost && !store->is_lost)
             connect_bulk_again(store);
@@ -546,6 +549,7 @@ bool worker_submit(struct kv_store *store, const struct job *jobs, size_t n)
 int worker_init(struct kv_store *store, struct kv_error *reterr)
 {
     pthread_mutex_init(&store->lock, NULL);
+    report_init(&store->report);
     link_init(&store->lane.link);
     link_init(&store->bulk.link);
     link_init(&store->fetch);
@@ -571,12 +575,14 @@ void worker_destroy(struct kv_store *store)
     jobs_clear(&store->bulk.sent);
     if (store->wake_fd >= 0)
         close(store->wake_fd);
+    report_fini(&store->report);
     pthread_mutex_destroy(&store->lock);
 }
 
 int worker_start(struct kv_store *store, struct kv_error *reterr)
 {
     store->is_connected = true;
+    report_connection(store, true, "");
     int fault = pthread_create(&store->thread, NULL, talk, store);
     return fault == 0 ? 0 : kv_error_set(reterr, "no thread: %s", strerror(fault));
 }

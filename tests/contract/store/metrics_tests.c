@@ -1,5 +1,5 @@
 /*
- * metrics(): figures with names of their own, which can be asked for at any time.
+ * metrics(): figures with names of their own, which can be asked for at any time; and parts().
  */
 #include "contract/store/fixture.h"
 
@@ -25,6 +25,7 @@ static void take(struct told_metrics *told, const struct kv_metric *metric)
     static const char prefix[] = "kvserver_store_";
     assert_int_equal(strncmp(metric->name, prefix, sizeof(prefix) - 1), 0);
     assert_non_null(metric->help);
+    assert_null(strstr(metric->name, "_total")); /* the server adds it */
     assert_true(told->n < MOST_METRICS);
     for (size_t i = 0; i < told->n; i++)
         assert_string_not_equal(told->metrics[i]->name, metric->name);
@@ -116,12 +117,48 @@ static void figures_can_be_asked_for_while_others_write(void **state)
     assert_int_equal(pthread_join(writer, NULL), 0);
 }
 
+/* ---- parts() ---- */
+
+struct told_parts {
+    struct kv_parts_out out;
+    uint32_t n;
+};
+
+static void take_part(struct kv_parts_out *out, const struct kv_part_state *state)
+{
+    struct told_parts *told = KV_CONTAINER(out, struct told_parts, out);
+    assert_true(state->size >= sizeof(uint32_t));
+    assert_int_equal(state->part, told->n);
+    assert_true(state->is_connected);
+    assert_int_not_equal(state->node.len, 0);
+    assert_int_equal(state->fault.len, 0);
+    told->n++;
+}
+
+static void all_parts_are_told_in_order_while_others_write(void **state)
+{
+    struct fixture *fixture = *state;
+    struct kv_store_info info = {0};
+    pthread_t writer;
+    if (fixture->ops->parts == NULL)
+        skip(); /* its data is not elsewhere */
+    fixture->ops->info(fixture->store, &info);
+    assert_int_equal(pthread_create(&writer, NULL, write_on, fixture), 0);
+    for (int i = 0; i < N_WRITES; i++) {
+        struct told_parts told = {.out = {.size = sizeof(struct kv_parts_out), .part = take_part}};
+        fixture->ops->parts(fixture->store, &told.out);
+        assert_int_equal(told.n, info.parts);
+    }
+    assert_int_equal(pthread_join(writer, NULL), 0);
+}
+
 int run_metrics_tests(void)
 {
     const struct CMUnitTest tests[] = {
         CONTRACT_TEST(figures_have_names_of_their_own),
         CONTRACT_TEST(keys_are_counted_at_once_and_after_a_restart),
         CONTRACT_TEST(figures_can_be_asked_for_while_others_write),
+        CONTRACT_TEST(all_parts_are_told_in_order_while_others_write),
     };
     return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
 }

@@ -21,17 +21,17 @@ class Server:
     The environment says which program and which modules. files: name and text of each that is to be
     in the folder; more: YAML, whole lines; options: YAML of the store, in which %folder is the folder;
     arguments: of the program, besides; also: more addresses, each behind a comma; before: is called
-    with the server before it starts. The server chooses its port.
+    with the server before it starts; modules: their folder, instead. The server chooses its port.
     """
 
     def __init__(self, more="", files=None, store="memory", options="", arguments=(),
-                 also="", before=None):
+                 also="", before=None, modules=None):
         self.folder = tempfile.TemporaryDirectory(prefix="kvserver-test-")
         for name, text in (files or {}).items():
             self.write(name, text)
         path = self.write("kvserver.yaml",
                           f"listen: [{{host: 127.0.0.1, port: 0}}{also}]\n"
-                          f"modules: {os.environ['KV_TEST_MODULES']}\n"
+                          f"modules: {modules or os.environ['KV_TEST_MODULES']}\n"
                           f"storage: {{module: {store}, {store}: {{{options}}}}}\n{more}"
                           .replace("%folder", self.folder.name))
         self.path = path

@@ -35,6 +35,8 @@ struct kv_store {
     struct kv_store *inner;
     pthread_mutex_t lock; /* around all that may change something */
     enum telling telling;
+    bool is_ill;
+    char why[64];
 };
 
 const struct kv_module *inner_module_entry(void);
@@ -124,11 +126,11 @@ static void lose(struct kv_cmd *cmd, enum kv_status status)
     cmd->revision = 0;
 }
 
-static void set_health(const struct kv_store *store, struct kv_cmd *cmd)
+static void set_health(struct kv_store *store, struct kv_cmd *cmd)
 {
-    char why[64];
-    snprintf(why, sizeof(why), "%.*s", (int)cmd->value.len, cmd->value.bytes);
-    store->server->health(store->server, cmd->op == KV_OP_DELETE, why);
+    snprintf(store->why, sizeof(store->why), "%.*s", (int)cmd->value.len, cmd->value.bytes);
+    store->is_ill = cmd->op != KV_OP_DELETE;
+    store->server->health(store->server, !store->is_ill, store->why);
 }
 
 /* Whether the key begins so. *ret_rest: what follows. */
@@ -220,6 +222,19 @@ static void remote_metrics(struct kv_store *store, struct kv_metrics_out *out)
     store->inner_ops->metrics(store->inner, out);
 }
 
+static void remote_parts(struct kv_store *store, struct kv_parts_out *out)
+{
+    char why[sizeof(store->why)];
+    struct kv_part_state state = {
+        .size = sizeof(state), .node = KV_SLICE("far away"), .lag_ms = -1, .n_resyncs = 7};
+    pthread_mutex_lock(&store->lock);
+    state.is_connected = !store->is_ill;
+    memcpy(why, store->why, sizeof(why));
+    pthread_mutex_unlock(&store->lock);
+    state.fault = state.is_connected ? (struct kv_slice){0} : kv_slice_of(why);
+    out->part(out, &state);
+}
+
 /* ---- life ---- */
 
 static void remote_close(struct kv_store *store)
@@ -278,6 +293,7 @@ static const struct kv_store_ops remote_ops = {
     .close = remote_close,
     .revision = remote_revision,
     .metrics = remote_metrics,
+    .parts = remote_parts,
 };
 
 static const struct kv_module remote_module = {
