@@ -227,7 +227,7 @@ def serve_cluster(data):
         finally:
             process.terminate()
             process.wait(PATIENCE_S)
-    expect([name for name in os.listdir(data) if name.endswith(".pid")], [])
+    expect([name for _, _, names in os.walk(data) for name in names if name.endswith(".pid")], [])
 
 
 def kill(folder, name):

@@ -63,6 +63,43 @@ static void ttl_policies_tell_every_fault_at_its_option(void **state)
     RUN(cases);
 }
 
+static void stores_tell_every_fault_at_its_option(void **state)
+{
+    static const struct one_case cases[] = {
+        {"store/redis",
+         "storage: {module: redis, redis: {nodes: [a:1, b, 'c:70000'], port: 1, database: 3}}\n",
+         {"41: storage.redis.nodes: it cannot be combined with `host`, `port` or `unix`",
+          "47: storage.redis.nodes[1]: an address is expected, as 127.0.0.1:7000",
+          "50: storage.redis.nodes[2]: an address is expected, as 127.0.0.1:7000",
+          "81: storage.redis.database: a Redis Cluster has only database 0"}},
+        {"store/redis",
+         "storage: {module: redis, redis: {partitions: 4, order: key, replicas: 2, prefix: '{'}}\n",
+         {"46: storage.redis.partitions: it needs `nodes`",
+          "56: storage.redis.order: it needs `nodes`",
+          "71: storage.redis.replicas: it needs `ack: replicas`",
+          "82: storage.redis.prefix: it may not have braces, by which Redis places keys"}},
+        {"store/redis",
+         "storage: {module: redis, redis: {nodes: [a:1], partitions: 65, order: none}}\n",
+         {"60: storage.redis.partitions: \"65\" is out of range (2 to 64)",
+          "71: storage.redis.order: \"none\" is not one of all, key"}},
+        {"store/redis",
+         "storage: {module: redis, redis: {sentinels: [a:1, 'b:'], host: c, sentinel_user: ann}}\n",
+         {"33: storage.redis.master: the name of the master at the sentinels is expected",
+          "45: storage.redis.sentinels: it cannot be combined with `host`, `port` or `unix`",
+          "51: storage.redis.sentinels[1]: an address is expected, as 127.0.0.1:7000",
+          "82: storage.redis.sentinel_user: it needs a `sentinel_password`"}},
+        {"store/redis",
+         "storage: {module: redis, redis: {sentinels: [a:1], master: m, nodes: [b:2]}}\n",
+         {"70: storage.redis.nodes: it cannot be combined with `sentinels`"}},
+        {"store/redis",
+         "storage: {module: redis, redis: {master: m, sentinel_password: x}}\n",
+         {"42: storage.redis.master: it needs `sentinels`",
+          "64: storage.redis.sentinel_password: it needs `sentinels`"}},
+    };
+    (void)state;
+    RUN(cases);
+}
+
 static void sinks_tell_every_fault_at_its_option(void **state)
 {
     static const struct one_case cases[] = {
@@ -79,6 +116,11 @@ static void sinks_tell_every_fault_at_its_option(void **state)
          "kvserver.yaml}}}]\n",
          {"49: sinks[0].options.tls: Redis has no TLS at a Unix socket",
           "75: sinks[0].options.tls.cert: it needs a `key`"}},
+        {"sink/redis",
+         "sinks: [{module: redis, options: {sentinels: [a], unix: s}}]\n",
+         {"34: sinks[0].options.master: the name of the master at the sentinels is expected",
+          "46: sinks[0].options.sentinels: it cannot be combined with `host`, `port` or `unix`",
+          "47: sinks[0].options.sentinels[0]: an address is expected, as 127.0.0.1:7000"}},
         {"sink/nats",
          "sinks: [{module: nats, options: {subject: 'a..b', servers: [n:1, 'http://n'], password: "
          "x}}]\n",
@@ -192,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ttl_policies_tell_every_fault_at_its_option),
+        cmocka_unit_test(stores_tell_every_fault_at_its_option),
         cmocka_unit_test(sinks_tell_every_fault_at_its_option),
         cmocka_unit_test(scripts_tell_every_fault_at_its_option),
         cmocka_unit_test(faults_of_all_modules_and_scripts_are_told_at_once),

@@ -12,7 +12,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from kvserver import Report, Server, wait_for  # pylint: disable=wrong-import-position
-from redis_servers import Redis, free_port, require_redis  # pylint: disable=wrong-import-position
+from redis_servers import Redis, Sentinel, free_port, require_redis  # pylint: disable=wrong-import-position
 
 NAME = "redis.test"
 RIGHTS = "~kv{0}* &kv{0}* +@all -@dangerous +client|kill +info".split()
@@ -61,11 +61,12 @@ class Tests:
     def file(self, name):
         return os.path.join(self.folder.name, name)
 
-    def options(self, ca="ca", cert="kvserver", name=NAME, password="secret"):
+    def options(self, ca="ca", cert="kvserver", name=NAME, password="secret", where=""):
         tls = f"ca: {self.file(ca + '.pem')}, name: {name}"
         if cert:
             tls += f", cert: {self.file(cert + '.pem')}, key: {self.file(cert + '.key')}"
-        return f"port: {self.port}, timeout: 2s, user: kv, password: {password}, tls: {{{tls}}}"
+        where = where or f"port: {self.port}"
+        return f"{where}, timeout: 2s, user: kv, password: {password}, tls: {{{tls}}}"
 
     def shared(self):
         one = Server(store="redis", options=self.options())
@@ -96,6 +97,17 @@ class Tests:
         wait_for(lambda: self.redis.ask("XLEN kvserver") == ":10\r\n", "the sink delivers nothing")
         one.end()
 
+    def sentinel(self):
+        """TLS is for the sentinels as well, and theirs are the same authority and name."""
+        port = free_port()
+        sentinel = Sentinel(self.redis, 1, 1000, f"tls-port {port}", "tls-replication yes",
+                            f"tls-cert-file {self.file(NAME + '.pem')}", f"tls-key-file {self.file(NAME + '.key')}",
+                            f"tls-ca-cert-file {self.file('ca.pem')}", has_port=False, announced_port=self.port)
+        one = Server(store="redis", options=self.options(where=f'sentinels: ["127.0.0.1:{port}"], master: main'))
+        assert one.request("PUT", "/storage/guarded", json.dumps({"value": 1}))[0] == 202
+        one.end()
+        sentinel.end()
+
     def refused(self, text, **options):
         try:
             Server(store="redis", options=self.options(**options)).end()
@@ -115,6 +127,7 @@ def main():
     report.check("servers share a Redis by TLS, long values included", tests.shared)
     report.check("a connection by TLS that is cut is made anew", tests.cut_connections)
     report.check("the sink delivers by TLS", tests.sink)
+    report.check("the master is found at a sentinel by TLS", tests.sentinel)
     report.check("a certificate of another authority is refused",
                  lambda: tests.refused("its certificate: ", ca="stranger"))
     report.check("a certificate for another name is refused",

@@ -7,6 +7,7 @@
 
 #include "../../redis_client/options.h"
 #include "../../redis_client/request.h"
+#include "../../redis_client/sentinel.h"
 
 #include <stdlib.h>
 
@@ -25,7 +26,8 @@ enum mode {
 
 enum {
     MOST_WORDS = 16,
-    LONGEST_NUMBER = 24
+    LONGEST_NUMBER = 24,
+    ASK_AGAIN_MS = 1000, /* the sentinels, while the connection is fine */
 };
 
 struct kv_sink {
@@ -34,6 +36,9 @@ struct kv_sink {
     struct address address;
     struct resolver resolver;
     struct link link;
+    struct sentinels sentinels; /* empty: there are none */
+    struct master_address master;
+    int64_t asked_ms; /* when the sentinels were asked */
 };
 
 static const char *const modes[] = {"stream", "publish", NULL};
@@ -72,6 +77,11 @@ static int redis_open(const struct kv_sink_host *host, const struct kv_option_va
     if (sink == NULL)
         return kv_error_set(reterr, "no memory");
     *sink = (struct kv_sink){.host = host, .options = options};
+    if (options[REDIS_SENTINELS].list.n != 0 &&
+        sentinels_init(&sink->sentinels, options, NULL, reterr) != 0) {
+        free(sink);
+        return -1;
+    }
     redis_options_read(options, &sink->address);
     sink->address.resolver = &sink->resolver;
     link_init(&sink->link);
@@ -130,14 +140,74 @@ static int select_database(struct kv_sink *sink, struct kv_error *reterr)
     return run(sink, (struct kv_slice[]){KV_SLICE("SELECT"), kv_slice_of(number)}, 2, reterr);
 }
 
+/* Redis may not allow the question; if it takes no writes, it says so then. */
+static int check_role(struct kv_sink *sink, struct kv_error *reterr)
+{
+    struct resp_value value;
+    struct kv_slice reply;
+    if (sink->sentinels.n == 0)
+        return 0;
+    if (!request_words(&sink->link.out, (struct kv_slice[]){KV_SLICE("ROLE")}, 1))
+        return kv_error_set(reterr, "no memory");
+    if (await(sink, &reply, reterr) != 0)
+        return -1;
+    if (resp_is_error(reply) || !resp_next(&reply, &value) || !resp_next(&reply, &value) ||
+        kv_slice_equals(value.text, KV_SLICE("master")))
+        return 0;
+    link_close(&sink->link);
+    return kv_error_set(reterr, "Redis at %s is not a master yet, or no longer",
+                        sink->address.text);
+}
+
+static bool is_connected(const struct kv_sink *sink)
+{
+    return sink->link.fd >= 0 && !link_is_stale(&sink->link);
+}
+
+static void point_to_master(struct kv_sink *sink, const struct master_address *master)
+{
+    bool has_own_name = sink->options[REDIS_TLS].list.items[REDIS_TLS_NAME].string.len != 0;
+    sink->master = *master;
+    sink->address.host = kv_slice_of(sink->master.host);
+    sink->address.port = sink->master.port;
+    if (!has_own_name)
+        sink->address.tls.name = sink->address.host;
+    redis_address_write_text(&sink->address);
+}
+
+/* Leaves a master that has been replaced, even if it still takes writes. */
+static int find_master(struct kv_sink *sink, struct kv_error *reterr)
+{
+    struct master_address master;
+    int64_t now_ms = link_clock_ms();
+    if (is_connected(sink) && now_ms - sink->asked_ms < ASK_AGAIN_MS)
+        return 0;
+    sink->asked_ms = now_ms;
+    if (sentinels_find_master(&sink->sentinels, sink->options[OPTION_TIMEOUT].integer, &master,
+                              reterr) != 0)
+        return is_connected(sink) ? 0 : -1;
+    bool is_older =
+        is_connected(sink) && master.epoch != EPOCH_UNKNOWN && master.epoch <= sink->master.epoch;
+    if (is_older)
+        return 0;
+    if (!master_address_equals(&master, &sink->master))
+        link_close(&sink->link);
+    point_to_master(sink, &master);
+    return 0;
+}
+
 static int ensure_connected(struct kv_sink *sink, struct kv_error *reterr)
 {
+    if (sink->sentinels.n != 0 && find_master(sink, reterr) != 0)
+        return -1;
     int64_t until_ms = link_clock_ms() + sink->options[OPTION_TIMEOUT].integer;
-    if (sink->link.fd >= 0 && !link_is_stale(&sink->link))
+    if (is_connected(sink))
         return 0;
     if (link_connect(&sink->link, &sink->address, until_ms, reterr) != 0)
         return -1;
-    return log_in(sink, reterr) == 0 && select_database(sink, reterr) == 0 ? 0 : -1;
+    bool is_done = log_in(sink, reterr) == 0 && check_role(sink, reterr) == 0 &&
+                   select_database(sink, reterr) == 0;
+    return is_done ? 0 : -1;
 }
 
 /* ---- delivering ---- */
@@ -215,6 +285,8 @@ static bool is_too_long(const char *fault)
 static size_t judge(struct kv_sink *sink, const struct kv_event *events, size_t n,
                     const char *fault)
 {
+    if (sink->sentinels.n != 0 && strncmp(fault, "READONLY", 8) == 0)
+        link_close(&sink->link); /* the sentinels are asked again */
     if (!is_too_long(fault))
         return 0;
     link_close(&sink->link); /* which Redis does, too */
@@ -268,6 +340,7 @@ static void redis_close(struct kv_sink *sink)
 {
     link_close(&sink->link);
     resolver_fini(&sink->resolver);
+    sentinels_fini(&sink->sentinels);
     free(sink);
 }
 

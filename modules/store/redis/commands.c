@@ -470,7 +470,7 @@ static bool is_elsewhere(const struct kv_store *store, struct kv_slice text)
 {
     static const char *const words[] = {"MOVED ",      "ASK ",     "TRYAGAIN", "CLUSTERDOWN",
                                         "MASTERDOWN ", "READONLY", "LOADING "};
-    for (size_t i = 0; store->nodes != NULL && i < sizeof(words) / sizeof(words[0]); i++)
+    for (size_t i = 0; may_be_replaced(store) && i < sizeof(words) / sizeof(words[0]); i++)
         if (kv_slice_has_prefix(text, kv_slice_of(words[i])))
             return true;
     return false;

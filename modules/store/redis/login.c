@@ -23,6 +23,7 @@ const struct address *login_address(const struct attempt *attempt)
 int login_ask(const struct attempt *attempt, const struct kv_slice *words, size_t n,
               struct kv_slice *ret_reply)
 {
+    *ret_reply = (struct kv_slice){0};
     if (!request_words(&attempt->link->out, words, n))
         return kv_error_set(attempt->reterr, "no memory");
     return link_wait(attempt->link, login_address(attempt), attempt->until_ms, ret_reply,
@@ -63,15 +64,20 @@ static int check_version(const struct attempt *attempt, struct kv_slice version)
 static int read_hello(const struct attempt *attempt, struct kv_slice reply, uint64_t *ret_id)
 {
     struct resp_value name, value;
-    struct kv_slice version = {0};
+    struct kv_slice version = {0}, role = {0};
     while (resp_next(&reply, &name) && resp_next(&reply, &value)) {
         if (kv_slice_equals(name.text, KV_SLICE("version")))
             version = value.text;
+        else if (kv_slice_equals(name.text, KV_SLICE("role")))
+            role = value.text;
         else if (kv_slice_equals(name.text, KV_SLICE("id")))
             *ret_id = (uint64_t)value.number;
     }
     if (version.len == 0)
         return kv_error_set(attempt->reterr, "Redis at %s does not tell its version",
+                            login_address(attempt)->text);
+    if (attempt->store->master != NULL && !kv_slice_equals(role, KV_SLICE("master")))
+        return kv_error_set(attempt->reterr, "Redis at %s is not a master yet, or no longer",
                             login_address(attempt)->text);
     return check_version(attempt, version);
 }

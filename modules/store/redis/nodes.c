@@ -9,12 +9,11 @@ enum {
     MOST_NODES = 256,
     MOST_HOPS = 4,
     N_SLOTS = 16384,
-    LONGEST_HOST = 256,
     HASTE = 4,
 };
 
 struct node {
-    char host[LONGEST_HOST];
+    char host[REDIS_LONGEST_HOST];
     int port;
 };
 
@@ -50,27 +49,12 @@ void nodes_add(struct nodes *nodes, struct kv_slice host, int port)
     size_t i = 0;
     while (i < nodes->n && !is_node(&nodes->all[i], host, port))
         i++;
-    if (i == nodes->n && i < MOST_NODES && host.len < LONGEST_HOST) {
-        snprintf(nodes->all[i].host, LONGEST_HOST, "%.*s", (int)host.len, host.bytes);
+    if (i == nodes->n && i < MOST_NODES && host.len < REDIS_LONGEST_HOST) {
+        snprintf(nodes->all[i].host, REDIS_LONGEST_HOST, "%.*s", (int)host.len, host.bytes);
         nodes->all[i].port = port;
         nodes->n++;
     }
     pthread_mutex_unlock(&nodes->lock);
-}
-
-bool nodes_parse(struct kv_slice text, struct kv_slice *ret_host, int *ret_port)
-{
-    const char *colon = memrchr(text.bytes, ':', text.len);
-    if (colon == NULL || colon == text.bytes)
-        return false;
-    char *end;
-    long port = strtol(colon + 1, &end, 10);
-    *ret_host = (struct kv_slice){text.bytes, (size_t)(colon - text.bytes)};
-    if (ret_host->len > 2 && ret_host->bytes[0] == '[' && colon[-1] == ']')
-        *ret_host = (struct kv_slice){text.bytes + 1, ret_host->len - 2};
-    *ret_port = (int)port;
-    return *end == '\0' && end != colon + 1 && port > 0 && port < 65536 &&
-           ret_host->len < LONGEST_HOST;
 }
 
 /* ---- slots ---- */
@@ -114,7 +98,7 @@ uint32_t nodes_part_of(struct kv_slice key, const char *epoch, uint32_t n_parts)
 
 /* ---- connecting ---- */
 
-static void point_to(struct kv_store *store, struct kv_slice host, int port)
+void nodes_point_to(struct kv_store *store, struct kv_slice host, int port)
 {
     struct address *address = &store->settings.address;
     bool has_own_name = address->tls.name.bytes != store->node_host;
@@ -129,7 +113,7 @@ static void point_to(struct kv_store *store, struct kv_slice host, int port)
 
 int64_t nodes_patience_ms(const struct kv_store *store)
 {
-    return store->settings.timeout_ms / (store->nodes != NULL ? HASTE : 1);
+    return store->settings.timeout_ms / (may_be_replaced(store) ? HASTE : 1);
 }
 
 void nodes_try_next(struct kv_store *store)
@@ -138,7 +122,7 @@ void nodes_try_next(struct kv_store *store)
     pthread_mutex_lock(&nodes->lock);
     struct node node = nodes->all[store->next_node++ % nodes->n];
     pthread_mutex_unlock(&nodes->lock);
-    point_to(store, kv_slice_of(node.host), node.port);
+    nodes_point_to(store, kv_slice_of(node.host), node.port);
 }
 
 /* Skips a value with everything in it. */
@@ -223,7 +207,7 @@ static int look_for_owner(const struct attempt *attempt)
                             store->part);
     if (port == address->port && kv_slice_equals(owner, address->host))
         return 1;
-    point_to(store, owner, port);
+    nodes_point_to(store, owner, port);
     return 0;
 }
 

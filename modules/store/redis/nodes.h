@@ -16,9 +16,6 @@ void nodes_destroy(struct nodes *nodes);
 /* Adds a node, unless it is known. Nodes beyond a limit are ignored. */
 void nodes_add(struct nodes *nodes, struct kv_slice host, int port);
 
-/* Parses "host:port". Returns: false if it is malformed. */
-bool nodes_parse(struct kv_slice text, struct kv_slice *ret_host, int *ret_port);
-
 /* Writes the hash tag of a partition. The tags spread the partitions evenly over the slots. */
 void nodes_write_tag(uint32_t part, uint32_t n_parts, char tag[LONGEST_TAG]);
 
@@ -26,8 +23,12 @@ void nodes_write_tag(uint32_t part, uint32_t n_parts, char tag[LONGEST_TAG]);
  */
 uint32_t nodes_part_of(struct kv_slice key, const char *epoch, uint32_t n_parts);
 
-/* How long Redis may be silent: in a cluster only a part of the timeout, as another node may have
- * been promoted. */
+/* Points the store to a server. */
+void nodes_point_to(struct kv_store *store, struct kv_slice host, int port);
+
+/* How long Redis may be silent: only a part of the timeout if another server may have been
+ * promoted.
+ */
 int64_t nodes_patience_ms(const struct kv_store *store);
 
 /* Points the store to the next node in turn, of its own turn: so none is left out. */

@@ -3,12 +3,14 @@
  */
 #include "../../redis_client/options.h"
 #include "cluster.h"
+#include "master.h"
 #include "nodes.h"
 #include "record.h"
 #include "report.h"
 #include "session.h"
 #include "worker.h"
 
+#include <poll.h>
 #include <stdlib.h>
 
 enum {
@@ -24,7 +26,8 @@ enum {
 };
 
 enum {
-    VECTOR = 64 /* jobs that are handed to the thread at once */
+    VECTOR = 64, /* jobs that are handed to the thread at once */
+    RETRY_MS = 50,
 };
 
 /* Redis takes no longer text in its default configuration. */
@@ -34,8 +37,6 @@ static const char *const acks[] = {
     [ACK_PRIMARY] = "primary", [ACK_REPLICAS] = "replicas", [ACK_DISK] = "disk", NULL};
 
 static const char *const orders[] = {"all", "key", NULL};
-
-static const struct kv_option node_option = {.type = KV_OPTION_STRING};
 
 static const struct kv_option redis_options[N_OPTIONS] = {
     REDIS_OPTIONS,
@@ -70,7 +71,7 @@ static const struct kv_option redis_options[N_OPTIONS] = {
                          .doc = "how many must have a write, with `ack: replicas`"},
     [OPTION_NODES] = {.name = "nodes",
                       .type = KV_OPTION_LIST,
-                      .fields = &node_option,
+                      .fields = &redis_node_option,
                       .n_fields = 1,
                       .doc =
                           "some nodes of a Redis Cluster, as host:port, instead of host and port"},
@@ -92,16 +93,11 @@ static void check_nodes(const struct kv_option_value *options, const struct kv_f
     const struct kv_option_value *nodes = &options[OPTION_NODES];
     bool has_address = options[REDIS_HOST].is_given || options[REDIS_PORT].is_given ||
                        options[REDIS_UNIX].string.len != 0;
-    for (size_t i = 0; i < nodes->list.n; i++) {
-        char option[32];
-        struct kv_slice host;
-        int port;
-        snprintf(option, sizeof(option), "nodes[%zu]", i);
-        if (!nodes_parse(nodes->list.items[i].string, &host, &port))
-            faults->add(faults, option, "an address is expected, as 127.0.0.1:7000");
-    }
+    redis_options_check_list(nodes, "nodes", faults);
     if (nodes->list.n != 0 && has_address)
         faults->add(faults, "nodes", "it cannot be combined with `host`, `port` or `unix`");
+    if (nodes->list.n != 0 && options[REDIS_SENTINELS].list.n != 0)
+        faults->add(faults, "nodes", "it cannot be combined with `sentinels`");
     if (nodes->list.n != 0 && options[REDIS_DATABASE].integer != 0)
         faults->add(faults, "database", "a Redis Cluster has only database 0");
     if (nodes->list.n == 0 && options[OPTION_PARTITIONS].is_given)
@@ -164,20 +160,29 @@ static void set_names(struct kv_store *store)
 static void destroy(struct kv_store *store)
 {
     cluster_close(store);
+    master_stop(store);
     worker_destroy(store);
     free(store);
+}
+
+/* Does nothing if it was called before. */
+static int begin(struct kv_store *store, struct kv_error *reterr)
+{
+    if (store->origin != 0)
+        return 0;
+    if (worker_init(store, reterr) != 0)
+        return -1;
+    if (getrandom(&store->origin, sizeof(store->origin), 0) != sizeof(store->origin))
+        return kv_error_set(reterr, "the system has no random bytes");
+    store->origin |= 1; /* 0 is nobody */
+    return 0;
 }
 
 /* May be called again after it has failed. */
 static int open_session(struct kv_store *store, struct kv_error *reterr)
 {
     set_names(store);
-    if (store->origin == 0 && worker_init(store, reterr) != 0)
-        return -1;
-    if (getrandom(&store->origin, sizeof(store->origin), 0) != sizeof(store->origin))
-        return kv_error_set(reterr, "the system has no random bytes");
-    store->origin |= 1; /* 0 is nobody */
-    return session_open(store, reterr);
+    return begin(store, reterr) == 0 ? session_open(store, reterr) : -1;
 }
 
 static int start(struct kv_store *store, struct kv_error *reterr)
@@ -185,6 +190,29 @@ static int start(struct kv_store *store, struct kv_error *reterr)
     snprintf(store->tag, sizeof(store->tag), "0");
     store->n_parts = 1;
     return open_session(store, reterr) == 0 ? worker_start(store, reterr) : -1;
+}
+
+/* A failover may be under way. */
+static int open_at_master(struct kv_store *store, struct kv_error *reterr)
+{
+    int64_t until_ms = link_clock_ms() + store->settings.timeout_ms;
+    int result;
+    while ((result = open_session(store, reterr)) != 0 && link_clock_ms() < until_ms)
+        poll(NULL, 0, RETRY_MS);
+    return result;
+}
+
+static int start_with_sentinels(struct kv_store *store, const struct kv_option_value *options,
+                                struct kv_error *reterr)
+{
+    if (options[REDIS_TLS].list.items[REDIS_TLS_NAME].string.len == 0)
+        store->settings.address.tls.name.bytes = store->node_host;
+    snprintf(store->tag, sizeof(store->tag), "0");
+    store->n_parts = 1;
+    if (begin(store, reterr) != 0 || master_follow(store, options, worker_wake, reterr) != 0 ||
+        open_at_master(store, reterr) != 0)
+        return -1;
+    return worker_start(store, reterr);
 }
 
 static int start_cluster(struct kv_store *store, const struct kv_option_value *options,
@@ -199,7 +227,7 @@ static int start_cluster(struct kv_store *store, const struct kv_option_value *o
     for (size_t i = 0; i < list->list.n; i++) {
         struct kv_slice host;
         int port;
-        if (nodes_parse(list->list.items[i].string, &host, &port))
+        if (redis_address_parse(list->list.items[i].string, &host, &port))
             nodes_add(nodes, host, port);
     }
     store->settings.address.tls.name =
@@ -218,7 +246,9 @@ static int open_store(const struct kv_store_host *host, const struct kv_option_v
     store->is_read_only = is_read_only;
     read_settings(store, options);
     int result = options[OPTION_NODES].list.n != 0 ? start_cluster(store, options, reterr)
-                                                   : start(store, reterr);
+                 : options[REDIS_SENTINELS].list.n != 0
+                     ? start_with_sentinels(store, options, reterr)
+                     : start(store, reterr);
     if (result != 0) {
         destroy(store);
         return -1;

@@ -5,6 +5,7 @@
 #include "fence.h"
 #include "library.h"
 #include "login.h"
+#include "master.h"
 #include "nodes.h"
 #include "../../redis_client/request.h"
 
@@ -283,10 +284,14 @@ static int open_lane(struct attempt *attempt)
     struct kv_store *store = attempt->store;
     uint64_t newest = 0, id = 0;
     int64_t us = 0;
+    master_point(store);
+    if (store->master != NULL)
+        attempt->until_ms = link_clock_ms() + nodes_patience_ms(store);
     if ((store->nodes != NULL ? nodes_connect(attempt, &id) : login_connect(attempt, &id)) != 0 ||
         end_predecessor(attempt) != 0)
         return -1;
     store->client_id = id;
+    attempt->until_ms = link_clock_ms() + store->settings.timeout_ms;
     if (load_library(attempt) != 0 || fence_open(attempt) != 0 || find_store(attempt) != 0 ||
         look_often(attempt, &us, &newest) != 0)
         return -1;

@@ -128,6 +128,7 @@ struct report {
 };
 
 struct cluster;
+struct master;
 struct nodes;
 
 /* With `nodes` there is one for each partition (cluster.h), and one that the host has. */
@@ -139,7 +140,9 @@ struct kv_store {
     char tag[LONGEST_TAG]; /* between the braces of its keys */
     uint32_t part;         /* its number, and how many there are: 0 and 1 without `nodes` */
     uint32_t n_parts;
-    struct nodes *nodes; /* NULL: one Redis */
+    struct nodes *nodes;             /* NULL: one Redis */
+    struct master *master;           /* with `sentinels` (master.h); or NULL */
+    _Atomic uint64_t master_version; /* of what the store points to */
     char node_host[256];
     uint32_t next_node;       /* to be tried, of the known ones */
     const char *wanted_epoch; /* of the other partitions; NULL: none is open yet */
@@ -188,5 +191,11 @@ struct kv_store {
     int64_t retry_at_ms;
     int64_t retry_delay_ms;
 };
+
+/* Whether another server may take the place of the one that the store is connected to. */
+static inline bool may_be_replaced(const struct kv_store *store)
+{
+    return store->nodes != NULL || store->master != NULL;
+}
 
 #endif

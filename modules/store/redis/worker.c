@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "commands.h"
 #include "fence.h"
+#include "master.h"
 #include "nodes.h"
 #include "record.h"
 #include "report.h"
@@ -393,7 +394,7 @@ static void connect_again(struct kv_store *store)
     say(store, false, error.text);
     store->retry_at_ms = link_clock_ms() + store->retry_delay_ms;
     store->retry_delay_ms *= 2;
-    int64_t last_ms = store->nodes != NULL ? LAST_NODE_RETRY_MS : LAST_RETRY_MS;
+    int64_t last_ms = may_be_replaced(store) ? LAST_NODE_RETRY_MS : LAST_RETRY_MS;
     if (store->retry_delay_ms > last_ms)
         store->retry_delay_ms = last_ms;
 }
@@ -503,11 +504,21 @@ static void be_unconnected(struct kv_store *store)
         fail_overdue_held(store);
 }
 
+/* Nothing is written to it any more. */
+static void leave_old_master(struct kv_store *store)
+{
+    kv_error_set(&store->loss, "the sentinels have replaced Redis at %s",
+                 store->settings.address.text);
+    disconnect(store);
+}
+
 static void *talk(void *arg)
 {
     struct kv_store *store = arg;
     while (!store->is_closing) {
         take_inbox(store);
+        if (store->is_connected && master_is_another(store))
+            leave_old_master(store);
         if (!store->is_connected)
             be_unconnected(store);
         if (store->is_connected)

@@ -80,6 +80,68 @@ class Redis:
         shutil.rmtree(self.folder)
 
 
+class Sentinel(Redis):
+    """A sentinel that watches a master by the name `main`. lines: of its configuration, besides."""
+
+    def __init__(self, master, quorum, down_ms, *lines, has_port=True, announced_port=None):
+        self.lines = [f"sentinel monitor main 127.0.0.1 {announced_port or master.port} {quorum}",
+                      f"sentinel down-after-milliseconds main {down_ms}",
+                      "sentinel failover-timeout main 6000", "sentinel parallel-syncs main 2", *lines]
+        super().__init__(has_port=has_port)
+
+    def start(self):
+        path = os.path.join(self.folder, "sentinel.conf")
+        if not os.path.exists(path):  # it keeps its state there
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("\n".join(self.lines) + "\n")
+        self.process = subprocess.Popen(["redis-server", path, "--sentinel", *self.arguments])
+        wait_for(self.is_there, "the sentinel does not start")
+
+    def master_port(self):
+        return int(self.ask("SENTINEL GET-MASTER-ADDR-BY-NAME main").split("\r\n")[4])
+
+
+class Guarded:
+    """A master with replicas, and sentinels that watch them. options: of the servers."""
+
+    def __init__(self, *options, n_replicas=2, n_sentinels=3, down_ms=1000, sentinel_lines=()):
+        options = ("--repl-diskless-sync-delay", "0", *options)
+        self.nodes = [Redis(*options)]
+        self.nodes += [Redis("--replicaof", "127.0.0.1", str(self.nodes[0].port), *options)
+                       for _ in range(n_replicas)]
+        wait_for(lambda: self.nodes[0].ask("INFO replication").count("state=online") == n_replicas,
+                 "a replica does not connect")
+        self.sentinels = [Sentinel(self.nodes[0], 1 + n_sentinels // 2, down_ms, *sentinel_lines)
+                          for _ in range(n_sentinels)]
+        for sentinel in self.sentinels:
+            wait_for(lambda sentinel=sentinel: self.counts(sentinel) == [n_replicas, n_sentinels - 1],
+                     "the sentinels do not find each other and the replicas")
+
+    @staticmethod
+    def counts(sentinel):
+        words = sentinel.ask("SENTINEL MASTER main").split("\r\n")
+        return [int(words[words.index(name) + 2]) for name in ("num-slaves", "num-other-sentinels")]
+
+    def master(self):
+        """The node that all sentinels name."""
+        ports = {sentinel.master_port() for sentinel in self.sentinels}
+        found = [node for node in self.nodes if {node.port} == ports]
+        return found[0] if found else None
+
+    def demote(self):
+        """Makes the sentinels replace a master that is well, as soon as they can."""
+        wait_for(lambda: self.sentinels[0].ask("SENTINEL FAILOVER main").startswith("+OK"), "no replica is fit")
+
+    def wait_for_another(self, old):
+        wait_for(lambda: self.master() not in (None, old)
+                 and "role:master" in self.master().ask("INFO replication"), "no replica takes over")
+        return self.master()
+
+    def end(self):
+        for server in self.sentinels + self.nodes:
+            server.end()
+
+
 class Cluster:
     """A Redis Cluster: masters with a replica each."""
 
