@@ -203,6 +203,16 @@ bool resp_is_error(struct kv_slice message)
     return type_of(message.bytes[0]) == RESP_ERROR;
 }
 
+int64_t resp_read_digits(struct kv_slice text)
+{
+    int64_t number = 0;
+    for (size_t i = 0; i < text.len && text.bytes[i] >= '0' && text.bytes[i] <= '9'; i++)
+        if (__builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, text.bytes[i] - '0', &number))
+            return INT64_MAX;
+    return number;
+}
+
 bool resp_next(struct kv_slice *message, struct resp_value *ret)
 {
     struct line line;

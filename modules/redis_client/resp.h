@@ -52,6 +52,11 @@ int resp_scan(struct resp_scanner *scanner, struct kv_slice bytes);
 /* Whether a complete message is an error. */
 bool resp_is_error(struct kv_slice message);
 
+/* The number whose decimal digits a text begins with; 0 if there are none, INT64_MAX if it is
+ * larger.
+ */
+int64_t resp_read_digits(struct kv_slice text);
+
 /* Takes the next value off a complete message. Returns: false if there is none. */
 bool resp_next(struct kv_slice *message, struct resp_value *ret);
 

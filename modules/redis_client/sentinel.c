@@ -92,25 +92,25 @@ static int ask(const struct question *question, const struct kv_slice *words, si
                      question->reterr);
 }
 
-static int fail(const struct question *question, const char *word, const struct resp_value *value)
+static int fail(const struct question *question, const char *word, struct kv_slice reply)
 {
+    struct resp_value value = {0};
+    resp_next(&reply, &value);
     return kv_error_set(question->reterr, "Redis at %s: %s: %.*s", question->sentinel->address.text,
-                        word, (int)value->text.len, value->text.bytes);
+                        word, (int)value.text.len, value.text.bytes);
 }
 
 static int log_in(const struct question *question)
 {
     struct kv_slice user = question->sentinels->user, password = question->sentinels->password;
-    const struct kv_slice words[] = {KV_SLICE("AUTH"), user, password};
-    const struct kv_slice short_words[] = {KV_SLICE("AUTH"), password};
-    struct resp_value value;
+    const struct kv_slice both[] = {KV_SLICE("AUTH"), user, password};
+    const struct kv_slice one[] = {KV_SLICE("AUTH"), password};
     struct kv_slice reply;
     if (password.len == 0)
         return 0;
-    if (ask(question, user.len != 0 ? words : short_words, user.len != 0 ? 3 : 2, &reply) != 0)
+    if (ask(question, user.len != 0 ? both : one, user.len != 0 ? 3 : 2, &reply) != 0)
         return -1;
-    return resp_next(&reply, &value) && value.type != RESP_ERROR ? 0
-                                                                 : fail(question, "AUTH", &value);
+    return resp_is_error(reply) ? fail(question, "AUTH", reply) : 0;
 }
 
 static int connect_to(const struct question *question)
@@ -124,27 +124,49 @@ static int connect_to(const struct question *question)
                : -1;
 }
 
+int sentinel_read_address(struct kv_slice reply, struct master_address *ret)
+{
+    struct resp_value value, host, port;
+    if (!resp_next(&reply, &value) || value.type != RESP_ARRAY || value.number != 2)
+        return 0;
+    if (!resp_next(&reply, &host) || !resp_next(&reply, &port) || host.type != RESP_STRING ||
+        port.type != RESP_STRING || host.text.len == 0 || host.text.len >= sizeof(ret->host) ||
+        memchr(host.text.bytes, '\0', host.text.len) != NULL)
+        return -1;
+    snprintf(ret->host, sizeof(ret->host), "%.*s", (int)host.text.len, host.text.bytes);
+    int64_t number = resp_read_digits(port.text);
+    ret->port = (int)number;
+    return number > 0 && number < 65536 ? 1 : -1;
+}
+
+int64_t sentinel_read_epoch(struct kv_slice reply)
+{
+    struct resp_value name, value;
+    if (!resp_next(&reply, &value) || value.type != RESP_ARRAY)
+        return EPOCH_UNKNOWN;
+    while (resp_next(&reply, &name) && resp_next(&reply, &value))
+        if (kv_slice_equals(name.text, KV_SLICE("config-epoch")) && value.type == RESP_STRING)
+            return resp_read_digits(value.text);
+    return EPOCH_UNKNOWN;
+}
+
 /* While a replica is being promoted, this names it already, as soon as the epoch is the new one. */
 static int ask_for_address(const struct question *question, struct master_address *ret)
 {
     const struct kv_slice words[] = {KV_SLICE("SENTINEL"), KV_SLICE("GET-MASTER-ADDR-BY-NAME"),
                                      question->sentinels->master};
-    struct resp_value value, host, port;
-    struct kv_slice reply;
+    const char *text = question->sentinel->address.text;
+    struct kv_slice reply, name = question->sentinels->master;
     if (ask(question, words, 3, &reply) != 0)
         return -1;
-    if (!resp_next(&reply, &value) || value.type == RESP_ERROR)
-        return fail(question, "SENTINEL", &value);
-    if (value.type != RESP_ARRAY || value.number != 2)
-        return kv_error_set(question->reterr, "Redis at %s knows no master \"%.*s\"",
-                            question->sentinel->address.text, (int)question->sentinels->master.len,
-                            question->sentinels->master.bytes);
-    if (!resp_next(&reply, &host) || !resp_next(&reply, &port) || host.type != RESP_STRING ||
-        port.type != RESP_STRING || host.text.len == 0 || host.text.len >= sizeof(ret->host))
-        return kv_error_set(question->reterr, "Redis at %s: its answer is malformed",
-                            question->sentinel->address.text);
-    snprintf(ret->host, sizeof(ret->host), "%.*s", (int)host.text.len, host.text.bytes);
-    ret->port = atoi(port.text.bytes); /* a line end follows */
+    if (resp_is_error(reply))
+        return fail(question, "SENTINEL", reply);
+    int found = sentinel_read_address(reply, ret);
+    if (found == 0)
+        return kv_error_set(question->reterr, "Redis at %s knows no master \"%.*s\"", text,
+                            (int)name.len, name.bytes);
+    if (found < 0)
+        return kv_error_set(question->reterr, "Redis at %s: its answer is malformed", text);
     return 0;
 }
 
@@ -152,16 +174,10 @@ static int ask_for_epoch(const struct question *question, struct master_address 
 {
     const struct kv_slice words[] = {KV_SLICE("SENTINEL"), KV_SLICE("MASTER"),
                                      question->sentinels->master};
-    struct resp_value name, value;
     struct kv_slice reply;
-    ret->epoch = EPOCH_UNKNOWN;
     if (ask(question, words, 3, &reply) != 0)
         return -1;
-    if (!resp_next(&reply, &value) || value.type != RESP_ARRAY)
-        return 0;
-    while (resp_next(&reply, &name) && resp_next(&reply, &value))
-        if (kv_slice_equals(name.text, KV_SLICE("config-epoch")) && value.type == RESP_STRING)
-            ret->epoch = atoll(value.text.bytes);
+    ret->epoch = sentinel_read_epoch(reply);
     return 0;
 }
 

@@ -42,6 +42,11 @@ void sentinels_fini(struct sentinels *sentinels);
 int sentinels_find_master(struct sentinels *sentinels, int64_t patience_ms,
                           struct master_address *ret, struct kv_error *reterr);
 
+/* Read the answers of a sentinel. The first returns 0 if it does not know the master, and -1 if the
+ * answer is malformed. */
+int sentinel_read_address(struct kv_slice reply, struct master_address *ret);
+int64_t sentinel_read_epoch(struct kv_slice reply);
+
 bool master_address_equals(const struct master_address *one, const struct master_address *other);
 
 #endif

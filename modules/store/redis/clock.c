@@ -62,5 +62,8 @@ int64_t clock_to_redis(const struct kv_store *store, int64_t deadline_ms)
 
 int64_t clock_to_host(const struct kv_store *store, int64_t deadline_ms)
 {
-    return deadline_ms == 0 ? KV_NEVER : deadline_ms - store->clock.offset_ms;
+    int64_t at_host;
+    if (deadline_ms == 0 || __builtin_sub_overflow(deadline_ms, store->clock.offset_ms, &at_host))
+        return KV_NEVER;
+    return at_host;
 }

@@ -12,6 +12,12 @@ enum {
     CLOCK_WORD = 24
 };
 
+/* Whether it can be Redis's time, in microseconds since 1970. */
+static inline bool clock_is_time(int64_t us)
+{
+    return us > 0 && us <= (int64_t)KV_REVISION_MAX;
+}
+
 /* The host's time. */
 int64_t clock_now_ms(const struct kv_store *store);
 

@@ -306,7 +306,7 @@ static enum outcome take_get(struct kv_store *store, struct job *job,
                              const struct resp_value *answer)
 {
     struct event_state state;
-    if (answer->type == RESP_INTEGER)
+    if (answer->type == RESP_INTEGER && answer->number >= 0)
         return take_longer(job, (size_t)answer->number);
     if (answer->type != RESP_NULL && answer->type != RESP_STRING)
         return take_strange(store, job);
@@ -332,7 +332,8 @@ static enum outcome take_write(struct kv_store *store, struct job *job,
 {
     struct kv_cmd *cmd = job->cmd;
     if (status->type != RESP_INTEGER || revision->type != RESP_INTEGER || status->number < KV_OK ||
-        status->number > KV_CONDITION)
+        status->number > KV_CONDITION || revision->number < 0 ||
+        (uint64_t)revision->number > KV_REVISION_MAX)
         return take_strange(store, job);
     be_accepted(store);
     bool is_done = status->number == KV_OK || status->number == KV_UNCHANGED;
@@ -352,6 +353,8 @@ static enum outcome take_expiry(struct kv_store *store, const struct resp_value 
 static enum outcome take_look(struct kv_store *store, const struct job *job,
                               const struct resp_value *us, const struct resp_value *newest)
 {
+    if (!clock_is_time(us->number))
+        return OUTCOME_LOST;
     clock_take(store, us->number, job->sent_at_ms);
     if ((uint64_t)newest->number != store->position)
         return OUTCOME_LOST;

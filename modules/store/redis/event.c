@@ -74,6 +74,20 @@ static void read_head(const char *head, struct event *ret)
         ret->after = (struct event_state){.revision = ret->revision, .deadline = ret->deadline};
 }
 
+static bool is_deadline(int64_t deadline)
+{
+    return deadline >= 0 && deadline <= (int64_t)KV_REVISION_MAX;
+}
+
+/* Each change has a larger revision than those before it. */
+static bool are_numbers_right(const struct event *event)
+{
+    bool is_change = event->op != EVENT_DEADLINE;
+    bool is_in_order = event->revision > event->prev && event->revision > event->before.revision;
+    return event->revision <= KV_REVISION_MAX && is_deadline(event->deadline) &&
+           is_deadline(event->before.deadline) && (!is_change || is_in_order);
+}
+
 int event_next(struct kv_slice *bytes, struct event *ret)
 {
     struct kv_slice head;
@@ -82,6 +96,8 @@ int event_next(struct kv_slice *bytes, struct event *ret)
     if (!take(bytes, HEAD, &head) || !is_op(head.bytes[0]))
         return -1;
     read_head(head.bytes, ret);
+    if (!are_numbers_right(ret))
+        return -1;
     unsigned flags = (unsigned char)head.bytes[AT_FLAGS];
     bool is_whole = take(bytes, read_length(head.bytes + AT_KEY_LEN), &ret->key) &&
                     take_value(bytes, read_length(head.bytes + AT_VALUE_LEN),
@@ -100,5 +116,5 @@ bool event_read_record(struct kv_slice record, struct event_state *ret)
         .deadline = (int64_t)event_read_number(record.bytes + 8),
         .value = {record.bytes + RECORD_HEAD, record.len - RECORD_HEAD},
     };
-    return true;
+    return ret->revision > 0 && ret->revision <= KV_REVISION_MAX && is_deadline(ret->deadline);
 }

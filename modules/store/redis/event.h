@@ -11,7 +11,7 @@
 #ifndef KV_STORE_REDIS_EVENT_H
 #define KV_STORE_REDIS_EVENT_H
 
-#include <kvserver/types.h>
+#include <kvserver/store.h>
 
 enum event_op {
     EVENT_SET = 1,
@@ -53,10 +53,11 @@ struct event {
 };
 
 /* Takes the next event off the bytes of a push or of an entry of the log.
- * Returns: 1; 0 if there is none; -1 if it is not an event of format 1. */
+ * Returns: 1; 0 if there is none; -1 if it is not an event of format 1, or its numbers cannot be
+ * right. */
 int event_next(struct kv_slice *bytes, struct event *ret);
 
-/* Parses a record. Returns: false if it is not one. */
+/* Parses a record. Returns: false if it is not one, or its numbers cannot be right. */
 bool event_read_record(struct kv_slice record, struct event_state *ret);
 
 uint64_t event_read_number(const char bytes[8]);

@@ -30,18 +30,24 @@ int login_ask(const struct attempt *attempt, const struct kv_slice *words, size_
                      attempt->reterr);
 }
 
+int login_fail(const struct attempt *attempt, struct kv_slice word, struct kv_slice reply)
+{
+    struct resp_value value = {0};
+    resp_next(&reply, &value);
+    return kv_error_set(attempt->reterr, "Redis at %s: %.*s: %.*s", login_address(attempt)->text,
+                        (int)word.len, word.bytes, (int)value.text.len, value.text.bytes);
+}
+
 int login_demand(const struct attempt *attempt, const struct kv_slice *words, size_t n,
                  struct resp_value *ret_value, struct kv_slice *ret_reply)
 {
     if (login_ask(attempt, words, n, ret_reply) != 0)
         return -1;
+    if (resp_is_error(*ret_reply))
+        return login_fail(attempt, words[0], *ret_reply);
     if (!resp_next(ret_reply, ret_value))
         return kv_error_set(attempt->reterr, "Redis at %s answers nothing",
                             login_address(attempt)->text);
-    if (ret_value->type == RESP_ERROR)
-        return kv_error_set(attempt->reterr, "Redis at %s: %.*s: %.*s",
-                            login_address(attempt)->text, (int)words[0].len, words[0].bytes,
-                            (int)ret_value->text.len, ret_value->text.bytes);
     return 0;
 }
 
@@ -54,7 +60,7 @@ int login_demand_done(const struct attempt *attempt, const struct kv_slice *word
 
 static int check_version(const struct attempt *attempt, struct kv_slice version)
 {
-    if (atoi(version.bytes) >= LEAST_MAJOR) /* a line end follows */
+    if (resp_read_digits(version) >= LEAST_MAJOR)
         return 0;
     return kv_error_set(attempt->reterr, "Redis at %s has version %.*s: 7.0 or later is needed",
                         login_address(attempt)->text, (int)version.len, version.bytes);

@@ -31,6 +31,10 @@ int login_ask_run(const struct attempt *attempt, char *ret_id);
 int login_ask(const struct attempt *attempt, const struct kv_slice *words, size_t n,
               struct kv_slice *ret_reply);
 
+/* Says in *reterr that the command beginning with the word was answered with an error. Returns: -1.
+ */
+int login_fail(const struct attempt *attempt, struct kv_slice word, struct kv_slice reply);
+
 /* The same, but an error is a failure. ret_value: how the answer begins; the rest is *ret_reply. */
 int login_demand(const struct attempt *attempt, const struct kv_slice *words, size_t n,
                  struct resp_value *ret_value, struct kv_slice *ret_reply);

@@ -153,7 +153,9 @@ static bool take_node(struct kv_store *store, struct kv_slice *reply, struct kv_
 {
     struct resp_value host;
     int64_t n, port;
-    if (!take_number(reply, &n) || n < 2 || !resp_next(reply, &host) || !take_number(reply, &port))
+    if (!take_number(reply, &n) || n < 2 || !resp_next(reply, &host) ||
+        !take_number(reply, &port) || port < 1 || port > 65535 ||
+        host.text.len >= REDIS_LONGEST_HOST)
         return false;
     *ret_host = host.text.len != 0 ? host.text : store->settings.address.host;
     *ret_port = (int)port;
@@ -185,6 +187,19 @@ static bool take_range(struct kv_store *store, struct kv_slice *reply, struct kv
     return true;
 }
 
+int nodes_read_slots(struct kv_store *store, struct kv_slice reply, struct kv_slice *ret_host,
+                     int *ret_port)
+{
+    struct resp_value ranges;
+    *ret_host = (struct kv_slice){0};
+    if (!resp_next(&reply, &ranges) || ranges.type != RESP_ARRAY)
+        return -1;
+    for (int64_t i = 0; i < ranges.number; i++)
+        if (!take_range(store, &reply, ret_host, ret_port))
+            return -1;
+    return 0;
+}
+
 /* Returns: 1 if the node that was asked has the slot; 0 if another one has it, to which the store
  * points now; -1 and *reterr. */
 static int look_for_owner(const struct attempt *attempt)
@@ -192,16 +207,15 @@ static int look_for_owner(const struct attempt *attempt)
     const struct kv_slice words[] = {KV_SLICE("CLUSTER"), KV_SLICE("SLOTS")};
     struct kv_store *store = attempt->store;
     const struct address *address = login_address(attempt);
-    struct kv_slice reply, owner = {0};
-    struct resp_value ranges;
+    struct kv_slice reply, owner;
     int port = 0;
-    if (login_demand(attempt, words, 2, &ranges, &reply) != 0)
+    if (login_ask(attempt, words, 2, &reply) != 0)
         return -1;
-    for (int64_t i = 0; i < ranges.number; i++)
-        if (!take_range(store, &reply, &owner, &port))
-            return kv_error_set(attempt->reterr,
-                                "Redis at %s: its answer to CLUSTER SLOTS is malformed",
-                                address->text);
+    if (resp_is_error(reply))
+        return login_fail(attempt, words[0], reply);
+    if (nodes_read_slots(store, reply, &owner, &port) != 0)
+        return kv_error_set(attempt->reterr,
+                            "Redis at %s: its answer to CLUSTER SLOTS is malformed", address->text);
     if (owner.len == 0)
         return kv_error_set(attempt->reterr, "Redis Cluster: no node serves partition %u",
                             store->part);

@@ -34,6 +34,12 @@ int64_t nodes_patience_ms(const struct kv_store *store);
 /* Points the store to the next node in turn, of its own turn: so none is left out. */
 void nodes_try_next(struct kv_store *store);
 
+/* Reads the answer to CLUSTER SLOTS, and adds the nodes in it. *ret_host: of the master of the
+ * store's partition, in the answer or in the store; empty if there is none. Returns: -1 if the
+ * answer is malformed. */
+int nodes_read_slots(struct kv_store *store, struct kv_slice reply, struct kv_slice *ret_host,
+                     int *ret_port);
+
 /* Connects to the node that has the partition, and logs in. Returns: -1 and *reterr. */
 int nodes_connect(const struct attempt *attempt, uint64_t *ret_id);
 

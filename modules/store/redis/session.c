@@ -81,11 +81,12 @@ static int check_store(const struct attempt *attempt, struct kv_slice reply)
         format.type != RESP_STRING || epoch.text.len == 0 || epoch.text.len >= KV_EPOCH_MAX)
         return kv_error_set(attempt->reterr, "Redis at %s: key %s is none of a KvServer",
                             login_address(attempt)->text, store->names.store.bytes);
-    if (atoi(format.text.bytes) != FORMAT)
+    if (resp_read_digits(format.text) != FORMAT)
         return kv_error_set(
             attempt->reterr, "Redis at %s: the store has format %.*s, this module takes %d",
             login_address(attempt)->text, (int)format.text.len, format.text.bytes, FORMAT);
-    if (partitions.type == RESP_STRING && atoi(partitions.text.bytes) != (int)store->n_parts)
+    if (partitions.type == RESP_STRING &&
+        resp_read_digits(partitions.text) != (int64_t)store->n_parts)
         return kv_error_set(attempt->reterr,
                             "Redis at %s: the store has %.*s partitions, the configuration %u",
                             login_address(attempt)->text, (int)partitions.text.len,
@@ -165,8 +166,9 @@ static int look(const struct attempt *attempt, int64_t *ret_us, uint64_t *ret_ne
     int64_t asked_ms = clock_now_ms(store);
     if (login_demand(attempt, words, 5, &value, &reply) != 0)
         return -1;
-    if (!resp_next(&reply, &us) || !resp_next(&reply, &newest) || newest.number <= 0)
-        return kv_error_set(attempt->reterr, "Redis at %s: key %s is missing",
+    if (!resp_next(&reply, &us) || !resp_next(&reply, &newest) || newest.number <= 0 ||
+        (uint64_t)newest.number > KV_REVISION_MAX || !clock_is_time(us.number))
+        return kv_error_set(attempt->reterr, "Redis at %s: key %s is missing, or not a revision",
                             login_address(attempt)->text, store->names.newest.bytes);
     clock_take(store, us.number, asked_ms);
     *ret_us = us.number;

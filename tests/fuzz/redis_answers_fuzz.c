@@ -1,0 +1,275 @@
+/*
+ * What the store `redis` takes from Redis: pushed events, events of the log, answers to commands,
+ * to CLUSTER SLOTS, and of sentinels. Whatever the bytes are, each job comes to a valid outcome,
+ * and the host is told only changes whose revisions rise and whose items are whole.
+ *
+ * The first byte of an input says what was asked, the second how; the rest is what came: a RESP
+ * message to a question, otherwise the bytes of events.
+ */
+#include "chain.h"
+#include "clock.h"
+#include "commands.h"
+#include "event.h"
+#include "fetch.h"
+#include "fuzz.h"
+#include "nodes.h"
+#include "record.h"
+#include "../../modules/redis_client/sentinel.h"
+
+#include <stdlib.h>
+
+enum question {
+    ASK_EVENTS,
+    ASK_LOG,
+    ASK_GET,
+    ASK_SET,
+    ASK_DELETE,
+    ASK_TOUCH,
+    ASK_SCAN,
+    ASK_EXPIRE,
+    ASK_LOOK,
+    ASK_SLOTS,
+    ASK_SENTINEL,
+    N_QUESTIONS
+};
+
+enum {
+    CAPACITY = 4,
+    NOW_MS = 1000000,
+    LONGEST = 1 << 20,
+    BEGINNING = 1000, /* of the chain */
+    HOW_LONG = 1,
+    HOW_JUDGED = 2,
+    HOW_FAR = 4,      /* Redis's clock is far ahead */
+    HOW_MATCHING = 8, /* the events are made to continue the chain */
+};
+
+static uint64_t last_told;
+static struct kv_slice fetched;
+
+/* ---- the host ---- */
+
+static int64_t host_now_ms(const struct kv_host *host)
+{
+    (void)host;
+    return NOW_MS;
+}
+
+static void host_log(const struct kv_host *host, enum kv_log_level level, const char *format, ...)
+{
+    (void)host;
+    (void)level;
+    (void)format;
+}
+
+static uint64_t host_hash(const struct kv_store_host *host, struct kv_slice key)
+{
+    (void)host;
+    (void)key;
+    return 1;
+}
+
+static void check_item(const struct kv_item *item, bool is_there)
+{
+    assert(is_there == (item->ref != NULL));
+    assert(!is_there || (item->revision > 0 && item->revision <= KV_REVISION_MAX));
+}
+
+static void host_changed(const struct kv_store_host *host, uint32_t part,
+                         const struct kv_change *change)
+{
+    (void)host;
+    assert(part == 0);
+    assert(change->revision > last_told && change->revision <= KV_REVISION_MAX);
+    assert(change->reason >= KV_REASON_SET && change->reason <= KV_REASON_EXPIRE);
+    assert((change->reason == KV_REASON_SET) == (change->after.revision != 0));
+    check_item(&change->before, change->before.revision != 0);
+    check_item(&change->after, change->after.revision != 0);
+    assert(change->before.revision < change->revision);
+    last_told = change->revision;
+}
+
+static void host_wake_at(const struct kv_store_host *host, uint32_t part, int64_t deadline_ms)
+{
+    (void)host;
+    (void)part;
+    (void)deadline_ms;
+}
+
+static void host_resync(const struct kv_store_host *host, uint32_t part)
+{
+    (void)host;
+    (void)part;
+}
+
+static void host_health(const struct kv_store_host *host, bool is_well, const char *text)
+{
+    (void)host;
+    (void)is_well;
+    assert(text != NULL);
+}
+
+static const struct kv_store_host host = {
+    .base = {.now_ms = host_now_ms, .log = host_log},
+    .n_loops = 1,
+    .hash = host_hash,
+    .changed = host_changed,
+    .changed_elsewhere = host_changed,
+    .wake_at = host_wake_at,
+    .resync = host_resync,
+    .health = host_health,
+};
+
+/* The value of an event that has it left out is what came as well. */
+int fetch_record(struct kv_store *store, struct kv_slice key, struct kv_slice *ret_record)
+{
+    (void)store;
+    (void)key;
+    *ret_record = fetched;
+    return fetched.len == 0 ? -1 : 0;
+}
+
+/* ---- what came ---- */
+
+/* Makes the first event follow the beginning of the chain, as hardly any input would. */
+static void continue_chain(char *bytes, size_t len)
+{
+    enum {
+        AT_PREV = 2,
+        AT_REVISION = 10
+    };
+    if (len < AT_REVISION + 8)
+        return;
+    event_write_number(bytes + AT_PREV, BEGINNING);
+    event_write_number(bytes + AT_REVISION,
+                       BEGINNING + 1 + event_read_number(bytes + AT_REVISION) % 1000);
+}
+
+static void take_events(struct kv_store *store, unsigned how, const uint8_t *bytes, size_t len,
+                        bool is_log)
+{
+    char *copy = malloc(len + 1);
+    memcpy(copy, bytes, len);
+    if ((how & HOW_MATCHING) != 0)
+        continue_chain(copy, len);
+    struct kv_slice events = {copy, len};
+    fetched = (struct kv_slice){copy + len / 2, len - len / 2};
+    uint64_t before = store->position;
+    int result = is_log ? chain_take_logged(store, events) : chain_take(store, events);
+    assert(result == 0 || result == -1);
+    assert(store->position >= before);
+    free(copy);
+}
+
+static void check_command(struct kv_cmd *cmd, enum outcome outcome)
+{
+    bool is_final = outcome == OUTCOME_FINAL || outcome == OUTCOME_LOST;
+    assert(is_final == (cmd->status != KV_PENDING));
+    assert(cmd->revision <= KV_REVISION_MAX);
+    bool has_item = cmd->op == KV_OP_GET && cmd->status == KV_OK;
+    assert(has_item == (cmd->item.ref != NULL));
+    if (has_item)
+        check_item(&cmd->item, true);
+    record_unref(cmd->item.ref);
+}
+
+static void check_scan(struct kv_scan *scan, enum outcome outcome)
+{
+    assert(outcome == OUTCOME_REFUSED || scan->status != KV_PENDING);
+    assert(scan->n <= scan->capacity);
+    assert(scan->status == KV_OK || (scan->n == 0 && scan->next_ref == NULL));
+    for (uint32_t i = 0; i < scan->n; i++) {
+        check_item(&scan->entries[i].item, true);
+        record_unref(scan->entries[i].item.ref);
+    }
+    record_unref(scan->next_ref);
+}
+
+static enum kv_op op_of(enum question question)
+{
+    return question == ASK_GET      ? KV_OP_GET
+           : question == ASK_SET    ? KV_OP_SET
+           : question == ASK_DELETE ? KV_OP_DELETE
+                                    : KV_OP_TOUCH;
+}
+
+static void take_answer(struct kv_store *store, enum question question, unsigned how,
+                        struct kv_slice reply)
+{
+    struct kv_scan_entry entries[CAPACITY];
+    struct kv_cmd cmd = {.op = op_of(question),
+                         .key = KV_SLICE("key"),
+                         .value = KV_SLICE("1"),
+                         .deadline_ms = NOW_MS + 1};
+    struct kv_scan scan = {.entries = entries, .capacity = CAPACITY};
+    struct job job = {.kind = JOB_COMMAND,
+                      .cmd = &cmd,
+                      .is_long = (how & HOW_LONG) != 0,
+                      .is_judged = (how & HOW_JUDGED) != 0,
+                      .sent_at_ms = NOW_MS};
+    if (question == ASK_SCAN)
+        job = (struct job){.kind = JOB_SCAN, .scan = &scan};
+    else if (question == ASK_EXPIRE || question == ASK_LOOK)
+        job = (struct job){.kind = question == ASK_EXPIRE ? JOB_EXPIRE : JOB_LOOK,
+                           .sent_at_ms = NOW_MS};
+    enum outcome outcome = command_take(store, &job, reply);
+    assert(outcome >= OUTCOME_FINAL && outcome <= OUTCOME_LOST);
+    assert(store->upto <= KV_REVISION_MAX);
+    if (job.kind == JOB_COMMAND)
+        check_command(&cmd, outcome);
+    else if (job.kind == JOB_SCAN)
+        check_scan(&scan, outcome);
+    else
+        assert(outcome == OUTCOME_NONE || outcome == OUTCOME_LOST);
+}
+
+static void take_slots(struct kv_store *store, struct kv_slice reply)
+{
+    struct kv_slice owner;
+    int port = 0;
+    store->nodes = nodes_create();
+    store->settings.address.host = KV_SLICE("127.0.0.1");
+    snprintf(store->tag, sizeof(store->tag), "0");
+    if (nodes_read_slots(store, reply, &owner, &port) == 0 && owner.len != 0)
+        assert(port > 0 && port < 65536 && owner.len < REDIS_LONGEST_HOST);
+    nodes_destroy(store->nodes);
+}
+
+static void take_sentinel(struct kv_slice reply)
+{
+    struct master_address address;
+    int found = sentinel_read_address(reply, &address);
+    assert(found >= -1 && found <= 1);
+    if (found == 1)
+        assert(address.host[0] != '\0' && address.port > 0 && address.port < 65536);
+    sentinel_read_epoch(reply);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+    struct kv_store store = {
+        .host = &host, .position = BEGINNING, .newest = BEGINNING, .origin = 1, .n_parts = 1};
+    struct resp_scanner scanner;
+    if (len < 2)
+        return 0;
+    enum question question = bytes[0] % N_QUESTIONS;
+    unsigned how = bytes[1];
+    store.clock.offset_ms = (how & HOW_FAR) != 0 ? INT64_MAX / 2 : 0;
+    last_told = BEGINNING;
+    if (question == ASK_EVENTS || question == ASK_LOG) {
+        take_events(&store, how, bytes + 2, len - 2, question == ASK_LOG);
+        return 0;
+    }
+    struct kv_slice reply = fuzz_slice(bytes + 2, len - 2);
+    resp_scanner_begin(&scanner, LONGEST);
+    if (resp_scan(&scanner, reply) != 1 || reply.bytes[0] == RESP_PUSH)
+        return 0;
+    reply.len = scanner.at;
+    if (question == ASK_SLOTS)
+        take_slots(&store, reply);
+    else if (question == ASK_SENTINEL)
+        take_sentinel(reply);
+    else
+        take_answer(&store, question, how, reply);
+    return 0;
+}
