@@ -204,7 +204,9 @@ static const char *why(int status)
         return "the change log does not reach back far enough: take the backup faster, or "
                "configure a larger `change_log`";
     if (status == KV_FULL)
-        return "deadlines changed faster than the backup was taken";
+        return "deadlines changed faster than the backup was taken, or another server may have "
+               "changed "
+               "some while the connection to the store was lost";
     return kv_command_status_text(status);
 }
 

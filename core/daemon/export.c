@@ -91,6 +91,16 @@ static void host_health(const struct kv_store_host *host, bool is_well, const ch
     (void)text;
 }
 
+static void host_touched(const struct kv_store_host *host, uint32_t part, struct kv_slice key,
+                         uint64_t revision, int64_t deadline_ms)
+{
+    (void)host;
+    (void)part;
+    (void)key;
+    (void)revision;
+    (void)deadline_ms;
+}
+
 static bool host_may_tell(const struct kv_store_host *host)
 {
     (void)host;
@@ -140,7 +150,8 @@ static void init(struct export *export, const struct kv_loaded_module *store)
                  .changed_elsewhere = host_changed,
                  .resync = host_resync,
                  .health = host_health,
-                 .may_tell = host_may_tell},
+                 .may_tell = host_may_tell,
+                 .touched = host_touched},
         .ops = kv_module_store_ops(store),
     };
     snprintf(export->store_name, sizeof(export->store_name), "store/%s", store->identity->name);

@@ -95,11 +95,17 @@ static void take_read(const struct kv_batch *batch, struct kv_command *command)
         charge_value(batch, command);
 }
 
+static void note_touch(const struct kv_batch *batch, const struct kv_cmd *cmd)
+{
+    struct kv_feed *feed = batch->inbox->feed;
+    bool tells_store = (feed->parts->store_capabilities & KV_STORE_TOUCHES) != 0;
+    if (cmd->op != KV_OP_GET && kv_touches_are_watched(&feed->touches) && !tells_store)
+        kv_touches_note(&feed->touches, cmd);
+}
+
 static void take_outcome(struct kv_batch *batch, struct kv_command *command)
 {
-    struct kv_touches *touches = &batch->inbox->feed->touches;
-    if (command->cmd.op != KV_OP_GET && kv_touches_are_watched(touches))
-        kv_touches_note(touches, &command->cmd);
+    note_touch(batch, &command->cmd);
     if (command->traits->has_steps) {
         kv_queue_push(&batch->returned, &command->link);
         return;

@@ -71,6 +71,17 @@ static bool may_tell(const struct kv_store_host *base)
     return !kv_feed_is_congested(host_of(base)->feed);
 }
 
+static void touched(const struct kv_store_host *base, uint32_t part, struct kv_slice key,
+                    uint64_t revision, int64_t deadline_ms)
+{
+    struct kv_touches *touches = &host_of(base)->feed->touches;
+    (void)part;
+    if (revision == 0)
+        kv_touches_miss(touches);
+    else
+        kv_touches_tell(touches, &(struct kv_touch){key, revision, deadline_ms});
+}
+
 static void wake_at(const struct kv_store_host *base, uint32_t part, int64_t deadline_ms)
 {
     kv_expiry_wake_at(host_of(base)->expiry, part, deadline_ms);
@@ -117,6 +128,7 @@ void kv_keyspace_host_init(struct kv_keyspace_host *host, const struct kv_keyspa
         .resync = resync,
         .health = health,
         .may_tell = may_tell,
+        .touched = touched,
     };
 }
 

@@ -35,26 +35,40 @@ static bool is_touch(const struct kv_cmd *cmd)
     }
 }
 
-static void gather(struct kv_touch_watch *watch, const struct kv_cmd *cmd)
+static void gather(struct kv_touch_watch *watch, const struct kv_touch *touch)
 {
-    const struct header header = {cmd->revision, cmd->deadline_ms, cmd->key.len};
-    size_t size = sizeof(header) + cmd->key.len;
+    const struct header header = {touch->revision, touch->deadline_ms, touch->key.len};
+    size_t size = sizeof(header) + touch->key.len;
     if (watch->gathered.len + size > watch->most_bytes ||
         kv_buffer_try_reserve(&watch->gathered, size) == NULL) {
         watch->has_lost = true;
         return;
     }
     kv_buffer_append(&watch->gathered, (struct kv_slice){(const char *)&header, sizeof(header)});
-    kv_buffer_append(&watch->gathered, cmd->key);
+    kv_buffer_append(&watch->gathered, touch->key);
+}
+
+void kv_touches_tell(struct kv_touches *touches, const struct kv_touch *touch)
+{
+    if (!kv_touches_are_watched(touches))
+        return;
+    pthread_mutex_lock(&touches->lock);
+    KV_LIST_EACH(&touches->watches, link, after)
+    gather(KV_CONTAINER(link, struct kv_touch_watch, link), touch);
+    pthread_mutex_unlock(&touches->lock);
 }
 
 void kv_touches_note(struct kv_touches *touches, const struct kv_cmd *cmd)
 {
-    if (!is_touch(cmd))
-        return;
+    if (is_touch(cmd))
+        kv_touches_tell(touches, &(struct kv_touch){cmd->key, cmd->revision, cmd->deadline_ms});
+}
+
+void kv_touches_miss(struct kv_touches *touches)
+{
     pthread_mutex_lock(&touches->lock);
     KV_LIST_EACH(&touches->watches, link, after)
-    gather(KV_CONTAINER(link, struct kv_touch_watch, link), cmd);
+    KV_CONTAINER(link, struct kv_touch_watch, link)->has_lost = true;
     pthread_mutex_unlock(&touches->lock);
 }
 

@@ -49,6 +49,11 @@ static inline bool kv_touches_are_watched(const struct kv_touches *touches)
  * answered. Threads: any. */
 void kv_touches_note(struct kv_touches *touches, const struct kv_cmd *cmd);
 
+/* The same, as the store tells it. Threads: any. */
+void kv_touches_tell(struct kv_touches *touches, const struct kv_touch *touch);
+/* Some have been missed. Threads: any. */
+void kv_touches_miss(struct kv_touches *touches);
+
 /* Gathers every touch that takes effect from now on. Owns: the caller, by kv_touches_unwatch().
  * Threads: any. */
 void kv_touches_watch(struct kv_touches *touches, struct kv_touch_watch *watch, size_t most_bytes);

@@ -109,6 +109,16 @@ static void host_health(const struct kv_store_host *host, bool is_well, const ch
     assert(text != NULL);
 }
 
+static void host_touched(const struct kv_store_host *host, uint32_t part, struct kv_slice key,
+                         uint64_t revision, int64_t deadline_ms)
+{
+    (void)host;
+    (void)part;
+    (void)key;
+    (void)deadline_ms;
+    assert(revision <= KV_REVISION_MAX);
+}
+
 static const struct kv_store_host host = {
     .base = {.now_ms = host_now_ms, .log = host_log},
     .n_loops = 1,
@@ -118,6 +128,7 @@ static const struct kv_store_host host = {
     .wake_at = host_wake_at,
     .resync = host_resync,
     .health = host_health,
+    .touched = host_touched,
 };
 
 /* The value of an event that has it left out is what came as well. */

@@ -103,11 +103,11 @@ class History:
 class Writers:
     """Clients that write until they are told to stop."""
 
-    def __init__(self, server, n=3):
+    def __init__(self, server, n=3, first=0):
         self.is_over = threading.Event()
         self.faults = []
         self.touches = []  # (revision of what was written after it, key, deadline)
-        self.threads = [threading.Thread(target=self.run, args=(server, i)) for i in range(n)]
+        self.threads = [threading.Thread(target=self.run, args=(server, i)) for i in range(first, first + n)]
         for thread in self.threads:
             thread.start()
 

@@ -9,12 +9,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from backup_test import History, Writers, fill, take  # pylint: disable=wrong-import-position
-from kvserver import PATIENCE_S, Report, Server  # pylint: disable=wrong-import-position
+from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_servers import Cluster, Redis, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import expect  # pylint: disable=wrong-import-position
 
@@ -151,13 +150,12 @@ class Tests:
         """It is the state at its revision, whichever server a change was made at."""
         place = self.place(kind)
         servers = [self.server(place) for _ in range(2)]
-        fill(servers[0])
+        fill(servers[0], 6)
         histories = [History(server) for server in servers]
         for history in histories:
             assert history.is_synced.wait(PATIENCE_S), "the history does not begin"
-        writers = [Writers(server) for server in servers]
-        until = threading.Event()
-        until.wait(0.5)
+        writers = [Writers(server, first=3 * i) for i, server in enumerate(servers)]
+        wait_for(lambda: all(len(each.touches) > 5 for each in writers), "the writers do not begin")
         backups = [take(server) for server in servers * 2]
         for each in writers:
             each.end()
@@ -166,6 +164,13 @@ class Tests:
                 state, expected = backup.state(), history.at(backup.revision)
                 wrong = [key for key in state.keys() | expected.keys() if state.get(key) != expected.get(key)]
                 assert not wrong, f"{len(wrong)} keys differ, as {wrong[:5]}"
+            least = {}
+            for revision, key, deadline in itertools.chain.from_iterable(each.touches for each in writers):
+                if revision <= backup.revision:
+                    least[key] = max(deadline, least.get(key, 0))
+            assert least, "there was no touch before the backup"
+            late = [key for key, deadline in least.items() if backup.deadline(key) < deadline]
+            assert not late, f"{len(late)} of {len(least)} deadlines are older, as of {late[:3]}"
         for history in histories:
             history.connection.close()
         for server in servers:

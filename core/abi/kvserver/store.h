@@ -313,6 +313,14 @@ struct kv_store_host {
     /* Since 1.5. Backpressure: whether there is room for changes that no command of this server has
      * made. While there is none, a store leaves them where they are, and asks again soon. */
     bool (*may_tell)(const struct kv_store_host *host);
+
+    /* Since 1.6, KV_STORE_TOUCHES. A key was given another deadline without a change, by this
+     * server or another one: by a TOUCH, or a SET or UPDATE that altered nothing. revision: that of
+     * its state; 0: deadlines may have been set that are not told, of whatever keys. Called in the
+     * order in which the deadlines were set, and before later changes of the part are told. Cheap,
+     * and allowed under a lock. */
+    void (*touched)(const struct kv_store_host *host, uint32_t part, struct kv_slice key,
+                    uint64_t revision, int64_t deadline_ms);
 };
 
 /* What an open store is like. */
@@ -364,6 +372,10 @@ enum kv_store_capability {
                                expire() only, and each takes a revision above that of revision()
                                at the call's beginning: so the server knows the order, too */
     KV_STORE_LOG = 1u << 6, /* read_log() reads changes back, across restarts */
+    /* Since 1.6. */
+    KV_STORE_TOUCHES =
+        1u << 8, /* host->touched() is called for all deadlines that are set without a
+                    change. Without it, the server knows those of its own commands */
 };
 
 struct kv_store_ops {

@@ -138,10 +138,17 @@ static int tell(struct kv_store *store, const struct event *event)
     return is_made ? 0 : -1;
 }
 
+static void take_deadline(struct kv_store *store, const struct event *event)
+{
+    int64_t deadline_ms = clock_to_host(store, event->deadline);
+    store->host->wake_at(store->host, PART, deadline_ms);
+    store->host->touched(store->host, PART, event->key, event->revision, deadline_ms);
+}
+
 static int take_event(struct kv_store *store, struct event *event)
 {
     if (event->op == EVENT_DEADLINE)
-        store->host->wake_at(store->host, PART, clock_to_host(store, event->deadline));
+        take_deadline(store, event);
     if (event->op == EVENT_DEADLINE || event->revision <= store->position)
         return 0;
     if (event->prev != store->position)

@@ -416,6 +416,15 @@ static void shard_health(const struct kv_store_host *host, bool is_well, const c
     pthread_mutex_unlock(&cluster->lock);
 }
 
+static void shard_touched(const struct kv_store_host *host, uint32_t part, struct kv_slice key,
+                          uint64_t revision, int64_t deadline_ms)
+{
+    const struct shard *shard = shard_of(host);
+    const struct kv_store_host *real = shard->cluster->host;
+    (void)part;
+    real->touched(real, shard->store->part, key, revision, deadline_ms);
+}
+
 /* Each partition has a share of its own. One that has nothing in line may always read: the others
  * may be waiting for what it reads. */
 static bool shard_may_tell(const struct kv_store_host *host)
@@ -476,6 +485,7 @@ static struct kv_store_host make_host(const struct kv_store_host *real)
         .resync = shard_resync,
         .health = shard_health,
         .may_tell = shard_may_tell,
+        .touched = shard_touched,
     };
 }
 

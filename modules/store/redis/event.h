@@ -17,7 +17,8 @@ enum event_op {
     EVENT_SET = 1,
     EVENT_DELETE = 2,
     EVENT_EXPIRE = 3,
-    EVENT_DEADLINE = 9, /* a deadline was set: no change, and not in the log */
+    EVENT_DEADLINE = 9, /* a deadline was set: no change, and not in the log. The revision is that
+                           of the state; 0: an older library does not tell it */
 };
 
 enum {
@@ -45,7 +46,7 @@ struct event {
     enum event_op op;
     uint64_t prev; /* the revision of the change before it */
     uint64_t revision;
-    int64_t deadline; /* EVENT_DEADLINE */
+    int64_t deadline; /* EVENT_DEADLINE; 0: none any more */
     struct token token;
     struct kv_slice key;
     struct event_state before;

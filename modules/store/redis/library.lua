@@ -6,7 +6,7 @@
 -- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
 -- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
 -- clock; 0 is none. `now` is '' for that clock, or a test's own time.
-local VERSION = 5
+local VERSION = 7
 local INLINE = 65536 -- the longest value that is sent with its change; servers read longer ones when they need them
 local HEAD = 16      -- bytes of a record before its value
 
@@ -61,8 +61,8 @@ end
 local NO_TOKEN = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
 
 -- So that every KvServer is there when it ends. Not in the log: who connects asks for the next one.
-local function ring(common, name, deadline)
-  redis.call('SPUBLISH', common[1], pack({DEADLINE, 0, deadline, 0, 0}, 0, NO_TOKEN, name, '', 0, '', 0))
+local function ring(common, name, revision, deadline)
+  redis.call('SPUBLISH', common[1], pack({DEADLINE, revision, deadline, 0, 0}, 0, NO_TOKEN, name, '', 0, '', 0))
 end
 
 local function take_away(keys, common, op, name, us, old)
@@ -105,8 +105,8 @@ local function move_deadline(keys, common, name, old, deadline)
     redis.call('ZREM', keys[4], name)
   else
     redis.call('ZADD', keys[4], deadline, name)
-    ring(common, name, deadline)
   end
+  ring(common, name, old.revision, deadline)
 end
 
 local function is_same(key, old, value)

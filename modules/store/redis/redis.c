@@ -430,7 +430,8 @@ static const struct kv_module redis_module = {
     .kind = KV_MODULE_STORE,
     .name = "redis",
     .version = "1.0",
-    .capabilities = KV_STORE_DURABLE | KV_STORE_ORDERED | KV_STORE_SEEKS | KV_STORE_IN_ORDER,
+    .capabilities =
+        KV_STORE_DURABLE | KV_STORE_ORDERED | KV_STORE_SEEKS | KV_STORE_IN_ORDER | KV_STORE_TOUCHES,
     .options = redis_options,
     .n_options = N_OPTIONS,
     .ops = &redis_ops,

@@ -262,6 +262,7 @@ static int continue_chain(struct attempt *attempt, uint64_t newest)
     struct kv_store *store = attempt->store;
     if (store->position == 0)
         chain_begin(store, newest);
+    store->host->touched(store->host, PART, (struct kv_slice){0}, 0, 0); /* the log has none */
     if (newest < store->position) /* Redis has lost its latest writes */
         chain_jump(store, newest);
     if (read_log(attempt) != 0)

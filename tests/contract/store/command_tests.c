@@ -102,6 +102,35 @@ static void touch_keeps_value_and_revision_and_tells_nobody(void **state)
     assert_n_told(fixture, 1);
 }
 
+/* What was told last, once a later change of the key has been told. */
+static void assert_touch(struct fixture *fixture, size_t n, uint64_t revision, int64_t deadline_ms)
+{
+    assert_int_equal(run(fixture, call_set(KEY, TWO)).cmd.status, KV_OK);
+    pthread_mutex_lock(&fixture->lock);
+    assert_int_equal(fixture->n_touches, n);
+    assert_string_equal(fixture->touch.key, "key");
+    assert_int_equal(fixture->touch.revision, revision);
+    assert_int_equal(fixture->touch.deadline_ms, deadline_ms);
+    pthread_mutex_unlock(&fixture->lock);
+}
+
+static void touches_are_told_before_later_changes(void **state)
+{
+    struct fixture *fixture = *state;
+    if ((fixture->capabilities & KV_STORE_TOUCHES) == 0)
+        skip(); /* the server notes its own */
+    uint64_t revision = put(fixture, KEY, ONE);
+    assert_status(fixture, call_touch(KEY, START_MS + 9), KV_OK);
+    assert_touch(fixture, 1, revision, START_MS + 9);
+    revision = put(fixture, KEY, ONE);
+    assert_status(fixture, call_set_until(KEY, ONE, START_MS + 10), KV_UNCHANGED);
+    assert_touch(fixture, 2, revision, START_MS + 10);
+    revision = put(fixture, KEY, ONE);
+    assert_status(fixture, call_touch(KEY, START_MS + 11), KV_OK);
+    assert_status(fixture, call_touch(KEY, KV_NEVER), KV_OK);
+    assert_touch(fixture, 4, revision, KV_NEVER);
+}
+
 static void touch_of_a_missing_key_is_missing(void **state)
 {
     struct fixture *fixture = *state;
@@ -439,6 +468,7 @@ int run_command_tests(void)
         CONTRACT_TEST(delete_takes_the_key_away_and_tells_its_last_value),
         CONTRACT_TEST(delete_of_a_missing_key_tells_nobody),
         CONTRACT_TEST(touch_keeps_value_and_revision_and_tells_nobody),
+        CONTRACT_TEST(touches_are_told_before_later_changes),
         CONTRACT_TEST(touch_of_a_missing_key_is_missing),
         CONTRACT_TEST(keys_do_not_disturb_each_other),
         CONTRACT_TEST(empty_key_and_empty_value_are_like_others),

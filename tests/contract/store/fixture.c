@@ -213,6 +213,24 @@ static void host_health(const struct kv_store_host *host, bool is_well, const ch
         note_violation(fixture_of(host), "the store is ill and does not say why");
 }
 
+static void host_touched(const struct kv_store_host *host, uint32_t part, struct kv_slice key,
+                         uint64_t revision, int64_t deadline_ms)
+{
+    struct fixture *fixture = fixture_of(host);
+    if ((fixture->capabilities & KV_STORE_TOUCHES) == 0)
+        note_violation(fixture, "a touch is told by a store that does not claim to tell them");
+    if (part >= fixture->info.parts && fixture->info.parts != 0)
+        note_violation(fixture, "a touch of no part is told");
+    pthread_mutex_lock(&fixture->lock);
+    if (revision != 0) {
+        snprintf(fixture->touch.key, sizeof(fixture->touch.key), "%.*s", (int)key.len, key.bytes);
+        fixture->touch.revision = revision;
+        fixture->touch.deadline_ms = deadline_ms;
+        fixture->n_touches++;
+    }
+    pthread_mutex_unlock(&fixture->lock);
+}
+
 static bool host_may_tell(const struct kv_store_host *host)
 {
     (void)host;
@@ -306,6 +324,7 @@ static void init_host(struct fixture *fixture)
         .resync = host_resync,
         .health = host_health,
         .may_tell = host_may_tell,
+        .touched = host_touched,
     };
     atomic_init(&fixture->now_ms, START_MS);
     for (size_t i = 0; i < MAX_PARTS; i++)

@@ -39,6 +39,13 @@ struct told {
     char *key_copy;
 };
 
+/* The last deadline that was told without a change. */
+struct told_touch {
+    char key[64]; /* as far as it fits */
+    uint64_t revision;
+    int64_t deadline_ms;
+};
+
 struct fixture {
     struct kv_store_host host;
     const struct kv_store_ops *ops;
@@ -58,6 +65,8 @@ struct fixture {
     pthread_cond_t arrived;
     struct told *told; /* may be read without the lock while no command is under way */
     size_t n_told;
+    struct told_touch touch; /* under the lock */
+    size_t n_touches;        /* the same */
     size_t capacity;
     char violation[256]; /* the first one seen; empty: none */
 };

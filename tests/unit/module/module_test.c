@@ -235,7 +235,8 @@ static void options_counted_but_not_listed_are_refused(void **state)
 static void unknown_capability_is_refused(void **state)
 {
     (void)state;
-    assert_store_refused("unknown_capability", "claims capabilities 0x100, a store can have 0x7f");
+    assert_store_refused("unknown_capability",
+                         "claims capabilities 0x8000, a store can have 0x17f");
 }
 
 static void module_without_functions_is_refused(void **state)
