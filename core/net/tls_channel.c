@@ -246,13 +246,23 @@ static void fly_next(struct kv_tls_session *session)
     count(session);
 }
 
+/* What was OpenSSL's own may be all that was lost: then the next write is to fail, and not to wait
+ * for it. */
+static void lose_sent(struct kv_tls_session *session)
+{
+    session->is_failed = true;
+    kv_buffer_fini(&session->flying);
+    kv_buffer_fini(&session->waiting);
+    count(session);
+    finish_write(session, KV_CHANNEL_BROKEN);
+}
+
 static void on_sent(h2o_socket_t *sock, const char *err)
 {
     struct kv_channel *channel = sock->data;
     struct kv_tls_session *session = session_of(channel);
     if (err != NULL) {
-        session->is_failed = true;
-        finish_write(session, KV_CHANNEL_BROKEN);
+        lose_sent(session);
         return;
     }
     kv_channel_announce(channel);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -545,6 +546,67 @@ static void connection_beyond_the_limit_is_503_over_tls(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
+/* Takes what has come, and sends what the library has to say. */
+static void exchange(SSL *ssl, struct kv_test_stream *stream)
+{
+    char *said;
+    struct kv_slice came = kv_test_stream_unread(stream);
+    BIO_write(SSL_get_rbio(ssl), came.bytes, (int)came.len);
+    kv_test_stream_use(stream, came.len);
+    long len = BIO_get_mem_data(SSL_get_wbio(ssl), &said);
+    kv_test_stream_put(stream, (struct kv_slice){said, (size_t)len});
+    (void)BIO_reset(SSL_get_wbio(ssl));
+    kv_test_stream_flush(stream);
+}
+
+/* Shakes hands, but keeps the last message back, and the text behind it. */
+static SSL *shake_hands_but_for_the_end(struct kv_test_stream *stream, SSL_CTX *context,
+                                        struct kv_slice text)
+{
+    SSL *ssl = SSL_new(context);
+    SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    while (SSL_connect(ssl) != 1) {
+        exchange(ssl, stream);
+        kv_test_stream_wait(stream);
+        exchange(ssl, stream);
+    }
+    assert_int_equal(SSL_write(ssl, text.bytes, (int)text.len), text.len);
+    return ssl;
+}
+
+static void reset(struct kv_test_stream *stream)
+{
+    const struct linger at_once = {.l_onoff = 1};
+    setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    kv_test_stream_close(stream);
+}
+
+/* The server cannot send its end of the handshake, and then has an answer to write while it reads
+ * no more, as the second request is not for the fast path. */
+static void reset_behind_the_handshake_ends_the_connection(void **state)
+{
+    (void)state;
+    struct kv_test_stream stream;
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    start(ONE_CERTIFICATE, "limits: {connections: 4}\n");
+    for (int i = 0; i < 4; i++) {
+        kv_test_stream_open_clear(&stream, port);
+        SSL *ssl = shake_hands_but_for_the_end(
+            &stream, context,
+            KV_SLICE("GET /storage/a HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                     "GET /storage/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
+        kill(server.program.pid, SIGSTOP);
+        exchange(ssl, &stream);
+        reset(&stream);
+        kill(server.program.pid, SIGCONT);
+        SSL_free(ssl);
+    }
+    SSL_CTX_free(context);
+    connect_counted(&stream, port);
+    kv_test_stream_close(&stream);
+    kv_test_server_stop_cleanly(&server);
+}
+
 static void end_is_announced(void **state)
 {
     (void)state;
@@ -788,6 +850,7 @@ int main(void)
         cmocka_unit_test(what_is_no_handshake_ends_the_connection),
         cmocka_unit_test(handshake_that_stalls_is_ended),
         cmocka_unit_test(connection_beyond_the_limit_is_503_over_tls),
+        cmocka_unit_test(reset_behind_the_handshake_ends_the_connection),
         cmocka_unit_test(end_is_announced),
         cmocka_unit_test(nothing_is_in_clear_on_any_path),
         cmocka_unit_test(changed_files_are_seen_and_broken_ones_change_nothing),
