@@ -178,8 +178,10 @@ void kv_number_init(lua_State *lua)
 void kv_number_write(double number, char ret[KV_NUMBER_LONGEST])
 {
     for (int digits = isnormal(number) ? 15 : 1; digits <= MOST_DIGITS; digits++) {
-        int len = snprintf(ret, KV_NUMBER_LONGEST, "%.*g", digits, number);
-        if (len < KV_NUMBER_LONGEST && strtod(ret, NULL) == number)
+        char text[KV_NUMBER_LONGEST]; /* the compiler knows that it is there, and its size */
+        snprintf(text, sizeof(text), "%.*g", digits, number);
+        memcpy(ret, text, sizeof(text));
+        if (strtod(ret, NULL) == number)
             return;
     }
 }
