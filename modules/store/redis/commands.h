@@ -11,8 +11,8 @@ enum outcome {
     OUTCOME_AGAIN,     /* the job has changed and is to be sent again */
     OUTCOME_REFUSED,   /* nothing was executed: it is to be sent again, over a new connection */
     OUTCOME_NONE,      /* of a job of the store's own: nothing is left to do */
-    OUTCOME_LOST, /* the chain or the library is gone: a new connection is needed. A command or scan
-                     is final all the same */
+    OUTCOME_LOST, /* the chain, the library or the partition is gone: a new connection is needed. A
+                     command or scan is final all the same */
 };
 
 /* Whether a job belongs on the bulk connection. */

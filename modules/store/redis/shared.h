@@ -100,6 +100,8 @@ struct fence {
     struct link link;
     bool is_sent;
     bool has_written;              /* its write has been answered */
+    bool has_moved;                /* … with that its key is no longer there */
+    bool is_of_node;               /* so something else is written, which belongs to no partition */
     int64_t until_ms;              /* the time by which Redis has to answer */
     uint64_t lane_mark, bulk_mark; /* n_read when it was sent: what it covers */
 };
@@ -170,6 +172,8 @@ struct kv_store {
     atomic_bool is_connected; /* read by anybody */
     bool is_lost;             /* the connection is to be given up */
     bool is_bulk_lost;        /* only that of the bulk */
+    bool is_leaving;          /* it is to be given up once all that was sent has been answered */
+    int64_t leave_by_ms;
     struct lane lane;
     struct lane bulk;
     struct fence fence;

@@ -176,7 +176,7 @@ static void send_job(struct kv_store *store, struct lane *lane, struct job *job)
 
 static void send_waiting(struct kv_store *store, struct lane *lane)
 {
-    while (lane->waiting.n != 0 && lane->sent.n < lane->most_sent &&
+    while (!store->is_leaving && lane->waiting.n != 0 && lane->sent.n < lane->most_sent &&
            lane->sent_bytes < MOST_SENT_BYTES) {
         struct job job = jobs_take_first(&lane->waiting);
         send_job(store, lane, &job);
@@ -203,6 +203,24 @@ static void look_in_time(struct kv_store *store)
     send_job(store, &store->lane, &look);
 }
 
+/* ---- leaving ---- */
+
+/* The node no longer serves the partition: nothing further is sent to it, and the connection is
+ * given up when what is under way has been answered. Otherwise those writes would be answered 504.
+ */
+static void leave(struct kv_store *store)
+{
+    if (!store->is_leaving)
+        store->leave_by_ms = link_clock_ms() + nodes_patience_ms(store);
+    store->is_leaving = true;
+}
+
+static bool has_left(const struct kv_store *store)
+{
+    bool has_all = store->lane.sent.n == 0 && store->bulk.sent.n == 0;
+    return store->is_leaving && (has_all || link_clock_ms() > store->leave_by_ms);
+}
+
 /* ---- receiving ---- */
 
 static void take_push(struct kv_store *store, struct kv_slice push)
@@ -212,7 +230,7 @@ static void take_push(struct kv_store *store, struct kv_slice push)
     resp_next(&push, &kind);
     resp_next(&push, &value);
     if (kv_slice_equals(kind.text, KV_SLICE("sunsubscribe")))
-        store->is_lost = true;
+        leave(store);
     if (!kv_slice_equals(kind.text, KV_SLICE("smessage")) || !resp_next(&push, &value))
         return;
     if (chain_take(store, value.text) != 0)
@@ -222,7 +240,7 @@ static void take_push(struct kv_store *store, struct kv_slice push)
 /* The jobs behind it are refused as well, or are for other keys: so the order is kept. */
 static void be_refused(struct kv_store *store, struct job *job)
 {
-    store->is_lost = true;
+    leave(store);
     if (jobs_reserve(&store->refused, 1))
         jobs_append(&store->refused, job);
     else
@@ -237,7 +255,7 @@ static void take_reply(struct kv_store *store, struct lane *lane, struct kv_slic
     if (job.kind == JOB_LOOK)
         store->is_looking = false;
     if (outcome == OUTCOME_LOST)
-        store->is_lost = true;
+        leave(store);
     if (outcome == OUTCOME_REFUSED)
         be_refused(store, &job);
     else if (outcome == OUTCOME_AGAIN)
@@ -369,7 +387,7 @@ static void disconnect(struct kv_store *store)
     session_close(store);
     if (store->nodes != NULL)
         nodes_try_next(store);
-    store->is_lost = store->is_bulk_lost = store->is_looking = false;
+    store->is_lost = store->is_bulk_lost = store->is_looking = store->is_leaving = false;
     store->is_connected = false;
     store->retry_at_ms = link_clock_ms() + (is_refused ? FIRST_RETRY_MS : 0);
     store->retry_delay_ms = FIRST_RETRY_MS;
@@ -484,7 +502,8 @@ static void wait_for_work(struct kv_store *store)
 
 static void be_connected(struct kv_store *store)
 {
-    look_in_time(store);
+    if (!store->is_leaving)
+        look_in_time(store);
     if (fence_send(store, &store->loss) != 0)
         store->is_lost = true;
     send_waiting(store, &store->lane);
@@ -526,6 +545,8 @@ static void *talk(void *arg)
         flush_outbox(store);
         report_commands(store);
         wait_for_work(store);
+        if (has_left(store))
+            store->is_lost = true;
         if (store->is_bulk_lost && !store->is_lost)
             connect_bulk_again(store);
         if (store->is_lost)
