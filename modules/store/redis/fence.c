@@ -8,6 +8,14 @@ enum {
     LONGEST_NUMBER = 24,
 };
 
+/* Whether what was received before the fence is safe. */
+enum held {
+    HELD = 1,
+    HELD_NOT_YET, /* an answer is missing */
+    HELD_AGAIN,   /* it has to be sent again */
+    HELD_NOT,
+};
+
 bool fence_is_used(const struct kv_store *store)
 {
     return store->settings.ack != ACK_PRIMARY && !store->is_read_only;
@@ -27,14 +35,21 @@ static bool append_wait(const struct kv_store *store, struct buffer *out, int64_
                                            : request_words(out, wait, 3);
 }
 
-/* The write is a function, as Redis refuses a plain one when it is full. */
+/* The write is a function, as Redis refuses a plain one when it is full. While the partition's slot
+ * is being moved, the node may no longer have the key: then it is a tiny library that is loaded, as
+ * that needs no key and goes to the replicas as well. */
 static bool append_fence(struct kv_store *store, int64_t ms)
 {
     const struct kv_slice write[] = {KV_SLICE("FCALL"), KV_SLICE("kv1_fence"), KV_SLICE("1"),
                                      name_slice(&store->names.fence)};
-    struct buffer *out = &store->fence.link.out;
-    store->fence.has_written = false;
-    return request_words(out, write, 4) && append_wait(store, out, ms);
+    const struct kv_slice load[] = {KV_SLICE("FUNCTION"), KV_SLICE("LOAD"), KV_SLICE("REPLACE"),
+                                    KV_SLICE("#!lua name=kvserver_fence\n"
+                                             "redis.register_function('kv_fence_of_node', "
+                                             "function() return 1 end)")};
+    struct fence *fence = &store->fence;
+    fence->has_written = fence->has_moved = false;
+    return request_words(&fence->link.out, fence->is_of_node ? load : write, 4) &&
+           append_wait(store, &fence->link.out, ms);
 }
 
 /* ---- answers ---- */
@@ -62,21 +77,29 @@ static int judge(const struct kv_store *store, int64_t n, struct kv_error *reter
                               store->settings.address.text, (long long)n, (long long)needed);
 }
 
-/* The answer to WAIT counts only if the write before it has succeeded.
- * Returns: 1 when the fence has held; 0 when an answer is missing; -1 and *reterr. */
-static int take_answer(struct kv_store *store, struct kv_slice reply, struct kv_error *reterr)
+/* The answer to WAIT counts only if the write before it has succeeded. MOVED does not mean that the
+ * key has moved: the node may have been replaced. */
+static enum held take_answer(struct kv_store *store, struct kv_slice reply, struct kv_error *reterr)
 {
+    struct fence *fence = &store->fence;
     struct resp_value value = {0};
+    bool is_of_write = !fence->has_written;
     resp_next(&reply, &value);
     if (value.type == RESP_ARRAY) /* of WAITAOF: first the local disk, then the replicas */
         resp_next(&reply, &value);
-    if (value.type == RESP_ERROR)
-        return fail_by_error(store, value.text, reterr);
-    if (!store->fence.has_written) {
-        store->fence.has_written = true;
-        return 0;
+    fence->has_written = true;
+    if (is_of_write && value.type == RESP_ERROR && !fence->is_of_node &&
+        kv_slice_has_prefix(value.text, KV_SLICE("ASK ")))
+        fence->has_moved = true;
+    else if (value.type == RESP_ERROR && fail_by_error(store, value.text, reterr) != 0)
+        return HELD_NOT;
+    if (is_of_write)
+        return HELD_NOT_YET;
+    if (fence->has_moved) {
+        fence->is_of_node = true;
+        return HELD_AGAIN;
     }
-    return judge(store, value.number, reterr) == 0 ? 1 : -1;
+    return judge(store, value.number, reterr) == 0 ? HELD : HELD_NOT;
 }
 
 /* ---- opening ---- */
@@ -100,7 +123,7 @@ int fence_open(const struct attempt *lane)
     uint64_t id;
     if (!fence_is_used(store))
         return 0;
-    store->fence.is_sent = false;
+    store->fence.is_sent = store->fence.is_of_node = false;
     return login_connect(&attempt, &id) == 0 ? check_run(&attempt) : -1;
 }
 
@@ -109,18 +132,18 @@ int fence_wait(const struct attempt *lane)
     struct kv_store *store = lane->store;
     struct attempt attempt = login_attempt(store, &store->fence.link, lane->reterr);
     struct kv_slice reply;
-    int result = 0;
+    enum held held = HELD_AGAIN;
     if (!fence_is_used(store))
         return 0;
-    if (!append_fence(store, store->settings.timeout_ms / QUICK))
-        return kv_error_set(lane->reterr, "no memory");
-    while (result == 0) {
+    while (held == HELD_AGAIN || held == HELD_NOT_YET) {
+        if (held == HELD_AGAIN && !append_fence(store, store->settings.timeout_ms / QUICK))
+            return kv_error_set(lane->reterr, "no memory");
         if (link_wait(attempt.link, login_address(&attempt), attempt.until_ms, &reply,
                       lane->reterr) != 0)
             return -1;
-        result = take_answer(store, reply, lane->reterr);
+        held = take_answer(store, reply, lane->reterr);
     }
-    return result == 1 ? 0 : -1;
+    return held == HELD ? 0 : -1;
 }
 
 /* ---- while commands are under way ---- */
@@ -171,10 +194,12 @@ int fence_receive(struct kv_store *store, struct kv_error *reterr)
     bool is_closed = link_read(&store->fence.link) != 0;
     int found;
     while ((found = link_next(&store->fence.link, &reply)) == 1) {
-        int result = store->fence.is_sent ? take_answer(store, reply, reterr) : 0;
-        if (result < 0)
+        enum held held = store->fence.is_sent ? take_answer(store, reply, reterr) : HELD_NOT_YET;
+        if (held == HELD_NOT)
             return -1;
-        if (result == 1)
+        if (held == HELD_AGAIN && !append_fence(store, store->settings.timeout_ms))
+            return kv_error_set(reterr, "no memory");
+        if (held == HELD)
             let_go(store);
     }
     if (!is_closed && found == 0)

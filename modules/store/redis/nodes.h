@@ -31,6 +31,9 @@ void nodes_point_to(struct kv_store *store, struct kv_slice host, int port);
  */
 int64_t nodes_patience_ms(const struct kv_store *store);
 
+/* Points the store to that node. */
+void nodes_point_to(struct kv_store *store, struct kv_slice host, int port);
+
 /* Points the store to the next node in turn, of its own turn: so none is left out. */
 void nodes_try_next(struct kv_store *store);
 

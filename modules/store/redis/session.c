@@ -6,6 +6,7 @@
 #include "library.h"
 #include "login.h"
 #include "master.h"
+#include "moving.h"
 #include "nodes.h"
 #include "../../redis_client/request.h"
 
@@ -320,6 +321,12 @@ int session_open_bulk(struct kv_store *store, struct kv_error *reterr)
     return 0;
 }
 
+/* Whether Redis refused because only some of the partition's keys are there. */
+static bool says_moving(const struct kv_error *error)
+{
+    return strstr(error->text, ": ASK ") != NULL || strstr(error->text, ": TRYAGAIN ") != NULL;
+}
+
 int session_open(struct kv_store *store, struct kv_error *reterr)
 {
     struct attempt lane = login_attempt(store, &store->lane.link, reterr);
@@ -328,6 +335,8 @@ int session_open(struct kv_store *store, struct kv_error *reterr)
         return 0;
     }
     session_close(store);
+    if (store->nodes != NULL && says_moving(reterr))
+        moving_pass(store);
     if (store->nodes != NULL)
         nodes_try_next(store);
     return -1;
