@@ -7,18 +7,26 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    KV_HEALTH_REASON = 256 /* bytes of a reason that are compared */
+};
 
 struct kv_health {
     const char *store_name; /* for the log */
     atomic_bool is_ill;
-    pthread_mutex_t lock; /* so that the last line in the log is right */
+    pthread_mutex_t lock;          /* so that the last line in the log is right */
+    char reason[KV_HEALTH_REASON]; /* that was logged last */
+    int64_t logged_ms, pause_ms;   /* when; and until the next one may be */
 };
 
 /* store_name: lent. */
 void kv_health_init(struct kv_health *health, const char *store_name);
 void kv_health_fini(struct kv_health *health);
 
-/* Logs a change. why: the store cannot serve; may be NULL. */
+/* Logs a change, and further reasons, ever more rarely. why: the store cannot serve; may be NULL.
+ */
 void kv_health_set(struct kv_health *health, bool is_well, const char *why);
 
 static inline bool kv_health_is_good(const struct kv_health *health)
