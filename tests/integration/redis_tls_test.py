@@ -12,7 +12,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from kvserver import Report, Server, wait_for  # pylint: disable=wrong-import-position
-from redis_servers import Redis, Sentinel, free_port, require_redis  # pylint: disable=wrong-import-position
+from redis_servers import Cluster, Redis, Sentinel, free_port, require_redis  # pylint: disable=wrong-import-position
 
 NAME = "redis.test"
 RIGHTS = "~kv{0}* &kv{0}* +@all -@dangerous +client|kill +info".split()
@@ -28,9 +28,10 @@ def make_authority(folder, name):
             "-subj", f"/CN={name}", "-days", "2", "-keyout", f"{name}.key", "-out", f"{name}.pem")
 
 
-def make_certificate(folder, name):
+def make_certificate(folder, name, also=""):
+    """also: further names, each behind a comma."""
     openssl(folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-keyout", f"{name}.key",
+            "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}{also}", "-keyout", f"{name}.key",
             "-out", f"{name}.csr")
     openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
             "-CAcreateserial", "-days", "2", "-copy_extensions", "copy", "-out", f"{name}.pem")
@@ -43,6 +44,7 @@ class Tests:
             make_authority(self.folder.name, authority)
         for name in (NAME, "kvserver"):
             make_certificate(self.folder.name, name)
+        make_certificate(self.folder.name, "node", ",IP:127.0.0.1")
         openssl(self.folder.name, "pkey", "-in", "kvserver.key", "-aes256", "-passout", "pass:secret",
                 "-out", "encrypted.key")
         shutil.copy(self.file("kvserver.pem"), self.file("encrypted.pem"))
@@ -61,12 +63,50 @@ class Tests:
     def file(self, name):
         return os.path.join(self.folder.name, name)
 
-    def options(self, ca="ca", cert="kvserver", name=NAME, password="secret", where=""):
-        tls = f"ca: {self.file(ca + '.pem')}, name: {name}"
+    def tls(self, ca="ca", cert="kvserver", name=NAME):
+        tls = f"ca: {self.file(ca + '.pem')}"
+        if name:
+            tls += f", name: {name}"
         if cert:
             tls += f", cert: {self.file(cert + '.pem')}, key: {self.file(cert + '.key')}"
+        return f"tls: {{{tls}}}"
+
+    def options(self, password="secret", where="", **tls):
         where = where or f"port: {self.port}"
-        return f"{where}, timeout: 2s, user: kv, password: {password}, tls: {{{tls}}}"
+        return f"{where}, timeout: 2s, user: kv, password: {password}, {self.tls(**tls)}"
+
+    def cluster(self):
+        """By the addresses that the nodes tell, and by one name for all; also when a master is replaced."""
+        files = self.file("node.pem"), self.file("node.key"), self.file("ca.pem")
+        cluster = Cluster(arguments=["--tls-port", "%port", "--tls-cluster", "yes", "--tls-replication", "yes",
+                                     "--tls-cert-file", files[0], "--tls-key-file", files[1],
+                                     "--tls-ca-cert-file", files[2], "--tls-auth-clients", "yes"], has_port=False,
+                          cli=["--tls", "--cert", files[0], "--key", files[1], "--cacert", files[2]])
+        where = f'nodes: ["127.0.0.1:{cluster.nodes[0].port}"], timeout: 10s'
+        servers = [Server(store="redis", options=f"{where}, {self.tls(name=name)}") for name in ("", "node")]
+
+        def check(round_):
+            for i in range(20):
+                body = json.dumps({"value": [round_, i]})
+                status = servers[i % 2].request("PUT", f"/storage/{i}", body)[0]
+                assert status == 202, status
+                answer = servers[1 - i % 2].request("GET", f"/storage/{i}")[2]
+                assert json.loads(answer)["value"] == [round_, i], answer
+        check(1)
+        try:
+            Server(store="redis", options=f"{where}, {self.tls(name='other.test')}").end()
+        except AssertionError as fault:
+            assert "hostname mismatch" in str(fault), fault
+        else:
+            raise AssertionError("it has started")
+        cluster.masters()[0].kill()
+        cluster.wait_for_masters()
+        for server in servers:
+            wait_for(lambda server=server: server.request("GET", "/readyz")[0] == 200, "a server is not ready again")
+        check(2)
+        for server in servers:
+            server.end()
+        cluster.end()
 
     def shared(self):
         one = Server(store="redis", options=self.options())
@@ -128,6 +168,7 @@ def main():
     report.check("a connection by TLS that is cut is made anew", tests.cut_connections)
     report.check("the sink delivers by TLS", tests.sink)
     report.check("the master is found at a sentinel by TLS", tests.sentinel)
+    report.check("servers share a cluster by TLS, and reach a replica that takes over", tests.cluster)
     report.check("a certificate of another authority is refused",
                  lambda: tests.refused("its certificate: ", ca="stranger"))
     report.check("a certificate for another name is refused",

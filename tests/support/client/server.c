@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "base/mem.h"
 #include "support/client/http.h"
 
 enum {
@@ -125,13 +126,15 @@ static bool await_up(struct kv_test_server *server, is_up_fn is_up)
     return true;
 }
 
-static bool try_start(struct kv_test_server *server, const char *yaml, const char *import_path,
-                      is_up_fn is_up)
+/* folder: what stands for `%folder`; NULL: its own. */
+static bool try_start(struct kv_test_server *server, const char *yaml, const char *folder,
+                      const char *import_path, is_up_fn is_up)
 {
     kv_test_program_prepare(&server->program);
     server->is_asked_to_end = false;
+    server->twin = NULL;
     server->port = free_port();
-    char *text = fill_in(yaml, server->port, server->program.folder);
+    char *text = fill_in(yaml, server->port, folder == NULL ? server->program.folder : folder);
     char *path = kv_test_program_write(&server->program, "kvserver.yaml", text);
     const char *import = import_path == NULL ? NULL : "--import";
     kv_test_program_spawn(&server->program,
@@ -141,14 +144,38 @@ static bool try_start(struct kv_test_server *server, const char *yaml, const cha
     return await_up(server, is_up);
 }
 
-static void start(struct kv_test_server *server, const char *yaml, const char *import_path,
-                  is_up_fn is_up)
+static void start_one(struct kv_test_server *server, const char *yaml, const char *folder,
+                      const char *import_path, is_up_fn is_up)
 {
-    for (int clashes = 0; !try_start(server, yaml, import_path, is_up); clashes++) {
+    for (int clashes = 0; !try_start(server, yaml, folder, import_path, is_up); clashes++) {
         kv_test_program_remove(&server->program);
         if (clashes == MAX_CLASHES)
             fail_msg("no free port");
     }
+}
+
+static void start(struct kv_test_server *server, const char *yaml, const char *import_path,
+                  is_up_fn is_up)
+{
+    const char *twin = getenv("KV_TEST_TWIN");
+    start_one(server, yaml, NULL, import_path, is_up);
+    if (twin == NULL || strcmp(twin, "on") != 0)
+        return;
+    server->twin = kv_calloc(1, sizeof(*server->twin));
+    start_one(server->twin, yaml, server->program.folder, NULL, is_up);
+    kv_test_stream_pair(server->port, server->twin->port);
+}
+
+/* end: returns the exit code. */
+static int end_twin(struct kv_test_server *server, int (*end)(struct kv_test_server *twin))
+{
+    if (server->twin == NULL)
+        return 0;
+    kv_test_stream_pair(server->port, 0);
+    int exit_code = end(server->twin);
+    free(server->twin);
+    server->twin = NULL;
+    return exit_code;
 }
 
 void kv_test_server_start(struct kv_test_server *server, const char *yaml)
@@ -177,6 +204,8 @@ void kv_test_server_terminate(struct kv_test_server *server)
     if (server->program.pid != 0)
         kill(server->program.pid, SIGTERM);
     server->is_asked_to_end = true;
+    if (server->twin != NULL)
+        kv_test_server_terminate(server->twin);
 }
 
 int kv_test_server_stop(struct kv_test_server *server)
@@ -186,8 +215,9 @@ int kv_test_server_stop(struct kv_test_server *server)
     int exit_code = kv_test_program_wait(&server->program, STOP_LIMIT_MS);
     if (exit_code != 0)
         show_log(server);
+    int exit_code_of_twin = end_twin(server, kv_test_server_stop);
     kv_test_program_remove(&server->program);
-    return exit_code;
+    return exit_code != 0 ? exit_code : exit_code_of_twin;
 }
 
 void kv_test_server_stop_cleanly(struct kv_test_server *server)
@@ -195,13 +225,29 @@ void kv_test_server_stop_cleanly(struct kv_test_server *server)
     assert_int_equal(kv_test_server_stop(server), 0);
 }
 
-void kv_test_server_kill(struct kv_test_server *server)
+static int kill_and_clean_up(struct kv_test_server *server)
 {
     kv_test_program_kill(&server->program);
+    end_twin(server, kill_and_clean_up);
     kv_test_program_remove(&server->program);
+    return 0;
+}
+
+void kv_test_server_kill(struct kv_test_server *server)
+{
+    kill_and_clean_up(server);
 }
 
 char *kv_test_server_log(const struct kv_test_server *server)
 {
-    return kv_test_program_read(&server->program, "err");
+    char *log = kv_test_program_read(&server->program, "err");
+    if (server->twin == NULL)
+        return log;
+    char *log_of_twin = kv_test_program_read(&server->twin->program, "err");
+    struct kv_buffer both = {0};
+    kv_buffer_printf(&both, "%s%s", log, log_of_twin);
+    kv_buffer_append_char(&both, '\0');
+    free(log);
+    free(log_of_twin);
+    return both.bytes;
 }

@@ -10,6 +10,9 @@ struct kv_test_server {
     struct kv_test_program program;
     uint16_t port;
     bool is_asked_to_end;
+    /* With KV_TEST_TWIN=on: another server with the same configuration, and hence the same store.
+     * Connections to the port go to the two by turns. NULL: none. */
+    struct kv_test_server *twin;
 };
 
 /* Starts the server, and returns when `GET /readyz` says 200. A server that does not come up fails

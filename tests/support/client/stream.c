@@ -22,7 +22,8 @@
 #include "support/client/tls.h"
 
 enum {
-    PIECE = 256 * 1024 /* bytes read at once */
+    PIECE = 256 * 1024, /* bytes read at once */
+    MOST_PAIRS = 16,
 };
 
 int64_t kv_test_now_us(void)
@@ -46,6 +47,32 @@ void kv_test_sleep_ms(int64_t duration_ms)
         continue;
 }
 
+/* Ports of servers that stand for each other. */
+static struct pair {
+    uint16_t port, other;
+    bool is_others_turn;
+} pairs[MOST_PAIRS];
+
+void kv_test_stream_pair(uint16_t port, uint16_t other)
+{
+    size_t i = 0;
+    while (i < MOST_PAIRS && pairs[i].port != port && pairs[i].port != 0)
+        i++;
+    assert_true(i < MOST_PAIRS);
+    pairs[i] = (struct pair){.port = other == 0 ? 0 : port, .other = other};
+}
+
+static uint16_t choose_of_pair(uint16_t port)
+{
+    for (size_t i = 0; i < MOST_PAIRS; i++) {
+        if (port == 0 || pairs[i].port != port)
+            continue;
+        pairs[i].is_others_turn = !pairs[i].is_others_turn;
+        return pairs[i].is_others_turn ? port : pairs[i].other;
+    }
+    return port;
+}
+
 /* receive_bytes must be set before connecting to bound the window; 0 leaves it to the system. */
 static bool stream_connect(struct kv_test_stream *stream, uint16_t port, int receive_bytes)
 {
@@ -56,7 +83,7 @@ static bool stream_connect(struct kv_test_stream *stream, uint16_t port, int rec
     setsockopt(stream->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     struct sockaddr_in address = {
         .sin_family = AF_INET,
-        .sin_port = htons(port),
+        .sin_port = htons(choose_of_pair(port)),
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };
     if (connect(stream->fd, (struct sockaddr *)&address, sizeof(address)) == 0)

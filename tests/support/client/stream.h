@@ -50,6 +50,9 @@ void kv_test_stream_open_clear(struct kv_test_stream *stream, uint16_t port);
  */
 void kv_test_stream_open_narrow(struct kv_test_stream *stream, uint16_t port, int receive_bytes);
 
+/* From now on connections to the port go there and to the other one by turns; 0: no longer. */
+void kv_test_stream_pair(uint16_t port, uint16_t other);
+
 /* Connects to a Unix socket. */
 void kv_test_stream_open_unix(struct kv_test_stream *stream, const char *path);
 

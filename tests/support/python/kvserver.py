@@ -70,7 +70,10 @@ class Server:
         if not has_told or "\n" not in rest:
             return False
         self.port = int(rest.split("\n")[0])
-        return self.request("GET", "/readyz")[0] == 200
+        try:
+            return self.request("GET", "/readyz")[0] == 200
+        except OSError:  # it is ending
+            return False
 
     def request(self, method, path, body=None, headers=None):
         """Returns: status, headers and body; that of a stream is not read."""

@@ -11,15 +11,16 @@ import tempfile
 from kvserver import PATIENCE_S, wait_for
 
 SKIPPED = 77
+PROGRAM = os.environ.get("KV_TEST_REDIS_PROGRAM", "redis-server")  # or a valkey-server
 
 
 def require_redis():
-    """Ends the program as skipped if there is no Redis 7."""
-    program = shutil.which("redis-server")
+    """Ends the program as skipped if there is no Redis 7, or the Valkey that is asked for."""
+    program = shutil.which(PROGRAM)
     version = subprocess.run([program, "--version"], capture_output=True, text=True,
                              check=True).stdout if program else ""
     if int((re.findall(r" v=(\d+)", version) or ["0"])[0]) < 7:
-        print("1..0 # SKIP there is no redis-server of version 7 or later")
+        print(f"1..0 # SKIP there is no {PROGRAM} of version 7 or later")
         sys.exit(SKIPPED)
 
 
@@ -30,20 +31,22 @@ def free_port():
 
 
 class Redis:
-    """arguments: further ones of the program; has_port: whether it listens without TLS."""
+    """arguments: further ones of the program, in which %port is its port; has_port: whether it listens without TLS; more: of its environment."""
 
-    def __init__(self, *arguments, has_port=True):
+    def __init__(self, *arguments, has_port=True, more=None):
         self.folder = tempfile.mkdtemp(prefix="kv-redis-")
         self.port = free_port()
         self.socket = os.path.join(self.folder, "redis.sock")
         self.arguments = ["--port", str(self.port if has_port else 0), "--unixsocket", self.socket,
                           "--dir", self.folder, "--save", "", "--appendonly", "no",
-                          "--logfile", os.path.join(self.folder, "log"), *arguments]
+                          "--logfile", os.path.join(self.folder, "log"),
+                          *(argument.replace("%port", str(self.port)) for argument in arguments)]
+        self.environment = {**os.environ, **(more or {})}
         self.process = None
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen(["redis-server", *self.arguments])
+        self.process = subprocess.Popen([PROGRAM, *self.arguments], env=self.environment)
         wait_for(self.is_there, "redis-server does not start")
 
     def is_there(self):
@@ -143,14 +146,17 @@ class Guarded:
 
 
 class Cluster:
-    """A Redis Cluster: masters with a replica each."""
+    """A Redis Cluster: masters with a replica each. arguments: further ones of each node; cli: of redis-cli;
+    more: further environment of a node, by its number."""
 
-    def __init__(self, n_masters=3, n_replicas=1, node_timeout_ms=1500):
+    def __init__(self, n_masters=3, n_replicas=1, node_timeout_ms=1500, arguments=(), has_port=True, cli=(),
+                 more=lambda i: None):
+        self.n_masters = n_masters
         self.nodes = [Redis("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout_ms),
                             "--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0",
-                            "--cluster-port", str(free_port()))
-                      for _ in range(n_masters * (1 + n_replicas))]
-        subprocess.run(["redis-cli", "--cluster", "create",
+                            "--cluster-port", str(free_port()), *arguments, has_port=has_port, more=more(i))
+                      for i in range(n_masters * (1 + n_replicas))]
+        subprocess.run(["redis-cli", *cli, "--cluster", "create",
                         *(f"127.0.0.1:{node.port}" for node in self.nodes),
                         "--cluster-replicas", str(n_replicas), "--cluster-yes"],
                        check=True, capture_output=True)
@@ -161,9 +167,34 @@ class Cluster:
             wait_for(lambda master=master: master.ask("INFO replication").count("state=online")
                      == n_replicas, "a replica does not connect")
 
-    def masters(self):
-        return [node for node in self.nodes
-                if node.process.poll() is None and "role:master" in node.ask("INFO replication")]
+    def masters(self, but=None):
+        """but: a node that is not asked, as it is stopped."""
+        return [node for node in self.nodes if node is not but and node.process.poll() is None
+                and "role:master" in node.ask("INFO replication")]
+
+    def replicas_of(self, master):
+        ports = re.findall(r"slave\d+:ip=\S+?,port=(\d+),state=online", master.ask("INFO replication"))
+        return [node for node in self.nodes if str(node.port) in ports]
+
+    def wait_for_masters(self, but=None):
+        """Until all slots have a master again."""
+        wait_for(lambda: len(self.masters(but)) == self.n_masters, "no replica takes over")
+
+    def settle(self):
+        """Waits until every node is there, every master has its replica, and all of them agree."""
+        def is_settled():
+            masters = self.masters()
+            return (len(masters) == self.n_masters
+                    and all(self.replicas_of(master) for master in masters)
+                    and all("cluster_state:ok" in node.ask("CLUSTER INFO") for node in self.nodes))
+        wait_for(is_settled, "the cluster does not settle")
+
+    def call(self, *arguments, node=None):
+        """redis-cli --cluster. Returns: the exit code and the output."""
+        command = ["redis-cli", "--cluster", arguments[0], f"127.0.0.1:{(node or self.masters()[0]).port}",
+                   *map(str, arguments[1:])]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=2 * PATIENCE_S)
+        return result.returncode, result.stdout + result.stderr
 
     def master_of(self, key):
         """The node that has the key."""

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """with_cluster.py COMMAND [ARGUMENT]...: runs the command beside a Redis Cluster of three masters without
-replicas. Their addresses, with commas between them, stand for each `@nodes` in the arguments.
+replicas. Their addresses, with commas between them, stand for each `@nodes` in the arguments and in
+KV_TEST_STORE_OPTIONS.
 Returns what the command does; 77 where there is no redis-server of version 7 or later.
 """
 import os
@@ -17,7 +18,9 @@ def main():
     try:
         nodes = ",".join(f"127.0.0.1:{node.port}" for node in cluster.nodes)
         command = [argument.replace("@nodes", nodes) for argument in sys.argv[1:]]
-        return subprocess.run(command, check=False).returncode
+        options = os.environ.get("KV_TEST_STORE_OPTIONS", "").replace("@nodes", nodes)
+        environment = {**os.environ, "KV_TEST_STORE_OPTIONS": options}
+        return subprocess.run(command, env=environment, check=False).returncode
     finally:
         cluster.end()
 

@@ -1,19 +1,20 @@
 #!/bin/sh
-# with_redis.sh COMMAND [ARGUMENT]...: runs the command beside a redis-server of its own, which listens at a
-# socket only. Its path stands for each `@redis` in the arguments, and in KV_TEST_REDIS.
+# with_redis.sh COMMAND [ARGUMENT]...: runs the command beside a redis-server of its own (or what
+# KV_TEST_REDIS_PROGRAM names), which listens at a socket only. Its path stands for each `@redis` in the arguments, and in KV_TEST_REDIS.
 # Returns what the command does; 77 where there is no redis-server of version 7 or later.
 set -u
 
-version=$(redis-server --version 2>/dev/null | sed -n 's/.* v=\([0-9]*\)\..*/\1/p')
+program=${KV_TEST_REDIS_PROGRAM:-redis-server} # or a valkey-server
+version=$("$program" --version 2>/dev/null | sed -n 's/.* v=\([0-9]*\)\..*/\1/p')
 if [ "${version:-0}" -lt 7 ]; then
-    echo "skipped: there is no redis-server of version 7 or later"
+    echo "skipped: there is no $program of version 7 or later"
     exit 77
 fi
 
 folder=$(mktemp -d /tmp/kv-redis-XXXXXX)
 KV_TEST_REDIS=$folder/redis.sock
 export KV_TEST_REDIS
-redis-server --port 0 --unixsocket "$KV_TEST_REDIS" --dir "$folder" --save '' --appendonly no \
+"$program" --port 0 --unixsocket "$KV_TEST_REDIS" --dir "$folder" --save '' --appendonly no \
     --logfile "$folder/log" &
 server=$!
 # A Redis that cannot save refuses to end by itself.

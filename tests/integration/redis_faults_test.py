@@ -1,0 +1,373 @@
+#!/usr/bin/env python3
+"""KvServers on one Redis that closes connections, dies, comes back empty, forgets its functions, refuses passwords,
+or has another clock; and servers that stand still. KV_TEST_ROUNDS makes the longer ones longer. Prints TAP.
+"""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../support/python"))
+from chaos import Client, Load, Subscriber  # pylint: disable=wrong-import-position
+from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
+from redis_servers import Redis, require_redis  # pylint: disable=wrong-import-position
+from store_redis_test import expect, get, put  # pylint: disable=wrong-import-position
+
+ROUNDS = int(os.environ.get("KV_TEST_ROUNDS", "1"))
+CLOCK = os.environ.get("KV_TEST_CLOCK")  # the library that makes clocks wrong
+N_WRITERS = 8
+DOWN_S = 3 * ROUNDS
+LONG = 10_000_000 * min(ROUNDS, 10)
+RIGHTS = "~kv{0}* &kv{0}* +@all -@dangerous +client|kill +info".split()
+HOUR_MS = 3_600_000
+TTL_MS = 1500
+N_EXPIRING = 1000
+N_RACES = 40 * ROUNDS
+LATE_S = 2  # the machine may be busy
+
+
+class ShiftedServer(Server):
+    """One whose clock is wrong."""
+
+    def __init__(self, ahead_ms, options):
+        self.ahead_ms = ahead_ms
+        super().__init__(store="redis", options=options)
+
+    def spawn(self, command):
+        environment = {**os.environ, "LD_PRELOAD": CLOCK, "KV_CLOCK_AHEAD_MS": str(self.ahead_ms)}
+        return subprocess.Popen(command, stderr=self.log, env=environment)
+
+
+class Tests:
+    def __init__(self):
+        self.redis = Redis("--appendonly", "yes", "--appendfsync", "always")
+        self.one, self.two = self.server(), self.server()
+        self.n_loads = 0
+
+    def options(self, more="", timeout_s=1):
+        return f"unix: {self.redis.socket}, timeout: {timeout_s}s{more}"
+
+    def server(self, more="", timeout_s=1):
+        return Server(store="redis", options=self.options(more, timeout_s))
+
+    def ask(self, *words):
+        answer = self.redis.ask(*words)
+        assert not answer.startswith("-"), answer
+        return answer
+
+    def ready(self, server):
+        return server.request("GET", "/readyz")[0] == 200
+
+    def await_ready(self):
+        for server in (self.one, self.two):
+            wait_for(lambda server=server: self.ready(server), "a server is not ready again")
+
+    def under_load(self, fault, servers=None):
+        """Nothing may be lost. Returns: what happened."""
+        self.n_loads += 1
+        load = Load(servers or (self.one, self.two), f"load{self.n_loads}/", N_WRITERS)
+        try:
+            fault(load)
+            load.wait_until_all_write(3)
+        finally:
+            load.is_over.set()
+        load.end()
+        facts = load.judge()
+        print("#   " + ", ".join(f"{name} {value}" for name, value in facts.items()), flush=True)
+        expect((facts["lost"], facts["resets"]), (0, 0))
+        return facts
+
+    # ---- connections ----
+
+    def server_that_reads_nothing(self):
+        """Until Redis closes its connection, as too much waits there; and writes go on while it catches up."""
+        self.ask('CONFIG SET client-output-buffer-limit "pubsub 4mb 4mb 60"')
+
+        def n_subscribers():
+            return self.redis.ask("CLIENT LIST TYPE pubsub").count("id=")
+
+        def fault(load):
+            before = n_subscribers()
+            self.two.process.send_signal(signal.SIGSTOP)
+            try:
+                client, i = Client(self.one), 0
+                while n_subscribers() == before:
+                    i += 1
+                    expect(client.put(f"{load.prefix}long/{i % 7}", "x" * 2000 + str(i))[0], 202)
+                client.close()
+            finally:
+                self.two.process.send_signal(signal.SIGCONT)
+        self.under_load(fault)
+        self.ask('CONFIG SET client-output-buffer-limit "pubsub 32mb 8mb 60"')
+
+    def lost_connections(self):
+        def fault(load):
+            for i in range(8 * ROUNDS):
+                load.wait_until_all_write(5)
+                self.ask("CLIENT KILL TYPE", "pubsub" if i % 2 else "normal")
+        self.under_load(fault)
+
+    def functions_that_are_gone(self):
+        """They are loaded again, and order is kept."""
+        def fault(load):
+            for i in range(4 * ROUNDS):
+                load.wait_until_all_write(5)
+                self.ask("FUNCTION FLUSH" if i % 2 else "FUNCTION FLUSH SYNC")
+        facts = self.under_load(fault)
+        assert facts["unknown"] == 0, "Redis has executed nothing of it"
+
+    def refused_password(self):
+        """Nothing is changed meanwhile, and all goes on when it is accepted again."""
+        self.ask("ACL SETUSER kv on >right", *RIGHTS)
+        servers = [self.server(", user: kv, password: right") for _ in range(2)]
+
+        def fault(load):
+            self.ask("ACL SETUSER kv resetpass >other")
+            self.ask("CLIENT KILL USER kv")
+            wait_for(lambda: not self.ready(servers[0]), "the server says that it is ready")
+            expect(put(servers[0], "refused", 1)[0], 503)
+            expect(self.redis.ask("EXISTS kv{0}krefused"), ":0\r\n")
+            wait_for(lambda: "WRONGPASS" in servers[0].read_log(), "the log does not say why")
+            self.ask("ACL SETUSER kv >right")
+        self.under_load(fault, servers)
+        for server in servers:
+            server.end()
+
+    # ---- Redis itself ----
+
+    def redis_that_is_down(self):
+        def fault(load):
+            self.redis.kill()
+            for server in (self.one, self.two):
+                expect(put(server, "down", 1)[0], 503)
+                expect(get(server, "down"), 503)
+                expect(self.ready(server), False)
+            time.sleep(DOWN_S)
+            self.redis.start()
+        self.under_load(fault)
+
+    def resume(self, server, mark):
+        """Returns: what a subscriber that continues from the mark is told first."""
+        epoch, revision = mark
+        client = Client(server)
+        client.socket.sendall(f"GET /events?prefix=&since={revision}&epoch={epoch} HTTP/1.1\r\n"
+                              "Host: localhost\r\n\r\n".encode())
+        while not re.search(rb"event: (reset|synced)\n", client.rest):
+            client.receive()
+        client.close()
+        return re.search(rb"event: (reset|synced)\n", client.rest).group(1)
+
+    def mark_of(self, server):
+        """Returns: epoch and revision."""
+        client = Client(server)
+        client.socket.sendall(b"GET /events?prefix=none&initial=true HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        while b"event: synced\n" not in client.rest:
+            client.receive()
+        client.close()
+        synced = json.loads(re.search(rb"event: synced\n(?:id:.*\n)?data: (.*)\n", client.rest).group(1))
+        return synced["epoch"], synced["revision"]
+
+    def start_anew(self, empty):
+        """The store is gone: servers answer 503 until they are started anew, and a new epoch begins."""
+        expect(put(self.one, "before", 1)[0], 202)
+        mark = self.mark_of(self.one)
+        empty()
+        for server in (self.one, self.two):
+            wait_for(lambda server=server: not self.ready(server), "the server says that it is ready")
+            expect(put(server, "after", 1)[0], 503)
+        self.one.end()
+        self.one = self.server()
+        expect(self.ready(self.two), False)
+        wait_for(lambda: "started anew" in self.two.read_log(), "the log does not say what to do")
+        self.two.end()
+        self.two = self.server()
+        assert self.mark_of(self.two)[0] != mark[0], "the epoch is the same"
+        expect(self.resume(self.two, mark), b"reset")
+        expect(get(self.two, "before"), 204)
+        expect(put(self.one, "after", 2)[0], 202)
+        expect(get(self.two, "after"), 2)
+
+    def redis_that_comes_back_empty(self):
+        def empty():
+            self.redis.kill()
+            shutil.rmtree(os.path.join(self.redis.folder, "appendonlydir"))
+            self.redis.start()
+        self.start_anew(empty)
+
+    def flushed_redis(self):
+        self.start_anew(lambda: self.ask("FLUSHALL"))
+
+    def store_of_another_kind(self):
+        for field, value, text in (("format", 2, "has format 2"), ("partitions", 4, "has 4 partitions")):
+            before = self.ask("HGET kv{0}i", field).split("\r\n")[1]
+            self.ask("HSET kv{0}i", field, str(value))
+            try:
+                self.server().end()
+            except AssertionError as fault:
+                assert text in str(fault), fault
+            else:
+                raise AssertionError("a server has started")
+            finally:
+                self.ask("HSET kv{0}i", field, before)
+        self.await_ready()
+
+    # ---- time ----
+
+    def expire(self, fault):
+        """Keys are set at one server that then fails; the others tell the end of each once and on time."""
+        doomed = self.server()
+        subscribers = [Subscriber(server, "doom/") for server in (self.one, self.two)]
+        client = Client(doomed)
+        sets = [{"type": "set", "payload": {"key": f"doom/{i}", "value": i, "ttl": TTL_MS + 2 * i}}
+                for i in range(N_EXPIRING)]
+        expect(client.ask("POST", "/batch", json.dumps(sets).encode())[0], 200)
+        set_at = time.monotonic()
+        time.sleep(TTL_MS / 1000)
+        fault(doomed)
+        late = []
+        for subscriber in subscribers:
+            wait_for(lambda subscriber=subscriber: len(subscriber.ended_at) == N_EXPIRING, "not all ends are told")
+            for i in range(N_EXPIRING):
+                expect([reason for _, _, reason in subscriber.changes[f"doom/{i}"]], ["set", "expire"])
+                late.append(subscriber.ended_at[f"doom/{i}"] - set_at - (TTL_MS + 2 * i) / 1000)
+        late.sort()
+        print(f"#   told late: p50 {late[len(late) // 2] * 1e3:.1f} ms, p99 {late[len(late) * 99 // 100] * 1e3:.1f} ms, "
+              f"most {late[-1] * 1e3:.1f} ms", flush=True)
+        assert late[-1] < LATE_S, "an end is told late"
+        return doomed
+
+    def expiries_while_a_server_dies(self):
+        def kill(doomed):
+            doomed.process.kill()
+            doomed.process.wait(PATIENCE_S)
+        self.expire(kill).end()
+
+    def expiries_while_a_server_stands_still(self):
+        doomed = self.expire(lambda doomed: doomed.process.send_signal(signal.SIGSTOP))
+        doomed.process.send_signal(signal.SIGCONT)
+        expect(put(doomed, "doom/end", 1)[0], 202)
+        doomed.end()
+
+    def servers_with_other_clocks(self):
+        """An hour ahead, and an hour behind: deadlines are Redis's."""
+        servers = [ShiftedServer(ahead_ms, self.options()) for ahead_ms in (HOUR_MS, -HOUR_MS)]
+        subscribers = [Subscriber(server, "hour/") for server in servers]
+        for server, other in (servers, servers[::-1]):
+            key = f"hour/{server.port}"
+            set_at = time.monotonic()
+            expect(put(server, key, 1, ttl=TTL_MS)[0], 202)
+            left = int(other.request("GET", "/storage/" + key)[1]["KV-TTL"])
+            assert 0 < left <= TTL_MS, left
+            for subscriber in subscribers:
+                wait_for(lambda key=key, subscriber=subscriber: key in subscriber.ended_at, "it does not expire")
+                took = subscriber.ended_at[key] - set_at
+                assert TTL_MS / 1000 - 0.01 <= took < TTL_MS / 1000 + LATE_S, took
+            expect(get(other, key), 204)
+        self.under_load(lambda load: load.wait_until_all_write(20), servers)
+        for server in servers:
+            server.end()
+
+    def reads_around_a_deadline(self):
+        """Once somebody has been shown that a key is gone, nobody is shown it any more."""
+        def read(server, key, seen):
+            client = Client(server)
+            while not seen or seen[-1][2] == 200:
+                begin = time.monotonic()
+                status = client.ask("GET", "/storage/" + key)[0]
+                seen.append((begin, time.monotonic(), status))
+            client.close()
+        for i in range(N_RACES):
+            key, seen = f"race/{i}", [[], []]
+            expect(put(self.one, key, i, ttl=50)[0], 202)
+            readers = [threading.Thread(target=read, args=(server, key, each))
+                       for server, each in zip((self.one, self.two), seen)]
+            for reader in readers:
+                reader.start()
+            for reader in readers:
+                reader.join(PATIENCE_S)
+            for mine, others in (seen, seen[::-1]):
+                gone_at = mine[-1][1]
+                expect(mine[-1][2], 204)
+                assert all(status == 204 for begin, _, status in others if begin > gone_at), \
+                    "it was gone, and is there again"
+
+    def subscriptions_while_others_write(self):
+        """Who subscribes while another server is written to sees the value, or is told of it."""
+        for i in range(N_RACES):
+            key = f"subscribed/{i}"
+            writer = threading.Thread(target=lambda key=key, i=i: put(self.one, key, i))
+            writer.start()
+            subscriber = Subscriber(self.two, key)
+            writer.join(PATIENCE_S)
+            wait_for(lambda: subscriber.last(key)[1] == i, "the write is not told")
+            values = [value for _, value, _ in subscriber.changes[key]]
+            assert values in ([i], [None, i]), values
+
+    # ---- lengths and keys ----
+
+    def lengths(self):
+        """Around the longest value that is sent with its change; its two quotation marks are part of it."""
+        one, two = (self.server(timeout_s=PATIENCE_S) for _ in range(2))  # Redis writes all of it to the disk
+        subscriber = Subscriber(two, "length/")
+        for length in [65536 + i for i in (-18, -17, -16, -3, -2, -1, 0, 1)] + [LONG]:
+            text = "x" * length
+            expect(put(one, "length/1", text)[0], 202)
+            expect(get(two, "length/1") == text, True)
+            wait_for(lambda text=text: subscriber.last("length/1")[1] == text, "the value is not told whole")
+        expect(one.request("DELETE", "/storage/length/1")[0], 200)
+        one.end()
+        two.end()
+
+    def strange_keys(self):
+        subscriber = Subscriber(self.two, "")
+        for path, key in (("", ""), ("%00", "\0"), ("a%00b", "a\0b"), ("%7B0%7D", "{0}"), ("%0D%0A", "\r\n"),
+                          ("%F0%9F%98%80", "\U0001f600")):
+            expect(put(self.one, path, key)[0], 202)
+            expect(get(self.two, path), key)
+            wait_for(lambda key=key: subscriber.last(key)[1] == key, "the key is not told")
+            names = json.loads(self.two.request("GET", "/storage?limit=10000&prefix=" + path)[2])["keys"]
+            assert key in [name["key"] for name in names], "the key is not listed"
+            expect(self.two.request("DELETE", "/storage/" + path)[0], 200)
+            expect(get(self.one, path), 204)
+
+    def end(self):
+        self.one.end()
+        self.two.end()
+        self.redis.end()
+
+
+def main():
+    require_redis()
+    report, tests = Report(), Tests()
+    for name, test in (
+            ("a server that read nothing until Redis closed its connection catches up", tests.server_that_reads_nothing),
+            ("lost connections are made anew under load", tests.lost_connections),
+            ("functions that are gone are loaded again, and order is kept", tests.functions_that_are_gone),
+            ("a password that is refused changes nothing", tests.refused_password),
+            ("while Redis is down, requests are answered 503, and all goes on behind it", tests.redis_that_is_down),
+            ("a Redis that comes back empty is a new store", tests.redis_that_comes_back_empty),
+            ("so is one that was flushed", tests.flushed_redis),
+            ("a store of another format, or with other partitions, is refused", tests.store_of_another_kind),
+            ("ends are told once and on time when a server is killed", tests.expiries_while_a_server_dies),
+            ("ends are told once and on time when a server stands still", tests.expiries_while_a_server_stands_still),
+            ("the servers' own clocks do not matter", tests.servers_with_other_clocks),
+            ("a key that is gone at one server is gone at all", tests.reads_around_a_deadline),
+            ("who subscribes during a write at another server is told of it", tests.subscriptions_while_others_write),
+            ("values around 64 KiB, and long ones, are whole", tests.lengths),
+            ("keys may be empty, and have any character", tests.strange_keys)):
+        if test == tests.servers_with_other_clocks and CLOCK is None:
+            report.skip(name, "there is no library that makes clocks wrong")
+        else:
+            report.check(name, test)
+    tests.end()
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
