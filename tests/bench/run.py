@@ -20,6 +20,7 @@ import change_log
 import console
 import deflate
 import durable
+import redis_store
 import tls
 from harness import (BUILD, OUTPUT, PORTS, Ratio, Servers, is_chosen, kvserver_yaml, load, memory_of,
                      redis_benchmark, run_load, says_200, show, show_figure)
@@ -165,8 +166,10 @@ def parse_options():
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--only", nargs="+", metavar="PART",
                         help="only the comparisons whose name has one of these in it")
-    parser.add_argument("--part", choices=["memory", "durable", "tls", "deflate", "backup", "console"],
-                        help="only these stores, what TLS, compression or a backup costs, or the console")
+    parser.add_argument("--part", choices=["memory", "durable", "tls", "deflate", "backup", "console",
+                                           "redis"],
+                        help="only these stores, what TLS, compression or a backup costs, the console, or servers "
+                             "that share a Redis")
     parser.add_argument("--against", metavar="BUILD",
                         help="instead: this build beside another one, which lies in that folder")
     parser.add_argument("--keys", type=int, default=1000000)
@@ -177,12 +180,16 @@ def parse_options():
     options.expiring_keys = 500000
     options.expiries = 10000
     options.pace = 10000
+    options.cluster_pace = 2000
+    options.shared_keys = 100000
+    options.shared_expiries = 5000
     options.log_bytes = 256 << 20
     options.large_value = (256 << 20) - 64
     if options.smoke:
         options.rounds, options.seconds = 1, 0.2
         options.keys = options.many_keys = options.expiring_keys = 5000
-        options.expiries = options.pace = 1000
+        options.expiries = options.pace = options.shared_expiries = options.cluster_pace = 1000
+        options.shared_keys = 5000
         options.log_bytes = 1 << 20
         options.large_value = 1 << 20
     return options
@@ -205,6 +212,8 @@ def main():
             backup.measure(servers, options, results)
         if options.against is None and options.part in (None, "console"):
             console.measure(servers, options, results)
+        if options.against is None and options.part in (None, "redis"):
+            redis_store.measure(servers, options, results)
         if options.against is None and options.part in (None, "memory"):
             measure_memory_store(servers, options, results)
         if options.against is None and options.part in (None, "durable"):

@@ -102,10 +102,11 @@ struct load_options {
     double seconds;
     struct workload workload;
     size_t background; /* EXPIRY: further keys with a TTL */
-    size_t rate;       /* EXPIRY: a second */
+    size_t rate;       /* EXPIRY, TOLD: a second */
     size_t pace;     /* requests a second, of all connections; 0: the next one follows an answer */
     size_t tls;      /* 1: with TLS */
     size_t deflate;  /* 1: FAN_OUT's subscribers offer permessage-deflate */
+    size_t other;    /* TOLD: the port of the subscriber's server */
     size_t prefixes; /* subscriptions that no key of the load matches, held meanwhile */
 };
 
@@ -124,6 +125,8 @@ void load_fan_out(enum fan_out_kind kind, const struct load_options *options);
 void load_hold_prefixes(uint16_t port, size_t n);
 /* Keys that expire, and how late their subscriber is told. */
 void load_expiry(const struct load_options *options);
+/* How late a subscriber at another server is told of changes. */
+void load_told(const struct load_options *options);
 
 void die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 

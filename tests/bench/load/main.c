@@ -2,10 +2,10 @@
  *   kv_load KIND PORT [name=number …]
  *
  * KIND: a protocol's name (http-get, http-list, http-post, webdis-get, ws-get, ws-set), fill,
- * fan-out, fan-out-prefix, fan-out-redis or expiry. Numbers: connections, depth, seconds, keys,
- * value, ttl, spread, background, rate, prefixes, pace (so many requests a second, whatever the
- * answers take), tls (1: with it), deflate (1: fan-out's subscribers offer it). With KV_BENCH_TOKEN
- * requests over HTTP bring this token.
+ * fan-out, fan-out-prefix, fan-out-redis, expiry or told. Numbers: connections, depth, seconds,
+ * keys, value, ttl, spread, background, rate, other, prefixes, pace (so many requests a second,
+ * whatever the answers take), tls (1: with it), deflate (1: fan-out's subscribers offer it). With
+ * KV_BENCH_TOKEN requests over HTTP bring this token.
  */
 #include <stdlib.h>
 
@@ -24,6 +24,7 @@ static void read_setting(const char *text, struct load_options *options)
         {"value=", &options->workload.value_bytes},
         {"background=", &options->background},
         {"rate=", &options->rate},
+        {"other=", &options->other},
         {"pace=", &options->pace},
         {"prefixes=", &options->prefixes},
         {"ttl=", &options->workload.ttl_ms},
@@ -59,6 +60,8 @@ static void run(const char *kind, const struct load_options *options)
         load_fan_out(FAN_OUT_REDIS, options);
     else if (strcmp(kind, "expiry") == 0)
         load_expiry(options);
+    else if (strcmp(kind, "told") == 0)
+        load_told(options);
     else
         die("unknown kind: %s", kind);
 }

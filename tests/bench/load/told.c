@@ -1,0 +1,112 @@
+/*
+ * How long it takes until a subscriber at another server is told of a change: so many a second,
+ * from the moment at which the set is handed to the system until the message is there. The value
+ * is the change's number. Keys are as many as `keys` says, so each changes again and again.
+ */
+#include <stdlib.h>
+
+#include "load.h"
+#include "base/mem.h"
+
+enum {
+    PATIENCE_US = 10000000
+};
+
+static struct told {
+    struct conn *writers;
+    struct conn subscriber;
+    struct poller poller;
+    int64_t *sent_us; /* of each change */
+    size_t n_changes, n_told;
+    bool is_subscribed;
+    struct histogram late;
+} told;
+
+static void take(struct kv_slice payload)
+{
+    static const struct kv_slice change = KV_SLICE("{\"type\":\"value\",");
+    static const char mark[] = "\"value\":";
+    if (kv_slice_has_prefix(payload, KV_SLICE("{\"type\":\"error\"")))
+        die("the server says %.*s", (int)payload.len, payload.bytes);
+    if (kv_slice_has_prefix(payload, KV_SLICE("{\"type\":\"ok\"")))
+        told.is_subscribed = true;
+    if (!kv_slice_has_prefix(payload, change))
+        return;
+    struct kv_slice rest = {payload.bytes + change.len, payload.len - change.len};
+    const char *value = memmem(rest.bytes, rest.len, mark, strlen(mark));
+    size_t number = value == NULL ? SIZE_MAX : strtoul(value + strlen(mark), NULL, 10);
+    if (number >= told.n_changes)
+        die("a strange change: %.*s", (int)payload.len, payload.bytes);
+    histogram_add(&told.late, (uint64_t)(time_us() - told.sent_us[number]));
+    told.n_told++;
+}
+
+static void on_ready(struct conn *conn)
+{
+    struct kv_slice payload;
+    size_t len;
+    while ((len = ws_frame_len(conn_unread(conn).bytes, conn_unread(conn).len, &payload)) != 0) {
+        take(payload);
+        conn_use(conn, len);
+    }
+}
+
+static void open_all(const struct load_options *options)
+{
+    poller_open(&told.poller);
+    told.writers = kv_calloc(options->n_connections, sizeof(*told.writers));
+    for (size_t i = 0; i < options->n_connections; i++) {
+        conn_open(&told.writers[i], options->port, ws_hello, "\r\n\r\n");
+        poller_add(&told.poller, &told.writers[i]);
+    }
+    conn_open(&told.subscriber, (uint16_t)options->other, ws_hello, "\r\n\r\n");
+    poller_add(&told.poller, &told.subscriber);
+    ws_append_frame(
+        &told.subscriber.out,
+        KV_SLICE("{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"prefix\":\"told-\"}}"));
+    conn_flush(&told.subscriber);
+    while (!told.is_subscribed)
+        poller_wait(&told.poller, 1000, on_ready);
+}
+
+static void set_one(const struct load_options *options, size_t number)
+{
+    struct conn *writer = &told.writers[number % options->n_connections];
+    char text[128];
+    int len = snprintf(text, sizeof(text),
+                       "{\"type\":\"set\",\"payload\":{\"key\":\"told-%zu\",\"value\":%zu}}",
+                       number % options->workload.n_keys, number);
+    ws_append_frame(&writer->out, (struct kv_slice){text, (size_t)len});
+    told.sent_us[number] = time_us();
+    conn_flush(writer);
+}
+
+static void run_at(const struct load_options *options)
+{
+    int64_t begin_us = time_us(), last_us = begin_us;
+    size_t n_told = 0;
+    for (size_t n_set = 0; told.n_told < told.n_changes;) {
+        size_t wanted = (size_t)((double)(time_us() - begin_us) / 1e6 * (double)options->rate);
+        while (n_set < wanted && n_set < told.n_changes)
+            set_one(options, n_set++);
+        poller_wait(&told.poller, n_set < told.n_changes ? 0 : 100, on_ready);
+        if (told.n_told != n_told)
+            last_us = time_us();
+        n_told = told.n_told;
+        if (time_us() - last_us > PATIENCE_US)
+            die("%zu of %zu changes are told", told.n_told, told.n_changes);
+    }
+}
+
+void load_told(const struct load_options *options)
+{
+    told.n_changes = (size_t)((double)options->rate * options->seconds);
+    told.sent_us = kv_calloc(told.n_changes, sizeof(int64_t));
+    open_all(options);
+    run_at(options);
+    printf("{\"load\":\"told\",\"rate\":%zu,\"changes\":%zu,\"p50_us\":%ju,\"p99_us\":%ju,"
+           "\"p999_us\":%ju,\"most_us\":%ju}\n",
+           options->rate, told.n_changes, (uintmax_t)histogram_at(&told.late, 0.5),
+           (uintmax_t)histogram_at(&told.late, 0.99), (uintmax_t)histogram_at(&told.late, 0.999),
+           (uintmax_t)told.late.largest);
+}
