@@ -342,11 +342,16 @@ static enum outcome take_write(struct kv_store *store, struct job *job,
     return end(job, (enum kv_status)status->number, (uint64_t)revision->number);
 }
 
-static enum outcome take_expiry(struct kv_store *store, const struct resp_value *next)
+/* Redis may answer before it pushes what has expired: which is told first. */
+static enum outcome take_expiry(struct kv_store *store, struct job *job,
+                                const struct resp_value *next, struct kv_slice rest)
 {
+    struct resp_value last = {0};
     be_accepted(store);
-    store->host->wake_at(store->host, PART, clock_to_host(store, next->number));
-    return OUTCOME_NONE;
+    resp_next(&rest, &last);
+    job->deadline_ms = clock_to_host(store, next->number);
+    job->revision = (uint64_t)last.number;
+    return OUTCOME_FINAL;
 }
 
 /* All that was changed before has been pushed before. */
@@ -525,6 +530,6 @@ enum outcome command_take(struct kv_store *store, struct job *job, struct kv_sli
         return take_error(store, job, KV_SLICE("SHORT"));
     if (job->kind == JOB_COMMAND)
         return take_write(store, job, &first, &second);
-    return job->kind == JOB_EXPIRE ? take_expiry(store, &second)
+    return job->kind == JOB_EXPIRE ? take_expiry(store, job, &second, reply)
                                    : take_look(store, job, &first, &second);
 }

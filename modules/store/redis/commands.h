@@ -7,7 +7,7 @@
 #include "shared.h"
 
 enum outcome {
-    OUTCOME_FINAL = 1, /* of a command or scan: it is to be given back */
+    OUTCOME_FINAL = 1, /* of a command, scan or expiry: it is to be given back */
     OUTCOME_AGAIN,     /* the job has changed and is to be sent again */
     OUTCOME_REFUSED,   /* nothing was executed: it is to be sent again, over a new connection */
     OUTCOME_NONE,      /* of a job of the store's own: nothing is left to do */

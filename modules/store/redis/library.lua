@@ -162,7 +162,7 @@ local function touch(keys, argv) -- ..., step, after
 end
 
 -- argv: { now, channel, length of the log, token, most, what a record's key begins with, step }. Takes the keys away
--- that are due, in one entry of the log. Answers { how many, the next deadline or 0 }.
+-- that are due, in one entry of the log. Answers { how many, the next deadline or 0, the last revision or 0 }.
 local function expire(keys, argv)
   local us, ms = clock(argv[1])
   local common = {argv[2], argv[3], argv[4], tonumber(argv[7] or 1)}
@@ -177,8 +177,10 @@ local function expire(keys, argv)
     end
   end
   if #due > 0 then redis.call('ZREM', keys[4], unpack(due)) end
+  local prev = 0
   if #names > 0 then
-    local revision, prev = take_revisions(keys[2], us, #names, common[4], 0)
+    local revision
+    revision, prev = take_revisions(keys[2], us, #names, common[4], 0)
     redis.call('DEL', unpack(records))
     redis.call('ZREM', keys[5], unpack(names))
     for i, name in ipairs(names) do
@@ -188,7 +190,7 @@ local function expire(keys, argv)
     tell(keys, common, prev, table.concat(events))
   end
   local first = redis.call('ZRANGE', keys[4], 0, 0, 'WITHSCORES')
-  return {#due, tonumber(first[2] or 0)}
+  return {#due, tonumber(first[2] or 0), prev}
 end
 
 local function is_visible(record, ms)

@@ -84,6 +84,14 @@ static void fail(struct kv_store *store, struct job *job, enum kv_status status)
     give_back(store, job);
 }
 
+static void deliver(struct kv_store *store, const struct job *job)
+{
+    if (job->kind == JOB_EXPIRE)
+        store->host->wake_at(store->host, PART, job->deadline_ms);
+    else
+        give_back(store, job);
+}
+
 /* What a client is shown, it must have been told of. */
 static void give_back_in_time(struct kv_store *store, const struct job *job)
 {
@@ -91,7 +99,7 @@ static void give_back_in_time(struct kv_store *store, const struct job *job)
     if (is_early && jobs_reserve(&store->held, 1))
         jobs_append(&store->held, job);
     else
-        give_back(store, job);
+        deliver(store, job);
 }
 
 static void release_held(struct kv_store *store)
@@ -101,7 +109,7 @@ static void release_held(struct kv_store *store)
         if (job.revision > store->position)
             jobs_append(&store->held, &job);
         else
-            give_back(store, &job);
+            deliver(store, &job);
     }
 }
 
