@@ -175,7 +175,7 @@ int chain_take_logged(struct kv_store *store, struct kv_slice events)
     struct kv_slice ahead = events;
     struct event event;
     while (event_next(&ahead, &event) == 1)
-        if (event.revision > store->position) {
+        if (event.op != EVENT_DEADLINE && event.revision > store->position) {
             if (event.prev != store->position)
                 chain_jump(store, event.prev);
             break;
