@@ -1,0 +1,300 @@
+#include "telling.h"
+
+#include "record.h"
+#include "worker.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    TOLD_AT_ONCE = 64,
+    GLANCE_MS = 50,
+    FIRST_ROOM = 64,
+};
+
+/* ---- what is in line ---- */
+
+static bool reserve(struct queue *queue)
+{
+    if (queue->n < queue->capacity)
+        return true;
+    size_t capacity = queue->capacity == 0 ? FIRST_ROOM : 2 * queue->capacity;
+    struct pending *slots = calloc(capacity, sizeof(*slots));
+    if (slots == NULL)
+        return false;
+    for (size_t i = 0; i < queue->n; i++)
+        slots[i] = queue->slots[(queue->first + i) & (queue->capacity - 1)];
+    free(queue->slots);
+    *queue = (struct queue){.slots = slots, .n = queue->n, .capacity = capacity};
+    return true;
+}
+
+static struct pending take_first(struct queue *queue)
+{
+    struct pending first = queue->slots[queue->first];
+    queue->first = (queue->first + 1) & (queue->capacity - 1);
+    queue->n--;
+    return first;
+}
+
+static size_t bytes_of(const struct kv_change *change)
+{
+    return sizeof(struct pending) + change->key.len + change->before.value.len +
+           change->after.value.len;
+}
+
+static void append(struct shard *shard, const struct pending *pending)
+{
+    struct queue *queue = &shard->pending;
+    queue->slots[(queue->first + queue->n++) & (queue->capacity - 1)] = *pending;
+    shard->pending_bytes += bytes_of(&pending->change);
+}
+
+static void release(struct shard *shard, const struct pending *pending)
+{
+    shard->pending_bytes -= bytes_of(&pending->change);
+    record_unref(pending->change.before.ref);
+    record_unref(pending->change.after.ref);
+}
+
+void telling_alert(struct cluster *cluster)
+{
+    cluster->has_work = true;
+    pthread_cond_signal(&cluster->is_work);
+}
+
+void telling_line_up(struct shard *shard, const struct kv_change *change, bool is_elsewhere)
+{
+    struct cluster *cluster = shard->cluster;
+    struct pending pending = {.change = *change, .is_elsewhere = is_elsewhere};
+    pthread_mutex_lock(&cluster->lock);
+    uint64_t told = cluster->told;
+    if (change->revision <= told && !cluster->is_open) {
+        pthread_mutex_unlock(&cluster->lock);
+        return; /* nobody was told anything yet */
+    }
+    if (change->revision <= told || !reserve(&shard->pending)) {
+        if (reserve(&shard->pending))
+            append(shard, &(struct pending){.change = {.revision = told + 1}, .is_resync = true});
+        telling_alert(cluster);
+        pthread_mutex_unlock(&cluster->lock);
+        return;
+    }
+    if (change->before.ref != NULL)
+        record_ref(change->before.ref);
+    if (change->after.ref != NULL)
+        record_ref(change->after.ref);
+    append(shard, &pending);
+    shard->last = change->revision;
+    if (shard->upto < change->revision)
+        shard->upto = change->revision;
+    telling_alert(cluster);
+    pthread_mutex_unlock(&cluster->lock);
+}
+
+void telling_line_up_resync(struct shard *shard)
+{
+    struct cluster *cluster = shard->cluster;
+    pthread_mutex_lock(&cluster->lock);
+    if (reserve(&shard->pending)) {
+        uint64_t revision = shard->upto > cluster->told ? shard->upto : cluster->told + 1;
+        append(shard, &(struct pending){.change = {.revision = revision}, .is_resync = true});
+    }
+    telling_alert(cluster);
+    pthread_mutex_unlock(&cluster->lock);
+}
+
+void telling_pass(void *context, uint64_t revision)
+{
+    struct shard *shard = context;
+    pthread_mutex_lock(&shard->cluster->lock);
+    if (shard->upto < revision)
+        shard->upto = revision;
+    telling_alert(shard->cluster);
+    pthread_mutex_unlock(&shard->cluster->lock);
+}
+
+/* ---- giving back ---- */
+
+static void give_back(struct cluster *cluster, struct job *job, bool is_late)
+{
+    const struct kv_store_host *host = cluster->host;
+    if (job->kind == JOB_WAKE) {
+        host->wake_at(host, job->loop, job->deadline_ms);
+        return;
+    }
+    if (is_late)
+        worker_drop_result(job);
+    if (job->kind == JOB_SCAN) {
+        if (is_late)
+            job->scan->status = KV_UNAVAILABLE;
+        host->scan_done(host, job->loop, job->scan);
+        return;
+    }
+    if (is_late)
+        job->cmd->status = shards_is_write(job) ? KV_UNKNOWN : KV_UNAVAILABLE;
+    host->done(host, job->loop, &job->cmd, 1);
+}
+
+void telling_hold(struct shard *shard, const struct job *job)
+{
+    struct cluster *cluster = shard->cluster;
+    struct job held = *job;
+    pthread_mutex_lock(&cluster->lock);
+    held.revision = shard->last;
+    held.since_ms = link_clock_ms();
+    bool has_room = jobs_reserve(&shard->held, 1);
+    if (has_room)
+        jobs_append(&shard->held, &held);
+    telling_alert(cluster);
+    pthread_mutex_unlock(&cluster->lock);
+    if (!has_room)
+        give_back(cluster, &held, true);
+}
+
+/* ---- telling ---- */
+
+/* Returns: the partition that has the next change of all; NULL: there is none, or it is not known
+ * yet. *ret_wanted: the revision that all partitions have to pass. */
+static struct shard *find_next(struct cluster *cluster, uint64_t *ret_wanted)
+{
+    struct shard *next = NULL;
+    uint64_t first = UINT64_MAX;
+    *ret_wanted = 0;
+    for (uint32_t i = 0; i < cluster->n_shards; i++) {
+        struct shard *shard = &cluster->shards[i];
+        if (shard->pending.n == 0)
+            continue;
+        uint64_t revision = shard->pending.slots[shard->pending.first].change.revision;
+        if (revision < first) {
+            first = revision;
+            next = shard;
+        }
+        if (*ret_wanted < shard->last)
+            *ret_wanted = shard->last;
+    }
+    for (uint32_t i = 0; next != NULL && i < cluster->n_shards; i++)
+        if (cluster->shards[i].pending.n == 0 && cluster->shards[i].upto < first)
+            return NULL;
+    return next;
+}
+
+void telling_ask_to_pass(struct cluster *cluster, uint64_t wanted)
+{
+    for (uint32_t i = 0; i < cluster->n_shards; i++) {
+        struct shard *shard = &cluster->shards[i];
+        if (shard->upto < wanted && shard->store->look_for < wanted) {
+            shard->store->look_for = wanted;
+            worker_wake(shard->store);
+        }
+    }
+}
+
+struct told {
+    struct pending pending;
+    uint32_t part;
+};
+
+static size_t take_next(struct cluster *cluster, struct told told[TOLD_AT_ONCE])
+{
+    size_t n = 0;
+    uint64_t wanted = 0;
+    struct shard *next;
+    while (n < TOLD_AT_ONCE && (next = find_next(cluster, &wanted)) != NULL)
+        told[n++] = (struct told){take_first(&next->pending), next->store->part};
+    telling_ask_to_pass(cluster, wanted);
+    return n;
+}
+
+static void tell(struct cluster *cluster, const struct told *told)
+{
+    const struct kv_store_host *host = cluster->host;
+    const struct kv_change *change = &told->pending.change;
+    if (change->revision > cluster->told)
+        cluster->told = change->revision;
+    if (told->pending.is_resync)
+        host->resync(host, told->part);
+    else if (told->pending.is_elsewhere)
+        host->changed_elsewhere(host, told->part, change);
+    else
+        host->changed(host, told->part, change);
+    release(&cluster->shards[told->part], &told->pending);
+}
+
+static bool is_overdue(const struct cluster *cluster, const struct job *job)
+{
+    return link_clock_ms() - job->since_ms > cluster->timeout_ms;
+}
+
+/* Returns: whether there was one. *ret_is_late: it has waited too long, and must not be shown. */
+static bool take_ready(struct cluster *cluster, struct job *ret, bool *ret_is_late)
+{
+    for (uint32_t i = 0; i < cluster->n_shards; i++) {
+        struct jobs *held = &cluster->shards[i].held;
+        if (held->n == 0)
+            continue;
+        bool is_ready = jobs_at(held, 0)->revision <= cluster->told;
+        if (!is_ready && !is_overdue(cluster, jobs_at(held, 0)))
+            continue;
+        *ret = jobs_take_first(held);
+        *ret_is_late = !is_ready;
+        return true;
+    }
+    return false;
+}
+
+static void give_back_ready(struct cluster *cluster)
+{
+    struct job job;
+    bool is_late, is_there;
+    do {
+        pthread_mutex_lock(&cluster->lock);
+        is_there = take_ready(cluster, &job, &is_late);
+        pthread_mutex_unlock(&cluster->lock);
+        if (is_there)
+            give_back(cluster, &job, is_late);
+    } while (is_there);
+}
+
+static void wait_for_work(struct cluster *cluster)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += GLANCE_MS * 1000000L;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    if (!cluster->has_work && !cluster->is_closing)
+        pthread_cond_timedwait(&cluster->is_work, &cluster->lock, &until);
+    cluster->has_work = false;
+}
+
+void *telling_run(void *arg)
+{
+    struct cluster *cluster = arg;
+    struct told told[TOLD_AT_ONCE];
+    bool is_closing = false;
+    while (!is_closing) {
+        pthread_mutex_lock(&cluster->lock);
+        wait_for_work(cluster);
+        size_t n = take_next(cluster, told);
+        cluster->has_work = cluster->has_work || n == TOLD_AT_ONCE;
+        is_closing = cluster->is_closing;
+        pthread_mutex_unlock(&cluster->lock);
+        for (size_t i = 0; i < n; i++)
+            tell(cluster, &told[i]);
+        give_back_ready(cluster);
+    }
+    return NULL;
+}
+
+void telling_clear(struct shard *shard)
+{
+    while (shard->pending.n != 0) {
+        struct pending pending = take_first(&shard->pending);
+        release(shard, &pending);
+    }
+    free(shard->pending.slots);
+    jobs_clear(&shard->held);
+}

@@ -1,0 +1,33 @@
+/*
+ * The one order in which the changes of all partitions are told, that of their revisions; and the
+ * results that wait until the changes before them have been told.
+ */
+#ifndef KV_STORE_REDIS_TELLING_H
+#define KV_STORE_REDIS_TELLING_H
+
+#include "shards.h"
+
+/* The partition reports a change. One whose revision has been passed already cannot be told in
+ * order: it becomes a resync. */
+void telling_line_up(struct shard *shard, const struct kv_change *change, bool is_elsewhere);
+void telling_line_up_resync(struct shard *shard);
+
+/* No further change of this partition will have a revision up to this one. context: the shard. */
+void telling_pass(void *context, uint64_t revision);
+
+/* Makes the partitions that have not passed the revision ask Redis. Under the lock. */
+void telling_ask_to_pass(struct cluster *cluster, uint64_t wanted);
+
+/* Keeps a result until what its partition reported before it has been told. */
+void telling_hold(struct shard *shard, const struct job *job);
+
+/* Wakes the thread. Under the lock. */
+void telling_alert(struct cluster *cluster);
+
+/* The thread, until the cluster is closing. arg: the cluster. */
+void *telling_run(void *arg);
+
+/* Drops what the partition has in line. The thread has ended. */
+void telling_clear(struct shard *shard);
+
+#endif
