@@ -57,10 +57,11 @@ void kv_revoking_take(struct kv_revoking *revoking)
 }
 
 static void on_change(struct kv_observer *observer, struct kv_keyspace_loop *loop,
-                      const struct kv_change *change)
+                      const struct kv_change *change, struct kv_shown *shown)
 {
     struct kv_revoking *revoking = KV_CONTAINER(observer, struct kv_revoking, observer);
     (void)loop;
+    (void)shown;
     if (!kv_slice_has_prefix(change->key, kv_revocations_prefix(revoking->revocations)))
         return;
     kv_revocations_note(revoking->revocations, change->key, change->after.revision != 0);
@@ -129,6 +130,7 @@ struct kv_revoking *kv_revoking_create(struct kv_slice prefix, void (*told)(void
     struct kv_revoking *revoking = kv_calloc(1, sizeof(*revoking));
     revoking->revocations = kv_revocations_create(prefix);
     revoking->observer.on_change = on_change;
+    revoking->observer.is_everywhere = true; /* whichever server revokes a token */
     revoking->loader.load = load;
     revoking->told = told;
     sem_init(&revoking->done, 0, 0);

@@ -143,12 +143,14 @@ static void give_up(struct kv_server *server)
 void kv_server_drain(struct kv_server *server)
 {
     server->ends_by_ms = kv_clock_now_ms(&kv_clock_boot) + server->drain_ms;
+    kv_keyspace_drain(server->keyspace);
     kv_scripts_drain(server->scripts);
     post_drain(server);
     if (!wait_until_quiet(server, server->ends_by_ms, 0))
         log_noise(server, KV_LOG_WARN, "cutting off what did not end in time");
     if (server->sinks != NULL)
         kv_sinks_stop_blocking(server->sinks);
+    kv_keyspace_stop_showing(server->keyspace);
     kv_scripts_end(server->scripts);
     post_abort(server);
     if (!wait_until_quiet(server, kv_clock_now_ms(&kv_clock_boot) + ABORT_MS, HURRIED_ABORT_MS))

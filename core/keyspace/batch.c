@@ -6,6 +6,7 @@
 #include "keyspace/batch.h"
 
 #include "base/mem.h"
+#include "keyspace/showing.h"
 
 enum {
     VECTOR = 128,
@@ -46,6 +47,13 @@ static void prepare_condition(struct kv_command *command)
     command->cmd.n_if_revisions = command->n_if_revisions;
 }
 
+/* What the server does of its own accord counts as the client's that it does it for. */
+static uint16_t mark_of(const struct kv_command *command)
+{
+    bool is_own = command->update != NULL && command->update->is_own;
+    return command->is_load ? KV_MARK_UNSEEN : is_own ? 0 : command->depth;
+}
+
 /* The command as the store sees it; its bytes are where they stay from now on. */
 static void prepare(struct kv_command *command)
 {
@@ -60,6 +68,7 @@ static void prepare(struct kv_command *command)
     command->cmd.is_deferred = false;
     command->cmd.status = KV_PENDING;
     command->cmd.revision = 0;
+    command->cmd.mark = mark_of(command);
     command->state = KV_COMMAND_SUBMITTED;
     if (command->watch != NULL)
         command->told_before = command->watch->n_told;

@@ -29,11 +29,22 @@ struct delivery {
 struct record {
     struct kv_change change;
     uint64_t bytes;
-    bool is_elsewhere;       /* no observer of this server is to see it */
+    bool is_elsewhere;       /* only observers that are everywhere see it */
     bool is_resync;          /* no change: `revision` alone is of meaning */
     _Atomic uint32_t n_open; /* deliveries not yet made */
     struct delivery deliveries[];
 };
+
+static void count_observers(struct kv_feed *feed)
+{
+    const struct kv_keyspace_parts *parts = feed->parts;
+    for (size_t i = 0; i < parts->n_observers; i++) {
+        feed->has_witnesses |= parts->observers[i]->is_everywhere;
+        feed->has_observers |= !parts->observers[i]->is_everywhere;
+    }
+    feed->tells_observers =
+        feed->has_observers && (parts->store_capabilities & KV_STORE_SHOWS) == 0;
+}
 
 void kv_feed_init(struct kv_feed *feed, const struct kv_store_link *store,
                   const struct kv_keyspace_parts *parts)
@@ -44,6 +55,7 @@ void kv_feed_init(struct kv_feed *feed, const struct kv_store_link *store,
     kv_watermark_init(&feed->watermark, store, parts);
     kv_change_log_init(&feed->log, store, parts, &feed->watermark);
     kv_touches_init(&feed->touches);
+    count_observers(feed);
 }
 
 void kv_feed_fini(struct kv_feed *feed)
@@ -68,11 +80,16 @@ void kv_feed_inbox_init(struct kv_feed_inbox *inbox, struct kv_feed *feed, uint3
 
 /* ---- on the thread that commits ---- */
 
+static bool is_observed(const struct kv_feed *feed, bool is_elsewhere)
+{
+    return feed->has_witnesses || (feed->tells_observers && !is_elsewhere);
+}
+
 static uint64_t interested_loops(const struct kv_feed *feed, const struct kv_change *change,
                                  bool is_elsewhere)
 {
     uint64_t loops = kv_interests_of(&feed->interests, change->key, change->hash);
-    if (!is_elsewhere && feed->parts->n_observers != 0 && kv_store_is_ready(feed->store))
+    if (is_observed(feed, is_elsewhere) && kv_store_is_ready(feed->store))
         loops |= UINT64_C(1) << (change->hash % feed->parts->n_loops);
     return loops;
 }
@@ -157,11 +174,13 @@ static void observe(const struct kv_feed_inbox *inbox, const struct record *reco
 {
     const struct kv_keyspace_parts *parts = inbox->feed->parts;
     const struct kv_change *change = &record->change;
-    if (parts->n_observers == 0 || record->is_elsewhere ||
+    bool is_for_all = inbox->feed->tells_observers && !record->is_elsewhere;
+    if (!is_observed(inbox->feed, record->is_elsewhere) ||
         change->hash % parts->n_loops != inbox->index)
         return;
     for (size_t i = 0; i < parts->n_observers; i++)
-        parts->observers[i]->on_change(parts->observers[i], inbox->here, change);
+        if (is_for_all || parts->observers[i]->is_everywhere)
+            parts->observers[i]->on_change(parts->observers[i], inbox->here, change, NULL);
 }
 
 static void wake_the_others(const struct kv_feed_inbox *inbox)

@@ -25,6 +25,9 @@ struct kv_feed {
     struct kv_change_log log;
     struct kv_touches touches; /* what is no change */
     struct kv_counter resyncs; /* under the store's lock, as changes are */
+    bool has_observers;        /* other than those that are everywhere */
+    bool tells_observers;      /* these: the store does not show them changes (KV_STORE_SHOWS) */
+    bool has_witnesses;        /* observers that are everywhere */
     atomic_bool
         is_ending; /* the loops have ended: no change is told any more, and nothing expires */
     struct kv_feed_inbox *inboxes[KV_KEYSPACE_MAX_LOOPS];
@@ -57,7 +60,7 @@ void kv_feed_inbox_fini(struct kv_feed_inbox *inbox);
 
 /* The store tells a change, at its commit point. Threads: any. */
 void kv_feed_changed(struct kv_feed *feed, const struct kv_change *change);
-/* The same, for a change that is not for this server's observers. */
+/* The same, for a change that is for no observers of this server but those that are everywhere. */
 void kv_feed_changed_elsewhere(struct kv_feed *feed, const struct kv_change *change);
 
 /* The store has missed or lost changes: each loop calls on_resync() when it has delivered those

@@ -82,6 +82,19 @@ static void touched(const struct kv_store_host *base, uint32_t part, struct kv_s
         kv_touches_tell(touches, &(struct kv_touch){key, revision, deadline_ms});
 }
 
+static void show(const struct kv_store_host *base, uint32_t part, uint64_t claim, uint16_t mark,
+                 const struct kv_change *change)
+{
+    kv_showing_show(host_of(base)->showing, part, claim, mark, change);
+}
+
+/* Hooks and sinks that have no room hold writes back. */
+static bool may_show(const struct kv_store_host *base)
+{
+    const struct kv_keyspace_host *host = host_of(base);
+    return kv_showing_has_room(host->showing) && !kv_gate_holds_writes(host->expiry->rules);
+}
+
 static void wake_at(const struct kv_store_host *base, uint32_t part, int64_t deadline_ms)
 {
     kv_expiry_wake_at(host_of(base)->expiry, part, deadline_ms);
@@ -104,10 +117,12 @@ static void log_done(const struct kv_store_host *base, uint32_t loop, struct kv_
 }
 
 void kv_keyspace_host_init(struct kv_keyspace_host *host, const struct kv_keyspace_parts *parts,
-                           struct kv_feed *feed, struct kv_expiry *expiry)
+                           struct kv_feed *feed, struct kv_showing *showing,
+                           struct kv_expiry *expiry)
 {
     host->parts = parts;
     host->feed = feed;
+    host->showing = showing;
     host->expiry = expiry;
     kv_health_init(&host->health, parts->store_name);
     host->base = (struct kv_store_host){
@@ -129,6 +144,9 @@ void kv_keyspace_host_init(struct kv_keyspace_host *host, const struct kv_keyspa
         .health = health,
         .may_tell = may_tell,
         .touched = touched,
+        .has_observers = feed->has_observers,
+        .show = show,
+        .may_show = may_show,
     };
 }
 

@@ -8,11 +8,13 @@
 #include "keyspace/expiry.h"
 #include "keyspace/health.h"
 #include "keyspace/log_reads.h"
+#include "keyspace/showing.h"
 
 struct kv_keyspace_host {
     struct kv_store_host base;
     const struct kv_keyspace_parts *parts;
     struct kv_feed *feed;
+    struct kv_showing *showing;
     struct kv_expiry *expiry;
     struct kv_health health;
     struct kv_batch *batches[KV_KEYSPACE_MAX_LOOPS];
@@ -22,7 +24,8 @@ struct kv_keyspace_host {
 
 /* `batches`, `scans` and `log_reads` are left to be filled in. */
 void kv_keyspace_host_init(struct kv_keyspace_host *host, const struct kv_keyspace_parts *parts,
-                           struct kv_feed *feed, struct kv_expiry *expiry);
+                           struct kv_feed *feed, struct kv_showing *showing,
+                           struct kv_expiry *expiry);
 /* The store is closed. */
 void kv_keyspace_host_fini(struct kv_keyspace_host *host);
 

@@ -26,6 +26,7 @@ struct kv_keyspace {
     struct kv_store_info store_info;
     struct kv_keyspace_host host;
     struct kv_feed feed;
+    struct kv_showing showing;
     struct kv_gate_rules rules;
     struct kv_turnstiles turnstiles;
     struct kv_expiry expiry;
@@ -65,6 +66,7 @@ static void init_loop(struct kv_keyspace *keyspace, uint32_t index)
     here->parts = &keyspace->parts;
     here->access = here->parts->access == NULL ? NULL : kv_access_on(here->parts->access, index);
     here->store = &keyspace->store;
+    here->showing = &keyspace->showing;
     here->tally = kv_budget_tally(keyspace->parts.budget, index);
     here->expiry = &keyspace->expiry;
     here->counts.began_ns = kv_loop_began_ns(here->loop);
@@ -108,7 +110,9 @@ struct kv_keyspace *kv_keyspace_create(const struct kv_keyspace_parts *parts)
     kv_gate_rules_init(&keyspace->rules, &keyspace->store, &keyspace->parts);
     kv_turnstiles_init(&keyspace->turnstiles, &keyspace->parts);
     kv_expiry_init(&keyspace->expiry, &keyspace->rules, &keyspace->feed);
-    kv_keyspace_host_init(&keyspace->host, &keyspace->parts, &keyspace->feed, &keyspace->expiry);
+    kv_showing_init(&keyspace->showing, &keyspace->store, &keyspace->parts);
+    kv_keyspace_host_init(&keyspace->host, &keyspace->parts, &keyspace->feed, &keyspace->showing,
+                          &keyspace->expiry);
     for (uint32_t i = 0; i < parts->n_loops; i++)
         init_loop(keyspace, i);
     return keyspace;
@@ -132,6 +136,7 @@ int kv_keyspace_open(struct kv_keyspace *keyspace, struct kv_error *reterr)
     keyspace->parts.store_capabilities &= ~keyspace->store_info.lacks;
     kv_watermark_begin(&keyspace->feed.watermark);
     kv_expiry_begin(&keyspace->expiry, keyspace->store_info.parts);
+    kv_showing_begin(&keyspace->showing, keyspace->store_info.parts);
     if (parts->loader != NULL && parts->loader->load(parts->loader, keyspace, reterr) != 0)
         return -1;
     atomic_store(&store->is_ready, true);
@@ -155,6 +160,7 @@ void kv_keyspace_finish(struct kv_keyspace *keyspace)
     keyspace->is_finished = true;
     atomic_store(&keyspace->rules.n_holds, 0); /* their holders are gone */
     kv_feed_end(&keyspace->feed);              /* no subscriber is left for expiries */
+    kv_showing_end(&keyspace->showing);
     while (finish_loops(keyspace))
         usleep(FINISH_POLL_US);
 }
@@ -167,6 +173,7 @@ void kv_keyspace_destroy(struct kv_keyspace *keyspace)
     for (uint32_t i = 0; i < keyspace->parts.n_loops; i++)
         fini_loop(&keyspace->loops[i]);
     kv_change_log_fini(&keyspace->feed.log);
+    kv_showing_fini(&keyspace->showing);
     if (keyspace->store.store != NULL)
         keyspace->store.ops->close(keyspace->store.store);
     kv_expiry_fini(&keyspace->expiry);
@@ -211,7 +218,24 @@ uint64_t kv_keyspace_under_way(const struct kv_keyspace *keyspace)
 
 bool kv_keyspace_is_quiet(struct kv_keyspace *keyspace)
 {
-    return kv_keyspace_under_way(keyspace) == 0 && kv_feed_is_quiet(&keyspace->feed);
+    return kv_keyspace_under_way(keyspace) == 0 && kv_feed_is_quiet(&keyspace->feed) &&
+           kv_showing_is_quiet(&keyspace->showing);
+}
+
+void kv_keyspace_drain(struct kv_keyspace *keyspace)
+{
+    if (kv_keyspace_shows(keyspace) && kv_keyspace_is_ready(keyspace))
+        kv_showing_drain(&keyspace->showing, kv_keyspace_revision(keyspace));
+}
+
+void kv_keyspace_stop_showing(struct kv_keyspace *keyspace)
+{
+    kv_showing_end(&keyspace->showing);
+}
+
+bool kv_keyspace_shows(const struct kv_keyspace *keyspace)
+{
+    return (keyspace->parts.store_capabilities & KV_STORE_SHOWS) != 0;
 }
 
 const char *kv_keyspace_epoch(const struct kv_keyspace *keyspace)

@@ -13,6 +13,7 @@
 #include "keyspace/client.h"
 #include "keyspace/command.h"
 #include "keyspace/parts.h"
+#include "keyspace/showing.h"
 
 /* Adds a stage to each loop; before the loops run. The store is not open yet. */
 struct kv_keyspace *kv_keyspace_create(const struct kv_keyspace_parts *parts);
@@ -69,6 +70,16 @@ void kv_keyspace_submit_now(struct kv_keyspace_loop *here);
  * on. Threads: any. */
 void kv_keyspace_hold_writes(struct kv_keyspace *keyspace);
 void kv_keyspace_release_writes(struct kv_keyspace *keyspace);
+
+/* The server is to end: of changes that the store shows, those from now on are left to other
+ * servers. Threads: any. */
+void kv_keyspace_drain(struct kv_keyspace *keyspace);
+/* All of them are, from now on. Threads: any. */
+void kv_keyspace_stop_showing(struct kv_keyspace *keyspace);
+
+/* Whether observers see what the store shows (showing.h), instead of what it tells. Threads: any.
+ */
+bool kv_keyspace_shows(const struct kv_keyspace *keyspace);
 
 /* The store's epoch: a text that is new when the store began anew. Once the keyspace is ready. */
 const char *kv_keyspace_epoch(const struct kv_keyspace *keyspace);

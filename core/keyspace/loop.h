@@ -5,6 +5,7 @@
 #define KV_KEYSPACE_LOOP_H
 
 #include "keyspace/expiry.h"
+#include "keyspace/showing.h"
 #include "keyspace/syncs.h"
 
 struct kv_keyspace_loop {
@@ -13,6 +14,7 @@ struct kv_keyspace_loop {
     uint32_t index;
     const struct kv_keyspace_parts *parts;
     const struct kv_store_link *store;
+    struct kv_showing *showing;
     struct kv_access_loop *access; /* NULL: nobody's rights change */
     struct kv_tally *tally;        /* NULL: nothing is counted */
     struct kv_expiry *expiry;

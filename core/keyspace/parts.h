@@ -15,6 +15,7 @@ struct kv_access;
 struct kv_command;
 struct kv_keyspace;
 struct kv_keyspace_loop;
+struct kv_shown;
 struct kv_slow_log;
 struct kv_workers;
 
@@ -47,10 +48,15 @@ struct kv_interceptor {
 };
 
 /* Sees every change of a keyspace that is ready, once, on loop `hash(key) % n_loops`, in order per
- * key. The change is lent for the call. It may send commands. The caller's memory. */
+ * key. The change is lent for the call. It may send commands. The caller's memory.
+ *
+ * Of servers that share a store, one sees a change; but all do with `is_everywhere`.
+ * shown: the change as the store shows it (showing.h), for whoever does not take it within the
+ * call; NULL where the store tells it. */
 struct kv_observer {
     void (*on_change)(struct kv_observer *self, struct kv_keyspace_loop *loop,
-                      const struct kv_change *change);
+                      const struct kv_change *change, struct kv_shown *shown);
+    bool is_everywhere;
 };
 
 /* Fills the store when it has opened, before it serves; meanwhile the keyspace is not ready. `load`

@@ -70,6 +70,7 @@ static void run(struct kv_loop_stage *stage)
         kv_batch_submit(&here->batch);
         kv_gate_advance_updates(&here->gate);
         kv_feed_deliver(&here->inbox);
+        kv_showing_deliver(here->showing, here, here->index);
         hand_back(here, until_ms);
         if (!has_work(here) || kv_batch_turn_is_over(&here->batch))
             break;
@@ -108,7 +109,9 @@ static int64_t wake_at(struct kv_loop_stage *stage)
         return INT64_MIN;
     int64_t expiry_ms = kv_expiry_next_ms(here->expiry, here->index);
     int64_t log_ms = kv_change_log_next_ms(here->log_reads.log);
-    return least_of(least_of(expiry_ms, log_ms), kv_syncs_next_ms(&here->syncs));
+    int64_t sync_ms = kv_syncs_next_ms(&here->syncs);
+    int64_t showing_ms = kv_showing_next_ms(here->showing, here->index);
+    return least_of(least_of(expiry_ms, log_ms), least_of(sync_ms, showing_ms));
 }
 
 /* The answers have been written. */

@@ -60,6 +60,9 @@ static const struct slot store_slots[] = {
     {"open_to_read", offsetof(struct kv_store_ops, open_to_read), KV_STORE_DURABLE, 3},
     {"revision", offsetof(struct kv_store_ops, revision), KV_STORE_IN_ORDER, 3},
     {"read_log", offsetof(struct kv_store_ops, read_log), KV_STORE_LOG, 3},
+    {"settled", offsetof(struct kv_store_ops, settled), KV_STORE_SHOWS, 6},
+    {"claim_state", offsetof(struct kv_store_ops, claim_state), KV_STORE_SHOWS, 6},
+    {"has_to_show", offsetof(struct kv_store_ops, has_to_show), KV_STORE_SHOWS, 6},
 };
 
 static const struct slot ttl_slots[] = {
@@ -82,7 +85,7 @@ static const struct kind kinds[] = {
                          .a_name = "a store",
                          .capabilities = KV_STORE_DURABLE | KV_STORE_ORDERED | KV_STORE_SYNC |
                                          KV_STORE_UPDATES | KV_STORE_SEEKS | KV_STORE_IN_ORDER |
-                                         KV_STORE_LOG | KV_STORE_TOUCHES,
+                                         KV_STORE_LOG | KV_STORE_SHOWS | KV_STORE_TOUCHES,
                          .ops_size = sizeof(struct kv_store_ops),
                          .first_ops_size = END_OF(struct kv_store_ops, close),
                          SLOTS(store_slots)},

@@ -93,6 +93,7 @@ struct kv_script_call {
     struct kv_item value;    /* a reference: what was set, or taken away */
     struct kv_item previous; /* a reference: what a set replaced */
     uint64_t revision;
+    struct kv_shown *shown; /* taken; NULL: the store has told the change */
 };
 
 #endif

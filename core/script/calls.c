@@ -50,6 +50,7 @@ void kv_call_destroy(struct kv_script_call *call)
     kv_state_unref(call->state);
     kv_keyspace_release(here->script->scripts->keyspace, &call->value);
     kv_keyspace_release(here->script->scripts->keyspace, &call->previous);
+    kv_shown_give_back(call->shown);
     kv_buffer_fini(&call->text);
     count_call(here, call->hook, -1);
     if (here->n_spare == MOST_SPARE) {
@@ -63,7 +64,11 @@ void kv_call_destroy(struct kv_script_call *call)
 void kv_calls_fini(struct kv_script_loop *here)
 {
     KV_LIST_EACH(&here->all, link, after)
-    kv_call_destroy(KV_CONTAINER(link, struct kv_script_call, in_all));
+    {
+        struct kv_script_call *call = KV_CONTAINER(link, struct kv_script_call, in_all);
+        kv_shown_forgo(call->shown); /* it has not ended */
+        kv_call_destroy(call);
+    }
     KV_LIST_EACH(&here->spare, link, after)
     free(KV_CONTAINER(link, struct kv_script_call, in_all));
 }

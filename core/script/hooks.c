@@ -20,7 +20,8 @@
 #include "wire/quote.h"
 
 enum {
-    LONGEST_TURN_MS = 10 /* until hooks wait for the next turn of the loop */
+    LONGEST_TURN_MS = 10, /* until hooks wait for the next turn of the loop */
+    UNSURE_MS = 20        /* how often a hook is looked at of which it is not certain whose it is */
 };
 
 /* ---- calls ---- */
@@ -269,11 +270,15 @@ static void settle(struct kv_script_call *call, enum kv_call_state state,
     end_call(call);
 }
 
-/* The script may have been reloaded since the change, and have no such hook any more. */
+/* Another server may run it by now. Or the script may have been reloaded since the change, and have
+ * no such hook any more. */
 static void begin_after_hook(struct kv_script_call *call)
 {
     struct kv_error why;
-    if (kv_state_has(call->here->state, call->hook))
+    bool is_forgone = kv_shown_state(call->shown) == KV_CLAIM_LOST;
+    if (is_forgone)
+        kv_shown_forgo(call->shown);
+    if (!is_forgone && kv_state_has(call->here->state, call->hook))
         settle(call, start(call, &why), &why);
     else
         end_call(call);
@@ -286,6 +291,27 @@ static bool has_time(const struct kv_script_loop *here)
     return kv_clock_now_ms(&kv_clock_boot) < turn_ms + LONGEST_TURN_MS;
 }
 
+static void look_again(struct kv_timer *timer)
+{
+    post_ready(KV_CONTAINER(timer, struct kv_script_loop, unsure));
+}
+
+/* Whether it is not certain whose the first of the ready hooks is: then it waits, and those behind
+ * it. */
+static bool is_unsure(struct kv_script_loop *here)
+{
+    struct kv_loop *loop = kv_keyspace_event_loop(here->keyspace_loop);
+    if (kv_queue_is_empty(&here->ready))
+        return false;
+    const struct kv_script_call *first =
+        KV_CONTAINER(here->ready.head, struct kv_script_call, link);
+    if (kv_shown_state(first->shown) != KV_CLAIM_UNSURE)
+        return false;
+    here->unsure.fire = look_again;
+    kv_timer_start(loop, &here->unsure, kv_loop_now_ms(loop) + UNSURE_MS);
+    return true;
+}
+
 void kv_hooks_run_ready(struct kv_post *post)
 {
     struct kv_script_loop *here = KV_CONTAINER(post, struct kv_script_loop, run_ready);
@@ -294,13 +320,16 @@ void kv_hooks_run_ready(struct kv_post *post)
     hold_or_release(here);
     if (kv_script_is_ending(here))
         return;
-    while ((link = kv_queue_pop(&here->ready)) != NULL) {
+    while (!is_unsure(here)) {
+        if ((link = kv_queue_pop(&here->ready)) == NULL)
+            return;
         begin_after_hook(KV_CONTAINER(link, struct kv_script_call, link));
-        if (!has_time(here))
-            break;
+        if (has_time(here))
+            continue;
+        if (!kv_queue_is_empty(&here->ready))
+            post_ready(here);
+        return;
     }
-    if (!kv_queue_is_empty(&here->ready))
-        post_ready(here);
 }
 
 static enum kv_hook hook_for(enum kv_reason reason)
@@ -311,19 +340,25 @@ static enum kv_hook hook_for(enum kv_reason reason)
 }
 
 /* The key lives as long as the item does. */
-static void take_change(struct kv_script_loop *here, const struct kv_change *change, uint32_t depth)
+static void take_change(struct kv_script_loop *here, const struct kv_change *change,
+                        struct kv_shown *shown, uint32_t depth)
 {
     struct kv_keyspace *keyspace = here->script->scripts->keyspace;
     enum kv_hook hook = hook_for(change->reason);
-    if (!kv_state_has(here->state, hook) || !selects(here->script->config, change->key) ||
-        kv_script_is_ending(here))
+    if (!kv_state_has(here->state, hook) || !selects(here->script->config, change->key))
         return;
+    if (kv_script_is_ending(here)) {
+        kv_shown_forgo(shown);
+        return;
+    }
     bool is_set = hook == KV_HOOK_ON_SET;
     struct kv_script_call *call = create_call(here, hook, depth, change->key);
     call->value = kv_keyspace_share(keyspace, is_set ? &change->after : &change->before);
     if (is_set && kv_state_wants_previous(here->state))
         call->previous = kv_keyspace_share(keyspace, &change->before);
     call->revision = change->revision;
+    call->shown = shown;
+    kv_shown_take(shown);
     here->n_pending++;
     hold_or_release(here);
     struct kv_script_call *busy = find_busy(here, change->key, change->hash);
@@ -339,13 +374,15 @@ static void take_change(struct kv_script_loop *here, const struct kv_change *cha
 }
 
 void kv_hooks_on_change(struct kv_observer *observer, struct kv_keyspace_loop *loop,
-                        const struct kv_change *change)
+                        const struct kv_change *change, struct kv_shown *shown)
 {
     const struct kv_scripts *scripts = KV_CONTAINER(observer, struct kv_scripts, observer);
     uint32_t index = kv_loop_index(kv_keyspace_event_loop(loop));
-    uint32_t depth = kv_origins_see(scripts->origins, change->key, change->revision);
+    uint32_t depth = shown != NULL
+                         ? kv_shown_mark(shown)
+                         : kv_origins_see(scripts->origins, change->key, change->revision);
     for (size_t i = 0; i < scripts->n; i++)
-        take_change(&scripts->all[i].loops[index], change, depth);
+        take_change(&scripts->all[i].loops[index], change, shown, depth);
 }
 
 /* ---- going on, and ending ---- */

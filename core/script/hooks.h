@@ -11,7 +11,7 @@ bool kv_hooks_cover(const struct kv_interceptor *interceptor, const struct kv_co
 enum kv_verdict kv_hooks_before_write(struct kv_interceptor *interceptor,
                                       struct kv_command *command);
 void kv_hooks_on_change(struct kv_observer *observer, struct kv_keyspace_loop *loop,
-                        const struct kv_change *change);
+                        const struct kv_change *change, struct kv_shown *shown);
 
 /* Calls on_start(), and again as long as it returns something. */
 void kv_hooks_start(struct kv_script_loop *here);

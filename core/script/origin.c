@@ -39,6 +39,7 @@ struct kv_origins {
     pthread_mutex_t lock;
     struct kv_table table;
     _Atomic size_t n; /* keys */
+    bool is_resting;
 };
 
 struct kv_origins *kv_origins_create(void)
@@ -46,6 +47,11 @@ struct kv_origins *kv_origins_create(void)
     struct kv_origins *origins = kv_calloc(1, sizeof(*origins));
     pthread_mutex_init(&origins->lock, NULL);
     return origins;
+}
+
+void kv_origins_rest(struct kv_origins *origins)
+{
+    origins->is_resting = true;
 }
 
 static void forget_ended(struct kv_origin *origin)
@@ -110,6 +116,8 @@ static struct written *find_or_make(struct kv_origins *origins, struct kv_slice 
 
 struct kv_origin *kv_origins_begin(struct kv_origins *origins, struct kv_slice key, uint32_t depth)
 {
+    if (origins->is_resting)
+        return NULL;
     struct kv_origin *origin = kv_calloc(1, sizeof(*origin));
     origin->depth = depth;
     pthread_mutex_lock(&origins->lock);
@@ -141,6 +149,8 @@ static void forget_if_over(struct kv_origins *origins, struct written *written)
 
 void kv_origins_end(struct kv_origins *origins, struct kv_origin *origin, uint64_t revision)
 {
+    if (origin == NULL)
+        return;
     pthread_mutex_lock(&origins->lock);
     struct written *written = origin->written;
     written->n_open--;

@@ -49,6 +49,7 @@ struct kv_script_loop {
     struct kv_post take_next;
     struct kv_post run_ready;
     bool run_ready_is_posted;
+    struct kv_timer unsure;   /* whose hooks are ready is not certain */
     struct kv_queue ready;    /* after-hooks that may begin */
     struct kv_table busy;     /* after-hooks that have not ended, one for each key */
     struct kv_table counters; /* counter.c */

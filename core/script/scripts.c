@@ -191,6 +191,8 @@ struct kv_observer *kv_scripts_observer(struct kv_scripts *scripts)
 void kv_scripts_start(struct kv_scripts *scripts, struct kv_keyspace *keyspace)
 {
     scripts->keyspace = keyspace;
+    if (kv_keyspace_shows(keyspace))
+        kv_origins_rest(scripts->origins);
     for (size_t i = 0; i < scripts->n; i++)
         for (uint32_t k = 0; k < scripts->n_loops; k++)
             scripts->all[i].loops[k].keyspace_loop = kv_keyspace_on(keyspace, k);

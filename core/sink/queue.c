@@ -12,7 +12,8 @@ void kv_sink_queue_init(struct kv_sink_queue *queue, uint64_t max_n, size_t max_
 }
 
 struct kv_sink_entry *kv_sink_entry_create(struct kv_keyspace *keyspace,
-                                           const struct kv_change *change, int64_t now_ms)
+                                           const struct kv_change *change, struct kv_shown *shown,
+                                           int64_t now_ms)
 {
     bool is_set = change->reason == KV_REASON_SET;
     struct kv_sink_entry *entry = kv_alloc(sizeof(*entry));
@@ -20,10 +21,12 @@ struct kv_sink_entry *kv_sink_entry_create(struct kv_keyspace *keyspace,
         .type = (enum kv_event_type)change->reason,
         .key = change->key,
         .item = kv_keyspace_share(keyspace, is_set ? &change->after : &change->before),
+        .shown = shown,
         .revision = change->revision,
         .time_us = kv_wall_us(),
         .taken_ms = now_ms,
     };
+    kv_shown_take(shown);
     entry->bytes = sizeof(*entry) + change->key.len + entry->item.value.len;
     return entry;
 }
@@ -31,6 +34,7 @@ struct kv_sink_entry *kv_sink_entry_create(struct kv_keyspace *keyspace,
 void kv_sink_entry_destroy(struct kv_keyspace *keyspace, struct kv_sink_entry *entry)
 {
     kv_keyspace_release(keyspace, &entry->item);
+    kv_shown_give_back(entry->shown);
     free(entry);
 }
 

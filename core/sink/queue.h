@@ -15,8 +15,9 @@
 struct kv_sink_entry {
     struct kv_link link;
     enum kv_event_type type;
-    struct kv_slice key; /* alive with the item */
-    struct kv_item item; /* a reference: what was set, or what was taken away */
+    struct kv_slice key;    /* alive with the item */
+    struct kv_item item;    /* a reference: what was set, or what was taken away */
+    struct kv_shown *shown; /* taken; NULL: the store has told the change */
     uint64_t revision;
     int64_t time_us;  /* wall clock */
     int64_t taken_ms; /* CLOCK_BOOTTIME, when it came in */
@@ -33,9 +34,10 @@ struct kv_sink_queue {
 
 void kv_sink_queue_init(struct kv_sink_queue *queue, uint64_t max_n, size_t max_bytes);
 
-/* Takes shares of the change's items. Owns: the caller, by kv_sink_entry_destroy(). */
+/* Takes shares of the change's items, and `shown`. Owns: the caller, by kv_sink_entry_destroy(). */
 struct kv_sink_entry *kv_sink_entry_create(struct kv_keyspace *keyspace,
-                                           const struct kv_change *change, int64_t now_ms);
+                                           const struct kv_change *change, struct kv_shown *shown,
+                                           int64_t now_ms);
 void kv_sink_entry_destroy(struct kv_keyspace *keyspace, struct kv_sink_entry *entry);
 
 /* Takes the entry over. */

@@ -14,6 +14,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+enum {
+    UNSURE_MS = 20 /* how often events are looked at of which it is not certain whose they are */
+};
+
 static int64_t now_ms(void)
 {
     return kv_clock_now_ms(&kv_clock_boot);
@@ -125,13 +129,14 @@ static bool is_selected(const struct kv_sink_config *config, const struct kv_cha
     return config->n_prefixes == 0;
 }
 
-void kv_sink_runner_take(struct kv_sink_runner *runner, const struct kv_change *change)
+void kv_sink_runner_take(struct kv_sink_runner *runner, const struct kv_change *change,
+                         struct kv_shown *shown)
 {
     struct kv_queue dropped;
     kv_queue_init(&dropped);
     if (!is_selected(runner->config, change))
         return;
-    struct kv_sink_entry *entry = kv_sink_entry_create(runner->keyspace, change, now_ms());
+    struct kv_sink_entry *entry = kv_sink_entry_create(runner->keyspace, change, shown, now_ms());
     pthread_mutex_lock(&runner->lock);
     bool was_empty = kv_queue_is_empty(&runner->queue.entries);
     kv_sink_queue_push(&runner->queue, entry);
@@ -210,24 +215,57 @@ static void reopen_if_asked(struct kv_sink_runner *runner)
     kv_log(KV_LOG_INFO, runner->config->name, "reopened");
 }
 
+/* Under the lock. Moves those at the front that another server delivers to *ret_forgone.
+ * Returns: the next to be delivered; NULL where there is none now. */
+static struct kv_sink_entry *pop_own(struct kv_sink_runner *runner, struct kv_queue *ret_forgone)
+{
+    struct kv_sink_entry *entry;
+    while ((entry = kv_sink_queue_pop(&runner->queue)) != NULL) {
+        enum kv_claim_state state = kv_shown_state(entry->shown);
+        if (state == KV_CLAIM_HELD)
+            return entry;
+        if (state == KV_CLAIM_UNSURE) {
+            kv_queue_push_front(&runner->queue.entries, &entry->link);
+            return NULL;
+        }
+        kv_shown_forgo(entry->shown);
+        kv_sink_queue_settle(&runner->queue, entry);
+        kv_queue_push(ret_forgone, &entry->link);
+    }
+    return NULL;
+}
+
+/* Under the lock. Waits until something is to be done, or may be. */
+static void await_events(struct kv_sink_runner *runner)
+{
+    while (kv_queue_is_empty(&runner->queue.entries) && !runner->is_ending && !runner->is_reopening)
+        wait_a_while(runner, -1);
+}
+
 /* Waits for events and makes a batch. Returns: false once the thread must end. */
 static bool fill(struct kv_sink_runner *runner)
 {
     struct kv_sink_batch *batch = &runner->batch;
+    struct kv_queue forgone;
+    struct kv_sink_entry *entry;
     size_t bytes = 0, most = runner->refusals.most == 0 ? KV_SINK_BATCH : runner->refusals.most;
+    kv_queue_init(&forgone);
     pthread_mutex_lock(&runner->lock);
-    while (kv_queue_is_empty(&runner->queue.entries) && !runner->is_ending && !runner->is_reopening)
-        wait_a_while(runner, -1);
+    await_events(runner);
     bool is_over = is_time_over(runner);
-    while (!is_over && batch->n < most && bytes < KV_SINK_BATCH_BYTES) {
-        struct kv_sink_entry *entry = kv_sink_queue_pop(&runner->queue);
-        if (entry == NULL)
-            break;
+    while (!is_over && batch->n < most && bytes < KV_SINK_BATCH_BYTES &&
+           (entry = pop_own(runner, &forgone)) != NULL) {
         bytes += entry->bytes;
         batch->entries[batch->n++] = entry;
     }
-    bool goes_on = !is_over && (batch->n != 0 || !runner->is_ending);
+    bool is_unsure = batch->n == 0 && !kv_queue_is_empty(&runner->queue.entries);
+    if (is_unsure && !is_over)
+        wait_a_while(runner, UNSURE_MS);
+    if (runner->config->when_full == KV_SINK_BLOCK_WRITES)
+        block_or_release(runner);
+    bool goes_on = !is_over && (batch->n != 0 || is_unsure || !runner->is_ending);
     pthread_mutex_unlock(&runner->lock);
+    destroy_all(runner, &forgone);
     return goes_on;
 }
 
@@ -495,6 +533,7 @@ void kv_sink_runner_drop_all(struct kv_sink_runner *runner)
     while ((entry = kv_sink_queue_pop(&runner->queue)) != NULL) {
         kv_sink_queue_settle(&runner->queue, entry);
         runner->counts.dropped++;
+        kv_shown_forgo(entry->shown); /* it is not lost */
         kv_sink_entry_destroy(runner->keyspace, entry);
     }
 }

@@ -54,7 +54,8 @@ int kv_sink_runner_start(struct kv_sink_runner *runner, struct kv_keyspace *keys
                          struct kv_error *reterr);
 
 /* Threads: the loops'. */
-void kv_sink_runner_take(struct kv_sink_runner *runner, const struct kv_change *change);
+void kv_sink_runner_take(struct kv_sink_runner *runner, const struct kv_change *change,
+                         struct kv_shown *shown);
 
 /* Threads: any. */
 void kv_sink_runner_reopen(struct kv_sink_runner *runner);

@@ -14,12 +14,12 @@ struct kv_sinks {
 };
 
 static void observe(struct kv_observer *observer, struct kv_keyspace_loop *loop,
-                    const struct kv_change *change)
+                    const struct kv_change *change, struct kv_shown *shown)
 {
     struct kv_sinks *sinks = KV_CONTAINER(observer, struct kv_sinks, observer);
     (void)loop;
     for (size_t i = 0; i < sinks->n; i++)
-        kv_sink_runner_take(&sinks->runners[i], change);
+        kv_sink_runner_take(&sinks->runners[i], change, shown);
 }
 
 struct kv_sinks *kv_sinks_open(const struct kv_sink_config *configs, size_t n, size_t *ret_failed,

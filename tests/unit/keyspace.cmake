@@ -25,7 +25,7 @@ foreach(theme scan syncs overlaps update update_at_once)
   endforeach()
 endforeach()
 
-foreach(theme watermark change_log log_reads)
+foreach(theme watermark change_log log_reads showing)
   kv_add_test(unit_keyspace_${theme}
               SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/${theme}_test.c
                       ${PROJECT_SOURCE_DIR}/tests/unit/keyspace/told_store.c

@@ -31,6 +31,9 @@
  *  - Changes from elsewhere. A store that other servers share tells their changes as well, as it
  *    learns of them, in one order with those of its own commands. A change is told before
  *    host->done() gives back a command that has seen it.
+ *  - Showing. A store with KV_STORE_SHOWS shows each change to the hooks and sinks of one server,
+ * at least once: again, with the same revision, where a server has died or lost its claim before
+ *    the change was settled, and for no other reason. See host->show().
  *  - Memory ordering. A change is published to readers before host->changed() is called, and a
  *    GET reads what is published, both sequentially consistent (a lock that both hold is enough).
  *    So a reader that registered its interest with the host either sees a change or is told of it.
@@ -169,6 +172,9 @@ struct kv_cmd {
                              `deadline_ms` is for a key that the update creates */
     void *staged;         /* SET: the reference of what ops->stage() made of this key and value, so
                              that nothing needs to be copied; or NULL. Lent; of one command only */
+    /* in, since 1.6 */
+    uint16_t mark; /* SET, DELETE, UPDATE, with KV_STORE_SHOWS: kept with the change, and given to
+                      host->show() with it; not with an expiry that the command meets */
 };
 
 /* Whether the condition of `cmd` holds for a key that is there or not. */
@@ -321,6 +327,24 @@ struct kv_store_host {
      * and allowed under a lock. */
     void (*touched)(const struct kv_store_host *host, uint32_t part, struct kv_slice key,
                     uint64_t revision, int64_t deadline_ms);
+
+    /* Since 1.6. Whether this server has hooks or sinks. If not, a store with KV_STORE_SHOWS leaves
+     * it to other servers to show changes. The same from the beginning of open() on. */
+    bool has_observers;
+
+    /* Since 1.6, KV_STORE_SHOWS. Shows a change to hooks and sinks, and to nobody else; subscribers
+     * have been told of it by changed() or changed_elsewhere(). A part's changes are shown one at a
+     * time, in the order of their revisions, each once under the same claim. Nothing may be shown
+     * unless may_show() has allowed it a moment ago; a few changes too many do no harm.
+     * claim: the store's number, above 0, for its right to show the part's changes. A store that
+     * has lost the right and regains it takes another one, and shows again what was not settled.
+     * mark: that of the command that made the change; 0 where none did. */
+    void (*show)(const struct kv_store_host *host, uint32_t part, uint64_t claim, uint16_t mark,
+                 const struct kv_change *change);
+
+    /* Since 1.6. Backpressure: whether hooks and sinks have room, and are there yet. While not, a
+     * store leaves the changes where they are, and asks again soon. */
+    bool (*may_show)(const struct kv_store_host *host);
 };
 
 /* What an open store is like. */
@@ -356,6 +380,13 @@ struct kv_parts_out {
     void (*part)(struct kv_parts_out *out, const struct kv_part_state *state);
 };
 
+/* Since 1.6. What has become of a store's right to show the changes of a part. */
+enum kv_claim_state {
+    KV_CLAIM_LOST = 0,   /* another server shows the changes that are not settled */
+    KV_CLAIM_HELD = 1,   /* hooks and sinks may act on what was shown */
+    KV_CLAIM_UNSURE = 2, /* for now they may not: one of the other two will follow */
+};
+
 /* Capability bits of a store. */
 enum kv_store_capability {
     KV_STORE_DURABLE = 1u << 0, /* data survives a restart */
@@ -376,6 +407,9 @@ enum kv_store_capability {
     KV_STORE_TOUCHES =
         1u << 8, /* host->touched() is called for all deadlines that are set without a
                     change. Without it, the server knows those of its own commands */
+    /* Since 1.6. */
+    KV_STORE_SHOWS = 1u << 7, /* hooks and sinks see changes by host->show() alone: several servers
+                                 share the store, and one of them shows each change */
 };
 
 struct kv_store_ops {
@@ -446,6 +480,20 @@ struct kv_store_ops {
     /* Since 1.6; NULL where the data is not elsewhere. Tells the state of each part. Blocks on
      * nothing. Any thread, several at the same time. */
     void (*parts)(struct kv_store *store, struct kv_parts_out *out);
+
+    /* Since 1.6, KV_STORE_SHOWS. Hooks and sinks have taken every change of the part that was shown
+     * under this claim, up to this revision; calls may overtake each other. Whoever shows the
+     * part's changes next begins behind it, if the claim is still the store's. Blocks on nothing.
+     * Any thread, but not within show(). */
+    void (*settled)(struct kv_store *store, uint32_t part, uint64_t claim, uint64_t revision);
+
+    /* Since 1.6, KV_STORE_SHOWS. Asked before anybody acts on a change that was shown. Any thread,
+     * under locks of the host as well; takes no lock. */
+    enum kv_claim_state (*claim_state)(struct kv_store *store, uint32_t part, uint64_t claim);
+
+    /* Since 1.6, KV_STORE_SHOWS. Whether changes up to this revision, which were told, wait to be
+     * shown by this server. Any thread; takes no lock. */
+    bool (*has_to_show)(struct kv_store *store, uint64_t revision);
 };
 
 #endif

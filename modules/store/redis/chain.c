@@ -1,7 +1,6 @@
 #include "chain.h"
 
 #include "clock.h"
-#include "event.h"
 #include "fetch.h"
 #include "record.h"
 #include "report.h"
@@ -76,7 +75,7 @@ static int complete(struct kv_store *store, struct event *event)
     return 1;
 }
 
-/* ---- telling ---- */
+/* ---- changes ---- */
 
 static struct kv_item make_item(const struct kv_store *store, const struct event_state *state,
                                 struct record *record)
@@ -98,8 +97,8 @@ static enum kv_reason reason_of(enum event_op op)
                                 : KV_REASON_EXPIRE;
 }
 
-static void tell_records(struct kv_store *store, const struct event *event, struct record *before,
-                         struct record *after)
+static struct kv_change change_of(const struct kv_store *store, const struct event *event,
+                                  struct record *before, struct record *after)
 {
     struct kv_change change = {
         .reason = reason_of(event->op),
@@ -109,19 +108,18 @@ static void tell_records(struct kv_store *store, const struct event *event, stru
         .after = make_item(store, &event->after, after),
     };
     change.hash = store->host->hash(store->host, change.key);
-    if (change.after.revision != 0 && change.after.deadline_ms != KV_NEVER)
-        store->host->wake_at(store->host, PART, change.after.deadline_ms);
-    if (event->token.origin == store->origin)
-        store->host->changed(store->host, PART, &change);
-    else
-        store->host->changed_elsewhere(store->host, PART, &change);
+    return change;
 }
 
-/* Returns: -1 where there is no memory. */
-static int tell(struct kv_store *store, const struct event *event)
+int chain_make_change(struct kv_store *store, struct event *event,
+                      void (*pass_on)(struct kv_store *store, const struct event *event,
+                                      const struct kv_change *change))
 {
     struct record *before = NULL, *after = NULL;
     bool is_made = true;
+    int is_whole = complete(store, event);
+    if (is_whole != 1)
+        return is_whole;
     if (event->before.revision == 0 && event->after.revision == 0)
         return 0; /* somebody else has taken the record away: there is nothing to tell */
     if (event->before.revision != 0)
@@ -129,9 +127,8 @@ static int tell(struct kv_store *store, const struct event *event)
     if (event->after.revision != 0 && is_made)
         is_made = (after = record_create(event->key, event->after.value)) != NULL;
     if (is_made) {
-        if (store->newest < event->revision)
-            store->newest = event->revision;
-        tell_records(store, event, before, after);
+        struct kv_change change = change_of(store, event, before, after);
+        pass_on(store, event, &change);
     }
     record_unref(before);
     record_unref(after);
@@ -145,6 +142,18 @@ static void take_deadline(struct kv_store *store, const struct event *event)
     store->host->touched(store->host, PART, event->key, event->revision, deadline_ms);
 }
 
+static void tell(struct kv_store *store, const struct event *event, const struct kv_change *change)
+{
+    if (store->newest < event->revision)
+        store->newest = event->revision;
+    if (change->after.revision != 0 && change->after.deadline_ms != KV_NEVER)
+        store->host->wake_at(store->host, PART, change->after.deadline_ms);
+    if (event->token.origin == store->origin)
+        store->host->changed(store->host, PART, change);
+    else
+        store->host->changed_elsewhere(store->host, PART, change);
+}
+
 static int take_event(struct kv_store *store, struct event *event)
 {
     if (event->op == EVENT_DEADLINE)
@@ -153,8 +162,7 @@ static int take_event(struct kv_store *store, struct event *event)
         return 0;
     if (event->prev != store->position)
         return -1;
-    int is_whole = complete(store, event);
-    if (is_whole < 0 || (is_whole == 1 && tell(store, event) != 0))
+    if (chain_make_change(store, event, tell) != 0)
         return -1;
     chain_begin(store, event->revision);
     return 0;

@@ -6,6 +6,7 @@
 #ifndef KV_STORE_REDIS_CHAIN_H
 #define KV_STORE_REDIS_CHAIN_H
 
+#include "event.h"
 #include "shared.h"
 
 /* Takes the events of a push, or of an entry of the log. Events told before are skipped.
@@ -15,6 +16,13 @@ int chain_take(struct kv_store *store, struct kv_slice events);
 /* The same, from the log. If its events do not continue the chain, the changes before them are
  * gone, and the host is told so. */
 int chain_take_logged(struct kv_store *store, struct kv_slice events);
+
+/* Makes the change of an event, and passes it on. A long value is read from Redis; where it has
+ * been replaced since, nothing is passed on, as the later change follows. Returns: -1 where there
+ * is no memory, or the value cannot be read. */
+int chain_make_change(struct kv_store *store, struct event *event,
+                      void (*pass_on)(struct kv_store *store, const struct event *event,
+                                      const struct kv_change *change));
 
 /* Continues at that revision: the changes in between cannot be told. */
 void chain_jump(struct kv_store *store, uint64_t revision);

@@ -169,6 +169,21 @@ static void shard_touched(const struct kv_store_host *host, uint32_t part, struc
     real->touched(real, shard->store->part, key, revision, deadline_ms);
 }
 
+static void shard_show(const struct kv_store_host *host, uint32_t part, uint64_t claim,
+                       uint16_t mark, const struct kv_change *change)
+{
+    const struct shard *shard = shard_of(host);
+    const struct kv_store_host *real = shard->cluster->host;
+    (void)part;
+    real->show(real, shard->store->part, claim, mark, change);
+}
+
+static bool shard_may_show(const struct kv_store_host *host)
+{
+    const struct kv_store_host *real = shard_of(host)->cluster->host;
+    return real->may_show(real);
+}
+
 /* Each partition has a share of its own. One that has nothing in line may always read: the others
  * may be waiting for what it reads. */
 static bool shard_may_tell(const struct kv_store_host *host)
@@ -230,6 +245,9 @@ static struct kv_store_host make_host(const struct kv_store_host *real)
         .health = shard_health,
         .may_tell = shard_may_tell,
         .touched = shard_touched,
+        .has_observers = real->has_observers,
+        .show = shard_show,
+        .may_show = shard_may_show,
     };
 }
 
@@ -287,6 +305,7 @@ static struct kv_store *create_part(const struct kv_store *store, struct shard *
     part->wanted_epoch = number == 0 ? NULL : shard->cluster->shards[0].store->epoch;
     part->passed = telling_pass;
     part->context = shard;
+    part->told = &shard->cluster->told;
     nodes_write_tag(number, part->n_parts, part->tag);
     nodes_try_next(part);
     return part;

@@ -2,7 +2,7 @@
 
 #include "chain.h"
 #include "clock.h"
-#include "event.h"
+#include "lease.h"
 #include "record.h"
 #include "../../redis_client/request.h"
 
@@ -25,7 +25,8 @@ bool command_is_read(const struct job *job)
 
 bool command_is_bulky(const struct job *job)
 {
-    return job->kind == JOB_SCAN || (job->kind == JOB_COMMAND && job->is_long);
+    return job->kind == JOB_SCAN || job->kind == JOB_LEASE || job->kind == JOB_SHOW ||
+           (job->kind == JOB_COMMAND && job->is_long);
 }
 
 /* ---- requests ---- */
@@ -59,7 +60,8 @@ static void write_clock(const struct kv_store *store, struct buffer *out)
 static void write_common(struct kv_store *store, struct job *job, struct buffer *out)
 {
     char token[TOKEN_SIZE];
-    job->number = ++store->last_number;
+    uint64_t mark = job->kind == JOB_COMMAND ? job->cmd->mark : 0;
+    job->number = ++store->last_number | mark << TOKEN_MARK_AT;
     event_write_number(token, store->origin);
     event_write_number(token + 8, job->number);
     write_clock(store, out);
@@ -210,6 +212,10 @@ bool command_write(struct kv_store *store, struct job *job, struct buffer *out)
         write_scan(store, job, out);
     else if (job->kind == JOB_EXPIRE)
         write_expire(store, job, out);
+    else if (job->kind == JOB_LEASE)
+        lease_write_request(store, job, out);
+    else if (job->kind == JOB_SHOW)
+        lease_write_reading(store, job, out);
     else
         write_look(store, job, out);
     job->n_bytes = buffer_slice(out).len - before;
@@ -233,8 +239,13 @@ static enum outcome end_scan(struct job *job, enum kv_status status)
 
 static const char *name_of(const struct job *job)
 {
+    static const char *const own[] = {[JOB_SCAN] = "a scan",
+                                      [JOB_EXPIRE] = "an expiry",
+                                      [JOB_LOOK] = "a look",
+                                      [JOB_LEASE] = "a lease",
+                                      [JOB_SHOW] = "a look at the log"};
     if (job->kind != JOB_COMMAND)
-        return job->kind == JOB_SCAN ? "a scan" : job->kind == JOB_EXPIRE ? "an expiry" : "a look";
+        return own[job->kind];
     return job->cmd->op == KV_OP_SET      ? "a set"
            : job->cmd->op == KV_OP_DELETE ? "a delete"
            : job->cmd->op == KV_OP_GET    ? "a get"
@@ -352,6 +363,20 @@ static enum outcome take_expiry(struct kv_store *store, struct job *job,
     job->deadline_ms = clock_to_host(store, next->number);
     job->revision = (uint64_t)last.number;
     return OUTCOME_FINAL;
+}
+
+static enum outcome take_lease(struct kv_store *store, const struct job *job,
+                               const struct resp_value *claim, const struct resp_value *number)
+{
+    lease_take(store, job, (uint64_t)claim->number, (uint64_t)number->number);
+    return OUTCOME_NONE;
+}
+
+static enum outcome take_changes(struct kv_store *store, const struct job *job,
+                                 const struct resp_value *answer, struct kv_slice reply)
+{
+    lease_take_page(store, job, answer, reply);
+    return OUTCOME_NONE;
 }
 
 /* All that was changed before has been pushed before. */
@@ -484,10 +509,15 @@ static bool is_elsewhere(const struct kv_store *store, struct kv_slice text)
     return false;
 }
 
+static bool is_of_the_host(const struct job *job)
+{
+    return job->kind == JOB_COMMAND || job->kind == JOB_SCAN;
+}
+
 /* Redis has refused it, and nothing has changed. */
 static enum outcome take_error(struct kv_store *store, struct job *job, struct kv_slice text)
 {
-    if (is_elsewhere(store, text) && (job->kind == JOB_COMMAND || job->kind == JOB_SCAN))
+    if (is_elsewhere(store, text) && is_of_the_host(job))
         return OUTCOME_REFUSED;
     bool is_full = kv_slice_has_prefix(text, KV_SLICE("OOM"));
     bool is_lost = is_about_the_session(text) || is_elsewhere(store, text);
@@ -499,7 +529,7 @@ static enum outcome take_error(struct kv_store *store, struct job *job, struct k
     command_fail(store, job, is_full ? KV_FULL : is_for_now ? KV_UNAVAILABLE : KV_IO);
     if (is_lost || job->kind == JOB_LOOK)
         return OUTCOME_LOST;
-    return job->kind == JOB_EXPIRE ? OUTCOME_NONE : OUTCOME_FINAL;
+    return is_of_the_host(job) ? OUTCOME_FINAL : OUTCOME_NONE;
 }
 
 void command_fail(struct kv_store *store, struct job *job, enum kv_status status)
@@ -510,6 +540,8 @@ void command_fail(struct kv_store *store, struct job *job, enum kv_status status
         end_scan(job, status);
     else if (job->kind == JOB_EXPIRE)
         store->host->wake_at(store->host, PART, clock_now_ms(store) + EXPIRY_RETRY_MS);
+    else
+        lease_fail(store, job);
 }
 
 enum outcome command_take(struct kv_store *store, struct job *job, struct kv_slice reply)
@@ -522,6 +554,8 @@ enum outcome command_take(struct kv_store *store, struct job *job, struct kv_sli
         return answer.type == RESP_ARRAY ? take_page(store, job, reply) : take_strange(store, job);
     if (job->kind == JOB_COMMAND && job->cmd->op == KV_OP_GET)
         return take_get(store, job, &answer);
+    if (job->kind == JOB_SHOW)
+        return take_changes(store, job, &answer, reply);
     bool has_both =
         answer.type == RESP_ARRAY && resp_next(&reply, &first) && resp_next(&reply, &second);
     if (!has_both && job->kind == JOB_COMMAND)
@@ -530,6 +564,8 @@ enum outcome command_take(struct kv_store *store, struct job *job, struct kv_sli
         return take_error(store, job, KV_SLICE("SHORT"));
     if (job->kind == JOB_COMMAND)
         return take_write(store, job, &first, &second);
+    if (job->kind == JOB_LEASE)
+        return take_lease(store, job, &first, &second);
     return job->kind == JOB_EXPIRE ? take_expiry(store, job, &second, reply)
                                    : take_look(store, job, &first, &second);
 }

@@ -27,10 +27,14 @@ enum {
     RECORD_HEAD = 16, /* bytes of a record before its value: `>I8I8` revision, deadline */
 };
 
-/* The cause: the number of a KvServer, and that of its command. */
+/* The cause: the number of a KvServer, and that of its command, whose upper bits are its mark. */
 struct token {
     uint64_t origin; /* 0: nobody */
     uint64_t number;
+};
+
+enum {
+    TOKEN_MARK_AT = 48 /* bits of a token's number below the mark */
 };
 
 /* A state of the key. */

@@ -11,8 +11,10 @@ enum job_kind {
     JOB_COMMAND = 1,
     JOB_SCAN,
     JOB_EXPIRE,
-    JOB_WAKE, /* gives back the next deadline of a partition */
-    JOB_LOOK, /* asks Redis for its newest revision and its time */
+    JOB_WAKE,  /* gives back the next deadline of a partition */
+    JOB_LOOK,  /* asks Redis for its newest revision and its time */
+    JOB_LEASE, /* asks for the lease of the observers, or renews it (lease.h) */
+    JOB_SHOW,  /* reads changes from the log for observers */
 };
 
 struct job {
@@ -27,12 +29,13 @@ struct job {
     bool is_long;         /* GET: the value is long, so it comes over the bulk connection */
     int64_t since_ms;     /* link_clock_ms() when it arrived */
     int64_t sent_at_ms;   /* the host's clock when it was sent */
-    uint64_t number;      /* of its token */
-    uint64_t revision;    /* of its result, once it is final */
-    uint64_t after;       /* of a write: its revision has to be larger than this one */
-    size_t n_bytes;       /* of its request */
-    bool is_refused;      /* Redis refused it, and the answer is held */
-    bool was_cut_off;     /* the connection broke when Redis had got a part of it */
+    uint64_t number;      /* of its token; JOB_LEASE, JOB_SHOW: the claim */
+    uint64_t revision; /* of its result, once it is final; JOB_SHOW: there are changes up to it */
+    uint64_t after;    /* of a write: its revision has to be larger than this one; JOB_LEASE: what
+                          observers have taken; JOB_SHOW: what has been shown */
+    size_t n_bytes;    /* of its request */
+    bool is_refused;   /* Redis refused it, and the answer is held */
+    bool was_cut_off;  /* the connection broke when Redis had got a part of it */
 };
 
 /* A ring. Begins as zeros. */

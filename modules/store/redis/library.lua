@@ -6,7 +6,7 @@
 -- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
 -- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
 -- clock; 0 is none. `now` is '' for that clock, or a test's own time.
-local VERSION = 7
+local VERSION = 8
 local INLINE = 65536 -- the longest value that is sent with its change; servers read longer ones when they need them
 local HEAD = 16      -- bytes of a record before its value
 
@@ -255,6 +255,29 @@ local function look(keys, argv)
   return {us, tonumber(redis.call('GET', keys[2]) or 0), redis.call('HGET', keys[1], 'epoch') or ''}
 end
 
+-- keys: { lease of the observers, newest revision }, argv: { who asks, its claim or 0, for how many milliseconds, what
+-- its observers have taken, or where to begin where nobody has had the lease yet }. Answers { claim, cursor }: whoever has the claim shows the changes behind the cursor; or
+-- { 0, milliseconds until the holder's time is over }. Of its own claim a holder is assured even if its time was over, as
+-- long as nobody else has taken the lease. The cursor cannot be beyond what there is: a failover may have lost changes.
+local function lease(keys, argv)
+  local _, ms = clock('')
+  local state = redis.call('HMGET', keys[1], 'owner', 'until', 'claim', 'cursor')
+  local newest = tonumber(redis.call('GET', keys[2]) or 0)
+  if newest == 0 then error('KVGONE') end
+  local claim, cursor = tonumber(state[3] or 0), tonumber(state[4] or argv[4])
+  if state[1] == argv[1] and claim == tonumber(argv[2]) then
+    cursor = math.max(cursor, tonumber(argv[4]))
+  elseif tonumber(state[2] or 0) > ms then
+    return {0, tonumber(state[2]) - ms}
+  else
+    claim = claim + 1
+  end
+  cursor = math.min(cursor, newest)
+  redis.call('HSET', keys[1], 'owner', argv[1], 'until', string.format('%.0f', ms + argv[3]),
+             'claim', claim, 'cursor', string.format('%.0f', cursor))
+  return {claim, cursor}
+end
+
 -- keys: { fence }. A write that reaches the replicas after all writes before it.
 local function fence(keys)
   redis.call('SET', keys[1], string.format('%.0f', clock('')))
@@ -266,6 +289,7 @@ redis.register_function{function_name = 'kv1_delete', callback = delete, flags =
 redis.register_function('kv1_touch', touch)
 redis.register_function{function_name = 'kv1_expire', callback = expire, flags = {'allow-oom'}}
 redis.register_function('kv1_open', open)
+redis.register_function{function_name = 'kv1_lease', callback = lease, flags = {'allow-oom'}}
 redis.register_function{function_name = 'kv1_fence', callback = fence, flags = {'allow-oom'}}
 redis.register_function{function_name = 'kv1_get', callback = get, flags = {'no-writes'}}
 redis.register_function{function_name = 'kv1_scan', callback = scan, flags = {'no-writes'}}

@@ -3,6 +3,7 @@
  */
 #include "../../redis_client/options.h"
 #include "cluster.h"
+#include "lease.h"
 #include "master.h"
 #include "nodes.h"
 #include "record.h"
@@ -22,6 +23,7 @@ enum {
     OPTION_NODES,
     OPTION_PARTITIONS,
     OPTION_ORDER,
+    OPTION_LEASE,
     N_OPTIONS
 };
 
@@ -86,6 +88,13 @@ static const struct kv_option redis_options[N_OPTIONS] = {
                       .choices = orders,
                       .fallback = "all",
                       .doc = "in a Redis Cluster: which writes of a connection keep their order"},
+    [OPTION_LEASE] = {.name = "lease",
+                      .type = KV_OPTION_DURATION,
+                      .fallback = "3s",
+                      .min = 500,
+                      .max = 600000,
+                      .doc = "how long after a server's death another one continues with hooks and "
+                             "sinks"},
 };
 
 static void check_nodes(const struct kv_option_value *options, const struct kv_faults *faults)
@@ -130,6 +139,7 @@ static void read_settings(struct kv_store *store, const struct kv_option_value *
         .database = options[REDIS_DATABASE].integer,
         .timeout_ms = options[OPTION_TIMEOUT].integer,
         .log_entries = options[OPTION_LOG_ENTRIES].integer,
+        .lease_ms = options[OPTION_LEASE].integer,
         .ack = (enum ack)options[OPTION_ACK].integer,
         .n_replicas = options[OPTION_REPLICAS].integer,
         .orders_all = options[OPTION_ORDER].integer == 0,
@@ -155,6 +165,7 @@ static void set_names(struct kv_store *store)
     set_name(store, &store->names.index, 'x');
     set_name(store, &store->names.store, 'i');
     set_name(store, &store->names.fence, 'f');
+    set_name(store, &store->names.lease, 'o');
 }
 
 static void destroy(struct kv_store *store)
@@ -378,6 +389,59 @@ static uint64_t redis_revision(struct kv_store *store)
     return store->cluster != NULL ? cluster_revision(store) : store->newest;
 }
 
+/* ---- observers ---- */
+
+static struct kv_store *part_of(struct kv_store *store, uint32_t part)
+{
+    return store->cluster != NULL ? cluster_part(store, part) : store;
+}
+
+static uint32_t n_parts_of(const struct kv_store *store)
+{
+    return store->cluster != NULL ? cluster_n_parts(store) : 1;
+}
+
+static void redis_settled(struct kv_store *store, uint32_t part, uint64_t claim, uint64_t revision)
+{
+    lease_settle(part_of(store, part), claim, revision);
+}
+
+static enum kv_claim_state redis_claim_state(struct kv_store *store, uint32_t part, uint64_t claim)
+{
+    return lease_state(part_of(store, part), claim);
+}
+
+static bool redis_has_to_show(struct kv_store *store, uint64_t revision)
+{
+    for (uint32_t i = 0; i < n_parts_of(store); i++)
+        if (lease_has_to_show(part_of(store, i), revision))
+            return true;
+    return false;
+}
+
+/* ---- metrics ---- */
+
+/* Sums, of all partitions. */
+struct figures {
+    bool are_connected;
+    uint64_t n_reconnects, n_resets, n_leases, n_takeovers, n_gaps;
+};
+
+static struct figures add_up(struct kv_store *store)
+{
+    struct figures sum = {.are_connected = true};
+    for (uint32_t i = 0; i < n_parts_of(store); i++) {
+        const struct kv_store *part = part_of(store, i);
+        sum.are_connected = sum.are_connected && part->is_connected;
+        sum.n_reconnects += part->n_reconnects;
+        sum.n_resets += part->n_resets;
+        sum.n_leases += lease_is_held(part);
+        sum.n_takeovers += part->lease.n_takeovers;
+        sum.n_gaps += part->lease.n_gaps;
+    }
+    return sum;
+}
+
 static void redis_metrics(struct kv_store *store, struct kv_metrics_out *out)
 {
     static const struct kv_metric connected = {"kvserver_store_connected", KV_METRIC_GAUGE, NULL,
@@ -387,17 +451,23 @@ static void redis_metrics(struct kv_store *store, struct kv_metrics_out *out)
     static const struct kv_metric resets = {
         "kvserver_store_resets", KV_METRIC_COUNTER, NULL,
         "Times that changes were no longer in the log of Redis when they were to be read"};
-    bool are_connected = true;
-    uint64_t n_reconnects = 0, n_resets = 0;
-    for (uint32_t i = 0; i < (store->cluster != NULL ? cluster_n_parts(store) : 1); i++) {
-        const struct kv_store *part = store->cluster != NULL ? cluster_part(store, i) : store;
-        are_connected = are_connected && part->is_connected;
-        n_reconnects += part->n_reconnects;
-        n_resets += part->n_resets;
-    }
-    out->number(out, &connected, are_connected ? 1 : 0);
-    out->number(out, &reconnects, n_reconnects);
-    out->number(out, &resets, n_resets);
+    static const struct kv_metric leases = {
+        "kvserver_store_leases", KV_METRIC_GAUGE, NULL,
+        "Partitions whose changes this server shows to its hooks and sinks"};
+    static const struct kv_metric takeovers = {
+        "kvserver_store_takeovers", KV_METRIC_COUNTER, NULL,
+        "Times that this server began to show a partition's changes to its hooks and sinks"};
+    static const struct kv_metric gaps = {
+        "kvserver_store_gaps", KV_METRIC_COUNTER, NULL,
+        "Times that changes were no longer in the log of Redis when hooks and sinks were to see "
+        "them"};
+    struct figures sum = add_up(store);
+    out->number(out, &connected, sum.are_connected ? 1 : 0);
+    out->number(out, &reconnects, sum.n_reconnects);
+    out->number(out, &resets, sum.n_resets);
+    out->number(out, &leases, sum.n_leases);
+    out->number(out, &takeovers, sum.n_takeovers);
+    out->number(out, &gaps, sum.n_gaps);
 }
 
 static void redis_parts(struct kv_store *store, struct kv_parts_out *out)
@@ -423,6 +493,9 @@ static const struct kv_store_ops redis_ops = {
     .check = redis_check,
     .metrics = redis_metrics,
     .parts = redis_parts,
+    .settled = redis_settled,
+    .claim_state = redis_claim_state,
+    .has_to_show = redis_has_to_show,
 };
 
 static const struct kv_module redis_module = {
@@ -430,8 +503,8 @@ static const struct kv_module redis_module = {
     .kind = KV_MODULE_STORE,
     .name = "redis",
     .version = "1.0",
-    .capabilities =
-        KV_STORE_DURABLE | KV_STORE_ORDERED | KV_STORE_SEEKS | KV_STORE_IN_ORDER | KV_STORE_TOUCHES,
+    .capabilities = KV_STORE_DURABLE | KV_STORE_ORDERED | KV_STORE_SEEKS | KV_STORE_IN_ORDER |
+                    KV_STORE_SHOWS | KV_STORE_TOUCHES,
     .options = redis_options,
     .n_options = N_OPTIONS,
     .ops = &redis_ops,

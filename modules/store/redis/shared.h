@@ -8,9 +8,10 @@
  *  - The lane: a connection for commands, in the order submitted, that also receives the changes.
  *    Redis disconnects a subscriber whose output (answers included) grows too long, so no long
  *    values are read over it.
- *  - The bulk: a connection for long values and scans.
+ *  - The bulk: a connection for long values, scans, and what observers see.
  *  - The fence (fence.h): a connection to wait for replicas.
  *  - The chain (chain.h): the changes, each naming the one before it.
+ *  - The lease (lease.h): which server shows the changes to its hooks and sinks.
  *
  * With a Redis Cluster, each partition has all of this (cluster.h).
  */
@@ -60,6 +61,7 @@ struct names {
     struct name store;
     struct name fence;
     struct name channel;
+    struct name lease;
 };
 
 static inline struct kv_slice name_slice(const struct name *name)
@@ -75,6 +77,7 @@ struct settings {
     int64_t database;
     int64_t timeout_ms;
     int64_t log_entries;
+    int64_t lease_ms;
     enum ack ack;
     int64_t n_replicas;
     bool orders_all; /* with `nodes`: keeps the order of all writes of a loop, not only of a key */
@@ -111,6 +114,23 @@ struct clock {
     int64_t offset_ms; /* Redis's time minus the host's */
     int64_t slack_ms;  /* the largest error of the offset */
     int64_t taken_ms;
+};
+
+/* lease.h */
+struct lease {
+    bool is_wanted;
+    pthread_mutex_t lock;     /* of claim and settled, when they are written */
+    _Atomic uint64_t claim;   /* 0: none */
+    _Atomic uint64_t settled; /* what observers have taken */
+    _Atomic int64_t until_ms; /* link_clock_ms() up to which the claim is certain */
+    _Atomic uint64_t shown;
+    _Atomic uint64_t n_takeovers, n_gaps;
+
+    /* The thread's. */
+    uint64_t noted; /* what observers have taken, as Redis knows it */
+    bool is_asking, is_reading;
+    int64_t asked_ms, ask_at_ms, read_at_ms;
+    uint64_t next; /* the revision of the next change, which had not been told; 0: not known */
 };
 
 /* The last refusal of Redis that was logged. */
@@ -151,8 +171,9 @@ struct kv_store {
     /* Called by the thread: later changes will have larger revisions. May be NULL. */
     void (*passed)(void *context, uint64_t revision);
     void *context;
-    _Atomic uint64_t look_for; /* a revision that is to be passed soon */
-    uint64_t upto;             /* the revision that has been passed */
+    const _Atomic uint64_t *told; /* changes up to it have been told; NULL: those of the chain */
+    _Atomic uint64_t look_for;    /* a revision that is to be passed soon */
+    uint64_t upto;                /* the revision that has been passed */
     int64_t looked_ms;
     char epoch[KV_EPOCH_MAX];
     bool is_read_only;
@@ -181,9 +202,10 @@ struct kv_store {
     struct resolver resolver;
     struct link fetch; /* for values that the chain needs immediately */
     struct clock clock;
-    uint64_t position;   /* of the chain: the last revision told */
-    uint64_t client_id;  /* Redis's number of the lane's connection */
-    char run_id[RUN_ID]; /* of the Redis that gave it; empty: not known */
+    struct lease lease;
+    _Atomic uint64_t position; /* of the chain: the last revision told; written by the thread */
+    uint64_t client_id;        /* Redis's number of the lane's connection */
+    char run_id[RUN_ID];       /* of the Redis that gave it; empty: not known */
     uint64_t last_number;
     struct jobs refused; /* by a node that no longer has the keys: not executed */
     struct jobs held;    /* final, but of revisions that have not been told yet */

@@ -1,5 +1,6 @@
 #include "telling.h"
 
+#include "lease.h"
 #include "record.h"
 #include "worker.h"
 
@@ -221,6 +222,17 @@ static void tell(struct cluster *cluster, const struct told *told)
     release(&cluster->shards[told->part], &told->pending);
 }
 
+/* Those that show changes show what has been told. */
+static void wake_showing(struct cluster *cluster, const struct told *told, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct kv_store *part = cluster->shards[told[i].part].store;
+        bool is_next_same = i + 1 < n && told[i + 1].part == told[i].part;
+        if (!is_next_same && lease_is_held(part))
+            worker_wake(part);
+    }
+}
+
 static bool is_overdue(const struct cluster *cluster, const struct job *job)
 {
     return link_clock_ms() - job->since_ms > cluster->timeout_ms;
@@ -284,6 +296,7 @@ void *telling_run(void *arg)
         pthread_mutex_unlock(&cluster->lock);
         for (size_t i = 0; i < n; i++)
             tell(cluster, &told[i]);
+        wake_showing(cluster, told, n);
         give_back_ready(cluster);
     }
     return NULL;

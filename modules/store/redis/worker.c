@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "commands.h"
 #include "fence.h"
+#include "lease.h"
 #include "master.h"
 #include "nodes.h"
 #include "record.h"
@@ -20,8 +21,8 @@
 
 enum {
     LANE_SENT =
-        128, /* answers of as many times 64 KiB are less than Redis lets a subscriber have */
-    BULK_SENT = 4,
+        128,       /* answers of as many times 64 KiB are less than Redis lets a subscriber have */
+    BULK_SENT = 6, /* two of them for observers */
     LOOK_MS = 500,
     FIRST_RETRY_MS = 20,
     LAST_RETRY_MS = 2000,
@@ -395,6 +396,7 @@ static void disconnect(struct kv_store *store)
     session_close(store);
     if (store->nodes != NULL)
         nodes_try_next(store);
+    lease_be_unsure(store);
     store->is_lost = store->is_bulk_lost = store->is_looking = store->is_leaving = false;
     store->is_connected = false;
     store->retry_at_ms = link_clock_ms() + (is_refused ? FIRST_RETRY_MS : 0);
@@ -465,7 +467,7 @@ static bool may_tell(const struct kv_store *store)
     return store->host->may_tell(store->host);
 }
 
-static int poll_time(const struct kv_store *store, bool is_congested)
+static int look_time(const struct kv_store *store, bool is_congested)
 {
     int64_t at_ms = store->is_connected ? store->look_at_ms : store->retry_at_ms;
     int64_t most_ms = is_congested ? CONGESTED_MS : store->is_connected ? LOOK_MS : GLANCE_MS;
@@ -476,6 +478,13 @@ static int poll_time(const struct kv_store *store, bool is_congested)
     if (left_ms > most_ms || has_no_time)
         return (int)most_ms;
     return left_ms > 1 ? (int)left_ms : 1;
+}
+
+static int poll_time(const struct kv_store *store, bool is_congested)
+{
+    int look_ms = look_time(store, is_congested);
+    int lease_ms = store->is_connected ? lease_wait_ms(store) : look_ms;
+    return lease_ms < look_ms ? lease_ms : look_ms;
 }
 
 static short link_events(const struct link *link, bool may_read)
@@ -508,10 +517,22 @@ static void wait_for_work(struct kv_store *store)
         release_held(store);
 }
 
+/* On the bulk: the lane is not read while subscribers have no room. */
+static void serve_observers(struct kv_store *store)
+{
+    struct job job;
+    if (lease_is_to_ask(store, &job))
+        send_job(store, &store->bulk, &job);
+    if (lease_is_to_read(store, &job))
+        send_job(store, &store->bulk, &job);
+}
+
 static void be_connected(struct kv_store *store)
 {
-    if (!store->is_leaving)
+    if (!store->is_leaving) {
         look_in_time(store);
+        serve_observers(store);
+    }
     if (fence_send(store, &store->loss) != 0)
         store->is_lost = true;
     send_waiting(store, &store->lane);
@@ -590,6 +611,7 @@ int worker_init(struct kv_store *store, struct kv_error *reterr)
 {
     pthread_mutex_init(&store->lock, NULL);
     report_init(&store->report);
+    lease_init(store);
     link_init(&store->lane.link);
     link_init(&store->bulk.link);
     link_init(&store->fetch);
@@ -616,6 +638,7 @@ void worker_destroy(struct kv_store *store)
     if (store->wake_fd >= 0)
         close(store->wake_fd);
     report_fini(&store->report);
+    lease_fini(store);
     pthread_mutex_destroy(&store->lock);
 }
 
@@ -623,6 +646,7 @@ int worker_start(struct kv_store *store, struct kv_error *reterr)
 {
     store->is_connected = true;
     report_connection(store, true, "");
+    store->lease.settled = store->position; /* where the first of all begins */
     int fault = pthread_create(&store->thread, NULL, talk, store);
     return fault == 0 ? 0 : kv_error_set(reterr, "no thread: %s", strerror(fault));
 }
@@ -632,4 +656,5 @@ void worker_stop(struct kv_store *store)
     store->is_closing = true;
     worker_wake(store);
     pthread_join(store->thread, NULL);
+    lease_release(store);
 }

@@ -237,6 +237,47 @@ static bool host_may_tell(const struct kv_store_host *host)
     return true;
 }
 
+static bool host_may_show(const struct kv_store_host *host)
+{
+    return atomic_load(&fixture_of(host)->may_show);
+}
+
+/* Under the lock. */
+static void check_shown(struct fixture *fixture, const struct shown *shown)
+{
+    struct shown *latest = &fixture->latest[shown->part];
+    if (shown->claim == 0)
+        note_locked(fixture, "a change is shown without a claim");
+    if (shown->claim == latest->claim && shown->revision <= latest->revision)
+        note_locked(fixture, "a change is shown out of order, or twice under one claim");
+    *latest = *shown;
+}
+
+static void host_show(const struct kv_store_host *host, uint32_t part, uint64_t claim,
+                      uint16_t mark, const struct kv_change *change)
+{
+    struct fixture *fixture = fixture_of(host);
+    struct shown shown = {.part = part,
+                          .claim = claim,
+                          .mark = mark,
+                          .reason = change->reason,
+                          .revision = change->revision,
+                          .key = kv_memdup(change->key.bytes, change->key.len),
+                          .key_len = change->key.len};
+    pthread_mutex_lock(&fixture->lock);
+    check_shown(fixture, &shown);
+    if (change->hash != hash_of(change->key))
+        note_locked(fixture, "a change that is shown bears another hash than its key");
+    if (fixture->n_shown == fixture->shown_capacity) {
+        fixture->shown_capacity = fixture->shown_capacity == 0 ? 64 : 2 * fixture->shown_capacity;
+        fixture->shown =
+            kv_realloc(fixture->shown, fixture->shown_capacity * sizeof(*fixture->shown));
+    }
+    fixture->shown[fixture->n_shown++] = shown;
+    pthread_cond_broadcast(&fixture->arrived);
+    pthread_mutex_unlock(&fixture->lock);
+}
+
 static void host_wake_at(const struct kv_store_host *host, uint32_t part, int64_t deadline_ms)
 {
     struct fixture *fixture = fixture_of(host);
@@ -325,8 +366,12 @@ static void init_host(struct fixture *fixture)
         .health = host_health,
         .may_tell = host_may_tell,
         .touched = host_touched,
+        .has_observers = true,
+        .show = host_show,
+        .may_show = host_may_show,
     };
     atomic_init(&fixture->now_ms, START_MS);
+    atomic_init(&fixture->may_show, true);
     for (size_t i = 0; i < MAX_PARTS; i++)
         atomic_init(&fixture->wake_at_ms[i], KV_NEVER);
     pthread_mutex_init(&fixture->lock, NULL);
@@ -424,6 +469,8 @@ static void destroy(struct fixture *fixture)
     pthread_cond_destroy(&fixture->arrived);
     pthread_mutex_destroy(&fixture->lock);
     free(fixture->told);
+    forget_shown(fixture);
+    free(fixture->shown);
     free(fixture);
 }
 
@@ -590,6 +637,28 @@ static bool wait_until_done(struct fixture *fixture, const bool *is_done)
             return false;
         }
     return true;
+}
+
+void await_shown(struct fixture *fixture, size_t n)
+{
+    struct timespec until = patience();
+    pthread_mutex_lock(&fixture->lock);
+    while (fixture->n_shown < n &&
+           pthread_cond_timedwait(&fixture->arrived, &fixture->lock, &until) != ETIMEDOUT)
+        ;
+    size_t n_shown = fixture->n_shown;
+    pthread_mutex_unlock(&fixture->lock);
+    assert_int_equal(n_shown, n);
+    assert_no_violation(fixture);
+}
+
+void forget_shown(struct fixture *fixture)
+{
+    pthread_mutex_lock(&fixture->lock);
+    for (size_t i = 0; i < fixture->n_shown; i++)
+        free(fixture->shown[i].key);
+    fixture->n_shown = 0;
+    pthread_mutex_unlock(&fixture->lock);
 }
 
 bool wait_for(struct fixture *fixture, struct call *calls, size_t n)

@@ -46,6 +46,17 @@ struct told_touch {
     int64_t deadline_ms;
 };
 
+/* A change as it was shown to observers, with a copy of its key. */
+struct shown {
+    uint32_t part;
+    uint64_t claim;
+    uint16_t mark;
+    enum kv_reason reason;
+    uint64_t revision;
+    char *key;
+    size_t key_len;
+};
+
 struct fixture {
     struct kv_store_host host;
     const struct kv_store_ops *ops;
@@ -56,6 +67,7 @@ struct fixture {
 
     _Atomic int64_t now_ms;
     atomic_bool is_telling;  /* a change, in a store with KV_STORE_IN_ORDER */
+    atomic_bool may_show;    /* observers have room */
     atomic_bool is_restless; /* threads are held up where the store asks the host something */
     _Atomic int64_t wake_at_ms[MAX_PARTS]; /* the earliest asked for */
     int64_t woken_at_ms[MAX_PARTS];        /* the latest asked for; under the lock */
@@ -68,7 +80,10 @@ struct fixture {
     struct told_touch touch; /* under the lock */
     size_t n_touches;        /* the same */
     size_t capacity;
-    char violation[256]; /* the first one seen; empty: none */
+    struct shown *shown; /* KV_STORE_SHOWS: those that were not forgotten */
+    size_t n_shown, shown_capacity;
+    struct shown latest[MAX_PARTS]; /* of each part */
+    char violation[256];            /* the first one seen; empty: none */
 };
 
 /* A command under way: set `cmd` up by one of the makers below. */
@@ -180,6 +195,11 @@ void assert_holds(struct fixture *fixture, struct kv_slice key, struct kv_slice 
 void assert_missing(struct fixture *fixture, struct kv_slice key);
 void assert_slice(struct kv_slice actual, struct kv_slice expected);
 
+/* Waits until so many changes have been shown, and not more. */
+void await_shown(struct fixture *fixture, size_t n);
+/* Forgets those. */
+void forget_shown(struct fixture *fixture);
+
 /* Forgets the changes told so far. */
 void forget_changes(struct fixture *fixture);
 void assert_n_told(struct fixture *fixture, size_t n);
@@ -206,5 +226,6 @@ int run_seek_tests(void);
 int run_long_key_tests(void);
 int run_revision_tests(void);
 int run_log_tests(void);
+int run_showing_tests(void);
 
 #endif

@@ -169,11 +169,12 @@ static void a_read_renews_where_a_policy_says_so(void **state)
 /* Observers. */
 
 static void note_change(struct kv_observer *self, struct kv_keyspace_loop *loop,
-                        const struct kv_change *change)
+                        const struct kv_change *change, struct kv_shown *shown)
 {
     static const char *const reasons[] = {
         [KV_REASON_SET] = "set", [KV_REASON_DELETE] = "delete", [KV_REASON_EXPIRE] = "expire"};
     (void)self;
+    assert_null(shown);
     assert_ptr_equal(loop, kv_keyspace_on(rig.keyspace, kv_hash(change->key) % rig.n_loops));
     rig_note(&rig, "%s %.*s>%.*s", reasons[change->reason], (int)change->before.value.len,
              change->before.value.len == 0 ? "" : change->before.value.bytes,

@@ -188,6 +188,19 @@ void told_store_tell(struct rig *rig, uint64_t revision, const char *key, const 
     remember(told);
 }
 
+void told_store_show(struct rig *rig, uint64_t claim, uint16_t mark, uint64_t revision,
+                     const char *key, const char *value)
+{
+    struct told *told = create(revision, key, value);
+    const struct kv_change change = {.reason = KV_REASON_SET,
+                                     .revision = revision,
+                                     .hash = kv_hash(kv_slice_of(key)),
+                                     .key = told->key,
+                                     .after = item_of(told)};
+    rig->host->show(rig->host, 0, claim, mark, &change);
+    told_unref(NULL, told);
+}
+
 uint64_t told_store_n_references(void)
 {
     return n_references;

@@ -16,6 +16,10 @@ void told_store_set_revision(uint64_t revision);
 /* Tells a change, of `revision`; value NULL: a delete. */
 void told_store_tell(struct rig *rig, uint64_t revision, const char *key, const char *value);
 
+/* Shows a set to observers, as a store with KV_STORE_SHOWS does. */
+void told_store_show(struct rig *rig, uint64_t claim, uint16_t mark, uint64_t revision,
+                     const char *key, const char *value);
+
 uint64_t told_store_n_references(void);
 void told_store_expect_no_references(void);
 
