@@ -13,7 +13,9 @@
 
 enum {
     BYTES_OF_ONE = 1024, /* of a key */
-    SHARE = 3            /* of the TTL, until it is renewed */
+    SHARE = 3,           /* of the TTL, until it is renewed */
+    INEXACT_MS = 2,      /* by which deadlines of a shared store may be off, */
+    DRIFT = 20000        /* and by this part of the TTL, for its clock is another one */
 };
 
 struct lease {
@@ -59,12 +61,23 @@ static void plan_renewal(struct lease *lease)
 
 /* ---- what is asked of the keyspace ---- */
 
+/* Whether both are the same deadline, as far as the store can tell. */
+static bool is_same(const struct lease *lease, int64_t deadline_ms, int64_t set_ms)
+{
+    if (deadline_ms == KV_NEVER || set_ms == KV_NEVER ||
+        !kv_keyspace_shows(kv_keyspace_of(lease->keyspace)))
+        return deadline_ms == set_ms;
+    int64_t off_ms = deadline_ms > set_ms ? deadline_ms - set_ms : set_ms - deadline_ms;
+    return off_ms <= INEXACT_MS + lease->ttl_ms / DRIFT;
+}
+
 /* The function of an UPDATE: goes on if the deadline is the one that was set last. The revision is
  * the command's condition. */
 static int judge(struct kv_command *command, const struct kv_item *old, struct kv_buffer *out)
 {
     (void)out;
-    return old->deadline_ms == command->update->number ? KV_OK : KV_CONDITION;
+    return is_same(command->owner, old->deadline_ms, command->update->number) ? KV_OK
+                                                                              : KV_CONDITION;
 }
 
 /* The same, and keeps the value. */

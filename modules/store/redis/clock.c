@@ -26,6 +26,15 @@ struct kv_slice clock_word(const struct kv_store *store, char text[CLOCK_WORD])
 
 #else
 
+/* An offset that the reading does not contradict stays, so that deadlines do not jitter by the time
+ * that readings take. */
+static int64_t nearest(int64_t before_ms, int64_t offset_ms, int64_t slack_ms)
+{
+    if (before_ms < offset_ms - slack_ms)
+        return offset_ms - slack_ms;
+    return before_ms > offset_ms + slack_ms ? offset_ms + slack_ms : before_ms;
+}
+
 void clock_take(struct kv_store *store, int64_t redis_us, int64_t asked_ms)
 {
     struct clock *clock = &store->clock;
@@ -33,9 +42,12 @@ void clock_take(struct kv_store *store, int64_t redis_us, int64_t asked_ms)
     int64_t slack_ms = (now_ms - asked_ms) / 2 + 1;
     if (clock->taken_ms != 0 && slack_ms > clock->slack_ms && now_ms - clock->taken_ms < LASTS_MS)
         return;
+    int64_t offset_ms = redis_us / 1000 - (asked_ms + (now_ms - asked_ms) / 2);
+    int64_t kept_ms =
+        clock->slack_ms == 0 ? offset_ms : nearest(clock->offset_ms, offset_ms, slack_ms);
     *clock = (struct clock){
-        .offset_ms = redis_us / 1000 - (asked_ms + (now_ms - asked_ms) / 2),
-        .slack_ms = slack_ms,
+        .offset_ms = kept_ms,
+        .slack_ms = slack_ms + (kept_ms > offset_ms ? kept_ms - offset_ms : offset_ms - kept_ms),
         .taken_ms = now_ms,
     };
 }
