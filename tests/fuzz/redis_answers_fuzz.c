@@ -12,6 +12,7 @@
 #include "event.h"
 #include "fetch.h"
 #include "fuzz.h"
+#include "lease.h"
 #include "nodes.h"
 #include "record.h"
 #include "../../modules/redis_client/sentinel.h"
@@ -30,6 +31,8 @@ enum question {
     ASK_LOOK,
     ASK_SLOTS,
     ASK_SENTINEL,
+    ASK_LEASE,
+    ASK_SHOW,
     N_QUESTIONS
 };
 
@@ -89,6 +92,20 @@ static void host_changed(const struct kv_store_host *host, uint32_t part,
     last_told = change->revision;
 }
 
+static void host_show(const struct kv_store_host *to, uint32_t part, uint64_t claim, uint16_t mark,
+                      const struct kv_change *change)
+{
+    (void)claim;
+    (void)mark;
+    host_changed(to, part, change);
+}
+
+static bool host_may_show(const struct kv_store_host *of)
+{
+    (void)of;
+    return true;
+}
+
 static void host_wake_at(const struct kv_store_host *host, uint32_t part, int64_t deadline_ms)
 {
     (void)host;
@@ -127,6 +144,9 @@ static const struct kv_store_host host = {
     .hash = host_hash,
     .changed = host_changed,
     .changed_elsewhere = host_changed,
+    .show = host_show,
+    .may_show = host_may_show,
+    .has_observers = true,
     .wake_at = host_wake_at,
     .resync = host_resync,
     .health = host_health,
@@ -232,8 +252,28 @@ static void take_answer(struct kv_store *store, enum question question, unsigned
         check_command(&cmd, outcome);
     else if (job.kind == JOB_SCAN)
         check_scan(&scan, outcome);
-    else
+    else if (job.kind == JOB_LOOK)
         assert(outcome == OUTCOME_NONE || outcome == OUTCOME_LOST);
+    else
+        assert(outcome != OUTCOME_REFUSED || job.deadline_ms == 0);
+}
+
+/* Of the lease, and of the log for observers. */
+static void take_for_observers(struct kv_store *store, enum question question, unsigned how,
+                               struct kv_slice reply)
+{
+    struct job job = {.kind = question == ASK_LEASE ? JOB_LEASE : JOB_SHOW,
+                      .sent_at_ms = NOW_MS,
+                      .after = BEGINNING,
+                      .revision = BEGINNING + 1};
+    fetched = reply;
+    lease_init(store);
+    store->lease.shown = BEGINNING;
+    store->lease.claim = job.number = (how & HOW_LONG) != 0 ? 7 : 0;
+    enum outcome outcome = command_take(store, &job, reply);
+    assert(outcome >= OUTCOME_FINAL && outcome <= OUTCOME_LOST);
+    assert(question == ASK_LEASE || store->lease.shown >= BEGINNING);
+    lease_fini(store);
 }
 
 static void take_slots(struct kv_store *store, struct kv_slice reply)
@@ -282,6 +322,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         take_slots(&store, reply);
     else if (question == ASK_SENTINEL)
         take_sentinel(reply);
+    else if (question == ASK_LEASE || question == ASK_SHOW)
+        take_for_observers(&store, question, how, reply);
     else
         take_answer(&store, question, how, reply);
     return 0;

@@ -110,7 +110,9 @@ static void set_claim(struct lease *lease, uint64_t claim, uint64_t cursor)
 {
     pthread_mutex_lock(&lease->lock);
     lease->claim = claim;
-    lease->settled = lease->noted = lease->shown = cursor;
+    lease->noted = cursor;
+    lease->settled = cursor;
+    lease->shown = cursor;
     lease->next = 0;
     pthread_mutex_unlock(&lease->lock);
 }
