@@ -279,6 +279,7 @@ static void create_access(struct kv_server *server)
     struct kv_slice revoked = kv_access_revoked(server->config);
     server->key_watch.changed = tell_of_keys;
     server->key_sources = kv_jwt_sources_create(&server->key_watch);
+    server->has_access_rules = kv_access_rules_are_configured(server->config);
     server->access =
         kv_access_create(kv_access_rules_create(server->config, revoked, server->key_sources), n);
     if (revoked.len != 0)
@@ -462,18 +463,18 @@ static void apply_to_loops(const struct kv_server *server, const struct kv_confi
     }
 }
 
-static void revise_access(const struct kv_server *server, const struct kv_config *found)
+/* A file that is just being written may be empty, which is valid; and loopback may be what a proxy
+ * reaches. So rules change to others without a restart, but not to none. */
+static void revise_access(struct kv_server *server, const struct kv_config *found)
 {
-    bool is_open = !kv_access_rules_are_configured(found);
-    if (is_open && kv_access_rules_are_configured(server->config) &&
-        kv_net_is_exposed(server->net)) {
-        kv_log(KV_LOG_ERROR, "server",
-               "%s: `access` is gone, and others reach the addresses that this server listens at: "
-               "its rules are kept; restart to apply",
+    bool has_rules = kv_access_rules_are_configured(found);
+    if (!has_rules && server->has_access_rules) {
+        kv_log(KV_LOG_ERROR, "server", "%s: `access` is gone: its rules are kept; restart to apply",
                found->path);
         return;
     }
-    if (!is_open)
+    server->has_access_rules = has_rules;
+    if (has_rules)
         kv_log(KV_LOG_INFO, "server", "%s: `access` applied", found->path);
     kv_granted_prefixes_warn(found, log_warning, NULL);
     revise(server,

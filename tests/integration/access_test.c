@@ -1051,6 +1051,19 @@ static void an_empty_block_lets_nobody_in(void **state)
 #define OF_EVERYTHING                                                                              \
     "access: {tokens: [{name: both, read: [''], write: [''], sha256: " DIGEST_OF_BOTH "}]}\n"
 
+static void rules_do_not_change_to_none_without_a_restart(void **state)
+{
+    char *yaml = kv_test_with_modules(OF_EVERYTHING);
+    kv_test_server_start(&server, yaml);
+    free(yaml);
+    port = server.port;
+    assert_int_equal(kv_test_http_status(port, "GET", "/storage/a/there", NULL, NULL), 401);
+    rewrite(OF_EVERYTHING, "");
+    kv_test_await_log(&server, "`access` is gone: its rules are kept; restart to apply");
+    assert_int_equal(kv_test_http_status(port, "GET", "/storage/a/there", NULL, NULL), 401);
+    stop_own(state);
+}
+
 static void a_server_that_others_reach_keeps_its_rules(void **state)
 {
     char *yaml = kv_test_with_modules("listen: [{host: 0.0.0.0, port: %port}]\n" OF_EVERYTHING);
@@ -1249,6 +1262,7 @@ int main(void)
         cmocka_unit_test(subscriptions_end_that_are_no_longer_granted),
         cmocka_unit_test(a_broken_file_changes_nothing),
         cmocka_unit_test(an_empty_block_lets_nobody_in),
+        cmocka_unit_test(rules_do_not_change_to_none_without_a_restart),
         cmocka_unit_test(a_server_that_others_reach_keeps_its_rules),
         cmocka_unit_test(an_empty_variable_does_not_grant_every_key),
         cmocka_unit_test(texts_that_need_quotes_are_told_so),
