@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -37,10 +38,19 @@ def request(port, method, path, body=None, headers=None):
         connection.close()
 
 
-def find_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def find_ports(n):
+    """The first of n free ports in a row that are free 10,000 above as well. All are below those that the system
+    gives to connections, which else could take one before the program that is to listen at it."""
+    while True:
+        first = random.randint(10000, 22000)
+        try:
+            with contextlib.ExitStack() as probes:
+                for port in (first + i + above for i in range(n) for above in (0, 10000)):
+                    probe = probes.enter_context(socket.socket())
+                    probe.bind(("127.0.0.1", port))
+            return first
+        except OSError:
+            pass
 
 
 @contextlib.contextmanager
@@ -62,7 +72,7 @@ def program(command, **environment):
 def serve(example):
     """The server with the example's own configuration, at a free port: yields the port."""
     with tempfile.TemporaryDirectory(prefix="kvserver-example-") as data:
-        port = find_port()
+        port = find_ports(1)
         with program([os.environ["KV_SERVER_PROGRAM"], "-c", f"{EXAMPLES}/{example}/kvserver.yaml"],
                      KVSERVER_PORT=str(port), KVSERVER_DATA=os.path.join(data, "data")) as (process, read):
             def is_ready():
@@ -198,20 +208,6 @@ def test_sensors(browser):
             tabs.look("sensors")
         expect(request(port, "PUT", "/storage/sensor/x/1", {"value": 1})[0], 202)
         assert int(request(port, "GET", "/storage/sensor/x/1")[1]["KV-TTL"]) <= 120000
-
-
-def find_ports(n):
-    """The first of n free ports in a row that are free 10,000 above as well."""
-    while True:
-        first = find_port()
-        try:
-            with contextlib.ExitStack() as probes:
-                for port in (first + i + above for i in range(n) for above in (0, 10000)):
-                    probe = probes.enter_context(socket.socket())
-                    probe.bind(("127.0.0.1", port))
-            return first
-        except (OSError, OverflowError):
-            pass
 
 
 @contextlib.contextmanager

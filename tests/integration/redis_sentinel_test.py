@@ -52,11 +52,14 @@ class Load:
         wait_for(lambda: all(seen[key] > then[key] for seen, then in zip(self.acknowledged, before)
                              for key in range(N_KEYS)), "nothing is written behind it")
 
-    def end(self, feeds):
-        """Nothing acknowledged is lost, and subscribers are told all, in order and once, without a reset."""
+    def stop(self):
         self.is_over.set()
         for thread in self.threads:
             thread.join()
+
+    def end(self, feeds):
+        """Nothing acknowledged is lost, and subscribers are told all, in order and once, without a reset."""
+        self.stop()
         assert self.answers <= {202, 503, 504}, self.answers
         for n in range(N_WRITERS):
             for key in range(N_KEYS):
@@ -101,15 +104,22 @@ class Tests:
             assert "the sentinels say that the master is at" in server.read_log()
 
     def master_that_is_demoted(self):
-        """By an operator: it lives on as a replica, and nothing more is written to it by clients."""
-        feeds = [Feed(server, "demote/") for server in self.servers]
-        load = Load(self.servers, "demote/")
-        old = self.guarded.master()
-        self.guarded.demote()
-        self.guarded.wait_for_another(old)
-        load.go_on()
-        expect(old.ask("CLIENT LIST TYPE normal").count("cmd=fcall"), 0)
-        load.end(feeds)
+        """By an operator: it lives on as a replica, and nothing more is written to it by clients. Until it is told,
+        it has the replica that is not promoted, so one replica is not enough to keep what is written meanwhile."""
+        servers = [self.server(", ack: replicas, replicas: 2, timeout: 10s") for _ in range(2)]
+        feeds = [Feed(server, "demote/") for server in servers]
+        load = Load(servers, "demote/")
+        try:
+            old = self.guarded.master()
+            self.guarded.demote()
+            self.guarded.wait_for_another(old)
+            load.go_on()
+            expect(old.ask("CLIENT LIST TYPE normal").count("cmd=fcall"), 0)
+            load.end(feeds)
+        finally:
+            load.stop()
+            for server in servers:
+                server.end()
 
     def master_that_hangs(self):
         """When it wakes, it believes that it is a master still, until the sentinels demote it."""

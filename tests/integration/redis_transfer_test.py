@@ -133,9 +133,9 @@ class Tests:
         exported, backup = self.taken[source]
         self.load(target, "--import", exported)
         self.load(target, "--restore", backup)
-        for verb, path in ("import", exported), ("restore", backup):
+        for words in ("import", exported), ("restore", "--live", backup):
             server = self.server(self.place(target))
-            kvctl(server, verb, path)
+            kvctl(server, *words)
             check_state(kvctl(server, "export"))
             server.end()
 

@@ -466,10 +466,10 @@ static void destroy(struct fixture *fixture)
 {
     nftw(fixture->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     options_destroy(tested->identity, open_values);
+    forget_shown(fixture);
     pthread_cond_destroy(&fixture->arrived);
     pthread_mutex_destroy(&fixture->lock);
     free(fixture->told);
-    forget_shown(fixture);
     free(fixture->shown);
     free(fixture);
 }

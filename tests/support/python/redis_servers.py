@@ -1,5 +1,6 @@
 """Redis servers for tests in Python, each with a folder, a port and a Unix socket of its own."""
 import os
+import random
 import re
 import shutil
 import signal
@@ -25,9 +26,14 @@ def require_redis():
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below those that the system gives to connections, which else could take it before the server listens there."""
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", random.randint(10000, 32000)))
+                return probe.getsockname()[1]
+            except OSError:
+                pass
 
 
 class Redis:
