@@ -58,7 +58,7 @@ struct kv_server {
     struct kv_jwt_sources *key_sources;
     struct kv_jwt_watch key_watch; /* tells of changed keys */
     struct kv_access *access;
-    bool has_access_rules; /* that are configured, as of the last reload */
+    bool has_access_rules;        /* that are configured, as of the last reload */
     struct kv_revoking *revoking; /* NULL: no prefix of keys revokes tokens */
     struct kv_keyspace *keyspace;
     struct kv_workers *workers;
