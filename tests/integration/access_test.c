@@ -1053,7 +1053,7 @@ static void an_empty_block_lets_nobody_in(void **state)
 
 static void rules_do_not_change_to_none_without_a_restart(void **state)
 {
-    char *yaml = kv_test_with_modules(OF_EVERYTHING);
+    char *yaml = kv_test_with_modules("listen: [{port: %port}]\n" OF_EVERYTHING);
     kv_test_server_start(&server, yaml);
     free(yaml);
     port = server.port;
