@@ -94,8 +94,10 @@ static void a_touch_is_answered_where_the_key_is_missing_or_an_id_was_given(void
 
 static void a_touch_is_not_told(void **state)
 {
+    kv_test_ws_send_text(&ws, "{\"type\":\"subscribe\",\"id\":0,\"payload\":{\"key\":\"quiet\"}}");
+    kv_test_ws_expect_ok(&ws, "0", "\"quiet\"");
     kv_test_store(kv_test_port(state), "quiet", "1");
-    kv_test_ws_send_text(&ws, "{\"type\":\"subscribe\",\"payload\":{\"key\":\"quiet\"}}");
+    kv_test_ws_expect(&ws, "{\"type\":\"value\",\"payload\":{\"key\":\"quiet\",\"value\":1}}");
     kv_test_ws_send_text(
         &ws, "{\"type\":\"touch\",\"id\":1,\"payload\":{\"key\":\"quiet\",\"ttl\":\"1h\"}}");
     kv_test_ws_expect_ok(&ws, "1", "\"quiet\"");
