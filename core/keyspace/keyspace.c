@@ -224,7 +224,7 @@ bool kv_keyspace_is_quiet(struct kv_keyspace *keyspace)
 
 void kv_keyspace_drain(struct kv_keyspace *keyspace)
 {
-    if (kv_keyspace_shows(keyspace) && kv_keyspace_is_ready(keyspace))
+    if (kv_keyspace_is_ready(keyspace) && kv_keyspace_shows(keyspace))
         kv_showing_drain(&keyspace->showing, kv_keyspace_revision(keyspace));
 }
 

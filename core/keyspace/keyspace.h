@@ -77,8 +77,8 @@ void kv_keyspace_drain(struct kv_keyspace *keyspace);
 /* All of them are, from now on. Threads: any. */
 void kv_keyspace_stop_showing(struct kv_keyspace *keyspace);
 
-/* Whether observers see what the store shows (showing.h), instead of what it tells. Threads: any.
- */
+/* Whether observers see what the store shows (showing.h), instead of what it tells. Threads: any;
+ * not while the store is being opened. */
 bool kv_keyspace_shows(const struct kv_keyspace *keyspace);
 
 /* The store's epoch: a text that is new when the store began anew. Once the keyspace is ready. */
