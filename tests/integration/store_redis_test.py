@@ -3,7 +3,6 @@
 happens to the connections. Prints TAP. Runs beside tests/support/redis/with_redis.sh.
 """
 import hashlib
-import http.client
 import json
 import os
 import re
@@ -15,6 +14,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
+from event_stream import EventStream  # pylint: disable=wrong-import-position
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 
 SOCKET = os.environ.get("KV_TEST_REDIS")
@@ -81,26 +81,12 @@ def write_often(server, key, n, every_s):
     return took
 
 
-class Feed:
+class Feed(EventStream):
     """What a subscriber of a prefix is told: pairs of key and value, None where it is gone."""
 
     def __init__(self, server, prefix):
         self.told, self.n_resets = [], 0
-        self.is_synced = threading.Event()
-        self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
-        self.connection.request("GET", f"/events?prefix={prefix}&initial=true&meta=true")
-        self.stream = self.connection.getresponse()
-        threading.Thread(target=self.read, daemon=True).start()
-        assert self.is_synced.wait(PATIENCE_S), "the subscription is not synced"
-
-    def read(self):
-        kind = None
-        for line in self.stream:
-            name, _, rest = line.decode().rstrip("\n").partition(": ")
-            if name == "event":
-                kind = rest
-            elif name == "data":
-                self.take(kind, json.loads(rest))
+        super().__init__(server, prefix)
 
     def take(self, kind, payload):
         if kind == "synced":

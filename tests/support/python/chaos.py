@@ -4,12 +4,12 @@ Each writer has a key of its own and writes on condition that it still has the r
 last: so a write that is lost shows at once. A writer of keys that expire works beside them. Subscribers note
 every change.
 """
-import http.client
 import json
 import socket
 import threading
 import time
 
+from event_stream import EventStream
 from kvserver import PATIENCE_S, wait_for
 
 PAUSE_S = 0.02     # of a writer that was refused
@@ -161,28 +161,14 @@ class TtlWriter(threading.Thread):
             self.client.close()
 
 
-class Subscriber:
+class Subscriber(EventStream):
     """Of a prefix. changes: of each key, what it was told: revision, value (None: it is gone) and whether that was a
     change, not a state. order: of all, keys and revisions. Begins anew with each reset."""
 
     def __init__(self, server, prefix):
         self.changes, self.order, self.n_resets = {}, [], 0
         self.ended_at = {}  # of each key: when its end was told
-        self.is_synced = threading.Event()
-        self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
-        self.connection.request("GET", f"/events?prefix={prefix}&initial=true&meta=true")
-        self.stream = self.connection.getresponse()
-        threading.Thread(target=self.read, daemon=True).start()
-        assert self.is_synced.wait(PATIENCE_S), "the subscription is not synced"
-
-    def read(self):
-        kind = None
-        for line in self.stream:
-            name, _, rest = line.decode().rstrip("\n").partition(": ")
-            if name == "event":
-                kind = rest
-            elif name == "data":
-                self.take(kind, json.loads(rest))
+        super().__init__(server, prefix)
 
     def take(self, kind, payload):
         if kind == "synced":

@@ -1,0 +1,31 @@
+"""A subscription by GET /events, read by a thread of its own."""
+import http.client
+import json
+import threading
+
+from kvserver import PATIENCE_S
+
+
+class EventStream:
+    """Of a prefix, with its present state first. A subclass takes the events by take(kind, payload), and sets what
+    that needs before this begins."""
+
+    def __init__(self, server, prefix):
+        self.is_synced = threading.Event()
+        self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
+        self.connection.request("GET", f"/events?prefix={prefix}&initial=true&meta=true")
+        self.stream = self.connection.getresponse()
+        threading.Thread(target=self.read, daemon=True).start()
+        assert self.is_synced.wait(PATIENCE_S), "the subscription is not synced"
+
+    def read(self):
+        kind = None
+        for line in self.stream:
+            name, _, rest = line.decode().rstrip("\n").partition(": ")
+            if name == "event":
+                kind = rest
+            elif name == "data":
+                self.take(kind, json.loads(rest))
+
+    def take(self, kind, payload):
+        raise NotImplementedError
