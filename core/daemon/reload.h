@@ -1,7 +1,7 @@
 /*
- * What SIGHUP finds in the configuration file. `access`, `origins`, `hosts` and `log` are applied,
- * and scripts and the files of sinks are loaded anew; everything else stays as it is until a
- * restart.
+ * Reading the configuration file again at SIGHUP. `access`, `origins`, `hosts`, `limits` (but not
+ * `limits.memory`), `timeouts` and `log` are applied, and scripts and the files of sinks are loaded
+ * anew; everything else stays as it is until a restart.
  */
 #ifndef KV_DAEMON_RELOAD_H
 #define KV_DAEMON_RELOAD_H
