@@ -91,7 +91,7 @@ static void write_words(struct buffer *out, const struct kv_slice *words, size_t
 
 void lease_write_request(const struct kv_store *store, const struct job *job, struct buffer *out)
 {
-    struct request request;
+    struct request request = {0};
     make_request(store, &request, job->number, job->after, store->settings.lease_ms);
     write_words(out, request.words, N_WORDS);
 }
@@ -332,7 +332,7 @@ void lease_release(struct kv_store *store)
 {
     struct kv_error error;
     struct kv_slice reply;
-    struct request request;
+    struct request request = {0};
     uint64_t id;
     if (store->lease.claim == 0 || !store->is_connected)
         return;
