@@ -106,6 +106,7 @@ class Tests:
     def master_that_is_demoted(self):
         """By an operator: it lives on as a replica, and nothing more is written to it by clients. Until it is told,
         it has the replica that is not promoted, so one replica is not enough to keep what is written meanwhile."""
+        self.guarded.settle()
         servers = [self.server(", ack: replicas, replicas: 2, timeout: 10s") for _ in range(2)]
         feeds = [Feed(server, "demote/") for server in servers]
         load = Load(servers, "demote/")
@@ -179,6 +180,7 @@ class Tests:
 
     def sink_follows(self):
         """Nothing that is written while the master is replaced is missing in the stream."""
+        self.guarded.settle()
         sentinels = self.options(more=", name: changes, timeout: 2s")
         server = Server(f"sinks: [{{module: redis, options: {{{sentinels}}}}}]\n")
         feed = [f"sink/{i}" for i in range(60)]

@@ -115,6 +115,7 @@ class Guarded:
 
     def __init__(self, *options, n_replicas=2, n_sentinels=3, down_ms=1000, sentinel_lines=()):
         options = ("--repl-diskless-sync-delay", "0", *options)
+        self.n_replicas = n_replicas
         self.nodes = [Redis(*options)]
         self.nodes += [Redis("--replicaof", "127.0.0.1", str(self.nodes[0].port), *options)
                        for _ in range(n_replicas)]
@@ -136,6 +137,14 @@ class Guarded:
         ports = {sentinel.master_port() for sentinel in self.sentinels}
         found = [node for node in self.nodes if {node.port} == ports]
         return found[0] if found else None
+
+    def settle(self):
+        """Waits until all nodes run, the sentinels name one master, and the others are its replicas."""
+        def is_settled():
+            master = self.master()
+            return (master is not None
+                    and master.ask("INFO replication").count("state=online") == self.n_replicas)
+        wait_for(is_settled, "the replicas do not follow the master")
 
     def demote(self):
         """Makes the sentinels replace a master that is well, as soon as they can."""
