@@ -1,6 +1,6 @@
 /*
- * What the server does for a module of any kind. A module asks the server only through the
- * host that its `open` was given; the kinds add to it (see store.h).
+ * Services of the server for modules of every kind. A module calls the server only through the host
+ * that its `open` was given; each kind of module extends it (see store.h).
  */
 #ifndef KVSERVER_HOST_H
 #define KVSERVER_HOST_H
@@ -14,8 +14,8 @@ struct kv_host;
 struct kv_host {
     uint32_t size; /* of the whole host struct as the server was built */
 
-    /* The clock that deadlines count on, rounded down to a millisecond: CLOCK_BOOTTIME, or a test's
-     * own. A deadline has come where it is at or before this. The server's clock turns to the next
+    /* The clock of deadlines, rounded down to a millisecond: CLOCK_BOOTTIME, or a test's own. A
+     * deadline has passed if it is at or before this time. The server's clock turns to the next
      * millisecond when the wall clock does, unless the wall clock was set meanwhile. */
     int64_t (*now_ms)(const struct kv_host *host);
 

@@ -1,10 +1,10 @@
 /*
- * Metrics: figures about the running server. Whoever has something to count does so in counters
- * and histograms of their own, and tells them when the server is asked for its metrics.
+ * Metrics: figures about the running server. Each part of the server counts in counters and
+ * histograms of its own, and reports them when the server is asked for its metrics.
  *
  * Counters and histograms are written by one thread and read by any: each event loop has its own,
- * so counting costs a load and a store, and no thread waits for another. What several threads count
- * in is for the functions whose names end in `shared`.
+ * so counting costs a load and a store, and no thread waits for another. Counters that several
+ * threads write need the functions whose names end in `shared`.
  */
 #ifndef KVSERVER_METRICS_H
 #define KVSERVER_METRICS_H
@@ -25,14 +25,14 @@ static inline void kv_counter_add(struct kv_counter *counter, uint64_t n)
     atomic_store_explicit(&counter->n, before + n, memory_order_relaxed);
 }
 
-/* Counts down: of what there is, not of what has happened. */
+/* Counts down, for counters of what exists at present (gauges). */
 static inline void kv_counter_take(struct kv_counter *counter, uint64_t n)
 {
     uint64_t before = atomic_load_explicit(&counter->n, memory_order_relaxed);
     atomic_store_explicit(&counter->n, before - n, memory_order_relaxed);
 }
 
-/* For a counter that several threads write. */
+/* As kv_counter_add(), for counters that several threads write. */
 static inline void kv_counter_add_shared(struct kv_counter *counter, uint64_t n)
 {
     atomic_fetch_add_explicit(&counter->n, n, memory_order_relaxed);
@@ -45,12 +45,12 @@ static inline uint64_t kv_counter_read(const struct kv_counter *counter)
 }
 
 enum {
-    KV_HISTOGRAM_FIRST_BIT = 14, /* the first bucket takes up to 2^14 ns (16.384 microseconds), */
-    KV_HISTOGRAM_BUCKETS = 22    /* and each next one twice as much: the last but one 17.2 s; the
-                                    last takes all others */
+    KV_HISTOGRAM_FIRST_BIT = 14, /* the first bucket ends at 2^14 ns (16.384 microseconds), and */
+    KV_HISTOGRAM_BUCKETS = 22    /* each next one at twice that; the last but one at 17.2 s; the
+                                    last has no upper bound */
 };
 
-/* Durations. Written by one thread, or by one at a time. Zero at first. */
+/* A histogram of durations. Written by one thread, or by one at a time. Zero at first. */
 struct kv_histogram {
     struct kv_counter buckets[KV_HISTOGRAM_BUCKETS];
     struct kv_counter sum_ns;
@@ -65,7 +65,7 @@ static inline unsigned kv_histogram_bucket(uint64_t ns)
     return bucket < KV_HISTOGRAM_BUCKETS ? bucket : KV_HISTOGRAM_BUCKETS - 1;
 }
 
-/* Counts a duration that was measured n times, and whose bucket is known. */
+/* Counts a duration n times, if its bucket is known. */
 static inline void kv_histogram_add_in(struct kv_histogram *histogram, unsigned bucket, uint64_t ns,
                                        uint64_t n)
 {
@@ -73,14 +73,14 @@ static inline void kv_histogram_add_in(struct kv_histogram *histogram, unsigned 
     kv_counter_add(&histogram->sum_ns, ns * n);
 }
 
-/* Counts a duration that was measured n times. A negative one counts as 0. */
+/* Counts a duration n times. A negative one counts as 0. */
 static inline void kv_histogram_add(struct kv_histogram *histogram, int64_t ns, uint64_t n)
 {
     uint64_t duration = ns < 0 ? 0 : (uint64_t)ns;
     kv_histogram_add_in(histogram, kv_histogram_bucket(duration), duration, n);
 }
 
-/* Counts one, in a histogram that several threads write. */
+/* Counts a duration once, in a histogram that several threads write. */
 static inline void kv_histogram_add_shared(struct kv_histogram *histogram, int64_t ns)
 {
     uint64_t duration = ns < 0 ? 0 : (uint64_t)ns;
@@ -88,7 +88,7 @@ static inline void kv_histogram_add_shared(struct kv_histogram *histogram, int64
     kv_counter_add_shared(&histogram->sum_ns, duration);
 }
 
-/* ---- telling ---- */
+/* ---- reporting ---- */
 
 enum kv_metric_type {
     KV_METRIC_COUNTER,
@@ -96,21 +96,21 @@ enum kv_metric_type {
     KV_METRIC_HISTOGRAM /* of durations, in seconds */
 };
 
-/* Names follow Prometheus's rules: base units (seconds, bytes) at the end; `_total`, which a
- * counter has behind that, is added by the server. A module's begin with `kvserver_`, its kind and
- * its name: `kvserver_store_rocksdb_…`; or, where other modules of its kind have the same figure,
- * with `kvserver_` and its kind. Constant. */
+/* Names follow the rules of Prometheus: base units (seconds, bytes) at the end; the server appends
+ * `_total` to the names of counters. A module's metrics begin with `kvserver_`, its kind and its
+ * name (`kvserver_store_rocksdb_…`), or only with `kvserver_` and its kind if other modules of the
+ * kind have the same metric. Constant. */
 struct kv_metric {
     const char *name;
     enum kv_metric_type type;
-    const char *unit; /* what the name ends with; NULL: it is a number of things */
-    const char *help; /* a sentence without its stop */
+    const char *unit; /* the end of the name; NULL: a number of things */
+    const char *help; /* a sentence without a full stop */
 };
 
-/* Takes a module's figures, each metric once. All is lent for the call. */
+/* Receives a module's figures, each metric once. All arguments are lent for the call. */
 struct kv_metrics_out {
     uint32_t size; /* sizeof(struct kv_metrics_out) */
-    /* Of a counter or a gauge. */
+    /* A counter or a gauge. */
     void (*number)(struct kv_metrics_out *out, const struct kv_metric *metric, uint64_t value);
     void (*durations)(struct kv_metrics_out *out, const struct kv_metric *metric,
                       const struct kv_histogram *histogram);

@@ -1,8 +1,8 @@
 /*
- * Options: what a module (or the server itself) takes from the YAML file, as a schema, and the
- * checked, typed values that come back. A module never sees YAML, nor text where a number was
- * asked for: the host checks types and ranges, fills the defaults in, and reports file, line
- * and column of what is wrong.
+ * Options: the schema of what a module (or the server itself) takes from the YAML file, and the
+ * checked, typed values that come back. A module never sees YAML, nor text in place of a number:
+ * the host checks types and ranges, fills in the defaults, and reports faults with file, line and
+ * column.
  */
 #ifndef KVSERVER_OPTION_H
 #define KVSERVER_OPTION_H
@@ -20,38 +20,40 @@ enum kv_option_type {
     KV_OPTION_LIST = 8,   /* a sequence of `fields[0]`                      -> list */
     KV_OPTION_BLOCK = 9,  /* a mapping with `fields`             -> list, aligned with `fields` */
     KV_OPTION_MAP = 10,   /* a mapping of text to text      -> list of strings: key, value, … */
-    KV_OPTION_TREE = 11,  /* a subtree kept as it is: for the server's own schema only */
-    /* Since 1.3. The path of a file or a folder: a relative one counts from the folder of the
-     * configuration, and comes as an absolute one; the empty text stays empty -> string */
+    KV_OPTION_TREE = 11,  /* a subtree, unparsed: for the server's own schema only */
+    /* Since 1.3. The path of a file or a folder. A relative path is resolved against the folder of
+     * the configuration, and arrives as an absolute one; the empty text stays empty -> string */
     KV_OPTION_PATH = 12,
 };
 
 enum kv_option_flag {
-    KV_OPTION_REQUIRED = 1u << 0, /* an error where it is not given; it has no default */
-    KV_OPTION_SECRET = 1u << 1,   /* no part of messages; printed as the ${VAR} that it came from */
+    KV_OPTION_REQUIRED = 1u << 0, /* an error if it is not given; it has no default */
+    KV_OPTION_SECRET = 1u << 1, /* left out of messages; printed as the ${VAR} that it came from */
 
-    /* Since 1.3, for PATH, one of them at most: what the server looks at before anything is opened,
-     * so that a wrong path is told with its place in the file. The module opens it nevertheless. */
-    KV_OPTION_READS = 1u << 2,  /* a file that has to be there */
-    KV_OPTION_WRITES = 1u << 3, /* a file; made where it is missing, but not its folder */
-    KV_OPTION_FOLDER = 1u << 4, /* a folder to write in; made, with those above it, where missing */
+    /* Since 1.3, for PATH, at most one of them: checks that the server makes before it opens
+     * anything, so that a wrong path is reported with its place in the file. The module still opens
+     * the path itself. */
+    KV_OPTION_READS = 1u << 2,  /* a file that must exist */
+    KV_OPTION_WRITES = 1u << 3, /* a file; created if it is missing, but its folder is not */
+    KV_OPTION_FOLDER =
+        1u << 4, /* a folder to write in; created if it is missing, and so are those above it */
 
-    /* Since 1.3, for STRING: a URL. What stands before its `@` is SECRET, and the rest is not. */
+    /* Since 1.3, for STRING: a URL. The part before its `@` is SECRET, the rest is not. */
     KV_OPTION_URL = 1u << 5,
 };
 
-/* `integer` where the file said `keyword` instead of a number. */
+/* The `integer` of an option whose value in the file is `keyword` instead of a number. */
 #define KV_OPTION_KEYWORD INT64_MIN
 
-/* One option of a schema. Constant data of the module, alive while it is loaded. Members that a
- * type has no use for stay zero. */
+/* One option of a schema. Constant data of the module, alive while it is loaded. Members that do
+ * not apply to the type stay zero. */
 struct kv_option {
     const char *name; /* snake_case; NULL for the element of a list */
     enum kv_option_type type;
     uint32_t flags;       /* enum kv_option_flag */
-    const char *fallback; /* the default, as one would write it in YAML (scalars only; a DURATION
-                             may be plain milliseconds); NULL: zero, the empty string, the empty
-                             list, a block of defaults */
+    const char *fallback; /* the default, as written in YAML (scalars only; a DURATION may be plain
+                             milliseconds); NULL: zero, the empty string, the empty list, a block of
+                             defaults */
     int64_t min, max;     /* INT, DURATION, SIZE: the range; 0 and 0: from 0 up */
     const char *keyword;  /* INT, DURATION, SIZE: a word that stands for KV_OPTION_KEYWORD */
     const char *const *choices;     /* CHOICE: the words, NULL at the end */
@@ -62,10 +64,10 @@ struct kv_option {
     const char *const *secret_keys;
 };
 
-/* The value of one option. Strings are NUL-terminated as well. Everything belongs to the host
- * and stays valid as long as the call that hands it over says (for `open`: until `close`). */
+/* The value of one option. Strings are NUL-terminated as well. Everything belongs to the host and
+ * stays valid for the time that the call which passes it documents (for `open`: until `close`). */
 struct kv_option_value {
-    bool is_given; /* it stood in the file; otherwise the default was filled in */
+    bool is_given; /* given in the file; otherwise the default was filled in */
     union {
         bool boolean;
         int64_t integer;

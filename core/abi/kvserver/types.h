@@ -17,8 +17,8 @@
 #define KV_PRINTF(format_at, args_at)
 #endif
 
-/* Borrowed bytes: never freed through the slice, not NUL-terminated unless the giver says so.
- * `bytes` may be NULL only where `len` is 0. */
+/* Borrowed bytes: never freed through the slice, not NUL-terminated unless the provider says so.
+ * `bytes` may be NULL only if `len` is 0. */
 struct kv_slice {
     const char *bytes;
     size_t len;
@@ -43,7 +43,7 @@ static inline bool kv_slice_has_prefix(struct kv_slice text, struct kv_slice pre
            (prefix.len == 0 || memcmp(text.bytes, prefix.bytes, prefix.len) == 0);
 }
 
-/* Byte order, the shorter first where one is a prefix of the other: <0, 0, >0 like memcmp. */
+/* Compares by bytes; a proper prefix sorts first. Returns <0, 0, >0 like memcmp. */
 static inline int kv_slice_compare(struct kv_slice a, struct kv_slice b)
 {
     size_t common = a.len < b.len ? a.len : b.len;
@@ -53,8 +53,8 @@ static inline int kv_slice_compare(struct kv_slice a, struct kv_slice b)
     return (a.len > b.len) - (a.len < b.len);
 }
 
-/* What went wrong, in words for the operator. Made at load and configuration time only: the
- * hot path carries status codes. */
+/* An error message for the operator. Made at load and configuration time only: the hot path carries
+ * status codes. */
 struct kv_error {
     char text[1024];
 };
