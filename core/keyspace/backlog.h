@@ -1,6 +1,7 @@
 /*
  * A backlog: the newest state of each key that waits to be sent to one client, in the order in
- * which these states came. Its memory is counted, that of a state once for all backlogs of a loop.
+ * which these states came. Its memory is counted; a state in several backlogs of a loop is counted
+ * once.
  */
 #ifndef KV_KEYSPACE_BACKLOG_H
 #define KV_KEYSPACE_BACKLOG_H
@@ -9,29 +10,29 @@
 #include "base/table.h"
 #include "keyspace/news.h"
 
-/* One of these states. */
+/* A state in a backlog. */
 struct kv_behind {
     struct kv_table_node node;
     struct kv_list in_order;
     struct kv_kept_news *kept;
     struct kv_coverage coverage;
     uint32_t cost;
-    uint64_t number; /* of those that were put into the backlog before */
+    uint64_t number; /* the value of n_put when it was added */
 };
 
 struct kv_backlog {
     struct kv_tally *tally;
     struct kv_table by_key;
     struct kv_list in_order;
-    uint32_t cost;  /* of keys that are covered by prefixes only: 1 each, and one more for each KiB
-                       that the backlog alone keeps in memory */
-    size_t bytes;   /* that it keeps in memory, as if it shared nothing */
-    uint64_t n_put; /* so far */
+    uint32_t cost;  /* counts keys that are covered only by prefixes: 1 each, and one more for each
+                       KiB that only this backlog keeps in memory */
+    size_t bytes;   /* kept in memory, as if nothing were shared */
+    uint64_t n_put; /* states added so far */
 };
 
 /* tally: of the loop; NULL counts nothing. */
 void kv_backlog_init(struct kv_backlog *backlog, struct kv_tally *tally);
-/* Empties it, and gives its memory back. */
+/* Empties it, and frees its memory. */
 void kv_backlog_fini(struct kv_backlog *backlog);
 
 static inline bool kv_backlog_is_empty(const struct kv_backlog *backlog)
@@ -47,7 +48,7 @@ void kv_backlog_put(struct kv_backlog *backlog, const struct kv_store_link *stor
 void kv_backlog_add(struct kv_backlog *backlog, const struct kv_store_link *store,
                     struct kv_news *news, struct kv_coverage coverage);
 
-/* A state of a key, or the first of all. Returns: NULL where there is none. */
+/* Finds a key's state, or the first state of all. Returns: NULL if there is none. */
 struct kv_behind *kv_backlog_find(const struct kv_backlog *backlog, struct kv_slice key,
                                   uint64_t hash);
 struct kv_behind *kv_backlog_first(const struct kv_backlog *backlog);
@@ -58,7 +59,7 @@ void kv_backlog_remove(struct kv_backlog *backlog, struct kv_behind *behind);
 void kv_backlog_remove_upto(struct kv_backlog *backlog, struct kv_slice key, uint64_t hash,
                             uint64_t revision);
 
-/* Removes the states of keys that are covered by prefixes only. */
+/* Removes the states of keys that are covered only by prefixes. */
 void kv_backlog_keep_keys(struct kv_backlog *backlog);
 
 #endif

@@ -29,13 +29,13 @@ struct kv_backup_taker {
     void (*on_touch)(void *owner, struct kv_slice key, uint64_t revision, int64_t deadline_ms);
     /* The requested part has been delivered: kv_backup_next() requests the next one. */
     void (*on_pause)(void *owner);
-    /* KV_OK: it is whole, and of this revision. KV_TRIMMED: the change log did not reach back far
-     * enough. KV_FULL: too many touches at a time. Or another failure. */
+    /* KV_OK: the backup is complete, as of `revision`. KV_TRIMMED: the change log did not reach
+     * back far enough. KV_FULL: too many touches at a time. Or another failure. */
     void (*on_end)(void *owner, int status, uint64_t revision);
 };
 
-/* Whether there can be one: the order of the store's changes is known, and there is a change log.
- */
+/* Whether backups are possible: the order of the store's changes is known, and there is a change
+ * log. */
 bool kv_backup_is_possible(struct kv_keyspace_loop *here);
 
 /* Begins a backup, which delivers nothing before kv_backup_next(). Owns: the caller, by
@@ -47,7 +47,8 @@ struct kv_backup *kv_backup_open(struct kv_keyspace_loop *here, const struct kv_
  * kv_backup_open(), and once after each on_pause(). */
 void kv_backup_next(struct kv_backup *backup);
 
-/* At any time, except from within a call to the taker, which is not called from then on. */
+/* Closes it, at any time except from within a call to the taker. The taker is not called
+ * afterwards. */
 void kv_backup_close(struct kv_backup *backup);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Cursors of listings: where the next page begins. Opaque to clients, who bring them back. A cursor
- * bears the listing that it belongs to, and is good for no other.
+ * Cursors of listings: the place where the next page begins. Opaque to clients, which send them
+ * back. A cursor contains the listing that it belongs to, and is valid only for that.
  */
 #ifndef KV_KEYSPACE_CURSOR_H
 #define KV_KEYSPACE_CURSOR_H
@@ -10,7 +10,7 @@
 enum kv_cursor_kind {
     KV_CURSOR_START = 's', /* at `start` in byte order */
     KV_CURSOR_PAGE = 'p',  /* at the beginning of the store's page `store` */
-    KV_CURSOR_KEY = 'k',   /* within that page, behind `last_key` */
+    KV_CURSOR_KEY = 'k',   /* within that page, after `last_key` */
 };
 
 /* Slices are lent. */
@@ -23,11 +23,11 @@ struct kv_cursor {
     struct kv_slice last_key; /* begins with the prefix */
 };
 
-/* Returns: false where there is no memory. */
+/* Returns: false if there is no memory. */
 bool kv_cursor_write(struct kv_buffer *out, const struct kv_cursor *cursor);
 
-/* Returns: whether the text is one of the listing that `ret` names by its prefix and delimiter; the
- * other members are slices of the text then. */
+/* Reads a cursor of the listing given by the prefix and delimiter in `ret`; the other members of
+ * `ret` become slices of the text. Returns: whether the text is such a cursor. */
 bool kv_cursor_read(struct kv_slice text, struct kv_cursor *ret);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * Expiry: part p of the store is worked off by loop p % n_loops, in small chunks between its turns.
+ * Expiry: loop p % n_loops expires the keys of part p of the store, in small chunks between its
+ * turns.
  */
 #ifndef KV_KEYSPACE_EXPIRY_H
 #define KV_KEYSPACE_EXPIRY_H

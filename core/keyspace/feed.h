@@ -1,7 +1,7 @@
 /*
- * The feed: changes on their way from the store's commits to the loops that want them. Where the
- * order of the store's changes is known (watermark.h), a loop delivers those of all keys in the
- * order of their revisions.
+ * The feed carries changes from the store's commits to the loops that want them. If the order of
+ * the store's changes is known (watermark.h), a loop delivers the changes of all keys in the order
+ * of their revisions.
  */
 #ifndef KV_KEYSPACE_FEED_H
 #define KV_KEYSPACE_FEED_H
@@ -23,11 +23,12 @@ struct kv_feed {
     struct kv_interests interests;
     struct kv_watermark watermark;
     struct kv_change_log log;
-    struct kv_touches touches; /* what is no change */
-    struct kv_counter resyncs; /* under the store's lock, as changes are */
-    bool has_observers;        /* other than those that are everywhere */
-    bool tells_observers;      /* these: the store does not show them changes (KV_STORE_SHOWS) */
-    bool has_witnesses;        /* observers that are everywhere */
+    struct kv_touches touches; /* writes that are no changes */
+    struct kv_counter resyncs; /* counted under the store's lock, like changes */
+    bool has_observers;        /* other than those with is_everywhere */
+    bool tells_observers; /* other than those with is_everywhere, and the store does not show them
+                             changes (KV_STORE_SHOWS) */
+    bool has_witnesses;   /* observers with is_everywhere */
     atomic_bool
         is_ending; /* the loops have ended: no change is told any more, and nothing expires */
     struct kv_feed_inbox *inboxes[KV_KEYSPACE_MAX_LOOPS];
@@ -43,8 +44,8 @@ struct kv_feed_inbox {
     void (*on_resync)(struct kv_keyspace_loop *here);
     uint32_t index;
     struct kv_inbox records;
-    struct kv_list held;    /* taken from there and not delivered, by revision */
-    uint64_t delivered;     /* every change up to this one has been */
+    struct kv_list held;    /* taken from the inbox and not delivered, by revision */
+    uint64_t delivered;     /* every change up to this one has been delivered */
     _Atomic uint64_t bytes; /* of the records, held ones included */
 };
 
@@ -58,36 +59,37 @@ void kv_feed_inbox_init(struct kv_feed_inbox *inbox, struct kv_feed *feed, uint3
                         struct kv_keyspace_loop *here);
 void kv_feed_inbox_fini(struct kv_feed_inbox *inbox);
 
-/* The store tells a change, at its commit point. Threads: any. */
+/* The store reports a change, at its commit point. Threads: any. */
 void kv_feed_changed(struct kv_feed *feed, const struct kv_change *change);
-/* The same, for a change that is for no observers of this server but those that are everywhere. */
+/* The same, for a change that only those observers of this server see that have is_everywhere. */
 void kv_feed_changed_elsewhere(struct kv_feed *feed, const struct kv_change *change);
 
-/* The store has missed or lost changes: each loop calls on_resync() when it has delivered those
- * told so far. Threads: those that tell changes, in order with them. */
+/* The store has missed or lost changes: each loop calls on_resync() when it has delivered the
+ * changes reported before. Threads: those that report changes, in order with them. */
 void kv_feed_resync(struct kv_feed *feed);
 
-/* Delivers to subscribers and observers what has arrived and is known to be next. The loop is woken
- * for the rest. Returns: whether anything was delivered. */
+/* Delivers to subscribers and observers the changes that have arrived and are next in order. The
+ * loop is woken for the rest. Returns: whether anything was delivered. */
 bool kv_feed_deliver(struct kv_feed_inbox *inbox);
 
-/* Every change up to this revision that this loop wanted when it happened has been delivered. It
- * rises with kv_feed_deliver(), and by itself while no change is on its way here. Not within
- * on_change. Returns: 0 where the order is not known. */
+/* The revision up to which every change that this loop wanted when it happened has been delivered.
+ * It rises with kv_feed_deliver(), and by itself while no change is on its way here. Not within
+ * on_change. Returns: 0 if the order is not known. */
 uint64_t kv_feed_delivered_upto(struct kv_feed_inbox *inbox);
 
-/* The revisions of the changes that are held back. Returns: 0 where there are none. */
+/* The lowest and the highest revision of the changes that are held back. Return: 0 if there are
+ * none. */
 uint64_t kv_feed_oldest_held(const struct kv_feed_inbox *inbox);
 uint64_t kv_feed_newest_held(const struct kv_feed_inbox *inbox);
 
-/* Some loop is behind by more than a loop should be: nothing is submitted for now. Sequentially
- * consistent, as a loop looks here before it sleeps. */
+/* Whether some loop is too far behind: then nothing is submitted for now. Sequentially consistent,
+ * as loops check it before they sleep. */
 bool kv_feed_is_congested(const struct kv_feed *feed);
 
 /* Whether everything has been delivered, on all loops. Threads: any. */
 bool kv_feed_is_quiet(const struct kv_feed *feed);
 
-/* Nothing is told, and nothing expires, from now on. Threads: any. */
+/* Ends the reporting of changes, and expiry. Threads: any. */
 void kv_feed_end(struct kv_feed *feed);
 bool kv_feed_is_ending(const struct kv_feed *feed);
 

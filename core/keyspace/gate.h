@@ -1,7 +1,7 @@
 /*
- * The gate: the way into the batch, and the way out. Every command enters when it is sent, is
- * admitted when its turn has come (interceptors and TTL policies see writes then), and leaves when
- * it is handed back.
+ * The gate: the way into the batch, and out. Every command enters when it is sent, is admitted when
+ * its turn has come (then interceptors and TTL policies see writes), and leaves when it is handed
+ * back.
  */
 #ifndef KV_KEYSPACE_GATE_H
 #define KV_KEYSPACE_GATE_H
@@ -17,8 +17,8 @@ struct kv_gate_rules {
     const struct kv_store_link *store;
     const struct kv_keyspace_parts *parts;
     bool renews;              /* some policy renews deadlines when a key is read */
-    _Atomic uint32_t n_holds; /* how many hold writes back; sequentially consistent, as a loop looks
-                                 here before it sleeps */
+    _Atomic uint32_t n_holds; /* the number of parties that hold writes back; sequentially
+                                 consistent, as loops check it before they sleep */
 };
 
 /* Of one loop. */
@@ -28,7 +28,7 @@ struct kv_gate {
     struct kv_updates *updates;
     struct kv_scans *scans;
     struct kv_counts *counts;
-    struct kv_access_loop *access; /* NULL: nobody's rights change */
+    struct kv_access_loop *access; /* NULL: rights never change */
     struct kv_queue held;          /* writes, while they are held back */
 };
 
@@ -38,23 +38,23 @@ void kv_gate_init(struct kv_gate *gate, const struct kv_gate_rules *rules, struc
                   struct kv_updates *updates, struct kv_scans *scans, struct kv_counts *counts,
                   struct kv_access_loop *access);
 
-/* The command was sent: it counts as under way, and its TTL begins. */
+/* The command was sent: counts it as under way, and begins its TTL. */
 void kv_gate_enter(struct kv_gate *gate, struct kv_command *command);
 
-/* Its turn has come: on to the batch, or to its end. */
+/* The command's turn has come: passes it to the batch, or finishes it. */
 void kv_gate_admit(struct kv_gate *gate, struct kv_command *command);
 
 /* Brings the verdict of an interceptor that suspended the command. */
 void kv_gate_resume(struct kv_gate *gate, struct kv_command *command, enum kv_verdict verdict);
 
-/* UPDATEs go on that waited for other loops, or that the store has answered: their results through
+/* Continues UPDATEs that waited for other loops, or that the store has answered: their results pass
  * the interceptors. */
 void kv_gate_advance_updates(struct kv_gate *gate);
 
 /* Hands a finished command back to its owner, and frees it. */
 void kv_gate_leave(struct kv_gate *gate, struct kv_command *command);
 
-/* Lets writes continue that are no longer held. */
+/* Lets writes continue if they are no longer held back. */
 void kv_gate_let_go(struct kv_gate *gate);
 
 /* Whether kv_gate_let_go() would find work now. */

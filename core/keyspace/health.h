@@ -1,5 +1,5 @@
 /*
- * Whether the store can serve, as it reports it. Threads: any.
+ * Whether the store can serve, as reported by the store. Threads: any.
  */
 #ifndef KV_KEYSPACE_HEALTH_H
 #define KV_KEYSPACE_HEALTH_H
@@ -16,17 +16,17 @@ enum {
 struct kv_health {
     const char *store_name; /* for the log */
     atomic_bool is_ill;
-    pthread_mutex_t lock;          /* so that the last line in the log is right */
-    char reason[KV_HEALTH_REASON]; /* that was logged last */
-    int64_t logged_ms, pause_ms;   /* when; and until the next one may be */
+    pthread_mutex_t lock;          /* keeps the lines in the log in order */
+    char reason[KV_HEALTH_REASON]; /* the last one that was logged */
+    int64_t logged_ms, pause_ms;   /* the time of the last line; and the pause until the next */
 };
 
 /* store_name: lent. */
 void kv_health_init(struct kv_health *health, const char *store_name);
 void kv_health_fini(struct kv_health *health);
 
-/* Logs a change, and further reasons, ever more rarely. why: the store cannot serve; may be NULL.
- */
+/* Logs a change, and new reasons, at ever longer intervals. why: the reason why the store cannot
+ * serve; may be NULL. */
 void kv_health_set(struct kv_health *health, bool is_well, const char *why);
 
 static inline bool kv_health_is_good(const struct kv_health *health)

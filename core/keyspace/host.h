@@ -1,6 +1,6 @@
 /*
- * The host that the store is given: its questions are answered, and what it tells goes to the feed,
- * the batches and the expiry.
+ * The host of the store: answers its calls, and passes its reports on to the feed, the batches and
+ * the expiry.
  */
 #ifndef KV_KEYSPACE_HOST_H
 #define KV_KEYSPACE_HOST_H
@@ -22,11 +22,11 @@ struct kv_keyspace_host {
     struct kv_log_reads *log_reads[KV_KEYSPACE_MAX_LOOPS];
 };
 
-/* `batches`, `scans` and `log_reads` are left to be filled in. */
+/* The caller fills in `batches`, `scans` and `log_reads`. */
 void kv_keyspace_host_init(struct kv_keyspace_host *host, const struct kv_keyspace_parts *parts,
                            struct kv_feed *feed, struct kv_showing *showing,
                            struct kv_expiry *expiry);
-/* The store is closed. */
+/* Call when the store is closed. */
 void kv_keyspace_host_fini(struct kv_keyspace_host *host);
 
 #endif

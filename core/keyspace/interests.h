@@ -1,5 +1,5 @@
 /*
- * Interests: which loops want to know of a key's changes. Every commit asks.
+ * Interests: the loops that want the changes of a key. Every commit looks them up.
  */
 #ifndef KV_KEYSPACE_INTERESTS_H
 #define KV_KEYSPACE_INTERESTS_H
@@ -20,7 +20,7 @@ struct kv_interests {
 void kv_interests_init(struct kv_interests *interests);
 void kv_interests_fini(struct kv_interests *interests);
 
-/* The loops that want this key's changes, perhaps some more. Threads: any. */
+/* The loops that want this key's changes, possibly with some more. Threads: any. */
 static inline uint64_t kv_interests_of(const struct kv_interests *interests, struct kv_slice key,
                                        uint64_t hash)
 {
@@ -28,15 +28,16 @@ static inline uint64_t kv_interests_of(const struct kv_interests *interests, str
            kv_prefix_interests_of(&interests->in_prefixes, key);
 }
 
-/* Fetches what kv_interests_of() looks at, into the cache of the thread that will commit. */
+/* Prefetches the words that kv_interests_of() reads, into the cache of the thread that will
+ * commit. */
 static inline void kv_interests_prefetch(const struct kv_interests *interests, uint64_t hash)
 {
     __builtin_prefetch(&interests->in_keys[hash % KV_INTEREST_BUCKETS]);
 }
 
-/* One loop's. Its interest is known to all commits when the function that adds it returns,
- * sequentially consistent: a change either is told, or was published before and is seen by every
- * later read. */
+/* The interests of one loop. When the function that adds one returns, all commits know it,
+ * sequentially consistent: a change is either reported, or was published before and every later
+ * read sees it. */
 struct kv_loop_interests {
     struct kv_interests *all;
     uint32_t loop;
@@ -46,7 +47,7 @@ struct kv_loop_interests {
 
 void kv_loop_interests_init(struct kv_loop_interests *here, struct kv_interests *all,
                             uint32_t loop);
-/* None is left. */
+/* Call when no interests are left. */
 void kv_loop_interests_fini(struct kv_loop_interests *here);
 
 void kv_interest_in_key_begin(struct kv_loop_interests *here, uint64_t hash);

@@ -1,6 +1,6 @@
 /*
- * The store, opened, and references to the items that it gives out. Everything here above takes the
- * store by this link; nothing else of the keyspace is known at this level.
+ * The open store, and references to its items. All other parts of the keyspace use the store by
+ * this link, and this file knows nothing else of the keyspace.
  */
 #ifndef KV_KEYSPACE_ITEM_H
 #define KV_KEYSPACE_ITEM_H
@@ -21,7 +21,7 @@ static inline bool kv_store_is_ready(const struct kv_store_link *link)
     return atomic_load(&link->is_ready);
 }
 
-/* Gives a reference back, and empties the item. Threads: any. */
+/* Releases a reference, and empties the item. Threads: any. */
 static inline void kv_item_release(const struct kv_store_link *link, struct kv_item *item)
 {
     if (item->ref != NULL)
@@ -29,7 +29,7 @@ static inline void kv_item_release(const struct kv_store_link *link, struct kv_i
     *item = (struct kv_item){0};
 }
 
-/* A copy of a long value, for a SET that has not been sent: all zero where the store makes none.
+/* Copies a long value, for a SET that has not been sent: all zero if the store makes no copies.
  * Threads: any. */
 static inline struct kv_item kv_item_stage(const struct kv_store_link *link, struct kv_slice key,
                                            struct kv_slice value)
@@ -39,7 +39,7 @@ static inline struct kv_item kv_item_stage(const struct kv_store_link *link, str
     return link->ops->stage(link->store, key, value);
 }
 
-/* Takes one more reference. Threads: any. */
+/* Takes another reference. Threads: any. */
 static inline struct kv_item kv_item_share(const struct kv_store_link *link,
                                            const struct kv_item *item)
 {

@@ -1,10 +1,10 @@
 /*
- * Reading changes back: a loop's readers of the change log, whether the log in memory
- * (change_log.h) or the store's own (KV_STORE_LOG). A reader asks for page after page, each the
- * changes after the one before, in the order of revisions.
+ * Reading changes back: a loop's readers of the change log, which is the log in memory
+ * (change_log.h) or the store's own (KV_STORE_LOG). A reader requests page after page; each has the
+ * changes after the previous one, in the order of revisions.
  *
- * Bounded: a loop takes a few pages a turn, of its readers in rotation. A page looks through a
- * bounded part of the log, and may be empty and yet not the last.
+ * Bounded: a loop takes a few pages a turn, of its readers in rotation. A page examines a bounded
+ * part of the log, and may be empty without being the last.
  */
 #ifndef KV_KEYSPACE_LOG_READS_H
 #define KV_KEYSPACE_LOG_READS_H
@@ -14,8 +14,8 @@
 
 struct kv_log_read;
 
-/* Runs on the loop, from the keyspace's stage, when a page is there; it may ask for the next one,
- * or close the reader. */
+/* Called on the loop, from the keyspace's stage, when a page has arrived; it may request the next
+ * one, or close the reader. */
 typedef void (*kv_log_read_fn)(struct kv_log_read *read);
 
 enum {
@@ -26,14 +26,15 @@ enum {
 struct kv_log_read {
     void *owner; /* the caller's own */
 
-    /* The page: of the reader until the next one is asked for, or it is closed. */
-    int status; /* KV_OK; KV_TRIMMED: not all changes after `after` are there any more; a failure */
-    const struct kv_log_entry *entries; /* `after.ref` is not used: `ref` keeps it all */
+    /* The page: owned by the reader until the next one is requested, or the reader is closed. */
+    int status; /* KV_OK; KV_TRIMMED: some changes after `after` are no longer in the log; a failure
+                 */
+    const struct kv_log_entry *entries; /* `after.ref` is not used: `ref` keeps the whole entry */
     uint32_t n;
-    uint64_t upto;     /* everything that it wants up to this revision has been in its pages */
+    uint64_t upto;     /* all wanted changes up to this revision have been in its pages */
     bool is_last;      /* nothing newer was there when the page was read */
-    bool has_left_out; /* a change, since that was last set to false, whose value was not kept and
-                          is no longer there: a later change of the key follows */
+    bool has_left_out; /* some change, since this was last set to false, was left out because its
+                          value was not kept and is gone: a later change of the key follows */
 
     /* The keyspace's. */
     struct kv_log_reads *reads;
@@ -41,10 +42,10 @@ struct kv_log_read {
     struct kv_slice subject; /* behind the struct */
     bool is_prefix;
     bool is_closed;
-    struct kv_link link;    /* among those that are ready, or done */
-    bool is_idle;           /* no page is wanted, or being read */
-    uint32_t n_taken;       /* entries of the page that are to be released */
-    struct kv_item fetched; /* of its last entry, whose value the log has not kept */
+    struct kv_link link;    /* among the readers that are ready, or done */
+    bool is_idle;           /* no page is requested, or being read */
+    uint32_t n_taken;       /* entries of the page to be released */
+    struct kv_item fetched; /* the item of its last entry, if the log had not kept the value */
     struct kv_log_page page;
     struct kv_log_entry found[KV_LOG_PAGE];
 };
@@ -64,27 +65,27 @@ struct kv_log_reads {
     uint64_t n_deferred;   /* with the store's threads, or waiting for a value */
 };
 
-/* Whether changes can be read back at all: the order of the store's changes is known, and there is
- * a log. */
+/* Whether changes can be read back: the order of the store's changes is known, and there is a
+ * log. */
 bool kv_log_reads_are_possible(const struct kv_log_reads *reads);
 
-/* Somebody is about to be told revisions to resume from, or is not any more: the log in memory runs
- * only for those. Before the first such revision is looked at. */
+/* Adds, or removes, a client that may resume from a revision: the log in memory runs only for
+ * these. Call before reading the first such revision. */
 void kv_log_reads_join(struct kv_log_reads *reads);
 void kv_log_reads_leave(struct kv_log_reads *reads);
 
-/* A reader of what comes after the revision `after`: of the key `subject`, or where `is_prefix` of
- * all keys that begin so. Nothing is read yet. Owns: the caller, by kv_log_read_close(). Returns:
- * NULL where there is no memory. */
+/* Opens a reader of the changes after the revision `after`: of the key `subject`, or, if
+ * `is_prefix`, of all keys that begin with it. Nothing is read yet. Owns: the caller, by
+ * kv_log_read_close(). Returns: NULL if there is no memory. */
 struct kv_log_read *kv_log_read_open(struct kv_log_reads *reads, uint64_t after,
                                      struct kv_slice subject, bool is_prefix, void *owner,
                                      kv_log_read_fn finished);
 
-/* Asks for the next page: `finished` is called later, never from within this. Not while one is
+/* Requests the next page: `finished` is called later, never from within this. Not while one is
  * being read. most_bytes: of keys and values; one entry may always exceed it. */
 void kv_log_read_next(struct kv_log_read *read, size_t most_bytes);
 
-/* At any time; `finished` is not called any more. */
+/* Closes it, at any time; `finished` is not called any more. */
 void kv_log_read_close(struct kv_log_read *read);
 
 /* For the keyspace's own files. */

@@ -1,5 +1,5 @@
 /*
- * One loop's part of the keyspace: what a client there, and the end of a turn, work with.
+ * One loop's part of the keyspace: shared by its clients and the end of its turn.
  */
 #ifndef KV_KEYSPACE_LOOP_H
 #define KV_KEYSPACE_LOOP_H
@@ -15,7 +15,7 @@ struct kv_keyspace_loop {
     const struct kv_keyspace_parts *parts;
     const struct kv_store_link *store;
     struct kv_showing *showing;
-    struct kv_access_loop *access; /* NULL: nobody's rights change */
+    struct kv_access_loop *access; /* NULL: rights never change */
     struct kv_tally *tally;        /* NULL: nothing is counted */
     struct kv_expiry *expiry;
     struct kv_counts counts;

@@ -1,5 +1,5 @@
 /*
- * News: the state of a key on its way to the subscribers of one loop. Those that can take it get it
+ * News: the state of a key on its way to the subscribers of one loop. Subscribers with room get it
  * at once; for the others a copy is kept, which they share.
  */
 #ifndef KV_KEYSPACE_NEWS_H
@@ -15,15 +15,15 @@ struct kv_coverage {
 };
 
 /* The bytes in which news is sent, made by the first subscriber that needs them and shared by all
- * of its kind. */
+ * subscribers of its kind. */
 struct kv_form {
-    const void *maker; /* whoever makes forms of this kind; NULL: there is none yet */
+    const void *maker; /* identifies the kind of form; NULL: none yet */
     void *made;
     void (*release)(void *made);
 };
 
 enum {
-    KV_NEWS_FORMS = 6 /* kinds that there are at most */
+    KV_NEWS_FORMS = 6 /* kinds at most */
 };
 
 struct kv_kept_news;
@@ -31,11 +31,11 @@ struct kv_kept_news;
 struct kv_news {
     struct kv_slice key;
     uint64_t hash;
-    enum kv_reason reason; /* 0: no change, but the state that was found */
+    enum kv_reason reason; /* 0: not a change, but the state that was found */
     uint64_t revision;     /* of the change; 0: unknown, as of a state that is missing */
     struct kv_item state;  /* lent; revision 0: no value */
     struct kv_form forms[KV_NEWS_FORMS];
-    struct kv_kept_news *kept; /* the copy; NULL: nobody needed one yet */
+    struct kv_kept_news *kept; /* the copy; NULL: none was needed yet */
 };
 
 /* `set`, `delete` or `expire`; NULL for 0. */
@@ -46,10 +46,10 @@ struct kv_news kv_news_of_change(const struct kv_change *change);
 /* Releases its forms, and its hold on the copy. */
 void kv_news_fini(struct kv_news *news);
 
-/* The form of the maker's kind; `made` is NULL where it is still to be made. */
+/* The form of the maker's kind; `made` is NULL if it still has to be made. */
 struct kv_form *kv_news_form(struct kv_news *news, const void *maker);
 
-/* News that lives on. One loop's. Counted once, for all who hold it. */
+/* News that is kept. Belongs to one loop. Its memory is counted once for all holders. */
 struct kv_kept_news {
     struct kv_news news;
     const struct kv_store_link *store;

@@ -32,9 +32,9 @@ struct kv_ttl_link {
 
 /* An interceptor's verdict on a write. */
 enum kv_verdict {
-    KV_PASS,    /* on to the next, as the command stands now */
+    KV_PASS,    /* on to the next, with the command as it is now */
     KV_REFUSE,  /* ends the command with KV_REFUSED; kv_command_refuse() has been called */
-    KV_SUSPEND, /* kv_command_resume() will bring the verdict */
+    KV_SUSPEND, /* kv_command_resume() will give the verdict */
 };
 
 /* Sees every write (SET, DELETE, and the result of an UPDATE) before the TTL policies and the
@@ -43,16 +43,16 @@ enum kv_verdict {
 struct kv_interceptor {
     enum kv_verdict (*before_write)(struct kv_interceptor *self, struct kv_command *command);
     /* Whether before_write() may do anything but pass this command, an UPDATE whose result is not
-     * computed yet. NULL: it may. */
+     * yet computed. NULL: it may. */
     bool (*covers)(const struct kv_interceptor *self, const struct kv_command *command);
 };
 
 /* Sees every change of a keyspace that is ready, once, on loop `hash(key) % n_loops`, in order per
  * key. The change is lent for the call. It may send commands. The caller's memory.
  *
- * Of servers that share a store, one sees a change; but all do with `is_everywhere`.
- * shown: the change as the store shows it (showing.h), for whoever does not take it within the
- * call; NULL where the store tells it. */
+ * Of several servers that share a store, one sees each change; with `is_everywhere`, all do.
+ * shown: the change as shown by the store (showing.h), for observers that act on it after the call;
+ * NULL if the store reported it. */
 struct kv_observer {
     void (*on_change)(struct kv_observer *self, struct kv_keyspace_loop *loop,
                       const struct kv_change *change, struct kv_shown *shown);
@@ -61,9 +61,9 @@ struct kv_observer {
 
 /* Fills the store when it has opened, before it serves; meanwhile the keyspace is not ready. `load`
  * runs on the thread of kv_keyspace_open(), and may block. It sends SETs, DELETEs and SCANs with
- * `is_load` from posts to a loop: only these are taken up before the keyspace is ready, no
- * interceptor and no policy sees them, and the writes' key and value are not copied but must stay
- * as they are until `finished`. Returns: 0 once all of them are finished, or -1 and *reterr. The
+ * `is_load` from posts to a loop: only these are accepted before the keyspace is ready, no
+ * interceptor and no policy sees them, and the writes' key and value are not copied, so they must
+ * not change until `finished`. Returns: 0 once all of them are finished, or -1 and *reterr. The
  * caller's memory. */
 struct kv_loader {
     int (*load)(struct kv_loader *self, struct kv_keyspace *keyspace, struct kv_error *reterr);
@@ -75,7 +75,8 @@ struct kv_keyspace_parts {
     struct kv_loop *const *loops;
     uint32_t n_loops;
     const struct kv_store_ops *store_ops;
-    uint64_t store_capabilities; /* once it is open, without what it lacks by its options */
+    uint64_t store_capabilities; /* once it is open, without those that it lacks because of its
+                                    options */
     const char *store_name;      /* for the log */
     const struct kv_option_value *store_options;
     uint64_t log_bytes; /* of the change log, in memory or the store's; 0: there is none */
@@ -88,10 +89,10 @@ struct kv_keyspace_parts {
     size_t n_observers;
     struct kv_slow_log *slow_log; /* NULL: none */
     struct kv_loader *loader;     /* NULL: none */
-    struct kv_workers *workers;   /* NULL: none. They have ended before kv_keyspace_finish() */
-    struct kv_access *access;     /* by whose rules clients are judged; NULL: there are none, and
-                                     nobody's rights change */
-    struct kv_budget *budget;     /* of the memory of all clients; NULL: no limit */
+    struct kv_workers *workers;   /* NULL: none. They end before kv_keyspace_finish() */
+    struct kv_access
+        *access; /* its rules judge clients; NULL: there are no rules, and rights never change */
+    struct kv_budget *budget; /* of the memory of all clients; NULL: no limit */
 };
 
 #endif

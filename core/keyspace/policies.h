@@ -1,5 +1,5 @@
 /*
- * The chain of TTL policies: the deadline of a write, and the one that a read renews.
+ * The chain of TTL policies: computes the deadline of a write, and the deadline that a read renews.
  */
 #ifndef KV_KEYSPACE_POLICIES_H
 #define KV_KEYSPACE_POLICIES_H
@@ -14,7 +14,7 @@ bool kv_policies_renew(const struct kv_keyspace_parts *parts);
 int64_t kv_policies_deadline(const struct kv_keyspace_parts *parts,
                              const struct kv_command *command);
 
-/* The deadline of an item that was read now: its own, or a renewed one. */
+/* The deadline of an item that is being read: its own, or a renewed one. */
 int64_t kv_policies_renewed(const struct kv_keyspace_parts *parts, struct kv_slice key,
                             int64_t deadline_ms);
 

@@ -15,17 +15,17 @@ enum {
     KV_SLOW_LOG_TEXT = 65 /* with NUL */
 };
 
-/* Texts are UTF-8; of longer ones the beginning. */
+/* Texts are UTF-8, truncated if they are longer. */
 struct kv_slow_command {
     uint64_t number;    /* 1, 2, … since the start */
-    int64_t at_unix_ms; /* when it had finished */
+    int64_t at_unix_ms; /* when it finished */
     int64_t took_ns;
     const char *operation; /* constant */
     const char *outcome;   /* constant; NULL: it has no name */
     size_t key_len;        /* of the whole key */
     char key[KV_SLOW_LOG_TEXT];
     char client[KV_SLOW_LOG_TEXT];  /* its name; empty: it has none */
-    char address[KV_SLOW_LOG_TEXT]; /* the same */
+    char address[KV_SLOW_LOG_TEXT]; /* empty: it has none */
 };
 
 struct kv_slow_log;

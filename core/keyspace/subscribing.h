@@ -1,6 +1,6 @@
 /*
- * SUBSCRIBE and UNSUBSCRIBE: what they wait for, and what they begin and end. A client runs them
- * when everything that it sent before has been answered (client.h).
+ * SUBSCRIBE and UNSUBSCRIBE: when they take effect, and what they begin and end. A client runs them
+ * when all its earlier commands have been answered (client.h).
  */
 #ifndef KV_KEYSPACE_SUBSCRIBING_H
 #define KV_KEYSPACE_SUBSCRIBING_H
@@ -9,10 +9,10 @@
 #include "keyspace/loop.h"
 
 /* Whether a replay under way relies on the subscription that the command would end, or begin anew.
- * The command's order is then looked at again when that may have changed. */
+ * If so, the command's order is looked at again when that may have changed. */
 bool kv_subscribing_waits(struct kv_command *command, struct kv_subscriber *subscriber);
 
-/* principal: of the client, as it is now. Returns: the command's outcome. */
+/* principal: of the client, at present. Returns: the command's outcome. */
 int kv_subscribing_run(const struct kv_command *command, struct kv_subscriber *subscriber,
                        const struct kv_principal *principal);
 
@@ -20,8 +20,8 @@ int kv_subscribing_run(const struct kv_command *command, struct kv_subscriber *s
  * its subscriptions end. */
 void kv_subscribing_let_resume(struct kv_keyspace_loop *here, struct kv_subscriber *subscriber);
 
-/* Ends the subscriptions that the principal may not have (on_failed, KV_FORBIDDEN), and drops what
- * is behind of keys that it may not see. */
+/* Ends the subscriptions that the principal may not have (on_failed, KV_FORBIDDEN), and drops
+ * states of keys from the backlog that it may not see. */
 void kv_subscribing_restrict(struct kv_keyspace_loop *here, struct kv_subscriber *subscriber,
                              const struct kv_principal *principal);
 

@@ -1,15 +1,15 @@
 /*
- * The subscriptions of one loop's clients, to keys and to prefixes of keys. Here is found which of
- * them cover a change; how it reaches a client is subscriber.h.
+ * The subscriptions of one loop's clients, to keys and to prefixes of keys. This file finds the
+ * subscriptions that cover a change; subscriber.h brings the change to a client.
  *
  * A change that several subscriptions of a client cover is told once. Each subscription is owed the
- * changes after some revision (`told_after`), and one of those that cover a key tells its changes
- * for all of them: the one that is owed the most. A subscription that is being replayed from the
- * change log (replay.h) tells them when it gets there, so nothing is told of its keys meanwhile;
- * any other tells a change when the feed delivers it. So a client is told the changes of a key in
- * their order, each once, however its subscriptions overlap.
+ * changes after some revision (`told_after`). One of those that cover a key tells its changes for
+ * all of them: the one that is owed the most. A subscription that is being replayed from the change
+ * log (replay.h) tells them when it gets there, so nothing is told about its keys meanwhile; any
+ * other tells a change when the feed delivers it. So a client is told the changes of a key in their
+ * order, each once, however its subscriptions overlap.
  *
- * Others rely on the one that tells: while some subscription is being replayed, those that overlap
+ * The others rely on the one that tells: while a subscription is being replayed, those that overlap
  * with it neither end nor begin anew (kv_topics_is_relied_on), unless all of them do (resets.h).
  */
 #ifndef KV_KEYSPACE_TOPICS_H
@@ -30,11 +30,11 @@ struct kv_topic {
 
 /* Holds changes back from a subscription until its client has caught up with it (sync.h). */
 struct kv_holdup {
-    /* Returns: whether the client may be told now; otherwise the change is the holdup's. NULL: it
+    /* Returns: whether the client may be told now; otherwise the holdup takes the change. NULL: it
      * may, unless the subscription is being replayed. */
     bool (*passes)(struct kv_holdup *self, struct kv_news *news);
-    /* The client was told a change, maybe because another of its subscriptions covers it as well.
-     * NULL where `passes` is. */
+    /* The client was told a change, possibly because another of its subscriptions also covers it.
+     * NULL if `passes` is. */
     void (*told)(struct kv_holdup *self, struct kv_news *news);
     /* The subscription is gone. */
     void (*end)(struct kv_holdup *self);
@@ -46,12 +46,12 @@ struct kv_subscription {
     struct kv_table_node node; /* in the loop's table, by subscriber and pattern */
     struct kv_list in_topic;
     struct kv_list in_subscriber;
-    struct kv_holdup *holdup;       /* NULL: it is synced */
-    uint64_t told_after;            /* changes after this one have been told, or will be;
-                                       KV_REVISION_MAX: not known, it begins with the present state */
+    struct kv_holdup *holdup; /* NULL: it is synced */
+    uint64_t told_after;      /* changes after this one have been told, or will be; KV_REVISION_MAX:
+                                 unknown, it begins with the present state */
     struct kv_heap_node in_replays; /* while it is being replayed */
-    uint64_t number;                /* of those that the subscriber has begun */
-    bool has_claimed;               /* changes that others cover were left to the replay, or told */
+    uint64_t number;  /* the number of subscriptions and replays that the subscriber had begun */
+    bool has_claimed; /* changes that others also cover were left to the replay, or told by it */
     bool wants_meta;
     uint32_t backlog; /* the number of the subscriber's last backlog that it added to */
 };
@@ -70,10 +70,10 @@ struct kv_topics {
 
 void kv_topics_init(struct kv_topics *topics, struct kv_interests *interests, uint32_t loop,
                     struct kv_counts *counts);
-/* There are no subscriptions left. */
+/* Call when no subscriptions are left. */
 void kv_topics_fini(struct kv_topics *topics);
 
-/* Returns: NULL where there is none. */
+/* Returns: NULL if there is none. */
 struct kv_subscription *kv_topics_find(const struct kv_topics *topics,
                                        const struct kv_subscriber *subscriber,
                                        const struct kv_pattern *pattern);
@@ -82,28 +82,28 @@ struct kv_subscription *kv_topics_find(const struct kv_topics *topics,
 bool kv_topics_cover(const struct kv_topics *topics, const struct kv_subscriber *subscriber,
                      struct kv_slice key, uint64_t hash);
 
-/* Returns: KV_OK and *ret, the subscription, also where it was there; KV_TOO_MANY_TOPICS;
- * KV_CROWDED; or KV_FULL. */
+/* Returns: KV_OK and *ret, the subscription, also if it existed; KV_TOO_MANY_TOPICS; KV_CROWDED; or
+ * KV_FULL. */
 int kv_topics_subscribe(struct kv_topics *topics, struct kv_subscriber *subscriber,
                         const struct kv_pattern *pattern, struct kv_subscription **ret);
 void kv_topics_unsubscribe(struct kv_topics *topics, struct kv_subscription *subscription);
 void kv_topics_unsubscribe_all(struct kv_topics *topics, struct kv_subscriber *subscriber);
 
-/* Tells a change to the subscribers of its key, each once. */
+/* Tells a change to the subscribers of its key, once each. */
 void kv_topics_tell(struct kv_topics *topics, const struct kv_change *change);
 
-/* Tells a change to one subscription that covers it, which was held up till now. */
+/* Tells a change to one subscription that covers it, and that was held up until now. */
 void kv_topics_tell_one(struct kv_topics *topics, struct kv_subscription *subscription,
                         struct kv_news *news);
 
-/* holdup: NULL where it is held up no longer. */
+/* holdup: NULL if it is no longer held up. */
 void kv_topics_hold_up(struct kv_subscription *subscription, struct kv_holdup *holdup);
 
-/* The change log brings its changes after this revision, from now on until kv_topics_end_replay().
- * What is behind and will be brought again is dropped. */
+/* From now on until kv_topics_end_replay(), the change log brings the changes after this revision.
+ * Drops states in the backlog that the log will bring again. */
 void kv_topics_begin_replay(const struct kv_topics *topics, struct kv_subscription *subscription,
                             uint64_t after);
-/* Not being replayed, it does nothing. */
+/* Does nothing if it is not being replayed. */
 void kv_topics_end_replay(struct kv_subscription *subscription);
 
 static inline bool kv_subscription_is_replayed(const struct kv_subscription *subscription)
@@ -111,7 +111,7 @@ static inline bool kv_subscription_is_replayed(const struct kv_subscription *sub
     return kv_heap_node_is_in(&subscription->in_replays);
 }
 
-/* Whether some subscription of the client that is owed this much, or more, is being replayed. */
+/* Whether the client has a subscription that is being replayed and is owed at least this much. */
 static inline bool kv_subscriber_is_replayed(const struct kv_subscriber *subscriber,
                                              uint64_t told_after)
 {
@@ -119,23 +119,23 @@ static inline bool kv_subscriber_is_replayed(const struct kv_subscriber *subscri
     return first != NULL && first->at <= (int64_t)told_after;
 }
 
-/* Tells a change that the replay has come to, unless another subscription has told it, or will. */
+/* Tells a change that the replay has reached, unless another subscription has told it, or will. */
 void kv_topics_tell_replayed(const struct kv_topics *topics, struct kv_subscription *subscription,
                              struct kv_news *news);
 
-/* Whether a replay that is under way relies on the subscription, or others rely on its own. */
+/* Whether a replay under way relies on the subscription, or others rely on its replay. */
 bool kv_topics_is_relied_on(const struct kv_subscription *subscription);
 
-/* Whether a key may be covered by both. */
+/* Whether both may cover the same key. */
 bool kv_subscriptions_overlap(const struct kv_subscription *one,
                               const struct kv_subscription *other);
 
-/* Of subscribers whose backlog has overflowed, one at a time: kv_subscriber_drop_backlog() is to be
- * called for it. Returns: NULL where there is none. */
+/* Takes the next subscriber whose backlog has overflowed; the caller calls
+ * kv_subscriber_drop_backlog() for it. Returns: NULL if there is none. */
 struct kv_subscriber *kv_topics_take_overflowed(struct kv_topics *topics);
 
-/* Changes were missed or lost, so all subscribers have to start over: they are to be taken, one at
- * a time, until there is none (NULL), and kv_subscriber_drop_all() is to be called for each. */
+/* Changes were missed or lost, so all subscribers have to start over: the caller takes them, one at
+ * a time, until there is none (NULL), and calls kv_subscriber_drop_all() for each. */
 void kv_topics_lose_all(struct kv_topics *topics);
 struct kv_subscriber *kv_topics_take_lost(struct kv_topics *topics);
 

@@ -1,6 +1,6 @@
 /*
- * Watches: what subscribers are told of a key while a GET of it is under way, so that the GET's
- * answer is never older than that (client.h). One loop's.
+ * Watches: the changes of a key that subscribers were notified of while a GET of the key is under
+ * way, so that the GET's answer is never older (client.h). They belong to one loop.
  */
 #ifndef KV_KEYSPACE_WATCHES_H
 #define KV_KEYSPACE_WATCHES_H
@@ -10,31 +10,31 @@
 
 struct kv_watch {
     struct kv_table_node node;
-    struct kv_slice key; /* behind the struct */
+    struct kv_slice key; /* after the struct */
     uint32_t n_holders;
     uint64_t n_told;          /* changes told so far */
-    uint64_t newest_revision; /* of the newest one; 0: none was told */
+    uint64_t newest_revision; /* of the newest change; 0: none yet */
     struct kv_item newest;    /* its state, with a reference; revision 0: no value */
 };
 
-/* Those of one loop. */
+/* The watches of one loop. */
 struct kv_watches {
     const struct kv_store_link *store;
     struct kv_table by_key;
 };
 
 void kv_watches_init(struct kv_watches *watches, const struct kv_store_link *store);
-/* None is held any more. */
+/* Call when no watch is held any more. */
 void kv_watches_fini(struct kv_watches *watches);
 
-/* Begins to watch a key, or joins others that do. Returns: NULL where there is no memory. */
+/* Begins to watch a key, or joins an existing watch. Returns: NULL if there is no memory. */
 struct kv_watch *kv_watches_hold(struct kv_watches *watches, struct kv_slice key, uint64_t hash);
 void kv_watches_let_go(struct kv_watches *watches, struct kv_watch *watch);
 
-/* What was told is no longer true. */
+/* The changes noted so far are no longer true: forgets them. */
 void kv_watches_forget(struct kv_watches *watches);
 
-/* A change is told to subscribers. */
+/* Notes a change that subscribers are notified of. */
 void kv_watches_tell(struct kv_watches *watches, const struct kv_change *change);
 
 #endif

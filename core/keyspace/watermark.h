@@ -2,16 +2,16 @@
  * The watermark: the revision up to which every change has been pushed to the inboxes of the loops
  * that wanted it. Loops use it to deliver the changes of all keys in the order of their revisions.
  *
- *  - A store that tells changes in order (KV_STORE_IN_ORDER): the revision told last.
- *  - A store whose changes happen within submit() and expire() only (KV_STORE_SYNC) and that names
- *    its newest revision: each loop notes that revision in its slot before such a call, and clears
- *    the slot after it. The changes of calls under way lie above their slots, and those of calls
- *    that have returned were pushed. So everything up to the smallest slot, or to the newest
- *    revision where no slot is smaller, was pushed. Costs two stores for each vector of writes.
+ *  - A store that reports changes in order (KV_STORE_IN_ORDER): the revision reported last.
+ *  - A store whose changes happen only within submit() and expire() (KV_STORE_SYNC) and that has
+ *    revision(): each loop notes that revision in its slot before such a call, and clears the slot
+ *    after it. The changes of calls under way lie above their slots, and those of calls that have
+ *    returned were pushed. So everything up to the smallest slot, or up to the newest revision if
+ *    no slot is smaller, was pushed. Costs two memory stores for each vector of writes.
  *  - Any other store: the order is not known, and changes are delivered as they come.
  *
  * A reader takes the watermark first and its inbox second. A loop that has to hold changes back
- * announces it, and is woken by the loop that clears its slot next: it looks again after the
+ * announces it, and is woken by the next loop that clears its slot: it looks again after the
  * announcement, and slots are cleared before the announcements are read, all of it sequentially
  * consistent; so no wake-up is lost.
  */
@@ -47,30 +47,30 @@ struct kv_watermark {
 void kv_watermark_init(struct kv_watermark *watermark, const struct kv_store_link *store,
                        const struct kv_keyspace_parts *parts);
 
-/* The store is open, and nothing was sent to it. */
+/* Call when the store is open, before the first command. */
 void kv_watermark_begin(struct kv_watermark *watermark);
 
-/* A later answer may be smaller; an earlier one stays true. Returns: 0 where the order is not
- * known. Threads: any; once the store is open. */
+/* A later answer may be smaller; an earlier one stays true. Returns: 0 if the order is not known.
+ * Threads: any; once the store is open. */
 uint64_t kv_watermark_now(const struct kv_watermark *watermark);
 
-/* The largest revision that was given out: at least that of every change a reader can see. Returns:
- * 0 where the order is not known. Threads: any; once the store is open. */
+/* The largest revision given out: at least that of every change that a reader can see. Returns: 0
+ * if the order is not known. Threads: any; once the store is open. */
 uint64_t kv_watermark_newest(const struct kv_watermark *watermark);
 
-/* A change was pushed. Where the store tells it, in that order. */
+/* A change was pushed. Called for changes in the order in which the store reports them. */
 static inline void kv_watermark_tell(struct kv_watermark *watermark, uint64_t revision)
 {
     if (watermark->kind == KV_WATERMARK_TOLD)
         atomic_store_explicit(&watermark->told, revision, memory_order_release);
 }
 
-/* Around each call of the store in which changes may happen, on the loop that makes it. */
+/* Call around each call of the store in which changes may happen, on the calling loop. */
 void kv_watermark_enter(struct kv_watermark *watermark, uint32_t loop);
 void kv_watermark_leave(struct kv_watermark *watermark, uint32_t loop);
 
-/* The loop is to be woken when the watermark may have risen. It has to look once more after this.
- */
+/* Has the loop woken when the watermark may have risen. The loop has to look once more after
+ * this. */
 void kv_watermark_wait(struct kv_watermark *watermark, uint32_t loop);
 
 #endif
