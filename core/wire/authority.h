@@ -1,6 +1,6 @@
 /*
- * `host[:port]`, as `Host` and absolute targets have it (RFC 9110, section 7.2; RFC 3986, section
- * 3.2.2). There is no user in it, and no version of IP that is yet to come.
+ * `host[:port]`, as in `Host` and absolute targets (RFC 9110, section 7.2; RFC 3986, section
+ * 3.2.2). Neither user information nor future versions of IP are accepted.
  */
 #ifndef KV_WIRE_AUTHORITY_H
 #define KV_WIRE_AUTHORITY_H
@@ -9,10 +9,10 @@
 
 struct kv_authority {
     struct kv_slice host; /* a name, an IPv4 address, or an IPv6 address in its brackets */
-    struct kv_slice port; /* digits, at most 65535 by value; empty: it has none */
+    struct kv_slice port; /* digits, at most 65535 by value; empty: none */
 };
 
-/* *ret: slices of the text. The host may be empty. Returns: false where the text is none. */
+/* *ret: slices of the text. The host may be empty. Returns: false if the text is no authority. */
 bool kv_authority_parse(struct kv_slice text, struct kv_authority *ret);
 
 /* Whether the host is `localhost` or a loopback address, spelled in full. */

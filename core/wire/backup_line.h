@@ -7,7 +7,7 @@
  *     {"key":"greeting","touched":true,"deadline":1795464866400,"revision":1795464866373480}
  *     {"backup":{"revision":1795464866373481,"epoch":"6540f062bebbb620","lines":3,"sum":"9f86d081…"}}
  *
- * A deadline counts milliseconds since 1970. Where there is none, the member is absent.
+ * Deadlines are in milliseconds since 1970. The member is absent if the key has none.
  */
 #ifndef KV_WIRE_BACKUP_LINE_H
 #define KV_WIRE_BACKUP_LINE_H
@@ -25,7 +25,7 @@ enum kv_backup_line_kind {
     KV_BACKUP_END,   /* the last line */
 };
 
-/* What the last line says of those before it. */
+/* The last line: a summary of the lines before it. */
 struct kv_backup_end {
     uint64_t revision;
     struct kv_slice epoch;

@@ -1,6 +1,6 @@
 /*
- * The checksum of a backup: SHA-256, so that a text of any length can be checked as it comes, and
- * by sha256sum(1).
+ * The checksum of a backup: SHA-256, which can be computed while a text arrives, and checked with
+ * sha256sum(1).
  */
 #ifndef KV_WIRE_BACKUP_SUM_H
 #define KV_WIRE_BACKUP_SUM_H
@@ -15,7 +15,7 @@ void kv_backup_sum_destroy(struct kv_backup_sum *sum);
 
 void kv_backup_sum_add(struct kv_backup_sum *sum, struct kv_slice bytes);
 
-/* Ends it: nothing can be added any more. */
+/* Writes the sum and ends it: nothing can be added afterwards. */
 void kv_backup_sum_print(struct kv_backup_sum *sum, char ret[KV_BACKUP_SUM + 1]);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The touches of a backup (backup_line.h): what the deadlines of its states are in the end. A touch
- * may come before or after the line of its state, so note all of them before you ask for a
+ * The touches of a backup (backup_line.h): they determine the final deadlines of its states. A
+ * touch may come before or after the line of its state, so note all of them before you ask for a
  * deadline.
  */
 #ifndef KV_WIRE_BACKUP_TOUCHES_H
@@ -22,8 +22,8 @@ void kv_backup_touches_fini(struct kv_backup_touches *touches);
 /* line: of kind KV_BACKUP_TOUCH; its key is copied. Call kv_hash_init() before. */
 void kv_backup_touches_note(struct kv_backup_touches *touches, const struct kv_backup_line *line);
 
-/* The deadline, milliseconds since 1970, that the state in this line has in the end; 0: none.
- * Threads: any, while nobody changes the touches. */
+/* The final deadline of the state in this line, in milliseconds since 1970; 0: none. Threads: any,
+ * while nobody changes the touches. */
 int64_t kv_backup_touches_deadline(const struct kv_backup_touches *touches,
                                    const struct kv_backup_line *line);
 

@@ -7,13 +7,12 @@
 #include <kvserver/types.h>
 
 enum kv_byte_range {
-    KV_RANGE_ALL,   /* there is no range, or one that may be ignored: of several parts, malformed */
-    KV_RANGE_PART,  /* from *ret_first on, *ret_len bytes */
-    KV_RANGE_BEYOND /* nothing of it is there */
+    KV_RANGE_ALL,   /* no range, or one to ignore: of several parts, malformed */
+    KV_RANGE_PART,  /* *ret_len bytes from *ret_first on */
+    KV_RANGE_BEYOND /* the range begins beyond the end */
 };
 
-/* size: of what it is a range of. ret_first, ret_len: written for a PART only, or without meaning.
- */
+/* size: of the whole. ret_first, ret_len: written only for KV_RANGE_PART. */
 enum kv_byte_range kv_byte_range_read(struct kv_slice header_value, uint64_t size,
                                       uint64_t *ret_first, uint64_t *ret_len);
 

@@ -1,5 +1,5 @@
 /*
- * JSON numbers read exactly, whatever their number of digits and the size of their exponent.
+ * Reads JSON numbers exactly, whatever their number of digits and the size of their exponent.
  */
 #ifndef KV_WIRE_DECIMAL_H
 #define KV_WIRE_DECIMAL_H
@@ -10,10 +10,10 @@
 struct kv_decimal {
     bool is_negative; /* below zero: -0 is not */
     bool is_whole;    /* nothing was rounded */
-    uint64_t rounded; /* UINT64_MAX where it is beyond 18 digits */
+    uint64_t rounded; /* UINT64_MAX if it has more than 18 digits */
 };
 
-/* number: a number that the JSON scanner has passed. */
+/* number: has passed the JSON scanner. */
 struct kv_decimal kv_decimal_read(struct kv_slice number);
 
 #endif

@@ -10,9 +10,9 @@
 
 /* The window with which a message is compressed. */
 enum kv_deflate_form {
-    KV_DEFLATE_NARROW, /* 4 KiB: quicker to begin with, for short messages and small windows */
+    KV_DEFLATE_NARROW, /* 4 KiB: quicker to set up, for short messages and small windows */
     KV_DEFLATE_WIDE,   /* 32 KiB */
-    KV_DEFLATE_NONE,   /* not at all */
+    KV_DEFLATE_NONE,   /* uncompressed */
 };
 
 enum {
@@ -22,24 +22,24 @@ enum {
     KV_INFLATER_BYTES = 48 << 10
 };
 
-/* The form for a message of so many bytes where the peer's window has so many bits; 0: it takes no
- * compressed messages. */
+/* The form for a message of this many bytes to a peer with a window of this many bits; 0: the peer
+ * takes no compressed messages. */
 enum kv_deflate_form kv_deflate_form_of(uint8_t window_bits, size_t len);
 
-/* A compressor for one message after the other, of up to KV_DEFLATER_BYTES as soon as it is used.
- * One thread's. Owns: the caller, by kv_deflater_destroy(), which accepts NULL. */
+/* Compresses one message after the other. Takes up to KV_DEFLATER_BYTES once it is used. Belongs to
+ * one thread. Owns: the caller, by kv_deflater_destroy(), which accepts NULL. */
 struct kv_deflater;
 
 struct kv_deflater *kv_deflater_create(void);
 void kv_deflater_destroy(struct kv_deflater *deflater);
 
-/* Compresses n parts as one message into `out`, which is emptied before.
- * Returns: false where that does not make it shorter, or there is no memory. */
+/* Compresses n parts as one message into `out`, which is emptied first.
+ * Returns: false if that does not make it shorter, or there is no memory. */
 bool kv_deflate(struct kv_deflater *deflater, enum kv_deflate_form form,
                 const struct kv_slice *parts, size_t n, struct kv_buffer *out);
 
-/* A decompressor for one message after the other, of about KV_INFLATER_BYTES. One thread's. Owns:
- * the caller, by kv_inflater_destroy(), which accepts NULL. */
+/* Decompresses one message after the other. Takes about KV_INFLATER_BYTES. Belongs to one thread.
+ * Owns: the caller, by kv_inflater_destroy(), which accepts NULL. */
 struct kv_inflater;
 
 enum kv_inflated {
@@ -49,7 +49,7 @@ enum kv_inflated {
     KV_INFLATED_NO_MEMORY, /* for the text */
 };
 
-/* Returns: NULL where there is no memory. */
+/* Returns: NULL if there is no memory. */
 struct kv_inflater *kv_inflater_create(void);
 void kv_inflater_destroy(struct kv_inflater *inflater);
 

@@ -1,11 +1,12 @@
 /*
- * WebSocket frames (RFC 6455, section 5): a reader of what a client sends, and the header of what
- * a server sends. Nothing is allocated, and payloads are unmasked where they lie.
+ * WebSocket frames (RFC 6455, section 5): a reader of the client's frames, and the headers of the
+ * server's. Nothing is allocated, and payloads are unmasked in place.
  *
- * The reader judges all that the RFC demands of a client: masks, reserved bits and opcodes, the
- * shortest form of lengths, fragments and the control frames between them, UTF-8, close codes and
- * reasons; and the limit of a message's length as soon as it is announced. Whether a message is
- * compressed (RFC 7692) it only says: neither its text nor its length is known here.
+ * The reader checks everything that the RFC requires of a client: masks, reserved bits and opcodes,
+ * the shortest form of lengths, fragments and the control frames between them, UTF-8, close codes
+ * and reasons; and the limit of a message's length as soon as it is announced. It reports whether a
+ * message is compressed (RFC 7692), but does not inflate it: the text and its length are unknown
+ * here.
  */
 #ifndef KV_WIRE_FRAME_H
 #define KV_WIRE_FRAME_H
@@ -30,7 +31,7 @@ static inline bool kv_frame_is_control(enum kv_frame_opcode opcode)
 enum kv_close_code {
     KV_CLOSE_GOING_AWAY = 1001,
     KV_CLOSE_PROTOCOL_ERROR = 1002,
-    KV_CLOSE_NONE = 1005, /* never sent: it stands for a close frame without a code */
+    KV_CLOSE_NONE = 1005, /* never sent: a close frame without a code */
     KV_CLOSE_INVALID_TEXT = 1007,
     KV_CLOSE_POLICY = 1008,
     KV_CLOSE_TOO_BIG = 1009,
@@ -44,38 +45,38 @@ enum {
     KV_FRAME_LONGEST_CONTROL = 125
 };
 
-/* What has been read: a control frame, or as much of a message as is there. */
+/* A control frame, or the available part of a message. */
 struct kv_frame_piece {
-    enum kv_frame_opcode opcode; /* a continuation has that of its message */
-    bool is_first;               /* of its message; a control frame is both */
+    enum kv_frame_opcode opcode; /* of a continuation: that of its message */
+    bool is_first;               /* of its message; a control frame is both first and last */
     bool is_last;
     bool is_deflated;      /* its message is compressed */
     struct kv_slice bytes; /* in the input, unmasked */
 };
 
-/* Owns nothing. One connection's. */
+/* The state of one connection. Owns nothing. */
 struct kv_frame_reader {
     size_t max_message_bytes;
-    size_t message_bytes;        /* of the message under way, as announced so far */
-    uint64_t left;               /* of the payload of the frame under way */
-    uint64_t mask;               /* of its next eight bytes */
-    struct kv_utf8_stream utf8;  /* of the message under way, if it is text */
-    enum kv_frame_opcode opcode; /* of the message under way; CONTINUATION: there is none */
-    bool is_final;               /* the frame under way is the last of its message */
+    size_t message_bytes;        /* of the current message, as announced so far */
+    uint64_t left;               /* bytes left of the payload of the current frame */
+    uint64_t mask;               /* for its next eight bytes */
+    struct kv_utf8_stream utf8;  /* of the current message, if it is text */
+    enum kv_frame_opcode opcode; /* of the current message; CONTINUATION: there is none */
+    bool is_final;               /* the current frame is the last of its message */
     bool takes_deflated;         /* messages may be compressed */
-    bool is_deflated;            /* the message under way is */
+    bool is_deflated;            /* the current message is compressed */
     enum kv_close_code fault;    /* 0: none yet */
 };
 
 void kv_frame_reader_init(struct kv_frame_reader *reader, size_t max_message_bytes);
 
-/* Reads from the front of the input, which is written to: payloads are unmasked in place.
- * *ret_used: the bytes that are done with (though the piece lies in them); what is behind them is
- * to be given again, and more behind it. It may be above 0 whatever is returned.
- * Text that comes in several pieces has been checked for UTF-8; a message in one piece has not, as
- * whoever scans it does so anyway; nor has one that is compressed.
- * Returns: 1 and *ret_piece; 0 where more input is needed; -1 where the peer broke the protocol or
- * the limit: `reader->fault` is the code to close with, and nothing more is read. */
+/* Reads from the front of the input, and writes to it: payloads are unmasked in place.
+ * *ret_used: the number of bytes that are finished (though the piece lies in them); pass the rest
+ * again, followed by more input. It may be above 0 whatever is returned.
+ * Text that comes in several pieces has been checked for UTF-8. A message in one piece has not, as
+ * the scanner checks it; nor has a compressed one.
+ * Returns: 1 and *ret_piece; 0 if more input is needed; -1 if the peer violated the protocol or the
+ * limit: `reader->fault` is the code to close with, and nothing more is read. */
 int kv_frame_read(struct kv_frame_reader *reader, char *bytes, size_t len, size_t *ret_used,
                   struct kv_frame_piece *ret_piece);
 
@@ -85,7 +86,7 @@ static inline bool kv_frame_is_within_message(const struct kv_frame_reader *read
     return reader->opcode != KV_FRAME_CONTINUATION;
 }
 
-/* The code of a close frame that was read. Returns: KV_CLOSE_NONE where it has none. */
+/* The code of a close frame that was read. Returns: KV_CLOSE_NONE if it has none. */
 uint16_t kv_frame_close_code(struct kv_slice payload);
 
 static inline size_t kv_frame_header_len(uint64_t len)
@@ -93,11 +94,11 @@ static inline size_t kv_frame_header_len(uint64_t len)
     return len < 126 ? 2 : len <= UINT16_MAX ? 4 : KV_FRAME_LONGEST_HEADER;
 }
 
-/* Writes the header of a server's frame that is a whole message, or a control frame.
- * at: room for kv_frame_header_len(). Returns: where the payload begins. */
+/* Writes the header of a frame of the server: a whole message, or a control frame.
+ * at: room for kv_frame_header_len(). Returns: the place where the payload begins. */
 char *kv_frame_write_header(char *at, enum kv_frame_opcode opcode, uint64_t len);
 
-/* The length of a header that it has written. */
+/* The length of a header that kv_frame_write_header() has written. */
 size_t kv_frame_written_header_len(const char *header);
 
 #endif

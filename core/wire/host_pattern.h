@@ -1,6 +1,6 @@
 /*
- * Hosts and origins as they are listed in the configuration, where `*` stands for any, and `*.`
- * before a domain for every host below it. Letter case does not matter.
+ * Patterns for hosts and origins in the configuration: `*` matches any, and `*.` before a domain
+ * matches every host below it. Letter case is ignored.
  */
 #ifndef KV_WIRE_HOST_PATTERN_H
 #define KV_WIRE_HOST_PATTERN_H

@@ -13,7 +13,7 @@ enum {
 /* `Sun, 06 Nov 1994 08:49:37 GMT`; at: room for KV_HTTP_DATE_LEN and a NUL. */
 void kv_http_date_write(char *at, int64_t seconds);
 
-/* Reads one, in any of the three formats. Returns: false where it is none. */
+/* Reads a date in any of the three formats. Returns: false if it is no date. */
 bool kv_http_date_read(struct kv_slice text, int64_t *ret_seconds);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The key in a path: what follows `/storage/`, as it was sent and without the query. No byte but
- * `%` has a meaning: `a%2Fb` and `a/b` are one key, `..` and `//` are no steps, `+` is a plus.
+ * The key in a path: the part after `/storage/`, as it was sent and without the query. Only `%` has
+ * a meaning: `a%2Fb` and `a/b` are one key, `..` and `//` are ordinary text, `+` is a plus.
  */
 #ifndef KV_WIRE_KEY_PATH_H
 #define KV_WIRE_KEY_PATH_H
@@ -8,9 +8,9 @@
 #include "base/buffer.h"
 #include "base/swar.h"
 
-/* Appends the key that `escaped` stands for.
- * Returns: 0, or -1 where an escape is broken or the key is not UTF-8: *ret_what is a constant text
- * of what is wrong, *ret_offset the byte of `escaped` where it is; `out` is then as it was. */
+/* Appends the decoded key.
+ * Returns: 0, or -1 if an escape is broken or the key is not UTF-8: *ret_what describes the fault,
+ * a constant text, *ret_offset is its place in `escaped`, and `out` is unchanged. */
 int kv_key_path_decode(struct kv_slice escaped, struct kv_buffer *out, const char **ret_what,
                        size_t *ret_offset);
 
@@ -40,8 +40,8 @@ static inline bool kv_key_path_is_plain(struct kv_slice escaped)
 int kv_key_path_read_rare(struct kv_slice escaped, struct kv_buffer *scratch,
                           struct kv_slice *ret_key, const char **ret_what, size_t *ret_offset);
 
-/* As kv_key_path_decode(), without a copy where there are no escapes: *ret_key is then `escaped`
- * itself, otherwise it lies in `scratch`, whose contents it replaces. */
+/* As kv_key_path_decode(), but without a copy if there are no escapes: then *ret_key is `escaped`
+ * itself; otherwise it lies in `scratch`, whose contents it replaces. */
 static inline int kv_key_path_read(struct kv_slice escaped, struct kv_buffer *scratch,
                                    struct kv_slice *ret_key, const char **ret_what,
                                    size_t *ret_offset)

@@ -12,8 +12,8 @@
 
 #include "base/buffer.h"
 
-/* What a line says. The slices point into the text or the scratch buffer that kv_line_parse() was
- * given, and live as long as these. */
+/* The contents of a line. The slices point into the text or the scratch buffer of kv_line_parse(),
+ * and live as long as these. */
 struct kv_line {
     struct kv_slice key;   /* UTF-8, decoded */
     struct kv_slice value; /* JSON text */
@@ -21,32 +21,31 @@ struct kv_line {
 };
 
 struct kv_line_limits {
-    uint32_t max_depth; /* of a value: what it stands in is not counted */
+    uint32_t max_depth; /* of a value, not counting the line itself */
     size_t max_key_bytes;
     size_t max_value_bytes;
 };
 
-/* Reads a line. `ttl` is read as that of any write (wire/ttl.h); a `revision` is ignored, as a
- * store gives its own, and so are members that are unknown; of a member given twice the last
- * counts. scratch: emptied first; holds the key where that has escapes. Returns: 0, or -1 and
- * *reterr. */
+/* Reads a line. `ttl` is read as in any write (wire/ttl.h); `revision` is ignored, as a store
+ * assigns its own, and so are unknown members; if a member is repeated, the last one counts.
+ * scratch: emptied first; holds the key if that has escapes. Returns: 0, or -1 and *reterr. */
 int kv_line_parse(struct kv_slice text, const struct kv_line_limits *limits,
                   struct kv_buffer *scratch, struct kv_line *ret, struct kv_error *reterr);
 
-/* Whether nothing but white space stands there. */
+/* Whether the text has nothing but white space. */
 bool kv_line_is_blank(struct kv_slice text);
 
-/* No line that is written of a key within the limits is longer. */
+/* The length of the longest line for a key and value within the limits. */
 size_t kv_line_max_bytes(const struct kv_line_limits *limits);
 
-/* Writing: what stands before the value, and what stands behind it, its line feed included. The
- * value itself may be long and goes past the buffer.
+/* Writing: the part before the value, and the part after it, with its line feed. The value itself
+ * may be long and is written separately.
  * ttl_ms: 0 is no expiry. */
 void kv_line_append_front(struct kv_buffer *out, struct kv_slice key);
 void kv_line_append_back(struct kv_buffer *out, int64_t ttl_ms, uint64_t revision);
 
-/* How many bytes from the front of a value are written as they are; a byte that follows them is
- * written as a space. */
+/* The number of bytes at the front of a value that are written as they are; the byte after them, if
+ * any, is written as a space. */
 size_t kv_line_value_run(struct kv_slice value);
 
 #endif

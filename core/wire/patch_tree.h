@@ -1,5 +1,5 @@
 /*
- * A merge patch as a tree of the members of its objects. Values that are no objects are leaves.
+ * A merge patch as a tree of the members of its objects. Values that are not objects are leaves.
  */
 #ifndef KV_WIRE_PATCH_TREE_H
 #define KV_WIRE_PATCH_TREE_H
@@ -12,17 +12,17 @@ enum {
     KV_MERGE_NO_MEMORY = -2
 };
 
-/* Links are places in the tree's array + 1; 0: none. */
+/* Links are indexes into the tree's array plus 1; 0: none. */
 struct kv_patch_member {
     struct kv_slice name; /* with its quotes; the root has none */
     struct kv_slice value;
-    uint64_t hash; /* of the name, decoded, and of the object that it is in */
+    uint64_t hash; /* of the decoded name, and of the object that contains it */
     uint32_t parent;
     uint32_t first, last; /* of its own members */
-    uint32_t next;        /* of its object */
-    uint32_t chained;     /* with the same bucket */
-    bool is_dead;         /* another one of that name came later */
-    /* The walks' own. */
+    uint32_t next;        /* the next member of its object */
+    uint32_t chained;     /* the next member in the same bucket */
+    bool is_dead;         /* a later member has the same name */
+    /* For the walks. */
     const char *last_at;
     bool is_there;
     bool had_members;
@@ -48,7 +48,7 @@ void kv_patch_tree_fini(struct kv_patch_tree *tree);
 int kv_patch_find(struct kv_patch_tree *tree, const struct kv_patch_member *object,
                   struct kv_slice name, struct kv_patch_member **ret_member);
 
-/* Return NULL where there is none. */
+/* Return NULL if there is none. */
 struct kv_patch_member *kv_patch_root(const struct kv_patch_tree *tree);
 struct kv_patch_member *kv_patch_parent(const struct kv_patch_tree *tree,
                                         const struct kv_patch_member *member);

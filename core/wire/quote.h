@@ -1,5 +1,5 @@
 /*
- * Pieces of what a client sent, for error texts.
+ * Excerpts of what a client sent, for error texts.
  */
 #ifndef KV_WIRE_QUOTE_H
 #define KV_WIRE_QUOTE_H
@@ -11,7 +11,7 @@ struct kv_quote {
     char text[48];
 };
 
-/* The text as it is, or its beginning and an ellipsis; no character is cut.
+/* The text itself, or its beginning and an ellipsis, cut between characters.
  * text: UTF-8 without U+0000, as every scanned JSON value is. */
 struct kv_quote kv_quote(struct kv_slice text);
 
