@@ -1,6 +1,6 @@
 /*
- * Access: from credentials to principals. One struct kv_access for the process, with the rules that
- * are in force; one struct kv_access_loop for each event loop, with the principals of that loop.
+ * Access: turns credentials into principals. One struct kv_access for the process, with the rules
+ * in force; one struct kv_access_loop for each event loop, with the principals of that loop.
  */
 #ifndef KV_ACCESS_ACCESS_H
 #define KV_ACCESS_ACCESS_H
@@ -15,75 +15,76 @@ struct kv_tally;
 
 /* The principals of one loop. */
 struct kv_access_loop {
-    struct kv_rules *rules;             /* as the loop knows them */
-    uint64_t generation;                /* grows where principals are to be judged anew, */
-    uint64_t rules_generation;          /* and where they are to be made anew */
+    struct kv_rules *rules;             /* the rules that the loop uses */
+    uint64_t generation;                /* increases when principals have to be judged anew */
+    uint64_t rules_generation;          /* increases when principals have to be created anew */
     struct kv_revocations *revocations; /* NULL: there are none */
     struct kv_principal *anonymous;
-    bool is_metered;          /* by the rules */
+    bool is_metered;          /* the rules limit rates or connections */
     struct kv_meters *meters; /* of all loops */
     struct kv_access *access;
     struct kv_denials *denials;  /* of all loops */
-    struct kv_principals *known; /* those whose tokens were seen lately */
+    struct kv_principals *known; /* principals whose tokens were seen recently */
 };
 
-/* Takes the rules over. Owns: the caller. */
+/* Takes the rules over. Owns: the caller, by kv_access_destroy(). */
 struct kv_access *kv_access_create(struct kv_rules *rules, uint32_t n_loops);
 
-/* After the loops have ended: nobody may hold a principal any more. Accepts NULL. */
+/* Call after the loops have ended: all principals must have been released. Accepts NULL. */
 void kv_access_destroy(struct kv_access *access);
 
 /* Sets the revocations that tokens are checked against. Lent. Call before the loops run. */
 void kv_access_use_revocations(struct kv_access *access, struct kv_revocations *revocations);
 
-/* The principals of a loop are counted by its tally. Before the loops run. */
+/* Sets the tally that counts the loop's principals. Call before the loops run. */
 void kv_access_count(struct kv_access *access, uint32_t loop, struct kv_tally *tally);
 
 /* Lent. */
 struct kv_access_loop *kv_access_on(struct kv_access *access, uint32_t loop);
 
-/* What is denied, to be logged. Lent. */
+/* The log and counts of denials. Lent. */
 struct kv_denials *kv_access_denials(struct kv_access *access);
 
-/* Puts other rules into force, which it takes over; NULL: the same ones, of which an authenticator
- * judges otherwise now. Each loop goes by what was in force before until kv_access_take_up().
- * Threads: any. */
+/* Puts other rules into force, and takes them over; NULL: the rules stay, but the verdicts of an
+ * authenticator have changed. Each loop uses the previous ones until kv_access_take_up(). Threads:
+ * any. */
 void kv_access_revise(struct kv_access *access, struct kv_rules *rules);
 
 /* Call when tokens have been revoked. Every loop judges its principals anew, as after a change of
  * the rules, but verifies no token again. Threads: any. */
 void kv_access_recheck(struct kv_access *access);
 
-/* The loop goes by the rules that are in force now. Principals of the generation before are to be
+/* Makes the loop use the rules that are in force. Principals of the previous generation have to be
  * judged anew (kv_access_renew). On the loop's thread. */
 void kv_access_take_up(struct kv_access_loop *here);
 
-/* Whether there are rules; otherwise everybody may do everything. */
+/* Whether there are rules; otherwise every client may do everything. */
 static inline bool kv_access_is_configured(const struct kv_access_loop *here)
 {
     return here->rules->are_configured;
 }
 
-/* The principal of a client that brings no token. certificate: the name in the connection's
- * certificate, which may be that of a static token; empty: none, and the client is anonymous. Owns:
- * the caller, one reference. */
+/* The principal of a client without a token. certificate: the name in the connection's certificate,
+ * which may stand for a static token; empty: none, and the client is anonymous. Owns: the caller,
+ * one reference. */
 struct kv_principal *kv_access_tokenless(struct kv_access_loop *here, struct kv_slice certificate);
 
-/* Whoever brings no credentials. Owns: the caller, one reference. */
+/* The principal of clients without credentials. Owns: the caller, one reference. */
 struct kv_principal *kv_access_anonymous(struct kv_access_loop *here);
 
-/* Whom a token identifies now. token: any bytes. Owns: the caller, one reference.
- * Returns: NULL where the token is not valid, and *reterr, a sentence without any part of it. */
+/* The principal that a token identifies at present. token: any bytes. Owns: the caller, one
+ * reference.
+ * Returns: NULL if the token is not valid, and *reterr, a sentence that contains no part of it. */
 struct kv_principal *kv_access_authenticate(struct kv_access_loop *here, struct kv_slice token,
                                             int64_t now_s, struct kv_error *reterr);
 
-/* The same somebody by the rules of now. Owns: the caller, one reference. Returns: NULL where that
- * no longer holds, and *reterr. */
+/* The same principal by the present rules. Owns: the caller, one reference. Returns: NULL if it is
+ * no longer valid, and *reterr. */
 struct kv_principal *kv_access_renew(struct kv_access_loop *here, struct kv_principal *principal,
                                      int64_t now_s, struct kv_error *reterr);
 
-/* The meter of an address, where addresses are metered. Owns: the caller, by kv_meter_put().
- * Returns: NULL where they are not, or there is no address. */
+/* The meter of an address, if addresses are metered. Owns: the caller, by kv_meter_put(). Returns:
+ * NULL if they are not, or there is no address. */
 struct kv_meter *kv_access_meter_at(struct kv_access_loop *here, const struct kv_address *address);
 
 /* Why a request or a connection exceeds its rate. */
@@ -98,12 +99,12 @@ bool kv_access_take(const struct kv_access_loop *here, enum kv_metered what,
                     struct kv_meter *of_address, struct kv_meter *of_token, int64_t now_ns,
                     struct kv_excess *ret);
 
-/* Whether a key revokes tokens, and none of the grants names the prefix of such keys: then it is
- * not written. Who may write every key need not be one who may revoke tokens. */
+/* Whether a key revokes tokens, and none of the grants names the prefix of such keys: then it must
+ * not be written. So a grant to write all keys does not include revoking tokens. */
 bool kv_access_reserves(const struct kv_access_loop *here, const struct kv_grants *grants,
                         struct kv_slice key);
 
-/* Whether it was judged by what the loop goes by. */
+/* Whether the principal was judged by the rules that the loop uses. */
 static inline bool kv_access_is_current(const struct kv_access_loop *here,
                                         const struct kv_principal *principal)
 {

@@ -1,6 +1,6 @@
 /*
- * Denied requests: counted by cause, and logged at a limited rate, so that nobody can fill the log.
- * No line contains a token.
+ * Denied requests: counted by cause, and logged at a limited rate, so that no client can fill the
+ * log. No line contains a token.
  *
  * Threads: any.
  */
@@ -20,28 +20,29 @@ enum kv_denial {
     KV_DENIED_BAD_TOKEN, /* the token is unknown, malformed or expired */
     KV_DENIED_NO_TOKEN,  /* the client is anonymous, and has no right to this */
     KV_DENIED_NO_RIGHT,
-    KV_DENIED_ENDED, /* the token was valid when the connection, or the request, began */
+    KV_DENIED_ENDED, /* the token was valid when the connection, or the request, began, but is no
+                        longer */
     KV_DENIED_TOO_OFTEN,
     KV_N_DENIALS
 };
 
 /* All zero to begin with. */
 struct kv_denials {
-    _Atomic int64_t second;     /* that is counted */
+    _Atomic int64_t second;     /* the second that is being counted */
     _Atomic uint32_t n;         /* denials in it */
-    _Atomic uint32_t n_omitted; /* that were not logged, and have not been told */
+    _Atomic uint32_t n_omitted; /* not logged, and not yet reported as omitted */
     _Atomic uint64_t by_cause[KV_N_DENIALS];
 };
 
-/* A command was denied. action: "get", "list", …; key: of the command, or the prefix. */
+/* Logs a denied command. action: "get", "list", …; key: of the command, or the prefix. */
 void kv_denials_log(struct kv_denials *denials, enum kv_denial cause,
                     const struct kv_principal *principal, const char *action, struct kv_slice key,
                     const char *why);
 
-/* A token was refused, by that part of the program ("http", "websocket"). */
+/* Logs a refused token. part: the part of the program that refused it ("http", "websocket"). */
 void kv_denials_log_token(struct kv_denials *denials, const char *part, const char *why);
 
-/* The same for a request or a connection beyond its rate. */
+/* Logs a request or a connection beyond its rate. */
 void kv_denials_log_excess(struct kv_denials *denials, const char *why);
 
 /* Writes its metrics. */

@@ -1,5 +1,5 @@
 /*
- * Grants: what somebody may do. Nothing is granted unless it is listed, and grants add up.
+ * Grants: the rights of a principal. Nothing is granted unless it is listed, and grants add up.
  */
 #ifndef KV_ACCESS_GRANTS_H
 #define KV_ACCESS_GRANTS_H
@@ -29,7 +29,7 @@ extern const char *const kv_admin_right_names[];
 struct kv_grants {
     struct kv_prefixes read;
     struct kv_prefixes write;
-    struct kv_prefixes revoke; /* of these, those that name the prefix of revocations */
+    struct kv_prefixes revoke; /* of `write`, those that name the prefix of revocations */
     uint32_t admin;            /* enum kv_admin_right */
 };
 

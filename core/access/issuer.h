@@ -1,5 +1,6 @@
 /*
- * An issuer of JSON Web Tokens as an authenticator: whose tokens are believed, and what they grant.
+ * An issuer of JSON Web Tokens as an authenticator: verifies its tokens, and determines their
+ * grants.
  */
 #ifndef KV_ACCESS_ISSUER_H
 #define KV_ACCESS_ISSUER_H
@@ -16,10 +17,10 @@ struct kv_issuer_list {
 
 struct kv_issuer_config {
     struct kv_jwt_policy policy;
-    struct kv_issuer_list read, write; /* templates: what every token of it is granted */
+    struct kv_issuer_list read, write; /* templates: granted to every token of this issuer */
     struct kv_slice claim;             /* NUL-terminated; empty: tokens grant nothing */
     struct kv_slice revoked;           /* NUL-terminated: the prefix of revocations; empty: none */
-    struct kv_issuer_list at_most_read, at_most_write; /* literals: what the claim is cut to */
+    struct kv_issuer_list at_most_read, at_most_write; /* literals: limit the grants of the claim */
 };
 
 /* config: copied. source: taken over, one reference. Owns: the caller, by its destroy(). */

@@ -1,5 +1,5 @@
 /*
- * A set of literal prefixes, and what it covers. "" covers every key.
+ * A set of literal prefixes of keys. "" covers every key.
  */
 #ifndef KV_ACCESS_PREFIXES_H
 #define KV_ACCESS_PREFIXES_H
@@ -12,9 +12,9 @@ struct kv_prefixes {
     size_t n;
 };
 
-/* A set of the n texts, which are copied. Those that others cover are left out. */
+/* Makes a set of the n texts, which are copied. Texts that others cover are left out. */
 void kv_prefixes_init(struct kv_prefixes *prefixes, const struct kv_slice *texts, size_t n);
-/* The same of those texts that begin with `within`. */
+/* The same, only of the texts that begin with `within`. */
 void kv_prefixes_init_within(struct kv_prefixes *prefixes, const struct kv_slice *texts, size_t n,
                              struct kv_slice within);
 void kv_prefixes_fini(struct kv_prefixes *prefixes);
@@ -29,18 +29,19 @@ static inline bool kv_prefixes_cover_all(const struct kv_prefixes *prefixes)
 /* kv_prefixes_cover() for sets that do not cover every key. */
 bool kv_prefixes_cover_part(const struct kv_prefixes *prefixes, struct kv_slice text);
 
-/* Whether one of them is a prefix of the text: of a key, or of a prefix all of whose keys are
- * covered then. */
+/* Whether one of the prefixes is a prefix of the text: of a key, or of another prefix, all of whose
+ * keys are then covered. */
 static inline bool kv_prefixes_cover(const struct kv_prefixes *prefixes, struct kv_slice text)
 {
     return kv_prefixes_cover_all(prefixes) || kv_prefixes_cover_part(prefixes, text);
 }
 
-/* The first of them that covers a text at or after `from` in byte order. Returns: its place; n
- * where there is none. */
+/* Finds the first prefix that covers a text at or after `from` in byte order. Returns: its index; n
+ * if there is none. */
 size_t kv_prefixes_find(const struct kv_prefixes *prefixes, struct kv_slice from);
 
-/* Appends them for a message: `"a/", "b/"`. Beyond `most` bytes it ends with `…`. */
+/* Appends the prefixes for a message: `"a/", "b/"`. If they have more than `most` bytes, the text
+ * ends with `…`. */
 void kv_prefixes_print(const struct kv_prefixes *prefixes, size_t most, struct kv_buffer *out);
 
 #endif

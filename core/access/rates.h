@@ -43,14 +43,14 @@ static inline bool kv_rates_are_given(const struct kv_rates *rates)
 }
 
 enum {
-    KV_MOST_METERS = 65536 /* those beyond share one */
+    KV_MOST_METERS = 65536 /* further tokens and addresses share one */
 };
 
 struct kv_meter;
 struct kv_meters;
 
 struct kv_meters *kv_meters_create(void);
-/* All meters have been given back. */
+/* All meters must have been given back. */
 void kv_meters_destroy(struct kv_meters *meters);
 
 /* The meter of a token or subject: its name, and the issuer within which that is unique. Owns: the
@@ -77,7 +77,7 @@ bool kv_meter_has_room(const struct kv_meter *meter, uint32_t most);
 void kv_meter_join(struct kv_meter *meter);
 void kv_meter_leave(struct kv_meter *meter);
 
-/* How many there are, for tests. */
+/* The number of meters, for tests. */
 size_t kv_meters_count(struct kv_meters *meters);
 
 #endif

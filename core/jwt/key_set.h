@@ -1,6 +1,6 @@
 /*
  * A set of keys: a JWK Set (RFC 7517), or a single secret. It is immutable, and shared by
- * reference: whoever uses it holds a reference, so a newer set can take its place meanwhile.
+ * reference: users hold references, so a newer set can replace it meanwhile.
  */
 #ifndef KV_JWT_KEY_SET_H
 #define KV_JWT_KEY_SET_H
@@ -10,13 +10,13 @@
 
 enum {
     KV_JWT_LONGEST_SET = 256 << 10, /* bytes of its text */
-    KV_JWT_MOST_KEYS = 100,         /* a token without `kid` is tried with each */
+    KV_JWT_MOST_KEYS = 100,         /* a token without `kid` is checked against each */
     KV_JWT_LONGEST_KID = 256        /* bytes */
 };
 
 struct kv_jwt_named_key {
-    char *kid;           /* NULL: it has none */
-    uint32_t algorithms; /* it is for: those of its type, or the one that its `alg` names */
+    char *kid;           /* NULL: none */
+    uint32_t algorithms; /* permitted ones: those of its type, or the one in its `alg` */
     struct kv_jwt_key *key;
 };
 
@@ -27,18 +27,17 @@ struct kv_jwt_key_set {
 };
 
 /*
- * Reads the JSON text of a JWK Set. Entries of an unknown `kty`, `crv`, `alg`, `use` or `key_ops`,
- * and secrets (`oct`), are left out; private members are ignored. A member given twice, a key that
- * must not be used, and a set without a usable key are errors.
+ * Reads the JSON text of a JWK Set. Entries with an unknown `kty`, `crv`, `alg`, `use` or
+ * `key_ops`, and secrets (`oct`), are left out; private members are ignored. A repeated member, a
+ * key that must not be used, and a set without a usable key are errors.
  *
  * notes: gets a line for each entry that has a private member, or is a secret.
- * Owns: the caller, one reference. Errors: -1, naming the place of the key in the set, and its
- * `kid`.
+ * Owns: the caller, one reference. Errors: -1, with the place of the key in the set, and its `kid`.
  */
 int kv_jwt_key_set_parse(struct kv_slice text, struct kv_jwt_key_set **ret_set,
                          struct kv_buffer *notes, struct kv_error *reterr);
 
-/* The set of one secret, without a `kid`. Errors: as kv_jwt_key_from_secret(). */
+/* A set with one secret, without a `kid`. Errors: as kv_jwt_key_from_secret(). */
 int kv_jwt_key_set_from_secret(struct kv_slice secret, struct kv_jwt_key_set **ret_set,
                                struct kv_error *reterr);
 
