@@ -12,17 +12,17 @@
 struct kv_backups;
 
 enum {
-    KV_BACKUPS_AT_ONCE = 4 /* of the whole server */
+    KV_BACKUPS_AT_ONCE = 4 /* on the whole server */
 };
 
-/* Adds a stage to each loop, after the keyspace's. Before the loops run. Lent until
+/* Adds a stage to each loop, after the keyspace's. Call before the loops run. Lent until
  * kv_backups_destroy(): access, keyspace, loops. */
 struct kv_backups *kv_backups_create(const struct kv_patience *patience, struct kv_access *access,
                                      struct kv_keyspace *keyspace, struct kv_loop *const *loops,
                                      uint32_t n_loops);
 
-/* Reserves one of the KV_BACKUPS_AT_ONCE places. kv_backups_leave() gives it back, or the end of
- * the backup that is then opened. Returns: false if all are taken. Threads: any. */
+/* Reserves one of the KV_BACKUPS_AT_ONCE places. It is released by kv_backups_leave(), or at the
+ * end of the backup that is opened with it. Returns: false if all are taken. Threads: any. */
 bool kv_backups_enter(struct kv_backups *backups);
 void kv_backups_leave(struct kv_backups *backups);
 
@@ -40,10 +40,10 @@ void kv_backups_revise(struct kv_backups *backups, uint32_t loop);
 void kv_backups_take_patience(struct kv_backups *backups, uint32_t loop,
                               const struct kv_patience *patience);
 
-/* Aborts all backups of the loop. During a shutdown they may go on until then. */
+/* Aborts all backups of the loop. During a shutdown they may continue until then. */
 void kv_backups_abort(struct kv_backups *backups, uint32_t loop);
 
-/* After the loops have ended, and after kv_backups_abort() on each. Accepts NULL. */
+/* Call after the loops have ended, and after kv_backups_abort() on each. Accepts NULL. */
 void kv_backups_destroy(struct kv_backups *backups);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Uploads of backups: a client sends the backup in parts, which are gathered in a file, and ends
- * it; whether it is whole, and what becomes of it then, is the place's business.
+ * Uploads of backups: a client sends the backup in parts, which are gathered in a file, and
+ * finishes it; the place checks whether it is complete, and processes it.
  *
  * A file is written on a thread of its own, so no loop waits for the disk. One request is under way
  * at a time.
@@ -13,16 +13,16 @@
 #include "base/buffer.h"
 #include "loop/loop.h"
 
-/* Where the parts go. Its functions are called on the thread of a request, and may block; they
- * return 0, or -1 and *reterr. */
+/* The destination of the parts. Its functions are called on the thread of a request, and may block;
+ * they return 0, or -1 and *reterr. */
 struct kv_upload_place {
-    const char *path; /* of the file; NULL: nothing can be uploaded, for that reason: */
+    const char *path; /* of the file; NULL: uploads are impossible, because of `why` */
     const char *why;
-    /* Takes the file, of which no part is missing as far as the client knows. fd: at its beginning.
-     * is_stopped: becomes true where the server ends. */
+    /* Takes the file, which is complete as far as the client knows. fd: at its beginning.
+     * is_stopped: becomes true if the server ends. */
     int (*finish)(struct kv_upload_place *place, int fd, const atomic_bool *is_stopped,
                   struct kv_error *reterr);
-    /* Forgets the file, and what was finished before. */
+    /* Removes the file, and any upload that was finished before. */
     int (*discard)(struct kv_upload_place *place, struct kv_error *reterr);
 };
 
@@ -31,10 +31,10 @@ struct kv_uploads;
 /* place: lent. Owns: the caller. */
 struct kv_uploads *kv_uploads_create(struct kv_upload_place *place);
 
-/* After the loops have ended; waits for the request under way. Accepts NULL. */
+/* Call after the loops have ended; waits for the request under way. Accepts NULL. */
 void kv_uploads_destroy(struct kv_uploads *uploads);
 
-/* Returns: NULL where something can be uploaded, or why not. */
+/* Returns: NULL if uploads are possible, or the reason why not. */
 const char *kv_uploads_impossible(const struct kv_uploads *uploads);
 
 enum kv_upload_action {
@@ -45,24 +45,25 @@ enum kv_upload_action {
 
 struct kv_upload_request {
     enum kv_upload_action action;
-    uint64_t offset;       /* APPEND: how much there is; 0 begins anew */
+    uint64_t offset;       /* APPEND: the length uploaded so far; 0 begins anew */
     struct kv_slice bytes; /* APPEND; copied */
 };
 
 struct kv_upload_outcome {
-    int status;   /* that HTTP has for it */
-    uint64_t len; /* of the file; of APPEND */
+    int status;   /* of HTTP */
+    uint64_t len; /* APPEND: of the file */
     struct kv_error why;
 };
 
 typedef void (*kv_upload_done_fn)(void *owner, const struct kv_upload_outcome *outcome);
 
-/* Returns: false while another request is under way; else `done` is called later, on the loop.
+/* Returns: false while another request is under way; otherwise `done` is called later, on the loop.
  * Threads: the loop's. */
 bool kv_uploads_start(struct kv_uploads *uploads, struct kv_loop *loop,
                       const struct kv_upload_request *request, kv_upload_done_fn done, void *owner);
 
-/* The owner of the request under way, which it started on this loop, goes: `done` is not called. */
+/* The owner of the request under way, which it started on this loop, no longer exists: `done` is
+ * not called. */
 void kv_uploads_forget(struct kv_uploads *uploads);
 
 #endif

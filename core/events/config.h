@@ -9,7 +9,7 @@
 struct kv_events_config {
     uint32_t max_subscriptions; /* of one stream */
     size_t max_unsent_bytes;    /* of one stream */
-    int64_t heartbeat_ms;       /* of silence, until a comment is sent */
+    int64_t heartbeat_ms;       /* of silence, before a comment is sent */
     struct kv_patience patience;
 };
 

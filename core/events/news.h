@@ -1,5 +1,5 @@
 /*
- * Sends as events what subscribers are told.
+ * Sends states and notices of subscriptions to subscribers, as events.
  */
 #ifndef KV_EVENTS_NEWS_H
 #define KV_EVENTS_NEWS_H

@@ -1,6 +1,6 @@
 /*
  * A stream: one connection to which the changes of its subscriptions are sent, from the response's
- * head to its end. What the peer sends is thrown away.
+ * head to its end. The peer's input is discarded.
  */
 #ifndef KV_EVENTS_STREAM_H
 #define KV_EVENTS_STREAM_H
@@ -24,7 +24,7 @@ struct kv_events_loop {
     struct kv_counter n_streams;
     struct kv_list active;
     struct kv_loop_stage stage;
-    struct kv_buffer text; /* for the event that is being made */
+    struct kv_buffer text; /* for the event being written */
     struct kv_ebb ebb;     /* while the server shuts down */
 };
 
@@ -35,22 +35,22 @@ struct kv_stream {
     struct kv_connection *connection;
     struct kv_client *client;
     struct kv_wish wish; /* until the keyspace has taken the subscriptions up */
-    bool is_leaving;     /* the server shuts down, and has come to this one */
+    bool is_leaving;     /* the server is shutting down, and ends this stream */
     bool is_ending;      /* nothing more is queued: closes when all is sent */
     struct kv_outbound out;
     struct kv_timer timer;
-    struct kv_timer expiry; /* of what its client has said who it is */
+    struct kv_timer expiry; /* of the client's identity */
     int64_t queued_ms;      /* when something was last queued */
     struct kv_taking taking;
 };
 
-/* The stage will look at it. */
+/* Has the stage process the stream. */
 void kv_stream_activate(struct kv_stream *stream);
 
-/* Queues nothing more: it closes when all is sent. */
+/* Ends the stream: nothing more is queued, and it closes when all is sent. */
 void kv_stream_end(struct kv_stream *stream);
 
-/* The same, with an event that says that its client may not have it any more. */
+/* The same, with an event that tells its client that it has lost the right to the stream. */
 void kv_stream_end_unauthorized(struct kv_stream *stream);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * What the client of a stream asks for.
+ * The subscriptions that a client requests for a stream.
  */
 #ifndef KV_EVENTS_WISH_H
 #define KV_EVENTS_WISH_H
@@ -7,26 +7,26 @@
 #include <kvserver/types.h>
 
 struct kv_wished {
-    struct kv_slice text; /* a key, or what keys begin with */
+    struct kv_slice text; /* a key, or a prefix */
     bool is_prefix;
 };
 
-/* All zero asks for nothing. */
+/* All zero: no subscriptions. */
 struct kv_wish {
-    bool initial; /* the present state first */
+    bool initial; /* begin with the present state */
     bool meta;
-    bool has_since; /* or what came after this revision of the epoch */
+    bool has_since; /* or with the changes after this revision of the epoch */
     uint64_t since;
     struct kv_slice epoch;
     size_t n;
     struct kv_wished *wished;
-    void *bytes; /* its own, once they are kept */
+    void *bytes; /* the copies, after kv_wish_keep() */
 };
 
-/* Appends one; its text is lent until the wish is kept. */
+/* Appends a subscription; its text is lent until the wish is kept. */
 void kv_wish_add(struct kv_wish *wish, struct kv_slice text, bool is_prefix);
 
-/* Copies all that was lent. Returns: -1 where there is no memory. */
+/* Copies everything that was lent. Returns: -1 if there is no memory. */
 int kv_wish_keep(struct kv_wish *wish);
 
 void kv_wish_fini(struct kv_wish *wish);

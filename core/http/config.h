@@ -1,5 +1,5 @@
 /*
- * The settings of the HTTP server: its limits, and where upgraded connections go.
+ * The settings of the HTTP server: its limits, and the service for upgraded connections.
  */
 #ifndef KV_HTTP_CONFIG_H
 #define KV_HTTP_CONFIG_H
@@ -16,40 +16,41 @@ enum kv_console {
     KV_CONSOLE_OFF,
 };
 
-/* They can change while the server runs. */
+/* The limits, which may change while the server runs. */
 struct kv_http_limits {
     size_t max_key_bytes;
     size_t max_value_bytes;
-    uint32_t max_depth;      /* of a value; the object around it is not counted */
-    uint32_t max_pending;    /* commands of one connection: then it is not read on */
-    size_t max_unsent_bytes; /* the same */
+    uint32_t max_depth;      /* of a value, not counting the object around it */
+    uint32_t max_pending;    /* commands of one connection: beyond this it is not read */
+    size_t max_unsent_bytes; /* of one connection: beyond this it is not read */
     uint32_t max_batch;      /* messages */
     struct kv_hello hello;
 };
 
 struct kv_http_config {
     struct kv_http_limits limits;
-    bool has_fast_path; /* plain requests do without libh2o (fast.h) */
+    bool has_fast_path; /* plain requests are served without libh2o (fast.h) */
     bool has_deflate;   /* WebSockets may be compressed (wire/deflate_offer.h) */
     enum kv_console console;
-    const struct kv_slice *origins; /* patterns (wire/host_pattern.h), besides this machine's */
+    const struct kv_slice
+        *origins; /* patterns (wire/host_pattern.h), in addition to this machine's origins */
     size_t n_origins;
-    const struct kv_slice *hosts; /* the same, of hosts that requests may be for while the server
+    const struct kv_slice *hosts; /* patterns of hosts that requests may name while the server
                                      listens on loopback only */
     size_t n_hosts;
 };
 
-/* What the server depends on besides the store. The caller's memory. */
+/* Dependencies of the server other than the store. The caller's memory. */
 struct kv_readiness {
-    /* Appends members of a JSON object, each behind a comma. Threads: any. */
+    /* Appends members of a JSON object, each with a leading comma. Threads: any. */
     void (*describe)(const struct kv_readiness *self, struct kv_buffer *out);
 };
 
-/* Where connections go that become WebSockets. The caller's memory. */
+/* The service for connections that become WebSockets. The caller's memory. */
 struct kv_http_upgrade {
-    /* On the loop of that index; the connection's input is what the peer sent after the request.
-     * principal: as whom it comes; borrowed. window_bits: of what it is sent compressed; 0: it is
-     * not compressed, either way. */
+    /* Called on the loop with that index; the connection's input is what the peer sent after the
+     * request. principal: of the client; borrowed. window_bits: of compressed messages to the
+     * client; 0: no compression in either direction. */
     void (*open)(struct kv_http_upgrade *self, uint32_t loop, struct kv_connection *connection,
                  struct kv_principal *principal, uint8_t window_bits);
 };

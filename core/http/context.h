@@ -1,5 +1,5 @@
 /*
- * What resources and carriers work with on one loop.
+ * The shared data of resources and carriers on one loop.
  */
 #ifndef KV_HTTP_CONTEXT_H
 #define KV_HTTP_CONTEXT_H
@@ -22,7 +22,7 @@ enum {
     KV_HTTP_STATUSES = 600
 };
 
-/* For metrics. */
+/* Counts for metrics. */
 struct kv_http_counts {
     struct kv_counter answers[KV_HTTP_STATUSES]; /* by status */
 };
@@ -40,18 +40,18 @@ struct kv_http_context {
     struct kv_backups *backups;
     struct kv_uploads *uploads;
     struct kv_slow_log *slow_log;
-    const struct kv_readiness *readiness; /* NULL: there is nothing to say */
+    const struct kv_readiness *readiness; /* NULL: nothing to report */
     const struct kv_metrics *metrics;     /* of the whole server */
-    struct kv_pages *pages;               /* at paths that are not the server's own; NULL: none */
+    struct kv_pages *pages; /* served at paths that are not the server's own; NULL: none */
     struct kv_http_counts counts;
     struct kv_request_lot lot;
-    struct kv_loop *const *loops; /* all of them */
+    struct kv_loop *const *loops; /* all loops */
     uint32_t n_loops;
     uint32_t index; /* of the loop */
     struct kv_refused_origins *refused_origins;
     struct kv_last_host served_host;
-    struct kv_buffer decoded; /* for the key that is being read */
-    struct kv_buffer text;    /* for the error that is being answered */
+    struct kv_buffer decoded; /* for the key of the current request */
+    struct kv_buffer text;    /* for the error of the current answer */
 };
 
 static inline bool kv_http_is_draining(const struct kv_http_context *here)
@@ -59,7 +59,7 @@ static inline bool kv_http_is_draining(const struct kv_http_context *here)
     return kv_net_is_draining(here->net);
 }
 
-/* Whether requests for keys can be served now. */
+/* Whether requests for keys can be served at present. */
 static inline bool kv_http_is_ready(const struct kv_http_context *here)
 {
     return !kv_http_is_draining(here) && kv_keyspace_is_ready(here->keyspace);

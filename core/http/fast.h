@@ -1,7 +1,7 @@
 /*
  * The fast path: the carrier that serves plain requests (fast_request.h) of a new connection, many
- * in one turn and with one write, and leaves the connection to libh2o, for good, at the first
- * request that is none. A client sees no difference: its answers are byte for byte those of
+ * in one turn and with one write, and hands the connection to libh2o, permanently, at the first
+ * request that is not plain. A client sees no difference: the answers are byte for byte those of
  * libh2o's carrier. The rest of the server works without it.
  */
 #ifndef KV_HTTP_FAST_H
@@ -17,7 +17,7 @@ struct kv_fast_loop {
     struct kv_h2o_loop *h2o;
     struct kv_loop_stage stage;
     struct kv_list all;
-    struct kv_list active; /* connections that the stage has to go on with */
+    struct kv_list active; /* connections with work for the stage */
     struct kv_quanta quanta;
     struct kv_known_heads known_heads;
 };
@@ -26,20 +26,20 @@ struct kv_fast_loop {
 void kv_fast_loop_init(struct kv_fast_loop *loop, struct kv_http_context *here,
                        struct kv_h2o_loop *h2o);
 
-/* The rules of access are others. */
+/* The rules of access have changed. */
 void kv_fast_revise(struct kv_fast_loop *loop);
 
 /* The limits of the context have changed. */
 void kv_fast_take_limits(struct kv_fast_loop *loop);
 
-/* Whether it may serve the connection: it does not look at what a proxy says of its clients, who
- * may be metered. */
+/* Whether it may serve the connection: it does not read forwarded addresses of a proxy's clients,
+ * which may be metered. */
 bool kv_fast_takes(const struct kv_http_context *here, const struct kv_connection *connection);
 
 /* Serves a new connection. */
 void kv_fast_open(struct kv_fast_loop *loop, struct kv_connection *connection);
 
-/* Service ends: what is under way is answered, what has come meanwhile is left to libh2o. */
+/* Ends service: requests under way are answered, later ones are left to libh2o. */
 void kv_fast_drain(struct kv_fast_loop *loop);
 
 #endif

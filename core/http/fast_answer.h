@@ -1,5 +1,5 @@
 /*
- * Answers as bytes: the fast path's way of writing them.
+ * Answers as bytes, as the fast path writes them.
  */
 #ifndef KV_HTTP_FAST_ANSWER_H
 #define KV_HTTP_FAST_ANSWER_H
@@ -13,8 +13,8 @@ enum {
 
 /* How a response is sent. */
 struct kv_fast_sending {
-    const char *date; /* KV_DATE_LEN bytes, as the header has it */
-    bool is_head;     /* to a HEAD: without its body */
+    const char *date; /* the value of the header `Date`, KV_DATE_LEN bytes */
+    bool is_head;     /* for a HEAD: without its body */
     bool is_last;     /* the connection is closed after it */
 };
 

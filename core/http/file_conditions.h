@@ -1,6 +1,6 @@
 /*
  * Conditions of requests for files (RFC 9110, section 13). A file has an arbitrary entity tag, and
- * perhaps a time of modification; the entity tags of keys are revisions (wire/etag.h).
+ * possibly a time of modification; the entity tags of keys are revisions (wire/etag.h).
  */
 #ifndef KV_HTTP_FILE_CONDITIONS_H
 #define KV_HTTP_FILE_CONDITIONS_H

@@ -1,6 +1,7 @@
 /*
- * The carrier that speaks all of HTTP/1: libh2o, whose requests come through the gate alone. Its
- * own parser of HTTP/1 is lenient, and its HTTP/2 can be crashed from outside: neither is used.
+ * The carrier for all of HTTP/1: libh2o, which gets its requests only through the gate. The
+ * library's own parser of HTTP/1 is lenient, and its HTTP/2 can be crashed remotely: neither is
+ * used.
  */
 #ifndef KV_HTTP_H2O_CARRIER_H
 #define KV_HTTP_H2O_CARRIER_H
@@ -18,22 +19,22 @@ struct kv_h2o_loop {
     h2o_context_t context;
     h2o_accept_ctx_t accept;
     struct kv_h2o_gates gates;
-    struct kv_list handovers; /* whose heads are being sent */
+    struct kv_list handovers; /* handovers whose heads are being sent */
 };
 
-/* Initializes the library for the whole process: to be called before the other functions. */
+/* Initializes the library for the whole process. Call before the other functions. */
 void kv_h2o_init(void);
 
 void kv_h2o_loop_init(struct kv_h2o_loop *loop, struct kv_http_context *here, uint32_t index);
 void kv_h2o_loop_fini(struct kv_h2o_loop *loop);
 
-/* Serves the connection from now on, beginning with the input that is there. */
+/* Serves the connection from now on, beginning with its present input. */
 void kv_h2o_open(struct kv_h2o_loop *loop, struct kv_connection *connection);
 
 /* The limits of the context have changed. On the loop's thread. */
 void kv_h2o_take_limits(struct kv_h2o_loop *loop);
 
-/* Service ends: answers under way are their connections' last. */
+/* Ends service: after the current answers their connections are closed. */
 void kv_h2o_drain(struct kv_h2o_loop *loop);
 
 #endif

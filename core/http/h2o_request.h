@@ -1,5 +1,5 @@
 /*
- * libh2o's requests as ours.
+ * Converts libh2o's requests to the server's.
  */
 #ifndef KV_HTTP_H2O_REQUEST_H
 #define KV_HTTP_H2O_REQUEST_H
@@ -9,7 +9,7 @@
 #include "http/request.h"
 #include "wire/request_head.h"
 
-/* Reads a request, whose bytes stay libh2o's. head: of it, in the socket's input. */
+/* Reads a request; its bytes remain libh2o's. head: of the request, in the connection's input. */
 void kv_h2o_request_read(h2o_req_t *req, const struct kv_request_head *head,
                          struct kv_request *ret_request);
 

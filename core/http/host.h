@@ -1,7 +1,7 @@
 /*
- * Whom a request may be for (PROTOCOL B4). While the server listens on loopback only, a page of
- * another machine cannot reach it by its own name: a name that was made to point here after the
- * page was loaded (DNS rebinding) is not one of this machine's.
+ * The hosts that requests may name (PROTOCOL B4). While the server listens on loopback only, this
+ * keeps pages of other machines from reaching it by their own name: a name that was changed to
+ * point here after the page was loaded (DNS rebinding) is not one of this machine's.
  */
 #ifndef KV_HTTP_HOST_H
 #define KV_HTTP_HOST_H
@@ -13,13 +13,13 @@ enum {
     KV_LONGEST_HOST_KEPT = 128
 };
 
-/* The last host that was found to be one, so that it need not be read again. One loop's. */
+/* The host that was accepted last, so that it need not be checked again. Belongs to one loop. */
 struct kv_last_host {
     size_t len;
     char bytes[KV_LONGEST_HOST_KEPT];
 };
 
-/* For every request: in words, as hosts are too short for a call. */
+/* Called for every request: compares words, as hosts are too short for the cost of a call. */
 static inline bool kv_last_host_is(const struct kv_last_host *last, struct kv_slice host)
 {
     if (host.len != last->len)
@@ -33,8 +33,8 @@ static inline bool kv_last_host_is(const struct kv_last_host *last, struct kv_sl
     return kv_swar_load(host.bytes + end) == kv_swar_load(last->bytes + end);
 }
 
-/* Whether a valid host is this machine's, or listed. None (HTTP/1.0) and an empty one are: no
- * browser sends them. */
+/* Whether a valid host is this machine's, or listed. A missing (HTTP/1.0) or empty host is
+ * accepted: no browser sends these. */
 bool kv_host_is_served(const struct kv_http_config *config, struct kv_last_host *last,
                        struct kv_slice host);
 

@@ -16,7 +16,7 @@
 
 struct kv_http;
 
-/* What a server is made of. Lent until kv_http_destroy(). */
+/* The parts of a server. Lent until kv_http_destroy(). */
 struct kv_http_parts {
     struct kv_net *net; /* its connections are served */
     struct kv_access *access;
@@ -35,27 +35,27 @@ struct kv_http_parts {
     uint32_t n_loops;
 };
 
-/* Lent until kv_http_destroy(): what config points to. */
+/* Lent until kv_http_destroy(): everything that config points to. */
 struct kv_http *kv_http_create(const struct kv_http_config *config,
                                const struct kv_http_parts *parts);
 
 /* Writes its metrics. Threads: any. */
 void kv_http_collect(const struct kv_http *http, struct kv_metrics_text *text);
 
-/* Other rules are in force: the loop has taken them up. On the loop's own thread. */
+/* The loop has taken up other rules of access. On the loop's own thread. */
 void kv_http_revise(struct kv_http *http, uint32_t loop);
 
-/* The loop goes by these lists from now on, which it takes over. On its own thread. */
+/* The loop uses these lists from now on, and takes them over. On its own thread. */
 void kv_http_take_lists(struct kv_http *http, uint32_t loop, struct kv_http_lists *lists);
 
 /* The same for limits, which are copied. Requests in progress keep the old limits. */
 void kv_http_take_limits(struct kv_http *http, uint32_t loop, const struct kv_http_limits *limits);
 
-/* Ends service, on a loop's own thread and after kv_net_drain(): connections with a request are
- * closed when it is answered. */
+/* Ends service. On a loop's own thread and after kv_net_drain(): connections with a request are
+ * closed when it has been answered. */
 void kv_http_drain(struct kv_http *http, uint32_t loop);
 
-/* After the loops have ended. Accepts NULL. */
+/* Call after the loops have ended. Accepts NULL. */
 void kv_http_destroy(struct kv_http *http);
 
 #endif

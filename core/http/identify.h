@@ -1,5 +1,6 @@
 /*
- * Who a request comes from: the credentials that it brings, and the principal that they identify.
+ * Identifies the client of a request: reads the credentials of the request, and finds their
+ * principal.
  */
 #ifndef KV_HTTP_IDENTIFY_H
 #define KV_HTTP_IDENTIFY_H
@@ -7,12 +8,12 @@
 #include "base/clock.h"
 #include "http/exchange.h"
 
-/* The slow way of kv_http_identify(). */
+/* The slow path of kv_http_identify(). */
 bool kv_http_identify_anew(struct kv_exchange *exchange, const struct kv_request *request);
 
-/* Whether the request brings the same credentials by which the client was identified last. Expiry
- * is not checked here: it is checked for each command, and these requests do nothing else that
- * needs a right. */
+/* Whether the request has the credentials by which the client was identified last. Expiry is not
+ * checked here: it is checked with each command, and these requests do nothing else that needs a
+ * right. */
 static inline bool kv_http_is_identified(const struct kv_access_loop *access,
                                          const struct kv_principal *principal,
                                          const struct kv_request *request)
@@ -24,10 +25,10 @@ static inline bool kv_http_is_identified(const struct kv_access_loop *access,
            (request->is_usual_token || kv_slice_equals(token, principal->token));
 }
 
-/* Identifies the exchange's client by what the request brings: its Authorization; for a WebSocket
- * a subprotocol; a cookie, where these are taken; the certificate of the connection, if somebody
- * is configured for it and no page that is not known sends the request; nothing. The first of these
- * that is there decides. Returns: false where it is bad, and the request has been refused. */
+/* Identifies the exchange's client by the credentials of the request, the first that is present of:
+ * its Authorization; for a WebSocket, a subprotocol; a cookie, if these are accepted; the
+ * certificate of the connection, if it is configured and the request does not come from an unknown
+ * page; none. Returns: false if they are bad, and the request has been refused. */
 static inline bool kv_http_identify(struct kv_exchange *exchange, const struct kv_request *request)
 {
     return (request->n_headers == 0 &&
@@ -35,7 +36,8 @@ static inline bool kv_http_identify(struct kv_exchange *exchange, const struct k
            kv_http_identify_anew(exchange, request);
 }
 
-/* Refuses what the client's principal may not do: 401 where it has not said who it is, else 403. */
+/* Refuses a request for lack of a right: 401 if the client has not identified itself, otherwise
+ * 403. */
 void kv_http_refuse_right(struct kv_exchange *exchange, const char *text);
 
 /* Refuses a request beyond the client's rate. */

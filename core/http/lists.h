@@ -13,7 +13,7 @@ struct kv_http_lists;
 struct kv_http_lists *kv_http_lists_copy(const struct kv_http_config *config);
 void kv_http_lists_free(struct kv_http_lists *lists);
 
-/* Makes the configuration use these lists from now on: lent. */
+/* Makes the configuration use these lists from now on. Lent. */
 void kv_http_lists_use(const struct kv_http_lists *lists, struct kv_http_config *config);
 
 #endif

@@ -7,7 +7,7 @@
 #include <kvserver/types.h>
 
 enum kv_method {
-    KV_METHOD_OTHER = 0, /* none that any resource takes */
+    KV_METHOD_OTHER = 0, /* no resource takes it */
     KV_METHOD_GET = 1 << 0,
     KV_METHOD_HEAD = 1 << 1,
     KV_METHOD_POST = 1 << 2,
@@ -24,17 +24,16 @@ enum {
 
 enum kv_method kv_method_of(struct kv_slice name);
 
-/* A set of methods in words, as `Allow` has them. */
+/* A set of methods in words, as in `Allow`. */
 struct kv_methods_text {
     char text[64];
 };
 struct kv_methods_text kv_methods_text(uint32_t methods);
 
-/* The headers that any resource or check looks at, and no others: so the fast path knows which
- * requests it must leave to the other carrier; of those with a Sec-Fetch-Site, the ones that
- * another site's page begins. Those from the Content-Type on are looked at only in requests that
- * the fast path does not carry: a PATCH, one for events or a file, one with a cookie where cookies
- * count. */
+/* The headers that resources or checks read, and no others: so the fast path knows which requests
+ * it must leave to the other carrier. Of requests with Sec-Fetch-Site, these are the ones sent by
+ * another site's page. Headers from Content-Type on are read only in requests that the fast path
+ * never has: a PATCH, one for events or a file, one with a cookie if cookies are accepted. */
 enum kv_header_id {
     KV_HEADER_AUTHORIZATION,
     KV_HEADER_ORIGIN,
@@ -58,7 +57,7 @@ enum kv_header_id {
     KV_N_HEADERS
 };
 
-/* In small letters. */
+/* In lower case. */
 struct kv_slice kv_header_name(enum kv_header_id id);
 
 struct kv_header {
@@ -70,34 +69,34 @@ struct kv_header {
  * the loop's turn (exchange.h). */
 struct kv_request {
     enum kv_method method;
-    bool is_http_1_0;      /* or older */
-    bool is_unix;          /* it came by a Unix socket */
-    struct kv_slice host;  /* whom it is for, well formed; empty: it does not say */
-    struct kv_slice path;  /* as sent, without the query; or `*` */
-    struct kv_slice query; /* as sent, what follows the `?`; bytes NULL: there is none */
-    struct kv_slice rest;  /* what follows the path of the resource that serves it */
-    struct kv_slice body;  /* bytes NULL: there is none */
-    struct kv_slice token; /* of `Authorization: Bearer`, where that is not among the headers */
-    bool is_usual_token;   /* it is known to be the token of the client's principal */
-    struct kv_slice certificate; /* whom the connection's certificate names; empty: nobody */
+    bool is_http_1_0;            /* or older */
+    bool is_unix;                /* received on a Unix socket */
+    struct kv_slice host;        /* the requested host, well formed; empty: none */
+    struct kv_slice path;        /* as sent, without the query; or `*` */
+    struct kv_slice query;       /* as sent, the part after the `?`; bytes NULL: none */
+    struct kv_slice rest;        /* the part after the path of the resource that serves it */
+    struct kv_slice body;        /* bytes NULL: none */
+    struct kv_slice token;       /* of `Authorization: Bearer`, if that is not among the headers */
+    bool is_usual_token;         /* it equals the token of the client's principal */
+    struct kv_slice certificate; /* the name in the connection's certificate; empty: none */
     const struct kv_header *headers;
     size_t n_headers;
 };
 
-/* The next line of a header. at: 0 to begin with. Returns: false where there is none. */
+/* The next line of a header. at: 0 to begin with. Returns: false if there is none. */
 bool kv_request_next_header(const struct kv_request *request, enum kv_header_id id, size_t *at,
                             struct kv_slice *ret_value);
 
-/* The first line of a header; empty where there is none. */
+/* The first line of a header; empty if there is none. */
 struct kv_slice kv_request_header(const struct kv_request *request, enum kv_header_id id);
 
-/* How many lines of a header there are. */
+/* The number of lines of a header. */
 size_t kv_request_count_header(const struct kv_request *request, enum kv_header_id id);
 
-/* Whether its Content-Type is this media type, whatever its parameters. type: in small letters. */
+/* Whether its Content-Type is this media type, with any parameters. type: in lower case. */
 bool kv_request_has_type(const struct kv_request *request, struct kv_slice type);
 
-/* Whether it asks to make a WebSocket of the connection. */
+/* Whether it is a request to upgrade the connection to a WebSocket. */
 bool kv_request_asks_for_websocket(const struct kv_request *request);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The one way from a carrier to a resource. What holds for every request is decided here, so that
- * no carrier and no resource can leave it out.
+ * The only way from a carrier to a resource. Checks that apply to every request are made here, so
+ * that no carrier and no resource can omit them.
  */
 #ifndef KV_HTTP_SERVE_H
 #define KV_HTTP_SERVE_H
@@ -12,7 +12,7 @@
 void kv_http_serve(struct kv_exchange *exchange, struct kv_request *request);
 
 /* Checks a request before its body has arrived. Returns: true if it is refused whatever its body
- * is, or needs no body; then it has been answered. Otherwise nothing has been done. */
+ * contains, or needs no body; then it has been answered. Otherwise nothing has been done. */
 bool kv_http_refuse(struct kv_exchange *exchange, struct kv_request *request);
 
 #endif

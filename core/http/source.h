@@ -10,10 +10,10 @@
 
 struct kv_source {
     uint64_t len;         /* of the whole body */
-    size_t largest_part;  /* bytes, at the most */
-    struct kv_slice part; /* the next to be sent, the first when the answer is given. Its bytes stay
-                             until `pull` is called */
-    /* Asks for the next part. Later on the same loop, the resource calls `give`. */
+    size_t largest_part;  /* bytes at most */
+    struct kv_slice part; /* the next part to send; the first part when the answer is given. Its
+                             bytes stay valid until `pull` is called */
+    /* Requests the next part. Later, on the same loop, the resource calls `give`. */
     void (*pull)(struct kv_source *self);
     /* Set by the carrier, called by the resource: the part is ready; is_there: false if it could
      * not be read, and the answer cannot be completed. */

@@ -1,5 +1,5 @@
 /*
- * The files that are part of the program: the client, the console, the descriptions.
+ * The files that are built into the program: the client, the console, the descriptions.
  */
 #ifndef KV_HTTP_WEB_FILES_H
 #define KV_HTTP_WEB_FILES_H
@@ -10,7 +10,7 @@
 const struct kv_resource *kv_http_find_web_file(const struct kv_http_context *here,
                                                 struct kv_slice path);
 
-/* Whether the path is the console's, even if the console is disabled. */
+/* Whether the path belongs to the console, even if the console is disabled. */
 bool kv_http_is_console(struct kv_slice path);
 
 #endif

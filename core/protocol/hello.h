@@ -1,5 +1,5 @@
 /*
- * What the server says of itself to those who ask: the payload of `hello`.
+ * The payload of `hello`: the server's description of itself.
  */
 #ifndef KV_PROTOCOL_HELLO_H
 #define KV_PROTOCOL_HELLO_H
@@ -14,7 +14,7 @@ struct kv_hello {
     size_t max_message_bytes;
 };
 
-/* Appends the answer to a `hello`. id: empty where it has none. */
+/* Appends the answer to a `hello`. id: empty if it has none. */
 void kv_hello_write(struct kv_buffer *out, struct kv_slice id, const struct kv_hello *hello,
                     const struct kv_keyspace *keyspace);
 

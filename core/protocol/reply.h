@@ -6,14 +6,14 @@
 
 #include "keyspace/keyspace.h"
 
-/* Appends a message up to its payload. The payload and `}` are to follow.
- * id: empty where there is none. */
+/* Appends a message up to its payload. The caller appends the payload and `}`.
+ * id: empty if there is none. */
 void kv_reply_begin(struct kv_buffer *out, struct kv_slice type, struct kv_slice id);
 
 enum kv_reply {
     KV_REPLY_NONE,  /* the message has no answer */
-    KV_REPLY_TEXT,  /* `out` has all of it */
-    KV_REPLY_VALUE, /* `out` has all but the value, *ret_value, and KV_REPLY_END */
+    KV_REPLY_TEXT,  /* `out` has the whole answer */
+    KV_REPLY_VALUE, /* `out` has the answer without the value, *ret_value, and KV_REPLY_END */
 };
 
 #define KV_REPLY_END KV_SLICE("}}")
@@ -23,7 +23,7 @@ enum kv_reply {
 enum kv_reply kv_reply_write(struct kv_buffer *out, const struct kv_command *command,
                              struct kv_slice *ret_value);
 
-/* status: as HTTP has it; only an error with an id bears it. */
+/* status: of HTTP; only an error with an id contains it. */
 void kv_reply_write_error(struct kv_buffer *out, struct kv_slice id, int status, const char *text);
 
 #endif

@@ -17,8 +17,8 @@ struct kv_ws_config {
     uint32_t max_subscriptions; /* of one connection */
     size_t max_unsent_bytes;    /* of one connection */
     uint32_t max_pending;       /* commands of one connection */
-    int64_t auth_ms;            /* until a connection that may do nothing has sent a token */
-    int64_t ping_ms;            /* of silence, until the server pings */
+    int64_t auth_ms;            /* time for a connection without rights to send a token */
+    int64_t ping_ms;            /* of silence, before the server pings */
     struct kv_patience patience;
 };
 

@@ -23,29 +23,30 @@ void kv_frames_parts(struct kv_outbound *out, struct kv_slice head, struct kv_sl
 void kv_frames_control(struct kv_outbound *out, enum kv_frame_opcode opcode,
                        struct kv_slice payload);
 
-/* Appends a close frame. code: KV_CLOSE_NONE for one without; reason: UTF-8, short enough. */
+/* Appends a close frame. code: KV_CLOSE_NONE for none; reason: UTF-8, short enough for a control
+ * frame. */
 void kv_frames_close(struct kv_outbound *out, uint16_t code, struct kv_slice reason);
 
-/* The text message head + the item's value + tail for any number of connections, by
- * kv_outbound_append_piece(). tally: of their loop. Takes a share of the item. Owns: the caller, by
- * kv_piece_unref(). */
+/* A text message of head, the item's value and tail, for any number of connections, by
+ * kv_outbound_append_piece(). tally: of their loop. Takes a reference to the item. Owns: the
+ * caller, by kv_piece_unref(). */
 struct kv_piece *kv_frames_shared(struct kv_tally *tally, struct kv_keyspace *keyspace,
                                   struct kv_slice head, const struct kv_item *item,
                                   struct kv_slice tail);
 
-/* The same with a value that is copied. */
+/* The same, with a copy of the value. */
 struct kv_piece *kv_frames_copied(struct kv_tally *tally, struct kv_slice head,
                                   struct kv_slice value, struct kv_slice tail);
 
-/* A text message that has been compressed. Takes the bytes over; copies them where they are short,
- * or have nobody to release them. */
+/* A text message that has been compressed. Takes the bytes over; copies them if they are short, or
+ * have no release function. */
 struct kv_piece *kv_frames_shared_deflated(struct kv_tally *tally, struct kv_held compressed);
 
 /* The length of the text in a piece that is a text message. */
 size_t kv_frames_text_len(const struct kv_piece *piece);
 
 /* The text in a piece that is a text message: its parts without the frame's header.
- * Returns: how many. */
+ * Returns: their number. */
 size_t kv_frames_text_of(const struct kv_piece *piece, struct kv_slice ret_parts[KV_PIECE_PARTS],
                          size_t *ret_len);
 

@@ -1,9 +1,9 @@
 /*
- * Leases: keys that a connection holds (`while_connected`). A lease knows the revision and the
+ * Leases: keys that a connection holds (`while_connected`). A lease remembers the revision and the
  * deadline that it set last. It is renewed when a third of its TTL has passed, and when the
- * connection ends the key is deleted; both happen only if that revision and that deadline
- * still stand, which the store finds out at the commit point. So any other write or touch of the
- * key ends the lease.
+ * connection ends the key is deleted; both only if the key still has that revision and deadline,
+ * which the store checks at the commit point. So any other write or touch of the key ends the
+ * lease.
  *
  * Threads: the session's loop.
  */
@@ -15,12 +15,12 @@
 #include "base/table.h"
 #include "keyspace/keyspace.h"
 
-/* Of one session. All zero has none. */
+/* The leases of one session. All zero: none. */
 struct kv_leases {
     struct kv_table by_key;
-    struct kv_heap by_time; /* the next to be renewed */
-    uint32_t n_held;        /* each counts once more for each KiB of its key */
-    uint32_t n_asked;       /* the same, of SETs under way */
+    struct kv_heap by_time; /* by the time of renewal */
+    uint32_t n_held;        /* leases; each counts once more for each KiB of its key */
+    uint32_t n_asked;       /* the same, for SETs under way */
     struct kv_timer timer;
     struct kv_keyspace_loop *keyspace;
     const struct kv_access_loop *access;
@@ -29,24 +29,24 @@ struct kv_leases {
 void kv_leases_init(struct kv_leases *leases, struct kv_keyspace_loop *keyspace,
                     const struct kv_access_loop *access);
 
-/* The connection ends: the keys are deleted. May be called again. */
+/* The connection ends: deletes the keys. May be called again. */
 void kv_leases_end(struct kv_leases *leases);
 
-/* The connection acts as this principal now: the keys expire that it may not lease. */
+/* The connection now acts as this principal: ends the leases of keys that it may not lease. */
 void kv_leases_end_forbidden(struct kv_leases *leases, const struct kv_principal *principal);
 
-/* Whether the connection may ask for a lease of the key, of which it may have `most`. */
+/* Whether the connection may request a lease of the key, if `most` are allowed. */
 bool kv_leases_have_room(const struct kv_leases *leases, struct kv_slice key, uint32_t most);
 
-/* A SET that asks for a lease is sent. */
+/* A SET that requests a lease is sent. */
 void kv_leases_ask(struct kv_leases *leases, const struct kv_command *set);
 
-/* It has finished: where it wrote, the lease begins; and ends at once, where the connection may not
- * have it any more. principal: as whom that acts. */
+/* Such a SET has finished: if it wrote, the lease begins; it ends at once if the connection has
+ * lost the right to it. principal: that of the connection. */
 void kv_leases_begin(struct kv_leases *leases, const struct kv_command *set,
                      const struct kv_principal *principal);
 
-/* The connection wrote the key in another way. */
+/* The connection wrote the key by another command. */
 void kv_leases_forget(struct kv_leases *leases, const struct kv_command *write);
 
 static inline bool kv_leases_are_held(const struct kv_leases *leases)

@@ -1,5 +1,5 @@
 /*
- * Sends as messages what subscribers are told.
+ * Sends states and notices of subscriptions to subscribers, as messages.
  */
 #ifndef KV_WS_NEWS_H
 #define KV_WS_NEWS_H

@@ -1,6 +1,5 @@
 /*
- * Text messages on their way to the peer: compressed where that has been negotiated, and is worth
- * it.
+ * Text messages to the peer: compressed if that has been negotiated, and is worthwhile.
  */
 #ifndef KV_WS_SENDING_H
 #define KV_WS_SENDING_H
@@ -14,12 +13,12 @@ void kv_send_text(struct kv_session *session, struct kv_slice text);
 void kv_send_parts(struct kv_session *session, struct kv_slice head, struct kv_slice value,
                    struct kv_slice tail);
 
-/* Queues a text message: head + the item's value + tail. Copies it, or where the value is long
- * takes a share of the item. */
+/* Queues a text message of head, the item's value and tail. Copies it, or, if the value is long,
+ * takes a reference to the item. */
 void kv_send_item(struct kv_session *session, struct kv_slice head, const struct kv_item *item,
                   struct kv_slice tail);
 
-/* Queues a text message that other sessions of the loop send as well: kv_frames_shared(). */
+/* Queues a text message that other sessions of the loop also send: kv_frames_shared(). */
 void kv_send_shared(struct kv_session *session, struct kv_piece *piece);
 
 #endif

@@ -1,23 +1,23 @@
 /*
- * The life of a session: its channel's events, the stage's work, and time.
+ * The life of a session: handles its channel's events, its part of the stage, and its timers.
  */
 #ifndef KV_WS_SERVE_H
 #define KV_WS_SERVE_H
 
 #include "ws/session.h"
 
-/* Serves a connection, beginning with the input that is there. window_bits: as for kv_ws_open(). */
+/* Serves a connection, beginning with its present input. window_bits: as for kv_ws_open(). */
 void kv_session_open(struct kv_ws_loop *here, struct kv_connection *connection,
                      struct kv_principal *principal, uint8_t window_bits);
 
-/* Closes its connection too. From its channel, its timer or the stage only, never from within the
- * keyspace's calls. */
+/* Closes its connection as well. Call only from its channel, its timer or the stage, never from
+ * within the keyspace's calls. */
 void kv_session_destroy(struct kv_session *session);
 
 /* The stage's work on one session; may destroy it. */
 void kv_session_go_on(struct kv_session *session);
 
-/* The stage's work on one that has waited for its next quantum. */
+/* The stage's work on a session that has waited for its next quantum. */
 void kv_session_take_waiting(struct kv_quantum *quantum);
 
 /* The loop's configuration has changed. */

@@ -22,12 +22,12 @@
 #include "ws/frames.h"
 #include "ws/leases.h"
 
-/* For compressed messages that are read. */
+/* For compressed messages from clients. */
 struct kv_inflation {
-    struct kv_inflater *inflater; /* NULL: none was needed yet */
-    struct kv_buffer text;        /* of the message that is being read */
-    struct kv_counter n_deflated; /* bytes that came */
-    struct kv_counter n_plain;    /* and what became of them */
+    struct kv_inflater *inflater; /* NULL: not needed yet */
+    struct kv_buffer text;        /* of the message being read */
+    struct kv_counter n_deflated; /* bytes received */
+    struct kv_counter n_plain;    /* bytes after decompression */
 };
 
 /* Shared by the sessions of one loop. */
@@ -35,49 +35,49 @@ struct kv_ws_loop {
     struct kv_ws_config config; /* a copy: other loops change theirs at other times */
     struct kv_workers *workers;
     struct kv_loop *loop;
-    struct kv_tally *tally; /* NULL: nothing is counted */
+    struct kv_tally *tally; /* NULL: memory is not counted */
     struct kv_keyspace_loop *keyspace;
     struct kv_access_loop *access;
     struct kv_list sessions;
     struct kv_counter n_sessions;
-    struct kv_counter n_messages; /* that came */
+    struct kv_counter n_messages; /* received */
     struct kv_request_lot lot;
     struct kv_list active;
     struct kv_quanta quanta;
     struct kv_loop_stage stage;
-    struct kv_buffer scratch; /* for the message that is being read */
-    struct kv_buffer answer;  /* for the answer that is being made */
+    struct kv_buffer scratch; /* for the message being read */
+    struct kv_buffer answer;  /* for the answer being written */
     struct kv_inflation inflation;
     struct kv_compression compression;
     struct kv_list held_up; /* sessions whose next message is being compressed */
     struct kv_ebb ebb;      /* while the server shuts down */
 };
 
-/* What is arriving. */
+/* The message that is arriving. */
 struct kv_incoming {
     struct kv_frame_reader frames;
-    struct kv_buffer parts; /* of a message that comes in several pieces */
-    size_t n_short;         /* bytes of the input that begin a frame and wait for its rest */
+    struct kv_buffer parts; /* parts received so far, if the message comes in several pieces */
+    size_t n_short;         /* bytes of an incomplete frame header in the input */
     uint64_t n_taken;       /* bytes of all processed frames */
     uint64_t n_whole;       /* messages that have arrived completely */
-    bool is_over;           /* the peer has closed, or broken the protocol: the rest is dropped */
+    bool is_over; /* the peer has closed, or violated the protocol: further input is dropped */
 };
 
-/* Pongs that are due. */
+/* Pongs to send. */
 struct kv_pong {
-    bool is_queued; /* one, since the last write */
-    bool is_due;    /* another, to the newest ping, whose payload this is: */
+    bool is_queued; /* one is queued since the last write */
+    bool is_due;    /* another is due, to the newest ping, with this payload: */
     uint8_t len;
     char bytes[KV_FRAME_LONGEST_CONTROL];
 };
 
-struct kv_reading; /* a long message that the worker reads: input.c */
+struct kv_reading; /* a long message that a worker reads: input.c */
 
 enum kv_session_state {
     KV_SESSION_OPEN,
-    KV_SESSION_ENDING,  /* no more messages; closes when those before are answered */
-    KV_SESSION_CLOSING, /* a close frame is queued, behind answers */
-    KV_SESSION_SENT,    /* all is sent; waits for the peer's close, but not for long */
+    KV_SESSION_ENDING,  /* no more messages; closes when the earlier ones are answered */
+    KV_SESSION_CLOSING, /* a close frame is queued, after the answers */
+    KV_SESSION_SENT,    /* all is sent; waits briefly for the peer's close frame */
     KV_SESSION_SHUT,    /* all is sent, and the sending side is shut down */
 };
 
@@ -90,9 +90,10 @@ struct kv_session {
     struct kv_client *client;
     enum kv_session_state state;
     uint8_t window_bits; /* of permessage-deflate; 0: messages are not compressed */
-    uint16_t farewell;   /* the code to close with after the answers; 0: no close frame is due */
+    uint16_t
+        farewell; /* the code to close with after the answers; 0: no close frame will be sent */
     bool is_half_closed; /* the peer sends no more */
-    bool is_leaving;     /* the server shuts down, and has come to this one */
+    bool is_leaving;     /* the server is shutting down, and ends this session */
     struct kv_incoming incoming;
     struct kv_quantum quantum;
     struct kv_reading *reading; /* NULL: none */
@@ -101,12 +102,12 @@ struct kv_session {
     struct kv_outbound out;
     struct kv_timer timer;
     struct kv_timer identity_timer;
-    int64_t auth_by_ms; /* when a valid token must have come, where it may do nothing */
-    bool was_warned;    /* that its token expires */
-    int64_t heard_ms;   /* when something was last read */
+    int64_t auth_by_ms; /* deadline for a valid token, while it has no rights */
+    bool was_warned;    /* of the expiry of its token */
+    int64_t heard_ms;   /* when input was last read */
     struct kv_taking taking;
-    struct kv_pace sending; /* of the message that is arriving: */
-    uint64_t n_before;      /* the number of those before it */
+    struct kv_pace sending; /* of the message that is arriving */
+    uint64_t n_before;      /* number of messages before that */
 };
 
 static inline const struct kv_ws_config *kv_session_config(const struct kv_session *session)
@@ -114,7 +115,7 @@ static inline const struct kv_ws_config *kv_session_config(const struct kv_sessi
     return &session->here->config;
 }
 
-/* Whether something that the peer asked for is under way. */
+/* Whether commands of the peer are under way, or a long message is being read. */
 static inline bool kv_session_is_busy(const struct kv_session *session)
 {
     return session->client->n_commands != 0 || session->reading != NULL;
@@ -126,19 +127,19 @@ static inline bool kv_session_talks(const struct kv_session *session)
     return session->state == KV_SESSION_OPEN || session->state == KV_SESSION_ENDING;
 }
 
-/* The stage will look at it. */
+/* Has the stage process the session. */
 void kv_session_activate(struct kv_session *session);
 
-/* The peer has closed, or broken the protocol: closes when what it sent before is answered. */
+/* The peer has closed, or violated the protocol: closes when its earlier messages are answered. */
 void kv_session_end(struct kv_session *session);
 
-/* Takes no more messages: closes when all that is queued is sent. */
+/* Stops taking messages: closes when everything queued is sent. */
 void kv_session_begin_closing(struct kv_session *session);
 
 /* Starts the closing handshake. */
 void kv_session_close(struct kv_session *session, uint16_t code, const char *reason);
 
-/* Whether more of its messages may be taken now. */
+/* Whether more messages may be read now. */
 static inline bool kv_session_may_read(const struct kv_session *session)
 {
     if (session->state == KV_SESSION_CLOSING || session->state == KV_SESSION_SENT)
