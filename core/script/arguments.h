@@ -1,16 +1,17 @@
 /*
- * What scripts pass to functions of kv. Each of these raises an error if that is not as expected.
+ * Checks the arguments that scripts pass to functions of kv. Each function raises an error if they
+ * are not as expected.
  */
 #ifndef KV_SCRIPT_ARGUMENTS_H
 #define KV_SCRIPT_ARGUMENTS_H
 
 #include "script/call.h"
 
-/* The hook that calls the function. kv_argument_waiter() also checks that it can wait. */
+/* The hook that calls the function. kv_argument_waiter() also checks that it may wait. */
 struct kv_script_call *kv_argument_hook(lua_State *lua, const char *function);
 struct kv_script_call *kv_argument_waiter(lua_State *lua, const char *function);
 
-/* Whether the hook may write: too many hooks may be under way, or lead to one another. */
+/* Checks that the hook may write: that not too many hooks are under way, or lead to one another. */
 void kv_argument_check_may_write(lua_State *lua, const struct kv_script_call *call);
 
 /* The bytes are lent, as long as the string stays on the stack. */
@@ -22,7 +23,8 @@ const char *kv_argument_text(lua_State *lua, int index);
 /* A TTL in milliseconds: a number of them, or a duration. */
 int64_t kv_argument_ttl(lua_State *lua, int index);
 
-/* Options: a table, or none, and nothing in it but these names, which a NULL ends. */
+/* Checks that the options are a table, or absent, with no other names than these;
+ * NULL-terminated. */
 void kv_argument_check_options(lua_State *lua, int index, const char *const names[]);
 
 /* Pushes the option. Returns: whether it is given. */

@@ -6,7 +6,7 @@
 
 #include "script/call.h"
 
-/* Takes the call up; its resume() will bring the outcome. */
+/* Takes the call over; its resume() will get the outcome. */
 void kv_counter_take_up(struct kv_script_call *call);
 
 #endif

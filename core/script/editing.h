@@ -1,7 +1,7 @@
 /*
- * kv.update(): what happens within the hook's coroutine. It yields, is resumed with the edit that
- * its function is to be applied to, and yields again; perhaps it is resumed to write the value as
- * JSON; and in the end with what all of that came to (updater.c).
+ * kv.update(): its part within the hook's coroutine. The coroutine yields, is resumed with the edit
+ * to apply its function to, and yields again; it may be resumed to write the value as JSON; at the
+ * end it is resumed with the outcome (updater.c).
  */
 #ifndef KV_SCRIPT_EDITING_H
 #define KV_SCRIPT_EDITING_H

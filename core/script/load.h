@@ -11,8 +11,9 @@ struct kv_script_loading {
     struct kv_script_faults *faults;
 };
 
-/* loading: NULL where nobody ends it, nor takes faults of options. Returns: NULL and *reterr, with
- * file and line; empty where the faults say it all. Owns: the caller, one reference. */
+/* loading: NULL if it cannot be interrupted, and faults of options are not collected. Returns: NULL
+ * and *reterr, with file and line; empty if the collected faults are complete. Owns: the caller,
+ * one reference. */
 struct kv_script_state *kv_script_load(const struct kv_script_config *config,
                                        struct kv_slice source,
                                        const struct kv_script_loading *loading,

@@ -1,5 +1,5 @@
 /*
- * string.find, match, gmatch and gsub, as Lua's manual has them, under a budget.
+ * string.find, match, gmatch and gsub, as in Lua's manual, under a budget.
  */
 #ifndef KV_SCRIPT_MATCHING_H
 #define KV_SCRIPT_MATCHING_H

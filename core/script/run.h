@@ -7,19 +7,19 @@
 #include "script/call.h"
 
 enum kv_call_state {
-    KV_CALL_WAITS, /* for what its request says */
+    KV_CALL_WAITS, /* for the outcome of its request */
     KV_CALL_DONE,
     KV_CALL_REFUSED, /* by kv.refuse() */
     KV_CALL_FAILED
 };
 
-/* Begins the hook, or lets it go on with the outcome of what it waited for.
+/* Begins the hook, or continues it with the outcome of its request.
  * ret_why: the fault, or the reason of a refusal. */
 enum kv_call_state kv_call_start(struct kv_script_call *call, struct kv_error *ret_why);
 enum kv_call_state kv_call_resume(struct kv_script_call *call, const struct kv_outcome *outcome,
                                   struct kv_error *ret_why);
 
-/* Frees what Lua has of it. */
+/* Frees its coroutine. */
 void kv_call_drop_coroutine(struct kv_script_call *call);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * A script, loaded for one event loop.
  *
- * Lua raises errors by longjmp(), also where memory is out: whatever may raise runs within
- * kv_state_protect() or a coroutine, and owns nothing that only C knows of.
+ * Lua raises errors by longjmp(), also when memory is exhausted: all code that may raise runs
+ * within kv_state_protect() or a coroutine, and must not own anything that only C knows.
  */
 #ifndef KV_SCRIPT_STATE_H
 #define KV_SCRIPT_STATE_H
@@ -28,7 +28,7 @@ struct kv_script_call;
 
 struct kv_coroutine {
     lua_State *lua;
-    int ref; /* of the registry, which keeps it */
+    int ref; /* in the registry, which keeps it alive */
 };
 
 enum {
@@ -41,34 +41,35 @@ struct kv_script_state {
     lua_State *lua;
     const struct kv_script_config *config;
     struct kv_script_sizes sizes;
-    uint32_t n_refs; /* its script's, and one for each call; the loop's thread only */
+    uint32_t n_refs; /* its script's, and one for each call; only the loop's thread changes it */
     struct {
-        int function; /* a reference of the registry; LUA_NOREF: there is no such hook */
+        int function; /* a reference in the registry; LUA_NOREF: there is no such hook */
         int n_parameters;
     } hooks[KV_N_HOOKS];
-    int progress; /* a reference, to what on_start() has returned; LUA_NOREF: nothing */
-    struct kv_script_call *running;  /* the one whose Lua is being run; NULL: none */
-    struct kv_script_faults *faults; /* of options, while it is loaded; NULL: nobody takes them */
-    struct kv_error *first_fault;    /* while it is loaded; empty: there is none */
+    int progress; /* a reference to the last result of on_start(); LUA_NOREF: none */
+    struct kv_script_call *running; /* the call whose Lua code is running; NULL: none */
+    struct kv_script_faults
+        *faults;                  /* of options, while it is loaded; NULL: they are not collected */
+    struct kv_error *first_fault; /* while it is loaded; empty: none */
     struct kv_buffer scratch;
-    struct kv_slice protected[KV_SCRIPT_PROTECTED]; /* prefixes of keys that clients can't write */
+    struct kv_slice protected[KV_SCRIPT_PROTECTED]; /* prefixes of keys that clients cannot write */
     size_t n_protected;
-    struct kv_coroutine idle[KV_SCRIPT_IDLE]; /* that have ended well, kept for the next calls */
+    struct kv_coroutine idle[KV_SCRIPT_IDLE]; /* ended without an error, and kept for reuse */
     size_t n_idle;
 };
 
-/* Makes one that is empty, for a script to be loaded into (load.h). is_ending: as in budget.h.
- * Returns: NULL where limits.memory is too little. Owns: the caller, one reference. */
+/* Creates an empty state, for a script to be loaded into (load.h). is_ending: as in budget.h.
+ * Returns: NULL if limits.memory is too small. Owns: the caller, one reference. */
 struct kv_script_state *kv_state_create(const struct kv_script_config *config,
                                         const atomic_bool *is_ending);
 void kv_state_unref(struct kv_script_state *state); /* accepts NULL */
 
 /* Runs a C function with one argument, a light userdata, and no results.
- * Returns: whether it did not raise; otherwise *reterr says what. */
+ * Returns: false if it raised an error; then *reterr describes it. */
 bool kv_state_protect(struct kv_script_state *state, int (*function)(lua_State *lua),
                       void *argument, struct kv_error *reterr);
 
-/* Writes what a raised error says. */
+/* Writes the text of a raised error. */
 void kv_state_tell_error(lua_State *lua, int index, struct kv_error *ret);
 
 /* The state that a lua_State belongs to. */
@@ -82,7 +83,7 @@ static inline bool kv_state_has(const struct kv_script_state *state, enum kv_hoo
     return state->hooks[hook].n_parameters >= 0;
 }
 
-/* Has the state keep clients from writing keys that begin with the string at `index`. May raise. */
+/* Prevents clients from writing keys that begin with the string at `index`. May raise. */
 void kv_state_protect_keys(lua_State *lua, int index);
 
 /* Whether on_set() has a fourth parameter. */

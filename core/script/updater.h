@@ -6,14 +6,15 @@
 
 #include "script/call.h"
 
-/* Takes the call up; its resume() will bring the edit for its function to be applied to, perhaps
- * several times, perhaps that for the value to be written, and in the end what it came to. */
+/* Takes the call over. Its resume() gets the edit to apply its function to, possibly several times,
+ * possibly once more to write the value, and at the end the outcome. */
 void kv_updater_add(struct kv_script_call *call);
 
-/* The call has done what it was resumed with an edit for. */
+/* The call has done its step of the edit. */
 void kv_updater_answer(struct kv_script_call *call);
 
-/* Frees the loop's updaters that were still pausing when the server ended; their calls are gone. */
+/* Frees the loop's updaters that were still pausing when the server ended; their calls no longer
+ * exist. */
 void kv_updaters_fini(struct kv_script_loop *here);
 
 #endif

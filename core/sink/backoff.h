@@ -1,6 +1,6 @@
 /*
- * How long to wait before another attempt: twice as long after each failure, up to a limit, and by
- * chance between half of that and all of it, so that those who failed together do not come again
+ * The pause before another attempt: it doubles with each failure, up to a limit, and is chosen at
+ * random between half of that and all of it, so that clients that failed together do not retry
  * together.
  */
 #ifndef KV_SINK_BACKOFF_H
@@ -14,10 +14,10 @@ struct kv_backoff {
     uint64_t random; /* any seed */
 };
 
-/* After a failure. Returns: how long to wait. */
+/* Call after a failure. Returns: the pause. */
 int64_t kv_backoff_fail(struct kv_backoff *backoff);
 
-/* After a success. */
+/* Call after a success. */
 void kv_backoff_reset(struct kv_backoff *backoff);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * What the log reports about a sink: that it fails, and delivers again; which events are dropped,
- * and why; and at the end, how many. A sink that goes on failing is mentioned now and then only; of
- * many drops the first ten of 10 s are named, and the others counted.
+ * Log messages about a sink: that it fails, and delivers again; which events are dropped, and why;
+ * and at the end, how many. While a sink keeps failing, messages are rare; of drops, the first ten
+ * in 10 s are listed, and the others counted.
  *
- * Threads: those of one report are one thread's.
+ * Threads: functions that take a report belong to one thread.
  */
 #ifndef KV_SINK_REPORT_H
 #define KV_SINK_REPORT_H
@@ -18,12 +18,12 @@ struct kv_sink_report {
     uint64_t n_told, n_untold; /* drops since then */
 };
 
-/* why: for how the attempt failed. n_waiting: events. */
+/* why: the reason of the failure. n_waiting: events. */
 void kv_sink_report_failure(struct kv_sink_report *report, const char *why, uint64_t n_waiting,
                             int64_t now_ms);
 void kv_sink_report_success(struct kv_sink_report *report, int64_t now_ms);
 
-/* An event that will never be delivered. */
+/* An event will never be delivered. */
 void kv_sink_report_drop(struct kv_sink_report *report, const struct kv_event *event,
                          const char *why, int64_t now_ms);
 
