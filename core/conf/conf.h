@@ -2,13 +2,13 @@
  * The configuration: a YAML file, read into a tree that remembers lines and columns, and checked
  * block by block against the schemas of <kvserver/option.h>.
  *
- * The file is UTF-8 text of at most 1 MiB. `${VAR}` in a value stands for the environment's VAR,
- * `${VAR:-text}` for `text` where VAR is not set or empty, `$${` for `${` itself. What comes in
- * that way stays one value, whatever it looks like. A value that is left out, or is `~` or `null`
- * without quotes, means the default. Anchors, aliases, tags and second documents are refused.
+ * The file is UTF-8 text of at most 1 MiB. In a value, `${VAR}` is replaced by the environment
+ * variable VAR, `${VAR:-text}` by `text` if VAR is unset or empty, and `$${` by `${`. The result
+ * stays one value, whatever it looks like. A value that is omitted, or is `~` or `null` without
+ * quotes, means the default. Anchors, aliases, tags and second documents are refused.
  *
- * Faults do not end the reading: each is noted in the configuration, so that all of them can be
- * told at once. Only text that is no YAML ends it.
+ * Reading continues after faults: each is noted in the configuration, so that all of them can be
+ * reported at once. It ends only at text that is not YAML.
  *
  * Threads: a configuration belongs to one thread at a time. Values and nodes do not change once
  * they are handed out; many threads may read them.

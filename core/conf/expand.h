@@ -6,20 +6,20 @@
 
 #include "base/buffer.h"
 
-/* Where variables come from, so that a test can own them. */
+/* The source of variables, replaceable in tests. */
 struct kv_conf_env {
-    /* Returns: NULL where it is not set. The text stays until the next call. */
+    /* Returns: NULL if it is not set. The text stays until the next call. */
     const char *(*get)(const struct kv_conf_env *env, const char *name);
 };
 
 /* The environment of this process. */
 extern const struct kv_conf_env kv_conf_env_process;
 
-/* Appends the text with the variables filled in. Errors: -1, with what is wrong, but not where. */
+/* Appends the text with its variables replaced. Errors: -1, and the fault without its place. */
 int kv_conf_expand(struct kv_slice text, const struct kv_conf_env *env, struct kv_buffer *out,
                    struct kv_error *reterr);
 
-/* Whether a text that expands takes anything from the environment. */
+/* Whether the text refers to environment variables. */
 bool kv_conf_has_variables(struct kv_slice text);
 
 #endif

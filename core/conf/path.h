@@ -13,7 +13,7 @@ struct kv_path {
 
 void kv_path_fini(struct kv_path *path);
 
-/* Goes down by one step. Returns: what kv_path_leave() takes to go up again. */
+/* Descends by one step. Returns: the value to pass to kv_path_leave() for the way back. */
 size_t kv_path_enter(struct kv_path *path, const char *name);
 size_t kv_path_enter_index(struct kv_path *path, size_t i);
 

@@ -1,5 +1,5 @@
 /*
- * UTF-8, and text of others within our messages.
+ * UTF-8, and the inclusion of foreign text in messages.
  */
 #ifndef KV_CONF_TEXT_H
 #define KV_CONF_TEXT_H
@@ -7,10 +7,10 @@
 #include <kvserver/types.h>
 
 /* Takes the first code point off the text, which is not empty.
- * Errors: -1 where it is not UTF-8; the text stays as it is. */
+ * Errors: -1 if it is not UTF-8; the text stays unchanged. */
 int kv_text_take(struct kv_slice *text, uint32_t *ret_code);
 
-/* Control characters, C1 included. */
+/* Control characters, including C1. */
 static inline bool kv_text_is_control(uint32_t code)
 {
     return code < 0x20 || (code >= 0x7f && code < 0xa0);
@@ -20,7 +20,7 @@ struct kv_shown {
     char text[80];
 };
 
-/* The text in quotes, fit for a message: cut where it is long, without control characters. */
+/* The text in quotes, safe for a message: truncated if it is long, without control characters. */
 struct kv_shown kv_text_show(struct kv_slice text);
 
 #endif

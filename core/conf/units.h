@@ -1,5 +1,5 @@
 /*
- * Numbers with units, as people write them.
+ * Numbers with units, in the notation of configuration files.
  */
 #ifndef KV_CONF_UNITS_H
 #define KV_CONF_UNITS_H
@@ -10,12 +10,12 @@
 
 /*
  * A size in bytes: a decimal number, and B, kB, KB, KiB, MB, MiB, GB, GiB, TB or TiB in any letter
- * case, with or without spaces between them. The sum has to be a whole number of bytes.
- * Errors: -1, with a constant text that reads on after the quoted size: `is too large`.
+ * case, with or without spaces between them. The result has to be a whole number of bytes.
+ * Errors: -1, with a constant text that continues a sentence after the quoted size: `is too large`.
  */
 int kv_size_parse(struct kv_slice text, int64_t *ret_bytes, const char **ret_what);
 
-/* A number of an option of this type, with the largest unit that leaves it whole. */
+/* Appends a number of an option of this type, with the largest unit that leaves it whole. */
 void kv_number_append(enum kv_option_type type, int64_t number, struct kv_buffer *out);
 
 #endif

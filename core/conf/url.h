@@ -6,8 +6,8 @@
 
 #include <kvserver/types.h>
 
-/* What stands before the `@`: `user:password` of `https://user:password@host/path`. Returns: empty
- * where nothing does. */
+/* The part before the `@`: `user:password` of `https://user:password@host/path`. Returns: empty if
+ * there is none. */
 struct kv_slice kv_url_login(struct kv_slice url);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * From `access.rates` of the configuration, and `limits.connections_per_token`, to the rules of
+ * Reads `access.rates` of the configuration, and `limits.connections_per_token`, into the rules of
  * core/access.
  */
 #ifndef KV_DAEMON_ACCESS_RATES_H
@@ -8,10 +8,10 @@
 #include "access/rules.h"
 #include "daemon/settings.h"
 
-/* Notes what is wrong with them. */
+/* Notes their faults. */
 void kv_access_rates_check(struct kv_config *config);
 
-/* Those of a configuration without faults. */
+/* For a configuration without faults. */
 void kv_access_rates_read(const struct kv_config *config, struct kv_rules *rules);
 
 #endif

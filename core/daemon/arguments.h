@@ -21,8 +21,8 @@ enum kv_action {
 
 struct kv_arguments {
     enum kv_action action;
-    const char *config_path; /* NULL: all defaults */
-    const char *import_path; /* IMPORT, RESTORE; `-`: standard input, of an IMPORT */
+    const char *config_path; /* NULL: defaults only */
+    const char *import_path; /* IMPORT, RESTORE; `-`: standard input, for an IMPORT */
     const char *claims;      /* MINT_TOKEN */
 };
 

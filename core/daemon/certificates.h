@@ -1,6 +1,6 @@
 /*
  * The certificates of a running server: opened at its start, and read again on SIGHUP and when
- * their files have changed. One that cannot be read changes nothing.
+ * their files have changed. A file that cannot be read changes nothing.
  *
  * Threads: the main one.
  */
@@ -11,17 +11,17 @@
 
 struct kv_server;
 
-/* Returns: -1 where there were faults, which are noted. */
+/* Returns: -1 if there were faults, which are noted. */
 int kv_certificates_open(struct kv_server *server);
 void kv_certificates_close(struct kv_server *server);
 
-/* Whether there are any. */
+/* Whether there are certificates. */
 bool kv_certificates_are_watched(const struct kv_server *server);
 
-/* Reads them again; what comes of it goes to the log. */
+/* Reads the certificates again; the result is logged. */
 void kv_certificates_reload(const struct kv_server *server);
 
-/* The same for those whose files have changed. */
+/* Reads those certificates again whose files have changed. */
 void kv_certificates_look(const struct kv_server *server);
 
 #endif

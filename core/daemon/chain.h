@@ -1,5 +1,5 @@
 /*
- * The TTL policies of the configuration, opened, as the chain that the keyspace runs.
+ * Opens the TTL policies of the configuration, as the chain that the keyspace runs.
  */
 #ifndef KV_DAEMON_CHAIN_H
 #define KV_DAEMON_CHAIN_H
@@ -8,7 +8,7 @@
 
 struct kv_chain;
 
-/* Opens every policy, in order. Owns: the caller. Returns: NULL where one cannot be opened; that is
+/* Opens every policy, in order. Owns: the caller. Returns: NULL if one cannot be opened; that is
  * noted in the configuration. */
 struct kv_chain *kv_chain_open(const struct kv_config *config);
 void kv_chain_close(struct kv_chain *chain);

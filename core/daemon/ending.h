@@ -1,6 +1,6 @@
 /*
- * Waiting while the server ends: for one thing after another, each for a bounded time, which a
- * second signal of the operator cuts short. What takes longer than a moment is named in the log.
+ * Waiting while the server ends: for one thing after another, each for a limited time, which a
+ * second signal of the operator shortens. Longer waits are logged.
  *
  * Threads: the main one, which takes the signals.
  */
@@ -12,23 +12,24 @@
 
 #include "base/buffer.h"
 
-/* All zero: the operator is patient. */
+/* All zero: no second signal has come. */
 struct kv_ending {
-    bool is_hurried; /* by a second signal */
+    bool is_hurried; /* a second signal has come */
 };
 
 struct kv_awaited {
     bool (*is_over)(const void *context);
-    void (*describe)(const void *context, struct kv_buffer *out); /* what is not: `2 hooks` */
+    void (*describe)(const void *context,
+                     struct kv_buffer *out); /* appends what is unfinished: `2 hooks` */
     const void *context;
-    int64_t until_ms;   /* CLOCK_BOOTTIME; INT64_MAX: as long as it takes */
-    int64_t hurried_ms; /* at most so long after a second signal */
+    int64_t until_ms;   /* CLOCK_BOOTTIME; INT64_MAX: no limit */
+    int64_t hurried_ms; /* the limit after a second signal */
 };
 
-/* Returns: whether it is over. */
+/* Returns: whether the wait has succeeded. */
 bool kv_ending_await(struct kv_ending *ending, const struct kv_awaited *awaited);
 
-/* Appends `3 hooks`, behind a comma where something stands already; nothing where n is 0. */
+/* Appends `3 hooks`, after a comma if the text is not empty; nothing if n is 0. */
 void kv_ending_append_count(struct kv_buffer *out, uint64_t n, const char *what);
 
 #endif

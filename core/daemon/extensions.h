@@ -1,5 +1,5 @@
 /*
- * The extensions that the file configures: TTL policies, sinks and scripts. Reading them loads the
+ * The extensions in the configuration: TTL policies, sinks and scripts. Reading them loads the
  * modules, and notes faults.
  */
 #ifndef KV_DAEMON_EXTENSIONS_H
@@ -10,10 +10,10 @@
 void kv_extensions_read_ttl(struct kv_config *config);
 void kv_extensions_read_sinks(struct kv_config *config);
 
-/* After the limits of keys and values. */
+/* Call after reading the limits of keys and values. */
 void kv_extensions_read_scripts(struct kv_config *config);
 
-/* Of a configuration that is all zero, too. */
+/* Accepts a configuration that is all zero. */
 void kv_extensions_fini(struct kv_config *config);
 
 #endif

@@ -1,15 +1,15 @@
 /*
- * The prefixes that `access` of the configuration grants.
+ * The prefixes of grants in `access` of the configuration.
  */
 #ifndef KV_DAEMON_GRANTED_PREFIXES_H
 #define KV_DAEMON_GRANTED_PREFIXES_H
 
 #include "daemon/settings.h"
 
-/* Notes what is wrong with them. */
+/* Notes their faults. */
 void kv_granted_prefixes_check(struct kv_config *config);
 
-/* Warns about prefixes that are valid, but probably not what the user meant. */
+/* Warns about prefixes that are valid, but probably not intended. */
 void kv_granted_prefixes_warn(const struct kv_config *config,
                               void (*tell)(void *user, const char *text), void *user);
 

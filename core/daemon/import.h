@@ -1,11 +1,11 @@
 /*
  * Import: fills the store from a file of lines (wire/line.h) before it serves.
  *
- * It stops at the first line that is wrong, or that the store does not take. What was imported by
- * then stays, and so may what follows a refused line by a few thousand lines, which were under way
- * together; an import that is repeated from the start does no harm, as the same writes come again.
- * Time to live counts on from the import, past the policies of the configuration: a key that is
- * carried over keeps its time.
+ * It stops at the first line that is invalid, or that the store refuses. Lines imported before
+ * remain, and so may up to a few thousand lines after a refused one, which were under way at the
+ * same time; repeating an import from the start does no harm, as it makes the same writes. The time
+ * to live counts from the import, regardless of the configured policies: a transferred key keeps
+ * its time.
  */
 #ifndef KV_DAEMON_IMPORT_H
 #define KV_DAEMON_IMPORT_H
@@ -19,21 +19,21 @@ struct kv_import;
 struct kv_import *kv_import_open(const char *path, const struct kv_config *config,
                                  struct kv_error *reterr);
 
-/* The same for a backup, which is restored into a new store. It is checked as a whole first, and
- * where the store is durable, it is marked as unfinished (unfinished.h) until all is loaded. */
+/* The same for a backup, which is restored into a new store. It is first checked as a whole, and a
+ * durable store is marked as unfinished (unfinished.h) until everything is loaded. */
 struct kv_import *kv_import_open_backup(const char *path, const struct kv_config *config,
                                         struct kv_error *reterr);
 
-/* Waits for the first byte of the standard input. Returns: false where that ends without one. */
+/* Waits for the first byte of standard input. Returns: false if that ends without one. */
 bool kv_import_has_input(const struct kv_import *import);
 
-/* What loads it: for the keyspace, which calls it once. Errors name the file and the line. */
+/* The loader for the keyspace, which calls it once. Errors name the file and the line. */
 struct kv_loader *kv_import_loader(struct kv_import *import);
 
-/* Ends the loading, with an error, at the next line that has not arrived yet. Threads: any. */
+/* Ends the loading, with an error, before the next line that has not arrived yet. Threads: any. */
 void kv_import_stop(struct kv_import *import);
 
-/* After the keyspace has ended. Accepts NULL. */
+/* Call after the keyspace has ended. Accepts NULL. */
 void kv_import_close(struct kv_import *import);
 
 #endif

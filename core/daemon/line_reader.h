@@ -1,5 +1,5 @@
 /*
- * The lines of a file or a pipe, of any length up to a limit, until another thread says stop.
+ * Reads the lines of a file or a pipe, up to a maximum length, until another thread stops it.
  */
 #ifndef KV_DAEMON_LINE_READER_H
 #define KV_DAEMON_LINE_READER_H
@@ -8,12 +8,12 @@
 
 struct kv_line_reader {
     int fd;           /* lent */
-    int stop_fd;      /* lent: readable once reading has to stop (an eventfd) */
+    int stop_fd;      /* lent: becomes readable when reading has to stop (an eventfd) */
     size_t max_bytes; /* of a line */
-    uint64_t number;  /* of the line that was read last, or that could not be read: 1, 2, … */
+    uint64_t number;  /* of the line read last, or that could not be read: 1, 2, … */
     struct kv_buffer buffer;
-    size_t at;      /* where the next line begins */
-    size_t n_known; /* bytes behind `at` that have no line feed */
+    size_t at;      /* the beginning of the next line */
+    size_t n_known; /* bytes after `at` without a line feed */
     bool is_at_end;
 };
 
@@ -21,12 +21,12 @@ enum kv_line_status {
     KV_LINE_READ,
     KV_LINE_END,
     KV_LINE_STOPPED,
-    KV_LINE_FAILED, /* *reterr says why */
+    KV_LINE_FAILED, /* *reterr gives the reason */
 };
 
-/* The next line, without its line feed; that of the last line may be missing. Waits for input, and
- * may be told to stop only there: lines that have arrived are still read. The slice lives until the
- * next call. */
+/* The next line, without its line feed; the last line may lack one. Waits for input, and can be
+ * stopped only there: lines that have arrived are still read. The slice is valid until the next
+ * call. */
 enum kv_line_status kv_line_reader_next(struct kv_line_reader *reader, struct kv_slice *ret_line,
                                         struct kv_error *reterr);
 

@@ -1,12 +1,12 @@
 /*
- * The addresses that the file tells the server to listen on.
+ * Reads the addresses to listen on from the configuration.
  */
 #ifndef KV_DAEMON_LISTEN_ADDRESSES_H
 #define KV_DAEMON_LISTEN_ADDRESSES_H
 
 #include "daemon/settings.h"
 
-/* Faults are noted. */
+/* Notes their faults. */
 void kv_listen_addresses_read(struct kv_config *config);
 
 #endif

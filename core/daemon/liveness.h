@@ -14,7 +14,7 @@ struct kv_liveness;
 /* loops: lent. Owns: the caller, by kv_liveness_destroy(). */
 struct kv_liveness *kv_liveness_create(struct kv_loop *const *loops, uint32_t n_loops);
 
-/* After the loops have ended. Accepts NULL. */
+/* Call after the loops have ended. Accepts NULL. */
 void kv_liveness_destroy(struct kv_liveness *liveness);
 
 /* Returns: whether every loop has run its post since the last call; if so, each gets a new post.

@@ -6,9 +6,9 @@
 
 #include "daemon/settings.h"
 
-/* Prints a token that is signed with the secret of the first entry of `access.jwt` that has one,
- * and a warning where the server would refuse it. claims: a JSON object; what its issuer demands is
- * added, and an `exp` in one hour. Returns: 0; KV_MISCONFIGURED, which has been told. */
+/* Prints a token signed with the secret of the first entry of `access.jwt` that has one, and a
+ * warning if the server would refuse it. claims: a JSON object; claims that the issuer requires are
+ * added, and an `exp` in one hour. Returns: 0; KV_MISCONFIGURED, after printing the error. */
 int kv_mint_token_run(const struct kv_config *config, const char *claims);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The effective configuration as YAML, with absolute paths.
+ * Prints the effective configuration as YAML, with absolute paths.
  */
 #ifndef KV_DAEMON_PRINT_H
 #define KV_DAEMON_PRINT_H

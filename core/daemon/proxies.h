@@ -1,5 +1,5 @@
 /*
- * The proxies that may say who their clients are (`trusted_proxies`).
+ * The proxies that are trusted to name their clients (`trusted_proxies`).
  */
 #ifndef KV_DAEMON_PROXIES_H
 #define KV_DAEMON_PROXIES_H

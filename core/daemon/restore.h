@@ -12,9 +12,8 @@
 #include "wire/backup_touches.h"
 
 /* Reads the backup from the descriptor's current position, and then restores that position. name:
- * of the file, for errors. touches: those of the backup are added. is_stopped: ends it where it
- * becomes true; NULL: nothing does. Returns: 0, or -1 and *reterr, which names the line and the
- * fault. */
+ * of the file, for errors. touches: gets those of the backup. is_stopped: ends it when it becomes
+ * true; may be NULL. Returns: 0, or -1 and *reterr, which names the line and the fault. */
 int kv_restore_check(int fd, const char *name, const struct kv_line_limits *limits,
                      struct kv_backup_touches *touches, const atomic_bool *is_stopped,
                      struct kv_error *reterr);

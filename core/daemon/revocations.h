@@ -10,20 +10,20 @@
 
 struct kv_revoking;
 
-/* told: called on the first change after each kv_revoking_take(); threads: any.
+/* told: called for the first change after each kv_revoking_take(); threads: any.
  * Owns: the caller, until the keyspace has ended. */
 struct kv_revoking *kv_revoking_create(struct kv_slice prefix, void (*told)(void));
 /* Accepts NULL. */
 void kv_revoking_destroy(struct kv_revoking *revoking);
 
-/* Lent. Accepts NULL, for which there are none. */
+/* Lent. Accepts NULL, and then returns NULL. */
 struct kv_revocations *kv_revoking_revocations(struct kv_revoking *revoking);
 
 /* For the keyspace. Lent. */
 struct kv_observer *kv_revoking_observer(struct kv_revoking *revoking);
 struct kv_loader *kv_revoking_loader(struct kv_revoking *revoking);
 
-/* Acknowledges all changes so far: call before looking at them. Accepts NULL. */
+/* Acknowledges all changes so far: call before reading them. Accepts NULL. */
 void kv_revoking_take(struct kv_revoking *revoking);
 
 #endif

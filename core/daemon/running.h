@@ -1,6 +1,5 @@
 /*
- * A server while it runs: its parts, which server.c makes, and shutdown.c ends. Private to these
- * two.
+ * A running server: its parts, which server.c creates, and shutdown.c ends. Private to these two.
  */
 #ifndef KV_DAEMON_RUNNING_H
 #define KV_DAEMON_RUNNING_H
@@ -36,30 +35,30 @@ struct kv_loop_thread {
 struct kv_server {
     const struct kv_config *config;
     struct kv_import *import; /* NULL: none */
-    bool serves;              /* false: it ends when all is imported */
+    bool serves;              /* false: it ends when everything is imported */
     struct kv_chain *chain;
     struct kv_outlets *outlets;
-    struct kv_sinks *sinks; /* NULL: there are none */
+    struct kv_sinks *sinks; /* NULL: none */
     struct kv_scripts *scripts;
     struct kv_interceptor **interceptors; /* one for each script */
     struct kv_observer *observers[3];
     size_t n_observers;
-    int64_t drain_ms;   /* the most time that draining may take */
-    int64_t ends_by_ms; /* when the time for draining is over */
+    int64_t drain_ms;   /* the longest time for draining */
+    int64_t ends_by_ms; /* the end of the time for draining */
     struct kv_ending ending;
-    atomic_bool is_closed; /* the store */
+    atomic_bool is_closed; /* the store is closed */
     struct kv_loop **loops;
     struct kv_loop_thread *threads;
-    _Atomic uint32_t n_drained; /* loops that accept nobody any more */
+    _Atomic uint32_t n_drained; /* loops that no longer accept connections */
     struct kv_liveness *liveness;
     uint16_t *ports;     /* of the addresses */
-    struct kv_tls **tls; /* the same; NULL: none there */
+    struct kv_tls **tls; /* of the addresses; NULL: none */
     struct kv_budget *budget;
     struct kv_jwt_sources *key_sources;
-    struct kv_jwt_watch key_watch; /* tells of changed keys */
+    struct kv_jwt_watch key_watch; /* is told when keys change */
     struct kv_access *access;
-    bool has_access_rules;        /* that are configured, as of the last reload */
-    struct kv_revoking *revoking; /* NULL: no prefix of keys revokes tokens */
+    bool has_access_rules;        /* of the last reload */
+    struct kv_revoking *revoking; /* NULL: no keys revoke tokens */
     struct kv_keyspace *keyspace;
     struct kv_workers *workers;
     struct kv_pages *pages; /* NULL: none */
@@ -78,11 +77,11 @@ struct kv_server {
     char store_name[64];
     pthread_t opener;
     bool has_opener;
-    sem_t opened;           /* up when the store has been opened, or has failed to */
-    atomic_bool is_opening; /* the store, or loading it */
-    atomic_int n_ready;     /* the store is open; the addresses have been told */
-    atomic_bool has_ended;  /* of itself: all is imported, or it has failed */
-    atomic_bool has_failed; /* the store could not be opened, or not be loaded */
+    sem_t opened;           /* posted when the store has been opened, or opening it has failed */
+    atomic_bool is_opening; /* the store is being opened or loaded */
+    atomic_int n_ready; /* counts two events: the store is open; the addresses have been printed */
+    atomic_bool has_ended;  /* without a signal: everything is imported, or has failed */
+    atomic_bool has_failed; /* the store could not be opened or loaded */
     struct kv_error why;
     int64_t started_ms;
     int64_t started_wall_us;

@@ -1,5 +1,5 @@
 /*
- * The schema of the server's own configuration. The enums are the places of the options in their
+ * The schema of the server's own configuration. The enums are the indexes of the options in their
  * blocks.
  */
 #ifndef KV_DAEMON_SCHEMA_H
@@ -171,19 +171,19 @@ enum {
     N_CONFIG,
 };
 
-/* Defaults that are lists: a schema's fallback is a scalar, so they are a file of their own. */
+/* Defaults that are lists. As a schema's fallback is a scalar, they are parsed like a file. */
 #define KV_DEFAULT_LISTS "listen: [{host: 127.0.0.1, port: 3000}]\nttl: [{module: fixed}]\n"
 #define KV_DEFAULT_STORE "memory"
 
 #define KV_DEFAULT_CONNECTIONS 100000
 
-/* Of the change log: in memory, and where the store keeps it. */
+/* The size and age of the change log: in memory, and if the store keeps it. */
 #define KV_DEFAULT_LOG_BYTES       (INT64_C(64) << 20)
 #define KV_DEFAULT_LOG_MS          (INT64_C(3600) * 1000)
 #define KV_DEFAULT_STORE_LOG_BYTES (INT64_C(256) << 20)
 #define KV_DEFAULT_STORE_LOG_MS    (INT64_C(24) * 3600 * 1000)
 
-#define KV_DEFAULT_MEMORY (INT64_C(1) << 30) /* where the system does not say how much it has */
+#define KV_DEFAULT_MEMORY (INT64_C(1) << 30) /* if the system does not report its memory */
 
 #define KV_LONGEST_TIMEOUT_MS (INT64_C(1000) * 3600 * 24 * 365)
 
@@ -376,7 +376,7 @@ static const struct kv_option host_element = {.type = KV_OPTION_STRING,
 static const struct kv_option proxy_element = {.type = KV_OPTION_STRING,
                                                .flags = KV_OPTION_REQUIRED};
 
-/* A prefix that is left empty is a mistake; that of every key is written "". */
+/* An omitted prefix is a mistake; the prefix of every key is written "". */
 static const struct kv_option granted_element = {.type = KV_OPTION_STRING,
                                                  .flags = KV_OPTION_REQUIRED};
 static const char *const admin_names[] = {"metrics", "backup",  "clients", "slowlog",

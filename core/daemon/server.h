@@ -1,5 +1,5 @@
 /*
- * The whole server: every part made from the configuration, put together, run, and taken apart.
+ * The whole server: creates every part from the configuration, connects, runs, and destroys them.
  */
 #ifndef KV_DAEMON_SERVER_H
 #define KV_DAEMON_SERVER_H
@@ -9,16 +9,16 @@
 struct kv_import;
 
 enum {
-    /* Beside -1, which is a failure at run time: the configuration has to be changed first. */
+    /* In addition to -1, a failure at run time: the configuration has to be changed first. */
     KV_MISCONFIGURED = -2
 };
 
 /* Serves until SIGTERM or SIGINT; then drains, for at most the configured time, or until a second
  * signal. Call once, from the main thread.
- * import: NULL, or what fills the store first: a volatile one serves then; where the store is
- * durable, nobody is served, and it returns when all is in the store.
- * Returns: 0; -1 where it could not start, or not all could be imported; KV_MISCONFIGURED where the
- * configuration names a policy, sink or script that cannot be opened, which is noted in it. */
+ * import: fills the store first, or NULL. A server with a volatile store then serves; with a
+ * durable store it serves nobody, and returns when everything is in the store.
+ * Returns: 0; -1 if it could not start, or not everything could be imported; KV_MISCONFIGURED if
+ * the configuration names a policy, sink or script that cannot be opened, which is noted in it. */
 int kv_server_run(const struct kv_config *config, struct kv_import *import,
                   struct kv_error *reterr);
 

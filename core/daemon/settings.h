@@ -1,5 +1,5 @@
 /*
- * The shape of the server's configuration, once it was read (config.h).
+ * The data of the server's configuration, after it has been read (config.h).
  */
 #ifndef KV_DAEMON_SETTINGS_H
 #define KV_DAEMON_SETTINGS_H
@@ -15,12 +15,13 @@
 #include "sink/sinks.h"
 #include "ws/ws.h"
 
-/* A module that the file names, loaded, and its checked options. */
+/* A module named in the file, loaded, and its checked options. */
 struct kv_configured_module {
     struct kv_loaded_module *module;
     const struct kv_option_value *options;
-    struct kv_conf_block block;  /* of them; `at` is where the file names the module, or NULL */
-    bool is_faulty;              /* it is not to be opened with them */
+    struct kv_conf_block
+        block;      /* of the options; `at` is where the file names the module, or NULL */
+    bool is_faulty; /* it must not be opened with these options */
     size_t first_path, end_path; /* of its options, for kv_conf_check_paths() */
 };
 
@@ -31,9 +32,9 @@ struct kv_configured_sink {
     struct kv_slice *prefixes;
 };
 
-/* What the i-th of `scripts` points to. */
+/* The data that the i-th of `scripts` points to. */
 struct kv_configured_script {
-    const struct kv_conf_node *at; /* where it is named */
+    const struct kv_conf_node *at; /* where the file names it */
     char name[64];                 /* for the log */
     struct kv_slice *prefixes;
     struct kv_script_option *options;
@@ -44,8 +45,8 @@ struct kv_configured_script {
 struct kv_listen_tls {
     bool is_given;
     struct kv_tls_config config;
-    struct kv_tls_certificate *certificates; /* of it */
-    size_t n_listed_from;                    /* those from here on are listed */
+    struct kv_tls_certificate *certificates; /* of `config` */
+    size_t n_listed_from;                    /* from here on, those of the list `certificates` */
 };
 
 struct kv_listen_address {
@@ -54,16 +55,16 @@ struct kv_listen_address {
     const char *unix_path; /* NULL: none */
     uint32_t unix_mode;
     struct kv_listen_tls tls;
-    const struct kv_conf_node *at; /* its place; NULL where it is a default */
+    const struct kv_conf_node *at; /* its place; NULL for a default */
 };
 
 struct kv_config {
-    const char *path;                     /* of the file; NULL: all defaults */
+    const char *path;                     /* of the file; NULL: defaults only */
     struct kv_conf *conf;                 /* owns every text and value below */
     struct kv_conf *fallback_conf;        /* the same for defaults that are lists */
     const struct kv_option_value *values; /* of the server's schema */
     struct kv_option_value *owned_values;
-    char *module_folder; /* where it was not given */
+    char *module_folder; /* if it was not given */
     size_t end_path;     /* of the server's own options, for kv_conf_check_paths() */
     struct kv_listen_address *listen;
     size_t n_listen;
@@ -80,8 +81,8 @@ struct kv_config {
     struct kv_slice *hosts;
     struct kv_address_range *proxies; /* of `net` */
     struct kv_net_config net;
-    size_t memory;             /* of all connections */
-    bool connections_are_auto; /* net.max_connections is but an upper bound then */
+    size_t memory;             /* for all connections */
+    bool connections_are_auto; /* then net.max_connections is only an upper bound */
     struct kv_http_config http;
     struct kv_ws_config ws;
     struct kv_events_config events;
@@ -89,8 +90,8 @@ struct kv_config {
     uint64_t log_bytes; /* of the change log; 0: none */
     int64_t log_ms;
     enum kv_log_level log_level;
-    uint32_t log_every; /* one of so many requests is logged; 0: none */
-    int64_t slow_ms;    /* commands that take so long are in the slow log */
+    uint32_t log_every; /* one in this many requests is logged; 0: none */
+    int64_t slow_ms;    /* commands that take at least this long are in the slow log */
     enum kv_log_format log_format;
 };
 

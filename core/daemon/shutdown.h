@@ -1,21 +1,21 @@
 /*
- * The end of a server, in the order of these functions. Each wait is bounded, told in the log, and
- * cut short by a second signal (ending.h). Threads: the main one.
+ * The end of a server, in the order of these functions. Each wait is limited, logged, and shortened
+ * by a second signal (ending.h). Threads: the main one.
  */
 #ifndef KV_DAEMON_SHUTDOWN_H
 #define KV_DAEMON_SHUTDOWN_H
 
 struct kv_server;
 
-/* Accepts nothing more, answers what is under way, and cuts off what does not end in time. Ends the
- * process where a loop cannot be reached. */
+/* Accepts no more connections, answers requests under way, and aborts the rest when the time is
+ * over. Terminates the process if a loop does not respond. */
 void kv_server_drain(struct kv_server *server);
 
-/* Joins the threads that have been started; also of a server that did not start as a whole. */
+/* Joins the threads that were started; also of a server that did not start completely. */
 void kv_server_stop_threads(struct kv_server *server);
 
-/* Lets sinks deliver, closes the store, and frees all parts. Ends the process where a sink, or an
- * operator in a hurry, does not leave it the time. */
+/* Lets sinks deliver, closes the store, and frees all parts. Terminates the process if a sink, or a
+ * second signal, does not leave time for that. */
 void kv_server_take_apart(struct kv_server *server);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Threads with a stack of a known size.
+ * Threads with a fixed stack size.
  */
 #ifndef KV_DAEMON_THREAD_H
 #define KV_DAEMON_THREAD_H

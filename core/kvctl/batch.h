@@ -1,6 +1,6 @@
 /*
  * Sends writes to the server in batches, by POST /batch. The writes of a batch take effect one by
- * one: if one of them is refused, the others are carried out nevertheless.
+ * one: if one of them is refused, the others are still carried out.
  */
 #ifndef KV_KVCTL_BATCH_H
 #define KV_KVCTL_BATCH_H
@@ -8,20 +8,20 @@
 #include "kvctl/ask.h"
 #include "kvctl/meter.h"
 
-/* Owns what it holds, by kv_ctl_batch_fini(). */
+/* Owns its members, until kv_ctl_batch_fini(). */
 struct kv_ctl_batch {
     struct kv_ctl_call *call;
-    const char *name;  /* of the file that the writes come from; lent */
-    uint64_t *numbers; /* of the lines in the batch */
-    uint64_t n, most;  /* writes in it */
+    const char *name;  /* of the file with the writes; lent */
+    uint64_t *numbers; /* line numbers of the writes in the batch */
+    uint64_t n, most;  /* number of writes in the batch, and the maximum */
     uint64_t n_done;   /* writes of earlier batches */
     struct kv_buffer text;
     struct kv_ctl_answer answer;
     struct kv_ctl_meter meter;
 };
 
-/* Also starts the meter. most: writes in a batch, at least 1. verb: of the meter.
- * Returns: 0; or -1 if there is no memory for so many, which has been told. */
+/* Also starts the meter. most: writes in a batch, at least 1. verb: for the meter.
+ * Returns: 0; or -1 if there is no memory for that many, which has been reported. */
 int kv_ctl_batch_init(struct kv_ctl_batch *batch, struct kv_ctl_call *call, const char *name,
                       uint64_t most, const char *verb);
 void kv_ctl_batch_fini(struct kv_ctl_batch *batch);
@@ -35,10 +35,10 @@ void kv_ctl_batch_delete(struct kv_ctl_batch *batch, uint64_t number, struct kv_
 /* Whether the batch must be sent before more writes are added. */
 bool kv_ctl_batch_is_full(const struct kv_ctl_batch *batch);
 
-/* Sends what it has. Returns: the exit code, told. */
+/* Sends the batch. Returns: the exit code; failures have been reported. */
 int kv_ctl_batch_send(struct kv_ctl_batch *batch);
 
-/* Tells how many writes are done when the work ends early; those in the current batch may have
+/* Reports how many writes are done when the work ends early; those in the current batch may have
  * taken effect or not. */
 void kv_ctl_batch_tell_how_far(const struct kv_ctl_batch *batch);
 

@@ -1,4 +1,4 @@
-/* `kvctl bench get|set|watch`: how quick a server is for its clients. */
+/* `kvctl bench get|set|watch`: measures how fast a server is for its clients. */
 #ifndef KV_KVCTL_BENCH_H
 #define KV_KVCTL_BENCH_H
 

@@ -1,5 +1,5 @@
-/* `kvctl completion bash|zsh|fish`: a script by which a shell completes kvctl's command lines,
- * written from the tables of verbs and options. */
+/* `kvctl completion bash|zsh|fish`: a script with which a shell completes kvctl's command lines,
+ * generated from the tables of verbs and options. */
 #ifndef KV_KVCTL_COMPLETION_H
 #define KV_KVCTL_COMPLETION_H
 

@@ -1,4 +1,4 @@
-/* `kvctl context add|use|ls|rm`: servers with their tokens under a name. */
+/* `kvctl context add|use|ls|rm`: manages contexts: named servers with their tokens. */
 #ifndef KV_KVCTL_CONTEXT_H
 #define KV_KVCTL_CONTEXT_H
 

@@ -1,6 +1,6 @@
 /*
- * Contexts: servers with their tokens under a name, in `~/.config/kvctl/contexts.json`
- * ($XDG_CONFIG_HOME). The file is its user's alone (mode 0600), and is replaced as a whole.
+ * Contexts: named servers with their tokens, in `~/.config/kvctl/contexts.json` ($XDG_CONFIG_HOME).
+ * Only its user can access the file (mode 0600); it is always replaced as a whole.
  */
 #ifndef KV_KVCTL_CONTEXTS_H
 #define KV_KVCTL_CONTEXTS_H
@@ -9,7 +9,7 @@
 
 struct json_t;
 
-/* The file's content. */
+/* The contents of the file. */
 struct kv_ctl_contexts {
     char *path;
     struct json_t *root; /* {"current": NAME, "contexts": {NAME: {"url": …, "token": …, …}}} */
@@ -23,19 +23,19 @@ void kv_ctl_contexts_close(struct kv_ctl_contexts *contexts);
 /* Writes the file. Returns: 0, or -1 and *reterr. */
 int kv_ctl_contexts_save(const struct kv_ctl_contexts *contexts, struct kv_error *reterr);
 
-/* The name of the one in use; NULL: none. */
+/* The name of the current context; NULL: none. */
 const char *kv_ctl_contexts_current(const struct kv_ctl_contexts *contexts);
-/* name: of one that is there; NULL: none. */
+/* Makes a context the current one. name: of an existing context; NULL: none. */
 void kv_ctl_contexts_use(struct kv_ctl_contexts *contexts, const char *name);
 
-/* Names in order, NULL at the end. Owns: the caller, by free(), the array alone. */
+/* The names in order, NULL-terminated. Owns: the caller, by free(), only the array. */
 const char **kv_ctl_contexts_names(const struct kv_ctl_contexts *contexts);
 
 bool kv_ctl_contexts_have(const struct kv_ctl_contexts *contexts, const char *name);
 /* A member of a context; NULL: it has none. */
 const char *kv_ctl_contexts_get(const struct kv_ctl_contexts *contexts, const char *name,
                                 const char *member);
-/* Makes the context if it is not there. value: UTF-8, or NULL: no such member. */
+/* Creates the context if it does not exist. value: UTF-8, or NULL: removes the member. */
 void kv_ctl_contexts_set(struct kv_ctl_contexts *contexts, const char *name, const char *member,
                          const char *value);
 void kv_ctl_contexts_remove(struct kv_ctl_contexts *contexts, const char *name);

@@ -4,15 +4,15 @@
 
 #include "kvctl/verb.h"
 
-/* Of the whole program. */
+/* Prints the help of the whole program. */
 void kv_ctl_help(const struct kv_ctl_verb *verbs, FILE *out);
 
-/* Of one verb. */
+/* Prints the help of one verb. */
 void kv_ctl_help_verb(const struct kv_ctl_verb *verb, FILE *out);
 
 int kv_ctl_help_run(struct kv_ctl_call *call);
 
-/* Returns: NULL where there is no such verb, told. */
+/* Returns: NULL if there is no such verb, which has been reported. */
 const struct kv_ctl_verb *kv_ctl_find_verb(const struct kv_ctl_verb *verbs, const char *name);
 
 #endif

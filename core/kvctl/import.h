@@ -1,5 +1,5 @@
-/* `kvctl import [FILE]`: JSON lines, as `kvctl export` and `kvserver --export` write them, into a
- * running server. */
+/* `kvctl import [FILE]`: writes JSON lines, as `kvctl export` and `kvserver --export` print them,
+ * into a running server. */
 #ifndef KV_KVCTL_IMPORT_H
 #define KV_KVCTL_IMPORT_H
 

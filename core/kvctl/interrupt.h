@@ -1,22 +1,22 @@
 /*
  * SIGINT, SIGTERM and SIGHUP, for verbs that clean up before they end: they remove an incomplete
- * file, or report their progress. Other verbs are simply ended by the signal.
+ * file, or report their progress. Other verbs are simply terminated by the signal.
  */
 #ifndef KV_KVCTL_INTERRUPT_H
 #define KV_KVCTL_INTERRUPT_H
 
 #include <stdbool.h>
 
-/* From now on these signals are noted. Blocking calls return with EINTR. */
+/* From now on these signals are caught and recorded. Blocking calls return with EINTR. */
 void kv_ctl_interrupt_catch(void);
 
 bool kv_ctl_is_interrupted(void);
 
-/* Readable once interrupted; -1 while signals are not noted. */
+/* Readable once a signal has come; -1 while signals are not caught. */
 int kv_ctl_interrupt_fd(void);
 
-/* Ends the process by the signal that was noted, as its parent expects (a shell stops its script,
- * for example). Returns if there was none. */
+/* Terminates the process with the signal that was recorded, as its parent expects (a shell stops
+ * its script, for example). Returns if there was none. */
 void kv_ctl_interrupt_obey(void);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The progress of long work, on standard error where that is a terminal.
+ * The progress of long work, on standard error if that is a terminal.
  */
 #ifndef KV_KVCTL_METER_H
 #define KV_KVCTL_METER_H

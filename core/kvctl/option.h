@@ -1,6 +1,6 @@
 /*
- * The options of kvctl: one table, from which the command line is read and help and completions are
- * written.
+ * The options of kvctl: one table, which is used to parse the command line and to generate help and
+ * completions.
  */
 #ifndef KV_KVCTL_OPTION_H
 #define KV_KVCTL_OPTION_H
@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 enum kv_ctl_option_id {
-    /* of every verb */
+    /* for every verb */
     KV_CTL_OUTPUT,
     KV_CTL_URL,
     KV_CTL_CONTEXT,
@@ -21,7 +21,7 @@ enum kv_ctl_option_id {
     KV_CTL_QUIET,
     KV_CTL_HELP,
     KV_CTL_N_COMMON,
-    /* of some */
+    /* for some verbs */
     KV_CTL_JSON_KEYS = KV_CTL_N_COMMON,
     KV_CTL_TTL,
     KV_CTL_STRING,
@@ -51,10 +51,10 @@ enum kv_ctl_option_id {
 
 struct kv_ctl_option {
     const char *name;
-    char letter;          /* 0: it has none */
-    const char *argument; /* what its value is called, in capitals; NULL: it has none */
-    const char *words;    /* the values that there are, with blanks between; NULL: any */
-    bool is_file;         /* its value is the name of a file */
+    char letter;          /* 0: none */
+    const char *argument; /* the name of its value in help, in capitals; NULL: it has no value */
+    const char *words;    /* the permitted values, separated by blanks; NULL: any */
+    bool is_file;         /* its value is a file name */
     const char *summary;
 };
 

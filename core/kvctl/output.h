@@ -7,7 +7,7 @@
 
 #include "base/buffer.h"
 
-/* Ignores SIGPIPE from now on, because of sockets; the functions below raise it if need be. */
+/* Ignores SIGPIPE from now on, because of sockets; the functions below raise it if necessary. */
 void kv_ctl_output_begin(void);
 
 void kv_ctl_put(struct kv_slice bytes);
@@ -19,8 +19,8 @@ void kv_ctl_put_json_text(struct kv_slice json);
 /* The same on one line: line feeds in its white space become blanks. */
 void kv_ctl_put_json_line(struct kv_slice json);
 
-/* A key for people: as it is, or as a JSON string with escapes where it is empty, has control
- * characters, which could be mistaken, or begins with a quote. */
+/* A key for people: as it is, or as a JSON string with escapes if it is empty, has control
+ * characters (which could be mistaken), or begins with a quote. */
 void kv_ctl_put_key_text(struct kv_slice key);
 void kv_ctl_append_key_text(struct kv_buffer *out, struct kv_slice key);
 

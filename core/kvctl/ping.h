@@ -1,4 +1,5 @@
-/* `kvctl ping`: whether a server is there and serves, and how long it takes to say so. */
+/* `kvctl ping`: checks whether a server can be reached and serves, and how long its answer
+ * takes. */
 #ifndef KV_KVCTL_PING_H
 #define KV_KVCTL_PING_H
 

@@ -1,4 +1,4 @@
-/* `kvctl restore FILE`: writes what a backup has into a running server. */
+/* `kvctl restore FILE`: writes a backup into a running server. */
 #ifndef KV_KVCTL_RESTORE_H
 #define KV_KVCTL_RESTORE_H
 

@@ -1,5 +1,5 @@
 /*
- * What kvctl tells its user, on standard error.
+ * Messages of kvctl to its user, on standard error.
  */
 #ifndef KV_KVCTL_SAY_H
 #define KV_KVCTL_SAY_H
@@ -8,8 +8,8 @@
 
 #include "kvctl/exit_code.h"
 
-/* One line: `kvctl: …`. Control characters in it, which may be a server's or a key's, become `?`,
- * so that they cannot take over a terminal. */
+/* Prints a line: `kvctl: …`. Control characters in it, which may come from a server or a key,
+ * become `?`, so that they cannot control the terminal. */
 void kv_ctl_say(const char *format, ...) KV_PRINTF(1, 2);
 
 /* The same, and returns the exit code, so that `return kv_ctl_fail(…)` ends a verb. */

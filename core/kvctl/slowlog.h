@@ -1,4 +1,4 @@
-/* `kvctl slowlog`: the latest commands that took long. */
+/* `kvctl slowlog`: the latest slow commands. */
 #ifndef KV_KVCTL_SLOWLOG_H
 #define KV_KVCTL_SLOWLOG_H
 

@@ -11,7 +11,7 @@ enum {
     KV_CTL_SPREAD_ROOM = 64 * KV_CTL_SPREAD_STEPS
 };
 
-/* All zero: nothing was added. */
+/* All zero: empty. */
 struct kv_ctl_spread {
     uint64_t counts[KV_CTL_SPREAD_ROOM];
     uint64_t n;
@@ -20,7 +20,8 @@ struct kv_ctl_spread {
 
 void kv_ctl_spread_add(struct kv_ctl_spread *spread, uint64_t value);
 
-/* The quantile: a share (0 to 1) of all values is at or below it. Returns: 0 if there are none. */
+/* The quantile: the value such that a share (0 to 1) of all values is at or below it. Returns: 0 if
+ * there are none. */
 uint64_t kv_ctl_spread_at(const struct kv_ctl_spread *spread, double share);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * A key with its value, revision and time to live, as verbs print it. As JSON:
+ * A key with its value, revision and time to live, as printed by verbs. As JSON:
  *
  *     {"key":"greeting","value":"hello","revision":1795464866373480,"ttl":60000}
  */
@@ -10,20 +10,21 @@
 
 struct kv_ctl_state {
     struct kv_slice key;   /* UTF-8 */
-    struct kv_slice value; /* JSON text; bytes NULL: not known */
-    uint64_t revision;     /* 0: not known */
+    struct kv_slice value; /* JSON text; bytes NULL: unknown */
+    uint64_t revision;     /* 0: unknown */
     int64_t ttl_ms;        /* -1: none */
 };
 
-/* Prints it as -o json or -o jsonl say, without an end of the line in JSON. */
+/* Prints it as -o json or -o jsonl require; in JSON without a line end. */
 void kv_ctl_put_state(const struct kv_ctl_call *call, const struct kv_ctl_state *state);
 
-/* Prints a value alone: as text, JSON and a line feed; as raw, its bytes, those of a string without
- * quotes and escapes. Returns: 0, or -1 where a string with half a surrogate pair has no bytes. */
+/* Prints only a value: as text, JSON and a line feed; as raw, its bytes; those of a string without
+ * quotes and escapes. Returns: 0, or -1 if it is a string with half a surrogate pair, which has no
+ * bytes. */
 int kv_ctl_put_value(const struct kv_ctl_call *call, struct kv_slice value);
 
-/* Prints states one after the other: an array as JSON, a line for each as JSON lines. All zero to
- * begin with. */
+/* Prints a list of states: an array as JSON, one line each as JSON lines. All zero to begin
+ * with. */
 struct kv_ctl_list {
     size_t n;
 };

@@ -1,4 +1,4 @@
-/* `kvctl stats`: the server's figures. */
+/* `kvctl stats`: the server's metrics. */
 #ifndef KV_KVCTL_STATS_H
 #define KV_KVCTL_STATS_H
 

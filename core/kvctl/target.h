@@ -9,19 +9,19 @@
 /* Owns all texts. */
 struct kv_ctl_target {
     char *name;      /* for messages: the URL as given */
-    char *url;       /* http:// or https://, without a slash at its end */
-    char *unix_path; /* of the socket; NULL: none */
-    bool is_local;   /* on this machine by its address: a socket, localhost, 127.0.0.0/8, ::1 */
+    char *url;       /* http:// or https://, without a trailing slash */
+    char *unix_path; /* the path of the socket; NULL: none */
+    bool is_local;   /* its address is on this machine: a socket, localhost, 127.0.0.0/8, ::1 */
     char *token;     /* NULL: none */
-    char *cacert;    /* names of files; NULL: none */
+    char *cacert;    /* file names; NULL: none */
     char *cert, *cert_key;
     int64_t timeout_ms;
 };
 
-/* Finds it by the command line, else the environment (KVSERVER_URL, KVSERVER_TOKEN,
- * KVSERVER_CACERT), else the context in use, else http://127.0.0.1:3000. KVSERVER_TOKEN is used
- * with any server but a context's, and a context's token with that context only. Returns: 0, or -1
- * and *reterr. Owns: the caller, by kv_ctl_target_fini() in either case. */
+/* Finds the server: from the command line, else the environment (KVSERVER_URL, KVSERVER_TOKEN,
+ * KVSERVER_CACERT), else the current context, else http://127.0.0.1:3000. KVSERVER_TOKEN is used
+ * with any server except a context's, and a context's token only with that context. Returns: 0, or
+ * -1 and *reterr. Owns: the caller, by kv_ctl_target_fini() in either case. */
 int kv_ctl_target_find(const struct kv_ctl_call *call, struct kv_ctl_target *ret,
                        struct kv_error *reterr);
 
@@ -30,7 +30,7 @@ void kv_ctl_target_fini(struct kv_ctl_target *target);
 /* Checks a URL, and sets url and unix_path. Returns: 0, or -1 and *reterr. */
 int kv_ctl_target_set_url(struct kv_ctl_target *target, const char *url, struct kv_error *reterr);
 
-/* Reads the first line of a file (`-`: standard input, unseen on a terminal), a token.
+/* Reads a token: the first line of a file (`-`: standard input, not echoed on a terminal).
  * Returns: owned by the caller, by free(); NULL and *reterr. */
 char *kv_ctl_token_read(const char *path, struct kv_error *reterr);
 

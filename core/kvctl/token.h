@@ -1,4 +1,4 @@
-/* `kvctl token`: a new token, and what the server's configuration needs of it. */
+/* `kvctl token`: a new token, and the entry for the server's configuration. */
 #ifndef KV_KVCTL_TOKEN_H
 #define KV_KVCTL_TOKEN_H
 

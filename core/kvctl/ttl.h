@@ -1,4 +1,4 @@
-/* `kvctl ttl KEY`: the time to live that is left, in milliseconds. */
+/* `kvctl ttl KEY`: the remaining time to live, in milliseconds. */
 #ifndef KV_KVCTL_TTL_H
 #define KV_KVCTL_TTL_H
 

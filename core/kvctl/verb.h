@@ -18,18 +18,19 @@ enum kv_ctl_format {
 struct kv_ctl_http;
 struct kv_ctl_verb;
 
-/* What the command line says. */
+/* The parsed command line. */
 struct kv_ctl_arguments {
-    const char *options[KV_CTL_N_OPTIONS]; /* the value; NULL: not given; of a flag, its own name */
-    const char **prefixes;                 /* every --prefix */
+    const char
+        *options[KV_CTL_N_OPTIONS]; /* the value; NULL: not given; for a flag, its own name */
+    const char **prefixes;          /* every --prefix */
     size_t n_prefixes;
-    const char **operands; /* NULL behind the last */
+    const char **operands; /* NULL-terminated */
     size_t n_operands;
 };
 
 /* One run of the program. */
 struct kv_ctl_call {
-    const struct kv_ctl_verb *verbs; /* all of them; the one after the last has no name */
+    const struct kv_ctl_verb *verbs; /* all verbs; the one after the last has no name */
     const struct kv_ctl_verb *verb;
     struct kv_ctl_arguments arguments;
     enum kv_ctl_format format;
@@ -44,11 +45,11 @@ struct kv_ctl_verb {
     const char *summary;  /* a line */
     const char *help;     /* further lines, or NULL */
     uint32_t least, most; /* operands */
-    uint32_t options;     /* KV_CTL_OPTION() of those that it has besides the common ones */
-    const char *words;    /* of the first operand, with blanks between; NULL: any */
-    bool takes_files;     /* its operands are names of files */
+    uint32_t options;     /* KV_CTL_OPTION() of its options besides the common ones */
+    const char *words;    /* permitted first operands, separated by blanks; NULL: any */
+    bool takes_files;     /* its operands are file names */
     bool is_local;        /* it needs no server */
-    /* Returns: the exit code; what went wrong has been told. */
+    /* Returns: the exit code; failures have been reported. */
     int (*run)(struct kv_ctl_call *call);
 };
 

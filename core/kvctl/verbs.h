@@ -6,7 +6,7 @@
 
 #include "kvctl/verb.h"
 
-/* The one after the last has no name. */
+/* The entry after the last has no name. */
 extern const struct kv_ctl_verb kv_ctl_verbs[];
 
 #endif

@@ -1,5 +1,5 @@
-/* The verbs that write one key: `set`, `touch`, `incr` and `merge`; and `del`, which takes several.
- */
+/* The verbs that write one key: `set`, `touch`, `incr` and `merge`; and `del`, which takes several
+ * keys. */
 #ifndef KV_KVCTL_WRITE_H
 #define KV_KVCTL_WRITE_H
 

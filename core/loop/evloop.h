@@ -1,6 +1,5 @@
 /*
- * The libh2o side of a loop (kv_loop_evloop), for the folders that serve sockets (net, http) and
- * for nobody else.
+ * The libh2o side of a loop (kv_loop_evloop), only for the folders that serve sockets (net, http).
  */
 #ifndef KV_LOOP_EVLOOP_H
 #define KV_LOOP_EVLOOP_H

@@ -1,11 +1,11 @@
 /*
- * An event loop: one thread's sockets (libh2o's evloop), timers, posts from other threads, and
- * the stages that finish every turn.
+ * An event loop: one thread's sockets (libh2o's evloop), timers, posts from other threads, and the
+ * stages that finish every turn.
  *
- * A turn: sockets that are ready are served, then posts are run, timers fire, and the stages run
- * in the order they were added. What sockets ask for in a turn is thus gathered, and the stages
- * do it in one go: commands are submitted in vectors, and each connection writes once. A stage may
- * relieve a turn that gathers more than is of use.
+ * A turn: sockets that are ready are served, then posts are run, timers fire, and the stages run in
+ * the order in which they were added. So the work that sockets request in a turn is gathered, and
+ * the stages do it together: commands are submitted in vectors, and each connection writes once. A
+ * stage may relieve a turn that has gathered too much.
  */
 #ifndef KV_LOOP_LOOP_H
 #define KV_LOOP_LOOP_H
@@ -20,14 +20,14 @@
 
 struct kv_loop;
 
-/* Owns: the caller, by kv_loop_destroy() on the thread that ran it or after that thread ended. */
+/* Owns: the caller, by kv_loop_destroy(), on the thread that ran it or after that thread ended. */
 struct kv_loop *kv_loop_create(uint32_t index, const struct kv_clock *clock);
 void kv_loop_destroy(struct kv_loop *loop);
 
 /* Runs turns on the calling thread until kv_loop_stop(). */
 void kv_loop_run(struct kv_loop *loop);
 
-/* Runs one turn that does not wait, for a test that owns the loop. */
+/* Runs one turn without waiting, for a test that owns the loop. */
 void kv_loop_turn(struct kv_loop *loop);
 
 /* Ends kv_loop_run() after the turn under way. Threads: any. */
@@ -41,39 +41,39 @@ struct st_h2o_evloop_t *kv_loop_evloop(struct kv_loop *loop);
 
 uint32_t kv_loop_index(const struct kv_loop *loop);
 
-/* For work that keeps the loop busy for milliseconds, and can wait: returns true once a turn. */
+/* For work that keeps the loop busy for milliseconds and can wait: returns true once a turn. */
 bool kv_loop_may_take_long(struct kv_loop *loop);
 
-/* The time of the turn; for deadlines that must not be seen late, ask the clock. */
+/* The time of the turn; for deadlines that must be noticed at once, read the clock. */
 int64_t kv_loop_now_ms(const struct kv_loop *loop);
 
-/* The work of a turn begins with what its sockets bring: whoever reads from one says so. */
+/* The work of a turn begins with the input of its sockets: call before reading from one. */
 void kv_loop_begin_work(struct kv_loop *loop);
-/* Whoever serves a socket says so when it has, with nothing of it under way. */
+/* Call after serving a socket, with no work of it left. */
 void kv_loop_end_work(struct kv_loop *loop);
-/* Where it stands when that was, in nanoseconds; 0 between turns. Lent. */
+/* Points to the time when the turn's work began, in nanoseconds; 0 between turns. Lent. */
 const int64_t *kv_loop_began_ns(const struct kv_loop *loop);
-/* Learns how long each turn took, with all of its stages. The caller's memory, until the loop is
+/* Is told how long each turn took, with all of its stages. The caller's memory, until the loop is
  * destroyed. */
 struct kv_turn_listener {
-    /* bucket: that of the time in a histogram. */
+    /* bucket: the histogram's bucket for the time. */
     void (*ended)(struct kv_turn_listener *listener, uint64_t took_ns, unsigned bucket);
 };
 
-/* Before the loop runs; a loop has one. */
+/* Call before the loop runs; a loop has one listener. */
 void kv_loop_set_listener(struct kv_loop *loop, struct kv_turn_listener *listener);
 
-/* Writes the figures of n loops. Threads: any. */
+/* Writes the metrics of n loops. Threads: any. */
 void kv_loops_collect(struct kv_loop *const *loops, uint32_t n, struct kv_metrics_text *text);
 
-/* A function to be run on the loop's thread. The caller's memory, busy until `run` is called;
- * `run` may free it or post it again. */
+/* A function to run on the loop's thread. The caller's memory, in use until `run` is called; `run`
+ * may free it or post it again. */
 struct kv_post {
     struct kv_link link;
     void (*run)(struct kv_post *post);
 };
 
-/* Threads: any. Posts of one thread run in order. */
+/* Threads: any. Posts from one thread run in order. */
 void kv_loop_post(struct kv_loop *loop, struct kv_post *post);
 
 /* A timer of the loop's thread. The caller's memory; zero it, set `fire`. */
@@ -94,19 +94,19 @@ void kv_timer_hasten(struct kv_loop *loop, struct kv_timer *timer, int64_t at_ms
 struct kv_loop_stage {
     struct kv_list link;
     void (*run)(struct kv_loop_stage *stage);
-    /* Runs whenever a socket has been served: the stage may do a part of its work ahead of the end
-     * of the turn, so that what has gathered stays in the processor's caches. */
+    /* Runs whenever a socket has been served: the stage may do part of its work before the end of
+     * the turn, so that the gathered commands stay in the processor's caches. */
     void (*relieve)(struct kv_loop_stage *stage);
-    /* Runs when all stages have, and the call-backs of the writes that they made: the last work
+    /* Runs after all stages, and after the call-backs of the writes that they made: the last work
      * before sockets are polled. */
     void (*settle)(struct kv_loop_stage *stage);
-    /* When the stage has to run at the latest: a past time for at once, INT64_MAX for no need.
-     * Asked after the loop has announced that it will sleep; so what another thread makes known
-     * before it calls kv_loop_wake() is either seen here or wakes the loop. */
+    /* The latest time at which the stage has to run: a past time for at once, INT64_MAX for never.
+     * Called after the loop has announced that it will sleep; so work that another thread makes
+     * visible before it calls kv_loop_wake() is either seen here or wakes the loop. */
     int64_t (*wake_at)(struct kv_loop_stage *stage);
 };
 
-/* Before the loop runs. */
+/* Call before the loop runs. */
 void kv_loop_add_stage(struct kv_loop *loop, struct kv_loop_stage *stage);
 
 #endif

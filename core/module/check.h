@@ -1,6 +1,6 @@
 /*
- * What the loader knows of each kind, and the check of an identity against it. Pure functions of
- * constant data: private to this folder.
+ * The requirements of each kind, and the check of an identity against them. Pure functions of
+ * constant data, private to this folder.
  */
 #ifndef KV_MODULE_CHECK_H
 #define KV_MODULE_CHECK_H
@@ -10,14 +10,14 @@
 #include <kvserver/store.h>
 #include <kvserver/ttl.h>
 
-/* What a module that passed has said of itself, in this server's sizes. */
+/* The identity of a module that passed the check, and its functions, in this server's sizes. */
 struct kv_module_facts {
     struct kv_module identity;
-    void *ops; /* zeros where the module's table ends; owned by the caller, by free() */
+    void *ops; /* zeros after the end of the module's table; owned by the caller, by free() */
 };
 
-/* The kind's word, which is also its folder's name: `store`, `ttl`, `sink`. Returns: NULL for a
- * kind that this server does not know. */
+/* The kind's name, which is also its folder's: `store`, `ttl`, `sink`. Returns: NULL for a kind
+ * that this server does not know. */
 const char *kv_module_kind_name(enum kv_module_kind kind);
 
 /* Whether `given`, the constant of the module at `path`, can run in this server as a module of that
