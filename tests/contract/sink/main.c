@@ -1,7 +1,8 @@
 /*
- * sink_contract <module.so> delivers|waits [options as YAML]: what kvserver/sink.h says of every
- * sink. `delivers`: what it delivers to is there. `waits`: it is not, which is no error of open(),
- * and nothing is settled. `@folder` in the options stands for a folder of the run.
+ * sink_contract <module.so> delivers|waits [options as YAML]: what kvserver/sink.h requires of
+ * every sink. `delivers`: the sink's destination is available. `waits`: it is not available; open()
+ * succeeds nevertheless, and no event is settled. `@folder` in the options stands for a folder of
+ * the run.
  */
 #include <kvserver/sink.h>
 #include <setjmp.h>
@@ -20,7 +21,7 @@
 
 enum {
     N_EVENTS = 64,
-    SOON_MS = 15000, /* generous: for machines that are busy */
+    SOON_MS = 15000, /* generous, for busy machines */
 };
 
 static struct kv_test_module module;
@@ -132,7 +133,7 @@ static void make_events(void)
     }
 }
 
-/* ---- what is promised ---- */
+/* ---- requirements ---- */
 
 static struct kv_sink *open_sink(void)
 {
@@ -146,7 +147,7 @@ static struct kv_sink *open_sink(void)
     return sink;
 }
 
-/* What is not settled comes with a reason. */
+/* If events remain unsettled, deliver() gives a reason. */
 static size_t deliver(struct kv_sink *sink, size_t from, size_t n)
 {
     struct kv_error error = {.text = ""};
@@ -178,8 +179,8 @@ static void events_are_settled_if_the_peer_is_there(void **state)
     ops->close(sink);
 }
 
-/* A retry has the same events, or the later ones of them. */
-static void retries_do_no_harm(void **state)
+/* A retry passes the same events again, or only the later ones. */
+static void retries_are_harmless(void **state)
 {
     (void)state;
     struct kv_sink *sink = open_sink();
@@ -202,7 +203,7 @@ static void one_module_is_opened_several_times(void **state)
     ops->close(other);
 }
 
-static void reopening_goes_on(void **state)
+static void delivery_continues_after_reopen(void **state)
 {
     (void)state;
     struct kv_sink *sink = open_sink();
@@ -220,13 +221,13 @@ static void add_fault(const struct kv_faults *faults, const char *option, const 
     fail_msg("%s: %s", option, format);
 }
 
-/* Nor does it disturb a sink that is open with the same options. */
-static void check_finds_nothing_in_options_that_are_taken(void **state)
+/* check() must not disturb a sink that is open with the same options, either. */
+static void check_finds_no_faults_in_accepted_options(void **state)
 {
     const struct kv_faults faults = {.size = sizeof(faults), .add = add_fault};
     (void)state;
     if (ops->check == NULL)
-        skip(); /* its schema says everything */
+        skip(); /* the schema covers everything */
     struct kv_sink *sink = open_sink();
     deliver(sink, 0, 1);
     ops->check(module.options, &faults);
@@ -234,7 +235,7 @@ static void check_finds_nothing_in_options_that_are_taken(void **state)
     ops->close(sink);
 }
 
-static void deliver_returns_soon_when_the_time_is_over(void **state)
+static void deliver_returns_soon_when_the_server_is_ending(void **state)
 {
     (void)state;
     struct kv_sink *sink = open_sink();
@@ -267,11 +268,11 @@ static int run(const char *path, const char *options)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unused_sink_is_closed),
         cmocka_unit_test(events_are_settled_if_the_peer_is_there),
-        cmocka_unit_test(retries_do_no_harm),
+        cmocka_unit_test(retries_are_harmless),
         cmocka_unit_test(one_module_is_opened_several_times),
-        cmocka_unit_test(reopening_goes_on),
-        cmocka_unit_test(check_finds_nothing_in_options_that_are_taken),
-        cmocka_unit_test(deliver_returns_soon_when_the_time_is_over),
+        cmocka_unit_test(delivery_continues_after_reopen),
+        cmocka_unit_test(check_finds_no_faults_in_accepted_options),
+        cmocka_unit_test(deliver_returns_soon_when_the_server_is_ending),
     };
     struct kv_error error;
     if (kv_test_module_load(&module, path, KV_MODULE_SINK, options, &error) != 0) {

@@ -1,4 +1,4 @@
-/* What the tests say in one line each. */
+/* Assertions for the tests, one line each at the call site. */
 #include "contract/store/fixture.h"
 
 uint64_t put(struct fixture *fixture, struct kv_slice key, struct kv_slice value)

@@ -1,5 +1,5 @@
 /*
- * check(): it finds what open() would fail for, and only looks.
+ * check(): it finds the faults that would make open() fail, and changes nothing.
  */
 #include "contract/store/fixture.h"
 
@@ -10,7 +10,7 @@
 #include "contract/store/options.h"
 #include "contract/store/sum.h"
 
-/* What a check has found. */
+/* The faults that a check found. */
 struct found {
     struct kv_faults faults;
     size_t n;
@@ -41,11 +41,11 @@ static struct fixture *checked(void **state)
 {
     struct fixture *fixture = *state;
     if (fixture->ops->check == NULL)
-        skip(); /* its schema says everything */
+        skip(); /* the schema covers everything */
     return fixture;
 }
 
-/* The place of the option that names the folder to write in. Returns: n_options where there is
+/* Returns: the index of the option that names the folder to write in; n_options if there is
  * none. */
 static size_t folder_option(void)
 {
@@ -56,7 +56,7 @@ static size_t folder_option(void)
     return i;
 }
 
-static void store_that_is_open_is_no_fault(void **state)
+static void open_store_is_not_a_fault(void **state)
 {
     struct fixture *fixture = checked(state);
     struct kv_option_value *values = fixture_options(fixture->folder);
@@ -66,7 +66,7 @@ static void store_that_is_open_is_no_fault(void **state)
     assert_holds(fixture, KV_SLICE("key"), KV_SLICE("1"));
 }
 
-static void store_that_is_not_there_is_no_fault_and_not_made(void **state)
+static void missing_store_is_not_a_fault_and_is_not_created(void **state)
 {
     struct fixture *fixture = checked(state);
     char folder[] = "/tmp/kv-checked-XXXXXX";
@@ -86,14 +86,14 @@ static void write_notes(const char *folder, char *path, size_t size)
     assert_int_equal(fclose(file), 0);
 }
 
-/* A folder with files of somebody else: it is left as it is by open(), too. */
-static void folder_of_somebody_else_is_a_fault_of_its_option(void **state)
+/* A folder that contains foreign files; open() must leave it unchanged, too. */
+static void folder_with_foreign_files_is_a_fault_of_its_option(void **state)
 {
     struct fixture *fixture = checked(state);
     size_t place = folder_option();
     char folder[] = "/tmp/kv-checked-XXXXXX", notes[64];
     if (place == fixture_module()->n_options)
-        skip(); /* it has no folder */
+        skip(); /* the store has no folder */
     assert_non_null(mkdtemp(folder));
     struct kv_option_value *values = fixture_options(folder);
     const char *path = values[place].string.bytes;
@@ -117,9 +117,9 @@ static void folder_of_somebody_else_is_a_fault_of_its_option(void **state)
 int run_check_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        CONTRACT_TEST(store_that_is_open_is_no_fault),
-        CONTRACT_TEST(store_that_is_not_there_is_no_fault_and_not_made),
-        CONTRACT_TEST(folder_of_somebody_else_is_a_fault_of_its_option),
+        CONTRACT_TEST(open_store_is_not_a_fault),
+        CONTRACT_TEST(missing_store_is_not_a_fault_and_is_not_created),
+        CONTRACT_TEST(folder_with_foreign_files_is_a_fault_of_its_option),
     };
     return cmocka_run_group_tests_name("check", tests, NULL, NULL);
 }

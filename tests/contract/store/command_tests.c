@@ -1,4 +1,4 @@
-/* GET, SET, DELETE and TOUCH: what each answers, keeps and tells. */
+/* GET, SET, DELETE and TOUCH: their answers, their effects, and the changes they tell. */
 #include "contract/store/fixture.h"
 
 #define KEY   KV_SLICE("key")
@@ -45,7 +45,7 @@ static void set_replaces_the_value_and_tells_both(void **state)
     assert_int_equal(change->after.revision, second);
 }
 
-static void set_of_the_same_bytes_is_unchanged_and_tells_nobody(void **state)
+static void set_of_the_same_bytes_is_unchanged_and_tells_no_change(void **state)
 {
     struct fixture *fixture = *state;
     uint64_t revision = put(fixture, KEY, ONE);
@@ -63,7 +63,7 @@ static void set_of_a_prefix_of_the_value_is_a_change(void **state)
     assert_holds(fixture, KEY, ONE);
 }
 
-static void delete_takes_the_key_away_and_tells_its_last_value(void **state)
+static void delete_removes_the_key_and_tells_its_last_value(void **state)
 {
     struct fixture *fixture = *state;
     uint64_t set = put(fixture, KEY, ONE);
@@ -77,7 +77,7 @@ static void delete_takes_the_key_away_and_tells_its_last_value(void **state)
     assert_int_equal(change->before.revision, set);
 }
 
-static void delete_of_a_missing_key_tells_nobody(void **state)
+static void delete_of_a_missing_key_tells_no_change(void **state)
 {
     struct fixture *fixture = *state;
     assert_status(fixture, call_delete(KEY), KV_MISSING);
@@ -87,7 +87,7 @@ static void delete_of_a_missing_key_tells_nobody(void **state)
     assert_n_told(fixture, 2);
 }
 
-static void touch_keeps_value_and_revision_and_tells_nobody(void **state)
+static void touch_keeps_value_and_revision_and_tells_no_change(void **state)
 {
     struct fixture *fixture = *state;
     uint64_t revision = put(fixture, KEY, ONE);
@@ -102,7 +102,7 @@ static void touch_keeps_value_and_revision_and_tells_nobody(void **state)
     assert_n_told(fixture, 1);
 }
 
-/* What was told last, once a later change of the key has been told. */
+/* Sets the key, so that every earlier touch has been told; then compares the latest touch. */
 static void assert_touch(struct fixture *fixture, size_t n, uint64_t revision, int64_t deadline_ms)
 {
     assert_int_equal(run(fixture, call_set(KEY, TWO)).cmd.status, KV_OK);
@@ -118,7 +118,7 @@ static void touches_are_told_before_later_changes(void **state)
 {
     struct fixture *fixture = *state;
     if ((fixture->capabilities & KV_STORE_TOUCHES) == 0)
-        skip(); /* the server notes its own */
+        skip(); /* the server records its own touches */
     uint64_t revision = put(fixture, KEY, ONE);
     assert_status(fixture, call_touch(KEY, START_MS + 9), KV_OK);
     assert_touch(fixture, 1, revision, START_MS + 9);
@@ -139,7 +139,7 @@ static void touch_of_a_missing_key_is_missing(void **state)
     assert_n_told(fixture, 0);
 }
 
-static void keys_do_not_disturb_each_other(void **state)
+static void keys_are_independent(void **state)
 {
     struct fixture *fixture = *state;
     put(fixture, KEY, ONE);
@@ -149,7 +149,7 @@ static void keys_do_not_disturb_each_other(void **state)
     assert_holds(fixture, OTHER, TWO);
 }
 
-static void empty_key_and_empty_value_are_like_others(void **state)
+static void empty_key_and_empty_value_are_valid(void **state)
 {
     struct fixture *fixture = *state;
     struct kv_slice empty = {0};
@@ -161,7 +161,7 @@ static void empty_key_and_empty_value_are_like_others(void **state)
     assert_missing(fixture, empty);
 }
 
-static void keys_that_share_their_beginning_are_different(void **state)
+static void keys_with_a_common_prefix_are_different(void **state)
 {
     static const struct kv_slice keys[] = {{"", 0},      {"a", 1},    {"a\0", 2},   {"a\0b", 3},
                                            {"a\0c", 3},  {"ab", 2},   {"\0", 1},    {"\0\0", 2},
@@ -181,7 +181,7 @@ static void keys_that_share_their_beginning_are_different(void **state)
         assert_holds(fixture, keys[i], (struct kv_slice){"abcdefghijklmnopqrstuvwxyz", i + 1});
 }
 
-/* Bytes that do not repeat soon. Owns: the caller. */
+/* Bytes without a short period. Owns: the caller. */
 static struct kv_slice make_bytes(size_t len, uint32_t seed)
 {
     char *bytes = malloc(len);
@@ -208,7 +208,7 @@ static void keys_of_a_mebibyte_differ_in_their_last_byte(void **state)
     free((char *)twin.bytes);
 }
 
-static void value_of_16_mebibytes_comes_back_whole(void **state)
+static void value_of_16_mebibytes_is_returned_whole(void **state)
 {
     struct fixture *fixture = *state;
     struct kv_slice value = make_bytes((size_t)16 << 20, 2);
@@ -221,7 +221,7 @@ static void value_of_16_mebibytes_comes_back_whole(void **state)
     free((char *)value.bytes);
 }
 
-static void get_of_a_value_longer_than_wanted_says_so_or_brings_it_whole(void **state)
+static void get_of_a_value_over_most_bytes_reports_it_or_returns_it_whole(void **state)
 {
     struct fixture *fixture = *state;
     enum {
@@ -275,13 +275,13 @@ static void revisions_of_a_volatile_store_start_at_the_wall_clock(void **state)
 {
     struct fixture *fixture = *state;
     if ((fixture->capabilities & KV_STORE_DURABLE) != 0)
-        skip(); /* a durable one goes on from its last revision */
+        skip(); /* a durable store continues from its last revision */
     uint64_t revision = put(fixture, KEY, ONE);
     assert_true(revision >= (uint64_t)START_WALL_US);
     assert_true(revision < (uint64_t)START_WALL_US + 1000000);
 }
 
-static void epoch_is_a_text(void **state)
+static void epoch_is_a_nonempty_text(void **state)
 {
     struct fixture *fixture = *state;
     size_t len = strnlen(fixture->info.epoch, sizeof(fixture->info.epoch));
@@ -318,7 +318,7 @@ static void item_outlives_as_many_releases_as_it_has_other_references(void **sta
     release(fixture, &copy);
 }
 
-static void key_of_a_change_lives_with_the_state_after_it(void **state)
+static void key_of_a_change_stays_valid_with_the_state_after_it(void **state)
 {
     struct fixture *fixture = *state;
     put(fixture, KEY, ONE);
@@ -330,7 +330,7 @@ static void key_of_a_change_lives_with_the_state_after_it(void **state)
     forget_changes(fixture);
 }
 
-static void key_of_a_delete_lives_with_the_state_before_it(void **state)
+static void key_of_a_delete_stays_valid_with_the_state_before_it(void **state)
 {
     struct fixture *fixture = *state;
     put(fixture, KEY, ONE);
@@ -371,18 +371,18 @@ static void many_keys_are_all_kept(void **state)
     }
 }
 
-/* ---- copies made ahead ---- */
+/* ---- staged copies ---- */
 
 enum {
     STAGED_LEN = 100000
 };
 
-/* A SET with a copy made ahead. text: what is copied; empty afterwards. */
+/* A SET of a staged copy of `text`, which is cleared afterwards. */
 static struct call call_set_staged(struct fixture *fixture, struct kv_item *ret_staged,
                                    char text[STAGED_LEN], char letter)
 {
     if (fixture->ops->stage == NULL)
-        skip(); /* the store makes no copies ahead */
+        skip(); /* the store does not stage copies */
     memset(text, letter, STAGED_LEN);
     *ret_staged = fixture->ops->stage(fixture->store, KEY, (struct kv_slice){text, STAGED_LEN});
     assert_non_null(ret_staged->ref);
@@ -392,7 +392,7 @@ static struct call call_set_staged(struct fixture *fixture, struct kv_item *ret_
     return call;
 }
 
-/* It has no revision. */
+/* A staged item has no revision, so release() would ignore it. */
 static void release_staged(struct fixture *fixture, struct kv_item *staged)
 {
     fixture->ops->unref(fixture->store, staged->ref);
@@ -408,7 +408,7 @@ static void assert_key_is_full_of(struct fixture *fixture, char letter, int64_t 
     release(fixture, &get.cmd.item);
 }
 
-static void set_of_a_copy_made_ahead_is_as_any(void **state)
+static void set_stores_a_staged_copy(void **state)
 {
     static char text[STAGED_LEN];
     struct fixture *fixture = *state;
@@ -420,7 +420,7 @@ static void set_of_a_copy_made_ahead_is_as_any(void **state)
     assert_n_told(fixture, 1);
 }
 
-static void copy_made_ahead_of_a_set_that_fails_is_not_stored(void **state)
+static void staged_copy_of_a_failed_set_is_not_stored(void **state)
 {
     static char text[STAGED_LEN];
     struct fixture *fixture = *state;
@@ -432,7 +432,7 @@ static void copy_made_ahead_of_a_set_that_fails_is_not_stored(void **state)
     release_staged(fixture, &staged);
 }
 
-static void set_of_a_copy_of_the_same_bytes_is_unchanged(void **state)
+static void set_of_a_staged_copy_of_the_same_bytes_is_unchanged(void **state)
 {
     static char text[STAGED_LEN];
     struct fixture *fixture = *state;
@@ -446,7 +446,7 @@ static void set_of_a_copy_of_the_same_bytes_is_unchanged(void **state)
     assert_key_is_full_of(fixture, 's', START_MS + 9);
 }
 
-static void copy_made_ahead_may_be_given_up(void **state)
+static void staged_copy_may_be_released_unused(void **state)
 {
     static char text[STAGED_LEN];
     struct fixture *fixture = *state;
@@ -463,32 +463,32 @@ int run_command_tests(void)
         CONTRACT_TEST(set_creates_the_key_and_tells_it),
         CONTRACT_TEST(get_returns_revision_and_deadline),
         CONTRACT_TEST(set_replaces_the_value_and_tells_both),
-        CONTRACT_TEST(set_of_the_same_bytes_is_unchanged_and_tells_nobody),
+        CONTRACT_TEST(set_of_the_same_bytes_is_unchanged_and_tells_no_change),
         CONTRACT_TEST(set_of_a_prefix_of_the_value_is_a_change),
-        CONTRACT_TEST(delete_takes_the_key_away_and_tells_its_last_value),
-        CONTRACT_TEST(delete_of_a_missing_key_tells_nobody),
-        CONTRACT_TEST(touch_keeps_value_and_revision_and_tells_nobody),
+        CONTRACT_TEST(delete_removes_the_key_and_tells_its_last_value),
+        CONTRACT_TEST(delete_of_a_missing_key_tells_no_change),
+        CONTRACT_TEST(touch_keeps_value_and_revision_and_tells_no_change),
         CONTRACT_TEST(touches_are_told_before_later_changes),
         CONTRACT_TEST(touch_of_a_missing_key_is_missing),
-        CONTRACT_TEST(keys_do_not_disturb_each_other),
-        CONTRACT_TEST(empty_key_and_empty_value_are_like_others),
-        CONTRACT_TEST(keys_that_share_their_beginning_are_different),
+        CONTRACT_TEST(keys_are_independent),
+        CONTRACT_TEST(empty_key_and_empty_value_are_valid),
+        CONTRACT_TEST(keys_with_a_common_prefix_are_different),
         CONTRACT_TEST(keys_of_a_mebibyte_differ_in_their_last_byte),
-        CONTRACT_TEST(value_of_16_mebibytes_comes_back_whole),
-        CONTRACT_TEST(get_of_a_value_longer_than_wanted_says_so_or_brings_it_whole),
+        CONTRACT_TEST(value_of_16_mebibytes_is_returned_whole),
+        CONTRACT_TEST(get_of_a_value_over_most_bytes_reports_it_or_returns_it_whole),
         CONTRACT_TEST(store_keeps_no_bytes_of_the_command),
         CONTRACT_TEST(revisions_grow_with_every_change),
         CONTRACT_TEST(revisions_of_a_volatile_store_start_at_the_wall_clock),
-        CONTRACT_TEST(epoch_is_a_text),
+        CONTRACT_TEST(epoch_is_a_nonempty_text),
         CONTRACT_TEST(item_outlives_overwriting_and_deleting),
         CONTRACT_TEST(item_outlives_as_many_releases_as_it_has_other_references),
-        CONTRACT_TEST(key_of_a_change_lives_with_the_state_after_it),
-        CONTRACT_TEST(key_of_a_delete_lives_with_the_state_before_it),
+        CONTRACT_TEST(key_of_a_change_stays_valid_with_the_state_after_it),
+        CONTRACT_TEST(key_of_a_delete_stays_valid_with_the_state_before_it),
         CONTRACT_TEST(many_keys_are_all_kept),
-        CONTRACT_TEST(set_of_a_copy_made_ahead_is_as_any),
-        CONTRACT_TEST(copy_made_ahead_of_a_set_that_fails_is_not_stored),
-        CONTRACT_TEST(set_of_a_copy_of_the_same_bytes_is_unchanged),
-        CONTRACT_TEST(copy_made_ahead_may_be_given_up),
+        CONTRACT_TEST(set_stores_a_staged_copy),
+        CONTRACT_TEST(staged_copy_of_a_failed_set_is_not_stored),
+        CONTRACT_TEST(set_of_a_staged_copy_of_the_same_bytes_is_unchanged),
+        CONTRACT_TEST(staged_copy_may_be_released_unused),
     };
     return cmocka_run_group_tests_name("commands", tests, NULL, NULL);
 }

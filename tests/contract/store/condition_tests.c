@@ -1,4 +1,4 @@
-/* Conditions: every write under every condition, on a key that is there and one that is not. */
+/* Conditions: every write under every condition, on an existing key and on a missing one. */
 #include "contract/store/fixture.h"
 
 #define KEY KV_SLICE("key")
@@ -10,11 +10,11 @@ enum {
     WRONG = 2
 };
 
-/* What each write is to answer; the revisions of KV_COND_REVISION fit or not. */
+/* The expected answer to a write; the revisions of KV_COND_REVISION match or do not. */
 struct row {
     enum kv_op op;
     uint32_t cond;
-    int revisions; /* FITTING, WRONG, or 0: there is no list */
+    int revisions; /* FITTING, WRONG, or 0: no list */
     enum kv_status when_there;
     enum kv_status when_missing;
 };
@@ -50,7 +50,7 @@ enum {
     N_ROWS = sizeof(rows) / sizeof(rows[0])
 };
 
-/* The row's write, with the right revision between wrong ones, or wrong ones only. */
+/* The row's write, with the current revision between wrong ones, or with wrong ones only. */
 static struct call call_of(const struct row *row, const uint64_t revisions[3])
 {
     struct call call = {0};
@@ -74,7 +74,7 @@ static void assert_row(enum kv_status actual, enum kv_status expected, size_t ro
         fail_msg("row %zu: status %d, expected %d", row, actual, expected);
 }
 
-static void every_condition_is_judged_on_a_key_that_is_there(void **state)
+static void every_condition_is_evaluated_on_an_existing_key(void **state)
 {
     struct fixture *fixture = *state;
     for (size_t i = 0; i < N_ROWS; i++) {
@@ -93,7 +93,7 @@ static void every_condition_is_judged_on_a_key_that_is_there(void **state)
     }
 }
 
-static void every_condition_is_judged_on_a_missing_key(void **state)
+static void every_condition_is_evaluated_on_a_missing_key(void **state)
 {
     struct fixture *fixture = *state;
     for (size_t i = 0; i < N_ROWS; i++) {
@@ -110,7 +110,7 @@ static void every_condition_is_judged_on_a_missing_key(void **state)
     }
 }
 
-static void every_condition_finds_an_expired_key_missing(void **state)
+static void every_condition_treats_an_expired_key_as_missing(void **state)
 {
     struct fixture *fixture = *state;
     for (size_t i = 0; i < N_ROWS; i++) {
@@ -126,7 +126,7 @@ static void every_condition_finds_an_expired_key_missing(void **state)
     }
 }
 
-static void condition_is_judged_before_the_bytes(void **state)
+static void condition_is_evaluated_before_the_bytes_are_compared(void **state)
 {
     struct fixture *fixture = *state;
     put(fixture, KEY, ONE);
@@ -134,7 +134,7 @@ static void condition_is_judged_before_the_bytes(void **state)
     assert_status(fixture, with_cond(call_set(KEY, ONE), KV_COND_PRESENT), KV_UNCHANGED);
 }
 
-static void failed_condition_leaves_the_deadline(void **state)
+static void failed_condition_keeps_the_deadline(void **state)
 {
     struct fixture *fixture = *state;
     put_until(fixture, KEY, ONE, START_MS + 10);
@@ -146,7 +146,7 @@ static void failed_condition_leaves_the_deadline(void **state)
     assert_missing(fixture, KEY);
 }
 
-static void any_of_many_revisions_fits(void **state)
+static void any_of_several_revisions_matches(void **state)
 {
     struct fixture *fixture = *state;
     uint64_t revisions[100];
@@ -158,7 +158,7 @@ static void any_of_many_revisions_fits(void **state)
     assert_status(fixture, with_revisions(call_set(KEY, TWO), revisions, 100), KV_OK);
 }
 
-static void unchanged_set_keeps_the_revision_that_conditions_name(void **state)
+static void revision_condition_holds_after_an_unchanged_set(void **state)
 {
     struct fixture *fixture = *state;
     uint64_t revision = put(fixture, KEY, ONE);
@@ -167,7 +167,7 @@ static void unchanged_set_keeps_the_revision_that_conditions_name(void **state)
     assert_status(fixture, with_revisions(call_delete(KEY), &revision, 1), KV_OK);
 }
 
-static void revision_of_an_earlier_life_of_the_key_does_not_fit(void **state)
+static void revision_from_before_a_delete_does_not_match(void **state)
 {
     struct fixture *fixture = *state;
     uint64_t revision = put(fixture, KEY, ONE);
@@ -179,14 +179,14 @@ static void revision_of_an_earlier_life_of_the_key_does_not_fit(void **state)
 int run_condition_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        CONTRACT_TEST(every_condition_is_judged_on_a_key_that_is_there),
-        CONTRACT_TEST(every_condition_is_judged_on_a_missing_key),
-        CONTRACT_TEST(every_condition_finds_an_expired_key_missing),
-        CONTRACT_TEST(condition_is_judged_before_the_bytes),
-        CONTRACT_TEST(failed_condition_leaves_the_deadline),
-        CONTRACT_TEST(any_of_many_revisions_fits),
-        CONTRACT_TEST(unchanged_set_keeps_the_revision_that_conditions_name),
-        CONTRACT_TEST(revision_of_an_earlier_life_of_the_key_does_not_fit),
+        CONTRACT_TEST(every_condition_is_evaluated_on_an_existing_key),
+        CONTRACT_TEST(every_condition_is_evaluated_on_a_missing_key),
+        CONTRACT_TEST(every_condition_treats_an_expired_key_as_missing),
+        CONTRACT_TEST(condition_is_evaluated_before_the_bytes_are_compared),
+        CONTRACT_TEST(failed_condition_keeps_the_deadline),
+        CONTRACT_TEST(any_of_several_revisions_matches),
+        CONTRACT_TEST(revision_condition_holds_after_an_unchanged_set),
+        CONTRACT_TEST(revision_from_before_a_delete_does_not_match),
     };
     return cmocka_run_group_tests_name("conditions", tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Deadlines: when a key is gone, who commits it, what expire() and wake_at() owe each other. */
+/* Deadlines: when a key becomes missing, which call commits the expiry, and how expire() and
+ * wake_at() work together. */
 #include "contract/store/fixture.h"
 
 #define KEY  KV_SLICE("key")
@@ -6,7 +7,7 @@
 #define TWO  KV_SLICE("2")
 #define SOON (START_MS + 10)
 
-static void key_is_there_until_the_millisecond_before_its_deadline(void **state)
+static void key_exists_until_the_millisecond_before_its_deadline(void **state)
 {
     struct fixture *fixture = *state;
     put_until(fixture, KEY, ONE, SOON);
@@ -43,7 +44,7 @@ static void key_set_with_a_deadline_in_the_past_is_missing(void **state)
     assert_n_told(fixture, 2);
 }
 
-static void set_that_meets_an_expired_key_commits_the_expiry_first(void **state)
+static void set_of_an_expired_key_commits_the_expiry_first(void **state)
 {
     struct fixture *fixture = *state;
     put_until(fixture, KEY, ONE, SOON);
@@ -66,7 +67,7 @@ static void set_of_the_same_bytes_on_an_expired_key_is_a_change(void **state)
     assert_told(fixture, 2, KV_REASON_SET, KEY, NULL, "1");
 }
 
-static void delete_that_meets_an_expired_key_commits_the_expiry(void **state)
+static void delete_of_an_expired_key_commits_the_expiry(void **state)
 {
     struct fixture *fixture = *state;
     put_until(fixture, KEY, ONE, SOON);
@@ -76,7 +77,7 @@ static void delete_that_meets_an_expired_key_commits_the_expiry(void **state)
     assert_told(fixture, 1, KV_REASON_EXPIRE, KEY, "1", NULL);
 }
 
-static void touch_does_not_bring_an_expired_key_back(void **state)
+static void touch_does_not_revive_an_expired_key(void **state)
 {
     struct fixture *fixture = *state;
     put_until(fixture, KEY, ONE, SOON);
@@ -122,7 +123,7 @@ static void touch_postpones_the_deadline(void **state)
     assert_missing(fixture, KEY);
 }
 
-static void touch_brings_the_deadline_forward(void **state)
+static void touch_moves_the_deadline_forward(void **state)
 {
     struct fixture *fixture = *state;
     put_until(fixture, KEY, ONE, SOON + 100);
@@ -133,7 +134,7 @@ static void touch_brings_the_deadline_forward(void **state)
     assert_told(fixture, 1, KV_REASON_EXPIRE, KEY, "1", NULL);
 }
 
-static void touch_takes_the_deadline_away(void **state)
+static void touch_removes_the_deadline(void **state)
 {
     struct fixture *fixture = *state;
     put_until(fixture, KEY, ONE, SOON);
@@ -143,7 +144,7 @@ static void touch_takes_the_deadline_away(void **state)
     assert_holds(fixture, KEY, ONE);
 }
 
-static void set_without_deadline_takes_the_old_one_away(void **state)
+static void set_without_a_deadline_removes_the_old_one(void **state)
 {
     struct fixture *fixture = *state;
     put_until(fixture, KEY, ONE, SOON);
@@ -183,7 +184,7 @@ enum {
     MANY = 500
 };
 
-/* Keys "0" … with deadlines one millisecond apart, from SOON on, in a mixed order. */
+/* Keys "0" … with deadlines one millisecond apart, starting at SOON, in shuffled order. */
 static void put_many(struct fixture *fixture)
 {
     for (int i = 0; i < MANY; i++) {
@@ -195,7 +196,7 @@ static void put_many(struct fixture *fixture)
     forget_changes(fixture);
 }
 
-static void expire_commits_what_is_due_and_nothing_else(void **state)
+static void expire_commits_only_due_keys(void **state)
 {
     struct fixture *fixture = *state;
     put_many(fixture);
@@ -226,7 +227,7 @@ static void expire_commits_at_most_max_keys_a_call(void **state)
     assert_n_told(fixture, MANY);
 }
 
-/* The earliest deadline that expire() names of any part, with nothing done. */
+/* The earliest deadline that expire() returns for any part if nothing is due. */
 static int64_t next_deadline(struct fixture *fixture)
 {
     int64_t earliest = KV_NEVER;
@@ -237,7 +238,7 @@ static int64_t next_deadline(struct fixture *fixture)
     return earliest;
 }
 
-static void expire_with_nothing_to_wait_for_returns_never(void **state)
+static void expire_without_deadlines_returns_never(void **state)
 {
     struct fixture *fixture = *state;
     assert_int_equal(next_deadline(fixture), KV_NEVER);
@@ -245,8 +246,9 @@ static void expire_with_nothing_to_wait_for_returns_never(void **state)
     assert_int_equal(next_deadline(fixture), KV_NEVER);
 }
 
-/* Who sleeps until what expire() returned, again and again, is there on time: a store may name an
- * earlier time than the deadline (the turn of a wheel), never a later one. */
+/* A caller that sleeps until the deadline that expire() returned, and repeats this, arrives on
+ * time: a store may name a time before the deadline (the turn of a timing wheel), never one after
+ * it. */
 static void next_deadlines_lead_to_the_expiry_on_time(void **state)
 {
     struct fixture *fixture = *state;
@@ -263,7 +265,7 @@ static void next_deadlines_lead_to_the_expiry_on_time(void **state)
     assert_int_equal(next, KV_NEVER);
 }
 
-/* The earliest that any part was asked to be woken at, since the last call. */
+/* The earliest time passed to wake_at() for any part since the last call. */
 static int64_t take_wake_at(struct fixture *fixture)
 {
     int64_t earliest = KV_NEVER;
@@ -274,7 +276,7 @@ static int64_t take_wake_at(struct fixture *fixture)
     return earliest;
 }
 
-static void new_deadline_asks_to_be_woken(void **state)
+static void new_deadline_requests_a_wake_up(void **state)
 {
     struct fixture *fixture = *state;
     take_wake_at(fixture);
@@ -282,7 +284,7 @@ static void new_deadline_asks_to_be_woken(void **state)
     assert_true(take_wake_at(fixture) <= SOON);
 }
 
-static void deadline_of_an_unchanged_set_asks_to_be_woken(void **state)
+static void deadline_of_an_unchanged_set_requests_a_wake_up(void **state)
 {
     struct fixture *fixture = *state;
     put(fixture, KEY, ONE);
@@ -292,7 +294,7 @@ static void deadline_of_an_unchanged_set_asks_to_be_woken(void **state)
     assert_true(take_wake_at(fixture) <= SOON);
 }
 
-static void deadline_brought_forward_asks_to_be_woken(void **state)
+static void earlier_deadline_requests_a_wake_up(void **state)
 {
     struct fixture *fixture = *state;
     put_until(fixture, KEY, ONE, SOON + 100000);
@@ -302,7 +304,7 @@ static void deadline_brought_forward_asks_to_be_woken(void **state)
     assert_true(take_wake_at(fixture) <= SOON);
 }
 
-static void part_that_is_woken_is_the_one_that_tells(void **state)
+static void woken_part_tells_the_expiry(void **state)
 {
     struct fixture *fixture = *state;
     put_until(fixture, KEY, ONE, SOON);
@@ -317,30 +319,30 @@ static void part_that_is_woken_is_the_one_that_tells(void **state)
 int run_expiry_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        CONTRACT_TEST(key_is_there_until_the_millisecond_before_its_deadline),
+        CONTRACT_TEST(key_exists_until_the_millisecond_before_its_deadline),
         CONTRACT_TEST(key_at_its_deadline_is_missing),
         CONTRACT_TEST(get_of_an_expired_key_commits_nothing),
         CONTRACT_TEST(key_set_with_a_deadline_in_the_past_is_missing),
-        CONTRACT_TEST(set_that_meets_an_expired_key_commits_the_expiry_first),
+        CONTRACT_TEST(set_of_an_expired_key_commits_the_expiry_first),
         CONTRACT_TEST(set_of_the_same_bytes_on_an_expired_key_is_a_change),
-        CONTRACT_TEST(delete_that_meets_an_expired_key_commits_the_expiry),
-        CONTRACT_TEST(touch_does_not_bring_an_expired_key_back),
+        CONTRACT_TEST(delete_of_an_expired_key_commits_the_expiry),
+        CONTRACT_TEST(touch_does_not_revive_an_expired_key),
         CONTRACT_TEST(expiry_is_told_once),
         CONTRACT_TEST(item_outlives_its_expiry),
         CONTRACT_TEST(touch_postpones_the_deadline),
-        CONTRACT_TEST(touch_brings_the_deadline_forward),
-        CONTRACT_TEST(touch_takes_the_deadline_away),
-        CONTRACT_TEST(set_without_deadline_takes_the_old_one_away),
+        CONTRACT_TEST(touch_moves_the_deadline_forward),
+        CONTRACT_TEST(touch_removes_the_deadline),
+        CONTRACT_TEST(set_without_a_deadline_removes_the_old_one),
         CONTRACT_TEST(unchanged_set_takes_the_new_deadline),
         CONTRACT_TEST(deleted_key_does_not_expire),
-        CONTRACT_TEST(expire_commits_what_is_due_and_nothing_else),
+        CONTRACT_TEST(expire_commits_only_due_keys),
         CONTRACT_TEST(expire_commits_at_most_max_keys_a_call),
-        CONTRACT_TEST(expire_with_nothing_to_wait_for_returns_never),
+        CONTRACT_TEST(expire_without_deadlines_returns_never),
         CONTRACT_TEST(next_deadlines_lead_to_the_expiry_on_time),
-        CONTRACT_TEST(new_deadline_asks_to_be_woken),
-        CONTRACT_TEST(deadline_of_an_unchanged_set_asks_to_be_woken),
-        CONTRACT_TEST(deadline_brought_forward_asks_to_be_woken),
-        CONTRACT_TEST(part_that_is_woken_is_the_one_that_tells),
+        CONTRACT_TEST(new_deadline_requests_a_wake_up),
+        CONTRACT_TEST(deadline_of_an_unchanged_set_requests_a_wake_up),
+        CONTRACT_TEST(earlier_deadline_requests_a_wake_up),
+        CONTRACT_TEST(woken_part_tells_the_expiry),
     };
     return cmocka_run_group_tests_name("expiry", tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /*
- * The test's host. Its locks come after the store's: changed() and wake_at() are called under the
- * store's and take the fixture's for an append; the fixture calls the store under none of its own,
- * but for ops->ref, which takes no lock.
+ * The test's host. Lock order: the store's locks come before the fixture's. The store calls
+ * changed() and wake_at() under its own locks, and they take the fixture's lock for an append; the
+ * fixture holds no lock when it calls the store, except for ops->ref, which takes none.
  */
 #include "contract/store/fixture.h"
 
@@ -15,7 +15,8 @@
 #include "contract/store/history.h"
 #include "contract/store/options.h"
 
-/* Long enough for the slowest machine under the slowest sanitizer: never reached otherwise. */
+/* Long enough for the slowest machine under the slowest sanitizer; never reached if the store
+ * works. */
 #define PATIENCE_S 60
 #define LOG_BYTES  (64 << 20)
 #define LOG_MS     INT64_C(3600000)
@@ -24,10 +25,10 @@ static const struct kv_loaded_module *tested;
 static int n_tested_settings;
 static char **tested_settings;
 
-/* The option values of the store that is open: one test runs at a time. */
+/* The option values of the open store: one test runs at a time. */
 static struct kv_option_value *open_values;
 
-/* This thread is within submit() or scan(): done() must not be called. */
+/* This thread is inside submit() or scan(), where done() must not be called. */
 static _Thread_local bool is_submitting;
 
 void fixture_configure(const struct kv_loaded_module *module, int n_settings, char **settings)
@@ -42,7 +43,7 @@ static struct fixture *fixture_of(const struct kv_store_host *host)
     return KV_CONTAINER((uintptr_t)host, struct fixture, host);
 }
 
-/* ---- what goes wrong ---- */
+/* ---- violations ---- */
 
 /* Under the lock. */
 static void vnote(struct fixture *fixture, const char *format, va_list args)
@@ -88,8 +89,8 @@ void skip_without(const struct fixture *fixture, enum kv_store_capability capabi
 
 /* ---- the host's functions ---- */
 
-/* Lets other threads go first now and then: what can happen between two steps of a store, and
- * hardly ever does, happens often. */
+/* Yields to other threads now and then, so that rare interleavings between two steps of a store
+ * become frequent. */
 static void hold_up(struct fixture *fixture)
 {
     static _Thread_local unsigned seed;
@@ -104,7 +105,7 @@ static int64_t host_now_ms(const struct kv_host *base)
     const struct kv_store_host *host = KV_CONTAINER((uintptr_t)base, struct kv_store_host, base);
     hold_up(fixture_of(host));
     int64_t now_ms = atomic_load(&fixture_of(host)->now_ms);
-    hold_up(fixture_of(host)); /* so that it may have passed when the store goes on */
+    hold_up(fixture_of(host)); /* the time just read may now be past */
     return now_ms;
 }
 
@@ -127,7 +128,7 @@ static void host_log(const struct kv_host *base, enum kv_log_level level, const 
     fputc('\n', stderr);
 }
 
-/* FNV-1a: any function of the key will do. */
+/* FNV-1a; any function of the key would do. */
 static uint64_t hash_of(struct kv_slice key)
 {
     uint64_t hash = UINT64_C(14695981039346656037);
@@ -168,7 +169,7 @@ static bool is_in_order(const struct fixture *fixture)
     return (fixture->capabilities & KV_STORE_IN_ORDER) != 0;
 }
 
-/* 0: the store does not say. */
+/* Returns: 0 if the store has no revision(). */
 static uint64_t revision_of(const struct fixture *fixture)
 {
     return fixture->ops->revision == NULL ? 0 : fixture->ops->revision(fixture->store);
@@ -201,7 +202,7 @@ static void host_changed(const struct kv_store_host *host, uint32_t part,
     atomic_store(&fixture->is_telling, false);
 }
 
-/* Nobody disturbs the store here, so it has nothing to lose. */
+/* No other server uses this store, so it cannot lose changes. */
 static void host_resync(const struct kv_store_host *host, uint32_t part)
 {
     note_violation(fixture_of(host), "resync() for part %u, though nothing was lost", part);
@@ -574,7 +575,7 @@ static bool may_end_so(enum kv_op op, enum kv_status status)
     }
 }
 
-/* Of a store without threads of its own, changes happen within the call. */
+/* A store without threads of its own makes its changes within the call. */
 static void check_revision(struct fixture *fixture, const struct call *call)
 {
     const struct kv_cmd *cmd = &call->cmd;
@@ -758,7 +759,8 @@ void release(struct fixture *fixture, struct kv_item *item)
     *item = (struct kv_item){0};
 }
 
-/* What the store says by wake_at() after it has returned KV_EXPIRING. */
+/* Returns: the next deadline, which the store passes to wake_at() after it has returned
+ * KV_EXPIRING. */
 static int64_t wait_for_wake(struct fixture *fixture, uint32_t part, uint64_t n_before)
 {
     struct timespec until = patience();

@@ -1,12 +1,12 @@
 /*
- * Changes of different keys may be told in any order, unless the store promises to tell them in the
- * order of revisions; those of one key only in that order: each begins with the state that the one
- * before it ended with. So they are sorted by
- * key, and by place within a key, and compared with their neighbours.
+ * A store may tell changes of different keys in any order, unless it promises the order of
+ * revisions; it tells changes of one key in order, and each begins with the state in which the
+ * previous one ended. So the changes are sorted by key, then by position, and each is compared with
+ * its neighbour.
  */
 #include "contract/store/history.h"
 
-/* By key, then by the order in which they were told. */
+/* By key, then in the order in which they were told. */
 static int by_key(const void *a, const void *b)
 {
     const struct told *const *left = a;
@@ -43,7 +43,7 @@ static int check_alone(const struct told *told, uint32_t parts, struct kv_error 
     return 0;
 }
 
-/* `next` is the change told after `told` of the same key. */
+/* `next` was told directly after `told`, for the same key. */
 static int check_pair(const struct told *told, const struct told *next, struct kv_error *reterr)
 {
     if (told->part != next->part)

@@ -1,12 +1,12 @@
 /*
- * Linearizability: loops on threads of their own run random commands on few keys, time moves and
- * keys expire; then what each of them saw is put before the checker (support/linear), key by key.
- * And what was told meanwhile must be those keys' history.
+ * Linearizability: loops on threads of their own run random commands on a few keys while time moves
+ * and keys expire. The checker (support/linear) then judges the results that each loop observed,
+ * key by key; the changes told meanwhile must be the history of those keys.
  *
- * Between their commands they fill the store with other keys and empty it again, so that what it
- * keeps its keys in grows and shrinks under them.
+ * Between their commands, the loops fill the store with other keys and empty it again, so that the
+ * store's data structures grow and shrink meanwhile.
  *
- * Everybody pauses now and then, so that histories stay short; a key's state is carried on.
+ * All loops pause regularly, so that histories stay short; the state of each key is carried over.
  */
 #include "contract/store/fixture.h"
 
@@ -18,13 +18,13 @@ enum {
     KEYS = 3,
     VALUES = 3,
     LONGEST_VECTOR = 4,
-    VECTORS_A_ROUND = 24, /* of each loop */
+    VECTORS_A_ROUND = 24, /* per loop */
     MOST_OPS = VECTORS_A_ROUND * LONGEST_VECTOR,
-    MANY_CLIENTS = 1000, /* from here on: one for each command that stands in no order */
+    MANY_CLIENTS = 1000, /* unordered commands get client numbers from here on, one each */
     OPERATIONS = 40000,
-    FILLERS = 16,       /* in a vector */
-    PHASE = 20,         /* rounds in which they are set, or deleted */
-    FILLER_KEYS = 30000 /* of all loops */
+    FILLERS = 16,       /* per vector */
+    PHASE = 20,         /* rounds in which the fillers are set, or deleted */
+    FILLER_KEYS = 30000 /* of all loops together */
 };
 
 static const struct kv_slice keys[KEYS] = {{"a", 1}, {"b", 1}, {"", 0}};
@@ -49,7 +49,7 @@ struct worker {
 struct contest {
     struct fixture *fixture;
     _Atomic uint64_t stamp;
-    _Atomic uint64_t revision; /* some revision that was right lately */
+    _Atomic uint64_t revision; /* a recent revision */
     atomic_bool is_over;
     pthread_barrier_t barrier;
     struct worker workers[N_LOOPS];
@@ -57,7 +57,7 @@ struct contest {
     uint32_t n_clients;
 };
 
-/* From 1 on. */
+/* Starts at 1. */
 static uint64_t value_number(struct kv_slice bytes)
 {
     for (uint64_t i = 0; i < VALUES; i++)
@@ -78,7 +78,8 @@ static int64_t draw_deadline(struct worker *worker)
     return draw(worker, 3) == 0 ? KV_NEVER : now(worker->contest->fixture) + draw(worker, 6);
 }
 
-/* Makes the value after the one that is there; of none, the first. Of the last one, none. */
+/* Makes the successor of the current value; for a missing key, the first value. Declines after the
+ * last one. */
 static enum kv_status make_next(struct kv_cmd *cmd, const struct kv_item *old,
                                 struct kv_slice *ret_value)
 {
@@ -116,7 +117,7 @@ static struct call draw_write(struct worker *worker, struct watch *watch)
     }
 }
 
-/* `watch` lends the revision. */
+/* `watch` owns the revision that the call borrows. */
 static struct call draw_call(struct worker *worker, struct watch *watch)
 {
     watch->key = (size_t)draw(worker, KEYS);
@@ -136,7 +137,7 @@ static struct call draw_call(struct worker *worker, struct watch *watch)
 
 /* ---- running and recording them ---- */
 
-/* Deferred reads may take effect in any order. */
+/* Deferred reads may take effect in any order, so each is a client of its own. */
 static uint32_t client_of(struct worker *worker, const struct kv_cmd *cmd)
 {
     struct contest *contest = worker->contest;
@@ -193,7 +194,7 @@ static void run_vector(struct worker *worker)
     }
 }
 
-/* Sets, or deletes, some of this loop's fillers. */
+/* Sets or deletes some of this loop's fillers. */
 static void run_fillers(struct worker *worker)
 {
     struct fixture *fixture = worker->contest->fixture;
@@ -242,8 +243,8 @@ static void *work(void *arg)
 
 /* ---- judging a round ---- */
 
-/* What is there in the end is a command like the others: it is judged, and begins the next round.
- */
+/* Reads the final state as one more command, which the checker judges too; the next round starts
+ * from it. */
 static struct linear_op look(struct contest *contest, size_t key, struct linear_state *ret_state)
 {
     struct fixture *fixture = contest->fixture;
@@ -303,7 +304,7 @@ static void judge_key(struct contest *contest, size_t key)
     contest->states[key] = next;
 }
 
-/* Returns: how many commands it had. */
+/* Returns: the number of commands in the round. */
 static size_t judge(struct contest *contest)
 {
     struct fixture *fixture = contest->fixture;
@@ -347,7 +348,7 @@ static void finish(struct contest *contest)
     free(contest);
 }
 
-static void what_loops_see_of_a_key_has_one_order(void **state)
+static void loops_observe_each_key_in_one_order(void **state)
 {
     struct contest *contest = kv_calloc(1, sizeof(*contest));
     size_t operations = linear_operations(OPERATIONS);
@@ -363,7 +364,7 @@ static void what_loops_see_of_a_key_has_one_order(void **state)
 int run_linear_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        CONTRACT_TEST(what_loops_see_of_a_key_has_one_order),
+        CONTRACT_TEST(loops_observe_each_key_in_one_order),
     };
     return cmocka_run_group_tests_name("linearizability", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * The log: what was told comes back, in the order of revisions, across restarts. For stores with
- * KV_STORE_LOG.
+ * The log: it returns the changes that were told, in the order of revisions, across restarts. For
+ * stores with KV_STORE_LOG.
  */
 #include "contract/store/fixture.h"
 
@@ -15,7 +15,7 @@ enum {
     MANY = 3000
 };
 
-/* What a walk through the log has come to. */
+/* The position of a reader of the log. */
 struct reading {
     uint64_t after;
     size_t n;
@@ -41,8 +41,8 @@ static void assert_is(const struct kv_log_entry *entry, const struct kv_change *
     assert_int_equal(entry->after.deadline_ms, change->after.deadline_ms);
 }
 
-/* Reads on to the end. Each change is the next of those that were told. */
-static void assert_log_is_what_was_told(struct fixture *fixture, struct reading *reading)
+/* Reads to the end. Each entry must be the next of the changes told. */
+static void assert_log_matches_changes(struct fixture *fixture, struct reading *reading)
 {
     bool is_last = false;
     while (!is_last) {
@@ -64,9 +64,9 @@ static void assert_log_is_what_was_told(struct fixture *fixture, struct reading 
     assert_int_equal(reading->n, fixture->n_told);
 }
 
-/* ---- what is in it ---- */
+/* ---- entries ---- */
 
-static void every_change_is_in_the_log(void **state)
+static void log_contains_every_change(void **state)
 {
     struct fixture *fixture = *state;
     struct reading reading = {.after = begin(fixture), .n = 1};
@@ -78,10 +78,10 @@ static void every_change_is_in_the_log(void **state)
     advance(fixture, 10);
     expire_all(fixture);
     put(fixture, KV_SLICE(""), ONE);
-    assert_log_is_what_was_told(fixture, &reading);
+    assert_log_matches_changes(fixture, &reading);
 }
 
-static void what_is_no_change_is_not_in_the_log(void **state)
+static void log_omits_writes_that_change_nothing(void **state)
 {
     struct fixture *fixture = *state;
     struct reading reading = {.after = begin(fixture), .n = 1};
@@ -89,11 +89,11 @@ static void what_is_no_change_is_not_in_the_log(void **state)
     assert_status(fixture, call_touch(KEY, now(fixture) + 1000), KV_OK);
     assert_status(fixture, call_set(KEY, ONE), KV_UNCHANGED);
     assert_status(fixture, call_delete(OTHER), KV_MISSING);
-    assert_log_is_what_was_told(fixture, &reading);
+    assert_log_matches_changes(fixture, &reading);
     assert_int_equal(reading.n, 2);
 }
 
-static void every_change_of_a_key_in_a_vector_is_in_the_log(void **state)
+static void log_contains_every_change_of_a_key_in_a_vector(void **state)
 {
     struct fixture *fixture = *state;
     struct reading reading = {.after = begin(fixture), .n = 1};
@@ -105,20 +105,20 @@ static void every_change_of_a_key_in_a_vector_is_in_the_log(void **state)
                            call_set(OTHER, TWO),
                            call_delete(OTHER)};
     run_all(fixture, calls, sizeof(calls) / sizeof(calls[0]));
-    assert_log_is_what_was_told(fixture, &reading);
+    assert_log_matches_changes(fixture, &reading);
     assert_int_equal(reading.n, 7);
 }
 
-static void log_goes_on_where_it_was_left(void **state)
+static void reading_the_log_continues_after_the_last_entry_read(void **state)
 {
     struct fixture *fixture = *state;
     struct reading reading = {.after = begin(fixture), .n = 1};
-    assert_log_is_what_was_told(fixture, &reading);
+    assert_log_matches_changes(fixture, &reading);
     put(fixture, KEY, ONE);
-    assert_log_is_what_was_told(fixture, &reading);
+    assert_log_matches_changes(fixture, &reading);
     put(fixture, KEY, TWO);
     put(fixture, OTHER, ONE);
-    assert_log_is_what_was_told(fixture, &reading);
+    assert_log_matches_changes(fixture, &reading);
 }
 
 /* ---- pages ---- */
@@ -147,7 +147,7 @@ static void pages_are_bounded_by_entries(void **state)
     struct fixture *fixture = *state;
     struct reading reading = {.after = begin(fixture), .n = 1, .capacity = 7};
     make_history(fixture);
-    assert_log_is_what_was_told(fixture, &reading);
+    assert_log_matches_changes(fixture, &reading);
 }
 
 static void pages_are_bounded_by_bytes(void **state)
@@ -158,7 +158,7 @@ static void pages_are_bounded_by_bytes(void **state)
     memset(letters, 'v', 2000);
     for (size_t len = 1; len < 2000; len += 50)
         put(fixture, KEY, (struct kv_slice){letters, len});
-    assert_log_is_what_was_told(fixture, &reading);
+    assert_log_matches_changes(fixture, &reading);
     free(letters);
 }
 
@@ -168,7 +168,7 @@ static bool is_of_key_7(const struct kv_log_page *page, struct kv_slice key)
     return kv_slice_equals(key, KV_SLICE("k7"));
 }
 
-static void only_what_is_wanted_is_returned(void **state)
+static void log_returns_only_the_wanted_changes(void **state)
 {
     struct fixture *fixture = *state;
     uint64_t after = begin(fixture);
@@ -191,7 +191,7 @@ static void only_what_is_wanted_is_returned(void **state)
     assert_int_equal(after, fixture->told[fixture->n_told - 1].change.revision);
 }
 
-/* ---- its ends ---- */
+/* ---- trimming and restarts ---- */
 
 static void assert_trimmed(struct fixture *fixture, uint64_t after)
 {
@@ -200,7 +200,7 @@ static void assert_trimmed(struct fixture *fixture, uint64_t after)
     assert_int_equal(page.page.status, KV_TRIMMED);
 }
 
-static void what_never_was_is_trimmed(void **state)
+static void reading_after_an_unknown_revision_is_answered_with_trimmed(void **state)
 {
     struct fixture *fixture = *state;
     uint64_t newest = begin(fixture);
@@ -209,7 +209,7 @@ static void what_never_was_is_trimmed(void **state)
     assert_trimmed(fixture, 0);
 }
 
-static void log_outlives_a_restart(void **state)
+static void log_survives_a_restart(void **state)
 {
     struct fixture *fixture = *state;
     uint64_t first = begin(fixture);
@@ -234,15 +234,15 @@ static void log_outlives_a_restart(void **state)
 int run_log_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        CONTRACT_TEST(every_change_is_in_the_log),
-        CONTRACT_TEST(what_is_no_change_is_not_in_the_log),
-        CONTRACT_TEST(every_change_of_a_key_in_a_vector_is_in_the_log),
-        CONTRACT_TEST(log_goes_on_where_it_was_left),
+        CONTRACT_TEST(log_contains_every_change),
+        CONTRACT_TEST(log_omits_writes_that_change_nothing),
+        CONTRACT_TEST(log_contains_every_change_of_a_key_in_a_vector),
+        CONTRACT_TEST(reading_the_log_continues_after_the_last_entry_read),
         CONTRACT_TEST(pages_are_bounded_by_entries),
         CONTRACT_TEST(pages_are_bounded_by_bytes),
-        CONTRACT_TEST(only_what_is_wanted_is_returned),
-        CONTRACT_TEST(what_never_was_is_trimmed),
-        CONTRACT_TEST(log_outlives_a_restart),
+        CONTRACT_TEST(log_returns_only_the_wanted_changes),
+        CONTRACT_TEST(reading_after_an_unknown_revision_is_answered_with_trimmed),
+        CONTRACT_TEST(log_survives_a_restart),
     };
     return cmocka_run_group_tests_name("the log", tests, NULL, NULL);
 }

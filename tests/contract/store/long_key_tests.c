@@ -1,7 +1,7 @@
 /*
- * Keys that are longer than what an engine's trees may take (LMDB: 511 bytes), and differ only
- * behind that: as with short ones, scans go in byte order, and a page costs the same however many
- * others there are.
+ * Keys longer than an engine's trees accept (LMDB: 511 bytes) that differ only beyond that length:
+ * like short ones, scans return them in byte order, and the cost of a page does not depend on the
+ * number of other keys.
  */
 #include <time.h>
 
@@ -10,7 +10,7 @@
 #define ONE KV_SLICE("1")
 
 enum {
-    STRETCH = 494, /* bytes that LMDB has of a long key */
+    STRETCH = 494, /* prefix of a long key that LMDB stores in its tree */
     MOST_PARTS = 6,
     LONGEST_KEY = MOST_PARTS * STRETCH,
     MOST_KEYS = 400
@@ -34,7 +34,7 @@ static size_t draw(unsigned *seed, size_t n)
     return (size_t)rand_r(seed) % n;
 }
 
-/* Whole stretches of a letter, nearly whole ones, and single bytes. */
+/* Whole stretches of one letter, nearly whole ones, and single bytes. */
 static struct kv_slice draw_key(unsigned *seed, char bytes[LONGEST_KEY])
 {
     static const char letters[] = {'p', 'p', 'p', 'q', '\0', '\xff'};
@@ -75,7 +75,7 @@ static void take_out(struct keys *keys, size_t place)
     memmove(&keys->at[place], &keys->at[place + 1], (keys->n - place) * sizeof(keys->at[0]));
 }
 
-/* The keys that a walk is to find: those from `next` on that have its prefix. */
+/* The keys that a walk must return: those from `next` on with its prefix. */
 struct expected {
     const struct keys *all;
     size_t next;
@@ -100,7 +100,7 @@ static void assert_walk(struct fixture *fixture, const struct keys *all, struct 
                 !kv_slice_has_prefix(all->at[expected.next], walk->prefix));
 }
 
-/* More is deleted where there is much. */
+/* The more keys exist, the more are deleted. */
 static void stir(struct fixture *fixture, struct keys *all, unsigned *seed)
 {
     char bytes[LONGEST_KEY];
@@ -127,14 +127,14 @@ static void walk_somewhere(struct fixture *fixture, const struct keys *all, unsi
     assert_walk(fixture, all, &walk);
 }
 
-/* A store that keeps its keys has all of them in its files after that, and none in memory. */
+/* Afterwards, a durable store has all its keys in its files and none in memory. */
 static void settle(struct fixture *fixture)
 {
     if ((fixture->capabilities & KV_STORE_DURABLE) != 0)
         fixture_reopen(fixture);
 }
 
-static void long_keys_come_in_order_after_each_write(void **state)
+static void scan_returns_long_keys_in_order_between_writes(void **state)
 {
     struct fixture *fixture = seeking(state);
     static struct keys all;
@@ -154,7 +154,7 @@ static void long_keys_come_in_order_after_each_write(void **state)
     assert_walk(fixture, &all, &(struct walk){.capacity = 1});
 }
 
-/* ---- many ---- */
+/* ---- many keys ---- */
 
 enum {
     FEW = 256,
@@ -190,7 +190,8 @@ static double now_us(void)
     return (double)time.tv_sec * 1e6 + (double)time.tv_nsec / 1e3;
 }
 
-/* Pages here and there among n keys. Returns: the least time of one, in microseconds. */
+/* Reads pages at various places among n keys. Returns: the shortest time of a page, in
+ * microseconds. */
 static double least_time_of_a_page(struct fixture *fixture, char letter, int n)
 {
     char bytes[COMMON + 8];
@@ -211,7 +212,7 @@ static double least_time_of_a_page(struct fixture *fixture, char letter, int n)
     return least;
 }
 
-/* Where a page had to sort all of them, it would take 32 times as long among many. */
+/* A page that had to sort all keys would take 32 times as long among many. */
 static void page_among_thousands_of_long_keys_takes_as_long_as_among_few(void **state)
 {
     struct fixture *fixture = seeking(state);
@@ -227,7 +228,7 @@ static void page_among_thousands_of_long_keys_takes_as_long_as_among_few(void **
 int run_long_key_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        CONTRACT_TEST(long_keys_come_in_order_after_each_write),
+        CONTRACT_TEST(scan_returns_long_keys_in_order_between_writes),
         CONTRACT_TEST(page_among_thousands_of_long_keys_takes_as_long_as_among_few),
     };
     return cmocka_run_group_tests_name("long keys", tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /*
- * metrics(): figures with names of their own, which can be asked for at any time; and parts().
+ * metrics(): uniquely named figures, available at any time; and parts().
  */
 #include "contract/store/fixture.h"
 
@@ -12,7 +12,7 @@ enum {
 
 static const uint64_t KEYS_UNTOLD = UINT64_MAX;
 
-/* What a store has told. */
+/* The metrics that a store reports. */
 struct told_metrics {
     struct kv_metrics_out out;
     const struct kv_metric *metrics[MOST_METRICS];
@@ -63,11 +63,11 @@ static struct fixture *measured(void **state)
 {
     struct fixture *fixture = *state;
     if (fixture->ops->metrics == NULL)
-        skip(); /* it tells none */
+        skip(); /* the store reports no metrics */
     return fixture;
 }
 
-static void figures_have_names_of_their_own(void **state)
+static void figures_have_unique_names(void **state)
 {
     struct fixture *fixture = measured(state);
     assert_int_not_equal(ask(fixture).n, 0);
@@ -78,7 +78,7 @@ static void assert_keys(const struct fixture *fixture, uint64_t n)
     assert_int_equal(ask(fixture).n_keys, n);
 }
 
-/* Where a store knows only about how many there are, it knows of few exactly. */
+/* A store that estimates large counts must know small ones exactly. */
 static void keys_are_counted_at_once_and_after_a_restart(void **state)
 {
     struct fixture *fixture = measured(state);
@@ -107,7 +107,7 @@ static void *write_on(void *argument)
     return NULL;
 }
 
-static void figures_can_be_asked_for_while_others_write(void **state)
+static void figures_can_be_read_during_writes(void **state)
 {
     struct fixture *fixture = measured(state);
     pthread_t writer;
@@ -135,13 +135,13 @@ static void take_part(struct kv_parts_out *out, const struct kv_part_state *stat
     told->n++;
 }
 
-static void all_parts_are_told_in_order_while_others_write(void **state)
+static void parts_are_reported_in_order_during_writes(void **state)
 {
     struct fixture *fixture = *state;
     struct kv_store_info info = {0};
     pthread_t writer;
     if (fixture->ops->parts == NULL)
-        skip(); /* its data is not elsewhere */
+        skip(); /* the data is not on another server */
     fixture->ops->info(fixture->store, &info);
     assert_int_equal(pthread_create(&writer, NULL, write_on, fixture), 0);
     for (int i = 0; i < N_WRITES; i++) {
@@ -155,10 +155,10 @@ static void all_parts_are_told_in_order_while_others_write(void **state)
 int run_metrics_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        CONTRACT_TEST(figures_have_names_of_their_own),
+        CONTRACT_TEST(figures_have_unique_names),
         CONTRACT_TEST(keys_are_counted_at_once_and_after_a_restart),
-        CONTRACT_TEST(figures_can_be_asked_for_while_others_write),
-        CONTRACT_TEST(all_parts_are_told_in_order_while_others_write),
+        CONTRACT_TEST(figures_can_be_read_during_writes),
+        CONTRACT_TEST(parts_are_reported_in_order_during_writes),
     };
     return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
 }

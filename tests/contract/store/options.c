@@ -1,5 +1,5 @@
-/* The scalars of a module's schema, and its lists of texts, read as the server reads them. Blocks
- * have their defaults. */
+/* Reads the scalars of a module's schema, and its lists of strings, as the server does. Blocks get
+ * their defaults. */
 #include "contract/store/options.h"
 
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include "conf/option.h"
 #include "conf/scalar.h"
 
-/* "@folder/x" with the folder in place. Returns: NULL where there is no memory. */
+/* Replaces "@folder" in the text. Returns: NULL if memory runs out. */
 static char *expand(const char *text, const char *folder)
 {
     const char *mark = strstr(text, FOLDER_MARK);
@@ -20,7 +20,7 @@ static char *expand(const char *text, const char *folder)
     return expanded;
 }
 
-/* A string is a copy, with the folder in place. */
+/* A string is copied, with the folder in place. */
 static int read_value(const struct kv_option *option, const char *text, const char *folder,
                       struct kv_option_value *value, struct kv_error *reterr)
 {
@@ -33,7 +33,7 @@ static int read_value(const struct kv_option *option, const char *text, const ch
     return 0;
 }
 
-/* Texts with commas between them. */
+/* Strings separated by commas. */
 static int read_list(const struct kv_option *option, const char *text, const char *folder,
                      struct kv_option_value *value, struct kv_error *reterr)
 {
@@ -57,7 +57,7 @@ static int read_setting(const struct kv_option *option, const char *text, const 
                                           : read_value(option, text, folder, value, reterr);
 }
 
-/* The value of the last setting of that name. Returns: NULL where there is none. */
+/* The value of the last setting with that name. Returns: NULL if there is none. */
 static const char *find_setting(const char *name, int n_settings, char **settings)
 {
     size_t len = strlen(name);

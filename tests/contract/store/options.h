@@ -1,14 +1,14 @@
 /*
- * Option values for a store under test, made of its schema and of `key=value` settings: bools,
- * whole numbers and strings as they are; the words of choices. No units: a duration is
- * milliseconds, a size bytes. Nested options get their zero.
+ * Option values for a store under test, made from its schema and `key=value` settings: bools, whole
+ * numbers, strings, and the words of choices. There are no units: a duration is in milliseconds, a
+ * size in bytes. Nested options are zero.
  */
 #ifndef KV_CONTRACT_OPTIONS_H
 #define KV_CONTRACT_OPTIONS_H
 
 #include <kvserver/module.h>
 
-/* In a setting's value this stands for the test's own folder. */
+/* Stands for the test's own folder in the value of a setting. */
 #define FOLDER_MARK "@folder"
 
 /* Returns: an array aligned with the module's schema, or NULL and *reterr. */

@@ -1,10 +1,10 @@
 /*
- * Random vectors of commands, with time moving and keys expiring, against a plain model: an array
- * of states, one for each key there is. The model follows the writes in the order submitted, and
- * learns the revisions from the store; everything else it knows better.
+ * Random vectors of commands, while time moves and keys expire, compared with a simple model: an
+ * array with one state for each key. The model follows the writes in the order submitted; it learns
+ * only the revisions from the store.
  *
- * A GET that was deferred may have seen any state between the vector's first and its last command,
- * so the model keeps them all.
+ * A deferred GET may have seen any state between the vector's first and last command, so the model
+ * keeps all of them.
  */
 #include "contract/store/walk.h"
 
@@ -26,7 +26,7 @@ static const struct kv_slice values[VALUES] = {
     {"", 0}, {"1", 1}, {"12", 2}, {"{\"a\":[1,2]}", 11}, {"2", 1}};
 
 struct state {
-    bool is_there; /* or past its deadline and not yet taken away */
+    bool is_there; /* also true past the deadline until the expiry is told */
     size_t value;
     uint64_t revision;
     int64_t deadline_ms;
@@ -70,8 +70,8 @@ static size_t index_of(struct kv_slice key)
 
 /* ---- drawing commands ---- */
 
-/* The value that an update makes of one that is there, or of none. SIZE_MAX: it declines; VALUES:
- * it deletes the key. */
+/* The value that an update makes of the current one, or for a missing key. SIZE_MAX: it declines;
+ * VALUES: it deletes the key. */
 static size_t value_after(const struct state *state)
 {
     if (!state->is_there)
@@ -81,7 +81,7 @@ static size_t value_after(const struct state *state)
     return state->value + 1 == VALUES ? SIZE_MAX : state->value + 1 - state->value % 2;
 }
 
-/* The same, for the store. */
+/* The same for the store. */
 static enum kv_status compute(struct kv_cmd *cmd, const struct kv_item *old,
                               struct kv_slice *ret_value)
 {
@@ -113,7 +113,7 @@ static struct call draw_update(struct trial *trial, size_t key)
     return call;
 }
 
-/* A condition on the i-th command, with revisions that were right some time ago, or never. */
+/* A condition for the i-th command, with revisions that were current some time ago, or never. */
 static void draw_condition(struct trial *trial, size_t i)
 {
     struct call *call = &trial->calls[i];
@@ -296,7 +296,7 @@ static void step_vector(struct trial *trial)
     check_all_told(trial);
 }
 
-/* Everything told by expire() is due; the model takes it away. */
+/* Asserts that expire() has expired only due keys; the model removes them. */
 static void follow_expiries(struct trial *trial)
 {
     struct fixture *fixture = trial->fixture;

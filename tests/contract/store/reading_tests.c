@@ -1,5 +1,5 @@
 /*
- * open_to_read() of durable stores: what is there is found, and what is not there is not made.
+ * open_to_read() of durable stores: it finds an existing store, and does not create a missing one.
  */
 #include "contract/store/fixture.h"
 
@@ -16,15 +16,15 @@ static struct fixture *durable(void **state)
 {
     struct fixture *fixture = *state;
     if ((fixture->capabilities & KV_STORE_DURABLE) == 0)
-        skip(); /* a volatile store leaves nothing to be read */
+        skip(); /* a volatile store leaves no files */
     return fixture;
 }
 
-/* ---- what is there ---- */
+/* ---- stored data ---- */
 
 struct found {
     uint64_t forever, passing; /* revisions */
-    int64_t deadline_ms;       /* of the one that passes */
+    int64_t deadline_ms;       /* of the key with a deadline */
     size_t n;
 };
 
@@ -51,7 +51,7 @@ static struct found read_all(struct fixture *fixture)
     return found;
 }
 
-static void what_was_stored_is_read(void **state)
+static void stored_keys_are_read(void **state)
 {
     struct fixture *fixture = durable(state);
     uint64_t forever = put(fixture, FOREVER, KV_SLICE("[1, 2]"));
@@ -67,9 +67,9 @@ static void what_was_stored_is_read(void **state)
     assert_string_equal(fixture->info.epoch, before.epoch);
 }
 
-/* ---- what is left alone ---- */
+/* ---- files stay unchanged ---- */
 
-static void reading_a_store_that_was_closed_changes_no_byte_of_it(void **state)
+static void reading_a_closed_store_changes_no_byte_of_it(void **state)
 {
     struct fixture *fixture = durable(state);
     put(fixture, FOREVER, KV_SLICE("[1, 2]"));
@@ -94,7 +94,7 @@ static bool is_empty(const char *path)
     return n == 2;
 }
 
-static void store_that_is_not_there_is_refused_and_not_made(void **state)
+static void missing_store_is_refused_and_not_created(void **state)
 {
     struct fixture *fixture = durable(state);
     struct kv_error error = {0};
@@ -111,9 +111,9 @@ static void store_that_is_not_there_is_refused_and_not_made(void **state)
 int run_reading_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        CONTRACT_TEST(what_was_stored_is_read),
-        CONTRACT_TEST(reading_a_store_that_was_closed_changes_no_byte_of_it),
-        CONTRACT_TEST(store_that_is_not_there_is_refused_and_not_made),
+        CONTRACT_TEST(stored_keys_are_read),
+        CONTRACT_TEST(reading_a_closed_store_changes_no_byte_of_it),
+        CONTRACT_TEST(missing_store_is_refused_and_not_created),
     };
     return cmocka_run_group_tests_name("reading", tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /*
- * revision(): what a store says it has given out. That it is never behind a change that is told,
- * and that a store without threads of its own gives out larger ones after it has said so, the
- * fixture watches in all tests.
+ * revision(): the newest revision that a store has assigned. In all tests, the fixture checks that
+ * it is never behind a change that was told, and that a store without threads of its own assigns
+ * only larger revisions after the call.
  */
 #include "contract/store/fixture.h"
 
@@ -13,11 +13,11 @@ static uint64_t revision_of(void **state)
 {
     struct fixture *fixture = *state;
     if (fixture->ops->revision == NULL)
-        skip(); /* it does not say */
+        skip(); /* the store has no revision() */
     return fixture->ops->revision(fixture->store);
 }
 
-static void revision_of_a_new_store_lies_before_its_changes(void **state)
+static void revision_of_a_new_store_precedes_its_changes(void **state)
 {
     uint64_t before = revision_of(state);
     uint64_t first = put(*state, KEY, ONE);
@@ -25,7 +25,7 @@ static void revision_of_a_new_store_lies_before_its_changes(void **state)
     assert_true(first > before);
 }
 
-static void revision_is_not_behind_what_was_answered(void **state)
+static void revision_is_not_behind_an_answered_write(void **state)
 {
     uint64_t before = revision_of(state);
     for (int i = 0; i < 50; i++) {
@@ -36,7 +36,7 @@ static void revision_is_not_behind_what_was_answered(void **state)
     }
 }
 
-static void revision_stays_where_nothing_changes(void **state)
+static void revision_is_kept_by_commands_that_change_nothing(void **state)
 {
     struct fixture *fixture = *state;
     revision_of(state);
@@ -48,7 +48,7 @@ static void revision_stays_where_nothing_changes(void **state)
     assert_int_equal(revision_of(state), before);
 }
 
-static void expiry_is_counted(void **state)
+static void expiry_advances_the_revision(void **state)
 {
     struct fixture *fixture = *state;
     uint64_t set = revision_of(state);
@@ -63,10 +63,10 @@ static void expiry_is_counted(void **state)
 int run_revision_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        CONTRACT_TEST(revision_of_a_new_store_lies_before_its_changes),
-        CONTRACT_TEST(revision_is_not_behind_what_was_answered),
-        CONTRACT_TEST(revision_stays_where_nothing_changes),
-        CONTRACT_TEST(expiry_is_counted),
+        CONTRACT_TEST(revision_of_a_new_store_precedes_its_changes),
+        CONTRACT_TEST(revision_is_not_behind_an_answered_write),
+        CONTRACT_TEST(revision_is_kept_by_commands_that_change_nothing),
+        CONTRACT_TEST(expiry_advances_the_revision),
     };
     return cmocka_run_group_tests_name("revisions", tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Scans: what a walk must return, whatever is written meanwhile, and that cursors have no state. */
+/* Scans: the keys that a walk must return despite concurrent writes; cursors have no state in the
+ * store. */
 #include "contract/store/walk.h"
 
 #define ONE KV_SLICE("1")
@@ -28,7 +29,7 @@ static void put_family(struct fixture *fixture, const char *family, int n, int64
     run_all(fixture, calls, (size_t)n);
 }
 
-/* How often each key of a family was seen; the others together. */
+/* How often each key of a family was seen; other keys are counted together. */
 struct census {
     const char *family;
     int seen[MANY];
@@ -123,7 +124,7 @@ static void prefix_of_no_key_returns_nothing(void **state)
         assert_int_equal(census.seen[i], 0);
 }
 
-static void scan_goes_past_the_empty_key(void **state)
+static void scan_continues_after_the_empty_key(void **state)
 {
     struct fixture *fixture = *state;
     struct census census = {.family = "a"};
@@ -160,11 +161,11 @@ static void compare_with_last(struct walk *walk, const struct kv_scan_entry *ent
     *last = slice_dup(entry->key);
 }
 
-static void ordered_scan_goes_in_byte_order(void **state)
+static void ordered_scan_returns_byte_order(void **state)
 {
     struct fixture *fixture = *state;
     if ((fixture->capabilities & KV_STORE_ORDERED) == 0)
-        skip(); /* it has no order */
+        skip(); /* the store has no order */
     struct kv_slice last = {0};
     struct walk walk = {.each = compare_with_last, .context = &last, .capacity = 9};
     put_family(fixture, "b", MANY, KV_NEVER);
@@ -176,9 +177,9 @@ static void ordered_scan_goes_in_byte_order(void **state)
     free((char *)last.bytes);
 }
 
-/* ---- what an entry is ---- */
+/* ---- entries ---- */
 
-static void entry_brings_value_revision_and_deadline(void **state)
+static void entry_has_value_revision_and_deadline(void **state)
 {
     struct fixture *fixture = *state;
     uint64_t revision = put_until(fixture, KV_SLICE("key"), ONE, START_MS + 7);
@@ -220,7 +221,7 @@ static void entry_outlives_the_delete_of_its_key(void **state)
 
 /* ---- cursors ---- */
 
-/* Writes among the keys that stay: new ones, deleted ones, overwritten ones, all over the place. */
+/* Writes among the permanent keys: creates, deletes and overwrites keys all over the store. */
 static void stir(struct walk *walk, struct fixture *fixture, size_t n_pages)
 {
     (void)walk;
@@ -233,7 +234,7 @@ static void stir(struct walk *walk, struct fixture *fixture, size_t n_pages)
     run(fixture, call_set(key_of("k", (int)(n_pages % MANY)), n_pages % 2 == 0 ? ONE : TWO));
 }
 
-static void keys_that_stay_are_returned_whatever_is_written(void **state)
+static void permanent_keys_are_returned_despite_writes_between_pages(void **state)
 {
     struct fixture *fixture = *state;
     struct census census = {.family = "k"};
@@ -253,7 +254,7 @@ static void grow(struct walk *walk, struct fixture *fixture, size_t n_pages)
     put_family(fixture, family, MANY, KV_NEVER);
 }
 
-static void keys_that_stay_are_returned_while_the_store_grows(void **state)
+static void permanent_keys_are_returned_while_the_store_grows(void **state)
 {
     struct fixture *fixture = *state;
     struct census census = {.family = "k"};
@@ -278,7 +279,7 @@ static void count_and_remember(struct walk *walk, const struct kv_scan_entry *en
     count_in(&trail->census, entry);
 }
 
-/* Takes the key away that the cursor has just passed, if it is not one that stays. */
+/* Deletes the key that the cursor has just passed, unless it is permanent. */
 static void delete_last(struct walk *walk, struct fixture *fixture, size_t n_pages)
 {
     (void)n_pages;
@@ -303,7 +304,7 @@ static void cursor_behind_a_deleted_key_skips_nothing(void **state)
     assert_complete(&trail.census);
 }
 
-/* The cursor behind the first page. Owns: the caller. */
+/* The cursor after the first page. Owns: the caller. */
 static struct kv_slice first_cursor(struct fixture *fixture, uint32_t capacity)
 {
     struct page page = {.scan = {.capacity = capacity}};
@@ -315,7 +316,7 @@ static struct kv_slice first_cursor(struct fixture *fixture, uint32_t capacity)
     return cursor;
 }
 
-static void cursor_may_be_used_again_and_says_the_same(void **state)
+static void cursor_returns_the_same_page_again(void **state)
 {
     struct fixture *fixture = *state;
     put_family(fixture, "k", MANY, KV_NEVER);
@@ -332,7 +333,7 @@ static void cursor_may_be_used_again_and_says_the_same(void **state)
     free((char *)cursor.bytes);
 }
 
-static void cursor_outlives_all_keys(void **state)
+static void cursor_is_valid_after_all_keys_expired(void **state)
 {
     struct fixture *fixture = *state;
     put_family(fixture, "k", MANY, START_MS + 1);
@@ -347,8 +348,8 @@ static void cursor_outlives_all_keys(void **state)
     free((char *)cursor.bytes);
 }
 
-/* A client may send any bytes for a cursor. */
-static void foreign_cursor_is_refused_or_does_no_harm(void **state)
+/* A client may send any bytes as a cursor. */
+static void arbitrary_cursor_is_refused_or_harmless(void **state)
 {
     struct fixture *fixture = *state;
     put_family(fixture, "k", MANY, KV_NEVER);
@@ -374,18 +375,18 @@ int run_scan_tests(void)
         CONTRACT_TEST(scan_returns_only_keys_with_the_prefix),
         CONTRACT_TEST(key_that_is_the_prefix_is_returned),
         CONTRACT_TEST(prefix_of_no_key_returns_nothing),
-        CONTRACT_TEST(scan_goes_past_the_empty_key),
+        CONTRACT_TEST(scan_continues_after_the_empty_key),
         CONTRACT_TEST(scan_does_not_return_expired_keys),
-        CONTRACT_TEST(ordered_scan_goes_in_byte_order),
-        CONTRACT_TEST(entry_brings_value_revision_and_deadline),
+        CONTRACT_TEST(ordered_scan_returns_byte_order),
+        CONTRACT_TEST(entry_has_value_revision_and_deadline),
         CONTRACT_TEST(entry_without_value_has_key_and_revision),
         CONTRACT_TEST(entry_outlives_the_delete_of_its_key),
-        CONTRACT_TEST(keys_that_stay_are_returned_whatever_is_written),
-        CONTRACT_TEST(keys_that_stay_are_returned_while_the_store_grows),
+        CONTRACT_TEST(permanent_keys_are_returned_despite_writes_between_pages),
+        CONTRACT_TEST(permanent_keys_are_returned_while_the_store_grows),
         CONTRACT_TEST(cursor_behind_a_deleted_key_skips_nothing),
-        CONTRACT_TEST(cursor_may_be_used_again_and_says_the_same),
-        CONTRACT_TEST(cursor_outlives_all_keys),
-        CONTRACT_TEST(foreign_cursor_is_refused_or_does_no_harm),
+        CONTRACT_TEST(cursor_returns_the_same_page_again),
+        CONTRACT_TEST(cursor_is_valid_after_all_keys_expired),
+        CONTRACT_TEST(arbitrary_cursor_is_refused_or_harmless),
     };
     return cmocka_run_group_tests_name("scans", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * Scans of stores with KV_STORE_SEEKS: in byte order, from wherever they are told to begin, and
- * whole however much is written meanwhile.
+ * Scans of stores with KV_STORE_SEEKS: in byte order, from any start, and complete despite
+ * concurrent writes.
  */
 #include "contract/store/walk.h"
 
@@ -11,7 +11,7 @@ enum {
     MOST_KEYS = 600
 };
 
-/* A sorted set of keys: what the store has, or what a walk has found. */
+/* A sorted set of keys: the content of the store, or the result of a walk. */
 struct keys {
     char bytes[MOST_KEYS][LONGEST_KEY];
     size_t lens[MOST_KEYS];
@@ -42,7 +42,7 @@ static void append_entry(struct walk *walk, const struct kv_scan_entry *entry)
     append(walk->context, entry->key);
 }
 
-/* The keys that a walk with that prefix and start is to find. */
+/* The keys that a walk with that prefix and start must return. */
 static void select_keys(const struct keys *all, const struct walk *walk, struct keys *ret)
 {
     ret->n = 0;
@@ -104,7 +104,7 @@ static void scan_begins_at_its_start(void **state)
             assert_walk(fixture, &all, &(struct walk){.start = starts[i], .capacity = capacity});
 }
 
-static void start_and_prefix_both_hold(void **state)
+static void scan_respects_both_start_and_prefix(void **state)
 {
     static const struct kv_slice starts[] = {
         {"", 0}, {"a", 1}, {"a\0b", 3}, {"a\xff", 2}, {"a\xff\xff\xff", 4}, {"b123", 4}, {"c", 1}};
@@ -144,7 +144,7 @@ static size_t draw(unsigned *seed, size_t n)
     return (size_t)rand_r(seed) % n;
 }
 
-/* Short ones, and ones that have their first eight bytes, or more, in common. */
+/* Short keys, and keys whose first eight or more bytes are equal. */
 static struct kv_slice draw_key(unsigned *seed, char bytes[LONGEST_KEY])
 {
     static const char alphabet[] = {'\0', 'a', 'b', '\x7f', '\x80', '\xff'};
@@ -155,7 +155,7 @@ static struct kv_slice draw_key(unsigned *seed, char bytes[LONGEST_KEY])
     return (struct kv_slice){bytes, len};
 }
 
-/* Where the key is among the sorted ones, or belongs. */
+/* The position of the key among the sorted ones, or where it belongs. */
 static size_t place_of(const struct keys *keys, struct kv_slice key)
 {
     size_t i = 0;
@@ -206,7 +206,7 @@ static void delete_drawn(struct fixture *fixture, struct keys *all, unsigned *se
     erase(all, key);
 }
 
-/* More is deleted where there is much. */
+/* The more keys exist, the more are deleted. */
 static void stir(struct fixture *fixture, struct keys *all, unsigned *seed)
 {
     if (draw(seed, MOST_KEYS) > all->n)
@@ -215,7 +215,7 @@ static void stir(struct fixture *fixture, struct keys *all, unsigned *seed)
         delete_drawn(fixture, all, seed);
 }
 
-static void walks_find_all_keys_in_order_after_each_write(void **state)
+static void walk_returns_all_keys_in_order_between_writes(void **state)
 {
     struct fixture *fixture = seeking(state);
     static struct keys all;
@@ -252,8 +252,8 @@ static void put_crowd(struct fixture *fixture)
     }
 }
 
-/* It would take many where the store looked at other keys. */
-static void few_keys_among_many_come_in_one_page(void **state)
+/* A store that examined other keys would need many pages. */
+static void few_keys_among_many_fit_in_one_page(void **state)
 {
     struct fixture *fixture = seeking(state);
     static struct keys all;
@@ -269,7 +269,7 @@ static void few_keys_among_many_come_in_one_page(void **state)
     assert_int_equal(assert_walk(fixture, &all, &walk), 1);
 }
 
-/* ---- what is written meanwhile ---- */
+/* ---- concurrent writes ---- */
 
 enum {
     STAYING = 300,
@@ -284,8 +284,8 @@ struct writer {
     pthread_t id;
 };
 
-/* Puts and deletes keys between those that stay. */
-static void *come_and_go(void *arg)
+/* Puts and deletes keys between the permanent ones. */
+static void *put_and_delete(void *arg)
 {
     struct writer *here = arg;
     unsigned seed = here->loop;
@@ -328,7 +328,7 @@ static void put_staying(struct fixture *fixture)
     }
 }
 
-static void keys_that_stay_come_once_and_in_order_whatever_comes_and_goes(void **state)
+static void permanent_keys_are_returned_once_and_in_order_during_writes(void **state)
 {
     struct fixture *fixture = seeking(state);
     struct writer writers[N_LOOPS];
@@ -336,7 +336,7 @@ static void keys_that_stay_come_once_and_in_order_whatever_comes_and_goes(void *
     put_staying(fixture);
     for (uint32_t i = 1; i < N_LOOPS; i++) {
         writers[i] = (struct writer){fixture, &n_at_work, i, 0};
-        assert_int_equal(pthread_create(&writers[i].id, NULL, come_and_go, &writers[i]), 0);
+        assert_int_equal(pthread_create(&writers[i].id, NULL, put_and_delete, &writers[i]), 0);
     }
     for (uint32_t i = 0; i < LEAST_WALKS || atomic_load(&n_at_work) > 0; i++) {
         struct trail trail = {.last = ""};
@@ -352,12 +352,12 @@ int run_seek_tests(void)
 {
     const struct CMUnitTest tests[] = {
         CONTRACT_TEST(scan_begins_at_its_start),
-        CONTRACT_TEST(start_and_prefix_both_hold),
+        CONTRACT_TEST(scan_respects_both_start_and_prefix),
         CONTRACT_TEST(scan_of_an_empty_store_from_a_start_ends),
         CONTRACT_TEST(start_may_be_long),
-        CONTRACT_TEST(walks_find_all_keys_in_order_after_each_write),
-        CONTRACT_TEST(few_keys_among_many_come_in_one_page),
-        CONTRACT_TEST(keys_that_stay_come_once_and_in_order_whatever_comes_and_goes),
+        CONTRACT_TEST(walk_returns_all_keys_in_order_between_writes),
+        CONTRACT_TEST(few_keys_among_many_fit_in_one_page),
+        CONTRACT_TEST(permanent_keys_are_returned_once_and_in_order_during_writes),
     };
     return cmocka_run_group_tests_name("seeks", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * KV_STORE_SHOWS: changes are shown to observers once and in order, and after a restart those that
- * were not settled are shown again.
+ * KV_STORE_SHOWS: the store shows changes to observers once and in order; after a restart, it shows
+ * unsettled ones again.
  */
 #include "contract/store/fixture.h"
 
@@ -26,7 +26,7 @@ static void put_number(struct fixture *fixture, int key, int value)
     put(fixture, kv_slice_of(name), kv_slice_of(text));
 }
 
-/* Returns: the i-th change of the part, of those told. */
+/* Returns: the i-th change of the part, in the order told. */
 static const struct told *find_told(const struct fixture *fixture, uint32_t part, size_t i)
 {
     for (size_t n = 0; n < fixture->n_told; n++)
@@ -48,7 +48,7 @@ static void expect_as_told(const struct fixture *fixture, size_t n)
     }
 }
 
-static void changes_of_a_part_are_shown_once_in_their_order(void **state)
+static void changes_of_a_part_are_shown_once_in_order(void **state)
 {
     struct fixture *fixture = showing(state);
     for (int i = 0; i < N_CHANGES; i++)
@@ -72,7 +72,7 @@ static void a_change_is_shown_with_the_mark_of_its_command(void **state)
     assert_int_equal(run(fixture, again).cmd.status, KV_OK);
     await_shown(fixture, 3);
     assert_int_equal(fixture->shown[1].reason, KV_REASON_EXPIRE);
-    assert_int_equal(fixture->shown[1].mark, 0); /* nobody's */
+    assert_int_equal(fixture->shown[1].mark, 0); /* an expiry has no command */
     assert_int_equal(fixture->shown[2].mark, UINT16_MAX);
 }
 
@@ -102,7 +102,7 @@ static void changes_wait_while_observers_have_no_room(void **state)
     expect_as_told(fixture, 9);
 }
 
-static void a_claim_is_held_and_another_is_not(void **state)
+static void current_claim_is_held_and_another_is_lost(void **state)
 {
     struct fixture *fixture = showing(state);
     put_number(fixture, 0, 1);
@@ -114,7 +114,7 @@ static void a_claim_is_held_and_another_is_not(void **state)
                      KV_CLAIM_LOST);
 }
 
-/* Of each part: those behind the first half. Returns: how many are left. */
+/* Settles, in each part, the first half of the changes. Returns: the number of changes left. */
 static size_t settle_half(struct fixture *fixture, uint64_t settled[MAX_PARTS])
 {
     size_t n = fixture->n_shown, n_left = 0;
@@ -128,7 +128,7 @@ static size_t settle_half(struct fixture *fixture, uint64_t settled[MAX_PARTS])
     return n_left;
 }
 
-static void what_was_not_settled_is_shown_again_after_a_restart(void **state)
+static void unsettled_changes_are_shown_again_after_a_restart(void **state)
 {
     struct fixture *fixture = showing(state);
     static uint64_t settled[MAX_PARTS];
@@ -150,7 +150,7 @@ static void what_was_not_settled_is_shown_again_after_a_restart(void **state)
     }
 }
 
-static void what_an_earlier_claim_has_settled_counts_no_more(void **state)
+static void settling_under_an_earlier_claim_has_no_effect(void **state)
 {
     struct fixture *fixture = showing(state);
     skip_without(fixture, KV_STORE_DURABLE);
@@ -169,13 +169,13 @@ static void what_an_earlier_claim_has_settled_counts_no_more(void **state)
 int run_showing_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        CONTRACT_TEST(changes_of_a_part_are_shown_once_in_their_order),
+        CONTRACT_TEST(changes_of_a_part_are_shown_once_in_order),
         CONTRACT_TEST(a_change_is_shown_with_the_mark_of_its_command),
         CONTRACT_TEST(writes_that_change_nothing_are_not_shown),
         CONTRACT_TEST(changes_wait_while_observers_have_no_room),
-        CONTRACT_TEST(a_claim_is_held_and_another_is_not),
-        CONTRACT_TEST(what_was_not_settled_is_shown_again_after_a_restart),
-        CONTRACT_TEST(what_an_earlier_claim_has_settled_counts_no_more),
+        CONTRACT_TEST(current_claim_is_held_and_another_is_lost),
+        CONTRACT_TEST(unsettled_changes_are_shown_again_after_a_restart),
+        CONTRACT_TEST(settling_under_an_earlier_claim_has_no_effect),
     };
     return cmocka_run_group_tests_name("showing", tests, NULL, NULL);
 }

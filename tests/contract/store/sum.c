@@ -28,7 +28,7 @@ static int add_file(const char *path, const struct stat *status, int type, struc
         fclose(file);
         add(&status->st_size, sizeof(status->st_size));
     }
-    sum += before; /* a folder has no order */
+    sum += before; /* readdir() has no order */
     return 0;
 }
 

@@ -1,5 +1,5 @@
 /*
- * A sum over all files of a folder: names, lengths, and what is in them. Where it is the same,
+ * A checksum over the names, lengths and contents of all files of a folder: if it is the same,
  * nothing was changed.
  */
 #ifndef KV_CONTRACT_SUM_H

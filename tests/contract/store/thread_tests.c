@@ -1,6 +1,6 @@
 /*
- * Loops on threads of their own, at the same time. What goes wrong there is noted and asserted on
- * the test's thread; the history of every key is checked at the end, as after each test.
+ * Concurrent loops, each on a thread of its own. Violations are recorded there and asserted on the
+ * test's thread; the history of every key is checked at the end, as after each test.
  */
 #include "contract/store/fixture.h"
 
@@ -32,7 +32,7 @@ static bool run_here(struct thread *here, struct call *call)
     return wait_for(here->fixture, call, 1);
 }
 
-/* The number that the slice spells. */
+/* The number written in the slice. */
 static long number_of(struct kv_slice slice)
 {
     char text[24] = "";
@@ -47,7 +47,7 @@ enum {
     INCREMENTS = 100
 };
 
-/* Reads, adds one, and writes if nobody else did. Returns: the status of the write. */
+/* Reads, adds one, and writes if the revision is unchanged. Returns: the status of the write. */
 static enum kv_status increment(struct thread *here)
 {
     struct call get = call_get(KEY);
@@ -109,14 +109,14 @@ static void *race(void *arg)
     return NULL;
 }
 
-static void one_loop_wins_each_race_for_a_new_key(void **state)
+static void exactly_one_loop_creates_each_contested_key(void **state)
 {
     struct fixture *fixture = *state;
     run_threads(fixture, race);
     assert_n_told(fixture, RACES);
 }
 
-/* ---- order as others see it ---- */
+/* ---- order as other loops see it ---- */
 
 enum {
     WRITES = 400,
@@ -199,7 +199,7 @@ static struct call random_call(struct thread *here, unsigned *seed, char key[16]
     }
 }
 
-/* What the loop owes its parts. */
+/* Expires the loop's own parts. */
 static void expire_here(struct thread *here)
 {
     struct fixture *fixture = here->fixture;
@@ -227,7 +227,7 @@ static void *do_anything(void *arg)
     return NULL;
 }
 
-static void history_of_every_key_is_whole_after_a_stress(void **state)
+static void history_of_every_key_is_complete_after_stress(void **state)
 {
     struct fixture *fixture = *state;
     run_threads(fixture, do_anything);
@@ -246,9 +246,9 @@ int run_thread_tests(void)
 {
     const struct CMUnitTest tests[] = {
         CONTRACT_TEST(no_conditional_increment_is_lost),
-        CONTRACT_TEST(one_loop_wins_each_race_for_a_new_key),
+        CONTRACT_TEST(exactly_one_loop_creates_each_contested_key),
         CONTRACT_TEST(readers_never_see_an_older_state_after_a_newer_one),
-        CONTRACT_TEST(history_of_every_key_is_whole_after_a_stress),
+        CONTRACT_TEST(history_of_every_key_is_complete_after_stress),
     };
     return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * KV_OP_UPDATE: a new value is made of the one that is there at the commit point, and nobody comes
- * between. For stores with KV_STORE_UPDATES.
+ * KV_OP_UPDATE: at the commit point, a new value is computed from the current one, atomically. For
+ * stores with KV_STORE_UPDATES.
  */
 #include "contract/store/fixture.h"
 
@@ -11,12 +11,12 @@
 #define ONE   KV_SLICE("1")
 #define TWO   KV_SLICE("2")
 
-/* What the function of an update is to do, and what it was shown the last time. */
+/* How the function of an update must behave, and the state it last received. */
 struct plan {
-    enum kv_status result; /* KV_PENDING: as KV_OK */
+    enum kv_status result; /* KV_PENDING: like KV_OK */
     struct kv_slice value;
     int n_calls;
-    struct kv_item old; /* its value is not there any more; see `seen` */
+    struct kv_item old; /* the value is no longer valid; see `seen` */
     char seen[16];
 };
 
@@ -74,9 +74,9 @@ static void assert_deadline(struct fixture *fixture, int64_t deadline_ms)
     release(fixture, &call.cmd.item);
 }
 
-/* ---- what it does ---- */
+/* ---- effects ---- */
 
-static void update_makes_the_new_value_of_the_old_one(void **state)
+static void update_computes_the_new_value_from_the_old_one(void **state)
 {
     struct fixture *fixture = updating(state);
     struct plan plan = {.value = TWO};
@@ -105,7 +105,7 @@ static void update_of_a_missing_key_creates_it(void **state)
     assert_int_equal(change->revision, call.cmd.revision);
 }
 
-static void update_to_the_same_bytes_is_unchanged_and_tells_nobody(void **state)
+static void update_to_the_same_bytes_is_unchanged_and_tells_no_change(void **state)
 {
     struct fixture *fixture = updating(state);
     struct plan plan = {.value = ONE};
@@ -135,7 +135,7 @@ static void update_may_make_an_empty_or_a_long_value(void **state)
     free(bytes);
 }
 
-static void updates_of_a_vector_see_the_writes_before_them(void **state)
+static void update_sees_earlier_writes_of_its_vector(void **state)
 {
     struct fixture *fixture = updating(state);
     struct plan plans[] = {{.value = ONE}, {.value = TWO}, {.value = ONE}};
@@ -180,7 +180,7 @@ static void update_may_delete_a_long_value(void **state)
     free(bytes);
 }
 
-/* ---- when it does not ---- */
+/* ---- no effect ---- */
 
 static void declined_update_changes_nothing(void **state)
 {
@@ -195,7 +195,7 @@ static void declined_update_changes_nothing(void **state)
     assert_n_told(fixture, 1);
 }
 
-static void failure_of_the_function_is_the_commands(void **state)
+static void update_fails_with_the_status_of_its_function(void **state)
 {
     struct fixture *fixture = updating(state);
     struct plan plans[] = {{.result = KV_TOO_BIG}, {.result = KV_FULL}};
@@ -206,7 +206,7 @@ static void failure_of_the_function_is_the_commands(void **state)
     assert_n_told(fixture, 1);
 }
 
-static void update_of_a_longer_value_is_left_undone(void **state)
+static void update_of_a_longer_value_is_not_executed(void **state)
 {
     struct fixture *fixture = updating(state);
     struct plan plan = {.value = TWO};
@@ -219,7 +219,7 @@ static void update_of_a_longer_value_is_left_undone(void **state)
     assert_n_told(fixture, 2);
 }
 
-static void missing_key_is_not_too_long(void **state)
+static void missing_key_is_never_too_long(void **state)
 {
     struct fixture *fixture = updating(state);
     struct plan plan = {.value = TWO};
@@ -227,7 +227,7 @@ static void missing_key_is_not_too_long(void **state)
     assert_holds(fixture, KEY, TWO);
 }
 
-static void condition_is_judged_before_the_function_runs(void **state)
+static void condition_is_evaluated_before_the_function_runs(void **state)
 {
     struct fixture *fixture = updating(state);
     struct plan plan = {.value = TWO};
@@ -272,7 +272,7 @@ static void update_may_keep_the_deadline(void **state)
     assert_missing(fixture, KEY);
 }
 
-static void update_may_keep_that_there_is_no_deadline(void **state)
+static void update_may_keep_a_key_without_a_deadline(void **state)
 {
     struct fixture *fixture = updating(state);
     struct plan plan = {.value = TWO};
@@ -291,7 +291,7 @@ static void key_that_an_update_creates_gets_the_deadline(void **state)
     assert_deadline(fixture, START_MS + 5);
 }
 
-static void expired_key_is_missing_and_its_expiry_comes_first(void **state)
+static void update_of_an_expired_key_commits_the_expiry_first(void **state)
 {
     struct fixture *fixture = updating(state);
     struct plan plan = {.value = TWO};
@@ -305,7 +305,7 @@ static void expired_key_is_missing_and_its_expiry_comes_first(void **state)
     assert_told(fixture, 2, KV_REASON_SET, KEY, NULL, "2");
 }
 
-static void declined_update_commits_the_expiry_that_it_meets(void **state)
+static void declined_update_of_an_expired_key_commits_the_expiry(void **state)
 {
     struct fixture *fixture = updating(state);
     struct plan plan = {.result = KV_DECLINED};
@@ -322,7 +322,7 @@ enum {
     ROUNDS = 60,
     VECTOR = 8,
     SHORT_COUNT = 24,
-    LONG_COUNT = 5000 /* a store may treat long values otherwise */
+    LONG_COUNT = 5000 /* a store may treat long values differently */
 };
 
 struct counter {
@@ -330,7 +330,7 @@ struct counter {
     char text[LONG_COUNT];
 };
 
-/* Adds one to the number that is there, and fills up with spaces. */
+/* Adds one to the current number, and pads it with spaces. */
 static enum kv_status count(struct kv_cmd *cmd, const struct kv_item *old,
                             struct kv_slice *ret_value)
 {
@@ -351,7 +351,7 @@ struct thread {
     pthread_t id;
 };
 
-/* Vectors that count on one key and, in long values, on another, by turns. */
+/* Vectors that count on one key and, in long values, on another, alternately. */
 static void *count_often(void *arg)
 {
     struct thread *here = arg;
@@ -377,7 +377,7 @@ static void assert_count(struct fixture *fixture, struct kv_slice key, int expec
     release(fixture, &call.cmd.item);
 }
 
-static void no_count_of_many_loops_is_lost(void **state)
+static void no_update_of_concurrent_loops_is_lost(void **state)
 {
     struct fixture *fixture = updating(state);
     struct thread threads[N_LOOPS];
@@ -396,25 +396,25 @@ static void no_count_of_many_loops_is_lost(void **state)
 int run_update_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        CONTRACT_TEST(update_makes_the_new_value_of_the_old_one),
+        CONTRACT_TEST(update_computes_the_new_value_from_the_old_one),
         CONTRACT_TEST(update_of_a_missing_key_creates_it),
-        CONTRACT_TEST(update_to_the_same_bytes_is_unchanged_and_tells_nobody),
+        CONTRACT_TEST(update_to_the_same_bytes_is_unchanged_and_tells_no_change),
         CONTRACT_TEST(update_may_make_an_empty_or_a_long_value),
-        CONTRACT_TEST(updates_of_a_vector_see_the_writes_before_them),
+        CONTRACT_TEST(update_sees_earlier_writes_of_its_vector),
         CONTRACT_TEST(update_may_delete_the_key),
         CONTRACT_TEST(update_may_delete_a_long_value),
         CONTRACT_TEST(declined_update_changes_nothing),
-        CONTRACT_TEST(failure_of_the_function_is_the_commands),
-        CONTRACT_TEST(update_of_a_longer_value_is_left_undone),
-        CONTRACT_TEST(missing_key_is_not_too_long),
-        CONTRACT_TEST(condition_is_judged_before_the_function_runs),
+        CONTRACT_TEST(update_fails_with_the_status_of_its_function),
+        CONTRACT_TEST(update_of_a_longer_value_is_not_executed),
+        CONTRACT_TEST(missing_key_is_never_too_long),
+        CONTRACT_TEST(condition_is_evaluated_before_the_function_runs),
         CONTRACT_TEST(update_sets_the_deadline),
         CONTRACT_TEST(update_may_keep_the_deadline),
-        CONTRACT_TEST(update_may_keep_that_there_is_no_deadline),
+        CONTRACT_TEST(update_may_keep_a_key_without_a_deadline),
         CONTRACT_TEST(key_that_an_update_creates_gets_the_deadline),
-        CONTRACT_TEST(expired_key_is_missing_and_its_expiry_comes_first),
-        CONTRACT_TEST(declined_update_commits_the_expiry_that_it_meets),
-        CONTRACT_TEST(no_count_of_many_loops_is_lost),
+        CONTRACT_TEST(update_of_an_expired_key_commits_the_expiry_first),
+        CONTRACT_TEST(declined_update_of_an_expired_key_commits_the_expiry),
+        CONTRACT_TEST(no_update_of_concurrent_loops_is_lost),
     };
     return cmocka_run_group_tests_name("updates", tests, NULL, NULL);
 }

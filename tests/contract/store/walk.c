@@ -1,9 +1,9 @@
-/* A cursor is copied before its page is released, as a host does that sends it to a client. */
+/* A cursor is copied before its page is released, as by a host that sends it to a client. */
 #include "contract/store/walk.h"
 
 #include "base/mem.h"
 
-/* More pages than any test here needs. */
+/* More pages than any test needs. */
 #define PAGES_MAX 20000
 
 struct kv_slice slice_dup(struct kv_slice slice)
@@ -11,7 +11,7 @@ struct kv_slice slice_dup(struct kv_slice slice)
     return (struct kv_slice){kv_memdup(slice.bytes, slice.len), slice.len};
 }
 
-/* Returns: the next cursor, or the empty one. Owns: the caller. */
+/* Returns: the next cursor, empty at the end. Owns: the caller. */
 static struct kv_slice walk_page(struct fixture *fixture, struct walk *walk, struct kv_slice cursor)
 {
     struct page page = {.scan = {.prefix = walk->prefix,

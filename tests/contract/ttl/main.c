@@ -1,6 +1,5 @@
 /*
- * ttl_contract <module.so> [options as YAML]: what kvserver/ttl.h says of every policy, whatever it
- * decides.
+ * ttl_contract <module.so> [options as YAML]: what kvserver/ttl.h requires of every policy.
  */
 #include <kvserver/store.h>
 #include <pthread.h>
@@ -86,7 +85,7 @@ static void policy_that_renews_has_on_read(void **state)
 {
     (void)state;
     if (!renews)
-        skip(); /* it does not renew */
+        skip(); /* the policy does not renew */
     assert_non_null(ops->on_read);
 }
 
@@ -100,19 +99,19 @@ static void one_module_is_opened_several_times(void **state)
     ops->close(other);
 }
 
-/* Options that are taken have no faults, also while a policy is open with them. */
+/* check() finds no faults in accepted options, even while a policy is open with them. */
 static void add_fault(const struct kv_faults *faults, const char *option, const char *format, ...)
 {
     (void)faults;
     fail_msg("%s: %s", option, format);
 }
 
-static void check_finds_nothing_in_options_that_are_taken(void **state)
+static void check_finds_no_faults_in_accepted_options(void **state)
 {
     const struct kv_faults faults = {.size = sizeof(faults), .add = add_fault};
     (void)state;
     if (ops->check == NULL)
-        skip(); /* its schema says everything */
+        skip(); /* the schema covers everything */
     struct kv_ttl *policy = open_policy();
     ops->check(module.options, &faults);
     ops->close(policy);
@@ -143,7 +142,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(decisions_are_ttls),
         cmocka_unit_test(policy_that_renews_has_on_read),
         cmocka_unit_test(one_module_is_opened_several_times),
-        cmocka_unit_test(check_finds_nothing_in_options_that_are_taken),
+        cmocka_unit_test(check_finds_no_faults_in_accepted_options),
         cmocka_unit_test(many_loops_ask_at_once),
     };
     struct kv_error error;
