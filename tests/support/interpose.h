@@ -1,5 +1,5 @@
 /*
- * For libraries that are loaded ahead of the system's, to stand in for some of its functions.
+ * For preloaded libraries that replace functions of the system's.
  */
 #ifndef KV_TEST_INTERPOSE_H
 #define KV_TEST_INTERPOSE_H
@@ -15,7 +15,7 @@ static inline void *next(const char *name)
     return found;
 }
 
-/* The function that this one stands in for. */
+/* The replaced function. */
 #define REAL(name)                                                                                 \
     static __typeof__(&name) real;                                                                 \
     if (real == NULL)                                                                              \

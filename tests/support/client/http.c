@@ -1,6 +1,6 @@
 /*
- * Responses are parsed strictly, as a check of the server's framing: what is left in the stream
- * after a response is the next one, or nothing.
+ * Responses are parsed strictly, to check the server's framing: after a response, the stream
+ * contains the next one or nothing.
  */
 #include "support/client/http.h"
 
@@ -43,7 +43,7 @@ void kv_test_http_write(struct kv_buffer *out, const char *method, struct kv_sli
     kv_buffer_append(out, body);
 }
 
-/* Waits until `end` stands in the unread bytes. Returns: the bytes before it, or -1 where the
+/* Waits until the unread bytes contain `end`. Returns: the number of bytes before it, or -1 if the
  * connection ends first. */
 static ssize_t await_text(struct kv_test_stream *stream, const char *end)
 {

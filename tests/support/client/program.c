@@ -1,6 +1,6 @@
 /*
- * A child and its folder. Output goes to files, not pipes, so that a talkative child never waits
- * for the test to read.
+ * A child process and its folder. Its output goes to files, not pipes, so that it never blocks on
+ * the test.
  */
 #include "support/client/program.h"
 
@@ -138,7 +138,7 @@ void kv_test_program_kill(struct kv_test_program *program)
     program->pid = 0;
 }
 
-/* An entry of /proc about the program. */
+/* A file of the program in /proc. */
 static const char *proc_path(const struct kv_test_program *program, const char *entry)
 {
     static char path[384];
@@ -249,7 +249,7 @@ int64_t kv_test_program_processor_ms(const struct kv_test_program *program)
     return (int64_t)(user + system) * 1000 / sysconf(_SC_CLK_TCK);
 }
 
-/* Returns: whether the line could be read. */
+/* Returns: whether a line was read. */
 static bool read_thread(const struct kv_test_program *program, const char *thread,
                         const char *entry, char *line, int room)
 {

@@ -1,7 +1,7 @@
 /*
- * The port is found by asking the system for a free one and giving it back: between that and the
- * server's own bind another process may take it, which shows as a server that ends at once and
- * says why; then the next port is tried.
+ * To find a port, the test asks the system for a free one and releases it: another process may take
+ * it before the server binds to it. Then the server ends at once with a message, and the next port
+ * is tried.
  */
 #include "support/client/server.h"
 
@@ -40,7 +40,7 @@ static uint16_t free_port(void)
     return ntohs(address.sin_port);
 }
 
-/* The configuration with what only this server knows in its places. */
+/* The configuration with the values of this server in place of `%port` and `%folder`. */
 static char *fill_in(const char *yaml, uint16_t port, const char *folder)
 {
     struct kv_buffer text = {0};
@@ -104,7 +104,7 @@ static bool is_alive(uint16_t port)
 
 typedef bool (*is_up_fn)(uint16_t port);
 
-/* Returns: false where the port was taken meanwhile. */
+/* Returns: false if another process took the port meanwhile. */
 static bool await_up(struct kv_test_server *server, is_up_fn is_up)
 {
     int64_t deadline_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
@@ -126,7 +126,7 @@ static bool await_up(struct kv_test_server *server, is_up_fn is_up)
     return true;
 }
 
-/* folder: what stands for `%folder`; NULL: its own. */
+/* folder: the value of `%folder`; NULL: the server's own folder. */
 static bool try_start(struct kv_test_server *server, const char *yaml, const char *folder,
                       const char *import_path, is_up_fn is_up)
 {

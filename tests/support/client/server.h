@@ -11,41 +11,41 @@ struct kv_test_server {
     uint16_t port;
     bool is_asked_to_end;
     /* With KV_TEST_TWIN=on: another server with the same configuration, and hence the same store.
-     * Connections to the port go to the two by turns. NULL: none. */
+     * Connections to the port go to the two servers alternately. NULL: none. */
     struct kv_test_server *twin;
 };
 
-/* Starts the server, and returns when `GET /readyz` says 200. A server that does not come up fails
- * the test, with its log.
- * yaml: the configuration; each `%port` becomes the free port that was found, each `%folder` the
- * server's own folder, which goes with it. */
+/* Starts the server, and returns when `GET /readyz` is answered with 200. A server that fails to
+ * start fails the test and shows its log. yaml: the configuration; each `%port` is replaced by a
+ * free port, each `%folder` by the server's own folder, which is deleted with the server. */
 void kv_test_server_start(struct kv_test_server *server, const char *yaml);
 
-/* The same, but returns when it is alive (`GET /healthz` says 200), be it ready or not. */
+/* The same, but returns once the server is alive (`GET /healthz` is answered with 200), ready or
+ * not. */
 void kv_test_server_start_alive(struct kv_test_server *server, const char *yaml);
 
-/* The same with `--import` of that file; may be ready already. */
+/* The same with `--import` of that file; the server may already be ready on return. */
 void kv_test_server_start_importing(struct kv_test_server *server, const char *yaml,
                                     const char *import_path);
 
-/* Waits until one that is alive is ready; fails the test where it ends instead. */
+/* Waits until an alive server is ready; fails the test if it ends instead. */
 void kv_test_server_await_ready(struct kv_test_server *server);
 
-/* Asks it to end and returns at once. To ask again means to end without waiting for anything. */
+/* Sends SIGTERM and returns at once. A second call makes the server end without waiting for
+ * anything. */
 void kv_test_server_terminate(struct kv_test_server *server);
 
-/* Asks it to end, unless it has been asked; waits (at most 20 s) and cleans up; shows the log where
- * it failed.
- * Returns: the exit code; -1 where it had to be killed. */
+/* Terminates the server if that has not been done, waits (at most 20 s) and cleans up; shows the
+ * log if the server failed. Returns: the exit code; -1 if the server had to be killed. */
 int kv_test_server_stop(struct kv_test_server *server);
 
-/* Stops it; anything but exit code 0 fails the test. */
+/* Stops it; an exit code other than 0 fails the test. */
 void kv_test_server_stop_cleanly(struct kv_test_server *server);
 
-/* Ends it as a crash would, and cleans up. */
+/* Kills it, as in a crash, and cleans up. */
 void kv_test_server_kill(struct kv_test_server *server);
 
-/* What it wrote to stderr so far. Owns: the caller, by free(). */
+/* The output to stderr so far. Owns: the caller, by free(). */
 char *kv_test_server_log(const struct kv_test_server *server);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Non-blocking sockets under poll(): a turn first waits, then reads one piece and writes one piece
- * of each stream that is ready. Only a turn reads, so slices of what came stay valid between turns.
+ * Non-blocking sockets with poll(): a turn first waits, then reads and writes one piece of each
+ * stream that is ready. Only a turn reads, so slices of received data stay valid between turns.
  */
 #include "support/client/stream.h"
 
@@ -22,7 +22,7 @@
 #include "support/client/tls.h"
 
 enum {
-    PIECE = 256 * 1024, /* bytes read at once */
+    PIECE = 256 * 1024, /* bytes per read */
     MOST_PAIRS = 16,
 };
 
@@ -47,7 +47,7 @@ void kv_test_sleep_ms(int64_t duration_ms)
         continue;
 }
 
-/* Ports of servers that stand for each other. */
+/* Pairs of ports whose servers are interchangeable. */
 static struct pair {
     uint16_t port, other;
     bool is_others_turn;
@@ -92,7 +92,7 @@ static bool stream_connect(struct kv_test_stream *stream, uint16_t port, int rec
     return false;
 }
 
-/* Returns: false where there is no connection; the stream is closed then. */
+/* Returns: false if the connection failed; the stream is closed then. */
 static bool secure_if_wanted(struct kv_test_stream *stream)
 {
     if (!kv_test_tls_is_wanted() || kv_test_tls_connect(stream, &(struct kv_test_tls_options){0}))
@@ -175,7 +175,7 @@ static void drop_used_input(struct kv_test_stream *stream)
     stream->in_at = 0;
 }
 
-/* Returns: as recv(). */
+/* Returns: like recv(). */
 static ssize_t stream_receive(struct kv_test_stream *stream)
 {
     if (stream->tls != NULL)
@@ -195,7 +195,7 @@ static void stream_read(struct kv_test_stream *stream)
     }
 }
 
-/* A broken pipe ends the writing only: the server's last words may still be there to be read. */
+/* A broken pipe ends only the writing: the server's last bytes may still be readable. */
 static void stream_write(struct kv_test_stream *stream)
 {
     const char *bytes = stream->out.bytes + stream->out_at;
@@ -268,7 +268,7 @@ static uint16_t port_of(const struct kv_test_stream *stream,
     return ntohs(address.sin_port);
 }
 
-/* Bytes that have arrived at the server's end, and that it has not read: see proc(5). */
+/* Bytes that the server has received and not read: see proc(5). */
 static unsigned unread_by_server(const struct kv_test_stream *stream)
 {
     unsigned own = port_of(stream, getsockname), server = port_of(stream, getpeername);

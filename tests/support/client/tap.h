@@ -1,5 +1,5 @@
 /*
- * A tap: a port whose connections are passed on to another one, and what goes over them recorded.
+ * A tap: a port that forwards its connections to another port, and records the traffic.
  *
  * Threads: one of its own.
  */
@@ -12,7 +12,7 @@
 #include "base/buffer.h"
 
 enum {
-    KV_TEST_TAP_MOST = 64 /* connections, one after the other or at once */
+    KV_TEST_TAP_MOST = 64 /* connections, in sequence or concurrent */
 };
 
 struct kv_test_tap {
@@ -23,7 +23,7 @@ struct kv_test_tap {
     atomic_bool is_closed;
     size_t n;
     struct {
-        int fds[2]; /* of client and server; -1: it has ended */
+        int fds[2]; /* of client and server; -1: ended */
         struct kv_buffer came[2];
     } connections[KV_TEST_TAP_MOST];
 };
@@ -32,11 +32,11 @@ struct kv_test_tap {
 void kv_test_tap_open(struct kv_test_tap *tap, uint16_t to);
 void kv_test_tap_close(struct kv_test_tap *tap);
 
-/* After all connections have ended: fails unless they had records of TLS and nothing else, both
- * ways. */
+/* To be called after all connections have ended: fails unless all traffic was TLS records, in both
+ * directions. */
 void kv_test_tap_expect_tls(struct kv_test_tap *tap);
 
-/* Whether the bytes are records of TLS, the last perhaps unfinished, or nothing. */
+/* Whether the bytes are TLS records, the last one possibly incomplete, or empty. */
 bool kv_test_tap_is_tls(struct kv_slice bytes);
 
 #endif

@@ -1,4 +1,4 @@
-/* Handshakes block, as the server answers them at once; what follows does not. */
+/* Handshakes block, as the server answers them at once; the traffic after them does not. */
 #include "support/client/tls.h"
 
 #include <errno.h>
@@ -33,7 +33,7 @@ static SSL_CTX *create_context(const struct kv_test_tls_options *options)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     assert_non_null(context);
-    SSL_CTX_set_security_level(context, 0); /* old versions are to be refused by the server */
+    SSL_CTX_set_security_level(context, 0); /* let the server refuse old versions */
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     if (options->version != 0) {
         SSL_CTX_set_min_proto_version(context, options->version);
@@ -83,7 +83,7 @@ bool kv_test_tls_connect(struct kv_test_stream *stream, const struct kv_test_tls
 {
     const struct timeval limit = {.tv_sec = LIMIT_S};
     struct kv_test_tls *tls = kv_calloc(1, sizeof(*tls));
-    signal(SIGPIPE, SIG_IGN); /* the library writes by write() */
+    signal(SIGPIPE, SIG_IGN); /* the library uses write() */
     setsockopt(stream->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     tls->context = create_context(options);
     tls->ssl = create_ssl(tls->context, stream->fd, options);
@@ -139,7 +139,7 @@ void kv_test_tls_update_keys(struct kv_test_stream *stream)
     SSL_do_handshake(stream->tls->ssl);
 }
 
-/* Returns: as the calls of the system. */
+/* Returns: like the system calls. */
 static ssize_t result_of(struct kv_test_tls *tls, int result)
 {
     int error = SSL_get_error(tls->ssl, result);
@@ -151,7 +151,7 @@ static ssize_t result_of(struct kv_test_tls *tls, int result)
     return -1;
 }
 
-/* All that there is, as OpenSSL may have what the socket does not show any more. */
+/* Reads everything available, as OpenSSL may hold data that poll() no longer reports. */
 ssize_t kv_test_tls_receive(struct kv_test_tls *tls, struct kv_buffer *in)
 {
     ssize_t n = 0;
@@ -174,7 +174,7 @@ void kv_test_tls_free(struct kv_test_tls *tls)
 {
     if (tls == NULL)
         return;
-    SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN); /* or its session would not be resumed */
+    SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN); /* otherwise the session could not be resumed */
     SSL_free(tls->ssl);
     SSL_CTX_free(tls->context);
     free(tls);
@@ -250,7 +250,7 @@ static void sign(X509 *certificate, EVP_PKEY *own_key, const char *issuer)
     EVP_PKEY_free(key);
 }
 
-/* By a file of another name, as those who watch it must never see a half of it. */
+/* Writes another file and renames it, so that a watcher never sees a partial file. */
 void kv_test_certificate_write(const char *path, const char *name, const char *issuer, int days)
 {
     char new_path[512];

@@ -19,7 +19,7 @@ static int number_of(const char *digits)
     return digits == NULL ? 0 : atoi(digits);
 }
 
-/* ---- what is told ---- */
+/* ---- messages ---- */
 
 static void note_change(struct kv_test_watcher *watcher, uint64_t revision, const char *text)
 {
@@ -53,7 +53,7 @@ static void see_value(struct kv_test_watcher *watcher, const char *message)
     int key = number_of(part_of(message, watcher->prefix));
     int value = number_of(part_of(message, "\"value\":"));
     assert_true(key >= 0 && (size_t)key < watcher->n_values);
-    assert_true(value > watcher->values[key]); /* neither older nor twice */
+    assert_true(value > watcher->values[key]); /* neither older nor repeated */
     watcher->values[key] = value;
 }
 

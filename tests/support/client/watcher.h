@@ -1,8 +1,8 @@
 /*
- * A subscriber of a prefix, with `meta`, that keeps the history which it was told, and can come
- * back with `since`. Keys are numbers behind the prefix, values are numbers above 0.
+ * A subscriber of a prefix, with `meta`, that records the history it receives, and can resume with
+ * `since`. Keys are the prefix and a number, values are numbers above 0.
  *
- * Errors: changes that are collapsed, or not in the order of revisions, fail the test.
+ * Errors: changes that are collapsed or out of order fail the test.
  */
 #ifndef KV_TEST_WATCHER_H
 #define KV_TEST_WATCHER_H
@@ -12,7 +12,7 @@
 /* A change, as the subscriber sees it. */
 struct kv_test_change {
     uint64_t revision;
-    char text[56]; /* key, reason and value, as `7 set 31` */
+    char text[56]; /* number of the key, reason and value, as `7 set 31` */
 };
 
 struct kv_test_watcher {
@@ -26,23 +26,23 @@ struct kv_test_watcher {
     uint64_t base; /* of the first `synced` of the history */
     uint64_t mark; /* to resume from; 0: none */
     char epoch[64];
-    int *values; /* by number of the key, of states alone; NULL: not wanted */
+    int *values; /* by number of the key, only those sent as states; NULL: not kept */
     size_t n_values;
-    bool has_values_only; /* of changes, too; there is no history then */
+    bool has_values_only; /* values of changes, too, instead of a history */
 };
 
 /* Connects and subscribes with `initial`. Owns: the caller, by kv_test_watcher_end(). */
 void kv_test_watcher_begin(struct kv_test_watcher *watcher, uint16_t port, const char *prefix);
 void kv_test_watcher_end(struct kv_test_watcher *watcher);
 
-/* From now on the values of so many keys are kept. */
+/* Keeps the values of the first n_values keys from now on. */
 void kv_test_watcher_keep_values(struct kv_test_watcher *watcher, size_t n_values);
 
-/* Connects anew and continues after the mark; what came behind it will come again. Without a mark,
- * it begins again. */
+/* Connects again and continues after the mark; changes after it are received again. Without a mark,
+ * it subscribes anew. */
 void kv_test_watcher_resume(struct kv_test_watcher *watcher, uint16_t port);
 
-/* Takes what has arrived. */
+/* Processes all that has arrived. */
 void kv_test_watcher_see(struct kv_test_watcher *watcher);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * Frames are masked with a changing key on the way out, and must be bare, whole messages on the way
- * in: this server sends nothing fragmented. A compressed one is inflated by itself, as the server
- * has no context from one to the next.
+ * Outgoing frames are masked with a changing key. Incoming frames must be unmasked, whole messages:
+ * this server does not fragment. Each compressed message is inflated separately, as the server
+ * keeps no context between messages.
  */
 #include "support/client/ws.h"
 
@@ -13,7 +13,7 @@
 #include <zlib.h>
 
 enum {
-    SHOWN = 300 /* bytes of a text in a failure's message */
+    SHOWN = 300 /* bytes of a text shown in a failure message */
 };
 
 /* The answer to the key of KV_TEST_WS_UPGRADE: the example of RFC 6455, section 1.3. */
@@ -189,7 +189,7 @@ static uint64_t read_big_endian(const char *bytes, int n_bytes)
     return number;
 }
 
-/* Returns: the bytes of the header, 0 where it is not there in full. */
+/* Returns: the length of the header, 0 if it is incomplete. */
 static size_t parse_header(const struct kv_test_ws *ws, struct kv_slice bytes, uint64_t *ret_len)
 {
     if (bytes.len < 2)
@@ -250,7 +250,7 @@ bool kv_test_ws_take(struct kv_test_ws *ws, struct kv_test_frame *ret)
     return true;
 }
 
-/* Returns: false where the connection ended instead. */
+/* Returns: false if the connection ended instead. */
 static bool receive_any(struct kv_test_ws *ws, struct kv_test_frame *ret)
 {
     while (!kv_test_ws_take(ws, ret)) {
@@ -345,7 +345,7 @@ static bool has_suffix(struct kv_slice text, struct kv_slice suffix)
            memcmp(text.bytes + text.len - suffix.len, suffix.bytes, suffix.len) == 0;
 }
 
-/* What stands before the payload of a message of that type. */
+/* A message of that type up to its payload. */
 static struct kv_buffer message_start(const char *type, const char *id)
 {
     struct kv_buffer start = {0};
@@ -356,7 +356,7 @@ static struct kv_buffer message_start(const char *type, const char *id)
     return start;
 }
 
-/* Whether a message ends as an error does: with its text, or its status where it has an id. */
+/* Whether the message ends like an error: with its text, or with its status if it has an id. */
 static bool ends_as_error(struct kv_slice text, bool has_id)
 {
     struct kv_slice name = KV_SLICE("\",\"status\":");
@@ -389,7 +389,7 @@ static bool parse_ok_end(struct kv_slice text, uint64_t *ret_revision)
         return true;
     if (!kv_slice_has_prefix(text, name) || !has_suffix(text, KV_SLICE("}}")))
         return false;
-    /* The braces behind the digits keep strtoull() within the text. */
+    /* The closing braces keep strtoull() within the text. */
     char *end;
     *ret_revision = strtoull(text.bytes + name.len, &end, 10);
     return end == text.bytes + text.len - 2;

@@ -1,6 +1,7 @@
 /*
- * What the server shows after its end is compared with what it may show: a key is in one of its
- * states from the last one on that it must have kept, within the times that its TTL allows.
+ * The server's content after its end is compared with the possible states: a key is in one of its
+ * states, starting from the last one that the store must have kept, within the times that its TTL
+ * allows.
  */
 #include "support/durable/impl.h"
 
@@ -12,11 +13,11 @@
 
 #define NO_LIMIT INT64_MAX
 
-/* A key as the server shows it. */
+/* A key as the server returns it. */
 struct reading {
     uint64_t number; /* 0: missing */
     uint64_t revision;
-    int64_t ttl_ms; /* left; 0: for ever */
+    int64_t ttl_ms; /* remaining; 0: no expiry */
     int64_t sent_ms, received_ms;
 };
 
@@ -43,7 +44,7 @@ static struct reading read_key(struct kv_test_stream *stream, size_t key)
     return reading;
 }
 
-/* Between these two moments the state's deadline is. */
+/* The state's deadline lies between these two moments. */
 static int64_t first_deadline(const struct state *state)
 {
     return state->ttl_ms == 0 ? NO_LIMIT : state->sent_ms + state->ttl_ms - SLACK_MS;
@@ -57,7 +58,7 @@ static int64_t last_deadline(const struct kv_test_witness *witness, const struct
     return taken_ms + state->ttl_ms + SLACK_MS;
 }
 
-/* Whether the server may show this, where the state is the key's. */
+/* Whether the server may return this reading if the key is in that state. */
 static bool is_shown_by(const struct kv_test_witness *witness, const struct state *state,
                         const struct reading *reading)
 {
@@ -74,8 +75,8 @@ static bool is_shown_by(const struct kv_test_witness *witness, const struct stat
             reading->received_ms + reading->ttl_ms >= first_deadline(state));
 }
 
-/* Whether a prefix of all writes up to this revision, or those answered ahead of `kept_ms`, has the
- * state. */
+/* Whether the state belongs to a prefix of all writes: up to this revision, or answered before
+ * `kept_ms`. */
 static bool is_in_prefix(const struct state *state, uint64_t last_revision, int64_t kept_ms)
 {
     if (state->answered_ms == 0 || state->is_refused)
@@ -84,7 +85,7 @@ static bool is_in_prefix(const struct state *state, uint64_t last_revision, int6
            state->answered_ms <= kept_ms;
 }
 
-/* The state that the key must have at least reached. */
+/* The earliest state in which the key may be. */
 static size_t least_state(const struct key *key, enum kv_test_promise promise,
                           uint64_t last_revision, int64_t kept_ms)
 {
@@ -117,7 +118,7 @@ static void show_history(const struct kv_test_witness *witness, const struct key
     }
 }
 
-/* Goes on from the state that was found. */
+/* Continues from the state found. */
 static void check_key(struct kv_test_witness *witness, size_t number, size_t least,
                       const struct reading *reading)
 {
@@ -145,7 +146,7 @@ static void check_key(struct kv_test_witness *witness, size_t number, size_t lea
     memset(key->told, 0, sizeof(key->told));
 }
 
-/* A new change has a revision above all that were ever seen. */
+/* The revision of a new change exceeds all revisions seen so far. */
 static void check_revision(struct kv_test_witness *witness, struct kv_test_stream *stream)
 {
     struct kv_test_response response = {0};

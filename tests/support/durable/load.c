@@ -1,6 +1,7 @@
 /*
- * The clients, all in one thread: writers that keep some messages in flight, and subscribers. After
- * the server was killed everything that it still sent is read: it was answered and told.
+ * The clients, all in one thread: writers that keep several messages in flight, and subscribers.
+ * After the server is killed, everything it has still sent is read and counts as answered or
+ * notified.
  */
 #include "support/durable/impl.h"
 
@@ -25,7 +26,7 @@ static struct state *state_of(struct kv_test_witness *witness, const struct requ
     return &witness->keys[request->key].states[request->state];
 }
 
-/* The last that may have taken effect. */
+/* The latest state that may have taken effect. */
 static const struct state *last_state(const struct key *key)
 {
     size_t at = key->n - 1;
@@ -41,7 +42,7 @@ struct condition {
     uint64_t revision; /* 0: none */
 };
 
-/* What a client does next with a key. Returns: the condition. */
+/* Chooses a client's next write to a key. Returns: the condition. */
 static struct condition plan(struct kv_test_witness *witness, struct key *key, struct state *state)
 {
     const struct state last = *last_state(key);
@@ -134,7 +135,7 @@ static void fill(struct kv_test_witness *witness, struct writer *writer)
         write_once(witness, writer);
 }
 
-/* ---- being answered ---- */
+/* ---- answers ---- */
 
 static void note_answer(struct kv_test_witness *witness, struct writer *writer, bool is_ok,
                         uint64_t revision)
@@ -196,9 +197,9 @@ static void take_answers(struct kv_test_witness *witness, struct writer *writer)
         continue;
 }
 
-/* ---- being told ---- */
+/* ---- notifications ---- */
 
-/* The first state with that number from the last one told on. */
+/* Finds the first state with that number, starting at the latest one notified. */
 static void note_told(struct kv_test_witness *witness, struct key *key, size_t subscriber,
                       uint64_t number)
 {
@@ -206,19 +207,19 @@ static void note_told(struct kv_test_witness *witness, struct key *key, size_t s
     while (at < key->n && (key->states[at].number != number || key->states[at].is_refused))
         at++;
     if (at == key->n)
-        fail_msg("told of %ju, which is not a later state", (uintmax_t)number);
+        fail_msg("notified of %ju, which is not a later state", (uintmax_t)number);
     key->told[subscriber] = at;
     witness->counts.told++;
 }
 
-/* A state that may have expired says nothing of the delete behind it. */
+/* If the state may have expired, the notification proves no later delete. */
 static void note_told_missing(struct kv_test_witness *witness, struct key *key, size_t subscriber)
 {
     size_t at = key->told[subscriber];
     while (at < key->n && key->states[at].number != 0 && key->states[at].ttl_ms == 0)
         at++;
     if (at == key->n)
-        fail_msg("told that a key is gone, which nobody deleted");
+        fail_msg("notified that a key is gone, but it was never deleted");
     if (key->states[at].ttl_ms == 0)
         note_told(witness, key, subscriber, 0);
 }
@@ -251,8 +252,8 @@ static void take_changes(struct kv_test_witness *witness, size_t subscriber)
 
 /* ---- the load ---- */
 
-/* Waits until the subscriptions are in force. What expired while the server was down, or expires
- * now, may be told before the answer. */
+/* Waits until the subscriptions are active. Expiries from the downtime, or of this moment, may be
+ * notified before the answer. */
 static void await_fence(struct kv_test_ws *subscriber)
 {
     struct kv_test_frame frame;
@@ -296,7 +297,7 @@ static void take_all(struct kv_test_witness *witness)
         take_changes(witness, i);
 }
 
-/* Returns: how many connections are left. */
+/* Returns: the number of open connections. */
 static size_t turn(struct kv_test_witness *witness, int64_t limit_ms)
 {
     struct kv_test_stream *streams[WRITERS + SUBSCRIBERS];

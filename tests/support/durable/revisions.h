@@ -1,5 +1,6 @@
 /*
- * All revisions that were ever seen, and of what: none may be given out for two states.
+ * All revisions seen so far, with the states they were seen of: no revision may belong to two
+ * states.
  */
 #ifndef KV_TEST_REVISIONS_H
 #define KV_TEST_REVISIONS_H
@@ -9,7 +10,7 @@
 
 struct kv_test_revision;
 
-/* All zero is empty. Owns: its memory, by kv_test_revisions_fini(). */
+/* All zero: empty. Owns: its memory, by kv_test_revisions_fini(). */
 struct kv_test_revisions {
     struct kv_test_revision *slots; /* open addressing */
     size_t n, capacity;
@@ -18,7 +19,7 @@ struct kv_test_revisions {
 
 void kv_test_revisions_fini(struct kv_test_revisions *revisions);
 
-/* Fails the test where the revision was seen of something else. what: a number of the state. */
+/* Fails the test if the revision was seen of another state. what: the number of the state. */
 void kv_test_revisions_note(struct kv_test_revisions *revisions, uint64_t revision, uint64_t what);
 
 #endif

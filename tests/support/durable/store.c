@@ -44,7 +44,7 @@ void kv_test_store_remove(struct kv_test_store *store)
     *store = (struct kv_test_store){0};
 }
 
-/* ThreadSanitizer has little room for a map. */
+/* ThreadSanitizer leaves little address space for a map. */
 static const char *small_options(const char *module, const char *options)
 {
     if (strcmp(module, "rocksdb") == 0)
@@ -73,8 +73,8 @@ void kv_test_store_start(struct kv_test_store *store, const char *options)
     free(yaml);
 }
 
-/* A store that was closed in order does not need its journal. A file that is empty is that of a
- * segment that never began, and gives its number. */
+/* After an orderly shutdown, a store does not need its journal. An empty file is one of a segment
+ * that was never started, and determines its number. */
 void kv_test_store_begin_at(struct kv_test_store *store, uint64_t number)
 {
     char name[64];
@@ -104,7 +104,7 @@ uint64_t kv_test_store_last_number(const struct kv_test_store *store)
     return last;
 }
 
-/* For a program that takes any port that is free. Owns: the caller. */
+/* For a program that uses any free port. Owns: the caller. */
 static char *portless_yaml(const struct kv_test_store *store)
 {
     char *yaml = kv_test_store_yaml(store, "");

@@ -1,6 +1,6 @@
 /*
- * Each value bears a number of its own, from which the rest of it follows, so a value that is read
- * says which write it comes from, and any byte of it that is wrong shows.
+ * Each value contains a unique number, which determines the rest of its bytes: so a value
+ * identifies the write it comes from, and any wrong byte is detected.
  */
 #include "support/durable/impl.h"
 
@@ -24,7 +24,7 @@ struct state *kv_test_key_add(struct key *key)
     return state;
 }
 
-/* Now and then a value of several pages. */
+/* Some values are several pages long. */
 void kv_test_value_write(struct kv_buffer *out, uint64_t number)
 {
     size_t len = number % 29 == 0 ? 9000 + number % 4096 : number % 200;
@@ -56,7 +56,7 @@ uint64_t kv_test_etag_read(const struct kv_test_response *response)
     return etag == NULL ? 0 : strtoull(etag + 1, NULL, 10);
 }
 
-/* ---- life ---- */
+/* ---- lifecycle ---- */
 
 struct kv_test_witness *kv_test_witness_create(uint64_t seed)
 {

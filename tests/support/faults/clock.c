@@ -1,7 +1,6 @@
 /*
- * A wall clock that is wrong: preloaded into a program, it adds KV_CLOCK_AHEAD_MS (which may be
- * negative) to what the program is told of the time of day. Clocks that count from the start of the
- * machine stay as they are.
+ * A wrong wall clock: preloaded into a program, it adds KV_CLOCK_AHEAD_MS (which may be negative)
+ * to the wall-clock time that the program reads. Monotonic clocks are unchanged.
  */
 #include <stdint.h>
 #include <sys/time.h>
@@ -19,7 +18,7 @@ __attribute__((constructor)) static void begin(void)
     ahead_ms = text == NULL ? 0 : strtoll(text, NULL, 10);
 }
 
-/* Returns: the nanoseconds that are left. */
+/* Returns: the remaining nanoseconds. */
 static int64_t shift(time_t *seconds, int64_t ns)
 {
     int64_t moved = ns + ahead_ms % 1000 * 1000000;

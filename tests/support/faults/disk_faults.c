@@ -1,13 +1,15 @@
 /*
- * A disk that fails: preloaded into the server, it makes calls about the files below a folder fail,
- * for as long as there is a file that says so beside the folder.
+ * A failing disk: preloaded into the server, it makes calls about the files below a folder fail
+ * while a file beside the folder says so.
  *
  * KV_DISK_ROOT=<folder, resolved>
- *   <folder>.full    there is no room: what makes a file, or makes one longer, fails with ENOSPC;
- * what is within a file may be written over. The file holds the room that has been given back by
- * deleting and shortening files, which can be taken again. <folder>.broken  syncs, and writes that
- * sync: EIO <folder>.unsure  writes that sync are done, and say EIO <folder>.stuck   syncs do not
- * return until it is gone
+ *
+ * - <folder>.full: the disk is full. Creating or extending a file fails with ENOSPC; overwriting
+ *   works. The file contains the number of bytes freed by deleting and shortening files, which can
+ *   be used again.
+ * - <folder>.broken: syncs and synchronous writes fail with EIO.
+ * - <folder>.unsure: synchronous writes are executed and fail with EIO.
+ * - <folder>.stuck: syncs do not return until the file is gone.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +30,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 enum {
-    STEP_US = 1000, /* between looks whether a disk is still stuck */
+    STEP_US = 1000, /* between checks whether a disk is still stuck */
     NAME = 256      /* bytes that a new file takes in its folder */
 };
 
@@ -80,7 +82,7 @@ static bool syncs_by_itself(int fd)
     return (fcntl(fd, F_GETFL) & O_DSYNC) != 0;
 }
 
-/* ---- the room of a disk that is full ---- */
+/* ---- the space of a full disk ---- */
 
 static int open_really(const char *path, int flags, mode_t mode)
 {
@@ -88,7 +90,7 @@ static int open_really(const char *path, int flags, mode_t mode)
     return real(path, flags, mode);
 }
 
-/* Takes bytes from the room, or gives some back. Returns: whether there were enough. */
+/* Takes bytes from the free space, or returns some. Returns: whether there were enough. */
 static bool take_room(int64_t bytes)
 {
     char path[PATH_MAX + 16];
@@ -116,7 +118,7 @@ static int64_t size_of(int fd)
     return fstat(fd, &status) == 0 ? status.st_size : 0;
 }
 
-/* Whether there is no room for the file to reach that far. */
+/* Whether there is not enough space to extend the file to that size. */
 static bool is_too_long(int fd, int64_t end)
 {
     if (!is("full"))
@@ -125,7 +127,7 @@ static bool is_too_long(int fd, int64_t end)
     return more > 0 && !take_room(more) && fails_with(ENOSPC);
 }
 
-/* A file that is deleted while it is in use is counted as gone. */
+/* An open file counts as gone once it is deleted. */
 static int64_t room_of(const char *path)
 {
     struct stat status;
@@ -152,7 +154,7 @@ static int64_t length_of(const struct iovec *parts, int n)
     return len;
 }
 
-/* After the write was done. */
+/* Called after the write. */
 static bool fails_nevertheless(int fd)
 {
     return is_below(fd) && syncs_by_itself(fd) && is("unsure") && fails_with(EIO);
@@ -225,7 +227,7 @@ EXPORT int ftruncate(int fd, off_t size)
     return result;
 }
 
-/* Nothing is set aside behind a file's end, which would be hard to count. */
+/* Preallocation beyond a file's end is ignored, as it would be hard to count. */
 EXPORT int fallocate(int fd, int mode, off_t at, off_t len)
 {
     REAL(fallocate);

@@ -1,9 +1,9 @@
 /*
- * A network that does everything it may: preloaded into the server, it makes reads and writes of
- * sockets short, or lets them find nothing now (EAGAIN) or be interrupted (EINTR), at random, and
- * accepting fail in the ways in which it can. What is sent and received is the same.
+ * A network at its worst: preloaded into the server, it randomly makes reads and writes of sockets
+ * short, or makes them return EAGAIN or EINTR, and makes accept() fail in all its ways. The data
+ * sent and received is unchanged.
  *
- * KV_FAULTS=<n>: of n calls about one is disturbed; 0 or unset: none.
+ * KV_FAULTS=<n>: about one in n calls is disturbed; 0 or unset: none.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -37,7 +37,7 @@ static unsigned rate(void)
     return (unsigned)now;
 }
 
-/* A number that looks random: splitmix64 of a count. */
+/* A pseudo-random number: splitmix64 of a counter. */
 static uint64_t draw(void)
 {
     uint64_t z = atomic_fetch_add(&n_calls, 1) * UINT64_C(0x9e3779b97f4a7c15);
@@ -52,7 +52,7 @@ static bool is_socket(int fd)
     return fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
-/* Whether to disturb the call. It fails, with errno set, where *len is 0 afterwards. */
+/* Whether to disturb the call. If *len is 0 afterwards, the call fails with errno set. */
 static bool disturb(int fd, size_t *len)
 {
     if (rate() == 0 || *len == 0 || !is_socket(fd))
@@ -108,7 +108,7 @@ EXPORT ssize_t send(int fd, const void *bytes, size_t len, int flags)
     return disturb(fd, &len) && len == 0 ? -1 : real(fd, bytes, len, flags);
 }
 
-/* A short one writes a part of its first piece that has any bytes. */
+/* A short write sends a part of its first non-empty piece. */
 EXPORT ssize_t writev(int fd, const struct iovec *pieces, int n)
 {
     static ssize_t (*real)(int, const struct iovec *, int);
@@ -128,7 +128,7 @@ EXPORT ssize_t writev(int fd, const struct iovec *pieces, int n)
 
 EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
 {
-    /* Where something runs out the peer is answered 503, as descriptors_test.c shows. */
+    /* If a resource runs out, the peer is answered with 503, as descriptors_test.c shows. */
     static const int failures[] = {ECONNABORTED, EINTR, EPROTO, EAGAIN};
     static int (*real)(int, struct sockaddr *, socklen_t *, int);
     if (real == NULL)

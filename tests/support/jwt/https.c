@@ -1,4 +1,4 @@
-/* A thread takes one connection after the other. */
+/* A thread serves one connection after the other. */
 #include "support/jwt/https.h"
 
 #include <arpa/inet.h>
@@ -29,7 +29,7 @@ struct kv_test_https {
     int listener;
     uint16_t port;
     pthread_t thread;
-    pthread_mutex_t lock; /* of what is below it */
+    pthread_mutex_t lock; /* of everything below */
     pthread_cond_t answered;
     char *answer;
     size_t n_requests;
@@ -114,7 +114,7 @@ static void *serve(void *context)
 {
     struct kv_test_https *https = context;
     int connection;
-    sigset_t broken; /* clients hang up in the middle, as they do not trust the certificate */
+    sigset_t broken; /* clients that do not trust the certificate hang up during the handshake */
     sigemptyset(&broken);
     sigaddset(&broken, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &broken, NULL);
@@ -171,7 +171,7 @@ uint16_t kv_test_https_port(const struct kv_test_https *https)
     return https->port;
 }
 
-/* Takes the text over. */
+/* Takes ownership of the text. */
 static void set_answer(struct kv_test_https *https, struct kv_buffer *text)
 {
     kv_buffer_append_char(text, '\0');

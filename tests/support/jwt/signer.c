@@ -96,7 +96,7 @@ void kv_test_signer_destroy(struct kv_test_signer *signer)
 
 /* ---- signing ---- */
 
-/* From the form that OpenSSL writes to r || s. */
+/* Converts OpenSSL's form to r || s. */
 static struct kv_slice take_der_apart(const unsigned char *der, size_t len)
 {
     unsigned char *raw = kv_alloc(2 * COORDINATE);

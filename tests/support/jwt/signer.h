@@ -1,6 +1,6 @@
 /*
- * An issuer of tokens for tests: it makes keys, signs whatever it is given, and publishes its keys
- * as a JWK Set.
+ * An issuer of tokens for tests: it makes keys, signs any payload, and publishes its keys as a JWK
+ * Set.
  */
 #ifndef KV_TESTS_SIGNER_H
 #define KV_TESTS_SIGNER_H
@@ -13,7 +13,7 @@ struct kv_test_signer;
 /* kid: NULL for none. Owns: the caller. */
 struct kv_test_signer *kv_test_signer_create(const char *algorithm, const char *kid);
 
-/* For HS256, with that secret. */
+/* A signer for HS256 with that secret. */
 struct kv_test_signer *kv_test_signer_with_secret(const char *secret);
 
 /* Accepts NULL. */
@@ -27,7 +27,7 @@ char *kv_test_sign(const struct kv_test_signer *signer, const char *claims);
 char *kv_test_sign_with_header(const struct kv_test_signer *signer, const char *header,
                                const char *claims);
 
-/* The raw signature, as JWS has it. Owns: the caller, the bytes. */
+/* The raw signature in the format of JWS. Owns: the caller, the bytes. */
 struct kv_slice kv_test_signature(const struct kv_test_signer *signer, struct kv_slice text);
 
 /* The public key as a JWK. Owns: the caller, a NUL-terminated text. */

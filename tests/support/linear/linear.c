@@ -1,8 +1,8 @@
 /*
- * Calls and returns are one list in the order of their stamps. The search places the call of a
- * command by lifting its call and its return out of the list, and tries the first call again. A
- * return at the front of the list means that its command should have been placed before: the last
- * placing is taken back, and the next call is tried in its stead.
+ * Calls and returns are one list in the order of their stamps. To place the call of a command, the
+ * search removes its call and its return from the list, and tries the first call again. A return at
+ * the front of the list means that its command should have been placed before: the latest placement
+ * is undone, and the next call is tried instead.
  */
 #include "support/linear/linear.h"
 
@@ -23,7 +23,7 @@ struct placing {
     struct linear_state before;
 };
 
-/* A set of placed commands and the state that they led to. */
+/* A set of placed commands and the resulting state. */
 struct memory {
     struct memory *next;
     uint64_t hash;
@@ -38,8 +38,8 @@ enum {
 struct search {
     const struct linear_op *ops;
     size_t n;
-    struct event *events; /* the list's anchor first */
-    size_t *earlier;      /* 1 + the command of the same client before it; 0: none */
+    struct event *events; /* the first one is the list's anchor */
+    size_t *earlier;      /* 1 + the index of the same client's previous command; 0: none */
     struct linear_state state;
     uint64_t *placed;
     size_t n_words;
@@ -132,7 +132,8 @@ static bool step_get(const struct linear_op *op, const struct linear_state *stat
            is_revision(op->revision, state->revision);
 }
 
-/* With the key's expiry decided. Returns: whether that gives the command's outcome. */
+/* Applies the command once it is decided whether the key has expired. Returns: whether that yields
+ * the command's outcome. */
 static bool step_now(const struct linear_op *op, struct linear_state *state)
 {
     uint64_t standing = state->is_there ? state->revision : 0;
@@ -157,7 +158,7 @@ static int64_t later(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* While the key may still be there is tried first: of the two it rules out less. */
+/* Tries the case that the key has not expired first: it rules out less. */
 static bool step(const struct linear_op *op, const struct linear_state *before,
                  struct linear_state *ret)
 {
@@ -238,7 +239,7 @@ static void make_list(struct search *search)
     free(stamps);
 }
 
-/* The commands come in the order of their calls, for each client at the least. */
+/* The commands of each client, at least, come in the order of their calls. */
 static void find_earlier(struct search *search)
 {
     search->earlier = kv_calloc(search->n + 1, sizeof(size_t));
@@ -250,7 +251,7 @@ static void find_earlier(struct search *search)
             }
 }
 
-/* ---- what was tried ---- */
+/* ---- cache of visited states ---- */
 
 static bool is_placed(const struct search *search, size_t op)
 {
@@ -280,7 +281,7 @@ static bool is_same_state(const struct linear_state *a, const struct linear_stat
            a->time_ms == b->time_ms;
 }
 
-/* Whether the commands placed now, and the state, are new together. */
+/* Whether the set of placed commands and the state are new together. */
 static bool remember(struct search *search, const struct linear_state *state)
 {
     uint64_t hash = hash_of(search, state);
@@ -318,7 +319,7 @@ static bool place(struct search *search, struct event *call)
     return true;
 }
 
-/* Returns: the call whose placing was taken back; NULL where there is none. */
+/* Returns: the call whose placement was undone; NULL if there is none. */
 static struct event *take_back(struct search *search, const struct event *returned)
 {
     if (search->depth >= search->deepest) {

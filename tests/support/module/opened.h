@@ -1,6 +1,6 @@
 /*
- * A module of any kind that a test loads and configures by itself, as the server would, with a host
- * of the test's.
+ * A module of any kind that a test loads and configures by itself, as the server would; the test is
+ * its host.
  */
 #ifndef KV_TEST_OPENED_H
 #define KV_TEST_OPENED_H
@@ -14,7 +14,7 @@ struct kv_test_module {
     const struct kv_option_value *options;
     struct kv_host host;
     _Atomic int64_t now_ms; /* of the host's clock; 0: the real one */
-    char log[4096];         /* what the module logged last */
+    char log[4096];         /* the latest message of the module */
 };
 
 /* Loads the file, and checks `options`, a YAML mapping without braces (`a: 1, b: [x]`), against its

@@ -1,10 +1,10 @@
 /*
- * The journal is read twice. First, whom each record is about (an inode may be given out again),
- * and up to which place of the journal each node was synced; then what is durable, or has luck, is
- * done again on the nodes of the base.
+ * The journal is read twice. The first pass finds the node of each record (inodes may be reused)
+ * and, for each node, the place in the journal up to which it was synced. The second pass applies
+ * the durable records, and some others at random, to the nodes of the base.
  *
- * What nobody synced is let out in pages, as they were in the cache then: a page that has a later
- * write has the earlier ones, too.
+ * Unsynced data is written back in pages, as they were in the cache at that time: a page that
+ * contains a later write contains the earlier ones, too.
  */
 #include "support/power/disk.h"
 
@@ -38,16 +38,16 @@ struct name {
 
 /* A file or a folder. */
 struct kv_test_disk_node {
-    struct kv_test_disk_node *next; /* in the list of all */
+    struct kv_test_disk_node *next; /* in the list of all nodes */
     uint64_t number;                /* its inode */
     bool is_folder;
     struct name *names;     /* FOLDER */
-    struct kv_buffer cache; /* a file's, as the process saw it, up to the last that was written */
+    struct kv_buffer cache; /* of a file, as the process saw it, up to its last write */
     struct kv_buffer bytes; /* the same on the disk */
     uint64_t size;
-    unsigned chance; /* of 4, that an unsynced page of it is on the disk; with 4 none is torn */
-    uint64_t synced; /* what stands ahead of this place in the journal is on the disk */
-    int64_t syncing_since_ms; /* 0: it is not being synced */
+    unsigned chance; /* out of 4, that an unsynced page is on the disk; with 4, no page is torn */
+    uint64_t synced; /* everything before this place in the journal is on the disk */
+    int64_t syncing_since_ms; /* 0: no sync is in progress */
 };
 
 /* ---- nodes ---- */
@@ -60,7 +60,7 @@ static struct kv_test_disk_node *add_node(struct kv_test_disk_node **all, uint64
     return *all = node;
 }
 
-/* The one that has the number now. Returns: NULL where it was made unseen. */
+/* The node that has the number now. Returns: NULL if its creation was not recorded. */
 static struct kv_test_disk_node *find_node(struct kv_test_disk_node *all, uint64_t number)
 {
     while (all != NULL && all->number != number)
@@ -128,7 +128,7 @@ static void write_bytes(struct kv_test_disk_node *node, uint64_t at, const char 
         node->size = at + len;
 }
 
-/* The page of `at` reaches the disk, up to `end`, as far as the file does. */
+/* Writes the page of `at` to the disk, up to `end` or the end of the file. */
 static void let_out(struct kv_test_disk_node *node, uint64_t at, uint64_t end)
 {
     at = at / PAGE * PAGE;
@@ -185,9 +185,9 @@ static void write_tree(const struct kv_test_disk_node *folder, const char *path)
     }
 }
 
-/* ---- what the cut leaves ---- */
+/* ---- the effect of a cut ---- */
 
-/* A record of the journal, and whom it is about. */
+/* A record of the journal, and its nodes. */
 struct step {
     struct power_record record;
     uint64_t place; /* in the journal */
@@ -201,8 +201,8 @@ struct steps {
 };
 
 struct luck {
-    uint64_t state;         /* 0: there is none */
-    uint64_t names_last_to; /* names have it up to this place in the journal */
+    uint64_t state;         /* 0: no randomness */
+    uint64_t names_last_to; /* names are on the disk up to this place in the journal */
 };
 
 /* splitmix64 */
@@ -214,14 +214,14 @@ static uint64_t draw(struct luck *luck)
     return z ^ z >> 31;
 }
 
-/* Some files are written back as a whole, and others not at all. */
+/* Some files are written back whole, and others not at all. */
 static void give_chances(struct kv_test_disk_node *all, struct luck *luck)
 {
     for (; all != NULL && luck->state != 0; all = all->next)
         all->chance = (unsigned)(draw(luck) % 5);
 }
 
-/* A node that the journal speaks of. One that was made unseen (by stdio) is empty. */
+/* The node that the journal names. If its creation was not recorded (stdio), it is empty. */
 static struct kv_test_disk_node *node_of(struct kv_test_disk_node **all, uint64_t number,
                                          bool is_folder)
 {
@@ -240,7 +240,7 @@ static void resolve(struct step *step, struct kv_test_disk_node **all)
         step->node->synced = record->at;
 }
 
-/* A last record that the kill cut short is left out. */
+/* A final record truncated by the kill is ignored. */
 static struct steps read_journal(struct kv_slice journal, struct kv_test_disk_node **all)
 {
     struct steps steps = {0};
@@ -278,7 +278,7 @@ static void redo_name(const struct step *step, const struct luck *luck)
         set_name(step->new_folder, step->more + step->record.name_len, step->node);
 }
 
-/* Page by page, as the disk's cache lets them out; now and then no more than a page's beginning. */
+/* Writes back page by page, as a disk cache does; some pages are torn. */
 static void redo_some_pages(const struct step *step, struct luck *luck)
 {
     uint64_t end = step->record.at + step->record.len;
@@ -292,7 +292,7 @@ static void redo_some_pages(const struct step *step, struct luck *luck)
     }
 }
 
-/* What the process sees. */
+/* Applies the change as the process sees it. */
 static void redo_in_cache(const struct step *step)
 {
     struct kv_buffer *cache = &step->node->cache;
@@ -335,7 +335,7 @@ static void redo(const struct step *step, struct luck *luck)
     }
 }
 
-/* Several threads may sync one file: the earliest counts. */
+/* Several threads may sync one file: the earliest start counts. */
 static void time_sync(struct kv_test_disk *disk, const struct step *step)
 {
     struct kv_test_disk_node *node = step->node;
@@ -360,7 +360,7 @@ static struct luck luck_of(uint64_t seed, size_t journal_len)
     struct luck luck = {.state = seed};
     if (seed == 0)
         return luck;
-    luck.names_last_to = draw(&luck) % (2 * journal_len + 1); /* half of the time all of them */
+    luck.names_last_to = draw(&luck) % (2 * journal_len + 1); /* all of them, half of the time */
     return luck;
 }
 

@@ -1,14 +1,14 @@
 /*
- * kv_power.so, to be preloaded into the server (KV_TEST_PRELOAD): writes down what becomes of the
- * files below a folder, and what of it was synced, so that disk.c can tell what a power cut leaves.
+ * kv_power.so, preloaded into the server (KV_TEST_PRELOAD): records all changes of the files below
+ * a folder, and their syncs, so that disk.c can reconstruct the content that a power cut leaves.
  *
- * KV_POWER_ROOT=<folder, resolved>, KV_POWER_JOURNAL=<file>: nothing is written down without both.
+ * KV_POWER_ROOT=<folder, resolved>, KV_POWER_JOURNAL=<file>: without both, nothing is recorded.
  *
- * A change is made first and written down second, both under one lock, so the journal has the order
- * of the disk. A process that is killed between the two loses what was not synced yet anyway. What
- * counts as synced is what was in the journal when a sync was begun.
+ * A change is made first and recorded second, both under one lock, so the journal has the order of
+ * the disk. A process that is killed between the two loses only data that was not synced anyway. A
+ * sync covers the records that were in the journal when the sync began.
  *
- * Not seen, and so never durable: what is written through mmap(), stdio or the kernel's rings, and
+ * Not recorded, and so never durable: writes through mmap(), stdio or io_uring, and
  * sync_file_range(), which promises nothing.
  */
 #include <errno.h>
@@ -85,8 +85,7 @@ static void note(const struct power_record *record, const struct iovec *parts, i
     free(text);
 }
 
-/* Another process may write to the journal as well: what this one has started, or was started by.
- */
+/* Another process may write to the journal as well: a child of this one, or its parent. */
 static uint64_t journal_len(void)
 {
     struct stat status;
@@ -100,7 +99,7 @@ static struct iovec part(const char *name)
     return (struct iovec){.iov_base = (void *)name, .iov_len = strlen(name) + 1};
 }
 
-/* ---- what lies below the folder ---- */
+/* ---- paths below the folder ---- */
 
 static bool is_below(const char *path)
 {
@@ -108,7 +107,7 @@ static bool is_below(const char *path)
     return strncmp(path, root, len) == 0 && (path[len] == '/' || path[len] == '\0');
 }
 
-/* Whether the descriptor is of a file or folder down there; then *ret. */
+/* Whether the descriptor refers to a file or folder below the root; if so, *ret is set. */
 static bool is_watched(int fd, struct stat *ret)
 {
     char link[64], path[PATH_MAX];
@@ -153,7 +152,7 @@ static bool locate(int at, const char *path, struct place *ret)
     return is_so;
 }
 
-/* The node at a path; 0 where there is none. */
+/* The node at a path; 0 if there is none. */
 static uint64_t node_at(int at, const char *path)
 {
     struct stat status;
@@ -328,7 +327,7 @@ static void note_write(int fd, uint64_t node, off_t at, const struct iovec *part
         note(&record, parts, n_parts);
 }
 
-/* At the descriptor's place, or, where it appends, at the end. */
+/* At the descriptor's position or, if it appends, at the end. */
 static ssize_t write_noted(int fd, const struct iovec *parts, int n_parts)
 {
     REAL(writev);
@@ -376,7 +375,7 @@ EXPORT ssize_t pwritev(int fd, const struct iovec *parts, int n_parts, off_t at)
     return write_noted_at(fd, parts, n_parts, at);
 }
 
-/* Writes the size down that a call has given the file. */
+/* Records the size that a call has given the file. */
 static int after_sizing(int fd, int result)
 {
     struct stat status;
@@ -397,7 +396,7 @@ EXPORT int fallocate(int fd, int mode, off_t at, off_t len)
 {
     REAL(fallocate);
     if ((mode & ~FALLOC_FL_KEEP_SIZE) != 0) {
-        errno = EOPNOTSUPP; /* what makes holes is not written down */
+        errno = EOPNOTSUPP; /* hole punching is not recorded */
         return -1;
     }
     pthread_mutex_lock(&lock);

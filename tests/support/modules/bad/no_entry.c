@@ -1,4 +1,4 @@
-/* A shared object that is no module: it exports something else. */
+/* A shared object that is not a module: it lacks the entry function. */
 int kv_no_module(void);
 
 __attribute__((visibility("default"))) int kv_no_module(void)

@@ -1,8 +1,8 @@
 /*
- * A store for tests that completes everything late: submit() only queues, and a thread takes the
- * queue in bursts of random size after random delays. Of a burst, writes run in the order
- * submitted, reads at a random time between; the results come back in no order at all. So it does
- * what the contract allows a store to do, and a host that relies on more is found out.
+ * A store for tests that completes everything late: submit() only queues, and a thread takes
+ * commands from the queue in bursts of random size after random delays. Within a burst, writes run
+ * in the order submitted, reads at a random time; results are returned in random order. So it uses
+ * every freedom that the contract gives a store, and exposes a host that relies on more.
  *
  * The state itself is kept by another store, compiled in as inner_module_entry(). Its handle and
  * this store's are both a `struct kv_store *`; this file never looks into the inner one.
@@ -17,14 +17,14 @@
 #include <string.h>
 #include <time.h>
 
-/* The thread takes at most so many at once. */
+/* The largest burst. */
 #define BURST_MAX 64
 
 /* One command or one scan. */
 struct job {
     uint32_t loop;
     struct kv_cmd *cmd;
-    struct kv_scan *scan; /* where cmd is NULL */
+    struct kv_scan *scan; /* if cmd is NULL */
 };
 
 struct kv_store {
@@ -33,11 +33,11 @@ struct kv_store {
     struct kv_store *inner;
     int64_t max_delay_us;
     unsigned seed;     /* the thread's */
-    char *failing_key; /* the thread's: the next GET of it fails; NULL: none */
+    char *failing_key; /* the thread's; the next GET of this key fails; NULL: none */
     int64_t close_delay_ms;
     pthread_t thread;
 
-    pthread_mutex_t lock; /* of everything below */
+    pthread_mutex_t lock; /* for everything below */
     pthread_cond_t stirred;
     struct job *jobs;
     size_t n_jobs;
@@ -47,7 +47,7 @@ struct kv_store {
 
 const struct kv_module *inner_module_entry(void);
 
-/* A number below n. */
+/* A random number below n. */
 static size_t draw(struct kv_store *store, size_t n)
 {
     return (size_t)rand_r(&store->seed) % n;
@@ -55,7 +55,7 @@ static size_t draw(struct kv_store *store, size_t n)
 
 /* ---- the queue ---- */
 
-/* Under the lock. Returns: false where there is no memory for n jobs more. */
+/* Under the lock. Returns: false if there is not enough memory for n more jobs. */
 static bool reserve_jobs(struct kv_store *store, size_t n)
 {
     size_t capacity = store->capacity;
@@ -100,7 +100,7 @@ static void late_scan(struct kv_store *store, uint32_t loop, struct kv_scan *sca
 
 /* ---- the thread ---- */
 
-/* Lets a random time pass, under the lock. The state may change meanwhile. */
+/* Waits for a random time, under the lock. The state may change meanwhile. */
 static void dawdle(struct kv_store *store)
 {
     if (store->max_delay_us <= 0)
@@ -114,7 +114,7 @@ static void dawdle(struct kv_store *store)
         ;
 }
 
-/* Waits for jobs and takes some from the front. Returns: how many; 0 at the end. */
+/* Waits for jobs and takes some from the front. Returns: their number; 0 at the end. */
 static size_t take_burst(struct kv_store *store, struct job burst[BURST_MAX])
 {
     pthread_mutex_lock(&store->lock);
@@ -137,7 +137,7 @@ static bool is_read(const struct job *job)
     return job->cmd == NULL || job->cmd->op == KV_OP_GET;
 }
 
-/* Once, so that a test may see what comes after the failure. */
+/* Fails only once, so that a test can observe the behaviour after the failure. */
 static bool takes_failure(struct kv_store *store, const struct kv_cmd *cmd)
 {
     if (store->failing_key == NULL || cmd->op != KV_OP_GET ||
@@ -161,7 +161,7 @@ static void run_job(struct kv_store *store, const struct job *job)
     }
 }
 
-/* Three rounds: some reads before their time, then writes and reads in order, then late reads. */
+/* Three rounds: some reads early, then writes and reads in order, then late reads. */
 static void run_burst(struct kv_store *store, const struct job *burst, size_t n)
 {
     enum {
@@ -179,7 +179,7 @@ static void run_burst(struct kv_store *store, const struct job *burst, size_t n)
                 run_job(store, &burst[i]);
 }
 
-/* Fisher and Yates's. */
+/* The Fisher-Yates shuffle. */
 static void shuffle(struct kv_store *store, struct job *burst, size_t n)
 {
     for (size_t i = n; i > 1; i--) {
@@ -190,7 +190,7 @@ static void shuffle(struct kv_store *store, struct job *burst, size_t n)
     }
 }
 
-/* Returns: how many commands of one loop stand in front. */
+/* Returns: the number of commands of one loop at the front. */
 static size_t collect(const struct job *burst, size_t n, struct kv_cmd *cmds[BURST_MAX])
 {
     size_t count = 0;
@@ -226,7 +226,7 @@ static void *be_late(void *arg)
     return NULL;
 }
 
-/* ---- life ---- */
+/* ---- lifecycle ---- */
 
 enum {
     OPTION_MAX_BYTES, /* the inner store's options come first: it reads the same array */

@@ -1,17 +1,18 @@
 /*
- * A store for tests that behaves as if its data were elsewhere, and others changed it as well. What
- * is to happen is said by the key of a SET or DELETE:
+ * A store for tests that behaves as if its data were on another server that others use as well. The
+ * key of a SET or DELETE chooses the behaviour:
  *
  *   elsewhere/K     another server writes K, and runs its hooks and sinks
- *   missed/K        another server writes K, and this one does not hear of it: a resync
+ *   missed/K        another server writes K, and this one misses the change: a resync
  *   unknown/done/K  K is written, and the answer is lost
- *   unknown/not/K   the command is lost; so are those of all other kinds
- *   away/K          the data is out of reach, for commands of all kinds
+ *   unknown/not/K   the command is lost; so are commands of all other kinds
+ *   away/K          the data is unreachable, for commands of all kinds
  *   health/         SET: the store cannot serve, for the reason in its value; DELETE: it can
  *
  * Any other key is an ordinary one. The state itself is kept by another store, compiled in as
  * inner_module_entry(); its handle and this store's are both a `struct kv_store *`. It commits
- * within its calls, so one lock around these says who is told of what, and orders all changes.
+ * within its calls, so one lock around them determines the recipient of each change, and orders all
+ * changes.
  */
 #include <kvserver/store.h>
 
@@ -19,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The key that is written unheard so that the revision rises. */
+/* The key that is written without a notification, to advance the revision. */
 #define SCRATCH KV_SLICE("remote-scratch")
 
 enum telling {
@@ -33,7 +34,7 @@ struct kv_store {
     const struct kv_store_host *server;
     const struct kv_store_ops *inner_ops;
     struct kv_store *inner;
-    pthread_mutex_t lock; /* around all that may change something */
+    pthread_mutex_t lock; /* for everything that may cause changes */
     enum telling telling;
     bool is_ill;
     char why[64];
@@ -92,7 +93,7 @@ static void run(struct kv_store *store, uint32_t loop, struct kv_cmd *cmd, enum 
     store->telling = HERE;
 }
 
-/* Runs a SET or DELETE as one of another key. */
+/* Executes a SET or DELETE on another key. */
 static void run_for(struct kv_store *store, uint32_t loop, struct kv_cmd *cmd, struct kv_slice key,
                     enum telling telling)
 {
@@ -133,7 +134,7 @@ static void set_health(struct kv_store *store, struct kv_cmd *cmd)
     store->server->health(store->server, !store->is_ill, store->why);
 }
 
-/* Whether the key begins so. *ret_rest: what follows. */
+/* Whether the key has this prefix. *ret_rest: the rest. */
 static bool names(const struct kv_cmd *cmd, const char *order, struct kv_slice *ret_rest)
 {
     size_t len = strlen(order);
@@ -190,7 +191,7 @@ static int64_t remote_expire(struct kv_store *store, uint32_t part, int64_t now_
     return next_ms;
 }
 
-/* ---- what needs no lock ---- */
+/* ---- functions without the lock ---- */
 
 static void remote_scan(struct kv_store *store, uint32_t loop, struct kv_scan *scan)
 {
@@ -235,7 +236,7 @@ static void remote_parts(struct kv_store *store, struct kv_parts_out *out)
     out->part(out, &state);
 }
 
-/* ---- life ---- */
+/* ---- lifecycle ---- */
 
 static void remote_close(struct kv_store *store)
 {

@@ -1,8 +1,8 @@
 /*
- * A sink that does what a test writes into a file, anew at each call: `ok` delivers all, `one` the
- * first, `fail` nothing, `drop` settles all as given up, `refuse` refuses what comes with the value
- * "bad", `hang` does not return until the file says something else, and `stuck` never. What it
- * delivers are lines of its output.
+ * A sink that a test controls through a file, which it reads at each call: `ok` delivers all
+ * events, `one` the first, `fail` none; `drop` settles all as given up, `refuse` refuses events
+ * with the value "bad", `hang` does not return until the file says something else, and `stuck`
+ * never returns. Delivered events are lines of its output.
  */
 #include <kvserver/sink.h>
 
