@@ -252,7 +252,7 @@ static void invalid_ttl_is_400_and_changes_nothing(void **state)
     }
 }
 
-static void of_a_member_given_twice_the_last_counts(void **state)
+static void the_last_of_duplicate_members_counts(void **state)
 {
     assert_int_equal(kv_test_http_status(kv_test_port(state), "POST", "/storage/twice", NULL,
                                          "{\"ttl\":\"soon\",\"value\":1,\"ttl\":0,\"value\":2}"),
@@ -426,7 +426,7 @@ int main(void)
         cmocka_unit_test(body_that_is_no_object_is_told_the_shape_and_what_was_found),
         cmocka_unit_test(byte_order_mark_and_bad_utf8_are_400),
         cmocka_unit_test(invalid_ttl_is_400_and_changes_nothing),
-        cmocka_unit_test(of_a_member_given_twice_the_last_counts),
+        cmocka_unit_test(the_last_of_duplicate_members_counts),
         cmocka_unit_test(member_names_compare_after_unescaping),
         cmocka_unit_test(content_type_is_not_looked_at),
         cmocka_unit_test(key_is_the_decoded_rest_of_the_path),

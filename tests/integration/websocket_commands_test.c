@@ -84,7 +84,7 @@ static void order_and_layout_of_members_do_not_matter(void **state)
     kv_test_ws_close(&ws);
 }
 
-static void of_a_member_given_twice_the_last_counts(void **state)
+static void the_last_of_duplicate_members_counts(void **state)
 {
     struct kv_test_ws ws;
     kv_test_ws_open(&ws, kv_test_port(state));
@@ -392,7 +392,7 @@ int main(void)
         cmocka_unit_test(set_and_delete_are_not_answered),
         cmocka_unit_test(value_comes_back_byte_for_byte),
         cmocka_unit_test(order_and_layout_of_members_do_not_matter),
-        cmocka_unit_test(of_a_member_given_twice_the_last_counts),
+        cmocka_unit_test(the_last_of_duplicate_members_counts),
         cmocka_unit_test(keys_are_compared_after_unescaping),
         cmocka_unit_test(id_is_echoed_as_sent),
         cmocka_unit_test(message_with_id_is_answered_ok),

@@ -1,4 +1,4 @@
-/* From tokens to principals, by rules that change. */
+/* Authenticates tokens as principals while the rules change. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@ static struct kv_access *access;
 static struct kv_access_loop *here;
 static struct kv_error error;
 
-/* Knows one token, `verified`, until a time. */
+/* Accepts one token, `verified`, until a time. */
 struct verifier {
     struct kv_authenticator base;
     int64_t expires_s;
@@ -58,7 +58,7 @@ static struct verifier *add_verifier(struct kv_rules *rules)
     return verifier;
 }
 
-/* One token, `secret`, of that name, which may read what begins with `prefix`. */
+/* Rules with one token, `secret`, of that name, which may read the keys below `prefix`. */
 static struct kv_rules *rules_for(const char *name, const char *prefix)
 {
     struct kv_rules *rules = kv_rules_create(1, 1);
@@ -108,7 +108,7 @@ static bool may_read(const struct kv_principal *principal, const char *key)
     return kv_grants_cover(principal->grants, KV_RIGHT_READ, kv_slice_of(key));
 }
 
-static void without_rules_everybody_may_do_everything(void **state)
+static void without_rules_access_is_unlimited(void **state)
 {
     (void)state;
     struct kv_rules *rules = kv_rules_create(0, 0);
@@ -119,14 +119,14 @@ static void without_rules_everybody_may_do_everything(void **state)
     kv_principal_unref(principal);
 }
 
-static void nobody_may_do_anything(void **state)
+static void principal_nobody_has_no_grants(void **state)
 {
     (void)state;
     assert_false(kv_principal_nobody.is_unlimited);
     assert_true(kv_grants_are_none(kv_principal_nobody.grants));
 }
 
-static void who_brings_nothing_is_anonymous(void **state)
+static void client_without_a_token_is_anonymous(void **state)
 {
     (void)state;
     struct kv_principal *principal = kv_access_anonymous(here);
@@ -148,7 +148,7 @@ static void a_static_token_has_a_name_and_grants(void **state)
     kv_principal_unref(principal);
 }
 
-static void one_who_is_known_is_shared(void **state)
+static void principal_of_a_token_is_shared(void **state)
 {
     (void)state;
     struct kv_principal *first = ask("secret"), *second = ask("secret");
@@ -157,7 +157,7 @@ static void one_who_is_known_is_shared(void **state)
     kv_principal_unref(second);
 }
 
-static void other_tokens_are_refused(void **state)
+static void unknown_tokens_are_refused(void **state)
 {
     (void)state;
     assert_null(ask("secre"));
@@ -181,7 +181,7 @@ static void a_verified_token_is_verified_once(void **state)
     assert_int_equal(verifier_of(here)->n_asked, 1);
 }
 
-static void one_that_has_expired_is_refused_though_it_is_known(void **state)
+static void expired_token_is_refused_even_if_cached(void **state)
 {
     (void)state;
     verifier_of(here)->expires_s = NOW_S + 1;
@@ -190,7 +190,7 @@ static void one_that_has_expired_is_refused_though_it_is_known(void **state)
     assert_string_equal(error.text, "the token has expired");
 }
 
-static void by_other_rules_grants_are_others(void **state)
+static void new_rules_change_the_grants(void **state)
 {
     (void)state;
     struct kv_principal *before = ask("secret");
@@ -201,13 +201,13 @@ static void by_other_rules_grants_are_others(void **state)
     assert_true(kv_access_is_current(here, after));
     assert_true(may_read(after, "b/"));
     assert_false(may_read(after, "a/"));
-    assert_true(may_read(before, "a/")); /* which is as it was */
+    assert_true(may_read(before, "a/")); /* a principal is immutable */
     kv_principal_unref(before);
     kv_principal_unref(after);
 }
 
-/* An issuer's keys have changed, say. */
-static void by_the_same_rules_tokens_are_judged_anew(void **state)
+/* For example, the keys of an issuer have changed. */
+static void reload_with_the_same_rules_verifies_tokens_again(void **state)
 {
     (void)state;
     struct kv_principal *before = ask("verified");
@@ -221,7 +221,7 @@ static void by_the_same_rules_tokens_are_judged_anew(void **state)
     kv_principal_unref(after);
 }
 
-static void a_token_that_is_gone_is_not_renewed(void **state)
+static void a_removed_token_is_not_renewed(void **state)
 {
     (void)state;
     struct kv_principal *before = ask("secret");
@@ -230,7 +230,7 @@ static void a_token_that_is_gone_is_not_renewed(void **state)
     kv_principal_unref(before);
 }
 
-static void a_token_of_another_name_is_not_renewed(void **state)
+static void a_renamed_token_is_not_renewed(void **state)
 {
     (void)state;
     struct kv_principal *before = ask("secret");
@@ -239,7 +239,7 @@ static void a_token_of_another_name_is_not_renewed(void **state)
     kv_principal_unref(before);
 }
 
-static void a_loop_goes_by_the_old_rules_until_it_takes_up_the_new(void **state)
+static void a_loop_applies_the_old_rules_until_it_takes_up_new_ones(void **state)
 {
     (void)state;
     kv_access_revise(access, kv_rules_create(0, 0));
@@ -254,7 +254,7 @@ static void a_loop_goes_by_the_old_rules_until_it_takes_up_the_new(void **state)
     kv_principal_unref(principal);
 }
 
-static void what_is_revoked_is_not_verified_again(void **state)
+static void revocation_does_not_verify_tokens_again(void **state)
 {
     struct kv_revocations *revocations = kv_revocations_create(KV_SLICE("auth/revoked/"));
     struct kv_slice key = KV_SLICE("auth/revoked/sub/https://id.example.org/ann");
@@ -287,8 +287,8 @@ static void what_is_revoked_is_not_verified_again(void **state)
     kv_revocations_destroy(revocations);
 }
 
-/* Somebody may have been revoked before the store was read. */
-static void until_revocations_are_known_nobody_is_current(void **state)
+/* A subject may have been revoked before the store was read. */
+static void no_verified_principal_is_current_until_revocations_are_known(void **state)
 {
     struct kv_revocations *revocations = kv_revocations_create(KV_SLICE("auth/revoked/"));
     (void)state;
@@ -309,21 +309,21 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(without_rules_everybody_may_do_everything),
-        TEST(nobody_may_do_anything),
-        TEST(who_brings_nothing_is_anonymous),
+        TEST(without_rules_access_is_unlimited),
+        TEST(principal_nobody_has_no_grants),
+        TEST(client_without_a_token_is_anonymous),
         TEST(a_static_token_has_a_name_and_grants),
-        TEST(one_who_is_known_is_shared),
-        TEST(other_tokens_are_refused),
+        TEST(principal_of_a_token_is_shared),
+        TEST(unknown_tokens_are_refused),
         TEST(a_verified_token_is_verified_once),
-        TEST(one_that_has_expired_is_refused_though_it_is_known),
-        TEST(by_other_rules_grants_are_others),
-        TEST(by_the_same_rules_tokens_are_judged_anew),
-        TEST(a_token_that_is_gone_is_not_renewed),
-        TEST(a_token_of_another_name_is_not_renewed),
-        TEST(a_loop_goes_by_the_old_rules_until_it_takes_up_the_new),
-        TEST(what_is_revoked_is_not_verified_again),
-        TEST(until_revocations_are_known_nobody_is_current),
+        TEST(expired_token_is_refused_even_if_cached),
+        TEST(new_rules_change_the_grants),
+        TEST(reload_with_the_same_rules_verifies_tokens_again),
+        TEST(a_removed_token_is_not_renewed),
+        TEST(a_renamed_token_is_not_renewed),
+        TEST(a_loop_applies_the_old_rules_until_it_takes_up_new_ones),
+        TEST(revocation_does_not_verify_tokens_again),
+        TEST(no_verified_principal_is_current_until_revocations_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

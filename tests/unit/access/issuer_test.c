@@ -1,4 +1,4 @@
-/* What tokens of an issuer grant. */
+/* The grants of tokens from an issuer. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -53,7 +53,7 @@ static struct kv_authenticator *create(struct kv_issuer_config config)
     return kv_issuer_create(&config, kv_jwt_sources_get(sources, &place));
 }
 
-/* Leaves the identity, if it is valid. */
+/* Stores the identity of a valid token. */
 static enum kv_verdict_on_token verify(struct kv_authenticator *issuer, const char *claims)
 {
     char *token = kv_test_sign(signer, claims);
@@ -78,7 +78,7 @@ static void assert_prefixes(const struct kv_prefixes *prefixes, const char *expe
 
 static const struct kv_slice user_templates[] = {{"public/", 7}, {"user/{sub}/", 11}};
 
-static void the_subject_is_filled_in(void **state)
+static void the_subject_is_inserted_into_templates(void **state)
 {
     struct kv_authenticator *issuer = create(
         (struct kv_issuer_config){.read = {user_templates, 2}, .write = {user_templates + 1, 1}});
@@ -110,7 +110,7 @@ static void subjects_that_are_paths_or_empty_are_refused(void **state)
     issuer->destroy(issuer);
 }
 
-static void without_templates_no_subject_is_needed(void **state)
+static void no_subject_is_needed_without_templates(void **state)
 {
     struct kv_authenticator *issuer =
         create((struct kv_issuer_config){.read = {user_templates, 1}});
@@ -121,7 +121,7 @@ static void without_templates_no_subject_is_needed(void **state)
     issuer->destroy(issuer);
 }
 
-static void grants_of_a_token_count_only_where_its_claim_is_configured(void **state)
+static void grants_in_a_token_count_only_if_the_claim_is_configured(void **state)
 {
     struct kv_authenticator *issuer = create((struct kv_issuer_config){0});
     (void)state;
@@ -131,7 +131,7 @@ static void grants_of_a_token_count_only_where_its_claim_is_configured(void **st
     issuer->destroy(issuer);
 }
 
-static void grants_of_a_token_are_cut_to_at_most(void **state)
+static void grants_in_a_token_are_limited_to_at_most(void **state)
 {
     static const struct kv_slice rooms[] = {{"room/a/", 7}, {"room/b/", 7}};
     struct kv_authenticator *issuer =
@@ -164,7 +164,7 @@ static void a_token_never_grants_admin(void **state)
     issuer->destroy(issuer);
 }
 
-static void claims_of_other_shapes_grant_nothing(void **state)
+static void malformed_claims_grant_nothing(void **state)
 {
     static const char *const claims[] = {
         CLAIMS(",\"kv\":7"), CLAIMS(",\"kv\":[\"room/\"]"), CLAIMS(",\"kv\":{\"read\":\"room/\"}"),
@@ -180,7 +180,7 @@ static void claims_of_other_shapes_grant_nothing(void **state)
     issuer->destroy(issuer);
 }
 
-static void bad_tokens_are_told_from_those_of_others(void **state)
+static void invalid_tokens_are_distinguished_from_unrelated_ones(void **state)
 {
     struct kv_authenticator *issuer = create((struct kv_issuer_config){0});
     (void)state;
@@ -208,14 +208,14 @@ static void templates_are_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_subject_is_filled_in),
+        cmocka_unit_test(the_subject_is_inserted_into_templates),
         cmocka_unit_test(subjects_that_are_paths_or_empty_are_refused),
-        cmocka_unit_test(without_templates_no_subject_is_needed),
-        cmocka_unit_test(grants_of_a_token_count_only_where_its_claim_is_configured),
-        cmocka_unit_test(grants_of_a_token_are_cut_to_at_most),
+        cmocka_unit_test(no_subject_is_needed_without_templates),
+        cmocka_unit_test(grants_in_a_token_count_only_if_the_claim_is_configured),
+        cmocka_unit_test(grants_in_a_token_are_limited_to_at_most),
         cmocka_unit_test(a_token_never_grants_admin),
-        cmocka_unit_test(claims_of_other_shapes_grant_nothing),
-        cmocka_unit_test(bad_tokens_are_told_from_those_of_others),
+        cmocka_unit_test(malformed_claims_grant_nothing),
+        cmocka_unit_test(invalid_tokens_are_distinguished_from_unrelated_ones),
         cmocka_unit_test(templates_are_checked),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

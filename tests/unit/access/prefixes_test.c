@@ -1,4 +1,4 @@
-/* Sets of prefixes: what they cover, at their edges above all. */
+/* Sets of prefixes: the keys they cover, especially at their boundaries. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@ enum {
     MOST = 8
 };
 
-/* texts: NULL at the end. */
+/* texts: ends with NULL. */
 static struct kv_prefixes set_of(const char *const *texts)
 {
     struct kv_slice slices[MOST];
@@ -51,7 +51,7 @@ static void the_empty_prefix_covers_everything(void **state)
     kv_prefixes_fini(&prefixes);
 }
 
-static void a_prefix_covers_itself_and_what_begins_with_it(void **state)
+static void a_prefix_covers_itself_and_texts_that_start_with_it(void **state)
 {
     struct kv_prefixes prefixes = SET("user/1");
     (void)state;
@@ -78,7 +78,7 @@ static void a_slash_ends_a_name(void **state)
     kv_prefixes_fini(&prefixes);
 }
 
-static void bytes_above_ascii_are_ordered_as_bytes(void **state)
+static void bytes_above_ascii_are_compared_unsigned(void **state)
 {
     struct kv_prefixes prefixes = SET("\xc3\xa4", "z");
     (void)state;
@@ -89,7 +89,7 @@ static void bytes_above_ascii_are_ordered_as_bytes(void **state)
     kv_prefixes_fini(&prefixes);
 }
 
-static void what_others_cover_is_left_out(void **state)
+static void redundant_prefixes_are_removed(void **state)
 {
     struct kv_prefixes prefixes = SET("b/", "a/x", "a/", "b/", "a/x/y");
     (void)state;
@@ -134,7 +134,7 @@ static void print(const struct kv_prefixes *prefixes, size_t most, const char *e
     kv_buffer_fini(&out);
 }
 
-static void they_are_printed_as_far_as_there_is_room(void **state)
+static void printing_stops_at_the_size_limit(void **state)
 {
     struct kv_prefixes prefixes = SET("b/", "a/", "c\"");
     (void)state;
@@ -149,13 +149,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_set_covers_nothing),
         cmocka_unit_test(the_empty_prefix_covers_everything),
-        cmocka_unit_test(a_prefix_covers_itself_and_what_begins_with_it),
+        cmocka_unit_test(a_prefix_covers_itself_and_texts_that_start_with_it),
         cmocka_unit_test(a_slash_ends_a_name),
-        cmocka_unit_test(bytes_above_ascii_are_ordered_as_bytes),
-        cmocka_unit_test(what_others_cover_is_left_out),
+        cmocka_unit_test(bytes_above_ascii_are_compared_unsigned),
+        cmocka_unit_test(redundant_prefixes_are_removed),
         cmocka_unit_test(a_text_between_two_prefixes_is_not_covered),
         cmocka_unit_test(find_yields_the_prefix_of_the_next_text),
-        cmocka_unit_test(they_are_printed_as_far_as_there_is_room),
+        cmocka_unit_test(printing_stops_at_the_size_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

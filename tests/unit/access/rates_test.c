@@ -1,4 +1,4 @@
-/* How often somebody may ask, and who is still known. */
+/* Rate limits: how many requests a client may send, and which clients are remembered. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -43,7 +43,7 @@ static struct kv_meter *meter_at(const char *text, int64_t now_ns)
     return kv_meters_of_address(meters, &address, now_ns);
 }
 
-static void as_many_come_at_once_as_in_a_period(void **state)
+static void a_burst_may_use_a_whole_period(void **state)
 {
     const struct kv_rate rate = kv_rate_of(10, SECOND);
     (void)state;
@@ -60,7 +60,7 @@ static void as_many_come_at_once_as_in_a_period(void **state)
     kv_meter_put(meter);
 }
 
-static void without_a_rate_any_number_comes(void **state)
+static void without_a_rate_requests_are_unlimited(void **state)
 {
     const struct kv_rate rate = {0};
     (void)state;
@@ -70,7 +70,7 @@ static void without_a_rate_any_number_comes(void **state)
     kv_meter_put(meter);
 }
 
-static void networks_of_ipv6_share_a_meter_and_others_do_not(void **state)
+static void addresses_of_one_ipv6_network_share_a_meter(void **state)
 {
     static const char *const texts[] = {"2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1",
                                         "10.0.0.1", "10.0.0.2"};
@@ -84,7 +84,7 @@ static void networks_of_ipv6_share_a_meter_and_others_do_not(void **state)
         kv_meter_put(found[i]);
 }
 
-static void names_of_two_issuers_are_two(void **state)
+static void names_of_different_issuers_are_metered_separately(void **state)
 {
     (void)state;
     struct kv_meter *a = kv_meters_of_name(meters, KV_SLICE("ab"), KV_SLICE("c"), 0);
@@ -94,7 +94,7 @@ static void names_of_two_issuers_are_two(void **state)
     kv_meter_put(b);
 }
 
-static void who_has_gone_is_remembered_until_it_makes_no_difference(void **state)
+static void meter_is_kept_until_it_is_full_again(void **state)
 {
     const struct kv_rate rate = kv_rate_of(1, SECOND);
     (void)state;
@@ -108,7 +108,7 @@ static void who_has_gone_is_remembered_until_it_makes_no_difference(void **state
     assert_int_equal(kv_meters_count(meters), 1);
 }
 
-static void there_are_no_more_than_so_many(void **state)
+static void the_number_of_meters_is_bounded(void **state)
 {
     char name[32];
     (void)state;
@@ -150,14 +150,14 @@ static void connections_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(as_many_come_at_once_as_in_a_period, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(without_a_rate_any_number_comes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(networks_of_ipv6_share_a_meter_and_others_do_not, set_up,
+        cmocka_unit_test_setup_teardown(a_burst_may_use_a_whole_period, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_a_rate_requests_are_unlimited, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(addresses_of_one_ipv6_network_share_a_meter, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(names_of_two_issuers_are_two, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(who_has_gone_is_remembered_until_it_makes_no_difference,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(there_are_no_more_than_so_many, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_of_different_issuers_are_metered_separately, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(meter_is_kept_until_it_is_full_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_number_of_meters_is_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connections_are_counted, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Static tokens: their digests, and which texts are tokens. */
+/* Static tokens: their digests and their syntax. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,7 +36,7 @@ static void a_digest_is_read_in_any_letter_case(void **state)
     assert_false(kv_token_digest_equals(digest, read));
 }
 
-static void other_texts_are_no_digests(void **state)
+static void malformed_digests_are_refused(void **state)
 {
     unsigned char read[KV_TOKEN_DIGEST];
     (void)state;
@@ -52,7 +52,7 @@ static bool is_token(const char *text)
     return kv_token_is_well_formed(kv_slice_of(text));
 }
 
-static void a_token_has_characters_that_a_header_can_carry(void **state)
+static void a_token_has_only_characters_valid_in_a_header(void **state)
 {
     (void)state;
     assert_true(is_token("a"));
@@ -80,8 +80,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_digest_is_sha_256),
         cmocka_unit_test(a_digest_is_read_in_any_letter_case),
-        cmocka_unit_test(other_texts_are_no_digests),
-        cmocka_unit_test(a_token_has_characters_that_a_header_can_carry),
+        cmocka_unit_test(malformed_digests_are_refused),
+        cmocka_unit_test(a_token_has_only_characters_valid_in_a_header),
         cmocka_unit_test(a_token_has_at_most_8_kib),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* The memory of all connections: tallies, allowances, pins and waiting. */
+/* The memory budget of all connections: tallies, allowances, pins and waiters. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,7 +34,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void loops_see_what_others_count_but_for_a_step(void **state)
+static void loops_see_the_counts_of_others_within_a_step(void **state)
 {
     (void)state;
     kv_tally_add(here, 10 * MIB);
@@ -49,9 +49,9 @@ static void loops_see_what_others_count_but_for_a_step(void **state)
     assert_true(kv_tally_left(there) == LIMIT);
 }
 
-/* Each of n connections that take all they may gets a like share of three quarters, and one share
- * is left over besides the last quarter. */
-static void allowances_shrink_so_that_all_have_a_share(void **state)
+/* If n connections use their whole allowance, each gets an equal share of three quarters of the
+ * limit; one share and the last quarter remain free. */
+static void allowances_shrink_so_that_each_gets_a_share(void **state)
 {
     enum {
         CONNECTIONS = 15
@@ -86,7 +86,7 @@ static void allowance_has_a_floor_and_a_ceiling(void **state)
     assert_true(kv_tally_allowance(NULL, MIB) == MIB);
 }
 
-static void bytes_are_taken_where_they_are_left(void **state)
+static void bytes_can_be_taken_if_enough_are_left(void **state)
 {
     (void)state;
     assert_true(kv_tally_try_add(here, LIMIT / 2));
@@ -97,7 +97,7 @@ static void bytes_are_taken_where_they_are_left(void **state)
     assert_true(kv_tally_try_add(here, LIMIT / 2));
 }
 
-static void more_than_half_needs_half(void **state)
+static void more_than_half_can_be_taken_if_half_is_free(void **state)
 {
     (void)state;
     kv_tally_add(here, LIMIT / 2);
@@ -123,7 +123,7 @@ static void pinned_item_counts_once_on_a_loop(void **state)
 
 struct waiting {
     struct kv_waiter waiter;
-    size_t wants; /* as soon as it is resumed */
+    size_t wants; /* added on resumption */
     int n;
 };
 
@@ -142,7 +142,7 @@ static void note_beginning(struct kv_waits *waits)
     n_began++;
 }
 
-static void waiters_go_on_in_turn_while_there_is_memory(void **state)
+static void waiters_resume_in_order_while_there_is_memory(void **state)
 {
     struct kv_waits waits = {.on_begin = note_beginning};
     struct waiting all[3] = {{.wants = LIMIT / 2}, {.wants = LIMIT}, {.wants = 1}};
@@ -153,7 +153,7 @@ static void waiters_go_on_in_turn_while_there_is_memory(void **state)
     for (int i = 0; i < 3; i++) {
         kv_waiter_init(&all[i].waiter, take);
         kv_tally_wait(here, &all[i].waiter);
-        kv_tally_wait(here, &all[i].waiter); /* once is enough */
+        kv_tally_wait(here, &all[i].waiter); /* registered only once */
     }
     assert_int_equal(n_began, 1);
     assert_true(kv_budget_is_strained(budget));
@@ -175,13 +175,13 @@ static void waiters_go_on_in_turn_while_there_is_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(loops_see_what_others_count_but_for_a_step),
-        TEST(allowances_shrink_so_that_all_have_a_share),
+        TEST(loops_see_the_counts_of_others_within_a_step),
+        TEST(allowances_shrink_so_that_each_gets_a_share),
         TEST(allowance_has_a_floor_and_a_ceiling),
-        TEST(bytes_are_taken_where_they_are_left),
-        TEST(more_than_half_needs_half),
+        TEST(bytes_can_be_taken_if_enough_are_left),
+        TEST(more_than_half_can_be_taken_if_half_is_free),
         TEST(pinned_item_counts_once_on_a_loop),
-        TEST(waiters_go_on_in_turn_while_there_is_memory),
+        TEST(waiters_resume_in_order_while_there_is_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

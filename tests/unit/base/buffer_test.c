@@ -1,4 +1,4 @@
-/* The growable buffer: what is appended stands there, and its memory can be given back. */
+/* The growable buffer: appending, and releasing its memory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,7 +34,7 @@ static void numbers_are_written_in_decimal(void **state)
     }
 }
 
-static void bytes_stand_one_behind_the_other(void **state)
+static void bytes_are_appended_in_order(void **state)
 {
     struct kv_buffer buffer = {0};
     (void)state;
@@ -46,7 +46,7 @@ static void bytes_stand_one_behind_the_other(void **state)
     kv_buffer_fini(&buffer);
 }
 
-static void trimming_keeps_little_and_gives_much_back(void **state)
+static void trimming_keeps_small_buffers_and_releases_large_ones(void **state)
 {
     struct kv_buffer buffer = {0};
     (void)state;
@@ -64,8 +64,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_written_in_decimal),
-        cmocka_unit_test(bytes_stand_one_behind_the_other),
-        cmocka_unit_test(trimming_keeps_little_and_gives_much_back),
+        cmocka_unit_test(bytes_are_appended_in_order),
+        cmocka_unit_test(trimming_keeps_small_buffers_and_releases_large_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* The clocks, and how times are rounded. */
+/* The clocks, and the rounding of times. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #include "base/clock.h"
 
 enum {
-    TICK_NS = 100000, /* apart at most, in a try that nothing interrupted */
+    TICK_NS = 100000, /* largest difference in an uninterrupted try */
     TRIES = 1000
 };
 
@@ -24,7 +24,8 @@ static int64_t show(const struct kv_clock *clock)
 
 static const struct kv_clock clock_of_test = {.now_ns = show};
 
-static void deadlines_come_by_the_time_rounded_down_and_begin_at_the_time_rounded_up(void **state)
+static void
+deadlines_start_from_the_time_rounded_up_and_are_due_by_the_time_rounded_down(void **state)
 {
     (void)state;
     shown_ns = 7 * KV_NS_PER_MS;
@@ -37,7 +38,7 @@ static void deadlines_come_by_the_time_rounded_down_and_begin_at_the_time_rounde
     assert_int_equal(kv_clock_left_ms(&clock_of_test, 10), 2);
 }
 
-/* How far apart the beginnings of their milliseconds are, as far as a look can tell. */
+/* The difference between the starts of their milliseconds, as far as one reading shows it. */
 static int64_t look_at_both(void)
 {
     int64_t boot_ns = kv_clock_boot.now_ns(&kv_clock_boot);
@@ -47,7 +48,7 @@ static int64_t look_at_both(void)
     return apart_ns > KV_NS_PER_MS / 2 ? KV_NS_PER_MS - apart_ns : apart_ns;
 }
 
-static void milliseconds_begin_with_those_of_the_wall_clock(void **state)
+static void milliseconds_are_aligned_with_the_wall_clock(void **state)
 {
     (void)state;
     int64_t closest_ns = KV_NS_PER_MS;
@@ -60,8 +61,9 @@ static void milliseconds_begin_with_those_of_the_wall_clock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(deadlines_come_by_the_time_rounded_down_and_begin_at_the_time_rounded_up),
-        cmocka_unit_test(milliseconds_begin_with_those_of_the_wall_clock),
+        cmocka_unit_test(
+            deadlines_start_from_the_time_rounded_up_and_are_due_by_the_time_rounded_down),
+        cmocka_unit_test(milliseconds_are_aligned_with_the_wall_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ static void numbers_around_every_power_of_ten_are_written_in_full(void **state)
     assert_written(UINT64_MAX);
 }
 
-static void every_digit_stands_in_every_place(void **state)
+static void every_digit_is_written_in_every_place(void **state)
 {
     (void)state;
     for (uint64_t number = 0; number < 100000; number++) {
@@ -41,7 +41,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_around_every_power_of_ten_are_written_in_full),
-        cmocka_unit_test(every_digit_stands_in_every_place),
+        cmocka_unit_test(every_digit_is_written_in_every_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Each sentence of the duration grammar, and random durations against exact integer arithmetic. */
+/* Each rule of the duration grammar, and random durations compared with exact integer
+ * arithmetic. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -94,7 +95,7 @@ static void repeated_units_add_up(void **state)
     assert_int_equal(parse("1h1h1h"), 3 * HOUR);
 }
 
-static void white_space_may_stand_anywhere_but_in_front(void **state)
+static void white_space_is_allowed_anywhere_except_at_the_start(void **state)
 {
     (void)state;
     assert_int_equal(parse("1 \t\r\nh \t\r\n30 m\n"), HOUR + HOUR / 2);
@@ -132,7 +133,7 @@ static void a_number_without_a_unit_beside_parts_is_refused(void **state)
     assert_refused("5 5", "a unit is expected");
 }
 
-static void zero_in_any_dress_is_zero(void **state)
+static void zero_in_any_spelling_is_zero(void **state)
 {
     (void)state;
     assert_int_equal(parse("0s"), 0);
@@ -185,7 +186,7 @@ static void unknown_units_are_refused(void **state)
     assert_refused("1hour s", "a number is expected");
 }
 
-static void a_nul_is_no_end(void **state)
+static void a_nul_does_not_end_the_text(void **state)
 {
     int64_t ms;
     const char *what;
@@ -266,7 +267,7 @@ static void a_third_of_a_year_in_months_is_exact(void **state)
     assert_int_equal(parse("1.0000000001y"), YEAR + 4);
 }
 
-static void the_limit_is_the_last_that_passes(void **state)
+static void the_limit_itself_is_accepted(void **state)
 {
     (void)state;
     assert_int_equal(parse("9007199254740991"), MAX_MS);
@@ -278,7 +279,7 @@ static void the_limit_is_the_last_that_passes(void **state)
     assert_refused("285617y", "is too long");
 }
 
-static void a_smaller_limit_is_obeyed(void **state)
+static void a_smaller_limit_is_enforced(void **state)
 {
     int64_t ms = 0;
     const char *what;
@@ -348,22 +349,22 @@ int main(void)
         cmocka_unit_test(units_take_any_letter_case),
         cmocka_unit_test(parts_add_up_in_any_order),
         cmocka_unit_test(repeated_units_add_up),
-        cmocka_unit_test(white_space_may_stand_anywhere_but_in_front),
+        cmocka_unit_test(white_space_is_allowed_anywhere_except_at_the_start),
         cmocka_unit_test(white_space_within_a_number_or_unit_is_refused),
         cmocka_unit_test(a_lone_number_is_milliseconds),
         cmocka_unit_test(a_number_without_a_unit_beside_parts_is_refused),
-        cmocka_unit_test(zero_in_any_dress_is_zero),
+        cmocka_unit_test(zero_in_any_spelling_is_zero),
         cmocka_unit_test(numbers_have_decimals),
         cmocka_unit_test(numbers_that_break_the_grammar_are_refused),
         cmocka_unit_test(unknown_units_are_refused),
-        cmocka_unit_test(a_nul_is_no_end),
+        cmocka_unit_test(a_nul_does_not_end_the_text),
         cmocka_unit_test(a_slice_without_bytes_is_refused),
         cmocka_unit_test(tenths_add_up_to_whole_milliseconds_exactly),
         cmocka_unit_test(the_sum_is_rounded_up_once),
         cmocka_unit_test(thousands_of_decimals_are_exact),
         cmocka_unit_test(a_third_of_a_year_in_months_is_exact),
-        cmocka_unit_test(the_limit_is_the_last_that_passes),
-        cmocka_unit_test(a_smaller_limit_is_obeyed),
+        cmocka_unit_test(the_limit_itself_is_accepted),
+        cmocka_unit_test(a_smaller_limit_is_enforced),
         cmocka_unit_test(huge_numbers_do_not_wrap_around),
         cmocka_unit_test(random_sums_equal_those_of_integers),
     };

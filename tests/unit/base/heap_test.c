@@ -1,4 +1,4 @@
-/* The timers' heap against a plain search for the minimum. */
+/* The timers' heap, compared with a linear search for the minimum. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -35,7 +35,7 @@ static void expect(enum kv_metrics_format format, const char *expected)
     kv_buffer_fini(&out);
 }
 
-static void text_is_that_of_prometheus(void **state)
+static void prometheus_format_is_written(void **state)
 {
     (void)state;
     expect(KV_METRICS_PROMETHEUS, "# HELP kvserver_requests_total Requests\n"
@@ -47,7 +47,7 @@ static void text_is_that_of_prometheus(void **state)
                                   "kvserver_used_bytes 18446744073709551615\n");
 }
 
-static void text_is_that_of_openmetrics(void **state)
+static void openmetrics_format_is_written(void **state)
 {
     (void)state;
     expect(KV_METRICS_OPENMETRICS, "# HELP kvserver_requests Requests\n"
@@ -123,8 +123,8 @@ static void histograms_are_summed_and_cumulative(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_is_that_of_prometheus),
-        cmocka_unit_test(text_is_that_of_openmetrics),
+        cmocka_unit_test(prometheus_format_is_written),
+        cmocka_unit_test(openmetrics_format_is_written),
         cmocka_unit_test(buckets_end_at_powers_of_two),
         cmocka_unit_test(histograms_are_summed_and_cumulative),
     };

@@ -1,4 +1,4 @@
-/* The tree of prefixes against looking at every text. */
+/* The tree of prefixes, compared with a scan of all texts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -26,7 +26,7 @@ struct text {
 static struct text texts[TEXTS];
 static struct kv_prefix_tree tree;
 
-/* Few letters, 0 and 255 among them, so that many texts begin with others. */
+/* A small alphabet that includes 0 and 255, so that many texts are prefixes of others. */
 static struct kv_slice random_text(char bytes[LONGEST])
 {
     static const char letters[] = {0, 'a', 'b', (char)255};
@@ -100,7 +100,7 @@ static void every_prefix_of_a_key_is_found_under_random_changes(void **state)
     assert_null(tree.root);
 }
 
-static void an_empty_tree_has_nothing(void **state)
+static void an_empty_tree_finds_nothing(void **state)
 {
     struct kv_prefix_tree empty = {0};
     (void)state;
@@ -125,7 +125,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_prefix_of_a_key_is_found_under_random_changes),
-        cmocka_unit_test(an_empty_tree_has_nothing),
+        cmocka_unit_test(an_empty_tree_finds_nothing),
         cmocka_unit_test(the_empty_text_is_a_prefix_of_every_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* What a client sent, as a line of the log shows it. */
+/* Client data as written to a line of the log. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,14 +17,14 @@ static void expect(struct kv_slice text, size_t most, struct kv_slice shown)
     kv_buffer_fini(&out);
 }
 
-static void texts_are_shown_as_they_are(void **state)
+static void plain_texts_are_shown_unchanged(void **state)
 {
     (void)state;
     expect(KV_SLICE(""), 10, KV_SLICE(""));
     expect(KV_SLICE("a key/\xc3\xa4 \xc2\xa0"), 20, KV_SLICE("a key/\xc3\xa4 \xc2\xa0"));
 }
 
-static void controls_are_escaped(void **state)
+static void control_characters_are_escaped(void **state)
 {
     (void)state;
     expect(KV_SLICE("a\nb\r\t\x1b[2J\x7f"), 20,
@@ -33,7 +33,7 @@ static void controls_are_escaped(void **state)
     expect((struct kv_slice){"\0", 1}, 20, KV_SLICE("\\u0000"));
 }
 
-static void a_quote_does_not_end_the_text(void **state)
+static void quotes_are_escaped(void **state)
 {
     (void)state;
     expect(KV_SLICE("a\" took \\"), 20, KV_SLICE("a\\\" took \\\\"));
@@ -50,9 +50,9 @@ static void long_texts_are_cut_between_characters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts_are_shown_as_they_are),
-        cmocka_unit_test(controls_are_escaped),
-        cmocka_unit_test(a_quote_does_not_end_the_text),
+        cmocka_unit_test(plain_texts_are_shown_unchanged),
+        cmocka_unit_test(control_characters_are_escaped),
+        cmocka_unit_test(quotes_are_escaped),
         cmocka_unit_test(long_texts_are_cut_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,7 @@ enum {
     LONGEST = 40
 };
 
-static void texts_are_the_same_where_every_byte_is(void **state)
+static void texts_are_equal_if_all_bytes_are(void **state)
 {
     char a[LONGEST], b[LONGEST];
     (void)state;
@@ -52,7 +52,7 @@ static void the_first_byte_that_must_be_escaped_is_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts_are_the_same_where_every_byte_is),
+        cmocka_unit_test(texts_are_equal_if_all_bytes_are),
         cmocka_unit_test(the_first_byte_that_must_be_escaped_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

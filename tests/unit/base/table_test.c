@@ -1,4 +1,4 @@
-/* The hash table against an array of what should be in it, with hashes that collide. */
+/* The hash table, compared with an array of its expected content, with colliding hashes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -28,7 +28,7 @@ static bool is_found(const struct kv_table *table, const struct item *item, uint
     return found;
 }
 
-static void a_node_is_found_while_it_is_in_under_random_changes(void **state)
+static void a_node_is_found_while_present_under_random_changes(void **state)
 {
     static struct item items[N];
     struct kv_table table = {0};
@@ -54,7 +54,7 @@ static void a_node_is_found_while_it_is_in_under_random_changes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_node_is_found_while_it_is_in_under_random_changes),
+        cmocka_unit_test(a_node_is_found_while_present_under_random_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* A tree against a schema: values, defaults, and every fault with its place. */
+/* Checks a tree against a schema: values, defaults, and every fault with its place. */
 #include "conf_support.h"
 
 static const char *const colours[] = {"red", "green", NULL};
@@ -66,7 +66,7 @@ static void assert_fails(const char *text, const char *message)
     assert_check_fails(text, options, N_OF(options), message);
 }
 
-static void empty_file_gives_the_defaults(void **state)
+static void empty_file_yields_the_defaults(void **state)
 {
     (void)state;
     struct kv_conf *conf = parse("");
@@ -87,7 +87,7 @@ static void empty_file_gives_the_defaults(void **state)
     kv_conf_destroy(conf);
 }
 
-static void block_that_is_not_given_is_full_of_defaults(void **state)
+static void missing_block_has_the_defaults(void **state)
 {
     (void)state;
     struct kv_conf *conf = parse("origin: ~");
@@ -129,7 +129,7 @@ static void given_values_are_typed(void **state)
     kv_conf_destroy(conf);
 }
 
-static void tilde_means_the_default(void **state)
+static void tilde_selects_the_default(void **state)
 {
     (void)state;
     struct kv_conf *conf = parse("flag: ~\ncount:\nname: null\nnumbers: ~\nheaders: ~\ntree: ~\n");
@@ -143,7 +143,7 @@ static void tilde_means_the_default(void **state)
     kv_conf_destroy(conf);
 }
 
-static void keyword_is_given_in_words(void **state)
+static void keyword_is_recognized(void **state)
 {
     (void)state;
     struct kv_conf *conf = parse("delay: off");
@@ -168,7 +168,7 @@ static void unknown_key_names_the_nearest(void **state)
     assert_fails("\"a\\nb\": 1", "conf.yaml:1:1: unknown key \"a?b\"");
 }
 
-static void misspelt_key_is_not_missed_as_well(void **state)
+static void misspelt_key_is_not_also_reported_as_missing(void **state)
 {
     (void)state;
     static const struct kv_option module[] = {
@@ -177,7 +177,7 @@ static void misspelt_key_is_not_missed_as_well(void **state)
                        "conf.yaml:1:1: unknown key \"modul\" (did you mean \"module\"?)");
 }
 
-static void all_faults_are_told_in_the_order_of_the_file(void **state)
+static void all_faults_are_reported_in_file_order(void **state)
 {
     (void)state;
     assert_fails("origin: {y: a, z: 1}\nflag: 1\ncount: b\ndelay: 1\nnumbers: [0, 1, x]\n"
@@ -208,7 +208,7 @@ static void faults_beyond_fifty_are_counted(void **state)
     kv_buffer_fini(&text);
 }
 
-static void wrong_value_gives_way_to_the_default(void **state)
+static void invalid_value_is_replaced_by_the_default(void **state)
 {
     (void)state;
     struct kv_conf *conf = parse("count: 5000\nratio: x\norigin: 7\nnumbers: a\nname: [b]\n");
@@ -249,7 +249,7 @@ static void int_is_whole_and_in_its_range(void **state)
     assert_fails("origin: {x: -1}", "conf.yaml:1:13: origin.x: \"-1\" is out of range (0 or more)");
 }
 
-static void least_integer_is_never_taken_for_the_keyword(void **state)
+static void least_integer_is_not_mistaken_for_the_keyword(void **state)
 {
     (void)state;
     static const struct kv_option wide[] = {
@@ -306,7 +306,7 @@ static void duration_without_a_unit_is_refused_with_the_likely_readings(void **s
                        "conf.yaml:1:7: most: \"1h 30\" is not a duration: a unit is expected");
     struct kv_conf *conf = parse("most: 0");
     const struct kv_option_value *values = check(conf, durations, 2);
-    assert_int_equal(values[0].integer, 1500); /* as modules may have written it */
+    assert_int_equal(values[0].integer, 1500); /* the default of a module may lack a unit */
     assert_int_equal(values[1].integer, 0);
     kv_conf_destroy(conf);
 }
@@ -326,7 +326,7 @@ static void choice_lists_its_words(void **state)
     assert_fails("colour: Red", "conf.yaml:1:9: colour: \"Red\" is not one of red, green");
 }
 
-static void wrong_kinds_say_what_is_expected(void **state)
+static void wrong_kind_reports_the_expected_one(void **state)
 {
     (void)state;
     assert_fails("count: [1]",
@@ -355,7 +355,7 @@ static void faults_in_lists_name_the_item(void **state)
                  "conf.yaml:3:8: points[1].x: \"z\" is not a whole number");
 }
 
-static void item_that_is_empty_has_no_default(void **state)
+static void empty_item_has_no_default(void **state)
 {
     (void)state;
     assert_fails("numbers: [1, ~]", "conf.yaml:1:14: numbers[1]: required, but not given");
@@ -370,7 +370,7 @@ static void missing_option_names_the_block(void **state)
     assert_fails("origin: {x: }", "conf.yaml:1:13: origin.x: required, but not given");
 }
 
-static void missing_block_at_the_top_is_missed(void **state)
+static void missing_options_of_an_absent_block_are_reported(void **state)
 {
     (void)state;
     struct kv_conf *conf = parse("sinks: [{module: a}]");
@@ -383,7 +383,7 @@ static void missing_block_at_the_top_is_missed(void **state)
     kv_conf_destroy(conf);
 }
 
-static void messages_begin_with_the_path_of_the_block(void **state)
+static void messages_start_with_the_path_of_the_block(void **state)
 {
     (void)state;
     struct kv_conf *conf = parse("a: {b: {x: no}}");
@@ -397,7 +397,7 @@ static void messages_begin_with_the_path_of_the_block(void **state)
     kv_conf_destroy(conf);
 }
 
-static void secrets_stay_out_of_messages(void **state)
+static void secrets_are_not_shown_in_messages(void **state)
 {
     (void)state;
     assert_fails("token: hunter2",
@@ -426,7 +426,7 @@ static void long_and_strange_text_is_cut_in_messages(void **state)
     free(faults);
 }
 
-static void unsound_schema_is_an_error_that_names_the_option(void **state)
+static void unsound_schema_is_reported_with_the_option(void **state)
 {
     (void)state;
     static const struct kv_option bad[] = {
@@ -436,7 +436,7 @@ static void unsound_schema_is_an_error_that_names_the_option(void **state)
                        "number");
 }
 
-/* struct kv_option as an older minor of the ABI might have had it, without `doc`. */
+/* struct kv_option as in an older minor version of the ABI, without `doc`. */
 struct old_option {
     const char *name;
     enum kv_option_type type;
@@ -478,7 +478,7 @@ static void older_schema_is_read_with_its_own_stride(void **state)
     kv_conf_destroy(conf);
 }
 
-static void newer_schema_is_read_as_far_as_it_is_known(void **state)
+static void unknown_members_of_a_newer_schema_are_ignored(void **state)
 {
     (void)state;
     static const struct new_option {
@@ -500,35 +500,35 @@ static void newer_schema_is_read_as_far_as_it_is_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(empty_file_gives_the_defaults),
-        cmocka_unit_test(block_that_is_not_given_is_full_of_defaults),
+        cmocka_unit_test(empty_file_yields_the_defaults),
+        cmocka_unit_test(missing_block_has_the_defaults),
         cmocka_unit_test(given_values_are_typed),
-        cmocka_unit_test(tilde_means_the_default),
-        cmocka_unit_test(keyword_is_given_in_words),
+        cmocka_unit_test(tilde_selects_the_default),
+        cmocka_unit_test(keyword_is_recognized),
         cmocka_unit_test(unknown_key_names_the_nearest),
-        cmocka_unit_test(misspelt_key_is_not_missed_as_well),
-        cmocka_unit_test(all_faults_are_told_in_the_order_of_the_file),
+        cmocka_unit_test(misspelt_key_is_not_also_reported_as_missing),
+        cmocka_unit_test(all_faults_are_reported_in_file_order),
         cmocka_unit_test(faults_beyond_fifty_are_counted),
-        cmocka_unit_test(wrong_value_gives_way_to_the_default),
+        cmocka_unit_test(invalid_value_is_replaced_by_the_default),
         cmocka_unit_test(bool_is_true_or_false_only),
         cmocka_unit_test(int_is_whole_and_in_its_range),
-        cmocka_unit_test(least_integer_is_never_taken_for_the_keyword),
+        cmocka_unit_test(least_integer_is_not_mistaken_for_the_keyword),
         cmocka_unit_test(real_is_decimal_and_finite),
         cmocka_unit_test(duration_has_units_and_a_range),
         cmocka_unit_test(duration_without_a_unit_is_refused_with_the_likely_readings),
         cmocka_unit_test(size_has_units_and_a_range),
         cmocka_unit_test(choice_lists_its_words),
-        cmocka_unit_test(wrong_kinds_say_what_is_expected),
+        cmocka_unit_test(wrong_kind_reports_the_expected_one),
         cmocka_unit_test(faults_in_lists_name_the_item),
-        cmocka_unit_test(item_that_is_empty_has_no_default),
+        cmocka_unit_test(empty_item_has_no_default),
         cmocka_unit_test(missing_option_names_the_block),
-        cmocka_unit_test(missing_block_at_the_top_is_missed),
-        cmocka_unit_test(messages_begin_with_the_path_of_the_block),
-        cmocka_unit_test(secrets_stay_out_of_messages),
+        cmocka_unit_test(missing_options_of_an_absent_block_are_reported),
+        cmocka_unit_test(messages_start_with_the_path_of_the_block),
+        cmocka_unit_test(secrets_are_not_shown_in_messages),
         cmocka_unit_test(long_and_strange_text_is_cut_in_messages),
-        cmocka_unit_test(unsound_schema_is_an_error_that_names_the_option),
+        cmocka_unit_test(unsound_schema_is_reported_with_the_option),
         cmocka_unit_test(older_schema_is_read_with_its_own_stride),
-        cmocka_unit_test(newer_schema_is_read_as_far_as_it_is_known),
+        cmocka_unit_test(unknown_members_of_a_newer_schema_are_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * What the tests of core/conf share: one configuration at a time, its messages, its values.
+ * Shared by the tests of core/conf: one configuration at a time, its messages and its values.
  */
 #ifndef KV_TESTS_CONF_SUPPORT_H
 #define KV_TESTS_CONF_SUPPORT_H
@@ -24,7 +24,7 @@ static inline char *faults_of(const struct kv_conf *conf)
     struct kv_buffer text = {0};
     kv_conf_append_faults(conf, "", &text);
     if (text.len > 0)
-        text.len--; /* the end of the last line */
+        text.len--; /* removes the last newline */
     kv_buffer_append_char(&text, '\0');
     return text.bytes;
 }
@@ -84,7 +84,7 @@ static inline const struct kv_option_value *check(struct kv_conf *conf,
     return values;
 }
 
-/* The faults of a text that is YAML. Owns: the caller, by free(). */
+/* The faults of a valid YAML text. Owns: the caller, by free(). */
 static inline char *check_faults(const char *text, const struct kv_option *options, size_t n)
 {
     struct kv_conf *conf = parse(text);
@@ -104,7 +104,7 @@ static inline void assert_check_fails(const char *text, const struct kv_option *
     free(faults);
 }
 
-/* Owns: the caller, by free(). node: where the values are from, or NULL. */
+/* Owns: the caller, by free(). node: the node that the values come from, or NULL. */
 static inline char *print_from(const struct kv_conf_node *node, const struct kv_option *options,
                                size_t n, const struct kv_option_value *values, unsigned indent)
 {

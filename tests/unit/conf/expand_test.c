@@ -1,4 +1,4 @@
-/* Variables in values, from an environment of the test's own. */
+/* Variables in values, taken from the test's own environment. */
 #include "conf_support.h"
 
 #include "conf/conf.h"
@@ -39,7 +39,7 @@ static void assert_expansion_fails(const char *text, const char *message)
     kv_conf_destroy(conf);
 }
 
-static void variable_is_replaced_wherever_it_stands(void **state)
+static void variable_is_replaced_anywhere_in_a_value(void **state)
 {
     (void)state;
     assert_expands("${HOME_DIR}", "/srv/kv");
@@ -49,7 +49,7 @@ static void variable_is_replaced_wherever_it_stands(void **state)
     assert_expands("no $variable {here} $", "no $variable {here} $");
 }
 
-static void default_stands_in_for_unset_and_empty(void **state)
+static void default_replaces_unset_and_empty_variables(void **state)
 {
     (void)state;
     assert_expands("${NO_SUCH:-data}", "data");
@@ -60,7 +60,7 @@ static void default_stands_in_for_unset_and_empty(void **state)
     assert_expands("${EMPTY}", "");
 }
 
-static void doubled_dollar_stands_for_the_text(void **state)
+static void doubled_dollar_is_an_escaped_dollar(void **state)
 {
     (void)state;
     assert_expands("$${HOME_DIR}", "${HOME_DIR}");
@@ -69,7 +69,7 @@ static void doubled_dollar_stands_for_the_text(void **state)
     assert_expands("$${${_x1}}", "${underscore}");
 }
 
-static void what_comes_in_is_never_read_again(void **state)
+static void replacement_text_is_not_parsed(void **state)
 {
     (void)state;
     assert_expands("${DOLLAR}", "${YAML}");
@@ -82,7 +82,7 @@ static void what_comes_in_is_never_read_again(void **state)
     kv_conf_destroy(conf);
 }
 
-static void unset_variable_names_itself_and_the_way_out(void **state)
+static void unset_variable_is_reported_with_a_remedy(void **state)
 {
     (void)state;
     assert_expansion_fails("a:\n  - x\n  - ${DATA_DIR}\n",
@@ -117,7 +117,7 @@ static void bad_name_is_refused(void **state)
         "conf.yaml:1:4: \"a?b\" is not the name of a variable (write $${ for the text ${)");
 }
 
-static void endless_name_is_cut_in_the_message(void **state)
+static void long_name_is_truncated_in_the_message(void **state)
 {
     (void)state;
     char text[600] = "a: ${";
@@ -138,7 +138,7 @@ static void variable_that_is_not_utf8_is_refused(void **state)
     assert_expansion_fails("a: ${LATIN}", "conf.yaml:1:4: the environment's LATIN is not UTF-8");
 }
 
-static void process_environment_is_the_usual_one(void **state)
+static void process_environment_is_used_by_default(void **state)
 {
     (void)state;
     setenv("KV_CONF_TEST", "here", 1);
@@ -150,17 +150,17 @@ static void process_environment_is_the_usual_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(variable_is_replaced_wherever_it_stands),
-        cmocka_unit_test(default_stands_in_for_unset_and_empty),
-        cmocka_unit_test(doubled_dollar_stands_for_the_text),
-        cmocka_unit_test(what_comes_in_is_never_read_again),
-        cmocka_unit_test(unset_variable_names_itself_and_the_way_out),
+        cmocka_unit_test(variable_is_replaced_anywhere_in_a_value),
+        cmocka_unit_test(default_replaces_unset_and_empty_variables),
+        cmocka_unit_test(doubled_dollar_is_an_escaped_dollar),
+        cmocka_unit_test(replacement_text_is_not_parsed),
+        cmocka_unit_test(unset_variable_is_reported_with_a_remedy),
         cmocka_unit_test(unterminated_variable_is_refused),
         cmocka_unit_test(variable_within_a_variable_is_refused),
         cmocka_unit_test(bad_name_is_refused),
-        cmocka_unit_test(endless_name_is_cut_in_the_message),
+        cmocka_unit_test(long_name_is_truncated_in_the_message),
         cmocka_unit_test(variable_that_is_not_utf8_is_refused),
-        cmocka_unit_test(process_environment_is_the_usual_one),
+        cmocka_unit_test(process_environment_is_used_by_default),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

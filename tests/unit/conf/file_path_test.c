@@ -1,4 +1,4 @@
-/* Paths of the file: from where they count, and what is found wrong with them. */
+/* Paths in the file: how they are resolved, and which faults are reported. */
 #include "conf_support.h"
 
 #include <errno.h>
@@ -82,7 +82,7 @@ static void assert_path(const struct rig *rig, int option, const char *expected)
     assert_int_equal(rig->values[option].string.len, strlen(expected));
 }
 
-static void relative_paths_count_from_the_folder_of_the_file(void **state)
+static void relative_paths_start_at_the_folder_of_the_file(void **state)
 {
     struct rig *rig = *state;
     static const char *const cases[][2] = {
@@ -98,12 +98,12 @@ static void relative_paths_count_from_the_folder_of_the_file(void **state)
         load(rig, "conf/c.yaml", text);
         assert_path(rig, PLAIN, in(rig, cases[i][1]));
     }
-    load(rig, "link/c.yaml", "plain: ../x\n"); /* where the system would go, too */
+    load(rig, "link/c.yaml", "plain: ../x\n"); /* symbolic links are resolved, as by the system */
     assert_path(rig, PLAIN, in(rig, "x"));
     assert_path(rig, FOLDER, in(rig, "conf/store")); /* a default */
 }
 
-static void other_paths_stay_as_they_are(void **state)
+static void absolute_and_empty_paths_are_unchanged(void **state)
 {
     struct rig *rig = *state;
     load(rig, "conf/c.yaml", "plain: /x/../y\nread: ''\nwrite: ~\nfolder: /\n");
@@ -115,7 +115,7 @@ static void other_paths_stay_as_they_are(void **state)
     assert_path(rig, PLAIN, "/");
 }
 
-static void text_that_is_no_file_has_no_folder(void **state)
+static void text_without_a_file_leaves_paths_relative(void **state)
 {
     struct kv_conf *conf = parse("plain: ../x\n");
     (void)state;
@@ -123,7 +123,7 @@ static void text_that_is_no_file_has_no_folder(void **state)
     kv_conf_destroy(conf);
 }
 
-static void tilde_is_told_to_mean_nothing(void **state)
+static void tilde_is_reported_as_unsupported(void **state)
 {
     (void)state;
     assert_check_fails("plain: ~/data\n", options, N_OF(options),
@@ -144,7 +144,7 @@ static void expect_fault(struct rig *rig, const char *text, const char *path, co
     free(faults);
 }
 
-static void paths_that_cannot_be_used_are_told_with_place_and_whole_path(void **state)
+static void unusable_paths_are_reported_with_place_and_full_path(void **state)
 {
     struct rig *rig = *state;
     char relative[PATH_MAX + 100];
@@ -159,8 +159,8 @@ static void paths_that_cannot_be_used_are_told_with_place_and_whole_path(void **
     expect_fault(rig, "write: ../file/x\n", "file/x", "/file: Not a directory");
 }
 
-/* Root may write everywhere, and takes off its rights for this. */
-static void folder_without_rights_is_told(void **state)
+/* Root may write anywhere, so the test drops its privileges. */
+static void folder_without_permission_is_reported(void **state)
 {
     struct rig *rig = *state;
     uid_t before = geteuid();
@@ -183,13 +183,13 @@ static void folder_without_rights_is_told(void **state)
     assert_faults(rig->conf, expected);
 }
 
-static void paths_that_can_be_used_pass(void **state)
+static void usable_paths_are_accepted(void **state)
 {
     struct rig *rig = *state;
     load(rig, "conf/c.yaml", "plain: no/such\nread: ../file\nwrite: new\nfolder: a/b/c\n");
     kv_conf_check_paths(rig->conf, 0, kv_conf_n_paths(rig->conf));
     assert_faults(rig->conf, "");
-    assert_int_equal(access(in(rig, "conf/a"), F_OK), -1); /* nothing is made */
+    assert_int_equal(access(in(rig, "conf/a"), F_OK), -1); /* nothing is created */
     assert_int_equal(access(in(rig, "conf/new"), F_OK), -1);
     load(rig, "conf/c.yaml", "write: ../file\nfolder: ..\n");
     kv_conf_check_paths(rig->conf, 0, kv_conf_n_paths(rig->conf));
@@ -199,13 +199,13 @@ static void paths_that_can_be_used_pass(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(relative_paths_count_from_the_folder_of_the_file),
-        cmocka_unit_test(other_paths_stay_as_they_are),
-        cmocka_unit_test(text_that_is_no_file_has_no_folder),
-        cmocka_unit_test(tilde_is_told_to_mean_nothing),
-        cmocka_unit_test(paths_that_cannot_be_used_are_told_with_place_and_whole_path),
-        cmocka_unit_test(folder_without_rights_is_told),
-        cmocka_unit_test(paths_that_can_be_used_pass),
+        cmocka_unit_test(relative_paths_start_at_the_folder_of_the_file),
+        cmocka_unit_test(absolute_and_empty_paths_are_unchanged),
+        cmocka_unit_test(text_without_a_file_leaves_paths_relative),
+        cmocka_unit_test(tilde_is_reported_as_unsupported),
+        cmocka_unit_test(unusable_paths_are_reported_with_place_and_full_path),
+        cmocka_unit_test(folder_without_permission_is_reported),
+        cmocka_unit_test(usable_paths_are_accepted),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,4 +1,4 @@
-/* What a module's check() adds, and where it is noted. */
+/* Faults added by a module's check(), and the places they are reported at. */
 #include "conf_support.h"
 
 static const struct kv_option element = {.type = KV_OPTION_STRING};
@@ -8,7 +8,7 @@ static const struct kv_option options[] = {
     {.name = "map", .type = KV_OPTION_MAP},
 };
 
-/* The faults of a block at `block`, with what the check adds. */
+/* The faults of the block at `block`, including those added by the check. */
 static void assert_found(const char *text, kv_check_fn add, const char *expected)
 {
     struct kv_conf *conf = parse(text);
@@ -34,7 +34,7 @@ static void find_everything(const struct kv_option_value *values, const struct k
     faults->add(faults, "int", "f");
 }
 
-static void findings_are_noted_at_their_options(void **state)
+static void findings_are_reported_at_their_options(void **state)
 {
     (void)state;
     assert_found("block:\n  int: 1\n  list: [p, q]\n  map: {x: 1, x.y: 2}\n", find_everything,
@@ -46,7 +46,7 @@ static void findings_are_noted_at_their_options(void **state)
                  "conf.yaml:4:20: block.map.x.y: c");
 }
 
-static void findings_of_what_is_not_given_are_noted_at_the_block(void **state)
+static void findings_for_missing_options_are_reported_at_the_block(void **state)
 {
     (void)state;
     assert_found("block:\n  list: [p]\n", find_everything,
@@ -65,8 +65,8 @@ static void findings_of_what_is_not_given_are_noted_at_the_block(void **state)
                  "conf.yaml:1:5: block.int: f");
 }
 
-/* Their values are defaults that nobody chose. */
-static void findings_that_may_come_of_other_faults_are_left_out(void **state)
+/* Their values are defaults that replaced invalid values. */
+static void findings_for_invalid_values_are_omitted(void **state)
 {
     (void)state;
     assert_found("block:\n  int: many\n  list: [p, q]\n", find_everything,
@@ -80,7 +80,7 @@ static void find_nothing(const struct kv_option_value *values, const struct kv_f
     assert_int_equal(values[0].integer, 7);
 }
 
-static void module_without_findings_or_without_a_check_passes(void **state)
+static void module_without_a_check_or_findings_is_accepted(void **state)
 {
     (void)state;
     assert_found("block: {int: 7}\n", find_nothing, "");
@@ -90,10 +90,10 @@ static void module_without_findings_or_without_a_check_passes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(findings_are_noted_at_their_options),
-        cmocka_unit_test(findings_of_what_is_not_given_are_noted_at_the_block),
-        cmocka_unit_test(findings_that_may_come_of_other_faults_are_left_out),
-        cmocka_unit_test(module_without_findings_or_without_a_check_passes),
+        cmocka_unit_test(findings_are_reported_at_their_options),
+        cmocka_unit_test(findings_for_missing_options_are_reported_at_the_block),
+        cmocka_unit_test(findings_for_invalid_values_are_omitted),
+        cmocka_unit_test(module_without_a_check_or_findings_is_accepted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

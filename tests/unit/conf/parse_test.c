@@ -1,4 +1,4 @@
-/* From YAML to the tree: what is read, what is refused, and where it says so. */
+/* Parses YAML into the tree: accepted and refused input, and the place of each fault. */
 #include "conf_support.h"
 
 #include <fcntl.h>
@@ -16,7 +16,7 @@ static void empty_file_is_an_empty_mapping(void **state)
     }
 }
 
-static void no_bytes_at_all_are_an_empty_mapping(void **state)
+static void text_without_bytes_is_an_empty_mapping(void **state)
 {
     (void)state;
     struct kv_conf *conf = parse_slice((struct kv_slice){.bytes = NULL, .len = 0});
@@ -41,7 +41,7 @@ static void tree_keeps_the_order_of_the_file(void **state)
     kv_conf_destroy(conf);
 }
 
-static void walking_accepts_what_is_not_there(void **state)
+static void lookups_accept_missing_nodes(void **state)
 {
     (void)state;
     struct kv_conf *conf = parse("a: [1]\n");
@@ -71,7 +71,7 @@ static void unquoted_nothing_tilde_and_null_are_empty(void **state)
     kv_conf_destroy(conf);
 }
 
-static void callers_can_complain_about_a_place(void **state)
+static void callers_can_report_a_fault_at_a_node(void **state)
 {
     (void)state;
     struct kv_conf *conf = parse("a: 1\nbé: {x: 7}\n");
@@ -135,8 +135,8 @@ static void anchors_aliases_and_tags_are_refused(void **state)
     assert_parse_fails("*x : 1\n", "conf.yaml:1:1: a key has to be plain text");
 }
 
-/* Only text that is no YAML ends the reading. */
-static void every_fault_of_the_text_is_told(void **state)
+/* Parsing stops only at text that is not YAML. */
+static void every_fault_of_the_text_is_reported(void **state)
 {
     (void)state;
     assert_parse_fails("a: &x 1\nb: ${NO_SUCH}\nb: 2\nc: \"\\0\"\nb: 3\nd: {e\n",
@@ -191,13 +191,13 @@ static void nul_character_is_refused(void **state)
     assert_parse_fails("\"x\\0y\": 1\n", "conf.yaml:1:1: a NUL character");
 }
 
-static void nesting_ends_at_32_levels(void **state)
+static void nesting_is_limited_to_32_levels(void **state)
 {
     (void)state;
     char text[80] = "a: ";
     memset(text + 3, '[', 31);
     memset(text + 34, ']', 31);
-    kv_conf_destroy(parse(text)); /* with the root: 32 */
+    kv_conf_destroy(parse(text)); /* including the root: 32 */
     memset(text + 3, '[', 32);
     memset(text + 35, ']', 32);
     assert_parse_fails(text, "conf.yaml:1:35: nested more than 32 levels deep");
@@ -264,7 +264,7 @@ static void binary_is_refused_with_its_place(void **state)
                        "conf.yaml:1:4: the file is not UTF-8 (save it as UTF-8)");
 }
 
-static void faults_of_yaml_are_told_in_plain_words(void **state)
+static void yaml_faults_are_reported_in_plain_words(void **state)
 {
     (void)state;
     assert_parse_fails("a: \"x\n", "conf.yaml:1:4: the quotes that begin here are not closed");
@@ -286,7 +286,7 @@ static void faults_of_yaml_are_told_in_plain_words(void **state)
                        "take '…'");
 }
 
-static void tab_that_indents_is_named(void **state)
+static void tab_indentation_is_reported(void **state)
 {
     (void)state;
     static const char what[] = "a tab indents this line; YAML takes spaces";
@@ -304,7 +304,7 @@ static void tab_that_indents_is_named(void **state)
     }
 }
 
-static void variable_without_quotes_among_braces_is_named(void **state)
+static void unquoted_variable_in_a_flow_mapping_is_reported(void **state)
 {
     (void)state;
     assert_parse_fails("a: [{port: ${X:-1}}]\n",
@@ -316,7 +316,7 @@ static void variable_without_quotes_among_braces_is_named(void **state)
     kv_conf_destroy(parse("a: ${NO_SUCH:-1}\nb: {c: \"${NO_SUCH:-2}\"}\n"));
 }
 
-static void byte_order_mark_and_carriage_returns_are_passed_over(void **state)
+static void byte_order_mark_and_carriage_returns_are_skipped(void **state)
 {
     (void)state;
     struct kv_conf *conf = parse("\xef\xbb\xbf"
@@ -333,7 +333,7 @@ static void assert_load_fails(const char *path, const char *fault)
     kv_conf_destroy(conf);
 }
 
-static void missing_file_says_so(void **state)
+static void unreadable_files_are_reported(void **state)
 {
     (void)state;
     assert_load_fails("/nonexistent/conf.yaml",
@@ -368,11 +368,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(empty_file_is_an_empty_mapping),
-        cmocka_unit_test(no_bytes_at_all_are_an_empty_mapping),
+        cmocka_unit_test(text_without_bytes_is_an_empty_mapping),
         cmocka_unit_test(tree_keeps_the_order_of_the_file),
-        cmocka_unit_test(walking_accepts_what_is_not_there),
+        cmocka_unit_test(lookups_accept_missing_nodes),
         cmocka_unit_test(unquoted_nothing_tilde_and_null_are_empty),
-        cmocka_unit_test(callers_can_complain_about_a_place),
+        cmocka_unit_test(callers_can_report_a_fault_at_a_node),
         cmocka_unit_test(root_has_to_be_a_mapping),
         cmocka_unit_test(key_given_twice_names_both_lines),
         cmocka_unit_test(anchors_aliases_and_tags_are_refused),
@@ -381,17 +381,17 @@ int main(void)
         cmocka_unit_test(keys_are_not_expanded),
         cmocka_unit_test(long_key_is_refused),
         cmocka_unit_test(nul_character_is_refused),
-        cmocka_unit_test(nesting_ends_at_32_levels),
+        cmocka_unit_test(nesting_is_limited_to_32_levels),
         cmocka_unit_test(endless_nesting_is_refused_at_once),
         cmocka_unit_test(hundred_thousand_keys_are_read),
         cmocka_unit_test(more_than_1_mib_is_refused),
         cmocka_unit_test(binary_is_refused_with_its_place),
-        cmocka_unit_test(every_fault_of_the_text_is_told),
-        cmocka_unit_test(faults_of_yaml_are_told_in_plain_words),
-        cmocka_unit_test(tab_that_indents_is_named),
-        cmocka_unit_test(variable_without_quotes_among_braces_is_named),
-        cmocka_unit_test(byte_order_mark_and_carriage_returns_are_passed_over),
-        cmocka_unit_test(missing_file_says_so),
+        cmocka_unit_test(every_fault_of_the_text_is_reported),
+        cmocka_unit_test(yaml_faults_are_reported_in_plain_words),
+        cmocka_unit_test(tab_indentation_is_reported),
+        cmocka_unit_test(unquoted_variable_in_a_flow_mapping_is_reported),
+        cmocka_unit_test(byte_order_mark_and_carriage_returns_are_skipped),
+        cmocka_unit_test(unreadable_files_are_reported),
         cmocka_unit_test(file_is_loaded_and_named_in_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

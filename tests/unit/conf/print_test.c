@@ -1,4 +1,4 @@
-/* The printed configuration: its text, and that it loads again to the same. */
+/* The printed configuration: its text, and that loading it yields the same configuration. */
 #include "conf_support.h"
 
 static const char *const words[] = {"plain", "needs quotes", NULL};
@@ -45,7 +45,7 @@ static void assert_prints(const char *text, const char *expected)
     kv_conf_destroy(conf);
 }
 
-/* One option of type STRING, through print and parse. */
+/* Prints and parses one option of type STRING. */
 static void assert_string_survives(struct kv_slice text)
 {
     static const struct kv_option one[] = {{.name = "s", .type = KV_OPTION_STRING}};
@@ -120,7 +120,7 @@ static void nested_values_are_block_style(void **state)
                   "hollow: {}\n");
 }
 
-static void what_is_printed_prints_the_same_again(void **state)
+static void printed_configuration_prints_the_same_again(void **state)
 {
     (void)state;
     struct kv_conf *conf =
@@ -162,7 +162,7 @@ static void assert_secrets_print(const char *text, bool shows_secrets, size_t n_
     kv_buffer_fini(&out);
 }
 
-static void default_of_a_secret_is_none(void **state)
+static void default_of_a_secret_option_is_shown(void **state)
 {
     (void)state;
     assert_secrets_print("", false, 0, "text: public\nlist: []\nmap: {}\n");
@@ -179,7 +179,7 @@ static void secret_from_the_environment_is_printed_as_its_variable(void **state)
     assert_secrets_print(text, true, 0, text);
 }
 
-static void literal_secret_is_shown_only_where_that_is_asked_for(void **state)
+static void literal_secret_is_shown_only_on_request(void **state)
 {
     (void)state;
     static const char text[] =
@@ -190,7 +190,7 @@ static void literal_secret_is_shown_only_where_that_is_asked_for(void **state)
                          "map:\n  a: \"<hidden>\"\n  c: \"${KV_TEST_NONE:-d}\"\n");
 }
 
-static void hidden_secret_is_not_taken_for_one(void **state)
+static void placeholder_of_a_hidden_secret_is_refused(void **state)
 {
     (void)state;
     assert_check_fails("text: <hidden>\nmap: {a: <hidden>}\n", secrets, N_OF(secrets),
@@ -208,7 +208,7 @@ static const struct kv_option part_secrets[] = {
     {.name = "map", .type = KV_OPTION_MAP, .flags = KV_OPTION_SECRET, .secret_keys = secret_keys},
 };
 
-/* Prints it, without what is secret. */
+/* Prints the text without its secrets. */
 static void assert_parts_print(const char *text, size_t n_literal, const char *expected)
 {
     struct kv_conf *conf = parse(text);
@@ -224,7 +224,7 @@ static void assert_parts_print(const char *text, size_t n_literal, const char *e
     kv_buffer_fini(&out);
 }
 
-static void login_of_a_url_is_hidden_and_the_rest_is_not(void **state)
+static void only_the_login_of_a_url_is_hidden(void **state)
 {
     (void)state;
     assert_parts_print(
@@ -241,7 +241,7 @@ static void login_of_a_url_is_hidden_and_the_rest_is_not(void **state)
         "or the ${VAR} that has it");
 }
 
-static void keys_that_are_secret_are_hidden_and_others_are_not(void **state)
+static void only_secret_keys_of_a_map_are_hidden(void **state)
 {
     (void)state;
     assert_parts_print("map: {pass.word: x, user: y}\n", 1,
@@ -360,7 +360,7 @@ static void longest_key_survives_however_it_is_escaped(void **state)
     free(printed);
 }
 
-static void reals_take_as_few_digits_as_they_need(void **state)
+static void reals_have_as_few_digits_as_necessary(void **state)
 {
     (void)state;
     static const struct kv_option one[] = {{.name = "r", .type = KV_OPTION_REAL}};
@@ -388,19 +388,19 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_written_out),
         cmocka_unit_test(nested_values_are_block_style),
-        cmocka_unit_test(what_is_printed_prints_the_same_again),
-        cmocka_unit_test(default_of_a_secret_is_none),
+        cmocka_unit_test(printed_configuration_prints_the_same_again),
+        cmocka_unit_test(default_of_a_secret_option_is_shown),
         cmocka_unit_test(secret_from_the_environment_is_printed_as_its_variable),
-        cmocka_unit_test(literal_secret_is_shown_only_where_that_is_asked_for),
-        cmocka_unit_test(hidden_secret_is_not_taken_for_one),
-        cmocka_unit_test(login_of_a_url_is_hidden_and_the_rest_is_not),
-        cmocka_unit_test(keys_that_are_secret_are_hidden_and_others_are_not),
+        cmocka_unit_test(literal_secret_is_shown_only_on_request),
+        cmocka_unit_test(placeholder_of_a_hidden_secret_is_refused),
+        cmocka_unit_test(only_the_login_of_a_url_is_hidden),
+        cmocka_unit_test(only_secret_keys_of_a_map_are_hidden),
         cmocka_unit_test(indent_moves_every_line),
         cmocka_unit_test(every_string_survives),
         cmocka_unit_test(every_character_survives),
         cmocka_unit_test(long_lines_survive),
         cmocka_unit_test(longest_key_survives_however_it_is_escaped),
-        cmocka_unit_test(reals_take_as_few_digits_as_they_need),
+        cmocka_unit_test(reals_have_as_few_digits_as_necessary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* What a module's author may have got wrong, each with its message. */
+/* Mistakes in a module's schema, each with its message. */
 #include "conf_support.h"
 
 static void assert_sound(const struct kv_option *options, size_t n)
@@ -51,7 +51,7 @@ static void every_type_can_be_sound(void **state)
     assert_sound(options, N_OF(options));
 }
 
-static void names_are_there_in_snake_case_and_once(void **state)
+static void names_are_required_unique_and_snake_case(void **state)
 {
     (void)state;
     assert_option_unsound((struct kv_option){.type = KV_OPTION_INT},
@@ -69,7 +69,7 @@ static void names_are_there_in_snake_case_and_once(void **state)
     assert_unsound(&block, 1, "option \"block\": the name \"a\" is there twice");
 }
 
-static void types_and_flags_are_known(void **state)
+static void unknown_types_and_flags_are_refused(void **state)
 {
     (void)state;
     assert_option_unsound((struct kv_option){.name = "a"}, "option \"a\": its type 0 is unknown");
@@ -79,7 +79,7 @@ static void types_and_flags_are_known(void **state)
                           "option \"a\": its flags 0x40 are unknown");
 }
 
-static void paths_alone_have_a_use_and_one_at_most(void **state)
+static void only_paths_have_a_use_and_at_most_one(void **state)
 {
     (void)state;
     assert_option_unsound(
@@ -91,7 +91,7 @@ static void paths_alone_have_a_use_and_one_at_most(void **state)
                           "option \"a\": a path has one use");
 }
 
-static void ranges_hold_something(void **state)
+static void empty_ranges_are_refused(void **state)
 {
     (void)state;
     assert_option_unsound((struct kv_option){.name = "a", .type = KV_OPTION_INT, .min = 1},
@@ -101,7 +101,7 @@ static void ranges_hold_something(void **state)
         "option \"a\": its min is below 0");
 }
 
-static void keywords_are_for_numbers(void **state)
+static void only_numbers_have_keywords(void **state)
 {
     (void)state;
     assert_option_unsound(
@@ -128,7 +128,7 @@ static void defaults_parse_and_lie_in_the_range(void **state)
         "option \"a\": required, and yet with a default");
 }
 
-static void choices_are_given(void **state)
+static void choices_are_required(void **state)
 {
     (void)state;
     static const char *const none[] = {NULL};
@@ -139,7 +139,7 @@ static void choices_are_given(void **state)
         "option \"a\": it has no choices");
 }
 
-static void fields_are_present(void **state)
+static void fields_are_required(void **state)
 {
     (void)state;
     assert_unsound(NULL, 1, "the options: its fields are missing");
@@ -172,7 +172,7 @@ static void doc_is_one_line(void **state)
                           "option \"a\": its doc is not one line of text");
 }
 
-static void stride_that_cannot_be_is_refused(void **state)
+static void impossible_stride_is_refused(void **state)
 {
     (void)state;
     static const struct kv_option option = {.name = "a", .type = KV_OPTION_INT};
@@ -187,17 +187,17 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(module_without_options_is_sound),
         cmocka_unit_test(every_type_can_be_sound),
-        cmocka_unit_test(names_are_there_in_snake_case_and_once),
-        cmocka_unit_test(types_and_flags_are_known),
-        cmocka_unit_test(paths_alone_have_a_use_and_one_at_most),
-        cmocka_unit_test(ranges_hold_something),
-        cmocka_unit_test(keywords_are_for_numbers),
+        cmocka_unit_test(names_are_required_unique_and_snake_case),
+        cmocka_unit_test(unknown_types_and_flags_are_refused),
+        cmocka_unit_test(only_paths_have_a_use_and_at_most_one),
+        cmocka_unit_test(empty_ranges_are_refused),
+        cmocka_unit_test(only_numbers_have_keywords),
         cmocka_unit_test(defaults_parse_and_lie_in_the_range),
-        cmocka_unit_test(choices_are_given),
-        cmocka_unit_test(fields_are_present),
+        cmocka_unit_test(choices_are_required),
+        cmocka_unit_test(fields_are_required),
         cmocka_unit_test(schema_that_contains_itself_is_refused),
         cmocka_unit_test(doc_is_one_line),
-        cmocka_unit_test(stride_that_cannot_be_is_refused),
+        cmocka_unit_test(impossible_stride_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

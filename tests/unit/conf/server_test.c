@@ -1,4 +1,4 @@
-/* A whole file, as the server's own looks, with a schema like the server's. */
+/* A whole file like the server's own, with a schema like the server's. */
 #include "conf_support.h"
 
 static const char text[] =
@@ -170,7 +170,7 @@ static void printed_file_loads_to_the_same(void **state)
     kv_conf_destroy(conf);
 }
 
-static void mistakes_in_it_are_found_where_they_are(void **state)
+static void mistakes_are_reported_at_their_place(void **state)
 {
     (void)state;
     assert_check_fails("limits:\n  key: 1MiB\n  valeu: 1GiB\n", server, N_OF(server),
@@ -189,7 +189,7 @@ int main(void)
         cmocka_unit_test(whole_file_is_checked),
         cmocka_unit_test(blocks_of_modules_are_checked_by_their_own_schema),
         cmocka_unit_test(printed_file_loads_to_the_same),
-        cmocka_unit_test(mistakes_in_it_are_found_where_they_are),
+        cmocka_unit_test(mistakes_are_reported_at_their_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Sizes, and numbers with their largest whole unit; names that are nearly the same. */
+/* Sizes, numbers with their largest whole unit, and similar names. */
 #include "conf_support.h"
 
 #include <inttypes.h>
@@ -44,7 +44,7 @@ static void sizes_are_exact(void **state)
     }
 }
 
-static void bad_sizes_say_what_is_wrong(void **state)
+static void malformed_sizes_are_refused_with_a_reason(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
@@ -99,7 +99,7 @@ static void numbers_take_the_largest_whole_unit(void **state)
     assert_written(KV_OPTION_DURATION, 172800000, "2d");
 }
 
-static void names_are_near_when_a_typing_error_apart(void **state)
+static void names_that_differ_by_a_typing_error_are_similar(void **state)
 {
     (void)state;
     assert_int_equal(kv_name_distance("threads", "threads"), 0);
@@ -110,7 +110,7 @@ static void names_are_near_when_a_typing_error_apart(void **state)
     assert_int_equal(kv_name_distance("log-level", "log_level"), 1);
 }
 
-static void other_names_are_far(void **state)
+static void other_names_are_not_similar(void **state)
 {
     (void)state;
     assert_int_equal(kv_name_distance("storage", "threads"), KV_DISTANCE_FAR);
@@ -126,10 +126,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_exact),
-        cmocka_unit_test(bad_sizes_say_what_is_wrong),
+        cmocka_unit_test(malformed_sizes_are_refused_with_a_reason),
         cmocka_unit_test(numbers_take_the_largest_whole_unit),
-        cmocka_unit_test(names_are_near_when_a_typing_error_apart),
-        cmocka_unit_test(other_names_are_far),
+        cmocka_unit_test(names_that_differ_by_a_typing_error_are_similar),
+        cmocka_unit_test(other_names_are_not_similar),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

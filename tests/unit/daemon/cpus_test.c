@@ -1,4 +1,4 @@
-/* Quotas of control groups, in trees that are made up. */
+/* CPU quotas of control groups, in simulated trees. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Writes a file below the root, with the folders on the way to it. */
+/* Writes a file below the root, and creates its folders. */
 static void put(const char *path, const char *text)
 {
     struct kv_buffer command = {0};
@@ -67,7 +67,7 @@ static void quota_is_rounded_up(void **state)
     }
 }
 
-static void least_quota_on_the_way_up_counts(void **state)
+static void lowest_quota_of_all_ancestors_counts(void **state)
 {
     (void)state;
     be_in("0::/a/b/c\n", V2);
@@ -76,7 +76,7 @@ static void least_quota_on_the_way_up_counts(void **state)
     put("sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
     put("sys/fs/cgroup/a/cpu.max", "300000 100000\n");
     assert_int_equal(kv_cpus_quota(root), 3);
-    put("sys/fs/cgroup/a/d/cpu.max", "100000 100000\n"); /* not on the way */
+    put("sys/fs/cgroup/a/d/cpu.max", "100000 100000\n"); /* not an ancestor */
     put("sys/fs/cgroup/cpu.max", "500000 100000\n");
     assert_int_equal(kv_cpus_quota(root), 3);
     put("sys/fs/cgroup/cpu.max", "200000 100000\n"); /* a container's own root */
@@ -89,11 +89,11 @@ static void container_with_a_namespace_sees_itself_as_the_root(void **state)
     be_in("0::/\n", V2);
     put("sys/fs/cgroup/cpu.max", "150000 100000\n");
     assert_int_equal(kv_cpus_quota(root), 2);
-    be_in("0::/../other\n", V2); /* moved out of what it sees */
+    be_in("0::/../other\n", V2); /* moved out of its namespace */
     assert_int_equal(kv_cpus_quota(root), 2);
 }
 
-static void first_version_has_a_mount_for_the_controller(void **state)
+static void quota_of_cgroup_v1_is_read(void **state)
 {
     (void)state;
     be_in("5:cpuset:/x\n4:cpu,cpuacct:/a/b\n1:name=systemd:/\n",
@@ -109,7 +109,7 @@ static void first_version_has_a_mount_for_the_controller(void **state)
     assert_int_equal(kv_cpus_quota(root), 4);
 }
 
-static void mounted_group_is_left_out_of_the_path(void **state)
+static void root_of_the_mount_is_removed_from_the_path(void **state)
 {
     (void)state;
     be_in("4:cpu:/docker/abc\n0::/docker/abc\n",
@@ -117,14 +117,14 @@ static void mounted_group_is_left_out_of_the_path(void **state)
     put("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "200000\n");
     put("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
     assert_int_equal(kv_cpus_quota(root), 2);
-    be_in("4:cpu:/docker/abcd/e\n", /* it does not stand below the one that is mounted */
+    be_in("4:cpu:/docker/abcd/e\n", /* not below the mounted group */
           "34 30 0:32 /docker/abc /sys/fs/cgroup/cpu ro - cgroup cgroup rw,cpu\n");
     put("sys/fs/cgroup/cpu/d/e/cpu.cfs_quota_us", "100000\n");
     put("sys/fs/cgroup/cpu/d/e/cpu.cfs_period_us", "100000\n");
     assert_int_equal(kv_cpus_quota(root), 2);
 }
 
-static void both_versions_count_where_both_are_mounted(void **state)
+static void both_cgroup_versions_count_if_both_are_mounted(void **state)
 {
     (void)state;
     be_in("4:cpu:/one\n0::/two\n",
@@ -137,7 +137,7 @@ static void both_versions_count_where_both_are_mounted(void **state)
     assert_int_equal(kv_cpus_quota(root), 5);
 }
 
-static void what_is_missing_or_broken_is_no_quota(void **state)
+static void missing_or_malformed_files_mean_no_quota(void **state)
 {
     static const char *const broken[] = {"",
                                          "\n",
@@ -154,7 +154,7 @@ static void what_is_missing_or_broken_is_no_quota(void **state)
     assert_true(kv_cpus_count(root) >= 1);
 }
 
-static void count_is_no_more_than_the_quota(void **state)
+static void count_is_limited_by_the_quota(void **state)
 {
     (void)state;
     be_in("0::/a\n", V2);
@@ -168,13 +168,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(quota_is_rounded_up),
-        TEST(least_quota_on_the_way_up_counts),
+        TEST(lowest_quota_of_all_ancestors_counts),
         TEST(container_with_a_namespace_sees_itself_as_the_root),
-        TEST(first_version_has_a_mount_for_the_controller),
-        TEST(mounted_group_is_left_out_of_the_path),
-        TEST(both_versions_count_where_both_are_mounted),
-        TEST(what_is_missing_or_broken_is_no_quota),
-        TEST(count_is_no_more_than_the_quota),
+        TEST(quota_of_cgroup_v1_is_read),
+        TEST(root_of_the_mount_is_removed_from_the_path),
+        TEST(both_cgroup_versions_count_if_both_are_mounted),
+        TEST(missing_or_malformed_files_mean_no_quota),
+        TEST(count_is_limited_by_the_quota),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

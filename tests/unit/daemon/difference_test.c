@@ -1,4 +1,4 @@
-/* What differs between two printed configurations. */
+/* The differences between two printed configurations. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,14 +39,14 @@ static void expect_of(const char *before, const char *after, const char *expecte
     "  - module: file\n    options:\n      path: \"a: b  # c\"\n    prefixes:\n      - a\n"        \
     "      - \"b\\\": c\"\n  - module: file\n    options:\n      path: b\norigins: []\n"
 
-static void nothing_differs_from_itself(void **state)
+static void equal_configurations_have_no_differences(void **state)
 {
     (void)state;
     expect_of(SAMPLE, SAMPLE, "");
     expect_of("", "", "");
 }
 
-static void values_are_told_by_their_paths(void **state)
+static void values_are_identified_by_their_paths(void **state)
 {
     (void)state;
     expect_of("limits:\n  key: 1MiB\n  value: 256MiB  # the longest\nthreads: auto\n",
@@ -57,7 +57,7 @@ static void values_are_told_by_their_paths(void **state)
               "a[0].b[0][1]: 2 -> 5\na[0].b[1][0]: 3 -> 4\n");
 }
 
-static void texts_in_quotes_are_whole(void **state)
+static void quoted_texts_are_compared_whole(void **state)
 {
     (void)state;
     expect_of("a: \"x: y  # \\\" z\"  # doc\nb: 1\n", "a: \"x: y  # \\\" w\"  # doc\nb: 1\n",
@@ -66,14 +66,14 @@ static void texts_in_quotes_are_whole(void **state)
     expect_of("a:\n  - x:y\n", "a:\n  - x:z\n", "a[0]: x:y -> x:z\n");
 }
 
-static void comments_are_no_values(void **state)
+static void comments_are_ignored(void **state)
 {
     (void)state;
     expect_of("a:  # many\n  - x\nb: 1  # one\n", "a:  # many: of them\n  - y\nb: 1  # 1: one\n",
               "a[0]: x -> y\n");
 }
 
-static void entry_that_comes_or_goes_is_told_once(void **state)
+static void added_or_removed_entry_is_reported_once(void **state)
 {
     (void)state;
     expect_of("sinks: []\n", "sinks:\n  - module: file\n    options:\n      path: a\n",
@@ -97,11 +97,11 @@ static void secrets_are_compared_and_not_shown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_differs_from_itself),
-        cmocka_unit_test(values_are_told_by_their_paths),
-        cmocka_unit_test(texts_in_quotes_are_whole),
-        cmocka_unit_test(comments_are_no_values),
-        cmocka_unit_test(entry_that_comes_or_goes_is_told_once),
+        cmocka_unit_test(equal_configurations_have_no_differences),
+        cmocka_unit_test(values_are_identified_by_their_paths),
+        cmocka_unit_test(quoted_texts_are_compared_whole),
+        cmocka_unit_test(comments_are_ignored),
+        cmocka_unit_test(added_or_removed_entry_is_reported_once),
         cmocka_unit_test(secrets_are_compared_and_not_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Whether all loops live is seen from one look to the next. */
+/* Whether all loops have run between two checks. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,16 +9,16 @@
 
 #include "daemon/liveness.h"
 
-static void loops_live_where_each_has_run_its_post(void **state)
+static void loops_are_alive_if_each_has_run_its_post(void **state)
 {
     struct kv_loop *loops[] = {kv_loop_create(0, &kv_clock_boot),
                                kv_loop_create(1, &kv_clock_boot)};
     struct kv_liveness *liveness = kv_liveness_create(loops, 2);
     (void)state;
-    assert_true(kv_liveness_look(liveness)); /* the first */
+    assert_true(kv_liveness_look(liveness)); /* the first check */
     assert_false(kv_liveness_look(liveness));
     kv_loop_turn(loops[0]);
-    assert_false(kv_liveness_look(liveness)); /* one hangs */
+    assert_false(kv_liveness_look(liveness)); /* one loop hangs */
     kv_loop_turn(loops[1]);
     assert_true(kv_liveness_look(liveness));
     kv_loop_turn(loops[0]);
@@ -31,7 +31,7 @@ static void loops_live_where_each_has_run_its_post(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(loops_live_where_each_has_run_its_post),
+        cmocka_unit_test(loops_are_alive_if_each_has_run_its_post),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

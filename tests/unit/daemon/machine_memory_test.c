@@ -1,4 +1,4 @@
-/* The memory of machines and control groups, in trees that are made up. */
+/* The memory of machines and control groups, in simulated trees. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Writes a file below the root, with the folders on the way to it. */
+/* Writes a file below the root, and creates its folders. */
 static void put(const char *path, const char *text)
 {
     struct kv_buffer command = {0};
@@ -56,7 +56,7 @@ enum {
 
 static const uint64_t whole_machine = UINT64_C(16384000) * 1024;
 
-static void machine_without_limits_counts_as_a_whole(void **state)
+static void machine_without_limits_has_all_its_memory(void **state)
 {
     (void)state;
     assert_true(kv_machine_memory(root) == 0);
@@ -65,11 +65,11 @@ static void machine_without_limits_counts_as_a_whole(void **state)
     be_in("0::/a\n", V2);
     put("sys/fs/cgroup/a/memory.max", "max\n");
     assert_true(kv_machine_memory(root) == whole_machine);
-    put("sys/fs/cgroup/a/memory.max", "1000000000000\n"); /* more than there is */
+    put("sys/fs/cgroup/a/memory.max", "1000000000000\n"); /* more than the machine has */
     assert_true(kv_machine_memory(root) == whole_machine);
 }
 
-static void lowest_limit_on_the_way_up_counts(void **state)
+static void lowest_limit_of_all_ancestors_counts(void **state)
 {
     (void)state;
     put("proc/meminfo", MEMINFO);
@@ -78,17 +78,17 @@ static void lowest_limit_on_the_way_up_counts(void **state)
     assert_true(kv_machine_memory(root) == 512 * MIB);
     put("sys/fs/cgroup/a/memory.max", "268435456\n");
     assert_true(kv_machine_memory(root) == 256 * MIB);
-    put("sys/fs/cgroup/a/c/memory.max", "1048576\n"); /* not on the way */
+    put("sys/fs/cgroup/a/c/memory.max", "1048576\n"); /* not an ancestor */
     assert_true(kv_machine_memory(root) == 256 * MIB);
 }
 
-static void first_version_has_a_file_of_its_own(void **state)
+static void limit_of_cgroup_v1_is_read(void **state)
 {
     (void)state;
     put("proc/meminfo", MEMINFO);
     be_in("4:memory:/docker/abc\n3:cpu:/x\n",
           "34 30 0:32 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n");
-    put("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"); /* none */
+    put("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"); /* no limit */
     assert_true(kv_machine_memory(root) == whole_machine);
     put("sys/fs/cgroup/memory/memory.limit_in_bytes", "134217728\n");
     assert_true(kv_machine_memory(root) == 128 * MIB);
@@ -99,9 +99,9 @@ static void first_version_has_a_file_of_its_own(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(machine_without_limits_counts_as_a_whole),
-        TEST(lowest_limit_on_the_way_up_counts),
-        TEST(first_version_has_a_file_of_its_own),
+        TEST(machine_without_limits_has_all_its_memory),
+        TEST(lowest_limit_of_all_ancestors_counts),
+        TEST(limit_of_cgroup_v1_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

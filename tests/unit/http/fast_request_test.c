@@ -1,4 +1,4 @@
-/* Which requests are plain ones, and what is read from them. */
+/* Which requests take the fast path, and how they are parsed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 #define GET(lines) "GET /storage/k HTTP/1.1\r\nHost: h\r\n" lines "\r\n"
 #define POST(len)  "POST /k HTTP/1.1\r\nContent-Length: " len "\r\nHost: h:1\r\n\r\n"
 
-/* The input lies at the very end of its block, so that a sanitizer sees each step beyond it. */
+/* The input is at the very end of its block, so that a sanitizer detects any read beyond it. */
 static enum kv_fast_verdict read_copy_after(struct kv_head_memory *memory, struct kv_slice input)
 {
     struct kv_request request;
@@ -63,7 +63,7 @@ static void plain_requests_are_read(void **state)
     (void)state;
     static struct kv_known_heads known;
     struct kv_head_memory memory = kv_head_memory_of(&known);
-    for (size_t i = 0; i < 2 * N(cases); i++) { /* twice: by then each head is known */
+    for (size_t i = 0; i < 2 * N(cases); i++) { /* twice: the second time, each head is known */
         const char *text = cases[i / 2].text;
         struct kv_request request;
         struct kv_buffer input = {0};
@@ -91,10 +91,10 @@ static struct kv_request read_with(struct kv_head_memory *memory, const char *te
     return request;
 }
 
-static void a_query_is_told_from_the_path(void **state)
+static void the_query_is_separated_from_the_path(void **state)
 {
     static const struct {
-        const char *target, *path, *query; /* NULL: there is none */
+        const char *target, *path, *query; /* NULL: no query */
     } cases[] = {
         {"/storage", "/storage", NULL},
         {"/storage?", "/storage", ""},
@@ -134,8 +134,8 @@ static void assert_path_ends(int before, int byte)
     kv_buffer_fini(&text);
 }
 
-/* With each byte at each place of a word. */
-static void paths_end_at_their_query_or_the_space(void **state)
+/* With each byte at each position of a word. */
+static void paths_end_at_the_query_or_the_space(void **state)
 {
     (void)state;
     for (int byte = 1; byte < 256; byte++)
@@ -192,7 +192,7 @@ static void clients_with_other_tokens_share_a_known_head(void **state)
     }
 }
 
-static void another_token_is_not_taken_for_the_known_one(void **state)
+static void another_token_is_not_mistaken_for_the_known_one(void **state)
 {
     static const char *const others[] = {"ab", "abcd", "abd", "Abc", "abc=", "xabc"};
     (void)state;
@@ -226,7 +226,7 @@ static void a_head_without_a_token_has_none(void **state)
     assert_int_equal(request.token.len, 0);
 }
 
-static void where_cookies_count_a_request_with_one_is_left_to_libh2o(void **state)
+static void requests_with_cookies_are_left_to_libh2o_if_cookies_count(void **state)
 {
     static struct kv_known_heads known;
     struct kv_head_memory memory = kv_head_memory_of(&known);
@@ -238,7 +238,7 @@ static void where_cookies_count_a_request_with_one_is_left_to_libh2o(void **stat
     assert_int_equal(read_copy_after(&memory, kv_slice_of(text)), KV_FAST_OTHER);
 }
 
-static void a_head_that_begins_like_a_known_one_is_read(void **state)
+static void a_head_that_starts_like_a_known_one_is_parsed(void **state)
 {
     static const struct {
         const char *text;
@@ -261,8 +261,9 @@ static void a_head_that_begins_like_a_known_one_is_read(void **state)
     }
 }
 
-/* Heads replace each other; whose connection's usual head is gone has it read, and learns it. */
-static void more_heads_than_are_kept_are_read(void **state)
+/* Known heads replace each other; a connection whose usual head was replaced parses its head, which
+ * is remembered again. */
+static void more_heads_than_are_remembered_are_parsed(void **state)
 {
     static struct kv_known_heads known;
     struct kv_head_memory memories[2 * KV_MOST_KNOWN_HEADS];
@@ -289,8 +290,8 @@ static void clients_of_a_kind_share_a_known_head(void **state)
     assert_ptr_equal(first.usual, second.usual);
 }
 
-/* Or a resource would not see what it looks at. */
-static void no_header_that_the_server_looks_at_is_hidden(void **state)
+/* Otherwise a resource would miss a header that it reads. */
+static void no_header_that_the_server_reads_is_hidden(void **state)
 {
     (void)state;
     assert_true(kv_fast_request_hides(KV_SLICE("accept")));
@@ -316,7 +317,7 @@ static void harmless_headers_are_accepted(void **state)
         assert_verdict(texts[i], KV_FAST_PLAIN);
 }
 
-static void what_any_code_looks_at_is_left_to_libh2o(void **state)
+static void requests_with_significant_headers_are_left_to_libh2o(void **state)
 {
     static const char *const texts[] = {
         GET("Origin: http://localhost\r\n"),
@@ -353,7 +354,7 @@ static void what_any_code_looks_at_is_left_to_libh2o(void **state)
         assert_verdict(texts[i], KV_FAST_OTHER);
 }
 
-static void what_is_not_plain_is_left_to_libh2o(void **state)
+static void other_request_syntax_is_left_to_libh2o(void **state)
 {
     static const char *const texts[] = {
         "\r\n" GET(""),
@@ -441,7 +442,7 @@ static void a_request_is_partial_until_its_last_byte(void **state)
     }
 }
 
-static void a_partial_request_that_can_be_none_is_left_to_libh2o(void **state)
+static void a_partial_request_that_cannot_become_plain_is_left_to_libh2o(void **state)
 {
     static const char *const texts[] = {
         "GET s",
@@ -461,24 +462,24 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_requests_are_read),
-        cmocka_unit_test(a_query_is_told_from_the_path),
-        cmocka_unit_test(paths_end_at_their_query_or_the_space),
+        cmocka_unit_test(the_query_is_separated_from_the_path),
+        cmocka_unit_test(paths_end_at_the_query_or_the_space),
         cmocka_unit_test(lengths_may_differ_in_a_known_head),
         cmocka_unit_test(clients_with_other_tokens_share_a_known_head),
-        cmocka_unit_test(another_token_is_not_taken_for_the_known_one),
+        cmocka_unit_test(another_token_is_not_mistaken_for_the_known_one),
         cmocka_unit_test(a_head_without_a_token_has_none),
-        cmocka_unit_test(where_cookies_count_a_request_with_one_is_left_to_libh2o),
-        cmocka_unit_test(a_head_that_begins_like_a_known_one_is_read),
-        cmocka_unit_test(more_heads_than_are_kept_are_read),
+        cmocka_unit_test(requests_with_cookies_are_left_to_libh2o_if_cookies_count),
+        cmocka_unit_test(a_head_that_starts_like_a_known_one_is_parsed),
+        cmocka_unit_test(more_heads_than_are_remembered_are_parsed),
         cmocka_unit_test(clients_of_a_kind_share_a_known_head),
-        cmocka_unit_test(no_header_that_the_server_looks_at_is_hidden),
+        cmocka_unit_test(no_header_that_the_server_reads_is_hidden),
         cmocka_unit_test(harmless_headers_are_accepted),
-        cmocka_unit_test(what_any_code_looks_at_is_left_to_libh2o),
-        cmocka_unit_test(what_is_not_plain_is_left_to_libh2o),
+        cmocka_unit_test(requests_with_significant_headers_are_left_to_libh2o),
+        cmocka_unit_test(other_request_syntax_is_left_to_libh2o),
         cmocka_unit_test(many_headers_are_left_to_libh2o),
         cmocka_unit_test(a_long_head_is_left_to_libh2o),
         cmocka_unit_test(a_request_is_partial_until_its_last_byte),
-        cmocka_unit_test(a_partial_request_that_can_be_none_is_left_to_libh2o),
+        cmocka_unit_test(a_partial_request_that_cannot_become_plain_is_left_to_libh2o),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

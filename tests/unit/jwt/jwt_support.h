@@ -1,4 +1,4 @@
-/* What the tests of tokens share. */
+/* Shared by the tests of tokens. */
 #ifndef KV_TESTS_JWT_SUPPORT_H
 #define KV_TESTS_JWT_SUPPORT_H
 

@@ -1,4 +1,4 @@
-/* JWK Sets: which keys are taken, left out and refused, and what is said of them. */
+/* JWK Sets: which keys are accepted, ignored and refused, and the messages about them. */
 #include "jwt_support.h"
 
 #define P256_X "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"
@@ -7,7 +7,7 @@
 #define ED25519                                                                                    \
     "\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\""
 
-/* Returns: how many keys were taken; -1 with the error. */
+/* Returns: the number of accepted keys; -1 and the error. */
 static int count_keys(const char *text, struct kv_buffer *notes, struct kv_error *error)
 {
     struct kv_jwt_key_set *set;
@@ -28,7 +28,7 @@ static void assert_refused(const char *text, const char *why)
     kv_buffer_fini(&notes);
 }
 
-static void keys_of_other_kinds_are_left_out(void **state)
+static void keys_of_other_kinds_are_ignored(void **state)
 {
     static const char *const entries[] = {
         "{\"kty\":\"NEW\"}",
@@ -57,7 +57,7 @@ static void keys_of_other_kinds_are_left_out(void **state)
     kv_buffer_fini(&notes);
 }
 
-static void secrets_and_private_keys_are_ignored_and_noted(void **state)
+static void secrets_and_private_keys_are_ignored_and_reported(void **state)
 {
     struct kv_buffer notes = {0};
     struct kv_error error;
@@ -73,7 +73,7 @@ static void secrets_and_private_keys_are_ignored_and_noted(void **state)
     kv_buffer_fini(&notes);
 }
 
-static void bad_keys_are_refused_by_place_and_kid(void **state)
+static void invalid_keys_are_refused_with_place_and_kid(void **state)
 {
     static const struct {
         const char *entry, *why;
@@ -115,7 +115,7 @@ static void assert_rsa_is_refused(size_t len, const char *exponent, const char *
     free(ones);
 }
 
-static void rsa_keys_of_bad_size_or_exponent_are_refused(void **state)
+static void rsa_keys_of_invalid_size_or_exponent_are_refused(void **state)
 {
     (void)state;
     assert_rsa_is_refused(255, "AQAB", "an RSA key of 2040 bits");
@@ -128,7 +128,7 @@ static void rsa_keys_of_bad_size_or_exponent_are_refused(void **state)
     assert_rsa_is_refused(256, "AQAAAAAAAAAB", "exponent");  /* 65 bits */
 }
 
-static void other_texts_are_refused(void **state)
+static void malformed_texts_are_refused(void **state)
 {
     (void)state;
     assert_refused("", "");
@@ -175,11 +175,11 @@ static void short_secrets_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keys_of_other_kinds_are_left_out),
-        cmocka_unit_test(secrets_and_private_keys_are_ignored_and_noted),
-        cmocka_unit_test(bad_keys_are_refused_by_place_and_kid),
-        cmocka_unit_test(rsa_keys_of_bad_size_or_exponent_are_refused),
-        cmocka_unit_test(other_texts_are_refused),
+        cmocka_unit_test(keys_of_other_kinds_are_ignored),
+        cmocka_unit_test(secrets_and_private_keys_are_ignored_and_reported),
+        cmocka_unit_test(invalid_keys_are_refused_with_place_and_kid),
+        cmocka_unit_test(rsa_keys_of_invalid_size_or_exponent_are_refused),
+        cmocka_unit_test(malformed_texts_are_refused),
         cmocka_unit_test(sets_beyond_the_limits_are_refused),
         cmocka_unit_test(short_secrets_are_refused),
     };

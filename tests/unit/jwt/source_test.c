@@ -1,4 +1,4 @@
-/* Where keys come from: a file that changes while it is in use, and an https server. */
+/* Sources of keys: a file that changes while it is in use, and an HTTPS server. */
 #include <fcntl.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -108,7 +108,7 @@ static void a_broken_file_changes_nothing(void **state)
     write_keys(&first, 1);
     struct kv_jwt_source *source = get();
     write_file("{\"keys\":[{\"kty\":");
-    struct kv_jwt_source *again = get(); /* which reads it at once */
+    struct kv_jwt_source *again = get(); /* reads the file at once */
     assert_ptr_equal(source, again);
     assert_true(knows(source, "first"));
     unlink(path);
@@ -122,7 +122,7 @@ static void a_broken_file_changes_nothing(void **state)
     kv_jwt_source_unref(source);
 }
 
-/* Those who hold it keep using the set that they have. */
+/* Holders of a set keep using it. */
 static void a_set_outlives_its_source(void **state)
 {
     (void)state;
@@ -134,7 +134,7 @@ static void a_set_outlives_its_source(void **state)
     kv_jwt_key_set_unref(set);
 }
 
-static void without_keys_there_is_no_set(void **state)
+static void a_file_without_keys_yields_no_set(void **state)
 {
     (void)state;
     write_file("");
@@ -173,7 +173,7 @@ static void publish_by_url(struct kv_test_signer *const *signers, size_t n)
     free(text);
 }
 
-/* ca_file: "" for those that the system trusts. */
+/* ca_file: "" for the system's certificates. */
 static struct kv_jwt_source *get_url(const char *ca_file)
 {
     char url[64];
@@ -189,7 +189,7 @@ static void await_key(struct kv_jwt_source *source, const char *kid)
     assert_true(knows(source, kid));
 }
 
-static void a_url_is_fetched_at_the_start_and_once_for_unknown_keys(void **state)
+static void a_url_is_fetched_at_start_and_once_for_unknown_keys(void **state)
 {
     struct kv_test_signer *const both[] = {first, second};
     (void)state;
@@ -198,7 +198,7 @@ static void a_url_is_fetched_at_the_start_and_once_for_unknown_keys(void **state
     await_key(source, "first");
     publish_by_url(both, 2);
     for (int i = 0; i < PATIENCE_S * 100 && kv_test_https_n_requests(https) < 2; i++) {
-        kv_jwt_source_miss(source); /* not counted while a fetch is under way */
+        kv_jwt_source_miss(source); /* not counted during a fetch */
         nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
     }
     await_key(source, "second");
@@ -208,21 +208,21 @@ static void a_url_is_fetched_at_the_start_and_once_for_unknown_keys(void **state
     kv_jwt_source_unref(source);
 }
 
-/* A URL that fails: what was known stays known. */
-static void while_a_url_fails_the_keys_known_stay(void **state)
+/* Known keys are kept if the URL fails. */
+static void known_keys_are_kept_while_the_url_fails(void **state)
 {
     (void)state;
     publish_by_url(&first, 1);
     struct kv_jwt_source *source = get_url(certificate);
     await_key(source, "first");
     kv_test_https_answer_with(https, "500 Internal Server Error", "");
-    kv_jwt_source_unref(get_url(certificate)); /* which fetches it anew */
+    kv_jwt_source_unref(get_url(certificate)); /* fetches the URL again */
     kv_test_https_await(https, 1);
     assert_true(knows(source, "first"));
     kv_jwt_source_unref(source);
 }
 
-/* Until the request was answered, or the connection refused, nothing is known; then neither. */
+/* No keys are known while the request is in progress, nor afterwards. */
 static void a_redirect_to_plain_http_is_not_followed(void **state)
 {
     (void)state;
@@ -247,7 +247,7 @@ static void fetch_for(struct kv_buffer *out, const char *ca_file, size_t most, c
         fail_msg("\"%s\" is not in: %s", part, error.text);
 }
 
-static void a_fetch_is_bounded_and_trusts_nobody_else(void **state)
+static void a_fetch_is_bounded_and_trusts_only_the_given_authority(void **state)
 {
     struct kv_buffer out = {0};
     (void)state;
@@ -271,11 +271,11 @@ int main(void)
         cmocka_unit_test(a_changed_file_takes_effect),
         cmocka_unit_test(a_broken_file_changes_nothing),
         cmocka_unit_test(a_set_outlives_its_source),
-        cmocka_unit_test(without_keys_there_is_no_set),
-        URL_TEST(a_url_is_fetched_at_the_start_and_once_for_unknown_keys),
-        URL_TEST(while_a_url_fails_the_keys_known_stay),
+        cmocka_unit_test(a_file_without_keys_yields_no_set),
+        URL_TEST(a_url_is_fetched_at_start_and_once_for_unknown_keys),
+        URL_TEST(known_keys_are_kept_while_the_url_fails),
         URL_TEST(a_redirect_to_plain_http_is_not_followed),
-        URL_TEST(a_fetch_is_bounded_and_trusts_nobody_else),
+        URL_TEST(a_fetch_is_bounded_and_trusts_only_the_given_authority),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

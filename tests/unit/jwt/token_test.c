@@ -1,4 +1,4 @@
-/* Which texts are tokens. */
+/* The syntax of tokens. */
 #include "jwt_support.h"
 
 static enum kv_jwt_verdict read_token(struct kv_slice text)
@@ -49,7 +49,8 @@ static void three_parts_are_needed(void **state)
     assert_int_equal(read_token(KV_SLICE("eyJhbGciOiJIUzI1NiJ9.e30.\0AA")), KV_JWT_MALFORMED);
 }
 
-/* Otherwise one token has many texts, and a list of revoked texts is of no use. */
+/* Otherwise one token would have several spellings, and a list of revoked tokens would be
+ * useless. */
 static void base64url_must_be_canonical(void **state)
 {
     static const char *const texts[] = {
@@ -64,7 +65,7 @@ static void base64url_must_be_canonical(void **state)
         assert_int_equal(read_token(kv_slice_of(texts[i])), KV_JWT_MALFORMED);
 }
 
-static void header_and_claims_must_be_objects_without_repetition(void **state)
+static void header_and_claims_must_be_objects_without_duplicate_members(void **state)
 {
     static const char *const objects[] = {
         "",
@@ -113,7 +114,7 @@ static void tokens_of_more_than_8_kib_are_refused(void **state)
     assert_int_equal(read_token(kv_slice_of(text)), KV_JWT_MALFORMED);
 }
 
-static void a_signature_longer_than_any_key_makes_is_refused(void **state)
+static void a_signature_longer_than_any_algorithm_produces_is_refused(void **state)
 {
     static char signature[KV_JWT_LONGEST_SIGNATURE / 3 * 4 + 64];
     (void)state;
@@ -121,7 +122,7 @@ static void a_signature_longer_than_any_key_makes_is_refused(void **state)
     assert_int_equal(read_parts(HEADER, "{}", signature), KV_JWT_MALFORMED);
 }
 
-static void cut_tokens_are_refused(void **state)
+static void truncated_tokens_are_refused(void **state)
 {
     struct kv_test_signer *signer = kv_test_signer_with_secret(SECRET);
     struct kv_jwt_key_set *keys = secret_set(KV_SLICE(SECRET));
@@ -138,7 +139,7 @@ static void cut_tokens_are_refused(void **state)
     kv_jwt_key_set_unref(keys);
 }
 
-static void claims_of_other_types_are_refused(void **state)
+static void claims_of_wrong_types_are_refused(void **state)
 {
     static const char *const claims[] = {"{\"sub\":7}", "{\"sub\":null}", "{\"jti\":[]}",
                                          "{\"iss\":{}}"};
@@ -147,7 +148,7 @@ static void claims_of_other_types_are_refused(void **state)
         assert_int_equal(read_parts(HEADER, claims[i], "AA"), KV_JWT_MALFORMED);
 }
 
-static void texts_and_lists_of_the_claims_are_found(void **state)
+static void strings_and_lists_in_claims_are_found(void **state)
 {
     struct kv_test_signer *signer = kv_test_signer_with_secret(SECRET);
     char *text =
@@ -177,13 +178,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_parts_are_needed),
         cmocka_unit_test(base64url_must_be_canonical),
-        cmocka_unit_test(header_and_claims_must_be_objects_without_repetition),
+        cmocka_unit_test(header_and_claims_must_be_objects_without_duplicate_members),
         cmocka_unit_test(deep_nesting_is_refused),
         cmocka_unit_test(tokens_of_more_than_8_kib_are_refused),
-        cmocka_unit_test(a_signature_longer_than_any_key_makes_is_refused),
-        cmocka_unit_test(cut_tokens_are_refused),
-        cmocka_unit_test(claims_of_other_types_are_refused),
-        cmocka_unit_test(texts_and_lists_of_the_claims_are_found),
+        cmocka_unit_test(a_signature_longer_than_any_algorithm_produces_is_refused),
+        cmocka_unit_test(truncated_tokens_are_refused),
+        cmocka_unit_test(claims_of_wrong_types_are_refused),
+        cmocka_unit_test(strings_and_lists_in_claims_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * Which tokens are believed: the vectors of the RFCs, what attackers try, and the claims.
+ * Verification of tokens: the vectors of the RFCs, known attacks, and the claims.
  */
 #include "jwt_support.h"
 #include "wire/base64url.h"
@@ -41,7 +41,7 @@ static const char rfc7515_a3_keys[] = "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-25
                                       "\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"
                                       "\",\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}]}";
 
-/* Good before its `exp`, and bad where anything in it is changed. */
+/* Valid before its `exp`, and invalid if any byte is changed. */
 static void assert_is_vector(const char *text, struct kv_jwt_key_set *keys)
 {
     size_t len = strlen(text);
@@ -56,7 +56,7 @@ static void assert_is_vector(const char *text, struct kv_jwt_key_set *keys)
     kv_jwt_key_set_unref(keys);
 }
 
-static void rfc7515_a1_is_good(void **state)
+static void rfc7515_a1_is_valid(void **state)
 {
     char secret[64];
     (void)state;
@@ -64,13 +64,13 @@ static void rfc7515_a1_is_good(void **state)
     assert_is_vector(rfc7515_a1, secret_set((struct kv_slice){secret, sizeof(secret)}));
 }
 
-static void rfc7515_a2_is_good(void **state)
+static void rfc7515_a2_is_valid(void **state)
 {
     (void)state;
     assert_is_vector(rfc7515_a2, parse_set(rfc7515_a2_keys));
 }
 
-static void rfc7515_a3_is_good(void **state)
+static void rfc7515_a3_is_valid(void **state)
 {
     (void)state;
     assert_is_vector(rfc7515_a3, parse_set(rfc7515_a3_keys));
@@ -88,8 +88,8 @@ static void unsecured_tokens_are_refused(void **state)
     kv_jwt_key_set_unref(keys);
 }
 
-/* Appendix A.4, whose payload is no JSON, as that of A.4 of RFC 7515 with ES512. */
-static void rfc8037_a4_is_good(void **state)
+/* Appendix A.4; its payload is not JSON, nor is that of RFC 7515, A.4 (ES512). */
+static void rfc8037_a4_is_valid(void **state)
 {
     char x[32], signature[64];
     struct kv_jwt_key *key;
@@ -139,7 +139,7 @@ static void assert_judged(const struct kv_test_signer *signer, const char *heade
     free(token);
 }
 
-static void each_algorithm_is_verified_by_its_own_key(void **state)
+static void each_algorithm_is_verified_with_its_own_key(void **state)
 {
     struct kv_jwt_key_set *keys = publish(signers, N(signers));
     (void)state;
@@ -175,7 +175,7 @@ static void without_kid_every_key_of_the_algorithm_is_tried(void **state)
     kv_jwt_key_set_unref(keys);
 }
 
-static void a_kid_selects_its_key_and_no_other(void **state)
+static void a_kid_selects_only_its_key(void **state)
 {
     struct kv_jwt_key_set *keys = publish(signers, N(signers));
     struct kv_jwt_policy policy = allow(every_algorithm);
@@ -201,9 +201,9 @@ static void a_kid_selects_its_key_and_no_other(void **state)
     kv_jwt_key_set_unref(keys);
 }
 
-/* The classic: a public key is known to everybody, so it must never be taken for an HMAC's secret,
- * however it is written. */
-static void a_public_key_is_no_secret(void **state)
+/* A classic attack: a public key is known to everybody, so it must never be used as the secret of
+ * an HMAC, in any notation. */
+static void a_public_key_is_not_used_as_a_secret(void **state)
 {
     struct kv_jwt_key_set *keys = publish(signers, N(signers));
     struct kv_jwt_policy policy = allow(every_algorithm);
@@ -222,7 +222,7 @@ static void a_public_key_is_no_secret(void **state)
     kv_jwt_key_set_unref(keys);
 }
 
-static void other_names_of_algorithms_are_refused(void **state)
+static void unknown_algorithm_names_are_refused(void **state)
 {
     static const char *const headers[] = {
         "{\"alg\":\"none\"}",  "{\"alg\":\"None\"}",  "{\"alg\":\"NONE\"}",  "{\"alg\":\"\"}",
@@ -241,7 +241,7 @@ static void other_names_of_algorithms_are_refused(void **state)
     kv_jwt_key_set_unref(keys);
 }
 
-static void keys_and_extensions_that_the_token_brings_do_not_count(void **state)
+static void keys_in_the_token_are_ignored_and_extensions_refused(void **state)
 {
     struct kv_test_signer *attacker = kv_test_signer_create("ES256", NULL);
     struct kv_jwt_key_set *keys = publish(signers, N(signers));
@@ -283,7 +283,7 @@ static const unsigned char order[32] = {
     0xff, 0xff, 0xff, 0xff, 0,    0,    0,    0,    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
     0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51};
 
-static void degenerate_signatures_of_es256_are_bad(void **state)
+static void degenerate_es256_signatures_are_invalid(void **state)
 {
     struct kv_jwt_key_set *keys = publish(signers, N(signers));
     char bytes[72] = {0};
@@ -304,8 +304,8 @@ static void degenerate_signatures_of_es256_are_bad(void **state)
     kv_jwt_key_set_unref(keys);
 }
 
-/* Wrapped as a DER signature, with zeros to spare, the same numbers are no longer a JWS. */
-static void es256_in_der_is_bad(void **state)
+/* Wrapped as a DER signature, with extra zeros, the same numbers are not a JWS signature. */
+static void es256_signature_in_der_is_invalid(void **state)
 {
     struct kv_jwt_key_set *keys = publish(signers, N(signers));
     char *token = kv_test_sign_with_header(signers[2], "{\"alg\":\"ES256\"}", CLAIMS);
@@ -323,8 +323,8 @@ static void es256_in_der_is_bad(void **state)
     kv_jwt_key_set_unref(keys);
 }
 
-/* RS256 and PS256 by the same key: `alg` of the key settles which it is for. */
-static void padding_of_rsa_is_not_mixed_up(void **state)
+/* RS256 and PS256 with the same key: `alg` of the key determines the padding. */
+static void rsa_paddings_are_not_interchangeable(void **state)
 {
     struct kv_jwt_key_set *keys = publish(signers, N(signers));
     struct kv_jwt_policy policy = allow(every_algorithm);
@@ -370,7 +370,7 @@ static void assert_claims(const struct claims_case *cases, size_t n, struct kv_s
     }
 }
 
-static void times_count_with_a_leeway_of_30_seconds(void **state)
+static void times_have_a_leeway_of_30_seconds(void **state)
 {
     static const struct claims_case cases[] = {
         {"", 0, KV_JWT_NO_EXPIRY},
@@ -402,7 +402,7 @@ static void times_count_with_a_leeway_of_30_seconds(void **state)
     assert_claims(cases, N(cases), (struct kv_slice){0});
 }
 
-static void the_audience_is_one_of_those_named(void **state)
+static void the_audience_is_one_of_the_configured_ones(void **state)
 {
     static const struct claims_case cases[] = {
         {",\"exp\":9", 0, KV_JWT_WRONG_AUDIENCE},
@@ -420,8 +420,9 @@ static void the_audience_is_one_of_those_named(void **state)
     assert_claims(cases, N(cases), KV_SLICE("us"));
 }
 
-/* RFC 7519, section 4.1.3: who does not identify with a value of `aud` must reject the token. */
-static void a_token_for_an_audience_is_refused_where_none_is_configured(void **state)
+/* RFC 7519, section 4.1.3: a recipient that does not identify itself with a value of `aud` must
+ * reject the token. */
+static void a_token_for_an_audience_is_refused_if_none_is_configured(void **state)
 {
     static const struct claims_case cases[] = {
         {",\"exp\":9", 0, KV_JWT_GOOD},
@@ -433,7 +434,7 @@ static void a_token_for_an_audience_is_refused_where_none_is_configured(void **s
     assert_claims(cases, N(cases), (struct kv_slice){0});
 }
 
-static void the_issuer_counts_byte_by_byte(void **state)
+static void the_issuer_is_compared_byte_by_byte(void **state)
 {
     static const char *const claims[] = {"{\"exp\":9}", "{\"iss\":\"\",\"exp\":9}",
                                          "{\"iss\":\"" ISSUER "/\",\"exp\":9}",
@@ -448,24 +449,24 @@ static void the_issuer_counts_byte_by_byte(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rfc7515_a1_is_good),
-        cmocka_unit_test(rfc7515_a2_is_good),
-        cmocka_unit_test(rfc7515_a3_is_good),
+        cmocka_unit_test(rfc7515_a1_is_valid),
+        cmocka_unit_test(rfc7515_a2_is_valid),
+        cmocka_unit_test(rfc7515_a3_is_valid),
         cmocka_unit_test(unsecured_tokens_are_refused),
-        cmocka_unit_test(rfc8037_a4_is_good),
-        cmocka_unit_test(each_algorithm_is_verified_by_its_own_key),
+        cmocka_unit_test(rfc8037_a4_is_valid),
+        cmocka_unit_test(each_algorithm_is_verified_with_its_own_key),
         cmocka_unit_test(without_kid_every_key_of_the_algorithm_is_tried),
-        cmocka_unit_test(a_kid_selects_its_key_and_no_other),
-        cmocka_unit_test(a_public_key_is_no_secret),
-        cmocka_unit_test(other_names_of_algorithms_are_refused),
-        cmocka_unit_test(keys_and_extensions_that_the_token_brings_do_not_count),
-        cmocka_unit_test(degenerate_signatures_of_es256_are_bad),
-        cmocka_unit_test(es256_in_der_is_bad),
-        cmocka_unit_test(padding_of_rsa_is_not_mixed_up),
-        cmocka_unit_test(times_count_with_a_leeway_of_30_seconds),
-        cmocka_unit_test(the_audience_is_one_of_those_named),
-        cmocka_unit_test(a_token_for_an_audience_is_refused_where_none_is_configured),
-        cmocka_unit_test(the_issuer_counts_byte_by_byte),
+        cmocka_unit_test(a_kid_selects_only_its_key),
+        cmocka_unit_test(a_public_key_is_not_used_as_a_secret),
+        cmocka_unit_test(unknown_algorithm_names_are_refused),
+        cmocka_unit_test(keys_in_the_token_are_ignored_and_extensions_refused),
+        cmocka_unit_test(degenerate_es256_signatures_are_invalid),
+        cmocka_unit_test(es256_signature_in_der_is_invalid),
+        cmocka_unit_test(rsa_paddings_are_not_interchangeable),
+        cmocka_unit_test(times_have_a_leeway_of_30_seconds),
+        cmocka_unit_test(the_audience_is_one_of_the_configured_ones),
+        cmocka_unit_test(a_token_for_an_audience_is_refused_if_none_is_configured),
+        cmocka_unit_test(the_issuer_is_compared_byte_by_byte),
     };
     return cmocka_run_group_tests(tests, make_signers, destroy_signers);
 }

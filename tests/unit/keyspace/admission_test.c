@@ -1,11 +1,11 @@
-/* Commands that had to wait are judged by the rights of the moment at which they go on. */
+/* Commands that had to wait are checked against the rights that are in force when they continue. */
 #include "access/access.h"
 #include "rig.h"
 
 static struct rig rig;
 static struct kv_access *access;
 
-/* Of one token that may read and write what begins with a prefix. */
+/* Rules with one token that may read and write the keys with a prefix. */
 static struct kv_rules *rules_for(const char *token, const char *prefix)
 {
     struct kv_slice granted = kv_slice_of(prefix);
@@ -53,7 +53,7 @@ static void put_into_force(struct kv_rules *rules)
     kv_access_take_up(kv_access_on(access, 0));
 }
 
-/* A write that the store has, and what waits for it. */
+/* A client with a write that is in the store, and two commands that wait for it. */
 static struct kv_client *client_that_waits(void)
 {
     struct kv_client *client = client_with_token();
@@ -74,7 +74,7 @@ static void let_all_through(void)
     }
 }
 
-static void what_waits_goes_on_while_the_token_holds(void **state)
+static void waiting_commands_continue_while_the_token_is_valid(void **state)
 {
     (void)state;
     struct kv_client *client = client_that_waits();
@@ -84,7 +84,7 @@ static void what_waits_goes_on_while_the_token_holds(void **state)
     kv_client_close(client);
 }
 
-static void what_waits_ends_with_the_token(void **state)
+static void waiting_commands_are_refused_once_the_token_is_removed(void **state)
 {
     (void)state;
     struct kv_client *client = client_that_waits();
@@ -96,7 +96,7 @@ static void what_waits_ends_with_the_token(void **state)
     kv_client_close(client);
 }
 
-static void what_waits_ends_with_the_right_to_it(void **state)
+static void waiting_commands_are_refused_once_the_right_is_revoked(void **state)
 {
     (void)state;
     struct kv_client *client = client_that_waits();
@@ -108,8 +108,8 @@ static void what_waits_ends_with_the_right_to_it(void **state)
     kv_client_close(client);
 }
 
-/* As the requests of a connection over HTTP, each of which brings its own token. */
-static void what_waits_is_judged_by_its_own_sender(void **state)
+/* As with HTTP requests on one connection, each of which has its own token. */
+static void waiting_commands_keep_the_principal_they_were_sent_by(void **state)
 {
     (void)state;
     struct kv_client *client = client_that_waits();
@@ -119,7 +119,7 @@ static void what_waits_is_judged_by_its_own_sender(void **state)
     kv_client_close(client);
 }
 
-static void what_comes_next_is_judged_by_the_rules_of_then(void **state)
+static void later_commands_are_checked_against_the_current_rules(void **state)
 {
     (void)state;
     struct kv_client *client = client_with_token();
@@ -134,7 +134,7 @@ static void what_comes_next_is_judged_by_the_rules_of_then(void **state)
     kv_client_close(client);
 }
 
-static void held_writes_are_judged_again(void **state)
+static void held_writes_are_checked_again(void **state)
 {
     (void)state;
     struct kv_client *client = client_with_token();
@@ -151,14 +151,17 @@ static void held_writes_are_judged_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_waits_goes_on_while_the_token_holds, set_up,
+        cmocka_unit_test_setup_teardown(waiting_commands_continue_while_the_token_is_valid, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(what_waits_ends_with_the_token, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_waits_ends_with_the_right_to_it, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_waits_is_judged_by_its_own_sender, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_comes_next_is_judged_by_the_rules_of_then, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(held_writes_are_judged_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(waiting_commands_are_refused_once_the_token_is_removed,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(waiting_commands_are_refused_once_the_right_is_revoked,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(waiting_commands_keep_the_principal_they_were_sent_by,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(later_commands_are_checked_against_the_current_rules,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(held_writes_are_checked_again, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

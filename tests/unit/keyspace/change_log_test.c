@@ -1,4 +1,4 @@
-/* The change log in memory, as its readers see it. */
+/* The change log in memory, as seen by its readers. */
 #include "keyspace/loop.h"
 #include "told_store.h"
 
@@ -63,7 +63,7 @@ static void note_page(struct kv_log_read *read)
     }
 }
 
-/* Notes what the log says after a revision, to its end. */
+/* Records everything that the log returns after a revision. */
 static void read_back(uint64_t after, const char *subject, bool is_prefix)
 {
     struct kv_log_read *read =
@@ -76,7 +76,7 @@ static void read_back(uint64_t after, const char *subject, bool is_prefix)
         rig_turn(&rig);
 }
 
-static void changes_come_back_in_the_order_of_revisions(void **state)
+static void changes_are_returned_in_the_order_of_revisions(void **state)
 {
     (void)state;
     open_and_join();
@@ -89,7 +89,7 @@ static void changes_come_back_in_the_order_of_revisions(void **state)
     kv_log_reads_leave(reads());
 }
 
-static void a_reader_goes_on_after_its_revision(void **state)
+static void a_reader_continues_after_its_revision(void **state)
 {
     (void)state;
     open_and_join();
@@ -102,7 +102,7 @@ static void a_reader_goes_on_after_its_revision(void **state)
     kv_log_reads_leave(reads());
 }
 
-static void a_reader_gets_its_key_or_prefix_only(void **state)
+static void a_reader_gets_only_its_key_or_prefix(void **state)
 {
     (void)state;
     open_and_join();
@@ -133,7 +133,7 @@ static void nothing_is_read_above_the_watermark(void **state)
     kv_log_reads_leave(reads());
 }
 
-static void changes_before_the_log_began_are_trimmed(void **state)
+static void changes_before_the_start_of_the_log_are_trimmed(void **state)
 {
     (void)state;
     rig_open(&rig, 2);
@@ -149,7 +149,7 @@ static void changes_before_the_log_began_are_trimmed(void **state)
     kv_log_reads_leave(reads());
 }
 
-static void revisions_that_were_never_given_out_are_trimmed(void **state)
+static void unassigned_revisions_are_trimmed(void **state)
 {
     (void)state;
     open_and_join();
@@ -179,7 +179,7 @@ static void the_log_stays_within_its_size(void **state)
     kv_log_reads_leave(reads());
 }
 
-static void dropped_entries_are_released_as_fast_as_others_come(void **state)
+static void dropped_entries_are_released_as_fast_as_others_arrive(void **state)
 {
     (void)state;
     enum {
@@ -197,7 +197,7 @@ static void dropped_entries_are_released_as_fast_as_others_come(void **state)
     kv_log_reads_leave(reads());
 }
 
-static void changes_older_than_the_age_are_dropped_while_nothing_happens(void **state)
+static void old_changes_are_dropped_without_new_ones(void **state)
 {
     (void)state;
     open_and_join();
@@ -217,7 +217,7 @@ static void changes_older_than_the_age_are_dropped_while_nothing_happens(void **
     kv_log_reads_leave(reads());
 }
 
-static void the_log_goes_on_for_its_age_after_the_last_has_left(void **state)
+static void the_log_continues_for_its_age_after_the_last_reader_left(void **state)
 {
     (void)state;
     open_and_join();
@@ -243,7 +243,7 @@ static void the_log_goes_on_for_its_age_after_the_last_has_left(void **state)
     kv_log_reads_leave(reads());
 }
 
-static void a_long_value_comes_back_as_the_newest_state_and_only_then(void **state)
+static void a_long_value_is_returned_only_as_the_newest_state(void **state)
 {
     (void)state;
     char value[SIZE / 16 + 2];
@@ -274,7 +274,7 @@ static void long_logs_are_read_in_bounded_pages(void **state)
     kv_log_reads_leave(reads());
 }
 
-static void a_page_ends_at_its_bytes(void **state)
+static void a_page_ends_at_its_limit_of_bytes(void **state)
 {
     (void)state;
     open_and_join();
@@ -290,7 +290,7 @@ static void a_page_ends_at_its_bytes(void **state)
     kv_log_reads_leave(reads());
 }
 
-static void a_reader_may_be_closed_while_its_page_is_wanted(void **state)
+static void a_reader_may_be_closed_while_it_waits_for_a_page(void **state)
 {
     (void)state;
     open_and_join();
@@ -331,20 +331,20 @@ static void without_a_known_order_there_is_no_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(changes_come_back_in_the_order_of_revisions),
-        TEST(a_reader_goes_on_after_its_revision),
-        TEST(a_reader_gets_its_key_or_prefix_only),
+        TEST(changes_are_returned_in_the_order_of_revisions),
+        TEST(a_reader_continues_after_its_revision),
+        TEST(a_reader_gets_only_its_key_or_prefix),
         TEST(nothing_is_read_above_the_watermark),
-        TEST(changes_before_the_log_began_are_trimmed),
-        TEST(revisions_that_were_never_given_out_are_trimmed),
+        TEST(changes_before_the_start_of_the_log_are_trimmed),
+        TEST(unassigned_revisions_are_trimmed),
         TEST(the_log_stays_within_its_size),
-        TEST(dropped_entries_are_released_as_fast_as_others_come),
-        TEST(changes_older_than_the_age_are_dropped_while_nothing_happens),
-        TEST(the_log_goes_on_for_its_age_after_the_last_has_left),
-        TEST(a_long_value_comes_back_as_the_newest_state_and_only_then),
+        TEST(dropped_entries_are_released_as_fast_as_others_arrive),
+        TEST(old_changes_are_dropped_without_new_ones),
+        TEST(the_log_continues_for_its_age_after_the_last_reader_left),
+        TEST(a_long_value_is_returned_only_as_the_newest_state),
         TEST(long_logs_are_read_in_bounded_pages),
-        TEST(a_page_ends_at_its_bytes),
-        TEST(a_reader_may_be_closed_while_its_page_is_wanted),
+        TEST(a_page_ends_at_its_limit_of_bytes),
+        TEST(a_reader_may_be_closed_while_it_waits_for_a_page),
         TEST(without_a_size_there_is_no_log),
         TEST(without_a_known_order_there_is_no_log),
     };

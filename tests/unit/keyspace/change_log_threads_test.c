@@ -1,6 +1,6 @@
 /*
- * The change log and the watermark among threads: writers take revisions as a store that shards its
- * writes does, and a reader gets every one of them, once and in order.
+ * The change log and the watermark with threads: writers take revisions like a sharded store, and a
+ * reader gets each of them once and in order.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,8 +17,8 @@
 
 enum {
     WRITERS = 3,
-    CHANGES = 20000, /* of each */
-    VECTOR = 16,     /* changes of one call */
+    CHANGES = 20000, /* per writer */
+    VECTOR = 16,     /* changes per call */
     PAGE = 64
 };
 
@@ -72,7 +72,7 @@ static void *write_all(void *argument)
     return NULL;
 }
 
-/* Reads on from `*after`, and asserts that no revision is left out. */
+/* Reads on from `*after`, and asserts that no revision is missing. */
 static void read_page(uint64_t *after)
 {
     struct kv_log_entry entries[PAGE];
@@ -88,7 +88,7 @@ static void read_page(uint64_t *after)
     *after = page.upto;
 }
 
-static void a_reader_misses_nothing_among_writers(void **state)
+static void a_reader_gets_every_change_of_concurrent_writers(void **state)
 {
     (void)state;
     uint32_t indices[WRITERS];
@@ -127,7 +127,7 @@ static void a_reader_misses_nothing_among_writers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_reader_misses_nothing_among_writers),
+        cmocka_unit_test(a_reader_gets_every_change_of_concurrent_writers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Figures about commands: every command is counted once, with its outcome and its duration. */
+/* Metrics of commands: each command is counted once, with its outcome and its duration. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 #include "keyspace/counts.h"
 
 enum {
-    TURN_NS = 100 /* when the turn began */
+    TURN_NS = 100 /* the start of the turn */
 };
 
 static int64_t began_ns;
@@ -63,7 +63,7 @@ static void expect_line(const char *line)
     expect_line("\nkvserver_command_duration_seconds_" of "{operation=\"" operation "\"} " value   \
                 "\n")
 
-static void commands_of_a_turn_take_as_long_as_it_does(void **state)
+static void commands_of_a_turn_take_as_long_as_the_turn(void **state)
 {
     (void)state;
     finish(KV_COMMAND_GET, KV_OK, TURN_NS);
@@ -75,11 +75,11 @@ static void commands_of_a_turn_take_as_long_as_it_does(void **state)
     DURATIONS("get", "count", "2");
     DURATIONS("get", "sum", "0.00004");
     DURATIONS("set", "sum", "0.00002");
-    end_turn(50000); /* one without commands */
+    end_turn(50000); /* a turn without commands */
     DURATIONS("get", "sum", "0.00004");
 }
 
-static void other_outcomes_are_counted_by_themselves(void **state)
+static void other_outcomes_are_counted_separately(void **state)
 {
     (void)state;
     finish(KV_COMMAND_GET, KV_MISSING, TURN_NS);
@@ -91,7 +91,7 @@ static void other_outcomes_are_counted_by_themselves(void **state)
     DURATIONS("get", "sum", "0.000002");
 }
 
-static void commands_of_earlier_turns_are_measured_from_there(void **state)
+static void commands_from_earlier_turns_are_measured_from_their_start(void **state)
 {
     (void)state;
     finish(KV_COMMAND_SET, KV_OK, TURN_NS - 50);
@@ -108,9 +108,9 @@ static void commands_of_earlier_turns_are_measured_from_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(commands_of_a_turn_take_as_long_as_it_does),
-        TEST(other_outcomes_are_counted_by_themselves),
-        TEST(commands_of_earlier_turns_are_measured_from_there),
+        TEST(commands_of_a_turn_take_as_long_as_the_turn),
+        TEST(other_outcomes_are_counted_separately),
+        TEST(commands_from_earlier_turns_are_measured_from_their_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* When keys go, on a clock that is finer than the milliseconds of a TTL: never before the TTL has
- * passed, whatever part of a millisecond the clock shows. */
+/* When keys expire, on a clock that is finer than the milliseconds of a TTL: never before the TTL
+ * has passed, whatever the fraction of a millisecond. */
 #include "rig.h"
 
 enum {
@@ -37,7 +37,7 @@ static void expect_read(const char *key, const char *log)
     rig_expect(&rig, log);
 }
 
-/* The TTL began at this part of a millisecond; the key is there until it has passed. */
+/* The TTL began at this fraction of a millisecond; the key exists until the TTL has passed. */
 static void expect_whole_ttl(const char *key, int64_t began_ms, int64_t began_ns)
 {
     clock_shows(began_ms + TTL_MS, began_ns - 1);
@@ -46,7 +46,7 @@ static void expect_whole_ttl(const char *key, int64_t began_ms, int64_t began_ns
     expect_read(key, "g missing");
 }
 
-static void key_is_there_until_its_ttl_has_passed(void **state)
+static void key_exists_until_its_ttl_has_passed(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -77,7 +77,7 @@ static int load_one(struct kv_loader *self, struct kv_keyspace *keyspace, struct
     return 0;
 }
 
-static void loaded_key_is_there_until_its_ttl_has_passed(void **state)
+static void loaded_key_exists_until_its_ttl_has_passed(void **state)
 {
     (void)state;
     struct kv_loader loader = {.load = load_one};
@@ -100,8 +100,8 @@ static void pass_on(struct kv_ttl *policy, struct kv_ttl_write *write)
     (void)write;
 }
 
-/* Each read renews: so the key outlives the whole TTL after the last of them. */
-static void renewed_key_is_there_until_its_ttl_has_passed(void **state)
+/* Each read renews the deadline, so the key exists for the whole TTL after the last read. */
+static void renewed_key_exists_until_its_ttl_has_passed(void **state)
 {
     static const struct kv_ttl_ops ops = {
         .size = sizeof(ops), .on_write = pass_on, .on_read = renew};
@@ -121,7 +121,7 @@ static void renewed_key_is_there_until_its_ttl_has_passed(void **state)
     expect_read("k", "g 1");
 }
 
-static void what_is_left_is_never_more_than_the_ttl_or_the_time_until_the_deadline(void **state)
+static void remaining_ttl_never_exceeds_the_ttl_or_the_time_until_the_deadline(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -133,12 +133,12 @@ static void what_is_left_is_never_more_than_the_ttl_or_the_time_until_the_deadli
         assert_true(told_ms * KV_NS_PER_MS <= left_ns);
         assert_true((told_ms + 1) * KV_NS_PER_MS > left_ns);
     }
-    clock_shows(RIG_START_MS, 400000); /* a deadline that this TTL gets now */
+    clock_shows(RIG_START_MS, 400000); /* the deadline that this TTL yields now */
     assert_int_equal(kv_keyspace_ttl_left_ms(rig.keyspace, kv_clock_next_ms(&rig.clock) + TTL_MS),
                      TTL_MS);
 }
 
-static void what_is_left_is_not_told_as_no_expiry(void **state)
+static void remaining_ttl_is_never_rounded_to_no_expiry(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -150,15 +150,15 @@ static void what_is_left_is_not_told_as_no_expiry(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(key_is_there_until_its_ttl_has_passed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(loaded_key_is_there_until_its_ttl_has_passed, set_up,
+        cmocka_unit_test_setup_teardown(key_exists_until_its_ttl_has_passed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(loaded_key_exists_until_its_ttl_has_passed, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(renewed_key_is_there_until_its_ttl_has_passed, set_up,
+        cmocka_unit_test_setup_teardown(renewed_key_exists_until_its_ttl_has_passed, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(
-            what_is_left_is_never_more_than_the_ttl_or_the_time_until_the_deadline, set_up,
-            tear_down),
-        cmocka_unit_test_setup_teardown(what_is_left_is_not_told_as_no_expiry, set_up, tear_down),
+            remaining_ttl_never_exceeds_the_ttl_or_the_time_until_the_deadline, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(remaining_ttl_is_never_rounded_to_no_expiry, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

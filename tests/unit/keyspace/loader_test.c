@@ -1,9 +1,9 @@
-/* What fills the store between its opening and its service. The test plays the loader on the loop's
- * own thread, and turns the loop itself. */
+/* The loader, which fills the store before the server serves it. The test plays the loader on the
+ * loop's own thread, and turns the loop itself. */
 #include "rig.h"
 
 static struct rig rig;
-static int n_seen; /* writes that the interceptor saw */
+static int n_seen; /* writes seen by the interceptor */
 
 static int set_up(void **state)
 {
@@ -86,7 +86,7 @@ static void only_the_loader_is_served_before_the_keyspace_is_ready(void **state)
     rig_expect(&rig, "a 1; b missing");
 }
 
-static void no_interceptor_and_no_policy_sees_what_is_loaded(void **state)
+static void loaded_writes_bypass_interceptors_and_policies(void **state)
 {
     (void)state;
     static const struct kv_ttl_ops ops = {.size = sizeof(ops), .on_write = make_it_a_second};
@@ -106,7 +106,7 @@ static void no_interceptor_and_no_policy_sees_what_is_loaded(void **state)
     rig_expect(&rig, "a missing; b 1");
 }
 
-/* Where the store takes its time, the keyspace has no copy of what is loaded. */
+/* If the store completes late, the keyspace makes no copy of the loaded data. */
 static int load_late(struct kv_loader *self, struct kv_keyspace *keyspace, struct kv_error *reterr)
 {
     (void)self;
@@ -125,7 +125,7 @@ static int load_late(struct kv_loader *self, struct kv_keyspace *keyspace, struc
     return 0;
 }
 
-static void what_is_loaded_is_not_copied(void **state)
+static void loaded_data_is_not_copied(void **state)
 {
     (void)state;
     struct kv_loader loader = {.load = load_late};
@@ -138,9 +138,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(only_the_loader_is_served_before_the_keyspace_is_ready,
                                         set_up, tear_down),
-        cmocka_unit_test_setup_teardown(no_interceptor_and_no_policy_sees_what_is_loaded, set_up,
+        cmocka_unit_test_setup_teardown(loaded_writes_bypass_interceptors_and_policies, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(what_is_loaded_is_not_copied, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(loaded_data_is_not_copied, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

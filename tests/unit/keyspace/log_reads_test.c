@@ -1,4 +1,4 @@
-/* Reading back from a store that has a log of its own, at once and late. */
+/* Reads from a store that has its own log, completed at once or late. */
 #include "keyspace/loop.h"
 #include "told_store.h"
 
@@ -7,12 +7,12 @@ enum {
 };
 
 static struct rig rig;
-static struct kv_log_page *page; /* that the store was asked for */
+static struct kv_log_page *page; /* requested from the store */
 static uint32_t asked_on;
 static enum kv_status answer;
 static bool defers;
 
-/* Answers with one entry of each key that is wanted of a, b, ab; revisions follow `after`. */
+/* Answers with one entry for each wanted key of a, b, ab; the revisions follow `after`. */
 static void fill(void)
 {
     static const char *const keys[] = {"a", "b", "ab"};
@@ -90,7 +90,7 @@ static struct kv_log_read *begin(uint64_t after, const char *subject, bool is_pr
     return read;
 }
 
-static void pages_of_the_store_follow_each_other(void **state)
+static void pages_of_the_store_are_read_in_sequence(void **state)
 {
     (void)state;
     begin(17, "a", true);
@@ -99,7 +99,7 @@ static void pages_of_the_store_follow_each_other(void **state)
     assert_int_equal(asked_on, 1);
 }
 
-static void a_deferred_page_comes_when_the_store_has_it(void **state)
+static void a_deferred_page_is_delivered_when_the_store_completes_it(void **state)
 {
     (void)state;
     defers = true;
@@ -112,7 +112,7 @@ static void a_deferred_page_comes_when_the_store_has_it(void **state)
     rig_expect(&rig, "page:; 21 a");
 }
 
-static void a_reader_closed_meanwhile_is_freed_when_its_page_comes(void **state)
+static void a_reader_closed_meanwhile_is_freed_when_its_page_arrives(void **state)
 {
     (void)state;
     defers = true;
@@ -125,7 +125,7 @@ static void a_reader_closed_meanwhile_is_freed_when_its_page_comes(void **state)
     rig_expect(&rig, "");
 }
 
-static void what_the_store_has_trimmed_is_said_so(void **state)
+static void a_trimmed_log_is_reported(void **state)
 {
     (void)state;
     answer = KV_TRIMMED;
@@ -134,7 +134,7 @@ static void what_the_store_has_trimmed_is_said_so(void **state)
     rig_expect(&rig, "trimmed:");
 }
 
-static void the_log_in_memory_does_not_run_beside_the_stores(void **state)
+static void the_log_in_memory_does_not_run_if_the_store_has_one(void **state)
 {
     (void)state;
     kv_log_reads_join(reads());
@@ -143,7 +143,7 @@ static void the_log_in_memory_does_not_run_beside_the_stores(void **state)
     kv_log_reads_leave(reads());
 }
 
-static void the_store_is_told_how_much_to_keep(void **state)
+static void the_store_learns_how_much_to_keep(void **state)
 {
     (void)state;
     assert_int_equal(rig.host->log_bytes, 1 << 20);
@@ -155,12 +155,12 @@ static void the_store_is_told_how_much_to_keep(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(pages_of_the_store_follow_each_other),
-        TEST(a_deferred_page_comes_when_the_store_has_it),
-        TEST(a_reader_closed_meanwhile_is_freed_when_its_page_comes),
-        TEST(what_the_store_has_trimmed_is_said_so),
-        TEST(the_log_in_memory_does_not_run_beside_the_stores),
-        TEST(the_store_is_told_how_much_to_keep),
+        TEST(pages_of_the_store_are_read_in_sequence),
+        TEST(a_deferred_page_is_delivered_when_the_store_completes_it),
+        TEST(a_reader_closed_meanwhile_is_freed_when_its_page_arrives),
+        TEST(a_trimmed_log_is_reported),
+        TEST(the_log_in_memory_does_not_run_if_the_store_has_one),
+        TEST(the_store_learns_how_much_to_keep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Commands for which there is no memory: they end as full, in their order, and change nothing. The
- * program is linked with --wrap=kv_try_alloc. */
+/* Commands for which memory runs out: they end as full, in order, and change nothing. The program
+ * is linked with --wrap=kv_try_alloc. */
 #include "rig.h"
 
 #include "base/mem.h"
@@ -11,7 +11,7 @@ enum {
 static struct rig rig;
 static char long_value[LONG + 1];
 
-/* The n-th allocation from now on fails, once; 0: none does. */
+/* The n-th allocation from now on fails, once; 0: none fails. */
 static size_t failing_allocation;
 
 void *__real_kv_try_alloc(size_t size);
@@ -40,7 +40,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void write_that_cannot_be_kept_is_full_and_changes_nothing(void **state)
+static void write_without_memory_is_full_and_changes_nothing(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -55,7 +55,7 @@ static void write_that_cannot_be_kept_is_full_and_changes_nothing(void **state)
     kv_client_close(client);
 }
 
-static void command_that_has_to_wait_and_cannot_be_kept_is_full_in_its_order(void **state)
+static void waiting_command_without_memory_is_full_in_its_order(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -75,7 +75,7 @@ static void command_that_has_to_wait_and_cannot_be_kept_is_full_in_its_order(voi
     kv_client_close(client);
 }
 
-static void subscription_without_memory_is_full_and_can_be_asked_for_again(void **state)
+static void subscription_without_memory_is_full_and_can_be_retried(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -95,12 +95,12 @@ static void subscription_without_memory_is_full_and_can_be_asked_for_again(void 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(write_that_cannot_be_kept_is_full_and_changes_nothing,
+        cmocka_unit_test_setup_teardown(write_without_memory_is_full_and_changes_nothing, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(waiting_command_without_memory_is_full_in_its_order, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(subscription_without_memory_is_full_and_can_be_retried,
                                         set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            command_that_has_to_wait_and_cannot_be_kept_is_full_in_its_order, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            subscription_without_memory_is_full_and_can_be_asked_for_again, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* One connection's commands take effect and are answered in the order sent, however late the
+/* The commands of one connection take effect and are answered in the order sent, however late the
  * store completes them. */
 #include "rig.h"
 
@@ -31,7 +31,7 @@ static size_t n_of(const char *text, const char *part)
     return n;
 }
 
-static void nobody_sees_a_write_before_its_commit_point(void **state)
+static void a_write_is_invisible_before_its_commit_point(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -75,7 +75,7 @@ static void answers_keep_the_order_sent(void **state)
     kv_client_close(client);
 }
 
-static void a_get_waits_for_pending_writes_of_its_key_and_no_others(void **state)
+static void a_get_waits_only_for_pending_writes_of_its_key(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -100,7 +100,7 @@ static void a_get_waits_for_pending_writes_of_its_key_and_no_others(void **state
 }
 
 /* The store may execute reads in any order, and another client may write in between. */
-static void a_get_does_not_see_an_older_state_than_the_get_before_it(void **state)
+static void a_get_does_not_see_an_older_state_than_the_previous_get(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -161,7 +161,7 @@ static void commands_of_a_closed_client_still_take_effect_in_order(void **state)
     assert_int_equal(kv_keyspace_under_way(rig.keyspace), 0);
 }
 
-static void lent_bytes_are_needed_until_the_end_of_the_turn_only(void **state)
+static void lent_bytes_are_needed_only_until_the_end_of_the_turn(void **state)
 {
     (void)state;
     char *key = strdup("k"), *value = strdup("\"lent\""), *name = strdup("a");
@@ -200,7 +200,8 @@ static void a_burst_of_a_sync_store_is_executed_in_order(void **state)
     kv_client_close(client);
 }
 
-/* Else those of many connections would be cold in the cache when they are executed and answered. */
+/* Otherwise the commands of many connections would no longer be in the cache when they are executed
+ * and answered. */
 static void many_commands_do_not_wait_for_the_end_of_the_turn(void **state)
 {
     (void)state;
@@ -228,7 +229,7 @@ static void many_commands_do_not_wait_for_the_end_of_the_turn(void **state)
     kv_client_close(reader);
 }
 
-static void commands_before_the_store_is_open_end_as_unavailable(void **state)
+static void commands_are_unavailable_before_the_store_is_open(void **state)
 {
     (void)state;
     struct kv_loop *loop = kv_loop_create(0, &rig.clock);
@@ -248,25 +249,25 @@ static void commands_before_the_store_is_open_end_as_unavailable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(nobody_sees_a_write_before_its_commit_point, set_up,
+        cmocka_unit_test_setup_teardown(a_write_is_invisible_before_its_commit_point, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(answers_keep_the_order_sent, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_get_waits_for_pending_writes_of_its_key_and_no_others,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_get_does_not_see_an_older_state_than_the_get_before_it,
+        cmocka_unit_test_setup_teardown(a_get_waits_only_for_pending_writes_of_its_key, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_get_does_not_see_an_older_state_than_the_previous_get,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_get_does_not_see_a_write_sent_after_it, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(commands_of_a_closed_client_still_take_effect_in_order,
                                         set_up, tear_down),
-        cmocka_unit_test_setup_teardown(lent_bytes_are_needed_until_the_end_of_the_turn_only,
+        cmocka_unit_test_setup_teardown(lent_bytes_are_needed_only_until_the_end_of_the_turn,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_burst_of_a_sync_store_is_executed_in_order, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(many_commands_do_not_wait_for_the_end_of_the_turn, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(commands_before_the_store_is_open_end_as_unavailable,
-                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(commands_are_unavailable_before_the_store_is_open, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

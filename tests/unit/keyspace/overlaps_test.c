@@ -1,10 +1,10 @@
 /*
- * A client whose subscriptions overlap, and begin and end at random while keys change: it is told
- * each change once, misses none that any of its subscriptions is owed, and ends with the true state
- * of every key. What it sees is recorded and judged at the end of each run.
+ * A client whose subscriptions overlap, and begin and end at random while keys change: it receives
+ * each change once, misses no change that a subscription owes it, and ends with the true state of
+ * every key. Its events are recorded and checked at the end of each run.
  *
- * A run is determined by its seed, but for stores with threads. KV_SEEDS sets how many are tried,
- * KV_SEED the first.
+ * A run is determined by its seed, unless the store has threads. KV_SEEDS is the number of seeds
+ * tried, KV_SEED the first.
  */
 #include <stdio.h>
 #include <unistd.h>
@@ -18,7 +18,7 @@ static const char *store;
 static unsigned seed;
 
 enum {
-    KEYS = 200, /* more than some pages hold */
+    KEYS = 200, /* more than fit in some pages */
     HOT_KEYS = 8,
     PATTERNS = 12,
     TURNS = 150,
@@ -45,7 +45,7 @@ struct event {
     int of; /* key, or pattern */
     uint64_t revision;
     char value;              /* 0: none */
-    size_t n_changes;        /* that had been delivered before */
+    size_t n_changes;        /* delivered before this event */
     bool is_since, is_plain; /* ASKS */
     bool is_collapsed, is_mark;
 };
@@ -55,7 +55,7 @@ static size_t n_events, n_changes;
 static bool is_narrow;
 static struct kv_client *client, *witness;
 
-/* ---- what happens ---- */
+/* ---- events ---- */
 
 static void name_key(int number, char name[16])
 {
@@ -139,7 +139,7 @@ static void on_reset(struct kv_subscriber *subscriber, const struct kv_pattern *
 static const struct kv_subscriber_ops ops = {
     .on_state = on_state, .on_synced = on_synced, .on_reset = on_reset};
 
-/* ---- what is done ---- */
+/* ---- random actions ---- */
 
 static void on_topic_command(struct kv_command *command)
 {
@@ -169,7 +169,7 @@ static void send_topic_command(enum kv_command_kind kind, int pattern, struct kv
 static uint64_t some_revision(void)
 {
     if (n_changes == 0 || rand() % 20 == 0)
-        return 1; /* the log does not reach back so far */
+        return 1; /* older than the log */
     size_t back = (size_t)rand() % (rand() % 3 == 0 ? n_changes : n_changes < 10 ? n_changes : 10);
     return changes[n_changes - 1 - back].revision;
 }
@@ -242,12 +242,12 @@ static void settle(void)
         if (kv_keyspace_is_quiet(rig.keyspace) && !is_busy())
             return;
         if (i > 100)
-            usleep(100); /* a store with threads */
+            usleep(100); /* for a store with threads */
     }
     fail_msg("seed %u: it does not settle", seed);
 }
 
-/* ---- what is judged ---- */
+/* ---- checks ---- */
 
 static bool is_known_order(void)
 {
@@ -289,7 +289,8 @@ static void complain_of_key(int pattern, int key, const char *what, uint64_t rev
     complain(n_events, what, revision);
 }
 
-/* Between two tellings of a change its client has asked for what came after an earlier one. */
+/* Whether the client, between two notifications of a change, has subscribed with a `since` before
+ * it. */
 static bool is_asked_again(size_t first, size_t second)
 {
     for (size_t i = first + 1; i < second; i++)
@@ -301,7 +302,7 @@ static bool is_asked_again(size_t first, size_t second)
 
 static void expect_none_twice(void)
 {
-    static size_t last[KEYS][MOST / 8]; /* of each key's changes: its last telling, plus 1 */
+    static size_t last[KEYS][MOST / 8]; /* for each change of each key: its latest notification */
     static uint64_t revisions[KEYS][MOST / 8];
     static size_t n[KEYS];
     memset(n, 0, sizeof(n));
@@ -329,10 +330,10 @@ static bool was_told(size_t before, uint64_t revision, int key)
     return false;
 }
 
-/* What the client knows of its own subscriptions, as of an event. */
+/* The state of one of the client's subscriptions, as of an event. */
 struct view {
     bool is_on, is_synced, is_since, is_plain;
-    size_t asked; /* its event, or that of `reset` */
+    size_t asked; /* the subscribe event, or that of `reset` */
     uint64_t since;
 };
 
@@ -343,7 +344,7 @@ static void note(struct view views[PATTERNS], size_t i)
     switch (e->kind) {
     case ASKS:
         if (view->is_on && e->is_plain)
-            break; /* it goes on */
+            break; /* the subscription continues */
         *view = (struct view){.is_on = true,
                               .is_synced = e->is_plain,
                               .is_plain = e->is_plain,
@@ -365,7 +366,7 @@ static void note(struct view views[PATTERNS], size_t i)
     }
 }
 
-/* A mark says that everything up to it has been told. */
+/* A mark promises that everything up to it has been notified. */
 static void expect_mark(const struct view *view, int pattern, size_t at)
 {
     if (!view->is_on || !view->is_since || is_narrow)
@@ -397,7 +398,7 @@ static void expect_order_and_marks(struct view views[PATTERNS])
     }
 }
 
-/* The last that was shown of a key. Returns: NULL where nothing was, after that event. */
+/* The last state or change shown for the key from that event on. Returns: NULL if there is none. */
 static const struct event *last_shown(int key, size_t after)
 {
     for (size_t i = n_events; i-- > after;)
@@ -406,7 +407,7 @@ static const struct event *last_shown(int key, size_t after)
     return NULL;
 }
 
-/* The last event by which the client was told to forget the key; `otherwise`: an earlier one. */
+/* The last event at which the client had to forget the key, not before `otherwise`. */
 static size_t forgets_at(int key, size_t otherwise)
 {
     for (size_t i = n_events; i-- > otherwise;)
@@ -415,7 +416,7 @@ static size_t forgets_at(int key, size_t otherwise)
     return otherwise;
 }
 
-/* Returns: NULL where it never changed. */
+/* Returns: NULL if the key never changed. */
 static const struct event *newest_of(int key)
 {
     for (size_t i = n_changes; i-- > 0;)
@@ -448,8 +449,8 @@ static size_t synced_at(int pattern, size_t after)
     return 0;
 }
 
-/* The changes that the subscription is owed: after `since`; after the subscribe; after the state
- * that was shown before it was synced. */
+/* Whether the subscription is owed the change: it is after `since`; after the subscribe; or after
+ * the state that was shown before `synced`. */
 static bool is_owed(const struct view *view, int pattern, size_t change)
 {
     const struct event *c = &changes[change];
@@ -547,14 +548,14 @@ static void run_seeds(unsigned otherwise)
         run();
 }
 
-static void overlapping_subscriptions_tell_each_change_once(void **state)
+static void overlapping_subscriptions_notify_each_change_once(void **state)
 {
     (void)state;
     is_narrow = false;
     run_seeds(40);
 }
 
-static void overlapping_subscriptions_that_are_behind_end_in_the_true_state(void **state)
+static void overlapping_subscriptions_that_fall_behind_end_in_the_true_state(void **state)
 {
     (void)state;
     is_narrow = true;
@@ -564,8 +565,8 @@ static void overlapping_subscriptions_that_are_behind_end_in_the_true_state(void
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(overlapping_subscriptions_tell_each_change_once),
-        cmocka_unit_test(overlapping_subscriptions_that_are_behind_end_in_the_true_state),
+        cmocka_unit_test(overlapping_subscriptions_notify_each_change_once),
+        cmocka_unit_test(overlapping_subscriptions_that_fall_behind_end_in_the_true_state),
     };
     assert_int_equal(argc, 2);
     store = argv[1];

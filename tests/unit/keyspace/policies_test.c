@@ -1,5 +1,5 @@
-/* What stands between a command and the store (interceptors, TTL policies), and what reads the
- * feed besides subscribers (observers). */
+/* Steps between a command and the store (interceptors, TTL policies), and readers of the feed
+ * besides subscribers (observers). */
 #include "rig.h"
 
 #include "base/hash.h"
@@ -74,7 +74,7 @@ static void an_interceptor_alters_value_and_ttl(void **state)
     rig_expect(&rig, "a ok; b \"altered\"; c missing");
 }
 
-static void a_suspended_write_holds_back_later_writes_of_its_client_only(void **state)
+static void a_suspended_write_delays_only_later_writes_of_its_client(void **state)
 {
     (void)state;
     open_intercepted();
@@ -93,7 +93,7 @@ static void a_suspended_write_holds_back_later_writes_of_its_client_only(void **
     kv_client_close(other);
 }
 
-static void a_suspended_write_may_be_refused_at_last(void **state)
+static void a_suspended_write_may_still_be_refused(void **state)
 {
     (void)state;
     open_intercepted();
@@ -145,7 +145,7 @@ static void policies_run_in_the_order_of_the_chain(void **state)
     rig_expect(&rig, "a ok; b 1; c missing");
 }
 
-static void a_read_renews_where_a_policy_says_so(void **state)
+static void a_read_renews_the_deadline_if_a_policy_does(void **state)
 {
     static const struct kv_ttl_ops adds = {
         .size = sizeof(adds), .on_write = add_ten, .on_read = renew_for_a_second};
@@ -184,7 +184,7 @@ static void note_change(struct kv_observer *self, struct kv_keyspace_loop *loop,
 
 static struct kv_observer notes = {.on_change = note_change};
 
-static void an_observer_sees_every_change_once_with_what_was_before(void **state)
+static void an_observer_sees_every_change_once_with_the_previous_value(void **state)
 {
     (void)state;
     rig.observers[rig.n_observers++] = &notes;
@@ -210,7 +210,7 @@ static void an_observer_runs_on_the_keys_home_loop(void **state)
     rig_open(&rig, 2);
     for (char key[] = "a"; key[0] <= 'z'; key[0]++) {
         rig_set(&rig, NULL, "w", key, "1", 0);
-        rig_turn(&rig); /* the observer asserts on which loop it runs */
+        rig_turn(&rig); /* the observer asserts that it runs on the right loop */
         assert_non_null(strstr(rig.log, "set >1"));
         rig.log[0] = '\0';
     }
@@ -222,13 +222,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_interceptor_refuses_with_its_reason_and_nothing_changes,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_interceptor_alters_value_and_ttl, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            a_suspended_write_holds_back_later_writes_of_its_client_only, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_suspended_write_may_be_refused_at_last, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_suspended_write_delays_only_later_writes_of_its_client,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_suspended_write_may_still_be_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(policies_run_in_the_order_of_the_chain, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_read_renews_where_a_policy_says_so, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_observer_sees_every_change_once_with_what_was_before,
+        cmocka_unit_test_setup_teardown(a_read_renews_the_deadline_if_a_policy_does, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(an_observer_sees_every_change_once_with_the_previous_value,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_observer_runs_on_the_keys_home_loop, set_up, tear_down),
     };

@@ -1,5 +1,5 @@
-/* Subscriptions to prefixes, and what reaches a client that several subscriptions cover, or that is
- * behind. */
+/* Subscriptions to prefixes, and the changes that a client receives if several subscriptions cover
+ * them or if it falls behind. */
 #include "rig.h"
 
 static struct rig rig;
@@ -25,7 +25,7 @@ static void set(const char *key, const char *value)
     rig_turn(&rig);
 }
 
-static void a_change_of_each_key_under_the_prefix_is_told_on_every_loop(void **state)
+static void a_change_below_the_prefix_is_notified_on_every_loop(void **state)
 {
     (void)state;
     rig_open(&rig, 2);
@@ -45,7 +45,7 @@ static void a_change_of_each_key_under_the_prefix_is_told_on_every_loop(void **s
     kv_client_close(there);
 }
 
-static void the_empty_prefix_is_every_key(void **state)
+static void the_empty_prefix_covers_every_key(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -57,7 +57,7 @@ static void the_empty_prefix_is_every_key(void **state)
     kv_client_close(client);
 }
 
-static void a_prefix_of_any_length_covers_its_keys_only(void **state)
+static void a_prefix_of_any_length_covers_only_its_keys(void **state)
 {
     char prefix[100], twin[100], key[101];
     (void)state;
@@ -65,7 +65,7 @@ static void a_prefix_of_any_length_covers_its_keys_only(void **state)
     memset(prefix, 'p', sizeof(prefix) - 1);
     prefix[sizeof(prefix) - 1] = '\0';
     memcpy(twin, prefix, sizeof(twin));
-    twin[90] = 'q'; /* the commit cannot tell them apart, the loop can */
+    twin[90] = 'q'; /* the commit cannot distinguish them, the loop can */
     snprintf(key, sizeof(key), "%s1", prefix);
     struct kv_client *client = rig_client(&rig, 0), *other = rig_client(&rig, 0);
     rig_subscribe_prefix(&rig, client, "s", prefix);
@@ -80,7 +80,7 @@ static void a_prefix_of_any_length_covers_its_keys_only(void **state)
     kv_client_close(other);
 }
 
-static void a_change_that_several_subscriptions_cover_is_told_once(void **state)
+static void a_change_covered_by_several_subscriptions_is_notified_once(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -114,7 +114,7 @@ static void subscribe_with_meta(struct kv_client *client, const char *key, bool 
     rig_expect(&rig, "s ok");
 }
 
-static void a_change_has_meta_where_any_of_its_subscriptions_asked(void **state)
+static void a_change_has_meta_if_any_of_its_subscriptions_requested_it(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -146,7 +146,7 @@ static void a_key_and_a_prefix_of_the_same_text_are_two_subscriptions(void **sta
     kv_client_close(client);
 }
 
-static void prefixes_count_among_the_subscriptions(void **state)
+static void prefixes_count_as_subscriptions(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -162,7 +162,7 @@ static void prefixes_count_among_the_subscriptions(void **state)
     kv_client_close(client);
 }
 
-static void a_subscribe_to_a_prefix_is_in_force_before_the_next_message(void **state)
+static void a_subscribe_to_a_prefix_takes_effect_before_the_next_message(void **state)
 {
     (void)state;
     rig.is_sync = true;
@@ -176,7 +176,7 @@ static void a_subscribe_to_a_prefix_is_in_force_before_the_next_message(void **s
     kv_client_close(client);
 }
 
-static void a_get_of_a_key_under_a_prefix_never_shows_less_than_was_told(void **state)
+static void a_get_below_a_prefix_never_returns_less_than_was_notified(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -186,7 +186,7 @@ static void a_get_of_a_key_under_a_prefix_never_shows_less_than_was_told(void **
     rig.gate_is_shut = true;
     rig_get(&rig, client, "g", "p/k");
     rig_turn(&rig);
-    rig_execute(&rig, 0); /* it has read: missing */
+    rig_execute(&rig, 0); /* this read: missing */
     rig.gate_is_shut = false;
     rig_set(&rig, NULL, "w", "p/k", "1", 0);
     rig_turn(&rig);
@@ -197,7 +197,7 @@ static void a_get_of_a_key_under_a_prefix_never_shows_less_than_was_told(void **
     kv_client_close(client);
 }
 
-/* ---- behind ---- */
+/* ---- falling behind ---- */
 
 static size_t unsent;
 
@@ -218,7 +218,7 @@ static void make_room(struct kv_client *client)
     kv_client_catch_up(client);
 }
 
-static void states_that_are_behind_come_newest_only_in_the_order_of_their_changes(void **state)
+static void a_client_behind_receives_only_newest_states_in_the_order_of_changes(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -234,7 +234,7 @@ static void states_that_are_behind_come_newest_only_in_the_order_of_their_change
     kv_client_close(client);
 }
 
-static void while_a_key_is_behind_no_change_goes_before_it(void **state)
+static void no_change_overtakes_a_key_that_is_behind(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -248,7 +248,7 @@ static void while_a_key_is_behind_no_change_goes_before_it(void **state)
     kv_client_close(client);
 }
 
-static void a_state_older_than_what_a_get_showed_does_not_follow(void **state)
+static void no_state_older_than_the_result_of_a_get_follows(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -271,7 +271,7 @@ static void a_state_older_than_what_a_get_showed_does_not_follow(void **state)
     kv_client_close(client);
 }
 
-static void subscribers_that_are_behind_share_what_they_wait_for(void **state)
+static void subscribers_that_are_behind_share_pending_changes(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -291,19 +291,19 @@ static void subscribers_that_are_behind_share_what_they_wait_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_change_of_each_key_under_the_prefix_is_told_on_every_loop),
-        TEST(the_empty_prefix_is_every_key),
-        TEST(a_prefix_of_any_length_covers_its_keys_only),
-        TEST(a_change_that_several_subscriptions_cover_is_told_once),
-        TEST(a_change_has_meta_where_any_of_its_subscriptions_asked),
+        TEST(a_change_below_the_prefix_is_notified_on_every_loop),
+        TEST(the_empty_prefix_covers_every_key),
+        TEST(a_prefix_of_any_length_covers_only_its_keys),
+        TEST(a_change_covered_by_several_subscriptions_is_notified_once),
+        TEST(a_change_has_meta_if_any_of_its_subscriptions_requested_it),
         TEST(a_key_and_a_prefix_of_the_same_text_are_two_subscriptions),
-        TEST(prefixes_count_among_the_subscriptions),
-        TEST(a_subscribe_to_a_prefix_is_in_force_before_the_next_message),
-        TEST(a_get_of_a_key_under_a_prefix_never_shows_less_than_was_told),
-        TEST(states_that_are_behind_come_newest_only_in_the_order_of_their_changes),
-        TEST(while_a_key_is_behind_no_change_goes_before_it),
-        TEST(a_state_older_than_what_a_get_showed_does_not_follow),
-        TEST(subscribers_that_are_behind_share_what_they_wait_for),
+        TEST(prefixes_count_as_subscriptions),
+        TEST(a_subscribe_to_a_prefix_takes_effect_before_the_next_message),
+        TEST(a_get_below_a_prefix_never_returns_less_than_was_notified),
+        TEST(a_client_behind_receives_only_newest_states_in_the_order_of_changes),
+        TEST(no_change_overtakes_a_key_that_is_behind),
+        TEST(no_state_older_than_the_result_of_a_get_follows),
+        TEST(subscribers_that_are_behind_share_pending_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* The rig: see rig.h. The gate's functions find their rig in a static, as the ABI gives them the
- * store's own pointer only. */
+/* The rig: see rig.h. The gate's functions find their rig in a static variable, as the ABI passes
+ * them only the store's own pointer. */
 #include "rig.h"
 
 #include <stdio.h>
@@ -88,7 +88,7 @@ void rig_init(struct rig *rig)
 void rig_open(struct rig *rig, uint32_t n_loops)
 {
     struct kv_error error;
-    /* The defaults: of simple all are zero, memory is ordered. */
+    /* The defaults: those of simple are all zero, memory is ordered. */
     static const struct kv_option_value options[8] = {[1] = {.boolean = true}};
     rig->n_loops = n_loops;
     for (uint32_t i = 0; i < n_loops; i++)

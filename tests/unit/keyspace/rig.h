@@ -26,25 +26,25 @@
 #include "module/module.h"
 
 enum {
-    RIG_START_MS = 1000000, /* what the clock shows at first */
+    RIG_START_MS = 1000000, /* the clock's first reading */
     RIG_PATIENCE = 100000,  /* rounds of 0.1 ms */
     RIG_MAX_WAITING = 256,
     RIG_MAX_LOOPS = 2
 };
 
 struct rig {
-    struct kv_clock clock;  /* first: the clock's function finds the rig by it */
-    _Atomic int64_t now_ns; /* a store may have threads */
+    struct kv_clock clock;  /* first, as the clock's function finds the rig by it */
+    _Atomic int64_t now_ns; /* atomic, as a store may have threads */
     struct kv_loop *loops[RIG_MAX_LOOPS];
     uint32_t n_loops;
     struct kv_loaded_module *module;
-    struct kv_store_ops ops; /* the gate's */
-    size_t n_scans;          /* pages that the store was asked for */
+    struct kv_store_ops ops; /* of the gate */
+    size_t n_scans;          /* pages requested from the store */
     const struct kv_store_host *host;
     struct kv_keyspace *keyspace;
     /* Set before rig_open(). */
     bool is_sync;          /* no gate: the store completes within submit() */
-    uint64_t capabilities; /* of the store, besides */
+    uint64_t capabilities; /* claimed in addition to the store's own */
     uint64_t log_bytes;    /* of the change log */
     int64_t log_ms;
     struct kv_ttl_link *ttl_chain;
@@ -55,23 +55,23 @@ struct rig {
     size_t n_observers;
     struct kv_loader *loader;
     struct kv_access *access;
-    struct kv_workers *workers; /* ended before the keyspace */
+    struct kv_workers *workers; /* destroyed before the keyspace */
     /* The gate. */
     bool gate_is_shut;
     struct kv_cmd *waiting[RIG_MAX_WAITING]; /* NULL: completed */
     uint32_t waiting_loop[RIG_MAX_WAITING];
     size_t n_waiting;
     uint64_t synced; /* the revision of the last `synced` */
-    /* What happened, in order: `<name> <outcome>` of commands, `told k=v` of changes, with ` meta`,
-     * or ` collapsed`, behind it; `state k=v`, `synced k` and `reset k` of subscriptions. */
+    /* The events in order: `<name> <outcome>` of commands; `told k=v` of changes, followed by `
+     * meta` or ` collapsed`; `state k=v`, `synced k` and `reset k` of subscriptions. */
     char log[65536];
 };
 
 void rig_init(struct rig *rig);
-/* The same with another store: `memory`, `simple`, or `late`, whose thread completes what it likes
- * when it likes. */
+/* The same with another store: `memory`, `simple`, or `late`, whose thread completes commands at
+ * random times and in random order. */
 void rig_init_on(struct rig *rig, const char *store);
-/* Makes the keyspace of what is set, and opens it. */
+/* Creates the keyspace from the members set before, and opens it. */
 void rig_open(struct rig *rig, uint32_t n_loops);
 void rig_fini(struct rig *rig);
 
@@ -80,36 +80,37 @@ void rig_pass_ms(struct rig *rig, int64_t ms);
 /* A few turns of every loop. */
 void rig_turn(struct rig *rig);
 
-/* Turns until no command is under way and every change was told. */
+/* Turns until no command is in progress and every change was notified. */
 void rig_settle(struct rig *rig);
 
-/* The i-th command that came to the gate: lets it take effect; gives it back. */
+/* Of the i-th command that reached the gate: rig_execute() makes it take effect, rig_complete()
+ * returns it. */
 void rig_execute(struct rig *rig, size_t i);
 void rig_complete(struct rig *rig, size_t i);
 
-/* Asserts what has happened since the last call, lines joined by `; `. */
+/* Asserts the events since the last call, joined by `; `. */
 void rig_expect(struct rig *rig, const char *log);
 void rig_note(struct rig *rig, const char *format, ...) KV_PRINTF(2, 3);
 
 struct kv_client *rig_client(struct rig *rig, uint32_t loop);
-/* One that has no room while `*unsent` is not 0. */
+/* A client that has no room while `*unsent` is not 0. */
 struct kv_client *rig_narrow_client(struct rig *rig, uint32_t loop, const size_t *unsent);
 
 /* Sends a command; its outcome is logged as `<name> …`. value NULL: none. client NULL: on loop 0,
- * in no order. Texts need not outlive the turn. */
+ * unordered. The texts need only last until the end of the turn. */
 void rig_get(struct rig *rig, struct kv_client *client, const char *name, const char *key);
 void rig_set(struct rig *rig, struct kv_client *client, const char *name, const char *key,
              const char *value, int64_t ttl_ms);
 void rig_delete(struct rig *rig, struct kv_client *client, const char *name, const char *key);
 void rig_subscribe(struct rig *rig, struct kv_client *client, const char *name, const char *key);
 void rig_unsubscribe(struct rig *rig, struct kv_client *client, const char *name, const char *key);
-/* The same of a prefix. */
+/* The same for a prefix. */
 void rig_subscribe_prefix(struct rig *rig, struct kv_client *client, const char *name,
                           const char *prefix);
 void rig_unsubscribe_prefix(struct rig *rig, struct kv_client *client, const char *name,
                             const char *prefix);
 
-/* A command to be filled in and sent: its outcome is logged as above. client NULL: as above. */
+/* A command to be completed and sent: its outcome is logged as above. client NULL: as above. */
 struct kv_command *rig_command(struct rig *rig, struct kv_client *client, const char *name,
                                enum kv_command_kind kind, const char *key);
 void rig_send(struct kv_client *client, struct kv_command *command);

@@ -1,11 +1,11 @@
-/* Scans: pages of keys, bounded by number and by bytes, over a store that completes at once or
- * late, with order or without. */
+/* Scans: pages of keys, limited by number and by bytes, on stores that complete at once or late,
+ * with or without order. */
 #include "rig.h"
 
 #include <stdio.h>
 
 enum {
-    KEYS = 700, /* more than a turn takes */
+    KEYS = 700, /* more than one turn reads */
     PAGES_A_TURN = 8,
     VALUE_BYTES = 100,
     MOST_PAGES = 10000
@@ -135,7 +135,7 @@ static void walk(const char *prefix, uint32_t max_keys, uint64_t max_bytes, uint
 
 /* ---- pages ---- */
 
-static void one_page_has_all_keys_where_they_fit(void **state)
+static void one_page_has_all_keys_if_they_fit(void **state)
 {
     (void)state;
     open_filled(1);
@@ -167,7 +167,7 @@ static void pages_limited_by_bytes_have_each_key_once(void **state)
     end_walk();
 }
 
-static void a_key_larger_than_the_limit_comes_alone(void **state)
+static void a_key_larger_than_the_limit_has_a_page_of_its_own(void **state)
 {
     (void)state;
     open_filled(1);
@@ -177,8 +177,8 @@ static void a_key_larger_than_the_limit_comes_alone(void **state)
     end_walk();
 }
 
-/* The place within a page of the store where the walk stands. */
-static void keys_are_seen_though_the_last_one_seen_was_deleted(void **state)
+/* The position of the walk is within a page of the store. */
+static void no_key_is_skipped_if_the_last_one_seen_was_deleted(void **state)
 {
     (void)state;
     char key[32];
@@ -194,7 +194,7 @@ static void keys_are_seen_though_the_last_one_seen_was_deleted(void **state)
     end_walk();
 }
 
-static void only_keys_with_the_prefix_come(void **state)
+static void only_keys_with_the_prefix_are_returned(void **state)
 {
     (void)state;
     open_filled(1);
@@ -206,7 +206,7 @@ static void only_keys_with_the_prefix_come(void **state)
     end_walk();
 }
 
-static void a_cursor_of_something_else_is_refused(void **state)
+static void a_foreign_cursor_is_refused(void **state)
 {
     static const struct kv_slice bad[] = {{"x", 1}, {"p", 1}, {"k\377\0\0\0", 5}, {"k", 1}};
     (void)state;
@@ -221,7 +221,7 @@ static void a_cursor_of_something_else_is_refused(void **state)
     end_walk();
 }
 
-static void a_key_past_its_deadline_does_not_come(void **state)
+static void an_expired_key_is_not_returned(void **state)
 {
     (void)state;
     open_filled(1);
@@ -236,7 +236,7 @@ static void a_key_past_its_deadline_does_not_come(void **state)
 
 /* ---- among other commands ---- */
 
-static void a_scan_has_its_place_among_its_clients_commands(void **state)
+static void a_scan_is_ordered_with_its_clients_commands(void **state)
 {
     char value[VALUE_BYTES + 1] = {0};
     (void)state;
@@ -257,7 +257,7 @@ static void a_scan_has_its_place_among_its_clients_commands(void **state)
     end_walk();
 }
 
-static void a_turn_takes_a_bounded_number_of_pages_from_the_store(void **state)
+static void a_turn_reads_a_bounded_number_of_pages_from_the_store(void **state)
 {
     (void)state;
     open_filled(1);
@@ -289,7 +289,7 @@ static void a_scan_of_a_closed_client_ends(void **state)
     end_walk();
 }
 
-static void an_empty_store_is_one_empty_page(void **state)
+static void an_empty_store_yields_one_empty_page(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -304,18 +304,18 @@ int main(int argc, char **argv)
 {
 #define SCAN_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        SCAN_TEST(one_page_has_all_keys_where_they_fit),
+        SCAN_TEST(one_page_has_all_keys_if_they_fit),
         SCAN_TEST(pages_limited_by_number_have_each_key_once),
         SCAN_TEST(pages_limited_by_bytes_have_each_key_once),
-        SCAN_TEST(a_key_larger_than_the_limit_comes_alone),
-        SCAN_TEST(keys_are_seen_though_the_last_one_seen_was_deleted),
-        SCAN_TEST(only_keys_with_the_prefix_come),
-        SCAN_TEST(a_cursor_of_something_else_is_refused),
-        SCAN_TEST(a_key_past_its_deadline_does_not_come),
-        SCAN_TEST(a_scan_has_its_place_among_its_clients_commands),
-        SCAN_TEST(a_turn_takes_a_bounded_number_of_pages_from_the_store),
+        SCAN_TEST(a_key_larger_than_the_limit_has_a_page_of_its_own),
+        SCAN_TEST(no_key_is_skipped_if_the_last_one_seen_was_deleted),
+        SCAN_TEST(only_keys_with_the_prefix_are_returned),
+        SCAN_TEST(a_foreign_cursor_is_refused),
+        SCAN_TEST(an_expired_key_is_not_returned),
+        SCAN_TEST(a_scan_is_ordered_with_its_clients_commands),
+        SCAN_TEST(a_turn_reads_a_bounded_number_of_pages_from_the_store),
         SCAN_TEST(a_scan_of_a_closed_client_ends),
-        SCAN_TEST(an_empty_store_is_one_empty_page),
+        SCAN_TEST(an_empty_store_yields_one_empty_page),
     };
     store = argc > 1 ? argv[1] : "simple";
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /*
- * Changes that a store shows: who acts on them and when, and up to where they are settled.
+ * Changes that a store shows: which observers act on them and when, and up to which revision they
+ * are settled.
  */
 #include "told_store.h"
 
@@ -12,7 +13,7 @@ enum {
 
 static struct rig rig;
 static enum kv_claim_state state;
-static bool is_to_take; /* what is seen, to be given back by the test */
+static bool is_to_take; /* taken, to be given back by the test */
 static struct kv_shown *taken[MOST_TAKEN];
 static size_t n_taken;
 static bool has_to_show;
@@ -99,7 +100,7 @@ static void show(uint64_t revision, const char *key)
 
 /* ---- tests ---- */
 
-static void an_observer_sees_what_is_shown_and_not_what_is_told(void **unused)
+static void an_observer_sees_only_changes_that_are_shown(void **unused)
 {
     (void)unused;
     told_store_tell(&rig, 5, "told", "1");
@@ -108,7 +109,7 @@ static void an_observer_sees_what_is_shown_and_not_what_is_told(void **unused)
     rig_expect(&rig, "shown=2 mark 3; settled 5 of 1");
 }
 
-static void changes_are_settled_in_order_however_they_are_given_back(void **unused)
+static void changes_are_settled_in_order_even_if_given_back_out_of_order(void **unused)
 {
     (void)unused;
     is_to_take = true;
@@ -126,7 +127,7 @@ static void changes_are_settled_in_order_however_they_are_given_back(void **unus
     rig_expect(&rig, "settled 4 of 1");
 }
 
-static void a_change_is_settled_when_the_last_of_its_takers_gives_it_back(void **unused)
+static void a_change_is_settled_when_its_last_taker_gives_it_back(void **unused)
 {
     (void)unused;
     is_to_take = true;
@@ -140,7 +141,7 @@ static void a_change_is_settled_when_the_last_of_its_takers_gives_it_back(void *
     rig_expect(&rig, "settled 1 of 1");
 }
 
-static void nothing_behind_one_that_is_forgone_is_settled_until_there_is_a_new_claim(void **unused)
+static void a_forgone_change_blocks_settling_until_a_new_claim(void **unused)
 {
     (void)unused;
     is_to_take = true;
@@ -157,7 +158,7 @@ static void nothing_behind_one_that_is_forgone_is_settled_until_there_is_a_new_c
     rig_expect(&rig, "settled 2 of 2");
 }
 
-static void while_the_claim_is_unsure_nobody_acts(void **unused)
+static void observers_wait_while_the_claim_is_unsure(void **unused)
 {
     (void)unused;
     state = KV_CLAIM_UNSURE;
@@ -172,7 +173,7 @@ static void while_the_claim_is_unsure_nobody_acts(void **unused)
     assert_true(kv_keyspace_is_quiet(rig.keyspace));
 }
 
-static void with_a_lost_claim_nobody_acts_and_nothing_is_settled(void **unused)
+static void changes_of_a_lost_claim_are_neither_seen_nor_settled(void **unused)
 {
     (void)unused;
     state = KV_CLAIM_LOST;
@@ -184,7 +185,7 @@ static void with_a_lost_claim_nobody_acts_and_nothing_is_settled(void **unused)
     rig_expect(&rig, "k=1 mark 0");
 }
 
-static void what_an_import_has_written_is_settled_unseen(void **unused)
+static void imported_changes_are_settled_unseen(void **unused)
 {
     (void)unused;
     told_store_show(&rig, 1, KV_MARK_UNSEEN, 1, "k", "1");
@@ -192,7 +193,7 @@ static void what_an_import_has_written_is_settled_unseen(void **unused)
     rig_expect(&rig, "settled 1 of 1");
 }
 
-static void writes_that_are_held_back_are_no_time_to_show(void **unused)
+static void changes_are_not_shown_while_writes_are_held_back(void **unused)
 {
     (void)unused;
     has_to_show = true;
@@ -204,7 +205,7 @@ static void writes_that_are_held_back_are_no_time_to_show(void **unused)
     assert_true(rig.host->may_show(rig.host));
 }
 
-static void it_is_not_quiet_while_the_store_has_to_show(void **unused)
+static void the_keyspace_is_not_quiet_while_the_store_has_to_show(void **unused)
 {
     (void)unused;
     assert_true(kv_keyspace_is_quiet(rig.keyspace));
@@ -213,13 +214,13 @@ static void it_is_not_quiet_while_the_store_has_to_show(void **unused)
     has_to_show = false;
 }
 
-static void changes_from_the_drain_on_are_left_to_others(void **unused)
+static void changes_after_the_drain_are_left_to_other_servers(void **unused)
 {
     (void)unused;
     told_store_tell(&rig, 5, "k", "1");
     has_to_show = true;
     kv_keyspace_drain(rig.keyspace);
-    assert_true(kv_keyspace_is_quiet(rig.keyspace)); /* there is nothing up to 5 to be shown */
+    assert_true(kv_keyspace_is_quiet(rig.keyspace)); /* no change up to 5 is to be shown */
     assert_false(rig.host->may_show(rig.host));
     show(5, "k");
     show(11, "k");
@@ -227,7 +228,7 @@ static void changes_from_the_drain_on_are_left_to_others(void **unused)
     rig_expect(&rig, "k=1 mark 0; settled 5 of 1");
 }
 
-static void what_comes_after_the_end_is_neither_seen_nor_settled(void **unused)
+static void changes_after_the_end_are_neither_seen_nor_settled(void **unused)
 {
     (void)unused;
     show(1, "k");
@@ -237,7 +238,7 @@ static void what_comes_after_the_end_is_neither_seen_nor_settled(void **unused)
     assert_false(rig.host->may_show(rig.host));
 }
 
-/* ---- observers that are everywhere ---- */
+/* ---- observers that see every server's changes ---- */
 
 static int set_up_witness(void **unused)
 {
@@ -251,7 +252,7 @@ static int set_up_witness(void **unused)
     return 0;
 }
 
-static void a_witness_sees_what_is_told_and_asks_for_nothing_to_be_shown(void **unused)
+static void a_witness_sees_told_changes_and_does_not_claim_them(void **unused)
 {
     (void)unused;
     assert_false(rig.host->has_observers);
@@ -260,7 +261,7 @@ static void a_witness_sees_what_is_told_and_asks_for_nothing_to_be_shown(void **
     rig_expect(&rig, "witnessed told");
 }
 
-static void a_witness_sees_what_another_server_has_done(void **unused)
+static void a_witness_sees_changes_of_another_server(void **unused)
 {
     (void)unused;
     static char key[] = "other";
@@ -283,21 +284,20 @@ int main(void)
 {
 #define SHOWING_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        SHOWING_TEST(an_observer_sees_what_is_shown_and_not_what_is_told),
-        SHOWING_TEST(changes_are_settled_in_order_however_they_are_given_back),
-        SHOWING_TEST(a_change_is_settled_when_the_last_of_its_takers_gives_it_back),
-        SHOWING_TEST(nothing_behind_one_that_is_forgone_is_settled_until_there_is_a_new_claim),
-        SHOWING_TEST(while_the_claim_is_unsure_nobody_acts),
-        SHOWING_TEST(with_a_lost_claim_nobody_acts_and_nothing_is_settled),
-        SHOWING_TEST(what_an_import_has_written_is_settled_unseen),
-        SHOWING_TEST(writes_that_are_held_back_are_no_time_to_show),
-        SHOWING_TEST(it_is_not_quiet_while_the_store_has_to_show),
-        SHOWING_TEST(changes_from_the_drain_on_are_left_to_others),
-        SHOWING_TEST(what_comes_after_the_end_is_neither_seen_nor_settled),
-        cmocka_unit_test_setup_teardown(
-            a_witness_sees_what_is_told_and_asks_for_nothing_to_be_shown, set_up_witness,
-            tear_down),
-        cmocka_unit_test_setup_teardown(a_witness_sees_what_another_server_has_done, set_up_witness,
+        SHOWING_TEST(an_observer_sees_only_changes_that_are_shown),
+        SHOWING_TEST(changes_are_settled_in_order_even_if_given_back_out_of_order),
+        SHOWING_TEST(a_change_is_settled_when_its_last_taker_gives_it_back),
+        SHOWING_TEST(a_forgone_change_blocks_settling_until_a_new_claim),
+        SHOWING_TEST(observers_wait_while_the_claim_is_unsure),
+        SHOWING_TEST(changes_of_a_lost_claim_are_neither_seen_nor_settled),
+        SHOWING_TEST(imported_changes_are_settled_unseen),
+        SHOWING_TEST(changes_are_not_shown_while_writes_are_held_back),
+        SHOWING_TEST(the_keyspace_is_not_quiet_while_the_store_has_to_show),
+        SHOWING_TEST(changes_after_the_drain_are_left_to_other_servers),
+        SHOWING_TEST(changes_after_the_end_are_neither_seen_nor_settled),
+        cmocka_unit_test_setup_teardown(a_witness_sees_told_changes_and_does_not_claim_them,
+                                        set_up_witness, tear_down),
+        cmocka_unit_test_setup_teardown(a_witness_sees_changes_of_another_server, set_up_witness,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

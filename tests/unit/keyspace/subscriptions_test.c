@@ -1,4 +1,4 @@
-/* What subscribers are told, and that they are never shown an older state after a newer one. */
+/* The changes that subscribers receive; they never see an older state after a newer one. */
 #include "rig.h"
 
 static struct rig rig;
@@ -26,7 +26,7 @@ static struct kv_client *subscriber(uint32_t loop, const char *key)
     return client;
 }
 
-static void a_change_is_told_on_every_loop_its_writers_own_included(void **state)
+static void a_change_is_notified_on_every_loop_including_the_writers(void **state)
 {
     (void)state;
     rig_open(&rig, 2);
@@ -38,7 +38,7 @@ static void a_change_is_told_on_every_loop_its_writers_own_included(void **state
     kv_client_close(other);
 }
 
-static void what_is_no_change_tells_nobody(void **state)
+static void writes_that_change_nothing_are_not_notified(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -80,11 +80,12 @@ static void a_subscribe_is_answered_before_its_first_change(void **state)
     kv_client_close(client);
 }
 
-static void a_change_from_before_the_subscription_is_not_told(void **state)
+static void a_change_before_the_subscription_is_not_notified(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
-    struct kv_client *other = subscriber(0, "k"); /* so that the feed brings the key here */
+    struct kv_client *other = subscriber(0, "k"); /* so that the feed delivers the key to this
+                                                   * loop */
     rig_set(&rig, other, "a", "k", "1", 0);
     struct kv_client *client = rig_client(&rig, 0);
     kv_keyspace_submit_now(kv_keyspace_on(rig.keyspace, 0));
@@ -95,7 +96,7 @@ static void a_change_from_before_the_subscription_is_not_told(void **state)
     kv_client_close(client);
 }
 
-static void a_closed_clients_subscriptions_are_gone(void **state)
+static void subscriptions_end_with_their_client(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -121,7 +122,7 @@ static void too_many_subscriptions_are_refused(void **state)
     kv_client_close(client);
 }
 
-static void an_expiry_is_told_at_its_deadline(void **state)
+static void an_expiry_is_notified_at_its_deadline(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -139,7 +140,7 @@ static void an_expiry_is_told_at_its_deadline(void **state)
     kv_client_close(client);
 }
 
-static void a_get_read_before_a_change_that_was_told_is_answered_as_of_the_change(void **state)
+static void a_get_read_before_a_notified_change_returns_the_changed_state(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -147,7 +148,7 @@ static void a_get_read_before_a_change_that_was_told_is_answered_as_of_the_chang
     rig.gate_is_shut = true;
     rig_get(&rig, client, "g", "k");
     rig_turn(&rig);
-    rig_execute(&rig, 0); /* it has read: missing */
+    rig_execute(&rig, 0); /* this read: missing */
     rig.gate_is_shut = false;
     rig_set(&rig, NULL, "w", "k", "1", 0);
     rig_turn(&rig);
@@ -158,7 +159,7 @@ static void a_get_read_before_a_change_that_was_told_is_answered_as_of_the_chang
     kv_client_close(client);
 }
 
-static void a_get_of_a_subscribed_key_holds_back_later_writes_of_its_client(void **state)
+static void a_get_of_a_subscribed_key_delays_later_writes_of_its_client(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -172,7 +173,7 @@ static void a_get_of_a_subscribed_key_holds_back_later_writes_of_its_client(void
     rig_execute(&rig, 1);
     rig_complete(&rig, 1);
     rig_turn(&rig);
-    assert_int_equal(rig.n_waiting, 2); /* g is final, but stands behind slow */
+    assert_int_equal(rig.n_waiting, 2); /* g is complete, but waits behind slow */
     rig.gate_is_shut = false;
     rig_execute(&rig, 0);
     rig_complete(&rig, 0);
@@ -181,7 +182,7 @@ static void a_get_of_a_subscribed_key_holds_back_later_writes_of_its_client(void
     kv_client_close(client);
 }
 
-static void a_get_past_the_deadline_of_what_was_told_is_read_again(void **state)
+static void a_get_past_the_deadline_of_the_notified_state_is_read_again(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -193,7 +194,7 @@ static void a_get_past_the_deadline_of_what_was_told_is_read_again(void **state)
     rig.gate_is_shut = false;
     rig_set(&rig, NULL, "w", "k", "1", 50);
     rig_turn(&rig);
-    rig_set(&rig, NULL, "longer", "k", "1", 1000); /* moves the deadline and tells nobody */
+    rig_set(&rig, NULL, "longer", "k", "1", 1000); /* moves the deadline without a change */
     rig_turn(&rig);
     rig_pass_ms(&rig, 60);
     rig_complete(&rig, 0);
@@ -202,8 +203,9 @@ static void a_get_past_the_deadline_of_what_was_told_is_read_again(void **state)
     kv_client_close(client);
 }
 
-/* The second was read while the first was final and had to wait; then the first was read again. */
-static void a_get_behind_one_that_is_read_again_is_read_again_too(void **state)
+/* The second get was read while the first was complete and waiting; then the first was read
+ * again. */
+static void a_get_after_one_that_is_read_again_is_also_read_again(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -231,25 +233,25 @@ static void a_get_behind_one_that_is_read_again_is_read_again_too(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_change_is_told_on_every_loop_its_writers_own_included,
+        cmocka_unit_test_setup_teardown(a_change_is_notified_on_every_loop_including_the_writers,
                                         set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_no_change_tells_nobody, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(writes_that_change_nothing_are_not_notified, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(subscribing_twice_is_the_same_as_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_subscribe_is_answered_before_its_first_change, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(a_change_from_before_the_subscription_is_not_told, set_up,
+        cmocka_unit_test_setup_teardown(a_change_before_the_subscription_is_not_notified, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(a_closed_clients_subscriptions_are_gone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(subscriptions_end_with_their_client, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_many_subscriptions_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_expiry_is_told_at_its_deadline, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_expiry_is_notified_at_its_deadline, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
-            a_get_read_before_a_change_that_was_told_is_answered_as_of_the_change, set_up,
-            tear_down),
-        cmocka_unit_test_setup_teardown(
-            a_get_of_a_subscribed_key_holds_back_later_writes_of_its_client, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_get_past_the_deadline_of_what_was_told_is_read_again,
+            a_get_read_before_a_notified_change_returns_the_changed_state, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_get_of_a_subscribed_key_delays_later_writes_of_its_client,
                                         set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_get_behind_one_that_is_read_again_is_read_again_too,
+        cmocka_unit_test_setup_teardown(a_get_past_the_deadline_of_the_notified_state_is_read_again,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_get_after_one_that_is_read_again_is_also_read_again,
                                         set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

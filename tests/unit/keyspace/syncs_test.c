@@ -1,4 +1,4 @@
-/* Subscriptions that begin with the present state, or continue after a revision. */
+/* Subscriptions that begin with the current state, or continue after a revision. */
 #include <stdio.h>
 
 #include "base/table.h"
@@ -9,7 +9,7 @@ static struct rig rig;
 static const char *store;
 
 enum {
-    KEYS = 300, /* more than a page holds */
+    KEYS = 300, /* more than fit in a page */
     TURNS = 4000,
     HISTORY = 100000
 };
@@ -74,7 +74,7 @@ static void settle_syncs(void)
     fail_msg("the syncs do not end");
 }
 
-/* ---- the present state ---- */
+/* ---- the current state ---- */
 
 static void initial_of_a_key_is_its_state_then_synced_then_changes(void **state)
 {
@@ -94,7 +94,7 @@ static void initial_of_a_key_is_its_state_then_synced_then_changes(void **state)
     kv_client_close(client);
 }
 
-static void initial_of_a_missing_key_says_so(void **state)
+static void initial_of_a_missing_key_reports_no_value(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -130,7 +130,7 @@ static void initial_of_one_key_under_a_prefix(void **state)
     kv_client_close(client);
 }
 
-static void subscribing_again_begins_again(void **state)
+static void subscribing_again_restarts_the_initial_state(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -145,7 +145,7 @@ static void subscribing_again_begins_again(void **state)
     kv_client_close(client);
 }
 
-static void a_client_that_goes_meanwhile_leaves_nothing(void **state)
+static void a_client_that_closes_meanwhile_leaves_nothing_behind(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -205,7 +205,7 @@ static void since_continues_after_the_revision(void **state)
     kv_client_close(third);
 }
 
-static void since_that_the_log_does_not_reach_resets(void **state)
+static void since_before_the_start_of_the_log_resets(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -243,7 +243,7 @@ static void make_room(struct kv_client *client, size_t *unsent)
     settle_syncs();
 }
 
-static void a_backlog_that_overflows_is_reset(void **state)
+static void a_backlog_overflow_causes_a_reset(void **state)
 {
     size_t unsent = 0;
     char key[16];
@@ -277,7 +277,7 @@ static void a_backlog_that_overflows_is_reset(void **state)
 
 /* ---- under random changes ---- */
 
-/* What a client was shown: of each key the revision and whether there is a value. */
+/* The states shown to a client: for each key, the revision and the value. */
 struct view {
     uint64_t revisions[KEYS];
     char values[KEYS]; /* 0: none */
@@ -310,7 +310,7 @@ static void see(struct kv_subscriber *subscriber, const struct kv_delivery *deli
     struct view *view = view_of(subscriber);
     const struct kv_news *news = delivery->news;
     int number = number_of(news->key);
-    assert_true(news->revision > view->revisions[number]); /* neither older nor twice */
+    assert_true(news->revision > view->revisions[number]); /* neither older nor repeated */
     view->revisions[number] = news->revision;
     view->values[number] = news->state.revision == 0 ? 0 : news->state.value.bytes[0];
     if (news->reason == 0) {
@@ -318,7 +318,7 @@ static void see(struct kv_subscriber *subscriber, const struct kv_delivery *deli
         view->n_states++;
         return;
     }
-    if (view->n_history != 0 && view->is_synced) /* all keys' changes are in order */
+    if (view->n_history != 0 && view->is_synced) /* changes of all keys are in order */
         assert_true(news->revision > view->history[view->n_history - 1]);
     assert_true(view->n_history < HISTORY);
     view->history[view->n_history++] = news->revision;
@@ -362,7 +362,7 @@ static struct kv_client *open_view(struct view *view, uint32_t loop, struct kv_s
     return client;
 }
 
-/* Each key is written on one loop, so that what is true is known here. */
+/* Each key is written on one loop, so that this test knows the true state. */
 static void write_one(void)
 {
     int number = rand() % KEYS;
@@ -427,7 +427,7 @@ static void initial_under_random_changes_ends_in_the_true_state(void **state)
     }
 }
 
-static void a_client_that_is_often_behind_ends_in_the_true_state(void **state)
+static void a_client_that_often_falls_behind_ends_in_the_true_state(void **state)
 {
     static struct view view;
     size_t unsent = 0;
@@ -444,8 +444,8 @@ static void a_client_that_is_often_behind_ends_in_the_true_state(void **state)
     command->subscribe = initial_prefix;
     kv_client_send(client, command);
     for (int turn = 0; turn < TURNS; turn++) {
-        unsent =
-            turn / 50 % 2 == 0; /* while there is none, more keys change than it may be behind */
+        unsent = turn / 50 % 2 == 0; /* while there is room for none, more keys change than the
+                                      * client may be behind */
         write_some(20);
         turn_one();
         kv_client_catch_up(client);
@@ -462,7 +462,7 @@ static void a_client_that_is_often_behind_ends_in_the_true_state(void **state)
     kv_client_close(client);
 }
 
-static void resuming_again_and_again_misses_and_repeats_nothing(void **state)
+static void repeated_resuming_neither_misses_nor_repeats_changes(void **state)
 {
     static struct view stays, returns;
     (void)state;
@@ -482,12 +482,12 @@ static void resuming_again_and_again_misses_and_repeats_nothing(void **state)
         if (turn % 40 != 0)
             continue;
         kv_client_close(other);
-        for (int missed = 0; missed < 20; missed++) { /* more than a page of the log has */
+        for (int missed = 0; missed < 20; missed++) { /* more than fit in a page of the log */
             write_some(20);
             turn_one();
         }
-        if (!returns
-                 .is_synced) /* it has no mark beyond the last one: what came since comes again */
+        if (!returns.is_synced) /* without a mark beyond the last one, later changes are received
+                                 * again */
             while (returns.n_history > 0 && returns.history[returns.n_history - 1] > returns.mark)
                 returns.n_history--;
         memset(returns.revisions, 0, sizeof(returns.revisions));
@@ -512,18 +512,18 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         TEST(initial_of_a_key_is_its_state_then_synced_then_changes),
-        TEST(initial_of_a_missing_key_says_so),
+        TEST(initial_of_a_missing_key_reports_no_value),
         TEST(initial_of_an_empty_prefix_is_synced_at_once),
         TEST(initial_of_one_key_under_a_prefix),
-        TEST(subscribing_again_begins_again),
-        TEST(a_client_that_goes_meanwhile_leaves_nothing),
+        TEST(subscribing_again_restarts_the_initial_state),
+        TEST(a_client_that_closes_meanwhile_leaves_nothing_behind),
         TEST(since_continues_after_the_revision),
-        TEST(since_that_the_log_does_not_reach_resets),
+        TEST(since_before_the_start_of_the_log_resets),
         TEST(since_of_another_epoch_resets),
-        TEST(a_backlog_that_overflows_is_reset),
+        TEST(a_backlog_overflow_causes_a_reset),
         TEST(initial_under_random_changes_ends_in_the_true_state),
-        TEST(a_client_that_is_often_behind_ends_in_the_true_state),
-        TEST(resuming_again_and_again_misses_and_repeats_nothing),
+        TEST(a_client_that_often_falls_behind_ends_in_the_true_state),
+        TEST(repeated_resuming_neither_misses_nor_repeats_changes),
     };
     assert_int_equal(argc, 2);
     store = argv[1];

@@ -18,7 +18,7 @@ struct told {
 static struct rig *the_rig;
 static uint64_t newest;
 static uint64_t n_references;
-static struct told *last[MAX_KEYS]; /* told of each key; with a reference */
+static struct told *last[MAX_KEYS]; /* the latest told state of each key; holds a reference */
 static size_t n_last;
 
 static int told_open(const struct kv_store_host *host, const struct kv_option_value *options,

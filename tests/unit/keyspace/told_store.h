@@ -1,19 +1,20 @@
 /*
- * A store that has no keys: the test tells the changes. A GET finds what was told last of its key.
- * References are counted, and told_store_expect_no_references() asserts that all came back.
+ * A store without keys: the test tells the changes. A GET returns the state of its key that was
+ * told last. References are counted, and told_store_expect_no_references() asserts that all were
+ * released.
  */
 #ifndef KV_TESTS_KEYSPACE_TOLD_STORE_H
 #define KV_TESTS_KEYSPACE_TOLD_STORE_H
 
 #include "rig.h"
 
-/* In place of the rig's store; before rig_open(). The capabilities are the rig's to choose. */
+/* Replaces the rig's store; to be called before rig_open(). The rig determines the capabilities. */
 void told_store_use(struct rig *rig);
 
-/* The newest revision, as the store says it. */
+/* Sets the newest revision that the store reports. */
 void told_store_set_revision(uint64_t revision);
 
-/* Tells a change, of `revision`; value NULL: a delete. */
+/* Tells a change with the revision; value NULL: a delete. */
 void told_store_tell(struct rig *rig, uint64_t revision, const char *key, const char *value);
 
 /* Shows a set to observers, as a store with KV_STORE_SHOWS does. */
@@ -23,7 +24,7 @@ void told_store_show(struct rig *rig, uint64_t claim, uint16_t mark, uint64_t re
 uint64_t told_store_n_references(void);
 void told_store_expect_no_references(void);
 
-/* One to something that is nobody's state. */
+/* A reference that belongs to no state. */
 void *told_store_reference(void);
 
 #endif

@@ -1,6 +1,6 @@
-/* Updates: a function of the old value, at the store's commit point or by compare-and-set, over a
- * store that completes at once or late. The function of most tests adds 1; what is no number is
- * refused. */
+/* Updates: a function of the old value, computed at the store's commit point or by compare-and-set,
+ * on stores that complete at once or late. The function of most tests adds 1, and refuses values
+ * that are not numbers. */
 #include "rig.h"
 
 #include <pthread.h>
@@ -84,7 +84,7 @@ static void an_update_sets_the_result_of_its_function(void **state)
     expect("c 2");
 }
 
-static void an_update_that_does_not_apply_says_why_and_changes_nothing(void **state)
+static void an_inapplicable_update_is_refused_with_a_reason(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -108,7 +108,7 @@ static void a_result_of_the_same_bytes_is_no_change(void **state)
     expect("b unchanged");
 }
 
-static void the_condition_is_judged_by_the_old_state(void **state)
+static void the_condition_is_evaluated_against_the_old_state(void **state)
 {
     (void)state;
     uint64_t none = 1;
@@ -135,7 +135,7 @@ static void the_condition_is_judged_by_the_old_state(void **state)
     expect("e 7");
 }
 
-static void the_argument_is_needed_until_the_end_of_the_turn_only(void **state)
+static void the_argument_is_needed_only_until_the_end_of_the_turn(void **state)
 {
     (void)state;
     char argument[] = "41";
@@ -150,9 +150,9 @@ static void the_argument_is_needed_until_the_end_of_the_turn_only(void **state)
     expect("a 42");
 }
 
-/* ---- together with others ---- */
+/* ---- concurrency ---- */
 
-static void updates_of_all_loops_and_clients_are_each_counted_once(void **state)
+static void no_update_of_concurrent_loops_and_clients_is_lost(void **state)
 {
     (void)state;
     char log[64];
@@ -209,7 +209,7 @@ static void *run_loop(void *argument)
     return NULL;
 }
 
-static void loops_on_threads_of_their_own_take_turns_with_a_key(void **state)
+static void no_update_of_loops_on_different_threads_is_lost(void **state)
 {
     char log[64];
     struct sender senders[RIG_MAX_LOOPS];
@@ -233,7 +233,7 @@ static void loops_on_threads_of_their_own_take_turns_with_a_key(void **state)
     expect(log);
 }
 
-static void an_update_has_its_place_among_its_clients_commands(void **state)
+static void an_update_is_ordered_with_its_clients_commands(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -248,7 +248,7 @@ static void an_update_has_its_place_among_its_clients_commands(void **state)
     kv_client_close(client);
 }
 
-static void an_update_of_a_closed_client_takes_effect_untold(void **state)
+static void an_update_of_a_closed_client_takes_effect_unanswered(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -287,7 +287,7 @@ static void a_key_that_is_created_gets_the_ttl(void **state)
     expect_gone_after("k", 50);
 }
 
-static void a_key_that_is_there_keeps_its_deadline(void **state)
+static void an_existing_key_keeps_its_deadline(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -302,7 +302,7 @@ static void a_key_that_is_there_keeps_its_deadline(void **state)
     expect_gone_after("k", 30);
 }
 
-static void an_update_may_set_the_ttl_of_a_key_that_is_there(void **state)
+static void an_update_may_set_the_ttl_of_an_existing_key(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -323,7 +323,7 @@ static void double_it(struct kv_ttl *policy, struct kv_ttl_write *write)
     write->ttl_ms *= 2;
 }
 
-static void policies_see_ttls_that_are_given_and_none_that_is_kept(void **state)
+static void policies_see_only_ttls_that_are_given(void **state)
 {
     static const struct kv_ttl_ops ops = {.size = sizeof(ops), .on_write = double_it};
     struct kv_ttl_link doubles = {.ops = &ops};
@@ -398,8 +398,8 @@ static void wait_until_suspended(int n)
     assert_int_equal(n_seen, n);
 }
 
-/* The key is written while an interceptor has the result. */
-static void a_result_that_was_overtaken_is_computed_and_seen_anew(void **state)
+/* The key is written while an interceptor holds the result. */
+static void an_outdated_result_is_computed_and_intercepted_again(void **state)
 {
     (void)state;
     open_intercepted(&interceptor);
@@ -419,7 +419,7 @@ static void a_result_that_was_overtaken_is_computed_and_seen_anew(void **state)
     expect("a 42");
 }
 
-/* Writes the key each time before the result does. */
+/* Writes the key each time, before the result is written. */
 static enum kv_verdict interfere(struct kv_interceptor *self, struct kv_command *command)
 {
     static char text[16];
@@ -436,7 +436,7 @@ static enum kv_verdict interfere(struct kv_interceptor *self, struct kv_command 
     return KV_PASS;
 }
 
-static void an_update_gives_up_where_others_write_the_key_each_time(void **state)
+static void an_update_fails_if_the_key_is_always_written_first(void **state)
 {
     (void)state;
     struct kv_interceptor interferes = {.before_write = interfere};
@@ -456,7 +456,7 @@ static void touch(const char *name, const char *key, int64_t ttl_ms)
     rig_send(NULL, command);
 }
 
-static void a_touch_sets_the_ttl_alone(void **state)
+static void a_touch_sets_only_the_ttl(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -470,7 +470,7 @@ static void a_touch_sets_the_ttl_alone(void **state)
     expect_gone_after("k", 1000);
 }
 
-static void a_touch_of_a_missing_key_finds_nothing(void **state)
+static void a_touch_of_a_missing_key_is_missing(void **state)
 {
     (void)state;
     rig_open(&rig, 1);
@@ -499,8 +499,7 @@ static bool covers_other(const struct kv_interceptor *self, const struct kv_comm
     return kv_slice_equals(command->key, KV_SLICE("covered"));
 }
 
-static void
-an_interceptor_that_does_not_cover_a_key_is_passed_by_where_that_is_quicker(void **state)
+static void an_update_bypasses_interceptors_that_do_not_cover_its_key(void **state)
 {
     struct kv_interceptor covers = {.before_write = intercept, .covers = covers_other};
     (void)state;
@@ -529,7 +528,7 @@ static int replace_long(struct kv_command *command, const struct kv_item *old,
     return KV_OK;
 }
 
-static void a_long_value_is_worked_on_by_a_worker(void **state)
+static void a_long_value_is_processed_by_a_worker(void **state)
 {
     (void)state;
     char *value = malloc(LONG + 1);
@@ -552,8 +551,8 @@ static void a_long_value_is_worked_on_by_a_worker(void **state)
     free(value);
 }
 
-/* As where the loops are stopped while a worker computes. */
-static void what_a_worker_has_at_the_end_is_finished(void **state)
+/* As when the loops are stopped while a worker computes. */
+static void the_job_of_a_worker_at_the_end_is_finished(void **state)
 {
     (void)state;
     char *value = malloc(LONG + 1);
@@ -607,27 +606,27 @@ int main(int argc, char **argv)
 #define UPDATE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         UPDATE_TEST(an_update_sets_the_result_of_its_function),
-        UPDATE_TEST(an_update_that_does_not_apply_says_why_and_changes_nothing),
+        UPDATE_TEST(an_inapplicable_update_is_refused_with_a_reason),
         UPDATE_TEST(a_result_of_the_same_bytes_is_no_change),
-        UPDATE_TEST(the_condition_is_judged_by_the_old_state),
-        UPDATE_TEST(the_argument_is_needed_until_the_end_of_the_turn_only),
-        UPDATE_TEST(updates_of_all_loops_and_clients_are_each_counted_once),
-        UPDATE_TEST(loops_on_threads_of_their_own_take_turns_with_a_key),
-        UPDATE_TEST(an_update_has_its_place_among_its_clients_commands),
-        UPDATE_TEST(an_update_of_a_closed_client_takes_effect_untold),
+        UPDATE_TEST(the_condition_is_evaluated_against_the_old_state),
+        UPDATE_TEST(the_argument_is_needed_only_until_the_end_of_the_turn),
+        UPDATE_TEST(no_update_of_concurrent_loops_and_clients_is_lost),
+        UPDATE_TEST(no_update_of_loops_on_different_threads_is_lost),
+        UPDATE_TEST(an_update_is_ordered_with_its_clients_commands),
+        UPDATE_TEST(an_update_of_a_closed_client_takes_effect_unanswered),
         UPDATE_TEST(a_key_that_is_created_gets_the_ttl),
-        UPDATE_TEST(a_key_that_is_there_keeps_its_deadline),
-        UPDATE_TEST(an_update_may_set_the_ttl_of_a_key_that_is_there),
-        UPDATE_TEST(policies_see_ttls_that_are_given_and_none_that_is_kept),
+        UPDATE_TEST(an_existing_key_keeps_its_deadline),
+        UPDATE_TEST(an_update_may_set_the_ttl_of_an_existing_key),
+        UPDATE_TEST(policies_see_only_ttls_that_are_given),
         UPDATE_TEST(interceptors_see_the_result_and_may_refuse_or_alter_it),
-        UPDATE_TEST(a_result_that_was_overtaken_is_computed_and_seen_anew),
-        UPDATE_TEST(an_update_gives_up_where_others_write_the_key_each_time),
-        UPDATE_TEST(a_touch_sets_the_ttl_alone),
-        UPDATE_TEST(a_touch_of_a_missing_key_finds_nothing),
+        UPDATE_TEST(an_outdated_result_is_computed_and_intercepted_again),
+        UPDATE_TEST(an_update_fails_if_the_key_is_always_written_first),
+        UPDATE_TEST(a_touch_sets_only_the_ttl),
+        UPDATE_TEST(a_touch_of_a_missing_key_is_missing),
         UPDATE_TEST(interceptors_see_a_touch_as_a_set),
-        UPDATE_TEST(an_interceptor_that_does_not_cover_a_key_is_passed_by_where_that_is_quicker),
-        UPDATE_TEST(a_long_value_is_worked_on_by_a_worker),
-        UPDATE_TEST(what_a_worker_has_at_the_end_is_finished),
+        UPDATE_TEST(an_update_bypasses_interceptors_that_do_not_cover_its_key),
+        UPDATE_TEST(a_long_value_is_processed_by_a_worker),
+        UPDATE_TEST(the_job_of_a_worker_at_the_end_is_finished),
         UPDATE_TEST(a_result_above_the_limit_changes_nothing),
         UPDATE_TEST(updates_wait_while_writes_are_held_back),
     };

@@ -1,4 +1,4 @@
-/* The order in which one loop is told the changes of different keys. */
+/* The order in which a loop delivers the changes of different keys. */
 #include "keyspace/loop.h"
 #include "told_store.h"
 
@@ -46,7 +46,7 @@ static void open_sync(void)
     rig_open(&rig, 2);
 }
 
-static void changes_wait_for_calls_under_way_on_other_loops(void **state)
+static void changes_wait_for_calls_in_progress_on_other_loops(void **state)
 {
     (void)state;
     open_sync();
@@ -65,7 +65,7 @@ static void changes_wait_for_calls_under_way_on_other_loops(void **state)
     kv_client_close(client);
 }
 
-static void what_is_below_the_calls_under_way_is_delivered(void **state)
+static void changes_below_the_calls_in_progress_are_delivered(void **state)
 {
     (void)state;
     open_sync();
@@ -82,7 +82,7 @@ static void what_is_below_the_calls_under_way_is_delivered(void **state)
     kv_client_close(client);
 }
 
-static void a_further_call_lets_what_the_last_one_held_back_go(void **state)
+static void a_later_call_releases_changes_held_by_the_previous_one(void **state)
 {
     (void)state;
     open_sync();
@@ -102,7 +102,7 @@ static void a_further_call_lets_what_the_last_one_held_back_go(void **state)
     kv_client_close(client);
 }
 
-/* Otherwise the subscriber would be told of `old` after it was shown `new`. */
+/* Otherwise the subscriber would be notified of `old` after it was shown `new`. */
 static void a_get_waits_for_held_changes_of_its_subscribed_key(void **state)
 {
     (void)state;
@@ -120,7 +120,7 @@ static void a_get_waits_for_held_changes_of_its_subscribed_key(void **state)
     kv_client_close(client);
 }
 
-static void a_subscribe_waits_for_changes_that_were_made_before_it(void **state)
+static void a_subscribe_waits_for_changes_made_before_it(void **state)
 {
     (void)state;
     open_sync();
@@ -154,7 +154,7 @@ static void a_client_may_close_while_its_answer_waits_for_the_feed(void **state)
     kv_client_close(other);
 }
 
-static void a_store_that_tells_in_order_is_delivered_at_once(void **state)
+static void changes_of_a_store_with_order_are_delivered_at_once(void **state)
 {
     (void)state;
     rig.capabilities = KV_STORE_IN_ORDER;
@@ -171,7 +171,7 @@ static void a_store_that_tells_in_order_is_delivered_at_once(void **state)
     kv_client_close(client);
 }
 
-static void without_a_known_order_changes_come_as_they_are_told(void **state)
+static void without_a_known_order_changes_are_delivered_as_told(void **state)
 {
     (void)state;
     rig_open(&rig, 2);
@@ -190,14 +190,14 @@ static void without_a_known_order_changes_come_as_they_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(changes_wait_for_calls_under_way_on_other_loops),
-        TEST(what_is_below_the_calls_under_way_is_delivered),
-        TEST(a_further_call_lets_what_the_last_one_held_back_go),
+        TEST(changes_wait_for_calls_in_progress_on_other_loops),
+        TEST(changes_below_the_calls_in_progress_are_delivered),
+        TEST(a_later_call_releases_changes_held_by_the_previous_one),
         TEST(a_get_waits_for_held_changes_of_its_subscribed_key),
-        TEST(a_subscribe_waits_for_changes_that_were_made_before_it),
+        TEST(a_subscribe_waits_for_changes_made_before_it),
         TEST(a_client_may_close_while_its_answer_waits_for_the_feed),
-        TEST(a_store_that_tells_in_order_is_delivered_at_once),
-        TEST(without_a_known_order_changes_come_as_they_are_told),
+        TEST(changes_of_a_store_with_order_are_delivered_at_once),
+        TEST(without_a_known_order_changes_are_delivered_as_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,7 @@ static const struct kv_ctl_verb verb = {.name = "try",
                                                    KV_CTL_OPTION(KV_CTL_PREFIX) |
                                                    KV_CTL_OPTION(KV_CTL_VALUES)};
 
-/* Returns: whether they are good; then *ret is the caller's. */
+/* Returns: whether the arguments are valid; if so, the caller owns *ret. */
 static bool parse(const char *const *arguments, struct kv_ctl_arguments *ret, const char *part)
 {
     struct kv_error error = {""};
@@ -29,7 +29,7 @@ static bool parse(const char *const *arguments, struct kv_ctl_arguments *ret, co
     return false;
 }
 
-static void options_and_operands_stand_in_any_order(void **state)
+static void options_and_operands_may_be_mixed(void **state)
 {
     const char *const given[] = {"a", "-vn5", "-p", "x", "--prefix=y=z", "-o", "json", "-", NULL};
     struct kv_ctl_arguments arguments;
@@ -45,7 +45,7 @@ static void options_and_operands_stand_in_any_order(void **state)
     kv_ctl_arguments_fini(&arguments);
 }
 
-static void negative_numbers_and_what_follows_two_dashes_are_operands(void **state)
+static void negative_numbers_and_arguments_after_two_dashes_are_operands(void **state)
 {
     const char *const given[] = {"-5", "--", "-v", NULL};
     struct kv_ctl_arguments arguments;
@@ -57,7 +57,7 @@ static void negative_numbers_and_what_follows_two_dashes_are_operands(void **sta
     kv_ctl_arguments_fini(&arguments);
 }
 
-static void faults_are_named(void **state)
+static void faults_are_reported(void **state)
 {
     static const struct {
         const char *given[4];
@@ -96,7 +96,7 @@ static void numbers_are_read_as_a_whole(void **state)
     assert_int_equal(number, 10);
 }
 
-static void words_are_whole_words(void **state)
+static void words_must_match_whole(void **state)
 {
     (void)state;
     assert_true(kv_ctl_words_have("text json jsonl", "json"));
@@ -109,11 +109,11 @@ static void words_are_whole_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(options_and_operands_stand_in_any_order),
-        cmocka_unit_test(negative_numbers_and_what_follows_two_dashes_are_operands),
-        cmocka_unit_test(faults_are_named),
+        cmocka_unit_test(options_and_operands_may_be_mixed),
+        cmocka_unit_test(negative_numbers_and_arguments_after_two_dashes_are_operands),
+        cmocka_unit_test(faults_are_reported),
         cmocka_unit_test(numbers_are_read_as_a_whole),
-        cmocka_unit_test(words_are_whole_words),
+        cmocka_unit_test(words_must_match_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

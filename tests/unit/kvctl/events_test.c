@@ -1,4 +1,4 @@
-/* Server-Sent Events as a client reads them. */
+/* The client's reader of Server-Sent Events. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,7 +45,7 @@ static void lines_of_data_are_joined(void **state)
     kv_ctl_events_fini(&events);
 }
 
-static void line_ends_may_be_cut_anywhere(void **state)
+static void line_ends_may_be_split_anywhere(void **state)
 {
     size_t n = SIZE_MAX;
     struct kv_ctl_events events = {.on_event = note, .context = &n};
@@ -58,7 +58,7 @@ static void line_ends_may_be_cut_anywhere(void **state)
     kv_ctl_events_fini(&events);
 }
 
-static void id_counts_once_its_event_is_whole(void **state)
+static void id_takes_effect_once_its_event_is_complete(void **state)
 {
     size_t n = SIZE_MAX;
     struct kv_ctl_events events = {.on_event = note, .context = &n};
@@ -84,7 +84,7 @@ static void comments_and_unknown_fields_are_skipped(void **state)
     kv_ctl_events_fini(&events);
 }
 
-static void reader_that_has_enough_gets_no_more(void **state)
+static void reader_stops_when_its_callback_says_so(void **state)
 {
     size_t n = 1;
     struct kv_ctl_events events = {.on_event = note, .context = &n};
@@ -98,10 +98,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_of_data_are_joined),
-        cmocka_unit_test(line_ends_may_be_cut_anywhere),
-        cmocka_unit_test(id_counts_once_its_event_is_whole),
+        cmocka_unit_test(line_ends_may_be_split_anywhere),
+        cmocka_unit_test(id_takes_effect_once_its_event_is_complete),
         cmocka_unit_test(comments_and_unknown_fields_are_skipped),
-        cmocka_unit_test(reader_that_has_enough_gets_no_more),
+        cmocka_unit_test(reader_stops_when_its_callback_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Counts of times. */
+/* Percentiles of durations. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 
 static struct kv_ctl_spread spread;
 
-static void shares_are_within_two_percent(void **state)
+static void percentiles_are_within_two_percent(void **state)
 {
     (void)state;
     memset(&spread, 0, sizeof(spread));
@@ -23,7 +23,7 @@ static void shares_are_within_two_percent(void **state)
     assert_int_equal(spread.most, 100000);
 }
 
-static void any_number_has_a_place(void **state)
+static void any_number_can_be_counted(void **state)
 {
     static const uint64_t numbers[] = {0, 1, 63, 64, 127, 128, UINT32_MAX, UINT64_MAX};
     (void)state;
@@ -34,7 +34,7 @@ static void any_number_has_a_place(void **state)
     }
 }
 
-static void nothing_has_no_share(void **state)
+static void percentile_of_nothing_is_zero(void **state)
 {
     (void)state;
     memset(&spread, 0, sizeof(spread));
@@ -44,9 +44,9 @@ static void nothing_has_no_share(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shares_are_within_two_percent),
-        cmocka_unit_test(any_number_has_a_place),
-        cmocka_unit_test(nothing_has_no_share),
+        cmocka_unit_test(percentiles_are_within_two_percent),
+        cmocka_unit_test(any_number_can_be_counted),
+        cmocka_unit_test(percentile_of_nothing_is_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Turns, timers by a clock that the test owns, and posts from other threads. */
+/* Turns, timers on a clock that the test owns, and posts from other threads. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,7 +45,7 @@ static void note_fired(struct kv_timer *timer)
     strcat(fired, name);
 }
 
-static void timers_fire_in_the_order_of_their_times_and_not_before(void **state)
+static void timers_fire_in_order_and_not_early(void **state)
 {
     struct kv_loop *loop = kv_loop_create(0, &test_clock.base);
     struct noted_timer a = {.timer = {.fire = note_fired}, .name = 'a'};
@@ -66,7 +66,7 @@ static void timers_fire_in_the_order_of_their_times_and_not_before(void **state)
     kv_loop_destroy(loop);
 }
 
-static void a_timer_that_is_moved_fires_once_at_the_later_time(void **state)
+static void a_postponed_timer_fires_once_at_the_later_time(void **state)
 {
     struct kv_loop *loop = kv_loop_create(0, &test_clock.base);
     struct noted_timer a = {.timer = {.fire = note_fired}, .name = 'a'};
@@ -133,7 +133,7 @@ static void wait_for(sem_t *semaphore)
 {
     struct timespec limit;
     clock_gettime(CLOCK_REALTIME, &limit);
-    limit.tv_sec += 20; /* a loop that misses its wake-up sleeps for longer */
+    limit.tv_sec += 20; /* a loop that misses its wake-up sleeps longer */
     assert_int_equal(sem_timedwait(semaphore, &limit), 0);
 }
 
@@ -158,7 +158,7 @@ static void posts_wake_the_loop_and_run_in_each_threads_order(void **state)
     sem_destroy(&all_run);
 }
 
-/* A ping-pong, so that the loop falls asleep again and again. */
+/* A ping-pong that makes the loop fall asleep again and again. */
 
 static sem_t pong;
 
@@ -189,8 +189,8 @@ static void no_wake_up_is_lost_between_two_sleeps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(timers_fire_in_the_order_of_their_times_and_not_before),
-        cmocka_unit_test(a_timer_that_is_moved_fires_once_at_the_later_time),
+        cmocka_unit_test(timers_fire_in_order_and_not_early),
+        cmocka_unit_test(a_postponed_timer_fires_once_at_the_later_time),
         cmocka_unit_test(posts_wake_the_loop_and_run_in_each_threads_order),
         cmocka_unit_test(no_wake_up_is_lost_between_two_sleeps),
     };

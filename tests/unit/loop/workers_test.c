@@ -1,5 +1,5 @@
-/* Jobs beside the loop: those of a lane run in order, short ones do not wait for long ones, and
- * each is done on its loop. */
+/* Jobs on worker threads: jobs of a lane run in order, short ones do not wait for long ones, and
+ * each completes on its loop. */
 #include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
@@ -51,7 +51,7 @@ static void work(struct kv_job *job)
 {
     struct numbered *one = KV_CONTAINER(job, struct numbered, job);
     one->worked_on = pthread_self();
-    assert_int_equal(one->number, n_worked++); /* one thread does all of it */
+    assert_int_equal(one->number, n_worked++); /* one thread does all of them */
 }
 
 static void done(struct kv_job *job)
@@ -63,7 +63,7 @@ static void done(struct kv_job *job)
         kv_loop_stop(loop);
 }
 
-static void jobs_run_in_order_beside_the_loop_and_are_done_on_it(void **state)
+static void jobs_run_in_order_off_the_loop_and_complete_on_it(void **state)
 {
     static struct numbered jobs[JOBS];
     struct kv_workers *workers = kv_workers_create(1);
@@ -98,7 +98,7 @@ static void count(struct kv_job *job)
         kv_loop_stop(loop);
 }
 
-/* The long ones end only once the short one has run. */
+/* The long jobs end only after the short one has run. */
 static void assert_is_not_held_up(size_t bytes, size_t by_bytes)
 {
     static struct kv_job jobs[JOBS];
@@ -133,7 +133,7 @@ static void middling_job_does_not_wait_for_long_ones(void **state)
     assert_is_not_held_up(MIDDLING, LONG);
 }
 
-/* Each waits for the other: with one thread they would never end. */
+/* Each job waits for the other: with one thread they would never end. */
 static pthread_barrier_t both;
 
 static void meet(struct kv_job *job)
@@ -149,7 +149,7 @@ static void count_two(struct kv_job *job)
         kv_loop_stop(loop);
 }
 
-static void lane_works_on_as_many_jobs_at_once_as_it_may_have_threads(void **state)
+static void lane_runs_as_many_jobs_at_once_as_it_has_threads(void **state)
 {
     struct kv_job jobs[2];
     struct kv_workers *workers = kv_workers_create(2);
@@ -176,11 +176,11 @@ static void workers_without_jobs_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_LOOP(jobs_run_in_order_beside_the_loop_and_are_done_on_it),
+        WITH_LOOP(jobs_run_in_order_off_the_loop_and_complete_on_it),
         WITH_LOOP(short_job_does_not_wait_for_long_ones),
         WITH_LOOP(short_job_does_not_wait_for_middling_ones),
         WITH_LOOP(middling_job_does_not_wait_for_long_ones),
-        WITH_LOOP(lane_works_on_as_many_jobs_at_once_as_it_may_have_threads),
+        WITH_LOOP(lane_runs_as_many_jobs_at_once_as_it_has_threads),
         cmocka_unit_test(workers_without_jobs_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /*
- * Allocations that fail when the test says so, for programs that are linked with --wrap=malloc,
- * --wrap=aligned_alloc and --wrap=reallocarray. To be included by one file of the program.
+ * Allocations that fail on demand, for programs linked with --wrap=malloc, --wrap=aligned_alloc and
+ * --wrap=reallocarray. To be included by one file of the program.
  */
 #ifndef KV_TESTS_ALLOCATION_H
 #define KV_TESTS_ALLOCATION_H
@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The n-th allocation from now on fails, once; 0: none does. */
+/* The n-th allocation from now on fails, once; 0: none fails. */
 static size_t failing_allocation;
 
 void *__real_malloc(size_t size);

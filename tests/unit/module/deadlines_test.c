@@ -1,6 +1,5 @@
-/* The deadlines of the durable stores: however many there are, and whenever the store was opened,
- * each comes when it is due, the earliest of its part first, and only a bounded number is in
- * memory. */
+/* The deadlines of the durable stores: whatever their number, and whenever the store was opened,
+ * each is due on time, in order within its part, and only a bounded number is kept in memory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +28,7 @@ struct row {
 
 struct kv_engine {
     struct row *rows;
-    size_t first, n; /* rows[first] … rows[n-1] are there */
+    size_t first, n; /* rows[first] … rows[n-1] exist */
     bool is_sorted;
     bool is_broken;
 };
@@ -93,7 +92,7 @@ struct bench {
     struct deadlines deadlines;
 };
 
-/* Deadlines in a mixed order, up to seven of the same millisecond. */
+/* Deadlines in shuffled order, up to seven in the same millisecond. */
 static int64_t deadline_of(size_t i)
 {
     return START_MS + (int64_t)(i * UINT64_C(7919) % MANY / 7);
@@ -131,7 +130,7 @@ static void fill_table(struct bench *bench, size_t n)
         add_row(&bench->engine, deadline_row(deadline_of(i), i + 1, a_clock), i);
 }
 
-/* Takes everything that is due at one millisecond after the other. Each is there once, on time. */
+/* Takes all deadlines that are due, millisecond by millisecond. Each is returned once, on time. */
 static void drain(struct bench *bench, size_t n)
 {
     size_t n_taken = 0;
@@ -154,7 +153,7 @@ static void drain(struct bench *bench, size_t n)
     assert_int_equal(n_taken, n);
 }
 
-static void nothing_is_waited_for_in_an_empty_store(void **state)
+static void empty_store_has_no_next_deadline(void **state)
 {
     struct bench *bench = *state;
     deadlines_load(&bench->deadlines, START_MS);
@@ -162,14 +161,14 @@ static void nothing_is_waited_for_in_an_empty_store(void **state)
         assert_int_equal(deadlines_next(&bench->deadlines, part), KV_NEVER);
 }
 
-static void deadlines_of_an_earlier_life_come_on_time(void **state)
+static void deadlines_from_before_a_restart_are_due_on_time(void **state)
 {
     struct bench *bench = *state;
     fill_table(bench, MANY);
     drain(bench, MANY);
 }
 
-static void deadlines_that_are_added_come_on_time(void **state)
+static void added_deadlines_are_due_on_time(void **state)
 {
     struct bench *bench = *state;
     deadlines_load(&bench->deadlines, 0);
@@ -184,7 +183,7 @@ static void deadlines_that_are_added_come_on_time(void **state)
     drain(bench, MANY);
 }
 
-static void table_that_cannot_be_read_is_read_again(void **state)
+static void failed_read_of_the_table_is_retried(void **state)
 {
     struct bench *bench = *state;
     fill_table(bench, 1000);
@@ -198,7 +197,7 @@ static void table_that_cannot_be_read_is_read_again(void **state)
     drain(bench, 1000);
 }
 
-static void deadline_given_back_comes_again(void **state)
+static void deadline_given_back_is_due_again(void **state)
 {
     struct bench *bench = *state;
     fill_table(bench, 1);
@@ -215,12 +214,12 @@ static void deadline_given_back_comes_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(nothing_is_waited_for_in_an_empty_store, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(deadlines_of_an_earlier_life_come_on_time, set_up,
+        cmocka_unit_test_setup_teardown(empty_store_has_no_next_deadline, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(deadlines_from_before_a_restart_are_due_on_time, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(deadlines_that_are_added_come_on_time, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(table_that_cannot_be_read_is_read_again, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(deadline_given_back_comes_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(added_deadlines_are_due_on_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(failed_read_of_the_table_is_retried, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(deadline_given_back_is_due_again, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * What a durable store owes beyond the contract of all stores: what is still true after it was
- * closed and opened again, on clocks that the test owns. durable_test <name of the store>.
+ * Requirements on durable stores beyond the contract of all stores: the state after closing and
+ * opening again, on clocks that the test owns. durable_test <name of the store>.
  */
 #include <ftw.h>
 #include <glob.h>
@@ -24,7 +24,8 @@
 
 #define KEY KV_SLICE("key")
 
-/* The clocks of one life: the host's begins anew with the machine, the wall's goes on. */
+/* Initial readings of the clocks: the host's restarts with the machine, the wall clock
+ * continues. */
 #define BOOT_MS INT64_C(500000)
 #define WALL_US INT64_C(1700000000000000)
 
@@ -35,16 +36,16 @@ static const struct kv_store_ops *ops;
 
 static _Atomic int64_t now_ms;
 static _Atomic int64_t wall_us;
-static _Atomic int64_t look_takes_us; /* by so much both go on whenever somebody looks at one */
-static _Atomic int64_t spent_us;      /* in looks */
+static _Atomic int64_t look_takes_us; /* both clocks advance by this at each reading */
+static _Atomic int64_t spent_us;      /* by readings */
 
 enum {
     LOG_BYTES = 128 << 10,
-    JOURNAL_BYTES = 256 << 10, /* where a test is about it: eight segments */
+    JOURNAL_BYTES = 256 << 10, /* for tests of it: eight segments */
     LOG_CAPACITY = 16
 };
 
-/* What the store's threads have brought; one lock for all of it. */
+/* Results from the store's threads, protected by one lock. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t arrived = PTHREAD_COND_INITIALIZER;
 static size_t n_done;
@@ -234,7 +235,7 @@ static void open_store(struct rig *rig)
         fail_msg("%s", error.text);
 }
 
-/* The machine was off for `off_ms` by its wall clock, which may have been set back. */
+/* The machine was off for `off_ms` of wall-clock time, which may be negative. */
 static void start_again(struct rig *rig, int64_t off_ms)
 {
     close_store(rig);
@@ -244,7 +245,7 @@ static void start_again(struct rig *rig, int64_t off_ms)
     open_store(rig);
 }
 
-/* The files are as a crash would leave them: copied while the store is open. */
+/* Opens the files as a crash would leave them: copied while the store was open. */
 static void crash(struct rig *rig)
 {
     char *copy;
@@ -329,9 +330,9 @@ static void expire_all(struct rig *rig)
     }
 }
 
-/* ---- what is there again ---- */
+/* ---- state after a restart ---- */
 
-static void everything_is_there_again(void **state)
+static void everything_survives_a_restart(void **state)
 {
     struct rig *rig = *state;
     char *long_key = kv_alloc(100000);
@@ -348,7 +349,7 @@ static void everything_is_there_again(void **state)
     free(long_key);
 }
 
-static void deleted_key_stays_away(void **state)
+static void deleted_key_stays_deleted(void **state)
 {
     struct rig *rig = *state;
     open_store(rig);
@@ -358,7 +359,7 @@ static void deleted_key_stays_away(void **state)
     assert_int_equal(get(rig, KEY), KV_MISSING);
 }
 
-static void revisions_go_on(void **state)
+static void revisions_keep_growing(void **state)
 {
     struct rig *rig = *state;
     open_store(rig);
@@ -374,8 +375,8 @@ static void revisions_go_on(void **state)
     }
 }
 
-/* What is beyond them is taken for damage. */
-static void revisions_fit_53_bits_whatever_the_wall_clock_says(void **state)
+/* Larger ones would be treated as damage. */
+static void revisions_fit_53_bits_with_any_wall_clock(void **state)
 {
     struct rig *rig = *state;
     atomic_store(&wall_us, (int64_t)KV_REVISION_MAX);
@@ -386,7 +387,7 @@ static void revisions_fit_53_bits_whatever_the_wall_clock_says(void **state)
     assert_holds(rig, KEY, KV_SLICE("1"), revision, KV_NEVER);
 }
 
-static void epoch_stays(void **state)
+static void epoch_is_kept(void **state)
 {
     struct rig *rig = *state;
     struct kv_store_info first;
@@ -399,7 +400,7 @@ static void epoch_stays(void **state)
     assert_int_equal(strlen(first.epoch), 32);
 }
 
-static void value_that_is_set_again_is_unchanged(void **state)
+static void setting_the_stored_value_again_is_unchanged(void **state)
 {
     struct rig *rig = *state;
     open_store(rig);
@@ -432,7 +433,7 @@ static struct kv_slice long_value(char letter)
     return (struct kv_slice){.bytes = bytes, .len = len};
 }
 
-/* Files in the journal's folder whose names end so. */
+/* Files in the journal's folder with that ending. */
 static size_t count_files(const struct rig *rig, const char *ending)
 {
     char pattern[128];
@@ -443,8 +444,8 @@ static size_t count_files(const struct rig *rig, const char *ending)
     return n;
 }
 
-/* One alone: the database is not given it before the files are copied. */
-static void long_value_outlives_a_crash(void **state)
+/* One value alone, so that the files are copied before the database gets it. */
+static void long_value_survives_a_crash(void **state)
 {
     struct rig *rig = *state;
     struct kv_slice value = long_value('a');
@@ -459,7 +460,7 @@ static void long_value_outlives_a_crash(void **state)
     free((char *)value.bytes);
 }
 
-static void long_value_that_was_not_set_leaves_no_file(void **state)
+static void refused_long_value_leaves_no_file(void **state)
 {
     struct rig *rig = *state;
     struct kv_slice value = long_value('a');
@@ -475,8 +476,8 @@ static void long_value_that_was_not_set_leaves_no_file(void **state)
     free((char *)value.bytes);
 }
 
-/* A crash may come before any record refers to a file. */
-static void file_that_no_record_refers_to_is_deleted(void **state)
+/* A crash may happen before any record refers to the file. */
+static void file_without_a_record_is_deleted(void **state)
 {
     struct rig *rig = *state;
     char *path;
@@ -490,7 +491,7 @@ static void file_that_no_record_refers_to_is_deleted(void **state)
     assert_int_equal(count_files(rig, ".value"), 0);
 }
 
-/* Removes or shortens it. */
+/* Removes or truncates the file. */
 static void damage_value_file(const struct rig *rig, off_t len)
 {
     char *path;
@@ -522,7 +523,7 @@ static void set_journal_size(struct rig *rig)
             rig->options[i].integer = JOURNAL_BYTES;
 }
 
-/* A page of the changes after that revision. Returns: its status. */
+/* A page of the changes after the revision. Returns: its status. */
 static enum kv_status read_log(struct rig *rig, uint64_t after, struct kv_log_page *ret)
 {
     static struct kv_log_entry entries[LOG_CAPACITY];
@@ -543,7 +544,7 @@ static void assert_trimmed(struct rig *rig, uint64_t after)
     assert_int_equal(read_log(rig, after, &page), KV_TRIMMED);
 }
 
-/* The page has so many changes, and is the last. */
+/* Expects one last page with n changes. */
 static void assert_logged(struct rig *rig, uint64_t after, uint32_t n)
 {
     struct kv_log_page page;
@@ -552,8 +553,8 @@ static void assert_logged(struct rig *rig, uint64_t after, uint32_t n)
     assert_true(page.is_last);
 }
 
-/* Revisions that were set aside may have been told before a crash took them back. */
-static void log_after_a_crash_has_what_was_committed_and_a_hole(void **state)
+/* Reserved revisions may have been notified before a crash lost them. */
+static void log_after_a_crash_has_committed_changes_and_a_gap(void **state)
 {
     struct rig *rig = *state;
     struct kv_log_page page;
@@ -578,7 +579,7 @@ static void log_after_a_crash_has_what_was_committed_and_a_hole(void **state)
     assert_trimmed(rig, last + 1);
 }
 
-/* Returns: the revision of the last. */
+/* Returns: the revision of the last write. */
 static uint64_t set_many(struct rig *rig, int n)
 {
     char value[1000];
@@ -605,7 +606,7 @@ static size_t journal_bytes(const struct rig *rig)
     return bytes;
 }
 
-static void log_is_trimmed_where_it_is_longer_than_it_has_to_be(void **state)
+static void log_is_trimmed_to_its_required_length(void **state)
 {
     struct rig *rig = *state;
     set_journal_size(rig);
@@ -634,7 +635,7 @@ static void spoil_journal(const struct rig *rig, const char *name, long at)
     fclose(file);
 }
 
-/* The database has what is in it. */
+/* The database has the damaged records. */
 static void damage_in_the_log_shortens_it(void **state)
 {
     struct rig *rig = *state;
@@ -651,7 +652,7 @@ static void damage_in_the_log_shortens_it(void **state)
     assert_logged(rig, recent, LOG_CAPACITY / 2);
 }
 
-/* The same of the head, with and without the first record behind it. */
+/* The same for a segment's head, with and without its first record. */
 static void damaged_head_in_the_log_shortens_it(void **state)
 {
     struct rig *rig = *state;
@@ -688,7 +689,7 @@ static void assert_values_logged(struct rig *rig, uint64_t after, const struct k
         if (page.is_deferred)
             wait_until(&n_logged, before + 1);
         assert_int_equal(page.status, KV_OK);
-        assert_true(page.n <= 1); /* of such bytes */
+        assert_true(page.n <= 1); /* at most one entry fits */
         if (page.n == 1) {
             assert_true(n_found < n);
             assert_true(kv_slice_equals(entries[0].after.value, values[n_found++]));
@@ -698,7 +699,7 @@ static void assert_values_logged(struct rig *rig, uint64_t after, const struct k
     assert_int_equal(n_found, n);
 }
 
-/* While the database lacks them, when it has them, and after a crash. */
+/* Before the database has them, afterwards, and after a crash. */
 static void overwritten_long_value_is_in_the_log(void **state)
 {
     struct rig *rig = *state;
@@ -724,7 +725,8 @@ static void overwritten_long_value_is_in_the_log(void **state)
     free((char *)values[2].bytes);
 }
 
-/* Of the others the log has no more than fits; the last one stays in it, as the key has it. */
+/* Older values are limited by the log's size; the latest one is always there, as the key holds
+ * it. */
 static void long_values_of_the_log_are_bounded(void **state)
 {
     struct rig *rig = *state;
@@ -743,8 +745,8 @@ static void long_values_of_the_log_are_bounded(void **state)
     free((char *)value[1].bytes);
 }
 
-/* It is there only as long as the key has it. */
-static void value_that_is_too_long_for_the_log_leaves_the_others_in_it(void **state)
+/* The log has the value only as long as the key does. */
+static void value_too_long_for_the_log_keeps_the_other_entries(void **state)
 {
     struct rig *rig = *state;
     struct kv_slice values[] = {KV_SLICE("1"), long_value('a')};
@@ -765,7 +767,7 @@ static void value_that_is_too_long_for_the_log_leaves_the_others_in_it(void **st
 
 /* ---- deadlines ---- */
 
-static void time_goes_on_while_it_is_closed(void **state)
+static void time_passes_while_the_store_is_closed(void **state)
 {
     struct rig *rig = *state;
     open_store(rig);
@@ -774,8 +776,8 @@ static void time_goes_on_while_it_is_closed(void **state)
     assert_holds(rig, KEY, KV_SLICE("1"), revision, atomic_load(&now_ms) + 6000);
 }
 
-/* The clocks turn to a next millisecond at any point of the opening, together. */
-static void deadline_is_the_same_whatever_part_of_a_millisecond_the_clocks_show(void **state)
+/* Both clocks may reach the next millisecond at any moment of the opening. */
+static void deadline_is_the_same_at_any_fraction_of_a_millisecond(void **state)
 {
     struct rig *rig = *state;
     atomic_store(&look_takes_us, 200);
@@ -789,7 +791,7 @@ static void deadline_is_the_same_whatever_part_of_a_millisecond_the_clocks_show(
     }
 }
 
-static void no_ttl_grows_where_the_clock_is_set_back(void **state)
+static void no_ttl_grows_if_the_clock_is_set_back(void **state)
 {
     struct rig *rig = *state;
     open_store(rig);
@@ -818,7 +820,7 @@ static void touched_deadline_is_kept(void **state)
     assert_int_equal(n_told, 0);
 }
 
-static void what_expired_meanwhile_is_missing_at_once_and_told_later(void **state)
+static void keys_that_expired_meanwhile_are_missing_at_once_and_told_later(void **state)
 {
     struct rig *rig = *state;
     open_store(rig);
@@ -833,7 +835,7 @@ static void what_expired_meanwhile_is_missing_at_once_and_told_later(void **stat
     assert_int_equal(n_told, 1);
 }
 
-static void what_expired_meanwhile_is_told_before_the_next_change_of_its_key(void **state)
+static void expiry_during_downtime_is_told_before_the_next_change_of_its_key(void **state)
 {
     struct rig *rig = *state;
     open_store(rig);
@@ -852,7 +854,7 @@ enum {
     SHARED = 700
 };
 
-/* Keys that share more than any database takes as a key. */
+/* Keys whose common prefix exceeds the longest key of any database. */
 static struct kv_slice long_key(int i)
 {
     static char key[SHARED + 8];
@@ -913,8 +915,8 @@ static void write_mark(struct rig *rig, const char *text)
     free(path);
 }
 
-/* Adds an entry whose key is not there, as is left of a building that was cut off if an older
- * server then deletes the key. */
+/* Adds an entry without a key, as it remains if the building of the table is interrupted and an
+ * older server then deletes the key. */
 static void put_stale_entry(MDB_txn *txn, MDB_dbi table)
 {
     char bytes[512], value[17] = {'k'};
@@ -931,8 +933,8 @@ static void put_stale_entry(MDB_txn *txn, MDB_dbi table)
     assert_int_equal(mdb_put(txn, table, &key, &row, 0), 0);
 }
 
-/* Makes LMDB's folder what it was before there was a table of the order of long keys; or, if it is
- * kept, what it is when its building was cut off. */
+/* Restores the state of LMDB's folder from before the table of the order of long keys existed; or,
+ * if is_kept, the state after its building was interrupted. */
 static void forget_order(struct rig *rig, bool is_kept)
 {
     char path[256];
@@ -973,18 +975,18 @@ static void order_is_built(struct rig *rig, bool is_begun)
     assert_long_keys_in_order(rig);
 }
 
-static void long_keys_of_an_older_file_are_put_in_order(void **state)
+static void long_keys_of_an_older_file_are_sorted(void **state)
 {
     order_is_built(*state, false);
 }
 
-static void order_whose_building_was_cut_off_is_built_anew(void **state)
+static void interrupted_building_of_the_order_is_repeated(void **state)
 {
     order_is_built(*state, true);
 }
 
 /* The first part of the prefix is a key as well. */
-static void long_prefix_finds_what_has_it(void **state)
+static void long_prefix_finds_its_keys(void **state)
 {
     enum {
         LONG = 600
@@ -1011,7 +1013,7 @@ static void long_prefix_finds_what_has_it(void **state)
     }
 }
 
-/* Walks in pages. Returns: `key=value ` of each, for free(). */
+/* Walks in pages. Returns: `key=value ` of each entry, to be freed by free(). */
 static char *walked(struct rig *rig, uint32_t capacity)
 {
     struct kv_scan_entry entries[16];
@@ -1052,8 +1054,8 @@ static void assert_walked(struct rig *rig, const char *expected)
     }
 }
 
-/* The database has what was there when the store was opened, and nothing newer yet. */
-static void walk_shows_what_the_database_lacks(void **state)
+/* The database has the state from when the store was opened, and nothing newer. */
+static void walk_shows_changes_the_database_lacks(void **state)
 {
     struct rig *rig = *state;
     open_store(rig);
@@ -1078,8 +1080,8 @@ static void walk_shows_what_the_database_lacks(void **state)
     assert_walked(rig, "a=1 b=2 e=3 z=3 ");
 }
 
-/* More of them than one page takes into account; each second one is gone again. */
-static void walk_passes_many_keys_that_the_database_lacks(void **state)
+/* More keys than one page takes into account; every other one is deleted again. */
+static void walk_handles_many_keys_the_database_lacks(void **state)
 {
     enum {
         MANY = 3000
@@ -1120,12 +1122,12 @@ static void walk_passes_many_keys_that_the_database_lacks(void **state)
 /* ---- memory ---- */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MEMORY_IS_OURS false /* the sanitizer keeps what is freed */
+#define MEMORY_IS_OURS false /* the sanitizer keeps freed memory */
 #else
 #define MEMORY_IS_OURS true
 #endif
 
-/* VmHWM in bytes, since it was reset. */
+/* VmHWM in bytes since its last reset. */
 static size_t peak_memory(void)
 {
     char line[128];
@@ -1144,7 +1146,7 @@ static void reset_peak_memory(void)
     fclose(file);
 }
 
-static void deleting_large_values_takes_no_memory_for_all_of_them(void **state)
+static void deleting_large_values_takes_bounded_memory(void **state)
 {
     enum {
         MANY = 64,
@@ -1155,7 +1157,7 @@ static void deleting_large_values_takes_no_memory_for_all_of_them(void **state)
     struct kv_cmd *cmds[MANY];
     char keys[MANY][8];
     if (!MEMORY_IS_OURS)
-        skip(); /* a sanitizer's allocator keeps what is freed */
+        skip(); /* a sanitizer's allocator keeps freed memory */
     char *value = kv_alloc(LARGE);
     memset(value, '7', LARGE);
     open_store(rig);
@@ -1172,13 +1174,13 @@ static void deleting_large_values_takes_no_memory_for_all_of_them(void **state)
     size_t before = n_done;
     ops->submit(rig->store, 0, cmds, MANY);
     wait_until(&n_done, before + MANY);
-    /* A file that is mapped into memory counts as well; so does what the engine does meanwhile. */
+    /* Pages of a mapped file count as well, and so does the work of the engine meanwhile. */
     size_t mapped = strcmp(module->identity->name, "lmdb") == 0 ? (size_t)MANY * LARGE : 0;
     assert_in_range(peak_memory() - at_first, 0, mapped + (size_t)MANY * LARGE / 4 * 3);
     free(value);
 }
 
-/* ---- what is refused ---- */
+/* ---- refused folders and formats ---- */
 
 static void folder_in_use_is_refused(void **state)
 {
@@ -1228,8 +1230,8 @@ static void remove_journal(const char *store)
     free(path);
 }
 
-/* It had no journal, as the database had everything. */
-static void format_1_is_taken_over(void **state)
+/* Format 1 had no journal, as the database had everything. */
+static void format_1_is_upgraded(void **state)
 {
     struct rig *rig = *state;
     char mark[64];
@@ -1248,7 +1250,7 @@ static void format_1_is_taken_over(void **state)
     assert_mark(rig, mark);
 }
 
-static void is_taken_over(struct rig *rig, int format)
+static void is_upgraded(struct rig *rig, int format)
 {
     char mark[64];
     open_store(rig);
@@ -1262,18 +1264,18 @@ static void is_taken_over(struct rig *rig, int format)
     assert_mark(rig, mark);
 }
 
-static void format_2_is_taken_over(void **state)
+static void format_2_is_upgraded(void **state)
 {
-    is_taken_over(*state, 2);
+    is_upgraded(*state, 2);
 }
 
-static void format_3_is_taken_over(void **state)
+static void format_3_is_upgraded(void **state)
 {
-    is_taken_over(*state, 3);
+    is_upgraded(*state, 3);
 }
 
-/* After an orderly end the database has everything. */
-static void journal_is_missed_after_a_crash_only(void **state)
+/* After an orderly shutdown, the database has everything. */
+static void missing_journal_is_refused_only_after_a_crash(void **state)
 {
     struct rig *rig = *state;
     open_store(rig);
@@ -1296,7 +1298,7 @@ static void damaged_mark_is_refused(void **state)
     assert_refused(rig, "damaged");
 }
 
-static void folder_with_other_things_is_refused(void **state)
+static void folder_with_foreign_files_is_refused(void **state)
 {
     struct rig *rig = *state;
     char *path;
@@ -1306,7 +1308,7 @@ static void folder_with_other_things_is_refused(void **state)
     assert_refused(rig, "neither empty nor a store");
     free(path);
     assert_true(asprintf(&path, "%s/kvserver.lock", rig->folder) > 0);
-    assert_int_not_equal(access(path, F_OK), 0); /* nothing was put there */
+    assert_int_not_equal(access(path, F_OK), 0); /* nothing was created there */
     free(path);
 }
 
@@ -1324,45 +1326,45 @@ int main(int argc, char **argv)
 {
 #define DURABLE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        DURABLE_TEST(everything_is_there_again),
-        DURABLE_TEST(deleted_key_stays_away),
-        DURABLE_TEST(revisions_go_on),
-        DURABLE_TEST(revisions_fit_53_bits_whatever_the_wall_clock_says),
-        DURABLE_TEST(epoch_stays),
-        DURABLE_TEST(value_that_is_set_again_is_unchanged),
-        DURABLE_TEST(long_value_outlives_a_crash),
-        DURABLE_TEST(long_value_that_was_not_set_leaves_no_file),
-        DURABLE_TEST(file_that_no_record_refers_to_is_deleted),
+        DURABLE_TEST(everything_survives_a_restart),
+        DURABLE_TEST(deleted_key_stays_deleted),
+        DURABLE_TEST(revisions_keep_growing),
+        DURABLE_TEST(revisions_fit_53_bits_with_any_wall_clock),
+        DURABLE_TEST(epoch_is_kept),
+        DURABLE_TEST(setting_the_stored_value_again_is_unchanged),
+        DURABLE_TEST(long_value_survives_a_crash),
+        DURABLE_TEST(refused_long_value_leaves_no_file),
+        DURABLE_TEST(file_without_a_record_is_deleted),
         DURABLE_TEST(damaged_long_value_is_refused),
-        DURABLE_TEST(log_after_a_crash_has_what_was_committed_and_a_hole),
-        DURABLE_TEST(log_is_trimmed_where_it_is_longer_than_it_has_to_be),
+        DURABLE_TEST(log_after_a_crash_has_committed_changes_and_a_gap),
+        DURABLE_TEST(log_is_trimmed_to_its_required_length),
         DURABLE_TEST(damage_in_the_log_shortens_it),
         DURABLE_TEST(damaged_head_in_the_log_shortens_it),
         DURABLE_TEST(overwritten_long_value_is_in_the_log),
         DURABLE_TEST(long_values_of_the_log_are_bounded),
-        DURABLE_TEST(value_that_is_too_long_for_the_log_leaves_the_others_in_it),
-        DURABLE_TEST(time_goes_on_while_it_is_closed),
-        DURABLE_TEST(deadline_is_the_same_whatever_part_of_a_millisecond_the_clocks_show),
-        DURABLE_TEST(no_ttl_grows_where_the_clock_is_set_back),
+        DURABLE_TEST(value_too_long_for_the_log_keeps_the_other_entries),
+        DURABLE_TEST(time_passes_while_the_store_is_closed),
+        DURABLE_TEST(deadline_is_the_same_at_any_fraction_of_a_millisecond),
+        DURABLE_TEST(no_ttl_grows_if_the_clock_is_set_back),
         DURABLE_TEST(touched_deadline_is_kept),
-        DURABLE_TEST(what_expired_meanwhile_is_missing_at_once_and_told_later),
-        DURABLE_TEST(what_expired_meanwhile_is_told_before_the_next_change_of_its_key),
+        DURABLE_TEST(keys_that_expired_meanwhile_are_missing_at_once_and_told_later),
+        DURABLE_TEST(expiry_during_downtime_is_told_before_the_next_change_of_its_key),
         DURABLE_TEST(long_keys_are_walked_in_order),
-        DURABLE_TEST(long_keys_of_an_older_file_are_put_in_order),
-        DURABLE_TEST(order_whose_building_was_cut_off_is_built_anew),
-        DURABLE_TEST(long_prefix_finds_what_has_it),
-        DURABLE_TEST(walk_shows_what_the_database_lacks),
-        DURABLE_TEST(walk_passes_many_keys_that_the_database_lacks),
-        DURABLE_TEST(deleting_large_values_takes_no_memory_for_all_of_them),
+        DURABLE_TEST(long_keys_of_an_older_file_are_sorted),
+        DURABLE_TEST(interrupted_building_of_the_order_is_repeated),
+        DURABLE_TEST(long_prefix_finds_its_keys),
+        DURABLE_TEST(walk_shows_changes_the_database_lacks),
+        DURABLE_TEST(walk_handles_many_keys_the_database_lacks),
+        DURABLE_TEST(deleting_large_values_takes_bounded_memory),
         DURABLE_TEST(folder_in_use_is_refused),
         DURABLE_TEST(folder_of_another_store_is_refused),
         DURABLE_TEST(newer_format_is_refused),
-        DURABLE_TEST(format_1_is_taken_over),
-        DURABLE_TEST(format_2_is_taken_over),
-        DURABLE_TEST(format_3_is_taken_over),
-        DURABLE_TEST(journal_is_missed_after_a_crash_only),
+        DURABLE_TEST(format_1_is_upgraded),
+        DURABLE_TEST(format_2_is_upgraded),
+        DURABLE_TEST(format_3_is_upgraded),
+        DURABLE_TEST(missing_journal_is_refused_only_after_a_crash),
         DURABLE_TEST(damaged_mark_is_refused),
-        DURABLE_TEST(folder_with_other_things_is_refused),
+        DURABLE_TEST(folder_with_foreign_files_is_refused),
         DURABLE_TEST(path_that_is_a_file_is_refused),
     };
     struct kv_error error;

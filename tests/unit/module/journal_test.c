@@ -1,6 +1,6 @@
 /*
- * The journal of the durable stores by itself: what comes back of it, what does not count, and what
- * it takes for damage.
+ * The journal of the durable stores on its own: which records are read back, which are ignored, and
+ * what it treats as damage.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -22,8 +22,8 @@
 
 enum {
     SEGMENT = 8192,
-    HEAD = 64, /* of a segment, */
-    COPY = 64, /* and at its end */
+    HEAD = 64, /* of a segment's start */
+    COPY = 64, /* of its end */
     LONG = 3 * SEGMENT
 };
 
@@ -45,8 +45,8 @@ static bool take(void *context, uint64_t sequence, struct kv_slice rows)
     return true;
 }
 
-/* Opens what is on the disk, and reads what comes behind `after`. Returns: 0, or -1 and the error.
- */
+/* Opens the files on the disk, and reads the records after `after`. Returns: 0, or -1 and the
+ * error. */
 static int open_journal(struct rig *rig, uint64_t after)
 {
     rig->found.len = 0;
@@ -117,7 +117,7 @@ static char *file_of(const struct rig *rig, unsigned number)
     return path;
 }
 
-/* Spoils a byte of a file. */
+/* Inverts a byte of a file. */
 static void spoil(const struct rig *rig, unsigned number, off_t at)
 {
     char byte;
@@ -164,9 +164,9 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- what comes back ---- */
+/* ---- records read back ---- */
 
-static void records_come_back_in_order_from_any_on(void **state)
+static void records_are_read_in_order_from_any_sequence(void **state)
 {
     struct rig *rig = *state;
     append_all(rig, "abcde", 100);
@@ -181,8 +181,8 @@ static void records_come_back_in_order_from_any_on(void **state)
     assert_int_equal(rig->journal.next, 6);
 }
 
-/* Where a power cut took what was not synced, but the database has it. */
-static void database_that_is_ahead_is_gone_on_behind(void **state)
+/* A power cut lost unsynced records that the database has. */
+static void journal_continues_after_a_database_that_is_ahead(void **state)
 {
     struct rig *rig = *state;
     append_all(rig, "abc", 100);
@@ -195,7 +195,7 @@ static void database_that_is_ahead_is_gone_on_behind(void **state)
     assert_int_equal(rig->journal.next, 9);
 }
 
-static void records_go_on_in_the_next_segment(void **state)
+static void records_continue_in_the_next_segment(void **state)
 {
     struct rig *rig = *state;
     append_all(rig, "abcdefghi", 3000);
@@ -208,7 +208,7 @@ static void records_go_on_in_the_next_segment(void **state)
     assert_found(rig, "efghijkl");
 }
 
-static void record_longer_than_a_segment_has_a_file_that_goes_with_it(void **state)
+static void record_longer_than_a_segment_has_a_file_deleted_with_it(void **state)
 {
     struct rig *rig = *state;
     append(rig, 'a', 10);
@@ -224,9 +224,9 @@ static void record_longer_than_a_segment_has_a_file_that_goes_with_it(void **sta
     assert_int_equal(journal_bytes(&rig->journal), SEGMENT);
 }
 
-/* ---- using segments again ---- */
+/* ---- reuse of segments ---- */
 
-static void segments_are_used_again_once_they_are_forgotten(void **state)
+static void forgotten_segments_are_reused(void **state)
 {
     struct rig *rig = *state;
     for (int i = 0; i < 50; i++) {
@@ -240,7 +240,7 @@ static void segments_are_used_again_once_they_are_forgotten(void **state)
     assert_damaged(rig, last - 40, "are missing");
 }
 
-static void prepared_segment_is_the_next(void **state)
+static void prepared_segment_is_used_next(void **state)
 {
     struct rig *rig = *state;
     journal_prepare(&rig->journal);
@@ -250,7 +250,7 @@ static void prepared_segment_is_the_next(void **state)
     assert_int_equal(count_files(rig), 2);
 }
 
-static void journal_that_is_shrunk_keeps_what_counts(void **state)
+static void shrinking_keeps_needed_segments(void **state)
 {
     struct rig *rig = *state;
     append_all(rig, "abcdefghijkl", 3000);
@@ -262,8 +262,8 @@ static void journal_that_is_shrunk_keeps_what_counts(void **state)
     assert_found(rig, "ijkl");
 }
 
-/* Its records would follow on, but they are of another generation. */
-static void former_life_of_a_segment_does_not_count(void **state)
+/* The old records would follow in sequence, but belong to another generation. */
+static void records_of_an_earlier_generation_are_ignored(void **state)
 {
     struct rig *rig = *state;
     append_all(rig, "abcd", 100);
@@ -292,9 +292,9 @@ static void segments_of_another_size_are_read_and_then_deleted(void **state)
     assert_int_equal(journal_bytes(&rig->journal), 2 * SEGMENT);
 }
 
-/* ---- what does not count ---- */
+/* ---- ignored records ---- */
 
-static void refused_records_do_not_come_back(void **state)
+static void refused_records_are_not_read_back(void **state)
 {
     struct rig *rig = *state;
     append_all(rig, "abc", 100);
@@ -307,7 +307,7 @@ static void refused_records_do_not_come_back(void **state)
     assert_int_equal(rig->journal.next, 3);
 }
 
-static void last_record_that_is_torn_is_the_end(void **state)
+static void torn_last_record_ends_the_journal(void **state)
 {
     struct rig *rig = *state;
     append_all(rig, "ab", 100);
@@ -322,7 +322,7 @@ static void last_record_that_is_torn_is_the_end(void **state)
     assert_found(rig, "abd");
 }
 
-/* The next one was appended before this one was known to be synced. */
+/* A record is appended before the previous one is known to be synced. */
 static void unsynced_record_may_be_lost_before_another(void **state)
 {
     struct rig *rig = *state;
@@ -336,8 +336,8 @@ static void unsynced_record_may_be_lost_before_another(void **state)
     assert_found(rig, "x");
 }
 
-/* The power cut took the head of the last segment, and left records of it. */
-static void records_of_a_lost_head_do_not_count(void **state)
+/* The power cut lost the head of the last segment, but left records of it. */
+static void records_without_their_head_are_ignored(void **state)
 {
     struct rig *rig = *state;
     char former[HEAD];
@@ -360,14 +360,15 @@ static void records_of_a_lost_head_do_not_count(void **state)
     free(path);
 }
 
-static void files_that_are_none_of_its_are_left_alone(void **state)
+static void foreign_files_are_ignored(void **state)
 {
     struct rig *rig = *state;
     append(rig, 'a', 100);
     char *path = kv_test_path(rig->folder, "letter.txt");
     kv_test_file_write(path, KV_SLICE("text"));
     free(path);
-    path = kv_test_path(rig->folder, "000002.journal"); /* the power was cut while it was made */
+    path = kv_test_path(rig->folder, "000002.journal"); /* as left by a power cut during its
+                                                         * creation */
     kv_test_file_write(path, KV_SLICE("short"));
     free(path);
     assert_int_equal(open_again(rig, 0), 0);
@@ -382,7 +383,8 @@ static char *path_of(const struct rig *rig, const char *name)
     return kv_test_path(rig->folder, name);
 }
 
-/* An empty file of that name counts as a segment that never began: the next has a higher number. */
+/* An empty file with that name counts as a segment that was never started: the next one has a
+ * higher number. */
 static void go_on_behind(struct rig *rig, const char *name)
 {
     char *path = path_of(rig, name);
@@ -398,7 +400,7 @@ static bool has_file(const struct rig *rig, const char *name)
     return is_there;
 }
 
-static void numbers_go_on_past_any_that_six_digits_hold(void **state)
+static void numbers_may_exceed_six_digits(void **state)
 {
     struct rig *rig = *state;
     go_on_behind(rig, "999998.journal");
@@ -416,7 +418,7 @@ static void numbers_go_on_past_any_that_six_digits_hold(void **state)
     assert_found(rig, "abcdefghijkl");
 }
 
-static void numbers_go_on_past_32_bits(void **state)
+static void numbers_may_exceed_32_bits(void **state)
 {
     struct rig *rig = *state;
     go_on_behind(rig, "4294967295.journal");
@@ -428,8 +430,8 @@ static void numbers_go_on_past_32_bits(void **state)
     assert_found(rig, "abcdef");
 }
 
-/* They name files, and say nothing of which is younger. */
-static void numbers_begin_anew_where_they_end(void **state)
+/* Numbers only name files; they do not determine their order. */
+static void numbers_wrap_around_at_their_end(void **state)
 {
     struct rig *rig = *state;
     go_on_behind(rig, "18446744073709551615.journal");
@@ -440,8 +442,8 @@ static void numbers_begin_anew_where_they_end(void **state)
     assert_found(rig, "abcdef");
 }
 
-/* Whosever they are. */
-static void files_that_have_the_next_numbers_are_not_written_over(void **state)
+/* Whatever they contain. */
+static void existing_files_with_the_next_numbers_are_not_overwritten(void **state)
 {
     struct rig *rig = *state;
     char *paths[] = {path_of(rig, "000002.journal"), path_of(rig, "000003.journal")};
@@ -457,8 +459,8 @@ static void files_that_have_the_next_numbers_are_not_written_over(void **state)
     }
 }
 
-/* Each of them was taken for a segment once, or for one that is there already. */
-static void files_whose_names_only_look_like_segments_are_left_alone(void **state)
+/* Each of them was once mistaken for a segment, or for an existing one. */
+static void files_with_similar_names_are_ignored(void **state)
 {
     static const char *const names[] = {"1.journal",        "00001.journal",
                                         "0000001.journal",  "+00001.journal",
@@ -481,7 +483,7 @@ static void files_whose_names_only_look_like_segments_are_left_alone(void **stat
         assert_true(has_file(rig, names[i]));
 }
 
-static void generations_that_are_used_up_are_refused(void **state)
+static void exhausted_generations_are_refused(void **state)
 {
     struct rig *rig = *state;
     rig->journal.generation = UINT64_MAX - 1;
@@ -493,7 +495,7 @@ static void generations_that_are_used_up_are_refused(void **state)
 
 /* ---- damage ---- */
 
-static void damaged_record_that_was_synced_is_refused(void **state)
+static void damaged_synced_record_is_refused(void **state)
 {
     struct rig *rig = *state;
     append_all(rig, "ab", 100);
@@ -501,7 +503,7 @@ static void damaged_record_that_was_synced_is_refused(void **state)
     append(rig, 'c', 100);
     spoil(rig, 1, HEAD + 80);
     assert_damaged(rig, 0, "000001.journal: damaged: record 1");
-    assert_damaged(rig, 1, "damaged: record 1"); /* those behind it are out of reach */
+    assert_damaged(rig, 1, "damaged: record 1"); /* later records are unreachable */
 }
 
 static void damaged_record_of_an_earlier_segment_is_refused(void **state)
@@ -522,7 +524,7 @@ static void missing_segment_is_refused(void **state)
     assert_damaged(rig, 0, "damaged: record");
 }
 
-/* Its first record says what it is; if the generation is damaged, the copy of the head tells. */
+/* The first record identifies the segment; if the generation is damaged, the head's copy does. */
 static void damaged_head_loses_no_record(void **state)
 {
     struct rig *rig = *state;
@@ -536,7 +538,7 @@ static void damaged_head_loses_no_record(void **state)
     }
 }
 
-/* Of a segment that was begun without a copy, only a neighbour can tell then. */
+/* Without a copy of the head, only a neighbour could identify the generation. */
 static void damaged_head_without_a_copy_loses_no_record(void **state)
 {
     struct rig *rig = *state;
@@ -578,7 +580,7 @@ static void spoil_head_and_first_record(const struct rig *rig, unsigned number)
     spoil(rig, number, HEAD + 80);
 }
 
-static void segment_that_may_be_needed_is_refused_where_it_is_not_known(void **state)
+static void unidentified_segment_that_may_be_needed_is_refused(void **state)
 {
     struct rig *rig = *state;
     append_all(rig, "abcd", 3000);
@@ -586,11 +588,11 @@ static void segment_that_may_be_needed_is_refused_where_it_is_not_known(void **s
     spoil_head_and_first_record(rig, 2);
     assert_damaged(rig, 0, "000002.journal: damaged: its head and its first record");
     assert_damaged(rig, 2, "restore the store's folder from a backup");
-    assert_damaged(rig, 4, "000002.journal: damaged"); /* it may have had more */
+    assert_damaged(rig, 4, "000002.journal: damaged"); /* it may have contained more records */
 }
 
-/* The database has what is in it. */
-static void segment_that_only_the_log_needs_is_done_without(void **state)
+/* The database has its records. */
+static void damaged_segment_needed_only_by_the_log_is_skipped(void **state)
 {
     struct rig *rig = *state;
     append_all(rig, "abcdef", 3000);
@@ -607,19 +609,19 @@ static void segment_that_only_the_log_needs_is_done_without(void **state)
     assert_found(rig, "efg");
 }
 
-static void segment_that_nobody_knows_is_refused(void **state)
+static void unidentifiable_segment_is_refused(void **state)
 {
     struct rig *rig = *state;
     append_all(rig, "abcdef", 3000);
     sync_journal(rig);
     spoil_head_and_first_record(rig, 2);
     spoil(rig, 2, SEGMENT - COPY);
-    spoil(rig, 2, 16); /* or its head would still name its generation */
+    spoil(rig, 2, 16); /* otherwise its head would still identify its generation */
     assert_damaged(rig, 4, "000002.journal: damaged: its head, the head's copy");
 }
 
-/* The database has everything then. */
-static void store_that_was_closed_in_order_needs_no_segment(void **state)
+/* The database has everything. */
+static void store_closed_in_order_needs_no_segment(void **state)
 {
     struct rig *rig = *state;
     append_all(rig, "abcd", 3000);
@@ -636,7 +638,7 @@ static void store_that_was_closed_in_order_needs_no_segment(void **state)
     assert_found(rig, "e");
 }
 
-static void shortened_segment_is_refused(void **state)
+static void truncated_segment_is_refused(void **state)
 {
     struct rig *rig = *state;
     append_all(rig, "ab", 3000);
@@ -655,7 +657,7 @@ static bool refuse_rows(void *context, uint64_t sequence, struct kv_slice rows)
     return false;
 }
 
-static void rows_that_are_not_taken_end_the_reading(void **state)
+static void refused_rows_end_the_reading(void **state)
 {
     struct rig *rig = *state;
     append_all(rig, "ab", 100);
@@ -663,8 +665,9 @@ static void rows_that_are_not_taken_end_the_reading(void **state)
     assert_non_null(strstr(rig->error.text, "cannot be brought into the database: record 1"));
 }
 
-/* Whatever byte is wrong: what is found is a beginning of what was there, or it is refused. */
-static void no_spoilt_byte_makes_a_wrong_record(void **state)
+/* Whichever byte is wrong, the records found are a prefix of those written, or the journal is
+ * refused. */
+static void no_flipped_byte_yields_a_wrong_record(void **state)
 {
     struct rig *rig = *state;
     append_all(rig, "abc", 40);
@@ -685,39 +688,39 @@ static void no_spoilt_byte_makes_a_wrong_record(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(records_come_back_in_order_from_any_on),
-        TEST(database_that_is_ahead_is_gone_on_behind),
-        TEST(records_go_on_in_the_next_segment),
-        TEST(record_longer_than_a_segment_has_a_file_that_goes_with_it),
-        TEST(segments_are_used_again_once_they_are_forgotten),
-        TEST(prepared_segment_is_the_next),
-        TEST(journal_that_is_shrunk_keeps_what_counts),
-        TEST(former_life_of_a_segment_does_not_count),
+        TEST(records_are_read_in_order_from_any_sequence),
+        TEST(journal_continues_after_a_database_that_is_ahead),
+        TEST(records_continue_in_the_next_segment),
+        TEST(record_longer_than_a_segment_has_a_file_deleted_with_it),
+        TEST(forgotten_segments_are_reused),
+        TEST(prepared_segment_is_used_next),
+        TEST(shrinking_keeps_needed_segments),
+        TEST(records_of_an_earlier_generation_are_ignored),
         TEST(segments_of_another_size_are_read_and_then_deleted),
-        TEST(refused_records_do_not_come_back),
-        TEST(last_record_that_is_torn_is_the_end),
+        TEST(refused_records_are_not_read_back),
+        TEST(torn_last_record_ends_the_journal),
         TEST(unsynced_record_may_be_lost_before_another),
-        TEST(records_of_a_lost_head_do_not_count),
-        TEST(files_that_are_none_of_its_are_left_alone),
-        TEST(numbers_go_on_past_any_that_six_digits_hold),
-        TEST(numbers_go_on_past_32_bits),
-        TEST(numbers_begin_anew_where_they_end),
-        TEST(files_that_have_the_next_numbers_are_not_written_over),
-        TEST(files_whose_names_only_look_like_segments_are_left_alone),
-        TEST(generations_that_are_used_up_are_refused),
-        TEST(damaged_record_that_was_synced_is_refused),
+        TEST(records_without_their_head_are_ignored),
+        TEST(foreign_files_are_ignored),
+        TEST(numbers_may_exceed_six_digits),
+        TEST(numbers_may_exceed_32_bits),
+        TEST(numbers_wrap_around_at_their_end),
+        TEST(existing_files_with_the_next_numbers_are_not_overwritten),
+        TEST(files_with_similar_names_are_ignored),
+        TEST(exhausted_generations_are_refused),
+        TEST(damaged_synced_record_is_refused),
         TEST(damaged_record_of_an_earlier_segment_is_refused),
         TEST(damaged_head_loses_no_record),
         TEST(damaged_head_without_a_copy_loses_no_record),
         TEST(damaged_head_between_others_loses_no_record),
-        TEST(segment_that_only_the_log_needs_is_done_without),
-        TEST(segment_that_nobody_knows_is_refused),
-        TEST(segment_that_may_be_needed_is_refused_where_it_is_not_known),
-        TEST(store_that_was_closed_in_order_needs_no_segment),
-        TEST(shortened_segment_is_refused),
+        TEST(damaged_segment_needed_only_by_the_log_is_skipped),
+        TEST(unidentifiable_segment_is_refused),
+        TEST(unidentified_segment_that_may_be_needed_is_refused),
+        TEST(store_closed_in_order_needs_no_segment),
+        TEST(truncated_segment_is_refused),
         TEST(missing_segment_is_refused),
-        TEST(rows_that_are_not_taken_end_the_reading),
-        TEST(no_spoilt_byte_makes_a_wrong_record),
+        TEST(refused_rows_end_the_reading),
+        TEST(no_flipped_byte_yields_a_wrong_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

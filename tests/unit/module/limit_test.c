@@ -21,7 +21,7 @@ static int64_t host_now_ms(const struct kv_host *host)
     return clock_ms;
 }
 
-/* A wall clock beyond what a revision can be. */
+/* A wall clock above the largest revision. */
 static int64_t host_wall_us(const struct kv_host *host)
 {
     (void)host;
@@ -76,7 +76,7 @@ static int close_limited(void **state)
     return 0;
 }
 
-/* Sets `len` bytes, all of them `fill`. Returns: the command, final. */
+/* Sets `len` bytes, all of them `fill`. Returns: the completed command. */
 static struct kv_cmd set_until(struct kv_store *store, const char *key, char fill, size_t len,
                                int64_t deadline_ms)
 {
@@ -128,7 +128,7 @@ static void set_beyond_the_limit_is_refused_and_changes_nothing(void **state)
     assert_int_equal(length_of(*state, "k"), 50);
 }
 
-static void overwriting_counts_the_new_value_only(void **state)
+static void overwriting_counts_only_the_new_value(void **state)
 {
     assert_int_equal(set(*state, "k", 'x', MAX_BYTES - 1), KV_OK);
     assert_int_equal(set(*state, "k", 'y', MAX_BYTES - 1), KV_OK);
@@ -136,20 +136,20 @@ static void overwriting_counts_the_new_value_only(void **state)
     assert_int_equal(set(*state, "l", 'x', MAX_BYTES - 11), KV_OK);
 }
 
-static void unchanged_set_needs_no_room(void **state)
+static void unchanged_set_needs_no_space(void **state)
 {
     assert_int_equal(set(*state, "k", 'x', MAX_BYTES - 1), KV_OK);
     assert_int_equal(set(*state, "k", 'x', MAX_BYTES - 1), KV_UNCHANGED);
 }
 
-static void deleting_makes_room(void **state)
+static void deleting_frees_space(void **state)
 {
     assert_int_equal(set(*state, "k", 'x', MAX_BYTES - 1), KV_OK);
     delete_key(*state, "k");
     assert_int_equal(set(*state, "l", 'x', MAX_BYTES - 1), KV_OK);
 }
 
-static void expiry_makes_room(void **state)
+static void expiry_frees_space(void **state)
 {
     assert_int_equal(set_until(*state, "k", 'x', MAX_BYTES - 1, 5).status, KV_OK);
     clock_ms = 5;
@@ -157,7 +157,7 @@ static void expiry_makes_room(void **state)
     assert_int_equal(set(*state, "l", 'x', MAX_BYTES - 1), KV_OK);
 }
 
-static void revisions_fit_53_bits_whatever_the_wall_clock_says(void **state)
+static void revisions_fit_53_bits_with_any_wall_clock(void **state)
 {
     struct kv_cmd cmd = set_until(*state, "k", 'x', 1, KV_NEVER);
     assert_true(cmd.revision > 0 && cmd.revision <= KV_REVISION_MAX);
@@ -170,11 +170,11 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         LIMIT_TEST(set_up_to_the_limit_fits),
         LIMIT_TEST(set_beyond_the_limit_is_refused_and_changes_nothing),
-        LIMIT_TEST(overwriting_counts_the_new_value_only),
-        LIMIT_TEST(unchanged_set_needs_no_room),
-        LIMIT_TEST(deleting_makes_room),
-        LIMIT_TEST(expiry_makes_room),
-        LIMIT_TEST(revisions_fit_53_bits_whatever_the_wall_clock_says),
+        LIMIT_TEST(overwriting_counts_only_the_new_value),
+        LIMIT_TEST(unchanged_set_needs_no_space),
+        LIMIT_TEST(deleting_frees_space),
+        LIMIT_TEST(expiry_frees_space),
+        LIMIT_TEST(revisions_fit_53_bits_with_any_wall_clock),
     };
     struct kv_error error = {.text = "which store?"};
     if (argc != 2 || kv_module_load(MODULES, KV_MODULE_STORE, argv[1], &module, &error) != 0) {

@@ -1,10 +1,10 @@
 /*
- * The store memory where memory runs out, and where the hash is no help, with order and without.
- * All keys are in one shard, so that a few thousand make its table, and its index, grow, split,
- * merge and shrink.
+ * The store memory when memory runs out, and when all hashes collide, with order and without. All
+ * keys are in one shard, so that a few thousand make its table and its index grow, split, merge and
+ * shrink.
  *
- * Each command is tried with its first allocation failing, then with its second, until none fails
- * any more: before that it must change nothing.
+ * Each command is tried with its first allocation failing, then with its second, and so on until
+ * none fails: each failed command must change nothing.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,14 +54,14 @@ static uint64_t mix(uint64_t z)
     return z ^ z >> 31;
 }
 
-/* What table_hash() makes `spread` of. */
+/* The inverse of table_hash() on `spread`. */
 static uint64_t inverse_of(uint64_t spread)
 {
     uint64_t hash = spread * UINT64_C(0xf1de83e19937733d); /* 1 / 0x9e3779b97f4a7c15 */
     return hash ^ hash >> 32;
 }
 
-/* Keys are numbers; all fall into the first shard. */
+/* Keys are numbers; all of them fall into the first shard. */
 static uint64_t hash_of(struct kv_slice key)
 {
     char text[16] = "";
@@ -146,7 +146,7 @@ static void submit(struct kv_cmd *cmd)
     ops->submit(store, 0, cmds, 1);
 }
 
-/* The value's first byte; 0: missing. */
+/* The first byte of the value; 0: missing. */
 static char value_of(int number)
 {
     struct kv_cmd cmd = make(KV_OP_GET, number, "", KV_NEVER);
@@ -157,7 +157,7 @@ static char value_of(int number)
     return first;
 }
 
-/* Runs the command until no allocation fails. Returns: how many did. */
+/* Runs the command until no allocation fails. Returns: the number of failures. */
 static size_t run(enum kv_op op, int number, const char *value, int64_t deadline_ms,
                   enum kv_status expected)
 {
@@ -169,7 +169,7 @@ static size_t run(enum kv_op op, int number, const char *value, int64_t deadline
         submit(&cmd);
         bool has_failed = failing_allocation == 0;
         failing_allocation = 0;
-        if (cmd.status == expected) /* nothing failed, or what did was no more than a comfort */
+        if (cmd.status == expected) /* no allocation failed, or only an optional one */
             return n - 1;
         assert_true(has_failed);
         assert_int_equal(cmd.status, KV_FULL);
@@ -186,7 +186,7 @@ static void assert_behind(char last[16], struct kv_slice key)
     memcpy(last, key.bytes, key.len);
 }
 
-/* Where there is an order, the keys come in it. */
+/* If the store has an order, keys are returned in it. */
 static size_t count_by_scan(void)
 {
     char last[16] = "";
@@ -212,7 +212,7 @@ static size_t count_by_scan(void)
 
 /* ---- the tests ---- */
 
-static void opening_fails_with_words_where_there_is_no_memory(void **state)
+static void opening_without_memory_fails_with_a_message(void **state)
 {
     struct kv_store *another;
     size_t n_failed = 0;
@@ -257,7 +257,7 @@ static void update_without_memory_changes_nothing(void **state)
     assert_int_equal(count_by_scan(), KEYS / 2);
 }
 
-static void deadline_without_memory_for_it_changes_nothing(void **state)
+static void deadline_without_memory_changes_nothing(void **state)
 {
     (void)state;
     run(KV_OP_SET, 1, "a", KV_NEVER, KV_OK);
@@ -298,7 +298,7 @@ static void keys_expire_without_memory(void **state)
     assert_int_equal(count_by_scan(), 0);
 }
 
-static void scan_without_memory_is_full_and_holds_nothing(void **state)
+static void scan_without_memory_is_full_and_keeps_no_reference(void **state)
 {
     struct kv_scan_entry entries[10];
     (void)state;
@@ -322,8 +322,8 @@ static void scan_without_memory_is_full_and_holds_nothing(void **state)
     }
 }
 
-/* Nobody can choose such keys, but a fault in the hash must cost time and nothing else. */
-static void keys_with_one_hash_are_kept_apart(void **state)
+/* Such keys cannot be constructed, but a defect in the hash must cost only time. */
+static void keys_with_equal_hashes_are_distinguished(void **state)
 {
     (void)state;
     hash_is_useless = true;
@@ -337,7 +337,7 @@ static void keys_with_one_hash_are_kept_apart(void **state)
     for (int i = 1; i < COLLIDING; i += 3)
         run(KV_OP_TOUCH, i, "", 3000, KV_OK);
     assert_int_equal(count_by_scan(), COLLIDING);
-    for (int i = 0; i < COLLIDING; i += 5) /* among them the one that came first */
+    for (int i = 0; i < COLLIDING; i += 5) /* including the first one */
         run(KV_OP_DELETE, i, "", KV_NEVER, KV_OK);
     assert_int_equal(count_by_scan(), COLLIDING - COLLIDING / 5);
     for (int i = 0; i < COLLIDING; i += 5)
@@ -355,14 +355,14 @@ static void keys_with_one_hash_are_kept_apart(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        MEMORY_TEST(opening_fails_with_words_where_there_is_no_memory),
+        MEMORY_TEST(opening_without_memory_fails_with_a_message),
         MEMORY_TEST(write_without_memory_changes_nothing),
         MEMORY_TEST(update_without_memory_changes_nothing),
-        MEMORY_TEST(deadline_without_memory_for_it_changes_nothing),
+        MEMORY_TEST(deadline_without_memory_changes_nothing),
         MEMORY_TEST(keys_can_be_deleted_without_memory),
         MEMORY_TEST(keys_expire_without_memory),
-        MEMORY_TEST(scan_without_memory_is_full_and_holds_nothing),
-        MEMORY_TEST(keys_with_one_hash_are_kept_apart),
+        MEMORY_TEST(scan_without_memory_is_full_and_keeps_no_reference),
+        MEMORY_TEST(keys_with_equal_hashes_are_distinguished),
     };
     int n_failed = cmocka_run_group_tests_name("ordered", tests, NULL, NULL);
     options[1].boolean = false;

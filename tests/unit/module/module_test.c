@@ -1,4 +1,4 @@
-/* The loader: what it hands out of good modules, and each of its refusals, word for word. */
+/* The loader: its results for good modules, and each of its refusals, word for word. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@ static struct kv_loaded_module *load(enum kv_module_kind kind, const char *name)
     return module;
 }
 
-/* The refusal of one of the bad modules, behind the path that it must begin with. */
+/* The message for one of the bad modules, after the path with which it must start. */
 static void assert_refused(enum kv_module_kind kind, const char *name, const char *expected)
 {
     struct kv_loaded_module *module = NULL;
@@ -50,7 +50,7 @@ static void store_is_loaded_with_its_identity_and_functions(void **state)
     kv_module_unload(module);
 }
 
-static void slot_that_may_be_empty_is_null(void **state)
+static void optional_slot_is_null(void **state)
 {
     (void)state;
     struct kv_loaded_module *module = load(KV_MODULE_TTL, "fixed");
@@ -59,7 +59,7 @@ static void slot_that_may_be_empty_is_null(void **state)
     kv_module_unload(module);
 }
 
-static void module_loaded_twice_outlives_the_first_unload(void **state)
+static void module_loaded_twice_stays_loaded_after_one_unload(void **state)
 {
     (void)state;
     struct kv_loaded_module *first = load(KV_MODULE_TTL, "fixed");
@@ -75,7 +75,7 @@ static void unload_accepts_null(void **state)
     kv_module_unload(NULL);
 }
 
-static void file_without_a_slash_is_taken_from_the_working_folder(void **state)
+static void file_without_a_slash_is_loaded_from_the_working_folder(void **state)
 {
     (void)state;
     struct kv_loaded_module *module = NULL;
@@ -88,7 +88,7 @@ static void file_without_a_slash_is_taken_from_the_working_folder(void **state)
     kv_module_unload(module);
 }
 
-static void kinds_are_named_as_their_folders(void **state)
+static void kinds_are_named_like_their_folders(void **state)
 {
     (void)state;
     assert_string_equal(kv_module_kind_name(KV_MODULE_STORE), "store");
@@ -112,7 +112,7 @@ static void name_that_is_a_path_is_refused(void **state)
     }
 }
 
-static void missing_module_is_answered_with_those_that_are_there(void **state)
+static void missing_module_is_reported_with_the_available_ones(void **state)
 {
     (void)state;
     struct kv_loaded_module *module = NULL;
@@ -133,7 +133,7 @@ static void missing_folder_has_no_modules(void **state)
                                     "No such file or directory");
 }
 
-static void module_of_another_kind_is_told(void **state)
+static void module_of_another_kind_is_reported(void **state)
 {
     (void)state;
     struct kv_loaded_module *module = NULL;
@@ -142,7 +142,7 @@ static void module_of_another_kind_is_told(void **state)
     assert_string_equal(error.text, "file is a sink, not a store");
 }
 
-static void missing_file_is_refused_with_the_linkers_words(void **state)
+static void missing_file_is_refused_with_the_linkers_message(void **state)
 {
     (void)state;
     struct kv_loaded_module *module = NULL;
@@ -152,7 +152,7 @@ static void missing_file_is_refused_with_the_linkers_words(void **state)
                                     "file: No such file or directory");
 }
 
-static void file_that_is_no_shared_object_is_refused(void **state)
+static void file_that_is_not_a_shared_object_is_refused(void **state)
 {
     (void)state;
     assert_store_refused("no_object", "cannot be loaded: file too short");
@@ -266,7 +266,7 @@ static void capability_without_its_function_is_refused(void **state)
                    "claims capability 0x1, which needs the function on_read");
 }
 
-static void function_of_a_later_abi_is_not_asked_for(void **state)
+static void function_of_a_later_abi_is_not_required(void **state)
 {
     struct kv_loaded_module *module;
     struct kv_error error;
@@ -283,17 +283,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(store_is_loaded_with_its_identity_and_functions),
-        cmocka_unit_test(slot_that_may_be_empty_is_null),
-        cmocka_unit_test(module_loaded_twice_outlives_the_first_unload),
+        cmocka_unit_test(optional_slot_is_null),
+        cmocka_unit_test(module_loaded_twice_stays_loaded_after_one_unload),
         cmocka_unit_test(unload_accepts_null),
-        cmocka_unit_test(file_without_a_slash_is_taken_from_the_working_folder),
-        cmocka_unit_test(kinds_are_named_as_their_folders),
+        cmocka_unit_test(file_without_a_slash_is_loaded_from_the_working_folder),
+        cmocka_unit_test(kinds_are_named_like_their_folders),
         cmocka_unit_test(name_that_is_a_path_is_refused),
-        cmocka_unit_test(missing_module_is_answered_with_those_that_are_there),
+        cmocka_unit_test(missing_module_is_reported_with_the_available_ones),
         cmocka_unit_test(missing_folder_has_no_modules),
-        cmocka_unit_test(module_of_another_kind_is_told),
-        cmocka_unit_test(missing_file_is_refused_with_the_linkers_words),
-        cmocka_unit_test(file_that_is_no_shared_object_is_refused),
+        cmocka_unit_test(module_of_another_kind_is_reported),
+        cmocka_unit_test(missing_file_is_refused_with_the_linkers_message),
+        cmocka_unit_test(file_that_is_not_a_shared_object_is_refused),
         cmocka_unit_test(shared_object_without_entry_is_refused),
         cmocka_unit_test(entry_that_returns_null_is_refused),
         cmocka_unit_test(other_major_version_is_refused),
@@ -311,7 +311,7 @@ int main(void)
         cmocka_unit_test(table_smaller_than_the_first_one_is_refused),
         cmocka_unit_test(missing_function_is_named),
         cmocka_unit_test(capability_without_its_function_is_refused),
-        cmocka_unit_test(function_of_a_later_abi_is_not_asked_for),
+        cmocka_unit_test(function_of_a_later_abi_is_not_required),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* The keys that a walk through the database misses, in order, as long as they are missing. */
+/* The keys that a walk through the database lacks, in order, as long as it lacks them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,7 +36,7 @@ static void add(struct overlay *overlay, const char *key, uint64_t sequence)
     overlay_end_adding(overlay);
 }
 
-/* expected: `key@sequence ` of each. */
+/* expected: `key@sequence ` of each entry. */
 static void assert_copied(struct overlay *overlay, const char *from, const char *prefix,
                           const char *expected)
 {
@@ -63,7 +63,7 @@ static void keys_are_in_order(void **state)
     assert_copied(*state, "", "", "a@1 ab@2 b@1 ");
 }
 
-static void later_keys_are_sorted_in(void **state)
+static void later_keys_are_inserted_in_order(void **state)
 {
     add(*state, "b", 1);
     add(*state, "d", 1);
@@ -85,7 +85,7 @@ static void last_change_of_a_key_counts(void **state)
     assert_copied(*state, "", "", "a@4 b@3 ");
 }
 
-static void what_the_engine_has_goes(void **state)
+static void keys_that_the_engine_has_are_removed(void **state)
 {
     add(*state, "a", 1);
     add(*state, "b", 1);
@@ -98,7 +98,7 @@ static void what_the_engine_has_goes(void **state)
     assert_copied(*state, "", "", "");
 }
 
-static void it_begins_where_it_is_told_to(void **state)
+static void copying_starts_at_the_given_key(void **state)
 {
     add(*state, "a/1", 1);
     add(*state, "a/2", 1);
@@ -109,7 +109,7 @@ static void it_begins_where_it_is_told_to(void **state)
     assert_copied(*state, "a/3", "", "b@1 ");
 }
 
-static void it_says_that_there_are_more(void **state)
+static void copying_reports_further_keys(void **state)
 {
     add(*state, "a", 1);
     add(*state, "b", 1);
@@ -125,11 +125,11 @@ int main(void)
 #define OVERLAY_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         OVERLAY_TEST(keys_are_in_order),
-        OVERLAY_TEST(later_keys_are_sorted_in),
+        OVERLAY_TEST(later_keys_are_inserted_in_order),
         OVERLAY_TEST(last_change_of_a_key_counts),
-        OVERLAY_TEST(what_the_engine_has_goes),
-        OVERLAY_TEST(it_begins_where_it_is_told_to),
-        OVERLAY_TEST(it_says_that_there_are_more),
+        OVERLAY_TEST(keys_that_the_engine_has_are_removed),
+        OVERLAY_TEST(copying_starts_at_the_given_key),
+        OVERLAY_TEST(copying_reports_further_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

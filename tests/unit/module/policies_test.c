@@ -1,4 +1,4 @@
-/* What each TTL policy decides. policies_test: of the modules in the build's folder. */
+/* The decisions of each TTL policy. policies_test: tests the modules in the build's folder. */
 #include <kvserver/store.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 #include "support/module/opened.h"
 
-#define NONE  (-1) /* no TTL was given */
+#define NONE  (-1) /* no TTL given */
 #define HOUR  INT64_C(3600000)
 #define START INT64_C(1000000)
 
@@ -75,7 +75,7 @@ static void expect_refused(const char *name, const char *options, const char *pa
 
 /* ---- bounded ---- */
 
-static void default_is_for_writes_that_name_no_ttl(void **state)
+static void default_applies_to_writes_without_a_ttl(void **state)
 {
     (void)state;
     struct policy policy;
@@ -87,7 +87,7 @@ static void default_is_for_writes_that_name_no_ttl(void **state)
     close_policy(&policy);
 }
 
-static void bounds_are_for_all_writes(void **state)
+static void bounds_apply_to_all_writes(void **state)
 {
     (void)state;
     struct policy policy;
@@ -101,7 +101,7 @@ static void bounds_are_for_all_writes(void **state)
     close_policy(&policy);
 }
 
-static void minimum_leaves_no_expiry_alone(void **state)
+static void minimum_does_not_affect_writes_without_expiry(void **state)
 {
     (void)state;
     struct policy policy;
@@ -111,7 +111,7 @@ static void minimum_leaves_no_expiry_alone(void **state)
     close_policy(&policy);
 }
 
-static void policy_is_for_its_prefixes_only(void **state)
+static void policy_applies_only_to_its_prefixes(void **state)
 {
     (void)state;
     struct policy policy;
@@ -135,7 +135,7 @@ static void bounds_that_exclude_each_other_are_refused(void **state)
 
 /* ---- sliding ---- */
 
-static void read_renews_what_has_a_deadline(void **state)
+static void read_renews_existing_deadlines(void **state)
 {
     (void)state;
     struct policy policy;
@@ -147,7 +147,7 @@ static void read_renews_what_has_a_deadline(void **state)
     close_policy(&policy);
 }
 
-static void deadline_that_would_move_by_less_than_a_step_stays(void **state)
+static void deadline_is_not_moved_by_less_than_a_step(void **state)
 {
     (void)state;
     struct policy policy;
@@ -168,7 +168,7 @@ static void write_without_a_ttl_gets_the_sliding_one(void **state)
     close_policy(&policy);
 }
 
-static void sliding_that_could_not_keep_a_key_is_refused(void **state)
+static void sliding_options_that_cannot_keep_a_key_are_refused(void **state)
 {
     (void)state;
     expect_refused("sliding", "", "ttl");
@@ -178,7 +178,7 @@ static void sliding_that_could_not_keep_a_key_is_refused(void **state)
 
 /* ---- jitter ---- */
 
-static void jitter_takes_off_up_to_its_share(void **state)
+static void jitter_shortens_by_up_to_its_percentage(void **state)
 {
     (void)state;
     enum {
@@ -199,7 +199,7 @@ static void jitter_takes_off_up_to_its_share(void **state)
     close_policy(&policy);
 }
 
-static void jitter_makes_no_ttl_into_none_and_none_into_one(void **state)
+static void jitter_neither_adds_nor_removes_a_ttl(void **state)
 {
     (void)state;
     struct policy policy;
@@ -215,17 +215,17 @@ static void jitter_makes_no_ttl_into_none_and_none_into_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(default_is_for_writes_that_name_no_ttl),
-        cmocka_unit_test(bounds_are_for_all_writes),
-        cmocka_unit_test(minimum_leaves_no_expiry_alone),
-        cmocka_unit_test(policy_is_for_its_prefixes_only),
+        cmocka_unit_test(default_applies_to_writes_without_a_ttl),
+        cmocka_unit_test(bounds_apply_to_all_writes),
+        cmocka_unit_test(minimum_does_not_affect_writes_without_expiry),
+        cmocka_unit_test(policy_applies_only_to_its_prefixes),
         cmocka_unit_test(bounds_that_exclude_each_other_are_refused),
-        cmocka_unit_test(read_renews_what_has_a_deadline),
-        cmocka_unit_test(deadline_that_would_move_by_less_than_a_step_stays),
+        cmocka_unit_test(read_renews_existing_deadlines),
+        cmocka_unit_test(deadline_is_not_moved_by_less_than_a_step),
         cmocka_unit_test(write_without_a_ttl_gets_the_sliding_one),
-        cmocka_unit_test(sliding_that_could_not_keep_a_key_is_refused),
-        cmocka_unit_test(jitter_takes_off_up_to_its_share),
-        cmocka_unit_test(jitter_makes_no_ttl_into_none_and_none_into_one),
+        cmocka_unit_test(sliding_options_that_cannot_keep_a_key_are_refused),
+        cmocka_unit_test(jitter_shortens_by_up_to_its_percentage),
+        cmocka_unit_test(jitter_neither_adds_nor_removes_a_ttl),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

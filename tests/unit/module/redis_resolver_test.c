@@ -1,5 +1,4 @@
-/* The lookup of names of the client for Redis, with a getaddrinfo() that takes as long as a test
- * wants. */
+/* Name lookups of the Redis client, with a getaddrinfo() whose duration a test controls. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +13,7 @@
 
 #include "resolver.h"
 
-static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER; /* held: lookups of names hang */
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER; /* held: lookups of names block */
 static atomic_int n_lookups;
 
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
@@ -45,7 +44,7 @@ static void expect_local(int result, struct addrinfo *peers)
     freeaddrinfo(peers);
 }
 
-static void a_lookup_that_hangs_is_given_up_and_there_is_one_at_a_time(void **state)
+static void a_blocked_lookup_times_out_and_only_one_runs_at_a_time(void **state)
 {
     struct resolver resolver = {0};
     struct addrinfo *peers = NULL;
@@ -64,7 +63,7 @@ static void a_lookup_that_hangs_is_given_up_and_there_is_one_at_a_time(void **st
     resolver_fini(&resolver);
 }
 
-static void who_is_closed_does_not_wait(void **state)
+static void closing_ends_a_wait_for_a_lookup(void **state)
 {
     struct resolver resolver = {0};
     struct addrinfo *peers = NULL;
@@ -79,7 +78,7 @@ static void who_is_closed_does_not_wait(void **state)
     pthread_mutex_unlock(&gate);
 }
 
-static void an_address_takes_no_lookup(void **state)
+static void an_address_needs_no_lookup(void **state)
 {
     struct resolver resolver = {0};
     struct addrinfo *peers = NULL;
@@ -93,9 +92,9 @@ static void an_address_takes_no_lookup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_lookup_that_hangs_is_given_up_and_there_is_one_at_a_time),
-        cmocka_unit_test(who_is_closed_does_not_wait),
-        cmocka_unit_test(an_address_takes_no_lookup),
+        cmocka_unit_test(a_blocked_lookup_times_out_and_only_one_runs_at_a_time),
+        cmocka_unit_test(closing_ends_a_wait_for_a_lookup),
+        cmocka_unit_test(an_address_needs_no_lookup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,4 @@
-/* The reader of RESP: where messages end, however they come, and what they
- * say. */
+/* The RESP reader: where messages end, in whatever pieces they arrive, and their content. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,7 +33,7 @@ static void append_value(struct kv_buffer *out, const struct resp_value *value)
     }
 }
 
-/* All values of a message, as a text. Owns: the caller. */
+/* All values of a message as text. Owns: the caller. */
 static struct kv_buffer values_of(struct kv_slice message)
 {
     struct kv_buffer out = {0};
@@ -44,7 +43,7 @@ static struct kv_buffer values_of(struct kv_slice message)
     return out;
 }
 
-/* Scans what comes in pieces of so many bytes. Returns: the outcome; *ret_len: where it ends. */
+/* Scans the input in pieces of n bytes. Returns: the outcome; *ret_len: where it ended. */
 static int scan(struct kv_slice bytes, size_t piece, size_t max_bytes, size_t *ret_len)
 {
     struct resp_scanner scanner;
@@ -87,7 +86,7 @@ static const struct {
     {{"|1\r\n+ttl\r\n:5\r\n$1\r\nv\r\n", 21}, "|2 +<ttl> :5 $<v> "},
 };
 
-static void messages_are_whole_at_their_last_byte(void **state)
+static void messages_are_complete_at_their_last_byte(void **state)
 {
     (void)state;
     for (size_t i = 0; i < N(messages); i++)
@@ -101,7 +100,7 @@ static void messages_are_whole_at_their_last_byte(void **state)
         }
 }
 
-static void messages_say_what_they_say(void **state)
+static void messages_are_parsed_into_their_values(void **state)
 {
     (void)state;
     for (size_t i = 0; i < N(messages); i++) {
@@ -113,7 +112,7 @@ static void messages_say_what_they_say(void **state)
     }
 }
 
-static void what_follows_a_message_is_left(void **state)
+static void bytes_after_a_message_are_left(void **state)
 {
     struct kv_slice bytes = KV_SLICE("*1\r\n:1\r\n>1\r\n+push\r\n");
     struct resp_scanner scanner;
@@ -127,7 +126,7 @@ static void what_follows_a_message_is_left(void **state)
     assert_int_equal(scanner.at, bytes.len);
 }
 
-static void what_is_no_resp_is_refused(void **state)
+static void malformed_resp_is_refused(void **state)
 {
     static const char *const cases[] = {
         "\r\n",
@@ -166,7 +165,7 @@ static void what_is_no_resp_is_refused(void **state)
     }
 }
 
-static void what_is_too_long_is_refused_when_it_is_announced(void **state)
+static void too_long_values_are_refused_when_announced(void **state)
 {
     static const char *const cases[] = {
         "$100\r\n",
@@ -185,7 +184,7 @@ static void what_is_too_long_is_refused_when_it_is_announced(void **state)
     assert_int_equal(scan(KV_SLICE("*31\r\n"), 1, 100, &len), 0);
 }
 
-static void a_line_does_not_grow_for_ever(void **state)
+static void the_length_of_a_line_is_limited(void **state)
 {
     enum {
         LEN = 70000
@@ -200,7 +199,7 @@ static void a_line_does_not_grow_for_ever(void **state)
     kv_buffer_fini(&line);
 }
 
-static void deep_nesting_takes_no_stack(void **state)
+static void deep_nesting_uses_no_stack(void **state)
 {
     enum {
         DEPTH = 200000
@@ -219,13 +218,13 @@ static void deep_nesting_takes_no_stack(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(messages_are_whole_at_their_last_byte),
-        cmocka_unit_test(messages_say_what_they_say),
-        cmocka_unit_test(what_follows_a_message_is_left),
-        cmocka_unit_test(what_is_no_resp_is_refused),
-        cmocka_unit_test(what_is_too_long_is_refused_when_it_is_announced),
-        cmocka_unit_test(a_line_does_not_grow_for_ever),
-        cmocka_unit_test(deep_nesting_takes_no_stack),
+        cmocka_unit_test(messages_are_complete_at_their_last_byte),
+        cmocka_unit_test(messages_are_parsed_into_their_values),
+        cmocka_unit_test(bytes_after_a_message_are_left),
+        cmocka_unit_test(malformed_resp_is_refused),
+        cmocka_unit_test(too_long_values_are_refused_when_announced),
+        cmocka_unit_test(the_length_of_a_line_is_limited),
+        cmocka_unit_test(deep_nesting_uses_no_stack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* What readers of a durable store see in memory, and when they have to ask elsewhere. */
+/* The states of keys that readers of a durable store find in memory, and when they must ask
+ * elsewhere. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -52,7 +53,7 @@ static enum glance look(struct states *states, uint64_t *ret_generation)
     return glance;
 }
 
-/* The revision that a reader sees. */
+/* The revision that a reader finds. */
 static uint64_t revision_seen(struct states *states)
 {
     struct entry *entry = NULL;
@@ -63,7 +64,7 @@ static uint64_t revision_seen(struct states *states)
     return revision;
 }
 
-/* A reader brings what the engine had. */
+/* A reader stores the engine's state of the key. */
 static enum glance settle(struct states *states, uint64_t generation, struct entry *found)
 {
     struct entry *entry = NULL;
@@ -72,7 +73,7 @@ static enum glance settle(struct states *states, uint64_t generation, struct ent
     return glance;
 }
 
-/* The writer makes `next` of a new key. */
+/* The writer creates `next` for a new key. */
 static struct entry *hold(struct states *states)
 {
     bool is_unknown;
@@ -90,7 +91,7 @@ static void write_key(struct states *states, struct entry *next)
     entry_unref(held);
 }
 
-static void what_is_not_in_memory_is_read_and_kept(void **state)
+static void unknown_key_is_read_and_kept(void **state)
 {
     uint64_t generation;
     assert_int_equal(look(*state, &generation), GLANCE_UNKNOWN);
@@ -98,7 +99,7 @@ static void what_is_not_in_memory_is_read_and_kept(void **state)
     assert_int_equal(revision_seen(*state), 1);
 }
 
-static void key_that_is_nowhere_is_missing_and_takes_no_memory(void **state)
+static void missing_key_takes_no_memory(void **state)
 {
     uint64_t generation;
     look(*state, &generation);
@@ -106,7 +107,7 @@ static void key_that_is_nowhere_is_missing_and_takes_no_memory(void **state)
     assert_int_equal(look(*state, NULL), GLANCE_UNKNOWN);
 }
 
-static void state_from_before_a_batch_is_seen_until_it_is_published(void **state)
+static void state_before_a_batch_is_visible_until_the_batch_is_published(void **state)
 {
     uint64_t generation;
     look(*state, &generation);
@@ -122,8 +123,8 @@ static void state_from_before_a_batch_is_seen_until_it_is_published(void **state
     entry_unref(next);
 }
 
-/* The engine may have had the batch already, when the reader came by. */
-static void read_that_a_batch_overtook_is_stale(void **state)
+/* The engine may already have had the batch when the reader asked it. */
+static void read_overtaken_by_a_batch_is_stale(void **state)
 {
     uint64_t generation;
     look(*state, &generation);
@@ -149,8 +150,8 @@ static void deleted_key_is_missing_while_held_and_forgotten_afterwards(void **st
     entry_unref(gone);
 }
 
-/* Both read the engine, and the second finds what the first has learned. */
-static void two_who_hold_a_key_learn_one_state(void **state)
+/* Both read the engine, and the second finds the state that the first has stored. */
+static void two_holders_of_a_key_share_one_state(void **state)
 {
     struct entry *one = hold(*state);
     struct entry *other = hold(*state);
@@ -165,7 +166,7 @@ static void two_who_hold_a_key_learn_one_state(void **state)
     entry_unref(other);
 }
 
-static void key_is_held_until_the_last_lets_go(void **state)
+static void key_is_held_until_its_last_holder_releases_it(void **state)
 {
     struct entry *one = hold(*state);
     struct entry *other = states_learn(*state, hold(*state), NULL);
@@ -182,7 +183,8 @@ static void key_is_held_until_the_last_lets_go(void **state)
     entry_unref(next);
 }
 
-/* Publishes what the journal's record `sequence` has of KEY, and lets go of it. Takes it over. */
+/* Publishes the state of KEY from the journal's record `sequence`, and releases the key. Takes
+ * ownership of `next`. */
 static void publish_of_record(struct states *states, struct entry *next, uint64_t sequence)
 {
     bool is_unknown;
@@ -196,8 +198,8 @@ static void publish_of_record(struct states *states, struct entry *next, uint64_
     entry_unref(next);
 }
 
-/* Else a reader would ask the engine, which has the key as it was. */
-static void deleted_key_is_known_to_be_missing_until_the_engine_knows(void **state)
+/* Otherwise a reader would ask the engine, which still has the old state. */
+static void deleted_key_is_kept_as_missing_until_the_engine_has_the_delete(void **state)
 {
     publish_of_record(*state, state_of("1", 1, KV_NEVER), 5);
     states_applied(*state, 5);
@@ -210,7 +212,7 @@ static void deleted_key_is_known_to_be_missing_until_the_engine_knows(void **sta
     assert_int_equal(look(*state, NULL), GLANCE_UNKNOWN);
 }
 
-static void state_that_takes_too_much_room_goes_once_the_engine_has_it(void **state)
+static void too_large_state_is_evicted_once_the_engine_has_it(void **state)
 {
     static char large[1 << 16];
     memset(large, 'a', sizeof(large) - 1);
@@ -222,7 +224,7 @@ static void state_that_takes_too_much_room_goes_once_the_engine_has_it(void **st
     assert_int_equal(look(*state, NULL), GLANCE_UNKNOWN);
 }
 
-static void expired_key_is_missing_unless_the_writer_may_be_keeping_it(void **state)
+static void expired_key_is_missing_unless_the_writer_may_extend_it(void **state)
 {
     uint64_t generation;
     look(*state, &generation);
@@ -238,7 +240,7 @@ static void expired_key_is_missing_unless_the_writer_may_be_keeping_it(void **st
     entry_unref(held);
 }
 
-/* Keys that all fall into one shard. */
+/* All of these keys fall into one shard. */
 static struct kv_slice numbered(char key[16], int i)
 {
     snprintf(key, 16, "%d", i);
@@ -266,7 +268,7 @@ static void read_numbered(struct states *states, int i)
     entry_unref(entry);
 }
 
-static void memory_is_bounded_and_what_is_used_stays(void **state)
+static void memory_is_bounded_and_used_keys_are_kept(void **state)
 {
     enum {
         MANY = 10000,
@@ -286,7 +288,7 @@ static void memory_is_bounded_and_what_is_used_stays(void **state)
     assert_true(n_kept > 10 && n_kept < 100); /* a shard has 4 KiB */
 }
 
-static void held_key_stays_however_little_room_there_is(void **state)
+static void held_key_is_never_evicted(void **state)
 {
     uint64_t generation;
     look(*state, &generation);
@@ -303,18 +305,18 @@ int main(void)
 {
 #define STATES_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        STATES_TEST(what_is_not_in_memory_is_read_and_kept),
-        STATES_TEST(key_that_is_nowhere_is_missing_and_takes_no_memory),
-        STATES_TEST(state_from_before_a_batch_is_seen_until_it_is_published),
-        STATES_TEST(read_that_a_batch_overtook_is_stale),
+        STATES_TEST(unknown_key_is_read_and_kept),
+        STATES_TEST(missing_key_takes_no_memory),
+        STATES_TEST(state_before_a_batch_is_visible_until_the_batch_is_published),
+        STATES_TEST(read_overtaken_by_a_batch_is_stale),
         STATES_TEST(deleted_key_is_missing_while_held_and_forgotten_afterwards),
-        STATES_TEST(two_who_hold_a_key_learn_one_state),
-        STATES_TEST(key_is_held_until_the_last_lets_go),
-        STATES_TEST(deleted_key_is_known_to_be_missing_until_the_engine_knows),
-        STATES_TEST(state_that_takes_too_much_room_goes_once_the_engine_has_it),
-        STATES_TEST(expired_key_is_missing_unless_the_writer_may_be_keeping_it),
-        STATES_TEST(memory_is_bounded_and_what_is_used_stays),
-        STATES_TEST(held_key_stays_however_little_room_there_is),
+        STATES_TEST(two_holders_of_a_key_share_one_state),
+        STATES_TEST(key_is_held_until_its_last_holder_releases_it),
+        STATES_TEST(deleted_key_is_kept_as_missing_until_the_engine_has_the_delete),
+        STATES_TEST(too_large_state_is_evicted_once_the_engine_has_it),
+        STATES_TEST(expired_key_is_missing_unless_the_writer_may_extend_it),
+        STATES_TEST(memory_is_bounded_and_used_keys_are_kept),
+        STATES_TEST(held_key_is_never_evicted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /*
- * The ordered index of the store memory, against a plain model: all keys that there may be, sorted,
- * and which of them are in. A reference is a key's place among them, or that and ANOTHER.
+ * The ordered index of the store memory, compared with a simple model: all possible keys, sorted,
+ * and which of them are present. A reference is a key's position among them, or that position plus
+ * ANOTHER.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,7 +29,7 @@ struct model {
     char bytes[KEYS][LONGEST];
     bool is_in[KEYS];
     size_t n;    /* of all keys */
-    size_t n_in; /* of those that are in */
+    size_t n_in; /* of the keys present */
     unsigned seed;
 };
 
@@ -63,7 +64,8 @@ static size_t make_path(struct model *model, size_t i, char key[LONGEST])
                             draw(model, i + 1), names[i % 5]);
 }
 
-/* Of few bytes, among them the least and the greatest, so that many begin alike. */
+/* A small alphabet that includes the smallest and the largest byte, so that many keys share a
+ * prefix. */
 static size_t make_noise(struct model *model, size_t i, char key[LONGEST])
 {
     static const char alphabet[] = {'\0', 'a', '\x7f', '\x80', '\xff'};
@@ -74,7 +76,7 @@ static size_t make_noise(struct model *model, size_t i, char key[LONGEST])
     return len;
 }
 
-/* One byte repeated: each is a prefix of the next. */
+/* One byte repeated: each key is a prefix of the next. */
 static size_t make_run(struct model *model, size_t i, char key[LONGEST])
 {
     (void)model;
@@ -114,7 +116,7 @@ static void model_destroy(struct model *model)
     free(model);
 }
 
-/* ---- what must be true of every node ---- */
+/* ---- invariants of every node ---- */
 
 static void assert_words(const struct model *model, struct leaf *leaf)
 {
@@ -126,8 +128,8 @@ static void assert_words(const struct model *model, struct leaf *leaf)
     }
 }
 
-/* Returns: how many levels there are from the node on; each key is at or after `low`, and before
- * `high`. */
+/* Returns: the number of levels below and including the node; each key is at or after `low`, and
+ * before `high`. */
 static size_t assert_sound(const struct model *model, struct node *node, const struct text *low,
                            const struct text *high)
 {
@@ -156,7 +158,7 @@ static size_t assert_sound(const struct model *model, struct node *node, const s
 
 /* ---- comparing ---- */
 
-/* Reads `max` from the position on, and expects what the model has there. */
+/* Reads `max` entries from the position, and expects those of the model. */
 static void assert_read(struct model *model, const struct tree_position *from, size_t max)
 {
     static uint64_t refs[KEYS + 1];
@@ -180,7 +182,7 @@ static void assert_all(struct model *model)
     assert_int_equal(model->tree.root == NULL, model->n_in == 0);
 }
 
-/* From a key, or from a part of one with something behind it. */
+/* From a key, or from a part of a key with an extension. */
 static void assert_some_read(struct model *model)
 {
     struct kv_slice key = model->keys[draw(model, model->n)];
@@ -197,8 +199,8 @@ static void assert_some_read(struct model *model)
 
 /* ---- changing ---- */
 
-/* With allocations failing one after the other, until none does. place: what was found out about
- * the key's, some time ago. */
+/* With each allocation failing in turn, until none fails. place: the position of the key, as found
+ * earlier. */
 static size_t put_at(struct model *model, size_t i, const struct tree_place *place)
 {
     for (size_t n = 1;; n++) {
@@ -220,7 +222,7 @@ static size_t put(struct model *model, size_t i)
 
 static void take(struct model *model, size_t i)
 {
-    model->is_in[i] = false; /* nobody may ask for its key */
+    model->is_in[i] = false; /* its key may not be compared */
     model->n_in--;
     tree_remove(&model->tree, model->keys[i], i);
 }
@@ -233,7 +235,7 @@ static void toggle(struct model *model, size_t i)
         put(model, i);
 }
 
-/* Grows to about `most` keys and shrinks to none, twice, in no order. */
+/* Grows to about `most` keys and shrinks to none, twice, in random order. */
 static void change_at_random(make_key_fn make)
 {
     struct model *model = model_create(make);
@@ -255,35 +257,35 @@ static void change_at_random(make_key_fn make)
     model_destroy(model);
 }
 
-static void tree_does_as_the_model_with_numbers(void **state)
+static void tree_matches_the_model_with_numbers(void **state)
 {
     (void)state;
     change_at_random(make_number);
 }
 
-static void tree_does_as_the_model_with_paths(void **state)
+static void tree_matches_the_model_with_paths(void **state)
 {
     (void)state;
     change_at_random(make_path);
 }
 
-static void tree_does_as_the_model_with_noise(void **state)
+static void tree_matches_the_model_with_random_keys(void **state)
 {
     (void)state;
     change_at_random(make_noise);
 }
 
-static void tree_does_as_the_model_with_keys_that_begin_each_other(void **state)
+static void tree_matches_the_model_with_prefixes_of_each_other(void **state)
 {
     (void)state;
     change_at_random(make_run);
 }
 
 enum {
-    AHEAD = 8 /* keys that are followed into the tree together */
+    AHEAD = 8 /* keys looked up together */
 };
 
-/* Follows some keys that are missing, each as far as it happens to come. Returns: how many. */
+/* Looks up some missing keys, each only partly. Returns: their number. */
 static size_t fetch_some(struct model *model, size_t *keys, struct tree_place *places)
 {
     size_t n = 0;
@@ -300,9 +302,9 @@ static size_t fetch_some(struct model *model, size_t *keys, struct tree_place *p
     return n;
 }
 
-/* The keys before it, and others that go, split and merge nodes in between, and take the last leaf
- * away. */
-static void key_that_was_followed_ahead_goes_to_its_place(void **state)
+/* Earlier insertions and removals of other keys split and merge nodes in between, and remove the
+ * last leaf. */
+static void key_looked_up_in_advance_is_inserted_at_its_place(void **state)
 {
     struct model *model = model_create(make_path);
     size_t keys[AHEAD];
@@ -326,8 +328,8 @@ static void key_that_was_followed_ahead_goes_to_its_place(void **state)
     model_destroy(model);
 }
 
-/* Upwards and downwards, in and out. */
-static void tree_takes_keys_in_their_order(void **state)
+/* Ascending and descending, inserting and removing. */
+static void tree_accepts_keys_in_sorted_order(void **state)
 {
     struct model *model = model_create(make_number);
     (void)state;
@@ -346,7 +348,7 @@ static void tree_takes_keys_in_their_order(void **state)
     model_destroy(model);
 }
 
-static void insertion_without_memory_puts_nothing_in(void **state)
+static void insertion_without_memory_changes_nothing(void **state)
 {
     struct model *model = model_create(make_path);
     size_t n_failed = 0;
@@ -372,8 +374,8 @@ static void insertion_without_memory_puts_nothing_in(void **state)
     model_destroy(model);
 }
 
-/* What cannot be merged stays as it is, and is merged, or goes, later. */
-static void keys_can_be_taken_out_without_memory(void **state)
+/* Nodes that cannot be merged stay as they are, and are merged or removed later. */
+static void keys_can_be_removed_without_memory(void **state)
 {
     struct model *model = model_create(make_path);
     (void)state;
@@ -393,7 +395,7 @@ static void keys_can_be_taken_out_without_memory(void **state)
     model_destroy(model);
 }
 
-static void replaced_reference_is_found_from_then_on(void **state)
+static void replaced_reference_is_found(void **state)
 {
     struct model *model = model_create(make_noise);
     uint64_t ref;
@@ -411,7 +413,7 @@ static void replaced_reference_is_found_from_then_on(void **state)
     model_destroy(model);
 }
 
-/* ---- what it costs ---- */
+/* ---- memory ---- */
 
 static size_t n_bytes(struct node *node)
 {
@@ -433,8 +435,8 @@ static void assert_small(struct model *model)
     assert_true(n <= 24 * model->n_in);
 }
 
-/* Whatever the order they come in. */
-static void key_takes_no_more_than_24_bytes(void **state)
+/* In any order of insertion. */
+static void key_takes_at_most_24_bytes(void **state)
 {
     struct model *model = model_create(make_number);
     (void)state;
@@ -455,16 +457,16 @@ static void key_takes_no_more_than_24_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tree_does_as_the_model_with_numbers),
-        cmocka_unit_test(tree_does_as_the_model_with_paths),
-        cmocka_unit_test(tree_does_as_the_model_with_noise),
-        cmocka_unit_test(tree_does_as_the_model_with_keys_that_begin_each_other),
-        cmocka_unit_test(key_that_was_followed_ahead_goes_to_its_place),
-        cmocka_unit_test(tree_takes_keys_in_their_order),
-        cmocka_unit_test(insertion_without_memory_puts_nothing_in),
-        cmocka_unit_test(keys_can_be_taken_out_without_memory),
-        cmocka_unit_test(replaced_reference_is_found_from_then_on),
-        cmocka_unit_test(key_takes_no_more_than_24_bytes),
+        cmocka_unit_test(tree_matches_the_model_with_numbers),
+        cmocka_unit_test(tree_matches_the_model_with_paths),
+        cmocka_unit_test(tree_matches_the_model_with_random_keys),
+        cmocka_unit_test(tree_matches_the_model_with_prefixes_of_each_other),
+        cmocka_unit_test(key_looked_up_in_advance_is_inserted_at_its_place),
+        cmocka_unit_test(tree_accepts_keys_in_sorted_order),
+        cmocka_unit_test(insertion_without_memory_changes_nothing),
+        cmocka_unit_test(keys_can_be_removed_without_memory),
+        cmocka_unit_test(replaced_reference_is_found),
+        cmocka_unit_test(key_takes_at_most_24_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

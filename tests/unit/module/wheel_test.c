@@ -1,5 +1,5 @@
-/* The timing wheel of the store memory: what is due comes, at its time and not before, however the
- * time moves. */
+/* The timing wheel of the store memory: entries are due at their time and not before, however time
+ * moves. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -51,7 +51,7 @@ static struct timed *take(int64_t now_ms)
     return wheel_take_due(&wheel, now_ms, &moves);
 }
 
-static void empty_wheel_waits_for_nothing(void **state)
+static void empty_wheel_has_no_next_time(void **state)
 {
     (void)state;
     assert_int_equal(wheel_next(&wheel), KV_NEVER);
@@ -59,7 +59,7 @@ static void empty_wheel_waits_for_nothing(void **state)
     assert_int_equal(wheel_next(&wheel), KV_NEVER);
 }
 
-static void deadline_of_any_length_comes_to_the_millisecond(void **state)
+static void deadline_of_any_length_is_exact_to_the_millisecond(void **state)
 {
     static const int64_t lengths[] = {1,
                                       63,
@@ -84,7 +84,7 @@ static void deadline_of_any_length_comes_to_the_millisecond(void **state)
     }
 }
 
-static void who_sleeps_until_the_next_turn_is_there_on_time(void **state)
+static void waking_at_each_returned_time_reaches_the_deadline_on_time(void **state)
 {
     int64_t deadline_ms = START_MS + 3 * 86400000 + 4321;
     (void)state;
@@ -120,14 +120,14 @@ static void deadline_beyond_the_wheel_is_kept(void **state)
     assert_null(take(START_MS + (INT64_C(1) << 53)));
 }
 
-static void removed_entry_does_not_come(void **state)
+static void removed_entry_is_never_due(void **state)
 {
     (void)state;
     for (int i = 0; i < 5; i++)
         add(timers[i], START_MS + 100);
     for (int i = 0; i < 5; i += 2)
         wheel_remove(timers[i]);
-    wheel_remove(timers[0]); /* does nothing */
+    wheel_remove(timers[0]); /* no effect */
     struct timed *one = take(START_MS + 100);
     struct timed *other = take(START_MS + 100);
     assert_true((one == timers[1] && other == timers[3]) ||
@@ -135,7 +135,7 @@ static void removed_entry_does_not_come(void **state)
     assert_null(take(START_MS + 100));
 }
 
-static void clock_that_goes_back_brings_nothing_early(void **state)
+static void clock_that_goes_back_makes_nothing_due_early(void **state)
 {
     (void)state;
     assert_null(take(START_MS + 5000));
@@ -145,7 +145,7 @@ static void clock_that_goes_back_brings_nothing_early(void **state)
     assert_ptr_equal(take(START_MS + 6000), timers[0]);
 }
 
-static void no_more_is_dealt_out_than_allowed(void **state)
+static void at_most_the_allowed_number_is_returned(void **state)
 {
     (void)state;
     int64_t deadline_ms = START_MS + 10 * 4096;
@@ -163,7 +163,7 @@ static void no_more_is_dealt_out_than_allowed(void **state)
     assert_int_equal(wheel_next(&wheel), KV_NEVER);
 }
 
-/* ---- against a plain list ---- */
+/* ---- compared with a simple list ---- */
 
 struct model {
     int64_t now_ms;
@@ -211,7 +211,7 @@ static void pass_time(struct model *model)
             assert_true(entry_deadline(&timers[i]->entry) >= next);
 }
 
-static void random_deadlines_come_when_they_are_due(void **state)
+static void random_deadlines_are_due_on_time(void **state)
 {
     struct model model = {.now_ms = START_MS, .seed = 1};
     (void)state;
@@ -227,15 +227,15 @@ static void random_deadlines_come_when_they_are_due(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WHEEL_TEST(empty_wheel_waits_for_nothing),
-        WHEEL_TEST(deadline_of_any_length_comes_to_the_millisecond),
-        WHEEL_TEST(who_sleeps_until_the_next_turn_is_there_on_time),
+        WHEEL_TEST(empty_wheel_has_no_next_time),
+        WHEEL_TEST(deadline_of_any_length_is_exact_to_the_millisecond),
+        WHEEL_TEST(waking_at_each_returned_time_reaches_the_deadline_on_time),
         WHEEL_TEST(deadline_in_the_past_is_due_at_once),
         WHEEL_TEST(deadline_beyond_the_wheel_is_kept),
-        WHEEL_TEST(removed_entry_does_not_come),
-        WHEEL_TEST(clock_that_goes_back_brings_nothing_early),
-        WHEEL_TEST(no_more_is_dealt_out_than_allowed),
-        WHEEL_TEST(random_deadlines_come_when_they_are_due),
+        WHEEL_TEST(removed_entry_is_never_due),
+        WHEEL_TEST(clock_that_goes_back_makes_nothing_due_early),
+        WHEEL_TEST(at_most_the_allowed_number_is_returned),
+        WHEEL_TEST(random_deadlines_are_due_on_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Connections are told to end a few at a time, and all of them within the time. */
+/* Connections are asked to close a few at a time, and all of them within the time limit. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,11 +55,11 @@ static struct kv_loop *set_up(struct kv_list *all, size_t n)
 static void pass(struct kv_loop *loop, int64_t ms)
 {
     now_ms += ms;
-    kv_loop_turn(loop); /* takes the time up */
+    kv_loop_turn(loop); /* uses up the time */
     kv_loop_turn(loop);
 }
 
-static void few_are_told_at_once(void **state)
+static void few_connections_are_asked_at_once(void **state)
 {
     struct kv_list all;
     struct kv_ebb ebb = {0};
@@ -71,7 +71,7 @@ static void few_are_told_at_once(void **state)
     kv_loop_destroy(loop);
 }
 
-static void many_are_told_in_portions_and_each_once(void **state)
+static void many_connections_are_asked_in_portions_and_each_once(void **state)
 {
     struct kv_list all;
     struct kv_ebb ebb = {0};
@@ -89,7 +89,7 @@ static void many_are_told_in_portions_and_each_once(void **state)
     kv_loop_destroy(loop);
 }
 
-static void one_that_left_or_came_is_not_waited_for(void **state)
+static void connections_that_left_or_arrived_are_not_awaited(void **state)
 {
     struct kv_list all;
     struct kv_ebb ebb = {0};
@@ -99,7 +99,7 @@ static void one_that_left_or_came_is_not_waited_for(void **state)
     kv_ebb_begin(&ebb, loop, &all, OVER_MS, tell);
     kv_list_remove(&ones[MANY - 1].link);
     kv_ebb_leave(&ebb);
-    kv_list_append(&all, &late.link); /* it knows of the ebb by itself */
+    kv_list_append(&all, &late.link); /* it learns of the ebb by itself */
     for (int64_t ms = 0; ms < 2 * OVER_MS; ms += TICK_MS)
         pass(loop, TICK_MS);
     assert_int_equal(n_told, MANY - 1);
@@ -111,9 +111,9 @@ static void one_that_left_or_came_is_not_waited_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(few_are_told_at_once),
-        cmocka_unit_test(many_are_told_in_portions_and_each_once),
-        cmocka_unit_test(one_that_left_or_came_is_not_waited_for),
+        cmocka_unit_test(few_connections_are_asked_at_once),
+        cmocka_unit_test(many_connections_are_asked_in_portions_and_each_once),
+        cmocka_unit_test(connections_that_left_or_arrived_are_not_awaited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* The queue of what a connection has still to send: order, what it counts, and a socket that takes
- * less than it is given. */
+/* The queue of a connection's outgoing data: its order, the memory it counts, and a socket that
+ * accepts less than offered. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -79,7 +79,7 @@ static void append_long(char letter)
     kv_piece_unref(piece);
 }
 
-/* The peer reads what is there. Returns: whether something was. */
+/* The peer reads the available bytes. Returns: whether there were any. */
 static bool read_some(void)
 {
     ssize_t got = recv(rig.peer, kv_buffer_reserve(&rig.taken, 65536), 65536, 0);
@@ -99,7 +99,7 @@ static void take(size_t len)
     assert_int_equal(rig.taken.len, len);
 }
 
-static void what_is_appended_comes_out_in_order(void **state)
+static void appended_data_is_sent_in_order(void **state)
 {
     (void)state;
     kv_outbound_append(&rig.out, KV_SLICE("one"));
@@ -113,7 +113,7 @@ static void what_is_appended_comes_out_in_order(void **state)
     assert_memory_equal(rig.taken.bytes + 3 + LONG, "threefour", 9);
 }
 
-static void what_the_socket_does_not_take_follows_when_there_is_room(void **state)
+static void data_the_socket_refuses_is_sent_when_there_is_room(void **state)
 {
     enum {
         PIECES = 50
@@ -132,7 +132,7 @@ static void what_the_socket_does_not_take_follows_when_there_is_room(void **stat
     assert_int_equal(rig.out.bytes, 0);
 }
 
-static void drop_keeps_what_is_in_flight_and_what_comes_after(void **state)
+static void drop_keeps_data_in_flight_and_later_data(void **state)
 {
     (void)state;
     append_long('1');
@@ -152,7 +152,7 @@ static void drop_keeps_what_is_in_flight_and_what_comes_after(void **state)
     assert_int_equal(rig.out.bytes, 0);
 }
 
-static void bytes_count_the_memory_that_is_held(void **state)
+static void bytes_count_the_memory_held(void **state)
 {
     enum {
         TIMES = 1000
@@ -167,7 +167,7 @@ static void bytes_count_the_memory_that_is_held(void **state)
     assert_true(rig.out.bytes < TIMES * (LONG + 5 + 1024));
 }
 
-static void writes_that_are_alike_have_one_piece_from_the_second_on(void **state)
+static void similar_writes_use_one_piece_from_the_second_on(void **state)
 {
     (void)state;
     for (int round = 0; round < 3; round++) {
@@ -200,7 +200,7 @@ static void use_chunks_again(size_t len)
     }
 }
 
-static void chunks_are_used_again_up_to_a_limit(void **state)
+static void chunks_are_reused_up_to_a_limit(void **state)
 {
     (void)state;
     use_chunks_again(600);
@@ -209,7 +209,7 @@ static void chunks_are_used_again_up_to_a_limit(void **state)
     use_chunks_again(3000);
 }
 
-static void chunk_that_was_used_last_is_used_again_first(void **state)
+static void most_recently_used_chunk_is_reused_first(void **state)
 {
     static const char text[1500];
     (void)state;
@@ -228,7 +228,7 @@ static struct kv_piece *piece_of(char letter, size_t len)
                            KV_SLICE(""));
 }
 
-static void a_deferred_piece_holds_up_what_is_behind_it(void **state)
+static void a_deferred_piece_delays_the_data_behind_it(void **state)
 {
     struct kv_piece *original = piece_of('o', LONG);
     struct kv_piece *deferred = kv_piece_defer(original);
@@ -272,7 +272,7 @@ static void a_deferred_piece_may_be_settled_as_it_was(void **state)
     assert_int_equal(rig.out.bytes, 0);
 }
 
-static void what_is_dropped_holds_nothing_up(void **state)
+static void dropped_deferred_piece_delays_nothing(void **state)
 {
     struct kv_piece *original = piece_of('o', LONG);
     struct kv_piece *deferred = kv_piece_defer(original);
@@ -289,7 +289,7 @@ static void what_is_dropped_holds_nothing_up(void **state)
     kv_piece_unref(original);
 }
 
-static void forms_of_a_piece_last_as_long_as_it(void **state)
+static void forms_of_a_piece_live_as_long_as_the_piece(void **state)
 {
     struct kv_piece *piece = piece_of('p', LONG);
     struct kv_piece *form = piece_of('f', 10);
@@ -309,22 +309,23 @@ static void forms_of_a_piece_last_as_long_as_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_is_appended_comes_out_in_order, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_the_socket_does_not_take_follows_when_there_is_room,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(drop_keeps_what_is_in_flight_and_what_comes_after, set_up,
+        cmocka_unit_test_setup_teardown(appended_data_is_sent_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(data_the_socket_refuses_is_sent_when_there_is_room, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(bytes_count_the_memory_that_is_held, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(writes_that_are_alike_have_one_piece_from_the_second_on,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_deferred_piece_holds_up_what_is_behind_it, set_up,
+        cmocka_unit_test_setup_teardown(drop_keeps_data_in_flight_and_later_data, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(bytes_count_the_memory_held, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(similar_writes_use_one_piece_from_the_second_on, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_deferred_piece_delays_the_data_behind_it, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_deferred_piece_may_be_settled_as_it_was, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(what_is_dropped_holds_nothing_up, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(forms_of_a_piece_last_as_long_as_it, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(chunks_are_used_again_up_to_a_limit, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(chunk_that_was_used_last_is_used_again_first, set_up,
+        cmocka_unit_test_setup_teardown(dropped_deferred_piece_delays_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(forms_of_a_piece_live_as_long_as_the_piece, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(chunks_are_reused_up_to_a_limit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(most_recently_used_chunk_is_reused_first, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

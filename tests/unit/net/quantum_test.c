@@ -1,4 +1,4 @@
-/* Connections share a turn, and nobody goes empty or waits for ever. */
+/* Connections share a turn fairly, and each is served within bounded time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@ struct member {
 
 static struct kv_quanta quanta;
 
-/* Uses all that it was granted, and wants more. */
+/* Uses its whole grant, and wants more. */
 static void serve_greedily(struct kv_quantum *quantum)
 {
     KV_CONTAINER(quantum, struct member, quantum)->n_served++;
@@ -34,7 +34,7 @@ static void serve_once(struct kv_quantum *quantum)
     KV_CONTAINER(quantum, struct member, quantum)->n_served++;
 }
 
-static void every_one_of_a_crowd_is_served_equally_often(void **state)
+static void all_connections_of_a_crowd_are_served_equally_often(void **state)
 {
     static struct member members[CROWD];
     (void)state;
@@ -51,7 +51,7 @@ static void every_one_of_a_crowd_is_served_equally_often(void **state)
         assert_in_range(members[i].n_served, members[0].n_served - 1, members[0].n_served);
 }
 
-static void turn_ends_before_a_crowd_is_through(void **state)
+static void turn_ends_before_a_whole_crowd_is_served(void **state)
 {
     static struct member members[CROWD];
     int n_served = 0;
@@ -68,7 +68,7 @@ static void turn_ends_before_a_crowd_is_through(void **state)
     assert_in_range(n_served, 1, CROWD / 2);
 }
 
-static void newcomer_gets_a_quantum_in_a_turn_that_is_full(void **state)
+static void new_connection_gets_a_quantum_in_a_full_turn(void **state)
 {
     struct member busy = {0}, newcomer = {0};
     (void)state;
@@ -81,7 +81,7 @@ static void newcomer_gets_a_quantum_in_a_turn_that_is_full(void **state)
     assert_int_equal(newcomer.quantum.left, KV_QUANTUM_LEAST);
 }
 
-static void what_is_owed_is_paid_before_more_is_taken(void **state)
+static void overdraft_is_settled_before_more_is_granted(void **state)
 {
     struct member member = {0};
     int n_grants = 0;
@@ -95,7 +95,7 @@ static void what_is_owed_is_paid_before_more_is_taken(void **state)
     assert_in_range(n_grants, 2, 2 * KV_QUANTUM_MOST / KV_QUANTUM_LEAST);
 }
 
-static void some_who_wait_are_served_in_a_turn_that_is_full(void **state)
+static void some_waiting_connections_are_served_in_a_full_turn(void **state)
 {
     struct member member = {0};
     (void)state;
@@ -112,11 +112,11 @@ static void some_who_wait_are_served_in_a_turn_that_is_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_one_of_a_crowd_is_served_equally_often),
-        cmocka_unit_test(turn_ends_before_a_crowd_is_through),
-        cmocka_unit_test(newcomer_gets_a_quantum_in_a_turn_that_is_full),
-        cmocka_unit_test(what_is_owed_is_paid_before_more_is_taken),
-        cmocka_unit_test(some_who_wait_are_served_in_a_turn_that_is_full),
+        cmocka_unit_test(all_connections_of_a_crowd_are_served_equally_often),
+        cmocka_unit_test(turn_ends_before_a_whole_crowd_is_served),
+        cmocka_unit_test(new_connection_gets_a_quantum_in_a_full_turn),
+        cmocka_unit_test(overdraft_is_settled_before_more_is_granted),
+        cmocka_unit_test(some_waiting_connections_are_served_in_a_full_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Whom a peer's certificate names: what becomes the name of a client. */
+/* The name of a client, taken from its certificate. */
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <setjmp.h>
@@ -54,7 +54,7 @@ static SSL *create_end(const SSL_METHOD *method, X509 *certificate, EVP_PKEY *ke
     return ssl;
 }
 
-/* As a server sees a client with that certificate. Owns: the caller, by free(). */
+/* The name that a server derives from that client certificate. Owns: the caller, by free(). */
 static char *name_of_client(X509 *certificate, EVP_PKEY *key)
 {
     BIO *near, *far;
@@ -90,7 +90,7 @@ static void expect(const char *common, int len, const char *others, const char *
     EVP_PKEY_free(key);
 }
 
-static void common_name_comes_first(void **state)
+static void common_name_is_preferred(void **state)
 {
     (void)state;
     expect("backend", -1, NULL, "backend");
@@ -98,7 +98,7 @@ static void common_name_comes_first(void **state)
     expect("B\xc3\xa4r", -1, NULL, "B\xc3\xa4r");
 }
 
-static void without_one_the_first_alternative_name_counts(void **state)
+static void first_alternative_name_is_used_without_a_common_name(void **state)
 {
     (void)state;
     expect(NULL, 0, "DNS:one.example,DNS:two.example", "one.example");
@@ -107,14 +107,14 @@ static void without_one_the_first_alternative_name_counts(void **state)
     expect(NULL, 0, "IP:127.0.0.1", NULL);
 }
 
-static void a_name_with_a_zero_byte_is_none(void **state)
+static void a_name_with_a_zero_byte_is_ignored(void **state)
 {
     (void)state;
     expect("admin\0.example", 14, NULL, NULL);
     expect("admin\0.example", 14, "DNS:one.example", "one.example");
 }
 
-static void who_shows_no_certificate_has_no_name(void **state)
+static void client_without_a_certificate_has_no_name(void **state)
 {
     (void)state;
     EVP_PKEY *key = EVP_EC_gen("P-256");
@@ -125,10 +125,10 @@ static void who_shows_no_certificate_has_no_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(common_name_comes_first),
-        cmocka_unit_test(without_one_the_first_alternative_name_counts),
-        cmocka_unit_test(a_name_with_a_zero_byte_is_none),
-        cmocka_unit_test(who_shows_no_certificate_has_no_name),
+        cmocka_unit_test(common_name_is_preferred),
+        cmocka_unit_test(first_alternative_name_is_used_without_a_common_name),
+        cmocka_unit_test(a_name_with_a_zero_byte_is_ignored),
+        cmocka_unit_test(client_without_a_certificate_has_no_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /*
- * Nothing that a script does runs on for long after its budget, whatever part of Lua's library does
- * the work. Each case is a script that never ends by itself; it is run while it is loaded. What it
- * may take is measured in time of the processor, so that a busy machine does no harm.
+ * No script runs for long after its budget is exhausted, whichever function of Lua's library does
+ * the work. Each case is a script that never ends by itself, run while it is loaded. The limit is
+ * measured in processor time, so a busy machine does not matter.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +26,7 @@ enum {
     MOST_MS = 150 * SLOWER
 };
 
-/* What the cases may use. */
+/* The budget of each case. */
 static const char prelude[] =
     "local s, other = ('x'):rep(4000000) .. 'y', ('x'):rep(4000000) .. 'z'\n"
     "local zeros = ('0'):rep(4000000)\n"
@@ -55,7 +55,7 @@ static int64_t used_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Returns: how long it ran. ret_why: what it was stopped for. */
+/* Returns: how long it ran. ret_why: the reason for which it was stopped. */
 static int64_t run(const struct kv_script_config *config, const char *source,
                    struct kv_error *ret_why)
 {
@@ -137,7 +137,7 @@ static void work_on_long_strings_counts(void **state)
     EXPECT_EACH_STOPPED(sources);
 }
 
-static void patterns_count_what_they_try(void **state)
+static void pattern_matching_counts_its_steps(void **state)
 {
     (void)state;
     static const char *const sources[] = {
@@ -186,7 +186,7 @@ static void work_on_long_tables_counts(void **state)
     EXPECT_EACH_STOPPED(sources);
 }
 
-static void nothing_catches_the_end_of_a_budget(void **state)
+static void the_end_of_a_budget_cannot_be_caught(void **state)
 {
     (void)state;
     static const char *const sources[] = {
@@ -249,7 +249,7 @@ static void metamethods_count(void **state)
     EXPECT_EACH_STOPPED(sources);
 }
 
-/* Lua runs finalizers without counting, and may collect weak tables for minutes. */
+/* Lua runs finalizers without counting instructions, and may collect weak tables for minutes. */
 static void scripts_have_no_finalizers_and_no_weak_tables(void **state)
 {
     (void)state;
@@ -270,7 +270,7 @@ static void scripts_have_no_finalizers_and_no_weak_tables(void **state)
     }
 }
 
-/* A chain of weak keys: the collector would take quadratic time over it. */
+/* A chain of weak keys would take the collector quadratic time. */
 static void metatable_in_use_cannot_be_made_weak(void **state)
 {
     (void)state;
@@ -284,7 +284,7 @@ static void metatable_in_use_cannot_be_made_weak(void **state)
                     &why) < MOST_MS);
 }
 
-static void metatables_do_what_luas_do(void **state)
+static void metatables_work_as_in_lua(void **state)
 {
     (void)state;
     struct kv_script_config config = config_with(INT64_MAX, 60000);
@@ -315,7 +315,7 @@ static void metatables_do_what_luas_do(void **state)
     kv_state_unref(script);
 }
 
-static void bytes_count_on_the_instructions_too(void **state)
+static void allocated_bytes_count_as_instructions_too(void **state)
 {
     (void)state;
     struct kv_script_config config = config_with(1000000, 60000);
@@ -324,7 +324,7 @@ static void bytes_count_on_the_instructions_too(void **state)
     assert_non_null(strstr(why.text, "exceeded the limit of 1000000 instructions"));
 }
 
-static void server_that_ends_stops_what_runs(void **state)
+static void ending_server_stops_running_scripts(void **state)
 {
     (void)state;
     atomic_bool is_ending = true;
@@ -335,8 +335,8 @@ static void server_that_ends_stops_what_runs(void **state)
     assert_string_equal(why.text, "test.lua:1: stopped: the server is ending");
 }
 
-/* What catches errors still does. */
-static void protected_calls_do_what_luas_do(void **state)
+/* Functions that catch errors still work. */
+static void protected_calls_work_as_in_lua(void **state)
 {
     (void)state;
     struct kv_script_config config = config_with(INT64_MAX, 60000);
@@ -375,7 +375,7 @@ static int sleep_beyond_the_limit(lua_State *lua)
     return nanosleep(&pause, NULL);
 }
 
-/* On a busy machine the thread waits for a processor as it does here. */
+/* On a busy machine, the thread waits for a processor, as it does here. */
 static void time_without_a_processor_does_not_count(void **state)
 {
     (void)state;
@@ -400,16 +400,16 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(work_on_long_strings_counts),
-        cmocka_unit_test(patterns_count_what_they_try),
+        cmocka_unit_test(pattern_matching_counts_its_steps),
         cmocka_unit_test(work_on_long_tables_counts),
-        cmocka_unit_test(nothing_catches_the_end_of_a_budget),
+        cmocka_unit_test(the_end_of_a_budget_cannot_be_caught),
         cmocka_unit_test(metamethods_count),
         cmocka_unit_test(scripts_have_no_finalizers_and_no_weak_tables),
         cmocka_unit_test(metatable_in_use_cannot_be_made_weak),
-        cmocka_unit_test(metatables_do_what_luas_do),
-        cmocka_unit_test(bytes_count_on_the_instructions_too),
-        cmocka_unit_test(server_that_ends_stops_what_runs),
-        cmocka_unit_test(protected_calls_do_what_luas_do),
+        cmocka_unit_test(metatables_work_as_in_lua),
+        cmocka_unit_test(allocated_bytes_count_as_instructions_too),
+        cmocka_unit_test(ending_server_stops_running_scripts),
+        cmocka_unit_test(protected_calls_work_as_in_lua),
         cmocka_unit_test(time_without_a_processor_does_not_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

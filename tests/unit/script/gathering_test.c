@@ -48,7 +48,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Takes all that may be taken. Returns: how many these are. */
+/* Takes all that may be taken together. Returns: their number. */
 static uint32_t take_all(struct kv_gathering *gathering)
 {
     struct kv_script_call *call;
@@ -66,7 +66,7 @@ static void is_found_by_its_key(void **state)
     assert_null(kv_gathering_find(table, KV_SLICE("key"), 8));
 }
 
-static void all_that_wait_are_taken_together_in_their_order(void **state)
+static void all_waiting_updates_are_taken_together_in_order(void **state)
 {
     struct rig *rig = *state;
     assert_int_equal(take_all(rig->gathering), N);
@@ -76,7 +76,7 @@ static void all_that_wait_are_taken_together_in_their_order(void **state)
     assert_null(kv_gathering_pop(rig->gathering));
 }
 
-static void those_put_back_come_first_in_their_order(void **state)
+static void updates_put_back_come_first_in_order(void **state)
 {
     struct rig *rig = *state;
     struct kv_script_call *first = kv_gathering_next(rig->gathering);
@@ -88,7 +88,7 @@ static void those_put_back_come_first_in_their_order(void **state)
         assert_ptr_equal(kv_gathering_next(rig->gathering), &rig->calls[i]);
 }
 
-static void those_that_failed_together_are_tried_alone(void **state)
+static void updates_that_failed_together_are_retried_alone(void **state)
 {
     struct rig *rig = *state;
     assert_int_equal(take_all(rig->gathering), N);
@@ -106,8 +106,8 @@ static void those_that_failed_together_are_tried_alone(void **state)
     assert_null(rig->faults[2]);
 }
 
-/* Another has written the key meanwhile: that is no failure of theirs. */
-static void one_that_is_put_back_alone_stays_alone(void **state)
+/* Another client has written the key meanwhile: that is not a failure of the gathered updates. */
+static void update_put_back_alone_stays_alone(void **state)
 {
     struct rig *rig = *state;
     assert_int_equal(take_all(rig->gathering), N);
@@ -118,7 +118,7 @@ static void one_that_is_put_back_alone_stays_alone(void **state)
     assert_ptr_equal(kv_gathering_pop(rig->gathering), &rig->calls[0]);
 }
 
-static void a_failure_of_all_reaches_those_that_wait_too(void **state)
+static void a_common_failure_reaches_waiting_updates_too(void **state)
 {
     struct rig *rig = *state;
     kv_gathering_take(rig->gathering, kv_gathering_next(rig->gathering));
@@ -133,11 +133,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(is_found_by_its_key),
-        TEST(all_that_wait_are_taken_together_in_their_order),
-        TEST(those_put_back_come_first_in_their_order),
-        TEST(those_that_failed_together_are_tried_alone),
-        TEST(one_that_is_put_back_alone_stays_alone),
-        TEST(a_failure_of_all_reaches_those_that_wait_too),
+        TEST(all_waiting_updates_are_taken_together_in_order),
+        TEST(updates_put_back_come_first_in_order),
+        TEST(updates_that_failed_together_are_retried_alone),
+        TEST(update_put_back_alone_stays_alone),
+        TEST(a_common_failure_reaches_waiting_updates_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * Which changes come from hooks: whatever the order in which a write ends and its change is seen.
+ * Which changes come from hooks, in whatever order a write ends and its change is seen.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 #include "script/origin.h"
 
 enum {
-    MANY = 200000 /* with a walk over them for each, this would take minutes */
+    MANY = 200000 /* with a linear search for each, this would take minutes */
 };
 
 static const struct kv_slice key = {"k", 1}, other = {"other", 5};
@@ -30,7 +30,7 @@ static void change_is_known_before_and_after_its_write_has_ended(void **state)
     assert_int_equal(kv_origins_see(origins, key, 4), 0);
     struct kv_origin *two = kv_origins_begin(origins, key, 2);
     kv_origins_end(origins, two, 6);
-    assert_int_equal(kv_origins_see(origins, key, 5), 0); /* a client's, before it */
+    assert_int_equal(kv_origins_see(origins, key, 5), 0); /* from a client, before it */
     assert_int_equal(kv_origins_see(origins, key, 6), 2);
     assert_int_equal(kv_origins_see(origins, key, 7), 0);
     kv_origins_destroy(origins);
@@ -61,7 +61,7 @@ static void each_of_many_that_ended_in_any_order_is_seen(void **state)
     kv_origins_destroy(origins);
 }
 
-static void what_was_not_seen_goes_at_the_end(void **state)
+static void unseen_writes_are_freed_at_the_end(void **state)
 {
     (void)state;
     struct kv_origins *origins = kv_origins_create();
@@ -76,7 +76,7 @@ int main(void)
         cmocka_unit_test(change_is_known_before_and_after_its_write_has_ended),
         cmocka_unit_test(write_that_changed_nothing_is_forgotten),
         cmocka_unit_test(each_of_many_that_ended_in_any_order_is_seen),
-        cmocka_unit_test(what_was_not_seen_goes_at_the_end),
+        cmocka_unit_test(unseen_writes_are_freed_at_the_end),
     };
     kv_hash_init();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /*
- * A script's state without a server: what is raised while it is compiled, and that no memory that
- * runs out, wherever it does, does harm.
+ * A script's state without a server: errors while it is compiled, and allocation failures at any
+ * point.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,7 +32,7 @@ static void expect_fault(const char *source, const char *fault)
         fail_msg("expected \"%s\", got \"%s\"", fault, error.text);
 }
 
-static void tables_that_are_no_json_are_told_why(void **state)
+static void tables_that_are_not_json_are_refused_with_a_reason(void **state)
 {
     (void)state;
     expect_fault("kv.encode({1, 2, a = 3})",
@@ -57,7 +57,7 @@ static void faults_have_file_and_line(void **state)
     expect_fault("function on_set() end kv.get('a')", "kv.get may be called by hooks only");
 }
 
-/* Keeps what is told, a line each. */
+/* Records the faults, one per line. */
 struct told {
     struct kv_script_faults faults;
     char text[256];
@@ -72,7 +72,7 @@ static void add_fault(struct kv_script_faults *faults, const struct kv_script_co
     snprintf(told->text + len, sizeof(told->text) - len, "%s: %s\n", option, text);
 }
 
-static void faults_of_options_are_told_one_by_one(void **state)
+static void faults_of_options_are_reported_one_by_one(void **state)
 {
     (void)state;
     struct kv_script_config config = config_with(1 << 20);
@@ -83,7 +83,7 @@ static void faults_of_options_are_told_one_by_one(void **state)
                                KV_SLICE("kv.fault('a', 'one') kv.fault('', 'two') error('x')"),
                                &loading, &error));
     assert_string_equal(told.text, "a: one\n: two\n");
-    assert_string_equal(error.text, ""); /* what is raised behind them comes of them */
+    assert_string_equal(error.text, ""); /* later errors result from these faults */
     expect_fault("kv.fault('a', 'one') kv.fault('b', 'two')", "test.lua: options.a: one");
     expect_fault("kv.fault('a')", "bad argument #2");
     expect_fault("kv.fault('a', '\\xff')", "a text is expected");
@@ -127,7 +127,7 @@ static void memory_may_run_out_anywhere(void **state)
     assert_true(n_failed > 100 && n_done > 100);
 }
 
-/* Runs a function with the text of a value on a state of its own. */
+/* Runs a function with the text of a value in a state of its own. */
 struct conversion {
     struct kv_slice json;
     struct kv_buffer out;
@@ -156,7 +156,7 @@ static void expect_conversion(const char *json, const char *expected)
     kv_state_unref(script);
 }
 
-static void numbers_keep_what_they_say(void **state)
+static void numbers_keep_their_value(void **state)
 {
     (void)state;
     static const char *const same[] = {
@@ -200,12 +200,12 @@ static void structures_and_strings_are_canonical(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tables_that_are_no_json_are_told_why),
+        cmocka_unit_test(tables_that_are_not_json_are_refused_with_a_reason),
         cmocka_unit_test(faults_have_file_and_line),
-        cmocka_unit_test(faults_of_options_are_told_one_by_one),
+        cmocka_unit_test(faults_of_options_are_reported_one_by_one),
         cmocka_unit_test(hooks_are_found_with_their_parameters),
         cmocka_unit_test(memory_may_run_out_anywhere),
-        cmocka_unit_test(numbers_keep_what_they_say),
+        cmocka_unit_test(numbers_keep_their_value),
         cmocka_unit_test(structures_and_strings_are_canonical),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

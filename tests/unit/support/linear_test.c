@@ -1,4 +1,4 @@
-/* The checker of histories: what it must accept, and what it must not. */
+/* The checker of histories: which ones it must accept, and which ones it must refuse. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -66,7 +66,7 @@ static bool explain(const struct linear_op *ops, size_t n)
     return linear_check(&nothing, ops, n, &stuck);
 }
 
-static void commands_one_after_the_other_are_explained(void **state)
+static void sequential_commands_are_accepted(void **state)
 {
     (void)state;
     const struct linear_op ops[] = {set(0, 1, 2, 7, 1), get(1, 3, 4, 7), set(0, 5, 6, 8, 2),
@@ -74,21 +74,21 @@ static void commands_one_after_the_other_are_explained(void **state)
     assert_explained(ops);
 }
 
-static void value_that_nobody_wrote_is_not(void **state)
+static void value_that_was_never_written_is_refused(void **state)
 {
     (void)state;
     const struct linear_op ops[] = {set(0, 1, 2, 7, 1), get(1, 3, 4, 9)};
     assert_unexplained(ops);
 }
 
-static void read_of_what_was_replaced_before_is_not(void **state)
+static void read_of_a_replaced_value_is_refused(void **state)
 {
     (void)state;
     const struct linear_op ops[] = {set(0, 1, 2, 7, 1), set(0, 3, 4, 8, 2), get(1, 5, 6, 7)};
     assert_unexplained(ops);
 }
 
-static void reads_beside_a_write_may_see_either(void **state)
+static void reads_concurrent_with_a_write_may_see_either_value(void **state)
 {
     (void)state;
     const struct linear_op ops[] = {set(0, 1, 2, 7, 1), set(0, 3, 10, 8, 2), get(1, 4, 5, 7),
@@ -96,7 +96,7 @@ static void reads_beside_a_write_may_see_either(void **state)
     assert_explained(ops);
 }
 
-static void older_state_after_a_newer_one_is_not(void **state)
+static void older_state_after_a_newer_one_is_refused(void **state)
 {
     (void)state;
     const struct linear_op ops[] = {set(0, 1, 2, 7, 1), set(0, 3, 10, 8, 2), get(1, 4, 5, 8),
@@ -104,7 +104,7 @@ static void older_state_after_a_newer_one_is_not(void **state)
     assert_unexplained(ops);
 }
 
-static void commands_of_one_client_keep_their_order_even_when_under_way_together(void **state)
+static void concurrent_commands_of_one_client_keep_their_order(void **state)
 {
     (void)state;
     const struct linear_op ops[] = {set(0, 1, 10, 7, 1), get(0, 2, 11, 0)};
@@ -120,7 +120,7 @@ static void revisions_fix_the_order_of_writes(void **state)
     assert_unexplained(ops);
 }
 
-static void only_one_of_two_that_race_for_a_missing_key_wins(void **state)
+static void only_one_of_two_conditional_creates_succeeds(void **state)
 {
     (void)state;
     struct linear_op ops[] = {set(0, 1, 10, 7, 1), set(1, 2, 11, 8, 2)};
@@ -131,7 +131,7 @@ static void only_one_of_two_that_race_for_a_missing_key_wins(void **state)
     assert_explained(ops);
 }
 
-static void key_may_be_gone_between_its_deadlines_and_must_be_after_them(void **state)
+static void key_may_expire_between_its_deadlines_and_must_after_them(void **state)
 {
     (void)state;
     struct linear_op write = during(until(set(0, 1, 2, 7, 1), 20, 30), 10, 10);
@@ -151,15 +151,15 @@ static void key_may_be_gone_between_its_deadlines_and_must_be_after_them(void **
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(commands_one_after_the_other_are_explained),
-        cmocka_unit_test(value_that_nobody_wrote_is_not),
-        cmocka_unit_test(read_of_what_was_replaced_before_is_not),
-        cmocka_unit_test(reads_beside_a_write_may_see_either),
-        cmocka_unit_test(older_state_after_a_newer_one_is_not),
-        cmocka_unit_test(commands_of_one_client_keep_their_order_even_when_under_way_together),
+        cmocka_unit_test(sequential_commands_are_accepted),
+        cmocka_unit_test(value_that_was_never_written_is_refused),
+        cmocka_unit_test(read_of_a_replaced_value_is_refused),
+        cmocka_unit_test(reads_concurrent_with_a_write_may_see_either_value),
+        cmocka_unit_test(older_state_after_a_newer_one_is_refused),
+        cmocka_unit_test(concurrent_commands_of_one_client_keep_their_order),
         cmocka_unit_test(revisions_fix_the_order_of_writes),
-        cmocka_unit_test(only_one_of_two_that_race_for_a_missing_key_wins),
-        cmocka_unit_test(key_may_be_gone_between_its_deadlines_and_must_be_after_them),
+        cmocka_unit_test(only_one_of_two_conditional_creates_succeeds),
+        cmocka_unit_test(key_may_expire_between_its_deadlines_and_must_after_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

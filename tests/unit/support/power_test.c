@@ -1,7 +1,7 @@
 /*
- * What a power cut leaves, scene by scene: the program runs itself again with kv_power.so
- * preloaded, in which it plays the scene in a folder and dies; then the power is cut, and the
- * folder looked at.
+ * The effect of a power cut, scene by scene: the program runs itself again with kv_power.so
+ * preloaded, plays the scene in a folder and dies; then the power is cut, and the folder is
+ * examined.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -117,7 +117,7 @@ static void scene_sizes(void)
     sync_folder(".");
 }
 
-/* File systems give a number out again at once. */
+/* File systems may reuse an inode number at once. */
 static void scene_number_again(void)
 {
     int fd = make("first");
@@ -127,7 +127,7 @@ static void scene_number_again(void)
     sync_folder(".");
 }
 
-/* Two that follow each other, within one page and over its end. */
+/* Two consecutive writes, within one page and across its end. */
 static void scene_writes_that_share_a_page(void)
 {
     char bytes[FIRST];
@@ -229,7 +229,7 @@ static bool is_there(const struct cut *cut, const char *name)
     return is_so;
 }
 
-static void synced_bytes_are_kept_and_others_lost(void **state)
+static void only_synced_bytes_are_kept(void **state)
 {
     (void)state;
     struct cut cut = cut_after(scene_written_and_synced, 0);
@@ -239,7 +239,7 @@ static void synced_bytes_are_kept_and_others_lost(void **state)
     clean_up(&cut);
 }
 
-static void descriptor_that_syncs_keeps_its_own_writes_only(void **state)
+static void synchronous_descriptor_keeps_only_its_own_writes(void **state)
 {
     (void)state;
     struct cut cut = cut_after(scene_descriptor_that_syncs, 0);
@@ -247,7 +247,7 @@ static void descriptor_that_syncs_keeps_its_own_writes_only(void **state)
     clean_up(&cut);
 }
 
-static void names_are_as_of_the_last_sync_of_their_folder(void **state)
+static void names_have_the_state_of_their_folders_last_sync(void **state)
 {
     (void)state;
     struct cut cut = cut_after(scene_names, 0);
@@ -280,7 +280,7 @@ static void sizes_are_durable_like_bytes(void **state)
     clean_up(&cut);
 }
 
-static void new_file_has_nothing_of_the_one_that_had_its_number(void **state)
+static void new_file_with_a_reused_inode_has_no_old_content(void **state)
 {
     (void)state;
     struct cut cut = cut_after(scene_number_again, 0);
@@ -289,9 +289,9 @@ static void new_file_has_nothing_of_the_one_that_had_its_number(void **state)
     clean_up(&cut);
 }
 
-/* Over the seeds everything that may happen does: no page, some, or all are the new ones; one is
- * torn; an unsynced name is there. */
-static void other_seeds_leave_some_of_what_was_not_synced(void **state)
+/* Over all seeds, each possible outcome occurs: none, some, or all pages are new; one is torn; an
+ * unsynced name exists. */
+static void other_seeds_keep_some_unsynced_data(void **state)
 {
     (void)state;
     bool has_none = false, has_some = false, has_torn = false, has_all = false, has_name = false;
@@ -316,7 +316,7 @@ static void other_seeds_leave_some_of_what_was_not_synced(void **state)
     assert_true(has_none && has_some && has_torn && has_all && has_name);
 }
 
-static void no_seed_leaves_a_later_write_of_a_page_without_the_earlier(void **state)
+static void no_seed_keeps_a_later_write_of_a_page_without_an_earlier_one(void **state)
 {
     (void)state;
     bool has_later = false;
@@ -341,14 +341,14 @@ int main(int argc, char **argv)
     if (argc == 3)
         return play(argv[1], argv[2]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(synced_bytes_are_kept_and_others_lost),
-        cmocka_unit_test(descriptor_that_syncs_keeps_its_own_writes_only),
-        cmocka_unit_test(names_are_as_of_the_last_sync_of_their_folder),
+        cmocka_unit_test(only_synced_bytes_are_kept),
+        cmocka_unit_test(synchronous_descriptor_keeps_only_its_own_writes),
+        cmocka_unit_test(names_have_the_state_of_their_folders_last_sync),
         cmocka_unit_test(rename_is_durable_with_its_folder),
         cmocka_unit_test(sizes_are_durable_like_bytes),
-        cmocka_unit_test(new_file_has_nothing_of_the_one_that_had_its_number),
-        cmocka_unit_test(other_seeds_leave_some_of_what_was_not_synced),
-        cmocka_unit_test(no_seed_leaves_a_later_write_of_a_page_without_the_earlier),
+        cmocka_unit_test(new_file_with_a_reused_inode_has_no_old_content),
+        cmocka_unit_test(other_seeds_keep_some_unsynced_data),
+        cmocka_unit_test(no_seed_keeps_a_later_write_of_a_page_without_an_earlier_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* `host[:port]`: which texts are one, and which hosts are this machine. */
+/* `host[:port]`: its syntax, and which hosts denote this machine. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,7 +40,7 @@ static void a_host_may_have_a_port(void **state)
     }
 }
 
-static void what_is_no_host_with_a_port_is_refused(void **state)
+static void malformed_authorities_are_refused(void **state)
 {
     static const char *const texts[] = {
         "a:b",       "a:65536", "a:99999999999999999999",
@@ -62,7 +62,7 @@ static void what_is_no_host_with_a_port_is_refused(void **state)
     }
 }
 
-static void loopback_is_spelled_in_full(void **state)
+static void only_full_spellings_of_loopback_are_recognized(void **state)
 {
     static const char *const loopback[] = {
         "localhost", "LocalHost",         "127.0.0.1", "127.255.0.254",
@@ -95,8 +95,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_host_may_have_a_port),
-        cmocka_unit_test(what_is_no_host_with_a_port_is_refused),
-        cmocka_unit_test(loopback_is_spelled_in_full),
+        cmocka_unit_test(malformed_authorities_are_refused),
+        cmocka_unit_test(only_full_spellings_of_loopback_are_recognized),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Lines of backups: what is written is read as the same, and what is wrong is told. */
+/* Lines of backups: written lines are read back unchanged, and malformed ones are refused with a
+ * reason. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,7 +25,8 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Takes over what was written, with its line feed. Its slices stay until the end of the test. */
+/* Takes ownership of the written line, with its line feed. Its slices stay valid until the end of
+ * the test. */
 static struct kv_backup_line read_back(const struct kv_buffer *text)
 {
     struct kv_backup_line line;
@@ -73,7 +75,7 @@ static void a_deletion_has_no_value(void **state)
     kv_buffer_fini(&out);
 }
 
-static void a_touch_may_take_the_deadline_away(void **state)
+static void a_touch_may_remove_the_deadline(void **state)
 {
     struct kv_buffer out = {0};
     (void)state;
@@ -101,7 +103,7 @@ static void the_end_is_read_as_it_was_written(void **state)
     kv_buffer_fini(&out);
 }
 
-static void what_is_wrong_is_told(void **state)
+static void malformed_lines_are_refused_with_a_reason(void **state)
 {
     (void)state;
     assert_refused("[]", "the line is not an object");
@@ -125,9 +127,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_state_is_read_as_it_was_written, tear_down),
         cmocka_unit_test_teardown(a_deletion_has_no_value, tear_down),
-        cmocka_unit_test_teardown(a_touch_may_take_the_deadline_away, tear_down),
+        cmocka_unit_test_teardown(a_touch_may_remove_the_deadline, tear_down),
         cmocka_unit_test_teardown(the_end_is_read_as_it_was_written, tear_down),
-        cmocka_unit_test_teardown(what_is_wrong_is_told, tear_down),
+        cmocka_unit_test_teardown(malformed_lines_are_refused_with_a_reason, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

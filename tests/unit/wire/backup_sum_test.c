@@ -1,4 +1,4 @@
-/* The checksum of a backup is what sha256sum(1) prints of it. */
+/* The checksum of a backup equals the output of sha256sum(1). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 
 #include "wire/backup_sum.h"
 
-static void the_sum_of_nothing_is_that_of_an_empty_text(void **state)
+static void the_sum_of_no_parts_is_that_of_an_empty_text(void **state)
 {
     char text[KV_BACKUP_SUM + 1];
     struct kv_backup_sum *sum = kv_backup_sum_create();
@@ -20,7 +20,7 @@ static void the_sum_of_nothing_is_that_of_an_empty_text(void **state)
 }
 
 /* FIPS 180-2, B.1. */
-static void parts_count_as_one_text(void **state)
+static void parts_are_summed_as_one_text(void **state)
 {
     char text[KV_BACKUP_SUM + 1];
     struct kv_backup_sum *sum = kv_backup_sum_create();
@@ -33,7 +33,7 @@ static void parts_count_as_one_text(void **state)
     kv_backup_sum_destroy(sum);
 }
 
-static void none_is_destroyed_as_well(void **state)
+static void destroy_accepts_null(void **state)
 {
     (void)state;
     kv_backup_sum_destroy(NULL);
@@ -42,9 +42,9 @@ static void none_is_destroyed_as_well(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_sum_of_nothing_is_that_of_an_empty_text),
-        cmocka_unit_test(parts_count_as_one_text),
-        cmocka_unit_test(none_is_destroyed_as_well),
+        cmocka_unit_test(the_sum_of_no_parts_is_that_of_an_empty_text),
+        cmocka_unit_test(parts_are_summed_as_one_text),
+        cmocka_unit_test(destroy_accepts_null),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Deadlines of a backup's states after its touches. */
+/* The deadlines of a backup's states, after touches are applied. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +30,7 @@ static void note(const char *key, uint64_t revision, int64_t deadline_unix_ms)
                                                     .deadline_unix_ms = deadline_unix_ms});
 }
 
-/* Of a state whose own line says 1000. */
+/* The deadline of a state whose own line says 1000. */
 static int64_t deadline_of(const char *key, uint64_t revision)
 {
     return kv_backup_touches_deadline(&touches, &(struct kv_backup_line){.key = kv_slice_of(key),
@@ -53,14 +53,14 @@ static void a_touch_gives_its_state_a_deadline(void **state)
     assert_int_equal(deadline_of("a", 1), 2000);
 }
 
-static void a_touch_can_take_the_deadline_away(void **state)
+static void a_touch_can_remove_the_deadline(void **state)
 {
     (void)state;
     note("a", 1, 0);
     assert_int_equal(deadline_of("a", 1), 0);
 }
 
-static void a_touch_is_of_one_state_alone(void **state)
+static void a_touch_applies_to_one_state_only(void **state)
 {
     (void)state;
     note("a", 2, 2000);
@@ -77,7 +77,7 @@ static void the_last_of_several_touches_of_a_state_counts(void **state)
     assert_int_equal(deadline_of("a", 1), 2000);
 }
 
-static void a_touch_of_a_later_state_counts_in_whatever_order_they_come(void **state)
+static void touches_of_the_latest_state_count_in_any_order(void **state)
 {
     (void)state;
     note("a", 1, 2000);
@@ -87,7 +87,7 @@ static void a_touch_of_a_later_state_counts_in_whatever_order_they_come(void **s
     assert_int_equal(deadline_of("a", 1), 1000);
 }
 
-static void the_empty_key_is_a_key(void **state)
+static void the_empty_key_is_valid(void **state)
 {
     (void)state;
     note("", 1, 2000);
@@ -95,7 +95,7 @@ static void the_empty_key_is_a_key(void **state)
     assert_int_equal(deadline_of("a", 1), 1000);
 }
 
-static void many_keys_are_kept_apart(void **state)
+static void many_keys_are_distinguished(void **state)
 {
     enum {
         N = 1000
@@ -117,13 +117,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_state_without_a_touch_keeps_its_deadline, tear_down),
         cmocka_unit_test_teardown(a_touch_gives_its_state_a_deadline, tear_down),
-        cmocka_unit_test_teardown(a_touch_can_take_the_deadline_away, tear_down),
-        cmocka_unit_test_teardown(a_touch_is_of_one_state_alone, tear_down),
+        cmocka_unit_test_teardown(a_touch_can_remove_the_deadline, tear_down),
+        cmocka_unit_test_teardown(a_touch_applies_to_one_state_only, tear_down),
         cmocka_unit_test_teardown(the_last_of_several_touches_of_a_state_counts, tear_down),
-        cmocka_unit_test_teardown(a_touch_of_a_later_state_counts_in_whatever_order_they_come,
-                                  tear_down),
-        cmocka_unit_test_teardown(the_empty_key_is_a_key, tear_down),
-        cmocka_unit_test_teardown(many_keys_are_kept_apart, tear_down),
+        cmocka_unit_test_teardown(touches_of_the_latest_state_count_in_any_order, tear_down),
+        cmocka_unit_test_teardown(the_empty_key_is_valid, tear_down),
+        cmocka_unit_test_teardown(many_keys_are_distinguished, tear_down),
     };
     kv_hash_init();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Base64 for URLs: RFC 4648, section 10, without the padding; and that only one text is right. */
+/* Base64 for URLs: RFC 4648, section 10, without padding; each byte string has only one valid
+ * encoding. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +26,7 @@ static const struct {
     {"AP_-", "\0\xff\xfe", 3},
 };
 
-static void bytes_become_their_text(void **state)
+static void bytes_are_encoded(void **state)
 {
     struct kv_buffer out = {0};
     (void)state;
@@ -39,7 +40,7 @@ static void bytes_become_their_text(void **state)
     kv_buffer_fini(&out);
 }
 
-static void the_text_becomes_the_bytes(void **state)
+static void text_is_decoded(void **state)
 {
     char bytes[16];
     (void)state;
@@ -50,7 +51,7 @@ static void the_text_becomes_the_bytes(void **state)
     }
 }
 
-static void other_texts_are_refused(void **state)
+static void malformed_texts_are_refused(void **state)
 {
     static const char *const texts[] = {"A",    "AAAAA", "Zg==", "Zh",      "Zm9",
                                         "Zm+v", "Zm/v",  "Zm v", "\xc3\xa4"};
@@ -64,9 +65,9 @@ static void other_texts_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes_become_their_text),
-        cmocka_unit_test(the_text_becomes_the_bytes),
-        cmocka_unit_test(other_texts_are_refused),
+        cmocka_unit_test(bytes_are_encoded),
+        cmocka_unit_test(text_is_decoded),
+        cmocka_unit_test(malformed_texts_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Parts of files. */
+/* Byte ranges of files. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
-static void a_range_is_the_part_that_is_there(void **state)
+static void a_range_is_limited_to_the_existing_part(void **state)
 {
     static const struct {
         const char *text;
@@ -56,7 +56,7 @@ static void a_range_is_the_part_that_is_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_range_is_the_part_that_is_there),
+        cmocka_unit_test(a_range_is_limited_to_the_existing_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Bodies in chunks: every case whole, byte by byte and in random pieces. */
+/* Chunked bodies: every case as a whole, byte by byte and in random pieces. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +29,7 @@ struct outcome {
     struct kv_http_fault fault;
 };
 
-/* Each piece lies in a block of its own, so that a sanitizer sees each step beyond it. */
+/* Each piece is in a block of its own, so that a sanitizer detects any access beyond it. */
 static int read_piece(struct kv_chunked *chunked, struct kv_slice piece, struct outcome *outcome)
 {
     size_t n_read, n_written;
@@ -43,7 +43,7 @@ static int read_piece(struct kv_chunked *chunked, struct kv_slice piece, struct 
     return got;
 }
 
-/* piece: the longest; 0 is random. */
+/* piece: the longest piece; 0: random. */
 static struct outcome read_in_pieces(struct kv_slice text, size_t piece)
 {
     struct outcome outcome = {0};
@@ -80,7 +80,7 @@ static struct outcome read_every_way(struct kv_slice text)
     return whole;
 }
 
-static void chunks_are_put_together(void **state)
+static void chunks_are_joined(void **state)
 {
     static const struct {
         struct kv_slice text;
@@ -109,7 +109,7 @@ static void chunks_are_put_together(void **state)
     }
 }
 
-static void a_body_without_its_end_goes_on(void **state)
+static void a_body_without_its_end_is_incomplete(void **state)
 {
     struct kv_slice text = KV_SLICE("5;x\r\nhello\r\n0\r\nA: b\r\n\r\n");
     (void)state;
@@ -120,7 +120,7 @@ static void a_body_without_its_end_goes_on(void **state)
     }
 }
 
-static void what_is_no_chunk_is_refused_where_it_is(void **state)
+static void malformed_chunks_are_refused_at_their_offset(void **state)
 {
     static const struct {
         struct kv_slice text;
@@ -176,7 +176,7 @@ static void what_is_no_chunk_is_refused_where_it_is(void **state)
     }
 }
 
-static void data_beyond_the_limit_is_413_as_soon_as_it_is_announced(void **state)
+static void data_beyond_the_limit_is_413_when_announced(void **state)
 {
     static const struct kv_slice texts[] = {
         TEXT("3e9\r\n"),
@@ -194,7 +194,7 @@ static void data_beyond_the_limit_is_413_as_soon_as_it_is_announced(void **state
     }
 }
 
-/* Returns: the status, of `head`, then `n` times `filler`, then `tail`. */
+/* Returns: the status of `head`, then `n` times `filler`, then `tail`. */
 static int status_of(const char *head, const char *filler, size_t n, const char *tail)
 {
     struct kv_buffer text = {0};
@@ -226,10 +226,10 @@ static void extensions_and_trailers_are_at_most_16_kib(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(chunks_are_put_together),
-        cmocka_unit_test(a_body_without_its_end_goes_on),
-        cmocka_unit_test(what_is_no_chunk_is_refused_where_it_is),
-        cmocka_unit_test(data_beyond_the_limit_is_413_as_soon_as_it_is_announced),
+        cmocka_unit_test(chunks_are_joined),
+        cmocka_unit_test(a_body_without_its_end_is_incomplete),
+        cmocka_unit_test(malformed_chunks_are_refused_at_their_offset),
+        cmocka_unit_test(data_beyond_the_limit_is_413_when_announced),
         cmocka_unit_test(extensions_and_trailers_are_at_most_16_kib),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

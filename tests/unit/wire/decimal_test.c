@@ -1,4 +1,4 @@
-/* Numbers read exactly. */
+/* Numbers are parsed exactly. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,7 +56,7 @@ static void fractions_are_rounded_up(void **state)
     assert_decimal("-1.5", true, false, 2);
 }
 
-static void zero_is_zero_whatever_its_exponent_and_sign(void **state)
+static void zero_is_zero_with_any_exponent_and_sign(void **state)
 {
     (void)state;
     assert_decimal("0", false, true, 0);
@@ -77,7 +77,7 @@ static void huge_exponents_do_not_wrap_around(void **state)
     assert_decimal("1e1152921504606846976", false, true, UINT64_MAX);
 }
 
-/* 0.000…1e4000 and 1000…e-4000: digits and exponent that nearly cancel out. */
+/* 0.000…1e4000 and 1000…e-4000: digits and exponent nearly cancel out. */
 static void long_digits_and_exponents_cancel_out(void **state)
 {
     char text[5000];
@@ -102,7 +102,7 @@ static void long_digits_and_exponents_cancel_out(void **state)
     assert_decimal(text, false, false, 8);
 }
 
-/* One number in every spelling that moves the point. */
+/* One number in every spelling that moves the decimal point. */
 static void every_spelling_of_a_number_reads_the_same(void **state)
 {
     (void)state;
@@ -122,7 +122,7 @@ int main(void)
         cmocka_unit_test(whole_numbers_are_exact_up_to_eighteen_digits),
         cmocka_unit_test(the_point_moves_with_the_exponent),
         cmocka_unit_test(fractions_are_rounded_up),
-        cmocka_unit_test(zero_is_zero_whatever_its_exponent_and_sign),
+        cmocka_unit_test(zero_is_zero_with_any_exponent_and_sign),
         cmocka_unit_test(huge_exponents_do_not_wrap_around),
         cmocka_unit_test(long_digits_and_exponents_cancel_out),
         cmocka_unit_test(every_spelling_of_a_number_reads_the_same),

@@ -51,7 +51,7 @@ static void offers_are_accepted_in_order(void **state)
         assert_string_equal(answer_to(cases[i].line), cases[i].answer);
 }
 
-static void offers_that_cannot_be_met_are_declined(void **state)
+static void unacceptable_offers_are_declined(void **state)
 {
     static const char *const lines[] = {
         "",
@@ -78,7 +78,7 @@ static void offers_that_cannot_be_met_are_declined(void **state)
         assert_string_equal(answer_to(lines[i]), "");
 }
 
-static void what_is_no_list_of_extensions_is_refused(void **state)
+static void malformed_extension_lists_are_refused(void **state)
 {
     static const char *const lines[] = {
         ";",
@@ -100,7 +100,7 @@ static void what_is_no_list_of_extensions_is_refused(void **state)
         assert_string_equal(answer_to(lines[i]), "malformed");
 }
 
-static void lines_are_one_list(void **state)
+static void several_header_lines_form_one_list(void **state)
 {
     struct kv_deflate_terms terms = {0};
     (void)state;
@@ -117,9 +117,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(offers_are_accepted_in_order),
-        cmocka_unit_test(offers_that_cannot_be_met_are_declined),
-        cmocka_unit_test(what_is_no_list_of_extensions_is_refused),
-        cmocka_unit_test(lines_are_one_list),
+        cmocka_unit_test(unacceptable_offers_are_declined),
+        cmocka_unit_test(malformed_extension_lists_are_refused),
+        cmocka_unit_test(several_header_lines_form_one_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

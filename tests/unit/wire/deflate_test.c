@@ -1,5 +1,5 @@
-/* Compressed messages: RFC 7692, section 7.2, with its examples; windows, limits, and what is not
- * compressed as it should be. */
+/* Compressed messages: RFC 7692, section 7.2, with its examples; windows, limits, and malformed
+ * data. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,7 +56,7 @@ static void assert_says(struct kv_slice bytes, struct kv_slice expected)
         assert_memory_equal(text.bytes, expected.bytes, expected.len);
 }
 
-/* JSON as clients have it, of about that length. Owns: the caller. */
+/* Typical JSON of about that length. Owns: the caller. */
 static struct kv_buffer json_of(size_t len)
 {
     struct kv_buffer json = {0};
@@ -78,7 +78,7 @@ static void the_examples_of_the_rfc_are_read(void **state)
     assert_says(BYTES("\x00"), KV_SLICE(""));
 }
 
-static void streams_that_end_may_follow_each_other(void **state)
+static void several_streams_may_follow_each_other(void **state)
 {
     (void)state;
     assert_says(BYTES("\xf3\x48\xcd\xc9\xc9\x07\x00"), KV_SLICE("Hello"));
@@ -97,25 +97,25 @@ static void streams_that_end_may_follow_each_other(void **state)
     }
 }
 
-static void what_is_not_compressed_is_broken(void **state)
+static void malformed_data_is_broken(void **state)
 {
     static const struct kv_slice cases[] = {
         {"", 0},
         {"\xf2\x48\xcd\xc9\xc9", 5},                 /* the end is missing */
-        {"\xf2\x48\xcd\xc9\xc9\x07", 6},             /* a byte of it is */
-        {"\x00\x05\x00\xfa\xffHel", 8},              /* a block of bytes is cut */
+        {"\xf2\x48\xcd\xc9\xc9\x07", 6},             /* the end is incomplete */
+        {"\x00\x05\x00\xfa\xffHel", 8},              /* a stored block is truncated */
         {"\x00\x05\x00\x00\x00Hello\x00", 11},       /* its length is wrong */
-        {"\x07", 1},                                 /* a kind of block that is none */
+        {"\x07", 1},                                 /* an invalid kind of block */
         {"{\"type\":\"get\"}", 14},                  /* plain text */
-        {"\xf3\x48\xcd\xc9\xc9\x07\x00\xff\xff", 9}, /* behind the end of a stream */
-        {"\x02\x03\x00", 3},                         /* refers to what there is not */
+        {"\xf3\x48\xcd\xc9\xc9\x07\x00\xff\xff", 9}, /* data after the end of a stream */
+        {"\x02\x03\x00", 3},                         /* a reference before the start of the data */
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         assert_int_equal(inflate_all(cases[i], ANY), KV_INFLATED_BROKEN);
 }
 
-static void messages_come_back_as_they_were(void **state)
+static void messages_are_inflated_unchanged(void **state)
 {
     static const size_t lens[] = {512, 513, 4096, 4097, 40000, 300000, 3000000};
     (void)state;
@@ -132,7 +132,7 @@ static void messages_come_back_as_they_were(void **state)
     }
 }
 
-static void each_message_stands_by_itself(void **state)
+static void each_message_is_compressed_independently(void **state)
 {
     struct kv_buffer json = json_of(2000);
     const struct kv_slice part = kv_buffer_slice(&json);
@@ -148,7 +148,7 @@ static void each_message_stands_by_itself(void **state)
     kv_buffer_fini(&json);
 }
 
-static void the_end_of_a_step_may_be_the_end_of_the_text(void **state)
+static void the_text_may_end_near_the_end_of_a_step(void **state)
 {
     struct kv_buffer json = json_of(5000);
     const struct kv_slice part = kv_buffer_slice(&json);
@@ -163,7 +163,7 @@ static void the_end_of_a_step_may_be_the_end_of_the_text(void **state)
     kv_buffer_fini(&json);
 }
 
-/* A reader with a window of so many bits. */
+/* Inflates with a window of `bits` bits. */
 static void assert_fits_window(int bits, struct kv_slice expected)
 {
     Bytef *room = kv_alloc(expected.len);
@@ -172,7 +172,7 @@ static void assert_fits_window(int bits, struct kv_slice expected)
     stream.next_in = (Bytef *)compressed.bytes;
     stream.avail_in = (uInt)compressed.len;
     stream.next_out = room;
-    /* In small steps: what lies further back than the window is not there any more. */
+    /* In small steps, so that data further back than the window is no longer available. */
     while (stream.total_out < expected.len) {
         stream.avail_out = 100;
         if (stream.avail_out > expected.len - stream.total_out)
@@ -184,7 +184,7 @@ static void assert_fits_window(int bits, struct kv_slice expected)
     free(room);
 }
 
-static void a_message_fits_the_window_of_its_reader(void **state)
+static void a_message_fits_the_window_of_its_recipient(void **state)
 {
     static const size_t lens[] = {512, 513, 1024, 1025, 2048, 2049, 4096, 4097, 100000};
     (void)state;
@@ -202,7 +202,7 @@ static void a_message_fits_the_window_of_its_reader(void **state)
         }
 }
 
-static void short_messages_stay_plain(void **state)
+static void short_messages_are_not_compressed(void **state)
 {
     (void)state;
     assert_int_equal(kv_deflate_form_of(15, KV_DEFLATE_SHORTEST - 1), KV_DEFLATE_NONE);
@@ -213,7 +213,7 @@ static void short_messages_stay_plain(void **state)
     assert_int_equal(kv_deflate_form_of(0, 100000), KV_DEFLATE_NONE);
 }
 
-static void what_cannot_be_compressed_is_left(void **state)
+static void incompressible_messages_are_left_uncompressed(void **state)
 {
     enum {
         LEN = 200000
@@ -232,7 +232,7 @@ static void what_cannot_be_compressed_is_left(void **state)
     free(noise);
 }
 
-static void a_text_grows_no_further_than_it_may(void **state)
+static void inflating_stops_at_the_limit(void **state)
 {
     enum {
         LEN = 1000000
@@ -258,15 +258,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_examples_of_the_rfc_are_read),
-        cmocka_unit_test(streams_that_end_may_follow_each_other),
-        cmocka_unit_test(what_is_not_compressed_is_broken),
-        cmocka_unit_test(messages_come_back_as_they_were),
-        cmocka_unit_test(the_end_of_a_step_may_be_the_end_of_the_text),
-        cmocka_unit_test(each_message_stands_by_itself),
-        cmocka_unit_test(a_message_fits_the_window_of_its_reader),
-        cmocka_unit_test(short_messages_stay_plain),
-        cmocka_unit_test(what_cannot_be_compressed_is_left),
-        cmocka_unit_test(a_text_grows_no_further_than_it_may),
+        cmocka_unit_test(several_streams_may_follow_each_other),
+        cmocka_unit_test(malformed_data_is_broken),
+        cmocka_unit_test(messages_are_inflated_unchanged),
+        cmocka_unit_test(the_text_may_end_near_the_end_of_a_step),
+        cmocka_unit_test(each_message_is_compressed_independently),
+        cmocka_unit_test(a_message_fits_the_window_of_its_recipient),
+        cmocka_unit_test(short_messages_are_not_compressed),
+        cmocka_unit_test(incompressible_messages_are_left_uncompressed),
+        cmocka_unit_test(inflating_stops_at_the_limit),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -15,7 +15,7 @@ static void parse(const char *line, struct kv_etags *etags)
         fail_msg("%s was refused", line);
 }
 
-/* Whether the one line matches revision 17. */
+/* Whether the single header line matches revision 17. */
 static bool matches_strongly(const char *line)
 {
     struct kv_etags etags = {0};
@@ -43,7 +43,7 @@ static void a_revision_in_quotes_matches_both_ways(void **state)
     assert_false(matches_weakly("\"18\""));
 }
 
-static void a_weak_tag_matches_weakly_only(void **state)
+static void a_weak_tag_matches_only_weakly(void **state)
 {
     (void)state;
     assert_false(matches_strongly("W/\"17\""));
@@ -72,7 +72,7 @@ static void empty_elements_are_skipped(void **state)
     assert_true(matches_strongly(", ,\t\"17\",,"));
 }
 
-static void tags_that_are_not_ours_match_nothing(void **state)
+static void foreign_tags_match_nothing(void **state)
 {
     (void)state;
     assert_false(matches_weakly("\"\""));
@@ -87,7 +87,7 @@ static void tags_that_are_not_ours_match_nothing(void **state)
     assert_true(matches_weakly("\"a,b\",\"17\""));
 }
 
-static void the_largest_revision_is_ours(void **state)
+static void the_largest_revision_matches(void **state)
 {
     struct kv_etags etags = {0};
     (void)state;
@@ -97,7 +97,7 @@ static void the_largest_revision_is_ours(void **state)
     kv_etags_fini(&etags);
 }
 
-static void several_lines_are_one_list(void **state)
+static void several_header_lines_are_one_list(void **state)
 {
     struct kv_etags etags = {0};
     (void)state;
@@ -140,7 +140,7 @@ static void a_star_beside_another_line_is_refused(void **state)
     }
 }
 
-static void finishing_leaves_a_header_that_is_not_there(void **state)
+static void finishing_resets_the_header(void **state)
 {
     struct kv_etags etags = {0};
     (void)state;
@@ -155,16 +155,16 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_revision_in_quotes_matches_both_ways),
-        cmocka_unit_test(a_weak_tag_matches_weakly_only),
+        cmocka_unit_test(a_weak_tag_matches_only_weakly),
         cmocka_unit_test(a_star_matches_any),
         cmocka_unit_test(any_tag_of_a_list_may_match),
         cmocka_unit_test(empty_elements_are_skipped),
-        cmocka_unit_test(tags_that_are_not_ours_match_nothing),
-        cmocka_unit_test(the_largest_revision_is_ours),
-        cmocka_unit_test(several_lines_are_one_list),
+        cmocka_unit_test(foreign_tags_match_nothing),
+        cmocka_unit_test(the_largest_revision_matches),
+        cmocka_unit_test(several_header_lines_are_one_list),
         cmocka_unit_test(malformed_lists_are_refused),
         cmocka_unit_test(a_star_beside_another_line_is_refused),
-        cmocka_unit_test(finishing_leaves_a_header_that_is_not_there),
+        cmocka_unit_test(finishing_resets_the_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Server-Sent Events: what is written, and which ids are read. */
+/* Server-Sent Events: their text, and the parsing of ids. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +29,7 @@ static void an_event_has_an_id_a_type_and_data(void **state)
     expect(&out, "id: e-poch-17\nevent: value\ndata: {}\n\n");
 }
 
-static void a_line_feed_continues_in_another_line_of_data(void **state)
+static void a_line_feed_starts_another_line_of_data(void **state)
 {
     struct kv_buffer out = {0};
     (void)state;
@@ -45,7 +45,7 @@ static void a_carriage_return_becomes_a_space(void **state)
     expect(&out, " [ \ndata: 1]");
 }
 
-static void texts_of_one_line_are_told_apart(void **state)
+static void texts_of_one_line_are_recognized(void **state)
 {
     (void)state;
     assert_true(kv_event_is_one_line(KV_SLICE("")));
@@ -66,7 +66,7 @@ static void an_id_is_read_as_it_was_written(void **state)
     assert_int_equal(revision, 0);
 }
 
-static void what_is_no_id_is_not_read(void **state)
+static void malformed_ids_are_refused(void **state)
 {
     static const char *const texts[] = {"",
                                         "a",
@@ -89,11 +89,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_has_an_id_a_type_and_data),
-        cmocka_unit_test(a_line_feed_continues_in_another_line_of_data),
+        cmocka_unit_test(a_line_feed_starts_another_line_of_data),
         cmocka_unit_test(a_carriage_return_becomes_a_space),
-        cmocka_unit_test(texts_of_one_line_are_told_apart),
+        cmocka_unit_test(texts_of_one_line_are_recognized),
         cmocka_unit_test(an_id_is_read_as_it_was_written),
-        cmocka_unit_test(what_is_no_id_is_not_read),
+        cmocka_unit_test(malformed_ids_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * The reader of frames: each rule of RFC 6455 by itself, and random input against a plain reader
- * that has all of it at once.
+ * The frame reader: each rule of RFC 6455 separately, and random input compared with a simple
+ * reader that gets all of it at once.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,9 +51,9 @@ static void append_frame(struct kv_buffer *out, uint8_t first, struct kv_slice p
         kv_buffer_append_char(out, (char)(payload.bytes[i] ^ mask[i % 4]));
 }
 
-/* ---- what was read, as one text ---- */
+/* ---- the messages read, as one text ---- */
 
-/* Of each message or control frame a line: its opcode, its payload. Then the fault. */
+/* One line for each message or control frame: its opcode and its payload. Then the fault. */
 static void note(struct kv_buffer *log, enum kv_frame_opcode opcode, struct kv_slice payload)
 {
     kv_buffer_printf(log, "%x ", (unsigned)opcode);
@@ -92,7 +92,7 @@ static void take(struct reading *reading, const struct kv_frame_piece *piece)
         note(&reading->log, piece->opcode, kv_buffer_slice(&reading->message));
 }
 
-/* Gives the reader a chunk, behind what it has left of those before. */
+/* Passes the reader a chunk, after the bytes it has left over. */
 static void give(struct reading *reading, struct kv_slice chunk)
 {
     struct kv_buffer *input = &reading->input;
@@ -132,7 +132,7 @@ static void end(struct reading *reading)
     kv_buffer_fini(&reading->log);
 }
 
-/* Bytes, at once, byte by byte and split in two at every place, are read as this log says. */
+/* Whether passed at once, byte by byte or split in two at any place, the bytes yield this log. */
 static void expect_log(struct kv_slice bytes, struct kv_slice log)
 {
     for (size_t cut = 0; cut <= bytes.len; cut++) {
@@ -178,7 +178,7 @@ static void messages_and_control_frames_are_read(void **state)
     expect_frames(&frames, "1 text \xc3\xa4\n2 \xff\n9 hello\na \n1 \n8 \x03\xe8why\n");
 }
 
-static void message_in_one_piece_is_read_where_it_lies(void **state)
+static void message_in_one_piece_is_read_in_place(void **state)
 {
     (void)state;
     struct kv_buffer frame = {0};
@@ -207,7 +207,7 @@ static void payloads_of_every_short_length_are_unmasked(void **state)
     }
 }
 
-/* Whole in one chunk: splitting these at every place would take long. */
+/* Passed whole: splitting these at every place would take long. */
 static void lengths_of_each_form_are_read(void **state)
 {
     (void)state;
@@ -267,7 +267,7 @@ static void reserved_bits_and_opcodes_are_faults(void **state)
         append_frame(&frame, (uint8_t)first, KV_SLICE("\x03\xe8"));
         begin(&reading);
         give(&reading, (struct kv_slice){frame.bytes, 2});
-        /* A continuation has nothing to continue, and control frames have no fragments. */
+        /* A continuation has nothing to continue, and control frames cannot be fragmented. */
         is_right = is_right && (first & 0xf) != 0 && (first >= 0x80 || first < 0x8);
         assert_int_equal(reading.reader.fault, is_right ? 0 : 1002);
         end(&reading);
@@ -275,7 +275,7 @@ static void reserved_bits_and_opcodes_are_faults(void **state)
     }
 }
 
-static void first_reserved_bit_is_for_messages_that_may_be_compressed(void **state)
+static void first_reserved_bit_is_valid_only_for_compressible_messages(void **state)
 {
     (void)state;
     for (unsigned first = 0; first < 256; first++) {
@@ -295,7 +295,7 @@ static void first_reserved_bit_is_for_messages_that_may_be_compressed(void **sta
     }
 }
 
-static void all_pieces_of_a_compressed_message_say_so(void **state)
+static void all_pieces_of_a_compressed_message_are_marked(void **state)
 {
     static const struct {
         uint8_t first;
@@ -326,7 +326,7 @@ static void frame_without_a_mask_is_a_fault_at_its_second_byte(void **state)
     expect_log(KV_SLICE("\x81\x7f"), KV_SLICE("fault 1002\n"));
 }
 
-static void control_frame_that_is_long_or_a_fragment_is_a_fault(void **state)
+static void long_or_fragmented_control_frame_is_a_fault(void **state)
 {
     (void)state;
     char payload[126] = {0};
@@ -343,7 +343,7 @@ static void length_in_a_longer_form_than_needed_is_a_fault(void **state)
     expect_log(KV_SLICE("\x82\xff\x80\0\0\0\0\1\0\0\1\2\3\4"), KV_SLICE("fault 1002\n"));
 }
 
-static void message_beyond_the_limit_is_a_fault_when_it_is_announced(void **state)
+static void message_beyond_the_limit_is_a_fault_when_announced(void **state)
 {
     (void)state;
     struct kv_buffer frames = {0};
@@ -357,7 +357,7 @@ static void message_beyond_the_limit_is_a_fault_when_it_is_announced(void **stat
     expect_frames(&frames, "9 not counted\nfault 1009\n");
 }
 
-static void limit_is_of_each_message(void **state)
+static void limit_applies_to_each_message(void **state)
 {
     (void)state;
     struct reading reading;
@@ -374,7 +374,7 @@ static void limit_is_of_each_message(void **state)
     kv_buffer_fini(&frames);
 }
 
-static void limit_that_falls_within_a_message_counts_at_once(void **state)
+static void lower_limit_within_a_message_applies_at_once(void **state)
 {
     (void)state;
     struct reading reading;
@@ -391,7 +391,7 @@ static void limit_that_falls_within_a_message_counts_at_once(void **state)
     kv_buffer_fini(&frames);
 }
 
-static void character_may_be_cut_by_fragments(void **state)
+static void character_may_be_split_by_fragments(void **state)
 {
     (void)state;
     struct kv_slice character = KV_SLICE("\xf0\x9f\x98\x80");
@@ -403,7 +403,7 @@ static void character_may_be_cut_by_fragments(void **state)
     expect_frames(&frames, "1 <\xf0\x9f\x98\x80>\n");
 }
 
-static void text_that_is_no_utf8_is_a_fault_however_it_is_cut(void **state)
+static void invalid_utf8_is_a_fault_however_it_is_split(void **state)
 {
     (void)state;
     static const struct kv_slice texts[] = {
@@ -422,7 +422,7 @@ static void text_that_is_no_utf8_is_a_fault_however_it_is_cut(void **state)
     }
 }
 
-static void text_that_is_no_utf8_is_a_fault_before_its_message_ends(void **state)
+static void invalid_utf8_is_a_fault_before_its_message_ends(void **state)
 {
     (void)state;
     struct kv_buffer frames = {0};
@@ -431,7 +431,7 @@ static void text_that_is_no_utf8_is_a_fault_before_its_message_ends(void **state
     expect_frames(&frames, "fault 1007\n");
 }
 
-static void close_codes_are_judged_as_they_are_registered(void **state)
+static void close_codes_are_checked_against_the_registry(void **state)
 {
     (void)state;
     for (unsigned code = 0; code < 65536; code++) {
@@ -451,7 +451,7 @@ static void close_codes_are_judged_as_they_are_registered(void **state)
     }
 }
 
-static void close_may_have_no_code_but_not_half_of_one(void **state)
+static void close_may_lack_a_code_but_not_half_of_one(void **state)
 {
     (void)state;
     expect_frame(FINAL_CLOSE, KV_SLICE(""), "8 \n");
@@ -460,7 +460,7 @@ static void close_may_have_no_code_but_not_half_of_one(void **state)
     assert_int_equal(kv_frame_close_code(KV_SLICE("\x03\xe8why")), 1000);
 }
 
-static void close_reason_is_judged_whole_however_it_comes(void **state)
+static void close_reason_is_checked_whole_however_it_is_split(void **state)
 {
     (void)state;
     expect_frame(FINAL_CLOSE, KV_SLICE("\x03\xe8 \xe2\x82\xac"), "8 \x03\xe8 \xe2\x82\xac\n");
@@ -502,17 +502,17 @@ static void headers_are_written_in_the_shortest_form(void **state)
     }
 }
 
-/* ---- a plain reader, and random input ---- */
+/* ---- a simple reader, and random input ---- */
 
 struct plain {
     const unsigned char *bytes;
     size_t len, at;
     struct kv_buffer message;
-    unsigned opcode; /* of the message under way */
+    unsigned opcode; /* of the current message */
     bool is_under_way;
 };
 
-/* Whether some bytes behind the text make it UTF-8: all ways of going on are tried. */
+/* Whether the text is a prefix of valid UTF-8: all continuations are tried. */
 static bool may_go_on(struct kv_slice text)
 {
     size_t valid = kv_utf8_valid_len(text), rest = text.len - valid;
@@ -535,7 +535,7 @@ struct plain_frame {
     unsigned opcode;
     size_t header; /* with the mask */
     uint64_t len;
-    struct kv_buffer payload; /* as much as there is */
+    struct kv_buffer payload; /* the available part */
 };
 
 enum {
@@ -657,9 +657,8 @@ static uint32_t draw(uint32_t *seed, uint32_t below)
     return (uint32_t)((uint64_t)*seed * below >> 32);
 }
 
-/* Mostly right frames; now and then a byte of one is broken. Text is ASCII, or whole characters:
- * what is no UTF-8 is found earlier by the reader than by the plain one, and has tests of its own.
- */
+/* Mostly valid frames, some with a changed byte. Text is ASCII or whole characters: the reader
+ * detects invalid UTF-8 earlier than the simple one, which has tests of its own. */
 static struct kv_buffer random_frames(uint32_t *seed)
 {
     struct kv_buffer out = {0};
@@ -680,7 +679,7 @@ static struct kv_buffer random_frames(uint32_t *seed)
     return out;
 }
 
-static void random_frames_in_random_chunks_are_read_as_a_plain_reader_does(void **state)
+static void random_frames_in_random_chunks_match_the_simple_reader(void **state)
 {
     (void)state;
     uint32_t seed = 1;
@@ -708,29 +707,29 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_and_control_frames_are_read),
-        cmocka_unit_test(message_in_one_piece_is_read_where_it_lies),
+        cmocka_unit_test(message_in_one_piece_is_read_in_place),
         cmocka_unit_test(payloads_of_every_short_length_are_unmasked),
         cmocka_unit_test(lengths_of_each_form_are_read),
         cmocka_unit_test(message_may_come_in_fragments_with_control_frames_between),
         cmocka_unit_test(frames_out_of_place_are_faults),
         cmocka_unit_test(reserved_bits_and_opcodes_are_faults),
-        cmocka_unit_test(first_reserved_bit_is_for_messages_that_may_be_compressed),
-        cmocka_unit_test(all_pieces_of_a_compressed_message_say_so),
+        cmocka_unit_test(first_reserved_bit_is_valid_only_for_compressible_messages),
+        cmocka_unit_test(all_pieces_of_a_compressed_message_are_marked),
         cmocka_unit_test(frame_without_a_mask_is_a_fault_at_its_second_byte),
-        cmocka_unit_test(control_frame_that_is_long_or_a_fragment_is_a_fault),
+        cmocka_unit_test(long_or_fragmented_control_frame_is_a_fault),
         cmocka_unit_test(length_in_a_longer_form_than_needed_is_a_fault),
-        cmocka_unit_test(message_beyond_the_limit_is_a_fault_when_it_is_announced),
-        cmocka_unit_test(limit_is_of_each_message),
-        cmocka_unit_test(limit_that_falls_within_a_message_counts_at_once),
-        cmocka_unit_test(character_may_be_cut_by_fragments),
-        cmocka_unit_test(text_that_is_no_utf8_is_a_fault_however_it_is_cut),
-        cmocka_unit_test(text_that_is_no_utf8_is_a_fault_before_its_message_ends),
-        cmocka_unit_test(close_codes_are_judged_as_they_are_registered),
-        cmocka_unit_test(close_may_have_no_code_but_not_half_of_one),
-        cmocka_unit_test(close_reason_is_judged_whole_however_it_comes),
+        cmocka_unit_test(message_beyond_the_limit_is_a_fault_when_announced),
+        cmocka_unit_test(limit_applies_to_each_message),
+        cmocka_unit_test(lower_limit_within_a_message_applies_at_once),
+        cmocka_unit_test(character_may_be_split_by_fragments),
+        cmocka_unit_test(invalid_utf8_is_a_fault_however_it_is_split),
+        cmocka_unit_test(invalid_utf8_is_a_fault_before_its_message_ends),
+        cmocka_unit_test(close_codes_are_checked_against_the_registry),
+        cmocka_unit_test(close_may_lack_a_code_but_not_half_of_one),
+        cmocka_unit_test(close_reason_is_checked_whole_however_it_is_split),
         cmocka_unit_test(nothing_is_read_after_a_fault),
         cmocka_unit_test(headers_are_written_in_the_shortest_form),
-        cmocka_unit_test(random_frames_in_random_chunks_are_read_as_a_plain_reader_does),
+        cmocka_unit_test(random_frames_in_random_chunks_match_the_simple_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Where requests end in what a connection sends: every case whole, byte by byte and in pieces. */
+/* Where requests end in the input of a connection: every case as a whole, byte by byte and in
+ * pieces. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +21,7 @@ enum {
     RANDOM_CUTS = 10
 };
 
-/* A connection's input, in a block of exactly its size at each call. */
+/* The input of a connection, in a block of exactly its size at each call. */
 struct input {
     char *bytes;
     size_t len;
@@ -43,7 +44,7 @@ static void take(struct input *input, size_t len)
     *input = (struct input){rest, input->len - len};
 }
 
-/* Notes each request's body in brackets, and the fault. Returns: false after a fault. */
+/* Appends each request's body in brackets, and the fault. Returns: false after a fault. */
 static bool read_requests(struct kv_framing *framing, struct input *input, struct kv_buffer *log)
 {
     int got;
@@ -63,7 +64,7 @@ static bool read_requests(struct kv_framing *framing, struct input *input, struc
     return got == 0;
 }
 
-/* piece: the longest; 0 is random. Owned: the result. */
+/* piece: the longest piece; 0: random. Owns: the caller. */
 static struct kv_buffer read_in_pieces(struct kv_slice text, size_t piece)
 {
     struct kv_framing framing;
@@ -100,7 +101,7 @@ static void requests_of_every_kind_follow_each_other(void **state)
                 "[][abc][def][][]");
 }
 
-static void nothing_behind_a_fault_is_read(void **state)
+static void nothing_after_a_fault_is_read(void **state)
 {
     static const struct {
         const char *text, *log;
@@ -116,7 +117,7 @@ static void nothing_behind_a_fault_is_read(void **state)
         assert_read(kv_slice_of(cases[i].text), cases[i].log);
 }
 
-static void a_body_over_the_limit_is_413_before_it_comes(void **state)
+static void a_body_over_the_limit_is_413_before_it_arrives(void **state)
 {
     (void)state;
     assert_read(KV_SLICE(HEAD "Content-Length: 101\r\n\r\n"), "413 at -1");
@@ -152,7 +153,7 @@ static void the_plain_form_is_read_as_the_same_request(void **state)
     assert_int_equal(again.head.body_len, 5);
 }
 
-static void what_follows_a_request_in_chunks_stays_where_it_is(void **state)
+static void bytes_after_a_chunked_request_stay_in_place(void **state)
 {
     struct kv_framing framing;
     char text[] = CHUNKED "2\r\nab\r\n0\r\n\r\nrest";
@@ -171,11 +172,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_of_every_kind_follow_each_other),
-        cmocka_unit_test(nothing_behind_a_fault_is_read),
-        cmocka_unit_test(a_body_over_the_limit_is_413_before_it_comes),
+        cmocka_unit_test(nothing_after_a_fault_is_read),
+        cmocka_unit_test(a_body_over_the_limit_is_413_before_it_arrives),
         cmocka_unit_test(an_unknown_expectation_of_a_body_is_417),
         cmocka_unit_test(the_plain_form_is_read_as_the_same_request),
-        cmocka_unit_test(what_follows_a_request_in_chunks_stays_where_it_is),
+        cmocka_unit_test(bytes_after_a_chunked_request_stay_in_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Hosts and origins as they are listed. */
+/* Lists of allowed hosts and origins. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

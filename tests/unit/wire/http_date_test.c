@@ -1,4 +1,4 @@
-/* Dates of HTTP. */
+/* HTTP dates. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,7 +35,7 @@ static void a_date_is_read_in_each_format(void **state)
     }
 }
 
-static void what_is_no_date_is_not_read(void **state)
+static void malformed_dates_are_refused(void **state)
 {
     static const char *const texts[] = {"",
                                         "soon",
@@ -56,7 +56,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_date_is_written),
         cmocka_unit_test(a_date_is_read_in_each_format),
-        cmocka_unit_test(what_is_no_date_is_not_read),
+        cmocka_unit_test(malformed_dates_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

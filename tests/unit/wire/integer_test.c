@@ -1,4 +1,4 @@
-/* The integers of increments: their one spelling, and where they end. */
+/* The integers of increments: their only spelling, and their bounds. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,7 +32,7 @@ static void integers_are_read(void **state)
     }
 }
 
-static void other_texts_are_no_integers(void **state)
+static void other_spellings_are_refused(void **state)
 {
     static const char *const texts[] = {"",
                                         "-",
@@ -78,7 +78,7 @@ static void sums_end_at_the_bounds(void **state)
     assert_false(kv_integer_add(-INT64_MAX, -INT64_MAX, &sum));
 }
 
-static void what_is_written_is_read_again(void **state)
+static void written_integers_are_read_back(void **state)
 {
     static const int64_t all[] = {0, 1, -1, 1234567890123, INT64_MAX, -INT64_MAX};
     (void)state;
@@ -95,9 +95,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(integers_are_read),
-        cmocka_unit_test(other_texts_are_no_integers),
+        cmocka_unit_test(other_spellings_are_refused),
         cmocka_unit_test(sums_end_at_the_bounds),
-        cmocka_unit_test(what_is_written_is_read_again),
+        cmocka_unit_test(written_integers_are_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * The files of JSONTestSuite: `y_` must pass, `n_` must be refused, and of `i_`, which a parser may
- * treat as it likes, the table below says what ours does.
+ * The files of JSONTestSuite: `y_` must be accepted, `n_` must be refused; for `i_`, which a parser
+ * may decide, the table below lists the expected results.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +22,7 @@ static const struct {
     const char *name;
     bool is_accepted;
 } choices[] = {
-    /* Numbers are text: any size. */
+    /* Numbers are text, so any size is valid. */
     {"i_number_double_huge_neg_exp.json", true},
     {"i_number_huge_exp.json", true},
     {"i_number_neg_int_huge_exp.json", true},
@@ -44,7 +44,7 @@ static const struct {
     {"i_string_invalid_surrogate.json", true},
     {"i_string_inverted_surrogates_U+1D11E.json", true},
     {"i_string_lone_second_surrogate.json", true},
-    /* What is not UTF-8 is refused, and so is a byte order mark. */
+    /* Invalid UTF-8 is refused, and so is a byte order mark. */
     {"i_string_UTF-16LE_with_BOM.json", false},
     {"i_string_UTF-8_invalid_sequence.json", false},
     {"i_string_UTF8_surrogate_U+D800.json", false},
@@ -74,8 +74,8 @@ static bool should_accept(const char *name)
     return false;
 }
 
-/* Owns: the caller, by free(). Exactly as long as the file, so that a sanitizer sees every step
- * beyond it. */
+/* Owns: the caller, by free(). The block has the exact size of the file, so that a sanitizer
+ * detects any access beyond it. */
 static struct kv_slice read_whole(const char *name)
 {
     char path[1024];

@@ -61,7 +61,7 @@ static void values_of_every_type_pass(void **state)
     assert_int_equal(kv_json_type_of((struct kv_slice){0}), KV_JSON_NONE);
 }
 
-static void a_value_keeps_its_text_but_for_the_space_around(void **state)
+static void a_value_keeps_its_text_without_surrounding_space(void **state)
 {
     static const char text[] = "{ \"b\" :\t1.00 ,\n\"b\":1e400, \"a\":\"\\u0041\\ud800\" }";
     (void)state;
@@ -69,7 +69,7 @@ static void a_value_keeps_its_text_but_for_the_space_around(void **state)
     assert_slice(check(KV_SLICE(" \t\r\n[ 1 , 2 ] \t\r\n")), "[ 1 , 2 ]");
 }
 
-static void errors_say_what_and_where(void **state)
+static void errors_have_a_reason_and_an_offset(void **state)
 {
     (void)state;
     assert_refused((struct kv_slice){0}, 0, "the text ends where a value is expected");
@@ -106,9 +106,8 @@ static void a_byte_order_mark_is_refused_by_name(void **state)
     assert_refused(KV_SLICE("\xef\xbb\xbf{}"), 0, "a byte order mark is not allowed");
 }
 
-/* Each beginning of a text is in a block of its own size, where a sanitizer sees any step beyond.
- */
-static void no_beginning_of_a_text_passes_for_the_whole(void **state)
+/* Each prefix is in a block of its own size, so that a sanitizer detects any access beyond it. */
+static void no_proper_prefix_of_a_text_is_accepted(void **state)
 {
     static const char text[] = "{\"key\":[true,false,null,-1.5e-7,\"\\u00e4\\n\xc3\xa4"
                                "a long plain string\"],\"x\":{\"y\":{}}}";
@@ -125,7 +124,7 @@ static void no_beginning_of_a_text_passes_for_the_whole(void **state)
     check(kv_slice_of(text));
 }
 
-static void what_is_special_in_a_string_is_found_at_every_place(void **state)
+static void special_bytes_in_a_string_are_found_at_every_place(void **state)
 {
     char text[48];
     (void)state;
@@ -202,7 +201,7 @@ static void brackets_must_match_at_every_depth(void **state)
     assert_refused(KV_SLICE("[]]"), 2, "something follows the value");
 }
 
-static void depth_counts_open_containers_and_not_those_closed(void **state)
+static void depth_counts_only_open_containers(void **state)
 {
     struct kv_slice value;
     struct kv_json_error error;
@@ -222,7 +221,7 @@ static void read_two(const char *text, struct kv_slice values[2])
         fail_msg("%s: %s at %zu", text, error.what, error.offset);
 }
 
-static void members_are_picked_without_the_space_around(void **state)
+static void members_are_returned_without_surrounding_space(void **state)
 {
     struct kv_slice values[2];
     (void)state;
@@ -254,7 +253,7 @@ static void unknown_members_are_skipped_but_checked(void **state)
     assert_int_equal(error.offset, 18);
 }
 
-static void of_a_member_given_twice_the_last_counts(void **state)
+static void the_last_of_duplicate_members_counts(void **state)
 {
     struct kv_slice values[2];
     (void)state;
@@ -274,7 +273,7 @@ static void names_compare_after_unescaping(void **state)
     assert_null(values[1].bytes);
 }
 
-static void a_text_that_is_no_object_is_refused_by_that_name(void **state)
+static void a_text_that_is_not_an_object_is_refused_as_such(void **state)
 {
     static const char *const texts[] = {"[]", " 1 ", "\"{}\"", "null"};
     struct kv_slice values[2] = {0};
@@ -316,7 +315,7 @@ static int read_nested(const char *text, uint32_t max_depth, struct kv_slice val
     return kv_json_read_object(kv_slice_of(text), max_depth, fields, 1, values, reterr);
 }
 
-static void members_of_members_are_picked_in_the_same_pass(void **state)
+static void nested_members_are_returned_in_the_same_pass(void **state)
 {
     struct kv_slice values[N_NESTED];
     struct kv_json_error error;
@@ -329,7 +328,7 @@ static void members_of_members_are_picked_in_the_same_pass(void **state)
     assert_slice(values[VALUE], "{\"key\":7}");
 }
 
-static void a_repeated_outer_member_forgets_what_the_earlier_held(void **state)
+static void a_repeated_outer_member_discards_the_earlier_nested_members(void **state)
 {
     struct kv_slice values[N_NESTED];
     struct kv_json_error error;
@@ -345,7 +344,7 @@ static void a_repeated_outer_member_forgets_what_the_earlier_held(void **state)
     assert_null(values[KEY].bytes);
 }
 
-static void depth_counts_the_objects_that_are_looked_into(void **state)
+static void depth_counts_the_objects_that_are_parsed(void **state)
 {
     struct kv_slice values[N_NESTED];
     struct kv_json_error error;
@@ -375,7 +374,7 @@ static void assert_elements(const char *text, const char *const *expected, size_
     assert_int_equal(kv_json_read_array(kv_slice_of(text), DEPTH, &at, &element, &error), 0);
 }
 
-static void elements_of_an_array_come_in_order(void **state)
+static void elements_of_an_array_are_returned_in_order(void **state)
 {
     static const char *const elements[] = {"1", "[2,3]", "{\"a\":[]}", "\"]\"", "null"};
     (void)state;
@@ -391,7 +390,7 @@ static void an_empty_array_has_no_elements(void **state)
     assert_elements(" [ ] ", NULL, 0);
 }
 
-static void what_is_no_array_has_no_elements_to_read(void **state)
+static void reading_elements_requires_an_array(void **state)
 {
     static const char *const texts[] = {"{}", "1", "", "\"[]\""};
     (void)state;
@@ -405,7 +404,7 @@ static void what_is_no_array_has_no_elements_to_read(void **state)
     }
 }
 
-static void elements_obey_the_depth_of_the_whole(void **state)
+static void depth_limit_applies_to_elements(void **state)
 {
     struct kv_slice element;
     struct kv_json_error error;
@@ -431,7 +430,7 @@ static void assert_unescaped(const char *string, struct kv_slice expected)
     kv_buffer_fini(&out);
 }
 
-static void escapes_become_what_they_stand_for(void **state)
+static void escapes_are_decoded(void **state)
 {
     (void)state;
     assert_unescaped("\"\"", KV_SLICE(""));
@@ -445,7 +444,7 @@ static void escapes_become_what_they_stand_for(void **state)
     assert_unescaped("\"\\\\u0041\"", KV_SLICE("\\u0041"));
 }
 
-static void lone_surrogates_are_refused_and_the_buffer_is_as_it_was(void **state)
+static void lone_surrogates_are_refused_and_leave_the_buffer_unchanged(void **state)
 {
     static const char *const strings[] = {
         "\"\\ud800\"",          "\"ab\\udc00cd\"",           "\"\\ud800\\u0041\"",
@@ -471,7 +470,7 @@ static void assert_written(struct kv_slice utf8, const char *expected)
     kv_buffer_fini(&out);
 }
 
-static void strings_are_written_with_the_escapes_that_must_be(void **state)
+static void strings_are_written_with_the_necessary_escapes(void **state)
 {
     (void)state;
     assert_written((struct kv_slice){0}, "\"\"");
@@ -484,7 +483,7 @@ static void strings_are_written_with_the_escapes_that_must_be(void **state)
                    "\"\xc3\xa4\xe2\x82\xac\xf0\x9d\x84\x9e\"");
 }
 
-static void what_is_written_reads_back(void **state)
+static void written_strings_are_read_back(void **state)
 {
     (void)state;
     srand(3);
@@ -522,7 +521,7 @@ static void strings_compare_after_unescaping(void **state)
     assert_false(kv_json_string_equals(KV_SLICE("\"\\ud834\\udd1e\""), KV_SLICE("\xf0")));
 }
 
-static void errors_are_told_with_their_place(void **state)
+static void errors_are_reported_with_their_place(void **state)
 {
     struct kv_json_error json_error = {.what = "unknown escape", .offset = 17};
     struct kv_error error;
@@ -535,33 +534,33 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_of_every_type_pass),
-        cmocka_unit_test(a_value_keeps_its_text_but_for_the_space_around),
-        cmocka_unit_test(errors_say_what_and_where),
+        cmocka_unit_test(a_value_keeps_its_text_without_surrounding_space),
+        cmocka_unit_test(errors_have_a_reason_and_an_offset),
         cmocka_unit_test(a_byte_order_mark_is_refused_by_name),
-        cmocka_unit_test(no_beginning_of_a_text_passes_for_the_whole),
-        cmocka_unit_test(what_is_special_in_a_string_is_found_at_every_place),
+        cmocka_unit_test(no_proper_prefix_of_a_text_is_accepted),
+        cmocka_unit_test(special_bytes_in_a_string_are_found_at_every_place),
         cmocka_unit_test(nesting_is_allowed_up_to_the_limit),
         cmocka_unit_test(brackets_must_match_at_every_depth),
-        cmocka_unit_test(depth_counts_open_containers_and_not_those_closed),
-        cmocka_unit_test(members_are_picked_without_the_space_around),
+        cmocka_unit_test(depth_counts_only_open_containers),
+        cmocka_unit_test(members_are_returned_without_surrounding_space),
         cmocka_unit_test(absent_members_have_no_bytes),
         cmocka_unit_test(unknown_members_are_skipped_but_checked),
-        cmocka_unit_test(of_a_member_given_twice_the_last_counts),
+        cmocka_unit_test(the_last_of_duplicate_members_counts),
         cmocka_unit_test(names_compare_after_unescaping),
-        cmocka_unit_test(a_text_that_is_no_object_is_refused_by_that_name),
-        cmocka_unit_test(members_of_members_are_picked_in_the_same_pass),
-        cmocka_unit_test(a_repeated_outer_member_forgets_what_the_earlier_held),
-        cmocka_unit_test(depth_counts_the_objects_that_are_looked_into),
-        cmocka_unit_test(elements_of_an_array_come_in_order),
+        cmocka_unit_test(a_text_that_is_not_an_object_is_refused_as_such),
+        cmocka_unit_test(nested_members_are_returned_in_the_same_pass),
+        cmocka_unit_test(a_repeated_outer_member_discards_the_earlier_nested_members),
+        cmocka_unit_test(depth_counts_the_objects_that_are_parsed),
+        cmocka_unit_test(elements_of_an_array_are_returned_in_order),
         cmocka_unit_test(an_empty_array_has_no_elements),
-        cmocka_unit_test(what_is_no_array_has_no_elements_to_read),
-        cmocka_unit_test(elements_obey_the_depth_of_the_whole),
-        cmocka_unit_test(escapes_become_what_they_stand_for),
-        cmocka_unit_test(lone_surrogates_are_refused_and_the_buffer_is_as_it_was),
-        cmocka_unit_test(strings_are_written_with_the_escapes_that_must_be),
-        cmocka_unit_test(what_is_written_reads_back),
+        cmocka_unit_test(reading_elements_requires_an_array),
+        cmocka_unit_test(depth_limit_applies_to_elements),
+        cmocka_unit_test(escapes_are_decoded),
+        cmocka_unit_test(lone_surrogates_are_refused_and_leave_the_buffer_unchanged),
+        cmocka_unit_test(strings_are_written_with_the_necessary_escapes),
+        cmocka_unit_test(written_strings_are_read_back),
         cmocka_unit_test(strings_compare_after_unescaping),
-        cmocka_unit_test(errors_are_told_with_their_place),
+        cmocka_unit_test(errors_are_reported_with_their_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

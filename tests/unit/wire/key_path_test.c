@@ -1,4 +1,4 @@
-/* Keys as paths carry them. */
+/* Keys in URL paths. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,7 +42,7 @@ static void an_escaped_slash_and_a_slash_are_one_key(void **state)
     assert_key("a/b", KV_SLICE("a/b"));
 }
 
-static void dots_and_double_slashes_are_no_steps(void **state)
+static void dots_and_double_slashes_are_part_of_the_key(void **state)
 {
     (void)state;
     assert_key("../a/./b//c/", KV_SLICE("../a/./b//c/"));
@@ -61,7 +61,7 @@ static void a_plus_is_a_plus(void **state)
     assert_key("a+b%2B%20", KV_SLICE("a+b+ "));
 }
 
-static void nothing_is_the_empty_key(void **state)
+static void an_empty_path_is_the_empty_key(void **state)
 {
     struct kv_buffer out = {0};
     const char *what;
@@ -85,7 +85,7 @@ static void characters_may_come_raw_or_in_escapes(void **state)
     assert_key("%F0%9F%98%80", KV_SLICE("\xf0\x9f\x98\x80"));
 }
 
-static void a_broken_escape_is_refused_where_it_is(void **state)
+static void a_broken_escape_is_refused_at_its_offset(void **state)
 {
     (void)state;
     assert_refused("%", "a broken percent escape", 0);
@@ -98,7 +98,7 @@ static void a_broken_escape_is_refused_where_it_is(void **state)
     assert_refused("%-1", "a broken percent escape", 0);
 }
 
-static void bytes_that_are_not_utf8_are_refused_where_they_are(void **state)
+static void invalid_utf8_is_refused_at_its_offset(void **state)
 {
     (void)state;
     assert_refused("ab%ff", "bytes that are not UTF-8", 2);
@@ -121,7 +121,7 @@ static void the_key_is_appended(void **state)
     kv_buffer_fini(&out);
 }
 
-static void a_key_without_escapes_is_read_where_it_is(void **state)
+static void a_key_without_escapes_is_read_in_place(void **state)
 {
     struct kv_buffer scratch = {0};
     struct kv_slice key, plain = KV_SLICE("plain/\xc3\xa4+");
@@ -137,8 +137,8 @@ static void a_key_without_escapes_is_read_where_it_is(void **state)
     assert_null(scratch.bytes);
 }
 
-/* Wherever it is in the words that are looked at. */
-static void one_byte_that_is_not_plain_is_noticed(void **state)
+/* At any position of the words that are tested at once. */
+static void a_single_special_byte_is_detected(void **state)
 {
     char text[] = "aaaaaaaaaaaaaaaaaaaa";
     struct kv_buffer scratch = {0};
@@ -183,17 +183,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_escaped_slash_and_a_slash_are_one_key),
-        cmocka_unit_test(dots_and_double_slashes_are_no_steps),
+        cmocka_unit_test(dots_and_double_slashes_are_part_of_the_key),
         cmocka_unit_test(an_escaped_nul_is_part_of_the_key),
         cmocka_unit_test(a_plus_is_a_plus),
-        cmocka_unit_test(nothing_is_the_empty_key),
+        cmocka_unit_test(an_empty_path_is_the_empty_key),
         cmocka_unit_test(an_escape_is_decoded_once),
         cmocka_unit_test(characters_may_come_raw_or_in_escapes),
-        cmocka_unit_test(a_broken_escape_is_refused_where_it_is),
-        cmocka_unit_test(bytes_that_are_not_utf8_are_refused_where_they_are),
+        cmocka_unit_test(a_broken_escape_is_refused_at_its_offset),
+        cmocka_unit_test(invalid_utf8_is_refused_at_its_offset),
         cmocka_unit_test(the_key_is_appended),
-        cmocka_unit_test(a_key_without_escapes_is_read_where_it_is),
-        cmocka_unit_test(one_byte_that_is_not_plain_is_noticed),
+        cmocka_unit_test(a_key_without_escapes_is_read_in_place),
+        cmocka_unit_test(a_single_special_byte_is_detected),
         cmocka_unit_test(a_key_with_escapes_is_read_into_the_scratch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Lines of carried data: what is read, what is refused and how that is told, what is written. */
+/* Lines of imports and exports: their syntax, the messages about malformed ones, and their
+ * output. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -58,7 +59,7 @@ static void a_value_is_kept_byte_for_byte(void **state)
                 "{\"a\": 1e400,\t\"a\":\"\\ud800\"}", 0);
 }
 
-static void ttl_is_read_as_that_of_any_write(void **state)
+static void ttl_has_the_syntax_of_any_write(void **state)
 {
     (void)state;
     assert_line("{\"key\":\"k\",\"value\":1,\"ttl\":1500}", KV_SLICE("k"), "1", 1500);
@@ -77,7 +78,7 @@ static void other_members_are_ignored(void **state)
     assert_line("{\"key\":\"j\",\"value\":1,\"key\":\"k\",\"value\":2}", KV_SLICE("k"), "2", 0);
 }
 
-static void what_is_wrong_is_told(void **state)
+static void malformed_lines_are_refused_with_a_reason(void **state)
 {
     (void)state;
     assert_refused("", "bad JSON at byte 0: the text ends where a value is expected");
@@ -90,7 +91,7 @@ static void what_is_wrong_is_told(void **state)
     assert_refused("{\"key\":\"k\"}", "\"value\" is missing");
 }
 
-static void limits_hold(void **state)
+static void limits_are_enforced(void **state)
 {
     (void)state;
     assert_line("{\"key\":\"\\u0031234567890123456\",\"value\":[[[[1]]]]}",
@@ -115,7 +116,7 @@ static void assert_written(struct kv_slice key, int64_t ttl_ms, const char *expe
     kv_buffer_fini(&out);
 }
 
-static void a_line_is_written_with_what_it_needs(void **state)
+static void a_line_is_written_with_only_the_necessary_members(void **state)
 {
     (void)state;
     assert_written(KV_SLICE("k"), 0, "{\"key\":\"k\",\"value\":1,\"revision\":7}\n");
@@ -132,7 +133,7 @@ static void a_value_stays_on_its_line(void **state)
     assert_int_equal(kv_line_value_run(KV_SLICE("[1,\r\n2]")), 3);
 }
 
-static void the_longest_line_is_no_longer_than_is_said(void **state)
+static void the_longest_line_is_within_the_documented_length(void **state)
 {
     (void)state;
     struct kv_buffer out = {0};
@@ -159,13 +160,13 @@ int main(void)
         cmocka_unit_test(a_line_is_a_key_and_a_value),
         cmocka_unit_test(a_key_is_unescaped),
         cmocka_unit_test(a_value_is_kept_byte_for_byte),
-        cmocka_unit_test(ttl_is_read_as_that_of_any_write),
+        cmocka_unit_test(ttl_has_the_syntax_of_any_write),
         cmocka_unit_test(other_members_are_ignored),
-        cmocka_unit_test(what_is_wrong_is_told),
-        cmocka_unit_test(limits_hold),
-        cmocka_unit_test(a_line_is_written_with_what_it_needs),
+        cmocka_unit_test(malformed_lines_are_refused_with_a_reason),
+        cmocka_unit_test(limits_are_enforced),
+        cmocka_unit_test(a_line_is_written_with_only_the_necessary_members),
         cmocka_unit_test(a_value_stays_on_its_line),
-        cmocka_unit_test(the_longest_line_is_no_longer_than_is_said),
+        cmocka_unit_test(the_longest_line_is_within_the_documented_length),
         cmocka_unit_test(white_space_alone_is_blank),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

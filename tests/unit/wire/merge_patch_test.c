@@ -1,4 +1,4 @@
-/* Merge patches: the cases of RFC 7396, and that nothing changes but what the patch names. */
+/* Merge patches: the cases of RFC 7396, and that a patch changes only the members it names. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
 struct merge_case {
-    const char *old; /* NULL: there is none */
+    const char *old; /* NULL: no value */
     const char *patch, *expected;
 };
 
@@ -34,7 +34,7 @@ static void assert_all_merged(const struct merge_case *cases, size_t n)
         assert_merged(&cases[i]);
 }
 
-static void the_cases_of_the_rfc_hold(void **state)
+static void the_cases_of_the_rfc_are_merged(void **state)
 {
     static const struct merge_case cases[] = {
         {"{\"a\":\"b\"}", "{\"a\":\"c\"}", "{\"a\":\"c\"}"},
@@ -57,7 +57,7 @@ static void the_cases_of_the_rfc_hold(void **state)
     assert_all_merged(cases, N(cases));
 }
 
-static void what_is_not_named_keeps_its_bytes(void **state)
+static void members_not_in_the_patch_keep_their_bytes(void **state)
 {
     static const struct merge_case cases[] = {
         {"{ \"a\" : 1.0 , \"b\":\t[ 1 ] }", "{}", "{ \"a\" : 1.0 , \"b\":\t[ 1 ] }"},
@@ -78,7 +78,7 @@ static void what_is_not_named_keeps_its_bytes(void **state)
     assert_all_merged(cases, N(cases));
 }
 
-static void a_missing_value_is_as_an_empty_object(void **state)
+static void a_missing_value_is_treated_as_an_empty_object(void **state)
 {
     static const struct merge_case cases[] = {
         {NULL, "{\"a\": 1, \"b\":null ,\"c\":{\"d\":null,\"e\":[null]}}",
@@ -91,7 +91,7 @@ static void a_missing_value_is_as_an_empty_object(void **state)
     assert_all_merged(cases, N(cases));
 }
 
-static void new_members_follow_in_the_order_of_the_patch(void **state)
+static void new_members_are_appended_in_the_order_of_the_patch(void **state)
 {
     static const struct merge_case cases[] = {
         {"{\"m\":0}", "{\"z\":1,\"m\":2,\"a\":3}", "{\"m\":2,\"z\":1,\"a\":3}"},
@@ -116,7 +116,7 @@ static void names_compare_after_unescaping(void **state)
     assert_all_merged(cases, N(cases));
 }
 
-static void of_a_member_given_twice_the_last_counts(void **state)
+static void the_last_of_duplicate_members_counts(void **state)
 {
     static const struct merge_case cases[] = {
         {"{\"a\":1,\"b\":2,\"a\":3}", "{\"a\":4}", "{\"b\":2,\"a\":4}"},
@@ -139,8 +139,8 @@ static void append_times(struct kv_buffer *out, const char *text, size_t n)
         kv_buffer_append(out, kv_slice_of(text));
 }
 
-/* Deep, and long at the bottom: to read on from each level would take minutes. */
-static void depth_costs_nothing(void **state)
+/* Deep, and long at the innermost level: parsing it again from each level would take minutes. */
+static void deep_nesting_does_not_slow_merging(void **state)
 {
     enum {
         DEPTH = 10000,
@@ -190,13 +190,13 @@ static void a_patch_has_a_limited_number_of_members(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_cases_of_the_rfc_hold),
-        cmocka_unit_test(what_is_not_named_keeps_its_bytes),
-        cmocka_unit_test(a_missing_value_is_as_an_empty_object),
-        cmocka_unit_test(new_members_follow_in_the_order_of_the_patch),
+        cmocka_unit_test(the_cases_of_the_rfc_are_merged),
+        cmocka_unit_test(members_not_in_the_patch_keep_their_bytes),
+        cmocka_unit_test(a_missing_value_is_treated_as_an_empty_object),
+        cmocka_unit_test(new_members_are_appended_in_the_order_of_the_patch),
         cmocka_unit_test(names_compare_after_unescaping),
-        cmocka_unit_test(of_a_member_given_twice_the_last_counts),
-        cmocka_unit_test(depth_costs_nothing),
+        cmocka_unit_test(the_last_of_duplicate_members_counts),
+        cmocka_unit_test(deep_nesting_does_not_slow_merging),
         cmocka_unit_test(a_patch_has_a_limited_number_of_members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Messages: what each type needs, and what an error says. */
+/* Messages: the members that each type needs, and the text of errors. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #include "wire/json.h"
 #include "wire/message.h"
 
-/* Each test reads into these. */
+/* Each test parses into these. */
 static struct kv_buffer scratch;
 static struct kv_message message;
 static struct kv_error error;
@@ -81,7 +81,7 @@ static void a_set_has_its_key_value_and_ttl(void **state)
     assert_false(message.if_absent);
 }
 
-static void a_ttl_of_zero_is_told_from_none(void **state)
+static void a_ttl_of_zero_is_distinguished_from_none(void **state)
 {
     (void)state;
     assert_read("{\"type\":\"set\",\"payload\":{\"key\":\"k\",\"value\":1,\"ttl\":0}}",
@@ -128,7 +128,7 @@ static void an_escaped_key_is_decoded_into_the_scratch(void **state)
     assert_slice(message.key, KV_SLICE("\n"));
 }
 
-static void the_empty_key_is_a_key(void **state)
+static void the_empty_key_is_valid(void **state)
 {
     (void)state;
     assert_read("{\"type\":\"get\",\"payload\":{\"key\":\"\"}}", KV_MESSAGE_GET);
@@ -145,7 +145,7 @@ static void an_id_is_kept_as_sent(void **state)
     assert_slice(message.id, KV_SLICE("\"\\u0041\""));
 }
 
-static void an_error_bears_the_id(void **state)
+static void an_error_has_the_id(void **state)
 {
     (void)state;
     assert_refused("{\"payload\":{},\"id\":7,\"type\":\"get\"}", "payload: \"key\" is missing");
@@ -156,7 +156,7 @@ static void an_error_bears_the_id(void **state)
     assert_int_equal(message.id.len, 0);
 }
 
-static void an_error_bears_an_id_that_stands_before_broken_json(void **state)
+static void an_error_has_an_id_that_precedes_malformed_json(void **state)
 {
     (void)state;
     assert_int_equal(read_text("{\"id\":9,\"type\":\"get\",\"payload\":{\"key\":\"k\"},}"), -1);
@@ -178,7 +178,7 @@ static void an_id_of_another_type_is_refused(void **state)
     }
 }
 
-static void a_text_that_is_no_object_is_refused(void **state)
+static void a_text_that_is_not_an_object_is_refused(void **state)
 {
     (void)state;
     assert_refused(
@@ -216,7 +216,7 @@ static void a_payload_must_be_an_object_with_a_key(void **state)
                    "payload: \"key\" has a lone surrogate");
 }
 
-static void a_set_needs_a_value_and_a_good_ttl(void **state)
+static void a_set_needs_a_value_and_a_valid_ttl(void **state)
 {
     (void)state;
     assert_refused("{\"type\":\"set\",\"payload\":{\"key\":\"k\"}}",
@@ -227,7 +227,7 @@ static void a_set_needs_a_value_and_a_good_ttl(void **state)
                    "ttl: -1 is negative");
 }
 
-static void a_revision_is_any_spelling_of_a_positive_integer(void **state)
+static void a_revision_may_be_any_spelling_of_a_positive_integer(void **state)
 {
     static const struct {
         const char *text;
@@ -246,7 +246,7 @@ static void a_revision_is_any_spelling_of_a_positive_integer(void **state)
     }
 }
 
-static void what_is_no_revision_is_refused(void **state)
+static void malformed_revisions_are_refused(void **state)
 {
     static const char *const numbers[] = {"0", "-1", "1.5", "9007199254740992", "1e400", "1e-1"};
     (void)state;
@@ -303,7 +303,7 @@ static void a_subscription_is_for_a_key_or_a_prefix(void **state)
                    "payload: \"prefix\" has a lone surrogate");
 }
 
-static void a_prefix_is_of_no_use_to_other_types(void **state)
+static void a_prefix_is_ignored_in_other_types(void **state)
 {
     (void)state;
     assert_read("{\"type\":\"get\",\"payload\":{\"key\":\"k\",\"prefix\":1}}", KV_MESSAGE_GET);
@@ -349,7 +349,7 @@ static void a_subscription_continues_after_a_revision_of_an_epoch(void **state)
     assert_false(message.has_since);
 }
 
-static void what_a_subscription_cannot_continue_after_is_refused(void **state)
+static void malformed_since_and_epoch_are_refused(void **state)
 {
     (void)state;
     assert_refused("{\"type\":\"subscribe\",\"payload\":{\"key\":\"k\",\"since\":1}}",
@@ -460,7 +460,7 @@ static void a_hello_needs_no_payload(void **state)
     assert_int_equal(message.key.len, 0);
 }
 
-static void members_of_no_use_are_ignored(void **state)
+static void irrelevant_members_are_ignored(void **state)
 {
     (void)state;
     assert_read("{\"type\":\"get\",\"x\":[{}],\"payload\":{\"key\":\"k\",\"ttl\":\"soon\","
@@ -472,7 +472,7 @@ static void members_of_no_use_are_ignored(void **state)
                 KV_MESSAGE_DELETE);
 }
 
-static void of_a_member_given_twice_the_last_counts(void **state)
+static void the_last_of_duplicate_members_counts(void **state)
 {
     (void)state;
     assert_read("{\"type\":\"set\",\"type\":\"get\",\"payload\":{\"key\":\"a\"},"
@@ -502,7 +502,7 @@ static void append_member(struct kv_buffer *out, const char *name, const char *t
     kv_buffer_append_char(out, '"');
 }
 
-static void an_id_beyond_the_limit_is_refused_and_not_borne(void **state)
+static void an_id_beyond_the_limit_is_refused_and_not_returned(void **state)
 {
     (void)state;
     struct kv_buffer text = {0};
@@ -515,7 +515,7 @@ static void an_id_beyond_the_limit_is_refused_and_not_borne(void **state)
     kv_buffer_fini(&text);
 }
 
-static void an_escaped_key_far_beyond_the_limit_is_refused_before_it_is_decoded(void **state)
+static void an_escaped_key_far_beyond_the_limit_is_refused_undecoded(void **state)
 {
     (void)state;
     struct kv_buffer text = {0};
@@ -542,39 +542,39 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_has_its_name),
         cmocka_unit_test(a_set_has_its_key_value_and_ttl),
-        cmocka_unit_test(a_ttl_of_zero_is_told_from_none),
+        cmocka_unit_test(a_ttl_of_zero_is_distinguished_from_none),
         cmocka_unit_test(a_value_may_be_null),
         cmocka_unit_test(a_value_keeps_its_lone_surrogates),
         cmocka_unit_test(a_plain_key_points_into_the_text),
         cmocka_unit_test(an_escaped_key_is_decoded_into_the_scratch),
-        cmocka_unit_test(the_empty_key_is_a_key),
+        cmocka_unit_test(the_empty_key_is_valid),
         cmocka_unit_test(an_id_is_kept_as_sent),
-        cmocka_unit_test(an_error_bears_the_id),
-        cmocka_unit_test(an_error_bears_an_id_that_stands_before_broken_json),
+        cmocka_unit_test(an_error_has_the_id),
+        cmocka_unit_test(an_error_has_an_id_that_precedes_malformed_json),
         cmocka_unit_test(an_id_of_another_type_is_refused),
-        cmocka_unit_test(a_text_that_is_no_object_is_refused),
+        cmocka_unit_test(a_text_that_is_not_an_object_is_refused),
         cmocka_unit_test(a_type_must_be_a_known_string),
         cmocka_unit_test(a_payload_must_be_an_object_with_a_key),
-        cmocka_unit_test(a_set_needs_a_value_and_a_good_ttl),
-        cmocka_unit_test(a_revision_is_any_spelling_of_a_positive_integer),
-        cmocka_unit_test(what_is_no_revision_is_refused),
+        cmocka_unit_test(a_set_needs_a_value_and_a_valid_ttl),
+        cmocka_unit_test(a_revision_may_be_any_spelling_of_a_positive_integer),
+        cmocka_unit_test(malformed_revisions_are_refused),
         cmocka_unit_test(a_set_takes_conditions),
         cmocka_unit_test(a_subscription_is_for_a_key_or_a_prefix),
-        cmocka_unit_test(a_prefix_is_of_no_use_to_other_types),
+        cmocka_unit_test(a_prefix_is_ignored_in_other_types),
         cmocka_unit_test(a_subscription_has_options),
         cmocka_unit_test(a_subscription_continues_after_a_revision_of_an_epoch),
-        cmocka_unit_test(what_a_subscription_cannot_continue_after_is_refused),
+        cmocka_unit_test(malformed_since_and_epoch_are_refused),
         cmocka_unit_test(a_get_may_ask_for_meta),
         cmocka_unit_test(a_lease_has_a_ttl_of_five_seconds_or_more),
         cmocka_unit_test(a_touch_needs_a_ttl),
         cmocka_unit_test(an_increment_is_by_an_integer),
         cmocka_unit_test(a_merge_has_a_patch_of_any_type),
         cmocka_unit_test(a_hello_needs_no_payload),
-        cmocka_unit_test(members_of_no_use_are_ignored),
-        cmocka_unit_test(of_a_member_given_twice_the_last_counts),
+        cmocka_unit_test(irrelevant_members_are_ignored),
+        cmocka_unit_test(the_last_of_duplicate_members_counts),
         cmocka_unit_test(nesting_deeper_than_the_limit_is_refused),
-        cmocka_unit_test(an_id_beyond_the_limit_is_refused_and_not_borne),
-        cmocka_unit_test(an_escaped_key_far_beyond_the_limit_is_refused_before_it_is_decoded),
+        cmocka_unit_test(an_id_beyond_the_limit_is_refused_and_not_returned),
+        cmocka_unit_test(an_escaped_key_far_beyond_the_limit_is_refused_undecoded),
     };
     return cmocka_run_group_tests(tests, NULL, empty_scratch);
 }

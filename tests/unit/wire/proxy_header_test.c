@@ -1,4 +1,4 @@
-/* What proxies say of their clients, and addresses and their ranges. */
+/* PROXY headers and X-Forwarded-For; addresses and their ranges. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
-static void addresses_are_read_and_others_refused(void **state)
+static void addresses_are_read_and_malformed_ones_refused(void **state)
 {
     static const char *const good[] = {"10.0.0.1", "::1", "2001:db8::1", "::ffff:10.0.0.1"};
     static const char *const bad[] = {"",      "10.0.0", "10.0.0.1 ",   "10.0.0.256",  "localhost",
@@ -20,7 +20,7 @@ static void addresses_are_read_and_others_refused(void **state)
     struct kv_address address;
     for (size_t i = 0; i < N(good); i++)
         assert_true(kv_address_read(kv_slice_of(good[i]), &address));
-    assert_int_equal(address.len, 4); /* the last is written as one of IPv6 */
+    assert_int_equal(address.len, 4); /* the last one is written as IPv6 */
     for (size_t i = 0; i < N(bad); i++)
         assert_false(kv_address_read(kv_slice_of(bad[i]), &address));
 }
@@ -34,7 +34,7 @@ static bool has(const char *range, const char *address)
     return kv_address_range_has(&read, &one);
 }
 
-static void a_range_has_the_addresses_with_its_first_bits(void **state)
+static void a_range_contains_the_addresses_with_its_leading_bits(void **state)
 {
     (void)state;
     assert_true(has("10.0.0.0/8", "10.255.0.1"));
@@ -51,7 +51,7 @@ static void a_range_has_the_addresses_with_its_first_bits(void **state)
     assert_true(has("10.0.0.1", "::ffff:10.0.0.1"));
 }
 
-static void what_is_no_range_is_refused(void **state)
+static void malformed_ranges_are_refused(void **state)
 {
     static const char *const bad[] = {"",        "10.0.0.0/",   "10.0.0.0/33", "10.0.0.1/8",
                                       "::1/129", "10.0.0.0/08", "10.0.0.0/-1", "10.0.0.0/8/8",
@@ -67,7 +67,7 @@ static enum kv_proxy_header_status read_text(const char *text, struct kv_proxy_h
     return kv_proxy_header_read(kv_slice_of(text), ret);
 }
 
-static void a_line_says_who_the_client_is(void **state)
+static void a_text_header_names_the_client(void **state)
 {
     (void)state;
     struct kv_proxy_header header;
@@ -86,7 +86,7 @@ static void a_line_says_who_the_client_is(void **state)
                      KV_PROXY_HEADER_WHOLE);
 }
 
-static void a_line_that_is_not_quite_one_is_malformed(void **state)
+static void a_malformed_text_header_is_refused(void **state)
 {
     static const char *const bad[] = {
         "PROXY TCP4 192.0.2.1 192.0.2.2 1000 443\n",
@@ -109,7 +109,7 @@ static void a_line_that_is_not_quite_one_is_malformed(void **state)
             fail_msg("accepted: %s", bad[i]);
 }
 
-static void other_beginnings_are_no_header(void **state)
+static void input_without_the_signature_is_no_header(void **state)
 {
     (void)state;
     struct kv_proxy_header header;
@@ -130,7 +130,7 @@ static enum kv_proxy_header_status read_binary(struct kv_slice rest, struct kv_p
     return kv_proxy_header_read((struct kv_slice){bytes, 12 + rest.len}, ret);
 }
 
-static void a_binary_header_says_who_the_client_is(void **state)
+static void a_binary_header_names_the_client(void **state)
 {
     (void)state;
     struct kv_proxy_header header;
@@ -142,11 +142,11 @@ static void a_binary_header_says_who_the_client_is(void **state)
     assert_int_equal(read_binary(KV_SLICE("\x20\0\0\0"), &header), KV_PROXY_HEADER_WHOLE);
     assert_int_equal(header.client.len, 0);
     assert_int_equal(read_binary(KV_SLICE("\x21\x11\0\x0e\1\2\3\4\5\6\7\x08\0\1\0\2\3\0"), &header),
-                     KV_PROXY_HEADER_WHOLE); /* what follows the addresses is passed over */
+                     KV_PROXY_HEADER_WHOLE); /* data after the addresses is skipped */
     assert_int_equal(header.len, 30);
 }
 
-static void a_binary_header_that_is_not_quite_one_is_malformed(void **state)
+static void a_malformed_binary_header_is_refused(void **state)
 {
     (void)state;
     struct kv_proxy_header header;
@@ -158,7 +158,7 @@ static void a_binary_header_that_is_not_quite_one_is_malformed(void **state)
     assert_int_equal(read_binary(KV_SLICE("\x21\x11\0\x0c\1\2"), &header), KV_PROXY_HEADER_PARTIAL);
 }
 
-static void the_last_of_those_forwarded_for_is_taken(void **state)
+static void the_last_forwarded_address_is_taken(void **state)
 {
     (void)state;
     struct kv_slice list = KV_SLICE("192.0.2.1:80 ,\t2001:db8::1, [::1]:80,10.0.0.1");
@@ -181,15 +181,15 @@ static void the_last_of_those_forwarded_for_is_taken(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(addresses_are_read_and_others_refused),
-        cmocka_unit_test(a_range_has_the_addresses_with_its_first_bits),
-        cmocka_unit_test(what_is_no_range_is_refused),
-        cmocka_unit_test(a_line_says_who_the_client_is),
-        cmocka_unit_test(a_line_that_is_not_quite_one_is_malformed),
-        cmocka_unit_test(other_beginnings_are_no_header),
-        cmocka_unit_test(a_binary_header_says_who_the_client_is),
-        cmocka_unit_test(a_binary_header_that_is_not_quite_one_is_malformed),
-        cmocka_unit_test(the_last_of_those_forwarded_for_is_taken),
+        cmocka_unit_test(addresses_are_read_and_malformed_ones_refused),
+        cmocka_unit_test(a_range_contains_the_addresses_with_its_leading_bits),
+        cmocka_unit_test(malformed_ranges_are_refused),
+        cmocka_unit_test(a_text_header_names_the_client),
+        cmocka_unit_test(a_malformed_text_header_is_refused),
+        cmocka_unit_test(input_without_the_signature_is_no_header),
+        cmocka_unit_test(a_binary_header_names_the_client),
+        cmocka_unit_test(a_malformed_binary_header_is_refused),
+        cmocka_unit_test(the_last_forwarded_address_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

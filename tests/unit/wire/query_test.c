@@ -1,4 +1,4 @@
-/* Parameters of queries: what decodes, in which order, and what is said of those that do not. */
+/* Query parameters: their decoding, their order, and the messages about malformed ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,7 +46,7 @@ static void assert_end(void)
     assert_int_equal(kv_query_next(&query, &value, &error), KV_QUERY_END);
 }
 
-/* The query's last parameter is wrong. */
+/* The last parameter of the query is invalid. */
 static void assert_refused(const char *text, const char *expected)
 {
     struct kv_slice value;
@@ -58,7 +58,7 @@ static void assert_refused(const char *text, const char *expected)
     assert_string_equal(error.text, expected);
 }
 
-static void parameters_come_in_the_order_sent(void **state)
+static void parameters_are_returned_in_the_order_sent(void **state)
 {
     (void)state;
     begin("limit=5&prefix=a");
@@ -87,7 +87,7 @@ static void a_plus_is_a_space_and_an_escape_a_byte(void **state)
     assert_refused("pre%66ix=1&prefix=2", "the parameter \"prefix\" is given twice");
 }
 
-static void of_several_equals_signs_the_first_counts(void **state)
+static void the_first_of_several_equals_signs_counts(void **state)
 {
     (void)state;
     begin("prefix=a=b=&&limit");
@@ -96,7 +96,7 @@ static void of_several_equals_signs_the_first_counts(void **state)
     assert_end();
 }
 
-static void values_stay_while_others_are_read(void **state)
+static void values_stay_valid_while_others_are_read(void **state)
 {
     (void)state;
     struct kv_slice first, second;
@@ -108,7 +108,7 @@ static void values_stay_while_others_are_read(void **state)
     assert_true(kv_slice_equals(second, KV_SLICE("b")));
 }
 
-static void what_is_wrong_is_said(void **state)
+static void faults_are_reported_with_name_and_offset(void **state)
 {
     (void)state;
     assert_refused("limit=1&limit=2", "the parameter \"limit\" is given twice");
@@ -133,7 +133,7 @@ static void switches_are_true_or_false(void **state)
     assert_string_equal(error.text, "the parameter \"key\" must be true or false, not \"1\"");
 }
 
-static void numbers_lie_within_their_bounds(void **state)
+static void numbers_must_be_within_their_bounds(void **state)
 {
     static const char *const bad[] = {
         "", "0", "10001", "-1", "+1", "1.0", "1 ", "a", "18446744073709551617"};
@@ -170,14 +170,14 @@ static int empty_decoded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parameters_come_in_the_order_sent),
+        cmocka_unit_test(parameters_are_returned_in_the_order_sent),
         cmocka_unit_test(a_query_may_be_empty),
         cmocka_unit_test(a_plus_is_a_space_and_an_escape_a_byte),
-        cmocka_unit_test(of_several_equals_signs_the_first_counts),
-        cmocka_unit_test(values_stay_while_others_are_read),
-        cmocka_unit_test(what_is_wrong_is_said),
+        cmocka_unit_test(the_first_of_several_equals_signs_counts),
+        cmocka_unit_test(values_stay_valid_while_others_are_read),
+        cmocka_unit_test(faults_are_reported_with_name_and_offset),
         cmocka_unit_test(switches_are_true_or_false),
-        cmocka_unit_test(numbers_lie_within_their_bounds),
+        cmocka_unit_test(numbers_must_be_within_their_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, empty_decoded);
 }

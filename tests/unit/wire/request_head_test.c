@@ -1,4 +1,4 @@
-/* Heads of requests: every case whole, byte by byte and in random pieces. */
+/* Heads of requests: every case as a whole, byte by byte and in random pieces. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,11 +26,11 @@ enum {
 struct outcome {
     int got;
     struct kv_request_head head;
-    char *bytes; /* as they were left; owned */
+    char *bytes; /* the remaining bytes; owned */
 };
 
-/* What is there lies at the end of a block of its own at each call, so that a sanitizer sees each
- * step beyond it. piece: the longest; 0 is random. */
+/* At each call, the available input is at the end of a block of its own, so that a sanitizer
+ * detects any access beyond it. piece: the longest piece; 0: random. */
 static struct outcome read_in_pieces(struct kv_slice text, size_t piece)
 {
     struct outcome outcome = {.bytes = NULL};
@@ -70,7 +70,7 @@ static void assert_same(const struct outcome *a, const struct outcome *b)
         assert_memory_equal(a->bytes, b->bytes, a->head.len);
 }
 
-/* Owned: the result's bytes. */
+/* Owns: the caller, the bytes of the result. */
 static struct outcome read_every_way(struct kv_slice text)
 {
     struct outcome whole = read_in_pieces(text, text.len);
@@ -109,7 +109,7 @@ static struct outcome read_whole(struct kv_slice text)
     return outcome;
 }
 
-static void a_request_line_says_what_is_asked(void **state)
+static void a_request_line_has_method_target_and_version(void **state)
 {
     static const struct {
         struct kv_slice text;
@@ -141,7 +141,7 @@ static void a_request_line_says_what_is_asked(void **state)
     }
 }
 
-static void what_is_no_request_line_is_refused(void **state)
+static void malformed_request_lines_are_refused(void **state)
 {
     static const struct {
         struct kv_slice text;
@@ -194,7 +194,7 @@ static void what_is_no_request_line_is_refused(void **state)
         assert_refused(cases[i].text, cases[i].at);
 }
 
-static void what_is_no_header_line_is_refused(void **state)
+static void malformed_header_lines_are_refused(void **state)
 {
     static const struct {
         struct kv_slice text;
@@ -226,7 +226,7 @@ static void what_is_no_header_line_is_refused(void **state)
         assert_refused(cases[i].text, cases[i].at);
 }
 
-static void a_host_is_one_host(void **state)
+static void exactly_one_valid_host_is_required(void **state)
 {
     static const struct {
         struct kv_slice text;
@@ -250,7 +250,7 @@ static void a_host_is_one_host(void **state)
         assert_refused(cases[i].text, cases[i].at);
 }
 
-static void the_length_of_a_body_is_told_once_and_in_digits(void **state)
+static void the_length_of_a_body_must_be_given_once_and_in_digits(void **state)
 {
     static const struct {
         struct kv_slice text;
@@ -316,7 +316,7 @@ static void lengths_and_encodings_are_read(void **state)
     }
 }
 
-static void no_blanks_follow_a_value(void **state)
+static void trailing_blanks_of_values_are_removed(void **state)
 {
     struct outcome outcome = read_whole((struct kv_slice)GET("A: b c \t\r\nB: \t \r\nC:d \r\n"));
     (void)state;
@@ -324,7 +324,7 @@ static void no_blanks_follow_a_value(void **state)
     free(outcome.bytes);
 }
 
-static void a_connection_stays_where_both_sides_take_it_so(void **state)
+static void a_connection_persists_as_version_and_header_specify(void **state)
 {
     static const struct {
         struct kv_slice text;
@@ -357,7 +357,7 @@ static void a_connection_stays_where_both_sides_take_it_so(void **state)
     }
 }
 
-static void expectations_are_met_once_and_not_of_http_1_0(void **state)
+static void expectations_are_met_once_and_not_for_http_1_0(void **state)
 {
     static const struct {
         struct kv_slice text;
@@ -382,7 +382,7 @@ static void expectations_are_met_once_and_not_of_http_1_0(void **state)
     }
 }
 
-/* Returns: what reading a head with so many headers, and in all so many bytes, comes to. */
+/* Returns: the result for a head with that many headers and that many bytes in total. */
 static int read_large(size_t n_headers, size_t len)
 {
     struct kv_buffer text = {0};
@@ -410,7 +410,7 @@ static void a_head_has_at_most_100_headers_and_417792_bytes(void **state)
     assert_int_equal(read_large(2, 2 * KV_REQUEST_HEAD_MOST_BYTES), -1);
 }
 
-static void a_body_without_its_chunks_has_a_length(void **state)
+static void a_dechunked_body_has_a_length(void **state)
 {
     static const struct {
         struct kv_slice text;
@@ -437,17 +437,17 @@ static void a_body_without_its_chunks_has_a_length(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_request_line_says_what_is_asked),
-        cmocka_unit_test(what_is_no_request_line_is_refused),
-        cmocka_unit_test(what_is_no_header_line_is_refused),
-        cmocka_unit_test(a_host_is_one_host),
-        cmocka_unit_test(the_length_of_a_body_is_told_once_and_in_digits),
+        cmocka_unit_test(a_request_line_has_method_target_and_version),
+        cmocka_unit_test(malformed_request_lines_are_refused),
+        cmocka_unit_test(malformed_header_lines_are_refused),
+        cmocka_unit_test(exactly_one_valid_host_is_required),
+        cmocka_unit_test(the_length_of_a_body_must_be_given_once_and_in_digits),
         cmocka_unit_test(lengths_and_encodings_are_read),
-        cmocka_unit_test(no_blanks_follow_a_value),
-        cmocka_unit_test(a_connection_stays_where_both_sides_take_it_so),
-        cmocka_unit_test(expectations_are_met_once_and_not_of_http_1_0),
+        cmocka_unit_test(trailing_blanks_of_values_are_removed),
+        cmocka_unit_test(a_connection_persists_as_version_and_header_specify),
+        cmocka_unit_test(expectations_are_met_once_and_not_for_http_1_0),
         cmocka_unit_test(a_head_has_at_most_100_headers_and_417792_bytes),
-        cmocka_unit_test(a_body_without_its_chunks_has_a_length),
+        cmocka_unit_test(a_dechunked_body_has_a_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

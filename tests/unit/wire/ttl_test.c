@@ -67,7 +67,7 @@ static void a_string_is_a_duration(void **state)
     assert_ttl("\"250\"", 250);
 }
 
-static void escapes_in_a_string_are_read_first(void **state)
+static void escapes_in_a_string_are_decoded_first(void **state)
 {
     (void)state;
     assert_ttl("\"1\\u0068\\t30\\nm\"", 5400000);
@@ -76,7 +76,7 @@ static void escapes_in_a_string_are_read_first(void **state)
                    "ttl: \"1h\\ud800\" is not a duration: it has a lone surrogate");
 }
 
-static void the_limit_is_the_last_that_passes(void **state)
+static void the_limit_itself_is_accepted(void **state)
 {
     (void)state;
     assert_ttl("9007199254740991", KV_TTL_MAX_MS);
@@ -104,7 +104,7 @@ static void anything_else_is_an_error_that_names_it(void **state)
     assert_refused("\" 5s\"", "ttl: \" 5s\" is not a duration: a number is expected");
 }
 
-static void long_input_is_cut_in_the_error(void **state)
+static void long_input_is_truncated_in_the_error(void **state)
 {
     (void)state;
     assert_refused("\"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff\"",
@@ -122,10 +122,10 @@ int main(void)
         cmocka_unit_test(zero_is_no_expiry),
         cmocka_unit_test(a_number_is_milliseconds_rounded_up),
         cmocka_unit_test(a_string_is_a_duration),
-        cmocka_unit_test(escapes_in_a_string_are_read_first),
-        cmocka_unit_test(the_limit_is_the_last_that_passes),
+        cmocka_unit_test(escapes_in_a_string_are_decoded_first),
+        cmocka_unit_test(the_limit_itself_is_accepted),
         cmocka_unit_test(anything_else_is_an_error_that_names_it),
-        cmocka_unit_test(long_input_is_cut_in_the_error),
+        cmocka_unit_test(long_input_is_truncated_in_the_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* The validator against a plain decoder, over every sequence that can matter. */
+/* The validator compared with a simple decoder, over every relevant sequence. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 
 #include "base/utf8.h"
 
-/* Decodes by the bit patterns and judges the number that comes out. */
+/* Decodes by the bit patterns and checks the resulting number. */
 static bool plain_is_character(const unsigned char *bytes, size_t len)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -42,7 +42,7 @@ static bool plain_is_valid(const unsigned char *bytes, size_t len)
     return false;
 }
 
-static void every_text_of_up_to_three_bytes_is_judged_right(void **state)
+static void every_text_of_up_to_three_bytes_is_validated(void **state)
 {
     (void)state;
     for (uint32_t number = 0; number < 1u << 24; number++) {
@@ -54,7 +54,7 @@ static void every_text_of_up_to_three_bytes_is_judged_right(void **state)
     }
 }
 
-static void every_kind_of_four_bytes_is_judged_right(void **state)
+static void every_kind_of_four_bytes_is_validated(void **state)
 {
     static const unsigned char edges[] = {0x00, 0x7f, 0x80, 0x8f, 0x90,
                                           0x9f, 0xa0, 0xbf, 0xc0, 0xff};
@@ -69,7 +69,7 @@ static void every_kind_of_four_bytes_is_judged_right(void **state)
             }
 }
 
-static void every_character_encodes_to_what_is_valid(void **state)
+static void every_character_is_encoded_as_valid_utf8(void **state)
 {
     (void)state;
     for (uint32_t code = 0; code <= 0x10ffff; code++) {
@@ -98,7 +98,7 @@ static void nul_and_all_of_ascii_is_valid(void **state)
     assert_true(is_valid(bytes, sizeof(bytes)));
 }
 
-/* The fast path must see a bad byte wherever it stands in a word. */
+/* The fast path must detect a bad byte at any position in a word. */
 static void a_bad_byte_is_found_at_every_place(void **state)
 {
     (void)state;
@@ -113,7 +113,7 @@ static void a_bad_byte_is_found_at_every_place(void **state)
     }
 }
 
-static void a_character_that_the_end_cuts_is_not_valid(void **state)
+static void a_truncated_character_is_not_valid(void **state)
 {
     (void)state;
     static const char clef[] = "abc\xf0\x9d\x84\x9e";
@@ -130,7 +130,7 @@ static void scripts_may_mix(void **state)
                                   "\xf0\x9f\x98\x80\xc3\xa9")));
 }
 
-/* Gives the text in pieces: it is cut behind byte i where bit i of `cuts` is set. */
+/* Passes the text in pieces: it is split after byte i if bit i of `cuts` is set. */
 static bool is_valid_in_pieces(const unsigned char *bytes, size_t len, unsigned cuts)
 {
     struct kv_utf8_stream stream = {0};
@@ -146,7 +146,7 @@ static bool is_valid_in_pieces(const unsigned char *bytes, size_t len, unsigned 
     return kv_utf8_stream_is_whole(&stream);
 }
 
-static void text_in_pieces_is_judged_as_the_whole(void **state)
+static void text_in_pieces_is_validated_like_the_whole(void **state)
 {
     static const unsigned char edges[] = {0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f,
                                           0xa0, 0xbf, 0xc2, 0xe0, 0xf4, 0xff};
@@ -164,8 +164,8 @@ static void text_in_pieces_is_judged_as_the_whole(void **state)
         }
 }
 
-/* Whatever may still become a text is taken, and nothing else. */
-static void wrong_piece_is_refused_at_once(void **state)
+/* A piece is accepted if and only if it can still become valid text. */
+static void invalid_piece_is_refused_at_once(void **state)
 {
     static const struct {
         struct kv_slice piece;
@@ -197,16 +197,16 @@ static void wrong_piece_is_refused_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_text_of_up_to_three_bytes_is_judged_right),
-        cmocka_unit_test(every_kind_of_four_bytes_is_judged_right),
-        cmocka_unit_test(every_character_encodes_to_what_is_valid),
+        cmocka_unit_test(every_text_of_up_to_three_bytes_is_validated),
+        cmocka_unit_test(every_kind_of_four_bytes_is_validated),
+        cmocka_unit_test(every_character_is_encoded_as_valid_utf8),
         cmocka_unit_test(the_empty_text_is_valid),
         cmocka_unit_test(nul_and_all_of_ascii_is_valid),
         cmocka_unit_test(a_bad_byte_is_found_at_every_place),
-        cmocka_unit_test(a_character_that_the_end_cuts_is_not_valid),
+        cmocka_unit_test(a_truncated_character_is_not_valid),
         cmocka_unit_test(scripts_may_mix),
-        cmocka_unit_test(text_in_pieces_is_judged_as_the_whole),
-        cmocka_unit_test(wrong_piece_is_refused_at_once),
+        cmocka_unit_test(text_in_pieces_is_validated_like_the_whole),
+        cmocka_unit_test(invalid_piece_is_refused_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

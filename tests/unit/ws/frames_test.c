@@ -1,4 +1,4 @@
-/* What is sent in frames: headers with the length in its shortest form, and what is behind them. */
+/* Outgoing frames: headers with the length in its shortest form, and the payload after them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,7 +39,7 @@ static void on_written(void *user, enum kv_channel_event event)
     kv_outbound_written(&out);
 }
 
-/* What the queue holds comes out at the other end. Owns: the caller, by free(). */
+/* The queue's content as received by the peer. Owns: the caller, by free(). */
 static char *send_all(size_t whole)
 {
     int ends[2];
@@ -64,7 +64,7 @@ static char *send_all(size_t whole)
     return sent;
 }
 
-/* A header, and a message of one letter behind it. */
+/* A header, and a message of one letter after it. */
 static void assert_sent(struct kv_slice header, size_t message_len)
 {
     char *sent = send_all(header.len + message_len);
@@ -100,7 +100,7 @@ static void a_frame_has_a_header_of_all_its_parts(void **state)
     kv_outbound_fini(&out);
 }
 
-static void the_text_of_a_piece_is_what_is_behind_the_header(void **state)
+static void the_text_of_a_piece_follows_its_header(void **state)
 {
     static const size_t lens[] = {0, 125, 126, 65535, 65536};
     (void)state;
@@ -123,7 +123,7 @@ static void the_text_of_a_piece_is_what_is_behind_the_header(void **state)
     }
 }
 
-static void a_compressed_message_says_so(void **state)
+static void a_compressed_message_is_marked(void **state)
 {
     char *long_text = kv_alloc(5000);
     (void)state;
@@ -161,8 +161,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_has_a_header_of_its_length),
         cmocka_unit_test(a_frame_has_a_header_of_all_its_parts),
-        cmocka_unit_test(the_text_of_a_piece_is_what_is_behind_the_header),
-        cmocka_unit_test(a_compressed_message_says_so),
+        cmocka_unit_test(the_text_of_a_piece_follows_its_header),
+        cmocka_unit_test(a_compressed_message_is_marked),
         cmocka_unit_test(control_frames_have_their_opcode_and_code),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 enum {
-    LONGEST_RECORD = 4096, /* what is longer are zeros */
+    LONGEST_RECORD = 4096, /* longer regions are zeros */
     PATIENCE_S = 20
 };
 
@@ -23,7 +23,7 @@ pthread_mutex_t disk_lock = PTHREAD_MUTEX_INITIALIZER;
 pthread_cond_t disk_moved = PTHREAD_COND_INITIALIZER;
 struct disk disk;
 
-/* What an unsynced write has written over. */
+/* The bytes that an unsynced write has overwritten. */
 struct unsynced {
     struct unsynced *earlier;
     char path[PATH_MAX];
@@ -62,7 +62,7 @@ void disk_init(void)
     disk_held_up_ns = disk_held_up_each_time_ns = 0;
 }
 
-/* ---- what is not synced; under the lock ---- */
+/* ---- unsynced writes; under the lock ---- */
 
 static void path_of(int fd, char path[PATH_MAX])
 {
@@ -121,7 +121,7 @@ void disk_cut_power(const char *from, const char *to)
     pthread_mutex_unlock(&disk_lock);
 }
 
-/* ---- the journal's file: the linker has these called instead of the real ones ---- */
+/* ---- the journal's file: the linker redirects the real calls here ---- */
 
 ssize_t __wrap_pwrite(int fd, const void *bytes, size_t len, off_t at);
 int __wrap_fdatasync(int fd);
@@ -159,7 +159,7 @@ int __wrap_fdatasync(int fd)
     return end_with(status);
 }
 
-/* ---- the clock of the store's threads, likewise: they may be held up at any time ---- */
+/* ---- the clock of the store's threads, likewise: they may be delayed at any time ---- */
 
 int64_t __real_queue_now_ns(void);
 int64_t __wrap_queue_now_ns(void);

@@ -1,8 +1,8 @@
 /*
- * A disk whose writes and syncs take as long, and end, as the test says. The journal's files are
- * real: the linker has pwrite() and fdatasync() of the store call what is here. The engine is a
- * table in memory, of which what is persisted outlives its closing. The power can be cut. And the
- * clock of the store's threads may jump, as if they were held up.
+ * A disk whose writes and syncs take as long, and end, as the test specifies. The journal's files
+ * are real: the linker redirects the store's pwrite() and fdatasync() to this file's functions. The
+ * engine is a table in memory, whose persisted part survives its closing. The power can be cut. The
+ * clock of the store's threads may jump, as if they were delayed.
  */
 #ifndef KV_TEST_OVERLAP_DISK_H
 #define KV_TEST_OVERLAP_DISK_H
@@ -11,14 +11,14 @@
 
 #include "table.h"
 
-/* Keys of commands that only show how far the writer is (rig.h). */
+/* Keys of commands that only show the writer's progress (rig.h). */
 #define BARRIER KV_SLICE("barrier")
 
-/* Of all that the store's threads and the test share. */
+/* For all that the store's threads and the test share. */
 extern pthread_mutex_t disk_lock;
 extern pthread_cond_t disk_moved;
 
-/* The engine; who looks into it holds the lock, or knows that nobody else does. */
+/* The engine; a reader holds the lock, or knows that there is no other user. */
 struct kv_engine {
     struct table committed;
     struct table batch;
@@ -26,42 +26,42 @@ struct kv_engine {
 
 struct disk {
     size_t n_writes;                   /* records, since the store opened */
-    size_t n_syncs;                    /* begun */
-    size_t n_allowed;                  /* that may end */
-    enum kv_engine_status write, sync; /* what becomes of the journal's */
-    enum kv_engine_status commit;      /* and of the engine's commits */
-    size_t n_commits;                  /* begun */
-    bool is_engine_busy;               /* they do not end */
+    size_t n_syncs;                    /* syncs started */
+    size_t n_allowed;                  /* syncs that may end */
+    enum kv_engine_status write, sync; /* results of the journal's writes and syncs */
+    enum kv_engine_status commit;      /* results of the engine's commits */
+    size_t n_commits;                  /* commits started */
+    bool is_engine_busy;               /* commits do not end */
     bool is_engine_eager;              /* each commit persists its records, and nothing else */
-    size_t n_barriers;                 /* that were looked for in the engine */
+    size_t n_barriers;                 /* looked up in the engine */
     struct kv_engine *engine;
-    struct table persisted; /* of the engine: what is there when it is opened */
+    struct table persisted; /* the engine's content when it is opened */
 };
 extern struct disk disk;
 
 extern const struct kv_engine_ops table_engine_ops;
 
-/* How far the clock of the store's threads is ahead, and by how much more after each look. */
+/* The advance of the clock of the store's threads, and its increase after each reading. */
 extern _Atomic int64_t disk_held_up_ns, disk_held_up_each_time_ns;
 
-/* A disk on which all is well, and whose syncs end at once. */
+/* A disk without faults, whose syncs end at once. */
 void disk_init(void);
 
-/* What becomes of the journal's writes and syncs from now on, and of the engine's commits. */
+/* Results of the journal's writes and syncs from now on, and of the engine's commits. */
 void disk_say(enum kv_engine_status write, enum kv_engine_status sync);
 void disk_say_of_engine(enum kv_engine_status commit);
 
-/* Lets the n-th sync end, and those before. */
+/* Lets the first n syncs end. */
 void disk_allow(size_t n);
 
-/* Takes back what a power cut would take from the files of a folder that has been copied: the bytes
- * that were written over others since the last sync of their file. Files that grow keep theirs. */
+/* Applies the effect of a power cut to the files of a copied folder: restores bytes overwritten
+ * since the last sync of their file. Appended bytes are kept. */
 void disk_cut_power(const char *from, const char *to);
 
-/* Waits until the counter, one of those under the lock, has come to n. */
+/* Waits until the counter, which is protected by the lock, reaches n. */
 void disk_await(const size_t *counter, size_t n);
 
-/* Waits under the lock for something to move; fails the test where nothing does for long. */
+/* Waits under the lock for any progress; fails the test if there is none for long. */
 void disk_wait(void);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Writes behind a sync, a write or a commit that fails: what was answered stays, what was not takes
- * no effect, now and after a crash.
+ * Writes after a sync, a write or a commit that fails: answered writes persist, others have no
+ * effect, now and after a crash.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 #include "support/client/folder.h"
 #include "support/client/stream.h"
 
-/* The store as it would be after a crash: opened from what the disk has now. */
+/* Opens the store as it would be after a crash: from the current content of the disk. */
 static void crash(struct rig *rig)
 {
     char command[160];
@@ -27,7 +27,7 @@ static void crash(struct rig *rig)
     rig_open(rig, command);
 }
 
-/* Until the store takes it. */
+/* Writes until the store accepts it. */
 static void probe(struct rig *rig)
 {
     struct kv_cmd cmd = {.op = KV_OP_SET, .key = KV_SLICE("probe"), .value = KV_SLICE("1")};
@@ -40,7 +40,7 @@ static void probe(struct rig *rig)
     assert_int_equal(cmd.status, KV_OK);
 }
 
-/* Returns: the page's status; OK where the two keys, and no other, have been found. */
+/* Returns: the status of the page; OK if exactly the two keys were found. */
 static enum kv_status scan_all(struct rig *rig, const char *value)
 {
     struct kv_scan_entry entries[4];
@@ -62,7 +62,7 @@ static enum kv_status scan_all(struct rig *rig, const char *value)
     return KV_OK;
 }
 
-/* What the engine is brought up to: the key's rows as they were, and no deadline. */
+/* Asserts the state that the engine must reach: the key's original rows, and no deadline. */
 static void assert_undone(struct rig *rig)
 {
     disk_say(KV_ENGINE_OK, KV_ENGINE_OK);
@@ -79,7 +79,7 @@ static void assert_undone(struct rig *rig)
     }
 }
 
-static void failed_sync_takes_what_came_behind_it_along(void **state)
+static void failed_sync_also_fails_the_writes_after_it(void **state)
 {
     struct rig *rig = *state;
     struct kv_cmd one = setting("1"), two = setting("2"), three = setting("3");
@@ -99,7 +99,7 @@ static void failed_sync_takes_what_came_behind_it_along(void **state)
     assert_undone(rig);
 }
 
-static void failed_sync_of_a_delete_leaves_the_key(void **state)
+static void failed_sync_of_a_delete_keeps_the_key(void **state)
 {
     struct rig *rig = *state;
     struct kv_cmd one = {.op = KV_OP_DELETE, .key = KEY}, two = setting("2");
@@ -113,7 +113,7 @@ static void failed_sync_of_a_delete_leaves_the_key(void **state)
     assert_undone(rig);
 }
 
-static void failed_write_leaves_the_sync_ahead_its_effect(void **state)
+static void failed_write_does_not_affect_the_sync_before_it(void **state)
 {
     struct rig *rig = *state;
     struct kv_cmd one = setting("1"), two = setting("2");
@@ -133,8 +133,7 @@ static void failed_write_leaves_the_sync_ahead_its_effect(void **state)
     assert_int_equal(scan_all(rig, "1"), KV_OK);
 }
 
-/* What was answered is in the journal, and read from memory meanwhile. */
-/* Until the writer has learned that the engine fails. */
+/* Waits until the writer has learned that the engine fails. */
 static void await_refusal(struct rig *rig)
 {
     struct kv_cmd cmd = {
@@ -148,7 +147,7 @@ static void await_refusal(struct rig *rig)
     assert_int_equal(cmd.status, KV_IO);
 }
 
-static void engine_that_fails_is_given_everything_again(void **state)
+static void failed_engine_is_given_all_records_again(void **state)
 {
     struct rig *rig = *state;
     static char long_value[300001]; /* enough to be applied at once */
@@ -172,7 +171,7 @@ static void engine_that_fails_is_given_everything_again(void **state)
 static void *end_commits_soon(void *argument)
 {
     (void)argument;
-    kv_test_sleep_ms(20); /* so that who closes is there before */
+    kv_test_sleep_ms(20); /* so that the close starts first */
     pthread_mutex_lock(&disk_lock);
     disk.is_engine_busy = false;
     pthread_cond_broadcast(&disk_moved);
@@ -180,11 +179,11 @@ static void *end_commits_soon(void *argument)
     return NULL;
 }
 
-/* Nor can the writer have everything brought to the disk, as there is no room to be tried. */
-static void closing_of_an_ill_store_waits_for_the_engine(void **state)
+/* The writer cannot bring everything to the disk either, as its test for free space fails. */
+static void closing_a_faulty_store_waits_for_the_engine(void **state)
 {
     struct rig *rig = *state;
-    static char long_value[300001]; /* more than what is applied at a time */
+    static char long_value[300001]; /* more than is applied at a time */
     memset(long_value, '1', sizeof(long_value) - 1);
     struct kv_cmd one = setting(long_value), two = setting("2");
     char *room = kv_test_path(rig->path, "room.tmp");
@@ -209,7 +208,7 @@ static void closing_of_an_ill_store_waits_for_the_engine(void **state)
     assert_shows_in_the_end(rig, long_value);
 }
 
-static void read_behind_a_refused_write_shows_what_is_published(void **state)
+static void read_after_a_refused_write_shows_the_published_state(void **state)
 {
     struct rig *rig = *state;
     struct kv_cmd one = setting("1"), two = setting("2");
@@ -231,12 +230,12 @@ static void read_behind_a_refused_write_shows_what_is_published(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RIG_TEST(failed_sync_takes_what_came_behind_it_along),
-        RIG_TEST(failed_sync_of_a_delete_leaves_the_key),
-        RIG_TEST(failed_write_leaves_the_sync_ahead_its_effect),
-        RIG_TEST(engine_that_fails_is_given_everything_again),
-        RIG_TEST(closing_of_an_ill_store_waits_for_the_engine),
-        RIG_TEST(read_behind_a_refused_write_shows_what_is_published),
+        RIG_TEST(failed_sync_also_fails_the_writes_after_it),
+        RIG_TEST(failed_sync_of_a_delete_keeps_the_key),
+        RIG_TEST(failed_write_does_not_affect_the_sync_before_it),
+        RIG_TEST(failed_engine_is_given_all_records_again),
+        RIG_TEST(closing_a_faulty_store_waits_for_the_engine),
+        RIG_TEST(read_after_a_refused_write_shows_the_published_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

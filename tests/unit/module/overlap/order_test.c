@@ -1,6 +1,6 @@
 /*
- * Writes while a sync is under way: the next batch is judged by what the one ahead will leave, and
- * takes effect behind it.
+ * Writes during a sync: the next batch is judged by the state that the previous one will leave, and
+ * takes effect after it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 #include "rig.h"
 #include "support/client/stream.h"
 
-static void next_batch_is_judged_during_the_sync_and_told_behind_its_own(void **state)
+static void next_batch_is_judged_during_the_sync_and_told_after_its_own(void **state)
 {
     struct rig *rig = *state;
     struct kv_cmd one = setting("1"), two = setting("2");
@@ -37,7 +37,7 @@ static void next_batch_is_judged_during_the_sync_and_told_behind_its_own(void **
     assert_shows(rig, "2");
 }
 
-static void one_sync_is_for_all_that_came_during_the_last(void **state)
+static void one_sync_covers_all_writes_that_arrived_during_the_last(void **state)
 {
     struct rig *rig = *state;
     struct kv_cmd one = setting("1"), more[4];
@@ -57,7 +57,7 @@ static void one_sync_is_for_all_that_came_during_the_last(void **state)
     assert_int_equal(disk.n_writes, 2);
 }
 
-static void conditions_go_by_what_is_ahead(void **state)
+static void conditions_are_judged_by_unsynced_writes_before_them(void **state)
 {
     struct rig *rig = *state;
     struct kv_cmd one = setting("1");
@@ -78,7 +78,7 @@ static void conditions_go_by_what_is_ahead(void **state)
     assert_int_equal(same.revision, one.revision);
 }
 
-static void deleted_ahead_is_missing_behind(void **state)
+static void key_with_an_unsynced_delete_is_missing_for_later_writes(void **state)
 {
     struct rig *rig = *state;
     struct kv_cmd one = {.op = KV_OP_DELETE, .key = KEY}, two = one;
@@ -93,7 +93,7 @@ static void deleted_ahead_is_missing_behind(void **state)
     assert_shows(rig, NULL);
 }
 
-static void read_behind_a_write_waits_for_its_sync(void **state)
+static void read_after_a_write_waits_for_its_sync(void **state)
 {
     struct rig *rig = *state;
     struct kv_cmd one = setting("1");
@@ -127,8 +127,8 @@ static void assert_scanned(struct rig *rig, size_t n_before, const char *value)
     kv_durable_unref(rig->store, entries[0].item.ref);
 }
 
-/* Nor does it wait until more is. */
-static void scan_shows_no_more_than_is_synced(void **state)
+/* The scan does not wait for later syncs either. */
+static void scan_shows_only_synced_writes(void **state)
 {
     struct rig *rig = *state;
     struct kv_cmd one = setting("1"), two = setting("2");
@@ -160,9 +160,9 @@ static void many_writes_during_one_sync_are_bounded_and_all_answered(void **stat
     assert_shows(rig, "2");
 }
 
-/* Four clients, of whom one only writes again when the answers have come: the writer waits for the
- * others, and whenever it is held up then, not for ever. */
-static void patience_ends_wherever_the_writer_is_held_up(void **state)
+/* Of four clients, one writes again only after the answers have arrived: the writer waits for the
+ * others, but not for ever, wherever it is delayed. */
+static void group_commit_wait_ends_wherever_the_writer_is_delayed(void **state)
 {
     struct rig *rig = *state;
     for (int us = 20; us <= 600; us += 20) {
@@ -184,8 +184,8 @@ static void patience_ends_wherever_the_writer_is_held_up(void **state)
     }
 }
 
-/* A state that nobody has seen yet must not expire before it is seen. */
-static void command_that_meets_a_near_deadline_ahead_waits_for_it(void **state)
+/* A state that is not yet visible must not expire before it becomes visible. */
+static void command_on_an_unsynced_key_near_its_deadline_waits(void **state)
 {
     struct rig *rig = *state;
     struct kv_cmd one = setting("1"), two = setting("2");
@@ -194,7 +194,7 @@ static void command_that_meets_a_near_deadline_ahead_waits_for_it(void **state)
     rig_send(rig, &one);
     disk_await(&disk.n_syncs, 2);
     rig_send(rig, &two);
-    kv_test_sleep_ms(20); /* so that one that does not wait shows */
+    kv_test_sleep_ms(20); /* so that a command that does not wait is detected */
     pthread_mutex_lock(&disk_lock);
     heard.now_ms += 10;
     pthread_mutex_unlock(&disk_lock);
@@ -210,7 +210,7 @@ static void command_that_meets_a_near_deadline_ahead_waits_for_it(void **state)
     assert_int_equal(heard.told[3].revision, two.revision);
 }
 
-static void closing_answers_all_that_is_under_way(void **state)
+static void closing_answers_all_commands_in_progress(void **state)
 {
     struct rig *rig = *state;
     struct kv_cmd one = setting("1"), two = setting("2");
@@ -227,16 +227,16 @@ static void closing_answers_all_that_is_under_way(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RIG_TEST(next_batch_is_judged_during_the_sync_and_told_behind_its_own),
-        RIG_TEST(one_sync_is_for_all_that_came_during_the_last),
-        RIG_TEST(conditions_go_by_what_is_ahead),
-        RIG_TEST(deleted_ahead_is_missing_behind),
-        RIG_TEST(read_behind_a_write_waits_for_its_sync),
-        RIG_TEST(scan_shows_no_more_than_is_synced),
+        RIG_TEST(next_batch_is_judged_during_the_sync_and_told_after_its_own),
+        RIG_TEST(one_sync_covers_all_writes_that_arrived_during_the_last),
+        RIG_TEST(conditions_are_judged_by_unsynced_writes_before_them),
+        RIG_TEST(key_with_an_unsynced_delete_is_missing_for_later_writes),
+        RIG_TEST(read_after_a_write_waits_for_its_sync),
+        RIG_TEST(scan_shows_only_synced_writes),
         RIG_TEST(many_writes_during_one_sync_are_bounded_and_all_answered),
-        RIG_TEST(patience_ends_wherever_the_writer_is_held_up),
-        RIG_TEST(command_that_meets_a_near_deadline_ahead_waits_for_it),
-        RIG_TEST(closing_answers_all_that_is_under_way),
+        RIG_TEST(group_commit_wait_ends_wherever_the_writer_is_delayed),
+        RIG_TEST(command_on_an_unsynced_key_near_its_deadline_waits),
+        RIG_TEST(closing_answers_all_commands_in_progress),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

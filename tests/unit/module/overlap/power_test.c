@@ -1,6 +1,6 @@
 /*
- * Power cuts where the journal is synced now and then, and the engine brings what it is given to
- * its disk by itself, one table before another: what is left is the store as it was at some moment.
+ * Power cuts while the journal is synced only at intervals, and the engine persists its tables by
+ * itself, one before another: the remaining state is the store's state at some earlier moment.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 #define LATER KV_SLICE("later")
 
 enum {
-    LONGEST = 120000 /* two have no room in one segment of the rig's journal */
+    LONGEST = 120000 /* two exceed one segment of the rig's journal */
 };
 
 /* A store whose writes are answered before they are synced. */
@@ -47,7 +47,7 @@ static void fill(struct rig *rig, const char *key, size_t len)
     set(rig, kv_slice_of(key), (struct kv_slice){value, len});
 }
 
-/* Opens the store as it is after the power was cut. */
+/* Opens the store in its state after a power cut. */
 static void cut_power(struct rig *rig)
 {
     struct table persisted = {.n = 0};
@@ -79,14 +79,14 @@ static bool is_there(struct rig *rig, struct kv_slice key)
     return cmd.status == KV_OK;
 }
 
-/* The journal has "1" on the disk when the engine is given "2" and what was written after it, and
- * brings both to its own disk, but not how far it has come: "1" is done again there. */
-static void key_does_not_go_back_behind_a_later_one(void **state)
+/* The journal has "1" on the disk when the engine is given "2" and later writes; the engine
+ * persists both, but not its position in the journal: so "1" is applied again. */
+static void key_does_not_revert_while_a_later_write_persists(void **state)
 {
     struct rig *rig = *state;
     set(rig, KEY, KV_SLICE("1"));
     fill(rig, "a", LONGEST);
-    fill(rig, "b", LONGEST); /* begins a segment, for which the one before is synced */
+    fill(rig, "b", LONGEST); /* starts a segment, before which the previous one is synced */
     fill(rig, "c", 15000);   /* the same */
     set(rig, KEY, KV_SLICE("2"));
     set(rig, LATER, KV_SLICE("1"));
@@ -94,15 +94,15 @@ static void key_does_not_go_back_behind_a_later_one(void **state)
     disk.is_engine_eager = true;
     size_t n_commits = disk.n_commits;
     pthread_mutex_unlock(&disk_lock);
-    fill(rig, "d", 10000); /* with it they are enough for the engine */
+    fill(rig, "d", 10000); /* with it there is enough to be applied */
     disk_await(&disk.n_commits, n_commits + 1);
     cut_power(rig);
     assert_true(is_there(rig, LATER));
     assert_shows_in_the_end(rig, "2");
 }
 
-/* What neither the journal nor the engine has on the disk is lost from the end. */
-static void what_is_not_synced_is_lost_from_the_end(void **state)
+/* Writes that neither the journal nor the engine has on the disk are lost, the latest ones. */
+static void only_the_latest_unsynced_writes_are_lost(void **state)
 {
     struct rig *rig = *state;
     set(rig, KEY, KV_SLICE("1"));
@@ -119,9 +119,9 @@ static void what_is_not_synced_is_lost_from_the_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(key_does_not_go_back_behind_a_later_one, set_up,
+        cmocka_unit_test_setup_teardown(key_does_not_revert_while_a_later_write_persists, set_up,
                                         rig_tear_down),
-        cmocka_unit_test_setup_teardown(what_is_not_synced_is_lost_from_the_end, set_up,
+        cmocka_unit_test_setup_teardown(only_the_latest_unsynced_writes_are_lost, set_up,
                                         rig_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

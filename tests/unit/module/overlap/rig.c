@@ -108,7 +108,7 @@ static const struct kv_store_host host = {
 
 /* ---- a store ---- */
 
-/* A command that is given to the store will be looked at when it is done. */
+/* Fills in the hash, and KV_NEVER for a missing deadline. */
 static void prepare(struct kv_cmd *cmd)
 {
     cmd->hash = rig_hash(cmd->key);
@@ -217,8 +217,8 @@ int rig_tear_down(void **state)
     return 0;
 }
 
-/* A command of no effect on a key that is not in memory: when the writer looks for that in the
- * engine, it has judged everything before. */
+/* Sends a command without effect on a key that is not in memory: when the writer looks it up in the
+ * engine, it has judged all earlier commands. */
 static void wait_until_judged(struct rig *rig)
 {
     static struct barrier {

@@ -1,4 +1,4 @@
-/* A durable store on the disk of disk.h, with a host that notes what it is told. */
+/* A durable store on the disk of disk.h, with a host that records its calls. */
 #ifndef KV_TEST_OVERLAP_RIG_H
 #define KV_TEST_OVERLAP_RIG_H
 
@@ -17,9 +17,9 @@ struct told {
     uint64_t revision;
 };
 
-/* What the host was told, and its clock; under the disk's lock. */
+/* The calls of the host, and its clock; under the disk's lock. */
 struct heard {
-    size_t n_done, n_scanned; /* barriers are not counted */
+    size_t n_done, n_scanned; /* without barriers */
     struct told told[MOST_TOLD];
     size_t n_told;
     int64_t now_ms;
@@ -38,37 +38,37 @@ struct rig {
 int rig_set_up(void **state);
 int rig_tear_down(void **state);
 
-/* Opens a store in that folder, in the place of the one that was closed. */
+/* Opens a store in that folder, after the previous one was closed. */
 void rig_open(struct rig *rig, const char *path);
 
-/* The hash that commands on this key have. */
+/* The hash of commands on this key. */
 uint64_t rig_hash(struct kv_slice key);
 
 /* A command that sets KEY. */
 struct kv_cmd setting(const char *value);
 
-/* Gives the store a command, which is lent until it is done. */
+/* Sends a command to the store; it is lent until it completes. */
 void rig_send(struct rig *rig, struct kv_cmd *cmd);
 
-/* The same, and waits until the writer has judged it. */
+/* The same; also waits until the writer has judged it. */
 void rig_send_and_wait(struct rig *rig, struct kv_cmd *cmd);
 
-/* Commands that are ready to be given to the store, in one vector. */
+/* Sends prepared commands in one vector, and waits likewise. */
 void rig_submit_and_wait(struct rig *rig, struct kv_cmd *const *cmds, size_t n);
 
-/* The first of them is being synced (the second sync of the store), the other comes meanwhile. */
+/* `one` is being synced (the second sync of the store) when `other` arrives. */
 void rig_send_two(struct rig *rig, struct kv_cmd *one, struct kv_cmd *other);
 
-/* How many commands are done. */
+/* The number of completed commands. */
 size_t done_so_far(void);
 
-/* What a reader is shown of KEY now (NULL: nothing), from memory. */
+/* Asserts the value of KEY that a reader gets from memory now (NULL: missing). */
 void assert_shows(struct rig *rig, const char *value);
 
 /* The same, where the engine may have to be read. */
 void assert_shows_in_the_end(struct rig *rig, const char *value);
 
-/* How many changes there have been in all. */
+/* Asserts the total number of changes. */
 void assert_told(size_t n);
 
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)

@@ -20,16 +20,16 @@ struct table {
     size_t n;
 };
 
-/* Frees all of them. */
+/* Frees all rows. */
 void table_clear(struct table *self);
 
-/* The row of that key, or NULL. */
+/* The row with that key, or NULL. */
 struct row *table_find(struct table *self, enum kv_engine_table table, struct kv_slice key);
 
-/* The row of that key, with an empty value. */
+/* The row with that key; a new one has an empty value. */
 struct row *table_set(struct table *self, enum kv_engine_table table, struct kv_slice key);
 
-/* Makes the changes, which stay as they are. */
+/* Applies the changes, which remain unchanged. */
 void table_apply(struct table *self, const struct table *changes);
 
 #endif

@@ -58,7 +58,7 @@ static void engine_erase(struct kv_engine *engine, enum kv_engine_table table, s
     table_set(&engine->batch, table, key)->is_erased = true;
 }
 
-/* An engine may bring one of its tables to its disk well before the others. */
+/* An engine may persist one of its tables long before the others. */
 static void persist_records(const struct table *batch)
 {
     for (size_t i = 0; i < batch->n; i++) {
@@ -112,7 +112,7 @@ static enum kv_engine_status engine_walk(struct kv_engine *engine, enum kv_engin
     return KV_ENGINE_OK;
 }
 
-/* Loses what it can. */
+/* Loses everything that is not persisted. */
 static enum kv_engine_status engine_recover(struct kv_engine *engine, kv_engine_refill_fn refill,
                                             void *context)
 {
