@@ -14,7 +14,7 @@ struct buffer {
     size_t capacity;
 };
 
-/* Makes room for n bytes more. Returns: false where there is no memory. */
+/* Makes room for n bytes more. Returns: false if memory runs out. */
 bool buffer_reserve(struct buffer *buffer, size_t n);
 
 /* There has to be room. */

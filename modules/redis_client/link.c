@@ -155,7 +155,7 @@ static ssize_t receive_some(const struct link *link, char *bytes, size_t n)
     return link->tls != NULL ? tls_receive(link->tls, bytes, n) : recv(link->fd, bytes, n, 0);
 }
 
-/* Returns: 0 where the fault will pass. */
+/* Returns: 0 if the fault will pass. */
 static int judge_fault(struct link *link, int fault)
 {
     if (fault == EAGAIN || fault == EINTR)

@@ -21,7 +21,7 @@ void request_open(struct buffer *out, size_t len);
 void request_close(struct buffer *out);
 void request_number(struct buffer *out, int64_t number);
 
-/* A whole command of words. Returns: false where there is no memory. */
+/* A whole command of words. Returns: false if memory runs out. */
 bool request_words(struct buffer *out, const struct kv_slice *words, size_t n_words);
 
 #endif

@@ -22,7 +22,7 @@ struct line {
     size_t size;          /* with the line end */
 };
 
-/* Returns: 1, 0 where more is needed, -1. */
+/* Returns: 1, 0 if more is needed, -1. */
 static int read_line(struct kv_slice bytes, struct line *ret)
 {
     size_t most = bytes.len < LONGEST_LINE ? bytes.len : LONGEST_LINE;

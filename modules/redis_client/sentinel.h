@@ -30,7 +30,7 @@ struct master_address {
 };
 
 /* Reads the options, from which texts are borrowed. gives_up: ends waits early. Returns: -1 and
- * *reterr where there is no memory. */
+ * *reterr if memory runs out. */
 int sentinels_init(struct sentinels *sentinels, const struct kv_option_value *options,
                    const atomic_bool *gives_up, struct kv_error *reterr);
 /* Accepts zeros. */

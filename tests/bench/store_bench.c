@@ -367,7 +367,7 @@ enum {
     MOST_ENTRIES = 1024
 };
 
-/* One page. Returns: the CPU time that it took; where it came later, the time that passed. */
+/* One page. Returns: the CPU time that it took; if it came later, the time that passed. */
 static double run_scan(struct kv_scan *scan)
 {
     static struct kv_scan_entry entries[MOST_ENTRIES];

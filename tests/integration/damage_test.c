@@ -105,7 +105,7 @@ static void cut(const struct kv_test_store *store, const char *name, int percent
     free(path);
 }
 
-/* The first file of the database whose name begins so. Returns: NULL where there is none. Owns: the
+/* The first file of the database whose name begins so. Returns: NULL if there is none. Owns: the
  * caller, by free(). */
 static char *find_in_database(const struct kv_test_store *store, const char *start)
 {
@@ -441,7 +441,7 @@ static bool read_key(struct kv_test_stream *stream, int key)
     return is_right;
 }
 
-/* Returns: the last key that cannot be read, -1 where there is none. */
+/* Returns: the last key that cannot be read, -1 if there is none. */
 static int find_damaged(struct kv_test_stream *stream)
 {
     int damaged = -1;

@@ -7,8 +7,8 @@
 #include <stddef.h>
 
 /* Checks a file from another folder than its own, which holds a folder `dir` besides. Returns: what
- * the program says, with `%s` for the file's folder; empty where the file is valid. Owns: the
- * caller, by free(). */
+ * the program says, with `%s` for the file's folder; empty if the file is valid. Owns: the caller,
+ * by free(). */
 char *kv_test_faults_of(const char *yaml);
 
 /* Fails the test unless these are the faults, in this order. Each is of the file's first line, and

@@ -148,7 +148,7 @@ static void fault_of_a_folder_is_told_at_its_option(void **state)
     free(folder);
 }
 
-/* By its mode; root by a disk that can be read only. Returns: false where that may not be made. */
+/* By its mode; root by a disk that can be read only. Returns: false if that may not be made. */
 static bool make_unwritable(const char *path)
 {
     if (geteuid() == 0)

@@ -1120,7 +1120,7 @@ static void on_start_goes_on_in_steps_and_begins_anew_with_a_reload(void **state
     stop(rig);
 }
 
-/* Returns: 0 where the key is missing. */
+/* Returns: 0 if the key is missing. */
 static int read_number(uint16_t port, const char *key)
 {
     struct kv_test_stream stream;

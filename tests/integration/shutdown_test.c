@@ -273,8 +273,8 @@ struct held {
 };
 
 /*
- * A thread at work may have a lock, of the allocator for instance, that the end needs.
- * Returns: false where the thread has ended.
+ * A thread at work may have a lock, of the allocator for instance, that the end needs. Returns:
+ * false if the thread has ended.
  */
 static bool await_sleep(pid_t program, pid_t thread)
 {
@@ -288,7 +288,7 @@ static bool await_sleep(pid_t program, pid_t thread)
     }
 }
 
-/* Returns: false where that is not allowed. A thread that has ended needs no holding. */
+/* Returns: false if that is not allowed. A thread that has ended needs no holding. */
 static bool hold(struct held *held, pid_t program, pid_t thread)
 {
     assert_true(held->n < sizeof(held->threads) / sizeof(held->threads[0]));

@@ -143,7 +143,7 @@ static int compare_lines(const void *a, const void *b)
 }
 
 /* Cuts `,"<name>":<number>` off the end of a line that lacks its last brace. Returns: the number,
- * -1 where the line does not end so. */
+ * -1 if the line does not end so. */
 static int64_t cut_member(char *line, const char *name)
 {
     char *comma = strrchr(line, ',');

@@ -223,7 +223,7 @@ static bool is_to_wait(const struct kv_sink *sink, int64_t until_ms)
     return now_ms(sink) < until_ms && !sink->host->is_ending(sink->host);
 }
 
-/* Returns: an error of the library, told by errno where that is MOSQ_ERR_ERRNO. */
+/* Returns: an error of the library, told by errno if that is MOSQ_ERR_ERRNO. */
 static int connect_to(struct kv_sink *sink)
 {
     int64_t until_ms = now_ms(sink) + sink->options[OPTION_TIMEOUT].integer;
@@ -377,7 +377,7 @@ static int send_event(struct kv_sink *sink, const struct kv_event *event, int *r
                              sink->options[OPTION_RETAIN].boolean);
 }
 
-/* Returns: an error of the library; success too where the event can never be delivered. */
+/* Returns: an error of the library; success too if the event can never be delivered. */
 static int publish(struct kv_sink *sink, const struct kv_event *event)
 {
     int mid = 0;

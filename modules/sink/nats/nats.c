@@ -216,7 +216,7 @@ static bool is_too_long(const struct kv_sink *sink, const struct kv_event *event
     return most > 0 && event->json.len + LONGEST_ID > (uint64_t)most;
 }
 
-/* Returns: NATS_OK too where the event can never be delivered. */
+/* Returns: NATS_OK too if the event can never be delivered. */
 static natsStatus deliver_one(struct kv_sink *sink, const struct kv_event *event)
 {
     natsMsg *message = NULL;

@@ -91,7 +91,7 @@ static int redis_open(const struct kv_sink_host *host, const struct kv_option_va
 
 /* ---- the connection ---- */
 
-/* The next answer. Returns: -1 and *reterr where there is none; the connection is closed then. */
+/* The next answer. Returns: -1 and *reterr if there is none; the connection is closed then. */
 static int await(struct kv_sink *sink, struct kv_slice *ret_reply, struct kv_error *reterr)
 {
     int64_t until_ms = link_clock_ms() + sink->options[OPTION_TIMEOUT].integer;
@@ -298,7 +298,7 @@ static size_t judge(struct kv_sink *sink, const struct kv_event *events, size_t 
 }
 
 /* Reads the answers to MULTI, the commands, and EXEC. The first that is an error says why nothing
- * was taken: *ret_fault. Returns: -1 and *reterr where an answer is missing. */
+ * was taken: *ret_fault. Returns: -1 and *reterr if an answer is missing. */
 static int read_all(struct kv_sink *sink, size_t n, char *ret_fault, size_t size,
                     struct kv_error *reterr)
 {

@@ -21,7 +21,7 @@ struct kv_webhook_secret {
 int kv_webhook_secret_read(struct kv_slice text, struct kv_webhook_secret *ret,
                            struct kv_error *reterr);
 
-/* Returns: -1 where the library fails. */
+/* Returns: -1 if the library fails. */
 int kv_webhook_sign(const struct kv_webhook_secret *secret, struct kv_slice id, int64_t timestamp,
                     struct kv_slice body, char ret_signature[KV_WEBHOOK_SIGNATURE_SIZE]);
 

@@ -69,7 +69,7 @@ static void webhook_close(struct kv_sink *sink)
     free(sink);
 }
 
-/* Keeps the beginning of what the receiver answers, for the log. Returns: less than all of it where
+/* Keeps the beginning of what the receiver answers, for the log. Returns: less than all of it if
  * that is too much. */
 static size_t take_answer(char *bytes, size_t size, size_t n, void *user)
 {
@@ -189,7 +189,7 @@ static bool reserve(struct kv_sink *sink, size_t size)
     return true;
 }
 
-/* One event as it is, or a list of them. Returns: no bytes where there is no memory. */
+/* One event as it is, or a list of them. Returns: no bytes if memory runs out. */
 static struct kv_slice write_body(struct kv_sink *sink, const struct kv_event *events, size_t n)
 {
     size_t size = 2, len = 0;
@@ -265,7 +265,7 @@ static bool goes_on(const struct kv_sink *sink)
 }
 
 /* Runs the request to its end, or as long as it matters. Returns: how it went;
- * CURLE_ABORTED_BY_CALLBACK where it was not over. */
+ * CURLE_ABORTED_BY_CALLBACK if it was not over. */
 static CURLcode transfer(struct kv_sink *sink)
 {
     CURLcode result = CURLE_ABORTED_BY_CALLBACK;
@@ -310,7 +310,7 @@ static void explain(const struct kv_sink *sink, CURLcode result, struct kv_error
                  result == CURLE_ABORTED_BY_CALLBACK ? "the time for it is over" : why);
 }
 
-/* Returns: the status, 0 and *reterr where there is none. */
+/* Returns: the status, 0 and *reterr if there is none. */
 static long post(struct kv_sink *sink, struct kv_slice body, struct kv_error *reterr)
 {
     struct curl_slist *headers = body.bytes == NULL ? NULL : make_headers(sink, body);
@@ -360,7 +360,7 @@ static bool wait_as_asked(const struct kv_sink *sink)
     return left_ms <= 0;
 }
 
-/* Returns: how many are settled by that: n, or 0 and *reterr where they could not be kept. */
+/* Returns: how many are settled by that: n, or 0 and *reterr if they could not be kept. */
 static size_t give_up(struct kv_sink *sink, const struct kv_event *events, size_t n,
                       struct kv_error *reterr)
 {

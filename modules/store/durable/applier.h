@@ -30,7 +30,7 @@ struct changes {
     size_t long_bytes; /* of these, of long values, whose files are bounded by themselves */
 };
 
-/* Room for n more. Returns: false where there is no memory. */
+/* Room for n more. Returns: false if memory runs out. */
 bool changes_reserve(struct changes *changes, size_t n);
 
 /* Takes the reference over. There is room. */

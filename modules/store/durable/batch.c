@@ -14,7 +14,7 @@ enum {
 
 /* ---- memory: made room for before anything is begun ---- */
 
-/* Returns: false where there is no memory. */
+/* Returns: false if memory runs out. */
 static bool reserve(void **items, size_t *capacity, size_t n, size_t size)
 {
     if (n <= *capacity)
@@ -98,7 +98,7 @@ static void follow(struct touched *touched, const struct touched *ahead)
     touched->fault = ahead->fault;
 }
 
-/* Gets hold of the key, if the batch has not. Returns: NULL where there is no memory. */
+/* Gets hold of the key, if the batch has not. Returns: NULL if memory runs out. */
 static struct touched *touch(struct batch *batch, struct kv_slice key, uint64_t hash)
 {
     struct touched *touched = find(batch, key, hash);
@@ -146,7 +146,7 @@ static void add_step(struct batch *batch, struct touched *touched, enum kv_reaso
     batch->bytes += after->key_len + (after->file == NULL ? after->value_len : 0);
 }
 
-/* The key is taken away. Returns: the change's revision, 0 where there is no memory. */
+/* The key is taken away. Returns: the change's revision, 0 if memory runs out. */
 static uint64_t remove_key(struct batch *batch, struct touched *touched, enum kv_reason reason)
 {
     struct entry *after = entry_create_absent(entry_key(touched->current), touched->current->hash);
@@ -173,7 +173,7 @@ static void get_key(struct kv_cmd *cmd, struct entry *state, bool is_there)
     finish(cmd, KV_OK, state->revision);
 }
 
-/* Gives the key another deadline. Returns: false where there is no room or no memory. */
+/* Gives the key another deadline. Returns: false if there is no room or no memory. */
 static bool move_deadline(struct batch *batch, struct touched *touched, int64_t deadline_ms)
 {
     struct entry *current = touched->current;
@@ -197,7 +197,7 @@ struct target {
     struct entry *prepared; /* the state itself, but for its revision; NULL: it is to be made */
 };
 
-/* Returns: NULL where there is no memory. */
+/* Returns: NULL if memory runs out. */
 static struct entry *make_state(const struct kv_cmd *cmd, const struct target *target,
                                 uint64_t revision)
 {
@@ -251,7 +251,7 @@ static void delete_key(struct batch *batch, struct kv_cmd *cmd, struct touched *
         finish(cmd, revision == 0 ? KV_FULL : KV_OK, revision);
 }
 
-/* Returns: false where the command is to come again, once the room is known. */
+/* Returns: false if the command is to come again, once the room is known. */
 static bool update_key(struct batch *batch, struct kv_cmd *cmd, struct touched *touched,
                        bool is_there)
 {
@@ -365,7 +365,7 @@ static bool has_to_wait(struct batch *batch, const struct kv_cmd *cmd)
            (is_measured && has_to_know_room(batch, cmd, cmd->value.len));
 }
 
-/* What the command has not used of `prepared` goes. Returns: false where the command is to come
+/* What the command has not used of `prepared` goes. Returns: false if the command is to come
  * again. */
 static bool add(struct batch *batch, struct kv_cmd *cmd, struct entry *prepared)
 {
@@ -394,8 +394,8 @@ size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n, stru
     return n;
 }
 
-/* Returns: false where the deadline has to come again: there is no memory, its key cannot be read,
- * or it is not due by the clock as it is now. */
+/* Returns: false if the deadline has to come again: there is no memory, its key cannot be read, or
+ * it is not due by the clock as it is now. */
 static bool judge_deadline(struct batch *batch, const struct deadline *deadline)
 {
     struct kv_slice key = {.bytes = deadline->key, .len = deadline->key_len};

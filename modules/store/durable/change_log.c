@@ -129,7 +129,7 @@ static struct started_record take_started(const struct reading *reading)
     return started;
 }
 
-/* Returns: false where the page before has not ended within a record, or too many others have
+/* Returns: false if the page before has not ended within a record, or too many others have
  * since. */
 static bool return_to_record(struct reading *reading)
 {
@@ -148,7 +148,7 @@ static bool return_to_record(struct reading *reading)
     return true;
 }
 
-/* Returns: false where there is none. */
+/* Returns: false if there is none. */
 static bool go_to_next_segment(struct reading *reading)
 {
     struct journal *journal = reading->log->journal;
@@ -188,7 +188,7 @@ static bool read_ahead(struct reading *reading, size_t len)
     return true;
 }
 
-/* Returns: false where there is none at the place, or it cannot be read. */
+/* Returns: false if there is none at the place, or it cannot be read. */
 static bool parse_record(struct reading *reading)
 {
     size_t left = reading->place.segment->size - reading->at;
@@ -233,7 +233,7 @@ struct change_row {
     enum kv_reason reason;
 };
 
-/* Returns: false where the row is no change. */
+/* Returns: false if the row is no change. */
 static bool read_change(const struct reading *reading, const struct row *row,
                         struct change_row *ret)
 {
@@ -264,7 +264,7 @@ static size_t long_len(const struct change_row *change)
     return value_reference_len(change->row.reference, &len) ? len : 0;
 }
 
-/* The key's present state, where that is the one. Returns: NULL where it is not. */
+/* The key's present state, where that is the one. Returns: NULL if it is not. */
 static struct entry *find_present(const struct base *base, const struct change_row *change)
 {
     struct kv_cmd get = {.op = KV_OP_GET,
@@ -279,7 +279,7 @@ static struct entry *find_present(const struct base *base, const struct change_r
 }
 
 /* The value is in a file of its own, as long as the log has room for it. Returns: NULL and
- * *ret_is_trimmed, or NULL alone where there is no memory. */
+ * *ret_is_trimmed, or NULL alone if memory runs out. */
 static struct entry *read_long_value(const struct reading *reading, const struct change_row *change,
                                      bool *ret_is_trimmed)
 {
@@ -323,7 +323,7 @@ static bool is_full(const struct reading *reading, const struct change_row *chan
     return page->n == page->capacity || (page->n != 0 && reading->n_bytes + len > page->most_bytes);
 }
 
-/* Returns: false where the page ends before the change. */
+/* Returns: false if the page ends before the change. */
 static bool add_change(struct reading *reading, const struct change_row *change)
 {
     struct kv_log_page *page = reading->page;
@@ -341,7 +341,7 @@ static bool add_change(struct reading *reading, const struct change_row *change)
     return true;
 }
 
-/* Returns: false where the page ends before the row. */
+/* Returns: false if the page ends before the row. */
 static bool add_row(struct reading *reading, const struct row *row)
 {
     struct change_row change;
@@ -354,7 +354,7 @@ static bool add_row(struct reading *reading, const struct row *row)
     return true;
 }
 
-/* Returns: false where the page ends within the record, or before it. */
+/* Returns: false if the page ends within the record, or before it. */
 static bool add_record(struct reading *reading)
 {
     struct row row;

@@ -35,7 +35,7 @@ static void settle(struct deadline_heap *heap, size_t index, struct deadline *it
     heap->items[index] = item;
 }
 
-/* Returns: false where there is no memory. */
+/* Returns: false if memory runs out. */
 static bool heap_push(struct deadline_heap *heap, struct deadline *item)
 {
     if (heap->n == heap->capacity) {

@@ -34,7 +34,7 @@ struct sorted {
     uint64_t written;
 };
 
-/* Returns: false where there is no memory. */
+/* Returns: false if memory runs out. */
 static bool put_in(struct job **job, uint32_t loop, struct kv_cmd *cmd, size_t n)
 {
     if (*job == NULL && (*job = job_create(JOB_COMMANDS, loop, n)) == NULL)
@@ -271,7 +271,7 @@ static int open_engine(struct kv_store *store, const struct kv_option_value *opt
                : 0;
 }
 
-/* Returns: 1 where it has to be recovered, and the engine is closed again. */
+/* Returns: 1 if it has to be recovered, and the engine is closed again. */
 static int open_engine_to_read(struct kv_store *store, const struct kv_option_value *options,
                                struct kv_error *reterr)
 {

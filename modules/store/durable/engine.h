@@ -70,7 +70,7 @@ struct kv_engine_ops {
     void (*close)(struct kv_engine *engine); /* accepts NULL */
 
     /* Opens the database for get(), walk() and close() alone: makes and changes nothing. Returns:
-     * 0, or -1 and *reterr; 1 where only open() can tell whether it is whole. */
+     * 0, or -1 and *reterr; 1 if only open() can tell whether it is whole. */
     int (*open_to_read)(const struct kv_host *host, const char *folder,
                         const struct kv_option_value *options, struct kv_engine **ret,
                         struct kv_error *reterr);

@@ -33,7 +33,7 @@ struct entry {
     char bytes[]; /* the key, the value */
 };
 
-/* A state with a value. Returns: NULL where there is no memory. Owns: the caller, one reference. */
+/* A state with a value. Returns: NULL if memory runs out. Owns: the caller, one reference. */
 struct entry *entry_create(struct kv_slice key, uint64_t hash, struct kv_slice value,
                            uint64_t revision, int64_t deadline_ms);
 

@@ -29,7 +29,7 @@ static int fail(const char *path, const char *what, struct kv_error *reterr)
     return kv_error_set(reterr, "%s: %s: %s", path, what, strerror(errno));
 }
 
-/* Returns: NULL where there is no memory. Owns: the caller. */
+/* Returns: NULL if memory runs out. Owns: the caller. */
 static char *join(const char *path, const char *name)
 {
     char *joined = NULL;
@@ -181,7 +181,7 @@ static int check_mark(const char *path, const char *text, const char *name, int 
     return 0;
 }
 
-/* Returns: the length, -1 and errno where it cannot be read. */
+/* Returns: the length, -1 and errno if it cannot be read. */
 static ssize_t read_text(int at, const char *name, char text[MARK_MAX])
 {
     int file = openat(at, name, O_RDONLY | O_CLOEXEC);
@@ -192,7 +192,7 @@ static ssize_t read_text(int at, const char *name, char text[MARK_MAX])
     return len;
 }
 
-/* Returns: 0 where the folder is this store's, or may become it: then it has no format yet. */
+/* Returns: 0 if the folder is this store's, or may become it: then it has no format yet. */
 static int judge(const char *path, int at, const char *name, struct folder *folder,
                  struct kv_error *reterr)
 {

@@ -45,10 +45,10 @@ void folder_close(struct folder *folder);
 /* What an error number of a write means. */
 enum kv_engine_status folder_status(int fault);
 
-/* Makes the names in the folder survive a power cut. Returns: -1 and errno where it cannot. */
+/* Makes the names in the folder survive a power cut. Returns: -1 and errno if it cannot. */
 int folder_sync(const char *path);
 
-/* Whether the disk takes some megabytes more, and syncs. Returns: KV_ENGINE_FULL or _FAILED where
+/* Whether the disk takes some megabytes more, and syncs. Returns: KV_ENGINE_FULL or _FAILED if
  * not. */
 enum kv_engine_status folder_try_room(const char *path);
 

@@ -41,7 +41,7 @@ static void take_out(struct journal *journal, struct segment *segment)
     *at = segment->next;
 }
 
-/* Under the lock. Returns: NULL where there is none. */
+/* Under the lock. Returns: NULL if there is none. */
 static struct segment *find_unused(struct journal *journal)
 {
     struct segment *segment = journal->segments;
@@ -115,8 +115,8 @@ static size_t count_log(const struct journal *journal, size_t *ret_bytes)
     return n;
 }
 
-/* The oldest segment that is kept for the log, unless somebody reads it. Returns: NULL where there
- * is none. */
+/* The oldest segment that is kept for the log, unless somebody reads it. Returns: NULL if there is
+ * none. */
 static struct segment *find_oldest(const struct journal *journal)
 {
     struct segment *oldest = NULL;

@@ -58,7 +58,7 @@ struct journal {
     uint64_t number;          /* the highest of a file */
 };
 
-/* The rows of a record. Returns: false where they cannot be taken. */
+/* The rows of a record. Returns: false if they cannot be taken. */
 typedef bool (*journal_take_fn)(void *context, uint64_t sequence, struct kv_slice rows);
 
 /* log_bytes, log_ms: as in struct kv_store_host. folder: is there, and lives as long as the
@@ -74,9 +74,8 @@ void journal_metrics(const struct journal *journal, struct kv_metrics_out *out);
 /* Whether there is anything of it: a segment that has begun. */
 bool journal_is_there(const struct journal *journal);
 
-/* Reads what comes behind the record `after`, in order. Returns: 0, or -1 and *reterr where a
- * record is damaged or missing, or was not taken. The next record will be the one behind the last.
- */
+/* Reads what comes behind the record `after`, in order. Returns: 0, or -1 and *reterr if a record
+ * is damaged or missing, or was not taken. The next record will be the one behind the last. */
 int journal_read(struct journal *journal, uint64_t after, journal_take_fn take, void *context,
                  struct kv_error *reterr);
 

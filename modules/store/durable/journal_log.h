@@ -17,14 +17,14 @@ struct journal_place {
 };
 
 /* Finds and pins the segment that has the changes after a revision, or the segment that follows
- * another. Returns: false where there is none. */
+ * another. Returns: false if there is none. */
 bool journal_pin(struct journal *journal, uint64_t after, struct journal_place *ret);
 bool journal_pin_next(struct journal *journal, const struct journal_place *place,
                       struct journal_place *ret);
 void journal_unpin(struct journal *journal, const struct journal_place *place);
 
 /* A record of the log, read from bytes of its segment, the first of which is at a record's place.
- * Returns: the bytes that it takes there; 0 where there is no such record. */
+ * Returns: the bytes that it takes there; 0 if there is no such record. */
 size_t journal_parse(const struct segment *segment, struct kv_slice bytes, uint64_t sequence,
                      struct kv_slice *ret_rows);
 

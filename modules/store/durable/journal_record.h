@@ -37,7 +37,7 @@ static inline size_t journal_record_align(size_t at)
 void journal_record_finish(struct rows *rows, const struct journal_record *record,
                            uint64_t generation);
 
-/* Returns: the length; 0 where no record of that generation stands at `at`. */
+/* Returns: the length; 0 if no record of that generation stands at `at`. */
 size_t journal_record_read(struct kv_slice bytes, size_t at, uint64_t generation,
                            struct journal_record *ret);
 

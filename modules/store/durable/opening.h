@@ -11,8 +11,8 @@
 /* Brings the engine up to the journal, and begins the next record. */
 int opening_run(struct recovery *recovery, struct kv_error *reterr);
 
-/* Without the journal, which a store that was closed in order does not need. Returns: 1 where it
- * was not. */
+/* Without the journal, which a store that was closed in order does not need. Returns: 1 if it was
+ * not. */
 int opening_run_to_read(struct committer *committer, struct kv_error *reterr);
 
 /* Has everything in the engine, and says so there. */

@@ -26,7 +26,7 @@ struct overlay {
 
 /* ---- lists ---- */
 
-/* Under the lock. Returns: false where there is no memory. */
+/* Under the lock. Returns: false if memory runs out. */
 static bool reserve(struct list *list, size_t n)
 {
     size_t capacity = list->capacity == 0 ? FIRST_CAPACITY : list->capacity;
@@ -176,7 +176,7 @@ static void merge(struct list *list, struct entry *const *later, size_t n_later)
 }
 
 /* Under the lock of `sorted`. Takes the fresh entries over, and has room for them there. Returns:
- * their number; SIZE_MAX where there is no memory. Owns: the caller, by free(). */
+ * their number; SIZE_MAX if memory runs out. Owns: the caller, by free(). */
 static size_t take_fresh(struct overlay *overlay, struct entry ***ret)
 {
     struct list *fresh = &overlay->fresh;
@@ -194,7 +194,7 @@ static size_t take_fresh(struct overlay *overlay, struct entry ***ret)
     return n;
 }
 
-/* Under the lock of `sorted`. Returns: false where there is no memory. */
+/* Under the lock of `sorted`. Returns: false if memory runs out. */
 static bool sort_fresh(struct overlay *overlay)
 {
     struct entry **fresh;

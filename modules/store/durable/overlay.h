@@ -14,11 +14,11 @@
 
 struct overlay;
 
-/* Returns: NULL where there is no memory. */
+/* Returns: NULL if memory runs out. */
 struct overlay *overlay_create(void);
 void overlay_destroy(struct overlay *overlay); /* accepts NULL */
 
-/* Room for n more. Returns: false where there is no memory. */
+/* Room for n more. Returns: false if memory runs out. */
 bool overlay_reserve(struct overlay *overlay, size_t n);
 
 /* overlay_add() is called between these two, for each state of a record. Readers of the keys wait
@@ -40,8 +40,8 @@ void overlay_applied(struct overlay *overlay, uint64_t sequence, int64_t keys);
 int64_t overlay_more_keys(const struct overlay *overlay);
 
 /* Copies the first keys at or after `from` that begin with the prefix, at most `most`: entries with
- * these keys, in order, each with a reference. Returns: their number; most + 1 where there are more
- * than were copied; SIZE_MAX where there is no memory. */
+ * these keys, in order, each with a reference. Returns: their number; most + 1 if there are more
+ * than were copied; SIZE_MAX if memory runs out. */
 size_t overlay_copy(struct overlay *overlay, struct kv_slice from, struct kv_slice prefix,
                     struct entry **entries, size_t most);
 

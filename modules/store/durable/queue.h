@@ -69,7 +69,7 @@ struct job *queue_take_all(struct queue *queue, size_t wanted, int64_t until_ns,
 /* The same for one. */
 struct job *queue_take(struct queue *queue);
 
-/* A job for n commands. Returns: NULL where there is no memory. Owns: the caller, by free(). */
+/* A job for n commands. Returns: NULL if memory runs out. Owns: the caller, by free(). */
 struct job *job_create(enum job_kind kind, uint32_t loop, size_t n);
 
 /* CLOCK_MONOTONIC, for the waits of threads. */

@@ -7,7 +7,7 @@
 #include "base.h"
 
 /* Answers a GET from memory, or from the engine where that need not wait (or may). Returns: the
- * glance: UNKNOWN where a thread that may wait has to answer, HELD where the writer has to. */
+ * glance: UNKNOWN if a thread that may wait has to answer, HELD if the writer has to. */
 enum glance reader_get(const struct base *base, struct kv_cmd *cmd, bool may_wait);
 
 #endif

@@ -32,8 +32,8 @@ uint64_t record_revision(struct kv_slice row);
 /* A row that is the same but for its value, which is empty. */
 struct kv_slice record_without_value(struct kv_slice row);
 
-/* Reads a row. Returns: the entry; NULL with *ret_is_damaged where it is no record, NULL alone
- * where there is no memory. Owns: the caller. */
+/* Reads a row. Returns: the entry; NULL with *ret_is_damaged if it is no record, NULL alone if
+ * memory runs out. Owns: the caller. */
 struct entry *record_read(struct kv_slice key, uint64_t hash, struct kv_slice row,
                           struct record_clock clock, bool *ret_is_damaged);
 
@@ -77,7 +77,7 @@ enum {
 void record_store_head_write(const struct record_store_head *head,
                              char bytes[RECORD_STORE_HEAD_BYTES]);
 
-/* Returns: false where the bytes are none. Those of format 1 have no sequence: it is 0. */
+/* Returns: false if the bytes are none. Those of format 1 have no sequence: it is 0. */
 bool record_store_head_read(struct kv_slice bytes, struct record_store_head *ret);
 
 #endif

@@ -50,7 +50,7 @@ static inline bool room_is_settled(const struct room *room)
 bool room_has(const struct room *room, size_t key_len, size_t value_len);
 
 /* Takes what a row of these lengths needs. old: the value that it takes the place of; NULL: none.
- * Returns: false where there is no room for it. */
+ * Returns: false if there is no room for it. */
 bool room_take(struct room *room, size_t key_len, size_t value_len, const struct kv_slice *old);
 
 /* Whether the operator is to be warned now that the engine's own limit is reached: once, and again

@@ -26,7 +26,7 @@ void rows_fini(struct rows *rows)
     *rows = (struct rows){0};
 }
 
-/* Returns: where to write `len` bytes; NULL where there is no memory. */
+/* Returns: where to write `len` bytes; NULL if memory runs out. */
 static char *reserve(struct rows *rows, size_t len)
 {
     size_t needed = (rows->len == 0 ? ROWS_ROOM : rows->len) + len;
@@ -53,7 +53,7 @@ static char *append(char *at, const void *bytes, size_t len)
     return at + len;
 }
 
-/* Returns: where the value is to be written; NULL where there is no memory. */
+/* Returns: where the value is to be written; NULL if memory runs out. */
 static char *begin_row(struct rows *rows, int table, struct kv_slice key, size_t value_len)
 {
     uint32_t lens[2] = {htole32((uint32_t)key.len), htole32((uint32_t)value_len)};

@@ -79,18 +79,18 @@ struct row {
     struct kv_slice reference; /* to that file; empty: there is none */
 };
 
-/* Takes the first row off. Returns: false where the bytes are no row. */
+/* Takes the first row off. Returns: false if the bytes are no row. */
 bool rows_take(struct kv_slice *rows, struct row *ret);
 
-/* Returns: false where the row is not an erased record that says why. */
+/* Returns: false if the row is not an erased record that says why. */
 bool row_read_removal(const struct row *row, struct removal *ret);
 
-/* Adds a row to the engine's commit to come. `values` have what it refers to. Returns: false where
+/* Adds a row to the engine's commit to come. `values` have what it refers to. Returns: false if
  * that is missing or damaged, or there is no memory. */
 bool row_give(const struct row *row, struct value_files *values, const struct kv_engine_ops *ops,
               struct kv_engine *engine);
 
-/* The same for all of them, none of which refers to a file. Returns: false where one is no row. */
+/* The same for all of them, none of which refers to a file. Returns: false if one is no row. */
 bool rows_give(struct kv_slice rows, const struct kv_engine_ops *ops, struct kv_engine *engine);
 
 #endif

@@ -41,7 +41,7 @@ struct page {
 
 /* ---- keys that the engine lacks ---- */
 
-/* Returns: false where the engine has the key's state meanwhile. */
+/* Returns: false if the engine has the key's state meanwhile. */
 static bool look_up(const struct base *base, struct entry *key, struct laid_over *ret)
 {
     uint64_t generation;
@@ -67,7 +67,7 @@ static void keep_those_in_memory(struct page *page, struct entry *const *keys, s
     }
 }
 
-/* Returns: false where there is no memory. */
+/* Returns: false if memory runs out. */
 static bool lay_over(struct page *page, struct kv_slice from)
 {
     struct entry *keys[MOST_LAID_OVER];

@@ -56,12 +56,12 @@ static inline size_t segment_end(const struct segment *segment)
 /* Writes its generation, first record, size and base, twice. Returns: false and errno. */
 bool segment_write_head(const struct segment *segment);
 
-/* A segment that never began, which may be short, has no generation then. Returns: false where the
+/* A segment that never began, which may be short, has no generation then. Returns: false if the
  * head is damaged: it is in one sector of the disk, which is written wholly or not at all. */
 bool segment_read_head(struct segment *segment);
 
-/* The same from the copy at the end. Returns: false where there is none: it is damaged, or the
- * segment was begun by a version that made none. */
+/* The same from the copy at the end. Returns: false if there is none: it is damaged, or the segment
+ * was begun by a version that made none. */
 bool segment_read_copy(struct segment *segment);
 
 /* The generation that a head names, be it damaged or not. */

@@ -9,8 +9,8 @@
 
 #include "segment.h"
 
-/* others: whole segments, chained. Returns: true where the segment's generation and first record
- * have been found out; the last revision before it stays unknown. */
+/* others: whole segments, chained. Returns: true if the segment's generation and first record have
+ * been found out; the last revision before it stays unknown. */
 bool segment_identify(struct segment *segment, const struct segment *others);
 
 #endif

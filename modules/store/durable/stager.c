@@ -24,7 +24,7 @@ void stager_fini(struct stager *stager)
 
 /* ---- what is under way ---- */
 
-/* Under the lock. Returns: false where there is no memory. */
+/* Under the lock. Returns: false if memory runs out. */
 static bool has_room(struct stager *stager)
 {
     if (stager->n_hashes < stager->capacity)
@@ -47,7 +47,7 @@ static void begin(struct stager *stager, uint64_t hash)
     pthread_mutex_unlock(&stager->lock);
 }
 
-/* Under the lock. Returns: n_hashes where it is not there. */
+/* Under the lock. Returns: n_hashes if it is not there. */
 static size_t find(const struct stager *stager, uint64_t hash)
 {
     size_t at = 0;
@@ -86,7 +86,7 @@ static bool is_to_be_staged(struct stager *stager, const struct kv_cmd *cmd)
 }
 
 /* Gets hold of the key, whose present state may be long, too, so that the writer need not read it.
- * Returns: false where there is no memory. */
+ * Returns: false if memory runs out. */
 static bool hold(struct stager *stager, const struct kv_cmd *cmd)
 {
     bool is_unknown;

@@ -22,7 +22,7 @@
 
 struct states;
 
-/* max_bytes: of states that no batch holds. Returns: NULL where there is no memory. */
+/* max_bytes: of states that no batch holds. Returns: NULL if memory runs out. */
 struct states *states_create(const struct kv_host *host, size_t max_bytes);
 void states_destroy(struct states *states);
 
@@ -46,8 +46,8 @@ enum glance states_settle(struct states *states, uint64_t hash, uint64_t generat
 /* ---- those who hold keys: the writer, and the stager ---- */
 
 /* Gets hold of a key: its published state stays in memory until the matching states_let_go().
- * Returns: the state, which may be unknown (then states_learn() follows); NULL where there is no
- * memory. Owns: the caller, one reference. */
+ * Returns: the state, which may be unknown (then states_learn() follows); NULL if memory runs out.
+ * Owns: the caller, one reference. */
 struct entry *states_hold(struct states *states, struct kv_slice key, uint64_t hash,
                           bool *ret_is_unknown);
 

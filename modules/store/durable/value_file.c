@@ -53,7 +53,7 @@ static bool read_logged_name(const char *name, uint64_t *ret_number, uint64_t *r
     return strcmp(name, written) == 0;
 }
 
-/* Returns: NULL where there is no memory. Owns: the caller. */
+/* Returns: NULL if memory runs out. Owns: the caller. */
 static char *path_in(const struct value_files *files, const char *name)
 {
     char *path = NULL;
@@ -171,7 +171,7 @@ static void add_logged(struct value_files *files, struct value_file *file)
     pthread_mutex_unlock(&files->lock);
 }
 
-/* Gives the file the name by which the log knows it. Returns: false where that cannot be done. */
+/* Gives the file the name by which the log knows it. Returns: false if that cannot be done. */
 static bool rename_to_logged(const struct value_file *file)
 {
     char *from = path_of(file->files, file->number);
@@ -357,7 +357,7 @@ static bool read_bytes(int fd, char *into, size_t len)
     return true;
 }
 
-/* Returns: false where there is no such file, or it is damaged. */
+/* Returns: false if there is no such file, or it is damaged. */
 static bool read_file(const char *path, const struct value_file *file, char *into)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -56,8 +56,8 @@ void value_files_await_room(struct value_files *files, size_t most);
 /* While writes are refused nobody waits. */
 void value_files_release(struct value_files *files, bool is_released);
 
-/* Writes and syncs a file in pieces, so that other syncs get their turn between them.
- * Returns: FULL or FAILED where it cannot. Owns: the caller, by one of the two below. */
+/* Writes and syncs a file in pieces, so that other syncs get their turn between them. Returns: FULL
+ * or FAILED if it cannot. Owns: the caller, by one of the two below. */
 enum kv_engine_status value_file_write(struct value_files *files, struct kv_slice value,
                                        struct value_file **ret);
 
@@ -86,11 +86,10 @@ void value_files_delete(struct value_file *chain);
 
 /* ---- reading ---- */
 
-/* The length of the value that a record refers to. Returns: false where the bytes are no
- * reference. */
+/* The length of the value that a record refers to. Returns: false if the bytes are no reference. */
 bool value_reference_len(struct kv_slice reference, size_t *ret);
 
-/* Reads that value to `into`. Returns: false where the file is missing or damaged. */
+/* Reads that value to `into`. Returns: false if the file is missing or damaged. */
 bool value_files_read(struct value_files *files, struct kv_slice reference, char *into);
 
 /* The same of a reference in the record `sequence`, which the engine may have. */
@@ -98,7 +97,7 @@ bool value_files_read_logged(struct value_files *files, struct kv_slice referenc
                              uint64_t sequence, char *into);
 
 /* At opening: a record that counts refers to it. Once all are claimed the others are deleted.
- * Returns: false where there is no memory. */
+ * Returns: false if memory runs out. */
 bool value_files_claim(struct value_files *files, struct kv_slice reference, uint64_t sequence);
 void value_files_discard_unclaimed(struct value_files *files);
 

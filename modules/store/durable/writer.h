@@ -46,8 +46,7 @@ void writer_fini(struct writer *writer);
 
 /* Opens what the writer commits to. The engine is open. */
 int writer_open(struct writer *writer, struct kv_error *reterr);
-/* The same for a store that is only read, by scans. Returns: 1 where it has to be recovered first.
- */
+/* The same for a store that is only read, by scans. Returns: 1 if it has to be recovered first. */
 int writer_open_to_read(struct writer *writer, struct kv_error *reterr);
 
 /* Starts the threads. Returns: an error number, or 0. Either way writer_close() follows. */

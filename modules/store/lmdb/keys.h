@@ -15,8 +15,8 @@ struct tree_key {
 void make_key(const struct kv_engine *engine, enum kv_engine_table table, struct kv_slice key,
               struct tree_key *ret);
 
-/* What a row holds of a long key: its whole, and the value behind it. Returns: false where the row
- * is damaged. */
+/* What a row holds of a long key: its whole, and the value behind it. Returns: false if the row is
+ * damaged. */
 bool split_long(MDB_val row, struct kv_slice *ret_key, struct kv_slice *ret_value);
 
 #endif

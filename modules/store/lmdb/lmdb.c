@@ -370,7 +370,7 @@ static struct kv_engine *create(const struct kv_host *host, const char *folder,
     return engine;
 }
 
-/* Returns: 0; 1 where it is to be opened for writing; -1. */
+/* Returns: 0; 1 if it is to be opened for writing; -1. */
 static int finish_opening(struct kv_engine *engine, int fault, struct kv_engine **ret,
                           struct kv_error *reterr)
 {
@@ -488,7 +488,7 @@ static int lmdb_store_open_to_read(const struct kv_store_host *host,
     return kv_durable_open_to_read(host, values, &engine_ops, ret_store, reterr);
 }
 
-/* Of the process. Returns: 0 where the system does not say. */
+/* Of the process. Returns: 0 if the system does not say. */
 static size_t mapped_bytes(void)
 {
     size_t pages = 0;

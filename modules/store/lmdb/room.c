@@ -206,7 +206,7 @@ static uint64_t cost_of(const struct kv_engine *engine, size_t key_len, size_t v
            n_entries * row_cost(engine, ROW_HEAD + ORDER_ENTRY_BYTES);
 }
 
-/* The shortest run that is long enough. Returns: n_runs where there is none. */
+/* The shortest run that is long enough. Returns: n_runs if there is none. */
 static size_t find_run(const struct lmdb_room *room, size_t n_pages)
 {
     size_t first = 0;

@@ -54,7 +54,7 @@ static bool visit_plain(struct walk *walk)
     return walk->visit(walk->context, key, value);
 }
 
-/* Returns: MDB_NOTFOUND at the end of the table, 0 where the visitor has had enough. */
+/* Returns: MDB_NOTFOUND at the end of the table, 0 if the visitor has had enough. */
 static int walk_on(struct walk *walk)
 {
     int fault = step(walk, MDB_SET_RANGE);

@@ -3,7 +3,7 @@
 #include "keys.h"
 #include "order.h"
 
-/* The transaction of the batch. Returns: NULL where there is a fault. */
+/* The transaction of the batch. Returns: NULL if there is a fault. */
 static MDB_txn *batch_of(struct kv_engine *engine)
 {
     if (engine->batch == NULL && engine->fault == 0)

@@ -46,7 +46,7 @@ struct timed {
 #define ENTRY_MAX_VALUE ((UINT64_C(1) << 40) - 1)
 
 /* One reference, for the caller; no revision yet. It has room for a deadline where it is given one,
- * or where the room does not matter. Returns: NULL where there is no memory. */
+ * or where the room does not matter. Returns: NULL if memory runs out. */
 struct entry *entry_create(struct kv_slice key, struct kv_slice value, int64_t deadline_ms);
 
 /* Threads: any; the caller has a reference, or the epoch keeps the table's. */
@@ -112,13 +112,13 @@ int64_t entry_deadline(struct entry *entry);
  * it, with its deadline, borrowed for the epoch; NULL where it has expired. Threads: any. */
 struct entry *entry_look(struct entry *entry, const struct kv_host *host, int64_t *ret_deadline_ms);
 
-/* Gives a timed entry another deadline. The caller looks after the wheel. Returns: false where it
- * has expired, with nothing done. Under the shard's lock. */
+/* Gives a timed entry another deadline. The caller looks after the wheel. Returns: false if it has
+ * expired, with nothing done. Under the shard's lock. */
 bool entry_move_deadline(struct entry *entry, int64_t deadline_ms);
 
 /* From now on `fresh` is the key's state, and goes into the table at once. An entry that is not
- * timed needs no more than that. Returns: false where the entry has expired, with nothing done.
- * Under the shard's lock. */
+ * timed needs no more than that. Returns: false if the entry has expired, with nothing done. Under
+ * the shard's lock. */
 bool entry_replace(struct entry *entry, struct entry *fresh);
 
 static inline uint64_t entry_value_len(const struct entry *entry)

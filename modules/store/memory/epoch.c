@@ -110,7 +110,7 @@ void epoch_retire_block(struct epochs *epochs, uint32_t participant, void *block
     retire(epochs, participant, (uintptr_t)block | IS_BLOCK);
 }
 
-/* Moves the epoch on if everyone inside has seen it. Returns: false where somebody has not. */
+/* Moves the epoch on if everyone inside has seen it. Returns: false if somebody has not. */
 static bool advance(struct epochs *epochs)
 {
     uint64_t current = atomic_load(&epochs->current);

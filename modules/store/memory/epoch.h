@@ -38,7 +38,7 @@ struct epochs {
     uint32_t n_participants;
 };
 
-/* Returns: -1 where there is no memory. */
+/* Returns: -1 if memory runs out. */
 int epochs_init(struct epochs *epochs, uint32_t n_participants);
 
 /* Frees what is still retired: nobody is inside. */
@@ -48,8 +48,8 @@ void epochs_fini(struct epochs *epochs);
 void epoch_enter(struct epochs *epochs, uint32_t participant);
 void epoch_leave(struct epochs *epochs, uint32_t participant);
 
-/* Room for `more` things to retire, taken before what cannot be undone. Returns: false where there
- * is no memory. */
+/* Room for `more` things to retire, taken before what cannot be undone. Returns: false if memory
+ * runs out. */
 bool epoch_reserve(struct epochs *epochs, uint32_t participant, size_t more);
 
 /* Inside, after room was reserved, and after it was taken out of the table. */

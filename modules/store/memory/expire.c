@@ -18,7 +18,7 @@ static void expire_entry(struct kv_store *store, uint32_t loop, struct entry *en
         writer_take_away(&writer, KV_REASON_EXPIRE, &place);
 }
 
-/* Under the shard's lock. Returns: false where nothing was due, or no moves are left. */
+/* Under the shard's lock. Returns: false if nothing was due, or no moves are left. */
 static bool expire_one(struct kv_store *store, uint32_t part, uint32_t loop, int64_t now_ms,
                        uint32_t *moves)
 {

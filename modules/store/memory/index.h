@@ -24,7 +24,7 @@ void index_init(struct index *index, struct table *table, const struct kv_store_
 void index_fini(struct index *index);
 
 /* Puts in a key that the table is to have next, and decides whether its entry is a twin. place: see
- * tree_insert(). Returns: false where there is no memory, with nothing done. */
+ * tree_insert(). Returns: false if memory runs out, with nothing done. */
 bool index_insert(struct index *index, const struct probe *probe, struct entry *entry,
                   const struct tree_place *place);
 
@@ -36,7 +36,7 @@ void index_replace(struct index *index, const struct probe *probe, const struct 
                    const struct entry *fresh);
 
 /* The entries from the position on whose keys have the prefix, in the order of their keys. Returns:
- * how many; fewer than `max` only where there are no more. */
+ * how many; fewer than `max` only if there are no more. */
 size_t index_read(struct index *index, const struct tree_position *from, struct kv_slice prefix,
                   struct entry **entries, size_t max);
 

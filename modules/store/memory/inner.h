@@ -26,7 +26,7 @@ static inline struct inner *inner_of(struct node *node)
     return (struct inner *)(void *)node;
 }
 
-/* With one child. Returns: NULL where there is no memory. Owns: the caller, by inner_destroy(). */
+/* With one child. Returns: NULL if memory runs out. Owns: the caller, by inner_destroy(). */
 struct inner *inner_create(struct node *child);
 
 /* Frees it and its separators. */
@@ -44,7 +44,7 @@ void inner_insert(struct inner *inner, size_t rank, struct text *separator, stru
 void inner_remove(struct inner *inner, size_t rank);
 
 /* Moves the upper half to a node of its own. *ret_separator: what stood between the halves, for the
- * caller. Returns: NULL where there is no memory, with nothing done. */
+ * caller. Returns: NULL if memory runs out, with nothing done. */
 struct inner *inner_split(struct inner *inner, struct text **ret_separator);
 
 /* Moves all of `right` to the end of `left`, where there is room, with the separator, which stood

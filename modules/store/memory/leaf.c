@@ -62,8 +62,8 @@ static size_t rank_among(struct leaf *leaf, const struct tree_keys *keys,
     return low;
 }
 
-/* Compares a key with the bytes that all keys of the leaf begin with. Returns: 0 where it begins
- * so, too; else on which side of all of them it is. */
+/* Compares a key with the bytes that all keys of the leaf begin with. Returns: 0 if it begins so,
+ * too; else on which side of all of them it is. */
 static int compare_prefix(struct leaf *leaf, struct kv_slice key)
 {
     size_t skip = leaf->node.skip;
@@ -103,8 +103,7 @@ size_t leaf_find(struct leaf *leaf, struct kv_slice key, uint64_t ref)
 
 /* ---- changing ---- */
 
-/* `n` of the keys, from `from` on, in a leaf of their own. Returns: NULL where there is no memory.
- */
+/* `n` of the keys, from `from` on, in a leaf of their own. Returns: NULL if memory runs out. */
 static struct leaf *copy(struct leaf *leaf, size_t from, size_t n, size_t capacity)
 {
     struct leaf *fresh = create(capacity, leaf->node.skip);
@@ -117,7 +116,7 @@ static struct leaf *copy(struct leaf *leaf, size_t from, size_t n, size_t capaci
     return fresh;
 }
 
-/* Returns: false where there is no memory. */
+/* Returns: false if memory runs out. */
 static bool resize(struct leaf **leaf, size_t capacity)
 {
     struct leaf *fresh = copy(*leaf, 0, (*leaf)->node.n, capacity);

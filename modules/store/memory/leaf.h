@@ -33,14 +33,14 @@ static inline uint64_t *leaf_refs(struct leaf *leaf)
     return leaf_words(leaf) + leaf->node.capacity;
 }
 
-/* An empty one. Returns: NULL where there is no memory. Owns: the caller, by free(). */
+/* An empty one. Returns: NULL if memory runs out. Owns: the caller, by free(). */
 struct leaf *leaf_create(void);
 
 /* How many of its keys are before the position. */
 size_t leaf_rank(struct leaf *leaf, const struct tree_keys *keys, const struct tree_position *from);
 
 /* Puts in a key that is not there; there are fewer than LEAF_MOST. The leaf may move. Returns:
- * false where there is no memory, with nothing done. */
+ * false if memory runs out, with nothing done. */
 bool leaf_insert(struct leaf **leaf, const struct tree_keys *keys, struct kv_slice key,
                  uint64_t ref);
 
@@ -56,13 +56,13 @@ struct leaf_halves {
     struct leaf *right;
 };
 
-/* Makes two of a full one, in which the key that comes next has room. Returns: false where there is
- * no memory, with nothing done; else the old leaf is no more. */
+/* Makes two of a full one, in which the key that comes next has room. Returns: false if memory runs
+ * out, with nothing done; else the old leaf is no more. */
 bool leaf_split(struct leaf *leaf, const struct tree_keys *keys, struct kv_slice next,
                 struct leaf_halves *ret_halves);
 
-/* Makes one of two whose keys have room in one. Returns: NULL where there is no memory, with
- * nothing done; else the old ones are no more. */
+/* Makes one of two whose keys have room in one. Returns: NULL if memory runs out, with nothing
+ * done; else the old ones are no more. */
 struct leaf *leaf_merge(struct leaf *left, struct leaf *right);
 
 #endif

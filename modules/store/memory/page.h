@@ -11,7 +11,7 @@ void page_init(struct kv_scan *scan);
  */
 void page_add(struct kv_store *store, struct kv_scan *scan, struct entry *entry);
 
-/* Makes the cursor of the next page, of two parts. Returns: false where there is no memory. */
+/* Makes the cursor of the next page, of two parts. Returns: false if memory runs out. */
 bool page_set_next(struct kv_scan *scan, struct kv_slice head, struct kv_slice key);
 
 /* Gives back what was added. */

@@ -172,8 +172,8 @@ static enum outcome put_over(struct work *work)
     return DONE;
 }
 
-/* Into the index first: nobody finds it there without the lock. Returns: false where there is no
- * memory, with nothing done. */
+/* Into the index first: nobody finds it there without the lock. Returns: false if memory runs out,
+ * with nothing done. */
 static bool insert(const struct work *work, struct entry *fresh)
 {
     const struct writer *writer = &work->writer;
@@ -353,8 +353,8 @@ static void compare_ahead(struct work *work, struct entry *entry)
         work->unlike = entry;
 }
 
-/* The entry that a SET puts in: made ahead of the command, or now. Returns: NULL where there is no
- * memory. */
+/* The entry that a SET puts in: made ahead of the command, or now. Returns: NULL if memory runs
+ * out. */
 static struct entry *make_entry(const struct kv_cmd *cmd)
 {
     struct entry *staged = cmd->staged;

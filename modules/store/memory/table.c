@@ -412,7 +412,7 @@ static void retire_segment(const struct gardener *gardener, struct segment *segm
     epoch_retire_block(gardener->epochs, gardener->participant, segment);
 }
 
-/* Makes the segment anew for `n_entries`. Returns: false where there is no memory. */
+/* Makes the segment anew for `n_entries`. Returns: false if memory runs out. */
 static bool resize_segment(struct table *table, const struct gardener *gardener, uint64_t hash,
                            struct segment *old, size_t n_entries)
 {
@@ -459,8 +459,7 @@ static void turn_to_halves(struct directory *directory, uint64_t hash, struct se
         directory->n_deepest += 2;
 }
 
-/* The directory has the bit that tells the halves apart. Returns: false where there is no
- * memory. */
+/* The directory has the bit that tells the halves apart. Returns: false if memory runs out. */
 static bool split_segment(struct table *table, const struct gardener *gardener, uint64_t hash,
                           struct segment *old)
 {
@@ -495,8 +494,7 @@ static bool may_split(struct table *table, const struct segment *segment)
     return segment->depth < MAX_DEPTH && (size_t)2 << directory->depth <= most;
 }
 
-/* Makes room for one entry more in the segment of that hash. Returns: false where there is no
- * memory for it. */
+/* Makes room for one entry more in the segment of that hash. Returns: false if memory runs out. */
 static bool grow(struct table *table, const struct gardener *gardener, uint64_t hash,
                  struct segment *segment)
 {

@@ -91,7 +91,7 @@ static inline struct probe table_probe(uint64_t table_hash, struct kv_slice key)
     return (struct probe){.hash = hash, .tag = table_tag(hash), .key = key};
 }
 
-/* Returns: -1 where there is no memory. */
+/* Returns: -1 if memory runs out. */
 int table_init(struct table *table);
 
 /* Frees everything, the table's references of its entries included. Nobody else is there. */
@@ -115,7 +115,7 @@ size_t table_read_segment(struct table *table, uint64_t hash, struct entry **ent
 
 /* ---- writers: under the shard's lock ---- */
 
-/* Returns: the key's entry, which is also at the place; NULL where the key is missing. */
+/* Returns: the key's entry, which is also at the place; NULL if the key is missing. */
 struct entry *table_locate(struct table *table, const struct probe *probe, struct place *ret_place);
 
 /* Whether there is a key with the probe's hash. */
@@ -133,7 +133,7 @@ void table_replace(struct place *place, struct entry *entry);
 void table_remove(struct table *table, const struct gardener *gardener, const struct probe *probe,
                   struct place *place);
 
-/* Puts in a key that is not there. Returns: false where there is no memory, with nothing done. */
+/* Puts in a key that is not there. Returns: false if memory runs out, with nothing done. */
 bool table_insert(struct table *table, const struct gardener *gardener, const struct probe *probe,
                   struct entry *entry);
 

@@ -10,7 +10,7 @@ struct text {
 };
 
 /* The shortest text that `before` is before, and `key`, which comes after that, is not. Returns:
- * NULL where there is no memory. Owns: the caller, by free(). */
+ * NULL if memory runs out. Owns: the caller, by free(). */
 struct text *text_create(struct kv_slice before, struct kv_slice key);
 
 /* The same for two keys that begin with the prefix, given the words after it, which differ. (The

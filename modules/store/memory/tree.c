@@ -145,7 +145,7 @@ static bool split_child(struct tree *tree, struct inner *parent, size_t rank, st
                                            : split_inner(parent, rank);
 }
 
-/* Puts a root above a full one. Returns: false where there is no memory. */
+/* Puts a root above a full one. Returns: false if memory runs out. */
 static bool raise_root(struct tree *tree, struct kv_slice next)
 {
     struct inner *root = inner_create(tree->root);
@@ -160,7 +160,7 @@ static bool raise_root(struct tree *tree, struct kv_slice next)
     return true;
 }
 
-/* Returns: false where there is no memory for a tree that the key can be put into. */
+/* Returns: false if there is no memory for a tree that the key can be put into. */
 static bool prepare_root(struct tree *tree, struct kv_slice next)
 {
     if (tree->root != NULL)
@@ -185,7 +185,7 @@ bool tree_fetch(struct tree *tree, struct kv_slice key, struct tree_place *place
     return place->n_above < tree->n_levels; /* without reading the node, which is on its way */
 }
 
-/* Goes down to the key's leaf, with room in it. Returns: NULL where there is no memory. */
+/* Goes down to the key's leaf, with room in it. Returns: NULL if memory runs out. */
 static struct node **make_room(struct tree *tree, struct kv_slice key)
 {
     if (!prepare_root(tree, key))
@@ -253,8 +253,8 @@ static bool merge_inners(struct inner *parent, size_t rank)
     return true;
 }
 
-/* Makes one of the children at `rank` and behind it. Returns: false where they are too large, or
- * where there is no memory. */
+/* Makes one of the children at `rank` and behind it. Returns: false if they are too large, or if
+ * memory runs out. */
 static bool merge_children(struct inner *parent, size_t rank)
 {
     const struct node *left = parent->children[rank];

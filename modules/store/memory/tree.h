@@ -42,7 +42,7 @@ void tree_fini(struct tree *tree);
 bool tree_fetch(struct tree *tree, struct kv_slice key, struct tree_place *place);
 
 /* Puts in a key that is not there. place: as far as tree_fetch() has followed the key, or zeros.
- * Returns: false where there is no memory, with nothing put in. */
+ * Returns: false if memory runs out, with nothing put in. */
 bool tree_insert(struct tree *tree, struct kv_slice key, uint64_t ref,
                  const struct tree_place *place);
 
@@ -53,7 +53,7 @@ void tree_remove(struct tree *tree, struct kv_slice key, uint64_t ref);
 void tree_replace(struct tree *tree, struct kv_slice key, uint64_t ref, uint64_t with);
 
 /* The references from the position on, in the order of their keys. Returns: how many; fewer than
- * `max` only where there are no more. */
+ * `max` only if there are no more. */
 size_t tree_read(const struct tree *tree, const struct tree_position *from, uint64_t *refs,
                  size_t max);
 

@@ -102,7 +102,7 @@ static bool is_ahead(const struct walk *walk, const struct found *one)
 }
 
 /* The entries of the present segment that are still ahead, sorted. Returns: how many, or SIZE_MAX
- * where there is no memory; *ret_end as table_read_segment(). */
+ * if memory runs out; *ret_end as table_read_segment(). */
 static size_t read_segment(struct walk *walk, uint64_t *ret_end)
 {
     struct kv_store *store = walk->store;

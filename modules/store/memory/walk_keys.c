@@ -44,7 +44,7 @@ struct walk {
 
 /* ---- cursors ---- */
 
-/* Where the page begins. Returns: false where the cursor is none. */
+/* Where the page begins. Returns: false if the cursor is none. */
 static bool read_cursor(const struct kv_scan *scan, struct tree_position *ret)
 {
     struct kv_slice cursor = scan->cursor;
@@ -72,7 +72,7 @@ static struct kv_slice next_key(const struct run *run)
     return entry_key(run->entries[run->at]);
 }
 
-/* Reads the shard's next keys. Returns: false where there are none. */
+/* Reads the shard's next keys. Returns: false if there are none. */
 static bool read_on(const struct walk *walk, struct run *run, const struct tree_position *from)
 {
     struct shard *shard = run->shard;
@@ -85,7 +85,7 @@ static bool read_on(const struct walk *walk, struct run *run, const struct tree_
     return run->n > 0;
 }
 
-/* Goes past the run's next key. Returns: false where it was the last one. */
+/* Goes past the run's next key. Returns: false if it was the last one. */
 static bool pass(const struct walk *walk, struct run *run)
 {
     struct tree_position behind = {.key = next_key(run), .is_behind = true};

@@ -151,7 +151,7 @@ static int next_list(const struct wheel *wheel, int64_t *ret_time)
     return -1;
 }
 
-/* Turns to the next list, if it comes by `time`. Returns: false where none does. */
+/* Turns to the next list, if it comes by `time`. Returns: false if none does. */
 static bool turn(struct wheel *wheel, int64_t time)
 {
     int64_t list_time;
@@ -168,7 +168,7 @@ static bool turn(struct wheel *wheel, int64_t time)
     return true;
 }
 
-/* Returns: false where no moves are left. */
+/* Returns: false if no moves are left. */
 static bool deal(struct wheel *wheel, uint32_t *moves)
 {
     for (struct timed *timed; (timed = list_first(&wheel->dealing)) != NULL; (*moves)--) {

@@ -50,7 +50,7 @@ void wheel_remove(struct timed *timed);
 
 /* Turns on to `now_ms` (from 0 on; an earlier time than before turns nothing back), and takes out
  * an entry that is due there. Deals out at most *moves entries on the way, and takes what it dealt
- * off *moves. Returns: NULL where nothing is due, or where there are no moves left. */
+ * off *moves. Returns: NULL if nothing is due, or if there are no moves left. */
 struct timed *wheel_take_due(struct wheel *wheel, int64_t now_ms, uint32_t *moves);
 
 /* When to turn on next: the earliest deadline, or an earlier time at which a list is to be dealt

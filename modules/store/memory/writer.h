@@ -48,7 +48,7 @@ static inline void writer_retire(const struct writer *writer, struct entry *entr
     epoch_retire_entry(&writer->store->epochs, writer->loop, entry);
 }
 
-/* Counts what the bytes stored become. Returns: false where they would be too many. */
+/* Counts what the bytes stored become. Returns: false if they would be too many. */
 static inline bool writer_count_bytes(struct kv_store *store, uint64_t more, uint64_t less)
 {
     if (store->max_bytes == 0)

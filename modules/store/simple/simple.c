@@ -62,7 +62,7 @@ struct work {
 
 /* ---- entries ---- */
 
-/* Returns: NULL where there is no memory. */
+/* Returns: NULL if memory runs out. */
 static struct entry *entry_create(const struct kv_cmd *cmd, struct kv_slice value)
 {
     struct entry *entry = malloc(sizeof(*entry) + 1 + cmd->key.len + value.len);
@@ -202,7 +202,7 @@ static struct entry *entry_at(const struct kv_store *store, size_t index, struct
     return NULL;
 }
 
-/* Makes room for one entry more. Returns: false where there is no memory. */
+/* Makes room for one entry more. Returns: false if memory runs out. */
 static bool table_reserve(struct kv_store *store)
 {
     if (store->n < store->capacity)
@@ -508,7 +508,7 @@ static void simple_scan(struct kv_store *store, uint32_t loop, struct kv_scan *s
 
 /* ---- expiry ---- */
 
-/* Takes the earliest entry out, if it is due. Returns: NULL where none is. */
+/* Takes the earliest entry out, if it is due. Returns: NULL if none is. */
 static struct entry *expire_first(struct kv_store *store, int64_t now_ms)
 {
     if (store->n_heap == 0 || store->heap[0]->deadline_ms > now_ms)

@@ -62,7 +62,7 @@ void conn_open(struct conn *conn, uint16_t port, const char *hello, const char *
 void conn_close(struct conn *conn);
 /* Sends what can be sent now. */
 void conn_flush(struct conn *conn);
-/* Receives what is there. Returns: false where there was nothing. */
+/* Receives what is there. Returns: false if there was nothing. */
 bool conn_fill(struct conn *conn);
 struct kv_slice conn_unread(const struct conn *conn);
 void conn_use(struct conn *conn, size_t len);

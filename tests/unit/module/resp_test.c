@@ -43,7 +43,7 @@ static struct kv_buffer values_of(struct kv_slice message)
     return out;
 }
 
-/* Scans the input in pieces of n bytes. Returns: the outcome; *ret_len: where it ended. */
+/* Scans the input in pieces of n bytes. Returns: the outcome; *ret_len: if it ended. */
 static int scan(struct kv_slice bytes, size_t piece, size_t max_bytes, size_t *ret_len)
 {
     struct resp_scanner scanner;
