@@ -6,10 +6,10 @@
 
 #include <kvserver/types.h>
 
-/* Begins as zeros. */
+/* Initialize it with zeros. */
 struct buffer {
     char *bytes;
-    size_t at; /* where the front is */
+    size_t at; /* the start of the front */
     size_t end;
     size_t capacity;
 };
@@ -17,7 +17,7 @@ struct buffer {
 /* Makes room for n bytes more. Returns: false if memory runs out. */
 bool buffer_reserve(struct buffer *buffer, size_t n);
 
-/* There has to be room. */
+/* There must be room. */
 void buffer_append(struct buffer *buffer, struct kv_slice bytes);
 
 /* Takes n bytes off the front. A large buffer gives its memory back once it is empty. */

@@ -155,7 +155,7 @@ static ssize_t receive_some(const struct link *link, char *bytes, size_t n)
     return link->tls != NULL ? tls_receive(link->tls, bytes, n) : recv(link->fd, bytes, n, 0);
 }
 
-/* Returns: 0 if the fault will pass. */
+/* Returns: 0 if the fault is temporary. */
 static int judge_fault(struct link *link, int fault)
 {
     if (fault == EAGAIN || fault == EINTR)
@@ -164,8 +164,8 @@ static int judge_fault(struct link *link, int fault)
     return -1;
 }
 
-/* What the system takes at once, it would take for a Redis that hangs, too. Only where it takes
- * something that had to wait, Redis has read. */
+/* The system would accept data at once for a Redis that hangs, too. Only if it accepts data that
+ * had to wait, Redis has read some. */
 int link_flush(struct link *link)
 {
     bool was_backed_up = link->is_backed_up;

@@ -18,7 +18,7 @@ struct address {
     struct tls_settings tls;
     char text[256]; /* for messages */
     struct resolver *resolver;
-    const atomic_bool *gives_up; /* if set, waits end early; NULL: nobody sets it */
+    const atomic_bool *gives_up; /* if set, waits end early; NULL: never */
 };
 
 struct link {
@@ -28,11 +28,11 @@ struct link {
     struct buffer in;
     struct resp_scanner scanner;
     size_t shown;      /* bytes of the last message shown, at the front of `in` */
-    int64_t heard_ms;  /* when something last arrived, or was taken that had to wait for room */
-    bool is_backed_up; /* the last flush has left something unsent */
+    int64_t heard_ms;  /* the last time that data arrived, or that waiting data was accepted */
+    bool is_backed_up; /* the last flush left unsent data */
     bool is_cut_off;   /* Redis closed it */
     uint64_t n_read;   /* bytes that have arrived */
-    uint64_t n_taken;  /* bytes of messages that were shown, and then removed */
+    uint64_t n_taken;  /* bytes of messages that were shown and removed */
     uint64_t limit;    /* messages that end beyond this many bytes are held */
 };
 
@@ -45,10 +45,10 @@ void link_init(struct link *link);
 int link_connect(struct link *link, const struct address *address, int64_t until_ms,
                  struct kv_error *reterr);
 
-/* Forgets what was not sent and not read. Does nothing if it is closed. `is_cut_off` stays. */
+/* Discards unsent and unread data. Does nothing if it is closed. `is_cut_off` is kept. */
 void link_close(struct link *link);
 
-/* Send and read what they can without waiting. Return: -1 if the connection is broken. */
+/* Send and read as much as possible without waiting. Return: -1 if the connection is broken. */
 int link_flush(struct link *link);
 int link_read(struct link *link);
 
@@ -66,9 +66,8 @@ bool link_is_holding(const struct link *link);
 /* Whether unexpected bytes have arrived, or Redis has closed the connection. */
 bool link_is_stale(const struct link *link);
 
-/* Sends the output, and waits for the next message that is not a push: until `until_ms`, and as
- * long again behind whatever arrives, or is taken that had to wait for room. Returns: -1 and
- * *reterr. */
+/* Sends the output, and waits for the next message that is not a push: until `until_ms`, and for
+ * the same time again after data arrives, or waiting data is accepted. Returns: -1 and *reterr. */
 int link_wait(struct link *link, const struct address *address, int64_t until_ms,
               struct kv_slice *ret_message, struct kv_error *reterr);
 

@@ -76,7 +76,7 @@ bool redis_address_parse(struct kv_slice text, struct kv_slice *ret_host, int *r
 void redis_options_check_list(const struct kv_option_value *list, const char *name,
                               const struct kv_faults *faults);
 
-/* Checks them, as part of the module's check. */
+/* Checks these options, as part of the module's check. */
 void redis_options_check(const struct kv_option_value *options, const struct kv_faults *faults);
 
 /* The texts are borrowed from the options. The caller sets resolver and gives_up. */

@@ -8,10 +8,10 @@
 #include "buffer.h"
 
 enum {
-    REQUEST_WORD = 32 /* the most bytes that a word, or the beginning, takes besides its text */
+    REQUEST_WORD = 32 /* the most bytes of a word, or of the beginning, without its text */
 };
 
-/* n_words have to follow, and there has to be room. */
+/* n_words words must follow, and there must be room. */
 void request_begin(struct buffer *out, size_t n_words);
 void request_word(struct buffer *out, struct kv_slice word);
 /* One word of two parts. */

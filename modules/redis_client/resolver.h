@@ -13,15 +13,15 @@
 
 struct lookup;
 
-/* Begins as zeros. For one thread at a time. */
+/* Initialize it with zeros. For one thread at a time. */
 struct resolver {
-    struct lookup *pending; /* the lookup in progress; NULL: there is none */
+    struct lookup *pending; /* the lookup in progress; NULL: none */
 };
 
 /* How long an attempt to connect may wait. */
 struct patience {
     int64_t until_ms;            /* of patience_clock_ms() */
-    const atomic_bool *gives_up; /* if set, the wait ends early; NULL: nobody sets it */
+    const atomic_bool *gives_up; /* if set, the wait ends early; NULL: never */
 };
 
 /* Milliseconds of a monotonic clock. */
@@ -35,7 +35,7 @@ int patience_left_ms(const struct patience *patience);
 int resolver_find(struct resolver *resolver, const char *host, int port,
                   const struct patience *patience, struct addrinfo **ret_peers);
 
-/* Does not wait for a lookup in progress. */
+/* Frees the resolver; does not wait for a lookup in progress. */
 void resolver_fini(struct resolver *resolver);
 
 #endif

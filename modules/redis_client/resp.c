@@ -1,8 +1,8 @@
 /*
- * A value is a line, of which the first byte says the type, and in some types as many bytes behind
- * it as the line says, and a line end. Aggregates say how many values follow; as they stand behind
- * each other, it is enough to count how many are left. Streamed strings and aggregates, which Redis
- * does not send, are no RESP here.
+ * A value is a line whose first byte is its type. For some types, bytes follow, as many as the line
+ * announces, and a line end. Aggregates announce how many values follow; as these are consecutive,
+ * it is enough to count how many are left. Streamed strings and aggregates, which Redis does not
+ * send, are refused.
  */
 #include "resp.h"
 
@@ -18,11 +18,11 @@ enum {
 
 struct line {
     char type;
-    struct kv_slice text; /* behind the type */
+    struct kv_slice text; /* after the type */
     size_t size;          /* with the line end */
 };
 
-/* Returns: 1, 0 if more is needed, -1. */
+/* Returns: 1; 0 if more is needed; -1. */
 static int read_line(struct kv_slice bytes, struct line *ret)
 {
     size_t most = bytes.len < LONGEST_LINE ? bytes.len : LONGEST_LINE;
@@ -36,7 +36,7 @@ static int read_line(struct kv_slice bytes, struct line *ret)
     return memchr(ret->text.bytes, '\r', ret->text.len) == NULL ? 1 : -1;
 }
 
-/* Decimal, with a sign or without. Returns: whether it is, and fits. */
+/* Decimal, with or without a sign. Returns: whether it is valid and fits. */
 static bool read_number(struct kv_slice text, int64_t *ret)
 {
     size_t at = text.len != 0 && (text.bytes[0] == '-' || text.bytes[0] == '+');
@@ -54,11 +54,11 @@ static bool read_number(struct kv_slice text, int64_t *ret)
     return true;
 }
 
-/* What the line says of what is behind it. */
+/* The announcement of a line. */
 struct extent {
     size_t n_bytes;    /* of a string, with the line end */
     uint64_t n_values; /* of an aggregate */
-    bool is_null;      /* of RESP2: nothing is */
+    bool is_null;      /* a null of RESP2 */
 };
 
 static bool has_bytes(char type)
@@ -98,7 +98,7 @@ static uint64_t values_of(char type, uint64_t number)
     return (is_pairs ? 2 * number : number) + (type == '|' ? 1 : 0);
 }
 
-/* Returns: whether the line is one that begins a value. most: what a length may be. */
+/* Returns: whether the line starts a value. most: the largest valid length. */
 static bool read_extent(const struct line *line, size_t most, struct extent *ret)
 {
     int64_t number;
@@ -131,7 +131,7 @@ void resp_scanner_begin(struct resp_scanner *scanner, size_t max_bytes)
     *scanner = (struct resp_scanner){.max_bytes = max_bytes, .left = 1};
 }
 
-/* Takes one value, without those of an aggregate. Returns: as resp_scan(). */
+/* Scans one value, without the elements of an aggregate. Returns: as resp_scan(). */
 static int scan_value(struct resp_scanner *scanner, struct kv_slice bytes)
 {
     struct line line;
@@ -148,7 +148,7 @@ static int scan_value(struct resp_scanner *scanner, struct kv_slice bytes)
     if (extent.n_bytes > room || left > (room - extent.n_bytes) / LEAST_VALUE)
         return -1;
     if (extent.n_bytes > rest.len - line.size)
-        return 0; /* the line is read anew when there is more */
+        return 0; /* the line is parsed again when there is more */
     if (extent.n_bytes != 0 && !is_string_right(&line, rest.bytes + line.size, extent.n_bytes))
         return -1;
     scanner->at += line.size + extent.n_bytes;

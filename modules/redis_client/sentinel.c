@@ -1,5 +1,5 @@
-/* All are asked, as a sentinel on the wrong side of a broken network names the old master for as
- * long as the break lasts. */
+/* All sentinels are asked, as one on the wrong side of a network partition names the old master
+ * while the partition lasts. */
 #include "sentinel.h"
 
 #include "request.h"
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 enum {
-    REST_MS = 5000, /* for one that did not answer, while others do */
+    REST_MS = 5000, /* for one that did not answer while others do */
     LEAST_PATIENCE_MS = 100,
 };
 
@@ -150,7 +150,7 @@ int64_t sentinel_read_epoch(struct kv_slice reply)
     return EPOCH_UNKNOWN;
 }
 
-/* While a replica is being promoted, this names it already, as soon as the epoch is the new one. */
+/* While a replica is being promoted, this already names it, once the epoch is the new one. */
 static int ask_for_address(const struct question *question, struct master_address *ret)
 {
     const struct kv_slice words[] = {KV_SLICE("SENTINEL"), KV_SLICE("GET-MASTER-ADDR-BY-NAME"),
@@ -194,7 +194,7 @@ static int ask_one(const struct question *question, struct master_address *ret)
 
 /* ---- asking all ---- */
 
-/* Returns: whether one has answered. */
+/* Returns: whether any sentinel has answered. */
 static bool ask_all(struct sentinels *sentinels, int64_t patience_ms, bool are_resting,
                     struct master_address *ret, struct kv_error *reterr)
 {

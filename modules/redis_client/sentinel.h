@@ -1,6 +1,6 @@
 /*
  * Redis Sentinel: servers that watch a master and its replicas, promote a replica when the master
- * is lost, and tell clients which server is the master now.
+ * is lost, and tell clients which server is the current master.
  */
 #ifndef KV_REDIS_CLIENT_SENTINEL_H
 #define KV_REDIS_CLIENT_SENTINEL_H
@@ -8,12 +8,12 @@
 #include "options.h"
 
 enum {
-    EPOCH_UNKNOWN = -1 /* the sentinel does not allow the question */
+    EPOCH_UNKNOWN = -1 /* the sentinel refuses the question */
 };
 
 struct sentinel;
 
-/* For one thread at a time. Begins as zeros. */
+/* For one thread at a time. Initialize it with zeros. */
 struct sentinels {
     struct sentinel *all;
     size_t n;
@@ -21,16 +21,16 @@ struct sentinels {
     struct kv_slice user, password;
 };
 
-/* Which server is the master. A sentinel that has missed a failover still names the one before,
- * with a smaller epoch. */
+/* The current master. A sentinel that has missed a failover still names the previous one, with a
+ * smaller epoch. */
 struct master_address {
     char host[REDIS_LONGEST_HOST];
     int port;
     int64_t epoch;
 };
 
-/* Reads the options, from which texts are borrowed. gives_up: ends waits early. Returns: -1 and
- * *reterr if memory runs out. */
+/* Reads the options, whose texts are borrowed. gives_up: ends waits early. Returns: -1 and *reterr
+ * if memory runs out. */
 int sentinels_init(struct sentinels *sentinels, const struct kv_option_value *options,
                    const atomic_bool *gives_up, struct kv_error *reterr);
 /* Accepts zeros. */

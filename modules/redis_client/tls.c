@@ -13,7 +13,7 @@ struct tls {
     SSL *ssl;
 };
 
-/* Why the last call of the library failed. */
+/* The reason for the failure of the last call of the library. */
 static const char *reason(void)
 {
     const char *text = ERR_reason_error_string(ERR_peek_last_error());
@@ -26,7 +26,8 @@ static int fail_at(struct kv_slice path, struct kv_error *reterr)
     return kv_error_set(reterr, "%s: %s", path.bytes, reason());
 }
 
-/* In place of OpenSSL's own, which asks at the terminal. Returns: the length of no passphrase. */
+/* Replaces OpenSSL's function, which asks at the terminal. Returns: the length of an empty
+ * passphrase. */
 static int note_passphrase(char *text, int size, int is_for_writing, void *is_encrypted)
 {
     (void)text;
@@ -36,7 +37,7 @@ static int note_passphrase(char *text, int size, int is_for_writing, void *is_en
     return 0;
 }
 
-/* The client's own. */
+/* Loads the client's own certificate and key. */
 static int read_certificate(SSL_CTX *context, const struct tls_settings *settings,
                             const bool *is_encrypted, struct kv_error *reterr)
 {

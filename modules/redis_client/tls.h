@@ -1,7 +1,7 @@
 /*
  * TLS on a connected, non-blocking socket, at the client's end. For one thread.
  *
- * The library writes by write(): the program has to ignore SIGPIPE.
+ * The library uses write(): the program must ignore SIGPIPE.
  */
 #ifndef KV_REDIS_CLIENT_TLS_H
 #define KV_REDIS_CLIENT_TLS_H
@@ -19,7 +19,7 @@ struct tls_settings {
 
 struct tls;
 
-/* Reads the files. fd: stays the caller's. Owns: the caller. Returns: NULL and *reterr. */
+/* Reads the files. fd: remains owned by the caller. Owns: the caller. Returns: NULL and *reterr. */
 struct tls *tls_create(const struct tls_settings *settings, int fd, struct kv_error *reterr);
 
 /* Accepts NULL. Sends close_notify if that needs no waiting. */

@@ -1,5 +1,5 @@
 /*
- * The option `prefixes` that policies share: which keys a policy is for.
+ * The option `prefixes` shared by policies: the keys that a policy applies to.
  */
 #ifndef KV_TTL_PREFIXES_H
 #define KV_TTL_PREFIXES_H

@@ -19,7 +19,7 @@ struct kv_test_receiver {
     uint16_t port;
     int listener;
     pthread_t thread;
-    pthread_mutex_t lock; /* of what follows */
+    pthread_mutex_t lock; /* for everything below */
     const char *plan;
     struct kv_test_received *all;
     size_t n;

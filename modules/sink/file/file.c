@@ -1,7 +1,7 @@
 /*
- * Events as lines of JSON at the end of a file. A line is whole or not there: what a full disk cut
- * short is taken back before the error is told, and what a crash cut short is ended by a line end
- * when the file is opened.
+ * Appends events to a file as lines of JSON. A line is complete or absent: a line truncated by a
+ * full disk is removed before the error is reported, and a line truncated by a crash is ended by a
+ * line end when the file is opened.
  */
 #include <kvserver/sink.h>
 
@@ -33,7 +33,7 @@ struct kv_sink {
     int64_t keep;
     bool is_synced;
     int fd;       /* -1: not open */
-    int64_t size; /* of whole lines */
+    int64_t size; /* of complete lines */
 };
 
 static const char *const syncs[] = {"none", "batch", NULL};
@@ -61,7 +61,7 @@ static const struct kv_option file_options[N_OPTIONS] = {
                      .doc = "batch: an event is delivered when it is on the disk"},
 };
 
-/* Whether the system takes it, with a number behind it too. */
+/* Whether the system accepts the path, also with a number appended. */
 static bool is_file_name(struct kv_slice path)
 {
     const char *slash = strrchr(path.bytes, '/');
@@ -110,7 +110,7 @@ static void file_reopen(struct kv_sink *sink)
     sink->fd = -1;
 }
 
-/* A line that a crash cut short ends here. */
+/* Ends a line that a crash has truncated. */
 static int end_last_line(struct kv_sink *sink, struct kv_error *reterr)
 {
     char last = '\n';
@@ -153,7 +153,7 @@ static void number_path(const struct kv_sink *sink, int64_t number, char *ret, s
         snprintf(ret, size, "%s.%lld", sink->path, (long long)number);
 }
 
-/* Each file gets the next number; the last one goes. */
+/* Each file gets the next number; the last one is deleted. */
 static int rotate(struct kv_sink *sink, struct kv_error *reterr)
 {
     char from[PATH_MAX], to[PATH_MAX];
@@ -167,7 +167,7 @@ static int rotate(struct kv_sink *sink, struct kv_error *reterr)
     return ensure_open(sink, reterr);
 }
 
-/* How many of the events fit into the file as it is; at least one into an empty file. */
+/* The number of events that fit into the current file; at least one into an empty file. */
 static size_t count_fitting(const struct kv_sink *sink, const struct kv_event *events, size_t n)
 {
     size_t fitting = 0;
@@ -181,7 +181,7 @@ static size_t count_fitting(const struct kv_sink *sink, const struct kv_event *e
     return fitting;
 }
 
-/* The parts that were written whole are passed over. */
+/* Skips the parts that were written completely. */
 static int write_all(int fd, struct iovec *parts, int n)
 {
     while (n > 0) {
@@ -201,7 +201,7 @@ static int write_all(int fd, struct iovec *parts, int n)
     return 0;
 }
 
-/* Writes whole lines, or takes back what it wrote. */
+/* Writes complete lines, or removes what it has written. */
 static int write_lines(struct kv_sink *sink, const struct kv_event *events, size_t n,
                        struct kv_error *reterr)
 {
@@ -217,7 +217,7 @@ static int write_lines(struct kv_sink *sink, const struct kv_event *events, size
         int failure = errno;
         fail(sink, "cannot be written", reterr);
         if (ftruncate(sink->fd, sink->size) != 0)
-            file_reopen(sink); /* which ends the line instead */
+            file_reopen(sink); /* this ends the line instead */
         errno = failure;
         return -1;
     }
@@ -225,8 +225,8 @@ static int write_lines(struct kv_sink *sink, const struct kv_event *events, size
     return 0;
 }
 
-/* The system has a limit for the length of a file. Lines that fit into one each come alone; one
- * that is longer than a whole file is dropped. Returns: how many events are settled by that. */
+/* The system limits the length of a file. Lines that fit into a file are written one by one; a line
+ * longer than a whole file is dropped. Returns: the number of events settled. */
 static size_t judge(struct kv_sink *sink, const struct kv_event *events, size_t n,
                     const struct kv_error *error)
 {

@@ -1,11 +1,12 @@
 /*
- * Events as messages of Kafka, with the event's key as theirs, so that those of a key stay in order
- * in one partition. The producer is idempotent: what it repeats by itself is stored once, and in
- * order.
+ * Sends events as messages of Kafka, with the event's key as the message's, so that the events of a
+ * key stay in order in one partition. The producer is idempotent: messages that it repeats by
+ * itself are stored once, and in order.
  *
- * A message has no time-out of its own, as the one behind it would then overtake it. Where not all
- * is acknowledged in time, what is left is purged and the producer is made anew: then those that
- * the brokers had taken come once more, with the same header `id`, in their order.
+ * A message has no time-out of its own, as the next one would then overtake it. If not all messages
+ * are acknowledged in time, the remaining ones are purged and the producer is recreated: then
+ * messages that the brokers had already accepted are sent again, with the same header `id`, in
+ * order.
  */
 #include <kvserver/sink.h>
 
@@ -21,7 +22,7 @@ enum {
 };
 
 enum {
-    TURN_MS = 100,      /* between two looks whether the time is over */
+    TURN_MS = 100,      /* between two checks of the time */
     LONGEST_TOPIC = 249 /* that Kafka allows */
 };
 
@@ -30,14 +31,14 @@ struct kv_sink {
     const struct kv_option_value *options;
     rd_kafka_t *producer; /* NULL: none */
     rd_kafka_resp_err_t *results;
-    size_t n_results; /* of the deliver() under way */
+    size_t n_results; /* of the deliver() in progress */
     size_t n_sent;    /* in it */
     size_t n_open;    /* not answered yet */
     size_t capacity;
-    char trouble[256]; /* what the library complained of last; empty: nothing */
+    char trouble[256]; /* the library's last error message; empty: none */
 };
 
-/* Those of librdkafka that hold a password or a key. */
+/* The settings of librdkafka that contain a password or a key. */
 static const char *const secret_settings[] = {"sasl.password",
                                               "sasl.oauthbearer.client.secret",
                                               "sasl.oauthbearer.config",
@@ -67,7 +68,7 @@ static const struct kv_option kafka_options[N_OPTIONS] = {
 
 /* ---- the producer ---- */
 
-/* The opaque of a message is its place, and one more. */
+/* The opaque of a message is its index plus one. */
 static void reported(rd_kafka_t *producer, const rd_kafka_message_t *message, void *opaque)
 {
     struct kv_sink *sink = opaque;
@@ -104,7 +105,8 @@ static int configure(const struct kv_option_value *options, rd_kafka_conf_t *con
                : -1;
 }
 
-/* What keeps it from the brokers. That all of them are down says less than why one is. */
+/* The reason why the brokers are not reached. The reason for one of them is more informative than
+ * "all are down". */
 static void complained(rd_kafka_t *producer, int error, const char *text, void *opaque)
 {
     struct kv_sink *sink = opaque;
@@ -113,7 +115,7 @@ static void complained(rd_kafka_t *producer, int error, const char *text, void *
         snprintf(sink->trouble, sizeof(sink->trouble), "%s", text);
 }
 
-/* Says nothing of its own on the standard error: what fails is told by the host. */
+/* Disables the library's output on the standard error: the host logs failures. */
 static void keep_quiet(const rd_kafka_t *producer, int level, const char *part, const char *text)
 {
     (void)producer;
@@ -161,7 +163,7 @@ static bool is_topic(struct kv_slice text)
            !kv_slice_equals(text, KV_SLICE(".")) && !kv_slice_equals(text, KV_SLICE(".."));
 }
 
-/* What the order depends on. */
+/* Settings that the order depends on. */
 static bool is_of_the_sink(const char *setting)
 {
     return strcmp(setting, "enable.idempotence") == 0 || strcmp(setting, "message.timeout.ms") == 0;
@@ -195,9 +197,8 @@ static void kafka_check(const struct kv_option_value *options, const struct kv_f
     rd_kafka_conf_destroy(conf);
 }
 
-/* It connects in the background; so settings that do not fit together are told at once, and a
- * missing broker is not.
- */
+/* The producer connects in the background: inconsistent settings are reported at once, a missing
+ * broker is not. */
 static int kafka_open(const struct kv_sink_host *host, const struct kv_option_value *options,
                       struct kv_sink **ret_sink, struct kv_error *reterr)
 {
@@ -235,7 +236,7 @@ static int make_room(struct kv_sink *sink, size_t n)
 
 static rd_kafka_resp_err_t produce(struct kv_sink *sink, const struct kv_event *event, size_t place)
 {
-    /* An empty key is one, too: as NULL it would be spread over the partitions. */
+    /* An empty key is a key, too: as NULL, its messages would be spread over the partitions. */
     const char *key = event->key.len == 0 ? "" : event->key.bytes;
     return rd_kafka_producev(
         sink->producer, RD_KAFKA_V_TOPIC(sink->options[OPTION_TOPIC].string.bytes),
@@ -246,13 +247,13 @@ static rd_kafka_resp_err_t produce(struct kv_sink *sink, const struct kv_event *
         RD_KAFKA_V_END);
 }
 
-/* What was not sent, as it is longer than the producer takes. */
+/* For a message that was not sent, as it is longer than the producer's limit. */
 static bool is_too_long(rd_kafka_resp_err_t result)
 {
     return result == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE;
 }
 
-/* What brokers say of a batch for the sake of its length, or of one of its messages. */
+/* Errors of a broker that concern the length of a batch, or of one of its messages. */
 static bool is_refusal(rd_kafka_resp_err_t result)
 {
     return result == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
@@ -260,7 +261,7 @@ static bool is_refusal(rd_kafka_resp_err_t result)
            result == RD_KAFKA_RESP_ERR_INVALID_RECORD;
 }
 
-/* Up to the first that the producer has no room for. */
+/* Stops at the first message that the producer has no room for. */
 static void produce_all(struct kv_sink *sink, const struct kv_event *events, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -277,7 +278,7 @@ static void produce_all(struct kv_sink *sink, const struct kv_event *events, siz
     }
 }
 
-/* As long as there is any progress. */
+/* Waits as long as there is progress. */
 static void await_all(struct kv_sink *sink)
 {
     const struct kv_host *base = &sink->host->base;
@@ -292,7 +293,8 @@ static void await_all(struct kv_sink *sink)
     }
 }
 
-/* Whether the event will never be taken. One that was refused in a batch may not be at fault. */
+/* Whether the event can never be delivered. An event that was refused in a batch may not be the
+ * cause. */
 static bool is_hopeless(const struct kv_sink *sink, rd_kafka_resp_err_t result)
 {
     return is_too_long(result) || (is_refusal(result) && sink->n_sent == 1);

@@ -1,10 +1,11 @@
 /*
- * Events as messages of MQTT. With a quality of service of 1 or 2 an event is delivered when the
- * broker has acknowledged it. Where the connection breaks, the client and what it had not sent are
- * made anew, so that the order is the host's: what the broker had taken comes once more.
+ * Sends events as messages of MQTT. With a quality of service of 1 or 2, an event is delivered when
+ * the broker has acknowledged it. If the connection breaks, the client and its unsent messages are
+ * recreated, so that the order is the host's: messages that the broker had already accepted are
+ * sent again.
  *
- * The connection has no keep-alive, as nobody serves it between two calls; one that has gone in the
- * meantime is found when it is used.
+ * The connection has no keep-alive, as it is not served between two calls; a broken connection is
+ * detected when it is used.
  */
 #include <kvserver/sink.h>
 
@@ -30,7 +31,7 @@ enum {
 
 enum {
     LONGEST_TOPIC = 65535,
-    LONGEST_MESSAGE = 268435455, /* of the protocol, its head included */
+    LONGEST_MESSAGE = 268435455, /* of the protocol, including the head */
     TURN_MS = 100,
     MOST_EVENTS = 1024, /* of one call */
     NO_TOPIC = 10000    /* besides the errors of the library */
@@ -40,16 +41,16 @@ struct kv_sink {
     const struct kv_sink_host *host;
     const struct kv_option_value *options;
     struct mosquitto *client; /* NULL: not connected */
-    bool is_connected;        /* the broker has said so */
+    bool is_connected;        /* confirmed by the broker */
     int refusal;              /* of the broker; 0: none */
     bool is_key_encrypted;    /* our private key */
     char *topic;              /* room for one */
     char peer[256];           /* the broker's address, for messages */
-    int mids[MOST_EVENTS];    /* of what is under way, in order; 0: acknowledged; below 0: will
-                                 never be sent, for that error */
+    int mids[MOST_EVENTS];    /* of the messages in flight, in order; 0: acknowledged; below 0:
+                                 an error, never to be sent */
     size_t n_mids;
     size_t n_open;
-    int early_mid; /* acknowledged, and not among them yet; 0: none */
+    int early_mid; /* acknowledged, but not yet among them; 0: none */
 };
 
 static const struct kv_option mqtt_options[N_OPTIONS] = {
@@ -99,7 +100,7 @@ static bool is_topic(struct kv_slice text)
            mosquitto_validate_utf8(text.bytes, (int)text.len) == MOSQ_ERR_SUCCESS;
 }
 
-/* Adds a fault where the one option is given without the other. */
+/* Adds a fault if one option is given without the other. */
 static void check_pair(const struct kv_option_value *options, int one, int other,
                        const struct kv_faults *faults)
 {
@@ -184,7 +185,8 @@ static const char *text_of(const struct kv_sink *sink, int option)
     return text->len == 0 ? NULL : text->bytes;
 }
 
-/* In place of OpenSSL's own, which asks at the terminal. Returns: the length of no passphrase. */
+/* Replaces OpenSSL's function, which asks at the terminal. Returns: the length of an empty
+ * passphrase. */
 static int note_passphrase(char *text, int size, int is_for_writing, void *client)
 {
     struct kv_sink *sink = mosquitto_userdata(client);
@@ -223,7 +225,7 @@ static bool is_to_wait(const struct kv_sink *sink, int64_t until_ms)
     return now_ms(sink) < until_ms && !sink->host->is_ending(sink->host);
 }
 
-/* Returns: an error of the library, told by errno if that is MOSQ_ERR_ERRNO. */
+/* Returns: an error of the library; errno has the reason if it is MOSQ_ERR_ERRNO. */
 static int connect_to(struct kv_sink *sink)
 {
     int64_t until_ms = now_ms(sink) + sink->options[OPTION_TIMEOUT].integer;
@@ -260,7 +262,7 @@ static const char *why_not_connected(const struct kv_sink *sink, int error)
 
 static int ensure_connected(struct kv_sink *sink, struct kv_error *reterr)
 {
-    /* What has come meanwhile is read; so is the end of the connection. */
+    /* Reads data that has arrived meanwhile, and detects the end of the connection. */
     if (sink->client != NULL &&
         (mosquitto_loop(sink->client, 0, 1) != MOSQ_ERR_SUCCESS || !sink->is_connected))
         disconnect(sink);
@@ -279,7 +281,7 @@ static int ensure_connected(struct kv_sink *sink, struct kv_error *reterr)
 
 /* ---- topics ---- */
 
-/* The next character of a text of UTF-8. Returns: its length. */
+/* The next character of a UTF-8 text. Returns: its length. */
 static size_t take_character(struct kv_slice text, uint32_t *ret_code)
 {
     unsigned char first = (unsigned char)text.bytes[0];
@@ -293,15 +295,15 @@ static size_t take_character(struct kv_slice text, uint32_t *ret_code)
     return len;
 }
 
-/* Wildcards, and what MQTT lets a broker end the connection for: control characters, and what
- * Unicode does not count as characters. */
+/* Wildcards, and characters for which MQTT allows a broker to close the connection: control
+ * characters and noncharacters of Unicode. */
 static bool is_forbidden(uint32_t code)
 {
     return code == '+' || code == '#' || code < 0x20 || (code >= 0x7f && code < 0xa0) ||
            (code >= 0xfdd0 && code <= 0xfdef) || (code & 0xfffe) == 0xfffe;
 }
 
-/* Returns: the length, or -1: too long. */
+/* Returns: the length; -1: too long. */
 static int append(char *topic, int len, struct kv_slice text)
 {
     if (len < 0 || text.len > (size_t)(LONGEST_TOPIC - len))
@@ -312,7 +314,7 @@ static int append(char *topic, int len, struct kv_slice text)
     return len;
 }
 
-/* Each character that may not stand in a topic becomes an underscore. */
+/* Replaces each character that is invalid in a topic by an underscore. */
 static int append_key(char *topic, int len, struct kv_slice key)
 {
     uint32_t code;
@@ -350,7 +352,7 @@ static int write_topic(const struct kv_sink *sink, const struct kv_event *event)
 
 /* ---- delivering ---- */
 
-/* Whether the library will never send it. */
+/* Whether the library can never send the message. */
 static bool is_hopeless(int error)
 {
     return error == NO_TOPIC || error == MOSQ_ERR_PAYLOAD_SIZE ||
@@ -358,7 +360,7 @@ static bool is_hopeless(int error)
            error == MOSQ_ERR_MALFORMED_UTF8;
 }
 
-/* While errno is still that of the error: logging a drop changes it. */
+/* Called while errno still belongs to the error: logging a drop changes it. */
 static int name_lost_connection(int error)
 {
     return error == MOSQ_ERR_ERRNO && (errno == ECONNRESET || errno == EPIPE) ? MOSQ_ERR_CONN_LOST
@@ -377,7 +379,7 @@ static int send_event(struct kv_sink *sink, const struct kv_event *event, int *r
                              sink->options[OPTION_RETAIN].boolean);
 }
 
-/* Returns: an error of the library; success too if the event can never be delivered. */
+/* Returns: an error of the library; success also if the event can never be delivered. */
 static int publish(struct kv_sink *sink, const struct kv_event *event)
 {
     int mid = 0;
@@ -406,7 +408,7 @@ static bool was_cut_off(int error)
     return error == MOSQ_ERR_CONN_LOST || error == MOSQ_ERR_NO_CONN;
 }
 
-/* What comes again is sent by a new client. */
+/* Retries are sent by a new client. */
 static void fail(struct kv_sink *sink, int error, struct kv_error *reterr)
 {
     kv_error_set(reterr, "%s: %s", sink->peer,
@@ -416,7 +418,7 @@ static void fail(struct kv_sink *sink, int error, struct kv_error *reterr)
     disconnect(sink);
 }
 
-/* Returns: how many events of the front are done with. */
+/* Returns: the number of events settled, from the front. */
 static size_t settle(struct kv_sink *sink, const struct kv_event *events)
 {
     size_t settled = 0;

@@ -1,7 +1,7 @@
 /*
- * Events as messages of NATS, one by one and in order. With `jetstream` each is delivered when a
- * stream has it on its disk, which also drops what comes twice by the header Nats-Msg-Id; without,
- * when the server has taken it.
+ * Sends events as messages of NATS, one by one and in order. With `jetstream`, an event is
+ * delivered when a stream has it on its disk; the stream discards duplicates by the header
+ * Nats-Msg-Id. Without `jetstream`, it is delivered when the server has received it.
  */
 #include <kvserver/sink.h>
 
@@ -22,7 +22,7 @@ enum {
 
 enum {
     LONGEST_ID = 128,
-    LONGEST_SUBJECT = 1000 /* the type comes behind it */
+    LONGEST_SUBJECT = 1000 /* the type is appended */
 };
 
 struct kv_sink {
@@ -98,7 +98,7 @@ static void nats_check(const struct kv_option_value *options, const struct kv_fa
     }
 }
 
-/* Lists the servers, without the passwords that may stand before their names. */
+/* Lists the servers, without the passwords that their URLs may contain. */
 static void write_peers(struct kv_sink *sink)
 {
     size_t n = sink->options[OPTION_SERVERS].list.n, len = 0;
@@ -157,7 +157,7 @@ static natsStatus set_identity(const struct kv_sink *sink, natsOptions *nats)
     return status;
 }
 
-/* It does not connect again by itself: what waits then would be sent out of order. */
+/* The library must not reconnect by itself: pending messages would be sent out of order. */
 static natsStatus configure(const struct kv_sink *sink, natsOptions *nats)
 {
     size_t n = sink->options[OPTION_SERVERS].list.n;
@@ -216,7 +216,7 @@ static bool is_too_long(const struct kv_sink *sink, const struct kv_event *event
     return most > 0 && event->json.len + LONGEST_ID > (uint64_t)most;
 }
 
-/* Returns: NATS_OK too if the event can never be delivered. */
+/* Returns: NATS_OK also if the event can never be delivered. */
 static natsStatus deliver_one(struct kv_sink *sink, const struct kv_event *event)
 {
     natsMsg *message = NULL;
@@ -236,8 +236,8 @@ static natsStatus deliver_one(struct kv_sink *sink, const struct kv_event *event
     return NATS_OK;
 }
 
-/* What was only written is settled when the server has answered a ping behind it, and has not
- * complained meanwhile. */
+/* Written messages are settled when the server has answered a later ping, and has reported no error
+ * meanwhile. */
 static natsStatus confirm(struct kv_sink *sink)
 {
     const char *complaint;
@@ -261,14 +261,14 @@ static size_t deliver_all(struct kv_sink *sink, const struct kv_event *events, s
     return confirmed == NATS_OK ? done : 0;
 }
 
-/* Whether the server has closed the connection, in answer to what it was sent. */
+/* Whether the server has closed the connection because of a message. */
 static bool was_cut_off(natsStatus status)
 {
     return status == NATS_CONNECTION_CLOSED || status == NATS_CONNECTION_DISCONNECTED ||
            status == NATS_IO_ERROR;
 }
 
-/* Why nothing more was delivered; the server's own words are better than the library's. */
+/* The reason why delivery stopped; the server's own message is better than the library's. */
 static void explain(struct kv_sink *sink, natsStatus status, struct kv_error *reterr)
 {
     const char *complaint = NULL;

@@ -1,7 +1,7 @@
 /*
- * Events into a stream of Redis, or to a channel. What one deliver() brings is one transaction: all
- * of it is taken, or none. Where the connection breaks before the answer, it may have been taken
- * and comes once more, with the same `id`.
+ * Sends events to a stream of Redis, or to a channel. The events of one deliver() are one
+ * transaction: Redis accepts all of them or none. If the connection breaks before the answer, they
+ * may have been accepted and are sent again, with the same `id`.
  */
 #include <kvserver/sink.h>
 
@@ -36,7 +36,7 @@ struct kv_sink {
     struct address address;
     struct resolver resolver;
     struct link link;
-    struct sentinels sentinels; /* empty: there are none */
+    struct sentinels sentinels; /* empty: none */
     struct master_address master;
     int64_t asked_ms; /* when the sentinels were asked */
 };
@@ -101,7 +101,7 @@ static int await(struct kv_sink *sink, struct kv_slice *ret_reply, struct kv_err
     return result;
 }
 
-/* Runs a command whose answer is only looked at for an error. */
+/* Runs a command whose answer is only checked for an error. */
 static int run(struct kv_sink *sink, const struct kv_slice *words, size_t n,
                struct kv_error *reterr)
 {
@@ -140,7 +140,7 @@ static int select_database(struct kv_sink *sink, struct kv_error *reterr)
     return run(sink, (struct kv_slice[]){KV_SLICE("SELECT"), kv_slice_of(number)}, 2, reterr);
 }
 
-/* Redis may not allow the question; if it takes no writes, it says so then. */
+/* An error is no failure: Redis may forbid the question, and a replica refuses the writes. */
 static int check_role(struct kv_sink *sink, struct kv_error *reterr)
 {
     struct resp_value value;
@@ -175,7 +175,7 @@ static void point_to_master(struct kv_sink *sink, const struct master_address *m
     redis_address_write_text(&sink->address);
 }
 
-/* Leaves a master that has been replaced, even if it still takes writes. */
+/* Leaves a master that has been replaced, even if it still accepts writes. */
 static int find_master(struct kv_sink *sink, struct kv_error *reterr)
 {
     struct master_address master;
@@ -263,7 +263,7 @@ static bool append_all(struct kv_sink *sink, const struct kv_event *events, size
     return is_there && request_words(&sink->link.out, (struct kv_slice[]){KV_SLICE("EXEC")}, 1);
 }
 
-/* The first error of an answer, which may be a transaction's; empty: there is none. */
+/* The first error of an answer, possibly of a transaction; empty: none. */
 static struct kv_slice fault_of(struct kv_slice reply)
 {
     struct resp_value value;
@@ -273,15 +273,15 @@ static struct kv_slice fault_of(struct kv_slice reply)
     return (struct kv_slice){0};
 }
 
-/* Redis has a limit for the length of a text (proto-max-bulk-len), and for that of an entry. */
+/* Redis limits the length of a string (proto-max-bulk-len), and that of an entry. */
 static bool is_too_long(const char *fault)
 {
     return strstr(fault, "invalid bulk length") != NULL ||
            strstr(fault, "Elements are too large") != NULL;
 }
 
-/* What one event more or less cannot alter waits: OOM, READONLY, WRONGTYPE, NOPERM and the like.
- * Returns: how many events are settled by that. */
+/* Errors that do not depend on a single event are retried later: OOM, READONLY, WRONGTYPE, NOPERM
+ * and the like. Returns: the number of events settled. */
 static size_t judge(struct kv_sink *sink, const struct kv_event *events, size_t n,
                     const char *fault)
 {
@@ -289,7 +289,7 @@ static size_t judge(struct kv_sink *sink, const struct kv_event *events, size_t 
         link_close(&sink->link); /* the sentinels are asked again */
     if (!is_too_long(fault))
         return 0;
-    link_close(&sink->link); /* which Redis does, too */
+    link_close(&sink->link); /* as does Redis */
     if (n == 1)
         sink->host->drop(sink->host, &events[0], "%s: %s", sink->address.text, fault);
     else
@@ -297,8 +297,8 @@ static size_t judge(struct kv_sink *sink, const struct kv_event *events, size_t 
     return n == 1;
 }
 
-/* Reads the answers to MULTI, the commands, and EXEC. The first that is an error says why nothing
- * was taken: *ret_fault. Returns: -1 and *reterr if an answer is missing. */
+/* Reads the answers to MULTI, the commands, and EXEC. *ret_fault: the first error, which is the
+ * reason why nothing was accepted. Returns: -1 and *reterr if an answer is missing. */
 static int read_all(struct kv_sink *sink, size_t n, char *ret_fault, size_t size,
                     struct kv_error *reterr)
 {

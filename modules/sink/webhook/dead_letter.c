@@ -22,12 +22,11 @@ static int write_lines(int fd, const struct kv_event *events, size_t n)
     for (size_t i = 0; i < n; i++)
         if (write_all(fd, events[i].json) != 0 || write_all(fd, KV_SLICE("\n")) != 0)
             return -1;
-    return fdatasync(fd) == 0 || errno == EINVAL ? 0
-                                                 : -1; /* not all that is written to is a disk */
+    return fdatasync(fd) == 0 || errno == EINVAL ? 0 : -1; /* the target need not be a disk */
 }
 
-/* All lines or, as far as what it is can be cut, none: the next one would be added to half of one.
- */
+/* Writes all lines or, if the file can be truncated, none: otherwise the next line would be
+ * appended to a partial one. */
 static int append(int fd, const struct kv_event *events, size_t n)
 {
     struct stat before;

@@ -1,5 +1,5 @@
 /*
- * The options of the sink, and what may be wrong with them beyond their types.
+ * The options of the sink, and their checks beyond the types.
  */
 #ifndef KV_WEBHOOK_OPTIONS_H
 #define KV_WEBHOOK_OPTIONS_H

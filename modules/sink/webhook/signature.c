@@ -28,7 +28,7 @@ int kv_webhook_secret_read(struct kv_slice text, struct kv_webhook_secret *ret,
     return 0;
 }
 
-/* What is signed comes in pieces. */
+/* The signed data consists of several pieces. */
 static int hash(EVP_MAC_CTX *context, const struct kv_webhook_secret *secret,
                 const struct kv_slice *pieces, size_t n, unsigned char ret[HASH_SIZE])
 {

@@ -1,5 +1,5 @@
 /*
- * Signatures as Standard Webhooks has them (https://www.standardwebhooks.com): HMAC-SHA256 of
+ * Signatures according to Standard Webhooks (https://www.standardwebhooks.com): HMAC-SHA256 of
  * `<id>.<timestamp>.<body>`, in base64, after `v1,`.
  */
 #ifndef KV_WEBHOOK_SIGNATURE_H
@@ -14,7 +14,7 @@ enum {
 
 struct kv_webhook_secret {
     unsigned char bytes[KV_WEBHOOK_LONGEST_SECRET];
-    size_t len; /* 0: nothing is signed */
+    size_t len; /* 0: no signature */
 };
 
 /* text: `whsec_` and base64, or any other text, whose bytes are the secret. */

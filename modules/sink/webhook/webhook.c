@@ -1,14 +1,14 @@
 /*
- * Events by HTTP POST, with the headers of Standard Webhooks. One request is under way at a time,
- * so that the order is kept; it bears `batch` events at most. A request that failed is repeated as
- * it was, with the same `webhook-id`, also where more events have come since. One that was refused
- * for what is in it comes again in halves, so that no event fares like another.
+ * Sends events by HTTP POST, with the headers of Standard Webhooks. One request is in flight at a
+ * time, so that the order is kept; it has at most `batch` events. A failed request is repeated
+ * unchanged, with the same `webhook-id`, even if more events have arrived since. A request refused
+ * because of its content is repeated in halves, so that one event does not fail the others.
  *
- * The answer is its head: what comes of its body is for the log, and read so that the connection
- * can be used again.
+ * Only the head of the answer matters: the body is read for the log, and so that the connection can
+ * be reused.
  *
- * An event is given up, and goes to the dead-letter file, after so many attempts; all are, once the
- * receiver has answered 410.
+ * After a number of attempts, an event is given up and goes to the dead-letter file; once the
+ * receiver has answered 410, all events do.
  */
 #include <kvserver/sink.h>
 
@@ -23,11 +23,11 @@ enum {
     TURN_MS = 100,
     LONGEST_ID = 128,
     LONGEST_ANSWER_TEXT = 200,
-    MOST_ANSWER_BYTES = 65536, /* that are read; then the connection is closed */
-    ANSWER_MS = 500,           /* for a body, behind its head */
+    MOST_ANSWER_BYTES = 65536, /* read at most; then the connection is closed */
+    ANSWER_MS = 500,           /* for a body, after its head */
     STATUS_GONE = 410,
     STATUS_TOO_LARGE = 413,
-    MOST_SECONDS_TO_WAIT = 3600 /* that a receiver may ask for */
+    MOST_SECONDS_TO_WAIT = 3600 /* that a receiver may request */
 };
 
 struct kv_sink {
@@ -37,23 +37,23 @@ struct kv_sink {
     char peer[256]; /* the receiver's address, for messages */
     CURLM *multi;
     CURL *easy;
-    bool is_gone;          /* the receiver wants no more */
-    char id[LONGEST_ID];   /* of the request that failed; empty: none did */
+    bool is_gone;          /* the receiver wants no more events */
+    char id[LONGEST_ID];   /* of the failed request; empty: none */
     size_t n_events;       /* in it */
     size_t most;           /* events of the next one */
     int64_t n_attempts;    /* of it */
     int64_t not_before_ms; /* the receiver asked to wait until then */
     char *body;
     size_t body_capacity;
-    long status;                          /* of the answer, once its head is whole; else 0 */
-    int64_t head_ms;                      /* when that was */
+    long status;     /* of the answer, once its head is complete; otherwise 0 */
+    int64_t head_ms; /* when that was */
     char answer[LONGEST_ANSWER_TEXT + 1]; /* the beginning of its body */
     size_t answer_len;
     size_t n_answer_bytes;
     char trouble[CURL_ERROR_SIZE]; /* why there was no answer */
 };
 
-/* ---- making ---- */
+/* ---- creation ---- */
 
 static int64_t now_ms(const struct kv_sink *sink)
 {
@@ -69,8 +69,8 @@ static void webhook_close(struct kv_sink *sink)
     free(sink);
 }
 
-/* Keeps the beginning of what the receiver answers, for the log. Returns: less than all of it if
- * that is too much. */
+/* Keeps the beginning of the receiver's answer, for the log. Returns: less than the input's length
+ * if the answer is too long. */
 static size_t take_answer(char *bytes, size_t size, size_t n, void *user)
 {
     struct kv_sink *sink = user;
@@ -85,7 +85,7 @@ static size_t take_answer(char *bytes, size_t size, size_t n, void *user)
     return sink->n_answer_bytes <= MOST_ANSWER_BYTES ? len : 0;
 }
 
-/* The line behind the head is empty. Interim answers (1xx) have heads, too. */
+/* An empty line ends the head. Interim answers (1xx) have heads, too. */
 static size_t take_header(char *bytes, size_t size, size_t n, void *user)
 {
     struct kv_sink *sink = user;
@@ -126,7 +126,7 @@ static bool set_up(struct kv_sink *sink)
            curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, sink->trouble) == CURLE_OK;
 }
 
-/* No more of the URL than where the receiver is: the rest may be secret. */
+/* Shows only the host and port of the URL: the rest may be secret. */
 static void write_peer(struct kv_sink *sink)
 {
     const char *at = strstr(sink->options[OPTION_URL].string.bytes, "://");
@@ -189,7 +189,7 @@ static bool reserve(struct kv_sink *sink, size_t size)
     return true;
 }
 
-/* One event as it is, or a list of them. Returns: no bytes if memory runs out. */
+/* One event alone, or a list of events. Returns: no bytes if memory runs out. */
 static struct kv_slice write_body(struct kv_sink *sink, const struct kv_event *events, size_t n)
 {
     size_t size = 2, len = 0;
@@ -256,7 +256,7 @@ static struct curl_slist *make_headers(const struct kv_sink *sink, struct kv_sli
     return NULL;
 }
 
-/* Whether to look at the request for another turn. */
+/* Whether to continue with the request for another turn. */
 static bool goes_on(const struct kv_sink *sink)
 {
     if (sink->status != 0 && now_ms(sink) - sink->head_ms >= ANSWER_MS)
@@ -264,8 +264,8 @@ static bool goes_on(const struct kv_sink *sink)
     return !sink->host->is_ending(sink->host);
 }
 
-/* Runs the request to its end, or as long as it matters. Returns: how it went;
- * CURLE_ABORTED_BY_CALLBACK if it was not over. */
+/* Runs the request to its end, or as long as necessary. Returns: the result;
+ * CURLE_ABORTED_BY_CALLBACK if it was not finished. */
 static CURLcode transfer(struct kv_sink *sink)
 {
     CURLcode result = CURLE_ABORTED_BY_CALLBACK;
@@ -334,8 +334,7 @@ static long post(struct kv_sink *sink, struct kv_slice body, struct kv_error *re
 
 /* ---- delivering ---- */
 
-/* How many of the events make the next request: as many as in the one that failed, if it is that.
- */
+/* The number of events in the next request; a failed request is repeated with the same events. */
 static size_t choose(struct kv_sink *sink, const struct kv_event *events, size_t n)
 {
     char id[LONGEST_ID];
@@ -348,7 +347,7 @@ static size_t choose(struct kv_sink *sink, const struct kv_event *events, size_t
     return sink->n_events;
 }
 
-/* Until the receiver may be asked again. */
+/* Waits until the receiver may be contacted again. */
 static bool wait_as_asked(const struct kv_sink *sink)
 {
     int64_t left_ms;
@@ -360,7 +359,7 @@ static bool wait_as_asked(const struct kv_sink *sink)
     return left_ms <= 0;
 }
 
-/* Returns: how many are settled by that: n, or 0 and *reterr if they could not be kept. */
+/* Returns: the number of events settled: n, or 0 and *reterr if they could not be kept. */
 static size_t give_up(struct kv_sink *sink, const struct kv_event *events, size_t n,
                       struct kv_error *reterr)
 {
@@ -371,21 +370,21 @@ static size_t give_up(struct kv_sink *sink, const struct kv_event *events, size_
     return n;
 }
 
-/* Whether the receiver means what is in the request: it would refuse it again. */
+/* Whether the refusal concerns the content of the request: the receiver would refuse it again. */
 static bool is_refusal(long status)
 {
     return status == 400 || status == STATUS_TOO_LARGE || status == 415 || status == 422;
 }
 
-/* The next request has half as many events, and begins with the same one. */
+/* The next request has half as many events, and starts with the same one. */
 static void halve(struct kv_sink *sink)
 {
     sink->most = (sink->n_events + 1) / 2;
     sink->id[0] = '\0';
 }
 
-/* Whether the events have had their last attempt. One that is too large alone needs no other,
- * unless the receiver asks for it. */
+/* Whether the events have had their last attempt. A single event that is too large needs no other
+ * one, unless the receiver asks for it. */
 static bool is_to_give_up(struct kv_sink *sink, long status)
 {
     int64_t most = sink->options[OPTION_ATTEMPTS].integer;
@@ -420,7 +419,7 @@ static size_t fail(struct kv_sink *sink, const struct kv_event *events, size_t n
     return n;
 }
 
-/* Taken: the next request may have twice as many events. */
+/* The request was accepted: the next one may have twice as many events. */
 static size_t succeed(struct kv_sink *sink, size_t n)
 {
     size_t most = (size_t)sink->options[OPTION_BATCH].integer;
@@ -440,7 +439,7 @@ static size_t disable(struct kv_sink *sink, const struct kv_event *events, size_
     return give_up(sink, events, n, reterr);
 }
 
-/* Sends one request. Returns: how many events it has settled. */
+/* Sends one request. Returns: the number of events settled. */
 static size_t deliver_some(struct kv_sink *sink, const struct kv_event *events, size_t n,
                            struct kv_error *reterr)
 {

@@ -5,7 +5,7 @@
 
 enum {
     FIRST_CAPACITY = 1024,
-    GIVEN_AT = 64 << 10 /* bytes of rows: then the engine takes them, for the commit to come */
+    GIVEN_AT = 64 << 10 /* bytes of rows; then the engine gets them, for the next commit */
 };
 
 /* ---- changes ---- */
@@ -50,7 +50,7 @@ void changes_fini(struct changes *changes)
 
 /* ---- sorting ---- */
 
-/* Returns: how many of the first `most` bytes both have in common. */
+/* Returns: the length of their common prefix, at most `most` bytes. */
 static size_t common_length(const char *one, const char *other, size_t most)
 {
     size_t len = 0;
@@ -59,7 +59,7 @@ static size_t common_length(const char *one, const char *other, size_t most)
     return len;
 }
 
-/* How many bytes all keys begin with. */
+/* The length of the common prefix of all keys. */
 static size_t common_prefix(const struct changes *changes)
 {
     struct kv_slice first = entry_key(changes->all[0].new);
@@ -96,7 +96,7 @@ static int by_key_and_time(const void *a, const void *b)
     return one->new->sequence < other->new->sequence ? -1 : 1;
 }
 
-/* Most comparisons need not look at the keys, which are all over the memory. */
+/* Most comparisons need not read the keys, which are scattered over the memory. */
 static void sort(struct changes *changes)
 {
     size_t len = changes->n == 0 ? 0 : common_prefix(changes);
@@ -128,7 +128,7 @@ static enum kv_engine_status commit(struct applier *applier)
     return status == KV_ENGINE_OK ? committed : status;
 }
 
-/* Returns: the last of the changes of the key of the change `first`. */
+/* Returns: the last change of the same key as `first`. */
 static size_t last_of_key(const struct changes *changes, size_t first)
 {
     size_t last = first;
@@ -148,7 +148,7 @@ static void change_key(struct applier *applier, size_t first, size_t last)
     }
 }
 
-/* The head goes with the last commit: what it says the engine has, it has. */
+/* The head is part of the last commit, so the engine has everything that the head claims. */
 static enum kv_engine_status apply(struct applier *applier)
 {
     struct changes *changes = &applier->changes;
@@ -185,7 +185,7 @@ static void take_head(void *context, struct kv_slice value)
     looking->is_head = record_store_head_read(value, &looking->head);
 }
 
-/* The engine brings commits to its disk when it likes. */
+/* The engine may persist commits at any time. */
 static enum kv_engine_status learn_what_is_on_disk(struct applier *applier)
 {
     struct looking looking = {0};

@@ -1,9 +1,10 @@
 /*
- * A thread that brings what the journal has into the engine, later and many changes at once. Sorted
- * by key, each key once, they take less than half of what the engine needs for them one by one.
+ * A thread that applies the journal's changes to the engine, later and many at once. Sorted by key
+ * and each key once, they take less than half of the time that the engine needs for them one by
+ * one.
  *
- * The states of changes that the engine lacks stay in memory (states.h); so reads need not know of
- * any of this.
+ * The states that the engine lacks stay in memory (states.h), so reads do not depend on the
+ * applier.
  */
 #ifndef KV_DURABLE_APPLIER_H
 #define KV_DURABLE_APPLIER_H
@@ -14,7 +15,7 @@
 #include "rows.h"
 #include "thread.h"
 
-/* What a record of the journal made of a key. */
+/* The state that a record of the journal gave a key. */
 struct change {
     struct former old;
     struct entry *new; /* a reference */
@@ -25,15 +26,15 @@ struct changes {
     struct change *all;
     size_t n;
     size_t capacity;
-    int64_t keys;      /* how much they change the number of keys */
+    int64_t keys;      /* the change of the number of keys */
     size_t bytes;      /* of the new keys and values */
-    size_t long_bytes; /* of these, of long values, whose files are bounded by themselves */
+    size_t long_bytes; /* part of `bytes`: long values, whose files have a bound of their own */
 };
 
 /* Room for n more. Returns: false if memory runs out. */
 bool changes_reserve(struct changes *changes, size_t n);
 
-/* Takes the reference over. There is room. */
+/* Takes ownership of the reference. There must be room. */
 void changes_add(struct changes *changes, struct former old, struct entry *new);
 
 void changes_clear(struct changes *changes);
@@ -65,7 +66,7 @@ struct applier {
 void applier_init(struct applier *applier, const struct base *base, struct journal *journal,
                   struct queue *writes);
 
-/* What it is busy with, it ends. */
+/* It finishes its current work. */
 void applier_fini(struct applier *applier);
 
 /* Returns: an error number, or 0. */
@@ -77,13 +78,13 @@ bool applier_is_idle(struct applier *applier, enum kv_engine_status *ret_status)
 /* Waits until it is idle. */
 enum kv_engine_status applier_wait(struct applier *applier);
 
-/* Takes the changes over, and leaves none, in what room its own had, which the caller may reserve
- * before; `head` is of the journal's record that has the last of
- * them. It is idle, and well. */
+/* Takes ownership of the changes, and leaves an empty list with the room of its own one, which the
+ * caller may reserve before. `head` is that of the journal's record with the last of them. The
+ * applier must be idle and without a failure. */
 void applier_give(struct applier *applier, struct changes *changes,
                   const struct record_store_head *head);
 
-/* After a failure: the engine has everything, in another way. */
+/* After a failure, once the engine has everything by another way. */
 void applier_reset(struct applier *applier);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * What all parts of an open store use. Nothing of it changes once the store's threads run.
+ * Shared by all parts of an open store. Nothing here changes once the store's threads run.
  */
 #ifndef KV_DURABLE_BASE_H
 #define KV_DURABLE_BASE_H

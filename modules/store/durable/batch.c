@@ -1,7 +1,7 @@
 /*
- * The order of things, which the rest of the store relies on: a key is held before the clock is
- * read and its state judged (states.h); the journal has the rows before any of the batch is
- * published; a state is published before it is told; every key is let go after its last state.
+ * The rest of the store relies on this order: a key is held before the clock is read and its state
+ * is judged (states.h); the journal has the rows before any state of the batch is published; a
+ * state is published before its change is told; a key is released after its last state.
  */
 #include "batch.h"
 
@@ -12,7 +12,7 @@ enum {
     SOON_MS = 1000
 };
 
-/* ---- memory: made room for before anything is begun ---- */
+/* ---- memory: reserved before any work starts ---- */
 
 /* Returns: false if memory runs out. */
 static bool reserve(void **items, size_t *capacity, size_t n, size_t size)
@@ -53,7 +53,8 @@ static bool reserve_buckets(struct batch *batch)
     return true;
 }
 
-/* Room for n commands or deadlines more: each touches one key and makes two steps at most. */
+/* Reserves room for n more commands or deadlines: each touches one key and makes at most two
+ * steps. */
 static bool reserve_all(struct batch *batch, size_t n)
 {
     return reserve((void **)&batch->cmds, &batch->cmds_capacity, batch->n_cmds + n,
@@ -89,8 +90,8 @@ static void learn(struct batch *batch, struct touched *touched)
         batch->bytes += entry_size(touched->first);
 }
 
-/* The batch ahead has the key, too: this one begins with what becomes of it there. Both hold the
- * state that is published, which needs no further reference for that. */
+/* The batch ahead has the key, too: this one starts from the state that the key gets there. Both
+ * hold the published state, which needs no further reference for that. */
 static void follow(struct touched *touched, const struct touched *ahead)
 {
     entry_unref(touched->first);
@@ -98,7 +99,7 @@ static void follow(struct touched *touched, const struct touched *ahead)
     touched->fault = ahead->fault;
 }
 
-/* Gets hold of the key, if the batch has not. Returns: NULL if memory runs out. */
+/* Holds the key, if the batch does not yet. Returns: NULL if memory runs out. */
 static struct touched *touch(struct batch *batch, struct kv_slice key, uint64_t hash)
 {
     struct touched *touched = find(batch, key, hash);
@@ -132,7 +133,7 @@ static void finish(struct kv_cmd *cmd, enum kv_status status, uint64_t revision)
     cmd->revision = revision;
 }
 
-/* Takes `after` over. */
+/* Takes ownership of `after`. */
 static void add_step(struct batch *batch, struct touched *touched, enum kv_reason reason,
                      uint64_t revision, struct entry *after)
 {
@@ -146,7 +147,7 @@ static void add_step(struct batch *batch, struct touched *touched, enum kv_reaso
     batch->bytes += after->key_len + (after->file == NULL ? after->value_len : 0);
 }
 
-/* The key is taken away. Returns: the change's revision, 0 if memory runs out. */
+/* Removes the key. Returns: the change's revision, 0 if memory runs out. */
 static uint64_t remove_key(struct batch *batch, struct touched *touched, enum kv_reason reason)
 {
     struct entry *after = entry_create_absent(entry_key(touched->current), touched->current->hash);
@@ -156,7 +157,7 @@ static uint64_t remove_key(struct batch *batch, struct touched *touched, enum kv
     return *batch->revision;
 }
 
-/* Whether the key is there by the clock as it is now. */
+/* Whether the key exists at the current time. */
 static bool is_alive(const struct batch *batch, const struct entry *entry)
 {
     return entry_is_there(entry) &&
@@ -190,7 +191,7 @@ static bool move_deadline(struct batch *batch, struct touched *touched, int64_t 
     return true;
 }
 
-/* What a key is to become. */
+/* The new state of a key. */
 struct target {
     struct kv_slice value;
     int64_t deadline_ms;
@@ -232,7 +233,7 @@ static void set_value(struct batch *batch, struct kv_cmd *cmd, struct touched *t
     finish(cmd, KV_OK, after->revision);
 }
 
-/* Whether a write may find room once it is known how much there is. */
+/* Whether there may be room for a write once the available room is known. */
 static bool has_to_know_room(struct batch *batch, const struct kv_cmd *cmd, size_t value_len)
 {
     if (room_is_settled(batch->room) || room_has(batch->room, cmd->key.len, value_len))
@@ -251,7 +252,7 @@ static void delete_key(struct batch *batch, struct kv_cmd *cmd, struct touched *
         finish(cmd, revision == 0 ? KV_FULL : KV_OK, revision);
 }
 
-/* Returns: false if the command is to come again, once the room is known. */
+/* Returns: false if the command must be retried once the room is known. */
 static bool update_key(struct batch *batch, struct kv_cmd *cmd, struct touched *touched,
                        bool is_there)
 {
@@ -327,10 +328,10 @@ static bool judge(struct batch *batch, struct kv_cmd *cmd, struct entry *prepare
     return judge_write(batch, cmd, touched, is_there, prepared);
 }
 
-/* Whether the command meets a state that is not published yet and whose deadline may pass before it
- * is. Readers see the state before it until then, so it would have lived in no order of
- * things at all: the batch has to be published first. (A sync that takes longer than SOON_MS makes
- * no difference to anybody who has not asked for such a TTL.) */
+/* Whether the key has an unpublished state whose deadline may pass before it is published. Readers
+ * see the previous state until then, so nobody would ever see this one: the batch has to be
+ * published first. (A sync that takes longer than SOON_MS affects only clients that use such short
+ * TTLs.) */
 static bool meets_a_short_life(const struct batch *batch, const struct kv_cmd *cmd)
 {
     const struct touched *touched = find(batch, cmd->key, cmd->hash);
@@ -348,7 +349,7 @@ static inline bool may_meet_a_deadline(const struct batch *batch)
     return batch->has_deadlines || (batch->ahead != NULL && batch->ahead->has_deadlines);
 }
 
-/* Lets go of the key, which the batch holds itself, and of a state that was not set. */
+/* Releases the key, which the batch itself holds, and a state that was not set. */
 static void drop_prepared(struct batch *batch, struct entry *prepared)
 {
     if (prepared == NULL)
@@ -357,7 +358,7 @@ static void drop_prepared(struct batch *batch, struct entry *prepared)
     entry_unref(prepared);
 }
 
-/* Whether it has to wait until the batch is published, or the room is known. */
+/* Whether the command must wait until the batch is published, or the room is known. */
 static bool has_to_wait(struct batch *batch, const struct kv_cmd *cmd)
 {
     bool is_measured = cmd->op == KV_OP_SET || cmd->op == KV_OP_TOUCH;
@@ -365,8 +366,8 @@ static bool has_to_wait(struct batch *batch, const struct kv_cmd *cmd)
            (is_measured && has_to_know_room(batch, cmd, cmd->value.len));
 }
 
-/* What the command has not used of `prepared` goes. Returns: false if the command is to come
- * again. */
+/* Frees the parts of `prepared` that the command did not use. Returns: false if the command must be
+ * retried. */
 static bool add(struct batch *batch, struct kv_cmd *cmd, struct entry *prepared)
 {
     if (has_to_wait(batch, cmd))
@@ -394,8 +395,8 @@ size_t batch_add(struct batch *batch, struct kv_cmd *const *cmds, size_t n, stru
     return n;
 }
 
-/* Returns: false if the deadline has to come again: there is no memory, its key cannot be read, or
- * it is not due by the clock as it is now. */
+/* Returns: false if the deadline must be retried: memory has run out, its key cannot be read, or it
+ * is not yet due. */
 static bool judge_deadline(struct batch *batch, const struct deadline *deadline)
 {
     struct kv_slice key = {.bytes = deadline->key, .len = deadline->key_len};
@@ -437,8 +438,8 @@ void batch_rows(const struct batch *batch, struct rows *rows)
 
 /* ---- taking effect ---- */
 
-/* From here on others see the entry, and it stays as it is. The journal deletes the file of its
- * value once nobody needs it. */
+/* From here on the entry is visible and immutable. The journal deletes the file of its value once
+ * it is no longer needed. */
 static void note_sequence(struct entry *entry, uint64_t sequence)
 {
     entry->sequence = sequence;
@@ -475,7 +476,7 @@ static void plan_deadline(struct batch *batch, const struct entry *entry)
     batch->base->host->wake_at(batch->base->host, deadlines_part(entry->hash), entry->deadline_ms);
 }
 
-/* Tells the new deadlines of the batch, once they are published. */
+/* Passes on the new deadlines of the batch, once they are published. */
 static void plan_deadlines(struct batch *batch)
 {
     if (!batch->has_deadlines)
@@ -485,7 +486,7 @@ static void plan_deadlines(struct batch *batch)
             plan_deadline(batch, batch->touched[i].current);
 }
 
-/* Before any of it is published: a scan that is asked for afterwards has to find it. */
+/* To be called before any state is published: a scan that starts afterwards must find it. */
 static void note_changes(const struct batch *batch, struct changes *changes)
 {
     struct overlay *overlay = batch->base->overlay;
@@ -509,7 +510,7 @@ static void leave_ahead(struct batch *ahead)
         ahead->touched[i].behind = 0;
 }
 
-/* Lets go of everything. */
+/* Releases everything. */
 static void empty(struct batch *batch)
 {
     if (batch->ahead != NULL)
@@ -528,7 +529,7 @@ static void empty(struct batch *batch)
     batch->ahead = NULL;
 }
 
-/* The keys that both have are shown to the one behind as this one leaves them. */
+/* For the keys that both batches have, the next one starts from the states of this one. */
 static void hand_over(const struct batch *batch, struct batch *behind)
 {
     for (size_t i = 0; i < batch->n_touched; i++) {
@@ -561,7 +562,7 @@ void batch_publish(struct batch *batch, uint64_t sequence, struct changes *chang
 
 /* ---- failing ---- */
 
-/* A read is answered as of what is published. */
+/* A read returns the published state. */
 static void answer_again(struct batch *batch, struct kv_cmd *cmd)
 {
     if (cmd->status == KV_OK)
@@ -585,7 +586,7 @@ void batch_refuse(struct batch *batch, enum kv_engine_status why)
     empty(batch);
 }
 
-/* ---- life ---- */
+/* ---- lifecycle ---- */
 
 void batch_fini(struct batch *batch)
 {

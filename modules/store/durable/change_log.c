@@ -7,9 +7,9 @@
 #include "segment.h"
 
 enum {
-    CHUNK = 256 << 10,   /* bytes that are read at a time */
-    MOST_READ = 4 << 20, /* by a page; a record that is longer is read nevertheless */
-    RECORD_LEAST = 64    /* bytes, at the least, that are worth being looked at */
+    CHUNK = 256 << 10,   /* bytes per read */
+    MOST_READ = 4 << 20, /* per page; a longer record is read nevertheless */
+    RECORD_LEAST = 64    /* bytes; shorter rests are not worth keeping */
 };
 
 /* A page in the making. */
@@ -20,8 +20,8 @@ struct reading {
     struct journal_place place;
     uint64_t sequence; /* of the record at `at` */
     size_t at;
-    uint64_t last;            /* the revision of the last change met; of none: the segment's base */
-    struct kv_slice rest;     /* of what was read: it begins at `at` */
+    uint64_t last;            /* of the last change found; without one, the segment's base */
+    struct kv_slice rest;     /* the bytes read, from `at` on */
     bool rest_is_handed_down; /* read by another page */
     struct kv_slice rows;     /* of the record at `at`, those left */
     size_t record_len;
@@ -70,7 +70,7 @@ static void start_at(struct reading *reading, const struct bookmark *bookmark)
     reading->rest_is_handed_down = false;
 }
 
-/* The segment's start, or the last place known in it that no change wanted comes before. */
+/* The segment's start, or the last known place in it that precedes all wanted changes. */
 static void start_segment(struct reading *reading)
 {
     struct change_log *log = reading->log;
@@ -87,7 +87,7 @@ static void start_segment(struct reading *reading)
     start_at(reading, &best);
 }
 
-/* The page has ended within the record, whose bytes the next one gets. */
+/* Keeps the bytes of the record in which the page ended, for the next page. */
 static void leave_record(struct reading *reading)
 {
     struct change_log *log = reading->log;
@@ -110,7 +110,7 @@ static void leave_record(struct reading *reading)
     free(former);
 }
 
-/* Takes out the record in which the page before has ended. Its slot is the next to be filled. */
+/* Takes the record in which the previous page ended. Its slot is the next to be filled. */
 static struct started_record take_started(const struct reading *reading)
 {
     struct change_log *log = reading->log;
@@ -129,7 +129,7 @@ static struct started_record take_started(const struct reading *reading)
     return started;
 }
 
-/* Returns: false if the page before has not ended within a record, or too many others have
+/* Returns: false if the previous page did not end within a record, or too many others have
  * since. */
 static bool return_to_record(struct reading *reading)
 {
@@ -163,7 +163,8 @@ static bool go_to_next_segment(struct reading *reading)
 
 /* ---- records ---- */
 
-/* Has at least `len` bytes of the segment from `at` on in `rest`, as far as there are so many. */
+/* Reads until `rest` has at least `len` bytes of the segment from `at` on, if there are that
+ * many. */
 static bool read_ahead(struct reading *reading, size_t len)
 {
     const struct segment *segment = reading->place.segment;
@@ -202,7 +203,7 @@ static bool parse_record(struct reading *reading)
     return reading->record_len != 0;
 }
 
-/* The same. The page before may have read what follows its record before that was written. */
+/* The same. The previous page may have read the bytes after its record before they were written. */
 static bool read_record(struct reading *reading)
 {
     if (parse_record(reading))
@@ -257,14 +258,14 @@ static bool is_wanted(const struct reading *reading, const struct change_row *ch
            (page->wants == NULL || page->wants(page, change->row.key));
 }
 
-/* Bytes of the value that a file has. */
+/* The part of the value that is in a file. */
 static size_t long_len(const struct change_row *change)
 {
     size_t len;
     return value_reference_len(change->row.reference, &len) ? len : 0;
 }
 
-/* The key's present state, where that is the one. Returns: NULL if it is not. */
+/* The key's present state, if it is the wanted one. Returns: NULL if it is not. */
 static struct entry *find_present(const struct base *base, const struct change_row *change)
 {
     struct kv_cmd get = {.op = KV_OP_GET,
@@ -278,7 +279,7 @@ static struct entry *find_present(const struct base *base, const struct change_r
     return NULL;
 }
 
-/* The value is in a file of its own, as long as the log has room for it. Returns: NULL and
+/* The value is in a file of its own while the log has room for it. Returns: NULL and
  * *ret_is_trimmed, or NULL alone if memory runs out. */
 static struct entry *read_long_value(const struct reading *reading, const struct change_row *change,
                                      bool *ret_is_trimmed)
@@ -374,15 +375,15 @@ static void trim(struct reading *reading)
     reading->status = KV_TRIMMED;
 }
 
-/* Revisions between the last change and the next segment's base were taken back by a crash, or
- * never told: nothing can be said about what comes after one of them. */
+/* Revisions between the last change and the next segment's base were lost in a crash, or never
+ * told: the changes after one of them cannot be determined. */
 static bool is_in_a_hole(const struct reading *reading)
 {
     uint64_t after = reading->page->after;
     return after > reading->last && after < reading->place.next_base;
 }
 
-/* All records of the segment have been read. Returns: whether to go on with another. */
+/* All records of the segment have been read. Returns: whether to continue with another. */
 static bool end_segment(struct reading *reading)
 {
     bool is_whole = reading->place.end == 0 || reading->sequence == reading->place.end;
@@ -392,7 +393,7 @@ static bool end_segment(struct reading *reading)
     }
     uint64_t last = reading->last;
     if (reading->place.end == 0 || !go_to_next_segment(reading)) {
-        trim(reading); /* of what was published, something is missing */
+        trim(reading); /* a published change is missing */
         return false;
     }
     if (reading->last < last)
@@ -400,7 +401,7 @@ static bool end_segment(struct reading *reading)
     return true;
 }
 
-/* Whether there is a record at the place, of which rows may be left. */
+/* Whether there is a record at the place, with rows that may be unread. */
 static bool has_record(struct reading *reading)
 {
     if (reading->record_len != 0)

@@ -1,7 +1,7 @@
 #include "committer.h"
 
 enum {
-    REVISIONS_AHEAD = 1 << 20, /* set aside at a time */
+    REVISIONS_AHEAD = 1 << 20, /* reserved at a time */
     APPLIED_TOGETHER = 16384,  /* changes; fewer cost the engine more each */
     MOST_WAITING = 4,          /* times as many may wait for the applier */
     APPLIED_PART = 4, /* of the journal's size: keys and values that are applied together, if they
@@ -25,7 +25,7 @@ void committer_fini(struct committer *committer)
 
 /* ---- appending ---- */
 
-/* What the engine has on its disk, the journal need not keep. */
+/* The journal need not keep records that the engine has persisted. */
 enum kv_engine_status committer_persist(struct committer *committer)
 {
     enum kv_engine_status status = committer_drain(committer);
@@ -38,8 +38,7 @@ enum kv_engine_status committer_persist(struct committer *committer)
     return status;
 }
 
-/* Revisions beyond what the disk has set aside are synced whatever the mode, so that none is ever
- * given out twice. */
+/* A reservation of revisions is synced in every mode, so that none is ever assigned twice. */
 enum kv_engine_status committer_append_head(struct committer *committer)
 {
     struct record_store_head head = {.sequence = committer->journal.next,
@@ -81,10 +80,10 @@ enum kv_engine_status committer_append(struct committer *committer)
 
 /* ---- applying ---- */
 
-/* The log before the data: an engine brings commits to its disk when it likes, table by table, and
- * must not get ahead of the journal there. After a power cut the journal's older rows would be done
- * again over its newer ones. A journal without a segment has been refused: what it had is brought
- * to the engine's disk before it begins anew. */
+/* Write-ahead: an engine may persist commits at any time, table by table, and must not get ahead of
+ * the journal. Otherwise, after a power cut, the journal's older rows would be redone over its
+ * newer ones. A journal without a segment has failed: its records are persisted in the engine
+ * before it starts again. */
 static enum kv_engine_status sync_ahead(struct committer *committer)
 {
     struct journal *journal = &committer->journal;
@@ -94,7 +93,7 @@ static enum kv_engine_status sync_ahead(struct committer *committer)
     return journal_sync(journal);
 }
 
-/* What is given back has at least as much room: some of it may be reserved already. */
+/* The list returned has at least as much room: some of it may already be reserved. */
 static enum kv_engine_status give(struct committer *committer)
 {
     struct record_store_head head = committer->head;

@@ -7,7 +7,7 @@
 
 enum {
     LOAD = 8192,     /* rows at a time: some milliseconds of the writer */
-    MOST = 4 * LOAD, /* in memory; then what comes last is forgotten */
+    MOST = 4 * LOAD, /* in memory; beyond it, the latest are forgotten */
     FIRST_CAPACITY = 64,
     RETRY_MS = 1000 /* after the table could not be read */
 };
@@ -20,7 +20,7 @@ static bool is_before(const struct deadline *a, const struct deadline *b)
                                             : a->revision < b->revision;
 }
 
-/* Settles the item from the free place `index` up or down to where it belongs. */
+/* Moves the item up or down from the free place `index` to its position. */
 static void settle(struct deadline_heap *heap, size_t index, struct deadline *item)
 {
     for (; index > 0 && is_before(item, heap->items[(index - 1) / 2]); index = (index - 1) / 2)
@@ -118,7 +118,7 @@ static bool load_row(void *context, struct kv_slice key, struct kv_slice value)
         return false;
     const struct kv_store_host *host = loading->deadlines->host;
     loading->n++;
-    /* Beyond the horizon on purpose: it moves when the walk is over. */
+    /* Past the horizon intentionally: it moves when the walk is over. */
     keep(loading->deadlines, &loading->last, value, host->hash(host, value));
     return true;
 }
@@ -138,7 +138,7 @@ static void load(struct deadlines *deadlines, int64_t now_ms)
         draw_in(deadlines, &loading.last);
 }
 
-/* When what lies behind the horizon is to be looked at. */
+/* When the rows beyond the horizon must be loaded. */
 static int64_t horizon_ms(const struct deadlines *deadlines)
 {
     if (deadlines->is_complete)
@@ -190,7 +190,7 @@ bool deadlines_are_due(const struct deadlines *deadlines, int64_t now_ms)
         return false;
     if (deadlines->n == 0)
         return !deadlines->is_complete;
-    return deadlines->n > MOST || /* or else: not while there is enough to do */
+    return deadlines->n > MOST || /* otherwise not while there is enough to do */
            (deadlines->n < LOAD && horizon_ms(deadlines) <= now_ms);
 }
 

@@ -1,10 +1,10 @@
 /*
- * The deadlines that come next, in memory; the others wait in the engine's table. So what opening
- * costs, and what memory is taken, do not depend on how many keys have a deadline.
+ * The next deadlines, in memory; the others stay in the engine's table. So the cost of opening and
+ * the memory used do not depend on the number of keys with a deadline.
  *
- * In memory is every deadline ahead of the horizon, in one heap for each part; what lies behind it
- * is loaded when its time comes. A deadline in memory may be out of date: its key has been written
- * since. Who takes it has to compare it with the key's state.
+ * All deadlines before the horizon are in memory, in one heap for each part; later ones are loaded
+ * in time. A deadline in memory may be out of date because its key has been written since: the
+ * caller that takes it must compare it with the key's state.
  *
  * Threads: the writer's only.
  */
@@ -41,7 +41,7 @@ struct deadlines {
     struct deadline_heap heaps[DEADLINES_PARTS];
     size_t n;                    /* in all heaps */
     struct deadline_row horizon; /* every row before it is in a heap */
-    bool is_complete;            /* there is no row behind the horizon */
+    bool is_complete;            /* there is no row beyond the horizon */
     int64_t retry_ms;            /* the table could not be read: not before then */
 };
 
@@ -58,10 +58,10 @@ void deadlines_fini(struct deadlines *deadlines);
 /* A deadline was committed. */
 void deadlines_add(struct deadlines *deadlines, const struct entry *entry);
 
-/* Whether more of them have to be loaded. */
+/* Whether more of them must be loaded. */
 bool deadlines_are_due(const struct deadlines *deadlines, int64_t now_ms);
 
-/* Loads what lies behind the horizon, if that is due. Every commit has to be published. */
+/* Loads the rows beyond the horizon, if that is due. All commits must be published. */
 void deadlines_load(struct deadlines *deadlines, int64_t now_ms);
 
 /* The part's first deadline, if it is due; NULL otherwise. Owns: the caller, by free() or
@@ -69,7 +69,7 @@ void deadlines_load(struct deadlines *deadlines, int64_t now_ms);
 struct deadline *deadlines_take(struct deadlines *deadlines, uint32_t part, int64_t now_ms);
 void deadlines_give_back(struct deadlines *deadlines, struct deadline *deadline);
 
-/* When the part has to be looked at again: KV_NEVER where it has no deadlines. */
+/* When the part must be examined again; KV_NEVER if it has no deadlines. */
 int64_t deadlines_next(const struct deadlines *deadlines, uint32_t part);
 
 #endif

@@ -19,18 +19,18 @@ const char *const kv_durable_durabilities[] = {"always", "interval", "os", NULL}
 
 /* ---- commands ---- */
 
-/* The writes that a vector had so far, by a few bits of their hashes: a GET behind one of its key
- * has to go the same way. */
+/* The writes of a vector so far, by a few bits of their hashes: a GET after a write of its key must
+ * take the same way. */
 static uint64_t mark_of(uint64_t hash)
 {
     return UINT64_C(1) << (hash & 63);
 }
 
-/* A vector on its way: what loops cannot answer themselves. */
+/* A vector in progress: the commands that the loop cannot answer itself. */
 struct sorted {
     struct job *writes;
     struct job *reads;
-    struct job *staged; /* writes of long values, and what has to stay behind them */
+    struct job *staged; /* writes of long values, and later writes of their keys */
     uint64_t written;
 };
 
@@ -146,8 +146,7 @@ void kv_durable_unref(struct kv_store *store, void *ref)
     entry_unref(ref);
 }
 
-/* The writer makes entries of its own; this one keeps the bytes of the command until it is final.
- */
+/* The writer makes its own entries; this one keeps the bytes of the command until it is final. */
 struct kv_item kv_durable_stage(struct kv_store *store, struct kv_slice key, struct kv_slice value)
 {
     (void)store;
@@ -199,7 +198,7 @@ static int start_threads(struct kv_store *store, uint32_t n_readers, struct kv_e
                : kv_error_set(reterr, "%s: no thread: %s", store->base.path, strerror(fault));
 }
 
-/* Readers first: what they cannot answer goes to the writer. */
+/* Readers are stopped first: they pass on to the writer what they cannot answer. */
 static void destroy(struct kv_store *store)
 {
     readers_stop(&store->readers);
@@ -246,9 +245,9 @@ static struct kv_store *create(const struct kv_store_host *host,
     return store;
 }
 
-/* The database, and what the journal has for it. */
-/* Before the engine brings its files up to date, so that no older server writes to them afterwards.
- * A folder without a journal is marked when it has one. */
+/* Opens the database, and applies the journal to it. */
+/* Called before the engine converts its files, so that no older server writes to them afterwards. A
+ * folder without a journal is marked once it has one. */
 static int mark_ahead(const struct base *base, struct kv_error *reterr)
 {
     if (base->folder.is_new || base->folder.format == FOLDER_FORMAT_WITHOUT_JOURNAL)

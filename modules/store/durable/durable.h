@@ -1,14 +1,14 @@
 /*
- * A durable store, but for the engine: what `rocksdb` and `lmdb` have in common. One thread, the
- * writer, judges and commits in batches that form by themselves while the commit before is under
- * way; a commit is a record of a journal, which another thread brings into the engine later. A few
- * threads read what is not in memory; the event loops find the rest themselves.
+ * A durable store without its engine: the common part of `rocksdb` and `lmdb`. One thread, the
+ * writer, judges and commits commands in batches, which form while the previous commit is in
+ * progress (group commit). A commit is a record of a journal; another thread applies it to the
+ * engine later. Event loops answer reads from memory, a few threads the others.
  *
  *   loop --submit--> [states] found: answered at once
  *                      |  not in memory --> readers <-- engine <-- applier <----+
  *                      +--writes--> writer (batch, journal, publish, tell) -----+--> host->done()
  *
- * The README of this folder says what it promises and how the disk looks.
+ * The README of this folder describes the guarantees and the format on the disk.
  *
  * A module is made of it by an engine (engine.h) and a few lines:
  *
@@ -23,8 +23,7 @@
 
 #include "engine.h"
 
-/* The options that every durable store begins with; an engine's own follow from
- * KV_DURABLE_N_OPTIONS on. */
+/* The first options of every durable store; those of the engine start at KV_DURABLE_N_OPTIONS. */
 enum {
     KV_DURABLE_OPTION_PATH,
     KV_DURABLE_OPTION_DURABILITY,
@@ -78,13 +77,13 @@ int kv_durable_open(const struct kv_store_host *host, const struct kv_option_val
                     const struct kv_engine_ops *ops, struct kv_store **ret_store,
                     struct kv_error *reterr);
 
-/* As kv_store_ops.open_to_read. What was closed in order is only read; what was not is opened as
- * ever, brought up to its journal, and closed in order. */
+/* As kv_store_ops.open_to_read. A store that was closed in order is only read; otherwise it is
+ * opened as usual, brought up to its journal, and closed in order. */
 int kv_durable_open_to_read(const struct kv_store_host *host, const struct kv_option_value *options,
                             const struct kv_engine_ops *ops, struct kv_store **ret_store,
                             struct kv_error *reterr);
 
-/* As kv_store_ops.check: whether the folder is, or may become, that store's. */
+/* As kv_store_ops.check: whether the folder belongs to that store, or can be used for it. */
 void kv_durable_check(const struct kv_option_value *options, const struct kv_engine_ops *ops,
                       const struct kv_faults *faults);
 

@@ -1,6 +1,6 @@
 /*
- * A state of a key: what was there, or that nothing was. Immutable and counted; what readers and
- * subscribers get, and what is kept in memory of the published states (states.h).
+ * A state of a key: its value, or that the key is missing. Immutable and reference-counted; passed
+ * to readers and subscribers, and kept in memory for published states (states.h).
  */
 #ifndef KV_DURABLE_ENTRY_H
 #define KV_DURABLE_ENTRY_H
@@ -15,18 +15,18 @@ struct entry {
     atomic_uint n_refs;
 
     /* Its place among the published states: under the lock of its shard (states.c). */
-    uint32_t n_holds;       /* batches under way that may replace it */
+    uint32_t n_holds;       /* batches in progress that may replace it */
     bool is_unknown;        /* held, and not read from the engine yet */
-    bool was_used;          /* since the hand of the clock came by */
+    bool was_used;          /* since the clock's hand last passed */
     struct entry *in_chain; /* the next of the same bucket */
 
-    uint64_t sequence; /* of the journal's record that has it; 0: it was read from the engine */
+    uint64_t sequence; /* of the journal's record; 0: read from the engine */
 
-    struct value_file *file; /* the value is on the disk already, and no record refers to it yet;
-                                the entry's own. NULL: it is not */
+    struct value_file *file; /* owned: the value is on the disk, and no record refers to it
+                                yet; NULL: it is not */
 
     uint64_t hash;
-    uint64_t revision;   /* 0: the key is not there */
+    uint64_t revision;   /* 0: the key is missing */
     int64_t deadline_ms; /* on the host's clock, or KV_NEVER */
     size_t key_len;
     size_t value_len;
@@ -37,11 +37,12 @@ struct entry {
 struct entry *entry_create(struct kv_slice key, uint64_t hash, struct kv_slice value,
                            uint64_t revision, int64_t deadline_ms);
 
-/* The same with a value whose last `n_unfilled` bytes the caller fills in before others see it. */
+/* The same with a value whose last `n_unfilled` bytes the caller fills in before the entry is
+ * visible to others. */
 struct entry *entry_create_unfilled(struct kv_slice key, uint64_t hash, struct kv_slice value,
                                     size_t n_unfilled, uint64_t revision, int64_t deadline_ms);
 
-/* The state of a key that is not there. */
+/* The state of a missing key. */
 struct entry *entry_create_absent(struct kv_slice key, uint64_t hash);
 
 /* Threads: any. */
@@ -76,7 +77,7 @@ static inline struct kv_slice entry_value(const struct entry *entry)
     return (struct kv_slice){.bytes = entry->bytes + entry->key_len, .len = entry->value_len};
 }
 
-/* As others see it, without a reference of its own; of a key that is not there: all zero. */
+/* The entry as an item, without a reference of its own; all zero for a missing key. */
 static inline struct kv_item entry_item(struct entry *entry)
 {
     if (!entry_is_there(entry))
@@ -89,7 +90,7 @@ static inline struct kv_item entry_item(struct entry *entry)
     };
 }
 
-/* The memory that it takes. */
+/* The memory that it uses. */
 static inline size_t entry_size(const struct entry *entry)
 {
     return sizeof(*entry) + entry->key_len + entry->value_len;

@@ -1,8 +1,7 @@
 /*
- * A folder without a mark must be empty: so nothing is ever mixed with what somebody else keeps
- * there. The mark is written under another name first, and gets its own when the new store has its
- * first rows. So a store that was never whole may be begun again, and one with a mark but no rows
- * has lost them.
+ * A folder without a mark must be empty, so that a store is never mixed with foreign files. The
+ * mark is first written under another name, and renamed when the new store has its first rows. So
+ * an incomplete new store may be started again, and a store with a mark but no rows has lost them.
  */
 #include "folder.h"
 
@@ -53,9 +52,8 @@ static int sync_parent(const char *path)
     return result;
 }
 
-/* A new folder survives a power cut once the one that it is in has been synced. One that is there
- * may be from an opening that was cut short; but it need not be ours, and its parent may be closed
- * to us. */
+/* A new folder survives a power cut once its parent has been synced. An existing folder may come
+ * from an interrupted opening; but it may also be foreign, and its parent may be inaccessible. */
 static int make_folder(const char *path, struct kv_error *reterr)
 {
     bool is_made = mkdir(path, 0750) == 0;
@@ -64,7 +62,7 @@ static int make_folder(const char *path, struct kv_error *reterr)
     return 0;
 }
 
-/* Makes what is missing of the path. */
+/* Creates the missing parts of the path. */
 static int make_folders(const char *path, struct kv_error *reterr)
 {
     char *part = strdup(path);
@@ -87,7 +85,7 @@ static int make_folders(const char *path, struct kv_error *reterr)
 
 /* ---- the lock ---- */
 
-/* flags: O_RDWR | O_CREAT, or O_RDONLY for one that is there. */
+/* flags: O_RDWR | O_CREAT, or O_RDONLY for an existing one. */
 static int take_lock(const char *path, int at, int flags, struct kv_error *reterr)
 {
     int lock = openat(at, LOCK, flags | O_CLOEXEC, 0640);
@@ -108,7 +106,7 @@ static int take_lock(const char *path, int at, int flags, struct kv_error *reter
 
 /* ---- the mark ---- */
 
-/* Whether there is nothing but what this file makes before the mark. */
+/* Whether there are only files that this code creates before the mark. */
 static bool is_empty(int at)
 {
     int copy = openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -127,8 +125,8 @@ static bool is_empty(int at)
     return is_empty;
 }
 
-/* What a mark says. It is written and read here, by one rule: a mark that does not look as if it
- * had been written is damaged. */
+/* The content of a mark. It is written and parsed by one rule: a mark that could not have been
+ * written by it is damaged. */
 struct mark {
     char store[64];
     int format;
@@ -192,7 +190,8 @@ static ssize_t read_text(int at, const char *name, char text[MARK_MAX])
     return len;
 }
 
-/* Returns: 0 if the folder is this store's, or may become it: then it has no format yet. */
+/* Returns: 0 if the folder belongs to this store, or can be used for it: then it has no format
+ * yet. */
 static int judge(const char *path, int at, const char *name, struct folder *folder,
                  struct kv_error *reterr)
 {
@@ -211,7 +210,7 @@ static int judge(const char *path, int at, const char *name, struct folder *fold
     return 0;
 }
 
-/* Whether what is in it can be opened: another user may have made it. */
+/* Whether its files can be opened: another user may have created them. */
 static int judge_access(const char *path, int at, struct kv_error *reterr)
 {
     static const char *const names[] = {LOCK, "db", "journal"};
@@ -244,7 +243,7 @@ static int read_mark(const char *path, int at, const char *name, struct folder *
     return write_new_mark(path, at, name, reterr);
 }
 
-/* Nothing is put into a folder of somebody else, not even the lock. */
+/* Nothing is created in a foreign folder, not even the lock. */
 static int refuse_foreign(const char *path, int at, const char *name, struct kv_error *reterr)
 {
     struct folder found = {.lock = -1};
@@ -294,7 +293,7 @@ static int make_inner_folders(const char *path, struct folder *folder, struct kv
     return make_folder(folder->database, reterr) == 0 ? make_folder(folder->journal, reterr) : -1;
 }
 
-/* Takes `folder` over. */
+/* Takes ownership of `folder`. */
 static int finish(int result, struct folder *folder, struct folder *ret)
 {
     if (result == 0)
@@ -327,7 +326,7 @@ static int refuse_absent(const char *path, struct kv_error *reterr)
     return kv_error_set(reterr, "there is no store at %s", path);
 }
 
-/* The mark is looked at first: where there is no store, nothing else is wrong. */
+/* The mark is checked first: without a store, there is nothing else to check. */
 static int find_mark(const char *path, int at, const char *name, struct folder *folder,
                      struct kv_error *reterr)
 {

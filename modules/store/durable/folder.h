@@ -1,5 +1,5 @@
 /*
- * The folder of a durable store: made where it is missing, marked with the store's name and the
+ * The folder of a durable store: created if it is missing, marked with the store's name and the
  * version of its format, and locked against a second server.
  *
  *   <path>/FORMAT         `kvserver store <name> format <version>`
@@ -13,7 +13,7 @@
 #include "engine.h"
 
 enum {
-    FOLDER_FORMAT = 4, /* of what this code writes, and reads like all before */
+    FOLDER_FORMAT = 4, /* written by this code, which reads all earlier ones */
     FOLDER_FORMAT_WITHOUT_JOURNAL = 1
 };
 
@@ -22,27 +22,28 @@ struct folder {
     char *journal;
     int lock;    /* a descriptor */
     bool is_new; /* it has no mark yet */
-    int format;  /* that it is marked with; of a new one, that it will be */
+    int format;  /* of the mark; for a new folder, of its future mark */
 };
 
 /* name: of the store. All of these return 0, or -1 and *reterr, which names the path. */
 
-/* Whether the folder is this store's, or may become it. Only looks; one that a server has open
- * passes. */
+/* Whether the folder belongs to this store, or can be used for it. Changes nothing; a folder that a
+ * server has open passes. */
 int folder_judge(const char *path, const char *name, struct kv_error *reterr);
 
-/* Makes what is missing, and locks it. */
+/* Creates the folder if it is missing, and locks it. */
 int folder_open(const char *path, const char *name, struct folder *ret, struct kv_error *reterr);
 
-/* The same for one that is there and is to be left as it is. */
+/* The same for an existing folder, which stays unchanged. */
 int folder_find(const char *path, const char *name, struct folder *ret, struct kv_error *reterr);
 
-/* The store has what its format asks for: marks the folder, if it is new, or was of another. */
+/* Marks the folder with the present format, if it is new or had another one. The store must be
+ * complete. */
 int folder_mark(const char *path, const char *name, const struct folder *folder,
                 struct kv_error *reterr);
 void folder_close(struct folder *folder);
 
-/* What an error number of a write means. */
+/* The status for an error number of a write. */
 enum kv_engine_status folder_status(int fault);
 
 /* Makes the names in the folder survive a power cut. Returns: -1 and errno if it cannot. */

@@ -15,15 +15,15 @@
 #include "segment_identify.h"
 
 enum {
-    MOST_KEPT = 512,      /* segments for the log: each has a descriptor */
-    FEW = 2,              /* segments that are kept for use where there is little room */
-    PART_OF_VALUE = 4,    /* of the log that one long value may take from all others */
-    GENERATIONS_BITS = 32 /* those of one opening have the bits above in common */
+    MOST_KEPT = 512,      /* segments kept for the log: each has a descriptor */
+    FEW = 2,              /* segments kept for reuse if there is little room */
+    PART_OF_VALUE = 4,    /* of the log's size that one long value may take */
+    GENERATIONS_BITS = 32 /* the higher bits are the same for one opening */
 };
 
 /* ---- the list ---- */
 
-/* Among the others of its age: the youngest stand first, those without a generation last. */
+/* Inserts it by age: the youngest first, those without a generation last. */
 static void insert(struct journal *journal, struct segment *segment)
 {
     struct segment **at = &journal->segments;
@@ -220,7 +220,7 @@ size_t journal_bytes(struct journal *journal)
 
 /* ---- writing ---- */
 
-/* The segment of the present is no more written to. */
+/* Closes the current segment for writing. */
 static void end_segment(struct journal *journal)
 {
     pthread_mutex_lock(&journal->lock);
@@ -265,7 +265,8 @@ enum kv_engine_status journal_begin(struct journal *journal)
     return begin_segment(journal, journal->segment_size);
 }
 
-/* With the one before on the disk, so that where this one is, nothing ahead of it is missing. */
+/* The previous one is on the disk first, so that if this one exists, nothing before it is
+ * missing. */
 static enum kv_engine_status begin_next_segment(struct journal *journal, size_t len)
 {
     size_t size = SEGMENT_HEAD + journal_record_align(len) + SEGMENT_COPY;
@@ -369,7 +370,7 @@ struct reading {
     struct kv_error *reterr;
 };
 
-/* Whether the record `sequence`, which is none, once was one: a later one says so. */
+/* Whether the unreadable record `sequence` was once complete, as a later record shows. */
 static bool was_synced(const struct segment *segment, struct kv_slice bytes, size_t at,
                        uint64_t sequence)
 {
@@ -399,7 +400,7 @@ static int refuse(const struct reading *reading, const struct segment *segment, 
                 "damaged: %s: the store needs it; restore the store's folder from a backup", what);
 }
 
-/* Takes the records of a segment up to `end`, the first that is not of it: 0 where there is no
+/* Reads the records of a segment before `end`, the first record of the next one; 0: there is no
  * later segment. */
 static int read_records(struct reading *reading, const struct segment *segment, uint64_t end,
                         struct kv_slice bytes)
@@ -425,7 +426,7 @@ static int read_records(struct reading *reading, const struct segment *segment, 
     return 0;
 }
 
-/* Returns: their number; the youngest first, those that never began left out. */
+/* Returns: their number; the youngest first, without those that were never started. */
 static size_t list_segments(struct journal *journal, struct segment ***ret)
 {
     size_t n = 0;
@@ -473,7 +474,7 @@ static int read_segments(struct reading *reading, struct segment **segments, siz
     return 0;
 }
 
-/* What was found is on the disk, before anything comes behind it. */
+/* Makes sure that the records found are on the disk before anything is appended. */
 static int keep_what_was_read(struct journal *journal, struct segment **segments, size_t n,
                               struct kv_error *reterr)
 {
@@ -541,8 +542,8 @@ void journal_skip(struct journal *journal, uint64_t after)
 
 /* ---- life ---- */
 
-/* A power cut may have left records of a generation, but not its head. No generation of this
- * opening was one before, whatever openings the damaged ones are of. */
+/* A power cut may have left records of a generation without its head. The generations of this
+ * opening have never been used, not even by the openings of damaged segments. */
 static int begin_generations(struct journal *journal, struct kv_error *reterr)
 {
     uint64_t opening = (journal->generation >> GENERATIONS_BITS) + 1 + journal->n_damaged;
@@ -552,7 +553,7 @@ static int begin_generations(struct journal *journal, struct kv_error *reterr)
     return 0;
 }
 
-/* A segment that never began is used next, if it has the size for it. */
+/* A segment that was never started is used next, if it has the right size. */
 static void keep_unbegun(struct journal *journal, struct segment *segment)
 {
     if (segment->size == journal->segment_size)

@@ -1,6 +1,6 @@
 /*
- * The journal's segments as the change log reads them (change_log.h): pinned, so that they are not
- * written over meanwhile.
+ * The journal's segments for the change log (change_log.h): pinned, so that they are not
+ * overwritten meanwhile.
  *
  * Threads: any.
  */
@@ -9,7 +9,7 @@
 
 #include "journal.h"
 
-/* A place to read the log from. The segment stays as it is until it is unpinned. */
+/* A place to read the log from. The segment is unchanged until it is unpinned. */
 struct journal_place {
     struct segment *segment;
     uint64_t end;       /* the first record that is not of the segment; 0: it is the current one */
@@ -23,8 +23,8 @@ bool journal_pin_next(struct journal *journal, const struct journal_place *place
                       struct journal_place *ret);
 void journal_unpin(struct journal *journal, const struct journal_place *place);
 
-/* A record of the log, read from bytes of its segment, the first of which is at a record's place.
- * Returns: the bytes that it takes there; 0 if there is no such record. */
+/* Parses a record of the log from bytes of its segment that start at a record's place. Returns: the
+ * bytes that the record takes there; 0 if there is no such record. */
 size_t journal_parse(const struct segment *segment, struct kv_slice bytes, uint64_t sequence,
                      struct kv_slice *ret_rows);
 

@@ -7,8 +7,8 @@
  *   8 bytes  the last number that was known to be synced when this one was written
  *   rows
  *
- * The sum says that a record is whole, and of this generation: what is left of a segment's former
- * life does not match.
+ * The sum shows that a record is complete, and of this generation: remains of a segment's former
+ * use do not match.
  */
 #ifndef KV_DURABLE_JOURNAL_RECORD_H
 #define KV_DURABLE_JOURNAL_RECORD_H
@@ -26,22 +26,23 @@ struct journal_record {
     struct kv_slice rows;
 };
 
-/* Where the next record goes after one that ends at `at`. */
+/* The place of the next record after one that ends at `at`. */
 static inline size_t journal_record_align(size_t at)
 {
     return (at + JOURNAL_RECORD_ALIGNMENT - 1) / JOURNAL_RECORD_ALIGNMENT *
            JOURNAL_RECORD_ALIGNMENT;
 }
 
-/* Writes the head into the room ahead of the rows, which are the record then. */
+/* Writes the head into the room ahead of the rows, which completes the record. */
 void journal_record_finish(struct rows *rows, const struct journal_record *record,
                            uint64_t generation);
 
-/* Returns: the length; 0 if no record of that generation stands at `at`. */
+/* Returns: the length; 0 if there is no record of that generation at `at`. */
 size_t journal_record_read(struct kv_slice bytes, size_t at, uint64_t generation,
                            struct journal_record *ret);
 
-/* The bytes that it says to take, up to the next one's place, whether it is whole or not. */
+/* The bytes up to the next record's place, as claimed by the head, whether the record is complete
+ * or not. */
 size_t journal_record_len(struct kv_slice bytes);
 
 #endif

@@ -5,8 +5,8 @@
 #define EPOCH KV_SLICE("epoch")
 
 enum {
-    TICK_US = 50,       /* so far apart the clocks' ticks may be */
-    MOST_LOOKS = 10000, /* at the clocks; a fraction of a millisecond */
+    TICK_US = 50,       /* the largest difference of the clocks' ticks */
+    MOST_LOOKS = 10000, /* readings of the clocks, each a fraction of a millisecond */
     SEGMENT_PART = 8,   /* of the journal's size */
     LONGEST_SEGMENT = 4 << 20
 };
@@ -46,7 +46,7 @@ static enum kv_engine_status refill_nothing(void *context)
     return KV_ENGINE_OK;
 }
 
-/* With what the engine was given before; it has room for that at least. */
+/* With the rows that the engine was given before; it has room for those at least. */
 static enum kv_engine_status put_head(struct committer *committer,
                                       const struct record_store_head *head)
 {
@@ -58,7 +58,7 @@ static enum kv_engine_status put_head(struct committer *committer,
     return status;
 }
 
-/* Begins anew: revisions start where no other store's of this server can have been. */
+/* Starts a new store: its revisions start above those of any earlier store of this server. */
 static int make_meta(struct committer *committer, struct meta *meta, struct kv_error *reterr)
 {
     const struct kv_host *host = &committer->base->host->base;
@@ -94,8 +94,8 @@ static bool is_near_a_tick(int64_t time_us)
     return time_us % 1000 < TICK_US || time_us % 1000 >= 1000 - TICK_US;
 }
 
-/* Reads both clocks within one millisecond. They turn to the next one together, all but (host.h);
- * so their difference is the same in every life of the store, and no deadline moves by it. */
+/* Reads both clocks within one millisecond. They reach the next one almost together (host.h), so
+ * their difference is the same at each opening, and no deadline moves by it. */
 static void read_clocks(const struct kv_host *host, int64_t *ret_wall_ms, int64_t *ret_now_ms)
 {
     for (int i = 0; i < MOST_LOOKS; i++) {
@@ -107,8 +107,8 @@ static void read_clocks(const struct kv_host *host, int64_t *ret_wall_ms, int64_
     }
 }
 
-/* The store's clock goes on from the wall clock, or from where it was, if that is later: a wall
- * clock that was set back makes no deadline later than it was. */
+/* The store's clock continues from the wall clock, or from its own last time if that is later: a
+ * wall clock that was set back does not postpone deadlines. */
 static void start_clock(struct committer *committer, const struct meta *meta)
 {
     int64_t wall_ms, now_ms;
@@ -168,9 +168,8 @@ static int read_journal(struct recovery *recovery, struct meta *meta, struct kv_
     return read_meta(committer, meta, reterr);
 }
 
-/* The first record sets revisions aside. From here on the journal is needed, and the engine says
- * so.
- */
+/* The first record reserves revisions. From here on the journal is needed, and the engine records
+ * that. */
 static enum kv_engine_status begin_journal(struct committer *committer, bool was_clean)
 {
     committer->journal.base = committer->head.revision = committer->revision;
@@ -226,7 +225,7 @@ int opening_run(struct recovery *recovery, struct kv_error *reterr)
                                                  : "the disk fails, or the files are damaged");
 }
 
-/* The engine has everything then, and the journal is not needed. */
+/* Afterwards the engine has everything, and the journal is not needed. */
 static enum kv_engine_status write_last_head(struct committer *committer)
 {
     struct record_store_head head = {.sequence = committer->published,

@@ -1,5 +1,5 @@
 /*
- * From the files of a store to its state, and back to files that need no journal.
+ * Opening a store from its files, and closing it so that the files need no journal.
  *
  * Threads: one, while the writer does not run.
  */
@@ -8,14 +8,14 @@
 
 #include "recovery.h"
 
-/* Brings the engine up to the journal, and begins the next record. */
+/* Brings the engine up to the journal, and starts the next record. */
 int opening_run(struct recovery *recovery, struct kv_error *reterr);
 
-/* Without the journal, which a store that was closed in order does not need. Returns: 1 if it was
- * not. */
+/* Opens a store that was closed in order, without its journal. Returns: 1 if it was not closed in
+ * order. */
 int opening_run_to_read(struct committer *committer, struct kv_error *reterr);
 
-/* Has everything in the engine, and says so there. */
+/* Persists everything in the engine, and records there that it has everything. */
 void opening_undo(struct recovery *recovery);
 
 #endif

@@ -104,7 +104,7 @@ int64_t overlay_more_keys(const struct overlay *overlay)
     return atomic_load(&overlay->more_keys);
 }
 
-/* What moves meanwhile moves from the first to the second. */
+/* Entries may move meanwhile, but only from the first to the second. */
 void overlay_applied(struct overlay *overlay, uint64_t sequence, int64_t keys)
 {
     overlay_count(overlay, -keys);
@@ -124,7 +124,7 @@ static int by_key_and_time(const void *a, const void *b)
     return one->sequence < other->sequence ? -1 : one->sequence > other->sequence;
 }
 
-/* Of the entries of a key only the last is kept. Returns: how many are left. */
+/* Keeps only the last entry of each key. Returns: the number left. */
 static size_t drop_duplicates(struct entry **entries, size_t n)
 {
     size_t n_kept = 0;
@@ -137,7 +137,7 @@ static size_t drop_duplicates(struct entry **entries, size_t n)
     return n_kept;
 }
 
-/* Returns: how many of the sorted entries have a key before this one, or up to it. */
+/* Returns: the number of sorted entries whose key is before this one, or up to it. */
 static size_t count_before(struct entry *const *entries, size_t n, struct kv_slice key,
                            bool with_key)
 {
@@ -153,8 +153,8 @@ static size_t count_before(struct entry *const *entries, size_t n, struct kv_sli
     return low;
 }
 
-/* Merges later entries into the list, from the end on, in blocks: most are far apart. An earlier
- * entry of the same key goes. There is room. */
+/* Merges later entries into the list, from its end, in blocks: most are far apart. An earlier entry
+ * of the same key is dropped. There must be room. */
 static void merge(struct list *list, struct entry *const *later, size_t n_later)
 {
     struct entry **entries = list->entries;
@@ -175,8 +175,8 @@ static void merge(struct list *list, struct entry *const *later, size_t n_later)
     list->n = n + n_all - end;
 }
 
-/* Under the lock of `sorted`. Takes the fresh entries over, and has room for them there. Returns:
- * their number; SIZE_MAX if memory runs out. Owns: the caller, by free(). */
+/* Under the lock of `sorted`. Takes ownership of the fresh entries, and reserves room for them
+ * there. Returns: their number; SIZE_MAX if memory runs out. Owns: the caller, by free(). */
 static size_t take_fresh(struct overlay *overlay, struct entry ***ret)
 {
     struct list *fresh = &overlay->fresh;

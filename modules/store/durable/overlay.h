@@ -1,9 +1,9 @@
 /*
- * The keys of changes that the engine lacks, in byte order: what a walk through the engine misses.
- * Their states are in memory (states.h).
+ * The keys of changes that the engine lacks, in byte order, for walks through the engine. Their
+ * states are in memory (states.h).
  *
- * The writer only appends. The keys are sorted when a walk asks for them, so a store that nobody
- * lists pays nothing for it.
+ * The writer only appends. The keys are sorted when a walk asks for them, so a store without lists
+ * does not pay for it.
  *
  * Threads: any; overlay_reserve() and the functions that add are the writer's.
  */
@@ -26,17 +26,17 @@ bool overlay_reserve(struct overlay *overlay, size_t n);
 void overlay_begin_adding(struct overlay *overlay);
 void overlay_end_adding(struct overlay *overlay);
 
-/* A state that is about to be published, of the record `entry->sequence`. Takes the reference over.
- * There is room. */
+/* Adds a state that is about to be published, of the record `entry->sequence`. Takes ownership of
+ * the reference. There must be room. */
 void overlay_add(struct overlay *overlay, struct entry *entry);
 
-/* The states that were added change the number of keys by this. */
+/* The number of keys changes by this because of the added states. */
 void overlay_count(struct overlay *overlay, int64_t keys);
 
 /* The engine has the records up to this one, which changed its number of keys by `keys`. */
 void overlay_applied(struct overlay *overlay, uint64_t sequence, int64_t keys);
 
-/* Returns: how many more keys there are than in the engine; negative: fewer. */
+/* Returns: the number of keys minus the number in the engine. */
 int64_t overlay_more_keys(const struct overlay *overlay);
 
 /* Copies the first keys at or after `from` that begin with the prefix, at most `most`: entries with

@@ -8,12 +8,12 @@
 #include <kvserver/types.h>
 
 struct patience {
-    size_t n_expected; /* commands that are waited for; 0: none are */
-    int64_t until_ns;  /* CLOCK_MONOTONIC: not longer */
+    size_t n_expected; /* commands to wait for; 0: none */
+    int64_t until_ns;  /* CLOCK_MONOTONIC: the latest end of the wait */
 };
 
-/* A sync that took `sync_ns` has just ended. n: the commands that were answered, and those that
- * wait already. */
+/* A sync that took `sync_ns` has just ended. n: the commands that were answered, plus those already
+ * waiting. */
 static inline struct patience patience_begin(size_t n, int64_t now_ns, int64_t sync_ns)
 {
     const int64_t longest_ns = 500000;
@@ -27,8 +27,8 @@ static inline void patience_end_in_time(struct patience *patience, int64_t now_n
         patience->n_expected = 0;
 }
 
-/* How many more commands are waited for. It looks at no clock: the answer holds until the writer
- * has waited. */
+/* The number of further commands to wait for. It reads no clock: the answer is valid until the
+ * writer has waited. */
 static inline size_t patience_missing(const struct patience *patience, size_t n_cmds)
 {
     return n_cmds < patience->n_expected ? patience->n_expected - n_cmds : 0;

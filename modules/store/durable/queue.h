@@ -1,6 +1,6 @@
 /*
- * Work for the store's threads: an unbounded list under a lock, bounded by what the server lets its
- * connections have under way.
+ * Work for the store's threads: an unbounded list under a lock; the server limits what its
+ * connections may have in progress.
  */
 #ifndef KV_DURABLE_QUEUE_H
 #define KV_DURABLE_QUEUE_H
@@ -33,8 +33,8 @@ struct job {
         } expire;
         size_t n_cmds;
     };
-    struct entry
-        *prepared; /* COMMANDS: of the only one, whose long value is on the disk; or NULL */
+    struct entry *prepared; /* COMMANDS: the state of the only command, with its long value on the
+                               disk; or NULL */
     struct kv_cmd *cmds[];
 };
 
@@ -44,7 +44,7 @@ struct queue {
     struct job *first;
     struct job **end;
     size_t weight; /* of the jobs: commands, or 1 for another */
-    size_t wanted; /* less does not wake who waits */
+    size_t wanted; /* a smaller weight does not wake the waiter */
     bool is_closed;
     bool is_stirred;
 };
@@ -54,19 +54,19 @@ void queue_fini(struct queue *queue);
 
 void queue_push(struct queue *queue, struct job *job);
 
-/* No more is pushed; who waits is woken. */
+/* Nothing may be pushed any more; wakes the waiters. */
 void queue_close(struct queue *queue);
 
-/* Who waits, or is the next to wait, in queue_take_all() returns. */
+/* Makes the present or the next wait in queue_take_all() return. */
 void queue_stir(struct queue *queue);
 
 /* Waits until there are jobs of that weight, or until `until_ns` of CLOCK_MONOTONIC (KV_NEVER: for
- * ever). Returns: all that there are, chained; less, or NULL, when the time is over, when it was
- * stirred, or when the queue is closed. */
+ * ever). Returns: all jobs, chained; fewer, or NULL, if the time is over, the queue was stirred, or
+ * it is closed. */
 struct job *queue_take_all(struct queue *queue, size_t wanted, int64_t until_ns,
                            bool *ret_is_closed);
 
-/* The same for one. */
+/* The same for one job. */
 struct job *queue_take(struct queue *queue);
 
 /* A job for n commands. Returns: NULL if memory runs out. Owns: the caller, by free(). */

@@ -1,12 +1,12 @@
 /*
- * Reading: on the loop where everything is in memory, on a thread of its own where the engine may
- * have to wait for the disk.
+ * Reading: on the loop if everything is in memory, on a thread of its own if the engine may have to
+ * wait for the disk.
  */
 #include "reader.h"
 
 enum {
     LONGEST_ON_LOOP = 64 << 10, /* bytes of a row that a loop copies itself */
-    MOST_LOOKS = 8 /* at a key whose shard is written to all the time; then the writer answers */
+    MOST_LOOKS = 8 /* of a key whose shard is constantly written; then the writer answers */
 };
 
 struct reading {
@@ -16,7 +16,7 @@ struct reading {
     struct entry *entry;
     bool is_damaged;
     bool is_left;  /* too long to be copied on a loop */
-    size_t longer; /* the length of one that the command does not want; otherwise 0 */
+    size_t longer; /* the length of a value longer than wanted; otherwise 0 */
 };
 
 static void take_record(void *context, struct kv_slice row)

@@ -6,8 +6,8 @@
 
 #include "base.h"
 
-/* Answers a GET from memory, or from the engine where that need not wait (or may). Returns: the
- * glance: UNKNOWN if a thread that may wait has to answer, HELD if the writer has to. */
+/* Answers a GET from memory, or from the engine if that need not wait (or may wait). Returns: the
+ * glance: UNKNOWN if a thread that may wait must answer, HELD if the writer must. */
 enum glance reader_get(const struct base *base, struct kv_cmd *cmd, bool may_wait);
 
 #endif

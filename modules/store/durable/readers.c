@@ -21,7 +21,7 @@ static void read_log(struct readers *readers, struct job *job)
     free(job);
 }
 
-/* Answers what it can; what only the writer can answer goes on to it. */
+/* Answers the commands it can, and passes the others to the writer. */
 static void answer(struct readers *readers, struct job *job)
 {
     const struct base *base = readers->base;

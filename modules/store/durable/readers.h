@@ -1,5 +1,6 @@
 /*
- * The threads that read what may be on the disk: for GETs, pages of scans and of the change log.
+ * The threads that read data which may be on the disk: for GETs, pages of scans and of the change
+ * log.
  */
 #ifndef KV_DURABLE_READERS_H
 #define KV_DURABLE_READERS_H
@@ -12,7 +13,7 @@ struct readers {
     const struct base *base;
     struct queue jobs; /* GETs, scans, pages of the log */
     struct change_log *log;
-    struct queue *writes; /* where those go that only the writer can answer */
+    struct queue *writes; /* for commands that only the writer can answer */
     struct thread *threads;
     uint32_t n;
 };

@@ -3,9 +3,9 @@
 #include "redo.h"
 
 enum {
-    FIRST_WAIT_MS = 200, /* before a failed store is tried again; then twice as long */
+    FIRST_WAIT_MS = 200, /* before the first retry of a failed store; then doubled */
     LONGEST_WAIT_MS = 2000,
-    /* The reserve, in bytes: for files of the engine, and for all that it may lack. */
+    /* The size of the reserve: for files of the engine, and for all rows that it may lack. */
     RESERVED_FOR_FILES = 8 << 20,
     LEAST_RESERVE = 1 << 20, /* less is of no use */
     MOST_RESERVE = 1 << 30
@@ -32,14 +32,14 @@ static void set_room(struct recovery *recovery, bool is_disk_full)
 
 /* ---- the reserve ---- */
 
-/* As many bytes as the recovery may need. */
+/* The number of bytes that a recovery may need. */
 static size_t reserve_size(const struct recovery *recovery)
 {
     size_t size = RESERVED_FOR_FILES + committer_most_journal(recovery->committer->base);
     return size < MOST_RESERVE ? size : MOST_RESERVE;
 }
 
-/* As much of it as the disk has room for. */
+/* Takes as much of it as the disk has room for. */
 static void make_reserve(struct recovery *recovery)
 {
     const struct base *base = recovery->committer->base;
@@ -99,7 +99,7 @@ static enum kv_engine_status recover_engine(struct committer *committer)
     return KV_ENGINE_OK;
 }
 
-/* Brings everything that has taken effect to the disk, and begins the journal anew. */
+/* Persists all changes that have taken effect, and starts the journal anew. */
 static enum kv_engine_status begin_anew(struct recovery *recovery)
 {
     struct committer *committer = recovery->committer;
@@ -138,14 +138,14 @@ static void wait_longer(struct recovery *recovery)
         recovery->wait_ms *= 2;
 }
 
-/* A full disk shows in many ways: a database that could write half of a page reports a failure. */
+/* A full disk has many symptoms: a database that could write half of a page reports a failure. */
 static enum kv_engine_status diagnose(const struct base *base, enum kv_engine_status why)
 {
     return why == KV_ENGINE_FAILED && folder_try_room(base->path) == KV_ENGINE_FULL ? KV_ENGINE_FULL
                                                                                     : why;
 }
 
-/* Where there is a reserve, it is tried at once to go on with that. */
+/* If there is a reserve, the recovery is tried at once with that. */
 static void begin_first(struct recovery *recovery, enum kv_engine_status why)
 {
     const struct base *base = recovery->committer->base;

@@ -31,7 +31,7 @@ static size_t file_len(const struct row *row)
     return value_reference_len(row->reference, &len) ? len : 0;
 }
 
-/* A record may be parted, as its head is the last of its rows. */
+/* A record may be split, as its head is the last of its rows. */
 static bool redo_record(void *context, uint64_t sequence, struct kv_slice rows)
 {
     struct redo *redo = context;

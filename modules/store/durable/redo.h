@@ -1,6 +1,6 @@
 /*
- * What the journal has and the engine lacks, given to the engine again: when the store is opened
- * after a crash, and when the engine has failed.
+ * Redoes the journal's records that the engine lacks: when the store is opened after a crash, and
+ * when the engine has failed.
  *
  * Threads: as committer.h.
  */
@@ -13,7 +13,7 @@
 enum kv_engine_status redo_journal(struct committer *committer, uint64_t after,
                                    struct kv_error *reterr);
 
-/* The same for all that the engine may lack on its disk: a kv_engine_refill_fn. */
+/* The same for all records that the engine may not have persisted: a kv_engine_refill_fn. */
 enum kv_engine_status redo_refill(void *committer);
 
 #endif

@@ -27,7 +27,7 @@ void reserve_fini(struct reserve *reserve)
     *reserve = (struct reserve){0};
 }
 
-/* Cheaply, and without taking anything. What it says may be too much: there are quotas. */
+/* Cheap, and takes nothing. The result may be too high, as there are quotas. */
 static bool may_have_room(int file, size_t size)
 {
     struct statvfs disk;
@@ -49,7 +49,7 @@ static int set_aside(const struct reserve *reserve, size_t size)
     return fault;
 }
 
-/* What it takes would be missed at once where nothing is left besides. */
+/* If nothing else is left, the space that it takes would be missed at once. */
 enum kv_engine_status reserve_make(struct reserve *reserve, size_t size)
 {
     if (reserve->file == NULL)

@@ -1,8 +1,8 @@
 /*
- * Room on the disk that is given up when there is no other, so that a full store can still write
- * deletes down and bring its engine up to its journal: a file of zeros, `<path>/reserve`.
+ * Disk space that is given up when there is no other, so that a full store can still log deletes
+ * and bring its engine up to its journal: a file of zeros, `<path>/reserve`.
  *
- * Threads: the writer's, or before it lives.
+ * Threads: the writer's, or another before it starts.
  */
 #ifndef KV_DURABLE_RESERVE_H
 #define KV_DURABLE_RESERVE_H
@@ -11,19 +11,20 @@
 
 struct reserve {
     const char *path; /* of the store */
-    char *file;       /* NULL: there is none to be had */
+    char *file;       /* NULL: none is available */
     bool is_held;
 };
 
-/* path: lives as long as the reserve. Takes what an earlier opening has left; makes nothing. */
+/* path: lives as long as the reserve. Takes over the file that an earlier opening has left; creates
+ * nothing. */
 void reserve_init(struct reserve *reserve, const char *path);
 void reserve_fini(struct reserve *reserve);
 
-/* Sets so many bytes aside, if the disk has room for them and some megabytes more; otherwise there
+/* Reserves that many bytes, if the disk has room for them and some megabytes more; otherwise there
  * is no reserve. */
 enum kv_engine_status reserve_make(struct reserve *reserve, size_t size);
 
-/* Returns: whether there was something to be given up. */
+/* Returns: whether there was a reserve to give up. */
 bool reserve_give_up(struct reserve *reserve);
 
 #endif

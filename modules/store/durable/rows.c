@@ -9,7 +9,7 @@ enum {
     ROW_HEAD = 9,
     REMOVAL_BYTES = 9,
     FIRST_CAPACITY = 4096,
-    MOST_KEPT = 1 << 20 /* of memory, once they are cleared */
+    MOST_KEPT = 1 << 20 /* of memory kept once they are cleared */
 };
 
 void rows_clear(struct rows *rows)
@@ -159,7 +159,7 @@ static uint32_t get_u32(const char *at)
     return le32toh(number);
 }
 
-/* Parts the reference from the rest of the value. */
+/* Splits the reference off the rest of the value. */
 static bool split_reference(struct row *row)
 {
     if (row->value.len < VALUE_REFERENCE_BYTES)

@@ -1,12 +1,12 @@
 /*
- * A page is made in two steps, in this order: the keys of changes that the engine lacks are copied,
- * with their published states, as far as the page may go; then a snapshot of the engine is walked.
- * A change that the engine has been given in between is in the snapshot, and the state from memory
- * goes before it. So every key of the page is in a state that was published while the page was
- * made; and a change that was told before the page was asked for is in it.
+ * A page is made in two steps, in this order: first the keys of changes that the engine lacks are
+ * copied, with their published states, as far as the page may extend; then a snapshot of the engine
+ * is walked. A change that the engine gets in between is in the snapshot, and the state from memory
+ * takes precedence. So every key of the page has a state that was published while the page was
+ * made, and a change that was told before the page was requested is in it.
  *
- * A cursor is a mark and the last key passed; the mark keeps the cursor behind the empty key from
- * being empty.
+ * A cursor is a mark and the last key passed; because of the mark, the cursor after the empty key
+ * is not empty.
  */
 #include "scan.h"
 
@@ -15,24 +15,24 @@
 #define MARK KV_SLICE(">")
 
 enum {
-    PAGE_BYTES = 16 << 20, /* of keys and values; then a page is as full as can be, if it has one */
-    MOST_LAID_OVER = 1024  /* keys that the engine lacks: a page goes no further than these do */
+    PAGE_BYTES = 16 << 20, /* of keys and values; then a page with at least one entry is full */
+    MOST_LAID_OVER = 1024  /* keys that the engine lacks: a page ends with the last of these */
 };
 
 /* A key that the engine lacks. */
 struct laid_over {
     struct entry *key;   /* an entry with this key; a reference */
-    struct entry *state; /* what is published; a reference. NULL: the key is not there */
+    struct entry *state; /* the published state; a reference. NULL: the key is missing */
 };
 
 struct page {
     const struct base *base;
     struct kv_scan *scan;
-    struct kv_slice after; /* the last key of the page before; no bytes: there was none */
+    struct kv_slice after; /* the last key of the previous page; no bytes: none */
     int64_t now_ms;
     struct laid_over over[MOST_LAID_OVER];
     size_t n_over, at_over; /* those before at_over have been passed */
-    struct entry *horizon;  /* there are more, behind this key; a reference. NULL: there are not */
+    struct entry *horizon;  /* there are more after this key; a reference. NULL: there are not */
     size_t bytes;
     uint32_t n_passed;
     struct entry *last; /* the last key passed; a reference */
@@ -41,7 +41,7 @@ struct page {
 
 /* ---- keys that the engine lacks ---- */
 
-/* Returns: false if the engine has the key's state meanwhile. */
+/* Returns: false if the engine now has the key's state. */
 static bool look_up(const struct base *base, struct entry *key, struct laid_over *ret)
 {
     uint64_t generation;
@@ -96,7 +96,7 @@ static bool is_full(const struct page *page)
     return page->n_passed == page->scan->capacity || page->bytes >= PAGE_BYTES;
 }
 
-/* The next page goes on behind it. Takes the reference over. */
+/* The next page continues after it. Takes ownership of the reference. */
 static void pass(struct page *page, struct entry *key)
 {
     entry_unref(page->last);

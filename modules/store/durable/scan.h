@@ -1,6 +1,6 @@
 /*
- * Pages of keys, in byte order: what the engine has, and over it what it lacks (overlay.h). So a
- * page waits neither for the writer nor for the applier.
+ * Pages of keys, in byte order: the engine's rows, overlaid with the changes that it lacks
+ * (overlay.h). So a page waits neither for the writer nor for the applier.
  *
  * Threads: any that may wait for the disk.
  */

@@ -1,6 +1,6 @@
 /*
- * Sums are XXH3 (Yann Collet, https://xxhash.com) with the segment's generation as the seed: what
- * was there before does not match.
+ * Sums are XXH3 (Yann Collet, https://xxhash.com) with the segment's generation as the seed: former
+ * content does not match.
  */
 #include "segment.h"
 
@@ -21,7 +21,7 @@
 #define COPY_MAGIC UINT64_C(0x6c6e72756a766b02) /* 2, the same */
 
 enum {
-    SUM = 8,        /* bytes; ahead of what it is of */
+    SUM = 8,        /* bytes; ahead of the data it covers */
     ZEROS = 1 << 20 /* bytes written at a time */
 };
 
@@ -32,7 +32,7 @@ void segment_name_write(uint64_t number, char name[SEGMENT_NAME_MAX])
     snprintf(name, SEGMENT_NAME_MAX, "%06" PRIu64 ".journal", number);
 }
 
-/* A name is what would have been written for the number that it begins with. */
+/* A name is valid if it is exactly the one written for its number. */
 bool segment_name_read(const char *name, uint64_t *ret_number)
 {
     char written[SEGMENT_NAME_MAX];
@@ -216,8 +216,8 @@ char *segment_read(const struct segment *segment)
     return NULL;
 }
 
-/* Written, and not only set aside: blocks that never were are written down in the file system's own
- * journal at the first sync. */
+/* Written, and not only allocated: a first write to an allocated block makes the next sync update
+ * the file system's own journal. */
 static bool fill_with_zeros(const struct segment *segment)
 {
     char *zeros = calloc(1, ZEROS);
@@ -229,8 +229,8 @@ static bool fill_with_zeros(const struct segment *segment)
     return is_filled && fsync(segment->fd) == 0;
 }
 
-/* No file that is there, whosever it is, is written over. Numbers may go round: they name files,
- * and generations say which is younger. */
+/* Existing files are never overwritten. Numbers may wrap around: they only name files; generations
+ * determine the order. */
 struct segment *segment_make(const char *folder, uint64_t above, size_t size)
 {
     struct segment *segment;

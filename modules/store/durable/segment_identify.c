@@ -24,7 +24,7 @@ static bool is_next_to(struct segment *segment, struct kv_slice bytes, const str
     return false;
 }
 
-/* The copy of the head says what the segment is, with its first record or without. */
+/* The copy of the head identifies the segment, with or without its first record. */
 static bool is_as_copied(struct segment *segment, struct kv_slice bytes)
 {
     struct segment copied = *segment;

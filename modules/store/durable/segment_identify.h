@@ -1,16 +1,16 @@
 /*
- * What a segment is whose head is damaged. The sum of its first record holds for one generation
- * only, so a generation for which it holds is the segment's, and the record says which one it is.
- * The generations that are tried are the one that the damaged head names, and those next to the
- * other segments', as segments are numbered one after the other.
+ * Identifies a segment whose head is damaged. The sum of its first record matches one generation
+ * only, so a matching generation is the segment's, and the record contains its own number. The
+ * generations tried are the one in the damaged head and the neighbours of the other segments'
+ * generations, as these are consecutive.
  */
 #ifndef KV_DURABLE_SEGMENT_IDENTIFY_H
 #define KV_DURABLE_SEGMENT_IDENTIFY_H
 
 #include "segment.h"
 
-/* others: whole segments, chained. Returns: true if the segment's generation and first record have
- * been found out; the last revision before it stays unknown. */
+/* others: intact segments, chained. Returns: true if the segment's generation and first record were
+ * determined; the last revision before it remains unknown. */
 bool segment_identify(struct segment *segment, const struct segment *others);
 
 #endif

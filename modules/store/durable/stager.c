@@ -22,7 +22,7 @@ void stager_fini(struct stager *stager)
     free(stager->hashes);
 }
 
-/* ---- what is under way ---- */
+/* ---- commands in progress ---- */
 
 /* Under the lock. Returns: false if memory runs out. */
 static bool has_room(struct stager *stager)
@@ -85,7 +85,7 @@ static bool is_to_be_staged(struct stager *stager, const struct kv_cmd *cmd)
            !atomic_load(&stager->is_off);
 }
 
-/* Gets hold of the key, whose present state may be long, too, so that the writer need not read it.
+/* Holds the key, whose present state may be long, too, so that the writer need not read it.
  * Returns: false if memory runs out. */
 static bool hold(struct stager *stager, const struct kv_cmd *cmd)
 {
@@ -95,7 +95,7 @@ static bool hold(struct stager *stager, const struct kv_cmd *cmd)
     if (held == NULL)
         return false;
     if (is_unknown)
-        held = held_learn(stager->base, held, &fault); /* a fault shows in the writer */
+        held = held_learn(stager->base, held, &fault); /* the writer reports a fault */
     entry_unref(held);
     return true;
 }
@@ -125,7 +125,8 @@ static void give_back(struct stager *stager, uint32_t loop, struct kv_cmd *cmd,
     stager->base->host->done(stager->base->host, loop, &cmd, 1);
 }
 
-/* Each command goes by itself, so that short ones wait for no more than their key asks for. */
+/* Each command is passed on separately, so that a short one waits only as long as its key
+ * requires. */
 static void give_on(struct stager *stager, uint32_t loop, struct kv_cmd *cmd)
 {
     uint64_t hash = cmd->hash;

@@ -1,6 +1,6 @@
 /*
- * Shards of chained hash tables. The clock's hand goes round a shard's buckets; an entry that is
- * held, that the engine lacks, or that was used since it came by, is passed over.
+ * Shards of chained hash tables. The clock's hand moves round a shard's buckets; it skips an entry
+ * that is held, that the engine lacks, or that was used since it last passed.
  *
  * Invariants, under the lock: at most one entry of a key is in the table; it has one reference of
  * the table. An entry whose state is unknown is in the table only while it is held.
@@ -13,17 +13,17 @@
 enum {
     N_SHARDS = 256,
     FIRST_BUCKETS = 64,
-    MAX_PASSED = 16 /* buckets that one insertion looks at to make room */
+    MAX_PASSED = 16 /* buckets that one insertion examines to make room */
 };
 
 struct shard {
     pthread_mutex_t lock;
-    uint64_t generation; /* moves on whenever a key is held, learned or published */
+    uint64_t generation; /* incremented whenever a key is held, learned or published */
     struct entry **buckets;
     size_t n_buckets; /* a power of two */
     size_t n_entries;
     size_t bytes;
-    size_t hand; /* the next bucket to look at */
+    size_t hand; /* the next bucket to examine */
 };
 
 struct states {
@@ -48,7 +48,7 @@ static struct entry **place_of(struct shard *shard, struct kv_slice key, uint64_
     return place;
 }
 
-/* Where there is no memory the chains grow longer. */
+/* If memory runs out, the chains grow longer. */
 static void grow(struct shard *shard)
 {
     size_t n_buckets = 2 * shard->n_buckets;
@@ -91,13 +91,14 @@ static struct entry *take_out(struct shard *shard, struct entry *entry)
     return entry;
 }
 
-/* Whether the engine lacks it. */
+/* Whether the engine lacks the entry. */
 static bool is_ahead(struct states *states, const struct entry *entry)
 {
     return entry->sequence > atomic_load_explicit(&states->applied, memory_order_acquire);
 }
 
-/* Takes what has not been used for long out of a bucket. Returns: `out` with it, chained. */
+/* Removes entries that have not been used for long from a bucket. Returns: `out` with it,
+ * chained. */
 static struct entry *clear_bucket(struct states *states, struct shard *shard, struct entry **place,
                                   struct entry *out)
 {
@@ -117,8 +118,8 @@ static struct entry *clear_bucket(struct states *states, struct shard *shard, st
     return out;
 }
 
-/* While there is too much, for a bounded number of buckets. Returns: what was taken out, chained,
- * for free_chain() after the lock. */
+/* Evicts while there is too much, for a bounded number of buckets. Returns: the removed entries,
+ * chained, for free_chain() after the lock. */
 static struct entry *make_room(struct states *states, struct shard *shard)
 {
     struct entry *out = NULL;
@@ -140,15 +141,15 @@ static void free_chain(struct entry *entry)
 
 /* ---- readers ---- */
 
-/* Under the lock, which makes this look at the clock later than any look of a writer that has let
- * go of the key, and earlier than any of one that gets hold of it. */
+/* Under the lock, so this reading of the clock is later than that of any writer that has released
+ * the key, and earlier than that of any writer that holds it afterwards. */
 static bool has_expired(struct states *states, const struct entry *entry)
 {
     return entry->deadline_ms != KV_NEVER &&
            states->host->now_ms(states->host) >= entry->deadline_ms;
 }
 
-/* What a reader sees of an entry that is in the table. */
+/* The result of a reader's look at an entry in the table. */
 static enum glance judge(struct states *states, struct entry *entry, struct entry **ret)
 {
     if (!entry_is_there(entry))
@@ -174,7 +175,7 @@ enum glance states_look(struct states *states, struct kv_slice key, uint64_t has
     return glance;
 }
 
-/* Under the lock: `found` is what is published now. */
+/* Under the lock: `found` is the published state. */
 static enum glance settle(struct states *states, struct shard *shard, struct entry *found,
                           struct entry **ret)
 {
@@ -229,7 +230,7 @@ struct entry *states_hold(struct states *states, struct kv_slice key, uint64_t h
     return entry;
 }
 
-/* Puts `next` in the place of `present`, which loses the table's reference after the lock. */
+/* Replaces `present` by `next`; the table's reference to `present` is released after the lock. */
 static void replace(struct shard *shard, struct entry *present, struct entry *next)
 {
     struct entry **place = &shard->buckets[present->hash & (shard->n_buckets - 1)];
@@ -254,7 +255,7 @@ static void learn(struct shard *shard, struct entry *unknown, struct entry *know
     unknown->is_unknown = false;
 }
 
-/* Only a state that is known can have taken the place of the unknown one. */
+/* Only a known state can have replaced the unknown one. */
 struct entry *states_learn(struct states *states, struct entry *unknown, struct entry *known)
 {
     struct shard *shard = shard_of(states, unknown->hash);
@@ -311,7 +312,7 @@ void states_publish(struct states *states, struct entry *published, struct entry
 
 /* ---- the applier ---- */
 
-/* Returns: whether there is still too much. */
+/* Returns: whether there are still too many bytes. */
 static bool shrink(struct states *states, struct shard *shard, size_t *ret_n_buckets)
 {
     pthread_mutex_lock(&shard->lock);
@@ -323,7 +324,7 @@ static bool shrink(struct states *states, struct shard *shard, size_t *ret_n_buc
     return is_too_much;
 }
 
-/* The hand goes round twice at most: once to find what was not used, and once more. */
+/* The hand goes round at most twice: once to clear the marks of use, and once to evict. */
 void states_applied(struct states *states, uint64_t sequence)
 {
     atomic_store_explicit(&states->applied, sequence, memory_order_release);

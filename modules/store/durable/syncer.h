@@ -1,6 +1,6 @@
 /*
- * A thread that syncs the journal while the writer goes on. One sync at a time: the writer begins
- * it, and later learns what became of it.
+ * A thread that syncs the journal while the writer continues. One sync at a time: the writer starts
+ * it, and later gets its result.
  */
 #ifndef KV_DURABLE_SYNCER_H
 #define KV_DURABLE_SYNCER_H
@@ -12,7 +12,7 @@
 enum syncer_state {
     SYNCER_IDLE,
     SYNCER_SYNCING,
-    SYNCER_DONE, /* and the writer has not learned of it */
+    SYNCER_DONE, /* done, and its result not yet fetched */
     SYNCER_CLOSING
 };
 
@@ -28,16 +28,16 @@ struct syncer {
 
 void syncer_init(struct syncer *syncer, struct journal *journal, struct queue *writes);
 
-/* No sync may be under way. */
+/* No sync may be in progress. */
 void syncer_fini(struct syncer *syncer);
 
 /* Returns: an error number, or 0. */
 int syncer_start(struct syncer *syncer);
 
-/* Begins to sync what has been appended; nothing is appended before it is done. */
+/* Starts to sync the appended records; nothing may be appended before it is done. */
 void syncer_begin(struct syncer *syncer);
 
-/* Returns: whether the sync is done; then *ret. */
+/* Returns: whether the sync is done; if so, *ret is set. */
 bool syncer_is_done(struct syncer *syncer, enum kv_engine_status *ret);
 
 /* Waits until it is. */

@@ -1,4 +1,4 @@
-/* A named thread of the store, which may not be there. */
+/* A named thread of the store, which may not exist. */
 #ifndef KV_DURABLE_THREAD_H
 #define KV_DURABLE_THREAD_H
 
@@ -21,7 +21,7 @@ static inline int thread_start(struct thread *thread, const char *name, void *(*
     return fault;
 }
 
-/* Waits until it has ended, if it is there. */
+/* Waits until it has ended, if it exists. */
 static inline void thread_join(struct thread *thread)
 {
     if (thread->is_there)

@@ -45,8 +45,8 @@ struct job *turn_take_expiries(struct turn *turn)
     return jobs;
 }
 
-/* Gives back the commands of the first job, and those of other jobs of its loop as far as they fit,
- * in one call. Returns: the jobs that are left, in order. */
+/* Returns to the host, in one call, the commands of the first job, and of as many other jobs of its
+ * loop as fit. Returns: the remaining jobs, in order. */
 static struct job *give_back_together(const struct kv_store_host *host, struct job *first)
 {
     struct kv_cmd *cmds[MOST_AT_ONCE];

@@ -1,5 +1,5 @@
 /*
- * A batch and the jobs that wait for it; and how jobs go back to the host when it is done.
+ * A batch and the jobs that wait for it; also returns the jobs to the host when it is done.
  *
  * Threads: the writer's.
  */
@@ -11,7 +11,7 @@
 
 struct turn {
     struct batch batch;
-    uint64_t sequence; /* of the journal's record that has its changes */
+    uint64_t sequence; /* of the journal's record with its changes */
     struct job *first; /* in order */
     struct job **end;
     struct job *expiries;
@@ -24,12 +24,12 @@ bool turn_is_empty(const struct turn *turn);
 void turn_add_commands(struct turn *turn, struct job *job);
 void turn_add_expiry(struct turn *turn, struct job *job);
 
-/* Returns: its jobs of commands, in order, which are the turn's no longer. */
+/* Returns: its jobs of commands, in order; ownership passes to the caller. */
 struct job *turn_take_commands(struct turn *turn);
 struct job *turn_take_expiries(struct turn *turn);
 
-/* Gives the commands of the jobs back, and frees these: a loop is called once for many, as each
- * call may have to wake it. */
+/* Returns the commands of the jobs to the host, and frees the jobs: a loop is called once for many,
+ * as each call may have to wake it. */
 void turn_give_back(const struct kv_store_host *host, struct job *jobs);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The sum in a reference (XXH3, as in segment.c) tells a damaged file from a whole one.
+ * The sum in a reference (XXH3, as in segment.c) detects a damaged file.
  */
 #include "value_file.h"
 
@@ -18,7 +18,7 @@
 #include "segment.h"
 
 enum {
-    PIECE = 2 << 20, /* bytes written before the disk has them */
+    PIECE = 2 << 20, /* bytes written before a sync */
     NAME_MAX_BYTES = 64
 };
 
@@ -29,7 +29,7 @@ static void write_name(uint64_t number, char name[NAME_MAX_BYTES])
     snprintf(name, NAME_MAX_BYTES, "%06" PRIu64 ".value", number);
 }
 
-/* A name is what would have been written for the number that it begins with. */
+/* A name is valid if it is exactly the one written for its number. */
 static bool read_name(const char *name, uint64_t *ret_number)
 {
     char written[NAME_MAX_BYTES];
@@ -110,7 +110,7 @@ bool value_reference_len(struct kv_slice reference, size_t *ret)
     return true;
 }
 
-/* ---- the kept ones ---- */
+/* ---- files kept for the engine ---- */
 
 static void add(struct value_files *files, struct value_file *file)
 {
@@ -156,7 +156,7 @@ static struct value_file *take_out(struct value_files *files, uint64_t sequence)
     return out;
 }
 
-/* ---- those of the log ---- */
+/* ---- files kept for the log ---- */
 
 /* In the order of their records, the oldest first. */
 static void add_logged(struct value_files *files, struct value_file *file)
@@ -171,7 +171,7 @@ static void add_logged(struct value_files *files, struct value_file *file)
     pthread_mutex_unlock(&files->lock);
 }
 
-/* Gives the file the name by which the log knows it. Returns: false if that cannot be done. */
+/* Renames the file to the name of a file kept for the log. Returns: false on failure. */
 static bool rename_to_logged(const struct value_file *file)
 {
     char *from = path_of(file->files, file->number);
@@ -232,7 +232,7 @@ void value_files_delete(struct value_file *chain)
     }
 }
 
-/* ---- the bound of those that the engine may lack ---- */
+/* ---- the bound of files that the engine may need ---- */
 
 size_t value_files_bytes(struct value_files *files)
 {
@@ -276,8 +276,8 @@ static int write_piece(int fd, const char *bytes, size_t len, off_t at)
     return 0;
 }
 
-/* The disk has each piece before the next is written: a queue of hundreds of megabytes would keep
- * the sync of a short record waiting. */
+/* Each piece is synced before the next is written: hundreds of megabytes queued for the disk would
+ * delay the sync of a short record. */
 static int write_pieces(int fd, struct kv_slice value)
 {
     int fault = 0;
@@ -292,7 +292,7 @@ static int write_pieces(int fd, struct kv_slice value)
     return fault == 0 && fsync(fd) != 0 ? errno : fault;
 }
 
-/* Returns: a descriptor; -1 and errno. No file that is there, whosever it is, is written over. */
+/* Returns: a descriptor; -1 and errno. Existing files are never overwritten. */
 static int make_file(struct value_files *files, uint64_t *ret_number)
 {
     int fd;
@@ -379,7 +379,7 @@ bool value_files_read(struct value_files *files, struct kv_slice reference, char
     return is_read;
 }
 
-/* It may get its other name meanwhile. */
+/* The file may be renamed meanwhile. */
 bool value_files_read_logged(struct value_files *files, struct kv_slice reference,
                              uint64_t sequence, char *into)
 {
@@ -451,8 +451,7 @@ static void note_number(struct value_files *files, uint64_t number)
         files->number = number;
 }
 
-/* One that cannot be looked at, or for which there is no memory, stays, and the log does without.
- */
+/* If a file cannot be examined, or memory runs out, the file stays, and the log lacks it. */
 static void find_logged(struct value_files *files, const char *name)
 {
     struct value_file found = {.files = files};

@@ -5,7 +5,7 @@
 #include "opening.h"
 
 enum {
-    RETRY_MS = 200 /* until deadlines that could not be judged are looked at again */
+    RETRY_MS = 200 /* before deadlines that could not be judged are retried */
 };
 
 /* ---- turns ---- */
@@ -15,7 +15,7 @@ static struct turn *other_turn(struct writer *writer)
     return writer->open == &writer->turns[0] ? &writer->turns[1] : &writer->turns[0];
 }
 
-/* The part is looked at again when its next deadline is due. */
+/* Wakes the part when its next deadline is due. */
 static void end_expiry(struct writer *writer, struct job *job)
 {
     const struct kv_store_host *host = writer->base->host;
@@ -39,7 +39,7 @@ static void give_back(struct writer *writer, struct turn *turn)
     turn_give_back(writer->base->host, turn_take_commands(turn));
 }
 
-/* While writes are refused nothing is applied: the engine gets the changes when it recovers. */
+/* While writes are refused, nothing is applied: the engine gets the changes when it recovers. */
 static void apply(struct writer *writer)
 {
     enum kv_engine_status status =
@@ -77,7 +77,7 @@ static void note_unsynced(struct writer *writer)
     writer->sync_at_ms = queue_now_ms() + writer->base->interval_ms;
 }
 
-/* A recovery has everything on the disk. */
+/* A recovery persists everything. */
 static bool try_to_recover(struct writer *writer)
 {
     bool was_over = recovery_is_over(&writer->recovery);
@@ -102,7 +102,7 @@ static void sync_if_due(struct writer *writer)
 
 /* ---- committing ---- */
 
-/* The open turn has been written: its sync begins, and the other one, which is empty, takes
+/* The open turn has been written: starts its sync, and lets the other turn, which is empty, accept
  * commands. */
 static void begin_sync(struct writer *writer)
 {
@@ -114,7 +114,7 @@ static void begin_sync(struct writer *writer)
     writer->open->batch.ahead = &written->batch;
 }
 
-/* Nothing that came after it can take effect either. */
+/* Later commands cannot take effect either. */
 static void fail_sync(struct writer *writer, enum kv_engine_status why)
 {
     journal_refuse(&writer->committer.journal, other_turn(writer)->sequence);
@@ -144,7 +144,7 @@ static void end_sync_if_done(struct writer *writer)
         end_sync(writer, status);
 }
 
-/* Writes the changes of the open turn, if it has some. */
+/* Writes the changes of the open turn, if there are any. */
 static enum kv_engine_status write_open(struct writer *writer)
 {
     struct committer *committer = &writer->committer;
@@ -162,7 +162,7 @@ static enum kv_engine_status write_open(struct writer *writer)
     return committer_append(committer);
 }
 
-/* The deletes of a turn that was refused are judged again. */
+/* Judges the deletes of a refused turn again. */
 static void add_deletes(struct turn *turn)
 {
     for (struct job *job = turn->first; job != NULL; job = job->next)
@@ -171,8 +171,8 @@ static void add_deletes(struct turn *turn)
                 batch_add(&turn->batch, &job->cmds[i], 1, NULL);
 }
 
-/* A turn for which there is no room: what would make the store larger is refused, and the reserve
- * is given up for the rest. Returns: whether the turn is to be committed again. */
+/* Handles a turn without room: refuses the writes that would make the store larger, and gives up
+ * the reserve for the rest. Returns: whether the turn must be committed again. */
 static bool keep_deletes(struct writer *writer, struct turn *turn)
 {
     if (writer->recovery.failure != KV_ENGINE_FULL || !writer->recovery.reserve.is_held)
@@ -197,8 +197,8 @@ static void fail_commit(struct writer *writer, struct turn *turn, enum kv_engine
         refuse(writer, turn, recovery_is_over(&writer->recovery) ? why : writer->recovery.failure);
 }
 
-/* Writes the open turn, and lets it take effect, or begins its sync; while another sync is under
- * way it stays open. */
+/* Writes the open turn, and lets it take effect or starts its sync; while another sync is in
+ * progress, it stays open. */
 static void commit(struct writer *writer)
 {
     struct turn *turn = writer->open;
@@ -219,7 +219,7 @@ static void commit(struct writer *writer)
     }
 }
 
-/* Until nothing is under way. */
+/* Waits until nothing is in progress. */
 static void settle(struct writer *writer)
 {
     commit(writer);
@@ -231,7 +231,7 @@ static void settle(struct writer *writer)
 
 /* ---- waiting ---- */
 
-/* How many more commands the open turn waits for. */
+/* The number of further commands that the open turn waits for. */
 static size_t n_missing(const struct writer *writer)
 {
     return writer->is_syncing ? 0 : patience_missing(&writer->patience, writer->open->batch.n_cmds);
@@ -247,7 +247,7 @@ static int64_t ns_of(int64_t ms)
     return ms == KV_NEVER ? KV_NEVER : ms * 1000000;
 }
 
-/* When there is something to do even if no job comes. */
+/* The time of the next work if no job arrives. */
 static int64_t wake_at_ns(const struct writer *writer)
 {
     int64_t at_ns = ns_of(recovery_next_ms(&writer->recovery));
@@ -258,7 +258,7 @@ static int64_t wake_at_ns(const struct writer *writer)
 
 /* ---- the engine ---- */
 
-/* It may have failed while it was given what had been committed before. */
+/* The engine may have failed while earlier commits were applied. */
 static void check_engine(struct writer *writer)
 {
     enum kv_engine_status status;
@@ -279,7 +279,7 @@ static bool bring_engine_up(struct writer *writer)
     return status == KV_ENGINE_OK;
 }
 
-/* Where the engine cannot be brought up, the batch is refused as a whole. */
+/* If the engine cannot be brought up to the journal, the whole batch is refused. */
 static void learn_room(struct writer *writer)
 {
     if (bring_engine_up(writer))
@@ -326,7 +326,7 @@ static void take_commands(struct writer *writer, struct job *job)
     turn_add_commands(writer->open, job);
 }
 
-/* A vector is not parted for it. */
+/* A vector is not split for it. */
 static bool is_full(const struct writer *writer)
 {
     const struct batch *batch = &writer->open->batch;
@@ -368,7 +368,7 @@ static void run_jobs(struct writer *writer, struct job *job)
     sync_if_due(writer);
 }
 
-/* Whether or not there are jobs. */
+/* Called whether or not there are jobs. */
 static void look_after_store(struct writer *writer)
 {
     if (!writer->is_syncing)

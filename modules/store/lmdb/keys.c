@@ -1,6 +1,7 @@
 /*
- * LMDB takes keys of 1 to 511 bytes. A key stands behind one byte (so that the empty one is none);
- * of a longer one its first part and a hash of the whole, and the whole ahead of the value.
+ * LMDB accepts keys of 1 to 511 bytes. A key is stored after one byte, so that the empty key is
+ * valid. For a longer key, its first part and a hash of the whole key are the key of the row, and
+ * the whole key precedes the value.
  */
 #include "keys.h"
 

@@ -1,5 +1,5 @@
 /*
- * Keys as they stand in LMDB's trees.
+ * Keys in the form used in LMDB's trees.
  */
 #ifndef KV_LMDB_KEYS_H
 #define KV_LMDB_KEYS_H
@@ -15,8 +15,8 @@ struct tree_key {
 void make_key(const struct kv_engine *engine, enum kv_engine_table table, struct kv_slice key,
               struct tree_key *ret);
 
-/* What a row holds of a long key: its whole, and the value behind it. Returns: false if the row is
- * damaged. */
+/* Splits the row of a long key into the whole key and the value after it. Returns: false if the row
+ * is damaged. */
 bool split_long(MDB_val row, struct kv_slice *ret_key, struct kv_slice *ret_value);
 
 #endif

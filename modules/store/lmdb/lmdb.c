@@ -2,7 +2,7 @@
  * The engine `lmdb`: a copy-on-write B+ tree in one file that is mapped into memory. Each table is
  * a database of the file; a commit is one transaction.
  *
- * A look into the map may wait for the disk, and nothing says so beforehand: a read that may not
+ * Reading the map may wait for the disk, which cannot be determined beforehand: a read that may not
  * wait is never answered here.
  */
 #include <errno.h>
@@ -23,7 +23,7 @@
 
 enum {
     MOST_READERS = 128,
-    NEEDS_WRITING = -1 /* no error of LMDB: the file is not as it should be, but may be mended */
+    NEEDS_WRITING = -1 /* not an error of LMDB: the file is unusual, but may be repaired */
 };
 
 #define MOST_GROWN ((size_t)1 << 40)
@@ -127,7 +127,7 @@ static int open_tables_with(struct kv_engine *engine, unsigned txn_flags, unsign
     return mdb_txn_commit(txn);
 }
 
-/* Without a write, where they are there: a disk that takes none is to be read nevertheless. */
+/* Without a write if they exist: a read-only disk must be readable. */
 static int open_tables(struct kv_engine *engine)
 {
     int fault = open_tables_with(engine, MDB_RDONLY, 0);
@@ -149,9 +149,9 @@ static void count_pages(void *context, size_t txn_id, const size_t *numbers, siz
         count->n += numbers[i] >= count->first ? 1 : 0;
 }
 
-/* A page that is read behind the file's end would end the process. Pages that LMDB had no need to
- * write may lie there, but these are free: they get their place. If others are missing, the file is
- * left as it was. */
+/* Reading a page beyond the file's end would kill the process. Pages that LMDB did not need to
+ * write may be there, but these are free: the file is extended for them. If other pages are
+ * missing, the file is left unchanged. */
 static int check_length(struct kv_engine *engine)
 {
     MDB_envinfo info;
@@ -184,8 +184,8 @@ static void close_database(struct kv_engine *engine)
     engine->env = NULL;
 }
 
-/* The table of readers is a file that is mapped: a page of it for which the disk has no room when a
- * thread first reads would end the process. */
+/* The table of readers is a mapped file: if the disk has no room for one of its pages when a thread
+ * first reads, the process would be killed. */
 static void set_aside_reader_table(const struct kv_engine *engine)
 {
     struct stat status;
@@ -199,7 +199,7 @@ static void set_aside_reader_table(const struct kv_engine *engine)
     free(path);
 }
 
-/* Nothing is locked for reading alone: no other process has the store open. */
+/* Reading needs no lock: no other process has the store open. */
 static unsigned flags_of(const struct kv_engine *engine)
 {
     return MDB_NOTLS | MDB_NORDAHEAD | (engine->is_only_read ? MDB_RDONLY | MDB_NOLOCK : 0);
@@ -237,7 +237,7 @@ static int reopen(struct kv_engine *engine)
 
 /* ---- committing ---- */
 
-/* After some failures LMDB lets nobody read either, until the file is opened again. */
+/* After some failures, LMDB allows no reads either until the file is reopened. */
 static enum kv_engine_status engine_commit(struct kv_engine *engine)
 {
     bool is_refused = engine->fault != 0; /* before anything was written */
@@ -256,7 +256,7 @@ static enum kv_engine_status engine_persist(struct kv_engine *engine)
     return engine->env == NULL ? KV_ENGINE_FAILED : KV_ENGINE_OK;
 }
 
-/* What has been taken is to fit, whatever map_size says: each time twice as much. */
+/* Accepted rows must fit, whatever map_size is: each time, the size is doubled. */
 static bool grow(struct kv_engine *engine)
 {
     size_t step = engine->grown == 0 ? room_reserve(engine) * engine->page_size : engine->grown;
@@ -301,7 +301,7 @@ static int write_seed(struct kv_engine *engine)
     return engine_commit(engine) == KV_ENGINE_OK ? 0 : EIO;
 }
 
-/* Made with the file, so that nobody can choose keys whose hashes collide. */
+/* Chosen when the file is created, so that clients cannot construct keys whose hashes collide. */
 static int read_seed(struct kv_engine *engine)
 {
     enum kv_engine_status status =
@@ -328,7 +328,7 @@ static int build_order(struct kv_engine *engine)
     return engine->is_map_full ? MDB_MAP_FULL : EIO;
 }
 
-/* Adds the order of long keys to a file that was made without it, also to a full one. */
+/* Adds the order of long keys to a file that was created without it, even to a full one. */
 static int complete_order(struct kv_engine *engine)
 {
     int fault;
@@ -370,7 +370,7 @@ static struct kv_engine *create(const struct kv_host *host, const char *folder,
     return engine;
 }
 
-/* Returns: 0; 1 if it is to be opened for writing; -1. */
+/* Returns: 0; 1 if it must be opened for writing; -1. */
 static int finish_opening(struct kv_engine *engine, int fault, struct kv_engine **ret,
                           struct kv_error *reterr)
 {
@@ -488,7 +488,7 @@ static int lmdb_store_open_to_read(const struct kv_store_host *host,
     return kv_durable_open_to_read(host, values, &engine_ops, ret_store, reterr);
 }
 
-/* Of the process. Returns: 0 if the system does not say. */
+/* Of the process. Returns: 0 if the system does not report it. */
 static size_t mapped_bytes(void)
 {
     size_t pages = 0;
@@ -500,7 +500,7 @@ static size_t mapped_bytes(void)
     return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Sets the address space aside for a moment. While the store is open, so much is mapped already,
+/* Reserves the address space for a moment. While the store is open, that much is already mapped,
  * and there need not be room for it twice. */
 static void check_map_size(size_t map_size, const struct kv_faults *faults)
 {

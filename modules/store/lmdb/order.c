@@ -283,7 +283,7 @@ static bool is_within(const struct walk *walk, int fault)
            memcmp(walk->key.mv_data, lowest(walk)->layer, HASH_BYTES) == 0;
 }
 
-/* Goes down to where the key is, or would be, from which the walk begins. */
+/* Descends to the key at which the walk starts, or to its place. */
 static int go_to(struct walk *walk, struct path *path)
 {
     struct entry entry;
@@ -362,13 +362,13 @@ int order_walk(struct kv_engine *engine, MDB_txn *txn, const char first_part[PRE
 
 /* ---- building ---- */
 
-/* The key of the last row that was looked at. */
+/* The key of the last row examined. */
 struct progress {
     MDB_val at;
     char bytes[MOST_KEY];
 };
 
-/* A copy, because what LMDB returns is not valid after a write. */
+/* A copy, because LMDB's result is invalid after a write. */
 static int add_row(struct kv_engine *engine, MDB_txn *txn, MDB_val row)
 {
     struct kv_slice key;
@@ -424,7 +424,7 @@ static int commit_some(struct kv_engine *engine, struct progress *progress)
     return commit_fault != 0 ? commit_fault : fault;
 }
 
-/* A building that was cut off may have left entries of keys that have gone since. */
+/* An interrupted building may have left entries of keys that have been deleted since. */
 static int clear(struct kv_engine *engine)
 {
     MDB_txn *txn;

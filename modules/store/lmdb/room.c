@@ -1,7 +1,6 @@
 /*
- * How many pages there are for rows: those that map_size lets the file have, and those of the file
- * that are free, but for a reserve. What a row costs is counted as if all pages of rows were half
- * empty.
+ * The number of pages for rows: those by which the file may grow to map_size, and the file's free
+ * pages, less a reserve. The cost of a row is counted as if all pages of rows were half empty.
  */
 #include "room.h"
 
@@ -15,15 +14,15 @@ enum {
     RESERVED_PART = 8, /* of the map's pages; at least and at most: */
     LEAST_RESERVE = 64,
     MOST_RESERVE = 8192,
-    PAGES_A_KEY = 20,      /* that a commit of one key, and the two behind it, may copy */
-    PLENTY = 16384,        /* pages; with more there is no need to count those that are free */
-    MOST_LISTED = 1 << 16, /* free pages, among which a run is looked for */
+    PAGES_A_KEY = 20,      /* that a commit of one key and the two next ones may copy */
+    PLENTY = 16384,        /* pages; with more, free pages need not be counted */
+    MOST_LISTED = 1 << 16, /* free pages among which a run is searched */
     PAGE_HEAD = 32,        /* of a page with a row of its own, or of a row within one */
-    ROW_HEAD = 64          /* what a row has besides key and value, at most */
+    ROW_HEAD = 64          /* bytes of a row besides key and value, at most */
 };
 
-/* The free pages of the file: LMDB keeps them in a database of its own, the first, as lists of
- * numbers with their length ahead. */
+/* The free pages of the file: LMDB keeps them in its first database, as lists of numbers preceded
+ * by their length. */
 int walk_free_pages(struct kv_engine *engine, take_pages_fn take, void *context)
 {
     MDB_txn *txn;
@@ -51,8 +50,8 @@ static size_t map_pages(const struct kv_engine *engine)
     return engine->map_size / engine->page_size;
 }
 
-/* A commit copies the pages that it changes, and LMDB uses those that it frees two commits later:
- * so many pages are kept for that, and for erasing rows. */
+/* A commit copies the pages that it changes, and LMDB reuses the freed ones two commits later: this
+ * many pages are kept for that, and for erasing rows. */
 size_t room_reserve(const struct kv_engine *engine)
 {
     size_t pages = map_pages(engine) / RESERVED_PART;
@@ -61,7 +60,7 @@ size_t room_reserve(const struct kv_engine *engine)
     return pages < MOST_RESERVE ? pages : MOST_RESERVE;
 }
 
-/* Pages behind the file's end that map_size lets it have. */
+/* Pages beyond the file's end that map_size allows. */
 static size_t count_fresh_pages(const struct kv_engine *engine)
 {
     MDB_envinfo info;
@@ -70,8 +69,7 @@ static size_t count_fresh_pages(const struct kv_engine *engine)
     return n_used < map_pages(engine) ? map_pages(engine) - n_used : 0;
 }
 
-/* Those of the last commit the next one may not use yet. */
-/* Those of the last commit the next one may not use yet. */
+/* The next commit may not yet reuse the pages freed by the last one. */
 struct free_pages {
     size_t last_txn_id;
     size_t n_of_last;
@@ -101,7 +99,7 @@ static int find_free_pages(struct kv_engine *engine, struct free_pages *pages)
     return walk_free_pages(engine, list_free_pages, pages);
 }
 
-/* Many pages that were freed last are worth a commit. */
+/* Many recently freed pages are worth a commit. */
 static int find_pages_for_rows(struct kv_engine *engine, struct free_pages *pages)
 {
     int fault = find_free_pages(engine, pages);
@@ -118,8 +116,7 @@ static int by_size(const void *a, const void *b)
     return one < other ? -1 : one > other;
 }
 
-/* The lengths of the runs among the pages that are listed, in their place, sorted. Returns: how
- * many there are. */
+/* Replaces the listed pages by the sorted lengths of their runs. Returns: the number of runs. */
 static size_t make_runs(struct free_pages *pages)
 {
     size_t n = 0;
@@ -183,7 +180,7 @@ void engine_count_room(struct kv_engine *engine, bool may_grow)
     engine->room.bytes = (uint64_t)engine->room.n_fresh * engine->page_size;
 }
 
-/* Pages in a row that a row takes for itself; 0: it shares one. */
+/* The number of consecutive pages that a row takes for itself; 0: it shares one. */
 static size_t own_pages(const struct kv_engine *engine, size_t len)
 {
     return len <= engine->page_size / 2 - PAGE_HEAD
@@ -191,7 +188,7 @@ static size_t own_pages(const struct kv_engine *engine, size_t len)
                : (len + PAGE_HEAD + engine->page_size - 1) / engine->page_size;
 }
 
-/* Pages of small rows are half full at worst. */
+/* Pages of small rows are at least half full. */
 static uint64_t row_cost(const struct kv_engine *engine, size_t len)
 {
     size_t n_pages = own_pages(engine, len);
@@ -221,7 +218,7 @@ static size_t find_run(const struct lmdb_room *room, size_t n_pages)
     return first == room->n_runs ? room->n_runs : first;
 }
 
-/* What is left of the run goes to its place among the others. */
+/* Sorts the rest of the run into the others. */
 static void shorten_run(struct lmdb_room *room, size_t at, size_t n_pages)
 {
     size_t left = room->runs[at] - n_pages;
@@ -242,8 +239,7 @@ static bool has_run(struct lmdb_room *room, size_t n_pages, bool is_taken)
     return true;
 }
 
-/* A small row goes where the one before it was. On a disk that is full, that may be another page.
- */
+/* A small row replaces the previous one in place. On a full disk, that may need another page. */
 static bool is_no_longer(const struct kv_engine *engine, size_t key_len, size_t value_len,
                          const struct kv_slice *old)
 {
@@ -266,8 +262,7 @@ bool engine_has_room(struct kv_engine *engine, size_t key_len, size_t value_len,
     return true;
 }
 
-/* Where little room is left, few keys, so that the pages that a commit copies are no more than are
- * kept for it. */
+/* If little room is left, few keys, so that a commit copies no more pages than are kept for it. */
 uint32_t engine_commit_limit(struct kv_engine *engine)
 {
     if (engine->env == NULL || count_fresh_pages(engine) > PLENTY)

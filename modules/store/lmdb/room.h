@@ -1,5 +1,5 @@
 /*
- * How much more fits into the file.
+ * The remaining room of the file.
  */
 #ifndef KV_LMDB_ROOM_H
 #define KV_LMDB_ROOM_H
@@ -21,7 +21,7 @@ size_t room_reserve(const struct kv_engine *engine);
 
 void room_fini(struct kv_engine *engine);
 
-/* As kv_engine_ops has them. */
+/* As in kv_engine_ops. */
 void engine_count_room(struct kv_engine *engine, bool may_grow);
 bool engine_has_room(struct kv_engine *engine, size_t key_len, size_t value_len,
                      const struct kv_slice *old, bool is_taken);

@@ -14,7 +14,7 @@ struct walk {
     enum kv_engine_table table;
     MDB_txn *txn;
     MDB_cursor *cursor;
-    MDB_val key, row; /* where it stands */
+    MDB_val key, row; /* its position */
     struct kv_slice from;
     kv_engine_visit_fn visit;
     void *context;
@@ -54,7 +54,7 @@ static bool visit_plain(struct walk *walk)
     return walk->visit(walk->context, key, value);
 }
 
-/* Returns: MDB_NOTFOUND at the end of the table, 0 if the visitor has had enough. */
+/* Returns: MDB_NOTFOUND at the end of the table, 0 if the visitor stopped. */
 static int walk_on(struct walk *walk)
 {
     int fault = step(walk, MDB_SET_RANGE);
@@ -63,7 +63,7 @@ static int walk_on(struct walk *walk)
             fault = order_walk(walk->engine, walk->txn, (const char *)walk->key.mv_data + 1,
                                walk->from, walk->visit, walk->context);
             if (fault != MDB_NOTFOUND)
-                return fault; /* 0: the visitor has had enough */
+                return fault; /* 0: the visitor stopped */
             fault = leave_group(walk);
         } else {
             if (!visit_plain(walk))
@@ -74,7 +74,7 @@ static int walk_on(struct walk *walk)
     return fault;
 }
 
-/* Where the walk begins: at the key, or at the first of those that share its first part. */
+/* Starts the walk at the key, or at the first key that shares its first part. */
 static void start_at(struct walk *walk, char start[1 + PREFIX_BYTES])
 {
     if (walk->table != KV_ENGINE_RECORDS) {

@@ -3,7 +3,7 @@
 #include "keys.h"
 #include "order.h"
 
-/* The transaction of the batch. Returns: NULL if there is a fault. */
+/* The transaction of the batch. Returns: NULL on failure. */
 static MDB_txn *batch_of(struct kv_engine *engine)
 {
     if (engine->batch == NULL && engine->fault == 0)
@@ -12,7 +12,7 @@ static MDB_txn *batch_of(struct kv_engine *engine)
     return engine->fault == 0 ? engine->batch : NULL;
 }
 
-/* Looks whether a long key is there. Returns: an error, also if another key with the same hash has
+/* Checks whether a long key exists. Returns: an error, also if another key with the same hash has
  * its place. */
 static int look_up(struct kv_engine *engine, struct tree_key *at, struct kv_slice key,
                    bool *ret_is_there)

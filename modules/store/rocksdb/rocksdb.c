@@ -1,24 +1,25 @@
 /*
  * The engine `rocksdb`: a log-structured merge tree. Each table is a column family; a commit is one
- * write batch. RocksDB's own write-ahead log is not used: the store has a journal. RocksDB brings
- * tables to the disk when it likes, but the one with the head, which is too small for that: it goes
- * there by persist() only, behind the others.
+ * write batch. RocksDB's own write-ahead log is not used: the store has a journal. RocksDB may
+ * flush tables to the disk at any time, except the one with the head, which is too small for that:
+ * only persist() flushes it, after the others.
  *
- * A read that may not wait asks for what is in the memtables and the block cache; RocksDB says
- * "incomplete" where the answer may be on the disk.
+ * A read that may not wait searches the memtables and the block cache; RocksDB returns "incomplete"
+ * if the answer may be on the disk.
  *
- * After a failed flush RocksDB takes no more writes, and the C interface cannot resume it. So
- * recover() closes it and opens it again, once the disk has room for it; `access` keeps readers out
- * meanwhile, until what was in memory only has been filled in again.
+ * After a failed flush, RocksDB accepts no more writes, and the C interface cannot resume it. So
+ * recover() closes and reopens it once the disk has room; `access` keeps readers out until the rows
+ * that were only in memory have been filled in again.
  *
- * Until what was filled in is on the disk nothing is compacted, which could take the last room.
+ * Nothing is compacted until the refilled rows are on the disk, as a compaction could take the last
+ * space.
  *
- * RocksDB's own log has its options and nothing else: the second line that finds no room on the
- * disk fails an assertion of its, and Debian's library has them (7.8.3). What goes wrong is in the
+ * RocksDB's own log contains only its options: the second line that does not fit on the disk fails
+ * an assertion, and assertions are enabled in Debian's library (7.8.3). Failures are in the
  * server's log.
  *
- * RocksDB leaves deleted rows where they are until it compacts a file for other reasons; so it is
- * told to compact those that have many deletions close together, and the space comes back.
+ * RocksDB keeps deleted rows until it compacts a file for other reasons. So it is told to compact
+ * files with many deletions close together, which frees the space.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -30,14 +31,14 @@
 #include "../durable/folder.h"
 
 enum {
-    DELETIONS_AMONG = 1024, /* rows of a file that follow each other */
-    DELETIONS = 256,        /* of these that are worth a compaction */
-    ERASED = 50000,         /* records; then they are flushed, for the compaction to see them */
-    READ_TIER_MEMORY = 1,   /* kBlockCacheTier */
-    READ_TIER_DISK = 2,     /* kPersistedTier */
-    BITS_PER_KEY = 10,      /* of the filters: 1 % of the missing keys are looked for in vain */
-    PERF_NOTHING = 1,       /* PerfLevel::kDisable: counting costs a fifth of an insertion */
-    LOG_FATAL = 4,          /* of RocksDB's levels */
+    DELETIONS_AMONG = 1024, /* consecutive rows of a file */
+    DELETIONS = 256,        /* deletions among them that trigger a compaction */
+    ERASED = 50000,       /* erased records; then they are flushed, so that compaction sees them */
+    READ_TIER_MEMORY = 1, /* kBlockCacheTier */
+    READ_TIER_DISK = 2,   /* kPersistedTier */
+    BITS_PER_KEY = 10,    /* of the filters: 1 % false positives */
+    PERF_NOTHING = 1,     /* PerfLevel::kDisable: counting costs a fifth of an insertion */
+    LOG_FATAL = 4,        /* of RocksDB's levels */
     LOG_FILES = 1,
     N_REACHES = KV_ENGINE_ON_DISK + 1
 };
@@ -64,11 +65,11 @@ struct kv_engine {
     rocksdb_readoptions_t *read[N_REACHES];
     rocksdb_writeoptions_t *write;
 
-    pthread_rwlock_t access; /* of the two below: written by recover() only */
-    rocksdb_t *db;           /* NULL where it could not be opened again */
+    pthread_rwlock_t access; /* for the two below, which only recover() writes */
+    rocksdb_t *db;           /* NULL: it could not be reopened */
     rocksdb_column_family_handle_t *tables[KV_ENGINE_N_TABLES];
 
-    bool holds_compactions; /* until what was filled in again is on the disk */
+    bool holds_compactions; /* until the refilled rows are on the disk */
     rocksdb_writebatch_t *batch;
     size_t n_erased; /* records, since the last flush */
 };
@@ -83,7 +84,7 @@ static enum kv_engine_status classify(const char *error)
                : KV_ENGINE_FAILED;
 }
 
-/* Takes the text over, logs it, and says what it is. */
+/* Takes ownership of the text, logs it, and returns its status. */
 static enum kv_engine_status report(struct kv_engine *engine, const char *what, char *error)
 {
     enum kv_engine_status status = classify(error);
@@ -188,8 +189,8 @@ static void engine_erase(struct kv_engine *engine, enum kv_engine_table table, s
         engine->n_erased++;
 }
 
-/* The table with the head goes last: what it says is on the disk, is. (All at once, `atomic_flush`,
- * has an assertion fail where RocksDB begins another flush by itself.) */
+/* The table with the head is flushed last, so everything that it claims is on the disk.
+ * (`atomic_flush`, all at once, fails an assertion if RocksDB starts another flush by itself.) */
 static enum kv_engine_status flush(struct kv_engine *engine)
 {
     enum kv_engine_status status = KV_ENGINE_OK;
@@ -206,7 +207,7 @@ static enum kv_engine_status flush(struct kv_engine *engine)
     return status;
 }
 
-/* What little room there may be is for what has been taken, before files are sorted into others. */
+/* The last space is for accepted rows, before any compaction. */
 static void hold_compactions(struct kv_engine *engine)
 {
     rocksdb_options_set_disable_auto_compactions(engine->options, 1);
@@ -261,7 +262,7 @@ static void close_database(struct kv_engine *engine)
     engine->db = NULL;
 }
 
-/* Returns: NULL, or what is wrong, for rocksdb_free(). */
+/* Returns: NULL, or the error, to be freed by rocksdb_free(). */
 static char *open_database(struct kv_engine *engine)
 {
     char *error = NULL;
@@ -292,13 +293,13 @@ static enum kv_engine_status engine_recover(struct kv_engine *engine, kv_engine_
     enum kv_engine_status status =
         error == NULL ? refill(context) : report(engine, "cannot be opened again", error);
     if (status != KV_ENGINE_OK)
-        close_database(engine); /* what it lacks nobody may read in vain */
+        close_database(engine); /* nobody may read before missing rows are refilled */
     pthread_rwlock_unlock(&engine->access);
     return status;
 }
 
-/* Has a memtable go on from where the last row was put: commits are sorted. The C interface has
- * this only as text. */
+/* Makes a memtable insert from the position of the last row, as commits are sorted. The C interface
+ * offers this only as text. */
 static void insert_from_the_last(struct kv_engine *engine)
 {
     char *error = NULL;

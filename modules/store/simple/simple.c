@@ -2,14 +2,14 @@
  * The smallest honest store: one lock, a sorted array of entries, and a heap of deadlines.
  *
  * An entry (a key, its value, its revision) is immutable and counted; only its deadline may move,
- * under the lock. The arrays hold one reference to each entry, every item given out holds one more,
- * so what a reader got stays as it was, whatever is written afterwards. The bytes of a SET are
- * copied before the lock is taken, those of an UPDATE under it, since they depend on the old ones;
- * all are freed after it is given back.
+ * under the lock. The arrays hold one reference to each entry, and every item given out holds one
+ * more, so an item is unchanged by later writes. The bytes of a SET are copied before the lock is
+ * taken, those of an UPDATE under it, since they depend on the old ones; all are freed after it is
+ * released.
  *
  * Invariants, under the lock: `entries` is sorted by key without duplicates; `heap` has exactly the
- * entries with a deadline, each knowing its place; both arrays have room for the same number, so
- * that a key that is there can always be given a deadline.
+ * entries with a deadline, each knowing its place; both arrays have the same capacity, so that an
+ * existing key can always be given a deadline.
  *
  * Written to be read: modules/README.md walks through it.
  */
@@ -22,14 +22,14 @@
 /* The only part of this store: one lock, one unit of expiry. */
 #define PART 0
 
-/* What a cursor begins with: the key of the last entry seen follows. It keeps the cursor behind
- * the empty key from being empty itself, which would say that the walk is complete. */
+/* The start of a cursor; the key of the last entry seen follows. Because of it, the cursor after
+ * the empty key is not empty, which would mean that the walk is complete. */
 #define CURSOR_MARK '>'
 
 struct entry {
     atomic_size_t n_refs;
     uint64_t revision;
-    uint64_t hash;       /* of the key, as the host has it */
+    uint64_t hash;       /* the host's hash of the key */
     int64_t deadline_ms; /* under the lock */
     size_t place;        /* in the heap, 1-based; 0: in no heap. Under the lock */
     size_t key_len;
@@ -39,7 +39,7 @@ struct entry {
 
 struct kv_store {
     const struct kv_store_host *host;
-    pthread_mutex_t lock; /* of everything below */
+    pthread_mutex_t lock; /* for everything below */
     struct entry **entries;
     size_t n;
     struct entry **heap;
@@ -54,10 +54,10 @@ struct kv_store {
 /* A command at work. */
 struct work {
     struct kv_cmd *cmd;
-    size_t at;           /* where the key is, or belongs */
+    size_t at;           /* the index of the key, or its place */
     struct entry *entry; /* the key's; NULL where it is missing */
-    struct entry *fresh; /* SET, UPDATE: what the key is to become; NULL once it is in the table */
-    struct entry *gone;  /* taken out of the table; released after the lock */
+    struct entry *fresh; /* SET, UPDATE: the key's new entry; NULL once it is in the table */
+    struct entry *gone;  /* removed from the table; released after the lock */
 };
 
 /* ---- entries ---- */
@@ -117,7 +117,7 @@ static uint64_t entry_size(const struct entry *entry)
     return (uint64_t)entry->key_len + entry->value_len;
 }
 
-/* The entry as others see it, without a reference of its own. */
+/* The entry as an item, without a reference of its own. */
 static struct kv_item entry_item(struct entry *entry)
 {
     return (struct kv_item){
@@ -136,7 +136,7 @@ static void heap_set(struct kv_store *store, size_t index, struct entry *entry)
     entry->place = index + 1;
 }
 
-/* Settles the entry from the free place `index` up or down to where it belongs. */
+/* Moves the entry up or down from the free place `index` to its position. */
 static void heap_settle(struct kv_store *store, size_t index, struct entry *entry)
 {
     struct entry **heap = store->heap;
@@ -154,7 +154,7 @@ static void heap_settle(struct kv_store *store, size_t index, struct entry *entr
     heap_set(store, index, entry);
 }
 
-/* Does nothing where the entry is in no heap. */
+/* Does nothing if the entry is in no heap. */
 static void heap_remove(struct kv_store *store, struct entry *entry)
 {
     if (entry->place == 0)
@@ -248,7 +248,7 @@ static void table_replace(struct kv_store *store, size_t at, struct entry *entry
 
 /* ---- changes: each is told once the table has it, still under the lock ---- */
 
-/* The key of `entry` is gone. Returns: the revision. */
+/* Tells that the key of `entry` is gone. Returns: the revision. */
 static uint64_t tell_gone(struct kv_store *store, enum kv_reason reason, struct entry *entry)
 {
     struct kv_change change = {
@@ -333,7 +333,7 @@ static void set_key(struct kv_store *store, struct work *work, int64_t deadline_
         work->gone = work->entry;
 }
 
-/* Makes `work->fresh` of the value that is there. Returns: KV_OK, or why it is not made. */
+/* Computes `work->fresh` from the present value. Returns: KV_OK, or why it was not computed. */
 static enum kv_status compute(struct work *work)
 {
     struct kv_cmd *cmd = work->cmd;
@@ -444,7 +444,7 @@ static void simple_submit(struct kv_store *store, uint32_t loop, struct kv_cmd *
 
 /* ---- scans ---- */
 
-/* Where the page begins by its cursor, or by its start where there is none. */
+/* The start of the page by its cursor, or by `start` if there is none. */
 static size_t scan_resume(const struct kv_store *store, const struct kv_scan *scan)
 {
     if (scan->cursor.len == 0)
@@ -467,8 +467,8 @@ static bool is_in_scan(const struct kv_store *store, const struct kv_scan *scan,
     return index < store->n && kv_slice_has_prefix(entry_key(store->entries[index]), scan->prefix);
 }
 
-/* Looks at as many entries as the page has room for, the expired ones included: so the work is
- * bounded, and the last one seen is where the next page goes on, whatever becomes of it. */
+/* Examines as many entries as the page has room for, including expired ones: so the work is
+ * bounded, and the next page continues after the last one seen, even if it is deleted. */
 static void fill_page(struct kv_store *store, struct kv_scan *scan)
 {
     int64_t now_ms = store->host->base.now_ms(&store->host->base);
@@ -508,7 +508,7 @@ static void simple_scan(struct kv_store *store, uint32_t loop, struct kv_scan *s
 
 /* ---- expiry ---- */
 
-/* Takes the earliest entry out, if it is due. Returns: NULL if none is. */
+/* Removes the earliest entry, if it is due. Returns: NULL if none is. */
 static struct entry *expire_first(struct kv_store *store, int64_t now_ms)
 {
     if (store->n_heap == 0 || store->heap[0]->deadline_ms > now_ms)

@@ -1,6 +1,6 @@
 /*
- * The policy that has no opinion: every TTL goes through as it was asked for. As small as a module
- * can be, and so the one to copy; on_write() is where a policy would alter write->ttl_ms.
+ * A policy without effect: every TTL stays as requested. It is the smallest possible module, and so
+ * a template; a policy would alter write->ttl_ms in on_write().
  */
 #include <kvserver/ttl.h>
 

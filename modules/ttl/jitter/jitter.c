@@ -1,8 +1,8 @@
 /*
- * Takes a random part off each TTL, so that keys that were written together do not expire together.
- * It takes, and never adds: nobody finds a key later than was asked for.
+ * Shortens each TTL by a random part, so that keys written together do not expire together. It
+ * never lengthens a TTL: no key exists longer than requested.
  *
- * Random numbers are each thread's own (splitmix64, Steele, Lea and Flood 2014), so that loops
+ * Each thread has its own random numbers (splitmix64, Steele, Lea and Flood 2014), so that loops
  * share nothing.
  */
 #include "../prefixes.h"
@@ -17,7 +17,7 @@ enum {
 };
 
 struct kv_ttl {
-    double share; /* at most this part is taken off */
+    double share; /* the largest part by which a TTL is shortened */
     const struct kv_option_value *prefixes;
 };
 

@@ -1,7 +1,7 @@
 /*
- * A read gives a key as much life as a write does. Only keys that have a deadline are renewed, and
- * never to an earlier one. The new deadline is written by a TOUCH that holds for the revision that
- * was read; where it would move by less than a step, nothing is written.
+ * A read renews the TTL of a key. Only keys with a deadline are renewed, and never to an earlier
+ * one. The new deadline is written by a TOUCH on condition of the revision that was read; if it
+ * would move by less than a step, nothing is written.
  */
 #include <kvserver/store.h>
 
@@ -45,7 +45,7 @@ static int64_t step_of(const struct kv_option_value *options)
 
 static void sliding_check(const struct kv_option_value *options, const struct kv_faults *faults)
 {
-    int64_t ttl_ms = options[OPTION_TTL].integer; /* 0 where it is missing or wrong */
+    int64_t ttl_ms = options[OPTION_TTL].integer; /* 0: missing or invalid */
     if (ttl_ms != 0 && step_of(options) >= ttl_ms)
         faults->add(faults, "step",
                     "%lld ms is not shorter than ttl (%lld ms): keys would expire though they are "

@@ -29,7 +29,7 @@ struct kv_test_https {
     int listener;
     uint16_t port;
     pthread_t thread;
-    pthread_mutex_t lock; /* of everything below */
+    pthread_mutex_t lock; /* for everything below */
     pthread_cond_t answered;
     char *answer;
     size_t n_requests;
