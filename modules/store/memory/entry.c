@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* From here on an entry always has room for a deadline: 16 bytes more matter no longer, and a TTL
- * that comes later does not have to copy it under the lock. */
+/* From this size on, an entry always has room for a deadline: 16 bytes no longer matter, and a
+ * later TTL need not copy the entry under the lock. */
 #define LONG 1024
 
 #define LARGE_PAGE ((uintptr_t)2 << 20)
@@ -26,8 +26,8 @@ static char *init_head(struct entry *entry, struct kv_slice key, uint64_t value_
     return entry->bytes;
 }
 
-/* Times before the clock's beginning are past like its beginning; those beyond what a TTL can be
- * are never reached. */
+/* Times before the clock's start are treated as its start; those beyond the longest TTL are never
+ * reached. */
 static int64_t word_of(int64_t deadline_ms)
 {
     if (deadline_ms >= ENTRY_NEVER)
@@ -45,8 +45,8 @@ static char *init_timed(struct timed *timed, struct kv_slice key, uint64_t value
     return timed->bytes;
 }
 
-/* Has the system give large pages to a long entry, where whole ones fit in: filling it takes a
- * third of the time then. A refusal does no harm. */
+/* Asks the system for large pages for a long entry, if whole ones fit in: filling it then takes a
+ * third of the time. A refusal is harmless. */
 static void ask_for_large_pages(void *memory, size_t size)
 {
     uintptr_t begin = ((uintptr_t)memory + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
@@ -89,7 +89,7 @@ static struct entry *replacement_of(int64_t word)
                                        ENTRY_REPLACED); /* NOLINT(performance-no-int-to-ptr) */
 }
 
-/* Returns: whether the entry has not expired; *ret_word is what its word says. */
+/* Returns: whether the entry has not expired; *ret_word: its word. */
 static bool judge(struct entry *entry, const struct kv_host *host, int64_t *ret_word)
 {
     _Atomic int64_t *at = &entry_timed(entry)->deadline;
@@ -118,7 +118,7 @@ struct entry *entry_look(struct entry *entry, const struct kv_host *host, int64_
     return entry;
 }
 
-/* Puts another word in place of one that is not sealed. */
+/* Replaces the word, unless it is sealed. */
 static bool change_word(struct entry *entry, int64_t to)
 {
     _Atomic int64_t *at = &entry_timed(entry)->deadline;

@@ -1,7 +1,7 @@
 /*
- * An entry: one key with its value, in one allocation. It is immutable once it is in a table, but
- * for its deadline, so a reader that holds a reference needs no lock, and a value is sent to a
- * client from where it lies.
+ * An entry: one key with its value, in one allocation. It is immutable once it is in a table,
+ * except for its deadline, so a reader that holds a reference needs no lock, and a value is sent to
+ * a client in place.
  *
  *     untimed   | n_refs key_len | revision | value_len, - | key … value …
  *     timed     | n_refs key_len | revision | value_len, p | deadline | links | key … value …
@@ -9,11 +9,11 @@
  * An entry without a deadline has no room for one: 24 bytes ahead of the key against 40. Both sizes
  * are chosen for an allocator that adds 8 bytes and rounds up to 16 (glibc's).
  *
- * `links` chains timed entries into the lists of the timing wheel. A list is a chain of words:
- * each holds where the next word is, and where the word before it is, so that an entry can be
- * taken out knowing nothing but itself (the hlist of Linux). Words lie at multiples of 16 below
- * 2^48, which leaves 44 bits for an address; 44 for the next one and 20 of the one before share the
- * word, and the other 24 stand in `prev_high`.
+ * `links` chains timed entries into the lists of the timing wheel. A list is a chain of words: each
+ * has the addresses of the next and of the previous word, so that an entry can be removed without
+ * knowing its list (like Linux's hlist). Words are at multiples of 16 below 2^48, so an address
+ * takes 44 bits: 44 bits of the next address and 20 of the previous one share the word, and the
+ * other 24 are in `prev_high`.
  */
 #ifndef KV_MEMORY_ENTRY_H
 #define KV_MEMORY_ENTRY_H
@@ -40,13 +40,13 @@ struct timed {
 };
 
 #define ENTRY_TIMED     (UINT64_C(1) << 63)
-#define ENTRY_TWIN      (UINT64_C(1) << 62) /* its key came when another of the same hash was there */
+#define ENTRY_TWIN      (UINT64_C(1) << 62) /* inserted after another key with the same hash */
 #define ENTRY_MARKS     (ENTRY_TIMED | ENTRY_TWIN)
 #define ENTRY_MAX_KEY   UINT32_MAX
 #define ENTRY_MAX_VALUE ((UINT64_C(1) << 40) - 1)
 
-/* One reference, for the caller; no revision yet. It has room for a deadline where it is given one,
- * or where the room does not matter. Returns: NULL if memory runs out. */
+/* One reference, for the caller; no revision yet. It has room for a deadline if it is given one, or
+ * if the room does not matter. Returns: NULL if memory runs out. */
 struct entry *entry_create(struct kv_slice key, struct kv_slice value, int64_t deadline_ms);
 
 /* Threads: any; the caller has a reference, or the epoch keeps the table's. */
@@ -74,7 +74,7 @@ static inline void entry_set_twin(struct entry *entry, bool is_twin)
     entry->revision = (entry->revision & ~ENTRY_TWIN) | (is_twin ? ENTRY_TWIN : 0);
 }
 
-/* Of an entry that is timed. */
+/* For a timed entry. */
 static inline struct timed *entry_timed(struct entry *entry)
 {
     return (struct timed *)entry;
@@ -91,34 +91,36 @@ static inline void entry_set_revision(struct entry *entry, uint64_t revision)
     entry->revision = (entry->revision & ENTRY_MARKS) | revision;
 }
 
-/* The word of a timed entry's deadline. Everything that decides whether the entry is its key's
- * state at some moment is this one word, so readers and a writer cannot come to different answers:
+/* The word of a timed entry's deadline. This one word decides whether the entry is its key's state
+ * at a given moment, so readers and a writer cannot come to different answers:
  *
- *   0 … 2^62-2     it expires then (milliseconds of the host's clock)
- *   ENTRY_NEVER    it does not
- *   negative       it has expired: ~deadline. Who finds a deadline in the past first seals it so;
- * from then on everyone finds the same, and no writer can keep the entry by an earlier look at the
- * clock ENTRY_REPLACED | address    it is being replaced, and its key's state is the entry there
- * already, be this one still in the table or not
+ *   0 … 2^62-2     the entry expires at that time (milliseconds of the host's clock)
+ *   ENTRY_NEVER    it does not expire
+ *   negative       it has expired: ~deadline. The first thread that finds the deadline in the past
+ *                  seals the word so; from then on all threads agree, and no writer can keep the
+ *                  entry because it read the clock earlier
+ *   ENTRY_REPLACED | address
+ *                  it is being replaced: the key's state is already the entry at that address,
+ *                  whether this one is still in the table or not
  */
 #define ENTRY_NEVER    ((INT64_C(1) << 62) - 1)
 #define ENTRY_REPLACED (INT64_C(1) << 62)
 
-/* KV_NEVER, or when the entry expires or has expired. For entries of the caller's own, and for
- * writers. */
+/* KV_NEVER, or the time at which the entry expires or has expired. For the caller's own entries,
+ * and for writers. */
 int64_t entry_deadline(struct entry *entry);
 
-/* What a reader sees who has found the entry in the table: the entry, or the one that has replaced
- * it, with its deadline, borrowed for the epoch; NULL where it has expired. Threads: any. */
+/* The entry that a reader sees after finding this one in the table: this one, or the one that has
+ * replaced it, with its deadline, borrowed for the epoch; NULL if it has expired. Threads: any. */
 struct entry *entry_look(struct entry *entry, const struct kv_host *host, int64_t *ret_deadline_ms);
 
-/* Gives a timed entry another deadline. The caller looks after the wheel. Returns: false if it has
- * expired, with nothing done. Under the shard's lock. */
+/* Gives a timed entry another deadline. The caller updates the wheel. Returns: false if it has
+ * expired; then nothing is changed. Under the shard's lock. */
 bool entry_move_deadline(struct entry *entry, int64_t deadline_ms);
 
-/* From now on `fresh` is the key's state, and goes into the table at once. An entry that is not
- * timed needs no more than that. Returns: false if the entry has expired, with nothing done. Under
- * the shard's lock. */
+/* Makes `fresh` the key's state; the caller puts it into the table at once. For an untimed entry,
+ * that is enough. Returns: false if the entry has expired; then nothing is changed. Under the
+ * shard's lock. */
 bool entry_replace(struct entry *entry, struct entry *fresh);
 
 static inline uint64_t entry_value_len(const struct entry *entry)
@@ -138,13 +140,13 @@ static inline struct kv_slice entry_value(const struct entry *entry)
                              .len = entry_value_len(entry)};
 }
 
-/* What it counts towards `max_bytes`. */
+/* Its contribution to `max_bytes`. */
 static inline uint64_t entry_size(const struct entry *entry)
 {
     return entry->key_len + entry_value_len(entry);
 }
 
-/* The entry as others see it, without a reference of its own. */
+/* The entry as an item, without a reference of its own. */
 static inline struct kv_item entry_item(struct entry *entry, int64_t deadline_ms)
 {
     return (struct kv_item){

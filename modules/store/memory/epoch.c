@@ -1,6 +1,6 @@
 /*
- * The ring of a participant is sorted by epoch, as epochs only grow; so reclaiming looks at its
- * front only. Freeing happens where the thing was retired: the list needs no lock.
+ * The ring of a participant is sorted by epoch, as epochs only grow; so reclaiming examines only
+ * its front. Memory is freed by the participant that retired it, so the list needs no lock.
  */
 #include "epoch.h"
 
@@ -12,7 +12,7 @@
 enum {
     LEAST_CAPACITY = 64,
     LARGEST_KEPT = 4096, /* of an empty ring */
-    MOST_FREED = 1024,   /* by one call: nobody waits for what a burst has left behind */
+    MOST_FREED = 1024,   /* per call: nobody waits for the garbage of a burst */
     IS_BLOCK = 1         /* in `what` */
 };
 
@@ -110,7 +110,7 @@ void epoch_retire_block(struct epochs *epochs, uint32_t participant, void *block
     retire(epochs, participant, (uintptr_t)block | IS_BLOCK);
 }
 
-/* Moves the epoch on if everyone inside has seen it. Returns: false if somebody has not. */
+/* Advances the epoch if all participants inside have seen it. Returns: false if one has not. */
 static bool advance(struct epochs *epochs)
 {
     uint64_t current = atomic_load(&epochs->current);
@@ -119,7 +119,7 @@ static bool advance(struct epochs *epochs)
         if (announced != 0 && announced != current)
             return false;
     }
-    /* Where it fails, another participant has moved it. */
+    /* If it fails, another participant has advanced the epoch. */
     atomic_compare_exchange_strong(&epochs->current, &current, current + 1);
     return true;
 }

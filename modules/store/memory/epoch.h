@@ -1,13 +1,13 @@
 /*
- * Epochs: when memory that lock-free readers may still look at can be freed (Fraser, "Practical
- * lock-freedom", 2004, section 5.2.3).
+ * Epochs determine when memory that lock-free readers may still access can be freed (Fraser,
+ * "Practical lock-freedom", 2004, section 5.2.3).
  *
- * Each event loop is a participant. It announces the epoch that it found when it enters the tables,
- * and withdraws when it leaves; a call of submit(), scan() or expire() is one stay. What is taken
- * out of a table is retired with the epoch of that moment. The epoch moves on once every
- * participant that is inside has announced the present one; so when it has moved on twice, nobody
- * can still hold what was found before. All of it is atomics with sequentially consistent order and
- * no bare fences: ThreadSanitizer can follow it.
+ * Each event loop is a participant. It announces the current epoch when it enters the tables, and
+ * withdraws when it leaves; a call of submit(), scan() or expire() is one stay. An entry removed
+ * from a table is retired with the epoch of that moment. The epoch advances once every participant
+ * inside has announced the current one; so after it has advanced twice, nobody can still hold an
+ * entry found before. All operations are sequentially consistent atomics without bare fences, so
+ * ThreadSanitizer can follow them.
  */
 #ifndef KV_MEMORY_EPOCH_H
 #define KV_MEMORY_EPOCH_H
@@ -27,7 +27,7 @@ struct retired {
 
 struct participant {
     _Alignas(64) _Atomic uint64_t announced; /* 0: outside */
-    /* A ring of what this participant has retired, the oldest first. Its thread's only. */
+    /* A ring of the items retired by this participant, the oldest first. For its thread only. */
     struct retired *retired;
     size_t first, n, capacity;
 };
@@ -41,22 +41,22 @@ struct epochs {
 /* Returns: -1 if memory runs out. */
 int epochs_init(struct epochs *epochs, uint32_t n_participants);
 
-/* Frees what is still retired: nobody is inside. */
+/* Frees all retired items; nobody may be inside. */
 void epochs_fini(struct epochs *epochs);
 
-/* What follows runs on the participant's thread. Stays do not nest. */
+/* The functions below run on the participant's thread. Stays do not nest. */
 void epoch_enter(struct epochs *epochs, uint32_t participant);
 void epoch_leave(struct epochs *epochs, uint32_t participant);
 
-/* Room for `more` things to retire, taken before what cannot be undone. Returns: false if memory
- * runs out. */
+/* Reserves room for `more` items to retire, before an operation that cannot be undone. Returns:
+ * false if memory runs out. */
 bool epoch_reserve(struct epochs *epochs, uint32_t participant, size_t more);
 
-/* Inside, after room was reserved, and after it was taken out of the table. */
+/* To be called inside, after room was reserved and the item was removed from the table. */
 void epoch_retire_entry(struct epochs *epochs, uint32_t participant, struct entry *entry);
 void epoch_retire_block(struct epochs *epochs, uint32_t participant, void *block);
 
-/* Frees a bounded number of what can be freed, outside. Returns: whether nothing is left. */
+/* Frees a bounded number of items, outside. Returns: whether nothing is left. */
 bool epoch_reclaim(struct epochs *epochs, uint32_t participant);
 
 #endif

@@ -8,7 +8,7 @@ enum {
     MOST_MOVES = 1024
 };
 
-/* Takes away the entry, just taken from the wheel. */
+/* Removes the entry, which was just taken from the wheel. */
 static void expire_entry(struct kv_store *store, uint32_t loop, struct entry *entry)
 {
     struct kv_slice key = entry_key(entry);
@@ -29,7 +29,7 @@ static bool expire_one(struct kv_store *store, uint32_t part, uint32_t loop, int
     return true;
 }
 
-/* The lock is taken anew for each key, so that no writer waits for a whole chunk. */
+/* The lock is taken separately for each key, so that no writer waits for a whole chunk. */
 int64_t memory_expire(struct kv_store *store, uint32_t part, int64_t now_ms, uint32_t max)
 {
     struct shard *shard = &store->shards[part];

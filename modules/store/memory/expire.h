@@ -1,4 +1,4 @@
-/* The operation `expire`: keys past their deadlines go. */
+/* The operation `expire`: removes keys past their deadlines. */
 #ifndef KV_MEMORY_EXPIRE_H
 #define KV_MEMORY_EXPIRE_H
 

@@ -53,7 +53,7 @@ void index_replace(struct index *index, const struct probe *probe, const struct 
     tree_replace(&index->tree, probe->key, ref_of(probe, twin), ref_of(probe, fresh));
 }
 
-/* Fetches what the table will look at to find these. */
+/* Prefetches the parts of the table that are needed to find these. */
 static void fetch(const struct index *index, const uint64_t *refs, size_t n)
 {
     if (n < 2)

@@ -21,9 +21,9 @@ void inner_destroy(struct inner *inner)
     free(inner);
 }
 
-/* ---- finding ---- */
+/* ---- searching ---- */
 
-/* How many of the separators from `low` to `high` are not behind the key. */
+/* The number of separators from `low` to `high` that are not after the key. */
 static size_t rank_among(const struct inner *inner, struct kv_slice key, size_t low, size_t high)
 {
     while (low < high) {
@@ -36,8 +36,8 @@ static size_t rank_among(const struct inner *inner, struct kv_slice key, size_t 
     return low;
 }
 
-/* What all separators begin with. The first of them begins so, too, but lies elsewhere in memory.
- */
+/* The common prefix of all separators. The first separator has it, too, but is elsewhere in
+ * memory. */
 static const char *prefix_of(const struct inner *inner)
 {
     return inner->node.skip <= INNER_HEAD ? inner->head : inner->separators[0]->bytes;
@@ -69,8 +69,8 @@ size_t inner_rank(const struct inner *inner, struct kv_slice key)
 
 /* ---- changing ---- */
 
-/* Makes the words of the separators from `from` to `to` anew; of all, where these have more or
- * fewer bytes in common than before. */
+/* Recomputes the words of the separators from `from` to `to`; of all, if the length of the common
+ * prefix has changed. */
 static void adjust(struct inner *inner, size_t from, size_t to)
 {
     size_t n = inner->node.n;
@@ -111,7 +111,7 @@ void inner_remove(struct inner *inner, size_t rank)
 
 /* ---- splitting and merging ---- */
 
-/* Appends `n` separators, and one child more. */
+/* Appends `n` separators and `n` + 1 children. */
 static void append(struct inner *to, struct text *const *separators, struct node *const *children,
                    size_t n)
 {

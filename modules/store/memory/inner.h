@@ -1,7 +1,7 @@
 /*
- * An inner node of the ordered index: children, and between each two of them a separator. Keys of
- * the left one are before it, keys of the right one are not. Separators are no keys, but the
- * shortest texts that tell the two apart, so they stay when keys go.
+ * An inner node of the ordered index: children with separators between them. Keys of the left child
+ * are before the separator, keys of the right one are not. Separators are not keys, but the
+ * shortest texts that separate the two children, so they stay when keys are removed.
  */
 #ifndef KV_MEMORY_INNER_H
 #define KV_MEMORY_INNER_H
@@ -10,12 +10,12 @@
 #include "text.h"
 
 enum {
-    INNER_HEAD = 48 /* with the node's own fields, a line of the cache */
+    INNER_HEAD = 48 /* together with the node's own fields, a cache line */
 };
 
 struct inner {
     struct node node;
-    char head[INNER_HEAD];      /* what all separators begin with, as far as there is room */
+    char head[INNER_HEAD];      /* the common prefix of all separators, as far as there is room */
     uint64_t words[INNER_MOST]; /* of the separators */
     struct text *separators[INNER_MOST];
     struct node *children[INNER_MOST + 1];
@@ -32,23 +32,23 @@ struct inner *inner_create(struct node *child);
 /* Frees it and its separators. */
 void inner_destroy(struct inner *inner);
 
-/* Which child the key belongs to. */
+/* The child that the key belongs to. */
 size_t inner_rank(const struct inner *inner, struct kv_slice key);
 
-/* Puts a child in behind the one at `rank`; there is room. The separator is the node's from now on.
- */
+/* Inserts a child after the one at `rank`; there must be room. The node takes ownership of the
+ * separator. */
 void inner_insert(struct inner *inner, size_t rank, struct text *separator, struct node *child);
 
-/* Takes out the child at `rank`, which is not the only one, and the separator ahead of it, or
- * behind it where it is the first. */
+/* Removes the child at `rank`, which must not be the only one, and the separator before it; for the
+ * first child, the one after it. */
 void inner_remove(struct inner *inner, size_t rank);
 
-/* Moves the upper half to a node of its own. *ret_separator: what stood between the halves, for the
- * caller. Returns: NULL if memory runs out, with nothing done. */
+/* Moves the upper half to a new node. *ret_separator: the separator between the halves, owned by
+ * the caller. Returns: NULL if memory runs out; then nothing is changed. */
 struct inner *inner_split(struct inner *inner, struct text **ret_separator);
 
-/* Moves all of `right` to the end of `left`, where there is room, with the separator, which stood
- * between them, and frees it. */
+/* Moves the content of `right` to the end of `left`, which has room for it, with the separator
+ * between them, and frees `right`. */
 void inner_merge(struct inner *left, struct text *separator, struct inner *right);
 
 #endif

@@ -1,10 +1,10 @@
-/* How a tree and its nodes ask for keys, and say where they are among them. */
+/* The interface by which a tree and its nodes get keys, and positions among them. */
 #ifndef KV_MEMORY_KEYS_H
 #define KV_MEMORY_KEYS_H
 
 #include <kvserver/types.h>
 
-/* The key of a reference that is in the tree; valid until the tree is changed next. */
+/* The key of a reference in the tree; valid until the next change of the tree. */
 typedef struct kv_slice (*tree_key_fn)(const void *context, uint64_t ref);
 
 struct tree_keys {
@@ -12,7 +12,7 @@ struct tree_keys {
     const void *context;
 };
 
-/* Where a reader stands: at any bytes, or behind them. They need not be a key. */
+/* The position of a reader: at any bytes, or after them. They need not be a key. */
 struct tree_position {
     struct kv_slice key;
     bool is_behind;

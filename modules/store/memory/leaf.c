@@ -8,11 +8,11 @@
 enum {
     STEP = 8,    /* by how many it grows */
     SPARE = 12,  /* more than this is given back */
-    EDGE = 4,    /* how many are cut off where keys come in order */
-    WORTH_IT = 4 /* bytes more to leave out, for which all words of half a leaf are made anew */
+    EDGE = 4,    /* keys moved to a new leaf if keys are inserted in order */
+    WORTH_IT = 4 /* further bytes left out, for which all words of half a leaf are recomputed */
 };
 
-/* With room for some more. */
+/* With room for some more keys. */
 static size_t capacity_for(size_t n)
 {
     return n + STEP < LEAF_MOST ? n + STEP : LEAF_MOST;
@@ -45,9 +45,9 @@ struct leaf *leaf_create(void)
     return create(EDGE, 0);
 }
 
-/* ---- finding ---- */
+/* ---- searching ---- */
 
-/* How many of the keys from `low` to `high`, which have the position's word, are before it. */
+/* The number of keys from `low` to `high`, whose word equals the position's, that are before it. */
 static size_t rank_among(struct leaf *leaf, const struct tree_keys *keys,
                          const struct tree_position *from, size_t low, size_t high)
 {
@@ -62,8 +62,8 @@ static size_t rank_among(struct leaf *leaf, const struct tree_keys *keys,
     return low;
 }
 
-/* Compares a key with the bytes that all keys of the leaf begin with. Returns: 0 if it begins so,
- * too; else on which side of all of them it is. */
+/* Compares a key with the common prefix of the leaf. Returns: 0 if it has the prefix; otherwise the
+ * side of all keys on which it is. */
 static int compare_prefix(struct leaf *leaf, struct kv_slice key)
 {
     size_t skip = leaf->node.skip;
@@ -72,7 +72,7 @@ static int compare_prefix(struct leaf *leaf, struct kv_slice key)
     return order == 0 && n < skip ? -1 : order;
 }
 
-/* The same for a position whose key begins with the prefix of the leaf. `word` is its word. */
+/* The same for a position whose key has the leaf's prefix. `word` is its word. */
 static size_t rank_behind_prefix(struct leaf *leaf, const struct tree_keys *keys,
                                  const struct tree_position *from, uint64_t word)
 {
@@ -103,7 +103,7 @@ size_t leaf_find(struct leaf *leaf, struct kv_slice key, uint64_t ref)
 
 /* ---- changing ---- */
 
-/* `n` of the keys, from `from` on, in a leaf of their own. Returns: NULL if memory runs out. */
+/* Copies `n` of the keys, from `from` on, to a new leaf. Returns: NULL if memory runs out. */
 static struct leaf *copy(struct leaf *leaf, size_t from, size_t n, size_t capacity)
 {
     struct leaf *fresh = create(capacity, leaf->node.skip);
@@ -127,7 +127,7 @@ static bool resize(struct leaf **leaf, size_t capacity)
     return true;
 }
 
-/* From now on the words leave out no more than `skip` bytes. */
+/* Makes the words leave out no more than `skip` bytes. */
 static void extend_words(struct leaf *leaf, size_t skip)
 {
     uint64_t *words = leaf_words(leaf);
@@ -170,13 +170,13 @@ void leaf_remove(struct leaf **leaf, size_t at)
     memmove(word, word + 1, (node->n - at) * sizeof(uint64_t));
     memmove(place, place + 1, (node->n - at) * sizeof(uint64_t));
     if (node->n > 0 && node->capacity - node->n > SPARE)
-        resize(leaf, capacity_for(node->n)); /* without memory for that, it stays */
+        resize(leaf, capacity_for(node->n)); /* without memory, it stays unchanged */
 }
 
 /* ---- splitting and merging ---- */
 
-/* How many bytes the words of `n` keys from `from` on are to leave out: more than now, where they
- * tell the keys apart no longer. */
+/* The number of bytes that the words of `n` keys from `from` on should leave out: more than now, if
+ * the words no longer distinguish the keys. */
 static size_t better_skip(struct leaf *leaf, const struct tree_keys *keys, size_t from, size_t n)
 {
     const uint64_t *words = leaf_words(leaf) + from;
@@ -186,7 +186,7 @@ static size_t better_skip(struct leaf *leaf, const struct tree_keys *keys, size_
     return common >= leaf->node.skip + WORTH_IT ? common : leaf->node.skip;
 }
 
-/* As copy(), with words that leave out more. */
+/* As copy(), with words that leave out more bytes. */
 static struct leaf *copy_anew(struct leaf *leaf, const struct tree_keys *keys, size_t from,
                               size_t n, size_t skip)
 {
@@ -208,8 +208,8 @@ static struct leaf *cut(struct leaf *leaf, const struct tree_keys *keys, size_t 
                                    : copy_anew(leaf, keys, from, n, skip);
 }
 
-/* In the middle; at an edge where the next key belongs there, as it does when keys come in order:
- * so leaves that get no more keys are left full. */
+/* Splits in the middle, or at an edge if the next key belongs there, as with sorted insertion: so
+ * leaves that get no more keys are left full. */
 static size_t where_to_cut(struct leaf *leaf, const struct tree_keys *keys, struct kv_slice next)
 {
     size_t n = leaf->node.n;
@@ -219,7 +219,7 @@ static size_t where_to_cut(struct leaf *leaf, const struct tree_keys *keys, stru
     return at == 0 ? EDGE : n / 2;
 }
 
-/* Makes the text that separates the keys from `at` on from those before. Keys are in no cache, so
+/* Makes the separator between the keys from `at` on and those before. Keys are not in the cache, so
  * they are read only if their words are not enough. */
 static struct text *separator_at(struct leaf *leaf, const struct tree_keys *keys, size_t at)
 {

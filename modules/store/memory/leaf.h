@@ -1,9 +1,9 @@
 /*
  * A leaf of the ordered index: references in the order of their keys, and a word of each key. It is
- * made anew when it grows or shrinks by a few, so that it never has much room to spare.
+ * reallocated when it grows or shrinks by a few keys, so that it never has much spare room.
  *
- * The bytes that the words leave out are kept, too. So a key that does not begin with them can
- * be told, and words can be extended, without asking for any key.
+ * The bytes that the words leave out are kept, too. So a key without this prefix can be recognized,
+ * and words can be extended, without reading any key.
  */
 #ifndef KV_MEMORY_LEAF_H
 #define KV_MEMORY_LEAF_H
@@ -33,21 +33,21 @@ static inline uint64_t *leaf_refs(struct leaf *leaf)
     return leaf_words(leaf) + leaf->node.capacity;
 }
 
-/* An empty one. Returns: NULL if memory runs out. Owns: the caller, by free(). */
+/* An empty leaf. Returns: NULL if memory runs out. Owns: the caller, by free(). */
 struct leaf *leaf_create(void);
 
-/* How many of its keys are before the position. */
+/* The number of its keys before the position. */
 size_t leaf_rank(struct leaf *leaf, const struct tree_keys *keys, const struct tree_position *from);
 
-/* Puts in a key that is not there; there are fewer than LEAF_MOST. The leaf may move. Returns:
- * false if memory runs out, with nothing done. */
+/* Inserts a new key; there must be fewer than LEAF_MOST. The leaf may move. Returns: false if
+ * memory runs out; then nothing is changed. */
 bool leaf_insert(struct leaf **leaf, const struct tree_keys *keys, struct kv_slice key,
                  uint64_t ref);
 
-/* Where the reference of that key is. It is there. */
+/* The place of the reference of that key, which must exist. */
 size_t leaf_find(struct leaf *leaf, struct kv_slice key, uint64_t ref);
 
-/* Takes one out. The leaf may move to a smaller place. */
+/* Removes a key. The leaf may move to a smaller block. */
 void leaf_remove(struct leaf **leaf, size_t at);
 
 struct leaf_halves {
@@ -56,13 +56,13 @@ struct leaf_halves {
     struct leaf *right;
 };
 
-/* Makes two of a full one, in which the key that comes next has room. Returns: false if memory runs
- * out, with nothing done; else the old leaf is no more. */
+/* Splits a full leaf into two, so that the next key has room. Returns: false if memory runs out;
+ * then nothing is changed. Otherwise the old leaf is freed. */
 bool leaf_split(struct leaf *leaf, const struct tree_keys *keys, struct kv_slice next,
                 struct leaf_halves *ret_halves);
 
-/* Makes one of two whose keys have room in one. Returns: NULL if memory runs out, with nothing
- * done; else the old ones are no more. */
+/* Merges two leaves whose keys fit into one. Returns: NULL if memory runs out; then nothing is
+ * changed. Otherwise the old leaves are freed. */
 struct leaf *leaf_merge(struct leaf *left, struct leaf *right);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The store `memory`: opening, closing, and what it tells of itself. README.md shows how the parts
- * fit together; submit.c, scan.c and expire.c are its operations.
+ * The store `memory`: opening, closing, and its metrics and properties. README.md describes the
+ * structure; submit.c, scan.c and expire.c are its operations.
  */
 #include <stdlib.h>
 
@@ -31,7 +31,7 @@ static int shard_init(struct kv_store *store, uint32_t index, int64_t now_ms)
     struct shard *shard = &store->shards[index];
     pthread_mutexattr_t spins;
     pthread_mutexattr_init(&spins);
-    /* Mostly held for less than it takes to go to sleep. */
+    /* Mostly held for less time than going to sleep takes. */
     pthread_mutexattr_settype(&spins, PTHREAD_MUTEX_ADAPTIVE_NP);
     pthread_mutex_init(&shard->lock, &spins);
     pthread_mutexattr_destroy(&spins);
@@ -67,7 +67,7 @@ static int init(struct kv_store *store, struct kv_error *reterr)
 static int memory_open(const struct kv_store_host *host, const struct kv_option_value *options,
                        struct kv_store **ret_store, struct kv_error *reterr)
 {
-    if (host->n_loops > N_SHARDS) /* each loop needs a part of its own: see shards_leave() */
+    if (host->n_loops > N_SHARDS) /* each loop needs its own part: see shards_leave() */
         return kv_error_set(reterr, "store memory: %u event loops; it can serve %d", host->n_loops,
                             N_SHARDS);
     struct kv_store *store = aligned_alloc(_Alignof(struct kv_store), sizeof(*store));
@@ -111,7 +111,7 @@ static void memory_unref(struct kv_store *store, void *ref)
     entry_unref(ref);
 }
 
-/* With room for any deadline, which is not known yet. */
+/* With room for a deadline, which is not yet known. */
 static struct kv_item memory_stage(struct kv_store *store, struct kv_slice key,
                                    struct kv_slice value)
 {

@@ -1,4 +1,4 @@
-/* What the two kinds of nodes of a tree have in common. */
+/* The common part of the two kinds of nodes of a tree. */
 #ifndef KV_MEMORY_NODE_H
 #define KV_MEMORY_NODE_H
 
@@ -13,7 +13,7 @@ struct node {
     bool is_leaf;
     uint16_t n;        /* keys, or separators */
     uint16_t capacity; /* of a leaf */
-    uint32_t skip;     /* bytes that all keys have in common, and words leave out */
+    uint32_t skip;     /* length of the common prefix of all keys, which words leave out */
 };
 
 #endif

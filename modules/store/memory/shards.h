@@ -1,9 +1,9 @@
 /*
  * The store and its shards: the state that its operations share.
  *
- * Locks: one for each shard, taken by writers only, never two at once, and held for one command.
- * What it orders is in `struct shard`; the rest is atomics. host->changed() and host->wake_at() are
- * called under it; entries are freed outside of it.
+ * Locks: one for each shard, taken only by writers, never two at once, and held for one command. It
+ * protects `struct shard`; the rest is atomics. host->changed() and host->wake_at() are called
+ * under it; entries are freed outside of it.
  */
 #ifndef KV_MEMORY_SHARDS_H
 #define KV_MEMORY_SHARDS_H
@@ -20,7 +20,7 @@ struct shard {
     _Alignas(64) struct table table; /* its first line is read by every reader */
     _Alignas(64) pthread_mutex_t lock;
     struct wheel wheel;
-    struct index index; /* where the store is ordered */
+    struct index index; /* if the store is ordered */
 };
 
 struct kv_store {
@@ -30,15 +30,15 @@ struct kv_store {
     char epoch_name[KV_EPOCH_MAX];
     struct epochs epochs; /* one participant for each event loop */
     _Alignas(64) _Atomic uint64_t revision;
-    _Alignas(64) _Atomic uint64_t bytes; /* counted where there is a limit */
+    _Alignas(64) _Atomic uint64_t bytes; /* counted if there is a limit */
     struct shard shards[N_SHARDS];
 };
 
 enum {
-    LATER_MS = 1 /* when work that could not be done now is tried again */
+    LATER_MS = 1 /* before pending work is retried */
 };
 
-/* Ends a stay in the tables: frees what can be freed, and asks to be called again for the rest. */
+/* Ends a stay in the tables: frees as much as possible, and requests another call for the rest. */
 void shards_leave(struct kv_store *store, uint32_t loop);
 
 #endif

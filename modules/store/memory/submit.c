@@ -1,15 +1,15 @@
 /*
- * Commands. A vector is worked off in its order, a few commands at a time: first the groups and
- * entries that they will need are fetched into the cache, all at once, then each is executed as if
- * it were alone. So a vector waits for memory once in a while, and not for every key.
+ * Commands. A vector is processed in order, a few commands at a time: first all groups and entries
+ * that they need are prefetched into the cache, then the commands are executed one by one. So a
+ * vector waits for memory once per group of commands, and not for every key.
  *
- * A GET takes no lock. A write prepares outside of the lock what takes long (allocating, copying
- * and comparing long values), then takes the lock of its shard for the commit. What a reader may
- * find meanwhile about a deadline is settled in one word of the entry (entry.h).
+ * A GET takes no lock. A write does the slow work (allocating, copying and comparing long values)
+ * outside of the lock, then takes the lock of its shard for the commit. Races with readers about a
+ * deadline are decided in one word of the entry (entry.h).
  *
- * An UPDATE of a short value is computed under the lock. That of a long one is computed ahead of
- * it, and only where the key has another entry at the commit, a second time under it: entries do
- * not change, so what was made of this one is what would be made of it now.
+ * An UPDATE of a short value is computed under the lock. That of a long one is computed before the
+ * lock is taken, and a second time under it only if the key has another entry at the commit:
+ * entries are immutable, so the result for the same entry is still valid.
  */
 #include "submit.h"
 
@@ -19,22 +19,22 @@
 
 enum {
     FETCHED_AHEAD = 16,
-    WRITE_RETIRES = TABLE_RETIRES + 2, /* the entry replaced, and one that had expired */
+    WRITE_RETIRES = TABLE_RETIRES + 2, /* the replaced entry and an expired one */
     LONG_VALUE = 4096                  /* compared, and computed, before the lock is taken */
 };
 
-/* A SET, UPDATE, DELETE or TOUCH at work. */
+/* A SET, UPDATE, DELETE or TOUCH in progress. */
 struct work {
     struct writer writer;
     struct kv_cmd *cmd;
     int64_t deadline_ms;   /* the key's, from now on */
     struct place place;    /* of `entry` */
-    struct entry *entry;   /* the key's; NULL where it is missing */
-    struct entry *fresh;   /* SET, UPDATE: what the key is to become; NULL once the table has it */
-    struct entry *made_of; /* UPDATE: the entry that `fresh` was made of ahead of the lock */
-    struct entry *equal;   /* an entry that was seen to have the same value as `fresh` */
-    struct entry *unlike;  /* one that was seen to have another */
-    const struct tree_place *leaf; /* of a new key in the index, as far as it was fetched ahead */
+    struct entry *entry;   /* the key's; NULL if it is missing */
+    struct entry *fresh;   /* SET, UPDATE: the key's new entry; NULL once it is in the table */
+    struct entry *made_of; /* UPDATE: the entry from which `fresh` was computed before locking */
+    struct entry *equal;   /* an entry found to have the same value as `fresh` */
+    struct entry *unlike;  /* an entry found to have another value */
+    const struct tree_place *leaf; /* of a new key in the index, as far as it was prefetched */
 };
 
 static void finish(struct kv_cmd *cmd, enum kv_status status, uint64_t revision)
@@ -64,7 +64,7 @@ static void get_key(struct kv_store *store, struct kv_cmd *cmd)
 
 /* ---- writing: the commit, under the shard's lock ---- */
 
-/* Puts a timed entry where its deadline belongs in the wheel. */
+/* Puts a timed entry into the wheel by its deadline. */
 static void start_deadline(const struct writer *writer, struct entry *entry)
 {
     if (!entry_is_timed(entry))
@@ -77,7 +77,7 @@ static void start_deadline(const struct writer *writer, struct entry *entry)
     writer->store->host->wake_at(writer->store->host, writer->part, deadline_ms);
 }
 
-/* `before`: revision 0 where the key was not there. */
+/* `before`: revision 0 if the key was missing. */
 static void tell_set(const struct writer *writer, const struct kv_item *before, struct entry *after)
 {
     struct kv_change change = {
@@ -91,14 +91,14 @@ static void tell_set(const struct writer *writer, const struct kv_item *before, 
     writer->store->host->changed(writer->store->host, writer->part, &change);
 }
 
-/* Gives its revision to an entry that is to take the place of the key's. */
+/* Assigns the revision of an entry that will replace the key's. */
 static void succeed(const struct work *work, struct entry *after, uint64_t revision)
 {
     entry_set_revision(after, revision);
     entry_set_twin(after, entry_is_twin(work->entry));
 }
 
-/* Puts `after` where `before` was; both are of the same key. */
+/* Replaces `before` by `after`, an entry of the same key. */
 static void replace(struct work *work, struct entry *after)
 {
     struct writer *writer = &work->writer;
@@ -110,15 +110,15 @@ static void replace(struct work *work, struct entry *after)
     writer_retire(writer, work->entry);
 }
 
-/* What becomes of an attempt to write an entry that was alive when it was looked up. */
+/* The result of an attempt to write an entry that was alive at its lookup. */
 enum outcome {
     DONE,
     NO_ROOM,
-    EXPIRED /* it has expired meanwhile, with nothing done */
+    EXPIRED /* it has expired meanwhile; nothing was changed */
 };
 
 /* Gives the key another deadline. An entry without room for one is replaced by `*copy`, which has
- * room (and the same bytes), and is NULL then. */
+ * room (and the same bytes); `*copy` is then NULL. */
 static enum outcome change_deadline(struct work *work, struct entry **copy)
 {
     if (entry_is_timed(work->entry)) {
@@ -172,8 +172,8 @@ static enum outcome put_over(struct work *work)
     return DONE;
 }
 
-/* Into the index first: nobody finds it there without the lock. Returns: false if memory runs out,
- * with nothing done. */
+/* Inserts into the index first, which cannot be read without the lock. Returns: false if memory
+ * runs out; then nothing is changed. */
 static bool insert(const struct work *work, struct entry *fresh)
 {
     const struct writer *writer = &work->writer;
@@ -217,7 +217,7 @@ static enum outcome set_key(struct work *work)
     return DONE;
 }
 
-/* Makes `fresh` of the key's value. Returns: KV_OK, or why it is not made. */
+/* Computes `fresh` from the key's value. Returns: KV_OK, or why it was not computed. */
 static enum kv_status compute(struct work *work)
 {
     struct kv_cmd *cmd = work->cmd;
@@ -233,7 +233,7 @@ static enum kv_status compute(struct work *work)
     return status == KV_OK && work->fresh == NULL ? KV_FULL : status;
 }
 
-/* The same, where it was not done ahead of the lock, or of an entry that is no longer there. */
+/* The same, unless it was done before locking and for the present entry. */
 static enum kv_status compute_now(struct work *work)
 {
     if (work->entry != NULL && work->made_of == work->entry) {
@@ -282,7 +282,7 @@ static enum outcome touch_key(struct work *work)
         return DONE;
     }
     uint64_t revision = entry_revision(work->entry);
-    struct entry *copy = NULL; /* of a short entry, and seldom: it is made under the lock */
+    struct entry *copy = NULL; /* of a short entry, and rare, so made under the lock */
     if (!entry_is_timed(work->entry) && cmd->deadline_ms != KV_NEVER)
         copy = entry_create(cmd->key, entry_value(work->entry), cmd->deadline_ms);
     enum outcome outcome = change_deadline(work, &copy);
@@ -291,7 +291,7 @@ static enum outcome touch_key(struct work *work)
     return outcome;
 }
 
-/* The key's entry is past its deadline: it is taken away, and the key is missing. */
+/* The key's entry is past its deadline: removes it, so that the key is missing. */
 static void expire_key(struct work *work)
 {
     writer_take_away(&work->writer, KV_REASON_EXPIRE, &work->place);
@@ -323,7 +323,7 @@ static enum outcome execute(struct work *work)
     return cmd->op == KV_OP_DELETE ? delete_key(work) : touch_key(work);
 }
 
-/* An entry that expires under the write is met once at most: after that the key is missing. */
+/* An entry can expire at most once during the write: after that, the key is missing. */
 static void commit(struct work *work)
 {
     look_up(work);
@@ -336,14 +336,14 @@ static void commit(struct work *work)
         finish(work->cmd, KV_FULL, 0);
 }
 
-/* ---- writing: ahead of the lock ---- */
+/* ---- writing: before locking ---- */
 
 static struct entry *find_ahead(const struct work *work)
 {
     return table_find(&work->writer.shard->table, &work->writer.probe);
 }
 
-/* Compares a long value with what the key has now. It may have changed until the commit, which then
+/* Compares a long value with the key's present one. If that changes before the commit, the commit
  * compares again. */
 static void compare_ahead(struct work *work, struct entry *entry)
 {
@@ -353,8 +353,7 @@ static void compare_ahead(struct work *work, struct entry *entry)
         work->unlike = entry;
 }
 
-/* The entry that a SET puts in: made ahead of the command, or now. Returns: NULL if memory runs
- * out. */
+/* The entry for a SET: staged before the command, or made now. Returns: NULL if memory runs out. */
 static struct entry *make_entry(const struct kv_cmd *cmd)
 {
     struct entry *staged = cmd->staged;
@@ -379,14 +378,14 @@ static enum kv_status prepare_set(struct work *work)
     return KV_PENDING;
 }
 
-/* Whether the key's long value is worth a computation ahead of the commit. */
+/* Whether the key's value is long enough for a computation before the commit. */
 static bool is_promising(const struct work *work)
 {
     return work->entry != NULL && entry_value_len(work->entry) >= LONG_VALUE &&
            !is_too_long(work) && kv_cmd_holds(work->cmd, true, entry_revision(work->entry));
 }
 
-/* Computes what comes of a long value. A failure is left to the commit, which computes again. */
+/* Computes the result for a long value. A failure is left to the commit, which computes again. */
 static enum kv_status prepare_update(struct work *work)
 {
     int64_t deadline_ms;
@@ -396,7 +395,7 @@ static enum kv_status prepare_update(struct work *work)
     if (!is_promising(work) ||
         entry_look(work->entry, &work->writer.store->host->base, &deadline_ms) != work->entry)
         return KV_PENDING;
-    work->deadline_ms = 0; /* so that there is room for any */
+    work->deadline_ms = 0; /* so that there is room for a deadline */
     if (compute(work) != KV_OK)
         return KV_PENDING;
     work->made_of = work->entry;
@@ -435,16 +434,16 @@ static void run_write(struct kv_store *store, uint32_t loop, struct kv_cmd *cmd,
 /* ---- vectors ---- */
 
 enum {
-    MOST_LEVELS = 8 /* of the index that are fetched ahead */
+    MOST_LEVELS = 8 /* of the index that are prefetched */
 };
 
 static const struct tree_place no_leaf;
 
-/* Commands of a vector that are fetched ahead together. */
+/* Commands of a vector that are prefetched together. */
 struct group {
     struct kv_cmd *const *cmds;
     size_t n;
-    size_t n_new; /* commands whose key is likely new */
+    size_t n_new; /* commands whose key is probably new */
     uint8_t news[FETCHED_AHEAD];
     struct shard *shards[FETCHED_AHEAD];
     struct tree_place leaves[FETCHED_AHEAD];
@@ -466,8 +465,8 @@ static void fetch_entries(struct kv_store *store, struct group *group)
             group->news[group->n_new++] = (uint8_t)i;
 }
 
-/* Returns: whether the key needs to be followed further. Where somebody else writes to the shard,
- * waiting would cost more than the leaf. */
+/* Returns: whether the key must be followed further. If another thread writes to the shard, waiting
+ * would cost more than a cache miss. */
 static bool fetch_level(struct shard *shard, struct kv_slice key, struct tree_place *place)
 {
     if (pthread_mutex_trylock(&shard->lock) != 0)
@@ -477,8 +476,8 @@ static bool fetch_level(struct shard *shard, struct kv_slice key, struct tree_pl
     return goes_on;
 }
 
-/* Goes down the indexes for all new keys at once, a level at a time: so the group waits once for
- * each level, and not for each key's nodes one after the other. */
+/* Descends the indexes for all new keys together, level by level: so the group waits once per
+ * level, and not for the nodes of each key in sequence. */
 static void fetch_leaves(struct group *group)
 {
     for (size_t i = 0; i < group->n; i++)
@@ -517,7 +516,7 @@ static void run_group(struct kv_store *store, uint32_t loop, struct kv_cmd *cons
         run_command(store, loop, cmds[i], has_leaves ? &group.leaves[i] : &no_leaf);
 }
 
-/* One command alone would wait for what it needs either way. */
+/* A single command would have to wait anyway. */
 void memory_submit(struct kv_store *store, uint32_t loop, struct kv_cmd *const *cmds, size_t n)
 {
     epoch_enter(&store->epochs, loop);

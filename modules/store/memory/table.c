@@ -1,8 +1,8 @@
 /*
- * Sizes. A segment is made for six entries a group and takes in seven; one of SPLIT_AT entries is
- * split where the directory may grow, and one that is down to three a group is merged with its
- * sibling, or made smaller. The directory may have at most one word for eight entries: with a hash
- * that fails to tell keys apart, segments grow long instead, and the table degrades to a search.
+ * Sizes. A segment is created for six entries per group and accepts seven. A segment of SPLIT_AT
+ * entries is split if the directory may grow; one with three or fewer entries per group is merged
+ * with its sibling, or made smaller. The directory has at most one word per eight entries: if the
+ * hash does not distinguish keys, segments grow instead, and the table degrades to a linear search.
  */
 #include "table.h"
 
@@ -11,22 +11,22 @@
 
 enum {
     SLOTS = 8,       /* of a group */
-    FULL = 7,        /* entries for each group, on average, at which a segment has to grow */
-    COMFORTABLE = 6, /* what a new segment is made for */
+    FULL = 7,        /* average entries per group at which a segment must grow */
+    COMFORTABLE = 6, /* entries per group for which a new segment is created */
     SPARSE = 3,
     SPLIT_AT = 448,
     MERGE_AT = SPLIT_AT / 2,
     MAX_GROUPS = UINT16_MAX, /* must fit beside the pointer in a word of the directory */
     MAX_DEPTH = 40,
-    WORDS_FREE = 16, /* of a directory, whatever it holds */
+    WORDS_FREE = 16, /* of a directory, with any content */
     ENTRIES_PER_WORD = 8
 };
 
 #define POINTER_BITS 48
 #define POINTER_MASK ((UINT64_C(1) << POINTER_BITS) - 16)
 
-/* In the last slot of a group, beside its entry: some entry whose home is this group or one before
- * it lies in a later one. */
+/* In the last slot of a group, beside its entry: an entry whose home is this group or an earlier
+ * one is in a later group. */
 #define PASSED UINT64_C(1)
 
 struct group {
@@ -35,9 +35,9 @@ struct group {
 
 struct segment {
     uint32_t n_groups;
-    uint32_t n_entries; /* under the shard's lock, as what follows */
+    uint32_t n_entries; /* this and the following: under the shard's lock */
     uint32_t n_passed;
-    uint32_t depth; /* bits of the hash that all its entries share */
+    uint32_t depth; /* bits of the hash common to all its entries */
     struct group groups[];
 };
 
@@ -69,7 +69,7 @@ static bool is_empty(uint64_t slot)
     return (slot & POINTER_MASK) == 0;
 }
 
-/* Puts a pointer, or 0, into the slot and leaves its PASSED as it is. */
+/* Stores a pointer, or 0, in the slot, and keeps its PASSED bit. */
 static void slot_store(_Atomic uint64_t *slot, uint64_t tagged)
 {
     uint64_t passed = atomic_load_explicit(slot, memory_order_relaxed) & PASSED;
@@ -114,7 +114,7 @@ static struct directory *directory_create(uint32_t depth)
     return directory;
 }
 
-/* Turns every word of the directory that the segment's hashes fall into. `hash` is one of them. */
+/* Redirects all words of the directory for the segment's hashes. `hash` is one of them. */
 static void directory_turn(struct directory *directory, uint64_t hash, struct segment *segment)
 {
     size_t span = (size_t)1 << (directory->depth - segment->depth);
@@ -147,7 +147,8 @@ static uint32_t count_deepest(struct directory *directory)
     return n;
 }
 
-/* No segment needs its last bit any more. Where there is no memory it stays as it is. */
+/* Halves the directory, as no segment needs its last bit any more. If memory runs out, it stays
+ * unchanged. */
 static void directory_halve(struct table *table, const struct gardener *gardener)
 {
     struct directory *old = atomic_load(&table->directory);
@@ -198,7 +199,7 @@ static void pass_by(struct segment *segment, struct group *group)
     segment->n_passed++;
 }
 
-/* Counts one entry more. Returns: where it belongs. The segment has a free slot somewhere. */
+/* Counts one more entry. Returns: its slot. The segment must have a free slot. */
 static _Atomic uint64_t *segment_add(struct segment *segment, uint16_t tag)
 {
     uint32_t at = home_of(tag, segment->n_groups);
@@ -211,7 +212,7 @@ static _Atomic uint64_t *segment_add(struct segment *segment, uint16_t tag)
     return slot;
 }
 
-/* For a segment that nobody else can see yet. */
+/* For a segment that is not yet visible to others. */
 static void segment_fill(struct segment *segment, uint64_t tagged)
 {
     _Atomic uint64_t *slot = segment_add(segment, tag_of(tagged));
@@ -222,7 +223,7 @@ static bool segment_has_room(const struct segment *segment)
 {
     if (segment->n_entries + 1 > segment->n_groups * FULL)
         return false;
-    /* Deleted keys leave PASSED behind; making the segment anew clears it. */
+    /* Deleted keys leave PASSED bits behind; rebuilding the segment clears them. */
     return segment->n_passed <= segment->n_groups / 2 ||
            (segment->n_entries + 1 > segment->n_groups * COMFORTABLE &&
             segment->n_passed <= segment->n_groups - segment->n_groups / 4);
@@ -239,7 +240,7 @@ static void segment_copy(struct segment *to, struct segment *from)
     segment_fill(to, tagged);
 }
 
-/* ---- finding ---- */
+/* ---- searching ---- */
 
 static bool is_key(const struct entry *entry, struct kv_slice key)
 {
@@ -284,18 +285,18 @@ struct entry *table_find(struct table *table, const struct probe *probe)
     return entry;
 }
 
-/* ---- finding by the hash alone ---- */
+/* ---- searching by the hash alone ---- */
 
 static uint64_t hash_of(const struct kv_store_host *host, const struct entry *entry)
 {
     return table_hash(host->hash(host, entry_key(entry))) << SHARD_BITS;
 }
 
-/* Goes from group to group where the hash's entry may be. */
+/* Iterates over the groups in which an entry with the hash may be. */
 struct search {
     struct segment *segment;
     uint16_t tag;
-    uint32_t group, n_groups; /* where it is, and how many are left */
+    uint32_t group, n_groups; /* its position, and the number of groups left */
     size_t slot;
 };
 
@@ -334,7 +335,7 @@ bool table_has_hash(struct table *table, const struct kv_store_host *host,
     return false;
 }
 
-/* Computes hashes only if two entries have the tag. */
+/* Computes hashes only if several entries have the tag. */
 struct entry *table_resolve(struct table *table, const struct kv_store_host *host, uint64_t hash)
 {
     struct search search = search_begin(table, hash);
@@ -351,7 +352,7 @@ struct entry *table_resolve(struct table *table, const struct kv_store_host *hos
     return found;
 }
 
-/* ---- fetching ahead ---- */
+/* ---- prefetching ---- */
 
 static struct group *home_group(struct table *table, const struct probe *probe)
 {
@@ -412,7 +413,7 @@ static void retire_segment(const struct gardener *gardener, struct segment *segm
     epoch_retire_block(gardener->epochs, gardener->participant, segment);
 }
 
-/* Makes the segment anew for `n_entries`. Returns: false if memory runs out. */
+/* Rebuilds the segment for `n_entries`. Returns: false if memory runs out. */
 static bool resize_segment(struct table *table, const struct gardener *gardener, uint64_t hash,
                            struct segment *old, size_t n_entries)
 {
@@ -425,8 +426,9 @@ static bool resize_segment(struct table *table, const struct gardener *gardener,
     return true;
 }
 
-/* Which half of the segment each of its entries belongs to. The hashes are not kept, so the entries
- * have to be visited; they are fetched ahead. Returns: how many belong to the upper half. */
+/* Determines the half of the segment that each entry belongs to. Hashes are not stored, so the
+ * entries must be visited; they are prefetched. Returns: the number of entries in the upper
+ * half. */
 static size_t sort_halves(const struct gardener *gardener, struct segment *segment, bool *is_upper)
 {
     SEGMENT_EACH(segment, tagged)
@@ -459,7 +461,8 @@ static void turn_to_halves(struct directory *directory, uint64_t hash, struct se
         directory->n_deepest += 2;
 }
 
-/* The directory has the bit that tells the halves apart. Returns: false if memory runs out. */
+/* Splits the segment; the directory must have the bit that distinguishes the halves. Returns: false
+ * if memory runs out. */
 static bool split_segment(struct table *table, const struct gardener *gardener, uint64_t hash,
                           struct segment *old)
 {
@@ -494,7 +497,7 @@ static bool may_split(struct table *table, const struct segment *segment)
     return segment->depth < MAX_DEPTH && (size_t)2 << directory->depth <= most;
 }
 
-/* Makes room for one entry more in the segment of that hash. Returns: false if memory runs out. */
+/* Makes room for one more entry in the segment of that hash. Returns: false if memory runs out. */
 static bool grow(struct table *table, const struct gardener *gardener, uint64_t hash,
                  struct segment *segment)
 {
@@ -507,7 +510,8 @@ static bool grow(struct table *table, const struct gardener *gardener, uint64_t 
            resize_segment(table, gardener, hash, segment, segment->n_entries + 1);
 }
 
-/* The segment that differs from this one in the last bit of its depth only, if it is as deep. */
+/* The segment that differs from this one only in the last bit of its depth, if it has the same
+ * depth. */
 static struct segment *sibling_of(struct table *table, uint64_t hash, const struct segment *segment)
 {
     if (segment->depth == 0)
@@ -529,13 +533,13 @@ static void merge_segments(struct table *table, const struct gardener *gardener,
     directory_turn(directory, hash, fresh);
     if (one->depth == directory->depth)
         directory->n_deepest -= 2;
-    if (directory->n_deepest == 0) /* one that could not be halved before, too */
+    if (directory->n_deepest == 0) /* also if it could not be halved before */
         directory_halve(table, gardener);
     retire_segment(gardener, one);
     retire_segment(gardener, other);
 }
 
-/* Gives memory back where the segment has become sparse. Without memory for that, it stays. */
+/* Frees memory if the segment has become sparse. If memory runs out, it stays unchanged. */
 static void shrink(struct table *table, const struct gardener *gardener, uint64_t hash,
                    struct segment *segment)
 {
@@ -573,7 +577,7 @@ bool table_insert(struct table *table, const struct gardener *gardener, const st
     if (!segment_has_room(segment) && grow(table, gardener, probe->hash, segment))
         segment = segment_of(table, probe->hash);
     if (segment->n_entries >= segment->n_groups * SLOTS)
-        return false; /* no memory to grow; up to here there was still a slot */
+        return false; /* no memory to grow, and no free slot left */
     slot_store(segment_add(segment, probe->tag), tag_pointer(entry, probe->tag));
     table->n_entries++;
     return true;

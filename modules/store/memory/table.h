@@ -9,20 +9,20 @@
  *     [11] --+
  *
  * The hash's first bits choose the word of the directory, and so a segment of at most some hundred
- * entries. In there an entry lies in its home group, which its tag names, or, where that was full,
- * in one of the next. A full group that was passed by says so with a bit (PASSED), so most searches
- * for a missing key end where they began.
+ * entries. There, an entry is in its home group, which its tag determines, or, if that was full, in
+ * one of the next groups. A full group that an insertion has skipped is marked with a bit (PASSED),
+ * so most searches for a missing key end in the first group.
  *
- * Why readers need no more than to load: within a segment, a slot's content changes in one store,
- * and an entry never moves. A segment is never rearranged: to grow, shrink, split or merge, new
- * segments are made of it, then the directory's words are turned to them, and the old one is
- * retired (epoch.h). A reader that still holds the old one sees the state of that moment, which
- * lies within its own call. So growing costs a writer some hundred pointers at a time (the
- * directory, one word for some hundred entries, is copied when it doubles), and segments grow by a
- * sixth: the memory they take is as even.
+ * Readers only need loads: within a segment, a slot's content changes in one store, and an entry
+ * never moves. A segment is never rearranged: to grow, shrink, split or merge, new segments are
+ * built from it, then the directory's words are redirected to them, and the old one is retired
+ * (epoch.h). A reader that still holds the old segment sees the state of that moment, which is
+ * within its own call. So growing costs a writer some hundred pointers at a time (the directory,
+ * one word per some hundred entries, is copied when it doubles). Segments grow by a sixth, so
+ * memory grows in small steps, too.
  *
  * Writers hold the shard's lock. Stores that publish and loads that search are sequentially
- * consistent, which is what a change and a subscription that race need (kvserver/store.h, "Memory
+ * consistent, as required for a change that races with a subscription (kvserver/store.h, "Memory
  * ordering").
  */
 #ifndef KV_MEMORY_TABLE_H
@@ -39,21 +39,22 @@ struct table {
     size_t n_entries; /* under the shard's lock */
 };
 
-/* What is looked for. `hash` is a table_hash() without the bits that chose the shard. */
+/* The search key. `hash` is a table_hash() without the bits that choose the shard. */
 struct probe {
     uint64_t hash;
     uint16_t tag;
     struct kv_slice key;
 };
 
-/* Where a key's entry lies, until the table is changed. */
+/* The place of a key's entry, until the table is changed. */
 struct place {
     struct segment *segment;
     _Atomic uint64_t *slot;
     struct entry *entry;
 };
 
-/* Who changes a table: whose epochs its garbage goes to, and what is asked for hashes. */
+/* The context of a change of a table: the participant that retires its garbage, and the host that
+ * computes hashes. */
 struct gardener {
     const struct kv_store_host *host;
     struct epochs *epochs;
@@ -63,12 +64,12 @@ struct gardener {
 enum {
     SHARD_BITS = 6,
     N_SHARDS = 1 << SHARD_BITS,
-    /* The most that one change of a table retires, the entry apart. */
+    /* The most items that one change of a table retires, besides the entry. */
     TABLE_RETIRES = 8
 };
 
-/* The host's hash with all its bits stirred into the upper ones (Fibonacci hashing; Knuth, TAOCP
- * 3, 6.4): tables use the top bits, and hosts may hash as they like. */
+/* The host's hash with all its bits mixed into the upper ones (Fibonacci hashing; Knuth, TAOCP 3,
+ * 6.4): tables use the top bits, and hosts may use any hash. */
 static inline uint64_t table_hash(uint64_t hash)
 {
     return (hash ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15);
@@ -94,7 +95,8 @@ static inline struct probe table_probe(uint64_t table_hash, struct kv_slice key)
 /* Returns: -1 if memory runs out. */
 int table_init(struct table *table);
 
-/* Frees everything, the table's references of its entries included. Nobody else is there. */
+/* Frees everything, including the table's references to its entries. No other thread may use the
+ * table. */
 void table_fini(struct table *table);
 
 /* ---- readers: within an epoch, no lock ---- */
@@ -102,38 +104,37 @@ void table_fini(struct table *table);
 /* The key's entry, borrowed for the epoch. */
 struct entry *table_find(struct table *table, const struct probe *probe);
 
-/* Fetches the probe's home group into the cache. */
+/* Prefetches the probe's home group into the cache. */
 void table_prefetch_group(struct table *table, const struct probe *probe);
-/* Fetches the entry that the probe will most likely compare, its home group being there. Returns:
- * whether there is one; else the key is most likely missing. */
+/* Prefetches the entry that the probe will probably compare; its home group must be in the cache.
+ * Returns: whether there is one; otherwise the key is probably missing. */
 bool table_prefetch_entry(struct table *table, const struct probe *probe);
 
-/* One segment's entries, for a scan: the one that the hash falls into. Writes at most `max` of
- * them. Returns: how many it has; *ret_end is the first hash behind the segment, 0 for the end. */
+/* For a scan: the entries of the segment that the hash falls into. Writes at most `max` of them.
+ * Returns: the number of its entries; *ret_end: the first hash after the segment, 0 at the end. */
 size_t table_read_segment(struct table *table, uint64_t hash, struct entry **entries, size_t max,
                           uint64_t *ret_end);
 
 /* ---- writers: under the shard's lock ---- */
 
-/* Returns: the key's entry, which is also at the place; NULL if the key is missing. */
+/* Returns: the key's entry, also stored in the place; NULL if the key is missing. */
 struct entry *table_locate(struct table *table, const struct probe *probe, struct place *ret_place);
 
 /* Whether there is a key with the probe's hash. */
 bool table_has_hash(struct table *table, const struct kv_store_host *host,
                     const struct probe *probe);
 
-/* The entry of the key that came first of all that have this hash, which is a probe's. It is there.
- */
+/* The entry of the first key inserted with this hash, which is that of a probe. It must exist. */
 struct entry *table_resolve(struct table *table, const struct kv_store_host *host, uint64_t hash);
 
-/* Another entry of the same key takes its place. The old one is the caller's to retire. */
+/* Replaces the entry by another one of the same key. The caller must retire the old one. */
 void table_replace(struct place *place, struct entry *entry);
 
-/* Takes the entry out; it is the caller's to retire. */
+/* Removes the entry; the caller must retire it. */
 void table_remove(struct table *table, const struct gardener *gardener, const struct probe *probe,
                   struct place *place);
 
-/* Puts in a key that is not there. Returns: false if memory runs out, with nothing done. */
+/* Inserts a new key. Returns: false if memory runs out; then nothing is changed. */
 bool table_insert(struct table *table, const struct gardener *gardener, const struct probe *probe,
                   struct entry *entry);
 

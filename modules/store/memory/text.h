@@ -1,4 +1,4 @@
-/* Bytes of their own: what separates the children of a tree's node. */
+/* Owned bytes: the separators between the children of a tree's node. */
 #ifndef KV_MEMORY_TEXT_H
 #define KV_MEMORY_TEXT_H
 
@@ -9,7 +9,7 @@ struct text {
     char bytes[];
 };
 
-/* The shortest text that `before` is before, and `key`, which comes after that, is not. Returns:
+/* The shortest text that is after `before`, and not after `key`, which is after `before`. Returns:
  * NULL if memory runs out. Owns: the caller, by free(). */
 struct text *text_create(struct kv_slice before, struct kv_slice key);
 

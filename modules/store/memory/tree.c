@@ -1,11 +1,11 @@
 /*
- * On the way down to where a key goes, every full node is split, so that there is room for a
- * separator in the one above it: a split never has to go up again, and where memory runs out
- * between two of them, the tree is whole.
+ * On the way down to a key's place, every full node is split, so that its parent has room for a
+ * separator: a split never propagates upwards, and if memory runs out between two splits, the tree
+ * is intact.
  *
  * A node that has become small is merged with a neighbour if both fit into one with some room left.
- * Nothing is moved between neighbours otherwise, so taking a key out needs no memory: what cannot
- * be merged stays small.
+ * Otherwise nothing is moved between neighbours, so removing a key needs no memory: a node that
+ * cannot be merged stays small.
  */
 #include "tree.h"
 
@@ -16,18 +16,18 @@
 #include "leaf.h"
 
 enum {
-    MOST_LEVELS = 16, /* above the leaves; with some twenty children each on average at the worst */
+    MOST_LEVELS = 16, /* above the leaves; with about twenty children each on average, at worst */
     FETCHED = 512
 };
 
-/* Fetches what is looked at first in a leaf. */
+/* Prefetches the part of a leaf that is read first. */
 static void fetch(const struct node *node)
 {
     for (size_t i = 0; i < FETCHED; i += 64)
         __builtin_prefetch((const char *)node + i);
 }
 
-/* Which child was taken in an inner node. */
+/* The child chosen in an inner node. */
 struct step {
     struct inner *inner;
     size_t rank;
@@ -44,8 +44,8 @@ void tree_init(struct tree *tree, struct tree_keys keys)
     *tree = (struct tree){.keys = keys};
 }
 
-/* Goes down from `node`, by the key, or to the left where there is none. Returns: where the leaf
- * hangs. */
+/* Descends from `node` by the key, or to the left if there is none. Returns: the link to the
+ * leaf. */
 static struct node **descend(struct node **at, const struct kv_slice *key, struct path *path)
 {
     while (!(*at)->is_leaf) {
@@ -59,7 +59,7 @@ static struct node **descend(struct node **at, const struct kv_slice *key, struc
     return at;
 }
 
-/* Goes on to the next leaf on the right. Returns: NULL at the end. */
+/* Moves to the next leaf on the right. Returns: NULL at the end. */
 static struct leaf *next_leaf(struct path *path)
 {
     while (path->n > 0 && path->steps[path->n - 1].rank == path->steps[path->n - 1].inner->node.n)
@@ -104,7 +104,7 @@ size_t tree_read(const struct tree *tree, const struct tree_position *from, uint
     return n;
 }
 
-/* ---- putting in ---- */
+/* ---- inserting ---- */
 
 static size_t most_of(const struct node *node)
 {
@@ -145,7 +145,7 @@ static bool split_child(struct tree *tree, struct inner *parent, size_t rank, st
                                            : split_inner(parent, rank);
 }
 
-/* Puts a root above a full one. Returns: false if memory runs out. */
+/* Puts a new root above a full one. Returns: false if memory runs out. */
 static bool raise_root(struct tree *tree, struct kv_slice next)
 {
     struct inner *root = inner_create(tree->root);
@@ -160,7 +160,7 @@ static bool raise_root(struct tree *tree, struct kv_slice next)
     return true;
 }
 
-/* Returns: false if there is no memory for a tree that the key can be put into. */
+/* Returns: false if memory runs out before the key can be inserted. */
 static bool prepare_root(struct tree *tree, struct kv_slice next)
 {
     if (tree->root != NULL)
@@ -182,10 +182,10 @@ bool tree_fetch(struct tree *tree, struct kv_slice key, struct tree_place *place
     place->at = &inner->children[inner_rank(inner, key)];
     place->n_above++;
     fetch(*place->at);
-    return place->n_above < tree->n_levels; /* without reading the node, which is on its way */
+    return place->n_above < tree->n_levels; /* without reading the node, which is being fetched */
 }
 
-/* Goes down to the key's leaf, with room in it. Returns: NULL if memory runs out. */
+/* Descends to the key's leaf, and makes room in it. Returns: NULL if memory runs out. */
 static struct node **make_room(struct tree *tree, struct kv_slice key)
 {
     if (!prepare_root(tree, key))
@@ -231,7 +231,7 @@ void tree_replace(struct tree *tree, struct kv_slice key, uint64_t ref, uint64_t
     leaf_refs(leaf)[leaf_find(leaf, key, ref)] = with;
 }
 
-/* ---- taking out ---- */
+/* ---- removing ---- */
 
 static bool merge_leaves(struct inner *parent, size_t rank)
 {
@@ -253,8 +253,8 @@ static bool merge_inners(struct inner *parent, size_t rank)
     return true;
 }
 
-/* Makes one of the children at `rank` and behind it. Returns: false if they are too large, or if
- * memory runs out. */
+/* Merges the child at `rank` with the next one. Returns: false if they are too large, or memory
+ * runs out. */
 static bool merge_children(struct inner *parent, size_t rank)
 {
     const struct node *left = parent->children[rank];
@@ -264,7 +264,8 @@ static bool merge_children(struct inner *parent, size_t rank)
     return left->is_leaf ? merge_leaves(parent, rank) : merge_inners(parent, rank);
 }
 
-/* Sees to a child that has lost something. Returns: whether the parent has a child less. */
+/* Merges a child that has lost a key, if necessary. Returns: whether the parent has one child
+ * less. */
 static bool mend(struct inner *parent, size_t rank)
 {
     struct node *child = parent->children[rank];
@@ -279,7 +280,7 @@ static bool mend(struct inner *parent, size_t rank)
            (rank < parent->node.n && merge_children(parent, rank));
 }
 
-/* A root with one child is none, and neither is an empty leaf. */
+/* Removes a root with a single child, and an empty leaf. */
 static void lower_root(struct tree *tree)
 {
     while (!tree->root->is_leaf && tree->root->n == 0) {

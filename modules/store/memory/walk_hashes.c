@@ -1,12 +1,11 @@
 /*
- * A walk goes up the hashes, shard by shard and segment by segment: that order stays the same
- * however tables grow and shrink meanwhile, so a cursor is where the walk stands in it, and needs
- * no state here. Within a segment the entries are sorted by hash and key. A page takes whole
- * segments until it is full, or has looked at enough; so its work is bounded even where few keys
- * have the prefix.
+ * A walk proceeds in the order of hashes, shard by shard and segment by segment. That order does
+ * not change when tables grow or shrink, so a cursor is a position in it, and needs no state here.
+ * Within a segment, the entries are sorted by hash and key. A page reads whole segments until it is
+ * full, or has examined enough; so its work is bounded even if few keys have the prefix.
  *
- * A cursor is the hash of the last entry seen (8 bytes, the most significant first) and its key,
- * or the hash that the next segment begins with and nothing behind it.
+ * A cursor is the hash of the last entry seen (8 bytes, big-endian) and its key, or the first hash
+ * of the next segment without a key.
  */
 #include "walk_hashes.h"
 
@@ -15,11 +14,12 @@
 #include "page.h"
 
 enum {
-    ENOUGH = 1024, /* entries looked at for a page, at the least */
+    ENOUGH = 1024, /* entries examined for a page, at least */
     HASH_BYTES = 8
 };
 
-/* Between hash and key: a cursor behind the empty key is none at the hash's beginning. */
+/* Between hash and key, so that a cursor after the empty key differs from one at the start of the
+ * hash. */
 #define MARK '>'
 
 struct found {
@@ -27,12 +27,12 @@ struct found {
     struct entry *entry;
 };
 
-/* A page at work. */
+/* A page in progress. */
 struct walk {
     struct kv_store *store;
     struct kv_scan *scan;
-    uint64_t hash;       /* where it stands: at this hash */
-    struct kv_slice key; /* and behind this key, where `is_behind` */
+    uint64_t hash;       /* its position: at this hash */
+    struct kv_slice key; /* and after this key, if `is_behind` */
     bool is_behind;
     bool is_complete;
     size_t n_seen;
@@ -101,8 +101,8 @@ static bool is_ahead(const struct walk *walk, const struct found *one)
     return !walk->is_behind || kv_slice_compare(entry_key(one->entry), walk->key) > 0;
 }
 
-/* The entries of the present segment that are still ahead, sorted. Returns: how many, or SIZE_MAX
- * if memory runs out; *ret_end as table_read_segment(). */
+/* The remaining entries of the current segment, sorted. Returns: their number, or SIZE_MAX if
+ * memory runs out; *ret_end as table_read_segment(). */
 static size_t read_segment(struct walk *walk, uint64_t *ret_end)
 {
     struct kv_store *store = walk->store;
@@ -125,7 +125,7 @@ static size_t read_segment(struct walk *walk, uint64_t *ret_end)
     return n_ahead;
 }
 
-/* Takes what fits. Returns: whether all of it did. */
+/* Adds the entries that fit. Returns: whether all of them did. */
 static bool take(struct walk *walk, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -139,7 +139,7 @@ static bool take(struct walk *walk, size_t n)
     return true;
 }
 
-/* To where the next segment begins: `end` in this shard, or the next shard. */
+/* Moves to the start of the next segment: `end` in this shard, or the next shard. */
 static void step(struct walk *walk, uint64_t end)
 {
     uint64_t shard = table_shard(walk->hash);

@@ -1,4 +1,4 @@
-/* Scans of a store without order: all keys by their hashes, which is the order that tables have. */
+/* Scans of a store without order: all keys by their hashes, which is the order of tables. */
 #ifndef KV_MEMORY_WALK_HASHES_H
 #define KV_MEMORY_WALK_HASHES_H
 

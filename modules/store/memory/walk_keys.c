@@ -1,25 +1,25 @@
 /*
- * Each shard has its own keys in order; a walk merges the shards. Of each it reads a few keys at a
- * time, under its lock, and one after the other: the epoch keeps what was found alive, so nothing
- * is held between. The shards stand in a heap, the one with the next key on top.
+ * Each shard has its own keys in order; a walk merges the shards. It reads a few keys of each shard
+ * at a time, under its lock, one shard after the other; the epoch keeps the entries alive, so no
+ * lock is held in between. The shards are in a heap, with the next key on top.
  *
- * A key that is there during the whole walk is found: whenever its shard is read, it is there. Keys
- * come in order, as a shard is read on from behind the last key that was taken of it, and all that
- * was read of the others is behind that.
+ * A key that exists during the whole walk is found whenever its shard is read. Keys are returned in
+ * order, as a shard is read on after the last key taken from it, and all keys read from the others
+ * are after that one.
  *
- * A cursor is MARK and the last key seen, be it there or not.
+ * A cursor is MARK and the last key seen, which need not exist any more.
  */
 #include "walk_keys.h"
 
 #include "page.h"
 
 enum {
-    ENOUGH = 1024,     /* keys past their deadlines that are passed over for a page */
-    MOST_AT_ONCE = 16, /* keys that are read of a shard */
-    KEYS_FOR_ONE = 32  /* how many keys of a page let one more be read at once */
+    ENOUGH = 1024,     /* expired keys skipped for a page */
+    MOST_AT_ONCE = 16, /* keys read from a shard */
+    KEYS_FOR_ONE = 32  /* keys of a page per further key read at once */
 };
 
-/* Ahead of a cursor's key: a cursor behind the empty key is not empty. */
+/* Precedes a cursor's key, so that a cursor after the empty key is not empty. */
 #define MARK '>'
 
 /* The next keys of a shard. */
@@ -30,12 +30,12 @@ struct run {
     struct entry *entries[MOST_AT_ONCE];
 };
 
-/* A page at work. */
+/* A page in progress. */
 struct walk {
     struct kv_store *store;
     struct kv_scan *scan;
     size_t n_seen;
-    size_t at_once; /* how many keys are read of a shard */
+    size_t at_once; /* keys read from a shard at once */
     struct kv_slice last;
     size_t n_heap;
     struct run *heap[N_SHARDS]; /* of the shards that have keys left */
@@ -44,7 +44,7 @@ struct walk {
 
 /* ---- cursors ---- */
 
-/* Where the page begins. Returns: false if the cursor is none. */
+/* Sets the start of the page. Returns: false if the cursor is malformed. */
 static bool read_cursor(const struct kv_scan *scan, struct tree_position *ret)
 {
     struct kv_slice cursor = scan->cursor;
@@ -85,7 +85,7 @@ static bool read_on(const struct walk *walk, struct run *run, const struct tree_
     return run->n > 0;
 }
 
-/* Goes past the run's next key. Returns: false if it was the last one. */
+/* Skips the run's next key. Returns: false if it was the last one. */
 static bool pass(const struct walk *walk, struct run *run)
 {
     struct tree_position behind = {.key = next_key(run), .is_behind = true};
@@ -100,7 +100,7 @@ static bool is_before(const struct run *one, const struct run *other)
     return kv_slice_compare(next_key(one), next_key(other)) < 0;
 }
 
-/* Settles the run at `i`, below which all are settled. */
+/* Moves the run at `i` down to its position; the runs below are in order. */
 static void settle(struct walk *walk, size_t i)
 {
     struct run **heap = walk->heap;
@@ -127,7 +127,7 @@ static void begin(struct walk *walk, const struct tree_position *from)
         settle(walk, i);
 }
 
-/* Takes the next key of all. */
+/* Takes the first of all remaining keys. */
 static void take(struct walk *walk)
 {
     struct run *run = walk->heap[0];

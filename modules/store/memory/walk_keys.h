@@ -1,4 +1,4 @@
-/* Scans of an ordered store: all keys in their order, from anywhere. */
+/* Scans of an ordered store: all keys in order, from any start. */
 #ifndef KV_MEMORY_WALK_KEYS_H
 #define KV_MEMORY_WALK_KEYS_H
 

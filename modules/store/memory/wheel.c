@@ -2,8 +2,8 @@
  * Invariant: an entry in the list of level L and digit d has a deadline whose digits above L are
  * those of `elapsed`, and whose digit at L is d, greater than that of `elapsed`. So every list of a
  * level comes before those of the level above, and the first busy list of the lowest busy level is
- * the next one. (A `busy` bit may outlive its list's last entry; then the wheel turns to it in
- * vain.)
+ * the next one. (A `busy` bit may outlive its list's last entry; then the wheel turns to an empty
+ * list.)
  */
 #include "wheel.h"
 
@@ -27,7 +27,7 @@ static uint64_t *word_at(uint64_t address)
     return (uint64_t *)(uintptr_t)(address << 4); /* NOLINT(performance-no-int-to-ptr) */
 }
 
-/* The word behind this one in the chain. */
+/* The word after this one in the chain. */
 static uint64_t *next_of(const uint64_t *word)
 {
     return word_at(*word >> PREV_BITS);
@@ -43,7 +43,7 @@ static struct timed *timed_of(uint64_t *links)
     return (struct timed *)(void *)((char *)links - offsetof(struct timed, links));
 }
 
-/* The word ahead of the entry's. */
+/* The word before the entry's. */
 static uint64_t *prev_of(const struct timed *timed)
 {
     const uint8_t *high = timed->entry.prev_high;
@@ -137,7 +137,7 @@ void wheel_add(struct wheel *wheel, struct timed *timed)
     wheel->busy[level] |= UINT64_C(1) << at;
 }
 
-/* The level of the next list that the wheel comes to, or -1; *ret_time is when. */
+/* The level of the next list that the wheel reaches, or -1; *ret_time: when. */
 static int next_list(const struct wheel *wheel, int64_t *ret_time)
 {
     for (int level = 0; level < WHEEL_LEVELS; level++) {
@@ -151,7 +151,7 @@ static int next_list(const struct wheel *wheel, int64_t *ret_time)
     return -1;
 }
 
-/* Turns to the next list, if it comes by `time`. Returns: false if none does. */
+/* Turns to the next list, if that is reached by `time`. Returns: false if none is. */
 static bool turn(struct wheel *wheel, int64_t time)
 {
     int64_t list_time;

@@ -6,12 +6,12 @@
  *
  * `elapsed` is the time up to which the wheel has turned. Written in base 64, a deadline differs
  * from it first in the digit of some level: there the entry waits, in the list of its own digit.
- * When the wheel turns into that list, the lowest level's is due, and another's is dealt out among
- * the levels below. Both take part after part, as the caller allows: `due` and `dealing` hold what
- * is not done yet.
+ * When the wheel reaches that list, entries of the lowest level are due, and entries of other
+ * levels are distributed among the levels below. Both happen in steps, as the caller allows: `due`
+ * and `dealing` hold the remaining entries.
  *
- * Each shard's wheel is turned on by an offset of its own in every digit, so that the lists of many
- * shards are not dealt out in the same millisecond.
+ * Each shard's wheel has an offset of its own in every digit, so that the lists of many shards are
+ * not distributed in the same millisecond.
  *
  * Everything here is under the shard's lock.
  */
@@ -42,19 +42,19 @@ struct wheel {
 
 void wheel_init(struct wheel *wheel, uint32_t shard, int64_t now_ms);
 
-/* Puts in an entry that is in no wheel, by its deadline, which is not KV_NEVER. */
+/* Inserts an entry that is in no wheel, by its deadline, which must not be KV_NEVER. */
 void wheel_add(struct wheel *wheel, struct timed *timed);
 
-/* Takes it out; does nothing where it is in no wheel. */
+/* Removes the entry; does nothing if it is in no wheel. */
 void wheel_remove(struct timed *timed);
 
-/* Turns on to `now_ms` (from 0 on; an earlier time than before turns nothing back), and takes out
- * an entry that is due there. Deals out at most *moves entries on the way, and takes what it dealt
- * off *moves. Returns: NULL if nothing is due, or if there are no moves left. */
+/* Advances to `now_ms` (at least 0; an earlier time than before has no effect), and removes an
+ * entry that is due. Distributes at most *moves entries on the way, and subtracts their number from
+ * *moves. Returns: NULL if nothing is due, or no moves are left. */
 struct timed *wheel_take_due(struct wheel *wheel, int64_t now_ms, uint32_t *moves);
 
-/* When to turn on next: the earliest deadline, or an earlier time at which a list is to be dealt
- * out; the past where something is left to do; KV_NEVER where nothing waits. */
+/* The time of the next advance: the earliest deadline, or an earlier time at which a list must be
+ * distributed; in the past if work is left; KV_NEVER if the wheel is empty. */
 int64_t wheel_next(const struct wheel *wheel);
 
 #endif

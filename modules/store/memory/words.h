@@ -1,9 +1,9 @@
 /*
- * Keys as words: what a node of the ordered index (tree.h) compares instead of whole keys.
+ * Keys as words: a node of the ordered index (tree.h) compares these instead of whole keys.
  *
- * All keys of a node begin with the same `skip` bytes, which are left out; of each the next eight
- * are kept, the first one most significant, filled up with zeros. So words have the order of their
- * keys, and only keys of the same word have to be compared.
+ * All keys of a node start with the same `skip` bytes, which are left out; the next eight bytes of
+ * each are its word, big-endian and padded with zeros. So words have the order of their keys, and
+ * only keys with equal words must be compared.
  */
 #ifndef KV_MEMORY_WORDS_H
 #define KV_MEMORY_WORDS_H
@@ -24,7 +24,7 @@ static inline uint64_t word_of(struct kv_slice key, size_t skip)
     return __builtin_bswap64(word);
 }
 
-/* What a word becomes where fewer bytes are left out: `prefix` has the `skip` bytes that were. */
+/* The word if fewer bytes are left out: `prefix` has the `skip` bytes left out before. */
 static inline uint64_t word_extended(uint64_t word, const char *prefix, size_t skip, size_t to)
 {
     struct kv_slice more = {prefix, skip};
@@ -34,13 +34,13 @@ static inline uint64_t word_extended(uint64_t word, const char *prefix, size_t s
     return n < WORD_BYTES ? word_of(more, to) | word >> 8 * n : word_of(more, to);
 }
 
-/* How many bytes, from the first on, two words have in common. */
+/* The length of the common prefix of two words. */
 static inline size_t words_common(uint64_t one, uint64_t other)
 {
     return one == other ? WORD_BYTES : (size_t)__builtin_clzll(one ^ other) / 8;
 }
 
-/* How many bytes, from the first on, two keys have in common. */
+/* The length of the common prefix of two keys. */
 static inline size_t keys_common(struct kv_slice one, struct kv_slice other)
 {
     size_t n = one.len < other.len ? one.len : other.len;
@@ -57,7 +57,7 @@ static inline size_t keys_common(struct kv_slice one, struct kv_slice other)
     return i;
 }
 
-/* How many of the sorted words are smaller. */
+/* The number of sorted words that are smaller. */
 static inline size_t words_below(const uint64_t *words, size_t n, uint64_t word)
 {
     size_t low = 0;
@@ -70,7 +70,7 @@ static inline size_t words_below(const uint64_t *words, size_t n, uint64_t word)
     return low;
 }
 
-/* How many of the sorted words are smaller, or the same. */
+/* The number of sorted words that are smaller or equal. */
 static inline size_t words_upto(const uint64_t *words, size_t n, uint64_t word)
 {
     return word == UINT64_MAX ? n : words_below(words, n, word + 1);

@@ -1,6 +1,6 @@
 /*
- * A write at work on its shard: the steps that writes of clients and expiry have in common. All of
- * them are taken under the shard's lock.
+ * A write in progress on its shard: the steps common to writes of clients and expiry. All of them
+ * run under the shard's lock.
  */
 #ifndef KV_MEMORY_WRITER_H
 #define KV_MEMORY_WRITER_H
@@ -11,7 +11,7 @@ struct writer {
     struct kv_store *store;
     struct shard *shard;
     uint32_t part; /* the shard's index */
-    uint32_t loop; /* whose epoch it is in */
+    uint32_t loop; /* the one inside the epoch */
     struct probe probe;
     uint64_t hash; /* the host's */
 };
@@ -48,7 +48,7 @@ static inline void writer_retire(const struct writer *writer, struct entry *entr
     epoch_retire_entry(&writer->store->epochs, writer->loop, entry);
 }
 
-/* Counts what the bytes stored become. Returns: false if they would be too many. */
+/* Updates the number of bytes stored. Returns: false if they would be too many. */
 static inline bool writer_count_bytes(struct kv_store *store, uint64_t more, uint64_t less)
 {
     if (store->max_bytes == 0)
@@ -67,7 +67,7 @@ static inline void writer_stop_deadline(struct entry *entry)
         wheel_remove(entry_timed(entry));
 }
 
-/* Commits that the key at `place` is gone, and retires its entry. Returns: the revision. */
+/* Commits the removal of the key at `place`, and retires its entry. Returns: the revision. */
 uint64_t writer_take_away(const struct writer *writer, enum kv_reason reason, struct place *place);
 
 #endif
