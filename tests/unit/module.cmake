@@ -33,7 +33,7 @@ foreach(theme deadlines journal overlay states)
   target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/modules/store/durable)
 endforeach()
 
-# What they do while a sync is under way.
+# Their behaviour during a sync.
 set(overlap ${PROJECT_SOURCE_DIR}/tests/unit/module/overlap)
 foreach(theme order failures power)
   set(name unit_store_overlap_${theme})
