@@ -1,16 +1,16 @@
 #!/bin/sh
-# Installs what is missing, builds, and starts the server with conf/kvserver.yaml. Arguments are passed
-# on, and paths in them count from where you are: `scripts/run.sh -c my.yaml`, `scripts/run.sh --export`.
+# Installs missing packages, builds, and starts the server with conf/kvserver.yaml. Arguments are passed on;
+# paths in them are relative to the working directory: `scripts/run.sh -c my.yaml`, `scripts/run.sh --export`.
 #   KVSERVER_PORT=PORT     another port than 3000
-#   KVSERVER_DATA=FOLDER   another place for the data than `data` in the checkout
-#   KVSERVER_PAGES=FOLDER  the files of an application, to be served beside the API
-#   KVSERVER_BUILD=FOLDER  another place for what is built than `build` in the checkout
-#   KVSERVER_INSTALL=no    install nothing; build with what is there
+#   KVSERVER_DATA=FOLDER   another data folder than `data` in the checkout
+#   KVSERVER_PAGES=FOLDER  the files of an application, served beside the API
+#   KVSERVER_BUILD=FOLDER  another build folder than `build` in the checkout
+#   KVSERVER_INSTALL=no    install nothing; build with the installed packages
 set -eu
 root="$(dirname "$(dirname "$(readlink -f "$0")")")"
 . "$root/scripts/dev/build.sh"
 
-# Whether the arguments name a configuration, which then says where its data is.
+# Whether the arguments name a configuration, which then determines the data folder.
 names_config() {
     for argument; do
         case "$argument" in
@@ -20,7 +20,7 @@ names_config() {
     return 1
 }
 
-# The checkout's own configuration has its data in the checkout, but where that cannot be.
+# The checkout's own configuration has its data in the checkout, if that is writable.
 choose_data_folder() {
     data="$root/data"
     if [ -e "$data" ]; then
@@ -37,13 +37,13 @@ choose_data_folder() {
     fi
 }
 
-# Whether a program of this machine listens at a TCP port.
+# Whether a program on this machine listens on a TCP port.
 is_taken() { # port
     cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
         awk -v port="$(printf ':%04X$' "$1")" '$4 == "0A" && $2 ~ port { found = 1 } END { exit !found }'
 }
 
-# Before the build, which may take minutes.
+# Checked before the build, which may take minutes.
 if [ $# -eq 0 ] && is_taken "${KVSERVER_PORT:-3000}"; then
     say "another program listens on port ${KVSERVER_PORT:-3000}; KVSERVER_PORT=PORT chooses another"
     exit 1

@@ -1,19 +1,19 @@
 #!/bin/sh
-# Installs what is missing, builds, and runs tests; all that was asked for runs, whatever fails, and the
-# end says what did. tests/README.md tells more.
+# Installs missing packages, builds, and runs tests. All requested tests run, even after failures; the end of
+# the output lists the failed ones. See tests/README.md.
 #   scripts/test.sh                  the checks, and each test once: minutes
-#   scripts/test.sh --full           all there is: every pass below
+#   scripts/test.sh --full           everything: every pass below
 #   scripts/test.sh --label NAME …   the tests that have all these labels (quick, matrix, slow, peers, disaster, …)
 #   scripts/test.sh [--label NAME …] PASS …
 #                                    these passes:
 #     checks     layers, layout, cppcheck
 #     tidy       clang-tidy
 #     plain      tests in a plain build
-#     thread     those with threads under ThreadSanitizer
+#     thread     tests with threads under ThreadSanitizer
 #     address    tests under AddressSanitizer and UndefinedBehaviorSanitizer
-#     bench      the benchmarks once with little load, to see that they run
-#   KVSERVER_BUILD=FOLDER, KVSERVER_INSTALL=no   as of scripts/run.sh
-#   KV_TEST_JOBS=N                               tests at once, instead of two for each processor
+#     bench      the benchmarks once with little load, to check that they run
+#   KVSERVER_BUILD=FOLDER, KVSERVER_INSTALL=no   as for scripts/run.sh
+#   KV_TEST_JOBS=N                               tests run at once, instead of two per processor
 set -eu
 root="$(dirname "$(dirname "$(readlink -f "$0")")")"
 export root
@@ -53,13 +53,13 @@ wants() { # pass
     return 1
 }
 
-# ---- what became of it ----
+# ---- results ----
 
 now() {
     date +%s
 }
 
-# Lines of read-test-log.awk behind the name of their pass.
+# Lines of read-test-log.awk, preceded by the name of their pass.
 note() { # pass, fact …
     echo "$*" >>"$results"
 }
@@ -69,7 +69,7 @@ sum_of() { # passed|failed|skipped, of which pass (all: empty)
         "$results"
 }
 
-# Where a pass is no test of ctest, it is one.
+# A pass that does not run ctest counts as one test.
 note_whole() { # pass, exit code
     if [ "$2" -eq 0 ]; then
         note "$1" passed 1
@@ -108,7 +108,7 @@ tell_results() {
 
 # ---- passes ----
 
-# Shows what making it beside the tests has said. Returns: how that ended.
+# Shows the output of the pass's build beside the tests. Returns: its exit code.
 await_made() { # pass
     while [ ! -e "$scratch/$1.code" ]; do
         kill -0 "$beside" 2>/dev/null || [ -e "$scratch/$1.code" ] || return 1
@@ -151,7 +151,7 @@ run_pass() { # pass
     note_whole "$1" "$code" "$why"
 }
 
-# Debian 12 has Valkey only in its backports. Where they cannot be reached, its tests are skipped.
+# Debian 12 has Valkey only in its backports. If these cannot be reached, its tests are skipped.
 find_valkey() {
     here="$build/valkey/usr/bin"
     ! command -v valkey-server >/dev/null || return 0
@@ -163,15 +163,15 @@ find_valkey() {
     export PATH
 }
 
-# Those of the passes that are wanted, in this order.
+# The wanted ones of these passes, in this order.
 of_wanted() { # passes …
     for pass; do
         ! wants "$pass" || printf '%s ' "$pass"
     done
 }
 
-# The plain build is what the first tests wait for, and what tidy and bench look at. What later passes
-# need is made beside the tests.
+# The first tests wait for the plain build, and tidy and bench use it. Later passes are built beside the
+# tests.
 make_all() {
     if [ -n "$(of_wanted plain bench tidy)" ]; then
         make_tests plain && code=0 || code=$?

@@ -1,5 +1,5 @@
-# Sourced by scripts/run.sh, scripts/test.sh and others: which folder is built in, one build of it at a time,
-# and what is told meanwhile. All messages go to standard error, as standard output may be an export.
+# Sourced by scripts/run.sh, scripts/test.sh and others: chooses the build folder, runs one build of it at a
+# time, and shows its progress. All messages go to standard error, as standard output may be an export.
 # Expects $root, the checkout.
 # shellcheck shell=sh disable=SC2154
 
@@ -7,7 +7,7 @@ say() {
     echo "$(basename "$0"): $*" >&2
 }
 
-# A path as seen from the caller's working directory, made absolute.
+# Makes a path absolute, relative to the caller's working directory.
 absolute() { # path
     case "$1" in
     /*) echo "$1" ;;
@@ -15,12 +15,12 @@ absolute() { # path
     esac
 }
 
-# A folder of the user's own for this checkout; others may have theirs.
+# The current user's own folder for this checkout.
 own_folder() { # $XDG_CACHE_HOME or the like, its default below the home folder
     echo "${1:-${HOME:-}/$2}/kvserver/$(basename "$root")-$(echo "$root" | cksum | cut -d ' ' -f 1)"
 }
 
-# Why the checkout's build folder is not this user's to write; nothing where it is.
+# Prints why this user cannot write to the checkout's build folder; nothing if that is possible.
 why_not_in_checkout() {
     folder="$root/build"
     if [ -e "$folder" ]; then
@@ -35,7 +35,7 @@ why_not_in_checkout() {
     fi
 }
 
-# Sets $build: what KVSERVER_BUILD says, or `build` in the checkout, or a folder of the user's own.
+# Sets $build: to KVSERVER_BUILD, to `build` in the checkout, or to the user's own folder.
 choose_build_folder() {
     if [ -n "${KVSERVER_BUILD:-}" ]; then
         build="$(absolute "$KVSERVER_BUILD")"
@@ -50,8 +50,8 @@ choose_build_folder() {
     mkdir -p -- "$build"
 }
 
-# Runs a command while no other script holds the lock; says so where it has to wait.
-exclusively() { # lock file, what the other does, command …
+# Runs a command while no other script holds the lock; prints a message if it has to wait.
+exclusively() { # lock file, activity of the other script, command …
     lock="$1"
     doing="$2"
     shift 2
@@ -64,14 +64,14 @@ exclusively() { # lock file, what the other does, command …
     ) 9>"$lock"
 }
 
-# A checkout or a build folder that was moved cannot go on with what CMake remembers.
+# If the checkout or the build folder was moved, CMake's cache is invalid.
 is_moved() { # folder
     [ -e "$1/CMakeCache.txt" ] &&
         ! { grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$1/CMakeCache.txt" &&
             grep -qxF "CMAKE_CACHEFILE_DIR:INTERNAL=$1" "$1/CMakeCache.txt"; }
 }
 
-# ccache, where it is installed and may write its cache.
+# Prints ccache, if it is installed and can write to its cache.
 compiler_cache() { # folder
     echo 'int probe;' >"$1/probe.c"
     if command -v ccache >/dev/null && ccache cc -c "$1/probe.c" -o "$1/probe.o" 2>/dev/null; then
@@ -93,8 +93,8 @@ configure() { # folder, options of cmake …
     }
 }
 
-# Shows ninja's steps as one line that counts them on a terminal, as one line at the first of them
-# elsewhere, and errors and warnings as they are.
+# Shows ninja's progress: on a terminal as a counter, elsewhere as one line at the first step. Errors and
+# warnings are passed through.
 show_steps() { # folder
     has_begun=""
     while IFS= read -r line; do
@@ -113,7 +113,7 @@ show_steps() { # folder
     [ -z "$has_begun" ] || [ ! -t 2 ] || printf '\r\033[K' >&2
 }
 
-# Builds targets of a folder that is configured.
+# Builds targets of a configured folder.
 compile() { # folder, targets …
     folder="$1"
     shift
@@ -124,7 +124,7 @@ compile() { # folder, targets …
     [ ! -e "$mark" ]
 }
 
-# The server and its modules, without tests, in $build.
+# Builds the server and its modules, without tests, in $build.
 build_server() {
     if [ ! -e "$build/build.ninja" ] || is_moved "$build"; then
         configure "$build" -DKV_TESTS=OFF || return 1
@@ -134,7 +134,7 @@ build_server() {
 
 # ---- builds with tests ----
 
-# The folder of a pass of scripts/test.sh. What has no build of its own looks at the plain one.
+# The build folder of a pass of scripts/test.sh; passes without a build of their own use the plain one.
 folder_of() { # pass
     case "$1" in
     thread | address) echo "$build/$1" ;;

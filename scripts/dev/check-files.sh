@@ -1,7 +1,7 @@
 #!/bin/sh
-# Fails where source files depend on each other in circles, and where the top level holds more than it
-# should. A .c file and its header count as one; an #include is a dependency; and as each file declares its
-# functions in its own header (the second check), there is no dependency that no #include shows.
+# Fails if source files have circular dependencies, or if the top level contains unexpected files. A .c file
+# and its header count as one; an #include is a dependency. As each file declares its functions in its own
+# header (the second check), #includes show all dependencies.
 set -eu
 cd "$(dirname "$0")/../.."
 failed=0
@@ -26,7 +26,7 @@ if ! tsort "$work/uses" >/dev/null 2>"$work/circles"; then
     failed=1
 fi
 
-# `<function> <file>` for what headers declare and what .c files define, apart from static functions.
+# `<function> <file>` for declarations in headers and definitions in .c files, except static functions.
 # A statement at the outermost level ends with `;` (a declaration) or `{` (a definition).
 functions() { # its ending
     xargs awk -v wanted="$1" '
@@ -67,7 +67,7 @@ while read -r function header source; do
     failed=1
 done <"$work/strays"
 
-# Servers that tests or people start here leave files, which an `add` of everything takes along.
+# Servers started here leave files, which `git add` would include.
 if git rev-parse --git-dir >/dev/null 2>&1; then
     git ls-files | sed 's|/.*||' | sort -u |
         grep -vxE '\..*|CHANGELOG\.md|CMakeLists\.txt|LICENSE|README\.md|conf|core|modules|scripts|tests' >"$work/strangers" || true

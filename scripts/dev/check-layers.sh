@@ -1,6 +1,6 @@
 #!/bin/sh
-# Fails where a folder includes what it may not, and where files depend on each other in circles
-# (check-files.sh). The layers, from the ground up:
+# Fails if a folder includes a forbidden header, or if files have circular dependencies (check-files.sh).
+# The layers, from the bottom up:
 #   abi <- base <- wire, conf, loop, module; wire <- jwt <- access; access, loop <- keyspace; wire, loop <- net;
 #   net, keyspace <- events, ws, admin; loop <- pages; events, admin, pages, web <- http;
 #   keyspace, wire <- protocol <- events, http, ws, script; keyspace <- sink; all <- daemon; access <- kvctl
@@ -28,7 +28,7 @@ may() {
     done
 }
 
-# only <header> <folders>: nobody else includes it
+# only <header> <folders>: no other folder may include it
 only() {
     for file in $(grep -rlE "^#include <$1>" core modules --include='*.[ch]' || true); do
         case " $2 " in
@@ -75,21 +75,21 @@ only 'mosquitto.h' "modules/sink/mqtt"
 only 'curl/.*' "core/jwt core/kvctl modules/sink/webhook"
 only 'jansson.h' "core/jwt core/kvctl"
 
-# What is above core/net touches no descriptor: bytes go through channels, which may be encrypted.
+# Code above core/net uses no descriptors: bytes go through channels, which may be encrypted.
 if grep -nE '^#include <(sys/(socket|uio|ioctl)\.h|netinet/.*|netdb\.h|unistd\.h)>' core/http/*.[ch] core/ws/*.[ch] ||
     grep -nE '\b(send|sendmsg|recv|recvmsg|read|write|writev|readv|close|shutdown|dup|h2o_socket_(get_fd|write|close))\(' \
         core/http/*.[ch] core/ws/*.[ch]; then
     complain "only core/net may touch a descriptor (above)"
 fi
 
-# The ABI stands alone, and modules know nothing else of the server.
+# The ABI includes nothing else, and modules include no other part of the server.
 for file in core/abi/kvserver/*.h $(find modules -name '*.[ch]'); do
     for used in $(sed -n 's/^#include "\(.*\)"/\1/p' "$file"); do
         [ -e "$(dirname "$file")/$used" ] || complain "$file includes \"$used\""
     done
 done
 
-# The core names no module but in the daemon's defaults ("memory" is also a control group's).
+# The core names no module, except in the daemon's defaults ("memory" is also a controller of cgroups).
 names="$(find modules -mindepth 2 -maxdepth 2 -type d -printf '%f|' | sed 's/|$//')"
 if grep -rnE "\"($names)\"" core --include='*.[ch]' | grep -vE '^core/daemon/(schema\.h|machine_memory\.c)'; then
     complain "the core names a module (above)"

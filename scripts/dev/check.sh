@@ -1,6 +1,6 @@
 #!/bin/sh
-# What can be said of the sources without running them: `quick`: layers, layout, cppcheck; `tidy`:
-# clang-tidy, which takes minutes; without an argument, both.
+# Static checks of the sources. `quick`: layers, layout, cppcheck; `tidy`: clang-tidy, which takes minutes;
+# without an argument: both.
 set -eu
 root="$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")"
 . "$root/scripts/dev/build.sh"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Runs fuzz targets with libFuzzer, one after the other: scripts/dev/fuzz.sh [SECONDS [TARGET …]],
-# 60 seconds each and all targets unless told otherwise. What is found lies in build/fuzz/found/; the
-# inputs that taught something stay in build/fuzz/corpus/ for the next run. An input that showed a
-# fault, once mended, belongs into tests/fuzz/corpus/<target>/, where every test run replays it.
+# by default 60 seconds each, and all targets. Findings are in build/fuzz/found/; inputs that extended the
+# coverage stay in build/fuzz/corpus/ for the next run. Once a fault is fixed, add its input to
+# tests/fuzz/corpus/<target>/, which every test run replays.
 set -eu
 cd "$(dirname "$0")/../.."
 seconds="${1:-60}"

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Installs the Debian 12 packages that building and running need (`build`), that the tests need as well
-# (no argument), that the benchmarks need as well (`bench`), or that building and scripts/examples/cluster
-# need (`cluster`); says which before it does, and does
-# nothing where all are there. KVSERVER_INSTALL=no installs nothing: what can be done without them is
-# done, and otherwise it fails and says which are missing. KVSERVER_INSTALL=yes does not ask on a terminal.
+# Installs the Debian 12 packages needed for building and running (`build`), also for the tests (no
+# argument), also for the benchmarks (`bench`), or for building and scripts/examples/cluster (`cluster`).
+# Lists missing packages before it installs them, and does nothing if there are none. With
+# KVSERVER_INSTALL=no it installs nothing: it fails, with a list, if a required package is missing. With
+# KVSERVER_INSTALL=yes it does not ask on a terminal.
 set -eu
 set="${1:-test}"
 
-# Where one of `optional` is missing, a sink is left out of the build.
+# If an optional package is missing, a sink is not built.
 required="build-essential cmake libcurl4-openssl-dev libh2o-dev-common libh2o-evloop-dev libjansson-dev
 liblmdb-dev liblua5.4-dev librocksdb-dev libssl-dev libxxhash-dev libyaml-dev ninja-build pkg-config
 zlib1g-dev"
@@ -23,7 +23,7 @@ if [ "$set" = bench ]; then
     required="$required openssl python3 redis-server redis-tools util-linux valgrind webdis"
 fi
 
-# Those that are not installed.
+# Prints the packages that are not installed.
 missing_of() { # packages …
     for package; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
@@ -37,7 +37,7 @@ fail() {
     exit 1
 }
 
-# Whether the user says so; without a terminal nobody is asked.
+# Whether the user agrees; without a terminal, agreement is assumed.
 is_agreed() {
     [ -z "${KVSERVER_INSTALL:-}" ] && [ -t 0 ] && [ -t 2 ] || return 0
     printf 'Install them with apt-get now? [Y/n] ' >&2
@@ -48,7 +48,7 @@ is_agreed() {
 }
 
 if ! command -v dpkg-query >/dev/null; then
-    echo "This is no Debian: nothing is installed; these packages, or what they are here, are needed:" \
+    echo "This is not Debian: nothing is installed; these packages, or their equivalents, are needed:" \
         $required >&2
     exit 0
 fi
@@ -72,7 +72,7 @@ if [ "$(id -u)" -ne 0 ]; then
     sudo=sudo
 fi
 
-# One at a time on this machine. What apt says is shown only where it fails.
+# One installation at a time on this machine. The output of apt is shown only if it fails.
 echo "Installing them with ${sudo:+sudo }apt-get (KVSERVER_INSTALL=no refuses) …" >&2
 log="$(mktemp)"
 trap 'rm -f "$log"' EXIT

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes what passes of scripts/test.sh need, one after the other, with what the tests that run meanwhile
-# leave of the processors (they mostly wait). Of each pass, FOLDER/<pass>.log has what was said, and
-# then FOLDER/<pass>.code how it ended. Expects $root and $build in the environment.
+# Builds the targets of later passes of scripts/test.sh, one pass after the other, in the processor time that
+# the running tests leave (they mostly wait). For each pass, FOLDER/<pass>.log has the output, and
+# FOLDER/<pass>.code the exit code, written last. Expects $root and $build in the environment.
 #   make-beside.sh FOLDER PASS …
 set -eu
 . "$root/scripts/dev/build.sh"

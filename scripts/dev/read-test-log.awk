@@ -1,11 +1,11 @@
-# Reads what ctest printed, and then its LastTest.log; prints one line for each fact:
-#   passed|failed|skipped <n>   single tests: those of a cmocka program, or the program that is none
+# Reads the output of ctest, and then its LastTest.log; prints one line for each fact:
+#   passed|failed|skipped <n>   single tests: of a cmocka program, or another program as a whole
 #   failure <program>[: <single tests>]
 #   skip <program>[: <single tests>]
 #   time <seconds> <program>
 FNR == 1 { n_files++ }
 
-# " 51/135 Test  #97: <program> ....   Passed    0.19 sec": what became of the program.
+# " 51/135 Test  #97: <program> ....   Passed    0.19 sec": the result of the program.
 n_files == 1 && /^ *[0-9]+\/[0-9]+ Test +#[0-9]+: / {
     sub(/^[^:]*: /, "")
     is_passed[$1] = / Passed /
@@ -19,7 +19,7 @@ n_files == 1 { next }
     bad = left_out = ""
 }
 
-# Behind its tests, cmocka lists those that failed and those that were skipped once more.
+# After its tests, cmocka lists the failed and the skipped ones again.
 /^\[==========\] Running / { is_listing = 0 }
 /^\[==========\] .* run\.$/ { is_listing = 1 }
 /^\[       OK \] / { n_ok++ }

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes a release of what is committed: scripts/dev/release.sh 1.2.3. It sets the version and the date
-# wherever they stand, gives the changes under `Unreleased` in CHANGELOG.md this version, commits that, and
-# makes a signed or (--unsigned) an annotated tag, v1.2.3, whose text is that part of the changelog. It
-# pushes nothing. core/web/docs/releasing.md says what comes before and after.
+# Makes a release of the current commit: scripts/dev/release.sh 1.2.3. It sets the version and the date in all
+# files that contain them, puts the changes under `Unreleased` in CHANGELOG.md under this version, commits
+# that, and makes a signed or (--unsigned) an annotated tag, v1.2.3, whose text is that part of the changelog.
+# It pushes nothing. core/web/docs/releasing.md describes the steps before and after.
 set -eu
 cd "$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")"
 

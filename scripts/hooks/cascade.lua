@@ -1,12 +1,12 @@
--- Deletes what belongs to a key when that is deleted, or expires: with `user/7` all of `user/7/…`.
+-- When a key is deleted or expires, deletes the keys below it: for `user/7`, all of `user/7/…`.
 --
 --   scripts:
 --     - file: ../scripts/hooks/cascade.lua
 --       prefixes: [user/]
 --       options: {parents: user/}
 --
--- Keys that were written after the parent had gone stay. `limits.instructions` and `limits.time` bound how
--- many keys one hook can delete: the defaults are enough for some ten thousand.
+-- Keys written after the parent's end stay. `limits.instructions` and `limits.time` bound the number of keys
+-- that one hook can delete: the defaults are enough for some ten thousand.
 
 for name in pairs(kv.options) do
   if name ~= "parents" then kv.fault(name, "this option is unknown (there is: parents)") end

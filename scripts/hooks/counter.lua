@@ -5,8 +5,8 @@
 --     - file: ../scripts/hooks/counter.lua
 --       options: {users: user/, orders: order/}     # name: prefix
 --
--- Clients cannot write these keys. Keys that were there before the script are not counted; an import, for
--- which no hooks are called, sets the number to begin with: `{"key": "count/users", "value": 1200}`.
+-- Clients cannot write these keys. Keys that existed before the script are not counted; to set the initial
+-- number, import it, as imports call no hooks: `{"key": "count/users", "value": 1200}`.
 
 if next(kv.options) == nil then
   kv.fault("", "a name, and the prefix of the keys that it counts, is expected")

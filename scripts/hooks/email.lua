@@ -1,6 +1,6 @@
 -- Keeps e-mail addresses in one form, trimmed and in lower case: as the member `email` of a value, and
--- as the end of a key. A value that was written to `user/Ann@Example.org` moves to
--- `user/ann@example.org`, with what is left of its TTL; or the write is refused.
+-- as the end of a key. A value written to `user/Ann@Example.org` moves to `user/ann@example.org`, with its
+-- remaining TTL; or the write is refused.
 --
 --   scripts:
 --     - file: ../scripts/hooks/email.lua
@@ -21,7 +21,7 @@ local function normal(address)
   return address:match("^%s*(.-)%s*$"):lower()
 end
 
--- The key in its normal form: what stands behind the last slash, where that is an address.
+-- The key with the part after the last slash in normal form, if that is an address.
 local function normal_key(key)
   local at = #key
   while at > 0 and key:byte(at) ~= 47 do at = at - 1 end

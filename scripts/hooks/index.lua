@@ -6,9 +6,9 @@
 --       prefixes: [user/]
 --       options: {city: index/city/, role: index/role/}     # member: prefix of the index
 --
--- Clients cannot write these lists. When the server has started, and after each reload (SIGHUP), all keys
--- and lists are gone through, some at a time: keys that were there before the script come into their lists,
--- and what a crash has left behind is put right.
+-- Clients cannot write these lists. When the server has started, and after each reload (SIGHUP), the script
+-- checks all keys and lists, some at a time: it adds keys that existed before the script to their lists, and
+-- repairs lists after a crash.
 
 if next(kv.options) == nil then
   kv.fault("", "a member, and the prefix of its index, is expected")
@@ -22,7 +22,7 @@ for member, index in pairs(kv.options) do
   end
 end
 
--- What a value is found by; nil for nothing.
+-- The term by which a value is found; nil: none.
 local function term(value, member)
   local found = type(value) == "table" and value[member]
   if type(found) == "string" then return found end
@@ -30,7 +30,7 @@ local function term(value, member)
   return nil
 end
 
--- Where the key is in the list, which is sorted, or would be.
+-- The index of the key in the sorted list, or its place.
 local function place(list, key)
   local low, high = 1, #list + 1
   while low < high do
@@ -40,7 +40,7 @@ local function place(list, key)
   return low
 end
 
--- Puts these keys into the list (true), or takes them out (false).
+-- Adds these keys to the list (true), or removes them (false).
 local function update(id, keys)
   local done, why = kv.update(id, function(list)
     local has_changed = false
@@ -71,23 +71,23 @@ function on_delete(key, last_value) move(key, last_value, nil) end
 
 function on_expire(key, last_value) move(key, last_value, nil) end
 
--- ---- going through all ----
+-- ---- checking all keys and lists ----
 
-local AT_ONCE = 100 -- keys that are read, or members of a list that are looked at, in one step
-local COLLECTED = 10000 -- keys that are read before they are put into their lists
-local WRITTEN = 300 -- keys that are put into a list in one step
+local AT_ONCE = 100 -- keys read, or members of a list checked, in one step
+local COLLECTED = 10000 -- keys read before they are added to their lists
+local WRITTEN = 300 -- keys added to a list in one step
 
 local members = {}
 for member in pairs(kv.options) do members[#members + 1] = member end
 
--- Whether the key belongs into the list; nil where it cannot be read.
+-- Whether the key belongs to the list; nil if it cannot be read.
 local function belongs(id, key, member)
   local value, why = kv.get(key)
   if value == nil and why then return nil end
   return kv.options[member] .. (term(value, member) or "") == id and term(value, member) ~= nil
 end
 
--- Has the lists say of these keys what their values say, though these change meanwhile.
+-- Updates the list until it agrees with the values of these keys, which may change meanwhile.
 local function settle(id, keys, member)
   repeat
     update(id, keys)
@@ -100,7 +100,7 @@ local function settle(id, keys, member)
   until next(keys) == nil
 end
 
--- Reads some keys of a prefix, and notes what lists they belong into.
+-- Reads some keys of a prefix, and records the lists that they belong to.
 local function collect(progress, prefix)
   local last
   for key, value in kv.scan(prefix, {values = true, limit = AT_ONCE, after = progress.after}) do
@@ -121,7 +121,7 @@ local function collect(progress, prefix)
   progress.is_writing = last == nil or progress.collected >= COLLECTED
 end
 
--- Puts some of the keys that were read into one of these lists.
+-- Adds some of the keys read to one of these lists.
 local function write(progress)
   local id, list = next(progress.lists)
   local keys = {}
@@ -130,7 +130,7 @@ local function write(progress)
   if #list.keys == 0 then progress.lists[id] = nil end
 end
 
--- Takes those out of a list that do not belong into it, of some of its members. Returns: how many.
+-- Checks some members of a list, and removes those that do not belong to it. Returns: their number.
 local function look_through(id, list, from, member)
   local strays, n = {}, 0
   for i = from, math.min(from + AT_ONCE - 1, #list) do
@@ -143,7 +143,8 @@ local function look_through(id, list, from, member)
   return n
 end
 
--- Some members of the list `id`, or of the first one behind `after`. Returns: where to go on; nil at the end.
+-- Checks some members of the list `at.id`, or finds the first list after `at.after`. Returns: where to
+-- continue; nil at the end.
 local function clean(member, at)
   local index = kv.options[member]
   if at.id then
@@ -158,7 +159,7 @@ local function clean(member, at)
   return nil
 end
 
--- Does some of the work. Returns: how far it is; nil when it is done.
+-- Does some of the work. Returns: the progress; nil when all is done.
 function on_start(progress)
   progress = progress or {prefix = 1, lists = {}, collected = 0, member = 1, at = {}}
   local prefix = kv.prefixes[progress.prefix]

@@ -5,8 +5,8 @@
 --       prefixes: [config/]                       # none: all keys
 --       options: {from: "22:00", to: "06:00", days: sat sun, reason: closed until morning}
 --
--- The window may reach over midnight; then it belongs to the day on which it begins. Without `days` it
--- is every day.
+-- The window may extend past midnight; then it belongs to the day on which it starts. Without `days`, it
+-- applies every day.
 
 local MINUTES_A_DAY = 24 * 60
 local names = {"thu", "fri", "sat", "sun", "mon", "tue", "wed"} -- 1970 began with a Thursday
@@ -18,7 +18,7 @@ for name in pairs(kv.options) do
   end
 end
 
--- Returns: nil where the option is no time.
+-- Returns: nil if the option is not a time.
 local function minutes(name)
   local text = kv.options[name]
   local hour, minute = (text or ""):match("^(%d%d?):(%d%d)$")

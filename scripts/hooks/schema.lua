@@ -7,8 +7,8 @@
 --                  "properties": {"name": {"type": "string", "minLength": 1},
 --                                 "age": {"type": "integer", "minimum": 0}}}'
 --
--- Each option is a prefix and its schema; of several that fit, the longest prefix counts. What there
--- is of JSON Schema: type (a name or a list of them), enum, const, minimum, maximum, minLength,
+-- Each option is a prefix and its schema; if several match, the longest prefix counts. The supported part
+-- of JSON Schema: type (a name or a list of them), enum, const, minimum, maximum, minLength,
 -- maxLength (in characters), pattern (of Lua), items, minItems, maxItems, required, properties,
 -- additionalProperties (false). Anything else in a schema is an error when the script is loaded.
 
@@ -38,7 +38,7 @@ local function is_list_of(value, test)
   return true
 end
 
--- By member of a schema: whether its value is right, and what it is to be.
+-- For each member of a schema: a check of its value, and a description of valid values.
 local members = {
   type = {
     function(value) return is_type(value) or is_list_of(value, is_type) end,
@@ -61,7 +61,7 @@ local members = {
   description = {is_text, "a text"},
 }
 
--- Tells all that is wrong with a schema. where: "", or its place in the one of the prefix.
+-- Reports all faults of a schema. where: "", or its place in the schema of the prefix.
 local function check_schema(prefix, schema, where)
   if not is_object(schema) then
     kv.fault(prefix, where .. "a schema is an object")
@@ -108,7 +108,7 @@ local function same(a, b)
   return kv.encode(a) == kv.encode(b)
 end
 
--- Returns what is wrong, and nil where nothing is.
+-- Returns the fault; nil if there is none.
 local check
 
 local function check_array(value, schema, where)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing, builds, and runs a Redis Cluster (three masters with a replica each), two
+# Installs missing packages, builds, and runs a Redis Cluster (three masters with a replica each), two
 # KvServers on it, and HAProxy in front of them, until it is interrupted. Everything listens on loopback only.
 #   KVSERVER_PORT=3000     the port of HAProxy; the KvServers have the next two
 #   REDIS_PORT=7001        the first of the six ports of Redis; each node has the port 10000 above its own, too
@@ -36,7 +36,7 @@ is_running() { # name
     kill -0 "$(cat "$data/$1.pid")" 2>/dev/null
 }
 
-# The one that was started last ends first: the KvServers need Redis until their end.
+# The process started last ends first: the KvServers need Redis until their end.
 end_all() {
     trap '' INT TERM
     for name in $started; do
@@ -91,7 +91,7 @@ is_whole() { # node
     ask_node "$1" CLUSTER INFO | grep -q 'cluster_state:ok'
 }
 
-# Whether it is a master, or a replica that has all that its master has.
+# Whether the node is a master, or a replica that is in sync with its master.
 is_in_step() { # node
     ask_node "$1" INFO replication | grep -Eq 'role:master|master_link_status:up'
 }
@@ -152,7 +152,7 @@ find_program() {
     program="$build/kvserver"
 }
 
-# ---- all of it ----
+# ---- startup ----
 
 # The nodes know each other by their ports.
 data="$data/at-$redis_port"
