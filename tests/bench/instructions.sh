@@ -1,12 +1,12 @@
 #!/bin/sh
-# Instructions that a request costs, by where they are executed (callgrind counts them, so the figure
-# does not depend on the machine's mood):
+# Instructions per request, by the place of execution. callgrind counts them, so the figure does not depend on
+# the load of the machine:
 #   tests/bench/instructions.sh [--store STORE] [--against BUILD] [KIND[:IN_FLIGHT] …]
-# where KIND is http-get, http-post, ws-get or ws-set, and each of 16 connections has so many requests in
-# flight (1). Two runs of different length are compared, so that starting and stopping do not count. With
-# --against another build, which lies in that folder, is measured as well, and the ratio printed. With
-# KV_BENCH_BUILD the programs of that build are taken, as they are. With KV_BENCH_TOKEN the server of this build
-# has rules of access, and each request over HTTP brings this token; the other build has none.
+# KIND is http-get, http-post, ws-get or ws-set; each of 16 connections has IN_FLIGHT requests in flight (default:
+# 1). Two runs of different length are compared, so that starting and stopping do not count. --against also
+# measures the build in that folder, and prints the ratio. KV_BENCH_BUILD selects the build folder, whose programs
+# are used as they are. With KV_BENCH_TOKEN, the server of this build has access rules, and each HTTP request has
+# this token; the other build has none.
 set -eu
 store=memory
 against=

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs KvServer and its peers side by side and prints how they compare; see tests/bench/README.md.
-# Arguments are passed on: `tests/bench/run.sh --rounds 3 --only fan-out`. With KV_BENCH_BUILD the
-# programs of that build are taken, as they are.
+# Runs KvServer and its peers side by side and prints a comparison; see tests/bench/README.md. Arguments are
+# passed on: `tests/bench/run.sh --rounds 3 --only fan-out`. KV_BENCH_BUILD selects the build folder, whose
+# programs are used as they are.
 set -eu
 cd "$(dirname "$0")/../.."
 scripts/dev/install-packages.sh bench

@@ -1,21 +1,21 @@
 /*
- * What a store costs by itself, without server and sockets:
+ * The cost of a store by itself, without server and sockets:
  *
  *   store_bench MODULE.so WHAT [KEYS] [option=value ...]
  *
  *   memory         bytes for each key beyond key and value, at several sizes
  *   memory-ttl     the same, with deadlines
- *   memory-spread  the same, keys coming in no order
- *   pause          the longest time that one write takes while the store grows
- *   commands       the time of a get and a set of keys that are there, alone and in vectors
- *   insert         the time of a set of a new key, in order and in none
- *   page           the time of a page of ten keys that have a prefix, among the others
+ *   memory-spread  the same, with keys in random order
+ *   pause          the longest time of one write while the store grows
+ *   commands       the time of a get and a set of existing keys, alone and in vectors
+ *   insert         the time of a set of a new key, in order and in random order
+ *   page           the time of a page of ten keys with a prefix, among other keys
  *   walk           the time of a walk over all keys, and of its longest page
- *   log            the time of reading all changes back, in pages of 64, of a store that logs them
+ *   log            the time to read all changes back, in pages of 64, from a store that logs them
  *
  * Keys have 16 bytes, values 32. Times of all but `commands` are thread CPU time; those of `pause`
- * and `insert` are the least of three loads. Of a store that answers later, on threads of its own,
- * `page`, `walk` and `log` measure the time that passes until the answer is there.
+ * and `insert` are the least of three loads. For a store that answers late, on threads of its own,
+ * `page`, `walk` and `log` measure the elapsed time until the answer arrives.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -40,7 +40,7 @@ enum {
 static const struct kv_store_ops *ops;
 static struct kv_store *store;
 
-/* ---- the least host that there can be ---- */
+/* ---- the smallest possible host ---- */
 
 static int64_t host_now_ms(const struct kv_host *host)
 {
@@ -82,7 +82,7 @@ static void host_wake_at(const struct kv_store_host *host, uint32_t part, int64_
     (void)deadline_ms;
 }
 
-/* Answers that came later: commands and pages. */
+/* Answers that arrived late: commands and pages. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t came = PTHREAD_COND_INITIALIZER;
 static size_t n_answers;
@@ -95,7 +95,7 @@ static void count_answers(size_t n)
     pthread_mutex_unlock(&lock);
 }
 
-/* Waits for so many more, none of which has been waited for. */
+/* Waits for n more answers. */
 static void await_answers(size_t n)
 {
     pthread_mutex_lock(&lock);
@@ -212,7 +212,7 @@ static void run(struct vector *vector, size_t n)
     }
 }
 
-/* In which keys come, and how. */
+/* The order of keys, and the way of inserting them. */
 struct manner {
     bool is_spread; /* in no order */
     bool with_ttl;
@@ -242,7 +242,7 @@ static double load(size_t from, size_t to, const struct manner *manner)
     return spent;
 }
 
-/* ---- what is measured ---- */
+/* ---- measurements ---- */
 
 static void measure_memory(const char *name, struct manner manner)
 {
@@ -257,7 +257,7 @@ static void measure_memory(const char *name, struct manner manner)
     }
 }
 
-/* Loads the keys one by one; least[i] becomes what the i-th write took, where that is less. */
+/* Loads the keys one by one; lowers least[i] to the time of the i-th write, if that is less. */
 static void load_timed(size_t n_keys, float *least)
 {
     static struct vector vector;
@@ -270,9 +270,9 @@ static void load_timed(size_t n_keys, float *least)
     }
 }
 
-/* The same load several times, each in a process of its own that begins alike. A write that takes
- * long because of the store takes long each time; one that the machine held up (time that others
- * took from it counts as its own) hardly does so at the same place again. */
+/* The same load several times, each in a new process with the same initial state. A write that is
+ * slow because of the store is slow each time; one that the machine delayed (stolen time counts as
+ * CPU time) is hardly delayed at the same place again. */
 static void measure_pause(size_t n_keys)
 {
     enum {
@@ -326,7 +326,7 @@ static void measure_commands(size_t n_keys)
     }
 }
 
-/* Loads into a store that begins empty, in a process of its own. Returns: the time of each set. */
+/* Loads an empty store, in a new process. Returns: the time of each set. */
 static double time_load(size_t n_keys, const struct manner *manner)
 {
     double *spent =
@@ -367,7 +367,7 @@ enum {
     MOST_ENTRIES = 1024
 };
 
-/* One page. Returns: the CPU time that it took; if it came later, the time that passed. */
+/* One page. Returns: its CPU time; for a late answer, the elapsed time. */
 static double run_scan(struct kv_scan *scan)
 {
     static struct kv_scan_entry entries[MOST_ENTRIES];
@@ -395,7 +395,7 @@ static int by_time(const void *a, const void *b)
     return (one > other) - (one < other);
 }
 
-/* Pages of ten keys that stand together; ten of each hundred thousand. */
+/* Pages of ten adjacent keys; ten keys of each hundred thousand. */
 static void measure_page(size_t n_keys)
 {
     static double spent[PAGES];

@@ -26,7 +26,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 class Pages:
-    """Serves this folder, as the machine of the page."""
+    """Serves this folder, as the origin of the page."""
 
     def __init__(self):
         handler = functools.partial(Quiet, directory=os.path.dirname(os.path.abspath(__file__)))
@@ -42,7 +42,7 @@ DELETED = "deleted"  # whose revision HTTP does not say
 
 
 class Writer:
-    """Changes keys below a prefix until it is told to stop, and keeps the revisions, or DELETED."""
+    """Changes keys below a prefix until it is stopped, and records the revisions, or DELETED."""
 
     def __init__(self, server, prefix):
         self.revisions = []

@@ -1,4 +1,4 @@
-"""A cable between the browser and the server that can be pulled out: a relay of TCP connections."""
+"""A cable between the browser and the server that can be unplugged: a relay of TCP connections."""
 import socket
 import threading
 
@@ -55,7 +55,7 @@ class Cable:
                 pass
 
     def pull(self):
-        """Cuts what is connected; what connects from now on is cut, too."""
+        """Cuts existing connections, and new ones at once."""
         with self.lock:
             self.is_plugged = False
             for one in self.sockets:

@@ -86,12 +86,12 @@ def react_files():
 
 
 def page_of(readme):
-    """Returns: the page that it shows first."""
+    """Returns: the first page shown."""
     return re.search(r"```html\n(.*?)```", text_of(os.path.join(HERE, "../..", readme)), re.S).group(1)
 
 
 class Site:
-    """A durable server that gives out pages, behind a cable."""
+    """A durable server that serves pages, behind a cable."""
 
     def __init__(self):
         self.server = Server("pages: {folder: public}\n", store="rocksdb", options="path: %folder/data",

@@ -16,7 +16,7 @@ from webdriver import Browser
 MANY = 100_000
 READER, WRITER = "a-token-that-reads", "a-token-that-also-writes"
 
-# What the tests look at, and do, in the page.
+# Functions in the page for the tests.
 HELPERS = """
 window.rows = () => [...document.querySelectorAll("#tree .row:not([hidden])")];
 window.row = name => rows().find(row => row.querySelector(".name").textContent === name);
@@ -145,7 +145,7 @@ def run_kvctl(_, text):
 
 
 def run_javascript(console, text):
-    """Runs it in another page of the server, as the console's page allows no scripts but its own."""
+    """Runs it in another page of the server, as the console's page allows only its own scripts."""
     console.browser.open(f"http://localhost:{console.server.port}/healthz")
     console.browser.run("console.log = value => { window.logged = value; };"
                         "const script = Object.assign(document.createElement('script'), { type: 'module' });"
@@ -155,7 +155,7 @@ def run_javascript(console, text):
 
 
 def run_shell(text):
-    """kvctl lies beside the server."""
+    """kvctl is in the same folder as the server."""
     path = f"{os.path.dirname(os.environ['KV_SERVER_PROGRAM'])}:{os.environ['PATH']}"
     return json.loads(subprocess.run(["sh", "-c", text], capture_output=True, check=True, env={**os.environ, "PATH": path}).stdout)
 

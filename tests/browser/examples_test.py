@@ -39,8 +39,8 @@ def request(port, method, path, body=None, headers=None):
 
 
 def find_ports(n):
-    """The first of n free ports in a row that are free 10,000 above as well. All are below those that the system
-    gives to connections, which else could take one before the program that is to listen at it."""
+    """The first of n consecutive free ports that are also free 10,000 above. All are below the system's range for
+    outgoing connections, which otherwise could take one before the program listens on it."""
     while True:
         first = random.randint(10000, 22000)
         try:
@@ -55,7 +55,7 @@ def find_ports(n):
 
 @contextlib.contextmanager
 def program(command, **environment):
-    """Runs one, and yields its process and what reads its log."""
+    """Runs a program, and yields its process and the reader of its log."""
     with tempfile.NamedTemporaryFile("w+", prefix="kvserver-example-") as log:
         with subprocess.Popen(command, stdout=log, stderr=log,
                               env={**os.environ, **environment}) as process:
@@ -212,7 +212,7 @@ def test_sensors(browser):
 
 @contextlib.contextmanager
 def serve_cluster(data):
-    """All that the example starts: yields the ports of HAProxy and the two servers, and the folder with the logs."""
+    """Runs the example: yields the ports of HAProxy and the two servers, and the folder with the logs."""
     port, redis_port = find_ports(3), find_ports(6)
     with program([f"{EXAMPLES}/cluster/run.sh"], KVSERVER_PORT=str(port), REDIS_PORT=str(redis_port), KVSERVER_DATA=data,
                  KVSERVER_PROGRAM=os.environ["KV_SERVER_PROGRAM"]) as (process, read):
@@ -300,7 +300,7 @@ const server = app.listen(0, "127.0.0.1", () => console.log(`http://localhost:${
 
 
 def fetch_express(folder):
-    """Returns: why Express or express-session is missing in the folder, or ""."""
+    """Returns: why Express or express-session is missing in the folder; "" if it is not."""
     if shutil.which("npm") is None:
         return "there is no npm"
     got = subprocess.run(["npm", "install", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund",
@@ -378,7 +378,7 @@ def has_socket():
 
 
 def why_no_cluster():
-    """What the example needs and is missing, or ""."""
+    """The missing requirement of the example; "" if there is none."""
     path = os.environ["PATH"] + ":/usr/sbin"
     missing = [name for name in ("redis-server", "redis-cli", "haproxy") if shutil.which(name, path=path) is None]
     return f"there is no {missing[0]} (Debian: redis-server, haproxy)" if missing else ""

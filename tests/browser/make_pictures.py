@@ -40,7 +40,7 @@ def fill(server):
 
 
 def live(server, rng, started):
-    """One moment of clients."""
+    """One round of changes by clients."""
     name = rng.choice(PEOPLE)
     if rng.random() < 0.35:
         put(server, f"room/42/users/{name}", {"at": rng.choice(PLACES), "cursor": [rng.randrange(1200), rng.randrange(800)]},

@@ -1,4 +1,4 @@
-"""As much of WebDriver (W3C) as the browser tests need: Chromium, without a window, by chromedriver."""
+"""The part of WebDriver (W3C) that the browser tests need: headless Chromium, by chromedriver."""
 import base64
 import http.client
 import json
@@ -54,7 +54,7 @@ class Browser:
         return self.call("POST", "/execute/sync", {"script": script, "args": list(arguments)})
 
     def press(self, *keys, control=False):
-        """Keys one after another: characters, or names of KEYS."""
+        """Presses keys in sequence: characters, or names of KEYS."""
         held = [{"type": "keyDown", "value": KEYS["Control"]}] if control else []
         strokes = [{"type": kind, "value": KEYS.get(key, key)}
                    for key in keys for kind in ("keyDown", "keyUp")]
@@ -63,7 +63,7 @@ class Browser:
                                                     "actions": held + strokes + released}]})
 
     def command(self, name, **parameters):
-        """One of the browser's own (Chrome DevTools Protocol)."""
+        """Runs a command of the browser (Chrome DevTools Protocol)."""
         return self.call("POST", "/goog/cdp/execute", {"cmd": name, "params": parameters})
 
     def resize(self, width, height):
@@ -79,11 +79,11 @@ class Browser:
             file.write(base64.b64decode(self.call("GET", "/screenshot")))
 
     def read_log(self):
-        """What the page has complained of."""
+        """The errors logged by the page."""
         return [entry["message"] for entry in self.call("POST", "/se/log", {"type": "browser"})]
 
     def set_offline(self, is_offline):
-        """What the page is told (`navigator.onLine`) and may fetch; open connections stay."""
+        """Sets whether the page is online (`navigator.onLine`) and may fetch; open connections stay."""
         self.call("POST", "/chromium/network_conditions", {"network_conditions": {
             "offline": is_offline, "latency": 0, "download_throughput": -1,
             "upload_throughput": -1}})

@@ -338,9 +338,9 @@ withServer("many mirrors of many clients are those of the store", async ({ clien
   for (const map of maps) for (const [key, value] of map) assert.equal(state.get(key), value);
 });
 
-// ---- by itself ----
+// ---- without a server ----
 
-// Runs what is to happen later at once. Returns: the delays, as they were asked for.
+// Runs delayed calls at once. Returns: the requested delays.
 function withoutWaiting(run) {
   const { setTimeout: original } = globalThis;
   const delays = [];

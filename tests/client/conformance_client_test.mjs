@@ -1,14 +1,14 @@
-// The client in the play of core/web/conformance, in which this test speaks the server's part. Prints TAP.
+// The client in the script of core/web/conformance; this test plays the server. Prints TAP.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connect } from "../../core/web/client/client.js";
 import { fill, matches, scenarios } from "./play.mjs";
 import { FAST, until } from "./support.mjs";
 
-// A server as a play needs it, in place of the network.
+// A server for the script, instead of the network.
 class Stage {
   received = [];
-  // Where there are tokens, the play speaks of them.
+  // If there are tokens, the script names them.
   hasTokens = false;
   unanswered = [];
   revision = 1000;
@@ -96,7 +96,7 @@ class Play {
   }
 
   async conclude(call, step) {
-    // A map, which has ended.
+    // A map that has ended.
     if (call.ready) await until(() => call.error, "the map ends");
     const { result, error } = await call;
     if ("error" in step) return assert.equal(error?.status, step.error);

@@ -1,12 +1,12 @@
-// The server in the play of core/web/conformance, in which this test speaks the client's part. Prints TAP.
+// The server in the script of core/web/conformance; this test plays the client. Prints TAP.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fill, matches, scenarios } from "./play.mjs";
 import { digestOf, ISSUER, Server, tokenOf, WebSocket, until } from "./support.mjs";
 
-// Of the other client, which may do everything.
+// The token of the other client, which has all rights.
 const OTHER = "a-token-of-the-other-client";
-// What the server has to be told so that a flood collapses, and how much a flood writes at a time.
+// The server's configuration with which a flood collapses, and the size of a flood's writes.
 const NARROW = "limits: {unsent_per_connection: 4KiB}\n";
 const FLOOD = { messages: 64, bytes: 1000 };
 
@@ -45,7 +45,7 @@ class Connection {
     return this.messages.shift();
   }
 
-  // Passes over messages that it has received, up to the first that is as it is to be. Returns: whether there is one.
+  // Skips received messages up to the first expected one. Returns: whether there is one.
   skip(isIt) {
     while (this.messages.length && !isIt(this.messages[0])) this.messages.shift();
     return this.messages.length > 0;
@@ -89,14 +89,14 @@ class Play {
     return fill(value, this.variables, name => this.choose(name));
   }
 
-  // A token; whatever else a client sends, it knows from the server.
+  // Chooses a token; a client has all other values from the server.
   choose(name) {
     const seconds = { $good: 600, $soon: 30 }[name];
     if (seconds) return tokenOf("ann", seconds);
     return name === "$bad" ? "nonsense" : assert.fail(`${name} has no value yet`);
   }
 
-  // Changes of a key come faster than they can be sent, until the server leaves states out.
+  // Changes a key faster than the changes can be sent, until the server omits states.
   async flood(key) {
     const isCollapsed = ({ payload }) => payload.collapsed;
     await until(async () => {

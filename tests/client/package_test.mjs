@@ -1,4 +1,4 @@
-// What the server gives out, what npm packs, and whether an application in TypeScript can use it. Prints TAP.
+// The client that the server serves, the package that npm makes, and its use by an application in TypeScript. Prints TAP.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -21,7 +21,7 @@ function withFolder(run) {
   }
 }
 
-test("the server gives out the client as a module of at most 7 KiB, compressed", async () => {
+test("the server serves the client as a module of at most 7 KiB, compressed", async () => {
   const server = await new Server().start();
   try {
     const answer = await fetch(`${server.url}/client.js`);

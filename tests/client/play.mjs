@@ -15,7 +15,7 @@ export function scenarios() {
   return all;
 }
 
-// With the values of variables in their places. choose: gives one to a new variable.
+// Inserts the values of variables. choose: returns a value for a new variable.
 export function fill(value, variables, choose) {
   if (typeof value === "string" && value.startsWith("$")) {
     if (!variables.has(value)) variables.set(value, choose(value));
@@ -26,7 +26,7 @@ export function fill(value, variables, choose) {
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, fill(one, variables, choose)]));
 }
 
-// Whether a value is as the pattern says; objects may have more members. New variables get their values.
+// Whether a value matches the pattern; objects may have more members. New variables get their values.
 export function matches(pattern, value, variables) {
   if (typeof pattern === "string" && pattern.startsWith("$")) {
     if (!variables.has(pattern)) variables.set(pattern, value);

@@ -18,7 +18,7 @@ except ImportError:
 
 
 def load(name, path):
-    """The two modules have one name, so neither is found by it."""
+    """Loads by path, as the two modules have the same name."""
     spec = importlib.util.spec_from_file_location(name, os.path.join(HERE, path))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -143,7 +143,7 @@ class Play:
         assert expected is None or matches(expected, result), f"{result} is not {expected}"
 
     def token(self):
-        """The next of the scenario's; the last one again and again."""
+        """The next answer of the scenario; the last one is repeated."""
         tokens = self.head["tokens"]
         return self.fill(tokens.pop(0) if len(tokens) > 1 else tokens[0])
 

@@ -1,4 +1,4 @@
-// The client in a worker of Node, in Deno and in Bun, where they are installed. Prints TAP.
+// The client in a worker of Node, in Deno and in Bun, if they are installed. Prints TAP.
 import assert from "node:assert/strict";
 import { execFile, execFileSync } from "node:child_process";
 import { after, before, test } from "node:test";

@@ -1,4 +1,4 @@
-// A client that is put to sleep by its parent: prints the keys of a mirror whenever they change.
+// A client that its parent suspends: prints the keys of a mirror whenever they change.
 import { connect } from "../../core/web/client/client.js";
 import { FAST, WebSocket } from "./support.mjs";
 

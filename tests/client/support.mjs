@@ -1,4 +1,4 @@
-// For tests of the client: a server of their own, a relay whose network can fail, and patience.
+// For tests of the client: a server of their own, a relay whose network can fail, and waiting for conditions.
 import { spawn } from "node:child_process";
 import { createHash, createHmac } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, openSync, writeFileSync, closeSync } from "node:fs";
@@ -34,7 +34,7 @@ export async function until(condition, text) {
   }
 }
 
-// A server with a folder of its own. It can be killed and started again at the same port.
+// A server with a folder of its own. It can be killed and restarted on the same port.
 export class Server {
   constructor(more = "", store = "memory") {
     this.folder = mkdtempSync(path.join(tmpdir(), "kvserver-client-"));
@@ -77,7 +77,7 @@ export class Server {
     return fetch(`${this.url}/storage/${encodeURIComponent(key)}`, { method, body: body && JSON.stringify(body) });
   }
 
-  // All keys under a prefix and their values, by HTTP.
+  // All keys under a prefix and their values, over HTTP.
   async state(prefix, token) {
     const headers = token ? { Authorization: `Bearer ${token}` } : {};
     const state = new Map();
@@ -98,7 +98,7 @@ export class Server {
   }
 }
 
-// A network between client and server: it can be cut (`cut`), swallow everything (`stall`), and refuse.
+// A network between client and server: it can be cut (`cut`), drop all data (`stall`), and refuse connections.
 export class Relay {
   pairs = new Set();
   isStalled = false;
@@ -142,7 +142,7 @@ export class Relay {
     far.pause();
   }
 
-  // Connections end, and new ones are refused until `mend`.
+  // Ends connections, and refuses new ones until `mend`.
   cut() {
     this.isCut = true;
     for (const { near, far } of this.pairs) {
@@ -151,19 +151,19 @@ export class Relay {
     }
   }
 
-  // Nothing gets through, and nobody is told.
+  // Drops all data without closing connections.
   stall() {
     this.isStalled = true;
     for (const pair of this.pairs) this.#halt(pair);
   }
 
-  // What the server says is lost.
+  // Drops the data from the server.
   loseAnswers() {
     this.isDeaf = true;
     for (const { far } of this.pairs) far.pause();
   }
 
-  // What is stalled stays so: its packets are lost.
+  // Stalled connections stay stalled: their packets are lost.
   mend() {
     this.isCut = this.isStalled = this.isDeaf = false;
   }
@@ -174,7 +174,7 @@ export class Relay {
   }
 }
 
-// A timing for tests: as the real one, but faster.
+// Timing for tests: like the real one, but faster.
 export const FAST = { connect: 3000, quiet: 300, patience: 1500, retry: [20, 300] };
 
 // ---- tokens ----
@@ -188,11 +188,11 @@ export function tokenOf(sub, seconds) {
   return `${text}.${createHmac("sha256", SECRET).update(text).digest("base64url")}`;
 }
 
-// prefixes: that its tokens may read and write. More of `access` may follow.
+// prefixes: those that its tokens may read and write. Further lines of `access` may follow.
 export const ISSUER = (...prefixes) => {
   const granted = JSON.stringify(prefixes);
   return `access:\n  jwt: [{issuer: test, secret: "${SECRET}", grants: {read: ${granted}, write: ${granted}}}]\n`;
 };
 
-// As the configuration knows a token.
+// The form of a token in the configuration.
 export const digestOf = token => createHash("sha256").update(token).digest("hex");

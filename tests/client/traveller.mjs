@@ -1,4 +1,4 @@
-// The client in whatever runs it: `traveller.mjs URL`. Prints `done`, or what has failed.
+// The client in any runtime: `traveller.mjs URL`. Prints `done` or the failure.
 import { connect, KvConflict } from "../../core/web/client/client.js";
 
 const url = globalThis.Deno?.args[0] ?? process.argv[2];

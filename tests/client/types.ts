@@ -1,4 +1,4 @@
-// The types of the client as an application uses them: this file is compiled, never run.
+// The types of the client, as used by an application: this file is compiled, never run.
 import { connect, KvConflict, KvError, type Change, type Client, type Entry, type KvMap, type State } from "@kvserver/client";
 import { useKey, usePrefix } from "@kvserver/client/react";
 
@@ -18,7 +18,7 @@ const kv: Client = connect("wss://example.org/ws", {
 });
 connect();
 connect(new URL("http://localhost:3000"), { token: "a token", offline: "reject" });
-// @ts-expect-error: there is no such way
+// @ts-expect-error: there is no such option
 connect("", { offline: "later" });
 
 export async function use(signal: AbortSignal): Promise<void> {
@@ -27,7 +27,7 @@ export async function use(signal: AbortSignal): Promise<void> {
   const left: number | undefined = entry?.ttl;
   // @ts-expect-error: there may be no value
   entry.revision.toFixed();
-  // @ts-expect-error: it is not known what an untyped value is
+  // @ts-expect-error: the type of an untyped value is unknown
   (await kv.get("todo/1"))?.value.text;
 
   const { revision } = await kv.set("todo/1", { text, done: true }, {

@@ -1,5 +1,5 @@
-// Mirrors, while the server is killed or shut down, the network fails, and a client sleeps: in the end each is as the
-// store has it. Each lasts KV_TEST_SECONDS, or 8; with KV_TEST_LENGTH=short, 2. Prints TAP.
+// Mirrors, while the server is killed or shut down, the network fails, and a client sleeps: in the end, each equals
+// the store. Each test lasts KV_TEST_SECONDS, or 8; with KV_TEST_LENGTH=short, 2. Prints TAP.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -12,7 +12,7 @@ const PREFIXES = ["", "p/", "p/1", "p/2", "q/"];
 const open = (url, options) => connect(url, { WebSocket, timing: FAST, ...options });
 const any = list => list[Math.floor(Math.random() * list.length)];
 
-// Writes until it is told to stop, whether it succeeds or not.
+// Writes until it is stopped, whether it succeeds or not.
 async function write(kv, name, shared) {
   for (let n = 0; !shared.isOver; n++) {
     const key = `${any("pq")}/${Math.floor(Math.random() * 30)}`;
@@ -33,7 +33,7 @@ async function watch(kv, shared) {
   }
 }
 
-// Maps come and go.
+// Opens and closes maps.
 async function flicker(kv, shared) {
   while (!shared.isOver) {
     const map = kv.map({ prefix: any(PREFIXES) });
@@ -89,17 +89,17 @@ async function upset(store, more, { n = 5, token } = {}) {
 }
 
 test("mirrors of a durable store", () => upset("rocksdb", ""));
-test("mirrors of a store that forgets", () => upset("memory", ""));
-test("mirrors when the server remembers little", () => upset("rocksdb", "change_log: {size: 20KiB}\n"));
-test("mirrors when little may wait for a client", () => upset("memory", "limits: {unsent_per_connection: 4KiB}\n"));
+test("mirrors of a volatile store", () => upset("memory", ""));
+test("mirrors with a short change log", () => upset("rocksdb", "change_log: {size: 20KiB}\n"));
+test("mirrors with a small outbound limit", () => upset("memory", "limits: {unsent_per_connection: 4KiB}\n"));
 
-// 40 clients have the mirrors of 200 tabs. No token lasts, so connections are also closed for that.
+// 40 clients have the mirrors of 200 tabs. Tokens are short-lived, so connections are also closed when they expire.
 test("200 mirrors, with tokens that expire", () => {
   const short = () => tokenOf("any", 2 + Math.floor(Math.random() * 3));
   return upset("rocksdb", ISSUER(""), { n: 40, token: short });
 });
 
-test("a client that slept", async () => {
+test("a suspended client", async () => {
   const server = await new Server().start();
   const relay = await new Relay(server).start();
   const kv = open(server.url);

@@ -17,7 +17,7 @@ SOURCE = re.compile(r"""(?:src|srcset|href)="([^"]+)\"""")
 
 
 def markdown_files():
-    """All of the tree, but for what is built or checked out in it."""
+    """All files of the tree, except build folders and checkouts in it."""
     for folder, names, files in os.walk(ROOT):
         names[:] = [name for name in names
                     if not name.startswith("build") and name not in (".git", "data", "node_modules")]
@@ -32,7 +32,7 @@ def read(path):
 
 
 def prose_of(text):
-    """The lines outside of code blocks, numbered; in them code is blanked out."""
+    """The lines outside of code blocks, numbered, with inline code blanked out."""
     fence = None
     for number, line in enumerate(text.split("\n"), 1):
         mark = re.match(r" *(```+|~~~+)", line)
@@ -49,7 +49,7 @@ def without_code(line):
 
 
 def anchors_of(text):
-    """As GitHub makes them of headings."""
+    """The anchors of the headings, as on GitHub."""
     anchors, seen = set(), {}
     for _, line in prose_of(text):
         heading = re.match(r"#{1,6} +(.*?) *#*$", line)
@@ -63,7 +63,7 @@ def anchors_of(text):
 
 
 def fault_of(path, target):
-    """What is wrong with a link in the file; None: nothing."""
+    """The fault of a link in the file; None: no fault."""
     name, _, anchor = target.partition("#")
     file = os.path.normpath(os.path.join(os.path.dirname(path), name)) if name else path
     if not file.startswith(ROOT):
@@ -90,7 +90,7 @@ def check_markdown(path):
 
 
 def served_file(target):
-    """The file of core/web that is served at the path, as core/web/CMakeLists.txt says."""
+    """The file of core/web that is served at the path, according to core/web/CMakeLists.txt."""
     listed = dict(pair.split("=") for pair in re.findall(r"/[\w./]+=[\w./]+\.\w+", read(os.path.join(WEB, "CMakeLists.txt"))))
     listed["/client.js"] = "client/client.js"
     name = listed.get(target)
@@ -100,7 +100,7 @@ def served_file(target):
 
 
 def check_llms():
-    """The file has the form of llmstxt.org, and its links lead to what is served."""
+    """The file has the form of llmstxt.org, and its links lead to files that are served."""
     path = os.path.join(DOCS, "llms.txt")
     text = read(path)
     if not re.match(r"# [^\n]+\n\n> [^\n]+\n", text):

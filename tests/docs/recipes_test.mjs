@@ -1,4 +1,4 @@
-// Runs the JavaScript of core/web/docs/recipes.md as it stands there, against a server. Prints TAP.
+// Runs the JavaScript of core/web/docs/recipes.md, unchanged, against a server. Prints TAP.
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,7 +16,7 @@ const folder = mkdtempSync(path.join(tmpdir(), "kvserver-recipes-"));
 const server = new Server(SLIDING);
 let recipes, others, kv;
 
-// The page as a module. Its one example of a use, which exports nothing, is left out.
+// The page as a module, without its single usage example, which exports nothing.
 async function load(name) {
   const program = blocks.filter((block, n) => n === 0 || /^export /m.test(block)).join("\n")
     .replace("@kvserver/client", CLIENT)

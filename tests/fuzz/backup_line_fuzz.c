@@ -1,4 +1,4 @@
-/* Lines of backups: what is read is within the limits, and what is refused is told in words. */
+/* Lines of backups: parsed values are within the limits, and a refusal has a message. */
 #include "base/utf8.h"
 #include "fuzz.h"
 #include "wire/backup_line.h"

@@ -1,9 +1,8 @@
 /*
- * The two carriers of HTTP, the fast path and libh2o: the same bytes get the same answers, byte for
- * byte but for what no two servers have in common, the time of day and revisions; and the
- * connection ends, or does not.
+ * The two implementations of HTTP, the fast path and libh2o: the same bytes get the same answers,
+ * byte for byte except for the time of day and revisions, and both end the connection or keep it.
  *
- * The first byte of an input says in which pieces the rest arrives.
+ * The first byte of an input determines the pieces in which the rest arrives.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -20,7 +19,7 @@ struct outcome {
     bool is_ended;
 };
 
-/* Revisions by the order in which they first appear. */
+/* Numbers revisions in the order of their first appearance. */
 struct numbering {
     uint64_t seen[MOST_REVISIONS];
     size_t n;
@@ -41,21 +40,21 @@ static bool begins_with(struct kv_slice text, size_t at, struct kv_slice what)
     return text.len - at > what.len && memcmp(text.bytes + at, what.bytes, what.len) == 0;
 }
 
-/* The text up to where something begins. */
+/* The text up to the start of a pattern. */
 static struct kv_slice before(struct kv_slice text, const char *what)
 {
     const char *found = text.len == 0 ? NULL : memmem(text.bytes, text.len, what, strlen(what));
     return found == NULL ? text : (struct kv_slice){text.bytes, (size_t)(found - text.bytes)};
 }
 
-/* Copies the answers without what two servers differ in. */
+/* Copies the answers without the parts in which two servers differ. */
 static struct kv_buffer normalize(struct kv_slice text)
 {
     struct kv_slice date = KV_SLICE("\r\nDate: "), etag = KV_SLICE("\r\netag: \"");
     struct kv_buffer out = {0};
     struct numbering numbering;
     numbering.n = 0;
-    /* Frames and events are another protocol's. */
+    /* Frames and events belong to other protocols. */
     text = before(before(text, "HTTP/1.1 101 "), "retry: ");
     for (size_t at = 0; at < text.len;) {
         if (begins_with(text, at, date)) {

@@ -1,6 +1,6 @@
 /*
- * The configuration file. Whatever is accepted is walked, checked, printed, and has to load and
- * print to the same again; and the kinds of nodes agree with themselves.
+ * The configuration file. Accepted input is walked, checked and printed; the printed text must load
+ * and print identically, and the kinds of nodes must be consistent.
  */
 #include <stdlib.h>
 
@@ -55,7 +55,7 @@ static void require(bool holds)
         abort();
 }
 
-/* is_sound: no key is given twice. */
+/* is_sound: no key is duplicated. */
 static void walk(const struct kv_conf_node *node, bool is_sound)
 {
     bool is_collection = kv_conf_node_is_mapping(node) || kv_conf_node_is_sequence(node);
@@ -84,7 +84,7 @@ static bool print(struct kv_conf *conf, struct kv_buffer *out)
     size_t n_faults = kv_conf_n_faults(conf);
     bool fits = kv_conf_check(conf, &block, &values) == 0;
     require(fits == (kv_conf_n_faults(conf) == n_faults));
-    kv_conf_print(&printer, &block, values, 0); /* also of what is full of faults */
+    kv_conf_print(&printer, &block, values, 0); /* also for input full of faults */
     return fits;
 }
 
@@ -108,7 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     require(is_yaml || kv_conf_node_size(kv_conf_root(conf)) == 0);
     walk(kv_conf_root(conf), kv_conf_n_faults(conf) == 0);
     struct kv_buffer out = {0}, faults = {0};
-    /* A value grows when it is escaped; what is printed may be too large to be a file again. */
+    /* A value grows when it is escaped, so the printed text may exceed the limit of a file. */
     if (print(conf, &out) && kv_conf_n_faults(conf) == 0 && out.len <= KV_CONF_MAX_BYTES)
         require_same_again(kv_buffer_slice(&out));
     kv_conf_append_faults(conf, "", &faults);

@@ -1,9 +1,9 @@
 /*
- * Compressed messages: whatever comes in, inflating it in steps and at once says the same, and
- * gives no more than it may; and what is compressed here comes back as it was, and is shorter.
+ * Compressed messages: for any input, inflating in steps and at once gives the same result, within
+ * the limit; and compressed output is shorter and inflates to the original.
  *
- * The lowest bit of an input's first byte says whether the rest is compressed or to be compressed;
- * the others how long the steps, or the parts, are.
+ * The lowest bit of an input's first byte determines whether the rest is to be inflated or
+ * compressed; the other bits are the length of the steps or parts.
  */
 #include "fuzz.h"
 #include "wire/deflate.h"

@@ -1,6 +1,6 @@
 /*
- * Offers of permessage-deflate: what the server answers is an offer that it would accept itself,
- * with the same terms.
+ * Offers of permessage-deflate: the server's answer, taken as an offer, is accepted with the same
+ * terms.
  */
 #include "fuzz.h"
 #include "wire/deflate_offer.h"

@@ -1,6 +1,6 @@
 /*
- * Durations: whatever the text, the result keeps to the limit, does not depend on letter case, and
- * doubles when the text does, within the one millisecond that rounding up may take.
+ * Durations: for any text, the result is within the limit, does not depend on letter case, and
+ * doubles when the text is doubled, within the millisecond that rounding may add.
  */
 #include <ctype.h>
 
@@ -46,7 +46,7 @@ static void check_double(struct kv_slice text, int64_t ms)
     kv_buffer_append_char(&twice, '\n');
     kv_buffer_append(&twice, text);
     int64_t twice_ms = parse(kv_buffer_slice(&twice), 2 * MAX_MS);
-    /* A lone number is none any more. */
+    /* A lone number is no longer one after doubling. */
     assert(twice_ms == 2 * ms || twice_ms == 2 * ms - 1 || twice_ms == -1);
     kv_buffer_fini(&twice);
 }

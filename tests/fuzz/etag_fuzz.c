@@ -1,6 +1,6 @@
 /*
- * Entity tags: each line of the input is one line of the header. Splitting a list that is accepted
- * into lines, or not, makes no difference.
+ * Entity tags: each line of the input is one line of the header. Splitting an accepted list into
+ * lines makes no difference.
  */
 #include "base/buffer.h"
 #include "fuzz.h"

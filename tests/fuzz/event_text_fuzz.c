@@ -1,6 +1,6 @@
 /*
- * Event streams: an id that is read is the one that was written, and data that is appended, in
- * however many lines, is what a client puts together again, but for the CRs.
+ * Event streams: a parsed id equals the written one, and data, in any number of lines, is
+ * reassembled by a client unchanged, except for CRs.
  */
 #include "base/buffer.h"
 #include "fuzz.h"
@@ -22,7 +22,7 @@ static void check_id(struct kv_slice text)
     kv_buffer_fini(&again);
 }
 
-/* Reads `<text>` of lines as a client does: each but the first begins with `data: `. */
+/* Reads `<text>` of lines as a client does: each line but the first starts with `data: `. */
 static void check_data(struct kv_slice text)
 {
     struct kv_buffer out = {0};

@@ -1,9 +1,9 @@
 /*
- * Frames: the same bytes are read as the same messages, control frames and fault, whatever chunks
- * they come in, and text that comes out is UTF-8.
+ * Frames: in any chunks, the same bytes yield the same messages, control frames and fault, and text
+ * messages are UTF-8.
  *
- * The first byte of an input says how long the chunks are, and its lowest bit whether messages may
- * be compressed; the rest is what a client sent.
+ * The first byte of an input is the length of the chunks, and its lowest bit determines whether
+ * messages may be compressed; the rest is the client's data.
  */
 #include "base/buffer.h"
 #include "fuzz.h"
@@ -13,11 +13,10 @@ enum {
     LIMIT = 5000
 };
 
-/* What came out: of each message or control frame its opcode, length and payload; then the fault.
- */
+/* The result: the opcode, length and payload of each message or control frame; then the fault. */
 struct outcome {
     struct kv_buffer input, message, log;
-    bool is_deflated; /* the message under way */
+    bool is_deflated; /* the current message */
     bool is_over;
 };
 
@@ -39,7 +38,7 @@ static void take_message(struct outcome *outcome, const struct kv_frame_piece *p
     bool is_invalid =
         piece->opcode == KV_FRAME_TEXT && !piece->is_deflated && !kv_utf8_is_valid(text);
     assert(text.len <= LIMIT);
-    assert(!is_invalid || piece->is_first); /* in one piece, it is ours to check */
+    assert(!is_invalid || piece->is_first); /* in one piece, this target checks it */
     if (is_invalid)
         note_fault(outcome, KV_CLOSE_INVALID_TEXT);
     else

@@ -1,8 +1,8 @@
 /*
- * Where requests end: the same bytes are read as the same requests and the same fault, whatever
- * pieces they come in; and what a request was left as is read as that request again, unchanged.
+ * Where requests end: in any pieces, the same bytes yield the same requests and the same fault; and
+ * the rewritten form of a request is read as the same request, unchanged.
  *
- * The first byte of an input says how long the pieces are; the rest is what a connection sent.
+ * The first byte of an input is the length of the pieces; the rest is the data of a connection.
  */
 #include <stdlib.h>
 
@@ -14,8 +14,8 @@ enum {
     LIMIT = 500
 };
 
-/* What is there, in a block of exactly its size, and what came of it: each request in plain form
- * with what its head says, then the fault. */
+/* The available data, in a block of exactly its size, and the result: each request in plain form
+ * with the properties of its head, then the fault. */
 struct outcome {
     char *bytes;
     size_t len;

@@ -1,6 +1,6 @@
 /*
- * What every fuzz target includes. A target asserts what must hold for any bytes; the bytes are in
- * a block of exactly their size, so that a sanitizer sees every step beyond it.
+ * Included by every fuzz target. A target asserts invariants for any bytes; the bytes are in a
+ * block of exactly their size, so that a sanitizer detects any access beyond it.
  */
 #ifndef KV_TESTS_FUZZ_H
 #define KV_TESTS_FUZZ_H

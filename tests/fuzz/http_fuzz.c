@@ -1,8 +1,8 @@
 /*
- * HTTP requests through the real handler: whatever comes in, what goes out is a sequence of whole
- * responses with statuses that the contract knows, and the connection ends without a trace.
+ * HTTP requests through the real handler: for any input, the output is a sequence of complete
+ * responses with statuses of the contract, and the connection leaves nothing behind.
  *
- * The first byte of an input says in which pieces the rest arrives.
+ * The first byte of an input determines the pieces in which the rest arrives.
  */
 #include <stdlib.h>
 #include <strings.h>
@@ -20,7 +20,7 @@ static bool is_known(int status)
     return false;
 }
 
-/* The end of the header block that `text` begins with. */
+/* The end of the header block at the start of `text`. */
 static size_t head_len(struct kv_slice text)
 {
     const char *end = memmem(text.bytes, text.len, "\r\n\r\n", 4);
@@ -28,7 +28,7 @@ static size_t head_len(struct kv_slice text)
     return (size_t)(end - text.bytes) + 4;
 }
 
-/* Responses to HEAD announce a body that does not come: then the next one follows at once. */
+/* Responses to HEAD announce a body that is not sent: then the next response follows at once. */
 static size_t body_len(struct kv_slice head, struct kv_slice rest)
 {
     static const char name[] = "\ncontent-length: ";
@@ -47,7 +47,7 @@ static void check_answers(struct kv_slice text)
         int status = atoi(text.bytes + 9);
         assert(is_known(status));
         if (status == 101)
-            return; /* frames follow: websocket_fuzz looks at those */
+            return; /* frames follow: websocket_fuzz tests those */
         struct kv_slice head = {text.bytes, head_len(text)};
         if (memmem(head.bytes, head.len, "text/event-stream", 17) != NULL)
             return; /* events follow, to the end of the connection */

@@ -1,16 +1,16 @@
 /*
- * The scanner against jansson. What jansson accepts, the scanner must accept, and both must read
- * the same from it; only a NUL byte behind a number or a word is refused by us and lost on jansson,
- * whose reader cannot put it back. What the scanner accepts, jansson must accept as well, but for
- * these:
+ * The scanner compared with jansson. The scanner must accept every text that jansson accepts, and
+ * both must read the same from it; only a NUL byte after a number or a word is refused by the
+ * scanner and ignored by jansson, whose reader cannot put it back. jansson must accept every text
+ * that the scanner accepts, with these exceptions:
  *
  *  - numbers out of its range (`1e400`, `99999999999999999999`): ours are text of any size;
  *  - `\u0000` in a member's name: its names are C strings;
  *  - a lone surrogate escape: legal by the grammar of RFC 8259, and kept as text by us;
  *  - nesting deeper than its own limit of 2048 values: ours is the caller's.
  *
- * Of a member given twice both count the last. Neither takes a byte order mark, bytes that are not
- * UTF-8, or anything but the four characters of white space around the value.
+ * For duplicate members, both use the last one. Neither accepts a byte order mark, invalid UTF-8,
+ * or anything but the four white-space characters around the value.
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -33,7 +33,7 @@ static bool is_known_difference(const json_error_t *error)
     }
 }
 
-/* The same value, also read from its slice alone. */
+/* The same value, read from its slice alone. */
 static void assert_same(struct kv_slice value, const json_t *expected)
 {
     json_error_t error;
@@ -118,7 +118,7 @@ static void compare(struct kv_slice value, const json_t *expected)
     }
 }
 
-/* What jansson does not read: only that the functions agree with each other. */
+/* For texts that jansson refuses: only that the functions agree with each other. */
 static void read_alone(struct kv_slice text, bool is_accepted)
 {
     struct kv_json_error error = {0};

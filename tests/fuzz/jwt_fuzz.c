@@ -1,9 +1,10 @@
 /*
- * Tokens and key sets. The first byte says what the rest is:
- *  - `t`: a token, as a stranger sends it. Only the one that was signed with the key here is good.
- *  - `s`: a header and claims, parted by LF, which are signed with the secret, so that the claims
- * of the input get to be judged. What is good has what is demanded.
- *  - `k`: a key set. No key of it can be used for HMAC.
+ * Tokens and key sets. The first byte is the kind of the rest:
+ *
+ * - `t`: a token from any sender. Only the one signed with the key below is valid.
+ * - `s`: a header and claims, separated by LF, which are signed with the secret, so that the claims
+ *   of the input are checked. A valid token has all required claims.
+ * - `k`: a key set. None of its keys can be used for HMAC.
  */
 #include <openssl/evp.h>
 #include <openssl/hmac.h>

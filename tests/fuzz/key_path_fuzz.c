@@ -1,5 +1,5 @@
 /*
- * Keys in paths: what decodes is UTF-8, and decodes to the same where every byte of it is escaped.
+ * Keys in paths: a decoded key is UTF-8, and its fully escaped form decodes to the same key.
  */
 #include "fuzz.h"
 #include "wire/key_path.h"

@@ -1,6 +1,6 @@
 /*
- * A stream of events, as any server may send it: however it is cut into pieces, the same events and
- * the same place to resume from come of it.
+ * A stream of events from any server: however it is split, it yields the same events and the same
+ * place to resume from.
  */
 #include <stdlib.h>
 
@@ -25,7 +25,7 @@ static void read_in_pieces(struct kv_slice text, size_t first, size_t step, stru
     for (size_t at = 0; at < text.len; at += n, n = step) {
         if (n > text.len - at)
             n = text.len - at;
-        /* A copy of its own, so that reading beyond the piece is noticed. */
+        /* A separate copy, so that reading beyond the piece is detected. */
         char *piece = malloc(n + 1);
         assert(piece != NULL);
         memcpy(piece, text.bytes + at, n);

@@ -1,6 +1,6 @@
 /*
- * Lines of carried data: every slice lies where it should; what was read and is written again is
- * one line, no longer than is said, and is read as the same.
+ * Lines of imports: every slice is within its text; a parsed line that is written again is one
+ * line, within the documented length, and is parsed identically.
  */
 #include <kvserver/ttl.h>
 

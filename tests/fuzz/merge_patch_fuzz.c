@@ -1,6 +1,6 @@
 /*
- * Merge patches, against a model made with jansson. The input is the old value and the patch, with
- * an LF between them; where the first line is empty, there is no old value.
+ * Merge patches compared with a model based on jansson. The input is the old value and the patch,
+ * separated by an LF; if the first line is empty, there is no old value.
  */
 #include <jansson.h>
 
@@ -37,7 +37,8 @@ static json_t *merge(const json_t *old, json_t *patch)
     return result;
 }
 
-/* Where jansson can read all of it: it knows no lone surrogates, and no numbers of any size. */
+/* For texts that jansson can read completely: it supports neither lone surrogates nor numbers of
+ * any size. */
 static void compare(struct kv_slice old, struct kv_slice patch, struct kv_slice result)
 {
     json_t *old_json = old.bytes == NULL ? NULL : load(old);

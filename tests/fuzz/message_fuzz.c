@@ -1,6 +1,6 @@
 /*
- * Messages: every slice that comes out lies within the text or the scratch buffer and is what it
- * claims to be; every error is a text.
+ * Messages: every resulting slice is within the text or the scratch buffer and has the claimed
+ * type; every error has a text.
  */
 #include <kvserver/store.h>
 #include <kvserver/ttl.h>

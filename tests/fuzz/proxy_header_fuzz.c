@@ -1,6 +1,6 @@
 /*
- * PROXY headers: a header is whole from one length on and no sooner, whatever follows it makes no
- * difference, and it never asks for more than its bound.
+ * PROXY headers: a header is complete from one length on and no sooner, data after it makes no
+ * difference, and it never requests more than its bound.
  */
 #include <stdlib.h>
 
@@ -8,7 +8,8 @@
 #include "fuzz.h"
 #include "wire/proxy_header.h"
 
-/* Whether a prefix is read as the beginning of it. The copy ends where the prefix does. */
+/* Whether the prefix is read as an incomplete header. The copy has exactly the length of the
+ * prefix. */
 static void check_prefix(struct kv_slice header, size_t len)
 {
     struct kv_proxy_header part;

@@ -1,6 +1,6 @@
 /*
- * Queries: every value is UTF-8 within the decoded text, no longer than what was sent; every error
- * is a text.
+ * Queries: every value is UTF-8 within the decoded text, no longer than the input; every error has
+ * a text.
  */
 #include "fuzz.h"
 #include "base/utf8.h"

@@ -2,7 +2,7 @@
 kv_add_fuzz(resp SOURCES resp_fuzz.c ${PROJECT_SOURCE_DIR}/modules/redis_client/resp.c USES kv_base)
 target_include_directories(fuzz_resp PRIVATE ${PROJECT_SOURCE_DIR}/modules/redis_client)
 
-# What the store takes from Redis.
+# The store's input from Redis.
 set(redis ${PROJECT_SOURCE_DIR}/modules/store/redis)
 kv_add_fuzz(redis_answers
             SOURCES redis_answers_fuzz.c ${redis}/chain.c ${redis}/clock.c ${redis}/commands.c ${redis}/event.c

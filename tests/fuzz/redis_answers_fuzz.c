@@ -1,10 +1,10 @@
 /*
- * What the store `redis` takes from Redis: pushed events, events of the log, answers to commands,
- * to CLUSTER SLOTS, and of sentinels. Whatever the bytes are, each job comes to a valid outcome,
- * and the host is told only changes whose revisions rise and whose items are whole.
+ * Input of the store `redis` from Redis: pushed events, events of the log, answers to commands, to
+ * CLUSTER SLOTS, and of sentinels. For any bytes, each job gets a valid outcome, and the store
+ * tells the host only changes with rising revisions and intact items.
  *
- * The first byte of an input says what was asked, the second how; the rest is what came: a RESP
- * message to a question, otherwise the bytes of events.
+ * The first byte of an input is the question, the second its options; the rest is the answer: a
+ * RESP message for a question, otherwise the bytes of events.
  */
 #include "chain.h"
 #include "clock.h"
@@ -113,7 +113,7 @@ static void host_wake_at(const struct kv_store_host *host, uint32_t part, int64_
     (void)deadline_ms;
 }
 
-/* Redis may have lost what was told. */
+/* Redis may have lost changes that were told. */
 static void host_resync(const struct kv_store_host *host, uint32_t part)
 {
     (void)host;
@@ -153,7 +153,7 @@ static const struct kv_store_host host = {
     .touched = host_touched,
 };
 
-/* The value of an event that has it left out is what came as well. */
+/* The value for an event without one is taken from the input, too. */
 int fetch_record(struct kv_store *store, struct kv_slice key, struct kv_slice *ret_record)
 {
     (void)store;
@@ -162,9 +162,10 @@ int fetch_record(struct kv_store *store, struct kv_slice key, struct kv_slice *r
     return fetched.len == 0 ? -1 : 0;
 }
 
-/* ---- what came ---- */
+/* ---- input ---- */
 
-/* Makes the first event follow the beginning of the chain, as hardly any input would. */
+/* Makes the first event continue the start of the chain, which hardly any input would do by
+ * itself. */
 static void continue_chain(char *bytes, size_t len)
 {
     enum {
@@ -258,7 +259,7 @@ static void take_answer(struct kv_store *store, enum question question, unsigned
         assert(outcome != OUTCOME_REFUSED || job.deadline_ms == 0);
 }
 
-/* Of the lease, and of the log for observers. */
+/* Answers about the lease and the log for observers. */
 static void take_for_observers(struct kv_store *store, enum question question, unsigned how,
                                struct kv_slice reply)
 {

@@ -1,5 +1,5 @@
 /*
- * Runs a fuzz target over the files of the folders that it is given: a corpus as an ordinary test.
+ * Runs a fuzz target over the files of the given folders: replays a corpus as an ordinary test.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -28,7 +28,7 @@ static void replay_file(const char *path)
     free(bytes);
 }
 
-/* Returns: how many files there are. */
+/* Returns: the number of files. */
 static size_t replay_folder(const char *folder)
 {
     DIR *entries = opendir(folder);

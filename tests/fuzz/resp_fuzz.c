@@ -1,8 +1,8 @@
 /*
- * Answers of Redis: the same bytes end at the same place, whatever pieces they come in, and a whole
- * message consists of exactly as many values as its aggregates say, each of which lies in it.
+ * Answers of Redis: in any pieces, the same bytes end at the same place, and a complete message has
+ * exactly the number of values that its aggregates announce, each within the message.
  *
- * The first byte of an input says how long the pieces are; the rest is what came.
+ * The first byte of an input is the length of the pieces; the rest is the answer.
  */
 #include "fuzz.h"
 #include "resp.h"

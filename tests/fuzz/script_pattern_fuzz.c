@@ -1,7 +1,7 @@
 /*
- * Patterns: string.find, match, gmatch and gsub of scripts come to the same as those of Lua's own
- * library, where that accepts the pattern and can be waited for. The first line is the pattern, the
- * rest the subject.
+ * Patterns: string.find, match, gmatch and gsub of scripts give the same results as Lua's own
+ * library, if that accepts the pattern and is fast enough. The first line is the pattern, the rest
+ * is the subject.
  */
 #include <stdlib.h>
 
@@ -17,7 +17,7 @@ enum {
     MOST_REPETITIONS = 4
 };
 
-/* What all of them come to, in one text. */
+/* The results of all functions, as one text. */
 static const char script[] =
     "local pattern, subject = ...\n"
     "local all = {}\n"
@@ -43,7 +43,7 @@ static const char script[] =
 
 struct run {
     struct kv_slice pattern, subject;
-    char *result; /* NULL: it raised */
+    char *result; /* NULL: an error was raised */
     size_t len;
 };
 
@@ -83,7 +83,7 @@ static void run_theirs(struct run *theirs)
     lua_close(lua);
 }
 
-/* Ranges that end in a class are not defined; others take Lua's matcher too long. */
+/* Ranges that end in a class are undefined; other patterns take too long in Lua's matcher. */
 static bool is_comparable(struct kv_slice pattern)
 {
     int n = 0;

@@ -1,7 +1,7 @@
 /*
- * JSON to Lua and back. What the scanner accepts is written again as JSON that says the same:
- * jansson reads the same from both, where it reads the first; and the text, read and written once
- * more, stays as it is.
+ * JSON to Lua and back. A text that the scanner accepts is written as equivalent JSON: jansson
+ * reads the same from both, if it accepts the first; and reading and writing the result again does
+ * not change it.
  */
 #include <jansson.h>
 #include <stdlib.h>

@@ -51,7 +51,7 @@ static int64_t now_ns(const struct kv_clock *clock)
     return KV_CONTAINER(clock, const struct served, clock)->now_ms * KV_NS_PER_MS;
 }
 
-/* Nothing stays from one input to the next. */
+/* Nothing persists from one input to the next. */
 static void shorten(struct kv_ttl *policy, struct kv_ttl_write *write)
 {
     (void)policy;
@@ -63,7 +63,7 @@ static void make_keyspace(void)
 {
     static const struct kv_ttl_ops shortening = {.size = sizeof(shortening), .on_write = shorten};
     static const struct kv_ttl_link chain[] = {{.ops = &shortening}};
-    static const struct kv_option_value options[8]; /* the store's: all zero are its defaults */
+    static const struct kv_option_value options[8]; /* the store's; its defaults are all zero */
     const struct kv_module *store = kv_module_entry();
     const struct kv_keyspace_parts parts = {
         .clock = &server->clock,
@@ -107,7 +107,7 @@ static void open_websocket(struct kv_http_upgrade *upgrade, uint32_t loop,
                window_bits);
 }
 
-/* Everybody may do everything. */
+/* Access is unrestricted. */
 static struct kv_rules *open_rules(void)
 {
     struct kv_rules *rules = kv_rules_create(0, 0);
@@ -180,7 +180,7 @@ static void make_server(bool has_fast_path)
                               NULL, &server->loop, 1);
 }
 
-/* Returns: whether something came. */
+/* Returns: whether data arrived. */
 static bool collect(void)
 {
     char *room = kv_buffer_reserve(&server->answers, 65536);
@@ -192,7 +192,7 @@ static bool collect(void)
     return got > 0;
 }
 
-/* Turns until nothing more comes. */
+/* Turns until no more data arrives. */
 static void settle(void)
 {
     for (int quiet = 0; quiet < QUIET_TURNS; quiet++) {
@@ -260,7 +260,7 @@ struct kv_slice served_close(void)
     settle();
     shutdown(server->fd, SHUT_WR);
     settle();
-    served_pass_time(LONG_MS); /* whoever waits for us gives up, and every key expires */
+    served_pass_time(LONG_MS); /* all timeouts pass, and every key expires */
     served_pass_time(LONG_MS);
     close(server->fd);
     for (int turns = 0; kv_net_n_connections(server->net) != 0; turns++) {

@@ -1,4 +1,4 @@
-# Targets that come in by a socket: the server's core with the store memory linked in.
+# Targets that use a socket: the server's core with the store memory linked in.
 file(GLOB memory_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/modules/store/memory/*.c)
 add_library(kv_fuzz_served STATIC served.c ${memory_sources})
 target_include_directories(kv_fuzz_served PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})

@@ -1,6 +1,6 @@
 /*
- * TTLs: any JSON value is read or refused with a text; numbers are compared with the C library's
- * reading, as far as that is exact.
+ * TTLs: any JSON value is accepted or refused with a message; numbers are compared with the C
+ * library's result, as far as that is exact.
  */
 #include <math.h>
 #include <stdlib.h>

@@ -1,11 +1,12 @@
 /*
- * WebSocket input through the session: whatever comes in after a right handshake, what
- * goes out are whole frames, texts that are JSON, compressed or not, and one close at most, with a
- * code of RFC 6455.
+ * WebSocket input through the session: for any input after a valid handshake, the output consists
+ * of complete frames, JSON texts, compressed or not, and at most one close frame with a code of RFC
+ * 6455.
  *
- * The first byte of an input says in which pieces the rest arrives, and its lowest bit whether that
- * is taken as it is or made into frames: a frame is a first byte, the length of its payload (one
- * byte), and the payload, which is masked here. A length of 255 lets time pass instead.
+ * The first byte of an input determines the pieces in which the rest arrives, and its lowest bit
+ * whether the rest is sent unchanged or made into frames: a frame is a first byte, the length of
+ * its payload (one byte), and the payload, which is masked here. A length of 255 lets time pass
+ * instead.
  */
 #include "served.h"
 #include "wire/deflate.h"
@@ -61,7 +62,7 @@ static void send_frames(const uint8_t *at, size_t left, size_t piece)
     kv_buffer_fini(&out);
 }
 
-/* ---- what came back ---- */
+/* ---- output ---- */
 
 static bool is_close_code(unsigned code)
 {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The configurations that are installed are valid where they are, and the one with everything starts,
-# wherever one stands: tests/install/everything.sh <build folder>.
+# The installed configurations are valid in place, and the one with all features starts from any working
+# directory: tests/install/everything.sh <build folder>.
 set -eu
 build="$1"
 folder="$(mktemp -d)"
@@ -35,7 +35,7 @@ until curl -sf "http://127.0.0.1:$KVSERVER_PORT/readyz" >"$folder/ready"; do
     fi
     sleep 0.1
 done
-# A hook that came along is at work.
+# An installed hook works.
 curl -sSf -X POST "http://127.0.0.1:$KVSERVER_PORT/storage/user/1" -d '{"value": {"email": " Ann@EXAMPLE.org"}}'
 curl -sSf "http://127.0.0.1:$KVSERVER_PORT/storage/user/1" | grep -q '"ann@example.org"'
 kill "$server"

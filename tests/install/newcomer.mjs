@@ -1,4 +1,4 @@
-// Two clients, as two tabs with the README's page have them: `newcomer.mjs URL`. They use the client that the server gives out.
+// Two clients, like two tabs with the README's page: `newcomer.mjs URL`. They use the client that the server serves.
 import assert from "node:assert/strict";
 import { WebSocket, until } from "../client/support.mjs";
 

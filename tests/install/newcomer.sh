@@ -1,7 +1,7 @@
 #!/bin/sh
 # The README's first screen, word for word, on a bare Debian 12: a user with sudo copies a checkout there, starts
 # scripts/run.sh, sends the requests, and serves the page to two clients. Takes minutes, and needs root; only with
-# KV_TEST_DEBIAN=yes. Arguments: the build folder, which keeps what debootstrap fetches.
+# KV_TEST_DEBIAN=yes. Arguments: the build folder, which keeps the files fetched by debootstrap.
 set -eu
 build="$1"
 here="$(cd "$(dirname "$0")" && pwd)"
@@ -23,7 +23,7 @@ mirror="$(apt-get indextargets --format '$(REPO_URI)' 'Codename: bookworm' 'Comp
     'Created-By: Packages' | head -1)"
 [ -n "$mirror" ] || skip "this machine has no sources of Debian 12"
 
-# What is mounted in there goes with this process.
+# File systems mounted in there are unmounted with this process.
 if [ "${KV_OWN_MOUNTS:-}" != yes ]; then
     unshare -m true 2>/dev/null || skip "nothing may be mounted here"
     KV_OWN_MOUNTS=yes exec unshare -m "$0" "$@"
@@ -50,7 +50,7 @@ inside() {
         LC_ALL=C.UTF-8 "$@"
 }
 
-# Becomes a command as the README prints it, of a user in the checkout; at this test's own port.
+# Runs a command of the README as a user in the checkout, at this test's own port.
 become() { # command
     exec chroot "$root" /usr/bin/setpriv --reuid=ann --regid=ann --init-groups \
         /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/home/ann USER=ann LC_ALL=C.UTF-8 KVSERVER_PORT="$port" \
@@ -80,7 +80,7 @@ run_in_background() { # command, log
     done
 }
 
-# As Ctrl+C does.
+# Like Ctrl+C.
 interrupt() {
     kill -INT "$server"
     wait "$server" || fail "the server does not end well"
@@ -134,7 +134,7 @@ try "curl -sS -f http://localhost:3000" >"$folder/page" || fail "the page is not
 cmp "$folder/page" "$root/home/ann/kvserver/public/index.html" || fail "another page is served"
 node "$here/newcomer.mjs" "http://localhost:$port" || fail "two clients are not in step"
 
-# ---- a port that is taken ----
+# ---- a port in use ----
 ! try "scripts/run.sh" >"$folder/taken" 2>&1 || fail "two servers have one port"
 grep -q "KVSERVER_PORT" "$folder/taken" || fail "nothing says how to choose another port: $(cat "$folder/taken")"
 interrupt

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A module that is built outside of the tree, against what is installed and nothing else, passes its
-# contract suite and serves: tests/install/out_of_tree.sh <build folder>.
+# A module that is built outside of the tree, with only the installed files, passes its contract suite and
+# works in a server: tests/install/out_of_tree.sh <build folder>.
 set -eu
 build="$1"
 here="$(cd "$(dirname "$0")" && pwd)"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The Debian package. Arguments: the build folder, in which everything has been built, and one of these:
-#   look     builds the package; lintian, mandoc and systemd-analyze look at it, its man pages and its unit
+# The Debian package. Arguments: the complete build folder, and one of these:
+#   look     builds the package; lintian, mandoc and systemd-analyze check it, its man pages and its unit
 #   install  installs it into a bare Debian (minutes), runs it as the unit would, uses it, installs it again over a
 #            changed configuration, removes and purges it
 set -eu
@@ -30,7 +30,7 @@ if [ "$step" = install ]; then
     curl -sfI -m 20 "${mirror%/}/dists/bookworm/Release" >/dev/null || skip "the mirror $mirror cannot be reached"
 fi
 
-# What is mounted in there goes with this process.
+# File systems mounted in there are unmounted with this process.
 if [ "$step" = install ] && [ "${KV_OWN_MOUNTS:-}" != yes ]; then
     unshare -m true 2>/dev/null || skip "nothing may be mounted here"
     KV_OWN_MOUNTS=yes exec unshare -m "$0" "$@"
@@ -104,7 +104,7 @@ cp "$package" "$root/kvserver.deb"
 inside apt-get update -qq >"$folder/update.log" 2>&1 || skip "apt-get update fails in the bare Debian"
 inside apt-get install -y --no-install-recommends /kvserver.deb >"$folder/install.log" 2>&1 || fail "it cannot be installed"
 
-# ---- what it has made ----
+# ---- the installed files ----
 # shellcheck disable=SC2016 # the shell in there is meant
 expect "the user" "kvserver /usr/sbin/nologin" sh -c \
     'getent passwd kvserver | { IFS=: read -r name _ _ _ _ _ shell; echo "$name $shell"; }'

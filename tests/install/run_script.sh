@@ -1,6 +1,6 @@
 #!/bin/sh
-# scripts/run.sh on a fresh checkout: two at once, from another folder, and as another user who may
-# not write there. Arguments: the build folder, which is not used.
+# scripts/run.sh on a fresh checkout: two at once, from another folder, and as another user without write
+# permission. Arguments: the build folder, which is not used.
 set -eu
 root="$(cd "$(dirname "$0")/../.." && pwd)"
 folder="$(mktemp -d)"
@@ -23,7 +23,7 @@ mkdir "$checkout"
 (cd "$root" && tar cf - --exclude ./build --exclude ./.git --exclude ./data .) | tar xf - -C "$checkout"
 chmod -R go+rX "$folder"
 
-# Two at once: the later one waits for the build, and the output is the program's alone.
+# Two at once: the second one waits for the build, and the output is only the program's.
 "$checkout/scripts/run.sh" --version >"$folder/first.out" 2>"$folder/first.err" &
 first=$!
 until [ -e "$checkout/build/.build-lock" ]; do
@@ -41,14 +41,14 @@ cat "$folder/first.err" "$folder/second.err" >"$folder/both.err"
 expect both.err "Building in $checkout/build"
 expect both.err "waiting for it to finish"
 
-# A relative path counts from the caller's folder, and what is built is not built again.
+# A relative path starts at the working directory, and an existing build is reused.
 printf 'storage: {module: memory}\n' >"$folder/mine.yaml"
 (cd "$folder" && "$checkout/scripts/run.sh" -c mine.yaml --check-config >third.out 2>third.err) ||
     fail "a relative -c failed"
 expect third.out "mine.yaml: the configuration is valid"
 [ ! -s "$folder/third.err" ] || fail "something was said although nothing was to be done"
 
-# Another user, who may not write to the checkout, builds in a folder of their own.
+# Another user, without write permission for the checkout, builds in a folder of their own.
 [ "$(id -u)" -eq 0 ] || exit 0
 mkdir "$folder/home"
 chown 65534:65534 "$folder/home"

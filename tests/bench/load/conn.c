@@ -1,4 +1,4 @@
-/* Sockets: level-triggered epoll; EPOLLOUT only while something could not be sent. */
+/* Sockets: level-triggered epoll; EPOLLOUT only while data could not be sent. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -27,7 +27,7 @@ void die(const char *format, ...)
     exit(1);
 }
 
-static SSL_CTX *tls; /* NULL: connections are in clear */
+static SSL_CTX *tls; /* NULL: connections without TLS */
 
 void conn_speak_tls(void)
 {
@@ -48,7 +48,7 @@ static void shake_hands(struct conn *conn)
         die("the handshake failed");
 }
 
-/* Returns: as recv() does. */
+/* Returns: like recv(). */
 static ssize_t result_of(struct conn *conn, int result)
 {
     int error = SSL_get_error(conn->ssl, result);

@@ -1,7 +1,7 @@
 /*
- * How late an expiry is told: keys of a TTL of two seconds, so many a second, in a store that has
- * many other keys with a TTL. Lateness counts from the earliest moment at which the deadline can
- * have been (the set, sent, plus its TTL), on the server's own clock.
+ * The delay of expiry notifications: keys with a TTL of two seconds, set at a given rate, in a
+ * store with many other keys with a TTL. The delay counts from the earliest possible deadline (the
+ * time at which the set was sent, plus its TTL), on the server's own clock.
  */
 #include <stdlib.h>
 

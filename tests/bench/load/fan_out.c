@@ -1,8 +1,8 @@
 /*
- * One key, or one channel of Redis, with many subscribers, each of which counts what it is told.
- * The writer has `depth` changes in flight: a change is done when every subscriber has it. So none
- * may be lost; one that is lost stops the run. A change has a number as its value or, where values
- * are to be longer, records of JSON.
+ * One key, or one channel of Redis, with many subscribers, each of which counts its notifications.
+ * The writer has `depth` changes in flight: a change is done when every subscriber has it. A lost
+ * notification stops the run. The value of a change is a number or, for longer values, JSON
+ * records.
  */
 #include <stdlib.h>
 
@@ -23,7 +23,7 @@ static struct fan_out {
     struct poller poller;
     uint64_t n_written;
     uint64_t n_deliveries;
-    uint64_t n_bytes; /* that subscribers were sent */
+    uint64_t n_bytes; /* sent to subscribers */
     size_t value_bytes;
     const char *hello;
 } fan;
@@ -108,7 +108,7 @@ static void subscribe(struct conn *conn, uint16_t port)
 static void on_ready(struct conn *conn)
 {
     if (conn == &fan.writer) {
-        conn_use(conn, conn_unread(conn).len); /* Redis says how many got it */
+        conn_use(conn, conn_unread(conn).len); /* Redis returns the number of recipients */
         return;
     }
     size_t i = (size_t)(conn - fan.subscribers);

@@ -1,8 +1,8 @@
 /*
  * The load generator: one thread that keeps a number of requests in flight on each of many
- * connections, and counts and times the answers. Requests are made beforehand; an answer is only
- * looked at as far as is needed to find its end, so that what is measured is the server. How fast
- * the generator itself can be shows a run against `sink`, which answers without looking.
+ * connections, and counts and times the answers. Requests are prepared in advance, and an answer is
+ * parsed only as far as necessary to find its end, so that the server is measured, and not the
+ * generator. A run against `sink`, which answers without parsing, shows the generator's own limit.
  */
 #ifndef KV_BENCH_LOAD_H
 #define KV_BENCH_LOAD_H
@@ -14,19 +14,19 @@
 struct workload {
     size_t n_keys;
     size_t value_bytes;
-    size_t ttl_ms;    /* WS-SET: of the first key; 0: none has one */
-    size_t spread_ms; /* by how much that of the last one is longer */
+    size_t ttl_ms;    /* WS-SET: of the first key; 0: no TTLs */
+    size_t spread_ms; /* the difference to the TTL of the last key */
 };
 
-/* How to speak to a server. */
+/* The protocol spoken with a server. */
 struct protocol {
     const char *name;
-    /* What is sent first on a connection, and what ends the answer to it; NULL: nothing. */
+    /* The first data sent on a connection, and the end of the answer to it; NULL: none. */
     const char *hello;
     const char *hello_end;
     void (*append_request)(struct kv_buffer *out, const struct workload *workload, uint64_t key);
-    /* The length of the answer that the bytes begin with; 0: not all of it is there.
-     * *ret_failed: it says that the request failed. */
+    /* The length of the answer at the start of the bytes; 0: incomplete. *ret_failed: whether the
+     * request failed. */
     size_t (*answer_len)(const char *bytes, size_t len, bool *ret_failed);
 };
 
@@ -35,17 +35,18 @@ const struct protocol *protocol_find(const char *name);
 
 /* A masked text frame around the payload. */
 void ws_append_frame(struct kv_buffer *out, struct kv_slice payload);
-/* The length of the frame that the bytes begin with, and where its payload is; 0: not all there. */
+/* The length of the frame at the start of the bytes, and the place of its payload; 0:
+ * incomplete. */
 size_t ws_frame_len(const char *bytes, size_t len, struct kv_slice *ret_payload);
 extern const char ws_hello[];
 extern const char ws_hello_deflate[]; /* the same, with an offer of permessage-deflate */
 
 /* ---- connections ---- */
 
-/* A non-blocking socket with what is to be sent, and what came. */
+/* A non-blocking socket with its outgoing and incoming data. */
 struct conn {
     int fd;
-    struct ssl_st *ssl; /* NULL: in clear */
+    struct ssl_st *ssl; /* NULL: no TLS */
     struct kv_buffer out;
     size_t out_at;
     struct kv_buffer in;
@@ -54,27 +55,27 @@ struct conn {
     void *owner;
 };
 
-/* From now on connections are opened with TLS 1.3. */
+/* Makes later connections use TLS 1.3. */
 void conn_speak_tls(void);
 
 /* Connects, says hello and waits for the answer. Any failure ends the program. */
 void conn_open(struct conn *conn, uint16_t port, const char *hello, const char *hello_end);
 void conn_close(struct conn *conn);
-/* Sends what can be sent now. */
+/* Sends as much as possible now. */
 void conn_flush(struct conn *conn);
-/* Receives what is there. Returns: false if there was nothing. */
+/* Receives the available data. Returns: false if there was none. */
 bool conn_fill(struct conn *conn);
 struct kv_slice conn_unread(const struct conn *conn);
 void conn_use(struct conn *conn, size_t len);
 
-/* Waits for connections that can be read, or written where that was awaited. */
+/* Waits for connections that are readable, or writable if that is awaited. */
 struct poller {
     int fd;
 };
 
 void poller_open(struct poller *poller);
 void poller_add(struct poller *poller, struct conn *conn);
-/* Calls `ready` for each, after flushing and filling it. Returns: how many. */
+/* Calls `ready` for each, after flushing and filling it. Returns: their number. */
 size_t poller_wait(struct poller *poller, int wait_ms, void (*ready)(struct conn *conn));
 
 /* ---- time ---- */
@@ -82,7 +83,7 @@ size_t poller_wait(struct poller *poller, int wait_ms, void (*ready)(struct conn
 int64_t time_us(void);
 int64_t boot_ms(void);
 
-/* Times in microseconds, in buckets of 1/32 of their size (as HdrHistogram has them). */
+/* Times in microseconds, in buckets of 1/32 of their size (like HdrHistogram). */
 struct histogram {
     uint64_t counts[64 * 32];
     uint64_t n;
@@ -90,7 +91,7 @@ struct histogram {
 };
 
 void histogram_add(struct histogram *histogram, uint64_t us);
-/* share: of the times, those up to the result; 0 … 1. */
+/* share: the fraction of times up to the result; 0 … 1. */
 uint64_t histogram_at(const struct histogram *histogram, double share);
 
 /* ---- kinds of load; each prints one line of JSON ---- */
@@ -103,16 +104,16 @@ struct load_options {
     struct workload workload;
     size_t background; /* EXPIRY: further keys with a TTL */
     size_t rate;       /* EXPIRY, TOLD: a second */
-    size_t pace;     /* requests a second, of all connections; 0: the next one follows an answer */
-    size_t tls;      /* 1: with TLS */
-    size_t deflate;  /* 1: FAN_OUT's subscribers offer permessage-deflate */
-    size_t other;    /* TOLD: the port of the subscriber's server */
-    size_t prefixes; /* subscriptions that no key of the load matches, held meanwhile */
+    size_t pace;       /* requests a second, over all connections; 0: each follows an answer */
+    size_t tls;        /* 1: with TLS */
+    size_t deflate;    /* 1: FAN_OUT's subscribers offer permessage-deflate */
+    size_t other;      /* TOLD: the port of the subscriber's server */
+    size_t prefixes;   /* subscriptions held meanwhile that match no key of the load */
 };
 
 /* Requests and answers for some seconds. */
 void load_requests(const struct protocol *protocol, const struct load_options *options);
-/* Every key once, as fast as it goes. */
+/* Every key once, as fast as possible. */
 void load_fill(const struct protocol *protocol, const struct load_options *options);
 /* One key with many subscribers; `depth` changes in flight. */
 enum fan_out_kind {
@@ -123,9 +124,9 @@ enum fan_out_kind {
 void load_fan_out(enum fan_out_kind kind, const struct load_options *options);
 /* Subscribes to prefixes; the connections stay open. */
 void load_hold_prefixes(uint16_t port, size_t n);
-/* Keys that expire, and how late their subscriber is told. */
+/* Keys that expire, and the delay of their notifications. */
 void load_expiry(const struct load_options *options);
-/* How late a subscriber at another server is told of changes. */
+/* The delay of notifications of a subscriber at another server. */
 void load_told(const struct load_options *options);
 
 void die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));

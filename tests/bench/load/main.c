@@ -3,9 +3,9 @@
  *
  * KIND: a protocol's name (http-get, http-list, http-post, webdis-get, ws-get, ws-set), fill,
  * fan-out, fan-out-prefix, fan-out-redis, expiry or told. Numbers: connections, depth, seconds,
- * keys, value, ttl, spread, background, rate, other, prefixes, pace (so many requests a second,
- * whatever the answers take), tls (1: with it), deflate (1: fan-out's subscribers offer it). With
- * KV_BENCH_TOKEN requests over HTTP bring this token.
+ * keys, value, ttl, spread, background, rate, other, prefixes, pace (requests a second, independent
+ * of the answers), tls (1: on), deflate (1: fan-out's subscribers offer it). With KV_BENCH_TOKEN,
+ * HTTP requests have this token.
  */
 #include <stdlib.h>
 

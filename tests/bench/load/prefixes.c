@@ -1,12 +1,12 @@
 /*
- * Subscriptions to prefixes that no key of the load has, on connections that stay open: what they
- * cost writers.
+ * Subscriptions to prefixes that match no key of the load, on connections that stay open: their
+ * cost for writers.
  */
 #include "base/mem.h"
 #include "load.h"
 
 enum {
-    OF_A_CONNECTION = 10000 /* as the server allows unless configured */
+    OF_A_CONNECTION = 10000 /* the server's default limit */
 };
 
 static void append_subscribe(struct kv_buffer *out, size_t number, bool is_last)

@@ -1,4 +1,4 @@
-/* What requests look like, and where answers end. */
+/* The text of requests, and the end of answers. */
 #include <endian.h>
 #include <stdlib.h>
 
@@ -12,7 +12,7 @@ const char ws_hello_deflate[] =
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
 
-/* A JSON string of the workload's length, quotes included. */
+/* A JSON string of the workload's length, including quotes. */
 static void append_value(struct kv_buffer *out, const struct workload *workload, uint64_t key)
 {
     char digits[24];
@@ -25,7 +25,7 @@ static void append_value(struct kv_buffer *out, const struct workload *workload,
 
 /* ---- HTTP ---- */
 
-/* The header that has KV_BENCH_TOKEN, if that is set. */
+/* The header with KV_BENCH_TOKEN, if that is set. */
 static const char *authorization(void)
 {
     static char header[16384];
@@ -42,7 +42,7 @@ static void append_http_get(struct kv_buffer *out, const struct workload *worklo
                      (uintmax_t)key, authorization());
 }
 
-/* The ten keys that stand around it. */
+/* A list of the ten keys around it. */
 static void append_http_list(struct kv_buffer *out, const struct workload *workload, uint64_t key)
 {
     (void)workload;

@@ -10,7 +10,7 @@ enum {
     FAILURES_SHOWN = 3
 };
 
-/* All requests, one behind the other. */
+/* All requests, concatenated. */
 struct prepared {
     struct kv_buffer bytes;
     size_t *ends; /* of each */
@@ -33,7 +33,7 @@ static struct run {
     struct histogram histogram;
     int64_t now_us;
     bool is_measuring;
-    bool is_ending;     /* an answer makes no further request */
+    bool is_ending;     /* an answer triggers no further request */
     uint64_t n_answers; /* while measuring */
     uint64_t n_all_answers, n_failed, n_in_flight;
 } run;
@@ -46,7 +46,7 @@ static uint64_t draw(uint64_t *state)
     return z ^ z >> 31;
 }
 
-/* is_random: keys in any order; otherwise each once. */
+/* is_random: keys in random order; otherwise each once. */
 static void prepare(size_t n, bool is_random)
 {
     uint64_t state = (uint64_t)time_us();
@@ -59,7 +59,7 @@ static void prepare(size_t n, bool is_random)
     }
 }
 
-/* The next n requests, which lie one behind the other but where they wrap. */
+/* The next n requests, which are contiguous except where they wrap around. */
 static void send_requests(struct channel *channel, size_t n)
 {
     struct prepared *prepared = &run.prepared;
@@ -110,7 +110,7 @@ static size_t take_answers(struct channel *channel)
 static void on_ready(struct conn *conn)
 {
     struct channel *channel = conn->owner;
-    run.now_us = time_us(); /* not the begin of the turn, which may have waited for this since */
+    run.now_us = time_us(); /* not the start of the turn, which may have waited for this since */
     size_t n = take_answers(channel);
     run.n_answers += run.is_measuring ? n : 0;
     run.n_all_answers += n;
@@ -132,8 +132,8 @@ static void open_channels(void)
     }
 }
 
-/* What is due by now, spread over the connections; what a connection has no room for goes to the
- * next one, and ends the program where none has. */
+/* Sends the requests that are due, spread over the connections; a request for which a connection
+ * has no room goes to the next one. The program ends if no connection has room. */
 static void send_due(int64_t begin_us, uint64_t *n_sent)
 {
     uint64_t n_due = (uint64_t)((double)(run.now_us - begin_us) * 1e-6 * (double)run.options.pace);
@@ -197,7 +197,8 @@ void load_requests(const struct protocol *protocol, const struct load_options *o
     close_channels();
 }
 
-/* What is left to be sent, as far as the channel may have more in flight. Returns: how many. */
+/* Sends remaining requests, as far as the channel may have more in flight. Returns: their
+ * number. */
 static size_t refill(struct channel *channel, size_t n_left)
 {
     size_t room = run.options.depth - channel->n;

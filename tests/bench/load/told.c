@@ -1,7 +1,7 @@
 /*
- * How long it takes until a subscriber at another server is told of a change: so many a second,
- * from the moment at which the set is handed to the system until the message is there. The value
- * is the change's number. Keys are as many as `keys` says, so each changes again and again.
+ * The delay until a subscriber at another server is notified of a change, at a given rate: from the
+ * moment at which the set is passed to the system until the message arrives. The value is the
+ * change's number. There are `keys` keys, so each changes repeatedly.
  */
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /*
  * The limit: a bare libh2o handler on one thread, with a fixed answer of the size and the headers
- * of KvServer's answers, and nothing behind it.  bare PORT
+ * of KvServer's answers, and no further work.  bare PORT
  */
 #include <h2o.h>
 
@@ -67,7 +67,7 @@ int main(int argc, char **argv)
 {
     if (argc != 2)
         return 2;
-    signal(SIGPIPE, SIG_IGN); /* a load that ends leaves answers that nobody reads */
+    signal(SIGPIPE, SIG_IGN); /* a load that ends leaves unread answers */
     h2o_config_init(&conf);
     h2o_hostconf_t *host =
         h2o_config_register_host(&conf, h2o_iovec_init(H2O_STRLIT("default")), 65535);

@@ -1,6 +1,6 @@
 /*
- * What the load generator itself can reach: a server that looks at requests only to count them, and
- * answers each with the same bytes, many in one write.  sink PORT http|ws
+ * The limit of the load generator: a server that only counts requests, and answers each with the
+ * same bytes, many in one write.  sink PORT http|ws
  */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -42,7 +42,7 @@ static void say(int fd, const char *bytes, size_t len)
         perror("sink");
 }
 
-/* Returns: the length of the request that the bytes begin with; 0: not all there. */
+/* Returns: the length of the request at the start of the bytes; 0: incomplete. */
 static size_t request_len(const struct peer *peer, size_t at)
 {
     size_t left = peer->n - at;

@@ -1,4 +1,4 @@
-"""Load for tests that break something below KvServers, and the judgement of what became of it.
+"""Load for tests that break parts below KvServers, and checks of the results.
 
 Each writer has a key of its own and writes on condition that it still has the revision that was acknowledged
 last: so a write that is lost shows at once. A writer of keys that expire works beside them. Subscribers note
@@ -18,7 +18,7 @@ LEAST_TTL_MS, TTL_STEP_MS, N_TTLS = 300, 137, 17
 
 
 class Client:
-    """A connection that is kept."""
+    """A persistent connection."""
 
     def __init__(self, server):
         self.server = server
@@ -55,7 +55,7 @@ class Client:
         return self.ask("PUT", "/storage/" + key, json.dumps({"value": value, **more}).encode(), headers)
 
     def get(self, key):
-        """Returns: the value and the revision, 0 where there is none; waits while the store does."""
+        """Returns: the value and the revision, 0 if there is none; waits while the store is unavailable."""
         until = time.monotonic() + PATIENCE_S
         while True:
             status, revision, body = self.ask("GET", "/storage/" + key)
@@ -124,7 +124,7 @@ class Writer(threading.Thread):
         self.acked_at = now
 
     def look(self):
-        """Finds what is there: what was acknowledged, or something later that may have been written."""
+        """Reads the present state: the acknowledged one, or a later one that may have been written."""
         value, revision = self.client.get(self.key)
         if self.acked and revision < self.acked[-1][1]:
             self.lost.append(self.acked[-1])
@@ -162,8 +162,8 @@ class TtlWriter(threading.Thread):
 
 
 class Subscriber(EventStream):
-    """Of a prefix. changes: of each key, what it was told: revision, value (None: it is gone) and whether that was a
-    change, not a state. order: of all, keys and revisions. Begins anew with each reset."""
+    """A subscriber of a prefix. changes: the notifications of each key: revision, value (None: missing) and whether it
+    was a change, not a state. order: keys and revisions of all notifications. Cleared by each reset."""
 
     def __init__(self, server, prefix):
         self.changes, self.order, self.n_resets = {}, [], 0
@@ -214,7 +214,7 @@ class Load:
         return sum(len(writer.lost) for writer in self.writers)
 
     def wait_until_all_write(self, n):
-        """Until each writer has had n further writes acknowledged."""
+        """Waits until each writer has had n further writes acknowledged."""
         before = [len(writer.acked) for writer in self.writers]
 
         def have_written():
@@ -232,10 +232,10 @@ class Load:
             if thread.fault is not None:
                 raise thread.fault
 
-    # ---- judging ----
+    # ---- checks ----
 
     def check_final_states(self):
-        """All servers have the same states, and have told them."""
+        """All servers have the same states, and have notified them."""
         clients = [Client(server) for server in self.servers]
         for writer in self.writers:
             states = [client.get(writer.key) for client in clients]
@@ -252,7 +252,7 @@ class Load:
             client.close()
 
     def check_changes(self, subscriber):
-        """Each acknowledged write is told exactly once, in order, and nothing that was refused."""
+        """Each acknowledged write is notified exactly once, in order, and no refused write is."""
         for writer in self.writers:
             told = [(value, revision) for revision, value, _ in subscriber.changes[writer.key]]
             revisions = [revision for _, revision in told]
@@ -274,7 +274,7 @@ class Load:
                 assert reasons in ([], ["set"], ["set", "expire"]), f"{key}: {reasons}"
 
     def judge(self):
-        """Returns: what happened, as text. Where writes were lost, only the present state can be told."""
+        """Returns: a summary. If writes were lost, only the present state can be checked."""
         self.check_final_states()
         for subscriber in self.subscribers:
             if subscriber.n_resets == 0:

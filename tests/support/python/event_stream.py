@@ -7,8 +7,8 @@ from kvserver import PATIENCE_S
 
 
 class EventStream:
-    """Of a prefix, with its present state first. A subclass takes the events by take(kind, payload), and sets what
-    that needs before this begins."""
+    """A subscription to a prefix, with its present state first. A subclass receives the events by take(kind, payload),
+    and must set the members that this needs before it calls this constructor."""
 
     def __init__(self, server, prefix):
         self.is_synced = threading.Event()

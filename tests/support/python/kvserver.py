@@ -1,4 +1,4 @@
-"""For tests in Python: a KvServer of their own, and test points as TAP has them."""
+"""For tests in Python: a KvServer of their own, and test points of TAP."""
 import http.client
 import os
 import subprocess
@@ -49,7 +49,7 @@ class Server:
         return subprocess.Popen(command, stderr=self.log)
 
     def run(self, *arguments):
-        """Runs the program to its end, while the server does not run."""
+        """Runs the program to its end, while the server is not running."""
         return subprocess.run([os.environ["KV_SERVER_PROGRAM"], "-c", self.path, *arguments],
                               capture_output=True, timeout=PATIENCE_S, check=False)
 
@@ -76,7 +76,7 @@ class Server:
             return False
 
     def request(self, method, path, body=None, headers=None):
-        """Returns: status, headers and body; that of a stream is not read."""
+        """Returns: status, headers and body; the body of a stream is not read."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         try:
             connection.request(method, path, body, headers or {})

@@ -16,7 +16,7 @@ PROGRAM = os.environ.get("KV_TEST_REDIS_PROGRAM", "redis-server")  # or a valkey
 
 
 def require_redis():
-    """Ends the program as skipped if there is no Redis 7, or the Valkey that is asked for."""
+    """Ends the program as skipped if there is no Redis 7, or the requested Valkey."""
     program = shutil.which(PROGRAM)
     version = subprocess.run([program, "--version"], capture_output=True, text=True,
                              check=True).stdout if program else ""
@@ -26,7 +26,7 @@ def require_redis():
 
 
 def free_port():
-    """Below those that the system gives to connections, which else could take it before the server listens there."""
+    """A port below the system's range for outgoing connections, which otherwise could take it before the server listens."""
     while True:
         with socket.socket() as probe:
             try:
@@ -37,7 +37,7 @@ def free_port():
 
 
 class Redis:
-    """arguments: further ones of the program, in which %port is its port; has_port: whether it listens without TLS; more: of its environment."""
+    """arguments: further arguments of the program, in which %port is its port; has_port: whether it listens without TLS; more: further variables of its environment."""
 
     def __init__(self, *arguments, has_port=True, more=None):
         self.folder = tempfile.mkdtemp(prefix="kv-redis-")
@@ -67,7 +67,7 @@ class Redis:
             return log.read()[-2000:]
 
     def ask(self, *words):
-        """Sends a command of one line. Returns: how its answer begins."""
+        """Sends a command of one line. Returns: the start of its answer."""
         with socket.socket(socket.AF_UNIX) as peer:
             peer.settimeout(PATIENCE_S)
             peer.connect(self.socket)
@@ -90,7 +90,7 @@ class Redis:
 
 
 class Sentinel(Redis):
-    """A sentinel that watches a master by the name `main`. lines: of its configuration, besides."""
+    """A sentinel that watches a master by the name `main`. lines: further lines of its configuration."""
 
     def __init__(self, master, quorum, down_ms, *lines, has_port=True, announced_port=None):
         self.lines = [f"sentinel monitor main 127.0.0.1 {announced_port or master.port} {quorum}",
@@ -147,7 +147,7 @@ class Guarded:
         wait_for(is_settled, "the replicas do not follow the master")
 
     def demote(self):
-        """Makes the sentinels replace a master that is well, as soon as they can."""
+        """Makes the sentinels replace a working master, as soon as they can."""
         wait_for(lambda: self.sentinels[0].ask("SENTINEL FAILOVER main").startswith("+OK"), "no replica is fit")
 
     def wait_for_another(self, old):
@@ -161,7 +161,7 @@ class Guarded:
 
 
 class Cluster:
-    """A Redis Cluster: masters with a replica each. arguments: further ones of each node; cli: of redis-cli;
+    """A Redis Cluster: masters with a replica each. arguments: further arguments of each node; cli: those of redis-cli;
     more: further environment of a node, by its number."""
 
     def __init__(self, n_masters=3, n_replicas=1, node_timeout_ms=1500, arguments=(), has_port=True, cli=(),
@@ -183,7 +183,7 @@ class Cluster:
                      == n_replicas, "a replica does not connect")
 
     def masters(self, but=None):
-        """but: a node that is not asked, as it is stopped."""
+        """but: a stopped node, which is not asked."""
         return [node for node in self.nodes if node is not but and node.process.poll() is None
                 and "role:master" in node.ask("INFO replication")]
 
@@ -192,11 +192,11 @@ class Cluster:
         return [node for node in self.nodes if str(node.port) in ports]
 
     def wait_for_masters(self, but=None):
-        """Until all slots have a master again."""
+        """Waits until all slots have a master again."""
         wait_for(lambda: len(self.masters(but)) == self.n_masters, "no replica takes over")
 
     def settle(self):
-        """Waits until every node is there, every master has its replica, and all of them agree."""
+        """Waits until every node runs, every master has its replica, and all nodes agree."""
         def is_settled():
             masters = self.masters()
             return (len(masters) == self.n_masters

@@ -1,6 +1,6 @@
 #!/bin/sh
-# get_valkey.sh FOLDER: fetches Debian's Valkey from the backports and unpacks it into the folder: FOLDER/usr/bin has
-# valkey-server then. Installs nothing, and leaves the machine's package sources as they are.
+# get_valkey.sh FOLDER: fetches Debian's Valkey from the backports and unpacks it into the folder, with
+# valkey-server in FOLDER/usr/bin. Installs nothing, and does not change the machine's package sources.
 set -eu
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
 apt=$(mktemp -d /tmp/kv-apt-XXXXXX)

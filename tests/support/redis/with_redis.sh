@@ -1,7 +1,8 @@
 #!/bin/sh
-# with_redis.sh COMMAND [ARGUMENT]...: runs the command beside a redis-server of its own (or what
-# KV_TEST_REDIS_PROGRAM names), which listens at a socket only. Its path stands for each `@redis` in the arguments, and in KV_TEST_REDIS.
-# Returns what the command does; 77 where there is no redis-server of version 7 or later.
+# with_redis.sh COMMAND [ARGUMENT]...: runs the command beside a new redis-server (or the program
+# KV_TEST_REDIS_PROGRAM), which listens only on a socket. The socket's path replaces each `@redis` in the
+# arguments, and is in KV_TEST_REDIS. Exits like the command; with 77 if there is no redis-server of version 7
+# or later.
 set -u
 
 program=${KV_TEST_REDIS_PROGRAM:-redis-server} # or a valkey-server
