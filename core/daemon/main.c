@@ -104,6 +104,8 @@ static bool is_durable(const struct kv_config *config)
 
 static int import(struct kv_config *config, const char *path, struct kv_error *reterr)
 {
+    if (kv_staging_refuse_others(config, path, reterr) != 0)
+        return -1;
     struct kv_import *import = kv_import_open(path, config, reterr);
     int result = -1;
     if (import == NULL)
@@ -136,7 +138,8 @@ static int serve_marked(struct kv_config *config, struct kv_import *import, stru
 
 static int restore(struct kv_config *config, const char *path, struct kv_error *reterr)
 {
-    if (kv_unfinished_refuse(config, reterr) != 0)
+    if (kv_staging_refuse_others(config, path, reterr) != 0 ||
+        kv_unfinished_refuse(config, reterr) != 0)
         return -1;
     struct kv_import *import = kv_import_open_backup(path, config, reterr);
     int result = import == NULL ? -1 : serve_marked(config, import, reterr);

@@ -21,10 +21,12 @@
 #include "base/mem.h"
 #include "daemon/export.h"
 #include "daemon/restore.h"
+#include "daemon/signals.h"
 #include "daemon/unfinished.h"
 
 enum {
     MOST_FOLDERS_OPEN = 16,
+    LOOK_MS = 20,
     EXIT_NOT_RUN = 127
 };
 
@@ -125,26 +127,58 @@ static int remove_all(const char *path, struct kv_error *reterr)
 
 /* ---- the restore ---- */
 
+/* It is not the service that a manager waits for. */
 static void become_restorer(const struct kv_config *config, const char *backup)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* the next start goes on from there */
+    unsetenv("NOTIFY_SOCKET");
     execl("/proc/self/exe", "kvserver", "-c", config->path, "--restore", backup, (char *)NULL);
     perror("kvserver: /proc/self/exe");
     _exit(EXIT_NOT_RUN);
 }
 
+/* As if this process had been ended by the signal while it waited. One that cannot be, as the first
+ * of a container, goes on. */
+static void end_by(int signal_number)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    signal(signal_number, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    raise(signal_number);
+}
+
+/* Whoever asks this process to end may ask the restorer as well, which would then look like one
+ * that failed; and a script's background process ignores SIGINT. So both end at once, and the next
+ * start goes on. Returns: as waitpid() has it. */
+static int await_restorer(pid_t process)
+{
+    int status = 0, ended_by = 0;
+    while (waitpid(process, &status, WNOHANG) == 0) {
+        int signal_number = kv_signals_await(LOOK_MS);
+        if (!kv_signal_is_end(signal_number))
+            continue;
+        ended_by = signal_number;
+        kill(process, SIGKILL);
+    }
+    if (ended_by == 0)
+        ended_by = kv_signals_await(0); /* it came at the same time */
+    if (!kv_signal_is_end(ended_by))
+        return status;
+    end_by(ended_by);
+    return W_EXITCODE(0, SIGKILL);
+}
+
 /* Returns: as waitpid() has it; -1 and *reterr where there is no process. */
 static int run_restorer(const struct kv_config *config, const char *backup, struct kv_error *reterr)
 {
-    int status = 0;
+    kv_signals_block();
     pid_t process = fork();
     if (process < 0)
         return kv_error_set(reterr, "cannot start the restore: %s", strerror(errno));
     if (process == 0)
         become_restorer(config, backup);
-    while (waitpid(process, &status, 0) < 0 && errno == EINTR)
-        continue;
-    return status;
+    return await_restorer(process);
 }
 
 /* The old store has been set aside, if there was one. */
@@ -159,6 +193,14 @@ static int put_back(const struct paths *paths, struct kv_error *reterr)
     return move(paths->restore, paths->refused, reterr);
 }
 
+static int say_restored(const struct paths *paths, struct kv_error *reterr)
+{
+    kv_log(KV_LOG_INFO, "server", "restored%s%s",
+           is_there(paths->replaced) ? "; the store before is kept as " : "",
+           is_there(paths->replaced) ? paths->replaced : "");
+    return remove_all(paths->restore, reterr);
+}
+
 static int make_store(const struct kv_config *config, const struct paths *paths,
                       struct kv_error *reterr)
 {
@@ -171,8 +213,7 @@ static int make_store(const struct kv_config *config, const struct paths *paths,
                             paths->restore);
     if (WEXITSTATUS(status) != 0)
         return put_back(paths, reterr);
-    kv_log(KV_LOG_INFO, "server", "restored; the store before is kept as %s", paths->replaced);
-    return remove_all(paths->restore, reterr);
+    return say_restored(paths, reterr);
 }
 
 /* Not under a server that has it open. */
@@ -189,9 +230,12 @@ static int set_aside(const struct kv_config *config, const struct paths *paths,
 static int clear_place(const struct kv_config *config, const struct paths *paths,
                        struct kv_error *reterr)
 {
-    if (is_there(paths->restoring) &&
-        (remove_all(paths->store, reterr) != 0 || remove_all(paths->restoring, reterr) != 0))
-        return -1;
+    if (is_there(paths->restoring)) {
+        kv_log(KV_LOG_WARN, "server", "the restore of %s was interrupted: it begins anew",
+               paths->restore);
+        if (remove_all(paths->store, reterr) != 0 || remove_all(paths->restoring, reterr) != 0)
+            return -1;
+    }
     return is_there(paths->store) && !is_there(paths->replaced) ? set_aside(config, paths, reterr)
                                                                 : 0;
 }
@@ -200,9 +244,20 @@ static int apply(const struct kv_config *config, const struct paths *paths, stru
 {
     if (clear_place(config, paths, reterr) != 0)
         return -1;
-    if (!is_there(paths->store))
-        return make_store(config, paths, reterr);
-    return remove_all(paths->restore, reterr); /* it was the last step that was missing */
+    return is_there(paths->store) ? say_restored(paths, reterr) /* only that was missing */
+                                  : make_store(config, paths, reterr);
+}
+
+/* Whoever took the backup away while it was being restored wants the store before, and no empty
+ * one. */
+static int refuse_missing(const struct paths *paths, struct kv_error *reterr)
+{
+    if (is_there(paths->store) || is_there(paths->restoring) || !is_there(paths->replaced))
+        return 0;
+    return kv_error_set(reterr,
+                        "there is no store at %s, but the one that a restore replaced is at %s: "
+                        "rename it to be served, or delete it to begin with an empty store",
+                        paths->store, paths->replaced);
 }
 
 /* One process at a time. The restorer inherits the lock, and keeps it where this one is killed. */
@@ -211,7 +266,7 @@ static int apply_alone(const struct kv_config *config, const struct paths *paths
 {
     int fd = open(paths->restore, O_RDONLY); /* NOLINT(android-cloexec-open) */
     if (fd < 0)
-        return errno == ENOENT ? 0 : fail(paths->restore, reterr);
+        return errno == ENOENT ? refuse_missing(paths, reterr) : fail(paths->restore, reterr);
     int result = flock(fd, LOCK_EX) == 0 ? 0 : fail(paths->restore, reterr);
     if (result == 0 && is_there(paths->restore))
         result = apply(config, paths, reterr);
@@ -223,6 +278,27 @@ int kv_staging_apply(const struct kv_config *config, struct kv_error *reterr)
 {
     struct paths paths = find_paths(config);
     int result = paths.store == NULL ? 0 : apply_alone(config, &paths, reterr);
+    free_paths(&paths);
+    return result;
+}
+
+static bool are_same(const char *path, const char *other)
+{
+    struct stat a, b;
+    return stat(path, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
+int kv_staging_refuse_others(const struct kv_config *config, const char *file,
+                             struct kv_error *reterr)
+{
+    struct paths paths = find_paths(config);
+    int result = 0;
+    if (paths.store != NULL && is_there(paths.restore) && !are_same(file, paths.restore))
+        result = kv_error_set(reterr,
+                              "%s waits, and replaces the store when the server starts next: start "
+                              "it first, or delete that file",
+                              paths.restore);
     free_paths(&paths);
     return result;
 }

@@ -23,6 +23,11 @@
  * Returns: 0, or -1 and *reterr if it has to be tried again. */
 int kv_staging_apply(const struct kv_config *config, struct kv_error *reterr);
 
+/* That nothing else makes, or fills, the store that such a backup is about to replace. file: where
+ * it comes from; that may be the backup itself. Returns: 0 where none waits, or -1 and *reterr. */
+int kv_staging_refuse_others(const struct kv_config *config, const char *file,
+                             struct kv_error *reterr);
+
 struct kv_staging;
 
 /* config: lent. Owns: the caller. */

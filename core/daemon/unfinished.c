@@ -85,15 +85,33 @@ static int make_parents(const char *mark, struct kv_error *reterr)
     return result;
 }
 
+/* Whether there is such a file or folder beside the store that has this mark. */
+static bool has_beside(const char *mark, int store_len, const char *suffix)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%.*s%s", store_len, mark, suffix) < 0)
+        abort();
+    bool is_there = access(path, F_OK) == 0;
+    free(path);
+    return is_there;
+}
+
 static int refuse(const char *mark, struct kv_error *reterr)
 {
+    int len = (int)(strlen(mark) - strlen(".restoring")); /* of the store's path */
     if (access(mark, F_OK) != 0)
         return 0;
-    return kv_error_set(
-        reterr,
-        "a restore was not finished, so the store is not whole: delete %.*s and %s, "
-        "and restore again",
-        (int)(strlen(mark) - strlen(".restoring")), mark, mark);
+    if (has_beside(mark, len, ".restore"))
+        return kv_error_set(reterr,
+                            "a restore was not finished, so the store is not whole: start the "
+                            "server, which restores %.*s.restore anew",
+                            len, mark);
+    bool has_replaced = has_beside(mark, len, ".replaced");
+    return kv_error_set(reterr,
+                        "a restore was not finished, so the store is not whole: delete %.*s and "
+                        "%s, and restore again%s%.*s%s",
+                        len, mark, mark, has_replaced ? ", or have the store before: " : "",
+                        has_replaced ? len : 0, mark, has_replaced ? ".replaced" : "");
 }
 
 static int make(const char *mark, struct kv_error *reterr)

@@ -7,7 +7,9 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -253,8 +255,135 @@ def test_kills(report):
             expect(beside(server), ["replaced"])
             server.end()
 
+    def with_its_group():
+        """By Ctrl+C, while it runs in the background of a script, where SIGINT is ignored."""
+        server = start_old()
+        upload(server, BACKUP)
+        expect(finish(server), (200, {"waits": True}))
+        kill(server)
+        for _ in range(3):
+            process = subprocess.Popen([os.environ["KV_SERVER_PROGRAM"], "-c", server.path],
+                                       stderr=subprocess.DEVNULL, start_new_session=True,
+                                       preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+            wait_for(lambda: "restoring" in beside(server), "the restore does not begin")
+            while process.poll() is None:
+                os.killpg(process.pid, signal.SIGINT)
+                time.sleep(0.01)
+        server.start()
+        expect(state_of(server), NEW)
+        expect(beside(server), ["replaced"])
+        server.end()
+
     report.check("a server that is killed during an upload has the old store", while_uploading)
+    report.check("one that is interrupted with all of its group goes on at the next start", with_its_group)
     report.check("one that is killed while it restores has the new one, whole, in the end", while_restoring)
+
+
+class Place:
+    """A store's folder and what lies beside it, as an end between two steps of a restore leaves them."""
+
+    def __init__(self):
+        self.server = start_old()
+        self.server.end_process()
+        self.folder = self.server.folder.name
+        self.path = os.path.join(self.folder, "store")
+        self.keep("old")
+        self.make("new", BACKUP)
+        self.make("part", make_backup({"new/1": "x"}))
+
+    def keep(self, name):
+        os.rename(self.path, os.path.join(self.folder, name))
+
+    def make(self, name, backup):
+        path = os.path.join(self.folder, "backup")
+        with open(path, "wb") as file:
+            file.write(backup)
+        expect(self.server.run("--restore", path).returncode, 0)
+        self.keep(name)
+
+    def lay(self, store, **others):
+        """store, replaced: which store lies there; others: what is in the file."""
+        for name in ["store"] + [f"store.{suffix}" for suffix in beside(self.server)]:
+            path = os.path.join(self.folder, name)
+            if os.path.isdir(path):
+                shutil.rmtree(path)
+            elif os.path.exists(path):
+                os.remove(path)
+        for suffix, what in {"": store, ".replaced": others.pop("replaced", None)}.items():
+            if what is not None:
+                shutil.copytree(os.path.join(self.folder, what), self.path + suffix)
+        for suffix, content in others.items():
+            with open(f"{self.path}.{suffix}", "wb") as file:
+                file.write(content)
+
+    def expect_served(self, state, *names):
+        """And served again by the start after that."""
+        for _ in range(2):
+            self.server.start()
+            expect(state_of(self.server), state)
+            expect(beside(self.server), sorted(names))
+            self.server.end_process()
+
+    def expect_refusal(self, *arguments, names):
+        result = self.server.run(*arguments)
+        expect(result.returncode, 1)
+        text = result.stderr.decode()
+        for name in names:
+            assert f"{self.path}{name}" in text, text
+        return text
+
+
+def test_states(report):
+    place = Place()
+
+    def check(name, state, names, **laid):
+        def test():
+            place.lay(**laid)
+            place.expect_served(state, *names)
+        report.check(name, test)
+
+    check("upload: nothing has happened yet", OLD, ["replaced", "upload"],
+          store="old", upload=BACKUP[:1000], replaced="part")
+    check("the backup waits: it is restored", NEW, ["replaced"], store="old", restore=BACKUP)
+    check("the old store is set aside: the backup is restored", NEW, ["replaced"],
+          store=None, restore=BACKUP, replaced="old")
+    check("the new store is being made: it is made anew", NEW, ["replaced"],
+          store="part", restore=BACKUP, restoring=b"", replaced="old")
+    check("so it is if it had just been begun", NEW, ["replaced"],
+          store=None, restore=BACKUP, restoring=b"", replaced="old")
+    check("and if there was none before", NEW, [], store="part", restore=BACKUP, restoring=b"")
+    check("the new store is whole: it stays", NEW, ["replaced"], store="new", restore=BACKUP, replaced="old")
+    check("a backup that cannot be restored: the old store comes back", OLD, ["refused"],
+          store=None, restore=b"no backup\n", replaced="old")
+    check("so it does after a part was made", OLD, ["refused"],
+          store="part", restore=b"no backup\n", restoring=b"", replaced="old")
+
+    def taken_away():
+        place.lay(None, replaced="old")
+        assert "rename it" in place.expect_refusal(names=["", ".replaced"])
+        place.lay("part", restoring=b"", replaced="old")
+        assert "delete" in place.expect_refusal(names=["", ".restoring", ".replaced"])
+        place.lay("part", restoring=b"")
+        assert ".replaced" not in place.expect_refusal(names=["", ".restoring"])
+
+    def others():
+        more = place.server.write("more.jsonl", '{"key":"a","value":1}\n')
+        backup = os.path.join(place.folder, "backup")
+        for store, replaced in ("old", None), (None, "old"):
+            place.lay(store, restore=BACKUP, replaced=replaced)
+            place.expect_refusal("--import", more, names=[".restore"])
+            place.expect_refusal("--restore", backup, names=[".restore"])
+            place.expect_served(NEW, "replaced")
+
+    def half_made():
+        place.lay("part", restore=BACKUP, restoring=b"", replaced="old")
+        assert "start the server" in place.expect_refusal("--export", names=[".restore"])
+        place.expect_served(NEW, "replaced")
+
+    report.check("a store that was replaced is not forgotten when the backup is taken away", taken_away)
+    report.check("nothing else is loaded while a backup waits", others)
+    report.check("what is half made is not exported", half_made)
+    place.server.folder.cleanup()
 
 
 def main():
@@ -262,6 +391,7 @@ def main():
     test_parts(report)
     test_replacing(report)
     test_faults(report)
+    test_states(report)
     test_kills(report)
     return report.end()
 
