@@ -713,9 +713,14 @@ def the_manual_has_every_verb_and_option(ctl):
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../conf/man/kvctl.1"),
               encoding="utf-8") as file:
         manual = file.read()
+    everywhere = re.findall(r"--([a-z-]+)", ctl.run("stats", "--help").decode())
     for verb in re.findall(r"^  ([a-z]+) ", ctl.run("--help").decode(), re.M):
         assert f".It Ic {verb}" in manual, verb
+        own = manual.split(f".It Ic {verb}", 1)[1].split("\n.It ")[0]
         for letter, option in re.findall(r"^  (-.)?,? *--([a-z-]+)", ctl.run(verb, "--help").decode(), re.M):
+            is_for_all = option in everywhere or option == "json-keys"
+            names = "|".join([f"-{option}"] + [letter[1:]] * bool(letter))
+            assert is_for_all or re.search(rf"Fl .*(?<![a-z-])({names})\b", own), (verb, option)
             assert re.search(rf"Fl (. , )?-{option}\b", manual), option
             assert not letter or re.search(rf"Fl {letter[1]} , -{option}\b", manual), option
 
