@@ -5,7 +5,9 @@
 #include <sys/resource.h>
 
 enum {
-    RESERVED_DESCRIPTORS = 256,
+    RESERVED_DESCRIPTORS = 4096, /* or a quarter of them; of these */
+    SHARE_OF_LINGERING = 4,
+    SHARE_OF_REFUSED = 8,
     LARGE_BLOCK = 1 << 20,
     MOST_FAST = 160 /* bytes of a block that is kept as it is; the most that glibc takes */
 };
@@ -20,12 +22,20 @@ static rlim_t raise_descriptor_limit(void)
     return setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : limit.rlim_cur;
 }
 
-/* Connections that there can be besides the store's files, sinks and the rest. */
+static rlim_t lesser(rlim_t a, rlim_t b)
+{
+    return a < b ? a : b;
+}
+
+/* For the store's files, sinks and the rest. */
+static rlim_t reserved_of(rlim_t descriptors)
+{
+    return lesser(descriptors / 4, RESERVED_DESCRIPTORS);
+}
+
 static uint32_t possible_connections(rlim_t descriptors)
 {
-    rlim_t reserved =
-        descriptors / 4 < RESERVED_DESCRIPTORS ? descriptors / 4 : RESERVED_DESCRIPTORS;
-    rlim_t possible = descriptors - reserved;
+    rlim_t possible = descriptors - reserved_of(descriptors);
     return possible > UINT32_MAX ? UINT32_MAX : (uint32_t)possible;
 }
 
@@ -42,6 +52,15 @@ uint32_t kv_process_fit_connections(const struct kv_config *config)
            "connections are taken",
            wanted, (unsigned long long)descriptors, possible);
     return possible;
+}
+
+void kv_process_fit_net(const struct kv_config *config, struct kv_net_config *net)
+{
+    rlim_t descriptors = raise_descriptor_limit();
+    rlim_t reserved = descriptors == 0 ? RESERVED_DESCRIPTORS : reserved_of(descriptors);
+    net->max_connections = kv_process_fit_connections(config);
+    net->max_lingering = (uint32_t)lesser(1 + reserved / SHARE_OF_LINGERING, KV_MOST_LINGERING);
+    net->max_refused = (uint32_t)lesser(1 + reserved / SHARE_OF_REFUSED, KV_MOST_REFUSED);
 }
 
 /* What is freed in large pieces goes back to the system, and small change does not make the heaps

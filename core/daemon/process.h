@@ -15,4 +15,8 @@ void kv_process_prepare(void);
  * descriptor. */
 uint32_t kv_process_fit_connections(const struct kv_config *config);
 
+/* The same, and how many of the descriptors that are left those connections may hold that have
+ * ended or are refused: with all of them, clients could keep the store from opening its files. */
+void kv_process_fit_net(const struct kv_config *config, struct kv_net_config *net);
+
 #endif

@@ -161,13 +161,28 @@ static struct kv_keyspace *create_keyspace(struct kv_server *server)
     return kv_keyspace_create(&parts);
 }
 
+/* Says how to choose another address. */
+static int refuse_address(const struct kv_config *config, size_t i, const struct kv_error *why,
+                          struct kv_error *reterr)
+{
+    if (config->path == NULL)
+        return kv_error_set(reterr,
+                            "%.900s; a configuration (-c FILE) chooses another port: "
+                            "listen: [{port: 3001}]",
+                            why->text);
+    return kv_error_set(reterr, "%.700s; listen[%zu] in %.200s chooses the address", why->text, i,
+                        config->path);
+}
+
 static int listen_at(struct kv_server *server, size_t i, struct kv_error *reterr)
 {
     const struct kv_listen_address *at = &server->config->listen[i];
-    if (at->unix_path != NULL)
-        return kv_net_listen_unix(server->net, at->unix_path, at->unix_mode, reterr);
-    return kv_net_listen(server->net, at->host, at->port, server->tls[i], &server->ports[i],
-                         reterr);
+    struct kv_error why;
+    int result = at->unix_path != NULL
+                     ? kv_net_listen_unix(server->net, at->unix_path, at->unix_mode, &why)
+                     : kv_net_listen(server->net, at->host, at->port, server->tls[i],
+                                     &server->ports[i], &why);
+    return result == 0 ? 0 : refuse_address(server->config, i, &why, reterr);
 }
 
 static int listen_everywhere(struct kv_server *server, struct kv_error *reterr)
@@ -355,7 +370,7 @@ static int start(struct kv_server *server, struct kv_error *reterr)
     net.inherited = &server->inherited;
     net.budget = server->budget;
     net.workers = server->workers;
-    net.max_connections = kv_process_fit_connections(config);
+    kv_process_fit_net(config, &net);
     server->net = kv_net_create(&net, server->loops, config->n_threads);
     server->metrics = kv_metrics_create();
     create_protocols(server);

@@ -29,7 +29,7 @@ struct kv_http_counts {
 
 struct kv_http_context {
     const struct kv_http_config *config;
-    const struct kv_net *net;
+    struct kv_net *net;
     struct kv_loop *loop;
     struct kv_access_loop *access;
     struct kv_keyspace *keyspace;

@@ -24,8 +24,9 @@ struct visit {
     struct kv_page_file *page;
     struct kv_source source;
     struct kv_slice type;
-    uint64_t first; /* byte of the body */
-    uint64_t next;  /* byte to be read */
+    bool holds_file; /* which stays open while it is sent */
+    uint64_t first;  /* byte of the body */
+    uint64_t next;   /* byte to be read */
     char etag[LONGEST_ETAG];
     char lines[LONGEST_LINES];
 };
@@ -34,6 +35,8 @@ static void end_visit(void *memory)
 {
     struct visit *visit = memory;
     kv_page_file_close(visit->page);
+    if (visit->holds_file)
+        kv_net_release_descriptor(visit->exchange->here->net);
 }
 
 /* ---- the path ---- */
@@ -100,6 +103,12 @@ static void redirect(struct visit *visit)
                            &(struct kv_answer){.status = 308, .location = kv_buffer_slice(out)});
 }
 
+static void refuse_for_now(struct kv_exchange *exchange)
+{
+    kv_exchange_refuse(exchange, (struct kv_answer){.status = 503, .retry_after_s = 1},
+                       "the file of this page cannot be read now");
+}
+
 static void refuse(struct visit *visit)
 {
     struct kv_exchange *exchange = visit->exchange;
@@ -114,8 +123,7 @@ static void refuse(struct visit *visit)
         return;
     case KV_FILE_NO_MEANS:
     case KV_FILE_UNREADABLE:
-        kv_exchange_refuse(exchange, (struct kv_answer){.status = 503, .retry_after_s = 1},
-                           "the file of this page cannot be read now");
+        refuse_for_now(exchange);
         return;
     default:
         refuse_missing(exchange, visit->request.path);
@@ -217,8 +225,21 @@ static void answer_content(struct visit *visit, struct kv_file_head *head)
     kv_exchange_answer_file(visit->exchange, &answer);
 }
 
+/* Clients that take long files slowly could have all descriptors in use, and the store could open
+ * no more of its own. Returns: false where there are too many. */
+static bool hold_file(struct visit *visit)
+{
+    visit->holds_file =
+        visit->page->size > KV_FILE_PART && kv_net_hold_descriptor(visit->exchange->here->net);
+    return visit->holds_file || visit->page->size <= KV_FILE_PART;
+}
+
 static void on_found(struct visit *visit)
 {
+    if (!hold_file(visit)) {
+        refuse_for_now(visit->exchange);
+        return;
+    }
     write_etag(visit);
     struct kv_file_head head = {.type = visit->type,
                                 .etag = kv_slice_of(visit->etag),

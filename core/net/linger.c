@@ -10,7 +10,6 @@
 #include "loop/evloop.h"
 
 enum {
-    MOST_LINGERING = 1024,
     MOST_BYTES = 64 << 20
 };
 
@@ -52,6 +51,7 @@ void kv_lingerers_init(struct kv_lingerers *lingerers, struct kv_loop *loop, _At
 {
     lingerers->loop = loop;
     lingerers->n = n;
+    lingerers->most = KV_MOST_LINGERING;
     kv_list_init(&lingerers->all);
 }
 
@@ -59,7 +59,7 @@ void kv_linger(struct kv_lingerers *lingerers, int fd, int64_t longest_ms)
 {
     struct kv_loop *loop = lingerers->loop;
     shutdown(fd, SHUT_WR);
-    if (atomic_fetch_add(lingerers->n, 1) >= MOST_LINGERING) {
+    if (atomic_fetch_add(lingerers->n, 1) >= lingerers->most) {
         atomic_fetch_sub(lingerers->n, 1);
         close(fd);
         return;

@@ -17,11 +17,13 @@ struct kv_lingerers {
     struct kv_loop *loop;
     struct kv_list all;
     _Atomic uint32_t *n; /* of all loops */
+    uint32_t most;       /* of all loops; others are closed at once */
 };
 
 void kv_lingerers_init(struct kv_lingerers *lingerers, struct kv_loop *loop, _Atomic uint32_t *n);
 
 enum {
+    KV_MOST_LINGERING = 1024, /* at most, and unless `most` is set */
     KV_LINGER_MS = 2000,
     KV_LINGER_SHORTLY_MS = 90, /* while descriptors are rare */
 };

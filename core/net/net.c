@@ -14,7 +14,6 @@
 #include "wire/proxy_header.h"
 
 enum {
-    MOST_REFUSED = 256, /* at once, of those who have to shake hands first */
     SWEEP_MS = 1000,
     DRAIN_SWEEP_MS = 20,
 };
@@ -44,6 +43,7 @@ struct kv_net {
     struct kv_net_service *service;
     _Atomic uint32_t max_connections;
     _Atomic uint32_t n_connections;
+    _Atomic uint32_t n_held;    /* descriptors besides their own */
     _Atomic uint32_t n_refused; /* which shake hands to be told so */
     _Atomic uint32_t n_lingering;
     _Atomic uint32_t n_without_spare; /* descriptor: loops */
@@ -130,7 +130,7 @@ static void refuse(struct net_loop *here, struct st_h2o_socket_t *sock, struct k
     struct kv_net *net = here->net;
     if (tls == NULL) {
         kv_connections_refuse(&here->connections, sock, net->service->refusal);
-    } else if (atomic_fetch_add(&net->n_refused, 1) < MOST_REFUSED) {
+    } else if (atomic_fetch_add(&net->n_refused, 1) < net->config.max_refused) {
         struct kv_connection *connection =
             kv_connection_open(&here->connections, sock, &net->n_refused);
         connection->is_refused = true;
@@ -174,7 +174,7 @@ static bool count_peer(struct kv_connection *connection)
 static bool count_as_refused(struct kv_connection *connection)
 {
     struct kv_net *net = loop_of(connection)->net;
-    if (atomic_fetch_add(&net->n_refused, 1) >= MOST_REFUSED) {
+    if (atomic_fetch_add(&net->n_refused, 1) >= net->config.max_refused) {
         atomic_fetch_sub(&net->n_refused, 1);
         return false;
     }
@@ -253,7 +253,7 @@ static void admit(struct net_loop *here, struct st_h2o_socket_t *sock,
                   const struct kv_entrance *entrance)
 {
     struct kv_net *net = here->net;
-    if (atomic_fetch_add(&net->n_connections, 1) >=
+    if (atomic_fetch_add(&net->n_connections, 1) + atomic_load(&net->n_held) >=
         atomic_load_explicit(&net->max_connections, memory_order_relaxed)) {
         atomic_fetch_sub(&net->n_connections, 1);
         kv_counter_add(&here->n_refused[OVER_LIMIT], 1);
@@ -323,6 +323,8 @@ static void init_loop(struct kv_net *net, uint32_t index, struct kv_loop *loop)
     here->listeners.on_accept = on_accept;
     here->listeners.on_excess = on_excess;
     kv_connections_init(&here->connections, loop, &net->config.patience, &net->n_lingering);
+    if (net->config.max_lingering != 0)
+        here->connections.lingerers.most = net->config.max_lingering;
     here->connections.peers = &net->peers;
     here->connections.tally = kv_budget_tally(net->config.budget, index);
     here->connections.chunks.tally = here->connections.tally;
@@ -337,6 +339,8 @@ struct kv_net *kv_net_create(const struct kv_net_config *config, struct kv_loop 
 {
     struct kv_net *net = kv_calloc(1, sizeof(*net) + n_loops * sizeof(struct net_loop));
     net->config = *config;
+    if (config->max_refused == 0)
+        net->config.max_refused = KV_MOST_REFUSED;
     net->n_loops = n_loops;
     net->links = kv_calloc(n_loops, sizeof(*net->links));
     atomic_init(&net->max_connections, config->max_connections);
@@ -413,6 +417,20 @@ struct kv_tally *kv_net_tally(struct kv_net *net, uint32_t loop)
 bool kv_net_is_exposed(const struct kv_net *net)
 {
     return net->loops[0].listeners.is_exposed;
+}
+
+bool kv_net_hold_descriptor(struct kv_net *net)
+{
+    bool has_room = atomic_load(&net->n_connections) + atomic_fetch_add(&net->n_held, 1) <
+                    atomic_load_explicit(&net->max_connections, memory_order_relaxed);
+    if (!has_room)
+        kv_net_release_descriptor(net);
+    return has_room;
+}
+
+void kv_net_release_descriptor(struct kv_net *net)
+{
+    atomic_fetch_sub(&net->n_held, 1);
 }
 
 void kv_net_limit(struct kv_net *net, uint32_t max_connections, uint32_t max_per_address)

@@ -14,6 +14,8 @@ struct kv_tls;
 
 struct kv_net_config {
     uint32_t max_connections;
+    uint32_t max_lingering; /* connections that have ended (linger.h); 0: as many as usual */
+    uint32_t max_refused; /* beyond a limit, which shake hands to be told so; 0: as many as usual */
     uint32_t max_per_address; /* 0: no limit (peers.h) */
     struct kv_patience patience;
     const struct kv_address_range *proxies; /* that may say who their clients are, lent */
@@ -22,6 +24,10 @@ struct kv_net_config {
     struct kv_inherited *inherited; /* addresses are taken from these first, lent; NULL: none */
     struct kv_budget *budget;       /* of the memory of all connections, lent; NULL: no limit */
     struct kv_workers *workers;     /* where there is a budget, lent */
+};
+
+enum {
+    KV_MOST_REFUSED = 256 /* at most, and unless `max_refused` is set */
 };
 
 /* What connections are for. The caller's memory. */
@@ -77,6 +83,12 @@ void kv_net_end_with(struct kv_connection *connection, struct kv_slice text);
 void kv_net_visit(const struct kv_net *net, uint32_t loop,
                   bool (*visit)(void *context, const struct kv_connection *connection),
                   void *context);
+
+/* A descriptor besides its own that a connection has the server hold, for as long as the client
+ * likes: it counts as one more connection. Return: false at the limit of connections. Threads: any.
+ */
+bool kv_net_hold_descriptor(struct kv_net *net);
+void kv_net_release_descriptor(struct kv_net *net);
 
 /* Changes how many connections there may be; existing ones stay. Threads: any. */
 void kv_net_limit(struct kv_net *net, uint32_t max_connections, uint32_t max_per_address);

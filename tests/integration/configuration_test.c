@@ -516,6 +516,7 @@ static void port_that_another_program_holds_keeps_the_server_from_starting(void 
     snprintf(port, sizeof(port), "%u", ntohs(address.sin_port));
     snprintf(listen_yaml, sizeof(listen_yaml), "listen: [{port: %s}]\n", port);
     expect_no_start(listen_yaml, KV_TEST_FAILED, port);
+    expect_no_start(listen_yaml, KV_TEST_FAILED, "listen[0] in ");
     close(holder);
 }
 

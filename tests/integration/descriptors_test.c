@@ -138,6 +138,36 @@ static bool log_has(const struct kv_test_server *server, const char *part)
     return has;
 }
 
+/* Those that have ended, and those that are refused, while their peers stay. */
+static void connections_leave_descriptors_to_the_store(void **state)
+{
+    enum {
+        DESCRIPTORS = 256,
+        RESERVED = DESCRIPTORS / 4,
+        CLIENTS = DESCRIPTORS - 16 /* those of the test have the same limit */
+    };
+    static struct kv_test_stream streams[CLIENTS];
+    struct kv_test_server server;
+    size_t most = 0;
+    (void)state;
+    start_with_descriptors(&server, DESCRIPTORS, "");
+    size_t idle = kv_test_program_descriptors(&server.program);
+    for (int i = 0; i < CLIENTS; i++) {
+        kv_test_stream_open(&streams[i], server.port);
+        if (i < DESCRIPTORS - RESERVED)
+            ask(&streams[i]); /* the server has it before the next one */
+        else
+            expect_refusal(&streams[i]);
+        size_t n = kv_test_program_descriptors(&server.program);
+        most = n > most ? n : most;
+    }
+    print_message("%zu descriptors, at most %zu of %d\n", idle, most, DESCRIPTORS);
+    assert_true(most <= idle + DESCRIPTORS - RESERVED + RESERVED / 2);
+    for (int i = 0; i < CLIENTS; i++)
+        kv_test_stream_close(&streams[i]);
+    kv_test_server_stop_cleanly(&server);
+}
+
 static void default_limit_of_connections_follows_the_system_silently(void **state)
 {
     enum {
@@ -183,6 +213,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clients_that_go_while_they_are_not_read_are_noticed),
         cmocka_unit_test(server_without_descriptors_refuses_without_spinning_and_goes_on),
+        cmocka_unit_test(connections_leave_descriptors_to_the_store),
         cmocka_unit_test(default_limit_of_connections_follows_the_system_silently),
         cmocka_unit_test(chosen_limit_of_connections_that_cannot_be_met_is_a_warning),
     };

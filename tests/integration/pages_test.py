@@ -2,6 +2,7 @@
 """An application's files (`pages`): what is served, in which form, and what never is. Prints TAP."""
 import http.client
 import os
+import resource
 import socket
 import ssl
 import subprocess
@@ -361,6 +362,44 @@ def test_tls(report):
     report.check("pages are served over TLS", serves)
 
 
+def test_descriptors(report):
+    most = 256
+
+    class Narrow(Folder):
+        """One that may open few files."""
+
+        def spawn(self, command):
+            return subprocess.Popen(command, stderr=self.log, preexec_fn=lambda: resource.setrlimit(
+                resource.RLIMIT_NOFILE, (most, most)))
+
+    def begin(server):
+        """A client that takes nothing but the head. Returns: its socket, and the status."""
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(PATIENCE_S)
+        client.connect(("127.0.0.1", server.port))
+        client.sendall(b"GET /huge HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return client, int(client.recv(12)[9:])
+
+    def bounded():
+        server = Narrow()
+        try:
+            clients = [begin(server) for _ in range(most * 3 // 4 - 1)]
+            n_open = descriptors_of(server)
+            assert n_open <= most - most // 16, n_open
+            expect({status for _, status in clients}, {200, 503})
+            n_served = sum(status == 200 for _, status in clients)
+            assert n_served >= most // 4, n_served
+            for client, _ in clients:
+                client.close()
+            wait_for(lambda: server.request("GET", "/huge", headers={"Range": "bytes=0-1"})[0] == 206,
+                     "the descriptors are not given back")
+        finally:
+            server.end()
+
+    report.check("files that are taken slowly leave descriptors to the store", bounded)
+
+
 def test_configuration(report):
     def check(text, expected):
         server = Folder()
@@ -395,6 +434,7 @@ def main():
         finally:
             server.end()
     test_tls(report)
+    test_descriptors(report)
     test_configuration(report)
     return report.end()
 
