@@ -278,6 +278,20 @@ class Tests:
         redis('CONFIG SET save ""')
         expect(put(self.one, "saved", 1)[0], 202)
 
+    def library_of_an_older_server(self):
+        """A server replaces it by its own, and leaves a newer one."""
+        with open(LIBRARY, encoding="utf-8") as file:
+            text = file.read()
+        own = int(re.search(r"^local VERSION = (\d+)$", text, re.M).group(1))
+        for version, left in ((own - 1, own), (own + 1, own + 1)):
+            send("FUNCTION", "LOAD", "REPLACE", text.replace(f"VERSION = {own}", f"VERSION = {version}"))
+            expect(redis("FCALL_RO kv1_version 0"), f":{version}\r\n")
+            server = Server(store="redis", options=f"unix: {SOCKET}, timeout: 1s")
+            expect(redis("FCALL_RO kv1_version 0"), f":{left}\r\n")
+            expect(put(server, "library", version)[0], 202)
+            server.end()
+        send("FUNCTION", "LOAD", "REPLACE", text)
+
     def expiry_after_the_setters_death(self):
         feed = Feed(self.two, "ttl")
         expect(put(self.one, "ttl", 1, ttl=1500)[0], 202)
@@ -314,6 +328,8 @@ def main():
     report.check("a write that is answered strangely may have taken effect", tests.strange_answers)
     report.check("where a record was deleted by other means, its deadline stops nobody",
                  tests.record_that_is_gone)
+    report.check("the library of an older server is replaced, and that of a newer one is left",
+                 tests.library_of_an_older_server)
     report.check("a server is not ready while Redis cannot save", tests.redis_that_cannot_save)
     report.check("a key expires on time when the server that set it has died",
                  tests.expiry_after_the_setters_death)

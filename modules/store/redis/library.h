@@ -6,8 +6,8 @@
 
 #include <kvserver/types.h>
 
-/* Equal to VERSION in library.lua. A newer library supports everything that this one does. */
-#define LIBRARY_VERSION 5
+/* VERSION in library.lua. A newer library supports everything that this one does. */
+extern const int64_t library_version;
 
 struct kv_slice library_text(void);
 

@@ -64,7 +64,7 @@ static int load_library(const struct attempt *attempt)
     struct kv_slice reply;
     if (login_ask(attempt, asking, 3, &reply) != 0)
         return -1;
-    if (resp_next(&reply, &value) && value.type == RESP_INTEGER && value.number >= LIBRARY_VERSION)
+    if (resp_next(&reply, &value) && value.type == RESP_INTEGER && value.number >= library_version)
         return 0;
     const struct kv_slice loading[] = {KV_SLICE("FUNCTION"), KV_SLICE("LOAD"), KV_SLICE("REPLACE"),
                                        library_text()};
