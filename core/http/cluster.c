@@ -22,22 +22,37 @@ static void put_text(struct kv_buffer *out, const char *name, struct kv_slice te
     kv_json_append_string(out, text);
 }
 
-static void put_part(struct kv_parts_out *out, const struct kv_part_state *state)
+static void put_holder(struct kv_buffer *out, const struct kv_part_state *state)
+{
+    if (state->holder == KV_HOLDER_UNKNOWN)
+        return;
+    put_text(out, "lease",
+             state->holder == KV_HOLDER_HERE ? KV_SLICE("here") : KV_SLICE("elsewhere"));
+    put_text(out, "holder", state->holder_id);
+    kv_buffer_printf(out, ",\"cursor\":%" PRIu64, state->cursor);
+    if (state->behind_ms >= 0)
+        kv_buffer_printf(out, ",\"behind\":%" PRId64, state->behind_ms);
+}
+
+static void put_part(struct kv_parts_out *out, const struct kv_part_state *given)
 {
     struct list *list = KV_CONTAINER(out, struct list, out);
+    struct kv_part_state state = kv_partition_state(given);
     kv_buffer_printf(&list->text, "%s{\"partition\":%" PRIu32 ",\"connected\":%s",
-                     list->has_any ? "," : "", state->part, state->is_connected ? "true" : "false");
-    put_text(&list->text, "node", state->node);
-    put_text(&list->text, "fault", state->fault);
-    if (state->revision != 0)
-        kv_buffer_printf(&list->text, ",\"revision\":%" PRIu64, state->revision);
-    if (state->lag_ms >= 0)
-        kv_buffer_printf(&list->text, ",\"lag\":%" PRId64, state->lag_ms);
+                     list->has_any ? "," : "", state.part, state.is_connected ? "true" : "false");
+    put_text(&list->text, "node", state.node);
+    put_text(&list->text, "fault", state.fault);
+    if (state.revision != 0)
+        kv_buffer_printf(&list->text, ",\"revision\":%" PRIu64, state.revision);
+    if (state.lag_ms >= 0)
+        kv_buffer_printf(&list->text, ",\"lag\":%" PRId64, state.lag_ms);
     kv_buffer_printf(&list->text,
                      ",\"waiting\":%" PRIu64 ",\"sent\":%" PRIu64 ",\"held\":%" PRIu64
-                     ",\"reconnects\":%" PRIu64 ",\"resyncs\":%" PRIu64 "}",
-                     state->n_waiting, state->n_sent, state->n_held, state->n_reconnects,
-                     state->n_resyncs);
+                     ",\"reconnects\":%" PRIu64 ",\"resyncs\":%" PRIu64,
+                     state.n_waiting, state.n_sent, state.n_held, state.n_reconnects,
+                     state.n_resyncs);
+    put_holder(&list->text, &state);
+    kv_buffer_append_char(&list->text, '}');
     list->has_any = true;
 }
 

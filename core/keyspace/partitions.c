@@ -18,6 +18,13 @@ struct states {
     size_t n, capacity;
 };
 
+struct kv_part_state kv_partition_state(const struct kv_part_state *given)
+{
+    struct kv_part_state state = {0};
+    memcpy(&state, given, given->size < sizeof(state) ? given->size : sizeof(state));
+    return state;
+}
+
 static void keep(struct kv_parts_out *out, const struct kv_part_state *state)
 {
     struct states *states = KV_CONTAINER(out, struct states, out);
@@ -25,9 +32,7 @@ static void keep(struct kv_parts_out *out, const struct kv_part_state *state)
         states->capacity = states->capacity == 0 ? FIRST_CAPACITY : 2 * states->capacity;
         states->all = kv_realloc(states->all, states->capacity * sizeof(*states->all));
     }
-    struct kv_part_state *kept = &states->all[states->n++];
-    *kept = (struct kv_part_state){0};
-    memcpy(kept, state, state->size < sizeof(*kept) ? state->size : sizeof(*kept));
+    states->all[states->n++] = kv_partition_state(state);
 }
 
 static struct states ask(const struct kv_store_link *store)

@@ -13,8 +13,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
-from redis_cluster_test import WebSocket  # pylint: disable=wrong-import-position
-from redis_servers import Cluster, Redis, require_redis  # pylint: disable=wrong-import-position
+from redis_cluster_test import WebSocket, partitions, revision_of  # pylint: disable=wrong-import-position
+from redis_servers import Cluster, Redis, free_port, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import expect, get, put  # pylint: disable=wrong-import-position
 
 N_KEYS = 12
@@ -279,6 +279,38 @@ class Tests:
         for server in (bare, next_one):
             server.end()
 
+    def operators_see_the_holder(self):
+        """And how far hooks and sinks are, also where nobody takes what they send."""
+        self.n_stores += 1
+        away = f"sinks: [{{module: webhook, options: {{url: 'http://127.0.0.1:{free_port()}'}}}}]\n"
+        first, bare = self.server(), self.server(has_observers=False)
+        self.await_leases([first])
+        other = self.server(has_observers=False, more=away)
+        expect(put(bare, "load/1", 1)[0], 202)
+
+        def holders(server, lease):
+            listed = partitions(server)
+            expect([each["lease"] for each in listed], [lease] * self.n_parts)
+            return {each["holder"] for each in listed}
+        wait_for(lambda: all("lease" in each for each in partitions(other)), "the holder is not known")
+        holder, = holders(first, "here")
+        expect(holders(other, "elsewhere"), {holder})
+        expect([each for each in partitions(bare) if "lease" in each or "behind" in each], [])
+        for server in (first, other):
+            wait_for(lambda server=server: all(each["behind"] == 0 for each in partitions(server)),
+                     "hooks and sinks do not take all")
+            wait_for(lambda server=server: max(each["cursor"] for each in partitions(server))
+                     >= revision_of(bare, "load/1"), "the cursor does not move")
+        first.end()
+        self.await_leases([other])
+        expect(len(holders(other, "here") - {holder}), 1)
+        before = max(each["cursor"] for each in partitions(other))
+        expect(put(bare, "load/1", 2)[0], 202)
+        wait_for(lambda: max(each["behind"] for each in partitions(other)) > 1000, "it is not said to be behind")
+        expect(max(each["cursor"] for each in partitions(other)), before)
+        for server in (bare, other):
+            server.end()
+
     def trimmed_log(self):
         """What is no longer in the log is missed, which is said."""
         first, = self.servers(1)
@@ -365,6 +397,8 @@ def main():
                 ("a holder that was stopped leaves the rest to the next one", tests.holder_stopped),
                 ("a holder that ends leaves nothing out, and nothing comes again", tests.holder_ended),
                 ("a server continues where the last one has ended", tests.everybody_ended),
+                ("operators see which server has the lease, and how far its hooks and sinks are",
+                 tests.operators_see_the_holder),
                 ("what is no longer in the log is missed, and that is told", tests.trimmed_log),
                 ("hooks that lead to hooks end at the limit of depth", tests.hooks_that_lead_to_hooks),
                 ("imports are not seen", tests.imports),

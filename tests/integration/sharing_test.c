@@ -263,7 +263,9 @@ static void operators_see_the_partitions_and_why_one_is_away(void **state)
     assert_int_equal(kv_test_http_status(port, "DELETE", "/storage/health%2F", NULL, NULL), 200);
     expect_cluster(&stream,
                    "{\"partitions\":[{\"partition\":0,\"connected\":true,\"node\":\"far away\","
-                   "\"waiting\":0,\"sent\":0,\"held\":0,\"reconnects\":0,\"resyncs\":7}]}");
+                   "\"waiting\":0,\"sent\":0,\"held\":0,\"reconnects\":0,\"resyncs\":7,"
+                   "\"lease\":\"elsewhere\",\"holder\":\"one of them\",\"cursor\":5,"
+                   "\"behind\":6}]}");
     kv_test_stream_close(&stream);
 }
 

@@ -363,6 +363,13 @@ struct kv_store_info {
                        the module has, but this store, with its options, does not */
 };
 
+/* Since 1.7. As far as this server knows. */
+enum kv_part_holder {
+    KV_HOLDER_UNKNOWN = 0, /* the members that follow it are not set */
+    KV_HOLDER_HERE = 1,
+    KV_HOLDER_ELSEWHERE = 2, /* the cursor may be a little out of date */
+};
+
 /* Since 1.6. The state of a part whose data is on another server, as GET /admin/cluster shows it to
  * operators. The texts are UTF-8, for people, and lent for the call. */
 struct kv_part_state {
@@ -378,6 +385,11 @@ struct kv_part_state {
     uint64_t n_held;       /* answered commands that wait until an earlier change is reported */
     uint64_t n_reconnects; /* reconnections since the store was opened */
     uint64_t n_resyncs;    /* calls of host->resync() for it */
+    /* Since 1.7, KV_STORE_SHOWS. Which server shows the part's changes to its hooks and sinks. */
+    enum kv_part_holder holder;
+    struct kv_slice holder_id; /* a name for that server, the same at all servers of the store */
+    uint64_t cursor;           /* its hooks and sinks have taken all changes up to this revision */
+    int64_t behind_ms;         /* time since they last had taken all changes; -1: not known */
 };
 
 /* Receives the states of a store's parts, in the order of their numbers. Lent for the call. */

@@ -294,6 +294,7 @@ static struct kv_store *create_part(const struct kv_store *store, struct shard *
         return NULL;
     part->host = &shard->host;
     part->is_read_only = store->is_read_only;
+    part->origin = store->origin;
     part->settings = store->settings;
     part->settings.address.resolver = &part->resolver;
     part->settings.address.gives_up = &part->is_closing;

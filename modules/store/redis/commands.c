@@ -366,9 +366,10 @@ static enum outcome take_expiry(struct kv_store *store, struct job *job,
 }
 
 static enum outcome take_lease(struct kv_store *store, const struct job *job,
-                               const struct resp_value *claim, const struct resp_value *number)
+                               const struct resp_value *claim, const struct resp_value *number,
+                               struct kv_slice reply)
 {
-    lease_take(store, job, (uint64_t)claim->number, (uint64_t)number->number);
+    lease_take(store, job, (uint64_t)claim->number, (uint64_t)number->number, reply);
     return OUTCOME_NONE;
 }
 
@@ -565,7 +566,7 @@ enum outcome command_take(struct kv_store *store, struct job *job, struct kv_sli
     if (job->kind == JOB_COMMAND)
         return take_write(store, job, &first, &second);
     if (job->kind == JOB_LEASE)
-        return take_lease(store, job, &first, &second);
+        return take_lease(store, job, &first, &second, reply);
     return job->kind == JOB_EXPIRE ? take_expiry(store, job, &second, reply)
                                    : take_look(store, job, &first, &second);
 }

@@ -1,11 +1,13 @@
 #include "lease.h"
 
 #include "chain.h"
+#include "clock.h"
 #include "login.h"
 #include "../../redis_client/request.h"
 
 #include <inttypes.h>
 #include <limits.h>
+#include <stdlib.h>
 
 enum {
     PAGE = 100,    /* entries of the log */
@@ -15,7 +17,8 @@ enum {
     CONGESTED_MS = 5, /* how often observers are asked whether they have room again */
     RELEASE_MS = 500, /* what releasing it may take */
     LONGEST_NUMBER = 24,
-    N_WORDS = 9,        /* of a request */
+    N_WORDS = 9, /* of a request */
+    US_PER_MS = 1000,
     PARTS_OF_ENTRY = 5, /* an array of id and fields, the id, the fields, a name, and events */
 };
 
@@ -117,6 +120,19 @@ static void set_claim(struct lease *lease, uint64_t claim, uint64_t cursor)
     pthread_mutex_unlock(&lease->lock);
 }
 
+/* They had taken all at the time of the cursor's change at the latest, by Redis's clock. */
+static void note_cursor(struct kv_store *store, uint64_t cursor)
+{
+    struct lease *lease = &store->lease;
+    int64_t now_ms = link_clock_ms();
+    int64_t age_ms = clock_to_redis(store, clock_now_ms(store)) - (int64_t)(cursor / US_PER_MS);
+    int64_t caught_ms = cursor >= store->position || age_ms < 0 ? now_ms
+                        : age_ms < now_ms                       ? now_ms - age_ms
+                                                                : 1;
+    if (lease->caught_ms < caught_ms)
+        lease->caught_ms = caught_ms;
+}
+
 static void be_granted(struct kv_store *store, const struct job *job, uint64_t claim,
                        uint64_t cursor)
 {
@@ -128,9 +144,26 @@ static void be_granted(struct kv_store *store, const struct job *job, uint64_t c
     }
     if (claim != job->number || cursor < job->after) /* a failover has lost what was taken */
         set_claim(lease, claim, cursor);
+    lease->holder = 0;
+    note_cursor(store, cursor);
     lease->noted = cursor;
     lease->until_ms = job->sent_at_ms + store->settings.lease_ms;
     lease->ask_at_ms = job->sent_at_ms + store->settings.lease_ms / RENEWALS;
+}
+
+static void take_holder(struct kv_store *store, struct kv_slice reply)
+{
+    struct lease *lease = &store->lease;
+    struct resp_value cursor = {0}, id = {0};
+    char text[LEASE_HOLDER];
+    lease->holder = 0; /* a library of before version 9 does not name it */
+    if (!resp_next(&reply, &cursor) || !resp_next(&reply, &id) || cursor.number < 0 ||
+        id.type != RESP_STRING || id.text.len >= sizeof(text))
+        return;
+    snprintf(text, sizeof(text), "%.*s", (int)id.text.len, id.text.bytes);
+    lease->taken = (uint64_t)cursor.number;
+    lease->holder = strtoull(text, NULL, 16);
+    note_cursor(store, lease->taken);
 }
 
 static void be_refused(struct kv_store *store, int64_t left_ms)
@@ -146,13 +179,16 @@ static void be_refused(struct kv_store *store, int64_t left_ms)
     lease->ask_at_ms = link_clock_ms() + (left_ms < longest_ms ? left_ms + 1 : longest_ms);
 }
 
-void lease_take(struct kv_store *store, const struct job *job, uint64_t claim, uint64_t number)
+void lease_take(struct kv_store *store, const struct job *job, uint64_t claim, uint64_t number,
+                struct kv_slice reply)
 {
     store->lease.is_asking = false;
-    if (claim == 0)
+    if (claim == 0) {
         be_refused(store, (int64_t)number);
-    else
+        take_holder(store, reply);
+    } else {
         be_granted(store, job, claim, number);
+    }
 }
 
 void lease_fail(struct kv_store *store, const struct job *job)
@@ -171,6 +207,13 @@ void lease_be_unsure(struct kv_store *store)
 {
     store->lease.until_ms = 0;
     store->lease.ask_at_ms = 0;
+    store->lease.holder = 0;
+}
+
+void lease_look(struct kv_store *store)
+{
+    if (lease_is_held(store) && store->lease.settled >= store->position)
+        store->lease.caught_ms = link_clock_ms();
 }
 
 /* ---- reading and showing ---- */
@@ -317,6 +360,21 @@ bool lease_has_to_show(const struct kv_store *store, uint64_t revision)
     uint64_t shown = store->lease.shown;
     return lease_is_held(store) && store->is_connected && shown < store->position &&
            shown < revision;
+}
+
+void lease_report(const struct kv_store *store, struct kv_part_state *state, char id[LEASE_HOLDER])
+{
+    const struct lease *lease = &store->lease;
+    bool is_held = lease_is_held(store);
+    uint64_t holder = is_held ? store->origin : lease->holder;
+    int64_t caught_ms = lease->caught_ms;
+    if (holder == 0)
+        return;
+    snprintf(id, LEASE_HOLDER, "%" PRIx64, holder);
+    state->holder = is_held ? KV_HOLDER_HERE : KV_HOLDER_ELSEWHERE;
+    state->holder_id = kv_slice_of(id);
+    state->cursor = is_held ? lease->settled : lease->taken;
+    state->behind_ms = state->cursor >= store->position ? 0 : link_clock_ms() - caught_ms;
 }
 
 void lease_settle(struct kv_store *store, uint64_t claim, uint64_t revision)

@@ -13,6 +13,10 @@
 
 #include "shared.h"
 
+enum {
+    LEASE_HOLDER = 17 /* a number, hexadecimal */
+};
+
 void lease_init(struct kv_store *store);
 void lease_fini(struct kv_store *store);
 
@@ -28,13 +32,18 @@ int lease_wait_ms(const struct kv_store *store);
 void lease_write_request(const struct kv_store *store, const struct job *job, struct buffer *out);
 void lease_write_reading(const struct kv_store *store, const struct job *job, struct buffer *out);
 
-/* number: the cursor; where there is no claim, for how long it is another server's. */
-void lease_take(struct kv_store *store, const struct job *job, uint64_t claim, uint64_t number);
+/* number: the cursor; where there is no claim, for how long it is another server's. reply: what
+ * follows: the cursor, and who that is. */
+void lease_take(struct kv_store *store, const struct job *job, uint64_t claim, uint64_t number,
+                struct kv_slice reply);
 /* answer, reply: an array of entries of the log. */
 void lease_take_page(struct kv_store *store, const struct job *job, const struct resp_value *answer,
                      struct kv_slice reply);
 /* One of these jobs has ended without an answer. Ignores others. */
 void lease_fail(struct kv_store *store, const struct job *job);
+
+/* Notes whether observers have taken all there is. To be called often. */
+void lease_look(struct kv_store *store);
 
 /* The connection is lost: another Redis may be asked next. */
 void lease_be_unsure(struct kv_store *store);
@@ -45,6 +54,8 @@ bool lease_is_held(const struct kv_store *store);
 enum kv_claim_state lease_state(const struct kv_store *store, uint64_t claim);
 /* Of the changes up to this revision. */
 bool lease_has_to_show(const struct kv_store *store, uint64_t revision);
+/* Sets the holder, its cursor, and how far that is behind. id: where its text is written. */
+void lease_report(const struct kv_store *store, struct kv_part_state *state, char id[LEASE_HOLDER]);
 void lease_settle(struct kv_store *store, uint64_t claim, uint64_t revision);
 
 /* Leaves the lease to the next server, if that takes no long time. The thread has ended. */

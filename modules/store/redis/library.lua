@@ -6,7 +6,7 @@
 -- The keys of a function that writes are { record, newest revision, log, deadlines, index of keys }.
 -- A record is '>I8I8' revision, deadline, and the value. Deadlines are milliseconds of Redis's
 -- clock; 0 is none. `now` is '' for that clock, or a test's own time.
-local VERSION = 8
+local VERSION = 9
 local INLINE = 65536 -- the longest value that is sent with its change; servers read longer ones when they need them
 local HEAD = 16      -- bytes of a record before its value
 
@@ -257,7 +257,7 @@ end
 
 -- keys: { lease of the observers, newest revision }, argv: { who asks, its claim or 0, for how many milliseconds, what
 -- its observers have taken, or where to begin where nobody has had the lease yet }. Answers { claim, cursor }: whoever has the claim shows the changes behind the cursor; or
--- { 0, milliseconds until the holder's time is over }. Of its own claim a holder is assured even if its time was over, as
+-- { 0, milliseconds until the holder's time is over, cursor, holder }. Of its own claim a holder is assured even if its time was over, as
 -- long as nobody else has taken the lease. The cursor cannot be beyond what there is: a failover may have lost changes.
 local function lease(keys, argv)
   local _, ms = clock('')
@@ -268,7 +268,7 @@ local function lease(keys, argv)
   if state[1] == argv[1] and claim == tonumber(argv[2]) then
     cursor = math.max(cursor, tonumber(argv[4]))
   elseif tonumber(state[2] or 0) > ms then
-    return {0, tonumber(state[2]) - ms}
+    return {0, tonumber(state[2]) - ms, cursor, state[1]}
   else
     claim = claim + 1
   end

@@ -179,13 +179,9 @@ static void destroy(struct kv_store *store)
 /* Does nothing if it was called before. */
 static int begin(struct kv_store *store, struct kv_error *reterr)
 {
-    if (store->origin != 0)
-        return 0;
-    if (worker_init(store, reterr) != 0)
+    if (!store->has_begun && worker_init(store, reterr) != 0)
         return -1;
-    if (getrandom(&store->origin, sizeof(store->origin), 0) != sizeof(store->origin))
-        return kv_error_set(reterr, "the system has no random bytes");
-    store->origin |= 1; /* 0 is nobody */
+    store->has_begun = true;
     return 0;
 }
 
@@ -256,6 +252,11 @@ static int open_store(const struct kv_store_host *host, const struct kv_option_v
     store->host = host;
     store->is_read_only = is_read_only;
     read_settings(store, options);
+    if (getrandom(&store->origin, sizeof(store->origin), 0) != sizeof(store->origin)) {
+        free(store);
+        return kv_error_set(reterr, "the system has no random bytes");
+    }
+    store->origin |= 1; /* 0 is nobody */
     int result = options[OPTION_NODES].list.n != 0 ? start_cluster(store, options, reterr)
                  : options[REDIS_SENTINELS].list.n != 0
                      ? start_with_sentinels(store, options, reterr)
@@ -470,12 +471,21 @@ static void redis_metrics(struct kv_store *store, struct kv_metrics_out *out)
     out->number(out, &gaps, sum.n_gaps);
 }
 
+static void tell_part(struct kv_store *part, uint64_t n_held, struct kv_parts_out *out)
+{
+    struct reported reported;
+    char holder[LEASE_HOLDER];
+    report_read(part, n_held, &reported);
+    lease_report(part, &reported.state, holder);
+    out->part(out, &reported.state);
+}
+
 static void redis_parts(struct kv_store *store, struct kv_parts_out *out)
 {
     if (store->cluster == NULL)
-        report_tell(store, 0, out);
+        tell_part(store, 0, out);
     for (uint32_t i = 0; store->cluster != NULL && i < cluster_n_parts(store); i++)
-        report_tell(cluster_part(store, i), cluster_n_held(store, i), out);
+        tell_part(cluster_part(store, i), cluster_n_held(store, i), out);
 }
 
 static const struct kv_store_ops redis_ops = {

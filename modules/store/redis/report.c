@@ -33,13 +33,12 @@ void report_commands(struct kv_store *store)
     report->n_held = store->held.n;
 }
 
-void report_tell(struct kv_store *store, uint64_t n_held, struct kv_parts_out *out)
+void report_read(struct kv_store *store, uint64_t n_held, struct reported *ret)
 {
     struct report *report = &store->report;
-    char node[sizeof(report->node)], fault[sizeof(report->fault)];
     int64_t whole_ms = report->whole_ms;
-    struct kv_part_state state = {
-        .size = sizeof(state),
+    ret->state = (struct kv_part_state){
+        .size = sizeof(ret->state),
         .part = store->part,
         .revision = store->newest,
         .lag_ms = whole_ms == 0 ? -1 : link_clock_ms() - whole_ms,
@@ -50,11 +49,10 @@ void report_tell(struct kv_store *store, uint64_t n_held, struct kv_parts_out *o
         .n_resyncs = store->n_resets,
     };
     pthread_mutex_lock(&report->lock);
-    state.is_connected = report->is_connected;
-    memcpy(node, report->node, sizeof(node));
-    memcpy(fault, report->fault, sizeof(fault));
+    ret->state.is_connected = report->is_connected;
+    memcpy(ret->node, report->node, sizeof(ret->node));
+    memcpy(ret->fault, report->fault, sizeof(ret->fault));
     pthread_mutex_unlock(&report->lock);
-    state.node = kv_slice_of(node);
-    state.fault = kv_slice_of(fault);
-    out->part(out, &state);
+    ret->state.node = kv_slice_of(ret->node);
+    ret->state.fault = kv_slice_of(ret->fault);
 }

@@ -7,6 +7,13 @@
 
 #include "shared.h"
 
+/* The state's texts are its own: not to be copied. */
+struct reported {
+    struct kv_part_state state;
+    char node[REPORTED_NODE];
+    char fault[REPORTED_FAULT];
+};
+
 void report_init(struct report *report);
 void report_fini(struct report *report);
 
@@ -19,7 +26,7 @@ void report_whole(struct kv_store *store);
 /* How many commands there are. By the worker. */
 void report_commands(struct kv_store *store);
 
-/* n_held: commands that somebody else holds. Threads: any. */
-void report_tell(struct kv_store *store, uint64_t n_held, struct kv_parts_out *out);
+/* Sets all but the holder. n_held: commands that somebody else holds. Threads: any. */
+void report_read(struct kv_store *store, uint64_t n_held, struct reported *ret);
 
 #endif

@@ -125,6 +125,9 @@ struct lease {
     _Atomic int64_t until_ms; /* link_clock_ms() up to which the claim is certain */
     _Atomic uint64_t shown;
     _Atomic uint64_t n_takeovers, n_gaps;
+    _Atomic uint64_t holder;   /* another server, by its origin; 0: none that is known */
+    _Atomic uint64_t taken;    /* there: what observers have taken, as Redis knows it */
+    _Atomic int64_t caught_ms; /* link_clock_ms() when they had last taken all; 0: never yet */
 
     /* The thread's. */
     uint64_t noted; /* what observers have taken, as Redis knows it */
@@ -177,7 +180,8 @@ struct kv_store {
     int64_t looked_ms;
     char epoch[KV_EPOCH_MAX];
     bool is_read_only;
-    uint64_t origin; /* of this opening, in tokens */
+    bool has_begun;
+    uint64_t origin; /* of this opening, in tokens; the same in all partitions */
     pthread_t thread;
     int wake_fd;
     atomic_bool is_closing;

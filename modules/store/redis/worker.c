@@ -521,6 +521,7 @@ static void wait_for_work(struct kv_store *store)
 static void serve_observers(struct kv_store *store)
 {
     struct job job;
+    lease_look(store);
     if (lease_is_to_ask(store, &job))
         send_job(store, &store->bulk, &job);
     if (lease_is_to_read(store, &job))

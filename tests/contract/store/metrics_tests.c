@@ -132,6 +132,10 @@ static void take_part(struct kv_parts_out *out, const struct kv_part_state *stat
     assert_true(state->is_connected);
     assert_int_not_equal(state->node.len, 0);
     assert_int_equal(state->fault.len, 0);
+    if (state->holder != KV_HOLDER_UNKNOWN) {
+        assert_int_not_equal(state->holder_id.len, 0);
+        assert_true(state->behind_ms >= -1);
+    }
     told->n++;
 }
 

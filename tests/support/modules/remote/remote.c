@@ -227,12 +227,22 @@ static void remote_parts(struct kv_store *store, struct kv_parts_out *out)
 {
     char why[sizeof(store->why)];
     struct kv_part_state state = {
-        .size = sizeof(state), .node = KV_SLICE("far away"), .lag_ms = -1, .n_resyncs = 7};
+        .size = sizeof(state),
+        .node = KV_SLICE("far away"),
+        .lag_ms = -1,
+        .n_resyncs = 7,
+        .holder = KV_HOLDER_ELSEWHERE,
+        .holder_id = KV_SLICE("one of them"),
+        .cursor = 5,
+        .behind_ms = 6,
+    };
     pthread_mutex_lock(&store->lock);
     state.is_connected = !store->is_ill;
     memcpy(why, store->why, sizeof(why));
     pthread_mutex_unlock(&store->lock);
     state.fault = state.is_connected ? (struct kv_slice){0} : kv_slice_of(why);
+    if (!state.is_connected)
+        state.size = offsetof(struct kv_part_state, holder); /* as a module of 1.6 */
     out->part(out, &state);
 }
 
