@@ -108,6 +108,26 @@ class Stub:
         self.listener.close()
 
 
+class Move:
+    """Of a partition's slot, key by key."""
+
+    def __init__(self, source, target, tag):
+        self.source, self.target = source, target
+        self.slot = source.ask(f"CLUSTER KEYSLOT kv{{{tag}}}m")[1:].strip()
+        self.names = [node.ask("CLUSTER MYID").split()[1] for node in (source, target)]
+
+    def begin(self):
+        self.target.ask("CLUSTER SETSLOT", self.slot, "IMPORTING", self.names[0])
+        self.source.ask("CLUSTER SETSLOT", self.slot, "MIGRATING", self.names[1])
+
+    def end(self):
+        while (keys := self.source.ask("CLUSTER GETKEYSINSLOT", self.slot, "1").split("\r\n"))[0] == "*1":
+            answer = self.source.ask("MIGRATE 127.0.0.1", str(self.target.port), keys[2], "0 5000")
+            assert answer.startswith(("+OK", "+NOKEY")), answer
+        for node in (self.target, self.source):
+            node.ask("CLUSTER SETSLOT", self.slot, "NODE", self.names[1])
+
+
 def partitions(server):
     """What `kvctl cluster` lists."""
     kvctl = os.path.join(os.path.dirname(os.environ["KV_SERVER_PROGRAM"]), "kvctl")
@@ -154,6 +174,7 @@ class WebSocket:
             more = self.socket.recv(65536)
             assert more, "the connection was closed"
             received += more
+        return received.decode(errors="replace")
 
 
 class Tests:
@@ -330,16 +351,9 @@ class Tests:
         wait_for(lambda: written[0] > 2, "nothing is written")
         masters = self.cluster.masters()
         source = next(master for master in masters if not master.ask("GET kv{0}m").startswith("-"))
-        target = next(master for master in masters if master is not source)
-        slot = source.ask("CLUSTER KEYSLOT kv{0}m")[1:].strip()
-        names = [node.ask("CLUSTER MYID").split()[1] for node in (source, target)]
-        target.ask("CLUSTER SETSLOT", slot, "IMPORTING", names[0])
-        source.ask("CLUSTER SETSLOT", slot, "MIGRATING", names[1])
-        while (keys := source.ask("CLUSTER GETKEYSINSLOT", slot, "1").split("\r\n"))[0] == "*1":
-            answer = source.ask("MIGRATE 127.0.0.1", str(target.port), keys[2], "0 5000")
-            assert answer.startswith(("+OK", "+NOKEY")), answer
-        for node in (target, source):
-            node.ask("CLUSTER SETSLOT", slot, "NODE", names[1])
+        move = Move(source, next(master for master in masters if master is not source), "0")
+        move.begin()
+        move.end()
         before = written[0]
         wait_for(lambda: written[0] > before + 2, "nothing is written behind it")
         is_over.set()
@@ -349,6 +363,31 @@ class Tests:
             values = [value for name, value in feed.told if name == f"move/{key}"]
             expect(values, list(range(written[0])))
         expect(feed.n_resets, 0)
+
+    def order_while_a_partition_moves(self):
+        """Redis would take the second write when it refuses the first one, whose key is not there."""
+        server = self.server(cluster=self.steady, timeout_s=40, lines="threads: 1\n")
+        n_keys = 100  # so that a partition has several
+        for i in range(n_keys):
+            expect(put(server, f"moved/{i}", "before", ttl=600_000)[0], 202)
+        source = self.steady.masters()[0]
+        tag = tags_of(source)[0]
+        new, old = re.findall(r"moved/\d+", source.ask(f"KEYS kv{{{tag}}}kmoved/*"))[:2]
+        expect(server.request("DELETE", "/storage/" + new)[0], 200)
+        websocket = WebSocket(server)
+        move = Move(source, self.steady.masters()[1], tag)
+        move.begin()
+        try:
+            websocket.send({"type": "set", "payload": {"key": new, "value": "first"}},
+                           {"type": "set", "payload": {"key": old, "value": "second"}},
+                           {"type": "get", "payload": {"key": old}})
+            wait_for(lambda: any(each["reconnects"] for each in partitions(server)), "nothing is refused")
+        finally:
+            move.end()
+        assert '"before"' not in websocket.wait_for('"second"')
+        assert revision_of(server, new) < revision_of(server, old), "the second write has overtaken the first one"
+        websocket.socket.close()
+        server.end()
 
     def master_that_hangs(self):
         """Its replica is promoted meanwhile, and it comes back as a replica."""
@@ -507,6 +546,7 @@ def main():
                  tests.master_that_is_killed)
     report.check("nothing is missed while a partition moves to another master",
                  tests.partition_that_moves)
+    report.check("no write overtakes another while their partition moves", tests.order_while_a_partition_moves)
     report.check("all goes on when a master has hung and was replaced", tests.master_that_hangs)
     report.check("operators see where the partitions are, and which are away", tests.operators_see_the_partitions)
     report.check("a node that refuses everything is passed over", tests.node_that_refuses_everything)

@@ -70,6 +70,17 @@ static void write_common(struct kv_store *store, struct job *job, struct buffer 
     request_word(out, (struct kv_slice){token, TOKEN_SIZE});
 }
 
+/* In a cluster, a write also names a key that never exists. So Redis refuses all writes to a slot
+ * while it is being moved, instead of those alone whose own keys are not all there: a write that
+ * was sent behind a refused one cannot overtake it. */
+static void write_keys_of_write(const struct kv_store *store, struct buffer *out,
+                                struct kv_slice key)
+{
+    write_keys(store, out, key);
+    if (store->nodes != NULL)
+        request_word(out, name_slice(&store->names.nothing));
+}
+
 static size_t n_revisions(const struct kv_cmd *cmd)
 {
     return (cmd->cond & KV_COND_REVISION) != 0 ? cmd->n_if_revisions : 0;
@@ -98,8 +109,9 @@ static void write_write(struct kv_store *store, struct job *job, struct buffer *
 {
     const struct kv_cmd *cmd = job->cmd;
     bool has_value = cmd->op == KV_OP_SET;
-    write_call(out, KV_SLICE("FCALL"), function_of(cmd->op), 5, has_value ? 11 : 10);
-    write_keys(store, out, cmd->key);
+    write_call(out, KV_SLICE("FCALL"), function_of(cmd->op), store->nodes != NULL ? 6 : 5,
+               has_value ? 11 : 10);
+    write_keys_of_write(store, out, cmd->key);
     write_common(store, job, out);
     request_number(out, (int64_t)store->names.record.len + 1);
     request_number(out, cmd->op == KV_OP_DELETE ? 0 : clock_to_redis(store, cmd->deadline_ms));

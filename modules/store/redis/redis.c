@@ -166,6 +166,7 @@ static void set_names(struct kv_store *store)
     set_name(store, &store->names.store, 'i');
     set_name(store, &store->names.fence, 'f');
     set_name(store, &store->names.lease, 'o');
+    set_name(store, &store->names.nothing, 'n');
 }
 
 static void destroy(struct kv_store *store)

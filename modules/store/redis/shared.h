@@ -62,6 +62,7 @@ struct names {
     struct name fence;
     struct name channel;
     struct name lease;
+    struct name nothing; /* never exists */
 };
 
 static inline struct kv_slice name_slice(const struct name *name)

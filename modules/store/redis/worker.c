@@ -246,7 +246,7 @@ static void take_push(struct kv_store *store, struct kv_slice push)
         store->is_lost = true;
 }
 
-/* The jobs behind it are refused as well, or are for other keys: so the order is kept. */
+/* The writes behind it are refused as well: so the order is kept. */
 static void be_refused(struct kv_store *store, struct job *job)
 {
     leave(store);
@@ -256,10 +256,27 @@ static void be_refused(struct kv_store *store, struct job *job)
         fail(store, job, KV_UNAVAILABLE);
 }
 
+/* A read that was answered without a refused write to the same key, which was sent before it. */
+static bool is_too_early(const struct kv_store *store, const struct lane *lane,
+                         const struct job *job)
+{
+    bool is_read = lane == &store->lane && job->kind == JOB_COMMAND && command_is_read(job);
+    for (size_t i = 0; is_read && i < store->refused.n; i++) {
+        const struct job *refused = jobs_at(&store->refused, i);
+        if (refused->kind == JOB_COMMAND && kv_slice_equals(refused->cmd->key, job->cmd->key))
+            return true;
+    }
+    return false;
+}
+
 static void take_reply(struct kv_store *store, struct lane *lane, struct kv_slice reply)
 {
     struct job job = jobs_take_first(&lane->sent);
     lane->sent_bytes -= job.n_bytes;
+    if (is_too_early(store, lane, &job)) {
+        be_refused(store, &job);
+        return;
+    }
     enum outcome outcome = command_take(store, &job, reply);
     if (job.kind == JOB_LOOK)
         store->is_looking = false;
