@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from chaos import Client, Load  # pylint: disable=wrong-import-position
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
-from redis_servers import Cluster, require_redis  # pylint: disable=wrong-import-position
+from redis_servers import CLI, Cluster, require_redis  # pylint: disable=wrong-import-position
 
 ROUNDS = int(os.environ.get("KV_TEST_ROUNDS", "1"))
 CHOSEN = os.environ.get("KV_TEST_FAULTS", "")  # those whose name has this in it
@@ -123,7 +123,7 @@ class Chaos:
                      key=lambda node: len(tags_of(node)))
         ids = [node.ask("CLUSTER MYID").split()[1] for node in (source, target)]
         with tempfile.TemporaryFile("w+") as output, \
-                subprocess.Popen(["redis-cli", "--cluster", "reshard", f"127.0.0.1:{source.port}",
+                subprocess.Popen([CLI, "--cluster", "reshard", f"127.0.0.1:{source.port}",
                                   "--cluster-from", ids[0], "--cluster-to", ids[1], "--cluster-slots", str(n),
                                   "--cluster-yes", "--cluster-pipeline", str(pipeline)],
                                  stdout=output, stderr=subprocess.STDOUT) as process:

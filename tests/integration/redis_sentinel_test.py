@@ -9,7 +9,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from kvserver import Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_cluster_test import at_once  # pylint: disable=wrong-import-position
-from redis_servers import Guarded, free_port, require_redis  # pylint: disable=wrong-import-position
+from redis_servers import CLI, Guarded, free_port, require_redis  # pylint: disable=wrong-import-position
 from store_redis_test import Feed, expect, get, put  # pylint: disable=wrong-import-position
 
 N_KEYS = 8
@@ -215,7 +215,7 @@ class Tests:
 
 
 def read_stream(master):
-    return subprocess.run(["redis-cli", "-s", master.socket, "XRANGE", "changes", "-", "+"], check=True,
+    return subprocess.run([CLI, "-s", master.socket, "XRANGE", "changes", "-", "+"], check=True,
                           capture_output=True, text=True).stdout.split("\n")
 
 

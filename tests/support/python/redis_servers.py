@@ -13,6 +13,7 @@ from kvserver import PATIENCE_S, wait_for
 
 SKIPPED = 77
 PROGRAM = os.environ.get("KV_TEST_REDIS_PROGRAM", "redis-server")  # or a valkey-server
+CLI = PROGRAM.replace("-server", "-cli")
 
 
 def require_redis():
@@ -103,7 +104,7 @@ class Sentinel(Redis):
         if not os.path.exists(path):  # it keeps its state there
             with open(path, "w", encoding="utf-8") as file:
                 file.write("\n".join(self.lines) + "\n")
-        self.process = subprocess.Popen(["redis-server", path, "--sentinel", *self.arguments])
+        self.process = subprocess.Popen([PROGRAM, path, "--sentinel", *self.arguments])
         wait_for(self.is_there, "the sentinel does not start")
 
     def master_port(self):
@@ -171,7 +172,7 @@ class Cluster:
                             "--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0",
                             "--cluster-port", str(free_port()), *arguments, has_port=has_port, more=more(i))
                       for i in range(n_masters * (1 + n_replicas))]
-        subprocess.run(["redis-cli", *cli, "--cluster", "create",
+        subprocess.run([CLI, *cli, "--cluster", "create",
                         *(f"127.0.0.1:{node.port}" for node in self.nodes),
                         "--cluster-replicas", str(n_replicas), "--cluster-yes"],
                        check=True, capture_output=True)
@@ -206,7 +207,7 @@ class Cluster:
 
     def call(self, *arguments, node=None):
         """redis-cli --cluster. Returns: the exit code and the output."""
-        command = ["redis-cli", "--cluster", arguments[0], f"127.0.0.1:{(node or self.masters()[0]).port}",
+        command = [CLI, "--cluster", arguments[0], f"127.0.0.1:{(node or self.masters()[0]).port}",
                    *map(str, arguments[1:])]
         result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=2 * PATIENCE_S)
         return result.returncode, result.stdout + result.stderr
