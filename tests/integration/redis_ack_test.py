@@ -190,9 +190,12 @@ class Tests:
         expect(put(server, "hangs", "end")[0], 202)
         server.end()
 
+    def has_waitaof(self):
+        return not self.primary.ask("WAITAOF 0 0 1").startswith("-ERR unknown")
+
     def disk(self):
         """If Redis has WAITAOF; if not, the server reports that."""
-        can = not self.primary.ask("WAITAOF 0 0 1").startswith("-ERR unknown")
+        can = self.has_waitaof()
         if can:
             self.primary.ask("CONFIG SET appendonly yes")
         try:
@@ -204,6 +207,28 @@ class Tests:
         expect(put(server, "disk", 1)[0], 202)
         expect(get(server, "disk"), 1)
         server.end()
+
+    def disk_and_a_crash(self):
+        """All that was acknowledged is there again. Without an append-only file, nothing is acknowledged."""
+        redis = Redis("--appendonly", "yes", "--appendfsync", "always")
+        server = Server(store="redis", options=f"port: {redis.port}, timeout: {TIMEOUT_S}s, ack: disk")
+        feed = Feed(server, "crash/")
+        for i in range(N_WRITERS):
+            expect(put(server, f"crash/{i}", i)[0], 202)
+        redis.kill()
+        redis.start()
+        wait_for(lambda: self.ready(server), "the server is not ready again")
+        expect([get(server, f"crash/{i}") for i in range(N_WRITERS)], list(range(N_WRITERS)))
+        redis.ask("CONFIG SET appendonly no")
+        assert put(server, "crash/off", 1)[0] in (503, 504)
+        wait_for(lambda: not self.ready(server), "the server is ready without the file")
+        redis.ask("CONFIG SET appendonly yes")
+        wait_for(lambda: self.ready(server), "the server is not ready again")
+        expect(put(server, "crash/end", 1)[0], 202)
+        feed.wait_for("crash/end", 1)
+        expect(feed.n_resets, 0)
+        server.end()
+        redis.end()
 
     def end(self):
         self.one.end()
@@ -230,6 +255,11 @@ def main():
                  tests.primary_that_dies)
     report.check("a primary that hangs is noticed in time while it is written to", tests.primary_that_hangs)
     report.check("`ack: disk` works, or is refused where Redis lacks it", tests.disk)
+    name = "with `ack: disk`, nothing acknowledged is lost when Redis crashes"
+    if tests.has_waitaof():
+        report.check(name, tests.disk_and_a_crash)
+    else:
+        report.skip(name, "this Redis has no WAITAOF")
     tests.end()
     return report.end()
 
