@@ -1,6 +1,6 @@
 /*
- * Access: who may do what. Every kind of command by every way in, for tokens whose grants allow it,
- * forbid it, or end beside the key.
+ * Access control: every kind of command, over every transport, with tokens whose grants allow it,
+ * forbid it, or end just beside the key.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -55,12 +55,12 @@ enum {
     W = 2
 };
 
-/* ---- ways in ---- */
+/* ---- transports ---- */
 
 static uint16_t port;
 static struct kv_test_response response;
 
-/* "" is nobody's token. */
+/* "" belongs to no token. */
 static const char *headers_for(const char *token, const char *more)
 {
     static char headers[512];
@@ -85,7 +85,7 @@ static void open_as(struct kv_test_ws *ws, const char *token)
     kv_test_ws_open_with(ws, port, headers_for(token, ""));
 }
 
-/* What a request asks for: over HTTP, and as a message. `%s` is the key. */
+/* The request of a command: over HTTP, and as a message. `%s` is the key. */
 struct kind {
     const char *name;
     int rights;
@@ -159,7 +159,7 @@ static const struct grantee grantees[] = {
     {OTHER, 0, false}, {EVERY, R | W, true}, {NOTHING, 0, false},
 };
 
-/* Within a/, and at its edges: before, behind, and beside it. */
+/* Within a/, and at its boundaries: before, after and beside it. */
 static const struct {
     const char *text;
     bool is_within;
@@ -174,7 +174,7 @@ static bool is_allowed(const struct kind *kind, const struct grantee *grantee, s
     return has_rights && (keys[key].is_within || grantee->is_all);
 }
 
-/* Values that every kind of command can do something with. */
+/* Values on which every kind of command has an effect. */
 static void fill(void)
 {
     static const char *const there[] = {"a/there", "d/there", "c/1/x", "c/2/x", "public/x"};
@@ -191,7 +191,7 @@ static void expand(char *to, size_t size, const char *template, const char *key)
     snprintf(to, size, "%.*s%s%s", (int)(at - template), template, key, at + 2);
 }
 
-/* Opens the path, and reads no more than the head: events have no end. */
+/* Opens the path, and reads only the head: event streams do not end. */
 static int ask_head(const char *token, const char *path, const char *more)
 {
     struct kv_test_stream stream;
@@ -270,7 +270,7 @@ static void check_answer(const struct kind *kind, const struct grantee *grantee,
                  way, (int)answer.len, answer.bytes);
 }
 
-/* Answers have the message's id; what comes besides is of subscriptions. */
+/* Answers have the message's id; other messages belong to subscriptions. */
 static void check_message(struct kv_test_ws *ws, const struct kind *kind,
                           const struct grantee *grantee, size_t key)
 {
@@ -330,7 +330,7 @@ static void each_kind_of_command_needs_its_rights_by_every_way_in(void **state)
     close_kept();
 }
 
-/* ---- what is not told ---- */
+/* ---- hidden information ---- */
 
 static void a_forbidden_key_looks_like_a_missing_one(void **state)
 {
@@ -351,7 +351,7 @@ static void a_forbidden_key_looks_like_a_missing_one(void **state)
     }
 }
 
-/* What a message is answered, with the key taken out of it. */
+/* The answer to a message, without the key. */
 static void take_answer(struct kv_slice answer, const char *key, char *to, size_t size)
 {
     const char *at = memmem(answer.bytes, answer.len, key, strlen(key));
@@ -394,7 +394,8 @@ static void ask_by_http(const struct kind *kind, const char *token, const char *
     assert_null(kv_test_response_header(&response, "kv-ttl"));
 }
 
-/* Whether they may be told nothing of what keys there have: they are denied, or write blindly. */
+/* Whether the grantee may learn nothing about existing keys: the command is denied, or is a blind
+ * write. */
 static bool is_to_be_blind(const struct grantee *grantee, bool is_within)
 {
     return !grantee->is_all && !(is_within && (grantee->rights & R) != 0);
@@ -446,7 +447,7 @@ static void compare(const struct kind *kind, const struct grantee *grantee, cons
     }
 }
 
-static void what_may_not_be_read_looks_like_what_is_missing_by_every_way(void **state)
+static void denied_keys_look_missing_over_every_transport(void **state)
 {
     (void)state;
     for (size_t k = 0; k < N(kinds); k++)
@@ -458,7 +459,7 @@ static void what_may_not_be_read_looks_like_what_is_missing_by_every_way(void **
         }
 }
 
-static void who_may_not_read_learns_nothing_from_a_write(void **state)
+static void denied_reader_learns_nothing_from_a_write(void **state)
 {
     struct kv_test_ws ws;
     (void)state;
@@ -483,7 +484,7 @@ static void who_may_not_read_learns_nothing_from_a_write(void **state)
                         "[{\"type\":\"ok\",\"id\":7,\"payload\":{\"key\":\"a/there\"}}]");
 }
 
-static void a_batch_is_judged_item_by_item(void **state)
+static void batch_items_are_authorized_separately(void **state)
 {
     (void)state;
     fill();
@@ -500,9 +501,9 @@ static void a_batch_is_judged_item_by_item(void **state)
         "{\"type\":\"value\",\"payload\":{\"key\":\"a/there\",\"value\":1}}]");
 }
 
-/* ---- what is refused before its body has come ---- */
+/* ---- refusals before the body ---- */
 
-/* Sends a head that promises a body, and no body. Returns: the status. */
+/* Sends a head that announces a body, without the body. Returns: the status. */
 static int ask_without_body(const char *token, const char *method, const char *path,
                             const char *more)
 {
@@ -521,7 +522,7 @@ static int ask_without_body(const char *token, const char *method, const char *p
     return response.status;
 }
 
-static void who_is_refused_need_not_send_the_body(void **state)
+static void refused_request_need_not_send_its_body(void **state)
 {
     static const char *const framings[] = {"Content-Length: 100000000\r\n",
                                            "Transfer-Encoding: chunked\r\n",
@@ -542,8 +543,8 @@ static void who_is_refused_need_not_send_the_body(void **state)
     assert_int_equal(ask_without_body(WRITER, "PUT", "/storage/a/x", framings[2]), 100);
 }
 
-/* The head was looked at before; the whole request is what counts. */
-static void a_body_that_comes_late_is_taken(void **state)
+/* The head was checked before; the complete request decides. */
+static void a_late_body_is_accepted(void **state)
 {
     struct kv_test_stream stream;
     struct kv_buffer request = {0};
@@ -568,7 +569,7 @@ static void a_body_that_comes_late_is_taken(void **state)
     kv_test_stream_close(&stream);
 }
 
-static void a_refusal_names_the_right_that_is_missing(void **state)
+static void a_refusal_names_the_missing_right(void **state)
 {
     static const struct {
         const char *token, *method, *headers, *body, *error;
@@ -626,8 +627,8 @@ static const char *walk(const char *token, const char *query)
     return found;
 }
 
-/* What the list has, in byte order; a store without order may return the prefixes' keys mixed. */
-static void a_list_of_everything_is_one_of_what_is_granted(void **state)
+/* The complete list in byte order; a store without order may mix the prefixes' keys. */
+static void a_list_of_everything_contains_only_granted_keys(void **state)
 {
     static const char *const paths[] = {"b/1", "b/2", "b0", "c/1/x", "c/1/y", "c/10", "c/2/x"};
     (void)state;
@@ -645,7 +646,7 @@ static void a_list_of_everything_is_one_of_what_is_granted(void **state)
     assert_int_equal(ask(NOTHING, "GET", "/storage?count=true", "", NULL), 403);
 }
 
-static void folders_of_what_is_granted_are_told_once(void **state)
+static void folders_of_granted_keys_are_listed_once(void **state)
 {
     const char *store = getenv("KV_TEST_STORE");
     (void)state;
@@ -657,7 +658,7 @@ static void folders_of_what_is_granted_are_told_once(void **state)
     assert_string_equal(walk(OTHER, "delimiter=/&limit=1"), "[\"b/\"] [\"c/\"] ");
 }
 
-static void a_refused_list_names_what_is_granted(void **state)
+static void a_refused_list_names_the_granted_prefixes(void **state)
 {
     (void)state;
     assert_int_equal(ask(OTHER, "GET", "/storage?prefix=c/", "", NULL), 403);
@@ -668,7 +669,7 @@ static void a_refused_list_names_what_is_granted(void **state)
     kv_test_expect_part(response.body.bytes, "\\\"b/\\\", \\\"c/1/\\\"");
 }
 
-static void a_cursor_leads_to_nothing_that_is_not_granted(void **state)
+static void a_cursor_leads_only_to_granted_keys(void **state)
 {
     char cursor[256], path[512];
     (void)state;
@@ -686,7 +687,7 @@ static void a_cursor_leads_to_nothing_that_is_not_granted(void **state)
 
 /* ---- credentials over HTTP ---- */
 
-static void what_is_open_needs_no_token(void **state)
+static void open_keys_need_no_token(void **state)
 {
     static const char *const paths[] = {"/healthz", "/readyz", "/", "/openapi.yaml",
                                         "/asyncapi.yaml"};
@@ -700,7 +701,7 @@ static void what_is_open_needs_no_token(void **state)
     assert_int_equal(ask("", "GET", "/storage/public/x", "", NULL), 200);
 }
 
-static void a_challenge_says_what_is_wrong(void **state)
+static void a_challenge_contains_the_error(void **state)
 {
     (void)state;
     for (int i = 0; i < 2; i++) {
@@ -715,7 +716,7 @@ static void a_challenge_says_what_is_wrong(void **state)
     }
 }
 
-static void credentials_that_cannot_be_read_are_refused(void **state)
+static void malformed_credentials_are_refused(void **state)
 {
     (void)state;
     assert_int_equal(ask("", "GET", "/storage/public/x", "Authorization: Basic YTpi\r\n", NULL),
@@ -775,7 +776,7 @@ static void pipelined_requests_keep_their_tokens(void **state)
     kv_test_stream_close(&stream);
 }
 
-static void a_cookie_counts_from_pages_that_are_known(void **state)
+static void a_cookie_counts_only_from_known_pages(void **state)
 {
     (void)state;
     fill();
@@ -857,7 +858,7 @@ static void auth_gives_an_identity_and_keeps_it(void **state)
     kv_test_ws_close(&ws);
 }
 
-static void a_failed_auth_takes_all_rights_away(void **state)
+static void a_failed_auth_revokes_all_rights(void **state)
 {
     static const char *const bad[] = {"wrong", EVERY};
     (void)state;
@@ -882,7 +883,7 @@ static void a_failed_auth_takes_all_rights_away(void **state)
     }
 }
 
-static void leases_end_with_the_right_to_them(void **state)
+static void leases_end_when_their_right_is_revoked(void **state)
 {
     struct kv_test_ws ws, watcher;
     (void)state;
@@ -960,7 +961,7 @@ static void subscribe(struct kv_test_ws *ws, const char *token, const char *pref
     kv_test_ws_expect(ws, "{\"type\":\"ok\",\"id\":1,\"payload\":{\"prefix\":\"%s\"}}", prefix);
 }
 
-/* Each loop takes the rules up by itself: one may still have the old ones for a moment. */
+/* Each loop takes up the rules by itself: one may still have the old ones for a moment. */
 static void await_refusal(struct kv_test_stream *stream, const char *token)
 {
     int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
@@ -971,7 +972,7 @@ static void await_refusal(struct kv_test_stream *stream, const char *token)
     assert_int_equal(status, 401);
 }
 
-static void a_token_that_is_removed_holds_no_longer(void **state)
+static void a_removed_token_is_no_longer_valid(void **state)
 {
     struct kv_test_ws ws, other;
     struct kv_test_stream events, held;
@@ -1005,7 +1006,7 @@ static void a_token_that_is_removed_holds_no_longer(void **state)
     stop_own(state);
 }
 
-static void subscriptions_end_that_are_no_longer_granted(void **state)
+static void subscriptions_end_when_their_grant_is_removed(void **state)
 {
     struct kv_test_ws ws;
     start_own();
@@ -1038,7 +1039,7 @@ static void a_broken_file_changes_nothing(void **state)
     stop_own(state);
 }
 
-static void an_empty_block_lets_nobody_in(void **state)
+static void an_empty_block_denies_everything(void **state)
 {
     start_own();
     rewrite("access:\n", "access:\nelsewhere:\n");
@@ -1047,7 +1048,7 @@ static void an_empty_block_lets_nobody_in(void **state)
     stop_own(state);
 }
 
-/* What the file says of addresses is for the next start. */
+/* Address settings in the file take effect at the next start. */
 #define OF_EVERYTHING                                                                              \
     "access: {tokens: [{name: both, read: [''], write: [''], sha256: " DIGEST_OF_BOTH "}]}\n"
 
@@ -1102,7 +1103,7 @@ static void an_empty_variable_does_not_grant_every_key(void **state)
           false, "access.tokens[0].write[1]: ${KV_NO_SUCH_VARIABLE:-} is empty");
 }
 
-static void texts_that_need_quotes_are_told_so(void **state)
+static void unquoted_prefixes_are_reported(void **state)
 {
     (void)state;
     check("access: {anonymous: {read: [*]}}\n", false,
@@ -1125,7 +1126,7 @@ static void an_authorization_needs_its_scheme(void **state)
     }
 }
 
-static void prefixes_that_look_like_patterns_or_paths_are_warned_of(void **state)
+static void prefixes_that_look_like_patterns_or_paths_cause_a_warning(void **state)
 {
     static const struct {
         const char *prefix, *message;
@@ -1153,7 +1154,7 @@ static void start_with_hook(const char *folder, const char *lua)
     port = server.port;
 }
 
-static void hooks_learn_who_asks(void **state)
+static void hooks_receive_the_name_of_the_client(void **state)
 {
     char *folder = kv_test_folder_make();
     start_with_hook(folder, "function before_set(key, value)\n"
@@ -1198,7 +1199,7 @@ static void a_hook_chooses_how_it_refuses(void **state)
     free(folder);
 }
 
-static void what_is_denied_is_logged_without_tokens(void **state)
+static void denials_are_logged_without_tokens(void **state)
 {
     start_own();
     assert_int_equal(ask(READER, "PUT", "/storage/a/x", "", "{\"value\":1}"), 403);
@@ -1236,41 +1237,41 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_of_command_needs_its_rights_by_every_way_in),
         cmocka_unit_test(a_forbidden_key_looks_like_a_missing_one),
-        cmocka_unit_test(what_may_not_be_read_looks_like_what_is_missing_by_every_way),
-        cmocka_unit_test(who_may_not_read_learns_nothing_from_a_write),
-        cmocka_unit_test(a_batch_is_judged_item_by_item),
-        cmocka_unit_test(who_is_refused_need_not_send_the_body),
-        cmocka_unit_test(a_body_that_comes_late_is_taken),
-        cmocka_unit_test(a_refusal_names_the_right_that_is_missing),
-        cmocka_unit_test(a_list_of_everything_is_one_of_what_is_granted),
-        cmocka_unit_test(folders_of_what_is_granted_are_told_once),
-        cmocka_unit_test(a_refused_list_names_what_is_granted),
-        cmocka_unit_test(a_cursor_leads_to_nothing_that_is_not_granted),
-        cmocka_unit_test(what_is_open_needs_no_token),
-        cmocka_unit_test(a_challenge_says_what_is_wrong),
-        cmocka_unit_test(credentials_that_cannot_be_read_are_refused),
+        cmocka_unit_test(denied_keys_look_missing_over_every_transport),
+        cmocka_unit_test(denied_reader_learns_nothing_from_a_write),
+        cmocka_unit_test(batch_items_are_authorized_separately),
+        cmocka_unit_test(refused_request_need_not_send_its_body),
+        cmocka_unit_test(a_late_body_is_accepted),
+        cmocka_unit_test(a_refusal_names_the_missing_right),
+        cmocka_unit_test(a_list_of_everything_contains_only_granted_keys),
+        cmocka_unit_test(folders_of_granted_keys_are_listed_once),
+        cmocka_unit_test(a_refused_list_names_the_granted_prefixes),
+        cmocka_unit_test(a_cursor_leads_only_to_granted_keys),
+        cmocka_unit_test(open_keys_need_no_token),
+        cmocka_unit_test(a_challenge_contains_the_error),
+        cmocka_unit_test(malformed_credentials_are_refused),
         cmocka_unit_test(each_request_of_a_connection_has_its_own_token),
         cmocka_unit_test(pipelined_requests_keep_their_tokens),
-        cmocka_unit_test(a_cookie_counts_from_pages_that_are_known),
+        cmocka_unit_test(a_cookie_counts_only_from_known_pages),
         cmocka_unit_test(a_cookie_never_counts_for_operators),
         cmocka_unit_test(a_subprotocol_may_hold_the_token),
         cmocka_unit_test(auth_gives_an_identity_and_keeps_it),
-        cmocka_unit_test(a_failed_auth_takes_all_rights_away),
-        cmocka_unit_test(leases_end_with_the_right_to_them),
+        cmocka_unit_test(a_failed_auth_revokes_all_rights),
+        cmocka_unit_test(leases_end_when_their_right_is_revoked),
         cmocka_unit_test(without_rights_a_connection_has_little_time),
-        cmocka_unit_test(a_token_that_is_removed_holds_no_longer),
-        cmocka_unit_test(subscriptions_end_that_are_no_longer_granted),
+        cmocka_unit_test(a_removed_token_is_no_longer_valid),
+        cmocka_unit_test(subscriptions_end_when_their_grant_is_removed),
         cmocka_unit_test(a_broken_file_changes_nothing),
-        cmocka_unit_test(an_empty_block_lets_nobody_in),
+        cmocka_unit_test(an_empty_block_denies_everything),
         cmocka_unit_test(rules_do_not_change_to_none_without_a_restart),
         cmocka_unit_test(a_server_that_others_reach_keeps_its_rules),
         cmocka_unit_test(an_empty_variable_does_not_grant_every_key),
-        cmocka_unit_test(texts_that_need_quotes_are_told_so),
+        cmocka_unit_test(unquoted_prefixes_are_reported),
         cmocka_unit_test(an_authorization_needs_its_scheme),
-        cmocka_unit_test(prefixes_that_look_like_patterns_or_paths_are_warned_of),
-        cmocka_unit_test(hooks_learn_who_asks),
+        cmocka_unit_test(prefixes_that_look_like_patterns_or_paths_cause_a_warning),
+        cmocka_unit_test(hooks_receive_the_name_of_the_client),
         cmocka_unit_test(a_hook_chooses_how_it_refuses),
-        cmocka_unit_test(what_is_denied_is_logged_without_tokens),
+        cmocka_unit_test(denials_are_logged_without_tokens),
     };
     return cmocka_run_group_tests(tests, group_start, group_stop);
 }

@@ -1,4 +1,4 @@
-/* The command line and the YAML file: what is wrong is told with file, line and column. */
+/* The command line and the YAML file: faults are reported with file, line and column. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -61,7 +61,7 @@ static void unknown_argument_fails_and_is_named(void **state)
     }
 }
 
-static void misspelt_arguments_are_told_with_those_that_were_meant(void **state)
+static void misspelt_arguments_are_reported_with_suggestions(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
@@ -126,7 +126,7 @@ static void valid_files_pass(void **state)
 static void wrong_entry_fails_with_line_and_column(void **state)
 {
     (void)state;
-    /* place: behind the file's name; word: what the message must name. */
+    /* place: after the file's name; word: a word that the message must contain. */
     static const struct {
         const char *yaml, *place, *word;
     } files[] = {
@@ -171,7 +171,7 @@ static void wrong_entry_fails_with_line_and_column(void **state)
     }
 }
 
-static void faults_say_what_to_write_instead(void **state)
+static void faults_suggest_a_correction(void **state)
 {
     (void)state;
     static const char *const faults[][2] = {
@@ -284,7 +284,7 @@ static void faults_say_what_to_write_instead(void **state)
         kv_test_expect_faults(faults[i][0], &faults[i][1], 1);
 }
 
-static void misspelt_module_is_told_with_those_that_there_are(void **state)
+static void misspelt_module_is_reported_with_the_available_ones(void **state)
 {
     (void)state;
     char *said = kv_test_faults_of("storage: {module: simpel}\n");
@@ -294,7 +294,7 @@ static void misspelt_module_is_told_with_those_that_there_are(void **state)
     free(said);
 }
 
-static void all_faults_of_a_file_are_told_in_its_order(void **state)
+static void all_faults_of_a_file_are_reported_in_order(void **state)
 {
     (void)state;
     char *said =
@@ -334,7 +334,7 @@ static void unknown_store_fails_and_is_named(void **state)
     free(yaml);
 }
 
-static void missing_folder_of_modules_is_told_once(void **state)
+static void missing_folder_of_modules_is_reported_once(void **state)
 {
     (void)state;
     struct kv_test_outcome outcome;
@@ -348,7 +348,7 @@ static void missing_folder_of_modules_is_told_once(void **state)
     kv_test_outcome_fini(&outcome);
 }
 
-static void folder_without_modules_is_told_with_the_one_that_has_them(void **state)
+static void folder_without_modules_is_reported_with_the_right_one(void **state)
 {
     struct kv_test_program program;
     struct kv_buffer fault = {0};
@@ -440,8 +440,8 @@ static void unknown_option_of_a_module_fails_with_its_place(void **state)
 #define HAS_KAFKA true
 #endif
 
-/* From anywhere. Where a library is not installed, its sink is not there. */
-static void configurations_that_come_along_are_valid(void **state)
+/* From any folder. If a library is not installed, its sink does not exist. */
+static void supplied_configurations_are_valid(void **state)
 {
     static const char *const paths[] = {KV_SOURCES "/conf/kvserver.yaml",
                                         KV_SOURCES "/conf/everything.yaml"};
@@ -457,7 +457,7 @@ static void configurations_that_come_along_are_valid(void **state)
     unsetenv("KVSERVER_DATA");
 }
 
-static void output_that_cannot_be_written_is_a_failure(void **state)
+static void unwritable_output_is_a_failure(void **state)
 {
     static const char *const actions[] = {"--version", "--help", "--print-config"};
     (void)state;
@@ -496,14 +496,14 @@ static void expect_no_start(const char *listen, int exit_code, const char *word)
     free(yaml);
 }
 
-static void address_that_is_none_keeps_the_server_from_starting(void **state)
+static void invalid_address_prevents_the_start(void **state)
 {
     (void)state;
     expect_no_start("listen: [{host: 256.1.1.1, port: 3999}]\n", KV_TEST_MISCONFIGURED,
                     "256.1.1.1");
 }
 
-static void port_that_another_program_holds_keeps_the_server_from_starting(void **state)
+static void port_in_use_prevents_the_start(void **state)
 {
     (void)state;
     char listen_yaml[64], port[16];
@@ -520,7 +520,7 @@ static void port_that_another_program_holds_keeps_the_server_from_starting(void 
     close(holder);
 }
 
-static void wrong_configuration_keeps_the_server_from_starting(void **state)
+static void invalid_configuration_prevents_the_start(void **state)
 {
     (void)state;
     expect_no_start("threads: many\n", KV_TEST_MISCONFIGURED, ".yaml:1:10: ");
@@ -544,8 +544,8 @@ static void await_part(const struct kv_test_program *program, const char *part)
     }
 }
 
-/* The folder of the store is another server's. */
-static void store_that_fails_at_once_is_told_instead_of_the_addresses(void **state)
+/* The store's folder is in use by another server. */
+static void failed_store_is_reported_instead_of_the_addresses(void **state)
 {
     (void)state;
     struct kv_test_outcome outcome;
@@ -573,14 +573,14 @@ static void store_that_fails_at_once_is_told_instead_of_the_addresses(void **sta
     free(yaml);
 }
 
-static void path_that_cannot_be_used_keeps_the_server_from_starting(void **state)
+static void unusable_path_prevents_the_start(void **state)
 {
     (void)state;
     expect_no_start("sinks: [{module: file, options: {path: none/x}}]\n", KV_TEST_MISCONFIGURED,
                     ".yaml:1:40: ");
 }
 
-static void brackets_of_an_address_are_taken(void **state)
+static void bracketed_address_is_accepted(void **state)
 {
     (void)state;
     char *said = kv_test_faults_of("listen: [{host: '[::1]', port: 0}]\n");
@@ -590,7 +590,7 @@ static void brackets_of_an_address_are_taken(void **state)
     free(said);
 }
 
-static void server_listens_on_every_address_that_is_listed(void **state)
+static void server_listens_on_every_listed_address(void **state)
 {
     (void)state;
     struct kv_test_server server;
@@ -611,29 +611,29 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(version_help_and_usage),
         cmocka_unit_test(unknown_argument_fails_and_is_named),
-        cmocka_unit_test(misspelt_arguments_are_told_with_those_that_were_meant),
+        cmocka_unit_test(misspelt_arguments_are_reported_with_suggestions),
         cmocka_unit_test(missing_file_fails_and_is_named),
         cmocka_unit_test(valid_files_pass),
         cmocka_unit_test(wrong_entry_fails_with_line_and_column),
-        cmocka_unit_test(faults_say_what_to_write_instead),
-        cmocka_unit_test(misspelt_module_is_told_with_those_that_there_are),
-        cmocka_unit_test(all_faults_of_a_file_are_told_in_its_order),
-        cmocka_unit_test(wrong_configuration_keeps_the_server_from_starting),
+        cmocka_unit_test(faults_suggest_a_correction),
+        cmocka_unit_test(misspelt_module_is_reported_with_the_available_ones),
+        cmocka_unit_test(all_faults_of_a_file_are_reported_in_order),
+        cmocka_unit_test(invalid_configuration_prevents_the_start),
         cmocka_unit_test(unknown_store_fails_and_is_named),
-        cmocka_unit_test(missing_folder_of_modules_is_told_once),
-        cmocka_unit_test(folder_without_modules_is_told_with_the_one_that_has_them),
+        cmocka_unit_test(missing_folder_of_modules_is_reported_once),
+        cmocka_unit_test(folder_without_modules_is_reported_with_the_right_one),
         cmocka_unit_test(unknown_ttl_policy_fails_and_is_named),
         cmocka_unit_test(module_names_do_not_leave_their_folder),
         cmocka_unit_test(store_of_the_wrong_kind_is_refused),
         cmocka_unit_test(unknown_option_of_a_module_fails_with_its_place),
-        cmocka_unit_test(configurations_that_come_along_are_valid),
-        cmocka_unit_test(output_that_cannot_be_written_is_a_failure),
-        cmocka_unit_test(brackets_of_an_address_are_taken),
-        cmocka_unit_test(store_that_fails_at_once_is_told_instead_of_the_addresses),
-        cmocka_unit_test(path_that_cannot_be_used_keeps_the_server_from_starting),
-        cmocka_unit_test(address_that_is_none_keeps_the_server_from_starting),
-        cmocka_unit_test(port_that_another_program_holds_keeps_the_server_from_starting),
-        cmocka_unit_test(server_listens_on_every_address_that_is_listed),
+        cmocka_unit_test(supplied_configurations_are_valid),
+        cmocka_unit_test(unwritable_output_is_a_failure),
+        cmocka_unit_test(bracketed_address_is_accepted),
+        cmocka_unit_test(failed_store_is_reported_instead_of_the_addresses),
+        cmocka_unit_test(unusable_path_prevents_the_start),
+        cmocka_unit_test(invalid_address_prevents_the_start),
+        cmocka_unit_test(port_in_use_prevents_the_start),
+        cmocka_unit_test(server_listens_on_every_listed_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,7 +24,7 @@ enum {
     LONGEST_OPENING_MS = 30, /* until a server is killed while it opens the store */
 };
 
-/* A server that is killed while it still makes good what the crash before has left. */
+/* Kills a server that is still recovering from the previous crash. */
 static void crash_while_opening(struct kv_test_store *store, const char *options)
 {
     char *yaml = kv_test_store_yaml(store, options);
@@ -66,14 +66,14 @@ static void crash_again_and_again(const char *options)
     kv_test_store_remove(&store);
 }
 
-static void killed_server_has_kept_whatever_it_told(void **state)
+static void killed_server_keeps_everything_it_acknowledged(void **state)
 {
     (void)state;
     crash_again_and_again(", durability: always");
 }
 
-/* What was given to the system outlives the process, synced or not. */
-static void killed_server_that_leaves_syncing_to_the_system_has_too(void **state)
+/* Data passed to the system survives the process, synced or not. */
+static void killed_server_with_durability_os_keeps_everything_too(void **state)
 {
     (void)state;
     crash_again_and_again(", durability: os");
@@ -82,8 +82,8 @@ static void killed_server_that_leaves_syncing_to_the_system_has_too(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(killed_server_has_kept_whatever_it_told),
-        cmocka_unit_test(killed_server_that_leaves_syncing_to_the_system_has_too),
+        cmocka_unit_test(killed_server_keeps_everything_it_acknowledged),
+        cmocka_unit_test(killed_server_with_durability_os_keeps_everything_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

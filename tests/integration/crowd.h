@@ -1,6 +1,6 @@
 /*
- * A crowd of connections that make the server keep much for each of them and do not read, beside a
- * server whose `limits.memory` they exhaust.
+ * A crowd of connections that do not read and make the server buffer much for each of them;
+ * together they exhaust its `limits.memory`.
  */
 #ifndef KV_TEST_CROWD_H
 #define KV_TEST_CROWD_H
@@ -24,31 +24,31 @@ struct crowd {
     struct kv_test_ws members[CROWD];
 };
 
-/* Skips the test under a sanitizer: what it keeps of freed memory, and beside what is allocated, is
- * no measure. */
+/* Skips the test under a sanitizer, whose own memory distorts the measurement. */
 void crowd_needs_plain_memory(void);
 
 /* state: of the group's server; is_websocket: after an upgrade. The members are paused. Owns: the
  * caller, by crowd_disperse(). */
 struct crowd *crowd_gather(void **state, bool is_websocket);
 
-/* Everybody sends what is queued, as far as the server takes it now. Returns: whether any did. */
+/* All members send their queued data, as far as the server accepts it now. Returns: whether any
+ * did. */
 bool crowd_press(struct crowd *crowd);
 
-/* What comes is measured against what is used now. */
+/* Takes the present usage as the baseline. */
 void crowd_begin_measuring(struct crowd *crowd);
 
-/* The server has used no more than the limit and a quarter. */
+/* Asserts that the server has used no more than the limit and a quarter. */
 void crowd_expect_bound(const struct crowd *crowd);
 
-/* The crowd goes, and what was kept for it is given back within the time. */
+/* Closes the crowd, and asserts that its memory is released within the time. */
 void crowd_disperse(struct crowd *crowd, int64_t limit_ms);
 
 /* A JSON string of that length. Owns: the caller, by free(). */
 char *crowd_make_value(char letter, size_t len);
 
-/* While the crowd holds all memory there is, others may be refused for a moment. Returns: how long
- * it took to have the value stored at `long-<which>`. */
+/* While the crowd uses all available memory, others may be refused for a moment. Returns: the time
+ * until the value was stored at `long-<which>`. */
 int64_t crowd_store_value(uint16_t port, int which, const char *value);
 void crowd_store_values(uint16_t port, char letter, size_t len);
 

@@ -1,6 +1,6 @@
 /*
- * Folders that a server must not open, or cannot: it ends with an error that names the path. What
- * is damaged within is an error where it shows, and never a wrong answer.
+ * Folders that a server must not open, or cannot: it ends with an error that names the path.
+ * Damaged content is an error when it is detected, and never a wrong answer.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -128,7 +128,7 @@ static void expect_refusal_and_remove(struct kv_test_store *store, const char *w
     kv_test_store_remove(store);
 }
 
-static void folder_that_cannot_be_made_is_refused(void **state)
+static void folder_that_cannot_be_created_is_refused(void **state)
 {
     struct kv_test_store store;
     (void)state;
@@ -156,7 +156,7 @@ static void make_writable(const char *path)
         kv_test_folder_unmount(path);
 }
 
-static void folder_that_may_not_be_written_to_is_refused(void **state)
+static void unwritable_folder_is_refused(void **state)
 {
     struct kv_test_store store;
     (void)state;
@@ -183,8 +183,8 @@ static void expect_export(const struct kv_test_store *store, int exit_code, cons
     kv_test_outcome_fini(&outcome);
 }
 
-/* What was closed in order; what a crash has left has to be recovered first. */
-static void store_that_cannot_be_written_to_is_exported(void **state)
+/* A store that was closed in order; after a crash it would first have to be recovered. */
+static void read_only_store_is_exported(void **state)
 {
     (void)state;
     for (int is_crash = 0; is_crash < 2; is_crash++) {
@@ -223,8 +223,8 @@ static void folder_in_use_is_refused(void **state)
     kv_test_store_remove(&store);
 }
 
-/* What a mark may say that is not for this server. */
-static void mark_of_another_store_or_of_none_is_refused(void **state)
+/* Marks that do not fit this server. */
+static void foreign_or_damaged_mark_is_refused(void **state)
 {
     struct kv_test_store store;
     char newer[64];
@@ -260,7 +260,7 @@ static void mark_of_another_store_or_of_none_is_refused(void **state)
 /* ---- databases ---- */
 
 /* The files without which there is no database: of each engine its own. */
-static void database_that_is_cut_short_is_refused(void **state)
+static void truncated_database_is_refused(void **state)
 {
     static const int percents[] = {0, 1, 50, 90};
     /* RocksDB takes a manifest that ends early for one that was being written to. */
@@ -276,7 +276,7 @@ static void database_that_is_cut_short_is_refused(void **state)
     }
 }
 
-static void database_that_is_gone_is_refused(void **state)
+static void missing_database_is_refused(void **state)
 {
     struct kv_test_store store;
     (void)state;
@@ -367,7 +367,7 @@ static void make_store_that_crashed(struct kv_test_store *store)
     kv_test_server_kill(&store->server);
 }
 
-static void damaged_segment_that_only_the_log_needs_shortens_the_log(void **state)
+static void damaged_segment_needed_only_by_the_log_shortens_the_log(void **state)
 {
     struct kv_test_store store;
     (void)state;
@@ -383,7 +383,7 @@ static void damaged_segment_that_only_the_log_needs_shortens_the_log(void **stat
     kv_test_store_remove(&store);
 }
 
-static void damaged_segment_that_the_store_needs_is_named(void **state)
+static void needed_damaged_segment_is_reported(void **state)
 {
     struct kv_test_store store;
     (void)state;
@@ -461,9 +461,9 @@ static bool is_error_by_ws(struct kv_test_ws *ws, int key)
     return kv_slice_has_prefix(frame.payload, KV_SLICE("{\"type\":\"error\""));
 }
 
-/* Spoils what is there until that is noticed: what the server still has in memory, or is just
- * sorting into another file, is not, or only until it has. LMDB has no sums. */
-static void damaged_rows_are_errors_and_no_wrong_answers(void **state)
+/* Damages files until the damage is noticed: rows that the server has in memory, or is compacting,
+ * are not affected, or only until it has done so. LMDB has no checksums. */
+static void damaged_rows_are_errors_and_never_wrong_answers(void **state)
 {
     struct kv_test_store store;
     struct kv_test_stream stream;
@@ -489,17 +489,17 @@ static void damaged_rows_are_errors_and_no_wrong_answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(folder_that_cannot_be_made_is_refused),
-        cmocka_unit_test(folder_that_may_not_be_written_to_is_refused),
-        cmocka_unit_test(store_that_cannot_be_written_to_is_exported),
+        cmocka_unit_test(folder_that_cannot_be_created_is_refused),
+        cmocka_unit_test(unwritable_folder_is_refused),
+        cmocka_unit_test(read_only_store_is_exported),
         cmocka_unit_test(folder_in_use_is_refused),
-        cmocka_unit_test(mark_of_another_store_or_of_none_is_refused),
-        cmocka_unit_test(database_that_is_cut_short_is_refused),
-        cmocka_unit_test(database_that_is_gone_is_refused),
+        cmocka_unit_test(foreign_or_damaged_mark_is_refused),
+        cmocka_unit_test(truncated_database_is_refused),
+        cmocka_unit_test(missing_database_is_refused),
         cmocka_unit_test(database_of_garbage_is_refused),
-        cmocka_unit_test(damaged_segment_that_only_the_log_needs_shortens_the_log),
-        cmocka_unit_test(damaged_segment_that_the_store_needs_is_named),
-        cmocka_unit_test(damaged_rows_are_errors_and_no_wrong_answers),
+        cmocka_unit_test(damaged_segment_needed_only_by_the_log_shortens_the_log),
+        cmocka_unit_test(needed_damaged_segment_is_reported),
+        cmocka_unit_test(damaged_rows_are_errors_and_never_wrong_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,7 +52,7 @@ static void await_service(uint16_t port)
     assert_int_equal(status, 200);
 }
 
-static void server_without_descriptors_refuses_without_spinning_and_goes_on(void **state)
+static void server_without_descriptors_refuses_without_spinning_and_continues(void **state)
 {
     static struct kv_test_stream streams[CONNECTIONS];
     const struct kv_test_server *server = *state;
@@ -93,7 +93,7 @@ static void reset(struct kv_test_ws *ws)
     kv_test_ws_close(ws);
 }
 
-static void clients_that_go_while_they_are_not_read_are_noticed(void **state)
+static void clients_that_leave_while_unread_are_noticed(void **state)
 {
     enum {
         CLIENTS = 20,
@@ -121,8 +121,7 @@ static void clients_that_go_while_they_are_not_read_are_noticed(void **state)
     kv_test_server_kill(&server);
 }
 
-/* What a process allows itself no more it can't take back, so these come last, the largest first.
- */
+/* A process cannot raise a lowered hard limit again, so these tests are last, the largest first. */
 static void start_with_descriptors(struct kv_test_server *server, rlim_t most, const char *yaml)
 {
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){most / 2, most}), 0);
@@ -196,7 +195,7 @@ static void default_limit_of_connections_follows_the_system_silently(void **stat
     kv_test_server_stop_cleanly(&server);
 }
 
-static void chosen_limit_of_connections_that_cannot_be_met_is_a_warning(void **state)
+static void unattainable_limit_of_connections_causes_a_warning(void **state)
 {
     struct kv_test_server server;
     (void)state;
@@ -211,11 +210,11 @@ static void chosen_limit_of_connections_that_cannot_be_met_is_a_warning(void **s
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(clients_that_go_while_they_are_not_read_are_noticed),
-        cmocka_unit_test(server_without_descriptors_refuses_without_spinning_and_goes_on),
+        cmocka_unit_test(clients_that_leave_while_unread_are_noticed),
+        cmocka_unit_test(server_without_descriptors_refuses_without_spinning_and_continues),
         cmocka_unit_test(connections_leave_descriptors_to_the_store),
         cmocka_unit_test(default_limit_of_connections_follows_the_system_silently),
-        cmocka_unit_test(chosen_limit_of_connections_that_cannot_be_met_is_a_warning),
+        cmocka_unit_test(unattainable_limit_of_connections_causes_a_warning),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);
 }

@@ -1,6 +1,6 @@
 /*
- * A disk that is full, fails, or hangs under a running server: writes are refused and say so, reads
- * and subscribers go on, and the server recovers by itself.
+ * A disk that is full, fails, or hangs under a running server: writes are refused with an error,
+ * reads and subscribers continue, and the server recovers by itself.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -132,7 +132,7 @@ static void expect_error(struct scene *scene, int status)
         kv_slice_has_prefix(kv_buffer_slice(&scene->response.body), KV_SLICE("{\"error\":\"")));
 }
 
-/* A delete is taken, and makes room; what would make the store larger is refused. */
+/* A delete is accepted and frees space; writes that would make the store larger are refused. */
 static void expect_deletes_alone(struct scene *scene)
 {
     struct kv_test_ws *ws = &scene->subscriber;
@@ -149,7 +149,7 @@ static void expect_deletes_alone(struct scene *scene)
                      200);
 }
 
-/* Every way to write is refused, and nothing else is the worse for it. */
+/* Writes are refused over every transport, and nothing else is affected. */
 static void expect_refusals(struct scene *scene, int status)
 {
     struct kv_test_ws *ws = &scene->subscriber;
@@ -244,7 +244,7 @@ static void let_writes_fail(const struct scene *scene, bool is_full)
     kv_test_store_set(&scene->store, "full", is_full);
 }
 
-static void full_disk_takes_deletes_and_nothing_else_until_there_is_room(void **state)
+static void full_disk_accepts_only_deletes_until_there_is_room(void **state)
 {
     struct scene scene = {0};
     (void)state;
@@ -270,7 +270,7 @@ static void take_room(const struct scene *scene, bool is_full)
     free(path);
 }
 
-static void file_system_that_is_really_full_is_no_different(void **state)
+static void really_full_file_system_behaves_the_same(void **state)
 {
     struct scene scene = {0};
     (void)state;
@@ -286,7 +286,7 @@ static void file_system_that_is_really_full_is_no_different(void **state)
 }
 
 /* Its first write is a delete, and then it crashes. */
-static void server_that_starts_over_a_full_disk_takes_deletes(void **state)
+static void server_started_on_a_full_disk_accepts_deletes(void **state)
 {
     (void)state;
     for (int is_crash = 0; is_crash < 2; is_crash++) {
@@ -360,8 +360,8 @@ static void keys_expire_while_the_disk_is_full(void **state)
     kv_test_store_remove(&scene.store);
 }
 
-/* With nothing lost, whether it has noticed or not. */
-static void server_that_is_ended_while_its_disk_is_full_ends(void **state)
+/* Nothing is lost, whether the server has noticed the full disk or not. */
+static void server_can_be_stopped_while_its_disk_is_full(void **state)
 {
     (void)state;
     for (int has_noticed = 0; has_noticed < 2; has_noticed++) {
@@ -409,8 +409,9 @@ static void expect_to_be_told(const struct scene *scene)
     kv_test_await_log(&scene->store.server, "raise storage.lmdb.map_size");
 }
 
-/* Nothing is taken that does not fit, so it starts again, whether it was stopped or crashed. */
-static void lmdb_at_its_map_size_takes_deletes_and_starts_again(void **state)
+/* Only fitting writes are accepted, so the server starts again, whether it was stopped or
+ * crashed. */
+static void lmdb_at_its_map_size_accepts_deletes_and_restarts(void **state)
 {
     static const char options[] = ", map_size: 4MiB";
     struct scene scene = {0};
@@ -469,7 +470,7 @@ static void lmdb_beyond_its_map_size_starts_reads_and_deletes(void **state)
 
 /* ---- a disk that fails or hangs ---- */
 
-/* What was refused because it could not be synced must not come back later either. */
+/* A write refused because it could not be synced must not reappear later either. */
 static void disk_that_fails_to_sync_refuses_writes_for_good(void **state)
 {
     struct scene scene = {0};
@@ -506,7 +507,7 @@ static void expect_nothing_lost(struct scene *scene, int n_more)
     expect_more(scene, 0, n_more);
 }
 
-/* What was answered before writes are refused is there when they are taken again, and later. */
+/* Writes answered before writes are refused exist when writes are accepted again, and later. */
 static void fail_behind_writes(struct scene *scene, const char *options, const char *how)
 {
     kv_test_store_make(&scene->store);
@@ -539,7 +540,7 @@ static void failing_sync_between_commits_refuses_the_next_and_loses_none(void **
     fail_behind_writes(&scene, ", durability: interval, interval: 50ms", "broken");
 }
 
-static void disk_that_hangs_holds_up_writes_alone(void **state)
+static void hanging_disk_delays_only_writes(void **state)
 {
     struct scene scene = {0};
     struct kv_test_ws writer;
@@ -564,18 +565,18 @@ static void disk_that_hangs_holds_up_writes_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(full_disk_takes_deletes_and_nothing_else_until_there_is_room),
-        cmocka_unit_test(file_system_that_is_really_full_is_no_different),
-        cmocka_unit_test(server_that_starts_over_a_full_disk_takes_deletes),
+        cmocka_unit_test(full_disk_accepts_only_deletes_until_there_is_room),
+        cmocka_unit_test(really_full_file_system_behaves_the_same),
+        cmocka_unit_test(server_started_on_a_full_disk_accepts_deletes),
         cmocka_unit_test(new_store_on_a_full_disk_ends_with_an_error),
         cmocka_unit_test(keys_expire_while_the_disk_is_full),
-        cmocka_unit_test(server_that_is_ended_while_its_disk_is_full_ends),
-        cmocka_unit_test(lmdb_at_its_map_size_takes_deletes_and_starts_again),
+        cmocka_unit_test(server_can_be_stopped_while_its_disk_is_full),
+        cmocka_unit_test(lmdb_at_its_map_size_accepts_deletes_and_restarts),
         cmocka_unit_test(lmdb_beyond_its_map_size_starts_reads_and_deletes),
         cmocka_unit_test(disk_that_fails_to_sync_refuses_writes_for_good),
         cmocka_unit_test(database_that_fails_behind_the_journal_loses_nothing),
         cmocka_unit_test(failing_sync_between_commits_refuses_the_next_and_loses_none),
-        cmocka_unit_test(disk_that_hangs_holds_up_writes_alone),
+        cmocka_unit_test(hanging_disk_delays_only_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * What expires while the server is down, and servers that take long to open their store.
+ * Keys that expire while the server is down, and servers that take long to open their store.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -45,7 +45,7 @@ static uint64_t change(uint16_t port)
     return revision;
 }
 
-/* A store of keys that expired while nobody had it open. Returns: the last revision. */
+/* A store with keys that expired while it was closed. Returns: the last revision. */
 static uint64_t let_keys_expire_while_down(struct kv_test_store *store, bool is_crash)
 {
     kv_test_store_make(store);
@@ -60,7 +60,7 @@ static uint64_t let_keys_expire_while_down(struct kv_test_store *store, bool is_
     return revision;
 }
 
-static void what_expired_while_down_is_missing_at_once(void **state)
+static void keys_expired_during_downtime_are_missing_at_once(void **state)
 {
     struct kv_test_store store;
     char path[32];
@@ -78,7 +78,7 @@ static void what_expired_while_down_is_missing_at_once(void **state)
 }
 
 /* Each expiry takes a revision, and nothing else does meanwhile. */
-static void what_expired_while_down_is_carried_out_once_without_being_asked_for(void **state)
+static void keys_expired_during_downtime_are_removed_once_unprompted(void **state)
 {
     struct kv_test_store store;
     int64_t limit_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
@@ -100,7 +100,7 @@ static void what_expired_while_down_is_carried_out_once_without_being_asked_for(
     kv_test_store_remove(&store);
 }
 
-/* The changes of a key that a subscriber is told: maybe the expiry, then the value. */
+/* The events of a key that a subscriber receives: possibly the expiry, then the value. */
 static void expect_in_order(struct kv_test_ws *ws, int n)
 {
     bool has_value[KEYS] = {false};
@@ -124,7 +124,7 @@ static void expect_in_order(struct kv_test_ws *ws, int n)
     kv_test_ws_expect_nothing(ws);
 }
 
-static void expiry_is_told_before_a_later_change_of_its_key(void **state)
+static void expiry_is_notified_before_a_later_change_of_its_key(void **state)
 {
     struct kv_test_store store;
     struct kv_test_ws ws;
@@ -174,9 +174,9 @@ static void server_is_503_until_its_store_is_open(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_expired_while_down_is_missing_at_once),
-        cmocka_unit_test(what_expired_while_down_is_carried_out_once_without_being_asked_for),
-        cmocka_unit_test(expiry_is_told_before_a_later_change_of_its_key),
+        cmocka_unit_test(keys_expired_during_downtime_are_missing_at_once),
+        cmocka_unit_test(keys_expired_during_downtime_are_removed_once_unprompted),
+        cmocka_unit_test(expiry_is_notified_before_a_later_change_of_its_key),
         cmocka_unit_test(server_is_503_until_its_store_is_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /*
- * Writes that are under way when a durable store's server is ended: each is answered, or its
- * connection is closed in front of the client's eyes; and what took effect was answered, unless the
- * server had to cut it off.
+ * Writes in progress when a durable store's server is stopped: each is answered, or the client sees
+ * its connection closed; writes that took effect were answered, unless the server had to cut them
+ * off.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -125,7 +125,7 @@ static int count_responses(struct kv_test_stream *stream)
     return n;
 }
 
-/* What came before the end of each connection. */
+/* Reads all answers up to the end of each connection. */
 static void read_answers(struct writers *writers, int close_code)
 {
     for (int i = 0; i < WRITERS; i++) {
@@ -170,7 +170,7 @@ static void expect_kept(const struct writers *writers, uint16_t port, bool is_al
     }
 }
 
-/* The disk takes its time for the writes that are under way. */
+/* The disk is slow for the writes in progress. */
 static void every_write_that_takes_effect_is_answered(void **state)
 {
     struct kv_test_store store;
@@ -204,7 +204,7 @@ static void write_in_vain(struct kv_test_stream *stream, uint16_t port)
     kv_test_stream_await_read(stream);
 }
 
-static void writes_that_a_disk_holds_up_are_cut_off_in_time(void **state)
+static void writes_delayed_by_a_disk_are_cut_off_in_time(void **state)
 {
     struct kv_test_store store;
     struct writers writers;
@@ -240,7 +240,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_write_that_takes_effect_is_answered),
-        cmocka_unit_test(writes_that_a_disk_holds_up_are_cut_off_in_time),
+        cmocka_unit_test(writes_delayed_by_a_disk_are_cut_off_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

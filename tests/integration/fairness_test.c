@@ -1,4 +1,4 @@
-/* A client with little to ask does not notice how much others ask for. */
+/* The load of other clients does not noticeably delay a client with few requests. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -92,7 +92,7 @@ static struct crowd *start_crowd(uint16_t port, int n, struct kv_slice text, boo
     return crowd;
 }
 
-/* It has been served all the time. */
+/* Asserts that the crowd was served all the time. */
 static void end_crowd(struct crowd *crowd)
 {
     int status;
@@ -163,7 +163,7 @@ static void expect_no_delay_by(void **state, struct kv_slice text, bool is_webso
     end_crowd(crowd);
 }
 
-static void pipelines_of_others_delay_nobody(void **state)
+static void pipelines_do_not_delay_other_clients(void **state)
 {
     struct kv_buffer text = {0};
     for (int i = 0; i < 1000; i++)
@@ -172,7 +172,7 @@ static void pipelines_of_others_delay_nobody(void **state)
     kv_buffer_fini(&text);
 }
 
-static void pipelines_that_only_libh2o_serves_delay_nobody(void **state)
+static void pipelines_served_by_libh2o_do_not_delay_other_clients(void **state)
 {
     struct kv_buffer text = {0};
     for (int i = 0; i < 1000; i++)
@@ -182,7 +182,7 @@ static void pipelines_that_only_libh2o_serves_delay_nobody(void **state)
     kv_buffer_fini(&text);
 }
 
-static void messages_of_others_delay_nobody(void **state)
+static void messages_do_not_delay_other_clients(void **state)
 {
     struct kv_test_ws ws = {.mask = 0x55aa55aa};
     for (int i = 0; i < 1000; i++)
@@ -192,7 +192,7 @@ static void messages_of_others_delay_nobody(void **state)
 }
 
 /* Errors are answered at once, so nothing else bounds how many there are under way. */
-static void nonsense_of_others_delays_nobody(void **state)
+static void malformed_requests_do_not_delay_other_clients(void **state)
 {
     struct kv_test_ws ws = {.mask = 0x55aa55aa};
     for (int i = 0; i < 1000; i++)
@@ -234,7 +234,7 @@ static void expect_posts_among(void **state, struct kv_slice text, bool is_webso
     kv_buffer_fini(&value);
 }
 
-static void long_bodies_of_others_delay_no_short_one(void **state)
+static void long_bodies_do_not_delay_short_ones(void **state)
 {
     struct kv_buffer value = quote('v', LONG_TEXT), body = {0}, text = {0};
     kv_buffer_append(&body, KV_SLICE("{\"value\":"));
@@ -247,7 +247,7 @@ static void long_bodies_of_others_delay_no_short_one(void **state)
     kv_buffer_fini(&value);
 }
 
-static void long_messages_of_others_delay_no_short_one(void **state)
+static void long_messages_do_not_delay_short_ones(void **state)
 {
     struct kv_buffer value = quote('v', LONG_TEXT), message = {0};
     struct kv_test_ws ws = {.mask = 0x55aa55aa};
@@ -265,12 +265,12 @@ static void long_messages_of_others_delay_no_short_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pipelines_of_others_delay_nobody),
-        cmocka_unit_test(pipelines_that_only_libh2o_serves_delay_nobody),
-        cmocka_unit_test(messages_of_others_delay_nobody),
-        cmocka_unit_test(nonsense_of_others_delays_nobody),
-        cmocka_unit_test(long_bodies_of_others_delay_no_short_one),
-        cmocka_unit_test(long_messages_of_others_delay_no_short_one),
+        cmocka_unit_test(pipelines_do_not_delay_other_clients),
+        cmocka_unit_test(pipelines_served_by_libh2o_do_not_delay_other_clients),
+        cmocka_unit_test(messages_do_not_delay_other_clients),
+        cmocka_unit_test(malformed_requests_do_not_delay_other_clients),
+        cmocka_unit_test(long_bodies_do_not_delay_short_ones),
+        cmocka_unit_test(long_messages_do_not_delay_short_ones),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);
 }

@@ -1,7 +1,7 @@
 /*
- * Nothing that a client may ask for holds an event loop for long: while long texts come and go,
- * clients of every loop are served all the time. What counts is the processor time that a
- * loop uses until a probe is answered: how long the loop waits for a processor is the machine's.
+ * No request of a client blocks an event loop for long: while long texts are sent and received,
+ * clients of every loop are served all the time. The measure is the processor time that a loop uses
+ * until a probe is answered; waiting for a processor depends on the machine.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -179,21 +179,21 @@ static void ask_over_websocket(void **state, struct kv_buffer *message, size_t a
 
 /* ---- writes ---- */
 
-static void long_body_holds_no_loop(void **state)
+static void long_body_blocks_no_loop(void **state)
 {
     struct kv_buffer body = text_of("{\"value\":", 'b', LONG, "}");
     struct kv_buffer request = request_of("PUT", "/storage/body", NULL, &body);
     ask_over_http(state, &request, 1);
 }
 
-static void long_message_holds_no_loop(void **state)
+static void long_message_blocks_no_loop(void **state)
 {
     struct kv_buffer message =
         text_of("{\"type\":\"set\",\"payload\":{\"key\":\"message\",\"value\":", 'm', LONG, "}}");
     ask_over_websocket(state, &message, 1);
 }
 
-static void batch_of_long_values_holds_no_loop(void **state)
+static void batch_of_long_values_blocks_no_loop(void **state)
 {
     enum {
         MESSAGES = 200
@@ -213,7 +213,7 @@ static void batch_of_long_values_holds_no_loop(void **state)
     ask_over_http(state, &request, MESSAGES * 4);
 }
 
-static void merge_into_long_value_holds_no_loop(void **state)
+static void merge_into_long_value_blocks_no_loop(void **state)
 {
     struct kv_buffer body = {0};
     store_long(state, "merged");
@@ -225,7 +225,7 @@ static void merge_into_long_value_holds_no_loop(void **state)
 
 /* ---- reads ---- */
 
-static void long_value_read_holds_no_loop(void **state)
+static void reading_a_long_value_blocks_no_loop(void **state)
 {
     struct kv_buffer request = {0};
     store_long(state, "read");
@@ -233,7 +233,7 @@ static void long_value_read_holds_no_loop(void **state)
     ask_over_http(state, &request, LONG);
 }
 
-static void long_value_in_a_batch_holds_no_loop(void **state)
+static void long_value_in_a_batch_blocks_no_loop(void **state)
 {
     struct kv_buffer body = {0};
     store_long(state, "read");
@@ -260,7 +260,7 @@ static void store_pages(void **state)
     kv_buffer_fini(&value);
 }
 
-static void long_page_holds_no_loop(void **state)
+static void long_page_blocks_no_loop(void **state)
 {
     struct kv_buffer request = {0};
     store_pages(state);
@@ -269,7 +269,7 @@ static void long_page_holds_no_loop(void **state)
     ask_over_http(state, &request, (size_t)PAGED * PAGED_VALUE);
 }
 
-static void present_state_of_a_prefix_holds_no_loop(void **state)
+static void initial_state_of_a_prefix_blocks_no_loop(void **state)
 {
     struct kv_buffer message = {0};
     store_pages(state);
@@ -282,14 +282,14 @@ static void present_state_of_a_prefix_holds_no_loop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(long_body_holds_no_loop),
-        cmocka_unit_test(long_message_holds_no_loop),
-        cmocka_unit_test(batch_of_long_values_holds_no_loop),
-        cmocka_unit_test(merge_into_long_value_holds_no_loop),
-        cmocka_unit_test(long_value_read_holds_no_loop),
-        cmocka_unit_test(long_value_in_a_batch_holds_no_loop),
-        cmocka_unit_test(long_page_holds_no_loop),
-        cmocka_unit_test(present_state_of_a_prefix_holds_no_loop),
+        cmocka_unit_test(long_body_blocks_no_loop),
+        cmocka_unit_test(long_message_blocks_no_loop),
+        cmocka_unit_test(batch_of_long_values_blocks_no_loop),
+        cmocka_unit_test(merge_into_long_value_blocks_no_loop),
+        cmocka_unit_test(reading_a_long_value_blocks_no_loop),
+        cmocka_unit_test(long_value_in_a_batch_blocks_no_loop),
+        cmocka_unit_test(long_page_blocks_no_loop),
+        cmocka_unit_test(initial_state_of_a_prefix_blocks_no_loop),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);
 }

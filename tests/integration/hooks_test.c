@@ -1,5 +1,5 @@
 /*
- * The scripts in scripts/hooks, as they are, configured as their comments say.
+ * The scripts in scripts/hooks, unchanged, configured as in their comments.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -91,7 +91,7 @@ static void expect_refusal(uint16_t port, const char *key, const char *body, con
     kv_test_stream_close(&stream);
 }
 
-static void schema_refuses_what_does_not_fit(void **state)
+static void schema_refuses_invalid_values(void **state)
 {
     (void)state;
     static const struct {
@@ -290,7 +290,7 @@ static void read_only_window_refuses_writes(void **state)
     stop();
 }
 
-static void cascade_deletes_what_belongs_to_a_key(void **state)
+static void cascade_deletes_the_keys_below_a_key(void **state)
 {
     (void)state;
     uint16_t port = start("cascade.lua, prefixes: [user/], options: {parents: user/}");
@@ -357,7 +357,7 @@ static void index_is_rebuilt_at_the_start(void **state)
     stop();
 }
 
-static void clients_cannot_write_what_hooks_keep(void **state)
+static void clients_cannot_write_the_keys_of_hooks(void **state)
 {
     (void)state;
     static const struct {
@@ -505,16 +505,16 @@ static void cascade_misses_nothing_under_load(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(schema_refuses_what_does_not_fit),
+        cmocka_unit_test(schema_refuses_invalid_values),
         cmocka_unit_test(audit_records_are_found_by_prefix),
         cmocka_unit_test(audit_records_expire),
         cmocka_unit_test(counter_follows_the_number_of_keys),
         cmocka_unit_test(email_is_kept_in_one_form),
         cmocka_unit_test(read_only_window_refuses_writes),
-        cmocka_unit_test(cascade_deletes_what_belongs_to_a_key),
+        cmocka_unit_test(cascade_deletes_the_keys_below_a_key),
         cmocka_unit_test(index_finds_keys_by_a_member),
         cmocka_unit_test(index_is_rebuilt_at_the_start),
-        cmocka_unit_test(clients_cannot_write_what_hooks_keep),
+        cmocka_unit_test(clients_cannot_write_the_keys_of_hooks),
         cmocka_unit_test(options_are_checked_when_a_script_is_loaded),
         cmocka_unit_test(index_misses_nothing_under_load),
         cmocka_unit_test(cascade_misses_nothing_under_load),

@@ -62,7 +62,7 @@ static void an_empty_batch_has_no_answers(void **state)
     expect(" [ ] ", 200, "[]");
 }
 
-static void all_kinds_of_messages_but_subscriptions_are_taken(void **state)
+static void all_kinds_of_messages_except_subscriptions_are_accepted(void **state)
 {
     static const char no_connection[] =
         "a batch cannot subscribe or hold a lease: that needs a WebSocket";
@@ -92,7 +92,7 @@ static void all_kinds_of_messages_but_subscriptions_are_taken(void **state)
            200, expected);
 }
 
-static void a_message_that_fails_does_not_hold_up_the_others(void **state)
+static void a_failed_message_does_not_affect_the_others(void **state)
 {
     kv_test_store(kv_test_port(state), "b/there", "1");
     expect(
@@ -110,7 +110,7 @@ static void a_message_that_fails_does_not_hold_up_the_others(void **state)
         "{\"type\":\"value\",\"payload\":{\"key\":\"b/there\",\"value\":1}}]");
 }
 
-static void a_body_that_is_no_array_does_nothing(void **state)
+static void a_body_that_is_not_an_array_has_no_effect(void **state)
 {
     static const char *const bodies[] = {
         "", "{}", "[{\"type\":\"set\",\"payload\":{\"key\":\"b/half\",\"value\":1}},]",
@@ -132,7 +132,7 @@ static void append_sets(struct kv_buffer *body, int n, const char *value)
     kv_buffer_append_char(body, ']');
 }
 
-static void ten_thousand_messages_are_taken_and_no_more(void **state)
+static void at_most_ten_thousand_messages_are_accepted(void **state)
 {
     struct kv_buffer body = {0};
     (void)state;
@@ -155,7 +155,7 @@ static void ten_thousand_messages_are_taken_and_no_more(void **state)
     kv_buffer_fini(&body);
 }
 
-static void answers_end_where_they_are_too_long(void **state)
+static void answers_end_at_their_size_limit(void **state)
 {
     enum {
         LONG = 3 << 20
@@ -210,7 +210,7 @@ static void a_long_batch_is_read_whole_before_it_takes_effect(void **state)
     free(letters);
 }
 
-static void a_client_that_leaves_does_no_harm(void **state)
+static void a_client_that_leaves_is_harmless(void **state)
 {
     struct kv_buffer body = {0}, request = {0};
     append_sets(&body, 5000, "3");
@@ -228,7 +228,7 @@ static void a_client_that_leaves_does_no_harm(void **state)
     kv_buffer_fini(&request);
 }
 
-static void pages_may_send_batches_where_they_may_write(void **state)
+static void pages_may_send_batches_if_they_may_write(void **state)
 {
     (void)state;
     assert_int_equal(kv_test_http_ask(&stream, "POST", "/batch", "Origin: https://evil.example\r\n",
@@ -248,14 +248,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BATCH_TEST(messages_take_effect_and_are_answered_in_order),
         BATCH_TEST(an_empty_batch_has_no_answers),
-        BATCH_TEST(all_kinds_of_messages_but_subscriptions_are_taken),
-        BATCH_TEST(a_message_that_fails_does_not_hold_up_the_others),
-        BATCH_TEST(a_body_that_is_no_array_does_nothing),
-        BATCH_TEST(ten_thousand_messages_are_taken_and_no_more),
-        BATCH_TEST(answers_end_where_they_are_too_long),
+        BATCH_TEST(all_kinds_of_messages_except_subscriptions_are_accepted),
+        BATCH_TEST(a_failed_message_does_not_affect_the_others),
+        BATCH_TEST(a_body_that_is_not_an_array_has_no_effect),
+        BATCH_TEST(at_most_ten_thousand_messages_are_accepted),
+        BATCH_TEST(answers_end_at_their_size_limit),
         BATCH_TEST(a_long_batch_is_read_whole_before_it_takes_effect),
-        BATCH_TEST(a_client_that_leaves_does_no_harm),
-        BATCH_TEST(pages_may_send_batches_where_they_may_write),
+        BATCH_TEST(a_client_that_leaves_is_harmless),
+        BATCH_TEST(pages_may_send_batches_if_they_may_write),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);
 }

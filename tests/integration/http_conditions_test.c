@@ -1,5 +1,4 @@
-/* ETag, If-Match and If-None-Match: a write happens on the state it was meant for, or not at all.
- */
+/* ETag, If-Match and If-None-Match: a write applies to the intended state, or not at all. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -78,7 +77,7 @@ static uint64_t revision_of(const char *etag)
     return revision;
 }
 
-static void etag_of_a_write_is_that_of_the_get_after_it(void **state)
+static void etag_of_a_write_equals_that_of_a_later_get(void **state)
 {
     struct talk talk;
     talk_open(&talk, state);
@@ -103,7 +102,7 @@ static void revisions_grow_with_every_change_even_across_a_delete(void **state)
     talk_close(&talk);
 }
 
-static void write_that_alters_nothing_keeps_the_revision(void **state)
+static void write_that_changes_nothing_keeps_the_revision(void **state)
 {
     struct talk talk;
     talk_open(&talk, state);
@@ -179,7 +178,7 @@ static void if_match_compares_strongly(void **state)
     talk_close(&talk);
 }
 
-static void if_match_any_wants_the_key_to_be_there(void **state)
+static void if_match_any_requires_an_existing_key(void **state)
 {
     struct talk talk;
     talk_open(&talk, state);
@@ -214,7 +213,7 @@ static void delete_with_the_right_revision_deletes(void **state)
     talk_close(&talk);
 }
 
-static void if_none_match_any_writes_only_where_nothing_is(void **state)
+static void if_none_match_any_writes_only_missing_keys(void **state)
 {
     struct talk talk;
     talk_open(&talk, state);
@@ -226,7 +225,7 @@ static void if_none_match_any_writes_only_where_nothing_is(void **state)
     talk_close(&talk);
 }
 
-static void if_none_match_on_a_write_takes_any_alone(void **state)
+static void if_none_match_on_a_write_accepts_only_any(void **state)
 {
     static const char *const conditions[] = {"\"1\"", "W/\"1\"", "\"1\", \"2\""};
     struct talk talk;
@@ -285,7 +284,7 @@ static void malformed_condition_is_400_and_changes_nothing(void **state)
     talk_close(&talk);
 }
 
-static void invalid_body_is_400_before_any_condition_is_judged(void **state)
+static void invalid_body_is_400_before_conditions_are_evaluated(void **state)
 {
     struct talk talk;
     talk_open(&talk, state);
@@ -296,7 +295,7 @@ static void invalid_body_is_400_before_any_condition_is_judged(void **state)
     talk_close(&talk);
 }
 
-static void of_many_conditional_writers_one_wins(void **state)
+static void one_of_many_conditional_writers_succeeds(void **state)
 {
     enum {
         WRITERS = 16
@@ -330,24 +329,24 @@ static void of_many_conditional_writers_one_wins(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(etag_of_a_write_is_that_of_the_get_after_it),
+        cmocka_unit_test(etag_of_a_write_equals_that_of_a_later_get),
         cmocka_unit_test(revisions_grow_with_every_change_even_across_a_delete),
-        cmocka_unit_test(write_that_alters_nothing_keeps_the_revision),
+        cmocka_unit_test(write_that_changes_nothing_keeps_the_revision),
         cmocka_unit_test(if_match_lets_the_right_revision_write),
         cmocka_unit_test(if_match_with_an_older_revision_is_412_and_changes_nothing),
         cmocka_unit_test(if_match_of_a_read_that_does_not_match_is_412),
         cmocka_unit_test(if_match_takes_a_list),
         cmocka_unit_test(if_match_compares_strongly),
-        cmocka_unit_test(if_match_any_wants_the_key_to_be_there),
+        cmocka_unit_test(if_match_any_requires_an_existing_key),
         cmocka_unit_test(if_match_on_a_deleted_key_never_matches),
         cmocka_unit_test(delete_with_the_right_revision_deletes),
-        cmocka_unit_test(if_none_match_any_writes_only_where_nothing_is),
-        cmocka_unit_test(if_none_match_on_a_write_takes_any_alone),
+        cmocka_unit_test(if_none_match_any_writes_only_missing_keys),
+        cmocka_unit_test(if_none_match_on_a_write_accepts_only_any),
         cmocka_unit_test(get_of_a_known_revision_is_304),
         cmocka_unit_test(get_of_a_missing_key_with_if_none_match_is_204),
         cmocka_unit_test(malformed_condition_is_400_and_changes_nothing),
-        cmocka_unit_test(invalid_body_is_400_before_any_condition_is_judged),
-        cmocka_unit_test(of_many_conditional_writers_one_wins),
+        cmocka_unit_test(invalid_body_is_400_before_conditions_are_evaluated),
+        cmocka_unit_test(one_of_many_conditional_writers_succeeds),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);
 }

@@ -1,4 +1,4 @@
-/* How requests and responses lie in the stream: any legal framing gives the same answers. */
+/* The framing of requests and responses: any legal framing gives the same answers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -102,7 +102,7 @@ static void broken_chunks_are_refused_and_store_nothing(void **state)
     kv_test_expect_missing(kv_test_port(state), "broken-chunks");
 }
 
-static void body_cut_short_stores_nothing(void **state)
+static void truncated_body_stores_nothing(void **state)
 {
     struct kv_test_stream stream;
     kv_test_stream_open(&stream, kv_test_port(state));
@@ -249,7 +249,7 @@ static void http_1_0_connection_ends_after_the_response(void **state)
     kv_test_stream_close(&stream);
 }
 
-static void http_1_0_connection_stays_where_asked_to(void **state)
+static void http_1_0_connection_persists_on_request(void **state)
 {
     struct kv_test_stream stream;
     kv_test_store(kv_test_port(state), "old-kept", "1");
@@ -262,7 +262,7 @@ static void http_1_0_connection_stays_where_asked_to(void **state)
     kv_test_stream_close(&stream);
 }
 
-static void http_1_1_connection_ends_where_asked_to(void **state)
+static void http_1_1_connection_closes_on_request(void **state)
 {
     struct kv_test_stream stream;
     kv_test_stream_open(&stream, kv_test_port(state));
@@ -285,7 +285,7 @@ static void http2_preface_is_refused(void **state)
     kv_test_stream_close(&stream);
 }
 
-static void upgrade_to_h2c_is_not_made(void **state)
+static void upgrade_to_h2c_is_ignored(void **state)
 {
     struct kv_test_stream stream;
     struct kv_test_response response = {0};
@@ -302,7 +302,7 @@ static void upgrade_to_h2c_is_not_made(void **state)
     kv_test_stream_close(&stream);
 }
 
-static void target_that_is_no_path_is_400(void **state)
+static void target_that_is_not_a_path_is_400(void **state)
 {
     static const char *const targets[] = {"*", "storage/k", "ftp://test/storage/k"};
     for (size_t i = 0; i < N(targets); i++) {
@@ -325,7 +325,7 @@ static void target_in_absolute_form_is_served(void **state)
                      200);
 }
 
-static void host_is_demanded_of_http_1_1_only(void **state)
+static void host_is_required_only_for_http_1_1(void **state)
 {
     assert_int_equal(status_of(kv_test_port(state), KV_SLICE("GET /healthz HTTP/1.1\r\n\r\n")),
                      400);
@@ -333,7 +333,7 @@ static void host_is_demanded_of_http_1_1_only(void **state)
                      200);
 }
 
-static void length_that_is_given_twice_is_400_and_nothing_is_stored(void **state)
+static void duplicate_length_is_400_and_stores_nothing(void **state)
 {
     static const char *const lengths[] = {
         "Content-Length: 11\r\nContent-Length: 12",
@@ -353,7 +353,7 @@ static void length_that_is_given_twice_is_400_and_nothing_is_stored(void **state
     kv_test_expect_missing(kv_test_port(state), "twice");
 }
 
-static void bytes_that_are_no_request_are_refused(void **state)
+static void malformed_requests_are_refused(void **state)
 {
     static const struct kv_slice requests[] = {
         {"\0\0\0\0\r\n\r\n", 8},
@@ -387,7 +387,7 @@ int main(void)
         cmocka_unit_test(chunks_may_have_extensions_and_trailers),
         cmocka_unit_test(chunked_body_may_come_byte_by_byte),
         cmocka_unit_test(broken_chunks_are_refused_and_store_nothing),
-        cmocka_unit_test(body_cut_short_stores_nothing),
+        cmocka_unit_test(truncated_body_stores_nothing),
         cmocka_unit_test(expect_100_continue_is_answered_before_the_body),
         cmocka_unit_test(hundred_pipelined_requests_are_answered_in_order),
         cmocka_unit_test(pipelined_errors_keep_their_places),
@@ -395,15 +395,15 @@ int main(void)
         cmocka_unit_test(head_is_get_without_a_body),
         cmocka_unit_test(head_of_missing_key_is_204_and_of_unknown_path_404),
         cmocka_unit_test(http_1_0_connection_ends_after_the_response),
-        cmocka_unit_test(http_1_0_connection_stays_where_asked_to),
-        cmocka_unit_test(http_1_1_connection_ends_where_asked_to),
+        cmocka_unit_test(http_1_0_connection_persists_on_request),
+        cmocka_unit_test(http_1_1_connection_closes_on_request),
         cmocka_unit_test(http2_preface_is_refused),
-        cmocka_unit_test(upgrade_to_h2c_is_not_made),
-        cmocka_unit_test(target_that_is_no_path_is_400),
+        cmocka_unit_test(upgrade_to_h2c_is_ignored),
+        cmocka_unit_test(target_that_is_not_a_path_is_400),
         cmocka_unit_test(target_in_absolute_form_is_served),
-        cmocka_unit_test(host_is_demanded_of_http_1_1_only),
-        cmocka_unit_test(length_that_is_given_twice_is_400_and_nothing_is_stored),
-        cmocka_unit_test(bytes_that_are_no_request_are_refused),
+        cmocka_unit_test(host_is_required_only_for_http_1_1),
+        cmocka_unit_test(duplicate_length_is_400_and_stores_nothing),
+        cmocka_unit_test(malformed_requests_are_refused),
         cmocka_unit_test(path_beyond_the_header_block_is_400),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);

@@ -1,4 +1,5 @@
-/* Whom requests may be for, and which pages may write: a server that only this machine reaches. */
+/* The hosts that requests may name, and the pages that may write, on a server that only this
+ * machine reaches. */
 #include <errno.h>
 #include <net/if.h>
 #include <sched.h>
@@ -79,7 +80,7 @@ static void hosts_of_other_machines_are_403(void **state)
     assert_hosts(others, N(others), 403);
 }
 
-static void a_name_that_points_here_reads_and_opens_nothing(void **state)
+static void a_foreign_name_for_this_address_reads_and_opens_nothing(void **state)
 {
     static const char rest[] = "Host: rebound.example\r\nOrigin: http://rebound.example\r\n";
     static const char *const requests[] = {
@@ -110,7 +111,7 @@ static void a_name_that_points_here_reads_and_opens_nothing(void **state)
     kv_test_expect_value(server.port, "secret", "1");
 }
 
-static void the_target_in_absolute_form_says_whom_a_request_is_for(void **state)
+static void the_absolute_form_determines_the_host_of_a_request(void **state)
 {
     (void)state;
     kv_test_start(&server, "");
@@ -174,8 +175,8 @@ static void a_star_allows_every_origin(void **state)
     assert_int_equal(status_from("null"), 202);
 }
 
-/* A network that has nothing but a loopback, and that no one else sees. Returns: whether there can
- * be one. */
+/* A network with only a loopback interface, invisible to others. Returns: whether it can be
+ * created. */
 static bool enter_own_network(void)
 {
     struct ifreq loopback = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
@@ -196,7 +197,7 @@ static char *yaml_for_every_address(void)
 }
 
 /* The last test, as the process stays in that network. */
-static void a_server_that_others_reach_serves_every_host(void **state)
+static void a_publicly_reachable_server_serves_every_host(void **state)
 {
     (void)state;
     if (!enter_own_network()) {
@@ -215,14 +216,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(hosts_of_other_machines_are_403, tear_down),
-        cmocka_unit_test_teardown(a_name_that_points_here_reads_and_opens_nothing, tear_down),
-        cmocka_unit_test_teardown(the_target_in_absolute_form_says_whom_a_request_is_for,
+        cmocka_unit_test_teardown(a_foreign_name_for_this_address_reads_and_opens_nothing,
                                   tear_down),
+        cmocka_unit_test_teardown(the_absolute_form_determines_the_host_of_a_request, tear_down),
         cmocka_unit_test_teardown(listed_hosts_are_served, tear_down),
         cmocka_unit_test_teardown(a_star_serves_every_host, tear_down),
         cmocka_unit_test_teardown(origins_may_be_all_below_a_domain, tear_down),
         cmocka_unit_test_teardown(a_star_allows_every_origin, tear_down),
-        cmocka_unit_test(a_server_that_others_reach_serves_every_host),
+        cmocka_unit_test(a_publicly_reachable_server_serves_every_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

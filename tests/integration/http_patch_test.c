@@ -1,4 +1,4 @@
-/* `PATCH /storage/:key`: touches, increments and merge patches, and what is refused. */
+/* `PATCH /storage/:key`: touches, increments and merge patches, and refusals. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -63,7 +63,7 @@ static long ttl_of(const char *key)
 
 /* ---- touches ---- */
 
-static void a_touch_sets_the_ttl_and_nothing_else(void **state)
+static void a_touch_sets_only_the_ttl(void **state)
 {
     char before[64], after[64];
     (void)state;
@@ -88,7 +88,7 @@ static void a_touch_of_a_missing_key_is_404(void **state)
 
 /* ---- increments ---- */
 
-static void an_increment_adds_to_the_integer_that_is_there(void **state)
+static void an_increment_adds_to_the_present_integer(void **state)
 {
     char etag[64];
     kv_test_store(kv_test_port(state), "count", "40");
@@ -112,7 +112,7 @@ static void a_missing_key_is_0_and_gets_the_ttl(void **state)
     assert_in_range(ttl_of("count-new"), 3500000, 3600000);
 }
 
-static void what_is_no_integer_is_not_added_to(void **state)
+static void increment_of_a_non_integer_is_refused(void **state)
 {
     static const char *const values[] = {"1.0", "1e2",  "-",  "\"1\"",
                                          "[]",  "null", "01", "9223372036854775808"};
@@ -133,7 +133,7 @@ static void what_is_no_integer_is_not_added_to(void **state)
 
 /* ---- merge patches ---- */
 
-static void a_merge_patch_keeps_what_it_does_not_name(void **state)
+static void a_merge_patch_keeps_other_members(void **state)
 {
     kv_test_store(kv_test_port(state), "doc", "{ \"a\" : 1.0 , \"b\": { \"c\": [ 1 ] } }");
     expect_patched("doc", MERGE, "{\"b\":{\"d\":null,\"e\":2}, \"f\":null}", 200,
@@ -161,7 +161,7 @@ static void a_merge_keeps_the_deadline(void **state)
     assert_in_range(ttl_of("doc-ttl"), 3500000, 3600000);
 }
 
-static void a_patch_that_alters_no_byte_is_no_change(void **state)
+static void a_patch_that_changes_no_byte_is_no_change(void **state)
 {
     char before[64], after[64];
     struct kv_test_ws ws;
@@ -278,15 +278,15 @@ static void pages_may_patch_where_they_may_write(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PATCH_TEST(a_touch_sets_the_ttl_and_nothing_else),
+        PATCH_TEST(a_touch_sets_only_the_ttl),
         PATCH_TEST(a_touch_of_a_missing_key_is_404),
-        PATCH_TEST(an_increment_adds_to_the_integer_that_is_there),
+        PATCH_TEST(an_increment_adds_to_the_present_integer),
         PATCH_TEST(a_missing_key_is_0_and_gets_the_ttl),
-        PATCH_TEST(what_is_no_integer_is_not_added_to),
-        PATCH_TEST(a_merge_patch_keeps_what_it_does_not_name),
+        PATCH_TEST(increment_of_a_non_integer_is_refused),
+        PATCH_TEST(a_merge_patch_keeps_other_members),
         PATCH_TEST(a_merge_patch_makes_a_missing_key),
         PATCH_TEST(a_merge_keeps_the_deadline),
-        PATCH_TEST(a_patch_that_alters_no_byte_is_no_change),
+        PATCH_TEST(a_patch_that_changes_no_byte_is_no_change),
         PATCH_TEST(a_long_value_is_merged_too),
         PATCH_TEST(conditions_hold_for_all_of_them),
         PATCH_TEST(a_bad_body_is_refused_and_changes_nothing),

@@ -1,4 +1,4 @@
-/* Requests that do not wait for each other: every one is answered, in order, whoever serves it. */
+/* Pipelined requests: every one is answered, in order, by either implementation. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@ enum {
     VALUE = 64 * 1024,
 };
 
-/* A value that is told apart from others: [17,"aaa…"], with `len` letters. */
+/* A distinguishable value: [17,"aaa…"], with `len` letters. */
 static void append_value(struct kv_buffer *out, int number, size_t len)
 {
     char *letters = kv_test_letters('a', len);
@@ -123,7 +123,7 @@ static void every_method_has_its_place(void **state)
     kv_test_stream_close(&stream);
 }
 
-static void escaped_keys_are_the_keys_that_they_stand_for(void **state)
+static void escaped_keys_are_decoded(void **state)
 {
     struct kv_test_stream stream;
     struct kv_buffer requests = {0};
@@ -222,7 +222,7 @@ static void a_request_of_another_kind_keeps_its_place(void **state)
     }
 }
 
-/* Those that are answered at once do not overtake those that the store answers. */
+/* Requests that are answered at once do not overtake those that the store answers. */
 static void other_resources_and_refusals_keep_their_place(void **state)
 {
     static const struct {
@@ -290,7 +290,7 @@ static void broken_request_is_refused_behind_the_answers_before_it(void **state)
     kv_test_stream_close(&stream);
 }
 
-static void client_that_has_sent_all_gets_all_its_answers(void **state)
+static void half_closed_client_gets_all_its_answers(void **state)
 {
     enum {
         GETS = 100
@@ -312,7 +312,7 @@ static void client_that_has_sent_all_gets_all_its_answers(void **state)
     kv_test_stream_close(&stream);
 }
 
-static void client_that_goes_leaves_its_writes(void **state)
+static void writes_of_a_client_that_left_take_effect(void **state)
 {
     enum {
         WRITES = 200
@@ -332,7 +332,7 @@ static void client_that_goes_leaves_its_writes(void **state)
     kv_test_stream_close(&stream);
 }
 
-static void client_that_does_not_read_is_not_read(void **state)
+static void client_that_does_not_read_is_throttled(void **state)
 {
     enum {
         GETS = 5000, /* more than the kernel's buffers take of both, */
@@ -398,7 +398,7 @@ static void long_values_are_sent_as_they_were_when_they_were_read(void **state)
     kv_test_stream_close(&writer);
 }
 
-static void commands_under_way_are_bounded_and_none_is_lost(void **state)
+static void commands_in_progress_are_bounded_and_none_is_lost(void **state)
 {
     (void)state;
     struct kv_test_server server;
@@ -419,7 +419,7 @@ static void commands_under_way_are_bounded_and_none_is_lost(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-static void shutdown_answers_what_is_under_way_whole_and_in_order(void **state)
+static void shutdown_answers_commands_in_progress_completely_and_in_order(void **state)
 {
     enum {
         GETS = 200
@@ -462,18 +462,18 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_get_sees_the_write_before_it),
         cmocka_unit_test(every_method_has_its_place),
-        cmocka_unit_test(escaped_keys_are_the_keys_that_they_stand_for),
+        cmocka_unit_test(escaped_keys_are_decoded),
         cmocka_unit_test(requests_may_be_split_anywhere),
         cmocka_unit_test(a_request_of_another_kind_keeps_its_place),
         cmocka_unit_test(other_resources_and_refusals_keep_their_place),
         cmocka_unit_test(connection_may_become_a_websocket_behind_other_requests),
         cmocka_unit_test(broken_request_is_refused_behind_the_answers_before_it),
-        cmocka_unit_test(client_that_has_sent_all_gets_all_its_answers),
-        cmocka_unit_test(client_that_goes_leaves_its_writes),
-        cmocka_unit_test(client_that_does_not_read_is_not_read),
+        cmocka_unit_test(half_closed_client_gets_all_its_answers),
+        cmocka_unit_test(writes_of_a_client_that_left_take_effect),
+        cmocka_unit_test(client_that_does_not_read_is_throttled),
         cmocka_unit_test(long_values_are_sent_as_they_were_when_they_were_read),
-        cmocka_unit_test(commands_under_way_are_bounded_and_none_is_lost),
-        cmocka_unit_test(shutdown_answers_what_is_under_way_whole_and_in_order),
+        cmocka_unit_test(commands_in_progress_are_bounded_and_none_is_lost),
+        cmocka_unit_test(shutdown_answers_commands_in_progress_completely_and_in_order),
     };
     return cmocka_run_group_tests(tests, group_start, kv_test_group_stop);
 }

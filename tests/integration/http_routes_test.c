@@ -1,4 +1,4 @@
-/* Which paths there are, which methods they take, and who may use them. */
+/* The paths, their methods, and the pages that may use them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -52,7 +52,7 @@ static void expect_contains(const struct kv_test_response *response, const char 
         fail_msg("\"%s\" is not in: %.*s", part, (int)response->body.len, response->body.bytes);
 }
 
-static void unknown_path_is_404_and_told_where_keys_are(void **state)
+static void unknown_path_is_404_and_points_to_the_keys(void **state)
 {
     static const char *const paths[] = {
         "//",        "/storages/k",     "/Storage/k",  "/ws/",         "/WS",
@@ -90,7 +90,7 @@ static void expect_allow(uint16_t port, const char *method, const char *path,
     kv_test_stream_close(&stream);
 }
 
-static void root_page_says_where_keys_are(void **state)
+static void root_page_points_to_the_keys(void **state)
 {
     struct kv_test_stream stream;
     struct kv_test_response response = {0};
@@ -228,7 +228,7 @@ static void get_from_any_origin_passes(void **state)
             status_with_origin(state, "GET", "/storage/open", "", refused_origins[i], NULL), 200);
 }
 
-static void operators_paths_are_no_business_of_other_pages(void **state)
+static void operators_paths_are_refused_to_other_pages(void **state)
 {
     static const char *const paths[] = {"/admin/backup", "/admin/clients", "/admin/slowlog",
                                         "/admin/cluster", "/metrics"};
@@ -265,7 +265,7 @@ static void upgrade_from_another_origin_is_403(void **state)
             403);
 }
 
-static void answers_to_an_allowed_page_may_be_read_by_it_and_others_may_not(void **state)
+static void only_allowed_pages_may_read_answers(void **state)
 {
     struct kv_test_stream stream;
     struct kv_test_response response = {0};
@@ -326,17 +326,17 @@ static void refused_upgrade_leaves_the_connection_usable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unknown_path_is_404_and_told_where_keys_are),
-        cmocka_unit_test(root_page_says_where_keys_are),
+        cmocka_unit_test(unknown_path_is_404_and_points_to_the_keys),
+        cmocka_unit_test(root_page_points_to_the_keys),
         cmocka_unit_test(other_method_on_a_known_path_is_405_with_allow),
         cmocka_unit_test(healthz_and_readyz_are_200),
         cmocka_unit_test(write_from_an_allowed_origin_passes),
         cmocka_unit_test(write_from_another_origin_is_403_and_changes_nothing),
         cmocka_unit_test(get_from_any_origin_passes),
-        cmocka_unit_test(operators_paths_are_no_business_of_other_pages),
+        cmocka_unit_test(operators_paths_are_refused_to_other_pages),
         cmocka_unit_test(upgrade_from_an_allowed_origin_passes),
         cmocka_unit_test(upgrade_from_another_origin_is_403),
-        cmocka_unit_test(answers_to_an_allowed_page_may_be_read_by_it_and_others_may_not),
+        cmocka_unit_test(only_allowed_pages_may_read_answers),
         cmocka_unit_test(preflight_of_an_allowed_page_names_methods_and_headers),
         cmocka_unit_test(refusal_names_the_origin),
         cmocka_unit_test(refused_origin_is_logged_once_and_many_do_not_fill_the_log),

@@ -1,4 +1,4 @@
-/* `/storage/:key`: what is written is what is read, under exactly the key that was meant. */
+/* `/storage/:key`: a value is read exactly as it was written, under exactly the intended key. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -101,7 +101,7 @@ static void put_is_post(void **state)
     kv_test_expect_value(kv_test_port(state), "put", "[1]");
 }
 
-static void delete_removes_and_is_200_even_where_nothing_was(void **state)
+static void delete_is_200_even_if_the_key_was_missing(void **state)
 {
     kv_test_store(kv_test_port(state), "gone", "1");
     for (int i = 0; i < 2; i++) {
@@ -172,7 +172,7 @@ static void invalid_body_is_400_and_changes_nothing(void **state)
         expect_refused_body(kv_test_port(state), kv_slice_of(bodies[i]));
 }
 
-static void body_that_is_no_object_is_told_the_shape_and_what_was_found(void **state)
+static void body_of_another_type_is_refused_with_both_types(void **state)
 {
 #define SHAPE "the body is {\\\"value\\\": \xe2\x80\xa6, \\\"ttl\\\"?: \xe2\x80\xa6}"
     static const struct {
@@ -268,7 +268,7 @@ static void member_names_compare_after_unescaping(void **state)
     kv_test_expect_value(kv_test_port(state), "escaped", "7");
 }
 
-static void content_type_is_not_looked_at(void **state)
+static void content_type_is_ignored(void **state)
 {
     static const char *const types[] = {"Content-Type: text/plain\r\n",
                                         "Content-Type: application/x-www-form-urlencoded\r\n",
@@ -420,15 +420,15 @@ int main(void)
         cmocka_unit_test(get_is_application_json),
         cmocka_unit_test(answer_to_a_write_is_empty_with_its_length),
         cmocka_unit_test(put_is_post),
-        cmocka_unit_test(delete_removes_and_is_200_even_where_nothing_was),
+        cmocka_unit_test(delete_is_200_even_if_the_key_was_missing),
         cmocka_unit_test(last_write_counts),
         cmocka_unit_test(invalid_body_is_400_and_changes_nothing),
-        cmocka_unit_test(body_that_is_no_object_is_told_the_shape_and_what_was_found),
+        cmocka_unit_test(body_of_another_type_is_refused_with_both_types),
         cmocka_unit_test(byte_order_mark_and_bad_utf8_are_400),
         cmocka_unit_test(invalid_ttl_is_400_and_changes_nothing),
         cmocka_unit_test(the_last_of_duplicate_members_counts),
         cmocka_unit_test(member_names_compare_after_unescaping),
-        cmocka_unit_test(content_type_is_not_looked_at),
+        cmocka_unit_test(content_type_is_ignored),
         cmocka_unit_test(key_is_the_decoded_rest_of_the_path),
         cmocka_unit_test(different_bytes_are_different_keys),
         cmocka_unit_test(storage_with_slash_alone_is_the_empty_key),

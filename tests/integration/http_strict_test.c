@@ -1,7 +1,7 @@
 /*
- * Requests that two readers could take in two ways, byte for byte the same by both ways in which
- * HTTP is served: with libh2o alone, and with plain requests served before it. What is refused gets
- * 400 as JSON and the connection ends, with nothing behind it having taken effect.
+ * Requests that two readers could interpret differently, which both implementations of HTTP must
+ * treat identically, byte for byte: libh2o alone, and the fast path before it. Refused requests get
+ * 400 as JSON, the connection ends, and later requests have no effect.
  */
 #include <ctype.h>
 #include <setjmp.h>
@@ -25,7 +25,7 @@
 #define CHUNKS(bytes) TEXT(POST("Transfer-Encoding: chunked\r\n") bytes)
 #define BODY          "{\"value\":1}"
 
-/* Comes behind each case, and ends the connection. */
+/* Sent after each case; ends the connection. */
 static const char behind[] =
     "POST /storage/hidden HTTP/1.1\r\n" HOST "Connection: close\r\nContent-Length: 11\r\n\r\n" BODY;
 static const char plain[] = "GET /storage/none HTTP/1.1\r\n" HOST "\r\n";
@@ -212,7 +212,7 @@ static void broken_chunk_lines_are_refused(void **state)
     check_all(texts, N(texts), "400");
 }
 
-static void trailers_that_are_no_header_lines_are_refused(void **state)
+static void malformed_trailers_are_refused(void **state)
 {
     static const struct kv_slice texts[] = {
         CHUNKS("b\r\n" BODY "\r\n0\r\nno colon\r\n\r\n"),
@@ -240,7 +240,7 @@ static void long_extensions_and_trailers_are_refused(void **state)
     }
 }
 
-static void request_lines_that_are_none_are_refused(void **state)
+static void malformed_request_lines_are_refused_with_400(void **state)
 {
     static const struct kv_slice texts[] = {
         TEXT("G(T /storage/none HTTP/1.1\r\n" HOST "\r\n"),
@@ -267,7 +267,7 @@ static void request_lines_that_are_none_are_refused(void **state)
     check_all(texts, N(texts), "400");
 }
 
-static void header_lines_that_are_none_are_refused(void **state)
+static void malformed_header_lines_are_refused_with_400(void **state)
 {
     static const struct kv_slice texts[] = {
         GET("no colon\r\n"),      GET(": a\r\n"),          GET("Accept : a\r\n"),
@@ -278,7 +278,7 @@ static void header_lines_that_are_none_are_refused(void **state)
     check_all(texts, N(texts), "400");
 }
 
-static void hosts_that_are_not_one_host_are_refused(void **state)
+static void ambiguous_hosts_are_refused(void **state)
 {
     static const struct kv_slice texts[] = {
         GET("Host: localhost\r\n"),
@@ -299,7 +299,7 @@ static void hosts_that_are_not_one_host_are_refused(void **state)
     check_all(texts, N(texts), "400");
 }
 
-static void lengths_that_are_not_one_number_are_refused(void **state)
+static void ambiguous_lengths_are_refused(void **state)
 {
     static const struct kv_slice texts[] = {
         TEXT(POST("Content-Length: 11\r\nContent-Length: 11\r\n") BODY),
@@ -338,7 +338,7 @@ static void more_than_100_headers_or_417792_bytes_are_refused(void **state)
     kv_buffer_fini(&large);
 }
 
-static void what_rfc_9112_has_taken_is_taken(void **state)
+static void requests_valid_by_rfc_9112_are_accepted(void **state)
 {
     static const struct {
         struct kv_slice text;
@@ -399,7 +399,7 @@ static void http_1_0_has_neither_chunks_nor_expectations(void **state)
     check_all(texts, N(texts), "202");
 }
 
-static void refusals_say_what_is_wrong_and_where(void **state)
+static void refusals_contain_reason_and_offset(void **state)
 {
     struct kv_test_stream stream;
     struct kv_test_response response = {0};
@@ -424,17 +424,17 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(folded_header_lines_are_refused),
         cmocka_unit_test(broken_chunk_lines_are_refused),
-        cmocka_unit_test(trailers_that_are_no_header_lines_are_refused),
+        cmocka_unit_test(malformed_trailers_are_refused),
         cmocka_unit_test(long_extensions_and_trailers_are_refused),
-        cmocka_unit_test(request_lines_that_are_none_are_refused),
-        cmocka_unit_test(header_lines_that_are_none_are_refused),
-        cmocka_unit_test(hosts_that_are_not_one_host_are_refused),
-        cmocka_unit_test(lengths_that_are_not_one_number_are_refused),
+        cmocka_unit_test(malformed_request_lines_are_refused_with_400),
+        cmocka_unit_test(malformed_header_lines_are_refused_with_400),
+        cmocka_unit_test(ambiguous_hosts_are_refused),
+        cmocka_unit_test(ambiguous_lengths_are_refused),
         cmocka_unit_test(more_than_100_headers_or_417792_bytes_are_refused),
-        cmocka_unit_test(what_rfc_9112_has_taken_is_taken),
+        cmocka_unit_test(requests_valid_by_rfc_9112_are_accepted),
         cmocka_unit_test(close_closes_in_any_order_and_on_any_line),
         cmocka_unit_test(http_1_0_has_neither_chunks_nor_expectations),
-        cmocka_unit_test(refusals_say_what_is_wrong_and_where),
+        cmocka_unit_test(refusals_contain_reason_and_offset),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,6 +1,6 @@
 /*
- * JSON Web Tokens: which are let in, what they grant, and where the keys that verify them come
- * from.
+ * JSON Web Tokens: which are accepted, what they grant, and the sources of the keys that verify
+ * them.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -95,7 +95,7 @@ static int ask(const char *token, const char *method, const char *path, const ch
     return status;
 }
 
-/* What ann is answered who reads a key of hers that is missing. */
+/* The answer when ann reads a missing key of hers. */
 static int status_for(const struct kv_test_signer *signer)
 {
     char *token = make_token(signer, "ann", 3600);
@@ -113,7 +113,7 @@ static void await_status(const struct kv_test_signer *signer, int status)
 
 /* ---- tokens ---- */
 
-static void a_token_grants_what_the_templates_say(void **state)
+static void a_token_grants_according_to_the_templates(void **state)
 {
     (void)state;
     put_keys(&first, 1);
@@ -174,7 +174,7 @@ static void a_secret_verifies_hs256(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-static void a_claim_grants_at_most_what_is_configured(void **state)
+static void a_claim_grants_at_most_the_configured_prefixes(void **state)
 {
     char claims[256];
     struct kv_test_signer *signer = kv_test_signer_with_secret(SECRET);
@@ -209,7 +209,7 @@ static char *mint(const char *claims)
     return token;
 }
 
-static void a_minted_token_is_let_in(void **state)
+static void a_minted_token_is_accepted(void **state)
 {
     (void)state;
     kv_test_start(&server, "access: {jwt: [{issuer: '" ISSUER "', audience: us, secret: '" SECRET
@@ -306,7 +306,7 @@ static void a_rotation_of_the_file_needs_no_restart(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-static void a_broken_file_changes_nothing_and_is_told(void **state)
+static void a_broken_file_changes_nothing_and_is_logged(void **state)
 {
     (void)state;
     put_keys(&first, 1);
@@ -376,7 +376,7 @@ static void keys_of_a_url_are_fetched_at_the_start_and_for_an_unknown_key(void *
     kv_test_https_stop(https);
 }
 
-static void while_the_url_fails_the_keys_known_stay(void **state)
+static void known_keys_are_kept_while_the_key_url_fails(void **state)
 {
     struct kv_test_https *https = start_https();
     (void)state;
@@ -536,7 +536,7 @@ static void a_token_that_expires_ends_the_connections(void **state)
 #define JWT(rest) "access:\n  jwt:\n    - issuer: " ISSUER "\n" rest
 #define HS256     "      secret: " SECRET "\n"
 
-static void faults_of_the_configuration_are_told_by_their_place(void **state)
+static void configuration_faults_are_reported_with_their_place(void **state)
 {
     static const struct {
         const char *yaml, *message;
@@ -579,22 +579,22 @@ static void faults_of_the_configuration_are_told_by_their_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_token_grants_what_the_templates_say),
+        cmocka_unit_test(a_token_grants_according_to_the_templates),
         cmocka_unit_test(bad_tokens_are_answered_with_401),
         cmocka_unit_test(a_secret_verifies_hs256),
-        cmocka_unit_test(a_claim_grants_at_most_what_is_configured),
-        cmocka_unit_test(a_minted_token_is_let_in),
+        cmocka_unit_test(a_claim_grants_at_most_the_configured_prefixes),
+        cmocka_unit_test(a_minted_token_is_accepted),
         cmocka_unit_test(minting_needs_a_secret_and_claims),
         cmocka_unit_test(the_log_names_the_issuer_and_no_control_characters),
         cmocka_unit_test(a_rotation_of_the_file_needs_no_restart),
-        cmocka_unit_test(a_broken_file_changes_nothing_and_is_told),
+        cmocka_unit_test(a_broken_file_changes_nothing_and_is_logged),
         cmocka_unit_test(keys_of_a_url_are_fetched_at_the_start_and_for_an_unknown_key),
-        cmocka_unit_test(while_the_url_fails_the_keys_known_stay),
+        cmocka_unit_test(known_keys_are_kept_while_the_key_url_fails),
         cmocka_unit_test(a_url_whose_certificate_is_not_trusted_is_refused),
         cmocka_unit_test(a_redirect_to_plain_http_is_refused),
         cmocka_unit_test(a_token_that_expires_soon_is_renewed_on_the_connection),
         cmocka_unit_test(a_token_that_expires_ends_the_connections),
-        cmocka_unit_test(faults_of_the_configuration_are_told_by_their_place),
+        cmocka_unit_test(configuration_faults_are_reported_with_their_place),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,4 +1,4 @@
-/* Whatever a client can make grow has a limit: at it things work, beyond it they are refused. */
+/* Everything that a client can enlarge has a limit: at the limit it works, beyond it is refused. */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -47,7 +47,7 @@ static int post_value(uint16_t port, const char *path, const char *value)
     return status;
 }
 
-static void value_at_the_limit_is_stored_and_beyond_it_413(void **state)
+static void value_at_the_limit_is_stored_and_a_longer_one_is_413(void **state)
 {
     char *most = json_string(MAX_VALUE), *more = json_string(MAX_VALUE + 1);
     char *far_more = json_string(10000);
@@ -97,7 +97,7 @@ static void value_beyond_the_limit_is_an_error_over_websocket(void **state)
     free(more);
 }
 
-static void key_at_the_limit_is_served_and_beyond_it_414(void **state)
+static void key_at_the_limit_is_served_and_a_longer_one_is_414(void **state)
 {
     static const char *const methods[] = {"GET", "POST", "DELETE"};
     char *key = kv_test_letters('k', MAX_KEY + 1);
@@ -204,7 +204,7 @@ static void fragments_beyond_the_limit_together_close_with_1009(void **state)
     free(part);
 }
 
-static void announced_length_beyond_the_limit_closes_before_the_bytes_come(void **state)
+static void announced_length_beyond_the_limit_closes_before_the_bytes_arrive(void **state)
 {
     struct kv_test_ws ws;
     kv_test_ws_open(&ws, kv_test_port(state));
@@ -281,8 +281,8 @@ static void connection_beyond_the_limit_is_503_and_room_comes_back(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-/* Whoever is gone before the refusal is written. */
-static void peers_that_reset_at_once_beyond_the_limit_do_no_harm(void **state)
+/* For peers that have left before the refusal is written. */
+static void peers_that_reset_at_once_beyond_the_limit_are_harmless(void **state)
 {
     const struct linger at_once = {.l_onoff = 1};
     (void)state;
@@ -328,7 +328,7 @@ static void connection_beyond_the_limit_of_its_address_is_503_and_others_are_ser
     kv_test_server_stop_cleanly(&server);
 }
 
-static void key_of_a_mebibyte_works_over_websocket_where_allowed(void **state)
+static void key_of_a_mebibyte_works_over_websocket_if_allowed(void **state)
 {
     (void)state;
     struct kv_test_server server;
@@ -358,7 +358,7 @@ static void refusal_of_a_large_body_reaches_a_client_that_still_sends(void **sta
     free(value);
 }
 
-static void full_store_is_507_and_an_error_and_keeps_what_it_has(void **state)
+static void full_store_is_507_and_keeps_its_data(void **state)
 {
     (void)state;
     struct kv_test_server server;
@@ -386,24 +386,24 @@ static void full_store_is_507_and_an_error_and_keeps_what_it_has(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(value_at_the_limit_is_stored_and_beyond_it_413),
+        cmocka_unit_test(value_at_the_limit_is_stored_and_a_longer_one_is_413),
         cmocka_unit_test(chunked_body_beyond_the_limit_is_413),
         cmocka_unit_test(value_beyond_the_limit_is_an_error_over_websocket),
-        cmocka_unit_test(key_at_the_limit_is_served_and_beyond_it_414),
+        cmocka_unit_test(key_at_the_limit_is_served_and_a_longer_one_is_414),
         cmocka_unit_test(length_of_a_key_counts_after_decoding),
         cmocka_unit_test(key_beyond_the_limit_is_an_error_over_websocket),
         cmocka_unit_test(nesting_beyond_the_limit_is_refused_by_both_protocols),
         cmocka_unit_test(message_at_the_limit_is_answered),
         cmocka_unit_test(message_beyond_the_limit_closes_with_1009),
         cmocka_unit_test(fragments_beyond_the_limit_together_close_with_1009),
-        cmocka_unit_test(announced_length_beyond_the_limit_closes_before_the_bytes_come),
+        cmocka_unit_test(announced_length_beyond_the_limit_closes_before_the_bytes_arrive),
         cmocka_unit_test(subscription_beyond_the_limit_is_an_error),
         cmocka_unit_test(refusal_of_a_large_body_reaches_a_client_that_still_sends),
-        cmocka_unit_test(full_store_is_507_and_an_error_and_keeps_what_it_has),
+        cmocka_unit_test(full_store_is_507_and_keeps_its_data),
         cmocka_unit_test(connection_beyond_the_limit_is_503_and_room_comes_back),
-        cmocka_unit_test(peers_that_reset_at_once_beyond_the_limit_do_no_harm),
+        cmocka_unit_test(peers_that_reset_at_once_beyond_the_limit_are_harmless),
         cmocka_unit_test(connection_beyond_the_limit_of_its_address_is_503_and_others_are_served),
-        cmocka_unit_test(key_of_a_mebibyte_works_over_websocket_where_allowed),
+        cmocka_unit_test(key_of_a_mebibyte_works_over_websocket_if_allowed),
     };
     return cmocka_run_group_tests(tests, group_start, kv_test_group_stop);
 }

@@ -1,10 +1,10 @@
 /*
  * Linearizability through the whole server: many connections, on several event loops, send random
- * commands on few keys, some in flight at once; keys expire meanwhile. What each connection saw of
- * a key is put before the checker (support/linear), and what subscribers were told must be the
- * key's history: every change, once, in its order, and nothing older after something newer.
+ * commands on few keys, some in flight at once; keys expire meanwhile. The checker (support/linear)
+ * judges the results of all connections for each key. The notifications must be the key's history:
+ * every change, once, in order, and nothing older after something newer.
  *
- * Values are unique, so each tells its write.
+ * Values are unique, so each identifies its write.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,7 +32,7 @@ enum {
     OPERATIONS = 20000,
 };
 
-/* What was shown of a key: a value's number, or 0 for none. */
+/* The shown state of a key: a value's number, or 0 for none. */
 struct news {
     size_t key;
     uint64_t value;
@@ -250,7 +250,7 @@ static struct linear_op fence(struct contest *contest, size_t key)
     return one->ops[0];
 }
 
-/* ---- judging it ---- */
+/* ---- judging a round ---- */
 
 static size_t gather(const struct contest *contest, size_t key, struct linear_op *ops)
 {
@@ -292,7 +292,7 @@ static bool is_expiry(const struct known *known, const struct linear_op *next)
     return !is_delete && known->told_value != 0 && known->told_deadline_ms <= clock_ms();
 }
 
-/* What the subscriber was told of the key is the key's history. */
+/* The subscriber's notifications of the key are the key's history. */
 static void judge_subscriber(struct contest *contest, size_t key, const struct linear_op *changes,
                              size_t n)
 {
@@ -397,7 +397,7 @@ static void open_connection(struct connection *connection, uint16_t port, uint32
     kv_test_ws_expect_nothing(&connection->ws);
 }
 
-static void what_connections_see_of_a_key_has_one_order(void **state)
+static void connections_observe_each_key_in_one_order(void **state)
 {
     struct contest *contest = kv_calloc(1, sizeof(*contest));
     size_t operations = linear_operations(OPERATIONS);
@@ -420,7 +420,7 @@ static void what_connections_see_of_a_key_has_one_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_connections_see_of_a_key_has_one_order),
+        cmocka_unit_test(connections_observe_each_key_in_one_order),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);
 }

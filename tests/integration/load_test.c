@@ -1,9 +1,9 @@
 /*
- * Many keys, many connections, much traffic: what the server promises holds there too, nothing
- * leaks, and one client's load is not another's. The figures that a test prints are for the reader;
- * what it asserts is generous enough for a machine that is busy with other tests.
+ * Many keys, many connections, much traffic: the guarantees hold, nothing leaks, and one client's
+ * load does not affect others. The figures that a test prints are for information; its assertions
+ * are generous enough for a machine busy with other tests.
  *
- * A build with sanitizers takes a part of the numbers (KV_TEST_SHARE).
+ * A build with sanitizers uses a fraction of the numbers (KV_TEST_SHARE).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -137,7 +137,7 @@ static void take_expiries(struct expiries *all, struct kv_test_ws *ws)
     }
 }
 
-static void each_of_many_expiries_is_told_once_and_on_time(void **state)
+static void each_of_many_expiries_is_notified_once_and_on_time(void **state)
 {
     struct expiries *all = kv_calloc(1, sizeof(*all));
     struct kv_test_ws *sockets[N_SUBSCRIBERS];
@@ -240,7 +240,7 @@ static void put_changes(struct kv_test_ws *writer, int *n_sent, int n_read, cons
             ++*n_sent, filler);
 }
 
-static void subscriber_that_never_reads_costs_its_limit_and_nobody_else(void **state)
+static void subscriber_that_never_reads_costs_only_its_limit(void **state)
 {
     struct kv_test_server *server = *state;
     struct kv_test_ws writer, reader, slow;
@@ -342,7 +342,7 @@ static int64_t read_while_a_body_comes(struct kv_test_ws readers[READERS], uint1
     return slowest_us;
 }
 
-/* What the machine makes of gets when nobody writes. Returns: how long the slowest took. */
+/* The latency of gets on this machine without writers. Returns: the time of the slowest one. */
 static int64_t read_while_nothing_comes(struct kv_test_ws readers[READERS])
 {
     int64_t slowest_us = 0;
@@ -393,7 +393,7 @@ static void allow_many_descriptors(void)
     }
 }
 
-static void half_open_requests_hold_nobody_up_and_are_cut(void **state)
+static void half_open_requests_delay_nobody_and_are_cut(void **state)
 {
     static struct kv_test_stream streams[HALF_OPEN];
     struct kv_test_server *server = *state;
@@ -461,7 +461,7 @@ static void come_and_go(uint16_t port, int i)
     kv_test_stream_close(&stream);
 }
 
-static void connections_that_come_and_go_leave_nothing(void **state)
+static void short_lived_connections_leave_nothing_behind(void **state)
 {
     struct kv_test_server *server = *state;
     size_t descriptors = kv_test_program_descriptors(&server->program);
@@ -526,7 +526,7 @@ static int count_ws(struct kv_test_ws *client)
     return n;
 }
 
-static void server_ends_in_time_under_load_and_answers_what_it_took(void **state)
+static void server_ends_in_time_under_load_and_answers_accepted_requests(void **state)
 {
     (void)state;
     static struct kv_test_ws clients[CLIENTS];
@@ -566,15 +566,15 @@ static int group_start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_of_many_expiries_is_told_once_and_on_time),
+        cmocka_unit_test(each_of_many_expiries_is_notified_once_and_on_time),
         cmocka_unit_test(reader_is_served_while_many_keys_expire_in_one_instant),
-        cmocka_unit_test(subscriber_that_never_reads_costs_its_limit_and_nobody_else),
+        cmocka_unit_test(subscriber_that_never_reads_costs_only_its_limit),
         cmocka_unit_test(fragments_of_one_byte_cost_what_they_hold),
         cmocka_unit_test(others_are_served_while_a_long_body_is_read),
-        cmocka_unit_test(half_open_requests_hold_nobody_up_and_are_cut),
+        cmocka_unit_test(half_open_requests_delay_nobody_and_are_cut),
         cmocka_unit_test(idle_websockets_cost_little_and_leave_nothing),
-        cmocka_unit_test(connections_that_come_and_go_leave_nothing),
-        cmocka_unit_test(server_ends_in_time_under_load_and_answers_what_it_took),
+        cmocka_unit_test(short_lived_connections_leave_nothing_behind),
+        cmocka_unit_test(server_ends_in_time_under_load_and_answers_accepted_requests),
     };
     return cmocka_run_group_tests(tests, group_start, kv_test_group_stop);
 }

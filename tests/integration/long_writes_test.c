@@ -1,6 +1,6 @@
 /*
- * Values of a hundred megabytes: they are kept, they keep their place among the writes of their
- * connection, and others hardly wait for them.
+ * Values of a hundred megabytes: they are stored, they keep the order of their connection, and
+ * hardly delay others.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -83,7 +83,7 @@ static void writes_of_a_connection_take_effect_in_the_order_sent(void **state)
 }
 
 /* On connections of their own, but one after the other. */
-static void last_of_two_writes_of_a_key_stands(void **state)
+static void last_of_two_writes_of_a_key_wins(void **state)
 {
     struct kv_test_stream one, other;
     kv_test_stream_open(&one, kv_test_port(state));
@@ -99,7 +99,7 @@ static void last_of_two_writes_of_a_key_stands(void **state)
     kv_test_stream_close(&other);
 }
 
-static void condition_is_judged_when_its_turn_comes(void **state)
+static void condition_is_evaluated_in_order(void **state)
 {
     struct kv_buffer body = body_of('a', long_value);
     struct kv_test_response response = {0};
@@ -145,7 +145,7 @@ static double slow_part(struct kv_test_stream *stream)
     return (double)slow_us / (double)(now_us - began_us);
 }
 
-static void short_writes_hardly_wait_for_huge_ones(void **state)
+static void huge_writes_hardly_delay_short_ones(void **state)
 {
     struct kv_test_stream stream;
     int status;
@@ -172,9 +172,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_of_a_connection_take_effect_in_the_order_sent),
-        cmocka_unit_test(last_of_two_writes_of_a_key_stands),
-        cmocka_unit_test(condition_is_judged_when_its_turn_comes),
-        cmocka_unit_test(short_writes_hardly_wait_for_huge_ones),
+        cmocka_unit_test(last_of_two_writes_of_a_key_wins),
+        cmocka_unit_test(condition_is_evaluated_in_order),
+        cmocka_unit_test(huge_writes_hardly_delay_short_ones),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);
 }

@@ -1,6 +1,6 @@
 /*
- * A client that behaves well, beside a crowd for which the server keeps all the memory that
- * `limits.memory` allows: its long writes and reads are served soon, whatever the crowd does.
+ * A well-behaved client beside a crowd for which the server uses all memory that `limits.memory`
+ * allows: its long writes and reads are served soon, whatever the crowd does.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /*
- * Crowds that make the server keep much for each of them: all connections together hold no more
- * than `limits.memory` and a quarter, others are served meanwhile, and the memory comes back.
- * Measured is the resident memory of the process, against what it was before.
+ * Crowds that make the server buffer much for each connection: all connections together use no more
+ * than `limits.memory` and a quarter, others are served meanwhile, and the memory is released. The
+ * measure is the resident memory of the process, compared with that before.
  */
 #include <setjmp.h>
 #include <stdarg.h>

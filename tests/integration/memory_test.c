@@ -1,7 +1,7 @@
 /*
- * Clients that ask for much and read nothing: the server's memory stays bounded meanwhile, and
- * comes back when they are gone. Measured is what the kernel says of the process, against what it
- * was before.
+ * Clients that request much and read nothing: the server's memory stays bounded meanwhile, and is
+ * released when they are gone. The measure is the memory of the process according to the kernel,
+ * compared with that before.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +19,7 @@ enum {
     QUIET_MS = 300,
 };
 
-/* What a sanitizer keeps of freed memory, and beside what is allocated, is no measure. */
+/* A sanitizer's own memory, and its delayed freeing, distort the measurement. */
 static void need_plain_memory(void)
 {
     if (KV_TEST_SHARE != 1)

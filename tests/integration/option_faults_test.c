@@ -1,6 +1,5 @@
 /*
- * What modules and scripts find wrong with their options is told at the option, and all of it at
- * once.
+ * Faults that modules and scripts find in their options are reported at the option, all at once.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,7 +38,7 @@ static void run(const struct one_case *cases, size_t n)
 
 #define RUN(cases) run(cases, sizeof(cases) / sizeof((cases)[0]))
 
-static void ttl_policies_tell_every_fault_at_its_option(void **state)
+static void ttl_policies_report_every_fault_at_its_option(void **state)
 {
     static const struct one_case cases[] = {
         {NULL,
@@ -63,7 +62,7 @@ static void ttl_policies_tell_every_fault_at_its_option(void **state)
     RUN(cases);
 }
 
-static void stores_tell_every_fault_at_its_option(void **state)
+static void stores_report_every_fault_at_its_option(void **state)
 {
     static const struct one_case cases[] = {
         {"store/redis",
@@ -100,7 +99,7 @@ static void stores_tell_every_fault_at_its_option(void **state)
     RUN(cases);
 }
 
-static void sinks_tell_every_fault_at_its_option(void **state)
+static void sinks_report_every_fault_at_its_option(void **state)
 {
     static const struct one_case cases[] = {
         {NULL,
@@ -168,7 +167,7 @@ static void sinks_tell_every_fault_at_its_option(void **state)
 #endif
 }
 
-static void scripts_tell_every_fault_at_its_option(void **state)
+static void scripts_report_every_fault_at_its_option(void **state)
 {
     static const struct one_case cases[] = {
         {NULL,
@@ -200,7 +199,7 @@ static void scripts_tell_every_fault_at_its_option(void **state)
     free(said);
 }
 
-static void faults_of_all_modules_and_scripts_are_told_at_once(void **state)
+static void faults_of_all_modules_and_scripts_are_reported_at_once(void **state)
 {
     (void)state;
     char *said = kv_test_faults_of(
@@ -233,11 +232,11 @@ static void faults_of_all_modules_and_scripts_are_told_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ttl_policies_tell_every_fault_at_its_option),
-        cmocka_unit_test(stores_tell_every_fault_at_its_option),
-        cmocka_unit_test(sinks_tell_every_fault_at_its_option),
-        cmocka_unit_test(scripts_tell_every_fault_at_its_option),
-        cmocka_unit_test(faults_of_all_modules_and_scripts_are_told_at_once),
+        cmocka_unit_test(ttl_policies_report_every_fault_at_its_option),
+        cmocka_unit_test(stores_report_every_fault_at_its_option),
+        cmocka_unit_test(sinks_report_every_fault_at_its_option),
+        cmocka_unit_test(scripts_report_every_fault_at_its_option),
+        cmocka_unit_test(faults_of_all_modules_and_scripts_are_reported_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Who sends, or reads, so slowly that it would never end is cut. */
+/* Connections that send or read so slowly that they would never end are cut. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,7 +51,7 @@ static void expect_408(struct kv_test_stream *stream)
     kv_test_response_fini(&response);
 }
 
-static void head_that_drips_is_answered_with_408(void **state)
+static void slow_head_is_answered_with_408(void **state)
 {
     struct kv_test_stream stream;
     kv_test_stream_open(&stream, kv_test_port(state));
@@ -62,7 +62,7 @@ static void head_that_drips_is_answered_with_408(void **state)
     kv_test_stream_close(&stream);
 }
 
-static void body_that_drips_is_answered_with_408_and_stores_nothing(void **state)
+static void slow_body_is_answered_with_408_and_stores_nothing(void **state)
 {
     struct kv_test_stream stream;
     kv_test_stream_open(&stream, kv_test_port(state));
@@ -74,7 +74,7 @@ static void body_that_drips_is_answered_with_408_and_stores_nothing(void **state
     kv_test_expect_missing(kv_test_port(state), "body");
 }
 
-static void chunks_that_drip_are_answered_with_408(void **state)
+static void slow_chunks_are_answered_with_408(void **state)
 {
     struct kv_test_stream stream;
     kv_test_stream_open(&stream, kv_test_port(state));
@@ -85,7 +85,7 @@ static void chunks_that_drip_are_answered_with_408(void **state)
     kv_test_stream_close(&stream);
 }
 
-static void request_that_goes_on_for_too_long_is_answered_with_408(void **state)
+static void too_long_lasting_request_is_answered_with_408(void **state)
 {
     struct kv_test_stream stream;
     char *much = kv_test_letters(' ', 65536);
@@ -100,7 +100,7 @@ static void request_that_goes_on_for_too_long_is_answered_with_408(void **state)
     free(much);
 }
 
-static void request_before_another_that_drips_is_answered(void **state)
+static void request_before_a_slow_one_is_answered(void **state)
 {
     struct kv_test_stream stream;
     struct kv_test_response response = {0};
@@ -116,7 +116,7 @@ static void request_before_another_that_drips_is_answered(void **state)
     kv_test_stream_close(&stream);
 }
 
-static void message_that_drips_is_closed_with_1008(void **state)
+static void slow_message_is_closed_with_1008(void **state)
 {
     struct kv_test_ws ws;
     kv_test_ws_open(&ws, kv_test_port(state));
@@ -126,7 +126,7 @@ static void message_that_drips_is_closed_with_1008(void **state)
     kv_test_ws_close(&ws);
 }
 
-static void fragments_that_drip_are_closed_with_1008(void **state)
+static void slow_fragments_are_closed_with_1008(void **state)
 {
     struct kv_test_ws ws;
     kv_test_ws_open(&ws, kv_test_port(state));
@@ -137,7 +137,7 @@ static void fragments_that_drip_are_closed_with_1008(void **state)
 }
 
 /* Each message is whole in no time, however few of them there are. */
-static void session_of_few_messages_stays(void **state)
+static void session_with_few_messages_is_kept(void **state)
 {
     struct kv_test_ws ws;
     kv_test_ws_open(&ws, kv_test_port(state));
@@ -172,7 +172,7 @@ static void sip(const struct kv_test_stream *stream)
     }
 }
 
-static void reader_that_sips_is_cut(void **state)
+static void too_slow_reader_is_cut(void **state)
 {
     struct kv_test_stream stream;
     store_long_value(kv_test_port(state));
@@ -187,15 +187,15 @@ static void reader_that_sips_is_cut(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(head_that_drips_is_answered_with_408),
-        cmocka_unit_test(body_that_drips_is_answered_with_408_and_stores_nothing),
-        cmocka_unit_test(chunks_that_drip_are_answered_with_408),
-        cmocka_unit_test(request_that_goes_on_for_too_long_is_answered_with_408),
-        cmocka_unit_test(request_before_another_that_drips_is_answered),
-        cmocka_unit_test(message_that_drips_is_closed_with_1008),
-        cmocka_unit_test(fragments_that_drip_are_closed_with_1008),
-        cmocka_unit_test(session_of_few_messages_stays),
-        cmocka_unit_test(reader_that_sips_is_cut),
+        cmocka_unit_test(slow_head_is_answered_with_408),
+        cmocka_unit_test(slow_body_is_answered_with_408_and_stores_nothing),
+        cmocka_unit_test(slow_chunks_are_answered_with_408),
+        cmocka_unit_test(too_long_lasting_request_is_answered_with_408),
+        cmocka_unit_test(request_before_a_slow_one_is_answered),
+        cmocka_unit_test(slow_message_is_closed_with_1008),
+        cmocka_unit_test(slow_fragments_are_closed_with_1008),
+        cmocka_unit_test(session_with_few_messages_is_kept),
+        cmocka_unit_test(too_slow_reader_is_cut),
     };
     return cmocka_run_group_tests(tests, group_start, kv_test_group_stop);
 }

@@ -1,7 +1,7 @@
 /*
- * Programs that the server talks to, as child processes that die with the test; and what all sinks
- * are asked for, whatever their peer: nothing is lost, the order of each key is kept, and what
- * comes twice comes by a retry.
+ * Programs that the server connects to, as child processes that die with the test; and the
+ * requirements on all sinks, whatever their peer: nothing is lost, the order of each key is kept,
+ * and duplicates come only from retries.
  */
 #ifndef KV_TEST_PEER_H
 #define KV_TEST_PEER_H
@@ -24,7 +24,7 @@ void kv_test_peer_signal(const struct kv_test_peer *peer, int signal_number);
 /* Ends it by a signal, and waits until it has gone. */
 void kv_test_peer_end(struct kv_test_peer *peer, int signal_number);
 
-/* What came out at the other side: the events of keys `k0` … with the values 1, 2, 3 … each. */
+/* The output at the peer: the events of keys `k0` … with the values 1, 2, 3 … each. */
 enum {
     KV_TEST_SEEN_KEYS = 5
 };

@@ -42,7 +42,7 @@ static void cut_while_opening(struct kv_test_store *store, struct kv_test_disk *
     free(yaml);
 }
 
-/* What came during the last sync that ended, and the one that did not. */
+/* The duration of the last sync that ended, and of the one that did not. */
 static void check(struct kv_test_witness *witness, const struct kv_test_store *store,
                   const struct mode *mode, struct kv_test_disk *disk)
 {
@@ -84,13 +84,13 @@ static void cut_again_and_again(const struct mode *mode)
     kv_test_store_remove(&store);
 }
 
-static void nothing_that_was_told_is_lost_where_each_commit_is_synced(void **state)
+static void no_acknowledged_write_is_lost_if_each_commit_is_synced(void **state)
 {
     (void)state;
     cut_again_and_again(&(struct mode){", durability: always", KV_TEST_ALL, 0, LONGEST_MS});
 }
 
-static void no_more_than_the_interval_is_lost_and_from_the_end_only(void **state)
+static void at_most_the_last_interval_is_lost(void **state)
 {
     (void)state;
     char options[64];
@@ -99,7 +99,7 @@ static void no_more_than_the_interval_is_lost_and_from_the_end_only(void **state
                                        2 * (INTERVAL_MS + SLACK_MS)});
 }
 
-static void what_is_lost_is_from_the_end_only_where_the_system_syncs(void **state)
+static void only_the_latest_writes_are_lost_if_the_system_syncs(void **state)
 {
     (void)state;
     cut_again_and_again(&(struct mode){", durability: os", KV_TEST_PREFIX, INT32_MAX, LONGEST_MS});
@@ -108,9 +108,9 @@ static void what_is_lost_is_from_the_end_only_where_the_system_syncs(void **stat
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_that_was_told_is_lost_where_each_commit_is_synced),
-        cmocka_unit_test(no_more_than_the_interval_is_lost_and_from_the_end_only),
-        cmocka_unit_test(what_is_lost_is_from_the_end_only_where_the_system_syncs),
+        cmocka_unit_test(no_acknowledged_write_is_lost_if_each_commit_is_synced),
+        cmocka_unit_test(at_most_the_last_interval_is_lost),
+        cmocka_unit_test(only_the_latest_writes_are_lost_if_the_system_syncs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

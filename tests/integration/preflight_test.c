@@ -1,6 +1,6 @@
 /*
- * What keeps a server from starting: `--check-config` finds it as the start does, tells it in the
- * same words, with the same exit code, and leaves everything as it is.
+ * Faults that prevent the start of a server: `--check-config` finds them like the start, with the
+ * same messages and the same exit code, and changes nothing.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -103,7 +103,7 @@ static void expect_refused_folder(const char *store, const char *name, const cha
     kv_test_program_remove(&program);
 }
 
-static void folder_that_is_not_the_stores_is_found(void **state)
+static void foreign_folder_is_reported(void **state)
 {
     (void)state;
     for (size_t i = 0; i < N(durable_stores); i++) {
@@ -124,7 +124,7 @@ static void folder_that_is_not_the_stores_is_found(void **state)
     }
 }
 
-static void fault_of_a_folder_is_told_at_its_option(void **state)
+static void fault_of_a_folder_is_reported_at_its_option(void **state)
 {
     struct kv_test_program program;
     (void)state;
@@ -164,7 +164,7 @@ static void make_writable(const char *path)
         chmod(path, 0700);
 }
 
-static void folder_that_cannot_be_made_or_written_to_is_found(void **state)
+static void unusable_folder_is_reported(void **state)
 {
     struct kv_test_program program;
     (void)state;
@@ -187,7 +187,7 @@ static void folder_that_cannot_be_made_or_written_to_is_found(void **state)
     kv_test_program_remove(&program);
 }
 
-static void store_in_use_is_no_fault_of_the_configuration(void **state)
+static void store_in_use_is_not_a_fault_of_the_configuration(void **state)
 {
     struct kv_test_outcome outcome;
     struct kv_test_server server;
@@ -213,7 +213,7 @@ static void limit_address_space(rlim_t bytes)
     assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
 }
 
-static void map_for_which_there_is_no_address_space_is_found(void **state)
+static void map_without_address_space_is_reported(void **state)
 {
     struct kv_test_program program;
     struct rlimit before;
@@ -236,7 +236,7 @@ static void map_for_which_there_is_no_address_space_is_found(void **state)
 }
 
 /* Twice 64 TiB is more than there is for programs. */
-static void map_of_the_store_that_is_open_is_no_fault_at_a_reload(void **state)
+static void map_of_the_open_store_is_not_a_fault_at_a_reload(void **state)
 {
     struct kv_test_server server;
     (void)state;
@@ -256,7 +256,7 @@ static void map_of_the_store_that_is_open_is_no_fault_at_a_reload(void **state)
 
 /* ---- addresses, sinks and scripts ---- */
 
-static void other_faults_are_found_by_both(void **state)
+static void other_faults_are_reported_by_both(void **state)
 {
     static const char *const cases[][2] = {
         {"listen: [{unix: kvserver.yaml}]\n",
@@ -282,13 +282,13 @@ static void other_faults_are_found_by_both(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(folder_that_is_not_the_stores_is_found),
-        cmocka_unit_test(fault_of_a_folder_is_told_at_its_option),
-        cmocka_unit_test(folder_that_cannot_be_made_or_written_to_is_found),
-        cmocka_unit_test(store_in_use_is_no_fault_of_the_configuration),
-        cmocka_unit_test(map_for_which_there_is_no_address_space_is_found),
-        cmocka_unit_test(map_of_the_store_that_is_open_is_no_fault_at_a_reload),
-        cmocka_unit_test(other_faults_are_found_by_both),
+        cmocka_unit_test(foreign_folder_is_reported),
+        cmocka_unit_test(fault_of_a_folder_is_reported_at_its_option),
+        cmocka_unit_test(unusable_folder_is_reported),
+        cmocka_unit_test(store_in_use_is_not_a_fault_of_the_configuration),
+        cmocka_unit_test(map_without_address_space_is_reported),
+        cmocka_unit_test(map_of_the_open_store_is_not_a_fault_at_a_reload),
+        cmocka_unit_test(other_faults_are_reported_by_both),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* --print-config: what it prints can be used as it is, and tells nobody a secret. */
+/* --print-config: its output is usable unchanged, and reveals no secret. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -140,7 +140,7 @@ static char *print_to(const struct printing *printing, const char *where)
     return kv_test_program_read(&printing->program, "err");
 }
 
-static void secrets_in_a_file_that_others_can_read_are_warned_of(void **state)
+static void secrets_in_a_file_readable_by_others_cause_a_warning(void **state)
 {
     (void)state;
     struct printing printing;
@@ -162,7 +162,7 @@ static void secrets_in_a_file_that_others_can_read_are_warned_of(void **state)
 }
 
 /* A pipe leads anywhere. */
-static void secrets_of_the_file_are_hidden_from_all_but_files(void **state)
+static void secrets_of_the_file_are_printed_only_into_files(void **state)
 {
     (void)state;
     struct printing printing;
@@ -186,8 +186,8 @@ static void secrets_of_the_file_are_hidden_from_all_but_files(void **state)
     end_printing(&printing);
 }
 
-/* What follows a password, or has none, is of use to who reads it. */
-static void passwords_within_values_are_hidden_and_the_rest_is_not(void **state)
+/* Text after a password, or without one, is useful to the reader. */
+static void only_passwords_within_values_are_hidden(void **state)
 {
     (void)state;
     static const struct {
@@ -228,9 +228,9 @@ int main(void)
         cmocka_unit_test(printed_configuration_has_the_defaults_and_is_valid_itself),
         cmocka_unit_test(printed_paths_do_not_depend_on_the_folder),
         cmocka_unit_test(printed_secrets_are_the_variables_that_they_came_from),
-        cmocka_unit_test(secrets_in_a_file_that_others_can_read_are_warned_of),
-        cmocka_unit_test(secrets_of_the_file_are_hidden_from_all_but_files),
-        cmocka_unit_test(passwords_within_values_are_hidden_and_the_rest_is_not),
+        cmocka_unit_test(secrets_in_a_file_readable_by_others_cause_a_warning),
+        cmocka_unit_test(secrets_of_the_file_are_printed_only_into_files),
+        cmocka_unit_test(only_passwords_within_values_are_hidden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

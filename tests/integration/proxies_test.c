@@ -1,6 +1,6 @@
 /*
- * An ordinary proxy in front of the server: what goes through it arrives as it was meant, and what
- * the two could read differently does nothing.
+ * An ordinary proxy in front of the server: requests through it arrive as intended, and ambiguous
+ * requests have no effect.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -215,8 +215,8 @@ static bool is_stored(const char *path)
     return status == 200;
 }
 
-/* What one of the two may take for the end of a request, and the other not. Where the rest is
- * served, both have taken it for a request of its own: it is answered. */
+/* Texts that one of the two may take for the end of a request, and the other not. If the rest is
+ * served, both have treated it as a request of its own: it is answered. */
 static void a_request_that_is_served_is_answered(void **state)
 {
 #define HIDDEN "PUT /storage/hidden HTTP/1.1\r\n" HOST "Content-Length: 11\r\n\r\n{\"value\":1}"

@@ -1,5 +1,6 @@
 /*
- * Rates: who asks, or opens connections, too often is refused, by every way in, and others are not.
+ * Rates: clients that send requests, or open connections, too often are refused over every
+ * transport, and others are not.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -205,7 +206,7 @@ static void a_body_that_comes_late_counts_once(void **state)
     stop();
 }
 
-static void pages_are_told_that_they_ask_too_often(void **state)
+static void pages_can_read_a_refusal_by_rate(void **state)
 {
     (void)state;
     start("  rates: {requests: 5/h, per: [address]}\norigins: ['https://page.example']\n");
@@ -217,7 +218,7 @@ static void pages_are_told_that_they_ask_too_often(void **state)
     stop();
 }
 
-static void clients_of_a_proxy_are_told_apart(void **state)
+static void clients_of_a_proxy_are_distinguished(void **state)
 {
     struct kv_test_stream stream;
     (void)state;
@@ -258,7 +259,7 @@ static int ask_for(struct kv_test_stream *stream, const char *client)
     return ask_over(stream, headers, "GET", "/storage/public/x", NULL);
 }
 
-static void connections_of_a_proxy_from_before_the_rates_are_told_apart(void **state)
+static void connections_of_a_proxy_before_the_rates_are_distinguished(void **state)
 {
     struct kv_test_stream stream;
     int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
@@ -322,7 +323,7 @@ static void messages_count_each(void **state)
     stop();
 }
 
-/* Those that are no commands. */
+/* Items that are not commands. */
 static void odd_items_of_a_batch_count_each(void **state)
 {
     static const char *const bodies[] = {
@@ -403,7 +404,7 @@ static void connections_of_a_token_are_limited(void **state)
     stop();
 }
 
-static void metrics_tell_what_was_denied(void **state)
+static void metrics_count_denials(void **state)
 {
     (void)state;
     start("  rates: {requests: 5/h, per: [token]}\n");
@@ -421,7 +422,7 @@ static void metrics_tell_what_was_denied(void **state)
     stop();
 }
 
-static void faults_of_the_configuration_are_told(void **state)
+static void faults_of_the_rates_are_reported(void **state)
 {
     static const struct {
         const char *rates, *message;
@@ -454,17 +455,17 @@ int main(void)
         cmocka_unit_test(every_request_counts_once),
         cmocka_unit_test(requests_of_one_connection_count_once_each),
         cmocka_unit_test(a_body_that_comes_late_counts_once),
-        cmocka_unit_test(pages_are_told_that_they_ask_too_often),
-        cmocka_unit_test(clients_of_a_proxy_are_told_apart),
-        cmocka_unit_test(connections_of_a_proxy_from_before_the_rates_are_told_apart),
+        cmocka_unit_test(pages_can_read_a_refusal_by_rate),
+        cmocka_unit_test(clients_of_a_proxy_are_distinguished),
+        cmocka_unit_test(connections_of_a_proxy_before_the_rates_are_distinguished),
         cmocka_unit_test(wrong_tokens_count_for_the_address),
         cmocka_unit_test(messages_count_each),
         cmocka_unit_test(odd_items_of_a_batch_count_each),
         cmocka_unit_test(items_of_a_batch_count_each),
         cmocka_unit_test(new_connections_from_an_address_are_limited),
         cmocka_unit_test(connections_of_a_token_are_limited),
-        cmocka_unit_test(metrics_tell_what_was_denied),
-        cmocka_unit_test(faults_of_the_configuration_are_told),
+        cmocka_unit_test(metrics_count_denials),
+        cmocka_unit_test(faults_of_the_rates_are_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

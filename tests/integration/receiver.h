@@ -36,8 +36,8 @@ void kv_test_receiver_stop(struct kv_test_receiver *receiver);
 /* Begins with the plan anew, at the next request. */
 void kv_test_receiver_plan(struct kv_test_receiver *receiver, const char *plan);
 
-/* Waits for that many requests. Returns: how many there are. What has been received stays where it
- * is until the stop. */
+/* Waits for that many requests. Returns: their number. The requests received stay valid until the
+ * stop. */
 size_t kv_test_receiver_await(struct kv_test_receiver *receiver, size_t n);
 struct kv_test_received kv_test_receiver_get(struct kv_test_receiver *receiver, size_t i);
 

@@ -1,4 +1,4 @@
-/* SIGHUP: what is loaded anew, what has changed and would need a restart, and what is wrong. */
+/* SIGHUP: the parts that are reloaded, changes that need a restart, and faults. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -57,7 +57,7 @@ static void each_script_and_each_sink_is_named(void **state)
     free(folder);
 }
 
-static void what_needs_a_restart_is_named_with_both_values(void **state)
+static void changes_that_need_a_restart_are_logged_with_both_values(void **state)
 {
     (void)state;
     kv_test_start(&server, "limits: {memory: 1GiB, key: 1024}\n");
@@ -218,7 +218,7 @@ static void limits_apply_to_open_connections_which_stay(void **state)
 }
 
 /* libh2o takes no body that is much longer than a value may be. */
-static void long_bodies_are_judged_by_the_new_limit(void **state)
+static void long_bodies_are_subject_to_the_new_limit(void **state)
 {
     (void)state;
     struct kv_test_stream stream;
@@ -346,7 +346,7 @@ static void connections_stay_beyond_a_lowered_limit_and_more_are_refused(void **
     kv_test_server_stop_cleanly(&server);
 }
 
-/* Those that came while no address was counted are, from then on. */
+/* Connections opened while no address was counted are counted from then on. */
 static void connections_of_an_address_are_counted_from_a_reload_on(void **state)
 {
     (void)state;
@@ -412,7 +412,7 @@ static void scripts_write_what_the_new_limits_allow(void **state)
     free(folder);
 }
 
-static void secret_that_has_changed_is_not_shown(void **state)
+static void changed_secret_is_not_shown(void **state)
 {
     struct kv_buffer module = {0};
     (void)state;
@@ -435,7 +435,7 @@ static void secret_that_has_changed_is_not_shown(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-/* Each line of it, without the program's name before it. */
+/* Each of its lines, without the program's name before it. */
 static void expect_in_log(char *lines)
 {
     const struct kv_slice name = KV_SLICE("kvserver: ");
@@ -448,7 +448,7 @@ static void expect_in_log(char *lines)
     assert_true(n >= 2);
 }
 
-static void broken_file_is_told_as_at_the_start_and_changes_nothing(void **state)
+static void broken_file_is_reported_as_at_the_start_and_changes_nothing(void **state)
 {
     struct kv_test_outcome outcome;
     (void)state;
@@ -466,7 +466,7 @@ static void broken_file_is_told_as_at_the_start_and_changes_nothing(void **state
     kv_test_server_stop_cleanly(&server);
 }
 
-static void missing_file_is_told(void **state)
+static void missing_file_is_logged(void **state)
 {
     (void)state;
     kv_test_start(&server, "");
@@ -480,7 +480,7 @@ static void missing_file_is_told(void **state)
 }
 
 /* To open it would wait for a writer. */
-static void pipe_in_a_scripts_place_is_refused_and_holds_nothing_up(void **state)
+static void pipe_in_place_of_a_script_is_refused_without_blocking(void **state)
 {
     (void)state;
     char *folder = kv_test_folder_make();
@@ -529,7 +529,7 @@ static void start_with(const char *yaml)
     free(whole);
 }
 
-static void file_that_names_no_store_says_that_nothing_is_kept(void **state)
+static void file_without_a_store_logs_that_data_is_volatile(void **state)
 {
     (void)state;
     start_with("listen: [{port: %port}]\nstorage: {memory: {max_bytes: 1MiB}}\n");
@@ -545,7 +545,7 @@ static void file_that_names_no_store_says_that_nothing_is_kept(void **state)
 }
 
 /* Its port may be in use: the line comes before that is noticed. */
-static void server_without_a_file_says_that_it_keeps_nothing(void **state)
+static void server_without_a_file_logs_that_data_is_volatile(void **state)
 {
     (void)state;
     kv_test_program_prepare(&server.program);
@@ -558,23 +558,23 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_script_and_each_sink_is_named),
-        cmocka_unit_test(what_needs_a_restart_is_named_with_both_values),
+        cmocka_unit_test(changes_that_need_a_restart_are_logged_with_both_values),
         cmocka_unit_test(origins_hosts_and_log_are_applied),
         cmocka_unit_test(limits_apply_to_open_connections_which_stay),
-        cmocka_unit_test(long_bodies_are_judged_by_the_new_limit),
+        cmocka_unit_test(long_bodies_are_subject_to_the_new_limit),
         cmocka_unit_test(messages_longer_than_a_lowered_limit_end_the_connection),
         cmocka_unit_test(subscriptions_stay_beyond_a_lowered_limit_and_more_are_refused),
         cmocka_unit_test(connections_stay_beyond_a_lowered_limit_and_more_are_refused),
         cmocka_unit_test(connections_of_an_address_are_counted_from_a_reload_on),
         cmocka_unit_test(timeouts_apply_to_open_connections),
         cmocka_unit_test(scripts_write_what_the_new_limits_allow),
-        cmocka_unit_test(secret_that_has_changed_is_not_shown),
-        cmocka_unit_test(broken_file_is_told_as_at_the_start_and_changes_nothing),
-        cmocka_unit_test(missing_file_is_told),
-        cmocka_unit_test(pipe_in_a_scripts_place_is_refused_and_holds_nothing_up),
+        cmocka_unit_test(changed_secret_is_not_shown),
+        cmocka_unit_test(broken_file_is_reported_as_at_the_start_and_changes_nothing),
+        cmocka_unit_test(missing_file_is_logged),
+        cmocka_unit_test(pipe_in_place_of_a_script_is_refused_without_blocking),
         cmocka_unit_test(script_that_refuses_its_options_keeps_its_previous_version),
-        cmocka_unit_test(file_that_names_no_store_says_that_nothing_is_kept),
-        cmocka_unit_test(server_without_a_file_says_that_it_keeps_nothing),
+        cmocka_unit_test(file_without_a_store_logs_that_data_is_volatile),
+        cmocka_unit_test(server_without_a_file_logs_that_data_is_volatile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

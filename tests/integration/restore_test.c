@@ -31,7 +31,7 @@ enum {
     PART = 500000,
 };
 
-/* What all restores are of. */
+/* Shared by all restores. */
 struct original {
     char *folder;
     char *backup;   /* its path */
@@ -285,17 +285,17 @@ static void cut_again_and_again(void **state, const char *options)
                   counts.whole, counts.unfinished, counts.missing);
 }
 
-static void restore_is_whole_or_says_so_where_each_commit_is_synced(void **state)
+static void restore_is_complete_or_reported_if_each_commit_is_synced(void **state)
 {
     cut_again_and_again(state, ", durability: always");
 }
 
-static void restore_is_whole_or_says_so_where_commits_are_synced_at_intervals(void **state)
+static void restore_is_complete_or_reported_with_syncs_at_intervals(void **state)
 {
     cut_again_and_again(state, ", durability: interval, interval: 10s");
 }
 
-static void restore_is_whole_or_says_so_where_the_system_syncs(void **state)
+static void restore_is_complete_or_reported_if_the_system_syncs(void **state)
 {
     cut_again_and_again(state, ", durability: os");
 }
@@ -324,7 +324,7 @@ static void upload(uint16_t port, const char *path)
     kv_buffer_fini(&backup);
 }
 
-/* Whatever restores has a lock on the backup. */
+/* A process that restores has a lock on the backup. */
 static void await_restorer(const struct kv_test_store *store)
 {
     char *path;
@@ -377,7 +377,7 @@ static void replace_and_cut(const char *options, const struct original *original
     kv_test_store_remove(&store);
 }
 
-static void what_was_accepted_replaces_the_store_as_a_whole(void **state)
+static void accepted_backup_replaces_the_whole_store(void **state)
 {
     const struct original *original = *state;
     uint64_t seed = kv_test_setting("KV_TEST_SEED", (uint64_t)kv_test_now_us());
@@ -394,10 +394,10 @@ static void what_was_accepted_replaces_the_store_as_a_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(restore_is_whole_or_says_so_where_each_commit_is_synced),
-        cmocka_unit_test(restore_is_whole_or_says_so_where_commits_are_synced_at_intervals),
-        cmocka_unit_test(restore_is_whole_or_says_so_where_the_system_syncs),
-        cmocka_unit_test(what_was_accepted_replaces_the_store_as_a_whole),
+        cmocka_unit_test(restore_is_complete_or_reported_if_each_commit_is_synced),
+        cmocka_unit_test(restore_is_complete_or_reported_with_syncs_at_intervals),
+        cmocka_unit_test(restore_is_complete_or_reported_if_the_system_syncs),
+        cmocka_unit_test(accepted_backup_replaces_the_whole_store),
     };
     return cmocka_run_group_tests(tests, make_original, remove_original);
 }

@@ -1,6 +1,6 @@
 /*
- * Tokens that are revoked by keys of the store: at once for those who are connected, as long as the
- * key lives, and across restarts.
+ * Tokens that are revoked by keys of the store: at once for connected clients, as long as the key
+ * exists, and across restarts.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -158,7 +158,7 @@ static void open_events(struct kv_test_stream *stream, const char *token)
 
 /* ---- tests ---- */
 
-static void who_is_connected_is_closed(void **state)
+static void revocation_closes_open_connections(void **state)
 {
     struct kv_test_ws ended, kept;
     struct kv_test_stream events, held;
@@ -187,7 +187,7 @@ static void who_is_connected_is_closed(void **state)
     free(other);
 }
 
-static void a_revocation_lasts_as_long_as_its_key(void **state)
+static void a_revocation_lasts_as_long_as_its_key_exists(void **state)
 {
     char *token = make_token("ann", "1");
     (void)state;
@@ -219,7 +219,7 @@ static void a_subject_is_revoked_with_its_issuer(void **state)
     free(bo);
 }
 
-static void only_a_grant_that_names_the_prefix_revokes(void **state)
+static void revoking_needs_a_grant_that_names_the_prefix(void **state)
 {
     char *token = make_token("ann", "1");
     const char *const others[] = {EVERY, token};
@@ -282,7 +282,7 @@ static void await_that_every_token_reads_nothing(void)
         await_answer(EVERY, KEY, 403);
 }
 
-static void until_the_restart_that_a_new_prefix_needs_the_old_one_holds(void **state)
+static void old_prefix_applies_until_the_restart(void **state)
 {
     char *token = make_token("ann", "1");
     (void)state;
@@ -361,14 +361,14 @@ static void a_recheck_is_possible_without_revocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(who_is_connected_is_closed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_revocation_lasts_as_long_as_its_key, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(revocation_closes_open_connections, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_revocation_lasts_as_long_as_its_key_exists, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_subject_is_revoked_with_its_issuer, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(only_a_grant_that_names_the_prefix_revokes, set_up,
+        cmocka_unit_test_setup_teardown(revoking_needs_a_grant_that_names_the_prefix, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_restart_forgets_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(until_the_restart_that_a_new_prefix_needs_the_old_one_holds,
-                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(old_prefix_applies_until_the_restart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_lease_ends_with_the_grant_to_revoke, set_up, tear_down),
 
         cmocka_unit_test_setup_teardown(a_revocation_may_end_while_the_server_starts, set_up,

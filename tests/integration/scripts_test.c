@@ -1,6 +1,6 @@
 /*
- * Lua hooks as users write them. Each test has a server and scripts of its own; where Lua alone can
- * judge, the script asserts, and writes what it came to into a key.
+ * Lua hooks as users write them. Each test has a server and scripts of its own; if only Lua can
+ * check a result, the script asserts it and writes the outcome to a key.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -132,7 +132,7 @@ static void before_set_may_change_value_and_ttl(void **state)
     stop(rig);
 }
 
-static void what_a_hook_does_not_change_stays_byte_for_byte(void **state)
+static void values_that_a_hook_does_not_change_keep_their_bytes(void **state)
 {
     static const char *const values[] = {
         "{\"b\" : 1.0,  \"a\":[1e400, 123456789012345678901234567890]}",
@@ -230,7 +230,7 @@ static void failing_hook_refuses_or_passes_as_configured(void **state)
     stop_and_expect(rig, "hooks.lua:2: attempt to index a nil value");
 }
 
-static void what_cannot_be_written_is_refused(void **state)
+static void unwritable_results_of_hooks_are_refused(void **state)
 {
     struct rig *rig = *state;
     uint16_t port = start(rig, "local cases = {\n"
@@ -280,7 +280,7 @@ static void waiting_hook_keeps_the_order_of_its_connection(void **state)
     stop(rig);
 }
 
-static void client_that_goes_while_its_hook_waits_does_no_harm(void **state)
+static void client_that_leaves_while_its_hook_waits_is_harmless(void **state)
 {
     struct rig *rig = *state;
     uint16_t port = start(rig, "function before_set(key, value)\n"
@@ -298,7 +298,7 @@ static void client_that_goes_while_its_hook_waits_does_no_harm(void **state)
     stop(rig);
 }
 
-static void conditions_are_judged_after_the_hook(void **state)
+static void conditions_are_evaluated_after_the_hook(void **state)
 {
     struct rig *rig = *state;
     uint16_t port =
@@ -315,7 +315,7 @@ static void conditions_are_judged_after_the_hook(void **state)
 
 /* ---- budgets and the sandbox ---- */
 
-static void server_serves_on_whatever_a_hook_does(void **state)
+static void server_keeps_serving_whatever_a_hook_does(void **state)
 {
     static const char *const keys[] = {"loop",    "pcall", "hog",  "deep",
                                        "pattern", "sort",  "json", "close"};
@@ -356,7 +356,7 @@ static void server_serves_on_whatever_a_hook_does(void **state)
         rig, "stopped: exceeded the limit of 1000000 instructions (handling bytes counts, too)");
 }
 
-/* What goes on after an error, or works without instructions, counts as anything else does. */
+/* Code that continues after an error, or works without instructions, counts like any other. */
 static void no_handler_and_no_library_function_outlives_the_budget(void **state)
 {
     static const char *const keys[] = {"handler", "nested", "memory", "deep",    "closing",
@@ -395,7 +395,7 @@ static void no_handler_and_no_library_function_outlives_the_budget(void **state)
     stop_and_expect(rig, "stopped: exceeded the limit of 20 ms of processor time");
 }
 
-static void server_ends_though_a_hook_would_not(void **state)
+static void server_ends_even_if_a_hook_does_not(void **state)
 {
     struct rig *rig = *state;
     struct kv_test_ws ws;
@@ -438,7 +438,7 @@ static void hooks_that_write_without_end_leave_the_loop_to_others(void **state)
 }
 
 /* A function in C that has called the script can't be left and come back to. */
-static void waiting_where_it_cannot_be_says_what_to_do(void **state)
+static void waiting_where_impossible_is_refused_with_a_suggestion(void **state)
 {
     struct rig *rig = *state;
     uint16_t port = start(
@@ -501,7 +501,7 @@ static void limits_are_configured(void **state)
     stop(rig);
 }
 
-static void sandbox_has_no_way_out(void **state)
+static void sandbox_cannot_be_left(void **state)
 {
     struct rig *rig = *state;
     uint16_t port = start(
@@ -524,7 +524,7 @@ static void sandbox_has_no_way_out(void **state)
 
 /* ---- after a change ---- */
 
-static void after_hooks_get_what_happened(void **state)
+static void after_hooks_receive_the_change(void **state)
 {
     struct rig *rig = *state;
     uint16_t port =
@@ -552,7 +552,7 @@ static void after_hooks_get_what_happened(void **state)
     stop(rig);
 }
 
-static void changes_of_a_key_come_one_after_the_other(void **state)
+static void hooks_receive_changes_of_a_key_in_sequence(void **state)
 {
     struct rig *rig = *state;
     uint16_t port = start(rig, "local seen, running = {}, {}\n"
@@ -592,7 +592,7 @@ static void hook_may_delete_the_key_it_is_called_for(void **state)
     stop(rig);
 }
 
-static void hooks_that_lead_to_hooks_end_at_a_depth(void **state)
+static void nested_hooks_end_at_a_depth(void **state)
 {
     struct rig *rig = *state;
     uint16_t port = start(rig, "function on_set(key, value)\n"
@@ -615,7 +615,7 @@ static void hooks_that_lead_to_hooks_end_at_a_depth(void **state)
     stop(rig);
 }
 
-static void after_hook_that_fails_is_told_and_the_next_one_runs(void **state)
+static void failed_after_hook_is_logged_and_the_next_one_runs(void **state)
 {
     struct rig *rig = *state;
     uint16_t port = start(rig, "function on_set(key, value)\n"
@@ -640,7 +640,7 @@ static void after_hook_that_fails_is_told_and_the_next_one_runs(void **state)
 }
 
 /* Beyond limits.pending writes wait, and nothing is lost. */
-static void writes_wait_for_hooks_that_do_not_keep_up(void **state)
+static void writes_wait_for_slow_hooks(void **state)
 {
     struct rig *rig = *state;
     uint16_t port = start_with(rig, "scripts: [{file: '%s/hooks.lua', limits: {pending: 10}}]\n",
@@ -677,7 +677,7 @@ static void hooks_end_before_the_server_does(void **state)
     stop_and_expect(rig, "hooks.lua: the last one 30");
 }
 
-static void hooks_without_an_end_cost_the_drain_time_only(void **state)
+static void endless_hooks_cost_only_the_drain_time(void **state)
 {
     struct rig *rig = *state;
     uint16_t port = start_with(
@@ -709,7 +709,7 @@ static void hooks_without_an_end_cost_the_drain_time_only(void **state)
 
 /* ---- what hooks can ask ---- */
 
-static void api_does_what_the_readme_says(void **state)
+static void api_matches_the_readme(void **state)
 {
     struct rig *rig = *state;
     uint16_t port = start_with(
@@ -784,7 +784,7 @@ static void api_does_what_the_readme_says(void **state)
     stop(rig);
 }
 
-static void values_keep_what_json_tells_apart(void **state)
+static void values_keep_distinctions_of_json(void **state)
 {
     static const char *const values[] = {
         "[]",
@@ -870,7 +870,7 @@ static uint16_t start_and_run(struct rig *rig, const char *test)
     return port;
 }
 
-static void update_does_what_the_readme_says(void **state)
+static void update_matches_the_readme(void **state)
 {
     struct rig *rig = *state;
     start_and_run(
@@ -927,7 +927,7 @@ static void set_many(uint16_t port, int n)
 }
 
 /* Of every ten functions one fails halfway, one returns what is no JSON, and one nothing. */
-static void many_updates_of_one_key_lose_nothing_and_spoil_nothing(void **state)
+static void no_update_of_a_contended_key_is_lost(void **state)
 {
     struct rig *rig = *state;
     uint16_t port = start_with(
@@ -1027,7 +1027,7 @@ static void function_that_does_not_end_is_stopped(void **state)
     stop_and_expect(rig, "stopped: exceeded the limit of 1000000 instructions");
 }
 
-static void update_of_what_cannot_be_read_writes_nothing(void **state)
+static void update_of_an_unreadable_value_writes_nothing(void **state)
 {
     struct rig *rig = *state;
     if (strcmp(getenv("KV_TEST_STORE"), "late") != 0)
@@ -1050,7 +1050,7 @@ static void update_of_what_cannot_be_read_writes_nothing(void **state)
     stop(rig);
 }
 
-static void scan_does_what_the_readme_says(void **state)
+static void scan_matches_the_readme(void **state)
 {
     struct rig *rig = *state;
     start_and_run(rig,
@@ -1101,7 +1101,7 @@ static void scan_does_what_the_readme_says(void **state)
 
 /* ---- on_start ---- */
 
-static void on_start_goes_on_in_steps_and_begins_anew_with_a_reload(void **state)
+static void on_start_runs_in_steps_and_restarts_with_a_reload(void **state)
 {
     struct rig *rig = *state;
     static const char script[] = "function on_start(progress)\n"
@@ -1137,7 +1137,7 @@ static int read_number(uint16_t port, const char *key)
     return number;
 }
 
-static void on_start_holds_up_no_end_of_the_server(void **state)
+static void on_start_does_not_delay_the_end_of_the_server(void **state)
 {
     struct rig *rig = *state;
     uint16_t port = start_with(rig,
@@ -1202,7 +1202,7 @@ static void hooks_know_whether_a_client_writes(void **state)
     stop_and_expect(rig, "deleted at 0");
 }
 
-static void protected_keys_are_written_by_hooks_only(void **state)
+static void protected_keys_are_written_only_by_hooks(void **state)
 {
     struct rig *rig = *state;
     uint16_t port = start_with(rig, "scripts: [{file: '%s/hooks.lua', prefixes: [k]}]\n",
@@ -1294,7 +1294,7 @@ static void import_calls_no_hooks(void **state)
 
 /* ---- reloading ---- */
 
-static void sighup_reloads_and_a_broken_script_stays_as_it_was(void **state)
+static void sighup_reloads_and_keeps_the_old_version_of_a_broken_script(void **state)
 {
     struct rig *rig = *state;
     uint16_t port = start(rig, "function before_set() return 1 end\n");
@@ -1366,7 +1366,7 @@ static void expect_complaint(struct rig *rig, const char *scripts, const char *p
     kv_buffer_fini(&yaml);
 }
 
-static void what_is_wrong_is_told_with_its_place(void **state)
+static void faults_of_scripts_and_sinks_are_reported_with_their_place(void **state)
 {
     struct rig *rig = *state;
 #define ONE "scripts:\n  - file: '%s/hooks.lua'\n"
@@ -1398,49 +1398,49 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(before_set_may_change_value_and_ttl),
-        TEST(what_a_hook_does_not_change_stays_byte_for_byte),
+        TEST(values_that_a_hook_does_not_change_keep_their_bytes),
         TEST(refusal_reaches_the_client_with_its_reason),
         TEST(hooks_see_what_a_patch_makes),
         TEST(failing_hook_refuses_or_passes_as_configured),
-        TEST(what_cannot_be_written_is_refused),
+        TEST(unwritable_results_of_hooks_are_refused),
         TEST(waiting_hook_keeps_the_order_of_its_connection),
-        TEST(client_that_goes_while_its_hook_waits_does_no_harm),
-        TEST(conditions_are_judged_after_the_hook),
-        TEST(server_serves_on_whatever_a_hook_does),
+        TEST(client_that_leaves_while_its_hook_waits_is_harmless),
+        TEST(conditions_are_evaluated_after_the_hook),
+        TEST(server_keeps_serving_whatever_a_hook_does),
         TEST(no_handler_and_no_library_function_outlives_the_budget),
-        TEST(server_ends_though_a_hook_would_not),
+        TEST(server_ends_even_if_a_hook_does_not),
         TEST(hooks_that_write_without_end_leave_the_loop_to_others),
-        TEST(waiting_where_it_cannot_be_says_what_to_do),
+        TEST(waiting_where_impossible_is_refused_with_a_suggestion),
         TEST(limits_are_configured),
-        TEST(sandbox_has_no_way_out),
-        TEST(after_hooks_get_what_happened),
-        TEST(changes_of_a_key_come_one_after_the_other),
+        TEST(sandbox_cannot_be_left),
+        TEST(after_hooks_receive_the_change),
+        TEST(hooks_receive_changes_of_a_key_in_sequence),
         TEST(hook_may_delete_the_key_it_is_called_for),
-        TEST(hooks_that_lead_to_hooks_end_at_a_depth),
-        TEST(after_hook_that_fails_is_told_and_the_next_one_runs),
-        TEST(writes_wait_for_hooks_that_do_not_keep_up),
+        TEST(nested_hooks_end_at_a_depth),
+        TEST(failed_after_hook_is_logged_and_the_next_one_runs),
+        TEST(writes_wait_for_slow_hooks),
         TEST(hooks_end_before_the_server_does),
-        TEST(hooks_without_an_end_cost_the_drain_time_only),
-        TEST(api_does_what_the_readme_says),
-        TEST(values_keep_what_json_tells_apart),
+        TEST(endless_hooks_cost_only_the_drain_time),
+        TEST(api_matches_the_readme),
+        TEST(values_keep_distinctions_of_json),
         TEST(counters_lose_nothing),
-        TEST(update_does_what_the_readme_says),
-        TEST(many_updates_of_one_key_lose_nothing_and_spoil_nothing),
+        TEST(update_matches_the_readme),
+        TEST(no_update_of_a_contended_key_is_lost),
         TEST(slow_update_succeeds_beside_quick_ones),
         TEST(refusal_within_an_update_refuses_the_write),
         TEST(function_that_does_not_end_is_stopped),
-        TEST(update_of_what_cannot_be_read_writes_nothing),
-        TEST(scan_does_what_the_readme_says),
-        TEST(on_start_goes_on_in_steps_and_begins_anew_with_a_reload),
-        TEST(on_start_holds_up_no_end_of_the_server),
+        TEST(update_of_an_unreadable_value_writes_nothing),
+        TEST(scan_matches_the_readme),
+        TEST(on_start_runs_in_steps_and_restarts_with_a_reload),
+        TEST(on_start_does_not_delay_the_end_of_the_server),
         TEST(slow_hooks_leave_the_loop_to_others),
         TEST(hooks_know_whether_a_client_writes),
-        TEST(protected_keys_are_written_by_hooks_only),
+        TEST(protected_keys_are_written_only_by_hooks),
         TEST(scripts_run_in_the_order_listed_for_their_prefixes),
         TEST(import_calls_no_hooks),
-        TEST(sighup_reloads_and_a_broken_script_stays_as_it_was),
+        TEST(sighup_reloads_and_keeps_the_old_version_of_a_broken_script),
         TEST(reloading_under_load_loses_nothing),
-        TEST(what_is_wrong_is_told_with_its_place),
+        TEST(faults_of_scripts_and_sinks_are_reported_with_their_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

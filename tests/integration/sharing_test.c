@@ -1,6 +1,6 @@
 /*
- * A store whose data others share, behind a connection that may break: what clients see of changes
- * that are made elsewhere, that were missed, or of which nobody knows (support/modules/remote).
+ * A store whose data others share, behind a connection that may break: how clients see changes made
+ * elsewhere, missed changes, and writes with an unknown outcome (support/modules/remote).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -119,7 +119,7 @@ static void missed_change_resets_subscribers_who_see_the_present_state(void **st
     kv_test_ws_close(&ws);
 }
 
-static void nobody_resumes_from_before_a_missed_change_but_from_behind_it(void **state)
+static void resuming_is_possible_only_after_a_missed_change(void **state)
 {
     struct kv_test_watcher watcher;
     kv_test_watcher_begin(&watcher, kv_test_port(state), "gap");
@@ -194,7 +194,7 @@ static void write_of_unknown_outcome_is_504_whether_or_not_it_was_done(void **st
     kv_test_response_fini(&response);
 }
 
-static void store_out_of_reach_is_503_to_be_tried_again(void **state)
+static void unreachable_store_is_503_with_retry_after(void **state)
 {
     struct kv_test_response response = {0};
     assert_int_equal(post(kv_test_port(state), "/storage/away%2Fa", &response), 503);
@@ -205,7 +205,7 @@ static void store_out_of_reach_is_503_to_be_tried_again(void **state)
     kv_test_response_fini(&response);
 }
 
-static void messages_say_so_too(void **state)
+static void messages_report_it_too(void **state)
 {
     struct kv_test_ws ws;
     kv_test_ws_open(&ws, kv_test_port(state));
@@ -250,7 +250,7 @@ static void expect_cluster(struct kv_test_stream *stream, const char *expected)
     kv_test_response_fini(&response);
 }
 
-static void operators_see_the_partitions_and_why_one_is_away(void **state)
+static void operators_see_the_partitions_and_their_faults(void **state)
 {
     uint16_t port = kv_test_port(state);
     struct kv_test_stream stream;
@@ -269,7 +269,7 @@ static void operators_see_the_partitions_and_why_one_is_away(void **state)
     kv_test_stream_close(&stream);
 }
 
-static void sinks_see_only_what_is_theirs(void **state)
+static void sinks_see_only_their_own_changes(void **state)
 {
     struct kv_test_server server;
     struct kv_buffer text = {0};
@@ -296,14 +296,14 @@ int main(void)
         cmocka_unit_test(changes_from_elsewhere_come_in_order_with_others),
         cmocka_unit_test(changes_from_elsewhere_come_again_with_since),
         cmocka_unit_test(missed_change_resets_subscribers_who_see_the_present_state),
-        cmocka_unit_test(nobody_resumes_from_before_a_missed_change_but_from_behind_it),
+        cmocka_unit_test(resuming_is_possible_only_after_a_missed_change),
         cmocka_unit_test(event_streams_are_reset_as_well),
         cmocka_unit_test(write_of_unknown_outcome_is_504_whether_or_not_it_was_done),
-        cmocka_unit_test(store_out_of_reach_is_503_to_be_tried_again),
-        cmocka_unit_test(messages_say_so_too),
+        cmocka_unit_test(unreachable_store_is_503_with_retry_after),
+        cmocka_unit_test(messages_report_it_too),
         cmocka_unit_test(store_that_cannot_serve_makes_the_server_unready),
-        cmocka_unit_test(operators_see_the_partitions_and_why_one_is_away),
-        cmocka_unit_test(sinks_see_only_what_is_theirs),
+        cmocka_unit_test(operators_see_the_partitions_and_their_faults),
+        cmocka_unit_test(sinks_see_only_their_own_changes),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);
 }

@@ -1,5 +1,5 @@
-/* SIGTERM: what is under way is finished, connections end as their protocol wants, the exit is 0.
- */
+/* SIGTERM: commands in progress are finished, connections end according to their protocol, the exit
+ * code is 0. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +30,7 @@ static void idle_server_ends_with_0(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-static void idle_connections_do_not_hold_the_server_up(void **state)
+static void idle_connections_do_not_delay_the_end(void **state)
 {
     (void)state;
     struct kv_test_server server;
@@ -75,7 +75,7 @@ static void websockets_are_closed_with_1001(void **state)
     assert_true(kv_test_now_ms() - began_ms < PROMPTLY_MS);
 }
 
-static void response_under_way_is_finished(void **state)
+static void response_in_progress_is_finished(void **state)
 {
     (void)state;
     enum {
@@ -117,7 +117,7 @@ static void start_slow(struct kv_test_server *server, bool has_front)
     kv_buffer_fini(&yaml);
 }
 
-static void last_answer_says_that_it_is_the_last(void **state)
+static void last_answer_announces_the_close(void **state)
 {
     static const char get[] = "GET /storage/k HTTP/1.1\r\nHost: localhost\r\n\r\n";
     (void)state;
@@ -149,7 +149,7 @@ static void last_answer_says_that_it_is_the_last(void **state)
     }
 }
 
-static void websocket_answers_under_way_come_before_the_close(void **state)
+static void pending_websocket_answers_precede_the_close(void **state)
 {
     (void)state;
     enum {
@@ -206,7 +206,7 @@ static void new_connections_are_refused_while_draining(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-static void client_that_never_reads_is_cut_off_when_the_drain_is_over(void **state)
+static void client_that_never_reads_is_cut_off_after_the_drain(void **state)
 {
     (void)state;
     enum {
@@ -362,7 +362,7 @@ static void second_signal_ends_a_server_whose_loops_are_busy(void **state)
 }
 
 /* The peer has been answered, and may still send what is then thrown away. */
-static void wait_for_a_peer_that_was_refused_is_named(void **state)
+static void wait_for_a_refused_peer_is_logged(void **state)
 {
     struct kv_test_server server;
     struct kv_test_stream stream;
@@ -395,7 +395,7 @@ static void second_signal_ends_the_wait_for_a_store_that_closes_slowly(void **st
     kv_buffer_fini(&yaml);
 }
 
-static void writers_are_cut_at_a_whole_message(void **state)
+static void writers_are_cut_off_between_messages(void **state)
 {
     (void)state;
     struct kv_test_server server;
@@ -422,7 +422,7 @@ static void writers_are_cut_at_a_whole_message(void **state)
 }
 
 /* They are all there, and so is the signal, when the server wakes. */
-static void connections_that_come_with_the_signal_end_with_the_server(void **state)
+static void connections_opened_with_the_signal_end_with_the_server(void **state)
 {
     enum {
         ROUNDS = 5,
@@ -450,19 +450,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(idle_server_ends_with_0),
-        cmocka_unit_test(idle_connections_do_not_hold_the_server_up),
+        cmocka_unit_test(idle_connections_do_not_delay_the_end),
         cmocka_unit_test(websockets_are_closed_with_1001),
-        cmocka_unit_test(response_under_way_is_finished),
-        cmocka_unit_test(last_answer_says_that_it_is_the_last),
-        cmocka_unit_test(websocket_answers_under_way_come_before_the_close),
+        cmocka_unit_test(response_in_progress_is_finished),
+        cmocka_unit_test(last_answer_announces_the_close),
+        cmocka_unit_test(pending_websocket_answers_precede_the_close),
         cmocka_unit_test(new_connections_are_refused_while_draining),
-        cmocka_unit_test(client_that_never_reads_is_cut_off_when_the_drain_is_over),
+        cmocka_unit_test(client_that_never_reads_is_cut_off_after_the_drain),
         cmocka_unit_test(second_signal_ends_the_wait_for_clients),
         cmocka_unit_test(second_signal_ends_a_server_whose_loops_are_busy),
-        cmocka_unit_test(wait_for_a_peer_that_was_refused_is_named),
+        cmocka_unit_test(wait_for_a_refused_peer_is_logged),
         cmocka_unit_test(second_signal_ends_the_wait_for_a_store_that_closes_slowly),
-        cmocka_unit_test(writers_are_cut_at_a_whole_message),
-        cmocka_unit_test(connections_that_come_with_the_signal_end_with_the_server),
+        cmocka_unit_test(writers_are_cut_off_between_messages),
+        cmocka_unit_test(connections_opened_with_the_signal_end_with_the_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -156,7 +156,7 @@ static void await_delivery(void)
 }
 
 /* A broker's limit is one for batches. */
-static void batch_that_is_refused_for_its_length_is_sent_in_parts(void **state)
+static void batch_refused_for_its_length_is_sent_in_parts(void **state)
 {
     (void)state;
     set_brokers(false);
@@ -171,7 +171,7 @@ static void batch_that_is_refused_for_its_length_is_sent_in_parts(void **state)
     stop_and_expect("dropped 0 events");
 }
 
-static void event_that_no_broker_takes_is_dropped_alone(void **state)
+static void event_refused_by_the_broker_is_dropped_alone(void **state)
 {
     (void)state;
     start_server();
@@ -184,7 +184,7 @@ static void event_that_no_broker_takes_is_dropped_alone(void **state)
     stop_and_expect("delivered 1 event,");
 }
 
-static void event_that_the_producer_does_not_take_is_dropped_alone(void **state)
+static void event_refused_by_the_producer_is_dropped_alone(void **state)
 {
     char *letters = kv_test_letters('x', 5000);
     (void)state;
@@ -199,7 +199,7 @@ static void event_that_the_producer_does_not_take_is_dropped_alone(void **state)
     free(letters);
 }
 
-static void broker_that_is_away_is_named(void **state)
+static void unavailable_broker_is_named(void **state)
 {
     (void)state;
     set_brokers(false);
@@ -211,7 +211,7 @@ static void broker_that_is_away_is_named(void **state)
     kv_test_server_kill(&server);
 }
 
-static void wrong_setting_is_told_at_once(void **state)
+static void invalid_setting_is_reported_at_once(void **state)
 {
     (void)state;
     struct kv_test_outcome outcome;
@@ -234,11 +234,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(nothing_is_lost_while_brokers_are_down),
-        TEST(batch_that_is_refused_for_its_length_is_sent_in_parts),
-        TEST(event_that_no_broker_takes_is_dropped_alone),
-        TEST(event_that_the_producer_does_not_take_is_dropped_alone),
-        TEST(broker_that_is_away_is_named),
-        TEST(wrong_setting_is_told_at_once),
+        TEST(batch_refused_for_its_length_is_sent_in_parts),
+        TEST(event_refused_by_the_broker_is_dropped_alone),
+        TEST(event_refused_by_the_producer_is_dropped_alone),
+        TEST(unavailable_broker_is_named),
+        TEST(invalid_setting_is_reported_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -146,7 +146,7 @@ static void await_all(struct subscriber *subscriber, int n)
     }
 }
 
-static void nothing_is_lost_while_the_broker_is_away(void **state)
+static void nothing_is_lost_while_the_broker_is_unavailable(void **state)
 {
     (void)state;
     struct subscriber subscriber;
@@ -186,7 +186,7 @@ static void topic_has_the_type_and_the_key(void **state)
 }
 
 /* Control characters, and what Unicode does not count as characters. */
-static void key_that_no_topic_can_have_is_delivered_under_another(void **state)
+static void key_invalid_in_a_topic_is_delivered_under_another(void **state)
 {
     static const struct {
         const char *path, *topic;
@@ -259,7 +259,7 @@ static void event_at_which_the_broker_ends_the_connection_is_dropped_alone(void 
     kv_test_server_stop_cleanly(&server);
 }
 
-static void quality_of_service_0_is_delivered_when_it_is_sent(void **state)
+static void quality_of_service_0_is_delivered_when_sent(void **state)
 {
     struct subscriber subscriber;
     (void)state;
@@ -285,7 +285,7 @@ static void run_openssl(const char *arguments)
     kv_buffer_fini(&command);
 }
 
-static void encrypted_key_is_refused_and_nobody_is_asked_for_its_passphrase(void **state)
+static void encrypted_key_is_refused_without_asking_for_a_passphrase(void **state)
 {
     struct kv_buffer options = {0};
     (void)state;
@@ -303,7 +303,7 @@ static void encrypted_key_is_refused_and_nobody_is_asked_for_its_passphrase(void
     kv_test_server_kill(&server);
 }
 
-static void peer_that_is_away_is_named(void **state)
+static void unavailable_peer_is_named(void **state)
 {
     char text[128];
     (void)state;
@@ -320,14 +320,14 @@ static void peer_that_is_away_is_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(nothing_is_lost_while_the_broker_is_away),
+        TEST(nothing_is_lost_while_the_broker_is_unavailable),
         TEST(topic_has_the_type_and_the_key),
-        TEST(key_that_no_topic_can_have_is_delivered_under_another),
+        TEST(key_invalid_in_a_topic_is_delivered_under_another),
         TEST(event_without_a_topic_is_dropped_alone),
         TEST(event_at_which_the_broker_ends_the_connection_is_dropped_alone),
-        TEST(quality_of_service_0_is_delivered_when_it_is_sent),
-        TEST(encrypted_key_is_refused_and_nobody_is_asked_for_its_passphrase),
-        TEST(peer_that_is_away_is_named),
+        TEST(quality_of_service_0_is_delivered_when_sent),
+        TEST(encrypted_key_is_refused_without_asking_for_a_passphrase),
+        TEST(unavailable_peer_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -126,7 +126,7 @@ static void await_stream(int n)
     natsConnection_Destroy(connection);
 }
 
-static void nothing_is_lost_or_doubled_while_the_server_is_away(void **state)
+static void nothing_is_lost_or_duplicated_while_the_server_is_unavailable(void **state)
 {
     (void)state;
     start_server(", jetstream: true");
@@ -147,7 +147,7 @@ static void nothing_is_lost_or_doubled_while_the_server_is_away(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-static void missing_stream_is_told(void **state)
+static void missing_stream_is_logged(void **state)
 {
     (void)state;
     start_nats();
@@ -247,7 +247,7 @@ static void subject_that_is_not_permitted_holds_the_events(void **state)
     kv_test_server_kill(&server);
 }
 
-static void peer_that_is_away_is_named(void **state)
+static void unavailable_peer_is_named(void **state)
 {
     char text[128];
     (void)state;
@@ -264,13 +264,13 @@ static void peer_that_is_away_is_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(nothing_is_lost_or_doubled_while_the_server_is_away),
-        TEST(missing_stream_is_told),
+        TEST(nothing_is_lost_or_duplicated_while_the_server_is_unavailable),
+        TEST(missing_stream_is_logged),
         TEST(plain_subjects_have_the_type_and_an_id),
         TEST(event_beyond_the_servers_limit_is_dropped_alone),
         TEST(event_beyond_the_streams_limit_is_dropped_alone),
         TEST(subject_that_is_not_permitted_holds_the_events),
-        TEST(peer_that_is_away_is_named),
+        TEST(unavailable_peer_is_named),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     nats_Close();

@@ -137,7 +137,7 @@ static void stream_has_each_change(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-static void nothing_is_lost_while_redis_is_away(void **state)
+static void nothing_is_lost_while_redis_is_unavailable(void **state)
 {
     (void)state;
     start_server(", timeout: 300ms");
@@ -166,7 +166,7 @@ static void nothing_is_lost_while_redis_is_away(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-static void refusal_of_redis_is_told(void **state)
+static void refusal_by_redis_is_logged(void **state)
 {
     (void)state;
     start_redis();
@@ -179,7 +179,7 @@ static void refusal_of_redis_is_told(void **state)
     kv_test_server_kill(&server);
 }
 
-static void stream_that_is_none_holds_the_events(void **state)
+static void key_of_another_type_holds_the_events(void **state)
 {
     (void)state;
     start_redis();
@@ -206,7 +206,7 @@ static void write_one_that_is_too_long(void)
 }
 
 /* The texts of its answers, and connections that it just closes, are both how it refuses. */
-static void event_that_redis_never_takes_is_dropped_alone(void **state)
+static void event_that_redis_never_accepts_is_dropped_alone(void **state)
 {
     static const char *const limits[] = {"--proto-max-bulk-len", "--client-query-buffer-limit"};
     (void)state;
@@ -227,7 +227,7 @@ static void event_that_redis_never_takes_is_dropped_alone(void **state)
     }
 }
 
-static void peer_that_is_away_is_named(void **state)
+static void unavailable_peer_is_named(void **state)
 {
     char text[128];
     (void)state;
@@ -242,7 +242,7 @@ static void peer_that_is_away_is_named(void **state)
     kv_test_server_kill(&server);
 }
 
-static void channel_has_each_change_while_one_listens(void **state)
+static void channel_has_each_change_for_present_subscribers(void **state)
 {
     (void)state;
     start_redis();
@@ -269,12 +269,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(stream_has_each_change),
-        TEST(nothing_is_lost_while_redis_is_away),
-        TEST(refusal_of_redis_is_told),
-        TEST(stream_that_is_none_holds_the_events),
-        TEST(event_that_redis_never_takes_is_dropped_alone),
-        TEST(peer_that_is_away_is_named),
-        TEST(channel_has_each_change_while_one_listens),
+        TEST(nothing_is_lost_while_redis_is_unavailable),
+        TEST(refusal_by_redis_is_logged),
+        TEST(key_of_another_type_holds_the_events),
+        TEST(event_that_redis_never_accepts_is_dropped_alone),
+        TEST(unavailable_peer_is_named),
+        TEST(channel_has_each_change_for_present_subscribers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * The sink `webhook` with a receiver that fails, stalls, asks to wait, moves and goes away.
+ * The sink `webhook` with a receiver that fails, stalls, requests a delay, moves and disappears.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -183,7 +183,7 @@ static void batch_is_repeated_as_it_was(void **state)
     stop_server();
 }
 
-static void any_2xx_settles_whatever_becomes_of_its_body(void **state)
+static void any_2xx_settles_regardless_of_its_body(void **state)
 {
     (void)state;
     kv_test_receiver_start(&receiver, 0, "bhbho");
@@ -200,7 +200,7 @@ static void any_2xx_settles_whatever_becomes_of_its_body(void **state)
     stop_and_expect("delivered 5 events, retried 0 times, dropped 0 events");
 }
 
-static void wish_to_wait_is_respected(void **state)
+static void retry_after_is_respected(void **state)
 {
     (void)state;
     kv_test_receiver_start(&receiver, 0, "ro");
@@ -236,7 +236,7 @@ static void await_dead_letter(const char *part)
     }
 }
 
-static void event_goes_to_the_dead_letters_after_so_many_attempts(void **state)
+static void event_goes_to_the_dead_letters_after_its_attempts(void **state)
 {
     (void)state;
     kv_test_receiver_start(&receiver, 0, "fffo");
@@ -255,8 +255,8 @@ static void event_goes_to_the_dead_letters_after_so_many_attempts(void **state)
     stop_and_expect("delivered 1 event, retried 2 times, dropped 1 event");
 }
 
-/* What stands in one request with it is taken. */
-static void event_that_is_refused_in_a_batch_is_given_up_alone(void **state)
+/* The other events of the same request are accepted. */
+static void event_refused_in_a_batch_is_given_up_alone(void **state)
 {
     (void)state;
     kv_test_receiver_start(&receiver, 0, "s");
@@ -272,7 +272,7 @@ static void event_that_is_refused_in_a_batch_is_given_up_alone(void **state)
     stop_and_expect("delivered 30 events,");
 }
 
-static void event_that_is_too_large_alone_is_given_up_at_once(void **state)
+static void too_large_event_is_given_up_at_once(void **state)
 {
     char *letters = kv_test_letters('x', 2000);
     (void)state;
@@ -288,7 +288,7 @@ static void event_that_is_too_large_alone_is_given_up_at_once(void **state)
     free(letters);
 }
 
-static void receiver_that_is_away_is_named_without_secrets(void **state)
+static void unavailable_receiver_is_named_without_secrets(void **state)
 {
     char text[128];
     (void)state;
@@ -304,7 +304,7 @@ static void receiver_that_is_away_is_named_without_secrets(void **state)
     kv_test_server_kill(&server);
 }
 
-static void dead_letters_that_cannot_be_kept_are_not_dropped(void **state)
+static void events_are_not_dropped_if_dead_letters_cannot_be_written(void **state)
 {
     (void)state;
     char *missing = kv_test_path(folder, "missing");
@@ -342,7 +342,7 @@ static void receiver_that_is_gone_gets_no_more(void **state)
     stop_server();
 }
 
-static void stalled_receiver_costs_the_drain_time_only(void **state)
+static void stalled_receiver_costs_only_the_drain_time(void **state)
 {
     (void)state;
     kv_test_receiver_start(&receiver, 0, "s");
@@ -354,7 +354,7 @@ static void stalled_receiver_costs_the_drain_time_only(void **state)
     assert_true(kv_test_now_ms() - from_ms < 10000);
 }
 
-static void what_is_wrong_is_told_at_once(void **state)
+static void faults_of_options_are_reported_at_once(void **state)
 {
     (void)state;
     static const char *const bad[][2] = {
@@ -384,16 +384,16 @@ int main(void)
         TEST(request_is_one_event_with_standard_headers),
         TEST(nothing_is_lost_whatever_the_receiver_does),
         TEST(batch_is_repeated_as_it_was),
-        TEST(any_2xx_settles_whatever_becomes_of_its_body),
-        TEST(wish_to_wait_is_respected),
-        TEST(event_goes_to_the_dead_letters_after_so_many_attempts),
-        TEST(event_that_is_refused_in_a_batch_is_given_up_alone),
-        TEST(event_that_is_too_large_alone_is_given_up_at_once),
-        TEST(receiver_that_is_away_is_named_without_secrets),
-        TEST(dead_letters_that_cannot_be_kept_are_not_dropped),
+        TEST(any_2xx_settles_regardless_of_its_body),
+        TEST(retry_after_is_respected),
+        TEST(event_goes_to_the_dead_letters_after_its_attempts),
+        TEST(event_refused_in_a_batch_is_given_up_alone),
+        TEST(too_large_event_is_given_up_at_once),
+        TEST(unavailable_receiver_is_named_without_secrets),
+        TEST(events_are_not_dropped_if_dead_letters_cannot_be_written),
         TEST(receiver_that_is_gone_gets_no_more),
-        TEST(stalled_receiver_costs_the_drain_time_only),
-        TEST(what_is_wrong_is_told_at_once),
+        TEST(stalled_receiver_costs_only_the_drain_time),
+        TEST(faults_of_options_are_reported_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * Where changes go besides subscribers: the sinks' host with a sink that does what the test says
+ * Destinations of changes besides subscribers: the sinks' host with a sink that the test controls
  * (support/modules/scripted), and the sink `file`.
  */
 #include <setjmp.h>
@@ -159,7 +159,7 @@ static long number_of(const char *line)
 
 /* ---- what is delivered ---- */
 
-static void each_change_is_one_line_with_all_of_it(void **state)
+static void each_change_is_one_complete_line(void **state)
 {
     struct rig *rig = *state;
     struct kv_test_response response = {0};
@@ -189,7 +189,7 @@ static void each_change_is_one_line_with_all_of_it(void **state)
     stop(rig, "delivered 2 events, retried 0 times, dropped 0 events");
 }
 
-static void expiry_comes_once_with_the_last_value(void **state)
+static void expiry_is_delivered_once_with_the_last_value(void **state)
 {
     struct rig *rig = *state;
     start(rig, "sinks: [{module: file, options: {path: '%s/out'}, events: [expire]}]\n", "");
@@ -205,7 +205,7 @@ static void expiry_comes_once_with_the_last_value(void **state)
     kv_test_expect_part(rig->lines[0], "\"type\":\"expire\",\"key\":\"k\",\"previous\":\"last\",");
 }
 
-static void what_alters_nothing_is_not_told(void **state)
+static void writes_that_change_nothing_are_not_delivered(void **state)
 {
     struct rig *rig = *state;
     start(rig, "sinks: [{module: file, options: {path: '%s/out'}}]\n", "");
@@ -219,7 +219,7 @@ static void what_alters_nothing_is_not_told(void **state)
     expect_numbers(rig, 1, 2);
 }
 
-static void sink_gets_its_prefixes_and_types_only(void **state)
+static void sink_gets_only_its_prefixes_and_types(void **state)
 {
     struct rig *rig = *state;
     start(rig,
@@ -244,7 +244,7 @@ static void sink_gets_its_prefixes_and_types_only(void **state)
     line_with(rig, "\"key\":\"user:1\"");
 }
 
-static void import_is_not_told(void **state)
+static void import_is_not_delivered(void **state)
 {
     struct rig *rig = *state;
     struct kv_buffer yaml = {0};
@@ -266,7 +266,7 @@ static void import_is_not_told(void **state)
 
 /* ---- sinks that fail ---- */
 
-static void nothing_is_lost_or_doubled_while_a_sink_fails(void **state)
+static void nothing_is_lost_or_duplicated_while_a_sink_fails(void **state)
 {
     struct rig *rig = *state;
     enum {
@@ -350,7 +350,7 @@ static void event_is_given_up_after_the_configured_time(void **state)
 }
 
 /* All that came together with it are refused with it, and are not its fault. */
-static void event_that_is_always_refused_is_dropped_alone(void **state)
+static void always_refused_event_is_dropped_alone(void **state)
 {
     struct rig *rig = *state;
     order(rig, "fail");
@@ -392,7 +392,7 @@ static void many_drops_are_few_lines(void **state)
     stop(rig, "delivered 15 events, retried");
 }
 
-static void what_a_sink_gives_up_counts_as_dropped(void **state)
+static void events_that_a_sink_gives_up_count_as_dropped(void **state)
 {
     struct rig *rig = *state;
     order(rig, "drop");
@@ -424,7 +424,7 @@ static bool is_answered(struct kv_test_ws *ws, int n)
 }
 
 /* The queue may be overrun by what the other loop has not handed over. */
-static void full_queue_holds_writes_back_and_no_reads(void **state)
+static void full_queue_holds_back_only_writes(void **state)
 {
     struct rig *rig = *state;
     enum {
@@ -485,7 +485,7 @@ static void keys_do_not_expire_while_writes_are_held_back(void **state)
 
 /* ---- the end ---- */
 
-static void what_waits_is_delivered_at_the_end(void **state)
+static void waiting_events_are_delivered_at_the_end(void **state)
 {
     struct rig *rig = *state;
     order(rig, "fail");
@@ -514,7 +514,7 @@ static void sink_that_fails_to_the_end_costs_the_drain_time(void **state)
     assert_string_equal(rig->lines[rig->n_lines - 1], "closed");
 }
 
-static void sink_that_hangs_is_told_that_it_is_over(void **state)
+static void hanging_sink_is_told_to_end(void **state)
 {
     struct rig *rig = *state;
     order(rig, "hang");
@@ -607,7 +607,7 @@ static void held_back_writes_do_not_outlast_the_drain_time(void **state)
 
 /* ---- the file ---- */
 
-static void file_rotates_by_size_and_keeps_so_many(void **state)
+static void file_rotates_by_size_and_keeps_the_configured_number(void **state)
 {
     struct rig *rig = *state;
     size_t n = 0;
@@ -637,7 +637,7 @@ static void file_rotates_by_size_and_keeps_so_many(void **state)
     assert_int_equal(rig->n_lines, 0);
 }
 
-static void sighup_opens_the_file_anew(void **state)
+static void sighup_reopens_the_file(void **state)
 {
     struct rig *rig = *state;
     start(rig, "sinks: [{module: file, options: {path: '%s/out', sync: batch}}]\n", "");
@@ -658,7 +658,7 @@ static void sighup_opens_the_file_anew(void **state)
     stop(rig, "dropped 0 events");
 }
 
-static void line_that_a_crash_cut_short_is_ended(void **state)
+static void line_truncated_by_a_crash_is_ended(void **state)
 {
     struct rig *rig = *state;
     kv_test_file_put(rig->folder, "out", "{\"id\":\"1\"}\n{\"id\":\"2\",\"ty");
@@ -670,7 +670,7 @@ static void line_that_a_crash_cut_short_is_ended(void **state)
     stop(rig, "");
 }
 
-static void event_longer_than_a_file_may_be_is_dropped_alone(void **state)
+static void event_longer_than_any_file_is_dropped_alone(void **state)
 {
     struct rig *rig = *state;
     const struct rlimit limit = {20000, 20000};
@@ -691,7 +691,7 @@ static void event_longer_than_a_file_may_be_is_dropped_alone(void **state)
 }
 
 /* A start wants it to be there. */
-static void folder_that_goes_missing_is_waited_for(void **state)
+static void events_wait_for_a_missing_folder(void **state)
 {
     struct rig *rig = *state;
     char *path = kv_test_path(rig->folder, "deep");
@@ -721,7 +721,7 @@ static void expect_refused(const char *sinks, const char *part)
     free(yaml);
 }
 
-static void what_is_wrong_is_told_with_its_place(void **state)
+static void faults_of_scripts_and_sinks_are_reported_with_their_place(void **state)
 {
     (void)state;
     expect_refused("sinks:\n  - {module: file}\n", "sinks[0].options.path: required");
@@ -739,34 +739,34 @@ static void what_is_wrong_is_told_with_its_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(each_change_is_one_line_with_all_of_it),
-        TEST(expiry_comes_once_with_the_last_value),
-        TEST(what_alters_nothing_is_not_told),
-        TEST(sink_gets_its_prefixes_and_types_only),
-        TEST(import_is_not_told),
-        TEST(nothing_is_lost_or_doubled_while_a_sink_fails),
+        TEST(each_change_is_one_complete_line),
+        TEST(expiry_is_delivered_once_with_the_last_value),
+        TEST(writes_that_change_nothing_are_not_delivered),
+        TEST(sink_gets_only_its_prefixes_and_types),
+        TEST(import_is_not_delivered),
+        TEST(nothing_is_lost_or_duplicated_while_a_sink_fails),
         TEST(oldest_are_dropped_and_counted_when_there_is_no_room),
         TEST(queue_is_bounded_by_bytes_too),
         TEST(event_is_given_up_after_the_configured_time),
-        TEST(event_that_is_always_refused_is_dropped_alone),
+        TEST(always_refused_event_is_dropped_alone),
         TEST(many_drops_are_few_lines),
-        TEST(what_a_sink_gives_up_counts_as_dropped),
-        TEST(full_queue_holds_writes_back_and_no_reads),
+        TEST(events_that_a_sink_gives_up_count_as_dropped),
+        TEST(full_queue_holds_back_only_writes),
         TEST(keys_do_not_expire_while_writes_are_held_back),
-        TEST(what_waits_is_delivered_at_the_end),
+        TEST(waiting_events_are_delivered_at_the_end),
         TEST(sink_that_fails_to_the_end_costs_the_drain_time),
-        TEST(sink_that_hangs_is_told_that_it_is_over),
+        TEST(hanging_sink_is_told_to_end),
         TEST(sink_that_never_returns_is_left_behind),
         TEST(second_signal_ends_the_wait_for_sinks),
         TEST(second_signal_ends_the_wait_for_a_sink_that_hangs),
         TEST(second_signal_leaves_a_sink_behind_that_never_returns),
         TEST(held_back_writes_do_not_outlast_the_drain_time),
-        TEST(file_rotates_by_size_and_keeps_so_many),
-        TEST(sighup_opens_the_file_anew),
-        TEST(line_that_a_crash_cut_short_is_ended),
-        TEST(event_longer_than_a_file_may_be_is_dropped_alone),
-        TEST(folder_that_goes_missing_is_waited_for),
-        TEST(what_is_wrong_is_told_with_its_place),
+        TEST(file_rotates_by_size_and_keeps_the_configured_number),
+        TEST(sighup_reopens_the_file),
+        TEST(line_truncated_by_a_crash_is_ended),
+        TEST(event_longer_than_any_file_is_dropped_alone),
+        TEST(events_wait_for_a_missing_folder),
+        TEST(faults_of_scripts_and_sinks_are_reported_with_their_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * Clients that do not read: their answers wait and are never dropped, their changes shrink to each
- * key's newest state, and nobody else notices.
+ * Clients that do not read: their answers wait and are never dropped, their changes collapse to
+ * each key's newest state, and others are not affected.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -166,7 +166,7 @@ static void message_may_be_larger_than_the_limit(void **state)
     free(value);
 }
 
-static void pings_that_nobody_reads_the_answers_of_do_not_pile_up(void **state)
+static void pongs_to_a_client_that_does_not_read_do_not_accumulate(void **state)
 {
     enum {
         PINGS = 400000
@@ -258,7 +258,7 @@ int main(void)
         cmocka_unit_test(newest_state_of_every_key_comes_once_the_reader_reads),
         cmocka_unit_test(answers_are_never_dropped),
         cmocka_unit_test(message_may_be_larger_than_the_limit),
-        cmocka_unit_test(pings_that_nobody_reads_the_answers_of_do_not_pile_up),
+        cmocka_unit_test(pongs_to_a_client_that_does_not_read_do_not_accumulate),
         cmocka_unit_test(reader_that_stalls_is_closed_and_others_are_served),
         cmocka_unit_test(http_client_that_does_not_read_gets_its_response_late_and_whole),
     };

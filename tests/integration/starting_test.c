@@ -1,4 +1,4 @@
-/* While the store opens, the server lives and says that it is not ready. */
+/* While the store opens, the server is alive and reports that it is not ready. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -67,7 +67,7 @@ static void server_that_starts_is_503_but_alive_and_serves_once_it_is_ready(void
     kv_test_server_stop_cleanly(&server);
 }
 
-static void server_that_is_ended_while_it_starts_ends_with_0(void **state)
+static void server_stopped_while_it_starts_exits_with_0(void **state)
 {
     struct kv_test_server server;
     (void)state;
@@ -77,7 +77,7 @@ static void server_that_is_ended_while_it_starts_ends_with_0(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-static void log_lines_are_json_where_that_is_asked_for(void **state)
+static void log_lines_are_json_on_request(void **state)
 {
     struct kv_test_server server;
     (void)state;
@@ -94,8 +94,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(server_that_starts_is_503_but_alive_and_serves_once_it_is_ready),
-        cmocka_unit_test(server_that_is_ended_while_it_starts_ends_with_0),
-        cmocka_unit_test(log_lines_are_json_where_that_is_asked_for),
+        cmocka_unit_test(server_stopped_while_it_starts_exits_with_0),
+        cmocka_unit_test(log_lines_are_json_on_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Standard streams that are closed: nothing is written into a file in their place. */
+/* Closed standard streams: nothing is written into a file in their place. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -79,7 +79,7 @@ static void put_line(const char *line)
     assert_int_equal(run("$K --import lines 2>err"), 0);
 }
 
-/* What the store holds, without what differs from run to run. */
+/* The content of the store, without the parts that differ from run to run. */
 static void expect_exported(const char *front)
 {
     assert_int_equal(run("$K --export >out 2>err"), 0);
@@ -91,7 +91,7 @@ static void expect_exported(const char *front)
 
 #define LINE "{\"key\":\"a\",\"value\":1"
 
-static void export_without_streams_fails_and_harms_nothing(void **state)
+static void export_without_streams_fails_and_changes_nothing(void **state)
 {
     (void)state;
     configure();
@@ -110,7 +110,7 @@ static void export_of_nothing_fails_too_if_the_output_is_closed(void **state)
     assert_int_equal(run("$K --export >&- 2>err"), 1);
 }
 
-static void import_without_streams_reads_its_file_only(void **state)
+static void import_without_streams_reads_only_its_file(void **state)
 {
     (void)state;
     configure();
@@ -122,7 +122,7 @@ static void import_without_streams_reads_its_file_only(void **state)
     expect_exported(LINE);
 }
 
-static void what_prints_fails_if_the_output_is_closed(void **state)
+static void printing_fails_if_the_output_is_closed(void **state)
 {
     static const char *const actions[] = {"--print-config", "--check-config", "--help",
                                           "--version"};
@@ -166,10 +166,10 @@ static void server_without_streams_serves_and_keeps_its_store(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(export_without_streams_fails_and_harms_nothing),
+        TEST(export_without_streams_fails_and_changes_nothing),
         TEST(export_of_nothing_fails_too_if_the_output_is_closed),
-        TEST(import_without_streams_reads_its_file_only),
-        TEST(what_prints_fails_if_the_output_is_closed),
+        TEST(import_without_streams_reads_only_its_file),
+        TEST(printing_fails_if_the_output_is_closed),
         TEST(server_without_streams_serves_and_keeps_its_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* What is silent is closed, what is merely slow is not. */
+/* Silent connections are closed, slow ones are not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@ static void put_and_flush(struct kv_test_stream *stream, struct kv_slice bytes)
     kv_test_stream_flush(stream);
 }
 
-static void http_connection_that_says_nothing_is_closed(void **state)
+static void silent_http_connection_is_closed(void **state)
 {
     struct kv_test_stream fresh, used;
     struct kv_test_response response = {0};
@@ -44,7 +44,7 @@ static void http_connection_that_says_nothing_is_closed(void **state)
     kv_test_stream_close(&used);
 }
 
-static void upload_that_stands_still_is_cut_and_stores_nothing(void **state)
+static void stalled_upload_is_cut_and_stores_nothing(void **state)
 {
     struct kv_test_stream stream;
     kv_test_stream_open(&stream, kv_test_port(state));
@@ -57,7 +57,7 @@ static void upload_that_stands_still_is_cut_and_stores_nothing(void **state)
     kv_test_expect_missing(kv_test_port(state), "still");
 }
 
-static void upload_that_is_slow_but_moves_is_served(void **state)
+static void slow_upload_is_served(void **state)
 {
     struct kv_test_stream stream;
     struct kv_test_response response = {0};
@@ -75,7 +75,7 @@ static void upload_that_is_slow_but_moves_is_served(void **state)
     kv_test_stream_close(&stream);
 }
 
-static void websocket_that_answers_pings_stays(void **state)
+static void websocket_that_answers_pings_is_kept(void **state)
 {
     struct kv_test_ws ws;
     struct kv_test_frame frame;
@@ -129,10 +129,10 @@ static void first_message_may_take_its_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(http_connection_that_says_nothing_is_closed),
-        cmocka_unit_test(upload_that_stands_still_is_cut_and_stores_nothing),
-        cmocka_unit_test(upload_that_is_slow_but_moves_is_served),
-        cmocka_unit_test(websocket_that_answers_pings_stays),
+        cmocka_unit_test(silent_http_connection_is_closed),
+        cmocka_unit_test(stalled_upload_is_cut_and_stores_nothing),
+        cmocka_unit_test(slow_upload_is_served),
+        cmocka_unit_test(websocket_that_answers_pings_is_kept),
         cmocka_unit_test(websocket_that_answers_nothing_is_closed),
         cmocka_unit_test(first_message_may_take_its_time),
     };

@@ -1,7 +1,6 @@
 /*
- * TLS: who is served, what is refused, which certificate is shown, and that nothing leaves in
- * clear. That the protocols are the same over it is shown by their own tests, run once more
- * (integration_*_tls).
+ * TLS: the clients that are served, refusals, the choice of certificates, and that nothing is sent
+ * unencrypted. The protocols' own tests run again over TLS (integration_*_tls).
  */
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -93,7 +92,8 @@ static int ask_for_health(struct kv_test_stream *stream)
     return status;
 }
 
-/* Connects until it is among those that count: the ends of others are seen in their own time. */
+/* Connects until the connection is counted: the server notices the ends of others in its own
+ * time. */
 static void connect_counted(struct kv_test_stream *stream, uint16_t to)
 {
     int64_t until_ms = kv_test_now_ms() + KV_TEST_LIMIT_MS;
@@ -107,7 +107,7 @@ static void connect_counted(struct kv_test_stream *stream, uint16_t to)
     }
 }
 
-/* Whether a handshake by these rules leads to an answer. */
+/* Whether a handshake with these options leads to an answer. */
 static bool is_served(const struct kv_test_tls_options *options)
 {
     struct kv_test_stream stream;
@@ -166,7 +166,7 @@ static void ciphers_without_forward_secrecy_are_refused(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-static void http_1_1_alone_is_agreed_on(void **state)
+static void only_http_1_1_is_negotiated(void **state)
 {
     (void)state;
     struct kv_test_stream stream;
@@ -339,7 +339,7 @@ enum {
     N_SENDERS = sizeof(senders) / sizeof(senders[0])
 };
 
-static void pages_borrow_no_certificate_unless_they_are_named(void **state)
+static void pages_cannot_use_a_certificate_unless_listed(void **state)
 {
     struct kv_test_stream stream;
     struct kv_test_response response = {0};
@@ -366,7 +366,7 @@ static void pages_borrow_no_certificate_unless_they_are_named(void **state)
     free(backend);
 }
 
-static void websockets_of_pages_borrow_no_certificate_either(void **state)
+static void websockets_of_pages_cannot_use_a_certificate_either(void **state)
 {
     char *backend = make_certificate("backend.pem", "backend", authority);
     (void)state;
@@ -402,7 +402,7 @@ static void check_access(const char *yaml, const char *message)
     free(whole);
 }
 
-static void tokens_need_a_proof_that_can_be_given(void **state)
+static void tokens_need_a_possible_proof(void **state)
 {
     (void)state;
     check_access("access: {tokens: [{name: a}]}\n",
@@ -416,7 +416,7 @@ static void tokens_need_a_proof_that_can_be_given(void **state)
                  "access.tokens[1].certificate: it is that of tokens[0]");
 }
 
-static void certificate_that_is_no_longer_named_ends_websockets(void **state)
+static void removal_of_a_certificates_name_ends_websockets(void **state)
 {
     struct kv_test_ws ws;
     char *backend = make_certificate("backend.pem", "backend", authority);
@@ -458,7 +458,7 @@ static void sessions_are_resumed_until_the_certificates_are_read_again(void **st
     kv_test_server_stop_cleanly(&server);
 }
 
-static void new_keys_may_be_asked_for_again_and_again(void **state)
+static void key_updates_may_be_requested_repeatedly(void **state)
 {
     (void)state;
     struct kv_test_stream stream;
@@ -472,9 +472,9 @@ static void new_keys_may_be_asked_for_again_and_again(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-/* ---- those who speak something else, or nothing ---- */
+/* ---- clients that speak something else, or nothing ---- */
 
-static void request_in_clear_is_400_in_clear(void **state)
+static void unencrypted_request_is_400_unencrypted(void **state)
 {
     (void)state;
     struct kv_test_stream stream;
@@ -500,7 +500,7 @@ static void expect_end_without_clear_text(struct kv_slice bytes)
     kv_test_stream_close(&stream);
 }
 
-static void what_is_no_handshake_ends_the_connection(void **state)
+static void invalid_handshake_closes_the_connection(void **state)
 {
     (void)state;
     start(ONE_CERTIFICATE, "");
@@ -512,7 +512,7 @@ static void what_is_no_handshake_ends_the_connection(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-static void handshake_that_stalls_is_ended(void **state)
+static void stalled_handshake_is_ended(void **state)
 {
     (void)state;
     struct kv_test_stream silent, halting;
@@ -583,7 +583,7 @@ static void reset(struct kv_test_stream *stream)
 
 /* The server cannot send its end of the handshake, and then has an answer to write while it reads
  * no more, as the second request is not for the fast path. */
-static void reset_behind_the_handshake_ends_the_connection(void **state)
+static void reset_after_the_handshake_ends_the_connection(void **state)
 {
     (void)state;
     struct kv_test_stream stream;
@@ -644,7 +644,7 @@ static void ask_by(struct kv_test_tap *tap, struct kv_slice request, int status)
     kv_test_response_fini(&response);
 }
 
-static void nothing_is_in_clear_on_any_path(void **state)
+static void nothing_is_unencrypted_on_any_path(void **state)
 {
     (void)state;
     struct kv_test_tap tap;
@@ -696,7 +696,7 @@ static const char *shown(void)
     return name;
 }
 
-static void changed_files_are_seen_and_broken_ones_change_nothing(void **state)
+static void changed_files_take_effect_and_broken_ones_change_nothing(void **state)
 {
     (void)state;
     free(make_certificate("server.pem", "before", authority));
@@ -793,7 +793,7 @@ static void expect_fault(const char *tls, const char *fault)
     kv_buffer_fini(&yaml);
 }
 
-static void faults_are_told_with_file_and_place(void **state)
+static void faults_are_reported_with_file_and_place(void **state)
 {
     (void)state;
     free(make_certificate("other.pem", "other", NULL));
@@ -817,7 +817,7 @@ static void faults_are_told_with_file_and_place(void **state)
                  "listen[0].tls.certificates[1].key: ");
 }
 
-static void certificate_that_ends_soon_is_warned_of(void **state)
+static void soon_expiring_certificate_causes_a_warning(void **state)
 {
     (void)state;
     char *path = kv_test_path(folder, "soon.pem");
@@ -835,28 +835,28 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(versions_from_1_2_on_are_served_and_others_refused),
         cmocka_unit_test(ciphers_without_forward_secrecy_are_refused),
-        cmocka_unit_test(http_1_1_alone_is_agreed_on),
+        cmocka_unit_test(only_http_1_1_is_negotiated),
         cmocka_unit_test(certificate_is_chosen_by_name),
         cmocka_unit_test(client_certificates_are_required_with_client_ca),
         cmocka_unit_test(client_certificates_may_be_optional),
         cmocka_unit_test(certificate_may_stand_for_a_token),
-        cmocka_unit_test(pages_borrow_no_certificate_unless_they_are_named),
-        cmocka_unit_test(websockets_of_pages_borrow_no_certificate_either),
-        cmocka_unit_test(tokens_need_a_proof_that_can_be_given),
-        cmocka_unit_test(certificate_that_is_no_longer_named_ends_websockets),
+        cmocka_unit_test(pages_cannot_use_a_certificate_unless_listed),
+        cmocka_unit_test(websockets_of_pages_cannot_use_a_certificate_either),
+        cmocka_unit_test(tokens_need_a_possible_proof),
+        cmocka_unit_test(removal_of_a_certificates_name_ends_websockets),
         cmocka_unit_test(sessions_are_resumed_until_the_certificates_are_read_again),
-        cmocka_unit_test(new_keys_may_be_asked_for_again_and_again),
-        cmocka_unit_test(request_in_clear_is_400_in_clear),
-        cmocka_unit_test(what_is_no_handshake_ends_the_connection),
-        cmocka_unit_test(handshake_that_stalls_is_ended),
+        cmocka_unit_test(key_updates_may_be_requested_repeatedly),
+        cmocka_unit_test(unencrypted_request_is_400_unencrypted),
+        cmocka_unit_test(invalid_handshake_closes_the_connection),
+        cmocka_unit_test(stalled_handshake_is_ended),
         cmocka_unit_test(connection_beyond_the_limit_is_503_over_tls),
-        cmocka_unit_test(reset_behind_the_handshake_ends_the_connection),
+        cmocka_unit_test(reset_after_the_handshake_ends_the_connection),
         cmocka_unit_test(end_is_announced),
-        cmocka_unit_test(nothing_is_in_clear_on_any_path),
-        cmocka_unit_test(changed_files_are_seen_and_broken_ones_change_nothing),
+        cmocka_unit_test(nothing_is_unencrypted_on_any_path),
+        cmocka_unit_test(changed_files_take_effect_and_broken_ones_change_nothing),
         cmocka_unit_test(no_live_connection_is_dropped_while_certificates_change),
-        cmocka_unit_test(faults_are_told_with_file_and_place),
-        cmocka_unit_test(certificate_that_ends_soon_is_warned_of),
+        cmocka_unit_test(faults_are_reported_with_file_and_place),
+        cmocka_unit_test(soon_expiring_certificate_causes_a_warning),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,4 +1,4 @@
-/* --export and --import: what goes out of one store and into another is the same there. */
+/* --export and --import: data exported from one store is the same after an import into another. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -158,8 +158,8 @@ static int64_t cut_member(char *line, const char *name)
     return number;
 }
 
-/* What does not depend on the moment: the line without revision, and `ttl` where it is within the
- * bounds. */
+/* The part that does not depend on the time: the line without revision, and `ttl` if it is within
+ * the bounds. */
 static void normalise(char *line)
 {
     char *brace = strrchr(line, '}');
@@ -311,7 +311,7 @@ static void serve_and_look(const struct kind *kind)
     free(yaml);
 }
 
-static void what_is_carried_over_is_the_same(void **state)
+static void imported_data_equals_the_exported_data(void **state)
 {
     const struct pair *pair = *state;
     kv_test_program_prepare(&place);
@@ -342,7 +342,7 @@ static void volatile_store_has_nothing_to_export(void **state)
     assert_int_equal(count_lines("out"), 0);
 }
 
-static void store_in_use_is_refused_both_ways(void **state)
+static void store_in_use_is_refused_for_export_and_import(void **state)
 {
     (void)state;
     struct kv_test_server server;
@@ -381,7 +381,7 @@ static bool is_there(const char *name)
     return access(path, F_OK) == 0;
 }
 
-static void export_of_a_store_that_is_not_there_makes_nothing(void **state)
+static void export_of_a_missing_store_creates_nothing(void **state)
 {
     (void)state;
     for (size_t i = 0; kinds[i].is_durable; i++) {
@@ -398,8 +398,8 @@ static void export_of_a_store_that_is_not_there_makes_nothing(void **state)
     }
 }
 
-/* What a crash left is in its journal. */
-static void killed_servers_store_is_exported_whole(void **state)
+/* The data left by a crash is in the journal. */
+static void store_of_a_killed_server_is_exported_completely(void **state)
 {
     (void)state;
     for (size_t i = 0; kinds[i].is_durable; i++) {
@@ -478,7 +478,7 @@ static void drain_pipe(int fd)
 }
 
 /* As it is where another program has made it so, which holds the other end of a terminal or ssh. */
-static void full_pipe_that_does_not_block_is_waited_for(void **state)
+static void full_nonblocking_pipe_is_awaited(void **state)
 {
     (void)state;
     int ends[2];
@@ -500,7 +500,7 @@ static void full_pipe_that_does_not_block_is_waited_for(void **state)
     expect_success("cmp out piped");
 }
 
-static void output_that_cannot_be_written_is_an_error(void **state)
+static void unwritable_output_is_an_error(void **state)
 {
     (void)state;
     configure(ROCKSDB, "from", "");
@@ -556,7 +556,7 @@ static void last_line_of_a_key_wins(void **state)
     kv_buffer_fini(&lines);
 }
 
-static void blank_lines_and_a_missing_line_end_are_fine(void **state)
+static void blank_lines_and_a_missing_line_end_are_accepted(void **state)
 {
     (void)state;
     configure(ROCKSDB, "from", "");
@@ -575,7 +575,7 @@ static void empty_file_is_an_import_of_nothing(void **state)
     expect_in_file("err", "imported 0 keys in ");
 }
 
-static void export_that_failed_is_imported_into_no_store(void **state)
+static void failed_export_is_not_imported(void **state)
 {
     (void)state;
     configure(ROCKSDB, "mistyped", "");
@@ -588,7 +588,7 @@ static void export_that_failed_is_imported_into_no_store(void **state)
     assert_false(is_there("to"));
 }
 
-static void bad_line_is_told_with_its_number_and_ends_the_import(void **state)
+static void malformed_line_is_reported_with_its_number_and_ends_the_import(void **state)
 {
     (void)state;
     static const struct {
@@ -627,7 +627,7 @@ static void bad_line_is_told_with_its_number_and_ends_the_import(void **state)
     expect_in_file("out", "{\"key\":\"a\",\"value\":10,");
 }
 
-static void line_beyond_the_limits_is_not_read_to_its_end(void **state)
+static void too_long_line_is_not_read_to_its_end(void **state)
 {
     (void)state;
     configure(ROCKSDB, "from", "limits: {key: 10, value: 20}\n");
@@ -637,7 +637,7 @@ static void line_beyond_the_limits_is_not_read_to_its_end(void **state)
     expect_in_file("err", "standard input:1: the line has more than 1104 bytes");
 }
 
-static void line_that_the_store_refuses_is_told_with_its_number(void **state)
+static void line_refused_by_the_store_is_reported_with_its_number(void **state)
 {
     (void)state;
     static const struct kind small = {"memory", "max_bytes: 1000", false};
@@ -651,7 +651,7 @@ static void line_that_the_store_refuses_is_told_with_its_number(void **state)
     expect_in_file("err", "kvserver: lines:");
 }
 
-static void file_that_cannot_be_read_is_named(void **state)
+static void unreadable_file_is_named(void **state)
 {
     (void)state;
     configure(ROCKSDB, "from", "");
@@ -695,7 +695,7 @@ static void await_empty_pipe(int fd)
     }
 }
 
-static void interrupted_import_leaves_what_was_read(void **state)
+static void interrupted_import_keeps_the_lines_read(void **state)
 {
     (void)state;
     char path[128], config[128];
@@ -793,7 +793,7 @@ static void volatile_store_is_served_once_it_is_loaded(void **state)
     free(yaml);
 }
 
-static void server_that_is_ended_while_it_loads_says_so(void **state)
+static void server_stopped_while_it_loads_logs_that(void **state)
 {
     (void)state;
     char path[128];
@@ -822,10 +822,10 @@ static int run_pairs(void)
     for (size_t from = 0; from < N(kinds); from++) {
         for (size_t to = 0; to < N(kinds) && kinds[from].is_durable; to++, n++) {
             pairs[n] = (struct pair){&kinds[from], &kinds[to]};
-            snprintf(names[n], sizeof(names[n]), "what_is_carried_over_is_the_same: %s to %s",
+            snprintf(names[n], sizeof(names[n]), "imported_data_equals_the_exported_data: %s to %s",
                      kinds[from].module, kinds[to].module);
             tests[n] = (struct CMUnitTest){.name = names[n],
-                                           .test_func = what_is_carried_over_is_the_same,
+                                           .test_func = imported_data_equals_the_exported_data,
                                            .initial_state = &pairs[n]};
         }
     }
@@ -838,27 +838,27 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(volatile_store_has_nothing_to_export),
-        TEST(store_in_use_is_refused_both_ways),
+        TEST(store_in_use_is_refused_for_export_and_import),
         TEST(line_ends_within_a_value_become_spaces),
-        TEST(export_of_a_store_that_is_not_there_makes_nothing),
-        TEST(killed_servers_store_is_exported_whole),
+        TEST(export_of_a_missing_store_creates_nothing),
+        TEST(store_of_a_killed_server_is_exported_completely),
         TEST(expired_key_is_not_exported),
-        TEST(full_pipe_that_does_not_block_is_waited_for),
-        TEST(output_that_cannot_be_written_is_an_error),
+        TEST(full_nonblocking_pipe_is_awaited),
+        TEST(unwritable_output_is_an_error),
         TEST(many_keys_go_through_a_pipe_quickly),
         TEST(last_line_of_a_key_wins),
-        TEST(blank_lines_and_a_missing_line_end_are_fine),
+        TEST(blank_lines_and_a_missing_line_end_are_accepted),
         TEST(empty_file_is_an_import_of_nothing),
-        TEST(export_that_failed_is_imported_into_no_store),
-        TEST(bad_line_is_told_with_its_number_and_ends_the_import),
-        TEST(line_beyond_the_limits_is_not_read_to_its_end),
-        TEST(line_that_the_store_refuses_is_told_with_its_number),
-        TEST(file_that_cannot_be_read_is_named),
+        TEST(failed_export_is_not_imported),
+        TEST(malformed_line_is_reported_with_its_number_and_ends_the_import),
+        TEST(too_long_line_is_not_read_to_its_end),
+        TEST(line_refused_by_the_store_is_reported_with_its_number),
+        TEST(unreadable_file_is_named),
         TEST(actions_exclude_each_other),
-        TEST(interrupted_import_leaves_what_was_read),
+        TEST(interrupted_import_keeps_the_lines_read),
         TEST(progress_is_drawn_on_a_terminal),
         TEST(volatile_store_is_served_once_it_is_loaded),
-        TEST(server_that_is_ended_while_it_loads_says_so),
+        TEST(server_stopped_while_it_loads_logs_that),
     };
     int n_failed = run_pairs();
     return n_failed + cmocka_run_group_tests(tests, NULL, NULL);

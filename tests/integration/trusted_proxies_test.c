@@ -1,4 +1,4 @@
-/* What proxies say of their clients: from whom it is believed, and what becomes of it. */
+/* Client addresses sent by proxies: which senders are trusted, and the use of the addresses. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -39,7 +39,7 @@ static int send_once(struct kv_slice bytes)
     return status;
 }
 
-static void connections_count_for_the_client_that_a_proxy_names(void **state)
+static void connections_count_for_the_client_named_by_a_proxy(void **state)
 {
     (void)state;
     struct kv_test_stream one, two;
@@ -55,7 +55,7 @@ static void connections_count_for_the_client_that_a_proxy_names(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-static void header_may_be_left_out_and_come_in_pieces(void **state)
+static void header_may_be_absent_or_arrive_in_pieces(void **state)
 {
     (void)state;
     struct kv_test_stream stream;
@@ -85,7 +85,7 @@ static void malformed_header_is_400(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-static void header_of_others_is_400(void **state)
+static void header_from_an_untrusted_address_is_400(void **state)
 {
     (void)state;
     kv_test_start(&server, "trusted_proxies: [192.0.2.0/24, 'unix']\n");
@@ -94,7 +94,7 @@ static void header_of_others_is_400(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-static void header_that_stalls_ends_the_connection(void **state)
+static void stalled_header_ends_the_connection(void **state)
 {
     (void)state;
     struct kv_test_stream stream;
@@ -118,7 +118,7 @@ static int upgrade_for(struct kv_test_stream *stream, const char *forwarded_for)
     return status;
 }
 
-static void websockets_count_for_the_client_that_a_request_was_forwarded_for(void **state)
+static void websockets_count_for_the_forwarded_client(void **state)
 {
     (void)state;
     struct kv_test_stream first, other, over;
@@ -160,7 +160,7 @@ static void handshake_may_follow_a_header(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-static void what_is_no_address_is_a_fault(void **state)
+static void invalid_address_is_a_fault(void **state)
 {
     (void)state;
     static const char *const faults[] = {"localhost", "10.0.0.1/8", "10.0.0.0/33", ""};
@@ -180,14 +180,14 @@ static void what_is_no_address_is_a_fault(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(connections_count_for_the_client_that_a_proxy_names),
-        cmocka_unit_test(header_may_be_left_out_and_come_in_pieces),
+        cmocka_unit_test(connections_count_for_the_client_named_by_a_proxy),
+        cmocka_unit_test(header_may_be_absent_or_arrive_in_pieces),
         cmocka_unit_test(malformed_header_is_400),
-        cmocka_unit_test(header_of_others_is_400),
-        cmocka_unit_test(header_that_stalls_ends_the_connection),
-        cmocka_unit_test(websockets_count_for_the_client_that_a_request_was_forwarded_for),
+        cmocka_unit_test(header_from_an_untrusted_address_is_400),
+        cmocka_unit_test(stalled_header_ends_the_connection),
+        cmocka_unit_test(websockets_count_for_the_forwarded_client),
         cmocka_unit_test(handshake_may_follow_a_header),
-        cmocka_unit_test(what_is_no_address_is_a_fault),
+        cmocka_unit_test(invalid_address_is_a_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * What the policies of the configuration decide is what `KV-TTL` shows, and when keys expire; each
- * test has prefixes of its own, all of them one chain.
+ * The policies of the configuration determine `KV-TTL` and the expiry of keys; each test has
+ * prefixes of its own, all in one chain.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,7 +32,7 @@ static void store(uint16_t port, const char *path, const char *body)
     assert_int_equal(kv_test_http_status(port, "POST", path, NULL, body), 202);
 }
 
-/* What `KV-TTL` says; 0 where it is not there. */
+/* The value of `KV-TTL`; 0 if it is missing. */
 static int64_t ttl_left(uint16_t port, const char *path)
 {
     struct kv_test_stream stream;
@@ -92,7 +92,7 @@ static void read_shows_and_keeps_the_renewed_ttl(void **state)
     expect_ttl(port, "/storage/s:1", 10 * HOUR);
 }
 
-static void read_changes_no_revision_and_tells_nobody(void **state)
+static void read_changes_no_revision_and_notifies_nobody(void **state)
 {
     uint16_t port = kv_test_port(state);
     struct kv_test_ws ws;
@@ -120,7 +120,7 @@ static void key_without_expiry_is_not_renewed(void **state)
 }
 
 /* Read for longer than its TTL, then left alone. */
-static void key_lives_as_long_as_it_is_read(void **state)
+static void key_exists_as_long_as_it_is_read(void **state)
 {
     uint16_t port = kv_test_port(state);
     struct kv_test_ws ws;
@@ -139,7 +139,7 @@ static void key_lives_as_long_as_it_is_read(void **state)
     kv_test_ws_close(&ws);
 }
 
-static void jitter_spreads_what_bounded_gave(void **state)
+static void jitter_spreads_the_ttls_of_bounded(void **state)
 {
     uint16_t port = kv_test_port(state);
     int64_t least_ms = HOUR, most_ms = 0;
@@ -167,10 +167,10 @@ int main(void)
         cmocka_unit_test(policies_run_in_the_order_listed),
         cmocka_unit_test(policies_see_writes_of_websockets_too),
         cmocka_unit_test(read_shows_and_keeps_the_renewed_ttl),
-        cmocka_unit_test(read_changes_no_revision_and_tells_nobody),
+        cmocka_unit_test(read_changes_no_revision_and_notifies_nobody),
         cmocka_unit_test(key_without_expiry_is_not_renewed),
-        cmocka_unit_test(key_lives_as_long_as_it_is_read),
-        cmocka_unit_test(jitter_spreads_what_bounded_gave),
+        cmocka_unit_test(key_exists_as_long_as_it_is_read),
+        cmocka_unit_test(jitter_spreads_the_ttls_of_bounded),
     };
     return cmocka_run_group_tests(tests, group_start, kv_test_group_stop);
 }

@@ -1,4 +1,4 @@
-/* A server that listens on a Unix socket: what it serves there, and what becomes of the file. */
+/* A server that listens on a Unix socket: its service there, and the socket's file. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -111,7 +111,7 @@ static int status_for_host(struct kv_test_stream *stream, const char *host)
     return status;
 }
 
-static void requests_for_every_host_are_served_there_and_not_beside_it(void **state)
+static void requests_for_every_host_are_served_only_on_the_socket(void **state)
 {
     struct kv_test_server server;
     struct kv_test_stream by_path, by_port;
@@ -140,8 +140,8 @@ static void mode_of_the_socket_is_as_configured(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-/* What the kernel has of a Unix socket's progress is how much waits to be read. */
-static void reader_that_goes_on_is_not_given_up(void **state)
+/* The only progress of a Unix socket that the kernel reports is the number of unread bytes. */
+static void slow_but_active_reader_is_not_cut(void **state)
 {
     struct kv_test_server server;
     struct kv_test_stream stream;
@@ -184,7 +184,7 @@ static void socket_is_removed_at_the_end(void **state)
     remove_path(path);
 }
 
-static void socket_of_a_server_that_was_killed_is_replaced(void **state)
+static void socket_of_a_killed_server_is_replaced(void **state)
 {
     struct kv_test_server server;
     struct kv_test_stream stream;
@@ -231,7 +231,7 @@ static void expect_refused_start(const char *path, int exit_code, const char *re
     kv_test_program_remove(&program);
 }
 
-static void socket_that_is_in_use_is_left_alone(void **state)
+static void socket_in_use_is_not_replaced(void **state)
 {
     struct kv_test_server server;
     struct kv_test_stream stream;
@@ -295,7 +295,7 @@ static void one_of_two_servers_started_at_once_listens(void **state)
     remove_path(path);
 }
 
-static void file_that_is_no_socket_is_left_alone(void **state)
+static void file_that_is_not_a_socket_is_not_replaced(void **state)
 {
     char *path = make_path();
     FILE *file = fopen(path, "w");
@@ -310,7 +310,7 @@ static void file_that_is_no_socket_is_left_alone(void **state)
     remove_path(path);
 }
 
-static void socket_of_another_that_took_the_place_is_not_removed(void **state)
+static void socket_of_another_server_is_not_removed(void **state)
 {
     struct kv_test_server server;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -327,7 +327,7 @@ static void socket_of_another_that_took_the_place_is_not_removed(void **state)
     remove_path(path);
 }
 
-static void wrong_addresses_are_told_with_their_place(void **state)
+static void invalid_addresses_are_reported_with_their_place(void **state)
 {
     static const struct {
         const char *yaml, *part;
@@ -363,16 +363,16 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(http_and_websocket_are_served),
-        cmocka_unit_test(requests_for_every_host_are_served_there_and_not_beside_it),
+        cmocka_unit_test(requests_for_every_host_are_served_only_on_the_socket),
         cmocka_unit_test(mode_of_the_socket_is_as_configured),
-        cmocka_unit_test(reader_that_goes_on_is_not_given_up),
+        cmocka_unit_test(slow_but_active_reader_is_not_cut),
         cmocka_unit_test(socket_is_removed_at_the_end),
-        cmocka_unit_test(socket_of_a_server_that_was_killed_is_replaced),
-        cmocka_unit_test(socket_that_is_in_use_is_left_alone),
+        cmocka_unit_test(socket_of_a_killed_server_is_replaced),
+        cmocka_unit_test(socket_in_use_is_not_replaced),
         cmocka_unit_test(one_of_two_servers_started_at_once_listens),
-        cmocka_unit_test(file_that_is_no_socket_is_left_alone),
-        cmocka_unit_test(socket_of_another_that_took_the_place_is_not_removed),
-        cmocka_unit_test(wrong_addresses_are_told_with_their_place),
+        cmocka_unit_test(file_that_is_not_a_socket_is_not_replaced),
+        cmocka_unit_test(socket_of_another_server_is_not_removed),
+        cmocka_unit_test(invalid_addresses_are_reported_with_their_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -161,7 +161,7 @@ static void message_with_id_is_answered_ok(void **state)
     kv_test_ws_close(&ws);
 }
 
-static void get_with_id_of_a_value_bears_the_id(void **state)
+static void answer_to_a_get_with_id_has_the_id(void **state)
 {
     struct kv_test_ws ws;
     kv_test_ws_open(&ws, kv_test_port(state));
@@ -172,7 +172,7 @@ static void get_with_id_of_a_value_bears_the_id(void **state)
     kv_test_ws_close(&ws);
 }
 
-static void bad_message_is_an_error_and_changes_nothing(void **state)
+static void invalid_message_is_an_error_and_changes_nothing(void **state)
 {
     static const char *const messages[] = {
         "",
@@ -243,7 +243,7 @@ static void bad_message_is_an_error_and_changes_nothing(void **state)
     kv_test_ws_close(&ws);
 }
 
-static void error_bears_the_id_where_it_can_be_read(void **state)
+static void error_has_the_id_if_it_is_readable(void **state)
 {
     struct kv_test_ws ws;
     kv_test_ws_open(&ws, kv_test_port(state));
@@ -257,7 +257,7 @@ static void error_bears_the_id_where_it_can_be_read(void **state)
     kv_test_ws_close(&ws);
 }
 
-static void if_absent_writes_only_where_nothing_is(void **state)
+static void if_absent_writes_only_missing_keys(void **state)
 {
     struct kv_test_ws ws;
     kv_test_ws_open(&ws, kv_test_port(state));
@@ -396,10 +396,10 @@ int main(void)
         cmocka_unit_test(keys_are_compared_after_unescaping),
         cmocka_unit_test(id_is_echoed_as_sent),
         cmocka_unit_test(message_with_id_is_answered_ok),
-        cmocka_unit_test(get_with_id_of_a_value_bears_the_id),
-        cmocka_unit_test(bad_message_is_an_error_and_changes_nothing),
-        cmocka_unit_test(error_bears_the_id_where_it_can_be_read),
-        cmocka_unit_test(if_absent_writes_only_where_nothing_is),
+        cmocka_unit_test(answer_to_a_get_with_id_has_the_id),
+        cmocka_unit_test(invalid_message_is_an_error_and_changes_nothing),
+        cmocka_unit_test(error_has_the_id_if_it_is_readable),
+        cmocka_unit_test(if_absent_writes_only_missing_keys),
         cmocka_unit_test(if_revision_writes_only_on_that_revision),
         cmocka_unit_test(failed_condition_without_id_is_an_error_too),
         cmocka_unit_test(both_protocols_see_the_same_revisions),

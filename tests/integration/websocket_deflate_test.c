@@ -1,5 +1,5 @@
-/* permessage-deflate (RFC 7692) on both ends: what is negotiated, what is compressed, and what a
- * compressed message may not do. */
+/* permessage-deflate (RFC 7692) in both directions: negotiation, the messages that are compressed,
+ * and the limits of compressed messages. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,7 +44,7 @@ static struct kv_buffer setting(const char *key, unsigned salt, size_t len)
     return text;
 }
 
-/* What a subscriber of the key is told of it. Owns: the caller. */
+/* The subscriber's notification of the key. Owns: the caller. */
 static struct kv_buffer told_of(const struct kv_buffer *set)
 {
     struct kv_buffer text = {0};
@@ -66,7 +66,7 @@ static struct kv_test_frame receive(struct kv_test_ws *ws, struct kv_slice expec
 
 /* ---- negotiation ---- */
 
-static void offers_are_answered_as_they_can_be_met(void **state)
+static void offers_are_answered_with_acceptable_terms(void **state)
 {
     static const struct {
         const char *offer, *answer;
@@ -115,7 +115,7 @@ static void nothing_is_negotiated_unless_it_is_configured(void **state)
     kv_test_server_stop_cleanly(&server);
 }
 
-static void who_offers_nothing_gets_nothing(void **state)
+static void without_an_offer_nothing_is_compressed(void **state)
 {
     struct kv_buffer set = setting("plain", 1, 2000), told = told_of(&set);
     struct kv_test_ws ws;
@@ -130,7 +130,7 @@ static void who_offers_nothing_gets_nothing(void **state)
     kv_buffer_fini(&told);
 }
 
-/* ---- what is sent ---- */
+/* ---- outgoing messages ---- */
 
 static void answers_are_compressed_from_512_bytes_on(void **state)
 {
@@ -150,7 +150,7 @@ static void answers_are_compressed_from_512_bytes_on(void **state)
     kv_test_ws_close(&ws);
 }
 
-static void messages_beyond_a_small_window_stay_plain(void **state)
+static void messages_beyond_a_small_window_are_not_compressed(void **state)
 {
     static const size_t lens[] = {700, 1500, 100000};
     struct kv_test_ws ws;
@@ -176,7 +176,7 @@ static void subscribe(struct kv_test_ws *ws, const char *prefix)
 }
 
 /* Long ones take a worker's time, and what follows them waits. */
-static void changes_arrive_in_order_whoever_compresses_them(void **state)
+static void changes_arrive_in_order_on_whichever_thread_they_are_compressed(void **state)
 {
     static const size_t lens[] = {100000, 100, 2000, 500000, 600, 34000, 100, 200000};
     struct kv_test_ws writer, deflated, narrow, plain;
@@ -214,7 +214,7 @@ static void changes_arrive_in_order_whoever_compresses_them(void **state)
 }
 
 /* Its peer goes while a worker compresses what it asked for. */
-static void who_leaves_meanwhile_disturbs_nobody(void **state)
+static void client_that_leaves_meanwhile_is_harmless(void **state)
 {
     struct kv_buffer set = setting("left", 1, 3 * MIB), told = told_of(&set);
     struct kv_test_ws stays;
@@ -235,9 +235,9 @@ static void who_leaves_meanwhile_disturbs_nobody(void **state)
     kv_buffer_fini(&told);
 }
 
-/* ---- what comes ---- */
+/* ---- incoming messages ---- */
 
-static void compressed_messages_are_taken(void **state)
+static void compressed_messages_are_accepted(void **state)
 {
     static const size_t lens[] = {0, 600, 5000, 200000, 300000, 2 * MIB, LIMIT - 100};
     struct kv_test_ws ws;
@@ -287,7 +287,7 @@ static void expect_closed_for(void **state, int code, uint8_t first_byte, struct
     kv_test_ws_close(&ws);
 }
 
-static void what_cannot_be_inflated_is_1007(void **state)
+static void invalid_compressed_data_closes_with_1007(void **state)
 {
     struct kv_buffer no_utf8 = kv_test_ws_deflate(KV_SLICE("{\"type\":\"\xff\"}"));
     struct kv_buffer cut = kv_test_ws_deflate(KV_SLICE("{\"type\":\"get\"}"));
@@ -395,7 +395,7 @@ static void await_answers(struct kv_test_ws *ws, int n)
 }
 
 /* A few hundred bytes each, which ask for much. The crowd may be refused; others may not. */
-static void who_writes_is_served_beside_a_crowd_of_small_bombs(void **state)
+static void writer_is_served_beside_a_crowd_of_small_bombs(void **state)
 {
     enum {
         CROWD = 100,
@@ -458,23 +458,23 @@ static void the_limit_before_a_token_is_of_the_inflated_length(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(offers_are_answered_as_they_can_be_met),
+        cmocka_unit_test(offers_are_answered_with_acceptable_terms),
         cmocka_unit_test(malformed_offers_are_refused),
         cmocka_unit_test(nothing_is_negotiated_unless_it_is_configured),
-        cmocka_unit_test(who_offers_nothing_gets_nothing),
+        cmocka_unit_test(without_an_offer_nothing_is_compressed),
         cmocka_unit_test(answers_are_compressed_from_512_bytes_on),
-        cmocka_unit_test(messages_beyond_a_small_window_stay_plain),
-        cmocka_unit_test(changes_arrive_in_order_whoever_compresses_them),
-        cmocka_unit_test(who_leaves_meanwhile_disturbs_nobody),
-        cmocka_unit_test(compressed_messages_are_taken),
+        cmocka_unit_test(messages_beyond_a_small_window_are_not_compressed),
+        cmocka_unit_test(changes_arrive_in_order_on_whichever_thread_they_are_compressed),
+        cmocka_unit_test(client_that_leaves_meanwhile_is_harmless),
+        cmocka_unit_test(compressed_messages_are_accepted),
         cmocka_unit_test(compressed_messages_may_come_in_fragments),
-        cmocka_unit_test(what_cannot_be_inflated_is_1007),
+        cmocka_unit_test(invalid_compressed_data_closes_with_1007),
         cmocka_unit_test(reserved_bits_elsewhere_are_1002),
         cmocka_unit_test(compressed_binary_messages_are_refused_uninflated),
         cmocka_unit_test(the_inflated_length_counts),
         cmocka_unit_test(a_bomb_is_refused_at_the_limit),
         cmocka_unit_test(memory_for_inflated_texts_is_bounded),
-        cmocka_unit_test(who_writes_is_served_beside_a_crowd_of_small_bombs),
+        cmocka_unit_test(writer_is_served_beside_a_crowd_of_small_bombs),
         cmocka_unit_test(the_limit_before_a_token_is_of_the_inflated_length),
     };
     return cmocka_run_group_tests(tests, start_group, kv_test_group_stop);

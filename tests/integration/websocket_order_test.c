@@ -1,6 +1,6 @@
 /*
- * Long bursts on one connection, every answer of which a model predicts: one writer alone, so that
- * the states of each key are a known sequence of versions.
+ * Long bursts on one connection, every answer of which a model predicts: there is a single writer,
+ * so the states of each key are a known sequence of versions.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,7 +29,7 @@ struct key_model {
     uint64_t revision; /* of that version */
 };
 
-/* What a message must be answered with. */
+/* The expected answer to a message. */
 struct expected {
     enum {
         NOTHING,
@@ -315,7 +315,7 @@ static void put_long_set(struct kv_test_ws *ws, const char *key, char letter)
     free(filler);
 }
 
-static void what_follows_a_long_message_takes_effect_behind_it(void **state)
+static void messages_after_a_long_one_take_effect_after_it(void **state)
 {
     struct kv_test_ws ws;
     kv_test_ws_open(&ws, kv_test_port(state));
@@ -339,7 +339,7 @@ static void what_follows_a_long_message_takes_effect_behind_it(void **state)
     kv_test_ws_close(&ws);
 }
 
-static void long_message_ahead_of_a_close_is_answered(void **state)
+static void long_message_before_a_close_is_answered(void **state)
 {
     struct kv_test_ws ws;
     kv_test_ws_open(&ws, kv_test_port(state));
@@ -350,7 +350,7 @@ static void long_message_ahead_of_a_close_is_answered(void **state)
     kv_test_ws_close(&ws);
 }
 
-static void long_message_with_a_fault_is_an_error_that_says_where(void **state)
+static void long_message_with_a_fault_is_an_error_with_an_offset(void **state)
 {
     struct kv_test_ws ws;
     struct kv_test_frame frame;
@@ -366,7 +366,7 @@ static void long_message_with_a_fault_is_an_error_that_says_where(void **state)
     free(filler);
 }
 
-static void client_that_goes_while_its_long_message_is_read_leaves_the_server_well(void **state)
+static void client_that_leaves_while_its_long_message_is_read_is_harmless(void **state)
 {
     for (int i = 0; i < 10; i++) {
         struct kv_test_ws ws;
@@ -386,10 +386,10 @@ int main(void)
         cmocka_unit_test(burst_over_subscribed_keys_never_shows_an_older_state),
         cmocka_unit_test(errors_within_a_burst_keep_their_places),
         cmocka_unit_test(bursts_of_many_connections_do_not_mix),
-        cmocka_unit_test(what_follows_a_long_message_takes_effect_behind_it),
-        cmocka_unit_test(long_message_ahead_of_a_close_is_answered),
-        cmocka_unit_test(long_message_with_a_fault_is_an_error_that_says_where),
-        cmocka_unit_test(client_that_goes_while_its_long_message_is_read_leaves_the_server_well),
+        cmocka_unit_test(messages_after_a_long_one_take_effect_after_it),
+        cmocka_unit_test(long_message_before_a_close_is_answered),
+        cmocka_unit_test(long_message_with_a_fault_is_an_error_with_an_offset),
+        cmocka_unit_test(client_that_leaves_while_its_long_message_is_read_is_harmless),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);
 }

@@ -1,4 +1,4 @@
-/* RFC 6455 on both ends: the handshake, frames, control frames, and what closes with which code. */
+/* RFC 6455 in both directions: the handshake, frames, control frames, and the close codes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -96,8 +96,8 @@ static void other_version_is_426_and_names_13(void **state)
     kv_test_stream_close(&stream);
 }
 
-/* What follows a broken handshake may be frames, so nothing that follows it is read. */
-static void bad_key_is_400_and_the_end(void **state)
+/* Frames may follow a malformed handshake, so nothing after it is read. */
+static void malformed_key_is_400_and_ends_the_connection(void **state)
 {
     static const char *const keys[] = {
         "Sec-WebSocket-Key:\r\n",
@@ -144,7 +144,7 @@ static void query_of_the_endpoint_is_ignored(void **state)
         101);
 }
 
-static void our_subprotocol_is_answered_where_it_is_offered(void **state)
+static void our_subprotocol_is_accepted_if_offered(void **state)
 {
     static const struct {
         const char *offered, *answered;
@@ -173,7 +173,7 @@ static void our_subprotocol_is_answered_where_it_is_offered(void **state)
     }
 }
 
-static void extensions_and_other_subprotocols_are_not_taken_up(void **state)
+static void extensions_and_other_subprotocols_are_not_accepted(void **state)
 {
     struct kv_test_stream stream;
     struct kv_test_response response = {0};
@@ -250,7 +250,7 @@ static void binary_message_is_refused_by_its_first_frame(void **state)
     kv_test_ws_close(&ws);
 }
 
-static void binary_message_is_an_error_and_the_connection_stays(void **state)
+static void binary_message_is_an_error_and_the_connection_is_kept(void **state)
 {
     struct kv_test_ws ws;
     kv_test_ws_open(&ws, kv_test_port(state));
@@ -338,7 +338,7 @@ static void ping_between_fragments_is_answered_first(void **state)
     kv_test_ws_close(&ws);
 }
 
-static void pong_that_nobody_asked_for_is_ignored(void **state)
+static void unsolicited_pong_is_ignored(void **state)
 {
     struct kv_test_ws ws;
     kv_test_ws_open(&ws, kv_test_port(state));
@@ -534,7 +534,7 @@ static void close_with_a_reason_that_is_no_utf8_closes_with_1007(void **state)
     expect_frame_closes_with(state, FINAL_CLOSE, KV_SLICE("\x03\xe8\xff"), 1007);
 }
 
-static void close_reason_that_comes_in_chunks_is_judged_whole(void **state)
+static void close_reason_in_chunks_is_checked_whole(void **state)
 {
     static const struct {
         struct kv_slice payload;
@@ -571,7 +571,7 @@ static void messages_before_a_broken_frame_are_answered(void **state)
     kv_test_ws_close(&ws);
 }
 
-static void broken_protocol_of_one_connection_leaves_others_alone(void **state)
+static void protocol_errors_of_one_connection_do_not_affect_others(void **state)
 {
     struct kv_test_ws ws;
     kv_test_ws_open(&ws, kv_test_port(state));
@@ -603,16 +603,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(get_without_upgrade_is_426),
         cmocka_unit_test(other_version_is_426_and_names_13),
-        cmocka_unit_test(bad_key_is_400_and_the_end),
+        cmocka_unit_test(malformed_key_is_400_and_ends_the_connection),
         cmocka_unit_test(missing_key_is_400),
         cmocka_unit_test(handshake_headers_are_read_in_any_letter_case_and_as_lists),
         cmocka_unit_test(query_of_the_endpoint_is_ignored),
-        cmocka_unit_test(our_subprotocol_is_answered_where_it_is_offered),
-        cmocka_unit_test(extensions_and_other_subprotocols_are_not_taken_up),
+        cmocka_unit_test(our_subprotocol_is_accepted_if_offered),
+        cmocka_unit_test(extensions_and_other_subprotocols_are_not_accepted),
         cmocka_unit_test(upgrade_over_http_1_0_is_refused),
         cmocka_unit_test(messages_may_follow_the_handshake_at_once),
         cmocka_unit_test(upgrade_works_on_a_connection_that_served_requests),
-        cmocka_unit_test(binary_message_is_an_error_and_the_connection_stays),
+        cmocka_unit_test(binary_message_is_an_error_and_the_connection_is_kept),
         cmocka_unit_test(binary_message_is_refused_by_its_first_frame),
         cmocka_unit_test(message_may_come_in_fragments),
         cmocka_unit_test(message_may_come_in_ten_thousand_fragments),
@@ -620,7 +620,7 @@ int main(void)
         cmocka_unit_test(character_may_be_split_between_fragments),
         cmocka_unit_test(ping_is_answered_with_its_payload),
         cmocka_unit_test(ping_between_fragments_is_answered_first),
-        cmocka_unit_test(pong_that_nobody_asked_for_is_ignored),
+        cmocka_unit_test(unsolicited_pong_is_ignored),
         cmocka_unit_test(close_is_answered_with_its_code),
         cmocka_unit_test(messages_before_a_close_are_answered_and_those_after_ignored),
         cmocka_unit_test(invalid_utf8_closes_with_1007),
@@ -637,10 +637,10 @@ int main(void)
         cmocka_unit_test(length_with_the_highest_bit_closes_with_1002),
         cmocka_unit_test(bad_close_frames_close_with_1002),
         cmocka_unit_test(close_with_a_reason_that_is_no_utf8_closes_with_1007),
-        cmocka_unit_test(close_reason_that_comes_in_chunks_is_judged_whole),
+        cmocka_unit_test(close_reason_in_chunks_is_checked_whole),
         cmocka_unit_test(messages_before_a_broken_frame_are_answered),
         cmocka_unit_test(half_closed_connection_still_gets_its_answers),
-        cmocka_unit_test(broken_protocol_of_one_connection_leaves_others_alone),
+        cmocka_unit_test(protocol_errors_of_one_connection_do_not_affect_others),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);
 }

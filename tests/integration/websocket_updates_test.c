@@ -80,7 +80,7 @@ static void merges_are_answered_with_the_value(void **state)
                          ",\"value\":{\"b\":[2]}}}");
 }
 
-static void a_touch_is_answered_where_the_key_is_missing_or_an_id_was_given(void **state)
+static void a_touch_is_answered_if_the_key_is_missing_or_it_has_an_id(void **state)
 {
     kv_test_store(kv_test_port(state), "t", "1");
     kv_test_ws_send_text(&ws, "{\"type\":\"touch\",\"payload\":{\"key\":\"t\",\"ttl\":\"1h\"}}");
@@ -92,7 +92,7 @@ static void a_touch_is_answered_where_the_key_is_missing_or_an_id_was_given(void
     kv_test_ws_expect(&ws, "{\"type\":\"no-value\",\"payload\":{\"key\":\"none\"}}");
 }
 
-static void a_touch_is_not_told(void **state)
+static void a_touch_is_not_notified(void **state)
 {
     kv_test_ws_send_text(&ws, "{\"type\":\"subscribe\",\"id\":0,\"payload\":{\"key\":\"quiet\"}}");
     kv_test_ws_expect_ok(&ws, "0", "\"quiet\"");
@@ -104,7 +104,7 @@ static void a_touch_is_not_told(void **state)
     kv_test_ws_expect_nothing(&ws);
 }
 
-static void changes_by_updates_are_told(void **state)
+static void changes_by_updates_are_notified(void **state)
 {
     (void)state;
     kv_test_ws_send_text(&ws, "{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"key\":\"told\"}}");
@@ -142,7 +142,7 @@ static void a_get_with_meta_has_revision_epoch_and_ttl(void **state)
     kv_test_ws_expect(&ws, "%s", expected);
 }
 
-static void a_hello_says_what_the_server_is(void **state)
+static void a_hello_describes_the_server(void **state)
 {
     char text[512], epoch[64];
     struct kv_test_frame frame;
@@ -158,7 +158,7 @@ static void a_hello_says_what_the_server_is(void **state)
     kv_test_expect_part(text, ",\"message\":");
 }
 
-static void answers_come_in_the_order_of_the_questions(void **state)
+static void answers_have_the_order_of_the_requests(void **state)
 {
     (void)state;
     kv_test_ws_put_text(&ws, "{\"type\":\"set\",\"payload\":{\"key\":\"o\",\"value\":1}}");
@@ -238,7 +238,7 @@ static void take_answer(struct racer *racer, int i, const char *text)
         send_round(racer, i);
 }
 
-static void clients_that_update_one_key_by_all_means_lose_nothing(void **state)
+static void no_update_of_a_contended_key_by_any_means_is_lost(void **state)
 {
     static struct racer racers[CLIENTS];
     struct kv_test_stream *streams[CLIENTS];
@@ -291,13 +291,13 @@ int main(void)
         UPDATE_TEST(increments_are_answered_with_the_sum),
         UPDATE_TEST(an_increment_of_another_value_is_an_error),
         UPDATE_TEST(merges_are_answered_with_the_value),
-        UPDATE_TEST(a_touch_is_answered_where_the_key_is_missing_or_an_id_was_given),
-        UPDATE_TEST(a_touch_is_not_told),
-        UPDATE_TEST(changes_by_updates_are_told),
+        UPDATE_TEST(a_touch_is_answered_if_the_key_is_missing_or_it_has_an_id),
+        UPDATE_TEST(a_touch_is_not_notified),
+        UPDATE_TEST(changes_by_updates_are_notified),
         UPDATE_TEST(a_get_with_meta_has_revision_epoch_and_ttl),
-        UPDATE_TEST(a_hello_says_what_the_server_is),
-        UPDATE_TEST(answers_come_in_the_order_of_the_questions),
-        cmocka_unit_test(clients_that_update_one_key_by_all_means_lose_nothing),
+        UPDATE_TEST(a_hello_describes_the_server),
+        UPDATE_TEST(answers_have_the_order_of_the_requests),
+        cmocka_unit_test(no_update_of_a_contended_key_by_any_means_is_lost),
     };
     return cmocka_run_group_tests(tests, kv_test_group_start, kv_test_group_stop);
 }
