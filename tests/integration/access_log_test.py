@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The access log, and what becomes of the server where nobody reads its log. Prints TAP."""
+"""The access log, and a server whose log is not read. Prints TAP."""
 import base64
 import hashlib
 import json
@@ -32,7 +32,7 @@ def expect(got, expected):
 
 
 def lines(server):
-    """Of the access log, as JSON."""
+    """The lines of the access log, parsed from JSON."""
     found = [json.loads(line) for line in server.read_log().splitlines() if line[0] == "{"]
     return [line for line in found if line["subject"] == "request"]
 
@@ -58,7 +58,7 @@ def reload(server, log):
 
 
 class WebSocket:
-    """As much of one as the test needs."""
+    """The part of a client that the test needs."""
 
     def __init__(self, server):
         self.socket = socket.create_connection(("127.0.0.1", server.port), PATIENCE_S)
@@ -167,7 +167,7 @@ def test_rates(report, server):
         return server.read_log().count("request: transport=http operation=get")
 
     def ask(n, mark):
-        """All at once."""
+        """Sends all requests at once."""
         connection = socket.create_connection(("127.0.0.1", server.port), PATIENCE_S)
         request = (f"GET /storage/{mark} HTTP/1.1\r\nHost: localhost\r\n"
                    f"Authorization: Bearer {TOKEN}\r\n\r\n").encode()
@@ -205,7 +205,7 @@ def test_rates(report, server):
 
 
 class UnreadServer(Server):
-    """Its log is a pipe."""
+    """A server whose log is a pipe."""
 
     def spawn(self, command):
         process = subprocess.Popen(command, stderr=subprocess.PIPE)
@@ -235,15 +235,15 @@ def test_nobody_reads(report):
         threading.Thread(target=lambda: read.extend(server.process.stderr)).start()
         wait_for(lambda: server.request("GET", "/") and any(
             b"lines before this one were dropped: the log is not read fast enough" in line
-            for line in list(read)), "nobody has been told of it")
+            for line in list(read)), "the dropped lines are not reported")
 
     def ended():
         server.process.terminate()
         expect(server.process.wait(PATIENCE_S), 0)
         wait_for(lambda: read[-1].endswith(b"server: stopped\n"), "the last line is missing")
 
-    report.check("a log that nobody reads holds up no request", served)
-    report.check("the lines that were dropped are told of", told)
+    report.check("an unread log delays no request", served)
+    report.check("dropped lines are reported", told)
     report.check("all that was logged is written at the end", ended)
     server.log.close()
     server.folder.cleanup()

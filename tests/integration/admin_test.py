@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What operators see of a running server: its clients and the commands that took long. Prints TAP."""
+"""The clients and slow commands that a running server shows to operators. Prints TAP."""
 import base64
 import hashlib
 import http.client
@@ -14,7 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 
-# A prefix that would end its line of the log, and command a terminal.
+# A prefix that, unescaped, would end its line of the log and control a terminal.
 MANY = 'many\n"\x1b[2J/'
 MANY_SHOWN = 'many\\u000a\\"\\u001b[2J/'
 
@@ -139,7 +139,7 @@ LATE = ["late/" + "x" * n for n in range(1, 41)]
 
 
 def read_late(server):
-    """Asks for much in one go, and reads it when the server holds answers back."""
+    """Requests much at once, and reads the answers when the server holds them back."""
     for key in LATE:
         expect(server.request("POST", "/storage/" + key, json.dumps({"value": "v" * 8000}),
                               BEARER["writer"])[0], 202)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Backups: what GET /admin/backup gives while clients write is the state at its revision, as the
-history of changes has it; `--restore` makes the same state of it, and refuses what is not whole.
-Prints TAP. The environment says which store (KV_TEST_STORE, KV_TEST_STORE_OPTIONS).
+"""Backups: the answer to GET /admin/backup while clients write is the state at its revision,
+according to the history of changes; `--restore` restores exactly this state, and refuses incomplete
+backups. Prints TAP. The environment selects the store (KV_TEST_STORE, KV_TEST_STORE_OPTIONS).
 """
 import hashlib
 import http.client
@@ -51,7 +51,7 @@ class Client:
 
 
 class History:
-    """Every change of the store, by a subscription from the present state on."""
+    """Every change of the store, from a subscription that starts at the present state."""
 
     def __init__(self, server):
         self.states = []  # (revision, key, value or None), in the order of arrival
@@ -101,7 +101,7 @@ class History:
 
 
 class Writers:
-    """Clients that write until they are told to stop."""
+    """Clients that write until they are stopped."""
 
     def __init__(self, server, n=3, first=0):
         self.is_over = threading.Event()
@@ -161,7 +161,7 @@ def fill(server, n_writers=3):
 
 
 class Backup:
-    """A backup, read as PROTOCOL B6 has it."""
+    """A backup, parsed according to PROTOCOL B6."""
 
     def __init__(self, text):
         self.text = text

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""permessage-deflate with a client that is not ours: `websockets` (Debian: python3-websockets).
+"""permessage-deflate with a third-party client: `websockets` (Debian: python3-websockets).
 
 It checks on its own that the server's answer fits its offer, and inflates what comes. Prints TAP.
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds the running server against openapi.yaml and asyncapi.yaml.
+"""Compares the running server with openapi.yaml and asyncapi.yaml.
 
 Every request below is made; its answer must be described: the status of the operation, the media
 type of the status, and the schema of the media type. In turn every operation, and every status
@@ -23,7 +23,7 @@ except ImportError as missing:
     print(f"1..0 # SKIP {missing}")
     sys.exit(77)
 
-# Statuses that need a server in trouble, or another store; other tests bring these about.
+# Statuses that need a failing server, or another store; other tests cover these.
 UNSEEN = {"503", "507"}
 UNSEEN_AT = {("/storage", "get", "409"), ("/admin/cluster", "get", "200"),
              ("/admin/restore", "put", "200"), ("/admin/restore", "put", "400"), ("/admin/restore", "put", "413"),
@@ -47,7 +47,7 @@ def start_limited():
 
 
 class Document:
-    """A document with references, as the server gives it out."""
+    """A document with references, as the server serves it."""
 
     def __init__(self, server, path):
         status, headers, body = server.request("GET", path)
@@ -175,7 +175,7 @@ def upgrade():
 
 
 def hold(document, operation, status, headers, body):
-    """The answer is as the document says."""
+    """The answer matches the document."""
     described = document.resolve(operation["responses"][str(status)])
     for name, header in described.get("headers", {}).items():
         value = headers.get(name)
@@ -192,7 +192,7 @@ def hold(document, operation, status, headers, body):
 
 
 def operations(document):
-    """(path of the document, method, what is described)"""
+    """(path of the document, method, description of the operation)"""
     for place, item in document.root["paths"].items():
         for method, operation in item.items():
             if method != "parameters":
@@ -200,7 +200,7 @@ def operations(document):
 
 
 def test_rates(report, document, seen):
-    """Every operation beyond the rate, but those that do not count."""
+    """Every operation beyond the rate, except those that do not count."""
     server = start_limited()
 
     def make(place, method, operation):
@@ -295,7 +295,7 @@ class WebSocket:
         self.socket.close()
 
 
-# What is sent, and the names in the document of what comes then.
+# Messages, and the names in the document of their answers.
 EXCHANGES = [
     ({"type": "hello", "id": 1}, ["welcome"]),
     ({"type": "auth", "id": 0, "payload": {"token": "any, where there are no rules"}}, ["ok"]),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""kvctl, as its manual has it, against running servers. Prints TAP."""
+"""kvctl, as documented in its manual, against running servers. Prints TAP."""
 import atexit
 import hashlib
 import json
@@ -140,7 +140,7 @@ def values_come_from_arguments_files_and_standard_input(ctl):
     ctl.run("del", "v")
 
 
-def formats_are_as_told(ctl):
+def formats_match_the_manual(ctl):
     ctl.run("set", "f/1", '{"a":\n1}')
     ctl.run("set", "f/2", '"two"', "--ttl", "1h")
     one = ctl.json("get", "f/1")
@@ -237,7 +237,7 @@ def export_and_import_carry_everything(ctl):
     assert b'{"a":   "b"}' in again and b'"ttl":35' in again
 
 
-def bad_lines_are_named_and_what_stands_before_is_imported(ctl):
+def bad_lines_are_named_and_lines_before_are_imported(ctl):
     def load(text, code):
         return ctl.run("import", given=text, code=code)
 
@@ -306,7 +306,7 @@ def watch_goes_on_across_a_restart_and_a_crash():
     server.end()
 
 
-def watch_is_told_where_changes_were_lost():
+def watch_reports_lost_changes():
     server = UnixServer("volatile")
     watch = Lines(server.ctl.start("watch", "-p", "", "-o", "jsonl"))
     wait_for(lambda: b"kvserver_event_streams 1" in server.ctl.run("stats", "-o", "raw"), "nobody watches")
@@ -321,8 +321,8 @@ def watch_is_told_where_changes_were_lost():
     server.end()
 
 
-def server_that_goes_is_told_with_4():
-    """One that takes requests and never answers, and one that cuts an answer off."""
+def lost_server_is_reported_with_4():
+    """A server that accepts requests and never answers, and one that cuts an answer off."""
     listener = socket.create_server(("127.0.0.1", 0))
     ctl = Ctl("http://127.0.0.1:%d" % listener.getsockname()[1])
 
@@ -365,7 +365,7 @@ def server_that_goes_is_told_with_4():
     assert "took effect" not in ctl.errors
 
 
-def import_tells_how_far_it_came():
+def import_reports_its_progress():
     server = UnixServer("gone")
     process = server.ctl.start("import", "--batch", "10", stdin=subprocess.PIPE)
     for i in range(10):
@@ -385,7 +385,7 @@ def catches_signals(pid):
     return all(caught >> (number - 1) & 1 for number in (signal.SIGINT, signal.SIGTERM))
 
 
-def signals_end_it_by_the_signal(ctl):
+def signals_terminate_it(ctl):
     for number in signal.SIGINT, signal.SIGTERM:
         process = ctl.start("import", stdin=subprocess.PIPE)
         process.stdin.write(b'{"key":"s","value":1}\n')
@@ -437,7 +437,7 @@ def command_lines_are_checked(ctl):
     assert ctl.run("-o", "json", "ls", "nothing/") == b"[]\n"
 
 
-def completions_are_of_the_table(ctl):
+def completions_match_the_table(ctl):
     verbs = re.findall(r"^  ([a-z]+) ", ctl.run("--help").decode(), re.M)
     assert len(verbs) > 15
     for shell in "bash", "zsh", "fish":
@@ -543,7 +543,7 @@ def tokens_and_tls_are_those_of_the_server():
     server.end()
 
 
-def stats_are_the_metrics(ctl):
+def stats_match_the_metrics(ctl):
     samples = {sample["name"]: sample for sample in ctl.json("stats")}
     assert samples["kvserver_build_info"]["labels"]["store"] == "store/memory"
     assert len(ctl.lines("stats")) >= len(samples)
@@ -564,7 +564,7 @@ def operated_server():
 
 
 def rows_of(text):
-    """The cells of a table by its titles, where no cell has blanks."""
+    """The cells of a table by its titles; no cell may contain blanks."""
     titles, *rows = (line.split() for line in text.decode().splitlines())
     assert all(len(row) == len(titles) for row in rows), text
     return [dict(zip(titles, row)) for row in rows]
@@ -640,7 +640,7 @@ def backups_are_whole_and_restore(ctl):
     assert whole.endswith(b"}}\n") and b'"b/ttl"' in whole
     lines = whole.splitlines(True)
     assert len(lines) > 1000
-    # Every way of not being whole; nothing is restored of it.
+    # Incomplete or damaged backups of every kind; nothing of them is restored.
     damaged = {"cut": whole[:-20], "without_end": b"".join(lines[:-1]), "line_lost": b"".join(lines[1:]),
                "changed": whole.replace(b'"b/ttl"', b'"b/ttm"'), "more": whole + b"{}\n", "empty": b"",
                "failed": b"".join(lines[:-1]) + b'{"error":"the log is too short"}\n',
@@ -675,7 +675,7 @@ def backups_are_whole_and_restore(ctl):
         process.communicate(timeout=PATIENCE_S)
         assert process.returncode == NO_SERVER
         assert not [name for name in os.listdir(FOLDER.name) if name.startswith("broken")]
-    # A deadline that came later, and a key whose time is over.
+    # A deadline set by a later line, and a key that has expired.
     def backup_of(*lines):
         text = "".join(line + "\n" for line in lines)
         digest = hashlib.sha256(text.encode()).hexdigest()
@@ -747,16 +747,16 @@ def main():
     server = Server()
     ctl = Ctl(f"http://127.0.0.1:{server.port}")
     for test in (keys_and_values_are_kept_byte_for_byte, values_come_from_arguments_files_and_standard_input,
-                 formats_are_as_told, ttl_and_touch, incr_and_merge, conditions_are_refused_with_3,
+                 formats_match_the_manual, ttl_and_touch, incr_and_merge, conditions_are_refused_with_3,
                  ls_lists_pages_folders_and_counts, export_and_import_carry_everything,
-                 bad_lines_are_named_and_what_stands_before_is_imported, watch_prints_every_change,
-                 signals_end_it_by_the_signal, terminals_get_no_control_characters,
-                 command_lines_are_checked, completions_are_of_the_table, contexts_keep_servers_and_tokens,
-                 stats_are_the_metrics, backups_are_whole_and_restore, restores_at_the_next_start, the_manual_has_every_verb_and_option,
+                 bad_lines_are_named_and_lines_before_are_imported, watch_prints_every_change,
+                 signals_terminate_it, terminals_get_no_control_characters,
+                 command_lines_are_checked, completions_match_the_table, contexts_keep_servers_and_tokens,
+                 stats_match_the_metrics, backups_are_whole_and_restore, restores_at_the_next_start, the_manual_has_every_verb_and_option,
                  bench_measures):
         report.check(test.__name__, lambda test=test: test(ctl))
-    for test in (watch_goes_on_across_a_restart_and_a_crash, watch_is_told_where_changes_were_lost,
-                 server_that_goes_is_told_with_4, import_tells_how_far_it_came,
+    for test in (watch_goes_on_across_a_restart_and_a_crash, watch_reports_lost_changes,
+                 lost_server_is_reported_with_4, import_reports_its_progress,
                  tokens_and_tls_are_those_of_the_server, clients_are_listed_through_all_pages,
                  slow_commands_are_listed):
         report.check(test.__name__, test)

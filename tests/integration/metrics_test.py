@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The metrics of a running server: both formats are well formed, the figures follow what clients
-do, no key is in them, and the alerts and the dashboard name only metrics that there are. Prints TAP.
+do, no key is in them, and the alerts and the dashboard name only existing metrics. Prints TAP.
 """
 import json
 import os
@@ -28,7 +28,7 @@ end
 
 
 class Metrics:
-    """A text of metrics, taken apart; whatever is not well formed fails."""
+    """A parsed text of metrics; malformed lines fail the test."""
 
     def __init__(self, text, is_openmetrics):
         self.types, self.samples = {}, {}
@@ -165,7 +165,7 @@ def test_figures(report, server):
                  "the sink does not deliver")
 
     def connections():
-        # The server learns of the end of an earlier request's connection at its own time.
+        # The server may notice the end of an earlier request's connection later.
         wait_for(lambda: read(server)[0].value("kvserver_connections") == 1,
                  "connections that ended still count")
         metrics = read(server)[0]
@@ -184,7 +184,7 @@ def test_figures(report, server):
                        ("hooks count", hooks), ("sinks count", sinks),
                        ("connections count", connections),
                        ("bytes count by transport", traffic),
-                       ("no key and no value is told", keys_are_secret)):
+                       ("no key and no value is revealed", keys_are_secret)):
         report.check(name, test)
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""An application's files (`pages`): what is served, in which form, and what never is. Prints TAP."""
+"""An application's files (`pages`): the files served, their forms, and files never served. Prints TAP."""
 import http.client
 import os
 import resource
@@ -63,7 +63,7 @@ def prepare(server):
 
 
 class Folder(Server):
-    """A server with pages; the folder has to be there before it starts."""
+    """A server with pages; the folder must exist before it starts."""
 
     def __init__(self, more="", also=""):
         self.public = None
@@ -127,7 +127,7 @@ def test_content(report, server, name):
 
 
 def raw_request(server, target):
-    """The target as it is, which http.client might not send."""
+    """Sends the target unchanged, which http.client might not do."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as connection:
         connection.sendall(b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         answer = b""
@@ -294,7 +294,7 @@ def test_long_files(report, server):
 
 
 def test_at_once(report, server):
-    """Many at a time, some of which vanish."""
+    """Many requests at once; some clients disconnect before their answer."""
     faults = []
 
     def fetch(i):

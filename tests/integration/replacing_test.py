@@ -87,7 +87,7 @@ def epoch_of(server):
 
 
 def beside(server):
-    """What lies beside the store."""
+    """The files beside the store."""
     return sorted(name[6:] for name in os.listdir(server.folder.name) if name.startswith("store."))
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The server under a service manager, whose part the test plays: what it is told, the watchdog, sockets
-that are handed down; and the unit files, as far as systemd is there to judge them. Prints TAP.
+"""The server under a service manager, played by the test: notifications, the watchdog, inherited
+sockets; and the unit files, checked if systemd is installed. Prints TAP.
 """
 import http.client
 import os
@@ -24,7 +24,7 @@ def expect(got, expected):
 
 
 class Manager:
-    """Takes what a service tells."""
+    """Receives the notifications of a service."""
 
     def __init__(self, is_abstract=False):
         self.folder = tempfile.TemporaryDirectory(prefix="kvserver-test-")
@@ -36,7 +36,7 @@ class Manager:
         self.socket.settimeout(PATIENCE_S)
 
     def next(self, what):
-        """The next text that has such a line; others are passed over."""
+        """Returns the next message with such a line; skips others."""
         while True:
             lines = self.socket.recv(4096).decode().split("\n")
             if what in lines:
@@ -48,7 +48,7 @@ class Manager:
 
 
 class Service(Server):
-    """A server with such an environment, and with sockets from descriptor 3 on."""
+    """A server with the given environment, and sockets from descriptor 3 on."""
 
     def __init__(self, environment, sockets=(), **others):
         self.environment, self.sockets = environment, sockets
@@ -103,7 +103,7 @@ def test_notification(report):
         assert "WATCHDOG=1" not in manager.next("STOPPING=1")
         manager.close()
 
-    report.check("the manager is told of readiness, reloads and the end", life)
+    report.check("the manager is notified of readiness, reloads and the end", life)
     report.check("its socket may be an abstract one", abstract)
     report.check("the watchdog is fed", watchdog)
     report.check("but not that of another process", of_another)

@@ -38,7 +38,7 @@ def expect(got, expected):
 
 
 def source_of(path):
-    """The file as it is given out: programs and pages without lines of comment and indentation."""
+    """The file as it is served: programs and pages without comment lines and indentation."""
     name = FILES[path][0]
     with open(os.path.join(SOURCES, name), "rb") as file:
         text = file.read()
