@@ -236,6 +236,7 @@ static void subscribe(struct kv_stream *stream, const struct kv_wished *wished)
                                                .wants_meta = wish->meta,
                                                .initial = wish->initial,
                                                .has_since = wish->has_since,
+                                               .has_caught_up = true,
                                                .since = wish->since};
     command->owner = stream;
     command->finished = on_subscribed;

@@ -161,6 +161,33 @@ static void stream(struct kv_exchange *exchange, struct kv_wish *wish)
     exchange->carrier->hand_over(exchange, &head, &handover->base);
 }
 
+static void dispose_wish(void *wish)
+{
+    kv_wish_fini(wish);
+}
+
+static void on_caught_up(struct kv_command *command)
+{
+    struct kv_exchange *exchange = command->owner;
+    stream(exchange, exchange->kept);
+}
+
+/* Takes the wish over. The head says that the subscriptions are in force: so what they would have
+ * to wait for is waited for ahead of it. */
+static void stream_in_time(struct kv_exchange *exchange, struct kv_wish *wish)
+{
+    struct kv_http_context *here = exchange->here;
+    if (!kv_keyspace_catches_up(kv_keyspace_of(here->keyspace_loop))) {
+        stream(exchange, wish);
+        return;
+    }
+    struct kv_wish *kept = kv_exchange_keep(exchange, sizeof(*kept), dispose_wish);
+    *kept = *wish;
+    *wish = (struct kv_wish){0};
+    kv_exchange_send(exchange, kv_command_create(here->keyspace_loop, KV_COMMAND_CATCH_UP),
+                     on_caught_up);
+}
+
 /* The stream could only end at once: who may not have it is told so. */
 static bool is_granted(const struct kv_exchange *exchange, const struct kv_wish *wish)
 {
@@ -200,7 +227,7 @@ static void serve_wish(struct kv_exchange *exchange, const struct kv_request *re
         kv_exchange_refuse(exchange, (struct kv_answer){.status = 507},
                            "there is no memory for the subscriptions");
     else
-        stream(exchange, wish);
+        stream_in_time(exchange, wish);
 }
 
 static void serve(struct kv_exchange *exchange, const struct kv_request *request)

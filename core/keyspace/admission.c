@@ -37,6 +37,7 @@ static uint32_t rights_of(const struct kv_command *command)
         return READ | WRITE;
     case KV_COMMAND_UNSUBSCRIBE:
     case KV_COMMAND_NOTE:
+    case KV_COMMAND_CATCH_UP:
         return 0;
     case KV_COMMAND_TOUCH: /* the keyspace's own */
     case KV_N_COMMAND_KINDS:

@@ -167,7 +167,7 @@ static void submit_vector(struct kv_batch *batch)
             continue;
         }
         prepare(command);
-        if (command->cmd.op != KV_OP_GET) {
+        if (command->cmd.op != KV_OP_GET && command->cmd.op != KV_OP_CATCH_UP) {
             may_change = true;
             kv_interests_prefetch(&batch->inbox->feed->interests, command->hash);
         }

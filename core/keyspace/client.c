@@ -235,12 +235,17 @@ __attribute__((noinline)) static bool waits(const struct kv_client *client,
     return false;
 }
 
+static bool is_in_no_order(const struct kv_command *command)
+{
+    return command->kind == KV_COMMAND_NOTE || command->kind == KV_COMMAND_CATCH_UP;
+}
+
 static inline bool may_go(const struct kv_command *command)
 {
     const struct kv_client *client = client_of(command);
     if (command->traits->is_about_subscriptions)
         return false; /* only as the first of all: see run_topic_command() */
-    return command->kind == KV_COMMAND_NOTE || is_apart(client, command) || !waits(client, command);
+    return is_in_no_order(command) || is_apart(client, command) || !waits(client, command);
 }
 
 static bool is_first(const struct kv_command *command)
@@ -408,13 +413,13 @@ static bool renew(struct kv_client *client)
 /* Most servers have no rules. Returns: KV_OK, or how the command ends. */
 static inline int judge(struct kv_client *client, struct kv_command *command)
 {
-    if (client->principal->is_unlimited || command->kind == KV_COMMAND_NOTE)
+    if (client->principal->is_unlimited || is_in_no_order(command))
         return KV_OK;
     return renew(client) ? kv_admission_judge(client->home->access, client->principal, command)
                          : KV_EXPIRED;
 }
 
-void kv_client_send(struct kv_client *client, struct kv_command *command)
+static inline void send(struct kv_client *client, struct kv_command *command)
 {
     int verdict = judge(client, command);
     command->order = &client->order;
@@ -429,6 +434,25 @@ void kv_client_send(struct kv_client *client, struct kv_command *command)
         hold(command);
     else
         let_in_judged(command, verdict);
+}
+
+/* Where other servers share the store, their changes may be told a while after they were answered.
+ * Those that were before the subscription do not belong to it, and one that resumes may know of
+ * them: so it waits until they have been told. */
+static void catch_up_ahead(struct kv_client *client, const struct kv_command *subscribe)
+{
+    struct kv_keyspace_loop *here = client->home;
+    bool is_shared = kv_store_is_ready(here->store) &&
+                     (here->parts->store_capabilities & KV_STORE_CATCHES_UP) != 0;
+    if (is_shared && !subscribe->subscribe.has_caught_up)
+        send(client, kv_commands_take(&here->commands, here, KV_COMMAND_CATCH_UP));
+}
+
+void kv_client_send(struct kv_client *client, struct kv_command *command)
+{
+    if (command->kind == KV_COMMAND_SUBSCRIBE)
+        catch_up_ahead(client, command);
+    send(client, command);
 }
 
 /* A command that is not finished has copies already: the batch, the gate and all others that let it

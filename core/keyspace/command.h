@@ -29,7 +29,9 @@ enum kv_command_kind {
     KV_COMMAND_SCAN,   /* a page of keys: see struct kv_page */
     KV_COMMAND_SUBSCRIBE,
     KV_COMMAND_UNSUBSCRIBE,
-    KV_COMMAND_NOTE, /* does nothing; only keeps its place in the order of the answers */
+    KV_COMMAND_NOTE,     /* does nothing; only keeps its place in the order of the answers */
+    KV_COMMAND_CATCH_UP, /* ends when all changes that other servers made before it was sent have
+                            been reported (kv_keyspace_catches_up) */
     KV_N_COMMAND_KINDS
 };
 
@@ -218,10 +220,11 @@ struct kv_page {
 /* The additional members of a SUBSCRIBE; its `key` may be a prefix, as may that of an
  * UNSUBSCRIBE. */
 struct kv_subscribe {
-    bool is_prefix;  /* all keys that begin with `key` */
-    bool wants_meta; /* changes are sent with their revisions and other metadata */
-    bool initial;    /* SUBSCRIBE: begins with the present state */
-    bool has_since;  /* or continues after the revision `since` of the epoch `argument` */
+    bool is_prefix;     /* all keys that begin with `key` */
+    bool wants_meta;    /* changes are sent with their revisions and other metadata */
+    bool initial;       /* SUBSCRIBE: begins with the present state */
+    bool has_since;     /* or continues after the revision `since` of the epoch `argument` */
+    bool has_caught_up; /* the caller has sent a CATCH_UP before, and it has ended */
     uint64_t since;
 };
 

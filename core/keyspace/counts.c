@@ -12,6 +12,7 @@ static const char *const operations[KV_N_COMMAND_KINDS] = {
     [KV_COMMAND_SUBSCRIBE] = "subscribe",
     [KV_COMMAND_UNSUBSCRIBE] = "unsubscribe",
     [KV_COMMAND_NOTE] = NULL, /* it does nothing */
+    [KV_COMMAND_CATCH_UP] = NULL,
 };
 
 /* Those without a name do not reach a client. */

@@ -135,6 +135,8 @@ int kv_keyspace_open(struct kv_keyspace *keyspace, struct kv_error *reterr)
     store->ops->info(store->store, &keyspace->store_info);
     keyspace->parts.store_capabilities &= ~keyspace->store_info.lacks;
     kv_watermark_begin(&keyspace->feed.watermark);
+    if ((parts->store_capabilities & KV_STORE_CATCHES_UP) != 0)
+        kv_change_log_join(&keyspace->feed.log); /* clients resume here that were elsewhere */
     kv_expiry_begin(&keyspace->expiry, keyspace->store_info.parts);
     kv_showing_begin(&keyspace->showing, keyspace->store_info.parts);
     if (parts->loader != NULL && parts->loader->load(parts->loader, keyspace, reterr) != 0)
@@ -236,6 +238,12 @@ void kv_keyspace_stop_showing(struct kv_keyspace *keyspace)
 bool kv_keyspace_shows(const struct kv_keyspace *keyspace)
 {
     return (keyspace->parts.store_capabilities & KV_STORE_SHOWS) != 0;
+}
+
+bool kv_keyspace_catches_up(const struct kv_keyspace *keyspace)
+{
+    return kv_keyspace_is_ready(keyspace) &&
+           (keyspace->parts.store_capabilities & KV_STORE_CATCHES_UP) != 0;
 }
 
 const char *kv_keyspace_epoch(const struct kv_keyspace *keyspace)

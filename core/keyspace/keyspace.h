@@ -81,6 +81,10 @@ void kv_keyspace_stop_showing(struct kv_keyspace *keyspace);
  * reported. Threads: any; not while the store is being opened. */
 bool kv_keyspace_shows(const struct kv_keyspace *keyspace);
 
+/* Whether a KV_COMMAND_CATCH_UP makes a difference, because other servers share the store. Threads:
+ * any. */
+bool kv_keyspace_catches_up(const struct kv_keyspace *keyspace);
+
 /* The store's epoch: a text that changes when the store begins anew. Call once the keyspace is
  * ready. */
 const char *kv_keyspace_epoch(const struct kv_keyspace *keyspace);

@@ -85,7 +85,8 @@ static const struct kind kinds[] = {
                          .a_name = "a store",
                          .capabilities = KV_STORE_DURABLE | KV_STORE_ORDERED | KV_STORE_SYNC |
                                          KV_STORE_UPDATES | KV_STORE_SEEKS | KV_STORE_IN_ORDER |
-                                         KV_STORE_LOG | KV_STORE_SHOWS | KV_STORE_TOUCHES,
+                                         KV_STORE_LOG | KV_STORE_SHOWS | KV_STORE_TOUCHES |
+                                         KV_STORE_CATCHES_UP,
                          .ops_size = sizeof(struct kv_store_ops),
                          .first_ops_size = END_OF(struct kv_store_ops, close),
                          SLOTS(store_slots)},

@@ -85,6 +85,46 @@ static void changes_from_elsewhere_come_again_with_since(void **state)
     kv_test_watcher_end(&watcher);
 }
 
+static void change_before_a_subscription_is_not_told_behind_it(void **state)
+{
+    static const char *const subjects[] = {"\"key\":\"before\"", "\"prefix\":\"before\"",
+                                           "\"prefix\":\"\",\"initial\":false"};
+    uint16_t port = kv_test_port(state);
+    for (size_t i = 0; i < sizeof(subjects) / sizeof(subjects[0]); i++) {
+        struct kv_test_ws ws;
+        kv_test_store(port, "later%2Fbefore", "1");
+        kv_test_ws_open(&ws, port);
+        kv_test_ws_send_text(&ws, "{\"type\":\"subscribe\",\"payload\":{%s}}", subjects[i]);
+        kv_test_ws_expect_nothing(&ws);
+        kv_test_store(port, "before", "2");
+        kv_test_ws_expect(&ws, "{\"type\":\"value\",\"payload\":{\"key\":\"before\",\"value\":2}}");
+        kv_test_ws_close(&ws);
+    }
+}
+
+static void event_stream_begins_behind_what_was_before_it(void **state)
+{
+    struct kv_test_stream stream;
+    struct kv_buffer request = {0};
+    uint16_t port = kv_test_port(state);
+    kv_test_store(port, "later%2Fahead", "1");
+    kv_test_stream_open(&stream, port);
+    kv_test_http_write(&request, "GET", KV_SLICE("/events?key=ahead"), NULL, (struct kv_slice){0});
+    kv_test_stream_put(&stream, kv_buffer_slice(&request));
+    kv_test_stream_flush(&stream);
+    assert_true(kv_test_stream_await(&stream, 1)); /* of the head: it is in force */
+    kv_test_store(port, "ahead", "2");
+    for (;;) {
+        struct kv_slice unread = kv_test_stream_unread(&stream);
+        assert_null(memmem(unread.bytes, unread.len, "\"value\":1", 9));
+        if (memmem(unread.bytes, unread.len, "\"value\":2", 9) != NULL)
+            break;
+        assert_true(kv_test_stream_await(&stream, unread.len + 1));
+    }
+    kv_buffer_fini(&request);
+    kv_test_stream_close(&stream);
+}
+
 static bool next_frame(struct kv_test_ws *ws, struct kv_test_frame *ret)
 {
     while (!kv_test_ws_take(ws, ret))
@@ -295,6 +335,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_from_elsewhere_come_in_order_with_others),
         cmocka_unit_test(changes_from_elsewhere_come_again_with_since),
+        cmocka_unit_test(change_before_a_subscription_is_not_told_behind_it),
+        cmocka_unit_test(event_stream_begins_behind_what_was_before_it),
         cmocka_unit_test(missed_change_resets_subscribers_who_see_the_present_state),
         cmocka_unit_test(resuming_is_possible_only_after_a_missed_change),
         cmocka_unit_test(event_streams_are_reset_as_well),

@@ -4,6 +4,7 @@
  */
 #include "cluster.h"
 
+#include "catching_up.h"
 #include "record.h"
 #include "telling.h"
 #include "turns.h"
@@ -430,7 +431,10 @@ void cluster_info(struct kv_store *store, struct kv_store_info *ret_info)
 
 void cluster_submit(struct kv_store *store, const struct job *job)
 {
-    turns_submit(store->cluster, job);
+    if (job->cmd->op == KV_OP_CATCH_UP)
+        catching_up_submit(store->cluster, job);
+    else
+        turns_submit(store->cluster, job);
 }
 
 bool cluster_scan(struct kv_store *store, const struct job *job)

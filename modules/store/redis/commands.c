@@ -20,7 +20,7 @@ enum {
 
 bool command_is_read(const struct job *job)
 {
-    return job->kind != JOB_COMMAND || job->cmd->op == KV_OP_GET;
+    return job->kind != JOB_COMMAND || job->cmd->op == KV_OP_GET || job->cmd->op == KV_OP_CATCH_UP;
 }
 
 bool command_is_bulky(const struct job *job)
@@ -142,10 +142,20 @@ static void write_judged_get(const struct kv_store *store, const struct job *job
     request_number(out, job->is_long ? (int64_t)job->cmd->most_bytes : INLINE);
 }
 
+/* The answer comes behind the changes up to the revision. */
+static void write_catch_up(const struct kv_store *store, struct buffer *out)
+{
+    request_begin(out, 2);
+    request_word(out, KV_SLICE("GET"));
+    request_word(out, name_slice(&store->names.newest));
+}
+
 static void write_command(struct kv_store *store, struct job *job, struct buffer *out)
 {
     job->sent_at_ms = clock_now_ms(store);
-    if (job->cmd->op != KV_OP_GET)
+    if (job->cmd->op == KV_OP_CATCH_UP)
+        write_catch_up(store, out);
+    else if (job->cmd->op != KV_OP_GET)
         write_write(store, job, out);
     else if (job->is_judged || job->is_long)
         write_judged_get(store, job, out);
@@ -261,7 +271,8 @@ static const char *name_of(const struct job *job)
     return job->cmd->op == KV_OP_SET      ? "a set"
            : job->cmd->op == KV_OP_DELETE ? "a delete"
            : job->cmd->op == KV_OP_GET    ? "a get"
-                                          : "a touch";
+           : job->cmd->op == KV_OP_TOUCH  ? "a touch"
+                                          : "a look at its revision";
 }
 
 /* Once in a while. what: up to REFUSAL bytes. */
@@ -339,6 +350,23 @@ static enum outcome take_get(struct kv_store *store, struct job *job,
         return end(job, KV_IO, 0);
     bool may_be_longer = !job->is_judged && state.value.len == INLINE;
     return may_be_longer && !job->is_long ? take_longer(job, INLINE) : judge(store, job, &state);
+}
+
+/* It waits for the changes up to there. A store that is empty has lost all: the thread finds out.
+ */
+static enum outcome take_newest(struct kv_store *store, struct job *job,
+                                const struct resp_value *answer)
+{
+    uint64_t revision = 0;
+    bool is_number = answer->type == RESP_STRING && answer->text.len != 0;
+    for (size_t i = 0; is_number && i < answer->text.len; i++) {
+        char digit = answer->text.bytes[i];
+        is_number = digit >= '0' && digit <= '9' && revision <= KV_REVISION_MAX;
+        revision = 10 * revision + (uint64_t)(digit - '0');
+    }
+    if (answer->type != RESP_NULL && !is_number)
+        return take_strange(store, job);
+    return end(job, KV_OK, revision);
 }
 
 /* Redis takes writes: it may have refused them before. */
@@ -567,6 +595,8 @@ enum outcome command_take(struct kv_store *store, struct job *job, struct kv_sli
         return answer.type == RESP_ARRAY ? take_page(store, job, reply) : take_strange(store, job);
     if (job->kind == JOB_COMMAND && job->cmd->op == KV_OP_GET)
         return take_get(store, job, &answer);
+    if (job->kind == JOB_COMMAND && job->cmd->op == KV_OP_CATCH_UP)
+        return take_newest(store, job, &answer);
     if (job->kind == JOB_SHOW)
         return take_changes(store, job, &answer, reply);
     bool has_both =

@@ -515,7 +515,7 @@ static const struct kv_module redis_module = {
     .name = "redis",
     .version = "1.0",
     .capabilities = KV_STORE_DURABLE | KV_STORE_ORDERED | KV_STORE_SEEKS | KV_STORE_IN_ORDER |
-                    KV_STORE_SHOWS | KV_STORE_TOUCHES,
+                    KV_STORE_SHOWS | KV_STORE_TOUCHES | KV_STORE_CATCHES_UP,
     .options = redis_options,
     .n_options = N_OPTIONS,
     .ops = &redis_ops,

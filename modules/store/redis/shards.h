@@ -66,7 +66,7 @@ static inline uint32_t shards_part_of(const struct cluster *cluster, struct kv_s
 
 static inline bool shards_is_write(const struct job *job)
 {
-    return job->kind == JOB_COMMAND && job->cmd->op != KV_OP_GET;
+    return job->kind == JOB_COMMAND && job->cmd->op != KV_OP_GET && job->cmd->op != KV_OP_CATCH_UP;
 }
 
 #endif

@@ -1,5 +1,6 @@
 #include "telling.h"
 
+#include "catching_up.h"
 #include "lease.h"
 #include "record.h"
 #include "worker.h"
@@ -134,7 +135,10 @@ static void give_back(struct cluster *cluster, struct job *job, bool is_late)
     }
     if (is_late)
         job->cmd->status = shards_is_write(job) ? KV_UNKNOWN : KV_UNAVAILABLE;
-    host->done(host, job->loop, &job->cmd, 1);
+    if (job->cmd->op == KV_OP_CATCH_UP)
+        catching_up_take(cluster, job);
+    else
+        host->done(host, job->loop, &job->cmd, 1);
 }
 
 void telling_hold(struct shard *shard, const struct job *job)

@@ -131,6 +131,19 @@ static void touches_are_told_before_later_changes(void **state)
     assert_touch(fixture, 4, revision, KV_NEVER);
 }
 
+static void catching_up_finds_all_told_and_changes_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    skip_without(fixture, KV_STORE_CATCHES_UP);
+    assert_status(fixture, call_catch_up(), KV_OK);
+    put(fixture, KEY, ONE);
+    put(fixture, OTHER, TWO);
+    assert_status(fixture, call_catch_up(), KV_OK);
+    assert_n_told(fixture, 2);
+    assert_holds(fixture, KEY, ONE);
+    assert_missing(fixture, (struct kv_slice){0});
+}
+
 static void touch_of_a_missing_key_is_missing(void **state)
 {
     struct fixture *fixture = *state;
@@ -469,6 +482,7 @@ int run_command_tests(void)
         CONTRACT_TEST(delete_of_a_missing_key_tells_no_change),
         CONTRACT_TEST(touch_keeps_value_and_revision_and_tells_no_change),
         CONTRACT_TEST(touches_are_told_before_later_changes),
+        CONTRACT_TEST(catching_up_finds_all_told_and_changes_nothing),
         CONTRACT_TEST(touch_of_a_missing_key_is_missing),
         CONTRACT_TEST(keys_are_independent),
         CONTRACT_TEST(empty_key_and_empty_value_are_valid),

@@ -140,6 +140,7 @@ struct call call_set(struct kv_slice key, struct kv_slice value);
 struct call call_set_until(struct kv_slice key, struct kv_slice value, int64_t deadline_ms);
 struct call call_delete(struct kv_slice key);
 struct call call_touch(struct kv_slice key, int64_t deadline_ms);
+struct call call_catch_up(void);
 struct call call_update(struct kv_slice key, kv_update_fn compute, void *context);
 struct call with_cond(struct call call, uint32_t cond);
 /* `revisions` are borrowed. */

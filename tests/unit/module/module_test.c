@@ -236,7 +236,7 @@ static void unknown_capability_is_refused(void **state)
 {
     (void)state;
     assert_store_refused("unknown_capability",
-                         "claims capabilities 0x8000, a store can have 0x1ff");
+                         "claims capabilities 0x8000, a store can have 0x3ff");
 }
 
 static void module_without_functions_is_refused(void **state)

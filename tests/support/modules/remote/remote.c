@@ -3,7 +3,8 @@
  * key of a SET or DELETE chooses the behaviour:
  *
  *   elsewhere/K     another server writes K, and runs its hooks and sinks
- *   missed/K        another server writes K, and this one misses the change: a resync
+ *   later/K         the same, but the change is reported only before the next command that is not a
+ * GET missed/K        another server writes K, and this one misses the change: a resync
  *   unknown/done/K  K is written, and the answer is lost
  *   unknown/not/K   the command is lost; so are commands of all other kinds
  *   away/K          the data is unreachable, for commands of all kinds
@@ -26,6 +27,7 @@
 enum telling {
     HERE,
     ELSEWHERE,
+    LATER,
     NOBODY
 };
 
@@ -36,6 +38,7 @@ struct kv_store {
     struct kv_store *inner;
     pthread_mutex_t lock; /* for everything that may cause changes */
     enum telling telling;
+    struct kv_change untold; /* revision 0: none */
     bool is_ill;
     char why[64];
 };
@@ -74,17 +77,45 @@ static void host_wake_at(const struct kv_store_host *host, uint32_t part, int64_
     store_of(host)->server->wake_at(store_of(host)->server, part, deadline_ms);
 }
 
+static void keep_untold(struct kv_store *store, const struct kv_change *change)
+{
+    store->untold = *change;
+    if (change->before.ref != NULL)
+        store->inner_ops->ref(store->inner, change->before.ref);
+    if (change->after.ref != NULL)
+        store->inner_ops->ref(store->inner, change->after.ref);
+}
+
 static void host_changed(const struct kv_store_host *host, uint32_t part,
                          const struct kv_change *change)
 {
-    const struct kv_store *store = store_of(host);
-    if (store->telling == HERE)
+    struct kv_store *store = store_of(host);
+    if (store->telling == LATER)
+        keep_untold(store, change);
+    else if (store->telling == HERE)
         store->server->changed(store->server, part, change);
     else if (store->telling == ELSEWHERE)
         store->server->changed_elsewhere(store->server, part, change);
 }
 
 /* ---- commands, under the lock ---- */
+
+static void drop_untold(struct kv_store *store)
+{
+    if (store->untold.before.ref != NULL)
+        store->inner_ops->unref(store->inner, store->untold.before.ref);
+    if (store->untold.after.ref != NULL)
+        store->inner_ops->unref(store->inner, store->untold.after.ref);
+    store->untold = (struct kv_change){0};
+}
+
+static void tell_untold(struct kv_store *store)
+{
+    if (store->untold.revision == 0)
+        return;
+    store->server->changed_elsewhere(store->server, 0, &store->untold);
+    drop_untold(store);
+}
 
 static void run(struct kv_store *store, uint32_t loop, struct kv_cmd *cmd, enum telling telling)
 {
@@ -149,6 +180,8 @@ static void write_one(struct kv_store *store, uint32_t loop, struct kv_cmd *cmd)
     struct kv_slice key;
     if (names(cmd, "elsewhere/", &key)) {
         run_for(store, loop, cmd, key, ELSEWHERE);
+    } else if (names(cmd, "later/", &key)) {
+        run_for(store, loop, cmd, key, LATER);
     } else if (names(cmd, "missed/", &key)) {
         miss(store, loop, cmd, key);
     } else if (names(cmd, "unknown/done/", &key)) {
@@ -164,7 +197,11 @@ static void write_one(struct kv_store *store, uint32_t loop, struct kv_cmd *cmd)
 static void submit_one(struct kv_store *store, uint32_t loop, struct kv_cmd *cmd)
 {
     struct kv_slice key;
-    if (names(cmd, "away/", &key))
+    if (cmd->op != KV_OP_GET)
+        tell_untold(store);
+    if (cmd->op == KV_OP_CATCH_UP)
+        cmd->status = KV_OK;
+    else if (names(cmd, "away/", &key))
         lose(cmd, KV_UNAVAILABLE);
     else if (names(cmd, "unknown/not/", &key) && cmd->op != KV_OP_GET)
         lose(cmd, KV_UNKNOWN);
@@ -186,6 +223,7 @@ static void remote_submit(struct kv_store *store, uint32_t loop, struct kv_cmd *
 static int64_t remote_expire(struct kv_store *store, uint32_t part, int64_t now_ms, uint32_t max)
 {
     pthread_mutex_lock(&store->lock);
+    tell_untold(store);
     int64_t next_ms = store->inner_ops->expire(store->inner, part, now_ms, max);
     pthread_mutex_unlock(&store->lock);
     return next_ms;
@@ -251,6 +289,8 @@ static void remote_parts(struct kv_store *store, struct kv_parts_out *out)
 static void remote_close(struct kv_store *store)
 {
     if (store->inner != NULL)
+        drop_untold(store);
+    if (store->inner != NULL)
         store->inner_ops->close(store->inner);
     pthread_mutex_destroy(&store->lock);
     free(store);
@@ -312,7 +352,7 @@ static const struct kv_module remote_module = {
     .kind = KV_MODULE_STORE,
     .name = "remote",
     .version = "1.0",
-    .capabilities = KV_STORE_ORDERED | KV_STORE_SEEKS | KV_STORE_IN_ORDER,
+    .capabilities = KV_STORE_ORDERED | KV_STORE_SEEKS | KV_STORE_IN_ORDER | KV_STORE_CATCHES_UP,
     .options = remote_options,
     .n_options = sizeof(remote_options) / sizeof(remote_options[0]),
     .ops = &remote_ops,
