@@ -1,5 +1,7 @@
 #include "clock.h"
 
+#include "event.h"
+
 enum {
     LASTS_MS = 10000 /* a reading, before a worse one takes its place */
 };
@@ -67,8 +69,8 @@ int64_t clock_to_redis(const struct kv_store *store, int64_t deadline_ms)
         return 0;
     int64_t at_redis;
     if (__builtin_add_overflow(deadline_ms, store->clock.offset_ms, &at_redis) ||
-        at_redis > (int64_t)KV_REVISION_MAX)
-        return (int64_t)KV_REVISION_MAX;
+        at_redis > EVENT_LAST_DEADLINE)
+        return EVENT_LAST_DEADLINE;
     return at_redis > 0 ? at_redis : 1;
 }
 

@@ -76,7 +76,7 @@ static void read_head(const char *head, struct event *ret)
 
 static bool is_deadline(int64_t deadline)
 {
-    return deadline >= 0 && deadline <= (int64_t)KV_REVISION_MAX;
+    return deadline >= 0 && deadline <= EVENT_LAST_DEADLINE;
 }
 
 /* Each change has a larger revision than those before it. */

@@ -27,6 +27,10 @@ enum {
     RECORD_HEAD = 16, /* bytes of a record before its value: `>I8I8` revision, deadline */
 };
 
+/* Later deadlines become this one. It leaves room for the longest TTL, 2^53-1 ms; scripts round
+ * deadlines that are so late to even numbers. */
+#define EVENT_LAST_DEADLINE ((int64_t)1 << 54)
+
 /* The cause: the number of a KvServer, and that of its command, whose upper bits are its mark. */
 struct token {
     uint64_t origin; /* 0: nobody */
