@@ -875,6 +875,7 @@ static void shutdown_ends_the_streams(void **state)
     kv_test_start(&server, "");
     open_synced(&reader, server.port, "/events?key=a&initial=true");
     kv_test_store(server.port, "a", "1");
+    kv_test_settle(server.port);
     int64_t began_ms = kv_test_now_ms();
     kv_test_server_terminate(&server);
     expect(&reader, "value", "{\"key\":\"a\",\"value\":1}");

@@ -27,6 +27,12 @@ struct deadline {
     int64_t last_us;
 };
 
+static struct deadline deadline_between(int64_t first_us, int64_t last_us)
+{
+    int64_t error_us = kv_test_clock_error_ms() * US;
+    return (struct deadline){first_us - error_us, last_us + error_us};
+}
+
 static struct deadline store_with_ttl(uint16_t port, const char *path, const char *ttl,
                                       int64_t ttl_ms)
 {
@@ -35,12 +41,12 @@ static struct deadline store_with_ttl(uint16_t port, const char *path, const cha
     kv_buffer_append_char(&body, '\0');
     kv_buffer_printf(&whole_path, "/storage/%s", path);
     kv_buffer_append_char(&whole_path, '\0');
-    struct deadline deadline = {.first_us = kv_test_now_us() + ttl_ms * US};
+    int64_t sent_us = kv_test_now_us();
     assert_int_equal(kv_test_http_status(port, "POST", whole_path.bytes, NULL, body.bytes), 202);
-    deadline.last_us = kv_test_now_us() + ttl_ms * US;
+    int64_t answered_us = kv_test_now_us();
     kv_buffer_fini(&body);
     kv_buffer_fini(&whole_path);
-    return deadline;
+    return deadline_between(sent_us + ttl_ms * US, answered_us + ttl_ms * US);
 }
 
 /* The milliseconds of KV-TTL; -1 where the header is not there. */
@@ -136,7 +142,7 @@ static void no_key_is_gone_before_its_ttl_has_passed(void **state)
         while (check_http_read(&http, "/storage/short", &deadline))
             continue;
         /* When a set over WebSocket is taken up, no answer tells. */
-        deadline = (struct deadline){kv_test_now_us() + TTL_MS * US, INT64_MAX - US};
+        deadline = deadline_between(kv_test_now_us() + TTL_MS * US, INT64_MAX / 2);
         kv_test_ws_send_text(
             &ws, "{\"type\":\"set\",\"payload\":{\"key\":\"short\",\"value\":1,\"ttl\":20}}");
         while (check_ws_read(&ws, "short", &deadline))
@@ -210,7 +216,7 @@ static void kv_ttl_tells_the_milliseconds_left(void **state)
 {
     store_with_ttl(kv_test_port(state), "left", "60000", 60000);
     int64_t first = ttl_left(kv_test_port(state), "/storage/left");
-    assert_in_range(first, 60000 - 5000, 60000);
+    assert_in_range(first, 60000 - 5000, 60000 + kv_test_clock_error_ms());
     kv_test_sleep_ms(20);
     int64_t second = ttl_left(kv_test_port(state), "/storage/left");
     assert_true(second < first);
@@ -254,9 +260,10 @@ static void duration_means_what_the_contract_says(void **state)
     for (size_t i = 0; i < N(durations); i++) {
         store_with_ttl(kv_test_port(state), "duration", durations[i].ttl, durations[i].ms);
         int64_t left = ttl_left(kv_test_port(state), "/storage/duration");
-        if (left > durations[i].ms || left < durations[i].ms - 5000)
+        int64_t most = durations[i].ms + kv_test_clock_error_ms();
+        if (left > most || left < durations[i].ms - 5000)
             print_error("ttl %s: %lld ms left\n", durations[i].ttl, (long long)left);
-        assert_in_range(left, durations[i].ms - 5000, durations[i].ms);
+        assert_in_range(left, durations[i].ms - 5000, most);
     }
 }
 
@@ -312,7 +319,8 @@ static void write_that_alters_nothing_sets_its_ttl_and_tells_nobody(void **state
     kv_test_store(kv_test_port(state), "renewed", "1");
     kv_test_ws_expect(&ws, "{\"type\":\"value\",\"payload\":{\"key\":\"renewed\",\"value\":1}}");
     store_with_ttl(kv_test_port(state), "renewed", "100000", 100000);
-    assert_in_range(ttl_left(kv_test_port(state), "/storage/renewed"), 95000, 100000);
+    assert_in_range(ttl_left(kv_test_port(state), "/storage/renewed"), 95000,
+                    100000 + kv_test_clock_error_ms());
     store_with_ttl(kv_test_port(state), "renewed", "100", 100);
     kv_test_ws_expect(&ws, "{\"type\":\"no-value\",\"payload\":{\"key\":\"renewed\"}}");
     kv_test_ws_expect_nothing(&ws);
@@ -328,7 +336,8 @@ static void write_past_the_deadline_finds_the_key_missing(void **state)
         kv_test_ws_send_text(
             &ws, "{\"type\":\"set\",\"payload\":{\"key\":\"past\",\"value\":1,\"ttl\":20}}");
         kv_test_ws_expect(&ws, "{\"type\":\"value\",\"payload\":{\"key\":\"past\",\"value\":1}}");
-        kv_test_sleep_ms(21); /* a TTL lasts for less than a millisecond more */
+        /* A TTL lasts for less than a millisecond more. */
+        kv_test_sleep_ms(21 + kv_test_clock_error_ms());
         /* The first deadline has just passed, whether its expiry was carried out or not. */
         kv_test_ws_send_text(&ws, "{\"type\":\"set\",\"payload\":{\"key\":\"past\",\"value\":1}}");
         kv_test_ws_expect(&ws, "{\"type\":\"no-value\",\"payload\":{\"key\":\"past\"}}");

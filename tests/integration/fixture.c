@@ -13,6 +13,10 @@
 #include "base/mem.h"
 #include "support/client/tls.h"
 
+enum {
+    CLOCK_ERROR_OF_TWINS_MS = 10
+};
+
 static const char *setting(const char *name)
 {
     const char *value = getenv(name);
@@ -114,6 +118,35 @@ bool kv_test_has_durable_store(void)
 {
     const char *store = setting("KV_TEST_STORE");
     return strcmp(store, "rocksdb") == 0 || strcmp(store, "lmdb") == 0;
+}
+
+bool kv_test_has_twins(void)
+{
+    const char *twin = getenv("KV_TEST_TWIN");
+    return twin != NULL && strcmp(twin, "on") == 0;
+}
+
+/* Who subscribes is answered behind what was before that. */
+void kv_test_settle(uint16_t port)
+{
+    for (int i = 0; kv_test_has_twins() && i < 2; i++) {
+        struct kv_test_ws ws;
+        kv_test_ws_open(&ws, port);
+        kv_test_ws_send_text(&ws,
+                             "{\"type\":\"subscribe\",\"id\":1,\"payload\":{\"key\":\"settled\"}}");
+        kv_test_ws_expect_ok(&ws, "1", "\"settled\"");
+        kv_test_ws_close(&ws);
+    }
+}
+
+bool kv_test_lists_in_order(void)
+{
+    return !kv_test_has_twins();
+}
+
+int64_t kv_test_clock_error_ms(void)
+{
+    return kv_test_has_twins() ? CLOCK_ERROR_OF_TWINS_MS : 0;
 }
 
 bool kv_test_await_hurried_end(struct kv_test_server *server)

@@ -47,6 +47,20 @@ void kv_test_await_log(const struct kv_test_server *server, const char *part);
 /* Whether the store is one that outlives its server. */
 bool kv_test_has_durable_store(void);
 
+/* Whether two servers share the store, and connections go to the two by turns (server.h). */
+bool kv_test_has_twins(void);
+
+/* Waits until both have told what was answered before, which one of them may do a while after the
+ * other. Without twins there is nothing to wait for. */
+void kv_test_settle(uint16_t port);
+
+/* Whether keys are listed in byte order. A cluster, which twins share, lists them in its own. */
+bool kv_test_lists_in_order(void);
+
+/* By how many milliseconds a key may end too early or too late, at most. Twins leave that to the
+ * clock of their store, which each of them knows only as well as it can be read. */
+int64_t kv_test_clock_error_ms(void);
+
 /* Waits for the end after a second signal. On a busy machine a durable store may not be closed in
  * the second that it has: then the exit code is 1, and the log says so. Returns: whether the store
  * was closed in time. */

@@ -199,6 +199,8 @@ static void audit_records_are_found_by_prefix(void **state)
         "\"previous\":3,\"revision\":",
         "\"what\":\"expire\"}",
     };
+    if (!kv_test_lists_in_order())
+        kv_test_skip_for("records are in the order of their keys, which is not that of lists");
     uint16_t port = start("audit.lua, prefixes: [user/], options: {keep: 1h}");
     struct kv_buffer list = {0};
     kv_test_store(port, "user/1/x", "1");
@@ -336,6 +338,8 @@ static void index_is_rebuilt_at_the_start(void **state)
         KEYS = 250
     };
     struct kv_buffer lines = {0}, expected = {0};
+    if (kv_test_has_twins())
+        kv_test_skip_for("where a store is durable, its server ends with an import");
     for (int i = 0; i < KEYS; i++) {
         kv_buffer_printf(&lines, "{\"key\":\"user/%03d\",\"value\":{\"city\":\"Oslo\"}}\n", i);
         kv_buffer_printf(&expected, "%c\"user/%03d\"", i == 0 ? '[' : ',', i);

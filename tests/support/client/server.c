@@ -132,6 +132,7 @@ static bool try_start(struct kv_test_server *server, const char *yaml, const cha
 {
     kv_test_program_prepare(&server->program);
     server->is_asked_to_end = false;
+    server->exit_code = 0;
     server->twin = NULL;
     server->port = free_port();
     char *text = fill_in(yaml, server->port, folder == NULL ? server->program.folder : folder);
@@ -208,11 +209,25 @@ void kv_test_server_terminate(struct kv_test_server *server)
         kv_test_server_terminate(server->twin);
 }
 
+static int await_end(struct kv_test_server *server)
+{
+    if (server->program.pid != 0)
+        server->exit_code = kv_test_program_wait(&server->program, STOP_LIMIT_MS);
+    return server->exit_code;
+}
+
+int kv_test_server_await_end(struct kv_test_server *server)
+{
+    int exit_code = await_end(server);
+    int exit_code_of_twin = server->twin == NULL ? 0 : await_end(server->twin);
+    return exit_code != 0 ? exit_code : exit_code_of_twin;
+}
+
 int kv_test_server_stop(struct kv_test_server *server)
 {
     if (!server->is_asked_to_end)
         kv_test_server_terminate(server);
-    int exit_code = kv_test_program_wait(&server->program, STOP_LIMIT_MS);
+    int exit_code = await_end(server);
     if (exit_code != 0)
         show_log(server);
     int exit_code_of_twin = end_twin(server, kv_test_server_stop);

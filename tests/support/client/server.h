@@ -10,6 +10,7 @@ struct kv_test_server {
     struct kv_test_program program;
     uint16_t port;
     bool is_asked_to_end;
+    int exit_code; /* once it has ended by itself */
     /* With KV_TEST_TWIN=on: another server with the same configuration, and hence the same store.
      * Connections to the port go to the two servers alternately. NULL: none. */
     struct kv_test_server *twin;
@@ -34,6 +35,11 @@ void kv_test_server_await_ready(struct kv_test_server *server);
 /* Sends SIGTERM and returns at once. A second call makes the server end without waiting for
  * anything. */
 void kv_test_server_terminate(struct kv_test_server *server);
+
+/* Waits (at most 20 s) for the end of a server that has been terminated. Its log can still be read
+ * then; kv_test_server_stop() cleans up. Returns: the exit code; -1 if the server had to be killed.
+ */
+int kv_test_server_await_end(struct kv_test_server *server);
 
 /* Terminates the server if that has not been done, waits (at most 20 s) and cleans up; shows the
  * log if the server failed. Returns: the exit code; -1 if the server had to be killed. */
