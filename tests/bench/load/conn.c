@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -210,4 +211,14 @@ size_t poller_wait(struct poller *poller, int wait_ms, void (*ready)(struct conn
         watch_room(poller, conn);
     }
     return n < 0 ? 0 : (size_t)n;
+}
+
+size_t poller_wait_until(struct poller *poller, int64_t until_us, void (*ready)(struct conn *conn))
+{
+    struct pollfd polled = {.fd = poller->fd, .events = POLLIN};
+    int64_t left_us = until_us - time_us();
+    struct timespec left = {.tv_sec = left_us / 1000000, .tv_nsec = left_us % 1000000 * 1000};
+    if (left_us > 0 && ppoll(&polled, 1, &left, NULL) == 0)
+        return 0;
+    return poller_wait(poller, 0, ready);
 }

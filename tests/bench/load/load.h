@@ -77,11 +77,27 @@ void poller_open(struct poller *poller);
 void poller_add(struct poller *poller, struct conn *conn);
 /* Calls `ready` for each, after flushing and filling it. Returns: their number. */
 size_t poller_wait(struct poller *poller, int wait_ms, void (*ready)(struct conn *conn));
+/* Waits until that time (of time_us()), which it meets to some ten microseconds. */
+size_t poller_wait_until(struct poller *poller, int64_t until_us, void (*ready)(struct conn *conn));
 
 /* ---- time ---- */
 
 int64_t time_us(void);
 int64_t boot_ms(void);
+
+/* Something done n_all times, at so many a second; what is late is done at once. */
+struct pace {
+    int64_t begin_us;
+    size_t rate;
+    size_t n, n_all;
+};
+
+struct pace pace_begin(size_t rate, size_t n_all);
+/* Returns: whether the next one is due; if so, it is counted. */
+bool pace_take(struct pace *pace);
+bool pace_is_over(const struct pace *pace);
+/* When the next one is due; if there is none, a while from now. */
+int64_t pace_next_us(const struct pace *pace);
 
 /* Times in microseconds, in buckets of 1/32 of their size (like HdrHistogram). */
 struct histogram {

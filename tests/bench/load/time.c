@@ -1,7 +1,11 @@
-/* Clocks and histograms. */
+/* Clocks, paces and histograms. */
 #include <time.h>
 
 #include "load.h"
+
+enum {
+    WHILE_US = 100000
+};
 
 int64_t time_us(void)
 {
@@ -15,6 +19,31 @@ int64_t boot_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_BOOTTIME, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+struct pace pace_begin(size_t rate, size_t n_all)
+{
+    return (struct pace){.begin_us = time_us(), .rate = rate, .n_all = n_all};
+}
+
+bool pace_is_over(const struct pace *pace)
+{
+    return pace->n == pace->n_all;
+}
+
+int64_t pace_next_us(const struct pace *pace)
+{
+    if (pace_is_over(pace))
+        return time_us() + WHILE_US;
+    return pace->begin_us + (int64_t)((double)pace->n / (double)pace->rate * 1e6);
+}
+
+bool pace_take(struct pace *pace)
+{
+    if (pace_is_over(pace) || time_us() < pace_next_us(pace))
+        return false;
+    pace->n++;
+    return true;
 }
 
 static size_t bucket_of(uint64_t us)

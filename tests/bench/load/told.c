@@ -83,13 +83,13 @@ static void set_one(const struct load_options *options, size_t number)
 
 static void run_at(const struct load_options *options)
 {
-    int64_t begin_us = time_us(), last_us = begin_us;
+    struct pace pace = pace_begin(options->rate, told.n_changes);
+    int64_t last_us = pace.begin_us;
     size_t n_told = 0;
-    for (size_t n_set = 0; told.n_told < told.n_changes;) {
-        size_t wanted = (size_t)((double)(time_us() - begin_us) / 1e6 * (double)options->rate);
-        while (n_set < wanted && n_set < told.n_changes)
-            set_one(options, n_set++);
-        poller_wait(&told.poller, n_set < told.n_changes ? 0 : 100, on_ready);
+    while (told.n_told < told.n_changes) {
+        while (pace_take(&pace))
+            set_one(options, pace.n - 1);
+        poller_wait_until(&told.poller, pace_next_us(&pace), on_ready);
         if (told.n_told != n_told)
             last_us = time_us();
         n_told = told.n_told;
