@@ -204,6 +204,7 @@ static void write_expire(struct kv_store *store, struct job *job, struct buffer 
     request_number(out, job->max);
     request_word(out, name_slice(&store->names.record));
     request_number(out, store->n_parts);
+    job->sent_at_ms = clock_now_ms(store);
 }
 
 static void write_look(const struct kv_store *store, struct job *job, struct buffer *out)
@@ -393,14 +394,17 @@ static enum outcome take_write(struct kv_store *store, struct job *job,
     return end(job, (enum kv_status)status->number, (uint64_t)revision->number);
 }
 
-/* Redis may answer before it pushes what has expired: which is told first. */
-static enum outcome take_expiry(struct kv_store *store, struct job *job,
+/* Redis may answer before it pushes what has expired: which is told first. If nothing was due that
+ * seemed due when Redis was asked, its clock is a little behind: it is asked once a millisecond. */
+static enum outcome take_expiry(struct kv_store *store, struct job *job, const struct resp_value *n,
                                 const struct resp_value *next, struct kv_slice rest)
 {
     struct resp_value last = {0};
     be_accepted(store);
     resp_next(&rest, &last);
     job->deadline_ms = clock_to_host(store, next->number);
+    if (n->number == 0 && job->deadline_ms <= job->sent_at_ms)
+        job->deadline_ms = job->sent_at_ms + 1;
     job->revision = (uint64_t)last.number;
     return OUTCOME_FINAL;
 }
@@ -609,6 +613,6 @@ enum outcome command_take(struct kv_store *store, struct job *job, struct kv_sli
         return take_write(store, job, &first, &second);
     if (job->kind == JOB_LEASE)
         return take_lease(store, job, &first, &second, reply);
-    return job->kind == JOB_EXPIRE ? take_expiry(store, job, &second, reply)
+    return job->kind == JOB_EXPIRE ? take_expiry(store, job, &first, &second, reply)
                                    : take_look(store, job, &first, &second);
 }

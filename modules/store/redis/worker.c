@@ -149,19 +149,6 @@ static void wait_in_line(struct kv_store *store, struct job *job)
         fail(store, job, KV_FULL);
 }
 
-static void take_inbox(struct kv_store *store)
-{
-    pthread_mutex_lock(&store->lock);
-    struct jobs inbox = store->inbox;
-    store->inbox = (struct jobs){0};
-    pthread_mutex_unlock(&store->lock);
-    while (inbox.n != 0) {
-        struct job job = jobs_take_first(&inbox);
-        wait_in_line(store, &job);
-    }
-    jobs_clear(&inbox);
-}
-
 /* What the lane has under way does not depend on the bulk. */
 static void lose(struct kv_store *store, const struct lane *lane)
 {
@@ -181,6 +168,29 @@ static void send_job(struct kv_store *store, struct lane *lane, struct job *job)
         lane->link.heard_ms = link_clock_ms();
     jobs_append(&lane->sent, job);
     lane->sent_bytes += job->n_bytes;
+}
+
+/* An expiry does not wait behind commands: Redis decides what is due, and each command first ends
+ * the key that it meets, if that is due. */
+static void take_job(struct kv_store *store, struct job *job)
+{
+    if (job->kind == JOB_EXPIRE && store->is_connected && !store->is_leaving)
+        send_job(store, &store->lane, job);
+    else
+        wait_in_line(store, job);
+}
+
+static void take_inbox(struct kv_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    struct jobs inbox = store->inbox;
+    store->inbox = (struct jobs){0};
+    pthread_mutex_unlock(&store->lock);
+    while (inbox.n != 0) {
+        struct job job = jobs_take_first(&inbox);
+        take_job(store, &job);
+    }
+    jobs_clear(&inbox);
 }
 
 static void send_waiting(struct kv_store *store, struct lane *lane)
