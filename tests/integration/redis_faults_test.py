@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ sys.path.insert(0, os.path.join(HERE, "../support/python"))
 from chaos import Client, Load, Subscriber  # pylint: disable=wrong-import-position
 from kvserver import PATIENCE_S, Report, Server, wait_for  # pylint: disable=wrong-import-position
 from redis_servers import Redis, require_redis  # pylint: disable=wrong-import-position
-from store_redis_test import expect, get, put  # pylint: disable=wrong-import-position
+from store_redis_test import expect, get, n_reconnects, put  # pylint: disable=wrong-import-position
 
 ROUNDS = int(os.environ.get("KV_TEST_ROUNDS", "1"))
 CLOCK = os.environ.get("KV_TEST_CLOCK")  # the library that makes clocks wrong
@@ -30,6 +31,7 @@ TTL_MS = 1500
 N_EXPIRING = 1000
 N_RACES = 40 * ROUNDS
 LATE_S = 2  # the machine may be busy
+SLOW = 2_000_000  # bytes that take the relay three times the timeout of a second
 
 
 class ShiftedServer(Server):
@@ -42,6 +44,49 @@ class ShiftedServer(Server):
     def spawn(self, command):
         environment = {**os.environ, "LD_PRELOAD": CLOCK, "KV_CLOCK_AHEAD_MS": str(self.ahead_ms)}
         return subprocess.Popen(command, stderr=self.log, env=environment)
+
+
+class Relay:
+    """An address in front of Redis. All that it passes on comes a little later; and slowly, piece by piece, whatever
+    comes once a value is asked for by GET, as servers do when it was too long to be told with its change."""
+
+    LATE_S = 0.05
+    PIECE, PAUSE_S = 65536, 0.1
+
+    def __init__(self, path):
+        self.path = path
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                server = self.listener.accept()[0]
+            except OSError:  # the end
+                return
+            redis = socket.socket(socket.AF_UNIX)
+            redis.connect(self.path)
+            is_slow = threading.Event()
+            threading.Thread(target=self.ask, args=(server, redis, is_slow), daemon=True).start()
+            threading.Thread(target=self.answer, args=(redis, server, is_slow), daemon=True).start()
+
+    def ask(self, server, redis, is_slow):
+        while data := server.recv(self.PIECE):
+            if b"\r\nGET\r\n" in data:
+                is_slow.set()
+            time.sleep(self.LATE_S)
+            redis.sendall(data)
+        redis.shutdown(socket.SHUT_RDWR)
+
+    def answer(self, redis, server, is_slow):
+        while data := redis.recv(self.PIECE):
+            time.sleep(self.PAUSE_S if is_slow.is_set() else self.LATE_S)
+            server.sendall(data)
+        server.close()
+
+    def end(self):
+        self.listener.close()
 
 
 class Tests:
@@ -321,8 +366,35 @@ class Tests:
             expect(get(two, "length/1") == text, True)
             wait_for(lambda text=text: subscriber.last("length/1")[1] == text, "the value is not told whole")
         expect(one.request("DELETE", "/storage/length/1")[0], 200)
+        for server in (self.one, self.two):  # which have a timeout of a second
+            wait_for(lambda server=server: get(server, "length/1") == 204, "the deletion is not seen")
         one.end()
         two.end()
+
+    def long_value_that_comes_slowly(self):
+        """It takes longer than the timeout, and the thread that reads it reads nothing else: Redis is not silent."""
+        relay = Relay(self.redis.socket)
+        server = Server(store="redis", options=f"port: {relay.port}, timeout: 1s")
+        subscriber = Subscriber(server, "slow/")
+        is_over, answers = threading.Event(), []
+
+        def write(i):
+            while not is_over.is_set():
+                answers.append(put(server, f"slow/{i}", len(answers))[0])
+        writers = [threading.Thread(target=write, args=(i,)) for i in range(N_WRITERS)]
+        for writer in writers:
+            writer.start()
+        try:
+            expect(put(self.one, "slow/long", "x" * SLOW)[0], 202)
+            wait_for(lambda: "slow/long" in subscriber.changes, "the value is not told")
+        finally:
+            is_over.set()
+        for writer in writers:
+            writer.join(PATIENCE_S)
+        expect(set(answers), {202})
+        expect(n_reconnects(server), "0")
+        server.end()
+        relay.end()
 
     def strange_keys(self):
         subscriber = Subscriber(self.two, "")
@@ -360,6 +432,7 @@ def main():
             ("a key that is gone at one server is gone at all", tests.reads_around_a_deadline),
             ("who subscribes during a write at another server is told of it", tests.subscriptions_while_others_write),
             ("values around 64 KiB, and long ones, are whole", tests.lengths),
+            ("a long value that comes slowly costs no connection", tests.long_value_that_comes_slowly),
             ("keys may be empty, and have any character", tests.strange_keys)):
         if test == tests.servers_with_other_clocks and CLOCK is None:
             report.skip(name, "there is no library that makes clocks wrong")

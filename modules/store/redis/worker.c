@@ -339,10 +339,12 @@ static void pass_fence(struct kv_store *store)
     take_messages(store, &store->lane);
 }
 
+/* What has arrived may not have been read: the thread, or the whole process, may not have run. */
 static bool is_silent(const struct kv_store *store, const struct lane *lane)
 {
     return lane->sent.n != 0 && !link_is_holding(&lane->link) &&
-           link_clock_ms() - lane->link.heard_ms > nodes_patience_ms(store);
+           link_clock_ms() - lane->link.heard_ms > nodes_patience_ms(store) &&
+           !link_is_stale(&lane->link);
 }
 
 /* ---- losing the connection ---- */
