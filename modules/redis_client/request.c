@@ -1,10 +1,25 @@
 #include "request.h"
 
+/* Writes the digits up to the end of the room. Returns: where they begin. printf() would take an
+ * eighth of the processor time of a read. */
+static char *write_digits(char *end, uint64_t number)
+{
+    do {
+        *--end = (char)('0' + number % 10);
+        number /= 10;
+    } while (number != 0);
+    return end;
+}
+
 static void append_head(struct buffer *out, char type, size_t number)
 {
     char head[REQUEST_WORD];
-    int len = snprintf(head, sizeof(head), "%c%zu\r\n", type, number);
-    buffer_append(out, (struct kv_slice){head, (size_t)len});
+    char *end = head + sizeof(head);
+    *--end = '\n';
+    *--end = '\r';
+    end = write_digits(end, number);
+    *--end = type;
+    buffer_append(out, (struct kv_slice){end, (size_t)(head + sizeof(head) - end)});
 }
 
 void request_begin(struct buffer *out, size_t n_words)
@@ -38,8 +53,11 @@ void request_word(struct buffer *out, struct kv_slice word)
 void request_number(struct buffer *out, int64_t number)
 {
     char digits[REQUEST_WORD];
-    int len = snprintf(digits, sizeof(digits), "%lld", (long long)number);
-    request_word(out, (struct kv_slice){digits, (size_t)len});
+    char *begin =
+        write_digits(digits + sizeof(digits), number < 0 ? 0 - (uint64_t)number : (uint64_t)number);
+    if (number < 0)
+        *--begin = '-';
+    request_word(out, (struct kv_slice){begin, (size_t)(digits + sizeof(digits) - begin)});
 }
 
 bool request_words(struct buffer *out, const struct kv_slice *words, size_t n_words)
