@@ -1,7 +1,6 @@
 /*
- * A loop remembers the principals whose tokens it has seen lately, so that a token is verified once
- * for all connections that bring it. What is remembered is of the loop's own rules: it is forgotten
- * with them.
+ * A loop remembers the principals of recent tokens, so that a token is verified once for all
+ * connections that send it. They belong to the loop's rules, and are forgotten with them.
  */
 #include "access/access.h"
 
@@ -26,7 +25,7 @@ struct known {
 
 struct kv_principals {
     struct kv_table by_token;
-    struct kv_list by_age; /* that seen latest comes last */
+    struct kv_list by_age; /* the most recent last */
     struct kv_tally *tally;
 };
 
@@ -41,7 +40,7 @@ struct kv_access {
     struct kv_access_loop loops[];
 };
 
-/* ---- what is remembered ---- */
+/* ---- known principals ---- */
 
 static void forget(struct kv_principals *principals, struct known *known)
 {
@@ -87,7 +86,7 @@ static void remember(struct kv_principals *principals, struct kv_principal *prin
     kv_list_append(&principals->by_age, &known->in_age);
 }
 
-/* ---- making and ending it ---- */
+/* ---- creating and destroying ---- */
 
 static struct kv_principal *create_anonymous(const struct kv_access_loop *here)
 {
@@ -119,7 +118,7 @@ struct kv_access *kv_access_create(struct kv_rules *rules, uint32_t n_loops)
     struct kv_access *access =
         kv_calloc(1, sizeof(*access) + n_loops * sizeof(struct kv_access_loop));
     pthread_mutex_init(&access->lock, NULL);
-    access->generation = access->rules_generation = 1; /* constant principals are of none */
+    access->generation = access->rules_generation = 1; /* constant principals have generation 0 */
     access->rules = rules;
     access->n_loops = n_loops;
     access->meters = kv_meters_create();
@@ -171,7 +170,7 @@ struct kv_denials *kv_access_denials(struct kv_access *access)
     return &access->denials;
 }
 
-/* ---- other rules ---- */
+/* ---- changing the rules ---- */
 
 void kv_access_revise(struct kv_access *access, struct kv_rules *rules)
 {
@@ -192,7 +191,7 @@ void kv_access_recheck(struct kv_access *access)
     pthread_mutex_unlock(&access->lock);
 }
 
-/* Whoever brings nothing is the same as before. */
+/* Anonymous clients keep their principal. */
 static void keep_anonymous(const struct kv_access_loop *here)
 {
     if (here->anonymous->kind != KV_PRINCIPAL_CONSTANT)
@@ -224,7 +223,7 @@ static int64_t now_ns(void)
     return kv_clock_boot.now_ns(&kv_clock_boot);
 }
 
-/* Returns: NULL where tokens are not metered, and their connections are not counted. */
+/* Returns: NULL if tokens are not metered, and their connections are not counted. */
 static struct kv_meter *meter_of(const struct kv_access_loop *here, struct kv_slice issuer,
                                  struct kv_slice name)
 {
@@ -275,7 +274,7 @@ bool kv_access_take(const struct kv_access_loop *here, enum kv_metered what,
 
 /* ---- tokens ---- */
 
-/* token, certificate: what proves it; the other is empty. */
+/* token, certificate: the credential that proves it; the other one is empty. */
 static struct kv_principal *principal_of_rule(const struct kv_access_loop *here,
                                               const struct kv_token_rule *rule,
                                               struct kv_slice token, struct kv_slice certificate)
@@ -292,7 +291,7 @@ static struct kv_principal *principal_of_rule(const struct kv_access_loop *here,
     return kv_principal_create(&parts, here->known->tally);
 }
 
-/* Takes over what the identity is granted. */
+/* Takes over the grants of the identity. */
 static struct kv_principal *principal_of_identity(const struct kv_access_loop *here,
                                                   struct kv_identity *identity,
                                                   struct kv_slice token)
@@ -349,7 +348,7 @@ static bool is_revoked(const struct kv_access_loop *here, const struct kv_princi
                                principal->name);
 }
 
-/* What cannot be known to be revoked yet is judged again each time. */
+/* While the revocations are not known yet, the principal is judged again each time. */
 static uint64_t generation_for(const struct kv_access_loop *here,
                                const struct kv_principal *principal)
 {
@@ -358,7 +357,7 @@ static uint64_t generation_for(const struct kv_access_loop *here,
     return is_sure ? here->generation : 0;
 }
 
-/* Returns: the principal, if it still holds, which is noted; otherwise it is released. */
+/* Returns: the principal, if it is still valid, and remembers it; otherwise releases it. */
 static struct kv_principal *if_valid(const struct kv_access_loop *here,
                                      struct kv_principal *principal, int64_t now_s,
                                      struct kv_error *reterr)
@@ -431,7 +430,7 @@ struct kv_principal *kv_access_renew(struct kv_access_loop *here, struct kv_prin
     if (renewed == NULL || kv_principal_is_same(renewed, principal))
         return renewed;
     kv_principal_unref(renewed);
-    kv_error_set(reterr, "the token is somebody else's now");
+    kv_error_set(reterr, "the token belongs to somebody else now");
     return NULL;
 }
 

@@ -1,4 +1,5 @@
-/* A token's digest is no part of any message: what stands in its place may be the token. */
+/* A token's digest never appears in messages: what was written in its place may be the token
+ * itself. */
 #include "daemon/access_rules.h"
 
 #include <stdlib.h>
@@ -35,7 +36,7 @@ bool kv_access_rules_are_configured(const struct kv_config *config)
     return config->values[CONFIG_ACCESS].is_given;
 }
 
-/* ---- what is wrong ---- */
+/* ---- faults ---- */
 
 static const struct kv_conf_node *node_of(const struct kv_config *config, size_t i,
                                           const char *field)
@@ -47,7 +48,7 @@ static const struct kv_conf_node *node_of(const struct kv_config *config, size_t
     return found == NULL ? token : found;
 }
 
-/* Logs and errors have names in them. */
+/* Names appear in logs and errors. */
 static bool is_name(struct kv_slice text)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -61,7 +62,7 @@ static bool is_given(const struct kv_config *config, size_t i, int place)
     return kv_given_field(token_of(config, i), place)->is_given;
 }
 
-/* Returns: the place of the first token with the same text there; i where there is none. */
+/* Returns: the index of the first token with the same text there; i if there is none. */
 static size_t find_earlier(const struct kv_config *config, size_t i, int place)
 {
     size_t k = 0;
@@ -76,7 +77,7 @@ static void check_name(struct kv_config *config, size_t i)
     struct kv_slice name = text_of(token_of(config, i), TOKEN_NAME);
     const struct kv_conf_node *at = node_of(config, i, "name");
     if (!is_given(config, i, TOKEN_NAME))
-        return; /* which is noted */
+        return; /* the fault has been noted */
     if (!is_name(name))
         kv_conf_fault(config->conf, at,
                       "access.tokens[%zu].name: a text of 1 to %d bytes without control characters "
@@ -158,7 +159,7 @@ struct kv_slice kv_access_revoked(const struct kv_config *config)
     return text_of(&config->values[CONFIG_ACCESS], ACCESS_REVOKED);
 }
 
-/* In memory it would be forgotten with a restart, and the tokens would hold again. */
+/* In a volatile store it would be lost with a restart, and the tokens would be valid again. */
 void kv_access_revoked_check(struct kv_config *config)
 {
     const struct kv_option_value *value =
@@ -177,13 +178,13 @@ void kv_access_revoked_check(struct kv_config *config)
                       store->identity->name);
 }
 
-/* With its entries taken out, or made comments, everybody would be let in. */
+/* If the entries were removed or commented out, everybody would be let in. */
 static void refuse_empty_block(struct kv_config *config)
 {
     const struct kv_conf_node *access = kv_given_node(config, "access");
     if (access != NULL)
         kv_conf_fault(config->conf, access,
-                      "access: nothing stands here: write {} to let nobody in, or remove the key "
+                      "access: it is empty: write {} to let nobody in, or remove the key "
                       "to let everybody in");
 }
 

@@ -1,10 +1,10 @@
-/* Prefixes are literal: whoever expects patterns or paths of HTTP is to be told. */
+/* Prefixes are literal: the warnings are for users who expect patterns or paths of HTTP. */
 #include "daemon/granted_prefixes.h"
 
 #include "daemon/given.h"
 #include "daemon/schema.h"
 
-/* One prefix, and where it stands. */
+/* A prefix, and its place. */
 struct granted {
     const struct kv_config *config;
     const char *path; /* `access.anonymous.read[0]` */
@@ -36,7 +36,7 @@ static void visit_list(const struct visitor *visitor, const struct kv_option_val
     }
 }
 
-/* read, write: places in the block. */
+/* read, write: indexes in the block. */
 static void visit_block(const struct visitor *visitor, const struct kv_option_value *block,
                         const char *path, int read, int write)
 {
@@ -84,7 +84,7 @@ static void visit_all(const struct visitor *visitor)
 
 /* ---- faults ---- */
 
-/* The empty prefix is every key: that is granted only where it is written. */
+/* The empty prefix covers every key: it has to be written explicitly. */
 static void check(const struct granted *granted, void *user)
 {
     const char *source = kv_conf_node_source(granted->at);
@@ -108,20 +108,20 @@ struct telling {
     void *user;
 };
 
-/* Returns: NULL where there is nothing to say. */
+/* Returns: NULL if there is no doubt. */
 static const char *doubt_of(struct kv_slice text)
 {
     if (text.len != 0 && memchr(text.bytes, '*', text.len) != NULL)
-        return "a prefix is no pattern: the * stands for itself (public/ is what begins with "
-               "public/, and \"\" is every key)";
+        return "a prefix is no pattern: the * stands for itself (public/ is every key that "
+               "begins with public/, and \"\" is every key)";
     if (kv_slice_has_prefix(text, KV_SLICE("/storage/")) ||
         kv_slice_has_prefix(text, KV_SLICE("storage/")))
-        return "a prefix is one of keys, without the /storage/ that paths of HTTP begin with";
+        return "prefixes are of keys, without the /storage/ of HTTP paths";
     if (kv_slice_has_prefix(text, KV_SLICE("http://")) ||
         kv_slice_has_prefix(text, KV_SLICE("https://")))
-        return "a prefix is one of keys, not of URLs";
+        return "prefixes are of keys, not of URLs";
     if (kv_slice_has_prefix(text, KV_SLICE("/")))
-        return "a prefix is one of keys, and the key of /storage/a is a, without a slash ahead";
+        return "prefixes are of keys, and the key of /storage/a is a, without a leading slash";
     return NULL;
 }
 

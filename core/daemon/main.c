@@ -1,4 +1,4 @@
-/* kvserver: reads the command line and the configuration, and does what they say. */
+/* kvserver: reads the command line and the configuration, and carries out the action. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -21,14 +21,14 @@
 #include "daemon/streams.h"
 #include "daemon/unfinished.h"
 
-/* The exit codes besides 0. A supervisor need not start the program again after the second. */
+/* The exit codes besides 0. With EXIT_MISCONFIGURED, a supervisor need not restart the program. */
 enum {
     EXIT_AT_RUN_TIME = EXIT_FAILURE,
     EXIT_MISCONFIGURED = 2 /* the command line, or the configuration, is wrong */
 };
 
-/* Secrets that the file holds itself go to a regular file only, so that what is printed there can
- * be used as it is; a terminal or a pipe may end up in anybody's sight. */
+/* Secrets that the file contains literally are printed only to a regular file, so that the output
+ * can be used as it is; other people may see a terminal or a pipe. */
 static void print_config(const struct kv_config *config)
 {
     struct stat status;
@@ -54,7 +54,7 @@ static void print_warning(void *user, const char *text)
     fprintf(stderr, "kvserver: warning: %s\n", text);
 }
 
-/* What is no fault yet. */
+/* Warnings about settings that are not faults. */
 static void warn(const struct kv_config *config)
 {
     struct kv_error text;
@@ -84,7 +84,7 @@ static int serve(struct kv_config *config, struct kv_import *import, struct kv_e
     return kv_server_run(config, import, reterr);
 }
 
-/* A store that is not whole is not served. */
+/* An incomplete store is not served. */
 static int serve_whole(struct kv_config *config, struct kv_import *import, struct kv_error *reterr)
 {
     return kv_unfinished_refuse(config, reterr) == 0 ? serve(config, import, reterr) : -1;
@@ -119,8 +119,8 @@ static int import(struct kv_config *config, const char *path, struct kv_error *r
     return result;
 }
 
-/* The mark is made before the store, and cleared after the store is closed: until then, a power cut
- * may lose what was loaded. */
+/* The mark is created before the store, and removed after the store is closed: until then, a power
+ * cut may lose loaded data. */
 static int serve_marked(struct kv_config *config, struct kv_import *import, struct kv_error *reterr)
 {
     if (kv_preflight(config) != 0)
@@ -174,7 +174,7 @@ static int act(const struct kv_arguments *arguments, struct kv_config *config,
     }
 }
 
-/* All that there are, and not only those that came up first. */
+/* Reports all faults, including those of parts that were not needed yet. */
 static void tell_faults(struct kv_config *config)
 {
     struct kv_buffer faults = {0};
@@ -186,7 +186,7 @@ static void tell_faults(struct kv_config *config)
     kv_buffer_fini(&faults);
 }
 
-/* Returns: 0; -1 and *reterr; KV_MISCONFIGURED, which has been told. */
+/* Returns: 0; -1 and *reterr; KV_MISCONFIGURED, after printing the faults. */
 static int with_config(const struct kv_arguments *arguments, struct kv_error *reterr)
 {
     struct kv_config config;
@@ -201,7 +201,7 @@ static int with_config(const struct kv_arguments *arguments, struct kv_error *re
     return result;
 }
 
-/* What was printed must have arrived. */
+/* Checks that everything printed has been written. */
 static int end_output(void)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
@@ -210,7 +210,7 @@ static int end_output(void)
     return EXIT_AT_RUN_TIME;
 }
 
-/* Whether what the action is for goes to the standard output. */
+/* Whether the action prints its result to standard output. */
 static bool is_to_print(enum kv_action action)
 {
     return action != KV_ACTION_SERVE && action != KV_ACTION_IMPORT && action != KV_ACTION_RESTORE;
@@ -221,7 +221,7 @@ int main(int argc, char **argv)
     struct kv_arguments arguments;
     struct kv_error error;
     if (kv_streams_occupy() != 0) {
-        perror("kvserver: /dev/null, in place of a standard stream that is closed");
+        perror("kvserver: /dev/null, instead of a closed standard stream");
         return EXIT_AT_RUN_TIME;
     }
     if (kv_arguments_parse(argc, argv, &arguments, &error) != 0) {

@@ -27,7 +27,7 @@ static bool was_told(const struct report *report, const struct kv_script_config 
     return false;
 }
 
-/* Of a script that cannot be read, or is not named, the fault is noted already. */
+/* If a script cannot be read, or is not named, that has been noted already. */
 static void note(struct kv_script_faults *faults, const struct kv_script_config *config,
                  const char *option, const char *text)
 {
@@ -37,7 +37,7 @@ static void note(struct kv_script_faults *faults, const struct kv_script_config 
     const struct kv_configured_script *script = &report->config->configured_scripts[i];
     const struct kv_conf_node *at = script->options_node;
     if (was_told(report, config)) {
-        kv_conf_fault(conf, script->at, "scripts[%zu]: %s cannot be loaded, as was said above", i,
+        kv_conf_fault(conf, script->at, "scripts[%zu]: %s cannot be loaded: see above", i,
                       config->name);
         return;
     }

@@ -1,7 +1,7 @@
 /*
- * The memory of commands, and the lists of those that have finished. A loop keeps some commands for
- * reuse. A command borrows the caller's bytes until kv_command_keep() copies them, all in one
- * block: most commands finish within their turn and are never copied.
+ * The memory of commands, and the lists of finished ones. A loop keeps some commands for reuse. A
+ * command borrows the caller's bytes until kv_command_keep() copies them, all in one block: most
+ * commands finish within their turn and are never copied.
  */
 #include "keyspace/command.h"
 
@@ -74,7 +74,7 @@ static struct kv_page *create_page(struct kv_command *command)
     return page;
 }
 
-/* What its kind has besides. Not inlined, for the sake of all other kinds. */
+/* Adds the struct of its kind. Not inlined, for the sake of all other kinds. */
 __attribute__((noinline)) static void add_parts(struct kv_command *command)
 {
     command->argument = (struct kv_slice){0};
@@ -297,7 +297,7 @@ int kv_command_keep(struct kv_command *command)
     return 0;
 }
 
-/* Gives up the copy that it has. */
+/* Drops its copy of the value. */
 static void drop_value(struct kv_command *command)
 {
     struct kv_item staged = {.ref = command->cmd.staged};
@@ -392,7 +392,7 @@ const char *kv_command_status_text(int status)
     case KV_INAPPLICABLE:
         return "the value cannot be updated in this way";
     case KV_CONTENDED:
-        return "too many others write the key";
+        return "too many other writes of the key";
     case KV_BAD_CURSOR:
         return "the cursor belongs to another listing";
     case KV_FORBIDDEN:

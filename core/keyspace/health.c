@@ -30,7 +30,8 @@ static void log_reason(struct kv_health *health, const char *why, int64_t now_ms
     kv_log(KV_LOG_WARN, health->store_name, "cannot serve: %s", why);
 }
 
-/* What made the store ill is often followed by what keeps it so. */
+/* The cause of the first failure often leads to further ones, so these are logged at growing
+ * intervals. */
 static void be_ill(struct kv_health *health, bool was_ill, const char *why)
 {
     int64_t now_ms = kv_clock_now_ms(&kv_clock_boot);
@@ -50,7 +51,7 @@ void kv_health_set(struct kv_health *health, bool is_well, const char *why)
     pthread_mutex_lock(&health->lock);
     bool was_ill = atomic_exchange(&health->is_ill, !is_well);
     if (!is_well)
-        be_ill(health, was_ill, why == NULL ? "it does not say why" : why);
+        be_ill(health, was_ill, why == NULL ? "no reason given" : why);
     else if (was_ill)
         kv_log(KV_LOG_INFO, health->store_name, "serves again");
     pthread_mutex_unlock(&health->lock);

@@ -16,11 +16,12 @@ struct kv_slice kv_ctl_member(struct kv_slice object, struct kv_slice name)
 
 int kv_ctl_tell_strange(struct kv_ctl_call *call, const char *subject)
 {
-    return kv_ctl_fail(KV_CTL_NO_SERVER, "%s: the answer is none of a KvServer: is it %s?", subject,
+    return kv_ctl_fail(KV_CTL_NO_SERVER,
+                       "%s: the answer does not come from a KvServer: is the server %s?", subject,
                        kv_ctl_http_target(call->http)->name);
 }
 
-/* A server that cannot serve, or a proxy that finds none. */
+/* A server that cannot serve, or a proxy that cannot reach it. */
 static bool is_not_serving(int status)
 {
     return status == 502 || status == 503 || status == 504;
@@ -57,7 +58,7 @@ int kv_ctl_ask(struct kv_ctl_call *call, const struct kv_ctl_request *request, c
             is_reading(request) || !ret->is_sent ? "" : " (whether it took effect is not known)");
     case KV_CTL_INTERRUPTED:
     case KV_CTL_STOPPED:
-        return KV_CTL_USAGE; /* the caller knows why */
+        return KV_CTL_USAGE; /* the caller has the reason */
     default:
         break;
     }

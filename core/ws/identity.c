@@ -1,6 +1,6 @@
 /*
- * A session that may do nothing is to send a token soon, and short messages until then. A failed
- * token takes all rights away, so nobody goes on with those of before by accident.
+ * A session without rights has to send a token soon, and only short messages until then. A failed
+ * token removes all rights, so that no client continues with its previous ones by mistake.
  */
 #include "ws/identity.h"
 
@@ -22,7 +22,7 @@ static int64_t wall_ms(void)
     return kv_wall_us() / 1000;
 }
 
-/* When the token ends by its own account: the leeway comes on top. */
+/* The expiry of the token as stated in it, without the leeway. */
 static int64_t end_s(const struct kv_principal *principal)
 {
     return principal->expires_s - KV_EXPIRY_LEEWAY_S;
@@ -33,7 +33,7 @@ static int64_t least_of(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* ---- time ---- */
+/* ---- timers ---- */
 
 static void wait_for(struct kv_session *session, int64_t left_ms)
 {
@@ -103,7 +103,7 @@ static void identify(struct kv_session *session, struct kv_principal *principal)
 {
     const struct kv_ws_config *config = kv_session_config(session);
     bool could_nothing = kv_principal_may_nothing(principal_of(session));
-    if (!could_nothing || session->auth_by_ms == 0) /* who tries in vain gets no more time */
+    if (!could_nothing || session->auth_by_ms == 0) /* a failed attempt does not extend the time */
         session->auth_by_ms = kv_loop_now_ms(session->here->loop) + config->auth_ms;
     kv_client_identify(session->client, principal);
     kv_leases_end_forbidden(&session->leases, principal);
@@ -117,7 +117,7 @@ void kv_identity_begin(struct kv_session *session, struct kv_principal *principa
     session->identity_timer.fire = on_timer;
     identify(session, principal);
     if (!kv_access_is_current(session->here->access, principal))
-        kv_identity_revise(session); /* it was on its way meanwhile */
+        kv_identity_revise(session); /* the rules changed during the hand-over */
 }
 
 void kv_identity_end(struct kv_session *session)
@@ -125,14 +125,14 @@ void kv_identity_end(struct kv_session *session)
     kv_timer_stop(session->here->loop, &session->identity_timer);
 }
 
-/* Returns: as whom the session is to act; NULL and *reterr where the token is not good for it. */
+/* Returns: the principal to act as; NULL and *reterr if the token is not acceptable. */
 static struct kv_principal *authenticate(const struct kv_session *session, struct kv_slice token,
                                          struct kv_error *reterr)
 {
     const struct kv_principal *before = principal_of(session);
     struct kv_principal *principal =
         kv_access_authenticate(session->here->access, token, wall_ms() / 1000, reterr);
-    struct kv_excess excess = {"the token is not of whom this connection acts for", 0};
+    struct kv_excess excess = {"the token is for another client than this connection", 0};
     if (principal == NULL)
         return NULL;
     bool is_fitting =

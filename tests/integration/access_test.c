@@ -1043,7 +1043,7 @@ static void an_empty_block_denies_everything(void **state)
 {
     start_own();
     rewrite("access:\n", "access:\nelsewhere:\n");
-    kv_test_await_log(&server, "access: nothing stands here: write {} to let nobody in");
+    kv_test_await_log(&server, "access: it is empty: write {} to let nobody in");
     assert_int_equal(ask(NOTHING, "GET", "/storage/a/there", "", NULL), 403);
     stop_own(state);
 }
@@ -1135,7 +1135,7 @@ static void prefixes_that_look_like_patterns_or_paths_cause_a_warning(void **sta
         {"public/*", "\"public/*\": a prefix is no pattern"},
         {"/storage/public/", "without the /storage/"},
         {"https://a.example/", "not of URLs"},
-        {"/public/", "without a slash ahead"},
+        {"/public/", "without a leading slash"},
     };
     (void)state;
     for (size_t i = 0; i < N(cases); i++) {

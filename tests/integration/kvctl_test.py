@@ -342,7 +342,7 @@ def lost_server_is_reported_with_4():
     assert "whether it took effect is not known" in ctl.errors
     serve(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
     ctl.run("get", "a", code=NO_SERVER)
-    assert "none of a KvServer" in ctl.errors
+    assert "does not come from a KvServer" in ctl.errors
     serve(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{\"keys\":[{}]")
     ctl.run("ls", code=NO_SERVER)
     for bad in b'{"clients":0}', b'{"clients":[1]}', b'{"clients":[{"id":"1"}]}', b'{"clients":[{"name":0}]}':

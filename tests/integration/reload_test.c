@@ -509,7 +509,7 @@ static void script_that_refuses_its_options_keeps_its_previous_version(void **st
     reload();
     kv_test_await_log(&server, "script/hook.lua: options.a: not b; keeping the previous version");
     kv_test_await_log(&server, "script/hook.lua: options: c is missing; keeping the previous");
-    kv_test_await_log(&server, "scripts[0]: script/hook.lua cannot be loaded, as was said above");
+    kv_test_await_log(&server, "scripts[0]: script/hook.lua cannot be loaded: see above");
     kv_test_await_log(&server, "the server would not start with this file");
     assert_int_equal(kv_test_http_status(server.port, "DELETE", "/storage/k", NULL, NULL), 403);
     char *log = kv_test_server_log(&server);

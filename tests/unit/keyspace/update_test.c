@@ -442,7 +442,7 @@ static void an_update_fails_if_the_key_is_always_written_first(void **state)
     struct kv_interceptor interferes = {.before_write = interfere};
     open_intercepted(&interferes);
     update(NULL, "a", "k");
-    expect("a too many others write the key");
+    expect("a too many other writes of the key");
     assert_in_range(n_seen, 10, 1000);
 }
 
