@@ -85,6 +85,12 @@ static inline bool kv_principal_may_nothing(const struct kv_principal *principal
     return !principal->is_unlimited && kv_grants_are_none(principal->grants);
 }
 
+/* Whether there are keys that it may read. */
+static inline bool kv_principal_may_read(const struct kv_principal *principal)
+{
+    return principal->is_unlimited || principal->grants->read.n != 0;
+}
+
 /* Whether the client is identified, by a token or a certificate. */
 static inline bool kv_principal_is_identified(const struct kv_principal *principal)
 {

@@ -394,7 +394,8 @@ static void send_hello(struct batch *batch, struct kv_slice id)
 {
     const struct kv_http_context *here = batch->exchange->here;
     batch->scratch.len = 0;
-    kv_hello_write(&batch->scratch, id, &here->config->limits.hello, here->keyspace);
+    kv_hello_write(&batch->scratch, id, &here->config->limits.hello, here->keyspace,
+                   batch->exchange->client->principal);
     send_scratch(batch);
 }
 

@@ -1,12 +1,13 @@
+/* The newest revision tells whether a write was a change, and so what was there before. */
 #include "protocol/hello.h"
 
 #include "protocol/reply.h"
 #include "wire/json_string.h"
 
 void kv_hello_write(struct kv_buffer *out, struct kv_slice id, const struct kv_hello *hello,
-                    const struct kv_keyspace *keyspace)
+                    const struct kv_keyspace *keyspace, const struct kv_principal *principal)
 {
-    uint64_t revision = kv_keyspace_revision(keyspace);
+    uint64_t revision = kv_principal_may_read(principal) ? kv_keyspace_revision(keyspace) : 0;
     kv_reply_begin(out, KV_SLICE("hello"), id);
     kv_buffer_append(out, KV_SLICE("{\"server\":\"kvserver\",\"version\":"));
     kv_json_append_string(out, kv_slice_of(hello->version));

@@ -113,7 +113,7 @@ void kv_answer_hello(struct kv_session *session, struct kv_slice id)
     struct kv_buffer *out = begin(session);
     log_message(session, 200);
     kv_hello_write(out, id, &kv_session_config(session)->hello,
-                   kv_keyspace_of(session->here->keyspace));
+                   kv_keyspace_of(session->here->keyspace), session->client->principal);
     send_in_order(session, kv_buffer_slice(out));
 }
 

@@ -459,6 +459,15 @@ static void denied_keys_look_missing_over_every_transport(void **state)
         }
 }
 
+/* It would tell whether the write before was a change. */
+static void expect_hello_without_revision(struct kv_test_ws *ws)
+{
+    struct kv_test_frame hello;
+    assert_true(kv_test_ws_receive(ws, &hello));
+    assert_non_null(memmem(hello.payload.bytes, hello.payload.len, "\"epoch\"", 7));
+    assert_null(memmem(hello.payload.bytes, hello.payload.len, "\"revision\"", 10));
+}
+
 static void denied_reader_learns_nothing_from_a_write(void **state)
 {
     struct kv_test_ws ws;
@@ -475,7 +484,14 @@ static void denied_reader_learns_nothing_from_a_write(void **state)
     kv_test_ws_send_text(
         &ws, "{\"type\":\"set\",\"id\":7,\"payload\":{\"key\":\"a/there\",\"value\":3}}");
     kv_test_ws_expect(&ws, "{\"type\":\"ok\",\"id\":7,\"payload\":{\"key\":\"a/there\"}}");
+    kv_test_ws_send_text(&ws, "{\"type\":\"hello\",\"id\":8}");
+    expect_hello_without_revision(&ws);
     kv_test_ws_close(&ws);
+    assert_int_equal(ask(WRITER, "POST", "/batch", "", "[{\"type\":\"hello\"}]"), 200);
+    kv_test_expect_part(response.body.bytes, "\"epoch\"");
+    assert_null(strstr(response.body.bytes, "\"revision\""));
+    assert_int_equal(ask(READER, "POST", "/batch", "", "[{\"type\":\"hello\"}]"), 200);
+    kv_test_expect_part(response.body.bytes, "\"revision\"");
     assert_int_equal(
         ask(WRITER, "POST", "/batch", "",
             "[{\"type\":\"set\",\"id\":7,\"payload\":{\"key\":\"a/there\",\"value\":3}}]"),
