@@ -603,7 +603,7 @@ static void hand_back_finished(struct kv_client *client)
             }
             kv_subscriber_show(&client->subscriber, first->key, first->hash, first->item.revision);
         }
-        kv_counts_look(&client->home->counts, first);
+        kv_counts_finish(&client->home->counts, first);
         take_out(first);
         kv_gate_leave(&client->home->gate, first);
     }

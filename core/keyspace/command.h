@@ -11,6 +11,7 @@
 #include "access/principal.h"
 #include "base/buffer.h"
 #include "base/list.h"
+#include "base/metrics.h"
 #include "keyspace/item.h"
 #include "keyspace/room.h"
 #include "loop/workers.h"
@@ -109,10 +110,10 @@ struct kv_commands {
     const struct kv_store_link *store;
     struct kv_link *free; /* for reuse */
     uint32_t n_free;
-    struct kv_queue finished;   /* commands without a client, to be handed back */
-    struct kv_queue dirty;      /* orders */
-    struct kv_queue awaiting;   /* orders that wait for the feed */
-    _Atomic uint64_t under_way; /* sent, and not handed back; only this loop writes it */
+    struct kv_queue finished;    /* commands without a client, to be handed back */
+    struct kv_queue dirty;       /* orders */
+    struct kv_queue awaiting;    /* orders that wait for the feed */
+    struct kv_counter under_way; /* sent, and not handed back; only this loop writes it */
 };
 
 /* The function of an UPDATE. Pure, called once for each attempt; of the command it may alter only
@@ -349,12 +350,10 @@ void kv_commands_fini(struct kv_commands *commands);
 struct kv_command *kv_commands_take(struct kv_commands *commands, struct kv_keyspace_loop *home,
                                     enum kv_command_kind kind);
 
-/* Adds to the number of commands under way. Without an atomic addition: other threads only read
- * it. */
+/* Adds to the number of commands under way. */
 static inline void kv_commands_count(struct kv_commands *commands, int change)
 {
-    uint64_t before = atomic_load_explicit(&commands->under_way, memory_order_relaxed);
-    atomic_store_explicit(&commands->under_way, before + (uint64_t)change, memory_order_relaxed);
+    kv_counter_add(&commands->under_way, (uint64_t)change);
 }
 
 /* Marks an order in which a command may be ready to be handed back or admitted. */

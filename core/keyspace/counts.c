@@ -1,6 +1,6 @@
 #include "keyspace/counts.h"
 
-#include <string.h>
+#include "base/mem.h"
 
 static const char *const operations[KV_N_COMMAND_KINDS] = {
     [KV_COMMAND_GET] = "get",
@@ -59,39 +59,70 @@ const char *kv_counts_outcome(int status)
     return outcome_name(outcome_of(status));
 }
 
-void kv_counts_finish_otherwise(struct kv_counts *counts, const struct kv_command *command,
-                                bool is_late)
+/* ---- counting ---- */
+
+static unsigned others_of(enum kv_command_kind kind)
 {
-    enum kv_command_kind kind = command->kind;
-    kv_counter_add(&counts->other_outcomes[kind][outcome_of(command->status)], 1);
-    if (is_late) {
-        kv_histogram_add(&counts->other_durations[kind], *counts->began_ns - command->sent_ns, 1);
-        return;
-    }
-    counts->n_others_this_turn[kind]++;
-    counts->has_others_this_turn = true;
+    return KV_N_COMMAND_KINDS + kind;
 }
 
-static void add_others(struct kv_counts *counts, uint64_t took_ns, unsigned bucket)
+static void count_outcome(struct kv_counts *counts, const struct kv_command *command)
 {
-    counts->has_others_this_turn = false;
-    for (unsigned kind = 0; kind < KV_N_COMMAND_KINDS; kind++)
-        kv_histogram_add_in(&counts->other_durations[kind], bucket, took_ns,
-                            counts->n_others_this_turn[kind]);
-    memset(counts->n_others_this_turn, 0, sizeof(counts->n_others_this_turn));
+    kv_counter_add(&counts->other_outcomes[command->kind][outcome_of(command->status)], 1);
 }
 
-void kv_counts_end_turn(struct kv_counts *counts, uint64_t took_ns, unsigned bucket)
+void kv_counts_finish_late(struct kv_counts *counts, const struct kv_command *command)
 {
-    uint32_t kinds = counts->kinds_this_turn;
-    counts->kinds_this_turn = 0;
-    for (; kinds != 0; kinds &= kinds - 1) {
-        unsigned kind = (unsigned)__builtin_ctz(kinds);
-        kv_histogram_add_in(&counts->durations[kind], bucket, took_ns, counts->n_this_turn[kind]);
-        counts->n_this_turn[kind] = 0;
+    int64_t took_ns = *counts->began_ns - command->sent_ns;
+    count_outcome(counts, command);
+    kv_histogram_add(&counts->durations[others_of(command->kind)], took_ns, 1);
+    if (counts->look != NULL)
+        counts->look(counts->slow_log, command, took_ns);
+}
+
+static void use_series(struct kv_counts *counts, unsigned series)
+{
+    counts->series = series;
+    counts->work.durations = &counts->durations[series];
+}
+
+void kv_counts_init(struct kv_counts *counts, const int64_t *began_ns)
+{
+    counts->began_ns = began_ns;
+    use_series(counts, KV_COMMAND_GET);
+}
+
+static void count_aside(struct kv_turn_work *work, uint64_t took_ns, unsigned bucket)
+{
+    struct kv_counts *counts = KV_CONTAINER(work, struct kv_counts, work);
+    for (uint32_t left = counts->has_aside; left != 0; left &= left - 1) {
+        unsigned series = (unsigned)__builtin_ctz(left);
+        kv_histogram_add_in(&counts->durations[series], bucket, took_ns, counts->n_aside[series]);
+        counts->n_aside[series] = 0;
     }
-    if (counts->has_others_this_turn)
-        add_others(counts, took_ns, bucket);
+    counts->has_aside = 0;
+}
+
+/* What has been done of the series up to now is counted at the end of the turn. */
+static void put_aside(struct kv_counts *counts)
+{
+    _Static_assert(KV_N_SERIES <= 32, "a bit for each series");
+    counts->n_aside[counts->series] += counts->work.n_done;
+    counts->has_aside |= 1U << counts->series;
+    counts->work.n_done = 0;
+    counts->work.count_rest = count_aside;
+}
+
+void kv_counts_finish_otherwise(struct kv_counts *counts, const struct kv_command *command)
+{
+    bool is_other = command->status != KV_OK;
+    unsigned series = is_other ? others_of(command->kind) : command->kind;
+    if (is_other)
+        count_outcome(counts, command);
+    if (series != counts->series && counts->work.n_done != 0)
+        put_aside(counts);
+    use_series(counts, series);
+    counts->work.n_done++;
 }
 
 /* ---- collecting ---- */
@@ -157,7 +188,7 @@ static void collect_durations(const struct kv_counts *const *all, uint32_t n,
             continue;
         for (uint32_t i = 0; i < n; i++) {
             kv_histogram_sum_add(&sum, &all[i]->durations[kind]);
-            kv_histogram_sum_add(&sum, &all[i]->other_durations[kind]);
+            kv_histogram_sum_add(&sum, &all[i]->durations[others_of(kind)]);
         }
         kv_metrics_histogram(text, (struct kv_labels){{{"operation", operations[kind]}}}, &sum);
     }

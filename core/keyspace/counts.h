@@ -8,15 +8,18 @@
  * commands are measured from turn to turn.
  *
  * Most commands succeed in the turn in which they were sent. They are counted once, with their
- * durations: how many there were is seen when the figures are collected.
+ * durations: how many there were is seen when the figures are collected. And most resemble the one
+ * before: as long as they do, finishing one costs a comparison and an addition.
  */
 #ifndef KV_KEYSPACE_COUNTS_H
 #define KV_KEYSPACE_COUNTS_H
 
 #include "base/metrics.h"
 #include "keyspace/command.h"
+#include "loop/loop.h"
 
 enum {
+    KV_N_SERIES = 2 * KV_N_COMMAND_KINDS,                              /* of durations */
     KV_N_STORE_OUTCOMES = KV_UNAVAILABLE + 1,                          /* statuses of the store, */
     KV_N_OUTCOMES = KV_N_STORE_OUTCOMES + KV_NOT_OPEN - KV_REFUSED + 1 /* and the keyspace's */
 };
@@ -36,15 +39,15 @@ struct kv_counts {
     /* Looks at commands that took more than a turn. NULL: nobody does. */
     void (*look)(struct kv_slow_log *log, const struct kv_command *command, int64_t took_ns);
     struct kv_slow_log *slow_log; /* for that */
-    /* Those that were sent and finished in one turn with KV_OK, and all others. */
-    struct kv_histogram durations[KV_N_COMMAND_KINDS];
-    struct kv_histogram other_durations[KV_N_COMMAND_KINDS];
+    /* By kind: those that were sent and finished in one turn with KV_OK; behind them all others. */
+    struct kv_histogram durations[KV_N_SERIES];
     struct kv_counter other_outcomes[KV_N_COMMAND_KINDS][KV_N_OUTCOMES];
-    /* Those that were sent and have finished in this turn. */
-    uint32_t n_this_turn[KV_N_COMMAND_KINDS];
-    uint32_t n_others_this_turn[KV_N_COMMAND_KINDS];
-    uint32_t kinds_this_turn; /* a bit for each kind that has any, */
-    bool has_others_this_turn;
+    /* Those that were sent and have finished in this turn: of the series that came last, */
+    struct kv_turn_work work;
+    unsigned series;
+    /* and of those before it. */
+    uint64_t n_aside[KV_N_SERIES];
+    uint32_t has_aside; /* a bit for each */
 
     struct kv_counter key_subscriptions; /* that there are */
     struct kv_counter prefix_subscriptions;
@@ -53,36 +56,29 @@ struct kv_counts {
     struct kv_counter states_collapsed;
 };
 
-/* The rare part of kv_counts_finish(). is_late: it was sent in an earlier turn. */
-void kv_counts_finish_otherwise(struct kv_counts *counts, const struct kv_command *command,
-                                bool is_late);
+/* All else is zero at first. began_ns: lent. */
+void kv_counts_init(struct kv_counts *counts, const int64_t *began_ns);
 
-/* A command is handed back. */
+/* The rare parts of kv_counts_finish(): a command that was sent in an earlier turn, */
+void kv_counts_finish_late(struct kv_counts *counts, const struct kv_command *command);
+/* and one of this turn that is unlike the one before, or has not succeeded. */
+void kv_counts_finish_otherwise(struct kv_counts *counts, const struct kv_command *command);
+
+/* A command is about to be handed back; its client is still known. */
 static inline void kv_counts_finish(struct kv_counts *counts, const struct kv_command *command)
 {
-    bool is_late = command->sent_ns != *counts->began_ns;
-    if (is_late || command->status != KV_OK) {
-        kv_counts_finish_otherwise(counts, command, is_late);
-        return;
-    }
-    counts->n_this_turn[command->kind]++;
-    counts->kinds_this_turn |= 1U << command->kind;
-}
-
-/* The same, ahead of that, while its client is known: shows it to the slow log. */
-static inline void kv_counts_look(const struct kv_counts *counts, const struct kv_command *command)
-{
-    if (command->sent_ns != *counts->began_ns && counts->look != NULL)
-        counts->look(counts->slow_log, command, *counts->began_ns - command->sent_ns);
+    if (command->sent_ns != *counts->began_ns)
+        kv_counts_finish_late(counts, command);
+    else if (command->status == KV_OK && command->kind == counts->series)
+        counts->work.n_done++;
+    else
+        kv_counts_finish_otherwise(counts, command);
 }
 
 static inline void kv_counts_sync(struct kv_counts *counts, enum kv_sync_reason reason)
 {
     kv_counter_add(&counts->syncs[reason], 1);
 }
-
-/* The turn is over, and has taken so long, which belongs into that bucket. */
-void kv_counts_end_turn(struct kv_counts *counts, uint64_t took_ns, unsigned bucket);
 
 /* The names in metrics; NULL: what clients do not see has none. Constant. */
 const char *kv_counts_operation(enum kv_command_kind kind);

@@ -221,7 +221,6 @@ void kv_gate_leave(struct kv_gate *gate, struct kv_command *command)
     if (gate->rules->renews && command->kind == KV_COMMAND_GET && command->status == KV_OK &&
         !command->keeps_deadline)
         renew(gate, command);
-    kv_counts_finish(gate->counts, command);
     if (command->principal != NULL)
         kv_admission_leave(command);
     if (command->finished != NULL)

@@ -69,7 +69,7 @@ static void init_loop(struct kv_keyspace *keyspace, uint32_t index)
     here->showing = &keyspace->showing;
     here->tally = kv_budget_tally(keyspace->parts.budget, index);
     here->expiry = &keyspace->expiry;
-    here->counts.began_ns = kv_loop_began_ns(here->loop);
+    kv_counts_init(&here->counts, kv_loop_began_ns(here->loop));
     here->counts.slow_log = keyspace->parts.slow_log;
     here->counts.look = here->counts.slow_log == NULL ? NULL : kv_slow_log_note;
     kv_commands_init(&here->commands, &keyspace->store);
@@ -214,7 +214,7 @@ uint64_t kv_keyspace_under_way(const struct kv_keyspace *keyspace)
 {
     uint64_t n = 0;
     for (uint32_t i = 0; i < keyspace->parts.n_loops; i++)
-        n += atomic_load_explicit(&keyspace->loops[i].commands.under_way, memory_order_relaxed);
+        n += kv_counter_read(&keyspace->loops[i].commands.under_way);
     return n;
 }
 

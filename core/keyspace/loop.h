@@ -30,7 +30,6 @@ struct kv_keyspace_loop {
     struct kv_log_reads log_reads;
     struct kv_syncs syncs;
     struct kv_loop_stage stage;
-    struct kv_turn_listener listener;
 };
 
 #endif

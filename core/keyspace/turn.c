@@ -27,7 +27,7 @@ static void hand_back_unordered(struct kv_keyspace_loop *here, int64_t until_ms)
     struct kv_link *link;
     while ((link = kv_queue_pop(&here->commands.finished)) != NULL) {
         struct kv_command *command = KV_CONTAINER(link, struct kv_command, link);
-        kv_counts_look(&here->counts, command);
+        kv_counts_finish(&here->counts, command);
         kv_gate_leave(&here->gate, command);
         if (is_over(here, until_ms))
             return;
@@ -114,21 +114,13 @@ static int64_t wake_at(struct kv_loop_stage *stage)
     return least_of(least_of(expiry_ms, log_ms), least_of(sync_ms, showing_ms));
 }
 
-/* The answers have been written. */
-static void ended(struct kv_turn_listener *listener, uint64_t took_ns, unsigned bucket)
-{
-    struct kv_keyspace_loop *here = KV_CONTAINER(listener, struct kv_keyspace_loop, listener);
-    kv_counts_end_turn(&here->counts, took_ns, bucket);
-}
-
 void kv_turn_init(struct kv_keyspace_loop *here)
 {
     here->stage.run = run;
     here->stage.relieve = relieve;
     here->stage.wake_at = wake_at;
     kv_loop_add_stage(here->loop, &here->stage);
-    here->listener.ended = ended;
-    kv_loop_set_listener(here->loop, &here->listener);
+    kv_loop_set_work(here->loop, &here->counts.work);
 }
 
 bool kv_turn_finish(struct kv_keyspace_loop *here)

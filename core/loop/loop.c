@@ -32,8 +32,9 @@ struct kv_loop {
     uint32_t n_inputs; /* that it has read so far */
     int64_t now_ms;
     int64_t ended_ns; /* when the last turn ended */
-    struct kv_turn_listener *listener;
     struct kv_histogram turns;
+    struct kv_turn_work *work;
+    struct kv_turn_work no_work; /* where nobody has any */
     struct kv_heap timers;
     struct kv_list stages;
     h2o_socket_t *waker; /* an eventfd */
@@ -86,13 +87,12 @@ static void end_turn(struct kv_loop *loop)
     unsigned bucket = kv_histogram_bucket((uint64_t)took_ns);
     loop->began_ns = 0;
     kv_histogram_add_in(&loop->turns, bucket, (uint64_t)took_ns, 1);
-    if (loop->listener != NULL)
-        loop->listener->ended(loop->listener, (uint64_t)took_ns, bucket);
+    kv_turn_work_end(loop->work, (uint64_t)took_ns, bucket);
 }
 
-void kv_loop_set_listener(struct kv_loop *loop, struct kv_turn_listener *listener)
+void kv_loop_set_work(struct kv_loop *loop, struct kv_turn_work *work)
 {
-    loop->listener = listener;
+    loop->work = work;
 }
 
 void kv_loop_end_work(struct kv_loop *loop)
@@ -115,6 +115,8 @@ struct kv_loop *kv_loop_create(uint32_t index, const struct kv_clock *clock)
     loop->clock = clock;
     loop->index = index;
     loop->now_ms = kv_clock_now_ms(clock);
+    loop->no_work.durations = &loop->turns;
+    loop->work = &loop->no_work;
     kv_list_init(&loop->stages);
     atomic_init(&loop->is_awake, true);
     loop->waker = h2o_evloop_socket_create(loop->evloop, fd, H2O_SOCKET_FLAG_DONT_READ);

@@ -53,15 +53,30 @@ void kv_loop_begin_work(struct kv_loop *loop);
 void kv_loop_end_work(struct kv_loop *loop);
 /* Points to the time when the turn's work began, in nanoseconds; 0 between turns. Lent. */
 const int64_t *kv_loop_began_ns(const struct kv_loop *loop);
-/* Is told how long each turn took, with all of its stages. The caller's memory, until the loop is
- * destroyed. */
-struct kv_turn_listener {
-    /* bucket: the histogram's bucket for the time. */
-    void (*ended)(struct kv_turn_listener *listener, uint64_t took_ns, unsigned bucket);
+
+/* What is done in a turn, and takes as long as the whole turn with all of its stages: the loop
+ * counts these durations at its end. The caller's memory, until the loop is destroyed. */
+struct kv_turn_work {
+    struct kv_histogram *durations; /* of what is counted in `n_done`; never NULL */
+    uint64_t n_done;                /* in this turn */
+    /* Counts what else was done in this turn, once. bucket: that of the time in a histogram. NULL:
+     * there is nothing else. */
+    void (*count_rest)(struct kv_turn_work *work, uint64_t took_ns, unsigned bucket);
 };
 
-/* Call before the loop runs; a loop has one listener. */
-void kv_loop_set_listener(struct kv_loop *loop, struct kv_turn_listener *listener);
+/* Before the loop runs; a loop has one. */
+void kv_loop_set_work(struct kv_loop *loop, struct kv_turn_work *work);
+
+/* The loop's own: the turn is over, and has taken so long, which belongs into that bucket. */
+static inline void kv_turn_work_end(struct kv_turn_work *work, uint64_t took_ns, unsigned bucket)
+{
+    kv_histogram_add_in(work->durations, bucket, took_ns, work->n_done);
+    work->n_done = 0;
+    if (work->count_rest == NULL)
+        return;
+    work->count_rest(work, took_ns, bucket);
+    work->count_rest = NULL;
+}
 
 /* Writes the metrics of n loops. Threads: any. */
 void kv_loops_collect(struct kv_loop *const *loops, uint32_t n, struct kv_metrics_text *text);

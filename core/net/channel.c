@@ -64,11 +64,12 @@ static void on_memory(struct kv_waiter *waiter)
 }
 
 void kv_channel_init(struct kv_channel *channel, h2o_socket_t *sock, struct kv_loop *loop,
-                     struct kv_tally *tally)
+                     struct kv_tally *tally, struct kv_traffic *traffic)
 {
     channel->ops = &kv_channel_plain;
     channel->sock = sock;
     channel->loop = loop;
+    channel->traffic = traffic;
     channel->charge.tally = tally;
     kv_waiter_init(&channel->waiter, on_memory);
     h2o_socket_dont_read(sock, 1); /* the library only says when there is something */
@@ -117,6 +118,7 @@ static bool fill_plain(struct kv_channel *channel, size_t most, enum kv_channel_
         if (got <= 0)
             return n_read != 0 || explain_failure(got, ret_event);
         (*input)->size += (size_t)got;
+        kv_counter_add(&channel->traffic->received, (size_t)got);
         if ((size_t)got < asked)
             break;
     }
@@ -128,12 +130,9 @@ static void on_readable(h2o_socket_t *sock, const char *err)
     struct kv_channel *channel = sock->data;
     struct kv_loop *loop = channel->loop;
     enum kv_channel_event event = KV_CHANNEL_ENDED;
-    size_t before = sock->input->size;
     kv_loop_begin_work(loop);
     if (err == NULL && !channel->ops->fill(channel, most_now(channel), &event))
         return;
-    if (channel->traffic != NULL)
-        kv_counter_add(&channel->traffic->received, sock->input->size - before);
     count_input(channel);
     if (!may_read(channel))
         watch_input(channel);
@@ -230,11 +229,15 @@ static bool write_plain(struct kv_channel *channel, struct iovec *iovecs, size_t
 {
     _Static_assert(sizeof(struct iovec) == sizeof(h2o_iovec_t), "h2o's iovec is the system's");
     ssize_t written = send_iovecs(channel->sock, iovecs, n);
-    if (written > 0)
+    if (written > 0) {
+        kv_counter_add(&channel->traffic->sent, (size_t)written);
         kv_iovecs_skip(&iovecs, &n, (size_t)written);
-    if (n != 0)
-        h2o_socket_write(channel->sock, (h2o_iovec_t *)(void *)iovecs, n, on_written);
-    return n == 0;
+    }
+    if (n == 0)
+        return true;
+    kv_counter_add(&channel->traffic->sent, kv_iovecs_len(iovecs, n));
+    h2o_socket_write(channel->sock, (h2o_iovec_t *)(void *)iovecs, n, on_written);
+    return false;
 }
 
 static bool is_writing_plain(const struct kv_channel *channel)
@@ -254,18 +257,8 @@ const struct kv_channel_ops kv_channel_plain = {
     .shut_writing = shut_writing_plain,
 };
 
-static void count_output(struct kv_channel *channel, const struct iovec *iovecs, size_t n)
-{
-    uint64_t sent = 0;
-    for (size_t i = 0; i < n; i++)
-        sent += iovecs[i].iov_len;
-    kv_counter_add(&channel->traffic->sent, sent);
-}
-
 bool kv_channel_write(struct kv_channel *channel, struct iovec *iovecs, size_t n)
 {
-    if (channel->traffic != NULL)
-        count_output(channel, iovecs, n);
     return channel->ops->write(channel, iovecs, n);
 }
 

@@ -32,9 +32,10 @@ enum kv_channel_event {
 typedef void (*kv_channel_fn)(void *user, enum kv_channel_event event);
 
 struct kv_channel_ops {
-    /* Reads about as many bytes as `most`, or what is there, into the input. Returns: whether there
-     * is an event for the user. */
+    /* Reads about as many bytes as `most`, or what is there, into the input, and counts it.
+     * Returns: whether there is an event for the user. */
     bool (*fill)(struct kv_channel *channel, size_t most, enum kv_channel_event *ret_event);
+    /* Counts what it writes. */
     bool (*write)(struct kv_channel *channel, struct iovec *iovecs, size_t n);
     bool (*is_writing)(const struct kv_channel *channel);
     /* Tells the peer that the end that follows is no attack. */
@@ -56,7 +57,7 @@ struct kv_channel {
     struct st_h2o_socket_t *sock;
     struct kv_tls_session *tls; /* NULL: it is plain */
     struct kv_loop *loop;
-    struct kv_traffic *traffic; /* counts here; lent; NULL: nowhere */
+    struct kv_traffic *traffic; /* counts here, lent */
     void *user;
     kv_channel_fn on_read;
     kv_channel_fn on_written;
@@ -66,9 +67,9 @@ struct kv_channel {
     struct kv_waiter waiter; /* for memory, to read on */
 };
 
-/* tally: of the loop. */
+/* tally: of the loop. traffic: where bytes count, lent. */
 void kv_channel_init(struct kv_channel *channel, struct st_h2o_socket_t *sock, struct kv_loop *loop,
-                     struct kv_tally *tally);
+                     struct kv_tally *tally, struct kv_traffic *traffic);
 /* It is closed. */
 void kv_channel_fini(struct kv_channel *channel);
 

@@ -44,7 +44,8 @@ struct kv_connection *kv_connection_open(struct kv_connections *among, h2o_socke
     struct kv_connection *connection = kv_calloc(1, sizeof(*connection));
     connection->among = among;
     connection->counted = counted;
-    kv_channel_init(&connection->channel, sock, among->loop, among->tally);
+    kv_channel_init(&connection->channel, sock, among->loop, among->tally,
+                    &among->traffic[KV_TRANSPORT_NONE]);
     connection->protocol = &nobody;
     connection->linger_fd = -1;
     connection->progress_ms = connection->opened_ms = kv_loop_now_ms(among->loop);

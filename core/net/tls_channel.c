@@ -209,6 +209,7 @@ static void fail(struct kv_tls_session *session)
 static bool write_tls(struct kv_channel *channel, struct iovec *iovecs, size_t n)
 {
     struct kv_tls_session *session = session_of(channel);
+    kv_counter_add(&channel->traffic->sent, kv_iovecs_len(iovecs, n));
     if (write_some(session, &iovecs, &n))
         return true;
     if (session->is_failed && session->flying.len == 0) {
@@ -303,8 +304,10 @@ static void decrypt(struct kv_tls_session *session)
         if (to == NULL)
             return;
         got = SSL_read(session->ssl, to, room < INT_MAX ? (int)room : INT_MAX);
-        if (got > 0)
+        if (got > 0) {
             (*input)->size += (size_t)got;
+            kv_counter_add(&session->channel->traffic->received, (size_t)got);
+        }
     } while (got > 0);
     int error = SSL_get_error(session->ssl, got);
     if (error == SSL_ERROR_ZERO_RETURN)

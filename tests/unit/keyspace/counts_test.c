@@ -21,7 +21,7 @@ static int set_up(void **state)
 {
     (void)state;
     counts = kv_calloc(1, sizeof(*counts));
-    counts->began_ns = &began_ns;
+    kv_counts_init(counts, &began_ns);
     began_ns = TURN_NS;
     return 0;
 }
@@ -41,7 +41,7 @@ static void finish(enum kv_command_kind kind, int status, int64_t sent_ns)
 
 static void end_turn(uint64_t took_ns)
 {
-    kv_counts_end_turn(counts, took_ns, kv_histogram_bucket(took_ns));
+    kv_turn_work_end(&counts->work, took_ns, kv_histogram_bucket(took_ns));
 }
 
 static void expect_line(const char *line)
@@ -91,6 +91,28 @@ static void other_outcomes_are_counted_separately(void **state)
     DURATIONS("get", "sum", "0.000002");
 }
 
+static void each_turn_counts_its_own_mixture(void **state)
+{
+    (void)state;
+    finish(KV_COMMAND_GET, KV_OK, TURN_NS);
+    finish(KV_COMMAND_SET, KV_OK, TURN_NS);
+    finish(KV_COMMAND_GET, KV_OK, TURN_NS);
+    finish(KV_COMMAND_GET, KV_MISSING, TURN_NS);
+    finish(KV_COMMAND_SET, KV_OK, TURN_NS);
+    end_turn(20000);
+    finish(KV_COMMAND_SET, KV_OK, TURN_NS);
+    end_turn(50000);
+    finish(KV_COMMAND_GET, KV_MISSING, TURN_NS);
+    end_turn(1000);
+    COMMANDS("get", "ok", 2);
+    COMMANDS("get", "missing", 2);
+    COMMANDS("set", "ok", 3);
+    DURATIONS("get", "count", "4");
+    DURATIONS("get", "sum", "0.000061");
+    DURATIONS("set", "count", "3");
+    DURATIONS("set", "sum", "0.00009");
+}
+
 static void commands_from_earlier_turns_are_measured_from_their_start(void **state)
 {
     (void)state;
@@ -110,6 +132,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(commands_of_a_turn_take_as_long_as_the_turn),
         TEST(other_outcomes_are_counted_separately),
+        TEST(each_turn_counts_its_own_mixture),
         TEST(commands_from_earlier_turns_are_measured_from_their_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,6 +84,46 @@ static void a_postponed_timer_fires_once_at_the_later_time(void **state)
     kv_loop_destroy(loop);
 }
 
+/* What is done in a turn. */
+
+struct worker {
+    struct kv_timer timer;
+    struct kv_turn_work work;
+    struct kv_histogram durations;
+    uint64_t rest_ns;
+};
+
+static void note_rest(struct kv_turn_work *work, uint64_t took_ns, unsigned bucket)
+{
+    assert_int_equal(bucket, kv_histogram_bucket(took_ns));
+    KV_CONTAINER(work, struct worker, work)->rest_ns += took_ns;
+}
+
+static void do_two_things(struct kv_timer *timer)
+{
+    struct worker *worker = KV_CONTAINER(timer, struct worker, timer);
+    worker->work.n_done += 2;
+    worker->work.count_rest = note_rest;
+    test_clock.now_ms += 3;
+}
+
+static void what_is_done_in_a_turn_counts_as_long_as_the_turn_once(void **state)
+{
+    struct kv_loop *loop = kv_loop_create(0, &test_clock.base);
+    struct worker worker = {.timer = {.fire = do_two_things}};
+    (void)state;
+    worker.work.durations = &worker.durations;
+    kv_loop_set_work(loop, &worker.work);
+    kv_timer_start(loop, &worker.timer, test_clock.now_ms);
+    kv_loop_turn(loop);
+    kv_loop_turn(loop);
+    unsigned bucket = kv_histogram_bucket(3 * KV_NS_PER_MS);
+    assert_int_equal(kv_counter_read(&worker.durations.buckets[bucket]), 2);
+    assert_int_equal(kv_counter_read(&worker.durations.sum_ns), 6 * KV_NS_PER_MS);
+    assert_int_equal(worker.rest_ns, 3 * KV_NS_PER_MS);
+    kv_loop_destroy(loop);
+}
+
 /* Posts. */
 
 struct counted_post {
@@ -191,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(timers_fire_in_order_and_not_early),
         cmocka_unit_test(a_postponed_timer_fires_once_at_the_later_time),
+        cmocka_unit_test(what_is_done_in_a_turn_counts_as_long_as_the_turn_once),
         cmocka_unit_test(posts_wake_the_loop_and_run_in_each_threads_order),
         cmocka_unit_test(no_wake_up_is_lost_between_two_sleeps),
     };

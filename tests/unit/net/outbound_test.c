@@ -24,6 +24,7 @@ static struct {
     struct kv_chunks chunks;
     struct kv_outbound out;
     struct kv_channel channel;
+    struct kv_traffic traffic;
     int peer;
     struct kv_buffer taken;
 } rig;
@@ -40,13 +41,14 @@ static int set_up(void **state)
 {
     int ends[2];
     (void)state;
+    rig.traffic = (struct kv_traffic){0};
     kv_outbound_init(&rig.out, &rig.chunks);
     rig.loop = kv_loop_create(0, &kv_clock_boot);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0)
         return -1;
     setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &(int){4096}, sizeof(int));
     kv_channel_init(&rig.channel, h2o_evloop_socket_create(kv_loop_evloop(rig.loop), ends[0], 0),
-                    rig.loop, NULL);
+                    rig.loop, NULL, &rig.traffic);
     kv_channel_attach(&rig.channel, NULL, NULL, on_written);
     rig.peer = ends[1];
     return 0;
@@ -126,6 +128,7 @@ static void data_the_socket_refuses_is_sent_when_there_is_room(void **state)
     kv_outbound_append(&rig.out, KV_SLICE("meanwhile"));
     assert_false(write_out());
     take(PIECES * LONG + 9);
+    assert_int_equal(kv_counter_read(&rig.traffic.sent), PIECES * LONG + 9);
     for (int i = 0; i < PIECES; i++)
         assert_int_equal(rig.taken.bytes[i * LONG + LONG / 2], 'A' + i);
     assert_memory_equal(rig.taken.bytes + PIECES * LONG, "meanwhile", 9);

@@ -45,7 +45,8 @@ static char *send_all(size_t whole)
     int ends[2];
     struct kv_loop *loop = kv_loop_create(0, &kv_clock_boot);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
-    struct kv_channel channel = {.ops = &kv_channel_plain};
+    struct kv_traffic traffic = {0};
+    struct kv_channel channel = {.ops = &kv_channel_plain, .traffic = &traffic};
     channel.sock = h2o_evloop_socket_create(kv_loop_evloop(loop), ends[0], 0);
     kv_channel_attach(&channel, NULL, NULL, on_written);
     kv_outbound_write(&out, &channel);
