@@ -104,7 +104,7 @@ enum kv_op {
     KV_OP_UPDATE =
         5, /* since 1.3, with KV_STORE_UPDATES. Sets the value that `compute` makes of the
               old one, or deletes the key; ret: as SET or DELETE, DECLINED, or LONGER */
-    KV_OP_CATCH_UP = 6, /* since 1.6, with KV_STORE_CATCHES_UP. Has no key, and changes nothing;
+    KV_OP_CATCH_UP = 6, /* since 1.7, with KV_STORE_CATCHES_UP. Has no key, and changes nothing;
                            ret: OK, once every change that was committed before it was submitted, on
                            any server, has been reported */
 };
@@ -429,13 +429,13 @@ enum kv_store_capability {
     KV_STORE_TOUCHES =
         1u << 8, /* host->touched() is called for all deadlines that are set without a change.
                     Without it, the server knows only those that its own commands set */
-    /* Since 1.6. */
+    KV_STORE_SHOWS = 1u << 7, /* hooks and sinks see changes by host->show() only: several servers
+                                 share the store, and one of them shows each change */
+    /* Since 1.7. */
     KV_STORE_CATCHES_UP = 1u << 9, /* submit() takes KV_OP_CATCH_UP: other servers share the store,
                                       and their changes may be reported a while after their commit.
                                       Without it, a subscriber may be notified of changes of others
                                       that were answered before it subscribed */
-    KV_STORE_SHOWS = 1u << 7, /* hooks and sinks see changes by host->show() only: several servers
-                                 share the store, and one of them shows each change */
 };
 
 struct kv_store_ops {
