@@ -689,6 +689,7 @@ static void hooks_end_before_the_server_does(void **state)
         snprintf(value, sizeof(value), "%d", i);
         kv_test_store(port, "k", value);
     }
+    kv_test_settle(port);
     stop_and_expect(rig, "hooks.lua: the last one 30");
 }
 
