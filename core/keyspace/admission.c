@@ -1,7 +1,7 @@
 /*
- * The rights that a command takes depend on its kind, and on what its outcome would tell. What a
- * client may not read is answered the same whether it is there or not: it does not reach the store,
- * and the refusal depends on the grants alone.
+ * The rights that a command needs depend on its kind, and on what its outcome would reveal. If a
+ * client may not read a key, the answer is the same whether the key exists or not: the command does
+ * not reach the store, and the refusal depends on the grants only.
  */
 #include "keyspace/admission.h"
 
@@ -10,11 +10,11 @@
 enum {
     READ = KV_RIGHT_READ,
     WRITE = KV_RIGHT_WRITE,
-    DENIED = 1 << 7,            /* no client may */
+    DENIED = 1 << 7,            /* no client may send it */
     LONGEST_PREFIXES_TOLD = 512 /* bytes of a refusal */
 };
 
-/* A condition tells of the state that is there; a lease is renewed, as by a touch. */
+/* A condition reveals the present state; renewing a lease needs the rights of a touch. */
 static uint32_t rights_of_write(const struct kv_command *command)
 {
     return command->cond != 0 || command->is_lease ? READ | WRITE : WRITE;
@@ -47,7 +47,7 @@ static uint32_t rights_of(const struct kv_command *command)
 }
 #pragma GCC diagnostic pop
 
-/* ---- what is denied ---- */
+/* ---- denials ---- */
 
 static bool is_about_prefix(const struct kv_command *command)
 {
@@ -66,7 +66,7 @@ static void tell_right(const char *name, const struct kv_prefixes *granted,
         kv_prefixes_print(granted, LONGEST_PREFIXES_TOLD, text);
 }
 
-/* Which rights are missing. */
+/* Appends the missing rights. */
 static void tell_rights(const struct kv_principal *principal, const struct kv_command *command,
                         struct kv_buffer *text)
 {
@@ -78,7 +78,7 @@ static void tell_rights(const struct kv_principal *principal, const struct kv_co
         tell_right("write", &grants->write, command, text);
 }
 
-/* Within which prefixes a listing, or a subscription of a prefix, may lie. */
+/* Appends the prefixes within which a listing, or a subscription to a prefix, must lie. */
 static void tell_prefixes(const struct kv_principal *principal, struct kv_buffer *text)
 {
     kv_buffer_append(text, KV_SLICE("the prefix must lie within one that is granted: "));
@@ -122,7 +122,7 @@ __attribute__((noinline)) static int log_denial(const struct kv_access_loop *acc
     return verdict;
 }
 
-/* ---- what is granted ---- */
+/* ---- grants ---- */
 
 /* Whether the SCAN lists all keys, and the principal may read some of them. */
 static bool is_narrowed(const struct kv_principal *principal, struct kv_command *command)
@@ -146,7 +146,7 @@ static bool is_granted(const struct kv_access_loop *access, const struct kv_prin
            is_narrowed(principal, command);
 }
 
-/* Interceptors ask who it is, and a listing reads by its grants. */
+/* Interceptors look at the principal, and a listing uses its grants. */
 static bool needs_principal(const struct kv_command *command)
 {
     return command->traits->is_write || command->kind == KV_COMMAND_SCAN;
@@ -175,7 +175,7 @@ int kv_admission_judge(struct kv_access_loop *access, struct kv_principal *princ
     return KV_OK;
 }
 
-/* Owns: the caller, one reference. Returns: NULL where it is no longer valid. */
+/* Owns: the caller, one reference. Returns: NULL if the principal is no longer valid. */
 static struct kv_principal *as_of_now(struct kv_access_loop *access, struct kv_principal *principal)
 {
     if (access == NULL || principal->kind == KV_PRINCIPAL_CONSTANT ||

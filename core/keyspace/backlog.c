@@ -6,7 +6,7 @@
 
 enum {
     COST_BYTES = 1024,
-    OWN_BYTES = sizeof(struct kv_behind) + 32 /* with its place in the table, about */
+    OWN_BYTES = sizeof(struct kv_behind) + 32 /* with its place in the table, approximately */
 };
 
 void kv_backlog_init(struct kv_backlog *backlog, struct kv_tally *tally)

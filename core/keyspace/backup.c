@@ -1,6 +1,6 @@
 /*
- * A commit that was under way when the log began to run may be missing there; its revision was
- * given out already. So the walk begins once everything that had been given out by then is
+ * A commit that was under way when the log began to run may be missing there; its revision had been
+ * given out by then. So the walk begins once everything up to the newest revision of that moment is
  * committed.
  *
  * Between two pages of the walk the log is read up to its end, or for a number of pages; so it need
@@ -22,11 +22,11 @@ enum {
 };
 
 enum step {
-    AWAITS_BEGIN, /* commits that the log may lack */
+    AWAITS_BEGIN, /* waits for commits that the log may lack */
     WALKS,
-    FOLLOWS,    /* the log, between pages of the walk */
-    AWAITS_END, /* commits up to the revision of the backup */
-    ENDS,       /* the log, up to there */
+    FOLLOWS,    /* reads the log, between pages of the walk */
+    AWAITS_END, /* waits for commits up to the revision of the backup */
+    ENDS,       /* reads the log up to that revision */
 };
 
 struct kv_backup {
@@ -34,10 +34,10 @@ struct kv_backup {
     void *owner;
     struct kv_keyspace_loop *here;
     enum step step;
-    bool is_walking; /* a page is on its way: frees the backup if it was closed */
+    bool is_walking; /* a page is being read, and frees the backup if it was closed */
     bool is_closed;
     uint32_t n_log_pages;
-    uint64_t begin;    /* what the log has is after this */
+    uint64_t begin;    /* the log's changes come after this revision */
     uint64_t revision; /* of the backup; 0: not known yet */
     struct kv_buffer cursor;
     struct kv_log_read *read;
@@ -69,14 +69,14 @@ static void pause(struct kv_backup *backup, enum step step)
 
 /* ---- touches ---- */
 
-/* Those of states that are newer than the backup are left out. */
+/* Touches of states that are newer than the backup are left out. */
 static void bring_touch(struct kv_backup *backup, const struct kv_touch *touch)
 {
     if (backup->revision == 0 || touch->revision <= backup->revision)
         backup->taker->on_touch(backup->owner, touch->key, touch->revision, touch->deadline_ms);
 }
 
-/* Returns: false where some were lost. */
+/* Returns: false if some were lost. */
 static bool bring_touches(struct kv_backup *backup)
 {
     struct kv_touch touch;
@@ -96,7 +96,8 @@ static void bring_change(struct kv_backup *backup, const struct kv_log_entry *en
         backup->taker->on_gone(backup->owner, entry->key, entry->revision);
 }
 
-/* A change was left out whose key has changed again: the backup has to be as new as that. */
+/* A change was left out because its key has changed again: the backup has to include the later
+ * change. */
 static void move_end(struct kv_backup *backup)
 {
     if (!backup->read->has_left_out || backup->revision == 0)
@@ -119,14 +120,14 @@ static bool is_committed(const struct kv_backup *backup, uint64_t revision)
     return kv_watermark_now(&feed_of(backup)->watermark) >= revision;
 }
 
-/* Between pages of the walk. */
+/* Continues between pages of the walk. */
 static void go_on_walking(struct kv_backup *backup)
 {
     bool is_enough = backup->read->is_last || ++backup->n_log_pages >= LOG_PAGES;
     pause(backup, is_enough ? WALKS : FOLLOWS);
 }
 
-/* A page that was asked for when everything was committed, and is the last, has everything. */
+/* The page is complete if it is the last, and was requested when everything was committed. */
 static void finish_or_go_on(struct kv_backup *backup)
 {
     if (backup->read->upto >= backup->revision || backup->read->is_last)
@@ -210,7 +211,7 @@ static void walk(struct kv_backup *backup)
     kv_keyspace_send(command);
 }
 
-/* ---- its life ---- */
+/* ---- opening and closing ---- */
 
 static void await(struct kv_backup *backup, uint64_t revision, enum step then)
 {

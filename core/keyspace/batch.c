@@ -1,7 +1,7 @@
 /*
- * A loop's commands go to the store in vectors. The feed is delivered first: what a GET reads is
- * thus never older than what its client was told (client.h). A store that completes late (it lacks
- * KV_STORE_SYNC) gets commands whose bytes are their own.
+ * A loop's commands go to the store in vectors. The feed is delivered first, so a GET never reads a
+ * state older than one its client was notified of (client.h). A store that completes late (it lacks
+ * KV_STORE_SYNC) gets commands that own their bytes.
  */
 #include "keyspace/batch.h"
 
@@ -10,8 +10,8 @@
 
 enum {
     VECTOR = 128,
-    MOST_BYTES = 1 << 20,      /* of the values of a vector; one more may exceed it */
-    UPDATE_BYTES = 32 << 10,   /* what an update counts for: it reads and makes a value */
+    MOST_BYTES = 1 << 20,      /* of the values of a vector; one value may exceed it */
+    UPDATE_BYTES = 32 << 10,   /* the cost of an update, which reads and makes a value */
     LONGEST_SUBMISSION_MS = 10 /* of a turn; then the rest waits for the next one */
 };
 
@@ -47,14 +47,15 @@ static void prepare_condition(struct kv_command *command)
     command->cmd.n_if_revisions = command->n_if_revisions;
 }
 
-/* What the server does of its own accord counts as the client's that it does it for. */
+/* An update that the server makes on behalf of a client, as for a lease, has the mark of a
+ * client's: 0. */
 static uint16_t mark_of(const struct kv_command *command)
 {
     bool is_own = command->update != NULL && command->update->is_own;
     return command->is_load ? KV_MARK_UNSEEN : is_own ? 0 : command->depth;
 }
 
-/* The command as the store sees it; its bytes are where they stay from now on. */
+/* Prepares the command for the store; its bytes are where they will stay. */
 static void prepare(struct kv_command *command)
 {
     if (!command->traits->has_steps) { /* an UPDATE has these of its own */
@@ -75,7 +76,7 @@ static void prepare(struct kv_command *command)
     command->awaited_revision = 0;
 }
 
-/* It is to be read as the first of its client's commands. */
+/* The command will be read when it is the first of its client's commands. */
 static void read_later(struct kv_command *command)
 {
     struct kv_room *room = &command->order->room;
@@ -129,7 +130,7 @@ static void take_outcome(struct kv_batch *batch, struct kv_command *command)
     kv_command_finish(command, command->cmd.status);
 }
 
-/* Returns: the status to finish it with; 0: there is no such reason. */
+/* Returns: the status to finish it with; 0 if it can be submitted. */
 static int reason_not_to_submit(const struct kv_store_link *store, struct kv_command *command)
 {
     if (kv_command_is_dropped(command))

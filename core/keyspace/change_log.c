@@ -1,11 +1,11 @@
 /*
  * Entries lie in chunks, so that the log grows without being copied within a store's critical
- * section. They are in the order of revisions: one that comes late is moved towards the front past
- * those with larger ones, which are few.
+ * section. They are in the order of revisions: an entry that comes late is moved towards the front
+ * past those with larger revisions, which are few.
  *
  * Invariant: while the log runs, every change above `begins_after` and at or below the watermark
  * has an entry among first … end-1. A change that found the log not running took its revision
- * before the log began, so it is not above the store's newest revision as it was then.
+ * before the log began, so it is not above the store's newest revision of that moment.
  */
 #include "keyspace/change_log.h"
 
@@ -16,7 +16,7 @@
 enum {
     CHUNK = 256, /* entries */
     FIRST_CHUNKS = 8,
-    LONG_VALUES = 16,     /* a value above this part of the log's size is not kept */
+    LONG_VALUES = 16,     /* a value longer than this fraction of the log's size is not kept */
     MOST_LOOKED_AT = 512, /* entries, for one page */
     MOST_TIDIED = 256,    /* entries, at a time */
     TIDY_INTERVAL_MS = 100
@@ -28,8 +28,8 @@ struct entry {
     int64_t at_ms;
     uint64_t bytes;
     struct kv_slice key;
-    struct kv_item after; /* with a reference; none where the value is not kept, or is gone: */
-    char *own_key;        /* then the key is a copy */
+    struct kv_item after; /* with a reference; none if the value is not kept, or was removed: */
+    char *own_key;        /* then this is a copy of the key */
 };
 
 struct kv_log_chunk {
@@ -62,14 +62,14 @@ static void grow_ring(struct kv_change_log *log)
     size_t n = log->n_chunks == 0 ? FIRST_CHUNKS : 2 * log->n_chunks;
     struct kv_log_chunk **chunks = kv_calloc(n, sizeof(*chunks));
     for (uint64_t i = log->unreleased / CHUNK; i < log->end / CHUNK; i++)
-        /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): there are none to be moved then */
+        /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): with n_chunks 0 this loop does not run */
         chunks[i % n] = log->chunks[i % log->n_chunks];
     free(log->chunks);
     log->chunks = chunks;
     log->n_chunks = n;
 }
 
-/* Makes room for the entry `end`. */
+/* Makes room for the entry number `end`. */
 static void extend(struct kv_change_log *log)
 {
     if (log->end % CHUNK != 0)
@@ -118,7 +118,7 @@ static int64_t now_ms(const struct kv_change_log *log)
     return kv_clock_now_ms(log->parts->clock);
 }
 
-/* For stores with threads of their own: the loops may all be asleep. */
+/* For stores with threads of their own: all loops may be asleep. */
 static void wake_a_loop(const struct kv_change_log *log)
 {
     if (!log->store->is_sync)
@@ -167,7 +167,8 @@ static void drop_old(struct kv_change_log *log, int64_t at_ms)
     }
 }
 
-/* When there will be something to do next; entries that grow too old soon go together. */
+/* The time of the next work; entries that grow too old at about the same time are dropped
+ * together. */
 static int64_t next_ms(const struct kv_change_log *log, int64_t at_ms)
 {
     bool is_running = atomic_load(&log->is_running), is_empty = log->first == log->end;
@@ -253,7 +254,7 @@ void kv_change_log_fini(struct kv_change_log *log)
     pthread_mutex_destroy(&log->lock);
 }
 
-/* ---- those who could resume ---- */
+/* ---- clients that could resume ---- */
 
 static void begin(struct kv_change_log *log)
 {
@@ -291,7 +292,7 @@ void kv_change_log_leave(struct kv_change_log *log)
 
 /* ---- appending ---- */
 
-/* Returns: false where there is no memory. */
+/* Returns: false if there is no memory. */
 static bool copy_key(struct entry *entry, struct kv_slice key)
 {
     entry->own_key = kv_try_alloc(key.len + 1);
@@ -303,7 +304,7 @@ static bool copy_key(struct entry *entry, struct kv_slice key)
     return true;
 }
 
-/* Returns: false where there is no memory. */
+/* Returns: false if there is no memory. */
 static bool make_entry(const struct kv_change_log *log, const struct kv_change *change,
                        struct entry *ret_entry)
 {
@@ -319,7 +320,7 @@ static bool make_entry(const struct kv_change_log *log, const struct kv_change *
     return true;
 }
 
-/* What cannot be kept is as if the log had begun after it. */
+/* If an entry cannot be kept, the log begins after it. */
 static void forget(struct kv_change_log *log, uint64_t revision)
 {
     while (log->first < log->end)
@@ -350,7 +351,7 @@ void kv_change_log_append(struct kv_change_log *log, const struct kv_change *cha
     pthread_mutex_unlock(&log->lock);
 }
 
-/* Also while it does not run: it may begin again without a change in between. */
+/* Also while the log does not run: it may begin again without a change in between. */
 void kv_change_log_lose(struct kv_change_log *log, uint64_t revision)
 {
     pthread_mutex_lock(&log->lock);
@@ -363,7 +364,7 @@ void kv_change_log_lose(struct kv_change_log *log, uint64_t revision)
 /* ---- reading ---- */
 
 /* The key of an entry without a value is copied again, as the log may drop its own at any time.
- * Returns: false where there is no memory. */
+ * Returns: false if there is no memory. */
 static bool lend(const struct kv_change_log *log, struct kv_log_page *page,
                  const struct entry *entry)
 {

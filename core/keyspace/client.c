@@ -1,7 +1,7 @@
 /*
- * The order of one connection's commands; the rules are in client.h. `commands` holds every
- * command that was sent and not yet handed back; the held ones among them are looked through
- * again whenever one ahead of them moves on.
+ * The order of one connection's commands; the rules are in client.h. `commands` holds every command
+ * that was sent and not yet handed back; those that are held are examined again whenever an earlier
+ * one advances.
  */
 #include "keyspace/client.h"
 
@@ -13,7 +13,7 @@
 #include "keyspace/precedence.h"
 
 enum {
-    FULL_WAIT_MS = 1000 /* nobody knows when a connection ends */
+    FULL_WAIT_MS = 1000 /* the end of a connection cannot be predicted */
 };
 
 static void on_memory(struct kv_waiter *waiter)
@@ -58,7 +58,7 @@ static void drop_watch(struct kv_command *command)
     client_of(command)->n_barriers--;
 }
 
-/* No command under way needs its watch any more: nobody is told its answer. */
+/* Commands under way no longer need their watches: their answers will be dropped. */
 static void drop_watches(struct kv_client *client)
 {
     KV_LIST_EACH(&client->commands, link, after)
@@ -115,9 +115,9 @@ bool kv_command_address(const struct kv_command *command, struct kv_address_text
            kv_client_address(client_of(command), ret);
 }
 
-/* ---- how often it asks ---- */
+/* ---- rates ---- */
 
-/* The rules may have begun to meter addresses since. */
+/* The rules may have begun to meter addresses since the last call. */
 static void find_meter(struct kv_client *client)
 {
     struct kv_access_loop *access = client->home->access;
@@ -161,7 +161,7 @@ bool kv_client_count_message(struct kv_client *client, struct kv_excess *ret)
     return kv_client_count_arrival(client, ret) && kv_client_count_identified(client, ret);
 }
 
-/* ---- as whom it acts ---- */
+/* ---- its principal ---- */
 
 bool kv_client_may_join(const struct kv_client *client, const struct kv_principal *principal,
                         struct kv_excess *ret)
@@ -178,7 +178,7 @@ bool kv_client_may_join(const struct kv_client *client, const struct kv_principa
                           ret);
 }
 
-/* The connection counts for another token from now on. */
+/* From now on the connection counts for another token. */
 static void join(struct kv_client *client, struct kv_meter *meter)
 {
     if (client->joined == meter)
@@ -213,8 +213,8 @@ void kv_client_close(struct kv_client *client)
     mark_dirty(client);
 }
 
-/* Whether nothing ahead is held, and all of it has other keys: most commands need no further look.
- */
+/* Whether no earlier command is held, and all have other keys: most commands need no closer
+ * look. */
 static bool is_apart(const struct kv_client *client, const struct kv_command *command)
 {
     const struct kv_order *order = &client->order;
@@ -224,7 +224,7 @@ static bool is_apart(const struct kv_client *client, const struct kv_command *co
            (client->n_barriers == 0 && client->home->store->is_sync);
 }
 
-/* Whether it waits for any of those ahead. Not inlined, so that other commands cost less. */
+/* Whether it waits for any earlier command. Not inlined, so that other commands cost less. */
 __attribute__((noinline)) static bool waits(const struct kv_client *client,
                                             const struct kv_command *command)
 {
@@ -253,7 +253,7 @@ static bool is_first(const struct kv_command *command)
     return client_of(command)->commands.next == &command->in_client;
 }
 
-/* Whether it makes something long for its answer: a page of values, or the result of an update. */
+/* Whether its answer is long: a page of values, or the result of an update. */
 static bool makes_answer(const struct kv_command *command)
 {
     return command->kind == KV_COMMAND_SCAN ||
@@ -275,8 +275,8 @@ static bool await_room(struct kv_room *room)
     return false;
 }
 
-/* The first command may take what the budget has, and a little in any case: most values are short.
- * Returns: false where the budget has too little. */
+/* The first command may use what is left of the budget, and a little in any case: most values are
+ * short. Returns: false if the budget has too little left. */
 static bool reserve_first(struct kv_command *command)
 {
     struct kv_room *room = &command->order->room;
@@ -310,7 +310,7 @@ static bool admit_later(struct kv_command *command)
     return true;
 }
 
-/* Returns: whether the command may go, and has the room that it needs. */
+/* Returns: whether the command may go on, and has the room that it needs. */
 static inline bool admit(struct kv_command *command)
 {
     if (!needs_room(command))
@@ -330,7 +330,7 @@ static bool is_covered(const struct kv_command *command)
                            command->hash);
 }
 
-/* Returns: -1 where there is no memory for it. */
+/* Returns: -1 if there is no memory. */
 static int watch(struct kv_command *command)
 {
     if (command->watch != NULL)
@@ -371,7 +371,7 @@ static void let_in_judged(struct kv_command *command, int verdict)
         kv_command_finish(command, verdict);
 }
 
-/* To be judged again when it goes on. */
+/* The command will be judged again when it goes on. */
 static void keep_principal(struct kv_command *command)
 {
     struct kv_principal *principal = client_of(command)->principal;
@@ -379,7 +379,7 @@ static void keep_principal(struct kv_command *command)
         command->principal = kv_principal_ref(principal);
 }
 
-/* A command that is held keeps its bytes for longer than its caller does. */
+/* A held command outlives the bytes that its caller lent. */
 static void hold(struct kv_command *command)
 {
     if (kv_command_keep(command) != 0) {
@@ -393,8 +393,8 @@ static void hold(struct kv_command *command)
         mark_dirty(client_of(command));
 }
 
-/* A request may last longer than the rules by which its client was identified. Returns: false where
- * the client is nobody any more. */
+/* A request may outlive the rules by which its client was identified. Returns: false if the client
+ * is no longer identified. */
 static bool renew(struct kv_client *client)
 {
     struct kv_access_loop *access = client->home->access;
@@ -410,7 +410,7 @@ static bool renew(struct kv_client *client)
     return true;
 }
 
-/* Most servers have no rules. Returns: KV_OK, or how the command ends. */
+/* Most servers have no rules. Returns: KV_OK, or the status that ends the command. */
 static inline int judge(struct kv_client *client, struct kv_command *command)
 {
     if (client->principal->is_unlimited || is_in_no_order(command))
@@ -456,9 +456,9 @@ void kv_client_send(struct kv_client *client, struct kv_command *command)
 }
 
 /* A command that is not finished has copies already: the batch, the gate and all others that let it
- * wait have seen to that. One that is may stay for long, behind others or until there is room for
- * its value, and its key still decides on renewals and rights. Without memory it has no key, so
- * that neither is granted. */
+ * wait have made them. A finished one may stay for long, behind others or until there is room for
+ * its value, and its key is still needed for renewals and rights. Without memory its key is empty,
+ * so neither is granted. */
 static void keep_finished(struct kv_command *command)
 {
     if (kv_command_keep_key(command) == 0)
@@ -477,8 +477,8 @@ void kv_client_keep(struct kv_client *client)
     }
 }
 
-/* Changes that the feed holds back may be older than what the command shows, or than the
- * subscription that it makes. Returns: whether it has to wait until they are delivered. */
+/* Changes that the feed holds back may be older than the state in the answer, or than the
+ * subscription. Returns: whether the command has to wait until they are delivered. */
 static bool awaits_feed(struct kv_command *command)
 {
     struct kv_feed_inbox *inbox = &command->home->inbox;
@@ -494,8 +494,8 @@ static bool awaits_feed(struct kv_command *command)
 }
 
 /* Subscribes or unsubscribes, as the first of the client's commands: everything before it has been
- * answered, and its own answer precedes the first change. What the feed has already brought
- * belongs to the time before. */
+ * answered, and its own answer precedes the first change. Changes that the feed has delivered
+ * already do not belong to the subscription. */
 static void run_topic_command(struct kv_command *command)
 {
     struct kv_client *client = client_of(command);
@@ -507,9 +507,9 @@ static void run_topic_command(struct kv_command *command)
     command->status = kv_subscribing_run(command, &client->subscriber, client->principal);
 }
 
-/* Changes were told while the GET was under way, the newest of them newer than what it read: then
- * it is answered with that (see client.h). Returns: false where it has to be read again, because
- * the deadline of that state has passed, or was moved, since it was told. */
+/* If the client was notified, while the GET was under way, of a change newer than the state that
+ * was read, the GET is answered with that (see client.h). Returns: false if the key has to be read
+ * again, because the deadline of that state has passed, or has been moved. */
 static bool catch_up(struct kv_command *command)
 {
     const struct kv_watch *watch = command->watch;
@@ -530,8 +530,9 @@ static bool catch_up(struct kv_command *command)
     return true;
 }
 
-/* Reads the first of the client's commands again. Those of the same key that have been read, or are
- * being, while it was final would show an older state than its new one: they are to follow. */
+/* Reads the first of the client's commands again. Later GETs of the key whose reads were done, or
+ * under way, while this one was final would show an older state than its new one: they are read
+ * again, too. */
 static void read_again(struct kv_command *first)
 {
     struct kv_client *client = client_of(first);
@@ -572,7 +573,7 @@ static void take_out(struct kv_command *command)
     command->order = NULL;
 }
 
-/* A value is not given to a connection that is over its limit. */
+/* A connection that is over its limit gets no values. */
 static bool awaits_room(struct kv_client *client, const struct kv_command *finished)
 {
     struct kv_room *room = &client->order.room;

@@ -1,9 +1,9 @@
 /*
- * Lengths are 4 bytes, the smallest first:
+ * Lengths have 4 bytes, least significant first:
  *
- *   's' <length of the delimiter> <length of the prefix> <delimiter> <start>
- *   'p' <the same> <delimiter> <prefix> <the store's cursor>
- *   'k' <the same> <delimiter> <last key> <the store's cursor> <its length>
+ *     's' <length of the delimiter> <length of the prefix> <delimiter> <start>
+ *     'p' <the same> <delimiter> <prefix> <the store's cursor>
+ *     'k' <the same> <delimiter> <last key> <the store's cursor> <its length>
  */
 #include "keyspace/cursor.h"
 
@@ -48,7 +48,7 @@ bool kv_cursor_write(struct kv_buffer *out, const struct kv_cursor *cursor)
     return true;
 }
 
-/* Takes `part` off the front. Returns: whether it is there. */
+/* Removes `part` from the front. Returns: whether it was there. */
 static bool skip(struct kv_slice *text, struct kv_slice part)
 {
     if (!kv_slice_has_prefix(*text, part))
@@ -57,7 +57,7 @@ static bool skip(struct kv_slice *text, struct kv_slice part)
     return true;
 }
 
-/* rest: the last key, the store's cursor, and the length of that. */
+/* rest: the last key, the store's cursor, and the length of the cursor. */
 static bool split_key(struct kv_slice rest, struct kv_cursor *ret)
 {
     if (rest.len < LENGTH)

@@ -13,10 +13,10 @@
 
 enum {
     CHUNK = 64,       /* keys of one part at a time */
-    CHUNKS_A_TURN = 8 /* so a turn of the loop is not held up for more than a millisecond */
+    CHUNKS_A_TURN = 8 /* so that expiry delays a turn by no more than a millisecond */
 };
 
-/* Returns: the value before. */
+/* Returns: the previous value. */
 static int64_t lower(_Atomic int64_t *at, int64_t to)
 {
     int64_t now = atomic_load(at);
@@ -52,7 +52,7 @@ void kv_expiry_begin(struct kv_expiry *expiry, uint32_t n_parts)
 void kv_expiry_wake_at(struct kv_expiry *expiry, uint32_t part, int64_t deadline_ms)
 {
     if (!kv_store_is_ready(expiry->store))
-        return; /* every part is looked through when the keyspace is ready */
+        return; /* every part is run when the keyspace is ready */
     if (lower(&expiry->wake_at_ms[part], deadline_ms) <= deadline_ms)
         return;
     uint32_t loop = part % expiry->parts->n_loops;
@@ -90,8 +90,8 @@ static void run_part(struct kv_expiry *expiry, uint32_t part, int64_t now_ms)
     kv_watermark_leave(watermark, loop);
 }
 
-/* One chunk of each part that is due, as long as the turn may take; parts that had no turn are
- * first in the next one, which comes at once. */
+/* Runs one chunk of each part that is due, as long as the turn may take; the next turn, which
+ * follows at once, begins with the parts that were left out. */
 static void run_parts(struct kv_expiry *expiry, uint32_t loop, int64_t now_ms)
 {
     struct kv_expiry_share *share = &expiry->shares[loop];

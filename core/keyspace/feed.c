@@ -1,13 +1,13 @@
 /*
- * The feed is the only way in which a loop learns of a change, its own writes included. The store
- * tells a change inside the critical section that orders the key's changes; one record, shared by
- * reference count, is pushed to the inbox of each loop that wants it. As pushes that a lock orders
- * are taken in that order, every loop sees one key's changes in their order, each once. Those of
- * different keys may be pushed out of order: a loop sorts what it has taken, and delivers it up to
- * the watermark.
+ * The feed is the only way in which a loop learns of a change, including its own writes. The store
+ * reports a change inside the critical section that orders the key's changes; one record, shared by
+ * reference count, is pushed to the inbox of each loop that wants it. As a lock orders the pushes,
+ * and they are taken in that order, every loop sees one key's changes in their order, each once.
+ * Changes of different keys may be pushed out of order: a loop sorts those that it has taken, and
+ * delivers them up to the watermark.
  *
- * Bounded: when a loop is behind by more than it should be, the others submit nothing until it
- * has caught up (kv_feed_is_congested); a loop never waits for itself.
+ * Bounded: when a loop is too far behind, the others submit nothing until it has caught up
+ * (kv_feed_is_congested); a loop never waits for itself.
  */
 #include "keyspace/feed.h"
 
@@ -29,8 +29,8 @@ struct delivery {
 struct record {
     struct kv_change change;
     uint64_t bytes;
-    bool is_elsewhere;       /* only observers that are everywhere see it */
-    bool is_resync;          /* no change: `revision` alone is of meaning */
+    bool is_elsewhere;       /* only observers with is_everywhere see it */
+    bool is_resync;          /* not a change: only `revision` is set */
     _Atomic uint32_t n_open; /* deliveries not yet made */
     struct delivery deliveries[];
 };
@@ -145,11 +145,11 @@ void kv_feed_changed_elsewhere(struct kv_feed *feed, const struct kv_change *cha
     tell(feed, change, true);
 }
 
-/* Its revision is above those of all that was told before: so it comes behind them. */
+/* Its revision is above those of all earlier reports: so it is delivered after them. */
 void kv_feed_resync(struct kv_feed *feed)
 {
     if (!kv_store_is_ready(feed->store) || kv_feed_is_ending(feed))
-        return; /* nobody was told anything */
+        return; /* nobody was notified of anything */
     const struct kv_change none = {.revision = kv_watermark_newest(&feed->watermark)};
     struct record *record = create_record(feed, &none, feed->parts->n_loops);
     record->is_resync = true;
@@ -214,7 +214,7 @@ static bool is_ordered(const struct kv_feed_inbox *inbox)
     return inbox->feed->watermark.kind != KV_WATERMARK_UNKNOWN;
 }
 
-/* From the end, as most are in order. */
+/* Searches from the end, as most are in order. */
 static void hold(struct kv_feed_inbox *inbox, struct delivery *delivery)
 {
     struct kv_list *after = &inbox->held;
@@ -251,7 +251,7 @@ static void deliver(struct kv_feed_inbox *inbox, struct record *record)
     release_record(inbox->feed, record);
 }
 
-/* Returns: the bytes of what was. */
+/* Returns: the bytes of the delivered changes. */
 static uint64_t deliver_upto(struct kv_feed_inbox *inbox, uint64_t revision)
 {
     uint64_t bytes = 0;
@@ -271,7 +271,7 @@ static uint64_t deliver_known(struct kv_feed_inbox *inbox)
 {
     uint64_t upto = kv_watermark_now(&inbox->feed->watermark);
     take(inbox);
-    /* What a store tells in order is next, whether or not the watermark shows it already. */
+    /* A change reported by a store in order is next, even if the watermark does not show it yet. */
     if (inbox->feed->watermark.kind == KV_WATERMARK_TOLD && !kv_list_is_empty(&inbox->held) &&
         revision_of(inbox->held.prev) > upto)
         upto = revision_of(inbox->held.prev);
@@ -317,7 +317,7 @@ uint64_t kv_feed_newest_held(const struct kv_feed_inbox *inbox)
     return kv_list_is_empty(&inbox->held) ? 0 : revision_of(inbox->held.prev);
 }
 
-/* ---- the whole ---- */
+/* ---- opening and closing ---- */
 
 bool kv_feed_is_congested(const struct kv_feed *feed)
 {

@@ -31,7 +31,7 @@ bool kv_gate_holds_writes(const struct kv_gate_rules *rules)
     return atomic_load(&rules->n_holds) != 0;
 }
 
-/* ---- in ---- */
+/* ---- entering ---- */
 
 void kv_gate_enter(struct kv_gate *gate, struct kv_command *command)
 {
@@ -95,7 +95,7 @@ static void intercept(struct kv_gate *gate, struct kv_command *command)
         put_in_batch(gate, command);
 }
 
-/* Interceptors see the result of an update, which is still to be computed when it is admitted. */
+/* Interceptors see the result of an update, which is still unknown when the update is admitted. */
 static void go_on(struct kv_gate *gate, struct kv_command *command)
 {
     if (command->update != NULL && command->update->step == KV_UPDATE_AT_ONCE)
@@ -119,7 +119,7 @@ void kv_gate_advance_updates(struct kv_gate *gate)
     }
 }
 
-/* Until writes are no longer held. */
+/* Holds the command back while writes are held. */
 static void hold_back(struct kv_gate *gate, struct kv_command *command)
 {
     suspend(command);
@@ -127,7 +127,7 @@ static void hold_back(struct kv_gate *gate, struct kv_command *command)
         kv_queue_push(&gate->held, &command->link);
 }
 
-/* Interceptors do not see it, nor does a policy: a read, or a touch. */
+/* Passes a command that neither interceptors nor policies see: a read, or a touch. */
 static void pass_by(struct kv_gate *gate, struct kv_command *command)
 {
     if (command->traits->has_steps)
@@ -188,7 +188,7 @@ bool kv_gate_has_work(const struct kv_gate *gate)
     return !kv_queue_is_empty(&gate->held) && !kv_gate_holds_writes(gate->rules);
 }
 
-/* ---- out ---- */
+/* ---- leaving ---- */
 
 /* Writes the deadline that a policy renewed, if the key still has the revision that was read. */
 static void touch(struct kv_gate *gate, const struct kv_command *read, int64_t deadline_ms)

@@ -54,7 +54,7 @@ static void changed_elsewhere(const struct kv_store_host *base, uint32_t part,
     kv_feed_changed_elsewhere(host_of(base)->feed, change);
 }
 
-/* The keys of a part are not known: everything is told anew. */
+/* The keys of a part are unknown here, so all subscribers begin anew. */
 static void resync(const struct kv_store_host *base, uint32_t part)
 {
     (void)part;
@@ -88,7 +88,7 @@ static void show(const struct kv_store_host *base, uint32_t part, uint64_t claim
     kv_showing_show(host_of(base)->showing, part, claim, mark, change);
 }
 
-/* Hooks and sinks that have no room hold writes back. */
+/* If hooks and sinks have no room, they hold writes back. */
 static bool may_show(const struct kv_store_host *base)
 {
     const struct kv_keyspace_host *host = host_of(base);

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 
-/* Prefixes of this loop that commits do not tell apart. */
+/* Prefixes of this loop that commits do not distinguish. */
 struct alike {
     struct kv_table_node node;
     uint32_t n;

@@ -1,7 +1,7 @@
 /*
- * The composition of the keyspace's parts, and its life. Nothing here is on the way of a command:
- * that leads from the client (or kv_keyspace_send) through the gate to the batch, and back at the
- * end of the turn (turn.c).
+ * Composes the parts of the keyspace, opens and closes it. Commands do not pass through this file:
+ * they go from the client (or kv_keyspace_send) through the gate to the batch, and back at the end
+ * of the turn (turn.c).
  */
 #include "keyspace/keyspace.h"
 
@@ -34,7 +34,7 @@ struct kv_keyspace {
     struct kv_keyspace_loop loops[KV_KEYSPACE_MAX_LOOPS];
 };
 
-/* ---- making and ending it ---- */
+/* ---- opening and closing ---- */
 
 static void init_syncs(struct kv_keyspace *keyspace, struct kv_keyspace_loop *here)
 {
@@ -146,7 +146,7 @@ int kv_keyspace_open(struct kv_keyspace *keyspace, struct kv_error *reterr)
     return 0;
 }
 
-/* Returns: whether commands are under way; what the store's threads have comes back in time. */
+/* Returns: whether commands are under way; the store's threads complete theirs in time. */
 static bool finish_loops(struct kv_keyspace *keyspace)
 {
     bool is_busy = false;
@@ -278,7 +278,7 @@ struct kv_loop *kv_keyspace_event_loop(struct kv_keyspace_loop *here)
 
 /* ---- metrics ---- */
 
-/* What a store tells its figures to. */
+/* Receives the figures of the store. */
 struct store_metrics {
     struct kv_metrics_out out;
     struct kv_metrics_text *text;
@@ -344,7 +344,7 @@ void kv_keyspace_collect(struct kv_keyspace *keyspace, struct kv_metrics_text *t
         collect_store(keyspace, text);
 }
 
-/* ---- commands of no client ---- */
+/* ---- commands without a client ---- */
 
 struct kv_command *kv_command_create(struct kv_keyspace_loop *home, enum kv_command_kind kind)
 {

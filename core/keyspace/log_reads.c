@@ -1,11 +1,11 @@
 /*
- * A reader is idle (its page is lent to its owner), or ready (in the queue), or its page is being
- * made: by the store, or by a GET of the value that the log in memory did not keep. It is freed at
- * once where it is idle, and where it turns up otherwise.
+ * A reader is idle (its owner has its page), or ready (in the queue), or its page is being made: by
+ * the store, or by a GET of the value that the log in memory did not keep. A closed reader is freed
+ * at once if it is idle, and otherwise when it comes back.
  *
- * A value that the log did not keep is read as the key's newest state. If that is another one than
- * the entry's, then a later change of the key follows in the log, and the entry is left out: so no
- * state is shown before an older one.
+ * A value that the log did not keep is read as the key's newest state. If that is not the entry's
+ * state, then a later change of the key follows in the log, and the entry is left out: so no state
+ * is shown before an older one.
  */
 #include "keyspace/log_reads.h"
 

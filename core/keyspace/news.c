@@ -52,8 +52,8 @@ static int64_t own_bytes(const struct kv_kept_news *kept)
     return (int64_t)(sizeof(*kept) + kept->news.key.len);
 }
 
-/* The key is copied: a reference to keep it alive might keep an old value alive as well. The copy
- * of a copy is itself. */
+/* The key is copied: a reference that keeps it alive might keep an old value alive as well. The
+ * copy of a copy is itself. */
 static struct kv_kept_news *copy_of(const struct kv_news *news, const struct kv_store_link *store,
                                     struct kv_tally *tally)
 {

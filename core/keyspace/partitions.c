@@ -1,5 +1,5 @@
-/* A metric's samples stand together, and the store tells one part after the other: so the figures
- * of all parts are kept first. */
+/* The samples of a metric must be adjacent, but the store reports one part after the other: so the
+ * figures of all parts are kept first. */
 #include "keyspace/partitions.h"
 
 #include <stdlib.h>
@@ -11,7 +11,7 @@ enum {
     FIRST_CAPACITY = 64
 };
 
-/* What a store tells its parts to. The texts of a state are not kept. */
+/* Receives the states of the store's parts. The texts of a state are not kept. */
 struct states {
     struct kv_parts_out out;
     struct kv_part_state *all;
@@ -81,7 +81,7 @@ static uint64_t n_resyncs(const struct kv_part_state *state)
 
 struct figure {
     struct kv_metric metric;
-    uint64_t (*of)(const struct kv_part_state *state); /* of durations, nanoseconds */
+    uint64_t (*of)(const struct kv_part_state *state); /* in nanoseconds, if it is a duration */
 };
 
 static const struct figure figures[] = {

@@ -21,7 +21,7 @@ static bool write_waits_for(const struct kv_command *earlier)
     return earlier->state != KV_COMMAND_FINISHED && !is_in_step(earlier);
 }
 
-/* A store may let others overtake it. */
+/* A store may let other writes overtake it. */
 static bool is_long_write(const struct kv_command *earlier)
 {
     return earlier->state != KV_COMMAND_FINISHED && earlier->value.len > KV_LONG_VALUE &&
@@ -36,7 +36,7 @@ static bool is_about(const struct kv_command *subscribe, const struct kv_command
     return command->hash == subscribe->hash;
 }
 
-/* A quick update that is made at once takes its place among the writes. */
+/* A quick update that the store computes itself takes its place among the writes. */
 static bool reads(const struct kv_command *command)
 {
     const struct kv_update *update = command->update;

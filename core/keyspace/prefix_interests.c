@@ -1,12 +1,12 @@
 /*
- * A table with open addressing: a slot has the hash of a prefix and one bit for each loop. A slot
- * that nobody wants any more keeps its hash, so that look-ups go on past it, until another prefix
- * takes it. When half of the slots are taken the prefixes move to another table, which is published
- * whole. A replaced table may still be looked at, so it is never freed, but used again; a commit
- * that finds that another table was published meanwhile looks again.
+ * A table with open addressing: a slot has the hash of a prefix and one bit for each loop. An
+ * unused slot keeps its hash, so that look-ups continue past it, until another prefix takes the
+ * slot. When half of the slots are taken the prefixes move to another table, which is published as
+ * a whole. Commits may still be reading a replaced table, so it is never freed, but reused; a
+ * commit that finds that another table was published meanwhile looks again.
  *
- * A commit that misses a prefix being added was published before; what its loop reads from then on
- * shows it (the promise of stores on memory ordering).
+ * If a commit misses a prefix that is being added, its change was published before; so it is
+ * visible to the loop's later reads (the guarantee of stores on memory ordering).
  */
 #include "keyspace/prefix_interests.h"
 
@@ -117,7 +117,7 @@ uint64_t kv_prefix_interests_look_up(const struct kv_prefix_interests *interests
 
 /* ---- on the loops, under the lock ---- */
 
-/* The slot of the hash. Returns: NULL where there is none. */
+/* Finds the slot of the hash. Returns: NULL if there is none. */
 static struct slot *find(struct kv_prefix_table *table, uint64_t hash)
 {
     size_t mask = slots_of(table->size) - 1;
@@ -130,7 +130,7 @@ static struct slot *find(struct kv_prefix_table *table, uint64_t hash)
     }
 }
 
-/* Takes the first slot that nobody wants for a hash that is not in the table. */
+/* Takes the first unused slot for a hash that is not in the table. */
 static struct slot *take(struct kv_prefix_table *table, uint64_t hash)
 {
     size_t mask = slots_of(table->size) - 1, at = hash & mask;
@@ -149,7 +149,7 @@ static size_t count_wanted(const struct kv_prefix_table *table)
     return n;
 }
 
-/* Releasing: a commit that sees it sees what was published before. */
+/* With release order: a commit that sees the cleared table sees everything published before. */
 static void clear(struct kv_prefix_table *table)
 {
     table->n_taken = 0;

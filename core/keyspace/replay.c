@@ -1,9 +1,9 @@
 /*
- * A replay brings the changes that the feed has delivered, and no others: so it is known of each
- * whether another subscription has told it. When it has brought them all, the subscription is live:
- * the feed brings what comes next. A commit that was under way when the subscription began may have
- * found that nobody was interested; its revision was given out already. So nothing is read until
- * the feed has come as far as revisions had been given out.
+ * A replay sends only changes that the feed has delivered: so it knows of each whether another
+ * subscription has told it. When it has sent them all, the subscription is live: the feed brings
+ * the next ones. A commit that was under way when the subscription began may have found no
+ * interest; its revision had been given out already. So nothing is read until the feed has reached
+ * the newest revision of that moment.
  */
 #include "keyspace/replay.h"
 
@@ -26,7 +26,7 @@ enum state {
 struct replay {
     struct kv_sync sync;
     enum state state;
-    uint64_t upto; /* everything up to this one has been sent */
+    uint64_t upto; /* everything up to this revision has been sent */
     struct kv_log_read *read;
 };
 
@@ -93,7 +93,7 @@ static void on_page(struct kv_log_read *read)
         kv_reset_failed(replay->sync.syncs, replay->sync.subscription, read->status);
 }
 
-/* Returns: whether it is open. */
+/* Returns: whether the reader is open. */
 static bool open_read(struct replay *replay)
 {
     const struct kv_pattern *pattern = kv_sync_pattern(&replay->sync);

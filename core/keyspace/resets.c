@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "keyspace/snapshot.h"
 
-/* What others may have relied on. */
+/* The subscription before its reset, on which others may have relied. */
 struct past {
     uint64_t told_after;
     bool has_claimed;
@@ -20,14 +20,15 @@ static struct past give_up(struct kv_subscription *subscription)
     return past;
 }
 
-/* A replay relies on those that are owed as much; anyone relies on a replay that claims. */
+/* A replay relies on subscriptions that are owed as much; any subscription relies on a replay that
+ * has claimed changes. */
 static bool relied_on(const struct kv_subscription *other, struct past past)
 {
     return past.has_claimed ||
            (kv_subscription_is_replayed(other) && past.told_after <= other->told_after);
 }
 
-/* Each replay is given up once, so this comes to an end. */
+/* Each replay is given up once, so the recursion ends. */
 static void reset_others(struct kv_syncs *syncs, struct kv_subscription *subscription,
                          struct past past)
 {

@@ -1,8 +1,8 @@
 /*
- * Where the limit was reached within a page of the store, the next page begins behind the last key
- * that was taken of it: over a store that seeks at that place; over any other the store's page is
- * read again, and its keys are skipped up to that one. In a store without order from which the key
- * is gone meanwhile, the page is returned again.
+ * If the limit was reached within a page of the store, the next page begins after the last key that
+ * was taken from it. If the store seeks, it goes straight there; otherwise the store's page is read
+ * again, and its keys up to that one are skipped. If the store has no order and the key no longer
+ * exists, the page is returned again.
  */
 #include "keyspace/scan.h"
 
@@ -14,8 +14,8 @@
 
 enum {
     PAGES_A_TURN = 8,
-    MOST_PAGES = 256, /* of a command, besides those that brought a folded prefix */
-    ENTRY_BYTES = 64, /* counted for each key besides its bytes */
+    MOST_PAGES = 256, /* of a command, since the last one that brought a folded prefix */
+    ENTRY_BYTES = 64, /* added for each key to the size of its bytes */
     FIRST_CAPACITY = 16
 };
 
@@ -26,7 +26,7 @@ void kv_scans_init(struct kv_scans *scans, const struct kv_store_link *store,
     kv_queue_init(&scans->ready);
 }
 
-/* What the store can do, and still can, once it is open. */
+/* Whether the store can list in order, which is known once it is open. */
 static bool is_ordered(const struct kv_scans *scans)
 {
     return (scans->parts->store_capabilities & KV_STORE_ORDERED) != 0;
@@ -45,7 +45,7 @@ static void walk_range(struct kv_page *page, size_t range)
     page->scan.prefix = page->within->all[range];
 }
 
-/* The walk is to go on at `start`, or behind it. Returns: false where nothing is there. */
+/* Continues the walk at or after `start`. Returns: false if nothing is left there. */
 static bool enter_range(struct kv_page *page, struct kv_slice start)
 {
     page->scan.start = start;
@@ -60,8 +60,8 @@ static bool enter_range(struct kv_page *page, struct kv_slice start)
     return true;
 }
 
-/* The walk of a range is complete. A folded prefix that was taken last may contain the next ones.
- * Returns: whether there is one more. */
+/* The walk of a range is complete: enters the next range. A folded prefix that was taken last may
+ * contain the next ranges. Returns: whether there is one more. */
 static bool next_range(struct kv_page *page)
 {
     const struct kv_prefixes *within = page->within;
@@ -77,7 +77,7 @@ static bool next_range(struct kv_page *page)
 
 /* ---- cursors ---- */
 
-/* A place in byte order is one of the whole listing, a place of the store's of the range. */
+/* A position in byte order belongs to the whole listing, a cursor of the store to a range. */
 static struct kv_cursor blank_cursor(const struct kv_page *page, enum kv_cursor_kind kind)
 {
     return (struct kv_cursor){.kind = kind,
@@ -92,7 +92,7 @@ static bool is_of_range(struct kv_page *page, struct kv_slice text, struct kv_cu
     return kv_cursor_read(text, cursor) && cursor->kind != KV_CURSOR_START;
 }
 
-/* Finds the range that the store's cursor is of. */
+/* Finds the range that the store's cursor belongs to. */
 static bool find_range(struct kv_page *page, struct kv_slice text, struct kv_cursor *cursor)
 {
     for (size_t i = 0; page->within != NULL && i < page->within->n; i++) {
@@ -103,7 +103,7 @@ static bool find_range(struct kv_page *page, struct kv_slice text, struct kv_cur
     return page->within == NULL && is_of_range(page, text, cursor);
 }
 
-/* Where ranges begin, any store can go on. */
+/* Any store can begin at the start of a range. */
 static bool can_start(const struct kv_scans *scans, const struct kv_page *page,
                       const struct kv_cursor *cursor)
 {
@@ -113,7 +113,7 @@ static bool can_start(const struct kv_scans *scans, const struct kv_page *page,
     return range != page->within->n && kv_slice_equals(cursor->start, page->within->all[range]);
 }
 
-/* Returns: false where it is none of this listing. */
+/* Returns: false if the cursor does not belong to this listing. */
 static bool read_cursor(const struct kv_scans *scans, struct kv_page *page, struct kv_slice text,
                         bool *ret_is_over)
 {
@@ -135,7 +135,8 @@ static bool read_cursor(const struct kv_scans *scans, struct kv_page *page, stru
     return true;
 }
 
-/* The first place behind what was taken last. UTF-8 has no byte that could not be increased.
+/* Finds the first position after what was taken last. UTF-8 has no byte that could not be
+ * increased.
  * Returns: KV_OK, or KV_FULL. */
 static int find_start(struct kv_page *page)
 {
@@ -157,14 +158,14 @@ static int write_place(struct kv_page *page, struct kv_slice start)
     return kv_cursor_write(&page->cursor, &cursor) ? KV_OK : KV_FULL;
 }
 
-/* The next page begins behind what was taken last. */
+/* Writes a cursor for a next page that begins after what was taken last. */
 static int write_start_cursor(struct kv_page *page)
 {
     int status = find_start(page);
     return status == KV_OK ? write_place(page, kv_buffer_slice(&page->start)) : status;
 }
 
-/* The next page begins where that of the store does, or behind this key of it.
+/* Writes a cursor for a next page that begins with that of the store, or after this key of it.
  * Returns: KV_OK, or KV_FULL. */
 static int write_store_cursor(struct kv_page *page, const struct kv_slice *last_key)
 {
@@ -184,7 +185,7 @@ static void drop_entries(const struct kv_store_link *store, struct kv_scan_entry
         kv_item_release(store, &entries[i].item);
 }
 
-/* Where to go on in a page that was returned in part. */
+/* The index of the first entry to take from a store page that was returned in part. */
 static uint32_t first_wanted(const struct kv_scans *scans, const struct kv_page *page)
 {
     const struct kv_scan *scan = &page->scan;
@@ -200,7 +201,7 @@ static uint32_t first_wanted(const struct kv_scans *scans, const struct kv_page 
     return is_ordered(scans) ? scan->n : 0;
 }
 
-/* Up to the delimiter behind the prefix; empty where the key has none there. */
+/* The key up to the delimiter after the prefix; empty if it has none there. */
 static struct kv_slice fold(const struct kv_page *page, struct kv_slice key)
 {
     struct kv_slice prefix = page->command->key, delimiter = page->command->value;
@@ -250,13 +251,13 @@ static int take_prefix(struct kv_page *page, const struct kv_scan_entry *entry,
     page->last = prefix;
     page->last_is_prefix = true;
     page->has_jumped = false;
-    page->n_store_pages = 0; /* it brought something that no other will bring again */
+    page->n_store_pages = 0; /* MOST_PAGES counts from here */
     return add(&page->prefixes, &page->n_prefixes, &page->prefix_capacity,
                &(struct kv_scan_entry){.key = prefix, .item = entry->item});
 }
 
-/* Moves entries from the store's page to the command's, from `*at` on, which is left at the first
- * that has no room. Returns: KV_OK, or KV_FULL. */
+/* Moves entries from the store's page to the command's, from `*at` on; `*at` becomes the first that
+ * has no room. Returns: KV_OK, or KV_FULL. */
 static int take_entries(const struct kv_scans *scans, struct kv_page *page, uint32_t *at)
 {
     for (; *at < page->scan.n; ++*at) {
@@ -290,10 +291,10 @@ static void set_cursor(const struct kv_scans *scans, struct kv_page *page, struc
     page->skips = false;
 }
 
-/* ---- the end ---- */
+/* ---- finishing ---- */
 
-/* From deadline on no reader sees a key, and pages of several turns may have some that are past
- * theirs. */
+/* No reader sees a key from its deadline on, and pages of several turns may have keys whose
+ * deadline has passed meanwhile. */
 static void drop_expired(const struct kv_scans *scans, struct kv_page *page)
 {
     int64_t now_ms = kv_clock_now_ms(scans->parts->clock);
@@ -321,7 +322,7 @@ static bool is_full(struct kv_page *page)
     return page->n + page->n_prefixes == page->max_keys || ++page->n_store_pages >= MOST_PAGES;
 }
 
-/* The walk jumps over the rest of the folded prefix. */
+/* The walk skips the rest of the folded prefix. */
 static void jump(struct kv_scans *scans, struct kv_page *page)
 {
     int status = is_full(page) ? write_start_cursor(page) : find_start(page);
@@ -334,7 +335,7 @@ static void jump(struct kv_scans *scans, struct kv_page *page)
         kv_queue_push(&scans->ready, &page->link);
 }
 
-/* The store has nothing more of the range. */
+/* The store has nothing more in the range. */
 static void end_range(struct kv_scans *scans, struct kv_page *page)
 {
     if (!next_range(page))
@@ -345,7 +346,7 @@ static void end_range(struct kv_scans *scans, struct kv_page *page)
         kv_queue_push(&scans->ready, &page->link);
 }
 
-/* The store's page was taken as a whole. */
+/* The store's page has been taken as a whole. */
 static void go_on(struct kv_scans *scans, struct kv_page *page)
 {
     struct kv_slice next = page->scan.next;
@@ -361,7 +362,7 @@ static void go_on(struct kv_scans *scans, struct kv_page *page)
         kv_queue_push(&scans->ready, &page->link);
 }
 
-/* The command's page is full within the store's, or there is no memory for more of it. */
+/* The command's page is full within the store's page, or there is no memory for more. */
 static void stop(struct kv_scans *scans, struct kv_page *page, uint32_t at, int status)
 {
     if (status == KV_OK && seeks(scans))
@@ -431,7 +432,8 @@ static bool is_abandoned(const struct kv_command *command)
     return command->order != NULL && command->order->is_closed;
 }
 
-/* Returns: KV_OK, or how the command ends at once. *ret_is_over: nothing is left to list. */
+/* Returns: KV_OK, or the status that ends the command at once. *ret_is_over: nothing is left to
+ * list. */
 static int prepare(const struct kv_scans *scans, struct kv_command *command, bool *ret_is_over)
 {
     if (kv_command_keep(command) != 0)

@@ -1,8 +1,8 @@
 /*
- * The changes of a part stand in a queue, in the order shown, until all before them are settled. A
- * change is settled when its count of takers is zero; then those at the front of the queue that are
- * settled leave it, and the store is told of the last of them. One that is forgone leaves the queue
- * as well, but nothing of its claim is told to be settled from then on.
+ * The changes of a part are queued in the order shown, until all before them are settled. A change
+ * is settled when its count of takers is zero; then the settled ones at the front leave the queue,
+ * and the store is told the last of them. A change that is forgone leaves the queue as well, but
+ * from then on no change of its claim is reported as settled.
  */
 #include "keyspace/showing.h"
 
@@ -11,7 +11,7 @@
 #include "base/mem.h"
 
 enum {
-    MOST_BYTES = 64 << 20, /* of what a loop's observers have not seen */
+    MOST_BYTES = 64 << 20, /* of the changes that a loop's observers have not seen */
     SHOWN_BYTES = 256,
     LOOK_AGAIN_MS = 20 /* while a claim is not certain */
 };
@@ -33,7 +33,7 @@ struct kv_shown {
 struct kv_shown_part {
     pthread_mutex_t lock; /* of all below; held for a few instructions */
     struct kv_shown *first, *last;
-    uint64_t forgone_claim; /* nothing of it is settled any more; 0: none */
+    uint64_t forgone_claim; /* no change of this claim is settled any more; 0: none */
 };
 
 void kv_showing_init(struct kv_showing *showing, const struct kv_store_link *store,
@@ -58,12 +58,12 @@ void kv_showing_begin(struct kv_showing *showing, uint32_t n_parts)
 
 /* ---- settling ---- */
 
-/* The last change that is settled, of those that have left the queue. */
+/* The last settled change that has left the queue. */
 struct settled {
     uint64_t claim, revision; /* 0: none */
 };
 
-/* Under the part's lock. Takes the first off the queue. */
+/* Under the part's lock. Removes the first change from the queue. */
 static struct kv_shown *pop_settled(struct kv_shown_part *part, struct settled *settled)
 {
     struct kv_shown *first = part->first;
@@ -198,7 +198,8 @@ void kv_showing_end(struct kv_showing *showing)
     atomic_store(&showing->is_ending, true);
     if (!kv_store_is_ready(showing->store))
         return;
-    for (uint32_t i = 0; i < showing->n_parts; i++) { /* whoever is about to show something does */
+    for (uint32_t i = 0; i < showing->n_parts;
+         i++) { /* waits for calls that are about to show a change */
         pthread_mutex_lock(&showing->of_parts[i].lock);
         pthread_mutex_unlock(&showing->of_parts[i].lock);
     }
@@ -278,7 +279,7 @@ int64_t kv_showing_next_ms(struct kv_showing *showing, uint32_t loop)
     return kv_queue_is_empty(&inbox->waiting) ? INT64_MAX : inbox->look_at_ms;
 }
 
-/* ---- the whole ---- */
+/* ---- opening and closing ---- */
 
 bool kv_showing_is_quiet(const struct kv_showing *showing)
 {

@@ -100,7 +100,7 @@ static bool keep(struct kv_slow_log *log, struct kv_slow_command *slow)
     return may_log;
 }
 
-/* text: empty where there is nothing to tell. */
+/* text: empty if there is nothing to append. */
 static void append_part(struct kv_buffer *line, const char *before, const char *text)
 {
     if (text[0] == '\0')

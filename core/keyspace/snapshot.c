@@ -1,6 +1,6 @@
 /*
  * A page is sent once its loop has delivered all changes that the page shows, so no change follows
- * a state that includes it. A key that is not in the page because it was deleted needs no message.
+ * a state that includes it. A key that was deleted, and so is not in the page, needs no message.
  */
 #include "keyspace/snapshot.h"
 
@@ -16,8 +16,8 @@ enum {
 
 enum state {
     BEGINS,
-    READS,     /* the next page */
-    IS_READ,   /* the page is there */
+    READS,     /* reads the next page */
+    IS_READ,   /* the page has arrived */
     HAS_ENDED, /* every page has been sent */
 };
 
@@ -25,17 +25,17 @@ struct snapshot {
     struct kv_sync sync;
     enum state state;
     bool resets;
-    bool is_in_order;        /* the walk is: by `start`; otherwise by `cursor` */
+    bool is_in_order;        /* the walk is in byte order: by `start`; otherwise by `cursor` */
     bool is_whole;           /* the page is the last one */
-    bool is_stale;           /* too many changes came: what is read is of no use */
-    bool is_overtaken;       /* the client was told a newer state than the page may show */
-    struct kv_buffer start;  /* the walk has passed the keys before this */
+    bool is_stale;           /* too many changes came: the page is useless */
+    bool is_overtaken;       /* the client was told a state newer than the page may show */
+    struct kv_buffer start;  /* the walk has passed the keys before this one */
     struct kv_buffer cursor; /* of the next page */
     struct kv_command *command;
-    struct kv_scan_entry *entries; /* of the page; by key where the walk is in order */
+    struct kv_scan_entry *entries; /* of the page; sorted by key if the walk is in order */
     uint32_t n;
     struct kv_backlog held;
-    struct kv_backlog told; /* by others, while the page was being read */
+    struct kv_backlog told; /* told by other subscriptions, while the page was being read */
 };
 
 static struct snapshot *of(struct kv_sync *sync)
@@ -79,9 +79,9 @@ static void destroy(struct snapshot *snapshot)
     free(snapshot);
 }
 
-/* ---- changes meanwhile ---- */
+/* ---- changes during the walk ---- */
 
-/* Whether what is held belongs to the page that is being read. */
+/* Whether all held changes belong to the page that is being read. */
 static bool is_of_one_page(const struct snapshot *snapshot)
 {
     return snapshot->is_in_order || !kv_sync_pattern(&snapshot->sync)->is_prefix;
@@ -94,14 +94,14 @@ static bool has_passed(const struct snapshot *snapshot, struct kv_slice key)
     return snapshot->is_in_order && kv_slice_compare(key, kv_buffer_slice(&snapshot->start)) < 0;
 }
 
-/* Whether another page will have the key. */
+/* Whether the key belongs to a later page. */
 static bool is_beyond_page(const struct snapshot *snapshot, struct kv_slice key)
 {
     return !snapshot->is_whole &&
            (snapshot->n == 0 || kv_slice_compare(key, snapshot->entries[snapshot->n - 1].key) > 0);
 }
 
-/* Whether the walk will meet the state that a change led to, where it has not passed the key. */
+/* Whether the walk will find the state that a change led to, unless it has passed the key. */
 static bool will_meet(const struct snapshot *snapshot, struct kv_slice key)
 {
     if (snapshot->state == BEGINS)
@@ -109,14 +109,14 @@ static bool will_meet(const struct snapshot *snapshot, struct kv_slice key)
     return snapshot->is_in_order && snapshot->state == IS_READ && is_beyond_page(snapshot, key);
 }
 
-/* Whether the walk will not show what the change led to: a prefix's key that is gone is not in its
- * page. But the client may know the key, by another subscription. */
+/* Whether the walk will not show the state that the change led to: a deleted key under a prefix is
+ * not in its page. But the client may know the key by another subscription. */
 static bool is_unseen(const struct snapshot *snapshot, const struct kv_news *news)
 {
     return news->state.revision == 0 && kv_sync_pattern(&snapshot->sync)->is_prefix;
 }
 
-/* What is kept is bounded: more makes the page stale. */
+/* Bounds the memory for held changes: if it is exceeded, the page is stale. */
 static void bound(struct snapshot *snapshot)
 {
     uint32_t most = kv_sync_subscriber(&snapshot->sync)->max_subscriptions;
@@ -124,7 +124,7 @@ static void bound(struct snapshot *snapshot)
         snapshot->is_stale = true;
 }
 
-/* A walk in no order may be long: of each key the newest is held. */
+/* A walk without order may be long: the newest change of each key is held. */
 static void hold(struct snapshot *snapshot, struct kv_news *news)
 {
     const struct kv_coverage none = {0};
@@ -158,7 +158,7 @@ static struct kv_scan_entry *find_entry(const struct snapshot *snapshot, struct 
     return NULL;
 }
 
-/* The page is not to show this state, or an older one: an entry without state is not sent. */
+/* Keeps this state, and older ones, out of the page: an entry without state is not sent. */
 static void leave_out(struct snapshot *snapshot, const struct kv_news *news)
 {
     struct kv_scan_entry *entry = find_entry(snapshot, news->key);
@@ -186,7 +186,7 @@ static void end(struct kv_holdup *self)
         destroy(snapshot);
         return;
     }
-    kv_sync_fini(&snapshot->sync); /* the rest when the command is finished */
+    kv_sync_fini(&snapshot->sync); /* the rest is freed when the command has finished */
 }
 
 /* ---- sending a page ---- */
@@ -197,7 +197,7 @@ static void send_state(struct snapshot *snapshot, struct kv_slice key, const str
     struct kv_news news = {.key = key, .revision = item->revision, .state = *item};
     if (kv_subscriber_is_behind(subscriber) &&
         kv_subscriber_supersede(subscriber, key, kv_hash(key), item->revision))
-        return; /* another subscription has told it, and it will come */
+        return; /* the backlog has it, or a newer one */
     kv_subscriber_send(subscriber, &news, snapshot->sync.subscription->wants_meta);
     kv_news_fini(&news);
 }
@@ -209,7 +209,7 @@ static void send_entry(struct snapshot *snapshot, const struct kv_scan_entry *en
         send_state(snapshot, entry->key, &entry->item);
 }
 
-/* Whether a held delete of the key is this change, or comes after it. */
+/* Whether a held delete of the key is this change, or a later one. */
 static bool is_gone_after(const struct snapshot *snapshot, const struct kv_news *news)
 {
     KV_TABLE_EACH(&snapshot->held.by_key, news->hash, node)
@@ -222,8 +222,8 @@ static bool is_gone_after(const struct snapshot *snapshot, const struct kv_news 
     return false;
 }
 
-/* Whether the page has shown what a held change led to, or something newer. That a single key is
- * missing is shown: the last delete, and what came before, may have been seen. */
+/* Whether the page has shown the state that a held change led to, or a newer one. The absence of a
+ * single key is shown: the last delete, and earlier changes, may have been seen. */
 static bool is_shown(const struct snapshot *snapshot, const struct kv_news *news)
 {
     const struct kv_scan_entry *entry = find_entry(snapshot, news->key);
@@ -242,7 +242,7 @@ static void tell_held(struct snapshot *snapshot, struct kv_behind *behind)
     kv_kept_news_release(kept);
 }
 
-/* Of what is held, drops what the page has shown, or the walk will meet. */
+/* Drops the held changes that the page has shown, or that the walk will find. */
 static void sift_held(struct snapshot *snapshot)
 {
     KV_LIST_EACH(&snapshot->held.in_order, link, after)
@@ -263,7 +263,7 @@ static void tell_all_held(struct snapshot *snapshot)
         tell_held(snapshot, first);
 }
 
-/* The walk has come to the end of the page. */
+/* The walk has reached the end of the page. */
 static void pass_page(struct snapshot *snapshot)
 {
     if (snapshot->is_whole) {
@@ -294,7 +294,7 @@ static void send_page(struct snapshot *snapshot)
 
 /* ---- reading a page ---- */
 
-/* Nobody relies on a snapshot (topics.h). */
+/* No subscription relies on a snapshot (topics.h). */
 static void fail(struct snapshot *snapshot, int status)
 {
     struct kv_subscriber *subscriber = kv_sync_subscriber(&snapshot->sync);
@@ -427,7 +427,7 @@ static void begin_page(struct snapshot *snapshot)
     read_page(snapshot);
 }
 
-/* Of what is held, tells the changes that the walk will not show; the rest it will. */
+/* Tells those held changes that the walk will not show, and drops the others. */
 static void tell_unseen(struct snapshot *snapshot)
 {
     struct kv_behind *first;
@@ -438,7 +438,7 @@ static void tell_unseen(struct snapshot *snapshot)
             kv_backlog_remove(&snapshot->held, first);
 }
 
-/* More changes came than can be held: the page is read again, or all of them. */
+/* More changes came than can be held: the page is read again, or all pages. */
 static void begin_again(struct snapshot *snapshot)
 {
     drop_page(snapshot);

@@ -1,6 +1,6 @@
 /*
- * Invariant: while some key is behind, every change joins the backlog. So states are sent in the
- * order of the changes that led to them, even where those between are left out.
+ * Invariant: while the backlog is not empty, every change joins it. So states are sent in the order
+ * of the changes that led to them, even if those in between are left out.
  */
 #include "keyspace/subscriber.h"
 

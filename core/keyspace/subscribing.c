@@ -30,7 +30,7 @@ bool kv_subscribing_waits(struct kv_command *command, struct kv_subscriber *subs
     return true;
 }
 
-/* Begins as the command asks; a subscription that was there goes on with other options. */
+/* Begins the subscription as the command asks; an existing one continues with other options. */
 static void begin(const struct kv_command *command, struct kv_subscriber *subscriber,
                   struct kv_subscription *subscription)
 {
@@ -56,7 +56,7 @@ static int subscribe(const struct kv_command *command, struct kv_subscriber *sub
     const struct kv_pattern pattern = pattern_of(command);
     struct kv_subscription *subscription;
     if (!kv_admission_allows_subscription(principal, command->key))
-        return KV_FORBIDDEN; /* it was allowed when it was sent */
+        return KV_FORBIDDEN; /* it was allowed when the command was sent */
     if (asks_for_revisions(command) && !kv_store_is_ready(command->home->store))
         return KV_NOT_OPEN;
     int status = kv_topics_subscribe(&command->home->topics, subscriber, &pattern, &subscription);
@@ -103,7 +103,7 @@ static void end_forbidden(struct kv_keyspace_loop *here, struct kv_subscriber *s
     }
 }
 
-/* What is behind may be of subscriptions that have ended. */
+/* The backlog may have states from subscriptions that have ended. */
 static void drop_forbidden(struct kv_subscriber *subscriber, const struct kv_principal *principal)
 {
     struct kv_backlog *behind = &subscriber->behind;

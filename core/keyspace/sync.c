@@ -67,7 +67,7 @@ bool kv_sync_begin_reading(struct kv_sync *sync)
     return true;
 }
 
-/* The next that waited may read now. */
+/* Lets the next waiting sync read. */
 void kv_sync_end_reading(struct kv_sync *sync)
 {
     if (!sync->is_reading)
@@ -85,15 +85,14 @@ void kv_sync_begin_end(struct kv_sync *sync, uint64_t upto)
     sync->behind = kv_sync_subscriber(sync)->behind.n_put;
 }
 
-/* What joined the backlog before the end has been sent. */
+/* Whether the states that joined the backlog before the end have been sent. */
 static bool has_caught_up(const struct kv_sync *sync)
 {
     const struct kv_behind *first = kv_backlog_first(&kv_sync_subscriber(sync)->behind);
     return first == NULL || first->number >= sync->behind;
 }
 
-/* Everything up to this revision has been sent to the client, as far as this subscription covers
- * it. */
+/* The revision up to which everything that this subscription covers has been sent to the client. */
 static uint64_t mark_of(const struct kv_sync *sync)
 {
     const struct kv_behind *first = kv_backlog_first(&kv_sync_subscriber(sync)->behind);
@@ -109,7 +108,7 @@ bool kv_sync_end(struct kv_sync *sync)
     if (!kv_sync_is_delivered(sync))
         return false;
     if (kv_subscriber_is_replayed(subscriber, sync->subscription->told_after)) {
-        wait_in(sync, &subscriber->awaiting_replays); /* it may be relied on */
+        wait_in(sync, &subscriber->awaiting_replays); /* a replay may rely on it */
         return false;
     }
     if (!has_caught_up(sync)) {
@@ -135,7 +134,7 @@ void kv_sync_end_replay(struct kv_sync *sync)
     kv_topics_end_replay(sync->subscription);
     first = kv_heap_first(&subscriber->replays);
     if (first != NULL && first->at == least)
-        return; /* they wait for that one as well */
+        return; /* they wait for the other replays as well */
     while (!kv_list_is_empty(&subscriber->awaiting_replays))
         kv_sync_make_ready(
             KV_CONTAINER(subscriber->awaiting_replays.next, struct kv_sync, in_list));

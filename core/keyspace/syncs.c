@@ -6,10 +6,9 @@
 #include "keyspace/snapshot.h"
 
 enum {
-    LOOK_AGAIN_MS =
-        1 /* after what is awaited of the feed: not every store's progress wakes a loop */,
+    LOOK_AGAIN_MS = 1 /* while waiting for the feed: not every store's progress wakes a loop */,
     LOST_AT_ONCE = 256 /* subscribers that begin anew in one turn */,
-    AT_ONCE = 8 /* of one client's; each that has read a page makes another one ready */
+    AT_ONCE = 8 /* of one client; each sync that has read a page makes another one ready */
 };
 
 void kv_syncs_init(struct kv_syncs *syncs)
@@ -45,7 +44,7 @@ void kv_syncs_begin_since(struct kv_syncs *syncs, struct kv_subscription *subscr
     kv_replay_begin(syncs, subscription, after);
 }
 
-/* ---- going on ---- */
+/* ---- continuing ---- */
 
 static void make_ready(struct kv_list *list, uint32_t most)
 {
@@ -59,8 +58,8 @@ void kv_syncs_make_room(struct kv_subscriber *subscriber)
         make_ready(&subscriber->awaiting_room, AT_ONCE);
 }
 
-/* The backlog of keys under prefixes was given up: those that added to it, or relied on it, begin
- * anew. What a key's own subscription added is kept. */
+/* The backlog of keys under prefixes was dropped: subscriptions that added to it, or relied on it,
+ * begin anew. Changes of keys that are subscribed to by name are kept. */
 static void reset_overflowed(struct kv_syncs *syncs, struct kv_subscriber *subscriber)
 {
     KV_LIST_EACH(&subscriber->subscriptions, link, after)

@@ -1,10 +1,10 @@
 /*
- * A table of the keys that are subscribed to, and a tree of the prefixes, each with the ring of its
- * subscriptions. Invariant: while a topic exists, its loop is known to be interested in it, so that
- * the feed brings the changes here.
+ * A table of the keys that are subscribed to, and a tree of the prefixes, each with the list of its
+ * subscriptions. Invariant: while a topic exists, its loop is registered as interested in it, so
+ * that the feed brings the changes here.
  *
- * Most changes meet one topic at most; its subscriptions belong to as many subscribers. Where there
- * are several, their subscribers are gathered first.
+ * Most changes match at most one topic, whose subscriptions belong to different subscribers. If a
+ * change matches several, their subscribers are gathered first.
  */
 #include "keyspace/topics.h"
 
@@ -72,11 +72,11 @@ static void add_topic(struct kv_topics *topics, struct kv_topic *topic)
     }
 }
 
-/* Memory. It is counted once for all subscriptions of a topic, and for the subscriber as if it had
- * the topic for itself. */
+/* Memory of subscriptions. It is counted once for all subscriptions of a topic, and for each
+ * subscriber as if it did not share the topic. */
 
 enum {
-    TABLE_BYTES = 64 /* of tables, for each topic and subscription: about that */
+    TABLE_BYTES = 64 /* of tables, for each topic and subscriber, approximately */
 };
 
 static size_t topic_bytes(const struct kv_pattern *pattern)
@@ -89,7 +89,8 @@ static size_t bytes_of(const struct kv_pattern *pattern)
     return sizeof(struct kv_subscription) + TABLE_BYTES + topic_bytes(pattern);
 }
 
-/* Everybody may have some. Beyond that, subscriptions leave a part of the budget to others. */
+/* Every connection may have some subscriptions. Beyond that, a part of the budget is reserved for
+ * others. */
 static bool has_memory(const struct kv_subscriber *subscriber, const struct kv_pattern *pattern)
 {
     size_t bytes = bytes_of(pattern);
@@ -293,7 +294,7 @@ static bool asks_holdup(const struct kv_subscription *subscription)
     return subscription->holdup != NULL && subscription->holdup->passes != NULL;
 }
 
-/* Changes are told when the feed delivers them. */
+/* Whether its changes are told when the feed delivers them. */
 static bool is_live(const struct kv_subscription *subscription)
 {
     return !asks_holdup(subscription) && !kv_subscription_is_replayed(subscription);
@@ -306,7 +307,7 @@ static bool passes(struct kv_subscription *subscription, struct kv_news *news)
     return !kv_subscription_is_replayed(subscription);
 }
 
-/* It relies on what the subscriber's next state that has to wait is part of. */
+/* The subscription relies on the backlog that the subscriber's next waiting state will join. */
 static void note_backlog(struct kv_subscription *subscription)
 {
     const struct kv_subscriber *subscriber = subscription->subscriber;
@@ -353,7 +354,7 @@ static void note_told(const struct kv_topics *topics, const struct kv_subscriber
             one->holdup->told(one->holdup, news);
 }
 
-/* Whether the first of two is owed more, or as much and began first: then it tells. */
+/* Whether the first of two is owed more, or as much and began first: then it tells the change. */
 static bool comes_before(const struct kv_subscription *one, const struct kv_subscription *other)
 {
     if (one->told_after != other->told_after)
@@ -397,7 +398,7 @@ static void gather(const struct kv_topics *topics, const struct kv_topic *topic,
     }
 }
 
-/* Leaves the change to a replay, if there is one and it comes before those that would tell it. */
+/* Whether the change is left to a replay, because that comes before those that would tell it. */
 static bool is_left(struct kv_subscription *claim, const struct kv_subscription *live)
 {
     if (claim == NULL || (live != NULL && !comes_before(claim, live)))
@@ -406,7 +407,7 @@ static bool is_left(struct kv_subscription *claim, const struct kv_subscription 
     return true;
 }
 
-/* None that covers it is live. All that hold changes up are asked. */
+/* For a key without a live subscription. Asks all holdups that cover it. */
 static bool some_passes(const struct kv_topics *topics, const struct kv_subscriber *subscriber,
                         struct kv_news *news)
 {
@@ -460,7 +461,7 @@ void kv_topics_tell(struct kv_topics *topics, const struct kv_change *change)
     kv_news_fini(&news);
 }
 
-/* A replay that covers the change tells it. */
+/* If a replay covers the change, the replay tells it. */
 void kv_topics_tell_one(struct kv_topics *topics, struct kv_subscription *subscription,
                         struct kv_news *news)
 {
@@ -484,7 +485,7 @@ void kv_topics_hold_up(struct kv_subscription *subscription, struct kv_holdup *h
 
 /* ---- replays ---- */
 
-/* Whether another subscription tells the changes that both cover and the replay comes to. */
+/* Whether another subscription tells the changes that both cover and that the replay reaches. */
 static bool tells_for(struct kv_subscription *other, const struct kv_subscription *replayed)
 {
     if (other == replayed || asks_holdup(other) || !comes_before(other, replayed))
@@ -493,7 +494,7 @@ static bool tells_for(struct kv_subscription *other, const struct kv_subscriptio
     return true;
 }
 
-/* Whether some other one does. *ret_coverage: by all of them; *ret_n: so many cover it. */
+/* Whether any other subscription does. *ret_coverage: of all of them; *ret_n: their number. */
 static bool is_told_otherwise(const struct kv_topics *topics,
                               const struct kv_subscription *replayed, const struct kv_news *news,
                               struct kv_coverage *ret_coverage, uint32_t *ret_n)
@@ -515,7 +516,7 @@ void kv_topics_tell_replayed(const struct kv_topics *topics, struct kv_subscript
     struct kv_coverage coverage = {0};
     uint32_t n_covering;
     if (is_told_otherwise(topics, subscription, news, &coverage, &n_covering)) {
-        if (kv_subscriber_is_behind(subscriber)) /* maybe it is there, to be told */
+        if (kv_subscriber_is_behind(subscriber)) /* it may be in the backlog, to be told */
             subscription->backlog = kv_subscriber_next_backlog(subscriber);
         return;
     }

@@ -1,4 +1,4 @@
-/* A watch gathers a header and the key's bytes for each touch, one behind the other. */
+/* A watch gathers a header and the key's bytes for each touch, one after the other. */
 #include "keyspace/touches.h"
 
 #include "base/mem.h"

@@ -1,8 +1,8 @@
 /*
- * Commands that are many do not wait for the end of the turn (relieve()).
+ * If commands are many, they do not wait for the end of the turn (relieve()).
  *
- * The feed is delivered before the batch is submitted and again before anything is handed back: a
- * state that a GET has read is thus never followed by news of an older one (client.h).
+ * The feed is delivered before the batch is submitted and again before anything is handed back: so
+ * the state that a GET has read is never followed by news of an older one (client.h).
  */
 #include "keyspace/turn.h"
 
@@ -11,7 +11,7 @@
 
 enum {
     ROUNDS_PER_TURN = 8,
-    MANY = 32, /* commands in the batch: what is used of them fits into a cache of 32 KB */
+    MANY = 32,           /* commands in the batch: their memory fits into a cache of 32 KB */
     LONGEST_TURN_MS = 10 /* of commands without a client: those of hooks may lead to others */
 };
 
@@ -20,8 +20,8 @@ static bool is_over(const struct kv_keyspace_loop *here, int64_t until_ms)
     return kv_clock_now_ms(here->parts->clock) >= until_ms;
 }
 
-/* Those without a client: what they borrow lives until they are handed back, be it in a later turn.
- */
+/* Hands back commands without a client: the bytes that they borrow live until then, possibly in a
+ * later turn. */
 static void hand_back_unordered(struct kv_keyspace_loop *here, int64_t until_ms)
 {
     struct kv_link *link;
@@ -41,7 +41,7 @@ static void hand_back(struct kv_keyspace_loop *here, int64_t until_ms)
     struct kv_queue dirty = here->commands.dirty;
     if (kv_queue_is_empty(&dirty))
         return;
-    kv_queue_init(&here->commands.dirty); /* what becomes dirty meanwhile waits for a next round */
+    kv_queue_init(&here->commands.dirty); /* orders marked meanwhile wait for the next round */
     while (dirty.head != NULL) {
         link = dirty.head;
         dirty.head = link->next;
@@ -82,9 +82,9 @@ static void run(struct kv_loop_stage *stage)
     kv_batch_keep(&here->batch);
 }
 
-/* What many connections send in one turn does not fit into the processor's caches: if all of it
- * were read, then all executed, then all answered, each command would come from memory three times.
- */
+/* The commands that many connections send in one turn do not fit into the processor's caches: if
+ * all were read, then all executed, then all answered, each command would be fetched from memory
+ * three times. */
 static void relieve(struct kv_loop_stage *stage)
 {
     struct kv_keyspace_loop *here = KV_CONTAINER(stage, struct kv_keyspace_loop, stage);

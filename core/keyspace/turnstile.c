@@ -1,6 +1,6 @@
 /*
- * A loop that waits says so first and then looks once more whether the turnstile is free; one that
- * leaves frees it first and then looks whether somebody waits. All of it is sequentially
+ * A loop that waits announces it first and then checks once more whether the turnstile is free; a
+ * loop that leaves frees it first and then checks whether others wait. All of it is sequentially
  * consistent, so one of the two sees the other.
  */
 #include "keyspace/turnstile.h"
@@ -55,7 +55,7 @@ bool kv_turnstile_is_passed_to(const struct kv_turnstiles *turnstiles, uint32_t 
     return atomic_load(&turnstiles->all[index].holder) == loop + 1;
 }
 
-/* The next loop of those that wait. */
+/* The next of the waiting loops. */
 static uint32_t next_of(uint64_t waiting, uint32_t loop)
 {
     uint64_t after = loop == 63 ? 0 : waiting >> (loop + 1) << (loop + 1);

@@ -1,7 +1,7 @@
 /*
- * An UPDATE that the store makes at once has a single step. Any other reads, computes and sets. If
- * it is no hook's, it does so in the lane of its key: one UPDATE of a lane is under way at a time,
- * and only while its loop is in the turnstile of the same number.
+ * An UPDATE that the store computes has a single step. Any other reads, computes and sets. Unless
+ * it comes from a hook, it does so in the lane of its key: one UPDATE of a lane is under way at a
+ * time, and only while its loop is in the turnstile of the same number.
  */
 #include "keyspace/update.h"
 
@@ -35,7 +35,8 @@ void kv_updates_fini(struct kv_updates *updates)
 
 /* ---- the result ---- */
 
-/* Copies the old value: an update that only touches, and whose result somebody is to see. */
+/* Copies the old value, for an update that only sets the TTL, and whose result interceptors will
+ * see. */
 static int keep(const struct kv_item *old, struct kv_buffer *out)
 {
     if (old->revision == 0)
@@ -122,7 +123,7 @@ static void ask_at_once(struct kv_updates *updates, struct kv_command *command)
     cmd->compute = compute_at_commit;
     cmd->keeps_deadline = !update->sets_ttl;
     if (!update->is_quick)
-        kv_command_mark_unsettled(command); /* it may have to be done in another way */
+        kv_command_mark_unsettled(command); /* it may have to be done in steps */
     kv_batch_add(updates->batch, command);
 }
 
@@ -147,7 +148,7 @@ static bool holds(const struct kv_command *command, const struct kv_item *old)
     return kv_cmd_holds(&condition, old->revision != 0, old->revision);
 }
 
-/* The TTL as interceptors are to see it, and the deadline that the key has. */
+/* The TTL to show to interceptors, and the deadline that the key has. */
 static void settle_ttl(const struct kv_updates *updates, struct kv_command *command,
                        const struct kv_item *old)
 {
@@ -232,7 +233,7 @@ static bool is_for_worker(const struct kv_updates *updates, const struct kv_comm
            updates->parts->workers != NULL && !updates->is_ended;
 }
 
-/* The old state has come. Returns: whether there is a result already. */
+/* The store has returned the old state. Returns: whether there is a result already. */
 static bool take_old(struct kv_updates *updates, struct kv_command *command)
 {
     struct kv_update *update = command->update;
@@ -253,7 +254,7 @@ static bool take_old(struct kv_updates *updates, struct kv_command *command)
     return kv_update_take_result(updates, command);
 }
 
-/* A long result is answered from where it is. */
+/* Lets a long result be shown from where it is, without copying it. */
 static void show_result(struct kv_command *command)
 {
     if (command->cmd.staged == NULL)
@@ -263,7 +264,7 @@ static void show_result(struct kv_command *command)
     command->item = kv_item_share(command->commands->store, &result);
 }
 
-/* The result was set, or somebody else wrote the key meanwhile. */
+/* The result was set, or another write of the key came first. */
 static void take_outcome(struct kv_updates *updates, struct kv_command *command)
 {
     command->revision = command->cmd.revision;
@@ -277,7 +278,7 @@ static void take_outcome(struct kv_updates *updates, struct kv_command *command)
         read_old(updates, command);
 }
 
-/* ---- one after the other ---- */
+/* ---- lanes ---- */
 
 static struct kv_update_lane *find_lane(struct kv_updates *updates, uint32_t index)
 {

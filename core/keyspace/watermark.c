@@ -36,7 +36,8 @@ uint64_t kv_watermark_newest(const struct kv_watermark *watermark)
     return watermark->kind == KV_WATERMARK_UNKNOWN ? 0 : newest_revision(watermark);
 }
 
-/* The newest revision is read first: a change up to it that was not pushed has a slot below it. */
+/* The newest revision is read first: any change up to it that was not pushed has a slot below
+ * it. */
 static uint64_t smallest_bound(const struct kv_watermark *watermark)
 {
     uint64_t smallest = newest_revision(watermark);
