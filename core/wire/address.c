@@ -48,7 +48,7 @@ static bool read_bits(struct kv_slice text, uint8_t *ret)
     return bits <= 8 * V6;
 }
 
-/* The i-th byte's part of the first bits. */
+/* Byte `i` of a mask of the first `bits` bits. */
 static unsigned char mask_at(uint8_t bits, size_t i)
 {
     if (bits >= 8 * (i + 1))

@@ -6,7 +6,7 @@
 #include "base/digits.h"
 #include "wire/http_text.h"
 
-/* Returns: how long the address in brackets is that the text begins with; 0 where there is none. */
+/* Returns: the length of the bracketed address at the beginning of the text; 0 if there is none. */
 static size_t address_len(struct kv_slice text)
 {
     char address[INET6_ADDRSTRLEN];
@@ -33,7 +33,7 @@ static bool is_escape(struct kv_slice text)
            kv_digits_hex(text.bytes[2]) >= 0;
 }
 
-/* Returns: how long the name is that the text begins with. */
+/* Returns: the length of the name at the beginning of the text. */
 static size_t name_len(struct kv_slice text)
 {
     size_t len = 0;

@@ -1,4 +1,5 @@
-/* One pass of the scanner picks the members; which of them are there says what line it is. */
+/* One pass of the scanner picks the members; the kind of line follows from the members that it
+ * has. */
 #include "wire/backup_line.h"
 
 #include "wire/integer.h"

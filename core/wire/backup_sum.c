@@ -10,7 +10,7 @@ struct kv_backup_sum {
     EVP_MD_CTX *context;
 };
 
-/* Of memory alone these can run out. */
+/* These functions fail only for lack of memory. */
 static void demand(int is_done)
 {
     if (is_done != 1)

@@ -49,7 +49,7 @@ static struct kv_backup_touch *add(struct kv_backup_touches *touches, struct kv_
     return touch;
 }
 
-/* Of several of one state the last counts; those of later states come later. */
+/* Of several touches of one state the last counts; the touches of later states come later. */
 void kv_backup_touches_note(struct kv_backup_touches *touches, const struct kv_backup_line *line)
 {
     uint64_t hash = kv_hash(line->key);

@@ -17,7 +17,7 @@ void kv_base64url_append(struct kv_buffer *out, struct kv_slice bytes)
     out->len = (size_t)(at - out->bytes);
 }
 
-/* Returns: what a digit stands for; -1 for any other byte. */
+/* Returns: the value of a digit; -1 for any other byte. */
 static int value_of(char digit)
 {
     if (digit >= 'A' && digit <= 'Z')

@@ -3,8 +3,8 @@
 
 #include "wire/http_text.h"
 
-/* Reads digits off the front. Returns: false where there are none. A number that is too large is
- * the largest. */
+/* Reads digits off the front. Returns: false if there are none. A number that is too large becomes
+ * the largest possible. */
 static bool take_number(struct kv_slice *text, uint64_t *ret)
 {
     size_t n = 0;

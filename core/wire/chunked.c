@@ -1,5 +1,5 @@
-/* A state for each place in the grammar, and a function for each state that reads one byte; data is
- * taken in runs. */
+/* A state for each position in the grammar, and a function for each state that reads one byte; data
+ * is taken in runs. */
 #include "wire/chunked.h"
 
 #include "base/digits.h"
@@ -7,7 +7,7 @@
 enum {
     SIZE_BEGIN,
     SIZE,
-    BEFORE_EXTENSION, /* blanks behind a size */
+    BEFORE_EXTENSION, /* blanks after a size */
     EXTENSION,
     SIZE_LF,
     DATA,
@@ -39,7 +39,7 @@ static int fail(struct kv_chunked *chunked, const char *what)
     return refuse(chunked, 400, what);
 }
 
-/* Counts what is neither data nor needed to tell its length. */
+/* Counts a byte that is neither data nor needed to tell its length. */
 static int spend(struct kv_chunked *chunked, int next)
 {
     if (++chunked->n_overhead > KV_CHUNKED_MOST_OVERHEAD)
@@ -163,7 +163,7 @@ static int (*const readers[N_STATES])(struct kv_chunked *, char) = {
     [END_LF] = read_end_lf,
 };
 
-/* Returns: how many bytes of data there were. */
+/* Returns: the number of data bytes. */
 static size_t take_data(struct kv_chunked *chunked, char *to, const char *from, size_t len)
 {
     size_t n = len < chunked->size ? len : (size_t)chunked->size;

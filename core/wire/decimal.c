@@ -1,15 +1,15 @@
 /*
- * A number is its digits from the first that is not zero (the significant ones), and the place of
- * the point among them, which the exponent moves. The digits before the point are read; of those
- * behind it only matters whether one is not zero.
+ * A number is represented by its digits from the first that is not zero (the significant ones), and
+ * the position of the point among them, which the exponent moves. The digits before the point are
+ * read; for those after it, it only matters whether any is not zero.
  */
 #include "wire/decimal.h"
 
 enum {
-    MOST_DIGITS = 18 /* before the point: as many as always fit into 64 bits, rounded up */
+    MOST_DIGITS = 18 /* before the point: these always fit into 64 bits, also rounded up */
 };
 
-/* Beyond the length of any text, and far from overflow when a length is added. */
+/* More than the length of any text, and far from overflow when a length is added. */
 #define FARTHEST_EXPONENT (INT64_C(1) << 60)
 
 static bool is_digit(char byte)
@@ -17,7 +17,7 @@ static bool is_digit(char byte)
     return byte >= '0' && byte <= '9';
 }
 
-/* text: what stands behind the `e`. Returns: the exponent, cut at FARTHEST_EXPONENT. */
+/* text: the part after the `e`. Returns: the exponent, limited to FARTHEST_EXPONENT. */
 static int64_t read_exponent(struct kv_slice text)
 {
     bool is_negative = text.bytes[0] == '-';
@@ -30,7 +30,7 @@ static int64_t read_exponent(struct kv_slice text)
     return is_negative ? -exponent : exponent;
 }
 
-/* Takes the exponent off the end of the number. */
+/* Removes the exponent from the end of the number. */
 static int64_t split_exponent(struct kv_slice *number)
 {
     for (size_t i = 0; i < number->len; i++) {
@@ -44,8 +44,8 @@ static int64_t split_exponent(struct kv_slice *number)
     return 0;
 }
 
-/* Takes the sign, zeros and point off the front. Returns: how many of the digits that are left
- * stand before the point; below zero where zeros come between the point and them. */
+/* Removes the sign, zeros and point from the front. Returns: how many of the remaining digits are
+ * before the point; below zero if zeros come between the point and them. */
 static int64_t split_front(struct kv_slice *mantissa)
 {
     const char *point = memchr(mantissa->bytes, '.', mantissa->len);

@@ -1,5 +1,6 @@
 /*
- * zlib, with raw streams. A message ends with an empty block whose last four bytes are not sent.
+ * Uses zlib, with raw streams. A message ends with an empty block whose last four bytes are not
+ * sent.
  */
 #include "wire/deflate.h"
 
@@ -17,17 +18,18 @@ enum {
     TAIL_LEN = 4,
     MOST_AT_ONCE = 1 << 30, /* bytes for one call: zlib counts by unsigned int */
     FIRST_ROOM = 4096,
-    END_OF_BLOCK = 128, /* in data_type: inflate() stands behind a block, */
-    UNUSED_BITS = 31    /* with so many bits of the last byte left */
+    END_OF_BLOCK = 128, /* in data_type: inflate() has just finished a block, */
+    UNUSED_BITS = 31    /* with this many unused bits in the last byte */
 };
 
 static const char tail[TAIL_LEN] = {'\0', '\0', '\xff', '\xff'};
 
-/* Of JSON, level 1 leaves 23 to 38 %, level 6 two points less in twice the time. */
+/* With JSON, level 1 leaves 23 to 38 % of the bytes, level 6 two points less in twice the time. */
 static const struct {
     int level;
     int bits;
-    int memory; /* zlib's memLevel: what is cleared ahead of a message, and the length of blocks */
+    int memory; /* zlib's memLevel: sets the memory to clear before a message, and the length of
+                   blocks */
 } kinds[KV_DEFLATE_FORMS] = {
     [KV_DEFLATE_NARROW] = {1, NARROW_BITS, 5},
     [KV_DEFLATE_WIDE] = {1, WIDE_BITS, 8},
@@ -63,7 +65,7 @@ void kv_deflater_destroy(struct kv_deflater *deflater)
     free(deflater);
 }
 
-/* Returns: false where there is no memory. */
+/* Returns: false if there is no memory. */
 static bool begin(struct kv_deflater *deflater, enum kv_deflate_form form)
 {
     if (deflater->are_open[form])
@@ -74,7 +76,7 @@ static bool begin(struct kv_deflater *deflater, enum kv_deflate_form form)
     return deflater->are_open[form];
 }
 
-/* Gives the stream room for more. Returns: false where `most` bytes are there already. */
+/* Gives the stream more room. Returns: false if `out` has `most` bytes already. */
 static bool offer_room(z_stream *stream, struct kv_buffer *out, size_t most)
 {
     size_t left = most - out->len;
@@ -83,7 +85,8 @@ static bool offer_room(z_stream *stream, struct kv_buffer *out, size_t most)
     return left != 0;
 }
 
-/* flush: what to end the bytes with. Returns: false where the result has more than `most` bytes. */
+/* flush: zlib's flush mode at the end of the bytes. Returns: false if the result has more than
+ * `most` bytes. */
 static bool compress_bytes(z_stream *stream, struct kv_slice bytes, int flush,
                            struct kv_buffer *out, size_t most)
 {
@@ -108,7 +111,7 @@ bool kv_deflate(struct kv_deflater *deflater, enum kv_deflate_form form,
     size_t len = 0;
     for (size_t i = 0; i < n; i++)
         len += parts[i].len;
-    /* With the tail, and one byte that shows that nothing is left, a shorter message fits. */
+    /* Room for a shorter message with its tail, and one byte that stays free if all is written. */
     size_t most = len + TAIL_LEN;
     out->len = 0;
     if (kv_buffer_try_reserve(out, most) == NULL || !begin(deflater, form))
@@ -128,9 +131,9 @@ bool kv_deflate(struct kv_deflater *deflater, enum kv_deflate_form form,
 
 struct kv_inflater {
     z_stream stream;
-    struct kv_slice left; /* of the message, not given to zlib yet */
-    bool has_tail;        /* zlib has been given the tail */
-    bool has_ended;       /* all of the message has been read, and said */
+    struct kv_slice left; /* of the message, not passed to zlib yet */
+    bool has_tail;        /* the tail has been passed to zlib */
+    bool has_ended;       /* all of the message has been read, and written */
 };
 
 struct kv_inflater *kv_inflater_create(void)
@@ -180,8 +183,8 @@ static void feed_next(struct kv_inflater *inflater)
     *left = (struct kv_slice){left->bytes + len, left->len - len};
 }
 
-/* As much as has been said so far, and one byte more than `most` at the most. Returns: false where
- * there is no memory. */
+/* Reserves as much room as has been used so far, but at most up to one byte more than `most`.
+ * Returns: false if there is no memory. */
 static bool make_room(struct kv_inflater *inflater, size_t most, struct kv_buffer *out)
 {
     size_t room = out->len < FIRST_ROOM ? FIRST_ROOM : out->len;
@@ -194,8 +197,8 @@ static bool make_room(struct kv_inflater *inflater, size_t most, struct kv_buffe
     return inflater->stream.next_out != NULL;
 }
 
-/* A message may also consist of streams that end (RFC 7692, section 7.2.3.4): another one follows,
- * unless that was all. */
+/* A message may also consist of several complete streams (RFC 7692, section 7.2.3.4): begins the
+ * next, unless the message has ended. */
 static void begin_next_stream(struct kv_inflater *inflater)
 {
     size_t unread_tail = inflater->has_tail ? TAIL_LEN : 0;
@@ -204,13 +207,13 @@ static void begin_next_stream(struct kv_inflater *inflater)
         inflateReset(&inflater->stream);
 }
 
-/* Only right after a call of inflate() that has read something. */
+/* Valid only right after a call of inflate() that has read something. */
 static bool is_behind_block(const z_stream *stream)
 {
     return (stream->data_type & END_OF_BLOCK) != 0 && (stream->data_type & UNUSED_BITS) == 0;
 }
 
-/* All of the message has been read. */
+/* Called when all of the message has been read. */
 static enum kv_inflated judge_end(struct kv_inflater *inflater)
 {
     inflater->has_ended = is_behind_block(&inflater->stream);
@@ -218,7 +221,7 @@ static enum kv_inflated judge_end(struct kv_inflater *inflater)
     return has_said_all && !inflater->has_ended ? KV_INFLATED_BROKEN : KV_INFLATED_MORE;
 }
 
-/* Returns: KV_INFLATED_MORE, unless it fails: that the message has ended is noted. */
+/* Returns: KV_INFLATED_MORE, or a failure. Sets has_ended at the end of the message. */
 static enum kv_inflated inflate_step(struct kv_inflater *inflater, size_t most,
                                      struct kv_buffer *out)
 {

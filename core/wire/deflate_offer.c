@@ -1,8 +1,7 @@
 /*
  * extension-list = 1#extension; extension = token *( ";" param ); param = token [ "=" value ],
- * where the value is a token, or a quoted string that contains one. An offer with a parameter that
- * is unknown, given twice or has a value that it must not have is declined, and the next one is
- * looked at.
+ * where the value is a token, or a quoted string that contains one. An offer is declined if a
+ * parameter is unknown, repeated, or has an invalid value; then the next one is considered.
  */
 #include "wire/deflate_offer.h"
 
@@ -32,7 +31,7 @@ enum {
 
 struct value {
     bool is_given;
-    bool is_longer; /* than fits */
+    bool is_longer; /* longer than `text` */
     uint8_t len;
     char text[LONGEST_VALUE];
 };
@@ -50,7 +49,7 @@ static void skip_blanks(struct kv_slice *left)
         *left = (struct kv_slice){left->bytes + 1, left->len - 1};
 }
 
-/* Takes this byte off the front, and the blanks around it. Returns: whether it was there. */
+/* Removes this byte from the front, with the blanks around it. Returns: whether it was there. */
 static bool take(struct kv_slice *left, char byte)
 {
     skip_blanks(left);
@@ -61,7 +60,7 @@ static bool take(struct kv_slice *left, char byte)
     return true;
 }
 
-/* Returns: the token at the front, taken off; empty where there is none. */
+/* Removes the token at the front. Returns: the token; empty if there is none. */
 static struct kv_slice take_token(struct kv_slice *left)
 {
     size_t len = 0;
@@ -80,7 +79,7 @@ static void append(struct value *value, char byte)
         value->text[value->len++] = byte;
 }
 
-/* Behind the opening quote. Returns: whether it contains a token, and ends. */
+/* Starts after the opening quote. Returns: whether the string contains a token, and is closed. */
 static bool take_quoted(struct kv_slice *left, struct value *value)
 {
     size_t at = 0, n = 0;
@@ -97,7 +96,7 @@ static bool take_quoted(struct kv_slice *left, struct value *value)
     return true;
 }
 
-/* Behind the `=`. Returns: whether there is one. */
+/* Starts after the `=`. Returns: whether there is a value. */
 static bool take_value(struct kv_slice *left, struct value *value)
 {
     value->is_given = true;
@@ -149,7 +148,7 @@ static void note(struct offer *offer, struct kv_slice name, const struct value *
         offer->terms = (struct kv_deflate_terms){window_bits_of(value), true};
 }
 
-/* Returns: whether it is well formed. */
+/* Returns: whether the extension is well formed. */
 static bool take_extension(struct kv_slice *left, struct offer *offer)
 {
     struct kv_slice name = take_token(left);

@@ -1,6 +1,6 @@
 /*
  * RFC 9110's grammar: `*`, or a list of entity tags with commas, white space and empty elements
- * between them. An opaque tag may hold commas, so that the list cannot be split first.
+ * between them. An opaque tag may contain commas, so the list cannot be split first.
  */
 #include "wire/etag.h"
 
@@ -27,14 +27,14 @@ static void skip_space(struct scanner *s)
         continue;
 }
 
-/* etagc: printable ASCII but for the quote and the space, and whatever is not ASCII. */
+/* etagc: printable ASCII except for the quote and the space, and all bytes that are not ASCII. */
 static bool is_opaque(char byte)
 {
     unsigned char code = (unsigned char)byte;
     return code > 0x20 && code != '"' && code != 0x7f;
 }
 
-/* From the opening to the closing quote. */
+/* Reads from the opening to the closing quote. */
 static bool read_opaque_tag(struct scanner *s, struct kv_slice *ret_tag)
 {
     if (!take(s, '"'))
@@ -46,7 +46,7 @@ static bool read_opaque_tag(struct scanner *s, struct kv_slice *ret_tag)
     return take(s, '"');
 }
 
-/* Returns: 0 where the tag is none of ours: only one spelling of a revision is. */
+/* Returns: 0 if the tag is not one of the server's: a revision has only one spelling. */
 static uint64_t revision_of(struct kv_slice tag)
 {
     uint64_t revision = 0;
@@ -62,7 +62,7 @@ static uint64_t revision_of(struct kv_slice tag)
     return revision;
 }
 
-/* The array doubles whenever it holds a power of two, so that it needs no capacity of its own. */
+/* The array doubles whenever its length is a power of two, so it needs no separate capacity. */
 static void append(uint64_t **array, size_t *n, uint64_t revision)
 {
     if ((*n & (*n - 1)) == 0)

@@ -39,7 +39,7 @@ void kv_event_append_id(struct kv_buffer *out, struct kv_slice epoch, uint64_t r
     kv_buffer_append_char(out, '\n');
 }
 
-/* Returns: false where it is not a revision. */
+/* Returns: false if it is not a revision. */
 static bool read_revision(struct kv_slice digits, uint64_t *ret)
 {
     uint64_t revision = 0;

@@ -16,7 +16,7 @@ static struct kv_slice trim(struct kv_slice text)
     return text;
 }
 
-/* `[::1]:80` and `192.0.2.1:80`; `::1` has no port. */
+/* `[::1]:80` and `192.0.2.1:80` have a port; `::1` has none. */
 static struct kv_slice without_port(struct kv_slice text)
 {
     if (text.len == 0)

@@ -1,7 +1,7 @@
 /*
- * A header is read when it is there in full, and so is a control frame: till then its bytes stay
- * with the caller, and no state is needed for them. Of a data frame, whatever is there is read.
- * What can be judged by the first two bytes is judged by them.
+ * A header is read when all of it is there, and so is a control frame: until then its bytes stay
+ * with the caller, and no state is needed for them. Of a data frame, all available bytes are read.
+ * Whatever the first two bytes show is checked as soon as they are there.
  */
 #include "wire/frame.h"
 
@@ -76,7 +76,7 @@ static bool is_shortest(uint64_t len, size_t n_bytes)
     return n_bytes == 0 || (len > UINT16_MAX && len <= INT64_MAX);
 }
 
-/* The same four bytes twice, so that they can be laid over eight. */
+/* The same four bytes twice, to be applied to eight. */
 static uint64_t read_mask(const char *at)
 {
     uint32_t half;
@@ -85,7 +85,7 @@ static uint64_t read_mask(const char *at)
     return (uint64_t)half << 32 | half;
 }
 
-/* Returns: 1, 0 where more input is needed, -1. */
+/* Returns: 1, 0 if more input is needed, -1. */
 static int read_header(struct kv_frame_reader *reader, const char *bytes, size_t len,
                        struct header *ret)
 {
@@ -111,8 +111,8 @@ static int read_header(struct kv_frame_reader *reader, const char *bytes, size_t
     return is_shortest(ret->len, n_more) ? 1 : fail(reader, KV_CLOSE_PROTOCOL_ERROR);
 }
 
-/* 32 bytes a step, which the compiler does with vectors, then eight, then one. Returns: the mask of
- * what follows. */
+/* Unmasks 32 bytes at a time, for which the compiler uses vectors, then eight, then one. Returns:
+ * the mask for the bytes that follow. */
 static uint64_t unmask(char *at, size_t len, uint64_t mask)
 {
     enum {
@@ -136,7 +136,7 @@ static uint64_t unmask(char *at, size_t len, uint64_t mask)
     return mask;
 }
 
-/* RFC 6455, section 7.4, and what IANA has registered since (1012 to 1014). */
+/* Codes of RFC 6455, section 7.4, and those that IANA has registered since (1012 to 1014). */
 static bool may_close_with(unsigned code)
 {
     return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
@@ -177,7 +177,7 @@ static int read_control(struct kv_frame_reader *reader, const struct header *hea
 
 static int begin_frame(struct kv_frame_reader *reader, const struct header *header)
 {
-    size_t most = reader->max_message_bytes; /* may be less than when the message began */
+    size_t most = reader->max_message_bytes; /* may have been lowered since the message began */
     if (reader->message_bytes > most || header->len > most - reader->message_bytes)
         return fail(reader, KV_CLOSE_TOO_BIG);
     reader->message_bytes += header->len;
@@ -199,7 +199,7 @@ static bool is_text_right(struct kv_frame_reader *reader, const struct kv_frame_
            (!piece->is_last || kv_utf8_stream_is_whole(&reader->utf8));
 }
 
-/* As much of the frame's payload as is there. */
+/* Reads the available part of the frame's payload. */
 static int read_payload(struct kv_frame_reader *reader, bool is_first, char *bytes, size_t len,
                         struct kv_frame_piece *ret)
 {

@@ -1,4 +1,5 @@
-/* Faults count bytes as the peer sent them: those of a chunked body, from the end of the head. */
+/* Faults have offsets into the bytes as the peer sent them; those of a chunked body count from the
+ * end of the head. */
 #include "wire/framing.h"
 
 void kv_framing_init(struct kv_framing *framing, uint64_t max_body)
@@ -12,7 +13,7 @@ static int refuse(struct kv_framing *framing, int status, const char *what)
     return -1;
 }
 
-/* What a whole head says of the body. Returns: 0, -1. */
+/* Checks what a complete head says about the body. Returns: 0, -1. */
 static int judge_head(struct kv_framing *framing)
 {
     const struct kv_request_head *head = &framing->head;
@@ -52,7 +53,7 @@ static int fail_in_chunks(struct kv_framing *framing)
     return -1;
 }
 
-/* The request moves up to what follows it, however much that is. */
+/* Moves the request up to the bytes that follow it, even if these are many. */
 static void close_gap(struct kv_framing *framing, char *bytes, size_t gap)
 {
     if (gap != 0)
@@ -60,7 +61,7 @@ static void close_gap(struct kv_framing *framing, char *bytes, size_t gap)
     framing->n_dropped = gap;
 }
 
-/* What is read becomes data at the end of what is in plain form. */
+/* Appends the data of the available chunks to the part of the request that is in plain form. */
 static int read_chunks(struct kv_framing *framing, char *bytes, size_t *len)
 {
     size_t n_read, n_written;

@@ -1,4 +1,4 @@
-/* An origin is taken apart at `://`; a pattern is compared part by part. */
+/* An origin is split at `://`; a pattern is compared part by part. */
 #include "wire/host_pattern.h"
 
 #include <strings.h>
@@ -30,7 +30,7 @@ static bool is_below_domain(struct kv_slice pattern)
     return kv_slice_has_prefix(pattern, KV_SLICE("*."));
 }
 
-/* The text of a pattern that must be a host. */
+/* The part of a pattern that must be a host. */
 static struct kv_slice fixed_part(struct kv_slice pattern)
 {
     return is_below_domain(pattern) ? skip(pattern, 2) : pattern;
@@ -52,7 +52,7 @@ bool kv_host_pattern_matches(struct kv_slice pattern, struct kv_slice host)
         return true;
     if (!is_below_domain(pattern))
         return equals_ignoring_case(pattern, host);
-    struct kv_slice domain = skip(pattern, 1); /* with its dot */
+    struct kv_slice domain = skip(pattern, 1); /* with its leading dot */
     return host.len > domain.len && equals_ignoring_case(skip(host, host.len - domain.len), domain);
 }
 
@@ -76,7 +76,7 @@ bool kv_origin_pattern_is_valid(struct kv_slice text)
            !is_any(authority.host) && kv_host_pattern_is_valid(authority.host);
 }
 
-/* Both with a host and perhaps a port; the pattern's host is one of below a domain. */
+/* Both have a host and possibly a port; the host of the pattern begins with `*.`. */
 static bool matches_below_domain(struct kv_slice pattern, struct kv_slice authority)
 {
     struct kv_authority listed, found;

@@ -2,7 +2,8 @@
 
 #include "base/digits.h"
 
-/* Returns: whether the text is digits alone, without a leading zero, of at most KV_INTEGER_MAX. */
+/* Returns: whether the text has only digits, without a leading zero, and is at most
+ * KV_INTEGER_MAX. */
 static bool read_magnitude(const char *at, const char *end, uint64_t *ret)
 {
     if (at == end || (*at == '0' && end - at > 1))

@@ -1,8 +1,8 @@
 /*
- * One pass from left to right. Objects whose members somebody looks for are read by recursion, as
- * deep as the caller's fields go; everything else is skipped by a loop that keeps one bit for each
- * open container, so that hostile nesting costs neither stack nor heap. `at` never passes `end`,
- * and where something is wrong it stands on the offending byte.
+ * One pass from left to right. Objects with members that the caller looks for are read by
+ * recursion, as deep as the caller's fields go; all other containers are skipped by a loop that
+ * keeps one bit for each open one, so that hostile nesting costs neither stack nor heap. `at` never
+ * passes `end`, and after an error it points to the offending byte.
  */
 #include "wire/json.h"
 #include "wire/json_string.h"
@@ -18,25 +18,25 @@ const char KV_JSON_NOT_OBJECT[] = "an object is expected";
 struct scanner {
     const char *at;
     const char *end;
-    uint32_t depth; /* containers that are open at `at` */
+    uint32_t depth; /* open containers at `at` */
     uint32_t max_depth;
-    bool has_escapes; /* the string that was scanned last does */
-    const char *what; /* what is wrong */
+    bool has_escapes; /* the string that was scanned last has escapes */
+    const char *what; /* the fault */
 };
 
-/* The containers that skip_container() has open: the kind of each, the outermost in bit 0. A bit is
- * written when its container opens, so that the array needs no clearing. */
+/* The kind of each container that skip_container() has open, the outermost in bit 0. A bit is
+ * written when its container opens, so the array needs no clearing. */
 struct nesting {
-    uint32_t base; /* the scanner's depth around them */
+    uint32_t base; /* the scanner's depth outside of them */
     uint64_t is_object[KV_JSON_MAX_DEPTH / 64];
 };
 
 enum byte_class {
-    IN_STRING = 1u << 0, /* stands for itself in a string, and is ASCII */
+    IN_STRING = 1u << 0, /* is ASCII, and needs no escape in a string */
     SPACE = 1u << 1,
     DIGIT = 1u << 2,
     HEX = 1u << 3,
-    ESCAPE = 1u << 4, /* may follow a backslash, `u` aside */
+    ESCAPE = 1u << 4, /* may follow a backslash; without `u` */
 };
 
 static const unsigned char classes[256] = {
@@ -73,7 +73,7 @@ static bool fail(struct scanner *s, const char *what)
     return false;
 }
 
-/* Whether the next byte is one of the class; false at the end. */
+/* Whether the next byte belongs to the class; false at the end. */
 static inline bool is_at(const struct scanner *s, enum byte_class class)
 {
     return s->at < s->end && (classes[(unsigned char)*s->at] & class) != 0;
@@ -131,7 +131,7 @@ static bool skip_escape(struct scanner *s)
     return true;
 }
 
-/* What is not plain and not the closing quote. */
+/* Skips a byte that is neither plain nor the closing quote. */
 static bool skip_special(struct scanner *s)
 {
     unsigned char byte = (unsigned char)*s->at;
@@ -144,7 +144,8 @@ static bool skip_special(struct scanner *s)
     return len != 0 || fail(s, "bytes that are not UTF-8");
 }
 
-/* From what is not plain on. Out of line: most strings are plain, and are quicker without. */
+/* Skips the string from its first byte that is not plain. Out of line: most strings are plain, and
+ * are scanned faster without it. */
 __attribute__((noinline)) static bool skip_rest(struct scanner *s)
 {
     while (!take(s, '"')) {
@@ -157,7 +158,7 @@ __attribute__((noinline)) static bool skip_rest(struct scanner *s)
     return true;
 }
 
-/* Stands on the opening quote. */
+/* `at` is on the opening quote. */
 static inline bool skip_string(struct scanner *s)
 {
     s->has_escapes = false;
@@ -224,7 +225,7 @@ static bool skip_scalar(struct scanner *s)
     }
 }
 
-/* A member's name and its colon, up to its value. */
+/* Skips a member's name and its colon, up to its value. */
 static bool skip_name(struct scanner *s, struct kv_slice *ret_name)
 {
     skip_space(s);
@@ -241,7 +242,7 @@ static bool skip_name(struct scanner *s, struct kv_slice *ret_name)
     return true;
 }
 
-/* Takes an opening bracket in. */
+/* Skips an opening bracket. */
 static bool deepen(struct scanner *s)
 {
     if (s->depth == s->max_depth)
@@ -267,8 +268,8 @@ static bool nesting_is_object(const struct nesting *nesting, const struct scanne
     return (nesting->is_object[level / 64] >> (level % 64) & 1) != 0;
 }
 
-/* From the start of a value over all brackets that open with it, to behind the innermost first
- * scalar, or onto the closing bracket of an empty container. */
+/* Moves from the start of a value over all brackets that open there, to the end of the first
+ * scalar, or to the closing bracket of an empty container. */
 static bool enter(struct scanner *s, struct nesting *nesting)
 {
     struct kv_slice name;
@@ -285,8 +286,8 @@ static bool enter(struct scanner *s, struct nesting *nesting)
     return skip_scalar(s);
 }
 
-/* From behind a value over all brackets that close with it, to the start of the next value where
- * there is one: else the nesting is over, and the depth that of its base. */
+/* Moves from the end of a value over all brackets that close there, to the start of the next value.
+ * If there is none, the nesting has ended, and the depth is that of its base. */
 static bool leave(struct scanner *s, struct nesting *nesting)
 {
     struct kv_slice name;
@@ -326,7 +327,7 @@ static bool skip_value(struct scanner *s, struct kv_slice *ret_value)
     return true;
 }
 
-/* What was in a member that is given again. */
+/* Drops the values of the members of a repeated member. */
 static void forget_members(const struct kv_json_field *field, struct kv_slice *value)
 {
     for (uint32_t i = field->members_ahead; i < field->members_ahead + field->n_members; i++) {
@@ -340,7 +341,7 @@ static inline bool is_same(struct kv_slice a, struct kv_slice b)
     return a.len == b.len && kv_swar_same(a.bytes, b.bytes, a.len);
 }
 
-/* Stands behind the name. Returns: its place, n_fields where nobody looks for it. */
+/* `at` is after the name. Returns: its index, or n_fields if no field has this name. */
 static inline uint32_t find_field(const struct scanner *s, const struct kv_json_field *fields,
                                   uint32_t n_fields, struct kv_slice name)
 {
@@ -384,7 +385,7 @@ static bool read_member(struct scanner *s, const struct kv_json_field *fields, u
     return i == n_fields ? skip_value(s, &other) : read_field(s, &fields[i], &values[i]);
 }
 
-/* Stands on the opening bracket of an object. */
+/* `at` is on the opening bracket of an object. */
 static bool read_members(struct scanner *s, const struct kv_json_field *fields, uint32_t n_fields,
                          struct kv_slice *values)
 {
@@ -403,7 +404,7 @@ static bool read_members(struct scanner *s, const struct kv_json_field *fields, 
     return true;
 }
 
-/* Up to the first value of the text. */
+/* Moves to the first value of the text. */
 static bool begin(struct scanner *s, struct kv_slice text, uint32_t max_depth)
 {
     assert(max_depth <= KV_JSON_MAX_DEPTH);
@@ -442,7 +443,7 @@ int kv_json_check(struct kv_slice text, uint32_t max_depth, struct kv_slice *ret
     return 0;
 }
 
-/* A text that is no object: wrong as JSON in the first place, or wrong as what it is. */
+/* For a text that is not an object: it is either invalid JSON, or another value. */
 static bool refuse_other_value(struct scanner *s)
 {
     const char *from = s->at;
@@ -471,7 +472,7 @@ int kv_json_read_object(struct kv_slice text, uint32_t max_depth,
     return 0;
 }
 
-/* Over the bracket or comma before the next element. Returns: 1, 0 where there is none, -1. */
+/* Skips the bracket or comma before the next element. Returns: 1, 0 if there is none, -1. */
 static int find_element(struct scanner *s, bool is_first)
 {
     if (is_first) {

@@ -1,6 +1,6 @@
 /*
- * Strings between JSON and UTF-8. What is read here has passed the scanner, so that every escape is
- * whole; only the pairing of surrogates is still open.
+ * Strings that are read here have passed the scanner, so every escape is complete; only the pairing
+ * of surrogates is unchecked.
  */
 #include "wire/json_string.h"
 
@@ -26,7 +26,8 @@ static uint32_t read_hex(const char *digits)
     return number;
 }
 
-/* Stands behind `\u`. A pair of surrogates is read as one character; a lone one as what it is. */
+/* `at` is after `\u`. A surrogate pair is read as one character, a lone surrogate as its own
+ * code. */
 static const char *read_unicode(const char *at, const char *end, uint32_t *ret_code)
 {
     uint32_t code = read_hex(at);
@@ -42,7 +43,7 @@ static const char *read_unicode(const char *at, const char *end, uint32_t *ret_c
     return at;
 }
 
-/* Stands behind a backslash. Returns: where the escape ends. */
+/* `at` is after a backslash. Returns: the end of the escape. */
 static const char *read_escape(const char *at, const char *end, uint32_t *ret_code)
 {
     switch (*at++) {
@@ -69,8 +70,8 @@ static const char *read_escape(const char *at, const char *end, uint32_t *ret_co
     }
 }
 
-/* Stands behind a backslash. Returns: where the escape ends; *ret_is_lone where it is a lone
- * surrogate, whose bytes are those that it would have as a character. */
+/* `at` is after a backslash. Returns: the end of the escape; *ret_is_lone: it is a lone surrogate,
+ * whose bytes are those that it would have as a character. */
 static const char *decode_any(const char *at, const char *end, char utf8[4], size_t *ret_len,
                               bool *ret_is_lone)
 {
@@ -81,7 +82,7 @@ static const char *decode_any(const char *at, const char *end, char utf8[4], siz
     return at;
 }
 
-/* The same. Returns: NULL for a lone surrogate. */
+/* As decode_any(). Returns: NULL for a lone surrogate. */
 static const char *decode_escape(const char *at, const char *end, char utf8[4], size_t *ret_len)
 {
     bool is_lone;
@@ -89,7 +90,7 @@ static const char *decode_escape(const char *at, const char *end, char utf8[4], 
     return is_lone ? NULL : at;
 }
 
-/* Where the next backslash is, or the end. */
+/* The next backslash, or the end. */
 static const char *find_backslash(const char *at, const char *end)
 {
     const char *found = memchr(at, '\\', (size_t)(end - at));
@@ -106,7 +107,7 @@ static int unescape(struct kv_slice string, struct kv_buffer *out, bool takes_lo
     struct kv_slice inside = kv_json_inside(string);
     const char *end = inside.bytes + inside.len;
     const char *at = inside.bytes;
-    /* Nothing gets longer, so that one reservation serves all. */
+    /* No escape is shorter than its text, so one reservation suffices. */
     char *to = kv_buffer_try_reserve(out, string.len);
     if (to == NULL)
         return KV_JSON_NO_MEMORY;
@@ -158,7 +159,7 @@ static bool is_special(char byte)
     return (unsigned char)byte < 0x20 || byte == '"' || byte == '\\';
 }
 
-/* Copies the bytes up to the first that must be escaped. Returns: how many. */
+/* Copies the bytes up to the first that must be escaped. Returns: their number. */
 static inline size_t copy_plain(char *to, struct kv_slice from)
 {
     size_t n = 0;
@@ -185,7 +186,8 @@ static void append_escaped(struct kv_buffer *out, char byte)
         kv_buffer_printf(out, "\\u%04x", (unsigned)byte);
 }
 
-/* Appends what begins with a byte that must be escaped. Out of line: most strings have none. */
+/* Appends a text that begins with a byte that must be escaped. Out of line: most strings have
+ * none. */
 __attribute__((noinline)) static void append_rest(struct kv_buffer *out, struct kv_slice rest)
 {
     while (rest.len != 0) {

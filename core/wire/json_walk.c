@@ -15,7 +15,7 @@ const char *kv_json_skip_space(const char *at, const char *end)
     return at;
 }
 
-/* A quote behind an odd number of backslashes ends nothing. */
+/* A quote after an odd number of backslashes does not end the string. */
 const char *kv_json_skip_string(const char *at, const char *end)
 {
     const char *inside = at + 1;
@@ -33,7 +33,7 @@ const char *kv_json_skip_string(const char *at, const char *end)
     return end;
 }
 
-/* An array or an object. */
+/* Skips an array or an object. */
 static const char *skip_nested(const char *at, const char *end)
 {
     unsigned depth = 0;

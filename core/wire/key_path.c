@@ -1,6 +1,6 @@
 /*
- * Decodes first and validates the result: an escape may hold any part of a character. Where the
- * result is no UTF-8, the place is looked up in the text that was sent.
+ * Decodes first and validates the result: an escape may encode any part of a character. If the
+ * result is not UTF-8, the offending place is looked up in the text that was sent.
  */
 #include "wire/key_path.h"
 
@@ -9,7 +9,7 @@
 
 static const char NOT_UTF8[] = "bytes that are not UTF-8";
 
-/* Writes at most as many bytes as `escaped` has. Returns: NULL, or where an escape is broken. */
+/* Writes at most as many bytes as `escaped` has. Returns: NULL, or the place of a broken escape. */
 static const char *decode(struct kv_slice escaped, char *to, size_t *ret_len)
 {
     const char *at = escaped.bytes;
@@ -26,7 +26,7 @@ static const char *decode(struct kv_slice escaped, char *to, size_t *ret_len)
     return NULL;
 }
 
-/* Where in `escaped`, which has no broken escapes, the decoded byte `place` stands. */
+/* The place in `escaped`, which has no broken escapes, of the decoded byte `place`. */
 static size_t place_before_decoding(struct kv_slice escaped, size_t place)
 {
     size_t at = 0;

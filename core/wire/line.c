@@ -1,4 +1,4 @@
-/* One pass of the scanner picks the members; then each is judged. */
+/* One pass of the scanner picks the members; then each is checked. */
 #include "wire/line.h"
 
 #include "wire/json.h"
@@ -9,7 +9,7 @@ enum {
     KEY,
     VALUE,
     TTL,
-    DEADLINE, /* of a backup, whose lines are others */
+    DEADLINE, /* only in the lines of a backup */
     BACKUP,
     N_MEMBERS
 };

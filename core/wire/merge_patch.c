@@ -1,23 +1,23 @@
 /*
  * The patch becomes a tree of the members of its objects (patch_tree.h). The old value is walked
- * through twice, side by side with the tree, as far down as the tree goes: the first walk finds the
- * last of members that are given more than once, the second one copies and replaces. Both only move
- * forward, so that depth costs nothing.
+ * twice, side by side with the tree, as far down as the tree goes: the first walk finds the last
+ * occurrence of repeated members, the second one copies and replaces. Both only move forward, so
+ * depth costs nothing.
  */
 #include "wire/merge_patch.h"
 
 #include "wire/json.h"
 #include "wire/json_walk.h"
 
-/* What is being made. `out` has room for all of it. */
+/* The state of a merge. `out` has room for the whole result. */
 struct merge {
     struct kv_patch_tree tree;
     struct kv_buffer *out;
     const char *at; /* in the old value */
     const char *end;
-    const char *lead;             /* where the text of the next member begins, with its space */
+    const char *lead;             /* the beginning of the next member's text, with its space */
     struct kv_patch_member *into; /* the object that the walk is in */
-    bool is_kept;                 /* the member that was walked through last */
+    bool is_kept;                 /* whether the previous member was kept */
 };
 
 static void put(struct merge *merge, const char *from, const char *to)
@@ -31,7 +31,7 @@ static void begin_member(struct merge *merge, struct kv_patch_member *object)
         kv_buffer_append_char(merge->out, ',');
 }
 
-/* ---- what is new ---- */
+/* ---- new members ---- */
 
 static bool is_null(const struct kv_patch_member *member)
 {
@@ -57,7 +57,8 @@ static void open_object(struct merge *merge, struct kv_patch_member *object)
     kv_buffer_append_char(merge->out, '{');
 }
 
-/* An object of the patch, applied to an empty one: all but its nulls. Without recursion. */
+/* Writes an object of the patch as applied to an empty one: without its nulls. Without
+ * recursion. */
 static void put_object(struct merge *merge, struct kv_patch_member *top)
 {
     const struct kv_patch_tree *tree = &merge->tree;
@@ -122,8 +123,8 @@ static void skip_value(struct merge *merge)
     merge->at = kv_json_skip_value(merge->at, merge->end);
 }
 
-/* Stands on a name, and stands on the value then. Returns: 0 and the patch's member of that name,
- * NULL where it has none; or KV_MERGE_NO_MEMORY. */
+/* Moves from a name to its value. Returns: 0 and the patch's member of that name, NULL if it has
+ * none; or KV_MERGE_NO_MEMORY. */
 static int take_name(struct merge *merge, struct kv_patch_member **ret_member)
 {
     const char *from = merge->at;
@@ -141,7 +142,8 @@ static void enter(struct merge *merge, struct kv_patch_member *object)
     merge->lead = ++merge->at;
 }
 
-/* Behind an object, into the one that it stands in. Returns: false behind the outermost. */
+/* Moves from the end of an object into the one that contains it. Returns: false after the
+ * outermost. */
 static bool leave(struct merge *merge)
 {
     merge->at += is_at(merge, '}');
@@ -150,7 +152,7 @@ static bool leave(struct merge *merge)
     return merge->into != NULL;
 }
 
-/* The first walk: notes where the last occurrence of each of the patch's members is. */
+/* The first walk: finds the last occurrence of each of the patch's members. */
 static int find_last(struct merge *merge)
 {
     for (;;) {
@@ -176,14 +178,14 @@ static int find_last(struct merge *merge)
     }
 }
 
-/* The member that the walk stands on, at its value, and the white space before it. */
+/* Writes the current member up to its value, with the white space before it. */
 static void put_lead(struct merge *merge)
 {
     begin_member(merge, merge->into);
     put(merge, merge->lead, merge->at);
 }
 
-/* Returns: whether the walk has gone into the value. */
+/* Returns: whether the walk has entered the value. */
 static bool take_member(struct merge *merge, struct kv_patch_member *member)
 {
     bool is_named = member != NULL;
@@ -206,7 +208,7 @@ static bool take_member(struct merge *merge, struct kv_patch_member *member)
     return false;
 }
 
-/* The white space behind a member belongs to it. */
+/* The white space after a member belongs to it. */
 static void take_trail(struct merge *merge)
 {
     const char *from = merge->at;

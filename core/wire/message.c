@@ -1,6 +1,6 @@
 /*
- * One pass of the scanner picks every member that any type knows; then the id is judged, so that
- * whatever is wrong after it can be answered under it, then the type, then what the type needs.
+ * One pass of the scanner picks the members of all types. The id is checked first, so that errors
+ * in other members can be answered with it, then the type, then the members that the type needs.
  */
 #include "wire/message.h"
 
@@ -15,7 +15,7 @@
 
 #define SHAPE "the message is {\"type\": \xe2\x80\xa6, \"payload\": \xe2\x80\xa6}"
 
-/* The places in the table of members, and among their values. */
+/* Indexes into the table of members, and their values. */
 enum {
     TYPE,
     ID,
@@ -64,7 +64,7 @@ enum {
     LONGEST_ESCAPE = 6 /* `\\u0041` stands for one byte */
 };
 
-/* An id that is too long is no id: the error that says so does not bear it. */
+/* An id that is too long is dropped: the error that reports it does not carry it. */
 static int read_id(struct kv_slice id, size_t max_bytes, struct kv_message *message,
                    struct kv_error *reterr)
 {
@@ -88,7 +88,7 @@ static int decode_key(struct kv_slice name, struct kv_slice key, size_t max_byte
                       struct kv_buffer *scratch, struct kv_message *message,
                       struct kv_error *reterr)
 {
-    if (key.len / LONGEST_ESCAPE > max_bytes) /* whatever it says, it is too long */
+    if (key.len / LONGEST_ESCAPE > max_bytes) /* even fully escaped it is too long */
         return kv_error_set(reterr, "payload: \"%s\" has more than %zu bytes, the limit",
                             name.bytes, max_bytes);
     switch (kv_json_unescape(key, scratch)) {
@@ -167,7 +167,7 @@ static int read_while_connected(const struct kv_slice *values, struct kv_message
     return 0;
 }
 
-/* ---- what each type needs besides the key ---- */
+/* ---- members of each type, besides the key ---- */
 
 static int read_get(const struct kv_slice *values, struct kv_message *message,
                     struct kv_error *reterr)
@@ -248,7 +248,7 @@ static int read_merge(const struct kv_slice *values, struct kv_message *message,
     return 0;
 }
 
-/* One with escapes is no token: none has a character that needs one. */
+/* A token with escapes is invalid: no character of a token needs one. */
 static int read_auth(const struct kv_slice *values, struct kv_message *message,
                      struct kv_error *reterr)
 {
@@ -265,9 +265,9 @@ static const struct {
     struct kv_slice name;
     bool has_payload;
     bool has_key;
-    bool takes_prefix; /* in place of the key */
+    bool takes_prefix; /* `prefix` is allowed in place of the key */
     int (*read)(const struct kv_slice *values, struct kv_message *message,
-                struct kv_error *reterr); /* NULL: nothing more */
+                struct kv_error *reterr); /* NULL: no other members */
 } types[] = {
     [KV_MESSAGE_GET] = {{"get", 3}, true, true, false, read_get},
     [KV_MESSAGE_SET] = {{"set", 3}, true, true, false, read_set},
@@ -336,7 +336,7 @@ static int tell(struct kv_slice text, const struct kv_json_error *error, struct 
     return kv_error_set(reterr, SHAPE ", not %s", kv_json_type_name(kv_json_type_of(value)));
 }
 
-/* An initialiser is slow to start (`rep stos`), and of what is absent only `bytes` is looked at. */
+/* An initialiser would be slow (`rep stos`), and of absent members only `bytes` is read. */
 static void blank(struct kv_slice values[N_FIELDS])
 {
     for (size_t i = 0; i < N_FIELDS; i++)
@@ -353,7 +353,7 @@ int kv_message_parse(struct kv_slice text, const struct kv_message_limits *limit
     blank(values);
     if (kv_json_read_object(text, limits->max_depth, fields, KEY, values, &error) != 0) {
         read_id(values[ID], limits->max_key_bytes, ret,
-                NULL); /* where it stands before the fault */
+                NULL); /* in case it comes before the fault */
         return tell(text, &error, reterr);
     }
     if (read_id(values[ID], limits->max_key_bytes, ret, reterr) != 0 ||

@@ -22,7 +22,7 @@ static uint32_t link_of(const struct kv_patch_tree *tree, const struct kv_patch_
 
 /* ---- names ---- */
 
-/* Decodes a name into `scratch` where it has escapes. */
+/* Decodes a name, into `scratch` if it has escapes. */
 static int decode(struct kv_slice name, struct kv_buffer *scratch, struct kv_slice *ret)
 {
     *ret = kv_json_inside(name);
@@ -117,7 +117,7 @@ static void append_to(struct kv_patch_tree *tree, struct kv_patch_member *object
     object->last = link;
 }
 
-/* Adds a member, in place of an earlier one of that name. Returns: 0, or what went wrong. */
+/* Adds a member, in place of an earlier one with that name. Returns: 0, or an error. */
 static int add(struct kv_patch_tree *tree, uint32_t object, struct kv_slice name)
 {
     struct kv_slice decoded;
@@ -145,7 +145,7 @@ static int add(struct kv_patch_tree *tree, uint32_t object, struct kv_slice name
 struct reader {
     const char *at;
     const char *end;
-    uint32_t object; /* that it is in */
+    uint32_t object; /* that contains it */
 };
 
 static bool is_at(const struct reader *r, char byte)
@@ -153,7 +153,7 @@ static bool is_at(const struct reader *r, char byte)
     return r->at < r->end && *r->at == byte;
 }
 
-/* Stands on a name. */
+/* Starts at a name. */
 static int read_member(struct kv_patch_tree *tree, struct reader *r)
 {
     const char *from = r->at;
@@ -218,7 +218,7 @@ void kv_patch_tree_fini(struct kv_patch_tree *tree)
     kv_buffer_fini(&tree->other_name);
 }
 
-/* ---- its shape ---- */
+/* ---- relations ---- */
 
 static struct kv_patch_member *first_alive(const struct kv_patch_tree *tree, uint32_t link)
 {

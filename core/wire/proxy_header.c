@@ -18,7 +18,7 @@ enum {
 static const char signature[SIGNATURE] = "\r\n\r\n\0\r\nQUIT\n";
 static const char word[] = "PROXY ";
 
-/* Whether the bytes, as far as they go, are those. */
+/* Whether the bytes match the expected ones as far as they go. */
 static bool may_be(struct kv_slice bytes, const char *expected, size_t len)
 {
     return memcmp(bytes.bytes, expected, bytes.len < len ? bytes.len : len) == 0;
@@ -26,7 +26,7 @@ static bool may_be(struct kv_slice bytes, const char *expected, size_t len)
 
 /* ---- version 1 ---- */
 
-/* Takes a word off the line, and the blank behind it. */
+/* Takes a word off the line, with the blank after it. */
 static struct kv_slice take_word(struct kv_slice *line)
 {
     const char *blank = line->len == 0 ? NULL : memchr(line->bytes, ' ', line->len);
@@ -50,14 +50,14 @@ static bool is_port(struct kv_slice text)
     return port <= 65535;
 }
 
-/* One of the family that the line names: IPv6 is written with colons. */
+/* Reads an address of the family that the line names: IPv6 addresses have colons. */
 static bool read_address(struct kv_slice text, bool is_v6, struct kv_address *ret)
 {
     bool has_colon = text.len != 0 && memchr(text.bytes, ':', text.len) != NULL;
     return has_colon == is_v6 && kv_address_read(text, ret);
 }
 
-/* What follows the family. */
+/* Reads the part after the family. */
 static bool read_endpoints(struct kv_slice line, bool is_v6, struct kv_address *ret_client)
 {
     struct kv_address server;
@@ -95,7 +95,7 @@ static enum kv_proxy_header_status read_version_1(struct kv_slice bytes,
 
 /* ---- version 2 ---- */
 
-/* Of both addresses and ports. Returns: SIZE_MAX where the family is none that TCP has. */
+/* The length of both addresses and ports. Returns: SIZE_MAX if TCP does not have this family. */
 static size_t endpoints_len(unsigned char family)
 {
     switch (family) {

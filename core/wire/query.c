@@ -1,6 +1,6 @@
 /*
  * Each piece between two `&` is decoded to the end of one buffer that has room for all of them, as
- * nothing gets longer; so it never moves.
+ * no piece gets longer; so the buffer never moves.
  */
 #include "wire/query.h"
 
@@ -19,7 +19,7 @@ int kv_query_begin(struct kv_query *query, const struct kv_query_form *form, str
     return text.len == 0 || kv_buffer_try_reserve(decoded, text.len) != NULL ? 0 : -1;
 }
 
-/* The next piece that is not empty. Returns: false where there is none. */
+/* Takes the next piece that is not empty. Returns: false if there is none. */
 static bool next_piece(struct kv_query *query, struct kv_slice *ret_piece)
 {
     struct kv_slice text = query->text;
@@ -44,7 +44,7 @@ static void split(struct kv_slice piece, struct kv_slice *ret_name, struct kv_sl
     *ret_value = (struct kv_slice){piece.bytes + begin, piece.len - begin};
 }
 
-/* Returns: -1 and *reterr where an escape is broken, or the result is no UTF-8. */
+/* Returns: -1 and *reterr if an escape is broken, or the result is not UTF-8. */
 static int decode(struct kv_query *query, struct kv_slice part, struct kv_slice *ret_decoded,
                   struct kv_error *reterr)
 {
@@ -87,7 +87,7 @@ static int find(const struct kv_query_form *form, struct kv_slice name)
     return -1;
 }
 
-/* Returns: which one it is; -1 and *reterr for one that may not come, or not again. */
+/* Returns: the index of the name; -1 and *reterr if it is not accepted, or not again. */
 static int identify(struct kv_query *query, struct kv_slice name, struct kv_error *reterr)
 {
     const struct kv_query_form *form = query->form;
@@ -126,7 +126,7 @@ int kv_query_read_bool(struct kv_slice name, struct kv_slice value, bool *ret,
                         name.bytes, kv_quote(value).text);
 }
 
-/* Returns: false where it is no number in digits alone, or above `most`. */
+/* Returns: false if the text does not consist of digits, or is above `most`. */
 static bool read_digits(struct kv_slice text, uint64_t most, uint64_t *ret)
 {
     uint64_t number = 0;

@@ -8,7 +8,7 @@ struct kv_quote kv_quote(struct kv_slice text)
     struct kv_quote quote = {0};
     size_t len = text.len;
     if (len < sizeof(quote.text)) {
-        if (len != 0) /* an empty text may have no bytes */
+        if (len != 0) /* an empty text may have NULL bytes */
             memcpy(quote.text, text.bytes, len);
         return quote;
     }

@@ -1,7 +1,6 @@
 /*
- * A line is judged when its end has come; a byte that no line may have is refused as soon as it is
- * seen. A field of which more than one would be read in more than one way is refused when the
- * second comes.
+ * A line is checked when its end has come; a byte that no line may have is refused as soon as it is
+ * seen. If repeating a field would make the head ambiguous, the second one is refused.
  */
 #include "wire/request_head.h"
 
@@ -34,14 +33,14 @@ static int fail(struct kv_request_head *head, const char *what)
     return fail_at(head, what, head->len);
 }
 
-/* The request line. */
+/* ---- the request line ---- */
 
 static bool has_prefix(struct kv_slice text, struct kv_slice lower)
 {
     return text.len >= lower.len && kv_http_equals((struct kv_slice){text.bytes, lower.len}, lower);
 }
 
-/* Returns: how long the scheme of a target in absolute form is, with its slashes; otherwise 0. */
+/* Returns: the length of the scheme of a target in absolute form, with its slashes; otherwise 0. */
 static size_t scheme_len(struct kv_slice target)
 {
     static const struct kv_slice schemes[] = {NAMED("http://"), NAMED("https://")};
@@ -51,7 +50,7 @@ static size_t scheme_len(struct kv_slice target)
     return 0;
 }
 
-/* The authority ends where a path or a query begins. */
+/* The length of the authority, which ends where a path or a query begins. */
 static size_t authority_len(struct kv_slice text)
 {
     size_t len = 0;
@@ -92,7 +91,7 @@ static int read_target(struct kv_request_head *head, const char *bytes)
     return 0;
 }
 
-/* ` HTTP/1.x` at the end of the line. Returns: false where it is not there. */
+/* Reads ` HTTP/1.x` at the end of the line. Returns: false if it is not there. */
 static bool read_version(struct kv_request_head *head, struct kv_slice line)
 {
     struct kv_slice before = KV_SLICE(" HTTP/1.");
@@ -131,7 +130,7 @@ static int read_request_line(struct kv_request_head *head, const char *bytes, st
     return read_target(head, bytes);
 }
 
-/* Header lines. */
+/* ---- header lines ---- */
 
 static int read_host(struct kv_request_head *head, const struct field *field)
 {
@@ -193,8 +192,8 @@ static int read_connection(struct kv_request_head *head, const struct field *fie
     return 0;
 }
 
-/* An expectation that is met, or that HTTP/1.0 does not know, gets a name that means nothing, so
- * that it is not met again by whoever reads the head next. */
+/* An expectation that is fulfilled here, or that HTTP/1.0 does not know, gets a meaningless name,
+ * so that later readers of the head do not act on it again. */
 static int read_expectation(struct kv_request_head *head, const struct field *field)
 {
     struct kv_slice meaningless = KV_SLICE("unused");
@@ -226,7 +225,7 @@ static int read_field(struct kv_request_head *head, struct kv_slice name, const 
     return 0;
 }
 
-/* Moves the value to the end of its line: blanks that followed it stand before it. */
+/* Moves the value to the end of its line, so that blanks after it are before it. */
 static struct kv_slice move_to_end(char *after_name, size_t len)
 {
     struct kv_slice value = kv_http_trim((struct kv_slice){after_name, len});
@@ -256,7 +255,7 @@ static int read_header_line(struct kv_request_head *head, char *line, size_t len
     return read_field(head, name, &field);
 }
 
-/* Lines. */
+/* ---- lines ---- */
 
 static int finish(struct kv_request_head *head)
 {
@@ -265,7 +264,7 @@ static int finish(struct kv_request_head *head)
     return 1;
 }
 
-/* Returns: 1 where the head ends with this line, 0, -1. */
+/* Returns: 1 if the head ends with this line, 0, -1. */
 static int read_line(struct kv_request_head *head, char *bytes, size_t len)
 {
     char *line = bytes + head->len;
@@ -276,7 +275,7 @@ static int read_line(struct kv_request_head *head, char *bytes, size_t len)
     return head->len == 0 ? 0 : fail(head, "there is an empty line in place of a request");
 }
 
-/* The first control from `at` on; `end` where there is none. */
+/* The first control character from `at` on; `end` if there is none. */
 static size_t find_control(const char *bytes, size_t at, size_t end)
 {
     for (; end - at >= 8; at += 8) {
@@ -289,8 +288,8 @@ static size_t find_control(const char *bytes, size_t at, size_t end)
     return at;
 }
 
-/* Looks for the end of the line under way.
- * Returns: 1, with where its text ends and where the next begins; 0; -1. */
+/* Looks for the end of the current line.
+ * Returns: 1, with the end of its text and the start of the next line; 0; -1. */
 static int find_end(struct kv_request_head *head, const char *bytes, size_t len, size_t *ret_end,
                     size_t *ret_next)
 {

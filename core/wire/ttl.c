@@ -1,5 +1,5 @@
-/* Numbers are read exactly by wire/decimal.h, strings by base/duration.h; here is only the limit.
- */
+/* wire/decimal.h reads numbers exactly, base/duration.h reads strings; this file applies the
+ * limit. */
 #include "wire/ttl.h"
 
 #include <kvserver/ttl.h>
