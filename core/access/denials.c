@@ -1,18 +1,18 @@
-/* Threads that begin a second at once may log a few lines more. */
+/* Threads that begin the same second at once may log a few more lines. */
 #include "access/denials.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/shown.h"
 
-/* Bytes of a line. */
+/* In bytes of a line. */
 enum {
     LONGEST_NAME = 64,
     LONGEST_ISSUER = 96,
     LONGEST_KEY = 48
 };
 
-/* Returns: whether there may be a line. *ret_n_omitted: how many there were none for before. */
+/* Returns: whether a line may be logged. *ret_n_omitted: the number of lines omitted before. */
 static bool may_log(struct kv_denials *denials, enum kv_denial cause, uint32_t *ret_n_omitted)
 {
     atomic_fetch_add_explicit(&denials->by_cause[cause], 1, memory_order_relaxed);
@@ -33,7 +33,7 @@ static void tell_omitted(uint32_t n)
         kv_log(KV_LOG_WARN, "access", "%u more denials were not logged", n);
 }
 
-/* A name is unique with its issuer only. */
+/* Names are unique only within an issuer. */
 static void append_principal(struct kv_buffer *out, const struct kv_principal *principal)
 {
     bool is_nameless = principal->name.len == 0;

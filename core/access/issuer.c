@@ -1,5 +1,5 @@
 /*
- * What a token grants: the templates of its issuer, with its subject filled in; and, if the issuer
+ * The grants of a token: the templates of its issuer, with its subject inserted; and, if the issuer
  * has a claim for it, the prefixes that the token names there, as far as `at_most` covers them.
  */
 #include "access/issuer.h"
@@ -9,7 +9,7 @@
 #include "access/template.h"
 #include "base/mem.h"
 
-/* Texts of our own. */
+/* A list of texts that owns its memory. */
 struct texts {
     struct kv_slice *all;
     size_t n, capacity;
@@ -18,14 +18,14 @@ struct texts {
 struct rights {
     struct texts templates;
     struct kv_prefixes at_most;
-    const char *name; /* of the member of the claim */
+    const char *name; /* of the member in the claim */
 };
 
 struct issuer {
     struct kv_authenticator base;
     struct kv_jwt_source *source;
     struct kv_jwt_policy policy;
-    char *name, *audience, *claim; /* claim: NULL for none */
+    char *name, *audience, *claim; /* claim: NULL if there is none */
     char *revoked;                 /* the prefix of revocations */
     size_t revoked_len;
     bool needs_subject;
@@ -56,7 +56,7 @@ static void fini_texts(struct texts *texts)
     free(texts->all);
 }
 
-/* ---- what a token grants ---- */
+/* ---- the grants of a token ---- */
 
 static void add_templates(const struct texts *templates, struct kv_slice subject,
                           struct texts *granted)
@@ -68,7 +68,7 @@ static void add_templates(const struct texts *templates, struct kv_slice subject
     }
 }
 
-/* What both the prefix and the set cover: the prefix itself, or those of the set that begin with
+/* Adds the prefixes that both cover: the prefix itself, or the members of the set that begin with
  * it. */
 static void add_common(const struct kv_prefixes *at_most, struct kv_slice prefix,
                        struct texts *granted)
@@ -102,7 +102,7 @@ static void grant(const struct issuer *issuer, const struct rights *rights,
     fini_texts(&granted);
 }
 
-/* Only what the configuration grants, and not what a token claims. */
+/* Only the configuration grants this, not a claim of a token. */
 static void grant_revoking(const struct issuer *issuer, const struct kv_jwt_token *token,
                            struct kv_prefixes *ret)
 {
@@ -127,7 +127,7 @@ static void identify(const struct issuer *issuer, const struct kv_jwt_token *tok
     ret->expires_s = token->expires_s + KV_JWT_LEEWAY_S;
 }
 
-/* ---- whether it is believed ---- */
+/* ---- verifying ---- */
 
 static enum kv_verdict_on_token refuse(struct kv_error *reterr, const char *why)
 {
@@ -135,15 +135,15 @@ static enum kv_verdict_on_token refuse(struct kv_error *reterr, const char *why)
     return KV_TOKEN_INVALID;
 }
 
-/* The slash of a subject would make it a path of several parts, all of which somebody else may be.
- */
+/* A slash in a subject would make it a path of several parts, each of which could be another
+ * subject. */
 static bool has_usable_subject(const struct issuer *issuer, const struct kv_jwt_token *token)
 {
     bool is_missing = token->subject.bytes == NULL;
     return is_missing ? !issuer->needs_subject : kv_subject_is_usable(token->subject);
 }
 
-/* Returns: NULL where it is good; otherwise the rest of a sentence. */
+/* Returns: NULL if the token is valid; otherwise the rest of a sentence. */
 static const char *fault_of(const struct issuer *issuer, const struct kv_jwt_token *token,
                             int64_t now_s)
 {
@@ -190,7 +190,7 @@ static enum kv_verdict_on_token issuer_verify(struct kv_authenticator *self, str
     return result;
 }
 
-/* ---- making ---- */
+/* ---- creating ---- */
 
 static void init_rights(struct rights *rights, const char *name, const struct kv_issuer_list *list,
                         const struct kv_issuer_list *at_most)

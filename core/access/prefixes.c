@@ -1,7 +1,7 @@
 /*
- * No prefix of the set is a prefix of another. So in byte order whatever lies between a prefix and
- * a text that it covers is covered by it, too, and is not in the set: the last prefix that is not
- * greater than a text is the only one that may cover it.
+ * No prefix of the set is a prefix of another. So all texts between a prefix and a text that it
+ * covers, in byte order, are covered by it as well, and not in the set: only the last prefix that
+ * is not greater than a text may cover it.
  */
 #include "access/prefixes.h"
 
@@ -15,7 +15,7 @@ static int compare(const void *a, const void *b)
     return kv_slice_compare(*(const struct kv_slice *)a, *(const struct kv_slice *)b);
 }
 
-/* texts: in byte order. Returns: how many are left. */
+/* texts: in byte order. Returns: the number of remaining ones. */
 static size_t drop_covered(struct kv_slice *texts, size_t n)
 {
     size_t kept = 0;
@@ -65,7 +65,7 @@ void kv_prefixes_fini(struct kv_prefixes *prefixes)
     *prefixes = (struct kv_prefixes){0};
 }
 
-/* How many are not greater than the text. */
+/* The number of prefixes that are not greater than the text. */
 static size_t count_upto(const struct kv_prefixes *prefixes, struct kv_slice text)
 {
     size_t low = 0, high = prefixes->n;

@@ -1,10 +1,9 @@
 /*
- * A meter holds the time at which it will be as if nothing had come (the generic cell rate
- * algorithm): each request moves that on by an interval, and it may be a period ahead at most. So a
- * meter is one number, which loops change without a lock.
+ * A meter holds the time at which it will be as if there had been no requests (the generic cell
+ * rate algorithm): each request moves that time on by an interval, and it may be at most a period
+ * ahead. So a meter is one number, which loops change without a lock.
  *
- * A meter that nobody holds is kept until it is as if nothing had come; then it would say the same
- * if it were made anew.
+ * A meter without holders is kept until that time; then a new one would be equivalent.
  */
 #include "access/rates.h"
 
@@ -21,15 +20,14 @@
 enum {
     KEY_BYTES = 32,
     NETWORK_BYTES = 8, /* of an IPv6 address */
-    MOST_FORGOTTEN = 8 /* at a time */
+    MOST_FORGOTTEN = 8 /* meters dropped at a time */
 };
 
 struct kv_meter {
-    _Atomic int64_t empty_ns[KV_N_METERED]; /* when it will be as if nothing had come */
+    _Atomic int64_t empty_ns[KV_N_METERED]; /* when it will be as if there had been no requests */
     _Atomic uint32_t n_connections;
     struct kv_table_node node;
-    struct kv_list
-        in_unheld; /* where nobody holds it, in the order in which they were given back */
+    struct kv_list in_unheld; /* if it has no holders; the one given back last is at the end */
     struct kv_meters *meters;
     uint32_t n_holders; /* under the lock */
     unsigned char key[KEY_BYTES];
@@ -39,10 +37,10 @@ struct kv_meters {
     pthread_mutex_t lock;
     struct kv_table table;
     struct kv_list unheld;
-    struct kv_meter others; /* where there is no room for more */
+    struct kv_meter others; /* shared by those for whom there is no room */
 };
 
-/* ---- one ---- */
+/* ---- one meter ---- */
 
 static bool is_empty(const struct kv_meter *meter, int64_t now_ns)
 {
@@ -57,7 +55,7 @@ static int64_t later_of(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* How long it is until there may be one more, where it is empty at that time. */
+/* The time until one more is allowed, for a meter with this `empty_ns`. */
 static int64_t wait_ns(int64_t empty_ns, const struct kv_rate *rate, int64_t now_ns)
 {
     int64_t wait = later_of(empty_ns, now_ns) + rate->interval_ns - rate->period_ns - now_ns;
@@ -95,7 +93,7 @@ void kv_meter_leave(struct kv_meter *meter)
     atomic_fetch_sub_explicit(&meter->n_connections, 1, memory_order_relaxed);
 }
 
-/* ---- all ---- */
+/* ---- all meters ---- */
 
 struct kv_meters *kv_meters_create(void)
 {
@@ -152,8 +150,8 @@ static struct kv_meter *find(const struct kv_meters *meters, const unsigned char
     return NULL;
 }
 
-/* Returns: whether there is room for one more. The one that was given back longest ago makes room,
- * though it may still remember something. */
+/* Returns: whether there is room for one more. If not, drops the meter that was given back longest
+ * ago, even if its time has not come. */
 static bool make_room(struct kv_meters *meters)
 {
     struct kv_meter *oldest = oldest_unheld(meters);
@@ -192,7 +190,7 @@ static struct kv_meter *get(struct kv_meters *meters, const unsigned char key[KE
     return meter;
 }
 
-/* A digest is unlike any key of an address. */
+/* A digest cannot equal the key of an address. */
 struct kv_meter *kv_meters_of_name(struct kv_meters *meters, struct kv_slice issuer,
                                    struct kv_slice name, int64_t now_ns)
 {

@@ -11,7 +11,7 @@
 
 struct kv_revocations {
     pthread_mutex_t lock;
-    struct kv_table table; /* of bare nodes: their hash is all there is */
+    struct kv_table table; /* of bare nodes: only their hash is stored */
     _Atomic size_t n;
     atomic_bool are_known;
     size_t prefix_len;

@@ -2,7 +2,7 @@
 
 static const struct kv_slice placeholder = {"{sub}", 5};
 
-/* The place of the next one. Returns: NULL where there is none. */
+/* The position of the next placeholder. Returns: NULL if there is none. */
 static const char *find(struct kv_slice text)
 {
     return text.len == 0 ? NULL : memmem(text.bytes, text.len, placeholder.bytes, placeholder.len);

@@ -10,7 +10,7 @@ void kv_token_digest(struct kv_slice token, unsigned char ret[KV_TOKEN_DIGEST])
     SHA256((const unsigned char *)token.bytes, token.len, ret);
 }
 
-/* Returns: -1 where it is none. */
+/* Returns: -1 if it is no digit. */
 static int digit_of(char letter)
 {
     if (letter >= '0' && letter <= '9')

@@ -11,7 +11,7 @@ enum {
 struct transfer {
     const struct kv_jwt_fetch *fetch;
     struct kv_buffer *out;
-    size_t len; /* of what came */
+    size_t len; /* bytes received */
     bool is_too_long;
 };
 
@@ -48,7 +48,7 @@ static bool set_up(CURL *easy, struct transfer *transfer, char trouble[CURL_ERRO
            curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, trouble) == CURLE_OK;
 }
 
-/* Returns: how it went; CURLE_ABORTED_BY_CALLBACK where nobody waits for it any more. */
+/* Returns: the result; CURLE_ABORTED_BY_CALLBACK if the result is no longer needed. */
 static CURLcode perform(CURLM *multi, const atomic_bool *is_ending)
 {
     CURLcode result = CURLE_ABORTED_BY_CALLBACK;

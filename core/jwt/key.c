@@ -1,5 +1,5 @@
 /*
- * Keys and signatures on OpenSSL 3. Only verification is done here, except for HS256, where
+ * Keys and signatures with OpenSSL 3. Only verification is implemented, except for HS256, where
  * verifying means to sign and to compare, in constant time.
  */
 #include "jwt/key.h"
@@ -26,12 +26,12 @@ enum {
 
 struct kv_jwt_key {
     uint32_t algorithms;
-    EVP_PKEY *public_key; /* NULL: it is a secret */
+    EVP_PKEY *public_key; /* NULL: the key is a secret */
     size_t secret_len;
     unsigned char secret[];
 };
 
-/* ---- making ---- */
+/* ---- creating keys ---- */
 
 static struct kv_jwt_key *make(uint32_t algorithms, EVP_PKEY *public_key)
 {
@@ -55,7 +55,7 @@ int kv_jwt_key_from_secret(struct kv_slice secret, struct kv_jwt_key **ret_key,
     return 0;
 }
 
-/* Returns: NULL where OpenSSL finds that the numbers are no public key of that type. */
+/* Returns: NULL if OpenSSL finds that the numbers are not a public key of that type. */
 static EVP_PKEY *load(const char *type, OSSL_PARAM *parameters)
 {
     EVP_PKEY *key = NULL;
@@ -92,7 +92,8 @@ static EVP_PKEY *load_rsa(const BIGNUM *modulus, const BIGNUM *exponent)
     return key;
 }
 
-/* Both numbers odd, the exponent at least 3 and short: a longer one is not in use, and slow. */
+/* Both numbers must be odd, the exponent at least 3 and short: longer ones are not in use, and
+ * slow. */
 static int check_rsa(const BIGNUM *modulus, const BIGNUM *exponent, struct kv_error *reterr)
 {
     int bits = BN_num_bits(modulus);
@@ -191,7 +192,7 @@ static bool verify_hmac(const struct kv_jwt_key *key, struct kv_slice text,
     return signature.len == len && CRYPTO_memcmp(mac, signature.bytes, len) == 0;
 }
 
-/* EdDSA hashes by itself. PSS takes no other salt than that of JWS. */
+/* EdDSA hashes by itself. PSS only accepts the salt length of JWS. */
 static bool begin(EVP_MD_CTX *context, EVP_PKEY *key, enum kv_jwt_algorithm algorithm)
 {
     EVP_PKEY_CTX *options;
@@ -216,7 +217,7 @@ static bool verify_public(EVP_PKEY *key, enum kv_jwt_algorithm algorithm, struct
     return is_good;
 }
 
-/* From r || s to the form that OpenSSL reads. Returns: its length, 0 where memory ran out. */
+/* Converts r || s to the form that OpenSSL reads. Returns: its length, 0 if memory ran out. */
 static size_t write_der(const unsigned char *r_and_s, unsigned char der[LONGEST_DER])
 {
     ECDSA_SIG *signature = ECDSA_SIG_new();

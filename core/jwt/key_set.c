@@ -1,6 +1,7 @@
 /*
- * JWK Sets. What an entry is for is settled first: one for another purpose is left out, whatever
- * else is in it. Only then are its numbers read, and there any fault fails the set.
+ * JWK Sets. The purpose of an entry is checked first: entries for other purposes are left out,
+ * whatever else they contain. Only then are the numbers read, and any fault in these fails the
+ * whole set.
  */
 #include "jwt/key_set.h"
 
@@ -19,15 +20,15 @@ enum {
     SKIPPED = 1
 };
 
-/* ---- one entry ---- */
+/* ---- entries ---- */
 
 struct type {
-    const char *kty, *crv; /* crv: NULL where the type has none */
+    const char *kty, *crv; /* crv: NULL if the type has none */
     uint32_t algorithms;
     int (*read)(const json_t *entry, struct kv_jwt_key **ret_key, struct kv_error *reterr);
 };
 
-/* Decodes a member. Returns: its length; 0 and *reterr where it is no number. */
+/* Decodes a member. Returns: its length; 0 and *reterr if it is not a number. */
 static size_t decode(const json_t *entry, const char *name, char to[LONGEST_NUMBER],
                      struct kv_error *reterr)
 {
@@ -89,7 +90,7 @@ static bool is_text(const json_t *entry, const char *name, const char *text)
            kv_slice_equals(found, kv_slice_of(text));
 }
 
-/* Returns: NULL where it is none that signatures are verified with. */
+/* Returns: NULL if signatures cannot be verified with keys of this type. */
 static const struct type *find_type(const json_t *entry)
 {
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
@@ -117,7 +118,7 @@ static bool is_for_signatures(const json_t *entry)
            (operations == NULL || lists(operations, "verify"));
 }
 
-/* Narrows the algorithms of the type to the one that the entry names. Returns: 0, SKIPPED, -1. */
+/* Limits the algorithms of the type to the one that the entry names. Returns: 0, SKIPPED, -1. */
 static int read_algorithms(const json_t *entry, const struct type *type, uint32_t *ret_algorithms,
                            struct kv_error *reterr)
 {
@@ -180,7 +181,7 @@ static bool is_plain(struct kv_slice text)
     return true;
 }
 
-/* `keys[2]`, and the `kid` where it can be shown. */
+/* Writes `keys[2]`, and the `kid` if it can be shown. */
 static void write_place(const json_t *entry, size_t i, char *to, size_t size)
 {
     struct kv_slice kid;

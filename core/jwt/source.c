@@ -1,8 +1,8 @@
 /*
- * A source is loaded by one thread at a time (`loading`). What it holds is changed under `lock`,
- * which is never held while something is read or fetched. The
- * thread of a source frees it, so that releasing one never waits. Threads that have ended are
- * joined when the next one is made, and at the end.
+ * A source is loaded by one thread at a time (`loading`). Its contents are changed under `lock`,
+ * which is never held while something is read or fetched. The thread of a source frees it, so that
+ * releasing one never waits. Threads that have ended are joined when the next one is created, and
+ * at the end.
  */
 #include "jwt/source.h"
 
@@ -24,18 +24,18 @@
 enum {
     NS_PER_S = 1000000000,
     MOST_URL_SHOWN = 200,
-    SETTLED_S = 2 /* a file changed later than that may change again without another time */
+    SETTLED_S = 2 /* a file changed more recently may change again without getting another time */
 };
 
 struct kv_jwt_sources {
-    pthread_mutex_t lock; /* of the list `all`, and of what its sources say is under it */
+    pthread_mutex_t lock; /* of the list `all`, and of the members of its sources that say so */
     struct kv_list all;
     struct kv_list workers;
     bool has_curl;
     struct kv_jwt_watch *watch;
 };
 
-/* The thread of one source, which may be gone. */
+/* The thread of a source, which may no longer exist. */
 struct worker {
     struct kv_list in_all;
     pthread_t thread;
@@ -43,7 +43,7 @@ struct worker {
     atomic_bool has_ended;
 };
 
-/* By which a file that has changed is told from one that has not. */
+/* Identifies a version of a file. */
 struct stamp {
     struct timespec changed;
     off_t size;
@@ -58,16 +58,16 @@ struct kv_jwt_source {
     atomic_bool is_ending;
     char *keys, *ca_file; /* ca_file: NULL for none */
     bool is_url;
-    pthread_mutex_t loading; /* of what is below it */
+    pthread_mutex_t loading; /* of the members below */
     struct stamp stamp;
     struct kv_buffer text;   /* of the present set */
     struct kv_error trouble; /* of the last load; empty: none */
-    pthread_mutex_t lock;    /* of what is below it */
+    pthread_mutex_t lock;    /* of the members below */
     pthread_cond_t woken;
     struct kv_jwt_key_set *set; /* NULL: none yet */
     int64_t due_ms;             /* for the next load */
-    bool is_loading;            /* the thread is at it */
-    int64_t missed_ms;          /* when an unknown key was the last to cause one */
+    bool is_loading;            /* the thread is loading */
+    int64_t missed_ms;          /* when an unknown key last caused a load */
 };
 
 bool kv_jwt_place_is_url(struct kv_slice keys)
@@ -149,7 +149,7 @@ static void log_notes(const struct kv_jwt_source *source, struct kv_buffer *note
                line);
 }
 
-/* Takes the set over. Returns: whether there was another before. */
+/* Takes the set over. Returns: whether there was one before. */
 static bool swap(struct kv_jwt_source *source, struct kv_jwt_key_set *set)
 {
     pthread_mutex_lock(&source->lock);
@@ -183,7 +183,7 @@ static int take_text(struct kv_jwt_source *source, struct kv_buffer *text, struc
     return result;
 }
 
-/* Told once for each change. */
+/* Logs each change of the trouble once. */
 static void tell(struct kv_jwt_source *source, const struct kv_error *trouble)
 {
     if (strcmp(source->trouble.text, trouble->text) == 0)
@@ -217,7 +217,7 @@ static bool has_changed(struct kv_jwt_source *source)
     const struct stamp stamp = source->stamp;
     pthread_mutex_unlock(&source->loading);
     if (stat(source->keys, &found) != 0)
-        return true; /* to be told once */
+        return true; /* loading it fails, and reports that once */
     return !stamp.is_settled || found.st_size != stamp.size || found.st_ino != stamp.inode ||
            found.st_mtim.tv_sec != stamp.changed.tv_sec ||
            found.st_mtim.tv_nsec != stamp.changed.tv_nsec;
@@ -244,7 +244,7 @@ static struct timespec later(struct timespec time, int64_t ms)
                              .tv_nsec = ns % NS_PER_S};
 }
 
-/* Until it is due. Returns: false where the source is released. */
+/* Waits until the next load is due. Returns: false if the source was released. */
 static bool wait_until_due(struct kv_jwt_source *source)
 {
     pthread_mutex_lock(&source->lock);
@@ -369,7 +369,7 @@ static bool is_same(const char *text, struct kv_slice other)
     return kv_slice_equals(kv_slice_of(text == NULL ? "" : text), other);
 }
 
-/* Under the lock. Returns: NULL where there is none. */
+/* Under the lock. Returns: NULL if there is none. */
 static struct kv_jwt_source *find(struct kv_jwt_sources *sources, const struct kv_jwt_place *place)
 {
     for (struct kv_list *at = sources->all.next; at != &sources->all; at = at->next) {
@@ -408,7 +408,7 @@ static struct kv_jwt_source *make_of_secret(struct kv_jwt_sources *sources,
 {
     struct kv_jwt_source *source = make(sources, place);
     if (kv_jwt_key_set_from_secret(place->secret, &source->set, NULL) != 0)
-        source->set = NULL; /* it was checked */
+        source->set = NULL; /* does not happen: the secret has been checked */
     return source;
 }
 
@@ -472,7 +472,7 @@ void kv_jwt_source_miss(struct kv_jwt_source *source)
 {
     int64_t now = now_ms();
     if (!source->is_url)
-        return; /* a file is looked at every second anyway */
+        return; /* files are checked every second anyway */
     pthread_mutex_lock(&source->lock);
     bool is_under_way = source->is_loading || source->due_ms <= now;
     if (!is_under_way && now - source->missed_ms >= KV_JWT_UNKNOWN_KEY_MS) {

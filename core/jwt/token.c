@@ -12,7 +12,7 @@ enum {
     N_PARTS = 3
 };
 
-static const int64_t latest_s = INT64_C(1) << 53; /* every whole number up to there is a real */
+static const int64_t latest_s = INT64_C(1) << 53; /* a double represents integers up to this */
 
 const char *kv_jwt_verdict_text(enum kv_jwt_verdict verdict)
 {
@@ -33,9 +33,9 @@ const char *kv_jwt_verdict_text(enum kv_jwt_verdict verdict)
     return texts[verdict];
 }
 
-/* ---- the parts ---- */
+/* ---- parts ---- */
 
-/* Returns: false where it has not exactly three, or one is empty. */
+/* Returns: false if it does not have exactly three parts, or one is empty. */
 static bool split(struct kv_slice text, struct kv_slice parts[N_PARTS])
 {
     const char *at = text.bytes, *end = text.bytes + text.len;
@@ -52,7 +52,7 @@ static bool split(struct kv_slice text, struct kv_slice parts[N_PARTS])
     return true;
 }
 
-/* Owns: the caller. Returns: NULL where it is no JSON object. */
+/* Owns: the caller. Returns: NULL if it is not a JSON object. */
 static json_t *read_object(struct kv_slice part)
 {
     char decoded[KV_JWT_LONGEST_TOKEN];
@@ -71,8 +71,8 @@ static bool read_signature(struct kv_jwt_token *token, struct kv_slice part)
 
 /* ---- the header ---- */
 
-/* What must be understood: a `b64` of false changes what is signed (RFC 7797), and would stand in
- * `crit` if its maker kept the rules. */
+/* Extensions that must be understood: a `b64` of false changes the text that is signed (RFC 7797),
+ * and would be listed in `crit` if its issuer followed the rules. */
 static bool has_critical(const json_t *header)
 {
     const json_t *b64 = json_object_get(header, "b64");
@@ -127,7 +127,7 @@ static bool read_claims(struct kv_jwt_token *token)
            kv_jwt_json_text(claims, "jti", &token->id) != KV_JWT_MEMBER_OTHER;
 }
 
-/* ---- the whole ---- */
+/* ---- tokens ---- */
 
 static enum kv_jwt_verdict read_parts(struct kv_jwt_token *token,
                                       const struct kv_slice parts[N_PARTS])

@@ -1,7 +1,6 @@
 /*
- * The algorithm must be one that the policy allows, and one of the key: a token can only choose
- * among these, and thus no public key is ever used as the secret of an HMAC (RFC 8725,
- * section 3.1).
+ * The algorithm must be permitted by the policy, and be one of the key's: a token can only choose
+ * among these, so no public key is ever used as the secret of an HMAC (RFC 8725, section 3.1).
  */
 #include "jwt/verify.h"
 
